@@ -1,0 +1,31 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "base/clock.h"
+
+#include <time.h>
+
+#include "absl/time/clock.h"
+
+#include "base/check.h"
+
+namespace wattle {
+namespace {
+
+class RealClock final : public Clock {
+ public:
+  [[nodiscard]] absl::Time Now() const override { return absl::Now(); }
+  [[nodiscard]] Monotonic Boottime() const override {
+    timespec now = {};
+    WATTLE_CHECK(clock_gettime(CLOCK_BOOTTIME, &now) == 0,
+                 "every supported kernel has CLOCK_BOOTTIME");
+    return Monotonic(absl::DurationFromTimespec(now));
+  }
+};
+
+}  // namespace
+
+const Clock& Clock::Real() {
+  static const RealClock clock;
+  return clock;
+}
+
+}  // namespace wattle

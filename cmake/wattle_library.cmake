@@ -1,0 +1,58 @@
+# wattle_library(NAME place SRCS place.cc DEPS wattle::predict TESTS place_test.cc TEST_DEPS … LABELS numerics)
+# One library for each folder. Beside it stands a link test, an empty program that links the whole library with its
+# declared DEPS alone: a dependency that was used but not declared fails the build.
+# LABELS default to `unit`. A library of headers only leaves SRCS out.
+
+add_library(wattle_warnings INTERFACE)
+target_compile_options(wattle_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)
+
+if(WATTLE_SANITIZE)
+  add_compile_options(-fsanitize=${WATTLE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${WATTLE_SANITIZE})
+endif()
+
+function(wattle_library)
+  cmake_parse_arguments(ARG "" "NAME" "SRCS;DEPS;TESTS;TEST_DEPS;LABELS" ${ARGN})
+  set(target wattle_${ARG_NAME})
+  if(ARG_SRCS)
+    add_library(${target} STATIC ${ARG_SRCS})
+    target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR})
+    target_link_libraries(${target} PUBLIC ${ARG_DEPS} PRIVATE wattle_warnings)
+    if(WATTLE_TESTS)
+      add_executable(${target}_link ${PROJECT_SOURCE_DIR}/cmake/link_main.cc)
+      target_link_libraries(${target}_link PRIVATE $<LINK_LIBRARY:WHOLE_ARCHIVE,${target}> ${ARG_DEPS})
+    endif()
+  else()
+    add_library(${target} INTERFACE)
+    target_include_directories(${target} INTERFACE ${PROJECT_SOURCE_DIR})
+    target_link_libraries(${target} INTERFACE ${ARG_DEPS})
+  endif()
+  add_library(wattle::${ARG_NAME} ALIAS ${target})
+  if(ARG_TESTS AND WATTLE_TESTS)
+    wattle_test(NAME ${ARG_NAME}_test SRCS ${ARG_TESTS} DEPS wattle::${ARG_NAME} ${ARG_TEST_DEPS} LABELS ${ARG_LABELS})
+  endif()
+endfunction()
+
+# wattle_test(NAME core_simulation SRCS … DEPS … LABELS simulation): a GoogleTest program, each test a ctest of its own.
+function(wattle_test)
+  cmake_parse_arguments(ARG "" "NAME" "SRCS;DEPS;LABELS" ${ARGN})
+  if(NOT ARG_LABELS)
+    set(ARG_LABELS unit)
+  endif()
+  add_executable(wattle_${ARG_NAME} ${ARG_SRCS})
+  target_include_directories(wattle_${ARG_NAME} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_compile_definitions(wattle_${ARG_NAME} PRIVATE WATTLE_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
+                                                        WATTLE_BINARY_DIR="${CMAKE_BINARY_DIR}")
+  target_link_libraries(wattle_${ARG_NAME} PRIVATE ${ARG_DEPS} wattle_warnings GTest::gmock GTest::gtest_main)
+  gtest_discover_tests(wattle_${ARG_NAME} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 600)
+endfunction()
+
+# wattle_program(NAME wattle SRCS main.cc DEPS …): an executable in bin/.
+function(wattle_program)
+  cmake_parse_arguments(ARG "" "NAME" "SRCS;DEPS" ${ARGN})
+  add_executable(${ARG_NAME} ${ARG_SRCS})
+  target_include_directories(${ARG_NAME} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_compile_definitions(${ARG_NAME} PRIVATE WATTLE_VERSION="${PROJECT_VERSION}")
+  target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS} wattle_warnings)
+  install(TARGETS ${ARG_NAME} RUNTIME DESTINATION bin)
+endfunction()

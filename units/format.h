@@ -1,0 +1,25 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Quantities as people read them, in tables, receipts and messages. The unit is always there, the
+// size picks it: 0.04 Wh would say nothing, so small energies are written in joules.
+#ifndef WATTLE_UNITS_FORMAT_H_
+#define WATTLE_UNITS_FORMAT_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/time/time.h"
+
+#include "units/quantity.h"
+
+namespace wattle {
+
+std::string FormatEnergy(Joules energy);         // "57.82 Wh" from 1 Wh on, else "143.2 J"
+std::string FormatPower(Watts power);            // "14.29 W"
+std::string FormatElapsed(absl::Duration time);  // "4 h 02 min", "12 min 05 s", "8.3 s", "41 ms"
+std::string FormatBytes(int64_t size_bytes);     // "1.5 GiB"
+std::string FormatPercent(Fraction fraction);    // "42 %"
+
+}  // namespace wattle
+
+#endif  // WATTLE_UNITS_FORMAT_H_
