@@ -1,0 +1,107 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What the core is asked (Command), what it answers (Decision) and what follows from an event
+// (Effect). Plain values.
+#ifndef WATTLE_COORDINATOR_CORE_COMMAND_H_
+#define WATTLE_COORDINATOR_CORE_COMMAND_H_
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+
+#include "units/id.h"
+#include "wattle/v1/artifact.pb.h"
+#include "wattle/v1/fleet.pb.h"
+#include "wattle/v1/journal.pb.h"
+#include "wattle/v1/plan.pb.h"
+#include "wattle/v1/policy.pb.h"
+#include "wattle/v1/spec.pb.h"
+
+namespace wattle::core {
+
+struct SubmitJob {
+  v1::JobSpec spec;
+  std::string idempotency_key;  // required
+};
+struct CancelJob {
+  JobId job;
+  std::string reason;
+};
+// A stream was opened. The device must be valid (ValidateHello).
+struct WorkerHello {
+  v1::Hello hello;
+};
+struct WorkerReport {
+  DeviceId device;
+  int64_t incarnation = 0;
+  v1::Report report;
+};
+// Time passed: leases, time-outs.
+struct Tick {};
+
+struct PlannedJob {
+  JobId job;
+  // device_id empty: no device can take it now; wait: the better device is busy. Neither is placed;
+  // the reason is told to people.
+  v1::Placement placement;
+};
+struct PlanComputed {
+  SequenceNumber computed_on;  // State::last_sequence of the snapshot
+  std::vector<PlannedJob> jobs;
+};
+struct DrainDevice {
+  DeviceId device;
+  std::string reason;
+};
+struct ResumeDevice {
+  DeviceId device;
+};
+struct ApplyPolicy {
+  v1::Policy policy;
+};
+struct DeletePolicy {
+  std::string name;
+};
+// The artifact's blobs are all there and durable.
+struct CommitArtifact {
+  v1::ArtifactInfo info;
+};
+
+using Command = std::variant<SubmitJob, CancelJob, WorkerHello, WorkerReport, Tick, PlanComputed,
+                             DrainDevice, ResumeDevice, ApplyPolicy, DeletePolicy, CommitArtifact>;
+
+// The device's desired set is to be sent, as DesiredFor says at that moment.
+struct DesiredSetChanged {
+  DeviceId device;
+};
+// Reports up to and including `sequence` are durable.
+struct Acknowledge {
+  DeviceId device;
+  int64_t incarnation = 0;
+  int64_t sequence = 0;
+};
+// Something that a plan depends on changed: the planner should run.
+struct QueueChanged {};
+// Watchers of the job should look again.
+struct JobChanged {
+  JobId job;
+};
+// Every effect can be derived from the state and may be lost or repeated.
+using Effect = std::variant<DesiredSetChanged, Acknowledge, QueueChanged, JobChanged>;
+
+// Release answer and effects only after the events are durable.
+struct Decision {
+  std::vector<v1::Event> events;  // numbered and dated, to be journalled and applied in order
+  absl::Status status;            // the answer; with an error there are no events
+  std::string id;                 // of the job, device or artifact concerned
+  bool existed = false;           // SubmitJob: the idempotency key was known
+  std::vector<Effect> effects;    // to repeat although nothing changed (a repeated report's
+                                  // acknowledgement, a hello's desired set)
+};
+
+}  // namespace wattle::core
+
+#endif  // WATTLE_COORDINATOR_CORE_COMMAND_H_
