@@ -1,0 +1,239 @@
+# Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+"""A fleet on this machine: starts a coordinator and workers as real processes, talks to them as a user's script would (the
+`wattle` command with -o json, and the HTTP API), and leaves no process behind. The demo, the integration tests and the
+benches are written with it. Standard library only.
+"""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BIN = pathlib.Path(os.environ.get("WATTLE_BIN", ROOT / "build/release/bin"))
+TERMINAL_STATES = {"JOB_STATE_SUCCEEDED", "JOB_STATE_FAILED", "JOB_STATE_CANCELLED"}
+
+
+class FleetError(Exception):
+    """What went wrong, in one line."""
+
+
+class CommandError(FleetError):
+    """A `wattle` command that left with another status than 0."""
+
+    def __init__(self, arguments, status, stderr):
+        super().__init__(f"wattle {' '.join(arguments)}: exit {status}: {stderr.strip()}")
+        self.status = status
+        self.stderr = stderr
+
+
+class Process:
+    """A program of ours with its output in a file; `ready` is a pattern of the line that says it is up."""
+
+    def __init__(self, name, command, log_path, ready, env=None):
+        self.name = name
+        self.command = [str(part) for part in command]
+        self.log_path = pathlib.Path(log_path)
+        self.ready_pattern = re.compile(ready)
+        self.env = env or {}
+        self.popen = None
+
+    def start(self, timeout_seconds=30):
+        offset = self.log_path.stat().st_size if self.log_path.exists() else 0
+        with open(self.log_path, "ab") as log:
+            environment = {**os.environ, **self.env}
+            # A session of its own, so that Ctrl-C at the terminal reaches only the script, which then stops things in order.
+            self.popen = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
+                                          start_new_session=True)
+        deadline = time.monotonic() + timeout_seconds
+        while time.monotonic() < deadline:
+            text = self.log_path.read_bytes()[offset:].decode(errors="replace")
+            match = self.ready_pattern.search(text)
+            if match:
+                return match
+            if self.popen.poll() is not None:
+                raise FleetError(f"{self.name} ended with {self.popen.returncode}: {text.strip()[-400:]}")
+            time.sleep(0.02)
+        raise FleetError(f"{self.name} was not ready after {timeout_seconds} s; its log is {self.log_path}")
+
+    @property
+    def pid(self):
+        return self.popen.pid
+
+    def running(self):
+        return self.popen is not None and self.popen.poll() is None
+
+    def kill(self):
+        if self.running():
+            os.kill(self.popen.pid, signal.SIGKILL)
+        self.popen.wait()
+
+    def wait(self, timeout_seconds):
+        return self.popen.wait(timeout_seconds)
+
+    def stop(self, timeout_seconds=15):
+        if not self.running():
+            return
+        self.popen.terminate()
+        try:
+            self.popen.wait(timeout_seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def log(self):
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+
+class Fleet:
+    """with Fleet() as fleet: fleet.start_coordinator(); fleet.start_worker("nx", emulate="jetson-xavier-nx"); …"""
+
+    def __init__(self, directory=None, keep=False):
+        self.keep = keep
+        self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="wattle-fleet-"))
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.coordinator = None
+        self.workers = {}
+        self.grpc = self.http = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    # Processes -----------------------------------------------------------------------------------------------------
+
+    def start_coordinator(self, grpc="127.0.0.1:0", http="127.0.0.1:0", extra=(), env=None):
+        command = [BIN / "wattle-coordinator", "--data-dir", self.directory / "coordinator", "--listen", self.grpc or grpc, "--http",
+                   self.http or http, *extra]
+        self.coordinator = Process("coordinator", command, self.directory / "coordinator.log", r"listening grpc=(\S+) http=(\S+)", env)
+        match = self.coordinator.start()
+        # The same ports again after a restart: workers know only the address that they were started with.
+        self.grpc, self.http = match.group(1), match.group(2)
+        return self.coordinator
+
+    def start_worker(self, name, emulate=None, extra=(), env=None, coordinator=None):
+        command = [BIN / "wattle-worker", "--coordinator", coordinator or self.grpc, "--state-dir", self.directory / name, "--name", name,
+                   "--metrics", "127.0.0.1:0"]
+        if emulate:
+            command.append(f"--emulate={emulate}")
+        command += list(extra)
+        worker = Process(name, command, self.directory / f"{name}.log", r"worker (\S+) id=(\S+) metrics=(\S+)", env)
+        match = worker.start()
+        worker.device_id, worker.metrics = match.group(2), match.group(3)
+        self.workers[name] = worker
+        return worker
+
+    def stop(self):
+        # Workers first, all at once: each stops its runner, spools what it must, and leaves.
+        threads = [threading.Thread(target=worker.stop) for worker in self.workers.values()]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if self.coordinator:
+            self.coordinator.stop()
+        if not self.keep:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    # Talking to it -------------------------------------------------------------------------------------------------
+
+    def wattle(self, *arguments, timeout_seconds=120):
+        """Runs `wattle ARGUMENTS -o json` and returns its JSON, or raises CommandError."""
+        done = self.run_wattle(*arguments, "-o", "json", timeout_seconds=timeout_seconds)
+        if done.returncode != 0:
+            raise CommandError([str(a) for a in arguments], done.returncode, done.stderr)
+        return json.loads(done.stdout) if done.stdout.strip() else {}
+
+    def run_wattle(self, *arguments, timeout_seconds=120):
+        """Runs `wattle ARGUMENTS` and returns the finished process."""
+        command = [str(BIN / "wattle"), "--coordinator", self.grpc or "127.0.0.1:1", *[str(a) for a in arguments]]
+        return subprocess.run(command, capture_output=True, text=True, timeout=timeout_seconds, check=False, stdin=subprocess.DEVNULL)
+
+    def get(self, path, timeout_seconds=10):
+        with urllib.request.urlopen(f"http://{self.http}{path}", timeout=timeout_seconds) as answer:
+            return answer.read().decode()
+
+    def api(self, path):
+        return json.loads(self.get(f"/api/v1/{path}"))
+
+    def submit(self, path, **settings):
+        """Submits a job file; settings override fields: submit("a.yaml", objective="time"). Returns the job's id."""
+        overrides = [part for key, value in settings.items() for part in ("--set", f"{key.replace('__', '.')}={value}")]
+        return self.wattle("submit", path, *overrides)["job"]["job_id"]
+
+    def job(self, job_id):
+        return self.api(f"jobs/{job_id}")
+
+    def devices(self):
+        return {device["info"]["name"]: device for device in self.api("devices").get("devices", [])}
+
+    def progress(self, job):
+        """Latest progress of the job's current attempt, or None."""
+        attempts = job.get("attempts", [])
+        if not attempts:
+            return None
+        current = attempts[-1]["attempt_id"]
+        for device in self.api("devices").get("devices", []):
+            for progress in device.get("heartbeat", {}).get("progress", []):
+                if progress["attempt_id"] == current:
+                    return progress
+        return None
+
+    # Waiting -------------------------------------------------------------------------------------------------------
+
+    def until(self, what, condition, timeout_seconds=60, interval_seconds=0.05):
+        """Polls until condition() is truthy and returns that; FleetError names what was waited for."""
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            value = condition()
+            if value:
+                return value
+            if time.monotonic() > deadline:
+                raise FleetError(f"waited {timeout_seconds} s for {what}")
+            time.sleep(interval_seconds)
+
+    def until_connected(self, *names, timeout_seconds=60):
+        return self.until(f"{', '.join(names)} to connect",
+                          lambda: all(self.devices().get(name, {}).get("connected") for name in names), timeout_seconds)
+
+    def until_done(self, job_id, timeout_seconds=180):
+        def done():
+            job = self.job(job_id)
+            return job if job["state"] in TERMINAL_STATES else None
+        return self.until(f"{job_id} to end", done, timeout_seconds)
+
+    def until_state(self, job_id, state, timeout_seconds=60):
+        def reached():
+            job = self.job(job_id)
+            return job if job["state"] == state else None
+        return self.until(f"{job_id} to be {state}", reached, timeout_seconds)
+
+    def until_step(self, job_id, step=1, timeout_seconds=120):
+        """Waits until the job's attempt has made that many optimizer steps."""
+        def reached():
+            job = self.job(job_id)
+            if job["state"] in TERMINAL_STATES:
+                raise FleetError(f"{job_id} ended as {job['state']}: {job.get('reason', '')}")
+            progress = self.progress(job)
+            return progress if progress and progress.get("phase") == "train" and int(progress.get("step", 0)) >= step else None
+        return self.until(f"{job_id} to make step {step}", reached, timeout_seconds)
+
+
+def receipt_of(job):
+    """The receipt of the job's last attempt."""
+    return job["attempts"][-1]["receipt"]
+
+
+def metric(receipt, name):
+    for entry in receipt.get("metrics", []):
+        if entry["name"] == name:
+            return entry["value"]
+    raise FleetError(f"the receipt has no metric {name}")
