@@ -1,0 +1,50 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The planner: which job runs where, and why. Pure functions of a snapshot: the same snapshot gives
+// the same plan, byte for byte, on every architecture. Rules are in constraint.h (one small file
+// each), costs in objective.h, predictions in scheduler/predict. Thread-safe: no state.
+#ifndef WATTLE_SCHEDULER_PLACE_PLACE_H_
+#define WATTLE_SCHEDULER_PLACE_PLACE_H_
+
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+#include "scheduler/place/snapshot.h"
+#include "units/id.h"
+#include "wattle/v1/plan.pb.h"
+#include "wattle/v1/spec.pb.h"
+
+namespace wattle::scheduler {
+
+// What the planner demands of a spec, names the field that breaks it. Files are not looked at: a
+// spec by model_shape and data_shape passes. Errors: kInvalidArgument.
+absl::Status ValidateForPlan(const v1::JobSpec& spec);
+
+// `wattle plan`: `job` alone against the fleet, the queue left aside. Every device is in the
+// answer, feasible ones first and cheapest first, the others by name; policies are those of the
+// snapshot. Errors: kInvalidArgument where the spec or an input gives no amount of work (the
+// message names the field).
+absl::StatusOr<v1::PlanResponse> PlanJob(const Snapshot& snapshot, const JobView& job);
+
+// One job of the queue. Three outcomes, told by `placement`:
+//   device_id set, wait false: start there now, the device is free.
+//   device_id set, wait true: the better device is busy; the job stays queued, and the plan keeps
+//   the device for it. device_id empty: no device may take it now; `reason` and `refusals` say why;
+//   `never` tells that no device of this fleet can (each refusal is permanent, or the spec is
+//   invalid): what to do with such a job is the caller's decision.
+struct QueuePlacement {
+  JobId job;
+  v1::Placement placement;
+  bool never = false;
+};
+
+// Every job of the queue in planning order: effective priority (the spec's, plus one for each full
+// hour of waiting, so that none starves), then age, then id. A device runs one attempt at a time;
+// each decision is seen by the jobs after it.
+std::vector<QueuePlacement> PlanQueue(const Snapshot& snapshot);
+
+}  // namespace wattle::scheduler
+
+#endif  // WATTLE_SCHEDULER_PLACE_PLACE_H_
