@@ -1,0 +1,220 @@
+#!/usr/bin/env python3
+# Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+"""./dev bench core: latency of a submit, journal and heartbeat rates, the agent's footprint, errors of the second prediction.
+
+Prints a table and writes build/bench/core.json: a list of {"key", "value", "unit", "peer", "goal"}. The agent is watched for ten
+minutes, so the whole takes about eleven.  --quick watches it for one minute.  --seed N draws the jobs of the prediction errors.
+"""
+
+import argparse
+import json
+import math
+import os
+import pathlib
+import random
+import re
+import statistics
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "deploy/demo"))
+
+from fleet import BIN, Fleet, FleetError, receipt_of  # noqa: E402
+from run import board_file  # noqa: E402
+
+DEMO = ROOT / "deploy/demo"
+SHARED = ROOT.parent / "shared"
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
+
+
+def rss_mib(pid):
+    return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text()).group(1)) / 1024
+
+
+def write_job(fleet, name, **fields):
+    path = fleet.directory / f"{name}.yaml"
+    path.write_text(json.dumps({"name": name, **fields}))
+    return path
+
+
+class Bench:
+    def __init__(self, options):
+        self.options = options
+        self.figures = []
+
+    def add(self, key, value, unit, goal, peer=None):
+        self.figures.append({"key": key, "value": round(value, 3), "unit": unit, "peer": peer, "goal": goal})
+        print(f"  {key}: {value:.2f} {unit}" + (f"   goal {goal}" if goal else "") + (f"   {peer}" if peer else ""), flush=True)
+
+    def submit_latency(self):
+        with Fleet() as fleet:
+            fleet.start_coordinator()
+            fleet.start_worker("one", extra=["--threads=1"])
+            fleet.until_connected("one")
+            fleet.wattle("model", "push", "base", DEMO / "model")
+            fleet.wattle("data", "push", "train", DEMO / "fleet-qa-train.json")
+            path = write_job(fleet, "one-step", finetune={"model": "base", "data": "train", "steps": 1, "batch_size": 1,
+                                                          "limit_examples": 8, "sequence_length": 96})
+            fleet.until_done(fleet.submit(path))  # Fills the worker's cache.
+            accepted, first_step = [], []
+            for _ in range(20):
+                job = fleet.until_done(fleet.submit(path))
+                attempt = job["attempts"][0]
+                accepted.append(1000 * (attempt["accepted_unix_seconds"] - job["submitted_unix_seconds"]))
+                first_step.append(1000 * (attempt["started_unix_seconds"] - job["submitted_unix_seconds"]))
+        self.add("submit_to_accepted_ms_p50", statistics.median(accepted), "ms", "< 50")
+        self.add("submit_to_first_step_ms_p50", statistics.median(first_step), "ms", "< 1500")
+
+    def journal(self):
+        directory = ROOT / "build/bench/journal"
+        subprocess.run(["rm", "-rf", directory], check=True)
+        directory.mkdir(parents=True)
+        output = subprocess.run([BIN / "wattle-journal-load", directory, "5"], capture_output=True, text=True, check=True).stdout
+        commits, seconds = (float(found) for found in re.findall(r"=([0-9.]+)", output))
+        self.add("journal_commits_per_s", commits / seconds, "1/s", None, self.plain_sqlite(directory))
+
+    def plain_sqlite(self, directory):
+        """The peer: SQLite alone, one row a transaction, same settings, same disk, same minute."""
+        import sqlite3
+        with sqlite3.connect(directory / "peer.db", isolation_level=None) as database:
+            database.execute("PRAGMA journal_mode=WAL")
+            database.execute("PRAGMA synchronous=FULL")
+            database.execute("CREATE TABLE event (sequence INTEGER PRIMARY KEY, bytes BLOB)")
+            start, commits = time.monotonic(), 0
+            while time.monotonic() - start < 3:
+                database.execute("INSERT INTO event VALUES (?, ?)", (commits, bytes(40)))
+                commits += 1
+            return f"sqlite alone: {commits / (time.monotonic() - start):.0f} 1/s"
+
+    def heartbeats(self):
+        with Fleet() as fleet:
+            fleet.start_coordinator()
+            subprocess.run(["taskset", "-acp", "0", str(fleet.coordinator.pid)], check=True, capture_output=True)
+            count = r"^wattle_coordinator_heartbeats_total ([0-9.e+]+)"
+            rates = []
+            for _ in range(3):
+                before = float(re.search(count, fleet.get("/metrics"), re.M).group(1))
+                output = subprocess.run(["taskset", "-c", "1", BIN / "wattle-heartbeat-load", fleet.grpc, "16", "5"], capture_output=True,
+                                        text=True, check=True).stdout
+                seconds = float(re.search(r"seconds=([0-9.]+)", output).group(1))
+                rates.append((float(re.search(count, fleet.get("/metrics"), re.M).group(1)) - before) / seconds)
+            self.add("heartbeats_per_s_one_core", statistics.median(rates), "1/s", ">= 20000")
+
+    def watch_agent(self):
+        """Starts an idle plain worker; returns what reads its footprint at the end."""
+        fleet = Fleet()
+        fleet.start_coordinator()
+        agent = fleet.start_worker("idle", extra=["--threads=1"])
+        fleet.until_connected("idle")
+        started, cpu = time.monotonic(), cpu_seconds(agent.pid)
+
+        def finish():
+            remaining = (60 if self.options.quick else 600) - (time.monotonic() - started)
+            if remaining > 0:
+                print(f"  watching the idle agent for another {remaining:.0f} s", flush=True)
+                time.sleep(remaining)
+            elapsed = time.monotonic() - started
+            self.add("agent_rss_mib", rss_mib(agent.pid), "MiB", "< 30")
+            self.add("agent_cpu_percent_1hz", 100 * (cpu_seconds(agent.pid) - cpu) / elapsed, "%", "< 1")
+            fleet.stop()
+
+        return finish
+
+    def drawn_jobs(self, base, count):
+        generator = random.Random(self.options.seed)
+
+        def scaled(value):
+            return max(1, round(value * 2 ** generator.uniform(-1, 1)))
+
+        for number in range(count):
+            yield number, {**base, "limit_examples": scaled(base["limit_examples"]), "batch_size": scaled(base["batch_size"]),
+                           "sequence_length": scaled(base["sequence_length"])}
+
+    def second_predictions(self, fleet, base, count, of_prediction, of_receipt):
+        """Errors in percent of the predictions made after one attempt, on jobs of other sizes."""
+        fleet.until_done(fleet.submit(write_job(fleet, "first", finetune=base)), 600)
+        errors = []
+        for number, spec in self.drawn_jobs(base, count):
+            path = write_job(fleet, f"drawn-{number}", finetune=spec)
+            predicted = of_prediction(fleet.wattle("plan", path)["candidates"][0]["prediction"])
+            job = fleet.until_done(fleet.submit(path), 600)
+            if job["state"] != "JOB_STATE_SUCCEEDED":
+                raise FleetError(f"{job['job_id']}: {job['reason']}")
+            receipt = receipt_of(job)
+            measured = of_receipt(receipt)
+            errors.append(100 * abs(predicted / measured - 1))
+            sizes = {key: spec[key] for key in ("limit_examples", "batch_size", "sequence_length")}
+            overrun = "   emulation_overrun" if receipt.get("emulation_overrun") else ""
+            print(f"    {sizes}: predicted {predicted:.2f}, measured {measured:.2f}{overrun}", flush=True)
+        return errors
+
+    def predict_time(self):
+        model, data = SHARED / "models/gpt2-30m", SHARED / "data/squad/squad-v1.1-dev-other-13-articles.json"
+        if not model.exists():
+            print("  predict_time_error_percent: skipped, ../shared/models/gpt2-30m is not here")
+            return
+        with Fleet() as fleet:
+            fleet.start_coordinator()
+            fleet.start_worker("one", extra=["--threads=1"])
+            fleet.until_connected("one")
+            fleet.wattle("model", "push", "base", model)
+            fleet.wattle("data", "push", "train", data)
+            base = {"model": "base", "data": "train", "limit_examples": 32, "batch_size": 4, "sequence_length": 128}
+            errors = self.second_predictions(fleet, base, 6, lambda p: p["run_seconds"]["mean"], lambda r: r["run"]["seconds"])
+        self.add("predict_time_error_percent", statistics.median(errors), "%", "<= 15", f"worst of {len(errors)}: {max(errors):.1f} %")
+
+    def predict_energy(self):
+        # A scale that the host keeps: a plain step is measured first, with a margin of 2.5.
+        with Fleet() as fleet:
+            spec = {"name": "speed", "finetune": {"model": "m", "data": "d", "steps": 4, "batch_size": 16, "sequence_length": 192}}
+            task = {"attempt_id": "speed", "spec": spec, "model_directory": str(DEMO / "model"), "threads": 1,
+                    "data_file": str(DEMO / "fleet-qa-train.json"), "work_directory": str(fleet.directory / "work"),
+                    "output_directory": str(fleet.directory / "output")}
+            (fleet.directory / "task.json").write_text(json.dumps(task))
+            done = subprocess.run([BIN / "wattle-runner", "--task", fleet.directory / "task.json"], capture_output=True, text=True, check=True)
+            steps = re.findall(r"train step.*?flops=([0-9.e+]+) compute_seconds=([0-9.e+-]+)", done.stdout + done.stderr)
+            board = board_file("jetson-orin-nano")
+            scale = 2.5 * max(float(seconds) / (float(flops) / board["throughput_flops"]) for flops, seconds in steps)
+            fleet.start_coordinator()
+            fleet.start_worker("nano", emulate="jetson-orin-nano", extra=[
+                f"--time-scale={math.ceil(scale)}", f"--emulation-seed={self.options.seed}", "--hidden-offset-percent=20"])
+            fleet.until_connected("nano")
+            fleet.wattle("model", "push", "base", DEMO / "model")
+            fleet.wattle("data", "push", "train", DEMO / "fleet-qa-train.json")
+            base = {"model": "base", "data": "train", "limit_examples": 160, "batch_size": 8, "sequence_length": 96}
+            errors = self.second_predictions(fleet, base, 5, lambda p: p["run_energy_joules"]["mean"],
+                                             lambda r: r["run"]["gross_energy_joules"])
+        self.add("predict_energy_error_percent", statistics.median(errors), "%", "<= 15", f"worst of {len(errors)}: {max(errors):.1f} %")
+
+    def run(self):
+        finish_agent = self.watch_agent()
+        self.submit_latency()
+        self.journal()
+        self.heartbeats()
+        self.predict_energy()
+        self.predict_time()
+        finish_agent()
+        path = ROOT / "build/bench/core.json"
+        path.write_text(json.dumps(self.figures, indent=1) + "\n")
+        print(f"\n{'key':34} {'value':>12} {'unit':6} {'goal':10} peer")
+        for figure in self.figures:
+            print(f"{figure['key']:34} {figure['value']:12.2f} {figure['unit']:6} {figure['goal'] or '-':10} {figure['peer'] or '-'}")
+        print(f"written to {path.relative_to(ROOT)}")
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./dev bench core")
+    parser.add_argument("--quick", action="store_true", help="watch the agent for one minute instead of ten")
+    parser.add_argument("--seed", type=int, default=1, help="of the drawn jobs and of the hidden offset")
+    Bench(parser.parse_args()).run()
+
+
+if __name__ == "__main__":
+    main()

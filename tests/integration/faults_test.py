@@ -1,0 +1,164 @@
+# Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+"""Processes are killed; jobs go on, and a resumed run is bit for bit the uninterrupted one.
+
+The places of the kills are drawn from a list by WATTLE_SEED (printed; default 1), so that every run tries some of each kind.
+"""
+
+import hashlib
+import os
+import random
+import signal
+import unittest
+
+from fleet import receipt_of
+from scene import Scene
+
+SEED = int(os.environ.get("WATTLE_SEED", "1"))
+# Places inside the runner at which it ends itself (see worker/engine/crash_point.h): SITE:OPERATION:N[:after].
+CHECKPOINT_PLACES = [f"{site}:{operation}:{n}{after}" for site, operation, n in (
+    ("weights", "write", 1), ("weights", "write", 4), ("weights", "sync", 2), ("weights", "rename", 1), ("optimizer", "write", 2),
+    ("optimizer", "write", 5), ("optimizer", "sync", 1), ("optimizer", "rename", 2), ("state", "write", 1), ("state", "rename", 2),
+    ("directory", "rename", 1), ("directory", "rename", 2), ("directory", "sync_directory", 2)) for after in ("", ":after")]
+FRAME_PLACES = [f"frame:step:{n}:after" for n in (1, 2, 5, 7, 10)]
+# Places inside the agent (see worker/agent/crash_point.h).
+AGENT_PLACES = ["accept:1", "progress:2", "progress:7", "spool:append:2", "spool:sync:2", "finish:1"]
+
+
+def digest(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+class Faults(Scene):
+    reference = None
+
+    def run_once(self, prepare=lambda: None, runner_crash=None, agent_crash=None):
+        """One fine-tune on a plain worker with one thread; returns its job, state digests and losses."""
+        env = {}
+        if runner_crash or agent_crash:
+            env = {"WATTLE_CRASH_AT": runner_crash or agent_crash, "WATTLE_CRASH_MARKER": str(self.fleet.directory / "crashed")}
+        self.start()
+        self.plain_worker("one", env=env)
+        self.fleet.until_connected("one")
+        self.push_demo()
+        job_id = self.fleet.submit(self.finetune_file())
+        if agent_crash:
+            worker = self.fleet.workers["one"]
+            worker.wait(120)
+            self.assertEqual(worker.popen.returncode, -signal.SIGKILL, worker.log()[-400:])
+            self.plain_worker("one", env=env)
+        prepare()
+        job = self.assert_succeeded(self.fleet.until_done(job_id, 240))
+        if runner_crash or agent_crash:
+            self.assertTrue((self.fleet.directory / "crashed").exists(), f"{runner_crash or agent_crash} was never reached")
+        return job, self.final_state(job)
+
+    def final_state(self, job):
+        """SHA-256 of weights and optimizer state after the last step, and the loss of every step."""
+        checkpoints = sorted(self.fleet.directory.glob("*/**/optimizer.safetensors"), key=lambda path: path.stat().st_mtime)
+        self.assertTrue(checkpoints, "the last checkpoint stays on the device")
+        last = checkpoints[-1].parent
+        target = self.fleet.directory / "output"
+        self.fleet.wattle("model", "pull", f"job:{job['job_id']}/output", target)
+        return {"weights": digest(target / "model.safetensors"), "checkpoint": digest(last / "model.safetensors"),
+                "optimizer": digest(last / "optimizer.safetensors"), "losses": (target / "losses.jsonl").read_text()}
+
+    def uninterrupted(self):
+        if Faults.reference is None:
+            scene = Faults("uninterrupted")
+            scene.setUp()
+            try:
+                Faults.reference = scene.run_once()[1]
+            finally:
+                scene.fleet.stop()
+        return Faults.reference
+
+    def check_resumed(self, places, how_many, agent=False):
+        chosen = random.Random(SEED).sample(places, how_many)
+        expected = self.uninterrupted()
+        for place in chosen:
+            with self.subTest(place=place, seed=SEED):
+                print(f"seed {SEED}: crash at {place}")
+                job, state = self.run_once(**{"agent_crash" if agent else "runner_crash": place})
+                self.assertEqual(state, expected, f"WATTLE_SEED={SEED}, {place}")
+                self.assertEqual(len(job["attempts"]), 1, "the attempt keeps its token")
+                self.fleet.stop()
+                self.setUp()
+
+    def test_runner_killed_in_a_checkpoint_resumes_bit_for_bit(self):
+        self.check_resumed(CHECKPOINT_PLACES, 5)
+
+    def test_runner_killed_after_a_progress_frame_resumes_bit_for_bit(self):
+        self.check_resumed(FRAME_PLACES, 2)
+
+    def test_agent_killed_at_a_protocol_event_resumes_bit_for_bit(self):
+        self.check_resumed(AGENT_PLACES, 3, agent=True)
+
+    def test_coordinator_killed_in_training_loses_nothing(self):
+        self.start("one")
+        self.push_demo()
+        job_id = self.fleet.submit(self.finetune_file(steps=40))
+        waiting = self.fleet.submit(self.finetune_file("second", steps=2))
+        self.fleet.until_step(job_id, 3)
+        runners = self.runner_pids()
+        self.fleet.coordinator.kill()
+        self.fleet.start_coordinator()
+        self.fleet.until_connected("one")
+        self.assertEqual(self.runner_pids(), runners, "the running attempt goes on")
+        job = self.assert_succeeded(self.fleet.until_done(job_id))
+        self.assertEqual(len(job["attempts"]), 1)
+        self.assertEqual(receipt_of(job)["restarts"], 0)
+        self.assert_succeeded(self.fleet.until_done(waiting))
+
+    def test_coordinator_killed_again_and_again_runs_each_job_once(self):
+        self.start("one")
+        self.push_demo()
+        jobs = [self.fleet.submit(self.finetune_file(f"job-{n}", steps=3)) for n in range(3)]
+        generator = random.Random(SEED)
+        for _ in range(5):
+            # A place between two looks at the fleet, wherever the jobs are by then.
+            for _ in range(generator.randint(1, 12)):
+                self.fleet.api("jobs")
+            self.fleet.coordinator.kill()
+            self.fleet.start_coordinator()
+        for job_id in jobs:
+            job = self.assert_succeeded(self.fleet.until_done(job_id))
+            finished = [a for a in job["attempts"] if a["state"] == "ATTEMPT_STATE_FINISHED"]
+            self.assertEqual(len(finished), 1, f"seed {SEED}: one commit")
+
+    def runner_pids(self):
+        pids = []
+        for entry in os.listdir("/proc"):
+            if entry.isdigit():
+                try:
+                    with open(f"/proc/{entry}/cmdline", "rb") as file:
+                        command = file.read().split(b"\0")
+                    with open(f"/proc/{entry}/stat", encoding="utf-8", errors="replace") as file:
+                        parent = int(file.read().rsplit(")", 1)[1].split()[1])
+                except (FileNotFoundError, ProcessLookupError):
+                    continue
+                if command[0].endswith(b"wattle-runner") and parent in {w.pid for w in self.fleet.workers.values() if w.running()}:
+                    pids.append(int(entry))
+        return sorted(pids)
+
+    def test_runner_killed_from_outside_is_started_again(self):
+        self.start("one")
+        self.push_demo()
+        job_id = self.fleet.submit(self.finetune_file(steps=20))
+        self.fleet.until_step(job_id, 4)
+        os.kill(self.runner_pids()[0], signal.SIGKILL)
+        job = self.assert_succeeded(self.fleet.until_done(job_id))
+        self.assertEqual(receipt_of(job)["restarts"], 1)
+        self.assertEqual(len(job["attempts"]), 1)
+
+    def test_runner_dies_with_its_agent(self):
+        self.start("one")
+        self.push_demo()
+        job_id = self.fleet.submit(self.finetune_file(steps=200))
+        self.fleet.until_step(job_id, 2)
+        pid = self.runner_pids()[0]
+        self.fleet.workers["one"].kill()
+        self.fleet.until("the runner to die with its agent", lambda: not os.path.exists(f"/proc/{pid}"), 20)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,68 @@
+# Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+"""What the integration tests share: a fleet in a temporary directory, the demo's model and data pushed, small job files."""
+
+import json
+import pathlib
+import unittest
+
+from fleet import ROOT, Fleet
+
+DEMO = ROOT / "deploy/demo"
+SHARED = ROOT.parent / "shared"
+# A run that takes a few seconds on one core: dropout and accumulation on, several checkpoints.
+FINETUNE = {"model": "base", "data": "train", "heldout_data": "heldout", "steps": 12, "batch_size": 4, "gradient_accumulation_steps": 2,
+            "sequence_length": 96, "learning_rate": 5e-4, "warmup_steps": 2, "checkpoint_every_steps": 3, "limit_examples": 80, "seed": 11}
+
+
+class Scene(unittest.TestCase):
+    """setUp leaves an empty fleet in self.fleet; each test starts what it needs."""
+
+    maxDiff = None
+
+    def setUp(self):
+        self.fleet = Fleet()
+        self.addCleanup(self.close)
+
+    def close(self):
+        failed = any(error for _, error in getattr(self._outcome, "errors", []) or []) or bool(
+            getattr(getattr(self._outcome, "result", None), "failures", []) or getattr(getattr(self._outcome, "result", None), "errors", []))
+        if failed:
+            for log in sorted(self.fleet.directory.glob("*.log")):
+                print(f"--- {log.name} (last lines)\n" + "\n".join(log.read_text(errors="replace").splitlines()[-25:]))
+        self.fleet.stop()
+
+    def start(self, *workers, **coordinator):
+        """A coordinator and plain workers of these names (this machine as it is, one thread)."""
+        self.fleet.start_coordinator(**coordinator)
+        for name in workers:
+            self.plain_worker(name)
+        if workers:
+            self.fleet.until_connected(*workers)
+
+    def plain_worker(self, name, env=None, extra=()):
+        return self.fleet.start_worker(name, extra=["--threads=1", *extra], env=env)
+
+    def push_demo(self):
+        self.fleet.wattle("model", "push", "base", DEMO / "model")
+        self.fleet.wattle("data", "push", "train", DEMO / "fleet-qa-train.json")
+        self.fleet.wattle("data", "push", "heldout", DEMO / "fleet-qa-heldout.json")
+
+    def job_file(self, name="job", **fields):
+        """Writes a job file (JSON is YAML) and returns its path."""
+        path = self.fleet.directory / f"{name}.yaml"
+        path.write_text(json.dumps({"name": name, **fields}, indent=1))
+        return path
+
+    def finetune_file(self, name="finetune", objective="energy", **settings):
+        return self.job_file(name, objective=objective, finetune={**FINETUNE, **settings})
+
+    def assert_succeeded(self, job):
+        self.assertEqual(job["state"], "JOB_STATE_SUCCEEDED", job.get("reason"))
+        return job
+
+    def shared(self, path):
+        """A file of ../shared, or the test is skipped."""
+        found = SHARED / path
+        if not pathlib.Path(found).exists():
+            self.skipTest(f"../shared/{path} is not here")
+        return found

@@ -1,0 +1,28 @@
+# The slow lanes of `./dev test --all`, sourced by ./dev: it uses its functions and counts into its totals.
+# shellcheck shell=bash
+
+say "slow lane: the engine under AddressSanitizer and UndefinedBehaviorSanitizer"
+# libtorch itself is not instrumented: containers that cross its border would be reported wrongly, and its caches as leaks.
+export ASAN_OPTIONS=detect_container_overflow=0:detect_leaks=0
+configure build/asan-engine -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS='-O1 -g1' -DWATTLE_SANITIZE=address,undefined
+build build/asan-engine wattle_engine_test wattle_kernels_test wattle_runner_test
+run_ctest build/asan-engine -L 'unit|numerics' -LE 'slow|integration|reference' -R '^(engine|kernels|runner)' 
+unset ASAN_OPTIONS
+
+say "slow lane: threads under ThreadSanitizer (all that has no libtorch)"
+export TSAN_OPTIONS="suppressions=$PWD/tests/tsan.supp"
+configure build/tsan -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS='-O1 -g1' -DWATTLE_ENGINE=OFF -DWATTLE_SANITIZE=thread
+build build/tsan
+run_ctest build/tsan -LE 'slow|integration|reference'
+unset TSAN_OPTIONS
+
+say "slow lane: libtorch 2.7.1 (compile, and the engine's tests)"
+need "${torch2_packages[@]}"
+check torch2-fetch tests/fetch_torch2.sh build/torch2
+configure build/torch2-build -DCMAKE_BUILD_TYPE=Release -DWATTLE_TORCH_ROOT="$PWD/build/torch2"
+build build/torch2-build wattle-runner wattle_engine_test
+run_ctest build/torch2-build -L 'unit|numerics' -LE 'slow|integration|reference' -R '^engine'
+
+say "slow lane: clang-tidy"
+need "${lint_packages[@]}"
+check tidy tests/tidy.sh
