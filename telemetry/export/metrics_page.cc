@@ -18,8 +18,8 @@ bool IsName(absl::string_view name, bool colon_allowed) {
     return false;
   }
   return std::all_of(name.begin(), name.end(), [colon_allowed](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '_' || (colon_allowed && c == ':');
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           (colon_allowed && c == ':');
   });
 }
 
@@ -40,8 +40,8 @@ struct MetricsPage::Families {
   prometheus::ClientMetric& Add(absl::string_view name, absl::string_view help,
                                 prometheus::MetricType type, const MetricLabels& labels) {
     WATTLE_CHECK(IsName(name, true), "metric names are constants of the program");
-    auto family = std::find_if(
-        all.begin(), all.end(), [&](const prometheus::MetricFamily& f) { return f.name == name; });
+    auto family = std::find_if(all.begin(), all.end(),
+                               [&](const prometheus::MetricFamily& f) { return f.name == name; });
     if (family == all.end()) {
       all.push_back({std::string(name), std::string(help), type, {}});
       family = all.end() - 1;
@@ -71,8 +71,7 @@ void MetricsPage::Counter(absl::string_view name, absl::string_view help,
 
 void MetricsPage::Histogram(absl::string_view name, absl::string_view help,
                             const MetricLabels& labels, const HistogramValue& value) {
-  auto& histogram =
-      families_->Add(name, help, prometheus::MetricType::Histogram, labels).histogram;
+  auto& histogram = families_->Add(name, help, prometheus::MetricType::Histogram, labels).histogram;
   uint64_t cumulative = 0;
   for (size_t i = 0; i < value.upper_bounds.size(); ++i) {
     cumulative += value.counts[i];

@@ -1,0 +1,107 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The physics of an emulated board: what it draws is decided by the load that is on it, never by
+// what somebody predicted. The load changes at known instants of device time (also ahead of now);
+// power, heat and charge follow, with seeded noise and a seeded hidden offset. Its sensors answer
+// like real ones and always say `emulated`. One thread owns the board and its sensors.
+#ifndef WATTLE_TELEMETRY_SENSORS_EMULATED_H_
+#define WATTLE_TELEMETRY_SENSORS_EMULATED_H_
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/time/time.h"
+
+#include "base/clock.h"
+#include "telemetry/sensors/sensor.h"
+#include "units/quantity.h"
+
+namespace wattle::telemetry {
+
+// The board lowers its clocks now and then: every `period` for `length` it draws `power` and works
+// at `speed` (0 to 1) of its normal rate.
+struct ThrottlingDips {
+  absl::Duration period;
+  absl::Duration length;
+  Watts power;
+  double speed = 1.0;
+
+  [[nodiscard]] double share() const { return absl::FDivDuration(length, period); }
+};
+
+struct EmulatedLoad {
+  Watts mean{};  // over whole periods of the dips
+  std::optional<ThrottlingDips> dips{};
+};
+
+struct EmulatedPhysics {
+  Watts idle{};
+  double noise_ratio = 0.0;  // standard deviation of a reading, as a share of the power
+  absl::Duration refresh_period = absl::Milliseconds(430);
+  Celsius ambient = Celsius(25);
+  double kelvin_per_watt = 3.0;
+  absl::Duration thermal_time_constant = absl::Seconds(90);
+  std::optional<Joules> battery_capacity{};
+  Fraction state_of_charge = Fraction(1.0);
+  Watts harvest{};            // constant charging power
+  uint64_t seed = 0;          // of the noise
+  double power_factor = 1.0;  // hidden offset: the board draws this much of what its file says
+};
+
+class EmulatedBoard {
+ public:
+  // start: device time at which the board is idle at ambient temperature.
+  EmulatedBoard(const EmulatedPhysics& physics, Monotonic start);
+
+  // From `from` on the board carries `load`; nullopt: idle. Changes set earlier for `from` or later
+  // are taken back. What a sensor was already asked about stays: `from` is moved up to there.
+  void SetLoad(Monotonic from, std::optional<EmulatedLoad> load);
+
+  // Truth, without noise. at: not before the last call's. Moves heat and charge along.
+  Watts Power(Monotonic at);
+  Celsius Temperature(Monotonic at);
+  Fraction StateOfCharge(Monotonic at);
+  Joules Energy(Monotonic at);  // since start
+  [[nodiscard]] const EmulatedPhysics& physics() const { return physics_; }
+
+  // Sensors of this board; it outlives them. The gauge is null where there is no battery.
+  std::unique_ptr<PowerSensor> MakePowerSensor();
+  std::unique_ptr<Thermometer> MakeThermometer();
+  std::unique_ptr<BatteryGauge> MakeBatteryGauge();
+
+ private:
+  struct Segment {
+    Monotonic from;
+    std::optional<EmulatedLoad> load;
+  };
+  void AdvanceTo(Monotonic at);
+  void Pass(absl::Duration length, Watts power);
+  [[nodiscard]] Watts PowerIn(const Segment& segment, Monotonic at) const;
+
+  EmulatedPhysics physics_;
+  Monotonic start_;
+  Monotonic now_;
+  std::deque<Segment> segments_;  // the first one holds now_
+  Celsius temperature_;
+  Joules energy_;
+  Joules charge_;
+};
+
+// When work of `nominal` seconds (at the mean rate over whole dip periods) that begins at `begin`
+// ends, if the load began at `load_start`.
+Monotonic EndOfWork(const std::optional<ThrottlingDips>& dips, Monotonic load_start,
+                    Monotonic begin, absl::Duration nominal);
+
+// A seeded factor in [1 - range, 1 + range], or [0.8, 1.2] for range 0.2. purpose tells apart what
+// is drawn from one seed.
+double HiddenFactor(uint64_t seed, const std::string& purpose, double range);
+
+// Standard normal deviate number `index` of a seed: the same on every machine.
+double SeededNormal(uint64_t seed, uint64_t index);
+
+}  // namespace wattle::telemetry
+
+#endif  // WATTLE_TELEMETRY_SENSORS_EMULATED_H_
