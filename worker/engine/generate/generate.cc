@@ -1,0 +1,181 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/engine/generate/generate.h"
+
+#include <algorithm>
+#include <functional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include <ATen/core/Tensor.h>
+
+#include "base/clock.h"
+#include "base/status_macros.h"
+#include "formats/byte_pair_encoding.h"
+#include "worker/engine/kernels/random.h"
+#include "worker/engine/models/decoder.h"
+#include "worker/engine/models/flops.h"
+#include "worker/engine/quant/int8_model.h"
+#include "worker/engine/torch_border.h"
+
+namespace wattle::engine {
+namespace {
+
+// One token was made; fed: how many tokens the model read for it.
+struct TokenStep {
+  int64_t token = 0;
+  int64_t fed = 0;
+  double flops = 0.0;
+};
+
+using OnToken = std::function<bool(const TokenStep&)>;
+
+double FlopsOf(const formats::DecoderConfig& config, int64_t position, int64_t fed) {
+  double flops = 0.0;
+  for (int64_t i = 0; i < fed; ++i) {
+    flops += DecodeFlops(config, position + i);
+  }
+  return flops;
+}
+
+std::vector<int64_t> RunPrompt(const Decoder& decoder, const std::vector<int64_t>& prompt,
+                               const GenerateSettings& settings, uint64_t prompt_index,
+                               const OnToken& on_token) {
+  const int64_t room = decoder.config.max_positions - static_cast<int64_t>(prompt.size());
+  const int64_t limit = std::min(settings.max_new_tokens, room);
+  DecodeState state = MakeDecodeState(decoder, static_cast<int64_t>(prompt.size()) + limit);
+  std::vector<int64_t> made;
+  std::vector<int64_t> next = prompt;
+  while (static_cast<int64_t>(made.size()) < limit) {
+    const auto fed = static_cast<int64_t>(next.size());
+    const double flops = FlopsOf(decoder.config, state.position, fed);
+    const at::Tensor logits = DecodeLogits(decoder, next, state).cpu().contiguous();
+    const float unit = kernels::RandomUnit({.seed = settings.sampling.seed,
+                                            .step = prompt_index,
+                                            .use = kernels::RandomUse::kSampling},
+                                           static_cast<int64_t>(made.size()));
+    const int64_t token = SampleToken(
+        settings.sampling,
+        absl::MakeConstSpan(logits.data_ptr<float>(), static_cast<size_t>(logits.numel())), unit);
+    made.push_back(token);
+    next.assign(1, token);
+    const bool go_on = on_token({token, fed, flops});
+    if (!go_on || token == decoder.config.eos_token_id) {
+      break;
+    }
+  }
+  return made;
+}
+
+// Tokens of every prompt; an empty prompt starts from the begin token.
+absl::StatusOr<std::vector<std::vector<int64_t>>> EncodePrompts(
+    const GenerateSettings& settings, const formats::BytePairEncoding& tokenizer,
+    const formats::DecoderConfig& config) {
+  std::vector<std::vector<int64_t>> encoded;
+  for (const formats::Prompt& prompt : settings.prompts) {
+    std::vector<int64_t> tokens = tokenizer.Encode(prompt.text);
+    if (tokens.empty()) {
+      tokens.push_back(config.bos_token_id);
+    }
+    if (static_cast<int64_t>(tokens.size()) >= config.max_positions) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("prompt ", prompt.id, ": ", tokens.size(),
+                       " tokens leave no room in this model's context of ", config.max_positions,
+                       "; shorten it"));
+    }
+    encoded.push_back(std::move(tokens));
+  }
+  return encoded;
+}
+
+Generation Describe(const formats::Prompt& prompt, const std::vector<int64_t>& tokens,
+                    std::vector<int64_t> made, const formats::BytePairEncoding& tokenizer,
+                    const GenerateSettings& settings, const formats::DecoderConfig& config) {
+  Generation generation;
+  generation.id = prompt.id;
+  generation.prompt = prompt.text;
+  generation.prompt_tokens = static_cast<int64_t>(tokens.size());
+  generation.generated_tokens = static_cast<int64_t>(made.size());
+  if (!made.empty() && made.back() == config.eos_token_id) {
+    generation.finish = FinishReason::kEndOfText;
+    made.pop_back();
+  } else {
+    generation.finish = generation.generated_tokens == settings.max_new_tokens
+                            ? FinishReason::kLength
+                            : FinishReason::kContext;
+  }
+  generation.text = tokenizer.Decode(made);
+  return generation;
+}
+
+absl::StatusOr<GenerateResult> GenerateLoaded(const GenerateSettings& settings,
+                                              ProgressSink& sink) {
+  sink.OnPhase(Phase::kLoad, 0, 0);
+  WATTLE_ASSIGN_OR_RETURN(const LoadedModel model, LoadForInference(settings.model));
+  WATTLE_ASSIGN_OR_RETURN(const auto tokenizer,
+                          formats::BytePairEncoding::LoadDirectory(settings.model.directory));
+  const formats::DecoderConfig& config = model.files.config;
+  WATTLE_ASSIGN_OR_RETURN(const auto encoded, EncodePrompts(settings, tokenizer, config));
+  GenerateResult result;
+  result.model = FiguresOf(model);
+  const int64_t steps_total =
+      static_cast<int64_t>(encoded.size()) * settings.max_new_tokens;  // at most
+  sink.OnPhase(Phase::kGenerate, 0, steps_total);
+  bool stopped = false;
+  for (size_t i = 0; i < encoded.size() && !stopped; ++i) {
+    Monotonic start = Clock::Real().Boottime();
+    const auto on_token = [&](const TokenStep& token) {
+      const Monotonic now = Clock::Real().Boottime();
+      StepReport report{.phase = Phase::kGenerate, .steps_total = steps_total};
+      report.step = ++result.work.steps;
+      report.tokens = token.fed;
+      report.real_tokens = token.fed;
+      report.flops = token.flops;
+      report.compute_time = now - start;
+      result.work.tokens += token.fed;
+      result.work.real_tokens += token.fed;
+      stopped = sink.OnStep(report) != StepDecision::kGoOn;
+      start = Clock::Real().Boottime();
+      return !stopped;
+    };
+    std::vector<int64_t> made = RunPrompt(model.decoder, encoded[i], settings, i, on_token);
+    result.prompt_tokens += static_cast<int64_t>(encoded[i].size());
+    result.generated_tokens += static_cast<int64_t>(made.size());
+    ++result.work.examples;
+    result.generations.push_back(
+        Describe(settings.prompts[i], encoded[i], std::move(made), tokenizer, settings, config));
+  }
+  if (stopped) {
+    return absl::CancelledError("stopped while generating");
+  }
+  return result;
+}
+
+}  // namespace
+
+absl::string_view FinishReasonName(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kEndOfText:
+      return "end_of_text";
+    case FinishReason::kLength:
+      return "length";
+    case FinishReason::kContext:
+      return "context";
+  }
+  return "";
+}
+
+absl::StatusOr<GenerateResult> Generate(const GenerateSettings& settings, ProgressSink& sink) {
+  return AtTorchBorder("generate", [&] { return GenerateLoaded(settings, sink); });
+}
+
+std::vector<int64_t> GenerateTokens(const Decoder& decoder, const std::vector<int64_t>& prompt,
+                                    int64_t max_new_tokens, const SamplingSettings& sampling,
+                                    uint64_t prompt_index) {
+  GenerateSettings settings;
+  settings.max_new_tokens = max_new_tokens;
+  settings.sampling = sampling;
+  return RunPrompt(decoder, prompt, settings, prompt_index,
+                   [](const TokenStep& /*step*/) { return true; });
+}
+
+}  // namespace wattle::engine

@@ -1,0 +1,62 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Batch generation: one prompt after another with a KV cache. No libtorch in this header.
+#ifndef WATTLE_WORKER_ENGINE_GENERATE_GENERATE_H_
+#define WATTLE_WORKER_ENGINE_GENERATE_GENERATE_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+#include "formats/data_set.h"
+#include "worker/engine/generate/sampler.h"
+#include "worker/engine/model_job.h"
+#include "worker/engine/progress.h"
+
+namespace wattle::engine {
+
+struct Decoder;
+
+struct GenerateSettings {
+  ModelJob model;
+  std::vector<formats::Prompt> prompts;
+  int64_t max_new_tokens = 32;
+  SamplingSettings sampling;
+};
+
+enum class FinishReason { kEndOfText, kLength, kContext };
+[[nodiscard]] absl::string_view FinishReasonName(FinishReason reason);  // "end_of_text", …
+
+struct Generation {
+  std::string id;
+  std::string prompt;
+  std::string text;  // without the prompt and the end token
+  int64_t prompt_tokens = 0;
+  int64_t generated_tokens = 0;
+  FinishReason finish = FinishReason::kLength;
+};
+
+struct GenerateResult {
+  std::vector<Generation> generations;  // in the order of the prompts
+  ModelFigures model;
+  int64_t prompt_tokens = 0;
+  int64_t generated_tokens = 0;
+  WorkTotals work;
+};
+
+// Whole job. Reports a step for each token. A prompt that leaves no room in the model's context is
+// an error before anything is generated (kInvalidArgument, naming it). Draws depend on (seed,
+// prompt's place, token's place) alone.
+absl::StatusOr<GenerateResult> Generate(const GenerateSettings& settings, ProgressSink& sink);
+
+// The tokens after `prompt`, the end token included where it came. May throw libtorch's exceptions.
+// prompt_index: counter of the draws.
+std::vector<int64_t> GenerateTokens(const Decoder& decoder, const std::vector<int64_t>& prompt,
+                                    int64_t max_new_tokens, const SamplingSettings& sampling,
+                                    uint64_t prompt_index);
+
+}  // namespace wattle::engine
+
+#endif  // WATTLE_WORKER_ENGINE_GENERATE_GENERATE_H_

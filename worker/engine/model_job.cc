@@ -1,0 +1,36 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/engine/model_job.h"
+
+#include <dlfcn.h>
+
+#include "absl/strings/str_cat.h"
+#include <ATen/Parallel.h>
+
+#include "worker/engine/torch_border.h"
+#include "worker/engine/torch_version.h"
+
+namespace wattle::engine {
+
+absl::Status SetThreads(int threads) {
+  if (threads < 1) {
+    return absl::InvalidArgumentError(absl::StrCat("threads: ", threads, "; wants at least 1"));
+  }
+  return AtTorchBorder("threads", [&] {
+    at::set_num_threads(threads);
+    // libtorch sets its own threads, not those of an OpenBLAS that it was linked with and that has
+    // one for each core.
+    using SetNumThreads = void (*)(int);
+    const auto set_blas_threads =
+        reinterpret_cast<SetNumThreads>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"));
+    if (set_blas_threads != nullptr) {
+      set_blas_threads(threads);
+    }
+    return absl::OkStatus();
+  });
+}
+
+std::string EngineVersion() {
+  return absl::StrCat("wattle-", WATTLE_VERSION, "/libtorch-", kTorchVersion);
+}
+
+}  // namespace wattle::engine

@@ -1,0 +1,45 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The usual count of floating-point operations: per token 2 x matrix parameters (the head once, no
+// position table) plus causal attention, and three times that for forward and backward. Skipped or
+// repeated work is not counted, so the number depends on shapes alone; emulated devices are paced
+// by it. Pure.
+#ifndef WATTLE_WORKER_ENGINE_MODELS_FLOPS_H_
+#define WATTLE_WORKER_ENGINE_MODELS_FLOPS_H_
+
+#include <cstdint>
+
+#include "formats/decoder_config.h"
+
+namespace wattle::engine {
+
+// Parameters that a token is multiplied with: four attention matrices, two of the MLP, the head.
+inline double MatrixParameters(const formats::DecoderConfig& config) {
+  const auto width = static_cast<double>(config.width);
+  const double block = 4.0 * width * width + 2.0 * width * static_cast<double>(config.mlp_width);
+  return static_cast<double>(config.layers) * block +
+         static_cast<double>(config.vocabulary) * width;
+}
+
+// A forward pass over `batch` sequences of `length` tokens.
+inline double ForwardFlops(const formats::DecoderConfig& config, int64_t batch, int64_t length) {
+  const auto tokens = static_cast<double>(batch * length);
+  // Scores and values: 2 x 2 x length x width, of which causality leaves half.
+  const double attention = 2.0 * static_cast<double>(length * config.width * config.layers);
+  return tokens * (2.0 * MatrixParameters(config) + attention);
+}
+
+// Forward and backward.
+inline double TrainingFlops(const formats::DecoderConfig& config, int64_t batch, int64_t length) {
+  return 3.0 * ForwardFlops(config, batch, length);
+}
+
+// One token at `position` (from 0) with a KV cache.
+inline double DecodeFlops(const formats::DecoderConfig& config, int64_t position) {
+  const double attention = 4.0 * static_cast<double>((position + 1) * config.width * config.layers);
+  return 2.0 * MatrixParameters(config) + attention;
+}
+
+}  // namespace wattle::engine
+
+#endif  // WATTLE_WORKER_ENGINE_MODELS_FLOPS_H_

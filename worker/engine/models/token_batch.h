@@ -1,0 +1,35 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Examples as one rectangle of tokens: padded at the end to the longest of the batch, never beyond.
+// Plain values.
+#ifndef WATTLE_WORKER_ENGINE_MODELS_TOKEN_BATCH_H_
+#define WATTLE_WORKER_ENGINE_MODELS_TOKEN_BATCH_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/types/span.h"
+
+#include "formats/squad.h"
+
+namespace wattle::engine {
+
+struct TokenBatch {
+  int64_t batch = 0;
+  int64_t length = 0;
+  int64_t real_tokens = 0;          // without padding
+  std::vector<int64_t> tokens;      // [batch * length], row-major
+  std::vector<int64_t> predicting;  // indices into tokens: the positions whose prediction counts …
+  std::vector<int64_t> targets;     // … and the token that each of them has to predict
+};
+
+// A token whose loss_mask is 1 is the target of the position before it; the first token of an
+// example never is one.
+TokenBatch MakeTokenBatch(absl::Span<const formats::PackedExample* const> examples);
+
+// How many predictions of an example count.
+int64_t CountTargets(const formats::PackedExample& example);
+
+}  // namespace wattle::engine
+
+#endif  // WATTLE_WORKER_ENGINE_MODELS_TOKEN_BATCH_H_

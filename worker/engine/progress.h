@@ -1,0 +1,68 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What the engine tells while it works, and how it is asked to stop: at a step boundary only. Plain
+// values; a sink is called from the thread that runs the job.
+#ifndef WATTLE_WORKER_ENGINE_PROGRESS_H_
+#define WATTLE_WORKER_ENGINE_PROGRESS_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+
+namespace wattle::engine {
+
+enum class Phase { kLoad, kTrain, kEvaluate, kCheckpoint, kGenerate, kQuantize, kSave };
+
+// "load", "train", …: as in RunnerFrame.
+[[nodiscard]] absl::string_view PhaseName(Phase phase);
+
+// One optimizer step, one batch evaluated, one token generated, or one layer quantized.
+struct StepReport {
+  Phase phase = Phase::kTrain;
+  int64_t step = 0;  // from 1, within the phase
+  int64_t steps_total = 0;
+  double loss =
+      0.0;  // mean negative log-likelihood of this step's predicted tokens; 0 where there is none
+  double heldout_loss = 0.0;  // 0: not measured at this step
+  int64_t tokens = 0;         // of this step, padding included
+  int64_t real_tokens = 0;
+  int64_t examples = 0;
+  double flops = 0.0;  // by the usual count, see engine/models/flops.h
+  absl::Duration compute_time = absl::ZeroDuration();
+};
+
+struct CheckpointReport {
+  int64_t step = 0;
+  absl::Duration time = absl::ZeroDuration();
+  int64_t size_bytes = 0;
+};
+
+enum class StepDecision {
+  kGoOn,
+  kStop,     // leave a checkpoint, where the job has one, and return kCancelled
+  kDiscard,  // return kCancelled at once
+};
+
+class ProgressSink {
+ public:
+  virtual ~ProgressSink() = default;
+  virtual void OnPhase(Phase phase, int64_t from_step, int64_t steps_total) = 0;
+  // May wait (a paced run): the next step begins when it returns.
+  virtual StepDecision OnStep(const StepReport& report) = 0;
+  virtual void OnCheckpoint(const CheckpointReport& report) = 0;
+  virtual void OnLog(const std::string& line) = 0;
+};
+
+// Work done by a whole job, resumed parts included.
+struct WorkTotals {
+  int64_t steps = 0;
+  int64_t examples = 0;
+  int64_t tokens = 0;  // padding included
+  int64_t real_tokens = 0;
+};
+
+}  // namespace wattle::engine
+
+#endif  // WATTLE_WORKER_ENGINE_PROGRESS_H_

@@ -1,0 +1,46 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// libtorch's exceptions end here. Every public function of the engine runs its body through
+// AtTorchBorder, with gradients off: the backward pass is our own. Thread-safe.
+#ifndef WATTLE_WORKER_ENGINE_TORCH_BORDER_H_
+#define WATTLE_WORKER_ENGINE_TORCH_BORDER_H_
+
+#include <exception>
+#include <new>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include <ATen/core/grad_mode.h>
+
+namespace wattle::engine {
+
+// kResourceExhausted for memory, kInternal for all else; the first line of what libtorch said.
+inline absl::Status FromTorchException(absl::string_view what, const std::exception& error) {
+  absl::string_view text = error.what();
+  text = text.substr(0, text.find('\n'));
+  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr ||
+      absl::StrContains(error.what(), "allocate memory") ||
+      absl::StrContains(error.what(), "out of memory")) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        what, ": not enough memory; use a smaller batch_size or sequence_length (", text, ")"));
+  }
+  return absl::InternalError(absl::StrCat(what, ": libtorch: ", text));
+}
+
+// body: () → absl::Status or absl::StatusOr<T>.
+template <typename Body>
+auto AtTorchBorder(absl::string_view what, Body body) -> decltype(body()) {
+  const at::NoGradGuard no_gradients;
+  try {
+    return body();
+  } catch (const std::exception& error) {
+    return FromTorchException(what, error);
+  }
+}
+
+}  // namespace wattle::engine
+
+#endif  // WATTLE_WORKER_ENGINE_TORCH_BORDER_H_

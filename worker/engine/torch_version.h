@@ -1,0 +1,20 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The one place that knows which libtorch this is: 1.13.1 (Debian 12) and 2.7.1 are supported. The
+// code is written against 1.13.1's API; what differs is wrapped here and nowhere else.
+#ifndef WATTLE_WORKER_ENGINE_TORCH_VERSION_H_
+#define WATTLE_WORKER_ENGINE_TORCH_VERSION_H_
+
+#include <torch/version.h>
+
+namespace wattle::engine {
+
+// "1.13.1": of the headers, which Debian's and the wheels' packages keep equal to the library.
+inline constexpr char kTorchVersion[] = TORCH_VERSION;
+
+static_assert(TORCH_VERSION_MAJOR > 1 || (TORCH_VERSION_MAJOR == 1 && TORCH_VERSION_MINOR >= 13),
+              "libtorch 1.13 or later is wanted");
+
+}  // namespace wattle::engine
+
+#endif  // WATTLE_WORKER_ENGINE_TORCH_VERSION_H_

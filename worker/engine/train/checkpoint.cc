@@ -1,0 +1,329 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/engine/train/checkpoint.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
+#include <ATen/ATen.h>
+
+#include "base/clock.h"
+#include "base/status_macros.h"
+#include "formats/safetensors.h"
+#include "worker/engine/crash_point.h"
+
+namespace wattle::engine {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kDirectoryPrefix[] = "checkpoint-";
+constexpr char kPartialSuffix[] = ".partial";
+constexpr char kOptimizerFile[] = "optimizer.safetensors";
+constexpr char kFirstSuffix[] = ".first_moment";
+constexpr char kSecondSuffix[] = ".second_moment";
+constexpr char kVersionKey[] = "wattle.checkpoint_version";
+constexpr char kVersion[] = "1";
+
+std::string DirectoryOf(const std::string& work_directory, int64_t step) {
+  return absl::StrFormat("%s/%s%010d", work_directory, kDirectoryPrefix, step);
+}
+
+// Steps of the complete checkpoints, newest first.
+std::vector<int64_t> StepsIn(const std::string& work_directory) {
+  std::vector<int64_t> steps;
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(work_directory, error)) {
+    const std::string name = entry.path().filename().string();
+    absl::string_view number = name;
+    int64_t step = 0;
+    if (absl::ConsumePrefix(&number, kDirectoryPrefix) && absl::SimpleAtoi(number, &step)) {
+      steps.push_back(step);
+    }
+  }
+  std::sort(steps.rbegin(), steps.rend());
+  return steps;
+}
+
+void RemovePartialOnes(const std::string& work_directory) {
+  std::error_code error;
+  std::vector<fs::path> partial;
+  for (const fs::directory_entry& entry : fs::directory_iterator(work_directory, error)) {
+    const std::string name = entry.path().filename().string();
+    if (absl::StartsWith(name, kDirectoryPrefix) && absl::EndsWith(name, kPartialSuffix)) {
+      partial.push_back(entry.path());
+    }
+  }
+  for (const fs::path& path : partial) {
+    fs::remove_all(path, error);  // what stays is tried again next time
+  }
+}
+
+absl::Status SyncDirectory(const std::string& path) {
+  const int descriptor = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0 || fsync(descriptor) != 0) {
+    const int error = errno;
+    if (descriptor >= 0) {
+      close(descriptor);
+    }
+    return absl::InternalError(
+        absl::StrCat(path, ": cannot sync this directory: ", std::strerror(error)));
+  }
+  close(descriptor);
+  return absl::OkStatus();
+}
+
+// The rename that makes a checkpoint exist.
+absl::Status Publish(const std::string& work_directory, const std::string& partial,
+                     const std::string& path) {
+  using formats::FileOperationMoment;
+  std::error_code error;
+  fs::remove_all(path,
+                 error);  // of the same step, left by a run that was resumed from an older one
+  ReachCrashPoint("directory", "rename", FileOperationMoment::kBefore);
+  if (std::rename(partial.c_str(), path.c_str()) != 0) {
+    return absl::InternalError(
+        absl::StrCat(path, ": cannot rename the checkpoint: ", std::strerror(errno)));
+  }
+  ReachCrashPoint("directory", "rename", FileOperationMoment::kAfter);
+  ReachCrashPoint("directory", "sync_directory", FileOperationMoment::kBefore);
+  WATTLE_RETURN_IF_ERROR(SyncDirectory(work_directory));
+  ReachCrashPoint("directory", "sync_directory", FileOperationMoment::kAfter);
+  return absl::OkStatus();
+}
+
+// Doubles keep every bit in 17 digits.
+std::string Exact(double value) {
+  return absl::StrFormat("%.17g", value);
+}
+
+formats::SafetensorsMetadata MetadataOf(const CheckpointIdentity& identity,
+                                        const TrainingCounters& counters) {
+  formats::SafetensorsMetadata metadata = {
+      {kVersionKey, kVersion},
+      {"job", identity.job},
+      {"build", identity.build},
+      {"position", absl::StrCat(counters.position)},
+      {"random_counter", absl::StrCat(counters.random_counter)},
+      {"steps", absl::StrCat(counters.work.steps)},
+      {"examples", absl::StrCat(counters.work.examples)},
+      {"tokens", absl::StrCat(counters.work.tokens)},
+      {"real_tokens", absl::StrCat(counters.work.real_tokens)},
+      {"loss_first", Exact(counters.loss_first)},
+      {"loss_last", Exact(counters.loss_last)},
+      {"heldout_last_step", absl::StrCat(counters.heldout_last_step)}};
+  if (counters.heldout_before.has_value()) {
+    metadata["heldout_before"] = Exact(*counters.heldout_before);
+  }
+  if (counters.heldout_last.has_value()) {
+    metadata["heldout_last"] = Exact(*counters.heldout_last);
+  }
+  return metadata;
+}
+
+// Reads what MetadataOf wrote.
+class MetadataReader {
+ public:
+  MetadataReader(const std::string& path, const formats::SafetensorsMetadata& metadata)
+      : path_(path), metadata_(metadata) {}
+
+  std::string Text(const std::string& key) {
+    const auto found = metadata_.find(key);
+    if (found == metadata_.end()) {
+      Fail(key);
+      return "";
+    }
+    return found->second;
+  }
+  template <typename Number>
+  void Read(const std::string& key, Number& number) {
+    if (!absl::SimpleAtoi(Text(key), &number)) {
+      Fail(key);
+    }
+  }
+  void Read(const std::string& key, double& number) {
+    if (!absl::SimpleAtod(Text(key), &number)) {
+      Fail(key);
+    }
+  }
+  void Read(const std::string& key, std::optional<double>& number) {
+    if (metadata_.count(key) != 0) {
+      Read(key, number.emplace());
+    }
+  }
+  [[nodiscard]] const absl::Status& status() const { return status_; }
+
+ private:
+  void Fail(const std::string& key) {
+    status_ = absl::DataLossError(absl::StrCat(path_, ": \"", key, "\" is missing or no number"));
+  }
+
+  std::string path_;
+  const formats::SafetensorsMetadata& metadata_;
+  absl::Status status_;
+};
+
+absl::StatusOr<TrainingCounters> CountersOf(const std::string& path,
+                                            const formats::SafetensorsMetadata& metadata) {
+  MetadataReader reader(path, metadata);
+  TrainingCounters counters;
+  reader.Read("position", counters.position);
+  reader.Read("random_counter", counters.random_counter);
+  reader.Read("steps", counters.work.steps);
+  reader.Read("examples", counters.work.examples);
+  reader.Read("tokens", counters.work.tokens);
+  reader.Read("real_tokens", counters.work.real_tokens);
+  reader.Read("loss_first", counters.loss_first);
+  reader.Read("loss_last", counters.loss_last);
+  reader.Read("heldout_last_step", counters.heldout_last_step);
+  reader.Read("heldout_before", counters.heldout_before);
+  reader.Read("heldout_last", counters.heldout_last);
+  if (!reader.status().ok()) {
+    return reader.status();
+  }
+  return counters;
+}
+
+absl::Status WriteMoments(const std::string& path, const FlatLayout& layout,
+                          const formats::SafetensorsMetadata& metadata,
+                          const OptimizerMoments& moments) {
+  const at::Tensor first = moments.first.to(at::kCPU);
+  const at::Tensor second = moments.second.to(at::kCPU);
+  std::vector<formats::TensorDescription> tensors;
+  for (const FlatEntry& entry : layout.entries) {
+    for (const char* suffix : {kFirstSuffix, kSecondSuffix}) {
+      formats::TensorDescription tensor = entry.tensor;
+      tensor.name += suffix;
+      tensors.push_back(std::move(tensor));
+    }
+  }
+  WATTLE_ASSIGN_OR_RETURN(auto writer, formats::SafetensorsWriter::Create(
+                                           path, tensors, metadata, CrashObserver("optimizer")));
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const at::Tensor& source = i % 2 == 0 ? first : second;
+    const float* values = source.data_ptr<float>() + layout.entries[i / 2].offset;
+    const auto size = static_cast<size_t>(tensors[i].size_bytes());
+    WATTLE_RETURN_IF_ERROR(writer.Write(
+        tensors[i].name, absl::MakeConstSpan(reinterpret_cast<const std::byte*>(values), size)));
+  }
+  return writer.Commit();
+}
+
+absl::Status ReadMoments(const formats::SafetensorsFile& file, const FlatLayout& layout,
+                         const OptimizerMoments& moments) {
+  for (const FlatEntry& entry : layout.entries) {
+    for (const bool is_first : {true, false}) {
+      const std::string name = entry.tensor.name + (is_first ? kFirstSuffix : kSecondSuffix);
+      const formats::TensorEntry* stored = file.Find(name);
+      if (stored == nullptr || stored->shape != entry.tensor.shape ||
+          stored->type != formats::DataType::kF32) {
+        return absl::DataLossError(
+            absl::StrCat(file.path(), ": tensor ", name, " is missing or of another shape"));
+      }
+      at::Tensor host = at::empty(stored->shape, at::kFloat);
+      const absl::Span<const std::byte> bytes = file.Bytes(*stored);
+      std::memcpy(host.data_ptr(), bytes.data(), bytes.size());
+      FlatView(is_first ? moments.first : moments.second, entry).copy_(host);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RestoreFrom(const std::string& directory, const CheckpointIdentity& identity,
+                         TrainingState& state, RestoredCheckpoint& restored) {
+  const std::string path = absl::StrCat(directory, "/", kOptimizerFile);
+  WATTLE_ASSIGN_OR_RETURN(const auto file, formats::SafetensorsFile::Open(path));
+  MetadataReader reader(path, file.metadata());
+  if (reader.Text(kVersionKey) != kVersion) {
+    return absl::DataLossError(absl::StrCat(path, ": written by another version of wattle"));
+  }
+  const std::string job = reader.Text("job");
+  if (reader.status().ok() && job != identity.job) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(directory, ": is a checkpoint of another job (", job, "), this one is (",
+                     identity.job, "); use another work directory"));
+  }
+  WATTLE_ASSIGN_OR_RETURN(const TrainingCounters counters, CountersOf(path, file.metadata()));
+  at::Tensor weights = at::zeros({state.model.layout.elements}, at::kFloat);
+  WATTLE_RETURN_IF_ERROR(ReadFlat(absl::StrCat(directory, "/", formats::kWeightsFile),
+                                  state.model.files, state.model.layout, weights));
+  WATTLE_RETURN_IF_ERROR(ReadMoments(file, state.model.layout, state.moments));
+  state.model.flat.copy_(weights);
+  state.counters = counters;
+  restored.step = counters.work.steps;
+  restored.same_build = reader.Text("build") == identity.build;
+  return absl::OkStatus();
+}
+
+int64_t SizeBytesOf(const std::string& directory) {
+  int64_t total = 0;
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(directory, error)) {
+    const auto size = entry.file_size(error);
+    total += error ? 0 : static_cast<int64_t>(size);
+  }
+  return total;
+}
+
+}  // namespace
+
+absl::StatusOr<CheckpointReport> WriteCheckpoint(const std::string& work_directory,
+                                                 const CheckpointIdentity& identity,
+                                                 const TrainingState& state) {
+  const Monotonic start = Clock::Real().Boottime();
+  const int64_t step = state.counters.work.steps;
+  const std::string path = DirectoryOf(work_directory, step);
+  const std::string partial = path + kPartialSuffix;
+  std::error_code error;
+  fs::remove_all(partial, error);
+  if (!fs::create_directories(partial, error)) {
+    return absl::InternalError(
+        absl::StrCat(partial, ": cannot make this directory: ", error.message()));
+  }
+  const LoadedModel& model = state.model;
+  WATTLE_RETURN_IF_ERROR(WriteFlat(absl::StrCat(partial, "/", formats::kWeightsFile), model.files,
+                                   model.layout, model.flat, CrashObserver("weights")));
+  WATTLE_RETURN_IF_ERROR(WriteMoments(absl::StrCat(partial, "/", kOptimizerFile), model.layout,
+                                      MetadataOf(identity, state.counters), state.moments));
+  WATTLE_RETURN_IF_ERROR(Publish(work_directory, partial, path));
+  const std::vector<int64_t> steps = StepsIn(work_directory);
+  for (size_t i = kCheckpointsKept; i < steps.size(); ++i) {
+    fs::remove_all(DirectoryOf(work_directory, steps[i]), error);  // one too many harms nobody
+  }
+  return CheckpointReport{
+      .step = step, .time = Clock::Real().Boottime() - start, .size_bytes = SizeBytesOf(path)};
+}
+
+absl::StatusOr<RestoredCheckpoint> RestoreNewestCheckpoint(const std::string& work_directory,
+                                                           const CheckpointIdentity& identity,
+                                                           TrainingState& state) {
+  RemovePartialOnes(work_directory);
+  RestoredCheckpoint restored;
+  for (const int64_t step : StepsIn(work_directory)) {
+    const absl::Status status =
+        RestoreFrom(DirectoryOf(work_directory, step), identity, state, restored);
+    if (status.ok() || absl::IsFailedPrecondition(status)) {
+      if (!status.ok()) {
+        return status;
+      }
+      return restored;
+    }
+    restored.skipped.push_back(std::string(status.message()));
+  }
+  return restored;
+}
+
+}  // namespace wattle::engine

@@ -1,0 +1,30 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The order in which training sees its examples: a shuffle for each epoch, a pure function of
+// (seed, epoch), so that a position is one number and a resume needs no more. One thread.
+#ifndef WATTLE_WORKER_ENGINE_TRAIN_DATA_ORDER_H_
+#define WATTLE_WORKER_ENGINE_TRAIN_DATA_ORDER_H_
+
+#include <cstdint>
+#include <vector>
+
+namespace wattle::engine {
+
+class DataOrder {
+ public:
+  // examples ≥ 1.
+  DataOrder(uint64_t seed, int64_t examples) : seed_(seed), examples_(examples) {}
+
+  // The example at a position of the endless stream epoch 0, epoch 1, …; position ≥ 0.
+  int64_t At(int64_t position);
+
+ private:
+  uint64_t seed_;
+  int64_t examples_;
+  int64_t epoch_ = -1;  // of `shuffled_`
+  std::vector<int64_t> shuffled_;
+};
+
+}  // namespace wattle::engine
+
+#endif  // WATTLE_WORKER_ENGINE_TRAIN_DATA_ORDER_H_

@@ -1,0 +1,102 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/engine/train/examples.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+
+#include "base/status_macros.h"
+#include "formats/data_set.h"
+
+namespace wattle::engine {
+namespace {
+
+absl::StatusOr<formats::PackedExamples> LoadSquad(const std::string& path,
+                                                  const formats::BytePairEncoding& tokenizer,
+                                                  const formats::PackOptions& pack,
+                                                  int64_t limit_examples) {
+  WATTLE_ASSIGN_OR_RETURN(formats::SquadDataSet data, formats::ReadSquad(path));
+  if (limit_examples > 0 && limit_examples < static_cast<int64_t>(data.questions.size())) {
+    data.questions.resize(static_cast<size_t>(limit_examples));
+  }
+  auto packed = formats::PackSquad(data, tokenizer, pack);
+  return packed.ok() ? std::move(packed) : WithContext(path, packed.status());
+}
+
+absl::StatusOr<formats::PackedExamples> LoadText(const std::string& path,
+                                                 const formats::BytePairEncoding& tokenizer,
+                                                 int64_t window_tokens, int64_t limit_examples) {
+  WATTLE_ASSIGN_OR_RETURN(const std::string text, formats::ReadText(path));
+  const std::vector<int64_t> tokens = tokenizer.Encode(text);
+  formats::PackedExamples packed;
+  for (const formats::TextWindow& window :
+       formats::TextWindows(tokens, window_tokens, /*stride_tokens=*/window_tokens)) {
+    if (limit_examples > 0 && static_cast<int64_t>(packed.examples.size()) == limit_examples) {
+      break;
+    }
+    packed.examples.push_back(ExampleOf(window));
+  }
+  if (packed.examples.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": wants at least two tokens of text; give a longer file"));
+  }
+  return packed;
+}
+
+}  // namespace
+
+formats::PackedExample ExampleOf(const formats::TextWindow& window) {
+  formats::PackedExample example;
+  example.tokens.assign(window.tokens.begin(), window.tokens.end());
+  example.loss_mask.assign(window.tokens.size(), 0);
+  std::fill(example.loss_mask.begin() + static_cast<std::ptrdiff_t>(window.first_scored),
+            example.loss_mask.end(), uint8_t{1});
+  return example;
+}
+
+absl::StatusOr<formats::PackedExamples> LoadExamples(const std::string& path,
+                                                     const formats::BytePairEncoding& tokenizer,
+                                                     const formats::DecoderConfig& config,
+                                                     const ExampleOptions& options) {
+  const int64_t length =
+      options.sequence_length == 0 ? config.max_positions : options.sequence_length;
+  if (length > config.max_positions || length < 2) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "sequence_length: ", length, " tokens; this model wants 2 to ", config.max_positions));
+  }
+  WATTLE_ASSIGN_OR_RETURN(const formats::DataSetKind kind, formats::DataSetKindOf(path));
+  switch (kind) {
+    case formats::DataSetKind::kSquad:
+      return LoadSquad(path, tokenizer,
+                       {.max_length_tokens = length,
+                        .loss_on = options.loss_on,
+                        .eos_token_id = config.eos_token_id},
+                       options.limit_examples);
+    case formats::DataSetKind::kText:
+      return LoadText(path, tokenizer, length, options.limit_examples);
+    case formats::DataSetKind::kPrompts:
+      return absl::InvalidArgumentError(
+          absl::StrCat(path,
+                       ": prompts have no answers to learn from; wants SQuAD (.json) or "
+                       "text (.txt)"));
+  }
+  return absl::InternalError("unknown kind of data set");
+}
+
+uint64_t FingerprintOf(const formats::PackedExamples& examples) {
+  // FNV-1a, 64 bits: http://www.isthe.com/chongo/tech/comp/fnv/
+  uint64_t hash = 0xcbf29ce484222325ULL;
+  const auto mix = [&hash](uint64_t value) { hash = (hash ^ value) * 0x100000001b3ULL; };
+  for (const formats::PackedExample& example : examples.examples) {
+    mix(example.tokens.size());
+    for (size_t i = 0; i < example.tokens.size(); ++i) {
+      mix(static_cast<uint64_t>(example.tokens[i]) * 2 + example.loss_mask[i]);
+    }
+  }
+  return hash;
+}
+
+}  // namespace wattle::engine

@@ -1,0 +1,44 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Data files as the examples that training and evaluation run over. SQuAD JSON is packed by
+// formats/squad.h; plain text is cut into windows without overlap (pretraining). Plain values;
+// thread-safe.
+#ifndef WATTLE_WORKER_ENGINE_TRAIN_EXAMPLES_H_
+#define WATTLE_WORKER_ENGINE_TRAIN_EXAMPLES_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+
+#include "formats/byte_pair_encoding.h"
+#include "formats/data_set.h"
+#include "formats/decoder_config.h"
+#include "formats/squad.h"
+
+namespace wattle::engine {
+
+struct ExampleOptions {
+  int64_t limit_examples = 0;   // only the first n; 0: all
+  int64_t sequence_length = 0;  // tokens at most; 0: the model's context
+  formats::LossOn loss_on =
+      formats::LossOn::kAnswer;  // SQuAD only; text always counts every token but a window's first
+};
+
+// Errors: kFailedPrecondition for a sequence_length beyond the model's context; those of the
+// readers; kInvalidArgument for a kind of file that has no examples, or when nothing is left.
+absl::StatusOr<formats::PackedExamples> LoadExamples(const std::string& path,
+                                                     const formats::BytePairEncoding& tokenizer,
+                                                     const formats::DecoderConfig& config,
+                                                     const ExampleOptions& options);
+
+// A window of a text as an example: every token that the window scores counts.
+formats::PackedExample ExampleOf(const formats::TextWindow& window);
+
+// A number that changes with any token or mask of the examples: a checkpoint remembers which data
+// it is of.
+uint64_t FingerprintOf(const formats::PackedExamples& examples);
+
+}  // namespace wattle::engine
+
+#endif  // WATTLE_WORKER_ENGINE_TRAIN_EXAMPLES_H_

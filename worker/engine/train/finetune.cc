@@ -1,0 +1,245 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/engine/train/finetune.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+#include "base/status_macros.h"
+#include "formats/byte_pair_encoding.h"
+#include "worker/engine/evaluate/evaluate.h"
+#include "worker/engine/quant/int8_model.h"
+#include "worker/engine/torch_border.h"
+#include "worker/engine/train/checkpoint.h"
+#include "worker/engine/train/trainer.h"
+
+namespace wattle::engine {
+namespace {
+
+absl::Status Validate(const FinetuneSettings& settings) {
+  const auto wrong = [](absl::string_view field, auto value, absl::string_view wanted) {
+    return absl::FailedPreconditionError(absl::StrCat(field, ": ", value, "; wants ", wanted));
+  };
+  if (settings.batch_size < 1) {
+    return wrong("batch_size", settings.batch_size, "at least 1");
+  }
+  if (settings.accumulation_steps < 1) {
+    return wrong("gradient_accumulation_steps", settings.accumulation_steps, "at least 1");
+  }
+  if (settings.steps < 0 || settings.epochs < 1) {
+    return wrong("epochs", settings.epochs, "at least 1 (or steps above 0)");
+  }
+  if (!(settings.learning_rate > 0.0)) {
+    return wrong("learning_rate", settings.learning_rate, "a number above 0");
+  }
+  if (settings.checkpoint_every_steps < 1) {
+    return wrong("checkpoint_every_steps", settings.checkpoint_every_steps, "at least 1");
+  }
+  const AdamWSettings& adamw = settings.adamw;
+  if (!(adamw.beta1 >= 0.0 && adamw.beta1 < 1.0)) {
+    return wrong("adam_beta1", adamw.beta1, "0 or more, below 1");
+  }
+  if (!(adamw.beta2 >= 0.0 && adamw.beta2 < 1.0)) {
+    return wrong("adam_beta2", adamw.beta2, "0 or more, below 1");
+  }
+  if (!(adamw.epsilon > 0.0)) {
+    return wrong("adam_epsilon", adamw.epsilon, "a number above 0");
+  }
+  return absl::OkStatus();
+}
+
+CheckpointIdentity IdentityOf(const FinetuneSettings& settings, const Trainer& trainer,
+                              uint64_t data_fingerprint) {
+  const AdamWSettings& adamw = settings.adamw;
+  return {.job = absl::StrFormat(
+              "steps %d, batch %d x %d, seed %d, data %016x, rate %.17g, warm-up %d, shape %d, "
+              "beta %.17g %.17g, epsilon %.17g, decay %.17g, clip %.17g",
+              trainer.total_steps(), settings.batch_size, settings.accumulation_steps,
+              settings.seed, data_fingerprint, settings.learning_rate, settings.warmup_steps,
+              static_cast<int>(settings.learning_rate_shape), adamw.beta1, adamw.beta2,
+              adamw.epsilon, adamw.weight_decay, adamw.clip_norm),
+          .build = absl::StrCat(EngineVersion(), ", threads ", settings.threads)};
+}
+
+// The job while it runs.
+class FinetuneRun {
+ public:
+  FinetuneRun(const FinetuneSettings& settings, ProgressSink& sink)
+      : settings_(settings), sink_(sink) {}
+
+  absl::StatusOr<FinetuneResult> Run() {
+    sink_.OnPhase(Phase::kLoad, 0, 0);
+    WATTLE_RETURN_IF_ERROR(Load());
+    Trainer trainer(settings_, data_.examples, state_);
+    identity_ = IdentityOf(settings_, trainer, FingerprintOf(data_));
+    WATTLE_RETURN_IF_ERROR(Restore());
+    if (resumed_from_ == 0) {
+      WATTLE_RETURN_IF_ERROR(MeasureHeldout());
+      state_.counters.heldout_before = state_.counters.heldout_last;
+    }
+    WATTLE_RETURN_IF_ERROR(Train(trainer));
+    if (state_.counters.heldout_last_step != trainer.total_steps()) {
+      WATTLE_RETURN_IF_ERROR(MeasureHeldout());
+    }
+    sink_.OnPhase(Phase::kSave, 0, 0);
+    WATTLE_RETURN_IF_ERROR(SaveModel(settings_.output_directory, state_.model));
+    return Describe();
+  }
+
+ private:
+  absl::Status Load() {
+    WATTLE_ASSIGN_OR_RETURN(state_.model,
+                            LoadModel(settings_.model.directory, settings_.model.device));
+    if (state_.model.is_int8()) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          settings_.model.directory, ": an int8 model is not trained; use its FP32 parent"));
+    }
+    const formats::DecoderConfig& config = state_.model.files.config;
+    WATTLE_ASSIGN_OR_RETURN(const auto tokenizer,
+                            formats::BytePairEncoding::LoadDirectory(settings_.model.directory));
+    WATTLE_ASSIGN_OR_RETURN(data_,
+                            LoadExamples(settings_.data, tokenizer, config, settings_.examples));
+    if (!settings_.heldout_data.empty()) {
+      ExampleOptions options = settings_.examples;
+      options.limit_examples = 0;
+      WATTLE_ASSIGN_OR_RETURN(heldout_,
+                              LoadExamples(settings_.heldout_data, tokenizer, config, options));
+    }
+    state_.moments = ZeroMoments(state_.model.flat);
+    return absl::OkStatus();
+  }
+
+  absl::Status Restore() {
+    WATTLE_ASSIGN_OR_RETURN(const RestoredCheckpoint restored,
+                            RestoreNewestCheckpoint(settings_.work_directory, identity_, state_));
+    for (const std::string& line : restored.skipped) {
+      sink_.OnLog(absl::StrCat("skipped a checkpoint that cannot be read: ", line));
+    }
+    resumed_from_ = restored.step;
+    if (restored.step > 0) {
+      sink_.OnLog(absl::StrCat(
+          "resumed from the checkpoint of step ", restored.step,
+          restored.same_build ? "" : "; numerically continued: another build or thread count"));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Train(Trainer& trainer) {
+    if (trainer.finished()) {
+      return absl::OkStatus();
+    }
+    sink_.OnPhase(Phase::kTrain, state_.counters.work.steps, trainer.total_steps());
+    while (!trainer.finished()) {
+      auto report = trainer.Step();
+      if (!report.ok()) {
+        return absl::Status(report.status().code(),
+                            absl::StrCat(report.status().message(), "; ", LastCheckpoint()));
+      }
+      const int64_t every = settings_.evaluate_every_steps;
+      if (every > 0 && report->step % every == 0) {
+        WATTLE_RETURN_IF_ERROR(MeasureHeldout());
+        report->heldout_loss = state_.counters.heldout_last.value_or(0.0);
+        sink_.OnPhase(Phase::kTrain, report->step, trainer.total_steps());
+      }
+      WATTLE_RETURN_IF_ERROR(Obey(sink_.OnStep(*report)));
+      if (report->step % settings_.checkpoint_every_steps == 0 && !trainer.finished()) {
+        WATTLE_RETURN_IF_ERROR(Checkpoint());
+        sink_.OnPhase(Phase::kTrain, report->step, trainer.total_steps());
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Obey(StepDecision decision) {
+    if (decision == StepDecision::kGoOn) {
+      return absl::OkStatus();
+    }
+    const int64_t step = state_.counters.work.steps;
+    if (decision == StepDecision::kStop && step > 0 && checkpointed_step_ != step) {
+      WATTLE_RETURN_IF_ERROR(Checkpoint());
+    }
+    return absl::CancelledError(absl::StrCat("stopped after step ", step));
+  }
+
+  absl::Status Checkpoint() {
+    sink_.OnPhase(Phase::kCheckpoint, 0, 0);
+    WATTLE_ASSIGN_OR_RETURN(const CheckpointReport report,
+                            WriteCheckpoint(settings_.work_directory, identity_, state_));
+    checkpointed_step_ = report.step;
+    sink_.OnCheckpoint(report);
+    return absl::OkStatus();
+  }
+
+  // Obeys a stop in the middle of an evaluation as at a step.
+  class HeldoutSink : public ProgressSink {
+   public:
+    explicit HeldoutSink(ProgressSink& sink) : sink_(sink) {}
+    void OnPhase(Phase phase, int64_t from_step, int64_t steps_total) override {
+      sink_.OnPhase(phase, from_step, steps_total);
+    }
+    StepDecision OnStep(const StepReport& report) override {
+      decision_ = sink_.OnStep(report);
+      return decision_;
+    }
+    void OnCheckpoint(const CheckpointReport& report) override { sink_.OnCheckpoint(report); }
+    void OnLog(const std::string& line) override { sink_.OnLog(line); }
+    [[nodiscard]] StepDecision decision() const { return decision_; }
+
+   private:
+    ProgressSink& sink_;
+    StepDecision decision_ = StepDecision::kGoOn;
+  };
+
+  absl::Status MeasureHeldout() {
+    if (heldout_.examples.empty()) {
+      return absl::OkStatus();
+    }
+    HeldoutSink sink(sink_);
+    const auto figures =
+        LossOverExamples(state_.model.decoder, heldout_.examples, settings_.batch_size, sink);
+    WATTLE_RETURN_IF_ERROR(Obey(sink.decision()));
+    WATTLE_RETURN_IF_ERROR(figures.status());
+    state_.counters.heldout_last = figures->loss;
+    state_.counters.heldout_last_step = state_.counters.work.steps;
+    return absl::OkStatus();
+  }
+
+  [[nodiscard]] std::string LastCheckpoint() const {
+    const int64_t step = std::max(checkpointed_step_, resumed_from_);
+    return step > 0 ? absl::StrCat("the last good checkpoint is that of step ", step)
+                    : "there is no checkpoint yet";
+  }
+
+  [[nodiscard]] FinetuneResult Describe() const {
+    const TrainingCounters& counters = state_.counters;
+    return {.model = FiguresOf(state_.model),
+            .work = counters.work,
+            .train_loss_first = counters.loss_first,
+            .train_loss_last = counters.loss_last,
+            .heldout_loss_before = counters.heldout_before,
+            .heldout_loss_after = counters.heldout_last,
+            .truncated_examples = data_.truncated,
+            .dropped_examples = data_.dropped,
+            .resumed_from_step = resumed_from_};
+  }
+
+  const FinetuneSettings& settings_;
+  ProgressSink& sink_;
+  TrainingState state_;
+  formats::PackedExamples data_;
+  formats::PackedExamples heldout_;
+  CheckpointIdentity identity_;
+  int64_t resumed_from_ = 0;
+  int64_t checkpointed_step_ = 0;
+};
+
+}  // namespace
+
+absl::StatusOr<FinetuneResult> Finetune(const FinetuneSettings& settings, ProgressSink& sink) {
+  WATTLE_RETURN_IF_ERROR(Validate(settings));
+  return AtTorchBorder("finetune", [&] { return FinetuneRun(settings, sink).Run(); });
+}
+
+}  // namespace wattle::engine

@@ -1,0 +1,65 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The finetune job: full fine-tuning in FP32 with AdamW, checkpoints, exact resume. No libtorch in
+// this header. Read next: trainer.h (one step), checkpoint.h (what is kept).
+#ifndef WATTLE_WORKER_ENGINE_TRAIN_FINETUNE_H_
+#define WATTLE_WORKER_ENGINE_TRAIN_FINETUNE_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+
+#include "worker/engine/model_job.h"
+#include "worker/engine/progress.h"
+#include "worker/engine/train/adamw_settings.h"
+#include "worker/engine/train/examples.h"
+#include "worker/engine/train/schedule.h"
+
+namespace wattle::engine {
+
+struct FinetuneSettings {
+  ModelJob model;
+  std::string data;
+  std::string heldout_data;      // empty: no held-out loss
+  std::string work_directory;    // checkpoints; the newest complete one is resumed from
+  std::string output_directory;  // the result: a directory that transformers loads
+
+  int64_t epochs = 1;
+  int64_t steps = 0;  // optimizer steps; 0: as epochs says
+  ExampleOptions examples;
+  int64_t batch_size = 8;
+  int64_t accumulation_steps = 1;  // forward passes per optimizer step
+  double learning_rate = 5e-5;
+  int64_t warmup_steps = 0;
+  LearningRateShape learning_rate_shape = LearningRateShape::kLinear;
+  AdamWSettings adamw;
+  uint64_t seed = 0;                 // of data order and dropout
+  int64_t evaluate_every_steps = 0;  // 0: before the first and after the last step only
+  int64_t checkpoint_every_steps = 50;
+  int threads = 1;  // as given to SetThreads; a checkpoint remembers it
+};
+
+struct FinetuneResult {
+  ModelFigures model;
+  WorkTotals work;  // of all steps, also those before a resume
+  double train_loss_first = 0.0;
+  double train_loss_last = 0.0;
+  std::optional<double> heldout_loss_before;
+  std::optional<double> heldout_loss_after;
+  int64_t truncated_examples = 0;
+  int64_t dropped_examples = 0;
+  int64_t resumed_from_step = 0;
+};
+
+// Whole job. The loss of a step is the mean over all predicted tokens of its accumulated
+// micro-batches. Errors: those of LoadModel and LoadExamples; kFailedPrecondition (settings out of
+// range, an int8 model, a checkpoint of another job in work_directory); kAborted for a loss that is
+// not finite: names the step, the last checkpoint stays; kCancelled where the sink says so, with a
+// checkpoint of that step unless kDiscard; kResourceExhausted for a full disk.
+absl::StatusOr<FinetuneResult> Finetune(const FinetuneSettings& settings, ProgressSink& sink);
+
+}  // namespace wattle::engine
+
+#endif  // WATTLE_WORKER_ENGINE_TRAIN_FINETUNE_H_

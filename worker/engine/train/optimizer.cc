@@ -1,0 +1,91 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/engine/train/optimizer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <vector>
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+namespace wattle::engine {
+namespace {
+
+// Elements that one thread updates at a time. The update is elementwise, so the split changes no
+// bit.
+constexpr int64_t kUpdateGrain = 1 << 16;
+
+void UpdateRange(const kernels::AdamWStep& step, const at::Tensor& weights,
+                 const at::Tensor& gradients, const OptimizerMoments& moments,
+                 const FlatEntry& entry) {
+  const int64_t count = entry.tensor.element_count();
+  if (!weights.device().is_cpu()) {
+    AdamWPlain(step, weights.narrow(0, entry.offset, count),
+               gradients.narrow(0, entry.offset, count),
+               moments.first.narrow(0, entry.offset, count),
+               moments.second.narrow(0, entry.offset, count));
+    return;
+  }
+  float* w = weights.data_ptr<float>() + entry.offset;
+  const float* g = gradients.data_ptr<float>() + entry.offset;
+  float* m = moments.first.data_ptr<float>() + entry.offset;
+  float* v = moments.second.data_ptr<float>() + entry.offset;
+  at::parallel_for(0, count, kUpdateGrain, [&](int64_t begin, int64_t end) {
+    kernels::AdamWUpdate(step, {w + begin, g + begin, m + begin, v + begin, end - begin});
+  });
+}
+
+}  // namespace
+
+OptimizerMoments ZeroMoments(const at::Tensor& flat) {
+  return {at::zeros_like(flat), at::zeros_like(flat)};
+}
+
+double GradientNorm(const at::Tensor& gradients) {
+  if (!gradients.device().is_cpu()) {
+    return gradients.norm().item<double>();
+  }
+  const int64_t pieces = (gradients.numel() + kUpdateGrain - 1) / kUpdateGrain;
+  std::vector<double> sums(static_cast<size_t>(pieces));
+  const float* values = gradients.data_ptr<float>();
+  at::parallel_for(0, pieces, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t piece = begin; piece < end; ++piece) {
+      const int64_t start = piece * kUpdateGrain;
+      sums[static_cast<size_t>(piece)] =
+          kernels::SumOfSquares(values + start, std::min(kUpdateGrain, gradients.numel() - start));
+    }
+  });
+  return std::sqrt(std::accumulate(sums.begin(), sums.end(), 0.0));
+}
+
+double ClipScale(const AdamWSettings& settings, double gradient_norm) {
+  if (settings.clip_norm <= 0.0 || gradient_norm <= settings.clip_norm) {
+    return 1.0;
+  }
+  return settings.clip_norm / gradient_norm;
+}
+
+void AdamWStepFlat(const FlatLayout& layout, const kernels::AdamWStep& step,
+                   const at::Tensor& weights, const at::Tensor& gradients,
+                   const OptimizerMoments& moments) {
+  for (const FlatEntry& entry : layout.entries) {
+    kernels::AdamWStep own = step;
+    own.weight_decay = entry.decays ? step.weight_decay : 0.0;
+    UpdateRange(own, weights, gradients, moments, entry);
+  }
+}
+
+void AdamWPlain(const kernels::AdamWStep& step, at::Tensor weights, const at::Tensor& gradients,
+                at::Tensor first, at::Tensor second) {
+  const auto exponent = static_cast<double>(step.step);
+  const at::Tensor gradient = gradients * step.gradient_scale;
+  first.mul_(step.beta1).add_(gradient, 1.0 - step.beta1);
+  second.mul_(step.beta2).addcmul_(gradient, gradient, 1.0 - step.beta2);
+  const at::Tensor denominator =
+      second.sqrt().mul_(1.0 / std::sqrt(1.0 - std::pow(step.beta2, exponent))).add_(step.epsilon);
+  weights.mul_(1.0 - step.learning_rate * step.weight_decay)
+      .addcdiv_(first, denominator, -step.learning_rate / (1.0 - std::pow(step.beta1, exponent)));
+}
+
+}  // namespace wattle::engine

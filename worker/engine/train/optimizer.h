@@ -1,0 +1,43 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// AdamW over flat buffers. Weight decay is decoupled and applies to matrices and tables, not to
+// biases and norms. Not thread-safe.
+#ifndef WATTLE_WORKER_ENGINE_TRAIN_OPTIMIZER_H_
+#define WATTLE_WORKER_ENGINE_TRAIN_OPTIMIZER_H_
+
+#include <cstdint>
+
+#include <ATen/core/Tensor.h>
+
+#include "worker/engine/kernels/adamw.h"
+#include "worker/engine/models/weights.h"
+#include "worker/engine/train/adamw_settings.h"
+
+namespace wattle::engine {
+
+// float [layout.elements] each.
+struct OptimizerMoments {
+  at::Tensor first;
+  at::Tensor second;
+};
+
+OptimizerMoments ZeroMoments(const at::Tensor& flat);
+
+// √Σ g², accumulated in double precision; the same for any number of threads.
+double GradientNorm(const at::Tensor& gradients);
+
+// One step over every tensor; step.weight_decay applies to those that decay.
+void AdamWStepFlat(const FlatLayout& layout, const kernels::AdamWStep& step,
+                   const at::Tensor& weights, const at::Tensor& gradients,
+                   const OptimizerMoments& moments);
+
+// The factor that brings a gradient of this norm to at most clip_norm.
+double ClipScale(const AdamWSettings& settings, double gradient_norm);
+
+// The plain-ATen form, for any device; the kernel is tested against it. `step` as for the kernel.
+void AdamWPlain(const kernels::AdamWStep& step, at::Tensor weights, const at::Tensor& gradients,
+                at::Tensor first, at::Tensor second);
+
+}  // namespace wattle::engine
+
+#endif  // WATTLE_WORKER_ENGINE_TRAIN_OPTIMIZER_H_

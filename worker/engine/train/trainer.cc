@@ -1,0 +1,107 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/engine/train/trainer.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include <ATen/ATen.h>
+
+#include "base/clock.h"
+#include "worker/engine/models/decoder.h"
+#include "worker/engine/models/flops.h"
+#include "worker/engine/models/token_batch.h"
+
+namespace wattle::engine {
+namespace {
+
+int64_t CeilDivide(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+}  // namespace
+
+Trainer::Trainer(const FinetuneSettings& settings,
+                 const std::vector<formats::PackedExample>& examples, TrainingState& state)
+    : settings_(settings),
+      examples_(examples),
+      state_(state),
+      order_(settings.seed, static_cast<int64_t>(examples.size())) {
+  const int64_t per_step = settings.batch_size * settings.accumulation_steps;
+  const int64_t passes = static_cast<int64_t>(examples.size()) * settings.epochs;
+  total_steps_ = settings.steps > 0 ? settings.steps : CeilDivide(passes, per_step);
+  last_position_ = settings.steps > 0 ? settings.steps * per_step : passes;
+  gradients_ = at::zeros_like(state.model.flat);
+  gradient_views_ = WeightsOver(state.model.files.config, state.model.layout, gradients_);
+}
+
+std::vector<const formats::PackedExample*> Trainer::Draw() {
+  TrainingCounters& counters = state_.counters;
+  const int64_t end = std::min(
+      last_position_, counters.position + settings_.batch_size * settings_.accumulation_steps);
+  std::vector<const formats::PackedExample*> drawn;
+  for (; counters.position < end; ++counters.position) {
+    drawn.push_back(&examples_[static_cast<size_t>(order_.At(counters.position))]);
+  }
+  return drawn;
+}
+
+absl::StatusOr<StepReport> Trainer::Step() {
+  const Monotonic start = Clock::Real().Boottime();
+  TrainingCounters& counters = state_.counters;
+  const int64_t step = counters.work.steps + 1;
+  const std::vector<const formats::PackedExample*> drawn = Draw();
+  int64_t predicted = 0;
+  for (const formats::PackedExample* example : drawn) {
+    predicted += CountTargets(*example);
+  }
+  StepReport report{.phase = Phase::kTrain, .step = step, .steps_total = total_steps_};
+  gradients_.zero_();
+  double loss_sum = 0.0;
+  const double scale = 1.0 / static_cast<double>(std::max<int64_t>(1, predicted));
+  const absl::Span<const formats::PackedExample* const> all(drawn);
+  const auto batch_size = static_cast<size_t>(settings_.batch_size);
+  for (size_t first = 0; first < all.size(); first += batch_size) {
+    const TokenBatch batch =
+        MakeTokenBatch(all.subspan(first, std::min(batch_size, all.size() - first)));
+    const DropoutState dropout{
+        .active = true, .seed = settings_.seed, .counter = counters.random_counter++};
+    loss_sum += LossSumAndGradients(state_.model.decoder, batch, dropout, scale, gradient_views_);
+    report.tokens += batch.batch * batch.length;
+    report.real_tokens += batch.real_tokens;
+    report.examples += batch.batch;
+    report.flops += TrainingFlops(state_.model.files.config, batch.batch, batch.length);
+  }
+  report.loss = loss_sum * scale;
+  const double norm = GradientNorm(gradients_);
+  if (!std::isfinite(report.loss) || !std::isfinite(norm)) {
+    return absl::AbortedError(
+        absl::StrCat("step ", step, ": the ", std::isfinite(report.loss) ? "gradient" : "loss",
+                     " is not finite; use a lower learning_rate or a warm-up"));
+  }
+  const kernels::AdamWStep update{
+      .step = step,
+      .learning_rate = LearningRateAt({.peak = settings_.learning_rate,
+                                       .warmup_steps = settings_.warmup_steps,
+                                       .total_steps = total_steps_,
+                                       .shape = settings_.learning_rate_shape},
+                                      step),
+      .beta1 = settings_.adamw.beta1,
+      .beta2 = settings_.adamw.beta2,
+      .epsilon = settings_.adamw.epsilon,
+      .weight_decay = settings_.adamw.weight_decay,
+      .gradient_scale = ClipScale(settings_.adamw, norm)};
+  AdamWStepFlat(state_.model.layout, update, state_.model.flat, gradients_, state_.moments);
+  counters.work.steps = step;
+  counters.work.examples += report.examples;
+  counters.work.tokens += report.tokens;
+  counters.work.real_tokens += report.real_tokens;
+  counters.loss_last = report.loss;
+  if (step == 1) {
+    counters.loss_first = report.loss;
+  }
+  report.compute_time = Clock::Real().Boottime() - start;
+  return report;
+}
+
+}  // namespace wattle::engine

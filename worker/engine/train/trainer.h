@@ -1,0 +1,51 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// One optimizer step: draw examples, run micro-batches forward and backward, clip, update. Between
+// two calls the state is at a step boundary and may be saved. May throw libtorch's exceptions.
+#ifndef WATTLE_WORKER_ENGINE_TRAIN_TRAINER_H_
+#define WATTLE_WORKER_ENGINE_TRAIN_TRAINER_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include <ATen/core/Tensor.h>
+
+#include "formats/squad.h"
+#include "worker/engine/progress.h"
+#include "worker/engine/train/data_order.h"
+#include "worker/engine/train/finetune.h"
+#include "worker/engine/train/training_state.h"
+
+namespace wattle::engine {
+
+class Trainer {
+ public:
+  // All three outlive the trainer. state: at a step boundary.
+  Trainer(const FinetuneSettings& settings, const std::vector<formats::PackedExample>& examples,
+          TrainingState& state);
+
+  [[nodiscard]] int64_t total_steps() const { return total_steps_; }
+  [[nodiscard]] bool finished() const { return state_.counters.work.steps >= total_steps_; }
+
+  // Not once finished(). Errors: kAborted for a loss or gradient that is not finite; the weights
+  // are as before the step.
+  absl::StatusOr<StepReport> Step();
+
+ private:
+  std::vector<const formats::PackedExample*> Draw();
+
+  const FinetuneSettings& settings_;
+  const std::vector<formats::PackedExample>& examples_;
+  TrainingState& state_;
+  DataOrder order_;
+  int64_t total_steps_ = 0;
+  int64_t last_position_ =
+      0;  // examples drawn at the end of the run; the last step may be a smaller one
+  at::Tensor gradients_;  // float [layout.elements]
+  DecoderWeights gradient_views_;
+};
+
+}  // namespace wattle::engine
+
+#endif  // WATTLE_WORKER_ENGINE_TRAIN_TRAINER_H_

@@ -1,0 +1,144 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// wattle-runner: one task, then the end. Started by the agent it reads a RunnerTask from standard
+// input and writes frames to standard output; started by a person with --task it prints what it
+// does. See README.md in this folder.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include "CLI/CLI.hpp"
+#include "absl/strings/match.h"
+#include "google/protobuf/text_format.h"
+#include "google/protobuf/util/json_util.h"
+
+#include "formats/durable_file.h"
+#include "wattle/v1/runner.pb.h"
+#include "worker/engine/model_job.h"
+#include "worker/runner/frame_channel.h"
+#include "worker/runner/frame_sink.h"
+#include "worker/runner/gate.h"
+#include "worker/runner/run_task.h"
+
+namespace {
+
+using wattle::engine::StepDecision;
+namespace v1 = wattle::v1;
+
+constexpr int64_t kTaskBytesMax = 1 << 20;
+constexpr int kExitFailed = 1;
+constexpr int kExitUsage = 2;
+
+// OpenMP and OpenBLAS read these when they are loaded, before main: so they are set for a second
+// start of this program. Spinning threads on a busy machine cost orders of magnitude; a core type
+// set by hand halves the speed of OpenBLAS.
+void StartAgainWithOurEnvironment(char** arguments) {
+  const char* policy = std::getenv("OMP_WAIT_POLICY");
+  if (policy != nullptr && std::strcmp(policy, "passive") == 0 &&
+      std::getenv("OPENBLAS_CORETYPE") == nullptr) {
+    return;
+  }
+  setenv("OMP_WAIT_POLICY", "passive", 1);
+  unsetenv("OPENBLAS_CORETYPE");
+  execv("/proc/self/exe", arguments);
+  std::perror("wattle-runner: cannot start again; goes on with the environment as it is");
+}
+
+// Frames get a descriptor of their own: what any library prints goes to standard error.
+int TakeStandardOutput() {
+  const int frames = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+  if (frames < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) {
+    std::perror("wattle-runner: standard output");
+    std::exit(kExitUsage);
+  }
+  return frames;
+}
+
+int RunForAgent() {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  signal(SIGPIPE, SIG_IGN);
+  const int frames = TakeStandardOutput();
+  static wattle::runner::FrameWriter writer(frames);
+  v1::RunnerTask task;
+  const auto read = wattle::runner::FrameReader(STDIN_FILENO).Read(task);
+  if (!read.ok() || !*read) {
+    std::fprintf(stderr, "wattle-runner: wants a task on standard input (%s), or --task FILE\n",
+                 read.ok() ? "it is empty" : std::string(read.status().message()).c_str());
+    return kExitUsage;
+  }
+  static wattle::runner::Gate gate(task.gated());
+  wattle::runner::FollowCommands(STDIN_FILENO, gate);
+  const auto write = [](const v1::RunnerFrame& frame) {
+    if (!writer.Write(frame).ok()) {
+      _exit(kExitFailed);  // the agent is gone
+    }
+  };
+  wattle::runner::FrameSink sink(write, [] { return gate.AfterStep(); });
+  const v1::RunnerFrame last = RunTask(task, sink);
+  write(last);
+  std::fflush(nullptr);
+  _exit(last.has_failure() ? kExitFailed : 0);  // the thread that reads commands is still waiting
+}
+
+// A task as a person writes it: protobuf's text format, or JSON where it begins with a brace.
+bool ReadTask(const std::string& path, v1::RunnerTask& task) {
+  const auto text = wattle::formats::ReadWholeFile(path, kTaskBytesMax);
+  if (!text.ok()) {
+    std::fprintf(stderr, "wattle-runner: %s\n", std::string(text.status().message()).c_str());
+    return false;
+  }
+  if (absl::StartsWith(*text, "{")) {
+    const auto parsed = google::protobuf::util::JsonStringToMessage(*text, &task);
+    if (!parsed.ok()) {
+      std::fprintf(stderr, "wattle-runner: %s: %s\n", path.c_str(), parsed.ToString().c_str());
+    }
+    return parsed.ok();
+  }
+  return google::protobuf::TextFormat::ParseFromString(*text, &task);  // prints its own errors
+}
+
+int RunForPerson(const std::string& task_path) {
+  v1::RunnerTask task;
+  if (!ReadTask(task_path, task)) {
+    return kExitUsage;
+  }
+  const auto print = [](const v1::RunnerFrame& frame) {
+    std::fprintf(stderr, "%s\n", wattle::runner::FrameAsLine(frame).c_str());
+  };
+  wattle::runner::FrameSink sink(print, [] { return StepDecision::kGoOn; });
+  const v1::RunnerFrame last = RunTask(task, sink);
+  print(last);
+  return last.has_result() ? 0 : kExitFailed;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  StartAgainWithOurEnvironment(argv);
+  CLI::App app("Runs one Wattle task. Without an option: for the agent, over pipes.");
+  std::string task_path;
+  std::string initialize_directory;
+  uint64_t seed = 0;
+  app.set_version_flag("--version", wattle::engine::EngineVersion());
+  app.add_option("--task", task_path, "Run the RunnerTask in this file (text format or JSON)");
+  app.add_option("--initialize", initialize_directory,
+                 "Write random weights into this directory, which has config.json and no weights");
+  app.add_option("--seed", seed, "Of --initialize");
+  CLI11_PARSE(app, argc, argv);
+  if (!initialize_directory.empty()) {
+    const absl::Status status =
+        wattle::engine::InitializeModelDirectory(initialize_directory, seed);
+    if (!status.ok()) {
+      std::fprintf(stderr, "wattle-runner: %s\n", std::string(status.message()).c_str());
+      return kExitFailed;
+    }
+    return 0;
+  }
+  return task_path.empty() ? RunForAgent() : RunForPerson(task_path);
+}

@@ -1,0 +1,223 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/runner/run_task.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "nlohmann/json.hpp"
+
+#include "base/status_macros.h"
+#include "formats/durable_file.h"
+#include "worker/runner/task_settings.h"
+
+namespace wattle::runner {
+namespace {
+
+using Metrics = std::map<std::string, double>;  // sorted by name, as the contract wants
+
+constexpr char kGenerationsFile[] = "generations.jsonl";
+constexpr char kMetricsFile[] = "metrics.json";
+
+int64_t PeakMemoryBytes() {
+  rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  return int64_t{usage.ru_maxrss} * 1024;  // Linux counts in KiB
+}
+
+absl::Status MakeDirectory(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) {
+    return absl::InternalError(
+        absl::StrCat(path, ": cannot make this directory: ", error.message()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status WriteMetrics(const std::string& directory, const Metrics& metrics) {
+  const nlohmann::json json = metrics;
+  return formats::WriteFileDurably(absl::StrCat(directory, "/", kMetricsFile), json.dump(1) + "\n");
+}
+
+absl::Status WriteGenerations(const std::string& directory,
+                              const std::vector<engine::Generation>& generations) {
+  std::string lines;
+  for (const engine::Generation& generation : generations) {
+    const nlohmann::ordered_json line = {
+        {"id", generation.id},
+        {"prompt", generation.prompt},
+        {"text", generation.text},
+        {"prompt_tokens", generation.prompt_tokens},
+        {"generated_tokens", generation.generated_tokens},
+        {"finish_reason", std::string(engine::FinishReasonName(generation.finish))}};
+    // A text cut within a character is not UTF-8: its last bytes become U+FFFD.
+    lines += line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  }
+  return formats::WriteFileDurably(absl::StrCat(directory, "/", kGenerationsFile), lines);
+}
+
+// The parts of a result that all kinds have.
+v1::RunnerResult Result(const v1::RunnerTask& task, const engine::ModelFigures& model,
+                        const engine::WorkTotals& totals, const Metrics& metrics) {
+  v1::RunnerResult result;
+  result.set_engine_version(engine::EngineVersion());
+  result.set_threads(task.threads());
+  *result.mutable_model_shape() = formats::ToShape(model.config);
+  result.set_parameter_count(model.parameter_count);
+  result.set_quantization(model.int8 ? "int8" : "none");
+  for (const auto& [name, value] : metrics) {
+    v1::Metric& metric = *result.add_metrics();
+    metric.set_name(name);
+    metric.set_value(value);
+  }
+  v1::WorkDone& work = *result.mutable_work();
+  work.set_steps(totals.steps);
+  work.set_examples(totals.examples);
+  work.set_tokens(totals.tokens);
+  work.set_real_tokens(totals.real_tokens);
+  v1::WorkloadSignature& signature = *work.mutable_signature();
+  *signature.mutable_model() = formats::ToShape(model.config);
+  signature.set_precision("fp32");
+  signature.set_quantization(result.quantization());
+  signature.set_engine("wattle");
+  signature.set_engine_version(result.engine_version());
+  return result;
+}
+
+void SetWork(v1::WorkDone& work, v1::Method method, v1::WorkUnit unit, int64_t units) {
+  work.mutable_signature()->set_method(method);
+  work.set_unit(unit);
+  work.set_units(static_cast<double>(units));
+}
+
+int32_t SequenceLengthOf(int64_t wanted, const engine::ModelFigures& model) {
+  return static_cast<int32_t>(wanted > 0 ? wanted : model.config.max_positions);
+}
+
+// One overload for each kind of job.
+class JobRunner {
+ public:
+  JobRunner(const v1::RunnerTask& task, engine::ProgressSink& sink) : task_(task), sink_(sink) {}
+
+  absl::StatusOr<v1::RunnerResult> operator()(const engine::FinetuneSettings& settings) {
+    WATTLE_RETURN_IF_ERROR(MakeDirectory(settings.work_directory));
+    WATTLE_ASSIGN_OR_RETURN(const auto done, engine::Finetune(settings, sink_));
+    Metrics metrics = {{"train_loss_first", done.train_loss_first},
+                       {"train_loss_last", done.train_loss_last},
+                       {"truncated_examples", static_cast<double>(done.truncated_examples)},
+                       {"dropped_examples", static_cast<double>(done.dropped_examples)}};
+    if (done.heldout_loss_before.has_value()) {
+      metrics["heldout_loss_before"] = *done.heldout_loss_before;
+    }
+    if (done.heldout_loss_after.has_value()) {
+      metrics["heldout_loss_after"] = *done.heldout_loss_after;
+    }
+    v1::RunnerResult result = Result(task_, done.model, done.work, metrics);
+    v1::WorkDone& work = *result.mutable_work();
+    SetWork(work, v1::METHOD_FINETUNE_FULL, v1::WORK_UNIT_TRAINING_TOKEN, done.work.tokens);
+    work.set_truncated_examples(done.truncated_examples);
+    work.mutable_signature()->set_batch_size(static_cast<int32_t>(settings.batch_size));
+    work.mutable_signature()->set_sequence_length(
+        SequenceLengthOf(settings.examples.sequence_length, done.model));
+    return result;
+  }
+
+  absl::StatusOr<v1::RunnerResult> operator()(const engine::QuantizeSettings& settings) {
+    WATTLE_ASSIGN_OR_RETURN(const auto done, engine::Quantize(settings, sink_));
+    v1::RunnerResult result = Result(task_, done.model, done.work, {});
+    SetWork(*result.mutable_work(), v1::METHOD_QUANTIZE, v1::WORK_UNIT_PARAMETER,
+            done.quantized_parameters);
+    return result;
+  }
+
+  absl::StatusOr<v1::RunnerResult> operator()(const engine::GenerateSettings& settings) {
+    WATTLE_RETURN_IF_ERROR(MakeDirectory(task_.output_directory()));
+    WATTLE_ASSIGN_OR_RETURN(const auto done, engine::Generate(settings, sink_));
+    const Metrics metrics = {{"generated_tokens", static_cast<double>(done.generated_tokens)},
+                             {"prompt_tokens", static_cast<double>(done.prompt_tokens)},
+                             {"prompts", static_cast<double>(done.generations.size())}};
+    WATTLE_RETURN_IF_ERROR(WriteGenerations(task_.output_directory(), done.generations));
+    WATTLE_RETURN_IF_ERROR(WriteMetrics(task_.output_directory(), metrics));
+    v1::RunnerResult result = Result(task_, done.model, done.work, metrics);
+    v1::WorkDone& work = *result.mutable_work();
+    SetWork(work, v1::METHOD_GENERATE, v1::WORK_UNIT_GENERATED_TOKEN, done.generated_tokens);
+    work.set_prompt_tokens(done.prompt_tokens);
+    work.set_generated_tokens(done.generated_tokens);
+    work.mutable_signature()->set_batch_size(1);
+    return result;
+  }
+
+  absl::StatusOr<v1::RunnerResult> operator()(const engine::EvaluateSettings& settings) {
+    WATTLE_RETURN_IF_ERROR(MakeDirectory(task_.output_directory()));
+    WATTLE_ASSIGN_OR_RETURN(const auto done, engine::Evaluate(settings, sink_));
+    const Metrics metrics = {
+        {"loss", done.figures.loss},
+        {"perplexity", done.figures.perplexity},
+        {"predicted_tokens", static_cast<double>(done.figures.predicted_tokens)}};
+    WATTLE_RETURN_IF_ERROR(WriteMetrics(task_.output_directory(), metrics));
+    v1::RunnerResult result = Result(task_, done.model, done.figures.work, metrics);
+    v1::WorkDone& work = *result.mutable_work();
+    SetWork(work, v1::METHOD_EVALUATE, v1::WORK_UNIT_EVALUATED_TOKEN, done.figures.work.tokens);
+    work.set_bytes_per_token(done.bytes_per_token);
+    work.set_truncated_examples(done.truncated_examples);
+    work.mutable_signature()->set_batch_size(static_cast<int32_t>(settings.batch_size));
+    work.mutable_signature()->set_sequence_length(
+        SequenceLengthOf(settings.examples.sequence_length, done.model));
+    return result;
+  }
+
+ private:
+  const v1::RunnerTask& task_;
+  engine::ProgressSink& sink_;
+};
+
+absl::StatusOr<v1::RunnerResult> Run(const v1::RunnerTask& task, FrameSink& sink) {
+  WATTLE_RETURN_IF_ERROR(engine::SetThreads(task.threads()));
+  WATTLE_ASSIGN_OR_RETURN(const JobSettings settings, SettingsOf(task));
+  return std::visit(JobRunner(task, sink), settings);
+}
+
+}  // namespace
+
+v1::RunnerFrame RunTask(const v1::RunnerTask& task, FrameSink& sink) {
+  v1::RunnerTask own = task;
+  own.set_threads(std::max(1, task.threads()));
+  auto result = Run(own, sink);
+  v1::RunnerFrame frame;
+  if (result.ok()) {
+    result->set_peak_memory_bytes(PeakMemoryBytes());
+    *frame.mutable_result() = *std::move(result);
+  } else if (absl::IsCancelled(result.status())) {
+    frame.mutable_stopped()->set_step(sink.checkpointed_step());
+  } else {
+    frame.mutable_failure()->set_failure_class(FailureClassOf(result.status()));
+    frame.mutable_failure()->set_message(std::string(result.status().message()));
+  }
+  return frame;
+}
+
+v1::FailureClass FailureClassOf(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kFailedPrecondition:
+      return v1::FAILURE_CLASS_SPEC;
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kDataLoss:
+    case absl::StatusCode::kUnimplemented:
+      return v1::FAILURE_CLASS_DATA;
+    case absl::StatusCode::kAborted:
+      return v1::FAILURE_CLASS_JOB;
+    default:
+      return v1::FAILURE_CLASS_DEVICE;
+  }
+}
+
+}  // namespace wattle::runner

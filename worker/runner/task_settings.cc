@@ -1,0 +1,185 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/runner/task_settings.h"
+
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+#include "base/status_macros.h"
+#include "formats/data_set.h"
+
+namespace wattle::runner {
+namespace {
+
+// Defaults of spec.proto.
+constexpr int64_t kBatchSize = 8;
+constexpr double kLearningRate = 5e-5;
+constexpr double kClipNorm = 1.0;
+constexpr double kAdamBeta1 = 0.9;
+constexpr double kAdamBeta2 = 0.999;
+constexpr double kAdamEpsilon = 1e-8;
+constexpr int64_t kCheckpointEverySteps = 50;
+constexpr int64_t kMaxNewTokens = 32;
+
+template <typename Value>
+Value OrDefault(Value value, Value fallback) {
+  return value == Value{} ? fallback : value;
+}
+
+absl::Status Missing(absl::string_view field) {
+  return absl::FailedPreconditionError(
+      absl::StrCat(field, ": missing in the task; the job cannot run without it"));
+}
+
+absl::StatusOr<engine::LoadQuantization> QuantizationOf(v1::Quantization quantization) {
+  switch (quantization) {
+    case v1::QUANTIZATION_UNSPECIFIED:
+      return engine::LoadQuantization::kAsStored;
+    case v1::QUANTIZATION_NONE:
+      return engine::LoadQuantization::kNone;
+    case v1::QUANTIZATION_INT8:
+      return engine::LoadQuantization::kInt8;
+    default:
+      return absl::FailedPreconditionError(absl::StrCat(
+          "quantization: ", static_cast<int>(quantization), " is not supported in this version"));
+  }
+}
+
+absl::StatusOr<engine::LearningRateShape> ShapeOf(v1::LearningRateSchedule schedule) {
+  switch (schedule) {
+    case v1::LEARNING_RATE_SCHEDULE_UNSPECIFIED:
+    case v1::LEARNING_RATE_SCHEDULE_LINEAR:
+      return engine::LearningRateShape::kLinear;
+    case v1::LEARNING_RATE_SCHEDULE_COSINE:
+      return engine::LearningRateShape::kCosine;
+    case v1::LEARNING_RATE_SCHEDULE_CONSTANT:
+      return engine::LearningRateShape::kConstant;
+    default:
+      return absl::FailedPreconditionError(
+          absl::StrCat("learning_rate_schedule: ", static_cast<int>(schedule),
+                       " is not supported in this version"));
+  }
+}
+
+formats::LossOn LossOnOf(v1::LossOn loss_on) {
+  return loss_on == v1::LOSS_ON_ALL ? formats::LossOn::kAll : formats::LossOn::kAnswer;
+}
+
+engine::ModelJob ModelOf(const v1::RunnerTask& task) {
+  return {.directory = task.model_directory(),
+          .device = OrDefault<std::string>(task.device(), "cpu")};
+}
+
+absl::StatusOr<JobSettings> FinetuneOf(const v1::RunnerTask& task) {
+  const v1::FinetuneSpec& spec = task.spec().finetune();
+  if (task.data_file().empty() || task.work_directory().empty()) {
+    return Missing(task.data_file().empty() ? "data_file" : "work_directory");
+  }
+  engine::FinetuneSettings settings;
+  settings.model = ModelOf(task);
+  settings.data = task.data_file();
+  settings.heldout_data = task.heldout_data_file();
+  settings.work_directory = task.work_directory();
+  settings.output_directory = task.output_directory();
+  settings.epochs = OrDefault(spec.epochs(), 1);
+  settings.steps = spec.steps();
+  settings.examples = {.limit_examples = spec.limit_examples(),
+                       .sequence_length = spec.sequence_length(),
+                       .loss_on = LossOnOf(spec.loss_on())};
+  settings.batch_size = OrDefault<int64_t>(spec.batch_size(), kBatchSize);
+  settings.accumulation_steps = OrDefault(spec.gradient_accumulation_steps(), 1);
+  settings.learning_rate = OrDefault(spec.learning_rate(), kLearningRate);
+  settings.warmup_steps = spec.warmup_steps();
+  WATTLE_ASSIGN_OR_RETURN(settings.learning_rate_shape, ShapeOf(spec.learning_rate_schedule()));
+  settings.adamw = {.beta1 = OrDefault(spec.adam_beta1(), kAdamBeta1),
+                    .beta2 = OrDefault(spec.adam_beta2(), kAdamBeta2),
+                    .epsilon = OrDefault(spec.adam_epsilon(), kAdamEpsilon),
+                    .weight_decay = spec.weight_decay(),
+                    .clip_norm = OrDefault(spec.clip_norm(), kClipNorm)};
+  settings.seed = spec.seed();
+  settings.evaluate_every_steps = spec.evaluate_every_steps();
+  settings.checkpoint_every_steps =
+      OrDefault<int64_t>(spec.checkpoint_every_steps(), kCheckpointEverySteps);
+  settings.threads = task.threads();
+  return settings;
+}
+
+absl::StatusOr<JobSettings> QuantizeOf(const v1::RunnerTask& task) {
+  const v1::Quantization wanted = task.spec().quantize().quantization();
+  if (wanted != v1::QUANTIZATION_UNSPECIFIED && wanted != v1::QUANTIZATION_INT8) {
+    return absl::FailedPreconditionError(
+        "quantize.quantization: only int8 is supported in this version");
+  }
+  return engine::QuantizeSettings{.model = ModelOf(task),
+                                  .output_directory = task.output_directory()};
+}
+
+absl::StatusOr<JobSettings> GenerateOf(const v1::RunnerTask& task) {
+  const v1::GenerateSpec& spec = task.spec().generate();
+  engine::GenerateSettings settings;
+  settings.model = ModelOf(task);
+  WATTLE_ASSIGN_OR_RETURN(settings.model.quantization, QuantizationOf(spec.quantization()));
+  if (!task.data_file().empty()) {
+    WATTLE_ASSIGN_OR_RETURN(settings.prompts, formats::ReadPrompts(task.data_file()));
+  }
+  for (const std::string& prompt : spec.prompts()) {
+    settings.prompts.push_back({.id = absl::StrCat(settings.prompts.size() + 1), .text = prompt});
+  }
+  if (settings.prompts.empty()) {
+    return Missing("generate.prompts");
+  }
+  if (spec.max_new_tokens() < 0 || spec.temperature() < 0.0 || spec.top_k() < 0 ||
+      spec.top_p() < 0.0 || spec.top_p() > 1.0) {
+    return absl::FailedPreconditionError(
+        "generate: wants max_new_tokens, temperature and top_k at least 0, top_p from 0 to 1");
+  }
+  settings.max_new_tokens = OrDefault<int64_t>(spec.max_new_tokens(), kMaxNewTokens);
+  settings.sampling = {.temperature = spec.temperature(),
+                       .top_k = spec.top_k(),
+                       .top_p = spec.top_p(),
+                       .seed = spec.seed()};
+  return settings;
+}
+
+absl::StatusOr<JobSettings> EvaluateOf(const v1::RunnerTask& task) {
+  const v1::EvaluateSpec& spec = task.spec().evaluate();
+  if (task.data_file().empty()) {
+    return Missing("data_file");
+  }
+  if (spec.batch_size() < 0) {
+    return absl::FailedPreconditionError("batch_size: wants at least 1");
+  }
+  engine::EvaluateSettings settings;
+  settings.model = ModelOf(task);
+  WATTLE_ASSIGN_OR_RETURN(settings.model.quantization, QuantizationOf(spec.quantization()));
+  settings.data = task.data_file();
+  settings.examples = {.limit_examples = spec.limit_examples(),
+                       .sequence_length = spec.sequence_length(),
+                       .loss_on = LossOnOf(spec.loss_on())};
+  settings.batch_size = OrDefault<int64_t>(spec.batch_size(), kBatchSize);
+  return settings;
+}
+
+}  // namespace
+
+absl::StatusOr<JobSettings> SettingsOf(const v1::RunnerTask& task) {
+  if (task.model_directory().empty() || task.output_directory().empty()) {
+    return Missing(task.model_directory().empty() ? "model_directory" : "output_directory");
+  }
+  switch (task.spec().kind_case()) {
+    case v1::JobSpec::kFinetune:
+      return FinetuneOf(task);
+    case v1::JobSpec::kQuantize:
+      return QuantizeOf(task);
+    case v1::JobSpec::kGenerate:
+      return GenerateOf(task);
+    case v1::JobSpec::kEvaluate:
+      return EvaluateOf(task);
+    case v1::JobSpec::KIND_NOT_SET:
+      return Missing("spec.kind");
+  }
+  return Missing("spec.kind");
+}
+
+}  // namespace wattle::runner
