@@ -12,11 +12,11 @@
 
 #include "absl/status/status.h"
 
+#include "scheduler/place/place.h"
 #include "units/id.h"
 #include "wattle/v1/artifact.pb.h"
 #include "wattle/v1/fleet.pb.h"
 #include "wattle/v1/journal.pb.h"
-#include "wattle/v1/plan.pb.h"
 #include "wattle/v1/policy.pb.h"
 #include "wattle/v1/spec.pb.h"
 
@@ -42,15 +42,11 @@ struct WorkerReport {
 // Time passed: leases, time-outs.
 struct Tick {};
 
-struct PlannedJob {
-  JobId job;
-  // device_id empty: no device can take it now; wait: the better device is busy. Neither is placed;
-  // the reason is told to people.
-  v1::Placement placement;
-};
+// For each queued job a start now (device_id set, wait false), or why it does not start: the reason
+// is then told to people.
 struct PlanComputed {
   SequenceNumber computed_on;  // State::last_sequence of the snapshot
-  std::vector<PlannedJob> jobs;
+  std::vector<scheduler::QueuePlacement> jobs;
 };
 struct DrainDevice {
   DeviceId device;

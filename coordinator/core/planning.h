@@ -7,13 +7,14 @@
 
 #include <cstdint>
 #include <functional>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
 #include "coordinator/core/command.h"
 #include "coordinator/core/state.h"
+#include "scheduler/place/snapshot.h"
+#include "scheduler/profiles/profile_table.h"
 #include "wattle/v1/plan.pb.h"
 #include "wattle/v1/profile.pb.h"
 #include "wattle/v1/spec.pb.h"
@@ -26,19 +27,27 @@ using MemoryEstimator = std::function<int64_t(const v1::JobSpec&, const v1::Mode
 
 // What does not come from the state.
 struct PlanningInputs {
-  std::vector<v1::ProfileRow> published_rows;  // the papers' tables
-  MemoryEstimator estimate_memory;             // empty: memory is not checked
+  MemoryEstimator estimate_memory;  // empty: memory is not checked
 };
 
-// Queued jobs whose backoff is over, devices, profiles, policies, as of `now`; and the plan for
-// them. `jobs` is in the order of the queue. Costs no I/O.
-PlanComputed ComputePlan(const State& state, const Observations& observations,
-                         const PlanningInputs& inputs, absl::Time now);
+// Queued jobs whose backoff is over, connected devices, policies, as of `now`. `profiles` is not
+// set: see ProfilesOf.
+scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observations,
+                                 const PlanningInputs& inputs, absl::Time now);
+// The published rows and the measured ones.
+scheduler::ProfileTable ProfilesOf(const State& state);
+// PlanQueue over a snapshot. On another thread: copy MakeSnapshot and ProfilesOf there first.
+PlanComputed ComputePlan(scheduler::Snapshot snapshot, const scheduler::ProfileTable& profiles);
 
 // A dry run of request.spec against the fleet. Errors as for SubmitJob.
 absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& observations,
                                         const PlanningInputs& inputs,
                                         const v1::PlanRequest& request, absl::Time now);
+
+// OK unless no device of the (non-empty) fleet can ever run the job: kFailedPrecondition then, one
+// line with the reason that most devices share. For submit, before Decide.
+absl::Status CheckPossible(const State& state, const Observations& observations,
+                           const PlanningInputs& inputs, const v1::JobSpec& spec, absl::Time now);
 
 }  // namespace wattle::core
 

@@ -24,10 +24,6 @@
 
 namespace wattle::core {
 
-// Profile rows are replaced by key: class, device, emulated, power mode, signature and unit, as
-// bytes.
-std::string ProfileKey(const v1::ProfileRow& row);
-
 struct State {
   SequenceNumber last_sequence;        // of the last applied event; 0: none
   int64_t next_job_number = 1;         // "j" + number
@@ -37,7 +33,7 @@ struct State {
   std::map<std::string, v1::Policy> policies;  // by name
   std::map<ArtifactId, v1::ArtifactInfo> artifacts;
   std::map<std::string, ArtifactId> artifact_names;    // latest push of each name
-  std::map<std::string, v1::ProfileRow> profile_rows;  // measured ones, by ProfileKey
+  std::map<std::string, v1::ProfileRow> profile_rows;  // measured, by scheduler::ProfileKey
 
   // Indices, derived from the above by Apply and FromSnapshot; not part of the bytes.
   std::map<std::string, int64_t> job_by_idempotency_key;

@@ -1,0 +1,307 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Apply: stores what an event carries, and nothing else. The meaning of an event never changes; a
+// new rule is a new event.
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "base/check.h"
+#include "coordinator/core/core.h"
+#include "coordinator/core/index_internal.h"
+#include "scheduler/profiles/profile_table.h"
+
+namespace wattle::core {
+namespace {
+
+constexpr int kReportMarksMax = 16;  // incarnations remembered of a device, the latest ones
+
+// The job's record, for change. Events name only jobs that exist.
+v1::JobRecord& Job(State& state, const std::string& job_id) {
+  const std::optional<int64_t> number = JobNumber(job_id);
+  WATTLE_CHECK(number.has_value() && state.jobs.contains(*number), "events name known jobs");
+  return state.jobs[*number];
+}
+
+v1::Attempt& AttemptOf(v1::JobRecord& record, const std::string& attempt_id) {
+  for (v1::Attempt& attempt : *record.mutable_job()->mutable_attempts()) {
+    if (attempt.attempt_id() == attempt_id) {
+      return attempt;
+    }
+  }
+  WATTLE_CHECK(false, "events name known attempts");
+}
+
+std::string JobOfAttempt(const std::string& attempt_id) {
+  return attempt_id.substr(0, attempt_id.find('.'));
+}
+
+class Applier {
+ public:
+  Applier(State& state, double at_unix_seconds) : state_(state), at_(at_unix_seconds) {}
+
+  void On(const v1::JobSubmitted& event) {
+    const int64_t number = *JobNumber(event.job_id());
+    v1::JobRecord& record = state_.jobs[number];
+    record.set_idempotency_key(event.idempotency_key());
+    v1::Job& job = *record.mutable_job();
+    job.set_job_id(event.job_id());
+    *job.mutable_spec() = event.spec();
+    job.set_state(v1::JOB_STATE_WAITING);
+    job.set_submitted_unix_seconds(at_);
+    *job.mutable_inputs() = event.inputs();
+    state_.next_job_number = number + 1;
+    state_.job_by_idempotency_key[event.idempotency_key()] = number;
+    Changed(number);
+  }
+
+  void On(const v1::JobStateChanged& event) {
+    v1::JobRecord& record = Job(state_, event.job_id());
+    v1::Job& job = *record.mutable_job();
+    job.set_state(event.state());
+    job.set_reason(event.reason());
+    record.set_not_before_unix_seconds(event.not_before_unix_seconds());
+    if (event.state() == v1::JOB_STATE_SUCCEEDED) {
+      job.set_output_artifact_id(event.output_artifact_id());
+    }
+    if (IsTerminal(event.state())) {
+      job.set_finished_unix_seconds(at_);
+    }
+    Changed(*JobNumber(event.job_id()));
+    effects_.emplace_back(QueueChanged{});
+  }
+
+  void On(const v1::JobInputResolved& event) {
+    for (v1::ResolvedInput& input : *Job(state_, event.job_id()).mutable_job()->mutable_inputs()) {
+      if (input.field() == event.field()) {
+        input.set_artifact_id(event.artifact_id());
+      }
+    }
+    Changed(*JobNumber(event.job_id()));
+  }
+
+  void On(const v1::AttemptPlaced& event) {
+    v1::Attempt& attempt = *Job(state_, event.job_id()).mutable_job()->add_attempts();
+    attempt.set_attempt_id(event.attempt_id());
+    attempt.set_job_id(event.job_id());
+    attempt.set_device_id(event.device_id());
+    attempt.set_fencing_token(event.fencing_token());
+    attempt.set_state(v1::ATTEMPT_STATE_PLACED);
+    attempt.set_reason(event.placement().reason());
+    attempt.set_placed_unix_seconds(at_);
+    attempt.set_lease_seconds(event.lease_seconds());
+    *attempt.mutable_placement() = event.placement();
+    state_.next_fencing_token = FencingToken(event.fencing_token() + 1);
+    Changed(*JobNumber(event.job_id()));
+    effects_.emplace_back(DesiredSetChanged{DeviceId(event.device_id())});
+  }
+
+  void On(const v1::AttemptStateChanged& event) {
+    const std::string job_id = JobOfAttempt(event.attempt_id());
+    v1::Attempt& attempt = AttemptOf(Job(state_, job_id), event.attempt_id());
+    const bool ended_before = IsTerminal(attempt.state());
+    attempt.set_state(event.state());
+    attempt.set_reason(event.reason());
+    if (event.has_receipt()) {
+      *attempt.mutable_receipt() = event.receipt();
+    }
+    if (event.state() == v1::ATTEMPT_STATE_RUNNING && attempt.started_unix_seconds() == 0.0) {
+      attempt.set_started_unix_seconds(at_);
+    }
+    if (IsTerminal(event.state()) && !ended_before) {
+      attempt.set_finished_unix_seconds(at_);
+      effects_.emplace_back(DesiredSetChanged{DeviceId(attempt.device_id())});
+      effects_.emplace_back(QueueChanged{});
+    }
+    Changed(*JobNumber(job_id));
+  }
+
+  void On(const v1::AttemptAdopted& event) {
+    const std::string job_id = JobOfAttempt(event.attempt_id());
+    v1::JobRecord& record = Job(state_, job_id);
+    if (!event.superseded_attempt_id().empty()) {
+      v1::Attempt& newer = AttemptOf(record, event.superseded_attempt_id());
+      newer.set_state(v1::ATTEMPT_STATE_SUPERSEDED);
+      newer.set_reason("the complete result of " + event.attempt_id() + " arrived first");
+      newer.set_finished_unix_seconds(at_);
+      effects_.emplace_back(DesiredSetChanged{DeviceId(newer.device_id())});
+    }
+    Changed(*JobNumber(job_id));
+  }
+
+  void On(const v1::DeviceRegistered& event) {
+    const DeviceId id(event.info().device_id());
+    v1::DeviceRecord& record = state_.devices[id];
+    if (record.first_seen_unix_seconds() == 0.0) {
+      record.set_first_seen_unix_seconds(at_);
+    }
+    *record.mutable_info() = event.info();
+    record.set_incarnation(event.incarnation());
+    record.set_registered_unix_seconds(at_);
+    effects_.emplace_back(DesiredSetChanged{id});
+    effects_.emplace_back(QueueChanged{});
+  }
+
+  void On(const v1::DeviceDrained& event) { SetDrained(event.device_id(), true, event.reason()); }
+  void On(const v1::DeviceResumed& event) { SetDrained(event.device_id(), false, ""); }
+
+  void On(const v1::ReportAccepted& event) {
+    auto& marks = *state_.devices[DeviceId(event.device_id())].mutable_marks();
+    bool known = false;
+    for (v1::ReportMark& mark : marks) {
+      if (mark.incarnation() == event.incarnation()) {
+        mark.set_sequence(event.sequence());
+        known = true;
+      }
+    }
+    if (!known) {
+      v1::ReportMark& mark = *marks.Add();
+      mark.set_incarnation(event.incarnation());
+      mark.set_sequence(event.sequence());
+      if (marks.size() > kReportMarksMax) {
+        marks.erase(marks.begin());
+      }
+    }
+    effects_.emplace_back(
+        Acknowledge{DeviceId(event.device_id()), event.incarnation(), event.sequence()});
+  }
+
+  void On(const v1::LedgerRecorded& event) {
+    v1::DeviceRecord& record = state_.devices[DeviceId(event.device_id())];
+    *record.mutable_ledger() = event.ledger();
+    *record.mutable_ledger_base() = event.base();
+    record.set_ledger_incarnation(event.incarnation());
+  }
+
+  void On(const v1::PolicyApplied& event) {
+    state_.policies[event.policy().name()] = event.policy();
+    PoliciesChanged();
+  }
+  void On(const v1::PolicyDeleted& event) {
+    state_.policies.erase(event.name());
+    PoliciesChanged();
+  }
+
+  void On(const v1::ArtifactCommitted& event) {
+    const ArtifactId id(event.info().artifact_id());
+    state_.artifacts[id] = event.info();
+    if (!event.info().name().empty()) {
+      state_.artifact_names[event.info().name()] = id;
+    }
+    effects_.emplace_back(QueueChanged{});
+  }
+
+  void On(const v1::ProfileUpdated& event) {
+    for (const v1::ProfileRow& row : event.rows()) {
+      state_.profile_rows[scheduler::ProfileKey(row)] = row;
+    }
+    effects_.emplace_back(QueueChanged{});
+  }
+
+  std::vector<Effect> TakeEffects() { return std::move(effects_); }
+
+ private:
+  void Changed(int64_t job_number) {
+    IndexJob(state_, job_number);
+    effects_.emplace_back(JobChanged{JobId(state_.jobs[job_number].job().job_id())});
+  }
+
+  void SetDrained(const std::string& device_id, bool drained, const std::string& reason) {
+    v1::DeviceRecord& record = state_.devices[DeviceId(device_id)];
+    record.set_drained(drained);
+    record.set_drain_reason(reason);
+    effects_.emplace_back(DesiredSetChanged{DeviceId(device_id)});
+    effects_.emplace_back(QueueChanged{});
+  }
+
+  void PoliciesChanged() {
+    for (const auto& [id, record] : state_.devices) {
+      effects_.emplace_back(DesiredSetChanged{id});
+    }
+    effects_.emplace_back(QueueChanged{});
+  }
+
+  State& state_;
+  double at_;
+  std::vector<Effect> effects_;
+};
+
+}  // namespace
+
+void IndexJob(State& state, int64_t job_number) {
+  const v1::Job& job = state.jobs[job_number].job();
+  if (IsTerminal(job.state())) {
+    state.open_jobs.erase(job_number);
+  } else {
+    state.open_jobs.insert(job_number);
+  }
+  for (const v1::Attempt& attempt : job.attempts()) {
+    const DeviceId device(attempt.device_id());
+    const auto wanted = state.wanted_attempt.find(device);
+    if (job.state() == v1::JOB_STATE_ACTIVE && !IsTerminal(attempt.state())) {
+      state.wanted_attempt[device] = AttemptId(attempt.attempt_id());
+    } else if (wanted != state.wanted_attempt.end() &&
+               wanted->second.value() == attempt.attempt_id()) {
+      state.wanted_attempt.erase(wanted);
+    }
+  }
+}
+
+std::vector<Effect> Apply(State& state, const v1::Event& event) {
+  WATTLE_CHECK(event.sequence() == state.last_sequence.value() + 1, "events have no gaps");
+  state.last_sequence = SequenceNumber(event.sequence());
+  Applier applier(state, event.at_unix_seconds());
+  switch (event.event_case()) {
+    case v1::Event::kJobSubmitted:
+      applier.On(event.job_submitted());
+      break;
+    case v1::Event::kJobStateChanged:
+      applier.On(event.job_state_changed());
+      break;
+    case v1::Event::kJobInputResolved:
+      applier.On(event.job_input_resolved());
+      break;
+    case v1::Event::kAttemptPlaced:
+      applier.On(event.attempt_placed());
+      break;
+    case v1::Event::kAttemptStateChanged:
+      applier.On(event.attempt_state_changed());
+      break;
+    case v1::Event::kAttemptAdopted:
+      applier.On(event.attempt_adopted());
+      break;
+    case v1::Event::kDeviceRegistered:
+      applier.On(event.device_registered());
+      break;
+    case v1::Event::kDeviceDrained:
+      applier.On(event.device_drained());
+      break;
+    case v1::Event::kDeviceResumed:
+      applier.On(event.device_resumed());
+      break;
+    case v1::Event::kReportAccepted:
+      applier.On(event.report_accepted());
+      break;
+    case v1::Event::kLedgerRecorded:
+      applier.On(event.ledger_recorded());
+      break;
+    case v1::Event::kPolicyApplied:
+      applier.On(event.policy_applied());
+      break;
+    case v1::Event::kPolicyDeleted:
+      applier.On(event.policy_deleted());
+      break;
+    case v1::Event::kArtifactCommitted:
+      applier.On(event.artifact_committed());
+      break;
+    case v1::Event::kProfileUpdated:
+      applier.On(event.profile_updated());
+      break;
+    case v1::Event::EVENT_NOT_SET:
+      // Of a newer version: the journal's schema version keeps that from being replayed.
+      WATTLE_CHECK(false, "an event says what happened");
+  }
+  return applier.TakeEffects();
+}
+
+}  // namespace wattle::core

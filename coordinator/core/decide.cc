@@ -1,0 +1,203 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Decide: the commands that are short, and the dispatch to those that have a file of their own.
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+#include "coordinator/core/core.h"
+#include "coordinator/core/draft_internal.h"
+#include "coordinator/core/selects_internal.h"
+
+namespace wattle::core {
+namespace {
+
+void DecideCancel(Draft& draft, const CancelJob& command) {
+  const v1::JobRecord* record = FindJob(draft.state(), command.job);
+  if (record == nullptr) {
+    draft.Refuse(absl::NotFoundError(
+        absl::StrCat("no job \"", command.job.value(), "\"; 'wattle jobs' lists them")));
+    return;
+  }
+  const v1::Job& job = record->job();
+  draft.decision().id = job.job_id();
+  if (job.state() == v1::JOB_STATE_CANCELLED) {
+    return;  // Repeated: as asked already.
+  }
+  if (IsTerminal(job.state())) {
+    draft.Refuse(absl::FailedPreconditionError(
+        absl::StrCat("job ", job.job_id(), " has ended: ", job.reason())));
+    return;
+  }
+  const std::string reason =
+      command.reason.empty() ? "cancelled" : absl::StrCat("cancelled: ", command.reason);
+  if (const v1::Attempt* live = LiveAttempt(job); live != nullptr) {
+    draft.SetAttempt(*live, v1::ATTEMPT_STATE_SUPERSEDED, reason, nullptr);
+  }
+  draft.EndJob(job, v1::JOB_STATE_CANCELLED, reason, "");
+}
+
+void DecideDrain(Draft& draft, const DrainDevice& command) {
+  const v1::DeviceRecord* record = FindDevice(draft.state(), command.device);
+  if (record == nullptr) {
+    draft.Refuse(absl::NotFoundError(absl::StrCat("no device \"", command.device.value(), "\"")));
+    return;
+  }
+  draft.decision().id = command.device.value();
+  if (record->drained()) {
+    return;
+  }
+  v1::DeviceDrained& drained = *draft.Add().mutable_device_drained();
+  drained.set_device_id(command.device.value());
+  drained.set_reason(command.reason);
+  const auto wanted = draft.state().wanted_attempt.find(command.device);
+  if (wanted == draft.state().wanted_attempt.end()) {
+    return;
+  }
+  const v1::Attempt& attempt = *FindAttempt(draft.state(), wanted->second);
+  if (attempt.state() == v1::ATTEMPT_STATE_PLACED) {
+    // Perhaps it never got there, then nobody would report its stop. If it did, its joules come
+    // late.
+    const std::string reason =
+        absl::StrCat(record->info().name(), " was drained before it accepted");
+    draft.SetAttempt(attempt, v1::ATTEMPT_STATE_SUPERSEDED, reason, nullptr);
+    draft.Requeue(attempt.job_id(), reason, draft.now());
+  }
+}
+
+void DecideResume(Draft& draft, const ResumeDevice& command) {
+  const v1::DeviceRecord* record = FindDevice(draft.state(), command.device);
+  if (record == nullptr) {
+    draft.Refuse(absl::NotFoundError(absl::StrCat("no device \"", command.device.value(), "\"")));
+    return;
+  }
+  draft.decision().id = command.device.value();
+  if (record->drained()) {
+    draft.Add().mutable_device_resumed()->set_device_id(command.device.value());
+  }
+}
+
+void DecideApplyPolicy(Draft& draft, const ApplyPolicy& command) {
+  if (absl::Status valid = ValidatePolicy(command.policy); !valid.ok()) {
+    draft.Refuse(valid);
+    return;
+  }
+  draft.decision().id = command.policy.name();
+  const auto known = draft.state().policies.find(command.policy.name());
+  if (known != draft.state().policies.end() &&
+      known->second.SerializeAsString() == command.policy.SerializeAsString()) {
+    return;
+  }
+  *draft.Add().mutable_policy_applied()->mutable_policy() = command.policy;
+}
+
+void DecideDeletePolicy(Draft& draft, const DeletePolicy& command) {
+  if (!draft.state().policies.contains(command.name)) {
+    draft.Refuse(absl::NotFoundError(
+        absl::StrCat("no policy \"", command.name, "\"; 'wattle policy ls' lists them")));
+    return;
+  }
+  draft.Add().mutable_policy_deleted()->set_name(command.name);
+}
+
+void DecideCommitArtifact(Draft& draft, const CommitArtifact& command) {
+  const v1::ArtifactInfo& info = command.info;
+  if (info.artifact_id().empty()) {
+    draft.Refuse(absl::InvalidArgumentError("artifact_id: missing"));
+    return;
+  }
+  draft.decision().id = info.artifact_id();
+  const auto known = draft.state().artifacts.find(ArtifactId(info.artifact_id()));
+  const auto named = draft.state().artifact_names.find(info.name());
+  const bool name_moves = !info.name().empty() && (named == draft.state().artifact_names.end() ||
+                                                   named->second.value() != info.artifact_id());
+  if (known != draft.state().artifacts.end() && !name_moves) {
+    return;  // Repeated.
+  }
+  v1::ArtifactInfo& committed = *draft.Add().mutable_artifact_committed()->mutable_info();
+  committed = info;
+  if (known != draft.state().artifacts.end()) {
+    // The same bytes under another name: what is known of them stays.
+    committed = known->second;
+    committed.set_name(info.name());
+  }
+}
+
+template <typename>
+inline constexpr bool kAlwaysFalse = false;
+
+}  // namespace
+
+Decision Decide(const State& state, const Command& command, const Observations& observations,
+                absl::Time now) {
+  Draft draft(state, observations, now);
+  std::visit(
+      [&draft](const auto& one) {
+        using One = std::decay_t<decltype(one)>;
+        if constexpr (std::is_same_v<One, SubmitJob>) {
+          DecideSubmit(draft, one);
+        } else if constexpr (std::is_same_v<One, CancelJob>) {
+          DecideCancel(draft, one);
+        } else if constexpr (std::is_same_v<One, WorkerHello>) {
+          DecideHello(draft, one);
+        } else if constexpr (std::is_same_v<One, WorkerReport>) {
+          DecideReport(draft, one);
+        } else if constexpr (std::is_same_v<One, Tick>) {
+          DecideTick(draft);
+        } else if constexpr (std::is_same_v<One, PlanComputed>) {
+          DecidePlan(draft, one);
+        } else if constexpr (std::is_same_v<One, DrainDevice>) {
+          DecideDrain(draft, one);
+        } else if constexpr (std::is_same_v<One, ResumeDevice>) {
+          DecideResume(draft, one);
+        } else if constexpr (std::is_same_v<One, ApplyPolicy>) {
+          DecideApplyPolicy(draft, one);
+        } else if constexpr (std::is_same_v<One, DeletePolicy>) {
+          DecideDeletePolicy(draft, one);
+        } else if constexpr (std::is_same_v<One, CommitArtifact>) {
+          DecideCommitArtifact(draft, one);
+        } else {
+          static_assert(kAlwaysFalse<One>, "every command is decided");
+        }
+      },
+      command);
+  return std::move(draft.decision());
+}
+
+v1::DesiredSet DesiredFor(const State& state, const DeviceId& device) {
+  v1::DesiredSet desired;
+  const v1::DeviceRecord* record = FindDevice(state, device);
+  if (record == nullptr) {
+    return desired;
+  }
+  desired.set_drained(record->drained());
+  for (const auto& [name, policy] : state.policies) {
+    if (Selects(policy, record->info())) {
+      *desired.add_policies() = policy;
+    }
+  }
+  const auto wanted = state.wanted_attempt.find(device);
+  if (record->drained() || wanted == state.wanted_attempt.end()) {
+    return desired;
+  }
+  const v1::Attempt& attempt = *FindAttempt(state, wanted->second);
+  const v1::Job& job = FindJob(state, JobId(attempt.job_id()))->job();
+  v1::Assignment& assignment = *desired.add_assignments();
+  assignment.set_attempt_id(attempt.attempt_id());
+  assignment.set_job_id(job.job_id());
+  assignment.set_fencing_token(attempt.fencing_token());
+  *assignment.mutable_spec() = job.spec();
+  *assignment.mutable_inputs() = job.inputs();
+  assignment.set_lease_seconds(attempt.lease_seconds());
+  if (attempt.placement().best_size() > 0) {
+    assignment.set_power_mode(attempt.placement().best(0).power_mode());
+  }
+  *assignment.mutable_placement() = attempt.placement();
+  return desired;
+}
+
+}  // namespace wattle::core

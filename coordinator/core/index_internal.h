@@ -1,0 +1,18 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Upkeep of the indices in State. Private to coordinator/core.
+#ifndef WATTLE_COORDINATOR_CORE_INDEX_INTERNAL_H_
+#define WATTLE_COORDINATOR_CORE_INDEX_INTERNAL_H_
+
+#include <cstdint>
+
+#include "coordinator/core/state.h"
+
+namespace wattle::core {
+
+// Brings open_jobs and wanted_attempt in line with the job's record.
+void IndexJob(State& state, int64_t job_number);
+
+}  // namespace wattle::core
+
+#endif  // WATTLE_COORDINATOR_CORE_INDEX_INTERNAL_H_

@@ -1,0 +1,127 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// A spec's inputs by field. Pure.
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+
+#include "coordinator/core/inputs_internal.h"
+
+namespace wattle::core {
+namespace {
+
+void AddUnlessEmpty(std::vector<InputReference>& inputs, absl::string_view field,
+                    const std::string& reference) {
+  if (!reference.empty()) {
+    inputs.push_back({std::string(field), reference});
+  }
+}
+
+// The data-set format that the kind reads; empty: any.
+absl::string_view WantedFormat(const v1::JobSpec& spec) {
+  switch (spec.kind_case()) {
+    case v1::JobSpec::kFinetune:
+      return "squad";
+    case v1::JobSpec::kGenerate:
+      return "prompts";
+    case v1::JobSpec::kQuantize:
+    case v1::JobSpec::kEvaluate:
+    case v1::JobSpec::KIND_NOT_SET:
+      break;
+  }
+  return "";
+}
+
+}  // namespace
+
+absl::string_view KindName(const v1::JobSpec& spec) {
+  switch (spec.kind_case()) {
+    case v1::JobSpec::kFinetune:
+      return "finetune";
+    case v1::JobSpec::kQuantize:
+      return "quantize";
+    case v1::JobSpec::kGenerate:
+      return "generate";
+    case v1::JobSpec::kEvaluate:
+      return "evaluate";
+    case v1::JobSpec::KIND_NOT_SET:
+      break;
+  }
+  return "";
+}
+
+std::vector<InputReference> InputsOf(const v1::JobSpec& spec) {
+  std::vector<InputReference> inputs;
+  switch (spec.kind_case()) {
+    case v1::JobSpec::kFinetune:
+      AddUnlessEmpty(inputs, "model", spec.finetune().model());
+      AddUnlessEmpty(inputs, "data", spec.finetune().data());
+      AddUnlessEmpty(inputs, "heldout_data", spec.finetune().heldout_data());
+      break;
+    case v1::JobSpec::kQuantize:
+      AddUnlessEmpty(inputs, "model", spec.quantize().model());
+      break;
+    case v1::JobSpec::kGenerate:
+      AddUnlessEmpty(inputs, "model", spec.generate().model());
+      AddUnlessEmpty(inputs, "data", spec.generate().data());
+      break;
+    case v1::JobSpec::kEvaluate:
+      AddUnlessEmpty(inputs, "model", spec.evaluate().model());
+      AddUnlessEmpty(inputs, "data", spec.evaluate().data());
+      break;
+    case v1::JobSpec::KIND_NOT_SET:
+      break;
+  }
+  return inputs;
+}
+
+const v1::ModelShape* DeclaredShape(const v1::JobSpec& spec) {
+  switch (spec.kind_case()) {
+    case v1::JobSpec::kFinetune:
+      return spec.finetune().has_model_shape() ? &spec.finetune().model_shape() : nullptr;
+    case v1::JobSpec::kQuantize:
+      return spec.quantize().has_model_shape() ? &spec.quantize().model_shape() : nullptr;
+    case v1::JobSpec::kGenerate:
+      return spec.generate().has_model_shape() ? &spec.generate().model_shape() : nullptr;
+    case v1::JobSpec::kEvaluate:
+      return spec.evaluate().has_model_shape() ? &spec.evaluate().model_shape() : nullptr;
+    case v1::JobSpec::KIND_NOT_SET:
+      break;
+  }
+  return nullptr;
+}
+
+std::string ReferencedJob(absl::string_view reference) {
+  if (absl::ConsumePrefix(&reference, "job:") && absl::ConsumeSuffix(&reference, "/output")) {
+    return std::string(reference);
+  }
+  return "";
+}
+
+absl::Status CheckInputKind(const v1::JobSpec& spec, const InputReference& input,
+                            const v1::ArtifactInfo& info) {
+  const std::string where = absl::StrCat(KindName(spec), ".", input.field, ": ", input.reference);
+  if (input.field == "model") {
+    if (!info.has_model_shape()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(where, " is no model; 'wattle model ls' lists the models"));
+    }
+    return absl::OkStatus();
+  }
+  if (info.kind() == v1::ARTIFACT_KIND_MODEL || info.has_model_shape()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(where, " is a model, a data set is wanted; 'wattle data ls' lists them"));
+  }
+  const absl::string_view wanted = WantedFormat(spec);
+  const std::string& format = info.dataset().format();
+  if (!wanted.empty() && !format.empty() && format != wanted) {
+    return absl::InvalidArgumentError(absl::StrCat(where, " is a data set of format \"", format,
+                                                   "\", \"", wanted, "\" is wanted"));
+  }
+  if (spec.has_evaluate() && format == "prompts") {
+    return absl::InvalidArgumentError(
+        absl::StrCat(where, " is a list of prompts; a text or SQuAD file is wanted"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace wattle::core

@@ -1,0 +1,40 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// A spec's inputs by field, whatever its kind. Private to coordinator/core.
+#ifndef WATTLE_COORDINATOR_CORE_INPUTS_INTERNAL_H_
+#define WATTLE_COORDINATOR_CORE_INPUTS_INTERNAL_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+
+#include "coordinator/core/state.h"
+#include "wattle/v1/artifact.pb.h"
+#include "wattle/v1/spec.pb.h"
+
+namespace wattle::core {
+
+// "finetune", "quantize", "generate", "evaluate"; empty: none is set.
+absl::string_view KindName(const v1::JobSpec& spec);
+
+struct InputReference {
+  std::string field;      // "model", "data", "heldout_data"
+  std::string reference;  // never empty
+};
+std::vector<InputReference> InputsOf(const v1::JobSpec& spec);
+
+// The spec's declared shape; null where it names files.
+const v1::ModelShape* DeclaredShape(const v1::JobSpec& spec);
+
+// "j3" of "job:j3/output"; empty for any other reference.
+std::string ReferencedJob(absl::string_view reference);
+
+// Is the artifact what the field wants? Errors: kInvalidArgument names field and remedy.
+absl::Status CheckInputKind(const v1::JobSpec& spec, const InputReference& input,
+                            const v1::ArtifactInfo& info);
+
+}  // namespace wattle::core
+
+#endif  // WATTLE_COORDINATOR_CORE_INPUTS_INTERNAL_H_

@@ -1,0 +1,233 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// State and observations as the scheduler wants to see them. Pure.
+#include "coordinator/core/planning.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+#include "base/status_macros.h"
+#include "coordinator/core/core.h"
+#include "coordinator/core/draft_internal.h"
+#include "coordinator/core/inputs_internal.h"
+#include "scheduler/place/place.h"
+#include "units/quantity.h"
+
+namespace wattle::core {
+namespace {
+
+// A device is left alone for so long by a job that failed there ("elsewhere"), unless the fleet has
+// no other.
+constexpr double kAvoidSeconds = 600.0;
+// A job's output may be the input of a job whose output is the input of … ; a plan looks so far.
+constexpr int kChainMax = 16;
+
+absl::Time FromUnix(double seconds) {
+  return absl::UnixEpoch() + absl::Seconds(seconds);
+}
+
+// Wall time and gross joules that the attempt is still expected to take.
+void Commit(const State& state, const Observations& observations, const AttemptId& attempt_id,
+            absl::Time now, scheduler::DeviceView* view) {
+  const v1::Attempt& attempt = *FindAttempt(state, attempt_id);
+  const double scale = std::max(view->device.info().time_scale(), 1e-9);
+  v1::Prediction prediction;
+  if (attempt.placement().best_size() > 0) {
+    prediction = attempt.placement().best(0).prediction();
+  }
+  const double run_seconds = prediction.run_seconds().mean();
+  const double around_seconds =
+      prediction.fetch_seconds() + prediction.start_seconds() + prediction.checkpoint_seconds();
+  double remaining_seconds = run_seconds + around_seconds;
+  const auto progress = observations.progress.find(attempt_id);
+  if (progress != observations.progress.end() && progress->second.remaining_seconds() > 0.0) {
+    remaining_seconds = progress->second.remaining_seconds();
+    view->free_at = now + absl::Seconds(remaining_seconds * scale);
+  } else {
+    view->free_at =
+        FromUnix(attempt.placed_unix_seconds()) + absl::Seconds(remaining_seconds * scale);
+    remaining_seconds = std::max(0.0, absl::ToDoubleSeconds(view->free_at - now) / scale);
+  }
+  view->committed_energy = Joules(prediction.mean_power_watts() * remaining_seconds);
+}
+
+std::vector<DeviceId> AvoidedDevices(const State& state, const v1::Job& job, absl::Time now) {
+  std::set<DeviceId> failed;
+  for (const v1::Attempt& attempt : job.attempts()) {
+    if (attempt.state() == v1::ATTEMPT_STATE_FAILED &&
+        attempt.receipt().failure_class() != v1::FAILURE_CLASS_JOB &&
+        now - FromUnix(attempt.finished_unix_seconds()) < absl::Seconds(kAvoidSeconds)) {
+      failed.insert(DeviceId(attempt.device_id()));
+    }
+  }
+  for (const auto& [id, record] : state.devices) {
+    if (!record.drained() && !failed.contains(id)) {
+      return {failed.begin(), failed.end()};
+    }
+  }
+  return {};
+}
+
+// The artifact of a reference; for an output that is still to be made, what is known of it: the
+// shape of the model that it is made from.
+absl::StatusOr<v1::ArtifactInfo> Foresee(const State& state, const std::string& reference,
+                                         int depth) {
+  absl::StatusOr<ArtifactId> id = ResolveArtifact(state, reference);
+  if (id.ok()) {
+    return state.artifacts.at(*id);
+  }
+  const v1::JobRecord* source = FindJob(state, JobId(ReferencedJob(reference)));
+  if (source == nullptr || IsTerminal(source->job().state()) || depth == 0) {
+    return id.status();
+  }
+  for (const v1::ResolvedInput& input : source->job().inputs()) {
+    if (input.field() == "model") {
+      WATTLE_ASSIGN_OR_RETURN(v1::ArtifactInfo model, Foresee(state, input.reference(), depth - 1));
+      model.clear_name();
+      model.set_artifact_id(absl::StrCat("output of ", source->job().job_id()));
+      model.set_job_id(source->job().job_id());
+      if (source->job().spec().has_quantize()) {
+        model.set_quantization("int8");
+      }
+      return model;
+    }
+  }
+  return id.status();
+}
+
+int64_t PeakMemory(const PlanningInputs& inputs, const v1::JobSpec& spec,
+                   const std::vector<scheduler::InputView>& views) {
+  if (!inputs.estimate_memory) {
+    return 0;
+  }
+  const v1::ModelShape* shape = DeclaredShape(spec);
+  for (const scheduler::InputView& view : views) {
+    if (view.field == "model" && view.artifact.has_model_shape()) {
+      shape = &view.artifact.model_shape();
+    }
+  }
+  return shape == nullptr ? 0 : inputs.estimate_memory(spec, *shape);
+}
+
+}  // namespace
+
+scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observations,
+                                 const PlanningInputs& inputs, absl::Time now) {
+  scheduler::Snapshot snapshot;
+  snapshot.sequence = state.last_sequence;
+  snapshot.now = now;
+  for (const auto& [id, record] : state.devices) {
+    scheduler::DeviceView view;
+    view.device = DeviceView(state, observations, id, now);
+    const auto wanted = state.wanted_attempt.find(id);
+    if (wanted != state.wanted_attempt.end()) {
+      Commit(state, observations, wanted->second, now, &view);
+    }
+    snapshot.devices.push_back(std::move(view));
+  }
+  for (const int64_t number : state.open_jobs) {
+    const v1::JobRecord& record = state.jobs.at(number);
+    const v1::Job& job = record.job();
+    if (job.state() != v1::JOB_STATE_QUEUED || FromUnix(record.not_before_unix_seconds()) > now) {
+      continue;
+    }
+    scheduler::JobView view;
+    view.id = JobId(job.job_id());
+    view.spec = job.spec();
+    view.submitted = FromUnix(job.submitted_unix_seconds());
+    for (const v1::ResolvedInput& input : job.inputs()) {
+      const auto artifact = state.artifacts.find(ArtifactId(input.artifact_id()));
+      if (artifact != state.artifacts.end()) {
+        view.inputs.push_back({input.field(), artifact->second});
+      }
+    }
+    view.avoided_devices = AvoidedDevices(state, job, now);
+    view.peak_memory_bytes = PeakMemory(inputs, job.spec(), view.inputs);
+    snapshot.queue.push_back(std::move(view));
+  }
+  for (const auto& [name, policy] : state.policies) {
+    snapshot.policies.push_back(policy);
+  }
+  return snapshot;
+}
+
+scheduler::ProfileTable ProfilesOf(const State& state) {
+  scheduler::ProfileTable table = scheduler::ProfileTable::Priors();
+  for (const auto& [key, row] : state.profile_rows) {
+    // Rows in the state were checked when they were learned.
+    (void)table.Put(row);
+  }
+  return table;
+}
+
+PlanComputed ComputePlan(scheduler::Snapshot snapshot, const scheduler::ProfileTable& profiles) {
+  snapshot.profiles = &profiles;
+  return PlanComputed{snapshot.sequence, scheduler::PlanQueue(snapshot)};
+}
+
+absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& observations,
+                                        const PlanningInputs& inputs,
+                                        const v1::PlanRequest& request, absl::Time now) {
+  WATTLE_RETURN_IF_ERROR(ValidateSpec(request.spec(), /*files_needed=*/false));
+  for (const v1::Policy& policy : request.policies()) {
+    WATTLE_RETURN_IF_ERROR(ValidatePolicy(policy));
+  }
+  scheduler::JobView job;
+  job.spec = request.spec();
+  for (const InputReference& input : InputsOf(request.spec())) {
+    absl::StatusOr<v1::ArtifactInfo> artifact = Foresee(state, input.reference, kChainMax);
+    if (!artifact.ok()) {
+      return WithContext(absl::StrCat(KindName(request.spec()), ".", input.field),
+                         artifact.status());
+    }
+    WATTLE_RETURN_IF_ERROR(CheckInputKind(request.spec(), input, *artifact));
+    job.inputs.push_back({input.field, *std::move(artifact)});
+  }
+  job.peak_memory_bytes = PeakMemory(inputs, request.spec(), job.inputs);
+
+  scheduler::Snapshot snapshot = MakeSnapshot(state, observations, inputs, now);
+  const scheduler::ProfileTable profiles = ProfilesOf(state);
+  snapshot.profiles = &profiles;
+  if (request.ignore_policies()) {
+    snapshot.policies.clear();
+  } else if (request.policies_size() > 0) {
+    snapshot.policies.assign(request.policies().begin(), request.policies().end());
+  }
+  return scheduler::PlanJob(snapshot, job);
+}
+
+absl::Status CheckPossible(const State& state, const Observations& observations,
+                           const PlanningInputs& inputs, const v1::JobSpec& spec, absl::Time now) {
+  v1::PlanRequest request;
+  *request.mutable_spec() = spec;
+  WATTLE_ASSIGN_OR_RETURN(const v1::PlanResponse plan,
+                          DryRun(state, observations, inputs, request, now));
+  std::map<std::string, std::pair<int, std::string>> reasons;  // by constraint: count, an example
+  for (const v1::Candidate& candidate : plan.candidates()) {
+    if (candidate.feasible() || !candidate.permanent()) {
+      return absl::OkStatus();
+    }
+    auto& [count, example] = reasons[candidate.refused_by()];
+    ++count;
+    example = absl::StrCat(candidate.device_name(), ": ", candidate.reason());
+  }
+  if (reasons.empty()) {
+    return absl::OkStatus();  // An empty fleet: a device may come.
+  }
+  const auto most = std::max_element(
+      reasons.begin(), reasons.end(),
+      [](const auto& a, const auto& b) { return a.second.first < b.second.first; });
+  return absl::FailedPreconditionError(
+      absl::StrCat("no device of this fleet can run it; ", most->first, " refuses ",
+                   most->second.first, " of ", plan.candidates_size(), " (", most->second.second,
+                   "); 'wattle plan' shows all; add a device or change the job"));
+}
+
+}  // namespace wattle::core

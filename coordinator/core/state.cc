@@ -1,0 +1,171 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Look-ups in the state. Pure.
+#include "coordinator/core/state.h"
+
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+
+namespace wattle::core {
+namespace {
+
+constexpr size_t kPrefixDigitsMin = 8;  // of an artifact id
+constexpr size_t kNamesListedMax = 8;   // in an error message
+
+std::string Known(const std::vector<std::string>& names) {
+  if (names.empty()) {
+    return "there is none yet";
+  }
+  const size_t shown = std::min(names.size(), kNamesListedMax);
+  std::string list =
+      absl::StrJoin(names.begin(), names.begin() + static_cast<ptrdiff_t>(shown), ", ");
+  return absl::StrCat("known: ", list, names.size() > shown ? ", …" : "");
+}
+
+}  // namespace
+
+std::optional<int64_t> JobNumber(absl::string_view job_id) {
+  int64_t number = 0;
+  if (!absl::ConsumePrefix(&job_id, "j") || job_id.empty() || !absl::ascii_isdigit(job_id[0]) ||
+      !absl::SimpleAtoi(job_id, &number) || number < 1) {
+    return std::nullopt;
+  }
+  return number;
+}
+
+const v1::JobRecord* FindJob(const State& state, const JobId& job) {
+  const std::optional<int64_t> number = JobNumber(job.value());
+  if (!number.has_value()) {
+    return nullptr;
+  }
+  const auto found = state.jobs.find(*number);
+  // "j007" is not another spelling of j7.
+  return found == state.jobs.end() || found->second.job().job_id() != job.value() ? nullptr
+                                                                                  : &found->second;
+}
+
+const v1::Attempt* FindAttempt(const State& state, const AttemptId& attempt) {
+  const size_t dot = attempt.value().find('.');
+  if (dot == std::string::npos) {
+    return nullptr;
+  }
+  const v1::JobRecord* record = FindJob(state, JobId(attempt.value().substr(0, dot)));
+  if (record == nullptr) {
+    return nullptr;
+  }
+  for (const v1::Attempt& one : record->job().attempts()) {
+    if (one.attempt_id() == attempt.value()) {
+      return &one;
+    }
+  }
+  return nullptr;
+}
+
+const v1::DeviceRecord* FindDevice(const State& state, const DeviceId& device) {
+  const auto found = state.devices.find(device);
+  return found == state.devices.end() ? nullptr : &found->second;
+}
+
+absl::StatusOr<DeviceId> ResolveDevice(const State& state, absl::string_view reference) {
+  const DeviceId exact{std::string(reference)};
+  if (state.devices.contains(exact)) {
+    return exact;
+  }
+  std::vector<DeviceId> by_name;
+  std::vector<DeviceId> by_prefix;
+  std::vector<std::string> names;
+  for (const auto& [id, record] : state.devices) {
+    names.push_back(record.info().name());
+    if (record.info().name() == reference) {
+      by_name.push_back(id);
+    }
+    if (!reference.empty() && absl::StartsWith(id.value(), reference)) {
+      by_prefix.push_back(id);
+    }
+  }
+  const std::vector<DeviceId>& matches = by_name.empty() ? by_prefix : by_name;
+  if (matches.size() == 1) {
+    return matches.front();
+  }
+  if (matches.empty()) {
+    return absl::NotFoundError(absl::StrCat("no device \"", reference, "\"; ", Known(names)));
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("\"", reference, "\" names ", matches.size(),
+                   " devices; use the id ('wattle devices' shows it)"));
+}
+
+absl::StatusOr<ArtifactId> ResolveArtifact(const State& state, absl::string_view reference) {
+  absl::string_view rest = reference;
+  if (absl::ConsumePrefix(&rest, "job:")) {
+    if (!absl::ConsumeSuffix(&rest, "/output")) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("\"", reference, "\": want job:ID/output, for example job:j1/output"));
+    }
+    const v1::JobRecord* record = FindJob(state, JobId(std::string(rest)));
+    if (record == nullptr) {
+      return absl::NotFoundError(absl::StrCat("no job \"", rest, "\"; 'wattle jobs' lists them"));
+    }
+    if (record->job().output_artifact_id().empty()) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "job ", rest, " has no output (yet); 'wattle job show ", rest, "' tells why"));
+    }
+    return ArtifactId(record->job().output_artifact_id());
+  }
+  if (const auto named = state.artifact_names.find(std::string(reference));
+      named != state.artifact_names.end()) {
+    return named->second;
+  }
+  if (const ArtifactId exact{std::string(reference)}; state.artifacts.contains(exact)) {
+    return exact;
+  }
+  if (reference.size() >= kPrefixDigitsMin) {
+    const auto first = state.artifacts.lower_bound(ArtifactId(std::string(reference)));
+    if (first != state.artifacts.end() && absl::StartsWith(first->first.value(), reference)) {
+      const auto second = std::next(first);
+      if (second != state.artifacts.end() && absl::StartsWith(second->first.value(), reference)) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "\"", reference, "\" is the start of several artifact ids; give more digits"));
+      }
+      return first->first;
+    }
+  }
+  std::vector<std::string> names;
+  for (const auto& [name, id] : state.artifact_names) {
+    names.push_back(name);
+  }
+  return absl::NotFoundError(
+      absl::StrCat("no artifact \"", reference, "\"; ", Known(names),
+                   "; push it with 'wattle model push' or 'wattle data push'"));
+}
+
+bool IsTerminal(v1::JobState state) {
+  return state == v1::JOB_STATE_SUCCEEDED || state == v1::JOB_STATE_FAILED ||
+         state == v1::JOB_STATE_CANCELLED;
+}
+
+bool IsTerminal(v1::AttemptState state) {
+  return state == v1::ATTEMPT_STATE_FINISHED || state == v1::ATTEMPT_STATE_FAILED ||
+         state == v1::ATTEMPT_STATE_SUPERSEDED;
+}
+
+bool IsReachable(const Observations& observations, const DeviceId& device, absl::Time now) {
+  const auto found = observations.devices.find(device);
+  return found != observations.devices.end() && found->second.connected &&
+         now - found->second.last_seen <= observations.unreachable_after;
+}
+
+absl::Time LastContact(const Observations& observations, const DeviceId& device) {
+  const auto found = observations.devices.find(device);
+  return found == observations.devices.end()
+             ? observations.started_at
+             : std::max(observations.started_at, found->second.last_seen);
+}
+
+}  // namespace wattle::core

@@ -1,0 +1,117 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// SubmitJob: idempotency, validation, inputs. Pure.
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+#include "base/status_macros.h"
+#include "coordinator/core/core.h"
+#include "coordinator/core/draft_internal.h"
+#include "coordinator/core/inputs_internal.h"
+
+namespace wattle::core {
+namespace {
+
+constexpr size_t kKeyBytesMax = 200;
+
+// Checks a reference to a job that may still make it; sets artifact_id where it is there already.
+absl::Status ResolveJobOutput(const State& state, const v1::JobSpec& spec,
+                              const InputReference& input, v1::ResolvedInput* resolved) {
+  const std::string where = absl::StrCat(KindName(spec), ".", input.field, ": ");
+  const std::string source_id = ReferencedJob(input.reference);
+  const v1::JobRecord* source = FindJob(state, JobId(source_id));
+  if (source == nullptr) {
+    return absl::NotFoundError(
+        absl::StrCat(where, "no job \"", source_id, "\"; 'wattle jobs' lists them"));
+  }
+  if (input.field != "model") {
+    return absl::UnimplementedError(absl::StrCat(
+        where, "a job's output as data: not supported in this version; pull and push it"));
+  }
+  const v1::Job& job = source->job();
+  if (!job.spec().has_finetune() && !job.spec().has_quantize()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(where, "job ", source_id, " (", KindName(job.spec()), ") makes no model"));
+  }
+  if (job.state() == v1::JOB_STATE_FAILED || job.state() == v1::JOB_STATE_CANCELLED) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(where, "job ", source_id, " has ended without output: ", job.reason()));
+  }
+  resolved->set_artifact_id(job.output_artifact_id());
+  return absl::OkStatus();
+}
+
+absl::Status ResolveInputs(const State& state, const v1::JobSpec& spec,
+                           v1::JobSubmitted* submitted) {
+  for (const InputReference& input : InputsOf(spec)) {
+    v1::ResolvedInput* resolved = submitted->add_inputs();
+    resolved->set_field(input.field);
+    resolved->set_reference(input.reference);
+    if (!ReferencedJob(input.reference).empty()) {
+      WATTLE_RETURN_IF_ERROR(ResolveJobOutput(state, spec, input, resolved));
+      continue;
+    }
+    const absl::StatusOr<ArtifactId> id = ResolveArtifact(state, input.reference);
+    if (!id.ok()) {
+      return WithContext(absl::StrCat(KindName(spec), ".", input.field), id.status());
+    }
+    WATTLE_RETURN_IF_ERROR(CheckInputKind(spec, input, state.artifacts.at(*id)));
+    resolved->set_artifact_id(id->value());
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void DecideSubmit(Draft& draft, const SubmitJob& command) {
+  const State& state = draft.state();
+  if (command.idempotency_key.empty() || command.idempotency_key.size() > kKeyBytesMax) {
+    draft.Refuse(absl::InvalidArgumentError(absl::StrCat(
+        "idempotency_key: ", command.idempotency_key.size(), " bytes: want 1 to ", kKeyBytesMax)));
+    return;
+  }
+  const auto known = state.job_by_idempotency_key.find(command.idempotency_key);
+  if (known != state.job_by_idempotency_key.end()) {
+    const v1::Job& job = state.jobs.at(known->second).job();
+    if (job.spec().SerializeAsString() != command.spec.SerializeAsString()) {
+      draft.Refuse(absl::AlreadyExistsError(
+          absl::StrCat("idempotency_key: \"", command.idempotency_key, "\" was used for ",
+                       job.job_id(), " with another spec; use a new key for a new job")));
+      return;
+    }
+    draft.decision().id = job.job_id();
+    draft.decision().existed = true;
+    return;
+  }
+  if (absl::Status valid = ValidateSpec(command.spec, /*files_needed=*/true); !valid.ok()) {
+    draft.Refuse(valid);
+    return;
+  }
+  v1::JobSubmitted submitted;
+  if (absl::Status resolved = ResolveInputs(state, command.spec, &submitted); !resolved.ok()) {
+    draft.Refuse(resolved);
+    return;
+  }
+  const std::string job_id = absl::StrCat("j", state.next_job_number);
+  submitted.set_job_id(job_id);
+  *submitted.mutable_spec() = command.spec;
+  submitted.set_idempotency_key(command.idempotency_key);
+  std::string waits_for;
+  for (const v1::ResolvedInput& input : submitted.inputs()) {
+    if (input.artifact_id().empty()) {
+      waits_for = input.reference();
+    }
+  }
+  *draft.Add().mutable_job_submitted() = submitted;
+  if (waits_for.empty()) {
+    draft.SetJob(job_id, v1::JOB_STATE_QUEUED, "submitted");
+  } else {
+    draft.SetJob(job_id, v1::JOB_STATE_WAITING, absl::StrCat("waits for ", waits_for));
+  }
+  draft.decision().id = job_id;
+}
+
+}  // namespace wattle::core

@@ -1,0 +1,321 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What may enter the core: specs, hellos, policies. Each refusal is one line that names the field,
+// what it was and what is wanted. Pure.
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "google/protobuf/descriptor.h"
+#include "google/protobuf/message.h"
+
+#include "base/status_macros.h"
+#include "coordinator/core/core.h"
+#include "coordinator/core/inputs_internal.h"
+
+namespace wattle::core {
+namespace {
+
+constexpr size_t kNameCharactersMax = 80;
+constexpr int kLabelsMax = 64;
+constexpr int kPromptsMax = 10'000;
+constexpr size_t kPromptBytesMax = size_t{1}
+                                   << 20;  // as a chunk of an artifact: larger ones are files
+constexpr double kYearSeconds = 366.0 * 24 * 3600;
+constexpr double kCountMax = 1e12;
+
+struct Bound {
+  absl::string_view field;
+  double value;
+  double min;
+  double max;
+};
+
+absl::Status CheckBounds(absl::string_view prefix, const std::vector<Bound>& bounds) {
+  for (const Bound& bound : bounds) {
+    // Written so that NaN fails.
+    if (!(bound.value >= bound.min && bound.value <= bound.max)) {
+      return absl::InvalidArgumentError(absl::StrCat(prefix, bound.field, ": ", bound.value,
+                                                     ": want ", bound.min, " to ", bound.max));
+    }
+  }
+  return absl::OkStatus();
+}
+
+template <typename Integer>
+double D(Integer value) {
+  return static_cast<double>(value);
+}
+
+// Fields and enum values that this version does not know came from a newer client: honouring the
+// rest would be a lie.
+absl::Status RefuseUnknown(const google::protobuf::Message& message, const std::string& path) {
+  const google::protobuf::Reflection& reflection = *message.GetReflection();
+  if (!reflection.GetUnknownFields(message).empty()) {
+    return absl::UnimplementedError(absl::StrCat(
+        path, ": field number ", reflection.GetUnknownFields(message).field(0).number(),
+        ": not supported in this version; update the coordinator"));
+  }
+  std::vector<const google::protobuf::FieldDescriptor*> fields;
+  reflection.ListFields(message, &fields);
+  for (const auto* field : fields) {
+    const std::string name = path.empty() ? field->name() : absl::StrCat(path, ".", field->name());
+    if (field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_ENUM &&
+        !field->is_repeated() &&
+        field->enum_type()->FindValueByNumber(reflection.GetEnumValue(message, field)) == nullptr) {
+      return absl::UnimplementedError(absl::StrCat(name, ": value ",
+                                                   reflection.GetEnumValue(message, field),
+                                                   ": not supported in this version"));
+    }
+    if (field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_MESSAGE &&
+        !field->is_repeated()) {
+      WATTLE_RETURN_IF_ERROR(RefuseUnknown(reflection.GetMessage(message, field), name));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckShape(absl::string_view prefix, const v1::ModelShape& shape) {
+  if (shape.architecture() != "gpt2") {
+    return absl::UnimplementedError(
+        absl::StrCat(prefix, "architecture: \"", shape.architecture(),
+                     "\": not supported in this version; want \"gpt2\""));
+  }
+  WATTLE_RETURN_IF_ERROR(
+      CheckBounds(prefix, {{"layers", D(shape.layers()), 1, 1000},
+                           {"width", D(shape.width()), 1, 1 << 20},
+                           {"heads", D(shape.heads()), 1, 4096},
+                           {"vocabulary_size", D(shape.vocabulary_size()), 1, 1 << 24},
+                           {"context_length", D(shape.context_length()), 1, 1 << 24}}));
+  if (shape.width() % shape.heads() != 0) {
+    return absl::InvalidArgumentError(absl::StrCat(prefix, "heads: ", shape.heads(),
+                                                   ": want a divisor of width ", shape.width()));
+  }
+  return absl::OkStatus();
+}
+
+// One of two: a reference to files, or a shape that stands for them in a dry run.
+struct FilesOrShape {
+  std::string prefix;  // "finetune."
+  absl::string_view field;
+  absl::string_view shape_field;
+  bool has_files = false;
+  bool has_shape = false;
+  absl::string_view list_command;
+};
+
+absl::Status CheckFilesOrShape(const FilesOrShape& input, bool files_needed) {
+  if (input.has_files && input.has_shape) {
+    return absl::InvalidArgumentError(absl::StrCat(input.prefix, input.shape_field,
+                                                   ": give either ", input.field, " or ",
+                                                   input.shape_field, ", not both"));
+  }
+  if (files_needed && input.has_shape) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        input.prefix, input.shape_field, ": files are needed to run: name an artifact in ",
+        input.prefix, input.field, "; to predict without files use 'wattle plan'"));
+  }
+  if (!input.has_files && !input.has_shape) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(input.prefix, input.field, ": missing; want an artifact's name or id ('",
+                     input.list_command, "' lists them) or job:ID/output"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckModel(const v1::JobSpec& spec, const std::string& model, bool files_needed) {
+  const std::string prefix = absl::StrCat(KindName(spec), ".");
+  const v1::ModelShape* shape = DeclaredShape(spec);
+  WATTLE_RETURN_IF_ERROR(CheckFilesOrShape({.prefix = prefix,
+                                            .field = "model",
+                                            .shape_field = "model_shape",
+                                            .has_files = !model.empty(),
+                                            .has_shape = shape != nullptr,
+                                            .list_command = "wattle model ls"},
+                                           files_needed));
+  return shape == nullptr ? absl::OkStatus() : CheckShape(prefix + "model_shape.", *shape);
+}
+
+absl::Status CheckFinetune(const v1::JobSpec& spec, bool files_needed) {
+  const v1::FinetuneSpec& finetune = spec.finetune();
+  WATTLE_RETURN_IF_ERROR(CheckModel(spec, finetune.model(), files_needed));
+  WATTLE_RETURN_IF_ERROR(CheckFilesOrShape({.prefix = "finetune.",
+                                            .field = "data",
+                                            .shape_field = "data_shape",
+                                            .has_files = !finetune.data().empty(),
+                                            .has_shape = finetune.has_data_shape(),
+                                            .list_command = "wattle data ls"},
+                                           files_needed));
+  if (finetune.has_data_shape()) {
+    WATTLE_RETURN_IF_ERROR(CheckBounds(
+        "finetune.data_shape.",
+        {{"examples", D(finetune.data_shape().examples()), 1, kCountMax},
+         {"mean_tokens_per_example", finetune.data_shape().mean_tokens_per_example(), 0, 1e9}}));
+  }
+  WATTLE_RETURN_IF_ERROR(CheckBounds(
+      "finetune.",
+      {{"epochs", D(finetune.epochs()), 0, 100'000},
+       {"steps", D(finetune.steps()), 0, kCountMax},
+       {"limit_examples", D(finetune.limit_examples()), 0, kCountMax},
+       {"batch_size", D(finetune.batch_size()), 0, 4096},
+       {"gradient_accumulation_steps", D(finetune.gradient_accumulation_steps()), 0, 4096},
+       {"sequence_length", D(finetune.sequence_length()), 0, 1 << 24},
+       {"learning_rate", finetune.learning_rate(), 0, 10},
+       {"warmup_steps", D(finetune.warmup_steps()), 0, kCountMax},
+       {"weight_decay", finetune.weight_decay(), 0, 10},
+       {"clip_norm", finetune.clip_norm(), -1e9, 1e9},
+       {"adam_beta1", finetune.adam_beta1(), 0, 0.999999},
+       {"adam_beta2", finetune.adam_beta2(), 0, 0.9999999},
+       {"adam_epsilon", finetune.adam_epsilon(), 0, 1},
+       {"evaluate_every_steps", D(finetune.evaluate_every_steps()), 0, kCountMax},
+       {"checkpoint_every_steps", D(finetune.checkpoint_every_steps()), 0, kCountMax}}));
+  return absl::OkStatus();
+}
+
+absl::Status CheckQuantize(const v1::JobSpec& spec, bool files_needed) {
+  WATTLE_RETURN_IF_ERROR(CheckModel(spec, spec.quantize().model(), files_needed));
+  if (spec.quantize().quantization() == v1::QUANTIZATION_NONE) {
+    return absl::InvalidArgumentError(
+        "quantize.quantization: none leaves nothing to do; want int8");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckGenerate(const v1::JobSpec& spec, bool files_needed) {
+  const v1::GenerateSpec& generate = spec.generate();
+  WATTLE_RETURN_IF_ERROR(CheckModel(spec, generate.model(), files_needed));
+  if (!generate.data().empty() && generate.prompts_size() > 0) {
+    return absl::InvalidArgumentError("generate.prompts: give either data or prompts, not both");
+  }
+  WATTLE_RETURN_IF_ERROR(
+      CheckFilesOrShape({.prefix = "generate.",
+                         .field = "data",
+                         .shape_field = "prompt_count",
+                         .has_files = !generate.data().empty() || generate.prompts_size() > 0,
+                         .has_shape = generate.prompt_count() != 0,
+                         .list_command = "wattle data ls"},
+                        files_needed));
+  size_t prompt_bytes = 0;
+  for (const std::string& prompt : generate.prompts()) {
+    if (prompt.empty()) {
+      return absl::InvalidArgumentError("generate.prompts: one of them is empty");
+    }
+    prompt_bytes += prompt.size();
+  }
+  if (generate.prompts_size() > kPromptsMax || prompt_bytes > kPromptBytesMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("generate.prompts: ", generate.prompts_size(), " prompts of ", prompt_bytes,
+                     " bytes: want at most ", kPromptsMax, " and ", kPromptBytesMax,
+                     " bytes; push a file with 'wattle data push' and name it in generate.data"));
+  }
+  return CheckBounds("generate.", {{"prompt_count", D(generate.prompt_count()), 0, kCountMax},
+                                   {"max_new_tokens", D(generate.max_new_tokens()), 0, 1 << 24},
+                                   {"temperature", generate.temperature(), 0, 100},
+                                   {"top_k", D(generate.top_k()), 0, 1 << 24},
+                                   {"top_p", generate.top_p(), 0, 1}});
+}
+
+absl::Status CheckEvaluate(const v1::JobSpec& spec, bool files_needed) {
+  const v1::EvaluateSpec& evaluate = spec.evaluate();
+  WATTLE_RETURN_IF_ERROR(CheckModel(spec, evaluate.model(), files_needed));
+  WATTLE_RETURN_IF_ERROR(CheckFilesOrShape({.prefix = "evaluate.",
+                                            .field = "data",
+                                            .shape_field = "data_shape",
+                                            .has_files = !evaluate.data().empty(),
+                                            .has_shape = evaluate.has_data_shape(),
+                                            .list_command = "wattle data ls"},
+                                           files_needed));
+  return CheckBounds("evaluate.", {{"limit_examples", D(evaluate.limit_examples()), 0, kCountMax},
+                                   {"batch_size", D(evaluate.batch_size()), 0, 4096},
+                                   {"sequence_length", D(evaluate.sequence_length()), 0, 1 << 24}});
+}
+
+absl::Status CheckKind(const v1::JobSpec& spec, bool files_needed) {
+  switch (spec.kind_case()) {
+    case v1::JobSpec::kFinetune:
+      return CheckFinetune(spec, files_needed);
+    case v1::JobSpec::kQuantize:
+      return CheckQuantize(spec, files_needed);
+    case v1::JobSpec::kGenerate:
+      return CheckGenerate(spec, files_needed);
+    case v1::JobSpec::kEvaluate:
+      return CheckEvaluate(spec, files_needed);
+    case v1::JobSpec::KIND_NOT_SET:
+      break;
+  }
+  return absl::InvalidArgumentError(
+      "spec: no kind; want one of finetune, quantize, generate, evaluate");
+}
+
+}  // namespace
+
+absl::Status ValidateSpec(const v1::JobSpec& spec, bool files_needed) {
+  WATTLE_RETURN_IF_ERROR(RefuseUnknown(spec, ""));
+  if (spec.name().size() > kNameCharactersMax) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "name: ", spec.name().size(), " characters: want at most ", kNameCharactersMax));
+  }
+  if (spec.required_labels_size() > kLabelsMax) {
+    return absl::InvalidArgumentError(absl::StrCat("required_labels: ", spec.required_labels_size(),
+                                                   " entries: want at most ", kLabelsMax));
+  }
+  for (const std::string& label : spec.required_labels()) {
+    if (label.empty() || label.front() == '=') {
+      return absl::InvalidArgumentError(
+          absl::StrCat("required_labels: \"", label, "\": want key=value or key"));
+    }
+  }
+  WATTLE_RETURN_IF_ERROR(
+      CheckBounds("", {{"deadline_seconds", spec.deadline_seconds(), 0, kYearSeconds},
+                       {"timeout_seconds", spec.timeout_seconds(), 0, kYearSeconds},
+                       {"lease_seconds", spec.lease_seconds(), 0, kYearSeconds},
+                       {"priority", D(spec.priority()), -100, 100},
+                       {"retries", D(spec.retries()), 0, 10}}));
+  return CheckKind(spec, files_needed);
+}
+
+absl::Status ValidateHello(const v1::Hello& hello) {
+  const v1::DeviceInfo& device = hello.device();
+  if (device.device_id().empty() || device.device_id().size() > kNameCharactersMax) {
+    return absl::InvalidArgumentError("hello.device.device_id: want 1 to 80 characters");
+  }
+  if (device.name().empty() || device.name().size() > kNameCharactersMax) {
+    return absl::InvalidArgumentError("hello.device.name: want 1 to 80 characters");
+  }
+  if (device.device_class().empty()) {
+    return absl::InvalidArgumentError("hello.device.device_class: missing");
+  }
+  if (hello.incarnation() == 0) {
+    return absl::InvalidArgumentError("hello.incarnation: 0: want a number made with the spool");
+  }
+  return CheckBounds(
+      "hello.device.",
+      {{"time_scale", device.time_scale(), 0, 1e6},
+       {"memory_bytes", D(device.memory_bytes()), 0, 1e15},
+       {"idle_power_watts", device.idle_power_watts(), 0, 1e5},
+       {"battery_capacity_wh", device.battery_capacity_wh(), 0, 1e6},
+       {"link_bytes_per_second", device.link_bytes_per_second(), 0, 1e12},
+       {"throughput_flops_datasheet", device.throughput_flops_datasheet(), 0, 1e18}});
+}
+
+absl::Status ValidatePolicy(const v1::Policy& policy) {
+  WATTLE_RETURN_IF_ERROR(RefuseUnknown(policy, "policy"));
+  if (policy.name().empty() || policy.name().size() > kNameCharactersMax) {
+    return absl::InvalidArgumentError("policy.name: want 1 to 80 characters");
+  }
+  for (const std::string& selector : policy.selector()) {
+    if (selector.empty() || selector.front() == '=') {
+      return absl::InvalidArgumentError(
+          absl::StrCat("policy.selector: \"", selector, "\": want key=value or key"));
+    }
+  }
+  return CheckBounds(
+      "policy.", {{"reserve_state_of_charge_ratio", policy.reserve_state_of_charge_ratio(), 0, 1},
+                  {"max_temperature_celsius", policy.max_temperature_celsius(), 0, 200}});
+}
+
+}  // namespace wattle::core

@@ -1,0 +1,379 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The journal under what really happens to it: kill -9 in the middle of appends, a full disk, a
+// second coordinator, a newer or damaged file, a backup while it is written.
+#include "coordinator/store/journal.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include <sqlite3.h>
+
+#include "base/status_matchers.h"
+#include "coordinator/store/sqlite.h"
+
+namespace wattle::store {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::SizeIs;
+
+class JournalTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = testing::TempDir() + "journal_XXXXXX";
+    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+    directory_ = pattern;
+    path_ = directory_ + "/journal.db";
+  }
+  void TearDown() override { std::filesystem::remove_all(directory_); }
+
+  std::unique_ptr<Journal> Open() {
+    auto journal = Journal::Open(path_);
+    EXPECT_THAT(journal, IsOk());
+    return *std::move(journal);
+  }
+
+  std::string directory_;
+  std::string path_;
+};
+
+v1::Event JobEvent(int64_t sequence, size_t name_bytes = 10) {
+  v1::Event event;
+  event.set_sequence(sequence);
+  event.set_at_unix_seconds(1000.5 + static_cast<double>(sequence));
+  v1::JobSubmitted& job = *event.mutable_job_submitted();
+  job.set_job_id(absl::StrCat("j", sequence));
+  job.mutable_spec()->set_name(std::string(name_bytes, 'x'));
+  job.mutable_spec()->mutable_finetune()->set_model("tiny");
+  job.set_idempotency_key(absl::StrCat("key-", sequence));
+  return event;
+}
+
+std::vector<v1::Event> JobEvents(int64_t first, int count, size_t name_bytes = 10) {
+  std::vector<v1::Event> events;
+  for (int i = 0; i < count; ++i) {
+    events.push_back(JobEvent(first + i, name_bytes));
+  }
+  return events;
+}
+
+std::vector<v1::Event> ReadAll(Journal& journal, int64_t after = 0) {
+  std::vector<v1::Event> events;
+  EXPECT_THAT(journal.Replay(after,
+                             [&](const v1::Event& event) {
+                               events.push_back(event);
+                               return absl::OkStatus();
+                             }),
+              IsOk());
+  return events;
+}
+
+int64_t Query(const std::string& path, const std::string& sql) {
+  auto database = Database::Open(path, SQLITE_OPEN_READWRITE);
+  EXPECT_THAT(database, IsOk());
+  auto value = database->Integer(sql);
+  EXPECT_THAT(value, IsOk());
+  return *value;
+}
+
+TEST_F(JournalTest, WhatWasAppendedIsReplayedInOrderAfterReopening) {
+  Open()->Append(JobEvents(1, 3)).IgnoreError();
+  auto journal = Open();
+  EXPECT_EQ(journal->last_sequence(), 3);
+  const auto events = ReadAll(*journal);
+  ASSERT_THAT(events, SizeIs(3));
+  EXPECT_EQ(events[2].SerializeAsString(), JobEvent(3).SerializeAsString());
+  EXPECT_THAT(ReadAll(*journal, 2), SizeIs(1));
+}
+
+TEST_F(JournalTest, TablesFollowTheEventsInTheSameTransaction) {
+  auto journal = Open();
+  std::vector<v1::Event> events = JobEvents(1, 1);
+  v1::Event placed;
+  placed.set_sequence(2);
+  placed.set_at_unix_seconds(5);
+  placed.mutable_attempt_placed()->set_attempt_id("j1.1");
+  placed.mutable_attempt_placed()->set_job_id("j1");
+  placed.mutable_attempt_placed()->set_device_id("d");
+  placed.mutable_attempt_placed()->set_fencing_token(7);
+  v1::Event finished;
+  finished.set_sequence(3);
+  finished.set_at_unix_seconds(9);
+  v1::AttemptStateChanged& changed = *finished.mutable_attempt_state_changed();
+  changed.set_attempt_id("j1.1");
+  changed.set_state(v1::ATTEMPT_STATE_FINISHED);
+  changed.mutable_receipt()->mutable_total()->set_gross_energy_joules(40);
+  v1::Event ledger;
+  ledger.set_sequence(4);
+  ledger.mutable_ledger_recorded()->set_device_id("d");
+  ledger.mutable_ledger_recorded()->mutable_ledger()->set_attempt_energy_joules(40);
+  events.insert(events.end(), {placed, finished, ledger});
+  ASSERT_THAT(journal->Append(events), IsOk());
+
+  EXPECT_EQ(Query(path_, "SELECT count(*) FROM jobs WHERE kind = 'finetune'"), 1);
+  EXPECT_EQ(Query(path_, "SELECT total_energy_joules FROM attempts WHERE state = 'finished'"), 40);
+  EXPECT_EQ(Query(path_, "SELECT attempt_energy_joules FROM energy_ledger"), 40);
+}
+
+TEST_F(JournalTest, GapInTheNumbersIsRefusedAndNothingIsStored) {
+  auto journal = Open();
+  EXPECT_THAT(journal->Append({JobEvent(1), JobEvent(3)}),
+              StatusIs(absl::StatusCode::kInternal, HasSubstr("gap")));
+  EXPECT_THAT(ReadAll(*journal), SizeIs(0));
+}
+
+TEST_F(JournalTest, SecondCoordinatorOnTheSameDirectoryIsToldSo) {
+  auto journal = Open();
+  EXPECT_THAT(Journal::Open(path_),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       AllOf(HasSubstr("another coordinator"), HasSubstr(absl::StrCat(getpid())))));
+}
+
+TEST_F(JournalTest, NumberThatExistsMeansAnotherLeads) {
+  auto journal = Open();
+  ASSERT_THAT(journal->Append(JobEvents(1, 2)), IsOk());
+  // Somebody who did not see our lock (another host on a shared disk) wrote number 3.
+  Query(path_, "INSERT INTO events VALUES (3, 0, 'job_submitted', x'00') RETURNING sequence");
+  EXPECT_THAT(journal->Append({JobEvent(3)}),
+              StatusIs(absl::StatusCode::kAborted, HasSubstr("another coordinator leads")));
+  EXPECT_EQ(journal->last_sequence(), 2);
+}
+
+TEST_F(JournalTest, NewerSchemaIsRefusedInOneLine) {
+  Open();
+  Query(path_, "PRAGMA user_version = 99");
+  EXPECT_THAT(Journal::Open(path_), StatusIs(absl::StatusCode::kFailedPrecondition,
+                                             AllOf(HasSubstr("schema version 99"),
+                                                   HasSubstr("newer wattle-coordinator"))));
+}
+
+TEST_F(JournalTest, FileThatIsNoJournalIsRefused) {
+  std::ofstream(path_) << std::string(8192, 'z');
+  EXPECT_THAT(Journal::Open(path_),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("restore a backup")));
+}
+
+TEST_F(JournalTest, MissingDirectoryIsNamed) {
+  EXPECT_THAT(Journal::Open(directory_ + "/missing/journal.db"),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("/missing/journal.db")));
+}
+
+TEST_F(JournalTest, DamagedEventIsFoundAtReplay) {
+  Open()->Append(JobEvents(1, 3)).IgnoreError();
+  Query(path_, "UPDATE events SET event = x'ff' WHERE sequence = 2 RETURNING 1");
+  auto journal = Open();
+  EXPECT_THAT(journal->Replay(0, [](const v1::Event&) { return absl::OkStatus(); }),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("event 2")));
+}
+
+TEST_F(JournalTest, SnapshotMovesOlderEventsToTheArchive) {
+  {
+    auto journal = Open();
+    ASSERT_THAT(journal->Append(JobEvents(1, 10)), IsOk());
+    ASSERT_THAT(journal->WriteSnapshot({.sequence = 4, .bytes = "four"}), IsOk());
+    ASSERT_THAT(journal->WriteSnapshot({.sequence = 8, .bytes = std::string("eight\0!", 7)}),
+                IsOk());
+  }
+  auto journal = Open();
+  const auto snapshot = journal->LatestSnapshot();
+  ASSERT_THAT(snapshot, IsOk());
+  ASSERT_TRUE(snapshot->has_value());
+  EXPECT_EQ((*snapshot)->sequence, 8);
+  EXPECT_EQ((*snapshot)->bytes, std::string("eight\0!", 7));
+  EXPECT_THAT(ReadAll(*journal, 8), SizeIs(2));
+  EXPECT_EQ(Query(path_, "SELECT count(*) FROM events"), 2);
+  EXPECT_EQ(Query(path_ + ".archive", "SELECT count(*) FROM events"), 8);
+}
+
+TEST_F(JournalTest, SnapshotOfEverythingKeepsTheNumbering) {
+  Open()->Append(JobEvents(1, 5)).IgnoreError();
+  ASSERT_THAT(Open()->WriteSnapshot({.sequence = 5, .bytes = "all"}), IsOk());
+  auto journal = Open();
+  EXPECT_EQ(journal->last_sequence(), 5);
+  EXPECT_THAT(journal->Append({JobEvent(6)}), IsOk());
+}
+
+TEST_F(JournalTest, DamagedSnapshotIsFound) {
+  Open()->Append(JobEvents(1, 2)).IgnoreError();
+  ASSERT_THAT(Open()->WriteSnapshot({.sequence = 2, .bytes = "two"}), IsOk());
+  Query(path_, "UPDATE snapshots SET state = x'00' RETURNING 1");
+  EXPECT_THAT(Open()->LatestSnapshot(),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("damaged")));
+}
+
+TEST_F(JournalTest, BackupWhileEventsAreAppendedIsConsistent) {
+  auto journal = Open();
+  ASSERT_THAT(journal->Append(JobEvents(1, 50)), IsOk());
+  ASSERT_THAT(journal->WriteSnapshot({.sequence = 20, .bytes = "twenty"}), IsOk());
+  std::atomic<bool> stop = false;
+  std::atomic<int64_t> next = 51;
+  std::thread writer([&] {
+    while (!stop) {
+      ASSERT_THAT(journal->Append(JobEvents(next, 3)), IsOk());
+      next += 3;
+    }
+  });
+  const std::string copy = directory_ + "/copy.db";
+  std::vector<absl::Status> statuses;
+  for (int i = 0; i < 5; ++i) {
+    const std::string one = absl::StrCat(copy, i);
+    statuses.push_back(journal->Backup(one));
+  }
+  stop = true;
+  writer.join();
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_THAT(statuses[static_cast<size_t>(i)], IsOk());
+    auto restored = Journal::Open(absl::StrCat(copy, i));
+    ASSERT_THAT(restored, IsOk());
+    const auto events = ReadAll(**restored, 20);
+    EXPECT_EQ(events.size() % 3, 0u) << "a torn batch";
+    EXPECT_EQ(Query(absl::StrCat(copy, i), "SELECT count(*) FROM jobs"),
+              (*restored)->last_sequence());
+    EXPECT_EQ(Query(absl::StrCat(copy, i) + ".archive", "SELECT count(*) FROM events"), 20);
+  }
+  EXPECT_THAT(journal->Backup(copy + "0"),
+              StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("exists")));
+}
+
+// Runs `body` in a child process and returns its wait status.
+template <typename Body>
+pid_t Fork(Body body) {
+  const pid_t child = fork();
+  if (child == 0) {
+    body();
+    _exit(0);
+  }
+  return child;
+}
+
+TEST_F(JournalTest, KillInTheMiddleOfAppendsLeavesOnlyWholeBatches) {
+  constexpr int kBatch = 7;
+  int64_t before = 0;
+  for (int round = 0; round < 6; ++round) {
+    int pipe_ends[2];
+    ASSERT_EQ(pipe(pipe_ends), 0);
+    const pid_t child = Fork([&] {
+      auto journal = Journal::Open(path_);
+      if (!journal.ok()) {
+        _exit(1);
+      }
+      for (int64_t next = (*journal)->last_sequence() + 1;; next += kBatch) {
+        if (!(*journal)->Append(JobEvents(next, kBatch, 2000)).ok()) {
+          _exit(2);
+        }
+        // Acknowledged only after the commit.
+        const int64_t durable = next + kBatch - 1;
+        if (write(pipe_ends[1], &durable, sizeof(durable)) != sizeof(durable)) {
+          _exit(3);
+        }
+      }
+    });
+    close(pipe_ends[1]);
+    // Kill at a commit that differs by round; the child is somewhere in a later append then.
+    int64_t acknowledged = 0;
+    for (int seen = 0; seen < 3 + round; ++seen) {
+      ASSERT_EQ(read(pipe_ends[0], &acknowledged, sizeof(acknowledged)),
+                static_cast<ssize_t>(sizeof(acknowledged)));
+    }
+    kill(child, SIGKILL);
+    int status = 0;
+    waitpid(child, &status, 0);
+    ASSERT_TRUE(WIFSIGNALED(status));
+    int64_t more = 0;
+    while (read(pipe_ends[0], &more, sizeof(more)) == static_cast<ssize_t>(sizeof(more))) {
+      acknowledged = more;
+    }
+    close(pipe_ends[0]);
+
+    auto journal = Open();
+    const auto events = ReadAll(*journal);
+    EXPECT_EQ(events.size() % kBatch, 0u) << "a torn batch";
+    EXPECT_GE(journal->last_sequence(), acknowledged) << "an acknowledged batch is lost";
+    EXPECT_GT(journal->last_sequence(), before);
+    EXPECT_EQ(Query(path_, "SELECT count(*) FROM jobs"), journal->last_sequence());
+    before = journal->last_sequence();
+  }
+}
+
+// SQLite's own hook for its system calls: writes find the disk full once `g_bytes_free` are used
+// up.
+int64_t g_bytes_free = 0;
+ssize_t WriteOnSmallDisk(int file, const void* data, size_t size, off_t offset) {
+  g_bytes_free -= static_cast<int64_t>(size);
+  if (g_bytes_free < 0) {
+    errno = ENOSPC;
+    return -1;
+  }
+  return pwrite(file, data, size, offset);
+}
+
+class SmallDisk {
+ public:
+  explicit SmallDisk(int64_t bytes_free) {
+    g_bytes_free = bytes_free;
+    Set(reinterpret_cast<sqlite3_syscall_ptr>(WriteOnSmallDisk));
+  }
+  SmallDisk(const SmallDisk&) = delete;
+  SmallDisk& operator=(const SmallDisk&) = delete;
+  ~SmallDisk() { Set(nullptr); }
+
+ private:
+  static void Set(sqlite3_syscall_ptr call) {
+    sqlite3_vfs* vfs = sqlite3_vfs_find(nullptr);
+    for (const char* name : {"pwrite", "pwrite64"}) {
+      vfs->xSetSystemCall(vfs, name, call);
+    }
+  }
+};
+
+TEST_F(JournalTest, FullDiskIsToldWithItsRemedyAndNothingIsHalfWritten) {
+  constexpr int kBatch = 5;
+  auto journal = Open();
+  absl::Status status;
+  {
+    const SmallDisk disk(300'000);
+    for (int64_t next = 1; status.ok() && next < 2000; next += kBatch) {
+      status = journal->Append(JobEvents(next, kBatch, 4000));
+    }
+  }
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("free space")));
+
+  journal.reset();
+  journal = Open();
+  EXPECT_GT(journal->last_sequence(), 0);
+  EXPECT_EQ(journal->last_sequence() % kBatch, 0) << "a torn batch";
+  EXPECT_EQ(Query(path_, "SELECT count(*) FROM jobs"), journal->last_sequence());
+  EXPECT_THAT(journal->Append(JobEvents(journal->last_sequence() + 1, 1)), IsOk());
+}
+
+TEST_F(JournalTest, BackupToAFullDiskLeavesNothingBehind) {
+  auto journal = Open();
+  ASSERT_THAT(journal->Append(JobEvents(1, 20, 4000)), IsOk());
+  const std::string copy = directory_ + "/copy.db";
+  {
+    const SmallDisk disk(30'000);
+    EXPECT_THAT(journal->Backup(copy),
+                StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("free space")));
+  }
+  EXPECT_FALSE(std::filesystem::exists(copy));
+  EXPECT_FALSE(std::filesystem::exists(copy + ".partial"));
+}
+
+}  // namespace
+}  // namespace wattle::store

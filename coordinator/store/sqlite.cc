@@ -1,0 +1,143 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// SQLite with Status instead of result codes.
+#include "coordinator/store/sqlite.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+#include "base/status_macros.h"
+
+namespace wattle::store {
+namespace {
+
+constexpr int kBusyMilliseconds = 5000;
+
+}  // namespace
+
+absl::Status StatusOfDatabase(sqlite3* database, absl::string_view attempted) {
+  const int extended = sqlite3_extended_errcode(database);
+  const std::string message = absl::StrCat(attempted, ": ", sqlite3_errmsg(database));
+  if (extended == SQLITE_CONSTRAINT_PRIMARYKEY || extended == SQLITE_CONSTRAINT_ROWID) {
+    return absl::AlreadyExistsError(message);
+  }
+  switch (extended & 0xff) {
+    case SQLITE_FULL:
+      return absl::ResourceExhaustedError(absl::StrCat(
+          message, "; free space on the disk and start again, nothing was half-written"));
+    case SQLITE_IOERR:
+      return absl::DataLossError(
+          absl::StrCat(message, "; check the disk's health, quota and limit on file sizes"));
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return absl::UnavailableError(absl::StrCat(message, "; another program holds it"));
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+    case SQLITE_AUTH:
+    case SQLITE_CANTOPEN:
+      return absl::PermissionDeniedError(
+          absl::StrCat(message, "; check that the directory exists and may be written"));
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return absl::DataLossError(absl::StrCat(message, "; restore a backup"));
+    default:
+      return absl::InternalError(message);
+  }
+}
+
+absl::StatusOr<Statement> Statement::Prepare(sqlite3* database, const std::string& sql) {
+  sqlite3_stmt* statement = nullptr;
+  if (sqlite3_prepare_v2(database, sql.c_str(), -1, &statement, nullptr) != SQLITE_OK) {
+    return StatusOfDatabase(database, "journal");
+  }
+  return Statement(statement);
+}
+
+// Binding fails only for an index that the statement does not have, or when memory is out; Step
+// reports both.
+Statement& Statement::Bind(int64_t value) {
+  sqlite3_bind_int64(statement_.get(), ++bound_, value);
+  return *this;
+}
+
+Statement& Statement::Bind(double value) {
+  sqlite3_bind_double(statement_.get(), ++bound_, value);
+  return *this;
+}
+
+Statement& Statement::Bind(absl::string_view text) {
+  sqlite3_bind_text(statement_.get(), ++bound_, text.data(), static_cast<int>(text.size()),
+                    SQLITE_TRANSIENT);
+  return *this;
+}
+
+Statement& Statement::BindBytes(absl::string_view bytes) {
+  sqlite3_bind_blob64(statement_.get(), ++bound_, bytes.data(), bytes.size(), SQLITE_TRANSIENT);
+  return *this;
+}
+
+absl::StatusOr<bool> Statement::Step() {
+  switch (sqlite3_step(statement_.get())) {
+    case SQLITE_ROW:
+      return true;
+    case SQLITE_DONE:
+      return false;
+    default:
+      return StatusOfDatabase(sqlite3_db_handle(statement_.get()), "journal");
+  }
+}
+
+absl::Status Statement::Run() {
+  const absl::StatusOr<bool> row = Step();
+  Reset();
+  return row.status();
+}
+
+void Statement::Reset() {
+  sqlite3_reset(statement_.get());
+  sqlite3_clear_bindings(statement_.get());
+  bound_ = 0;
+}
+
+int64_t Statement::Integer(int column) const {
+  return sqlite3_column_int64(statement_.get(), column);
+}
+
+double Statement::Real(int column) const {
+  return sqlite3_column_double(statement_.get(), column);
+}
+
+std::string Statement::Bytes(int column) const {
+  const void* data = sqlite3_column_blob(statement_.get(), column);
+  const int size = sqlite3_column_bytes(statement_.get(), column);
+  return data == nullptr ? std::string()
+                         : std::string(static_cast<const char*>(data), static_cast<size_t>(size));
+}
+
+absl::StatusOr<Database> Database::Open(const std::string& path, int flags) {
+  sqlite3* handle = nullptr;
+  const int code = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
+  Database database(handle);  // SQLite gives a handle to close even after an error.
+  if (code != SQLITE_OK) {
+    return StatusOfDatabase(handle, path);
+  }
+  sqlite3_extended_result_codes(handle, 1);
+  sqlite3_busy_timeout(handle, kBusyMilliseconds);
+  return database;
+}
+
+absl::Status Database::Execute(const std::string& sql) {
+  if (sqlite3_exec(database_.get(), sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) {
+    return StatusOfDatabase(database_.get(), "journal");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<int64_t> Database::Integer(const std::string& sql) const {
+  WATTLE_ASSIGN_OR_RETURN(Statement statement, Prepare(sql));
+  WATTLE_ASSIGN_OR_RETURN(const bool row, statement.Step());
+  return row ? statement.Integer(0) : 0;
+}
+
+}  // namespace wattle::store

@@ -1,0 +1,78 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// SQLite with Status instead of result codes: a connection and a prepared statement. One thread at
+// a time for each connection.
+#ifndef WATTLE_COORDINATOR_STORE_SQLITE_H_
+#define WATTLE_COORDINATOR_STORE_SQLITE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include <sqlite3.h>
+
+namespace wattle::store {
+
+// What SQLite's last error on `database` means, with `attempted` before it and the remedy after it:
+// kAlreadyExists primary key, kResourceExhausted full disk, kUnavailable busy, kPermissionDenied
+// read-only or not openable, kDataLoss damage and I/O.
+absl::Status StatusOfDatabase(sqlite3* database, absl::string_view attempted);
+
+class Statement {
+ public:
+  // Errors: as StatusOfDatabase.
+  static absl::StatusOr<Statement> Prepare(sqlite3* database, const std::string& sql);
+
+  // Binds to ?1, ?2, … in order; Reset starts again.
+  Statement& Bind(int64_t value);
+  Statement& Bind(double value);
+  Statement& Bind(bool value) { return Bind(int64_t{value}); }
+  Statement& Bind(absl::string_view text);
+  Statement& BindBytes(absl::string_view bytes);
+
+  // True: there is a row. False: done. Errors: as StatusOfDatabase.
+  absl::StatusOr<bool> Step();
+  // For statements without rows: steps once and resets.
+  absl::Status Run();
+  void Reset();
+
+  [[nodiscard]] int64_t Integer(int column) const;
+  [[nodiscard]] double Real(int column) const;
+  [[nodiscard]] std::string Bytes(int column) const;  // also text
+
+ private:
+  struct Finalizer {
+    void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
+  };
+  explicit Statement(sqlite3_stmt* statement) : statement_(statement) {}
+  std::unique_ptr<sqlite3_stmt, Finalizer> statement_;
+  int bound_ = 0;
+};
+
+class Database {
+ public:
+  // Errors: as StatusOfDatabase; `flags` as for sqlite3_open_v2.
+  static absl::StatusOr<Database> Open(const std::string& path, int flags);
+
+  [[nodiscard]] sqlite3* get() const { return database_.get(); }
+  absl::Status Execute(const std::string& sql);
+  absl::StatusOr<Statement> Prepare(const std::string& sql) const {
+    return Statement::Prepare(database_.get(), sql);
+  }
+  // The first column of the only row of `sql`.
+  absl::StatusOr<int64_t> Integer(const std::string& sql) const;
+
+ private:
+  struct Closer {
+    void operator()(sqlite3* database) const { sqlite3_close_v2(database); }
+  };
+  explicit Database(sqlite3* database) : database_(database) {}
+  std::unique_ptr<sqlite3, Closer> database_;
+};
+
+}  // namespace wattle::store
+
+#endif  // WATTLE_COORDINATOR_STORE_SQLITE_H_

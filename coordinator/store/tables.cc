@@ -1,0 +1,298 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The schema, and event → SQL. Every unit stands in a column's name.
+#include "coordinator/store/tables.h"
+
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+
+#include "base/status_macros.h"
+
+namespace wattle::store {
+
+const char* const kArchiveSchema = R"sql(
+CREATE TABLE IF NOT EXISTS events (
+  sequence INTEGER PRIMARY KEY, at_unix_seconds REAL NOT NULL, kind TEXT NOT NULL, event BLOB NOT NULL);
+)sql";
+
+const char* const kJournalSchema = R"sql(
+CREATE TABLE events (
+  sequence INTEGER PRIMARY KEY, at_unix_seconds REAL NOT NULL, kind TEXT NOT NULL, event BLOB NOT NULL);
+CREATE TABLE snapshots (
+  sequence INTEGER PRIMARY KEY, checksum INTEGER NOT NULL, state BLOB NOT NULL);
+CREATE TABLE devices (
+  device_id TEXT PRIMARY KEY, name TEXT, device_class TEXT, emulated INTEGER, drained INTEGER NOT NULL DEFAULT 0,
+  incarnation INTEGER, memory_bytes INTEGER, battery_capacity_wh REAL, registered_unix_seconds REAL);
+CREATE TABLE jobs (
+  job_id TEXT PRIMARY KEY, name TEXT, owner TEXT, kind TEXT, objective TEXT, state TEXT, reason TEXT,
+  submitted_unix_seconds REAL, finished_unix_seconds REAL, output_artifact_id TEXT);
+CREATE TABLE attempts (
+  attempt_id TEXT PRIMARY KEY, job_id TEXT NOT NULL, device_id TEXT NOT NULL, fencing_token INTEGER NOT NULL,
+  state TEXT NOT NULL, reason TEXT, placed_unix_seconds REAL, ended_unix_seconds REAL, lease_seconds REAL,
+  predicted_run_seconds REAL, predicted_run_energy_joules REAL,
+  run_seconds REAL, run_energy_joules REAL, total_energy_joules REAL, energy_source TEXT);
+CREATE INDEX attempts_by_job ON attempts (job_id);
+CREATE TABLE energy_ledger (
+  device_id TEXT NOT NULL, sequence INTEGER NOT NULL, at_unix_seconds REAL NOT NULL,
+  attempt_energy_joules REAL, idle_energy_joules REAL, overhead_energy_joules REAL, missing_energy_joules REAL,
+  PRIMARY KEY (device_id, sequence)) WITHOUT ROWID;
+CREATE TABLE profiles (
+  device_class TEXT NOT NULL, device_id TEXT NOT NULL, emulated INTEGER NOT NULL, power_mode TEXT NOT NULL,
+  signature BLOB NOT NULL, unit TEXT NOT NULL, method TEXT, batch_size INTEGER, sequence_length INTEGER,
+  seconds_per_unit REAL, power_watts REAL, energy_joules_per_unit REAL, observations INTEGER, updated_unix_seconds REAL,
+  PRIMARY KEY (device_class, device_id, emulated, power_mode, signature, unit)) WITHOUT ROWID;
+)sql";
+
+namespace {
+
+// "JOB_STATE_ACTIVE" → "active".
+std::string Lower(absl::string_view name, absl::string_view prefix) {
+  return absl::AsciiStrToLower(absl::StripPrefix(name, prefix));
+}
+std::string Name(v1::JobState state) {
+  return Lower(v1::JobState_Name(state), "JOB_STATE_");
+}
+std::string Name(v1::AttemptState state) {
+  return Lower(v1::AttemptState_Name(state), "ATTEMPT_STATE_");
+}
+
+std::string KindOf(const v1::JobSpec& spec) {
+  switch (spec.kind_case()) {
+    case v1::JobSpec::kFinetune:
+      return "finetune";
+    case v1::JobSpec::kQuantize:
+      return "quantize";
+    case v1::JobSpec::kGenerate:
+      return "generate";
+    case v1::JobSpec::kEvaluate:
+      return "evaluate";
+    case v1::JobSpec::KIND_NOT_SET:
+      break;
+  }
+  return "";
+}
+
+std::string KindOf(const v1::Event& event) {
+  const auto* field =
+      v1::Event::descriptor()->FindFieldByNumber(static_cast<int>(event.event_case()));
+  return field == nullptr ? "" : field->name();
+}
+
+bool HasEnded(v1::AttemptState state) {
+  return state == v1::ATTEMPT_STATE_FINISHED || state == v1::ATTEMPT_STATE_FAILED ||
+         state == v1::ATTEMPT_STATE_SUPERSEDED;
+}
+
+}  // namespace
+
+absl::StatusOr<Statement*> Tables::Prepared(const std::string& sql) {
+  auto found = statements_.find(sql);
+  if (found == statements_.end()) {
+    WATTLE_ASSIGN_OR_RETURN(Statement statement, database_->Prepare(sql));
+    found = statements_.emplace(sql, std::move(statement)).first;
+  }
+  found->second.Reset();
+  return &found->second;
+}
+
+absl::Status Tables::Store(const v1::Event& event) {
+  WATTLE_ASSIGN_OR_RETURN(Statement * insert, Prepared("INSERT INTO events VALUES (?, ?, ?, ?)"));
+  WATTLE_RETURN_IF_ERROR(insert->Bind(event.sequence())
+                             .Bind(event.at_unix_seconds())
+                             .Bind(KindOf(event))
+                             .BindBytes(event.SerializeAsString())
+                             .Run());
+  return UpdateTables(event);
+}
+
+absl::Status Tables::UpdateTables(const v1::Event& event) {
+  switch (event.event_case()) {
+    case v1::Event::kJobSubmitted:
+      return On(event.job_submitted(), event);
+    case v1::Event::kJobStateChanged:
+      return On(event.job_state_changed(), event);
+    case v1::Event::kAttemptPlaced:
+      return On(event.attempt_placed(), event);
+    case v1::Event::kAttemptStateChanged:
+      return On(event.attempt_state_changed(), event);
+    case v1::Event::kAttemptAdopted:
+      return On(event.attempt_adopted(), event);
+    case v1::Event::kDeviceRegistered:
+      return On(event.device_registered(), event);
+    case v1::Event::kLedgerRecorded:
+      return On(event.ledger_recorded(), event);
+    case v1::Event::kProfileUpdated:
+      return On(event.profile_updated(), event);
+    case v1::Event::kDeviceDrained:
+      return SetDrained(event.device_drained().device_id(), true);
+    case v1::Event::kDeviceResumed:
+      return SetDrained(event.device_resumed().device_id(), false);
+    case v1::Event::kJobInputResolved:
+    case v1::Event::kReportAccepted:
+    case v1::Event::kPolicyApplied:
+    case v1::Event::kPolicyDeleted:
+    case v1::Event::kArtifactCommitted:
+    case v1::Event::EVENT_NOT_SET:
+      break;  // In the event alone.
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Tables::On(const v1::JobSubmitted& job, const v1::Event& event) {
+  WATTLE_ASSIGN_OR_RETURN(Statement * insert,
+                          Prepared("INSERT INTO jobs (job_id, name, owner, kind, objective, state, "
+                                   "submitted_unix_seconds) VALUES (?, ?, ?, ?, ?, 'waiting', ?)"));
+  return insert->Bind(job.job_id())
+      .Bind(job.spec().name())
+      .Bind(job.spec().owner())
+      .Bind(KindOf(job.spec()))
+      .Bind(Lower(v1::Objective_Name(job.spec().objective()), "OBJECTIVE_"))
+      .Bind(event.at_unix_seconds())
+      .Run();
+}
+
+absl::Status Tables::On(const v1::JobStateChanged& job, const v1::Event& event) {
+  const bool ended = job.state() == v1::JOB_STATE_SUCCEEDED ||
+                     job.state() == v1::JOB_STATE_FAILED || job.state() == v1::JOB_STATE_CANCELLED;
+  WATTLE_ASSIGN_OR_RETURN(
+      Statement * update,
+      Prepared(ended ? "UPDATE jobs SET state = ?, reason = ?, output_artifact_id = ?, "
+                       "finished_unix_seconds = ? WHERE job_id = ?"
+                     : "UPDATE jobs SET state = ?, reason = ? WHERE job_id = ?"));
+  update->Bind(Name(job.state())).Bind(job.reason());
+  if (ended) {
+    update->Bind(job.output_artifact_id()).Bind(event.at_unix_seconds());
+  }
+  return update->Bind(job.job_id()).Run();
+}
+
+absl::Status Tables::On(const v1::AttemptPlaced& placed, const v1::Event& event) {
+  v1::Prediction prediction;
+  if (placed.placement().best_size() > 0) {
+    prediction = placed.placement().best(0).prediction();
+  }
+  WATTLE_ASSIGN_OR_RETURN(
+      Statement * insert,
+      Prepared("INSERT INTO attempts (attempt_id, job_id, device_id, fencing_token, state, reason, "
+               "placed_unix_seconds, lease_seconds, predicted_run_seconds, "
+               "predicted_run_energy_joules) VALUES (?, ?, ?, ?, 'placed', ?, ?, ?, ?, ?)"));
+  return insert->Bind(placed.attempt_id())
+      .Bind(placed.job_id())
+      .Bind(placed.device_id())
+      .Bind(placed.fencing_token())
+      .Bind(placed.placement().reason())
+      .Bind(event.at_unix_seconds())
+      .Bind(placed.lease_seconds())
+      .Bind(prediction.run_seconds().mean())
+      .Bind(prediction.run_energy_joules().mean())
+      .Run();
+}
+
+absl::Status Tables::On(const v1::AttemptAdopted& adopted, const v1::Event& event) {
+  WATTLE_ASSIGN_OR_RETURN(Statement * update,
+                          Prepared("UPDATE attempts SET state = 'superseded', reason = ?, "
+                                   "ended_unix_seconds = ? WHERE attempt_id = ?"));
+  return update->Bind(absl::StrCat("the result of ", adopted.attempt_id(), " arrived first"))
+      .Bind(event.at_unix_seconds())
+      .Bind(adopted.superseded_attempt_id())
+      .Run();
+}
+
+absl::Status Tables::On(const v1::AttemptStateChanged& changed, const v1::Event& event) {
+  WATTLE_ASSIGN_OR_RETURN(
+      Statement * update,
+      Prepared(
+          "UPDATE attempts SET state = ?1, reason = ?2, ended_unix_seconds = CASE WHEN ?3 AND "
+          "ended_unix_seconds IS NULL THEN ?4 ELSE ended_unix_seconds END WHERE attempt_id = ?5"));
+  WATTLE_RETURN_IF_ERROR(update->Bind(Name(changed.state()))
+                             .Bind(changed.reason())
+                             .Bind(HasEnded(changed.state()))
+                             .Bind(event.at_unix_seconds())
+                             .Bind(changed.attempt_id())
+                             .Run());
+  if (!changed.has_receipt()) {
+    return absl::OkStatus();
+  }
+  WATTLE_ASSIGN_OR_RETURN(
+      Statement * receipt,
+      Prepared("UPDATE attempts SET run_seconds = ?, run_energy_joules = ?, "
+               "total_energy_joules = ?, energy_source = ? WHERE attempt_id = ?"));
+  return receipt->Bind(changed.receipt().run().seconds())
+      .Bind(changed.receipt().run().gross_energy_joules())
+      .Bind(changed.receipt().total().gross_energy_joules())
+      .Bind(Lower(v1::EnergySource_Name(changed.receipt().total().source()), "ENERGY_SOURCE_"))
+      .Bind(changed.attempt_id())
+      .Run();
+}
+
+absl::Status Tables::On(const v1::DeviceRegistered& registered, const v1::Event& event) {
+  const v1::DeviceInfo& info = registered.info();
+  WATTLE_ASSIGN_OR_RETURN(
+      Statement * insert,
+      Prepared(
+          "INSERT INTO devices (device_id, name, device_class, emulated, incarnation, "
+          "memory_bytes, battery_capacity_wh, registered_unix_seconds) VALUES (?1, ?2, ?3, ?4, "
+          "?5, ?6, ?7, ?8) ON CONFLICT (device_id) DO UPDATE SET name = ?2, device_class = ?3, "
+          "emulated = ?4, incarnation = ?5, memory_bytes = ?6, battery_capacity_wh = ?7, "
+          "registered_unix_seconds = ?8"));
+  return insert->Bind(info.device_id())
+      .Bind(info.name())
+      .Bind(info.device_class())
+      .Bind(info.emulated())
+      .Bind(registered.incarnation())
+      .Bind(info.memory_bytes())
+      .Bind(info.battery_capacity_wh())
+      .Bind(event.at_unix_seconds())
+      .Run();
+}
+
+absl::Status Tables::SetDrained(const std::string& device_id, bool drained) {
+  WATTLE_ASSIGN_OR_RETURN(Statement * update,
+                          Prepared("UPDATE devices SET drained = ? WHERE device_id = ?"));
+  return update->Bind(drained).Bind(device_id).Run();
+}
+
+absl::Status Tables::On(const v1::LedgerRecorded& recorded, const v1::Event& event) {
+  const v1::EnergyLedger& ledger = recorded.ledger();
+  WATTLE_ASSIGN_OR_RETURN(Statement * insert,
+                          Prepared("INSERT INTO energy_ledger VALUES (?, ?, ?, ?, ?, ?, ?)"));
+  return insert->Bind(recorded.device_id())
+      .Bind(event.sequence())
+      .Bind(event.at_unix_seconds())
+      .Bind(ledger.attempt_energy_joules())
+      .Bind(ledger.idle_energy_joules())
+      .Bind(ledger.overhead_energy_joules())
+      .Bind(ledger.missing_energy_joules())
+      .Run();
+}
+
+absl::Status Tables::On(const v1::ProfileUpdated& updated, const v1::Event&) {
+  for (const v1::ProfileRow& row : updated.rows()) {
+    WATTLE_ASSIGN_OR_RETURN(
+        Statement * insert,
+        Prepared(
+            "INSERT OR REPLACE INTO profiles VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+    WATTLE_RETURN_IF_ERROR(insert->Bind(row.device_class())
+                               .Bind(row.device_id())
+                               .Bind(row.emulated())
+                               .Bind(row.power_mode())
+                               .BindBytes(row.signature().SerializeAsString())
+                               .Bind(Lower(v1::WorkUnit_Name(row.unit()), "WORK_UNIT_"))
+                               .Bind(Lower(v1::Method_Name(row.signature().method()), "METHOD_"))
+                               .Bind(int64_t{row.signature().batch_size()})
+                               .Bind(int64_t{row.signature().sequence_length()})
+                               .Bind(row.seconds_per_unit().mean())
+                               .Bind(row.power_watts().mean())
+                               .Bind(row.energy_joules_per_unit().mean())
+                               .Bind(row.seconds_per_unit().count())
+                               .Bind(row.updated_unix_seconds())
+                               .Run());
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace wattle::store
