@@ -1,0 +1,71 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// GPT-2's tokenizer: text is cut by a regular expression (Unicode letters, numbers, spaces), the
+// UTF-8 bytes of each piece become symbols, and neighbours are merged in the order of the merge
+// list. Any bytes encode and decode to themselves: what is not UTF-8 is a piece of its own.
+// Immutable after loading, so every method may be called from many threads.
+#ifndef WATTLE_FORMATS_BYTE_PAIR_ENCODING_H_
+#define WATTLE_FORMATS_BYTE_PAIR_ENCODING_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+
+namespace wattle::formats {
+
+// What to do with text that spells a special token ("<|endoftext|>").
+enum class SpecialTokens {
+  kAsText,     // as any other text: what a user's data must get
+  kRecognise,  // becomes the one special token
+};
+
+class BytePairEncoding {
+ public:
+  // dir/tokenizer.json if there is one, else dir/vocab.json and dir/merges.txt.
+  // Errors: kNotFound (names the files that were looked for), kInvalidArgument (not JSON, a merge
+  // of unknown symbols, a byte without a token), kUnimplemented (tokenizer.json of another kind).
+  static absl::StatusOr<BytePairEncoding> LoadDirectory(const std::string& directory);
+  static absl::StatusOr<BytePairEncoding> LoadVocabularyAndMerges(
+      const std::string& vocabulary_path, const std::string& merges_path);
+  static absl::StatusOr<BytePairEncoding> LoadTokenizerJson(const std::string& path);
+  // The same from text; the names are for messages.
+  static absl::StatusOr<BytePairEncoding> ParseVocabularyAndMerges(
+      absl::string_view vocabulary_json, absl::string_view merges, absl::string_view file);
+  static absl::StatusOr<BytePairEncoding> ParseTokenizerJson(absl::string_view json,
+                                                             absl::string_view file);
+
+  BytePairEncoding(BytePairEncoding&&) noexcept;
+  BytePairEncoding& operator=(BytePairEncoding&&) noexcept;
+  ~BytePairEncoding();
+
+  // Token ids of `text`; adds no token of its own.
+  [[nodiscard]] std::vector<int64_t> Encode(absl::string_view text,
+                                            SpecialTokens special = SpecialTokens::kAsText) const;
+  // Bytes of `tokens`; an id outside the vocabulary gives nothing. A cut through a character leaves
+  // invalid UTF-8.
+  [[nodiscard]] std::string Decode(absl::Span<const int64_t> tokens) const;
+  // How many bytes one token stands for; 0 for an unknown id.
+  [[nodiscard]] size_t TokenSizeBytes(int64_t token) const;
+
+  [[nodiscard]] int64_t vocabulary_size() const;  // largest id + 1
+  // "<|endoftext|>", if the vocabulary has it.
+  [[nodiscard]] std::optional<int64_t> eos_token_id() const;
+
+ private:
+  struct Tables;
+  explicit BytePairEncoding(std::unique_ptr<const Tables> tables);
+
+  std::unique_ptr<const Tables> tables_;
+};
+
+}  // namespace wattle::formats
+
+#endif  // WATTLE_FORMATS_BYTE_PAIR_ENCODING_H_

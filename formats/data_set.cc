@@ -1,0 +1,209 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "formats/data_set.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+
+#include "base/check.h"
+#include "base/status_macros.h"
+#include "formats/durable_file.h"
+#include "formats/json_internal.h"
+#include "formats/utf8_internal.h"
+
+namespace wattle::formats {
+namespace {
+
+constexpr int64_t kDataBytesMax = 1LL << 30;
+// Minimum, every 1/32, maximum: enough to integrate step times over a data set's lengths within a
+// percent.
+constexpr size_t kQuantileSteps = 32;
+
+v1::DatasetStatistics Describe(DataSetKind kind, std::vector<int64_t> lengths_bytes) {
+  v1::DatasetStatistics statistics;
+  statistics.set_format(std::string(DataSetKindName(kind)));
+  statistics.set_examples(static_cast<int64_t>(lengths_bytes.size()));
+  if (lengths_bytes.empty()) {
+    return statistics;
+  }
+  std::sort(lengths_bytes.begin(), lengths_bytes.end());
+  double sum = 0.0;
+  for (const int64_t length : lengths_bytes) {
+    sum += static_cast<double>(length);
+  }
+  statistics.set_mean_byte_length(sum / static_cast<double>(lengths_bytes.size()));
+  for (size_t i = 0; i <= kQuantileSteps; ++i) {
+    const size_t index = ((lengths_bytes.size() - 1) * i + kQuantileSteps / 2) / kQuantileSteps;
+    statistics.add_byte_length_quantiles(static_cast<double>(lengths_bytes[index]));
+  }
+  return statistics;
+}
+
+absl::StatusOr<Prompt> ParsePrompt(const Json& json, absl::string_view where, int64_t line) {
+  if (!json.is_object()) {
+    return WrongKind(where, "the line", "an object {\"prompt\": \"…\"}", json);
+  }
+  Prompt prompt = {.id = absl::StrCat(line), .text = ""};
+  bool found = false;
+  for (const auto& [key, value] : json.items()) {
+    if (key == "prompt") {
+      if (!value.is_string()) {
+        return WrongKind(where, "prompt", "text", value);
+      }
+      prompt.text = value.get<std::string>();
+      found = true;
+    } else if (key == "id") {
+      const std::optional<int64_t> number = WholeNumber(value);
+      if (!value.is_string() && !number.has_value()) {
+        return WrongKind(where, "id", "text or a whole number", value);
+      }
+      prompt.id = value.is_string() ? value.get<std::string>() : absl::StrCat(*number);
+    } else {
+      return absl::InvalidArgumentError(
+          absl::StrCat(where, ": ", Printable(key),
+                       ": unknown field; a line has \"prompt\" and may have \"id\""));
+    }
+  }
+  if (!found || prompt.text.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(where, ": prompt: ", found ? "empty" : "missing",
+                                                   "; write {\"prompt\": \"…\"}"));
+  }
+  return prompt;
+}
+
+}  // namespace
+
+absl::StatusOr<DataSetKind> DataSetKindOf(absl::string_view path) {
+  if (absl::EndsWith(path, ".json")) {
+    return DataSetKind::kSquad;
+  }
+  if (absl::EndsWith(path, ".jsonl")) {
+    return DataSetKind::kPrompts;
+  }
+  if (absl::EndsWith(path, ".txt")) {
+    return DataSetKind::kText;
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      path,
+      ": not a data set by its name; wants .json (SQuAD 2.0), .jsonl (prompts) or .txt (text)"));
+}
+
+absl::string_view DataSetKindName(DataSetKind kind) {
+  switch (kind) {
+    case DataSetKind::kSquad:
+      return "squad";
+    case DataSetKind::kPrompts:
+      return "prompts";
+    case DataSetKind::kText:
+      return "text";
+  }
+  return "";
+}
+
+v1::DatasetStatistics DescribeSquad(const SquadDataSet& data) {
+  std::vector<int64_t> lengths;
+  lengths.reserve(data.questions.size());
+  int64_t answerable = 0;
+  for (const SquadQuestion& question : data.questions) {
+    lengths.push_back(static_cast<int64_t>(SquadPrompt(data, question).size() +
+                                           SquadAnswerText(question).size()));
+    answerable += question.is_impossible ? 0 : 1;
+  }
+  v1::DatasetStatistics statistics = Describe(DataSetKind::kSquad, std::move(lengths));
+  statistics.set_answerable(answerable);
+  return statistics;
+}
+
+absl::StatusOr<v1::DatasetStatistics> DescribeDataSet(const std::string& path) {
+  WATTLE_ASSIGN_OR_RETURN(const DataSetKind kind, DataSetKindOf(path));
+  std::vector<int64_t> lengths;
+  switch (kind) {
+    case DataSetKind::kSquad: {
+      WATTLE_ASSIGN_OR_RETURN(const SquadDataSet data, ReadSquad(path));
+      return DescribeSquad(data);
+    }
+    case DataSetKind::kPrompts: {
+      WATTLE_ASSIGN_OR_RETURN(const std::vector<Prompt> prompts, ReadPrompts(path));
+      for (const Prompt& prompt : prompts) {
+        lengths.push_back(static_cast<int64_t>(prompt.text.size()));
+      }
+      break;
+    }
+    case DataSetKind::kText: {
+      WATTLE_ASSIGN_OR_RETURN(const std::string text, ReadText(path));
+      for (const absl::string_view line : absl::StrSplit(text, '\n', absl::SkipWhitespace())) {
+        lengths.push_back(static_cast<int64_t>(line.size()) + 1);
+      }
+      break;
+    }
+  }
+  return Describe(kind, std::move(lengths));
+}
+
+absl::StatusOr<std::vector<Prompt>> ParsePrompts(absl::string_view text, absl::string_view file) {
+  std::vector<Prompt> prompts;
+  int64_t number = 0;
+  for (const absl::string_view line : absl::StrSplit(text, '\n')) {
+    ++number;
+    if (absl::StripAsciiWhitespace(line).empty()) {
+      continue;
+    }
+    const std::string where = absl::StrCat(file, ":", number);
+    const absl::StatusOr<Json> json = ParseJson(line, where);
+    if (!json.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(where, ": not a JSON object; write one {\"prompt\": \"…\"} a line"));
+    }
+    WATTLE_ASSIGN_OR_RETURN(Prompt prompt, ParsePrompt(*json, where, number));
+    prompts.push_back(std::move(prompt));
+  }
+  if (prompts.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(file, ": has no prompt; write one {\"prompt\": \"…\"} a line"));
+  }
+  return prompts;
+}
+
+absl::StatusOr<std::vector<Prompt>> ReadPrompts(const std::string& path) {
+  WATTLE_ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(path, kDataBytesMax));
+  return ParsePrompts(text, path);
+}
+
+absl::StatusOr<std::string> ReadText(const std::string& path) {
+  WATTLE_ASSIGN_OR_RETURN(std::string text, ReadWholeFile(path, kDataBytesMax));
+  if (absl::StripAsciiWhitespace(text).empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": is empty; give a file with text"));
+  }
+  if (const size_t valid = ValidUtf8Prefix(text); valid != text.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": not UTF-8 at byte ", valid, "; convert the file to UTF-8"));
+  }
+  return text;
+}
+
+std::vector<TextWindow> TextWindows(absl::Span<const int64_t> tokens, int64_t window_tokens,
+                                    int64_t stride_tokens) {
+  WATTLE_CHECK(window_tokens >= 2 && stride_tokens >= 1 && stride_tokens <= window_tokens,
+               "the caller chose window and stride");
+  const auto window = static_cast<size_t>(window_tokens);
+  const auto stride = static_cast<size_t>(stride_tokens);
+  std::vector<TextWindow> windows;
+  size_t scored_end = 1;  // Tokens before it are scored, or have nothing that predicts them.
+  for (size_t begin = 0; scored_end < tokens.size(); begin += stride) {
+    const size_t end = std::min(begin + window, tokens.size());
+    const size_t first = std::max(scored_end, begin + 1);
+    if (first < end) {
+      windows.push_back(
+          {.tokens = tokens.subspan(begin, end - begin), .first_scored = first - begin});
+    }
+    scored_end = end;
+  }
+  return windows;
+}
+
+}  // namespace wattle::formats

@@ -1,0 +1,140 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "formats/decoder_config.h"
+
+#include <string>
+
+#include "absl/strings/str_replace.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+
+namespace wattle::formats {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr char kGpt2[] =
+    R"({"model_type": "gpt2", "vocab_size": 50257, "n_embd": 768, "n_head": 12, "n_layer": 12,
+  "n_positions": 1024, "activation_function": "gelu_new", "n_inner": null})";
+
+absl::StatusOr<DecoderConfig> ParseWith(absl::string_view from, absl::string_view to) {
+  return ParseDecoderConfig(absl::StrReplaceAll(kGpt2, {{from, to}}), "config.json");
+}
+
+TEST(DecoderConfigTest, Gpt2SmallHasItsPublishedParameterCount) {
+  const auto config = ParseDecoderConfig(kGpt2, "config.json");
+  ASSERT_THAT(config, IsOk());
+  EXPECT_EQ(config->parameter_count(), 124439808);
+  EXPECT_EQ(config->mlp_width, 3072);
+  EXPECT_EQ(config->head_size(), 64);
+  EXPECT_EQ(config->eos_token_id, 50256);
+  EXPECT_DOUBLE_EQ(config->attention_dropout, 0.1);
+}
+
+TEST(DecoderConfigTest, DistilGpt2HasItsPublishedParameterCount) {
+  const auto config = ParseWith("\"n_layer\": 12", "\"n_layer\": 6");
+  ASSERT_THAT(config, IsOk());
+  EXPECT_EQ(config->parameter_count(), 81912576);
+}
+
+TEST(DecoderConfigTest, UntiedHeadCountsAndIsATensor) {
+  const auto config = ParseWith("\"n_inner\": null", "\"tie_word_embeddings\": false");
+  ASSERT_THAT(config, IsOk());
+  EXPECT_EQ(config->parameter_count(), 124439808 + 50257 * 768);
+  EXPECT_EQ(CheckpointTensors(*config).back().name, "lm_head.weight");
+  EXPECT_TRUE(IsLinearWeight(*config, "lm_head.weight"));
+  EXPECT_FALSE(IsLinearWeight(*config, "wte.weight"));
+}
+
+TEST(DecoderConfigTest, LinearWeightsAreTheMatricesAndTheTiedHead) {
+  const auto config = ParseDecoderConfig(kGpt2, "config.json");
+  ASSERT_THAT(config, IsOk());
+  int linear = 0;
+  for (const TensorDescription& tensor : CheckpointTensors(*config)) {
+    linear += IsLinearWeight(*config, tensor.name) ? 1 : 0;
+  }
+  EXPECT_EQ(linear, 12 * 4 + 1);
+  EXPECT_FALSE(IsLinearWeight(*config, "wpe.weight"));
+  EXPECT_FALSE(IsLinearWeight(*config, "h.0.ln_1.weight"));
+}
+
+TEST(DecoderConfigTest, WrittenConfigReadsBackTheSame) {
+  auto config =
+      ParseWith("\"n_inner\": null", "\"n_inner\": 100, \"attn_pdrop\": 0.25, \"eos_token_id\": 7");
+  ASSERT_THAT(config, IsOk());
+  config->norm_epsilon = 1e-6;
+  const auto again = ParseDecoderConfig(FormatDecoderConfig(*config), "config.json");
+  ASSERT_THAT(again, IsOk());
+  EXPECT_EQ(*again, *config);
+  EXPECT_EQ(FormatDecoderConfig(*again), FormatDecoderConfig(*config));
+}
+
+TEST(DecoderConfigTest, ShapeKeepsTheSizes) {
+  const auto config = ParseDecoderConfig(kGpt2, "config.json");
+  ASSERT_THAT(config, IsOk());
+  const auto again = FromShape(ToShape(*config));
+  ASSERT_THAT(again, IsOk());
+  EXPECT_EQ(*again, *config);
+}
+
+TEST(DecoderConfigTest, ShapeOutOfRangeIsRefused) {
+  v1::ModelShape shape;
+  shape.set_architecture("llama");
+  EXPECT_THAT(FromShape(shape),
+              StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("write gpt2")));
+  shape.set_architecture("gpt2");
+  shape.set_layers(1);
+  EXPECT_THAT(FromShape(shape), StatusIs(absl::StatusCode::kInvalidArgument,
+                                         HasSubstr("model_shape.width: 0 is not between 1")));
+}
+
+struct BadConfig {
+  const char* name;
+  const char* from;
+  const char* to;
+  absl::StatusCode code;
+  const char* message;
+};
+
+class BadDecoderConfigTest : public testing::TestWithParam<BadConfig> {};
+
+TEST_P(BadDecoderConfigTest, IsRefusedWithItsReason) {
+  EXPECT_THAT(ParseWith(GetParam().from, GetParam().to),
+              StatusIs(GetParam().code, HasSubstr(GetParam().message)));
+}
+
+constexpr absl::StatusCode kInvalid = absl::StatusCode::kInvalidArgument;
+constexpr absl::StatusCode kUnsupported = absl::StatusCode::kUnimplemented;
+INSTANTIATE_TEST_SUITE_P(
+    Bad, BadDecoderConfigTest,
+    testing::Values(BadConfig{"OtherFamily", "\"gpt2\"", "\"llama\"", kUnsupported,
+                              "config.json: model_type llama: not supported in this version; use a "
+                              "model of the GPT-2 family"},
+                    BadConfig{"NoModelType", "model_type", "kind", kInvalid, "model_type: missing"},
+                    BadConfig{"OtherActivation", "gelu_new", "relu", kUnsupported,
+                              "activation_function relu: not supported"},
+                    BadConfig{"MissingField", "\"n_layer\"", "\"n_layers\"", kInvalid,
+                              "config.json: n_layer: missing"},
+                    BadConfig{"Text", "\"n_layer\": 12", "\"n_layer\": \"12\"", kInvalid,
+                              "n_layer: wants a whole number from 1 to 16777216, found text"},
+                    BadConfig{"Zero", "\"n_layer\": 12", "\"n_layer\": 0", kInvalid,
+                              "n_layer: wants a whole number from 1"},
+                    BadConfig{"Huge", "\"n_embd\": 768", "\"n_embd\": 16777217", kInvalid,
+                              "n_embd: wants a whole number"},
+                    BadConfig{"HeadsDoNotDivide", "\"n_head\": 12", "\"n_head\": 7", kInvalid,
+                              "n_embd: a width of 768 is not divisible by 7 heads"},
+                    BadConfig{
+                        "EosOutside", "\"vocab_size\": 50257", "\"vocab_size\": 4096", kInvalid,
+                        "bos_token_id: 50256 (the default) is outside the vocabulary of 4096"},
+                    BadConfig{"Dropout", "\"n_inner\": null", "\"attn_pdrop\": 1.0", kInvalid,
+                              "attn_pdrop: wants a number from 0 to below 1"},
+                    BadConfig{"ScaledAttention", "\"n_inner\": null",
+                              "\"scale_attn_by_inverse_layer_idx\": true", kUnsupported,
+                              "scale_attn_by_inverse_layer_idx true: not supported"},
+                    BadConfig{"NotJson", "{", "", kInvalid, "config.json:1:1"},
+                    BadConfig{"List", kGpt2, "[]", kInvalid, "wants an object"}),
+    [](const auto& row) { return row.param.name; });
+
+}  // namespace
+}  // namespace wattle::formats

@@ -1,0 +1,230 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "formats/durable_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+#include "base/status_macros.h"
+
+namespace wattle::formats {
+namespace {
+
+std::string PartialPath(const std::string& path) {
+  return path + ".partial";
+}
+
+std::string DirectoryOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string::npos) {
+    return ".";
+  }
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+// error: an errno. what: "cannot write".
+absl::Status FileError(int error, absl::string_view path, absl::string_view what) {
+  const std::string reason = std::generic_category().message(error);
+  const std::string start = absl::StrCat(path, ": ", what, ": ");
+  switch (error) {
+    case ENOENT:
+    case ENOTDIR:
+      return absl::NotFoundError(absl::StrCat(start, "no such file or directory; check the path"));
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return absl::PermissionDeniedError(
+          absl::StrCat(start, reason, "; check the owner and the permissions"));
+    case ENOSPC:
+    case EDQUOT:
+      return absl::ResourceExhaustedError(
+          absl::StrCat(start, reason, "; free space on that file system and try again"));
+    default:
+      return absl::InternalError(absl::StrCat(start, reason, "; check the disk"));
+  }
+}
+
+absl::Span<const std::byte> AsBytes(absl::string_view text) {
+  return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
+}
+
+}  // namespace
+
+absl::string_view FileOperationName(FileOperation operation) {
+  switch (operation) {
+    case FileOperation::kWrite:
+      return "write";
+    case FileOperation::kSync:
+      return "sync";
+    case FileOperation::kRename:
+      return "rename";
+    case FileOperation::kSyncDirectory:
+      return "sync_directory";
+  }
+  return "";
+}
+
+DurableFile::DurableFile(std::string path, int descriptor, FileOperationObserver observer)
+    : path_(std::move(path)), descriptor_(descriptor), observer_(std::move(observer)) {}
+
+DurableFile::DurableFile(DurableFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      descriptor_(std::exchange(other.descriptor_, -1)),
+      size_bytes_(other.size_bytes_),
+      observer_(std::move(other.observer_)) {}
+
+DurableFile& DurableFile::operator=(DurableFile&& other) noexcept {
+  if (this != &other) {
+    Abandon();
+    path_ = std::move(other.path_);
+    descriptor_ = std::exchange(other.descriptor_, -1);
+    size_bytes_ = other.size_bytes_;
+    observer_ = std::move(other.observer_);
+  }
+  return *this;
+}
+
+DurableFile::~DurableFile() {
+  Abandon();
+}
+
+void DurableFile::Abandon() {
+  if (descriptor_ >= 0) {
+    close(descriptor_);
+    descriptor_ = -1;
+    unlink(PartialPath(path_).c_str());
+  }
+}
+
+void DurableFile::Observe(FileOperation operation, FileOperationMoment moment) const {
+  if (observer_) {
+    observer_(operation, moment, path_);
+  }
+}
+
+absl::StatusOr<DurableFile> DurableFile::Create(const std::string& path,
+                                                FileOperationObserver observer) {
+  const int descriptor =
+      open(PartialPath(path).c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (descriptor < 0) {
+    return FileError(errno, path, "cannot create the file");
+  }
+  return DurableFile(path, descriptor, std::move(observer));
+}
+
+absl::Status DurableFile::WriteAt(int64_t offset_bytes, absl::Span<const std::byte> bytes) {
+  if (descriptor_ < 0) {
+    return absl::FailedPreconditionError(absl::StrCat(path_, ": the file is already closed"));
+  }
+  Observe(FileOperation::kWrite, FileOperationMoment::kBefore);
+  size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t written = pwrite(descriptor_, bytes.data() + done, bytes.size() - done,
+                                   offset_bytes + static_cast<int64_t>(done));
+    if (written < 0 && errno != EINTR) {
+      return FileError(errno, path_, "cannot write");
+    }
+    done += written < 0 ? 0 : static_cast<size_t>(written);
+  }
+  size_bytes_ = std::max(size_bytes_, offset_bytes + static_cast<int64_t>(bytes.size()));
+  Observe(FileOperation::kWrite, FileOperationMoment::kAfter);
+  return absl::OkStatus();
+}
+
+absl::Status DurableFile::Append(absl::Span<const std::byte> bytes) {
+  return WriteAt(size_bytes_, bytes);
+}
+
+absl::Status DurableFile::Append(absl::string_view bytes) {
+  return Append(AsBytes(bytes));
+}
+
+absl::Status DurableFile::Commit() {
+  if (descriptor_ < 0) {
+    return absl::FailedPreconditionError(absl::StrCat(path_, ": the file is already closed"));
+  }
+  Observe(FileOperation::kSync, FileOperationMoment::kBefore);
+  if (fsync(descriptor_) != 0) {
+    const int error = errno;
+    Abandon();
+    return FileError(error, path_, "cannot write to disk");
+  }
+  Observe(FileOperation::kSync, FileOperationMoment::kAfter);
+  Observe(FileOperation::kRename, FileOperationMoment::kBefore);
+  if (rename(PartialPath(path_).c_str(), path_.c_str()) != 0) {
+    const int error = errno;
+    Abandon();
+    return FileError(error, path_, "cannot put the file in place");
+  }
+  const int closed = close(std::exchange(descriptor_, -1));
+  Observe(FileOperation::kRename, FileOperationMoment::kAfter);
+  if (closed != 0) {
+    return FileError(errno, path_, "cannot close");
+  }
+  Observe(FileOperation::kSyncDirectory, FileOperationMoment::kBefore);
+  const std::string directory = DirectoryOf(path_);
+  const int directory_descriptor = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory_descriptor < 0 || fsync(directory_descriptor) != 0) {
+    const int error = errno;
+    if (directory_descriptor >= 0) {
+      close(directory_descriptor);
+    }
+    return FileError(error, directory, "cannot write the directory to disk");
+  }
+  close(directory_descriptor);
+  Observe(FileOperation::kSyncDirectory, FileOperationMoment::kAfter);
+  return absl::OkStatus();
+}
+
+absl::Status WriteFileDurably(const std::string& path, absl::string_view content,
+                              FileOperationObserver observer) {
+  WATTLE_ASSIGN_OR_RETURN(DurableFile file, DurableFile::Create(path, std::move(observer)));
+  WATTLE_RETURN_IF_ERROR(file.Append(content));
+  return file.Commit();
+}
+
+absl::StatusOr<std::string> ReadWholeFile(const std::string& path, int64_t limit_bytes) {
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) {
+    return FileError(errno, path, "cannot open");
+  }
+  std::string content;
+  struct stat about = {};
+  absl::Status status = absl::OkStatus();
+  if (fstat(descriptor, &about) != 0) {
+    status = FileError(errno, path, "cannot open");
+  } else if (!S_ISREG(about.st_mode)) {
+    status = absl::InvalidArgumentError(
+        absl::StrCat(path, ": not a regular file; give the path of a file"));
+  } else if (about.st_size > limit_bytes) {
+    status = absl::ResourceExhaustedError(absl::StrCat(
+        path, ": ", about.st_size, " bytes, at most ", limit_bytes, " are read; split the file"));
+  } else {
+    content.resize(static_cast<size_t>(about.st_size));
+  }
+  size_t done = 0;
+  while (status.ok() && done < content.size()) {
+    const ssize_t count = read(descriptor, content.data() + done, content.size() - done);
+    if (count < 0 && errno != EINTR) {
+      status = FileError(errno, path, "cannot read");
+    } else if (count == 0) {
+      content.resize(done);  // It became shorter meanwhile.
+    } else if (count > 0) {
+      done += static_cast<size_t>(count);
+    }
+  }
+  close(descriptor);
+  if (!status.ok()) {
+    return status;
+  }
+  return content;
+}
+
+}  // namespace wattle::formats

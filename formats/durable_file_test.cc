@@ -1,0 +1,105 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "formats/durable_file.h"
+
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "formats/test_directory_internal.h"
+
+namespace wattle::formats {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+TEST(DurableFileTest, ContentIsThereAfterCommitAndNothingBefore) {
+  const TestDirectory directory;
+  const std::string path = directory.File("a");
+  {
+    auto file = DurableFile::Create(path);
+    ASSERT_THAT(file, IsOk());
+    ASSERT_THAT(file->Append(absl::string_view("hello ")), IsOk());
+    ASSERT_THAT(file->Append(absl::string_view("world")), IsOk());
+    EXPECT_FALSE(std::filesystem::exists(path));
+    ASSERT_THAT(file->Commit(), IsOk());
+  }
+  EXPECT_EQ(directory.Read("a"), "hello world");
+  EXPECT_FALSE(std::filesystem::exists(path + ".partial"));
+}
+
+TEST(DurableFileTest, WithoutCommitTheOldContentStaysAndNothingIsLeft) {
+  const TestDirectory directory;
+  const std::string path = directory.Write("a", "old");
+  {
+    auto file = DurableFile::Create(path);
+    ASSERT_THAT(file, IsOk());
+    ASSERT_THAT(file->Append(absl::string_view("new")), IsOk());
+    const DurableFile moved = std::move(*file);
+  }
+  EXPECT_EQ(directory.Read("a"), "old");
+  EXPECT_FALSE(std::filesystem::exists(path + ".partial"));
+}
+
+TEST(DurableFileTest, ObserverSeesEveryOperationBeforeAndAfter) {
+  const TestDirectory directory;
+  std::vector<std::string> seen;
+  const auto observer = [&](FileOperation operation, FileOperationMoment moment,
+                            const std::string&) {
+    seen.push_back(absl::StrCat(moment == FileOperationMoment::kBefore ? "before " : "after ",
+                                FileOperationName(operation)));
+  };
+  ASSERT_THAT(WriteFileDurably(directory.File("a"), "x", observer), IsOk());
+  EXPECT_THAT(
+      seen, ElementsAre("before write", "after write", "before sync", "after sync", "before rename",
+                        "after rename", "before sync_directory", "after sync_directory"));
+}
+
+TEST(DurableFileTest, ClosedFileRefusesMore) {
+  const TestDirectory directory;
+  auto file = DurableFile::Create(directory.File("a"));
+  ASSERT_THAT(file, IsOk());
+  ASSERT_THAT(file->Commit(), IsOk());
+  EXPECT_THAT(file->Append(absl::string_view("x")),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("already closed")));
+  EXPECT_THAT(file->Commit(),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("already closed")));
+}
+
+TEST(DurableFileTest, MissingDirectoryAndFullDiskAreNamed) {
+  EXPECT_THAT(DurableFile::Create("/no/such/directory/a"),
+              StatusIs(absl::StatusCode::kNotFound,
+                       HasSubstr("/no/such/directory/a: cannot create the file")));
+  if (!std::filesystem::exists("/dev/full")) {
+    GTEST_SKIP() << "no /dev/full here";
+  }
+  const TestDirectory directory;
+  std::filesystem::create_symlink("/dev/full", directory.File("a.partial"));
+  auto file = DurableFile::Create(directory.File("a"));
+  ASSERT_THAT(file, IsOk());
+  EXPECT_THAT(file->Append(absl::string_view("x")),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("free space")));
+}
+
+TEST(ReadWholeFileTest, LimitIsInclusive) {
+  const TestDirectory directory;
+  const std::string path = directory.Write("a", "12345");
+  const auto content = ReadWholeFile(path, 5);
+  ASSERT_THAT(content, IsOk());
+  EXPECT_EQ(*content, "12345");
+  EXPECT_THAT(ReadWholeFile(path, 4),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("at most 4")));
+  EXPECT_THAT(ReadWholeFile(directory.path(), 4),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("not a regular file")));
+  EXPECT_THAT(ReadWholeFile(directory.File("b"), 4),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("check the path")));
+}
+
+}  // namespace
+}  // namespace wattle::formats

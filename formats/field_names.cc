@@ -1,0 +1,194 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <array>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+#include "formats/field_names_internal.h"
+
+namespace wattle::formats {
+namespace {
+
+namespace pb = google::protobuf;
+
+// Job fields, then policy fields. A name leaves the list when its field comes.
+constexpr std::array<absl::string_view, 32> kComingFields = {"activation_checkpointing",
+                                                             "adapter",
+                                                             "alive_until",
+                                                             "allow_power_off",
+                                                             "allowed_power_modes",
+                                                             "anti_affinity",
+                                                             "calibration",
+                                                             "chat_template",
+                                                             "daily_budget_wh",
+                                                             "daily_energy_budget_wh",
+                                                             "early_stop",
+                                                             "energy_budget_joules",
+                                                             "energy_budget_wh",
+                                                             "gradient_checkpointing",
+                                                             "harvest",
+                                                             "lora",
+                                                             "matrix",
+                                                             "method",
+                                                             "mezo",
+                                                             "optimizer",
+                                                             "packing",
+                                                             "power_mode",
+                                                             "power_modes",
+                                                             "precision",
+                                                             "profile",
+                                                             "qlora",
+                                                             "quality_floor",
+                                                             "stay_alive_until",
+                                                             "sweep",
+                                                             "upload",
+                                                             "upload_budget_bytes",
+                                                             "windows"};
+
+struct ComingValue {
+  absl::string_view field;
+  absl::string_view value;
+};
+constexpr std::array kComingValues = {ComingValue{"quantization", "int4"},
+                                      ComingValue{"quantization", "nf4"},
+                                      ComingValue{"quantization", "adaptive"}};
+
+// Unit at the end of a field's name, and how to say it after "a plain number".
+struct Unit {
+  absl::string_view suffix;
+  absl::string_view words;  // empty: people write it, our fields do not
+};
+constexpr std::array kUnits = {
+    Unit{"_seconds", " of seconds"},
+    Unit{"_celsius", " of degrees Celsius"},
+    Unit{"_ratio", " from 0 to 1 (a ratio)"},
+    Unit{"_joules", " of joules"},
+    Unit{"_watts", " of watts"},
+    Unit{"_bytes", " of bytes"},
+    Unit{"_s", ""},
+    Unit{"_sec", ""},
+    Unit{"_secs", ""},
+    Unit{"_second", ""},
+    Unit{"_ms", ""},
+    Unit{"_milliseconds", ""},
+    Unit{"_min", ""},
+    Unit{"_minutes", ""},
+    Unit{"_h", ""},
+    Unit{"_hours", ""},
+    Unit{"_days", ""},
+    Unit{"_c", ""},
+    Unit{"_fahrenheit", ""},
+    Unit{"_kelvin", ""},
+    Unit{"_percent", ""},
+    Unit{"_fraction", ""},
+};
+
+absl::string_view WithoutUnit(absl::string_view name) {
+  for (const Unit& unit : kUnits) {
+    if (absl::EndsWith(name, unit.suffix) && name.size() > unit.suffix.size()) {
+      return name.substr(0, name.size() - unit.suffix.size());
+    }
+  }
+  return name;
+}
+
+// Where fields called `name` are, as paths of their messages from `message` down.
+void FindPlaces(absl::string_view name, const pb::Descriptor* message, const std::string& path,
+                std::vector<std::string>& places) {
+  for (int i = 0; i < message->field_count(); ++i) {
+    const pb::FieldDescriptor* field = message->field(i);
+    if (field->name() == name) {
+      places.push_back(path);
+    }
+    if (field->cpp_type() == pb::FieldDescriptor::CPPTYPE_MESSAGE) {
+      FindPlaces(name, field->message_type(),
+                 path.empty() ? field->name() : absl::StrCat(path, ".", field->name()), places);
+    }
+  }
+}
+
+}  // namespace
+
+bool IsComingField(absl::string_view name) {
+  return std::binary_search(kComingFields.begin(), kComingFields.end(), name);
+}
+
+bool IsComingValue(absl::string_view field, absl::string_view value) {
+  return std::any_of(kComingValues.begin(), kComingValues.end(), [&](const ComingValue& coming) {
+    return coming.field == field && coming.value == value;
+  });
+}
+
+std::string UnitOf(absl::string_view field) {
+  for (const Unit& unit : kUnits) {
+    if (absl::EndsWith(field, unit.suffix)) {
+      return std::string(unit.words);
+    }
+  }
+  return "";
+}
+
+size_t EditDistance(absl::string_view a, absl::string_view b) {
+  // Three rows of the usual table; the oldest serves swaps.
+  std::vector<size_t> before(b.size() + 1);
+  std::vector<size_t> last(b.size() + 1);
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) {
+    last[j] = j;
+  }
+  for (size_t i = 1; i <= a.size(); ++i) {
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t replace = last[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
+      row[j] = std::min({replace, last[j] + 1, row[j - 1] + 1});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+        row[j] = std::min(row[j], before[j - 2] + 1);
+      }
+    }
+    std::swap(before, last);
+    std::swap(last, row);
+  }
+  return last[b.size()];
+}
+
+std::string FieldAdvice(absl::string_view name, const pb::Descriptor* here,
+                        const pb::Descriptor* root) {
+  constexpr size_t kLongestName = 64;  // Longer is no typing error.
+  const absl::string_view stem = WithoutUnit(name);
+  std::vector<std::string> fields;
+  for (int i = 0; i < here->field_count(); ++i) {
+    fields.push_back(here->field(i)->name());
+    const absl::string_view field_stem = WithoutUnit(fields.back());
+    if (field_stem != fields.back() &&
+        (field_stem == stem || absl::StartsWith(field_stem, absl::StrCat(stem, "_")))) {
+      return absl::StrCat("write ", fields.back(), ", a plain number", UnitOf(fields.back()));
+    }
+  }
+  std::vector<std::string> places;
+  FindPlaces(name, root, "", places);
+  if (!places.empty()) {
+    const bool top = std::find(places.begin(), places.end(), "") != places.end();
+    return top ? "it belongs at the top level"
+               : absl::StrCat("it belongs inside ", absl::StrJoin(places, " or "));
+  }
+  if (name.size() <= kLongestName) {
+    std::vector<absl::string_view> candidates(fields.begin(), fields.end());
+    candidates.insert(candidates.end(), kComingFields.begin(), kComingFields.end());
+    const absl::string_view nearest = *std::min_element(
+        candidates.begin(), candidates.end(), [&](absl::string_view a, absl::string_view b) {
+          return EditDistance(name, a) < EditDistance(name, b);
+        });
+    // A third of the letters wrong is still the same word; more is another one.
+    if (EditDistance(name, nearest) <= std::max<size_t>(1, name.size() / 3)) {
+      return absl::StrCat("did you mean \"", nearest, "\"?",
+                          IsComingField(nearest) ? " (not supported in this version)" : "");
+    }
+  }
+  return absl::StrCat("fields here: ", absl::StrJoin(fields, ", "));
+}
+
+}  // namespace wattle::formats

@@ -1,0 +1,442 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "formats/job_file.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <set>
+#include <sstream>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/message.h>
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/yaml.h>
+
+#include "base/status_macros.h"
+#include "formats/durable_file.h"
+#include "formats/field_names_internal.h"
+#include "formats/json_internal.h"
+#include "formats/utf8_internal.h"
+
+namespace wattle::formats {
+namespace {
+
+namespace pb = google::protobuf;
+
+constexpr int64_t kFileBytesMax = 1 << 20;  // A list of prompts longer than this is a data set.
+constexpr int kDocumentsMax = 1000;
+
+// Reads one document into one message.
+class DocumentReader {
+ public:
+  DocumentReader(absl::string_view file, const pb::Descriptor* root) : file_(file), root_(root) {}
+
+  absl::Status ReadMessage(const YAML::Node& node, absl::string_view path, pb::Message& message);
+
+  absl::Status Error(const YAML::Mark& mark, absl::string_view field,
+                     absl::string_view what) const {
+    return absl::InvalidArgumentError(Text(mark, field, what));
+  }
+
+ private:
+  [[nodiscard]] std::string Text(const YAML::Mark& mark, absl::string_view field,
+                                 absl::string_view what) const {
+    const std::string place = field.empty() ? "" : absl::StrCat(" ", field, ":");
+    return absl::StrCat(file_, ":", std::max(mark.line, 0) + 1, ":", place, " ", what);
+  }
+  absl::Status UnknownField(const YAML::Mark& mark, const std::string& name,
+                            const pb::Descriptor* descriptor) const;
+  absl::Status ReadField(const YAML::Node& node, absl::string_view path,
+                         const pb::FieldDescriptor* field, pb::Message& message);
+  absl::Status ReadScalar(const YAML::Node& node, const pb::FieldDescriptor* field,
+                          pb::Message& message) const;
+  absl::Status ReadText(const YAML::Node& node, const pb::FieldDescriptor* field,
+                        pb::Message& message) const;
+  absl::Status ReadFlag(const YAML::Node& node, const pb::FieldDescriptor* field,
+                        pb::Message& message) const;
+  absl::Status ReadNumber(const YAML::Node& node, const pb::FieldDescriptor* field,
+                          pb::Message& message) const;
+  absl::Status ReadEnum(const YAML::Node& node, const pb::FieldDescriptor* field,
+                        pb::Message& message) const;
+
+  absl::string_view file_;
+  const pb::Descriptor* root_;
+};
+
+absl::string_view NodeKind(const YAML::Node& node) {
+  switch (node.Type()) {
+    case YAML::NodeType::Map:
+      return "fields";
+    case YAML::NodeType::Sequence:
+      return "a list";
+    case YAML::NodeType::Scalar:
+      return "a single value";
+    case YAML::NodeType::Null:
+    case YAML::NodeType::Undefined:
+      break;
+  }
+  return "nothing";
+}
+
+bool IsQuoted(const YAML::Node& node) {
+  return node.Tag() == "!";
+}
+
+absl::Status DocumentReader::UnknownField(const YAML::Mark& mark, const std::string& name,
+                                          const pb::Descriptor* descriptor) const {
+  if (IsComingField(name)) {
+    return absl::UnimplementedError(
+        Text(mark, name, "not supported in this version; remove the line"));
+  }
+  return Error(mark, Printable(name),
+               absl::StrCat("unknown field; ", FieldAdvice(name, descriptor, root_)));
+}
+
+absl::Status DocumentReader::ReadMessage(const YAML::Node& node, absl::string_view path,
+                                         pb::Message& message) {
+  if (!node.IsMap()) {
+    return Error(node.Mark(), path,
+                 absl::StrCat("wants fields (name: value), found ", NodeKind(node)));
+  }
+  const pb::Descriptor* descriptor = message.GetDescriptor();
+  const pb::Reflection* reflection = message.GetReflection();
+  std::set<std::string> seen;
+  for (const auto& entry : node) {
+    const YAML::Node& key = entry.first;
+    if (!key.IsScalar()) {
+      return Error(key.Mark(), path,
+                   absl::StrCat("a field's name is ", NodeKind(key), ", wants text"));
+    }
+    const std::string& name = key.Scalar();
+    const pb::FieldDescriptor* field = descriptor->FindFieldByName(name);
+    if (field == nullptr) {
+      return UnknownField(key.Mark(), name, descriptor);
+    }
+    if (!seen.insert(name).second) {
+      return Error(key.Mark(), name, "stands twice; remove one");
+    }
+    if (const pb::OneofDescriptor* oneof = field->real_containing_oneof();
+        oneof != nullptr && reflection->HasOneof(message, oneof)) {
+      return Error(key.Mark(), name,
+                   absl::StrCat("stands beside ",
+                                reflection->GetOneofFieldDescriptor(message, oneof)->name(),
+                                "; a file has one ", oneof->name(), ", remove one"));
+    }
+    if (entry.second.IsNull() || !entry.second.IsDefined()) {
+      return Error(key.Mark(), name, "has no value; give one or remove the line");
+    }
+    WATTLE_RETURN_IF_ERROR(ReadField(entry.second, name, field, message));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status DocumentReader::ReadField(const YAML::Node& node, absl::string_view path,
+                                       const pb::FieldDescriptor* field, pb::Message& message) {
+  const bool is_message = field->cpp_type() == pb::FieldDescriptor::CPPTYPE_MESSAGE;
+  const pb::Reflection* reflection = message.GetReflection();
+  if (!field->is_repeated()) {
+    return is_message ? ReadMessage(node, path, *reflection->MutableMessage(&message, field))
+                      : ReadScalar(node, field, message);
+  }
+  if (!node.IsSequence()) {
+    return Error(node.Mark(), path,
+                 absl::StrCat("wants a list, found ", NodeKind(node), "; write [...]"));
+  }
+  for (const YAML::Node& element : node) {
+    WATTLE_RETURN_IF_ERROR(
+        is_message ? ReadMessage(element, path, *reflection->AddMessage(&message, field))
+                   : ReadScalar(element, field, message));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status DocumentReader::ReadScalar(const YAML::Node& node, const pb::FieldDescriptor* field,
+                                        pb::Message& message) const {
+  if (!node.IsScalar()) {
+    return Error(node.Mark(), field->name(),
+                 absl::StrCat("wants a single value, found ", NodeKind(node)));
+  }
+  switch (field->cpp_type()) {
+    case pb::FieldDescriptor::CPPTYPE_STRING:
+      return ReadText(node, field, message);
+    case pb::FieldDescriptor::CPPTYPE_ENUM:
+      return ReadEnum(node, field, message);
+    case pb::FieldDescriptor::CPPTYPE_BOOL:
+      return ReadFlag(node, field, message);
+    case pb::FieldDescriptor::CPPTYPE_INT32:
+    case pb::FieldDescriptor::CPPTYPE_INT64:
+    case pb::FieldDescriptor::CPPTYPE_UINT32:
+    case pb::FieldDescriptor::CPPTYPE_UINT64:
+    case pb::FieldDescriptor::CPPTYPE_FLOAT:
+    case pb::FieldDescriptor::CPPTYPE_DOUBLE:
+      return ReadNumber(node, field, message);
+    case pb::FieldDescriptor::CPPTYPE_MESSAGE:
+      break;  // ReadField's part
+  }
+  return absl::InternalError(absl::StrCat(field->full_name(), ": a message is not a single value"));
+}
+
+absl::Status DocumentReader::ReadText(const YAML::Node& node, const pb::FieldDescriptor* field,
+                                      pb::Message& message) const {
+  const std::string& text = node.Scalar();
+  if (ValidUtf8Prefix(text) != text.size()) {
+    return Error(node.Mark(), field->name(), "is not UTF-8; save the file as UTF-8");
+  }
+  const pb::Reflection* reflection = message.GetReflection();
+  if (field->is_repeated()) {
+    reflection->AddString(&message, field, text);
+  } else {
+    reflection->SetString(&message, field, text);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status DocumentReader::ReadFlag(const YAML::Node& node, const pb::FieldDescriptor* field,
+                                      pb::Message& message) const {
+  const std::string& text = node.Scalar();
+  if (IsQuoted(node) || (text != "true" && text != "false")) {
+    return Error(node.Mark(), field->name(),
+                 absl::StrCat("wants true or false, found \"", Printable(text), "\""));
+  }
+  message.GetReflection()->SetBool(&message, field, text == "true");
+  return absl::OkStatus();
+}
+
+// Stores a number; false if the text is none, or not in the range of the field.
+bool StoreNumber(const std::string& text, const pb::FieldDescriptor* field, pb::Message& message) {
+  const pb::Reflection* reflection = message.GetReflection();
+  const auto store = [&](auto number, auto set, auto add) {
+    if (field->is_repeated()) {
+      (reflection->*add)(&message, field, number);
+    } else {
+      (reflection->*set)(&message, field, number);
+    }
+    return true;
+  };
+  int32_t int32 = 0;
+  int64_t int64 = 0;
+  uint32_t uint32 = 0;
+  uint64_t uint64 = 0;
+  double number = 0.0;
+  switch (field->cpp_type()) {
+    case pb::FieldDescriptor::CPPTYPE_INT32:
+      return absl::SimpleAtoi(text, &int32) &&
+             store(int32, &pb::Reflection::SetInt32, &pb::Reflection::AddInt32);
+    case pb::FieldDescriptor::CPPTYPE_INT64:
+      return absl::SimpleAtoi(text, &int64) &&
+             store(int64_t{int64}, &pb::Reflection::SetInt64, &pb::Reflection::AddInt64);
+    case pb::FieldDescriptor::CPPTYPE_UINT32:
+      return absl::SimpleAtoi(text, &uint32) &&
+             store(uint32, &pb::Reflection::SetUInt32, &pb::Reflection::AddUInt32);
+    case pb::FieldDescriptor::CPPTYPE_UINT64:
+      return absl::SimpleAtoi(text, &uint64) &&
+             store(uint64, &pb::Reflection::SetUInt64, &pb::Reflection::AddUInt64);
+    case pb::FieldDescriptor::CPPTYPE_FLOAT:
+      return absl::SimpleAtod(text, &number) && std::isfinite(number) &&
+             store(static_cast<float>(number), &pb::Reflection::SetFloat,
+                   &pb::Reflection::AddFloat);
+    case pb::FieldDescriptor::CPPTYPE_DOUBLE:
+      return absl::SimpleAtod(text, &number) && std::isfinite(number) &&
+             store(number, &pb::Reflection::SetDouble, &pb::Reflection::AddDouble);
+    case pb::FieldDescriptor::CPPTYPE_STRING:
+    case pb::FieldDescriptor::CPPTYPE_ENUM:
+    case pb::FieldDescriptor::CPPTYPE_BOOL:
+    case pb::FieldDescriptor::CPPTYPE_MESSAGE:
+      break;
+  }
+  return false;
+}
+
+absl::Status DocumentReader::ReadNumber(const YAML::Node& node, const pb::FieldDescriptor* field,
+                                        pb::Message& message) const {
+  const std::string& text = node.Scalar();
+  if (!IsQuoted(node) && StoreNumber(text, field, message)) {
+    return absl::OkStatus();
+  }
+  const bool fraction = field->cpp_type() == pb::FieldDescriptor::CPPTYPE_DOUBLE ||
+                        field->cpp_type() == pb::FieldDescriptor::CPPTYPE_FLOAT;
+  const std::string wanted =
+      absl::StrCat(fraction ? "a plain number" : "a whole number", UnitOf(field->name()));
+  const std::string shown = Printable(text);
+  double number = 0.0;
+  const bool is_number = absl::SimpleAtod(text, &number) && std::isfinite(number);
+  if (is_number && IsQuoted(node)) {
+    return Error(node.Mark(), field->name(),
+                 absl::StrCat("wants ", wanted, ", found text; remove the quotes around ", shown));
+  }
+  if (is_number) {
+    return Error(node.Mark(), field->name(),
+                 absl::StrCat("wants ", wanted, " in range, found ", shown));
+  }
+  if (!text.empty() && (absl::ascii_isdigit(static_cast<unsigned char>(text[0])) ||
+                        text[0] == '.' || text[0] == '-')) {
+    return Error(node.Mark(), field->name(),
+                 absl::StrCat("\"", shown, "\" has a unit; write ", wanted));
+  }
+  return Error(node.Mark(), field->name(),
+               absl::StrCat("wants ", wanted, ", found \"", shown, "\""));
+}
+
+absl::Status DocumentReader::ReadEnum(const YAML::Node& node, const pb::FieldDescriptor* field,
+                                      pb::Message& message) const {
+  const std::string& text = node.Scalar();
+  const pb::EnumDescriptor* type = field->enum_type();
+  const std::string prefix(absl::StripSuffix(type->value(0)->name(), "UNSPECIFIED"));
+  std::vector<std::string> names;
+  for (int i = 1; i < type->value_count(); ++i) {
+    names.push_back(absl::AsciiStrToLower(absl::StripPrefix(type->value(i)->name(), prefix)));
+    if (names.back() == text) {
+      const pb::Reflection* reflection = message.GetReflection();
+      if (field->is_repeated()) {
+        reflection->AddEnum(&message, field, type->value(i));
+      } else {
+        reflection->SetEnum(&message, field, type->value(i));
+      }
+      return absl::OkStatus();
+    }
+  }
+  const std::string choices = absl::StrJoin(names, ", ");
+  if (IsComingValue(field->name(), text)) {
+    return absl::UnimplementedError(
+        Text(node.Mark(), field->name(),
+             absl::StrCat(text, " is not supported in this version; write one of: ", choices)));
+  }
+  return Error(node.Mark(), field->name(),
+               absl::StrCat("\"", Printable(text), "\" is unknown; write one of: ", choices));
+}
+
+// Walks through a stream without building anything. yaml-cpp 0.7 stands still at some damage (a ','
+// outside brackets) and gives empty documents without end, each of which LoadAll would keep.
+class DocumentCounter : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark& mark) override { last = mark; }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& /*mark*/, YAML::anchor_t /*anchor*/) override {}
+  void OnAlias(const YAML::Mark& /*mark*/, YAML::anchor_t /*anchor*/) override {}
+  void OnScalar(const YAML::Mark& /*mark*/, const std::string& /*tag*/, YAML::anchor_t /*anchor*/,
+                const std::string& /*value*/) override {}
+  void OnSequenceStart(const YAML::Mark& /*mark*/, const std::string& /*tag*/,
+                       YAML::anchor_t /*anchor*/, YAML::EmitterStyle::value /*style*/) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark& /*mark*/, const std::string& /*tag*/, YAML::anchor_t /*anchor*/,
+                  YAML::EmitterStyle::value /*style*/) override {}
+  void OnMapEnd() override {}
+
+  YAML::Mark last;
+};
+
+std::vector<YAML::Node> LoadAllBounded(const std::string& text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  DocumentCounter counter;
+  int documents = 0;
+  while (parser.HandleNextDocument(counter)) {
+    if (++documents > kDocumentsMax) {
+      throw YAML::ParserException(counter.last,
+                                  "text that belongs to nothing, or too many documents");
+    }
+  }
+  return YAML::LoadAll(text);
+}
+
+// The documents of a file. No exception of yaml-cpp leaves it.
+absl::StatusOr<std::vector<YAML::Node>> LoadDocuments(absl::string_view text,
+                                                      absl::string_view file) {
+  if (const size_t valid = ValidUtf8Prefix(text); valid != text.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(file, ": not UTF-8 at byte ", valid, "; save the file as UTF-8"));
+  }
+  std::vector<YAML::Node> documents;
+  try {
+    documents = LoadAllBounded(std::string(text));
+  } catch (const YAML::Exception& error) {
+    return absl::InvalidArgumentError(absl::StrCat(file, ":", std::max(error.mark.line, 0) + 1, ":",
+                                                   std::max(error.mark.column, 0) + 1,
+                                                   ": not valid YAML: ", Printable(error.msg)));
+  }
+  if (documents.empty() || (documents.size() == 1 && documents[0].IsNull())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(file, ": is empty; see the examples in deploy/examples"));
+  }
+  return documents;
+}
+
+// Reads one document; what yaml-cpp throws on reading a node is a damaged document as well.
+absl::Status ReadDocument(const YAML::Node& document, absl::string_view file,
+                          pb::Message& message) {
+  try {
+    DocumentReader reader(file, message.GetDescriptor());
+    return reader.ReadMessage(document, "", message);
+  } catch (const YAML::Exception& error) {
+    return absl::InvalidArgumentError(absl::StrCat(file, ":", std::max(error.mark.line, 0) + 1,
+                                                   ": not valid YAML: ", Printable(error.msg)));
+  }
+}
+
+std::string KindNames() {
+  std::vector<std::string> names;
+  const pb::OneofDescriptor* kinds = v1::JobSpec::descriptor()->FindOneofByName("kind");
+  for (int i = 0; i < kinds->field_count(); ++i) {
+    names.push_back(kinds->field(i)->name());
+  }
+  return absl::StrJoin(names, ", ");
+}
+
+}  // namespace
+
+absl::StatusOr<v1::JobSpec> ParseJobFile(absl::string_view text, absl::string_view file) {
+  WATTLE_ASSIGN_OR_RETURN(const std::vector<YAML::Node> documents, LoadDocuments(text, file));
+  if (documents.size() != 1) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        file, ": has ", documents.size(), " documents; a job file has one, split it at \"---\""));
+  }
+  v1::JobSpec spec;
+  WATTLE_RETURN_IF_ERROR(ReadDocument(documents[0], file, spec));
+  if (spec.kind_case() == v1::JobSpec::KIND_NOT_SET) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(file, ": kind of job missing; add one of these sections: ", KindNames()));
+  }
+  return spec;
+}
+
+absl::StatusOr<v1::JobSpec> ReadJobFile(const std::string& path) {
+  WATTLE_ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(path, kFileBytesMax));
+  return ParseJobFile(text, path);
+}
+
+absl::StatusOr<std::vector<v1::Policy>> ParsePolicyFile(absl::string_view text,
+                                                        absl::string_view file) {
+  WATTLE_ASSIGN_OR_RETURN(const std::vector<YAML::Node> documents, LoadDocuments(text, file));
+  std::vector<v1::Policy> policies;
+  std::set<std::string> names;
+  for (const YAML::Node& document : documents) {
+    v1::Policy policy;
+    WATTLE_RETURN_IF_ERROR(ReadDocument(document, file, policy));
+    const int line = std::max(document.Mark().line, 0) + 1;
+    if (policy.name().empty()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          file, ":", line, ": name: missing; a policy needs one, so that it can be replaced"));
+    }
+    if (!names.insert(policy.name()).second) {
+      return absl::InvalidArgumentError(absl::StrCat(file, ":", line,
+                                                     ": name: ", Printable(policy.name()),
+                                                     " names two policies; rename one"));
+    }
+    policies.push_back(std::move(policy));
+  }
+  return policies;
+}
+
+absl::StatusOr<std::vector<v1::Policy>> ReadPolicyFile(const std::string& path) {
+  WATTLE_ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(path, kFileBytesMax));
+  return ParsePolicyFile(text, path);
+}
+
+}  // namespace wattle::formats

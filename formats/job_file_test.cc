@@ -1,0 +1,266 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "formats/job_file.h"
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "formats/field_names_internal.h"
+#include "formats/mutation_internal.h"
+#include "formats/test_directory_internal.h"
+
+namespace wattle::formats {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr absl::StatusCode kInvalid = absl::StatusCode::kInvalidArgument;
+constexpr absl::StatusCode kUnsupported = absl::StatusCode::kUnimplemented;
+
+constexpr char kJob[] = R"(# A job with every kind of value.
+name: squad
+objective: time
+deadline_seconds: 7200.5
+required_labels: [site=mast, gpu]
+priority: -3
+finetune:
+  model: base
+  data_shape: {examples: 10000, mean_tokens_per_example: 1.5e2}
+  epochs: 2
+  batch_size: 8
+  loss_on: all
+  learning_rate: 5e-5
+  learning_rate_schedule: cosine
+  seed: 18446744073709551615
+)";
+
+TEST(JobFileTest, EveryKindOfValueIsRead) {
+  const auto spec = ParseJobFile(kJob, "job.yaml");
+  ASSERT_THAT(spec, IsOk());
+  EXPECT_EQ(spec->name(), "squad");
+  EXPECT_EQ(spec->objective(), v1::OBJECTIVE_TIME);
+  EXPECT_DOUBLE_EQ(spec->deadline_seconds(), 7200.5);
+  EXPECT_THAT(spec->required_labels(), ElementsAre("site=mast", "gpu"));
+  EXPECT_EQ(spec->priority(), -3);
+  ASSERT_TRUE(spec->has_finetune());
+  EXPECT_EQ(spec->finetune().data_shape().examples(), 10000);
+  EXPECT_DOUBLE_EQ(spec->finetune().data_shape().mean_tokens_per_example(), 150.0);
+  EXPECT_EQ(spec->finetune().loss_on(), v1::LOSS_ON_ALL);
+  EXPECT_EQ(spec->finetune().learning_rate_schedule(), v1::LEARNING_RATE_SCHEDULE_COSINE);
+  EXPECT_EQ(spec->finetune().seed(), 18446744073709551615ULL);
+}
+
+TEST(JobFileTest, JsonIsReadAsWell) {
+  const auto spec = ParseJobFile(
+      "{\n\t\"name\": \"g\\u00e9n\",\n\t\"generate\": {\"model\": \"job:j1/output\", \"prompts\": "
+      "[\"a\", \"b\\n\"],\n"
+      "\t\t\"quantization\": \"int8\", \"temperature\": 0.5}\n}\n",
+      "job.json");
+  ASSERT_THAT(spec, IsOk());
+  EXPECT_EQ(spec->name(), "gén");
+  EXPECT_THAT(spec->generate().prompts(), ElementsAre("a", "b\n"));
+  EXPECT_EQ(spec->generate().quantization(), v1::QUANTIZATION_INT8);
+}
+
+struct BadFile {
+  const char* name;
+  const char* text;
+  absl::StatusCode code;
+  const char* message;  // the whole of it
+};
+
+class BadJobFileTest : public testing::TestWithParam<BadFile> {};
+
+TEST_P(BadJobFileTest, IsOneLineThatSaysWhatToDo) {
+  EXPECT_THAT(ParseJobFile(GetParam().text, "job.yaml"),
+              StatusIs(GetParam().code, GetParam().message));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Bad, BadJobFileTest,
+    testing::Values(
+        BadFile{"TypingError", "name: a\nobjectiv: energy\n", kInvalid,
+                "job.yaml:2: objectiv: unknown field; did you mean \"objective\"?"},
+        BadFile{"TypingErrorInASection", "finetune:\n  modle: base\n", kInvalid,
+                "job.yaml:2: modle: unknown field; did you mean \"model\"?"},
+        BadFile{"TypingErrorOfAComingField", "\n\n\n\n\n\nprecison: bf16\n", kInvalid,
+                "job.yaml:7: precison: unknown field; did you mean \"precision\"? (not supported "
+                "in this version)"},
+        BadFile{"ComingField", "name: a\nquality_floor: 3\n", kUnsupported,
+                "job.yaml:2: quality_floor: not supported in this version; remove the line"},
+        BadFile{"ComingFieldInASection", "finetune:\n  lora: {rank: 8}\n", kUnsupported,
+                "job.yaml:2: lora: not supported in this version; remove the line"},
+        BadFile{"ComingKind", "profile: {}\n", kUnsupported,
+                "job.yaml:1: profile: not supported in this version; remove the line"},
+        BadFile{"ComingValue", "quantize: {model: m, quantization: int4}\n", kUnsupported,
+                "job.yaml:1: quantization: int4 is not supported in this version; write one of: "
+                "none, int8"},
+        BadFile{"FieldWithoutUnit", "deadline: 2h\n", kInvalid,
+                "job.yaml:1: deadline: unknown field; write deadline_seconds, a plain number of "
+                "seconds"},
+        BadFile{"FieldWithOtherUnit", "deadline_minutes: 5\n", kInvalid,
+                "job.yaml:1: deadline_minutes: unknown field; write deadline_seconds, a plain "
+                "number of seconds"},
+        BadFile{"ValueWithUnit", "deadline_seconds: 2h\n", kInvalid,
+                "job.yaml:1: deadline_seconds: \"2h\" has a unit; write a plain number of seconds"},
+        BadFile{
+            "ValueWithUnitAfterSpace", "deadline_seconds: 10 Wh\n", kInvalid,
+            "job.yaml:1: deadline_seconds: \"10 Wh\" has a unit; write a plain number of seconds"},
+        BadFile{"QuotedNumber", "deadline_seconds: \"10\"\n", kInvalid,
+                "job.yaml:1: deadline_seconds: wants a plain number of seconds, found text; remove "
+                "the quotes around 10"},
+        BadFile{"Words", "priority: high\n", kInvalid,
+                "job.yaml:1: priority: wants a whole number, found \"high\""},
+        BadFile{"FractionForWhole", "priority: 1.5\n", kInvalid,
+                "job.yaml:1: priority: wants a whole number in range, found 1.5"},
+        BadFile{"OutOfRange", "priority: 2147483648\n", kInvalid,
+                "job.yaml:1: priority: wants a whole number in range, found 2147483648"},
+        BadFile{"NegativeForUnsigned", "finetune:\n  seed: -1\n", kInvalid,
+                "job.yaml:2: seed: wants a whole number in range, found -1"},
+        BadFile{
+            "NotANumber", "deadline_seconds: .nan\n", kInvalid,
+            "job.yaml:1: deadline_seconds: \".nan\" has a unit; write a plain number of seconds"},
+        BadFile{"UnknownValue", "objective: fastest\n", kInvalid,
+                "job.yaml:1: objective: \"fastest\" is unknown; write one of: energy, time, edp"},
+        BadFile{"ValueAsInProto", "objective: OBJECTIVE_TIME\n", kInvalid,
+                "job.yaml:1: objective: \"OBJECTIVE_TIME\" is unknown; write one of: energy, time, "
+                "edp"},
+        BadFile{"Twice", "name: a\nname: b\n", kInvalid,
+                "job.yaml:2: name: stands twice; remove one"},
+        BadFile{"TwoKinds", "evaluate: {model: m}\ngenerate: {model: m}\n", kInvalid,
+                "job.yaml:2: generate: stands beside evaluate; a file has one kind, remove one"},
+        BadFile{"NoKind", "name: a\n", kInvalid,
+                "job.yaml: kind of job missing; add one of these sections: finetune, quantize, "
+                "generate, evaluate"},
+        BadFile{"NoValue", "name:\n", kInvalid,
+                "job.yaml:1: name: has no value; give one or remove the line"},
+        BadFile{"ListForText", "name: [a]\n", kInvalid,
+                "job.yaml:1: name: wants a single value, found a list"},
+        BadFile{"TextForList", "required_labels: gpu\n", kInvalid,
+                "job.yaml:1: required_labels: wants a list, found a single value; write [...]"},
+        BadFile{"TextForSection", "finetune: base\n", kInvalid,
+                "job.yaml:1: finetune: wants fields (name: value), found a single value"},
+        BadFile{"WrongPlace", "epochs: 2\n", kInvalid,
+                "job.yaml:1: epochs: unknown field; it belongs inside finetune"},
+        BadFile{"WrongPlaceInside", "finetune:\n  objective: time\n", kInvalid,
+                "job.yaml:2: objective: unknown field; it belongs at the top level"},
+        BadFile{"ListDocument", "- a\n", kInvalid,
+                "job.yaml:1: wants fields (name: value), found a list"},
+        BadFile{"Empty", "# nothing\n", kInvalid,
+                "job.yaml: is empty; see the examples in deploy/examples"},
+        BadFile{"TwoDocuments", "name: a\n---\nname: b\n", kInvalid,
+                "job.yaml: has 2 documents; a job file has one, split it at \"---\""},
+        BadFile{"NotYaml", "name: [a\n", kInvalid,
+                "job.yaml:2:1: not valid YAML: end of sequence flow not found"},
+        BadFile{"NotUtf8", "name: \xff\n", kInvalid,
+                "job.yaml: not UTF-8 at byte 6; save the file as UTF-8"}),
+    [](const auto& row) { return row.param.name; });
+
+TEST(JobFileTest, FieldLikeNothingListsWhatThereIs) {
+  EXPECT_THAT(
+      ParseJobFile("quantize:\n  xyzzyxyzzy: 1\n", "j"),
+      StatusIs(kInvalid,
+               "j:2: xyzzyxyzzy: unknown field; fields here: model, model_shape, quantization"));
+}
+
+TEST(JobFileTest, MissingFileIsNamed) {
+  EXPECT_THAT(ReadJobFile("/no/such.yaml"),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("/no/such.yaml")));
+}
+
+TEST(PolicyFileTest, EachDocumentIsAPolicy) {
+  const auto policies = ParsePolicyFile(
+      "name: masts\nselector: [site=mast]\nreserve_state_of_charge_ratio: 0.3\n---\nname: "
+      "hot\nmax_temperature_celsius: 80\n",
+      "p.yaml");
+  ASSERT_THAT(policies, IsOk());
+  ASSERT_EQ(policies->size(), 2U);
+  EXPECT_DOUBLE_EQ((*policies)[0].reserve_state_of_charge_ratio(), 0.3);
+  EXPECT_DOUBLE_EQ((*policies)[1].max_temperature_celsius(), 80.0);
+}
+
+TEST(PolicyFileTest, MistakesAreNamed) {
+  EXPECT_THAT(
+      ParsePolicyFile("name: a\nreserve_percent: 30\n", "p.yaml"),
+      StatusIs(
+          kInvalid,
+          "p.yaml:2: reserve_percent: unknown field; write reserve_state_of_charge_ratio, a plain "
+          "number from 0 to 1 (a ratio)"));
+  EXPECT_THAT(
+      ParsePolicyFile("name: a\nreserve_state_of_charge_ratio: 30%\n", "p.yaml"),
+      StatusIs(kInvalid,
+               HasSubstr("\"30%\" has a unit; write a plain number from 0 to 1 (a ratio)")));
+  EXPECT_THAT(
+      ParsePolicyFile("name: a\nmax_temperature: 80\n", "p.yaml"),
+      StatusIs(kInvalid,
+               HasSubstr("write max_temperature_celsius, a plain number of degrees Celsius")));
+  EXPECT_THAT(
+      ParsePolicyFile("name: a\nwindows: []\n", "p.yaml"),
+      StatusIs(kUnsupported, "p.yaml:2: windows: not supported in this version; remove the line"));
+  EXPECT_THAT(ParsePolicyFile("max_temperature_celsius: 80\n", "p.yaml"),
+              StatusIs(kInvalid, HasSubstr("p.yaml:1: name: missing")));
+  EXPECT_THAT(ParsePolicyFile("name: a\n---\nname: a\n", "p.yaml"),
+              StatusIs(kInvalid, HasSubstr("p.yaml:3: name: a names two policies")));
+}
+
+TEST(EditDistanceTest, CountsSwapsOnce) {
+  EXPECT_EQ(EditDistance("", "abc"), 3U);
+  EXPECT_EQ(EditDistance("abc", "abc"), 0U);
+  EXPECT_EQ(EditDistance("modle", "model"), 1U);
+  EXPECT_EQ(EditDistance("precison", "precision"), 1U);
+  EXPECT_EQ(EditDistance("abc", "xyz"), 3U);
+}
+
+TEST(FieldNamesTest, ComingFieldsAreFoundAndNoneIsAlreadyThere) {
+  for (const char* name :
+       {"activation_checkpointing", "quality_floor", "matrix", "sweep", "profile",
+        "energy_budget_wh", "precision", "lora", "mezo", "optimizer", "upload", "windows"}) {
+    EXPECT_TRUE(IsComingField(name)) << name;
+  }
+  EXPECT_FALSE(IsComingField("model"));
+  for (const google::protobuf::Descriptor* descriptor :
+       {v1::JobSpec::descriptor(), v1::FinetuneSpec::descriptor(), v1::GenerateSpec::descriptor(),
+        v1::QuantizeSpec::descriptor(), v1::EvaluateSpec::descriptor(), v1::Policy::descriptor()}) {
+    for (int i = 0; i < descriptor->field_count(); ++i) {
+      EXPECT_FALSE(IsComingField(descriptor->field(i)->name()))
+          << descriptor->field(i)->full_name();
+    }
+  }
+}
+
+TEST(JobFileTest, DamagedFilesNeverCrash) {
+  ForEachMutation(kJob, {.seed = 20241003, .rounds = 10000}, [](const std::string& mutant) {
+    return ParseJobFile(mutant, "job.yaml").status();
+  });
+  ForEachMutation("{\"name\": \"a\", \"generate\": {\"prompts\": [\"a\", \"b\"], \"top_p\": 0.5}}",
+                  {.seed = 20241004, .rounds = 10000}, [](const std::string& mutant) {
+                    return ParseJobFile(mutant, "job.json").status();
+                  });
+  ForEachMutation("name: a\nselector: &x [a, b]\n---\nname: b\nselector: *x\n",
+                  {.seed = 20241005, .rounds = 10000}, [](const std::string& mutant) {
+                    return ParsePolicyFile(mutant, "p.yaml").status();
+                  });
+}
+
+TEST(JobFileTest, StrayCommaIsAnErrorNotAnEndlessFile) {
+  EXPECT_THAT(
+      ParseJobFile("{\"name\": \"a\"}, {}", "j"),
+      StatusIs(kInvalid, HasSubstr("j:1:14: not valid YAML: text that belongs to nothing")));
+}
+
+TEST(JobFileTest, DeepNestingIsAnErrorNotAStackOverflow) {
+  for (const char* opening : {"[", "{a: ", "- "}) {
+    std::string deep = "name: ";
+    for (int i = 0; i < 20000; ++i) {
+      deep += opening;
+    }
+    EXPECT_THAT(ParseJobFile(deep, "j"), StatusIs(kInvalid, HasSubstr("j:"))) << opening;
+  }
+}
+
+}  // namespace
+}  // namespace wattle::formats

@@ -1,0 +1,56 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Peak memory of a runner process, computed from the tensors that the engine holds (not a fit), so
+// that a job which does not fit is refused before it starts. The parts are those of worker/engine:
+// an explicit backward pass that keeps every activation of every block, attention probabilities
+// included, and logits of a few hundred rows at a time. Pages of a mapped weights file are not
+// counted: the kernel takes them back when memory is short. Pure; thread-safe.
+#ifndef WATTLE_FORMATS_MEMORY_ESTIMATE_H_
+#define WATTLE_FORMATS_MEMORY_ESTIMATE_H_
+
+#include <cstdint>
+
+#include "absl/status/statusor.h"
+
+#include "formats/decoder_config.h"
+
+namespace wattle::formats {
+
+enum class MemoryTask {
+  kFinetune,  // FP32, AdamW, every parameter
+  kGenerate,  // one prompt after the other: KV cache of the full sequence, logits of one position
+  kEvaluate,  // forward over whole sequences
+  kQuantize,  // FP32 weights read, int8 written
+};
+
+struct MemoryWorkload {
+  MemoryTask task = MemoryTask::kFinetune;
+  int64_t batch = 1;  // sequences at once (of one micro-batch)
+  int64_t sequence_tokens =
+      0;  // longest sequence; 0: the model's max_positions. Generation: prompt + new tokens
+  bool int8_weights = false;  // generate, evaluate: linear layers held as int8
+};
+
+struct MemoryEstimate {
+  int64_t runtime_bytes = 0;  // process with libtorch loaded, no model
+  int64_t weights_bytes = 0;
+  int64_t gradients_bytes = 0;
+  int64_t optimizer_bytes = 0;    // both AdamW moments
+  int64_t activations_bytes = 0;  // kept from forward to backward, or the KV cache
+  int64_t logits_bytes = 0;       // and their gradient
+  int64_t scratch_bytes =
+      0;  // the largest temporary: loading, backward of a block, writing a result
+
+  [[nodiscard]] int64_t total_bytes() const {
+    return runtime_bytes + weights_bytes + gradients_bytes + optimizer_bytes + activations_bytes +
+           logits_bytes + scratch_bytes;
+  }
+};
+
+// Errors: kInvalidArgument for batch < 1 or a sequence longer than the model allows.
+absl::StatusOr<MemoryEstimate> EstimateMemory(const DecoderConfig& config,
+                                              const MemoryWorkload& workload);
+
+}  // namespace wattle::formats
+
+#endif  // WATTLE_FORMATS_MEMORY_ESTIMATE_H_

@@ -1,0 +1,197 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "formats/model_directory.h"
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "formats/small_model_internal.h"
+#include "formats/test_directory_internal.h"
+
+namespace wattle::formats {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+void WriteWeights(const std::string& path, const std::vector<TensorDescription>& tensors,
+                  const SafetensorsMetadata& metadata = {{"format", "pt"}}) {
+  auto writer = SafetensorsWriter::Create(path, tensors, metadata);
+  ASSERT_THAT(writer, IsOk());
+  for (const TensorDescription& tensor : tensors) {
+    const std::vector<std::byte> zeros(static_cast<size_t>(tensor.size_bytes()));
+    ASSERT_THAT(writer->Write(tensor.name, zeros), IsOk());
+  }
+  ASSERT_THAT(writer->Commit(), IsOk());
+}
+
+class ModelDirectoryTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    directory_.Write("config.json", kSmallConfig);
+    directory_.Write("vocab.json", SmallVocabulary().dump());
+    directory_.Write("merges.txt", kSmallMerges);
+    const auto config = ParseDecoderConfig(kSmallConfig, "config.json");
+    ASSERT_THAT(config, IsOk());
+    config_ = *config;
+    tensors_ = CheckpointTensors(config_);
+    WriteTensors();
+  }
+  void WriteTensors(const SafetensorsMetadata& metadata = {{"format", "pt"}}) const {
+    WriteWeights(directory_.File("model.safetensors"), tensors_, metadata);
+  }
+  TensorDescription& Tensor(const std::string& name) {
+    for (TensorDescription& tensor : tensors_) {
+      if (tensor.name == name) {
+        return tensor;
+      }
+    }
+    ADD_FAILURE() << name;
+    return tensors_[0];
+  }
+  void ExpectRefused(absl::StatusCode code, const std::string& message) const {
+    EXPECT_THAT(InspectModelDirectory(directory_.path()), StatusIs(code, HasSubstr(message)));
+  }
+
+  TestDirectory directory_;
+  DecoderConfig config_;
+  std::vector<TensorDescription> tensors_;
+};
+
+TEST_F(ModelDirectoryTest, CompleteDirectoryIsDescribed) {
+  const auto model = InspectModelDirectory(directory_.path());
+  ASSERT_THAT(model, IsOk());
+  EXPECT_EQ(model->config, config_);
+  EXPECT_EQ(model->tensor_prefix, "");
+  EXPECT_EQ(model->stored_type, DataType::kF32);
+  EXPECT_FALSE(model->int8);
+  EXPECT_THAT(model->files,
+              ElementsAre("config.json", "merges.txt", "model.safetensors", "vocab.json"));
+  EXPECT_EQ(model->shape().width(), 8);
+  EXPECT_GT(model->size_bytes, model->parameter_count() * 4);
+}
+
+TEST_F(ModelDirectoryTest, PrefixedNamesAndSavedMasksAreAccepted) {
+  for (TensorDescription& tensor : tensors_) {
+    tensor.name = "transformer." + tensor.name;
+  }
+  tensors_.push_back(
+      {.name = "transformer.h.0.attn.bias", .type = DataType::kU8, .shape = {1, 1, 16, 16}});
+  tensors_.push_back({.name = "lm_head.weight", .shape = {262, 8}});
+  WriteTensors();
+  const auto model = InspectModelDirectory(directory_.path());
+  ASSERT_THAT(model, IsOk());
+  EXPECT_EQ(TensorNameInFile(*model, "wte.weight"), "transformer.wte.weight");
+  EXPECT_EQ(TensorNameInFile(*model, "lm_head.weight"), "lm_head.weight");
+}
+
+TEST_F(ModelDirectoryTest, HalfPrecisionIsAccepted) {
+  tensors_ = CheckpointTensors(config_, DataType::kBF16);
+  WriteTensors();
+  const auto model = InspectModelDirectory(directory_.path());
+  ASSERT_THAT(model, IsOk());
+  EXPECT_EQ(model->stored_type, DataType::kBF16);
+}
+
+TEST_F(ModelDirectoryTest, MissingTensorIsNamed) {
+  tensors_.erase(tensors_.begin() + 3);
+  WriteTensors();
+  ExpectRefused(
+      absl::StatusCode::kInvalidArgument,
+      "model.safetensors: tensor h.0.ln_1.bias: missing; config.json wants it with shape [8]");
+}
+
+TEST_F(ModelDirectoryTest, WrongShapeIsNamed) {
+  Tensor("h.1.mlp.c_fc.weight").shape = {32, 8};
+  WriteTensors();
+  ExpectRefused(absl::StatusCode::kInvalidArgument,
+                "tensor h.1.mlp.c_fc.weight: has shape [32, 8], config.json wants [8, 32]");
+}
+
+TEST_F(ModelDirectoryTest, UnknownAndMixedTensorsAreNamed) {
+  tensors_.push_back({.name = "score.weight", .shape = {2, 8}});
+  WriteTensors();
+  ExpectRefused(absl::StatusCode::kInvalidArgument, "tensor score.weight: not part of the model");
+  tensors_.pop_back();
+  Tensor("wpe.weight").type = DataType::kF16;
+  WriteTensors();
+  ExpectRefused(absl::StatusCode::kInvalidArgument, "tensor wpe.weight: has type F16 beside F32");
+}
+
+TEST_F(ModelDirectoryTest, TruncatedWeightsAreDataLoss) {
+  const std::string path = directory_.File("model.safetensors");
+  std::filesystem::resize_file(path, std::filesystem::file_size(path) - 1);
+  ExpectRefused(absl::StatusCode::kDataLoss, "model.safetensors: truncated");
+}
+
+TEST_F(ModelDirectoryTest, MissingFilesAreNamed) {
+  std::filesystem::remove(directory_.File("merges.txt"));
+  ExpectRefused(absl::StatusCode::kNotFound,
+                "no tokenizer: wants tokenizer.json, or vocab.json and merges.txt");
+  std::filesystem::remove(directory_.File("model.safetensors"));
+  ExpectRefused(absl::StatusCode::kNotFound,
+                "model.safetensors: no such file; save the model with save_pretrained");
+  directory_.Write("model.safetensors.index.json", "{}");
+  ExpectRefused(absl::StatusCode::kUnimplemented,
+                "sharded weights are not supported in this version");
+  std::filesystem::remove(directory_.File("config.json"));
+  ExpectRefused(absl::StatusCode::kNotFound, "config.json: no such file");
+  EXPECT_THAT(InspectModelDirectory("/no/such"),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("no such directory")));
+}
+
+TEST_F(ModelDirectoryTest, TokenizerLargerThanTheModelIsRefused) {
+  nlohmann::json vocabulary = SmallVocabulary();
+  vocabulary["extra"] = 262;
+  directory_.Write("vocab.json", vocabulary.dump());
+  ExpectRefused(absl::StatusCode::kInvalidArgument,
+                "the tokenizer has 263 tokens, the model's vocabulary 262");
+}
+
+TEST_F(ModelDirectoryTest, Int8DirectoryNeedsItsScales) {
+  std::vector<TensorDescription> scales;
+  for (TensorDescription& tensor : tensors_) {
+    if (IsLinearWeight(config_, tensor.name)) {
+      tensor.type = DataType::kI8;
+      const bool block = absl::StartsWith(tensor.name, "h.");
+      scales.push_back(
+          {.name = tensor.name + kScaleSuffix, .shape = {tensor.shape[block ? 1 : 0]}});
+    }
+  }
+  const std::vector<TensorDescription> codes = tensors_;
+  tensors_.insert(tensors_.end(), scales.begin(), scales.end());
+  WriteTensors({{"format", "pt"}, {kQuantizationMetadataKey, kInt8PerChannel}});
+  const auto model = InspectModelDirectory(directory_.path());
+  ASSERT_THAT(model, IsOk());
+  EXPECT_TRUE(model->int8);
+  WriteTensors();
+  ExpectRefused(absl::StatusCode::kInvalidArgument, "has type I8 beside F32");
+  WriteTensors({{kQuantizationMetadataKey, "int4"}});
+  ExpectRefused(absl::StatusCode::kUnimplemented,
+                "quantization int4: not supported in this version");
+  tensors_ = codes;
+  WriteTensors({{kQuantizationMetadataKey, kInt8PerChannel}});
+  ExpectRefused(absl::StatusCode::kInvalidArgument,
+                "tensor wte.weight_scale: missing; run the quantize job again");
+}
+
+TEST(SharedModelTest, Gpt2With30MillionParametersIsComplete) {
+  const std::string path = SharedPath("models/gpt2-30m");
+  if (path.empty()) {
+    GTEST_SKIP() << "no ../shared/models here";
+  }
+  const auto model = InspectModelDirectory(path);
+  ASSERT_THAT(model, IsOk());
+  EXPECT_EQ(model->parameter_count(), 30142848);
+  EXPECT_EQ(model->stored_type, DataType::kF16);
+}
+
+}  // namespace
+}  // namespace wattle::formats

@@ -1,0 +1,88 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Damages a text in seeded ways and checks how a parser answers. For tests of formats only.
+#ifndef WATTLE_FORMATS_MUTATION_INTERNAL_H_
+#define WATTLE_FORMATS_MUTATION_INTERNAL_H_
+
+#include <cstdint>
+#include <functional>
+#include <random>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+
+#include "formats/utf8_internal.h"
+
+namespace wattle::formats {
+
+struct MutationPlan {
+  uint32_t seed = 0;
+  int rounds = 0;
+};
+
+inline std::string Insert(const std::string& text, size_t at, const std::string& what) {
+  return absl::StrCat(text.substr(0, at), what, text.substr(at));
+}
+
+// `text` with one to three damages: a bit flipped, a byte replaced by one that means something to
+// parsers, a stretch removed, repeated, or moved, the end cut off, a number made huge or negative.
+inline std::string Mutate(std::string text, std::mt19937& random) {
+  static constexpr char kMeaning[] = "{}[]\":,.-+eE0123456789 \n\t\\#&*!|>%@`'\xff\xc3\x80";
+  const auto below = [&](size_t limit) { return limit == 0 ? 0 : random() % limit; };
+  const size_t damages = 1 + below(3);
+  for (size_t i = 0; i < damages && !text.empty(); ++i) {
+    const size_t at = below(text.size());
+    const size_t length = 1 + below(8);
+    switch (below(8)) {
+      case 0:
+        text[at] = static_cast<char>(text[at] ^ (1 << below(8)));
+        break;
+      case 1:
+        text[at] = kMeaning[below(sizeof(kMeaning))];
+        break;
+      case 2:
+        text = Insert(text, at, std::string(1, kMeaning[below(sizeof(kMeaning))]));
+        break;
+      case 3:
+        text.erase(at, length);
+        break;
+      case 4:
+        text = Insert(text, at, text.substr(below(text.size()), length));
+        break;
+      case 5:
+        text.resize(at);
+        break;
+      case 6:
+        text = Insert(text, at, "99999999999999999999");
+        break;
+      default:
+        text = Insert(text, at, "-");
+        break;
+    }
+  }
+  return text;
+}
+
+// Calls `parse` with mutants of `text`. An error must be one line of printable UTF-8 and not be a
+// kInternal or kUnknown.
+inline void ForEachMutation(const std::string& text, const MutationPlan& plan,
+                            const std::function<absl::Status(const std::string&)>& parse) {
+  std::mt19937 random(plan.seed);
+  for (int round = 0; round < plan.rounds; ++round) {
+    const std::string mutant = Mutate(text, random);
+    SCOPED_TRACE(absl::StrCat("seed ", plan.seed, ", round ", round, ": ", absl::CEscape(mutant)));
+    const absl::Status status = parse(mutant);
+    const std::string message(status.message());
+    ASSERT_EQ(message.find('\n'), std::string::npos) << message;
+    ASSERT_EQ(ValidUtf8Prefix(message), message.size()) << absl::CEscape(message);
+    ASSERT_NE(status.code(), absl::StatusCode::kInternal) << message;
+    ASSERT_NE(status.code(), absl::StatusCode::kUnknown) << message;
+  }
+}
+
+}  // namespace wattle::formats
+
+#endif  // WATTLE_FORMATS_MUTATION_INTERNAL_H_

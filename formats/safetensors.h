@@ -1,0 +1,131 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The safetensors file format: 8 bytes of little-endian header length, a JSON header, then the
+// tensors' bytes. https://github.com/huggingface/safetensors#format. The reader maps the file and
+// trusts nothing in it: every offset, size, shape and type is checked before anybody sees a byte.
+// The writer's bytes depend on the content alone (tensors by element size, largest first, then
+// by name, so that each is aligned; no padding but the header's): equal tensors give equal SHA-256.
+// A reader may be used from many threads; a writer belongs to one. Sharded models
+// (model.safetensors.index.json) will be a map from tensor to SafetensorsFile beside this one.
+#ifndef WATTLE_FORMATS_SAFETENSORS_H_
+#define WATTLE_FORMATS_SAFETENSORS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+
+#include "formats/durable_file.h"
+
+namespace wattle::formats {
+
+// Numbers are little-endian, as on every machine that Wattle supports.
+enum class DataType { kF32, kF16, kBF16, kI8, kI32, kI64, kU8 };
+
+[[nodiscard]] int64_t ElementSizeBytes(DataType type);
+[[nodiscard]] absl::string_view DataTypeName(DataType type);  // "F32", as in the header
+
+// What a tensor is, without where it lies.
+struct TensorDescription {
+  std::string name;
+  DataType type = DataType::kF32;
+  std::vector<int64_t> shape;  // each ≥ 0; empty: a scalar
+
+  [[nodiscard]] int64_t element_count() const;
+  [[nodiscard]] int64_t size_bytes() const { return element_count() * ElementSizeBytes(type); }
+};
+
+// "[768, 2304]".
+[[nodiscard]] std::string FormatShape(absl::Span<const int64_t> shape);
+
+struct TensorEntry : TensorDescription {
+  int64_t offset_bytes = 0;  // from the start of the data section
+};
+
+using SafetensorsMetadata = std::map<std::string, std::string>;
+
+struct SafetensorsHeader {
+  std::vector<TensorEntry> tensors;  // sorted by name
+  SafetensorsMetadata metadata;      // "__metadata__", for example {"format": "pt"}
+  int64_t data_start_bytes = 0;      // of the data section, from the start of the file
+};
+
+// Parses and checks the header. file: name for messages. start: the file's first bytes, at least
+// the whole header. Errors (all one line, naming the file and, where there is one, the tensor):
+// kDataLoss for a file that is shorter than its header says ("fetch or copy it again");
+// kInvalidArgument for one that is no safetensors file or contradicts itself; kUnimplemented for a
+// data type that this version does not read.
+absl::StatusOr<SafetensorsHeader> ParseSafetensorsHeader(absl::string_view file,
+                                                         absl::Span<const std::byte> start,
+                                                         int64_t file_size_bytes);
+
+// A file, mapped read-only for the lifetime of the object.
+class SafetensorsFile {
+ public:
+  static absl::StatusOr<SafetensorsFile> Open(const std::string& path);
+
+  SafetensorsFile(SafetensorsFile&& other) noexcept;
+  SafetensorsFile& operator=(SafetensorsFile&& other) noexcept;
+  SafetensorsFile(const SafetensorsFile&) = delete;
+  SafetensorsFile& operator=(const SafetensorsFile&) = delete;
+  ~SafetensorsFile();
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+  [[nodiscard]] int64_t size_bytes() const { return size_bytes_; }
+  [[nodiscard]] const std::vector<TensorEntry>& tensors() const { return header_.tensors; }
+  [[nodiscard]] const SafetensorsMetadata& metadata() const { return header_.metadata; }
+  // nullptr if there is none of that name.
+  [[nodiscard]] const TensorEntry* Find(absl::string_view name) const;
+  // The bytes of one of this file's tensors. Other writers do not align them: copy, do not cast.
+  [[nodiscard]] absl::Span<const std::byte> Bytes(const TensorEntry& tensor) const;
+  // Gives the pages of a tensor back that was copied, so that a model being loaded does not count
+  // twice in the process's resident memory. Bytes() may be called again.
+  void ReleasePages(const TensorEntry& tensor) const;
+
+ private:
+  SafetensorsFile() = default;
+  void Unmap();
+
+  std::string path_;
+  SafetensorsHeader header_;
+  const std::byte* data_ = nullptr;  // start of the mapping
+  int64_t size_bytes_ = 0;
+};
+
+// Writes a file tensor by tensor, so that a model never needs to be in memory twice.
+//   auto writer = SafetensorsWriter::Create(path, descriptions, {{"format", "pt"}});
+//   for (each tensor, in any order) writer->Write(name, bytes);
+//   writer->Commit();
+class SafetensorsWriter {
+ public:
+  // Errors: kInvalidArgument for a name used twice, or a negative dimension; those of DurableFile.
+  static absl::StatusOr<SafetensorsWriter> Create(const std::string& path,
+                                                  std::vector<TensorDescription> tensors,
+                                                  const SafetensorsMetadata& metadata = {{"format",
+                                                                                          "pt"}},
+                                                  FileOperationObserver observer = {});
+
+  // bytes: exactly the tensor's size, little-endian, row-major. Errors: kNotFound for a name that
+  // was not declared, kInvalidArgument for another size, kAlreadyExists for a second time.
+  absl::Status Write(absl::string_view name, absl::Span<const std::byte> bytes);
+  // Refuses (kFailedPrecondition) while a tensor is missing. Then fsync, rename, fsync of the
+  // directory.
+  absl::Status Commit();
+
+ private:
+  SafetensorsWriter(DurableFile file, SafetensorsHeader header);
+
+  DurableFile file_;
+  SafetensorsHeader header_;
+  std::vector<bool> written_;  // one for each of header_.tensors
+};
+
+}  // namespace wattle::formats
+
+#endif  // WATTLE_FORMATS_SAFETENSORS_H_

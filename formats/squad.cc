@@ -1,0 +1,346 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "formats/squad.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+#include "base/status_macros.h"
+#include "formats/durable_file.h"
+#include "formats/json_internal.h"
+#include "formats/utf8_internal.h"
+
+namespace wattle::formats {
+namespace {
+
+// The whole SQuAD 2.0 training set has 42 MB.
+constexpr int64_t kSquadBytesMax = 1LL << 30;
+
+absl::Status At(absl::string_view file, absl::string_view path, absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat(file, ": ", path, ": ", what));
+}
+
+// What a field must be.
+enum class Kind { kObject, kList, kText };
+
+// A required field. path: of `object`, without a dot at its end; empty for the file itself.
+absl::StatusOr<const Json*> Field(const Json& object, const char* name, Kind kind,
+                                  absl::string_view file, absl::string_view path) {
+  const absl::string_view wanted = kind == Kind::kObject ? "an object"
+                                   : kind == Kind::kList ? "a list"
+                                                         : "text";
+  const std::string where = path.empty() ? std::string(name) : absl::StrCat(path, ".", name);
+  const auto found = object.find(name);
+  if (found == object.end()) {
+    return At(file, where, absl::StrCat("missing; SQuAD 2.0 wants ", wanted, " here"));
+  }
+  const bool right = kind == Kind::kObject ? found->is_object()
+                     : kind == Kind::kList ? found->is_array()
+                                           : found->is_string();
+  if (!right) {
+    return WrongKind(file, where, wanted, *found);
+  }
+  return &*found;
+}
+
+// Byte offset of each code point, and the end. Empty for text of ASCII alone, where both are the
+// same.
+std::vector<size_t> CodePointOffsets(absl::string_view text) {
+  const bool ascii = std::all_of(text.begin(), text.end(),
+                                 [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+  std::vector<size_t> offsets;
+  if (ascii) {
+    return offsets;
+  }
+  for (size_t i = 0; i < text.size(); i += std::max<size_t>(Utf8CharacterSize(text.substr(i)), 1)) {
+    offsets.push_back(i);
+  }
+  offsets.push_back(text.size());
+  return offsets;
+}
+
+// A paragraph's context as the parser of its questions sees it.
+struct Context {
+  absl::string_view text;
+  std::vector<size_t> offsets;  // as CodePointOffsets
+  size_t index = 0;             // into SquadDataSet::contexts
+
+  [[nodiscard]] int64_t code_points() const {
+    return static_cast<int64_t>(offsets.empty() ? text.size() : offsets.size() - 1);
+  }
+  [[nodiscard]] size_t ByteOffset(int64_t code_point) const {
+    const auto index_in_text = static_cast<size_t>(code_point);
+    return offsets.empty() ? index_in_text : offsets[index_in_text];
+  }
+};
+
+absl::StatusOr<SquadAnswer> ParseAnswer(const Json& json, const Context& context,
+                                        absl::string_view file, const std::string& path) {
+  if (!json.is_object()) {
+    return WrongKind(file, path, "an object with text and answer_start", json);
+  }
+  SquadAnswer answer;
+  WATTLE_ASSIGN_OR_RETURN(const Json* text, Field(json, "text", Kind::kText, file, path));
+  answer.text = text->get<std::string>();
+  const std::string where = path + ".answer_start";
+  const auto start = json.find("answer_start");
+  if (start == json.end()) {
+    return At(file, where, "missing; SQuAD 2.0 wants a whole number here");
+  }
+  const std::optional<int64_t> number = WholeNumber(*start);
+  if (!number.has_value()) {
+    return WrongKind(file, where, "a whole number", *start);
+  }
+  answer.start_code_points = *number;
+  if (*number < 0 || *number > context.code_points()) {
+    return At(file, where,
+              absl::StrCat(*number, " is outside the context of ", context.code_points(),
+                           " characters; correct the offset"));
+  }
+  answer.start_bytes = static_cast<int64_t>(context.ByteOffset(*number));
+  const absl::string_view there =
+      context.text.substr(static_cast<size_t>(answer.start_bytes), answer.text.size());
+  if (there != answer.text || answer.text.empty()) {
+    return At(
+        file, where,
+        absl::StrCat("the answer \"", Printable(answer.text), "\" does not stand there but \"",
+                     Printable(there), "\"; offsets count Unicode characters, not bytes"));
+  }
+  return answer;
+}
+
+absl::StatusOr<SquadQuestion> ParseQuestion(const Json& json, const Context& context,
+                                            absl::string_view file, const std::string& path) {
+  if (!json.is_object()) {
+    return WrongKind(file, path, "an object", json);
+  }
+  SquadQuestion question;
+  question.paragraph = context.index;
+  WATTLE_ASSIGN_OR_RETURN(const Json* text, Field(json, "question", Kind::kText, file, path));
+  WATTLE_ASSIGN_OR_RETURN(const Json* id, Field(json, "id", Kind::kText, file, path));
+  question.question = text->get<std::string>();
+  question.id = id->get<std::string>();
+  if (const auto impossible = json.find("is_impossible");
+      impossible != json.end()) {  // Not in 1.1.
+    if (!impossible->is_boolean()) {
+      return WrongKind(file, path + ".is_impossible", "true or false", *impossible);
+    }
+    question.is_impossible = impossible->get<bool>();
+  }
+  WATTLE_ASSIGN_OR_RETURN(const Json* answers, Field(json, "answers", Kind::kList, file, path));
+  if (question.is_impossible && !answers->empty()) {
+    return At(file, path + ".answers",
+              "an impossible question has an answer; set is_impossible to false");
+  }
+  if (!question.is_impossible && answers->empty()) {
+    return At(file, path + ".answers", "empty; give an answer or set is_impossible to true");
+  }
+  for (size_t i = 0; i < answers->size(); ++i) {
+    WATTLE_ASSIGN_OR_RETURN(
+        SquadAnswer answer,
+        ParseAnswer((*answers)[i], context, file, absl::StrCat(path, ".answers[", i, "]")));
+    question.answers.push_back(std::move(answer));
+  }
+  return question;
+}
+
+absl::Status ParseParagraph(const Json& json, absl::string_view file, const std::string& path,
+                            SquadDataSet& data) {
+  if (!json.is_object()) {
+    return WrongKind(file, path, "an object with context and qas", json);
+  }
+  WATTLE_ASSIGN_OR_RETURN(const Json* text, Field(json, "context", Kind::kText, file, path));
+  WATTLE_ASSIGN_OR_RETURN(const Json* questions, Field(json, "qas", Kind::kList, file, path));
+  const auto& context_text = text->get_ref<const std::string&>();
+  const Context context = {.text = context_text,
+                           .offsets = CodePointOffsets(context_text),
+                           .index = data.contexts.size()};
+  for (size_t i = 0; i < questions->size(); ++i) {
+    WATTLE_ASSIGN_OR_RETURN(
+        SquadQuestion question,
+        ParseQuestion((*questions)[i], context, file, absl::StrCat(path, ".qas[", i, "]")));
+    data.questions.push_back(std::move(question));
+  }
+  data.contexts.push_back(context_text);
+  return absl::OkStatus();
+}
+
+// The part of the template after the context.
+std::string QuestionPart(const SquadQuestion& question) {
+  return absl::StrCat("\nQuestion: ", question.question, "\nAnswer:");
+}
+
+// A range of the context's tokens.
+struct TokenRange {
+  size_t begin = 0;
+  size_t end = 0;
+};
+
+// The `room` tokens of a longer context to keep. answer: the tokens that hold the answer, if there
+// is one.
+TokenRange ChooseWindow(size_t context_tokens, size_t room,
+                        const std::optional<TokenRange>& answer) {
+  if (!answer.has_value()) {
+    return {.begin = 0, .end = room};
+  }
+  const size_t spare = room - (answer->end - answer->begin);
+  const size_t before = std::min(answer->begin, spare / 2);
+  const size_t begin = std::min(answer->begin - before, context_tokens - room);
+  return {.begin = begin, .end = begin + room};
+}
+
+// The tokens of `context` that bytes [begin, end) lie in.
+TokenRange TokensOfBytes(const std::vector<int64_t>& context, const BytePairEncoding& tokenizer,
+                         size_t begin, size_t end) {
+  TokenRange range = {.begin = context.size(), .end = context.size()};
+  size_t position = 0;
+  for (size_t i = 0; i < context.size(); ++i) {
+    const size_t next = position + tokenizer.TokenSizeBytes(context[i]);
+    if (next > begin && range.begin == context.size()) {
+      range.begin = i;
+    }
+    if (next >= end) {
+      range.end = i + 1;
+      break;
+    }
+    position = next;
+  }
+  return range;
+}
+
+// One question as tokens; nothing if it cannot fit.
+std::optional<PackedExample> PackQuestion(const SquadQuestion& question,
+                                          const std::vector<int64_t>& context,
+                                          const BytePairEncoding& tokenizer,
+                                          const PackOptions& options) {
+  const std::vector<int64_t> question_tokens = tokenizer.Encode(QuestionPart(question));
+  const std::vector<int64_t> answer_tokens = tokenizer.Encode(SquadAnswerText(question));
+  const size_t fixed = question_tokens.size() + answer_tokens.size() + 1;
+  const auto length = static_cast<size_t>(options.max_length_tokens);
+  if (fixed > length) {
+    return std::nullopt;
+  }
+  const size_t room = length - fixed;
+  TokenRange keep = {.begin = 0, .end = context.size()};
+  if (context.size() > room) {
+    std::optional<TokenRange> answer;
+    if (!question.is_impossible) {
+      const SquadAnswer& first = question.answers.front();
+      const auto start = static_cast<size_t>(first.start_bytes);
+      answer = TokensOfBytes(context, tokenizer, start, start + first.text.size());
+      if (answer->end - answer->begin > room) {
+        return std::nullopt;
+      }
+    }
+    keep = ChooseWindow(context.size(), room, answer);
+  }
+  PackedExample example;
+  example.id = question.id;
+  example.truncated = context.size() > room;
+  example.tokens.reserve(keep.end - keep.begin + fixed);
+  example.tokens.assign(context.begin() + static_cast<std::ptrdiff_t>(keep.begin),
+                        context.begin() + static_cast<std::ptrdiff_t>(keep.end));
+  example.tokens.insert(example.tokens.end(), question_tokens.begin(), question_tokens.end());
+  example.prompt_tokens = example.tokens.size();
+  example.tokens.insert(example.tokens.end(), answer_tokens.begin(), answer_tokens.end());
+  example.tokens.push_back(options.eos_token_id);
+  example.loss_mask.assign(example.tokens.size(), 1);
+  const size_t without_loss = options.loss_on == LossOn::kAnswer ? example.prompt_tokens : 1;
+  std::fill_n(example.loss_mask.begin(), without_loss, uint8_t{0});
+  return example;
+}
+
+}  // namespace
+
+absl::StatusOr<SquadDataSet> ParseSquad(absl::string_view text, absl::string_view file) {
+  WATTLE_ASSIGN_OR_RETURN(const Json json, ParseJson(text, file));
+  if (!json.is_object()) {
+    return WrongKind(file, "the file", "an object with a list \"data\" (SQuAD 2.0)", json);
+  }
+  WATTLE_ASSIGN_OR_RETURN(const Json* articles, Field(json, "data", Kind::kList, file, ""));
+  SquadDataSet data;
+  for (size_t i = 0; i < articles->size(); ++i) {
+    const std::string path = absl::StrCat("data[", i, "]");
+    const Json& article = (*articles)[i];
+    if (!article.is_object()) {
+      return WrongKind(file, path, "an object with paragraphs", article);
+    }
+    WATTLE_ASSIGN_OR_RETURN(const Json* paragraphs,
+                            Field(article, "paragraphs", Kind::kList, file, path));
+    for (size_t j = 0; j < paragraphs->size(); ++j) {
+      WATTLE_RETURN_IF_ERROR(
+          ParseParagraph((*paragraphs)[j], file, absl::StrCat(path, ".paragraphs[", j, "]"), data));
+    }
+  }
+  if (data.questions.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(file, ": has no question; give a SQuAD 2.0 file with at least one"));
+  }
+  return data;
+}
+
+absl::StatusOr<SquadDataSet> ReadSquad(const std::string& path) {
+  WATTLE_ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(path, kSquadBytesMax));
+  return ParseSquad(text, path);
+}
+
+std::string SquadPrompt(const SquadDataSet& data, const SquadQuestion& question) {
+  return data.contexts[question.paragraph] + QuestionPart(question);
+}
+
+std::string SquadAnswerText(const SquadQuestion& question) {
+  return question.is_impossible ? " unanswerable" : " " + question.answers.front().text;
+}
+
+absl::StatusOr<PackedExamples> PackSquad(const SquadDataSet& data,
+                                         const BytePairEncoding& tokenizer,
+                                         const PackOptions& options) {
+  if (options.max_length_tokens < 2) {
+    return absl::InvalidArgumentError(absl::StrCat("sequence_length: ", options.max_length_tokens,
+                                                   " is too short; at least 2 tokens are needed"));
+  }
+  PackedExamples packed;
+  // The questions of a paragraph stand together, so each context is tokenized once.
+  size_t paragraph = data.contexts.size();
+  std::vector<int64_t> context;
+  for (const SquadQuestion& question : data.questions) {
+    if (question.paragraph != paragraph) {
+      paragraph = question.paragraph;
+      context = tokenizer.Encode(data.contexts[paragraph]);
+    }
+    std::optional<PackedExample> example = PackQuestion(question, context, tokenizer, options);
+    if (!example.has_value()) {
+      ++packed.dropped;
+      continue;
+    }
+    packed.truncated += example->truncated ? 1 : 0;
+    packed.examples.push_back(*std::move(example));
+  }
+  if (packed.examples.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("none of ", packed.dropped, " questions fits into ", options.max_length_tokens,
+                     " tokens with its answer; raise sequence_length"));
+  }
+  return packed;
+}
+
+absl::StatusOr<std::vector<int64_t>> PackSquadPrompt(const SquadDataSet& data,
+                                                     const SquadQuestion& question,
+                                                     const BytePairEncoding& tokenizer,
+                                                     int64_t max_length_tokens) {
+  const std::vector<int64_t> question_tokens = tokenizer.Encode(QuestionPart(question));
+  if (static_cast<int64_t>(question_tokens.size()) > max_length_tokens) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("question ", Printable(question.id), " alone has ", question_tokens.size(),
+                     " tokens, at most ", max_length_tokens, " fit; shorten it"));
+  }
+  std::vector<int64_t> tokens = tokenizer.Encode(data.contexts[question.paragraph]);
+  const size_t room = static_cast<size_t>(max_length_tokens) - question_tokens.size();
+  tokens.resize(std::min(tokens.size(), room));
+  tokens.insert(tokens.end(), question_tokens.begin(), question_tokens.end());
+  return tokens;
+}
+
+}  // namespace wattle::formats

@@ -1,0 +1,99 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Question-answering data in SQuAD 2.0's JSON format, and how an example becomes a sequence for a
+// causal language model:
+//   <context>\nQuestion: <question>\nAnswer: <answer, or "unanswerable"><end of text>
+// The prompt is everything up to and including "Answer:", the answer begins with the space. Plain
+// values and functions; thread-safe.
+#ifndef WATTLE_FORMATS_SQUAD_H_
+#define WATTLE_FORMATS_SQUAD_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+#include "formats/byte_pair_encoding.h"
+
+namespace wattle::formats {
+
+struct SquadAnswer {
+  std::string text;
+  int64_t start_code_points = 0;  // in the context, in Unicode code points as SQuAD counts
+  int64_t start_bytes = 0;        // the same place in bytes
+};
+
+struct SquadQuestion {
+  std::string id;
+  std::string question;
+  std::vector<SquadAnswer> answers = {};  // empty where is_impossible; the first one is trained on
+  bool is_impossible = false;
+  size_t paragraph = 0;  // index into SquadDataSet::contexts
+};
+
+struct SquadDataSet {
+  std::vector<std::string> contexts;
+  std::vector<SquadQuestion> questions;  // in file order
+};
+
+// Parses SQuAD 1.1 or 2.0 JSON. file: name for messages.
+// Errors: kInvalidArgument, one line with file, JSON path
+// ("data[0].paragraphs[2].qas[1].answers[0].answer_start") and what was wanted. An answer that does
+// not stand in the context at answer_start is an error: offsets are then bytes or guesses, and
+// training on them teaches nonsense. A file without a question is an error.
+absl::StatusOr<SquadDataSet> ParseSquad(absl::string_view json, absl::string_view file);
+absl::StatusOr<SquadDataSet> ReadSquad(const std::string& path);
+
+// What the model sees of one question, as text.
+[[nodiscard]] std::string SquadPrompt(const SquadDataSet& data,
+                                      const SquadQuestion& question);      // … "Answer:"
+[[nodiscard]] std::string SquadAnswerText(const SquadQuestion& question);  // " answer"
+
+enum class LossOn {
+  kAnswer,  // the answer's tokens and the end of text
+  kAll,     // every token but the first
+};
+
+struct PackedExample {
+  std::string id;
+  std::vector<int64_t> tokens;     // prompt, answer, end of text
+  std::vector<uint8_t> loss_mask;  // as long as tokens; 1: the prediction of this token counts
+  size_t prompt_tokens = 0;        // how many of `tokens` are the prompt
+  bool truncated = false;          // the context was cut
+};
+
+struct PackedExamples {
+  std::vector<PackedExample> examples;
+  int64_t truncated = 0;  // of `examples`
+  int64_t dropped =
+      0;  // questions that with their answer alone exceed the length; not in `examples`
+};
+
+struct PackOptions {
+  int64_t max_length_tokens = 0;  // ≥ 2, including the end of text
+  LossOn loss_on = LossOn::kAnswer;
+  int64_t eos_token_id = 0;
+};
+
+// Tokenizes every question. A context that does not fit is cut to the window of its tokens that
+// holds the answer whole (as near to the middle as the ends allow; from the start where there is no
+// answer); question and answer are never cut. Errors: kInvalidArgument if nothing is left.
+absl::StatusOr<PackedExamples> PackSquad(const SquadDataSet& data,
+                                         const BytePairEncoding& tokenizer,
+                                         const PackOptions& options);
+
+// The prompt alone, for generation: at most max_length_tokens, the context cut at its end where it
+// does not fit. The answer is not looked at. Errors: kInvalidArgument if the question alone does
+// not fit.
+absl::StatusOr<std::vector<int64_t>> PackSquadPrompt(const SquadDataSet& data,
+                                                     const SquadQuestion& question,
+                                                     const BytePairEncoding& tokenizer,
+                                                     int64_t max_length_tokens);
+
+}  // namespace wattle::formats
+
+#endif  // WATTLE_FORMATS_SQUAD_H_

@@ -1,0 +1,54 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// UTF-8, as RFC 3629 has it. Private to formats. Thread-safe.
+#ifndef WATTLE_FORMATS_UTF8_INTERNAL_H_
+#define WATTLE_FORMATS_UTF8_INTERNAL_H_
+
+#include <cstddef>
+
+#include "absl/strings/string_view.h"
+
+namespace wattle::formats {
+
+// Bytes of the character that `text` begins with: 1 to 4; 0 for empty text or bytes that are no
+// character (overlong forms, surrogates, above U+10FFFF, cut off).
+inline size_t Utf8CharacterSize(absl::string_view text) {
+  if (text.empty()) {
+    return 0;
+  }
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned first = byte(0);
+  if (first < 0x80) {
+    return 1;
+  }
+  const size_t size = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  if (first < 0xc2 || first > 0xf4 || text.size() < size) {
+    return 0;
+  }
+  for (size_t i = 1; i < size; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) {
+      return 0;
+    }
+  }
+  const unsigned second = byte(1);
+  const bool wrong = (first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) ||
+                     (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f);
+  return wrong ? 0 : size;
+}
+
+// How many bytes at the front are whole characters.
+inline size_t ValidUtf8Prefix(absl::string_view text) {
+  size_t position = 0;
+  while (position < text.size()) {
+    const size_t size = Utf8CharacterSize(text.substr(position));
+    if (size == 0) {
+      break;
+    }
+    position += size;
+  }
+  return position;
+}
+
+}  // namespace wattle::formats
+
+#endif  // WATTLE_FORMATS_UTF8_INTERNAL_H_
