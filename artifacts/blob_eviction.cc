@@ -1,0 +1,163 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The half of BlobStore that makes room: free space, quota, pins, eviction.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <limits>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+#include "artifacts/blob_store.h"
+#include "artifacts/files_internal.h"
+#include "base/status_macros.h"
+#include "units/format.h"
+
+namespace wattle::artifacts {
+
+absl::Status BlobStore::CheckRoom(int64_t upload_bytes, const std::set<ArtifactId>& live) {
+  const int64_t quota_bytes =
+      options_.quota_bytes > 0 ? options_.quota_bytes : std::numeric_limits<int64_t>::max();
+  if (used_bytes() > quota_bytes - upload_bytes) {
+    WATTLE_RETURN_IF_ERROR(Evict(quota_bytes - upload_bytes, live).status());
+  }
+  if (used_bytes() > quota_bytes - upload_bytes) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        options_.directory, ": the upload of ", FormatBytes(upload_bytes),
+        " does not fit: ", FormatBytes(used_bytes()), " of the quota of ", FormatBytes(quota_bytes),
+        " are pinned, in use or young; raise the quota or wait for running jobs"));
+  }
+  const int64_t wanted_bytes = upload_bytes + options_.free_space_reserve_bytes;
+  WATTLE_ASSIGN_OR_RETURN(int64_t free_bytes, options_.free_space(options_.directory));
+  if (free_bytes < wanted_bytes) {
+    WATTLE_RETURN_IF_ERROR(Evict(used_bytes() - (wanted_bytes - free_bytes), live).status());
+    WATTLE_ASSIGN_OR_RETURN(free_bytes, options_.free_space(options_.directory));
+  }
+  if (free_bytes < wanted_bytes) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(options_.directory, ": disk full: the upload of ", FormatBytes(upload_bytes),
+                     " and the ", FormatBytes(options_.free_space_reserve_bytes),
+                     " kept free want ", FormatBytes(wanted_bytes), ", ", FormatBytes(free_bytes),
+                     " are free; free space on this file system and repeat"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status BlobStore::Pin(const ArtifactId& id) {
+  absl::MutexLock lock(&mutex_);
+  const auto it = artifacts_.find(id);
+  if (it == artifacts_.end()) {
+    return absl::NotFoundError(absl::StrCat("artifact ", id.value(), " is not in this store"));
+  }
+  if (!it->second.pinned) {
+    const absl::Status written = WriteNewFile(PathOf("pins", id.value()), "");
+    if (!written.ok() && !absl::IsAlreadyExists(written)) {
+      return written;
+    }
+    it->second.pinned = true;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status BlobStore::Unpin(const ArtifactId& id) {
+  absl::MutexLock lock(&mutex_);
+  const auto it = artifacts_.find(id);
+  if (it == artifacts_.end()) {
+    return absl::NotFoundError(absl::StrCat("artifact ", id.value(), " is not in this store"));
+  }
+  const std::string pin = PathOf("pins", id.value());
+  if (unlink(pin.c_str()) != 0 && errno != ENOENT) {
+    return FileError(errno, "remove", pin);
+  }
+  it->second.pinned = false;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<int64_t> BlobStore::Evict(int64_t target_bytes, const std::set<ArtifactId>& live) {
+  absl::MutexLock lock(&mutex_);
+  const int64_t before_bytes = used_bytes_;
+  if (used_bytes_ > target_bytes) {
+    RemoveStaleChunksLocked();
+  }
+  const absl::Time young = clock_.Now() - options_.young_age;
+  std::vector<std::pair<absl::Time, ArtifactId>> oldest_first;
+  for (const auto& [id, entry] : artifacts_) {
+    if (!entry.pinned && entry.last_used < young && !live.contains(id)) {
+      oldest_first.emplace_back(entry.last_used, id);
+    }
+  }
+  std::sort(oldest_first.begin(), oldest_first.end());
+  for (const auto& [last_used, id] : oldest_first) {
+    if (used_bytes_ <= target_bytes) {
+      break;
+    }
+    WATTLE_RETURN_IF_ERROR(RemoveLocked(id, young));
+  }
+  return before_bytes - used_bytes_;
+}
+
+absl::Status BlobStore::Remove(const ArtifactId& id) {
+  absl::MutexLock lock(&mutex_);
+  if (!artifacts_.contains(id)) {
+    return absl::NotFoundError(absl::StrCat("artifact ", id.value(), " is not in this store"));
+  }
+  return RemoveLocked(id, absl::InfiniteFuture());
+}
+
+// The manifest goes first, durably: an artifact without all its chunks is never listed. Chunks that
+// came or were asked for since `young` stay: an upload under way relies on them.
+absl::Status BlobStore::RemoveLocked(const ArtifactId& id, absl::Time young) {
+  const auto it = artifacts_.find(id);
+  const std::string manifest = PathOf("manifests", id.value());
+  if (unlink(manifest.c_str()) != 0 && errno != ENOENT) {
+    return FileError(errno, "remove", manifest);
+  }
+  WATTLE_RETURN_IF_ERROR(SyncDirectory(PathOf("manifests", "")));
+  unlink(PathOf("pins", id.value()).c_str());
+  if (it->second.has_view) {
+    used_bytes_ -= it->second.size_bytes;
+    // Out of the way at once: half a view must never be found under the artifact's id.
+    const std::string partial = PathOf("partial", absl::StrCat(++partial_count_));
+    WATTLE_RETURN_IF_ERROR(RenameFile(PathOf("views", id.value()), partial));
+    std::error_code ignored;  // What is left is removed at the next Open.
+    std::filesystem::remove_all(partial, ignored);
+  }
+  std::set<ChunkId> own;
+  for (const v1::ManifestFile& file : it->second.manifest.files()) {
+    for (const std::string& digest : file.chunk_sha256()) {
+      own.insert(ChunkId(digest));
+    }
+  }
+  for (const ChunkId& chunk : own) {
+    const auto found = chunks_.find(chunk);
+    if (found != chunks_.end() && --found->second.references == 0 &&
+        found->second.arrived < young) {
+      used_bytes_ -= found->second.size_bytes;
+      unlink(ChunkPath(chunk).c_str());
+      chunks_.erase(found);
+    }
+  }
+  artifacts_.erase(it);
+  return absl::OkStatus();
+}
+
+// Chunks of uploads that nobody went on with.
+void BlobStore::RemoveStaleChunksLocked() {
+  const absl::Time young = clock_.Now() - options_.young_age;
+  for (auto it = chunks_.begin(); it != chunks_.end();) {
+    if (it->second.references == 0 && it->second.arrived < young) {
+      used_bytes_ -= it->second.size_bytes;
+      unlink(ChunkPath(it->first).c_str());
+      it = chunks_.erase(it);
+    } else {
+      ++it;
+    }
+  }
+}
+
+}  // namespace wattle::artifacts

@@ -1,0 +1,427 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "artifacts/blob_store.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+
+#include "artifacts/files_internal.h"
+#include "artifacts/manifest.h"
+#include "base/status_macros.h"
+#include "units/format.h"
+
+namespace wattle::artifacts {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr absl::string_view kFolders[] = {"chunks", "manifests", "views", "pins", "partial"};
+
+absl::Time ChangeTime(const std::string& path, absl::Time otherwise) {
+  struct stat status = {};
+  return stat(path.c_str(), &status) == 0 ? absl::TimeFromTimespec(status.st_mtim) : otherwise;
+}
+
+void SetChangeTime(const std::string& path, absl::Time time) {
+  const timespec both[2] = {absl::ToTimespec(time), absl::ToTimespec(time)};
+  // Losing it makes the artifact look older than it is, which at worst means fetching it again.
+  (void)utimensat(AT_FDCWD, path.c_str(), both, 0);
+}
+
+void RemoveTree(const std::string& path) {
+  std::error_code ignored;  // What is left is removed at the next Open.
+  fs::remove_all(path, ignored);
+}
+
+std::set<ChunkId> ChunksOf(const v1::Manifest& manifest) {
+  std::set<ChunkId> chunks;
+  for (const v1::ManifestFile& file : manifest.files()) {
+    for (const std::string& digest : file.chunk_sha256()) {
+      chunks.insert(ChunkId(digest));
+    }
+  }
+  return chunks;
+}
+
+absl::Status NoSuchArtifact(const ArtifactId& id) {
+  return absl::NotFoundError(absl::StrCat("artifact ", id.value(), " is not in this store"));
+}
+
+}  // namespace
+
+absl::StatusOr<int64_t> FreeSpaceOf(const std::string& path) {
+  struct statvfs status = {};
+  if (statvfs(path.c_str(), &status) != 0) {
+    return FileError(errno, "free space of", path);
+  }
+  return static_cast<int64_t>(status.f_bavail) * static_cast<int64_t>(status.f_frsize);
+}
+
+BlobStore::BlobStore(BlobStoreOptions options, const Clock& clock)
+    : options_(std::move(options)), clock_(clock) {}
+
+absl::StatusOr<std::unique_ptr<BlobStore>> BlobStore::Open(BlobStoreOptions options,
+                                                           const Clock& clock) {
+  auto store = std::unique_ptr<BlobStore>(new BlobStore(std::move(options), clock));
+  WATTLE_RETURN_IF_ERROR(store->MakeLayout());
+  WATTLE_RETURN_IF_ERROR(store->LoadChunks());
+  WATTLE_RETURN_IF_ERROR(store->LoadManifests());
+  return store;
+}
+
+absl::Status BlobStore::MakeLayout() {
+  WATTLE_RETURN_IF_ERROR(MakeDirectory(options_.directory));
+  RemoveTree(PathOf("partial", ""));
+  for (const absl::string_view folder : kFolders) {
+    WATTLE_RETURN_IF_ERROR(MakeDirectory(PathOf(folder, "")));
+  }
+  return SyncDirectory(options_.directory);
+}
+
+absl::Status BlobStore::LoadChunks() {
+  absl::MutexLock lock(&mutex_);
+  std::error_code error;
+  for (auto it = fs::recursive_directory_iterator(PathOf("chunks", ""), error);
+       !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (!IsArtifactId(name)) {
+      continue;
+    }
+    ChunkEntry entry;
+    entry.size_bytes = static_cast<int64_t>(it->file_size(error));
+    entry.arrived = ChangeTime(it->path().string(), clock_.Now());
+    used_bytes_ += entry.size_bytes;
+    chunks_.emplace(ChunkId(absl::HexStringToBytes(name)), entry);
+  }
+  return error ? FileError(error.value(), "list", PathOf("chunks", "")) : absl::OkStatus();
+}
+
+absl::Status BlobStore::LoadManifests() {
+  absl::MutexLock lock(&mutex_);
+  std::error_code error;
+  for (auto it = fs::directory_iterator(PathOf("manifests", ""), error);
+       !error && it != fs::directory_iterator(); it.increment(error)) {
+    const ArtifactId id(it->path().filename().string());
+    WATTLE_ASSIGN_OR_RETURN(const std::string form, ReadFile(it->path().string()));
+    absl::StatusOr<v1::Manifest> manifest = ParseCanonicalForm(form);
+    // What the disk changed is no artifact any more; it is fetched or pushed again.
+    if (!manifest.ok() || Sha256Hex(form) != id.value()) {
+      continue;
+    }
+    const std::set<ChunkId> chunks = ChunksOf(*manifest);
+    if (!std::all_of(chunks.begin(), chunks.end(),
+                     [this](const ChunkId& chunk)
+                         ABSL_NO_THREAD_SAFETY_ANALYSIS { return chunks_.contains(chunk); })) {
+      continue;
+    }
+    Entry entry;
+    entry.size_bytes = SizeBytes(*manifest);
+    entry.last_used = ChangeTime(it->path().string(), clock_.Now());
+    entry.pinned = fs::exists(PathOf("pins", id.value()), error);
+    entry.has_view = fs::exists(PathOf("views", id.value()), error);
+    used_bytes_ += entry.has_view ? entry.size_bytes : 0;
+    entry.manifest = *std::move(manifest);
+    InsertLocked(id, std::move(entry));
+  }
+  // A view without its artifact is not counted, so it must not stay.
+  std::vector<std::string> orphans;
+  for (auto it = fs::directory_iterator(PathOf("views", ""), error);
+       !error && it != fs::directory_iterator(); it.increment(error)) {
+    if (!artifacts_.contains(ArtifactId(it->path().filename().string()))) {
+      orphans.push_back(it->path().string());
+    }
+  }
+  for (const std::string& orphan : orphans) {
+    RemoveTree(orphan);
+  }
+  return error ? FileError(error.value(), "list", options_.directory) : absl::OkStatus();
+}
+
+bool BlobStore::HasChunk(const ChunkId& id) const {
+  absl::MutexLock lock(&mutex_);
+  return chunks_.contains(id);
+}
+
+absl::Status BlobStore::PutChunk(const ChunkId& id, absl::string_view bytes) {
+  if (bytes.empty() || static_cast<int64_t>(bytes.size()) > kChunkSizeBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("chunk ", ToHex(id), " has ", bytes.size(),
+                                                   " bytes, wanted 1 to ", kChunkSizeBytes));
+  }
+  if (Sha256(bytes) != id) {
+    return absl::DataLossError(absl::StrCat("chunk ", ToHex(id), " arrived as ", Sha256Hex(bytes),
+                                            ": changed on the way; send it again"));
+  }
+  if (HasChunk(id)) {
+    return absl::OkStatus();
+  }
+  const std::string partial = PartialPath();
+  const std::string path = ChunkPath(id);
+  WATTLE_RETURN_IF_ERROR(MakeDirectory(fs::path(path).parent_path().string()));
+  WATTLE_RETURN_IF_ERROR(WriteNewFile(partial, bytes));
+  // The directory itself is synced once, before the manifest that names the chunk.
+  const absl::Status renamed = RenameFile(partial, path);
+  if (!renamed.ok()) {
+    unlink(partial.c_str());
+    return renamed;
+  }
+  absl::MutexLock lock(&mutex_);
+  const auto [it, is_new] = chunks_.try_emplace(id);
+  if (is_new) {
+    it->second.size_bytes = static_cast<int64_t>(bytes.size());
+    it->second.arrived = clock_.Now();
+    used_bytes_ += it->second.size_bytes;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> BlobStore::ReadChunk(const ChunkId& id) {
+  if (!HasChunk(id)) {
+    return absl::NotFoundError(absl::StrCat("chunk ", ToHex(id), " is not in this store"));
+  }
+  WATTLE_ASSIGN_OR_RETURN(std::string bytes, ReadFile(ChunkPath(id)));
+  if (Sha256(bytes) != id) {
+    ForgetChunk(id);
+    return absl::DataLossError(absl::StrCat("chunk ", ToHex(id), " in ", options_.directory,
+                                            " was changed on disk and is removed; push or fetch "
+                                            "the artifact again"));
+  }
+  return bytes;
+}
+
+// A chunk that the disk changed goes, and with it the artifacts that need it.
+void BlobStore::ForgetChunk(const ChunkId& id) {
+  absl::MutexLock lock(&mutex_);
+  std::vector<ArtifactId> broken;
+  for (const auto& [artifact, entry] : artifacts_) {
+    if (ChunksOf(entry.manifest).contains(id)) {
+      broken.push_back(artifact);
+    }
+  }
+  for (const ArtifactId& artifact : broken) {
+    // Whatever cannot be unlinked is left out at the next Open, since its chunk is missing.
+    (void)RemoveLocked(artifact, absl::InfinitePast());
+  }
+  const auto it = chunks_.find(id);
+  if (it != chunks_.end()) {
+    used_bytes_ -= it->second.size_bytes;
+    unlink(ChunkPath(id).c_str());
+    chunks_.erase(it);
+  }
+}
+
+std::vector<ChunkId> BlobStore::MissingChunks(const v1::Manifest& manifest) {
+  std::vector<ChunkId> missing;
+  std::set<ChunkId> seen;
+  const absl::Time now = clock_.Now();
+  absl::MutexLock lock(&mutex_);
+  for (const v1::ManifestFile& file : manifest.files()) {
+    for (const std::string& digest : file.chunk_sha256()) {
+      const ChunkId id(digest);
+      const auto it = chunks_.find(id);
+      if (it != chunks_.end()) {
+        it->second.arrived = now;
+      } else if (seen.insert(id).second) {
+        missing.push_back(id);
+      }
+    }
+  }
+  return missing;
+}
+
+absl::Status BlobStore::SyncChunkDirectories(const v1::Manifest& manifest) const {
+  std::set<std::string> directories;
+  for (const ChunkId& id : ChunksOf(manifest)) {
+    directories.insert(fs::path(ChunkPath(id)).parent_path().string());
+  }
+  for (const std::string& directory : directories) {
+    WATTLE_RETURN_IF_ERROR(SyncDirectory(directory));
+  }
+  return SyncDirectory(PathOf("chunks", ""));
+}
+
+absl::StatusOr<ArtifactId> BlobStore::CommitManifest(const v1::Manifest& manifest) {
+  WATTLE_RETURN_IF_ERROR(ValidateManifest(manifest));
+  const ArtifactId id = IdOf(manifest);
+  if (HasArtifact(id)) {
+    Touch(id);
+    return id;
+  }
+  const std::vector<ChunkId> missing = MissingChunks(manifest);
+  if (!missing.empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("artifact ", id.value(), ": ", missing.size(), " of ",
+                     ChunksOf(manifest).size(), " chunks are missing; send them, then commit"));
+  }
+  WATTLE_RETURN_IF_ERROR(SyncChunkDirectories(manifest));
+  const std::string partial = PartialPath();
+  WATTLE_RETURN_IF_ERROR(WriteNewFile(partial, CanonicalForm(manifest)));
+  WATTLE_RETURN_IF_ERROR(RenameFile(partial, PathOf("manifests", id.value())));
+  WATTLE_RETURN_IF_ERROR(SyncDirectory(PathOf("manifests", "")));
+  absl::MutexLock lock(&mutex_);
+  if (!artifacts_.contains(id)) {
+    Entry entry;
+    entry.manifest = manifest;
+    entry.size_bytes = SizeBytes(manifest);
+    entry.last_used = clock_.Now();
+    InsertLocked(id, std::move(entry));
+  }
+  return id;
+}
+
+void BlobStore::InsertLocked(const ArtifactId& id, Entry entry) {
+  for (const ChunkId& chunk : ChunksOf(entry.manifest)) {
+    ++chunks_[chunk].references;
+  }
+  artifacts_.emplace(id, std::move(entry));
+}
+
+bool BlobStore::HasArtifact(const ArtifactId& id) const {
+  absl::MutexLock lock(&mutex_);
+  return artifacts_.contains(id);
+}
+
+absl::StatusOr<v1::Manifest> BlobStore::ReadManifest(const ArtifactId& id) const {
+  absl::MutexLock lock(&mutex_);
+  const auto it = artifacts_.find(id);
+  if (it == artifacts_.end()) {
+    return NoSuchArtifact(id);
+  }
+  return it->second.manifest;
+}
+
+std::vector<StoredArtifact> BlobStore::ListArtifacts() const {
+  absl::MutexLock lock(&mutex_);
+  std::vector<StoredArtifact> list;
+  list.reserve(artifacts_.size());
+  for (const auto& [id, entry] : artifacts_) {
+    list.push_back({id, entry.size_bytes, entry.last_used, entry.pinned});
+  }
+  return list;
+}
+
+absl::Status BlobStore::WriteFiles(const v1::Manifest& manifest, const std::string& directory) {
+  WATTLE_RETURN_IF_ERROR(MakeDirectory(directory));
+  std::set<std::string> directories = {directory};
+  for (const v1::ManifestFile& file : manifest.files()) {
+    const fs::path path = fs::path(directory) / file.path();
+    std::error_code error;
+    fs::create_directories(path.parent_path(), error);
+    if (error) {
+      return FileError(error.value(), "make directory", path.parent_path().string());
+    }
+    for (fs::path parent = path.parent_path(); parent != directory; parent = parent.parent_path()) {
+      directories.insert(parent.string());
+    }
+    std::string bytes;
+    bytes.reserve(static_cast<size_t>(file.size_bytes()));
+    for (const std::string& digest : file.chunk_sha256()) {
+      WATTLE_ASSIGN_OR_RETURN(const std::string chunk, ReadChunk(ChunkId(digest)));
+      bytes += chunk;
+    }
+    WATTLE_RETURN_IF_ERROR(WriteNewFile(path.string(), bytes));
+  }
+  for (const std::string& made : directories) {
+    WATTLE_RETURN_IF_ERROR(SyncDirectory(made));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status BlobStore::Materialize(const ArtifactId& id, const std::string& destination) {
+  WATTLE_ASSIGN_OR_RETURN(const v1::Manifest manifest, ReadManifest(id));
+  std::error_code error;
+  if (fs::exists(destination, error)) {
+    return absl::AlreadyExistsError(
+        absl::StrCat(destination, ": is there already; name a new directory"));
+  }
+  Touch(id);
+  // Beside the destination, so that the rename stays within its file system.
+  const std::string partial = absl::StrCat(destination, ".partial");
+  RemoveTree(partial);
+  absl::Status status = WriteFiles(manifest, partial);
+  if (status.ok()) {
+    status = RenameFile(partial, destination);
+  }
+  if (!status.ok()) {
+    RemoveTree(partial);
+    return status;
+  }
+  return SyncDirectory(fs::absolute(destination).parent_path().string());
+}
+
+absl::StatusOr<std::string> BlobStore::View(const ArtifactId& id) {
+  const std::string path = PathOf("views", id.value());
+  Touch(id);
+  v1::Manifest manifest;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto it = artifacts_.find(id);
+    if (it == artifacts_.end()) {
+      return NoSuchArtifact(id);
+    }
+    if (it->second.has_view) {
+      return path;
+    }
+    manifest = it->second.manifest;
+  }
+  const std::string partial = PartialPath();
+  absl::Status status = WriteFiles(manifest, partial);
+  if (status.ok() && rename(partial.c_str(), path.c_str()) != 0 && errno != ENOTEMPTY &&
+      errno != EEXIST) {  // Another thread was faster: its view is the same.
+    status = FileError(errno, "rename to", path);
+  }
+  RemoveTree(partial);
+  WATTLE_RETURN_IF_ERROR(status);
+  WATTLE_RETURN_IF_ERROR(SyncDirectory(PathOf("views", "")));
+  absl::MutexLock lock(&mutex_);
+  const auto it = artifacts_.find(id);
+  if (it != artifacts_.end() && !it->second.has_view) {
+    it->second.has_view = true;
+    used_bytes_ += it->second.size_bytes;
+  }
+  return path;
+}
+
+void BlobStore::Touch(const ArtifactId& id) {
+  const absl::Time now = clock_.Now();
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto it = artifacts_.find(id);
+    if (it == artifacts_.end()) {
+      return;
+    }
+    it->second.last_used = now;
+  }
+  SetChangeTime(PathOf("manifests", id.value()), now);
+}
+
+int64_t BlobStore::used_bytes() const {
+  absl::MutexLock lock(&mutex_);
+  return used_bytes_;
+}
+
+std::string BlobStore::PathOf(absl::string_view folder, absl::string_view name) const {
+  return name.empty() ? absl::StrCat(options_.directory, "/", folder)
+                      : absl::StrCat(options_.directory, "/", folder, "/", name);
+}
+
+std::string BlobStore::ChunkPath(const ChunkId& id) const {
+  const std::string hex = ToHex(id);
+  return absl::StrCat(options_.directory, "/chunks/", hex.substr(0, 2), "/", hex);
+}
+
+std::string BlobStore::PartialPath() {
+  absl::MutexLock lock(&mutex_);
+  return PathOf("partial", absl::StrCat(++partial_count_));
+}
+
+}  // namespace wattle::artifacts

@@ -1,0 +1,149 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// A directory of content-addressed artifacts: the coordinator's store and a worker's cache.
+//
+//   DIR/chunks/ab/abcd…     a chunk by its SHA-256; written to partial/, fsynced, renamed
+//   DIR/manifests/ID        the canonical form of a committed artifact's manifest; its time of
+//   change
+//                           is the artifact's last use
+//   DIR/views/ID/…          files of an artifact, whole or not there; made when first asked for
+//   DIR/pins/ID             an artifact that eviction never takes
+//   DIR/partial/            what is being written; emptied at Open
+//
+// An artifact exists from CommitManifest on, which wants every chunk there and syncs all of it: a
+// truncated upload never becomes an artifact. Chunks without a manifest are an upload under way;
+// they stay for `young_age`, so that it can resume. Thread-safe; one process owns a directory.
+#ifndef WATTLE_ARTIFACTS_BLOB_STORE_H_
+#define WATTLE_ARTIFACTS_BLOB_STORE_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+
+#include "artifacts/sha256.h"
+#include "base/clock.h"
+#include "units/id.h"
+#include "wattle/v1/artifact.pb.h"
+
+namespace wattle::artifacts {
+
+// Free bytes of the file system that holds a path.
+using FreeSpaceProbe = std::function<absl::StatusOr<int64_t>(const std::string& path)>;
+absl::StatusOr<int64_t> FreeSpaceOf(const std::string& path);
+
+struct BlobStoreOptions {
+  std::string directory;    // Made if it is not there; its parent must be.
+  int64_t quota_bytes = 0;  // Of chunks and views together; 0: none.
+  // Never filled below: the journal beside the store must still be able to commit.
+  int64_t free_space_reserve_bytes = int64_t{256} << 20;
+  // Eviction spares what was used more recently, and uploads under way.
+  absl::Duration young_age = absl::Minutes(10);
+  FreeSpaceProbe free_space = FreeSpaceOf;
+};
+
+struct StoredArtifact {
+  ArtifactId id;
+  int64_t size_bytes = 0;  // Of its files; chunks that artifacts share are counted in each.
+  absl::Time last_used;
+  bool pinned = false;
+};
+
+class BlobStore {
+ public:
+  // clock: outlives the store. Errors: kNotFound, kPermissionDenied, kResourceExhausted, kInternal.
+  static absl::StatusOr<std::unique_ptr<BlobStore>> Open(BlobStoreOptions options,
+                                                         const Clock& clock);
+
+  [[nodiscard]] bool HasChunk(const ChunkId& id) const;
+  // Verifies and stores; a known chunk is not written again. kDataLoss: the bytes are not those of
+  // `id`; kInvalidArgument: longer than a chunk; kResourceExhausted: see CheckRoom.
+  absl::Status PutChunk(const ChunkId& id, absl::string_view bytes);
+  // Verified again on reading. kNotFound; kDataLoss: the disk changed it, the chunk is removed.
+  absl::StatusOr<std::string> ReadChunk(const ChunkId& id);
+  // Of a valid manifest; each once, in order of first use. The chunks that are there count as young
+  // from now on: the upload that asks relies on them.
+  std::vector<ChunkId> MissingChunks(const v1::Manifest& manifest);
+
+  // Before an upload: is there room for `upload_bytes` more beside the reserve and within the quota
+  // (after evicting, see Evict)? kResourceExhausted says how much is missing and what to do.
+  absl::Status CheckRoom(int64_t upload_bytes, const std::set<ArtifactId>& live);
+
+  // Makes the artifact exist, durably. kInvalidArgument: not a valid manifest; kFailedPrecondition:
+  // chunks are missing (says how many), nothing changed. Repeating it is harmless.
+  absl::StatusOr<ArtifactId> CommitManifest(const v1::Manifest& manifest);
+  [[nodiscard]] bool HasArtifact(const ArtifactId& id) const;
+  absl::StatusOr<v1::Manifest> ReadManifest(const ArtifactId& id) const;
+  [[nodiscard]] std::vector<StoredArtifact> ListArtifacts() const;  // By id.
+
+  // A directory with the artifact's files, read-only, inside the store; it stays until the artifact
+  // is evicted (pin what runs). Counts as a use. kNotFound, kDataLoss, kResourceExhausted.
+  absl::StatusOr<std::string> View(const ArtifactId& id);
+  // Writes the artifact's files into a new directory `destination`, which must not be there yet. It
+  // appears whole or not at all. Errors: as View, and kAlreadyExists.
+  absl::Status Materialize(const ArtifactId& id, const std::string& destination);
+
+  absl::Status Pin(const ArtifactId& id);
+  absl::Status Unpin(const ArtifactId& id);
+  void Touch(const ArtifactId& id);  // Counts as a use.
+
+  // Removes artifacts, the longest unused first, until chunks and views take at most
+  // `target_bytes`. Kept: pinned ones, those in `live`, young ones. Returns the bytes freed.
+  absl::StatusOr<int64_t> Evict(int64_t target_bytes, const std::set<ArtifactId>& live);
+  absl::Status Remove(const ArtifactId& id);
+
+  [[nodiscard]] int64_t used_bytes() const;  // Chunks and views.
+  [[nodiscard]] const BlobStoreOptions& options() const { return options_; }
+
+ private:
+  struct Entry {
+    v1::Manifest manifest;
+    int64_t size_bytes = 0;
+    absl::Time last_used;
+    bool pinned = false;
+    bool has_view = false;
+  };
+  // A chunk on disk: how many committed artifacts use it, its size, and when it came.
+  struct ChunkEntry {
+    int64_t size_bytes = 0;
+    int64_t references = 0;
+    absl::Time arrived;
+  };
+
+  BlobStore(BlobStoreOptions options, const Clock& clock);
+  absl::Status MakeLayout();
+  absl::Status LoadChunks();
+  absl::Status LoadManifests();
+  absl::Status SyncChunkDirectories(const v1::Manifest& manifest) const;
+  absl::Status WriteFiles(const v1::Manifest& manifest, const std::string& directory);
+  void InsertLocked(const ArtifactId& id, Entry entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status RemoveLocked(const ArtifactId& id, absl::Time young)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RemoveStaleChunksLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ForgetChunk(const ChunkId& id);
+  std::string PathOf(absl::string_view folder, absl::string_view name) const;
+  std::string ChunkPath(const ChunkId& id) const;
+  std::string PartialPath();
+
+  const BlobStoreOptions options_;
+  const Clock& clock_;
+  mutable absl::Mutex mutex_;  // Of the tables below; files are written without it.
+  std::map<ArtifactId, Entry> artifacts_ ABSL_GUARDED_BY(mutex_);
+  std::map<ChunkId, ChunkEntry> chunks_ ABSL_GUARDED_BY(mutex_);
+  int64_t used_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t partial_count_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace wattle::artifacts
+
+#endif  // WATTLE_ARTIFACTS_BLOB_STORE_H_

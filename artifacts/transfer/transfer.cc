@@ -1,0 +1,263 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "artifacts/transfer/transfer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "grpcpp/client_context.h"
+
+#include "artifacts/manifest.h"
+#include "artifacts/transfer/grpc_status.h"
+#include "base/clock.h"
+#include "base/status_macros.h"
+
+namespace wattle::artifacts {
+namespace {
+
+// One streaming call moves at most so many chunks: a call that breaks costs little, and its
+// deadline can be told from its size.
+constexpr size_t kChunksPerCall = 16;
+// A link slower than this counts as stalled.
+constexpr double kBytesPerSecondMin = 8 * 1024;
+
+// Where a chunk's bytes are on disk.
+struct ChunkSource {
+  std::string path;
+  int64_t offset_bytes = 0;
+  int64_t size_bytes = 0;
+};
+
+void SetDeadline(grpc::ClientContext& context, absl::Duration timeout) {
+  context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
+}
+
+absl::Duration StreamTimeout(size_t chunks, const TransferOptions& options) {
+  const double slowest = options.bytes_per_second_max > 0
+                             ? std::min(options.bytes_per_second_max, kBytesPerSecondMin)
+                             : kBytesPerSecondMin;
+  return options.call_timeout + absl::Seconds(static_cast<double>(chunks) *
+                                              static_cast<double>(kChunkSizeBytes) / slowest);
+}
+
+std::map<ChunkId, ChunkSource> SourcesOf(const std::string& path, const v1::Manifest& manifest) {
+  std::map<ChunkId, ChunkSource> sources;
+  for (const v1::ManifestFile& file : manifest.files()) {
+    const std::string source = SourcePath(path, file);
+    for (int i = 0; i < file.chunk_sha256_size(); ++i) {
+      sources.try_emplace(ChunkId(file.chunk_sha256(i)),
+                          ChunkSource{source, i * kChunkSizeBytes, ChunkSizeBytes(file, i)});
+    }
+  }
+  return sources;
+}
+
+absl::StatusOr<std::string> ReadSource(const ChunkId& id, const ChunkSource& source) {
+  std::ifstream in(source.path, std::ios::binary);
+  std::string bytes(static_cast<size_t>(source.size_bytes), '\0');
+  in.seekg(source.offset_bytes);
+  in.read(bytes.data(), source.size_bytes);
+  if (in.gcount() != source.size_bytes || Sha256(bytes) != id) {
+    return absl::DataLossError(
+        absl::StrCat(source.path, ": changed while it was sent; push it again"));
+  }
+  return bytes;
+}
+
+// Counts what moved, keeps to the byte rate, and asks whether to go on.
+class Pace {
+ public:
+  Pace(int64_t total_bytes, const TransferOptions& options)
+      : options_(options), started_(Clock::Real().Boottime()) {
+    progress_.total_bytes = total_bytes;
+  }
+
+  absl::Status Moved(size_t bytes) {
+    progress_.moved_bytes += static_cast<int64_t>(bytes);
+    if (options_.progress) {
+      options_.progress(progress_);
+    }
+    while (true) {
+      if (options_.cancelled && options_.cancelled()) {
+        return absl::CancelledError("transfer cancelled; call again to resume");
+      }
+      const absl::Duration ahead = Ahead();
+      if (ahead <= absl::ZeroDuration()) {
+        return absl::OkStatus();
+      }
+      absl::SleepFor(std::min(ahead, absl::Milliseconds(100)));
+    }
+  }
+
+ private:
+  [[nodiscard]] absl::Duration Ahead() const {
+    if (options_.bytes_per_second_max <= 0) {
+      return absl::ZeroDuration();
+    }
+    const absl::Duration wanted =
+        absl::Seconds(static_cast<double>(progress_.moved_bytes) / options_.bytes_per_second_max);
+    return wanted - (Clock::Real().Boottime() - started_);
+  }
+
+  const TransferOptions& options_;
+  const Monotonic started_;
+  TransferProgress progress_;
+};
+
+absl::Status PutChunks(v1::ArtifactService::StubInterface& stub,
+                       const std::vector<std::pair<ChunkId, ChunkSource>>& chunks, Pace& pace,
+                       const TransferOptions& options) {
+  grpc::ClientContext context;
+  SetDeadline(context, StreamTimeout(chunks.size(), options));
+  v1::PutChunksResponse response;
+  const auto writer = stub.PutChunks(&context, &response);
+  absl::Status local;
+  for (const auto& [id, source] : chunks) {
+    absl::StatusOr<std::string> bytes = ReadSource(id, source);
+    if (!bytes.ok()) {
+      local = std::move(bytes).status();
+      break;
+    }
+    v1::PutChunkRequest request;
+    request.set_sha256(id.value());
+    const size_t size = bytes->size();
+    request.set_data(*std::move(bytes));
+    if (!writer->Write(request)) {
+      break;  // Finish tells why.
+    }
+    local = pace.Moved(size);
+    if (!local.ok()) {
+      break;
+    }
+  }
+  if (!local.ok()) {
+    context.TryCancel();
+  } else {
+    writer->WritesDone();
+  }
+  const absl::Status remote = FromGrpc(writer->Finish());
+  return local.ok() ? remote : local;
+}
+
+absl::Status GetChunks(v1::ArtifactService::StubInterface& stub, const std::vector<ChunkId>& chunks,
+                       BlobStore& store, Pace& pace, const TransferOptions& options) {
+  grpc::ClientContext context;
+  SetDeadline(context, StreamTimeout(chunks.size(), options));
+  v1::GetChunksRequest request;
+  for (const ChunkId& id : chunks) {
+    request.add_sha256(id.value());
+  }
+  std::set<ChunkId> wanted(chunks.begin(), chunks.end());
+  const auto reader = stub.GetChunks(&context, request);
+  absl::Status local;
+  v1::Chunk chunk;
+  while (local.ok() && reader->Read(&chunk)) {
+    const ChunkId id(chunk.sha256());
+    if (wanted.erase(id) == 0) {
+      local = absl::DataLossError("the coordinator sent a chunk that was not asked for");
+      break;
+    }
+    local = store.PutChunk(id, chunk.data());
+    if (local.ok()) {
+      local = pace.Moved(chunk.data().size());
+    }
+  }
+  if (!local.ok()) {
+    context.TryCancel();
+  }
+  const absl::Status remote = FromGrpc(reader->Finish());
+  return local.ok() ? remote : local;
+}
+
+}  // namespace
+
+absl::StatusOr<v1::ArtifactInfo> Push(v1::ArtifactService::StubInterface& stub,
+                                      const std::string& path, const v1::ArtifactInfo& info,
+                                      const TransferOptions& options) {
+  v1::MissingChunksRequest ask;
+  WATTLE_ASSIGN_OR_RETURN(*ask.mutable_manifest(), BuildManifest(path));
+  v1::MissingChunksResponse missing;
+  {
+    grpc::ClientContext context;
+    SetDeadline(context, options.call_timeout);
+    WATTLE_RETURN_IF_ERROR(FromGrpc(stub.MissingChunks(&context, ask, &missing)));
+  }
+  const std::map<ChunkId, ChunkSource> sources = SourcesOf(path, ask.manifest());
+  std::vector<std::pair<ChunkId, ChunkSource>> wanted;
+  int64_t total_bytes = 0;
+  for (const std::string& digest : missing.chunk_sha256()) {
+    const auto it = sources.find(ChunkId(digest));
+    if (it == sources.end()) {
+      return absl::InternalError("the coordinator misses a chunk that is not in the manifest");
+    }
+    wanted.emplace_back(*it);
+    total_bytes += it->second.size_bytes;
+  }
+  Pace pace(total_bytes, options);
+  for (size_t at = 0; at < wanted.size(); at += kChunksPerCall) {
+    const size_t end = std::min(at + kChunksPerCall, wanted.size());
+    WATTLE_RETURN_IF_ERROR(PutChunks(
+        stub,
+        {wanted.begin() + static_cast<int64_t>(at), wanted.begin() + static_cast<int64_t>(end)},
+        pace, options));
+  }
+  v1::CommitArtifactRequest commit;
+  *commit.mutable_manifest() = ask.manifest();
+  *commit.mutable_info() = info;
+  v1::ArtifactInfo committed;
+  grpc::ClientContext context;
+  SetDeadline(context, options.call_timeout);
+  WATTLE_RETURN_IF_ERROR(FromGrpc(stub.CommitArtifact(&context, commit, &committed)));
+  return committed;
+}
+
+absl::Status Fetch(v1::ArtifactService::StubInterface& stub, const ArtifactId& id, BlobStore& store,
+                   const TransferOptions& options) {
+  if (store.HasArtifact(id)) {
+    store.Touch(id);
+    return absl::OkStatus();
+  }
+  v1::GetManifestRequest request;
+  request.set_artifact_id(id.value());
+  v1::Manifest manifest;
+  {
+    grpc::ClientContext context;
+    SetDeadline(context, options.call_timeout);
+    WATTLE_RETURN_IF_ERROR(FromGrpc(stub.GetManifest(&context, request, &manifest)));
+  }
+  WATTLE_RETURN_IF_ERROR(ValidateManifest(manifest));
+  if (IdOf(manifest) != id) {
+    return absl::DataLossError(absl::StrCat("artifact ", id.value(), ": the manifest that came is ",
+                                            IdOf(manifest).value()));
+  }
+  const std::vector<ChunkId> missing = store.MissingChunks(manifest);
+  const std::map<ChunkId, ChunkSource> sizes = SourcesOf("", manifest);
+  int64_t total_bytes = 0;
+  for (const ChunkId& chunk : missing) {
+    total_bytes += sizes.at(chunk).size_bytes;
+  }
+  WATTLE_RETURN_IF_ERROR(store.CheckRoom(total_bytes, {}));
+  Pace pace(total_bytes, options);
+  for (size_t at = 0; at < missing.size(); at += kChunksPerCall) {
+    const size_t end = std::min(at + kChunksPerCall, missing.size());
+    WATTLE_RETURN_IF_ERROR(GetChunks(
+        stub,
+        {missing.begin() + static_cast<int64_t>(at), missing.begin() + static_cast<int64_t>(end)},
+        store, pace, options));
+  }
+  // A stream that ended early left chunks out: kFailedPrecondition would blame the caller.
+  if (!store.MissingChunks(manifest).empty()) {
+    return absl::UnavailableError(
+        absl::StrCat("artifact ", id.value(), ": the transfer ended early; call again to resume"));
+  }
+  return store.CommitManifest(manifest).status();
+}
+
+}  // namespace wattle::artifacts

@@ -1,0 +1,49 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Artifacts over the wire, client side: push to and fetch from a coordinator's ArtifactService.
+// Only chunks that the other side lacks travel; each is verified on arrival; both calls are resumed
+// by calling them again. Thread-safe (one call, one thread).
+#ifndef WATTLE_ARTIFACTS_TRANSFER_TRANSFER_H_
+#define WATTLE_ARTIFACTS_TRANSFER_TRANSFER_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+#include "artifacts/blob_store.h"
+#include "units/id.h"
+#include "wattle/v1/artifact.grpc.pb.h"
+
+namespace wattle::artifacts {
+
+struct TransferProgress {
+  int64_t moved_bytes = 0;  // In this call.
+  int64_t total_bytes = 0;  // To be moved: known chunks are left out.
+};
+
+struct TransferOptions {
+  double bytes_per_second_max = 0;                        // 0: no cap.
+  std::function<void(const TransferProgress&)> progress;  // After each chunk; may be empty.
+  std::function<bool()> cancelled;                        // Asked before each chunk; may be empty.
+  absl::Duration call_timeout = absl::Seconds(30);        // Of each small call, and of a stall.
+};
+
+// Sends a file or a directory. info: kind, name and what is known of the content. Returns the
+// artifact as the coordinator committed it. Errors: those of BuildManifest and of the service,
+// kDataLoss when the file changed meanwhile, kCancelled, kUnavailable (call again to resume).
+absl::StatusOr<v1::ArtifactInfo> Push(v1::ArtifactService::StubInterface& stub,
+                                      const std::string& path, const v1::ArtifactInfo& info,
+                                      const TransferOptions& options = {});
+
+// Brings an artifact into `store` and commits it there; at once where it is there already. Checks
+// room first. Errors: kNotFound, kResourceExhausted, kDataLoss, kCancelled, kUnavailable.
+absl::Status Fetch(v1::ArtifactService::StubInterface& stub, const ArtifactId& id, BlobStore& store,
+                   const TransferOptions& options = {});
+
+}  // namespace wattle::artifacts
+
+#endif  // WATTLE_ARTIFACTS_TRANSFER_TRANSFER_H_
