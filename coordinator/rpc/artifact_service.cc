@@ -1,0 +1,182 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/rpc/artifact_service.h"
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+
+#include "artifacts/manifest.h"
+#include "artifacts/transfer/grpc_status.h"
+#include "base/status_macros.h"
+#include "coordinator/runtime/unknown_fields.h"
+
+namespace wattle::rpc {
+namespace {
+
+using artifacts::ChunkId;
+
+constexpr absl::Duration kCommitTimeout = absl::Seconds(20);
+constexpr size_t kNameBytesMax = 200;
+
+int64_t MissingBytes(const v1::Manifest& manifest, const std::vector<ChunkId>& missing) {
+  std::map<ChunkId, int64_t> size_bytes;
+  for (const v1::ManifestFile& file : manifest.files()) {
+    for (int i = 0; i < file.chunk_sha256_size(); ++i) {
+      size_bytes[ChunkId(file.chunk_sha256(i))] = artifacts::ChunkSizeBytes(file, i);
+    }
+  }
+  int64_t total_bytes = 0;
+  for (const ChunkId& id : missing) {
+    total_bytes += size_bytes[id];
+  }
+  return total_bytes;
+}
+
+// What a client may say of an artifact; the rest is set here.
+absl::Status ValidateInfo(const v1::ArtifactInfo& info) {
+  if (info.kind() == v1::ARTIFACT_KIND_UNSPECIFIED || !v1::ArtifactKind_IsValid(info.kind())) {
+    return absl::InvalidArgumentError("info.kind: wanted MODEL, DATASET or RESULT");
+  }
+  if (info.name().size() > kNameBytesMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("info.name: ", info.name().size(), " bytes, at most ", kNameBytesMax));
+  }
+  if (info.name().find_first_of("/: \t\n") != std::string::npos) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "info.name: \"", info.name(), "\" may not contain '/', ':' or spaces; name it otherwise"));
+  }
+  if (artifacts::IsArtifactId(info.name())) {
+    return absl::InvalidArgumentError("info.name: looks like an artifact's id; name it otherwise");
+  }
+  return absl::OkStatus();
+}
+
+template <typename Response>
+grpc::Status Answer(absl::StatusOr<Response> result, Response* response) {
+  if (result.ok()) {
+    *response = *std::move(result);
+  }
+  return ToGrpc(result.status());
+}
+
+}  // namespace
+
+grpc::Status ArtifactService::MissingChunks(grpc::ServerContext*,
+                                            const v1::MissingChunksRequest* request,
+                                            v1::MissingChunksResponse* response) {
+  const auto answer = [&]() -> absl::Status {
+    WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
+    WATTLE_RETURN_IF_ERROR(artifacts::ValidateManifest(request->manifest()));
+    const std::vector<ChunkId> missing = store_.MissingChunks(request->manifest());
+    const int64_t upload_bytes = MissingBytes(request->manifest(), missing);
+    if (upload_bytes > 0) {
+      WATTLE_RETURN_IF_ERROR(store_.CheckRoom(upload_bytes, api_.LiveArtifacts()));
+    }
+    response->set_artifact_id(artifacts::IdOf(request->manifest()).value());
+    for (const ChunkId& id : missing) {
+      response->add_chunk_sha256(id.value());
+    }
+    return absl::OkStatus();
+  };
+  return ToGrpc(answer());
+}
+
+grpc::Status ArtifactService::PutChunks(grpc::ServerContext*,
+                                        grpc::ServerReader<v1::PutChunkRequest>* reader,
+                                        v1::PutChunksResponse* response) {
+  v1::PutChunkRequest request;
+  int64_t received_bytes = 0;
+  while (reader->Read(&request)) {
+    const auto size_bytes = static_cast<int64_t>(request.data().size());
+    // Again for each chunk: others write to this disk too, and the reserve is the journal's.
+    absl::Status status = store_.CheckRoom(size_bytes, api_.LiveArtifacts());
+    if (status.ok()) {
+      status = store_.PutChunk(ChunkId(request.sha256()), request.data());
+    }
+    if (!status.ok()) {
+      return ToGrpc(status);
+    }
+    received_bytes += size_bytes;
+  }
+  response->set_received_bytes(received_bytes);
+  return grpc::Status::OK;
+}
+
+grpc::Status ArtifactService::CommitArtifact(grpc::ServerContext*,
+                                             const v1::CommitArtifactRequest* request,
+                                             v1::ArtifactInfo* response) {
+  const auto complete = [&]() -> absl::StatusOr<v1::ArtifactInfo> {
+    WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
+    WATTLE_RETURN_IF_ERROR(ValidateInfo(request->info()));
+    // Blobs are durable before any event names them.
+    WATTLE_ASSIGN_OR_RETURN(const ArtifactId id, store_.CommitManifest(request->manifest()));
+    v1::ArtifactInfo info = request->info();
+    info.set_artifact_id(id.value());
+    info.set_size_bytes(artifacts::SizeBytes(request->manifest()));
+    info.set_created_unix_seconds(absl::ToDoubleSeconds(api_.runtime().Now() - absl::UnixEpoch()));
+    return info;
+  };
+  absl::StatusOr<v1::ArtifactInfo> info = complete();
+  if (!info.ok()) {
+    return ToGrpc(info.status());
+  }
+  const runtime::Answer answer =
+      api_.runtime().PostAndWait(core::CommitArtifact{*info}, kCommitTimeout);
+  if (!answer.status.ok()) {
+    return ToGrpc(answer.status);
+  }
+  v1::ResolveArtifactRequest resolve;
+  resolve.set_reference(answer.id.empty() ? info->artifact_id() : answer.id);
+  return Answer(api_.ResolveArtifact(resolve), response);
+}
+
+grpc::Status ArtifactService::GetManifest(grpc::ServerContext*,
+                                          const v1::GetManifestRequest* request,
+                                          v1::Manifest* response) {
+  const absl::Status known = runtime::RefuseUnknownFields(*request);
+  if (!known.ok()) {
+    return ToGrpc(known);
+  }
+  const ArtifactId id(request->artifact_id());
+  store_.Touch(id);
+  return Answer(store_.ReadManifest(id), response);
+}
+
+grpc::Status ArtifactService::GetChunks(grpc::ServerContext*, const v1::GetChunksRequest* request,
+                                        grpc::ServerWriter<v1::Chunk>* writer) {
+  const absl::Status known = runtime::RefuseUnknownFields(*request);
+  if (!known.ok()) {
+    return ToGrpc(known);
+  }
+  for (const std::string& digest : request->sha256()) {
+    absl::StatusOr<std::string> bytes = store_.ReadChunk(ChunkId(digest));
+    if (!bytes.ok()) {
+      return ToGrpc(bytes.status());
+    }
+    v1::Chunk chunk;
+    chunk.set_sha256(digest);
+    chunk.set_data(*std::move(bytes));
+    if (!writer->Write(chunk)) {
+      return {grpc::StatusCode::CANCELLED, "the client went away"};
+    }
+  }
+  return grpc::Status::OK;
+}
+
+grpc::Status ArtifactService::ListArtifacts(grpc::ServerContext*,
+                                            const v1::ListArtifactsRequest* request,
+                                            v1::ListArtifactsResponse* response) {
+  return Answer(api_.ListArtifacts(*request), response);
+}
+
+grpc::Status ArtifactService::ResolveArtifact(grpc::ServerContext*,
+                                              const v1::ResolveArtifactRequest* request,
+                                              v1::ArtifactInfo* response) {
+  return Answer(api_.ResolveArtifact(*request), response);
+}
+
+}  // namespace wattle::rpc

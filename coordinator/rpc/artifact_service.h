@@ -1,0 +1,45 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Artifacts in and out of the coordinator's store. The blocking API, on threads of its own: chunks
+// are written with fsync, and heartbeats must not wait for that. Thread-safe.
+#ifndef WATTLE_COORDINATOR_RPC_ARTIFACT_SERVICE_H_
+#define WATTLE_COORDINATOR_RPC_ARTIFACT_SERVICE_H_
+
+#include "artifacts/blob_store.h"
+#include "coordinator/runtime/api.h"
+#include "wattle/v1/artifact.grpc.pb.h"
+
+namespace wattle::rpc {
+
+class ArtifactService final : public v1::ArtifactService::Service {
+ public:
+  // Both outlive the server.
+  ArtifactService(runtime::Api& api, artifacts::BlobStore& store) : api_(api), store_(store) {}
+
+  // Checks free space and quota for what is missing: a full disk is said before the upload.
+  grpc::Status MissingChunks(grpc::ServerContext* context, const v1::MissingChunksRequest* request,
+                             v1::MissingChunksResponse* response) override;
+  grpc::Status PutChunks(grpc::ServerContext* context,
+                         grpc::ServerReader<v1::PutChunkRequest>* reader,
+                         v1::PutChunksResponse* response) override;
+  grpc::Status CommitArtifact(grpc::ServerContext* context,
+                              const v1::CommitArtifactRequest* request,
+                              v1::ArtifactInfo* response) override;
+  grpc::Status GetManifest(grpc::ServerContext* context, const v1::GetManifestRequest* request,
+                           v1::Manifest* response) override;
+  grpc::Status GetChunks(grpc::ServerContext* context, const v1::GetChunksRequest* request,
+                         grpc::ServerWriter<v1::Chunk>* writer) override;
+  grpc::Status ListArtifacts(grpc::ServerContext* context, const v1::ListArtifactsRequest* request,
+                             v1::ListArtifactsResponse* response) override;
+  grpc::Status ResolveArtifact(grpc::ServerContext* context,
+                               const v1::ResolveArtifactRequest* request,
+                               v1::ArtifactInfo* response) override;
+
+ private:
+  runtime::Api& api_;
+  artifacts::BlobStore& store_;
+};
+
+}  // namespace wattle::rpc
+
+#endif  // WATTLE_COORDINATOR_RPC_ARTIFACT_SERVICE_H_

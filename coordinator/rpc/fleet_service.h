@@ -1,0 +1,64 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The workers' streams. Each is a callback reactor: messages of a worker are handled in order on
+// gRPC's threads, never blocking; what goes down is a small outbox where a newer desired set or
+// acknowledgement replaces one that has not left yet. The newest stream of a device closes the
+// older one. Thread-safe.
+#ifndef WATTLE_COORDINATOR_RPC_FLEET_SERVICE_H_
+#define WATTLE_COORDINATOR_RPC_FLEET_SERVICE_H_
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+
+#include "coordinator/runtime/runtime.h"
+#include "coordinator/runtime/worker_links.h"
+#include "units/id.h"
+#include "wattle/v1/fleet.grpc.pb.h"
+
+namespace wattle::rpc {
+
+class WorkerStream;
+
+// Streams by device: the runtime's way down. Made before the runtime, outlives it.
+class StreamTable final : public runtime::WorkerLinks {
+ public:
+  void SendDesired(const DeviceId& device, v1::DesiredSet desired) override;
+  void SendAcknowledgement(const DeviceId& device, v1::ReportAcknowledgement ack) override;
+
+  // Makes `stream` the device's; closes the older one.
+  void Install(const DeviceId& device, std::shared_ptr<WorkerStream> stream);
+  // True if `stream` was the device's; it is no more.
+  bool Remove(const DeviceId& device, const WorkerStream* stream);
+  void CloseAll(const std::string& reason);
+  [[nodiscard]] size_t size() const;
+
+ private:
+  std::shared_ptr<WorkerStream> Find(const DeviceId& device) const;
+
+  mutable absl::Mutex mutex_;
+  std::map<DeviceId, std::shared_ptr<WorkerStream>> streams_ ABSL_GUARDED_BY(mutex_);
+};
+
+class FleetService final : public v1::FleetService::CallbackService {
+ public:
+  // runtime, streams: outlive the server. heartbeat_interval: what workers are asked for.
+  FleetService(runtime::Runtime& runtime, StreamTable& streams, absl::Duration heartbeat_interval)
+      : runtime_(runtime), streams_(streams), heartbeat_interval_(heartbeat_interval) {}
+
+  grpc::ServerBidiReactor<v1::WorkerMessage, v1::CoordinatorMessage>* Connect(
+      grpc::CallbackServerContext* context) override;
+
+ private:
+  runtime::Runtime& runtime_;
+  StreamTable& streams_;
+  const absl::Duration heartbeat_interval_;
+};
+
+}  // namespace wattle::rpc
+
+#endif  // WATTLE_COORDINATOR_RPC_FLEET_SERVICE_H_

@@ -1,0 +1,95 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/rpc/server.h"
+
+#include <mutex>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "grpcpp/ext/proto_server_reflection_plugin.h"
+#include "grpcpp/health_check_service_interface.h"
+#include "grpcpp/server_builder.h"
+
+#include "coordinator/rpc/services.h"
+
+namespace wattle::rpc {
+namespace {
+
+constexpr absl::Duration kStopPatience = absl::Seconds(1);
+
+void EnablePlugins() {
+  static std::once_flag once;  // gRPC's plugins are process-wide and must be added once.
+  std::call_once(once, [] {
+    grpc::EnableDefaultHealthCheckService(true);
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  });
+}
+
+void PermitKeepalive(grpc::ServerBuilder& builder) {
+  // Workers behind NAT ping through idle times; so does this side, to find dead links.
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5'000);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
+}
+
+}  // namespace
+
+Server::Server(const ServerOptions& options, runtime::Api& api, StreamTable& streams,
+               artifacts::BlobStore& store)
+    : streams_(streams),
+      services_(MakeServices(api)),
+      fleet_(api.runtime(), streams, options.heartbeat_interval),
+      artifacts_(api, store) {}
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
+                                                      runtime::Api& api, StreamTable& streams,
+                                                      artifacts::BlobStore& store) {
+  EnablePlugins();
+  auto server = std::unique_ptr<Server>(new Server(options, api, streams, store));
+  grpc::ServerBuilder builder;
+  PermitKeepalive(builder);
+  // A second coordinator on the port must fail, not share it.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::NUM_CQS, 1);
+  builder.AddListeningPort(options.listen_address, grpc::InsecureServerCredentials(),
+                           &server->port_);
+  for (const std::unique_ptr<grpc::Service>& service : server->services_) {
+    builder.RegisterService(service.get());
+  }
+  builder.RegisterService(&server->fleet_);
+  builder.RegisterService(&server->artifacts_);
+  server->server_ = builder.BuildAndStart();
+  if (server->server_ == nullptr || server->port_ == 0) {
+    return absl::UnavailableError(
+        absl::StrCat("--listen ", options.listen_address,
+                     ": cannot listen there; is another program using the port? Stop it or choose "
+                     "another one (port 0: any free one)"));
+  }
+  const size_t colon = options.listen_address.rfind(':');
+  server->address_ = absl::StrCat(options.listen_address.substr(0, colon), ":", server->port_);
+  return server;
+}
+
+Server::~Server() {
+  Stop();
+}
+
+std::shared_ptr<grpc::Channel> Server::InProcessChannel() {
+  return server_->InProcessChannel({});
+}
+
+void Server::Stop() {
+  if (server_ == nullptr) {
+    return;
+  }
+  if (server_->GetHealthCheckService() != nullptr) {
+    server_->GetHealthCheckService()->SetServingStatus(false);
+  }
+  streams_.CloseAll("the coordinator stops; reconnect later");
+  server_->Shutdown(absl::ToChronoTime(absl::Now() + kStopPatience));
+  server_->Wait();
+  server_.reset();
+}
+
+}  // namespace wattle::rpc

@@ -1,0 +1,59 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The gRPC server: all services of the protocol, gRPC health and reflection, keepalive permitted.
+// Thread-safe.
+#ifndef WATTLE_COORDINATOR_RPC_SERVER_H_
+#define WATTLE_COORDINATOR_RPC_SERVER_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "grpcpp/server.h"
+
+#include "artifacts/blob_store.h"
+#include "coordinator/rpc/artifact_service.h"
+#include "coordinator/rpc/fleet_service.h"
+#include "coordinator/runtime/api.h"
+
+namespace wattle::rpc {
+
+struct ServerOptions {
+  std::string listen_address = "127.0.0.1:7410";  // Port 0: any free one.
+  absl::Duration heartbeat_interval = absl::Seconds(1);
+};
+
+class Server {
+ public:
+  // api, streams, store: outlive the server. kUnavailable: the address cannot be listened on; says
+  // what to do.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options,
+                                                       runtime::Api& api, StreamTable& streams,
+                                                       artifacts::BlobStore& store);
+  ~Server();
+
+  [[nodiscard]] int port() const { return port_; }
+  [[nodiscard]] const std::string& address() const { return address_; }  // host:port, as bound.
+  // For tests in the same process.
+  std::shared_ptr<grpc::Channel> InProcessChannel();
+  // Health says NOT_SERVING, workers are told, calls get a moment to end.
+  void Stop();
+
+ private:
+  Server(const ServerOptions& options, runtime::Api& api, StreamTable& streams,
+         artifacts::BlobStore& store);
+
+  StreamTable& streams_;
+  std::vector<std::unique_ptr<grpc::Service>> services_;
+  FleetService fleet_;
+  ArtifactService artifacts_;
+  std::unique_ptr<grpc::Server> server_;
+  int port_ = 0;
+  std::string address_;
+};
+
+}  // namespace wattle::rpc
+
+#endif  // WATTLE_COORDINATOR_RPC_SERVER_H_

@@ -1,0 +1,159 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/rpc/services.h"
+
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "grpcpp/support/server_callback.h"
+
+#include "artifacts/transfer/grpc_status.h"
+#include "coordinator/rpc/job_streams.h"
+#include "wattle/v1/service.grpc.pb.h"
+
+namespace wattle::rpc {
+namespace {
+
+using Context = grpc::CallbackServerContext;
+using Reactor = grpc::ServerUnaryReactor;
+
+// Answers at once.
+template <typename Response>
+Reactor* Now(Context* context, absl::StatusOr<Response> result, Response* response) {
+  Reactor* reactor = context->DefaultReactor();
+  if (result.ok()) {
+    *response = *std::move(result);
+  }
+  reactor->Finish(ToGrpc(result.status()));
+  return reactor;
+}
+
+// Answers when the command is durable. The response lives until Finish.
+template <typename Response>
+runtime::Reply<Response> Later(Reactor* reactor, Response* response) {
+  return [reactor, response](const absl::StatusOr<Response>& result) {
+    if (result.ok()) {
+      *response = *result;
+    }
+    reactor->Finish(ToGrpc(result.status()));
+  };
+}
+
+class JobService final : public v1::JobService::CallbackService {
+ public:
+  explicit JobService(runtime::Api& api) : api_(api) {}
+
+  Reactor* SubmitJob(Context* context, const v1::SubmitJobRequest* request,
+                     v1::SubmitJobResponse* response) override {
+    Reactor* reactor = context->DefaultReactor();
+    api_.SubmitJob(*request, Later(reactor, response));
+    return reactor;
+  }
+  Reactor* GetJob(Context* context, const v1::GetJobRequest* request, v1::Job* response) override {
+    return Now(context, api_.GetJob(*request), response);
+  }
+  Reactor* ListJobs(Context* context, const v1::ListJobsRequest* request,
+                    v1::ListJobsResponse* response) override {
+    return Now(context, api_.ListJobs(*request), response);
+  }
+  Reactor* CancelJob(Context* context, const v1::CancelJobRequest* request,
+                     v1::Job* response) override {
+    Reactor* reactor = context->DefaultReactor();
+    api_.CancelJob(*request, Later(reactor, response));
+    return reactor;
+  }
+  grpc::ServerWriteReactor<v1::JobUpdate>* WatchJob(Context*,
+                                                    const v1::WatchJobRequest* request) override {
+    return OpenJobWatch(api_, *request);
+  }
+  grpc::ServerWriteReactor<v1::LogLine>* GetJobLogs(Context*,
+                                                    const v1::GetJobLogsRequest* request) override {
+    return OpenJobLogs(api_, *request);
+  }
+  Reactor* PlanJob(Context* context, const v1::PlanRequest* request,
+                   v1::PlanResponse* response) override {
+    return Now(context, api_.PlanJob(*request), response);
+  }
+
+ private:
+  runtime::Api& api_;
+};
+
+class DeviceService final : public v1::DeviceService::CallbackService {
+ public:
+  explicit DeviceService(runtime::Api& api) : api_(api) {}
+
+  Reactor* ListDevices(Context* context, const v1::ListDevicesRequest* request,
+                       v1::ListDevicesResponse* response) override {
+    return Now(context, api_.ListDevices(*request), response);
+  }
+  Reactor* GetDevice(Context* context, const v1::GetDeviceRequest* request,
+                     v1::Device* response) override {
+    return Now(context, api_.GetDevice(*request), response);
+  }
+  Reactor* DrainDevice(Context* context, const v1::DrainDeviceRequest* request,
+                       v1::Device* response) override {
+    Reactor* reactor = context->DefaultReactor();
+    api_.DrainDevice(*request, Later(reactor, response));
+    return reactor;
+  }
+  Reactor* ResumeDevice(Context* context, const v1::ResumeDeviceRequest* request,
+                        v1::Device* response) override {
+    Reactor* reactor = context->DefaultReactor();
+    api_.ResumeDevice(*request, Later(reactor, response));
+    return reactor;
+  }
+
+ private:
+  runtime::Api& api_;
+};
+
+class PolicyService final : public v1::PolicyService::CallbackService {
+ public:
+  explicit PolicyService(runtime::Api& api) : api_(api) {}
+
+  Reactor* ApplyPolicy(Context* context, const v1::ApplyPolicyRequest* request,
+                       v1::Policy* response) override {
+    Reactor* reactor = context->DefaultReactor();
+    api_.ApplyPolicy(*request, Later(reactor, response));
+    return reactor;
+  }
+  Reactor* ListPolicies(Context* context, const v1::ListPoliciesRequest* request,
+                        v1::ListPoliciesResponse* response) override {
+    return Now(context, api_.ListPolicies(*request), response);
+  }
+  Reactor* DeletePolicy(Context* context, const v1::DeletePolicyRequest* request,
+                        v1::DeletePolicyResponse* response) override {
+    Reactor* reactor = context->DefaultReactor();
+    api_.DeletePolicy(*request, Later(reactor, response));
+    return reactor;
+  }
+
+ private:
+  runtime::Api& api_;
+};
+
+class ProfileService final : public v1::ProfileService::CallbackService {
+ public:
+  explicit ProfileService(runtime::Api& api) : api_(api) {}
+
+  Reactor* ListProfiles(Context* context, const v1::ListProfilesRequest* request,
+                        v1::ListProfilesResponse* response) override {
+    return Now(context, api_.ListProfiles(*request), response);
+  }
+
+ private:
+  runtime::Api& api_;
+};
+
+}  // namespace
+
+std::vector<std::unique_ptr<grpc::Service>> MakeServices(runtime::Api& api) {
+  std::vector<std::unique_ptr<grpc::Service>> services;
+  services.push_back(std::make_unique<JobService>(api));
+  services.push_back(std::make_unique<DeviceService>(api));
+  services.push_back(std::make_unique<PolicyService>(api));
+  services.push_back(std::make_unique<ProfileService>(api));
+  return services;
+}
+
+}  // namespace wattle::rpc

@@ -1,0 +1,21 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The services that people and scripts call, each method one line to runtime/api.h. Thread-safe.
+#ifndef WATTLE_COORDINATOR_RPC_SERVICES_H_
+#define WATTLE_COORDINATOR_RPC_SERVICES_H_
+
+#include <memory>
+#include <vector>
+
+#include "grpcpp/impl/codegen/service_type.h"
+
+#include "coordinator/runtime/api.h"
+
+namespace wattle::rpc {
+
+// JobService, DeviceService, PolicyService, ProfileService. api: outlives them.
+std::vector<std::unique_ptr<grpc::Service>> MakeServices(runtime::Api& api);
+
+}  // namespace wattle::rpc
+
+#endif  // WATTLE_COORDINATOR_RPC_SERVICES_H_

@@ -1,0 +1,84 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// One worker's stream, from its hello to its end; see fleet_service.h. gRPC calls the On… methods,
+// reads one at a time and writes one at a time; Send… and Close come from any thread. It keeps
+// itself alive until gRPC is done with it.
+#ifndef WATTLE_COORDINATOR_RPC_WORKER_STREAM_H_
+#define WATTLE_COORDINATOR_RPC_WORKER_STREAM_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "grpcpp/support/server_callback.h"
+
+#include "coordinator/rpc/fleet_service.h"
+#include "coordinator/runtime/runtime.h"
+#include "wattle/v1/fleet.pb.h"
+
+namespace wattle::rpc {
+
+class WorkerStream final
+    : public grpc::ServerBidiReactor<v1::WorkerMessage, v1::CoordinatorMessage>,
+      public std::enable_shared_from_this<WorkerStream> {
+ public:
+  // Starts reading. The stream lives until OnDone.
+  static WorkerStream* Open(runtime::Runtime& runtime, StreamTable& streams,
+                            absl::Duration heartbeat_interval);
+
+  void SendDesired(v1::DesiredSet desired);
+  void SendAcknowledgement(v1::ReportAcknowledgement ack);
+  // Tells the worker why, then ends the stream.
+  void Close(const std::string& reason);
+
+  void OnReadDone(bool ok) override;
+  void OnWriteDone(bool ok) override;
+  void OnCancel() override;
+  void OnDone() override;
+
+ private:
+  WorkerStream(runtime::Runtime& runtime, StreamTable& streams, absl::Duration heartbeat_interval)
+      : runtime_(runtime), streams_(streams), heartbeat_interval_(heartbeat_interval) {}
+
+  absl::Status Handle();
+  absl::Status HandleHello();
+  absl::Status HandleReport();
+  void HandleLog(const v1::AttemptLog& log);
+  void Welcome(const runtime::Answer& answer);
+  void FinishWith(const absl::Status& status);
+  void WriteNextLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void FinishLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  runtime::Runtime& runtime_;
+  StreamTable& streams_;
+  const absl::Duration heartbeat_interval_;
+  std::shared_ptr<WorkerStream> self_;  // Until OnDone.
+
+  // Of the reading side: one callback at a time.
+  v1::WorkerMessage incoming_;
+  DeviceId device_;
+  int64_t incarnation_ = 0;
+  std::shared_ptr<runtime::ObservationBoard::Slot> slot_;  // Set once hello was taken.
+
+  absl::Mutex mutex_;
+  struct Outbox {
+    std::optional<v1::Welcome> welcome;
+    std::optional<v1::ReportAcknowledgement> acknowledgement;
+    std::optional<v1::DesiredSet> desired;
+    std::optional<v1::Closing> closing;
+  };
+  Outbox outbox_ ABSL_GUARDED_BY(mutex_);
+  v1::CoordinatorMessage outgoing_ ABSL_GUARDED_BY(mutex_);  // In flight while writing_.
+  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool finishing_ ABSL_GUARDED_BY(mutex_) = false;  // Finish as soon as nothing is in flight.
+  bool finished_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status final_status_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace wattle::rpc
+
+#endif  // WATTLE_COORDINATOR_RPC_WORKER_STREAM_H_

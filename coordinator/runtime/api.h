@@ -1,0 +1,68 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What callers may ask, in the messages of proto/wattle/v1, for both transports (rpc, http): checks
+// a request, reads the durable view or posts a command, converts the answer. No decisions.
+// Thread-safe.
+#ifndef WATTLE_COORDINATOR_RUNTIME_API_H_
+#define WATTLE_COORDINATOR_RUNTIME_API_H_
+
+#include <functional>
+#include <set>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+#include "coordinator/runtime/runtime.h"
+#include "units/id.h"
+#include "wattle/v1/artifact.pb.h"
+#include "wattle/v1/service.pb.h"
+
+namespace wattle::runtime {
+
+template <typename Response>
+using Reply = std::function<void(const absl::StatusOr<Response>&)>;
+
+class Api {
+ public:
+  // runtime: outlives the Api and every reply.
+  explicit Api(Runtime& runtime) : runtime_(runtime) {}
+
+  absl::StatusOr<v1::Job> GetJob(const v1::GetJobRequest& request) const;
+  absl::StatusOr<v1::ListJobsResponse> ListJobs(const v1::ListJobsRequest& request) const;
+  absl::StatusOr<v1::PlanResponse> PlanJob(const v1::PlanRequest& request) const;
+  // The job as it is, with the progress of its current attempt. kNotFound.
+  absl::StatusOr<v1::JobUpdate> UpdateOf(const JobId& job) const;
+  absl::StatusOr<v1::ListDevicesResponse> ListDevices(const v1::ListDevicesRequest& request) const;
+  absl::StatusOr<v1::Device> GetDevice(const v1::GetDeviceRequest& request) const;
+  absl::StatusOr<v1::ListPoliciesResponse> ListPolicies(const v1::ListPoliciesRequest& r) const;
+  absl::StatusOr<v1::ListProfilesResponse> ListProfiles(const v1::ListProfilesRequest& r) const;
+  absl::StatusOr<v1::ListArtifactsResponse> ListArtifacts(const v1::ListArtifactsRequest& r) const;
+  absl::StatusOr<v1::ArtifactInfo> ResolveArtifact(const v1::ResolveArtifactRequest& r) const;
+
+  // The reply comes once, on another thread after the commit, or at once on this one for what is
+  // refused without a command.
+  void SubmitJob(const v1::SubmitJobRequest& request, Reply<v1::SubmitJobResponse> reply);
+  void CancelJob(const v1::CancelJobRequest& request, Reply<v1::Job> reply);
+  void DrainDevice(const v1::DrainDeviceRequest& request, Reply<v1::Device> reply);
+  void ResumeDevice(const v1::ResumeDeviceRequest& request, Reply<v1::Device> reply);
+  void ApplyPolicy(const v1::ApplyPolicyRequest& request, Reply<v1::Policy> reply);
+  void DeletePolicy(const v1::DeletePolicyRequest& request, Reply<v1::DeletePolicyResponse> reply);
+  // info: complete, its blobs durable.
+  void CommitArtifact(const v1::ArtifactInfo& info, Reply<v1::ArtifactInfo> reply);
+
+  // Artifacts that open jobs name: eviction spares them.
+  [[nodiscard]] std::set<ArtifactId> LiveArtifacts() const;
+
+  Runtime& runtime() { return runtime_; }
+
+ private:
+  template <typename Response, typename Convert>
+  void Post(core::Command command, Reply<Response> reply, Convert convert);
+
+  Runtime& runtime_;
+};
+
+}  // namespace wattle::runtime
+
+#endif  // WATTLE_COORDINATOR_RUNTIME_API_H_

@@ -1,0 +1,67 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/runtime/counters.h"
+
+#include <cmath>
+
+namespace wattle::runtime {
+namespace {
+
+void ObserveError(double predicted, double measured, telemetry::HistogramValue& histogram) {
+  if (predicted > 0 && measured > 0) {
+    histogram.Observe(std::abs(predicted - measured) / measured);
+  }
+}
+
+}  // namespace
+
+void Counters::CountCommands(uint64_t commands) {
+  absl::MutexLock lock(&mutex_);
+  values_.commands += commands;
+}
+
+void Counters::CountRefusedCommand() {
+  absl::MutexLock lock(&mutex_);
+  ++values_.refused_commands;
+}
+
+void Counters::CountPlan(absl::Duration elapsed) {
+  absl::MutexLock lock(&mutex_);
+  ++values_.plans;
+  values_.plan_seconds.Observe(absl::ToDoubleSeconds(elapsed));
+}
+
+void Counters::CountCommit(absl::Duration elapsed, absl::Span<const v1::Event> events) {
+  absl::MutexLock lock(&mutex_);
+  ++values_.commits;
+  values_.events += events.size();
+  values_.commit_seconds.Observe(absl::ToDoubleSeconds(elapsed));
+  for (const v1::Event& event : events) {
+    CountEvent(event);
+  }
+}
+
+void Counters::CountEvent(const v1::Event& event) {
+  if (event.has_job_state_changed()) {
+    ++values_.jobs_entered[event.job_state_changed().state()];
+  } else if (event.has_attempt_placed()) {
+    ++values_.attempts_entered[v1::ATTEMPT_STATE_PLACED];
+  } else if (event.has_attempt_state_changed()) {
+    const v1::AttemptStateChanged& changed = event.attempt_state_changed();
+    ++values_.attempts_entered[changed.state()];
+    const v1::Receipt& receipt = changed.receipt();
+    values_.receipt_energy_joules += receipt.total().gross_energy_joules();
+    if (changed.state() == v1::ATTEMPT_STATE_FINISHED && !receipt.emulation_overrun()) {
+      ObserveError(receipt.predicted().run_seconds().mean(), receipt.run().seconds(),
+                   values_.time_error_ratio);
+      ObserveError(receipt.predicted().run_energy_joules().mean(),
+                   receipt.run().gross_energy_joules(), values_.energy_error_ratio);
+    }
+  }
+}
+
+CounterValues Counters::Values() const {
+  absl::MutexLock lock(&mutex_);
+  return values_;
+}
+
+}  // namespace wattle::runtime

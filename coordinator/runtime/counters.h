@@ -1,0 +1,53 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What the runtime counts since the process started, for /metrics. Thread-safe.
+#ifndef WATTLE_COORDINATOR_RUNTIME_COUNTERS_H_
+#define WATTLE_COORDINATOR_RUNTIME_COUNTERS_H_
+
+#include <cstdint>
+#include <map>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+
+#include "telemetry/export/metrics_page.h"
+#include "wattle/v1/journal.pb.h"
+
+namespace wattle::runtime {
+
+struct CounterValues {
+  uint64_t commands = 0;
+  uint64_t refused_commands = 0;  // The queue was full.
+  uint64_t events = 0;
+  uint64_t commits = 0;
+  uint64_t plans = 0;
+  std::map<v1::JobState, uint64_t> jobs_entered;  // How often a job entered each state.
+  std::map<v1::AttemptState, uint64_t> attempts_entered;
+  double receipt_energy_joules = 0;  // Gross, of attempts with a receipt.
+  telemetry::HistogramValue commit_seconds{{0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 1}};
+  telemetry::HistogramValue plan_seconds{{0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5}};
+  // |predicted - measured| / measured of finished attempts.
+  telemetry::HistogramValue time_error_ratio{{0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.3, 1}};
+  telemetry::HistogramValue energy_error_ratio{{0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.3, 1}};
+};
+
+class Counters {
+ public:
+  void CountCommands(uint64_t commands);
+  void CountRefusedCommand();
+  void CountPlan(absl::Duration elapsed);
+  void CountCommit(absl::Duration elapsed, absl::Span<const v1::Event> events);
+  [[nodiscard]] CounterValues Values() const;
+
+ private:
+  void CountEvent(const v1::Event& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  mutable absl::Mutex mutex_;
+  CounterValues values_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace wattle::runtime
+
+#endif  // WATTLE_COORDINATOR_RUNTIME_COUNTERS_H_

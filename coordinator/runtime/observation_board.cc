@@ -1,0 +1,78 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/runtime/observation_board.h"
+
+#include <utility>
+
+namespace wattle::runtime {
+
+void ObservationBoard::Slot::Take(v1::Heartbeat& heartbeat, absl::Time now) {
+  absl::MutexLock lock(&mutex_);
+  observation_.heartbeat.Swap(&heartbeat);
+  observation_.last_seen = now;
+  ++version_;
+}
+
+void ObservationBoard::Slot::SetConnected(bool connected, absl::Time now) {
+  absl::MutexLock lock(&mutex_);
+  observation_.connected = connected;
+  if (connected) {
+    observation_.last_seen = now;
+  }
+  ++version_;
+}
+
+bool ObservationBoard::Slot::CopyIfNewer(uint64_t& version,
+                                         core::DeviceObservation& observation) const {
+  absl::MutexLock lock(&mutex_);
+  if (version_ == version) {
+    return false;
+  }
+  version = version_;
+  observation = observation_;
+  return true;
+}
+
+std::shared_ptr<ObservationBoard::Slot> ObservationBoard::SlotFor(const DeviceId& device) {
+  absl::MutexLock lock(&mutex_);
+  std::shared_ptr<Slot>& slot = by_device_[device];
+  if (slot == nullptr) {
+    slot = std::make_shared<Slot>(device);
+    slots_.push_back(slot);
+  }
+  return slot;
+}
+
+std::vector<std::shared_ptr<ObservationBoard::Slot>> ObservationBoard::Slots() const {
+  absl::MutexLock lock(&mutex_);
+  return slots_;
+}
+
+ObservationBoard::Reader ObservationBoard::MakeReader() const {
+  Reader reader;
+  reader.observations.started_at = started_at_;
+  reader.observations.unreachable_after = unreachable_after_;
+  return reader;
+}
+
+void ObservationBoard::Refresh(Reader& reader) const {
+  const std::vector<std::shared_ptr<Slot>> slots = Slots();
+  reader.versions.resize(slots.size(), 0);
+  core::Observations& observations = reader.observations;
+  for (size_t i = 0; i < slots.size(); ++i) {
+    slots[i]->CopyIfNewer(reader.versions[i], observations.devices[slots[i]->device()]);
+  }
+  observations.progress.clear();
+  for (const auto& [device, observation] : observations.devices) {
+    for (const v1::AttemptProgress& progress : observation.heartbeat.progress()) {
+      observations.progress[AttemptId(progress.attempt_id())] = progress;
+    }
+  }
+}
+
+core::Observations ObservationBoard::Snapshot() const {
+  Reader reader = MakeReader();
+  Refresh(reader);
+  return std::move(reader.observations);
+}
+
+}  // namespace wattle::runtime

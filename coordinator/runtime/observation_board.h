@@ -1,0 +1,82 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What the live streams said last: one slot for each device, latest value only, never stored. A
+// stream writes its slot under the slot's own lock by swapping messages, so that a heartbeat costs
+// neither an allocation nor a command; whoever decides, plans or shows merges the slots when it
+// needs them. Thread-safe.
+#ifndef WATTLE_COORDINATOR_RUNTIME_OBSERVATION_BOARD_H_
+#define WATTLE_COORDINATOR_RUNTIME_OBSERVATION_BOARD_H_
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+
+#include "coordinator/core/state.h"
+#include "units/id.h"
+#include "wattle/v1/device.pb.h"
+
+namespace wattle::runtime {
+
+class ObservationBoard {
+ public:
+  class Slot {
+   public:
+    explicit Slot(DeviceId device) : device_(std::move(device)) {}
+
+    // Takes the heartbeat; what `heartbeat` then holds is its predecessor, to be overwritten.
+    void Take(v1::Heartbeat& heartbeat, absl::Time now);
+    void SetConnected(bool connected, absl::Time now);
+    // Copies the slot if it changed since `version`, and moves `version` on.
+    bool CopyIfNewer(uint64_t& version, core::DeviceObservation& observation) const;
+    [[nodiscard]] const DeviceId& device() const { return device_; }
+
+   private:
+    const DeviceId device_;
+    mutable absl::Mutex mutex_;
+    uint64_t version_ ABSL_GUARDED_BY(mutex_) = 1;
+    core::DeviceObservation observation_ ABSL_GUARDED_BY(mutex_);
+  };
+
+  // A reader's own copy, brought up to date by Refresh. One thread owns a reader.
+  struct Reader {
+    core::Observations observations;
+    std::vector<uint64_t> versions;  // By slot.
+  };
+
+  ObservationBoard(absl::Time started_at, absl::Duration unreachable_after)
+      : started_at_(started_at), unreachable_after_(unreachable_after) {}
+
+  // Made at the first call for a device; lives as long as the board's user holds it.
+  std::shared_ptr<Slot> SlotFor(const DeviceId& device);
+
+  [[nodiscard]] Reader MakeReader() const;
+  // Copies the slots that changed since the last Refresh.
+  void Refresh(Reader& reader) const;
+  // Everything, for a reader that comes once.
+  [[nodiscard]] core::Observations Snapshot() const;
+
+  void CountHeartbeat() { heartbeats_.fetch_add(1, std::memory_order_relaxed); }
+  [[nodiscard]] uint64_t heartbeats_total() const {
+    return heartbeats_.load(std::memory_order_relaxed);
+  }
+
+ private:
+  [[nodiscard]] std::vector<std::shared_ptr<Slot>> Slots() const;
+
+  const absl::Time started_at_;
+  const absl::Duration unreachable_after_;
+  std::atomic<uint64_t> heartbeats_{0};
+  mutable absl::Mutex mutex_;  // Of the lists; a slot has its own.
+  std::map<DeviceId, std::shared_ptr<Slot>> by_device_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::shared_ptr<Slot>> slots_ ABSL_GUARDED_BY(mutex_);  // In order of arrival.
+};
+
+}  // namespace wattle::runtime
+
+#endif  // WATTLE_COORDINATOR_RUNTIME_OBSERVATION_BOARD_H_

@@ -1,0 +1,149 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The shell around the pure core (coordinator/core/core.h), as four threads:
+//   core     takes commands in order from a bounded queue, decides and applies each in memory;
+//   commit   takes what the core thread decided, commits all that waits as one batch, and only then
+//            updates the view that readers see, answers the callers and carries out the effects;
+//   planner  plans the queue over a snapshot of the durable view when it changed or every so often;
+//   timer    posts ticks, and wakes watchers of progress.
+// Heartbeats go to the board and never through the queue. A failed commit ends the process: at the
+// next start the journal is replayed. Thread-safe.
+#ifndef WATTLE_COORDINATOR_RUNTIME_RUNTIME_H_
+#define WATTLE_COORDINATOR_RUNTIME_RUNTIME_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+
+#include "base/clock.h"
+#include "coordinator/core/command.h"
+#include "coordinator/core/planning.h"
+#include "coordinator/core/state.h"
+#include "coordinator/runtime/attempt_logs.h"
+#include "coordinator/runtime/bounded_queue.h"
+#include "coordinator/runtime/counters.h"
+#include "coordinator/runtime/durable_view.h"
+#include "coordinator/runtime/job_watchers.h"
+#include "coordinator/runtime/observation_board.h"
+#include "coordinator/runtime/worker_links.h"
+#include "coordinator/store/journal.h"
+
+namespace wattle::runtime {
+
+// The durable answer to a command.
+struct Answer {
+  absl::Status status;
+  std::string id;  // Of the job, device or artifact concerned.
+  bool existed = false;
+};
+using AnswerCallback = std::function<void(const Answer&)>;
+
+struct RuntimeOptions {
+  std::string journal_path;
+  core::PlanningInputs planning;
+  size_t command_queue_capacity = 8192;
+  absl::Duration tick_interval = absl::Seconds(1);
+  absl::Duration plan_interval = absl::Seconds(2);             // Batteries change without an event.
+  absl::Duration progress_interval = absl::Milliseconds(500);  // Of JobUpdates for progress.
+  absl::Duration unreachable_after = absl::Seconds(10);
+  int64_t snapshot_every_events = 20'000;
+  const Clock* clock = &Clock::Real();
+  // Called once when a commit failed; must not return to a running coordinator. Default: log and
+  // end the process with status 1.
+  std::function<void(const absl::Status&)> on_commit_failure;
+};
+
+class Runtime {
+ public:
+  // Opens and replays the journal, then starts the threads. Errors: those of store::Journal::Open.
+  // links: outlives the runtime's threads (see Stop); may be null.
+  static absl::StatusOr<std::unique_ptr<Runtime>> Start(RuntimeOptions options, WorkerLinks* links);
+  ~Runtime();
+  Runtime(const Runtime&) = delete;
+  Runtime& operator=(const Runtime&) = delete;
+
+  // Takes the command. `done` is called once, by the commit thread, after everything that the
+  // answer depends on is durable; it must not block. kUnavailable when the queue is full or the
+  // runtime stops: `done` is then not called.
+  absl::Status Post(core::Command command, AnswerCallback done);
+  // The same, and waits for the answer. Not from a callback. kDeadlineExceeded after `timeout`.
+  Answer PostAndWait(core::Command command, absl::Duration timeout);
+
+  // See DurableView::Read.
+  template <typename Look>
+  auto Read(Look&& look) const {
+    return view_.Read(std::forward<Look>(look));
+  }
+
+  // Takes no more commands, commits what was taken, answers it, ends the threads.
+  void Stop();
+  // A consistent copy of the journal while it runs.
+  absl::Status Backup(const std::string& destination) { return journal_->Backup(destination); }
+
+  ObservationBoard& board() { return board_; }
+  AttemptLogs& logs() { return logs_; }
+  JobWatchers& watchers() { return watchers_; }
+  [[nodiscard]] CounterValues counters() const { return counters_.Values(); }
+  [[nodiscard]] size_t queued_commands() const { return commands_.size(); }
+  [[nodiscard]] absl::Time started_at() const { return started_at_; }
+  [[nodiscard]] absl::Time Now() const { return options_.clock->Now(); }
+  [[nodiscard]] const core::PlanningInputs& planning() const { return options_.planning; }
+
+ private:
+  struct PendingCommand {
+    core::Command command;
+    AnswerCallback done;
+  };
+  struct PendingCommit {
+    std::vector<v1::Event> events;
+    std::vector<core::Effect> effects;  // Beside those of the events.
+    Answer answer;
+    AnswerCallback done;
+  };
+
+  Runtime(RuntimeOptions options, std::unique_ptr<store::Journal> journal, core::State state,
+          WorkerLinks* links);
+
+  void RunCore(core::State state);
+  void RunCommit();
+  void RunPlanner();
+  void RunTimer();
+  bool CommitBatch(std::vector<PendingCommit>& batch);
+  void CarryOut(const std::vector<core::Effect>& effects);
+  void WriteSnapshotIfDue();
+  bool PlanOnce(ObservationBoard::Reader& reader);
+  void WakePlanner();
+
+  const RuntimeOptions options_;
+  const absl::Time started_at_;
+  const std::unique_ptr<store::Journal> journal_;
+  WorkerLinks* const links_;
+  DurableView view_;
+  ObservationBoard board_;
+  AttemptLogs logs_;
+  JobWatchers watchers_;
+  Counters counters_;
+  BoundedQueue<PendingCommand> commands_;
+  BoundedQueue<PendingCommit> commits_;
+  int64_t events_since_snapshot_ = 0;  // Of the commit thread.
+
+  absl::Mutex mutex_;
+  bool plan_wanted_ ABSL_GUARDED_BY(mutex_) = true;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  std::string last_plan_;  // Of the planner thread: what it posted last, to post no repetition.
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace wattle::runtime
+
+#endif  // WATTLE_COORDINATOR_RUNTIME_RUNTIME_H_
