@@ -1,0 +1,36 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Arithmetic of charge.
+#include "scheduler/battery/charge.h"
+
+#include <algorithm>
+
+#include "absl/time/time.h"
+
+namespace wattle::scheduler {
+namespace {
+
+constexpr double kGaugeError = 0.02;
+constexpr absl::Duration kShutdown = absl::Seconds(20);
+constexpr absl::Duration kLongestStep = absl::Seconds(30);
+
+}  // namespace
+
+Fraction ChargeAfter(const BatteryState& battery, Joules demand) {
+  return battery.charge - Fraction((battery.committed + demand) / battery.capacity);
+}
+
+Joules GuardMargin(Joules capacity, Joules checkpoint, Watts run_power) {
+  return checkpoint + run_power * (kShutdown + kLongestStep) + capacity * kGaugeError;
+}
+
+Joules Shortfall(const BatteryState& battery, Joules demand, Joules margin, Fraction reserve) {
+  const Fraction missing = reserve - ChargeAfter(battery, demand + margin);
+  return battery.capacity * std::max(0.0, missing.value());
+}
+
+Fraction ChargeNeeded(const BatteryState& battery, Joules demand, Joules margin, Fraction reserve) {
+  return reserve + Fraction((battery.committed + demand + margin) / battery.capacity);
+}
+
+}  // namespace wattle::scheduler

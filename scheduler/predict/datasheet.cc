@@ -1,0 +1,114 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Constants with their sources; docs/design/prediction.md explains them.
+#include "scheduler/predict/datasheet.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_format.h"
+#include "absl/strings/string_view.h"
+
+#include "scheduler/predict/work.h"
+#include "scheduler/predict/workload_cost.h"
+
+namespace wattle::scheduler {
+namespace {
+
+constexpr double kDatasheetDeviation = 0.9;
+constexpr double kPowerDatasheetDeviation = 0.35;
+// Share of the datasheet's operations that training reaches. The published GPT-2 row of the Xavier
+// NX is 134 GFLOP an example in 0.73 s: 0.22 of its 845 GFLOP/s in FP32 (384 cores x 2 x 1.1 GHz).
+constexpr double kAcceleratorEfficiency = 0.2;
+// FP32 matrix products on the cores of a small CPU, with the element-wise part of a step.
+constexpr double kCpuEfficiency = 0.4;
+// A core without a datasheet: 4 FP32 lanes, fused, two pipes, 1.5 GHz.
+constexpr double kFlopsPerCoreDefault = 24e9;
+// Share of a memory's bandwidth that reading weights reaches (hardware fact sheet, boards: 40 to 70
+// % on a Pi).
+constexpr double kBandwidthEfficiency = 0.5;
+constexpr double kBandwidthDefault = 15e9;
+// Quantizing reads, finds a scale, and writes: a few dozen operations for a parameter on one core.
+constexpr double kSecondsPerQuantizedParameter = 2e-8;
+// Share of a power mode's nominal watts that training draws: 14.29 of 20 W, 11.15 of 15 W in the
+// published tables.
+constexpr double kNominalPowerShare = 0.75;
+// Load over idle where idle alone is known: 8 W to 3 W on a Pi 5.
+constexpr double kLoadOverIdle = 2.5;
+constexpr double kPowerWattsDefault = 10;
+
+struct Board {
+  absl::string_view device_class;
+  double bytes_per_second;
+};
+// Datasheet memory bandwidth (hardware fact sheet, section "Boards").
+constexpr Board kBoards[] = {
+    {"jetson-nano", 25.6e9},    {"jetson-xavier-nx", 51.2e9},   {"jetson-agx-xavier", 137e9},
+    {"jetson-orin-nano", 68e9}, {"jetson-orin-nano-4gb", 34e9}, {"jetson-orin-nx", 102e9},
+    {"jetson-agx-orin", 205e9}, {"raspberry-pi-4", 12.8e9},     {"raspberry-pi-5", 17.1e9},
+};
+
+double BytesPerSecond(const v1::DeviceInfo& device) {
+  for (const Board& board : kBoards) {
+    if (device.device_class() == board.device_class) {
+      return board.bytes_per_second * kBandwidthEfficiency;
+    }
+  }
+  return kBandwidthDefault * kBandwidthEfficiency;
+}
+
+double FlopsPerSecond(const v1::DeviceInfo& device) {
+  const double efficiency = device.accelerator().empty() ? kCpuEfficiency : kAcceleratorEfficiency;
+  const double peak = device.throughput_flops_datasheet() > 0
+                          ? device.throughput_flops_datasheet()
+                          : std::max(1, device.cores()) * kFlopsPerCoreDefault;
+  return peak * efficiency;
+}
+
+}  // namespace
+
+RunEstimate FromDatasheet(const RunQuery& query) {
+  // A row without figures: what the job leaves open takes the defaults.
+  v1::ProfileRow open;
+  *open.mutable_signature() = query.work.signature;
+  open.set_unit(query.work.unit);
+  open.set_units_per_step(query.work.steps > 0 ? query.work.units / query.work.steps : 0);
+  if (query.work.unit != v1::WORK_UNIT_EXAMPLE) {
+    open.set_units_per_example(query.work.tokens_per_example);
+  }
+  const double cost = CostOfWork(query.work, open, kStepFlopsPerParameter);
+  RunEstimate estimate;
+  estimate.time_deviation = kDatasheetDeviation;
+  estimate.provenance = v1::PROVENANCE_DATASHEET;
+  switch (CurrencyOf(query.work.signature.method())) {
+    case Currency::kFlops:
+      estimate.run_seconds = cost / FlopsPerSecond(query.device);
+      estimate.note = absl::StrFormat("roofline: %.3g GFLOP at %.3g GFLOP/s", cost / 1e9,
+                                      FlopsPerSecond(query.device) / 1e9);
+      break;
+    case Currency::kWeightBytes:
+      estimate.run_seconds = cost / BytesPerSecond(query.device);
+      estimate.note = absl::StrFormat("roofline: %.3g GB of weights at %.3g GB/s", cost / 1e9,
+                                      BytesPerSecond(query.device) / 1e9);
+      break;
+    case Currency::kParameters:
+      estimate.run_seconds = cost * kSecondsPerQuantizedParameter;
+      estimate.note = absl::StrFormat("roofline: %.3g million parameters", cost / 1e6);
+      break;
+  }
+  return estimate;
+}
+
+PowerEstimate PowerFromDatasheet(const v1::DeviceInfo& device, double idle_power_watts) {
+  for (const v1::PowerMode& mode : device.power_modes()) {
+    if (mode.name() == device.power_mode() && mode.nominal_power_watts() > 0) {
+      return {mode.nominal_power_watts() * kNominalPowerShare, kPowerDatasheetDeviation,
+              "watts from the power mode's nominal"};
+    }
+  }
+  if (idle_power_watts > 0) {
+    return {idle_power_watts * kLoadOverIdle, kPowerDatasheetDeviation, "watts from idle"};
+  }
+  return {kPowerWattsDefault, 2 * kPowerDatasheetDeviation, "watts assumed"};
+}
+
+}  // namespace wattle::scheduler

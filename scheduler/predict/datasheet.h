@@ -1,0 +1,20 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Level 6 of the predictor: a roofline from what the device says of itself and what its datasheet
+// says. Always answers, with the widest interval. Pure; thread-safe.
+#ifndef WATTLE_SCHEDULER_PREDICT_DATASHEET_H_
+#define WATTLE_SCHEDULER_PREDICT_DATASHEET_H_
+
+#include "scheduler/predict/other_workload.h"
+#include "scheduler/predict/rate.h"
+
+namespace wattle::scheduler {
+
+RunEstimate FromDatasheet(const RunQuery& query);
+
+// Gross watts under load where no row tells any; `idle_power_watts` 0: not known.
+PowerEstimate PowerFromDatasheet(const v1::DeviceInfo& device, double idle_power_watts);
+
+}  // namespace wattle::scheduler
+
+#endif  // WATTLE_SCHEDULER_PREDICT_DATASHEET_H_

@@ -1,0 +1,262 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Scaling by cost within a class, transfer between classes. Deviations grow with the logarithm of
+// the factor that is bridged.
+#include "scheduler/predict/other_workload.h"
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+#include "scheduler/predict/same_workload.h"
+#include "scheduler/predict/work.h"
+#include "scheduler/predict/workload_cost.h"
+
+namespace wattle::scheduler {
+namespace {
+
+// Another engine, another operating system: a published row of this model.
+constexpr double kPublishedDeviation = 0.15;
+constexpr double kOtherModelDeviation = 0.30;
+// For each factor of e in cost between two models: small models leave a board idle between
+// operations. The published tables themselves disagree by 1.6 between two models that are a factor
+// of 1.5 apart.
+constexpr double kModelDistanceDeviation = 0.35;
+constexpr double kOtherMethodDeviation = 0.20;
+constexpr double kRatioDeviation = 0.15;
+constexpr double kSimilarFactor = 4.0;
+constexpr double kPowerPublishedDeviation = 0.08;
+constexpr double kPowerOtherModelDeviation = 0.15;
+constexpr double kPowerOtherMethodDeviation = 0.25;
+
+std::string Name(const v1::WorkloadSignature& signature) {
+  return absl::StrCat(signature.model().architecture(), " ", signature.model().layers(), " x ",
+                      signature.model().width());
+}
+
+double ModelDistance(const v1::WorkloadSignature& a, const v1::WorkloadSignature& b) {
+  return std::abs(std::log(CostPerToken(a) / CostPerToken(b)));
+}
+
+bool HasTime(const v1::ProfileRow& row) {
+  return row.seconds_per_unit().count() > 0;
+}
+
+bool SameCurrency(const v1::ProfileRow& row, const v1::WorkloadSignature& signature) {
+  return CurrencyOf(row.signature().method()) == CurrencyOf(signature.method());
+}
+
+double SecondsPerCost(const v1::ProfileRow& row) {
+  return row.seconds_per_unit().mean() / CostPerUnit(row, kStepFlopsPerParameter);
+}
+
+double GrossWatts(const v1::ProfileRow& row) {
+  return row.power_watts().count() > 0
+             ? row.energy_joules_per_unit().mean() / row.seconds_per_unit().mean()
+             : 0;
+}
+
+// How far a row's rate may be from this job's, measured or published, same model or not.
+double DeviationOf(const v1::ProfileRow& row, const WorkAmount& work) {
+  const bool same = SameWorkload(row.signature(), work.signature);
+  const bool published = row.source() == v1::PROFILE_SOURCE_PUBLISHED;
+  double deviation = WildcardDeviation(row.signature(), work.signature);
+  if (published) {
+    deviation = std::hypot(deviation, kPublishedDeviation);
+  }
+  if (!same) {
+    deviation = std::hypot(deviation, kOtherModelDeviation);
+    deviation += kModelDistanceDeviation * ModelDistance(row.signature(), work.signature);
+  }
+  if (row.signature().method() != work.signature.method()) {
+    deviation = std::hypot(deviation, kOtherMethodDeviation);
+  }
+  return deviation;
+}
+
+v1::Provenance ProvenanceOf(const v1::ProfileRow& row) {
+  return row.source() == v1::PROFILE_SOURCE_PUBLISHED ? v1::PROVENANCE_PUBLISHED
+                                                      : v1::PROVENANCE_INTERPOLATED;
+}
+
+RunEstimate ScaledFrom(const v1::ProfileRow& row, const RunQuery& query) {
+  RunEstimate estimate;
+  const bool same = SameWorkload(row.signature(), query.work.signature);
+  estimate.run_seconds = SecondsPerCost(row) * CostOfWork(query.work, row, kStepFlopsPerParameter);
+  estimate.time_deviation = DeviationOf(row, query.work);
+  estimate.energy_joules = GrossWatts(row) * estimate.run_seconds;
+  // The paper's own watts, which it rounds apart from its joules.
+  estimate.power_watts = row.power_watts().mean();
+  estimate.power_deviation = same ? kPowerPublishedDeviation : kPowerOtherModelDeviation;
+  estimate.provenance = ProvenanceOf(row);
+  estimate.idle_power_watts = row.idle_power_watts();
+  const absl::string_view source =
+      row.source() == v1::PROFILE_SOURCE_PUBLISHED ? "published" : "measured";
+  estimate.note =
+      same ? absl::StrCat(source, ": ", row.source_note())
+           : absl::StrFormat("scaled by cost x%.3g a token from %s %s (%s)",
+                             CostPerToken(query.work.signature) / CostPerToken(row.signature()),
+                             source, Name(row.signature()), row.source_note());
+  return estimate;
+}
+
+std::optional<RunEstimate> NearestOfClass(const ProfileTable& table, const RunQuery& query) {
+  const v1::ProfileRow* best = nullptr;
+  double best_deviation = 0;
+  for (const auto& [key, row] : table.OfClass(query.device.device_class())) {
+    if (!HasTime(row) || !Serves(row, query.device) || !SameCurrency(row, query.work.signature)) {
+      continue;
+    }
+    const double deviation = DeviationOf(row, query.work);
+    if (best == nullptr || deviation < best_deviation) {
+      best = &row;
+      best_deviation = deviation;
+    }
+  }
+  if (best == nullptr) {
+    return std::nullopt;
+  }
+  return ScaledFrom(*best, query);
+}
+
+// A workload that both classes have, one row of each.
+struct Shared {
+  const v1::ProfileRow* here = nullptr;
+  const v1::ProfileRow* there = nullptr;
+  double distance = 0;  // Of its cost from the job's.
+};
+
+bool MayTransfer(const v1::ProfileRow& row, const v1::DeviceInfo& device) {
+  return HasTime(row) && row.device_id().empty() &&
+         (row.source() == v1::PROFILE_SOURCE_PUBLISHED || row.emulated() == device.emulated());
+}
+
+std::optional<Shared> NearestShared(const std::map<std::string, v1::ProfileRow>& here,
+                                    const std::map<std::string, v1::ProfileRow>& there,
+                                    const RunQuery& query) {
+  std::optional<Shared> best;
+  for (const auto& [here_key, a] : here) {
+    if (!MayTransfer(a, query.device) || !SameCurrency(a, query.work.signature)) {
+      continue;
+    }
+    const double distance = ModelDistance(a.signature(), query.work.signature);
+    for (const auto& [there_key, b] : there) {
+      // Two engines have no common ratio, so both rows are measured or both are published.
+      if (a.source() == b.source() && MayTransfer(b, query.device) &&
+          SameWorkload(a.signature(), b.signature()) &&
+          (!best.has_value() || distance < best->distance)) {
+        best = Shared{&a, &b, distance};
+      }
+    }
+  }
+  return best;
+}
+
+RunEstimate TransferredFrom(const std::vector<const v1::ProfileRow*>& rows, const Shared& shared,
+                            const RunQuery& query) {
+  const WorkloadRate rate = InterpolateRate(rows, query.work);
+  const double ratio = SecondsPerCost(*shared.here) / SecondsPerCost(*shared.there);
+  RunEstimate estimate;
+  estimate.run_seconds = ratio * rate.seconds_per_cost *
+                         CostOfWork(query.work, *rate.nearest, rate.step_flops_per_parameter);
+  estimate.time_deviation =
+      std::hypot(std::hypot(rate.deviation, kRatioDeviation),
+                 WildcardDeviation(rate.nearest->signature(), query.work.signature)) +
+      kModelDistanceDeviation * shared.distance;
+  estimate.power_watts = GrossWatts(*shared.here);
+  estimate.energy_joules = estimate.power_watts * estimate.run_seconds;
+  estimate.power_deviation = kPowerOtherModelDeviation;
+  estimate.provenance = v1::PROVENANCE_TRANSFERRED;
+  estimate.idle_power_watts = shared.here->idle_power_watts();
+  estimate.note =
+      absl::StrFormat("transferred from %s, x%.3g by %s on both", rate.nearest->device_class(),
+                      ratio, Name(shared.here->signature()));
+  return estimate;
+}
+
+struct Transfer {
+  RunEstimate estimate;
+  double distance = 0;
+};
+
+std::optional<Transfer> BestTransfer(const ProfileTable& table, const RunQuery& query) {
+  std::optional<Transfer> best;
+  const auto& here = table.OfClass(query.device.device_class());
+  for (const auto& [device_class, there] : table.by_class()) {
+    if (device_class == query.device.device_class()) {
+      continue;
+    }
+    std::vector<const v1::ProfileRow*> sources;
+    for (const auto& [key, row] : there) {
+      if (row.source() == v1::PROFILE_SOURCE_MEASURED && MayTransfer(row, query.device) &&
+          SameWorkload(row.signature(), query.work.signature)) {
+        sources.push_back(&row);
+      }
+    }
+    const std::optional<Shared> shared = NearestShared(here, there, query);
+    if (sources.empty() || !shared.has_value()) {
+      continue;
+    }
+    RunEstimate estimate = TransferredFrom(sources, *shared, query);
+    if (!best.has_value() || estimate.time_deviation < best->estimate.time_deviation) {
+      best = Transfer{std::move(estimate), shared->distance};
+    }
+  }
+  return best;
+}
+
+bool HasPublishedRowOfWorkload(const ProfileTable& table, const RunQuery& query) {
+  for (const auto& [key, row] : table.OfClass(query.device.device_class())) {
+    if (row.source() == v1::PROFILE_SOURCE_PUBLISHED && HasTime(row) &&
+        SameWorkload(row.signature(), query.work.signature)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+std::optional<RunEstimate> FromOtherWorkloads(const ProfileTable& table, const RunQuery& query) {
+  std::optional<RunEstimate> nearest = NearestOfClass(table, query);
+  std::optional<Transfer> transfer = BestTransfer(table, query);
+  if (!transfer.has_value()) {
+    return nearest;
+  }
+  if (transfer->distance > std::log(kSimilarFactor) && HasPublishedRowOfWorkload(table, query)) {
+    return nearest;
+  }
+  if (nearest.has_value() && nearest->time_deviation <= transfer->estimate.time_deviation) {
+    return nearest;
+  }
+  return transfer->estimate;
+}
+
+std::optional<PowerEstimate> PowerFromRows(const ProfileTable& table, const RunQuery& query) {
+  const v1::ProfileRow* best = nullptr;
+  double best_rank = 0;
+  for (const auto& [key, row] : table.OfClass(query.device.device_class())) {
+    if (row.power_watts().count() == 0 || !Serves(row, query.device)) {
+      continue;
+    }
+    // Method first, then measured before published, then the device's own.
+    const double rank = (row.signature().method() == query.work.signature.method() ? 4 : 0) +
+                        (row.source() == v1::PROFILE_SOURCE_MEASURED ? 2 : 0) +
+                        (row.device_id().empty() ? 0 : 1);
+    if (best == nullptr || rank > best_rank) {
+      best = &row;
+      best_rank = rank;
+    }
+  }
+  if (best == nullptr) {
+    return std::nullopt;
+  }
+  return PowerEstimate{best->power_watts().mean(),
+                       best_rank >= 4 ? kPowerOtherModelDeviation : kPowerOtherMethodDeviation,
+                       absl::StrCat("watts of ", best->source_note())};
+}
+
+}  // namespace wattle::scheduler

@@ -1,0 +1,34 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Levels 3 to 5 of the predictor where this workload was never measured here: published rows, rows
+// of other models scaled by their cost, and rows of other classes carried over through workloads
+// that both classes have. Pure; thread-safe.
+#ifndef WATTLE_SCHEDULER_PREDICT_OTHER_WORKLOAD_H_
+#define WATTLE_SCHEDULER_PREDICT_OTHER_WORKLOAD_H_
+
+#include <optional>
+
+#include "scheduler/predict/rate.h"
+#include "scheduler/profiles/profile_table.h"
+
+namespace wattle::scheduler {
+
+// The narrowest of: the class's nearest row (published row of this very model, or another model
+// scaled by cost), and a row of this model from another class times the ratio of both classes on
+// the nearest shared workload. A published row of this model gives way only to a transfer through a
+// workload of similar size (a factor of 4).
+std::optional<RunEstimate> FromOtherWorkloads(const ProfileTable& table, const RunQuery& query);
+
+struct PowerEstimate {
+  double power_watts = 0;
+  double deviation = 0;
+  std::string note;
+};
+
+// Gross watts under load, for estimates that know time alone: from any row of the device or its
+// class, the nearest method first.
+std::optional<PowerEstimate> PowerFromRows(const ProfileTable& table, const RunQuery& query);
+
+}  // namespace wattle::scheduler
+
+#endif  // WATTLE_SCHEDULER_PREDICT_OTHER_WORKLOAD_H_

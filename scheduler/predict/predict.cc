@@ -1,0 +1,162 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The levels in their order, and what surrounds the run.
+#include "scheduler/predict/predict.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+
+#include "scheduler/predict/datasheet.h"
+#include "scheduler/predict/other_workload.h"
+#include "scheduler/predict/same_workload.h"
+
+namespace wattle::scheduler {
+namespace {
+
+// Nine times in ten a normal variable is within 1.645 deviations.
+constexpr double kInterval90 = 1.645;
+// A link that nobody measured: an LTE or slow Wi-Fi link in the field, 10 Mbit/s.
+constexpr double kLinkBytesPerSecondDefault = 1.25e6;
+// A radio and a disk at work, above idle.
+constexpr double kFetchPowerWatts = 1.5;
+// Writing with fsync to a microSD card or eMMC, and reading from it (hardware fact sheet,
+// "Storage").
+constexpr double kDiskWriteBytesPerSecond = 40e6;
+constexpr double kDiskReadBytesPerSecond = 80e6;
+// Starting a process that links libtorch.
+constexpr double kStartSecondsDefault = 2.0;
+// Writing and loading keep one core busy, a run all of the board: half of what the run draws above
+// idle.
+constexpr double kSurroundingPowerShare = 0.5;
+
+v1::Interval IntervalOf(double mean, double deviation) {
+  v1::Interval interval;
+  interval.set_mean(mean);
+  interval.set_low(mean * std::exp(-kInterval90 * deviation));
+  interval.set_high(mean * std::exp(kInterval90 * deviation));
+  return interval;
+}
+
+double IdleWatts(const v1::Device& device, const RunEstimate& estimate) {
+  if (device.heartbeat().idle_power_watts() > 0) {
+    return device.heartbeat().idle_power_watts();
+  }
+  if (device.info().idle_power_watts() > 0) {
+    return device.info().idle_power_watts();
+  }
+  return estimate.idle_power_watts;
+}
+
+RunEstimate BestEstimate(const ProfileTable& table, const RunQuery& query) {
+  if (std::optional<RunEstimate> same = FromSameWorkload(table, query); same.has_value()) {
+    return *same;
+  }
+  RunEstimate datasheet = FromDatasheet(query);
+  std::optional<RunEstimate> other = FromOtherWorkloads(table, query);
+  // Rows of a model a hundred times smaller may say less than the datasheet. Published rows are
+  // kept all the same: their class and engine are real.
+  if (other.has_value() && (other->time_deviation <= datasheet.time_deviation ||
+                            other->provenance != v1::PROVENANCE_INTERPOLATED)) {
+    return *other;
+  }
+  return datasheet;
+}
+
+void AddPower(const ProfileTable& table, const RunQuery& query, double idle_power_watts,
+              RunEstimate* estimate) {
+  if (estimate->power_watts > 0) {
+    return;
+  }
+  std::optional<PowerEstimate> power = PowerFromRows(table, query);
+  if (!power.has_value()) {
+    power = PowerFromDatasheet(query.device, idle_power_watts);
+  }
+  estimate->power_watts = power->power_watts;
+  estimate->power_deviation = power->deviation;
+  estimate->energy_joules = power->power_watts * estimate->run_seconds;
+  absl::StrAppend(&estimate->note, "; ", power->note);
+}
+
+void AddFetch(const v1::Device& device, absl::Span<const InputView> inputs,
+              v1::Prediction* prediction) {
+  const std::set<std::string> cached(device.heartbeat().cached_artifact_ids().begin(),
+                                     device.heartbeat().cached_artifact_ids().end());
+  std::set<std::string> counted;  // One artifact may be two inputs.
+  double bytes = 0;
+  for (const InputView& input : inputs) {
+    const std::string& id = input.artifact.artifact_id();
+    if (cached.count(id) == 0 && counted.insert(id).second) {
+      bytes += static_cast<double>(std::max<int64_t>(0, input.artifact.size_bytes()));
+    }
+  }
+  const double known_rate = device.info().link_bytes_per_second();
+  const double rate = known_rate > 0 ? known_rate : kLinkBytesPerSecondDefault;
+  prediction->set_fetch_bytes(static_cast<int64_t>(bytes));
+  prediction->set_fetch_seconds(bytes / rate);
+  prediction->set_fetch_energy_joules(kFetchPowerWatts * prediction->fetch_seconds());
+}
+
+// Start and checkpoints; REQUIRES: mean power and idle of `prediction` set.
+void AddSurroundings(const WorkAmount& work, const RunEstimate& estimate,
+                     v1::Prediction* prediction) {
+  const double above_idle =
+      std::max(0.0, prediction->mean_power_watts() - prediction->idle_power_watts());
+  const double start = estimate.start_seconds > 0
+                           ? estimate.start_seconds
+                           : kStartSecondsDefault + 4 * work.parameters / kDiskReadBytesPerSecond;
+  const double written = work.checkpoints * work.checkpoint_bytes + work.result_bytes;
+  prediction->set_start_seconds(start);
+  prediction->set_start_energy_joules(start * above_idle * kSurroundingPowerShare);
+  prediction->set_checkpoint_seconds(written / kDiskWriteBytesPerSecond);
+  prediction->set_checkpoint_energy_joules(prediction->checkpoint_seconds() * above_idle *
+                                           kSurroundingPowerShare);
+}
+
+}  // namespace
+
+v1::Prediction Predict(const ProfileTable& table, const v1::Device& device, const WorkAmount& work,
+                       absl::Span<const InputView> inputs) {
+  const RunQuery query{device.info(), work};
+  RunEstimate estimate = BestEstimate(table, query);
+  const double idle = IdleWatts(device, estimate);
+  AddPower(table, query, idle, &estimate);
+
+  v1::Prediction prediction;
+  *prediction.mutable_run_seconds() = IntervalOf(estimate.run_seconds, estimate.time_deviation);
+  *prediction.mutable_run_energy_joules() = IntervalOf(
+      estimate.energy_joules, std::hypot(estimate.time_deviation, estimate.power_deviation));
+  prediction.set_mean_power_watts(estimate.power_watts);
+  prediction.set_idle_known(idle > 0);
+  prediction.set_idle_power_watts(idle);
+  prediction.set_net_energy_joules(
+      std::max(0.0, estimate.energy_joules - idle * estimate.run_seconds));
+  AddFetch(device, inputs, &prediction);
+  AddSurroundings(work, estimate, &prediction);
+  prediction.set_work_units(work.units);
+  prediction.set_unit(work.unit);
+  prediction.set_seconds_per_unit(work.units > 0 ? estimate.run_seconds / work.units : 0);
+  prediction.set_peak_memory_bytes(estimate.peak_memory_bytes);
+  prediction.set_provenance(estimate.provenance);
+  prediction.set_provenance_note(work.unit == v1::WORK_UNIT_EXAMPLE
+                                     ? absl::StrCat(estimate.note, "; unit example")
+                                     : estimate.note);
+  prediction.set_time_scale(device.info().time_scale() > 0 ? device.info().time_scale() : 1);
+  return prediction;
+}
+
+double MarginalEnergyJoules(const v1::Prediction& prediction) {
+  return prediction.net_energy_joules() + prediction.fetch_energy_joules() +
+         prediction.start_energy_joules() + prediction.checkpoint_energy_joules();
+}
+
+double TotalSeconds(const v1::Prediction& prediction, double run_seconds) {
+  return run_seconds + prediction.fetch_seconds() + prediction.start_seconds() +
+         prediction.checkpoint_seconds();
+}
+
+}  // namespace wattle::scheduler

@@ -1,0 +1,34 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The predictor: what a job will take on a device, with an interval and its provenance. Levels,
+// best first: this workload measured on this device, on its class, interpolated (same_workload.h);
+// scaled or transferred from other workloads, or published (other_workload.h); the datasheet
+// (datasheet.h). Formulas and constants: docs/design/prediction.md. Pure; thread-safe.
+#ifndef WATTLE_SCHEDULER_PREDICT_PREDICT_H_
+#define WATTLE_SCHEDULER_PREDICT_PREDICT_H_
+
+#include "absl/types/span.h"
+
+#include "scheduler/predict/work.h"
+#include "scheduler/profiles/profile_table.h"
+#include "wattle/v1/device.pb.h"
+#include "wattle/v1/profile.pb.h"
+
+namespace wattle::scheduler {
+
+// Device seconds and joules. Fetch, start and checkpoint energy is what they add above idle, where
+// idle is known; the run's energy is gross, its net stands beside it. Every number of the answer is
+// finite and not negative.
+v1::Prediction Predict(const ProfileTable& table, const v1::Device& device, const WorkAmount& work,
+                       absl::Span<const InputView> inputs);
+
+// Net run + fetch + start + checkpoints: what the attempt adds to the fleet's joules.
+double MarginalEnergyJoules(const v1::Prediction& prediction);
+
+// Run, fetch, start and checkpoints in device seconds; `run_seconds` is the prediction's mean, low
+// or high.
+double TotalSeconds(const v1::Prediction& prediction, double run_seconds);
+
+}  // namespace wattle::scheduler
+
+#endif  // WATTLE_SCHEDULER_PREDICT_PREDICT_H_

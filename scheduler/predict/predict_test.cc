@@ -1,0 +1,269 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The levels of the predictor: which one answers, and how well after one attempt on a device whose
+// truth is known.
+#include "scheduler/predict/predict.h"
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "scheduler/predict/model_cost.h"
+
+namespace wattle::scheduler {
+namespace {
+
+using ::testing::HasSubstr;
+
+v1::ModelShape Shape(int layers, int width) {
+  v1::ModelShape shape;
+  shape.set_architecture("gpt2");
+  shape.set_layers(layers);
+  shape.set_width(width);
+  shape.set_heads(width / 64);
+  shape.set_vocabulary_size(50257);
+  shape.set_context_length(1024);
+  return shape;
+}
+
+v1::Device MakeDevice(const std::string& id, const std::string& device_class, bool emulated) {
+  v1::Device device;
+  device.mutable_info()->set_device_id(id);
+  device.mutable_info()->set_device_class(device_class);
+  device.mutable_info()->set_emulated(emulated);
+  device.mutable_info()->set_cores(4);
+  return device;
+}
+
+WorkAmount DeclaredWork(const v1::ModelShape& shape, int64_t examples, double tokens, int batch) {
+  v1::JobSpec spec;
+  *spec.mutable_finetune()->mutable_model_shape() = shape;
+  spec.mutable_finetune()->mutable_data_shape()->set_examples(examples);
+  spec.mutable_finetune()->mutable_data_shape()->set_mean_tokens_per_example(tokens);
+  spec.mutable_finetune()->set_batch_size(batch);
+  spec.mutable_finetune()->set_sequence_length(tokens > 0 ? static_cast<int>(tokens) : 0);
+  return WorkOf(spec, {}, ProfileTable()).value();
+}
+
+// What a device really does: a fixed part of each step, and operations at a rate.
+struct Truth {
+  double step_seconds;
+  double flops_per_second;
+  double power_watts;
+
+  [[nodiscard]] double Seconds(const WorkAmount& work) const {
+    return work.steps * step_seconds +
+           work.units * TrainingFlopsPerToken(work.signature.model(), work.tokens_per_example) /
+               flops_per_second;
+  }
+};
+
+v1::Receipt ReceiptOf(const WorkAmount& work, const Truth& truth) {
+  v1::Receipt receipt;
+  receipt.set_attempt_id("j1.1");
+  v1::EnergyMeasurement& run = *receipt.mutable_run();
+  run.set_seconds(truth.Seconds(work));
+  run.set_mean_power_watts(truth.power_watts);
+  run.set_coverage_ratio(1);
+  run.set_source(v1::ENERGY_SOURCE_EMULATED);
+  v1::WorkDone& done = *receipt.mutable_work();
+  *done.mutable_signature() = work.signature;
+  done.set_unit(work.unit);
+  done.set_units(work.units);
+  done.set_tokens(static_cast<int64_t>(work.units));
+  done.set_examples(static_cast<int64_t>(work.examples));
+  done.set_steps(static_cast<int64_t>(work.steps));
+  return receipt;
+}
+
+void Learn(const v1::Device& device, const WorkAmount& work, const Truth& truth,
+           ProfileTable* table) {
+  for (const v1::ProfileRow& row :
+       LearnFromReceipt(*table, device.info(), ReceiptOf(work, truth), absl::UnixEpoch())) {
+    ASSERT_THAT(table->Put(row), IsOk());
+  }
+}
+
+double Width(const v1::Interval& interval) {
+  return interval.high() / interval.low();
+}
+
+TEST(PredictTest, LevelsAnswerBestFirst) {
+  const v1::Device device = MakeDevice("d1", "board-a", false);
+  const v1::Device sibling = MakeDevice("d2", "board-a", false);
+  const v1::Device cousin = MakeDevice("d3", "board-b", false);
+  const WorkAmount work = DeclaredWork(Shape(6, 384), 1000, 128, 8);
+  const WorkAmount half_batch = DeclaredWork(Shape(6, 384), 1000, 128, 4);
+  const WorkAmount other_model = DeclaredWork(Shape(12, 384), 1000, 128, 8);
+  const Truth truth{0.1, 5e10, 9};
+  ProfileTable table;
+  EXPECT_EQ(Predict(table, device, work, {}).provenance(), v1::PROVENANCE_DATASHEET);
+  Learn(device, work, truth, &table);
+  EXPECT_EQ(Predict(table, device, work, {}).provenance(), v1::PROVENANCE_MEASURED_DEVICE);
+  EXPECT_EQ(Predict(table, sibling, work, {}).provenance(), v1::PROVENANCE_MEASURED_CLASS);
+  EXPECT_EQ(Predict(table, device, half_batch, {}).provenance(), v1::PROVENANCE_INTERPOLATED);
+  EXPECT_EQ(Predict(table, device, other_model, {}).provenance(), v1::PROVENANCE_INTERPOLATED);
+  EXPECT_EQ(Predict(table, cousin, work, {}).provenance(), v1::PROVENANCE_DATASHEET);
+  // Both classes have run the smaller model; the larger one is carried over by their ratio.
+  Learn(cousin, work, Truth{0.2, 2.5e10, 5}, &table);
+  Learn(device, other_model, truth, &table);
+  const v1::Prediction transferred = Predict(table, cousin, other_model, {});
+  EXPECT_EQ(transferred.provenance(), v1::PROVENANCE_TRANSFERRED);
+  EXPECT_NEAR(transferred.run_seconds().mean(), 2 * truth.Seconds(other_model),
+              0.05 * transferred.run_seconds().mean());
+  EXPECT_NEAR(transferred.mean_power_watts(), 5, 1e-9);
+  EXPECT_THAT(transferred.provenance_note(), HasSubstr("transferred from board-a"));
+}
+
+TEST(PredictTest, ExactRowsGiveTheirOwnFigures) {
+  const v1::Device device = MakeDevice("d1", "board-a", false);
+  const Truth truth{0.1, 5e10, 9};
+  ProfileTable table;
+  Learn(device, DeclaredWork(Shape(6, 384), 1000, 128, 8), truth, &table);
+  const WorkAmount twice = DeclaredWork(Shape(6, 384), 2000, 128, 8);
+  const v1::Prediction prediction = Predict(table, device, twice, {});
+  EXPECT_NEAR(prediction.run_seconds().mean(), truth.Seconds(twice), 1e-6);
+  EXPECT_NEAR(prediction.run_energy_joules().mean(), 9 * truth.Seconds(twice), 1e-5);
+  EXPECT_NEAR(prediction.mean_power_watts(), 9, 1e-9);
+}
+
+TEST(PredictTest, IntervalsWidenWithDistance) {
+  const v1::Device device = MakeDevice("d1", "board-a", false);
+  const v1::Device sibling = MakeDevice("d2", "board-a", false);
+  ProfileTable table;
+  Learn(device, DeclaredWork(Shape(6, 384), 1000, 128, 8), Truth{0.1, 5e10, 9}, &table);
+  const auto width = [&table](const v1::Device& on, const WorkAmount& work) {
+    return Width(Predict(table, on, work, {}).run_seconds());
+  };
+  const WorkAmount exact = DeclaredWork(Shape(6, 384), 1000, 128, 8);
+  EXPECT_LT(width(device, exact), width(sibling, exact));
+  EXPECT_LT(width(device, exact), width(device, DeclaredWork(Shape(6, 384), 1000, 128, 4)));
+  EXPECT_LT(width(device, DeclaredWork(Shape(6, 384), 1000, 128, 4)),
+            width(device, DeclaredWork(Shape(6, 384), 1000, 128, 1)));
+  EXPECT_LT(width(device, exact), width(device, DeclaredWork(Shape(6, 384), 1000, 0, 0)));
+  EXPECT_LT(width(device, DeclaredWork(Shape(8, 384), 1000, 128, 8)),
+            width(device, DeclaredWork(Shape(48, 1536), 1000, 128, 8)));
+}
+
+TEST(PredictTest, EmulatedRowsNeverServeARealDevice) {
+  const v1::Device emulated = MakeDevice("d1", "board-a", true);
+  ProfileTable table;
+  const WorkAmount work = DeclaredWork(Shape(6, 384), 1000, 128, 8);
+  Learn(emulated, work, Truth{0.1, 5e10, 9}, &table);
+  EXPECT_EQ(Predict(table, MakeDevice("d2", "board-a", true), work, {}).provenance(),
+            v1::PROVENANCE_MEASURED_CLASS);
+  EXPECT_EQ(Predict(table, MakeDevice("d2", "board-a", false), work, {}).provenance(),
+            v1::PROVENANCE_DATASHEET);
+}
+
+// The figure of `bench core`, on devices whose truth is known: one attempt teaches, then other
+// example counts, batches and lengths at half to twice are predicted.
+TEST(PredictTest, MedianErrorAfterOneAttemptIsBelowFifteenPercent) {
+  constexpr unsigned kSeed = 20261120;
+  SCOPED_TRACE(testing::Message() << "seed " << kSeed);
+  std::mt19937 generator(kSeed);
+  std::uniform_real_distribution<double> spread(-1, 1);
+  struct Case {
+    const char* name;
+    v1::ModelShape shape;
+    double step_tokens;  // Fixed part of a step, in tokens' time.
+  };
+  const Case kCases[] = {{"one core, AdamW alone", Shape(6, 384), 50},
+                         {"slow optimizer", Shape(6, 384), 200},
+                         {"no fixed part", Shape(6, 384), 0},
+                         {"board with launch overhead", Shape(12, 768), 250}};
+  for (const Case& test : kCases) {
+    std::vector<double> errors;
+    for (int round = 0; round < 40; ++round) {
+      const double flops = 2e10 * std::exp(spread(generator));
+      const double token = TrainingFlopsPerToken(test.shape, 128) / flops;
+      const Truth truth{test.step_tokens * token, flops, 10 * (1 + 0.2 * spread(generator))};
+      const v1::Device device = MakeDevice("d1", "board-a", true);
+      ProfileTable table;
+      Learn(device, DeclaredWork(test.shape, 200, 128, 8), truth, &table);
+      const auto factor = [&] { return std::exp2(spread(generator)); };
+      const WorkAmount job =
+          DeclaredWork(test.shape, static_cast<int64_t>(200 * factor()), std::round(128 * factor()),
+                       static_cast<int>(std::lround(8 * factor())));
+      const v1::Prediction prediction = Predict(table, device, job, {});
+      errors.push_back(std::abs(prediction.run_seconds().mean() / truth.Seconds(job) - 1));
+      const double energy = truth.Seconds(job) * truth.power_watts;
+      EXPECT_NEAR(prediction.run_energy_joules().mean() / energy,
+                  prediction.run_seconds().mean() / truth.Seconds(job), 1e-6);
+    }
+    std::sort(errors.begin(), errors.end());
+    EXPECT_LE(errors[errors.size() / 2], 0.15) << test.name;
+  }
+}
+
+TEST(PredictTest, TwoBatchesTellTheFixedCostOfAStep) {
+  const v1::Device device = MakeDevice("d1", "board-a", false);
+  const v1::ModelShape shape = Shape(6, 384);
+  const double token = TrainingFlopsPerToken(shape, 128) / 2e10;
+  const Truth truth{800 * token, 2e10, 9};
+  ProfileTable table;
+  Learn(device, DeclaredWork(shape, 800, 128, 16), truth, &table);
+  const WorkAmount small = DeclaredWork(shape, 800, 128, 1);
+  const double first =
+      Predict(table, device, small, {}).run_seconds().mean() / truth.Seconds(small);
+  Learn(device, DeclaredWork(shape, 800, 128, 4), truth, &table);
+  const double second =
+      Predict(table, device, small, {}).run_seconds().mean() / truth.Seconds(small);
+  EXPECT_LT(first, 0.5);
+  EXPECT_NEAR(second, 1, 0.15);
+}
+
+TEST(PredictTest, FetchCountsWhatTheDeviceDoesNotHold) {
+  v1::Device device = MakeDevice("d1", "board-a", false);
+  device.mutable_info()->set_link_bytes_per_second(1e6);
+  device.mutable_heartbeat()->add_cached_artifact_ids("model");
+  std::vector<InputView> inputs(3);
+  inputs[0].artifact.set_artifact_id("model");
+  inputs[0].artifact.set_size_bytes(500000000);
+  inputs[1].artifact.set_artifact_id("data");
+  inputs[1].artifact.set_size_bytes(3000000);
+  inputs[2].artifact.set_artifact_id("data");
+  inputs[2].artifact.set_size_bytes(3000000);
+  const v1::Prediction prediction =
+      Predict(ProfileTable(), device, DeclaredWork(Shape(6, 384), 10, 128, 8), inputs);
+  EXPECT_EQ(prediction.fetch_bytes(), 3000000);
+  EXPECT_DOUBLE_EQ(prediction.fetch_seconds(), 3);
+  EXPECT_GT(prediction.fetch_energy_joules(), 0);
+}
+
+TEST(PredictTest, NetEnergyIsAboveIdleWhereIdleIsKnown) {
+  v1::Device device = MakeDevice("d1", "jetson-orin-nano", true);
+  const ProfileTable priors = ProfileTable::Priors();
+  const WorkAmount work = DeclaredWork(Shape(12, 768), 10000, 0, 0);
+  v1::Prediction prediction = Predict(priors, device, work, {});
+  EXPECT_FALSE(prediction.idle_known());
+  EXPECT_DOUBLE_EQ(prediction.net_energy_joules(), prediction.run_energy_joules().mean());
+  device.mutable_heartbeat()->set_idle_power_watts(3.5);
+  prediction = Predict(priors, device, work, {});
+  EXPECT_TRUE(prediction.idle_known());
+  EXPECT_NEAR(prediction.net_energy_joules(),
+              prediction.run_energy_joules().mean() - 3.5 * prediction.run_seconds().mean(), 1e-6);
+}
+
+TEST(PredictTest, PublishedGenerationRowsServeThePi) {
+  v1::JobSpec spec;
+  *spec.mutable_generate()->mutable_model_shape() = Shape(6, 768);
+  spec.mutable_generate()->mutable_model_shape()->set_heads(12);
+  spec.mutable_generate()->set_prompt_count(10);
+  const ProfileTable priors = ProfileTable::Priors();
+  const v1::Device device = MakeDevice("d1", "raspberry-pi-5", true);
+  const v1::Prediction full = Predict(priors, device, WorkOf(spec, {}, priors).value(), {});
+  spec.mutable_generate()->set_quantization(v1::QUANTIZATION_INT8);
+  const v1::Prediction int8 = Predict(priors, device, WorkOf(spec, {}, priors).value(), {});
+  EXPECT_EQ(full.provenance(), v1::PROVENANCE_PUBLISHED);
+  EXPECT_NEAR(full.run_seconds().mean() / int8.run_seconds().mean(), 6.215 / 2.7178, 1e-6);
+}
+
+}  // namespace
+}  // namespace wattle::scheduler

@@ -1,0 +1,37 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What the levels of the predictor (same_workload.h, other_workload.h, datasheet.h) answer with. A
+// plain value.
+#ifndef WATTLE_SCHEDULER_PREDICT_RATE_H_
+#define WATTLE_SCHEDULER_PREDICT_RATE_H_
+
+#include <string>
+
+#include "wattle/v1/device.pb.h"
+#include "wattle/v1/profile.pb.h"
+
+namespace wattle::scheduler {
+
+// Deviations are of the logarithm: the interval of 90 % is mean x exp(+-1.645 deviation).
+struct RunEstimate {
+  double run_seconds = 0;
+  double time_deviation = 0;
+  double power_watts = 0;    // Gross mean; 0: this level knows no power.
+  double energy_joules = 0;  // Gross; 0 with it.
+  double power_deviation = 0;
+  v1::Provenance provenance = v1::PROVENANCE_UNSPECIFIED;
+  std::string note;
+  double start_seconds = 0;     // Of the rows used; 0: not known.
+  double idle_power_watts = 0;  // Of the rows used; 0: not known.
+  int64_t peak_memory_bytes = 0;
+};
+
+// What a level looks at besides the rows.
+struct RunQuery {
+  const v1::DeviceInfo& device;
+  const struct WorkAmount& work;
+};
+
+}  // namespace wattle::scheduler
+
+#endif  // WATTLE_SCHEDULER_PREDICT_RATE_H_

@@ -1,0 +1,281 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Exact rows, and the small regression over batch and length.
+#include "scheduler/predict/same_workload.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+
+#include "scheduler/predict/workload_cost.h"
+
+namespace wattle::scheduler {
+namespace {
+
+// Repeats of one workload on one device differ by about this much (heat, other processes).
+constexpr double kRepeatDeviation = 0.04;
+// Two devices of a class differ by about this much.
+constexpr double kClassDeviation = 0.10;
+// Added for each factor of e between the batches or lengths of row and job.
+constexpr double kDistanceDeviation = 0.10;
+constexpr double kPowerRepeatDeviation = 0.04;
+constexpr double kPowerInterpolatedDeviation = 0.07;
+// A row of another power mode says little of speed and watts in this one.
+constexpr double kOtherPowerModeDeviation = 0.35;
+constexpr double kUnknownBatchDeviation = 0.12;
+constexpr double kUnknownLengthDeviation = 0.12;
+// The fixed cost of a step is searched over these multiples of its prior; ln 2 x
+// kStepPriorDeviation is how far off it may be.
+constexpr double kStepMultiples[] = {0, 0.125, 0.25, 0.5,  0.707, 1,    1.414, 2,  2.83,
+                                     4, 5.66,  8,    11.3, 16,    22.6, 32,    64, 128};
+constexpr double kStepPriorDeviation = 2.5;
+constexpr double kStepZeroDistance = 4;  // Of "none at all" from the prior, in factors of two.
+
+double Square(double value) {
+  return value * value;
+}
+
+bool SameMode(const v1::ProfileRow& row, const v1::DeviceInfo& device) {
+  return row.power_mode().empty() || device.power_mode().empty() ||
+         row.power_mode() == device.power_mode();
+}
+
+int LengthOf(const v1::WorkloadSignature& signature) {
+  return signature.sequence_length() > 0 ? signature.sequence_length()
+                                         : signature.model().context_length();
+}
+
+// A job that leaves batch or length open is served best by no row in particular, so exact means
+// both told and equal.
+bool SameBatchAndLength(const v1::WorkloadSignature& row, const v1::WorkloadSignature& job) {
+  return job.batch_size() > 0 && job.sequence_length() > 0 &&
+         row.batch_size() == job.batch_size() && LengthOf(row) == LengthOf(job);
+}
+
+double Distance(const v1::ProfileRow& row, const WorkAmount& work) {
+  double distance = 0;
+  if (row.signature().batch_size() > 0 && work.signature.batch_size() > 0) {
+    distance += std::abs(
+        std::log(static_cast<double>(row.signature().batch_size()) / work.signature.batch_size()));
+  }
+  if (row.units_per_example() > 0 && work.tokens_per_example > 0) {
+    distance += std::abs(std::log(row.units_per_example() / work.tokens_per_example));
+  }
+  return distance;
+}
+
+double Weight(const v1::ProfileRow& row, const WorkAmount& work) {
+  const auto count = static_cast<double>(std::min<int64_t>(row.seconds_per_unit().count(), 5));
+  return 1 / (Square(kRepeatDeviation) / count + Square(kDistanceDeviation * Distance(row, work)));
+}
+
+struct LogMean {
+  double mean = 0;
+  double misfit = 0;  // Sum of squares about the mean, in repeat deviations.
+};
+
+LogMean MeanOfLogRates(const std::vector<const v1::ProfileRow*>& rows, const WorkAmount& work,
+                       double step_flops_per_parameter) {
+  double weights = 0;
+  LogMean result;
+  std::vector<double> logs;
+  for (const v1::ProfileRow* row : rows) {
+    logs.push_back(
+        std::log(row->seconds_per_unit().mean() / CostPerUnit(*row, step_flops_per_parameter)));
+    result.mean += Weight(*row, work) * logs.back();
+    weights += Weight(*row, work);
+  }
+  result.mean /= weights;
+  for (const double log : logs) {
+    result.misfit += Square((log - result.mean) / kRepeatDeviation);
+  }
+  return result;
+}
+
+// Least misfit plus distance from the prior. Rows that agree on their batch leave the prior as it
+// is.
+double FitStepCost(const std::vector<const v1::ProfileRow*>& rows, const WorkAmount& work) {
+  if (rows.size() < 2) {
+    return kStepFlopsPerParameter;
+  }
+  double best = kStepFlopsPerParameter;
+  double best_penalty = MeanOfLogRates(rows, work, best).misfit;
+  for (const double multiple : kStepMultiples) {
+    const double distance = multiple > 0 ? std::log2(multiple) : kStepZeroDistance;
+    const double penalty = MeanOfLogRates(rows, work, multiple * kStepFlopsPerParameter).misfit +
+                           Square(distance / kStepPriorDeviation);
+    if (penalty < best_penalty) {
+      best_penalty = penalty;
+      best = multiple * kStepFlopsPerParameter;
+    }
+  }
+  return best;
+}
+
+// All rows of this workload that may serve the device, its own or its class's.
+std::vector<const v1::ProfileRow*> Select(const ProfileTable& table, const RunQuery& query,
+                                          bool own) {
+  std::vector<const v1::ProfileRow*> rows;
+  std::vector<const v1::ProfileRow*> other_modes;
+  for (const auto& [key, row] : table.OfClass(query.device.device_class())) {
+    if (row.source() != v1::PROFILE_SOURCE_MEASURED || row.device_id().empty() == own ||
+        !Serves(row, query.device) || !SameWorkload(row.signature(), query.work.signature)) {
+      continue;
+    }
+    (SameMode(row, query.device) ? rows : other_modes).push_back(&row);
+  }
+  return rows.empty() ? other_modes : rows;
+}
+
+// The newest row at the job's batch and length (other engine versions leave rows of their own), or
+// null.
+const v1::ProfileRow* Exact(const std::vector<const v1::ProfileRow*>& rows, const RunQuery& query) {
+  const v1::ProfileRow* newest = nullptr;
+  for (const v1::ProfileRow* row : rows) {
+    if (SameMode(*row, query.device) &&
+        SameBatchAndLength(row->signature(), query.work.signature) &&
+        (newest == nullptr || row->updated_unix_seconds() > newest->updated_unix_seconds())) {
+      newest = row;
+    }
+  }
+  return newest;
+}
+
+RunEstimate Finish(const WorkloadRate& rate, const RunQuery& query) {
+  const v1::ProfileRow& row = *rate.nearest;
+  RunEstimate estimate;
+  estimate.run_seconds =
+      rate.seconds_per_cost * CostOfWork(query.work, row, rate.step_flops_per_parameter);
+  estimate.time_deviation =
+      std::hypot(rate.deviation, WildcardDeviation(row.signature(), query.work.signature));
+  estimate.power_watts = rate.power_watts;
+  estimate.energy_joules = rate.power_watts * estimate.run_seconds;
+  estimate.power_deviation = rate.rows == 1 ? kPowerRepeatDeviation : kPowerInterpolatedDeviation;
+  estimate.start_seconds = row.start_seconds();
+  estimate.idle_power_watts = row.idle_power_watts();
+  estimate.peak_memory_bytes = row.peak_memory_bytes();
+  if (!SameMode(row, query.device)) {
+    estimate.time_deviation = std::hypot(estimate.time_deviation, kOtherPowerModeDeviation);
+    estimate.power_deviation = std::hypot(estimate.power_deviation, kOtherPowerModeDeviation);
+  }
+  return estimate;
+}
+
+RunEstimate FromExactRow(const v1::ProfileRow& row, const RunQuery& query, bool own) {
+  WorkloadRate rate = InterpolateRate({&row}, query.work);
+  rate.deviation = std::max(kRepeatDeviation, row.seconds_per_unit().relative_deviation());
+  RunEstimate estimate = Finish(rate, query);
+  if (!own) {
+    estimate.time_deviation = std::hypot(estimate.time_deviation, kClassDeviation);
+    estimate.power_deviation = std::hypot(estimate.power_deviation, kClassDeviation);
+  }
+  estimate.provenance = own ? v1::PROVENANCE_MEASURED_DEVICE : v1::PROVENANCE_MEASURED_CLASS;
+  estimate.note = absl::StrCat(
+      "measured on this ", own ? "device" : "class", ": ", row.seconds_per_unit().count(),
+      row.seconds_per_unit().count() == 1 ? " run, " : " runs, last ", row.source_note());
+  return estimate;
+}
+
+RunEstimate FromRows(const std::vector<const v1::ProfileRow*>& rows, const RunQuery& query,
+                     bool own) {
+  RunEstimate estimate = Finish(InterpolateRate(rows, query.work), query);
+  estimate.power_deviation = std::hypot(estimate.power_deviation, kPowerInterpolatedDeviation);
+  if (!own) {
+    estimate.time_deviation = std::hypot(estimate.time_deviation, kClassDeviation);
+    estimate.power_deviation = std::hypot(estimate.power_deviation, kClassDeviation);
+  }
+  const bool open =
+      query.work.signature.batch_size() == 0 || query.work.signature.sequence_length() == 0;
+  // Rows of this workload for a job that leaves batch or length open are its measurement all the
+  // same.
+  estimate.provenance = !open ? v1::PROVENANCE_INTERPOLATED
+                        : own ? v1::PROVENANCE_MEASURED_DEVICE
+                              : v1::PROVENANCE_MEASURED_CLASS;
+  estimate.note =
+      absl::StrCat(open ? "measured" : "interpolated over batch and length", " from ", rows.size(),
+                   rows.size() == 1 ? " row" : " rows", " of this ", own ? "device" : "class",
+                   open ? "; the job leaves batch or length open" : "");
+  return estimate;
+}
+
+}  // namespace
+
+bool SameWorkload(const v1::WorkloadSignature& a, const v1::WorkloadSignature& b) {
+  const auto quantization = [](const v1::WorkloadSignature& signature) {
+    return signature.quantization().empty() ? absl::string_view("none")
+                                            : absl::string_view(signature.quantization());
+  };
+  return a.method() == b.method() && a.model().architecture() == b.model().architecture() &&
+         a.model().layers() == b.model().layers() && a.model().width() == b.model().width() &&
+         a.model().heads() == b.model().heads() &&
+         a.model().vocabulary_size() == b.model().vocabulary_size() &&
+         quantization(a) == quantization(b) &&
+         (a.precision().empty() || b.precision().empty() || a.precision() == b.precision());
+}
+
+bool Serves(const v1::ProfileRow& row, const v1::DeviceInfo& device) {
+  if (row.source() == v1::PROFILE_SOURCE_PUBLISHED) {
+    return true;
+  }
+  return row.emulated() == device.emulated() &&
+         (row.device_id().empty() || row.device_id() == device.device_id());
+}
+
+double WildcardDeviation(const v1::WorkloadSignature& row, const v1::WorkloadSignature& job) {
+  double squares = 0;
+  for (const v1::WorkloadSignature* signature : {&row, &job}) {
+    squares += signature->batch_size() == 0 ? Square(kUnknownBatchDeviation) : 0;
+    squares += signature->sequence_length() == 0 ? Square(kUnknownLengthDeviation) : 0;
+  }
+  // Generation has neither; quantization neither.
+  return CurrencyOf(job.method()) == Currency::kFlops ? std::sqrt(squares) : 0;
+}
+
+WorkloadRate InterpolateRate(const std::vector<const v1::ProfileRow*>& rows,
+                             const WorkAmount& work) {
+  WorkloadRate rate;
+  rate.rows = static_cast<int>(rows.size());
+  rate.step_flops_per_parameter = FitStepCost(rows, work);
+  rate.seconds_per_cost = std::exp(MeanOfLogRates(rows, work, rate.step_flops_per_parameter).mean);
+  double weights = 0;
+  double nearest_weight = -1;
+  double power = 0;
+  double power_weights = 0;
+  for (const v1::ProfileRow* row : rows) {
+    const double weight = Weight(*row, work);
+    weights += weight;
+    if (weight > nearest_weight) {
+      nearest_weight = weight;
+      rate.nearest = row;
+    }
+    if (row->power_watts().count() > 0) {
+      // Joules over seconds, which a published row rounds apart from its watts.
+      power += weight * row->energy_joules_per_unit().mean() / row->seconds_per_unit().mean();
+      power_weights += weight;
+    }
+  }
+  rate.power_watts = power_weights > 0 ? power / power_weights : 0;
+  rate.deviation = std::hypot(1 / std::sqrt(weights), kRepeatDeviation);
+  return rate;
+}
+
+std::optional<RunEstimate> FromSameWorkload(const ProfileTable& table, const RunQuery& query) {
+  const std::vector<const v1::ProfileRow*> of_device = Select(table, query, /*own=*/true);
+  const std::vector<const v1::ProfileRow*> of_class = Select(table, query, /*own=*/false);
+  for (const bool own : {true, false}) {
+    const v1::ProfileRow* const row = Exact(own ? of_device : of_class, query);
+    if (row != nullptr) {
+      return FromExactRow(*row, query, own);
+    }
+  }
+  if (!of_device.empty()) {
+    return FromRows(of_device, query, true);
+  }
+  if (!of_class.empty()) {
+    return FromRows(of_class, query, false);
+  }
+  return std::nullopt;
+}
+
+}  // namespace wattle::scheduler

@@ -1,0 +1,362 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// From a spec and its inputs to an amount of work; one function for each kind of job.
+#include "scheduler/predict/work.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+
+#include "base/status_macros.h"
+#include "scheduler/predict/model_cost.h"
+#include "scheduler/predict/padding.h"
+#include "scheduler/profiles/work_units.h"
+
+namespace wattle::scheduler {
+namespace {
+
+constexpr double kBytesPerTokenDefault = 4.0;
+// Defaults of spec.proto, where they are written down for people.
+constexpr int kBatchDefault = 8;
+constexpr double kNewTokensDefault = 32;
+constexpr double kCheckpointEveryStepsDefault = 50;
+constexpr double kTextWindowMax = 1024;
+// Weights, first and second moment, four bytes each.
+constexpr double kCheckpointBytesPerParameter = 12;
+// Of a prompt whose text is not known.
+constexpr double kPromptBytesDefault = 64;
+
+const v1::ArtifactInfo* FindInput(absl::Span<const InputView> inputs, absl::string_view field) {
+  for (const InputView& input : inputs) {
+    if (input.field == field) {
+      return &input.artifact;
+    }
+  }
+  return nullptr;
+}
+
+// The declared shape, else that of the model artifact.
+absl::StatusOr<v1::ModelShape> ShapeOf(absl::string_view kind, bool declared,
+                                       const v1::ModelShape& shape,
+                                       absl::Span<const InputView> inputs) {
+  if (declared) {
+    WATTLE_RETURN_IF_ERROR(ValidateModelShape(shape, absl::StrCat(kind, ".model_shape")));
+    return shape;
+  }
+  const v1::ArtifactInfo* const model = FindInput(inputs, "model");
+  if (model == nullptr) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        kind,
+        ".model: names no known artifact; push the model, or declare model_shape for a plan"));
+  }
+  WATTLE_RETURN_IF_ERROR(ValidateModelShape(
+      model->model_shape(), absl::StrCat(kind, ".model: artifact ", model->artifact_id())));
+  return model->model_shape();
+}
+
+struct Examples {
+  double count = 0;
+  std::vector<double> token_quantiles;  // Of one example; empty: not known.
+};
+
+absl::StatusOr<Examples> ExamplesOf(absl::string_view field, const v1::ArtifactInfo* data,
+                                    double bytes_per_token) {
+  if (data == nullptr) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        field, ": names no known artifact; push the data set, or declare data_shape for a plan"));
+  }
+  const v1::DatasetStatistics& statistics = data->dataset();
+  if (statistics.examples() < 1) {
+    return absl::InvalidArgumentError(absl::StrCat(field, ": artifact ", data->artifact_id(),
+                                                   " holds no examples; push a data set"));
+  }
+  Examples examples{static_cast<double>(statistics.examples()), {}};
+  double previous = 1;
+  for (const double bytes : statistics.byte_length_quantiles()) {
+    if (!std::isfinite(bytes) || bytes < 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(field, ": byte_length_quantiles: ", bytes, "; wanted lengths in bytes"));
+    }
+    // An example has at least a token, and its end token.
+    previous = std::max(previous, bytes / bytes_per_token + 1);
+    examples.token_quantiles.push_back(previous);
+  }
+  if (examples.token_quantiles.empty() && statistics.mean_byte_length() > 0) {
+    examples.token_quantiles.push_back(statistics.mean_byte_length() / bytes_per_token + 1);
+  }
+  return examples;
+}
+
+struct Declared {
+  bool present;
+  const v1::DataShape& shape;
+};
+
+// Real data as their statistics say, declared data by their mean length.
+absl::StatusOr<Examples> ExamplesOf(absl::string_view field, Declared declared,
+                                    const v1::ArtifactInfo* data, double bytes_per_token) {
+  if (!declared.present) {
+    return ExamplesOf(field, data, bytes_per_token);
+  }
+  Examples examples{static_cast<double>(declared.shape.examples()), {}};
+  if (declared.shape.mean_tokens_per_example() > 0) {
+    examples.token_quantiles.push_back(declared.shape.mean_tokens_per_example());
+  }
+  return examples;
+}
+
+double PaddedTokens(const Examples& examples, double batch, double limit) {
+  return ExpectedMaximum(examples.token_quantiles, std::min(batch, examples.count), limit);
+}
+
+// Evaluation sorts its examples by length, which leaves next to no padding.
+double SortedTokens(const Examples& examples, double limit) {
+  return PaddedTokens(examples, 1, limit);
+}
+
+void SetSignature(v1::Method method, const v1::ModelShape& shape, WorkAmount* work) {
+  work->signature.set_method(method);
+  *work->signature.mutable_model() = shape;
+  work->signature.set_precision("fp32");
+  work->signature.set_quantization("none");
+  work->signature.set_engine("wattle");
+  work->parameters = ParameterCount(shape);
+}
+
+void SetQuantization(v1::Quantization asked, absl::Span<const InputView> inputs, WorkAmount* work) {
+  const v1::ArtifactInfo* const model = FindInput(inputs, "model");
+  if (asked == v1::QUANTIZATION_INT8 || (asked == v1::QUANTIZATION_UNSPECIFIED &&
+                                         model != nullptr && model->quantization() == "int8")) {
+    work->signature.set_quantization("int8");
+  }
+}
+
+// Held-out loss before and after, and during the run where asked for: tokens of training that cost
+// as much.
+absl::Status AddHeldout(const v1::FinetuneSpec& spec, absl::Span<const InputView> inputs,
+                        double bytes_per_token, WorkAmount* work) {
+  const v1::ArtifactInfo* const heldout = FindInput(inputs, "heldout_data");
+  if (heldout == nullptr || work->unit != v1::WORK_UNIT_TRAINING_TOKEN) {
+    return absl::OkStatus();
+  }
+  WATTLE_ASSIGN_OR_RETURN(const Examples examples,
+                          ExamplesOf("finetune.heldout_data", heldout, bytes_per_token));
+  if (examples.token_quantiles.empty()) {
+    return absl::OkStatus();
+  }
+  double evaluations = 2;
+  if (spec.evaluate_every_steps() > 0) {
+    evaluations += std::max(
+        0.0, std::ceil(work->steps / static_cast<double>(spec.evaluate_every_steps())) - 1);
+  }
+  const double tokens = SortedTokens(examples, work->signature.sequence_length());
+  work->units_of_heldout = evaluations * examples.count * tokens * kHeldoutTokenWeight;
+  work->units += work->units_of_heldout;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<WorkAmount> FinetuneWork(const v1::FinetuneSpec& spec,
+                                        absl::Span<const InputView> inputs,
+                                        const ProfileTable& table) {
+  WATTLE_ASSIGN_OR_RETURN(const v1::ModelShape shape,
+                          ShapeOf("finetune", spec.has_model_shape(), spec.model_shape(), inputs));
+  WorkAmount work;
+  SetSignature(v1::METHOD_FINETUNE_FULL, shape, &work);
+  const double bytes_per_token = BytesPerToken(table, shape);
+  WATTLE_ASSIGN_OR_RETURN(
+      Examples examples,
+      ExamplesOf("finetune.data", Declared{spec.has_data_shape(), spec.data_shape()},
+                 FindInput(inputs, "data"), bytes_per_token));
+  if (spec.limit_examples() > 0) {
+    examples.count = std::min(examples.count, static_cast<double>(spec.limit_examples()));
+  }
+  // A declared job that leaves batch or length out does not know them; a real one runs with the
+  // defaults.
+  const bool real = !spec.has_data_shape();
+  const int batch = spec.batch_size() > 0 ? spec.batch_size() : kBatchDefault;
+  const int length = spec.sequence_length() > 0
+                         ? std::min(spec.sequence_length(), shape.context_length())
+                         : shape.context_length();
+  work.signature.set_batch_size(real || spec.batch_size() > 0 ? batch : 0);
+  work.signature.set_sequence_length(real || spec.sequence_length() > 0 ? length : 0);
+
+  const double per_step =
+      static_cast<double>(batch) * std::max(1, spec.gradient_accumulation_steps());
+  if (spec.steps() > 0) {
+    work.steps = static_cast<double>(spec.steps());
+    work.examples = work.steps * per_step;
+  } else {
+    const double epochs = std::max(1, spec.epochs());
+    work.examples = examples.count * epochs;
+    work.steps = std::ceil(work.examples / per_step);  // Epochs follow each other without a gap.
+  }
+  work.unit = v1::WORK_UNIT_EXAMPLE;
+  work.units = work.examples;
+  if (!examples.token_quantiles.empty()) {
+    work.unit = v1::WORK_UNIT_TRAINING_TOKEN;
+    work.tokens_per_example = PaddedTokens(examples, batch, length);
+    work.truncated_share = ShareAbove(examples.token_quantiles, length);
+    work.units = work.examples * work.tokens_per_example;
+  }
+  WATTLE_RETURN_IF_ERROR(AddHeldout(spec, inputs, bytes_per_token, &work));
+  const double every = spec.checkpoint_every_steps() > 0
+                           ? static_cast<double>(spec.checkpoint_every_steps())
+                           : kCheckpointEveryStepsDefault;
+  work.checkpoints = std::floor(work.steps / every);
+  work.checkpoint_bytes = kCheckpointBytesPerParameter * work.parameters;
+  work.result_bytes = 4 * work.parameters;
+  return work;
+}
+
+absl::StatusOr<WorkAmount> QuantizeWork(const v1::QuantizeSpec& spec,
+                                        absl::Span<const InputView> inputs) {
+  WATTLE_ASSIGN_OR_RETURN(const v1::ModelShape shape,
+                          ShapeOf("quantize", spec.has_model_shape(), spec.model_shape(), inputs));
+  WorkAmount work;
+  SetSignature(v1::METHOD_QUANTIZE, shape, &work);
+  work.signature.set_quantization("int8");
+  work.unit = v1::WORK_UNIT_PARAMETER;
+  work.units = work.parameters;
+  work.steps = shape.layers();
+  work.result_bytes = WeightBytesPerToken(shape, "int8");
+  return work;
+}
+
+absl::StatusOr<WorkAmount> GenerateWork(const v1::GenerateSpec& spec,
+                                        absl::Span<const InputView> inputs,
+                                        const ProfileTable& table) {
+  WATTLE_ASSIGN_OR_RETURN(const v1::ModelShape shape,
+                          ShapeOf("generate", spec.has_model_shape(), spec.model_shape(), inputs));
+  WorkAmount work;
+  SetSignature(v1::METHOD_GENERATE, shape, &work);
+  SetQuantization(spec.quantization(), inputs, &work);
+  const double bytes_per_token = BytesPerToken(table, shape);
+  double prompt_tokens = kPromptBytesDefault / bytes_per_token;
+  if (spec.prompts_size() > 0) {
+    work.examples = spec.prompts_size();
+    double bytes = 0;
+    for (const std::string& prompt : spec.prompts()) {
+      bytes += static_cast<double>(prompt.size());
+    }
+    prompt_tokens = bytes / bytes_per_token / work.examples;
+  } else if (spec.prompt_count() > 0) {
+    work.examples = static_cast<double>(spec.prompt_count());
+  } else {
+    WATTLE_ASSIGN_OR_RETURN(
+        const Examples prompts,
+        ExamplesOf("generate.data", FindInput(inputs, "data"), bytes_per_token));
+    work.examples = prompts.count;
+    if (!prompts.token_quantiles.empty()) {
+      prompt_tokens = PaddedTokens(prompts, 1, shape.context_length());
+    }
+  }
+  const double new_tokens = spec.max_new_tokens() > 0 ? spec.max_new_tokens() : kNewTokensDefault;
+  work.unit = v1::WORK_UNIT_GENERATED_TOKEN;
+  work.tokens_per_example = GenerationUnits(prompt_tokens, new_tokens);
+  work.units = work.examples * work.tokens_per_example;
+  work.steps = work.examples * new_tokens;
+  return work;
+}
+
+absl::StatusOr<WorkAmount> EvaluateWork(const v1::EvaluateSpec& spec,
+                                        absl::Span<const InputView> inputs,
+                                        const ProfileTable& table) {
+  WATTLE_ASSIGN_OR_RETURN(const v1::ModelShape shape,
+                          ShapeOf("evaluate", spec.has_model_shape(), spec.model_shape(), inputs));
+  WorkAmount work;
+  SetSignature(v1::METHOD_EVALUATE, shape, &work);
+  SetQuantization(spec.quantization(), inputs, &work);
+  const double bytes_per_token = BytesPerToken(table, shape);
+  const v1::ArtifactInfo* const data = FindInput(inputs, "data");
+  const int batch = spec.batch_size() > 0 ? spec.batch_size() : kBatchDefault;
+  const double context = shape.context_length();
+  work.unit = v1::WORK_UNIT_EVALUATED_TOKEN;
+  work.signature.set_batch_size(batch);
+  if (!spec.has_data_shape() && data != nullptr && data->dataset().format() == "text") {
+    // Windows with a stride of half a window: each token passes about twice.
+    const double window = std::min(context, kTextWindowMax);
+    const double tokens = std::max(1.0, static_cast<double>(data->size_bytes()) / bytes_per_token);
+    work.examples = 1 + std::ceil(std::max(0.0, tokens - window) / (window / 2));
+    work.tokens_per_example = std::min(window, tokens);
+    work.signature.set_sequence_length(static_cast<int>(window));
+  } else {
+    WATTLE_ASSIGN_OR_RETURN(
+        const Examples examples,
+        ExamplesOf("evaluate.data", Declared{spec.has_data_shape(), spec.data_shape()}, data,
+                   bytes_per_token));
+    const double length =
+        spec.sequence_length() > 0 ? std::min<double>(spec.sequence_length(), context) : context;
+    work.examples = examples.count;
+    if (spec.limit_examples() > 0) {
+      work.examples = std::min(work.examples, static_cast<double>(spec.limit_examples()));
+    }
+    work.signature.set_sequence_length(static_cast<int>(length));
+    if (examples.token_quantiles.empty()) {
+      work.unit = v1::WORK_UNIT_EXAMPLE;
+    } else {
+      work.tokens_per_example = SortedTokens(examples, length);
+      work.truncated_share = ShareAbove(examples.token_quantiles, length);
+    }
+  }
+  work.units =
+      work.unit == v1::WORK_UNIT_EXAMPLE ? work.examples : work.examples * work.tokens_per_example;
+  work.steps = std::ceil(work.examples / batch);
+  return work;
+}
+
+bool SameShape(const v1::ModelShape& a, const v1::ModelShape& b) {
+  return a.layers() == b.layers() && a.width() == b.width() &&
+         a.vocabulary_size() == b.vocabulary_size();
+}
+
+}  // namespace
+
+double BytesPerToken(const ProfileTable& table, const v1::ModelShape& model) {
+  double same_model = 0;
+  double same_model_weight = 0;
+  double same_vocabulary = 0;
+  double same_vocabulary_weight = 0;
+  for (const auto& [device_class, rows] : table.by_class()) {
+    for (const auto& [key, row] : rows) {
+      const v1::ModelShape& measured = row.signature().model();
+      if (row.bytes_per_token() <= 0 || measured.vocabulary_size() != model.vocabulary_size()) {
+        continue;
+      }
+      const auto weight = static_cast<double>(row.seconds_per_unit().count());
+      same_vocabulary += weight * row.bytes_per_token();
+      same_vocabulary_weight += weight;
+      if (SameShape(measured, model)) {
+        same_model += weight * row.bytes_per_token();
+        same_model_weight += weight;
+      }
+    }
+  }
+  if (same_model_weight > 0) {
+    return same_model / same_model_weight;
+  }
+  return same_vocabulary_weight > 0 ? same_vocabulary / same_vocabulary_weight
+                                    : kBytesPerTokenDefault;
+}
+
+absl::StatusOr<WorkAmount> WorkOf(const v1::JobSpec& spec, absl::Span<const InputView> inputs,
+                                  const ProfileTable& table) {
+  WATTLE_RETURN_IF_ERROR(ValidateSpec(spec));
+  switch (spec.kind_case()) {
+    case v1::JobSpec::kFinetune:
+      return FinetuneWork(spec.finetune(), inputs, table);
+    case v1::JobSpec::kQuantize:
+      return QuantizeWork(spec.quantize(), inputs);
+    case v1::JobSpec::kGenerate:
+      return GenerateWork(spec.generate(), inputs, table);
+    case v1::JobSpec::kEvaluate:
+      return EvaluateWork(spec.evaluate(), inputs, table);
+    case v1::JobSpec::KIND_NOT_SET:
+      break;
+  }
+  return absl::InvalidArgumentError(
+      "kind: missing; wanted one of finetune, quantize, generate, evaluate");
+}
+
+}  // namespace wattle::scheduler

@@ -1,0 +1,219 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Amounts of work of each kind of job, and specs that have none.
+#include "scheduler/predict/work.h"
+
+#include <functional>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "scheduler/predict/model_cost.h"
+
+namespace wattle::scheduler {
+namespace {
+
+using ::testing::HasSubstr;
+
+v1::ModelShape SmallShape() {
+  v1::ModelShape shape;
+  shape.set_architecture("gpt2");
+  shape.set_layers(6);
+  shape.set_width(384);
+  shape.set_heads(6);
+  shape.set_vocabulary_size(50257);
+  shape.set_context_length(512);
+  return shape;
+}
+
+InputView Model() {
+  InputView input{"model", {}};
+  *input.artifact.mutable_model_shape() = SmallShape();
+  return input;
+}
+
+// Examples of `low` to `high` bytes, evenly spread.
+InputView Data(absl::string_view field, int64_t examples, double low, double high) {
+  InputView input{std::string(field), {}};
+  v1::DatasetStatistics& statistics = *input.artifact.mutable_dataset();
+  statistics.set_format("squad");
+  statistics.set_examples(examples);
+  for (int i = 0; i <= 32; ++i) {
+    statistics.add_byte_length_quantiles(low + (high - low) * i / 32);
+  }
+  return input;
+}
+
+v1::JobSpec Finetune() {
+  v1::JobSpec spec;
+  spec.mutable_finetune()->set_model("m");
+  spec.mutable_finetune()->set_data("d");
+  return spec;
+}
+
+TEST(WorkTest, FinetuneCountsPaddedTokensOfEveryEpoch) {
+  v1::JobSpec spec = Finetune();
+  spec.mutable_finetune()->set_epochs(3);
+  spec.mutable_finetune()->set_batch_size(4);
+  // 400 to 800 bytes are 100 to 200 tokens and an end token; the longest of 4 is at four fifths.
+  const auto work = WorkOf(spec, {Model(), Data("data", 100, 400, 800)}, ProfileTable());
+  ASSERT_THAT(work, IsOk());
+  EXPECT_EQ(work->unit, v1::WORK_UNIT_TRAINING_TOKEN);
+  EXPECT_DOUBLE_EQ(work->examples, 300);
+  EXPECT_DOUBLE_EQ(work->steps, 75);
+  EXPECT_NEAR(work->tokens_per_example, 181, 1e-9);
+  EXPECT_NEAR(work->units, 300 * 181, 1e-6);
+  EXPECT_EQ(work->signature.batch_size(), 4);
+  EXPECT_EQ(work->signature.sequence_length(), 512);
+  EXPECT_DOUBLE_EQ(work->checkpoint_bytes, 12 * ParameterCount(SmallShape()));
+  EXPECT_DOUBLE_EQ(work->checkpoints, 1);  // Of 75 steps, one each 50.
+}
+
+TEST(WorkTest, StepsOverrideEpochsAndLimitExamplesCuts) {
+  v1::JobSpec spec = Finetune();
+  spec.mutable_finetune()->set_epochs(3);
+  spec.mutable_finetune()->set_limit_examples(40);
+  const std::vector<InputView> inputs = {Model(), Data("data", 100, 400, 400)};
+  auto work = WorkOf(spec, inputs, ProfileTable());
+  ASSERT_THAT(work, IsOk());
+  EXPECT_DOUBLE_EQ(work->examples, 120);
+  spec.mutable_finetune()->set_steps(10);
+  spec.mutable_finetune()->set_gradient_accumulation_steps(2);
+  work = WorkOf(spec, inputs, ProfileTable());
+  ASSERT_THAT(work, IsOk());
+  EXPECT_DOUBLE_EQ(work->steps, 10);
+  EXPECT_DOUBLE_EQ(work->examples, 160);  // 10 steps of two batches of the default 8.
+}
+
+TEST(WorkTest, SequenceLengthTruncates) {
+  v1::JobSpec spec = Finetune();
+  spec.mutable_finetune()->set_sequence_length(64);
+  const auto work = WorkOf(spec, {Model(), Data("data", 100, 400, 800)}, ProfileTable());
+  ASSERT_THAT(work, IsOk());
+  EXPECT_NEAR(work->tokens_per_example, 64, 1e-9);
+  EXPECT_DOUBLE_EQ(work->truncated_share, 1);
+}
+
+TEST(WorkTest, MeasuredBytesPerTokenAreUsedOfThisModelThenOfItsVocabulary) {
+  ProfileTable table;
+  v1::ProfileRow row;
+  row.set_device_class("c");
+  row.set_source(v1::PROFILE_SOURCE_MEASURED);
+  row.set_unit(v1::WORK_UNIT_TRAINING_TOKEN);
+  row.mutable_signature()->set_method(v1::METHOD_FINETUNE_FULL);
+  *row.mutable_signature()->mutable_model() = SmallShape();
+  row.mutable_signature()->mutable_model()->set_layers(12);
+  row.mutable_seconds_per_unit()->set_mean(1e-3);
+  row.mutable_seconds_per_unit()->set_count(1);
+  row.set_bytes_per_token(4.4);
+  EXPECT_DOUBLE_EQ(BytesPerToken(table, SmallShape()), 4.0);
+  ASSERT_THAT(table.Put(row), IsOk());
+  EXPECT_DOUBLE_EQ(BytesPerToken(table, SmallShape()), 4.4);
+  row.mutable_signature()->mutable_model()->set_layers(6);
+  row.set_bytes_per_token(4.6);
+  ASSERT_THAT(table.Put(row), IsOk());
+  EXPECT_DOUBLE_EQ(BytesPerToken(table, SmallShape()), 4.6);
+  v1::ModelShape other = SmallShape();
+  other.set_vocabulary_size(4096);
+  EXPECT_DOUBLE_EQ(BytesPerToken(table, other), 4.0);
+}
+
+TEST(WorkTest, HeldoutDataCountAThirdBeforeAndAfter) {
+  const std::vector<InputView> inputs = {Model(), Data("data", 100, 400, 400),
+                                         Data("heldout_data", 30, 400, 400)};
+  const auto work = WorkOf(Finetune(), inputs, ProfileTable());
+  ASSERT_THAT(work, IsOk());
+  EXPECT_NEAR(work->units_of_heldout, 2 * 30 * 101 / 3.0, 1e-6);
+  EXPECT_NEAR(work->units, 100 * 101 + work->units_of_heldout, 1e-6);
+}
+
+TEST(WorkTest, DeclaredJobWithoutBatchAndLengthLeavesThemOpen) {
+  v1::JobSpec spec;
+  *spec.mutable_finetune()->mutable_model_shape() = SmallShape();
+  spec.mutable_finetune()->mutable_data_shape()->set_examples(1000);
+  auto work = WorkOf(spec, {}, ProfileTable());
+  ASSERT_THAT(work, IsOk());
+  EXPECT_EQ(work->unit, v1::WORK_UNIT_EXAMPLE);
+  EXPECT_DOUBLE_EQ(work->units, 1000);
+  EXPECT_EQ(work->signature.batch_size(), 0);
+  EXPECT_EQ(work->signature.sequence_length(), 0);
+  spec.mutable_finetune()->mutable_data_shape()->set_mean_tokens_per_example(150);
+  work = WorkOf(spec, {}, ProfileTable());
+  ASSERT_THAT(work, IsOk());
+  EXPECT_EQ(work->unit, v1::WORK_UNIT_TRAINING_TOKEN);
+  EXPECT_DOUBLE_EQ(work->units, 150000);
+}
+
+TEST(WorkTest, OtherKindsCountTheirOwnUnits) {
+  v1::JobSpec generate;
+  generate.mutable_generate()->set_model("m");
+  generate.mutable_generate()->add_prompts(std::string(40, 'x'));
+  generate.mutable_generate()->set_max_new_tokens(20);
+  auto work = WorkOf(generate, {Model()}, ProfileTable());
+  ASSERT_THAT(work, IsOk());
+  EXPECT_EQ(work->unit, v1::WORK_UNIT_GENERATED_TOKEN);
+  EXPECT_NEAR(work->units, 20 + 0.1 * 10, 1e-9);
+
+  v1::JobSpec quantize;
+  quantize.mutable_quantize()->set_model("m");
+  work = WorkOf(quantize, {Model()}, ProfileTable());
+  ASSERT_THAT(work, IsOk());
+  EXPECT_EQ(work->unit, v1::WORK_UNIT_PARAMETER);
+  EXPECT_DOUBLE_EQ(work->units, ParameterCount(SmallShape()));
+
+  v1::JobSpec evaluate;
+  evaluate.mutable_evaluate()->set_model("m");
+  evaluate.mutable_evaluate()->set_data("d");
+  InputView text{"data", {}};
+  text.artifact.mutable_dataset()->set_format("text");
+  text.artifact.mutable_dataset()->set_examples(1);
+  text.artifact.set_size_bytes(4 * 5120);
+  work = WorkOf(evaluate, {Model(), text}, ProfileTable());
+  ASSERT_THAT(work, IsOk());
+  EXPECT_EQ(work->unit, v1::WORK_UNIT_EVALUATED_TOKEN);
+  EXPECT_DOUBLE_EQ(work->units, 19 * 512);  // One window, and 4608 further tokens by 256.
+}
+
+TEST(WorkTest, SpecsWithoutWorkAreRefusedByField) {
+  struct Case {
+    std::function<void(v1::JobSpec*)> change;
+    const char* message;
+  };
+  const Case kCases[] = {
+      {[](v1::JobSpec* s) { s->clear_finetune(); }, "kind: missing"},
+      {[](v1::JobSpec* s) { s->mutable_finetune()->clear_model(); }, "finetune.model: missing"},
+      {[](v1::JobSpec* s) { *s->mutable_finetune()->mutable_model_shape() = SmallShape(); },
+       "finetune.model_shape: given beside"},
+      {[](v1::JobSpec* s) {
+         s->mutable_finetune()->clear_model();
+         s->mutable_finetune()->mutable_model_shape()->set_architecture("gpt2");
+       },
+       "finetune.model_shape.layers"},
+      {[](v1::JobSpec* s) {
+         s->mutable_finetune()->clear_data();
+         s->mutable_finetune()->mutable_data_shape()->set_examples(0);
+       },
+       "finetune.data_shape.examples"},
+      {[](v1::JobSpec* s) { s->mutable_finetune()->set_epochs(-1); }, "finetune.epochs"},
+      {[](v1::JobSpec* s) { s->mutable_finetune()->set_batch_size(-8); }, "finetune.batch_size"},
+      {[](v1::JobSpec* s) { s->mutable_finetune()->set_steps(-1); }, "finetune.steps"},
+      {[](v1::JobSpec* s) { s->set_deadline_seconds(-1); }, "deadline_seconds"},
+      {[](v1::JobSpec* s) { s->set_priority(101); }, "priority"},
+      {[](v1::JobSpec* s) { s->set_objective(static_cast<v1::Objective>(9)); }, "objective"},
+  };
+  for (const Case& test : kCases) {
+    v1::JobSpec spec = Finetune();
+    test.change(&spec);
+    EXPECT_THAT(WorkOf(spec, {Model(), Data("data", 10, 100, 100)}, ProfileTable()),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(test.message)));
+  }
+  EXPECT_THAT(WorkOf(Finetune(), {Model()}, ProfileTable()),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("finetune.data: names no")));
+  EXPECT_THAT(WorkOf(Finetune(), {Model(), Data("data", 0, 0, 0)}, ProfileTable()),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("holds no examples")));
+}
+
+}  // namespace
+}  // namespace wattle::scheduler

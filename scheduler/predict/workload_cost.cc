@@ -1,0 +1,118 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Prices of rows and of jobs.
+#include "scheduler/predict/workload_cost.h"
+
+#include <algorithm>
+
+#include "scheduler/predict/model_cost.h"
+
+namespace wattle::scheduler {
+namespace {
+
+// A published generation gives the time of a prompt and not its tokens; 50 is the usual default of
+// the library it was made with.
+constexpr double kPublishedTokensPerPrompt = 50;
+
+double Truncated(double tokens, const v1::WorkloadSignature& signature) {
+  double limit = signature.model().context_length();
+  if (signature.sequence_length() > 0) {
+    limit = std::min<double>(limit, signature.sequence_length());
+  }
+  return std::min(tokens, limit);
+}
+
+double FlopsPerToken(const v1::WorkloadSignature& signature, double attended_tokens) {
+  return signature.method() == v1::METHOD_EVALUATE
+             ? ForwardFlopsPerToken(signature.model(), attended_tokens)
+             : TrainingFlopsPerToken(signature.model(), attended_tokens);
+}
+
+double TokensPerExample(const v1::ProfileRow& row) {
+  const double known = row.unit() == v1::WORK_UNIT_EXAMPLE ? 0 : row.units_per_example();
+  return Truncated(known > 0 ? known : kSquadTokensPerExample, row.signature());
+}
+
+double FlopsPerUnit(const v1::ProfileRow& row, double step_flops_per_parameter) {
+  const double tokens = TokensPerExample(row);
+  const double per_token = FlopsPerToken(row.signature(), tokens);
+  if (row.unit() == v1::WORK_UNIT_EXAMPLE) {
+    return tokens * per_token;
+  }
+  const bool trains = row.signature().method() == v1::METHOD_FINETUNE_FULL;
+  const double step = trains && row.units_per_step() > 0
+                          ? step_flops_per_parameter * ParameterCount(row.signature().model()) /
+                                row.units_per_step()
+                          : 0;
+  return per_token + step;
+}
+
+double FlopsOfWork(const WorkAmount& work, const v1::ProfileRow& row,
+                   double step_flops_per_parameter) {
+  const bool tokens_known = work.tokens_per_example > 0;
+  const double tokens =
+      tokens_known ? work.tokens_per_example : Truncated(TokensPerExample(row), work.signature);
+  const double units = tokens_known ? work.units : work.examples * tokens;
+  double steps = row.units_per_step() > 0 ? work.steps : 0;
+  if (work.signature.batch_size() == 0 && row.units_per_step() > 0) {
+    steps = units / row.units_per_step();
+  }
+  const double step_flops = work.signature.method() == v1::METHOD_FINETUNE_FULL
+                                ? steps * step_flops_per_parameter * work.parameters
+                                : 0;
+  return units * FlopsPerToken(work.signature, tokens) + step_flops;
+}
+
+}  // namespace
+
+Currency CurrencyOf(v1::Method method) {
+  switch (method) {
+    case v1::METHOD_GENERATE:
+      return Currency::kWeightBytes;
+    case v1::METHOD_QUANTIZE:
+      return Currency::kParameters;
+    default:
+      return Currency::kFlops;
+  }
+}
+
+double CostPerUnit(const v1::ProfileRow& row, double step_flops_per_parameter) {
+  switch (CurrencyOf(row.signature().method())) {
+    case Currency::kFlops:
+      return FlopsPerUnit(row, step_flops_per_parameter);
+    case Currency::kWeightBytes:
+      return WeightBytesPerToken(row.signature().model(), row.signature().quantization()) *
+             (row.unit() == v1::WORK_UNIT_EXAMPLE ? kPublishedTokensPerPrompt : 1);
+    case Currency::kParameters:
+      break;
+  }
+  return 1;
+}
+
+double CostOfWork(const WorkAmount& work, const v1::ProfileRow& row,
+                  double step_flops_per_parameter) {
+  switch (CurrencyOf(work.signature.method())) {
+    case Currency::kFlops:
+      return FlopsOfWork(work, row, step_flops_per_parameter);
+    case Currency::kWeightBytes:
+      return work.units *
+             WeightBytesPerToken(work.signature.model(), work.signature.quantization());
+    case Currency::kParameters:
+      break;
+  }
+  return work.units;
+}
+
+double CostPerToken(const v1::WorkloadSignature& signature) {
+  switch (CurrencyOf(signature.method())) {
+    case Currency::kFlops:
+      return FlopsPerToken(signature, Truncated(kSquadTokensPerExample, signature));
+    case Currency::kWeightBytes:
+      return WeightBytesPerToken(signature.model(), signature.quantization());
+    case Currency::kParameters:
+      break;
+  }
+  return ParameterCount(signature.model());
+}
+
+}  // namespace wattle::scheduler

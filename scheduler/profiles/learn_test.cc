@@ -1,0 +1,147 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What a receipt teaches, and which receipts teach nothing.
+#include <cmath>
+#include <functional>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "scheduler/profiles/profile_table.h"
+
+namespace wattle::scheduler {
+namespace {
+
+const absl::Time kNow = absl::FromUnixSeconds(1000);
+
+v1::DeviceInfo MakeDevice() {
+  v1::DeviceInfo device;
+  device.set_device_id("d1");
+  device.set_device_class("jetson-orin-nano");
+  return device;
+}
+
+v1::Receipt MakeReceipt(double seconds) {
+  v1::Receipt receipt;
+  receipt.set_attempt_id("j1.1");
+  receipt.set_start_seconds(3);
+  v1::EnergyMeasurement& run = *receipt.mutable_run();
+  run.set_seconds(seconds);
+  run.set_mean_power_watts(10);
+  run.set_gross_energy_joules(10 * seconds * 0.9);  // A tenth of the run was not sampled.
+  run.set_coverage_ratio(0.9);
+  run.set_idle_known(true);
+  run.set_idle_power_watts(4);
+  run.set_source(v1::ENERGY_SOURCE_INA3221);
+  v1::WorkDone& work = *receipt.mutable_work();
+  work.set_unit(v1::WORK_UNIT_TRAINING_TOKEN);
+  work.set_units(50000);
+  work.set_tokens(48000);
+  work.set_examples(400);
+  work.set_steps(50);
+  work.set_bytes_per_token(4.2);
+  work.mutable_signature()->set_method(v1::METHOD_FINETUNE_FULL);
+  v1::ModelShape& model = *work.mutable_signature()->mutable_model();
+  model.set_architecture("gpt2");
+  model.set_layers(6);
+  model.set_width(384);
+  model.set_heads(6);
+  model.set_vocabulary_size(50257);
+  model.set_context_length(512);
+  work.mutable_signature()->set_batch_size(8);
+  return receipt;
+}
+
+TEST(LearnTest, OneReceiptMakesADeviceRowAndAClassRow) {
+  const std::vector<v1::ProfileRow> rows =
+      LearnFromReceipt(ProfileTable(), MakeDevice(), MakeReceipt(100), kNow);
+  ASSERT_EQ(rows.size(), 2U);
+  EXPECT_EQ(rows[0].device_id(), "d1");
+  EXPECT_EQ(rows[1].device_id(), "");
+  for (const v1::ProfileRow& row : rows) {
+    EXPECT_THAT(ValidateProfileRow(row), IsOk());
+    EXPECT_EQ(row.source(), v1::PROFILE_SOURCE_MEASURED);
+    EXPECT_DOUBLE_EQ(row.seconds_per_unit().mean(), 0.002);
+    // Watts x all seconds, so that the gap in the samples saves nothing.
+    EXPECT_DOUBLE_EQ(row.energy_joules_per_unit().mean(), 0.02);
+    EXPECT_DOUBLE_EQ(row.net_energy_joules_per_unit(), 0.012);
+    EXPECT_DOUBLE_EQ(row.units_per_example(), 120);
+    EXPECT_DOUBLE_EQ(row.units_per_step(), 1000);
+    EXPECT_DOUBLE_EQ(row.bytes_per_token(), 4.2);
+    EXPECT_DOUBLE_EQ(row.start_seconds(), 3);
+    EXPECT_DOUBLE_EQ(row.updated_unix_seconds(), 1000);
+  }
+}
+
+TEST(LearnTest, SecondReceiptMergesMeanAndDeviation) {
+  ProfileTable table;
+  for (const double seconds : {100.0, 120.0, 110.0}) {
+    for (const v1::ProfileRow& row :
+         LearnFromReceipt(table, MakeDevice(), MakeReceipt(seconds), kNow)) {
+      ASSERT_THAT(table.Put(row), IsOk());
+    }
+  }
+  ASSERT_EQ(table.size(), 2U);
+  const v1::Statistic seconds = table.Rows()[0].seconds_per_unit();
+  EXPECT_EQ(seconds.count(), 3);
+  EXPECT_NEAR(seconds.mean(), 110.0 / 50000, 1e-12);
+  EXPECT_NEAR(seconds.relative_deviation(), 10.0 / 110.0,
+              1e-9);  // Sample deviation of 100, 110, 120.
+  EXPECT_DOUBLE_EQ(seconds.min(), 0.002);
+  EXPECT_DOUBLE_EQ(seconds.max(), 0.0024);
+}
+
+TEST(LearnTest, SomeReceiptsTeachNothing) {
+  const std::pair<const char*, std::function<void(v1::Receipt*)>> kCases[] = {
+      {"overrun", [](v1::Receipt* r) { r->set_emulation_overrun(true); }},
+      {"failed", [](v1::Receipt* r) { r->set_failure_class(v1::FAILURE_CLASS_JOB); }},
+      {"poor coverage", [](v1::Receipt* r) { r->mutable_run()->set_coverage_ratio(0.5); }},
+      {"restarted", [](v1::Receipt* r) { r->set_restarts(1); }},
+      {"no time", [](v1::Receipt* r) { r->mutable_run()->set_seconds(0); }},
+      {"NaN time", [](v1::Receipt* r) { r->mutable_run()->set_seconds(NAN); }},
+      {"no work", [](v1::Receipt* r) { r->mutable_work()->set_units(0); }},
+      {"broken meter", [](v1::Receipt* r) { r->mutable_run()->set_mean_power_watts(14290); }},
+  };
+  for (const auto& [name, change] : kCases) {
+    v1::Receipt receipt = MakeReceipt(100);
+    change(&receipt);
+    EXPECT_TRUE(LearnFromReceipt(ProfileTable(), MakeDevice(), receipt, kNow).empty()) << name;
+  }
+}
+
+TEST(LearnTest, WithoutASensorTimeAloneIsLearned) {
+  v1::Receipt receipt = MakeReceipt(100);
+  receipt.mutable_run()->set_source(v1::ENERGY_SOURCE_UNSPECIFIED);
+  receipt.mutable_run()->set_coverage_ratio(0);
+  const auto rows = LearnFromReceipt(ProfileTable(), MakeDevice(), receipt, kNow);
+  ASSERT_EQ(rows.size(), 2U);
+  EXPECT_EQ(rows[0].seconds_per_unit().count(), 1);
+  EXPECT_EQ(rows[0].power_watts().count(), 0);
+}
+
+TEST(LearnTest, RowsOfAnEmulatedDeviceSayIt) {
+  v1::DeviceInfo device = MakeDevice();
+  device.set_emulated(true);
+  for (const v1::ProfileRow& row :
+       LearnFromReceipt(ProfileTable(), device, MakeReceipt(100), kNow)) {
+    EXPECT_TRUE(row.emulated());
+  }
+}
+
+TEST(LearnTest, PromptTokensCountATenth) {
+  v1::Receipt receipt = MakeReceipt(100);
+  v1::WorkDone& work = *receipt.mutable_work();
+  work.mutable_signature()->set_method(v1::METHOD_GENERATE);
+  work.set_unit(v1::WORK_UNIT_GENERATED_TOKEN);
+  work.set_units(1000);
+  work.set_generated_tokens(1000);
+  work.set_prompt_tokens(2500);
+  const auto rows = LearnFromReceipt(ProfileTable(), MakeDevice(), receipt, kNow);
+  ASSERT_EQ(rows.size(), 2U);
+  EXPECT_DOUBLE_EQ(rows[0].seconds_per_unit().mean(), 100.0 / 1250);
+}
+
+}  // namespace
+}  // namespace wattle::scheduler

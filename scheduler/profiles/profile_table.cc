@@ -1,0 +1,79 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The ordered table and its key. What a row must satisfy is in validate_row.cc.
+#include "scheduler/profiles/profile_table.h"
+
+#include "absl/strings/str_cat.h"
+
+#include "base/status_macros.h"
+
+namespace wattle::scheduler {
+namespace {
+
+const std::map<std::string, v1::ProfileRow>& NoRows() {
+  static const auto* const kNone = new std::map<std::string, v1::ProfileRow>();
+  return *kNone;
+}
+
+absl::string_view SourceName(v1::ProfileSource source) {
+  return source == v1::PROFILE_SOURCE_PUBLISHED ? "published" : "measured";
+}
+
+}  // namespace
+
+std::string ProfileKey(const v1::ProfileRow& row) {
+  const v1::WorkloadSignature& signature = row.signature();
+  const v1::ModelShape& model = signature.model();
+  return absl::StrCat(
+      SourceName(row.source()), "|", row.device_class(), "|", row.device_id(), "|",
+      row.emulated() ? "emulated" : "real", "|", row.power_mode(), "|",
+      v1::Method_Name(signature.method()), "|",
+      absl::StrCat(model.architecture(), "/", model.layers(), "x", model.width(), "x",
+                   model.heads(), "/", model.vocabulary_size(), "/", model.context_length()),
+      "|", signature.precision(), "|", signature.quantization(), "|batch ", signature.batch_size(),
+      "|length ", signature.sequence_length(), "|", signature.engine(), "|",
+      signature.engine_version(), "|", v1::WorkUnit_Name(row.unit()));
+}
+
+absl::Status ProfileTable::Put(const v1::ProfileRow& row) {
+  WATTLE_RETURN_IF_ERROR(ValidateProfileRow(row));
+  by_class_[row.device_class()][ProfileKey(row)] = row;
+  return absl::OkStatus();
+}
+
+const v1::ProfileRow* ProfileTable::Find(absl::string_view key) const {
+  for (const auto& [device_class, rows] : by_class_) {
+    const auto found = rows.find(std::string(key));
+    if (found != rows.end()) {
+      return &found->second;
+    }
+  }
+  return nullptr;
+}
+
+const std::map<std::string, v1::ProfileRow>& ProfileTable::OfClass(
+    absl::string_view device_class) const {
+  const auto found = by_class_.find(std::string(device_class));
+  return found == by_class_.end() ? NoRows() : found->second;
+}
+
+std::vector<v1::ProfileRow> ProfileTable::Rows() const {
+  std::vector<v1::ProfileRow> all;
+  all.reserve(size());
+  for (const auto& [device_class, rows] : by_class_) {
+    for (const auto& [key, row] : rows) {
+      all.push_back(row);
+    }
+  }
+  return all;
+}
+
+size_t ProfileTable::size() const {
+  size_t total = 0;
+  for (const auto& [device_class, rows] : by_class_) {
+    total += rows.size();
+  }
+  return total;
+}
+
+}  // namespace wattle::scheduler

@@ -1,0 +1,152 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The table, its keys, and what it refuses.
+#include "scheduler/profiles/profile_table.h"
+
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+
+namespace wattle::scheduler {
+namespace {
+
+using ::testing::HasSubstr;
+
+v1::ProfileRow MakeRow() {
+  v1::ProfileRow row;
+  row.set_device_class("jetson-orin-nano");
+  row.set_source(v1::PROFILE_SOURCE_MEASURED);
+  row.set_source_note("attempt j1.1");
+  row.set_unit(v1::WORK_UNIT_TRAINING_TOKEN);
+  v1::WorkloadSignature& signature = *row.mutable_signature();
+  signature.set_method(v1::METHOD_FINETUNE_FULL);
+  signature.mutable_model()->set_architecture("gpt2");
+  signature.mutable_model()->set_layers(6);
+  signature.mutable_model()->set_width(384);
+  signature.mutable_model()->set_heads(6);
+  signature.mutable_model()->set_vocabulary_size(50257);
+  signature.mutable_model()->set_context_length(512);
+  signature.set_batch_size(8);
+  signature.set_sequence_length(128);
+  for (auto [statistic, value] : {std::pair(row.mutable_seconds_per_unit(), 0.002),
+                                  std::pair(row.mutable_power_watts(), 10.0),
+                                  std::pair(row.mutable_energy_joules_per_unit(), 0.02)}) {
+    statistic->set_mean(value);
+    statistic->set_count(1);
+  }
+  return row;
+}
+
+TEST(ProfileTableTest, PutReplacesTheRowOfTheSameKeyOnly) {
+  ProfileTable table;
+  v1::ProfileRow row = MakeRow();
+  ASSERT_THAT(table.Put(row), IsOk());
+  row.mutable_seconds_per_unit()->set_mean(0.0021);
+  ASSERT_THAT(table.Put(row), IsOk());
+  EXPECT_EQ(table.size(), 1U);
+  ASSERT_NE(table.Find(ProfileKey(row)), nullptr);
+  EXPECT_DOUBLE_EQ(table.Find(ProfileKey(row))->seconds_per_unit().mean(), 0.0021);
+  row.set_emulated(true);
+  ASSERT_THAT(table.Put(row), IsOk());
+  EXPECT_EQ(table.OfClass("jetson-orin-nano").size(), 2U);
+  EXPECT_TRUE(table.OfClass("raspberry-pi-5").empty());
+}
+
+TEST(ProfileTableTest, KeysTellEveryPartOfARowApart) {
+  const std::string key = ProfileKey(MakeRow());
+  const std::pair<const char*, std::function<void(v1::ProfileRow*)>> kChanges[] = {
+      {"class", [](v1::ProfileRow* row) { row->set_device_class("x"); }},
+      {"device", [](v1::ProfileRow* row) { row->set_device_id("d1"); }},
+      {"emulated", [](v1::ProfileRow* row) { row->set_emulated(true); }},
+      {"mode", [](v1::ProfileRow* row) { row->set_power_mode("15W"); }},
+      {"source", [](v1::ProfileRow* row) { row->set_source(v1::PROFILE_SOURCE_PUBLISHED); }},
+      {"unit", [](v1::ProfileRow* row) { row->set_unit(v1::WORK_UNIT_EXAMPLE); }},
+      {"layers",
+       [](v1::ProfileRow* row) { row->mutable_signature()->mutable_model()->set_layers(7); }},
+      {"batch", [](v1::ProfileRow* row) { row->mutable_signature()->set_batch_size(4); }},
+      {"length", [](v1::ProfileRow* row) { row->mutable_signature()->set_sequence_length(64); }},
+  };
+  for (const auto& [name, change] : kChanges) {
+    v1::ProfileRow row = MakeRow();
+    change(&row);
+    EXPECT_NE(ProfileKey(row), key) << name;
+  }
+}
+
+TEST(ProfileTableTest, RefusesRowsThatCannotBeTrue) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  struct Case {
+    const char* name;
+    std::function<void(v1::ProfileRow*)> change;
+    const char* message;
+  };
+  const Case kCases[] = {
+      {"zero seconds", [](v1::ProfileRow* r) { r->mutable_seconds_per_unit()->set_mean(0); },
+       "seconds_per_unit"},
+      {"NaN seconds", [nan](v1::ProfileRow* r) { r->mutable_seconds_per_unit()->set_mean(nan); },
+       "seconds_per_unit"},
+      {"infinite watts",
+       [](v1::ProfileRow* r) {
+         r->mutable_power_watts()->set_mean(std::numeric_limits<double>::infinity());
+       },
+       "power_watts"},
+      {"milliwatts for watts", [](v1::ProfileRow* r) { r->mutable_power_watts()->set_mean(10000); },
+       "power_watts"},
+      {"kilowatts for watts", [](v1::ProfileRow* r) { r->mutable_power_watts()->set_mean(0.010); },
+       "power_watts"},
+      {"milliseconds for seconds",
+       [](v1::ProfileRow* r) { r->mutable_seconds_per_unit()->set_mean(2); }, "wrong unit"},
+      {"watt-hours for joules",
+       [](v1::ProfileRow* r) { r->mutable_energy_joules_per_unit()->set_mean(0.02 / 3600); },
+       "wrong unit"},
+      {"no count", [](v1::ProfileRow* r) { r->mutable_seconds_per_unit()->set_count(0); },
+       "seconds_per_unit"},
+      {"no class", [](v1::ProfileRow* r) { r->clear_device_class(); }, "device_class"},
+      {"no unit", [](v1::ProfileRow* r) { r->clear_unit(); }, "unit"},
+      {"no source", [](v1::ProfileRow* r) { r->clear_source(); }, "source"},
+      {"no method", [](v1::ProfileRow* r) { r->mutable_signature()->clear_method(); }, "method"},
+      {"negative width",
+       [](v1::ProfileRow* r) { r->mutable_signature()->mutable_model()->set_width(-1); },
+       "signature.model"},
+      {"negative idle", [](v1::ProfileRow* r) { r->set_idle_power_watts(-1); }, "idle_power_watts"},
+      {"NaN length", [nan](v1::ProfileRow* r) { r->set_units_per_example(nan); },
+       "units_per_example"},
+  };
+  for (const Case& test : kCases) {
+    ProfileTable table;
+    v1::ProfileRow row = MakeRow();
+    test.change(&row);
+    EXPECT_THAT(table.Put(row),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(test.message)))
+        << test.name;
+    EXPECT_EQ(table.size(), 0U) << test.name;
+  }
+}
+
+TEST(ProfileTableTest, ARowWithoutASensorHoldsTimeAlone) {
+  v1::ProfileRow row = MakeRow();
+  row.clear_power_watts();
+  row.clear_energy_joules_per_unit();
+  EXPECT_THAT(ProfileTable().Put(row), IsOk());
+}
+
+TEST(ProfileTableTest, PriorsAreThePublishedTables) {
+  const ProfileTable priors = ProfileTable::Priors();
+  EXPECT_EQ(priors.OfClass("jetson-xavier-nx").size(), 3U);
+  EXPECT_EQ(priors.OfClass("jetson-orin-nano").size(), 3U);
+  EXPECT_EQ(priors.OfClass("raspberry-pi-5").size(), 2U);
+  for (const v1::ProfileRow& row : priors.Rows()) {
+    EXPECT_EQ(row.source(), v1::PROFILE_SOURCE_PUBLISHED);
+    EXPECT_FALSE(row.source_note().empty());
+    EXPECT_EQ(row.signature().batch_size(), 0) << "the papers tell no batch";
+  }
+}
+
+}  // namespace
+}  // namespace wattle::scheduler

@@ -1,0 +1,150 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What a profile row must satisfy. The bounds are wide enough for any board that Wattle names, and
+// narrow enough to find a unit that is off by 1000; three columns that must agree (seconds, watts,
+// joules) find most of the rest.
+#include <cmath>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+#include "base/status_macros.h"
+#include "scheduler/profiles/profile_table.h"
+
+namespace wattle::scheduler {
+namespace {
+
+// A device of this fleet draws between a sleeping microcontroller's and a large server's watts.
+constexpr double kPowerWattsMin = 0.05;
+constexpr double kPowerWattsMax = 3000.0;
+// Joules per unit against watts x seconds per unit: means over different samples differ a little,
+// units by 1000 or 3600.
+constexpr double kEnergyMismatchMax = 2.0;
+
+struct Bounds {
+  double min;
+  double max;
+};
+
+// Seconds per unit: from a server's accelerator to the slowest board with a model at the limit of
+// its memory.
+Bounds SecondsBounds(v1::WorkUnit unit) {
+  switch (unit) {
+    case v1::WORK_UNIT_EXAMPLE:
+      return {1e-5, 1e5};
+    case v1::WORK_UNIT_TRAINING_TOKEN:
+    case v1::WORK_UNIT_EVALUATED_TOKEN:
+      return {1e-8, 1e3};
+    case v1::WORK_UNIT_GENERATED_TOKEN:
+      return {1e-6, 1e4};
+    case v1::WORK_UNIT_PARAMETER:
+      return {1e-13, 1e-2};
+    default:
+      return {0, 0};
+  }
+}
+
+absl::Status Refuse(const v1::ProfileRow& row, absl::string_view field, absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat("profile row of ", row.device_class(), " (",
+                                                 row.source_note(), "): ", field, ": ", what));
+}
+
+absl::Status CheckStatistic(const v1::ProfileRow& row, absl::string_view field,
+                            const v1::Statistic& value, Bounds bounds) {
+  if (!std::isfinite(value.mean()) || value.mean() < bounds.min || value.mean() > bounds.max) {
+    return Refuse(row, field,
+                  absl::StrFormat("%g is outside %g to %g; check the unit that the name says",
+                                  value.mean(), bounds.min, bounds.max));
+  }
+  if (!std::isfinite(value.relative_deviation()) || value.relative_deviation() < 0 ||
+      value.count() < 1) {
+    return Refuse(row, field,
+                  absl::StrFormat("count %d and relative deviation %g; wanted a count of at least "
+                                  "1 and a deviation of at least 0",
+                                  value.count(), value.relative_deviation()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckNotNegative(const v1::ProfileRow& row, absl::string_view field, double value) {
+  if (!std::isfinite(value) || value < 0) {
+    return Refuse(row, field, absl::StrFormat("%g; wanted a number of at least 0", value));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckDetails(const v1::ProfileRow& row) {
+  WATTLE_RETURN_IF_ERROR(CheckNotNegative(row, "peak_power_watts", row.peak_power_watts()));
+  WATTLE_RETURN_IF_ERROR(
+      CheckNotNegative(row, "net_energy_joules_per_unit", row.net_energy_joules_per_unit()));
+  WATTLE_RETURN_IF_ERROR(
+      CheckNotNegative(row, "step_overhead_seconds", row.step_overhead_seconds()));
+  WATTLE_RETURN_IF_ERROR(CheckNotNegative(row, "idle_power_watts", row.idle_power_watts()));
+  WATTLE_RETURN_IF_ERROR(CheckNotNegative(row, "units_per_example", row.units_per_example()));
+  WATTLE_RETURN_IF_ERROR(CheckNotNegative(row, "units_per_step", row.units_per_step()));
+  WATTLE_RETURN_IF_ERROR(CheckNotNegative(row, "bytes_per_token", row.bytes_per_token()));
+  return CheckNotNegative(row, "start_seconds", row.start_seconds());
+}
+
+absl::Status CheckEnergy(const v1::ProfileRow& row) {
+  const bool has_power = row.power_watts().count() != 0 || row.power_watts().mean() != 0;
+  const bool has_energy =
+      row.energy_joules_per_unit().count() != 0 || row.energy_joules_per_unit().mean() != 0;
+  if (!has_power && !has_energy) {
+    return absl::OkStatus();  // No sensor: a row of time alone.
+  }
+  WATTLE_RETURN_IF_ERROR(
+      CheckStatistic(row, "power_watts", row.power_watts(), {kPowerWattsMin, kPowerWattsMax}));
+  if (row.seconds_per_unit().count() == 0) {
+    return absl::OkStatus();  // A row of power alone.
+  }
+  WATTLE_RETURN_IF_ERROR(
+      CheckStatistic(row, "energy_joules_per_unit", row.energy_joules_per_unit(), {1e-15, 1e9}));
+  const double expected_joules = row.power_watts().mean() * row.seconds_per_unit().mean();
+  const double ratio = row.energy_joules_per_unit().mean() / expected_joules;
+  if (ratio > kEnergyMismatchMax || ratio < 1 / kEnergyMismatchMax) {
+    return Refuse(
+        row, "energy_joules_per_unit",
+        absl::StrFormat("%g J, but %g s at %g W make %g J; one of the three has a wrong unit",
+                        row.energy_joules_per_unit().mean(), row.seconds_per_unit().mean(),
+                        row.power_watts().mean(), expected_joules));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status ValidateProfileRow(const v1::ProfileRow& row) {
+  if (row.device_class().empty()) {
+    return Refuse(row, "device_class", "empty; wanted a class such as \"jetson-orin-nano\"");
+  }
+  if (row.source() == v1::PROFILE_SOURCE_UNSPECIFIED) {
+    return Refuse(row, "source", "missing; wanted measured or published");
+  }
+  if (row.signature().method() == v1::METHOD_UNSPECIFIED) {
+    return Refuse(row, "signature.method", "missing");
+  }
+  const bool power_only = row.source() == v1::PROFILE_SOURCE_PUBLISHED &&
+                          row.seconds_per_unit().count() == 0 &&
+                          row.seconds_per_unit().mean() == 0 && row.power_watts().count() > 0;
+  if (!power_only) {
+    const v1::ModelShape& model = row.signature().model();
+    if (model.layers() < 1 || model.width() < 1 || model.heads() < 1 ||
+        model.vocabulary_size() < 1 || model.context_length() < 1) {
+      return Refuse(row, "signature.model",
+                    "a size is missing or negative; wanted layers, width, heads, vocabulary and "
+                    "context of at least 1");
+    }
+    if (row.unit() == v1::WORK_UNIT_UNSPECIFIED) {
+      return Refuse(row, "unit", "missing; a rate without its unit says nothing");
+    }
+    WATTLE_RETURN_IF_ERROR(
+        CheckStatistic(row, "seconds_per_unit", row.seconds_per_unit(), SecondsBounds(row.unit())));
+  }
+  WATTLE_RETURN_IF_ERROR(CheckDetails(row));
+  return CheckEnergy(row);
+}
+
+}  // namespace wattle::scheduler
