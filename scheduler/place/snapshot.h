@@ -12,10 +12,10 @@
 
 #include "absl/time/time.h"
 
+#include "scheduler/predict/work.h"  // InputView
 #include "scheduler/profiles/profile_table.h"
 #include "units/id.h"
 #include "units/quantity.h"
-#include "wattle/v1/artifact.pb.h"
 #include "wattle/v1/device.pb.h"
 #include "wattle/v1/policy.pb.h"
 #include "wattle/v1/spec.pb.h"
@@ -31,12 +31,6 @@ struct DeviceView {
   absl::Time free_at = absl::InfinitePast();
   Joules
       committed_energy;  // Gross draw still expected of that attempt; counts against the battery.
-};
-
-// An input of a job, resolved to an artifact.
-struct InputView {
-  std::string field;  // "model", "data", "heldout_data".
-  v1::ArtifactInfo artifact;
 };
 
 struct JobView {

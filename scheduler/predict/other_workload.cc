@@ -134,9 +134,16 @@ bool MayTransfer(const v1::ProfileRow& row, const v1::DeviceInfo& device) {
          (row.source() == v1::PROFILE_SOURCE_PUBLISHED || row.emulated() == device.emulated());
 }
 
+// Which shared workloads may carry a rate over.
+enum class Bridges { kAny, kMeasured };
+
+bool Allows(Bridges bridges, const v1::ProfileRow& row) {
+  return bridges == Bridges::kAny || row.source() == v1::PROFILE_SOURCE_MEASURED;
+}
+
 std::optional<Shared> NearestShared(const std::map<std::string, v1::ProfileRow>& here,
                                     const std::map<std::string, v1::ProfileRow>& there,
-                                    const RunQuery& query) {
+                                    const RunQuery& query, Bridges bridges) {
   std::optional<Shared> best;
   for (const auto& [here_key, a] : here) {
     if (!MayTransfer(a, query.device) || !SameCurrency(a, query.work.signature)) {
@@ -145,7 +152,7 @@ std::optional<Shared> NearestShared(const std::map<std::string, v1::ProfileRow>&
     const double distance = ModelDistance(a.signature(), query.work.signature);
     for (const auto& [there_key, b] : there) {
       // Two engines have no common ratio, so both rows are measured or both are published.
-      if (a.source() == b.source() && MayTransfer(b, query.device) &&
+      if (a.source() == b.source() && Allows(bridges, a) && MayTransfer(b, query.device) &&
           SameWorkload(a.signature(), b.signature()) &&
           (!best.has_value() || distance < best->distance)) {
         best = Shared{&a, &b, distance};
@@ -182,7 +189,8 @@ struct Transfer {
   double distance = 0;
 };
 
-std::optional<Transfer> BestTransfer(const ProfileTable& table, const RunQuery& query) {
+std::optional<Transfer> BestTransfer(const ProfileTable& table, const RunQuery& query,
+                                     Bridges bridges) {
   std::optional<Transfer> best;
   const auto& here = table.OfClass(query.device.device_class());
   for (const auto& [device_class, there] : table.by_class()) {
@@ -196,7 +204,7 @@ std::optional<Transfer> BestTransfer(const ProfileTable& table, const RunQuery& 
         sources.push_back(&row);
       }
     }
-    const std::optional<Shared> shared = NearestShared(here, there, query);
+    const std::optional<Shared> shared = NearestShared(here, there, query, bridges);
     if (sources.empty() || !shared.has_value()) {
       continue;
     }
@@ -222,11 +230,11 @@ bool HasPublishedRowOfWorkload(const ProfileTable& table, const RunQuery& query)
 
 std::optional<RunEstimate> FromOtherWorkloads(const ProfileTable& table, const RunQuery& query) {
   std::optional<RunEstimate> nearest = NearestOfClass(table, query);
-  std::optional<Transfer> transfer = BestTransfer(table, query);
-  if (!transfer.has_value()) {
-    return nearest;
-  }
-  if (transfer->distance > std::log(kSimilarFactor) && HasPublishedRowOfWorkload(table, query)) {
+  // The class's own published row of this model stands above the published ratio of two classes.
+  const bool published = HasPublishedRowOfWorkload(table, query);
+  std::optional<Transfer> transfer =
+      BestTransfer(table, query, published ? Bridges::kMeasured : Bridges::kAny);
+  if (!transfer.has_value() || (published && transfer->distance > std::log(kSimilarFactor))) {
     return nearest;
   }
   if (nearest.has_value() && nearest->time_deviation <= transfer->estimate.time_deviation) {

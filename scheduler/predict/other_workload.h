@@ -15,8 +15,8 @@ namespace wattle::scheduler {
 
 // The narrowest of: the class's nearest row (published row of this very model, or another model
 // scaled by cost), and a row of this model from another class times the ratio of both classes on
-// the nearest shared workload. A published row of this model gives way only to a transfer through a
-// workload of similar size (a factor of 4).
+// the nearest shared workload. A published row of this model gives way only to a transfer through
+// a measured workload of similar size (a factor of 4).
 std::optional<RunEstimate> FromOtherWorkloads(const ProfileTable& table, const RunQuery& query);
 
 struct PowerEstimate {

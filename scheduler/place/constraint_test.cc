@@ -1,0 +1,219 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Each rule: what it refuses, with which words, whether that can pass, and the case beside it that
+// it lets through.
+#include "scheduler/place/constraint.h"
+
+#include <functional>
+#include <set>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "scheduler/place/fleet_for_test.h"
+#include "scheduler/place/place.h"
+
+namespace wattle::scheduler {
+namespace {
+
+using ::testing::HasSubstr;
+
+struct Situation {
+  DeviceView device = OrinNano();
+  JobView job = RealJob("j1", 10000);
+  std::vector<v1::Policy> policies;
+};
+
+struct Case {
+  const char* name;
+  std::function<void(Situation*)> change;
+  const char* refused_by;  // "": nothing is refused.
+  const char* reason;
+  bool permanent;
+};
+
+v1::Policy MakePolicy(double reserve, double max_celsius, const std::string& selector) {
+  v1::Policy policy;
+  policy.set_name("field");
+  policy.set_reserve_state_of_charge_ratio(reserve);
+  policy.set_max_temperature_celsius(max_celsius);
+  if (!selector.empty()) {
+    policy.add_selector(selector);
+  }
+  return policy;
+}
+
+void AddLabel(const std::string& key, const std::string& value, Situation* s) {
+  v1::Label& label = *s->device.device.mutable_info()->add_labels();
+  label.set_key(key);
+  label.set_value(value);
+}
+
+// 10,000 examples of GPT-2 Small take about 18 Wh on the Orin Nano, at the upper quantile up to
+// twice that.
+const Case kCases[] = {
+    {"nothing against it", [](Situation*) {}, "", "", false},
+    {"not connected", [](Situation* s) { s->device.device.set_connected(false); }, "connected",
+     "not connected", false},
+    {"unreachable", [](Situation* s) { s->device.device.set_unreachable(true); }, "connected",
+     "unreachable", false},
+    {"drained",
+     [](Situation* s) {
+       s->device.device.set_drained(true);
+       s->device.device.set_drain_reason("new panel");
+     },
+     "drained", "drained (new panel); feasible after: wattle device resume", false},
+    {"no engine", [](Situation* s) { s->device.device.mutable_info()->clear_engine_version(); },
+     "engine", "install wattle-runner", true},
+    {"label missing", [](Situation* s) { s->job.spec.add_required_labels("site=north"); }, "labels",
+     "lacks the label site=north", true},
+    {"label of another value",
+     [](Situation* s) {
+       AddLabel("site", "south", s);
+       s->job.spec.add_required_labels("site=north");
+     },
+     "labels", "site=north", true},
+    {"label there",
+     [](Situation* s) {
+       AddLabel("site", "north", s);
+       s->job.spec.add_required_labels("site=north");
+       s->job.spec.add_required_labels("site");
+     },
+     "", "", false},
+    {"memory too small", [](Situation* s) { s->job.peak_memory_bytes = int64_t{9} << 30; },
+     "memory",
+     "needs 9.0 GiB, 7.6 GiB of its 8.0 GiB are usable; needs 1.4 GiB more, or a smaller batch",
+     true},
+    {"memory just fits", [](Situation* s) { s->job.peak_memory_bytes = int64_t{7} << 30; }, "", "",
+     false},
+    {"real memory taken by others",
+     [](Situation* s) {
+       s->device.device.mutable_info()->set_emulated(false);
+       s->device.device.mutable_heartbeat()->set_memory_available_bytes(int64_t{2} << 30);
+       s->job.peak_memory_bytes = int64_t{3} << 30;
+     },
+     "memory", "only 2.0 GiB are free now", false},
+    {"inputs beyond the cache",
+     [](Situation* s) { s->device.device.mutable_info()->set_cache_quota_bytes(1 << 20); },
+     "cache_quota", "exceed its cache quota of 1.0 MiB", true},
+    {"avoided", [](Situation* s) { s->job.avoided_devices.emplace_back("id-orin"); },
+     "avoided_device", "failed on it", false},
+    {"another device avoided", [](Situation* s) { s->job.avoided_devices.emplace_back("id-nx"); },
+     "", "", false},
+    {"guard",
+     [](Situation* s) { s->device.device.mutable_heartbeat()->set_guard_reason("at 12 %"); },
+     "guard", "at 12 %", false},
+    {"too hot",
+     [](Situation* s) {
+       s->policies.push_back(MakePolicy(0, 70, ""));
+       s->device.device.mutable_heartbeat()->set_has_temperature(true);
+       s->device.device.mutable_heartbeat()->set_temperature_celsius(71.5);
+     },
+     "max_temperature", "at 71.5 C; policy field stops work at 70.0 C", false},
+    {"hot, but another device's policy",
+     [](Situation* s) {
+       s->policies.push_back(MakePolicy(0, 70, "site=north"));
+       s->device.device.mutable_heartbeat()->set_has_temperature(true);
+       s->device.device.mutable_heartbeat()->set_temperature_celsius(71.5);
+     },
+     "", "", false},
+    {"reserve broken",
+     [](Situation* s) {
+       s->policies.push_back(MakePolicy(0.3, 0, ""));
+       SetBattery(100, 0.5, &s->device);
+     },
+     "battery_reserve", "the reserve is 30 % (policy field); feasible from", false},
+    {"same charge without a policy", [](Situation* s) { SetBattery(100, 0.5, &s->device); }, "", "",
+     false},
+    {"same reserve, full",
+     [](Situation* s) {
+       s->policies.push_back(MakePolicy(0.3, 0, ""));
+       SetBattery(100, 1.0, &s->device);
+     },
+     "", "", false},
+    {"would be empty even without a policy", [](Situation* s) { SetBattery(100, 0.1, &s->device); },
+     "battery_reserve", "empty is 0 %", false},
+    {"battery too small for the job", [](Situation* s) { SetBattery(10, 1.0, &s->device); },
+     "battery_reserve", "its battery of 10.00 Wh is too small", true},
+    {"reserve, charge unknown",
+     [](Situation* s) {
+       s->policies.push_back(MakePolicy(0.3, 0, ""));
+       s->device.device.mutable_info()->set_battery_capacity_wh(100);
+     },
+     "battery_reserve", "not known yet", false},
+    {"committed to another attempt",
+     [](Situation* s) {
+       s->policies.push_back(MakePolicy(0.2, 0, ""));
+       SetBattery(100, 0.9, &s->device);
+       s->device.committed_energy = FromWattHours(40);
+     },
+     "battery_reserve", "the reserve is 20 %", false},
+    {"deadline too early", [](Situation* s) { s->job.spec.set_deadline_seconds(60); }, "deadline",
+     "the deadline is in 1 min 00 s; feasible with a deadline of", true},
+    {"deadline passed",
+     [](Situation* s) {
+       s->job.spec.set_deadline_seconds(60);
+       s->job.submitted = kTestNow - absl::Minutes(5);
+     },
+     "deadline", "passed 4 min 00 s ago", true},
+    {"deadline far", [](Situation* s) { s->job.spec.set_deadline_seconds(86400); }, "", "", false},
+    {"deadline, were it free now",
+     [](Situation* s) {
+       s->job.spec.set_deadline_seconds(86400);
+       s->device.free_at = kTestNow + absl::Hours(23);
+     },
+     "deadline", "or were it free now", false},
+    {"declared only", [](Situation* s) { s->job = MakeJob("j1", PublishedSpec(12)); }, "inputs",
+     "model_shape, which is for plans", true},
+    {"what never passes is told before what may",
+     [](Situation* s) {
+       s->device.device.set_connected(false);
+       s->job.spec.set_deadline_seconds(60);
+     },
+     "deadline", "feasible with a deadline", true},
+};
+
+TEST(ConstraintTest, EachRuleRefusesWithItsReason) {
+  const ProfileTable priors = ProfileTable::Priors();
+  for (const Case& test : kCases) {
+    SCOPED_TRACE(test.name);
+    Situation situation;
+    test.change(&situation);
+    Snapshot snapshot = MakeSnapshot({situation.device}, priors);
+    snapshot.policies = situation.policies;
+    snapshot.queue = {situation.job};
+    const std::vector<QueuePlacement> placements = PlanQueue(snapshot);
+    ASSERT_EQ(placements.size(), 1U);
+    const v1::Placement& placement = placements[0].placement;
+    ASSERT_EQ(placement.best_size(), 1);
+    const v1::Candidate& candidate = placement.best(0);
+    EXPECT_EQ(candidate.refused_by(), test.refused_by) << candidate.reason();
+    EXPECT_THAT(candidate.reason(), HasSubstr(test.reason));
+    EXPECT_EQ(candidate.feasible(), std::string(test.refused_by).empty());
+    EXPECT_EQ(candidate.permanent(), test.permanent);
+    EXPECT_EQ(placements[0].never, test.permanent);
+    EXPECT_EQ(placement.device_id().empty(), !candidate.feasible());
+    if (!candidate.feasible()) {
+      EXPECT_THAT(placement.reason(), HasSubstr(candidate.reason()));
+      ASSERT_EQ(placement.refusals_size(), 1);
+      EXPECT_EQ(placement.refusals(0).refused_by(), test.refused_by);
+    }
+  }
+}
+
+TEST(ConstraintTest, NamesAreUniqueAndEachIsCovered) {
+  std::set<std::string> covered;
+  for (const Case& test : kCases) {
+    covered.insert(test.refused_by);
+  }
+  std::set<std::string> names;
+  for (const Constraint* rule : AllConstraints()) {
+    EXPECT_TRUE(names.insert(std::string(rule->name())).second) << rule->name();
+    EXPECT_EQ(covered.count(std::string(rule->name())), 1U) << rule->name() << " has no case";
+  }
+}
+
+}  // namespace
+}  // namespace wattle::scheduler

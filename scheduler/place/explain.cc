@@ -1,0 +1,131 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Sentences.
+#include <algorithm>
+#include <map>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/time.h"
+
+#include "scheduler/place/explain_internal.h"
+#include "units/format.h"
+
+namespace wattle::scheduler {
+namespace {
+
+constexpr size_t kBestMax = 5;
+
+std::string NameOf(const v1::Candidate& candidate) {
+  return candidate.device_name().empty() ? candidate.device_id() : candidate.device_name();
+}
+
+std::map<std::string, int> CountRefusals(const Considered& considered) {
+  std::map<std::string, int> counts;
+  for (const v1::Candidate& candidate : considered.candidates) {
+    if (!candidate.feasible()) {
+      ++counts[candidate.refused_by()];
+    }
+  }
+  return counts;
+}
+
+std::string WhyNone(const Considered& considered) {
+  if (considered.candidates.empty()) {
+    return "no device has registered; start a wattle-worker";
+  }
+  std::vector<std::string> counts;
+  for (const auto& [name, devices] : CountRefusals(considered)) {
+    counts.push_back(absl::StrCat(devices, " by ", name));
+  }
+  // What passes by itself is the better news.
+  const v1::Candidate* nearest = &considered.candidates.front();
+  for (const v1::Candidate& candidate : considered.candidates) {
+    if (!candidate.permanent()) {
+      nearest = &candidate;
+      break;
+    }
+  }
+  return absl::StrCat("no device can take it (", absl::StrJoin(counts, ", "), "); ",
+                      NameOf(*nearest), ": ", nearest->reason());
+}
+
+// The cheapest feasible candidate besides the chosen; for one that waits, the cheapest that is
+// free.
+const v1::Candidate* RunnerUp(const Considered& considered) {
+  const bool waits = considered.candidates.front().start_in_seconds() > 0;
+  for (size_t i = 1; i < static_cast<size_t>(considered.feasible); ++i) {
+    if (!waits || considered.candidates[i].start_in_seconds() <= 0) {
+      return &considered.candidates[i];
+    }
+  }
+  return nullptr;
+}
+
+std::string Compare(const v1::Candidate& chosen, const v1::Candidate& other,
+                    const ObjectiveFunction& objective) {
+  const std::string saved = objective.Format(other.cost() - chosen.cost());
+  const double percent = other.cost() > 0 ? 100 * (other.cost() - chosen.cost()) / other.cost() : 0;
+  return absl::StrFormat("saves %s (%.0f %%) against %s", saved, percent, NameOf(other));
+}
+
+}  // namespace
+
+std::string ReasonOf(const Considered& considered, const ObjectiveFunction& objective) {
+  const v1::Candidate* const chosen = Chosen(considered);
+  if (chosen == nullptr) {
+    return WhyNone(considered);
+  }
+  const v1::Candidate* const other = RunnerUp(considered);
+  std::string reason =
+      absl::StrCat(NameOf(*chosen), ": ", objective.Format(chosen->cost()),
+                   objective.objective() == v1::OBJECTIVE_TIME ? " until done" : "");
+  const bool waits = chosen->start_in_seconds() > 0;
+  if (waits) {
+    absl::StrAppend(&reason, "; waits ", FormatElapsed(absl::Seconds(chosen->start_in_seconds())),
+                    " until it is free");
+  }
+  if (other != nullptr) {
+    absl::StrAppend(&reason, waits ? ", " : "; ", Compare(*chosen, *other, objective),
+                    waits ? ", which is free" : "");
+  } else if (considered.feasible == 1) {
+    absl::StrAppend(&reason, "; the only feasible device");
+  }
+  if (objective.objective() != v1::OBJECTIVE_TIME && !chosen->prediction().idle_known()) {
+    absl::StrAppend(&reason, "; gross joules, as its idle watts are not known");
+  }
+  return reason;
+}
+
+v1::Placement PlacementOf(const Considered& considered, const ObjectiveFunction& objective) {
+  v1::Placement placement;
+  placement.set_objective(objective.objective());
+  if (const v1::Candidate* const chosen = Chosen(considered); chosen != nullptr) {
+    placement.set_device_id(chosen->device_id());
+    placement.set_wait(chosen->start_in_seconds() > 0);
+  }
+  const size_t shown = considered.feasible > 0 ? static_cast<size_t>(considered.feasible)
+                                               : considered.candidates.size();
+  for (size_t i = 0; i < std::min(shown, kBestMax); ++i) {
+    *placement.add_best() = considered.candidates[i];
+  }
+  for (const auto& [name, devices] : CountRefusals(considered)) {
+    v1::RefusalCount* const count = placement.add_refusals();
+    count->set_refused_by(name);
+    count->set_devices(devices);
+  }
+  placement.set_reason(ReasonOf(considered, objective));
+  return placement;
+}
+
+bool NeverFeasible(const Considered& considered) {
+  return !considered.candidates.empty() &&
+         std::all_of(considered.candidates.begin(), considered.candidates.end(),
+                     [](const v1::Candidate& candidate) {
+                       return !candidate.feasible() && candidate.permanent();
+                     });
+}
+
+}  // namespace wattle::scheduler

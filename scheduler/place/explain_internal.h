@@ -1,0 +1,28 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Why: one sentence for a choice or for its absence, and the bounded explanation that a placement
+// carries.
+#ifndef WATTLE_SCHEDULER_PLACE_EXPLAIN_INTERNAL_H_
+#define WATTLE_SCHEDULER_PLACE_EXPLAIN_INTERNAL_H_
+
+#include <string>
+
+#include "scheduler/place/consider_internal.h"
+#include "scheduler/place/objective.h"
+#include "wattle/v1/plan.pb.h"
+
+namespace wattle::scheduler {
+
+// "orin: 36.33 Wh, the least; xavier would take 57.82 Wh (+59 %)".
+std::string ReasonOf(const Considered& considered, const ObjectiveFunction& objective);
+
+// The choice of `considered`, with the five best and the refusals counted; where none is feasible,
+// `best` holds up to five of the refused with their reasons.
+v1::Placement PlacementOf(const Considered& considered, const ObjectiveFunction& objective);
+
+// There are devices, and each is refused for a reason that does not pass by itself.
+bool NeverFeasible(const Considered& considered);
+
+}  // namespace wattle::scheduler
+
+#endif  // WATTLE_SCHEDULER_PLACE_EXPLAIN_INTERNAL_H_

@@ -1,0 +1,239 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Random fleets and jobs, valid and not: no rule is broken by a placement, every job is placed or
+// has a reason, every number is finite, and the same snapshot gives the same plan.
+#include <cmath>
+#include <map>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "scheduler/place/fleet_for_test.h"
+#include "scheduler/place/place.h"
+
+namespace wattle::scheduler {
+namespace {
+
+class Dice {
+ public:
+  explicit Dice(unsigned seed) : generator_(seed) {}
+  int Below(int n) { return static_cast<int>(generator_() % static_cast<unsigned>(n)); }
+  bool OneIn(int n) { return Below(n) == 0; }
+  double Real(double low, double high) {
+    return low + (high - low) * static_cast<double>(generator_()) / 4294967296.0;
+  }
+
+ private:
+  std::mt19937 generator_;
+};
+
+DeviceView RandomDevice(int index, Dice* dice) {
+  const char* const kClasses[] = {"jetson-xavier-nx", "jetson-orin-nano", "raspberry-pi-5",
+                                  "generic-x86-64", ""};
+  DeviceView view = MakeDevice(kClasses[dice->Below(5)], "d" + std::to_string(index));
+  v1::DeviceInfo& info = *view.device.mutable_info();
+  info.set_emulated(dice->OneIn(2));
+  info.set_time_scale(dice->OneIn(3) ? 0 : dice->Real(0.001, 2));
+  info.set_memory_bytes(dice->OneIn(5) ? 0 : int64_t{1} << (28 + dice->Below(7)));
+  info.set_cores(dice->Below(9));
+  info.set_cache_quota_bytes(dice->OneIn(2) ? 0 : int64_t{1} << (20 + dice->Below(12)));
+  info.set_throughput_flops_datasheet(dice->OneIn(2) ? 0 : dice->Real(1e9, 1e13));
+  info.set_link_bytes_per_second(dice->OneIn(3) ? 0 : dice->Real(1e3, 1e8));
+  if (dice->OneIn(10)) {
+    info.clear_engine_version();
+  }
+  if (dice->OneIn(2)) {
+    v1::Label& label = *info.add_labels();
+    label.set_key("site");
+    label.set_value(dice->OneIn(2) ? "north" : "south");
+  }
+  view.device.set_connected(!dice->OneIn(10));
+  view.device.set_drained(dice->OneIn(10));
+  if (dice->OneIn(2)) {
+    SetBattery(dice->Real(1, 500), dice->Real(0, 1), &view);
+  }
+  view.device.mutable_heartbeat()->set_has_temperature(dice->OneIn(2));
+  view.device.mutable_heartbeat()->set_temperature_celsius(dice->Real(20, 95));
+  view.device.mutable_heartbeat()->set_idle_power_watts(dice->OneIn(2) ? 0 : dice->Real(1, 20));
+  if (dice->OneIn(3)) {
+    view.device.set_running_attempt_id("j0.1");
+    view.free_at = kTestNow + absl::Seconds(dice->Below(40000) - 5000);
+    view.committed_energy = Joules(dice->Real(0, 2e5));
+  }
+  return view;
+}
+
+JobView RandomJob(int index, Dice* dice) {
+  const auto objective = static_cast<v1::Objective>(dice->Below(4));
+  JobView job = RealJob("j" + std::to_string(index), 1 + dice->Below(20000), objective);
+  v1::FinetuneSpec& finetune = *job.spec.mutable_finetune();
+  finetune.set_epochs(dice->Below(4));
+  finetune.set_batch_size(dice->OneIn(8) ? -1 : dice->Below(33));
+  finetune.set_sequence_length(dice->OneIn(2) ? 0 : 1 + dice->Below(2000));
+  finetune.set_gradient_accumulation_steps(dice->Below(5));
+  finetune.set_limit_examples(dice->OneIn(3) ? dice->Below(100) : 0);
+  v1::ModelShape& shape = *job.inputs[0].artifact.mutable_model_shape();
+  shape.set_layers(dice->Below(25));
+  shape.set_heads(1 + dice->Below(12));
+  shape.set_width(shape.heads() * (1 + dice->Below(100)));
+  if (dice->OneIn(12)) {
+    job.spec = PublishedSpec(12, objective);
+    job.inputs.clear();
+  } else if (dice->OneIn(12)) {
+    job.spec.mutable_generate()->set_model("m");
+    job.spec.mutable_generate()->set_max_new_tokens(dice->Below(2000));
+    job.spec.mutable_generate()->add_prompts("the fleet");
+  } else if (dice->OneIn(12)) {
+    job.spec.mutable_quantize()->set_model("m");
+  } else if (dice->OneIn(12)) {
+    job.spec.mutable_evaluate()->set_model("m");
+    job.spec.mutable_evaluate()->set_data("d");
+  }
+  job.submitted = kTestNow - absl::Seconds(dice->Below(100000));
+  job.spec.set_priority(dice->Below(201) - 100);
+  job.spec.set_deadline_seconds(dice->OneIn(2) ? 0 : dice->Real(0, 3e5));
+  if (dice->OneIn(4)) {
+    job.spec.add_required_labels(dice->OneIn(2) ? "site" : "site=north");
+  }
+  if (dice->OneIn(4)) {
+    job.avoided_devices.emplace_back("id-d" + std::to_string(dice->Below(6)));
+  }
+  job.peak_memory_bytes = dice->OneIn(3) ? 0 : int64_t{1} << (26 + dice->Below(9));
+  return job;
+}
+
+void ExpectFinite(const v1::Candidate& candidate) {
+  const v1::Prediction& prediction = candidate.prediction();
+  for (const double value :
+       {prediction.run_seconds().mean(), prediction.run_seconds().low(),
+        prediction.run_seconds().high(), prediction.run_energy_joules().mean(),
+        prediction.run_energy_joules().high(), prediction.mean_power_watts(),
+        prediction.net_energy_joules(), prediction.fetch_seconds(), prediction.start_seconds(),
+        prediction.checkpoint_seconds(), candidate.cost(), candidate.start_in_seconds(),
+        candidate.finish_in_seconds(), candidate.marginal_energy_joules()}) {
+    EXPECT_TRUE(std::isfinite(value) && value >= 0) << candidate.ShortDebugString();
+  }
+}
+
+// The rules again, written from their definition.
+void ExpectKeepsRules(const Snapshot& snapshot, const JobView& job, const v1::Candidate& chosen,
+                      double committed_joules) {
+  for (const DeviceView& view : snapshot.devices) {
+    const v1::DeviceInfo& info = view.device.info();
+    if (info.device_id() != chosen.device_id()) {
+      continue;
+    }
+    EXPECT_TRUE(view.device.connected() && !view.device.drained());
+    EXPECT_FALSE(info.engine_version().empty());
+    if (info.memory_bytes() > 0) {
+      EXPECT_LE(static_cast<double>(job.peak_memory_bytes),
+                static_cast<double>(info.memory_bytes()));
+    }
+    for (const DeviceId& avoided : job.avoided_devices) {
+      EXPECT_NE(avoided.value(), info.device_id());
+    }
+    if (job.spec.deadline_seconds() > 0) {
+      EXPECT_LE(absl::ToDoubleSeconds(snapshot.now - job.submitted) + chosen.finish_in_seconds(),
+                job.spec.deadline_seconds());
+    }
+    const v1::Policy& policy = snapshot.policies[0];
+    if (view.device.heartbeat().has_temperature()) {
+      EXPECT_LT(view.device.heartbeat().temperature_celsius(), policy.max_temperature_celsius());
+    }
+    if (view.device.heartbeat().has_battery()) {
+      const double left = view.device.heartbeat().state_of_charge_ratio() -
+                          (committed_joules + chosen.prediction().run_energy_joules().high()) /
+                              (3600 * info.battery_capacity_wh());
+      EXPECT_GE(left, policy.reserve_state_of_charge_ratio() - 1e-9);
+    }
+    return;
+  }
+  ADD_FAILURE() << "placed on a device that is not there: " << chosen.device_id();
+}
+
+void ExpectSound(const Snapshot& snapshot, const std::vector<QueuePlacement>& placements) {
+  std::map<std::string, double> busy_until;
+  std::map<std::string, double> committed;
+  for (const DeviceView& view : snapshot.devices) {
+    const std::string& id = view.device.info().device_id();
+    busy_until[id] = absl::ToDoubleSeconds(view.free_at - snapshot.now);
+    committed[id] = view.committed_energy.value();
+  }
+  for (const QueuePlacement& placed : placements) {
+    const v1::Placement& placement = placed.placement;
+    EXPECT_FALSE(placement.reason().empty());
+    if (placement.device_id().empty()) {
+      continue;
+    }
+    ASSERT_GT(placement.best_size(), 0);
+    const v1::Candidate& chosen = placement.best(0);
+    EXPECT_EQ(chosen.device_id(), placement.device_id());
+    EXPECT_EQ(placement.wait(), chosen.start_in_seconds() > 0);
+    EXPECT_GE(chosen.start_in_seconds(), busy_until[chosen.device_id()] - 1e-6);
+    for (const v1::Candidate& candidate : placement.best()) {
+      ExpectFinite(candidate);
+    }
+    for (const JobView& job : snapshot.queue) {
+      if (job.id == placed.job) {
+        ExpectKeepsRules(snapshot, job, chosen, committed[chosen.device_id()]);
+      }
+    }
+    busy_until[chosen.device_id()] = chosen.finish_in_seconds();
+    committed[chosen.device_id()] += chosen.prediction().run_energy_joules().high();
+  }
+}
+
+TEST(PlanFuzzTest, NoRuleIsBrokenAndEveryJobHasAnAnswer) {
+  const ProfileTable priors = ProfileTable::Priors();
+  int placed = 0;
+  int refused = 0;
+  for (unsigned seed = 1; seed <= 300; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    Dice dice(seed);
+    Snapshot snapshot = MakeSnapshot({}, priors);
+    const int devices = dice.Below(7);
+    for (int i = 0; i < devices; ++i) {
+      snapshot.devices.push_back(RandomDevice(i, &dice));
+    }
+    const int jobs = dice.Below(12);
+    for (int i = 0; i < jobs; ++i) {
+      snapshot.queue.push_back(RandomJob(i, &dice));
+    }
+    v1::Policy policy;
+    policy.set_name("p");
+    policy.set_reserve_state_of_charge_ratio(dice.Real(0, 0.6));
+    policy.set_max_temperature_celsius(dice.Real(50, 100));
+    snapshot.policies = {policy};
+
+    const std::vector<QueuePlacement> placements = PlanQueue(snapshot);
+    ASSERT_EQ(placements.size(), snapshot.queue.size());
+    ExpectSound(snapshot, placements);
+    const std::vector<QueuePlacement> again = PlanQueue(snapshot);
+    for (size_t i = 0; i < placements.size(); ++i) {
+      EXPECT_EQ(placements[i].placement.SerializeAsString(),
+                again[i].placement.SerializeAsString());
+      (placements[i].placement.device_id().empty() ? refused : placed) += 1;
+    }
+    for (const JobView& job : snapshot.queue) {
+      const auto plan = PlanJob(snapshot, job);
+      if (plan.ok()) {
+        EXPECT_EQ(plan->candidates_size(), devices);
+      } else {
+        EXPECT_EQ(plan.status().code(), absl::StatusCode::kInvalidArgument);
+      }
+    }
+    if (HasFailure()) {
+      return;
+    }
+  }
+  // The dice reach both sides.
+  EXPECT_GT(placed, 100);
+  EXPECT_GT(refused, 100);
+}
+
+}  // namespace
+}  // namespace wattle::scheduler

@@ -1,0 +1,84 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The queue, job by job. Each job takes its cheapest device at the time it is free after the
+// decisions before; a job that waits holds its place there, so that later ones cannot push it back.
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include "base/check.h"
+#include "scheduler/place/consider_internal.h"
+#include "scheduler/place/explain_internal.h"
+#include "scheduler/place/place.h"
+#include "scheduler/place/selector.h"
+#include "scheduler/predict/work.h"
+
+namespace wattle::scheduler {
+namespace {
+
+// A priority of -100 outranks one of 100 after 200 of these.
+constexpr absl::Duration kAgeing = absl::Hours(1);
+
+int64_t EffectivePriority(const JobView& job, absl::Time now) {
+  if (job.submitted >= now || job.submitted == absl::InfinitePast()) {
+    return job.spec.priority();
+  }
+  return job.spec.priority() + (now - job.submitted) / kAgeing;
+}
+
+// Ids are "j" and a number: by length first, "j9" comes before "j10".
+std::vector<const JobView*> InPlanningOrder(const Snapshot& snapshot) {
+  std::vector<const JobView*> order;
+  for (const JobView& job : snapshot.queue) {
+    order.push_back(&job);
+  }
+  const auto rank = [&snapshot](const JobView* job) {
+    return std::make_tuple(-EffectivePriority(*job, snapshot.now), job->submitted,
+                           job->id.value().size(), absl::string_view(job->id.value()));
+  };
+  std::sort(order.begin(), order.end(),
+            [&rank](const JobView* a, const JobView* b) { return rank(a) < rank(b); });
+  return order;
+}
+
+// The chosen device is busy until the job's expected end, and its battery owes the job's joules.
+void Commit(const Considered& considered, const Snapshot& snapshot,
+            std::vector<DeviceLoad>* loads) {
+  const v1::Candidate& chosen = considered.candidates.front();
+  DeviceLoad& load = (*loads)[considered.devices.front()];
+  load.free_at = snapshot.now + absl::Seconds(chosen.finish_in_seconds());
+  load.committed +=
+      GrossDemand(chosen.prediction(), Joules(chosen.prediction().run_energy_joules().high()));
+}
+
+}  // namespace
+
+std::vector<QueuePlacement> PlanQueue(const Snapshot& snapshot) {
+  WATTLE_CHECK(snapshot.profiles != nullptr, "a plan needs a profile table");
+  std::vector<DeviceLoad> loads = InitialLoads(snapshot);
+  std::vector<QueuePlacement> placements;
+  placements.reserve(snapshot.queue.size());
+  for (const JobView* job : InPlanningOrder(snapshot)) {
+    const ObjectiveFunction& objective = ObjectiveOf(job->spec.objective());
+    QueuePlacement placed;
+    placed.job = job->id;
+    const absl::StatusOr<WorkAmount> work = WorkOf(job->spec, job->inputs, *snapshot.profiles);
+    if (!work.ok()) {
+      placed.placement.set_objective(objective.objective());
+      placed.placement.set_reason(std::string(work.status().message()));
+      placed.never = true;
+      placements.push_back(std::move(placed));
+      continue;
+    }
+    const Considered considered = Consider(snapshot, *job, *work, loads, ConsiderOptions{});
+    placed.placement = PlacementOf(considered, objective);
+    placed.never = NeverFeasible(considered);
+    if (considered.feasible > 0) {
+      Commit(considered, snapshot, &loads);
+    }
+    placements.push_back(std::move(placed));
+  }
+  return placements;
+}
+
+}  // namespace wattle::scheduler

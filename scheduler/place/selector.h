@@ -1,0 +1,42 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Labels and policies: which of them mean a device. Pure; thread-safe.
+#ifndef WATTLE_SCHEDULER_PLACE_SELECTOR_H_
+#define WATTLE_SCHEDULER_PLACE_SELECTOR_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+
+#include "units/quantity.h"
+#include "wattle/v1/device.pb.h"
+#include "wattle/v1/policy.pb.h"
+#include "wattle/v1/profile.pb.h"
+
+namespace wattle::scheduler {
+
+// `selector` is "key=value", or "key" for any value.
+bool HasLabel(const v1::DeviceInfo& device, absl::string_view selector);
+
+// Every selector of the policy; a policy without any means every device.
+bool Selects(const v1::Policy& policy, const v1::DeviceInfo& device);
+
+// The strictest value of all policies that select the device, and whose it is.
+struct Limit {
+  double value = 0;
+  std::string policy;
+};
+std::optional<Limit> ReserveLimit(const std::vector<v1::Policy>& policies,
+                                  const v1::DeviceInfo& device);
+std::optional<Limit> TemperatureLimit(const std::vector<v1::Policy>& policies,
+                                      const v1::DeviceInfo& device);
+
+// What an attempt takes from a battery when its run takes `run_energy` (gross): fetch, start and
+// checkpoints with the idle draw that they stand on.
+Joules GrossDemand(const v1::Prediction& prediction, Joules run_energy);
+
+}  // namespace wattle::scheduler
+
+#endif  // WATTLE_SCHEDULER_PLACE_SELECTOR_H_
