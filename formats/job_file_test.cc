@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "formats/job_file.h"
 
+#include <filesystem>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -205,6 +206,21 @@ TEST(PolicyFileTest, MistakesAreNamed) {
               StatusIs(kInvalid, HasSubstr("p.yaml:1: name: missing")));
   EXPECT_THAT(ParsePolicyFile("name: a\n---\nname: a\n", "p.yaml"),
               StatusIs(kInvalid, HasSubstr("p.yaml:3: name: a names two policies")));
+}
+
+TEST(JobFileTest, EveryExampleIsValid) {
+  const std::string directory = std::string(WATTLE_SOURCE_DIR) + "/deploy/examples";
+  int jobs = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    const std::string path = entry.path().string();
+    if (entry.path().filename() == "policy.yaml") {
+      EXPECT_THAT(ReadPolicyFile(path), IsOk());
+    } else if (entry.path().extension() == ".yaml") {
+      EXPECT_THAT(ReadJobFile(path), IsOk());
+      ++jobs;
+    }
+  }
+  EXPECT_GE(jobs, 6);
 }
 
 TEST(EditDistanceTest, CountsSwapsOnce) {

@@ -211,6 +211,16 @@ TEST(PackSquadTest, PromptKeepsTheQuestionWhole) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("question q1 alone")));
 }
 
+TEST(SquadTest, ReadsTheDemosData) {
+  for (const char* file : {"fleet-qa-train.json", "fleet-qa-heldout.json"}) {
+    const auto data = ReadSquad(std::string(WATTLE_SOURCE_DIR) + "/deploy/demo/" + file);
+    ASSERT_THAT(data, IsOk());
+    EXPECT_TRUE(std::any_of(data->questions.begin(), data->questions.end(),
+                            [](const SquadQuestion& question) { return question.is_impossible; }))
+        << file;
+  }
+}
+
 TEST(SquadTest, ReadsTheOfficialDevelopmentSet) {
   const std::string path = SharedPath("data/squad/squad-v2.0-dev-full.json");
   if (path.empty()) {
