@@ -17,7 +17,7 @@ SEED = int(os.environ.get("WATTLE_SEED", "1"))
 # Places inside the runner at which it ends itself (see worker/engine/crash_point.h): SITE:OPERATION:N[:after].
 CHECKPOINT_PLACES = [f"{site}:{operation}:{n}{after}" for site, operation, n in (
     ("weights", "write", 1), ("weights", "write", 4), ("weights", "sync", 2), ("weights", "rename", 1), ("optimizer", "write", 2),
-    ("optimizer", "write", 5), ("optimizer", "sync", 1), ("optimizer", "rename", 2), ("state", "write", 1), ("state", "rename", 2),
+    ("optimizer", "write", 5), ("optimizer", "sync", 1), ("optimizer", "rename", 2),
     ("directory", "rename", 1), ("directory", "rename", 2), ("directory", "sync_directory", 2)) for after in ("", ":after")]
 FRAME_PLACES = [f"frame:step:{n}:after" for n in (1, 2, 5, 7, 10)]
 # Places inside the agent (see worker/agent/crash_point.h).
