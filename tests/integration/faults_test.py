@@ -21,7 +21,8 @@ CHECKPOINT_PLACES = [f"{site}:{operation}:{n}{after}" for site, operation, n in 
     ("directory", "rename", 1), ("directory", "rename", 2), ("directory", "sync_directory", 2)) for after in ("", ":after")]
 FRAME_PLACES = [f"frame:step:{n}:after" for n in (1, 2, 5, 7, 10)]
 # Places inside the agent (see worker/agent/crash_point.h).
-AGENT_PLACES = ["accept:1", "progress:2", "progress:7", "spool:append:2", "spool:sync:2", "finish:1"]
+AGENT_PLACES = ["accept", "progress:2", "progress:7", "checkpoint:2", "finish", "reported", "spool:write:2", "spool:fsync:2",
+                "spool:acknowledge", "state:write:4", "state:fsync:5", "state:rename:6"]
 
 
 def digest(path):
@@ -31,11 +32,11 @@ def digest(path):
 class Faults(Scene):
     reference = None
 
-    def run_once(self, prepare=lambda: None, runner_crash=None, agent_crash=None):
+    def run_once(self, runner_crash=None, agent_crash=None):
         """One fine-tune on a plain worker with one thread; returns its job, state digests and losses."""
-        env = {}
-        if runner_crash or agent_crash:
-            env = {"WATTLE_CRASH_AT": runner_crash or agent_crash, "WATTLE_CRASH_MARKER": str(self.fleet.directory / "crashed")}
+        marker = self.fleet.directory / "crashed"
+        env = {"WATTLE_CRASH_AT": runner_crash, "WATTLE_CRASH_MARKER": str(marker)} if runner_crash else {}
+        env = {"WATTLE_CRASH_AT": agent_crash} if agent_crash else env
         self.start()
         self.plain_worker("one", env=env)
         self.fleet.until_connected("one")
@@ -45,11 +46,10 @@ class Faults(Scene):
             worker = self.fleet.workers["one"]
             worker.wait(120)
             self.assertEqual(worker.popen.returncode, -signal.SIGKILL, worker.log()[-400:])
-            self.plain_worker("one", env=env)
-        prepare()
+            self.plain_worker("one")
         job = self.assert_succeeded(self.fleet.until_done(job_id, 240))
-        if runner_crash or agent_crash:
-            self.assertTrue((self.fleet.directory / "crashed").exists(), f"{runner_crash or agent_crash} was never reached")
+        if runner_crash:
+            self.assertTrue(marker.exists(), f"{runner_crash} was never reached")
         return job, self.final_state(job)
 
     def final_state(self, job):
