@@ -154,7 +154,7 @@ TEST(WorkTest, OtherKindsCountTheirOwnUnits) {
   auto work = WorkOf(generate, {Model()}, ProfileTable());
   ASSERT_THAT(work, IsOk());
   EXPECT_EQ(work->unit, v1::WORK_UNIT_GENERATED_TOKEN);
-  EXPECT_NEAR(work->units, 20 + 0.1 * 10, 1e-9);
+  EXPECT_NEAR(work->units, 20 + 0.05 * 10, 1e-9);
 
   v1::JobSpec quantize;
   quantize.mutable_quantize()->set_model("m");

@@ -130,7 +130,7 @@ TEST(LearnTest, RowsOfAnEmulatedDeviceSayIt) {
   }
 }
 
-TEST(LearnTest, PromptTokensCountATenth) {
+TEST(LearnTest, PromptTokensCountATwentieth) {
   v1::Receipt receipt = MakeReceipt(100);
   v1::WorkDone& work = *receipt.mutable_work();
   work.mutable_signature()->set_method(v1::METHOD_GENERATE);
@@ -140,7 +140,7 @@ TEST(LearnTest, PromptTokensCountATenth) {
   work.set_prompt_tokens(2500);
   const auto rows = LearnFromReceipt(ProfileTable(), MakeDevice(), receipt, kNow);
   ASSERT_EQ(rows.size(), 2U);
-  EXPECT_DOUBLE_EQ(rows[0].seconds_per_unit().mean(), 100.0 / 1250);
+  EXPECT_DOUBLE_EQ(rows[0].seconds_per_unit().mean(), 100.0 / 1125);
 }
 
 }  // namespace
