@@ -1,0 +1,138 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Push and pull through the real transfer code against a fake coordinator.
+#include <cstddef>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "cli/program_fixture.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+
+#include "base/status_matchers.h"
+#include "formats/decoder_config.h"
+#include "formats/safetensors.h"
+
+namespace wattle::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+using ::testing::StartsWith;
+
+constexpr char kConfig[] =
+    R"({"model_type": "gpt2", "vocab_size": 257, "n_embd": 8, "n_head": 2,
+  "n_layer": 2, "n_positions": 16, "bos_token_id": 256, "eos_token_id": 256})";
+
+constexpr char kSquad[] = R"({"version": "v2.0", "data": [{"title": "t", "paragraphs": [
+  {"context": "A mast has one panel.", "qas": [
+    {"id": "1", "question": "How many panels?", "is_impossible": false,
+     "answers": [{"text": "one", "answer_start": 11}]},
+    {"id": "2", "question": "Who sells it?", "is_impossible": true, "answers": []}]}]}]})";
+
+// GPT-2's 256 byte symbols and the end of text.
+std::string Vocabulary() {
+  nlohmann::json vocabulary;
+  unsigned next = 0x100;
+  for (unsigned byte = 0; byte < 256; ++byte) {
+    const bool itself =
+        (byte >= '!' && byte <= '~') || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
+    const unsigned code = itself ? byte : next++;
+    std::string symbol(1, static_cast<char>(code));
+    if (code >= 0x80) {
+      symbol = {static_cast<char>(0xc0U | (code >> 6U)), static_cast<char>(0x80U | (code & 0x3fU))};
+    }
+    vocabulary[symbol] = byte;
+  }
+  vocabulary["<|endoftext|>"] = 256;
+  return vocabulary.dump();
+}
+
+class ArtifactCommandsTest : public ProgramTest {
+ protected:
+  // A model directory with a file beside it that does not belong to the model.
+  std::string WriteModel() {
+    Write("model/config.json", kConfig);
+    Write("model/vocab.json", Vocabulary());
+    Write("model/merges.txt", "#version: 0.2\n");
+    Write("model/pytorch_model.bin", "the same weights again");
+    const auto config = formats::ParseDecoderConfig(kConfig, "config.json");
+    EXPECT_THAT(config, IsOk());
+    const auto tensors = formats::CheckpointTensors(*config);
+    auto writer = formats::SafetensorsWriter::Create(Path("model/model.safetensors"), tensors);
+    EXPECT_THAT(writer, IsOk());
+    for (const formats::TensorDescription& tensor : tensors) {
+      const std::vector<std::byte> zeros(static_cast<size_t>(tensor.size_bytes()));
+      EXPECT_THAT(writer->Write(tensor.name, zeros), IsOk());
+    }
+    EXPECT_THAT(writer->Commit(), IsOk());
+    return Path("model");
+  }
+};
+
+TEST_F(ArtifactCommandsTest, DataIsSentWithItsStatistics) {
+  const Result result = Run({"data", "push", "masts", Write("masts.json", kSquad)});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const v1::ArtifactInfo& sent = coordinator_.state().artifacts.at(0);
+  EXPECT_EQ(sent.kind(), v1::ARTIFACT_KIND_DATASET);
+  EXPECT_EQ(sent.name(), "masts");
+  EXPECT_EQ(sent.dataset().format(), "squad");
+  EXPECT_EQ(sent.dataset().examples(), 2);
+  EXPECT_EQ(sent.dataset().answerable(), 1);
+  EXPECT_THAT(sent.dataset().byte_length_quantiles(), SizeIs(33));
+  EXPECT_THAT(result.out, StartsWith("data masts: "));
+  EXPECT_THAT(result.out, HasSubstr("squad, 2 (1 answerable) examples"));
+}
+
+TEST_F(ArtifactCommandsTest, OnlyTheFilesOfTheModelTravelAndComeBackWhole) {
+  const std::string directory = WriteModel();
+  const Result pushed = Run({"model", "push", "tiny", directory});
+  ASSERT_EQ(pushed.code, 0) << pushed.err;
+  const v1::ArtifactInfo& sent = coordinator_.state().artifacts.at(0);
+  EXPECT_EQ(sent.model_shape().layers(), 2);
+  EXPECT_EQ(sent.quantization(), "none");
+  std::vector<std::string> paths;
+  for (const v1::ManifestFile& file : coordinator_.state().manifests.begin()->second.files()) {
+    paths.push_back(file.path());
+  }
+  EXPECT_THAT(paths, ElementsAre("config.json", "merges.txt", "model.safetensors", "vocab.json"));
+
+  const Result pulled = Run({"model", "pull", "tiny", Path("copy")});
+  ASSERT_EQ(pulled.code, 0) << pulled.err;
+  EXPECT_EQ(fs::file_size(Path("copy/model.safetensors")),
+            fs::file_size(Path("model/model.safetensors")));
+  const Result again = Run({"model", "pull", "tiny", Path("copy")});
+  EXPECT_EQ(again.code, 5);
+  EXPECT_THAT(again.err, HasSubstr("is there already; remove it or choose another directory"));
+}
+
+TEST_F(ArtifactCommandsTest, TruncatedWeightsAreRefusedAndNothingIsSent) {
+  const std::string directory = WriteModel();
+  const std::string weights = directory + "/model.safetensors";
+  fs::resize_file(weights, fs::file_size(weights) - 5);
+  const Result result = Run({"model", "push", "tiny", directory});
+  EXPECT_EQ(result.code, 2);
+  EXPECT_THAT(result.err, StartsWith("wattle: "));
+  EXPECT_THAT(result.err, HasSubstr("model.safetensors"));
+  EXPECT_THAT(coordinator_.state().chunks, IsEmpty());
+}
+
+TEST_F(ArtifactCommandsTest, ADamagedArtifactLeavesNothingBehind) {
+  ASSERT_EQ(Run({"model", "push", "tiny", WriteModel()}).code, 0);
+  for (auto& [sha256, data] : coordinator_.state().chunks) {
+    data.back() = static_cast<char>(data.back() ^ 1);
+  }
+  const Result result = Run({"model", "pull", "tiny", Path("copies/one")});
+  EXPECT_NE(result.code, 0);
+  fs::create_directory(Path("copies"));
+  EXPECT_EQ(Run({"model", "pull", "tiny", Path("copies/one")}).code, 6);
+  EXPECT_TRUE(fs::is_empty(Path("copies")));
+}
+
+}  // namespace
+}  // namespace wattle::cli

@@ -1,0 +1,97 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "cli/artifact_view.h"
+
+#include "absl/strings/str_cat.h"
+#include "cli/labels.h"
+#include "cli/table.h"
+
+#include "units/format.h"
+
+namespace wattle::cli {
+namespace {
+
+// What a job file can write to mean this artifact.
+std::string Reference(const v1::ArtifactInfo& artifact) {
+  if (!artifact.name().empty()) {
+    return artifact.name();
+  }
+  return artifact.job_id().empty() ? artifact.artifact_id().substr(0, 12)
+                                   : absl::StrCat("job:", artifact.job_id(), "/output");
+}
+
+std::string ShortId(const v1::ArtifactInfo& artifact) {
+  return artifact.artifact_id().substr(0, 12);
+}
+
+std::string ExampleWords(const v1::DatasetStatistics& statistics) {
+  std::string out = FormatCount(static_cast<double>(statistics.examples()));
+  if (statistics.format() == "squad") {
+    absl::StrAppend(&out, " (", FormatCount(static_cast<double>(statistics.answerable())),
+                    " answerable)");
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string RenderModels(const v1::ListArtifactsResponse& artifacts, absl::Time now,
+                         const TextStyle& style) {
+  if (artifacts.artifacts().empty()) {
+    return "no models; push one with: wattle model push NAME DIRECTORY\n";
+  }
+  Table table({{"model"},
+               {"id"},
+               {"size", Align::kRight},
+               {"shape", Align::kLeft, true},
+               {"parameters", Align::kRight},
+               {"quantization"},
+               {"made", Align::kLeft, false, true}});
+  for (const v1::ArtifactInfo& artifact : artifacts.artifacts()) {
+    table.AddRow({Reference(artifact), ShortId(artifact), FormatBytes(artifact.size_bytes()),
+                  ModelShapeWords(artifact.model_shape()),
+                  artifact.parameter_count() > 0
+                      ? FormatCount(static_cast<double>(artifact.parameter_count()))
+                      : "",
+                  artifact.quantization(), FormatAge(now, artifact.created_unix_seconds())});
+  }
+  return table.Render(style);
+}
+
+std::string RenderDataSets(const v1::ListArtifactsResponse& artifacts, absl::Time now,
+                           const TextStyle& style) {
+  if (artifacts.artifacts().empty()) {
+    return "no data sets; push one with: wattle data push NAME FILE\n";
+  }
+  Table table({{"data"},
+               {"id"},
+               {"format"},
+               {"size", Align::kRight},
+               {"examples", Align::kRight},
+               {"mean bytes", Align::kRight},
+               {"made"}});
+  for (const v1::ArtifactInfo& artifact : artifacts.artifacts()) {
+    const v1::DatasetStatistics& statistics = artifact.dataset();
+    table.AddRow({Reference(artifact), ShortId(artifact), statistics.format(),
+                  FormatBytes(artifact.size_bytes()), ExampleWords(statistics),
+                  FormatCount(statistics.mean_byte_length()),
+                  FormatAge(now, artifact.created_unix_seconds())});
+  }
+  return table.Render(style);
+}
+
+std::string RenderPushed(const v1::ArtifactInfo& artifact) {
+  std::string out = absl::StrCat(artifact.kind() == v1::ARTIFACT_KIND_DATASET ? "data " : "model ",
+                                 Reference(artifact), ": ", ShortId(artifact), ", ",
+                                 FormatBytes(artifact.size_bytes()));
+  if (artifact.has_dataset()) {
+    absl::StrAppend(&out, ", ", artifact.dataset().format(), ", ", ExampleWords(artifact.dataset()),
+                    " examples");
+  }
+  if (artifact.has_model_shape()) {
+    absl::StrAppend(&out, ", ", ModelShapeWords(artifact.model_shape()), ", ",
+                    FormatCount(static_cast<double>(artifact.parameter_count())), " parameters");
+  }
+  return absl::StrCat(Printable(out), "\n");
+}
+
+}  // namespace wattle::cli

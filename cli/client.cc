@@ -1,0 +1,386 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "cli/client.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "cli/progress.h"
+#include <grpcpp/grpcpp.h>
+
+#include "artifacts/blob_store.h"
+#include "artifacts/transfer/transfer.h"
+#include "base/status_macros.h"
+#include "units/format.h"
+#include "units/id.h"
+#include "wattle/v1/artifact.grpc.pb.h"
+#include "wattle/v1/service.grpc.pb.h"
+
+namespace wattle::cli {
+namespace {
+
+constexpr int kSubmitAttempts = 4;
+constexpr absl::Duration kFirstPause = absl::Milliseconds(200);
+constexpr absl::Duration kWatchPause = absl::Seconds(1);
+constexpr int kMessageBytesMax = 16 << 20;  // a list of many jobs with their receipts
+
+std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(kMessageBytesMax);
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);  // a coordinator is in one's own network
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+}
+
+void SetTimeout(absl::Duration timeout, grpc::ClientContext* context) {
+  context->set_deadline(std::chrono::system_clock::now() + absl::ToChronoMicroseconds(timeout));
+}
+
+// gRPC's sentence about a connection that was not made, in two words.
+std::string ConnectionTrouble(const std::string& message) {
+  const std::string lower = absl::AsciiStrToLower(message);
+  if (absl::StrContains(lower, "connection refused")) {
+    return "connection refused";
+  }
+  if (absl::StrContains(lower, "dns resolution failed") ||
+      absl::StrContains(lower, "name or service not known")) {
+    return "unknown host name";
+  }
+  if (absl::StrContains(lower, "no route to host")) {
+    return "no route to host";
+  }
+  if (absl::StrContains(lower, "socket closed") || absl::StrContains(lower, "connection reset")) {
+    return "connection lost";
+  }
+  return message;
+}
+
+bool MayRepeat(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
+}
+
+std::string TransferLine(absl::string_view verb, const artifacts::TransferProgress& progress) {
+  const double ratio = progress.total_bytes == 0 ? 1.0
+                                                 : static_cast<double>(progress.moved_bytes) /
+                                                       static_cast<double>(progress.total_bytes);
+  return absl::StrCat(verb, " ", RenderBar(ratio, 26), " ", FormatBytes(progress.moved_bytes),
+                      " of ", FormatBytes(progress.total_bytes));
+}
+
+// A directory beside the destination, removed with all that is in it.
+class ScratchDirectory {
+ public:
+  static absl::StatusOr<std::unique_ptr<ScratchDirectory>> Make(const std::string& beside) {
+    std::string path = absl::StrCat(beside, ".partial-XXXXXX");
+    if (mkdtemp(path.data()) == nullptr) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(beside, ": cannot write beside it (",
+                       std::error_code(errno, std::generic_category()).message(),
+                       "); choose another directory"));
+    }
+    return std::make_unique<ScratchDirectory>(std::move(path));
+  }
+  explicit ScratchDirectory(std::string path) : path_(std::move(path)) {}
+  ~ScratchDirectory() {
+    std::error_code ignored;  // nothing more can be done, and its name says what it is
+    std::filesystem::remove_all(path_, ignored);
+  }
+  ScratchDirectory(const ScratchDirectory&) = delete;
+  ScratchDirectory& operator=(const ScratchDirectory&) = delete;
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+}  // namespace
+
+struct Client::Stubs {
+  explicit Stubs(const std::shared_ptr<grpc::Channel>& channel)
+      : jobs(channel), devices(channel), policies(channel), profiles(channel), artifacts(channel) {}
+  v1::JobService::Stub jobs;
+  v1::DeviceService::Stub devices;
+  v1::PolicyService::Stub policies;
+  v1::ProfileService::Stub profiles;
+  v1::ArtifactService::Stub artifacts;
+};
+
+Client::Client(Options options, const Environment& environment)
+    : options_(std::move(options)),
+      environment_(environment),
+      stubs_(std::make_unique<Stubs>(Connect(options_.address))) {}
+
+Client::~Client() = default;
+
+absl::Status Client::Explain(absl::StatusCode code, const std::string& message) const {
+  if (environment_.interrupt->raised()) {
+    return absl::CancelledError("interrupted");
+  }
+  if (code == absl::StatusCode::kUnavailable) {
+    return absl::UnavailableError(absl::StrCat(
+        "cannot reach the coordinator at ", options_.address, ": ", ConnectionTrouble(message),
+        "; start it with wattle-coordinator or set --coordinator"));
+  }
+  if (code == absl::StatusCode::kDeadlineExceeded) {
+    return absl::DeadlineExceededError(
+        absl::StrCat("no answer from the coordinator at ", options_.address, " within ",
+                     FormatElapsed(options_.timeout), "; try again or raise --timeout-seconds"));
+  }
+  if (code == absl::StatusCode::kCancelled) {  // by the other side: it stops
+    return absl::UnavailableError(absl::StrCat("the coordinator at ", options_.address,
+                                               " ended the call: ", message, "; try again"));
+  }
+  if (code == absl::StatusCode::kUnimplemented && message.empty()) {
+    return absl::InternalError(absl::StrCat("the coordinator at ", options_.address,
+                                            " does not know this call; it may be older than this "
+                                            "wattle: compare wattle version"));
+  }
+  return absl::Status(code, message);
+}
+
+template <typename Response, typename Call>
+absl::StatusOr<Response> Client::Unary(absl::Duration timeout, const Call& call) {
+  grpc::ClientContext context;
+  SetTimeout(timeout, &context);
+  Response response;
+  grpc::Status status;
+  {
+    const CancelOnInterrupt cancel(*environment_.interrupt, [&] { context.TryCancel(); });
+    status = call(&context, &response);
+  }
+  if (!status.ok()) {
+    return Explain(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+  }
+  return response;
+}
+
+absl::StatusOr<v1::SubmitJobResponse> Client::SubmitJob(const v1::SubmitJobRequest& request) {
+  absl::Duration pause = kFirstPause;
+  for (int attempt = 1;; ++attempt) {
+    auto response = Unary<v1::SubmitJobResponse>(
+        options_.timeout / kSubmitAttempts, [&](grpc::ClientContext* context, auto* out) {
+          return stubs_->jobs.SubmitJob(context, request, out);
+        });
+    if (response.ok() || !MayRepeat(response.status()) || attempt == kSubmitAttempts) {
+      return response;
+    }
+    environment_.sleep(pause);
+    pause *= 2;
+  }
+}
+
+absl::StatusOr<v1::PlanResponse> Client::PlanJob(const v1::PlanRequest& request) {
+  return Unary<v1::PlanResponse>(options_.timeout, [&](auto* context, auto* out) {
+    return stubs_->jobs.PlanJob(context, request, out);
+  });
+}
+
+absl::StatusOr<v1::Job> Client::GetJob(const std::string& job_id) {
+  v1::GetJobRequest request;
+  request.set_job_id(job_id);
+  return Unary<v1::Job>(options_.timeout, [&](auto* context, auto* out) {
+    return stubs_->jobs.GetJob(context, request, out);
+  });
+}
+
+absl::StatusOr<v1::ListJobsResponse> Client::ListJobs(const v1::ListJobsRequest& request) {
+  return Unary<v1::ListJobsResponse>(options_.timeout, [&](auto* context, auto* out) {
+    return stubs_->jobs.ListJobs(context, request, out);
+  });
+}
+
+absl::StatusOr<v1::Job> Client::CancelJob(const v1::CancelJobRequest& request) {
+  return Unary<v1::Job>(options_.timeout, [&](auto* context, auto* out) {
+    return stubs_->jobs.CancelJob(context, request, out);
+  });
+}
+
+absl::Status Client::WatchJob(const std::string& job_id,
+                              const std::function<void(const v1::JobUpdate&)>& on_update,
+                              const std::function<void(const absl::Status&)>& on_lost) {
+  v1::WatchJobRequest request;
+  request.set_job_id(job_id);
+  bool seen = false;
+  Monotonic lost_at;
+  bool lost = false;
+  while (true) {
+    grpc::ClientContext context;
+    grpc::Status status;
+    {
+      const CancelOnInterrupt cancel(*environment_.interrupt, [&] { context.TryCancel(); });
+      const auto stream = stubs_->jobs.WatchJob(&context, request);
+      v1::JobUpdate update;
+      while (stream->Read(&update)) {
+        seen = true;
+        lost = false;
+        on_update(update);
+      }
+      status = stream->Finish();
+    }
+    if (status.ok()) {
+      return absl::OkStatus();
+    }
+    const absl::Status why =
+        Explain(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+    // A coordinator that was there and is not may be restarting; one that never was is not.
+    if (!seen || !absl::IsUnavailable(why)) {
+      return why;
+    }
+    const Monotonic now = environment_.clock->Boottime();
+    if (!lost) {
+      lost = true;
+      lost_at = now;
+      on_lost(why);
+    } else if (now - lost_at >= options_.timeout) {
+      return why;
+    }
+    environment_.sleep(kWatchPause);
+  }
+}
+
+absl::Status Client::GetJobLogs(const v1::GetJobLogsRequest& request,
+                                const std::function<void(const v1::LogLine&)>& on_line) {
+  grpc::ClientContext context;
+  if (!request.follow()) {
+    SetTimeout(options_.timeout, &context);
+  }
+  const CancelOnInterrupt cancel(*environment_.interrupt, [&] { context.TryCancel(); });
+  const auto stream = stubs_->jobs.GetJobLogs(&context, request);
+  v1::LogLine line;
+  while (stream->Read(&line)) {
+    on_line(line);
+  }
+  const grpc::Status status = stream->Finish();
+  return status.ok()
+             ? absl::OkStatus()
+             : Explain(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+}
+
+absl::StatusOr<v1::ListDevicesResponse> Client::ListDevices() {
+  return Unary<v1::ListDevicesResponse>(options_.timeout, [&](auto* context, auto* out) {
+    return stubs_->devices.ListDevices(context, v1::ListDevicesRequest(), out);
+  });
+}
+
+absl::StatusOr<v1::Device> Client::GetDevice(const std::string& device) {
+  v1::GetDeviceRequest request;
+  request.set_device(device);
+  return Unary<v1::Device>(options_.timeout, [&](auto* context, auto* out) {
+    return stubs_->devices.GetDevice(context, request, out);
+  });
+}
+
+absl::StatusOr<v1::Device> Client::DrainDevice(const v1::DrainDeviceRequest& request) {
+  return Unary<v1::Device>(options_.timeout, [&](auto* context, auto* out) {
+    return stubs_->devices.DrainDevice(context, request, out);
+  });
+}
+
+absl::StatusOr<v1::Device> Client::ResumeDevice(const std::string& device) {
+  v1::ResumeDeviceRequest request;
+  request.set_device(device);
+  return Unary<v1::Device>(options_.timeout, [&](auto* context, auto* out) {
+    return stubs_->devices.ResumeDevice(context, request, out);
+  });
+}
+
+absl::StatusOr<v1::Policy> Client::ApplyPolicy(const v1::Policy& policy) {
+  v1::ApplyPolicyRequest request;
+  *request.mutable_policy() = policy;
+  return Unary<v1::Policy>(options_.timeout, [&](auto* context, auto* out) {
+    return stubs_->policies.ApplyPolicy(context, request, out);
+  });
+}
+
+absl::StatusOr<v1::ListPoliciesResponse> Client::ListPolicies() {
+  return Unary<v1::ListPoliciesResponse>(options_.timeout, [&](auto* context, auto* out) {
+    return stubs_->policies.ListPolicies(context, v1::ListPoliciesRequest(), out);
+  });
+}
+
+absl::Status Client::DeletePolicy(const std::string& name) {
+  v1::DeletePolicyRequest request;
+  request.set_name(name);
+  return Unary<v1::DeletePolicyResponse>(options_.timeout,
+                                         [&](auto* context, auto* out) {
+                                           return stubs_->policies.DeletePolicy(context, request,
+                                                                                out);
+                                         })
+      .status();
+}
+
+absl::StatusOr<v1::ListProfilesResponse> Client::ListProfiles(const std::string& device_class) {
+  v1::ListProfilesRequest request;
+  request.set_device_class(device_class);
+  return Unary<v1::ListProfilesResponse>(options_.timeout, [&](auto* context, auto* out) {
+    return stubs_->profiles.ListProfiles(context, request, out);
+  });
+}
+
+absl::StatusOr<v1::ListArtifactsResponse> Client::ListArtifacts(v1::ArtifactKind kind) {
+  v1::ListArtifactsRequest request;
+  request.set_kind(kind);
+  return Unary<v1::ListArtifactsResponse>(options_.timeout, [&](auto* context, auto* out) {
+    return stubs_->artifacts.ListArtifacts(context, request, out);
+  });
+}
+
+absl::StatusOr<v1::ArtifactInfo> Client::ResolveArtifact(const std::string& reference) {
+  v1::ResolveArtifactRequest request;
+  request.set_reference(reference);
+  return Unary<v1::ArtifactInfo>(options_.timeout, [&](auto* context, auto* out) {
+    return stubs_->artifacts.ResolveArtifact(context, request, out);
+  });
+}
+
+absl::StatusOr<v1::ArtifactInfo> Client::PushArtifact(const std::string& path,
+                                                      const v1::ArtifactInfo& info) {
+  LiveLine line(*environment_.err, environment_.error_style, *environment_.clock);
+  artifacts::TransferOptions options;
+  options.call_timeout = options_.timeout;
+  options.cancelled = [this] { return environment_.interrupt->raised(); };
+  options.progress = [&](const artifacts::TransferProgress& progress) {
+    line.Update(TransferLine("sending", progress));
+  };
+  auto pushed = artifacts::Push(stubs_->artifacts, path, info, options);
+  if (!pushed.ok()) {
+    return Explain(pushed.status().code(), std::string(pushed.status().message()));
+  }
+  return pushed;
+}
+
+absl::Status Client::PullArtifact(const std::string& artifact_id, const std::string& directory) {
+  if (std::filesystem::exists(directory)) {
+    return absl::AlreadyExistsError(
+        absl::StrCat(directory, ": is there already; remove it or choose another directory"));
+  }
+  WATTLE_ASSIGN_OR_RETURN(const auto scratch, ScratchDirectory::Make(directory));
+  artifacts::BlobStoreOptions store_options;
+  store_options.directory = absl::StrCat(scratch->path(), "/store");
+  store_options.free_space_reserve_bytes = 0;
+  WATTLE_ASSIGN_OR_RETURN(
+      const auto store, artifacts::BlobStore::Open(std::move(store_options), *environment_.clock));
+  LiveLine line(*environment_.err, environment_.error_style, *environment_.clock);
+  artifacts::TransferOptions options;
+  options.call_timeout = options_.timeout;
+  options.cancelled = [this] { return environment_.interrupt->raised(); };
+  options.progress = [&](const artifacts::TransferProgress& progress) {
+    line.Update(TransferLine("fetching", progress));
+  };
+  const ArtifactId id(artifact_id);
+  const absl::Status fetched = artifacts::Fetch(stubs_->artifacts, id, *store, options);
+  if (!fetched.ok()) {
+    return Explain(fetched.code(), std::string(fetched.message()));
+  }
+  return store->Materialize(id, directory);
+}
+
+}  // namespace wattle::cli

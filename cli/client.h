@@ -1,0 +1,84 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Calls to a coordinator as plain functions: requests in, absl::Status out. The only file of this
+// folder, beside the transfer of artifacts, that knows gRPC. Every call has a deadline and is
+// cancelled by the interrupt. Errors carry the coordinator's own words; kUnavailable says what to
+// do when it is not there. One thread.
+#ifndef WATTLE_CLI_CLIENT_H_
+#define WATTLE_CLI_CLIENT_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "cli/environment.h"
+
+#include "wattle/v1/artifact.pb.h"
+#include "wattle/v1/service.pb.h"
+
+namespace wattle::cli {
+
+class Client {
+ public:
+  struct Options {
+    std::string address;     // host:port
+    absl::Duration timeout;  // of a call; of a stream: without contact
+  };
+  // `environment` must outlive this. Nothing is sent yet.
+  Client(Options options, const Environment& environment);
+  ~Client();
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  // Sent again with the same key while the coordinator does not answer, a few times within the
+  // timeout: what was accepted once stays one job.
+  absl::StatusOr<v1::SubmitJobResponse> SubmitJob(const v1::SubmitJobRequest& request);
+  absl::StatusOr<v1::PlanResponse> PlanJob(const v1::PlanRequest& request);
+  absl::StatusOr<v1::Job> GetJob(const std::string& job_id);
+  absl::StatusOr<v1::ListJobsResponse> ListJobs(const v1::ListJobsRequest& request);
+  absl::StatusOr<v1::Job> CancelJob(const v1::CancelJobRequest& request);
+  // Until the job has ended. A lost coordinator is waited for, `timeout` long; on_lost is called
+  // once for each loss. kUnavailable: it did not come back.
+  absl::Status WatchJob(const std::string& job_id,
+                        const std::function<void(const v1::JobUpdate&)>& on_update,
+                        const std::function<void(const absl::Status&)>& on_lost);
+  absl::Status GetJobLogs(const v1::GetJobLogsRequest& request,
+                          const std::function<void(const v1::LogLine&)>& on_line);
+
+  absl::StatusOr<v1::ListDevicesResponse> ListDevices();
+  absl::StatusOr<v1::Device> GetDevice(const std::string& device);
+  absl::StatusOr<v1::Device> DrainDevice(const v1::DrainDeviceRequest& request);
+  absl::StatusOr<v1::Device> ResumeDevice(const std::string& device);
+
+  absl::StatusOr<v1::Policy> ApplyPolicy(const v1::Policy& policy);
+  absl::StatusOr<v1::ListPoliciesResponse> ListPolicies();
+  absl::Status DeletePolicy(const std::string& name);
+
+  absl::StatusOr<v1::ListProfilesResponse> ListProfiles(const std::string& device_class);
+
+  absl::StatusOr<v1::ListArtifactsResponse> ListArtifacts(v1::ArtifactKind kind);
+  absl::StatusOr<v1::ArtifactInfo> ResolveArtifact(const std::string& reference);
+  // Sends a file or a directory and makes it an artifact; progress on the error stream.
+  absl::StatusOr<v1::ArtifactInfo> PushArtifact(const std::string& path,
+                                                const v1::ArtifactInfo& info);
+  // Writes the artifact's files into `directory`, which must not be there yet: whole or not at all.
+  absl::Status PullArtifact(const std::string& artifact_id, const std::string& directory);
+
+ private:
+  struct Stubs;
+  template <typename Response, typename Call>
+  absl::StatusOr<Response> Unary(absl::Duration timeout, const Call& call);
+  // What a failed call means to the person who made it.
+  absl::Status Explain(absl::StatusCode code, const std::string& message) const;
+
+  const Options options_;
+  const Environment& environment_;
+  std::unique_ptr<Stubs> stubs_;
+};
+
+}  // namespace wattle::cli
+
+#endif  // WATTLE_CLI_CLIENT_H_

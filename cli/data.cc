@@ -1,0 +1,62 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// wattle data push|ls. A file is read and checked whole before a byte is sent; its statistics go
+// with it, so that a plan knows its lengths without reading it.
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "cli/artifact_name.h"
+#include "cli/artifact_view.h"
+#include "cli/session.h"
+
+#include "base/status_macros.h"
+#include "formats/data_set.h"
+
+namespace wattle::cli {
+namespace {
+
+struct DataFlags {
+  std::string name;
+  std::string file;
+};
+
+absl::StatusOr<ExitCode> Push(Session& session, const DataFlags& flags) {
+  WATTLE_RETURN_IF_ERROR(CheckArtifactName(flags.name));
+  const auto found = formats::DescribeDataSet(flags.file);
+  WATTLE_RETURN_IF_ERROR(AsBadInput(found.status()));
+  v1::ArtifactInfo info;
+  info.set_kind(v1::ARTIFACT_KIND_DATASET);
+  info.set_name(flags.name);
+  *info.mutable_dataset() = *found;
+  WATTLE_ASSIGN_OR_RETURN(const v1::ArtifactInfo pushed,
+                          session.client().PushArtifact(flags.file, info));
+  session.Print(pushed, [&] { return RenderPushed(pushed); });
+  return ExitCode::kOk;
+}
+
+absl::StatusOr<ExitCode> List(Session& session) {
+  WATTLE_ASSIGN_OR_RETURN(const v1::ListArtifactsResponse data,
+                          session.client().ListArtifacts(v1::ARTIFACT_KIND_DATASET));
+  session.Print(data, [&] { return RenderDataSets(data, session.Now(), session.style()); });
+  return ExitCode::kOk;
+}
+
+}  // namespace
+
+void AddDataCommands(CLI::App* app, CommandSlot* slot) {
+  CLI::App* noun = app->add_subcommand("data", "Data sets: push, ls.");
+  noun->require_subcommand(1);
+  const auto flags = std::make_shared<DataFlags>();
+  CLI::App* push =
+      AddLeaf(noun, "push",
+              "Check a data file and store it under a name: SQuAD 1.1 or 2.0 (.json), prompts "
+              "(.jsonl, one {\"prompt\": …} a line), text (.txt).",
+              "  wattle data push squad train-v2.0.json\n"
+              "  wattle data push questions prompts.jsonl\n");
+  push->add_option("NAME", flags->name, "Name that job files use")->required();
+  push->add_option("FILE", flags->file, "Data file")->required();
+  slot->Bind(push, [flags](Session& session) { return Push(session, *flags); });
+  slot->Bind(AddLeaf(noun, "ls", "List data sets, newest first.", "  wattle data ls\n"), List);
+}
+
+}  // namespace wattle::cli

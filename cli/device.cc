@@ -1,0 +1,93 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// wattle devices, wattle device show|drain|resume.
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "cli/fleet_view.h"
+#include "cli/labels.h"
+#include "cli/session.h"
+#include "cli/table.h"
+
+#include "base/status_macros.h"
+
+namespace wattle::cli {
+namespace {
+
+struct DeviceFlags {
+  std::string device;
+  std::string reason;
+};
+
+absl::StatusOr<ExitCode> ListDevices(Session& session) {
+  WATTLE_ASSIGN_OR_RETURN(const v1::ListDevicesResponse devices, session.client().ListDevices());
+  session.Print(devices, [&] { return RenderDevices(devices, session.Now(), session.style()); });
+  return ExitCode::kOk;
+}
+
+absl::StatusOr<ExitCode> ShowDevice(Session& session, const DeviceFlags& flags) {
+  WATTLE_ASSIGN_OR_RETURN(const v1::Device device, session.client().GetDevice(flags.device));
+  session.Print(device, [&] { return RenderDevice(device, session.Now()); });
+  return ExitCode::kOk;
+}
+
+void PrintState(Session& session, const v1::Device& device) {
+  session.Print(device, [&] {
+    return absl::StrCat(Printable(device.info().name()), " ", DeviceStateWord(device), "\n");
+  });
+}
+
+absl::StatusOr<ExitCode> Drain(Session& session, const DeviceFlags& flags) {
+  v1::DrainDeviceRequest request;
+  request.set_device(flags.device);
+  request.set_reason(flags.reason.empty()
+                         ? absl::StrCat("drained by ", session.environment().user_name())
+                         : flags.reason);
+  WATTLE_ASSIGN_OR_RETURN(const v1::Device device, session.client().DrainDevice(request));
+  PrintState(session, device);
+  return ExitCode::kOk;
+}
+
+absl::StatusOr<ExitCode> Resume(Session& session, const DeviceFlags& flags) {
+  WATTLE_ASSIGN_OR_RETURN(const v1::Device device, session.client().ResumeDevice(flags.device));
+  PrintState(session, device);
+  return ExitCode::kOk;
+}
+
+using DeviceCommand = absl::StatusOr<ExitCode> (*)(Session&, const DeviceFlags&);
+
+std::shared_ptr<DeviceFlags> BindDevice(CLI::App* leaf, CommandSlot* slot, DeviceCommand command) {
+  auto flags = std::make_shared<DeviceFlags>();
+  leaf->add_option("DEVICE", flags->device, "Name, id, or a unique beginning of the id")
+      ->required();
+  slot->Bind(leaf, [flags, command](Session& session) { return command(session, *flags); });
+  return flags;
+}
+
+}  // namespace
+
+void AddDeviceCommands(CLI::App* app, CommandSlot* slot) {
+  CLI::App* list =
+      AddLeaf(app, "devices", "List the fleet: state, job, power, temperature, charge.",
+              "  wattle devices\n"
+              "  wattle -o json devices | jq -r '.devices[].info.name'\n");
+  slot->Bind(list, ListDevices);
+
+  CLI::App* device = app->add_subcommand("device", "One device: show, drain, resume.");
+  device->require_subcommand(1);
+  BindDevice(AddLeaf(device, "show", "Show all that is known of a device.",
+                     "  wattle device show nano-1\n"),
+             slot, ShowDevice);
+  CLI::App* drain = AddLeaf(
+      device, "drain",
+      "Take no new work on a device; its attempt checkpoints, stops and is placed elsewhere.",
+      "  wattle device drain nano-1 --reason \"new power supply\"\n");
+  const auto flags = BindDevice(drain, slot, Drain);
+  drain->add_option("--reason", flags->reason, "For people; shown with the device")
+      ->type_name("TEXT");
+  BindDevice(AddLeaf(device, "resume", "Let a drained device take work again.",
+                     "  wattle device resume nano-1\n"),
+             slot, Resume);
+}
+
+}  // namespace wattle::cli

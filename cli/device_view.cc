@@ -1,0 +1,152 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "cli/fleet_view.h"
+#include "cli/labels.h"
+#include "cli/table.h"
+
+#include "units/format.h"
+#include "units/quantity.h"
+
+namespace wattle::cli {
+namespace {
+
+std::string Temperature(const v1::Heartbeat& heartbeat) {
+  return heartbeat.has_temperature() ? absl::StrFormat("%.1f °C", heartbeat.temperature_celsius())
+                                     : "";
+}
+
+std::string Power(const v1::Heartbeat& heartbeat) {
+  return heartbeat.has_power() ? FormatPower(Watts(heartbeat.power_watts())) : "";
+}
+
+std::string Charge(const v1::Heartbeat& heartbeat) {
+  return heartbeat.has_battery() ? FormatPercent(Fraction(heartbeat.state_of_charge_ratio())) : "";
+}
+
+// "j12" of "j12.1".
+std::string JobOf(const std::string& attempt_id) {
+  return attempt_id.substr(0, attempt_id.find('.'));
+}
+
+std::string Joined(absl::string_view separator,
+                   const google::protobuf::RepeatedPtrField<v1::Label>& labels) {
+  return absl::StrJoin(labels, separator, [](std::string* out, const v1::Label& label) {
+    absl::StrAppend(out, label.key(), label.value().empty() ? "" : "=", label.value());
+  });
+}
+
+void AddLedger(const v1::Device& device, std::string* out) {
+  if (!device.has_ledger()) {
+    return;
+  }
+  const v1::EnergyLedger& ledger = device.ledger();
+  const auto energy = [](double joules) { return FormatEnergy(Joules(joules)); };
+  AppendField(
+      "energy",
+      absl::StrCat(energy(ledger.attempt_energy_joules()), " in attempts, ",
+                   energy(ledger.idle_energy_joules()), " idle, ",
+                   energy(ledger.overhead_energy_joules()), " overhead (",
+                   EvidenceWord(device.info().energy_source(), device.info().emulated()), ")"),
+      out);
+  if (ledger.missing_energy_joules() > 0.0) {
+    AppendField("",
+                absl::StrCat("at most ", energy(ledger.missing_energy_joules()),
+                             " more without samples (model)"),
+                out);
+  }
+}
+
+void AddHardware(const v1::DeviceInfo& info, std::string* out) {
+  AppendField("board", info.board(), out);
+  AppendField("cores",
+              absl::StrCat(info.cores(), " ", info.architecture(),
+                           info.accelerator().empty() ? "" : ", ", info.accelerator()),
+              out);
+  AppendField("memory", info.memory_bytes() == 0 ? "" : FormatBytes(info.memory_bytes()), out);
+  AppendField("power mode", info.power_mode(), out);
+  v1::EnergyMeasurement meter;
+  meter.set_source(info.energy_source());
+  meter.set_scope(info.energy_scope());
+  AppendField("energy from", EnergySourceWords(meter, info.emulated()), out);
+  AppendField("battery",
+              info.battery_capacity_wh() == 0.0
+                  ? ""
+                  : absl::StrFormat("%.1f Wh", info.battery_capacity_wh()),
+              out);
+  AppendField("labels", Joined(", ", info.labels()), out);
+  AppendField("worker", info.worker_version(), out);
+  AppendField("engine", info.engine_version(), out);
+  AppendField("metrics", info.metrics_address(), out);
+}
+
+}  // namespace
+
+std::string RenderDevices(const v1::ListDevicesResponse& devices, absl::Time now,
+                          const TextStyle& style) {
+  if (devices.devices().empty()) {
+    return "no devices; start a worker with: wattle-worker --coordinator HOST:PORT\n";
+  }
+  Table table({{"device"},
+               {"class"},
+               {"state"},
+               {"job"},
+               {"power", Align::kRight},
+               {"temperature", Align::kRight, false, true},
+               {"charge", Align::kRight},
+               {"last seen", Align::kLeft, false, true},
+               {"reason", Align::kLeft, true}});
+  for (const v1::Device& device : devices.devices()) {
+    const v1::Heartbeat& heartbeat = device.heartbeat();
+    const std::string& reason =
+        device.drain_reason().empty() ? heartbeat.guard_reason() : device.drain_reason();
+    table.AddRow({device.info().name(),
+                  DeviceClassWord(device.info().device_class(), device.info().emulated()),
+                  DeviceStateWord(device), JobOf(device.running_attempt_id()), Power(heartbeat),
+                  Temperature(heartbeat), Charge(heartbeat),
+                  FormatAge(now, device.last_seen_unix_seconds()), reason});
+  }
+  return table.Render(style);
+}
+
+std::string RenderDevice(const v1::Device& device, absl::Time now) {
+  const v1::DeviceInfo& info = device.info();
+  const v1::Heartbeat& heartbeat = device.heartbeat();
+  std::string out = absl::StrCat(Printable(info.name()), " ", DeviceStateWord(device), "\n");
+  AppendField("id", info.device_id(), &out);
+  AppendField("class", DeviceClassWord(info.device_class(), info.emulated()), &out);
+  if (info.time_scale() != 0.0 && info.time_scale() != 1.0) {
+    AppendField("time_scale",
+                absl::StrCat(FormatScale(info.time_scale()), " s of wall time for 1 device s"),
+                &out);
+  }
+  AppendField("reason",
+              device.drain_reason().empty() ? heartbeat.guard_reason() : device.drain_reason(),
+              &out);
+  AppendField("running", device.running_attempt_id(), &out);
+  AppendField("last seen", FormatAge(now, device.last_seen_unix_seconds()), &out);
+  const std::string evidence = EvidenceWord(info.energy_source(), info.emulated());
+  const std::string note = evidence == "measured" ? "" : absl::StrCat(" (", evidence, ")");
+  AppendField("power", heartbeat.has_power() ? absl::StrCat(Power(heartbeat), note) : "", &out);
+  AppendField("idle power",
+              heartbeat.idle_power_watts() > 0.0
+                  ? absl::StrCat(FormatPower(Watts(heartbeat.idle_power_watts())), note)
+                  : "",
+              &out);
+  AppendField("temperature",
+              heartbeat.has_temperature() ? absl::StrCat(Temperature(heartbeat), note) : "", &out);
+  AppendField("charge", heartbeat.has_battery() ? absl::StrCat(Charge(heartbeat), note) : "", &out);
+  AddHardware(info, &out);
+  AppendField("cache",
+              absl::StrCat(FormatBytes(heartbeat.cache_used_bytes()),
+                           info.cache_quota_bytes() > 0
+                               ? absl::StrCat(" of ", FormatBytes(info.cache_quota_bytes()))
+                               : "",
+                           ", ", heartbeat.cached_artifact_ids_size(), " artifacts"),
+              &out);
+  AddLedger(device, &out);
+  return out;
+}
+
+}  // namespace wattle::cli

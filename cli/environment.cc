@@ -1,0 +1,75 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "cli/environment.h"
+
+#include <pwd.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <iostream>
+#include <random>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+
+namespace wattle::cli {
+namespace {
+
+std::string Variable(const std::string& name) {
+  // Nothing in this program sets variables, so that reading them is safe in any thread.
+  const char* value = std::getenv(name.c_str());  // NOLINT(concurrency-mt-unsafe)
+  return value == nullptr ? "" : value;
+}
+
+TextStyle StyleOf(int descriptor) {
+  TextStyle style;
+  style.is_terminal = isatty(descriptor) == 1 && Variable("TERM") != "dumb";
+  if (!style.is_terminal) {
+    return style;
+  }
+  winsize size = {};
+  // A terminal that does not know its size gets the one that fits everywhere.
+  style.width_columns =
+      ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+  style.colour = Variable("NO_COLOR").empty();
+  return style;
+}
+
+std::string NewKey() {
+  std::random_device device;
+  std::string key;
+  for (int i = 0; i < 4; ++i) {
+    absl::StrAppend(&key, absl::Hex(static_cast<uint32_t>(device()), absl::kZeroPad8));
+  }
+  return key;
+}
+
+std::string UserName() {
+  passwd entry = {};
+  passwd* found = nullptr;
+  std::array<char, 4096> buffer = {};
+  if (getpwuid_r(getuid(), &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr) {
+    return found->pw_name;
+  }
+  return absl::StrCat("uid-", getuid());
+}
+
+}  // namespace
+
+Environment RealEnvironment(Interrupt* interrupt) {
+  Environment environment;
+  environment.out = &std::cout;
+  environment.err = &std::cerr;
+  environment.style = StyleOf(STDOUT_FILENO);
+  environment.error_style = StyleOf(STDERR_FILENO);
+  environment.clock = &Clock::Real();
+  environment.interrupt = interrupt;
+  environment.variable = Variable;
+  environment.new_key = NewKey;
+  environment.user_name = UserName;
+  environment.sleep = absl::SleepFor;
+  return environment;
+}
+
+}  // namespace wattle::cli

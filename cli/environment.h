@@ -1,0 +1,38 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The world that the program runs in, as values: where it writes, what it reads from the
+// environment, its clock and its dice. Tests give their own.
+#ifndef WATTLE_CLI_ENVIRONMENT_H_
+#define WATTLE_CLI_ENVIRONMENT_H_
+
+#include <functional>
+#include <ostream>
+#include <string>
+
+#include "absl/time/time.h"
+#include "cli/interrupt.h"
+#include "cli/text_style.h"
+
+#include "base/clock.h"
+
+namespace wattle::cli {
+
+struct Environment {
+  std::ostream* out = nullptr;
+  std::ostream* err = nullptr;
+  TextStyle style;        // of `out`
+  TextStyle error_style;  // of `err`: progress of transfers goes there
+  const Clock* clock = nullptr;
+  Interrupt* interrupt = nullptr;
+  std::function<std::string(const std::string& name)> variable;  // empty where it is not set
+  std::function<std::string()> new_key;                          // 128 random bits, 32 hex digits
+  std::function<std::string()> user_name;
+  std::function<void(absl::Duration)> sleep;
+};
+
+// The process's own: standard output and error, their terminals, NO_COLOR, the real clock.
+Environment RealEnvironment(Interrupt* interrupt);
+
+}  // namespace wattle::cli
+
+#endif  // WATTLE_CLI_ENVIRONMENT_H_

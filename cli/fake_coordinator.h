@@ -1,0 +1,60 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// A coordinator for tests: real gRPC on a free port of the loopback, canned state
+// (sample_messages.h), faults on demand. It decides nothing. Fields under `mutex` are shared with
+// gRPC's threads.
+#ifndef WATTLE_CLI_FAKE_COORDINATOR_H_
+#define WATTLE_CLI_FAKE_COORDINATOR_H_
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/synchronization/mutex.h"
+#include <grpcpp/grpcpp.h>
+
+#include "wattle/v1/artifact.grpc.pb.h"
+#include "wattle/v1/service.grpc.pb.h"
+
+namespace wattle::cli {
+
+// What the fake was asked, and what it shall answer.
+struct FakeState {
+  absl::Mutex mutex;
+  std::vector<v1::SubmitJobRequest> submits;
+  std::vector<v1::PlanRequest> plans;
+  std::vector<v1::Policy> applied;
+  std::vector<v1::CancelJobRequest> cancels;
+  std::vector<v1::DrainDeviceRequest> drains;
+  v1::PlanResponse plan;
+  std::map<std::string, v1::Job> jobs;
+  std::vector<v1::JobUpdate> updates;         // of a watch
+  int submits_unavailable = 0;                // this many submits are answered UNAVAILABLE
+  int watches_broken = 0;                     // this many watches break after their first update
+  std::function<void()> on_watch;             // called after the first update of a watch
+  grpc::Status devices_status;                // of ListDevices
+  std::map<std::string, std::string> chunks;  // by SHA-256
+  std::map<std::string, v1::Manifest> manifests;
+  std::vector<v1::ArtifactInfo> artifacts;
+};
+
+class FakeCoordinator {
+ public:
+  FakeCoordinator();
+  ~FakeCoordinator();
+  [[nodiscard]] std::string address() const;
+  FakeState& state() { return state_; }
+
+ private:
+  struct Services;
+  FakeState state_;
+  std::unique_ptr<Services> services_;
+  std::unique_ptr<grpc::Server> server_;
+  int port_ = 0;
+};
+
+}  // namespace wattle::cli
+
+#endif  // WATTLE_CLI_FAKE_COORDINATOR_H_

@@ -1,0 +1,29 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Devices, policies and profile rows as text. Pure; thread-safe.
+#ifndef WATTLE_CLI_FLEET_VIEW_H_
+#define WATTLE_CLI_FLEET_VIEW_H_
+
+#include <string>
+
+#include "absl/time/time.h"
+#include "cli/text_style.h"
+
+#include "wattle/v1/device.pb.h"
+#include "wattle/v1/service.pb.h"
+
+namespace wattle::cli {
+
+std::string RenderDevices(const v1::ListDevicesResponse& devices, absl::Time now,
+                          const TextStyle& style);
+std::string RenderDevice(const v1::Device& device, absl::Time now);
+
+std::string RenderPolicies(const v1::ListPoliciesResponse& policies, const TextStyle& style);
+std::string RenderPolicy(const v1::Policy& policy);  // one line: what it demands of whom
+
+std::string RenderProfiles(const v1::ListProfilesResponse& profiles, const TextStyle& style);
+std::string RenderProfileRow(const v1::ProfileRow& row);  // all of it, several lines
+
+}  // namespace wattle::cli
+
+#endif  // WATTLE_CLI_FLEET_VIEW_H_

@@ -1,0 +1,173 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// wattle jobs, wattle job show|watch|logs|cancel|receipt.
+#include <memory>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "cli/job_view.h"
+#include "cli/json_output.h"
+#include "cli/labels.h"
+#include "cli/receipt_view.h"
+#include "cli/session.h"
+#include "cli/watch.h"
+#include <google/protobuf/descriptor.h>
+
+#include "base/status_macros.h"
+
+namespace wattle::cli {
+namespace {
+
+struct JobsFlags {
+  std::vector<std::string> states;
+  int32_t limit = 0;
+};
+
+struct JobFlags {
+  std::string job_id;
+  std::string reason;
+  bool follow = false;
+};
+
+// "active" → JOB_STATE_ACTIVE.
+absl::StatusOr<v1::JobState> ParseState(const std::string& word) {
+  std::string choices;
+  const google::protobuf::EnumDescriptor* type = v1::JobState_descriptor();
+  for (int i = 1; i < type->value_count(); ++i) {
+    const auto state = static_cast<v1::JobState>(type->value(i)->number());
+    if (Word(state) == word) {
+      return state;
+    }
+    absl::StrAppend(&choices, i > 1 ? ", " : "", Word(state));
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("--state ", word, ": no such state; wants one of ", choices));
+}
+
+absl::StatusOr<ExitCode> ListJobs(Session& session, const JobsFlags& flags) {
+  v1::ListJobsRequest request;
+  for (const std::string& word : flags.states) {
+    WATTLE_ASSIGN_OR_RETURN(const v1::JobState state, ParseState(word));
+    request.add_states(state);
+  }
+  request.set_limit(flags.limit);
+  WATTLE_ASSIGN_OR_RETURN(const v1::ListJobsResponse jobs, session.client().ListJobs(request));
+  session.Print(jobs, [&] { return RenderJobs(jobs, session.Now(), session.style()); });
+  return ExitCode::kOk;
+}
+
+absl::StatusOr<ExitCode> ShowJob(Session& session, const JobFlags& flags) {
+  WATTLE_ASSIGN_OR_RETURN(const v1::Job job, session.client().GetJob(flags.job_id));
+  session.Print(job, [&] { return RenderJob(job, session.Now(), session.style()); });
+  return ExitCode::kOk;
+}
+
+absl::StatusOr<ExitCode> WatchJob(Session& session, const JobFlags& flags) {
+  WATTLE_ASSIGN_OR_RETURN(const v1::Job job, WatchUntilEnd(session, flags.job_id, /*quiet=*/false));
+  return ReportEnd(session, job);
+}
+
+absl::StatusOr<ExitCode> ShowLogs(Session& session, const JobFlags& flags) {
+  v1::GetJobLogsRequest request;
+  request.set_job_id(flags.job_id);
+  request.set_follow(flags.follow);
+  WATTLE_RETURN_IF_ERROR(session.client().GetJobLogs(request, [&](const v1::LogLine& line) {
+    session.PrintText(session.json() ? ToJsonLine(line) : RenderLogLine(line));
+  }));
+  return ExitCode::kOk;
+}
+
+absl::StatusOr<ExitCode> CancelJob(Session& session, const JobFlags& flags) {
+  v1::CancelJobRequest request;
+  request.set_job_id(flags.job_id);
+  request.set_reason(flags.reason.empty()
+                         ? absl::StrCat("cancelled by ", session.environment().user_name())
+                         : flags.reason);
+  WATTLE_ASSIGN_OR_RETURN(const v1::Job job, session.client().CancelJob(request));
+  session.Print(job, [&] { return absl::StrCat(RenderJobState(job), "\n"); });
+  return ExitCode::kOk;
+}
+
+absl::StatusOr<ExitCode> ShowReceipt(Session& session, const JobFlags& flags) {
+  WATTLE_ASSIGN_OR_RETURN(const v1::Job job, session.client().GetJob(flags.job_id));
+  const v1::Attempt* attempt = LastReceipt(job);
+  if (attempt == nullptr) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        job.job_id(), " has no receipt: it is ", Word(job.state()),
+        IsTerminal(job.state()) ? " and no attempt ran"
+                                : absl::StrCat("; wait for it: wattle job watch ", job.job_id())));
+  }
+  session.Print(attempt->receipt(), [&] { return RenderReceipt(job, *attempt, session.style()); });
+  return ExitCode::kOk;
+}
+
+using JobCommand = absl::StatusOr<ExitCode> (*)(Session&, const JobFlags&);
+
+// A leaf that takes a job's id.
+std::pair<CLI::App*, std::shared_ptr<JobFlags>> AddJobLeaf(CLI::App* noun, const std::string& verb,
+                                                           const std::string& sentence,
+                                                           const std::string& examples) {
+  CLI::App* leaf = AddLeaf(noun, verb, sentence, examples);
+  auto flags = std::make_shared<JobFlags>();
+  leaf->add_option("JOB", flags->job_id, "Id of the job, as submit printed it")->required();
+  return {leaf, flags};
+}
+
+void BindJob(CommandSlot* slot, const std::pair<CLI::App*, std::shared_ptr<JobFlags>>& leaf,
+             JobCommand command) {
+  slot->Bind(leaf.first,
+             [flags = leaf.second, command](Session& session) { return command(session, *flags); });
+}
+
+}  // namespace
+
+void AddJobCommands(CLI::App* app, CommandSlot* slot) {
+  CLI::App* list = AddLeaf(app, "jobs", "List jobs, newest first.",
+                           "  wattle jobs\n"
+                           "  wattle jobs --state active --state queued\n"
+                           "  wattle -o json jobs --limit 5 | jq -r '.jobs[].job_id'\n");
+  const auto flags = std::make_shared<JobsFlags>();
+  list->add_option("--state", flags->states,
+                   "Only jobs in this state: waiting, queued, active, succeeded, failed, "
+                   "cancelled; repeatable")
+      ->type_name("STATE")
+      ->allow_extra_args(false)
+      ->take_all();
+  list->add_option("--limit", flags->limit, "At most this many; default 100")
+      ->check(CLI::Range(1, 10000));
+  slot->Bind(list, [flags](Session& session) { return ListJobs(session, *flags); });
+
+  CLI::App* job = app->add_subcommand("job", "One job: show, watch, logs, cancel, receipt.");
+  job->require_subcommand(1);
+  BindJob(slot,
+          AddJobLeaf(job, "show", "Show a job with its inputs and attempts.",
+                     "  wattle job show j12\n"),
+          ShowJob);
+  BindJob(slot,
+          AddJobLeaf(job, "watch",
+                     "Follow a job until it has ended: progress, loss, tokens/s, watts, time left. "
+                     "With -o json one update a line.",
+                     "  wattle job watch j12\n"
+                     "  wattle job watch j12 && wattle job receipt j12\n"),
+          WatchJob);
+  const auto logs = AddJobLeaf(job, "logs", "Print what the job's attempts logged.",
+                               "  wattle job logs j12\n"
+                               "  wattle job logs j12 --follow\n");
+  logs.first->add_flag("-f,--follow", logs.second->follow, "Go on until the job has ended");
+  BindJob(slot, logs, ShowLogs);
+  const auto cancel = AddJobLeaf(job, "cancel", "Stop a job; what it spent stays on its receipt.",
+                                 "  wattle job cancel j12 --reason \"wrong data\"\n");
+  cancel.first->add_option("--reason", cancel.second->reason, "For people; kept with the job")
+      ->type_name("TEXT");
+  BindJob(slot, cancel, CancelJob);
+  BindJob(slot,
+          AddJobLeaf(job, "receipt",
+                     "Show what the job's last attempt took beside what was predicted: device "
+                     "seconds, watts, energy and its source, losses.",
+                     "  wattle job receipt j12\n"
+                     "  wattle -o json job receipt j12 | jq .run.gross_energy_joules\n"),
+          ShowReceipt);
+}
+
+}  // namespace wattle::cli

@@ -1,0 +1,142 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "cli/job_override.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "cli/exit_code.h"
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/message.h>
+
+#include "base/status_macros.h"
+#include "formats/job_file.h"
+
+namespace wattle::cli {
+namespace {
+
+namespace pb = google::protobuf;
+
+// The fields that `path` leads through; shorter than `path` where a name is unknown.
+std::vector<const pb::FieldDescriptor*> Resolve(const std::vector<std::string>& path) {
+  std::vector<const pb::FieldDescriptor*> fields;
+  const pb::Descriptor* type = v1::JobSpec::descriptor();
+  for (const std::string& name : path) {
+    const pb::FieldDescriptor* field = type == nullptr ? nullptr : type->FindFieldByName(name);
+    if (field == nullptr) {
+      break;
+    }
+    fields.push_back(field);
+    type = field->message_type();  // nullptr for a plain field
+  }
+  return fields;
+}
+
+// A text field takes the value as it stands; a number or a list is read as YAML reads it.
+std::string AsYaml(const std::string& value, const pb::FieldDescriptor* field) {
+  if (field == nullptr || field->is_repeated() ||
+      field->cpp_type() != pb::FieldDescriptor::CPPTYPE_STRING) {
+    return value;
+  }
+  return absl::StrCat("\"", absl::StrReplaceAll(value, {{"\\", "\\\\"}, {"\"", "\\\""}}), "\"");
+}
+
+std::string KindOf(const v1::JobSpec& spec) {
+  const pb::OneofDescriptor* kind = v1::JobSpec::descriptor()->FindOneofByName("kind");
+  const pb::FieldDescriptor* field = spec.GetReflection()->GetOneofFieldDescriptor(spec, kind);
+  return field == nullptr ? "" : field->name();
+}
+
+// A job file of the one field, in the job's kind, so that the reader takes it.
+std::string OneFieldFile(const std::vector<std::string>& path, const std::string& value,
+                         const std::string& kind) {
+  std::string text;
+  std::string indent;
+  for (size_t i = 0; i < path.size(); ++i) {
+    absl::StrAppend(&text, indent, path[i], ":", i + 1 == path.size() ? " " + value : "", "\n");
+    indent += "  ";
+  }
+  if (path.front() != kind) {
+    absl::StrAppend(&text, kind, ": {}\n");
+  }
+  return text;
+}
+
+// Copies the field that `fields` leads to; zero is a value like any other.
+void CopyField(const std::vector<const pb::FieldDescriptor*>& fields, const pb::Message& from,
+               pb::Message* to) {
+  const pb::Message* source = &from;
+  pb::Message* target = to;
+  for (size_t i = 0; i + 1 < fields.size(); ++i) {
+    source = &source->GetReflection()->GetMessage(*source, fields[i]);
+    target = target->GetReflection()->MutableMessage(target, fields[i]);
+  }
+  // Merging one field alone: clear it, then merge a message that holds nothing else.
+  target->GetReflection()->ClearField(target, fields.back());
+  target->MergeFrom(*source);
+}
+
+void AppendPaths(const pb::Descriptor* type, const std::string& prefix,
+                 std::vector<std::string>* paths) {
+  for (int i = 0; i < type->field_count(); ++i) {
+    const pb::FieldDescriptor* field = type->field(i);
+    const std::string path = absl::StrCat(prefix, field->name());
+    if (field->message_type() != nullptr) {
+      AppendPaths(field->message_type(), path + ".", paths);
+    } else {
+      paths->push_back(path);
+    }
+  }
+}
+
+}  // namespace
+
+absl::Status ApplyOverride(const std::string& assignment, v1::JobSpec* spec) {
+  const std::string label = absl::StrCat("--set ", assignment);
+  const size_t equals = assignment.find('=');
+  if (equals == std::string::npos || equals == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(label, ": wants field=value, for example --set finetune.seed=2"));
+  }
+  const std::vector<std::string> path = absl::StrSplit(assignment.substr(0, equals), '.');
+  const auto fields = Resolve(path);
+  const std::string kind = KindOf(*spec);
+  if (!fields.empty() && fields.front()->real_containing_oneof() != nullptr &&
+      fields.front()->name() != kind) {
+    return absl::InvalidArgumentError(absl::StrCat(label, ": the file has ", kind, ", not ",
+                                                   fields.front()->name(), "; set a field of ",
+                                                   kind));
+  }
+  const std::string text = OneFieldFile(
+      path,
+      AsYaml(assignment.substr(equals + 1), fields.size() == path.size() ? fields.back() : nullptr),
+      kind);
+  const auto parsed = formats::ParseJobFile(text, label);
+  if (!parsed.ok()) {  // "--set a.b=1:2: …": the line of a file that nobody wrote says nothing
+    std::string message(parsed.status().message());
+    for (size_t line = 1; line <= path.size(); ++line) {
+      message = absl::StrReplaceAll(message, {{absl::StrCat(label, ":", line, ":"), label + ":"}});
+    }
+    return absl::Status(parsed.status().code(), message);
+  }
+  CopyField(fields, *parsed, spec);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<v1::JobSpec> ReadJob(const std::string& path,
+                                    const std::vector<std::string>& assignments) {
+  auto spec = formats::ReadJobFile(path);
+  WATTLE_RETURN_IF_ERROR(AsBadInput(spec.status()));
+  for (const std::string& assignment : assignments) {
+    WATTLE_RETURN_IF_ERROR(ApplyOverride(assignment, &*spec));
+  }
+  return spec;
+}
+
+std::vector<std::string> OverridePaths() {
+  std::vector<std::string> paths;
+  AppendPaths(v1::JobSpec::descriptor(), "", &paths);
+  return paths;
+}
+
+}  // namespace wattle::cli

@@ -1,0 +1,32 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// "--set finetune.seed=2": a field of a job file given on the command line. Names, types, units and
+// advice are those of the job file's own reader. Thread-safe.
+#ifndef WATTLE_CLI_JOB_OVERRIDE_H_
+#define WATTLE_CLI_JOB_OVERRIDE_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+#include "wattle/v1/spec.pb.h"
+
+namespace wattle::cli {
+
+// The job in `path` with `assignments` ("objective=time", "finetune.seed=2", lists as "[a, b]")
+// applied in order. Errors: kInvalidArgument, kUnimplemented; a file that cannot be read is
+// kInvalidArgument too.
+absl::StatusOr<v1::JobSpec> ReadJob(const std::string& path,
+                                    const std::vector<std::string>& assignments);
+
+// Applies one. The kind of the job stays: a field of another kind is an error.
+absl::Status ApplyOverride(const std::string& assignment, v1::JobSpec* spec);
+
+// Every path that can be set in a job of any kind: "objective", "finetune.seed", sorted as in the
+// proto. For completion and for the reference.
+std::vector<std::string> OverridePaths();
+
+}  // namespace wattle::cli
+
+#endif  // WATTLE_CLI_JOB_OVERRIDE_H_

@@ -1,0 +1,236 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "cli/labels.h"
+
+#include <cctype>
+#include <cmath>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
+#include <google/protobuf/descriptor.h>
+
+#include "units/format.h"
+#include "units/quantity.h"
+
+namespace wattle::cli {
+namespace {
+
+// JobState → JOB_STATE_, the prefix of its values.
+std::string ValuePrefix(absl::string_view type_name) {
+  std::string prefix;
+  for (size_t i = 0; i < type_name.size(); ++i) {
+    if (i > 0 && std::isupper(static_cast<unsigned char>(type_name[i])) != 0) {
+      prefix += '_';
+    }
+    prefix += absl::ascii_toupper(static_cast<unsigned char>(type_name[i]));
+  }
+  return prefix + "_";
+}
+
+// "57.8" and "Wh" of FormatEnergy's two words.
+std::pair<std::string, std::string> Split(const std::string& quantity) {
+  const size_t blank = quantity.find(' ');
+  return {quantity.substr(0, blank), quantity.substr(blank + 1)};
+}
+
+}  // namespace
+
+std::string EnumWord(const google::protobuf::EnumDescriptor* type, int value) {
+  const google::protobuf::EnumValueDescriptor* found = type->FindValueByNumber(value);
+  if (found == nullptr) {
+    return absl::StrCat("unknown ", value);  // of a newer coordinator
+  }
+  const std::string prefix = ValuePrefix(type->name());
+  const std::string word =
+      absl::AsciiStrToLower(absl::StripPrefix(absl::string_view(found->name()), prefix));
+  return word == "unspecified" ? "" : word;
+}
+
+std::string KindWord(const v1::JobSpec& spec) {
+  switch (spec.kind_case()) {
+    case v1::JobSpec::kFinetune:
+      return "finetune";
+    case v1::JobSpec::kQuantize:
+      return "quantize";
+    case v1::JobSpec::kGenerate:
+      return "generate";
+    case v1::JobSpec::kEvaluate:
+      return "evaluate";
+    case v1::JobSpec::KIND_NOT_SET:
+      return "";
+  }
+  return "";
+}
+
+std::string ObjectiveWord(v1::Objective objective) {
+  return objective == v1::OBJECTIVE_UNSPECIFIED ? "energy" : Word(objective);
+}
+
+std::string DeviceClassWord(absl::string_view device_class, bool emulated) {
+  return absl::StrCat(device_class, emulated ? " (emulated)" : "");
+}
+
+std::string DeviceStateWord(const v1::Device& device) {
+  if (device.unreachable()) {
+    return "unreachable";
+  }
+  if (!device.connected()) {
+    return "disconnected";
+  }
+  const bool busy = !device.running_attempt_id().empty();
+  if (device.drained()) {
+    return busy ? "draining" : "drained";
+  }
+  if (!device.heartbeat().guard_reason().empty()) {
+    return "held by policy";
+  }
+  return busy ? "busy" : "idle";
+}
+
+std::string ModelShapeWords(const v1::ModelShape& shape) {
+  if (shape.architecture().empty() && shape.layers() == 0) {
+    return "";
+  }
+  return absl::StrFormat("%s %dx%d, %d heads, %d tokens, context %d", shape.architecture(),
+                         shape.layers(), shape.width(), shape.heads(), shape.vocabulary_size(),
+                         shape.context_length());
+}
+
+std::string UnitWord(v1::WorkUnit unit) {
+  return absl::StrReplaceAll(Word(unit), {{"_", " "}});
+}
+
+std::string ProvenanceWords(const v1::Prediction& prediction) {
+  if (!prediction.provenance_note().empty()) {
+    return prediction.provenance_note();
+  }
+  return absl::StrReplaceAll(Word(prediction.provenance()), {{"_", " "}});
+}
+
+std::string EvidenceWord(v1::EnergySource source, bool emulated) {
+  if (emulated || source == v1::ENERGY_SOURCE_EMULATED) {
+    return "emulated";
+  }
+  if (source == v1::ENERGY_SOURCE_MODEL || source == v1::ENERGY_SOURCE_UNSPECIFIED) {
+    return "modelled";
+  }
+  return "measured";
+}
+
+std::string EnergySourceWords(const v1::EnergyMeasurement& energy, bool emulated) {
+  const std::string evidence = EvidenceWord(energy.source(), emulated);
+  std::string words = Word(energy.source());
+  if (words.empty()) {
+    words = "not named";
+  }
+  if (!energy.scope().empty()) {
+    absl::StrAppend(&words, ", ", energy.scope());
+  }
+  if (evidence != "measured") {
+    absl::StrAppend(&words, words.find(evidence) == std::string::npos ? ", " + evidence : "",
+                    ": not measured");
+  }
+  return words;
+}
+
+const v1::Candidate* ChosenCandidate(const v1::Placement& placement) {
+  for (const v1::Candidate& candidate : placement.best()) {
+    if (candidate.device_id() == placement.device_id()) {
+      return &candidate;
+    }
+  }
+  return nullptr;
+}
+
+std::string AttemptDevice(const v1::Attempt& attempt) {
+  const v1::Candidate* chosen = ChosenCandidate(attempt.placement());
+  if (chosen != nullptr && chosen->device_id() == attempt.device_id() &&
+      !chosen->device_name().empty()) {
+    return chosen->device_name();
+  }
+  return attempt.device_id().substr(0, 8);
+}
+
+std::string FormatSeconds(double seconds) {
+  if (std::abs(seconds) < 10.0) {
+    return absl::StrFormat("%.2f", seconds);
+  }
+  return absl::StrFormat(std::abs(seconds) < 1000.0 ? "%.1f" : "%.0f", seconds);
+}
+
+std::string FormatSeconds(const v1::Interval& range) {
+  if (range.high() <= range.low()) {
+    return "";
+  }
+  return absl::StrCat(FormatSeconds(range.low()), "-", FormatSeconds(range.high()), " s");
+}
+
+std::string FormatEnergyRange(const v1::Interval& joules) {
+  if (joules.high() <= joules.low()) {
+    return "";
+  }
+  const auto [low, low_unit] = Split(FormatEnergy(Joules(joules.low())));
+  const auto [high, high_unit] = Split(FormatEnergy(Joules(joules.high())));
+  if (low_unit == high_unit) {
+    return absl::StrCat(low, "-", high, " ", high_unit);
+  }
+  return absl::StrCat(low, " ", low_unit, "-", high, " ", high_unit);
+}
+
+std::string FormatCount(double count) {
+  if (std::abs(count) >= 1e9) {
+    return absl::StrFormat("%.2f G", count / 1e9);
+  }
+  if (std::abs(count) >= 1e6) {
+    return absl::StrFormat("%.2f M", count / 1e6);
+  }
+  if (std::abs(count) < 1000.0) {
+    return count == std::floor(count) ? absl::StrFormat("%.0f", count)
+                                      : absl::StrFormat("%.1f", count);
+  }
+  const auto whole = static_cast<int64_t>(std::llround(count));
+  return absl::StrFormat("%d,%03d", whole / 1000, std::abs(whole % 1000));
+}
+
+std::string FormatAge(absl::Time now, double unix_seconds) {
+  if (unix_seconds == 0.0) {
+    return "";
+  }
+  const double age = absl::ToDoubleSeconds(now - absl::UnixEpoch()) - unix_seconds;
+  if (age < 2.0) {  // also a clock that runs a little ahead
+    return "now";
+  }
+  if (age < 60.0) {
+    return absl::StrFormat("%.0f s ago", age);
+  }
+  if (age < 3600.0) {
+    return absl::StrFormat("%.0f min ago", std::floor(age / 60.0));
+  }
+  if (age < 48.0 * 3600.0) {
+    return absl::StrFormat("%.0f h ago", std::floor(age / 3600.0));
+  }
+  return absl::StrFormat("%.0f days ago", std::floor(age / 86400.0));
+}
+
+std::string FormatInstant(double unix_seconds) {
+  if (unix_seconds == 0.0) {
+    return "";
+  }
+  return absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", absl::UnixEpoch() + absl::Seconds(unix_seconds),
+                          absl::UTCTimeZone());
+}
+
+std::string FormatScale(double time_scale) {
+  return absl::StrFormat("%.4g", time_scale == 0.0 ? 1.0 : time_scale);
+}
+
+std::string FormatDifference(double predicted, double actual) {
+  if (predicted == 0.0) {
+    return "";
+  }
+  return absl::StrFormat("%+.1f %%", (actual - predicted) / predicted * 100.0);
+}
+
+}  // namespace wattle::cli

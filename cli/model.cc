@@ -1,0 +1,125 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// wattle model push|ls|pull. A directory is checked whole before a byte is sent, and only the files
+// that belong to the model travel.
+#include <filesystem>
+#include <memory>
+#include <set>
+#include <system_error>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "cli/artifact_name.h"
+#include "cli/artifact_view.h"
+#include "cli/session.h"
+
+#include "base/status_macros.h"
+#include "formats/model_directory.h"
+
+namespace wattle::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct ModelFlags {
+  std::string name;
+  std::string directory;
+};
+
+// A directory of links to the model's files alone: a checkout often holds the same weights in
+// other formats, many times their size.
+absl::StatusOr<std::string> StageModel(const std::string& directory,
+                                       const formats::ModelDirectory& model) {
+  std::error_code error;
+  std::string staged = (fs::temp_directory_path(error) / "wattle-push-XXXXXX").string();
+  if (error || mkdtemp(staged.data()) == nullptr) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(staged, ": cannot make a directory; set TMPDIR to one that is writable"));
+  }
+  for (const std::string& file : model.files) {
+    fs::create_symlink(fs::absolute(fs::path(directory) / file), fs::path(staged) / file, error);
+    if (error) {
+      const std::string reason = error.message();
+      fs::remove_all(staged, error);
+      return absl::InternalError(absl::StrCat(staged, "/", file, ": ", reason));
+    }
+  }
+  return staged;
+}
+
+absl::StatusOr<ExitCode> Push(Session& session, const ModelFlags& flags) {
+  WATTLE_RETURN_IF_ERROR(CheckArtifactName(flags.name));
+  const auto model = formats::InspectModelDirectory(flags.directory);
+  WATTLE_RETURN_IF_ERROR(AsBadInput(model.status()));
+  v1::ArtifactInfo info;
+  info.set_kind(v1::ARTIFACT_KIND_MODEL);
+  info.set_name(flags.name);
+  *info.mutable_model_shape() = model->shape();
+  info.set_parameter_count(model->parameter_count());
+  info.set_quantization(model->int8 ? "int8" : "none");
+  WATTLE_ASSIGN_OR_RETURN(const std::string staged, StageModel(flags.directory, *model));
+  const absl::Cleanup remove = [&staged] {
+    std::error_code ignored;  // links in a temporary directory
+    fs::remove_all(staged, ignored);
+  };
+  WATTLE_ASSIGN_OR_RETURN(const v1::ArtifactInfo pushed,
+                          session.client().PushArtifact(staged, info));
+  session.Print(pushed, [&] { return RenderPushed(pushed); });
+  return ExitCode::kOk;
+}
+
+absl::StatusOr<ExitCode> List(Session& session) {
+  WATTLE_ASSIGN_OR_RETURN(const v1::ListArtifactsResponse all,
+                          session.client().ListArtifacts(v1::ARTIFACT_KIND_UNSPECIFIED));
+  v1::ListArtifactsResponse models;  // also what jobs made, where that is a model
+  for (const v1::ArtifactInfo& artifact : all.artifacts()) {
+    if (artifact.kind() == v1::ARTIFACT_KIND_MODEL ||
+        (artifact.kind() == v1::ARTIFACT_KIND_RESULT && artifact.has_model_shape())) {
+      *models.add_artifacts() = artifact;
+    }
+  }
+  session.Print(models, [&] { return RenderModels(models, session.Now(), session.style()); });
+  return ExitCode::kOk;
+}
+
+absl::StatusOr<ExitCode> Pull(Session& session, const ModelFlags& flags) {
+  WATTLE_ASSIGN_OR_RETURN(const v1::ArtifactInfo artifact,
+                          session.client().ResolveArtifact(flags.name));
+  WATTLE_RETURN_IF_ERROR(session.client().PullArtifact(artifact.artifact_id(), flags.directory));
+  session.Print(artifact,
+                [&] { return absl::StrCat(flags.directory, ": ", RenderPushed(artifact)); });
+  return ExitCode::kOk;
+}
+
+}  // namespace
+
+void AddModelCommands(CLI::App* app, CommandSlot* slot) {
+  CLI::App* noun =
+      app->add_subcommand("model", "Models and what jobs made of them: push, ls, pull.");
+  noun->require_subcommand(1);
+  const auto push_flags = std::make_shared<ModelFlags>();
+  CLI::App* push =
+      AddLeaf(noun, "push",
+              "Check a Hugging Face directory of the GPT-2 family and store it under a "
+              "name; a later push of the same name moves it.",
+              "  wattle model push gpt2 ./gpt2\n");
+  push->add_option("NAME", push_flags->name, "Name that job files use")->required();
+  push->add_option("DIRECTORY", push_flags->directory,
+                   "With config.json, model.safetensors and a tokenizer")
+      ->required();
+  slot->Bind(push, [push_flags](Session& session) { return Push(session, *push_flags); });
+  slot->Bind(AddLeaf(noun, "ls", "List models, newest first, with those that jobs made.",
+                     "  wattle model ls\n"),
+             List);
+  const auto pull_flags = std::make_shared<ModelFlags>();
+  CLI::App* pull = AddLeaf(noun, "pull",
+                           "Fetch a model or a job's output into a new directory, whole or not at "
+                           "all.",
+                           "  wattle model pull gpt2 ./gpt2-copy\n"
+                           "  wattle model pull job:j12/output ./tuned\n");
+  pull->add_option("REFERENCE", pull_flags->name, "Name, id, or job:ID/output")->required();
+  pull->add_option("DIRECTORY", pull_flags->directory, "Must not be there yet")->required();
+  slot->Bind(pull, [pull_flags](Session& session) { return Pull(session, *pull_flags); });
+}
+
+}  // namespace wattle::cli

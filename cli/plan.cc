@@ -1,0 +1,67 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// wattle plan: a dry run. What each device would take, and which one would be chosen and why.
+#include <memory>
+#include <vector>
+
+#include "cli/job_override.h"
+#include "cli/plan_view.h"
+#include "cli/session.h"
+
+#include "base/status_macros.h"
+#include "formats/job_file.h"
+
+namespace wattle::cli {
+namespace {
+
+struct PlanFlags {
+  std::string file;
+  std::vector<std::string> set;
+  std::vector<std::string> policy_files;
+  bool without_policies = false;
+};
+
+absl::StatusOr<ExitCode> Plan(Session& session, const PlanFlags& flags) {
+  v1::PlanRequest request;
+  WATTLE_ASSIGN_OR_RETURN(*request.mutable_spec(), ReadJob(flags.file, flags.set));
+  request.set_ignore_policies(flags.without_policies);
+  for (const std::string& file : flags.policy_files) {
+    const auto policies = formats::ReadPolicyFile(file);
+    WATTLE_RETURN_IF_ERROR(AsBadInput(policies.status()));
+    request.mutable_policies()->Add(policies->begin(), policies->end());
+  }
+  auto response = session.client().PlanJob(request);
+  WATTLE_RETURN_IF_ERROR(WithContext(flags.file, response.status()));
+  session.Print(*response, [&] { return RenderPlan(request.spec(), *response, session.style()); });
+  return response->chosen_device_id().empty() ? ExitCode::kRefused : ExitCode::kOk;
+}
+
+}  // namespace
+
+void AddPlanCommand(CLI::App* app, CommandSlot* slot) {
+  CLI::App* leaf = AddLeaf(
+      app, "plan",
+      "Show what each device would take for a job and which one would be chosen; nothing is "
+      "submitted. Exits with 5 where no device is feasible.",
+      "  wattle plan deploy/examples/squad-gpt2.yaml\n"
+      "  wattle plan job.yaml --set objective=time\n"
+      "  wattle plan job.yaml --without-policies\n"
+      "  wattle plan job.yaml --policy deploy/examples/policy.yaml\n");
+  const auto flags = std::make_shared<PlanFlags>();
+  leaf->add_option("FILE", flags->file, "Job file")->required();
+  leaf->add_option("--set", flags->set, "field=value instead of what the file says; repeatable")
+      ->type_name("FIELD=VALUE")
+      ->allow_extra_args(false)
+      ->take_all();
+  CLI::Option* without =
+      leaf->add_flag("--without-policies", flags->without_policies, "As if there were no policy");
+  leaf->add_option("--policy", flags->policy_files,
+                   "As if these policy files were the fleet's policies; repeatable")
+      ->type_name("FILE")
+      ->allow_extra_args(false)
+      ->take_all()
+      ->excludes(without);
+  slot->Bind(leaf, [flags](Session& session) { return Plan(session, *flags); });
+}
+
+}  // namespace wattle::cli

@@ -1,0 +1,177 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "cli/plan_view.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "cli/labels.h"
+#include "cli/table.h"
+
+#include "units/format.h"
+#include "units/quantity.h"
+
+namespace wattle::cli {
+namespace {
+
+constexpr char kChosenMark[] = "*";
+
+double ScaleOf(const v1::Prediction& prediction) {
+  return prediction.time_scale() == 0.0 ? 1.0 : prediction.time_scale();
+}
+
+std::string ChargeWords(const v1::Candidate& candidate) {
+  if (!candidate.has_battery()) {
+    return "";
+  }
+  return absl::StrCat(FormatPercent(Fraction(candidate.state_of_charge_ratio())), " → ",
+                      FormatPercent(Fraction(candidate.state_of_charge_after_ratio())));
+}
+
+std::string Verdict(const v1::Candidate& candidate) {
+  if (candidate.feasible()) {
+    return candidate.start_in_seconds() > 0.0
+               ? absl::StrCat("feasible, free in ",
+                              FormatElapsed(absl::Seconds(candidate.start_in_seconds())))
+               : "feasible";
+  }
+  const std::string rule =
+      candidate.refused_by().empty() ? "" : absl::StrCat(candidate.refused_by(), ": ");
+  return absl::StrCat(candidate.permanent() ? "never: " : "not now: ", rule, candidate.reason());
+}
+
+std::string NetWords(const v1::Prediction& prediction) {
+  const std::string energy = FormatEnergy(Joules(prediction.net_energy_joules()));
+  return prediction.idle_known() ? energy : absl::StrCat(energy, " (idle unknown)");
+}
+
+std::string SpanWords(double seconds, double energy_joules) {
+  if (seconds == 0.0 && energy_joules == 0.0) {
+    return "";
+  }
+  return absl::StrCat(FormatSeconds(seconds), " s, ", FormatEnergy(Joules(energy_joules)));
+}
+
+std::string IntervalWords(const v1::Prediction& prediction) {
+  const std::string seconds = FormatSeconds(prediction.run_seconds());
+  const std::string energy = FormatEnergyRange(prediction.run_energy_joules());
+  return absl::StrCat(seconds, seconds.empty() || energy.empty() ? "" : ", ", energy);
+}
+
+std::string Mark(const v1::Candidate& candidate, const v1::PlanResponse& plan) {
+  const bool chosen =
+      !plan.chosen_device_id().empty() && candidate.device_id() == plan.chosen_device_id();
+  return chosen ? kChosenMark : " ";
+}
+
+Emphasis EmphasisOf(const v1::Candidate& candidate, const v1::PlanResponse& plan) {
+  return Mark(candidate, plan) == kChosenMark ? Emphasis::kStrong : Emphasis::kNone;
+}
+
+Table RunTable(const v1::PlanResponse& plan) {
+  Table table({{""},
+               {"device"},
+               {"class"},
+               {"device s", Align::kRight},
+               {"wall", Align::kRight},
+               {"mean W", Align::kRight},
+               {"energy", Align::kRight},
+               {"net", Align::kRight},
+               {"charge"},
+               {"feasible", Align::kLeft, true}});
+  for (const v1::Candidate& candidate : plan.candidates()) {
+    const v1::Prediction& prediction = candidate.prediction();
+    std::vector<std::string> cells = {
+        Mark(candidate, plan), candidate.device_name(),
+        DeviceClassWord(candidate.device_class(), candidate.emulated())};
+    if (candidate.has_prediction()) {
+      const double seconds = prediction.run_seconds().mean();
+      cells.insert(
+          cells.end(),
+          {FormatSeconds(seconds), FormatElapsed(absl::Seconds(seconds * ScaleOf(prediction))),
+           FormatPower(Watts(prediction.mean_power_watts())),
+           FormatEnergy(Joules(prediction.run_energy_joules().mean())), NetWords(prediction)});
+    } else {
+      cells.insert(cells.end(), 5, "");
+    }
+    cells.push_back(ChargeWords(candidate));
+    cells.push_back(Verdict(candidate));
+    table.AddRow(std::move(cells), EmphasisOf(candidate, plan));
+  }
+  return table;
+}
+
+Table BesideTable(const v1::PlanResponse& plan) {
+  Table table({{""},
+               {"device"},
+               {"fetch"},
+               {"start"},
+               {"checkpoint"},
+               {"marginal", Align::kRight},
+               {"9 in 10 between"},
+               {"from", Align::kLeft, true}});
+  for (const v1::Candidate& candidate : plan.candidates()) {
+    if (!candidate.has_prediction()) {
+      continue;
+    }
+    const v1::Prediction& prediction = candidate.prediction();
+    table.AddRow({Mark(candidate, plan), candidate.device_name(),
+                  SpanWords(prediction.fetch_seconds(), prediction.fetch_energy_joules()),
+                  SpanWords(prediction.start_seconds(), prediction.start_energy_joules()),
+                  SpanWords(prediction.checkpoint_seconds(), prediction.checkpoint_energy_joules()),
+                  FormatEnergy(Joules(candidate.marginal_energy_joules())),
+                  IntervalWords(prediction), ProvenanceWords(prediction)},
+                 EmphasisOf(candidate, plan));
+  }
+  return table;
+}
+
+// One line for each time scale among the devices that is not 1.
+std::string ScaleNotes(const v1::PlanResponse& plan) {
+  std::vector<double> scales;
+  for (const v1::Candidate& candidate : plan.candidates()) {
+    const double scale = ScaleOf(candidate.prediction());
+    if (scale != 1.0 && std::find(scales.begin(), scales.end(), scale) == scales.end()) {
+      scales.push_back(scale);
+    }
+  }
+  std::sort(scales.begin(), scales.end());
+  std::string notes;
+  for (const double scale : scales) {
+    absl::StrAppend(&notes, "time_scale ", FormatScale(scale), ": 1 device s takes ",
+                    FormatScale(scale), " s of wall time on these emulated devices\n");
+  }
+  return notes;
+}
+
+}  // namespace
+
+std::string RenderPlan(const v1::JobSpec& spec, const v1::PlanResponse& plan,
+                       const TextStyle& style) {
+  const v1::Objective objective =
+      plan.objective() == v1::OBJECTIVE_UNSPECIFIED ? spec.objective() : plan.objective();
+  std::string out = absl::StrCat("plan for ", Printable(spec.name().empty() ? "job" : spec.name()),
+                                 ": ", KindWord(spec), ", objective ", ObjectiveWord(objective));
+  if (plan.work_units() > 0.0) {
+    absl::StrAppend(&out, ", ", FormatCount(plan.work_units()), " ", UnitWord(plan.unit()),
+                    plan.work_units() == 1.0 ? "" : "s");
+  }
+  absl::StrAppend(&out, "\n\n");
+  if (plan.candidates().empty()) {
+    absl::StrAppend(&out, "no device has registered\n");
+  } else {
+    absl::StrAppend(&out, RunTable(plan).Render(style));
+    const Table beside = BesideTable(plan);
+    if (!beside.empty()) {
+      absl::StrAppend(&out, "\n", beside.Render(style));
+    }
+  }
+  absl::StrAppend(&out, "\n", ScaleNotes(plan));
+  absl::StrAppend(&out,
+                  plan.chosen_device_id().empty() ? "no device is feasible"
+                  : plan.wait()                   ? "chosen (*), waiting until it is free"
+                                                  : "chosen (*)",
+                  plan.reason().empty() ? "" : ": ", Printable(plan.reason()), "\n");
+  return out;
+}
+
+}  // namespace wattle::cli

@@ -1,0 +1,67 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// wattle policy apply|ls|rm.
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "cli/fleet_view.h"
+#include "cli/session.h"
+
+#include "base/status_macros.h"
+#include "formats/job_file.h"
+
+namespace wattle::cli {
+namespace {
+
+absl::StatusOr<ExitCode> Apply(Session& session, const std::string& file) {
+  const auto policies = formats::ReadPolicyFile(file);
+  WATTLE_RETURN_IF_ERROR(AsBadInput(policies.status()));
+  v1::ListPoliciesResponse applied;
+  for (const v1::Policy& policy : *policies) {
+    auto stored = session.client().ApplyPolicy(policy);
+    WATTLE_RETURN_IF_ERROR(WithContext(absl::StrCat(file, ": ", policy.name()), stored.status()));
+    *applied.add_policies() = *std::move(stored);
+  }
+  session.Print(applied, [&] {
+    std::string text;
+    for (const v1::Policy& policy : applied.policies()) {
+      absl::StrAppend(&text, "applied ", RenderPolicy(policy));
+    }
+    return text;
+  });
+  return ExitCode::kOk;
+}
+
+absl::StatusOr<ExitCode> List(Session& session) {
+  WATTLE_ASSIGN_OR_RETURN(const v1::ListPoliciesResponse policies, session.client().ListPolicies());
+  session.Print(policies, [&] { return RenderPolicies(policies, session.style()); });
+  return ExitCode::kOk;
+}
+
+absl::StatusOr<ExitCode> Remove(Session& session, const std::string& name) {
+  WATTLE_RETURN_IF_ERROR(session.client().DeletePolicy(name));
+  session.Print(v1::DeletePolicyResponse(), [&] { return absl::StrCat("removed ", name, "\n"); });
+  return ExitCode::kOk;
+}
+
+}  // namespace
+
+void AddPolicyCommands(CLI::App* app, CommandSlot* slot) {
+  CLI::App* policy = app->add_subcommand("policy", "What devices may spend: apply, ls, rm.");
+  policy->require_subcommand(1);
+  CLI::App* apply = AddLeaf(
+      policy, "apply",
+      "Apply the policies of a file; one of the same name is replaced. Devices enforce them "
+      "also when they are offline.",
+      "  wattle policy apply deploy/examples/policy.yaml\n");
+  const auto file = std::make_shared<std::string>();
+  apply->add_option("FILE", *file, "Policy file")->required();
+  slot->Bind(apply, [file](Session& session) { return Apply(session, *file); });
+  slot->Bind(AddLeaf(policy, "ls", "List the fleet's policies.", "  wattle policy ls\n"), List);
+  CLI::App* remove = AddLeaf(policy, "rm", "Remove a policy.", "  wattle policy rm solar-masts\n");
+  const auto name = std::make_shared<std::string>();
+  remove->add_option("POLICY", *name, "Name of the policy")->required();
+  slot->Bind(remove, [name](Session& session) { return Remove(session, *name); });
+}
+
+}  // namespace wattle::cli

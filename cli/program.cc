@@ -1,0 +1,217 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "cli/program.h"
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "cli/completion.h"
+#include "cli/exit_code.h"
+#include "cli/session.h"
+#include "cli/table.h"
+#include <CLI/CLI.hpp>
+
+namespace wattle::cli {
+namespace {
+
+constexpr char kDefaultCoordinator[] = "127.0.0.1:7410";
+constexpr char kCompleteCommand[] = "__complete";
+// A key was pressed: better no names than a wait.
+constexpr double kCompletionSeconds = 0.7;
+
+void AddGlobalFlags(CLI::App* app, GlobalFlags* flags) {
+  app->add_option("--coordinator", flags->coordinator,
+                  absl::StrCat("Address of the coordinator; default $WATTLE_COORDINATOR, else ",
+                               kDefaultCoordinator))
+      ->type_name("HOST:PORT");
+  app->add_option_function<std::string>(
+         "-o,--output",
+         [flags](const std::string& word) {
+           flags->format = word == "json" ? OutputFormat::kJson : OutputFormat::kTable;
+         },
+         "table for people, json for scripts (protobuf JSON, proto field names)")
+      ->check(CLI::IsMember({"table", "json"}).description(""))
+      ->type_name("FORMAT");
+  app->add_option("--timeout-seconds", flags->timeout_seconds, "Of a call; default 20")
+      ->check(CLI::Range(0.01, 86400.0).description(""))
+      ->type_name("SECONDS");
+}
+
+void AddOwnCommands(CLI::App* app, const std::string& version, CommandSlot* slot) {
+  CLI::App* completion = AddLeaf(app, "completion", "Print the completion script of a shell.",
+                                 "  source <(wattle completion bash)\n"
+                                 "  source <(wattle completion zsh)\n"
+                                 "  wattle completion fish | source\n");
+  const auto shell = std::make_shared<std::string>();
+  completion->add_option("SHELL", *shell, "bash, zsh or fish")->required();
+  slot->Bind(completion, [shell](Session& session) -> absl::StatusOr<ExitCode> {
+    const auto script = CompletionScript(*shell);
+    if (!script.ok()) {
+      return script.status();
+    }
+    session.PrintText(*script);
+    return ExitCode::kOk;
+  });
+  CLI::App* shown = AddLeaf(app, "version", "Print the version.", "  wattle version\n");
+  slot->Bind(shown, [version](Session& session) -> absl::StatusOr<ExitCode> {
+    session.PrintText(session.json() ? absl::StrCat("{\n \"version\": \"", version, "\"\n}\n")
+                                     : absl::StrCat("wattle ", version, "\n"));
+    return ExitCode::kOk;
+  });
+}
+
+std::unique_ptr<CLI::App> MakeApp(const std::string& version, GlobalFlags* flags,
+                                  CommandSlot* slot) {
+  auto app = std::make_unique<CLI::App>(
+      "Fine-tuning and quantized inference on a fleet of small devices, placed by measured energy.",
+      "wattle");
+  app->set_version_flag("--version", absl::StrCat("wattle ", version));
+  app->require_subcommand(1);
+  app->fallthrough();  // global flags may stand after the command
+  app->footer(
+      "\nExamples:\n"
+      "  wattle devices\n"
+      "  wattle plan deploy/examples/squad-gpt2.yaml\n"
+      "  wattle submit deploy/examples/finetune.yaml --watch\n"
+      "\nExit codes: 0 ok, 1 the job failed, 2 bad input, 3 not found, 4 coordinator unreachable,\n"
+      "5 refused or infeasible, 6 other error, 130 interrupted.\n");
+  AddGlobalFlags(app.get(), flags);
+  AddSubmitCommand(app.get(), slot);
+  AddPlanCommand(app.get(), slot);
+  AddJobCommands(app.get(), slot);
+  AddDeviceCommands(app.get(), slot);
+  AddPolicyCommands(app.get(), slot);
+  AddModelCommands(app.get(), slot);
+  AddDataCommands(app.get(), slot);
+  AddProfileCommands(app.get(), slot);
+  AddOwnCommands(app.get(), version, slot);
+  return app;
+}
+
+std::string OneLine(absl::string_view text) {
+  const std::vector<std::string> words = absl::StrSplit(Printable(text), ' ', absl::SkipEmpty());
+  return absl::StrJoin(words, " ");
+}
+
+int Fail(const Environment& environment, ExitCode code, absl::string_view message) {
+  *environment.err << "wattle: " << OneLine(message) << "\n" << std::flush;
+  return static_cast<int>(code);
+}
+
+// The deepest command that was named, "wattle job", and the word after it that is none.
+struct CommandLine {
+  std::string path = "wattle";
+  std::string unknown;
+};
+CommandLine Named(CLI::App* app) {
+  CommandLine line;
+  const std::vector<std::string> rest = app->remaining(/*recurse=*/true);
+  line.unknown = rest.empty() ? "" : rest.front();
+  while (!app->get_subcommands().empty()) {
+    app = app->get_subcommands().front();
+    absl::StrAppend(&line.path, " ", app->get_name());
+  }
+  return line;
+}
+
+// Runs the parser. An exit code if the program ends here: help, version, or a usage error.
+std::optional<int> Parse(CLI::App* app, const std::vector<std::string>& arguments,
+                         const Environment& environment) {
+  try {
+    app->parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+    return std::nullopt;
+  } catch (const CLI::Success& help) {  // --help, --version
+    return app->exit(help, *environment.out, *environment.err);
+  } catch (const CLI::ParseError& error) {
+    const CommandLine line = Named(app);
+    const std::string what =
+        line.unknown.empty() ? error.what() : absl::StrCat(line.unknown, ": not known here");
+    return Fail(environment, ExitCode::kBadInput,
+                absl::StrCat(what, "; see ", line.path, " --help"));
+  }
+}
+
+std::vector<std::string> AskFleet(Session& session, const std::string& sort) {
+  std::set<std::string> names;
+  if (sort == "JOB" || sort == "REFERENCE") {
+    const auto found = session.client().ListJobs(v1::ListJobsRequest());
+    const v1::ListJobsResponse jobs = found.ok() ? *found : v1::ListJobsResponse();
+    for (const v1::Job& job : jobs.jobs()) {
+      if (sort == "JOB") {
+        names.insert(job.job_id());
+      } else if (!job.output_artifact_id().empty()) {
+        names.insert(absl::StrCat("job:", job.job_id(), "/output"));
+      }
+    }
+  }
+  if (sort == "REFERENCE") {
+    if (const auto found = session.client().ListArtifacts(v1::ARTIFACT_KIND_MODEL); found.ok()) {
+      for (const v1::ArtifactInfo& artifact : found->artifacts()) {
+        names.insert(artifact.name());
+      }
+    }
+  }
+  if (sort == "DEVICE" || sort == "CLASS") {
+    if (const auto found = session.client().ListDevices(); found.ok()) {
+      for (const v1::Device& device : found->devices()) {
+        names.insert(sort == "DEVICE" ? device.info().name() : device.info().device_class());
+      }
+    }
+  }
+  if (sort == "POLICY") {
+    if (const auto found = session.client().ListPolicies(); found.ok()) {
+      for (const v1::Policy& policy : found->policies()) {
+        names.insert(policy.name());
+      }
+    }
+  }
+  return {names.begin(), names.end()};
+}
+
+int RunCompletion(CLI::App* app, const std::vector<std::string>& words, GlobalFlags flags,
+                  const Environment& environment) {
+  for (size_t i = 0; i + 2 < words.size(); ++i) {
+    if (words[i] == "--coordinator") {
+      flags.coordinator = words[i + 1];
+    }
+  }
+  flags.timeout_seconds = kCompletionSeconds;
+  Session session(environment, flags);
+  const auto candidates =
+      Complete(app, words, [&](const std::string& sort) { return AskFleet(session, sort); });
+  for (const std::string& candidate : candidates) {
+    session.PrintText(absl::StrCat(Printable(candidate), "\n"));
+  }
+  return static_cast<int>(ExitCode::kOk);
+}
+
+}  // namespace
+
+int RunProgram(const std::vector<std::string>& arguments, const std::string& version,
+               const Environment& environment) {
+  GlobalFlags flags;
+  flags.coordinator = environment.variable("WATTLE_COORDINATOR");
+  if (flags.coordinator.empty()) {
+    flags.coordinator = kDefaultCoordinator;
+  }
+  CommandSlot slot;
+  const std::unique_ptr<CLI::App> app = MakeApp(version, &flags, &slot);
+  if (!arguments.empty() && arguments.front() == kCompleteCommand) {
+    return RunCompletion(app.get(), {arguments.begin() + 1, arguments.end()}, flags, environment);
+  }
+  if (const std::optional<int> ended = Parse(app.get(), arguments, environment)) {
+    return *ended;
+  }
+  Session session(environment, flags);
+  const absl::StatusOr<ExitCode> code = slot.chosen()(session);
+  if (!code.ok()) {
+    return Fail(environment, ExitCodeOf(code.status()), std::string(code.status().message()));
+  }
+  return static_cast<int>(*code);
+}
+
+}  // namespace wattle::cli

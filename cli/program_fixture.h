@@ -1,0 +1,90 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Runs the program in the test's process against a fake coordinator: what it printed and how it
+// ended. For tests only.
+#ifndef WATTLE_CLI_PROGRAM_FIXTURE_H_
+#define WATTLE_CLI_PROGRAM_FIXTURE_H_
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "cli/fake_coordinator.h"
+#include "cli/program.h"
+#include "cli/sample_messages.h"
+#include "gtest/gtest.h"
+
+namespace wattle::cli {
+
+class FixedClock : public Clock {
+ public:
+  [[nodiscard]] absl::Time Now() const override {
+    return absl::UnixEpoch() + absl::Seconds(kSampleNowUnixSeconds);
+  }
+  [[nodiscard]] Monotonic Boottime() const override { return now_; }
+  void Advance(absl::Duration by) { now_ = now_ + by; }
+
+ private:
+  Monotonic now_;
+};
+
+struct Result {
+  int code = 0;
+  std::string out;
+  std::string err;
+};
+
+class ProgramTest : public testing::Test {
+ protected:
+  ProgramTest() {
+    std::string path = (std::filesystem::temp_directory_path() / "wattle-cli-XXXXXX").string();
+    directory_ = mkdtemp(path.data());
+  }
+  ~ProgramTest() override { std::filesystem::remove_all(directory_); }
+
+  Result Run(const std::vector<std::string>& arguments) {
+    std::ostringstream out;
+    std::ostringstream err;
+    Environment environment;
+    environment.out = &out;
+    environment.err = &err;
+    environment.clock = &clock_;
+    environment.interrupt = &interrupt_;
+    environment.variable = [this](const std::string& name) {
+      return name == "WATTLE_COORDINATOR" ? address_ : "";
+    };
+    environment.new_key = [this] { return absl::StrCat("key-", ++keys_); };
+    environment.user_name = [] { return std::string("ada"); };
+    environment.sleep = [this](absl::Duration time) { clock_.Advance(time); };
+    const int code = RunProgram(arguments, "1.2.3", environment);
+    return {code, out.str(), err.str()};
+  }
+
+  // Writes a file of the test's own directory and returns its path.
+  std::string Write(const std::string& name, const std::string& text) {
+    const std::string path = Path(name);
+    std::filesystem::create_directories(std::filesystem::path(path).parent_path());
+    std::ofstream(path, std::ios::binary) << text;
+    return path;
+  }
+  [[nodiscard]] std::string Path(const std::string& name) const {
+    return absl::StrCat(directory_, "/", name);
+  }
+
+  FakeCoordinator coordinator_;
+  std::string address_ = coordinator_.address();
+  Interrupt interrupt_;
+  FixedClock clock_;
+  int keys_ = 0;
+  std::string directory_;
+};
+
+inline constexpr char kJobFile[] =
+    "name: tiny\nfinetune:\n  model: gpt2\n  data: squad\n  epochs: 2\n";
+
+}  // namespace wattle::cli
+
+#endif  // WATTLE_CLI_PROGRAM_FIXTURE_H_

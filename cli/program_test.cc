@@ -1,0 +1,239 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Every command against a fake coordinator: what is sent, what is printed, how it ends.
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "cli/fleet_view.h"
+#include "cli/job_view.h"
+#include "cli/json_output.h"
+#include "cli/plan_view.h"
+#include "cli/program_fixture.h"
+#include "cli/receipt_view.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace wattle::cli {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::SizeIs;
+using ::testing::StartsWith;
+
+TEST_F(ProgramTest, PlanPrintsTheTableAndSendsTheSpec) {
+  const Result result = Run(
+      {"plan", Write("job.yaml", kJobFile), "--set", "objective=time", "--set", "finetune.seed=2"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  v1::JobSpec sent = coordinator_.state().plans.at(0).spec();
+  EXPECT_EQ(result.out, RenderPlan(sent, SamplePlan(), {}));
+  EXPECT_EQ(sent.objective(), v1::OBJECTIVE_TIME);
+  EXPECT_EQ(sent.finetune().seed(), 2U);
+  EXPECT_EQ(sent.finetune().model(), "gpt2");
+}
+
+TEST_F(ProgramTest, PlanAsJsonIsOneDocumentOfThePlan) {
+  const Result result = Run({"-o", "json", "plan", Write("job.yaml", kJobFile)});
+  EXPECT_EQ(result.out, ToJsonDocument(SamplePlan()));
+}
+
+TEST_F(ProgramTest, PlanAsksWhatIf) {
+  const std::string file = Write("job.yaml", kJobFile);
+  Run({"plan", file, "--without-policies"});
+  const std::string policy = Write("policy.yaml", "name: p\nreserve_state_of_charge_ratio: 0.5\n");
+  Run({"plan", file, "--policy", policy});
+  const auto& plans = coordinator_.state().plans;
+  ASSERT_THAT(plans, SizeIs(2));
+  EXPECT_TRUE(plans[0].ignore_policies());
+  ASSERT_THAT(plans[1].policies(), SizeIs(1));
+  EXPECT_EQ(plans[1].policies(0).reserve_state_of_charge_ratio(), 0.5);
+}
+
+TEST_F(ProgramTest, PlanWithoutAFeasibleDeviceExitsWith5) {
+  coordinator_.state().plan = SampleInfeasiblePlan();
+  const Result result = Run({"plan", Write("job.yaml", kJobFile)});
+  EXPECT_EQ(result.code, 5);
+  EXPECT_THAT(result.out, HasSubstr("no device is feasible: every device lacks memory"));
+}
+
+TEST_F(ProgramTest, SubmitSendsOwnerAndAKeyOfItsOwnForEachFile) {
+  const Result result = Run({"submit", Write("a.yaml", kJobFile), Write("b.yaml", kJobFile)});
+  EXPECT_EQ(result.code, 0) << result.err;
+  const auto& submits = coordinator_.state().submits;
+  ASSERT_THAT(submits, SizeIs(2));
+  EXPECT_EQ(submits[0].spec().owner(), "ada");
+  EXPECT_NE(submits[0].idempotency_key(), submits[1].idempotency_key());
+  EXPECT_THAT(result.out, StartsWith("j7 submitted: j7 queued\n"));
+}
+
+TEST_F(ProgramTest, SubmitRepeatsWithTheSameKeyUntilItIsAnswered) {
+  coordinator_.state().submits_unavailable = 3;
+  const Result result = Run({"submit", Write("a.yaml", kJobFile)});
+  EXPECT_EQ(result.code, 0) << result.err;
+  const auto& submits = coordinator_.state().submits;
+  ASSERT_THAT(submits, SizeIs(4));
+  for (const v1::SubmitJobRequest& submit : submits) {
+    EXPECT_EQ(submit.idempotency_key(), "key-1");
+  }
+  EXPECT_THAT(result.out, StartsWith("j7 was submitted before"));
+}
+
+TEST_F(ProgramTest, SubmitTakesAKeyFromTheCommandLine) {
+  const std::string file = Write("a.yaml", kJobFile);
+  EXPECT_EQ(Run({"submit", file, "--idempotency-key", "mine"}).code, 0);
+  EXPECT_EQ(coordinator_.state().submits.at(0).idempotency_key(), "mine");
+  EXPECT_EQ(Run({"submit", file, file, "--idempotency-key", "mine"}).code, 2);
+}
+
+TEST_F(ProgramTest, SubmitSubmitsNothingWhenOneFileIsBad) {
+  const Result result = Run({"submit", Write("a.yaml", kJobFile), Write("b.yaml", "name: x\n")});
+  EXPECT_EQ(result.code, 2);
+  EXPECT_THAT(coordinator_.state().submits, IsEmpty());
+}
+
+TEST_F(ProgramTest, SubmitAndWatchEndsWithTheJobsOutcome) {
+  const std::string file = Write("a.yaml", kJobFile);
+  EXPECT_EQ(Run({"submit", file, "--watch"}).code, 0);
+  coordinator_.state().updates.back().mutable_job()->set_state(v1::JOB_STATE_FAILED);
+  coordinator_.state().updates.back().mutable_job()->set_reason("out of memory");
+  const Result failed = Run({"submit", file, "--watch", "-o", "json"});
+  EXPECT_EQ(failed.code, 1);
+  EXPECT_THAT(failed.out, StartsWith("{\n \"job\": {\n"));  // one document, no progress
+  EXPECT_THAT(failed.err, StartsWith("wattle: j2 failed"));
+}
+
+TEST_F(ProgramTest, WatchPrintsStatesAndProgress) {
+  const Result result = Run({"job", "watch", "j2"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out,
+            absl::StrCat(RenderJobState(SampleRunning().job()), "\n",
+                         "j2.1 on xavier-1 train [#########...............] 120/300  loss 2.313  "
+                         "1,244 tok/s  14.31 W emulated  left 24.6 s wall, 41 min 00 s device  "
+                         "1.50 Wh\nj2 succeeded on xavier-1 (emulated)\n"));
+}
+
+TEST_F(ProgramTest, WatchAsJsonIsOneUpdateALine) {
+  const Result result = Run({"job", "watch", "j2", "-o", "json"});
+  const std::vector<std::string> lines = absl::StrSplit(result.out, '\n');
+  ASSERT_THAT(lines, SizeIs(3));  // the last one is empty
+  EXPECT_EQ(lines[0] + "\n", ToJsonLine(SampleRunning()));
+}
+
+TEST_F(ProgramTest, WatchOutlivesARestartOfTheCoordinator) {
+  coordinator_.state().watches_broken = 2;
+  const Result result = Run({"job", "watch", "j2"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("connection lost"));
+  EXPECT_THAT(result.err, HasSubstr("; trying again\n"));
+  EXPECT_THAT(result.out, HasSubstr("j2 succeeded"));
+}
+
+TEST_F(ProgramTest, InterruptEndsTheWatchAndSaysHowToGoOn) {
+  coordinator_.state().on_watch = [this] { interrupt_.Raise(); };
+  const Result result = Run({"job", "watch", "j2"});
+  EXPECT_EQ(result.code, 130);
+  EXPECT_EQ(result.err,
+            "wattle: interrupted; j2 goes on: wattle job watch j2, or stop it: wattle job cancel "
+            "j2\n");
+}
+
+TEST_F(ProgramTest, JobCommandsPrintWhatTheViewsMake) {
+  const TextStyle pipe;
+  const v1::Job finished = SampleFinishedJob();
+  EXPECT_EQ(Run({"job", "show", "j1"}).out, RenderJob(finished, clock_.Now(), pipe));
+  EXPECT_EQ(Run({"job", "show", "j1", "-o", "json"}).out, ToJsonDocument(finished));
+  EXPECT_EQ(Run({"job", "receipt", "j1"}).out, RenderReceipt(finished, finished.attempts(0), pipe));
+  EXPECT_EQ(Run({"-o", "json", "job", "receipt", "j1"}).out,
+            ToJsonDocument(finished.attempts(0).receipt()));
+  EXPECT_EQ(Run({"job", "logs", "j1"}).out,
+            "2025-11-20 08:40:00 UTC j1.1 loaded 124.44 M parameters\n");
+}
+
+TEST_F(ProgramTest, JobsAreFilteredByState) {
+  const Result result = Run({"jobs", "--state", "failed", "--state", "active"});
+  EXPECT_THAT(result.out, HasSubstr("j2 "));
+  EXPECT_THAT(result.out, HasSubstr("j3 "));
+  EXPECT_THAT(result.out, Not(HasSubstr("j1 ")));
+}
+
+TEST_F(ProgramTest, CancelGivesAReason) {
+  EXPECT_EQ(Run({"job", "cancel", "j2"}).out, "j2 cancelled: cancelled by ada\n");
+  Run({"job", "cancel", "j2", "--reason", "wrong data"});
+  EXPECT_EQ(coordinator_.state().cancels.at(1).reason(), "wrong data");
+}
+
+TEST_F(ProgramTest, DevicesAreShownDrainedAndResumed) {
+  EXPECT_EQ(Run({"devices"}).out, RenderDevices(SampleDevices(), clock_.Now(), {}));
+  EXPECT_EQ(Run({"devices", "-o", "json"}).out, ToJsonDocument(SampleDevices()));
+  EXPECT_THAT(Run({"device", "show", "nano-1"}).out, HasSubstr("(emulated)"));
+  EXPECT_EQ(Run({"device", "drain", "nano-1", "--reason", "fan"}).out, "nano-1 drained\n");
+  EXPECT_EQ(coordinator_.state().drains.at(0).reason(), "fan");
+  EXPECT_EQ(Run({"device", "resume", "nano-1"}).out, "nano-1 idle\n");
+}
+
+TEST_F(ProgramTest, PoliciesAreAppliedListedAndRemoved) {
+  const std::string file =
+      Write("p.yaml",
+            "name: a\nselector: [site=mast]\nreserve_state_of_charge_ratio: 0.3\n---\nname: b\n");
+  EXPECT_EQ(Run({"policy", "apply", file}).out,
+            "applied a: site=mast, keeps 30 % of charge\napplied b: every device\n");
+  EXPECT_THAT(coordinator_.state().applied, SizeIs(2));
+  EXPECT_EQ(Run({"policy", "ls"}).out, RenderPolicies(SamplePolicies(), {}));
+  EXPECT_EQ(Run({"policy", "rm", "field"}).out, "removed field\n");
+}
+
+TEST_F(ProgramTest, ProfilesAreListedAndShown) {
+  EXPECT_EQ(Run({"profile", "ls"}).out, RenderProfiles(SampleProfiles(), {}));
+  EXPECT_THAT(Run({"profile", "show", "jetson-xavier-nx"}).out,
+              HasSubstr("from          table 3, Xavier NX, GPT-2\n"));
+}
+
+TEST_F(ProgramTest, VersionAndHelp) {
+  EXPECT_EQ(Run({"version"}).out, "wattle 1.2.3\n");
+  EXPECT_EQ(Run({"--version"}).out, "wattle 1.2.3\n");
+  EXPECT_EQ(Run({"version", "-o", "json"}).out, "{\n \"version\": \"1.2.3\"\n}\n");
+  const Result help = Run({"--help"});
+  EXPECT_EQ(help.code, 0);
+  EXPECT_THAT(help.out, HasSubstr("Exit codes:"));
+}
+
+TEST_F(ProgramTest, EveryCommandHasHelpWithExamples) {
+  const std::vector<std::vector<std::string>> commands = {{"submit"},
+                                                          {"plan"},
+                                                          {"jobs"},
+                                                          {"job", "show"},
+                                                          {"job", "watch"},
+                                                          {"job", "logs"},
+                                                          {"job", "cancel"},
+                                                          {"job", "receipt"},
+                                                          {"devices"},
+                                                          {"device", "show"},
+                                                          {"device", "drain"},
+                                                          {"device", "resume"},
+                                                          {"policy", "apply"},
+                                                          {"policy", "ls"},
+                                                          {"policy", "rm"},
+                                                          {"model", "push"},
+                                                          {"model", "ls"},
+                                                          {"model", "pull"},
+                                                          {"data", "push"},
+                                                          {"data", "ls"},
+                                                          {"profile", "ls"},
+                                                          {"profile", "show"},
+                                                          {"completion"},
+                                                          {"version"}};
+  for (std::vector<std::string> command : commands) {
+    const std::string name = absl::StrJoin(command, " ");
+    command.push_back("--help");
+    const Result help = Run(command);
+    EXPECT_EQ(help.code, 0) << name;
+    EXPECT_THAT(help.out, HasSubstr(absl::StrCat("Examples:\n  "))) << name;
+    EXPECT_THAT(help.out, HasSubstr(absl::StrCat("wattle ", name))) << name;
+  }
+}
+
+}  // namespace
+}  // namespace wattle::cli

@@ -1,0 +1,175 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "cli/receipt_view.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "cli/labels.h"
+#include "cli/table.h"
+
+#include "units/format.h"
+#include "units/quantity.h"
+
+namespace wattle::cli {
+namespace {
+
+double ScaleOf(const v1::Receipt& receipt) {
+  return receipt.time_scale() == 0.0 ? 1.0 : receipt.time_scale();
+}
+
+Table ComparisonTable(const v1::Receipt& receipt) {
+  Table table({{"run"},
+               {"predicted", Align::kRight},
+               {EvidenceWord(receipt.run().source(), receipt.emulated()), Align::kRight},
+               {"difference", Align::kRight},
+               {"9 in 10 between"}});
+  const v1::Prediction& predicted = receipt.predicted();
+  const v1::EnergyMeasurement& run = receipt.run();
+  // Without a prediction (an attempt of another version) the column stays empty, not zero.
+  const auto guess = [&](const std::string& text) { return receipt.has_predicted() ? text : ""; };
+  table.AddRow({"device s", guess(FormatSeconds(predicted.run_seconds().mean())),
+                FormatSeconds(run.seconds()),
+                FormatDifference(predicted.run_seconds().mean(), run.seconds()),
+                FormatSeconds(predicted.run_seconds())});
+  table.AddRow({"mean W", guess(FormatPower(Watts(predicted.mean_power_watts()))),
+                FormatPower(Watts(run.mean_power_watts())),
+                FormatDifference(predicted.mean_power_watts(), run.mean_power_watts()), ""});
+  table.AddRow({"gross energy", guess(FormatEnergy(Joules(predicted.run_energy_joules().mean()))),
+                FormatEnergy(Joules(run.gross_energy_joules())),
+                FormatDifference(predicted.run_energy_joules().mean(), run.gross_energy_joules()),
+                FormatEnergyRange(predicted.run_energy_joules())});
+  table.AddRow({run.idle_known() ? "net energy" : "net energy (idle unknown)",
+                guess(FormatEnergy(Joules(predicted.net_energy_joules()))),
+                FormatEnergy(Joules(run.net_energy_joules())),
+                FormatDifference(predicted.net_energy_joules(), run.net_energy_joules()), ""});
+  return table;
+}
+
+Table PhaseTable(const v1::Receipt& receipt) {
+  Table table({{"phase"},
+               {"predicted s", Align::kRight},
+               {"device s", Align::kRight},
+               {"wall", Align::kRight}});
+  const v1::Prediction& predicted = receipt.predicted();
+  const auto add = [&](absl::string_view name, double guess, double seconds) {
+    table.AddRow({std::string(name), guess == 0.0 ? "" : FormatSeconds(guess),
+                  FormatSeconds(seconds),
+                  FormatElapsed(absl::Seconds(seconds * ScaleOf(receipt)))});
+  };
+  add("fetch", predicted.fetch_seconds(), receipt.fetch_seconds());
+  add("start", predicted.start_seconds(), receipt.start_seconds());
+  table.AddRow({"run", receipt.has_predicted() ? FormatSeconds(predicted.run_seconds().mean()) : "",
+                FormatSeconds(receipt.run().seconds()),
+                FormatElapsed(absl::Seconds(receipt.wall_seconds()))});
+  add("checkpoint", predicted.checkpoint_seconds(), receipt.checkpoint_seconds());
+  add("upload", 0.0, receipt.upload_seconds());
+  add("total", 0.0, receipt.total().seconds());
+  return table;
+}
+
+std::string EnergyNotes(const v1::Receipt& receipt) {
+  const v1::EnergyMeasurement& total = receipt.total();
+  std::string out = absl::StrCat(
+      "total energy  ", FormatEnergy(Joules(total.gross_energy_joules())), " ",
+      EvidenceWord(total.source(), receipt.emulated()), ", from acceptance to result\n");
+  absl::StrAppend(&out, "source        ", EnergySourceWords(total, receipt.emulated()), "\n");
+  absl::StrAppend(
+      &out, "coverage      ", FormatPercent(Fraction(total.coverage_ratio())), " of the time",
+      total.samples() > 0 ? absl::StrCat(", ", total.samples(), " samples") : "",
+      total.missing_energy_joules() > 0.0
+          ? absl::StrCat("; without samples at most ",
+                         FormatEnergy(Joules(total.missing_energy_joules())), " (model)")
+          : "",
+      "\n");
+  if (total.temperature_celsius_max() != 0.0) {
+    absl::StrAppend(&out, "temperature   ",
+                    absl::StrFormat("%.1f °C at most", total.temperature_celsius_max()),
+                    receipt.emulated() ? " (emulated)" : "", ", throttled ",
+                    FormatPercent(Fraction(total.throttled_ratio())), " of the time\n");
+  }
+  return out;
+}
+
+std::string WorkNotes(const v1::Receipt& receipt) {
+  const v1::WorkDone& work = receipt.work();
+  std::string out = "work          ";
+  absl::StrAppend(&out, FormatCount(work.units()), " ", UnitWord(work.unit()),
+                  work.units() == 1.0 ? "" : "s");
+  if (work.steps() > 0) {
+    absl::StrAppend(&out, ", ", work.steps(), " steps");
+  }
+  if (work.examples() > 0) {
+    absl::StrAppend(&out, ", ", FormatCount(static_cast<double>(work.examples())), " examples");
+  }
+  if (work.tokens() > 0) {
+    absl::StrAppend(&out, ", ", FormatCount(static_cast<double>(work.tokens())), " tokens");
+  }
+  if (work.truncated_examples() > 0) {
+    absl::StrAppend(&out, ", ", work.truncated_examples(), " examples cut");
+  }
+  absl::StrAppend(&out, "\n");
+  if (receipt.threads() > 0) {
+    absl::StrAppend(&out, "engine        ", Printable(receipt.engine_version()), ", ",
+                    receipt.threads(), receipt.threads() == 1 ? " thread" : " threads");
+    if (receipt.peak_memory_bytes() > 0) {
+      absl::StrAppend(&out, ", peak memory ", FormatBytes(receipt.peak_memory_bytes()));
+    }
+    absl::StrAppend(&out, "\n");
+  }
+  if (receipt.restarts() > 0) {
+    absl::StrAppend(&out, "restarts      ", receipt.restarts(), ", resumed from a checkpoint\n");
+  }
+  return out;
+}
+
+std::string MetricNotes(const v1::Receipt& receipt, const TextStyle& style) {
+  if (receipt.metrics().empty()) {
+    return "";
+  }
+  Table table({{"metric"}, {"value", Align::kRight}});
+  for (const v1::Metric& metric : receipt.metrics()) {
+    table.AddRow({metric.name(), absl::StrFormat("%.6g", metric.value())});
+  }
+  return absl::StrCat("\n", table.Render(style));
+}
+
+}  // namespace
+
+const v1::Attempt* LastReceipt(const v1::Job& job) {
+  for (int i = job.attempts_size(); i > 0; --i) {
+    if (job.attempts(i - 1).has_receipt()) {
+      return &job.attempts(i - 1);
+    }
+  }
+  return nullptr;
+}
+
+std::string RenderReceipt(const v1::Job& job, const v1::Attempt& attempt, const TextStyle& style) {
+  const v1::Receipt& receipt = attempt.receipt();
+  std::string out =
+      absl::StrCat("receipt of ", attempt.attempt_id(), job.spec().name().empty() ? "" : ", ",
+                   job.spec().name(), ": ", KindWord(job.spec()), " on ", AttemptDevice(attempt),
+                   ", ", DeviceClassWord(receipt.device_class(), receipt.emulated()),
+                   receipt.power_mode().empty() ? "" : ", mode ", receipt.power_mode(), ", ",
+                   Word(attempt.state()));
+  out = absl::StrCat(Printable(out), "\n");
+  if (!receipt.failure_message().empty()) {
+    absl::StrAppend(&out, "failed (", Word(receipt.failure_class()),
+                    "): ", Printable(receipt.failure_message()), "\n");
+  }
+  if (ScaleOf(receipt) != 1.0) {
+    absl::StrAppend(&out, "time_scale ", FormatScale(ScaleOf(receipt)), ": 1 device s took ",
+                    FormatScale(ScaleOf(receipt)),
+                    " s of wall time; seconds, watts and joules are the emulated device's\n");
+  }
+  if (receipt.emulation_overrun()) {
+    absl::StrAppend(&out,
+                    "emulation_overrun: this machine could not keep the emulated pace; nothing "
+                    "was learned from this attempt\n");
+  }
+  absl::StrAppend(&out, "\n", ComparisonTable(receipt).Render(style), "\n",
+                  PhaseTable(receipt).Render(style), "\n", EnergyNotes(receipt), WorkNotes(receipt),
+                  MetricNotes(receipt, style));
+  return out;
+}
+
+}  // namespace wattle::cli

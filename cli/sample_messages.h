@@ -1,0 +1,31 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// A small fleet and its jobs as messages, for the tests of this folder: two emulated Jetsons, a
+// Raspberry Pi with a smart plug, a finished and a running job. Times are fixed.
+#ifndef WATTLE_CLI_SAMPLE_MESSAGES_H_
+#define WATTLE_CLI_SAMPLE_MESSAGES_H_
+
+#include "wattle/v1/artifact.pb.h"
+#include "wattle/v1/service.pb.h"
+
+namespace wattle::cli {
+
+inline constexpr double kSampleNowUnixSeconds = 1'763'628'000.0;  // 2025-11-20 08:40:00 UTC
+
+v1::ListDevicesResponse SampleDevices();
+v1::PlanResponse SamplePlan();            // published priors of GPT-2 Small; the Pi refused
+v1::PlanResponse SampleInfeasiblePlan();  // every device refused
+v1::JobSpec SampleSpec();
+v1::Job SampleFinishedJob();    // "j1", with a receipt of an emulated device
+v1::Job SampleMeasuredJob();    // "j4", with a receipt of a real device and incomplete coverage
+v1::Job SampleFailedJob();      // "j3"
+v1::JobUpdate SampleRunning();  // "j2", training
+v1::ListJobsResponse SampleJobs();
+v1::ListPoliciesResponse SamplePolicies();
+v1::ListProfilesResponse SampleProfiles();
+v1::ListArtifactsResponse SampleModels();
+v1::ListArtifactsResponse SampleDataSets();
+
+}  // namespace wattle::cli
+
+#endif  // WATTLE_CLI_SAMPLE_MESSAGES_H_

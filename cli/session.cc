@@ -1,0 +1,33 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "cli/session.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "cli/json_output.h"
+
+namespace wattle::cli {
+
+Session::Session(const Environment& environment, const GlobalFlags& flags)
+    : environment_(environment),
+      flags_(flags),
+      client_({.address = flags.coordinator, .timeout = absl::Seconds(flags.timeout_seconds)},
+              environment) {}
+
+void Session::Print(const google::protobuf::Message& message,
+                    const std::function<std::string()>& render) {
+  PrintText(json() ? ToJsonDocument(message) : render());
+}
+
+void CommandSlot::Bind(CLI::App* leaf, Command command) {
+  leaf->final_callback([this, command = std::move(command)] { chosen_ = command; });
+}
+
+CLI::App* AddLeaf(CLI::App* parent, const std::string& name, const std::string& sentence,
+                  const std::string& examples) {
+  CLI::App* leaf = parent->add_subcommand(name, sentence);
+  leaf->footer(absl::StrCat("\nExamples:\n", examples));
+  return leaf;
+}
+
+}  // namespace wattle::cli

@@ -1,0 +1,135 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// wattle submit: job files to jobs. Every file is read before the first job is submitted; a submit
+// is repeated with its own key until it is answered.
+#include <memory>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "cli/job_override.h"
+#include "cli/job_view.h"
+#include "cli/session.h"
+#include "cli/watch.h"
+
+#include "base/status_macros.h"
+
+namespace wattle::cli {
+namespace {
+
+struct SubmitFlags {
+  std::vector<std::string> files;
+  std::vector<std::string> set;
+  std::string idempotency_key;
+  bool watch = false;
+};
+
+// What to do about a submit without an answer: it may have arrived.
+absl::Status WithKey(const absl::Status& status, const std::string& file, const std::string& key) {
+  if (!absl::IsDeadlineExceeded(status)) {
+    return status;
+  }
+  return absl::Status(status.code(),
+                      absl::StrCat(status.message(), "; ", file,
+                                   " may have been accepted: repeat it as the same job with "
+                                   "--idempotency-key ",
+                                   key));
+}
+
+absl::StatusOr<v1::SubmitJobResponse> SubmitOne(Session& session, const v1::JobSpec& spec,
+                                                const std::string& file, const std::string& key) {
+  v1::SubmitJobRequest request;
+  *request.mutable_spec() = spec;
+  if (request.spec().owner().empty()) {
+    request.mutable_spec()->set_owner(session.environment().user_name());
+  }
+  request.set_idempotency_key(key.empty() ? session.environment().new_key() : key);
+  auto response = session.client().SubmitJob(request);
+  if (!response.ok()) {
+    return WithKey(WithContext(file, response.status()), file, request.idempotency_key());
+  }
+  if (!session.json()) {
+    session.PrintText(absl::StrCat(response->job().job_id(),
+                                   response->existed() ? " was submitted before: " : " submitted: ",
+                                   RenderJobState(response->job()), "\n"));
+  }
+  return response;
+}
+
+std::string NextSteps(const std::vector<v1::SubmitJobResponse>& submitted, bool watched) {
+  std::string hints;
+  for (const v1::SubmitJobResponse& each : submitted) {
+    absl::StrAppend(&hints, "  wattle job ", watched ? "receipt " : "watch ", each.job().job_id(),
+                    "\n");
+  }
+  return absl::StrCat("next:\n", hints);
+}
+
+// One document: of one file the service's own answer, of several the list of their jobs.
+void PrintSubmitted(Session& session, const std::vector<v1::SubmitJobResponse>& submitted,
+                    bool watched) {
+  const auto hints = [&] { return NextSteps(submitted, watched); };
+  if (submitted.size() == 1) {
+    session.Print(submitted.front(), hints);
+    return;
+  }
+  v1::ListJobsResponse jobs;
+  for (const v1::SubmitJobResponse& each : submitted) {
+    *jobs.add_jobs() = each.job();
+  }
+  session.Print(jobs, hints);
+}
+
+absl::StatusOr<ExitCode> Submit(Session& session, const SubmitFlags& flags) {
+  if (flags.files.size() > 1 && !flags.idempotency_key.empty()) {
+    return absl::InvalidArgumentError(
+        "--idempotency-key names one job; submit the files one by one");
+  }
+  std::vector<v1::JobSpec> specs;
+  for (const std::string& file : flags.files) {
+    WATTLE_ASSIGN_OR_RETURN(v1::JobSpec spec, ReadJob(file, flags.set));
+    specs.push_back(std::move(spec));
+  }
+  std::vector<v1::SubmitJobResponse> submitted;
+  for (size_t i = 0; i < specs.size(); ++i) {
+    WATTLE_ASSIGN_OR_RETURN(v1::SubmitJobResponse response,
+                            SubmitOne(session, specs[i], flags.files[i], flags.idempotency_key));
+    submitted.push_back(std::move(response));
+  }
+  ExitCode code = ExitCode::kOk;
+  for (v1::SubmitJobResponse& each : submitted) {
+    if (!flags.watch) {
+      break;
+    }
+    const std::string job_id = each.job().job_id();
+    WATTLE_ASSIGN_OR_RETURN(*each.mutable_job(), WatchUntilEnd(session, job_id, /*quiet=*/true));
+    if (ReportEnd(session, each.job()) != ExitCode::kOk) {
+      code = ExitCode::kJobFailed;
+    }
+  }
+  PrintSubmitted(session, submitted, flags.watch);
+  return code;
+}
+
+}  // namespace
+
+void AddSubmitCommand(CLI::App* app, CommandSlot* slot) {
+  CLI::App* leaf =
+      AddLeaf(app, "submit", "Submit job files (YAML or JSON); prints the ids of the jobs.",
+              "  wattle submit deploy/examples/finetune.yaml\n"
+              "  wattle submit job.yaml --watch\n"
+              "  wattle submit job.yaml --set objective=time --set finetune.seed=2\n"
+              "  id=$(wattle -o json submit job.yaml | jq -r .job.job_id)\n");
+  const auto flags = std::make_shared<SubmitFlags>();
+  leaf->add_option("FILE", flags->files, "Job files")->required();
+  leaf->add_flag("-w,--watch", flags->watch, "Show progress until the jobs have ended");
+  leaf->add_option("--set", flags->set, "field=value instead of what the file says; repeatable")
+      ->type_name("FIELD=VALUE")
+      ->allow_extra_args(false)
+      ->take_all();
+  leaf->add_option("--idempotency-key", flags->idempotency_key,
+                   "A repeated submit with the same key is the same job; made at random by default")
+      ->type_name("KEY");
+  slot->Bind(leaf, [flags](Session& session) { return Submit(session, *flags); });
+}
+
+}  // namespace wattle::cli

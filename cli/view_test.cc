@@ -1,0 +1,138 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What every table, block and JSON document looks like, whole: tests/golden/cli.
+#include <string>
+
+#include "absl/time/time.h"
+#include "cli/artifact_view.h"
+#include "cli/fleet_view.h"
+#include "cli/golden_text.h"
+#include "cli/job_view.h"
+#include "cli/json_output.h"
+#include "cli/labels.h"
+#include "cli/plan_view.h"
+#include "cli/receipt_view.h"
+#include "cli/sample_messages.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace wattle::cli {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr TextStyle kPipe{};
+constexpr TextStyle kNarrow{.width_columns = 80};
+
+absl::Time Now() {
+  return absl::UnixEpoch() + absl::Seconds(kSampleNowUnixSeconds);
+}
+
+TEST(PlanViewTest, Golden) {
+  ExpectGolden("plan.txt", RenderPlan(SampleSpec(), SamplePlan(), kPipe));
+  ExpectGolden("plan_80_columns.txt", RenderPlan(SampleSpec(), SamplePlan(), kNarrow));
+  ExpectGolden("plan_infeasible.txt", RenderPlan(SampleSpec(), SampleInfeasiblePlan(), kPipe));
+  ExpectGolden("plan_empty_fleet.txt", RenderPlan(SampleSpec(), v1::PlanResponse(), kPipe));
+  ExpectGolden("plan.json", ToJsonDocument(SamplePlan()));
+}
+
+TEST(JobViewTest, Golden) {
+  ExpectGolden("jobs.txt", RenderJobs(SampleJobs(), Now(), kPipe));
+  ExpectGolden("jobs_80_columns.txt", RenderJobs(SampleJobs(), Now(), kNarrow));
+  ExpectGolden("job_show.txt", RenderJob(SampleFinishedJob(), Now(), kPipe));
+  ExpectGolden("job.json", ToJsonDocument(SampleFinishedJob()));
+  ExpectGolden("job_update.jsonl", ToJsonLine(SampleRunning()));
+}
+
+TEST(JobViewTest, AStateIsOneLine) {
+  EXPECT_EQ(RenderJobState(SampleRunning().job()),
+            "j2 active: attempt j2.1 running on xavier-1 (emulated): earliest finish");
+  EXPECT_EQ(RenderJobState(SampleFinishedJob()), "j1 succeeded on nano-1 (emulated)");
+  EXPECT_EQ(RenderJobState(SampleFailedJob()),
+            "j3 failed: heldout: not SQuAD JSON: data[0].paragraphs is missing");
+}
+
+TEST(ReceiptViewTest, Golden) {
+  const v1::Job finished = SampleFinishedJob();
+  ExpectGolden("receipt_emulated.txt", RenderReceipt(finished, finished.attempts(0), kPipe));
+  const v1::Job measured = SampleMeasuredJob();
+  ExpectGolden("receipt_measured.txt", RenderReceipt(measured, measured.attempts(0), kPipe));
+}
+
+TEST(ReceiptViewTest, OnlyASensorOfTheDeviceIsCalledMeasured) {
+  v1::Job job = SampleMeasuredJob();
+  v1::Receipt* receipt = job.mutable_attempts(0)->mutable_receipt();
+  EXPECT_THAT(RenderReceipt(job, job.attempts(0), kPipe), HasSubstr(" measured"));
+  receipt->mutable_run()->set_source(v1::ENERGY_SOURCE_MODEL);
+  receipt->mutable_total()->set_source(v1::ENERGY_SOURCE_MODEL);
+  const std::string modelled = RenderReceipt(job, job.attempts(0), kPipe);
+  EXPECT_THAT(modelled, HasSubstr(" modelled"));
+  EXPECT_THAT(modelled, HasSubstr("source        model, mains, modelled: not measured\n"));
+  EXPECT_THAT(modelled, Not(HasSubstr("  measured")));
+}
+
+TEST(ReceiptViewTest, SaysThatTheHostCouldNotKeepThePace) {
+  v1::Job job = SampleFinishedJob();
+  job.mutable_attempts(0)->mutable_receipt()->set_emulation_overrun(true);
+  EXPECT_THAT(RenderReceipt(job, job.attempts(0), kPipe), HasSubstr("\nemulation_overrun: "));
+}
+
+TEST(ReceiptViewTest, TheLastAttemptWithAReceiptCounts) {
+  v1::Job job = SampleFinishedJob();
+  job.add_attempts()->set_attempt_id("j1.2");
+  ASSERT_NE(LastReceipt(job), nullptr);
+  EXPECT_EQ(LastReceipt(job)->attempt_id(), "j1.1");
+  EXPECT_EQ(LastReceipt(SampleFailedJob()), nullptr);
+}
+
+TEST(FleetViewTest, Golden) {
+  ExpectGolden("devices.txt", RenderDevices(SampleDevices(), Now(), kPipe));
+  ExpectGolden("devices.json", ToJsonDocument(SampleDevices()));
+  ExpectGolden("device_show.txt", RenderDevice(SampleDevices().devices(2), Now()));
+  ExpectGolden("policies.txt", RenderPolicies(SamplePolicies(), kPipe));
+  ExpectGolden("profiles.txt", RenderProfiles(SampleProfiles(), kPipe));
+  ExpectGolden("profile_show.txt", RenderProfileRow(SampleProfiles().rows(0)));
+}
+
+TEST(FleetViewTest, StateOfADeviceIsOneWord) {
+  v1::Device device = SampleDevices().devices(0);
+  EXPECT_EQ(DeviceStateWord(device), "idle");
+  device.mutable_heartbeat()->set_guard_reason("charge 18 %, reserve 20 %");
+  EXPECT_EQ(DeviceStateWord(device), "held by policy");
+  device.set_running_attempt_id("j1.1");
+  device.set_drained(true);
+  EXPECT_EQ(DeviceStateWord(device), "draining");
+  device.set_connected(false);
+  EXPECT_EQ(DeviceStateWord(device), "disconnected");
+  device.set_unreachable(true);
+  EXPECT_EQ(DeviceStateWord(device), "unreachable");
+}
+
+TEST(ArtifactViewTest, Golden) {
+  ExpectGolden("models.txt", RenderModels(SampleModels(), Now(), kPipe));
+  ExpectGolden("data.txt", RenderDataSets(SampleDataSets(), Now(), kPipe));
+  EXPECT_EQ(RenderPushed(SampleDataSets().artifacts(0)),
+            "data fleet-qa: 77aacd34ef56, 150.7 KiB, squad, 412 (301 answerable) examples\n");
+}
+
+TEST(LabelsTest, EnumWordsAreThoseOfJobFiles) {
+  EXPECT_EQ(Word(v1::OBJECTIVE_EDP), "edp");
+  EXPECT_EQ(Word(v1::ATTEMPT_STATE_SUPERSEDED), "superseded");
+  EXPECT_EQ(Word(v1::JOB_STATE_UNSPECIFIED), "");
+  EXPECT_EQ(Word(static_cast<v1::JobState>(99)), "unknown 99");
+}
+
+TEST(LabelsTest, NumbersKeepThreeDigitsAndTheirUnit) {
+  EXPECT_EQ(FormatSeconds(11726.4), "11726");
+  EXPECT_EQ(FormatSeconds(83.44), "83.4");
+  EXPECT_EQ(FormatCount(20000), "20,000");
+  EXPECT_EQ(FormatCount(124'439'808), "124.44 M");
+  v1::Interval range;
+  range.set_low(3000.0);
+  range.set_high(7200.0);
+  EXPECT_EQ(FormatEnergyRange(range), "3000.0 J-2.00 Wh");
+}
+
+}  // namespace
+}  // namespace wattle::cli
