@@ -24,9 +24,9 @@ double UnitOf(uint64_t bits) {
 }
 
 // Position inside the current dip period, from 0. The dip is at the period's end.
-absl::Duration Offset(const ThrottlingDips& dips, absl::Duration since_start) {
+absl::Duration Offset(const ThrottlingDips& dips, Monotonic at) {
   absl::Duration remainder;
-  absl::IDivDuration(since_start, dips.period, &remainder);
+  absl::IDivDuration(at.since_boot(), dips.period, &remainder);
   return remainder;
 }
 
@@ -103,8 +103,8 @@ double HiddenFactor(uint64_t seed, const std::string& purpose, double range) {
   return 1.0 + range * (2.0 * UnitOf(bits) - 1.0);
 }
 
-Monotonic EndOfWork(const std::optional<ThrottlingDips>& dips, Monotonic load_start,
-                    Monotonic begin, absl::Duration nominal) {
+Monotonic EndOfWork(const std::optional<ThrottlingDips>& dips, Monotonic begin,
+                    absl::Duration nominal) {
   if (!dips || dips->speed >= 1.0) {
     return begin + nominal;
   }
@@ -115,7 +115,7 @@ Monotonic EndOfWork(const std::optional<ThrottlingDips>& dips, Monotonic load_st
   const absl::Duration dip_begin = dips->period - dips->length;
   Monotonic at = begin;
   while (nominal > absl::ZeroDuration()) {
-    const absl::Duration offset = Offset(*dips, at - load_start);
+    const absl::Duration offset = Offset(*dips, at);
     const bool in_dip = offset >= dip_begin;
     const absl::Duration left = (in_dip ? dips->period : dip_begin) - offset;
     const double rate = in_dip ? dip_rate : high_rate;
@@ -151,7 +151,7 @@ Watts EmulatedBoard::PowerIn(const Segment& segment, Monotonic at) const {
     power = segment.load->mean;
     if (segment.load->dips) {
       const ThrottlingDips& dips = *segment.load->dips;
-      const bool in_dip = Offset(dips, at - segment.from) >= dips.period - dips.length;
+      const bool in_dip = Offset(dips, at) >= dips.period - dips.length;
       power = in_dip ? dips.power : HighPower(*segment.load);
     }
   }
@@ -179,7 +179,7 @@ void EmulatedBoard::AdvanceTo(Monotonic at) {
     if (segment.load && segment.load->dips) {
       // Stop where the dip begins or ends: power is constant in between.
       const ThrottlingDips& dips = *segment.load->dips;
-      const absl::Duration offset = Offset(dips, now_ - segment.from);
+      const absl::Duration offset = Offset(dips, now_);
       const absl::Duration dip_begin = dips.period - dips.length;
       const absl::Duration left = (offset >= dip_begin ? dips.period : dip_begin) - offset;
       end = std::min(end, now_ + std::max(left, absl::Nanoseconds(1)));

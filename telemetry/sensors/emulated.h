@@ -21,8 +21,8 @@
 
 namespace wattle::telemetry {
 
-// The board lowers its clocks now and then: every `period` for `length` it draws `power` and works
-// at `speed` (0 to 1) of its normal rate.
+// The board lowers its clocks now and then: at the end of every `period` of device time, for
+// `length`, it draws `power` and works at `speed` (0 to 1) of its normal rate.
 struct ThrottlingDips {
   absl::Duration period;
   absl::Duration length;
@@ -91,9 +91,9 @@ class EmulatedBoard {
 };
 
 // When work of `nominal` seconds (at the mean rate over whole dip periods) that begins at `begin`
-// ends, if the load began at `load_start`.
-Monotonic EndOfWork(const std::optional<ThrottlingDips>& dips, Monotonic load_start,
-                    Monotonic begin, absl::Duration nominal);
+// ends.
+Monotonic EndOfWork(const std::optional<ThrottlingDips>& dips, Monotonic begin,
+                    absl::Duration nominal);
 
 // A seeded factor in [1 - range, 1 + range], or [0.8, 1.2] for range 0.2. purpose tells apart what
 // is drawn from one seed.

@@ -89,13 +89,13 @@ TEST(EmulatedBoardTest, NoiseIsSeededAndHasTheMeanOfTheTruth) {
 }
 
 TEST(EndOfWorkTest, WholeDipPeriodsTakeTheirNominalTime) {
-  EXPECT_NEAR(absl::ToDoubleSeconds(EndOfWork(kDips, At(5), At(5), absl::Seconds(17 * 3)) - At(5)),
+  EXPECT_NEAR(absl::ToDoubleSeconds(EndOfWork(kDips, At(5), absl::Seconds(17 * 3)) - At(5)),
               51.0, 1e-6);
 }
 
 TEST(EndOfWorkTest, WorkInsideADipTakesLonger) {
-  const absl::Duration outside = EndOfWork(kDips, At(0), At(0), absl::Seconds(1)) - At(0);
-  const absl::Duration inside = EndOfWork(kDips, At(0), At(13.5), absl::Seconds(1)) - At(13.5);
+  const absl::Duration outside = EndOfWork(kDips, At(0), absl::Seconds(1)) - At(0);
+  const absl::Duration inside = EndOfWork(kDips, At(13.5), absl::Seconds(1)) - At(13.5);
   EXPECT_NEAR(absl::FDivDuration(outside, inside), 0.7, 1e-6);
 }
 

@@ -1,0 +1,484 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/agent/agent.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+#include "base/clock.h"
+#include "base/status_macros.h"
+#include "worker/agent/board_probe.h"
+
+namespace wattle::agent {
+namespace {
+
+constexpr int64_t kDefaultCacheQuota = int64_t{20} << 30;
+// More events than this are waiting: whoever posts waits too (a runner's pipe then fills up).
+constexpr size_t kEventsMax = 10'000;
+// An emulated sensor is asked in batches, so that a small time scale costs no wake-up per sample.
+constexpr absl::Duration kSampleWakeMin = absl::Milliseconds(100);
+constexpr absl::Duration kIdleSamplePeriod = absl::Seconds(1);
+// After the machine slept: samples of the gap are not made up.
+constexpr int kCatchUpMax = 50'000;
+constexpr absl::Duration kStatusPeriod = absl::Seconds(1);
+
+std::string HostName() {
+  std::array<char, 256> name = {};
+  return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "worker";
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Agent>> Agent::Create(const Config& config,
+                                                     const std::string& version) {
+  std::unique_ptr<Agent> agent(new Agent(config, version));
+  WATTLE_RETURN_IF_ERROR(agent->Open());
+  return agent;
+}
+
+Agent::Agent(const Config& config, std::string version)
+    : config_(config),
+      version_(std::move(version)),
+      clock_(Clock::Real().Boottime(), config.time_scale) {}
+
+Agent::~Agent() {
+  {
+    absl::MutexLock lock(&mutex_);
+    sampler_stopping_ = true;
+    events_.clear();
+  }
+  if (sampler_.joinable()) {
+    sampler_.join();
+  }
+  // These post events: they go before the queue does.
+  link_.reset();
+  transfers_.reset();
+  runner_.reset();
+}
+
+Instant Agent::Now() const {
+  return clock_.At(Clock::Real().Boottime(), Clock::Real().Now());
+}
+
+absl::Status Agent::OpenEmulation(const v1::WorkerRecord& kept) {
+  WATTLE_ASSIGN_OR_RETURN(BoardFile file, ReadBoardFile(config_.emulated_dir, config_.emulate));
+  telemetry::EmulatedPhysics& physics = file.physics;
+  if (config_.battery_wh) {
+    physics.battery_capacity =
+        *config_.battery_wh > 0 ? std::optional(FromWattHours(*config_.battery_wh)) : std::nullopt;
+  }
+  if (config_.state_of_charge) {
+    if (!physics.battery_capacity) {
+      return absl::InvalidArgumentError(
+          "--state-of-charge: this board has no battery; give it one with --battery-wh");
+    }
+    physics.state_of_charge = Fraction(*config_.state_of_charge);
+  }
+  settings_.initial_charge = physics.state_of_charge;
+  // A restarted worker finds its battery as it left it, not full again.
+  if (kept.initial_state_of_charge_ratio() == physics.state_of_charge.value() &&
+      kept.state_of_charge_ratio() > 0) {
+    physics.state_of_charge = Fraction(kept.state_of_charge_ratio());
+  }
+  v1::DeviceInfo& info = settings_.info;
+  info.set_name(file.device_class);
+  info.set_device_class(file.device_class);
+  info.set_board(file.board);
+  info.set_architecture(file.architecture);
+  info.set_emulated(true);
+  info.set_memory_bytes(file.memory_bytes);
+  info.set_cores(file.cores);
+  info.set_accelerator(file.accelerator);
+  for (const BoardPowerMode& board_mode : file.power_modes) {
+    v1::PowerMode& mode = *info.add_power_modes();
+    mode.set_name(board_mode.name);
+    mode.set_nominal_power_watts(board_mode.nominal.value());
+  }
+  info.set_power_mode(file.power_mode);
+  info.set_battery_capacity_wh(ToWattHours(physics.battery_capacity.value_or(Joules(0))));
+  info.set_link_bytes_per_second(file.link_bytes_per_second);
+  info.set_cache_quota_bytes(file.cache_quota_bytes);
+  info.set_throughput_flops_datasheet(file.throughput_flops_datasheet);
+  settings_.threads = config_.threads > 0 ? config_.threads : 1;
+  emulator_ = std::make_unique<Emulator>(
+      std::move(file),
+      EmulationOptions{.seed = config_.emulation_seed,
+                       .hidden_offset_ratio = config_.hidden_offset_percent / 100},
+      Now().device);
+  sensors_.power = emulator_->board().MakePowerSensor();
+  sensors_.temperature = emulator_->board().MakeThermometer();
+  sensors_.battery = emulator_->board().MakeBatteryGauge();
+  next_sample_ = Now().device;
+  const std::string offsets = absl::StrFormat(
+      "{\"seed\": %d, \"time_factor\": %.6f, \"power_factor\": %.6f}\n", config_.emulation_seed,
+      emulator_->hidden_time_factor(), emulator_->hidden_power_factor());
+  if (config_.print_hidden_offsets) {
+    std::printf("hidden offsets: %s", offsets.c_str());
+  }
+  return ReplaceFile(config_.state_dir + "/hidden_offsets.json", offsets);
+}
+
+void Agent::DescribeReal() {
+  sensors_ = telemetry::DiscoverSensors(config_.sensor_root);
+  for (const std::string& problem : sensors_.problems) {
+    Note(absl::StrCat("sensor: ", problem));
+  }
+  const BoardIdentity identity = ProbeBoard("");
+  v1::DeviceInfo& info = settings_.info;
+  info.set_name(HostName());
+  info.set_device_class(identity.device_class);
+  info.set_board(identity.board);
+  info.set_architecture(identity.architecture);
+  info.set_memory_bytes(identity.memory_bytes);
+  settings_.threads = config_.threads > 0
+                          ? config_.threads
+                          : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  info.set_cores(settings_.threads);
+  info.set_accelerator(config_.device == "cuda" ? "cuda" : "");
+  info.set_cache_quota_bytes(kDefaultCacheQuota);
+  if (sensors_.battery != nullptr) {
+    const auto reading = sensors_.battery->Read(Now().device);
+    if (reading.ok() && reading->capacity) {
+      info.set_battery_capacity_wh(ToWattHours(*reading->capacity));
+    }
+  }
+}
+
+void Agent::OpenAccount(const v1::WorkerRecord& kept) {
+  v1::DeviceInfo& info = settings_.info;
+  if (sensors_.power != nullptr) {
+    const telemetry::PowerSensorInfo& sensor = sensors_.power->info();
+    settings_.origin = {sensor.source, sensor.scope};
+    refresh_period_ = sensor.refresh_period;
+  } else {
+    Note("no power sensor: energy is modelled from predictions and labelled so");
+  }
+  if (sensors_.battery != nullptr) {
+    settings_.battery_expected = true;
+    settings_.gauge_error = sensors_.battery->error();
+  }
+  info.set_energy_source(ToProto(settings_.origin.source));
+  info.set_energy_scope(settings_.origin.scope);
+  // While nothing runs a sample a second is enough; the gap rule must bear that.
+  account_ = std::make_unique<EnergyAccount>(
+      refresh_period_, Now().device, kept.ledger(),
+      telemetry::IdleBaseline(Watts(kept.idle_power_watts()), kept.idle_samples()));
+}
+
+absl::Status Agent::Open() {
+  WATTLE_ASSIGN_OR_RETURN(state_, StateDirectory::Open(config_.state_dir));
+  WATTLE_ASSIGN_OR_RETURN(spool_, Spool::Open(state_->spool_path()));
+  const v1::WorkerRecord kept = state_->ReadDevice();
+  if (config_.emulate.empty()) {
+    DescribeReal();
+  } else {
+    WATTLE_RETURN_IF_ERROR(OpenEmulation(kept));
+  }
+  OpenAccount(kept);
+  v1::DeviceInfo& info = settings_.info;
+  info.set_device_id(state_->device_id());
+  info.set_time_scale(config_.time_scale);
+  info.set_worker_version(version_);
+  if (!config_.name.empty()) {
+    info.set_name(config_.name);
+  }
+  for (const auto& [key, value] : config_.labels) {
+    v1::Label& label = *info.add_labels();
+    label.set_key(key);
+    label.set_value(value);
+  }
+  if (config_.cache_quota_bytes > 0) {
+    info.set_cache_quota_bytes(config_.cache_quota_bytes);
+  }
+  const auto engine = sandbox::RunnerVersion(config_.runner, absl::Seconds(60));
+  if (engine.ok()) {
+    info.set_engine_version(*engine);
+  } else {
+    Note(absl::StrCat(std::string(engine.status().message()), "; no job can run here until then"));
+  }
+  WATTLE_ASSIGN_OR_RETURN(metrics_, MetricsServer::Start(config_.metrics));
+  info.set_metrics_address(metrics_->address());
+  TransferCallbacks callbacks;
+  callbacks.on_fetched = [this](FetchResult result) {
+    Post([this, result](const Instant& now) { core_->OnFetched(result, now); });
+  };
+  callbacks.on_uploaded = [this](UploadResult result) {
+    Post([this, result](const Instant& now) { core_->OnUploaded(result, now); });
+  };
+  callbacks.on_cache = [this](std::vector<std::string> ids, int64_t used) {
+    Post([this, ids, used](const Instant&) { core_->SetCache(ids, used); });
+  };
+  settings_.runner_device = config_.device;
+  settings_.boot_id = BootId("");
+  core_ = std::make_unique<AgentCore>(CoreDependencies{.state = state_.get(),
+                                                       .spool = spool_.get(),
+                                                       .ports = this,
+                                                       .account = account_.get(),
+                                                       .emulator = emulator_.get(),
+                                                       .clock = &clock_},
+                                      settings_);
+  WATTLE_ASSIGN_OR_RETURN(transfers_,
+                          Transfers::Open(config_.coordinator, state_->cache_path(),
+                                          info.cache_quota_bytes(), std::move(callbacks)));
+  return absl::OkStatus();
+}
+
+std::string Agent::ReadyLine() const {
+  return absl::StrCat("worker ", settings_.info.name(), " id=", settings_.info.device_id(),
+                      " metrics=", settings_.info.metrics_address());
+}
+
+void Agent::Post(Event event) {
+  absl::MutexLock lock(&mutex_);
+  auto room = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return events_.size() < kEventsMax || sampler_stopping_;
+  };
+  mutex_.Await(absl::Condition(&room));
+  events_.push_back(std::move(event));
+}
+
+void Agent::RequestStop() {
+  absl::MutexLock lock(&mutex_);
+  stop_requested_ = true;
+}
+
+std::deque<Agent::Event> Agent::AwaitEvents(Monotonic wake) {
+  absl::MutexLock lock(&mutex_);
+  auto ready = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return !events_.empty() || (stop_requested_ && !stop_begun_);
+  };
+  busy_ = core_->busy();
+  mutex_.AwaitWithTimeout(absl::Condition(&ready), wake - Clock::Real().Boottime());
+  return std::exchange(events_, {});
+}
+
+void Agent::StartLink() {
+  LinkCallbacks callbacks;
+  callbacks.on_connected = [this] {
+    Post([this](const Instant& now) {
+      connected_ = true;
+      core_->OnConnected(now);
+    });
+  };
+  callbacks.on_message = [this](v1::CoordinatorMessage message) {
+    Post([this, message = std::move(message)](const Instant& now) {
+      if (message.has_closing()) {
+        Note(absl::StrCat("coordinator: closes the stream: ", message.closing().reason()));
+      }
+      core_->OnMessage(message, now);
+    });
+  };
+  callbacks.on_disconnected = [this] {
+    Post([this](const Instant& now) {
+      connected_ = false;
+      core_->OnDisconnected(now);
+    });
+  };
+  callbacks.on_note = [this](const std::string& line) { Note(line); };
+  link_ = std::make_unique<CoordinatorLink>(config_.coordinator, std::move(callbacks));
+}
+
+void Agent::Run() {
+  core_->Start(Now());
+  if (emulator_ == nullptr) {
+    sampler_ = std::thread([this] { SampleReal(); });
+  }
+  StartLink();
+  next_status_ = Now().wall;
+  while (!core_->done()) {
+    Instant now = Now();
+    std::deque<Event> events = AwaitEvents(NextWake(now));
+    now = Now();
+    SampleEmulated(now);
+    for (const Event& event : events) {
+      event(now);
+    }
+    {
+      absl::MutexLock lock(&mutex_);
+      if (stop_requested_ && !stop_begun_) {
+        stop_begun_ = true;
+      }
+    }
+    if (stop_begun_ && !core_->shutting_down()) {
+      core_->Shutdown(now);
+    }
+    core_->Step(now);
+    UpdateMetrics(now);
+  }
+  link_->Flush(absl::Seconds(1));
+}
+
+Monotonic Agent::NextWake(const Instant& now) const {
+  Monotonic wake = std::min(core_->NextStep(now), next_status_);
+  if (emulator_ != nullptr) {
+    wake = std::min(wake, std::max(clock_.ToWall(next_sample_), now.wall + kSampleWakeMin));
+  }
+  return wake;
+}
+
+void Agent::TakeReading(Monotonic at, const absl::StatusOr<telemetry::PowerReading>& reading) {
+  if (reading.ok()) {
+    account_->AddReading(at, *reading);
+    last_sensor_error_.clear();
+    return;
+  }
+  ++sensor_errors_;
+  if (last_sensor_error_ != reading.status().message()) {
+    last_sensor_error_ = std::string(reading.status().message());
+    Note(absl::StrCat("power sensor: ", last_sensor_error_));
+  }
+}
+
+void Agent::TakeRest(Monotonic at) {
+  if (sensors_.temperature != nullptr) {
+    const auto temperature = sensors_.temperature->Read(at);
+    core_->OnTemperature(temperature.ok() ? std::optional(*temperature) : std::nullopt);
+  }
+  if (sensors_.battery != nullptr) {
+    const auto battery = sensors_.battery->Read(at);
+    core_->OnBattery(battery.ok() ? std::optional(*battery) : std::nullopt);
+  }
+}
+
+void Agent::SampleEmulated(const Instant& now) {
+  if (emulator_ == nullptr || now.device < next_sample_) {
+    return;
+  }
+  const absl::Duration period =
+      core_->busy() ? refresh_period_ : std::max(refresh_period_, kIdleSamplePeriod);
+  if (now.device - next_sample_ > kCatchUpMax * period) {
+    next_sample_ = now.device;
+  }
+  Monotonic at = next_sample_;
+  for (; at <= now.device; at = at + period) {
+    TakeReading(at, sensors_.power->Read(at));
+  }
+  TakeRest(now.device);
+  next_sample_ = at;
+}
+
+void Agent::SampleReal() {
+  while (true) {
+    bool busy = false;
+    {
+      absl::MutexLock lock(&mutex_);
+      busy = busy_;
+      const absl::Duration period = busy ? std::max(refresh_period_, absl::Milliseconds(100))
+                                         : std::max(refresh_period_, kIdleSamplePeriod);
+      if (mutex_.AwaitWithTimeout(absl::Condition(&sampler_stopping_), period)) {
+        return;
+      }
+    }
+    // An INA3221 may take a second to answer: the stamp is the middle of the read.
+    std::optional<absl::StatusOr<telemetry::PowerReading>> power;
+    Monotonic at = Clock::Real().Boottime();
+    if (sensors_.power != nullptr) {
+      power = sensors_.power->Read(at);
+      at = at + (Clock::Real().Boottime() - at) / 2;
+    }
+    std::optional<Celsius> temperature;
+    if (sensors_.temperature != nullptr) {
+      const auto reading = sensors_.temperature->Read(at);
+      temperature = reading.ok() ? std::optional(*reading) : std::nullopt;
+    }
+    std::optional<telemetry::BatteryReading> battery;
+    if (sensors_.battery != nullptr) {
+      const auto reading = sensors_.battery->Read(at);
+      battery = reading.ok() ? std::optional(*reading) : std::nullopt;
+    }
+    Post([this, at, power, temperature, battery](const Instant& now) {
+      if (power) {
+        TakeReading(at, *power);
+      } else if (const auto predicted = core_->PredictedPower()) {
+        account_->AddReading(now.device, telemetry::PowerReading(*predicted));
+      }
+      core_->OnTemperature(temperature);
+      core_->OnBattery(battery);
+    });
+  }
+}
+
+void Agent::UpdateMetrics(const Instant& now) {
+  if (now.wall < next_status_) {
+    return;
+  }
+  next_status_ = now.wall + kStatusPeriod;
+  core_->SetMemoryAvailable(emulator_ != nullptr ? settings_.info.memory_bytes()
+                                                 : MemoryAvailableBytes(""));
+  metrics_->Update({.info = settings_.info,
+                    .origin = settings_.origin,
+                    .has_power_sensor = sensors_.power != nullptr,
+                    .heartbeat = core_->MakeHeartbeat(),
+                    .ledger = account_->ledger(),
+                    .counters = core_->Counters(),
+                    .connected = connected_,
+                    .sensor_errors = sensor_errors_});
+}
+
+absl::Status Agent::StartRunner(const v1::RunnerTask& task) {
+  const int64_t number = ++runner_number_;
+  auto current = [this, number](Event event) {
+    Post([this, number, event = std::move(event)](const Instant& now) {
+      if (number == runner_number_) {
+        event(now);
+      }
+    });
+  };
+  sandbox::RunnerCallbacks callbacks;
+  callbacks.on_frame = [this, current](v1::RunnerFrame frame) {
+    current([this, frame = std::move(frame)](const Instant& now) { core_->OnFrame(frame, now); });
+  };
+  callbacks.on_line = [this, current](std::string line) {
+    current([this, line](const Instant& now) { core_->OnRunnerLine(line, now); });
+  };
+  callbacks.on_exit = [this, current](sandbox::RunnerExit exit) {
+    current([this, exit](const Instant& now) { core_->OnRunnerExit(exit, now); });
+  };
+  runner_.reset();
+  WATTLE_ASSIGN_OR_RETURN(
+      runner_, sandbox::RunnerProcess::Start(
+                   {.program = config_.runner, .threads = settings_.threads, .nice = 0}, task,
+                   std::move(callbacks)));
+  return absl::OkStatus();
+}
+
+void Agent::SendToRunner(const v1::RunnerCommand& command) {
+  if (runner_ != nullptr) {
+    (void)runner_->Send(command);  // a runner that reads no more tells so by its exit
+  }
+}
+
+void Agent::KillRunner() {
+  if (runner_ != nullptr) {
+    runner_->Kill();
+  }
+}
+
+void Agent::StartFetch(const v1::Assignment& assignment) {
+  transfers_->Fetch(assignment, core_->NeededArtifacts());
+}
+void Agent::StartUpload(const std::string& directory, const v1::ArtifactInfo& info) {
+  transfers_->Upload(directory, info);
+}
+void Agent::CancelTransfer() {
+  transfers_->Cancel();
+}
+
+void Agent::Send(const v1::WorkerMessage& message) {
+  if (link_ != nullptr) {
+    link_->Send(message);
+  }
+}
+
+void Agent::Note(const std::string& line) {
+  std::fprintf(stderr, "wattle-worker: %s\n", line.c_str());
+}
+
+}  // namespace wattle::agent

@@ -1,0 +1,108 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The worker as a process: sensors, link, transfers, runner and metrics around the core. One thread
+// (Run's) owns the core; the others post events to it. Runners are started on it too, so that they
+// die when it does.
+#ifndef WATTLE_WORKER_AGENT_AGENT_H_
+#define WATTLE_WORKER_AGENT_AGENT_H_
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+
+#include "telemetry/sensors/registry.h"
+#include "worker/agent/agent_core.h"
+#include "worker/agent/config.h"
+#include "worker/agent/coordinator_link.h"
+#include "worker/agent/metrics_server.h"
+#include "worker/agent/transfers.h"
+#include "worker/sandbox/runner_process.h"
+
+namespace wattle::agent {
+
+class Agent final : public AgentPorts {
+ public:
+  // Opens everything that can fail: state, board file, sensors, cache, metrics.
+  static absl::StatusOr<std::unique_ptr<Agent>> Create(const Config& config,
+                                                       const std::string& version);
+  ~Agent() override;
+
+  // "worker NAME id=… metrics=host:port"
+  [[nodiscard]] std::string ReadyLine() const;
+  // Until RequestStop() and a clean end.
+  void Run();
+  // From a signal handler's thread: checkpoint, save, leave.
+  void RequestStop();
+
+  // AgentPorts, called by the core on Run's thread.
+  absl::Status StartRunner(const v1::RunnerTask& task) override;
+  void SendToRunner(const v1::RunnerCommand& command) override;
+  void KillRunner() override;
+  void StartFetch(const v1::Assignment& assignment) override;
+  void StartUpload(const std::string& directory, const v1::ArtifactInfo& info) override;
+  void CancelTransfer() override;
+  void Send(const v1::WorkerMessage& message) override;
+  void Note(const std::string& line) override;
+
+ private:
+  using Event = std::function<void(const Instant&)>;
+
+  Agent(const Config& config, std::string version);
+  absl::Status Open();
+  absl::Status OpenEmulation(const v1::WorkerRecord& kept);
+  void DescribeReal();
+  void OpenAccount(const v1::WorkerRecord& kept);
+  void StartLink();
+  void Post(Event event);
+  [[nodiscard]] Instant Now() const;
+  [[nodiscard]] std::deque<Event> AwaitEvents(Monotonic wake);
+  void SampleEmulated(const Instant& now);
+  void SampleReal();  // the sampler's thread
+  void TakeReading(Monotonic at, const absl::StatusOr<telemetry::PowerReading>& reading);
+  void TakeRest(Monotonic at);
+  void UpdateMetrics(const Instant& now);
+  [[nodiscard]] Monotonic NextWake(const Instant& now) const;
+
+  const Config config_;
+  const std::string version_;
+  DeviceClock clock_;
+  CoreSettings settings_;
+  std::unique_ptr<StateDirectory> state_;
+  std::unique_ptr<Spool> spool_;
+  std::unique_ptr<Emulator> emulator_;
+  telemetry::SensorSet sensors_;
+  absl::Duration refresh_period_ = absl::Seconds(1);
+  std::unique_ptr<EnergyAccount> account_;
+  std::unique_ptr<AgentCore> core_;
+  std::unique_ptr<MetricsServer> metrics_;
+  std::unique_ptr<Transfers> transfers_;
+  std::unique_ptr<sandbox::RunnerProcess> runner_;
+  std::unique_ptr<CoordinatorLink> link_;
+  std::thread sampler_;
+
+  int64_t runner_number_ = 0;  // events of an earlier runner are dropped
+  Monotonic next_sample_;      // device time, emulation
+  Monotonic next_status_;      // wall
+  bool connected_ = false;
+  double sensor_errors_ = 0;
+  std::string last_sensor_error_;
+  bool stop_begun_ = false;
+
+  absl::Mutex mutex_;
+  std::deque<Event> events_ ABSL_GUARDED_BY(mutex_);
+  bool stop_requested_ ABSL_GUARDED_BY(mutex_) = false;
+  bool sampler_stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  bool busy_ ABSL_GUARDED_BY(mutex_) = false;  // for the sampler's rate
+};
+
+}  // namespace wattle::agent
+
+#endif  // WATTLE_WORKER_AGENT_AGENT_H_

@@ -1,0 +1,98 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/agent/board_probe.h"
+
+#include <sys/utsname.h>
+
+#include <array>
+#include <fstream>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+
+#include "telemetry/sensors/sysfs.h"
+#include "worker/agent/state_directory.h"
+
+namespace wattle::agent {
+namespace {
+
+// Module numbers inside `compatible`, most specific entry first; then the chip alone.
+constexpr std::array<std::pair<absl::string_view, absl::string_view>, 16> kClasses = {{
+    {"p3448-0003", "jetson-nano-2gb"},
+    {"p3448", "jetson-nano"},
+    {"jetson-nano", "jetson-nano"},
+    {"p3310", "jetson-tx2"},
+    {"p3668", "jetson-xavier-nx"},
+    {"p2888", "jetson-agx-xavier"},
+    {"p3701", "jetson-agx-orin"},
+    {"p3767-0000", "jetson-orin-nx"},
+    {"p3767-0001", "jetson-orin-nx"},
+    {"p3767-0003", "jetson-orin-nano"},
+    {"p3767-0004", "jetson-orin-nano"},
+    {"p3767-0005", "jetson-orin-nano"},
+    {"raspberrypi,5", "raspberry-pi-5"},
+    {"raspberrypi,500", "raspberry-pi-5"},
+    {"raspberrypi,4", "raspberry-pi-4"},
+    {"nvidia,p3450", "jetson-nano"},
+}};
+
+std::string ClassOf(const std::vector<std::string>& compatible) {
+  for (const std::string& entry : compatible) {
+    for (const auto& [part, device_class] : kClasses) {
+      if (absl::StrContains(entry, part)) {
+        return std::string(device_class);
+      }
+    }
+  }
+  return "";
+}
+
+// A line "Name:   123 kB" of /proc/meminfo.
+int64_t MemoryLine(const std::string& root, absl::string_view name) {
+  std::ifstream file(root + "/proc/meminfo");
+  for (std::string line; std::getline(file, line);) {
+    if (absl::StartsWith(line, name)) {
+      const std::vector<std::string> words = absl::StrSplit(line, ' ', absl::SkipEmpty());
+      int64_t kibibytes = 0;
+      return words.size() > 1 && absl::SimpleAtoi(words[1], &kibibytes) ? kibibytes * 1024 : 0;
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+
+BoardIdentity ProbeBoard(const std::string& root) {
+  BoardIdentity identity;
+  utsname name = {};
+  if (uname(&name) == 0) {
+    identity.architecture = name.machine;
+  }
+  identity.memory_bytes = MemoryLine(root, "MemTotal:");
+  const auto compatible = ReadFile(root + "/proc/device-tree/compatible");
+  if (compatible.ok()) {
+    identity.device_class = ClassOf(absl::StrSplit(*compatible, '\0', absl::SkipEmpty()));
+    identity.board = telemetry::ReadText(root + "/proc/device-tree/model").value_or("");
+  } else {
+    identity.board = telemetry::ReadText(root + "/sys/class/dmi/id/product_name").value_or("");
+  }
+  if (identity.device_class.empty()) {
+    identity.device_class = absl::StrCat(
+        "generic-", identity.architecture == "x86_64" ? "x86-64" : identity.architecture);
+  }
+  return identity;
+}
+
+int64_t MemoryAvailableBytes(const std::string& root) {
+  return MemoryLine(root, "MemAvailable:");
+}
+
+std::string BootId(const std::string& root) {
+  return telemetry::ReadText(root + "/proc/sys/kernel/random/boot_id").value_or("");
+}
+
+}  // namespace wattle::agent

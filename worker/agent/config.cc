@@ -1,0 +1,188 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/agent/config.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <system_error>
+
+#include "absl/strings/str_cat.h"
+#include <CLI/CLI.hpp>
+
+namespace wattle::agent {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kExamples[] =
+    "Examples:\n"
+    "  wattle-worker --coordinator solar-hub.local:7410 --label site=mast3\n"
+    "  wattle-worker --emulate=jetson-xavier-nx --time-scale 0.1\n"
+    "  wattle-worker --emulate=raspberry-pi-5 --battery-wh 100 --state-of-charge 0.6\n";
+
+std::string DefaultStateDirectory(const Config& config) {
+  // NOLINTBEGIN(concurrency-mt-unsafe): before any thread is started
+  const char* state = std::getenv("XDG_STATE_HOME");
+  const char* home = std::getenv("HOME");
+  // NOLINTEND(concurrency-mt-unsafe)
+  const std::string base = state != nullptr  ? std::string(state)
+                           : home != nullptr ? std::string(home) + "/.local/state"
+                                             : std::string("/var/lib");
+  return config.emulate.empty() ? base + "/wattle-worker"
+                                : base + "/wattle-worker-" + config.emulate;
+}
+
+// An installed program has its boards under share/, a built one in the source tree above it.
+std::string FindBoards() {
+  const fs::path program = ProgramDirectory();
+  std::error_code ignored;
+  const fs::path installed = program.parent_path() / "share/wattle/emulated";
+  if (fs::is_directory(installed, ignored)) {
+    return installed;
+  }
+  for (fs::path above = program; above.has_relative_path(); above = above.parent_path()) {
+    if (fs::is_directory(above / "deploy/emulated", ignored)) {
+      return above / "deploy/emulated";
+    }
+  }
+  return "deploy/emulated";
+}
+
+void Declare(CLI::App& app, Config* config, std::vector<std::string>* labels) {
+  app.add_option("--coordinator", config->coordinator, "host:port of wattle-coordinator")
+      ->capture_default_str();
+  app.add_option("--name", config->name, "Name for people [the host's, or the emulated board's]");
+  app.add_option(
+      "--state-dir", config->state_dir,
+      "Folder for identity, spool, checkpoints and cache [~/.local/state/wattle-worker]");
+  app.add_option("--metrics", config->metrics, "host:port for /metrics; port 0: any free one")
+      ->capture_default_str();
+  app.add_option("--runner", config->runner, "Path of wattle-runner [beside this program]");
+  app.add_option("--device", config->device, "cpu or cuda")->capture_default_str();
+  app.add_option("--threads", config->threads, "Threads of a runner [all cores; emulated: 1]");
+  app.add_option("--label", *labels, "key=value; may be repeated");
+  app.add_option("--cache-quota-bytes", config->cache_quota_bytes,
+                 "Bytes of cached artifacts at most [20 GiB; emulated: the board's]");
+  app.add_option("--sensor-root", config->sensor_root,
+                 "Read sensors from a recorded file tree instead of this machine");
+
+  const std::string group = "Emulation";
+  app.add_option("--emulate", config->emulate,
+                 "Behave like this board (deploy/emulated/BOARD.yaml): jetson-xavier-nx, "
+                 "jetson-orin-nano, raspberry-pi-5")
+      ->group(group);
+  app.add_option("--emulated-dir", config->emulated_dir, "Folder of the board files")->group(group);
+  app.add_option("--emulation-seed", config->emulation_seed, "Seed of noise and hidden offsets [0]")
+      ->group(group);
+  app.add_option("--hidden-offset-percent", config->hidden_offset_percent,
+                 "The board differs from its file by up to this much in time and in power")
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--time-scale", config->time_scale, "Wall seconds per device second")
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--state-of-charge", config->state_of_charge, "Of the battery at first, 0 to 1")
+      ->group(group);
+  app.add_option("--battery-wh", config->battery_wh, "Capacity of the battery; 0: none")
+      ->group(group);
+  app.add_flag("--print-hidden-offsets", config->print_hidden_offsets,
+               "Print the seeded offsets (they are in STATE_DIR/hidden_offsets.json too)")
+      ->group(group);
+}
+
+void FillDefaults(Config* config) {
+  if (config->state_dir.empty()) {
+    config->state_dir = DefaultStateDirectory(*config);
+  }
+  if (config->runner.empty()) {
+    config->runner = ProgramDirectory() + "/wattle-runner";
+  }
+  if (config->emulated_dir.empty() && !config->emulate.empty()) {
+    config->emulated_dir = FindBoards();
+  }
+}
+
+}  // namespace
+
+std::string ProgramDirectory() {
+  std::error_code ignored;
+  return fs::read_symlink("/proc/self/exe", ignored).parent_path();
+}
+
+std::optional<int> ParseCommandLine(int argc, char** argv, const std::string& version,
+                                    Config* config) {
+  CLI::App app(
+      "Wattle's device agent: runs the jobs that the coordinator places here and measures "
+      "their energy.",
+      "wattle-worker");
+  app.footer(kExamples);
+  app.set_version_flag("--version", "wattle-worker " + version);
+  std::vector<std::string> labels;
+  Declare(app, config, &labels);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp& help) {
+    return app.exit(help);
+  } catch (const CLI::CallForVersion& asked) {
+    return app.exit(asked);
+  } catch (const CLI::ParseError& error) {
+    std::fprintf(stderr, "wattle-worker: %s; see wattle-worker --help\n", error.what());
+    return 2;
+  }
+  for (const std::string& label : labels) {
+    const size_t equals = label.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      std::fprintf(stderr, "wattle-worker: --label %s: wanted key=value\n", label.c_str());
+      return 2;
+    }
+    config->labels.emplace_back(label.substr(0, equals), label.substr(equals + 1));
+  }
+  const absl::Status status = Validate(*config);
+  if (!status.ok()) {
+    std::fprintf(stderr, "wattle-worker: %s\n", std::string(status.message()).c_str());
+    return 2;
+  }
+  FillDefaults(config);
+  return std::nullopt;
+}
+
+absl::Status Validate(const Config& config) {
+  if (config.coordinator.find(':') == std::string::npos) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--coordinator ", config.coordinator, ": wanted host:port"));
+  }
+  if (config.device != "cpu" && config.device != "cuda") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--device ", config.device, ": wanted cpu or cuda"));
+  }
+  if (config.threads < 0 || config.threads > 1024) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--threads ", config.threads, ": wanted 1 to 1024"));
+  }
+  if (!(config.time_scale > 0) || config.time_scale > 1000) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--time-scale ", config.time_scale, ": wanted above 0, up to 1000 wall seconds a second"));
+  }
+  if (config.hidden_offset_percent < 0 || config.hidden_offset_percent > 90) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--hidden-offset-percent ", config.hidden_offset_percent, ": wanted 0 to 90"));
+  }
+  if (config.state_of_charge && (*config.state_of_charge < 0 || *config.state_of_charge > 1)) {
+    return absl::InvalidArgumentError(absl::StrCat("--state-of-charge ", *config.state_of_charge,
+                                                   ": wanted 0 to 1 (0.6 is 60 %)"));
+  }
+  if (config.battery_wh && *config.battery_wh < 0) {
+    return absl::InvalidArgumentError("--battery-wh: wanted watt-hours, 0 or more");
+  }
+  const bool emulation_flags =
+      config.time_scale != 1 || config.state_of_charge || config.battery_wh;
+  if (config.emulate.empty() && emulation_flags) {
+    return absl::InvalidArgumentError(
+        "--time-scale, --state-of-charge and --battery-wh are for --emulate only: a real device "
+        "measures its own");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace wattle::agent

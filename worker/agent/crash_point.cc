@@ -1,0 +1,44 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/agent/crash_point.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <string>
+
+#include "absl/strings/numbers.h"
+
+namespace wattle::agent {
+namespace {
+
+struct Plan {
+  std::string name;
+  std::atomic<int> left{1};
+
+  Plan() {
+    const char* text = std::getenv("WATTLE_CRASH_AT");  // NOLINT(concurrency-mt-unsafe): read once
+    if (text == nullptr) {
+      return;
+    }
+    name = text;
+    const size_t colon = name.rfind(':');
+    int count = 0;
+    if (colon != std::string::npos && absl::SimpleAtoi(name.substr(colon + 1), &count)) {
+      left = count;
+      name.resize(colon);
+    }
+  }
+};
+
+}  // namespace
+
+void CrashPoint(absl::string_view name) {
+  static Plan plan;
+  if (!plan.name.empty() && plan.name == name && --plan.left == 0) {
+    kill(getpid(), SIGKILL);
+  }
+}
+
+}  // namespace wattle::agent

@@ -1,0 +1,175 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/agent/metrics_server.h"
+
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include <httplib.h>
+
+#include "telemetry/export/metrics_page.h"
+
+namespace wattle::agent {
+namespace {
+
+const char* StateLabel(v1::AttemptState state) {
+  switch (state) {
+    case v1::ATTEMPT_STATE_FINISHED:
+      return "finished";
+    case v1::ATTEMPT_STATE_FAILED:
+      return "failed";
+    case v1::ATTEMPT_STATE_SUPERSEDED:
+      return "superseded";
+    default:
+      return "other";
+  }
+}
+
+void AddDevice(const WorkerStatus& status, const telemetry::MetricLabels& device,
+               telemetry::MetricsPage& page) {
+  const v1::Heartbeat& heartbeat = status.heartbeat;
+  const std::string source = telemetry::EnergySourceName(status.origin.source);
+  const std::string emulated = status.info.emulated() ? "true" : "false";
+  page.Gauge("wattle_device_info", "What the device is; always 1.",
+             {{"device", status.info.name()},
+              {"device_id", status.info.device_id()},
+              {"device_class", status.info.device_class()},
+              {"emulated", emulated},
+              {"source", source},
+              {"scope", status.origin.scope},
+              {"version", status.info.worker_version()}},
+             1);
+  if (heartbeat.has_power()) {
+    telemetry::MetricLabels labels = device;
+    labels.emplace_back("source", source);
+    labels.emplace_back("emulated", emulated);
+    page.Gauge("wattle_device_power_watts", "Power that the device draws, latest sample.", labels,
+               heartbeat.power_watts());
+  }
+  const v1::EnergyLedger& ledger = status.ledger;
+  for (const auto& [use, joules] : {std::pair("attempt", ledger.attempt_energy_joules()),
+                                    std::pair("idle", ledger.idle_energy_joules()),
+                                    std::pair("overhead", ledger.overhead_energy_joules())}) {
+    if (status.has_power_sensor) {
+      telemetry::MetricLabels labels = device;
+      labels.emplace_back("use", use);
+      labels.emplace_back("source", source);
+      labels.emplace_back("emulated", emulated);
+      page.Counter("wattle_device_energy_joules_total",
+                   "Energy measured since the device's identity was made.", labels, joules);
+    }
+  }
+  page.Counter("wattle_device_energy_missing_joules_total",
+               "Upper estimate for time without samples; a model, not measured.", device,
+               ledger.missing_energy_joules());
+  if (heartbeat.has_battery()) {
+    page.Gauge("wattle_device_battery_charge_ratio", "State of charge, 0 to 1.", device,
+               heartbeat.state_of_charge_ratio());
+  }
+  if (heartbeat.has_temperature()) {
+    page.Gauge("wattle_device_temperature_celsius", "The hottest zone.", device,
+               heartbeat.temperature_celsius());
+  }
+  if (heartbeat.idle_power_watts() > 0) {
+    page.Gauge("wattle_device_idle_power_watts", "Measured draw when nothing runs.", device,
+               heartbeat.idle_power_watts());
+  }
+  page.Gauge("wattle_device_time_scale_ratio", "Wall seconds per device second; 1 on a real one.",
+             device, status.info.time_scale());
+}
+
+}  // namespace
+
+std::string MetricsText(const WorkerStatus& status) {
+  telemetry::MetricsPage page;
+  const telemetry::MetricLabels device = {{"device", status.info.name()},
+                                          {"device_class", status.info.device_class()}};
+  AddDevice(status, device, page);
+  page.Counter("wattle_worker_tokens_total", "Tokens processed, padding included.", device,
+               static_cast<double>(status.counters.tokens));
+  for (const v1::AttemptState state :
+       {v1::ATTEMPT_STATE_FINISHED, v1::ATTEMPT_STATE_FAILED, v1::ATTEMPT_STATE_SUPERSEDED}) {
+    const auto count = status.counters.attempts.find(state);
+    telemetry::MetricLabels labels = device;
+    labels.emplace_back("state", StateLabel(state));
+    page.Counter("wattle_worker_attempts_total", "Attempts that ended, by how.", labels,
+                 count == status.counters.attempts.end() ? 0 : static_cast<double>(count->second));
+  }
+  page.Gauge("wattle_worker_attempt_running", "1 while an attempt holds the device.", device,
+             status.counters.attempt_running ? 1 : 0);
+  page.Gauge("wattle_worker_connected", "1 while the coordinator is reached.", device,
+             status.connected ? 1 : 0);
+  page.Gauge("wattle_worker_guard_holding", "1 while a policy keeps work from running.", device,
+             status.heartbeat.guard_reason().empty() ? 0 : 1);
+  page.Gauge("wattle_worker_spooled_reports", "Reports not yet acknowledged.", device,
+             static_cast<double>(status.counters.spooled_reports));
+  page.Gauge("wattle_worker_cache_bytes", "Artifacts on this device.", device,
+             static_cast<double>(status.heartbeat.cache_used_bytes()));
+  page.Counter("wattle_worker_sensor_errors_total", "Sensor readings that failed.", device,
+               status.sensor_errors);
+  return page.Text();
+}
+
+MetricsServer::MetricsServer() : server_(std::make_unique<httplib::Server>()) {}
+
+absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(const std::string& address) {
+  const size_t colon = address.rfind(':');
+  int port = 0;
+  if (colon == std::string::npos || !absl::SimpleAtoi(address.substr(colon + 1), &port) ||
+      port < 0 || port > 65535) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--metrics=", address, ": wanted host:port, for example 127.0.0.1:0"));
+  }
+  const std::string host = address.substr(0, colon);
+  std::unique_ptr<MetricsServer> server(new MetricsServer);
+  // One thread answers; Prometheus asks once in many seconds.
+  server->server_->new_task_queue = [] { return new httplib::ThreadPool(1); };
+  server->server_->set_keep_alive_max_count(1);  // the one thread waits for nobody
+  server->server_->set_read_timeout(5, 0);
+  // The default option lets a second worker bind the same port and take half of the requests.
+  server->server_->set_socket_options([](socket_t socket) {
+    const int yes = 1;
+    setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+  });
+  MetricsServer* self = server.get();
+  server->server_->Get("/metrics", [self](const httplib::Request&, httplib::Response& response) {
+    WorkerStatus status;
+    {
+      absl::MutexLock lock(&self->mutex_);
+      status = self->status_;
+    }
+    response.set_content(MetricsText(status), telemetry::MetricsPage::kContentType);
+  });
+  server->server_->Get("/healthz", [](const httplib::Request&, httplib::Response& response) {
+    response.set_content("ok\n", "text/plain");
+  });
+  bool bound = false;
+  if (port == 0) {
+    port = server->server_->bind_to_any_port(host);
+    bound = port > 0;
+  } else {
+    bound = server->server_->bind_to_port(host, port);
+  }
+  if (!bound) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("--metrics=", address,
+                     ": cannot listen there; is the port in use? Port 0 takes any free one"));
+  }
+  server->address_ = absl::StrCat(host, ":", port);
+  server->thread_ = std::thread([self] { self->server_->listen_after_bind(); });
+  return server;
+}
+
+MetricsServer::~MetricsServer() {
+  if (thread_.joinable()) {
+    server_->stop();
+    thread_.join();
+  }
+}
+
+void MetricsServer::Update(WorkerStatus status) {
+  absl::MutexLock lock(&mutex_);
+  status_ = std::move(status);
+}
+
+}  // namespace wattle::agent

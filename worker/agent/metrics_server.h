@@ -1,0 +1,61 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The worker's own /metrics, on two threads. The page is built from the latest status when
+// Prometheus asks. Update is thread-safe.
+#ifndef WATTLE_WORKER_AGENT_METRICS_SERVER_H_
+#define WATTLE_WORKER_AGENT_METRICS_SERVER_H_
+
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+
+#include "wattle/v1/device.pb.h"
+#include "worker/agent/agent_core.h"
+
+namespace httplib {
+class Server;
+}  // namespace httplib
+
+namespace wattle::agent {
+
+struct WorkerStatus {
+  v1::DeviceInfo info;
+  EnergyOrigin origin;
+  bool has_power_sensor = false;
+  v1::Heartbeat heartbeat;
+  v1::EnergyLedger ledger;
+  CoreCounters counters;
+  bool connected = false;
+  double sensor_errors = 0;
+};
+
+// The page of a status; docs/metrics.md says what each metric is.
+std::string MetricsText(const WorkerStatus& status);
+
+class MetricsServer {
+ public:
+  // address: host:port; port 0: any free one. kInvalidArgument: not host:port;
+  // kFailedPrecondition: the port is taken.
+  static absl::StatusOr<std::unique_ptr<MetricsServer>> Start(const std::string& address);
+  ~MetricsServer();
+
+  [[nodiscard]] const std::string& address() const { return address_; }  // with the real port
+  void Update(WorkerStatus status);
+
+ private:
+  MetricsServer();
+
+  std::unique_ptr<httplib::Server> server_;
+  std::string address_;
+  std::thread thread_;
+  absl::Mutex mutex_;
+  WorkerStatus status_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace wattle::agent
+
+#endif  // WATTLE_WORKER_AGENT_METRICS_SERVER_H_

@@ -1,0 +1,231 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/agent/state_directory.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <system_error>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+
+#include "base/status_macros.h"
+#include "worker/agent/crash_point.h"
+
+namespace wattle::agent {
+namespace {
+
+namespace fs = std::filesystem;
+
+absl::Status FileError(int error, absl::string_view what, const std::string& path) {
+  const std::string message = absl::StrCat(what, " ", path, ": ", std::strerror(error));
+  switch (error) {
+    case ENOSPC:
+    case EDQUOT:
+      return absl::ResourceExhaustedError(absl::StrCat(message, "; free some space"));
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return absl::PermissionDeniedError(
+          absl::StrCat(message, "; choose another --state-dir or change its owner"));
+    case ENOENT:
+      return absl::NotFoundError(message);
+    default:
+      return absl::InternalError(message);
+  }
+}
+
+absl::Status SyncDirectoryOf(const std::string& path) {
+  const std::string directory = fs::path(path).parent_path();
+  const int descriptor = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) {
+    return FileError(errno, "open", directory);
+  }
+  const int result = fsync(descriptor);
+  const int error = errno;
+  close(descriptor);
+  return result == 0 ? absl::OkStatus() : FileError(error, "fsync", directory);
+}
+
+absl::Status WriteAll(int descriptor, absl::string_view content, const std::string& path) {
+  while (!content.empty()) {
+    const ssize_t size = write(descriptor, content.data(), content.size());
+    if (size < 0 && errno == EINTR) {
+      continue;
+    }
+    if (size < 0) {
+      return FileError(errno, "write", path);
+    }
+    content.remove_prefix(static_cast<size_t>(size));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status MakeDirectories(const std::string& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  return error ? FileError(error.value(), "make directory", path) : absl::OkStatus();
+}
+
+template <typename Record>
+Record ReadRecord(const std::string& path) {
+  Record record;
+  const absl::StatusOr<std::string> content = ReadFile(path);
+  if (!content.ok() || !record.ParseFromString(*content)) {
+    record.Clear();
+  }
+  return record;
+}
+
+}  // namespace
+
+absl::Status ReplaceFile(const std::string& path, absl::string_view content) {
+  const std::string partial = path + ".partial";
+  CrashPoint("state:write");
+  const int descriptor = open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (descriptor < 0) {
+    return FileError(errno, "create", partial);
+  }
+  absl::Status status = WriteAll(descriptor, content, partial);
+  CrashPoint("state:fsync");
+  if (status.ok() && fsync(descriptor) != 0) {
+    status = FileError(errno, "fsync", partial);
+  }
+  close(descriptor);
+  CrashPoint("state:rename");
+  if (status.ok() && rename(partial.c_str(), path.c_str()) != 0) {
+    status = FileError(errno, "rename", partial);
+  }
+  if (!status.ok()) {
+    unlink(partial.c_str());
+    return status;
+  }
+  return SyncDirectoryOf(path);
+}
+
+absl::StatusOr<std::string> ReadFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) {
+    return FileError(errno, "open", path);
+  }
+  std::ostringstream content;
+  content << file.rdbuf();
+  if (file.bad()) {
+    return FileError(EIO, "read", path);
+  }
+  return content.str();
+}
+
+absl::StatusOr<std::unique_ptr<StateDirectory>> StateDirectory::Open(const std::string& path) {
+  WATTLE_RETURN_IF_ERROR(MakeDirectories(path + "/attempts"));
+  const std::string lock_path = path + "/lock";
+  const int lock = open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (lock < 0) {
+    return FileError(errno, "open", lock_path);
+  }
+  if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
+    close(lock);
+    return absl::FailedPreconditionError(absl::StrCat(
+        path, ": in use by another wattle-worker; stop it or give this one its own --state-dir"));
+  }
+  std::unique_ptr<StateDirectory> directory(new StateDirectory(path, lock));
+  WATTLE_RETURN_IF_ERROR(directory->LoadIdentity());
+  return directory;
+}
+
+StateDirectory::~StateDirectory() {
+  close(lock_);
+}
+
+absl::Status StateDirectory::LoadIdentity() {
+  const std::string path = path_ + "/identity";
+  const absl::StatusOr<std::string> text = ReadFile(path);
+  if (text.ok()) {
+    device_id_ = std::string(absl::StripAsciiWhitespace(*text));
+    if (device_id_.empty()) {
+      return absl::DataLossError(absl::StrCat(
+          path, ": empty; restore it from a backup or remove it to become a new device"));
+    }
+    return absl::OkStatus();
+  }
+  if (!absl::IsNotFound(text.status())) {
+    return text.status();
+  }
+  std::array<char, 8> random = {};
+  if (getrandom(random.data(), random.size(), 0) != static_cast<ssize_t>(random.size())) {
+    return FileError(errno, "getrandom for", path);
+  }
+  device_id_ = absl::StrCat("d", absl::BytesToHexString({random.data(), random.size()}));
+  return ReplaceFile(path, device_id_ + "\n");
+}
+
+v1::WorkerRecord StateDirectory::ReadDevice() const {
+  return ReadRecord<v1::WorkerRecord>(path_ + "/device.pb");
+}
+absl::Status StateDirectory::WriteDevice(const v1::WorkerRecord& record) {
+  return ReplaceFile(path_ + "/device.pb", record.SerializeAsString());
+}
+v1::DesiredSet StateDirectory::ReadDesired() const {
+  return ReadRecord<v1::DesiredSet>(path_ + "/desired.pb");
+}
+absl::Status StateDirectory::WriteDesired(const v1::DesiredSet& desired) {
+  return ReplaceFile(path_ + "/desired.pb", desired.SerializeAsString());
+}
+
+std::string StateDirectory::AttemptDirectory(const std::string& attempt_id) const {
+  return absl::StrCat(path_, "/attempts/", attempt_id);
+}
+std::string StateDirectory::WorkDirectory(const std::string& attempt_id) const {
+  return AttemptDirectory(attempt_id) + "/work";
+}
+std::string StateDirectory::OutputDirectory(const std::string& attempt_id) const {
+  return AttemptDirectory(attempt_id) + "/output";
+}
+
+std::map<std::string, v1::HeldAttemptRecord> StateDirectory::ReadAttempts() {
+  std::map<std::string, v1::HeldAttemptRecord> attempts;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(path_ + "/attempts", error)) {
+    const std::string id = entry.path().filename();
+    auto record = ReadRecord<v1::HeldAttemptRecord>(AttemptDirectory(id) + "/state.pb");
+    if (record.assignment().attempt_id() == id) {
+      attempts[id] = std::move(record);
+    } else {
+      RemoveAttempt(id);
+    }
+  }
+  return attempts;
+}
+
+absl::Status StateDirectory::WriteAttempt(const v1::HeldAttemptRecord& record) {
+  const std::string& id = record.assignment().attempt_id();
+  // The id becomes a directory's name.
+  if (id.empty() || id[0] == '.' || id.find('/') != std::string::npos || id.size() > 100) {
+    return absl::InvalidArgumentError(absl::StrCat("\"", id, "\" is not an attempt id"));
+  }
+  WATTLE_RETURN_IF_ERROR(MakeDirectories(WorkDirectory(id)));
+  return ReplaceFile(AttemptDirectory(id) + "/state.pb", record.SerializeAsString());
+}
+
+void StateDirectory::RemoveAttempt(const std::string& attempt_id) {
+  std::error_code ignored;  // what stays is removed at the next start
+  fs::remove(AttemptDirectory(attempt_id) + "/state.pb", ignored);
+  fs::remove_all(AttemptDirectory(attempt_id), ignored);
+}
+
+void StateDirectory::RemoveWork(const std::string& attempt_id) {
+  std::error_code ignored;
+  fs::remove_all(WorkDirectory(attempt_id), ignored);
+  fs::remove_all(OutputDirectory(attempt_id), ignored);
+}
+
+}  // namespace wattle::agent

@@ -1,0 +1,47 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// wattle-worker: flags → agent → run. SIGINT and SIGTERM checkpoint what runs and leave.
+#include <pthread.h>
+#include <signal.h>
+
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "worker/agent/agent.h"
+#include "worker/agent/config.h"
+
+int main(int argc, char** argv) {
+  wattle::agent::Config config;
+  if (const auto code = wattle::agent::ParseCommandLine(argc, argv, WATTLE_VERSION, &config)) {
+    return *code;
+  }
+  signal(SIGPIPE, SIG_IGN);  // a runner that died is told by its exit
+  // Before any thread, so that all of them leave the signals to the one that waits.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGUSR1);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+
+  absl::StatusOr<std::unique_ptr<wattle::agent::Agent>> agent =
+      wattle::agent::Agent::Create(config, WATTLE_VERSION);
+  if (!agent.ok()) {
+    std::fprintf(stderr, "wattle-worker: %s\n", std::string(agent.status().message()).c_str());
+    return 1;
+  }
+  std::printf("%s\n", (*agent)->ReadyLine().c_str());
+  std::fflush(stdout);
+  std::thread waiter([&signals, &agent] {
+    int number = 0;
+    sigwait(&signals, &number);
+    (*agent)->RequestStop();
+  });
+  (*agent)->Run();
+  // The waiter may still wait: Run also ends by itself after a failure.
+  pthread_kill(waiter.native_handle(), SIGUSR1);
+  waiter.join();
+  return 0;
+}
