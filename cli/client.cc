@@ -35,6 +35,10 @@ std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMessageBytesMax);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);  // a coordinator is in one's own network
+  // A stream has no deadline; a coordinator that is gone without a word is noticed by this.
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
@@ -343,7 +347,8 @@ absl::StatusOr<v1::ArtifactInfo> Client::ResolveArtifact(const std::string& refe
 
 absl::StatusOr<v1::ArtifactInfo> Client::PushArtifact(const std::string& path,
                                                       const v1::ArtifactInfo& info) {
-  LiveLine line(*environment_.err, environment_.error_style, *environment_.clock);
+  LiveLine line(*environment_.err, environment_.error_style, *environment_.clock,
+                LiveLine::FirstLine::kAfterInterval);
   artifacts::TransferOptions options;
   options.call_timeout = options_.timeout;
   options.cancelled = [this] { return environment_.interrupt->raised(); };
@@ -368,7 +373,8 @@ absl::Status Client::PullArtifact(const std::string& artifact_id, const std::str
   store_options.free_space_reserve_bytes = 0;
   WATTLE_ASSIGN_OR_RETURN(
       const auto store, artifacts::BlobStore::Open(std::move(store_options), *environment_.clock));
-  LiveLine line(*environment_.err, environment_.error_style, *environment_.clock);
+  LiveLine line(*environment_.err, environment_.error_style, *environment_.clock,
+                LiveLine::FirstLine::kAfterInterval);
   artifacts::TransferOptions options;
   options.call_timeout = options_.timeout;
   options.cancelled = [this] { return environment_.interrupt->raised(); };

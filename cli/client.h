@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Calls to a coordinator as plain functions: requests in, absl::Status out. The only file of this
-// folder, beside the transfer of artifacts, that knows gRPC. Every call has a deadline and is
-// cancelled by the interrupt. Errors carry the coordinator's own words; kUnavailable says what to
-// do when it is not there. One thread.
+// folder, beside the transfer of artifacts, that knows gRPC. A call has a deadline, a stream
+// is given up when the connection is dead; both are cancelled by the interrupt. Errors carry the
+// coordinator's own words; kUnavailable says what to do when it is not there. One thread.
 #ifndef WATTLE_CLI_CLIENT_H_
 #define WATTLE_CLI_CLIENT_H_
 
@@ -25,7 +25,7 @@ class Client {
  public:
   struct Options {
     std::string address;     // host:port
-    absl::Duration timeout;  // of a call; of a stream: without contact
+    absl::Duration timeout;  // of a call; of a watch: without a coordinator
   };
   // `environment` must outlive this. Nothing is sent yet.
   Client(Options options, const Environment& environment);

@@ -27,6 +27,9 @@ class FakeJobs : public v1::JobService::Service {
       existed = existed || earlier.idempotency_key() == request->idempotency_key();
     }
     state_.submits.push_back(*request);
+    if (state_.submits.size() > state_.submits_refused_from) {
+      return NotFound("finetune.model: no model gpt2; see wattle model ls");
+    }
     if (state_.submits_unavailable > 0) {
       --state_.submits_unavailable;
       return {grpc::StatusCode::UNAVAILABLE, "Socket closed"};

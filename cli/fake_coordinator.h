@@ -30,11 +30,12 @@ struct FakeState {
   std::vector<v1::DrainDeviceRequest> drains;
   v1::PlanResponse plan;
   std::map<std::string, v1::Job> jobs;
-  std::vector<v1::JobUpdate> updates;         // of a watch
-  int submits_unavailable = 0;                // this many submits are answered UNAVAILABLE
-  int watches_broken = 0;                     // this many watches break after their first update
-  std::function<void()> on_watch;             // called after the first update of a watch
-  grpc::Status devices_status;                // of ListDevices
+  std::vector<v1::JobUpdate> updates;  // of a watch
+  size_t submits_refused_from = 1000;  // the submit of this number and all after it are refused
+  int submits_unavailable = 0;         // this many submits are answered UNAVAILABLE
+  int watches_broken = 0;              // this many watches break after their first update
+  std::function<void()> on_watch;      // called after the first update of a watch
+  grpc::Status devices_status;         // of ListDevices
   std::map<std::string, std::string> chunks;  // by SHA-256
   std::map<std::string, v1::Manifest> manifests;
   std::vector<v1::ArtifactInfo> artifacts;

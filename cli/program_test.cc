@@ -94,6 +94,15 @@ TEST_F(ProgramTest, SubmitSubmitsNothingWhenOneFileIsBad) {
   EXPECT_THAT(coordinator_.state().submits, IsEmpty());
 }
 
+TEST_F(ProgramTest, SubmitNamesTheJobsThatWereMadeBeforeAnError) {
+  coordinator_.state().submits_refused_from = 1;
+  const Result result =
+      Run({"submit", Write("a.yaml", kJobFile), Write("b.yaml", kJobFile), "-o", "json"});
+  EXPECT_EQ(result.code, 3);
+  EXPECT_THAT(result.err, HasSubstr("b.yaml: finetune.model: no model gpt2"));
+  EXPECT_THAT(result.err, HasSubstr("; submitted before it: j7\n"));
+}
+
 TEST_F(ProgramTest, SubmitAndWatchEndsWithTheJobsOutcome) {
   const std::string file = Write("a.yaml", kJobFile);
   EXPECT_EQ(Run({"submit", file, "--watch"}).code, 0);

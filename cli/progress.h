@@ -31,9 +31,17 @@ class LiveLine {
  public:
   static constexpr absl::Duration kPlainInterval = absl::Seconds(5);
 
+  // Elsewhere than on a terminal: a transfer of a moment needs no line at all.
+  enum class FirstLine { kAtOnce, kAfterInterval };
+
   // `out` and `clock` must outlive this.
-  LiveLine(std::ostream& out, const TextStyle& style, const Clock& clock)
-      : out_(out), style_(style), clock_(clock) {}
+  LiveLine(std::ostream& out, const TextStyle& style, const Clock& clock,
+           FirstLine first = FirstLine::kAtOnce)
+      : out_(out),
+        style_(style),
+        clock_(clock),
+        ever_(first == FirstLine::kAfterInterval),
+        last_(clock.Boottime()) {}
   ~LiveLine() { Clear(); }
   LiveLine(const LiveLine&) = delete;
   LiveLine& operator=(const LiveLine&) = delete;
@@ -48,9 +56,9 @@ class LiveLine {
   std::ostream& out_;
   const TextStyle style_;
   const Clock& clock_;
-  bool shown_ = false;
-  bool ever_ = false;
+  bool ever_;
   Monotonic last_;
+  bool shown_ = false;
 };
 
 }  // namespace wattle::cli

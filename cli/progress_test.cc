@@ -68,5 +68,15 @@ TEST(LiveLineTest, WritesALineEveryFiveSecondsElsewhere) {
   EXPECT_EQ(out.str(), "at 0\nat 5\nstays\n");
 }
 
+TEST(LiveLineTest, AShortTransferWritesNoLineElsewhere) {
+  std::ostringstream out;
+  SteppedClock clock;
+  LiveLine line(out, {}, clock, LiveLine::FirstLine::kAfterInterval);
+  line.Update("at 0");
+  clock.Advance(absl::Seconds(6));
+  line.Update("at 6");
+  EXPECT_EQ(out.str(), "at 6\n");
+}
+
 }  // namespace
 }  // namespace wattle::cli

@@ -55,6 +55,18 @@ absl::StatusOr<v1::SubmitJobResponse> SubmitOne(Session& session, const v1::JobS
   return response;
 }
 
+// The jobs of the files before the one that failed are jobs: their ids must not get lost.
+absl::Status WithSubmitted(const absl::Status& status,
+                           const std::vector<v1::SubmitJobResponse>& submitted) {
+  std::string ids;
+  for (const v1::SubmitJobResponse& each : submitted) {
+    absl::StrAppend(&ids, ids.empty() ? "" : ", ", each.job().job_id());
+  }
+  return ids.empty() ? status
+                     : absl::Status(status.code(),
+                                    absl::StrCat(status.message(), "; submitted before it: ", ids));
+}
+
 std::string NextSteps(const std::vector<v1::SubmitJobResponse>& submitted, bool watched) {
   std::string hints;
   for (const v1::SubmitJobResponse& each : submitted) {
@@ -91,9 +103,11 @@ absl::StatusOr<ExitCode> Submit(Session& session, const SubmitFlags& flags) {
   }
   std::vector<v1::SubmitJobResponse> submitted;
   for (size_t i = 0; i < specs.size(); ++i) {
-    WATTLE_ASSIGN_OR_RETURN(v1::SubmitJobResponse response,
-                            SubmitOne(session, specs[i], flags.files[i], flags.idempotency_key));
-    submitted.push_back(std::move(response));
+    auto response = SubmitOne(session, specs[i], flags.files[i], flags.idempotency_key);
+    if (!response.ok()) {
+      return WithSubmitted(response.status(), submitted);
+    }
+    submitted.push_back(*std::move(response));
   }
   ExitCode code = ExitCode::kOk;
   for (v1::SubmitJobResponse& each : submitted) {
