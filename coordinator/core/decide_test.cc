@@ -1,0 +1,335 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What transcripts show badly: ranges, limits, look-ups, snapshots, and the way to the scheduler.
+#include <limits>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "coordinator/core/core.h"
+#include "coordinator/core/planning.h"
+#include "coordinator/core/state.h"
+
+namespace wattle::core {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::SizeIs;
+
+constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
+constexpr auto kUnsupported = absl::StatusCode::kUnimplemented;
+
+absl::Time Now() {
+  return absl::FromUnixSeconds(1'000'000);
+}
+
+v1::ModelShape Shape() {
+  v1::ModelShape shape;
+  shape.set_architecture("gpt2");
+  shape.set_layers(2);
+  shape.set_width(64);
+  shape.set_heads(2);
+  shape.set_vocabulary_size(512);
+  shape.set_context_length(128);
+  return shape;
+}
+
+v1::JobSpec Finetune() {
+  v1::JobSpec spec;
+  spec.mutable_finetune()->set_model("tiny");
+  spec.mutable_finetune()->set_data("questions");
+  spec.mutable_finetune()->set_epochs(1);
+  spec.mutable_finetune()->set_batch_size(4);
+  return spec;
+}
+
+v1::JobSpec Declared() {
+  v1::JobSpec spec;
+  *spec.mutable_finetune()->mutable_model_shape() = Shape();
+  spec.mutable_finetune()->mutable_data_shape()->set_examples(100);
+  return spec;
+}
+
+void Do(State& state, const Observations& observations, const Command& command) {
+  const Decision decision = Decide(state, command, observations, Now());
+  ASSERT_THAT(decision.status, IsOk());
+  for (const v1::Event& event : decision.events) {
+    Apply(state, event);
+  }
+}
+
+// A fleet of one emulated board with a model and a data set.
+struct Fleet {
+  State state;
+  Observations observations;
+
+  Fleet() {
+    v1::ArtifactInfo model;
+    model.set_artifact_id("aabbccdd11");
+    model.set_name("tiny");
+    model.set_kind(v1::ARTIFACT_KIND_MODEL);
+    model.set_parameter_count(100'000);
+    *model.mutable_model_shape() = Shape();
+    Do(state, observations, CommitArtifact{model});
+    v1::ArtifactInfo data;
+    data.set_artifact_id("aabbccdd22");
+    data.set_name("questions");
+    data.set_kind(v1::ARTIFACT_KIND_DATASET);
+    data.mutable_dataset()->set_format("squad");
+    data.mutable_dataset()->set_examples(100);
+    data.mutable_dataset()->set_mean_byte_length(300);
+    Do(state, observations, CommitArtifact{data});
+    v1::Hello hello;
+    hello.set_incarnation(1);
+    hello.mutable_device()->set_device_id("device-1");
+    hello.mutable_device()->set_name("orin");
+    hello.mutable_device()->set_device_class("jetson-orin-nano");
+    hello.mutable_device()->set_emulated(true);
+    hello.mutable_device()->set_memory_bytes(int64_t{8} << 30);
+    hello.mutable_device()->set_engine_version("test");
+    hello.mutable_device()->set_cache_quota_bytes(int64_t{1} << 34);
+    observations.devices[DeviceId("device-1")] = {
+        .connected = true, .last_seen = Now(), .heartbeat = {}};
+    Do(state, observations, WorkerHello{hello});
+  }
+};
+
+struct SpecCase {
+  const char* name;
+  std::function<void(v1::JobSpec&)> change;
+  absl::StatusCode code;
+  const char* message;
+};
+
+class ValidateSpecTest : public testing::TestWithParam<SpecCase> {};
+
+TEST_P(ValidateSpecTest, NamesTheField) {
+  v1::JobSpec spec = Finetune();
+  GetParam().change(spec);
+  EXPECT_THAT(ValidateSpec(spec, true), StatusIs(GetParam().code, HasSubstr(GetParam().message)));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Cases, ValidateSpecTest,
+    testing::Values(
+        SpecCase{"NoKind", [](auto& spec) { spec.clear_finetune(); }, kInvalid, "no kind"},
+        SpecCase{"LongName", [](auto& spec) { spec.set_name(std::string(81, 'x')); }, kInvalid,
+                 "name: 81"},
+        SpecCase{"NegativeDeadline", [](auto& spec) { spec.set_deadline_seconds(-1); }, kInvalid,
+                 "deadline_seconds: -1"},
+        SpecCase{
+            "TimeoutIsNoNumber",
+            [](auto& spec) { spec.set_timeout_seconds(std::numeric_limits<double>::quiet_NaN()); },
+            kInvalid, "timeout_seconds: nan"},
+        SpecCase{"PriorityAbove", [](auto& spec) { spec.set_priority(101); }, kInvalid,
+                 "priority: 101: want -100 to 100"},
+        SpecCase{"EmptyLabel", [](auto& spec) { spec.add_required_labels("=x"); }, kInvalid,
+                 "required_labels"},
+        SpecCase{"LearningRateAbove",
+                 [](auto& spec) { spec.mutable_finetune()->set_learning_rate(11); }, kInvalid,
+                 "finetune.learning_rate: 11"},
+        SpecCase{"UnknownEnum",
+                 [](auto& spec) { spec.set_objective(static_cast<v1::Objective>(77)); },
+                 kUnsupported, "objective: value 77: not supported in this version"},
+        SpecCase{"UnknownField",
+                 [](auto& spec) {
+                   spec.GetReflection()->MutableUnknownFields(&spec)->AddVarint(999, 1);
+                 },
+                 kUnsupported, "field number 999: not supported in this version"},
+        SpecCase{"UnknownNestedField",
+                 [](auto& spec) {
+                   auto* inner = spec.mutable_finetune();
+                   inner->GetReflection()->MutableUnknownFields(inner)->AddVarint(998, 1);
+                 },
+                 kUnsupported, "finetune: field number 998"},
+        SpecCase{"ShapeAtSubmit", [](auto& spec) { spec = Declared(); }, kInvalid,
+                 "files are needed to run"},
+        SpecCase{"ModelAndShape",
+                 [](auto& spec) { *spec.mutable_finetune()->mutable_model_shape() = Shape(); },
+                 kInvalid, "give either model or model_shape"},
+        SpecCase{"QuantizeToNothing",
+                 [](auto& spec) {
+                   spec.mutable_quantize()->set_model("tiny");
+                   spec.mutable_quantize()->set_quantization(v1::QUANTIZATION_NONE);
+                 },
+                 kInvalid, "quantize.quantization"},
+        SpecCase{"PromptsAndData",
+                 [](auto& spec) {
+                   spec.mutable_generate()->set_model("tiny");
+                   spec.mutable_generate()->set_data("x");
+                   spec.mutable_generate()->add_prompts("y");
+                 },
+                 kInvalid, "generate.prompts: give either"},
+        SpecCase{"TopPAbove",
+                 [](auto& spec) {
+                   spec.mutable_generate()->set_model("tiny");
+                   spec.mutable_generate()->add_prompts("y");
+                   spec.mutable_generate()->set_top_p(1.5);
+                 },
+                 kInvalid, "generate.top_p: 1.5: want 0 to 1"}),
+    [](const auto& test) { return std::string(test.param.name); });
+
+TEST(ValidateSpecTest, DeclaredShapesAreForDryRuns) {
+  EXPECT_THAT(ValidateSpec(Declared(), false), IsOk());
+  v1::JobSpec other = Declared();
+  other.mutable_finetune()->mutable_model_shape()->set_architecture("llama");
+  EXPECT_THAT(ValidateSpec(other, false),
+              StatusIs(kUnsupported, HasSubstr("finetune.model_shape.architecture: \"llama\"")));
+  other = Declared();
+  other.mutable_finetune()->mutable_model_shape()->set_heads(3);
+  EXPECT_THAT(ValidateSpec(other, false), StatusIs(kInvalid, HasSubstr("divisor of width 64")));
+}
+
+TEST(ValidateHelloTest, IncarnationAndNamesAreNeeded) {
+  v1::Hello hello;
+  hello.set_incarnation(1);
+  hello.mutable_device()->set_device_id("d");
+  hello.mutable_device()->set_name("n");
+  hello.mutable_device()->set_device_class("c");
+  EXPECT_THAT(ValidateHello(hello), IsOk());
+  hello.set_incarnation(0);
+  EXPECT_THAT(ValidateHello(hello), StatusIs(kInvalid, HasSubstr("incarnation")));
+}
+
+TEST(ValidatePolicyTest, ReserveIsARatio) {
+  v1::Policy policy;
+  policy.set_name("field");
+  policy.set_reserve_state_of_charge_ratio(20);
+  EXPECT_THAT(ValidatePolicy(policy),
+              StatusIs(kInvalid, HasSubstr("reserve_state_of_charge_ratio: 20: want 0 to 1")));
+}
+
+TEST(ResolveTest, ArtifactByNameIdAndPrefix) {
+  const Fleet fleet;
+  EXPECT_EQ(ResolveArtifact(fleet.state, "tiny")->value(), "aabbccdd11");
+  EXPECT_EQ(ResolveArtifact(fleet.state, "aabbccdd2")->value(), "aabbccdd22");
+  EXPECT_THAT(ResolveArtifact(fleet.state, "aabbccdd"), StatusIs(kInvalid, HasSubstr("several")));
+  EXPECT_THAT(ResolveArtifact(fleet.state, "aabb"),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("known: questions, tiny")));
+}
+
+TEST(ResolveTest, DeviceByNameIdAndPrefix) {
+  const Fleet fleet;
+  for (const char* reference : {"orin", "device-1", "dev"}) {
+    EXPECT_EQ(ResolveDevice(fleet.state, reference)->value(), "device-1") << reference;
+  }
+  EXPECT_THAT(ResolveDevice(fleet.state, "nx"),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("known: orin")));
+}
+
+TEST(ResolveTest, JobIdIsSpelledOneWay) {
+  EXPECT_EQ(JobNumber("j12"), 12);
+  for (const char* text : {"j", "12", "j0", "j-1", "j 1", "jx", ""}) {
+    EXPECT_EQ(JobNumber(text), std::nullopt) << text;
+  }
+  Fleet fleet;
+  Do(fleet.state, fleet.observations, SubmitJob{Finetune(), "key"});
+  EXPECT_NE(FindJob(fleet.state, JobId("j1")), nullptr);
+  EXPECT_EQ(FindJob(fleet.state, JobId("j01")), nullptr);
+}
+
+TEST(SnapshotTest, RoundTripKeepsBytesAndIndices) {
+  Fleet fleet;
+  Do(fleet.state, fleet.observations, SubmitJob{Finetune(), "key"});
+  scheduler::QueuePlacement placement;
+  placement.job = JobId("j1");
+  placement.placement.set_device_id("device-1");
+  Do(fleet.state, fleet.observations, PlanComputed{fleet.state.last_sequence, {placement}});
+  const auto back = ParseSnapshot(SnapshotBytes(fleet.state));
+  ASSERT_THAT(back, IsOk());
+  EXPECT_EQ(SnapshotBytes(*back), SnapshotBytes(fleet.state));
+  EXPECT_EQ(back->wanted_attempt, fleet.state.wanted_attempt);
+  EXPECT_EQ(back->open_jobs, fleet.state.open_jobs);
+  EXPECT_EQ(back->job_by_idempotency_key, fleet.state.job_by_idempotency_key);
+  EXPECT_EQ(back->wanted_attempt.at(DeviceId("device-1")).value(), "j1.1");
+}
+
+TEST(SnapshotTest, NewerFormatAndDamageAreRefused) {
+  v1::StateSnapshot snapshot;
+  snapshot.set_format_version(2);
+  EXPECT_THAT(FromSnapshot(snapshot),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("format version 2")));
+  EXPECT_THAT(ParseSnapshot("\xff\xff"),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("backup")));
+}
+
+TEST(PlanningTest, QueuedJobIsPlannedAndPlaced) {
+  Fleet fleet;
+  Do(fleet.state, fleet.observations, SubmitJob{Finetune(), "key"});
+  const PlanComputed plan = ComputePlan(MakeSnapshot(fleet.state, fleet.observations, {}, Now()),
+                                        ProfilesOf(fleet.state));
+  ASSERT_THAT(plan.jobs, SizeIs(1));
+  EXPECT_EQ(plan.jobs[0].placement.device_id(), "device-1")
+      << plan.jobs[0].placement.ShortDebugString();
+  Do(fleet.state, fleet.observations, plan);
+  const v1::Attempt& attempt = *FindAttempt(fleet.state, AttemptId("j1.1"));
+  const v1::Prediction& prediction = attempt.placement().best(0).prediction();
+  EXPECT_GT(attempt.lease_seconds(), prediction.run_seconds().high());
+  // The board is taken now, until the predicted end.
+  const scheduler::Snapshot after = MakeSnapshot(fleet.state, fleet.observations, {}, Now());
+  EXPECT_GT(after.devices[0].free_at, Now());
+  EXPECT_THAT(after.queue, SizeIs(0));
+}
+
+TEST(PlanningTest, BackoffKeepsAJobOutOfTheQueue) {
+  Fleet fleet;
+  Do(fleet.state, fleet.observations, SubmitJob{Finetune(), "key"});
+  fleet.state.jobs[1].set_not_before_unix_seconds(1'000'005);
+  EXPECT_THAT(MakeSnapshot(fleet.state, fleet.observations, {}, Now()).queue, SizeIs(0));
+  EXPECT_THAT(MakeSnapshot(fleet.state, fleet.observations, {}, Now() + absl::Seconds(6)).queue,
+              SizeIs(1));
+}
+
+TEST(PlanningTest, OnlyDeviceIsNotAvoidedForItsFailure) {
+  Fleet fleet;
+  Do(fleet.state, fleet.observations, SubmitJob{Finetune(), "key"});
+  v1::Attempt& failed = *fleet.state.jobs[1].mutable_job()->add_attempts();
+  failed.set_device_id("device-1");
+  failed.set_state(v1::ATTEMPT_STATE_FAILED);
+  failed.set_finished_unix_seconds(1'000'000);
+  failed.mutable_receipt()->set_failure_class(v1::FAILURE_CLASS_DEVICE);
+  EXPECT_THAT(MakeSnapshot(fleet.state, fleet.observations, {}, Now()).queue[0].avoided_devices,
+              SizeIs(0));
+  fleet.state.devices[DeviceId("device-2")].mutable_info()->set_device_id("device-2");
+  EXPECT_THAT(MakeSnapshot(fleet.state, fleet.observations, {}, Now()).queue[0].avoided_devices,
+              SizeIs(1));
+}
+
+TEST(PlanningTest, DryRunSeesTheOutputOfAJobThatStillRuns) {
+  Fleet fleet;
+  Do(fleet.state, fleet.observations, SubmitJob{Finetune(), "key"});
+  v1::PlanRequest request;
+  *request.mutable_spec() = Finetune();
+  request.mutable_spec()->mutable_finetune()->set_model("job:j1/output");
+  const auto plan = DryRun(fleet.state, fleet.observations, {}, request, Now());
+  ASSERT_THAT(plan, IsOk());
+  EXPECT_EQ(plan->chosen_device_id(), "device-1") << plan->ShortDebugString();
+}
+
+TEST(PlanningTest, ModelTooLargeForEveryDeviceIsImpossible) {
+  const Fleet fleet;
+  PlanningInputs inputs;
+  EXPECT_THAT(CheckPossible(fleet.state, fleet.observations, inputs, Finetune(), Now()), IsOk());
+  inputs.estimate_memory = [](const v1::JobSpec&, const v1::ModelShape&) {
+    return int64_t{1} << 40;
+  };
+  EXPECT_THAT(CheckPossible(fleet.state, fleet.observations, inputs, Finetune(), Now()),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       AllOf(HasSubstr("memory refuses 1 of 1"), HasSubstr("orin"))));
+}
+
+TEST(ViewTest, UnreachableIsAFlagBesideTheState) {
+  Fleet fleet;
+  EXPECT_FALSE(
+      DeviceView(fleet.state, fleet.observations, DeviceId("device-1"), Now()).unreachable());
+  EXPECT_TRUE(
+      DeviceView(fleet.state, fleet.observations, DeviceId("device-1"), Now() + absl::Seconds(11))
+          .unreachable());
+}
+
+}  // namespace
+}  // namespace wattle::core

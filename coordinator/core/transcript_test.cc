@@ -1,0 +1,339 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Transcripts: commands in, every event, effect and answer out, compared as whole texts in
+// tests/golden/core/. WATTLE_UPDATE_GOLDEN=1 rewrites them: read the diff, it is what the core now
+// does otherwise. After each transcript the events are replayed and must give the same state.
+//
+// A script's lines start with "> "; lines with "# " are kept. The words are those of the handlers
+// below.
+#include <cstdlib>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "gmock/gmock.h"
+#include "google/protobuf/text_format.h"
+#include "gtest/gtest.h"
+
+#include "coordinator/core/core.h"
+#include "coordinator/core/state.h"
+
+namespace wattle::core {
+namespace {
+
+using Words = std::vector<std::string>;
+
+double Real(const std::string& text) {
+  double value = 0.0;
+  EXPECT_TRUE(absl::SimpleAtod(text, &value)) << text;
+  return value;
+}
+int64_t Integer(const std::string& text) {
+  return static_cast<int64_t>(Real(text));
+}
+
+// Not DebugString: later versions of protobuf make that unstable on purpose.
+std::string Text(const google::protobuf::Message& message) {
+  google::protobuf::TextFormat::Printer printer;
+  printer.SetSingleLineMode(true);
+  std::string text;
+  EXPECT_TRUE(printer.PrintToString(message, &text));
+  return std::string(absl::StripTrailingAsciiWhitespace(text));
+}
+
+class Transcript {
+ public:
+  Transcript() { observations_.started_at = Now(); }
+
+  void Run(const Words& words) {
+    static const auto* const kHandlers =
+        new std::map<std::string, void (Transcript::*)(const Words&)>{
+            {"artifact", &Transcript::Artifact}, {"hello", &Transcript::Hello},
+            {"silent", &Transcript::Silent},     {"seen", &Transcript::Seen},
+            {"submit", &Transcript::Submit},     {"cancel", &Transcript::Cancel},
+            {"plan", &Transcript::Plan},         {"report", &Transcript::Report},
+            {"advance", &Transcript::Advance},   {"tick", &Transcript::Tick},
+            {"drain", &Transcript::Drain},       {"resume", &Transcript::Resume},
+            {"policy", &Transcript::Policy},     {"unpolicy", &Transcript::Unpolicy},
+            {"elapsed", &Transcript::Elapsed},   {"desired", &Transcript::Desired},
+            {"job", &Transcript::ShowJob},       {"restart", &Transcript::Restart},
+        };
+    const auto handler = kHandlers->find(words.at(0));
+    ASSERT_NE(handler, kHandlers->end()) << "no command " << words.at(0);
+    (this->*handler->second)(words);
+  }
+
+  [[nodiscard]] std::string TakeOutput() { return std::exchange(output_, ""); }
+  [[nodiscard]] const State& state() const { return state_; }
+  [[nodiscard]] State Replayed() const {
+    State state;
+    for (const std::string& bytes : journal_) {
+      v1::Event event;
+      EXPECT_TRUE(event.ParseFromString(bytes));
+      core::Apply(state, event);
+    }
+    return state;
+  }
+
+ private:
+  [[nodiscard]] absl::Time Now() const { return absl::FromUnixSeconds(1000) + elapsed_; }
+
+  void Print(const std::string& line) { absl::StrAppend(&output_, "  ", line, "\n"); }
+
+  void Do(const Command& command) {
+    const Decision decision = Decide(state_, command, observations_, Now());
+    if (!decision.status.ok()) {
+      Print(decision.status.ToString());
+    } else if (!decision.id.empty()) {
+      Print(absl::StrCat("ok ", decision.id, decision.existed ? " (existed)" : ""));
+    }
+    std::vector<Effect> effects = decision.effects;
+    for (const v1::Event& event : decision.events) {
+      journal_.push_back(event.SerializeAsString());
+      Print(Describe(event));
+      for (Effect& effect : core::Apply(state_, event)) {
+        effects.push_back(effect);
+      }
+    }
+    for (const Effect& effect : effects) {
+      if (const auto* changed = std::get_if<DesiredSetChanged>(&effect)) {
+        Print(absl::StrCat("-> desired set of ", changed->device.value()));
+      } else if (const auto* acknowledge = std::get_if<Acknowledge>(&effect)) {
+        Print(absl::StrCat("-> acknowledge ", acknowledge->device.value(), "/",
+                           acknowledge->incarnation, " up to ", acknowledge->sequence));
+      }
+    }
+  }
+
+  static std::string Describe(const v1::Event& event) {
+    const auto* field =
+        v1::Event::descriptor()->FindFieldByNumber(static_cast<int>(event.event_case()));
+    const google::protobuf::Message& inner = event.GetReflection()->GetMessage(event, field);
+    return absl::StrCat(event.sequence(), " ", field->name(), " { ", Text(inner), " }");
+  }
+
+  void Artifact(const Words& words) {
+    v1::ArtifactInfo info;
+    info.set_artifact_id(words.at(1));
+    info.set_name(words.at(2) == "-" ? "" : words.at(2));
+    if (words.at(3) == "model") {
+      info.set_kind(v1::ARTIFACT_KIND_MODEL);
+      info.mutable_model_shape()->set_architecture("gpt2");
+    } else {
+      info.set_kind(v1::ARTIFACT_KIND_DATASET);
+      info.mutable_dataset()->set_format(words.at(3));
+    }
+    Do(CommitArtifact{info});
+  }
+
+  void Hello(const Words& words) {
+    v1::Hello hello;
+    hello.mutable_device()->set_device_id(words.at(1));
+    hello.mutable_device()->set_name(words.at(1));
+    hello.mutable_device()->set_device_class("test-board");
+    hello.set_incarnation(Integer(words.at(2)));
+    if (words.size() > 3) {
+      hello.add_attempts()->set_attempt_id(words.at(3));
+    }
+    observations_.devices[DeviceId(words.at(1))].connected = true;
+    Seen(words);
+    Do(WorkerHello{hello});
+  }
+  void Silent(const Words& words) {
+    observations_.devices[DeviceId(words.at(1))].connected = false;
+  }
+  void Seen(const Words& words) { observations_.devices[DeviceId(words.at(1))].last_seen = Now(); }
+
+  // submit KEY KIND field=value…
+  void Submit(const Words& words) {
+    SubmitJob submit;
+    submit.idempotency_key = words.at(1);
+    std::string model;
+    std::string data = "questions";
+    int64_t steps = 10;
+    for (size_t i = 3; i < words.size(); ++i) {
+      const std::pair<std::string, std::string> part =
+          absl::StrSplit(words[i], absl::MaxSplits('=', 1));
+      if (part.first == "model") {
+        model = part.second;
+      } else if (part.first == "data") {
+        data = part.second;
+      } else if (part.first == "steps") {
+        steps = Integer(part.second);
+      } else if (part.first == "retries") {
+        submit.spec.set_retries(static_cast<int32_t>(Integer(part.second)));
+      } else if (part.first == "lease") {
+        submit.spec.set_lease_seconds(Real(part.second));
+      } else if (part.first == "timeout") {
+        submit.spec.set_timeout_seconds(Real(part.second));
+      }
+    }
+    if (words.at(2) == "finetune") {
+      submit.spec.mutable_finetune()->set_model(model);
+      submit.spec.mutable_finetune()->set_data(data);
+      submit.spec.mutable_finetune()->set_steps(steps);
+    } else if (words.at(2) == "evaluate") {
+      submit.spec.mutable_evaluate()->set_model(model);
+      submit.spec.mutable_evaluate()->set_data(data);
+    } else if (words.at(2) == "generate") {
+      submit.spec.mutable_generate()->set_model(model);
+      submit.spec.mutable_generate()->add_prompts("Who?");
+    }
+    Do(submit);
+  }
+
+  void Cancel(const Words& words) {
+    Do(CancelJob{JobId(words.at(1)), words.size() > 2 ? words.at(2) : ""});
+  }
+
+  // plan JOB=DEVICE | JOB=wait:DEVICE | JOB=none:CONSTRAINT …
+  void Plan(const Words& words) {
+    PlanComputed plan{.computed_on = state_.last_sequence, .jobs = {}};
+    for (size_t i = 1; i < words.size(); ++i) {
+      const std::pair<std::string, std::string> part = absl::StrSplit(words[i], '=');
+      scheduler::QueuePlacement placement;
+      placement.job = JobId(part.first);
+      const std::pair<std::string, std::string> target =
+          absl::StrSplit(part.second, absl::MaxSplits(':', 1));
+      if (target.first == "none") {
+        v1::RefusalCount& refusal = *placement.placement.add_refusals();
+        refusal.set_refused_by(target.second);
+        refusal.set_devices(1);
+      } else {
+        placement.placement.set_wait(target.first == "wait");
+        placement.placement.set_device_id(target.first == "wait" ? target.second : target.first);
+      }
+      plan.jobs.push_back(placement);
+    }
+    Do(plan);
+  }
+
+  // report DEVICE INCARNATION SEQUENCE FACT …
+  void Report(const Words& words) {
+    WorkerReport report;
+    report.device = DeviceId(words.at(1));
+    report.incarnation = Integer(words.at(2));
+    report.report.set_sequence(Integer(words.at(3)));
+    const std::string& fact = words.at(4);
+    const auto name = [&](auto* message) {
+      message->set_attempt_id(words.at(5));
+      message->set_fencing_token(Integer(words.at(6)));
+      return message;
+    };
+    const auto receipt = [&](auto* message, const std::string& joules) {
+      message->mutable_receipt()->mutable_total()->set_gross_energy_joules(Real(joules));
+    };
+    if (fact == "accepted") {
+      name(report.report.mutable_accepted());
+    } else if (fact == "started") {
+      name(report.report.mutable_started());
+    } else if (fact == "paused") {
+      name(report.report.mutable_paused())->set_reason("battery");
+    } else if (fact == "finished") {
+      receipt(name(report.report.mutable_finished()), words.at(7));
+      if (words.size() > 8) {
+        report.report.mutable_finished()->mutable_output()->set_artifact_id(words.at(8));
+      }
+    } else if (fact == "stopped") {
+      receipt(name(report.report.mutable_stopped()), words.at(7));
+    } else if (fact == "failed") {
+      v1::AttemptFailed& failed = *name(report.report.mutable_failed());
+      v1::FailureClass failure_class = v1::FAILURE_CLASS_UNSPECIFIED;
+      ASSERT_TRUE(v1::FailureClass_Parse("FAILURE_CLASS_" + words.at(7), &failure_class));
+      failed.set_failure_class(failure_class);
+      failed.set_message("it broke");
+    } else if (fact == "ledger") {
+      report.report.mutable_ledger()->set_attempt_energy_joules(Real(words.at(5)));
+      report.report.mutable_ledger()->set_idle_energy_joules(Real(words.at(6)));
+    }
+    Do(report);
+  }
+
+  void Advance(const Words& words) { elapsed_ += absl::Seconds(Real(words.at(1))); }
+  void Tick(const Words&) { Do(core::Tick{}); }
+  void Drain(const Words& words) { Do(DrainDevice{DeviceId(words.at(1)), "repair"}); }
+  void Resume(const Words& words) { Do(ResumeDevice{DeviceId(words.at(1))}); }
+  void Policy(const Words& words) {
+    ApplyPolicy apply;
+    apply.policy.set_name(words.at(1));
+    apply.policy.set_reserve_state_of_charge_ratio(Real(words.at(2)));
+    Do(apply);
+  }
+  void Unpolicy(const Words& words) { Do(DeletePolicy{words.at(1)}); }
+  void Elapsed(const Words& words) {
+    observations_.progress[AttemptId(words.at(1))].set_elapsed_seconds(Real(words.at(2)));
+  }
+  void Desired(const Words& words) {
+    Print(absl::StrCat("{ ", Text(DesiredFor(state_, DeviceId(words.at(1)))), " }"));
+  }
+  void ShowJob(const Words& words) {
+    const v1::JobRecord* record = FindJob(state_, JobId(words.at(1)));
+    ASSERT_NE(record, nullptr);
+    Print(absl::StrCat(v1::JobState_Name(record->job().state()), ": ", record->job().reason()));
+    for (const v1::Attempt& attempt : record->job().attempts()) {
+      Print(absl::StrCat(attempt.attempt_id(), " token ", attempt.fencing_token(), " on ",
+                         attempt.device_id(), ": ", v1::AttemptState_Name(attempt.state()), ", ",
+                         attempt.reason(), ", ", attempt.receipt().total().gross_energy_joules(),
+                         " J"));
+    }
+  }
+  // The coordinator starts again: what was observed is gone.
+  void Restart(const Words&) {
+    state_ = Replayed();
+    observations_ = {};
+    observations_.started_at = Now();
+  }
+
+  State state_;
+  Observations observations_;
+  std::vector<std::string> journal_;
+  absl::Duration elapsed_;
+  std::string output_;
+};
+
+class TranscriptTest : public testing::TestWithParam<std::string> {};
+
+TEST_P(TranscriptTest, IsAsItWas) {
+  const std::string path =
+      absl::StrCat(WATTLE_SOURCE_DIR, "/tests/golden/core/", GetParam(), ".txt");
+  std::stringstream text;
+  text << std::ifstream(path).rdbuf();
+  ASSERT_FALSE(text.str().empty()) << path;
+
+  Transcript transcript;
+  std::string now;
+  for (const std::string& line : std::vector<std::string>(absl::StrSplit(text.str(), '\n'))) {
+    if (line.starts_with("#")) {
+      absl::StrAppend(&now, line, "\n");
+    } else if (line.starts_with("> ")) {
+      absl::StrAppend(&now, line, "\n");
+      transcript.Run(absl::StrSplit(line.substr(2), ' ', absl::SkipEmpty()));
+      ASSERT_FALSE(HasFatalFailure()) << line;
+      absl::StrAppend(&now, transcript.TakeOutput());
+    }
+  }
+  EXPECT_EQ(SnapshotBytes(transcript.Replayed()), SnapshotBytes(transcript.state()));
+  if (std::getenv("WATTLE_UPDATE_GOLDEN") != nullptr) {
+    std::ofstream(path) << now;
+    return;
+  }
+  EXPECT_EQ(now, text.str()) << "WATTLE_UPDATE_GOLDEN=1 rewrites " << path;
+}
+
+INSTANTIATE_TEST_SUITE_P(Golden, TranscriptTest,
+                         testing::Values("happy_path", "submit", "chain", "lease_and_adoption",
+                                         "reports", "failures", "drain", "cancel_and_timeout",
+                                         "plan"),
+                         [](const auto& test) { return test.param; });
+
+}  // namespace
+}  // namespace wattle::core
