@@ -1,0 +1,212 @@
+# Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+"""wattle-runner against transformers: engine_reference.py CASE RUNNER.
+
+training    five steps of AdamW from the same weights on the same batch: every loss agrees, and so does the saved model
+shapes      GPT-2 Small and DistilGPT2 (random weights) load, train one step, and transformers loads the result
+perplexity  a text in overlapping windows: the same value (also on ../shared/models/gpt2-30m where it is present)
+generation  greedy continuations are the same tokens
+"""
+
+import json
+import math
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel
+from transformers.models.gpt2.tokenization_gpt2 import GPT2Tokenizer, bytes_to_unicode
+
+torch.set_num_threads(1)
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SHARED = ROOT.parent / "shared"
+END_TOKEN = 256
+TOLERANCE = 1e-4  # relative; single precision, sums in another order
+TEXT = "A mast in the field has a panel, a battery and a board. The board wakes up when the sun is there. " * 12
+PROMPTS = ["The board", "A battery is", "sun"]
+
+
+def make_model(directory, seed=1, scale=6.0, **sizes):
+    """A directory with random weights and a tokenizer of single bytes."""
+    torch.manual_seed(seed)
+    config = GPT2Config(bos_token_id=END_TOKEN, eos_token_id=END_TOKEN, attn_pdrop=0.0, resid_pdrop=0.0, embd_pdrop=0.0, **sizes)
+    model = GPT2LMHeadModel(config).eval()
+    if scale != 1.0:
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if parameter.dim() > 1:
+                    parameter.mul_(scale)
+    model.save_pretrained(directory, safe_serialization=True)
+    vocabulary = {symbol: byte for byte, symbol in bytes_to_unicode().items()}
+    vocabulary["<|endoftext|>"] = END_TOKEN
+    (directory / "vocab.json").write_text(json.dumps(vocabulary))
+    (directory / "merges.txt").write_text("#version: 0.2\n")
+    return model
+
+
+TINY = dict(vocab_size=257, n_positions=64, n_embd=32, n_layer=2, n_head=4)
+
+
+def run(runner, task):
+    """Runs a task and returns the lines that it prints."""
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(task, file)
+        file.flush()
+        done = subprocess.run([runner, "--task", file.name], capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"wattle-runner failed: {done.stderr}")
+    return done.stderr.splitlines()
+
+
+def agree(what, got, wanted, tolerance=TOLERANCE):
+    error = abs(got - wanted) / abs(wanted)
+    print(f"{what}: {got:.7g}, reference {wanted:.7g}, relative error {error:.1e}")
+    if not error < tolerance:
+        sys.exit(f"{what}: differs by more than {tolerance}")
+
+
+def windows(tokens, length):
+    return [tokens[i:i + length] for i in range(0, len(tokens), length) if len(tokens[i:i + length]) > 1]
+
+
+def losses_of(batch, model):
+    """Sum of the negative log-likelihoods, and how many tokens were predicted."""
+    total, count = 0.0, 0
+    for window in batch:
+        ids = torch.tensor([window])
+        loss = model(input_ids=ids, labels=ids).loss
+        total = total + loss * (len(window) - 1)
+        count += len(window) - 1
+    return total, count
+
+
+def strided_loss(model, tokens, window, stride):
+    """The usual script: only tokens that no earlier window scored count."""
+    total, count, scored = 0.0, 0, 0
+    with torch.no_grad():
+        for begin in range(0, len(tokens), stride):
+            end = min(begin + window, len(tokens))
+            labels = torch.tensor([tokens[begin:end]])
+            labels[:, :max(0, scored - begin)] = -100
+            predicted = int((labels[:, 1:] != -100).sum())
+            if predicted:
+                total += float(model(input_ids=torch.tensor([tokens[begin:end]]), labels=labels).loss) * predicted
+                count += predicted
+            scored = end
+            if end == len(tokens):
+                break
+    return total / count
+
+
+def evaluate(runner, work, model_directory, text):
+    data = work / "text.txt"
+    data.write_text(text)
+    run(runner, dict(modelDirectory=str(model_directory), dataFile=str(data), outputDirectory=str(work / "metrics"), threads=1,
+                     spec=dict(evaluate=dict(batchSize=4))))
+    return json.loads((work / "metrics" / "metrics.json").read_text())
+
+
+def finetune(runner, work, spec, text):
+    data = work / "train.txt"
+    data.write_text(text)
+    metrics = run(runner, dict(modelDirectory=str(work / "model"), dataFile=str(data), workDirectory=str(work / "work"),
+                               outputDirectory=str(work / "result"), threads=1, spec=dict(finetune=spec)))
+    return [line for line in metrics if line.startswith("train ")]
+
+
+def training(runner, work):
+    model = make_model(work / "model", scale=1.0, **TINY).train()
+    steps, rate = 5, 3e-3
+    text = TEXT[:64 * 6]
+    batch = windows(list(text.encode()), 64)
+    lines = finetune(runner, work, dict(steps=steps, batchSize=len(batch) // 2, gradientAccumulationSteps=2, learningRate=rate,
+                                        warmupSteps=1, weightDecay=0.1, clipNorm=0.5), text)
+    matrices = [p for p in model.parameters() if p.dim() > 1]
+    others = [p for p in model.parameters() if p.dim() == 1]
+    optimizer = torch.optim.AdamW([dict(params=matrices, weight_decay=0.1), dict(params=others, weight_decay=0.0)])
+    for step in range(1, steps + 1):
+        total, count = losses_of(batch, model)
+        agree(f"loss of step {step}", float(lines[step - 1].split(" loss ")[1].split()[0]), float(total) / count)
+        optimizer.zero_grad()
+        (total / count).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 0.5)
+        for group in optimizer.param_groups:
+            group["lr"] = rate / 2 if step == 1 else rate * (1 - (step - 2) / (steps - 1))
+        optimizer.step()
+    ours = GPT2LMHeadModel.from_pretrained(work / "result").eval()
+    model.eval()
+    with torch.no_grad():
+        ids = torch.tensor([batch[0]])
+        wanted = model(input_ids=ids).logits
+        error = float((ours(input_ids=ids).logits - wanted).abs().max() / wanted.abs().max())
+    print(f"logits of the saved model after {steps} steps: relative error {error:.1e}")
+    if error > 1e-3:  # five updates amplify the rounding
+        sys.exit("the saved model's logits differ")
+    total, count = losses_of(windows(list(TEXT.encode()), 64), ours)
+    result = evaluate(runner, work, work / "result", TEXT)
+    agree("loss of the saved model", result["loss"], strided_loss(ours, list(TEXT.encode()), 64, 32))
+
+
+def shapes(runner, work):
+    for name, layers in (("GPT-2 Small", 12), ("DistilGPT2", 6)):
+        directory = work / name.replace(" ", "")
+        (directory / "model").mkdir(parents=True)
+        make_model(directory / "model", scale=1.0, n_layer=layers)
+        text = TEXT[:96]
+        before = GPT2LMHeadModel.from_pretrained(directory / "model").eval()
+        with torch.no_grad():
+            total, count = losses_of(windows(list(text.encode()), 48), before)
+        lines = finetune(runner, directory, dict(steps=1, batchSize=2, sequenceLength=48, learningRate=1e-4), text)
+        agree(f"{name}: loss of the first step", float(lines[0].split(" loss ")[1].split()[0]), float(total) / count)
+        after = GPT2LMHeadModel.from_pretrained(directory / "result").eval()
+        with torch.no_grad():
+            trained, _ = losses_of(windows(list(text.encode()), 48), after)
+        print(f"{name}: loss {float(total) / count:.4f} before, {float(trained) / count:.4f} after one step")
+        if not float(trained) < float(total):
+            sys.exit(f"{name}: a step did not lower the loss of its own batch")
+
+
+def perplexity(runner, work):
+    model = make_model(work / "model", **TINY)
+    result = evaluate(runner, work, work / "model", TEXT)
+    tokens = list(TEXT.encode())
+    agree("perplexity", result["perplexity"], math.exp(strided_loss(model, tokens, 64, 32)))
+    shared_model = SHARED / "models" / "gpt2-30m"
+    if not shared_model.exists():
+        print("../shared is not there: gpt2-30m is not compared")
+        return
+    text = (SHARED / "data" / "wikitext2" / "test.txt").read_text()[:12000]
+    tokenizer = GPT2Tokenizer.from_pretrained(str(shared_model))
+    model = GPT2LMHeadModel.from_pretrained(shared_model).float().eval()
+    result = evaluate(runner, work, shared_model, text)
+    agree("perplexity of gpt2-30m", result["perplexity"], math.exp(strided_loss(model, tokenizer.encode(text), 512, 256)))
+
+
+def generation(runner, work):
+    model = make_model(work / "model", **TINY)
+    run(runner, dict(modelDirectory=str(work / "model"), outputDirectory=str(work / "out"), threads=1,
+                     spec=dict(generate=dict(prompts=PROMPTS, maxNewTokens=20))))
+    lines = [json.loads(line) for line in (work / "out" / "generations.jsonl").read_text().splitlines()]
+    for prompt, line in zip(PROMPTS, lines, strict=True):
+        ids = torch.tensor([list(prompt.encode())])
+        made = model.generate(ids, max_new_tokens=20, do_sample=False, pad_token_id=END_TOKEN)[0, ids.shape[1]:].tolist()
+        wanted = bytes(t for t in made if t != END_TOKEN).decode(errors="replace")
+        print(repr(prompt), line["generated_tokens"], "tokens", repr(wanted))
+        if line["generated_tokens"] != len(made) or line["text"] != wanted:
+            sys.exit(f"{prompt!r}: {line['text']!r}, reference {wanted!r}")
+
+
+def main():
+    case, runner = sys.argv[1:]
+    with tempfile.TemporaryDirectory() as directory:
+        {"training": training, "shapes": shapes, "perplexity": perplexity, "generation": generation}[case](
+            runner, pathlib.Path(directory))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// For tests: a tiny GPT-2 directory with a byte tokenizer, small data files, a sink that records.
+// No libtorch.
+#ifndef WATTLE_WORKER_ENGINE_TEST_MODEL_H_
+#define WATTLE_WORKER_ENGINE_TEST_MODEL_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "formats/decoder_config.h"
+#include "worker/engine/progress.h"
+#include "worker/engine/train/finetune.h"
+
+namespace wattle::engine {
+
+// A new empty directory under GoogleTest's temporary one.
+std::string TestDirectory(const std::string& name);
+
+// Two layers of width 16, the 256 bytes and the end token as vocabulary, context of 64, dropout 0.1
+// everywhere.
+formats::DecoderConfig TinyConfig();
+
+// A model directory of TinyConfig with random weights.
+std::string MakeTinyModel(const std::string& name, uint64_t seed);
+
+// A SQuAD file of `questions` short questions; a text; both made of the seed.
+std::string MakeTinySquad(const std::string& name, int questions);
+std::string MakeTinyText(const std::string& name, int words);
+
+// A finetune of 4 steps with accumulation, dropout, decay, clipping and a checkpoint at every step.
+FinetuneSettings TinyFinetune(const std::string& name);
+
+// Keeps what it is told; `decide` (may be empty) answers each step.
+struct RecordingSink : public ProgressSink {
+  void OnPhase(Phase phase, int64_t from_step, int64_t steps_total) override;
+  StepDecision OnStep(const StepReport& report) override;
+  void OnCheckpoint(const CheckpointReport& report) override;
+  void OnLog(const std::string& line) override;
+
+  // Losses of the training steps, in order.
+  [[nodiscard]] std::vector<double> TrainingLosses() const;
+
+  std::function<StepDecision(const StepReport&)> decide;
+  std::vector<Phase> phases;
+  std::vector<StepReport> steps;
+  std::vector<CheckpointReport> checkpoints;
+  std::vector<std::string> log;
+};
+
+// The bytes of a file; the test fails where it cannot be read.
+std::string FileBytes(const std::string& path);
+
+}  // namespace wattle::engine
+
+#endif  // WATTLE_WORKER_ENGINE_TEST_MODEL_H_

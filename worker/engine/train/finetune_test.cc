@@ -1,0 +1,227 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The finetune job: learning, exact resume at every step with dropout and accumulation on, stops,
+// losses that are not finite, checkpoints. Tiny models, one thread.
+#include "worker/engine/train/finetune.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "worker/engine/test_model.h"
+
+namespace wattle::engine {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+constexpr int64_t kSteps = 4;  // of TinyFinetune
+
+std::string Checkpoint(const FinetuneSettings& settings, int64_t step) {
+  return absl::StrFormat("%s/checkpoint-%010d", settings.work_directory, step);
+}
+
+std::vector<std::string> NamesIn(const std::string& directory) {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(directory)) {
+    names.push_back(entry.path().filename().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+StepDecision StopAfter(const StepReport& report, int64_t step) {
+  return report.phase == Phase::kTrain && report.step == step ? StepDecision::kStop
+                                                              : StepDecision::kGoOn;
+}
+
+class FinetuneTest : public testing::Test {
+ protected:
+  void SetUp() override { ASSERT_THAT(SetThreads(1), IsOk()); }
+};
+
+TEST_F(FinetuneTest, LowersTheLossAndWritesAModelDirectory) {
+  FinetuneSettings settings = TinyFinetune("run");
+  settings.epochs = 40;
+  settings.checkpoint_every_steps = 1000;
+  RecordingSink sink;
+  const auto result = Finetune(settings, sink);
+  ASSERT_THAT(result, IsOk());
+  EXPECT_EQ(result->work.examples, 7 * 40);
+  EXPECT_EQ(result->work.steps, 70);
+  ASSERT_TRUE(result->heldout_loss_before.has_value() && result->heldout_loss_after.has_value());
+  EXPECT_LT(*result->heldout_loss_after, *result->heldout_loss_before - 1.0);
+  EXPECT_LT(result->train_loss_last, result->train_loss_first - 1.0);
+  EXPECT_THAT(NamesIn(settings.output_directory),
+              ElementsAre("config.json", "merges.txt", "model.safetensors", "vocab.json"));
+  EXPECT_THAT(sink.checkpoints, IsEmpty());
+  EXPECT_GT(sink.steps.back().flops, 0.0);
+}
+
+// What the job promises: after a stop at any step, weights, optimizer state and every later loss
+// equal those of an uninterrupted run, bit for bit.
+TEST_F(FinetuneTest, ResumeAfterAnyStepIsBitIdentical) {
+  const FinetuneSettings whole = TinyFinetune("whole");
+  RecordingSink whole_sink;
+  const auto whole_result = Finetune(whole, whole_sink);
+  ASSERT_THAT(whole_result, IsOk());
+  ASSERT_EQ(whole_result->work.steps, kSteps);
+  const std::string last_optimizer =
+      FileBytes(Checkpoint(whole, kSteps - 1) + "/optimizer.safetensors");
+  for (int64_t cut = 1; cut < kSteps; ++cut) {
+    const FinetuneSettings parts = TinyFinetune(absl::StrCat("parts", cut));
+    RecordingSink first;
+    first.decide = [cut](const StepReport& report) { return StopAfter(report, cut); };
+    EXPECT_THAT(Finetune(parts, first), StatusIs(absl::StatusCode::kCancelled, HasSubstr("step")));
+    RecordingSink second;
+    const auto result = Finetune(parts, second);
+    ASSERT_THAT(result, IsOk());
+    EXPECT_EQ(result->resumed_from_step, cut);
+    std::vector<double> losses = first.TrainingLosses();
+    for (const double loss : second.TrainingLosses()) {
+      losses.push_back(loss);
+    }
+    EXPECT_EQ(losses, whole_sink.TrainingLosses()) << "cut after step " << cut;
+    EXPECT_EQ(FileBytes(parts.output_directory + "/model.safetensors"),
+              FileBytes(whole.output_directory + "/model.safetensors"))
+        << "cut after step " << cut;
+    EXPECT_EQ(FileBytes(Checkpoint(parts, kSteps - 1) + "/optimizer.safetensors"), last_optimizer)
+        << "cut after step " << cut;
+    EXPECT_EQ(result->heldout_loss_before, whole_result->heldout_loss_before);
+    EXPECT_EQ(result->heldout_loss_after, whole_result->heldout_loss_after);
+    EXPECT_EQ(result->train_loss_first, whole_result->train_loss_first);
+    EXPECT_EQ(result->work.tokens, whole_result->work.tokens);
+  }
+}
+
+TEST_F(FinetuneTest, AccumulationEqualsTheLargerBatchWithoutDropout) {
+  FinetuneSettings large = TinyFinetune("large");
+  FinetuneSettings accumulated = TinyFinetune("accumulated");
+  for (FinetuneSettings* settings : {&large, &accumulated}) {
+    formats::DecoderConfig config = TinyConfig();
+    config.attention_dropout = config.residual_dropout = config.embedding_dropout = 0.0;
+    std::ofstream(settings->model.directory + "/config.json")
+        << formats::FormatDecoderConfig(config);
+  }
+  large.batch_size = 4;
+  large.accumulation_steps = 1;
+  RecordingSink large_sink;
+  RecordingSink accumulated_sink;
+  ASSERT_THAT(Finetune(large, large_sink), IsOk());
+  ASSERT_THAT(Finetune(accumulated, accumulated_sink), IsOk());
+  const std::vector<double> wanted = large_sink.TrainingLosses();
+  const std::vector<double> got = accumulated_sink.TrainingLosses();
+  ASSERT_EQ(got.size(), wanted.size());
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    EXPECT_NEAR(got[i], wanted[i], 1e-5) << "step " << i + 1;  // another order of additions
+  }
+}
+
+TEST_F(FinetuneTest, DiscardLeavesNoCheckpointOfThatStep) {
+  FinetuneSettings settings = TinyFinetune("run");
+  settings.checkpoint_every_steps = 1000;
+  RecordingSink sink;
+  sink.decide = [](const StepReport& report) {
+    return report.phase == Phase::kTrain ? StepDecision::kDiscard : StepDecision::kGoOn;
+  };
+  EXPECT_THAT(Finetune(settings, sink),
+              StatusIs(absl::StatusCode::kCancelled, HasSubstr("step 1")));
+  EXPECT_THAT(NamesIn(settings.work_directory), IsEmpty());
+}
+
+TEST_F(FinetuneTest, ALossThatIsNotFiniteNamesTheStepAndKeepsTheCheckpoint) {
+  FinetuneSettings settings = TinyFinetune("run");
+  settings.learning_rate = 1e30;
+  settings.warmup_steps = 0;
+  RecordingSink sink;
+  EXPECT_THAT(Finetune(settings, sink), StatusIs(absl::StatusCode::kAborted,
+                                                 AllOf(HasSubstr("step 2"), HasSubstr("not finite"),
+                                                       HasSubstr("learning_rate"),
+                                                       HasSubstr("checkpoint is that of step 1"))));
+  EXPECT_THAT(NamesIn(settings.work_directory), ElementsAre("checkpoint-0000000001"));
+  EXPECT_THAT(NamesIn(settings.output_directory), IsEmpty());
+}
+
+TEST_F(FinetuneTest, KeepsTwoCheckpointsAndRemovesWhatACrashLeft) {
+  const FinetuneSettings settings = TinyFinetune("run");
+  fs::create_directories(settings.work_directory + "/checkpoint-0000000009.partial");
+  RecordingSink sink;
+  ASSERT_THAT(Finetune(settings, sink), IsOk());
+  EXPECT_THAT(NamesIn(settings.work_directory),
+              ElementsAre("checkpoint-0000000002", "checkpoint-0000000003"));
+}
+
+TEST_F(FinetuneTest, ACheckpointThatCannotBeReadIsSkippedForTheOneBefore) {
+  const FinetuneSettings settings = TinyFinetune("run");
+  RecordingSink sink;
+  ASSERT_THAT(Finetune(settings, sink), IsOk());
+  const std::string path = Checkpoint(settings, 3) + "/optimizer.safetensors";
+  fs::resize_file(path, fs::file_size(path) / 2);
+  RecordingSink again;
+  const auto result = Finetune(settings, again);
+  ASSERT_THAT(result, IsOk());
+  EXPECT_EQ(result->resumed_from_step, 2);
+  EXPECT_THAT(again.log, Contains(HasSubstr("cannot be read")));
+  EXPECT_EQ(again.TrainingLosses().back(), sink.TrainingLosses().back());
+}
+
+TEST_F(FinetuneTest, ACheckpointOfAnotherJobIsRefused) {
+  FinetuneSettings settings = TinyFinetune("run");
+  RecordingSink sink;
+  ASSERT_THAT(Finetune(settings, sink), IsOk());
+  settings.learning_rate = 2e-2;
+  EXPECT_THAT(Finetune(settings, sink),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("another work directory")));
+}
+
+TEST_F(FinetuneTest, HeldOutLossDuringTheRunStandsInTheStep) {
+  FinetuneSettings settings = TinyFinetune("run");
+  settings.evaluate_every_steps = 2;
+  RecordingSink sink;
+  ASSERT_THAT(Finetune(settings, sink), IsOk());
+  std::vector<bool> measured;
+  for (const StepReport& step : sink.steps) {
+    if (step.phase == Phase::kTrain) {
+      measured.push_back(step.heldout_loss > 0.0);
+    }
+  }
+  EXPECT_THAT(measured, ElementsAre(false, true, false, true));
+}
+
+TEST_F(FinetuneTest, SettingsOutOfRangeNameTheField) {
+  RecordingSink sink;
+  FinetuneSettings settings = TinyFinetune("run");
+  settings.learning_rate = -1.0;
+  EXPECT_THAT(Finetune(settings, sink),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("learning_rate")));
+  settings = TinyFinetune("run");
+  settings.examples.sequence_length = 65;
+  EXPECT_THAT(Finetune(settings, sink),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       AllOf(HasSubstr("sequence_length"), HasSubstr("64"))));
+}
+
+TEST_F(FinetuneTest, TextPretrainsFromRandomWeights) {
+  FinetuneSettings settings = TinyFinetune("run");
+  settings.data = MakeTinyText("text", 120);
+  settings.heldout_data.clear();
+  settings.epochs = 20;
+  settings.checkpoint_every_steps = 1000;
+  RecordingSink sink;
+  const auto result = Finetune(settings, sink);
+  ASSERT_THAT(result, IsOk());
+  EXPECT_LT(result->train_loss_last, result->train_loss_first - 1.0);
+  EXPECT_FALSE(result->heldout_loss_after.has_value());
+}
+
+}  // namespace
+}  // namespace wattle::engine

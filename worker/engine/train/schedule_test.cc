@@ -1,0 +1,82 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Learning rates by hand, the shuffle's properties, and batches as rectangles.
+#include "worker/engine/train/schedule.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "worker/engine/models/flops.h"
+#include "worker/engine/models/token_batch.h"
+#include "worker/engine/train/data_order.h"
+
+namespace wattle::engine {
+namespace {
+
+using testing::ElementsAre;
+
+TEST(LearningRateTest, WarmsUpThenDecays) {
+  LearningRateSchedule schedule{.peak = 1.0, .warmup_steps = 3, .total_steps = 7};
+  EXPECT_DOUBLE_EQ(LearningRateAt(schedule, 1), 0.25);
+  EXPECT_DOUBLE_EQ(LearningRateAt(schedule, 3), 0.75);
+  EXPECT_DOUBLE_EQ(LearningRateAt(schedule, 4), 1.0);
+  EXPECT_DOUBLE_EQ(LearningRateAt(schedule, 7), 0.25);
+  EXPECT_DOUBLE_EQ(LearningRateAt(schedule, 8), 0.0);
+  schedule.shape = LearningRateShape::kCosine;
+  EXPECT_DOUBLE_EQ(LearningRateAt(schedule, 4), 1.0);
+  EXPECT_DOUBLE_EQ(LearningRateAt(schedule, 6), 0.5);
+  schedule.shape = LearningRateShape::kConstant;
+  EXPECT_DOUBLE_EQ(LearningRateAt(schedule, 7), 1.0);
+}
+
+TEST(DataOrderTest, EachEpochIsAnotherPermutationAndAPositionNeedsNoHistory) {
+  DataOrder order(3, 50);
+  std::vector<std::vector<int64_t>> epochs(2);
+  for (int64_t position = 0; position < 100; ++position) {
+    epochs[static_cast<size_t>(position / 50)].push_back(order.At(position));
+  }
+  EXPECT_NE(epochs[0], epochs[1]);
+  DataOrder resumed(3, 50);
+  EXPECT_EQ(resumed.At(77), epochs[1][27]);
+  EXPECT_NE(DataOrder(4, 50).At(0) * 50 + DataOrder(4, 50).At(1), epochs[0][0] * 50 + epochs[0][1]);
+  for (std::vector<int64_t>& epoch : epochs) {
+    std::sort(epoch.begin(), epoch.end());
+    for (int64_t i = 0; i < 50; ++i) {
+      ASSERT_EQ(epoch[static_cast<size_t>(i)], i);
+    }
+  }
+}
+
+TEST(TokenBatchTest, PadsToTheLongestAndPointsAtThePositionBeforeATarget) {
+  formats::PackedExample first;
+  first.tokens = {5, 6, 7};
+  first.loss_mask = {1, 0, 1};  // a first token is never predicted
+  formats::PackedExample second;
+  second.tokens = {8, 9};
+  second.loss_mask = {0, 1};
+  const formats::PackedExample* examples[] = {&first, &second};
+  const TokenBatch batch = MakeTokenBatch(examples);
+  EXPECT_EQ(batch.length, 3);
+  EXPECT_EQ(batch.real_tokens, 5);
+  EXPECT_THAT(batch.tokens, ElementsAre(5, 6, 7, 8, 9, 0));
+  EXPECT_THAT(batch.predicting, ElementsAre(1, 3));
+  EXPECT_THAT(batch.targets, ElementsAre(7, 9));
+  EXPECT_EQ(CountTargets(first), 1);
+}
+
+TEST(FlopsTest, Gpt2SmallNeeds756MegaflopsATokenAtLength256) {
+  formats::DecoderConfig config;
+  config.layers = 12;
+  config.width = 768;
+  config.heads = 12;
+  config.mlp_width = 3072;
+  config.vocabulary = 50257;
+  config.max_positions = 1024;
+  EXPECT_NEAR(TrainingFlops(config, 4, 256) / 1024.0, 756e6, 1e6);
+}
+
+}  // namespace
+}  // namespace wattle::engine

@@ -1,0 +1,178 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Frames over a real pipe, the gate, and the settings that a task becomes.
+#include "worker/runner/frame_channel.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <string>
+#include <thread>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "wattle/v1/runner.pb.h"
+#include "worker/runner/gate.h"
+#include "worker/runner/run_task.h"
+#include "worker/runner/task_settings.h"
+
+namespace wattle::runner {
+namespace {
+
+using engine::StepDecision;
+using testing::HasSubstr;
+
+// Both ends of a pipe, closed at the end.
+class Pipe {
+ public:
+  Pipe() { EXPECT_EQ(pipe2(ends_, O_CLOEXEC), 0); }
+  ~Pipe() {
+    close(ends_[0]);
+    CloseWriting();
+  }
+  Pipe(const Pipe&) = delete;
+  Pipe& operator=(const Pipe&) = delete;
+  [[nodiscard]] int reading() const { return ends_[0]; }
+  [[nodiscard]] int writing() const { return ends_[1]; }
+  void CloseWriting() {
+    if (ends_[1] >= 0) {
+      close(ends_[1]);
+      ends_[1] = -1;
+    }
+  }
+  void Write(const std::string& bytes) const {
+    EXPECT_EQ(write(ends_[1], bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+  }
+
+ private:
+  int ends_[2] = {-1, -1};
+};
+
+TEST(FrameChannelTest, MessagesOfAnyLengthArriveWholeAndInOrder) {
+  Pipe pipe;
+  std::thread writing([&pipe] {
+    FrameWriter writer(pipe.writing());
+    for (const size_t size : {0U, 1U, 100U, 127U, 128U, 20000U, 300000U}) {
+      v1::RunnerFrame frame;
+      frame.mutable_log()->set_text(std::string(size, 'x'));
+      EXPECT_THAT(writer.Write(frame), IsOk());
+    }
+    pipe.CloseWriting();
+  });
+  FrameReader reader(pipe.reading());
+  v1::RunnerFrame frame;
+  for (const size_t size : {0U, 1U, 100U, 127U, 128U, 20000U, 300000U}) {
+    const auto more = reader.Read(frame);
+    ASSERT_THAT(more, IsOk());
+    ASSERT_TRUE(*more);
+    EXPECT_EQ(frame.log().text().size(), size);
+  }
+  writing.join();
+  const auto end = reader.Read(frame);
+  ASSERT_THAT(end, IsOk());
+  EXPECT_FALSE(*end);
+}
+
+TEST(FrameChannelTest, ACutOrSenselessFrameIsDataLoss) {
+  for (const std::string& bytes : {std::string("\x05"
+                                               "ab"),
+                                   std::string("\x80"), std::string("\xff\xff\xff\xff\xff\xff"),
+                                   std::string("\xff\xff\xff\xff\x07"), std::string("\x01\xff")}) {
+    Pipe pipe;
+    pipe.Write(bytes);
+    pipe.CloseWriting();
+    v1::RunnerFrame frame;
+    EXPECT_THAT(FrameReader(pipe.reading()).Read(frame),
+                StatusIs(absl::StatusCode::kDataLoss, HasSubstr("frame")));
+  }
+}
+
+v1::RunnerCommand Continue() {
+  v1::RunnerCommand command;
+  command.mutable_continue_step();
+  return command;
+}
+
+v1::RunnerCommand Stop(bool discard) {
+  v1::RunnerCommand command;
+  command.mutable_stop()->set_discard(discard);
+  return command;
+}
+
+TEST(GateTest, UngatedStepsGoOnUntilAStop) {
+  Gate gate(/*gated=*/false);
+  EXPECT_EQ(gate.AfterStep(), StepDecision::kGoOn);
+  gate.Apply(Stop(false));
+  EXPECT_EQ(gate.AfterStep(), StepDecision::kStop);
+  gate.Apply(Stop(true));
+  EXPECT_EQ(gate.AfterStep(), StepDecision::kDiscard);
+  gate.Apply(Stop(false));  // a cancel stays one
+  EXPECT_EQ(gate.AfterStep(), StepDecision::kDiscard);
+}
+
+TEST(GateTest, EachGatedStepUsesOneContinueAndAStopNeedsNone) {
+  Gate gate(/*gated=*/true);
+  gate.Apply(Continue());
+  gate.Apply(Continue());
+  EXPECT_EQ(gate.AfterStep(), StepDecision::kGoOn);
+  EXPECT_EQ(gate.AfterStep(), StepDecision::kGoOn);
+  std::thread agent([&gate] { gate.Apply(Stop(false)); });
+  EXPECT_EQ(gate.AfterStep(), StepDecision::kStop);
+  agent.join();
+}
+
+v1::RunnerTask FinetuneTask() {
+  v1::RunnerTask task;
+  task.set_model_directory("m");
+  task.set_data_file("d.json");
+  task.set_work_directory("w");
+  task.set_output_directory("o");
+  task.mutable_spec()->mutable_finetune();
+  return task;
+}
+
+TEST(TaskSettingsTest, WhatIsLeftOutTakesTheDefaultsOfTheContract) {
+  const auto settings = SettingsOf(FinetuneTask());
+  ASSERT_THAT(settings, IsOk());
+  const auto& finetune = std::get<engine::FinetuneSettings>(*settings);
+  EXPECT_EQ(finetune.batch_size, 8);
+  EXPECT_EQ(finetune.epochs, 1);
+  EXPECT_EQ(finetune.accumulation_steps, 1);
+  EXPECT_EQ(finetune.checkpoint_every_steps, 50);
+  EXPECT_DOUBLE_EQ(finetune.learning_rate, 5e-5);
+  EXPECT_DOUBLE_EQ(finetune.adamw.clip_norm, 1.0);
+  EXPECT_DOUBLE_EQ(finetune.adamw.beta2, 0.999);
+  EXPECT_EQ(finetune.examples.loss_on, formats::LossOn::kAnswer);
+  EXPECT_EQ(finetune.model.device, "cpu");
+}
+
+TEST(TaskSettingsTest, ATaskThatCannotRunNamesTheField) {
+  v1::RunnerTask task = FinetuneTask();
+  task.clear_data_file();
+  EXPECT_THAT(SettingsOf(task),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("data_file")));
+  task = FinetuneTask();
+  task.mutable_spec()->clear_kind();
+  EXPECT_THAT(SettingsOf(task), StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("spec")));
+  task.mutable_spec()->mutable_generate();
+  task.clear_data_file();
+  EXPECT_THAT(SettingsOf(task),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("prompts")));
+  task.mutable_spec()->mutable_generate()->add_prompts("x");
+  task.mutable_spec()->mutable_generate()->set_top_p(1.5);
+  EXPECT_THAT(SettingsOf(task),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("top_p")));
+}
+
+TEST(FailureClassTest, FollowsTheCode) {
+  EXPECT_EQ(FailureClassOf(absl::FailedPreconditionError("")), v1::FAILURE_CLASS_SPEC);
+  EXPECT_EQ(FailureClassOf(absl::DataLossError("")), v1::FAILURE_CLASS_DATA);
+  EXPECT_EQ(FailureClassOf(absl::AbortedError("")), v1::FAILURE_CLASS_JOB);
+  EXPECT_EQ(FailureClassOf(absl::ResourceExhaustedError("")), v1::FAILURE_CLASS_DEVICE);
+  EXPECT_EQ(FailureClassOf(absl::InternalError("")), v1::FAILURE_CLASS_DEVICE);
+}
+
+}  // namespace
+}  // namespace wattle::runner

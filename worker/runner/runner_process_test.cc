@@ -1,0 +1,339 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The program wattle-runner as an agent sees it: over pipes, paced, stopped, left alone, and killed
+// at every kind of file operation of a checkpoint. A killed run goes on bit for bit.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "wattle/v1/runner.pb.h"
+#include "worker/engine/test_model.h"
+#include "worker/runner/frame_channel.h"
+
+namespace wattle::runner {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+// A started wattle-runner. Its pipes close with the object; Wait() must have been called before.
+class Runner {
+ public:
+  // crash_at: WATTLE_CRASH_AT of the process; empty: none.
+  explicit Runner(const std::string& crash_at = "") {
+    int down[2];
+    int up[2];
+    EXPECT_EQ(pipe2(down, O_CLOEXEC), 0);
+    EXPECT_EQ(pipe2(up, O_CLOEXEC), 0);
+    process_ = fork();
+    if (process_ == 0) {
+      dup2(down[0], STDIN_FILENO);
+      dup2(up[1], STDOUT_FILENO);
+      setenv("WATTLE_CRASH_AT", crash_at.c_str(), 1);
+      const std::string program = absl::StrCat(WATTLE_BINARY_DIR, "/bin/wattle-runner");
+      execl(program.c_str(), "wattle-runner", nullptr);
+      _exit(127);
+    }
+    close(down[0]);
+    close(up[1]);
+    down_ = down[1];
+    up_ = up[0];
+  }
+  ~Runner() {
+    CloseInput();
+    close(up_);
+  }
+  Runner(const Runner&) = delete;
+  Runner& operator=(const Runner&) = delete;
+
+  void Send(const google::protobuf::MessageLite& message) {
+    EXPECT_THAT(FrameWriter(down_).Write(message), IsOk());
+  }
+  void Continue() {
+    v1::RunnerCommand command;
+    command.mutable_continue_step();
+    Send(command);
+  }
+  void Stop(bool discard) {
+    v1::RunnerCommand command;
+    command.mutable_stop()->set_discard(discard);
+    Send(command);
+  }
+  // The next frame; an empty one at the end.
+  v1::RunnerFrame Next() {
+    v1::RunnerFrame frame;
+    const auto more = FrameReader(up_).Read(frame);
+    return more.ok() && *more ? frame : v1::RunnerFrame();
+  }
+  // All frames to the end.
+  std::vector<v1::RunnerFrame> Rest() {
+    std::vector<v1::RunnerFrame> frames;
+    while (true) {
+      v1::RunnerFrame frame = Next();
+      if (frame.frame_case() == v1::RunnerFrame::FRAME_NOT_SET) {
+        return frames;
+      }
+      frames.push_back(std::move(frame));
+    }
+  }
+  void CloseInput() {
+    if (down_ >= 0) {
+      close(down_);
+      down_ = -1;
+    }
+  }
+  int Wait() {
+    int status = 0;
+    EXPECT_EQ(waitpid(process_, &status, 0), process_);
+    return status;
+  }
+
+ private:
+  pid_t process_ = -1;
+  int down_ = -1;
+  int up_ = -1;
+};
+
+// A finetune task over tiny files: 4 steps, dropout and accumulation on.
+v1::RunnerTask TinyTask(const std::string& name) {
+  const engine::FinetuneSettings settings = engine::TinyFinetune(name);
+  v1::RunnerTask task;
+  task.set_attempt_id("j1.1");
+  task.set_model_directory(settings.model.directory);
+  task.set_data_file(settings.data);
+  task.set_heldout_data_file(settings.heldout_data);
+  task.set_work_directory(settings.work_directory);
+  task.set_output_directory(settings.output_directory);
+  task.set_threads(1);
+  v1::FinetuneSpec& spec = *task.mutable_spec()->mutable_finetune();
+  spec.set_epochs(2);
+  spec.set_batch_size(2);
+  spec.set_gradient_accumulation_steps(2);
+  spec.set_learning_rate(1e-2);
+  spec.set_warmup_steps(1);
+  spec.set_weight_decay(0.1);
+  spec.set_clip_norm(0.5);
+  spec.set_seed(11);
+  spec.set_checkpoint_every_steps(1);
+  return task;
+}
+
+std::vector<double> TrainingLosses(const std::vector<v1::RunnerFrame>& frames) {
+  std::vector<double> losses;
+  for (const v1::RunnerFrame& frame : frames) {
+    if (frame.step().phase() == "train") {
+      losses.push_back(frame.step().loss());
+    }
+  }
+  return losses;
+}
+
+std::string ResultBytes(const v1::RunnerTask& task) {
+  return engine::FileBytes(task.output_directory() + "/model.safetensors");
+}
+
+std::string OptimizerBytes(const v1::RunnerTask& task) {
+  return engine::FileBytes(task.work_directory() + "/checkpoint-0000000003/optimizer.safetensors");
+}
+
+struct WholeRun {
+  std::vector<double> losses;
+  std::string model;
+  std::string optimizer;
+};
+
+WholeRun RunWhole() {
+  const v1::RunnerTask task = TinyTask("whole");
+  Runner runner;
+  runner.Send(task);
+  const auto frames = runner.Rest();
+  EXPECT_EQ(runner.Wait(), 0);
+  EXPECT_TRUE(!frames.empty() && frames.back().has_result());
+  return {TrainingLosses(frames), ResultBytes(task), OptimizerBytes(task)};
+}
+
+TEST(RunnerProcessTest, ATaskGivesPhasesStepsAndAResult) {
+  v1::RunnerTask task = TinyTask("run");
+  Runner runner;
+  runner.Send(task);
+  const auto frames = runner.Rest();
+  EXPECT_EQ(runner.Wait(), 0);
+  ASSERT_FALSE(frames.empty());
+  ASSERT_TRUE(frames.back().has_result()) << frames.back().ShortDebugString();
+  const v1::RunnerResult& result = frames.back().result();
+  EXPECT_EQ(result.work().steps(), 4);
+  EXPECT_EQ(result.work().examples(), 14);
+  EXPECT_EQ(result.work().signature().method(), v1::METHOD_FINETUNE_FULL);
+  EXPECT_DOUBLE_EQ(result.work().units(), static_cast<double>(result.work().tokens()));
+  EXPECT_THAT(result.engine_version(), HasSubstr("libtorch-"));
+  EXPECT_GT(result.peak_memory_bytes(), 0);
+  EXPECT_EQ(TrainingLosses(frames).size(), 4U);
+  std::vector<std::string> names;
+  for (const v1::Metric& metric : result.metrics()) {
+    names.push_back(metric.name());
+  }
+  EXPECT_THAT(names, testing::IsSupersetOf({"heldout_loss_before", "heldout_loss_after"}));
+  EXPECT_TRUE(std::is_sorted(names.begin(), names.end()));
+}
+
+TEST(RunnerProcessTest, APacedRunWaitsAndAStopLeavesACheckpointToGoOnFrom) {
+  const WholeRun whole = RunWhole();
+  v1::RunnerTask task = TinyTask("paced");
+  task.set_gated(true);
+  task.clear_heldout_data_file();
+  task.mutable_spec()->mutable_finetune()->set_checkpoint_every_steps(100);
+  std::vector<v1::RunnerFrame> frames;
+  {
+    Runner runner;
+    runner.Send(task);
+    while (TrainingLosses(frames).size() < 2) {
+      frames.push_back(runner.Next());
+      ASSERT_NE(frames.back().frame_case(), v1::RunnerFrame::FRAME_NOT_SET);
+      if (TrainingLosses(frames).size() == 1 && frames.back().has_step()) {
+        runner.Continue();
+      }
+    }
+    runner.Stop(/*discard=*/false);
+    const auto rest = runner.Rest();
+    EXPECT_EQ(runner.Wait(), 0);
+    ASSERT_TRUE(!rest.empty() && rest.back().has_stopped());
+    EXPECT_EQ(rest.back().stopped().step(), 2);
+  }
+  task.set_gated(false);
+  Runner runner;
+  runner.Send(task);
+  const auto rest = runner.Rest();
+  EXPECT_EQ(runner.Wait(), 0);
+  frames.insert(frames.end(), rest.begin(), rest.end());
+  EXPECT_EQ(TrainingLosses(frames), whole.losses);
+  EXPECT_EQ(ResultBytes(task), whole.model);
+}
+
+TEST(RunnerProcessTest, TheEndOfItsInputIsTheEndOfTheRunner) {
+  v1::RunnerTask task = TinyTask("run");
+  task.set_gated(true);
+  Runner runner;
+  runner.Send(task);
+  while (!runner.Next().has_step()) {
+  }
+  runner.CloseInput();  // as when the agent dies
+  const int status = runner.Wait();
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_NE(WEXITSTATUS(status), 0);
+}
+
+struct FailureCase {
+  const char* name;
+  v1::FailureClass failure_class;
+  const char* message;
+  void (*spoil)(v1::RunnerTask& task);
+};
+
+void PrintTo(const FailureCase& each, std::ostream* out) {
+  *out << each.name;
+}
+
+class RunnerFailureTest : public testing::TestWithParam<FailureCase> {};
+
+TEST_P(RunnerFailureTest, IsOneClassedLine) {
+  v1::RunnerTask task = TinyTask("run");
+  GetParam().spoil(task);
+  Runner runner;
+  runner.Send(task);
+  const auto frames = runner.Rest();
+  EXPECT_NE(runner.Wait(), 0);
+  ASSERT_TRUE(!frames.empty() && frames.back().has_failure());
+  const v1::RunnerFailure& failure = frames.back().failure();
+  EXPECT_EQ(failure.failure_class(), GetParam().failure_class) << failure.message();
+  EXPECT_THAT(failure.message(), HasSubstr(GetParam().message));
+  EXPECT_THAT(failure.message(), testing::Not(HasSubstr("\n")));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Cases, RunnerFailureTest,
+    testing::Values(
+        FailureCase{"MissingModel", v1::FAILURE_CLASS_DATA, "/nowhere",
+                    [](v1::RunnerTask& task) { task.set_model_directory("/nowhere"); }},
+        FailureCase{"TruncatedWeights", v1::FAILURE_CLASS_DATA, "model.safetensors",
+                    [](v1::RunnerTask& task) {
+                      fs::resize_file(task.model_directory() + "/model.safetensors", 5000);
+                    }},
+        FailureCase{"DataThatIsNotSquad", v1::FAILURE_CLASS_DATA, "data.json",
+                    [](v1::RunnerTask& task) { std::ofstream(task.data_file()) << "{}"; }},
+        FailureCase{"SequenceTooLong", v1::FAILURE_CLASS_SPEC, "sequence_length",
+                    [](v1::RunnerTask& task) {
+                      task.mutable_spec()->mutable_finetune()->set_sequence_length(4096);
+                    }},
+        FailureCase{"LossNotFinite", v1::FAILURE_CLASS_JOB, "not finite",
+                    [](v1::RunnerTask& task) {
+                      task.mutable_spec()->mutable_finetune()->set_learning_rate(1e30);
+                    }}),
+    [](const auto& row) { return row.param.name; });
+
+// Before and after each kind of file operation of a checkpoint, in the middle of both files, and
+// after a progress frame.
+constexpr const char* kCrashPlaces[] = {"weights:write:1",
+                                        "weights:write:40",
+                                        "optimizer:write:3",
+                                        "optimizer:write:70:after",
+                                        "weights:sync:2",
+                                        "optimizer:sync:2:after",
+                                        "weights:rename:2",
+                                        "optimizer:rename:3:after",
+                                        "directory:rename:2",
+                                        "directory:rename:2:after",
+                                        "directory:sync_directory:3",
+                                        "directory:sync_directory:1:after",
+                                        "frame:step:5:after"};
+
+// Runs a task that is killed at `place`, then again to its end.
+void ExpectTheSameAfterACrash(const std::string& place, const WholeRun& whole) {
+  const v1::RunnerTask task = TinyTask("killed");
+  size_t steps_before = 0;
+  {
+    Runner runner(place);
+    runner.Send(task);
+    steps_before = TrainingLosses(runner.Rest()).size();
+    const int status = runner.Wait();
+    ASSERT_TRUE(WIFSIGNALED(status)) << "was never reached";
+    ASSERT_EQ(WTERMSIG(status), SIGKILL);
+  }
+  Runner runner;
+  runner.Send(task);
+  const std::vector<double> after = TrainingLosses(runner.Rest());
+  EXPECT_EQ(runner.Wait(), 0);
+  ASSERT_LE(after.size(), whole.losses.size());
+  EXPECT_GE(steps_before + after.size(), whole.losses.size());
+  const std::vector<double> wanted(whole.losses.end() - static_cast<std::ptrdiff_t>(after.size()),
+                                   whole.losses.end());
+  EXPECT_EQ(after, wanted);
+  EXPECT_EQ(ResultBytes(task), whole.model);
+  EXPECT_EQ(OptimizerBytes(task), whole.optimizer);
+  for (const auto& entry : fs::directory_iterator(task.work_directory())) {
+    EXPECT_THAT(entry.path().string(), testing::Not(testing::EndsWith(".partial")));
+  }
+}
+
+TEST(RunnerCrashTest, AKilledRunGoesOnBitForBit) {
+  const WholeRun whole = RunWhole();
+  for (const char* place : kCrashPlaces) {
+    SCOPED_TRACE(place);
+    ExpectTheSameAfterACrash(place, whole);
+  }
+}
+
+}  // namespace
+}  // namespace wattle::runner
