@@ -63,8 +63,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   if (server->server_ == nullptr || server->port_ == 0) {
     return absl::UnavailableError(
         absl::StrCat("--listen ", options.listen_address,
-                     ": cannot listen there; is another program using the port? Stop it or choose "
-                     "another one (port 0: any free one)"));
+                     ": the address is in use or not this machine's; stop the other program or "
+                     "choose another port (0: any free one)"));
   }
   const size_t colon = options.listen_address.rfind(':');
   server->address_ = absl::StrCat(options.listen_address.substr(0, colon), ":", server->port_);

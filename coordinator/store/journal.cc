@@ -120,6 +120,21 @@ absl::Status CopyDatabase(const std::string& source_path, const std::string& des
   return absl::OkStatus();
 }
 
+absl::Status Rename(const std::string& from, const std::string& to) {
+  if (rename(from.c_str(), to.c_str()) != 0) {
+    return absl::DataLossError(absl::StrCat(to, ": ", std::strerror(errno)));
+  }
+  const size_t slash = to.rfind('/');
+  const std::string directory = slash == std::string::npos ? "." : to.substr(0, slash + 1);
+  const int handle = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool synced = handle >= 0 && fsync(handle) == 0;
+  if (handle >= 0) {
+    close(handle);
+  }
+  return synced ? absl::OkStatus()
+                : absl::DataLossError(absl::StrCat(directory, ": ", std::strerror(errno)));
+}
+
 class SqliteJournal final : public Journal {
  public:
   SqliteJournal(std::string path, LockFile lock, Database database)
@@ -228,27 +243,7 @@ class SqliteJournal final : public Journal {
   }
 
   absl::Status Backup(const std::string& destination) override {
-    if (access(destination.c_str(), F_OK) == 0) {
-      return absl::AlreadyExistsError(
-          absl::StrCat(destination, ": exists; give a path that does not"));
-    }
-    const std::string partial = destination + ".partial";
-    const std::string partial_archive = ArchivePath(destination) + ".partial";
-    const absl::Cleanup remove = [&] {
-      unlink(partial.c_str());
-      unlink(partial_archive.c_str());
-    };
-    unlink(partial.c_str());
-    unlink(partial_archive.c_str());
-    // The archive last: it then has every event that the journal's copy lacks.
-    WATTLE_RETURN_IF_ERROR(WithContext("backup", CopyDatabase(path_, partial)));
-    const bool archived = access(ArchivePath(path_).c_str(), F_OK) == 0;
-    if (archived) {
-      WATTLE_RETURN_IF_ERROR(
-          WithContext("backup", CopyDatabase(ArchivePath(path_), partial_archive)));
-      WATTLE_RETURN_IF_ERROR(Rename(partial_archive, ArchivePath(destination)));
-    }
-    return Rename(partial, destination);
+    return BackupJournal(path_, destination);
   }
 
   [[nodiscard]] int64_t last_sequence() const override { return last_sequence_; }
@@ -298,21 +293,6 @@ class SqliteJournal final : public Journal {
     }
   }
 
-  static absl::Status Rename(const std::string& from, const std::string& to) {
-    if (rename(from.c_str(), to.c_str()) != 0) {
-      return absl::DataLossError(absl::StrCat(to, ": ", std::strerror(errno)));
-    }
-    const size_t slash = to.rfind('/');
-    const std::string directory = slash == std::string::npos ? "." : to.substr(0, slash + 1);
-    const int handle = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const bool synced = handle >= 0 && fsync(handle) == 0;
-    if (handle >= 0) {
-      close(handle);
-    }
-    return synced ? absl::OkStatus()
-                  : absl::DataLossError(absl::StrCat(directory, ": ", std::strerror(errno)));
-  }
-
   std::string path_;
   LockFile lock_;
   Database database_;
@@ -321,6 +301,29 @@ class SqliteJournal final : public Journal {
 };
 
 }  // namespace
+
+absl::Status BackupJournal(const std::string& path, const std::string& destination) {
+  if (access(destination.c_str(), F_OK) == 0) {
+    return absl::AlreadyExistsError(
+        absl::StrCat(destination, ": exists; give a path that does not"));
+  }
+  const std::string partial = destination + ".partial";
+  const std::string partial_archive = ArchivePath(destination) + ".partial";
+  const absl::Cleanup remove = [&] {
+    unlink(partial.c_str());
+    unlink(partial_archive.c_str());
+  };
+  unlink(partial.c_str());
+  unlink(partial_archive.c_str());
+  // The archive last: it then has every event that the journal's copy lacks.
+  WATTLE_RETURN_IF_ERROR(WithContext("backup", CopyDatabase(path, partial)));
+  const bool archived = access(ArchivePath(path).c_str(), F_OK) == 0;
+  if (archived) {
+    WATTLE_RETURN_IF_ERROR(WithContext("backup", CopyDatabase(ArchivePath(path), partial_archive)));
+    WATTLE_RETURN_IF_ERROR(Rename(partial_archive, ArchivePath(destination)));
+  }
+  return Rename(partial, destination);
+}
 
 absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(const std::string& path) {
   WATTLE_ASSIGN_OR_RETURN(LockFile lock, LockFile::Take(path + ".lock"));

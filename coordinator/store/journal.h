@@ -61,6 +61,9 @@ class Journal {
   [[nodiscard]] virtual int64_t last_sequence() const = 0;
 };
 
+// Journal::Backup from outside: of the journal at `path`, also while another process has it open.
+absl::Status BackupJournal(const std::string& path, const std::string& destination);
+
 }  // namespace wattle::store
 
 #endif  // WATTLE_COORDINATOR_STORE_JOURNAL_H_

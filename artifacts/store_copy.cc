@@ -1,0 +1,65 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "artifacts/store_copy.h"
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <system_error>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+
+#include "artifacts/files_internal.h"
+#include "base/status_macros.h"
+
+namespace wattle::artifacts {
+namespace {
+
+namespace fs = std::filesystem;
+
+absl::Status LinkOrCopy(const fs::path& from, const fs::path& to) {
+  if (link(from.c_str(), to.c_str()) == 0) {
+    return absl::OkStatus();
+  }
+  absl::StatusOr<std::string> bytes = ReadFile(from.string());
+  if (absl::IsNotFound(bytes.status())) {
+    return absl::OkStatus();  // Evicted meanwhile.
+  }
+  WATTLE_RETURN_IF_ERROR(bytes.status());
+  return WriteNewFile(to.string(), *bytes);
+}
+
+absl::Status CopyTree(const fs::path& from, const fs::path& to) {
+  WATTLE_RETURN_IF_ERROR(MakeDirectory(to.string()));
+  std::error_code error;
+  for (auto it = fs::directory_iterator(from, error); !error && it != fs::directory_iterator();
+       it.increment(error)) {
+    const fs::path target = to / it->path().filename();
+    if (it->is_directory(error)) {
+      WATTLE_RETURN_IF_ERROR(CopyTree(it->path(), target));
+    } else {
+      WATTLE_RETURN_IF_ERROR(LinkOrCopy(it->path(), target));
+    }
+  }
+  if (error) {
+    return FileError(error.value(), "list", from.string());
+  }
+  return SyncDirectory(to.string());
+}
+
+}  // namespace
+
+absl::Status CopyStore(const std::string& from, const std::string& to) {
+  std::error_code error;
+  if (fs::exists(to, error)) {
+    return absl::AlreadyExistsError(absl::StrCat(to, ": exists; give a path that does not"));
+  }
+  WATTLE_RETURN_IF_ERROR(MakeDirectory(to));
+  // Manifests first: chunks are there before their manifest, so those found later suffice.
+  for (const char* folder : {"manifests", "pins", "chunks"}) {
+    WATTLE_RETURN_IF_ERROR(CopyTree(fs::path(from) / folder, fs::path(to) / folder));
+  }
+  return SyncDirectory(to);
+}
+
+}  // namespace wattle::artifacts

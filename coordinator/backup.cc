@@ -1,0 +1,51 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/backup.h"
+
+#include <filesystem>
+#include <system_error>
+
+#include "absl/strings/str_cat.h"
+
+#include "artifacts/store_copy.h"
+#include "base/status_macros.h"
+#include "coordinator/store/journal.h"
+
+namespace wattle {
+
+absl::Status Backup(const std::string& data_directory, const std::string& destination) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  const std::string journal = absl::StrCat(data_directory, "/", kJournalFile);
+  if (!fs::exists(journal, error)) {
+    return absl::NotFoundError(
+        absl::StrCat(data_directory, ": no journal there; give the --data-dir of a coordinator"));
+  }
+  if (fs::exists(destination, error)) {
+    return absl::AlreadyExistsError(
+        absl::StrCat(destination, ": exists; give a path that does not"));
+  }
+  const std::string partial = absl::StrCat(destination, ".partial");
+  fs::remove_all(partial, error);
+  if (!fs::create_directories(partial, error)) {
+    return absl::PermissionDeniedError(absl::StrCat(partial, ": cannot be made: ", error.message(),
+                                                    "; choose a directory you may write to"));
+  }
+  // The journal first: blobs are durable before any event names them, so those copied after it have
+  // all that it names.
+  absl::Status status = store::BackupJournal(journal, absl::StrCat(partial, "/", kJournalFile));
+  if (status.ok()) {
+    status = artifacts::CopyStore(absl::StrCat(data_directory, "/", kArtifactsFolder),
+                                  absl::StrCat(partial, "/", kArtifactsFolder));
+  }
+  if (status.ok()) {
+    fs::rename(partial, destination, error);
+    status = error ? absl::InternalError(absl::StrCat(destination, ": ", error.message()))
+                   : absl::OkStatus();
+  }
+  if (!status.ok()) {
+    fs::remove_all(partial, error);
+  }
+  return status;
+}
+
+}  // namespace wattle

@@ -1,0 +1,31 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/http/discovery.h"
+
+#include "google/protobuf/struct.pb.h"
+
+#include "coordinator/http/json.h"
+
+namespace wattle::http {
+
+std::string DiscoveryJson(const runtime::Api& api) {
+  google::protobuf::ListValue list;
+  const absl::StatusOr<v1::ListDevicesResponse> devices = api.ListDevices({});
+  if (!devices.ok()) {
+    return ToJson(list);
+  }
+  for (const v1::Device& device : devices->devices()) {
+    if (device.info().metrics_address().empty()) {
+      continue;
+    }
+    auto& group = *list.add_values()->mutable_struct_value()->mutable_fields();
+    group["targets"].mutable_list_value()->add_values()->set_string_value(
+        device.info().metrics_address());
+    auto& labels = *group["labels"].mutable_struct_value()->mutable_fields();
+    labels["device"].set_string_value(device.info().name());
+    labels["device_class"].set_string_value(device.info().device_class());
+    labels["emulated"].set_string_value(device.info().emulated() ? "true" : "false");
+  }
+  return ToJson(list);
+}
+
+}  // namespace wattle::http

@@ -1,0 +1,257 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/http/http_server.h"
+
+#include <sys/socket.h>
+
+#include <functional>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
+#include "httplib.h"
+
+#include "base/status_macros.h"
+#include "coordinator/http/discovery.h"
+#include "coordinator/http/json.h"
+#include "coordinator/http/metrics.h"
+#include "telemetry/export/metrics_page.h"
+
+namespace wattle::http {
+namespace {
+
+using httplib::Request;
+using httplib::Response;
+
+constexpr absl::Duration kReplyTimeout = absl::Seconds(20);
+constexpr size_t kThreads = 8;
+constexpr size_t kBodyBytesMax = size_t{1} << 20;
+constexpr char kJson[] = "application/json";
+
+void SetError(const absl::Status& status, Response& response) {
+  response.status = HttpStatus(status);
+  response.set_content(ErrorJson(status), kJson);
+}
+
+template <typename Message>
+void SetResult(const absl::StatusOr<Message>& result, Response& response) {
+  if (result.ok()) {
+    response.set_content(ToJson(*result), kJson);
+  } else {
+    SetError(result.status(), response);
+  }
+}
+
+// Waits for a reply that comes on another thread.
+template <typename Message>
+absl::StatusOr<Message> Await(const std::function<void(runtime::Reply<Message>)>& ask) {
+  struct Shared {
+    absl::Notification notification;
+    absl::StatusOr<Message> result;
+  };
+  const auto shared = std::make_shared<Shared>();
+  ask([shared](const absl::StatusOr<Message>& result) {
+    shared->result = result;
+    shared->notification.Notify();
+  });
+  if (!shared->notification.WaitForNotificationWithTimeout(kReplyTimeout)) {
+    return absl::DeadlineExceededError(
+        "the coordinator did not answer in time; look before "
+        "repeating, or repeat with the same idempotency_key");
+  }
+  return shared->result;
+}
+
+absl::StatusOr<v1::ListJobsRequest> ParseListJobs(const Request& request) {
+  v1::ListJobsRequest list;
+  if (request.has_param("limit")) {
+    int32_t limit = 0;
+    if (!absl::SimpleAtoi(request.get_param_value("limit"), &limit)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("limit: \"", request.get_param_value("limit"), "\" is not a number"));
+    }
+    list.set_limit(limit);
+  }
+  for (size_t i = 0; i < request.get_param_value_count("state"); ++i) {
+    const std::string name = request.get_param_value("state", i);
+    v1::JobState state = v1::JOB_STATE_UNSPECIFIED;
+    if (!v1::JobState_Parse(name, &state)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("state: \"", name, "\", wanted a name like JOB_STATE_ACTIVE"));
+    }
+    list.add_states(state);
+  }
+  return list;
+}
+
+// A browser sends application/json to another site only after that site agreed: scripts of foreign
+// pages cannot submit jobs to a coordinator on loopback.
+absl::Status ParseBody(const Request& request, google::protobuf::Message& message) {
+  if (!absl::StartsWith(request.get_header_value("Content-Type"), kJson)) {
+    return absl::InvalidArgumentError("Content-Type: wanted application/json");
+  }
+  return FromJson(request.body, message);
+}
+
+absl::StatusOr<std::pair<std::string, int>> ParseAddress(const std::string& address) {
+  const size_t colon = address.rfind(':');
+  int port = -1;
+  if (colon == std::string::npos || !absl::SimpleAtoi(address.substr(colon + 1), &port) ||
+      port < 0 || port > 65535) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--http ", address, ": wanted HOST:PORT, for example 127.0.0.1:7411"));
+  }
+  return std::pair(address.substr(0, colon), port);
+}
+
+}  // namespace
+
+HttpServer::HttpServer(const HttpOptions& options)
+    : version_(options.version), server_(std::make_unique<httplib::Server>()) {
+  server_->new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
+  server_->set_payload_max_length(kBodyBytesMax);
+  server_->set_read_timeout(5, 0);
+  server_->set_keep_alive_timeout(2);
+  // The library's default shares a port among processes; a port in use must be an error.
+  server_->set_socket_options([](int socket) {
+    const int yes = 1;
+    // Without it a restart would wait for old connections; nothing else depends on it.
+    (void)setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+  });
+}
+
+absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const HttpOptions& options) {
+  WATTLE_ASSIGN_OR_RETURN(auto address, ParseAddress(options.listen_address));
+  auto http = std::unique_ptr<HttpServer>(new HttpServer(options));
+  int port = address.second;
+  const bool bound = port == 0 ? (port = http->server_->bind_to_any_port(address.first)) > 0
+                               : http->server_->bind_to_port(address.first, port);
+  if (!bound) {
+    return absl::UnavailableError(absl::StrCat(
+        "--http ", options.listen_address,
+        ": the address is in use or not this machine's; stop the other program or choose another "
+        "port (0: any free one)"));
+  }
+  http->address_ = absl::StrCat(address.first, ":", port);
+  http->Route();
+  http->thread_ = std::thread([self = http.get()] {
+    self->server_->listen_after_bind();
+    self->ended_ = true;
+  });
+  return http;
+}
+
+HttpServer::~HttpServer() {
+  Stop();
+}
+
+void HttpServer::Stop() {
+  if (!thread_.joinable()) {
+    return;
+  }
+  while (!server_->is_running() && !ended_) {
+    std::this_thread::yield();  // stop() before listen_after_bind() began would be lost.
+  }
+  server_->stop();
+  thread_.join();
+}
+
+void HttpServer::Route() {
+  server_->Get("/healthz", [](const Request&, Response& response) {
+    response.set_content("ok\n", "text/plain");
+  });
+  server_->Get("/readyz", [](const Request&, Response& response) {
+    response.set_content("ready\n", "text/plain");
+  });
+  server_->Get("/metrics", [this](const Request&, Response& response) {
+    response.set_content(MetricsText(api_.load()->runtime(), version_),
+                         telemetry::MetricsPage::kContentType);
+  });
+  server_->Get("/sd", [this](const Request&, Response& response) {
+    response.set_content(DiscoveryJson(*api_.load()), kJson);
+  });
+  RouteReads();
+  RoutePosts();
+  // Everything but /healthz wants the replayed journal.
+  server_->set_pre_routing_handler([this](const Request& request, Response& response) {
+    if (api_.load() == nullptr && request.path != "/healthz") {
+      SetError(absl::UnavailableError("starting: the journal is being replayed"), response);
+      return httplib::Server::HandlerResponse::Handled;
+    }
+    return httplib::Server::HandlerResponse::Unhandled;
+  });
+  server_->set_error_handler([](const Request& request, Response& response) {
+    if (response.body.empty()) {
+      const int status = response.status;
+      SetError(
+          absl::NotFoundError(absl::StrCat(request.method, " ", request.path, ": HTTP ", status,
+                                           "; see /api/v1/jobs, devices, policies, "
+                                           "profiles, artifacts, plan")),
+          response);
+      response.status = status;
+    }
+  });
+}
+
+void HttpServer::RouteReads() {
+  server_->Get("/api/v1/jobs", [this](const Request& request, Response& response) {
+    const absl::StatusOr<v1::ListJobsRequest> list = ParseListJobs(request);
+    if (list.ok()) {
+      SetResult(api_.load()->ListJobs(*list), response);
+    } else {
+      SetError(list.status(), response);
+    }
+  });
+  server_->Get(R"(/api/v1/jobs/([^/]+))", [this](const Request& request, Response& response) {
+    v1::GetJobRequest get;
+    get.set_job_id(request.matches[1]);
+    SetResult(api_.load()->GetJob(get), response);
+  });
+  server_->Get("/api/v1/devices", [this](const Request&, Response& response) {
+    SetResult(api_.load()->ListDevices({}), response);
+  });
+  server_->Get(R"(/api/v1/devices/([^/]+))", [this](const Request& request, Response& response) {
+    v1::GetDeviceRequest get;
+    get.set_device(request.matches[1]);
+    SetResult(api_.load()->GetDevice(get), response);
+  });
+  server_->Get("/api/v1/policies", [this](const Request&, Response& response) {
+    SetResult(api_.load()->ListPolicies({}), response);
+  });
+  server_->Get("/api/v1/profiles", [this](const Request& request, Response& response) {
+    v1::ListProfilesRequest list;
+    list.set_device_class(request.get_param_value("device_class"));
+    SetResult(api_.load()->ListProfiles(list), response);
+  });
+  server_->Get("/api/v1/artifacts", [this](const Request&, Response& response) {
+    SetResult(api_.load()->ListArtifacts({}), response);
+  });
+}
+
+void HttpServer::RoutePosts() {
+  server_->Post("/api/v1/plan", [this](const Request& request, Response& response) {
+    v1::PlanRequest plan;
+    const absl::Status parsed = ParseBody(request, plan);
+    if (parsed.ok()) {
+      SetResult(api_.load()->PlanJob(plan), response);
+    } else {
+      SetError(parsed, response);
+    }
+  });
+  server_->Post("/api/v1/jobs", [this](const Request& request, Response& response) {
+    v1::SubmitJobRequest submit;
+    const absl::Status parsed = ParseBody(request, submit);
+    if (!parsed.ok()) {
+      SetError(parsed, response);
+      return;
+    }
+    SetResult(Await<v1::SubmitJobResponse>([&](runtime::Reply<v1::SubmitJobResponse> reply) {
+                api_.load()->SubmitJob(submit, std::move(reply));
+              }),
+              response);
+  });
+}
+
+}  // namespace wattle::http

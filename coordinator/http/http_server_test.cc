@@ -1,0 +1,152 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/http/http_server.h"
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "google/protobuf/struct.pb.h"
+#include "google/protobuf/util/json_util.h"
+#include "gtest/gtest.h"
+#include "httplib.h"
+
+#include "base/status_matchers.h"
+#include "coordinator/http/json.h"
+#include "coordinator/runtime/runtime_fixture.h"
+
+namespace wattle::http {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+class HttpServerTest : public runtime::RuntimeFixture {
+ protected:
+  HttpServerTest() : runtime_(StartRuntime()), api_(*runtime_) {
+    auto server = HttpServer::Start({"127.0.0.1:0", "1.2.3"});
+    EXPECT_THAT(server, IsOk());
+    server_ = *std::move(server);
+    client_ = std::make_unique<httplib::Client>(absl::StrCat("http://", server_->address()));
+    client_->set_read_timeout(30, 0);
+  }
+  ~HttpServerTest() override { server_->Stop(); }
+
+  std::string Get(const std::string& path, int status = 200) {
+    const httplib::Result result = client_->Get(path);
+    EXPECT_TRUE(result) << httplib::to_string(result.error());
+    EXPECT_EQ(result ? result->status : 0, status) << path;
+    return result ? result->body : "";
+  }
+  std::string Post(const std::string& path, const std::string& body, int status,
+                   const std::string& type = "application/json") {
+    const httplib::Result result = client_->Post(path, body, type);
+    EXPECT_TRUE(result) << httplib::to_string(result.error());
+    EXPECT_EQ(result ? result->status : 0, status) << path;
+    return result ? result->body : "";
+  }
+
+  std::unique_ptr<runtime::Runtime> runtime_;
+  runtime::Api api_;
+  std::unique_ptr<HttpServer> server_;
+  std::unique_ptr<httplib::Client> client_;
+};
+
+TEST_F(HttpServerTest, IsAliveAtOnceAndReadyAfterReplay) {
+  EXPECT_EQ(Get("/healthz"), "ok\n");
+  EXPECT_THAT(Get("/readyz", 503), HasSubstr("replayed"));
+  EXPECT_THAT(Get("/api/v1/jobs", 503), HasSubstr("UNAVAILABLE"));
+  server_->Serve(api_);
+  EXPECT_EQ(Get("/readyz"), "ready\n");
+}
+
+TEST_F(HttpServerTest, MetricsHaveUnitsStatesAndVersion) {
+  server_->Serve(api_);
+  AddModel(*runtime_, "tiny");
+  Connect(*runtime_, "device-a");
+  const std::string metrics = Get("/metrics");
+  EXPECT_THAT(metrics, HasSubstr("wattle_coordinator_build_info{version=\"1.2.3\"} 1"));
+  EXPECT_THAT(metrics, HasSubstr("wattle_coordinator_jobs{state=\"queued\"} 0"));
+  EXPECT_THAT(metrics, HasSubstr("wattle_coordinator_attempts_total{state=\"finished\"} 0"));
+  EXPECT_THAT(metrics, HasSubstr("wattle_coordinator_artifacts 1"));
+  EXPECT_THAT(metrics, HasSubstr("wattle_coordinator_connected_devices 1"));
+  EXPECT_THAT(metrics, HasSubstr("wattle_coordinator_journal_commits_total 2"));
+  EXPECT_THAT(metrics, HasSubstr("wattle_device_last_seen_timestamp_seconds{device=\"name-of-"));
+}
+
+TEST_F(HttpServerTest, DiscoveryListsWorkersWithTheirLabels) {
+  server_->Serve(api_);
+  EXPECT_EQ(Get("/sd"), "[]");
+  Connect(*runtime_, "device-a");
+  google::protobuf::ListValue list;
+  const std::string json = Get("/sd");
+  ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(json, &list).ok()) << json;
+  ASSERT_EQ(list.values_size(), 1);
+  const auto& group = list.values(0).struct_value().fields();
+  EXPECT_EQ(group.at("targets").list_value().values(0).string_value(), "127.0.0.1:9100");
+  const auto& labels = group.at("labels").struct_value().fields();
+  EXPECT_EQ(labels.at("device").string_value(), "name-of-device-a");
+  EXPECT_EQ(labels.at("device_class").string_value(), "jetson-orin-nano");
+  EXPECT_EQ(labels.at("emulated").string_value(), "true");
+}
+
+TEST_F(HttpServerTest, SubmitsAndShowsJobsWithProtoFieldNames) {
+  server_->Serve(api_);
+  AddModel(*runtime_, "tiny");
+  v1::SubmitJobRequest request;
+  *request.mutable_spec() = runtime::GenerateSpecOf("tiny");
+  request.set_idempotency_key("key");
+  v1::SubmitJobResponse first;
+  ASSERT_THAT(FromJson(Post("/api/v1/jobs", ToJson(request), 200), first), IsOk());
+  EXPECT_EQ(first.job().job_id(), "j1");
+  v1::SubmitJobResponse second;
+  ASSERT_THAT(FromJson(Post("/api/v1/jobs", ToJson(request), 200), second), IsOk());
+  EXPECT_TRUE(second.existed());
+  const std::string job = Get("/api/v1/jobs/j1");
+  EXPECT_THAT(job, HasSubstr("\"submitted_unix_seconds\""));
+  EXPECT_THAT(job, HasSubstr("\"output_artifact_id\":\"\"")) << "defaults are printed";
+  EXPECT_THAT(Get("/api/v1/jobs?limit=5&state=JOB_STATE_QUEUED"), HasSubstr("\"j1\""));
+  EXPECT_THAT(Get("/api/v1/jobs?state=JOB_STATE_FAILED"), Not(HasSubstr("\"j1\"")));
+}
+
+TEST_F(HttpServerTest, EveryCollectionAnswers) {
+  server_->Serve(api_);
+  Connect(*runtime_, "device-a");
+  EXPECT_THAT(Get("/api/v1/devices"), HasSubstr("device-a"));
+  EXPECT_THAT(Get("/api/v1/devices/name-of-device-a"), HasSubstr("\"connected\":true"));
+  EXPECT_THAT(Get("/api/v1/policies"), HasSubstr("\"policies\":[]"));
+  EXPECT_THAT(Get("/api/v1/artifacts"), HasSubstr("\"artifacts\":[]"));
+  EXPECT_THAT(Get("/api/v1/profiles?device_class=jetson-orin-nano"),
+              HasSubstr("PROFILE_SOURCE_PUBLISHED"));
+}
+
+TEST_F(HttpServerTest, APlanIsADryRun) {
+  server_->Serve(api_);
+  Connect(*runtime_, "device-a");
+  const std::string plan = Post("/api/v1/plan",
+                                R"({"spec": {"name": "p", "finetune": {
+      "model_shape": {"architecture": "gpt2", "layers": 12, "width": 768, "heads": 12,
+                      "vocabulary_size": 50257, "context_length": 1024},
+      "data_shape": {"examples": 100}, "epochs": 1, "batch_size": 1, "sequence_length": 64}}})",
+                                200);
+  EXPECT_THAT(plan, HasSubstr("\"device_id\":\"device-a\""));
+  EXPECT_THAT(Get("/api/v1/jobs"), HasSubstr("\"jobs\":[]")) << "nothing is stored";
+}
+
+TEST_F(HttpServerTest, ErrorsAreJsonWithCodeAndMessage) {
+  server_->Serve(api_);
+  EXPECT_THAT(Get("/api/v1/jobs/j9", 404), HasSubstr("\"code\":\"NOT_FOUND\""));
+  EXPECT_THAT(Get("/api/v1/devices/none", 404), HasSubstr("\"message\":"));
+  EXPECT_THAT(Get("/nothing", 404), HasSubstr("/nothing"));
+  EXPECT_THAT(Get("/api/v1/jobs?limit=many", 400), HasSubstr("many"));
+  EXPECT_THAT(Get("/api/v1/jobs?state=odd", 400), HasSubstr("JOB_STATE_ACTIVE"));
+  EXPECT_THAT(Post("/api/v1/jobs", R"({"spec": {"objektive": 1}})", 400), HasSubstr("objektive"));
+  EXPECT_THAT(Post("/api/v1/jobs", "{}", 400, "text/plain"), HasSubstr("application/json"));
+}
+
+TEST_F(HttpServerTest, APortInUseAndAnOddAddressAreSaid) {
+  EXPECT_THAT(HttpServer::Start({server_->address(), ""}),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("in use")));
+  EXPECT_THAT(HttpServer::Start({"7411", ""}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("HOST:PORT")));
+}
+
+}  // namespace
+}  // namespace wattle::http

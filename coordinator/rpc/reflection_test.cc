@@ -1,0 +1,242 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Lists every method through gRPC's reflection service and calls each with dynamic messages, as a
+// generic client (grpcurl) would: nothing here uses our generated classes for the calls.
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "google/protobuf/descriptor.h"
+#include "google/protobuf/descriptor.pb.h"
+#include "google/protobuf/dynamic_message.h"
+#include "google/protobuf/util/json_util.h"
+#include "grpcpp/generic/generic_stub.h"
+#include "gtest/gtest.h"
+
+#include "coordinator/rpc/server_fixture.h"
+
+namespace wattle::rpc {
+namespace {
+
+namespace pb = google::protobuf;
+
+struct Outcome {
+  grpc::Status status;
+  std::vector<std::string> replies;  // At most three.
+};
+
+grpc::ByteBuffer ToBuffer(const std::string& bytes) {
+  const grpc::Slice slice(bytes);
+  return {&slice, 1};
+}
+
+std::string ToString(const grpc::ByteBuffer& buffer) {
+  std::vector<grpc::Slice> slices;
+  EXPECT_TRUE(buffer.Dump(&slices).ok());
+  std::string bytes;
+  for (const grpc::Slice& slice : slices) {
+    bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+  }
+  return bytes;
+}
+
+// Any kind of method is a stream to a generic client: one message up, then what comes down.
+Outcome CallGeneric(const std::shared_ptr<grpc::Channel>& channel, const std::string& method,
+                    const std::string& request) {
+  grpc::GenericStub stub(channel);
+  grpc::ClientContext context;
+  SetDeadline(context);
+  grpc::CompletionQueue queue;
+  const auto call = stub.PrepareCall(&context, method, &queue);
+  const auto wait = [&queue] {
+    void* tag = nullptr;
+    bool ok = false;
+    return queue.Next(&tag, &ok) && ok;
+  };
+  call->StartCall(nullptr);
+  Outcome outcome;
+  if (wait()) {
+    call->Write(ToBuffer(request), nullptr);
+    if (wait()) {
+      call->WritesDone(nullptr);
+      wait();
+      grpc::ByteBuffer reply;
+      call->Read(&reply, nullptr);
+      while (wait() && outcome.replies.size() < 3) {
+        outcome.replies.push_back(ToString(reply));
+        call->Read(&reply, nullptr);
+      }
+    }
+  }
+  if (outcome.replies.size() == 3) {
+    context.TryCancel();
+  }
+  call->Finish(&outcome.status, nullptr);
+  wait();
+  queue.Shutdown();
+  return outcome;
+}
+
+// The reflection service's own messages, as the reflection library registered them; their names are
+// those of gRPC's public protocol grpc.reflection.v1alpha.
+std::string ReflectionRequest(const std::string& json) {
+  const pb::Descriptor* type = pb::DescriptorPool::generated_pool()->FindMessageTypeByName(
+      "grpc.reflection.v1alpha.ServerReflectionRequest");
+  EXPECT_NE(type, nullptr);
+  pb::DynamicMessageFactory factory;
+  const std::unique_ptr<pb::Message> message(factory.GetPrototype(type)->New());
+  EXPECT_TRUE(pb::util::JsonStringToMessage(json, message.get()).ok());
+  return message->SerializeAsString();
+}
+
+class ReflectionTest : public ServerFixture {
+ protected:
+  // Asks the reflection service and hands its response to `look` as a message.
+  template <typename Look>
+  void Reflect(const std::string& json, Look look) {
+    const Outcome outcome =
+        CallGeneric(channel_, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+                    ReflectionRequest(json));
+    ASSERT_EQ(outcome.replies.size(), 1U) << outcome.status.error_message();
+    const pb::Descriptor* type = pb::DescriptorPool::generated_pool()->FindMessageTypeByName(
+        "grpc.reflection.v1alpha.ServerReflectionResponse");
+    pb::DynamicMessageFactory factory;
+    const std::unique_ptr<pb::Message> response(factory.GetPrototype(type)->New());
+    ASSERT_TRUE(response->ParseFromString(outcome.replies[0]));
+    look(*response);
+  }
+  static const pb::Message& Inner(const pb::Message& message, const std::string& field) {
+    return message.GetReflection()->GetMessage(message,
+                                               message.GetDescriptor()->FindFieldByName(field));
+  }
+
+  std::set<std::string> ListServices() {
+    std::set<std::string> names;
+    Reflect(R"({"list_services": "*"})", [&names](const pb::Message& response) {
+      const pb::Message& list = Inner(response, "list_services_response");
+      const pb::FieldDescriptor* services = list.GetDescriptor()->FindFieldByName("service");
+      for (int i = 0; i < list.GetReflection()->FieldSize(list, services); ++i) {
+        const pb::Message& service = list.GetReflection()->GetRepeatedMessage(list, services, i);
+        names.insert(service.GetReflection()->GetString(
+            service, service.GetDescriptor()->FindFieldByName("name")));
+      }
+    });
+    return names;
+  }
+
+  // Adds the file that defines `symbol`, and what it imports, to `pool_`.
+  void Learn(const std::string& symbol) {
+    Reflect(absl::StrCat(R"({"file_containing_symbol": ")", symbol, R"("})"),
+            [this](const pb::Message& response) { Build(response); });
+  }
+  void LearnFile(const std::string& name) {
+    Reflect(absl::StrCat(R"({"file_by_filename": ")", name, R"("})"),
+            [this](const pb::Message& response) { Build(response); });
+  }
+  void Build(const pb::Message& response) {
+    const pb::Message& files = Inner(response, "file_descriptor_response");
+    const pb::FieldDescriptor* field =
+        files.GetDescriptor()->FindFieldByName("file_descriptor_proto");
+    for (int i = 0; i < files.GetReflection()->FieldSize(files, field); ++i) {
+      pb::FileDescriptorProto file;
+      ASSERT_TRUE(file.ParseFromString(files.GetReflection()->GetRepeatedString(files, field, i)));
+      if (pool_.FindFileByName(file.name()) != nullptr) {
+        continue;
+      }
+      for (const std::string& dependency : file.dependency()) {
+        if (pool_.FindFileByName(dependency) == nullptr) {
+          LearnFile(dependency);
+        }
+      }
+      ASSERT_NE(pool_.BuildFile(file), nullptr) << file.name();
+    }
+  }
+
+  pb::DescriptorPool pool_;
+};
+
+struct Example {
+  std::string request;  // JSON of the method's input.
+  grpc::StatusCode wanted;
+};
+
+// What an empty fleet answers. A method that is missing here fails the test: a new one needs a row.
+const std::map<std::string, Example>& Examples() {
+  using enum grpc::StatusCode;
+  static const std::map<std::string, Example> examples = {
+      {"wattle.v1.JobService.SubmitJob", {"{}", INVALID_ARGUMENT}},
+      {"wattle.v1.JobService.GetJob", {R"({"job_id": "j1"})", NOT_FOUND}},
+      {"wattle.v1.JobService.ListJobs", {R"({"limit": 5})", OK}},
+      {"wattle.v1.JobService.CancelJob", {R"({"job_id": "j1"})", NOT_FOUND}},
+      {"wattle.v1.JobService.WatchJob", {R"({"job_id": "j1"})", NOT_FOUND}},
+      {"wattle.v1.JobService.GetJobLogs", {R"({"job_id": "j1"})", NOT_FOUND}},
+      {"wattle.v1.JobService.PlanJob", {"{}", INVALID_ARGUMENT}},
+      {"wattle.v1.DeviceService.ListDevices", {"{}", OK}},
+      {"wattle.v1.DeviceService.GetDevice", {R"({"device": "x"})", NOT_FOUND}},
+      {"wattle.v1.DeviceService.DrainDevice", {R"({"device": "x"})", NOT_FOUND}},
+      {"wattle.v1.DeviceService.ResumeDevice", {R"({"device": "x"})", NOT_FOUND}},
+      {"wattle.v1.PolicyService.ApplyPolicy", {R"({"policy": {"name": "p"}})", OK}},
+      {"wattle.v1.PolicyService.ListPolicies", {"{}", OK}},
+      {"wattle.v1.PolicyService.DeletePolicy", {R"({"name": "none"})", NOT_FOUND}},
+      {"wattle.v1.ProfileService.ListProfiles", {"{}", OK}},
+      {"wattle.v1.ArtifactService.MissingChunks",
+       {R"({"manifest": {"files": [{"path": "empty"}]}})", OK}},
+      {"wattle.v1.ArtifactService.PutChunks", {"{}", INVALID_ARGUMENT}},
+      {"wattle.v1.ArtifactService.CommitArtifact", {"{}", INVALID_ARGUMENT}},
+      {"wattle.v1.ArtifactService.GetManifest", {R"({"artifact_id": "x"})", NOT_FOUND}},
+      {"wattle.v1.ArtifactService.GetChunks", {R"({"sha256": ["AAAA"]})", NOT_FOUND}},
+      {"wattle.v1.ArtifactService.ListArtifacts", {"{}", OK}},
+      {"wattle.v1.ArtifactService.ResolveArtifact", {R"({"reference": "none"})", NOT_FOUND}},
+      {"wattle.v1.FleetService.Connect", {R"({"heartbeat": {}})", FAILED_PRECONDITION}},
+  };
+  return examples;
+}
+
+TEST_F(ReflectionTest, EveryMethodIsListedAndAnswers) {
+  std::set<std::string> called;
+  pb::DynamicMessageFactory factory(&pool_);
+  for (const std::string& name : ListServices()) {
+    if (!absl::StartsWith(name, "wattle.")) {
+      continue;
+    }
+    Learn(name);
+    const pb::ServiceDescriptor* service = pool_.FindServiceByName(name);
+    ASSERT_NE(service, nullptr) << name;
+    for (int i = 0; i < service->method_count(); ++i) {
+      const pb::MethodDescriptor& method = *service->method(i);
+      const auto example = Examples().find(method.full_name());
+      ASSERT_NE(example, Examples().end()) << method.full_name() << " needs a row in Examples()";
+      const std::unique_ptr<pb::Message> request(factory.GetPrototype(method.input_type())->New());
+      const auto parsed = pb::util::JsonStringToMessage(example->second.request, request.get());
+      ASSERT_TRUE(parsed.ok()) << method.full_name() << ": " << parsed.ToString();
+      const Outcome outcome = CallGeneric(channel_, absl::StrCat("/", name, "/", method.name()),
+                                          request->SerializeAsString());
+      EXPECT_EQ(outcome.status.error_code(), example->second.wanted)
+          << method.full_name() << ": " << outcome.status.error_message();
+      const std::string& text = outcome.status.error_message();
+      EXPECT_EQ(text.find('\n'), std::string::npos) << "one line: " << text;
+      if (outcome.status.ok() && !outcome.replies.empty()) {
+        const std::unique_ptr<pb::Message> reply(factory.GetPrototype(method.output_type())->New());
+        EXPECT_TRUE(reply->ParseFromString(outcome.replies[0])) << method.full_name();
+      }
+      called.insert(method.full_name());
+    }
+  }
+  EXPECT_EQ(called.size(), Examples().size()) << "every method of the protocol is served";
+}
+
+TEST_F(ReflectionTest, HealthIsServed) {
+  EXPECT_TRUE(ListServices().contains("grpc.health.v1.Health"));
+  const Outcome outcome = CallGeneric(channel_, "/grpc.health.v1.Health/Check", "");
+  ASSERT_TRUE(outcome.status.ok()) << outcome.status.error_message();
+  ASSERT_EQ(outcome.replies.size(), 1U);
+  EXPECT_EQ(outcome.replies[0], "\x08\x01") << "HealthCheckResponse.status = SERVING";
+}
+
+}  // namespace
+}  // namespace wattle::rpc

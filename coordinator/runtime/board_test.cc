@@ -1,0 +1,190 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The soft state: observation board, log rings, watchers, the queue between threads.
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "coordinator/runtime/attempt_logs.h"
+#include "coordinator/runtime/bounded_queue.h"
+#include "coordinator/runtime/job_watchers.h"
+#include "coordinator/runtime/observation_board.h"
+#include "coordinator/runtime/unknown_fields.h"
+#include "wattle/v1/service.pb.h"
+
+namespace wattle::runtime {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr absl::Time kStart = absl::FromUnixSeconds(1'800'000'000);
+
+TEST(ObservationBoardTest, KeepsTheLatestHeartbeatAndWhenItCame) {
+  ObservationBoard board(kStart, absl::Seconds(10));
+  const auto slot = board.SlotFor(DeviceId("a"));
+  slot->SetConnected(true, kStart);
+  for (const double watts : {3.0, 4.0}) {
+    v1::Heartbeat heartbeat;
+    heartbeat.set_power_watts(watts);
+    heartbeat.add_progress()->set_attempt_id("j1.1");
+    slot->Take(heartbeat, kStart + absl::Seconds(watts));
+  }
+  const core::Observations seen = board.Snapshot();
+  const core::DeviceObservation& device = seen.devices.at(DeviceId("a"));
+  EXPECT_TRUE(device.connected);
+  EXPECT_EQ(device.heartbeat.power_watts(), 4.0);
+  EXPECT_EQ(device.last_seen, kStart + absl::Seconds(4));
+  EXPECT_TRUE(seen.progress.contains(AttemptId("j1.1")));
+  EXPECT_EQ(seen.started_at, kStart);
+}
+
+TEST(ObservationBoardTest, RefreshBringsAReaderUpToDate) {
+  ObservationBoard board(kStart, absl::Seconds(10));
+  ObservationBoard::Reader reader = board.MakeReader();
+  board.SlotFor(DeviceId("a"))->SetConnected(true, kStart);
+  board.Refresh(reader);
+  EXPECT_TRUE(reader.observations.devices.at(DeviceId("a")).connected);
+  board.SlotFor(DeviceId("a"))->SetConnected(false, kStart);
+  board.SlotFor(DeviceId("b"))->SetConnected(true, kStart);
+  board.Refresh(reader);
+  EXPECT_FALSE(reader.observations.devices.at(DeviceId("a")).connected);
+  EXPECT_TRUE(reader.observations.devices.at(DeviceId("b")).connected);
+}
+
+TEST(ObservationBoardTest, ManyStreamsAndAReaderAtOnce) {
+  ObservationBoard board(kStart, absl::Seconds(10));
+  std::vector<std::thread> streams;
+  for (int stream = 0; stream < 3; ++stream) {
+    streams.emplace_back([&board, stream] {
+      const auto slot = board.SlotFor(DeviceId(absl::StrCat(stream)));
+      v1::Heartbeat heartbeat;
+      for (int i = 1; i <= 1000; ++i) {
+        heartbeat.set_energy_joules_total(i);
+        slot->Take(heartbeat, kStart);
+      }
+    });
+  }
+  ObservationBoard::Reader reader = board.MakeReader();
+  for (int i = 0; i < 100; ++i) {
+    board.Refresh(reader);
+  }
+  for (std::thread& stream : streams) {
+    stream.join();
+  }
+  board.Refresh(reader);
+  for (int stream = 0; stream < 3; ++stream) {
+    EXPECT_EQ(reader.observations.devices.at(DeviceId(absl::StrCat(stream)))
+                  .heartbeat.energy_joules_total(),
+              1000);
+  }
+}
+
+v1::AttemptLog Line(const std::string& attempt, const std::string& text) {
+  v1::AttemptLog log;
+  log.set_attempt_id(attempt);
+  log.set_text(text);
+  return log;
+}
+
+TEST(AttemptLogsTest, ReadsTheAttemptsOfAJobInOrderAndGoesOn) {
+  AttemptLogs logs;
+  logs.Add(Line("j1.1", "a"));
+  logs.Add(Line("j12.1", "other job"));
+  logs.Add(Line("j1.2", "b"));
+  const AttemptLogs::Lines first = logs.Read("j1", 1, 100);
+  ASSERT_EQ(first.lines.size(), 2U);
+  EXPECT_EQ(first.lines[0].text(), "a");
+  EXPECT_EQ(first.lines[1].text(), "b");
+  EXPECT_TRUE(logs.Read("j1", first.next, 100).lines.empty());
+  logs.Add(Line("j1.1", "late"));
+  EXPECT_EQ(logs.Read("j1", first.next, 100).lines.at(0).text(), "late");
+  EXPECT_EQ(logs.Read("j1", 1, 1).lines.size(), 1U);
+}
+
+TEST(AttemptLogsTest, IsBounded) {
+  AttemptLogs logs;
+  for (size_t i = 0; i <= AttemptLogs::kLinesPerAttemptMax; ++i) {
+    logs.Add(Line("j1.1", absl::StrCat(i)));
+  }
+  const AttemptLogs::Lines lines = logs.Read("j1", 1, 1'000'000);
+  EXPECT_EQ(lines.lines.size(), AttemptLogs::kLinesPerAttemptMax);
+  EXPECT_EQ(lines.lines.front().text(), "1") << "the oldest line went first";
+  logs.Add(Line("j2.1", std::string(AttemptLogs::kLineBytesMax + 1, 'x')));
+  EXPECT_EQ(logs.Read("j2", 1, 1).lines[0].text().size(), AttemptLogs::kLineBytesMax);
+  for (size_t i = 0; i < AttemptLogs::kAttemptsMax; ++i) {
+    logs.Add(Line(absl::StrCat("k", i, ".1"), "x"));
+  }
+  EXPECT_TRUE(logs.Read("j1", 1, 1).lines.empty()) << "the longest silent attempt went";
+}
+
+class CountingWatcher final : public JobWatcher {
+ public:
+  void LookAgain() override { ++looks; }
+  int looks = 0;
+};
+
+TEST(JobWatchersTest, TellsOnlyTheJobsOwnLivingWatchers) {
+  JobWatchers watchers;
+  auto one = std::make_shared<CountingWatcher>();
+  auto other = std::make_shared<CountingWatcher>();
+  watchers.Add(JobId("j1"), one);
+  watchers.Add(JobId("j2"), other);
+  watchers.Notify(JobId("j1"));
+  EXPECT_EQ(one->looks, 1);
+  EXPECT_EQ(other->looks, 0);
+  other.reset();
+  watchers.NotifyAll();
+  EXPECT_EQ(one->looks, 2);
+  EXPECT_EQ(watchers.size(), 1U);
+}
+
+TEST(BoundedQueueTest, RefusesWhenFullAndTakesAllAtOnce) {
+  BoundedQueue<int> queue(2);
+  int one = 1;
+  int two = 2;
+  int three = 3;
+  EXPECT_TRUE(queue.TryPush(one));
+  EXPECT_TRUE(queue.TryPush(two));
+  EXPECT_FALSE(queue.TryPush(three));
+  std::vector<int> taken;
+  EXPECT_TRUE(queue.PopAll(taken));
+  EXPECT_THAT(taken, testing::ElementsAre(1, 2));
+  EXPECT_TRUE(queue.TryPush(three));
+  queue.Close();
+  EXPECT_FALSE(queue.TryPush(one));
+  EXPECT_TRUE(queue.PopAll(taken)) << "what was in it is still taken";
+  EXPECT_FALSE(queue.PopAll(taken));
+}
+
+TEST(BoundedQueueTest, PushWaitsForRoom) {
+  BoundedQueue<int> queue(1);
+  EXPECT_TRUE(queue.Push(1));
+  std::thread pusher([&queue] { EXPECT_TRUE(queue.Push(2)); });
+  std::vector<int> all;
+  std::vector<int> taken;
+  while (all.size() < 2 && queue.PopAll(taken)) {
+    all.insert(all.end(), taken.begin(), taken.end());
+  }
+  pusher.join();
+  EXPECT_THAT(all, testing::ElementsAre(1, 2));
+}
+
+TEST(UnknownFieldsTest, NamesWhereTheUnknownFieldIs) {
+  v1::SubmitJobRequest request;
+  request.mutable_spec()->set_name("fine");
+  EXPECT_THAT(RefuseUnknownFields(request), IsOk());
+  v1::GenerateSpec& generate = *request.mutable_spec()->mutable_generate();
+  generate.GetReflection()->MutableUnknownFields(&generate)->AddVarint(999, 1);
+  EXPECT_THAT(RefuseUnknownFields(request),
+              StatusIs(absl::StatusCode::kUnimplemented,
+                       HasSubstr("SubmitJobRequest.spec.generate: field 999: not supported")));
+}
+
+}  // namespace
+}  // namespace wattle::runtime
