@@ -37,6 +37,7 @@ struct Options {
   // Mean seconds between faults, of the whole world; 0: never.
   double coordinator_crash_seconds = 150.0;
   double worker_crash_seconds = 90.0;
+  double disk_loss_seconds = 900.0;  // a worker comes back with an empty spool
   double partition_seconds = 120.0;
   double clock_jump_seconds = 400.0;
   double drain_seconds = 300.0;
@@ -52,6 +53,7 @@ struct Counts {
   int64_t coordinator_crashes = 0;
   int64_t lost_batches = 0;  // decided, not yet durable when the coordinator crashed
   int64_t worker_crashes = 0;
+  int64_t lost_disks = 0;
   int64_t broken_streams = 0;
   int64_t duplicates = 0;
   int64_t expired_leases = 0;

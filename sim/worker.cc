@@ -60,6 +60,18 @@ void Worker::Crash() {
   }
 }
 
+void Worker::LoseDisk() {
+  lost_disk_ = true;
+  incarnation_ += 1000;
+  next_report_ = 1;
+  acknowledged_ = 0;
+  spool_.clear();
+  held_.clear();
+  ended_.clear();
+  attempt_energy_joules_ = 0.0;
+  idle_energy_joules_ = 0.0;
+}
+
 void Worker::Restart() {
   alive_ = true;
   ++life_;

@@ -33,7 +33,8 @@ class Worker {
   Worker(int number, EventLoop& loop, Random& random, const Options& options);
 
   void Start(WorkerPort port);
-  void Crash();  // loses what is not on disk
+  void Crash();     // loses what is not on disk
+  void LoseDisk();  // while crashed: a new incarnation, nothing held, counters at zero
   void Restart();
   void Connected(int64_t stream);
   void Disconnected();  // found out; dials again after a while
@@ -47,6 +48,7 @@ class Worker {
   [[nodiscard]] const std::deque<v1::Report>& spool() const { return spool_; }
   [[nodiscard]] int64_t reports_made() const { return next_report_ - 1; }
   [[nodiscard]] int64_t acknowledged() const { return acknowledged_; }
+  [[nodiscard]] bool lost_disk() const { return lost_disk_; }
   [[nodiscard]] std::set<std::string> Held() const;
   [[nodiscard]] double attempt_energy_joules() const { return attempt_energy_joules_; }
 
@@ -84,6 +86,7 @@ class Worker {
   double power_watts_;
   double steps_per_device_second_;
   bool faults_ = true;
+  bool lost_disk_ = false;
 
   // On disk.
   int64_t incarnation_;

@@ -293,7 +293,8 @@ class World {
 
   void ScheduleFaults() {
     Repeat(options_.coordinator_crash_seconds, [this] { CrashCoordinator(); });
-    Repeat(options_.worker_crash_seconds, [this] { CrashWorker(); });
+    Repeat(options_.worker_crash_seconds, [this] { CrashWorker(false); });
+    Repeat(options_.disk_loss_seconds, [this] { CrashWorker(true); });
     Repeat(options_.partition_seconds, [this] {
       const int number = random_.Below(options_.workers);
       network_.SetPartitioned(number, true);
@@ -340,7 +341,7 @@ class World {
     loop_.After(random_.Between(0.5, 40.0), [this] { coordinator_.Restart(); });
   }
 
-  void CrashWorker() {
+  void CrashWorker(bool disk_lost) {
     const int number = random_.Below(options_.workers);
     Worker& worker = *workers_[Index(number)];
     if (!worker.alive()) {
@@ -349,6 +350,10 @@ class World {
     ++counts_.worker_crashes;
     const int64_t stream = worker.stream();
     worker.Crash();
+    if (disk_lost) {
+      ++counts_.lost_disks;
+      worker.LoseDisk();
+    }
     if (stream != 0) {
       network_.Break(number, stream);
     }
@@ -405,6 +410,9 @@ class World {
     if (!worker.Held().empty()) {
       invariants_.Break(
           absl::StrCat(id, " still holds ", *worker.Held().begin(), ", which nobody wants"));
+    }
+    if (worker.lost_disk()) {
+      return;  // What it had spent and not reported is gone, on both sides of the sums.
     }
     double receipts_joules = 0.0;
     for (const auto& [number, record] : state.jobs) {

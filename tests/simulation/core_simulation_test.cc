@@ -35,6 +35,7 @@ Options Swarm(uint64_t seed) {
   };
   options.coordinator_crash_seconds = rate(30.0, 400.0);
   options.worker_crash_seconds = rate(20.0, 300.0);
+  options.disk_loss_seconds = random.Chance(0.5) ? 0.0 : random.Between(200.0, 1500.0);
   options.partition_seconds = rate(20.0, 300.0);
   options.clock_jump_seconds = rate(100.0, 900.0);
   options.drain_seconds = rate(60.0, 600.0);
@@ -68,6 +69,7 @@ TEST(CoreSimulationTest, RandomWorldsKeepEveryInvariant) {
     sum.coordinator_crashes += outcome.counts.coordinator_crashes;
     sum.lost_batches += outcome.counts.lost_batches;
     sum.worker_crashes += outcome.counts.worker_crashes;
+    sum.lost_disks += outcome.counts.lost_disks;
     sum.broken_streams += outcome.counts.broken_streams;
     sum.duplicates += outcome.counts.duplicates;
     sum.expired_leases += outcome.counts.expired_leases;
@@ -80,17 +82,19 @@ TEST(CoreSimulationTest, RandomWorldsKeepEveryInvariant) {
   }
   std::printf(
       "%d worlds from seed %d: %ld steps, %ld events, %ld coordinator crashes (%ld lost a batch), "
-      "%ld worker crashes, %ld broken streams, %ld duplicates, %ld leases expired, %ld results "
-      "adopted, %ld late receipts, %ld drained, jobs: %ld succeeded, %ld failed, %ld cancelled\n",
+      "%ld worker crashes, %ld lost disks, %ld broken streams, %ld duplicates, %ld leases expired, "
+      "%ld results adopted, %ld late receipts, %ld drained, jobs: %ld succeeded, %ld failed, %ld "
+      "cancelled\n",
       worlds, static_cast<int>(first), steps, sum.events, sum.coordinator_crashes, sum.lost_batches,
-      sum.worker_crashes, sum.broken_streams, sum.duplicates, sum.expired_leases, sum.adopted,
-      sum.late_receipts, sum.drained_attempts, sum.succeeded_jobs, sum.failed_jobs,
+      sum.worker_crashes, sum.lost_disks, sum.broken_streams, sum.duplicates, sum.expired_leases,
+      sum.adopted, sum.late_receipts, sum.drained_attempts, sum.succeeded_jobs, sum.failed_jobs,
       sum.cancelled_jobs);
   if (only != 0) {
     return;
   }
   // The faults did happen: a world in which nothing goes wrong proves nothing.
   EXPECT_GT(sum.lost_batches, 0);
+  EXPECT_GT(sum.lost_disks, 0);
   EXPECT_GT(sum.expired_leases, 0);
   EXPECT_GT(sum.adopted, 0);
   EXPECT_GT(sum.late_receipts, 0);
