@@ -17,7 +17,6 @@
 namespace wattle::scheduler {
 namespace {
 
-constexpr double kBytesPerTokenDefault = 4.0;
 // Defaults of spec.proto, where they are written down for people.
 constexpr int kBatchDefault = 8;
 constexpr double kNewTokensDefault = 32;
@@ -306,39 +305,7 @@ absl::StatusOr<WorkAmount> EvaluateWork(const v1::EvaluateSpec& spec,
   return work;
 }
 
-bool SameShape(const v1::ModelShape& a, const v1::ModelShape& b) {
-  return a.layers() == b.layers() && a.width() == b.width() &&
-         a.vocabulary_size() == b.vocabulary_size();
-}
-
 }  // namespace
-
-double BytesPerToken(const ProfileTable& table, const v1::ModelShape& model) {
-  double same_model = 0;
-  double same_model_weight = 0;
-  double same_vocabulary = 0;
-  double same_vocabulary_weight = 0;
-  for (const auto& [device_class, rows] : table.by_class()) {
-    for (const auto& [key, row] : rows) {
-      const v1::ModelShape& measured = row.signature().model();
-      if (row.bytes_per_token() <= 0 || measured.vocabulary_size() != model.vocabulary_size()) {
-        continue;
-      }
-      const auto weight = static_cast<double>(row.seconds_per_unit().count());
-      same_vocabulary += weight * row.bytes_per_token();
-      same_vocabulary_weight += weight;
-      if (SameShape(measured, model)) {
-        same_model += weight * row.bytes_per_token();
-        same_model_weight += weight;
-      }
-    }
-  }
-  if (same_model_weight > 0) {
-    return same_model / same_model_weight;
-  }
-  return same_vocabulary_weight > 0 ? same_vocabulary / same_vocabulary_weight
-                                    : kBytesPerTokenDefault;
-}
 
 absl::StatusOr<WorkAmount> WorkOf(const v1::JobSpec& spec, absl::Span<const InputView> inputs,
                                   const ProfileTable& table) {

@@ -13,6 +13,7 @@
 
 #include "scheduler/profiles/profile_table.h"
 #include "wattle/v1/artifact.pb.h"
+#include "wattle/v1/job.pb.h"
 #include "wattle/v1/profile.pb.h"
 #include "wattle/v1/spec.pb.h"
 
@@ -44,6 +45,10 @@ struct WorkAmount {
 // Bytes of text in a token: as measured with this very model, else with its vocabulary, else 4
 // (byte-level BPE on English gives 4.0 to 4.5 with GPT-2's vocabulary).
 double BytesPerToken(const ProfileTable& table, const v1::ModelShape& model);
+
+// Bytes per token that explain the real tokens of a finished attempt on data with these statistics,
+// for a runner that counts tokens alone; 0: cannot be told (no lengths, or all examples were cut).
+double BytesPerTokenOf(const v1::WorkDone& work, const v1::DatasetStatistics& data);
 
 // The fields of `spec` that a plan depends on: every number in its range, exactly one kind, a model
 // and data named or declared. Errors: kInvalidArgument, the field first.

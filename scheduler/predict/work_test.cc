@@ -120,6 +120,25 @@ TEST(WorkTest, MeasuredBytesPerTokenAreUsedOfThisModelThenOfItsVocabulary) {
   EXPECT_DOUBLE_EQ(BytesPerToken(table, other), 4.0);
 }
 
+TEST(WorkTest, BytesPerTokenAreFoundFromRealTokens) {
+  v1::WorkDone done;
+  *done.mutable_signature()->mutable_model() = SmallShape();
+  done.set_examples(1000);
+  const v1::DatasetStatistics data = Data("data", 100, 400, 1200).artifact.dataset();
+  done.set_real_tokens(static_cast<int64_t>(1000 * (800 / 4.4 + 1)));
+  EXPECT_NEAR(BytesPerTokenOf(done, data), 4.4, 0.01);
+  // Cut at 200 tokens, of which 1200 bytes would make 273: a third of the examples at 4.4.
+  done.mutable_signature()->set_sequence_length(200);
+  const double at_limit = 199 * 4.4;
+  const double below = (at_limit - 400) / 800;
+  const double mean = below * ((400 + at_limit) / 2 / 4.4 + 1) + (1 - below) * 200;
+  done.set_real_tokens(static_cast<int64_t>(1000 * mean));
+  EXPECT_NEAR(BytesPerTokenOf(done, data), 4.4, 0.02);
+  done.set_real_tokens(1000 * 200);
+  EXPECT_EQ(BytesPerTokenOf(done, data), 0) << "all were cut";
+  EXPECT_EQ(BytesPerTokenOf(v1::WorkDone(), data), 0);
+}
+
 TEST(WorkTest, HeldoutDataCountAThirdBeforeAndAfter) {
   const std::vector<InputView> inputs = {Model(), Data("data", 100, 400, 400),
                                          Data("heldout_data", 30, 400, 400)};

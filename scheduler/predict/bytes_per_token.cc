@@ -1,0 +1,87 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Bytes per token: looked up in measured rows, and found from a finished attempt.
+#include <cmath>
+#include <vector>
+
+#include "scheduler/predict/padding.h"
+#include "scheduler/predict/work.h"
+
+namespace wattle::scheduler {
+namespace {
+
+constexpr double kBytesPerTokenDefault = 4.0;
+// A byte-level token has at least one byte; English words seldom reach the other end.
+constexpr double kBytesPerTokenMin = 1.0;
+constexpr double kBytesPerTokenMax = 16.0;
+constexpr int kBisections = 40;
+
+bool SameShape(const v1::ModelShape& a, const v1::ModelShape& b) {
+  return a.layers() == b.layers() && a.width() == b.width() &&
+         a.vocabulary_size() == b.vocabulary_size();
+}
+
+// Mean tokens of an example, its end token included, cut at `limit`.
+double MeanTokens(const v1::DatasetStatistics& data, double bytes_per_token, double limit) {
+  std::vector<double> quantiles;
+  for (const double bytes : data.byte_length_quantiles()) {
+    quantiles.push_back(bytes / bytes_per_token + 1);
+  }
+  return ExpectedMaximum(quantiles, 1, limit);
+}
+
+}  // namespace
+
+double BytesPerToken(const ProfileTable& table, const v1::ModelShape& model) {
+  double same_model = 0;
+  double same_model_weight = 0;
+  double same_vocabulary = 0;
+  double same_vocabulary_weight = 0;
+  for (const auto& [device_class, rows] : table.by_class()) {
+    for (const auto& [key, row] : rows) {
+      const v1::ModelShape& measured = row.signature().model();
+      if (row.bytes_per_token() <= 0 || measured.vocabulary_size() != model.vocabulary_size()) {
+        continue;
+      }
+      const auto weight = static_cast<double>(row.seconds_per_unit().count());
+      same_vocabulary += weight * row.bytes_per_token();
+      same_vocabulary_weight += weight;
+      if (SameShape(measured, model)) {
+        same_model += weight * row.bytes_per_token();
+        same_model_weight += weight;
+      }
+    }
+  }
+  if (same_model_weight > 0) {
+    return same_model / same_model_weight;
+  }
+  return same_vocabulary_weight > 0 ? same_vocabulary / same_vocabulary_weight
+                                    : kBytesPerTokenDefault;
+}
+
+double BytesPerTokenOf(const v1::WorkDone& work, const v1::DatasetStatistics& data) {
+  const double limit = work.signature().sequence_length() > 0
+                           ? work.signature().sequence_length()
+                           : work.signature().model().context_length();
+  if (work.examples() < 1 || work.real_tokens() < 1 || limit < 1 ||
+      data.byte_length_quantiles_size() < 2) {
+    return 0;
+  }
+  const double mean =
+      static_cast<double>(work.real_tokens()) / static_cast<double>(work.examples());
+  double low = kBytesPerTokenMin;
+  double high = kBytesPerTokenMax;
+  // More bytes in a token, fewer tokens. Where nearly all examples were cut, no value is told
+  // apart.
+  if (!(mean < 0.98 * limit) || MeanTokens(data, low, limit) < mean ||
+      MeanTokens(data, high, limit) > mean) {
+    return 0;
+  }
+  for (int i = 0; i < kBisections; ++i) {
+    const double middle = (low + high) / 2;
+    (MeanTokens(data, middle, limit) > mean ? low : high) = middle;
+  }
+  return (low + high) / 2;
+}
+
+}  // namespace wattle::scheduler
