@@ -86,11 +86,11 @@ EnergyIncrement EnergyMeter::AddCounter(Monotonic at, Joules value) {
 }
 
 EnergyIncrement EnergyMeter::Boundary(Monotonic at) {
-  if (settled_ && at <= *settled_) {
+  if (settled_ && at < *settled_) {
     return {};
   }
   EnergyIncrement increment;
-  if (settled_) {
+  if (settled_ && at > *settled_) {
     const absl::Duration length = at - *settled_;
     if (last_at_ && last_power_ && (last_counter_ || at - *last_at_ <= gap_limit_)) {
       increment = {.covered = length, .measured = *last_power_ * length, .peak = *last_power_};

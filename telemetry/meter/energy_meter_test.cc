@@ -57,6 +57,13 @@ TEST(EnergyMeterTest, ABoundarySeparatesTheSidesOfAnEdge) {
   EXPECT_NEAR(after.measured.value(), 13 * 0.3, 1e-9);
 }
 
+TEST(EnergyMeterTest, AnEdgeAtASampleBelongsToWhatFollows) {
+  EnergyMeter meter(kPeriod);
+  meter.AddPower(At(1), Watts(3));
+  EXPECT_EQ(meter.Boundary(At(1)).measured, Joules(0));
+  EXPECT_NEAR(meter.AddPower(At(1.4), Watts(13)).measured.value(), 13 * 0.4, 1e-9);
+}
+
 TEST(EnergyMeterTest, AnEdgeInsideAGapStaysMissing) {
   EnergyMeter meter(kPeriod);
   meter.AddPower(At(0), Watts(3));

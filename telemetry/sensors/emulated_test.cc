@@ -89,8 +89,8 @@ TEST(EmulatedBoardTest, NoiseIsSeededAndHasTheMeanOfTheTruth) {
 }
 
 TEST(EndOfWorkTest, WholeDipPeriodsTakeTheirNominalTime) {
-  EXPECT_NEAR(absl::ToDoubleSeconds(EndOfWork(kDips, At(5), absl::Seconds(17 * 3)) - At(5)),
-              51.0, 1e-6);
+  EXPECT_NEAR(absl::ToDoubleSeconds(EndOfWork(kDips, At(5), absl::Seconds(17 * 3)) - At(5)), 51.0,
+              1e-6);
 }
 
 TEST(EndOfWorkTest, WorkInsideADipTakesLonger) {

@@ -24,10 +24,11 @@ constexpr int64_t kDefaultCacheQuota = int64_t{20} << 30;
 constexpr size_t kEventsMax = 10'000;
 // An emulated sensor is asked in batches, so that a small time scale costs no wake-up per sample.
 constexpr absl::Duration kSampleWakeMin = absl::Milliseconds(100);
-constexpr absl::Duration kIdleSamplePeriod = absl::Seconds(1);
+// While nothing runs; at least as often as the sensor has news, wall time.
+constexpr absl::Duration kIdleSamplePeriod = absl::Milliseconds(500);
 // After the machine slept: samples of the gap are not made up.
 constexpr int kCatchUpMax = 50'000;
-constexpr absl::Duration kStatusPeriod = absl::Seconds(1);
+constexpr absl::Duration kStatusPeriod = absl::Milliseconds(500);
 
 std::string HostName() {
   std::array<char, 256> name = {};
@@ -352,7 +353,9 @@ void Agent::SampleEmulated(const Instant& now) {
     return;
   }
   const absl::Duration period =
-      core_->busy() ? refresh_period_ : std::max(refresh_period_, kIdleSamplePeriod);
+      core_->busy() ? refresh_period_
+                    : std::max(refresh_period_,
+                               std::min(kIdleSamplePeriod / clock_.time_scale(), absl::Seconds(2)));
   if (now.device - next_sample_ > kCatchUpMax * period) {
     next_sample_ = now.device;
   }

@@ -28,6 +28,11 @@
 
 namespace wattle::agent {
 
+// The ledger's report, besides the one at each attempt's end.
+inline constexpr absl::Duration kLedgerPeriod = absl::Minutes(15);
+// What a power cut may cost of an attempt's measured energy. Each save is one small fsynced file.
+inline constexpr absl::Duration kSavePeriod = absl::Seconds(15);
+
 struct CoreDependencies {
   StateDirectory* state;
   Spool* spool;
@@ -108,6 +113,7 @@ class AgentCore {
   void AddLostEnergy(const v1::HeldAttemptRecord& record, const Instant& now);
   void HandleEnd(const Instant& now);
   void EndRun(v1::HeldAttemptRecord record, const AttemptEnd& end, const Instant& now);
+  void CountEnd(v1::AttemptState state);
   void CheckGuard(const Instant& now);
   void CheckLease(const Instant& now);
   telemetry::StopCost CostOfStopping() const;
@@ -116,6 +122,7 @@ class AgentCore {
   void FlushReports();
   void ReportLedger(const Instant& now);
   void SaveDevice(const Instant& now);
+  void SaveRun(const Instant& now);
   void SaveAttempt(const v1::HeldAttemptRecord& record);
   void SendHello();
   [[nodiscard]] absl::Duration LeaseUsed(Monotonic wall) const;

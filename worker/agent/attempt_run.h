@@ -38,7 +38,7 @@ struct FetchedInput {
 struct FetchResult {
   absl::Status status;
   int64_t moved_bytes = 0;
-  std::vector<FetchedInput> inputs;
+  std::vector<FetchedInput> inputs{};
 };
 struct UploadResult {
   absl::Status status;

@@ -77,7 +77,7 @@ class Fields {
 };
 
 WorkRate ReadRate(Fields fields) {
-  const WorkRate rate = {fields.Positive("flops_per_second"), fields.Time("step_overhead_seconds"),
+  const WorkRate rate = {fields.Positive("throughput_flops"), fields.Time("step_overhead_seconds"),
                          fields.Power("power_watts")};
   fields.RefuseTheRest();
   return rate;

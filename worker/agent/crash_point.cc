@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdlib>
 #include <string>
@@ -12,6 +14,10 @@
 
 namespace wattle::agent {
 namespace {
+
+constexpr std::array<absl::string_view, 11> kOurs = {
+    "accept",      "progress",          "checkpoint",  "finish",      "reported",    "spool:write",
+    "spool:fsync", "spool:acknowledge", "state:write", "state:fsync", "state:rename"};
 
 struct Plan {
   std::string name;
@@ -28,6 +34,11 @@ struct Plan {
     if (colon != std::string::npos && absl::SimpleAtoi(name.substr(colon + 1), &count)) {
       left = count;
       name.resize(colon);
+    }
+    if (std::find(kOurs.begin(), kOurs.end(), name) != kOurs.end()) {
+      unsetenv("WATTLE_CRASH_AT");  // NOLINT(concurrency-mt-unsafe): before any thread
+    } else {
+      name.clear();  // the runner's
     }
   }
 };

@@ -9,7 +9,9 @@
 //   reported         the report of the end is spooled
 //   spool:write, spool:fsync, spool:acknowledge
 //   state:write, state:fsync, state:rename    of any record on the worker's disk, before each
-// Without the variable a point costs one comparison. Thread-safe.
+// "start" in main takes the variable out of the environment if it names one of these: the runner, a
+// child, has points of its own under the same variable. Without it a point costs one comparison.
+// Thread-safe after "start".
 #ifndef WATTLE_WORKER_AGENT_CRASH_POINT_H_
 #define WATTLE_WORKER_AGENT_CRASH_POINT_H_
 

@@ -47,16 +47,20 @@ void AddDevice(const WorkerStatus& status, const telemetry::MetricLabels& device
                heartbeat.power_watts());
   }
   const v1::EnergyLedger& ledger = status.ledger;
-  for (const auto& [use, joules] : {std::pair("attempt", ledger.attempt_energy_joules()),
-                                    std::pair("idle", ledger.idle_energy_joules()),
-                                    std::pair("overhead", ledger.overhead_energy_joules())}) {
-    if (status.has_power_sensor) {
-      telemetry::MetricLabels labels = device;
-      labels.emplace_back("use", use);
-      labels.emplace_back("source", source);
-      labels.emplace_back("emulated", emulated);
-      page.Counter("wattle_device_energy_joules_total",
-                   "Energy measured since the device's identity was made.", labels, joules);
+  if (status.has_power_sensor) {
+    telemetry::MetricLabels labels = device;
+    labels.emplace_back("source", source);
+    labels.emplace_back("emulated", emulated);
+    page.Counter("wattle_device_energy_joules_total",
+                 "Energy measured since the device's identity was made.", labels,
+                 heartbeat.energy_joules_total());
+    for (const auto& [use, joules] : {std::pair("attempt", ledger.attempt_energy_joules()),
+                                      std::pair("idle", ledger.idle_energy_joules()),
+                                      std::pair("overhead", ledger.overhead_energy_joules())}) {
+      telemetry::MetricLabels use_labels = labels;
+      use_labels.emplace_back("use", use);
+      page.Counter("wattle_device_energy_use_joules_total",
+                   "The same energy by what it was used for.", use_labels, joules);
     }
   }
   page.Counter("wattle_device_energy_missing_joules_total",

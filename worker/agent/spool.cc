@@ -168,6 +168,9 @@ absl::StatusOr<int64_t> Spool::Append(v1::Report report) {
 }
 
 absl::Status Spool::Acknowledge(int64_t sequence) {
+  if (!pending_.empty() && pending_.front().sequence() <= sequence) {
+    CrashPoint("spool:acknowledge");
+  }
   while (!pending_.empty() && pending_.front().sequence() <= sequence) {
     dropped_ = pending_.front().sequence();
     pending_.pop_front();
@@ -176,7 +179,6 @@ absl::Status Spool::Acknowledge(int64_t sequence) {
   if (size_bytes_ < kRewriteAtBytes) {
     return absl::OkStatus();
   }
-  CrashPoint("spool:acknowledge");
   return Rewrite();
 }
 

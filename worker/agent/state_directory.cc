@@ -26,6 +26,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr size_t kKeptMax = 2;
+
 absl::Status FileError(int error, absl::string_view what, const std::string& path) {
   const std::string message = absl::StrCat(what, " ", path, ": ", std::strerror(error));
   switch (error) {
@@ -217,14 +219,32 @@ absl::Status StateDirectory::WriteAttempt(const v1::HeldAttemptRecord& record) {
 }
 
 void StateDirectory::RemoveAttempt(const std::string& attempt_id) {
-  std::error_code ignored;  // what stays is removed at the next start
-  fs::remove(AttemptDirectory(attempt_id) + "/state.pb", ignored);
-  fs::remove_all(AttemptDirectory(attempt_id), ignored);
+  std::error_code error;  // what stays is removed at the next start
+  fs::remove(AttemptDirectory(attempt_id) + "/state.pb", error);
+  if (!fs::is_empty(WorkDirectory(attempt_id), error) && !error) {
+    const std::string kept = absl::StrCat(path_, "/kept/", attempt_id);
+    fs::create_directories(path_ + "/kept", error);
+    fs::remove_all(kept, error);
+    fs::rename(WorkDirectory(attempt_id), kept, error);
+    KeepNewest();
+  }
+  fs::remove_all(AttemptDirectory(attempt_id), error);
 }
 
-void StateDirectory::RemoveWork(const std::string& attempt_id) {
+void StateDirectory::KeepNewest() {
+  std::error_code error;
+  std::multimap<fs::file_time_type, fs::path> by_age;
+  for (const auto& entry : fs::directory_iterator(path_ + "/kept", error)) {
+    by_age.emplace(fs::last_write_time(entry.path(), error), entry.path());
+  }
+  while (by_age.size() > kKeptMax) {
+    fs::remove_all(by_age.begin()->second, error);
+    by_age.erase(by_age.begin());
+  }
+}
+
+void StateDirectory::RemoveOutput(const std::string& attempt_id) {
   std::error_code ignored;
-  fs::remove_all(WorkDirectory(attempt_id), ignored);
   fs::remove_all(OutputDirectory(attempt_id), ignored);
 }
 

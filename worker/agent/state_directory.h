@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The worker's directory on disk: who it is, what it holds, what it measured.
-//   lock  identity  spool  device.pb  desired.pb  attempts/ID/{state.pb,work/,output/}  cache/
+//   lock  identity  spool  device.pb  desired.pb  attempts/ID/{state.pb,work/,output/}
+//   kept/ID/  cache/
 // Small files are replaced whole: written aside, fsynced, renamed. One process and one thread.
 #ifndef WATTLE_WORKER_AGENT_STATE_DIRECTORY_H_
 #define WATTLE_WORKER_AGENT_STATE_DIRECTORY_H_
@@ -46,14 +47,17 @@ class StateDirectory {
   // By attempt id. Directories without a whole record are removed: nothing was promised for them.
   std::map<std::string, v1::HeldAttemptRecord> ReadAttempts();
   absl::Status WriteAttempt(const v1::HeldAttemptRecord& record);  // makes its directories
+  // The record and the output go. The work directory, with the last checkpoints, moves to
+  // kept/ID; the two newest of those stay, for whoever wants to look or to go on by hand.
   void RemoveAttempt(const std::string& attempt_id);
-  void RemoveWork(const std::string& attempt_id);  // work and output; the record stays
+  void RemoveOutput(const std::string& attempt_id);
   [[nodiscard]] std::string WorkDirectory(const std::string& attempt_id) const;
   [[nodiscard]] std::string OutputDirectory(const std::string& attempt_id) const;
 
  private:
   StateDirectory(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}
   absl::Status LoadIdentity();
+  void KeepNewest();
   [[nodiscard]] std::string AttemptDirectory(const std::string& attempt_id) const;
 
   std::string path_;
