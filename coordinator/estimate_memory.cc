@@ -14,26 +14,34 @@ namespace {
 constexpr int64_t kBatchDefault = 8;       // finetune.batch_size, evaluate.batch_size
 constexpr int64_t kEvaluateWindow = 1024;  // tokens of a window of a text file
 
-int64_t OrDefault(int64_t value, int64_t otherwise) {
-  return value > 0 ? value : otherwise;
+// In a dry run on declared shapes, a batch or length that is left out is unknown (as in the
+// published tables), not the default: the smallest one then tells only what can never fit.
+int64_t OrUnknown(int64_t value, bool declared, int64_t otherwise) {
+  return value > 0 ? value : declared ? 1 : otherwise;
 }
 
 formats::MemoryWorkload WorkloadOf(const v1::JobSpec& spec, int64_t max_positions) {
   formats::MemoryWorkload workload;
   switch (spec.kind_case()) {
-    case v1::JobSpec::kFinetune:
+    case v1::JobSpec::kFinetune: {
+      const v1::FinetuneSpec& finetune = spec.finetune();
+      const bool declared = finetune.has_model_shape();
       workload.task = formats::MemoryTask::kFinetune;
-      workload.batch = OrDefault(spec.finetune().batch_size(), kBatchDefault);
-      workload.sequence_tokens =
-          std::min<int64_t>(spec.finetune().sequence_length(), max_positions);
-      break;
-    case v1::JobSpec::kEvaluate:
-      workload.task = formats::MemoryTask::kEvaluate;
-      workload.batch = OrDefault(spec.evaluate().batch_size(), kBatchDefault);
+      workload.batch = OrUnknown(finetune.batch_size(), declared, kBatchDefault);
       workload.sequence_tokens = std::min<int64_t>(
-          OrDefault(spec.evaluate().sequence_length(), kEvaluateWindow), max_positions);
-      workload.int8_weights = spec.evaluate().quantization() == v1::QUANTIZATION_INT8;
+          OrUnknown(finetune.sequence_length(), declared, max_positions), max_positions);
       break;
+    }
+    case v1::JobSpec::kEvaluate: {
+      const v1::EvaluateSpec& evaluate = spec.evaluate();
+      const bool declared = evaluate.has_model_shape();
+      workload.task = formats::MemoryTask::kEvaluate;
+      workload.batch = OrUnknown(evaluate.batch_size(), declared, kBatchDefault);
+      workload.sequence_tokens = std::min<int64_t>(
+          OrUnknown(evaluate.sequence_length(), declared, kEvaluateWindow), max_positions);
+      workload.int8_weights = evaluate.quantization() == v1::QUANTIZATION_INT8;
+      break;
+    }
     case v1::JobSpec::kGenerate:
       workload.task = formats::MemoryTask::kGenerate;
       workload.int8_weights = spec.generate().quantization() == v1::QUANTIZATION_INT8;

@@ -11,7 +11,7 @@ std::string DiscoveryJson(const runtime::Api& api) {
   google::protobuf::ListValue list;
   const absl::StatusOr<v1::ListDevicesResponse> devices = api.ListDevices({});
   if (!devices.ok()) {
-    return ToJson(list);
+    return ToPlainJson(list);
   }
   for (const v1::Device& device : devices->devices()) {
     if (device.info().metrics_address().empty()) {
@@ -25,7 +25,7 @@ std::string DiscoveryJson(const runtime::Api& api) {
     labels["device_class"].set_string_value(device.info().device_class());
     labels["emulated"].set_string_value(device.info().emulated() ? "true" : "false");
   }
-  return ToJson(list);
+  return ToPlainJson(list);
 }
 
 }  // namespace wattle::http

@@ -80,6 +80,7 @@ TEST_F(HttpServerTest, DiscoveryListsWorkersWithTheirLabels) {
   ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(json, &list).ok()) << json;
   ASSERT_EQ(list.values_size(), 1);
   const auto& group = list.values(0).struct_value().fields();
+  EXPECT_EQ(group.size(), 2U) << "Prometheus refuses keys that it does not know";
   EXPECT_EQ(group.at("targets").list_value().values(0).string_value(), "127.0.0.1:9100");
   const auto& labels = group.at("labels").struct_value().fields();
   EXPECT_EQ(labels.at("device").string_value(), "name-of-device-a");

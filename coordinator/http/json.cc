@@ -7,15 +7,27 @@
 #include "google/protobuf/util/json_util.h"
 
 namespace wattle::http {
+namespace {
+
+std::string Print(const google::protobuf::Message& message,
+                  const google::protobuf::util::JsonPrintOptions& options) {
+  std::string json;
+  // Only strings that are not UTF-8 fail; parsing the message refused those.
+  const auto status = google::protobuf::util::MessageToJsonString(message, &json, options);
+  return status.ok() ? json : "{}";
+}
+
+}  // namespace
 
 std::string ToJson(const google::protobuf::Message& message) {
   google::protobuf::util::JsonPrintOptions options;
   options.preserve_proto_field_names = true;
   options.always_print_primitive_fields = true;
-  std::string json;
-  const auto status = google::protobuf::util::MessageToJsonString(message, &json, options);
-  // Only strings that are not UTF-8 fail; parsing the message refused those.
-  return status.ok() ? json : "{}";
+  return Print(message, options);
+}
+
+std::string ToPlainJson(const google::protobuf::Message& message) {
+  return Print(message, {});
 }
 
 absl::Status FromJson(const std::string& json, google::protobuf::Message& message) {
@@ -32,7 +44,7 @@ std::string ErrorJson(const absl::Status& status) {
   google::protobuf::Struct error;
   (*error.mutable_fields())["code"].set_string_value(absl::StatusCodeToString(status.code()));
   (*error.mutable_fields())["message"].set_string_value(std::string(status.message()));
-  return ToJson(error);
+  return ToPlainJson(error);
 }
 
 int HttpStatus(const absl::Status& status) {

@@ -13,6 +13,8 @@
 namespace wattle::http {
 
 std::string ToJson(const google::protobuf::Message& message);
+// For google.protobuf.ListValue and Struct, which stand for any JSON: nothing is added to them.
+std::string ToPlainJson(const google::protobuf::Message& message);
 // An unknown field or a wrong type is kInvalidArgument, with protobuf's words in one line.
 absl::Status FromJson(const std::string& json, google::protobuf::Message& message);
 // {"code":"NOT_FOUND","message":"…"}
