@@ -103,12 +103,25 @@ bool ReadTask(const std::string& path, v1::RunnerTask& task) {
   return google::protobuf::TextFormat::ParseFromString(*text, &task);  // prints its own errors
 }
 
-int RunForPerson(const std::string& task_path) {
+// For scripts: each frame as a line of JSON on standard output.
+void PrintAsJson(const v1::RunnerFrame& frame) {
+  std::string line;
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  if (google::protobuf::util::MessageToJsonString(frame, &line, options).ok()) {
+    std::printf("%s\n", line.c_str());
+  }
+}
+
+int RunForPerson(const std::string& task_path, bool as_json) {
   v1::RunnerTask task;
   if (!ReadTask(task_path, task)) {
     return kExitUsage;
   }
-  const auto print = [](const v1::RunnerFrame& frame) {
+  const auto print = [as_json](const v1::RunnerFrame& frame) {
+    if (as_json) {
+      PrintAsJson(frame);
+    }
     std::fprintf(stderr, "%s\n", wattle::runner::FrameAsLine(frame).c_str());
   };
   wattle::runner::FrameSink sink(print, [] { return StepDecision::kGoOn; });
@@ -123,10 +136,12 @@ int main(int argc, char** argv) {
   StartAgainWithOurEnvironment(argv);
   CLI::App app("Runs one Wattle task. Without an option: for the agent, over pipes.");
   std::string task_path;
+  bool as_json = false;
   std::string initialize_directory;
   uint64_t seed = 0;
   app.set_version_flag("--version", wattle::engine::EngineVersion());
   app.add_option("--task", task_path, "Run the RunnerTask in this file (text format or JSON)");
+  app.add_flag("--json", as_json, "With --task: print frames as lines of JSON on standard output");
   app.add_option("--initialize", initialize_directory,
                  "Write random weights into this directory, which has config.json and no weights");
   app.add_option("--seed", seed, "Of --initialize");
@@ -140,5 +155,5 @@ int main(int argc, char** argv) {
     }
     return 0;
   }
-  return task_path.empty() ? RunForAgent() : RunForPerson(task_path);
+  return task_path.empty() ? RunForAgent() : RunForPerson(task_path, as_json);
 }

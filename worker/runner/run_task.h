@@ -14,7 +14,7 @@
 namespace wattle::runner {
 
 // The last frame: result, failure or stopped. By then every result file is on disk:
-//   finetune, quantize   a Hugging Face model directory
+//   finetune, quantize   a Hugging Face model directory (finetune: also losses.jsonl)
 //   generate             generations.jsonl, metrics.json
 //   evaluate             metrics.json
 v1::RunnerFrame RunTask(const v1::RunnerTask& task, FrameSink& sink);

@@ -43,6 +43,8 @@ class Runner {
       dup2(down[0], STDIN_FILENO);
       dup2(up[1], STDOUT_FILENO);
       setenv("WATTLE_CRASH_AT", crash_at.c_str(), 1);
+      setenv("OMP_WAIT_POLICY", "passive", 1);  // as the agent does; else it starts itself twice
+      unsetenv("OPENBLAS_CORETYPE");
       const std::string program = absl::StrCat(WATTLE_BINARY_DIR, "/bin/wattle-runner");
       execl(program.c_str(), "wattle-runner", nullptr);
       _exit(127);
@@ -146,7 +148,7 @@ std::string ResultBytes(const v1::RunnerTask& task) {
 }
 
 std::string OptimizerBytes(const v1::RunnerTask& task) {
-  return engine::FileBytes(task.work_directory() + "/checkpoint-0000000003/optimizer.safetensors");
+  return engine::FileBytes(task.work_directory() + "/checkpoint-0000000004/optimizer.safetensors");
 }
 
 struct WholeRun {

@@ -17,6 +17,8 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include <ATen/ATen.h>
 
@@ -109,6 +111,9 @@ absl::Status Publish(const std::string& work_directory, const std::string& parti
 std::string Exact(double value) {
   return absl::StrFormat("%.17g", value);
 }
+void AppendExact(std::string* out, double value) {
+  out->append(Exact(value));
+}
 
 formats::SafetensorsMetadata MetadataOf(const CheckpointIdentity& identity,
                                         const TrainingCounters& counters) {
@@ -122,8 +127,7 @@ formats::SafetensorsMetadata MetadataOf(const CheckpointIdentity& identity,
       {"examples", absl::StrCat(counters.work.examples)},
       {"tokens", absl::StrCat(counters.work.tokens)},
       {"real_tokens", absl::StrCat(counters.work.real_tokens)},
-      {"loss_first", Exact(counters.loss_first)},
-      {"loss_last", Exact(counters.loss_last)},
+      {"losses", absl::StrJoin(counters.losses, ",", AppendExact)},
       {"heldout_last_step", absl::StrCat(counters.heldout_last_step)}};
   if (counters.heldout_before.has_value()) {
     metadata["heldout_before"] = Exact(*counters.heldout_before);
@@ -164,6 +168,13 @@ class MetadataReader {
       Read(key, number.emplace());
     }
   }
+  void Read(const std::string& key, std::vector<double>& numbers) {
+    for (const absl::string_view text : absl::StrSplit(Text(key), ',', absl::SkipEmpty())) {
+      if (!absl::SimpleAtod(text, &numbers.emplace_back())) {
+        Fail(key);
+      }
+    }
+  }
   [[nodiscard]] const absl::Status& status() const { return status_; }
 
  private:
@@ -186,8 +197,7 @@ absl::StatusOr<TrainingCounters> CountersOf(const std::string& path,
   reader.Read("examples", counters.work.examples);
   reader.Read("tokens", counters.work.tokens);
   reader.Read("real_tokens", counters.work.real_tokens);
-  reader.Read("loss_first", counters.loss_first);
-  reader.Read("loss_last", counters.loss_last);
+  reader.Read("losses", counters.losses);
   reader.Read("heldout_last_step", counters.heldout_last_step);
   reader.Read("heldout_before", counters.heldout_before);
   reader.Read("heldout_last", counters.heldout_last);
@@ -257,6 +267,9 @@ absl::Status RestoreFrom(const std::string& directory, const CheckpointIdentity&
                      identity.job, "); use another work directory"));
   }
   WATTLE_ASSIGN_OR_RETURN(const TrainingCounters counters, CountersOf(path, file.metadata()));
+  if (static_cast<int64_t>(counters.losses.size()) != counters.work.steps) {
+    return absl::DataLossError(absl::StrCat(path, ": wants a loss for each step"));
+  }
   at::Tensor weights = at::zeros({state.model.layout.elements}, at::kFloat);
   WATTLE_RETURN_IF_ERROR(ReadFlat(absl::StrCat(directory, "/", formats::kWeightsFile),
                                   state.model.files, state.model.layout, weights));

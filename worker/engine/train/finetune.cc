@@ -9,6 +9,7 @@
 
 #include "base/status_macros.h"
 #include "formats/byte_pair_encoding.h"
+#include "formats/durable_file.h"
 #include "worker/engine/evaluate/evaluate.h"
 #include "worker/engine/quant/int8_model.h"
 #include "worker/engine/torch_border.h"
@@ -85,6 +86,7 @@ class FinetuneRun {
     }
     sink_.OnPhase(Phase::kSave, 0, 0);
     WATTLE_RETURN_IF_ERROR(SaveModel(settings_.output_directory, state_.model));
+    WATTLE_RETURN_IF_ERROR(SaveLosses());
     return Describe();
   }
 
@@ -144,9 +146,12 @@ class FinetuneRun {
         sink_.OnPhase(Phase::kTrain, report->step, trainer.total_steps());
       }
       WATTLE_RETURN_IF_ERROR(Obey(sink_.OnStep(*report)));
-      if (report->step % settings_.checkpoint_every_steps == 0 && !trainer.finished()) {
+      // Also after the last step: what follows, evaluation and upload, may be interrupted too.
+      if (report->step % settings_.checkpoint_every_steps == 0 || trainer.finished()) {
         WATTLE_RETURN_IF_ERROR(Checkpoint());
-        sink_.OnPhase(Phase::kTrain, report->step, trainer.total_steps());
+        if (!trainer.finished()) {
+          sink_.OnPhase(Phase::kTrain, report->step, trainer.total_steps());
+        }
       }
     }
     return absl::OkStatus();
@@ -206,6 +211,16 @@ class FinetuneRun {
     return absl::OkStatus();
   }
 
+  [[nodiscard]] absl::Status SaveLosses() const {
+    std::string lines;
+    int64_t step = 0;
+    for (const double loss : state_.counters.losses) {
+      absl::StrAppendFormat(&lines, "{\"step\": %d, \"loss\": %.17g}\n", ++step, loss);
+    }
+    return formats::WriteFileDurably(absl::StrCat(settings_.output_directory, "/", kLossesFile),
+                                     lines);
+  }
+
   [[nodiscard]] std::string LastCheckpoint() const {
     const int64_t step = std::max(checkpointed_step_, resumed_from_);
     return step > 0 ? absl::StrCat("the last good checkpoint is that of step ", step)
@@ -216,8 +231,8 @@ class FinetuneRun {
     const TrainingCounters& counters = state_.counters;
     return {.model = FiguresOf(state_.model),
             .work = counters.work,
-            .train_loss_first = counters.loss_first,
-            .train_loss_last = counters.loss_last,
+            .train_loss_first = counters.losses.front(),
+            .train_loss_last = counters.losses.back(),
             .heldout_loss_before = counters.heldout_before,
             .heldout_loss_after = counters.heldout_last,
             .truncated_examples = data_.truncated,

@@ -41,6 +41,9 @@ struct FinetuneSettings {
   int threads = 1;  // as given to SetThreads; a checkpoint remembers it
 };
 
+// Beside the model in output_directory: one line {"step": 1, "loss": 5.25} for each step.
+inline constexpr char kLossesFile[] = "losses.jsonl";
+
 struct FinetuneResult {
   ModelFigures model;
   WorkTotals work;  // of all steps, also those before a resume

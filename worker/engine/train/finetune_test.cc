@@ -61,9 +61,11 @@ TEST_F(FinetuneTest, LowersTheLossAndWritesAModelDirectory) {
   ASSERT_TRUE(result->heldout_loss_before.has_value() && result->heldout_loss_after.has_value());
   EXPECT_LT(*result->heldout_loss_after, *result->heldout_loss_before - 1.0);
   EXPECT_LT(result->train_loss_last, result->train_loss_first - 1.0);
-  EXPECT_THAT(NamesIn(settings.output_directory),
-              ElementsAre("config.json", "merges.txt", "model.safetensors", "vocab.json"));
-  EXPECT_THAT(sink.checkpoints, IsEmpty());
+  EXPECT_THAT(
+      NamesIn(settings.output_directory),
+      ElementsAre("config.json", "losses.jsonl", "merges.txt", "model.safetensors", "vocab.json"));
+  ASSERT_EQ(sink.checkpoints.size(), 1U);  // that of the last step
+  EXPECT_EQ(sink.checkpoints[0].step, 70);
   EXPECT_GT(sink.steps.back().flops, 0.0);
 }
 
@@ -76,7 +78,7 @@ TEST_F(FinetuneTest, ResumeAfterAnyStepIsBitIdentical) {
   ASSERT_THAT(whole_result, IsOk());
   ASSERT_EQ(whole_result->work.steps, kSteps);
   const std::string last_optimizer =
-      FileBytes(Checkpoint(whole, kSteps - 1) + "/optimizer.safetensors");
+      FileBytes(Checkpoint(whole, kSteps) + "/optimizer.safetensors");
   for (int64_t cut = 1; cut < kSteps; ++cut) {
     const FinetuneSettings parts = TinyFinetune(absl::StrCat("parts", cut));
     RecordingSink first;
@@ -94,7 +96,10 @@ TEST_F(FinetuneTest, ResumeAfterAnyStepIsBitIdentical) {
     EXPECT_EQ(FileBytes(parts.output_directory + "/model.safetensors"),
               FileBytes(whole.output_directory + "/model.safetensors"))
         << "cut after step " << cut;
-    EXPECT_EQ(FileBytes(Checkpoint(parts, kSteps - 1) + "/optimizer.safetensors"), last_optimizer)
+    EXPECT_EQ(FileBytes(parts.output_directory + "/losses.jsonl"),
+              FileBytes(whole.output_directory + "/losses.jsonl"))
+        << "cut after step " << cut;
+    EXPECT_EQ(FileBytes(Checkpoint(parts, kSteps) + "/optimizer.safetensors"), last_optimizer)
         << "cut after step " << cut;
     EXPECT_EQ(result->heldout_loss_before, whole_result->heldout_loss_before);
     EXPECT_EQ(result->heldout_loss_after, whole_result->heldout_loss_after);
@@ -157,19 +162,19 @@ TEST_F(FinetuneTest, KeepsTwoCheckpointsAndRemovesWhatACrashLeft) {
   RecordingSink sink;
   ASSERT_THAT(Finetune(settings, sink), IsOk());
   EXPECT_THAT(NamesIn(settings.work_directory),
-              ElementsAre("checkpoint-0000000002", "checkpoint-0000000003"));
+              ElementsAre("checkpoint-0000000003", "checkpoint-0000000004"));
 }
 
 TEST_F(FinetuneTest, ACheckpointThatCannotBeReadIsSkippedForTheOneBefore) {
   const FinetuneSettings settings = TinyFinetune("run");
   RecordingSink sink;
   ASSERT_THAT(Finetune(settings, sink), IsOk());
-  const std::string path = Checkpoint(settings, 3) + "/optimizer.safetensors";
+  const std::string path = Checkpoint(settings, kSteps) + "/optimizer.safetensors";
   fs::resize_file(path, fs::file_size(path) / 2);
   RecordingSink again;
   const auto result = Finetune(settings, again);
   ASSERT_THAT(result, IsOk());
-  EXPECT_EQ(result->resumed_from_step, 2);
+  EXPECT_EQ(result->resumed_from_step, kSteps - 1);
   EXPECT_THAT(again.log, Contains(HasSubstr("cannot be read")));
   EXPECT_EQ(again.TrainingLosses().back(), sink.TrainingLosses().back());
 }

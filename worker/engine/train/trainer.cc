@@ -96,10 +96,7 @@ absl::StatusOr<StepReport> Trainer::Step() {
   counters.work.examples += report.examples;
   counters.work.tokens += report.tokens;
   counters.work.real_tokens += report.real_tokens;
-  counters.loss_last = report.loss;
-  if (step == 1) {
-    counters.loss_first = report.loss;
-  }
+  counters.losses.push_back(report.loss);
   report.compute_time = Clock::Real().Boottime() - start;
   return report;
 }

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "worker/engine/models/model_files.h"
 #include "worker/engine/progress.h"
@@ -19,8 +20,7 @@ struct TrainingCounters {
   int64_t position = 0;         // examples drawn from the data order
   uint64_t random_counter = 0;  // micro-batches that drew dropout masks
   WorkTotals work;              // work.steps: optimizer steps done
-  double loss_first = 0.0;
-  double loss_last = 0.0;
+  std::vector<double> losses;   // of every step so far
   std::optional<double> heldout_before;
   std::optional<double> heldout_last;  // measured after step heldout_last_step
   int64_t heldout_last_step = -1;
