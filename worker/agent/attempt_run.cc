@@ -65,7 +65,7 @@ AttemptEnergy EnergyFrom(const v1::HeldAttemptRecord& record) {
   set(Activity::kFetch, receipt.fetch_seconds());
   set(Activity::kStart, receipt.start_seconds());
   set(Activity::kRun, receipt.run().seconds());
-  set(Activity::kEvaluate, record.evaluate_seconds());
+  set(Activity::kEvaluate, receipt.evaluate_seconds());
   set(Activity::kCheckpoint, receipt.checkpoint_seconds());
   set(Activity::kUpload, receipt.upload_seconds());
   return energy;
@@ -513,7 +513,7 @@ void AttemptRun::FillReceipt() {
   receipt.set_start_seconds(absl::ToDoubleSeconds(energy.In(Activity::kStart)));
   receipt.set_checkpoint_seconds(absl::ToDoubleSeconds(energy.In(Activity::kCheckpoint)));
   receipt.set_upload_seconds(absl::ToDoubleSeconds(energy.In(Activity::kUpload)));
-  record_.set_evaluate_seconds(absl::ToDoubleSeconds(energy.In(Activity::kEvaluate)));
+  receipt.set_evaluate_seconds(absl::ToDoubleSeconds(energy.In(Activity::kEvaluate)));
   receipt.set_threads(settings_.threads);
   if (result_) {
     *receipt.mutable_work() = result_->work();

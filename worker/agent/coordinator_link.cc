@@ -87,6 +87,11 @@ std::optional<v1::WorkerMessage> CoordinatorLink::NextMessage() {
   return message;
 }
 
+bool CoordinatorLink::Stopping() {
+  absl::MutexLock lock(&mutex_);
+  return stopping_;
+}
+
 void CoordinatorLink::NoteOnce(const std::string& note) {
   if (note != last_note_) {
     last_note_ = note;
@@ -137,6 +142,9 @@ bool CoordinatorLink::RunStream(const std::shared_ptr<grpc::ChannelInterface>& c
   }
   callbacks_.on_disconnected();
   // Our own cancelling is no news.
+  if (Stopping()) {
+    return heard;
+  }
   if (status.error_code() != grpc::StatusCode::CANCELLED && !status.ok()) {
     NoteOnce(absl::StrCat("coordinator ", target_, ": ", status.error_message()));
   } else if (heard) {
@@ -157,11 +165,8 @@ void CoordinatorLink::Run() {
   // One channel for all streams: it keeps the resolved address and reconnects on demand.
   const std::shared_ptr<grpc::Channel> channel = MakeChannel(target_, ChannelUse::kLink);
   while (true) {
-    {
-      absl::MutexLock lock(&mutex_);
-      if (stopping_) {
-        return;
-      }
+    if (Stopping()) {
+      return;
     }
     bool stood = false;
     if (channel->WaitForConnected(absl::ToChronoTime(absl::Now() + kBackoffMin))) {

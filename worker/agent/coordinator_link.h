@@ -54,6 +54,7 @@ class CoordinatorLink {
   bool RunStream(const std::shared_ptr<grpc::ChannelInterface>& channel);
   std::optional<v1::WorkerMessage> NextMessage();
   void Wait(absl::Duration time);
+  bool Stopping();
   void NoteOnce(const std::string& note);
 
   const std::string target_;

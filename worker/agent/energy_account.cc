@@ -33,7 +33,7 @@ EnergyAccount::EnergyAccount(absl::Duration refresh_period, Monotonic start,
                              const v1::EnergyLedger& ledger, telemetry::IdleBaseline idle)
     : meter_(refresh_period),
       settled_(start),
-      current_since_(start),
+      current_since_(start - kSettleTime),  // nothing of ours ran before
       ledger_(ledger),
       idle_(idle) {}
 

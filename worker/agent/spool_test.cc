@@ -170,8 +170,8 @@ TEST(StateDirectoryTest, TheLastTwoAttemptsWorkIsKept) {
     state->RemoveAttempt(id);
   }
   EXPECT_TRUE(state->ReadAttempts().empty());
-  EXPECT_FALSE(std::filesystem::exists(state->path() + "/kept/j1.1"));
-  EXPECT_EQ(*ReadFile(state->path() + "/kept/j3.1/checkpoint"), "j3.1");
+  EXPECT_FALSE(std::filesystem::exists(state->path() + "/attempts/j1.1"));
+  EXPECT_EQ(*ReadFile(state->WorkDirectory("j3.1") + "/checkpoint"), "j3.1");
 }
 
 }  // namespace

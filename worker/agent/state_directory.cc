@@ -202,9 +202,10 @@ std::map<std::string, v1::HeldAttemptRecord> StateDirectory::ReadAttempts() {
     if (record.assignment().attempt_id() == id) {
       attempts[id] = std::move(record);
     } else {
-      RemoveAttempt(id);
+      fs::remove(entry.path() / "state.pb", error);
     }
   }
+  KeepNewest();
   return attempts;
 }
 
@@ -219,23 +220,26 @@ absl::Status StateDirectory::WriteAttempt(const v1::HeldAttemptRecord& record) {
 }
 
 void StateDirectory::RemoveAttempt(const std::string& attempt_id) {
-  std::error_code error;  // what stays is removed at the next start
-  fs::remove(AttemptDirectory(attempt_id) + "/state.pb", error);
-  if (!fs::is_empty(WorkDirectory(attempt_id), error) && !error) {
-    const std::string kept = absl::StrCat(path_, "/kept/", attempt_id);
-    fs::create_directories(path_ + "/kept", error);
-    fs::remove_all(kept, error);
-    fs::rename(WorkDirectory(attempt_id), kept, error);
-    KeepNewest();
-  }
-  fs::remove_all(AttemptDirectory(attempt_id), error);
+  std::error_code ignored;  // what stays is removed at the next start
+  fs::remove(AttemptDirectory(attempt_id) + "/state.pb", ignored);
+  RemoveOutput(attempt_id);
+  KeepNewest();
 }
 
+// Of the directories whose attempt is no longer held, those with checkpoints, the newest ones.
 void StateDirectory::KeepNewest() {
   std::error_code error;
   std::multimap<fs::file_time_type, fs::path> by_age;
-  for (const auto& entry : fs::directory_iterator(path_ + "/kept", error)) {
-    by_age.emplace(fs::last_write_time(entry.path(), error), entry.path());
+  for (const auto& entry : fs::directory_iterator(path_ + "/attempts", error)) {
+    if (fs::exists(entry.path() / "state.pb", error)) {
+      continue;
+    }
+    const fs::path work = entry.path() / "work";
+    if (fs::is_directory(work, error) && !fs::is_empty(work, error)) {
+      by_age.emplace(fs::last_write_time(work, error), entry.path());
+    } else {
+      fs::remove_all(entry.path(), error);
+    }
   }
   while (by_age.size() > kKeptMax) {
     fs::remove_all(by_age.begin()->second, error);

@@ -1,8 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The worker's directory on disk: who it is, what it holds, what it measured.
-//   lock  identity  spool  device.pb  desired.pb  attempts/ID/{state.pb,work/,output/}
-//   kept/ID/  cache/
+//   lock  identity  spool  device.pb  desired.pb  attempts/ID/{state.pb,work/,output/}  cache/
 // Small files are replaced whole: written aside, fsynced, renamed. One process and one thread.
 #ifndef WATTLE_WORKER_AGENT_STATE_DIRECTORY_H_
 #define WATTLE_WORKER_AGENT_STATE_DIRECTORY_H_
@@ -44,11 +43,11 @@ class StateDirectory {
   [[nodiscard]] v1::DesiredSet ReadDesired() const;
   absl::Status WriteDesired(const v1::DesiredSet& desired);
 
-  // By attempt id. Directories without a whole record are removed: nothing was promised for them.
+  // By attempt id. Directories without a whole record are not held: nothing was promised for them.
   std::map<std::string, v1::HeldAttemptRecord> ReadAttempts();
   absl::Status WriteAttempt(const v1::HeldAttemptRecord& record);  // makes its directories
-  // The record and the output go. The work directory, with the last checkpoints, moves to
-  // kept/ID; the two newest of those stay, for whoever wants to look or to go on by hand.
+  // The record and the output go. The work directory, with the last checkpoints, stays for whoever
+  // wants to look or to go on by hand, but only those of the two newest such attempts.
   void RemoveAttempt(const std::string& attempt_id);
   void RemoveOutput(const std::string& attempt_id);
   [[nodiscard]] std::string WorkDirectory(const std::string& attempt_id) const;
