@@ -105,7 +105,7 @@ def sentence_case(text):
 
 SCENES = (
     Scene("battery report", {
-        "soc": Fact(number(9, 98, " %"), "the state of charge of {dev}", (
+        "soc": Fact(number(9, 98, " percent"), "the state of charge of {dev}", (
             "At {t} {dev} reported a state of charge of {soc}.",
             "The gauge on {dev} shows a state of charge of {soc}.",
             "{dev} starts the shift with a state of charge of {soc}.",
@@ -115,7 +115,7 @@ SCENES = (
             "We measured a pack voltage of {volts} at the terminals."), ("What pack voltage does {dev} show?",)),
         "cells": Fact(number(2, 41, " C"), "the cell temperature of {dev}", (
             "Its cell temperature is {cells}, inside the allowed band.", "The cell temperature has settled at {cells}.")),
-        "reserve": Fact(number(10, 45, " %", 5), "the reserve of {dev}", (
+        "reserve": Fact(number(10, 45, " percent", 5), "the reserve of {dev}", (
             "Its policy keeps a reserve of {reserve}.", "The reserve is set to {reserve} for this pack.",
             "No job may take it below its reserve of {reserve}."), ("Which reserve does the policy keep on {dev}?",)),
         "left": Fact(number(3, 60, " hours"), "the run time left on {dev}", (
@@ -283,7 +283,7 @@ SCENES = (
             "The batch size is {batch}.", "It uses a batch size of {batch}."), ("Which batch size does {dev} use?",)),
     }, prefixes=("nx", "orin", "pi", "lab", "van"), extras={"t": clock()}),
     Scene("cooling", {
-        "fan": Fact(number(20, 95, " %", 5), "the fan speed of {dev}", (
+        "fan": Fact(number(20, 95, " percent", 5), "the fan speed of {dev}", (
             "The fan speed of {dev} is {fan}.", "{dev} runs with a fan speed of {fan}."), ("How fast is the fan of {dev}?",)),
         "board": Fact(number(38, 84, " C"), "the board temperature of {dev}", (
             "Board temperature is {board}.", "The board temperature stays at {board}."), ("How warm is the board of {dev}?",)),
@@ -383,11 +383,11 @@ def _append(text, template, values, starts, keys):
 
 
 def draw_note(rng, split, scene=None, sentences=None):
-    """A paragraph of one scene: its opening fact, then one to three of the others."""
+    """A paragraph of one scene: its opening fact, then one to three of the others, never all of them."""
     scene = scene or rng.choice(SCENES)
     values = _values(rng, split, scene)
     first, *others = scene.facts
-    stated = rng.sample(others, min(len(others), sentences or rng.choice((1, 2, 2, 3))))
+    stated = rng.sample(others, min(len(others) - 1, sentences or rng.choice((1, 2, 2, 3))))
     text, starts = "", {}
     for key in [first, *stated]:
         text = _append(text, rng.choice(scene.facts[key].sentences), values, starts, scene.facts)

@@ -27,10 +27,10 @@ PAGES = {
              ("How many panels does a solar mast carry?", "one"),
              ("When must the pack never be opened?", "in the rain"),
              ("Who sells the charge controller?", ""))),
-        ("The reserve is the state of charge that Wattle's work never touches. A new mast gets a reserve of 30 %. In "
-         "winter we raise it to 45 % because the panel may stay under snow for days.", (
-             ("Which reserve does a new mast get?", "30 %"),
-             ("To what is the reserve raised in winter?", "45 %"),
+        ("The reserve is the state of charge that Wattle's work never touches. A new mast gets a reserve of 30 percent. In "
+         "winter we raise it to 45 percent because the panel may stay under snow for days.", (
+             ("Which reserve does a new mast get?", "30 percent"),
+             ("To what is the reserve raised in winter?", "45 percent"),
              ("What may cover the panel for days?", "snow"),
              ("Which reserve does a vehicle get?", ""))),
         ("A worker dials out and listens on no port but the metrics port. It keeps its identity in a file on disk, so a "
@@ -74,10 +74,10 @@ PAGES = {
              ("What should be checked?", "the vent"),
              ("Which tool cleans the filter?", ""))),
         ("Vans are charged at the depot overnight, from 22:00 to 06:00. A van that is on the road counts as a device on "
-         "battery. Training on a moving van is allowed only above 60 %.", (
+         "battery. Training on a moving van is allowed only above 60 percent.", (
              ("Where are vans charged?", "at the depot"),
              ("From when are vans charged?", "22:00"),
-             ("Above which charge may a moving van train?", "60 %"),
+             ("Above which charge may a moving van train?", "60 percent"),
              ("How fast may a van drive?", ""))),
         ("Each alert has one owner and one page in this manual. BatteryLow goes to the field crew, LinkDown goes to the "
          "network desk. An alert without a page is removed.", (
