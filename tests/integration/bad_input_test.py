@@ -107,7 +107,9 @@ class BadInput(Scene):
         self.push_demo()
         (small / "ballast").write_bytes(bytes(30 << 20))
         other = self.fleet.directory / "other.json"
-        other.write_text((DEMO / "fleet-qa-train.json").read_text().replace("SQuAD", "Squad") + " " * (20 << 20))
+        # White space whose 1 MiB chunks all differ: equal ones would be sent once.
+        padding = "".join(" " * (n % 1000) + "\n" for n in range(42_000))
+        other.write_text((DEMO / "fleet-qa-train.json").read_text().replace("SQuAD", "Squad") + padding)
         done = self.fleet.run_wattle("data", "push", "other", other)
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("space", done.stderr)
