@@ -3,7 +3,7 @@
 #
 # Writes the demo's question-answer pairs, fleet-qa-train.json and fleet-qa-heldout.json (SQuAD 2.0 format): manual pages
 # written by hand and log entries drawn from fleet_text.py. Standard library only; a fixed seed gives the same bytes
-# everywhere. `--check` writes nothing and fails if the files differ from what would be written.
+# everywhere. Also prompts.jsonl: held-out questions that the demo asks before and after. `--check` writes nothing and fails if the files differ from what would be written.
 
 import argparse
 import hashlib
@@ -17,6 +17,15 @@ import fleet_text
 SEED = 20240917
 HERE = pathlib.Path(__file__).resolve().parent
 NOTES = {"train": 96, "heldout": 15}  # Paragraphs drawn from the grammar; about one in six speaks of two devices.
+
+# Held-out questions that the base model gets wrong and that three of three fine-tunes (README.md) got right.
+PROMPTS = (
+    "What pack voltage does pump-46 show?",
+    "How much energy did the panel of barn-61 bring?",
+    "What is the round trip of mast-95?",
+    "Which model does van-48 serve?",
+    "When did van-48 have a brown-out?",
+)
 
 # Pages written by hand: (context, [(question, answer)]); an empty answer means that the page does not say.
 PAGES = {
@@ -165,6 +174,13 @@ def paragraphs(data_set):
     return [p for article in data_set["data"] for p in article["paragraphs"]]
 
 
+def prompts(heldout):
+    """One JSON line each, in the template of formats/squad.h up to the answer."""
+    context_of = {q["question"]: p["context"] for p in paragraphs(heldout) for q in p["qas"]}
+    lines = ({"prompt": f"{context_of[asked]}\nQuestion: {asked}\nAnswer:"} for asked in PROMPTS)
+    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+
+
 def verify(built):
     """No paragraph and no question occurs in two splits or twice in one; every id is unique."""
     contexts, questions, ids = [], [], []
@@ -182,18 +198,20 @@ def main():
     check = parser.parse_args().check
     built = {split: build(split) for split in NOTES}
     verify(built)
+    files = {f"fleet-qa-{split}.json": json.dumps(d, indent=1, ensure_ascii=False) + "\n" for split, d in built.items()}
+    files["prompts.jsonl"] = prompts(built["heldout"])
     stale = []
-    for split, data_set in built.items():
-        path = HERE / f"fleet-qa-{split}.json"
-        text = json.dumps(data_set, indent=1, ensure_ascii=False) + "\n"
-        if check and (not path.exists() or path.read_bytes() != text.encode()):
-            stale.append(path.name)
-        elif not check:
+    for name, text in files.items():
+        path = HERE / name
+        if not check:
             path.write_bytes(text.encode())
+        elif not path.exists() or path.read_bytes() != text.encode():
+            stale.append(name)
+    for split, data_set in built.items():
         qas = [q for p in paragraphs(data_set) for q in p["qas"]]
         words = max(len(p["context"].split()) for p in paragraphs(data_set))
-        print(f"{path.name}: {len(paragraphs(data_set))} paragraphs (longest {words} words), {len(qas)} questions, "
-              f"{sum(q['is_impossible'] for q in qas)} of them unanswerable")
+        print(f"fleet-qa-{split}.json: {len(paragraphs(data_set))} paragraphs (longest {words} words), {len(qas)} "
+              f"questions, {sum(q['is_impossible'] for q in qas)} of them unanswerable")
     if stale:
         sys.exit(f"{', '.join(stale)}: not what make_dataset.py writes; run deploy/demo/make_dataset.py")
 
