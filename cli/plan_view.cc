@@ -2,8 +2,10 @@
 #include "cli/plan_view.h"
 
 #include <algorithm>
+#include <map>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "cli/labels.h"
 #include "cli/table.h"
 
@@ -106,6 +108,7 @@ Table BesideTable(const v1::PlanResponse& plan) {
                {"fetch"},
                {"start"},
                {"checkpoint"},
+               {"evaluate"},
                {"marginal", Align::kRight},
                {"9 in 10 between"},
                {"from", Align::kLeft, true}});
@@ -118,6 +121,7 @@ Table BesideTable(const v1::PlanResponse& plan) {
                   SpanWords(prediction.fetch_seconds(), prediction.fetch_energy_joules()),
                   SpanWords(prediction.start_seconds(), prediction.start_energy_joules()),
                   SpanWords(prediction.checkpoint_seconds(), prediction.checkpoint_energy_joules()),
+                  SpanWords(prediction.evaluate_seconds(), prediction.evaluate_energy_joules()),
                   FormatEnergy(Joules(candidate.marginal_energy_joules())),
                   IntervalWords(prediction), ProvenanceWords(prediction)},
                  EmphasisOf(candidate, plan));
@@ -141,6 +145,23 @@ std::string ScaleNotes(const v1::PlanResponse& plan) {
                     FormatScale(scale), " s of wall time on these emulated devices\n");
   }
   return notes;
+}
+
+// What the other objectives would choose on the same snapshot: "time would take xavier-nx now".
+std::string OtherObjectives(const v1::PlanResponse& plan) {
+  std::map<std::string, std::string> names;
+  for (const v1::Candidate& candidate : plan.candidates()) {
+    names[candidate.device_id()] = candidate.device_name();
+  }
+  std::vector<std::string> others;
+  for (const v1::ObjectiveChoice& choice : plan.choices()) {
+    if (choice.objective() != plan.objective() && !choice.device_id().empty()) {
+      others.push_back(absl::StrCat(ObjectiveWord(choice.objective()), " would ",
+                                    choice.wait() ? "wait for " : "take ",
+                                    Printable(names[choice.device_id()])));
+    }
+  }
+  return others.empty() ? "" : absl::StrCat("objective ", absl::StrJoin(others, ", "), "\n");
 }
 
 }  // namespace
@@ -170,7 +191,8 @@ std::string RenderPlan(const v1::JobSpec& spec, const v1::PlanResponse& plan,
                   plan.chosen_device_id().empty() ? "no device is feasible"
                   : plan.wait()                   ? "chosen (*), waiting until it is free"
                                                   : "chosen (*)",
-                  plan.reason().empty() ? "" : ": ", Printable(plan.reason()), "\n");
+                  plan.reason().empty() ? "" : ": ", Printable(plan.reason()), "\n",
+                  OtherObjectives(plan));
   return out;
 }
 

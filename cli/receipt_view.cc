@@ -61,6 +61,7 @@ Table PhaseTable(const v1::Receipt& receipt) {
                 FormatSeconds(receipt.run().seconds()),
                 FormatElapsed(absl::Seconds(receipt.wall_seconds()))});
   add("checkpoint", predicted.checkpoint_seconds(), receipt.checkpoint_seconds());
+  add("evaluate", predicted.evaluate_seconds(), receipt.evaluate_seconds());
   add("upload", 0.0, receipt.upload_seconds());
   add("total", 0.0, receipt.total().seconds());
   return table;

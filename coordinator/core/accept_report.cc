@@ -10,6 +10,7 @@
 
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
+#include "scheduler/predict/work.h"
 #include "scheduler/profiles/profile_table.h"
 
 namespace wattle::core {
@@ -177,6 +178,9 @@ class ReportDecider {
     }
     v1::Receipt receipt = Complete(fact.receipt(), attempt);
     receipt.set_output_artifact_id(output);
+    if (receipt.has_work()) {
+      CompleteWork(job, *receipt.mutable_work());
+    }
     draft_.SetAttempt(attempt, v1::ATTEMPT_STATE_FINISHED,
                       late ? "finished late, its result was adopted" : "finished", &receipt);
     Learn(receipt);
@@ -184,6 +188,17 @@ class ReportDecider {
                   absl::StrCat("finished on ", DeviceName(draft_.state(), device_.value())),
                   output);
     return "";
+  }
+
+  // A runner counts tokens; the bytes of a token follow from what is known of the data.
+  void CompleteWork(const v1::Job& job, v1::WorkDone& work) const {
+    for (const v1::ResolvedInput& input : job.inputs()) {
+      const auto data = draft_.state().artifacts.find(ArtifactId(input.artifact_id()));
+      if (input.field() == "data" && work.bytes_per_token() == 0 &&
+          data != draft_.state().artifacts.end()) {
+        work.set_bytes_per_token(scheduler::BytesPerTokenOf(work, data->second.dataset()));
+      }
+    }
   }
 
   void Learn(const v1::Receipt& receipt) {

@@ -10,6 +10,7 @@
 
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
+#include "scheduler/predict/predict.h"
 
 namespace wattle::core {
 namespace {
@@ -31,8 +32,8 @@ double LeaseSeconds(const v1::JobSpec& spec, const v1::Placement& placement) {
   }
   const v1::Prediction& prediction = placement.best(0).prediction();
   const double scale = prediction.time_scale() > 0.0 ? prediction.time_scale() : 1.0;
-  const double device_seconds = prediction.run_seconds().high() + prediction.fetch_seconds() +
-                                prediction.start_seconds() + prediction.checkpoint_seconds();
+  const double device_seconds =
+      scheduler::TotalSeconds(prediction, prediction.run_seconds().high());
   const double lease = device_seconds * scale * kLeaseSlackFactor + kLeaseSlackSeconds;
   return std::isfinite(lease) ? std::min(lease, kLeaseSecondsMax) : kLeaseSecondsUnpredicted;
 }

@@ -18,6 +18,7 @@
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/inputs_internal.h"
 #include "scheduler/place/place.h"
+#include "scheduler/predict/predict.h"
 #include "units/quantity.h"
 
 namespace wattle::core {
@@ -43,8 +44,7 @@ void Commit(const State& state, const Observations& observations, const AttemptI
     prediction = attempt.placement().best(0).prediction();
   }
   const double run_seconds = prediction.run_seconds().mean();
-  const double around_seconds =
-      prediction.fetch_seconds() + prediction.start_seconds() + prediction.checkpoint_seconds();
+  const double around_seconds = scheduler::TotalSeconds(prediction, /*run_seconds=*/0);
   double remaining_seconds = run_seconds + around_seconds;
   const auto progress = observations.progress.find(attempt_id);
   if (progress != observations.progress.end() && progress->second.remaining_seconds() > 0.0) {
@@ -102,6 +102,22 @@ absl::StatusOr<v1::ArtifactInfo> Foresee(const State& state, const std::string& 
   return id.status();
 }
 
+// The spec with the length that its data tell, where it leaves that open: the longest example is
+// known in bytes, and a token has at least one.
+v1::JobSpec WithKnownLength(v1::JobSpec spec, const std::vector<scheduler::InputView>& views) {
+  if (!spec.has_finetune() || spec.finetune().sequence_length() > 0) {
+    return spec;
+  }
+  for (const scheduler::InputView& view : views) {
+    const auto& quantiles = view.artifact.dataset().byte_length_quantiles();
+    if (view.field == "data" && !quantiles.empty()) {
+      spec.mutable_finetune()->set_sequence_length(
+          static_cast<int32_t>(std::min(1e9, *quantiles.rbegin())));
+    }
+  }
+  return spec;
+}
+
 int64_t PeakMemory(const PlanningInputs& inputs, const v1::JobSpec& spec,
                    const std::vector<scheduler::InputView>& views) {
   if (!inputs.estimate_memory) {
@@ -113,7 +129,7 @@ int64_t PeakMemory(const PlanningInputs& inputs, const v1::JobSpec& spec,
       shape = &view.artifact.model_shape();
     }
   }
-  return shape == nullptr ? 0 : inputs.estimate_memory(spec, *shape);
+  return shape == nullptr ? 0 : inputs.estimate_memory(WithKnownLength(spec, views), *shape);
 }
 
 }  // namespace

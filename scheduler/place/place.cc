@@ -11,6 +11,27 @@
 
 namespace wattle::scheduler {
 
+namespace {
+
+// What each objective would choose on the same snapshot.
+void AddChoices(const Snapshot& snapshot, JobView job, const WorkAmount& work,
+                v1::PlanResponse& plan) {
+  for (const v1::Objective objective :
+       {v1::OBJECTIVE_ENERGY, v1::OBJECTIVE_TIME, v1::OBJECTIVE_EDP}) {
+    job.spec.set_objective(objective);
+    const Considered considered =
+        Consider(snapshot, job, work, InitialLoads(snapshot), ConsiderOptions{.dry_run = true});
+    v1::ObjectiveChoice& choice = *plan.add_choices();
+    choice.set_objective(objective);
+    if (const v1::Candidate* const chosen = Chosen(considered); chosen != nullptr) {
+      choice.set_device_id(chosen->device_id());
+      choice.set_wait(chosen->start_in_seconds() > 0);
+    }
+  }
+}
+
+}  // namespace
+
 absl::Status ValidateForPlan(const v1::JobSpec& spec) {
   return ValidateSpec(spec);
 }
@@ -31,6 +52,7 @@ absl::StatusOr<v1::PlanResponse> PlanJob(const Snapshot& snapshot, const JobView
   plan.set_sequence_number(snapshot.sequence.value());
   plan.set_work_units(work.units);
   plan.set_unit(work.unit);
+  AddChoices(snapshot, job, work, plan);
   for (v1::Candidate& candidate : considered.candidates) {
     *plan.add_candidates() = std::move(candidate);
   }

@@ -150,7 +150,7 @@ TEST(PublishedRowsTest, AnotherWidthTakesAnotherTimeAndIsLessSure) {
   EXPECT_THAT(wide.provenance_note(), HasSubstr("scaled by cost"));
 }
 
-TEST(PublishedRowsTest, AnUnknownBatchOrLengthIsLessSureAndHasTheSameMean) {
+TEST(PublishedRowsTest, ABatchOrLengthUnknownToTheTablesIsLessSureAndHasTheSameMean) {
   const auto predict = [](int batch, int length) {
     v1::JobSpec spec = PublishedSpec(12);
     spec.mutable_finetune()->set_batch_size(batch);
@@ -164,10 +164,11 @@ TEST(PublishedRowsTest, AnUnknownBatchOrLengthIsLessSureAndHasTheSameMean) {
   for (const v1::Prediction& prediction : {both, batch, length, none}) {
     EXPECT_NEAR(prediction.run_seconds().mean(), 11726, kTolerance * 11726);
   }
-  EXPECT_LT(both.run_seconds().high(), batch.run_seconds().high());
-  EXPECT_LT(both.run_seconds().high(), length.run_seconds().high());
-  EXPECT_LT(batch.run_seconds().high(), none.run_seconds().high());
-  EXPECT_GT(batch.run_seconds().low(), none.run_seconds().low());
+  // The papers tell neither: a job that asks for one may differ from what they measured.
+  EXPECT_GT(both.run_seconds().high(), batch.run_seconds().high());
+  EXPECT_GT(both.run_seconds().high(), length.run_seconds().high());
+  EXPECT_GT(batch.run_seconds().high(), none.run_seconds().high());
+  EXPECT_LT(batch.run_seconds().low(), none.run_seconds().low());
 }
 
 // A measured attempt as an emulated worker of `view`'s class reports it.

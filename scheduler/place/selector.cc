@@ -5,6 +5,8 @@
 
 #include "absl/strings/str_split.h"
 
+#include "scheduler/predict/predict.h"
+
 namespace wattle::scheduler {
 
 bool HasLabel(const v1::DeviceInfo& device, absl::string_view selector) {
@@ -53,11 +55,9 @@ std::optional<Limit> TemperatureLimit(const std::vector<v1::Policy>& policies,
 }
 
 Joules GrossDemand(const v1::Prediction& prediction, Joules run_energy) {
-  const double around_seconds =
-      prediction.fetch_seconds() + prediction.start_seconds() + prediction.checkpoint_seconds();
-  return run_energy + Joules(prediction.fetch_energy_joules() + prediction.start_energy_joules() +
-                             prediction.checkpoint_energy_joules() +
-                             prediction.idle_power_watts() * around_seconds);
+  const double around_joules = MarginalEnergyJoules(prediction) - prediction.net_energy_joules();
+  return run_energy + Joules(around_joules + prediction.idle_power_watts() *
+                                                 TotalSeconds(prediction, /*run_seconds=*/0));
 }
 
 }  // namespace wattle::scheduler

@@ -101,7 +101,7 @@ void AddFetch(const v1::Device& device, absl::Span<const InputView> inputs,
   prediction->set_fetch_energy_joules(kFetchPowerWatts * prediction->fetch_seconds());
 }
 
-// Start and checkpoints; REQUIRES: mean power and idle of `prediction` set.
+// Start, checkpoints and evaluation; REQUIRES: mean power and idle of `prediction` set.
 void AddSurroundings(const WorkAmount& work, const RunEstimate& estimate,
                      v1::Prediction* prediction) {
   const double above_idle =
@@ -115,6 +115,10 @@ void AddSurroundings(const WorkAmount& work, const RunEstimate& estimate,
   prediction->set_checkpoint_seconds(written / kDiskWriteBytesPerSecond);
   prediction->set_checkpoint_energy_joules(prediction->checkpoint_seconds() * above_idle *
                                            kSurroundingPowerShare);
+  const double evaluate =
+      work.units > 0 ? estimate.run_seconds * work.units_of_heldout / work.units : 0;
+  prediction->set_evaluate_seconds(evaluate);
+  prediction->set_evaluate_energy_joules(evaluate * above_idle);
 }
 
 }  // namespace
@@ -151,12 +155,13 @@ v1::Prediction Predict(const ProfileTable& table, const v1::Device& device, cons
 
 double MarginalEnergyJoules(const v1::Prediction& prediction) {
   return prediction.net_energy_joules() + prediction.fetch_energy_joules() +
-         prediction.start_energy_joules() + prediction.checkpoint_energy_joules();
+         prediction.start_energy_joules() + prediction.checkpoint_energy_joules() +
+         prediction.evaluate_energy_joules();
 }
 
 double TotalSeconds(const v1::Prediction& prediction, double run_seconds) {
   return run_seconds + prediction.fetch_seconds() + prediction.start_seconds() +
-         prediction.checkpoint_seconds();
+         prediction.checkpoint_seconds() + prediction.evaluate_seconds();
 }
 
 }  // namespace wattle::scheduler

@@ -223,10 +223,13 @@ bool Serves(const v1::ProfileRow& row, const v1::DeviceInfo& device) {
 }
 
 double WildcardDeviation(const v1::WorkloadSignature& row, const v1::WorkloadSignature& job) {
+  // Open on both sides is the very experiment that the row is of, as its authors ran it.
   double squares = 0;
-  for (const v1::WorkloadSignature* signature : {&row, &job}) {
-    squares += signature->batch_size() == 0 ? Square(kUnknownBatchDeviation) : 0;
-    squares += signature->sequence_length() == 0 ? Square(kUnknownLengthDeviation) : 0;
+  if ((row.batch_size() == 0) != (job.batch_size() == 0)) {
+    squares += Square(kUnknownBatchDeviation);
+  }
+  if ((row.sequence_length() == 0) != (job.sequence_length() == 0)) {
+    squares += Square(kUnknownLengthDeviation);
   }
   // Generation has neither; quantization neither.
   return CurrencyOf(job.method()) == Currency::kFlops ? std::sqrt(squares) : 0;

@@ -42,7 +42,8 @@ WorkloadRate InterpolateRate(const std::vector<const v1::ProfileRow*>& rows,
 // Best answer from measured rows of this workload on this device or its class, or none.
 std::optional<RunEstimate> FromSameWorkload(const ProfileTable& table, const RunQuery& query);
 
-// Parts of a workload that a row or a job leaves open; each adds to the deviation.
+// Parts of a workload (batch, length) that one of row and job tells and the other leaves open; each
+// adds to the deviation.
 double WildcardDeviation(const v1::WorkloadSignature& row, const v1::WorkloadSignature& job);
 
 }  // namespace wattle::scheduler

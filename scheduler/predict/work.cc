@@ -152,7 +152,6 @@ absl::Status AddHeldout(const v1::FinetuneSpec& spec, absl::Span<const InputView
   }
   const double tokens = SortedTokens(examples, work->signature.sequence_length());
   work->units_of_heldout = evaluations * examples.count * tokens * kHeldoutTokenWeight;
-  work->units += work->units_of_heldout;
   return absl::OkStatus();
 }
 

@@ -93,8 +93,7 @@ ProfileTable ProfileTable::Priors() {
   ProfileTable table;
   for (const PublishedTraining& published : kTraining) {
     v1::ProfileRow row = PublishedRow(published.device_class, v1::METHOD_FINETUNE_FULL,
-                                      "power of language-model training on edge devices, tables 3 "
-                                      "and 4");
+                                      "LM training on edge devices, tables 3 and 4");
     *row.mutable_signature()->mutable_model() = ShapeOf(published.model);
     row.mutable_signature()->set_quantization("none");
     row.set_unit(v1::WORK_UNIT_EXAMPLE);

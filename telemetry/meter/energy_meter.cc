@@ -9,8 +9,8 @@ namespace {
 
 constexpr absl::Duration kGapMin = absl::Milliseconds(2500);
 constexpr int kGapPeriods = 3;
-// Samples for an idle mean: at the usual second each, eight seconds and eight minutes.
-constexpr int64_t kIdleSamplesMin = 8;
+// Samples for an idle mean: at the usual second each, five seconds and eight minutes.
+constexpr int64_t kIdleSamplesMin = 5;
 constexpr int64_t kIdleWindow = 500;
 
 }  // namespace

@@ -166,7 +166,7 @@ TEST(EnergySpanTest, NetIsAboveIdleOverTheCoveredTimeOnly) {
 
 TEST(IdleBaselineTest, IsAbsentUntilEnoughSamplesAndFollowsAChange) {
   IdleBaseline idle;
-  for (int i = 0; i < 7; ++i) {
+  for (int i = 0; i < 4; ++i) {
     idle.Add(Watts(3));
   }
   EXPECT_EQ(idle.power(), std::nullopt);

@@ -488,6 +488,7 @@ class EmulatedCoreTest : public AgentCoreTest {
  protected:
   EmulatedCoreTest() {
     board_ = *ReadBoardFile(WATTLE_SOURCE_DIR "/deploy/emulated", "jetson-orin-nano");
+    board_->start_time = absl::Seconds(7);
     clock_ = DeviceClock(wall_, 2.0);
     Boot();
   }

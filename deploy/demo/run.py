@@ -1,0 +1,341 @@
+#!/usr/bin/env python3
+# Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+"""The demo: a coordinator and three emulated boards on this machine, real jobs, receipts. Started by ./dev demo.
+
+  --keep        leave the fleet up at the end, and print how to go on with it
+  --no-jobs     with --keep: a fresh fleet, no jobs
+  --squad FILE  fine-tune on questions of a SQuAD 2.0 file instead of the demo's own
+  --model DIR   start from this GPT-2 directory instead of the demo's own base model
+
+What it asserts is printed line by line at the end; the exit status is 1 if one of the lines does not hold.
+"""
+
+import argparse
+import json
+import math
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import fleet as fleets
+from fleet import BIN, ROOT, Fleet, FleetError, metric, receipt_of
+
+HERE = pathlib.Path(__file__).resolve().parent
+BOARDS = {"xavier-nx": "jetson-xavier-nx", "orin-nano": "jetson-orin-nano", "pi-5": "raspberry-pi-5"}
+# The Orin Nano runs on a battery, the others on a supply: 90 Wh, four fifths full.
+BATTERY = ("--battery-wh=90", "--state-of-charge=0.8")
+SEED = 7  # Of the first board's hidden offsets; the others take the next ones.
+SPEED_MARGIN = 2.0  # Host time a step may take, against its emulated wall time.
+LOSS_FALL_MIN_PERCENT = 20.0  # The held-out answer loss must fall by this much.
+CAPPED_EXAMPLES = 64  # With --squad or --model: steps and held-out examples are capped, so that it stays a demo.
+CAPPED_STEPS = 12
+
+
+def heading(text):
+    print(f"\n\033[1m{text}\033[0m" if sys.stdout.isatty() else f"\n{text}", flush=True)
+
+
+def note(text):
+    print(f"  {text}", flush=True)
+
+
+def board_file(board):
+    """The emulator's truth, the few numbers of it that the choice of a scale needs."""
+    text = (ROOT / f"deploy/emulated/{board}.yaml").read_text()
+    return {key: float(re.search(rf"^\s*{key}:\s*([0-9.eE+]+)", text, re.M).group(1))
+            for key in ("throughput_flops", "step_overhead_seconds")}
+
+
+class Demo:
+    def __init__(self, options):
+        self.options = options
+        self.fleet = Fleet(directory=tempfile.mkdtemp(prefix="wattle-demo-"), keep=options.keep)
+        self.model = pathlib.Path(options.model or HERE / "model")
+        self.train = pathlib.Path(options.squad or HERE / "fleet-qa-train.json")
+        self.heldout = pathlib.Path(options.squad or HERE / "fleet-qa-heldout.json")
+        self.capped = bool(options.squad or options.model)
+        self.checks = []
+        self.scale = 1.0
+
+    def check(self, holds, text):
+        self.checks.append((bool(holds), text))
+
+    # The stage ---------------------------------------------------------------------------------------------------------
+
+    def job_settings(self):
+        """Field overrides of finetune.yaml for other data or another model."""
+        if not self.capped:
+            return {}
+        return {"finetune__steps": CAPPED_STEPS, "finetune__limit_examples": CAPPED_EXAMPLES, "finetune__sequence_length": 192,
+                "finetune__batch_size": 4}
+
+    def overrides(self):
+        return [part for key, value in self.job_settings().items() for part in ("--set", f"{key.replace('__', '.')}={value}")]
+
+    def measure_host_step(self):
+        """Seconds and floating-point operations of one step on this host, with two runners side by side as in the demo."""
+        spec = {"name": "host speed", "finetune": {"model": "m", "data": "d", "steps": 6, "batch_size": 8, "sequence_length": 192,
+                                                   "learning_rate": 1e-5}}
+        if self.capped:
+            spec["finetune"].update(batch_size=4, limit_examples=CAPPED_EXAMPLES)
+        runs = []
+        for name in ("a", "b"):
+            directory = self.fleet.directory / f"host-speed-{name}"
+            task = {"attempt_id": "host", "spec": spec, "model_directory": str(self.model), "data_file": str(self.train),
+                    "work_directory": str(directory / "work"), "output_directory": str(directory / "output"), "threads": 1}
+            directory.mkdir()
+            (directory / "task.json").write_text(json.dumps(task))
+            runs.append(subprocess.Popen([BIN / "wattle-runner", "--json", "--task", directory / "task.json"], stdin=subprocess.DEVNULL,
+                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        seconds, flops = [], []
+        for run in runs:
+            output, errors = run.communicate()
+            if run.returncode:
+                raise FleetError(f"wattle-runner: {errors.strip().splitlines()[-1]}")
+            steps = [frame["step"] for frame in map(json.loads, output.splitlines()) if frame.get("step", {}).get("phase") == "train"]
+            flops += [step["flops"] for step in steps]
+            seconds += [step["compute_seconds"] for step in steps]
+        return max(seconds), min(flops)
+
+    def choose_scale(self):
+        host_seconds, flops = self.measure_host_step()
+        # The hidden offsets may make a board up to 10 % faster than its file says.
+        fastest = min(0.9 * (board["step_overhead_seconds"] + flops / board["throughput_flops"])
+                      for board in map(board_file, BOARDS.values()))
+        self.scale = max(1.0, math.ceil(10 * SPEED_MARGIN * host_seconds / fastest) / 10)
+        note(f"this host needs {1000 * host_seconds:.0f} ms for a step that the fastest board makes in {1000 * fastest:.0f} ms: "
+             f"time_scale {self.scale:g}, one second of a board is {self.scale:g} s here")
+
+    def start(self):
+        heading("A fleet of three emulated boards")
+        self.choose_scale()
+        keep_ports = ("127.0.0.1:7410", "127.0.0.1:7411") if self.options.keep else ("127.0.0.1:0", "127.0.0.1:0")
+        self.fleet.start_coordinator(*keep_ports)
+        for seed, (name, board) in enumerate(BOARDS.items(), SEED):
+            extra = [f"--time-scale={self.scale}", f"--emulation-seed={seed}", "--label=demo=yes"]
+            extra += BATTERY if name == "orin-nano" else ()
+            self.fleet.start_worker(name, emulate=board, extra=extra)
+        self.fleet.until_connected(*BOARDS)
+        note("measuring the idle draw of each board")
+        self.fleet.until("idle watts", lambda: all(device["heartbeat"]["idle_power_watts"] for device in self.fleet.devices().values()), 120)
+        print(self.text("devices"))
+
+    def push(self):
+        self.wattle("model", "push", "demo-base", self.model)
+        self.wattle("data", "push", "fleet-qa-train", self.train)
+        self.wattle("data", "push", "fleet-qa-heldout", self.heldout)
+        self.wattle("data", "push", "fleet-qa-prompts", HERE / "prompts.jsonl")
+
+    def wattle(self, *arguments):
+        return self.fleet.wattle(*arguments)
+
+    def text(self, *arguments):
+        done = self.fleet.run_wattle(*arguments)
+        return (done.stdout or done.stderr).rstrip()
+
+    # The acts ----------------------------------------------------------------------------------------------------------
+
+    def finetune_twice(self):
+        """(a) with objective energy, and at its first step (b) with objective time. Returns both jobs, ended."""
+        settings, overrides = self.job_settings(), self.overrides()
+        heading("(a) fine-tune for the fewest joules: where, and why")
+        print(self.text("plan", HERE / "finetune.yaml", *overrides))
+        first = self.fleet.submit(HERE / "finetune.yaml", **settings)
+        self.fleet.until_step(first)
+
+        heading("(b) the same for the earliest end, submitted at (a)'s first step")
+        plan = self.wattle("plan", HERE / "finetune.yaml", "--set", "objective=time", *overrides)
+        print(self.text("plan", HERE / "finetune.yaml", "--set", "objective=time", *overrides))
+        second = self.fleet.submit(HERE / "finetune.yaml", objective="time", **settings)
+        self.watch(first, second)
+        self.check_objective(plan, second)
+        return self.ended(first), self.ended(second)
+
+    def check_objective(self, plan, second):
+        choice = {entry["objective"]: entry for entry in plan["choices"]}
+        energy, fastest = choice["OBJECTIVE_ENERGY"], choice["OBJECTIVE_TIME"]
+        names = {device["info"]["device_id"]: name for name, device in self.fleet.devices().items()}
+        went_to = self.fleet.job(second)["attempts"][0]["device_id"]
+        self.check(energy["device_id"] != fastest["device_id"] and energy.get("wait") and went_to == fastest["device_id"],
+                   f"the objective decides: for time (b) went to {names.get(went_to)} at once; planned on the same snapshot, for energy "
+                   f"it waits for {names.get(energy['device_id'])}")
+
+    def check_reserve(self):
+        """Under the policy the board that would have been chosen is excluded. The policy stays for what follows."""
+        heading("A battery reserve: the fine-tune planned again, under a policy that keeps nine tenths of every battery")
+        self.wattle("policy", "apply", HERE / "reserve.yaml")
+        job = [HERE / "finetune.yaml", *self.overrides()]
+        with_policy = self.wattle("plan", *job)
+        without = self.wattle("plan", *job, "--without-policies")
+        print(self.text("plan", *job))
+        names = {candidate["device_id"]: candidate["device_name"] for candidate in without["candidates"]}
+        excluded = {candidate["device_id"] for candidate in with_policy["candidates"] if candidate["refused_by"] == "battery_reserve"}
+        chosen, instead = without["chosen_device_id"], with_policy["chosen_device_id"]
+        self.check(chosen in excluded and instead and instead != chosen,
+                   f"the reserve decides: without the policy the same plan chooses {names.get(chosen)}, with it "
+                   f"{', '.join(names[device] for device in excluded) or 'nothing'} is excluded and {names.get(instead, 'nothing')} is chosen")
+
+    def generate_and_evaluate(self, finetuned):
+        heading("(c) int8 batch generation and (d) perplexity, before and after, under the same policy")
+        jobs = [self.fleet.submit(HERE / f"{kind}.yaml", **{f"{kind}__model": model})
+                for kind in ("generate", "evaluate") for model in ("demo-base", f"job:{finetuned}/output")]
+        self.watch(*jobs)
+        self.wattle("policy", "rm", "demo-reserve")
+        return [self.ended(job) for job in jobs]
+
+    def ended(self, job_id):
+        job = self.fleet.job(job_id)
+        if job["state"] != "JOB_STATE_SUCCEEDED":
+            raise FleetError(f"{job_id} ended as {job['state']}: {job.get('reason', '')}")
+        return job
+
+    def watch(self, *job_ids):
+        """One line a job while they run: in place on a terminal, else every five seconds."""
+        live, drawn, last = sys.stdout.isatty(), 0, 0.0
+        while True:
+            jobs = [self.fleet.job(job_id) for job_id in job_ids]
+            open_jobs = [job for job in jobs if job["state"] not in fleets.TERMINAL_STATES]
+            if live or time.monotonic() - last > 5 or not open_jobs:
+                if live and drawn:
+                    print(f"\033[{drawn}A", end="")
+                for job in jobs:
+                    print(("\033[2K" if live else "") + "  " + self.line(job), flush=True)
+                drawn, last = len(jobs), time.monotonic()
+            if not open_jobs:
+                return
+            time.sleep(0.3)
+
+    def line(self, job):
+        names = {device["info"]["device_id"]: name for name, device in self.fleet.devices().items()}
+        where = names.get(job["attempts"][-1]["device_id"], "?") if job.get("attempts") else "-"
+        state = job["state"].removeprefix("JOB_STATE_").lower()
+        text = f"{job['job_id']:4} {job['spec']['name'][:24]:24} {where:10} {state:9}"
+        progress = self.fleet.progress(job)
+        if state == "active" and progress and int(progress.get("steps_total", 0)):
+            step, total = int(progress["step"]), int(progress["steps_total"])
+            bar = "#" * (20 * step // total)
+            text += f" [{bar:20}] {progress['phase']} {step}/{total}"
+            text += f" loss {progress['loss']:.2f}" if progress.get("loss") else ""
+            text += f" {progress.get('tokens_per_second', 0):.0f} tok/s {progress.get('power_watts', 0):.1f} W"
+        return text
+
+    # What it came to -----------------------------------------------------------------------------------------------------
+
+    def receipts(self, jobs):
+        heading("Receipts: predicted against measured, in device seconds, watts and joules (all emulated)")
+        for job in jobs:
+            print(self.text("job", "receipt", job["job_id"]) + "\n")
+            receipt = receipt_of(job)
+            self.check(not receipt.get("emulation_overrun"), f"{job['job_id']}: this host kept the emulated pace")
+
+    def losses(self, finetunes, evaluations):
+        heading("Held-out loss and perplexity, before and after")
+        for job in finetunes:
+            before, after = (metric(receipt_of(job), f"heldout_loss_{when}") for when in ("before", "after"))
+            fall = 100 * (1 - after / before)
+            note(f"{job['job_id']}: held-out answer loss {before:.3f} -> {after:.3f} ({fall:.0f} % lower)")
+            self.check(self.capped or fall >= LOSS_FALL_MIN_PERCENT,
+                       f"{job['job_id']}: held-out loss fell by {fall:.0f} % (at least {LOSS_FALL_MIN_PERCENT:.0f} % wanted)")
+            truncated = int(receipt_of(job)["work"].get("truncated_examples", 0))
+            if self.capped:
+                total = int(receipt_of(job)["work"]["examples"])
+                note(f"{job['job_id']}: capped at {CAPPED_STEPS} steps; {truncated} of {total} example passes were truncated")
+        before, after = (metric(receipt_of(job), "perplexity") for job in evaluations)
+        note(f"perplexity of the held-out answers: {before:.1f} -> {after:.1f}")
+        self.check(after < before, f"perplexity fell from {before:.1f} to {after:.1f}")
+
+    def answers(self, after, before):
+        heading("Three answers, before and after (int8, greedy)")
+        texts = {}
+        for name, job in (("before", before), ("after", after)):
+            target = self.fleet.directory / f"answers-{name}"
+            self.wattle("model", "pull", f"job:{job['job_id']}/output", target)
+            lines = (target / "generations.jsonl").read_text().splitlines()
+            texts[name] = [json.loads(line) for line in lines]
+        for old, new in list(zip(texts["before"], texts["after"]))[:3]:
+            note(old["prompt"].split("Question:")[-1].split("\n")[0].strip())
+            note(f"  before: {old['text'].strip()[:90]}")
+            note(f"  after:  {new['text'].strip()[:90]}")
+
+    def offsets(self):
+        heading("Hidden offsets of the emulated boards (the scheduler never saw them)")
+        for name in BOARDS:
+            path = self.fleet.directory / name / "hidden_offsets.json"
+            offset = json.loads(path.read_text())
+            note(f"{name}: time x {offset['time_factor']:.3f}, power x {offset['power_factor']:.3f}")
+        note(f"time_scale {self.scale:g}: all times above are device seconds; this host took {self.scale:g} times as long.")
+
+    def verdict(self):
+        heading("Checked")
+        for holds, text in self.checks:
+            note(("ok    " if holds else "FAILED ") + text)
+        return 0 if all(holds for holds, _ in self.checks) else 1
+
+    def how_to_go_on(self):
+        address = self.fleet.grpc
+        heading("The fleet is up")
+        note(f"metrics    http://{self.fleet.http}/metrics      devices for Prometheus  http://{self.fleet.http}/sd")
+        note(f"jobs       http://{self.fleet.http}/api/v1/jobs")
+        note(f"export PATH=\"{BIN}:$PATH\" WATTLE_COORDINATOR={address}")
+        note("wattle devices")
+        note(f"wattle plan {ROOT}/deploy/examples/squad-gpt2.yaml")
+        note(f"wattle submit {HERE}/finetune.yaml --watch")
+        processes = [self.fleet.coordinator, *self.fleet.workers.values()]
+        note(f"to stop it: kill {' '.join(str(process.pid) for process in processes)}   (state: {self.fleet.directory})")
+
+    def play(self):
+        started = time.monotonic()
+        self.start()
+        if self.options.no_jobs:
+            self.push()
+            return 0
+        self.push()
+        finetunes = self.finetune_twice()
+        self.check_reserve()
+        before, after, perplexity_before, perplexity_after = self.generate_and_evaluate(finetunes[0]["job_id"])
+        self.receipts([*finetunes, after, perplexity_before, perplexity_after])
+        self.losses(finetunes, (perplexity_before, perplexity_after))
+        self.answers(after, before)
+        self.offsets()
+        status = self.verdict()
+        minutes, seconds = divmod(int(time.monotonic() - started), 60)
+        note(f"the demo took {minutes} min {seconds:02d} s")
+        return status
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./dev demo", description="Three emulated boards, real jobs, receipts.")
+    parser.add_argument("--keep", action="store_true", help="leave the fleet up and print how to go on with it")
+    parser.add_argument("--no-jobs", action="store_true", help="with --keep: a fresh fleet, no jobs")
+    parser.add_argument("--squad", metavar="FILE", help="a SQuAD 2.0 file to fine-tune on instead of the demo's own")
+    parser.add_argument("--model", metavar="DIR", help="a GPT-2 directory to start from instead of the demo's own")
+    options = parser.parse_args()
+    if options.no_jobs and not options.keep:
+        parser.error("--no-jobs wants --keep")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    demo = Demo(options)
+    kept = False
+    try:
+        status = demo.play()
+        if options.keep and status == 0:
+            demo.how_to_go_on()
+            kept = True
+        return status
+    except FleetError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ndemo: interrupted, stopping the fleet", file=sys.stderr)
+        return 130
+    finally:
+        if not kept:
+            demo.fleet.keep = False
+            demo.fleet.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
