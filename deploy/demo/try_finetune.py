@@ -97,7 +97,7 @@ def main():
     parser.add_argument("--model", type=pathlib.Path, default=HERE / "model")
     parser.add_argument("--steps", type=int, default=80)
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--rate", type=float, default=3e-4)
     parser.add_argument("--warmup", type=int, default=8)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--show", action="store_true", help="print every held-out answer, before and after")
