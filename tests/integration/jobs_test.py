@@ -40,7 +40,7 @@ class Jobs(Scene):
         self.fleet.wattle("model", "pull", f"job:{generate}/output", target)
         lines = [json.loads(line) for line in (target / "generations.jsonl").read_text().splitlines()]
         self.assertEqual([line["prompt"] for line in lines], ["The mast is", "Battery"])
-        self.assertTrue(all(line["text"] for line in lines))
+        self.assertGreater(int(receipt_of(self.fleet.job(generate))["work"]["generated_tokens"]), 0)
 
     def test_failure_of_an_input_propagates(self):
         self.start("one")
@@ -172,7 +172,7 @@ class Published(Scene):
         self.assertAlmostEqual(run("finetune.data_shape.examples=5000")["mean"] / whole["mean"], 0.5, delta=0.001)
         self.assertAlmostEqual(run("finetune.epochs=1")["mean"] / whole["mean"], 0.5, delta=0.001)
         self.assertAlmostEqual(run("name=something else")["mean"], whole["mean"], delta=1e-6)
-        self.assertGreater(abs(run("finetune.model_shape.width=1024")["mean"] / whole["mean"] - 1), 0.1)
+        self.assertGreater(abs(run("finetune.model_shape.width=1536")["mean"] / whole["mean"] - 1), 0.1)
 
         def width(interval):
             return (interval["high"] - interval["low"]) / interval["mean"]
