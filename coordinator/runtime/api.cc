@@ -32,7 +32,16 @@ absl::StatusOr<v1::Job> Api::GetJob(const v1::GetJobRequest& request) const {
 }
 
 absl::StatusOr<v1::JobUpdate> Api::UpdateOf(const JobId& job) const {
-  const core::Observations observations = runtime_.board().Snapshot();
+  const core::Observations observations =
+      runtime_.board().SnapshotOf(runtime_.Read([&job](const core::State& state) {
+        std::vector<DeviceId> devices;
+        if (const v1::JobRecord* record = core::FindJob(state, job)) {
+          for (const v1::Attempt& attempt : record->job().attempts()) {
+            devices.emplace_back(attempt.device_id());
+          }
+        }
+        return devices;
+      }));
   return runtime_.Read([&](const core::State& state) -> absl::StatusOr<v1::JobUpdate> {
     if (core::FindJob(state, job) == nullptr) {
       return NoSuchJob(job.value());

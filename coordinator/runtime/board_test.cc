@@ -42,6 +42,10 @@ TEST(ObservationBoardTest, KeepsTheLatestHeartbeatAndWhenItCame) {
   EXPECT_EQ(device.last_seen, kStart + absl::Seconds(4));
   EXPECT_TRUE(seen.progress.contains(AttemptId("j1.1")));
   EXPECT_EQ(seen.started_at, kStart);
+  const core::Observations one = board.SnapshotOf({DeviceId("a"), DeviceId("never seen")});
+  EXPECT_EQ(one.devices.size(), 1U);
+  EXPECT_TRUE(one.progress.contains(AttemptId("j1.1")));
+  EXPECT_TRUE(board.SnapshotOf({DeviceId("b")}).devices.empty());
 }
 
 TEST(ObservationBoardTest, RefreshBringsAReaderUpToDate) {

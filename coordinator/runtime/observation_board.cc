@@ -61,6 +61,10 @@ void ObservationBoard::Refresh(Reader& reader) const {
   for (size_t i = 0; i < slots.size(); ++i) {
     slots[i]->CopyIfNewer(reader.versions[i], observations.devices[slots[i]->device()]);
   }
+  CollectProgress(observations);
+}
+
+void ObservationBoard::CollectProgress(core::Observations& observations) {
   observations.progress.clear();
   for (const auto& [device, observation] : observations.devices) {
     for (const v1::AttemptProgress& progress : observation.heartbeat.progress()) {
@@ -73,6 +77,25 @@ core::Observations ObservationBoard::Snapshot() const {
   Reader reader = MakeReader();
   Refresh(reader);
   return std::move(reader.observations);
+}
+
+core::Observations ObservationBoard::SnapshotOf(const std::vector<DeviceId>& devices) const {
+  core::Observations observations = MakeReader().observations;
+  for (const DeviceId& device : devices) {
+    std::shared_ptr<Slot> slot;
+    {
+      absl::MutexLock lock(&mutex_);
+      const auto it = by_device_.find(device);
+      if (it == by_device_.end()) {
+        continue;
+      }
+      slot = it->second;
+    }
+    uint64_t version = 0;
+    slot->CopyIfNewer(version, observations.devices[device]);
+  }
+  CollectProgress(observations);
+  return observations;
 }
 
 }  // namespace wattle::runtime

@@ -60,6 +60,8 @@ class ObservationBoard {
   void Refresh(Reader& reader) const;
   // Everything, for a reader that comes once.
   [[nodiscard]] core::Observations Snapshot() const;
+  // Of these devices alone: a look at one job must not cost a copy of the fleet.
+  [[nodiscard]] core::Observations SnapshotOf(const std::vector<DeviceId>& devices) const;
 
   void CountHeartbeat() { heartbeats_.fetch_add(1, std::memory_order_relaxed); }
   [[nodiscard]] uint64_t heartbeats_total() const {
@@ -68,6 +70,7 @@ class ObservationBoard {
 
  private:
   [[nodiscard]] std::vector<std::shared_ptr<Slot>> Slots() const;
+  static void CollectProgress(core::Observations& observations);
 
   const absl::Time started_at_;
   const absl::Duration unreachable_after_;
