@@ -44,8 +44,10 @@ class TrainedModelTest : public testing::Test {
   EvaluateSettings settings_;
 };
 
-TEST_F(TrainedModelTest, LossOnWikitextIsTheStatedOne) {
-  EXPECT_NEAR(Loss(65536 / kWindow, LoadQuantization::kAsStored), 5.044, 0.0006);
+// The first 65,536 tokens, each window's first not predicted. transformers 4.30 gives 5.0374794;
+// the model's README says 5.044 without its exact windows.
+TEST_F(TrainedModelTest, LossOnWikitextIsThatOfTransformers) {
+  EXPECT_NEAR(Loss(65536 / kWindow, LoadQuantization::kAsStored), 5.0374794, 1e-5);
 }
 
 TEST_F(TrainedModelTest, Int8ChangesThePerplexityByLessThanHalfAPercent) {
