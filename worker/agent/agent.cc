@@ -28,7 +28,8 @@ constexpr absl::Duration kSampleWakeMin = absl::Milliseconds(100);
 constexpr absl::Duration kIdleSamplePeriod = absl::Milliseconds(500);
 // After the machine slept: samples of the gap are not made up.
 constexpr int kCatchUpMax = 50'000;
-constexpr absl::Duration kStatusPeriod = absl::Milliseconds(500);
+// At most this often; it comes along with samples and heartbeats and wakes nobody itself.
+constexpr absl::Duration kStatusPeriod = absl::Milliseconds(200);
 
 std::string HostName() {
   std::array<char, 256> name = {};
@@ -317,7 +318,7 @@ void Agent::Run() {
 }
 
 Monotonic Agent::NextWake(const Instant& now) const {
-  Monotonic wake = std::min(core_->NextStep(now), next_status_);
+  Monotonic wake = core_->NextStep(now);
   if (emulator_ != nullptr) {
     wake = std::min(wake, std::max(clock_.ToWall(next_sample_), now.wall + kSampleWakeMin));
   }
@@ -353,9 +354,10 @@ void Agent::SampleEmulated(const Instant& now) {
     return;
   }
   const absl::Duration period =
-      core_->busy() ? refresh_period_
-                    : std::max(refresh_period_,
-                               std::min(kIdleSamplePeriod / clock_.time_scale(), absl::Seconds(2)));
+      core_->busy()
+          ? refresh_period_
+          : std::max(refresh_period_,
+                     std::min(kIdleSamplePeriod / clock_.time_scale() / 2, absl::Seconds(2)));
   if (now.device - next_sample_ > kCatchUpMax * period) {
     next_sample_ = now.device;
   }
