@@ -11,6 +11,12 @@ target_compile_options(wattle_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshad
 if(WATTLE_SANITIZE)
   add_compile_options(-fsanitize=${WATTLE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${WATTLE_SANITIZE})
+  if(WATTLE_SANITIZE MATCHES thread)
+    # Before every other library, so that it stands in front of Abseil's own symbols.
+    add_library(wattle_tsan_abseil SHARED ${CMAKE_CURRENT_LIST_DIR}/tsan_abseil.cc)
+    target_link_libraries(wattle_tsan_abseil PRIVATE ${CMAKE_DL_LIBS})
+    link_libraries(wattle_tsan_abseil)
+  endif()
 endif()
 
 function(wattle_library)

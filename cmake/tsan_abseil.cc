@@ -1,0 +1,131 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// For builds with -fsanitize=thread only. The system's Abseil is built without the sanitizer, so it
+// sees neither that a Mutex orders what two threads do, nor that a Notification or the reference
+// count of a Status does, and reports races that are none. These definitions come before the
+// library's (see wattle_library.cmake), call it, and tell the sanitizer what happened.
+#include <dlfcn.h>
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
+
+extern "C" {
+void __tsan_acquire(void* address);
+void __tsan_release(void* address);
+void AnnotateIgnoreReadsBegin(const char* file, int line);
+void AnnotateIgnoreReadsEnd(const char* file, int line);
+}
+
+#define WATTLE_UNCHECKED __attribute__((no_sanitize("thread")))
+
+namespace {
+
+// The library's own function of this mangled name. Part of the name is Debian's inline namespace.
+template <typename Function>
+WATTLE_UNCHECKED Function* Next(const char* name) {
+  return reinterpret_cast<Function*>(dlsym(RTLD_NEXT, name));
+}
+
+using OfMutex = void(absl::Mutex*);
+using TryMutex = bool(absl::Mutex*);
+using AwaitMutex = void(absl::Mutex*, const absl::Condition&);
+using AwaitMutexFor = bool(absl::Mutex*, const absl::Condition&, absl::Duration);
+
+// Conditions of waiting threads are evaluated by the thread that unlocks: those reads are covered
+// by the lock, but come after the release that is told here.
+WATTLE_UNCHECKED void Release(absl::Mutex* mutex, OfMutex* unlock) {
+  __tsan_release(mutex);
+  AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
+  unlock(mutex);
+  AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
+}
+
+WATTLE_UNCHECKED void Acquire(absl::Mutex* mutex, OfMutex* lock) {
+  lock(mutex);
+  __tsan_acquire(mutex);
+}
+
+}  // namespace
+
+namespace absl {
+inline namespace debian3 {
+
+WATTLE_UNCHECKED void Mutex::Lock() {
+  static OfMutex* const next = Next<OfMutex>("_ZN4absl7debian35Mutex4LockEv");
+  Acquire(this, next);
+}
+WATTLE_UNCHECKED void Mutex::ReaderLock() {
+  static OfMutex* const next = Next<OfMutex>("_ZN4absl7debian35Mutex10ReaderLockEv");
+  Acquire(this, next);
+}
+WATTLE_UNCHECKED void Mutex::Unlock() {
+  static OfMutex* const next = Next<OfMutex>("_ZN4absl7debian35Mutex6UnlockEv");
+  Release(this, next);
+}
+WATTLE_UNCHECKED void Mutex::ReaderUnlock() {
+  static OfMutex* const next = Next<OfMutex>("_ZN4absl7debian35Mutex12ReaderUnlockEv");
+  Release(this, next);
+}
+WATTLE_UNCHECKED bool Mutex::TryLock() {
+  static TryMutex* const next = Next<TryMutex>("_ZN4absl7debian35Mutex7TryLockEv");
+  const bool locked = next(this);
+  if (locked) {
+    __tsan_acquire(this);
+  }
+  return locked;
+}
+WATTLE_UNCHECKED void Mutex::Await(const Condition& condition) {
+  static AwaitMutex* const next =
+      Next<AwaitMutex>("_ZN4absl7debian35Mutex5AwaitERKNS0_9ConditionE");
+  __tsan_release(this);
+  AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
+  next(this, condition);
+  AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
+  __tsan_acquire(this);
+}
+WATTLE_UNCHECKED bool Mutex::AwaitWithTimeout(const Condition& condition, Duration timeout) {
+  static AwaitMutexFor* const next = Next<AwaitMutexFor>(
+      "_ZN4absl7debian35Mutex16AwaitWithTimeoutERKNS0_9ConditionENS0_8DurationE");
+  __tsan_release(this);
+  AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
+  const bool met = next(this, condition, timeout);
+  AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
+  __tsan_acquire(this);
+  return met;
+}
+
+WATTLE_UNCHECKED void Notification::Notify() {
+  static auto* const next = Next<void(Notification*)>("_ZN4absl7debian312Notification6NotifyEv");
+  __tsan_release(this);
+  next(this);
+}
+WATTLE_UNCHECKED void Notification::WaitForNotification() const {
+  static auto* const next =
+      Next<void(const Notification*)>("_ZNK4absl7debian312Notification19WaitForNotificationEv");
+  next(this);
+  __tsan_acquire(const_cast<Notification*>(this));
+}
+WATTLE_UNCHECKED bool Notification::WaitForNotificationWithTimeout(Duration timeout) const {
+  static auto* const next = Next<bool(const Notification*, Duration)>(
+      "_ZNK4absl7debian312Notification30WaitForNotificationWithTimeoutENS0_8DurationE");
+  const bool notified = next(this, timeout);
+  if (notified) {
+    __tsan_acquire(const_cast<Notification*>(this));
+  }
+  return notified;
+}
+
+// The last one to let go deletes what the others read before they let go.
+WATTLE_UNCHECKED void Status::UnrefNonInlined(uintptr_t rep) {
+  static auto* const next = Next<void(uintptr_t)>("_ZN4absl7debian36Status15UnrefNonInlinedEm");
+  __tsan_release(reinterpret_cast<void*>(rep));
+  __tsan_acquire(reinterpret_cast<void*>(rep));
+  next(rep);
+}
+
+}  // namespace debian3
+}  // namespace absl
