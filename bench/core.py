@@ -178,10 +178,11 @@ class Bench:
                     "data_file": str(DEMO / "fleet-qa-train.json"), "work_directory": str(fleet.directory / "work"),
                     "output_directory": str(fleet.directory / "output")}
             (fleet.directory / "task.json").write_text(json.dumps(task))
-            done = subprocess.run([BIN / "wattle-runner", "--task", fleet.directory / "task.json"], capture_output=True, text=True, check=True)
-            steps = re.findall(r"train step.*?flops=([0-9.e+]+) compute_seconds=([0-9.e+-]+)", done.stdout + done.stderr)
+            done = subprocess.run([BIN / "wattle-runner", "--json", "--task", fleet.directory / "task.json"], capture_output=True, text=True,
+                                  check=True)
+            steps = [frame["step"] for frame in map(json.loads, done.stdout.splitlines()) if frame.get("step", {}).get("phase") == "train"]
             board = board_file("jetson-orin-nano")
-            scale = 2.5 * max(float(seconds) / (float(flops) / board["throughput_flops"]) for flops, seconds in steps)
+            scale = 2.5 * max(step["compute_seconds"] / (step["flops"] / board["throughput_flops"]) for step in steps)
             fleet.start_coordinator()
             fleet.start_worker("nano", emulate="jetson-orin-nano", extra=[
                 f"--time-scale={math.ceil(scale)}", f"--emulation-seed={self.options.seed}", "--hidden-offset-percent=20"])

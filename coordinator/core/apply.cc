@@ -100,6 +100,9 @@ class Applier {
     const std::string job_id = JobOfAttempt(event.attempt_id());
     v1::Attempt& attempt = AttemptOf(Job(state_, job_id), event.attempt_id());
     const bool ended_before = IsTerminal(attempt.state());
+    if (event.state() == v1::ATTEMPT_STATE_FETCHING && attempt.accepted_unix_seconds() == 0) {
+      attempt.set_accepted_unix_seconds(at_);
+    }
     attempt.set_state(event.state());
     attempt.set_reason(event.reason());
     if (event.has_receipt()) {
