@@ -29,6 +29,7 @@ struct CrashPlan {
 // A text that cannot be read ends the process: a test that silently kills nothing would prove
 // nothing.
 std::optional<CrashPlan> PlanFromEnvironment() {
+  // NOLINTBEGIN(concurrency-mt-unsafe): the environment is only read, and once
   const char* text = std::getenv("WATTLE_CRASH_AT");
   if (text == nullptr || *text == '\0') {
     return std::nullopt;
@@ -45,6 +46,7 @@ std::optional<CrashPlan> PlanFromEnvironment() {
     std::fprintf(stderr, "WATTLE_CRASH_AT=%s: wanted SITE:OPERATION:N[:after]\n", text);
     std::exit(2);
   }
+  // NOLINTEND(concurrency-mt-unsafe)
   plan.site = parts[0];
   plan.operation = parts[1];
   plan.moment =

@@ -4,8 +4,8 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <string>
+#include <system_error>
 
 #include "absl/strings/str_cat.h"
 
@@ -26,7 +26,8 @@ absl::StatusOr<size_t> ReadAll(int descriptor, char* bytes, size_t size) {
       continue;
     }
     if (got < 0) {
-      return absl::InternalError(absl::StrCat("reading a frame: ", std::strerror(errno)));
+      return absl::InternalError(
+          absl::StrCat("reading a frame: ", std::generic_category().message(errno)));
     }
     done += static_cast<size_t>(got);
   }
@@ -88,7 +89,8 @@ absl::Status FrameWriter::Write(const google::protobuf::MessageLite& message) {
       continue;
     }
     if (put < 0) {
-      return absl::UnavailableError(absl::StrCat("writing a frame: ", std::strerror(errno)));
+      return absl::UnavailableError(
+          absl::StrCat("writing a frame: ", std::generic_category().message(errno)));
     }
     done += static_cast<size_t>(put);
   }

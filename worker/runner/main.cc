@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <string>
 
 #include "CLI/CLI.hpp"
@@ -39,6 +40,7 @@ constexpr int kExitUsage = 2;
 // start of this program. Spinning threads on a busy machine cost orders of magnitude; a core type
 // set by hand halves the speed of OpenBLAS.
 void StartAgainWithOurEnvironment(char** arguments) {
+  // NOLINTBEGIN(concurrency-mt-unsafe): before any thread
   const char* policy = std::getenv("OMP_WAIT_POLICY");
   if (policy != nullptr && std::strcmp(policy, "passive") == 0 &&
       std::getenv("OPENBLAS_CORETYPE") == nullptr) {
@@ -46,6 +48,7 @@ void StartAgainWithOurEnvironment(char** arguments) {
   }
   setenv("OMP_WAIT_POLICY", "passive", 1);
   unsetenv("OPENBLAS_CORETYPE");
+  // NOLINTEND(concurrency-mt-unsafe)
   execv("/proc/self/exe", arguments);
   std::perror("wattle-runner: cannot start again; goes on with the environment as it is");
 }
@@ -55,7 +58,7 @@ int TakeStandardOutput() {
   const int frames = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
   if (frames < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) {
     std::perror("wattle-runner: standard output");
-    std::exit(kExitUsage);
+    std::exit(kExitUsage);  // NOLINT(concurrency-mt-unsafe): before any thread
   }
   return frames;
 }
@@ -130,10 +133,7 @@ int RunForPerson(const std::string& task_path, bool as_json) {
   return last.has_result() ? 0 : kExitFailed;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  StartAgainWithOurEnvironment(argv);
+int Main(int argc, char** argv) {
   CLI::App app("Runs one Wattle task. Without an option: for the agent, over pipes.");
   std::string task_path;
   bool as_json = false;
@@ -156,4 +156,16 @@ int main(int argc, char** argv) {
     return 0;
   }
   return task_path.empty() ? RunForAgent() : RunForPerson(task_path, as_json);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  StartAgainWithOurEnvironment(argv);
+  try {
+    return Main(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "wattle-runner: %s\n", error.what());
+    return kExitFailed;
+  }
 }

@@ -49,10 +49,10 @@ void Blocks(const RandomStream& stream, uint32_t first_block, uint32_t* out) {
     k1 += kWeyl1;
   }
   for (int lane = 0; lane < kLanes; ++lane) {
-    out[4 * lane] = c0[lane];
-    out[4 * lane + 1] = c1[lane];
-    out[4 * lane + 2] = c2[lane];
-    out[4 * lane + 3] = c3[lane];
+    *out++ = c0[lane];
+    *out++ = c1[lane];
+    *out++ = c2[lane];
+    *out++ = c3[lane];
   }
 }
 

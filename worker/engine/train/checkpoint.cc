@@ -81,8 +81,8 @@ absl::Status SyncDirectory(const std::string& path) {
     if (descriptor >= 0) {
       close(descriptor);
     }
-    return absl::InternalError(
-        absl::StrCat(path, ": cannot sync this directory: ", std::strerror(error)));
+    return absl::InternalError(absl::StrCat(
+        path, ": cannot sync this directory: ", std::generic_category().message(error)));
   }
   close(descriptor);
   return absl::OkStatus();
@@ -97,8 +97,8 @@ absl::Status Publish(const std::string& work_directory, const std::string& parti
                  error);  // of the same step, left by a run that was resumed from an older one
   ReachCrashPoint("directory", "rename", FileOperationMoment::kBefore);
   if (std::rename(partial.c_str(), path.c_str()) != 0) {
-    return absl::InternalError(
-        absl::StrCat(path, ": cannot rename the checkpoint: ", std::strerror(errno)));
+    return absl::InternalError(absl::StrCat(
+        path, ": cannot rename the checkpoint: ", std::generic_category().message(errno)));
   }
   ReachCrashPoint("directory", "rename", FileOperationMoment::kAfter);
   ReachCrashPoint("directory", "sync_directory", FileOperationMoment::kBefore);
