@@ -14,8 +14,8 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
+#include "base/test_directory.h"
 #include "formats/small_model_internal.h"
-#include "formats/test_directory_internal.h"
 
 namespace wattle::formats {
 namespace {

@@ -8,8 +8,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
+#include "base/durable_file.h"
 #include "base/status_macros.h"
-#include "formats/durable_file.h"
 #include "formats/json_internal.h"
 
 namespace wattle::formats {

@@ -19,8 +19,8 @@
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
+#include "base/durable_file.h"
 #include "base/status_macros.h"
-#include "formats/durable_file.h"
 #include "formats/field_names_internal.h"
 #include "formats/json_internal.h"
 #include "formats/utf8_internal.h"

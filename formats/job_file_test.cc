@@ -9,9 +9,9 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
+#include "base/test_directory.h"
 #include "formats/field_names_internal.h"
 #include "formats/mutation_internal.h"
-#include "formats/test_directory_internal.h"
 
 namespace wattle::formats {
 namespace {

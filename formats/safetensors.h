@@ -21,7 +21,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 
-#include "formats/durable_file.h"
+#include "base/durable_file.h"
 
 namespace wattle::formats {
 

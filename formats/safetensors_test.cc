@@ -10,7 +10,7 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
-#include "formats/test_directory_internal.h"
+#include "base/test_directory.h"
 
 namespace wattle::formats {
 namespace {

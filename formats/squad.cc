@@ -7,8 +7,8 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "base/durable_file.h"
 #include "base/status_macros.h"
-#include "formats/durable_file.h"
 #include "formats/json_internal.h"
 #include "formats/utf8_internal.h"
 

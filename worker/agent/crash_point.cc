@@ -15,9 +15,10 @@
 namespace wattle::agent {
 namespace {
 
-constexpr std::array<absl::string_view, 11> kOurs = {
-    "accept",      "progress",          "checkpoint",  "finish",      "reported",    "spool:write",
-    "spool:fsync", "spool:acknowledge", "state:write", "state:fsync", "state:rename"};
+constexpr std::array<absl::string_view, 12> kOurs = {
+    "accept",      "progress",    "checkpoint",   "finish",
+    "reported",    "spool:write", "spool:fsync",  "spool:acknowledge",
+    "state:write", "state:sync",  "state:rename", "state:sync_directory"};
 
 struct Plan {
   std::string name;

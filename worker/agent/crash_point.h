@@ -8,7 +8,8 @@
 //   finish           the result is uploaded, its report is not yet spooled
 //   reported         the report of the end is spooled
 //   spool:write, spool:fsync, spool:acknowledge
-//   state:write, state:fsync, state:rename    of any record on the worker's disk, before each
+//   state:write, state:sync, state:rename, state:sync_directory    of any record on the worker's
+//   disk, before each
 // "start" in main takes the variable out of the environment if it names one of these: the runner, a
 // child, has points of its own under the same variable. Without it a point costs one comparison.
 // Thread-safe after "start".

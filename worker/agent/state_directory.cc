@@ -18,6 +18,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 
+#include "base/durable_file.h"
 #include "base/status_macros.h"
 #include "worker/agent/crash_point.h"
 
@@ -46,32 +47,6 @@ absl::Status FileError(int error, absl::string_view what, const std::string& pat
   }
 }
 
-absl::Status SyncDirectoryOf(const std::string& path) {
-  const std::string directory = fs::path(path).parent_path();
-  const int descriptor = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) {
-    return FileError(errno, "open", directory);
-  }
-  const int result = fsync(descriptor);
-  const int error = errno;
-  close(descriptor);
-  return result == 0 ? absl::OkStatus() : FileError(error, "fsync", directory);
-}
-
-absl::Status WriteAll(int descriptor, absl::string_view content, const std::string& path) {
-  while (!content.empty()) {
-    const ssize_t size = write(descriptor, content.data(), content.size());
-    if (size < 0 && errno == EINTR) {
-      continue;
-    }
-    if (size < 0) {
-      return FileError(errno, "write", path);
-    }
-    content.remove_prefix(static_cast<size_t>(size));
-  }
-  return absl::OkStatus();
-}
-
 absl::Status MakeDirectories(const std::string& path) {
   std::error_code error;
   fs::create_directories(path, error);
@@ -91,27 +66,12 @@ Record ReadRecord(const std::string& path) {
 }  // namespace
 
 absl::Status ReplaceFile(const std::string& path, absl::string_view content) {
-  const std::string partial = path + ".partial";
-  CrashPoint("state:write");
-  const int descriptor = open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (descriptor < 0) {
-    return FileError(errno, "create", partial);
-  }
-  absl::Status status = WriteAll(descriptor, content, partial);
-  CrashPoint("state:fsync");
-  if (status.ok() && fsync(descriptor) != 0) {
-    status = FileError(errno, "fsync", partial);
-  }
-  close(descriptor);
-  CrashPoint("state:rename");
-  if (status.ok() && rename(partial.c_str(), path.c_str()) != 0) {
-    status = FileError(errno, "rename", partial);
-  }
-  if (!status.ok()) {
-    unlink(partial.c_str());
-    return status;
-  }
-  return SyncDirectoryOf(path);
+  return WriteFileDurably(
+      path, content, [](FileOperation operation, FileOperationMoment moment, const std::string&) {
+        if (moment == FileOperationMoment::kBefore) {
+          CrashPoint(absl::StrCat("state:", FileOperationName(operation)));
+        }
+      });
 }
 
 absl::StatusOr<std::string> ReadFile(const std::string& path) {

@@ -22,7 +22,7 @@ struct CrashPlan {
   std::string site;
   std::string operation;
   int64_t count = 0;
-  formats::FileOperationMoment moment = formats::FileOperationMoment::kBefore;
+  FileOperationMoment moment = FileOperationMoment::kBefore;
   std::string marker;
 };
 
@@ -49,8 +49,7 @@ std::optional<CrashPlan> PlanFromEnvironment() {
   // NOLINTEND(concurrency-mt-unsafe)
   plan.site = parts[0];
   plan.operation = parts[1];
-  plan.moment =
-      after ? formats::FileOperationMoment::kAfter : formats::FileOperationMoment::kBefore;
+  plan.moment = after ? FileOperationMoment::kAfter : FileOperationMoment::kBefore;
   return plan;
 }
 
@@ -62,7 +61,7 @@ bool Matches(const CrashPlan& plan, absl::string_view site, absl::string_view op
 }  // namespace
 
 void ReachCrashPoint(absl::string_view site, absl::string_view operation,
-                     formats::FileOperationMoment moment) {
+                     FileOperationMoment moment) {
   static const std::optional<CrashPlan> plan = PlanFromEnvironment();
   if (!plan.has_value() || plan->moment != moment || !Matches(*plan, site, operation)) {
     return;
@@ -82,10 +81,9 @@ void ReachCrashPoint(absl::string_view site, absl::string_view operation,
   kill(getpid(), SIGKILL);
 }
 
-formats::FileOperationObserver CrashObserver(const std::string& site) {
-  return [site](formats::FileOperation operation, formats::FileOperationMoment moment,
-                const std::string& /*path*/) {
-    ReachCrashPoint(site, formats::FileOperationName(operation), moment);
+FileOperationObserver CrashObserver(const std::string& site) {
+  return [site](FileOperation operation, FileOperationMoment moment, const std::string& /*path*/) {
+    ReachCrashPoint(site, FileOperationName(operation), moment);
   };
 }
 

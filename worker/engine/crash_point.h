@@ -18,16 +18,16 @@
 
 #include "absl/strings/string_view.h"
 
-#include "formats/durable_file.h"
+#include "base/durable_file.h"
 
 namespace wattle::engine {
 
 // Counts, and ends the process if the environment says so.
 void ReachCrashPoint(absl::string_view site, absl::string_view operation,
-                     formats::FileOperationMoment moment);
+                     FileOperationMoment moment);
 
 // An observer for the file operations of one file of a checkpoint.
-formats::FileOperationObserver CrashObserver(const std::string& site);
+FileOperationObserver CrashObserver(const std::string& site);
 
 }  // namespace wattle::engine
 

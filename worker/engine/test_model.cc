@@ -7,7 +7,7 @@
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 
-#include "formats/durable_file.h"
+#include "base/durable_file.h"
 #include "formats/model_directory.h"
 #include "worker/engine/kernels/random.h"
 
@@ -17,7 +17,7 @@ namespace {
 constexpr int kBytes = 256;
 
 void Write(const std::string& path, const std::string& content) {
-  const absl::Status status = formats::WriteFileDurably(path, content);
+  const absl::Status status = WriteFileDurably(path, content);
   ASSERT_TRUE(status.ok()) << status;
 }
 
@@ -161,7 +161,7 @@ std::vector<double> RecordingSink::TrainingLosses() const {
 }
 
 std::string FileBytes(const std::string& path) {
-  const auto bytes = formats::ReadWholeFile(path, int64_t{1} << 30);
+  const auto bytes = ReadWholeFile(path, int64_t{1} << 30);
   EXPECT_TRUE(bytes.ok()) << bytes.status();
   return bytes.ok() ? *bytes : std::string();
 }

@@ -47,9 +47,9 @@ engine::StepDecision FrameSink::OnStep(const engine::StepReport& report) {
   step.set_examples(report.examples);
   step.set_flops(report.flops);
   step.set_compute_seconds(absl::ToDoubleSeconds(report.compute_time));
-  engine::ReachCrashPoint("frame", "step", formats::FileOperationMoment::kBefore);
+  engine::ReachCrashPoint("frame", "step", FileOperationMoment::kBefore);
   write_(frame);
-  engine::ReachCrashPoint("frame", "step", formats::FileOperationMoment::kAfter);
+  engine::ReachCrashPoint("frame", "step", FileOperationMoment::kAfter);
   return after_step_();
 }
 

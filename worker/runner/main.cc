@@ -19,7 +19,7 @@
 #include "google/protobuf/text_format.h"
 #include "google/protobuf/util/json_util.h"
 
-#include "formats/durable_file.h"
+#include "base/durable_file.h"
 #include "wattle/v1/runner.pb.h"
 #include "worker/engine/model_job.h"
 #include "worker/runner/frame_channel.h"
@@ -91,7 +91,7 @@ int RunForAgent() {
 
 // A task as a person writes it: protobuf's text format, or JSON where it begins with a brace.
 bool ReadTask(const std::string& path, v1::RunnerTask& task) {
-  const auto text = wattle::formats::ReadWholeFile(path, kTaskBytesMax);
+  const auto text = wattle::ReadWholeFile(path, kTaskBytesMax);
   if (!text.ok()) {
     std::fprintf(stderr, "wattle-runner: %s\n", std::string(text.status().message()).c_str());
     return false;

@@ -14,8 +14,8 @@
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
 
+#include "base/durable_file.h"
 #include "base/status_macros.h"
-#include "formats/durable_file.h"
 #include "worker/runner/task_settings.h"
 
 namespace wattle::runner {
@@ -44,7 +44,7 @@ absl::Status MakeDirectory(const std::string& path) {
 
 absl::Status WriteMetrics(const std::string& directory, const Metrics& metrics) {
   const nlohmann::json json = metrics;
-  return formats::WriteFileDurably(absl::StrCat(directory, "/", kMetricsFile), json.dump(1) + "\n");
+  return WriteFileDurably(absl::StrCat(directory, "/", kMetricsFile), json.dump(1) + "\n");
 }
 
 absl::Status WriteGenerations(const std::string& directory,
@@ -61,7 +61,7 @@ absl::Status WriteGenerations(const std::string& directory,
     // A text cut within a character is not UTF-8: its last bytes become U+FFFD.
     lines += line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   }
-  return formats::WriteFileDurably(absl::StrCat(directory, "/", kGenerationsFile), lines);
+  return WriteFileDurably(absl::StrCat(directory, "/", kGenerationsFile), lines);
 }
 
 // The parts of a result that all kinds have.

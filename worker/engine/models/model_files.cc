@@ -164,7 +164,7 @@ absl::Status ReadFlat(const std::string& path, const formats::ModelDirectory& na
 
 absl::Status WriteFlat(const std::string& path, const formats::ModelDirectory& names,
                        const FlatLayout& layout, const at::Tensor& flat,
-                       const formats::FileOperationObserver& observer) {
+                       const FileOperationObserver& observer) {
   std::vector<formats::TensorDescription> tensors;
   for (const FlatEntry& entry : layout.entries) {
     formats::TensorDescription tensor = entry.tensor;
@@ -198,11 +198,11 @@ absl::Status SaveModelCompanions(const std::string& directory, const LoadedModel
     }
     WATTLE_ASSIGN_OR_RETURN(
         const std::string content,
-        formats::ReadWholeFile(absl::StrCat(model.directory, "/", name), kCompanionBytesMax));
-    WATTLE_RETURN_IF_ERROR(formats::WriteFileDurably(absl::StrCat(directory, "/", name), content));
+        ReadWholeFile(absl::StrCat(model.directory, "/", name), kCompanionBytesMax));
+    WATTLE_RETURN_IF_ERROR(WriteFileDurably(absl::StrCat(directory, "/", name), content));
   }
-  return formats::WriteFileDurably(absl::StrCat(directory, "/", formats::kConfigFile),
-                                   formats::FormatDecoderConfig(model.files.config));
+  return WriteFileDurably(absl::StrCat(directory, "/", formats::kConfigFile),
+                          formats::FormatDecoderConfig(model.files.config));
 }
 
 absl::Status SaveModel(const std::string& directory, const LoadedModel& model) {

@@ -13,7 +13,7 @@
 #include "absl/status/statusor.h"
 #include <ATen/core/Tensor.h>
 
-#include "formats/durable_file.h"
+#include "base/durable_file.h"
 #include "formats/model_directory.h"
 #include "worker/engine/models/decoder.h"
 #include "worker/engine/models/weights.h"
@@ -41,7 +41,7 @@ absl::Status ReadFlat(const std::string& path, const formats::ModelDirectory& na
 // Writes a flat buffer as one safetensors file, F32.
 absl::Status WriteFlat(const std::string& path, const formats::ModelDirectory& names,
                        const FlatLayout& layout, const at::Tensor& flat,
-                       const formats::FileOperationObserver& observer);
+                       const FileOperationObserver& observer);
 
 // A directory that transformers loads: config.json, model.safetensors (F32), the tokenizer's files
 // from model.directory. `directory` is made if it is not there.

@@ -91,7 +91,6 @@ absl::Status SyncDirectory(const std::string& path) {
 // The rename that makes a checkpoint exist.
 absl::Status Publish(const std::string& work_directory, const std::string& partial,
                      const std::string& path) {
-  using formats::FileOperationMoment;
   std::error_code error;
   fs::remove_all(path,
                  error);  // of the same step, left by a run that was resumed from an older one

@@ -7,9 +7,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
+#include "base/durable_file.h"
 #include "base/status_macros.h"
 #include "formats/byte_pair_encoding.h"
-#include "formats/durable_file.h"
 #include "worker/engine/evaluate/evaluate.h"
 #include "worker/engine/quant/int8_model.h"
 #include "worker/engine/torch_border.h"
@@ -217,8 +217,7 @@ class FinetuneRun {
     for (const double loss : state_.counters.losses) {
       absl::StrAppendFormat(&lines, "{\"step\": %d, \"loss\": %.17g}\n", ++step, loss);
     }
-    return formats::WriteFileDurably(absl::StrCat(settings_.output_directory, "/", kLossesFile),
-                                     lines);
+    return WriteFileDurably(absl::StrCat(settings_.output_directory, "/", kLossesFile), lines);
   }
 
   [[nodiscard]] std::string LastCheckpoint() const {

@@ -1,5 +1,5 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "formats/durable_file.h"
+#include "base/durable_file.h"
 
 #include <filesystem>
 #include <string>
@@ -11,9 +11,9 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
-#include "formats/test_directory_internal.h"
+#include "base/test_directory.h"
 
-namespace wattle::formats {
+namespace wattle {
 namespace {
 
 using testing::ElementsAre;
@@ -102,4 +102,4 @@ TEST(ReadWholeFileTest, LimitIsInclusive) {
 }
 
 }  // namespace
-}  // namespace wattle::formats
+}  // namespace wattle

@@ -1,5 +1,5 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "formats/durable_file.h"
+#include "base/durable_file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -14,7 +14,7 @@
 
 #include "base/status_macros.h"
 
-namespace wattle::formats {
+namespace wattle {
 namespace {
 
 std::string PartialPath(const std::string& path) {
@@ -227,4 +227,4 @@ absl::StatusOr<std::string> ReadWholeFile(const std::string& path, int64_t limit
   return content;
 }
 
-}  // namespace wattle::formats
+}  // namespace wattle

@@ -4,8 +4,8 @@
 // renames it over <path> and syncs the directory. What is destroyed without Commit() leaves no
 // partial file. One thread owns an object. An observer sees every file operation before and after
 // it happens: the tests that kill a process at each of them (checkpoints) hang there.
-#ifndef WATTLE_FORMATS_DURABLE_FILE_H_
-#define WATTLE_FORMATS_DURABLE_FILE_H_
+#ifndef WATTLE_BASE_DURABLE_FILE_H_
+#define WATTLE_BASE_DURABLE_FILE_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -17,7 +17,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 
-namespace wattle::formats {
+namespace wattle {
 
 enum class FileOperation { kWrite, kSync, kRename, kSyncDirectory };
 enum class FileOperationMoment { kBefore, kAfter };
@@ -74,6 +74,6 @@ absl::Status WriteFileDurably(const std::string& path, absl::string_view content
 // a missing file (kNotFound, with the path and what to check).
 absl::StatusOr<std::string> ReadWholeFile(const std::string& path, int64_t limit_bytes);
 
-}  // namespace wattle::formats
+}  // namespace wattle
 
-#endif  // WATTLE_FORMATS_DURABLE_FILE_H_
+#endif  // WATTLE_BASE_DURABLE_FILE_H_

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A directory of a test's own, removed with its content at the end. For tests of formats only.
-#ifndef WATTLE_FORMATS_TEST_DIRECTORY_INTERNAL_H_
-#define WATTLE_FORMATS_TEST_DIRECTORY_INTERNAL_H_
+// A directory of a test's own, removed with its content at the end. For tests only.
+#ifndef WATTLE_BASE_TEST_DIRECTORY_H_
+#define WATTLE_BASE_TEST_DIRECTORY_H_
 
 #include <cstdlib>
 #include <filesystem>
@@ -12,12 +12,12 @@
 
 #include "gtest/gtest.h"
 
-namespace wattle::formats {
+namespace wattle {
 
 class TestDirectory {
  public:
   TestDirectory() {
-    std::string pattern = testing::TempDir() + "/wattle_formats_XXXXXX";
+    std::string pattern = testing::TempDir() + "/wattle_XXXXXX";
     path_ = mkdtemp(pattern.data());
   }
   ~TestDirectory() { std::filesystem::remove_all(path_); }
@@ -46,6 +46,6 @@ inline std::string SharedPath(const std::string& name) {
   return std::filesystem::exists(path) ? path : "";
 }
 
-}  // namespace wattle::formats
+}  // namespace wattle
 
-#endif  // WATTLE_FORMATS_TEST_DIRECTORY_INTERNAL_H_
+#endif  // WATTLE_BASE_TEST_DIRECTORY_H_
