@@ -9,11 +9,11 @@ build build/asan-engine wattle_engine_test wattle_kernels_test wattle_runner_tes
 run_ctest build/asan-engine -L ':(engine|kernels|runner)$' -LE 'slow|integration|reference'
 unset ASAN_OPTIONS
 
-say "slow lane: threads under ThreadSanitizer (all that has no libtorch)"
+say "slow lane: threads under ThreadSanitizer (what has neither libtorch nor gRPC, which is not instrumented)"
 export TSAN_OPTIONS="suppressions=$PWD/tests/tsan.supp"
 configure build/tsan -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS='-O1 -g1' -DWATTLE_ENGINE=OFF -DWATTLE_SANITIZE=thread
 build build/tsan
-run_ctest build/tsan -LE 'slow|integration|reference'
+run_ctest build/tsan -LE 'slow|integration|reference|:(rpc|http|cli|artifact_transfer)$'
 unset TSAN_OPTIONS
 
 say "slow lane: libtorch 2.7.1 (compile, and the engine's tests)"

@@ -33,6 +33,7 @@ SPEED_MARGIN = 2.0  # Host time a step may take, against its emulated wall time.
 LOSS_FALL_MIN_PERCENT = 20.0  # The held-out answer loss must fall by this much.
 CAPPED_EXAMPLES = 64  # With --squad or --model: steps and held-out examples are capped, so that it stays a demo.
 CAPPED_STEPS = 12
+CAPPED_HELDOUT = 16
 
 
 def heading(text):
@@ -56,13 +57,30 @@ class Demo:
         self.fleet = Fleet(directory=tempfile.mkdtemp(prefix="wattle-demo-"), keep=options.keep)
         self.model = pathlib.Path(options.model or HERE / "model")
         self.train = pathlib.Path(options.squad or HERE / "fleet-qa-train.json")
-        self.heldout = pathlib.Path(options.squad or HERE / "fleet-qa-heldout.json")
+        self.heldout = HERE / "fleet-qa-heldout.json"
+        self.prompts = HERE / "prompts.jsonl"
         self.capped = bool(options.squad or options.model)
         self.checks = []
         self.scale = 1.0
 
     def check(self, holds, text):
         self.checks.append((bool(holds), text))
+
+    def cut_squad(self):
+        """With --squad: held-out questions and prompts are the last ones of the file; training takes the first ones."""
+        data = json.loads(self.train.read_text())
+        paragraphs = [(article["title"], paragraph) for article in data["data"] for paragraph in article["paragraphs"]]
+        kept, questions = [], 0
+        while paragraphs and questions < CAPPED_HELDOUT:
+            title, paragraph = paragraphs.pop()
+            kept.append({"title": title, "paragraphs": [paragraph]})
+            questions += len(paragraph["qas"])
+        self.heldout = self.fleet.directory / "heldout.json"
+        self.heldout.write_text(json.dumps({"version": "v2.0", "data": kept}))
+        self.prompts = self.fleet.directory / "prompts.jsonl"
+        lines = [{"prompt": f"{paragraph['context'][:400]}\nQuestion: {paragraph['qas'][0]['question']}\nAnswer:"}
+                 for entry in kept for paragraph in entry["paragraphs"] if paragraph["qas"]]
+        self.prompts.write_text("".join(json.dumps(line) + "\n" for line in lines[:5]))
 
     # The stage ---------------------------------------------------------------------------------------------------------
 
@@ -111,6 +129,8 @@ class Demo:
              f"time_scale {self.scale:g}, one second of a board is {self.scale:g} s here")
 
     def start(self):
+        if self.options.squad:
+            self.cut_squad()
         heading("A fleet of three emulated boards")
         self.choose_scale()
         keep_ports = ("127.0.0.1:7410", "127.0.0.1:7411") if self.options.keep else ("127.0.0.1:0", "127.0.0.1:0")
@@ -128,7 +148,7 @@ class Demo:
         self.wattle("model", "push", "demo-base", self.model)
         self.wattle("data", "push", "fleet-qa-train", self.train)
         self.wattle("data", "push", "fleet-qa-heldout", self.heldout)
-        self.wattle("data", "push", "fleet-qa-prompts", HERE / "prompts.jsonl")
+        self.wattle("data", "push", "fleet-qa-prompts", self.prompts)
 
     def wattle(self, *arguments):
         return self.fleet.wattle(*arguments)
@@ -240,13 +260,18 @@ class Demo:
             note(f"{job['job_id']}: held-out answer loss {before:.3f} -> {after:.3f} ({fall:.0f} % lower)")
             self.check(self.capped or fall >= LOSS_FALL_MIN_PERCENT,
                        f"{job['job_id']}: held-out loss fell by {fall:.0f} % (at least {LOSS_FALL_MIN_PERCENT:.0f} % wanted)")
-            truncated = int(receipt_of(job)["work"].get("truncated_examples", 0))
             if self.capped:
-                total = int(receipt_of(job)["work"]["examples"])
-                note(f"{job['job_id']}: capped at {CAPPED_STEPS} steps; {truncated} of {total} example passes were truncated")
+                self.capped_note(job)
         before, after = (metric(receipt_of(job), "perplexity") for job in evaluations)
         note(f"perplexity of the held-out answers: {before:.1f} -> {after:.1f}")
         self.check(after < before, f"perplexity fell from {before:.1f} to {after:.1f}")
+
+    def capped_note(self, job):
+        receipt = receipt_of(job)
+        work, predicted, scale = receipt["work"], receipt["predicted"]["run_seconds"]["mean"], receipt["time_scale"]
+        share = 100 * int(work["truncated_examples"]) / min(CAPPED_EXAMPLES, int(work["examples"]))
+        note(f"{job['job_id']}: capped at {CAPPED_STEPS} steps of the first {CAPPED_EXAMPLES} examples; estimated {predicted:.1f} device s "
+             f"({predicted * scale:.0f} s here), took {receipt['run']['seconds']:.1f}; {share:.0f} % of the examples were truncated")
 
     def answers(self, after, before):
         heading("Three answers, before and after (int8, greedy)")
