@@ -23,6 +23,7 @@ inline absl::Status WithContext(absl::string_view context, const absl::Status& s
 
 }  // namespace wattle
 
+// NOLINTBEGIN(bugprone-macro-parentheses): `target` may be a declaration.
 #define WATTLE_STATUS_CONCAT_INNER(a, b) a##b
 #define WATTLE_STATUS_CONCAT(a, b) WATTLE_STATUS_CONCAT_INNER(a, b)
 
@@ -43,5 +44,6 @@ inline absl::Status WithContext(absl::string_view context, const absl::Status& s
   if (!temporary.ok())                                               \
     return std::move(temporary).status();                            \
   target = std::move(temporary).value()
+// NOLINTEND(bugprone-macro-parentheses)
 
 #endif  // WATTLE_BASE_STATUS_MACROS_H_

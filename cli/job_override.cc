@@ -115,7 +115,8 @@ absl::Status ApplyOverride(const std::string& assignment, v1::JobSpec* spec) {
   if (!parsed.ok()) {  // "--set a.b=1:2: …": the line of a file that nobody wrote says nothing
     std::string message(parsed.status().message());
     for (size_t line = 1; line <= path.size(); ++line) {
-      message = absl::StrReplaceAll(message, {{absl::StrCat(label, ":", line, ":"), label + ":"}});
+      message = absl::StrReplaceAll(
+          message, {{absl::StrCat(label, ":", line, ":"), absl::StrCat(label, ":")}});
     }
     return absl::Status(parsed.status().code(), message);
   }

@@ -20,6 +20,7 @@ class Id {
   [[nodiscard]] const Value& value() const { return value_; }
 
   friend bool operator==(const Id& a, const Id& b) = default;
+  // NOLINTNEXTLINE(modernize-use-nullptr): the check mistakes the generated comparison with 0.
   friend auto operator<=>(const Id& a, const Id& b) = default;
   template <typename H>
   friend H AbslHashValue(H h, const Id& id) {

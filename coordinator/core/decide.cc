@@ -128,7 +128,7 @@ void DecideCommitArtifact(Draft& draft, const CommitArtifact& command) {
 }
 
 template <typename>
-inline constexpr bool kAlwaysFalse = false;
+[[maybe_unused]] constexpr bool kAlwaysFalse = false;
 
 }  // namespace
 

@@ -126,9 +126,9 @@ class Fleet:
             command.append(f"--emulate={emulate}")
         command += list(extra)
         worker = Process(name, command, self.directory / f"{name}.log", r"worker (\S+) id=(\S+) metrics=(\S+)", env)
+        self.workers[name] = worker  # Known before it runs, so that stop() finds it whatever happens here.
         match = worker.start()
         worker.device_id, worker.metrics = match.group(2), match.group(3)
-        self.workers[name] = worker
         return worker
 
     def stop(self):

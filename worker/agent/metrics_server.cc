@@ -160,12 +160,18 @@ absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(const std::s
                      ": cannot listen there; is the port in use? Port 0 takes any free one"));
   }
   server->address_ = absl::StrCat(host, ":", port);
-  server->thread_ = std::thread([self] { self->server_->listen_after_bind(); });
+  server->thread_ = std::thread([self] {
+    self->server_->listen_after_bind();
+    self->ended_ = true;
+  });
   return server;
 }
 
 MetricsServer::~MetricsServer() {
   if (thread_.joinable()) {
+    while (!server_->is_running() && !ended_) {
+      std::this_thread::yield();  // stop() before listen_after_bind() began would be lost.
+    }
     server_->stop();
     thread_.join();
   }

@@ -5,6 +5,7 @@
 #ifndef WATTLE_WORKER_AGENT_METRICS_SERVER_H_
 #define WATTLE_WORKER_AGENT_METRICS_SERVER_H_
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <thread>
@@ -51,6 +52,7 @@ class MetricsServer {
 
   std::unique_ptr<httplib::Server> server_;
   std::string address_;
+  std::atomic<bool> ended_{false};  // the thread's listening
   std::thread thread_;
   absl::Mutex mutex_;
   WorkerStatus status_ ABSL_GUARDED_BY(mutex_);
