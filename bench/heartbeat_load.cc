@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle-heartbeat-load ADDRESS STREAMS SECONDS: opens that many worker streams and sends heartbeats as fast as they go.
-// Prints what was sent; how many the coordinator took stands in its /metrics (bench/core.py reads both).
+// wattle-heartbeat-load ADDRESS STREAMS SECONDS: opens that many worker streams and sends
+// heartbeats as fast as they go. Prints what was sent; how many the coordinator took stands in its
+// /metrics (bench/core.py reads both).
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -70,7 +71,8 @@ int main(int argc, char** argv) {
   for (int number = 0; number < stream_count; ++number) {
     auto stream = std::make_unique<Stream>();
     grpc::ChannelArguments arguments;
-    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // A connection each, as real workers have.
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL,
+                     1);  // A connection each, as real workers have.
     stream->stub = wattle::v1::FleetService::NewStub(
         grpc::CreateCustomChannel(argv[1], grpc::InsecureChannelCredentials(), arguments));
     stream->call = stream->stub->Connect(&stream->context);

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle-journal-load DIRECTORY SECONDS: commits one event a transaction to a journal in DIRECTORY, each durable before the
-// next, and prints how many.
+// wattle-journal-load DIRECTORY SECONDS: commits one event a transaction to a journal in DIRECTORY,
+// each durable before the next, and prints how many.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -31,7 +31,8 @@ int main(int argc, char** argv) {
     event.set_sequence(commits + 1);
     event.set_at_unix_seconds(absl::ToDoubleSeconds(absl::Now() - absl::UnixEpoch()));
     event.mutable_device_resumed()->set_device_id("load-0000");
-    if (const absl::Status status = (*journal)->Append(absl::MakeConstSpan(&event, 1)); !status.ok()) {
+    if (const absl::Status status = (*journal)->Append(absl::MakeConstSpan(&event, 1));
+        !status.ok()) {
       std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
       return 1;
     }

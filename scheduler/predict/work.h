@@ -29,7 +29,7 @@ struct WorkAmount {
   // Batch and length stay 0 where the job is declared without files and does not tell them.
   v1::WorkloadSignature signature;
   v1::WorkUnit unit = v1::WORK_UNIT_UNSPECIFIED;  // EXAMPLE where tokens are not known.
-  double units = 0;               // Of the run itself.
+  double units = 0;                               // Of the run itself.
   double units_of_heldout = 0;    // Evaluations of held-out data, in training tokens.
   double examples = 0;            // Example passes, prompts, or windows of text.
   double tokens_per_example = 0;  // Padding included; 0: not known.
