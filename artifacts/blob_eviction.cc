@@ -14,7 +14,8 @@
 #include "absl/strings/str_cat.h"
 
 #include "artifacts/blob_store.h"
-#include "artifacts/files_internal.h"
+#include "artifacts/new_file_internal.h"
+#include "base/file.h"
 #include "base/status_macros.h"
 #include "units/format.h"
 
@@ -72,7 +73,7 @@ absl::Status BlobStore::Unpin(const ArtifactId& id) {
   }
   const std::string pin = PathOf("pins", id.value());
   if (unlink(pin.c_str()) != 0 && errno != ENOENT) {
-    return FileError(errno, "remove", pin);
+    return FileError(errno, pin, "cannot remove");
   }
   it->second.pinned = false;
   return absl::OkStatus();
@@ -115,7 +116,7 @@ absl::Status BlobStore::RemoveLocked(const ArtifactId& id, absl::Time young) {
   const auto it = artifacts_.find(id);
   const std::string manifest = PathOf("manifests", id.value());
   if (unlink(manifest.c_str()) != 0 && errno != ENOENT) {
-    return FileError(errno, "remove", manifest);
+    return FileError(errno, manifest, "cannot remove");
   }
   WATTLE_RETURN_IF_ERROR(SyncDirectory(PathOf("manifests", "")));
   unlink(PathOf("pins", id.value()).c_str());

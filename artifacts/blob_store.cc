@@ -15,8 +15,10 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 
-#include "artifacts/files_internal.h"
 #include "artifacts/manifest.h"
+#include "artifacts/new_file_internal.h"
+#include "base/durable_file.h"
+#include "base/file.h"
 #include "base/status_macros.h"
 #include "units/format.h"
 
@@ -62,7 +64,7 @@ absl::Status NoSuchArtifact(const ArtifactId& id) {
 absl::StatusOr<int64_t> FreeSpaceOf(const std::string& path) {
   struct statvfs status = {};
   if (statvfs(path.c_str(), &status) != 0) {
-    return FileError(errno, "free space of", path);
+    return FileError(errno, path, "cannot tell its free space");
   }
   return static_cast<int64_t>(status.f_bavail) * static_cast<int64_t>(status.f_frsize);
 }
@@ -103,7 +105,7 @@ absl::Status BlobStore::LoadChunks() {
     used_bytes_ += entry.size_bytes;
     chunks_.emplace(ChunkId(absl::HexStringToBytes(name)), entry);
   }
-  return error ? FileError(error.value(), "list", PathOf("chunks", "")) : absl::OkStatus();
+  return error ? FileError(error.value(), PathOf("chunks", ""), "cannot list") : absl::OkStatus();
 }
 
 absl::Status BlobStore::LoadManifests() {
@@ -112,7 +114,7 @@ absl::Status BlobStore::LoadManifests() {
   for (auto it = fs::directory_iterator(PathOf("manifests", ""), error);
        !error && it != fs::directory_iterator(); it.increment(error)) {
     const ArtifactId id(it->path().filename().string());
-    WATTLE_ASSIGN_OR_RETURN(const std::string form, ReadFile(it->path().string()));
+    WATTLE_ASSIGN_OR_RETURN(const std::string form, ReadWholeFile(it->path().string()));
     absl::StatusOr<v1::Manifest> manifest = ParseCanonicalForm(form);
     // What the disk changed is no artifact any more; it is fetched or pushed again.
     if (!manifest.ok() || Sha256Hex(form) != id.value()) {
@@ -144,7 +146,7 @@ absl::Status BlobStore::LoadManifests() {
   for (const std::string& orphan : orphans) {
     RemoveTree(orphan);
   }
-  return error ? FileError(error.value(), "list", options_.directory) : absl::OkStatus();
+  return error ? FileError(error.value(), options_.directory, "cannot list") : absl::OkStatus();
 }
 
 bool BlobStore::HasChunk(const ChunkId& id) const {
@@ -188,7 +190,7 @@ absl::StatusOr<std::string> BlobStore::ReadChunk(const ChunkId& id) {
   if (!HasChunk(id)) {
     return absl::NotFoundError(absl::StrCat("chunk ", ToHex(id), " is not in this store"));
   }
-  WATTLE_ASSIGN_OR_RETURN(std::string bytes, ReadFile(ChunkPath(id)));
+  WATTLE_ASSIGN_OR_RETURN(std::string bytes, ReadWholeFile(ChunkPath(id)));
   if (Sha256(bytes) != id) {
     ForgetChunk(id);
     return absl::DataLossError(absl::StrCat("chunk ", ToHex(id), " in ", options_.directory,
@@ -314,21 +316,20 @@ absl::Status BlobStore::WriteFiles(const v1::Manifest& manifest, const std::stri
   std::set<std::string> directories = {directory};
   for (const v1::ManifestFile& file : manifest.files()) {
     const fs::path path = fs::path(directory) / file.path();
-    std::error_code error;
-    fs::create_directories(path.parent_path(), error);
-    if (error) {
-      return FileError(error.value(), "make directory", path.parent_path().string());
-    }
+    WATTLE_RETURN_IF_ERROR(MakeDirectories(path.parent_path().string()));
     for (fs::path parent = path.parent_path(); parent != directory; parent = parent.parent_path()) {
       directories.insert(parent.string());
     }
-    std::string bytes;
-    bytes.reserve(static_cast<size_t>(file.size_bytes()));
+    // Chunk by chunk: a model's weights may be larger than what a board has free.
+    WATTLE_ASSIGN_OR_RETURN(DurableFile out, DurableFile::Create(path.string()));
     for (const std::string& digest : file.chunk_sha256()) {
       WATTLE_ASSIGN_OR_RETURN(const std::string chunk, ReadChunk(ChunkId(digest)));
-      bytes += chunk;
+      WATTLE_RETURN_IF_ERROR(out.Append(chunk));
     }
-    WATTLE_RETURN_IF_ERROR(WriteNewFile(path.string(), bytes));
+    WATTLE_RETURN_IF_ERROR(out.Commit());
+    std::error_code ignored;  // read-only keeps a person's hand off, nothing depends on it
+    fs::permissions(path, fs::perms::owner_read | fs::perms::group_read | fs::perms::others_read,
+                    ignored);
   }
   for (const std::string& made : directories) {
     WATTLE_RETURN_IF_ERROR(SyncDirectory(made));
@@ -377,7 +378,7 @@ absl::StatusOr<std::string> BlobStore::View(const ArtifactId& id) {
   absl::Status status = WriteFiles(manifest, partial);
   if (status.ok() && rename(partial.c_str(), path.c_str()) != 0 && errno != ENOTEMPTY &&
       errno != EEXIST) {  // Another thread was faster: its view is the same.
-    status = FileError(errno, "rename to", path);
+    status = FileError(errno, path, "cannot rename to it");
   }
   RemoveTree(partial);
   WATTLE_RETURN_IF_ERROR(status);

@@ -9,7 +9,8 @@
 
 #include "absl/strings/str_cat.h"
 
-#include "artifacts/files_internal.h"
+#include "artifacts/new_file_internal.h"
+#include "base/file.h"
 #include "base/status_macros.h"
 
 namespace wattle::artifacts {
@@ -21,7 +22,7 @@ absl::Status LinkOrCopy(const fs::path& from, const fs::path& to) {
   if (link(from.c_str(), to.c_str()) == 0) {
     return absl::OkStatus();
   }
-  absl::StatusOr<std::string> bytes = ReadFile(from.string());
+  absl::StatusOr<std::string> bytes = ReadWholeFile(from.string());
   if (absl::IsNotFound(bytes.status())) {
     return absl::OkStatus();  // Evicted meanwhile.
   }
@@ -42,7 +43,7 @@ absl::Status CopyTree(const fs::path& from, const fs::path& to) {
     }
   }
   if (error) {
-    return FileError(error.value(), "list", from.string());
+    return FileError(error.value(), from.string(), "cannot list");
   }
   return SyncDirectory(to.string());
 }

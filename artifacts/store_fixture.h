@@ -4,9 +4,6 @@
 #ifndef WATTLE_ARTIFACTS_STORE_FIXTURE_H_
 #define WATTLE_ARTIFACTS_STORE_FIXTURE_H_
 
-#include <stdlib.h>
-
-#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <sstream>
@@ -18,6 +15,7 @@
 #include "artifacts/blob_store.h"
 #include "artifacts/manifest.h"
 #include "base/clock.h"
+#include "base/test_directory.h"
 
 namespace wattle::artifacts {
 
@@ -31,18 +29,10 @@ class HandClock final : public Clock {
 
 class StoreFixture : public testing::Test {
  protected:
-  StoreFixture() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "wattle-XXXXXX").string();
-    directory_ = mkdtemp(pattern.data());
-  }
-  ~StoreFixture() override { std::filesystem::remove_all(directory_); }
-
-  [[nodiscard]] std::string Path(const std::string& name) const { return directory_ + "/" + name; }
+  [[nodiscard]] std::string Path(const std::string& name) const { return directory_.File(name); }
 
   std::string WriteFile(const std::string& name, const std::string& bytes) {
-    std::filesystem::create_directories(std::filesystem::path(Path(name)).parent_path());
-    std::ofstream(Path(name), std::ios::binary) << bytes;
-    return Path(name);
+    return directory_.Write(name, bytes);
   }
   static std::string ReadFile(const std::string& path) {
     std::ostringstream bytes;
@@ -90,7 +80,7 @@ class StoreFixture : public testing::Test {
     return id.ok() ? *id : ArtifactId();
   }
 
-  std::string directory_;
+  TestDirectory directory_;
   HandClock clock_;
 };
 

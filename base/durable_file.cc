@@ -2,16 +2,15 @@
 #include "base/durable_file.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 
+#include "base/file.h"
 #include "base/status_macros.h"
 
 namespace wattle {
@@ -27,28 +26,6 @@ std::string DirectoryOf(const std::string& path) {
     return ".";
   }
   return slash == 0 ? "/" : path.substr(0, slash);
-}
-
-// error: an errno. what: "cannot write".
-absl::Status FileError(int error, absl::string_view path, absl::string_view what) {
-  const std::string reason = std::generic_category().message(error);
-  const std::string start = absl::StrCat(path, ": ", what, ": ");
-  switch (error) {
-    case ENOENT:
-    case ENOTDIR:
-      return absl::NotFoundError(absl::StrCat(start, "no such file or directory; check the path"));
-    case EACCES:
-    case EPERM:
-    case EROFS:
-      return absl::PermissionDeniedError(
-          absl::StrCat(start, reason, "; check the owner and the permissions"));
-    case ENOSPC:
-    case EDQUOT:
-      return absl::ResourceExhaustedError(
-          absl::StrCat(start, reason, "; free space on that file system and try again"));
-    default:
-      return absl::InternalError(absl::StrCat(start, reason, "; check the disk"));
-  }
 }
 
 absl::Span<const std::byte> AsBytes(absl::string_view text) {
@@ -169,16 +146,7 @@ absl::Status DurableFile::Commit() {
     return FileError(errno, path_, "cannot close");
   }
   Observe(FileOperation::kSyncDirectory, FileOperationMoment::kBefore);
-  const std::string directory = DirectoryOf(path_);
-  const int directory_descriptor = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (directory_descriptor < 0 || fsync(directory_descriptor) != 0) {
-    const int error = errno;
-    if (directory_descriptor >= 0) {
-      close(directory_descriptor);
-    }
-    return FileError(error, directory, "cannot write the directory to disk");
-  }
-  close(directory_descriptor);
+  WATTLE_RETURN_IF_ERROR(SyncDirectory(DirectoryOf(path_)));
   Observe(FileOperation::kSyncDirectory, FileOperationMoment::kAfter);
   return absl::OkStatus();
 }
@@ -188,43 +156,6 @@ absl::Status WriteFileDurably(const std::string& path, absl::string_view content
   WATTLE_ASSIGN_OR_RETURN(DurableFile file, DurableFile::Create(path, std::move(observer)));
   WATTLE_RETURN_IF_ERROR(file.Append(content));
   return file.Commit();
-}
-
-absl::StatusOr<std::string> ReadWholeFile(const std::string& path, int64_t limit_bytes) {
-  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) {
-    return FileError(errno, path, "cannot open");
-  }
-  std::string content;
-  struct stat about = {};
-  absl::Status status = absl::OkStatus();
-  if (fstat(descriptor, &about) != 0) {
-    status = FileError(errno, path, "cannot open");
-  } else if (!S_ISREG(about.st_mode)) {
-    status = absl::InvalidArgumentError(
-        absl::StrCat(path, ": not a regular file; give the path of a file"));
-  } else if (about.st_size > limit_bytes) {
-    status = absl::ResourceExhaustedError(absl::StrCat(
-        path, ": ", about.st_size, " bytes, at most ", limit_bytes, " are read; split the file"));
-  } else {
-    content.resize(static_cast<size_t>(about.st_size));
-  }
-  size_t done = 0;
-  while (status.ok() && done < content.size()) {
-    const ssize_t count = read(descriptor, content.data() + done, content.size() - done);
-    if (count < 0 && errno != EINTR) {
-      status = FileError(errno, path, "cannot read");
-    } else if (count == 0) {
-      content.resize(done);  // It became shorter meanwhile.
-    } else if (count > 0) {
-      done += static_cast<size_t>(count);
-    }
-  }
-  close(descriptor);
-  if (!status.ok()) {
-    return status;
-  }
-  return content;
 }
 
 }  // namespace wattle

@@ -70,10 +70,6 @@ class DurableFile {
 absl::Status WriteFileDurably(const std::string& path, absl::string_view content,
                               FileOperationObserver observer = {});
 
-// The whole file as bytes. Refuses files over `limit_bytes` (kResourceExhausted), directories, and
-// a missing file (kNotFound, with the path and what to check).
-absl::StatusOr<std::string> ReadWholeFile(const std::string& path, int64_t limit_bytes);
-
 }  // namespace wattle
 
 #endif  // WATTLE_BASE_DURABLE_FILE_H_

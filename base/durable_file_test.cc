@@ -87,19 +87,5 @@ TEST(DurableFileTest, MissingDirectoryAndFullDiskAreNamed) {
               StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("free space")));
 }
 
-TEST(ReadWholeFileTest, LimitIsInclusive) {
-  const TestDirectory directory;
-  const std::string path = directory.Write("a", "12345");
-  const auto content = ReadWholeFile(path, 5);
-  ASSERT_THAT(content, IsOk());
-  EXPECT_EQ(*content, "12345");
-  EXPECT_THAT(ReadWholeFile(path, 4),
-              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("at most 4")));
-  EXPECT_THAT(ReadWholeFile(directory.path(), 4),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("not a regular file")));
-  EXPECT_THAT(ReadWholeFile(directory.File("b"), 4),
-              StatusIs(absl::StatusCode::kNotFound, HasSubstr("check the path")));
-}
-
 }  // namespace
 }  // namespace wattle

@@ -26,7 +26,9 @@ class TestDirectory {
 
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] std::string File(const std::string& name) const { return path_ + "/" + name; }
+  // Also in a directory below, which it makes.
   std::string Write(const std::string& name, const std::string& content) const {
+    std::filesystem::create_directories(std::filesystem::path(File(name)).parent_path());
     std::ofstream(File(name), std::ios::binary) << content;
     return File(name);
   }

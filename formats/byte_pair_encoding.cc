@@ -14,7 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 
-#include "base/durable_file.h"
+#include "base/file.h"
 #include "base/status_macros.h"
 #include "formats/json_internal.h"
 #include "formats/pre_tokenizer_internal.h"

@@ -11,7 +11,7 @@
 #include "absl/strings/strip.h"
 
 #include "base/check.h"
-#include "base/durable_file.h"
+#include "base/file.h"
 #include "base/status_macros.h"
 #include "formats/json_internal.h"
 #include "formats/utf8_internal.h"

@@ -8,7 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
-#include "base/durable_file.h"
+#include "base/file.h"
 #include "base/status_macros.h"
 #include "formats/json_internal.h"
 

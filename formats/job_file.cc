@@ -19,7 +19,7 @@
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
-#include "base/durable_file.h"
+#include "base/file.h"
 #include "base/status_macros.h"
 #include "formats/field_names_internal.h"
 #include "formats/json_internal.h"

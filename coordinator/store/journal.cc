@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
@@ -17,6 +18,7 @@
 #include "absl/strings/string_view.h"
 #include <sqlite3.h>
 
+#include "base/file.h"
 #include "base/status_macros.h"
 #include "coordinator/store/sqlite.h"
 #include "coordinator/store/tables.h"
@@ -120,19 +122,10 @@ absl::Status CopyDatabase(const std::string& source_path, const std::string& des
   return absl::OkStatus();
 }
 
-absl::Status Rename(const std::string& from, const std::string& to) {
-  if (rename(from.c_str(), to.c_str()) != 0) {
-    return absl::DataLossError(absl::StrCat(to, ": ", std::strerror(errno)));
-  }
-  const size_t slash = to.rfind('/');
-  const std::string directory = slash == std::string::npos ? "." : to.substr(0, slash + 1);
-  const int handle = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const bool synced = handle >= 0 && fsync(handle) == 0;
-  if (handle >= 0) {
-    close(handle);
-  }
-  return synced ? absl::OkStatus()
-                : absl::DataLossError(absl::StrCat(directory, ": ", std::strerror(errno)));
+absl::Status RenameDurably(const std::string& from, const std::string& to) {
+  WATTLE_RETURN_IF_ERROR(RenameFile(from, to));
+  const std::string parent = std::filesystem::path(to).parent_path().string();
+  return SyncDirectory(parent.empty() ? "." : parent);
 }
 
 class SqliteJournal final : public Journal {
@@ -320,9 +313,9 @@ absl::Status BackupJournal(const std::string& path, const std::string& destinati
   const bool archived = access(ArchivePath(path).c_str(), F_OK) == 0;
   if (archived) {
     WATTLE_RETURN_IF_ERROR(WithContext("backup", CopyDatabase(ArchivePath(path), partial_archive)));
-    WATTLE_RETURN_IF_ERROR(Rename(partial_archive, ArchivePath(destination)));
+    WATTLE_RETURN_IF_ERROR(RenameDurably(partial_archive, ArchivePath(destination)));
   }
-  return Rename(partial, destination);
+  return RenameDurably(partial, destination);
 }
 
 absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(const std::string& path) {

@@ -8,6 +8,7 @@
 #include "nlohmann/json.hpp"
 
 #include "base/durable_file.h"
+#include "base/file.h"
 #include "formats/model_directory.h"
 #include "worker/engine/kernels/random.h"
 

@@ -19,7 +19,7 @@
 #include "google/protobuf/text_format.h"
 #include "google/protobuf/util/json_util.h"
 
-#include "base/durable_file.h"
+#include "base/file.h"
 #include "wattle/v1/runner.pb.h"
 #include "worker/engine/model_job.h"
 #include "worker/runner/frame_channel.h"

@@ -13,6 +13,8 @@
 #include <ATen/ATen.h>
 
 #include "base/check.h"
+#include "base/durable_file.h"
+#include "base/file.h"
 #include "base/status_macros.h"
 #include "formats/safetensors.h"
 #include "worker/engine/kernels/random.h"

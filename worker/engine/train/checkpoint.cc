@@ -1,12 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/engine/train/checkpoint.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <map>
@@ -23,6 +18,7 @@
 #include <ATen/ATen.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/status_macros.h"
 #include "formats/safetensors.h"
 #include "worker/engine/crash_point.h"
@@ -74,20 +70,6 @@ void RemovePartialOnes(const std::string& work_directory) {
   }
 }
 
-absl::Status SyncDirectory(const std::string& path) {
-  const int descriptor = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0 || fsync(descriptor) != 0) {
-    const int error = errno;
-    if (descriptor >= 0) {
-      close(descriptor);
-    }
-    return absl::InternalError(absl::StrCat(
-        path, ": cannot sync this directory: ", std::generic_category().message(error)));
-  }
-  close(descriptor);
-  return absl::OkStatus();
-}
-
 // The rename that makes a checkpoint exist.
 absl::Status Publish(const std::string& work_directory, const std::string& partial,
                      const std::string& path) {
@@ -95,10 +77,7 @@ absl::Status Publish(const std::string& work_directory, const std::string& parti
   fs::remove_all(path,
                  error);  // of the same step, left by a run that was resumed from an older one
   ReachCrashPoint("directory", "rename", FileOperationMoment::kBefore);
-  if (std::rename(partial.c_str(), path.c_str()) != 0) {
-    return absl::InternalError(absl::StrCat(
-        path, ": cannot rename the checkpoint: ", std::generic_category().message(errno)));
-  }
+  WATTLE_RETURN_IF_ERROR(RenameFile(partial, path));
   ReachCrashPoint("directory", "rename", FileOperationMoment::kAfter);
   ReachCrashPoint("directory", "sync_directory", FileOperationMoment::kBefore);
   WATTLE_RETURN_IF_ERROR(SyncDirectory(work_directory));
@@ -301,10 +280,7 @@ absl::StatusOr<CheckpointReport> WriteCheckpoint(const std::string& work_directo
   const std::string partial = path + kPartialSuffix;
   std::error_code error;
   fs::remove_all(partial, error);
-  if (!fs::create_directories(partial, error)) {
-    return absl::InternalError(
-        absl::StrCat(partial, ": cannot make this directory: ", error.message()));
-  }
+  WATTLE_RETURN_IF_ERROR(MakeDirectories(partial));
   const LoadedModel& model = state.model;
   WATTLE_RETURN_IF_ERROR(WriteFlat(absl::StrCat(partial, "/", formats::kWeightsFile), model.files,
                                    model.layout, model.flat, CrashObserver("weights")));

@@ -1,0 +1,21 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// How the store writes: a new file of its own, synced, and put in its place by a rename.
+// Thread-safe.
+#ifndef WATTLE_ARTIFACTS_NEW_FILE_INTERNAL_H_
+#define WATTLE_ARTIFACTS_NEW_FILE_INTERNAL_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+
+namespace wattle::artifacts {
+
+// Creates `path` (it must not exist), writes and fsyncs it, read-only for everybody. What fails
+// leaves nothing behind.
+absl::Status WriteNewFile(const std::string& path, absl::string_view bytes);
+
+}  // namespace wattle::artifacts
+
+#endif  // WATTLE_ARTIFACTS_NEW_FILE_INTERNAL_H_

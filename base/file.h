@@ -1,0 +1,38 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// File operations as Statuses: each error names the path, what was tried, why it failed and what to
+// do. Thread-safe.
+#ifndef WATTLE_BASE_FILE_H_
+#define WATTLE_BASE_FILE_H_
+
+#include <cstdint>
+#include <limits>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace wattle {
+
+// error: an errno; what: "cannot write". "path: what: reason; remedy". kNotFound,
+// kPermissionDenied, kResourceExhausted (disk or quota full), kAlreadyExists, else kInternal.
+absl::Status FileError(int error, absl::string_view path, absl::string_view what);
+
+// Fine where it exists. Its parent must be there: it may be a disk that is not mounted.
+absl::Status MakeDirectory(const std::string& path);
+// With its parents; fine where it exists.
+absl::Status MakeDirectories(const std::string& path);
+// Makes renames and new names in it durable.
+absl::Status SyncDirectory(const std::string& path);
+// Over `to` where that exists; durable after SyncDirectory.
+absl::Status RenameFile(const std::string& from, const std::string& to);
+
+// The whole file as bytes, also one of /proc, whose size is not known before. Refuses files over
+// `limit_bytes` (kResourceExhausted), directories, and a missing file (kNotFound).
+absl::StatusOr<std::string> ReadWholeFile(
+    const std::string& path, int64_t limit_bytes = std::numeric_limits<int64_t>::max());
+
+}  // namespace wattle
+
+#endif  // WATTLE_BASE_FILE_H_
