@@ -150,15 +150,16 @@ absl::Status Client::Explain(absl::StatusCode code, const std::string& message) 
   return absl::Status(code, message);
 }
 
-template <typename Response, typename Call>
-absl::StatusOr<Response> Client::Unary(absl::Duration timeout, const Call& call) {
+template <typename Stub, typename Request, typename Response>
+absl::StatusOr<Response> Client::Call(Stub& stub, Method<Stub, Request, Response> method,
+                                      const Request& request, absl::Duration timeout) {
   grpc::ClientContext context;
   SetTimeout(timeout, &context);
   Response response;
   grpc::Status status;
   {
     const CancelOnInterrupt cancel(*environment_.interrupt, [&] { context.TryCancel(); });
-    status = call(&context, &response);
+    status = (stub.*method)(&context, request, &response);
   }
   if (!status.ok()) {
     return Explain(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
@@ -166,13 +167,17 @@ absl::StatusOr<Response> Client::Unary(absl::Duration timeout, const Call& call)
   return response;
 }
 
+template <typename Stub, typename Request, typename Response>
+absl::StatusOr<Response> Client::Call(Stub& stub, Method<Stub, Request, Response> method,
+                                      const Request& request) {
+  return Call(stub, method, request, options_.timeout);
+}
+
 absl::StatusOr<v1::SubmitJobResponse> Client::SubmitJob(const v1::SubmitJobRequest& request) {
   absl::Duration pause = kFirstPause;
   for (int attempt = 1;; ++attempt) {
-    auto response = Unary<v1::SubmitJobResponse>(
-        options_.timeout / kSubmitAttempts, [&](grpc::ClientContext* context, auto* out) {
-          return stubs_->jobs.SubmitJob(context, request, out);
-        });
+    auto response = Call(stubs_->jobs, &v1::JobService::Stub::SubmitJob, request,
+                         options_.timeout / kSubmitAttempts);
     if (response.ok() || !MayRepeat(response.status()) || attempt == kSubmitAttempts) {
       return response;
     }
@@ -182,29 +187,21 @@ absl::StatusOr<v1::SubmitJobResponse> Client::SubmitJob(const v1::SubmitJobReque
 }
 
 absl::StatusOr<v1::PlanResponse> Client::PlanJob(const v1::PlanRequest& request) {
-  return Unary<v1::PlanResponse>(options_.timeout, [&](auto* context, auto* out) {
-    return stubs_->jobs.PlanJob(context, request, out);
-  });
+  return Call(stubs_->jobs, &v1::JobService::Stub::PlanJob, request);
 }
 
 absl::StatusOr<v1::Job> Client::GetJob(const std::string& job_id) {
   v1::GetJobRequest request;
   request.set_job_id(job_id);
-  return Unary<v1::Job>(options_.timeout, [&](auto* context, auto* out) {
-    return stubs_->jobs.GetJob(context, request, out);
-  });
+  return Call(stubs_->jobs, &v1::JobService::Stub::GetJob, request);
 }
 
 absl::StatusOr<v1::ListJobsResponse> Client::ListJobs(const v1::ListJobsRequest& request) {
-  return Unary<v1::ListJobsResponse>(options_.timeout, [&](auto* context, auto* out) {
-    return stubs_->jobs.ListJobs(context, request, out);
-  });
+  return Call(stubs_->jobs, &v1::JobService::Stub::ListJobs, request);
 }
 
 absl::StatusOr<v1::Job> Client::CancelJob(const v1::CancelJobRequest& request) {
-  return Unary<v1::Job>(options_.timeout, [&](auto* context, auto* out) {
-    return stubs_->jobs.CancelJob(context, request, out);
-  });
+  return Call(stubs_->jobs, &v1::JobService::Stub::CancelJob, request);
 }
 
 absl::Status Client::WatchJob(const std::string& job_id,
@@ -269,80 +266,57 @@ absl::Status Client::GetJobLogs(const v1::GetJobLogsRequest& request,
 }
 
 absl::StatusOr<v1::ListDevicesResponse> Client::ListDevices() {
-  return Unary<v1::ListDevicesResponse>(options_.timeout, [&](auto* context, auto* out) {
-    return stubs_->devices.ListDevices(context, v1::ListDevicesRequest(), out);
-  });
+  return Call(stubs_->devices, &v1::DeviceService::Stub::ListDevices, v1::ListDevicesRequest());
 }
 
 absl::StatusOr<v1::Device> Client::GetDevice(const std::string& device) {
   v1::GetDeviceRequest request;
   request.set_device(device);
-  return Unary<v1::Device>(options_.timeout, [&](auto* context, auto* out) {
-    return stubs_->devices.GetDevice(context, request, out);
-  });
+  return Call(stubs_->devices, &v1::DeviceService::Stub::GetDevice, request);
 }
 
 absl::StatusOr<v1::Device> Client::DrainDevice(const v1::DrainDeviceRequest& request) {
-  return Unary<v1::Device>(options_.timeout, [&](auto* context, auto* out) {
-    return stubs_->devices.DrainDevice(context, request, out);
-  });
+  return Call(stubs_->devices, &v1::DeviceService::Stub::DrainDevice, request);
 }
 
 absl::StatusOr<v1::Device> Client::ResumeDevice(const std::string& device) {
   v1::ResumeDeviceRequest request;
   request.set_device(device);
-  return Unary<v1::Device>(options_.timeout, [&](auto* context, auto* out) {
-    return stubs_->devices.ResumeDevice(context, request, out);
-  });
+  return Call(stubs_->devices, &v1::DeviceService::Stub::ResumeDevice, request);
 }
 
 absl::StatusOr<v1::Policy> Client::ApplyPolicy(const v1::Policy& policy) {
   v1::ApplyPolicyRequest request;
   *request.mutable_policy() = policy;
-  return Unary<v1::Policy>(options_.timeout, [&](auto* context, auto* out) {
-    return stubs_->policies.ApplyPolicy(context, request, out);
-  });
+  return Call(stubs_->policies, &v1::PolicyService::Stub::ApplyPolicy, request);
 }
 
 absl::StatusOr<v1::ListPoliciesResponse> Client::ListPolicies() {
-  return Unary<v1::ListPoliciesResponse>(options_.timeout, [&](auto* context, auto* out) {
-    return stubs_->policies.ListPolicies(context, v1::ListPoliciesRequest(), out);
-  });
+  return Call(stubs_->policies, &v1::PolicyService::Stub::ListPolicies, v1::ListPoliciesRequest());
 }
 
 absl::Status Client::DeletePolicy(const std::string& name) {
   v1::DeletePolicyRequest request;
   request.set_name(name);
-  return Unary<v1::DeletePolicyResponse>(options_.timeout,
-                                         [&](auto* context, auto* out) {
-                                           return stubs_->policies.DeletePolicy(context, request,
-                                                                                out);
-                                         })
-      .status();
+  return Call(stubs_->policies, &v1::PolicyService::Stub::DeletePolicy, request).status();
 }
 
 absl::StatusOr<v1::ListProfilesResponse> Client::ListProfiles(const std::string& device_class) {
   v1::ListProfilesRequest request;
   request.set_device_class(device_class);
-  return Unary<v1::ListProfilesResponse>(options_.timeout, [&](auto* context, auto* out) {
-    return stubs_->profiles.ListProfiles(context, request, out);
-  });
+  return Call(stubs_->profiles, &v1::ProfileService::Stub::ListProfiles, request);
 }
 
 absl::StatusOr<v1::ListArtifactsResponse> Client::ListArtifacts(v1::ArtifactKind kind) {
   v1::ListArtifactsRequest request;
   request.set_kind(kind);
-  return Unary<v1::ListArtifactsResponse>(options_.timeout, [&](auto* context, auto* out) {
-    return stubs_->artifacts.ListArtifacts(context, request, out);
-  });
+  return Call(stubs_->artifacts, &v1::ArtifactService::Stub::ListArtifacts, request);
 }
 
 absl::StatusOr<v1::ArtifactInfo> Client::ResolveArtifact(const std::string& reference) {
   v1::ResolveArtifactRequest request;
   request.set_reference(reference);
-  return Unary<v1::ArtifactInfo>(options_.timeout, [&](auto* context, auto* out) {
-    return stubs_->artifacts.ResolveArtifact(context, request, out);
-  });
+  return Call(stubs_->artifacts, &v1::ArtifactService::Stub::ResolveArtifact, request);
 }
 
 absl::StatusOr<v1::ArtifactInfo> Client::PushArtifact(const std::string& path,

@@ -19,6 +19,11 @@
 #include "wattle/v1/artifact.pb.h"
 #include "wattle/v1/service.pb.h"
 
+namespace grpc {
+class ClientContext;
+class Status;
+}  // namespace grpc
+
 namespace wattle::cli {
 
 class Client {
@@ -69,8 +74,14 @@ class Client {
 
  private:
   struct Stubs;
-  template <typename Response, typename Call>
-  absl::StatusOr<Response> Unary(absl::Duration timeout, const Call& call);
+  template <typename Stub, typename Request, typename Response>
+  using Method = grpc::Status (Stub::*)(grpc::ClientContext*, const Request&, Response*);
+  template <typename Stub, typename Request, typename Response>
+  absl::StatusOr<Response> Call(Stub& stub, Method<Stub, Request, Response> method,
+                                const Request& request, absl::Duration timeout);
+  template <typename Stub, typename Request, typename Response>
+  absl::StatusOr<Response> Call(Stub& stub, Method<Stub, Request, Response> method,
+                                const Request& request);
   // What a failed call means to the person who made it.
   absl::Status Explain(absl::StatusCode code, const std::string& message) const;
 

@@ -38,7 +38,8 @@ class CompletionTest : public ProgramTest {
                            "\nCOMP_LINE='", line, "'\nCOMP_POINT=${#COMP_LINE}\n_wattle\n",
                            "[[ $(complete -p wattle) == *_wattle* ]] || exit 1\n",
                            "(( ${#COMPREPLY[@]} )) && printf '%s\\n' \"${COMPREPLY[@]}\"\n"));
-    FILE* pipe = popen(absl::StrCat("cd ", directory_, " && bash ", driver, " 2>&1").c_str(), "r");
+    FILE* pipe =
+        popen(absl::StrCat("cd ", directory_.path(), " && bash ", driver, " 2>&1").c_str(), "r");
     EXPECT_NE(pipe, nullptr);
     std::string out;
     std::array<char, 4096> buffer = {};

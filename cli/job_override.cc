@@ -11,6 +11,7 @@
 
 #include "base/status_macros.h"
 #include "formats/job_file.h"
+#include "proto/kind_name.h"
 
 namespace wattle::cli {
 namespace {
@@ -39,12 +40,6 @@ std::string AsYaml(const std::string& value, const pb::FieldDescriptor* field) {
     return value;
   }
   return absl::StrCat("\"", absl::StrReplaceAll(value, {{"\\", "\\\\"}, {"\"", "\\\""}}), "\"");
-}
-
-std::string KindOf(const v1::JobSpec& spec) {
-  const pb::OneofDescriptor* kind = v1::JobSpec::descriptor()->FindOneofByName("kind");
-  const pb::FieldDescriptor* field = spec.GetReflection()->GetOneofFieldDescriptor(spec, kind);
-  return field == nullptr ? "" : field->name();
 }
 
 // A job file of the one field, in the job's kind, so that the reader takes it.
@@ -100,7 +95,7 @@ absl::Status ApplyOverride(const std::string& assignment, v1::JobSpec* spec) {
   }
   const std::vector<std::string> path = absl::StrSplit(assignment.substr(0, equals), '.');
   const auto fields = Resolve(path);
-  const std::string kind = KindOf(*spec);
+  const std::string kind = KindName(*spec);
   if (!fields.empty() && fields.front()->real_containing_oneof() != nullptr &&
       fields.front()->name() != kind) {
     return absl::InvalidArgumentError(absl::StrCat(label, ": the file has ", kind, ", not ",

@@ -5,6 +5,7 @@
 #include "cli/labels.h"
 #include "cli/table.h"
 
+#include "proto/kind_name.h"
 #include "units/format.h"
 #include "units/quantity.h"
 
@@ -72,7 +73,7 @@ std::string RenderJobs(const v1::ListJobsResponse& jobs, absl::Time now, const T
                {"submitted", Align::kLeft, false, true},
                {"reason", Align::kLeft, true}});
   for (const v1::Job& job : jobs.jobs()) {
-    table.AddRow({job.job_id(), job.spec().name(), KindWord(job.spec()),
+    table.AddRow({job.job_id(), job.spec().name(), KindName(job.spec()),
                   ObjectiveWord(job.spec().objective()), Word(job.state()), JobDevice(job),
                   FormatAge(now, job.submitted_unix_seconds()), job.reason()});
   }
@@ -82,7 +83,7 @@ std::string RenderJobs(const v1::ListJobsResponse& jobs, absl::Time now, const T
 std::string RenderJob(const v1::Job& job, absl::Time now, const TextStyle& style) {
   std::string out = absl::StrCat(job.job_id(), " ", Word(job.state()), "\n");
   AppendField("name", job.spec().name(), &out);
-  AppendField("kind", KindWord(job.spec()), &out);
+  AppendField("kind", KindName(job.spec()), &out);
   AppendField("objective", ObjectiveWord(job.spec().objective()), &out);
   AppendField("owner", job.spec().owner(), &out);
   AppendField("reason", job.reason(), &out);

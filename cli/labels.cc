@@ -48,22 +48,6 @@ std::string EnumWord(const google::protobuf::EnumDescriptor* type, int value) {
   return word == "unspecified" ? "" : word;
 }
 
-std::string KindWord(const v1::JobSpec& spec) {
-  switch (spec.kind_case()) {
-    case v1::JobSpec::kFinetune:
-      return "finetune";
-    case v1::JobSpec::kQuantize:
-      return "quantize";
-    case v1::JobSpec::kGenerate:
-      return "generate";
-    case v1::JobSpec::kEvaluate:
-      return "evaluate";
-    case v1::JobSpec::KIND_NOT_SET:
-      return "";
-  }
-  return "";
-}
-
 std::string ObjectiveWord(v1::Objective objective) {
   return objective == v1::OBJECTIVE_UNSPECIFIED ? "energy" : Word(objective);
 }

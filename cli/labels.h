@@ -28,7 +28,6 @@ std::string Word(E value) {
   return EnumWord(google::protobuf::GetEnumDescriptor<E>(), static_cast<int>(value));
 }
 
-std::string KindWord(const v1::JobSpec& spec);       // "finetune"
 std::string ObjectiveWord(v1::Objective objective);  // the default named: "energy"
 std::string DeviceClassWord(absl::string_view device_class, bool emulated);
 std::string DeviceStateWord(const v1::Device& device);  // "idle", "busy", "drained" …

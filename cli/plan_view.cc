@@ -9,6 +9,7 @@
 #include "cli/labels.h"
 #include "cli/table.h"
 
+#include "proto/kind_name.h"
 #include "units/format.h"
 #include "units/quantity.h"
 
@@ -171,7 +172,7 @@ std::string RenderPlan(const v1::JobSpec& spec, const v1::PlanResponse& plan,
   const v1::Objective objective =
       plan.objective() == v1::OBJECTIVE_UNSPECIFIED ? spec.objective() : plan.objective();
   std::string out = absl::StrCat("plan for ", Printable(spec.name().empty() ? "job" : spec.name()),
-                                 ": ", KindWord(spec), ", objective ", ObjectiveWord(objective));
+                                 ": ", KindName(spec), ", objective ", ObjectiveWord(objective));
   if (plan.work_units() > 0.0) {
     absl::StrAppend(&out, ", ", FormatCount(plan.work_units()), " ", UnitWord(plan.unit()),
                     plan.work_units() == 1.0 ? "" : "s");

@@ -5,8 +5,6 @@
 #ifndef WATTLE_CLI_PROGRAM_FIXTURE_H_
 #define WATTLE_CLI_PROGRAM_FIXTURE_H_
 
-#include <filesystem>
-#include <fstream>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -16,6 +14,8 @@
 #include "cli/program.h"
 #include "cli/sample_messages.h"
 #include "gtest/gtest.h"
+
+#include "base/test_directory.h"
 
 namespace wattle::cli {
 
@@ -39,12 +39,6 @@ struct Result {
 
 class ProgramTest : public testing::Test {
  protected:
-  ProgramTest() {
-    std::string path = (std::filesystem::temp_directory_path() / "wattle-cli-XXXXXX").string();
-    directory_ = mkdtemp(path.data());
-  }
-  ~ProgramTest() override { std::filesystem::remove_all(directory_); }
-
   Result Run(const std::vector<std::string>& arguments) {
     std::ostringstream out;
     std::ostringstream err;
@@ -65,21 +59,16 @@ class ProgramTest : public testing::Test {
 
   // Writes a file of the test's own directory and returns its path.
   std::string Write(const std::string& name, const std::string& text) {
-    const std::string path = Path(name);
-    std::filesystem::create_directories(std::filesystem::path(path).parent_path());
-    std::ofstream(path, std::ios::binary) << text;
-    return path;
+    return directory_.Write(name, text);
   }
-  [[nodiscard]] std::string Path(const std::string& name) const {
-    return absl::StrCat(directory_, "/", name);
-  }
+  [[nodiscard]] std::string Path(const std::string& name) const { return directory_.File(name); }
 
   FakeCoordinator coordinator_;
   std::string address_ = coordinator_.address();
   Interrupt interrupt_;
   FixedClock clock_;
   int keys_ = 0;
-  std::string directory_;
+  TestDirectory directory_;
 };
 
 inline constexpr char kJobFile[] =

@@ -6,6 +6,7 @@
 #include "cli/labels.h"
 #include "cli/table.h"
 
+#include "proto/kind_name.h"
 #include "units/format.h"
 #include "units/quantity.h"
 
@@ -148,7 +149,7 @@ std::string RenderReceipt(const v1::Job& job, const v1::Attempt& attempt, const 
   const v1::Receipt& receipt = attempt.receipt();
   std::string out =
       absl::StrCat("receipt of ", attempt.attempt_id(), job.spec().name().empty() ? "" : ", ",
-                   job.spec().name(), ": ", KindWord(job.spec()), " on ", AttemptDevice(attempt),
+                   job.spec().name(), ": ", KindName(job.spec()), " on ", AttemptDevice(attempt),
                    ", ", DeviceClassWord(receipt.device_class(), receipt.emulated()),
                    receipt.power_mode().empty() ? "" : ", mode ", receipt.power_mode(), ", ",
                    Word(attempt.state()));

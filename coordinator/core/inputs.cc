@@ -5,6 +5,7 @@
 #include "absl/strings/strip.h"
 
 #include "coordinator/core/inputs_internal.h"
+#include "proto/kind_name.h"
 
 namespace wattle::core {
 namespace {
@@ -32,22 +33,6 @@ absl::string_view WantedFormat(const v1::JobSpec& spec) {
 }
 
 }  // namespace
-
-absl::string_view KindName(const v1::JobSpec& spec) {
-  switch (spec.kind_case()) {
-    case v1::JobSpec::kFinetune:
-      return "finetune";
-    case v1::JobSpec::kQuantize:
-      return "quantize";
-    case v1::JobSpec::kGenerate:
-      return "generate";
-    case v1::JobSpec::kEvaluate:
-      return "evaluate";
-    case v1::JobSpec::KIND_NOT_SET:
-      break;
-  }
-  return "";
-}
 
 std::vector<InputReference> InputsOf(const v1::JobSpec& spec) {
   std::vector<InputReference> inputs;

@@ -16,9 +16,6 @@
 
 namespace wattle::core {
 
-// "finetune", "quantize", "generate", "evaluate"; empty: none is set.
-absl::string_view KindName(const v1::JobSpec& spec);
-
 struct InputReference {
   std::string field;      // "model", "data", "heldout_data"
   std::string reference;  // never empty

@@ -17,6 +17,7 @@
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/inputs_internal.h"
+#include "proto/kind_name.h"
 #include "scheduler/place/place.h"
 #include "scheduler/predict/predict.h"
 #include "units/quantity.h"

@@ -11,6 +11,7 @@
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/inputs_internal.h"
+#include "proto/kind_name.h"
 
 namespace wattle::core {
 namespace {

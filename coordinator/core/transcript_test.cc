@@ -26,6 +26,7 @@
 
 #include "coordinator/core/core.h"
 #include "coordinator/core/state.h"
+#include "proto/kind_name.h"
 
 namespace wattle::core {
 namespace {
@@ -115,8 +116,7 @@ class Transcript {
   }
 
   static std::string Describe(const v1::Event& event) {
-    const auto* field =
-        v1::Event::descriptor()->FindFieldByNumber(static_cast<int>(event.event_case()));
+    const auto* field = v1::Event::descriptor()->FindFieldByName(KindName(event));
     const google::protobuf::Message& inner = event.GetReflection()->GetMessage(event, field);
     return absl::StrCat(event.sequence(), " ", field->name(), " { ", Text(inner), " }");
   }

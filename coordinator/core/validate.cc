@@ -16,6 +16,7 @@
 #include "base/status_macros.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/inputs_internal.h"
+#include "proto/kind_name.h"
 
 namespace wattle::core {
 namespace {

@@ -10,7 +10,6 @@
 
 #include <atomic>
 #include <cerrno>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -24,6 +23,7 @@
 #include <sqlite3.h>
 
 #include "base/status_matchers.h"
+#include "base/test_directory.h"
 #include "coordinator/store/sqlite.h"
 
 namespace wattle::store {
@@ -35,22 +35,14 @@ using testing::SizeIs;
 
 class JournalTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = testing::TempDir() + "journal_XXXXXX";
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    directory_ = pattern;
-    path_ = directory_ + "/journal.db";
-  }
-  void TearDown() override { std::filesystem::remove_all(directory_); }
-
   std::unique_ptr<Journal> Open() {
     auto journal = Journal::Open(path_);
     EXPECT_THAT(journal, IsOk());
     return *std::move(journal);
   }
 
-  std::string directory_;
-  std::string path_;
+  const TestDirectory directory_;
+  const std::string path_ = directory_.File("journal.db");
 };
 
 v1::Event JobEvent(int64_t sequence, size_t name_bytes = 10) {
@@ -170,7 +162,7 @@ TEST_F(JournalTest, FileThatIsNoJournalIsRefused) {
 }
 
 TEST_F(JournalTest, MissingDirectoryIsNamed) {
-  EXPECT_THAT(Journal::Open(directory_ + "/missing/journal.db"),
+  EXPECT_THAT(Journal::Open(directory_.File("missing/journal.db")),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("/missing/journal.db")));
 }
 
@@ -229,7 +221,7 @@ TEST_F(JournalTest, BackupWhileEventsAreAppendedIsConsistent) {
       next += 3;
     }
   });
-  const std::string copy = directory_ + "/copy.db";
+  const std::string copy = directory_.File("copy.db");
   std::vector<absl::Status> statuses;
   for (int i = 0; i < 5; ++i) {
     const std::string one = absl::StrCat(copy, i);
@@ -365,7 +357,7 @@ TEST_F(JournalTest, FullDiskIsToldWithItsRemedyAndNothingIsHalfWritten) {
 TEST_F(JournalTest, BackupToAFullDiskLeavesNothingBehind) {
   auto journal = Open();
   ASSERT_THAT(journal->Append(JobEvents(1, 20, 4000)), IsOk());
-  const std::string copy = directory_ + "/copy.db";
+  const std::string copy = directory_.File("copy.db");
   {
     const SmallDisk disk(30'000);
     EXPECT_THAT(journal->Backup(copy),

@@ -11,6 +11,7 @@
 #include "absl/strings/strip.h"
 
 #include "base/status_macros.h"
+#include "proto/kind_name.h"
 
 namespace wattle::store {
 
@@ -60,28 +61,6 @@ std::string Name(v1::AttemptState state) {
   return Lower(v1::AttemptState_Name(state), "ATTEMPT_STATE_");
 }
 
-std::string KindOf(const v1::JobSpec& spec) {
-  switch (spec.kind_case()) {
-    case v1::JobSpec::kFinetune:
-      return "finetune";
-    case v1::JobSpec::kQuantize:
-      return "quantize";
-    case v1::JobSpec::kGenerate:
-      return "generate";
-    case v1::JobSpec::kEvaluate:
-      return "evaluate";
-    case v1::JobSpec::KIND_NOT_SET:
-      break;
-  }
-  return "";
-}
-
-std::string KindOf(const v1::Event& event) {
-  const auto* field =
-      v1::Event::descriptor()->FindFieldByNumber(static_cast<int>(event.event_case()));
-  return field == nullptr ? "" : field->name();
-}
-
 bool HasEnded(v1::AttemptState state) {
   return state == v1::ATTEMPT_STATE_FINISHED || state == v1::ATTEMPT_STATE_FAILED ||
          state == v1::ATTEMPT_STATE_SUPERSEDED;
@@ -103,7 +82,7 @@ absl::Status Tables::Store(const v1::Event& event) {
   WATTLE_ASSIGN_OR_RETURN(Statement * insert, Prepared("INSERT INTO events VALUES (?, ?, ?, ?)"));
   WATTLE_RETURN_IF_ERROR(insert->Bind(event.sequence())
                              .Bind(event.at_unix_seconds())
-                             .Bind(KindOf(event))
+                             .Bind(KindName(event))
                              .BindBytes(event.SerializeAsString())
                              .Run());
   return UpdateTables(event);
@@ -149,7 +128,7 @@ absl::Status Tables::On(const v1::JobSubmitted& job, const v1::Event& event) {
   return insert->Bind(job.job_id())
       .Bind(job.spec().name())
       .Bind(job.spec().owner())
-      .Bind(KindOf(job.spec()))
+      .Bind(KindName(job.spec()))
       .Bind(Lower(v1::Objective_Name(job.spec().objective()), "OBJECTIVE_"))
       .Bind(event.at_unix_seconds())
       .Run();
