@@ -3,7 +3,6 @@
 // The core in virtual time, with fake ports: what is accepted, run, paused, resumed and reported.
 #include "worker/agent/agent_core.h"
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -14,6 +13,7 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
+#include "base/test_directory.h"
 
 namespace wattle::agent {
 namespace {
@@ -71,18 +71,14 @@ const char* FactName(const v1::Report& report) {
 // A worker whose process can be killed (everything in memory goes, the directory stays).
 class AgentCoreTest : public testing::Test {
  protected:
-  AgentCoreTest() {
-    std::string pattern = testing::TempDir() + "/wattle_coreXXXXXX";
-    directory_ = mkdtemp(pattern.data());
-    Boot();
-  }
+  AgentCoreTest() { Boot(); }
 
   void Boot() {
     core_.reset();
     spool_.reset();
     state_.reset();
     ports_ = {};
-    state_ = *StateDirectory::Open(directory_);
+    state_ = *StateDirectory::Open(directory_.path());
     spool_ = *Spool::Open(state_->spool_path());
     if (board_) {
       emulator_ = std::make_unique<Emulator>(
@@ -207,7 +203,7 @@ class AgentCoreTest : public testing::Test {
     return spool_->pending().back();
   }
 
-  std::string directory_;
+  TestDirectory directory_;
   Monotonic wall_ = Monotonic(absl::Seconds(1000));
   DeviceClock clock_{Monotonic(absl::Seconds(1000)), 1.0};
   bool battery_expected_ = false;

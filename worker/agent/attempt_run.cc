@@ -54,23 +54,6 @@ std::optional<v1::FailureClass> TransferFailure(const absl::Status& status) {
   }
 }
 
-AttemptEnergy EnergyFrom(const v1::HeldAttemptRecord& record) {
-  AttemptEnergy energy;
-  const v1::Receipt& receipt = record.receipt();
-  energy.run = FromProto(receipt.run());
-  energy.total = FromProto(receipt.total());
-  auto set = [&energy](Activity activity, double seconds) {
-    energy.time[static_cast<size_t>(activity)] = absl::Seconds(seconds);
-  };
-  set(Activity::kFetch, receipt.fetch_seconds());
-  set(Activity::kStart, receipt.start_seconds());
-  set(Activity::kRun, receipt.run().seconds());
-  set(Activity::kEvaluate, receipt.evaluate_seconds());
-  set(Activity::kCheckpoint, receipt.checkpoint_seconds());
-  set(Activity::kUpload, receipt.upload_seconds());
-  return energy;
-}
-
 }  // namespace
 
 AttemptRun::AttemptRun(const AttemptDependencies& dependencies, AttemptSettings settings,
@@ -81,21 +64,9 @@ AttemptRun::AttemptRun(const AttemptDependencies& dependencies, AttemptSettings 
       main_phase_(MainPhase(record_.assignment().spec())),
       backoff_(kBackoffMin) {
   progress_.set_attempt_id(record_.assignment().attempt_id());
-  v1::Receipt& receipt = *record_.mutable_receipt();
-  receipt.set_attempt_id(record_.assignment().attempt_id());
-  receipt.set_device_id(settings_.info.device_id());
-  receipt.set_device_class(settings_.info.device_class());
-  receipt.set_emulated(settings_.info.emulated());
-  receipt.set_time_scale(to_.clock->time_scale());
-  receipt.set_power_mode(settings_.info.power_mode());
-  const v1::Placement& placement = record_.assignment().placement();
-  for (const v1::Candidate& candidate : placement.best()) {
-    if (candidate.device_id() == placement.device_id()) {
-      *receipt.mutable_predicted() = candidate.prediction();
-    }
-  }
+  BeginReceipt();
   // Until measured: what was predicted, which only makes the guard's margin.
-  checkpoint_cost_ = Joules(receipt.predicted().checkpoint_energy_joules());
+  checkpoint_cost_ = Joules(record_.receipt().predicted().checkpoint_energy_joules());
 }
 
 void AttemptRun::Switch(Monotonic from, Activity activity) {
@@ -107,7 +78,7 @@ void AttemptRun::Switch(Monotonic from, Activity activity) {
 
 void AttemptRun::Begin(const Instant& now) {
   to_.account->AdvanceTo(now.device);
-  to_.account->BeginAttempt(EnergyFrom(record_));
+  to_.account->BeginAttempt(MeasuredBefore());
   stage_ = Stage::kFetching;
   stage_begin_ = now.device;
   progress_.set_phase("fetch");
@@ -168,7 +139,6 @@ void AttemptRun::StartRunner(const Instant& now) {
   starting_ = true;
   result_.reset();
   failure_.reset();
-  stopped_frame_ = false;
   gate_opens_.reset();
   schedule_ = now.device;
   stage_ = Stage::kRunning;
@@ -211,12 +181,10 @@ void AttemptRun::OnFrame(const v1::RunnerFrame& frame, const Instant& now) {
     case v1::RunnerFrame::kFailure:
       failure_ = frame.failure();
       return;
-    case v1::RunnerFrame::kStopped:
-      stopped_frame_ = true;
-      return;
-    case v1::RunnerFrame::kLog:
+    case v1::RunnerFrame::kStopped:  // its exit follows
+    case v1::RunnerFrame::kLog:      // the core's
     case v1::RunnerFrame::FRAME_NOT_SET:
-      return;  // log lines are the core's
+      return;
   }
 }
 
@@ -238,6 +206,7 @@ void AttemptRun::OnPhase(const v1::PhaseChanged& phase, const Instant& now) {
     to_.account->AdvanceTo(std::min(begin, now.device));
     first_step_ = phase.from_step();
     run_before_ = to_.account->attempt().In(Activity::kRun);
+    tokens_before_ = progress_.tokens();
     progress_.set_step(phase.from_step());
     progress_.set_steps_total(phase.steps_total());
   }
@@ -257,13 +226,11 @@ void AttemptRun::OnStep(const v1::StepDone& step, const Instant& now) {
   const Watts power = to_.account->power().value_or(Watts(0));
   longest_step_ = std::max(longest_step_, power * (at - last_step_at_));
   last_step_at_ = at;
-  if (step.loss() != 0) {
-    progress_.set_loss(step.loss());
-  }
   if (step.heldout_loss() != 0) {
     progress_.set_heldout_loss(step.heldout_loss());
   }
   if (step.phase() == main_phase_) {
+    progress_.set_loss(step.loss());
     progress_.set_step(step.step());
     progress_.set_steps_total(step.steps_total());
     progress_.set_tokens(progress_.tokens() + step.tokens());
@@ -500,53 +467,6 @@ void AttemptRun::Fail(v1::FailureClass failure_class, const std::string& message
 void AttemptRun::End(AttemptEnd end) {
   stage_ = Stage::kEnded;
   end_ = std::move(end);
-}
-
-void AttemptRun::FillReceipt() {
-  const AttemptEnergy& energy = to_.account->attempt();
-  const std::optional<Watts> idle = to_.account->idle().power();
-  v1::Receipt& receipt = *record_.mutable_receipt();
-  *receipt.mutable_run() = ToProto(energy.run, idle, settings_.origin);
-  *receipt.mutable_total() = ToProto(energy.total, idle, settings_.origin);
-  receipt.set_wall_seconds(receipt.run().seconds() * to_.clock->time_scale());
-  receipt.set_fetch_seconds(absl::ToDoubleSeconds(energy.In(Activity::kFetch)));
-  receipt.set_start_seconds(absl::ToDoubleSeconds(energy.In(Activity::kStart)));
-  receipt.set_checkpoint_seconds(absl::ToDoubleSeconds(energy.In(Activity::kCheckpoint)));
-  receipt.set_upload_seconds(absl::ToDoubleSeconds(energy.In(Activity::kUpload)));
-  receipt.set_evaluate_seconds(absl::ToDoubleSeconds(energy.In(Activity::kEvaluate)));
-  receipt.set_threads(settings_.threads);
-  if (result_) {
-    *receipt.mutable_work() = result_->work();
-    *receipt.mutable_metrics() = result_->metrics();
-    receipt.set_engine_version(result_->engine_version());
-    receipt.set_peak_memory_bytes(result_->peak_memory_bytes());
-  }
-}
-
-v1::HeldAttemptRecord AttemptRun::Snapshot(const Instant& now) {
-  to_.account->AdvanceTo(now.device);
-  FillReceipt();
-  record_.set_written_boottime_seconds(absl::ToDoubleSeconds(now.wall.since_boot()));
-  return record_;
-}
-
-v1::AttemptProgress AttemptRun::Progress() const {
-  v1::AttemptProgress progress = progress_;
-  const AttemptEnergy& energy = to_.account->attempt();
-  const double run_seconds = absl::ToDoubleSeconds(energy.In(Activity::kRun));
-  const double since = run_seconds - absl::ToDoubleSeconds(run_before_);
-  const auto steps = static_cast<double>(progress.step() - first_step_);
-  progress.set_elapsed_seconds(run_seconds);
-  progress.set_energy_joules(energy.total.gross.value());
-  progress.set_power_watts(to_.account->power().value_or(Watts(0)).value());
-  if (run_seconds > 0) {
-    progress.set_tokens_per_second(static_cast<double>(progress.tokens()) / run_seconds);
-  }
-  if (steps > 0) {
-    progress.set_remaining_seconds(static_cast<double>(progress.steps_total() - progress.step()) *
-                                   since / steps);
-  }
-  return progress;
 }
 
 }  // namespace wattle::agent

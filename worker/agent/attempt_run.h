@@ -3,7 +3,7 @@
 // One attempt, from its first byte fetched to its result uploaded: fetch → start the runner → steps
 // and checkpoints → upload → end. Driven by what happens (frames, exits, transfers) and by time;
 // acts through AgentPorts. On an emulated board every activity also has a device time, and the
-// runner's gate opens when the wall has caught up with it. Reads no clock and no file; one thread.
+// runner's gate opens when the wall has caught up with it. Reads no clock; one thread.
 #ifndef WATTLE_WORKER_AGENT_ATTEMPT_RUN_H_
 #define WATTLE_WORKER_AGENT_ATTEMPT_RUN_H_
 
@@ -134,7 +134,9 @@ class AttemptRun {
   void AddLag();
   void CheckPace();
   [[nodiscard]] Activity ActivityOf(const std::string& phase) const;
+  void BeginReceipt();
   void FillReceipt();
+  [[nodiscard]] AttemptEnergy MeasuredBefore() const;  // by earlier processes, as the record says
 
   AttemptDependencies to_;
   AttemptSettings settings_;
@@ -160,11 +162,11 @@ class AttemptRun {
   absl::Duration lag_total_;             // of the run
   std::optional<v1::RunnerResult> result_;
   std::optional<v1::RunnerFailure> failure_;
-  bool stopped_frame_ = false;
 
   v1::AttemptProgress progress_;
   int64_t first_step_ = 0;     // of this runner
   absl::Duration run_before_;  // run time when this runner began
+  int64_t tokens_before_ = 0;  // likewise
   Monotonic last_step_at_;     // device time
   Joules longest_step_;
   Joules checkpoint_cost_;

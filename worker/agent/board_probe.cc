@@ -14,8 +14,8 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 
+#include "base/file.h"
 #include "telemetry/sensors/sysfs.h"
-#include "worker/agent/state_directory.h"
 
 namespace wattle::agent {
 namespace {
@@ -73,7 +73,7 @@ BoardIdentity ProbeBoard(const std::string& root) {
     identity.architecture = name.machine;
   }
   identity.memory_bytes = MemoryLine(root, "MemTotal:");
-  const auto compatible = ReadFile(root + "/proc/device-tree/compatible");
+  const auto compatible = ReadWholeFile(root + "/proc/device-tree/compatible");
   if (compatible.ok()) {
     identity.device_class = ClassOf(absl::StrSplit(*compatible, '\0', absl::SkipEmpty()));
     identity.board = telemetry::ReadText(root + "/proc/device-tree/model").value_or("");

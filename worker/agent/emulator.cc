@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "proto/kind_name.h"
+
 namespace wattle::agent {
 namespace {
 
@@ -21,18 +23,7 @@ telemetry::EmulatedPhysics WithSeed(telemetry::EmulatedPhysics physics,
 }  // namespace
 
 std::string MainPhase(const v1::JobSpec& spec) {
-  switch (spec.kind_case()) {
-    case v1::JobSpec::kQuantize:
-      return "quantize";
-    case v1::JobSpec::kGenerate:
-      return "generate";
-    case v1::JobSpec::kEvaluate:
-      return "evaluate";
-    case v1::JobSpec::kFinetune:
-    case v1::JobSpec::KIND_NOT_SET:
-      return "train";
-  }
-  return "train";
+  return spec.has_finetune() ? "train" : KindName(spec);
 }
 
 Emulator::Emulator(BoardFile file, const EmulationOptions& options, Monotonic start)

@@ -11,6 +11,7 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
+#include "base/test_directory.h"
 #include "worker/agent/energy_account.h"
 
 namespace wattle::agent {
@@ -104,24 +105,21 @@ TEST(BoardFileTest, AnUnknownBoardNamesThoseThereAre) {
 }
 
 TEST(BoardFileTest, AMisspelledFieldIsNamedWithItsLine) {
-  std::string pattern = testing::TempDir() + "/wattle_boardXXXXXX";
-  const std::string directory = mkdtemp(pattern.data());
+  const TestDirectory directory;
   std::ifstream source(std::string(kBoards) + "/raspberry-pi-5.yaml");
-  std::ofstream target(directory + "/odd.yaml");
+  std::ofstream target(directory.File("odd.yaml"));
   for (std::string line; std::getline(source, line);) {
     target << (line.rfind("idle_power_watts", 0) == 0 ? "idle_power_watt: 3" : line) << "\n";
   }
   target.close();
-  EXPECT_THAT(ReadBoardFile(directory, "odd"),
+  EXPECT_THAT(ReadBoardFile(directory.path(), "odd"),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("idle_power_watts")));
 }
 
 TEST(ModelDimensionsTest, ComeFromConfigJson) {
-  std::string pattern = testing::TempDir() + "/wattle_modelXXXXXX";
-  const std::string directory = mkdtemp(pattern.data());
-  std::ofstream(directory + "/config.json")
-      << R"({"model_type": "gpt2", "n_layer": 6, "n_embd": 768})";
-  const ModelDimensions dimensions = ReadModelDimensions(directory);
+  const TestDirectory directory;
+  directory.Write("config.json", R"({"model_type": "gpt2", "n_layer": 6, "n_embd": 768})");
+  const ModelDimensions dimensions = ReadModelDimensions(directory.path());
   EXPECT_EQ(dimensions.architecture, "gpt2");
   EXPECT_EQ(dimensions.layers, 6);
   EXPECT_EQ(dimensions.width, 768);

@@ -8,11 +8,11 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 
+#include "base/file.h"
 #include "base/status_macros.h"
 #include "worker/agent/crash_point.h"
 #include "worker/agent/state_directory.h"
@@ -61,13 +61,6 @@ std::string Record(const v1::Report& report) {
   return record + payload;
 }
 
-absl::Status SpoolError(int error, const char* what, const std::string& path) {
-  const std::string message = absl::StrCat(what, " ", path, ": ", std::strerror(error));
-  return error == ENOSPC || error == EDQUOT
-             ? absl::ResourceExhaustedError(absl::StrCat(message, "; free some space"))
-             : absl::InternalError(message);
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Spool>> Spool::Open(const std::string& path) {
@@ -83,7 +76,7 @@ Spool::~Spool() {
 }
 
 absl::Status Spool::Load() {
-  absl::StatusOr<std::string> content = ReadFile(path_);
+  absl::StatusOr<std::string> content = ReadWholeFile(path_);
   const bool header_good = content.ok() && content->size() >= kHeaderSize &&
                            absl::string_view(*content).substr(0, kMagicSize) == kMagic;
   if (!header_good) {
@@ -94,7 +87,7 @@ absl::Status Spool::Load() {
     }
     uint64_t random = 0;
     if (getrandom(&random, sizeof(random), 0) != sizeof(random)) {
-      return SpoolError(errno, "getrandom for", path_);
+      return FileError(errno, path_, "cannot draw an incarnation");
     }
     incarnation_ = static_cast<int64_t>(random >> 1) | 1;  // positive, never 0
     return Rewrite();
@@ -122,7 +115,7 @@ absl::Status Spool::Load() {
   if (at == bytes.size()) {
     size_bytes_ = static_cast<int64_t>(at);
     file_ = open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
-    return file_ >= 0 ? absl::OkStatus() : SpoolError(errno, "open", path_);
+    return file_ >= 0 ? absl::OkStatus() : FileError(errno, path_, "cannot open");
   }
   return Rewrite();  // without the torn tail
 }
@@ -140,7 +133,7 @@ absl::Status Spool::Rewrite() {
   }
   file_ = open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
   size_bytes_ = static_cast<int64_t>(content.size());
-  return file_ >= 0 ? absl::OkStatus() : SpoolError(errno, "open", path_);
+  return file_ >= 0 ? absl::OkStatus() : FileError(errno, path_, "cannot open");
 }
 
 absl::StatusOr<int64_t> Spool::Append(v1::Report report) {
@@ -160,7 +153,7 @@ absl::StatusOr<int64_t> Spool::Append(v1::Report report) {
     if (ftruncate(file_, size_bytes_) != 0) {
       return absl::InternalError(absl::StrCat(path_, ": cannot be written nor cut back"));
     }
-    return SpoolError(error, "write", path_);
+    return FileError(error, path_, "cannot write");
   }
   size_bytes_ += static_cast<int64_t>(record.size());
   pending_.push_back(std::move(report));

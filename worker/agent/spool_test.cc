@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -15,16 +14,13 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "base/file.h"
 #include "base/status_matchers.h"
+#include "base/test_directory.h"
 #include "worker/agent/state_directory.h"
 
 namespace wattle::agent {
 namespace {
-
-std::string NewPath() {
-  std::string pattern = testing::TempDir() + "/wattle_spoolXXXXXX";
-  return std::string(mkdtemp(pattern.data())) + "/spool";
-}
 
 v1::Report Ledger(double joules) {
   v1::Report report;
@@ -33,7 +29,8 @@ v1::Report Ledger(double joules) {
 }
 
 TEST(SpoolTest, NumbersGoOnOverRestartsAndAcknowledgements) {
-  const std::string path = NewPath();
+  const TestDirectory directory;
+  const std::string path = directory.File("spool");
   int64_t incarnation = 0;
   {
     auto spool = *Spool::Open(path);
@@ -50,7 +47,8 @@ TEST(SpoolTest, NumbersGoOnOverRestartsAndAcknowledgements) {
 }
 
 TEST(SpoolTest, AcknowledgedReportsLeaveTheFileOnceItIsLarge) {
-  const std::string path = NewPath();
+  const TestDirectory directory;
+  const std::string path = directory.File("spool");
   auto spool = *Spool::Open(path);
   v1::Report large;
   large.mutable_failed()->set_message(std::string(100'000, 'x'));
@@ -66,7 +64,8 @@ TEST(SpoolTest, AcknowledgedReportsLeaveTheFileOnceItIsLarge) {
 }
 
 TEST(SpoolTest, EveryTornTailIsCutAndNothingBeforeItIsLost) {
-  const std::string path = NewPath();
+  const TestDirectory directory;
+  const std::string path = directory.File("spool");
   size_t first_end = 0;
   {
     auto spool = *Spool::Open(path);
@@ -74,7 +73,7 @@ TEST(SpoolTest, EveryTornTailIsCutAndNothingBeforeItIsLost) {
     first_end = std::filesystem::file_size(path);
     ASSERT_THAT(spool->Append(Ledger(2)), IsOk());
   }
-  const std::string whole = *ReadFile(path);
+  const std::string whole = *ReadWholeFile(path);
   for (size_t size = first_end; size < whole.size(); ++size) {
     std::ofstream(path, std::ios::binary | std::ios::trunc) << whole.substr(0, size);
     auto spool = *Spool::Open(path);
@@ -84,24 +83,26 @@ TEST(SpoolTest, EveryTornTailIsCutAndNothingBeforeItIsLost) {
 }
 
 TEST(SpoolTest, AFlippedBitEndsTheLogThere) {
-  const std::string path = NewPath();
+  const TestDirectory directory;
+  const std::string path = directory.File("spool");
   {
     auto spool = *Spool::Open(path);
     ASSERT_THAT(spool->Append(Ledger(1)), IsOk());
     ASSERT_THAT(spool->Append(Ledger(2)), IsOk());
   }
-  std::string content = *ReadFile(path);
+  std::string content = *ReadWholeFile(path);
   content[content.size() - 1] = static_cast<char>(content.back() ^ 1);
   std::ofstream(path, std::ios::binary | std::ios::trunc) << content;
   EXPECT_EQ((*Spool::Open(path))->pending().size(), 1U);
 }
 
 TEST(SpoolTest, AFileThatIsNoSpoolIsSetAsideAndANewIncarnationBegins) {
-  const std::string path = NewPath();
+  const TestDirectory directory;
+  const std::string path = directory.File("spool");
   std::ofstream(path) << "something else";
   auto spool = *Spool::Open(path);
   EXPECT_GT(spool->incarnation(), 0);
-  EXPECT_EQ(*ReadFile(path + ".damaged"), "something else");
+  EXPECT_EQ(*ReadWholeFile(path + ".damaged"), "something else");
 }
 
 // A child appends and says each number only after Append returned; it is killed at a seeded moment.
@@ -111,7 +112,8 @@ TEST(SpoolTest, WhatWasAppendedSurvivesAKillAtAnyMoment) {
   std::printf("seed %llu\n", static_cast<unsigned long long>(kSeed));
   std::mt19937_64 random(kSeed);
   for (int round = 0; round < 10; ++round) {
-    const std::string path = NewPath();
+    const TestDirectory directory;
+    const std::string path = directory.File("spool");
     int ends[2];
     ASSERT_EQ(pipe(ends), 0);
     const pid_t child = fork();
@@ -138,7 +140,8 @@ TEST(SpoolTest, WhatWasAppendedSurvivesAKillAtAnyMoment) {
 }
 
 TEST(StateDirectoryTest, IdentityIsMadeOnceAndTheDirectoryIsHeldByOne) {
-  const std::string path = std::filesystem::path(NewPath()).parent_path();
+  const TestDirectory directory;
+  const std::string& path = directory.path();
   std::string id;
   {
     auto state = *StateDirectory::Open(path);
@@ -151,7 +154,8 @@ TEST(StateDirectoryTest, IdentityIsMadeOnceAndTheDirectoryIsHeldByOne) {
 }
 
 TEST(StateDirectoryTest, AnAttemptIdThatIsAPathIsRefused) {
-  auto state = *StateDirectory::Open(std::filesystem::path(NewPath()).parent_path());
+  const TestDirectory directory;
+  auto state = *StateDirectory::Open(directory.path());
   for (const char* id : {"", "../x", ".", "a/b"}) {
     v1::HeldAttemptRecord record;
     record.mutable_assignment()->set_attempt_id(id);
@@ -161,7 +165,8 @@ TEST(StateDirectoryTest, AnAttemptIdThatIsAPathIsRefused) {
 }
 
 TEST(StateDirectoryTest, TheLastTwoAttemptsWorkIsKept) {
-  auto state = *StateDirectory::Open(std::filesystem::path(NewPath()).parent_path());
+  const TestDirectory directory;
+  auto state = *StateDirectory::Open(directory.path());
   for (const char* id : {"j1.1", "j2.1", "j3.1"}) {
     v1::HeldAttemptRecord record;
     record.mutable_assignment()->set_attempt_id(id);
@@ -171,7 +176,7 @@ TEST(StateDirectoryTest, TheLastTwoAttemptsWorkIsKept) {
   }
   EXPECT_TRUE(state->ReadAttempts().empty());
   EXPECT_FALSE(std::filesystem::exists(state->path() + "/attempts/j1.1"));
-  EXPECT_EQ(*ReadFile(state->WorkDirectory("j3.1") + "/checkpoint"), "j3.1");
+  EXPECT_EQ(*ReadWholeFile(state->WorkDirectory("j3.1") + "/checkpoint"), "j3.1");
 }
 
 }  // namespace

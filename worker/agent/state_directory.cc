@@ -8,10 +8,7 @@
 
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <system_error>
 
 #include "absl/strings/ascii.h"
@@ -19,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/durable_file.h"
+#include "base/file.h"
 #include "base/status_macros.h"
 #include "worker/agent/crash_point.h"
 
@@ -29,34 +27,10 @@ namespace fs = std::filesystem;
 
 constexpr size_t kKeptMax = 2;
 
-absl::Status FileError(int error, absl::string_view what, const std::string& path) {
-  const std::string message = absl::StrCat(what, " ", path, ": ", std::strerror(error));
-  switch (error) {
-    case ENOSPC:
-    case EDQUOT:
-      return absl::ResourceExhaustedError(absl::StrCat(message, "; free some space"));
-    case EACCES:
-    case EPERM:
-    case EROFS:
-      return absl::PermissionDeniedError(
-          absl::StrCat(message, "; choose another --state-dir or change its owner"));
-    case ENOENT:
-      return absl::NotFoundError(message);
-    default:
-      return absl::InternalError(message);
-  }
-}
-
-absl::Status MakeDirectories(const std::string& path) {
-  std::error_code error;
-  fs::create_directories(path, error);
-  return error ? FileError(error.value(), "make directory", path) : absl::OkStatus();
-}
-
 template <typename Record>
 Record ReadRecord(const std::string& path) {
   Record record;
-  const absl::StatusOr<std::string> content = ReadFile(path);
+  const absl::StatusOr<std::string> content = ReadWholeFile(path);
   if (!content.ok() || !record.ParseFromString(*content)) {
     record.Clear();
   }
@@ -74,25 +48,12 @@ absl::Status ReplaceFile(const std::string& path, absl::string_view content) {
       });
 }
 
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) {
-    return FileError(errno, "open", path);
-  }
-  std::ostringstream content;
-  content << file.rdbuf();
-  if (file.bad()) {
-    return FileError(EIO, "read", path);
-  }
-  return content.str();
-}
-
 absl::StatusOr<std::unique_ptr<StateDirectory>> StateDirectory::Open(const std::string& path) {
   WATTLE_RETURN_IF_ERROR(MakeDirectories(path + "/attempts"));
   const std::string lock_path = path + "/lock";
   const int lock = open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (lock < 0) {
-    return FileError(errno, "open", lock_path);
+    return FileError(errno, lock_path, "cannot open");
   }
   if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
     close(lock);
@@ -110,7 +71,7 @@ StateDirectory::~StateDirectory() {
 
 absl::Status StateDirectory::LoadIdentity() {
   const std::string path = path_ + "/identity";
-  const absl::StatusOr<std::string> text = ReadFile(path);
+  const absl::StatusOr<std::string> text = ReadWholeFile(path);
   if (text.ok()) {
     device_id_ = std::string(absl::StripAsciiWhitespace(*text));
     if (device_id_.empty()) {
@@ -124,7 +85,7 @@ absl::Status StateDirectory::LoadIdentity() {
   }
   std::array<char, 8> random = {};
   if (getrandom(random.data(), random.size(), 0) != static_cast<ssize_t>(random.size())) {
-    return FileError(errno, "getrandom for", path);
+    return FileError(errno, path, "cannot draw an identity");
   }
   device_id_ = absl::StrCat("d", absl::BytesToHexString({random.data(), random.size()}));
   return ReplaceFile(path, device_id_ + "\n");

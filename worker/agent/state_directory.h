@@ -21,7 +21,6 @@ namespace wattle::agent {
 
 // Replaces the file durably. kResourceExhausted: the disk is full, the old content stays.
 absl::Status ReplaceFile(const std::string& path, absl::string_view content);
-absl::StatusOr<std::string> ReadFile(const std::string& path);  // kNotFound
 
 class StateDirectory {
  public:

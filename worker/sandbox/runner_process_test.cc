@@ -5,7 +5,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -15,6 +14,7 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
+#include "base/test_directory.h"
 
 namespace wattle::sandbox {
 namespace {
@@ -61,17 +61,22 @@ struct Listener {
   }
 };
 
-v1::RunnerTask Task(const std::string& trouble) {
-  std::string pattern = testing::TempDir() + "/wattle_runnerXXXXXX";
-  v1::RunnerTask task;
-  task.set_attempt_id("j1.1");
-  task.mutable_spec()->set_name(trouble);
-  task.set_work_directory(mkdtemp(pattern.data()));
-  task.set_output_directory(task.work_directory() + "/output");
-  return task;
-}
+class RunnerProcessTest : public testing::Test {
+ protected:
+  [[nodiscard]] v1::RunnerTask Task(const std::string& trouble) const {
+    v1::RunnerTask task;
+    task.set_attempt_id("j1.1");
+    task.mutable_spec()->set_name(trouble);
+    task.set_work_directory(directory_.path());
+    task.set_output_directory(directory_.File("output"));
+    return task;
+  }
 
-TEST(RunnerProcessTest, ACleanRunTellsItsFramesLinesAndEnd) {
+ private:
+  TestDirectory directory_;
+};
+
+TEST_F(RunnerProcessTest, ACleanRunTellsItsFramesLinesAndEnd) {
   Listener listener;
   const auto process =
       RunnerProcess::Start({.program = kFakeRunner}, Task(""), listener.Callbacks());
@@ -82,7 +87,7 @@ TEST(RunnerProcessTest, ACleanRunTellsItsFramesLinesAndEnd) {
   EXPECT_THAT(listener.lines, testing::ElementsAre("fake runner for j1.1"));
 }
 
-TEST(RunnerProcessTest, AGatedRunWaitsAndStopsWhenAsked) {
+TEST_F(RunnerProcessTest, AGatedRunWaitsAndStopsWhenAsked) {
   Listener listener;
   v1::RunnerTask task = Task("");
   task.set_gated(true);
@@ -100,7 +105,7 @@ TEST(RunnerProcessTest, AGatedRunWaitsAndStopsWhenAsked) {
   EXPECT_EQ(listener.frames.back().stopped().step(), 2);
 }
 
-TEST(RunnerProcessTest, AnUnexpectedKillIsTheDevicesFailureAnAbortTheJobs) {
+TEST_F(RunnerProcessTest, AnUnexpectedKillIsTheDevicesFailureAnAbortTheJobs) {
   for (const auto& [trouble, expected] : {std::pair("crash-at:1", v1::FAILURE_CLASS_DEVICE),
                                           std::pair("abort-at:1", v1::FAILURE_CLASS_JOB),
                                           std::pair("garbage", v1::FAILURE_CLASS_JOB)}) {
@@ -113,7 +118,7 @@ TEST(RunnerProcessTest, AnUnexpectedKillIsTheDevicesFailureAnAbortTheJobs) {
   }
 }
 
-TEST(RunnerProcessTest, TheDestructorKillsARunnerThatHangs) {
+TEST_F(RunnerProcessTest, TheDestructorKillsARunnerThatHangs) {
   Listener listener;
   {
     const auto process =
@@ -124,13 +129,13 @@ TEST(RunnerProcessTest, TheDestructorKillsARunnerThatHangs) {
   EXPECT_THAT(listener.exit.message, HasSubstr("stopped by the agent"));
 }
 
-TEST(RunnerProcessTest, AMissingProgramNamesTheRemedy) {
+TEST_F(RunnerProcessTest, AMissingProgramNamesTheRemedy) {
   EXPECT_THAT(RunnerProcess::Start({.program = "/no/such/runner"}, Task(""), {}),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("--runner")));
 }
 
 // The agent is killed: its runner goes too.
-TEST(RunnerProcessTest, TheRunnerDiesWithItsAgent) {
+TEST_F(RunnerProcessTest, TheRunnerDiesWithItsAgent) {
   int ends[2];
   ASSERT_EQ(pipe(ends), 0);
   const pid_t agent = fork();
