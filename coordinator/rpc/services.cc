@@ -27,15 +27,17 @@ Reactor* Now(Context* context, absl::StatusOr<Response> result, Response* respon
   return reactor;
 }
 
-// Answers when the command is durable. The response lives until Finish.
-template <typename Response>
-runtime::Reply<Response> Later(Reactor* reactor, Response* response) {
-  return [reactor, response](const absl::StatusOr<Response>& result) {
+// Answers when the command is durable: `command` takes the reply. The response lives until Finish.
+template <typename Response, typename Command>
+Reactor* Later(Context* context, Response* response, const Command& command) {
+  Reactor* reactor = context->DefaultReactor();
+  command([reactor, response](const absl::StatusOr<Response>& result) {
     if (result.ok()) {
       *response = *result;
     }
     reactor->Finish(ToGrpc(result.status()));
-  };
+  });
+  return reactor;
 }
 
 class JobService final : public v1::JobService::CallbackService {
@@ -44,9 +46,8 @@ class JobService final : public v1::JobService::CallbackService {
 
   Reactor* SubmitJob(Context* context, const v1::SubmitJobRequest* request,
                      v1::SubmitJobResponse* response) override {
-    Reactor* reactor = context->DefaultReactor();
-    api_.SubmitJob(*request, Later(reactor, response));
-    return reactor;
+    return Later(context, response,
+                 [&](auto reply) { api_.SubmitJob(*request, std::move(reply)); });
   }
   Reactor* GetJob(Context* context, const v1::GetJobRequest* request, v1::Job* response) override {
     return Now(context, api_.GetJob(*request), response);
@@ -57,9 +58,8 @@ class JobService final : public v1::JobService::CallbackService {
   }
   Reactor* CancelJob(Context* context, const v1::CancelJobRequest* request,
                      v1::Job* response) override {
-    Reactor* reactor = context->DefaultReactor();
-    api_.CancelJob(*request, Later(reactor, response));
-    return reactor;
+    return Later(context, response,
+                 [&](auto reply) { api_.CancelJob(*request, std::move(reply)); });
   }
   grpc::ServerWriteReactor<v1::JobUpdate>* WatchJob(Context*,
                                                     const v1::WatchJobRequest* request) override {
@@ -92,15 +92,13 @@ class DeviceService final : public v1::DeviceService::CallbackService {
   }
   Reactor* DrainDevice(Context* context, const v1::DrainDeviceRequest* request,
                        v1::Device* response) override {
-    Reactor* reactor = context->DefaultReactor();
-    api_.DrainDevice(*request, Later(reactor, response));
-    return reactor;
+    return Later(context, response,
+                 [&](auto reply) { api_.DrainDevice(*request, std::move(reply)); });
   }
   Reactor* ResumeDevice(Context* context, const v1::ResumeDeviceRequest* request,
                         v1::Device* response) override {
-    Reactor* reactor = context->DefaultReactor();
-    api_.ResumeDevice(*request, Later(reactor, response));
-    return reactor;
+    return Later(context, response,
+                 [&](auto reply) { api_.ResumeDevice(*request, std::move(reply)); });
   }
 
  private:
@@ -113,9 +111,8 @@ class PolicyService final : public v1::PolicyService::CallbackService {
 
   Reactor* ApplyPolicy(Context* context, const v1::ApplyPolicyRequest* request,
                        v1::Policy* response) override {
-    Reactor* reactor = context->DefaultReactor();
-    api_.ApplyPolicy(*request, Later(reactor, response));
-    return reactor;
+    return Later(context, response,
+                 [&](auto reply) { api_.ApplyPolicy(*request, std::move(reply)); });
   }
   Reactor* ListPolicies(Context* context, const v1::ListPoliciesRequest* request,
                         v1::ListPoliciesResponse* response) override {
@@ -123,9 +120,8 @@ class PolicyService final : public v1::PolicyService::CallbackService {
   }
   Reactor* DeletePolicy(Context* context, const v1::DeletePolicyRequest* request,
                         v1::DeletePolicyResponse* response) override {
-    Reactor* reactor = context->DefaultReactor();
-    api_.DeletePolicy(*request, Later(reactor, response));
-    return reactor;
+    return Later(context, response,
+                 [&](auto reply) { api_.DeletePolicy(*request, std::move(reply)); });
   }
 
  private:

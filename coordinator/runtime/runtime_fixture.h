@@ -5,9 +5,6 @@
 #ifndef WATTLE_COORDINATOR_RUNTIME_RUNTIME_FIXTURE_H_
 #define WATTLE_COORDINATOR_RUNTIME_RUNTIME_FIXTURE_H_
 
-#include <stdlib.h>
-
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
@@ -19,6 +16,7 @@
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 
+#include "base/test_directory.h"
 #include "coordinator/runtime/api.h"
 #include "coordinator/runtime/runtime.h"
 #include "coordinator/runtime/worker_links.h"
@@ -118,13 +116,7 @@ class LinkRecorder final : public WorkerLinks {
 
 class RuntimeFixture : public testing::Test {
  protected:
-  RuntimeFixture() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "wattle-XXXXXX").string();
-    directory_ = mkdtemp(pattern.data());
-  }
-  ~RuntimeFixture() override { std::filesystem::remove_all(directory_); }
-
-  [[nodiscard]] std::string Path(const std::string& name) const { return directory_ + "/" + name; }
+  [[nodiscard]] std::string Path(const std::string& name) const { return directory_.File(name); }
 
   std::unique_ptr<Runtime> StartRuntime(RuntimeOptions options = {}, WorkerLinks* links = nullptr) {
     options.journal_path = Path("journal.db");
@@ -149,7 +141,7 @@ class RuntimeFixture : public testing::Test {
     ASSERT_TRUE(answer.status.ok()) << answer.status;
   }
 
-  std::string directory_;
+  TestDirectory directory_;
 };
 
 }  // namespace wattle::runtime

@@ -14,6 +14,7 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
+#include "base/test_directory.h"
 #include "telemetry/sensors/ina3221.h"
 #include "telemetry/sensors/power_supply.h"
 #include "telemetry/sensors/rapl.h"
@@ -30,21 +31,16 @@ using testing::IsEmpty;
 
 class Tree {
  public:
-  Tree() {
-    std::string pattern = testing::TempDir() + "/wattle_sensorsXXXXXX";
-    root_ = mkdtemp(pattern.data());
-  }
-  ~Tree() { std::filesystem::remove_all(root_); }
   void Write(const std::string& directory, const std::map<std::string, std::string>& files) {
-    std::filesystem::create_directories(root_ + directory);
+    std::filesystem::create_directories(directory_.path() + directory);
     for (const auto& [name, text] : files) {
-      std::ofstream(root_ + directory + "/" + name) << text << "\n";
+      std::ofstream(directory_.path() + directory + "/" + name) << text << "\n";
     }
   }
-  [[nodiscard]] const std::string& root() const { return root_; }
+  [[nodiscard]] const std::string& root() const { return directory_.path(); }
 
  private:
-  std::string root_;
+  TestDirectory directory_;
 };
 
 double WattsOf(PowerSensor& sensor) {
