@@ -32,7 +32,9 @@ SEED = 7  # Of the first board's hidden offsets; the others take the next ones.
 SPEED_MARGIN = 2.0  # Host time a step may take, against its emulated wall time.
 LOSS_FALL_MIN_PERCENT = 20.0  # The held-out answer loss must fall by this much.
 CAPPED_EXAMPLES = 64  # With --squad or --model: steps and held-out examples are capped, so that it stays a demo.
-CAPPED_STEPS = 12
+CAPPED_LENGTH = 256
+CAPPED_STEPS = (16, 64)  # As many of these as make the run long beside what surrounds it:
+CAPPED_RUN_SECONDS = 12.0  # device seconds on the fastest board.
 CAPPED_HELDOUT = 16
 
 
@@ -62,6 +64,7 @@ class Demo:
         self.capped = bool(options.squad or options.model)
         self.checks = []
         self.scale = 1.0
+        self.capped_steps = CAPPED_STEPS[1]
 
     def check(self, holds, text):
         self.checks.append((bool(holds), text))
@@ -88,7 +91,7 @@ class Demo:
         """Field overrides of finetune.yaml for other data or another model."""
         if not self.capped:
             return {}
-        return {"finetune__steps": CAPPED_STEPS, "finetune__limit_examples": CAPPED_EXAMPLES, "finetune__sequence_length": 192,
+        return {"finetune__steps": self.capped_steps, "finetune__limit_examples": CAPPED_EXAMPLES, "finetune__sequence_length": CAPPED_LENGTH,
                 "finetune__batch_size": 4}
 
     def overrides(self):
@@ -99,7 +102,7 @@ class Demo:
         spec = {"name": "host speed", "finetune": {"model": "m", "data": "d", "steps": 6, "batch_size": 8, "sequence_length": 192,
                                                    "learning_rate": 1e-5}}
         if self.capped:
-            spec["finetune"].update(batch_size=4, limit_examples=CAPPED_EXAMPLES)
+            spec["finetune"].update(batch_size=4, limit_examples=CAPPED_EXAMPLES, sequence_length=CAPPED_LENGTH)
         runs = []
         for name in ("a", "b"):
             directory = self.fleet.directory / f"host-speed-{name}"
@@ -124,6 +127,7 @@ class Demo:
         # The hidden offsets may make a board up to 10 % faster than its file says.
         fastest = min(0.9 * (board["step_overhead_seconds"] + flops / board["throughput_flops"])
                       for board in map(board_file, BOARDS.values()))
+        self.capped_steps = min(max(math.ceil(CAPPED_RUN_SECONDS / fastest), CAPPED_STEPS[0]), CAPPED_STEPS[1])
         self.scale = max(1.0, math.ceil(10 * SPEED_MARGIN * host_seconds / fastest) / 10)
         note(f"this host needs {1000 * host_seconds:.0f} ms for a step that the fastest board makes in {1000 * fastest:.0f} ms: "
              f"time_scale {self.scale:g}, one second of a board is {self.scale:g} s here")
@@ -269,8 +273,9 @@ class Demo:
     def capped_note(self, job):
         receipt = receipt_of(job)
         work, predicted, scale = receipt["work"], receipt["predicted"]["run_seconds"]["mean"], receipt["time_scale"]
-        share = 100 * int(work["truncated_examples"]) / min(CAPPED_EXAMPLES, int(work["examples"]))
-        note(f"{job['job_id']}: capped at {CAPPED_STEPS} steps of the first {CAPPED_EXAMPLES} examples; estimated {predicted:.1f} device s "
+        questions = sum(len(paragraph["qas"]) for article in json.loads(self.train.read_text())["data"] for paragraph in article["paragraphs"])
+        share = 100 * int(work["truncated_examples"]) / min(CAPPED_EXAMPLES, questions)
+        note(f"{job['job_id']}: capped at {self.capped_steps} steps of the first {CAPPED_EXAMPLES} examples; estimated {predicted:.1f} device s "
              f"({predicted * scale:.0f} s here), took {receipt['run']['seconds']:.1f}; {share:.0f} % of the examples were truncated")
 
     def answers(self, after, before):
@@ -322,7 +327,7 @@ class Demo:
         finetunes = self.finetune_twice()
         self.check_reserve()
         before, after, perplexity_before, perplexity_after = self.generate_and_evaluate(finetunes[0]["job_id"])
-        self.receipts([*finetunes, after, perplexity_before, perplexity_after])
+        self.receipts([*finetunes, before, after, perplexity_before, perplexity_after])
         self.losses(finetunes, (perplexity_before, perplexity_after))
         self.answers(after, before)
         self.offsets()
