@@ -137,23 +137,27 @@ class Bench:
             yield number, {**base, "limit_examples": scaled(base["limit_examples"]), "batch_size": scaled(base["batch_size"]),
                            "sequence_length": scaled(base["sequence_length"])}
 
-    def second_predictions(self, fleet, base, count, of_prediction, of_receipt):
-        """Errors in percent of the predictions made after one attempt, on jobs of other sizes."""
+    def second_predictions(self, key, fleet, base, count, of_prediction, of_receipt):
+        """The errors of the predictions made after one attempt, on jobs of other sizes."""
         fleet.until_done(fleet.submit(write_job(fleet, "first", finetune=base)), 600)
-        errors = []
+        errors, inside = [], 0
         for number, spec in self.drawn_jobs(base, count):
             path = write_job(fleet, f"drawn-{number}", finetune=spec)
-            predicted = of_prediction(fleet.wattle("plan", path)["candidates"][0]["prediction"])
+            interval = of_prediction(fleet.wattle("plan", path)["candidates"][0]["prediction"])
+            predicted = interval["mean"]
             job = fleet.until_done(fleet.submit(path), 600)
             if job["state"] != "JOB_STATE_SUCCEEDED":
                 raise FleetError(f"{job['job_id']}: {job['reason']}")
             receipt = receipt_of(job)
             measured = of_receipt(receipt)
             errors.append(100 * abs(predicted / measured - 1))
+            inside += interval["low"] <= measured <= interval["high"]
             sizes = {key: spec[key] for key in ("limit_examples", "batch_size", "sequence_length")}
             overrun = "   emulation_overrun" if receipt.get("emulation_overrun") else ""
-            print(f"    {sizes}: predicted {predicted:.2f}, measured {measured:.2f}{overrun}", flush=True)
-        return errors
+            print(f"    {sizes}: predicted {predicted:.2f} ({interval['low']:.2f} to {interval['high']:.2f}), "
+                  f"measured {measured:.2f}{overrun}", flush=True)
+        self.add(key, statistics.median(errors), "%", "<= 15",
+                 f"worst of {count}: {max(errors):.1f} %; {inside} of {count} inside their 9-in-10 interval")
 
     def predict_time(self):
         model, data = SHARED / "models/gpt2-30m", SHARED / "data/squad/squad-v1.1-dev-other-13-articles.json"
@@ -167,8 +171,7 @@ class Bench:
             fleet.wattle("model", "push", "base", model)
             fleet.wattle("data", "push", "train", data)
             base = {"model": "base", "data": "train", "limit_examples": 32, "batch_size": 4, "sequence_length": 128}
-            errors = self.second_predictions(fleet, base, 6, lambda p: p["run_seconds"]["mean"], lambda r: r["run"]["seconds"])
-        self.add("predict_time_error_percent", statistics.median(errors), "%", "<= 15", f"worst of {len(errors)}: {max(errors):.1f} %")
+            self.second_predictions("predict_time_error_percent", fleet, base, 6, lambda p: p["run_seconds"], lambda r: r["run"]["seconds"])
 
     def predict_energy(self):
         # A scale that the host keeps: a plain step is measured first, with a margin of 2.5.
@@ -190,9 +193,8 @@ class Bench:
             fleet.wattle("model", "push", "base", DEMO / "model")
             fleet.wattle("data", "push", "train", DEMO / "fleet-qa-train.json")
             base = {"model": "base", "data": "train", "limit_examples": 160, "batch_size": 8, "sequence_length": 96}
-            errors = self.second_predictions(fleet, base, 5, lambda p: p["run_energy_joules"]["mean"],
-                                             lambda r: r["run"]["gross_energy_joules"])
-        self.add("predict_energy_error_percent", statistics.median(errors), "%", "<= 15", f"worst of {len(errors)}: {max(errors):.1f} %")
+            self.second_predictions("predict_energy_error_percent", fleet, base, 5, lambda p: p["run_energy_joules"],
+                                    lambda r: r["run"]["gross_energy_joules"])
 
     def run(self):
         finish_agent = self.watch_agent()
