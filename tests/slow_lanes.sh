@@ -1,6 +1,11 @@
 # The slow lanes of `./dev test --all`, sourced by ./dev: it uses its functions and counts into its totals.
 # shellcheck shell=bash
 
+say "slow lane: a kill at every place at which a runner or an agent can be killed"
+export WATTLE_FAULT_PLACES=all
+run_ctest build/release -R 'resumes_bit_for_bit$'
+unset WATTLE_FAULT_PLACES
+
 say "slow lane: the engine under AddressSanitizer and UndefinedBehaviorSanitizer"
 # libtorch itself is not instrumented: containers that cross its border would be reported wrongly, and its caches as leaks.
 export ASAN_OPTIONS=detect_container_overflow=0:detect_leaks=0

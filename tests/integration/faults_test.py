@@ -1,7 +1,8 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 """Processes are killed; jobs go on, and a resumed run is bit for bit the uninterrupted one.
 
-The places of the kills are drawn from a list by WATTLE_SEED (printed; default 1), so that every run tries some of each kind.
+The places of the kills are drawn from a list by WATTLE_SEED (printed; default 1), so that every run tries some of each kind;
+WATTLE_FAULT_PLACES=all tries every one.
 """
 
 import hashlib
@@ -14,6 +15,7 @@ from fleet import receipt_of
 from scene import Scene
 
 SEED = int(os.environ.get("WATTLE_SEED", "1"))
+ALL_PLACES = os.environ.get("WATTLE_FAULT_PLACES") == "all"
 # Places inside the runner at which it ends itself (see worker/engine/crash_point.h): SITE:OPERATION:N[:after].
 CHECKPOINT_PLACES = [f"{site}:{operation}:{n}{after}" for site, operation, n in (
     ("weights", "write", 1), ("weights", "write", 4), ("weights", "sync", 2), ("weights", "rename", 1), ("optimizer", "write", 2),
@@ -73,7 +75,7 @@ class Faults(Scene):
         return Faults.reference
 
     def check_resumed(self, places, how_many, agent=False):
-        chosen = random.Random(SEED).sample(places, how_many)
+        chosen = places if ALL_PLACES else random.Random(SEED).sample(places, how_many)
         expected = self.uninterrupted()
         for place in chosen:
             with self.subTest(place=place, seed=SEED):
