@@ -202,6 +202,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
 
   // What gRPC cannot do comes back as a status; its own log would say it twice.
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): before any thread
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
   spdlog::set_default_logger(spdlog::stderr_logger_mt("wattle-coordinator"));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %^%l%$ %v");

@@ -291,7 +291,7 @@ absl::StatusOr<DecoderConfig> FromShape(const v1::ModelShape& shape) {
   }
   struct Size {
     absl::string_view field;
-    int32_t value;
+    int32_t value = 0;
   };
   for (const Size& size :
        {Size{"layers", shape.layers()}, Size{"width", shape.width()}, Size{"heads", shape.heads()},

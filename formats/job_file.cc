@@ -383,6 +383,7 @@ absl::Status ReadDocument(const YAML::Node& document, absl::string_view file,
 std::string KindNames() {
   std::vector<std::string> names;
   const pb::OneofDescriptor* kinds = v1::JobSpec::descriptor()->FindOneofByName("kind");
+  names.reserve(static_cast<size_t>(kinds->field_count()));
   for (int i = 0; i < kinds->field_count(); ++i) {
     names.push_back(kinds->field(i)->name());
   }

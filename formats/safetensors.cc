@@ -31,9 +31,9 @@ constexpr int64_t kHeaderBytesMax = 100'000'000;
 constexpr char kMetadataKey[] = "__metadata__";
 
 struct NamedType {
-  DataType type;
+  DataType type = DataType::kF32;
   absl::string_view name;
-  int64_t size_bytes;
+  int64_t size_bytes = 0;
 };
 constexpr std::array kTypes = {
     NamedType{DataType::kF32, "F32", 4},   NamedType{DataType::kF16, "F16", 2},

@@ -30,13 +30,13 @@ v1::Event Numbered(const core::Decision& decision, const core::State& state) {
 
 }  // namespace
 
-Coordinator::Coordinator(EventLoop& loop, Random& random, const Options& options, Counts& counts,
-                         Invariants& invariants, Send send)
+Coordinator::Coordinator(EventLoop& loop, Random& random, const Options& options,
+                         const Watch& watch, Send send)
     : loop_(loop),
       random_(random),
       options_(options),
-      counts_(counts),
-      invariants_(invariants),
+      counts_(watch.counts),
+      invariants_(watch.invariants),
       send_(std::move(send)) {
   Restart();
 }

@@ -30,8 +30,13 @@ class Coordinator {
   using Answered = std::function<void(const core::Decision&)>;
   using Send = std::function<void(const DeviceId&, const v1::CoordinatorMessage&)>;
 
-  Coordinator(EventLoop& loop, Random& random, const Options& options, Counts& counts,
-              Invariants& invariants, Send send);
+  // What looks on.
+  struct Watch {
+    Counts& counts;
+    Invariants& invariants;
+  };
+  Coordinator(EventLoop& loop, Random& random, const Options& options, const Watch& watch,
+              Send send);
 
   // `answered` is called when the decision is durable; never if a crash comes first.
   void Post(const core::Command& command, Answered answered);
@@ -54,7 +59,7 @@ class Coordinator {
 
   [[nodiscard]] absl::Time Now() const;
   // The real Decide, or with the mutant's bug around it.
-  core::Decision DecideOrMutate(const core::Command& command) const;
+  [[nodiscard]] core::Decision DecideOrMutate(const core::Command& command) const;
   void Commit();
   void CarryOut(const std::vector<core::Effect>& effects, const core::State& state);
   void Every(double interval_seconds, void (Coordinator::*action)());

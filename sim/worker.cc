@@ -154,9 +154,9 @@ v1::Report& Worker::Spool() {
   return report;
 }
 
-void Worker::Ended(std::string attempt_id) {
-  ended_.insert(attempt_id);
-  held_.erase(attempt_id);
+void Worker::Ended(const std::string& attempt_id) {
+  // The name may be of what is erased here.
+  held_.erase(*ended_.insert(attempt_id).first);
   v1::EnergyLedger& ledger = *Spool().mutable_ledger();
   ledger.set_attempt_energy_joules(attempt_energy_joules_);
   ledger.set_idle_energy_joules(idle_energy_joules_);

@@ -76,7 +76,7 @@ class Worker {
   void Fail(HeldRun& held);
   v1::Receipt MakeReceipt(const HeldRun& held) const;
   v1::Report& Spool();
-  void Ended(std::string attempt_id);  // a copy: its owner is erased
+  void Ended(const std::string& attempt_id);
 
   EventLoop& loop_;
   Random& random_;

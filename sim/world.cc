@@ -33,7 +33,7 @@ class World {
         random_(options.seed),
         network_(loop_, random_, options_, counts_,
                  [this](int worker, int64_t stream) { OnBroken(worker, stream); }),
-        coordinator_(loop_, random_, options_, counts_, invariants_,
+        coordinator_(loop_, random_, options_, {counts_, invariants_},
                      [this](const DeviceId& device, const v1::CoordinatorMessage& message) {
                        SendDown(device, message);
                      }) {}
@@ -187,7 +187,7 @@ class World {
     });
   }
 
-  void Upload(int number, const v1::ArtifactInfo& info, std::function<void()> done) {
+  void Upload(int number, const v1::ArtifactInfo& info, const std::function<void()>& done) {
     const int64_t connection = next_stream_++;  // Artifacts move on their own connection.
     network_.Send(number, connection, Direction::kUp, [this, number, connection, info, done] {
       coordinator_.Post(core::CommitArtifact{info},
@@ -279,7 +279,7 @@ class World {
 
   // --- faults ---
 
-  void Repeat(double mean_seconds, std::function<void()> fault) {
+  void Repeat(double mean_seconds, const std::function<void()>& fault) {
     if (mean_seconds <= 0.0) {
       return;
     }

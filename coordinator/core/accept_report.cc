@@ -84,7 +84,7 @@ class ReportDecider {
 
  private:
   template <typename Fact>
-  Subject SubjectOf(const Fact& fact) const {
+  [[nodiscard]] Subject SubjectOf(const Fact& fact) const {
     Subject subject;
     subject.attempt = FindAttempt(draft_.state(), AttemptId(fact.attempt_id()));
     if (subject.attempt == nullptr) {
@@ -121,7 +121,7 @@ class ReportDecider {
   }
 
   // The worker's receipt with what the coordinator knows better.
-  v1::Receipt Complete(const v1::Receipt& receipt, const v1::Attempt& attempt) const {
+  [[nodiscard]] v1::Receipt Complete(const v1::Receipt& receipt, const v1::Attempt& attempt) const {
     v1::Receipt complete = receipt;
     complete.set_attempt_id(attempt.attempt_id());
     complete.set_device_id(device_.value());

@@ -32,7 +32,8 @@ std::string Known(const std::vector<std::string>& names) {
 
 std::optional<int64_t> JobNumber(absl::string_view job_id) {
   int64_t number = 0;
-  if (!absl::ConsumePrefix(&job_id, "j") || job_id.empty() || !absl::ascii_isdigit(job_id[0]) ||
+  if (!absl::ConsumePrefix(&job_id, "j") || job_id.empty() ||
+      !absl::ascii_isdigit(static_cast<unsigned char>(job_id[0])) ||
       !absl::SimpleAtoi(job_id, &number) || number < 1) {
     return std::nullopt;
   }

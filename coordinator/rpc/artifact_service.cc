@@ -57,10 +57,11 @@ absl::Status ValidateInfo(const v1::ArtifactInfo& info) {
 
 template <typename Response>
 grpc::Status Answer(absl::StatusOr<Response> result, Response* response) {
-  if (result.ok()) {
+  const absl::Status status = result.status();
+  if (status.ok()) {
     *response = *std::move(result);
   }
-  return ToGrpc(result.status());
+  return ToGrpc(status);
 }
 
 }  // namespace

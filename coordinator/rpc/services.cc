@@ -20,10 +20,11 @@ using Reactor = grpc::ServerUnaryReactor;
 template <typename Response>
 Reactor* Now(Context* context, absl::StatusOr<Response> result, Response* response) {
   Reactor* reactor = context->DefaultReactor();
-  if (result.ok()) {
+  const absl::Status status = result.status();
+  if (status.ok()) {
     *response = *std::move(result);
   }
-  reactor->Finish(ToGrpc(result.status()));
+  reactor->Finish(ToGrpc(status));
   return reactor;
 }
 

@@ -180,7 +180,7 @@ absl::StatusOr<v1::ArtifactInfo> Api::ResolveArtifact(
 
 // Posts the command; `convert(answer)` makes the response of a successful one.
 template <typename Response, typename Convert>
-void Api::Post(core::Command command, Reply<Response> reply, Convert convert) {
+void Api::Post(core::Command&& command, Reply<Response> reply, Convert convert) {
   const absl::Status posted = runtime_.Post(
       std::move(command), [reply, convert = std::move(convert)](const Answer& answer) {
         if (answer.status.ok()) {

@@ -28,17 +28,23 @@ class Api {
   // runtime: outlives the Api and every reply.
   explicit Api(Runtime& runtime) : runtime_(runtime) {}
 
-  absl::StatusOr<v1::Job> GetJob(const v1::GetJobRequest& request) const;
-  absl::StatusOr<v1::ListJobsResponse> ListJobs(const v1::ListJobsRequest& request) const;
-  absl::StatusOr<v1::PlanResponse> PlanJob(const v1::PlanRequest& request) const;
+  [[nodiscard]] absl::StatusOr<v1::Job> GetJob(const v1::GetJobRequest& request) const;
+  [[nodiscard]] absl::StatusOr<v1::ListJobsResponse> ListJobs(
+      const v1::ListJobsRequest& request) const;
+  [[nodiscard]] absl::StatusOr<v1::PlanResponse> PlanJob(const v1::PlanRequest& request) const;
   // The job as it is, with the progress of its current attempt. kNotFound.
-  absl::StatusOr<v1::JobUpdate> UpdateOf(const JobId& job) const;
-  absl::StatusOr<v1::ListDevicesResponse> ListDevices(const v1::ListDevicesRequest& request) const;
-  absl::StatusOr<v1::Device> GetDevice(const v1::GetDeviceRequest& request) const;
-  absl::StatusOr<v1::ListPoliciesResponse> ListPolicies(const v1::ListPoliciesRequest& r) const;
-  absl::StatusOr<v1::ListProfilesResponse> ListProfiles(const v1::ListProfilesRequest& r) const;
-  absl::StatusOr<v1::ListArtifactsResponse> ListArtifacts(const v1::ListArtifactsRequest& r) const;
-  absl::StatusOr<v1::ArtifactInfo> ResolveArtifact(const v1::ResolveArtifactRequest& r) const;
+  [[nodiscard]] absl::StatusOr<v1::JobUpdate> UpdateOf(const JobId& job) const;
+  [[nodiscard]] absl::StatusOr<v1::ListDevicesResponse> ListDevices(
+      const v1::ListDevicesRequest& request) const;
+  [[nodiscard]] absl::StatusOr<v1::Device> GetDevice(const v1::GetDeviceRequest& request) const;
+  [[nodiscard]] absl::StatusOr<v1::ListPoliciesResponse> ListPolicies(
+      const v1::ListPoliciesRequest& r) const;
+  [[nodiscard]] absl::StatusOr<v1::ListProfilesResponse> ListProfiles(
+      const v1::ListProfilesRequest& r) const;
+  [[nodiscard]] absl::StatusOr<v1::ListArtifactsResponse> ListArtifacts(
+      const v1::ListArtifactsRequest& r) const;
+  [[nodiscard]] absl::StatusOr<v1::ArtifactInfo> ResolveArtifact(
+      const v1::ResolveArtifactRequest& r) const;
 
   // The reply comes once, on another thread after the commit, or at once on this one for what is
   // refused without a command.
@@ -58,7 +64,7 @@ class Api {
 
  private:
   template <typename Response, typename Convert>
-  void Post(core::Command command, Reply<Response> reply, Convert convert);
+  void Post(core::Command&& command, Reply<Response> reply, Convert convert);
 
   Runtime& runtime_;
 };

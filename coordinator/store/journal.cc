@@ -9,7 +9,6 @@
 
 #include <atomic>
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <utility>
 
@@ -50,12 +49,7 @@ class LockFile {
   static absl::StatusOr<LockFile> Take(const std::string& path) {
     const int file = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (file < 0) {
-      const int error = errno;
-      const std::string message = absl::StrCat(
-          path, ": ", std::strerror(error), "; check that the directory exists and may be written");
-      return error == ENOSPC   ? absl::ResourceExhaustedError(message)
-             : error == ENOENT ? absl::NotFoundError(message)
-                               : absl::PermissionDeniedError(message);
+      return FileError(errno, path, "cannot open");
     }
     LockFile lock(file);
     if (flock(file, LOCK_EX | LOCK_NB) != 0) {

@@ -63,7 +63,7 @@ class Database {
     return Statement::Prepare(database_.get(), sql);
   }
   // The first column of the only row of `sql`.
-  absl::StatusOr<int64_t> Integer(const std::string& sql) const;
+  [[nodiscard]] absl::StatusOr<int64_t> Integer(const std::string& sql) const;
 
  private:
   struct Closer {

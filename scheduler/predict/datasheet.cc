@@ -38,7 +38,7 @@ constexpr double kPowerWattsDefault = 10;
 
 struct Board {
   absl::string_view device_class;
-  double bytes_per_second;
+  double bytes_per_second = 0;
 };
 // Datasheet memory bandwidth (hardware fact sheet, section "Boards").
 constexpr Board kBoards[] = {

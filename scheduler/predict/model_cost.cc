@@ -32,8 +32,8 @@ absl::Status ValidateModelShape(const v1::ModelShape& shape, absl::string_view f
   }
   struct Size {
     absl::string_view name;
-    int value;
-    int max;
+    int value = 0;
+    int max = 0;
   };
   for (const Size& size :
        {Size{"layers", shape.layers(), kLayersMax}, Size{"width", shape.width(), kWidthMax},

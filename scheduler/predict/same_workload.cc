@@ -242,6 +242,7 @@ WorkloadRate InterpolateRate(const std::vector<const v1::ProfileRow*>& rows,
   rate.step_flops_per_parameter = FitStepCost(rows, work);
   rate.seconds_per_cost = std::exp(MeanOfLogRates(rows, work, rate.step_flops_per_parameter).mean);
   double weights = 0;
+  rate.nearest = rows.front();
   double nearest_weight = -1;
   double power = 0;
   double power_weights = 0;

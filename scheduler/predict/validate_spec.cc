@@ -37,9 +37,9 @@ absl::Status Check(absl::string_view field, double value, Range range) {
 
 struct Either {
   absl::string_view file_field;
-  bool file;
+  bool file = false;
   absl::string_view shape_field;
-  bool shape;
+  bool shape = false;
 };
 
 absl::Status CheckEither(const Either& either) {

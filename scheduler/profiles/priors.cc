@@ -22,10 +22,10 @@ enum class Family { kGpt2Small, kDistilGpt2 };
 
 struct PublishedTraining {
   absl::string_view device_class;
-  Family model;
-  double run_seconds;
-  double energy_wh;
-  double mean_power_watts;
+  Family model = Family::kGpt2Small;
+  double run_seconds = 0;
+  double energy_wh = 0;
+  double mean_power_watts = 0;
 };
 // Tables 3 and 4 of that paper.
 constexpr PublishedTraining kTraining[] = {
@@ -37,7 +37,7 @@ constexpr PublishedTraining kTraining[] = {
 
 struct PublishedInferencePower {
   absl::string_view device_class;
-  double total_power_watts;
+  double total_power_watts = 0;
 };
 // Table 1 of that paper: watts of the whole board under inference; it gives no time.
 constexpr PublishedInferencePower kInferencePower[] = {
@@ -47,7 +47,7 @@ constexpr PublishedInferencePower kInferencePower[] = {
 
 struct PublishedGeneration {
   absl::string_view quantization;
-  double seconds;  // Of one prompt of seven words.
+  double seconds = 0;  // Of one prompt of seven words.
 };
 // "Adaptive mixed-precision quantization of DistilGPT-2 on Raspberry Pi 5": time of one prompt. Its
 // int4 and mixed rows are for formats that this version does not offer.

@@ -45,7 +45,7 @@ class EnergyMeter {
   EnergyIncrement Boundary(Monotonic at);
 
   // There were no samples before `at` (the process was not there) for `length`: all missing.
-  EnergyIncrement Absent(absl::Duration length) const;
+  [[nodiscard]] EnergyIncrement Absent(absl::Duration length) const;
 
   [[nodiscard]] absl::Duration gap_limit() const { return gap_limit_; }
   // As of the latest sample; of a counter the mean since the one before.
@@ -53,7 +53,7 @@ class EnergyMeter {
   [[nodiscard]] Watts peak() const { return peak_; }
 
  private:
-  EnergyIncrement Missing(absl::Duration length) const;
+  [[nodiscard]] EnergyIncrement Missing(absl::Duration length) const;
 
   absl::Duration gap_limit_;
   std::optional<Monotonic> settled_;  // up to here everything is added

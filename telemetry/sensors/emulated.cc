@@ -142,7 +142,7 @@ void EmulatedBoard::SetLoad(Monotonic from, std::optional<EmulatedLoad> load) {
   while (segments_.size() > 1 && segments_.back().from >= from) {
     segments_.pop_back();
   }
-  segments_.push_back({from, std::move(load)});
+  segments_.push_back({from, load});
 }
 
 Watts EmulatedBoard::PowerIn(const Segment& segment, Monotonic at) const {

@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
+#include <system_error>
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
@@ -19,7 +19,7 @@ namespace wattle::telemetry {
 namespace {
 
 absl::Status ErrnoStatus(int error, const std::string& path) {
-  const std::string message = absl::StrCat(path, ": ", std::strerror(error));
+  const std::string message = absl::StrCat(path, ": ", std::generic_category().message(error));
   switch (error) {
     case ENOENT:
     case ENOTDIR:
@@ -41,7 +41,7 @@ absl::StatusOr<std::string> ReadText(const std::string& path) {
     return ErrnoStatus(errno, path);
   }
   // A sysfs attribute is at most one page.
-  std::array<char, 4096> buffer;
+  std::array<char, 4096> buffer = {};
   const ssize_t size = read(file, buffer.data(), buffer.size());
   const int error = errno;
   close(file);
@@ -49,7 +49,8 @@ absl::StatusOr<std::string> ReadText(const std::string& path) {
     return ErrnoStatus(error, path);
   }
   std::string text(buffer.data(), static_cast<size_t>(size));
-  while (!text.empty() && (text.back() == '\0' || absl::ascii_isspace(text.back()))) {
+  while (!text.empty() &&
+         (text.back() == '\0' || absl::ascii_isspace(static_cast<unsigned char>(text.back())))) {
     text.pop_back();
   }
   return text;
@@ -76,6 +77,7 @@ std::vector<std::string> ListDirectory(const std::string& path) {
   if (directory == nullptr) {
     return names;
   }
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): glibc's readdir is, for a stream of one thread
   while (const dirent* entry = readdir(directory)) {
     if (entry->d_name[0] != '.') {
       names.emplace_back(entry->d_name);

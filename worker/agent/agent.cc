@@ -208,13 +208,13 @@ absl::Status Agent::Open() {
   WATTLE_ASSIGN_OR_RETURN(metrics_, MetricsServer::Start(config_.metrics));
   info.set_metrics_address(metrics_->address());
   TransferCallbacks callbacks;
-  callbacks.on_fetched = [this](FetchResult result) {
+  callbacks.on_fetched = [this](const FetchResult& result) {
     Post([this, result](const Instant& now) { core_->OnFetched(result, now); });
   };
-  callbacks.on_uploaded = [this](UploadResult result) {
+  callbacks.on_uploaded = [this](const UploadResult& result) {
     Post([this, result](const Instant& now) { core_->OnUploaded(result, now); });
   };
-  callbacks.on_cache = [this](std::vector<std::string> ids, int64_t used) {
+  callbacks.on_cache = [this](const std::vector<std::string>& ids, int64_t used) {
     Post([this, ids, used](const Instant&) { core_->SetCache(ids, used); });
   };
   settings_.runner_device = config_.device;
@@ -440,10 +440,10 @@ absl::Status Agent::StartRunner(const v1::RunnerTask& task) {
   callbacks.on_frame = [this, current](v1::RunnerFrame frame) {
     current([this, frame = std::move(frame)](const Instant& now) { core_->OnFrame(frame, now); });
   };
-  callbacks.on_line = [this, current](std::string line) {
+  callbacks.on_line = [this, current](const std::string& line) {
     current([this, line](const Instant& now) { core_->OnRunnerLine(line, now); });
   };
-  callbacks.on_exit = [this, current](sandbox::RunnerExit exit) {
+  callbacks.on_exit = [this, current](const sandbox::RunnerExit& exit) {
     current([this, exit](const Instant& now) { core_->OnRunnerExit(exit, now); });
   };
   runner_.reset();

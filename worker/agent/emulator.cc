@@ -92,7 +92,7 @@ void Emulator::SetActivity(Monotonic from, Activity activity) {
       load = telemetry::EmulatedLoad{file_.checkpoint_power, {}};
       break;
   }
-  board_.SetLoad(from, std::move(load));
+  board_.SetLoad(from, load);
 }
 
 absl::Duration Emulator::TransferTime(int64_t size_bytes) const {

@@ -85,7 +85,7 @@ class EnergyAccount {
  private:
   struct Change {
     Monotonic from;
-    Activity activity;
+    Activity activity = Activity::kIdle;
   };
   void PassTime(Monotonic to);
   void Credit(const telemetry::EnergyIncrement& increment);

@@ -25,7 +25,7 @@ constexpr size_t kMagicSize = sizeof(kMagic) - 1;
 constexpr size_t kHeaderSize = kMagicSize + 16;
 constexpr size_t kRecordHeaderSize = 8;
 // The file is written anew once this much of it is acknowledged: far below what an SD card minds.
-constexpr int64_t kRewriteAtBytes = 256 * 1024;
+constexpr int64_t kRewriteAtBytes = int64_t{256} << 10;
 
 // CRC-32 (IEEE 802.3), bit by bit: records are small and rare.
 uint32_t Crc32(absl::string_view bytes) {

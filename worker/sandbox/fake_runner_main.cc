@@ -23,6 +23,7 @@
 #include "wattle/v1/runner.pb.h"
 #include "worker/sandbox/frames.h"
 
+// NOLINTBEGIN(concurrency-mt-unsafe): one thread
 namespace {
 
 using wattle::sandbox::EncodeFrame;
@@ -141,8 +142,8 @@ int Train(const v1::RunnerTask& task, FrameReader& reader) {
   result.mutable_work()->set_unit(v1::WORK_UNIT_TRAINING_TOKEN);
   result.mutable_work()->set_units(800.0 * steps);
   result.mutable_work()->set_steps(steps);
-  result.mutable_work()->set_examples(8 * steps);
-  result.mutable_work()->set_tokens(800 * steps);
+  result.mutable_work()->set_examples(int64_t{8} * steps);
+  result.mutable_work()->set_tokens(int64_t{800} * steps);
   auto& metric = *result.add_metrics();
   metric.set_name("train_loss_last");
   metric.set_value(4.0 / steps);
@@ -181,3 +182,4 @@ int main(int argc, char** argv) {
   }
   return Train(task, reader);
 }
+// NOLINTEND(concurrency-mt-unsafe)

@@ -12,7 +12,7 @@
 
 #include <array>
 #include <cerrno>
-#include <cstring>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -37,9 +37,10 @@ struct Pipe {
 };
 
 absl::StatusOr<Pipe> MakePipe() {
-  std::array<int, 2> ends;
+  std::array<int, 2> ends = {};
   if (pipe2(ends.data(), O_CLOEXEC) != 0) {
-    return absl::ResourceExhaustedError(absl::StrCat("pipe: ", std::strerror(errno)));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("pipe: ", std::generic_category().message(errno)));
   }
   return Pipe{ends[0], ends[1]};
 }
@@ -66,6 +67,7 @@ std::vector<std::string> ChildEnvironment(int threads) {
 
 std::vector<char*> Pointers(std::vector<std::string>& strings) {
   std::vector<char*> pointers;
+  pointers.reserve(strings.size() + 1);
   for (std::string& text : strings) {
     pointers.push_back(text.data());
   }
@@ -96,7 +98,7 @@ struct ChildPlan {
   }
   sigset_t none;
   sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
+  sigprocmask(SIG_SETMASK, &none, nullptr);  // NOLINT(concurrency-mt-unsafe): one thread here
   dup2(plan.input, STDIN_FILENO);
   dup2(plan.output, STDOUT_FILENO);
   dup2(plan.error, STDERR_FILENO);
@@ -122,7 +124,7 @@ struct Spawned {
 absl::StatusOr<Spawned> Spawn(const RunnerOptions& options, std::vector<std::string> arguments) {
   if (access(options.program.c_str(), X_OK) != 0) {
     const std::string message =
-        absl::StrCat(options.program, ": ", std::strerror(errno),
+        absl::StrCat(options.program, ": ", std::generic_category().message(errno),
                      "; build wattle-runner beside the worker or name it with --runner");
     return errno == EACCES ? absl::PermissionDeniedError(message) : absl::NotFoundError(message);
   }
@@ -149,7 +151,8 @@ absl::StatusOr<Spawned> Spawn(const RunnerOptions& options, std::vector<std::str
     ClosePipe(input);
     ClosePipe(output);
     ClosePipe(error);
-    return absl::ResourceExhaustedError(absl::StrCat("fork: ", std::strerror(code)));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("fork: ", std::generic_category().message(code)));
   }
   close(input.read);
   close(output.write);
@@ -228,7 +231,8 @@ absl::Status RunnerProcess::Write(const std::string& frame) {
       continue;
     }
     if (size < 0) {
-      return absl::UnavailableError(absl::StrCat("runner: write: ", std::strerror(errno)));
+      return absl::UnavailableError(
+          absl::StrCat("runner: write: ", std::generic_category().message(errno)));
     }
     written += static_cast<size_t>(size);
   }
@@ -270,7 +274,7 @@ bool RunnerProcess::ReadFrames(FrameReader& reader) {
 void RunnerProcess::ReadUntilExit() {
   FrameReader frames;
   std::string line;
-  std::array<char, 1 << 16> buffer;
+  std::array<char, 1 << 16> buffer = {};
   std::array<pollfd, 2> streams = {pollfd{output_, POLLIN, 0}, pollfd{error_, POLLIN, 0}};
   while (streams[0].fd >= 0 || streams[1].fd >= 0) {
     if (poll(streams.data(), streams.size(), -1) < 0 && errno != EINTR) {
@@ -333,7 +337,7 @@ absl::StatusOr<std::string> RunnerVersion(const std::string& program, absl::Dura
   WATTLE_ASSIGN_OR_RETURN(const Spawned child, Spawn({.program = program}, {program, "--version"}));
   close(child.input);
   std::string text;
-  std::array<char, 512> buffer;
+  std::array<char, 512> buffer = {};
   const absl::Time deadline = absl::Now() + timeout;
   absl::Status status = absl::OkStatus();
   while (true) {
