@@ -141,7 +141,7 @@ std::string FormatSeconds(double seconds) {
   if (std::abs(seconds) < 10.0) {
     return absl::StrFormat("%.2f", seconds);
   }
-  return absl::StrFormat(std::abs(seconds) < 1000.0 ? "%.1f" : "%.0f", seconds);
+  return absl::StrFormat("%.*f", std::abs(seconds) < 1000.0 ? 1 : 0, seconds);
 }
 
 std::string FormatSeconds(const v1::Interval& range) {
