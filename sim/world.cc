@@ -86,7 +86,7 @@ class World {
          .send = [this, number](const v1::WorkerMessage& message) { SendUp(number, message); },
          .upload = [this, number](
                        const v1::ArtifactInfo& info,
-                       std::function<void()> done) { Upload(number, info, std::move(done)); }});
+                       const std::function<void()>& done) { Upload(number, info, done); }});
   }
 
   void Dial(int number) {
