@@ -22,9 +22,7 @@ run_ctest build/tsan -LE 'slow|integration|reference|:(rpc|http|cli|artifact_tra
 unset TSAN_OPTIONS
 
 say "slow lane: libtorch 2.7.1 (compile, and the engine's tests)"
-need "${torch2_packages[@]}"
-check torch2-fetch tests/fetch_torch2.sh build/torch2
-configure build/torch2-build "${release[@]}" -DWATTLE_TORCH_ROOT="$PWD/build/torch2"
+configure_torch2
 build build/torch2-build wattle-runner wattle_engine_test
 run_ctest build/torch2-build -L ':engine$' -LE 'slow|integration|reference'
 

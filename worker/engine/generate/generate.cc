@@ -87,21 +87,26 @@ absl::StatusOr<std::vector<std::vector<int64_t>>> EncodePrompts(
   return encoded;
 }
 
-Generation Describe(const formats::Prompt& prompt, const std::vector<int64_t>& tokens,
-                    std::vector<int64_t> made, const formats::BytePairEncoding& tokenizer,
-                    const GenerateSettings& settings, const formats::DecoderConfig& config) {
+FinishReason WhyFinished(const std::vector<int64_t>& made, int64_t max_new_tokens,
+                         int64_t eos_token_id) {
+  if (!made.empty() && made.back() == eos_token_id) {
+    return FinishReason::kEndOfText;
+  }
+  return static_cast<int64_t>(made.size()) == max_new_tokens ? FinishReason::kLength
+                                                             : FinishReason::kContext;
+}
+
+// `made` ends with the end-of-text token if that is why it finished; the text is without it.
+Generation Describe(const formats::Prompt& prompt, size_t prompt_tokens, std::vector<int64_t> made,
+                    FinishReason finish, const formats::BytePairEncoding& tokenizer) {
   Generation generation;
   generation.id = prompt.id;
   generation.prompt = prompt.text;
-  generation.prompt_tokens = static_cast<int64_t>(tokens.size());
+  generation.prompt_tokens = static_cast<int64_t>(prompt_tokens);
   generation.generated_tokens = static_cast<int64_t>(made.size());
-  if (!made.empty() && made.back() == config.eos_token_id) {
-    generation.finish = FinishReason::kEndOfText;
+  generation.finish = finish;
+  if (finish == FinishReason::kEndOfText) {
     made.pop_back();
-  } else {
-    generation.finish = generation.generated_tokens == settings.max_new_tokens
-                            ? FinishReason::kLength
-                            : FinishReason::kContext;
   }
   generation.text = tokenizer.Decode(made);
   return generation;
@@ -141,8 +146,9 @@ absl::StatusOr<GenerateResult> GenerateLoaded(const GenerateSettings& settings,
     result.prompt_tokens += static_cast<int64_t>(encoded[i].size());
     result.generated_tokens += static_cast<int64_t>(made.size());
     ++result.work.examples;
+    const FinishReason finish = WhyFinished(made, settings.max_new_tokens, config.eos_token_id);
     result.generations.push_back(
-        Describe(settings.prompts[i], encoded[i], std::move(made), tokenizer, settings, config));
+        Describe(settings.prompts[i], encoded[i].size(), std::move(made), finish, tokenizer));
   }
   if (stopped) {
     return absl::CancelledError("stopped while generating");

@@ -41,9 +41,10 @@ at::Tensor MergeHeads(const formats::DecoderConfig& config, const SequenceShape&
 
 }  // namespace
 
-at::Tensor AttentionForward(const formats::DecoderConfig& config, const SequenceShape& shape,
-                            const DropoutState& dropout, int64_t layer, const at::Tensor& qkv,
+at::Tensor AttentionForward(const BlockContext& context, const at::Tensor& qkv,
                             AttentionActivations* saved) {
+  const formats::DecoderConfig& config = context.config;
+  const SequenceShape& shape = context.shape;
   const at::Tensor heads = SplitHeads(config, shape, qkv);
   const at::Tensor query = heads[0].mul_(QueryScale(config));
   const at::Tensor key = heads[1];
@@ -54,29 +55,30 @@ at::Tensor AttentionForward(const formats::DecoderConfig& config, const Sequence
   if (saved != nullptr) {
     *saved = {query, key, value, probabilities};
   }
-  if (dropout.active && config.attention_dropout > 0.0) {
+  if (context.dropout.active && config.attention_dropout > 0.0) {
     probabilities = probabilities.clone();
-    DropCausalInPlace(dropout, layer, config.attention_dropout, probabilities);
+    DropCausalInPlace(context.dropout, context.layer, config.attention_dropout, probabilities);
   }
   return MergeHeads(config, shape, at::bmm(probabilities, value));
 }
 
-at::Tensor AttentionBackward(const formats::DecoderConfig& config, const SequenceShape& shape,
-                             const DropoutState& dropout, int64_t layer,
-                             const AttentionActivations& saved, const at::Tensor& grad_out) {
+at::Tensor AttentionBackward(const BlockContext& context, const AttentionActivations& saved,
+                             const at::Tensor& grad_out) {
+  const formats::DecoderConfig& config = context.config;
+  const SequenceShape& shape = context.shape;
   const int64_t sequences = shape.batch * config.heads;
   const at::Tensor grad_heads =
       grad_out.view({shape.batch, shape.tokens, config.heads, config.head_size()})
           .transpose(1, 2)
           .reshape({sequences, shape.tokens, config.head_size()});
   at::Tensor dropped = saved.probabilities;
-  if (dropout.active && config.attention_dropout > 0.0) {
+  if (context.dropout.active && config.attention_dropout > 0.0) {
     dropped = dropped.clone();
-    DropCausalInPlace(dropout, layer, config.attention_dropout, dropped);
+    DropCausalInPlace(context.dropout, context.layer, config.attention_dropout, dropped);
   }
   const at::Tensor grad_value = at::bmm(dropped.transpose(1, 2), grad_heads);
   at::Tensor grad_probabilities = at::bmm(grad_heads, saved.value.transpose(1, 2));
-  DropCausalInPlace(dropout, layer, config.attention_dropout, grad_probabilities);
+  DropCausalInPlace(context.dropout, context.layer, config.attention_dropout, grad_probabilities);
   // Above the diagonal probabilities are 0, and so is the gradient of the scores whatever stands in
   // grad_probabilities.
   const at::Tensor grad_scores =

@@ -23,6 +23,14 @@ struct SequenceShape {
   int64_t tokens = 0;
 };
 
+// Where in the model, and in the run, one block's work is done.
+struct BlockContext {
+  const formats::DecoderConfig& config;
+  SequenceShape shape;
+  DropoutState dropout;
+  int64_t layer = 0;
+};
+
 // What the backward pass needs. s = batch * heads.
 struct AttentionActivations {
   at::Tensor query;          // float [s, tokens, head_size], already divided by √head_size
@@ -40,14 +48,12 @@ struct KeyValueCache {
 
 // qkv: float [batch * tokens, 3 * width] → float [batch * tokens, width]. saved: null without a
 // backward pass.
-at::Tensor AttentionForward(const formats::DecoderConfig& config, const SequenceShape& shape,
-                            const DropoutState& dropout, int64_t layer, const at::Tensor& qkv,
+at::Tensor AttentionForward(const BlockContext& context, const at::Tensor& qkv,
                             AttentionActivations* saved);
 
 // grad_out: [batch * tokens, width] → gradient of qkv.
-at::Tensor AttentionBackward(const formats::DecoderConfig& config, const SequenceShape& shape,
-                             const DropoutState& dropout, int64_t layer,
-                             const AttentionActivations& saved, const at::Tensor& grad_out);
+at::Tensor AttentionBackward(const BlockContext& context, const AttentionActivations& saved,
+                             const at::Tensor& grad_out);
 
 // qkv: float [tokens, 3 * width] of the tokens after those in the cache, which they are added to →
 // [tokens, width].

@@ -19,8 +19,7 @@ at::Tensor BlockForward(const BlockContext& context, const BlockWeights& weights
   kept.input = x;
   kept.attention_input = NormForward(weights.attention_norm, config.norm_epsilon, x,
                                      saved == nullptr ? nullptr : &kept.attention_norm);
-  kept.merged = AttentionForward(config, context.shape, context.dropout, context.layer,
-                                 LinearForward(weights.qkv, kept.attention_input),
+  kept.merged = AttentionForward(context, LinearForward(weights.qkv, kept.attention_input),
                                  saved == nullptr ? nullptr : &kept.attention);
   at::Tensor attended = LinearForward(weights.attention_output, kept.merged);
   DropInPlace(context.dropout, RandomUse::kAttentionOutputDropout, context.layer,
@@ -61,8 +60,7 @@ at::Tensor BlockBackward(const BlockContext& context, const BlockWeights& weight
               config.residual_dropout, grad_attended);
   const at::Tensor grad_merged = LinearBackward(weights.attention_output, saved.merged,
                                                 grad_attended, gradients.attention_output);
-  const at::Tensor grad_qkv = AttentionBackward(config, context.shape, context.dropout,
-                                                context.layer, saved.attention, grad_merged);
+  const at::Tensor grad_qkv = AttentionBackward(context, saved.attention, grad_merged);
   const at::Tensor grad_attention_input =
       LinearBackward(weights.qkv, saved.attention_input, grad_qkv, gradients.qkv);
   return NormBackward(weights.attention_norm, saved.attention_norm, saved.input,

@@ -7,8 +7,6 @@
 #ifndef WATTLE_WORKER_ENGINE_MODELS_BLOCK_H_
 #define WATTLE_WORKER_ENGINE_MODELS_BLOCK_H_
 
-#include <cstdint>
-
 #include <ATen/core/Tensor.h>
 
 #include "formats/decoder_config.h"
@@ -17,13 +15,6 @@
 #include "worker/engine/models/weights.h"
 
 namespace wattle::engine {
-
-struct BlockContext {
-  const formats::DecoderConfig& config;
-  SequenceShape shape;
-  DropoutState dropout;
-  int64_t layer = 0;
-};
 
 // rows = batch * tokens.
 struct BlockActivations {

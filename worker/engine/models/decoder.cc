@@ -72,11 +72,17 @@ double HeadLoss(const Decoder& decoder, const TokenBatch& batch, const at::Tenso
   return sum;
 }
 
-// As HeadLoss; also the gradient of x, and those of the final norm and the head.
-double HeadLossAndGradients(const Decoder& decoder, const TokenBatch& batch, const at::Tensor& x,
-                            double gradient_scale, DecoderWeights& gradients, at::Tensor& grad_x) {
-  double sum = 0.0;
-  grad_x = at::zeros_like(x);
+struct HeadGradient {
+  double loss_sum = 0.0;
+  at::Tensor grad_x;
+};
+
+// As HeadLoss; also the gradient of x, and (added to `gradients`) those of the final norm and the
+// head.
+HeadGradient HeadLossAndGradients(const Decoder& decoder, const TokenBatch& batch,
+                                  const at::Tensor& x, double gradient_scale,
+                                  DecoderWeights& gradients) {
+  HeadGradient result{.grad_x = at::zeros_like(x)};
   const at::Tensor& head = decoder.weights.head.weight;
   const auto count = static_cast<int64_t>(batch.targets.size());
   for (int64_t start = 0; start < count; start += kLossRows) {
@@ -91,7 +97,7 @@ double HeadLossAndGradients(const Decoder& decoder, const TokenBatch& batch, con
     const at::Tensor hidden =
         NormForward(decoder.weights.final_norm, decoder.config.norm_epsilon, rows_x, &norm);
     at::Tensor grad_logits = at::_log_softmax(at::mm(hidden, head.t()), 1, /*half_to_float=*/false);
-    sum += NegativeLogLikelihood(grad_logits, targets);
+    result.loss_sum += NegativeLogLikelihood(grad_logits, targets);
     grad_logits.exp_();
     grad_logits.scatter_add_(1, targets.unsqueeze(1),
                              at::full({static_cast<int64_t>(rows), 1}, -1.0, x.options()));
@@ -99,9 +105,9 @@ double HeadLossAndGradients(const Decoder& decoder, const TokenBatch& batch, con
     gradients.head.weight.addmm_(grad_logits.t(), hidden);
     const at::Tensor grad_rows = NormBackward(decoder.weights.final_norm, norm, rows_x,
                                               at::mm(grad_logits, head), gradients.final_norm);
-    grad_x.index_copy_(0, where, grad_rows);
+    result.grad_x.index_copy_(0, where, grad_rows);
   }
-  return sum;
+  return result;
 }
 
 }  // namespace
@@ -123,8 +129,7 @@ double LossSumAndGradients(const Decoder& decoder, const TokenBatch& batch,
               x);
   std::vector<BlockActivations> activations(decoder.weights.blocks.size());
   x = RunBlocks(decoder, shape, dropout, x, &activations);
-  at::Tensor grad;
-  const double sum = HeadLossAndGradients(decoder, batch, x, gradient_scale, gradients, grad);
+  auto [sum, grad] = HeadLossAndGradients(decoder, batch, x, gradient_scale, gradients);
   for (size_t i = activations.size(); i-- > 0;) {
     const BlockContext context{decoder.config, shape, dropout, static_cast<int64_t>(i)};
     grad = BlockBackward(context, decoder.weights.blocks[i], activations[i], grad,

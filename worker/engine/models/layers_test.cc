@@ -65,7 +65,7 @@ TEST(OptimizerTest, KernelAgreesWithThePlainForm) {
     for (const FlatEntry& entry : layout.entries) {
       update.weight_decay = entry.decays ? 0.2 : 0.0;
       AdamWPlain(update, FlatView(plain_weights, entry), FlatView(gradients, entry),
-                 FlatView(plain.first, entry), FlatView(plain.second, entry));
+                 {FlatView(plain.first, entry), FlatView(plain.second, entry)});
     }
   }
   for (const FlatEntry& entry : layout.entries) {

@@ -168,6 +168,7 @@ absl::Status SaveInt8Model(const std::string& directory, const LoadedModel& mode
   WATTLE_RETURN_IF_ERROR(SaveModelCompanions(directory, model));
   const std::vector<StoredTensor> stored = StoredTensors(model);
   std::vector<formats::TensorDescription> descriptions;
+  descriptions.reserve(stored.size());
   for (const StoredTensor& tensor : stored) {
     descriptions.push_back(tensor.description);
   }

@@ -23,8 +23,8 @@ void UpdateRange(const kernels::AdamWStep& step, const at::Tensor& weights,
   if (!weights.device().is_cpu()) {
     AdamWPlain(step, weights.narrow(0, entry.offset, count),
                gradients.narrow(0, entry.offset, count),
-               moments.first.narrow(0, entry.offset, count),
-               moments.second.narrow(0, entry.offset, count));
+               {moments.first.narrow(0, entry.offset, count),
+                moments.second.narrow(0, entry.offset, count)});
     return;
   }
   float* w = weights.data_ptr<float>() + entry.offset;
@@ -76,8 +76,9 @@ void AdamWStepFlat(const FlatLayout& layout, const kernels::AdamWStep& step,
   }
 }
 
-void AdamWPlain(const kernels::AdamWStep& step, at::Tensor weights, const at::Tensor& gradients,
-                at::Tensor first, at::Tensor second) {
+void AdamWPlain(const kernels::AdamWStep& step, const at::Tensor& weights,
+                const at::Tensor& gradients, const OptimizerMoments& moments) {
+  const auto& [first, second] = moments;
   const auto exponent = static_cast<double>(step.step);
   const at::Tensor gradient = gradients * step.gradient_scale;
   first.mul_(step.beta1).add_(gradient, 1.0 - step.beta1);

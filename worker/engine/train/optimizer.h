@@ -35,8 +35,8 @@ void AdamWStepFlat(const FlatLayout& layout, const kernels::AdamWStep& step,
 double ClipScale(const AdamWSettings& settings, double gradient_norm);
 
 // The plain-ATen form, for any device; the kernel is tested against it. `step` as for the kernel.
-void AdamWPlain(const kernels::AdamWStep& step, at::Tensor weights, const at::Tensor& gradients,
-                at::Tensor first, at::Tensor second);
+void AdamWPlain(const kernels::AdamWStep& step, const at::Tensor& weights,
+                const at::Tensor& gradients, const OptimizerMoments& moments);
 
 }  // namespace wattle::engine
 
