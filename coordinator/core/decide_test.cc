@@ -310,6 +310,36 @@ TEST(PlanningTest, DryRunSeesTheOutputOfAJobThatStillRuns) {
   EXPECT_EQ(plan->chosen_device_id(), "device-1") << plan->ShortDebugString();
 }
 
+TEST(PlanningTest, WithoutPoliciesAlsoTheGuardsThatIdleByThemAreContent) {
+  Fleet fleet;
+  v1::Policy reserve;
+  reserve.set_name("field");
+  reserve.set_reserve_state_of_charge_ratio(0.9);
+  Do(fleet.state, fleet.observations, ApplyPolicy{reserve});
+  fleet.state.devices[DeviceId("device-1")].mutable_info()->set_battery_capacity_wh(100);
+  v1::Heartbeat& heartbeat = fleet.observations.devices[DeviceId("device-1")].heartbeat;
+  heartbeat.set_has_battery(true);
+  heartbeat.set_state_of_charge_ratio(0.8);
+  heartbeat.set_guard_reason("battery at 80 %, reserve 90 %");
+  v1::PlanRequest request;
+  *request.mutable_spec() = Finetune();
+  const auto by_policy = DryRun(fleet.state, fleet.observations, {}, request, Now());
+  ASSERT_THAT(by_policy, IsOk());
+  EXPECT_EQ(by_policy->candidates(0).refused_by(), "battery_reserve");
+  v1::PlanRequest what_if = request;
+  *what_if.add_policies() = reserve;
+  what_if.mutable_policies(0)->set_reserve_state_of_charge_ratio(0.2);
+  request.set_ignore_policies(true);
+  for (const v1::PlanRequest& asked : {request, what_if}) {
+    const auto plan = DryRun(fleet.state, fleet.observations, {}, asked, Now());
+    ASSERT_THAT(plan, IsOk());
+    EXPECT_EQ(plan->chosen_device_id(), "device-1") << plan->ShortDebugString();
+  }
+  what_if.set_ignore_policies(true);
+  EXPECT_THAT(DryRun(fleet.state, fleet.observations, {}, what_if, Now()),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("ignore_policies")));
+}
+
 TEST(PlanningTest, ModelTooLargeForEveryDeviceIsImpossible) {
   const Fleet fleet;
   PlanningInputs inputs;

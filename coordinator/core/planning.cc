@@ -193,6 +193,10 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
                                         const PlanningInputs& inputs,
                                         const v1::PlanRequest& request, absl::Time now) {
   WATTLE_RETURN_IF_ERROR(ValidateSpec(request.spec(), /*files_needed=*/false));
+  if (request.ignore_policies() && request.policies_size() > 0) {
+    return absl::InvalidArgumentError(
+        "ignore_policies: cannot be asked together with policies; leave one of them out");
+  }
   for (const v1::Policy& policy : request.policies()) {
     WATTLE_RETURN_IF_ERROR(ValidatePolicy(policy));
   }
@@ -212,10 +216,12 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
   scheduler::Snapshot snapshot = MakeSnapshot(state, observations, inputs, now);
   const scheduler::ProfileTable profiles = ProfilesOf(state);
   snapshot.profiles = &profiles;
-  if (request.ignore_policies()) {
-    snapshot.policies.clear();
-  } else if (request.policies_size() > 0) {
+  if (request.ignore_policies() || request.policies_size() > 0) {
     snapshot.policies.assign(request.policies().begin(), request.policies().end());
+    // A guard idles only by the fleet's own policies, and these are not asked about.
+    for (scheduler::DeviceView& device : snapshot.devices) {
+      device.device.mutable_heartbeat()->clear_guard_reason();
+    }
   }
   return scheduler::PlanJob(snapshot, job);
 }
