@@ -6,6 +6,7 @@
   --no-jobs     with --keep: a fresh fleet, no jobs
   --squad FILE  fine-tune on questions of a SQuAD 2.0 file instead of the demo's own
   --model DIR   start from this GPT-2 directory instead of the demo's own base model
+                (both cap the work; on two cores it takes five to ten minutes)
 
 What it asserts is printed line by line at the end; the exit status is 1 if one of the lines does not hold.
 """
@@ -46,6 +47,12 @@ def note(text):
     print(f"  {text}", flush=True)
 
 
+def squad_paragraphs(file):
+    """[(title of the article, paragraph)] of a SQuAD 2.0 file."""
+    data = json.loads(file.read_text())
+    return [(article["title"], paragraph) for article in data["data"] for paragraph in article["paragraphs"]]
+
+
 def board_file(board):
     """The emulator's truth, the few numbers of it that the choice of a scale needs."""
     text = (ROOT / f"deploy/emulated/{board}.yaml").read_text()
@@ -71,8 +78,7 @@ class Demo:
 
     def cut_squad(self):
         """With --squad: held-out questions and prompts are the last ones of the file; training takes the first ones."""
-        data = json.loads(self.train.read_text())
-        paragraphs = [(article["title"], paragraph) for article in data["data"] for paragraph in article["paragraphs"]]
+        paragraphs = squad_paragraphs(self.train)
         kept, questions = [], 0
         while paragraphs and questions < CAPPED_HELDOUT:
             title, paragraph = paragraphs.pop()
@@ -273,7 +279,7 @@ class Demo:
     def capped_note(self, job):
         receipt = receipt_of(job)
         work, predicted, scale = receipt["work"], receipt["predicted"]["run_seconds"]["mean"], receipt["time_scale"]
-        questions = sum(len(paragraph["qas"]) for article in json.loads(self.train.read_text())["data"] for paragraph in article["paragraphs"])
+        questions = sum(len(paragraph["qas"]) for _, paragraph in squad_paragraphs(self.train))
         share = 100 * int(work["truncated_examples"]) / min(CAPPED_EXAMPLES, questions)
         note(f"{job['job_id']}: capped at {self.capped_steps} steps of the first {CAPPED_EXAMPLES} examples; estimated {predicted:.1f} device s "
              f"({predicted * scale:.0f} s here), took {receipt['run']['seconds']:.1f}; {share:.0f} % of the examples were truncated")
@@ -341,11 +347,21 @@ def main():
     parser = argparse.ArgumentParser(prog="./dev demo", description="Three emulated boards, real jobs, receipts.")
     parser.add_argument("--keep", action="store_true", help="leave the fleet up and print how to go on with it")
     parser.add_argument("--no-jobs", action="store_true", help="with --keep: a fresh fleet, no jobs")
-    parser.add_argument("--squad", metavar="FILE", help="a SQuAD 2.0 file to fine-tune on instead of the demo's own")
-    parser.add_argument("--model", metavar="DIR", help="a GPT-2 directory to start from instead of the demo's own")
+    parser.add_argument("--squad", metavar="FILE", help="a SQuAD 2.0 file to fine-tune on instead of the demo's own; its work is capped")
+    parser.add_argument("--model", metavar="DIR", help="a GPT-2 directory to start from instead of the demo's own; its work is capped")
+    parser.add_argument("--check-options", action="store_true", help=argparse.SUPPRESS)  # of ./dev: before it builds
     options = parser.parse_args()
     if options.no_jobs and not options.keep:
         parser.error("--no-jobs wants --keep")
+    if options.squad:
+        try:
+            squad_paragraphs(pathlib.Path(options.squad))
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            parser.error(f"--squad {options.squad}: cannot be read as SQuAD 2.0 JSON ({type(error).__name__}: {error}); give such a file")
+    if options.model and not (pathlib.Path(options.model) / "config.json").is_file():
+        parser.error(f"--model {options.model}: no config.json there; give a Hugging Face GPT-2 directory")
+    if options.check_options:
+        return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     demo = Demo(options)
     kept = False
