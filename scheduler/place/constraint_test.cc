@@ -103,8 +103,14 @@ const Case kCases[] = {
     {"another device avoided", [](Situation* s) { s->job.avoided_devices.emplace_back("id-nx"); },
      "", "", false},
     {"guard",
-     [](Situation* s) { s->device.device.mutable_heartbeat()->set_guard_reason("at 12 %"); },
+     [](Situation* s) {
+       s->policies.push_back(MakePolicy(0.1, 0, ""));
+       s->device.device.mutable_heartbeat()->set_guard_reason("at 12 %");
+     },
      "guard", "at 12 %", false},
+    {"guard by a policy that is gone",
+     [](Situation* s) { s->device.device.mutable_heartbeat()->set_guard_reason("at 12 %"); }, "",
+     "", false},
     {"too hot",
      [](Situation* s) {
        s->policies.push_back(MakePolicy(0, 70, ""));

@@ -1,9 +1,13 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The agent itself idles by policy: below its reserve, or too hot.
+// The agent itself idles by policy: below its reserve, or too hot. Where no policy limits the
+// device (any more), its last heartbeat tells of one that is gone.
+#include <vector>
+
 #include "absl/strings/str_cat.h"
 
 #include "scheduler/place/constraint_registry_internal.h"
+#include "scheduler/place/selector.h"
 
 namespace wattle::scheduler {
 namespace {
@@ -12,8 +16,11 @@ class Guard final : public Constraint {
  public:
   [[nodiscard]] absl::string_view name() const override { return "guard"; }
   [[nodiscard]] std::optional<Refusal> Check(const Consideration& on) const override {
-    const std::string& reason = on.device.device.heartbeat().guard_reason();
-    if (reason.empty()) {
+    const v1::Device& device = on.device.device;
+    const std::string& reason = device.heartbeat().guard_reason();
+    const std::vector<v1::Policy>& policies = on.snapshot.policies;
+    if (reason.empty() ||
+        !(ReserveLimit(policies, device.info()) || TemperatureLimit(policies, device.info()))) {
       return std::nullopt;
     }
     return Refusal{absl::StrCat("its guard lets it idle: ", reason)};

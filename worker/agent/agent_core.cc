@@ -407,6 +407,7 @@ void AgentCore::CheckGuard(const Instant& now) {
   const std::string& reason = guard_.Check(limits_, reading, CostOfStopping());
   if (reason.empty() != before.empty()) {
     to_.ports->Note(reason.empty() ? "guard: work may go on" : "guard: " + reason);
+    next_heartbeat_ = now.wall;  // the coordinator plans with it
   }
   if (!reason.empty() && run_ != nullptr && !run_->stopping()) {
     run_->Stop(StopReason::kGuard, now);

@@ -3,6 +3,7 @@
 // The core in virtual time, with fake ports: what is accepted, run, paused, resumed and reported.
 #include "worker/agent/agent_core.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -433,6 +434,22 @@ TEST_F(AgentCoreTest, TheReserveStopsWorkOfflineAndItResumesWithTheCharge) {
   charge(0.4);
   Pass(absl::Seconds(1));
   EXPECT_EQ(ports_.fetches, 2);
+}
+
+TEST_F(AgentCoreTest, TheCoordinatorLearnsAtOnceThatAPolicyStopsOrFreesTheDevice) {
+  battery_expected_ = true;
+  Boot();
+  Welcome();
+  core_->OnBattery(telemetry::BatteryReading{.state_of_charge = Fraction(0.5)});
+  for (const double reserve : {0.9, 0.0, 0.8, 0.2}) {
+    ports_.sent.clear();
+    Desire({}, reserve);
+    const auto heartbeat =
+        std::find_if(ports_.sent.begin(), ports_.sent.end(),
+                     [](const v1::WorkerMessage& message) { return message.has_heartbeat(); });
+    ASSERT_NE(heartbeat, ports_.sent.end()) << reserve;
+    EXPECT_EQ(heartbeat->heartbeat().guard_reason().empty(), reserve < 0.5) << reserve;
+  }
 }
 
 TEST_F(AgentCoreTest, ThePolicyHoldsAfterARestartWithoutTheCoordinator) {
