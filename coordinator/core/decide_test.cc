@@ -273,6 +273,12 @@ TEST(PlanningTest, QueuedJobIsPlannedAndPlaced) {
   const scheduler::Snapshot after = MakeSnapshot(fleet.state, fleet.observations, {}, Now());
   EXPECT_GT(after.devices[0].free_at, Now());
   EXPECT_THAT(after.queue, SizeIs(0));
+  // Once it tells its progress: what is left of the run, and what ends it.
+  fleet.observations.progress[AttemptId("j1.1")].set_remaining_seconds(1000);
+  const scheduler::Snapshot later = MakeSnapshot(fleet.state, fleet.observations, {}, Now());
+  EXPECT_GT(prediction.checkpoint_seconds(), 0);
+  EXPECT_NEAR(absl::ToDoubleSeconds(later.devices[0].free_at - Now()),
+              1000 + prediction.checkpoint_seconds() + prediction.evaluate_seconds(), 1e-6);
 }
 
 TEST(PlanningTest, BackoffKeepsAJobOutOfTheQueue) {

@@ -49,7 +49,9 @@ void Commit(const State& state, const Observations& observations, const AttemptI
   double remaining_seconds = run_seconds + around_seconds;
   const auto progress = observations.progress.find(attempt_id);
   if (progress != observations.progress.end() && progress->second.remaining_seconds() > 0.0) {
-    remaining_seconds = progress->second.remaining_seconds();
+    // Of the run; its checkpoints, evaluations and result come on top, most of them at its end.
+    remaining_seconds = progress->second.remaining_seconds() + prediction.checkpoint_seconds() +
+                        prediction.evaluate_seconds();
     view->free_at = now + absl::Seconds(remaining_seconds * scale);
   } else {
     view->free_at =

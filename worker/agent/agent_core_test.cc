@@ -516,6 +516,10 @@ TEST_F(EmulatedCoreTest, StepsArePacedByTheBoardAndTheReceiptIsInDeviceTime) {
   Phase("train");
   // 7 s start and 1 s a step, times two.
   StepDone(1);
+  // This machine is ahead of the board: the step counts with the time that the board takes for it.
+  const v1::AttemptProgress progress = core_->MakeHeartbeat().progress(0);
+  EXPECT_NEAR(progress.remaining_seconds(), 3, 0.2);
+  EXPECT_NEAR(progress.tokens_per_second(), 100, 6);
   Pass(absl::Seconds(15));
   EXPECT_EQ(ports_.continues, 0);
   Pass(absl::Seconds(1.5));

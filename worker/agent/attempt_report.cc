@@ -70,18 +70,15 @@ v1::HeldAttemptRecord AttemptRun::Snapshot(const Instant& now) {
 v1::AttemptProgress AttemptRun::Progress() const {
   v1::AttemptProgress progress = progress_;
   const AttemptEnergy& energy = to_.account->attempt();
-  const double run_seconds = absl::ToDoubleSeconds(energy.In(Activity::kRun));
-  const double since = run_seconds - absl::ToDoubleSeconds(run_before_);
-  const auto steps = static_cast<double>(progress.step() - first_step_);
-  progress.set_elapsed_seconds(run_seconds);
+  progress.set_elapsed_seconds(absl::ToDoubleSeconds(energy.In(Activity::kRun)));
   progress.set_energy_joules(energy.total.gross.value());
   progress.set_power_watts(to_.account->power().value_or(Watts(0)).value());
-  if (since > 0) {
-    progress.set_tokens_per_second(static_cast<double>(progress.tokens() - tokens_before_) / since);
-  }
-  if (steps > 0) {
+  // By whole steps: a step that an emulated board has not ended yet counts with its time.
+  const double seconds = absl::ToDoubleSeconds(runner_step_time_);
+  if (seconds > 0) {
+    progress.set_tokens_per_second(static_cast<double>(runner_tokens_) / seconds);
     progress.set_remaining_seconds(static_cast<double>(progress.steps_total() - progress.step()) *
-                                   since / steps);
+                                   seconds / static_cast<double>(runner_steps_));
   }
   return progress;
 }

@@ -140,6 +140,9 @@ void AttemptRun::StartRunner(const Instant& now) {
   result_.reset();
   failure_.reset();
   gate_opens_.reset();
+  runner_steps_ = 0;
+  runner_tokens_ = 0;
+  runner_step_time_ = absl::ZeroDuration();
   schedule_ = now.device;
   stage_ = Stage::kRunning;
   progress_.set_phase("load");
@@ -203,10 +206,6 @@ void AttemptRun::OnPhase(const v1::PhaseChanged& phase, const Instant& now) {
   }
   const Monotonic begin = schedule_;
   if (phase.phase() == main_phase_) {
-    to_.account->AdvanceTo(std::min(begin, now.device));
-    first_step_ = phase.from_step();
-    run_before_ = to_.account->attempt().In(Activity::kRun);
-    tokens_before_ = progress_.tokens();
     progress_.set_step(phase.from_step());
     progress_.set_steps_total(phase.steps_total());
   }
@@ -220,11 +219,12 @@ void AttemptRun::OnStep(const v1::StepDone& step, const Instant& now) {
   if (to_.emulator != nullptr) {
     schedule_ = to_.emulator->StepEnd(step, schedule_);
     gate_opens_ = schedule_;
-    at = schedule_;
+    at = std::max(at, schedule_);  // the board ends it later than this machine, or this one lags
     lag_ = step.phase() == main_phase_ ? now.device - schedule_ : absl::ZeroDuration();
   }
   const Watts power = to_.account->power().value_or(Watts(0));
-  longest_step_ = std::max(longest_step_, power * (at - last_step_at_));
+  const absl::Duration step_time = at - last_step_at_;
+  longest_step_ = std::max(longest_step_, power * step_time);
   last_step_at_ = at;
   if (step.heldout_loss() != 0) {
     progress_.set_heldout_loss(step.heldout_loss());
@@ -235,6 +235,9 @@ void AttemptRun::OnStep(const v1::StepDone& step, const Instant& now) {
     progress_.set_steps_total(step.steps_total());
     progress_.set_tokens(progress_.tokens() + step.tokens());
     new_tokens_ += step.tokens();
+    ++runner_steps_;
+    runner_tokens_ += step.tokens();
+    runner_step_time_ += step_time;
     CheckTimeout();
   }
   Step(now);

@@ -164,10 +164,10 @@ class AttemptRun {
   std::optional<v1::RunnerFailure> failure_;
 
   v1::AttemptProgress progress_;
-  int64_t first_step_ = 0;     // of this runner
-  absl::Duration run_before_;  // run time when this runner began
-  int64_t tokens_before_ = 0;  // likewise
-  Monotonic last_step_at_;     // device time
+  int64_t runner_steps_ = 0;  // of the main phase, by this runner
+  int64_t runner_tokens_ = 0;
+  absl::Duration runner_step_time_;  // that they take, in device time
+  Monotonic last_step_at_;           // device time
   Joules longest_step_;
   Joules checkpoint_cost_;
   int64_t new_tokens_ = 0;
