@@ -74,7 +74,7 @@ inline JobView MakeJob(const std::string& id, v1::JobSpec spec) {
   return job;
 }
 
-// A job on real files: `examples` examples of 800 bytes.
+// A job on real files: `examples` examples of 900 bytes: 200 tokens.
 inline JobView RealJob(const std::string& id, int64_t examples,
                        v1::Objective objective = v1::OBJECTIVE_ENERGY) {
   v1::JobSpec spec;
@@ -91,7 +91,7 @@ inline JobView RealJob(const std::string& id, int64_t examples,
   job.inputs[1].artifact.set_artifact_id("d");
   job.inputs[1].artifact.set_size_bytes(4000000);
   job.inputs[1].artifact.mutable_dataset()->set_examples(examples);
-  job.inputs[1].artifact.mutable_dataset()->set_mean_byte_length(800);
+  job.inputs[1].artifact.mutable_dataset()->set_mean_byte_length(900);
   return job;
 }
 

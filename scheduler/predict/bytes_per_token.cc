@@ -10,7 +10,11 @@
 namespace wattle::scheduler {
 namespace {
 
+// English text in byte-level BPE. A large vocabulary holds whole words: GPT-2's, of 50,257, makes 4.3
+// of WikiText-2 and 4.8 to 4.9 of SQuAD's paragraphs.
 constexpr double kBytesPerTokenDefault = 4.0;
+constexpr double kBytesPerTokenLargeVocabulary = 4.5;
+constexpr int64_t kLargeVocabularyMin = 30000;
 // A byte-level token has at least one byte; English words seldom reach the other end.
 constexpr double kBytesPerTokenMin = 1.0;
 constexpr double kBytesPerTokenMax = 16.0;
@@ -55,8 +59,11 @@ double BytesPerToken(const ProfileTable& table, const v1::ModelShape& model) {
   if (same_model_weight > 0) {
     return same_model / same_model_weight;
   }
-  return same_vocabulary_weight > 0 ? same_vocabulary / same_vocabulary_weight
-                                    : kBytesPerTokenDefault;
+  if (same_vocabulary_weight > 0) {
+    return same_vocabulary / same_vocabulary_weight;
+  }
+  return model.vocabulary_size() >= kLargeVocabularyMin ? kBytesPerTokenLargeVocabulary
+                                                        : kBytesPerTokenDefault;
 }
 
 double BytesPerTokenOf(const v1::WorkDone& work, const v1::DatasetStatistics& data) {

@@ -42,8 +42,8 @@ struct WorkAmount {
   double result_bytes = 0;
 };
 
-// Bytes of text in a token: as measured with this very model, else with its vocabulary, else 4
-// (byte-level BPE on English gives 4.0 to 4.5 with GPT-2's vocabulary).
+// Bytes of text in a token: as measured with this very model, else with its vocabulary, else a
+// default for English: 4.5 of a large vocabulary such as GPT-2's, 4 of a small one.
 double BytesPerToken(const ProfileTable& table, const v1::ModelShape& model);
 
 // Bytes per token that explain the real tokens of a finished attempt on data with these statistics,

@@ -23,7 +23,7 @@ v1::ModelShape SmallShape() {
   shape.set_layers(6);
   shape.set_width(384);
   shape.set_heads(6);
-  shape.set_vocabulary_size(50257);
+  shape.set_vocabulary_size(4096);
   shape.set_context_length(512);
   return shape;
 }
@@ -116,8 +116,8 @@ TEST(WorkTest, MeasuredBytesPerTokenAreUsedOfThisModelThenOfItsVocabulary) {
   ASSERT_THAT(table.Put(row), IsOk());
   EXPECT_DOUBLE_EQ(BytesPerToken(table, SmallShape()), 4.6);
   v1::ModelShape other = SmallShape();
-  other.set_vocabulary_size(4096);
-  EXPECT_DOUBLE_EQ(BytesPerToken(table, other), 4.0);
+  other.set_vocabulary_size(50257);
+  EXPECT_DOUBLE_EQ(BytesPerToken(table, other), 4.5);
 }
 
 TEST(WorkTest, BytesPerTokenAreFoundFromRealTokens) {

@@ -148,12 +148,13 @@ class AgentCoreTest : public testing::Test {
     frame.mutable_phase()->set_from_step(from_step);
     core_->OnFrame(frame, Now());
   }
-  void StepDone(int64_t step) {
+  void StepDone(int64_t step, int64_t tokens_left = 0) {
     v1::RunnerFrame frame;
     frame.mutable_step()->set_phase("train");
     frame.mutable_step()->set_step(step);
     frame.mutable_step()->set_steps_total(4);
     frame.mutable_step()->set_tokens(100);
+    frame.mutable_step()->set_tokens_left(tokens_left);
     frame.mutable_step()->set_examples(8);
     frame.mutable_step()->set_flops(241e9);
     core_->OnFrame(frame, Now());
@@ -486,6 +487,18 @@ TEST_F(AgentCoreTest, ShutdownCheckpointsAndTheNextProcessGoesOn) {
   Boot();
   core_->Step(Now());
   EXPECT_EQ(ports_.fetches, 1);
+}
+
+// Steps differ in length: the first of four may have a tenth of the tokens.
+TEST_F(AgentCoreTest, TimeLeftIsOfTheTokensToComeWhereTheRunnerKnowsThem) {
+  Welcome();
+  StartTraining();
+  Pass(absl::Seconds(10));
+  StepDone(1, /*tokens_left=*/900);
+  EXPECT_NEAR(core_->MakeHeartbeat().progress(0).remaining_seconds(), 90, 1e-6);
+  Pass(absl::Seconds(10));
+  StepDone(2);
+  EXPECT_NEAR(core_->MakeHeartbeat().progress(0).remaining_seconds(), 20, 1e-6);
 }
 
 TEST_F(AgentCoreTest, TwoAttemptsRunOneAfterTheOther) {

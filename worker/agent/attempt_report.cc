@@ -77,8 +77,11 @@ v1::AttemptProgress AttemptRun::Progress() const {
   const double seconds = absl::ToDoubleSeconds(runner_step_time_);
   if (seconds > 0) {
     progress.set_tokens_per_second(static_cast<double>(runner_tokens_) / seconds);
-    progress.set_remaining_seconds(static_cast<double>(progress.steps_total() - progress.step()) *
-                                   seconds / static_cast<double>(runner_steps_));
+    // Steps differ in length: by tokens where the runner knows how many are to come.
+    const double steps_left = static_cast<double>(progress.steps_total() - progress.step());
+    progress.set_remaining_seconds(
+        tokens_left_ > 0 ? static_cast<double>(tokens_left_) / progress.tokens_per_second()
+                         : steps_left * seconds / static_cast<double>(runner_steps_));
   }
   return progress;
 }

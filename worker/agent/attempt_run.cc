@@ -142,6 +142,7 @@ void AttemptRun::StartRunner(const Instant& now) {
   gate_opens_.reset();
   runner_steps_ = 0;
   runner_tokens_ = 0;
+  tokens_left_ = 0;
   runner_step_time_ = absl::ZeroDuration();
   schedule_ = now.device;
   stage_ = Stage::kRunning;
@@ -237,6 +238,7 @@ void AttemptRun::OnStep(const v1::StepDone& step, const Instant& now) {
     new_tokens_ += step.tokens();
     ++runner_steps_;
     runner_tokens_ += step.tokens();
+    tokens_left_ = step.tokens_left();
     runner_step_time_ += step_time;
     CheckTimeout();
   }

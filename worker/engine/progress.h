@@ -28,6 +28,7 @@ struct StepReport {
   double heldout_loss = 0.0;  // 0: not measured at this step
   int64_t tokens = 0;         // of this step, padding included
   int64_t real_tokens = 0;
+  int64_t tokens_left = 0;  // of the steps to come in this phase, padding included; 0: not known
   int64_t examples = 0;
   double flops = 0.0;  // by the usual count, see engine/models/flops.h
   absl::Duration compute_time = absl::ZeroDuration();

@@ -106,6 +106,11 @@ absl::StatusOr<LossFigures> LossOverExamples(const Decoder& decoder,
   const auto order = ByLength(examples);
   const auto count = static_cast<int64_t>(order.size());
   const int64_t steps = (count + batch_size - 1) / batch_size;
+  int64_t tokens_left = 0;
+  for (int64_t first = 0; first < count; first += batch_size) {
+    const auto longest = static_cast<int64_t>(order[static_cast<size_t>(first)]->tokens.size());
+    tokens_left += std::min(batch_size, count - first) * longest;
+  }
   sink.OnPhase(Phase::kEvaluate, 0, steps);
   LossFigures figures;
   double sum = 0.0;
@@ -127,6 +132,8 @@ absl::StatusOr<LossFigures> LossOverExamples(const Decoder& decoder,
     report.loss = predicted == 0 ? 0.0 : loss_sum / static_cast<double>(predicted);
     report.tokens = batch.batch * batch.length;
     report.real_tokens = batch.real_tokens;
+    tokens_left -= report.tokens;
+    report.tokens_left = tokens_left;
     report.examples = batch.batch;
     report.flops = ForwardFlops(decoder.config, batch.batch, batch.length);
     report.compute_time = Clock::Real().Boottime() - start;

@@ -202,6 +202,27 @@ TEST_F(FinetuneTest, HeldOutLossDuringTheRunStandsInTheStep) {
   EXPECT_THAT(measured, ElementsAre(false, true, false, true));
 }
 
+TEST_F(FinetuneTest, TokensLeftAreThoseOfTheStepsToCome) {
+  FinetuneSettings settings = TinyFinetune("run");
+  settings.epochs = 3;  // 21 examples: the last of its steps is a smaller one
+  RecordingSink first;
+  first.decide = [](const StepReport& step) { return StopAfter(step, 2); };
+  ASSERT_THAT(Finetune(settings, first), StatusIs(absl::StatusCode::kCancelled, HasSubstr("step")));
+  RecordingSink rest;
+  ASSERT_THAT(Finetune(settings, rest), IsOk());
+  std::vector<StepReport> steps = first.steps;
+  steps.insert(steps.end(), rest.steps.begin(), rest.steps.end());
+  int64_t to_come = 0;
+  int64_t trained = 0;
+  for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
+    to_come = step->step == step->steps_total ? 0 : to_come;
+    EXPECT_EQ(step->tokens_left, to_come) << PhaseName(step->phase) << " " << step->step;
+    to_come += step->tokens;
+    trained += step->phase == Phase::kTrain ? 1 : 0;
+  }
+  EXPECT_EQ(trained, 6);
+}
+
 TEST_F(FinetuneTest, SettingsOutOfRangeNameTheField) {
   RecordingSink sink;
   FinetuneSettings settings = TinyFinetune("run");

@@ -46,10 +46,29 @@ std::vector<const formats::PackedExample*> Trainer::Draw() {
   return drawn;
 }
 
+int64_t Trainer::TokensLeft() {
+  int64_t tokens = 0;
+  // Steps begin at multiples of the micro-batch, so these are the batches that Step will make.
+  for (int64_t first = state_.counters.position; first < last_position_;
+       first += settings_.batch_size) {
+    const int64_t end = std::min(last_position_, first + settings_.batch_size);
+    size_t longest = 0;
+    for (int64_t position = first; position < end; ++position) {
+      const auto& example = examples_[static_cast<size_t>(order_.At(position))];
+      longest = std::max(longest, example.tokens.size());
+    }
+    tokens += (end - first) * static_cast<int64_t>(longest);
+  }
+  return tokens;
+}
+
 absl::StatusOr<StepReport> Trainer::Step() {
   const Monotonic start = Clock::Real().Boottime();
   TrainingCounters& counters = state_.counters;
   const int64_t step = counters.work.steps + 1;
+  if (!tokens_left_) {
+    tokens_left_ = TokensLeft();
+  }
   const std::vector<const formats::PackedExample*> drawn = Draw();
   int64_t predicted = 0;
   for (const formats::PackedExample* example : drawn) {
@@ -72,6 +91,8 @@ absl::StatusOr<StepReport> Trainer::Step() {
     report.examples += batch.batch;
     report.flops += TrainingFlops(state_.model.files.config, batch.batch, batch.length);
   }
+  *tokens_left_ -= report.tokens;
+  report.tokens_left = *tokens_left_;
   report.loss = loss_sum * scale;
   const double norm = GradientNorm(gradients_);
   if (!std::isfinite(report.loss) || !std::isfinite(norm)) {

@@ -6,6 +6,7 @@
 #define WATTLE_WORKER_ENGINE_TRAIN_TRAINER_H_
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -34,6 +35,8 @@ class Trainer {
 
  private:
   std::vector<const formats::PackedExample*> Draw();
+  // Of the examples that are still to be drawn, padding included.
+  int64_t TokensLeft();
 
   const FinetuneSettings& settings_;
   const std::vector<formats::PackedExample>& examples_;
@@ -42,7 +45,8 @@ class Trainer {
   int64_t total_steps_ = 0;
   int64_t last_position_ =
       0;  // examples drawn at the end of the run; the last step may be a smaller one
-  at::Tensor gradients_;  // float [layout.elements]
+  std::optional<int64_t> tokens_left_;  // counted before the first step
+  at::Tensor gradients_;                // float [layout.elements]
   DecoderWeights gradient_views_;
 };
 
