@@ -303,8 +303,8 @@ class Demo:
             texts[name] = [json.loads(line) for line in lines]
         for old, new in list(zip(texts["before"], texts["after"]))[:3]:
             note(old["prompt"].split("Question:")[-1].split("\n")[0].strip())
-            note(f"  before: {old['text'].strip()[:90]}")
-            note(f"  after:  {new['text'].strip()[:90]}")
+            note(f"  before: {' '.join(old['text'].split())[:90]}")
+            note(f"  after:  {' '.join(new['text'].split())[:90]}")
 
     def offsets(self):
         heading("Hidden offsets of the emulated boards (the scheduler never saw them)")
