@@ -166,8 +166,8 @@ class AttemptRun {
   v1::AttemptProgress progress_;
   int64_t runner_steps_ = 0;  // of the main phase, by this runner
   int64_t runner_tokens_ = 0;
-  int64_t tokens_left_ = 0;          // as the runner counts them; 0: none, or not known
   absl::Duration runner_step_time_;  // that they take, in device time
+  int64_t tokens_left_ = 0;          // of the main phase, told by the runner; 0: none, or not known
   Monotonic last_step_at_;           // device time
   Joules longest_step_;
   Joules checkpoint_cost_;
