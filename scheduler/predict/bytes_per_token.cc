@@ -11,7 +11,7 @@ namespace wattle::scheduler {
 namespace {
 
 // English text in byte-level BPE. A large vocabulary holds whole words: GPT-2's, of 50,257,
-// makes 4.3 of WikiText-2 and 4.8 to 4.9 of SQuAD's paragraphs.
+// makes 4.3 of WikiText-2 and 4.8 to 4.9 of SQuAD's paragraphs, but 3.3 of Shakespeare's verse.
 constexpr double kBytesPerTokenDefault = 4.0;
 constexpr double kBytesPerTokenLargeVocabulary = 4.5;
 constexpr int64_t kLargeVocabularyMin = 30000;
