@@ -187,6 +187,7 @@ void AttemptRun::OnFrame(const v1::RunnerFrame& frame, const Instant& now) {
       return;
     case v1::RunnerFrame::kStopped:  // its exit follows
     case v1::RunnerFrame::kLog:      // the core's
+    case v1::RunnerFrame::kAlive:
     case v1::RunnerFrame::FRAME_NOT_SET:
       return;
   }

@@ -91,6 +91,7 @@ std::string FrameAsLine(const v1::RunnerFrame& frame) {
       return absl::StrCat("stopped; checkpoint of step ", frame.stopped().step());
     case v1::RunnerFrame::kLog:
       return frame.log().text();
+    case v1::RunnerFrame::kAlive:
     case v1::RunnerFrame::FRAME_NOT_SET:
       return "";
   }
