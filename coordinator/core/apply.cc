@@ -132,6 +132,12 @@ class Applier {
     Changed(*JobNumber(job_id));
   }
 
+  // From here on the history answers for the job.
+  void On(const v1::JobArchived& event) {
+    state_.jobs.erase(*JobNumber(event.job().job_id()));
+    state_.job_by_idempotency_key.erase(event.idempotency_key());
+  }
+
   void On(const v1::DeviceRegistered& event) {
     const DeviceId id(event.info().device_id());
     v1::DeviceRecord& record = state_.devices[id];
@@ -272,6 +278,9 @@ std::vector<Effect> Apply(State& state, const v1::Event& event) {
       break;
     case v1::Event::kAttemptAdopted:
       applier.On(event.attempt_adopted());
+      break;
+    case v1::Event::kJobArchived:
+      applier.On(event.job_archived());
       break;
     case v1::Event::kDeviceRegistered:
       applier.On(event.device_registered());

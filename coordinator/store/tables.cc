@@ -110,6 +110,7 @@ absl::Status Tables::UpdateTables(const v1::Event& event) {
       return SetDrained(event.device_drained().device_id(), true);
     case v1::Event::kDeviceResumed:
       return SetDrained(event.device_resumed().device_id(), false);
+    case v1::Event::kJobArchived:
     case v1::Event::kJobInputResolved:
     case v1::Event::kReportAccepted:
     case v1::Event::kPolicyApplied:
