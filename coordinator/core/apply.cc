@@ -146,6 +146,7 @@ class Applier {
     }
     *record.mutable_info() = event.info();
     record.set_incarnation(event.incarnation());
+    record.set_removed(false);
     record.set_registered_unix_seconds(at_);
     effects_.emplace_back(DesiredSetChanged{id});
     effects_.emplace_back(QueueChanged{});
@@ -153,6 +154,11 @@ class Applier {
 
   void On(const v1::DeviceDrained& event) { SetDrained(event.device_id(), true, event.reason()); }
   void On(const v1::DeviceResumed& event) { SetDrained(event.device_id(), false, ""); }
+
+  void On(const v1::DeviceRemoved& event) {
+    state_.devices[DeviceId(event.device_id())].set_removed(true);
+    effects_.emplace_back(QueueChanged{});
+  }
 
   void On(const v1::ReportAccepted& event) {
     auto& marks = *state_.devices[DeviceId(event.device_id())].mutable_marks();
@@ -198,6 +204,16 @@ class Applier {
       state_.artifact_names[event.info().name()] = id;
     }
     effects_.emplace_back(QueueChanged{});
+  }
+
+  void On(const v1::ArtifactRemoved& event) {
+    const ArtifactId id(event.artifact_id());
+    for (const std::string& name : event.names()) {
+      state_.artifact_names.erase(name);
+    }
+    if (!event.names_only()) {
+      state_.artifacts.erase(id);
+    }
   }
 
   void On(const v1::ProfileUpdated& event) {
@@ -305,6 +321,12 @@ std::vector<Effect> Apply(State& state, const v1::Event& event) {
       break;
     case v1::Event::kArtifactCommitted:
       applier.On(event.artifact_committed());
+      break;
+    case v1::Event::kDeviceRemoved:
+      applier.On(event.device_removed());
+      break;
+    case v1::Event::kArtifactRemoved:
+      applier.On(event.artifact_removed());
       break;
     case v1::Event::kProfileUpdated:
       applier.On(event.profile_updated());

@@ -180,6 +180,7 @@ const std::map<std::string, Example>& Examples() {
       {"wattle.v1.DeviceService.GetDevice", {R"({"device": "x"})", NOT_FOUND}},
       {"wattle.v1.DeviceService.DrainDevice", {R"({"device": "x"})", NOT_FOUND}},
       {"wattle.v1.DeviceService.ResumeDevice", {R"({"device": "x"})", NOT_FOUND}},
+      {"wattle.v1.DeviceService.RemoveDevice", {R"({"device": "x"})", UNIMPLEMENTED}},
       {"wattle.v1.PolicyService.ApplyPolicy", {R"({"policy": {"name": "p"}})", OK}},
       {"wattle.v1.PolicyService.ListPolicies", {"{}", OK}},
       {"wattle.v1.PolicyService.DeletePolicy", {R"({"name": "none"})", NOT_FOUND}},
@@ -192,6 +193,7 @@ const std::map<std::string, Example>& Examples() {
       {"wattle.v1.ArtifactService.GetChunks", {R"({"sha256": ["AAAA"]})", NOT_FOUND}},
       {"wattle.v1.ArtifactService.ListArtifacts", {"{}", OK}},
       {"wattle.v1.ArtifactService.ResolveArtifact", {R"({"reference": "none"})", NOT_FOUND}},
+      {"wattle.v1.ArtifactService.RemoveArtifact", {R"({"reference": "none"})", UNIMPLEMENTED}},
       {"wattle.v1.FleetService.Connect", {R"({"heartbeat": {}})", FAILED_PRECONDITION}},
   };
   return examples;

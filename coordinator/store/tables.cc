@@ -116,6 +116,8 @@ absl::Status Tables::UpdateTables(const v1::Event& event) {
     case v1::Event::kPolicyApplied:
     case v1::Event::kPolicyDeleted:
     case v1::Event::kArtifactCommitted:
+    case v1::Event::kArtifactRemoved:
+    case v1::Event::kDeviceRemoved:
     case v1::Event::EVENT_NOT_SET:
       break;  // In the event alone.
   }
