@@ -331,6 +331,14 @@ std::vector<Effect> Apply(State& state, const v1::Event& event) {
     case v1::Event::kProfileUpdated:
       applier.On(event.profile_updated());
       break;
+    case v1::Event::kAttemptRecovered:
+    case v1::Event::kAttemptReleased:
+    case v1::Event::kDeviceProblemChanged:
+    case v1::Event::kJobCheckpointStored:
+    case v1::Event::kJournalOpened:
+    case v1::Event::kReportStored:
+    case v1::Event::kRestoreFinding:
+      break;  // No command decides them yet.
     case v1::Event::EVENT_NOT_SET:
       // Of a newer version: the journal's schema version keeps that from being replayed.
       WATTLE_CHECK(false, "an event says what happened");

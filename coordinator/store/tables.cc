@@ -118,6 +118,13 @@ absl::Status Tables::UpdateTables(const v1::Event& event) {
     case v1::Event::kArtifactCommitted:
     case v1::Event::kArtifactRemoved:
     case v1::Event::kDeviceRemoved:
+    case v1::Event::kAttemptRecovered:
+    case v1::Event::kAttemptReleased:
+    case v1::Event::kDeviceProblemChanged:
+    case v1::Event::kJobCheckpointStored:
+    case v1::Event::kJournalOpened:
+    case v1::Event::kReportStored:
+    case v1::Event::kRestoreFinding:
     case v1::Event::EVENT_NOT_SET:
       break;  // In the event alone.
   }
