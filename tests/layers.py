@@ -14,7 +14,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]')
 OURS = {"base", "units", "proto", "formats", "artifacts", "telemetry", "scheduler", "sim", "coordinator", "worker", "cli"}
 LIBRARIES = {"absl", "google", "grpcpp", "grpc", "prometheus", "sqlite3.h", "yaml-cpp", "nlohmann", "pcre2.h", "spdlog", "fmt",
              "CLI", "httplib.h", "openssl", "ATen", "c10", "torch"}
-PURE = ("scheduler/", "coordinator/core/", "telemetry/meter/", "sim/")
+PURE = ("scheduler/", "coordinator/core/", "coordinator/shell/", "telemetry/meter/", "sim/")
 IMPURE = [
     (re.compile(r"#\s*include\s+<(thread|mutex|fstream|chrono|random|condition_variable|future)>"), "a pure folder includes <{}>"),
     (re.compile(r"\b(absl::Now|std::random_device|absl::GetCurrentTimeNanos|std::rand|clock_gettime|getenv)\b"), "a pure folder uses {}"),

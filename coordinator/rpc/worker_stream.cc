@@ -10,6 +10,7 @@
 #include "base/status_macros.h"
 #include "coordinator/core/core.h"
 #include "coordinator/runtime/unknown_fields.h"
+#include "coordinator/shell/shell.h"
 
 namespace wattle::rpc {
 
@@ -78,20 +79,10 @@ void WorkerStream::Welcome(const runtime::Answer& answer) {
     FinishWith(answer.status);
     return;
   }
-  v1::Welcome welcome;
-  welcome.set_coordinator_unix_seconds(absl::ToDoubleSeconds(runtime_.Now() - absl::UnixEpoch()));
-  welcome.set_heartbeat_seconds(absl::ToDoubleSeconds(heartbeat_interval_));
-  welcome.set_acknowledged_sequence(runtime_.Read([this](const core::State& state) -> int64_t {
-    const v1::DeviceRecord* record = core::FindDevice(state, device_);
-    if (record != nullptr) {
-      for (const v1::ReportMark& mark : record->marks()) {
-        if (mark.incarnation() == incarnation_) {
-          return mark.sequence();
-        }
-      }
-    }
-    return 0;
-  }));
+  v1::Welcome welcome = runtime_.Read([this](const core::State& state) {
+    return shell::WelcomeFor(state, device_, incarnation_,
+                             {.now = runtime_.Now(), .heartbeat_interval = heartbeat_interval_});
+  });
   {
     absl::MutexLock lock(&mutex_);
     if (finishing_ || finished_) {

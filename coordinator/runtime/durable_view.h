@@ -6,7 +6,6 @@
 #define WATTLE_COORDINATOR_RUNTIME_DURABLE_VIEW_H_
 
 #include <utility>
-#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
@@ -29,16 +28,12 @@ class DurableView {
     return std::forward<Look>(look)(state_);
   }
 
-  // Applies durable events; returns their effects.
-  std::vector<core::Effect> Apply(absl::Span<const v1::Event> events) {
-    std::vector<core::Effect> effects;
+  // Applies durable events. Their effects were told by the shell, which applied them first.
+  void Apply(absl::Span<const v1::Event> events) {
     absl::WriterMutexLock lock(&mutex_);
     for (const v1::Event& event : events) {
-      for (core::Effect& effect : core::Apply(state_, event)) {
-        effects.push_back(std::move(effect));
-      }
+      core::Apply(state_, event);
     }
-    return effects;
   }
 
  private:

@@ -1,13 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "coordinator/runtime/runtime.h"
 
-#include <algorithm>
 #include <cstdlib>
-#include <map>
 #include <optional>
-#include <set>
 #include <utility>
-#include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
@@ -23,13 +19,6 @@ namespace {
 // Decided but not yet durable; the core thread waits beyond it.
 constexpr size_t kCommitQueueCapacity = 16384;
 
-template <typename... Visitors>
-struct Overloaded : Visitors... {
-  using Visitors::operator()...;
-};
-template <typename... Visitors>
-Overloaded(Visitors...) -> Overloaded<Visitors...>;
-
 void EndProcess(const absl::Status& status) {
   spdlog::critical(
       "journal commit: {}; the coordinator ends here and loses nothing: remove the cause and start "
@@ -40,43 +29,12 @@ void EndProcess(const absl::Status& status) {
 }
 
 absl::StatusOr<core::State> Replay(store::Journal& journal) {
-  core::State state;
   WATTLE_ASSIGN_OR_RETURN(const std::optional<store::StoredSnapshot> snapshot,
                           journal.LatestSnapshot());
-  if (snapshot.has_value()) {
-    WATTLE_ASSIGN_OR_RETURN(state, core::ParseSnapshot(snapshot->bytes));
-  }
-  WATTLE_RETURN_IF_ERROR(
-      journal.Replay(state.last_sequence.value(), [&state](const v1::Event& event) {
-        core::Apply(state, event);  // Effects of the past: workers get their desired set at hello.
-        return absl::OkStatus();
-      }));
-  return state;
-}
-
-// Whether the decision looks at observations closely enough to want fresh ones.
-bool WantsFreshObservations(const core::Command& command) {
-  return std::holds_alternative<core::Tick>(command) ||
-         std::holds_alternative<core::PlanComputed>(command);
-}
-
-// The plan as one text: equal for plans that say the same.
-std::string Fingerprint(const core::PlanComputed& plan) {
-  std::string text;
-  for (const scheduler::QueuePlacement& job : plan.jobs) {
-    absl::StrAppend(&text, job.job.value(), "\n", job.placement.device_id(), "\n",
-                    job.placement.wait(), "\n", job.placement.reason(), "\n");
-  }
-  return text;
-}
-
-bool PlacesSomething(const core::PlanComputed& plan) {
-  for (const scheduler::QueuePlacement& job : plan.jobs) {
-    if (!job.placement.device_id().empty() && !job.placement.wait()) {
-      return true;
-    }
-  }
-  return false;
+  return shell::Recover({.snapshot_bytes = snapshot.has_value() ? snapshot->bytes : "",
+                         .replay = [&journal](int64_t after_sequence, const auto& take) {
+                           return journal.Replay(after_sequence, take);
+                         }});
 }
 
 }  // namespace
@@ -132,7 +90,7 @@ void Runtime::Stop() {
 }
 
 absl::Status Runtime::Post(core::Command command, AnswerCallback done) {
-  PendingCommand pending{std::move(command), std::move(done)};
+  shell::Request pending{std::move(command), std::move(done)};
   if (!commands_.TryPush(pending)) {
     counters_.CountRefusedCommand();
     return absl::UnavailableError("the coordinator is busy or stopping; try again in a moment");
@@ -162,37 +120,33 @@ Answer Runtime::PostAndWait(core::Command command, absl::Duration timeout) {
 }
 
 void Runtime::RunCore(core::State state) {
+  shell::Shell shell(std::move(state));
   ObservationBoard::Reader reader = board_.MakeReader();
-  std::vector<PendingCommand> batch;
+  std::vector<shell::Request> batch;
   while (commands_.PopAll(batch)) {
     counters_.CountCommands(batch.size());
-    for (PendingCommand& pending : batch) {
-      if (WantsFreshObservations(pending.command)) {
+    for (shell::Request& request : batch) {
+      if (shell::WantsFreshObservations(request.command)) {
         board_.Refresh(reader);
       }
-      core::Decision decision =
-          core::Decide(state, pending.command, reader.observations, options_.clock->Now());
-      for (const v1::Event& event : decision.events) {
-        core::Apply(state, event);  // Its effects are those of the durable view's own Apply.
+      shell::Ready ready =
+          shell.Step(std::move(request), reader.observations, options_.clock->Now());
+      if (!ready.empty()) {
+        commits_.Push(std::move(ready));
       }
-      PendingCommit commit;
-      commit.events = std::move(decision.events);
-      commit.effects = std::move(decision.effects);
-      commit.answer = {std::move(decision.status), std::move(decision.id), decision.existed};
-      commit.done = std::move(pending.done);
-      if (commit.events.empty() && commit.effects.empty() && !commit.done) {
-        continue;  // A tick that changed nothing.
-      }
-      commits_.Push(std::move(commit));
     }
   }
   commits_.Close();
 }
 
 void Runtime::RunCommit() {
-  std::vector<PendingCommit> batch;
+  std::vector<shell::Ready> batch;
   while (commits_.PopAll(batch)) {
-    if (!CommitBatch(batch)) {
+    shell::Ready all;
+    for (shell::Ready& ready : batch) {
+      all.Add(std::move(ready));
+    }
+    if (!Commit(std::move(all))) {
       return;
     }
     WriteSnapshotIfDue();
@@ -200,75 +154,48 @@ void Runtime::RunCommit() {
 }
 
 // Everything that waits is one transaction. False after a failure.
-bool Runtime::CommitBatch(std::vector<PendingCommit>& batch) {
-  std::vector<v1::Event> events;
-  std::vector<core::Effect> effects;
-  for (PendingCommit& commit : batch) {
-    for (v1::Event& event : commit.events) {
-      events.push_back(std::move(event));
-    }
-    for (core::Effect& effect : commit.effects) {
-      effects.push_back(std::move(effect));
-    }
-  }
-  if (!events.empty()) {
+bool Runtime::Commit(shell::Ready ready) {
+  if (!ready.events().empty()) {
     const Monotonic start = options_.clock->Boottime();
-    const absl::Status appended = journal_->Append(events);
+    const absl::Status appended = journal_->Append(ready.events());
     if (!appended.ok()) {
       options_.on_commit_failure(appended);
       commits_.Close();
       commands_.Close();
       return false;
     }
-    counters_.CountCommit(options_.clock->Boottime() - start, events);
-    events_since_snapshot_ += static_cast<int64_t>(events.size());
-    for (core::Effect& effect : view_.Apply(events)) {
-      effects.push_back(std::move(effect));
-    }
+    counters_.CountCommit(options_.clock->Boottime() - start, ready.events());
+    events_since_snapshot_ += static_cast<int64_t>(ready.events().size());
+    view_.Apply(ready.events());
   }
+  const shell::Released released =
+      std::move(ready).Durable(SequenceNumber(journal_->last_sequence()));
   // Answers before effects: a hello's welcome goes out before its desired set.
-  for (PendingCommit& commit : batch) {
-    if (commit.done) {
-      commit.done(commit.answer);
-    }
+  for (const shell::Released::Answered& answered : released.answers) {
+    answered.done(answered.answer);
   }
-  CarryOut(effects);
+  CarryOut(released);
   return true;
 }
 
-// Each kind once for each device or job, however often the batch asks for it.
-void Runtime::CarryOut(const std::vector<core::Effect>& effects) {
-  std::map<std::pair<DeviceId, int64_t>, int64_t> acknowledged;
-  std::set<DeviceId> desired;
-  std::set<JobId> jobs;
-  bool queue_changed = false;
-  for (const core::Effect& effect : effects) {
-    std::visit(Overloaded{[&](const core::DesiredSetChanged& e) { desired.insert(e.device); },
-                          [&](const core::Acknowledge& e) {
-                            int64_t& sequence = acknowledged[{e.device, e.incarnation}];
-                            sequence = std::max(sequence, e.sequence);
-                          },
-                          [&](const core::QueueChanged&) { queue_changed = true; },
-                          [&](const core::JobChanged& e) { jobs.insert(e.job); }},
-               effect);
-  }
+void Runtime::CarryOut(const shell::Released& released) {
   if (links_ != nullptr) {
-    for (const auto& [key, sequence] : acknowledged) {
+    for (const core::Acknowledge& acknowledge : released.acknowledgements) {
       v1::ReportAcknowledgement ack;
-      ack.set_incarnation(key.second);
-      ack.set_sequence(sequence);
-      links_->SendAcknowledgement(key.first, std::move(ack));
+      ack.set_incarnation(acknowledge.incarnation);
+      ack.set_sequence(acknowledge.sequence);
+      links_->SendAcknowledgement(acknowledge.device, std::move(ack));
     }
-    for (const DeviceId& device : desired) {
+    for (const DeviceId& device : released.desired) {
       links_->SendDesired(device, view_.Read([&device](const core::State& state) {
         return core::DesiredFor(state, device);
       }));
     }
   }
-  if (queue_changed) {
+  if (released.queue_changed) {
     WakePlanner();
   }
-  for (const JobId& job : jobs) {
+  for (const JobId& job : released.jobs) {
     watchers_.Notify(job);
   }
 }
@@ -313,16 +240,8 @@ void Runtime::RunPlanner() {
 
 // False where there was nothing to say.
 bool Runtime::PlanOnce(ObservationBoard::Reader& reader) {
-  const bool anything_queued = view_.Read([](const core::State& state) {
-    for (const int64_t number : state.open_jobs) {
-      if (state.jobs.at(number).job().state() == v1::JOB_STATE_QUEUED) {
-        return true;
-      }
-    }
-    return false;
-  });
-  if (!anything_queued) {
-    last_plan_.clear();
+  if (!view_.Read(shell::AnythingQueued)) {
+    plan_filter_.Forget();
     return false;
   }
   const Monotonic start = options_.clock->Boottime();
@@ -334,14 +253,12 @@ bool Runtime::PlanOnce(ObservationBoard::Reader& reader) {
   });
   core::PlanComputed plan = core::ComputePlan(std::move(snapshot), profiles);
   counters_.CountPlan(options_.clock->Boottime() - start);
-  std::string fingerprint = Fingerprint(plan);
-  if (!PlacesSomething(plan) && fingerprint == last_plan_) {
+  if (!plan_filter_.WorthPosting(plan)) {
     return false;
   }
-  last_plan_ = std::move(fingerprint);
   // Lost when the queue is full: the next interval plans again.
   if (!Post(std::move(plan), nullptr).ok()) {
-    last_plan_.clear();
+    plan_filter_.Forget();
   }
   return true;
 }

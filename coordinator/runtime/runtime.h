@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The shell around the pure core (coordinator/core/core.h), as four threads:
-//   core     takes commands in order from a bounded queue, decides and applies each in memory;
+// Threads around the shell (coordinator/shell/shell.h), four of them:
+//   core     takes commands in order from a bounded queue and steps the shell with each;
 //   commit   takes what the core thread decided, commits all that waits as one batch, and only then
 //            updates the view that readers see, answers the callers and carries out the effects;
 //   planner  plans the queue over a snapshot of the durable view when it changed or every so often;
@@ -35,17 +35,13 @@
 #include "coordinator/runtime/job_watchers.h"
 #include "coordinator/runtime/observation_board.h"
 #include "coordinator/runtime/worker_links.h"
+#include "coordinator/shell/shell.h"
 #include "coordinator/store/journal.h"
 
 namespace wattle::runtime {
 
-// The durable answer to a command.
-struct Answer {
-  absl::Status status;
-  std::string id;  // Of the job, device or artifact concerned.
-  bool existed = false;
-};
-using AnswerCallback = std::function<void(const Answer&)>;
+using Answer = shell::Answer;
+using AnswerCallback = shell::AnswerCallback;
 
 struct RuntimeOptions {
   std::string journal_path;
@@ -99,17 +95,6 @@ class Runtime {
   [[nodiscard]] const core::PlanningInputs& planning() const { return options_.planning; }
 
  private:
-  struct PendingCommand {
-    core::Command command;
-    AnswerCallback done;
-  };
-  struct PendingCommit {
-    std::vector<v1::Event> events;
-    std::vector<core::Effect> effects;  // Beside those of the events.
-    Answer answer;
-    AnswerCallback done;
-  };
-
   Runtime(RuntimeOptions options, std::unique_ptr<store::Journal> journal, core::State state,
           WorkerLinks* links);
 
@@ -117,8 +102,8 @@ class Runtime {
   void RunCommit();
   void RunPlanner();
   void RunTimer();
-  bool CommitBatch(std::vector<PendingCommit>& batch);
-  void CarryOut(const std::vector<core::Effect>& effects);
+  bool Commit(shell::Ready ready);
+  void CarryOut(const shell::Released& released);
   void WriteSnapshotIfDue();
   bool PlanOnce(ObservationBoard::Reader& reader);
   void WakePlanner();
@@ -132,15 +117,15 @@ class Runtime {
   AttemptLogs logs_;
   JobWatchers watchers_;
   Counters counters_;
-  BoundedQueue<PendingCommand> commands_;
-  BoundedQueue<PendingCommit> commits_;
+  BoundedQueue<shell::Request> commands_;
+  BoundedQueue<shell::Ready> commits_;
   int64_t events_since_snapshot_ = 0;  // Of the commit thread.
 
   absl::Mutex mutex_;
   bool plan_wanted_ ABSL_GUARDED_BY(mutex_) = true;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
-  std::string last_plan_;  // Of the planner thread: what it posted last, to post no repetition.
+  shell::PlanFilter plan_filter_;  // Of the planner thread.
   std::vector<std::thread> threads_;
 };
 

@@ -1,0 +1,152 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/shell/shell.h"
+
+#include <algorithm>
+#include <iterator>
+#include <map>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+
+#include "base/check.h"
+#include "base/status_macros.h"
+#include "coordinator/core/core.h"
+
+namespace wattle::shell {
+namespace {
+
+template <typename T>
+void MoveInto(std::vector<T>& from, std::vector<T>& to) {
+  std::move(from.begin(), from.end(), std::back_inserter(to));
+}
+
+// Sorts effects by kind and drops repetitions.
+class Sorter {
+ public:
+  explicit Sorter(Released& released) : released_(released) {}
+
+  void operator()(const core::DesiredSetChanged& effect) {
+    released_.desired.insert(effect.device);
+  }
+  void operator()(const core::Acknowledge& effect) {
+    int64_t& sequence = acknowledged_[{effect.device, effect.incarnation}];
+    sequence = std::max(sequence, effect.sequence);
+  }
+  void operator()(const core::QueueChanged& /*effect*/) { released_.queue_changed = true; }
+  void operator()(const core::JobChanged& effect) { released_.jobs.insert(effect.job); }
+
+  void Finish() {
+    for (const auto& [key, sequence] : acknowledged_) {
+      released_.acknowledgements.push_back({key.first, key.second, sequence});
+    }
+  }
+
+ private:
+  Released& released_;
+  std::map<std::pair<DeviceId, int64_t>, int64_t> acknowledged_;
+};
+
+// The plan as one text: equal for plans that say the same.
+std::string Fingerprint(const core::PlanComputed& plan) {
+  std::string text;
+  for (const scheduler::QueuePlacement& job : plan.jobs) {
+    absl::StrAppend(&text, job.job.value(), "\n", job.placement.device_id(), "\n",
+                    job.placement.wait(), "\n", job.placement.reason(), "\n");
+  }
+  return text;
+}
+
+bool PlacesSomething(const core::PlanComputed& plan) {
+  return std::any_of(plan.jobs.begin(), plan.jobs.end(), [](const auto& job) {
+    return !job.placement.device_id().empty() && !job.placement.wait();
+  });
+}
+
+}  // namespace
+
+void Ready::Add(Ready later) {
+  MoveInto(later.events_, events_);
+  MoveInto(later.answers_, answers_);
+  MoveInto(later.effects_, effects_);
+}
+
+Released Ready::Durable(SequenceNumber sequence) && {
+  WATTLE_CHECK(events_.empty() || events_.back().sequence() <= sequence.value(),
+               "nothing is told before it is durable");
+  Released released;
+  released.answers = std::move(answers_);
+  Sorter sorter(released);
+  for (const core::Effect& effect : effects_) {
+    std::visit(sorter, effect);
+  }
+  sorter.Finish();
+  return released;
+}
+
+Ready Shell::Step(Request request, const core::Observations& observations, absl::Time now) {
+  core::Decision decision = core::Decide(state_, request.command, observations, now);
+  Ready ready;
+  ready.effects_ = std::move(decision.effects);
+  for (const v1::Event& event : decision.events) {
+    std::vector<core::Effect> effects = core::Apply(state_, event);
+    MoveInto(effects, ready.effects_);
+  }
+  ready.events_ = std::move(decision.events);
+  if (request.done) {
+    ready.answers_.push_back(
+        {std::move(request.done),
+         {std::move(decision.status), std::move(decision.id), decision.existed}});
+  }
+  return ready;
+}
+
+absl::StatusOr<core::State> Recover(const Recorded& recorded) {
+  core::State state;
+  if (!recorded.snapshot_bytes.empty()) {
+    WATTLE_ASSIGN_OR_RETURN(state, core::ParseSnapshot(recorded.snapshot_bytes));
+  }
+  WATTLE_RETURN_IF_ERROR(
+      recorded.replay(state.last_sequence.value(), [&state](const v1::Event& event) {
+        core::Apply(state, event);
+        return absl::OkStatus();
+      }));
+  return state;
+}
+
+v1::Welcome WelcomeFor(const core::State& durable, const DeviceId& device, int64_t incarnation,
+                       const WelcomeSettings& settings) {
+  v1::Welcome welcome;
+  welcome.set_coordinator_unix_seconds(absl::ToDoubleSeconds(settings.now - absl::UnixEpoch()));
+  welcome.set_heartbeat_seconds(absl::ToDoubleSeconds(settings.heartbeat_interval));
+  if (const v1::DeviceRecord* record = core::FindDevice(durable, device); record != nullptr) {
+    for (const v1::ReportMark& mark : record->marks()) {
+      if (mark.incarnation() == incarnation) {
+        welcome.set_acknowledged_sequence(mark.sequence());
+      }
+    }
+  }
+  return welcome;
+}
+
+bool WantsFreshObservations(const core::Command& command) {
+  return std::holds_alternative<core::Tick>(command) ||
+         std::holds_alternative<core::PlanComputed>(command);
+}
+
+bool PlanFilter::WorthPosting(const core::PlanComputed& plan) {
+  std::string fingerprint = Fingerprint(plan);
+  if (!PlacesSomething(plan) && fingerprint == last_) {
+    return false;
+  }
+  last_ = std::move(fingerprint);
+  return true;
+}
+
+bool AnythingQueued(const core::State& state) {
+  return std::any_of(state.open_jobs.begin(), state.open_jobs.end(), [&](int64_t number) {
+    return state.jobs.at(number).job().state() == v1::JOB_STATE_QUEUED;
+  });
+}
+
+}  // namespace wattle::shell

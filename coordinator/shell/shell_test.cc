@@ -1,0 +1,167 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The shell's promises: nothing is told before it is durable, effects are told once, a start finds
+// what the journal has.
+#include "coordinator/shell/shell.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "coordinator/core/core.h"
+
+namespace wattle::shell {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+absl::Time Now() {
+  return absl::FromUnixSeconds(1'000'000);
+}
+
+core::WorkerHello Hello(const std::string& device) {
+  core::WorkerHello command;
+  v1::DeviceInfo& info = *command.hello.mutable_device();
+  info.set_device_id(device);
+  info.set_name(absl::StrCat("name-of-", device));
+  info.set_device_class("jetson-orin-nano");
+  info.set_architecture("aarch64");
+  info.set_memory_bytes(int64_t{8} << 30);
+  info.set_cores(4);
+  command.hello.set_incarnation(7);
+  return command;
+}
+
+core::WorkerReport Ledger(const std::string& device, int64_t sequence) {
+  core::WorkerReport command;
+  command.device = DeviceId(device);
+  command.incarnation = 7;
+  command.report.set_sequence(sequence);
+  command.report.mutable_ledger()->set_idle_energy_joules(static_cast<double>(sequence));
+  return command;
+}
+
+class ShellTest : public testing::Test {
+ protected:
+  // Steps the command and notes its answer under `name` once it is released.
+  Ready Step(core::Command command, const std::string& name) {
+    return shell_.Step(
+        {std::move(command),
+         [this, name](const Answer& answer) {
+           answers_.push_back(absl::StrCat(name, ":", answer.status.ok() ? answer.id : "refused"));
+         }},
+        observations_, Now());
+  }
+  static void Tell(const Released& released) {
+    for (const Released::Answered& answered : released.answers) {
+      answered.done(answered.answer);
+    }
+  }
+
+  core::Observations observations_;
+  Shell shell_{core::State()};
+  std::vector<std::string> answers_;
+};
+
+TEST_F(ShellTest, LiveStateIsAheadAndAnswersComeInTheOrderOfTheCommands) {
+  Ready ready = Step(Hello("d1"), "first");
+  ready.Add(Step(core::DrainDevice{DeviceId("nobody"), ""}, "second"));
+  ready.Add(Step(Hello("d2"), "third"));
+  EXPECT_THAT(shell_.state().devices, SizeIs(2));
+  EXPECT_THAT(answers_, IsEmpty());
+
+  const SequenceNumber last(ready.events().back().sequence());
+  Tell(std::move(ready).Durable(last));
+
+  EXPECT_THAT(answers_, ElementsAre("first:d1", "second:refused", "third:d2"));
+}
+
+TEST_F(ShellTest, NothingIsToldBeforeItIsDurable) {
+  Ready ready = Step(Hello("d1"), "first");
+  const SequenceNumber before_last(ready.events().back().sequence() - 1);
+  EXPECT_DEATH(static_cast<void>(std::move(ready).Durable(before_last)),
+               "nothing is told before it is durable");
+}
+
+TEST_F(ShellTest, EffectsAreToldOnceHoweverOftenTheBatchAsks) {
+  Ready ready = Step(Hello("d1"), "hello");
+  ready.Add(Step(Hello("d1"), "hello again"));
+  ready.Add(Step(Ledger("d1", 1), "one"));
+  ready.Add(Step(Ledger("d1", 2), "two"));
+  const SequenceNumber last(ready.events().back().sequence());
+
+  const Released released = std::move(ready).Durable(last);
+
+  EXPECT_THAT(released.desired, ElementsAre(DeviceId("d1")));
+  ASSERT_THAT(released.acknowledgements, SizeIs(1));
+  EXPECT_EQ(released.acknowledgements[0].sequence, 2);
+  EXPECT_TRUE(released.queue_changed);
+}
+
+TEST_F(ShellTest, ATickThatChangesNothingIsEmpty) {
+  const Ready ready = shell_.Step({core::Tick{}, nullptr}, observations_, Now());
+  EXPECT_TRUE(ready.empty());
+  // Somebody waits for an answer: then there is something to release.
+  EXPECT_FALSE(Step(core::Tick{}, "tick").empty());
+}
+
+TEST_F(ShellTest, RecoveryGivesTheLiveStateFromSnapshotAndEvents) {
+  Ready ready = Step(Hello("d1"), "hello");
+  const std::string snapshot = core::SnapshotBytes(shell_.state());
+  ready.Add(Step(Ledger("d1", 1), "one"));
+  const auto replay = [&](int64_t after, const auto& take) {
+    for (const v1::Event& event : ready.events()) {
+      if (event.sequence() > after) {
+        EXPECT_THAT(take(event), IsOk());
+      }
+    }
+    return absl::OkStatus();
+  };
+
+  for (const std::string& start : {std::string(), snapshot}) {
+    const absl::StatusOr<core::State> state = Recover({.snapshot_bytes = start, .replay = replay});
+    ASSERT_THAT(state.status(), IsOk());
+    EXPECT_EQ(core::SnapshotBytes(*state), core::SnapshotBytes(shell_.state()));
+  }
+}
+
+TEST_F(ShellTest, RecoveryPassesOnWhatIsWrongWithTheJournal) {
+  const auto damaged = [](int64_t, const auto&) { return absl::DataLossError("event 3"); };
+  EXPECT_THAT(Recover({.snapshot_bytes = "", .replay = damaged}).status(),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("event 3")));
+}
+
+TEST_F(ShellTest, WelcomeTellsWhatIsDurableOfThisIncarnation) {
+  static_cast<void>(Step(Hello("d1"), "hello"));
+  static_cast<void>(Step(Ledger("d1", 1), "one"));
+  const WelcomeSettings settings = {.now = Now(), .heartbeat_interval = absl::Seconds(2)};
+  const v1::Welcome welcome = WelcomeFor(shell_.state(), DeviceId("d1"), 7, settings);
+  EXPECT_EQ(welcome.acknowledged_sequence(), 1);
+  EXPECT_EQ(welcome.heartbeat_seconds(), 2);
+  EXPECT_EQ(WelcomeFor(shell_.state(), DeviceId("d1"), 8, settings).acknowledged_sequence(), 0);
+}
+
+TEST(PlanFilterTest, APlanThatSaysTheSameIsPostedOnlyWhileItStartsSomething) {
+  core::PlanComputed waits;
+  waits.jobs.emplace_back().job = JobId("j1");
+  PlanFilter filter;
+  EXPECT_TRUE(filter.WorthPosting(waits));
+  EXPECT_FALSE(filter.WorthPosting(waits));
+  filter.Forget();
+  EXPECT_TRUE(filter.WorthPosting(waits));
+  core::PlanComputed starts = waits;
+  starts.jobs[0].placement.set_device_id("d1");
+  EXPECT_TRUE(filter.WorthPosting(starts));
+  EXPECT_TRUE(filter.WorthPosting(starts));
+}
+
+}  // namespace
+}  // namespace wattle::shell
