@@ -3,7 +3,8 @@
 """./dev bench core: latency of a submit, journal and heartbeat rates, the agent's footprint, errors of the second prediction.
 
 Prints a table and writes build/bench/core.json: a list of {"key", "value", "unit", "peer", "goal"}. The agent is watched for ten
-minutes, so the whole takes about eleven.  --quick watches it for one minute.  --seed N draws the jobs of the prediction errors.
+minutes.  --quick watches it for one minute and predicts with one seed.  --seed N: the first of the five seeds that draw the jobs of the
+prediction errors; each seed has a fleet of its own that has run one attempt.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from run import board_file  # noqa: E402
 
 DEMO = ROOT / "deploy/demo"
 SHARED = ROOT.parent / "shared"
+SEEDS = 5
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -127,54 +129,66 @@ class Bench:
 
         return finish
 
-    def drawn_jobs(self, base, count):
-        generator = random.Random(self.options.seed)
+    @property
+    def seeds(self):
+        return range(self.options.seed, self.options.seed + (1 if self.options.quick else SEEDS))
+
+    def drawn_jobs(self, base, count, seed):
+        generator = random.Random(seed)
 
         def scaled(value):
             return max(1, round(value * 2 ** generator.uniform(-1, 1)))
 
-        for number in range(count):
-            yield number, {**base, "limit_examples": scaled(base["limit_examples"]), "batch_size": scaled(base["batch_size"]),
-                           "sequence_length": scaled(base["sequence_length"])}
+        return [{**base, "limit_examples": scaled(base["limit_examples"]), "batch_size": scaled(base["batch_size"]),
+                 "sequence_length": scaled(base["sequence_length"])} for _ in range(count)]
 
-    def second_predictions(self, key, fleet, base, count, of_prediction, of_receipt):
-        """The errors of the predictions made after one attempt, on jobs of other sizes."""
+    def second_predictions(self, fleet, base, count, seed, of_prediction, of_receipt):
+        """After one attempt on this fleet: predicts jobs of other sizes, all of them before the first of them runs, then runs them.
+        Returns the errors in percent, and how many measurements lie inside their predicted interval."""
         fleet.until_done(fleet.submit(write_job(fleet, "first", finetune=base)), 600)
+        specs = self.drawn_jobs(base, count, seed)
+        paths = [write_job(fleet, f"drawn-{number}", finetune=spec) for number, spec in enumerate(specs)]
+        intervals = [of_prediction(fleet.wattle("plan", path)["candidates"][0]["prediction"]) for path in paths]
         errors, inside = [], 0
-        for number, spec in self.drawn_jobs(base, count):
-            path = write_job(fleet, f"drawn-{number}", finetune=spec)
-            interval = of_prediction(fleet.wattle("plan", path)["candidates"][0]["prediction"])
-            predicted = interval["mean"]
+        for spec, path, interval in zip(specs, paths, intervals):
             job = fleet.until_done(fleet.submit(path), 600)
             if job["state"] != "JOB_STATE_SUCCEEDED":
                 raise FleetError(f"{job['job_id']}: {job['reason']}")
             receipt = receipt_of(job)
             measured = of_receipt(receipt)
-            errors.append(100 * abs(predicted / measured - 1))
+            errors.append(100 * abs(interval["mean"] / measured - 1))
             inside += interval["low"] <= measured <= interval["high"]
             sizes = {key: spec[key] for key in ("limit_examples", "batch_size", "sequence_length")}
             overrun = "   emulation_overrun" if receipt.get("emulation_overrun") else ""
-            print(f"    {sizes}: predicted {predicted:.2f} ({interval['low']:.2f} to {interval['high']:.2f}), "
+            print(f"    seed {seed} {sizes}: predicted {interval['mean']:.2f} ({interval['low']:.2f} to {interval['high']:.2f}), "
                   f"measured {measured:.2f}{overrun}", flush=True)
-        self.add(key, statistics.median(errors), "%", "<= 15",
-                 f"worst of {count}: {max(errors):.1f} %; {inside} of {count} inside their 9-in-10 interval")
+        return errors, inside
+
+    def add_errors(self, key, runs):
+        errors = [error for run_errors, _ in runs for error in run_errors]
+        inside = sum(run_inside for _, run_inside in runs)
+        self.add(key, statistics.median(errors), "%", "<= 15", f"worst of {len(errors)} over {len(runs)} seeds: {max(errors):.1f} %; "
+                 f"{inside} of {len(errors)} inside their 9-in-10 interval")
 
     def predict_time(self):
         model, data = SHARED / "models/gpt2-30m", SHARED / "data/squad/squad-v1.1-dev-other-13-articles.json"
         if not model.exists():
             print("  predict_time_error_percent: skipped, ../shared/models/gpt2-30m is not here")
             return
-        with Fleet() as fleet:
-            fleet.start_coordinator()
-            fleet.start_worker("one", extra=["--threads=1"])
-            fleet.until_connected("one")
-            fleet.wattle("model", "push", "base", model)
-            fleet.wattle("data", "push", "train", data)
-            base = {"model": "base", "data": "train", "limit_examples": 32, "batch_size": 4, "sequence_length": 128}
-            self.second_predictions("predict_time_error_percent", fleet, base, 6, lambda p: p["run_seconds"], lambda r: r["run"]["seconds"])
+        runs = []
+        for seed in self.seeds:
+            with Fleet() as fleet:
+                fleet.start_coordinator()
+                fleet.start_worker("one", extra=["--threads=1"])
+                fleet.until_connected("one")
+                fleet.wattle("model", "push", "base", model)
+                fleet.wattle("data", "push", "train", data)
+                base = {"model": "base", "data": "train", "limit_examples": 32, "batch_size": 4, "sequence_length": 128}
+                runs.append(self.second_predictions(fleet, base, 4, seed, lambda p: p["run_seconds"], lambda r: r["run"]["seconds"]))
+        self.add_errors("predict_time_error_percent", runs)
 
-    def predict_energy(self):
-        # A scale that the host keeps: a plain step is measured first, with a margin of 2.5.
+    def emulated_scale(self):
+        """A scale that the host keeps: a plain step is measured first, with a margin of 2.5."""
         with Fleet() as fleet:
             spec = {"name": "speed", "finetune": {"model": "m", "data": "d", "steps": 4, "batch_size": 16, "sequence_length": 192}}
             task = {"attempt_id": "speed", "spec": spec, "model_directory": str(DEMO / "model"), "threads": 1,
@@ -185,16 +199,22 @@ class Bench:
                                   check=True)
             steps = [frame["step"] for frame in map(json.loads, done.stdout.splitlines()) if frame.get("step", {}).get("phase") == "train"]
             board = board_file("jetson-orin-nano")
-            scale = 2.5 * max(step["compute_seconds"] / (step["flops"] / board["throughput_flops"]) for step in steps)
-            fleet.start_coordinator()
-            fleet.start_worker("nano", emulate="jetson-orin-nano", extra=[
-                f"--time-scale={math.ceil(scale)}", f"--emulation-seed={self.options.seed}", "--hidden-offset-percent=20"])
-            fleet.until_connected("nano")
-            fleet.wattle("model", "push", "base", DEMO / "model")
-            fleet.wattle("data", "push", "train", DEMO / "fleet-qa-train.json")
-            base = {"model": "base", "data": "train", "limit_examples": 160, "batch_size": 8, "sequence_length": 96}
-            self.second_predictions("predict_energy_error_percent", fleet, base, 5, lambda p: p["run_energy_joules"],
-                                    lambda r: r["run"]["gross_energy_joules"])
+            return math.ceil(2.5 * max(step["compute_seconds"] / (step["flops"] / board["throughput_flops"]) for step in steps))
+
+    def predict_energy(self):
+        scale, runs = self.emulated_scale(), []
+        for seed in self.seeds:
+            with Fleet() as fleet:
+                fleet.start_coordinator()
+                fleet.start_worker("nano", emulate="jetson-orin-nano", extra=[
+                    f"--time-scale={scale}", f"--emulation-seed={seed}", "--hidden-offset-percent=20"])
+                fleet.until_connected("nano")
+                fleet.wattle("model", "push", "base", DEMO / "model")
+                fleet.wattle("data", "push", "train", DEMO / "fleet-qa-train.json")
+                base = {"model": "base", "data": "train", "limit_examples": 160, "batch_size": 8, "sequence_length": 96}
+                runs.append(self.second_predictions(fleet, base, 4, seed, lambda p: p["run_energy_joules"],
+                                                    lambda r: r["run"]["gross_energy_joules"]))
+        self.add_errors("predict_energy_error_percent", runs)
 
     def run(self):
         finish_agent = self.watch_agent()
@@ -214,8 +234,8 @@ class Bench:
 
 def main():
     parser = argparse.ArgumentParser(prog="./dev bench core")
-    parser.add_argument("--quick", action="store_true", help="watch the agent for one minute instead of ten")
-    parser.add_argument("--seed", type=int, default=1, help="of the drawn jobs and of the hidden offset")
+    parser.add_argument("--quick", action="store_true", help="watch the agent for one minute instead of ten, predict with one seed")
+    parser.add_argument("--seed", type=int, default=1, help="the first of five: of the drawn jobs and of the hidden offset")
     Bench(parser.parse_args()).run()
 
 

@@ -7,6 +7,7 @@
   --squad FILE  fine-tune on questions of a SQuAD 2.0 file instead of the demo's own
   --model DIR   start from this GPT-2 directory instead of the demo's own base model
                 (both cap the work; on two cores it takes five to ten minutes)
+  --seed N      of the boards' hidden offsets, which the scheduler has to learn
 
 What it asserts is printed line by line at the end; the exit status is 1 if one of the lines does not hold.
 """
@@ -29,7 +30,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 BOARDS = {"xavier-nx": "jetson-xavier-nx", "orin-nano": "jetson-orin-nano", "pi-5": "raspberry-pi-5"}
 # The Orin Nano runs on a battery, the others on a supply: 90 Wh, four fifths full.
 BATTERY = ("--battery-wh=90", "--state-of-charge=0.8")
-SEED = 7  # Of the first board's hidden offsets; the others take the next ones.
+SEED = 7  # Of the first board's hidden offsets; the others take the next ones. --seed N takes another.
 SPEED_MARGIN = 2.0  # Host time a step may take, against its emulated wall time.
 LOSS_FALL_MIN_PERCENT = 20.0  # The held-out answer loss must fall by this much.
 CAPPED_EXAMPLES = 64  # With --squad or --model: steps and held-out examples are capped, so that it stays a demo.
@@ -154,7 +155,7 @@ class Demo:
         self.choose_scale()
         keep_ports = ("127.0.0.1:7410", "127.0.0.1:7411") if self.options.keep else ("127.0.0.1:0", "127.0.0.1:0")
         self.fleet.start_coordinator(*keep_ports)
-        for seed, (name, board) in enumerate(BOARDS.items(), SEED):
+        for seed, (name, board) in enumerate(BOARDS.items(), self.options.seed):
             extra = [f"--time-scale={self.scale}", f"--emulation-seed={seed}", "--label=demo=yes"]
             extra += BATTERY if name == "orin-nano" else ()
             self.fleet.start_worker(name, emulate=board, extra=extra)
@@ -358,6 +359,7 @@ def main():
     parser.add_argument("--no-jobs", action="store_true", help="with --keep: a fresh fleet, no jobs")
     parser.add_argument("--squad", metavar="FILE", help="a SQuAD 2.0 file to fine-tune on instead of the demo's own; its work is capped")
     parser.add_argument("--model", metavar="DIR", help="a GPT-2 directory to start from instead of the demo's own; its work is capped")
+    parser.add_argument("--seed", type=int, default=SEED, help="of the boards' hidden offsets, which the scheduler has to learn")
     parser.add_argument("--check-options", action="store_true", help=argparse.SUPPRESS)  # of ./dev: before it builds
     options = parser.parse_args()
     if options.no_jobs and not options.keep:
@@ -371,7 +373,9 @@ def main():
         parser.error(f"--model {options.model}: no config.json there; give a Hugging Face GPT-2 directory")
     if options.check_options:
         return 0
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # A terminal that closes sends SIGHUP. Either signal ends the demo as Ctrl-C does: nothing of the fleet stays behind.
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, lambda number, _: sys.exit(128 + number))
     demo = Demo(options)
     kept = False
     try:
@@ -388,6 +392,8 @@ def main():
         return 130
     finally:
         if not kept:
+            for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(ending, signal.SIG_IGN)  # A second Ctrl-C must not leave half a fleet.
             demo.fleet.keep = False
             demo.fleet.stop()
 

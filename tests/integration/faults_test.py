@@ -1,8 +1,8 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 """Processes are killed; jobs go on, and a resumed run is bit for bit the uninterrupted one.
 
-The places of the kills are drawn from a list by WATTLE_SEED (printed; default 1), so that every run tries some of each kind;
-WATTLE_FAULT_PLACES=all tries every one.
+Each run of these tests draws the places of its kills from a list. WATTLE_SEED repeats a draw (the seed is printed);
+WATTLE_FAULT_PLACES=all tries every place.
 """
 
 import hashlib
@@ -12,10 +12,11 @@ import signal
 import unittest
 
 from fleet import receipt_of
-from scene import Scene
+from scene import FINETUNE, Scene
 
-SEED = int(os.environ.get("WATTLE_SEED", "1"))
+SEED = int(os.environ.get("WATTLE_SEED") or random.SystemRandom().randrange(1, 1_000_000))
 ALL_PLACES = os.environ.get("WATTLE_FAULT_PLACES") == "all"
+STEPS_BETWEEN_CHECKPOINTS = FINETUNE["checkpoint_every_steps"]
 # Places inside the runner at which it ends itself (see worker/engine/crash_point.h): SITE:OPERATION:N[:after].
 CHECKPOINT_PLACES = [f"{site}:{operation}:{n}{after}" for site, operation, n in (
     ("weights", "write", 1), ("weights", "write", 4), ("weights", "sync", 2), ("weights", "rename", 1), ("optimizer", "write", 2),
@@ -31,20 +32,37 @@ def digest(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def step_to_resume_at(place):
+    """The step of the last whole checkpoint when the runner ends at this place; None where the place does not tell its checkpoint
+    (a file is written in several pieces)."""
+    site, operation, count, *after = place.split(":")
+    count = int(count)
+    if site == "frame":  # The frame of a step leaves before the checkpoint of that step is written.
+        return STEPS_BETWEEN_CHECKPOINTS * ((count - 1) // STEPS_BETWEEN_CHECKPOINTS)
+    if site == "directory" and operation == "rename":
+        return STEPS_BETWEEN_CHECKPOINTS * (count if after else count - 1)
+    if operation in ("sync", "rename"):
+        return STEPS_BETWEEN_CHECKPOINTS * (count - 1)
+    return None
+
+
 class Faults(Scene):
     reference = None
 
-    def run_once(self, runner_crash=None, agent_crash=None):
-        """One fine-tune on a plain worker with one thread; returns its job, state digests and losses."""
+    def run_once(self, runner_crash=None, agent_crash=None, with_agent=False):
+        """One fine-tune on a plain worker with one thread; returns its job, state digests and losses. with_agent: the place is in
+        the runner, and the agent is killed there too."""
         marker = self.fleet.directory / "crashed"
         env = {"WATTLE_CRASH_AT": runner_crash, "WATTLE_CRASH_MARKER": str(marker)} if runner_crash else {}
         env = {"WATTLE_CRASH_AT": agent_crash} if agent_crash else env
+        if with_agent:
+            env["WATTLE_CRASH_PARENT"] = "yes"
         self.start()
         self.plain_worker("one", env=env)
         self.fleet.until_connected("one")
         self.push_demo()
         job_id = self.fleet.submit(self.finetune_file())
-        if agent_crash:
+        if agent_crash or with_agent:
             worker = self.fleet.workers["one"]
             worker.wait(120)
             self.assertEqual(worker.popen.returncode, -signal.SIGKILL, worker.log()[-400:])
@@ -74,20 +92,38 @@ class Faults(Scene):
                 scene.fleet.stop()
         return Faults.reference
 
-    def check_resumed(self, places, how_many, agent=False):
+    def check_resumed(self, places, how_many, agent=False, with_agent=False):
         chosen = places if ALL_PLACES else random.Random(SEED).sample(places, how_many)
         expected = self.uninterrupted()
         for place in chosen:
             with self.subTest(place=place, seed=SEED):
                 print(f"seed {SEED}: crash at {place}")
-                job, state = self.run_once(**{"agent_crash" if agent else "runner_crash": place})
+                job, state = self.run_once(**{"agent_crash" if agent else "runner_crash": place}, with_agent=with_agent)
                 self.assertEqual(state, expected, f"WATTLE_SEED={SEED}, {place}")
                 self.assertEqual(len(job["attempts"]), 1, "the attempt keeps its token")
+                self.check_step_resumed_at(place, receipt_of(job), agent)
                 self.fleet.stop()
                 self.setUp()
 
+    def check_step_resumed_at(self, place, receipt, agent):
+        """A run that began anew ends with the same bits; only the step tells that the checkpoint was used."""
+        resumed = int(receipt.get("resumed_from_step", 0))
+        if agent:
+            # The runner may be a few steps ahead of what the agent has taken in when both end: a lower bound.
+            at_least = {"progress:7": 6, "checkpoint:2": 6}.get(place, 0)
+            self.assertGreaterEqual(resumed, at_least, f"WATTLE_SEED={SEED}, {place}")
+            return
+        expected = step_to_resume_at(place)
+        if expected is None:
+            self.assertEqual(resumed % STEPS_BETWEEN_CHECKPOINTS, 0, f"WATTLE_SEED={SEED}, {place}")
+        else:
+            self.assertEqual(resumed, expected, f"WATTLE_SEED={SEED}, {place}")
+
     def test_runner_killed_in_a_checkpoint_resumes_bit_for_bit(self):
         self.check_resumed(CHECKPOINT_PLACES, 5)
+
+    def test_worker_killed_in_a_checkpoint_resumes_bit_for_bit(self):
+        self.check_resumed(CHECKPOINT_PLACES, 2, with_agent=True)
 
     def test_runner_killed_after_a_progress_frame_resumes_bit_for_bit(self):
         self.check_resumed(FRAME_PLACES, 2)
@@ -150,6 +186,7 @@ class Faults(Scene):
         os.kill(self.runner_pids()[0], signal.SIGKILL)
         job = self.assert_succeeded(self.fleet.until_done(job_id))
         self.assertEqual(receipt_of(job)["restarts"], 1)
+        self.assertGreaterEqual(int(receipt_of(job)["resumed_from_step"]), 3, "it went on from its checkpoint")
         self.assertEqual(len(job["attempts"]), 1)
 
     def test_runner_dies_with_its_agent(self):

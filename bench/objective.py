@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+# Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+"""./dev bench objective: does the objective decide in the demo, whatever the boards' hidden offsets are?
+
+Plays the demo up to the placement of (b) once for each seed of the hidden offsets, and counts the seeds for which (b) goes to another
+board than the one that (a)'s objective would have it wait for. Writes build/bench/objective.json.  --seeds FIRST-LAST (default 1-20).
+"""
+
+import argparse
+import json
+import pathlib
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "deploy/demo"))
+
+import run  # noqa: E402
+from fleet import FleetError  # noqa: E402
+
+
+def objective_decides(seed):
+    """(holds, the demo's own sentence about it) for the boards of this seed."""
+    demo = run.Demo(argparse.Namespace(keep=False, no_jobs=False, squad=None, model=None, seed=seed, verbose=False))
+    try:
+        demo.start()
+        demo.push()
+        first = demo.fleet.submit(run.HERE / "finetune.yaml")
+        demo.fleet.until_step(first)
+        plan = demo.wattle("plan", run.HERE / "finetune.yaml", "--set", "objective=time")
+        second = demo.fleet.submit(run.HERE / "finetune.yaml", objective="time")
+        demo.fleet.until(f"{second} to be placed", lambda: demo.fleet.job(second).get("attempts"), 30)
+        demo.check_objective(plan, second)
+    except FleetError as error:
+        return False, str(error)
+    finally:
+        demo.fleet.stop()
+    return demo.checks[-1]
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./dev bench objective")
+    parser.add_argument("--seeds", default="1-20", help="first and last seed of the hidden offsets [1-20]")
+    first, last = (int(part) for part in parser.parse_args().seeds.split("-"))
+    results = []
+    for seed in range(first, last + 1):
+        holds, text = objective_decides(seed)
+        print(f"seed {seed}: {'ok' if holds else 'FAILED'}  {text}", flush=True)
+        results.append(bool(holds))
+    figure = {"key": "objective_decides_seeds", "value": sum(results), "unit": f"of {len(results)} seeds", "peer": None, "goal": str(len(results))}
+    path = ROOT / "build/bench/objective.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps([figure], indent=1) + "\n")
+    print(f"the objective decides for {sum(results)} of {len(results)} seeds (written to {path.relative_to(ROOT)})")
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

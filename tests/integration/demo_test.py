@@ -1,0 +1,63 @@
+# Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+"""The demo as a new user runs it: to its end, and ended early by Ctrl-C and by a terminal that closes."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from fleet import ROOT, Fleet
+
+
+def processes_with(text):
+    """Command lines of the processes that name this text."""
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+            if text in command:
+                found.append(command)
+    return found
+
+
+class Demo(unittest.TestCase):
+    def setUp(self):
+        self.directory = tempfile.mkdtemp(prefix="wattle-demo-test-")
+        self.addCleanup(subprocess.run, ["rm", "-rf", self.directory], check=False)
+
+    def start(self, *options):
+        # The fleet's state lies under TMPDIR, so that its processes are found by their command lines.
+        return subprocess.Popen([sys.executable, ROOT / "deploy/demo/run.py", *options], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, text=True, env={**os.environ, "TMPDIR": self.directory}, start_new_session=True)
+
+    def check_ended_by(self, ending, status):
+        demo = self.start()
+        Fleet.until(None, "the fleet to be up", lambda: len(processes_with(self.directory)) >= 4 or demo.poll() is not None, 120)
+        self.assertIsNone(demo.poll(), "the demo ended before its fleet was up")
+        demo.send_signal(ending)
+        output, _ = demo.communicate(timeout=60)
+        self.assertEqual(demo.returncode, status, output[-2000:])
+        self.assertEqual(processes_with(self.directory), [], "no process of the fleet stays behind")
+        self.assertEqual(list(pathlib.Path(self.directory).glob("wattle-demo-*")), [], "no state stays behind")
+
+    def test_ctrl_c_leaves_nothing_behind(self):
+        self.check_ended_by(signal.SIGINT, 130)
+
+    def test_a_closed_terminal_leaves_nothing_behind(self):
+        self.check_ended_by(signal.SIGHUP, 128 + signal.SIGHUP)
+
+    def test_slow_the_whole_demo_holds_what_it_checks(self):
+        demo = self.start()
+        output, _ = demo.communicate(timeout=1200)
+        self.assertEqual(demo.returncode, 0, output[-4000:])
+        self.assertNotIn("FAILED", output)
+
+
+if __name__ == "__main__":
+    unittest.main()
