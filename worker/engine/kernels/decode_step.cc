@@ -1,0 +1,301 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/engine/kernels/decode_step.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+
+#include "base/check.h"
+
+namespace wattle::kernels {
+namespace {
+
+constexpr int64_t kScoreRows = 4;  // of HeadAttention::scores
+constexpr auto kFloatBytes = static_cast<int64_t>(sizeof(float));
+
+int64_t QkvRows(const DecodeLayer& layer) {
+  return (layer.heads + 2 * layer.kv_heads) * layer.head_size;
+}
+
+absl::Status WantShape(const WeightMatrix& matrix, const char* name, int64_t rows,
+                       int64_t columns) {
+  if (matrix.rows != rows || matrix.columns != columns) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        name, ": got ", matrix.rows, " x ", matrix.columns, ", wanted ", rows, " x ", columns));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckLayer(const DecodeModel& model, const DecodeLayer& layer) {
+  if (layer.head_size % 16 != 0 || layer.head_size > kMaxHeadSize) {
+    return absl::UnimplementedError(absl::StrCat("decode step: a head size of ", layer.head_size,
+                                                 "; wanted a multiple of 16 up to ", kMaxHeadSize));
+  }
+  if (layer.kv_heads < 1 || layer.heads % layer.kv_heads != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("decode step: ", layer.heads, " heads over ", layer.kv_heads, " KV heads"));
+  }
+  const int64_t up_rows = layer.gated ? layer.up.rows / 2 : layer.up.rows;
+  for (const absl::Status& status : {WantShape(layer.qkv, "qkv", QkvRows(layer), model.width),
+                                     WantShape(layer.attention_output, "attention output",
+                                               model.width, layer.heads * layer.head_size),
+                                     WantShape(layer.up, "up", layer.up.rows, model.width),
+                                     WantShape(layer.down, "down", model.width, up_rows)}) {
+    if (!status.ok()) {
+      return status;
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Turns one head by the angles of a position.
+void Rotate(const RotaryTables& rotary, int64_t position, float* head) {
+  const int64_t half = rotary.dimensions / 2;
+  const float* cosines = rotary.cosines + position * half;
+  const float* sines = rotary.sines + position * half;
+  for (int64_t i = 0; i < half; ++i) {
+    const float a = head[i];
+    const float b = head[i + half];
+    head[i] = a * cosines[i] - b * sines[i];
+    head[i + half] = b * cosines[i] + a * sines[i];
+  }
+}
+
+}  // namespace
+
+absl::Status CheckDecodeModel(const DecodeModel& model) {
+  for (const DecodeLayer& layer : model.layers) {
+    if (absl::Status status = CheckLayer(model, layer); !status.ok()) {
+      return status;
+    }
+  }
+  if (absl::Status status = WantShape(model.tokens, "tokens", model.tokens.rows, model.width);
+      !status.ok()) {
+    return status;
+  }
+  return WantShape(model.head, "head", model.tokens.rows, model.width);
+}
+
+std::vector<KvLayerShape> KvShapesOf(const DecodeModel& model) {
+  std::vector<KvLayerShape> shapes;
+  for (const DecodeLayer& layer : model.layers) {
+    shapes.push_back({.kv_heads = layer.kv_heads, .head_size = layer.head_size});
+  }
+  return shapes;
+}
+
+DecodeStep::DecodeStep(const DecodeModel& model, KvCache& cache, ThreadPool& pool,
+                       int64_t max_tokens, const KernelTable& kernels)
+    : model_(model), cache_(cache), pool_(pool), kernels_(kernels) {
+  int64_t widest = model.width;
+  for (const DecodeLayer& layer : model.layers) {
+    qkv_stride_ = std::max(qkv_stride_, QkvRows(layer));
+    merged_stride_ = std::max(merged_stride_, layer.heads * layer.head_size);
+    up_stride_ = std::max(up_stride_, layer.up.rows);
+    widest = std::max({widest, merged_stride_, layer.down.columns});
+    for (const WeightMatrix* matrix :
+         {&layer.qkv, &layer.attention_output, &layer.up, &layer.down}) {
+      inputs_.Reserve(*matrix, max_tokens);
+    }
+  }
+  inputs_.Reserve(model.head, max_tokens);
+  x_ = AlignedBuffer(max_tokens * model.width * kFloatBytes);
+  normed_ = AlignedBuffer(max_tokens * model.width * kFloatBytes);
+  qkv_ = AlignedBuffer(max_tokens * qkv_stride_ * kFloatBytes);
+  merged_ = AlignedBuffer(max_tokens * merged_stride_ * kFloatBytes);
+  up_ = AlignedBuffer(max_tokens * up_stride_ * kFloatBytes);
+  scores_ = AlignedBuffer(pool.threads() * kScoreRows * cache.capacity() * kFloatBytes);
+  places_.reserve(static_cast<size_t>(cache.slots()));
+}
+
+template <typename Prepare>
+void DecodeStep::OverRows(int64_t rows, const Prepare& prepare) {
+  // A few rows are done sooner than the other threads would take notice.
+  const int64_t chunks = rows < 4 * pool_.threads() ? 1 : pool_.threads() * 4;
+  pool_.ParallelFor(chunks, [&](int64_t chunk, int /*thread*/) {
+    for (int64_t row = rows * chunk / chunks; row < rows * (chunk + 1) / chunks; ++row) {
+      prepare(row);
+    }
+  });
+}
+
+void DecodeStep::Multiply(const WeightMatrix& matrix, const float* inputs, int64_t stride,
+                          const Epilogue& epilogue, float* out, int64_t rows) {
+  InputRows view = {.count = rows, .values = inputs, .value_stride = stride};
+  if (WantsCodes(matrix.format.scheme)) {
+    view = inputs_.View(rows);
+  }
+  const int64_t chunks = PanelChunks(matrix, pool_.threads());
+  const int64_t out_stride = epilogue.accumulate ? model_.width : matrix.rows;
+  pool_.ParallelFor(chunks, [&](int64_t chunk, int /*thread*/) {
+    MultiplyPanels(kernels_, matrix, view, epilogue, PanelsOfChunk(matrix, chunk, chunks),
+                   {.values = out, .stride = out_stride});
+  });
+}
+
+void DecodeStep::Embed(absl::Span<const SequenceTokens> sequences) {
+  places_.clear();
+  rows_ = 0;
+  const FormatOperations& format = OperationsOf(model_.tokens.format.scheme);
+  for (const SequenceTokens& sequence : sequences) {
+    const auto count = static_cast<int64_t>(sequence.tokens.size());
+    const int64_t first = cache_.length(sequence.slot);
+    WATTLE_CHECK(count > 0 && first + count <= std::min(cache_.capacity(), model_.max_positions),
+                 "the caller keeps within the cache and the model's context");
+    places_.push_back(
+        {.slot = sequence.slot, .first_row = rows_, .count = count, .first_position = first});
+    for (const int64_t token : sequence.tokens) {
+      WATTLE_CHECK(token >= 0 && token < model_.tokens.rows, "tokens are in the vocabulary");
+      float* x = x_.as<float>() + rows_ * model_.width;
+      format.dequantize(model_.tokens, token, token + 1, x);
+      if (model_.positions != nullptr) {
+        const int64_t position = first + rows_ - places_.back().first_row;
+        const float* added = model_.positions + position * model_.width;
+        for (int64_t i = 0; i < model_.width; ++i) {
+          x[i] += added[i];
+        }
+      }
+      ++rows_;
+    }
+  }
+}
+
+void DecodeStep::AttendHead(const DecodeLayer& layer, int64_t index, const SequencePlace& sequence,
+                            int64_t kv_head, int thread) {
+  const int64_t size = layer.head_size;
+  const int64_t group = layer.heads / layer.kv_heads;
+  const float query_scale = 1.0F / std::sqrt(static_cast<float>(size));
+  KvHead head = cache_.Head(index, sequence.slot, kv_head);
+  for (int64_t i = 0; i < sequence.count; ++i) {
+    const int64_t position = sequence.first_position + i;
+    float* row = qkv_.as<float>() + (sequence.first_row + i) * layer.qkv.rows;
+    float* key = row + (layer.heads + kv_head) * size;
+    const float* value = row + (layer.heads + layer.kv_heads + kv_head) * size;
+    float* queries = row + kv_head * group * size;
+    if (layer.rotary.dimensions > 0) {
+      Rotate(layer.rotary, position, key);
+      for (int64_t q = 0; q < group; ++q) {
+        Rotate(layer.rotary, position, queries + q * size);
+      }
+    }
+    for (int64_t d = 0; d < group * size; ++d) {
+      queries[d] *= query_scale;
+    }
+    head.Write(kernels_, position, key, value);
+  }
+  for (int64_t q = kv_head * group; q < (kv_head + 1) * group; ++q) {
+    kernels_.attend({.queries = qkv_.as<float>() + sequence.first_row * layer.qkv.rows + q * size,
+                     .query_stride = layer.qkv.rows,
+                     .count = sequence.count,
+                     .first_position = sequence.first_position,
+                     .window = layer.window,
+                     .head_size = size,
+                     .int8 = head.format == KvFormat::kInt8,
+                     .keys = head.keys,
+                     .values = head.values,
+                     .key_scales = head.key_scales,
+                     .value_scales = head.value_scales,
+                     .scores = scores_.as<float>() + thread * kScoreRows * cache_.capacity(),
+                     .score_stride = cache_.capacity(),
+                     .out = merged_.as<float>() + sequence.first_row * merged_stride_ + q * size,
+                     .out_stride = merged_stride_});
+  }
+}
+
+void DecodeStep::Attention(const DecodeLayer& layer, int64_t index) {
+  const bool codes = WantsCodes(layer.qkv.format.scheme);
+  if (codes) {
+    inputs_.Reserve(layer.qkv, rows_);
+  }
+  OverRows(rows_, [&](int64_t row) {
+    float* normed = normed_.as<float>() + row * model_.width;
+    kernels_.normalize(layer.attention_norm, x_.as<float>() + row * model_.width, normed);
+    if (codes) {
+      inputs_.Fill(kernels_, row, normed);
+    }
+  });
+  Multiply(layer.qkv, normed_.as<float>(), model_.width, {}, qkv_.as<float>(), rows_);
+  const auto sequences = static_cast<int64_t>(places_.size());
+  pool_.ParallelFor(sequences * layer.kv_heads, [&](int64_t chunk, int thread) {
+    AttendHead(layer, index, places_[static_cast<size_t>(chunk / layer.kv_heads)],
+               chunk % layer.kv_heads, thread);
+  });
+  if (WantsCodes(layer.attention_output.format.scheme)) {
+    inputs_.Reserve(layer.attention_output, rows_);
+    OverRows(rows_, [&](int64_t row) {
+      inputs_.Fill(kernels_, row, merged_.as<float>() + row * merged_stride_);
+    });
+  }
+  Multiply(layer.attention_output, merged_.as<float>(), merged_stride_, {.accumulate = true},
+           x_.as<float>(), rows_);
+}
+
+void DecodeStep::Mlp(const DecodeLayer& layer) {
+  const bool up_codes = WantsCodes(layer.up.format.scheme);
+  if (up_codes) {
+    inputs_.Reserve(layer.up, rows_);
+  }
+  OverRows(rows_, [&](int64_t row) {
+    float* normed = normed_.as<float>() + row * model_.width;
+    kernels_.normalize(layer.mlp_norm, x_.as<float>() + row * model_.width, normed);
+    if (up_codes) {
+      inputs_.Fill(kernels_, row, normed);
+    }
+  });
+  const Epilogue up{.nonlinearity = layer.gated ? Nonlinearity::kNone : layer.activation};
+  Multiply(layer.up, normed_.as<float>(), model_.width, up, up_.as<float>(), rows_);
+  const int64_t inner = layer.down.columns;
+  const bool down_codes = WantsCodes(layer.down.format.scheme);
+  if (down_codes) {
+    inputs_.Reserve(layer.down, rows_);
+  }
+  if (layer.gated || down_codes) {
+    OverRows(rows_, [&](int64_t row) {
+      float* values = up_.as<float>() + row * layer.up.rows;
+      if (layer.gated) {
+        kernels_.activate(layer.activation, inner, values + inner, values);
+      }
+      if (down_codes) {
+        inputs_.Fill(kernels_, row, values);
+      }
+    });
+  }
+  Multiply(layer.down, up_.as<float>(), layer.up.rows, {.accumulate = true}, x_.as<float>(), rows_);
+}
+
+void DecodeStep::Logits(float* logits) {
+  const auto sequences = static_cast<int64_t>(places_.size());
+  const bool codes = WantsCodes(model_.head.format.scheme);
+  if (codes) {
+    inputs_.Reserve(model_.head, sequences);
+  }
+  for (int64_t i = 0; i < sequences; ++i) {
+    const SequencePlace& place = places_[static_cast<size_t>(i)];
+    float* normed = normed_.as<float>() + i * model_.width;
+    kernels_.normalize(model_.final_norm,
+                       x_.as<float>() + (place.first_row + place.count - 1) * model_.width, normed);
+    if (codes) {
+      inputs_.Fill(kernels_, i, normed);
+    }
+  }
+  Multiply(model_.head, normed_.as<float>(), model_.width, {}, logits, sequences);
+}
+
+void DecodeStep::Run(absl::Span<const SequenceTokens> sequences, float* logits) {
+  Embed(sequences);
+  for (size_t i = 0; i < model_.layers.size(); ++i) {
+    Attention(model_.layers[i], static_cast<int64_t>(i));
+    Mlp(model_.layers[i]);
+  }
+  Logits(logits);
+  for (const SequencePlace& place : places_) {
+    cache_.set_length(place.slot, place.first_position + place.count);
+  }
+}
+
+int64_t DecodeStep::ArgMax(const float* logits) const {
+  return kernels_.arg_max(logits, model_.head.rows);
+}
+
+}  // namespace wattle::kernels

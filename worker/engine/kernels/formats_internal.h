@@ -1,0 +1,49 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What the formats share among themselves and with the products: the lines of the table, the
+// numbers of the packed layouts, and quantizing panel by panel.
+#ifndef WATTLE_WORKER_ENGINE_KERNELS_FORMATS_INTERNAL_H_
+#define WATTLE_WORKER_ENGINE_KERNELS_FORMATS_INTERNAL_H_
+
+#include <cstdint>
+
+#include "worker/engine/kernels/weight_matrix.h"
+
+namespace wattle::kernels {
+
+const FormatOperations& Float32Operations();
+const FormatOperations& Int8Operations();
+const FormatOperations& Int4Operations();
+const FormatOperations& Int4AsymmetricOperations();
+const FormatOperations& Nf4Operations();
+
+// FormatOperations::quantize of every format with a codec: rounds and packs one panel after the
+// other, so that the codes of one panel are all the memory it takes.
+void QuantizeByCodec(const WeightMatrix& shape, const float* weights, const PackedBuffers& out);
+
+// FormatOperations::pack, ::stored_bytes and ::dequantize of the 4-bit formats. Layout of `packed`:
+// [panel][columns / 8][row of the panel][4] bytes; byte j of a row holds the code of column 8 c + j
+// in its low half and that of column 8 c + 4 + j in its high half. Layout of `scales`: FP16
+// [panel][group][row of the panel], or [panel][group][2][row of the panel] with the minimums second
+// where the format has them.
+void PackNibbles(const WeightMatrix& shape, const QuantizedRows& rows, const PackedBuffers& out);
+StoredBytes NibbleBytes(const WeightMatrix& shape);
+void DequantizeNibbles(const WeightMatrix& matrix, int64_t first, int64_t end, float* out);
+
+// The FP16 value nearest to `value` that is finite.
+float RoundToHalf(float value);
+
+// Layout of int8: packed [panel][columns, filled up with zeros to this multiple, / 4][row of the
+// panel][4] codes; scales FP32 [panels * 16]. 64 columns are one tile of a matrix unit.
+inline constexpr int64_t kInt8ColumnMultiple = 64;
+
+// Columns of the inputs that share a scale where the weights have no groups.
+inline constexpr int64_t kInt8InputGroup = 128;
+
+[[nodiscard]] constexpr int64_t RoundUp(int64_t value, int64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+}  // namespace wattle::kernels
+
+#endif  // WATTLE_WORKER_ENGINE_KERNELS_FORMATS_INTERNAL_H_

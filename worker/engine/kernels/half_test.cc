@@ -1,0 +1,55 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/engine/kernels/half.h"
+
+#include <cmath>
+#include <limits>
+
+#include "gtest/gtest.h"
+
+namespace wattle::kernels {
+namespace {
+
+// The value of a half by the definition of the format.
+double ValueOf(uint16_t half) {
+  const double sign = (half & 0x8000) != 0 ? -1.0 : 1.0;
+  const int exponent = (half >> 10) & 0x1F;
+  const int mantissa = half & 0x3FF;
+  if (exponent == 0) {
+    return sign * std::ldexp(mantissa, -24);
+  }
+  return sign * std::ldexp(1024 + mantissa, exponent - 25);
+}
+
+TEST(HalfTest, EveryFiniteHalfHasItsValueAndComesBack) {
+  for (uint32_t bits = 0; bits < 0x10000; ++bits) {
+    const auto half = static_cast<uint16_t>(bits);
+    if ((half & 0x7C00) == 0x7C00) {
+      continue;
+    }
+    ASSERT_EQ(FloatFromHalf(half), static_cast<float>(ValueOf(half))) << bits;
+    ASSERT_EQ(HalfFromFloat(FloatFromHalf(half)), half) << bits;
+  }
+}
+
+TEST(HalfTest, RoundsToTheNearestAndTiesToEven) {
+  for (uint32_t bits = 0; bits < 0x7BFF; ++bits) {
+    const auto below = static_cast<uint16_t>(bits);
+    const auto above = static_cast<uint16_t>(bits + 1);
+    const auto middle = static_cast<float>((ValueOf(below) + ValueOf(above)) / 2);
+    ASSERT_EQ(HalfFromFloat(middle), (below & 1) == 0 ? below : above) << bits;
+    ASSERT_EQ(HalfFromFloat(std::nextafter(middle, 0.0F)), below) << bits;
+    ASSERT_EQ(HalfFromFloat(std::nextafter(middle, 1e9F)), above) << bits;
+    ASSERT_EQ(HalfFromFloat(-middle) & 0x7FFF, HalfFromFloat(middle)) << bits;
+  }
+}
+
+TEST(HalfTest, TooLargeIsInfiniteAndNotANumberStays) {
+  EXPECT_EQ(HalfFromFloat(65519.0F), 0x7BFF);
+  EXPECT_EQ(HalfFromFloat(65520.0F), 0x7C00);
+  EXPECT_EQ(HalfFromFloat(-1e30F), 0xFC00);
+  EXPECT_TRUE(std::isinf(FloatFromHalf(0x7C00)));
+  EXPECT_TRUE(std::isnan(FloatFromHalf(HalfFromFloat(std::numeric_limits<float>::quiet_NaN()))));
+}
+
+}  // namespace
+}  // namespace wattle::kernels

@@ -1,0 +1,114 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/engine/kernels/instruction_set.h"
+
+#include <vector>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#elif defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
+#include "worker/engine/kernels/isa/tables_internal.h"
+
+namespace wattle::kernels {
+namespace {
+
+#if defined(__x86_64__)
+
+// The bits that CPUID's leaf 7 (Intel's manual, volume 2A, table 3-17) has and GCC 12's
+// __builtin_cpu_supports does not know.
+struct Leaf7 {
+  bool avx_vnni = false;  // subleaf 1, EAX bit 4
+  bool amx_tile = false;  // subleaf 0, EDX bit 24
+  bool amx_int8 = false;  // subleaf 0, EDX bit 25
+};
+
+Leaf7 ReadLeaf7() {
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  Leaf7 leaf;
+  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0) {
+    leaf.amx_tile = (edx >> 24 & 1U) != 0;
+    leaf.amx_int8 = (edx >> 25 & 1U) != 0;
+  }
+  if (__get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0) {
+    leaf.avx_vnni = (eax >> 4 & 1U) != 0;
+  }
+  return leaf;
+}
+
+// Linux hands out the matrix unit's 8 KiB of state on demand only
+// (Documentation/arch/x86/xstate.rst); the permission holds for all threads of the process.
+bool KernelGrantsTiles() {
+  constexpr long kArchReqXcompPerm = 0x1023;
+  constexpr long kTileData = 18;
+  return syscall(SYS_arch_prctl, kArchReqXcompPerm, kTileData) == 0;
+}
+
+std::vector<const KernelTable*> Look() {
+  std::vector<const KernelTable*> tables = {&PortableKernels()};
+  __builtin_cpu_init();
+  const Leaf7 leaf = ReadLeaf7();
+  if (__builtin_cpu_supports("avx2") == 0 || __builtin_cpu_supports("fma") == 0) {
+    return tables;
+  }
+  tables.push_back(&Avx2Kernels());
+  if (leaf.avx_vnni) {
+    tables.push_back(&AvxVnniKernels());
+  }
+  if (__builtin_cpu_supports("avx512bw") == 0 || __builtin_cpu_supports("avx512vl") == 0 ||
+      __builtin_cpu_supports("avx512dq") == 0 || __builtin_cpu_supports("avx512vnni") == 0) {
+    return tables;
+  }
+  tables.push_back(&Avx512VnniKernels());
+  if (leaf.amx_tile && leaf.amx_int8 && KernelGrantsTiles()) {
+    tables.push_back(&AmxKernels());
+  }
+  return tables;
+}
+
+#elif defined(__aarch64__)
+
+std::vector<const KernelTable*> Look() {
+  std::vector<const KernelTable*> tables = {&PortableKernels(), &NeonKernels()};
+  if ((getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0) {
+    tables.push_back(&NeonDotprodKernels());
+  }
+  return tables;
+}
+
+#else
+
+std::vector<const KernelTable*> Look() {
+  return {&PortableKernels()};
+}
+
+#endif
+
+}  // namespace
+
+absl::Span<const KernelTable* const> SupportedKernels() {
+  static const auto* const kTables = new std::vector<const KernelTable*>(Look());
+  return *kTables;
+}
+
+const KernelTable& BestKernels() {
+  return *SupportedKernels().back();
+}
+
+const KernelTable* FindKernels(absl::string_view name) {
+  for (const KernelTable* table : SupportedKernels()) {
+    if (table->name == name) {
+      return table;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace wattle::kernels

@@ -1,0 +1,31 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The kernels that exist once for each instruction set, as a table of functions, and the choice
+// among the tables at run time. Every table does the same to the last bit (FP32 products excepted);
+// the portable one is plain C++ and runs everywhere. isa/README.md says how the tables are built.
+#ifndef WATTLE_WORKER_ENGINE_KERNELS_INSTRUCTION_SET_H_
+#define WATTLE_WORKER_ENGINE_KERNELS_INSTRUCTION_SET_H_
+
+#include <cstdint>
+
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+
+#include "worker/engine/kernels/isa/kernel_table.h"
+
+namespace wattle::kernels {
+
+// The tables that this processor can run, the portable one first, the best last. Asked for once:
+// the processor is looked at in the first call.
+absl::Span<const KernelTable* const> SupportedKernels();
+
+// The last of SupportedKernels().
+const KernelTable& BestKernels();
+
+// The table of that name ("portable", "avx2", "avx-vnni", "avx512-vnni", "amx", "neon",
+// "neon-dotprod"), or null where this processor or build has none. For tests and benches.
+const KernelTable* FindKernels(absl::string_view name);
+
+}  // namespace wattle::kernels
+
+#endif  // WATTLE_WORKER_ENGINE_KERNELS_INSTRUCTION_SET_H_

@@ -1,0 +1,28 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The kernels for x86 processors with AVX-VNNI and no AVX-512 (Alder Lake and later).
+#define WATTLE_LANES_AVX_VNNI
+#include "worker/engine/kernels/isa/lanes_avx2.h"
+// Over those lanes:
+#include "worker/engine/kernels/isa/attention_inl.h"
+#include "worker/engine/kernels/isa/products_inl.h"
+#include "worker/engine/kernels/isa/tables_internal.h"
+
+namespace wattle::kernels {
+
+const KernelTable& AvxVnniKernels() {
+  static constexpr KernelTable kTable = {.name = "avx-vnni",
+                                         .float32 = Float32Product,
+                                         .int8 = Int8Product,
+                                         .int4 = NibbleProduct<Nibble::kSymmetric>,
+                                         .int4_asymmetric = NibbleProduct<Nibble::kAsymmetric>,
+                                         .nf4 = NibbleProduct<Nibble::kTable>,
+                                         .quantize_input = QuantizeInput,
+                                         .normalize = Normalize,
+                                         .attend = Attend,
+                                         .activate = Activate,
+                                         .arg_max = ArgMax};
+  return kTable;
+}
+
+}  // namespace wattle::kernels

@@ -1,0 +1,121 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The functions that every instruction set provides, and their arguments: plain pointers and sizes.
+// Included by files that are compiled with the flags of one instruction set, so nothing but
+// <cstdint> may be included here and no function may be defined.
+#ifndef WATTLE_WORKER_ENGINE_KERNELS_ISA_KERNEL_TABLE_H_
+#define WATTLE_WORKER_ENGINE_KERNELS_ISA_KERNEL_TABLE_H_
+
+#include <cstdint>
+
+namespace wattle::kernels {
+
+enum class Nonlinearity : uint8_t {
+  kNone,
+  kGeluTanh,  // 0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³))), GPT-2's "gelu_new"
+  kGeluErf,   // x Φ(x) through erf, absolute error below 2e-7 |x|
+  kSilu,      // x / (1 + e^-x)
+};
+
+// Scratch of one product for each column: two panels of FP32 weights.
+inline constexpr int64_t kProductScratchBytesOfColumn = 2 * 16 * 4;
+
+// The largest head that attention takes.
+inline constexpr int64_t kMaxHeadSize = 512;
+
+// Rows that a matrix is multiplied with. FP32 weights read `values`, all others the codes.
+struct InputRows {
+  int64_t count = 0;
+  const float* values = nullptr;  // [count, value_stride]
+  int64_t value_stride = 0;
+  const int8_t* codes = nullptr;  // [count, code_stride], in [-127, 127], zero behind the columns
+  int64_t code_stride = 0;        // a multiple of 64
+  const float* scales = nullptr;  // [count, groups]: value ≈ scale * code
+  const int32_t* sums = nullptr;  // [count, groups]: Σ of a group's codes
+  int64_t groups = 0;
+  int64_t group = 0;  // columns of a group; the last may be shorter
+};
+
+// One product, out[i, r] = f(Σ_c w[r, c] in[i, c] + bias[r]). The layouts of packed and scales are
+// those of the format (weight_matrix.h, formats_internal.h).
+struct Product {
+  const void* packed = nullptr;
+  const void* scales = nullptr;
+  const float* bias = nullptr;  // [rows] or null
+  int64_t rows = 0;
+  int64_t columns = 0;
+  int64_t group = 0;  // of the weights' columns; the whole row where the format has no groups
+  InputRows inputs;
+  Nonlinearity nonlinearity = Nonlinearity::kNone;
+  bool accumulate = false;
+  float* out = nullptr;  // [inputs.count, out_stride]
+  int64_t out_stride = 0;
+  void* scratch =
+      nullptr;  // of the calling thread, kProductScratchBytesOfColumn a column, aligned to 64
+};
+
+// Computes the rows of panels [first_panel, end_panel) of the product.
+using ProductFunction = void (*)(const Product& product, int64_t first_panel, int64_t end_panel);
+
+// One row of inputs to int8: for each group scale = max|x| / 127, code = x / scale rounded to the
+// nearest even, and the codes' sum. Codes from `columns` to `code_stride` become zero.
+struct InputQuantization {
+  const float* values = nullptr;
+  int64_t columns = 0;
+  int64_t group = 0;
+  int8_t* codes = nullptr;
+  int64_t code_stride = 0;
+  float* scales = nullptr;
+  int32_t* sums = nullptr;
+};
+
+// A norm of one row. LayerNorm: (x - mean) / √(variance + ε) gain + bias. RMSNorm: bias null,
+// x / √(mean square + ε) gain. gain_offset: 1 in families that store the gain less one.
+struct Norm {
+  const float* gain = nullptr;
+  const float* bias = nullptr;
+  bool subtract_mean = true;
+  float gain_offset = 0.0F;
+  float epsilon = 1e-5F;
+  int64_t width = 0;
+};
+
+// Attention of some consecutive positions of one sequence in one head over the cache of one KV
+// head (kv_cache.h has the layout). Position p sees the positions [max(0, p + 1 - window), p].
+struct HeadAttention {
+  const float* queries = nullptr;  // [count, query_stride], scaled already
+  int64_t query_stride = 0;
+  int64_t count = 0;
+  int64_t first_position = 0;  // of queries; its key and value are in the cache
+  int64_t window = 0;          // 0: everything before
+  int64_t head_size = 0;       // a multiple of 16
+  bool int8 = false;           // the cache's format
+  const void* keys = nullptr;
+  const void* values = nullptr;
+  const float* key_scales = nullptr;    // [capacity], int8 only
+  const float* value_scales = nullptr;  // [capacity], int8 only
+  float* scores = nullptr;              // scratch, [4, capacity rounded up to 16]
+  int64_t score_stride = 0;
+  float* out = nullptr;  // [count, out_stride]
+  int64_t out_stride = 0;
+};
+
+struct KernelTable {
+  const char* name;
+  ProductFunction float32;
+  ProductFunction int8;
+  ProductFunction int4;
+  ProductFunction int4_asymmetric;
+  ProductFunction nf4;
+  void (*quantize_input)(const InputQuantization& task);
+  void (*normalize)(const Norm& norm, const float* x, float* out);
+  void (*attend)(const HeadAttention& task);
+  // values[i] = f(values[i]) * gate_partner[i] (gated MLPs); partner null: f alone.
+  void (*activate)(Nonlinearity f, int64_t count, const float* partner, float* values);
+  // The index of the largest value, the first of equals. count at least 1.
+  int64_t (*arg_max)(const float* values, int64_t count);
+};
+
+}  // namespace wattle::kernels
+
+#endif  // WATTLE_WORKER_ENGINE_KERNELS_ISA_KERNEL_TABLE_H_

@@ -1,0 +1,193 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Sixteen lanes in AVX2 as two halves of eight (lanes_portable.h says what each operation means).
+// Where the processor has AVX-VNNI (WATTLE_LANES_AVX_VNNI), signed weights are raised by 128 for
+// its unsigned product; without it, products of pairs are summed in 16 bits, which signed bytes in
+// [-127, 127] cannot overflow.
+#ifndef WATTLE_WORKER_ENGINE_KERNELS_ISA_LANES_AVX2_H_
+#define WATTLE_WORKER_ENGINE_KERNELS_ISA_LANES_AVX2_H_
+
+#include <immintrin.h>
+
+#include <cstdint>
+#include <cstring>
+
+namespace wattle::kernels {
+namespace {
+
+struct F {
+  __m256 lo, hi;
+};
+struct I {
+  __m256i lo, hi;
+};
+struct W {
+  __m256i lo, hi;
+};
+
+constexpr int kInputBlock = 4;
+
+inline F Set(float value) {
+  return {_mm256_set1_ps(value), _mm256_set1_ps(value)};
+}
+inline F Load(const float* from) {
+  return {_mm256_loadu_ps(from), _mm256_loadu_ps(from + 8)};
+}
+inline void Store(float* to, F a) {
+  _mm256_storeu_ps(to, a.lo);
+  _mm256_storeu_ps(to + 8, a.hi);
+}
+inline F Add(F a, F b) {
+  return {_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)};
+}
+inline F Sub(F a, F b) {
+  return {_mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi)};
+}
+inline F Mul(F a, F b) {
+  return {_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)};
+}
+inline F Div(F a, F b) {
+  return {_mm256_div_ps(a.lo, b.lo), _mm256_div_ps(a.hi, b.hi)};
+}
+inline F MulAdd(F a, F b, F c) {
+  return {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
+}
+inline F Max(F a, F b) {
+  return {_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)};
+}
+inline F Min(F a, F b) {
+  return {_mm256_min_ps(a.lo, b.lo), _mm256_min_ps(a.hi, b.hi)};
+}
+inline F Abs(F a) {
+  const __m256 mask = _mm256_castsi256_ps(_mm256_set1_epi32(0x7FFFFFFF));
+  return {_mm256_and_ps(a.lo, mask), _mm256_and_ps(a.hi, mask)};
+}
+inline float ReduceAdd(F a) {
+  const __m256 eight = _mm256_add_ps(a.lo, a.hi);
+  __m128 sum = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
+  return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
+}
+inline float ReduceMax(F a) {
+  const __m256 eight = _mm256_max_ps(a.lo, a.hi);
+  __m128 most = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  most = _mm_max_ps(most, _mm_movehl_ps(most, most));
+  return _mm_cvtss_f32(_mm_max_ss(most, _mm_movehdup_ps(most)));
+}
+inline __m256 PowerOfTwoHalf(__m256 n) {
+  const __m256i exponent = _mm256_add_epi32(_mm256_cvttps_epi32(n), _mm256_set1_epi32(127));
+  return _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23));
+}
+inline F PowerOfTwo(F n) {
+  return {PowerOfTwoHalf(n.lo), PowerOfTwoHalf(n.hi)};
+}
+inline __m128i LoadEight(const void* from) {
+  return _mm_loadu_si128(static_cast<const __m128i*>(from));
+}
+inline F LoadHalves(const uint16_t* from) {
+  return {_mm256_cvtph_ps(LoadEight(from)), _mm256_cvtph_ps(LoadEight(from + 8))};
+}
+inline I WidenInt8(const int8_t* from) {
+  const __m128i bytes = LoadEight(from);
+  return {_mm256_cvtepi8_epi32(bytes), _mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8))};
+}
+inline F ToFloat(I a) {
+  return {_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_ps(a.hi)};
+}
+inline F LoadInt8(const int8_t* from) {
+  return ToFloat(WidenInt8(from));
+}
+
+inline I SetInt(int32_t value) {
+  return {_mm256_set1_epi32(value), _mm256_set1_epi32(value)};
+}
+inline I AddInt(I a, I b) {
+  return {_mm256_add_epi32(a.lo, b.lo), _mm256_add_epi32(a.hi, b.hi)};
+}
+
+inline W LoadBytes(const uint8_t* from) {
+  return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)),
+          _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + 32))};
+}
+inline W LowNibbles(W bytes) {
+  const __m256i mask = _mm256_set1_epi8(0xF);
+  return {_mm256_and_si256(bytes.lo, mask), _mm256_and_si256(bytes.hi, mask)};
+}
+inline W HighNibbles(W bytes) {
+  return LowNibbles({_mm256_srli_epi16(bytes.lo, 4), _mm256_srli_epi16(bytes.hi, 4)});
+}
+inline __m256i Quad(const int8_t* inputs) {
+  int32_t quad = 0;
+  std::memcpy(&quad, inputs, sizeof(quad));
+  return _mm256_set1_epi32(quad);
+}
+
+#ifdef WATTLE_LANES_AVX_VNNI
+constexpr int32_t kSignedRaise = 128;
+inline W Raise(W weights) {
+  const __m256i raise = _mm256_set1_epi8(static_cast<char>(0x80));
+  return {_mm256_xor_si256(weights.lo, raise), _mm256_xor_si256(weights.hi, raise)};
+}
+inline I DotNibbles(I sum, W weights, const int8_t* inputs) {
+  const __m256i quad = Quad(inputs);
+  return {_mm256_dpbusd_avx_epi32(sum.lo, weights.lo, quad),
+          _mm256_dpbusd_avx_epi32(sum.hi, weights.hi, quad)};
+}
+inline I DotSigned(I sum, W weights, const int8_t* inputs) {
+  return DotNibbles(sum, weights, inputs);
+}
+#else
+constexpr int32_t kSignedRaise = 0;
+inline W Raise(W weights) {
+  return weights;
+}
+inline __m256i AddPairs(__m256i sum, __m256i pairs) {
+  return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+inline I DotNibbles(I sum, W weights, const int8_t* inputs) {
+  const __m256i quad = Quad(inputs);
+  return {AddPairs(sum.lo, _mm256_maddubs_epi16(weights.lo, quad)),
+          AddPairs(sum.hi, _mm256_maddubs_epi16(weights.hi, quad))};
+}
+inline I DotSigned(I sum, W weights, const int8_t* inputs) {
+  const __m256i quad = Quad(inputs);
+  const __m256i magnitude = _mm256_abs_epi8(quad);
+  return {AddPairs(sum.lo, _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(weights.lo, quad))),
+          AddPairs(sum.hi, _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(weights.hi, quad)))};
+}
+#endif
+
+struct Table {
+  __m256i v;
+};
+inline Table MakeTable(const int8_t* levels) {
+  const __m256i both = _mm256_broadcastsi128_si256(LoadEight(levels));
+  return {Raise({both, both}).lo};
+}
+inline W LookUp(const Table& table, W nibbles) {
+  return {_mm256_shuffle_epi8(table.v, nibbles.lo), _mm256_shuffle_epi8(table.v, nibbles.hi)};
+}
+
+inline void StoreRounded(int8_t* to, F a) {
+  const __m256 shift = _mm256_set1_ps(12582912.0F);
+  const __m256i byte = _mm256_set1_epi32(0xFF);
+  const __m256i lo = _mm256_and_si256(_mm256_castps_si256(_mm256_add_ps(a.lo, shift)), byte);
+  const __m256i hi = _mm256_and_si256(_mm256_castps_si256(_mm256_add_ps(a.hi, shift)), byte);
+  const __m256i words = _mm256_permute4x64_epi64(_mm256_packus_epi32(lo, hi), 0xD8);
+  _mm_storeu_si128(
+      reinterpret_cast<__m128i*>(to),
+      _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
+}
+inline int32_t SumBytes(const int8_t* from) {
+  const I wide = WidenInt8(from);
+  const __m256i eight = _mm256_add_epi32(wide.lo, wide.hi);
+  __m128i four = _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
+  four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4E));
+  four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0xB1));
+  return _mm_cvtsi128_si32(four);
+}
+
+}  // namespace
+}  // namespace wattle::kernels
+
+#endif  // WATTLE_WORKER_ENGINE_KERNELS_ISA_LANES_AVX2_H_

@@ -1,0 +1,182 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Sixteen lanes in NEON as four registers (lanes_portable.h says what each operation means). With
+// the dot product (ARMv8.2: Cortex-A76) four columns are one instruction; without it (Cortex-A72)
+// pairs of products are summed in 16 bits first, which bytes in [-127, 127] cannot overflow.
+#ifndef WATTLE_WORKER_ENGINE_KERNELS_ISA_LANES_NEON_H_
+#define WATTLE_WORKER_ENGINE_KERNELS_ISA_LANES_NEON_H_
+
+#include <arm_neon.h>
+
+#include <cstdint>
+#include <cstring>
+
+namespace wattle::kernels {
+namespace {
+
+struct F {
+  float32x4_t v[4];
+};
+struct I {
+  int32x4_t v[4];
+};
+struct W {
+  int8x16_t v[4];
+};
+
+constexpr int32_t kSignedRaise = 0;
+constexpr int kInputBlock = 4;
+
+template <typename Function>
+inline F Each(Function function) {
+  return {{function(0), function(1), function(2), function(3)}};
+}
+
+inline F Set(float value) {
+  return Each([&](int) { return vdupq_n_f32(value); });
+}
+inline F Load(const float* from) {
+  return Each([&](int i) { return vld1q_f32(from + 4 * i); });
+}
+inline void Store(float* to, F a) {
+  for (int i = 0; i < 4; ++i) {
+    vst1q_f32(to + 4 * i, a.v[i]);
+  }
+}
+inline F Add(F a, F b) {
+  return Each([&](int i) { return vaddq_f32(a.v[i], b.v[i]); });
+}
+inline F Sub(F a, F b) {
+  return Each([&](int i) { return vsubq_f32(a.v[i], b.v[i]); });
+}
+inline F Mul(F a, F b) {
+  return Each([&](int i) { return vmulq_f32(a.v[i], b.v[i]); });
+}
+inline F Div(F a, F b) {
+  return Each([&](int i) { return vdivq_f32(a.v[i], b.v[i]); });
+}
+inline F MulAdd(F a, F b, F c) {
+  return Each([&](int i) { return vfmaq_f32(c.v[i], a.v[i], b.v[i]); });
+}
+// By comparison: NEON's own maximum treats what is not a number in another way than x86.
+inline F Max(F a, F b) {
+  return Each([&](int i) { return vbslq_f32(vcgtq_f32(a.v[i], b.v[i]), a.v[i], b.v[i]); });
+}
+inline F Min(F a, F b) {
+  return Each([&](int i) { return vbslq_f32(vcltq_f32(a.v[i], b.v[i]), a.v[i], b.v[i]); });
+}
+inline F Abs(F a) {
+  return Each([&](int i) { return vabsq_f32(a.v[i]); });
+}
+inline float ReduceAdd(F a) {
+  const float32x4_t four = vaddq_f32(vaddq_f32(a.v[0], a.v[2]), vaddq_f32(a.v[1], a.v[3]));
+  const float32x2_t two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
+  return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
+}
+inline float ReduceMax(F a) {
+  return vmaxvq_f32(vmaxq_f32(vmaxq_f32(a.v[0], a.v[2]), vmaxq_f32(a.v[1], a.v[3])));
+}
+inline F PowerOfTwo(F n) {
+  return Each([&](int i) {
+    const int32x4_t exponent = vaddq_s32(vcvtq_s32_f32(n.v[i]), vdupq_n_s32(127));
+    return vreinterpretq_f32_s32(vshlq_n_s32(exponent, 23));
+  });
+}
+inline F LoadHalves(const uint16_t* from) {
+  return Each([&](int i) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(from + 4 * i))); });
+}
+inline I WidenInt8(const int8_t* from) {
+  const int8x16_t bytes = vld1q_s8(from);
+  const int16x8_t low = vmovl_s8(vget_low_s8(bytes));
+  const int16x8_t high = vmovl_high_s8(bytes);
+  return {{vmovl_s16(vget_low_s16(low)), vmovl_high_s16(low), vmovl_s16(vget_low_s16(high)),
+           vmovl_high_s16(high)}};
+}
+inline F ToFloat(I a) {
+  return Each([&](int i) { return vcvtq_f32_s32(a.v[i]); });
+}
+inline F LoadInt8(const int8_t* from) {
+  return ToFloat(WidenInt8(from));
+}
+
+inline I SetInt(int32_t value) {
+  const int32x4_t lane = vdupq_n_s32(value);
+  return {{lane, lane, lane, lane}};
+}
+inline I AddInt(I a, I b) {
+  for (int i = 0; i < 4; ++i) {
+    a.v[i] = vaddq_s32(a.v[i], b.v[i]);
+  }
+  return a;
+}
+
+inline W LoadBytes(const uint8_t* from) {
+  const auto* bytes = reinterpret_cast<const int8_t*>(from);
+  return {{vld1q_s8(bytes), vld1q_s8(bytes + 16), vld1q_s8(bytes + 32), vld1q_s8(bytes + 48)}};
+}
+inline W Raise(W weights) {
+  return weights;
+}
+inline W LowNibbles(W bytes) {
+  for (int8x16_t& part : bytes.v) {
+    part = vandq_s8(part, vdupq_n_s8(0xF));
+  }
+  return bytes;
+}
+inline W HighNibbles(W bytes) {
+  for (int8x16_t& part : bytes.v) {
+    part = vreinterpretq_s8_u8(vshrq_n_u8(vreinterpretq_u8_s8(part), 4));
+  }
+  return bytes;
+}
+struct Table {
+  int8x16_t v;
+};
+inline Table MakeTable(const int8_t* levels) {
+  return {vld1q_s8(levels)};
+}
+inline W LookUp(const Table& table, W nibbles) {
+  for (int8x16_t& part : nibbles.v) {
+    part = vqtbl1q_s8(table.v, vreinterpretq_u8_s8(part));
+  }
+  return nibbles;
+}
+inline int8x16_t Quad(const int8_t* inputs) {
+  int32_t quad = 0;
+  std::memcpy(&quad, inputs, sizeof(quad));
+  return vreinterpretq_s8_s32(vdupq_n_s32(quad));
+}
+inline I DotSigned(I sum, W weights, const int8_t* inputs) {
+  const int8x16_t quad = Quad(inputs);
+  for (int i = 0; i < 4; ++i) {
+#ifdef __ARM_FEATURE_DOTPROD
+    sum.v[i] = vdotq_s32(sum.v[i], weights.v[i], quad);
+#else
+    const int16x8_t low = vmull_s8(vget_low_s8(weights.v[i]), vget_low_s8(quad));
+    const int16x8_t high = vmull_high_s8(weights.v[i], quad);
+    sum.v[i] = vpadalq_s16(sum.v[i], vpaddq_s16(low, high));
+#endif
+  }
+  return sum;
+}
+inline I DotNibbles(I sum, W weights, const int8_t* inputs) {
+  return DotSigned(sum, weights, inputs);
+}
+
+inline void StoreRounded(int8_t* to, F a) {
+  int16x4_t words[4];
+  for (int i = 0; i < 4; ++i) {
+    words[i] = vmovn_s32(vreinterpretq_s32_f32(vaddq_f32(a.v[i], vdupq_n_f32(12582912.0F))));
+  }
+  const int8x8_t low = vmovn_s16(vcombine_s16(words[0], words[1]));
+  const int8x8_t high = vmovn_s16(vcombine_s16(words[2], words[3]));
+  vst1q_s8(to, vcombine_s8(low, high));
+}
+inline int32_t SumBytes(const int8_t* from) {
+  return vaddlvq_s8(vld1q_s8(from));
+}
+
+}  // namespace
+}  // namespace wattle::kernels
+
+#endif  // WATTLE_WORKER_ENGINE_KERNELS_ISA_LANES_NEON_H_

@@ -1,0 +1,203 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Sixteen lanes in plain C++: what every other lanes_*.h says in instructions, and the reference of
+// what each operation means. A lane is a row of a panel, a position of a key panel, or a column.
+//   F  16 floats     I  16 int32     W  64 bytes: 4 columns of each of 16 rows
+#ifndef WATTLE_WORKER_ENGINE_KERNELS_ISA_LANES_PORTABLE_H_
+#define WATTLE_WORKER_ENGINE_KERNELS_ISA_LANES_PORTABLE_H_
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#include "worker/engine/kernels/half.h"
+
+namespace wattle::kernels {
+namespace {
+
+struct F {
+  float v[16];
+};
+struct I {
+  int32_t v[16];
+};
+struct W {
+  uint8_t v[64];
+};
+
+// What DotSigned's weights are raised by before they are multiplied, here nothing; the product of
+// the raise with the inputs' sum has to be taken off.
+constexpr int32_t kSignedRaise = 0;
+
+// Rows of inputs that a product takes together where there are many: as many as registers hold.
+constexpr int kInputBlock = 4;
+
+template <typename Function>
+inline F Each(Function function) {
+  F out;
+  for (int lane = 0; lane < 16; ++lane) {
+    out.v[lane] = function(lane);
+  }
+  return out;
+}
+
+inline F Set(float value) {
+  return Each([&](int) { return value; });
+}
+inline F Load(const float* from) {
+  F out;
+  std::memcpy(out.v, from, sizeof(out.v));
+  return out;
+}
+inline void Store(float* to, F a) {
+  std::memcpy(to, a.v, sizeof(a.v));
+}
+inline F Add(F a, F b) {
+  return Each([&](int i) { return a.v[i] + b.v[i]; });
+}
+inline F Sub(F a, F b) {
+  return Each([&](int i) { return a.v[i] - b.v[i]; });
+}
+inline F Mul(F a, F b) {
+  return Each([&](int i) { return a.v[i] * b.v[i]; });
+}
+inline F Div(F a, F b) {
+  return Each([&](int i) { return a.v[i] / b.v[i]; });
+}
+// a b + c, in one rounding where the processor can: for FP32 products alone.
+inline F MulAdd(F a, F b, F c) {
+  return Each([&](int i) { return a.v[i] * b.v[i] + c.v[i]; });
+}
+// The second where one is not a number, as the processors' instructions.
+inline F Max(F a, F b) {
+  return Each([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; });
+}
+inline F Min(F a, F b) {
+  return Each([&](int i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; });
+}
+inline F Abs(F a) {
+  return Each([&](int i) { return std::fabs(a.v[i]); });
+}
+// Lane i with lane i + 8, then 4, 2, 1: the one order in which lanes are ever summed.
+inline float ReduceAdd(F a) {
+  for (int distance = 8; distance > 0; distance /= 2) {
+    for (int i = 0; i < distance; ++i) {
+      a.v[i] += a.v[i + distance];
+    }
+  }
+  return a.v[0];
+}
+inline float ReduceMax(F a) {
+  float largest = a.v[0];
+  for (const float lane : a.v) {
+    largest = lane > largest ? lane : largest;
+  }
+  return largest;
+}
+// 2^n for whole n in [-126, 127].
+inline F PowerOfTwo(F n) {
+  return Each([&](int i) {
+    const auto bits = static_cast<uint32_t>(static_cast<int32_t>(n.v[i]) + 127) << 23;
+    float power = 0.0F;
+    std::memcpy(&power, &bits, sizeof(power));
+    return power;
+  });
+}
+
+inline F LoadHalves(const uint16_t* from) {
+  return Each([&](int i) { return FloatFromHalf(from[i]); });
+}
+inline F LoadInt8(const int8_t* from) {
+  return Each([&](int i) { return static_cast<float>(from[i]); });
+}
+
+inline I SetInt(int32_t value) {
+  I out;
+  for (int32_t& lane : out.v) {
+    lane = value;
+  }
+  return out;
+}
+inline I AddInt(I a, I b) {
+  I out;
+  for (int i = 0; i < 16; ++i) {
+    out.v[i] = a.v[i] + b.v[i];
+  }
+  return out;
+}
+inline F ToFloat(I a) {
+  return Each([&](int i) { return static_cast<float>(a.v[i]); });
+}
+
+inline W LoadBytes(const uint8_t* from) {
+  W out;
+  std::memcpy(out.v, from, sizeof(out.v));
+  return out;
+}
+// Signed bytes as DotSigned takes them.
+inline W Raise(W weights) {
+  return weights;
+}
+inline W LowNibbles(W bytes) {
+  for (uint8_t& byte : bytes.v) {
+    byte = static_cast<uint8_t>(byte & 0xF);
+  }
+  return bytes;
+}
+inline W HighNibbles(W bytes) {
+  for (uint8_t& byte : bytes.v) {
+    byte = static_cast<uint8_t>(byte >> 4);
+  }
+  return bytes;
+}
+struct Table {
+  int8_t v[16];
+};
+inline Table MakeTable(const int8_t* levels) {
+  Table table;
+  std::memcpy(table.v, levels, sizeof(table.v));
+  return table;
+}
+// table[nibble], as DotSigned takes it.
+inline W LookUp(const Table& table, W nibbles) {
+  for (uint8_t& byte : nibbles.v) {
+    byte = static_cast<uint8_t>(table.v[byte]);
+  }
+  return nibbles;
+}
+// sum[row] += Σ_j weights[row][j] inputs[j] over the four columns.
+inline I DotSigned(I sum, W weights, const int8_t* inputs) {
+  for (int row = 0; row < 16; ++row) {
+    for (int j = 0; j < 4; ++j) {
+      sum.v[row] += static_cast<int8_t>(weights.v[4 * row + j]) * inputs[j];
+    }
+  }
+  return sum;
+}
+// The same for weights in [0, 15].
+inline I DotNibbles(I sum, W weights, const int8_t* inputs) {
+  return DotSigned(sum, weights, inputs);
+}
+
+// Sixteen codes of a row of inputs: rounded to the nearest even; |a| at most 127.
+inline void StoreRounded(int8_t* to, F a) {
+  for (int i = 0; i < 16; ++i) {
+    // Adding 1.5 * 2^23 leaves the rounded number in the low bits.
+    const float shifted = a.v[i] + 12582912.0F;
+    uint32_t bits = 0;
+    std::memcpy(&bits, &shifted, sizeof(bits));
+    to[i] = static_cast<int8_t>(bits);
+  }
+}
+inline int32_t SumBytes(const int8_t* from) {
+  int32_t sum = 0;
+  for (int i = 0; i < 16; ++i) {
+    sum += from[i];
+  }
+  return sum;
+}
+
+}  // namespace
+}  // namespace wattle::kernels
+
+#endif  // WATTLE_WORKER_ENGINE_KERNELS_ISA_LANES_PORTABLE_H_

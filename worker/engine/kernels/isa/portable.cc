@@ -1,0 +1,27 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The kernels in plain C++: the reference of every other table, and what runs where there is none.
+#include "worker/engine/kernels/isa/lanes_portable.h"
+// Over those lanes:
+#include "worker/engine/kernels/isa/attention_inl.h"
+#include "worker/engine/kernels/isa/products_inl.h"
+#include "worker/engine/kernels/isa/tables_internal.h"
+
+namespace wattle::kernels {
+
+const KernelTable& PortableKernels() {
+  static constexpr KernelTable kTable = {.name = "portable",
+                                         .float32 = Float32Product,
+                                         .int8 = Int8Product,
+                                         .int4 = NibbleProduct<Nibble::kSymmetric>,
+                                         .int4_asymmetric = NibbleProduct<Nibble::kAsymmetric>,
+                                         .nf4 = NibbleProduct<Nibble::kTable>,
+                                         .quantize_input = QuantizeInput,
+                                         .normalize = Normalize,
+                                         .attend = Attend,
+                                         .activate = Activate,
+                                         .arg_max = ArgMax};
+  return kTable;
+}
+
+}  // namespace wattle::kernels

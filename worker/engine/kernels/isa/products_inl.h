@@ -1,0 +1,324 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Products with weight matrices, written once over the sixteen lanes of lanes_*.h, one of which is
+// included before this file. Quantized products run over panels of 16 rows, a lane for each row, so
+// that no sum crosses lanes: integer sums of a group of columns are exact, and one FP32 sum per row
+// takes the groups in their order. That makes the result the same on every instruction set.
+#ifndef WATTLE_WORKER_ENGINE_KERNELS_ISA_PRODUCTS_INL_H_
+#define WATTLE_WORKER_ENGINE_KERNELS_ISA_PRODUCTS_INL_H_
+
+#include <cstdint>
+
+#include "worker/engine/kernels/isa/functions_inl.h"
+#include "worker/engine/kernels/isa/kernel_table.h"
+#include "worker/engine/kernels/nf4_levels.h"
+
+namespace wattle::kernels {
+namespace {
+
+constexpr int64_t kLanes = 16;
+constexpr int64_t kLineBytes = 64;
+// How far ahead of its use a packed line is asked for: a few hundred cycles of one core's stream.
+constexpr int64_t kPrefetchBytes = 1024;
+
+inline int64_t Smaller(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+
+// Bias, nonlinearity and residual, then out[input, 16 panel …].
+inline void StorePanel(const Product& p, int64_t panel, int64_t input, F sum) {
+  const int64_t row = panel * kLanes;
+  const int64_t rows = Smaller(kLanes, p.rows - row);
+  float* out = p.out + input * p.out_stride + row;
+  if (rows == kLanes) {
+    F value = p.bias == nullptr ? sum : Add(sum, Load(p.bias + row));
+    value = Apply(p.nonlinearity, value);
+    Store(out, p.accumulate ? Add(Load(out), value) : value);
+    return;
+  }
+  alignas(64) float bias[kLanes] = {};
+  for (int64_t r = 0; r < rows && p.bias != nullptr; ++r) {
+    bias[r] = p.bias[row + r];
+  }
+  alignas(64) float values[kLanes];
+  Store(values, Apply(p.nonlinearity, p.bias == nullptr ? sum : Add(sum, Load(bias))));
+  for (int64_t r = 0; r < rows; ++r) {
+    out[r] = p.accumulate ? out[r] + values[r] : values[r];
+  }
+}
+
+// Calls block.template operator()<n>(input) so that blocks of n inputs cover all of them.
+template <typename Block>
+inline void OverInputs(int64_t count, const Block& block) {
+  int64_t input = 0;
+  for (; input + kInputBlock <= count; input += kInputBlock) {
+    block.template operator()<kInputBlock>(input);
+  }
+  for (; input + 2 <= count; input += 2) {
+    block.template operator()<2>(input);
+  }
+  if (input < count) {
+    block.template operator()<1>(input);
+  }
+}
+
+// --- FP32 ---
+
+// dots[t][r] = Σ_c weights[r][c] inputs[t][c] for kRows rows and kInputs inputs.
+template <int kRows, int kInputs>
+inline void Float32Dots(const float* weights, int64_t columns, const float* inputs,
+                        int64_t input_stride, float (*dots)[kLanes]) {
+  F sums[kRows][kInputs];
+  for (auto& row : sums) {
+    for (F& sum : row) {
+      sum = Set(0.0F);
+    }
+  }
+  int64_t c = 0;
+  for (; c + kLanes <= columns; c += kLanes) {
+    for (int r = 0; r < kRows; ++r) {
+      const F weight = Load(weights + r * columns + c);
+      for (int t = 0; t < kInputs; ++t) {
+        sums[r][t] = MulAdd(weight, Load(inputs + t * input_stride + c), sums[r][t]);
+      }
+    }
+  }
+  for (int r = 0; r < kRows; ++r) {
+    for (int t = 0; t < kInputs; ++t) {
+      float sum = ReduceAdd(sums[r][t]);
+      for (int64_t rest = c; rest < columns; ++rest) {
+        sum += weights[r * columns + rest] * inputs[t * input_stride + rest];
+      }
+      dots[t][r] = sum;
+    }
+  }
+}
+
+// Few inputs: the weights are read row by row, each once for all inputs of the block.
+template <int kInputs>
+inline void Float32PanelFew(const Product& p, int64_t panel, int64_t input) {
+  alignas(64) float dots[kInputs][kLanes] = {};
+  const float* inputs = p.inputs.values + input * p.inputs.value_stride;
+  const auto* weights = static_cast<const float*>(p.packed) + panel * kLanes * p.columns;
+  const int64_t rows = Smaller(kLanes, p.rows - panel * kLanes);
+  float block[kInputs][kLanes];
+  for (int64_t r = 0; r < rows;) {
+    const int64_t step = r + 4 <= rows ? 4 : 1;
+    if (step == 4) {
+      Float32Dots<4, kInputs>(weights + r * p.columns, p.columns, inputs, p.inputs.value_stride,
+                              block);
+    } else {
+      Float32Dots<1, kInputs>(weights + r * p.columns, p.columns, inputs, p.inputs.value_stride,
+                              block);
+    }
+    for (int t = 0; t < kInputs; ++t) {
+      for (int64_t i = 0; i < step; ++i) {
+        dots[t][r + i] = block[t][i];
+      }
+    }
+    r += step;
+  }
+  for (int t = 0; t < kInputs; ++t) {
+    StorePanel(p, panel, input + t, Load(dots[t]));
+  }
+}
+
+// Two panels' weights as [columns][2 * 16], zeros where the matrix ends.
+inline void PackFloat32(const Product& p, int64_t panel, float* packed) {
+  const auto* weights = static_cast<const float*>(p.packed);
+  for (int64_t lane = 0; lane < 2 * kLanes; ++lane) {
+    const int64_t row = panel * kLanes + lane;
+    for (int64_t c = 0; c < p.columns; ++c) {
+      packed[c * 2 * kLanes + lane] = row < p.rows ? weights[row * p.columns + c] : 0.0F;
+    }
+  }
+}
+
+template <int kInputs>
+inline void Float32Tile(const Product& p, const float* packed, int64_t panel, int64_t panels,
+                        int64_t input) {
+  F sums[kInputs][2];
+  for (auto& pair : sums) {
+    pair[0] = Set(0.0F);
+    pair[1] = Set(0.0F);
+  }
+  const float* inputs = p.inputs.values + input * p.inputs.value_stride;
+  for (int64_t c = 0; c < p.columns; ++c) {
+    const F left = Load(packed + c * 2 * kLanes);
+    const F right = Load(packed + c * 2 * kLanes + kLanes);
+    for (int t = 0; t < kInputs; ++t) {
+      const F value = Set(inputs[t * p.inputs.value_stride + c]);
+      sums[t][0] = MulAdd(left, value, sums[t][0]);
+      sums[t][1] = MulAdd(right, value, sums[t][1]);
+    }
+  }
+  for (int t = 0; t < kInputs; ++t) {
+    for (int64_t i = 0; i < panels; ++i) {
+      StorePanel(p, panel + i, input + t, sums[t][i]);
+    }
+  }
+}
+
+inline void Float32Product(const Product& p, int64_t first_panel, int64_t end_panel) {
+  constexpr int64_t kManyInputs = 8;  // from here on packing two panels is soon paid back
+  if (p.inputs.count < kManyInputs) {
+    for (int64_t panel = first_panel; panel < end_panel; ++panel) {
+      OverInputs(p.inputs.count,
+                 [&]<int kInputs>(int64_t input) { Float32PanelFew<kInputs>(p, panel, input); });
+    }
+    return;
+  }
+  auto* packed = static_cast<float*>(p.scratch);
+  for (int64_t panel = first_panel; panel < end_panel; panel += 2) {
+    PackFloat32(p, panel, packed);
+    const int64_t panels = Smaller(2, end_panel - panel);
+    OverInputs(p.inputs.count, [&]<int kInputs>(int64_t input) {
+      Float32Tile<kInputs>(p, packed, panel, panels, input);
+    });
+  }
+}
+
+// --- int8 ---
+
+template <int kInputs>
+inline void Int8Panel(const Product& p, int64_t panel, int64_t input) {
+  // One input alone would be one chain of dependent sums: four partial ones hide their latency.
+  constexpr int kChains = kInputs == 1 ? 4 : 1;
+  const InputRows& in = p.inputs;
+  const auto* line =
+      static_cast<const uint8_t*>(p.packed) + panel * kLanes * ((p.columns + 63) / 64 * 64);
+  const int8_t* codes = in.codes + input * in.code_stride;
+  F sums[kInputs];
+  for (F& sum : sums) {
+    sum = Set(0.0F);
+  }
+  for (int64_t g = 0; g < in.groups; ++g) {
+    const int64_t left = (p.columns - g * in.group + 63) / 64 * 64;
+    const int64_t quads = Smaller(in.group, left) / 4;
+    I dots[kInputs][kChains];
+    for (auto& chains : dots) {
+      for (I& dot : chains) {
+        dot = SetInt(0);
+      }
+    }
+    for (int64_t q = 0; q < quads; q += kChains) {
+      for (int chain = 0; chain < kChains; ++chain) {
+        __builtin_prefetch(line + kPrefetchBytes);
+        const W weights = Raise(LoadBytes(line));
+        for (int t = 0; t < kInputs; ++t) {
+          dots[t][chain] =
+              DotSigned(dots[t][chain], weights, codes + t * in.code_stride + (q + chain) * 4);
+        }
+        line += kLineBytes;
+      }
+    }
+    codes += quads * 4;
+    for (int t = 0; t < kInputs; ++t) {
+      const int64_t place = (input + t) * in.groups + g;
+      I dot = SetInt(-kSignedRaise * in.sums[place]);
+      for (int chain = 0; chain < kChains; ++chain) {
+        dot = AddInt(dot, dots[t][chain]);
+      }
+      sums[t] = Add(sums[t], Mul(ToFloat(dot), Set(in.scales[place])));
+    }
+  }
+  const F scales = Load(static_cast<const float*>(p.scales) + panel * kLanes);
+  for (int t = 0; t < kInputs; ++t) {
+    StorePanel(p, panel, input + t, Mul(sums[t], scales));
+  }
+}
+
+inline void Int8Product(const Product& p, int64_t first_panel, int64_t end_panel) {
+  for (int64_t panel = first_panel; panel < end_panel; ++panel) {
+    OverInputs(p.inputs.count,
+               [&]<int kInputs>(int64_t input) { Int8Panel<kInputs>(p, panel, input); });
+  }
+}
+
+// --- 4 bit ---
+
+enum class Nibble { kSymmetric, kAsymmetric, kTable };
+
+// What a code is raised by before it is multiplied.
+template <Nibble kKind>
+constexpr int32_t NibbleRaise() {
+  return kKind == Nibble::kSymmetric ? 8 : kKind == Nibble::kTable ? kSignedRaise : 0;
+}
+
+template <Nibble kKind>
+inline I NibbleDot(I dot, const Table& table, W nibbles, const int8_t* codes) {
+  if constexpr (kKind == Nibble::kTable) {
+    return DotSigned(dot, LookUp(table, nibbles), codes);
+  } else {
+    return DotNibbles(dot, nibbles, codes);
+  }
+}
+
+// Adds one group's part to the sum of a row of inputs. scales: of this panel and group.
+template <Nibble kKind>
+inline F AddGroup(F sum, I dot, const uint16_t* scales, const InputRows& in, int64_t place) {
+  const F scale = Set(in.scales[place]);
+  sum = Add(sum, Mul(ToFloat(dot), Mul(LoadHalves(scales), scale)));
+  if constexpr (kKind == Nibble::kAsymmetric) {
+    const float inputs_sum = in.scales[place] * static_cast<float>(in.sums[place]);
+    sum = Add(sum, Mul(LoadHalves(scales + kLanes), Set(inputs_sum)));
+  }
+  return sum;
+}
+
+template <Nibble kKind, int kInputs>
+inline void NibblePanel(const Product& p, int64_t panel, int64_t input) {
+  constexpr int kChains = kInputs == 1 ? 2 : 1;  // low and high halves apart where one input is
+  constexpr int64_t kScalesOfGroup = kKind == Nibble::kAsymmetric ? 2 * kLanes : kLanes;
+  const InputRows& in = p.inputs;
+  const Table table = MakeTable(kNf4Levels);
+  const auto* line = static_cast<const uint8_t*>(p.packed) + panel * kLanes * p.columns / 2;
+  const uint16_t* scales =
+      static_cast<const uint16_t*>(p.scales) + panel * in.groups * kScalesOfGroup;
+  const int8_t* codes = in.codes + input * in.code_stride;
+  F sums[kInputs];
+  for (F& sum : sums) {
+    sum = Set(0.0F);
+  }
+  for (int64_t g = 0; g < in.groups; ++g) {
+    I dots[kInputs][kChains];
+    for (int t = 0; t < kInputs; ++t) {
+      dots[t][0] = SetInt(-NibbleRaise<kKind>() * in.sums[(input + t) * in.groups + g]);
+      dots[t][kChains - 1] = kChains == 1 ? dots[t][0] : SetInt(0);
+    }
+    for (int64_t c = 0; c < p.group; c += 8) {
+      __builtin_prefetch(line + kPrefetchBytes);
+      const W bytes = LoadBytes(line);
+      const W low = LowNibbles(bytes);
+      const W high = HighNibbles(bytes);
+      for (int t = 0; t < kInputs; ++t) {
+        const int8_t* quads = codes + t * in.code_stride + c;
+        dots[t][0] = NibbleDot<kKind>(dots[t][0], table, low, quads);
+        dots[t][kChains - 1] = NibbleDot<kKind>(dots[t][kChains - 1], table, high, quads + 4);
+      }
+      line += kLineBytes;
+    }
+    codes += p.group;
+    for (int t = 0; t < kInputs; ++t) {
+      const I dot = kChains == 1 ? dots[t][0] : AddInt(dots[t][0], dots[t][kChains - 1]);
+      sums[t] = AddGroup<kKind>(sums[t], dot, scales, in, (input + t) * in.groups + g);
+    }
+    scales += kScalesOfGroup;
+  }
+  for (int t = 0; t < kInputs; ++t) {
+    StorePanel(p, panel, input + t, sums[t]);
+  }
+}
+
+template <Nibble kKind>
+inline void NibbleProduct(const Product& p, int64_t first_panel, int64_t end_panel) {
+  for (int64_t panel = first_panel; panel < end_panel; ++panel) {
+    OverInputs(p.inputs.count,
+               [&]<int kInputs>(int64_t input) { NibblePanel<kKind, kInputs>(p, panel, input); });
+  }
+}
+
+}  // namespace
+}  // namespace wattle::kernels
+
+#endif  // WATTLE_WORKER_ENGINE_KERNELS_ISA_PRODUCTS_INL_H_

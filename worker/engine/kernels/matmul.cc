@@ -1,0 +1,146 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/engine/kernels/matmul.h"
+
+#include <algorithm>
+
+#include "worker/engine/kernels/formats_internal.h"
+
+namespace wattle::kernels {
+namespace {
+
+// A product of many inputs reads whole tiles of this many rows; what stands in the rows behind the
+// last is of no matter, but it must be there.
+constexpr int64_t kTileRows = 32;
+
+// The least that a chunk reads of the weights.
+constexpr int64_t kChunkBytes = 64 << 10;
+constexpr int64_t kChunksOfThread = 8;
+
+ProductFunction FunctionOf(const KernelTable& kernels, WeightScheme scheme) {
+  switch (scheme) {
+    case WeightScheme::kFloat32:
+      return kernels.float32;
+    case WeightScheme::kInt8:
+      return kernels.int8;
+    case WeightScheme::kInt4:
+      return kernels.int4;
+    case WeightScheme::kInt4Asymmetric:
+      return kernels.int4_asymmetric;
+    case WeightScheme::kNf4:
+      return kernels.nf4;
+  }
+  return nullptr;
+}
+
+// Memory of the calling thread that a product may use until it returns.
+void* ThreadScratch(int64_t bytes) {
+  struct alignas(64) Line {
+    std::byte bytes[64];
+  };
+  thread_local std::vector<Line> scratch;
+  const auto lines = static_cast<size_t>(bytes / 64 + 1);
+  if (scratch.size() < lines) {
+    scratch.resize(lines);
+  }
+  return scratch.data();
+}
+
+template <typename Value>
+void GrowTo(std::vector<Value>& values, int64_t count) {
+  if (values.size() < static_cast<size_t>(count)) {
+    values.resize(static_cast<size_t>(count));
+  }
+}
+
+}  // namespace
+
+bool WantsCodes(WeightScheme scheme) {
+  return scheme != WeightScheme::kFloat32;
+}
+
+void QuantizedInputs::Reserve(const WeightMatrix& matrix, int64_t count) {
+  columns_ = matrix.columns;
+  group_ = matrix.format.group_size == 0 ? kInt8InputGroup : matrix.format.group_size;
+  groups_ = (columns_ + group_ - 1) / group_;
+  code_stride_ = RoundUp(columns_, kInt8ColumnMultiple);
+  GrowTo(codes_, (count + kTileRows) * code_stride_);
+  GrowTo(scales_, count * groups_);
+  GrowTo(sums_, count * groups_);
+}
+
+void QuantizedInputs::Fill(const KernelTable& kernels, int64_t row, const float* values) {
+  kernels.quantize_input({.values = values,
+                          .columns = columns_,
+                          .group = group_,
+                          .codes = codes_.data() + row * code_stride_,
+                          .code_stride = code_stride_,
+                          .scales = scales_.data() + row * groups_,
+                          .sums = sums_.data() + row * groups_});
+}
+
+InputRows QuantizedInputs::View(int64_t count) const {
+  return {.count = count,
+          .codes = codes_.data(),
+          .code_stride = code_stride_,
+          .scales = scales_.data(),
+          .sums = sums_.data(),
+          .groups = groups_,
+          .group = group_};
+}
+
+void MultiplyPanels(const KernelTable& kernels, const WeightMatrix& matrix, const InputRows& inputs,
+                    const Epilogue& epilogue, PanelRange panels, const ProductOutput& out) {
+  const Product product = {.packed = matrix.packed,
+                           .scales = matrix.scales,
+                           .bias = matrix.bias,
+                           .rows = matrix.rows,
+                           .columns = matrix.columns,
+                           .group = GroupColumns(matrix),
+                           .inputs = inputs,
+                           .nonlinearity = epilogue.nonlinearity,
+                           .accumulate = epilogue.accumulate,
+                           .out = out.values,
+                           .out_stride = out.stride,
+                           .scratch = ThreadScratch(matrix.columns * kProductScratchBytesOfColumn)};
+  FunctionOf(kernels, matrix.format.scheme)(product, panels.first, panels.end);
+}
+
+int64_t PanelChunks(const WeightMatrix& matrix, int threads) {
+  const int64_t panels = PanelCount(matrix.rows);
+  const int64_t bytes = OperationsOf(matrix.format.scheme).stored_bytes(matrix).total();
+  const int64_t by_bytes = std::max<int64_t>(threads, bytes / kChunkBytes);
+  // Pairs of panels: the products of many inputs take two at a time.
+  return std::max<int64_t>(1, std::min({(panels + 1) / 2, by_bytes, threads * kChunksOfThread}));
+}
+
+PanelRange PanelsOfChunk(const WeightMatrix& matrix, int64_t chunk, int64_t chunks) {
+  const int64_t panels = PanelCount(matrix.rows);
+  const int64_t pairs = (panels + 1) / 2;
+  return {.first = pairs * chunk / chunks * 2,
+          .end = std::min(panels, pairs * (chunk + 1) / chunks * 2)};
+}
+
+void MatMul(const WeightMatrix& matrix, const float* inputs, int64_t count,
+            const Epilogue& epilogue, float* out, ThreadPool& pool, const KernelTable& kernels) {
+  thread_local QuantizedInputs quantized_of_thread;
+  QuantizedInputs& quantized = quantized_of_thread;
+  InputRows rows = {.count = count, .values = inputs, .value_stride = matrix.columns};
+  if (WantsCodes(matrix.format.scheme)) {
+    quantized.Reserve(matrix, count);
+    const int64_t row_chunks = count < pool.threads() ? 1 : pool.threads();
+    pool.ParallelFor(row_chunks, [&](int64_t chunk, int /*thread*/) {
+      for (int64_t row = count * chunk / row_chunks; row < count * (chunk + 1) / row_chunks;
+           ++row) {
+        quantized.Fill(kernels, row, inputs + row * matrix.columns);
+      }
+    });
+    rows = quantized.View(count);
+  }
+  const int64_t chunks = PanelChunks(matrix, pool.threads());
+  pool.ParallelFor(chunks, [&](int64_t chunk, int /*thread*/) {
+    MultiplyPanels(kernels, matrix, rows, epilogue, PanelsOfChunk(matrix, chunk, chunks),
+                   {.values = out, .stride = matrix.rows});
+  });
+}
+
+}  // namespace wattle::kernels

@@ -1,0 +1,185 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Every product of every instruction set that this processor has: against plain loops in double
+// precision over what the codes stand for, and, where weights are quantized, against the portable
+// table bit by bit.
+#include "worker/engine/kernels/matmul.h"
+
+#include <cmath>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+
+#include "worker/engine/kernels/test_matrix.h"
+
+namespace wattle::kernels {
+namespace {
+
+std::vector<std::string> TableNames() {
+  std::vector<std::string> names;
+  for (const KernelTable* table : SupportedKernels()) {
+    names.emplace_back(table->name);
+  }
+  return names;
+}
+
+// FP32 sums of up to 3,000 products of deviates: a few units in the last place of their size.
+constexpr double kTolerance = 2e-4;
+
+class MatMulTest : public testing::TestWithParam<std::tuple<std::string, WeightFormat>> {
+ protected:
+  [[nodiscard]] const KernelTable& kernels() const { return *FindKernels(std::get<0>(GetParam())); }
+  [[nodiscard]] WeightFormat format() const { return std::get<1>(GetParam()); }
+};
+
+INSTANTIATE_TEST_SUITE_P(AllTablesAndFormats, MatMulTest,
+                         testing::Combine(testing::ValuesIn(TableNames()),
+                                          testing::ValuesIn(EveryFormat())),
+                         [](const testing::TestParamInfo<MatMulTest::ParamType>& param) {
+                           std::string name = absl::StrCat(std::get<0>(param.param), "_",
+                                                           NameForTest(std::get<1>(param.param)));
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+// The inputs as the product sees them: with quantized weights, what their int8 codes stand for.
+std::vector<double> SeenInputs(const WeightMatrix& matrix, const std::vector<float>& inputs) {
+  if (!WantsCodes(matrix.format.scheme)) {
+    return {inputs.begin(), inputs.end()};
+  }
+  const int64_t group = matrix.format.group_size == 0 ? 128 : matrix.format.group_size;
+  std::vector<double> seen;
+  const auto count = static_cast<int64_t>(inputs.size()) / matrix.columns;
+  for (int64_t row = 0; row < count; ++row) {
+    for (int64_t start = 0; start < matrix.columns; start += group) {
+      const int64_t end = std::min(start + group, matrix.columns);
+      float largest = 0.0F;
+      for (int64_t c = start; c < end; ++c) {
+        largest =
+            std::max(largest, std::fabs(inputs[static_cast<size_t>(row * matrix.columns + c)]));
+      }
+      for (int64_t c = start; c < end; ++c) {
+        const float value = inputs[static_cast<size_t>(row * matrix.columns + c)];
+        seen.push_back(double{largest / 127.0F} * std::nearbyint(value * (127.0F / largest)));
+      }
+    }
+  }
+  return seen;
+}
+
+std::vector<double> Expected(const OwnedMatrix& owned, const std::vector<float>& bias,
+                             const std::vector<float>& inputs) {
+  const WeightMatrix& matrix = owned.matrix;
+  std::vector<float> weights(static_cast<size_t>(matrix.rows * matrix.columns));
+  OperationsOf(matrix.format.scheme).dequantize(matrix, 0, matrix.rows, weights.data());
+  const std::vector<double> seen = SeenInputs(matrix, inputs);
+  std::vector<double> out;
+  const auto count = static_cast<int64_t>(inputs.size()) / matrix.columns;
+  for (int64_t i = 0; i < count; ++i) {
+    for (int64_t r = 0; r < matrix.rows; ++r) {
+      double sum = bias.empty() ? 0.0 : bias[static_cast<size_t>(r)];
+      for (int64_t c = 0; c < matrix.columns; ++c) {
+        sum += double{weights[static_cast<size_t>(r * matrix.columns + c)]} *
+               seen[static_cast<size_t>(i * matrix.columns + c)];
+      }
+      out.push_back(sum);
+    }
+  }
+  return out;
+}
+
+TEST_P(MatMulTest, AgreesWithPlainLoopsForEveryCountAndShape) {
+  ThreadPool pool(2);
+  // Rows that fill panels and rows that do not; columns of one group and of many.
+  for (const auto& [rows, columns] : {std::pair<int64_t, int64_t>{5, 128}, {80, 256}, {100, 896}}) {
+    OwnedMatrix owned(format(), rows, columns, 7);
+    const std::vector<float> bias = NormalValues(rows, 8);
+    owned.matrix.bias = bias.data();
+    for (const int64_t count : {1, 2, 3, 7, 8, 9, 33, 50}) {
+      const std::vector<float> inputs = NormalValues(count * columns, 9);
+      std::vector<float> out(static_cast<size_t>(count * rows));
+      MatMul(owned.matrix, inputs.data(), count, {}, out.data(), pool, kernels());
+      const std::vector<double> wanted = Expected(owned, bias, inputs);
+      for (size_t i = 0; i < out.size(); ++i) {
+        ASSERT_NEAR(out[i], wanted[i], kTolerance)
+            << rows << "x" << columns << ", " << count << " inputs, element " << i;
+      }
+    }
+  }
+}
+
+TEST_P(MatMulTest, QuantizedProductsAreThoseOfThePortableTableBitByBit) {
+  if (!WantsCodes(format().scheme)) {
+    GTEST_SKIP() << "FP32 promises a tolerance";
+  }
+  ThreadPool one(1);
+  ThreadPool three(3);
+  const OwnedMatrix owned(format(), 100, 640, 10);
+  for (const int64_t count : {1, 5, 40}) {
+    const std::vector<float> inputs = NormalValues(count * 640, 11, 3.0F);
+    for (const Nonlinearity f : {Nonlinearity::kNone, Nonlinearity::kGeluTanh,
+                                 Nonlinearity::kGeluErf, Nonlinearity::kSilu}) {
+      std::vector<float> wanted(static_cast<size_t>(count * 100), 0.25F);
+      std::vector<float> out = wanted;
+      const Epilogue epilogue{.nonlinearity = f, .accumulate = true};
+      MatMul(owned.matrix, inputs.data(), count, epilogue, wanted.data(), one,
+             *FindKernels("portable"));
+      MatMul(owned.matrix, inputs.data(), count, epilogue, out.data(), three, kernels());
+      ASSERT_EQ(out, wanted) << count << " inputs";
+    }
+  }
+}
+
+TEST_P(MatMulTest, InputsOfZeroGiveTheBias) {
+  ThreadPool pool(1);
+  OwnedMatrix owned(format(), 30, 128, 12);
+  const std::vector<float> bias = NormalValues(30, 13);
+  owned.matrix.bias = bias.data();
+  const std::vector<float> inputs(128, 0.0F);
+  std::vector<float> out(30);
+  MatMul(owned.matrix, inputs.data(), 1, {}, out.data(), pool, kernels());
+  EXPECT_EQ(out, bias);
+}
+
+TEST(Int8MatMulTest, ColumnsNeedNotFillATile) {
+  ThreadPool pool(1);
+  for (const int64_t columns : {1, 3, 53, 130, 200}) {
+    OwnedMatrix owned({WeightScheme::kInt8, 0}, 21, columns, 14);
+    for (const int64_t count : {1, 4, 20}) {
+      const std::vector<float> inputs = NormalValues(count * columns, 15);
+      const std::vector<double> wanted = Expected(owned, {}, inputs);
+      for (const KernelTable* table : SupportedKernels()) {
+        std::vector<float> out(static_cast<size_t>(count * 21));
+        MatMul(owned.matrix, inputs.data(), count, {}, out.data(), pool, *table);
+        for (size_t i = 0; i < out.size(); ++i) {
+          ASSERT_NEAR(out[i], wanted[i], kTolerance)
+              << table->name << ", " << columns << " columns, " << count << " inputs, element "
+              << i;
+        }
+      }
+    }
+  }
+}
+
+TEST(PanelChunksTest, ChunksCoverEveryPanelOnce) {
+  for (const int64_t rows : {1, 16, 17, 48, 2304, 50257}) {
+    for (const int threads : {1, 2, 7}) {
+      const WeightMatrix shape{.format = {WeightScheme::kInt8, 0}, .rows = rows, .columns = 768};
+      const int64_t chunks = PanelChunks(shape, threads);
+      int64_t next = 0;
+      for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+        const PanelRange range = PanelsOfChunk(shape, chunk, chunks);
+        ASSERT_EQ(range.first, next);
+        ASSERT_GT(range.end, range.first);
+        next = range.end;
+      }
+      EXPECT_EQ(next, PanelCount(rows));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace wattle::kernels

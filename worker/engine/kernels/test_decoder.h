@@ -1,0 +1,136 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Decoders with random weights that own their bytes, for tests and benches.
+#ifndef WATTLE_WORKER_ENGINE_KERNELS_TEST_DECODER_H_
+#define WATTLE_WORKER_ENGINE_KERNELS_TEST_DECODER_H_
+
+#include <cmath>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "worker/engine/kernels/decode_step.h"
+#include "worker/engine/kernels/test_matrix.h"
+
+namespace wattle::kernels {
+
+struct DecoderSizes {
+  int64_t layers = 2;
+  int64_t width = 64;
+  int64_t heads = 4;
+  int64_t kv_heads = 4;
+  int64_t head_size = 16;
+  int64_t mlp_width = 256;
+  int64_t vocabulary = 100;
+  int64_t positions = 64;
+  int64_t window = 0;
+  bool llama = false;  // RMSNorm, rotary, gated SiLU, no biases; otherwise GPT-2's block
+};
+
+// The formats of a model's matrices: "bits of every tensor".
+struct DecoderFormats {
+  WeightFormat blocks;
+  WeightFormat head;  // of the head and the token embedding, which are one matrix
+};
+
+class RandomDecoder {
+ public:
+  RandomDecoder(const DecoderSizes& sizes, const DecoderFormats& formats, uint64_t seed)
+      : sizes_(sizes), seed_(seed) {
+    model.width = sizes.width;
+    model.max_positions = sizes.positions;
+    model.tokens = Matrix(formats.head, sizes.vocabulary, sizes.width, false);
+    model.head = model.tokens;
+    model.positions = sizes.llama ? nullptr : Vector(sizes.positions * sizes.width, 0.0F, 0.05F);
+    MakeAngles();
+    for (int64_t i = 0; i < sizes.layers; ++i) {
+      model.layers.push_back(Layer(formats.blocks));
+    }
+    model.final_norm = RandomNorm();
+  }
+
+  DecodeModel model;
+
+  // Bytes that one decoded token reads of the weights.
+  [[nodiscard]] int64_t weight_bytes() const {
+    int64_t bytes = 0;
+    for (const auto& matrix : matrices_) {
+      bytes += OperationsOf(matrix->matrix.format.scheme).stored_bytes(matrix->matrix).total();
+    }
+    return bytes;
+  }
+
+ private:
+  const float* Vector(int64_t count, float mean, float deviation) {
+    vectors_.push_back(
+        std::make_unique<std::vector<float>>(NormalValues(count, seed_++, deviation)));
+    for (float& value : *vectors_.back()) {
+      value += mean;
+    }
+    return vectors_.back()->data();
+  }
+
+  WeightMatrix Matrix(WeightFormat format, int64_t rows, int64_t columns, bool bias) {
+    const float deviation = 1.0F / std::sqrt(static_cast<float>(columns));
+    matrices_.push_back(std::make_unique<OwnedMatrix>(
+        format, rows, columns, NormalValues(rows * columns, seed_++, deviation)));
+    OwnedMatrix& owned = *matrices_.back();
+    owned.weights = {};  // a bench has no use for them
+    owned.matrix.bias = bias ? Vector(rows, 0.0F, 0.1F) : nullptr;
+    return owned.matrix;
+  }
+
+  Norm RandomNorm() {
+    Norm norm{.gain = Vector(sizes_.width, 1.0F, 0.1F), .width = sizes_.width};
+    norm.subtract_mean = !sizes_.llama;
+    norm.bias = sizes_.llama ? nullptr : Vector(sizes_.width, 0.0F, 0.1F);
+    return norm;
+  }
+
+  void MakeAngles() {
+    const int64_t half = sizes_.head_size / 2;
+    for (int64_t p = 0; p < sizes_.positions; ++p) {
+      for (int64_t i = 0; i < half; ++i) {
+        const double angle = static_cast<double>(p) *
+                             std::pow(10000.0, -static_cast<double>(i) / static_cast<double>(half));
+        cosines_.push_back(static_cast<float>(std::cos(angle)));
+        sines_.push_back(static_cast<float>(std::sin(angle)));
+      }
+    }
+  }
+
+  DecodeLayer Layer(WeightFormat format) {
+    const bool bias = !sizes_.llama;
+    const int64_t attention_width = sizes_.heads * sizes_.head_size;
+    DecodeLayer layer;
+    layer.attention_norm = RandomNorm();
+    layer.qkv =
+        Matrix(format, (sizes_.heads + 2 * sizes_.kv_heads) * sizes_.head_size, sizes_.width, bias);
+    layer.heads = sizes_.heads;
+    layer.kv_heads = sizes_.kv_heads;
+    layer.head_size = sizes_.head_size;
+    layer.window = sizes_.window;
+    if (sizes_.llama) {
+      layer.rotary = {
+          .dimensions = sizes_.head_size, .cosines = cosines_.data(), .sines = sines_.data()};
+    }
+    layer.attention_output = Matrix(format, sizes_.width, attention_width, bias);
+    layer.mlp_norm = RandomNorm();
+    layer.gated = sizes_.llama;
+    layer.activation = sizes_.llama ? Nonlinearity::kSilu : Nonlinearity::kGeluTanh;
+    layer.up = Matrix(format, sizes_.mlp_width * (sizes_.llama ? 2 : 1), sizes_.width, bias);
+    layer.down = Matrix(format, sizes_.width, sizes_.mlp_width, bias);
+    return layer;
+  }
+
+  DecoderSizes sizes_;
+  uint64_t seed_;
+  std::vector<std::unique_ptr<OwnedMatrix>> matrices_;
+  std::vector<std::unique_ptr<std::vector<float>>> vectors_;
+  std::vector<float> cosines_;
+  std::vector<float> sines_;
+};
+
+}  // namespace wattle::kernels
+
+#endif  // WATTLE_WORKER_ENGINE_KERNELS_TEST_DECODER_H_

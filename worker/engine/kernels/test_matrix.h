@@ -1,0 +1,80 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Matrices that own their bytes, for tests and benches.
+#ifndef WATTLE_WORKER_ENGINE_KERNELS_TEST_MATRIX_H_
+#define WATTLE_WORKER_ENGINE_KERNELS_TEST_MATRIX_H_
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/check.h"
+#include "worker/engine/kernels/random.h"
+#include "worker/engine/kernels/weight_matrix.h"
+
+namespace wattle::kernels {
+
+inline std::vector<WeightFormat> EveryFormat() {
+  std::vector<WeightFormat> formats;
+  for (const FormatOperations& format : AllFormats()) {
+    if (!format.grouped) {
+      formats.push_back({format.scheme, 0});
+      continue;
+    }
+    for (const int32_t group : {32, 64, 128}) {
+      formats.push_back({format.scheme, group});
+    }
+  }
+  return formats;
+}
+
+// A format's name as GoogleTest allows it in a test's name.
+inline std::string NameForTest(WeightFormat format) {
+  std::string name = FormatName(format);
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+
+inline std::vector<float> NormalValues(int64_t count, uint64_t seed, float deviation = 1.0F) {
+  std::vector<float> values(static_cast<size_t>(count));
+  RandomNormal({.seed = seed, .use = RandomUse::kInitialization}, deviation, count, values.data());
+  return values;
+}
+
+// A quantized matrix, its bytes and the FP32 weights it was made from. Not copied: `matrix` points
+// into it.
+struct OwnedMatrix {
+  OwnedMatrix(WeightFormat format, int64_t rows, int64_t columns, std::vector<float> values)
+      : weights(std::move(values)) {
+    WATTLE_CHECK(CheckShape(format, rows, columns).ok(), "the test's shape suits the format");
+    matrix = {.format = format, .rows = rows, .columns = columns};
+    const StoredBytes bytes = OperationsOf(format.scheme).stored_bytes(matrix);
+    packed.resize(static_cast<size_t>(bytes.packed / 64 + 1));
+    scales.resize(static_cast<size_t>(bytes.scales / 64 + 1));
+    matrix.packed = buffers().packed;
+    matrix.scales = buffers().scales;
+    WATTLE_CHECK(Quantize(matrix, weights.data(), buffers()).ok(), "the test's weights are finite");
+  }
+  OwnedMatrix(WeightFormat format, int64_t rows, int64_t columns, uint64_t seed)
+      : OwnedMatrix(format, rows, columns, NormalValues(rows * columns, seed)) {}
+  OwnedMatrix(const OwnedMatrix&) = delete;
+  OwnedMatrix& operator=(const OwnedMatrix&) = delete;
+
+  [[nodiscard]] PackedBuffers buffers() {
+    return {.packed = packed.data()->bytes, .scales = scales.data()->bytes};
+  }
+
+  struct alignas(kPackedAlignment) Line {
+    std::byte bytes[kPackedAlignment];
+  };
+  std::vector<float> weights;
+  std::vector<Line> packed;
+  std::vector<Line> scales;
+  WeightMatrix matrix;
+};
+
+}  // namespace wattle::kernels
+
+#endif  // WATTLE_WORKER_ENGINE_KERNELS_TEST_MATRIX_H_

@@ -1,0 +1,62 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The one set of threads that kernels run on. A region is a count of chunks; the calling thread and
+// the pool's threads each take the next chunk until none is left, and the region ends when all
+// chunks are done, not when all threads have arrived. So a thread that the system has put aside
+// (its core is busy with something else) delays the others by at most the one chunk it holds.
+//
+// Between two regions the pool's threads spin for a short while and then sleep: the phases of one
+// decode step follow each other without a system call, and an idle pool costs nothing. The caller
+// waits for the last chunks in the same way.
+//
+// One region at a time: ParallelFor is called by one thread, never from inside a chunk.
+#ifndef WATTLE_WORKER_ENGINE_KERNELS_THREAD_POOL_H_
+#define WATTLE_WORKER_ENGINE_KERNELS_THREAD_POOL_H_
+
+#include <atomic>
+#include <cstdint>
+#include <thread>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+
+namespace wattle::kernels {
+
+class ThreadPool {
+ public:
+  // threads: how many work in a region, the caller included; at least 1. Starts threads - 1.
+  explicit ThreadPool(int threads);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  [[nodiscard]] int threads() const { return static_cast<int>(workers_.size()) + 1; }
+
+  // Calls body(chunk, thread) once for each chunk in [0, chunks); thread is in [0, threads()), and
+  // no two calls with one thread's number run at the same time. Returns when all have returned;
+  // what they wrote is visible to the caller and to the next region. chunks below 2^31.
+  void ParallelFor(int64_t chunks, absl::FunctionRef<void(int64_t chunk, int thread)> body);
+
+ private:
+  using Body = absl::FunctionRef<void(int64_t chunk, int thread)>;
+
+  void Work(int thread);
+  void TakeChunks(int thread);
+  void WaitUntilDone();
+
+  // The current region: its number in the upper 32 bits, the chunks that nobody has taken yet in
+  // the lower. A thread takes one by a compare-and-swap, which fails when the region has changed;
+  // so body_ is read only by threads that hold a chunk, and the region cannot end under them.
+  alignas(64) std::atomic<uint64_t> ticket_{0};
+  alignas(64) std::atomic<uint32_t> unfinished_{0};  // chunks of the region not yet returned from
+  alignas(64) std::atomic<uint32_t> region_{0};      // as in ticket_; what idle threads wait on
+  std::atomic<int> sleepers_{0};                     // idle threads that wait in the kernel
+  std::atomic<bool> caller_sleeps_{false};
+  std::atomic<bool> stopping_{false};
+  const Body* body_ = nullptr;
+  std::vector<std::thread> workers_;
+};
+
+}  // namespace wattle::kernels
+
+#endif  // WATTLE_WORKER_ENGINE_KERNELS_THREAD_POOL_H_
