@@ -11,7 +11,7 @@
 
 #include "worker/agent/agent.h"
 #include "worker/agent/config.h"
-#include "worker/agent/crash_point.h"
+#include "worker/agent/storage/crash_point.h"
 
 int main(int argc, char** argv) {
   wattle::agent::Config config;

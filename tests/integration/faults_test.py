@@ -23,7 +23,7 @@ CHECKPOINT_PLACES = [f"{site}:{operation}:{n}{after}" for site, operation, n in 
     ("optimizer", "write", 5), ("optimizer", "sync", 1), ("optimizer", "rename", 2),
     ("directory", "rename", 1), ("directory", "rename", 2), ("directory", "sync_directory", 2)) for after in ("", ":after")]
 FRAME_PLACES = [f"frame:step:{n}:after" for n in (1, 2, 5, 7, 10)]
-# Places inside the agent (see worker/agent/crash_point.h).
+# Places inside the agent (see worker/agent/storage/crash_point.h).
 AGENT_PLACES = ["accept", "progress:2", "progress:7", "checkpoint:2", "finish", "reported", "spool:write:2", "spool:fsync:2",
                 "spool:acknowledge", "state:write:4", "state:sync:5", "state:rename:6"]
 

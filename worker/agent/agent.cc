@@ -199,7 +199,7 @@ absl::Status Agent::Open() {
   if (config_.cache_quota_bytes > 0) {
     info.set_cache_quota_bytes(config_.cache_quota_bytes);
   }
-  const auto engine = sandbox::RunnerVersion(config_.runner, absl::Seconds(60));
+  const auto engine = child::RunnerVersion(config_.runner, absl::Seconds(60));
   if (engine.ok()) {
     info.set_engine_version(*engine);
   } else {
@@ -436,19 +436,19 @@ absl::Status Agent::StartRunner(const v1::RunnerTask& task) {
       }
     });
   };
-  sandbox::RunnerCallbacks callbacks;
+  child::RunnerCallbacks callbacks;
   callbacks.on_frame = [this, current](v1::RunnerFrame frame) {
     current([this, frame = std::move(frame)](const Instant& now) { core_->OnFrame(frame, now); });
   };
   callbacks.on_line = [this, current](const std::string& line) {
     current([this, line](const Instant& now) { core_->OnRunnerLine(line, now); });
   };
-  callbacks.on_exit = [this, current](const sandbox::RunnerExit& exit) {
+  callbacks.on_exit = [this, current](const child::RunnerExit& exit) {
     current([this, exit](const Instant& now) { core_->OnRunnerExit(exit, now); });
   };
   runner_.reset();
   WATTLE_ASSIGN_OR_RETURN(
-      runner_, sandbox::RunnerProcess::Start(
+      runner_, child::RunnerProcess::Start(
                    {.program = config_.runner, .threads = settings_.threads, .nice = 0}, task,
                    std::move(callbacks)));
   return absl::OkStatus();

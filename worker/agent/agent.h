@@ -19,12 +19,12 @@
 #include "absl/synchronization/mutex.h"
 
 #include "telemetry/sensors/registry.h"
-#include "worker/agent/agent_core.h"
+#include "worker/agent/core/agent_core.h"
 #include "worker/agent/config.h"
-#include "worker/agent/coordinator_link.h"
+#include "worker/agent/link/coordinator_link.h"
 #include "worker/agent/metrics_server.h"
-#include "worker/agent/transfers.h"
-#include "worker/sandbox/runner_process.h"
+#include "worker/agent/link/transfers.h"
+#include "worker/child/runner_process.h"
 
 namespace wattle::agent {
 
@@ -84,7 +84,7 @@ class Agent final : public AgentPorts {
   std::unique_ptr<AgentCore> core_;
   std::unique_ptr<MetricsServer> metrics_;
   std::unique_ptr<Transfers> transfers_;
-  std::unique_ptr<sandbox::RunnerProcess> runner_;
+  std::unique_ptr<child::RunnerProcess> runner_;
   std::unique_ptr<CoordinatorLink> link_;
   std::thread sampler_;
 

@@ -15,7 +15,7 @@
 #include "absl/synchronization/mutex.h"
 
 #include "wattle/v1/device.pb.h"
-#include "worker/agent/agent_core.h"
+#include "worker/agent/core/agent_core.h"
 
 namespace httplib {
 class Server;

@@ -1,0 +1,500 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/agent/core/agent_core.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+#include "worker/agent/storage/crash_point.h"
+
+namespace wattle::agent {
+namespace {
+
+constexpr absl::Duration kRetryPeriod = absl::Seconds(5);
+// Syncing the disks and powering off: a few seconds at a small board's draw.
+constexpr Joules kShutdownEnergy(30);
+
+bool IsTerminal(v1::AttemptState state) {
+  return state == v1::ATTEMPT_STATE_FINISHED || state == v1::ATTEMPT_STATE_FAILED ||
+         state == v1::ATTEMPT_STATE_SUPERSEDED;
+}
+
+// The strictest of the policies that select this device.
+telemetry::GuardLimits LimitsOf(const v1::DesiredSet& desired) {
+  telemetry::GuardLimits limits;
+  for (const v1::Policy& policy : desired.policies()) {
+    if (policy.reserve_state_of_charge_ratio() > 0) {
+      limits.reserve = std::max(limits.reserve.value_or(Fraction(0)),
+                                Fraction(policy.reserve_state_of_charge_ratio()));
+    }
+    if (policy.max_temperature_celsius() > 0) {
+      const Celsius limit(policy.max_temperature_celsius());
+      limits.temperature_max = std::min(limits.temperature_max.value_or(limit), limit);
+    }
+  }
+  return limits;
+}
+
+// The attempt whose end a report tells; empty: another fact.
+std::string EndedAttempt(const v1::Report& report) {
+  switch (report.fact_case()) {
+    case v1::Report::kFinished:
+      return report.finished().attempt_id();
+    case v1::Report::kFailed:
+      return report.failed().attempt_id();
+    case v1::Report::kStopped:
+      return report.stopped().attempt_id();
+    default:
+      return "";
+  }
+}
+
+template <typename Fact>
+void Name(const v1::Assignment& assignment, Fact* fact) {
+  fact->set_attempt_id(assignment.attempt_id());
+  fact->set_fencing_token(assignment.fencing_token());
+}
+
+}  // namespace
+
+AgentCore::AgentCore(const CoreDependencies& dependencies, CoreSettings settings)
+    : to_(dependencies), settings_(std::move(settings)), device_(to_.state->ReadDevice()) {}
+
+void AgentCore::Start(const Instant& now) {
+  desired_ = to_.state->ReadDesired();
+  limits_ = LimitsOf(desired_);
+  held_ = to_.state->ReadAttempts();
+  for (const v1::Report& report : to_.spool->pending()) {
+    // Its end was spooled, its record not yet written.
+    const auto ended = held_.find(EndedAttempt(report));
+    if (ended != held_.end() && !IsTerminal(ended->second.state())) {
+      ended->second.set_state(report.has_finished() ? v1::ATTEMPT_STATE_FINISHED
+                                                    : v1::ATTEMPT_STATE_FAILED);
+    }
+  }
+  for (const auto& [id, record] : held_) {
+    order_.push_back(id);
+  }
+  lease_used_ = absl::Seconds(device_.lease_used_seconds());
+  lease_since_ = now.wall;
+  next_heartbeat_ = now.wall;
+  next_ledger_ = now.wall + kLedgerPeriod;
+  next_save_ = now.wall + kSavePeriod;
+  next_retry_ = now.wall;
+}
+
+void AgentCore::OnConnected(const Instant& /*now*/) {
+  connected_ = true;
+  welcomed_ = false;
+  SendHello();
+}
+
+void AgentCore::OnDisconnected(const Instant& now) {
+  if (welcomed_) {
+    lease_used_ = absl::ZeroDuration();
+    lease_since_ = now.wall;
+  }
+  connected_ = false;
+  welcomed_ = false;
+}
+
+void AgentCore::OnMessage(const v1::CoordinatorMessage& message, const Instant& now) {
+  switch (message.message_case()) {
+    case v1::CoordinatorMessage::kWelcome: {
+      welcomed_ = true;
+      if (message.welcome().heartbeat_seconds() > 0) {
+        heartbeat_period_ = absl::Seconds(message.welcome().heartbeat_seconds());
+      }
+      // Losing this only sends reports once more after a restart.
+      (void)to_.spool->Acknowledge(message.welcome().acknowledged_sequence());
+      for (const v1::Report& report : to_.spool->pending()) {
+        v1::WorkerMessage again;
+        *again.mutable_report() = report;
+        to_.ports->Send(again);
+      }
+      next_heartbeat_ = now.wall;
+      break;
+    }
+    case v1::CoordinatorMessage::kDesired: {
+      desired_ = message.desired();
+      limits_ = LimitsOf(desired_);
+      const absl::Status saved = to_.state->WriteDesired(desired_);
+      if (!saved.ok()) {
+        to_.ports->Note(std::string(saved.message()));
+      }
+      Reconcile(now);
+      break;
+    }
+    case v1::CoordinatorMessage::kAcknowledgement:
+      if (message.acknowledgement().incarnation() == to_.spool->incarnation()) {
+        (void)to_.spool->Acknowledge(message.acknowledgement().sequence());  // as above
+      }
+      break;
+    case v1::CoordinatorMessage::kClosing:
+    case v1::CoordinatorMessage::MESSAGE_NOT_SET:
+      break;
+  }
+  Step(now);
+}
+
+void AgentCore::Reconcile(const Instant& now) {
+  DropUnwanted(now);
+  reconciled_ = true;
+  for (const v1::Assignment& assignment : desired_.assignments()) {
+    if (held_.count(assignment.attempt_id()) == 0) {
+      Accept(assignment, now);
+    }
+  }
+}
+
+void AgentCore::Accept(const v1::Assignment& assignment, const Instant& now) {
+  v1::HeldAttemptRecord record;
+  *record.mutable_assignment() = assignment;
+  record.set_state(v1::ATTEMPT_STATE_FETCHING);
+  record.set_boot_id(settings_.boot_id);
+  const absl::Status status = to_.state->WriteAttempt(record);
+  if (!status.ok()) {
+    reconciled_ = false;
+    to_.ports->Note(absl::StrCat(assignment.attempt_id(), ": not accepted: ", status.message()));
+    return;
+  }
+  CrashPoint("accept");
+  held_[assignment.attempt_id()] = std::move(record);
+  order_.push_back(assignment.attempt_id());
+  v1::Report report;
+  Name(assignment, report.mutable_accepted());
+  Report(std::move(report), now);
+}
+
+void AgentCore::DropUnwanted(const Instant& now) {
+  std::set<std::string> desired;
+  for (const v1::Assignment& assignment : desired_.assignments()) {
+    desired.insert(assignment.attempt_id());
+  }
+  const std::vector<std::string> ids = order_;
+  for (const std::string& id : ids) {
+    if (desired.count(id) > 0) {
+      continue;
+    }
+    if (run_ != nullptr && run_->record().assignment().attempt_id() == id) {
+      run_->Stop(StopReason::kUnwanted, now);
+      continue;
+    }
+    const v1::HeldAttemptRecord& record = held_[id];
+    if (!IsTerminal(record.state())) {
+      v1::Report report;
+      Name(record.assignment(), report.mutable_stopped());
+      *report.mutable_stopped()->mutable_receipt() = record.receipt();
+      Report(std::move(report), now);
+    }
+    to_.state->RemoveAttempt(id);
+    held_.erase(id);
+    order_.erase(std::find(order_.begin(), order_.end(), id));
+  }
+}
+
+void AgentCore::ActivateNext(const Instant& now) {
+  if (run_ != nullptr || shutting_down_ || !guard_.reason().empty()) {
+    return;
+  }
+  const auto next = std::find_if(order_.begin(), order_.end(), [&](const std::string& id) {
+    const v1::HeldAttemptRecord& record = held_[id];
+    const double lease_seconds = record.assignment().lease_seconds();
+    const bool lease_left =
+        welcomed_ || lease_seconds <= 0 || LeaseUsed(now.wall) < absl::Seconds(lease_seconds);
+    return !IsTerminal(record.state()) && lease_left;
+  });
+  if (next == order_.end()) {
+    return;
+  }
+  const std::string id = *next;
+  v1::HeldAttemptRecord record = held_[id];
+  const bool interrupted = record.state() == v1::ATTEMPT_STATE_RUNNING;
+  if (interrupted) {
+    record.mutable_receipt()->set_restarts(record.receipt().restarts() + 1);
+  }
+  AttemptSettings attempt = {.work_directory = to_.state->WorkDirectory(id),
+                             .output_directory = to_.state->OutputDirectory(id),
+                             .threads = settings_.threads,
+                             .device = settings_.runner_device,
+                             .info = settings_.info,
+                             .origin = settings_.origin};
+  const AttemptDependencies dependencies = {
+      .ports = to_.ports, .account = to_.account, .emulator = to_.emulator, .clock = to_.clock};
+  run_ = std::make_unique<AttemptRun>(dependencies, std::move(attempt), std::move(record));
+  run_->Begin(now);
+  if (interrupted) {
+    AddLostEnergy(held_[id], now);
+  }
+}
+
+// The process died while the attempt ran: what was measured after the last record is lost, and the
+// time until the runner died with it is not known better than the period of the records.
+void AgentCore::AddLostEnergy(const v1::HeldAttemptRecord& record, const Instant& now) {
+  absl::Duration lost = kSavePeriod;
+  if (record.boot_id() == settings_.boot_id) {
+    lost = std::min(lost, now.wall.since_boot() - absl::Seconds(record.written_boottime_seconds()));
+  }
+  to_.account->AddLost(std::max(lost, absl::ZeroDuration()) / to_.clock->time_scale());
+}
+
+void AgentCore::OnFetched(const FetchResult& result, const Instant& now) {
+  if (run_ != nullptr) {
+    run_->OnFetched(result, now);
+    Step(now);
+  }
+}
+
+void AgentCore::OnUploaded(const UploadResult& result, const Instant& now) {
+  if (run_ != nullptr) {
+    run_->OnUploaded(result, now);
+    Step(now);
+  }
+}
+
+void AgentCore::OnFrame(const v1::RunnerFrame& frame, const Instant& now) {
+  if (run_ == nullptr) {
+    return;
+  }
+  if (frame.has_log()) {
+    OnRunnerLine(frame.log().text(), now);
+    return;
+  }
+  run_->OnFrame(frame, now);
+  device_.set_tokens(device_.tokens() + run_->TakeTokens());
+  v1::HeldAttemptRecord& held = held_[run_->record().assignment().attempt_id()];
+  if (const std::optional<int64_t> from_step = run_->TakeStarted()) {
+    held.set_state(v1::ATTEMPT_STATE_RUNNING);
+    SaveRun(now);
+    v1::Report report;
+    Name(held.assignment(), report.mutable_started());
+    report.mutable_started()->set_from_step(*from_step);
+    Report(std::move(report), now);
+  } else if (frame.has_checkpoint()) {
+    SaveRun(now);
+  }
+  Step(now);
+}
+
+void AgentCore::OnRunnerExit(const child::RunnerExit& exit, const Instant& now) {
+  if (run_ != nullptr) {
+    run_->OnRunnerExit(exit, now);
+    Step(now);
+  }
+}
+
+void AgentCore::SetIdle(const Instant& now) {
+  const bool paused = std::any_of(held_.begin(), held_.end(), [](const auto& held) {
+    return !IsTerminal(held.second.state());
+  });
+  const Activity activity = paused ? Activity::kPaused : Activity::kIdle;
+  to_.account->SetActivity(now.device, activity);
+  if (to_.emulator != nullptr) {
+    to_.emulator->SetActivity(now.device, activity);
+  }
+}
+
+void AgentCore::HandleEnd(const Instant& now) {
+  const AttemptEnd end = *run_->end();
+  v1::HeldAttemptRecord record = run_->Snapshot(now);
+  device_.set_tokens(device_.tokens() + run_->TakeTokens());
+  run_.reset();
+  to_.account->EndAttempt();
+  EndRun(std::move(record), end, now);
+  SetIdle(now);
+  ReportLedger(now);
+}
+
+void AgentCore::EndRun(v1::HeldAttemptRecord record, const AttemptEnd& end, const Instant& now) {
+  const std::string id = record.assignment().attempt_id();
+  v1::Report report;
+  switch (end.kind) {
+    case AttemptEnd::Kind::kFinished: {
+      CrashPoint("finish");
+      record.set_state(v1::ATTEMPT_STATE_FINISHED);
+      Name(record.assignment(), report.mutable_finished());
+      *report.mutable_finished()->mutable_receipt() = record.receipt();
+      if (end.output) {
+        *report.mutable_finished()->mutable_output() = *end.output;
+      }
+      break;
+    }
+    case AttemptEnd::Kind::kFailed: {
+      record.set_state(v1::ATTEMPT_STATE_FAILED);
+      v1::AttemptFailed& failed = *report.mutable_failed();
+      Name(record.assignment(), &failed);
+      failed.set_failure_class(end.failure_class);
+      failed.set_message(end.message);
+      *failed.mutable_receipt() = record.receipt();
+      break;
+    }
+    case AttemptEnd::Kind::kStopped: {
+      if (end.stop == StopReason::kShutdown) {
+        record.set_state(v1::ATTEMPT_STATE_PAUSED);  // not interrupted: its checkpoint is new
+        held_[id] = record;
+        SaveAttempt(record);
+        return;
+      }
+      if (end.stop == StopReason::kUnwanted) {
+        record.set_state(v1::ATTEMPT_STATE_SUPERSEDED);
+        Name(record.assignment(), report.mutable_stopped());
+        *report.mutable_stopped()->mutable_receipt() = record.receipt();
+        break;
+      }
+      record.set_state(v1::ATTEMPT_STATE_PAUSED);
+      Name(record.assignment(), report.mutable_paused());
+      report.mutable_paused()->set_reason(end.stop == StopReason::kGuard
+                                              ? guard_.reason()
+                                              : "lease ended without contact to the coordinator");
+      break;
+    }
+  }
+  Report(std::move(report), now);
+  CrashPoint("reported");
+  held_[id] = record;
+  SaveAttempt(record);
+  if (IsTerminal(record.state())) {
+    CountEnd(record.state());
+    to_.state->RemoveOutput(id);
+  }
+}
+
+void AgentCore::CountEnd(v1::AttemptState state) {
+  for (v1::AttemptCount& count : *device_.mutable_attempts()) {
+    if (count.state() == state) {
+      count.set_count(count.count() + 1);
+      return;
+    }
+  }
+  v1::AttemptCount& count = *device_.add_attempts();
+  count.set_state(state);
+  count.set_count(1);
+}
+
+telemetry::StopCost AgentCore::CostOfStopping() const {
+  telemetry::StopCost cost = {.shutdown = kShutdownEnergy};
+  if (run_ != nullptr) {
+    cost.longest_step = run_->longest_step();
+    cost.checkpoint = run_->checkpoint_cost();
+    return cost;
+  }
+  for (const std::string& id : order_) {
+    const v1::HeldAttemptRecord& record = held_.at(id);
+    if (!IsTerminal(record.state())) {
+      // To start is a step that cannot be stopped inside, and one step follows.
+      const v1::Prediction& predicted = record.receipt().predicted();
+      cost.longest_step = Joules(predicted.start_energy_joules()) +
+                          Watts(predicted.mean_power_watts()) * absl::Seconds(10);
+      cost.checkpoint = Joules(predicted.checkpoint_energy_joules());
+      break;
+    }
+  }
+  return cost;
+}
+
+void AgentCore::CheckGuard(const Instant& now) {
+  telemetry::GuardReading reading;
+  reading.battery_expected = settings_.battery_expected;
+  reading.gauge_error = settings_.gauge_error;
+  if (battery_) {
+    reading.state_of_charge = battery_->state_of_charge;
+    reading.capacity = battery_->capacity;
+  }
+  reading.temperature = temperature_;
+  const std::string before = guard_.reason();
+  const std::string& reason = guard_.Check(limits_, reading, CostOfStopping());
+  if (reason.empty() != before.empty()) {
+    to_.ports->Note(reason.empty() ? "guard: work may go on" : "guard: " + reason);
+    next_heartbeat_ = now.wall;  // the coordinator plans with it
+  }
+  if (!reason.empty() && run_ != nullptr && !run_->stopping()) {
+    run_->Stop(StopReason::kGuard, now);
+  }
+}
+
+absl::Duration AgentCore::LeaseUsed(Monotonic wall) const {
+  return welcomed_ ? absl::ZeroDuration() : lease_used_ + (wall - lease_since_);
+}
+
+void AgentCore::CheckLease(const Instant& now) {
+  if (run_ == nullptr || run_->stopping()) {
+    return;
+  }
+  const double lease_seconds = run_->record().assignment().lease_seconds();
+  if (lease_seconds > 0 && LeaseUsed(now.wall) >= absl::Seconds(lease_seconds)) {
+    to_.ports->Note(absl::StrCat(run_->record().assignment().attempt_id(),
+                                 ": lease ended without contact to the coordinator"));
+    run_->Stop(StopReason::kLease, now);
+  }
+}
+
+void AgentCore::Step(const Instant& now) {
+  if (run_ != nullptr) {
+    run_->Step(now);
+  }
+  CheckGuard(now);
+  CheckLease(now);
+  if (run_ != nullptr && run_->end()) {
+    HandleEnd(now);
+  }
+  FlushReports();
+  if (now.wall >= next_retry_) {
+    next_retry_ = now.wall + kRetryPeriod;
+    if (!reconciled_) {
+      Reconcile(now);
+    }
+  }
+  ActivateNext(now);
+  if (now.wall >= next_heartbeat_) {
+    next_heartbeat_ = now.wall + heartbeat_period_;
+    if (welcomed_) {
+      v1::WorkerMessage message;
+      *message.mutable_heartbeat() = MakeHeartbeat();
+      to_.ports->Send(message);
+    }
+  }
+  if (now.wall >= next_ledger_) {
+    ReportLedger(now);
+  }
+  if (now.wall >= next_save_) {
+    if (run_ != nullptr) {
+      SaveRun(now);
+    }
+    SaveDevice(now);
+  }
+}
+
+Monotonic AgentCore::NextStep(const Instant& now) const {
+  Monotonic next = std::min({next_heartbeat_, next_ledger_, next_save_});
+  if (run_ != nullptr) {
+    if (const auto step = run_->NextStep()) {
+      next = std::min(next, *step);
+    }
+  }
+  return std::max(next, now.wall);
+}
+
+void AgentCore::Shutdown(const Instant& now) {
+  shutting_down_ = true;
+  if (run_ != nullptr) {
+    run_->Stop(StopReason::kShutdown, now);
+    Step(now);
+  }
+  SaveDevice(now);
+}
+
+std::vector<std::string> AgentCore::NeededArtifacts() const {
+  std::vector<std::string> ids;
+  for (const auto& [id, record] : held_) {
+    if (!IsTerminal(record.state())) {
+      for (const v1::ResolvedInput& input : record.assignment().inputs()) {
+        ids.push_back(input.artifact_id());
+      }
+    }
+  }
+  return ids;
+}
+
+}  // namespace wattle::agent

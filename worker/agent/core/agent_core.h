@@ -1,0 +1,161 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What a worker decides: which attempts it holds (those that the coordinator desires), which one
+// runs, when the battery guard or the lease stops it, what it reports. Reads no clock and opens no
+// socket; its disk is the state directory and the spool. One thread.
+#ifndef WATTLE_WORKER_AGENT_CORE_AGENT_CORE_H_
+#define WATTLE_WORKER_AGENT_CORE_AGENT_CORE_H_
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+
+#include "telemetry/battery/guard.h"
+#include "telemetry/sensors/sensor.h"
+#include "wattle/v1/fleet.pb.h"
+#include "worker/agent/core/attempt_run.h"
+#include "worker/agent/core/device_clock.h"
+#include "worker/agent/emulation/emulator.h"
+#include "worker/agent/core/energy_account.h"
+#include "worker/agent/storage/spool.h"
+#include "worker/agent/storage/state_directory.h"
+
+namespace wattle::agent {
+
+// The ledger's report, besides the one at each attempt's end.
+inline constexpr absl::Duration kLedgerPeriod = absl::Minutes(15);
+// What a power cut may cost of an attempt's measured energy. Each save is one small fsynced file.
+inline constexpr absl::Duration kSavePeriod = absl::Seconds(15);
+
+struct CoreDependencies {
+  StateDirectory* state;
+  Spool* spool;
+  AgentPorts* ports;
+  EnergyAccount* account;
+  Emulator* emulator;  // null on a real device
+  const DeviceClock* clock;
+};
+
+struct CoreSettings {
+  v1::DeviceInfo info;
+  EnergyOrigin origin;
+  int threads = 1;  // of a runner
+  std::string runner_device = "cpu";
+  std::string boot_id;  // the kernel's, to tell a restart from a reboot
+  bool battery_expected = false;
+  Fraction gauge_error;
+  Fraction initial_charge;  // of an emulated battery, as the flags say
+};
+
+// What /metrics shows of the core.
+struct CoreCounters {
+  int64_t tokens = 0;
+  std::map<v1::AttemptState, int64_t>
+      attempts;  // that came to this end since the identity was made
+  bool attempt_running = false;
+  int64_t spooled_reports = 0;
+};
+
+class AgentCore {
+ public:
+  AgentCore(const CoreDependencies& dependencies, CoreSettings settings);
+
+  // Takes up what an earlier process held. Call once, first.
+  void Start(const Instant& now);
+
+  // The link.
+  void OnConnected(const Instant& now);  // says hello
+  void OnMessage(const v1::CoordinatorMessage& message, const Instant& now);
+  void OnDisconnected(const Instant& now);
+
+  // The present attempt's runner and transfers.
+  void OnFetched(const FetchResult& result, const Instant& now);
+  void OnUploaded(const UploadResult& result, const Instant& now);
+  void OnFrame(const v1::RunnerFrame& frame, const Instant& now);
+  void OnRunnerLine(const std::string& line, const Instant& now);
+  void OnRunnerExit(const child::RunnerExit& exit, const Instant& now);
+
+  // Sensors. Power goes to the energy account directly.
+  void OnTemperature(std::optional<Celsius> temperature);
+  void OnBattery(const std::optional<telemetry::BatteryReading>& reading);
+  // Facts for heartbeats.
+  void SetMemoryAvailable(int64_t size_bytes) { memory_available_bytes_ = size_bytes; }
+  void SetCache(std::vector<std::string> artifact_ids, int64_t used_bytes);
+
+  // Time passed.
+  void Step(const Instant& now);
+  [[nodiscard]] Monotonic NextStep(const Instant& now) const;  // wall
+
+  // Checkpoint and leave; done() once nothing runs and all is on disk.
+  void Shutdown(const Instant& now);
+  [[nodiscard]] bool shutting_down() const { return shutting_down_; }
+  [[nodiscard]] bool done() const { return shutting_down_ && run_ == nullptr; }
+
+  // Artifacts that must stay in the cache.
+  [[nodiscard]] std::vector<std::string> NeededArtifacts() const;
+  [[nodiscard]] v1::Heartbeat MakeHeartbeat() const;
+  [[nodiscard]] CoreCounters Counters() const;
+  // Whether an attempt wants power samples at the sensor's full rate.
+  [[nodiscard]] bool busy() const { return run_ != nullptr; }
+  [[nodiscard]] std::optional<Watts> PredictedPower() const;  // of the running attempt
+
+ private:
+  void Reconcile(const Instant& now);
+  void Accept(const v1::Assignment& assignment, const Instant& now);
+  void DropUnwanted(const Instant& now);
+  void ActivateNext(const Instant& now);
+  void AddLostEnergy(const v1::HeldAttemptRecord& record, const Instant& now);
+  void HandleEnd(const Instant& now);
+  void EndRun(v1::HeldAttemptRecord record, const AttemptEnd& end, const Instant& now);
+  void CountEnd(v1::AttemptState state);
+  void CheckGuard(const Instant& now);
+  void CheckLease(const Instant& now);
+  telemetry::StopCost CostOfStopping() const;
+  void SetIdle(const Instant& now);
+  void Report(v1::Report report, const Instant& now);
+  void FlushReports();
+  void ReportLedger(const Instant& now);
+  void SaveDevice(const Instant& now);
+  void SaveRun(const Instant& now);
+  void SaveAttempt(const v1::HeldAttemptRecord& record);
+  void SendHello();
+  [[nodiscard]] absl::Duration LeaseUsed(Monotonic wall) const;
+
+  CoreDependencies to_;
+  CoreSettings settings_;
+  v1::DesiredSet desired_;
+  std::map<std::string, v1::HeldAttemptRecord> held_;
+  std::vector<std::string> order_;  // of acceptance
+  std::unique_ptr<AttemptRun> run_;
+  std::deque<v1::Report> unsaved_;  // the disk was full
+  v1::WorkerRecord device_;
+  telemetry::GuardLimits limits_;
+  telemetry::Guard guard_;
+  std::optional<telemetry::BatteryReading> battery_;
+  std::optional<Celsius> temperature_;
+  int64_t memory_available_bytes_ = 0;
+  int64_t cache_used_bytes_ = 0;
+  std::vector<std::string> cached_;
+
+  bool connected_ = false;
+  bool welcomed_ = false;
+  bool reconciled_ = true;  // everything desired is held
+  bool shutting_down_ = false;
+  absl::Duration heartbeat_period_ = absl::Seconds(1);
+  absl::Duration lease_used_;  // at lease_since_
+  Monotonic lease_since_;      // wall: contact was lost
+  Monotonic next_heartbeat_;   // wall, as all below
+  Monotonic next_ledger_;
+  Monotonic next_save_;
+  Monotonic next_retry_;
+};
+
+}  // namespace wattle::agent
+
+#endif  // WATTLE_WORKER_AGENT_CORE_AGENT_CORE_H_

@@ -1,0 +1,600 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The core in virtual time, with fake ports: what is accepted, run, paused, resumed and reported.
+#include "worker/agent/core/agent_core.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "base/test_directory.h"
+
+namespace wattle::agent {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class FakePorts final : public AgentPorts {
+ public:
+  absl::Status StartRunner(const v1::RunnerTask& task) override {
+    tasks.push_back(task);
+    return absl::OkStatus();
+  }
+  void SendToRunner(const v1::RunnerCommand& command) override {
+    command.has_stop() ? ++stops : ++continues;
+  }
+  void KillRunner() override { ++kills; }
+  void StartFetch(const v1::Assignment& /*assignment*/) override { ++fetches; }
+  void StartUpload(const std::string& directory, const v1::ArtifactInfo& /*info*/) override {
+    uploads.push_back(directory);
+  }
+  void CancelTransfer() override { ++cancels; }
+  void Send(const v1::WorkerMessage& message) override { sent.push_back(message); }
+  void Note(const std::string& line) override { notes.push_back(line); }
+
+  std::vector<v1::RunnerTask> tasks;
+  std::vector<std::string> uploads;
+  std::vector<v1::WorkerMessage> sent;
+  std::vector<std::string> notes;
+  int continues = 0, stops = 0, kills = 0, fetches = 0, cancels = 0;
+};
+
+const char* FactName(const v1::Report& report) {
+  switch (report.fact_case()) {
+    case v1::Report::kAccepted:
+      return "accepted";
+    case v1::Report::kStarted:
+      return "started";
+    case v1::Report::kPaused:
+      return "paused";
+    case v1::Report::kFinished:
+      return "finished";
+    case v1::Report::kFailed:
+      return "failed";
+    case v1::Report::kStopped:
+      return "stopped";
+    case v1::Report::kLedger:
+      return "ledger";
+    case v1::Report::FACT_NOT_SET:
+      return "none";
+  }
+  return "none";
+}
+
+// A worker whose process can be killed (everything in memory goes, the directory stays).
+class AgentCoreTest : public testing::Test {
+ protected:
+  AgentCoreTest() { Boot(); }
+
+  void Boot() {
+    core_.reset();
+    spool_.reset();
+    state_.reset();
+    ports_ = {};
+    state_ = *StateDirectory::Open(directory_.path());
+    spool_ = *Spool::Open(state_->spool_path());
+    if (board_) {
+      emulator_ = std::make_unique<Emulator>(
+          *board_, EmulationOptions{.seed = 1, .hidden_offset_ratio = 0}, Now().device);
+    }
+    account_ =
+        std::make_unique<EnergyAccount>(absl::Milliseconds(500), Now().device,
+                                        state_->ReadDevice().ledger(), telemetry::IdleBaseline());
+    CoreSettings settings;
+    settings.info.set_device_id(state_->device_id());
+    settings.info.set_device_class("test");
+    settings.boot_id = "boot";
+    settings.battery_expected = battery_expected_;
+    settings.gauge_error = Fraction(0.01);
+    settings.origin = {telemetry::EnergySource::kEmulated, "module"};
+    core_ = std::make_unique<AgentCore>(CoreDependencies{.state = state_.get(),
+                                                         .spool = spool_.get(),
+                                                         .ports = &ports_,
+                                                         .account = account_.get(),
+                                                         .emulator = emulator_.get(),
+                                                         .clock = &clock_},
+                                        settings);
+    core_->Start(Now());
+  }
+
+  [[nodiscard]] Instant Now() const { return clock_.At(wall_, absl::UnixEpoch() + absl::Hours(1)); }
+
+  // Lets time pass in small steps, with a power sample in each.
+  void Pass(absl::Duration time) {
+    const Monotonic end = wall_ + time;
+    while (wall_ < end) {
+      wall_ = wall_ + absl::Milliseconds(100);
+      account_->AddReading(Now().device, telemetry::PowerReading(Watts(10)));
+      core_->Step(Now());
+    }
+  }
+
+  void Welcome() {
+    core_->OnConnected(Now());
+    v1::CoordinatorMessage message;
+    message.mutable_welcome()->set_heartbeat_seconds(1);
+    core_->OnMessage(message, Now());
+  }
+
+  v1::Assignment Job(const std::string& attempt_id) {
+    v1::Assignment assignment;
+    assignment.set_attempt_id(attempt_id);
+    assignment.set_job_id("j1");
+    assignment.set_fencing_token(7);
+    assignment.mutable_spec()->mutable_finetune()->set_steps(4);
+    assignment.set_lease_seconds(60);
+    return assignment;
+  }
+  void Desire(const std::vector<v1::Assignment>& assignments, double reserve = 0) {
+    v1::CoordinatorMessage message;
+    for (const v1::Assignment& assignment : assignments) {
+      *message.mutable_desired()->add_assignments() = assignment;
+    }
+    message.mutable_desired()->add_policies()->set_reserve_state_of_charge_ratio(reserve);
+    core_->OnMessage(message, Now());
+  }
+
+  void Phase(const std::string& phase, int64_t from_step = 0) {
+    v1::RunnerFrame frame;
+    frame.mutable_phase()->set_phase(phase);
+    frame.mutable_phase()->set_from_step(from_step);
+    core_->OnFrame(frame, Now());
+  }
+  void StepDone(int64_t step, int64_t tokens_left = 0) {
+    v1::RunnerFrame frame;
+    frame.mutable_step()->set_phase("train");
+    frame.mutable_step()->set_step(step);
+    frame.mutable_step()->set_steps_total(4);
+    frame.mutable_step()->set_tokens(100);
+    frame.mutable_step()->set_tokens_left(tokens_left);
+    frame.mutable_step()->set_examples(8);
+    frame.mutable_step()->set_flops(241e9);
+    core_->OnFrame(frame, Now());
+  }
+  void Checkpoint(int64_t step) {
+    v1::RunnerFrame frame;
+    frame.mutable_checkpoint()->set_step(step);
+    core_->OnFrame(frame, Now());
+  }
+  void Result() {
+    std::filesystem::create_directories(ports_.tasks.back().output_directory());
+    std::ofstream(ports_.tasks.back().output_directory() + "/model") << "weights";
+    v1::RunnerFrame frame;
+    frame.mutable_result()->mutable_work()->set_steps(4);
+    core_->OnFrame(frame, Now());
+    core_->OnRunnerExit({.clean = true, .failure_class = {}, .message = {}}, Now());
+  }
+  void Uploaded() {
+    UploadResult result;
+    result.artifact.set_artifact_id("abc");
+    core_->OnUploaded(result, Now());
+  }
+  void StartTraining(const std::string& id = "j1.1") {
+    Desire({Job(id)});
+    core_->OnFetched({}, Now());
+    Phase("load");
+    Pass(absl::Seconds(2));
+    Phase("train");
+  }
+
+  // Everything reported so far, except ledgers.
+  [[nodiscard]] std::vector<std::string> Facts() const {
+    std::vector<std::string> facts;
+    for (const v1::Report& report : spool_->pending()) {
+      if (!report.has_ledger()) {
+        facts.emplace_back(FactName(report));
+      }
+    }
+    return facts;
+  }
+  [[nodiscard]] const v1::Report& Last(const std::string& fact) const {
+    for (auto report = spool_->pending().rbegin(); report != spool_->pending().rend(); ++report) {
+      if (FactName(*report) == fact) {
+        return *report;
+      }
+    }
+    ADD_FAILURE() << "no report " << fact;
+    return spool_->pending().back();
+  }
+
+  TestDirectory directory_;
+  Monotonic wall_ = Monotonic(absl::Seconds(1000));
+  DeviceClock clock_{Monotonic(absl::Seconds(1000)), 1.0};
+  bool battery_expected_ = false;
+  std::optional<BoardFile> board_;
+  FakePorts ports_;
+  std::unique_ptr<StateDirectory> state_;
+  std::unique_ptr<Spool> spool_;
+  std::unique_ptr<Emulator> emulator_;
+  std::unique_ptr<EnergyAccount> account_;
+  std::unique_ptr<AgentCore> core_;
+};
+
+TEST_F(AgentCoreTest, AnAttemptGoesFromAcceptanceToItsReceipt) {
+  Welcome();
+  StartTraining();
+  for (int step = 1; step <= 4; ++step) {
+    Pass(absl::Seconds(5));
+    StepDone(step);
+  }
+  Phase("save");
+  Pass(absl::Seconds(1));
+  Result();
+  ASSERT_EQ(ports_.uploads.size(), 1U);
+  Pass(absl::Seconds(3));
+  Uploaded();
+  EXPECT_THAT(Facts(), ElementsAre("accepted", "started", "finished"));
+  const v1::Receipt& receipt = Last("finished").finished().receipt();
+  EXPECT_NEAR(receipt.run().seconds(), 20, 0.11);
+  EXPECT_NEAR(receipt.run().gross_energy_joules(), 200, 1.1);
+  EXPECT_NEAR(receipt.run().mean_power_watts(), 10, 1e-6);
+  EXPECT_NEAR(receipt.start_seconds(), 2, 0.11);
+  EXPECT_NEAR(receipt.checkpoint_seconds(), 1, 0.11);
+  EXPECT_NEAR(receipt.upload_seconds(), 3, 0.11);
+  EXPECT_NEAR(receipt.total().gross_energy_joules(), 260, 4);
+  EXPECT_EQ(receipt.output_artifact_id(), "abc");
+  EXPECT_EQ(Last("finished").finished().fencing_token(), 7);
+  // The ledger's parts are what was measured, all of it.
+  const v1::EnergyLedger& ledger = Last("ledger").ledger();
+  EXPECT_NEAR(ledger.attempt_energy_joules(), receipt.total().gross_energy_joules(), 1e-6);
+  EXPECT_EQ(core_->Counters().tokens, 400);
+  EXPECT_EQ(core_->Counters().attempts.at(v1::ATTEMPT_STATE_FINISHED), 1);
+}
+
+TEST_F(AgentCoreTest, ARepeatedDesiredSetStartsNothingTwice) {
+  Welcome();
+  Desire({Job("j1.1")});
+  Desire({Job("j1.1")});
+  EXPECT_THAT(Facts(), ElementsAre("accepted"));
+  EXPECT_EQ(ports_.fetches, 1);
+}
+
+TEST_F(AgentCoreTest, WhatIsNoLongerDesiredIsStoppedAndReportedWithItsJoules) {
+  Welcome();
+  StartTraining();
+  Pass(absl::Seconds(10));
+  StepDone(1);
+  Desire({});
+  EXPECT_EQ(ports_.stops, 1);
+  core_->OnRunnerExit({.clean = true, .failure_class = {}, .message = {}}, Now());
+  EXPECT_THAT(Facts(), ElementsAre("accepted", "started", "stopped"));
+  EXPECT_NEAR(Last("stopped").stopped().receipt().run().gross_energy_joules(), 100, 2);
+  Desire({});
+  EXPECT_TRUE(state_->ReadAttempts().empty());
+}
+
+TEST_F(AgentCoreTest, ARunnerThatDoesNotStopIsKilled) {
+  Welcome();
+  StartTraining();
+  Desire({});
+  Pass(absl::Seconds(119));
+  EXPECT_EQ(ports_.kills, 0);
+  Pass(absl::Seconds(2));
+  EXPECT_EQ(ports_.kills, 1);
+}
+
+TEST_F(AgentCoreTest, ACrashedRunnerGoesOnInTheSameAttemptAFewTimes) {
+  Welcome();
+  StartTraining();
+  for (int crash = 1; crash <= 3; ++crash) {
+    core_->OnRunnerExit({.failure_class = v1::FAILURE_CLASS_DEVICE, .message = "runner: killed"},
+                        Now());
+    ASSERT_EQ(ports_.tasks.size(), static_cast<size_t>(crash) + 1);
+    Phase("load");
+    Phase("train", 2);
+  }
+  core_->OnRunnerExit({.failure_class = v1::FAILURE_CLASS_DEVICE, .message = "runner: killed"},
+                      Now());
+  EXPECT_EQ(Last("failed").failed().failure_class(), v1::FAILURE_CLASS_DEVICE);
+  EXPECT_EQ(Last("failed").failed().receipt().restarts(), 3);
+}
+
+TEST_F(AgentCoreTest, AFailureFrameKeepsItsClassAndIsNotRepeated) {
+  Welcome();
+  StartTraining();
+  v1::RunnerFrame frame;
+  frame.mutable_failure()->set_failure_class(v1::FAILURE_CLASS_DATA);
+  frame.mutable_failure()->set_message("data.json: not SQuAD");
+  core_->OnFrame(frame, Now());
+  core_->OnRunnerExit({.clean = true, .failure_class = {}, .message = {}}, Now());
+  EXPECT_EQ(Last("failed").failed().failure_class(), v1::FAILURE_CLASS_DATA);
+  EXPECT_EQ(ports_.tasks.size(), 1U);
+}
+
+TEST_F(AgentCoreTest, AKilledAgentResumesTheAttemptBeforeTheCoordinatorIsReached) {
+  Welcome();
+  StartTraining();
+  Pass(absl::Seconds(20));
+  StepDone(1);
+  Checkpoint(1);
+  Pass(absl::Seconds(4));
+  Boot();
+  core_->Step(Now());
+  EXPECT_EQ(ports_.fetches, 1);
+  core_->OnFetched({}, Now());
+  ASSERT_EQ(ports_.tasks.size(), 1U);
+  Phase("load");
+  Phase("train", 1);
+  for (int step = 2; step <= 4; ++step) {
+    Pass(absl::Seconds(5));
+    StepDone(step);
+  }
+  Result();
+  Uploaded();
+  const v1::Receipt& receipt = Last("finished").finished().receipt();
+  EXPECT_EQ(receipt.restarts(), 1);
+  // 20 s before the record, 15 s after the restart; the 4 s between are missing, not free.
+  EXPECT_NEAR(receipt.run().gross_energy_joules(), 350, 4);
+  EXPECT_NEAR(receipt.run().seconds(), 39, 0.5);
+  EXPECT_NEAR(receipt.run().coverage_ratio(), 35.0 / 39, 0.01);
+  EXPECT_NEAR(receipt.run().missing_energy_joules(), 40, 2);
+}
+
+TEST_F(AgentCoreTest, ReportsComeAgainAfterAWelcomeUntilAcknowledged) {
+  Welcome();
+  Desire({Job("j1.1")});
+  core_->OnDisconnected(Now());
+  core_->OnConnected(Now());
+  ports_.sent.clear();
+  v1::CoordinatorMessage message;
+  message.mutable_welcome()->set_acknowledged_sequence(0);
+  core_->OnMessage(message, Now());
+  int reports = 0;
+  for (const auto& sent : ports_.sent) {
+    reports += sent.has_report() ? 1 : 0;
+  }
+  EXPECT_EQ(reports, 1);
+  message.Clear();
+  message.mutable_acknowledgement()->set_incarnation(spool_->incarnation());
+  message.mutable_acknowledgement()->set_sequence(1);
+  core_->OnMessage(message, Now());
+  EXPECT_TRUE(spool_->pending().empty());
+}
+
+TEST_F(AgentCoreTest, AnAcknowledgementOfAnotherIncarnationIsNotOurs) {
+  Welcome();
+  Desire({Job("j1.1")});
+  v1::CoordinatorMessage message;
+  message.mutable_acknowledgement()->set_incarnation(spool_->incarnation() + 1);
+  message.mutable_acknowledgement()->set_sequence(1);
+  core_->OnMessage(message, Now());
+  EXPECT_EQ(spool_->pending().size(), 1U);
+}
+
+TEST_F(AgentCoreTest, AResultWhoseRecordWasNotWrittenIsNotRunAgain) {
+  Welcome();
+  StartTraining();
+  StepDone(4);
+  const v1::HeldAttemptRecord before = state_->ReadAttempts().at("j1.1");
+  Result();
+  Uploaded();
+  ASSERT_THAT(state_->WriteAttempt(before), IsOk());  // as after a kill between the two
+  Boot();
+  core_->Step(Now());
+  EXPECT_EQ(ports_.fetches, 0);
+}
+
+TEST_F(AgentCoreTest, TheLeaseRunsInPoweredOnTimeAndEndsInACheckpoint) {
+  Welcome();
+  StartTraining();
+  core_->OnDisconnected(Now());
+  Pass(absl::Seconds(59));
+  EXPECT_EQ(ports_.stops, 0);
+  Pass(absl::Seconds(2));
+  EXPECT_EQ(ports_.stops, 1);
+  core_->OnRunnerExit({.clean = true, .failure_class = {}, .message = {}}, Now());
+  EXPECT_THAT(Last("paused").paused().reason(), HasSubstr("lease"));
+  Pass(absl::Seconds(30));
+  EXPECT_EQ(ports_.fetches, 1);
+  Welcome();
+  Desire({Job("j1.1")});
+  EXPECT_EQ(ports_.fetches, 2);
+}
+
+TEST_F(AgentCoreTest, ALeaseThatIsRenewedByContactDoesNotEnd) {
+  Welcome();
+  StartTraining();
+  for (int i = 0; i < 5; ++i) {
+    core_->OnDisconnected(Now());
+    Pass(absl::Seconds(50));
+    Welcome();
+  }
+  EXPECT_EQ(ports_.stops, 0);
+}
+
+TEST_F(AgentCoreTest, TheReserveStopsWorkOfflineAndItResumesWithTheCharge) {
+  battery_expected_ = true;
+  Boot();
+  auto charge = [this](double ratio) {
+    core_->OnBattery(telemetry::BatteryReading{.state_of_charge = Fraction(ratio),
+                                               .capacity = FromWattHours(50)});
+  };
+  Welcome();
+  charge(0.5);
+  Desire({Job("j1.1")}, 0.3);
+  core_->OnFetched({}, Now());
+  Phase("train");
+  core_->OnDisconnected(Now());
+  charge(0.301);
+  core_->Step(Now());
+  EXPECT_EQ(ports_.stops, 1);
+  core_->OnRunnerExit({.clean = true, .failure_class = {}, .message = {}}, Now());
+  EXPECT_THAT(Last("paused").paused().reason(), HasSubstr("reserve 30 %"));
+  EXPECT_THAT(core_->MakeHeartbeat().guard_reason(), HasSubstr("reserve"));
+  charge(0.32);
+  Pass(absl::Seconds(10));
+  EXPECT_EQ(ports_.fetches, 1);
+  charge(0.4);
+  Pass(absl::Seconds(1));
+  EXPECT_EQ(ports_.fetches, 2);
+}
+
+TEST_F(AgentCoreTest, TheCoordinatorLearnsAtOnceThatAPolicyStopsOrFreesTheDevice) {
+  battery_expected_ = true;
+  Boot();
+  Welcome();
+  core_->OnBattery(telemetry::BatteryReading{.state_of_charge = Fraction(0.5)});
+  for (const double reserve : {0.9, 0.0, 0.8, 0.2}) {
+    ports_.sent.clear();
+    Desire({}, reserve);
+    const auto heartbeat =
+        std::find_if(ports_.sent.begin(), ports_.sent.end(),
+                     [](const v1::WorkerMessage& message) { return message.has_heartbeat(); });
+    ASSERT_NE(heartbeat, ports_.sent.end()) << reserve;
+    EXPECT_EQ(heartbeat->heartbeat().guard_reason().empty(), reserve < 0.5) << reserve;
+  }
+}
+
+TEST_F(AgentCoreTest, ThePolicyHoldsAfterARestartWithoutTheCoordinator) {
+  battery_expected_ = true;
+  Boot();
+  Welcome();
+  core_->OnBattery(telemetry::BatteryReading{.state_of_charge = Fraction(0.9)});
+  Desire({Job("j1.1")}, 0.3);
+  Boot();
+  core_->OnBattery(telemetry::BatteryReading{.state_of_charge = Fraction(0.2)});
+  core_->Step(Now());
+  EXPECT_EQ(ports_.fetches, 0);
+}
+
+TEST_F(AgentCoreTest, AFetchWithoutALinkIsTriedAgainAndAMissingArtifactFails) {
+  Welcome();
+  Desire({Job("j1.1")});
+  core_->OnFetched({.status = absl::UnavailableError("down")}, Now());
+  Pass(absl::Seconds(2));
+  EXPECT_EQ(ports_.fetches, 2);
+  core_->OnFetched({.status = absl::NotFoundError("no such artifact")}, Now());
+  EXPECT_EQ(Last("failed").failed().failure_class(), v1::FAILURE_CLASS_DATA);
+}
+
+TEST_F(AgentCoreTest, ShutdownCheckpointsAndTheNextProcessGoesOn) {
+  Welcome();
+  StartTraining();
+  core_->Shutdown(Now());
+  EXPECT_EQ(ports_.stops, 1);
+  EXPECT_FALSE(core_->done());
+  core_->OnRunnerExit({.clean = true, .failure_class = {}, .message = {}}, Now());
+  EXPECT_TRUE(core_->done());
+  EXPECT_THAT(Facts(), ElementsAre("accepted", "started"));
+  Boot();
+  core_->Step(Now());
+  EXPECT_EQ(ports_.fetches, 1);
+}
+
+// Steps differ in length: the first of four may have a tenth of the tokens.
+TEST_F(AgentCoreTest, TimeLeftIsOfTheTokensToComeWhereTheRunnerKnowsThem) {
+  Welcome();
+  StartTraining();
+  Pass(absl::Seconds(10));
+  StepDone(1, /*tokens_left=*/900);
+  EXPECT_NEAR(core_->MakeHeartbeat().progress(0).remaining_seconds(), 90, 1e-6);
+  Pass(absl::Seconds(10));
+  StepDone(2);
+  EXPECT_NEAR(core_->MakeHeartbeat().progress(0).remaining_seconds(), 20, 1e-6);
+}
+
+TEST_F(AgentCoreTest, TwoAttemptsRunOneAfterTheOther) {
+  Welcome();
+  Desire({Job("j1.1"), Job("j2.1")});
+  EXPECT_EQ(ports_.fetches, 1);
+  core_->OnFetched({.status = absl::NotFoundError("gone")}, Now());
+  EXPECT_EQ(ports_.fetches, 2);
+}
+
+// Emulation: the runner's gate opens when the wall has caught up with the board.
+class EmulatedCoreTest : public AgentCoreTest {
+ protected:
+  EmulatedCoreTest() {
+    board_ = *ReadBoardFile(WATTLE_SOURCE_DIR "/deploy/emulated", "jetson-orin-nano");
+    board_->start_time = absl::Seconds(7);
+    clock_ = DeviceClock(wall_, 2.0);
+    Boot();
+  }
+};
+
+TEST_F(EmulatedCoreTest, StepsArePacedByTheBoardAndTheReceiptIsInDeviceTime) {
+  Welcome();
+  Desire({Job("j1.1")});
+  core_->OnFetched({}, Now());
+  ASSERT_TRUE(ports_.tasks.at(0).gated());
+  Phase("load");
+  Phase("train");
+  // 7 s start and 1 s a step, times two.
+  StepDone(1);
+  // This machine is ahead of the board: the step counts with the time that the board takes for it.
+  const v1::AttemptProgress progress = core_->MakeHeartbeat().progress(0);
+  EXPECT_NEAR(progress.remaining_seconds(), 3, 0.2);
+  EXPECT_NEAR(progress.tokens_per_second(), 100, 6);
+  Pass(absl::Seconds(15));
+  EXPECT_EQ(ports_.continues, 0);
+  Pass(absl::Seconds(1.5));
+  EXPECT_EQ(ports_.continues, 1);
+  for (int step = 2; step <= 4; ++step) {
+    StepDone(step);
+    while (ports_.continues < step) {
+      Pass(absl::Milliseconds(100));
+    }
+  }
+  Phase("save");
+  Result();
+  EXPECT_TRUE(ports_.uploads.empty());  // the board still writes
+  Pass(absl::Seconds(1));
+  Uploaded();
+  Pass(absl::Seconds(0.5));
+  const v1::Receipt& receipt = Last("finished").finished().receipt();
+  EXPECT_NEAR(receipt.start_seconds(), 7, 0.1);
+  EXPECT_NEAR(receipt.run().seconds(), 4.1, 0.2);
+  EXPECT_NEAR(receipt.wall_seconds(), 8.2, 0.4);
+  EXPECT_FALSE(receipt.emulation_overrun());
+}
+
+TEST_F(EmulatedCoreTest, AHostThatIsTooSlowIsSaidSo) {
+  Welcome();
+  Desire({Job("j1.1")});
+  core_->OnFetched({}, Now());
+  Phase("load");
+  Pass(absl::Seconds(14));
+  Phase("train");
+  for (int step = 1; step <= 4; ++step) {
+    Pass(absl::Seconds(5));
+    StepDone(step);
+  }
+  Phase("save");
+  Result();
+  Pass(absl::Seconds(1));
+  Uploaded();
+  Pass(absl::Seconds(0.5));
+  EXPECT_TRUE(Last("finished").finished().receipt().emulation_overrun());
+}
+
+TEST_F(EmulatedCoreTest, ASlowLoadOfTheHostIsNeitherStartNorOverrun) {
+  Welcome();
+  Desire({Job("j1.1")});
+  core_->OnFetched({}, Now());
+  Phase("load");
+  Pass(absl::Seconds(40));
+  Phase("train");
+  for (int step = 1; step <= 4; ++step) {
+    StepDone(step);
+    Pass(absl::Seconds(2.2));
+  }
+  Phase("save");
+  Result();
+  Pass(absl::Seconds(1));
+  Uploaded();
+  Pass(absl::Seconds(0.5));
+  const v1::Receipt& receipt = Last("finished").finished().receipt();
+  EXPECT_NEAR(receipt.start_seconds(), 7, 0.1);
+  EXPECT_FALSE(receipt.emulation_overrun());
+}
+
+}  // namespace
+}  // namespace wattle::agent

@@ -1,0 +1,478 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/agent/core/attempt_run.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+#include "worker/agent/storage/crash_point.h"
+
+namespace wattle::agent {
+namespace {
+
+// A runner that crashes this often makes no progress.
+constexpr int kRestartsMax = 3;
+// From the order to stop to the step boundary and its checkpoint; after it the runner is killed.
+constexpr absl::Duration kStopTime = absl::Minutes(2);
+constexpr absl::Duration kBackoffMin = absl::Seconds(1);
+constexpr absl::Duration kBackoffMax = absl::Seconds(30);
+// An emulated run may lag behind its schedule by this share, or this wall time, before it counts as
+// one that the host could not keep up with.
+constexpr double kLagShare = 0.02;
+constexpr absl::Duration kLagWall = absl::Milliseconds(250);
+
+int64_t DirectorySize(const std::string& directory) {
+  int64_t size_bytes = 0;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory, error)) {
+    if (entry.is_regular_file(error)) {
+      size_bytes += static_cast<int64_t>(entry.file_size(error));
+    }
+  }
+  return size_bytes;
+}
+
+// Whose fault a transfer's failure is; nullopt: try again.
+std::optional<v1::FailureClass> TransferFailure(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kDeadlineExceeded:
+    case absl::StatusCode::kDataLoss:  // a chunk damaged on the way: fetched again
+    case absl::StatusCode::kCancelled:
+      return std::nullopt;
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kInvalidArgument:
+      return v1::FAILURE_CLASS_DATA;
+    case absl::StatusCode::kResourceExhausted:
+    case absl::StatusCode::kPermissionDenied:
+      return v1::FAILURE_CLASS_DEVICE;
+    default:
+      return v1::FAILURE_CLASS_LINK;
+  }
+}
+
+}  // namespace
+
+AttemptRun::AttemptRun(const AttemptDependencies& dependencies, AttemptSettings settings,
+                       v1::HeldAttemptRecord record)
+    : to_(dependencies),
+      settings_(std::move(settings)),
+      record_(std::move(record)),
+      main_phase_(MainPhase(record_.assignment().spec())),
+      backoff_(kBackoffMin) {
+  progress_.set_attempt_id(record_.assignment().attempt_id());
+  BeginReceipt();
+  // Until measured: what was predicted, which only makes the guard's margin.
+  checkpoint_cost_ = Joules(record_.receipt().predicted().checkpoint_energy_joules());
+}
+
+void AttemptRun::Switch(Monotonic from, Activity activity) {
+  to_.account->SetActivity(from, activity);
+  if (to_.emulator != nullptr) {
+    to_.emulator->SetActivity(from, activity);
+  }
+}
+
+void AttemptRun::Begin(const Instant& now) {
+  to_.account->AdvanceTo(now.device);
+  to_.account->BeginAttempt(MeasuredBefore());
+  stage_ = Stage::kFetching;
+  stage_begin_ = now.device;
+  progress_.set_phase("fetch");
+  Switch(now.device, Activity::kFetch);
+  to_.ports->StartFetch(record_.assignment());
+}
+
+void AttemptRun::OnFetched(const FetchResult& result, const Instant& now) {
+  if (stage_ != Stage::kFetching) {
+    return;
+  }
+  if (stop_) {
+    return End({.kind = AttemptEnd::Kind::kStopped, .stop = *stop_});
+  }
+  if (!result.status.ok()) {
+    if (const auto failure = TransferFailure(result.status)) {
+      return Fail(*failure, absl::StrCat("fetch: ", result.status.message()));
+    }
+    retry_ = now.wall + backoff_;
+    backoff_ = std::min(2 * backoff_, kBackoffMax);
+    Switch(now.device, Activity::kPaused);
+    return;
+  }
+  backoff_ = kBackoffMin;
+  inputs_ = result.inputs;
+  stage_ = Stage::kFetched;
+  ready_ = now.device;
+  if (to_.emulator != nullptr) {
+    ready_ = std::max(ready_, stage_begin_ + to_.emulator->TransferTime(result.moved_bytes));
+  }
+  Step(now);
+}
+
+void AttemptRun::StartRunner(const Instant& now) {
+  v1::RunnerTask task;
+  task.set_attempt_id(record_.assignment().attempt_id());
+  *task.mutable_spec() = record_.assignment().spec();
+  task.set_work_directory(settings_.work_directory);
+  task.set_output_directory(settings_.output_directory);
+  task.set_threads(settings_.threads);
+  task.set_gated(to_.emulator != nullptr);
+  task.set_device(settings_.device);
+  int64_t model_bytes = 0;
+  for (const FetchedInput& input : inputs_) {
+    if (input.field == "model") {
+      task.set_model_directory(input.directory);
+      model_bytes = input.size_bytes;
+    } else if (input.field == "data") {
+      task.set_data_file(input.file);
+    } else if (input.field == "heldout_data") {
+      task.set_heldout_data_file(input.file);
+    }
+  }
+  // What a killed runner left half-made is not a result.
+  std::error_code ignored;
+  std::filesystem::remove_all(settings_.output_directory, ignored);
+
+  starting_ = true;
+  result_.reset();
+  failure_.reset();
+  gate_opens_.reset();
+  runner_steps_ = 0;
+  runner_tokens_ = 0;
+  tokens_left_ = 0;
+  runner_step_time_ = absl::ZeroDuration();
+  schedule_ = now.device;
+  stage_ = Stage::kRunning;
+  progress_.set_phase("load");
+  Switch(now.device, Activity::kStart);
+  if (to_.emulator != nullptr) {
+    to_.emulator->BeginRun(task.spec(), ReadModelDimensions(task.model_directory()));
+    schedule_ = now.device + to_.emulator->StartTime(model_bytes);
+    Switch(schedule_, Activity::kWaitForHost);
+  }
+  const absl::Status status = to_.ports->StartRunner(task);
+  if (!status.ok()) {
+    Fail(v1::FAILURE_CLASS_DEVICE, std::string(status.message()));
+  }
+}
+
+Activity AttemptRun::ActivityOf(const std::string& phase) const {
+  if (phase == main_phase_) {
+    return Activity::kRun;
+  }
+  if (phase == "load") {
+    return Activity::kStart;
+  }
+  return phase == "evaluate" ? Activity::kEvaluate : Activity::kCheckpoint;  // "checkpoint", "save"
+}
+
+void AttemptRun::OnFrame(const v1::RunnerFrame& frame, const Instant& now) {
+  if (stage_ != Stage::kRunning) {
+    return;
+  }
+  switch (frame.frame_case()) {
+    case v1::RunnerFrame::kPhase:
+      return OnPhase(frame.phase(), now);
+    case v1::RunnerFrame::kStep:
+      return OnStep(frame.step(), now);
+    case v1::RunnerFrame::kCheckpoint:
+      return OnCheckpoint(frame.checkpoint(), now);
+    case v1::RunnerFrame::kResult:
+      return OnResult(frame.result(), now);
+    case v1::RunnerFrame::kFailure:
+      failure_ = frame.failure();
+      return;
+    case v1::RunnerFrame::kStopped:  // its exit follows
+    case v1::RunnerFrame::kLog:      // the core's
+    case v1::RunnerFrame::kAlive:
+    case v1::RunnerFrame::FRAME_NOT_SET:
+      return;
+  }
+}
+
+void AttemptRun::OnPhase(const v1::PhaseChanged& phase, const Instant& now) {
+  progress_.set_phase(phase.phase());
+  if (phase.phase() == "load") {
+    return;
+  }
+  // A phase begins when the one before has ended on the emulated board, and not before this machine
+  // got there: it may take longer to load a model or to write a checkpoint.
+  schedule_ = std::max(schedule_, now.device);
+  AddLag();
+  if (starting_) {
+    starting_ = false;
+    started_ = phase.phase() == main_phase_ ? phase.from_step() : 0;
+  }
+  const Monotonic begin = schedule_;
+  if (phase.phase() == main_phase_) {
+    progress_.set_step(phase.from_step());
+    progress_.set_steps_total(phase.steps_total());
+  }
+  last_step_at_ = begin;
+  Switch(begin, ActivityOf(phase.phase()));
+}
+
+void AttemptRun::OnStep(const v1::StepDone& step, const Instant& now) {
+  CrashPoint("progress");
+  Monotonic at = now.device;
+  if (to_.emulator != nullptr) {
+    schedule_ = to_.emulator->StepEnd(step, schedule_);
+    gate_opens_ = schedule_;
+    at = std::max(at, schedule_);  // the board ends it later than this machine, or this one lags
+    lag_ = step.phase() == main_phase_ ? now.device - schedule_ : absl::ZeroDuration();
+  }
+  const Watts power = to_.account->power().value_or(Watts(0));
+  const absl::Duration step_time = at - last_step_at_;
+  longest_step_ = std::max(longest_step_, power * step_time);
+  last_step_at_ = at;
+  if (step.heldout_loss() != 0) {
+    progress_.set_heldout_loss(step.heldout_loss());
+  }
+  if (step.phase() == main_phase_) {
+    progress_.set_loss(step.loss());
+    progress_.set_step(step.step());
+    progress_.set_steps_total(step.steps_total());
+    progress_.set_tokens(progress_.tokens() + step.tokens());
+    new_tokens_ += step.tokens();
+    ++runner_steps_;
+    runner_tokens_ += step.tokens();
+    tokens_left_ = step.tokens_left();
+    runner_step_time_ += step_time;
+    CheckTimeout();
+  }
+  Step(now);
+}
+
+void AttemptRun::CheckTimeout() {
+  const double limit = record_.assignment().spec().timeout_seconds();
+  const double run_seconds = absl::ToDoubleSeconds(to_.account->attempt().In(Activity::kRun));
+  if (limit > 0 && run_seconds > limit && !failure_) {
+    failure_.emplace();
+    failure_->set_failure_class(v1::FAILURE_CLASS_JOB);
+    failure_->set_message(absl::StrCat("timeout: the run took more than timeout_seconds: ", limit));
+    to_.ports->KillRunner();
+  }
+}
+
+void AttemptRun::OnCheckpoint(const v1::CheckpointDone& checkpoint, const Instant& now) {
+  absl::Duration time = absl::Seconds(checkpoint.seconds());
+  if (to_.emulator != nullptr) {
+    time = to_.emulator->CheckpointTime(checkpoint.size_bytes());
+    schedule_ = schedule_ + time;
+    Switch(schedule_, Activity::kWaitForHost);
+  }
+  checkpoint_cost_ = to_.account->power().value_or(Watts(0)) * time;
+  CrashPoint("checkpoint");
+  to_.account->AdvanceTo(now.device);
+}
+
+void AttemptRun::OnResult(const v1::RunnerResult& result, const Instant& now) {
+  result_ = result;
+  ready_ = now.device;
+  if (to_.emulator != nullptr) {
+    AddLag();
+    CheckPace();
+    Switch(schedule_, Activity::kCheckpoint);
+    const int64_t size_bytes = DirectorySize(settings_.output_directory);
+    schedule_ = schedule_ + to_.emulator->CheckpointTime(size_bytes);
+    Switch(schedule_, Activity::kWaitForHost);
+    ready_ = schedule_;
+  }
+}
+
+// Lag that later steps made up for does not count: only that of a phase's last step.
+void AttemptRun::AddLag() {
+  lag_total_ += std::max(std::exchange(lag_, absl::ZeroDuration()), absl::ZeroDuration());
+}
+
+// Emulation: did this machine keep pace?
+void AttemptRun::CheckPace() {
+  const absl::Duration run = to_.account->attempt().In(Activity::kRun);
+  if (lag_total_ > std::max(kLagShare * run, kLagWall / to_.clock->time_scale())) {
+    record_.mutable_receipt()->set_emulation_overrun(true);
+  }
+}
+
+void AttemptRun::OnRunnerExit(const child::RunnerExit& exit, const Instant& now) {
+  if (stage_ != Stage::kRunning) {
+    return;
+  }
+  kill_at_.reset();
+  gate_opens_.reset();
+  to_.account->AdvanceTo(now.device);
+  if (result_ && exit.clean) {
+    stage_ = Stage::kExited;
+    return Step(now);
+  }
+  if (stop_) {
+    return End({.kind = AttemptEnd::Kind::kStopped, .stop = *stop_});
+  }
+  if (failure_) {
+    return Fail(failure_->failure_class(), failure_->message());
+  }
+  const std::string message = exit.clean ? "runner: left without a result" : exit.message;
+  if (record_.receipt().restarts() >= kRestartsMax) {
+    return Fail(exit.clean ? v1::FAILURE_CLASS_JOB : exit.failure_class,
+                absl::StrCat(message, " (restarted ", kRestartsMax, " times)"));
+  }
+  record_.mutable_receipt()->set_restarts(record_.receipt().restarts() + 1);
+  to_.ports->Note(
+      absl::StrCat(progress_.attempt_id(), ": ", message, "; going on from its last checkpoint"));
+  stage_ = Stage::kFetched;
+  ready_ = now.device;
+  Step(now);
+}
+
+void AttemptRun::BeginUpload(const Instant& now) {
+  stage_ = Stage::kUploading;
+  stage_begin_ = now.device;
+  retry_.reset();
+  progress_.set_phase("upload");
+  Switch(now.device, Activity::kUpload);
+  if (DirectorySize(settings_.output_directory) == 0) {
+    return OnUploaded({}, now);
+  }
+  v1::ArtifactInfo info;
+  info.set_kind(v1::ARTIFACT_KIND_RESULT);
+  info.set_job_id(record_.assignment().job_id());
+  if (result_->parameter_count() > 0) {
+    *info.mutable_model_shape() = result_->model_shape();
+    info.set_parameter_count(result_->parameter_count());
+    info.set_quantization(result_->quantization());
+  }
+  to_.ports->StartUpload(settings_.output_directory, info);
+}
+
+void AttemptRun::OnUploaded(const UploadResult& result, const Instant& now) {
+  if (stage_ != Stage::kUploading) {
+    return;
+  }
+  if (stop_) {
+    return End({.kind = AttemptEnd::Kind::kStopped, .stop = *stop_});
+  }
+  if (!result.status.ok()) {
+    const auto failure = TransferFailure(result.status);
+    if (failure && *failure != v1::FAILURE_CLASS_LINK) {
+      return Fail(*failure, absl::StrCat("upload: ", result.status.message()));
+    }
+    retry_ = now.wall + backoff_;
+    backoff_ = std::min(2 * backoff_, kBackoffMax);
+    Switch(now.device, Activity::kPaused);
+    return;
+  }
+  upload_ = result;
+  stage_ = Stage::kUploaded;
+  ready_ = now.device;
+  if (to_.emulator != nullptr) {
+    ready_ = std::max(ready_, stage_begin_ + to_.emulator->TransferTime(result.moved_bytes));
+  }
+  Step(now);
+}
+
+void AttemptRun::Stop(StopReason reason, const Instant& now) {
+  if (end_ || stage_ == Stage::kEnded) {
+    return;
+  }
+  // Unwanted is for good and overrides a pause.
+  if (!stop_ || reason == StopReason::kUnwanted) {
+    const bool first = !stop_.has_value();
+    stop_ = reason;
+    if (!first) {
+      return;
+    }
+  }
+  switch (stage_) {
+    case Stage::kFetching:
+    case Stage::kUploading:
+      if (retry_) {
+        return End({.kind = AttemptEnd::Kind::kStopped, .stop = reason});
+      }
+      return to_.ports->CancelTransfer();
+    case Stage::kFetched:
+    case Stage::kExited:
+    case Stage::kUploaded:
+      return End({.kind = AttemptEnd::Kind::kStopped, .stop = reason});
+    case Stage::kRunning: {
+      v1::RunnerCommand command;
+      command.mutable_stop()->set_discard(reason == StopReason::kUnwanted);
+      to_.ports->SendToRunner(command);
+      gate_opens_.reset();
+      kill_at_ = now.wall + kStopTime;
+      return;
+    }
+    case Stage::kEnded:
+      return;
+  }
+}
+
+void AttemptRun::Step(const Instant& now) {
+  if (kill_at_ && now.wall >= *kill_at_) {
+    kill_at_.reset();
+    to_.ports->KillRunner();
+  }
+  if (retry_ && now.wall >= *retry_) {
+    retry_.reset();
+    if (stage_ == Stage::kFetching) {
+      Switch(now.device, Activity::kFetch);
+      to_.ports->StartFetch(record_.assignment());
+    } else if (stage_ == Stage::kUploading) {
+      BeginUpload(now);
+    }
+  }
+  if (gate_opens_ && now.device >= *gate_opens_) {
+    gate_opens_.reset();
+    v1::RunnerCommand command;
+    command.mutable_continue_step();
+    to_.ports->SendToRunner(command);
+  }
+  if (now.device < ready_) {
+    return;
+  }
+  if (stage_ == Stage::kFetched) {
+    StartRunner(now);
+  } else if (stage_ == Stage::kExited) {
+    BeginUpload(now);
+  } else if (stage_ == Stage::kUploaded) {
+    to_.account->AdvanceTo(now.device);
+    AttemptEnd end = {.kind = AttemptEnd::Kind::kFinished};
+    if (!upload_.artifact.artifact_id().empty()) {
+      end.output = upload_.artifact;
+      record_.mutable_receipt()->set_output_artifact_id(upload_.artifact.artifact_id());
+    }
+    End(std::move(end));
+  }
+}
+
+std::optional<Monotonic> AttemptRun::NextStep() const {
+  std::optional<Monotonic> next;
+  auto earliest = [&next](const std::optional<Monotonic>& at) {
+    if (at && (!next || *at < *next)) {
+      next = at;
+    }
+  };
+  earliest(kill_at_);
+  earliest(retry_);
+  if (gate_opens_) {
+    earliest(to_.clock->ToWall(*gate_opens_));
+  }
+  if (stage_ == Stage::kFetched || stage_ == Stage::kExited || stage_ == Stage::kUploaded) {
+    earliest(to_.clock->ToWall(ready_));
+  }
+  return next;
+}
+
+void AttemptRun::Fail(v1::FailureClass failure_class, const std::string& message) {
+  record_.mutable_receipt()->set_failure_class(failure_class);
+  record_.mutable_receipt()->set_failure_message(message);
+  End({.kind = AttemptEnd::Kind::kFailed, .failure_class = failure_class, .message = message});
+}
+
+void AttemptRun::End(AttemptEnd end) {
+  stage_ = Stage::kEnded;
+  end_ = std::move(end);
+}
+
+}  // namespace wattle::agent

@@ -1,0 +1,44 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Device time. On a real device it is boot time; an emulated one's runs slower or faster: wall
+// seconds = device seconds x time_scale. Sampling, energy and progress are in device time;
+// heartbeats, leases and timeouts of the link in wall time. A value; thread-safe.
+#ifndef WATTLE_WORKER_AGENT_CORE_DEVICE_CLOCK_H_
+#define WATTLE_WORKER_AGENT_CORE_DEVICE_CLOCK_H_
+
+#include "absl/time/time.h"
+
+#include "base/clock.h"
+
+namespace wattle::agent {
+
+// One moment on the three clocks.
+struct Instant {
+  Monotonic wall;    // boot time
+  Monotonic device;  // the device's own
+  absl::Time civil;  // may jump; for people
+};
+
+class DeviceClock {
+ public:
+  // origin: where both clocks show the same. time_scale > 0.
+  DeviceClock(Monotonic origin, double time_scale) : origin_(origin), time_scale_(time_scale) {}
+  [[nodiscard]] Monotonic ToDevice(Monotonic wall) const {
+    return time_scale_ == 1.0 ? wall : origin_ + (wall - origin_) / time_scale_;
+  }
+  [[nodiscard]] Monotonic ToWall(Monotonic device) const {
+    return time_scale_ == 1.0 ? device : origin_ + (device - origin_) * time_scale_;
+  }
+  [[nodiscard]] Instant At(Monotonic wall, absl::Time civil) const {
+    return {wall, ToDevice(wall), civil};
+  }
+  [[nodiscard]] double time_scale() const { return time_scale_; }
+
+ private:
+  Monotonic origin_;
+  double time_scale_;
+};
+
+}  // namespace wattle::agent
+
+#endif  // WATTLE_WORKER_AGENT_CORE_DEVICE_CLOCK_H_

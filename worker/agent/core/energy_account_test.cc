@@ -1,0 +1,111 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/agent/core/energy_account.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace wattle::agent {
+namespace {
+
+Monotonic At(double seconds) {
+  return Monotonic(absl::Seconds(seconds));
+}
+
+EnergyAccount NewAccount() {
+  return {absl::Milliseconds(430), At(0), {}, {}};
+}
+
+// Reads `watts` every 0.4 s in (from, to].
+void Sample(EnergyAccount& account, double from, double to, double watts) {
+  for (int i = 1; from + 0.4 * i <= to + 1e-9; ++i) {
+    account.AddReading(At(from + 0.4 * i), telemetry::PowerReading(Watts(watts)));
+  }
+}
+
+TEST(EnergyAccountTest, EachActivityGetsItsOwnTimeAndEnergy) {
+  EnergyAccount account = NewAccount();
+  account.AddReading(At(0), telemetry::PowerReading(Watts(3)));
+  Sample(account, 0, 4, 3);
+  account.BeginAttempt({});
+  account.SetActivity(At(4), Activity::kFetch);
+  Sample(account, 4, 8, 4);
+  account.SetActivity(At(8), Activity::kRun);
+  Sample(account, 8, 16, 14);
+  account.SetActivity(At(16), Activity::kIdle);
+  Sample(account, 16, 20, 3);
+  const AttemptEnergy& attempt = account.attempt();
+  EXPECT_NEAR(attempt.run.gross.value(), 14 * 8, 1e-6);
+  EXPECT_NEAR(attempt.total.gross.value(), 14 * 8 + 4 * 4, 1e-6);
+  EXPECT_EQ(attempt.In(Activity::kFetch), absl::Seconds(4));
+  EXPECT_EQ(attempt.In(Activity::kRun), absl::Seconds(8));
+  EXPECT_NEAR(account.ledger().attempt_energy_joules(), 14 * 8 + 4 * 4, 1e-6);
+  EXPECT_NEAR(account.ledger().idle_energy_joules(), 3 * 8, 1e-6);
+  EXPECT_NEAR(account.total().value(), 14 * 8 + 4 * 4 + 3 * 8, 1e-6);
+}
+
+TEST(EnergyAccountTest, AChangeAheadOfNowTakesPlaceAtItsTimeOrIsTakenBack) {
+  EnergyAccount account = NewAccount();
+  account.AddReading(At(0), telemetry::PowerReading(Watts(5)));
+  account.BeginAttempt({});
+  account.SetActivity(At(0), Activity::kStart);
+  account.SetActivity(At(2), Activity::kWaitForHost);
+  account.SetActivity(At(2), Activity::kRun);  // instead
+  Sample(account, 0, 4, 5);
+  EXPECT_EQ(account.attempt().In(Activity::kStart), absl::Seconds(2));
+  EXPECT_EQ(account.attempt().In(Activity::kWaitForHost), absl::ZeroDuration());
+  EXPECT_NEAR(absl::ToDoubleSeconds(account.attempt().In(Activity::kRun)), 2.0, 1e-9);
+  EXPECT_NEAR(account.attempt().run.gross.value(), 10.0, 1e-9);
+}
+
+TEST(EnergyAccountTest, IdleIsLearnedOnlyAfterTheLoadHasSettled) {
+  EnergyAccount account = NewAccount();
+  account.SetActivity(At(0), Activity::kRun);
+  account.AddReading(At(0), telemetry::PowerReading(Watts(14)));
+  Sample(account, 0, 4, 14);
+  account.SetActivity(At(4), Activity::kIdle);
+  Sample(account, 4, 6.8, 9);  // still cooling
+  Sample(account, 6.8, 20, 3);
+  ASSERT_TRUE(account.idle().power().has_value());
+  EXPECT_NEAR(account.idle().power()->value(), 3.0, 1e-9);
+}
+
+TEST(EnergyAccountTest, WhatAnEarlierProcessMeasuredIsAddedAndTheLossLowersCoverage) {
+  EnergyAccount account = NewAccount();
+  AttemptEnergy earlier;
+  earlier.run.covered = absl::Seconds(90);
+  earlier.run.gross = Joules(900);
+  earlier.total = earlier.run;
+  earlier.total.peak = Watts(12);
+  earlier.time[static_cast<size_t>(Activity::kRun)] = absl::Seconds(90);
+  account.BeginAttempt(earlier);
+  account.AddLost(absl::Seconds(10));
+  EXPECT_EQ(account.attempt().run.gross, Joules(900));
+  EXPECT_NEAR(account.attempt().run.Coverage().value(), 0.9, 1e-9);
+  EXPECT_EQ(account.attempt().run.missing_at_most, Joules(120));
+  EXPECT_EQ(account.attempt().In(Activity::kRun), absl::Seconds(100));
+}
+
+TEST(EnergyAccountTest, AReceiptsMeasurementComesBackAsItWas) {
+  telemetry::EnergySpan span;
+  span.covered = absl::Seconds(95);
+  span.missing = absl::Seconds(5);
+  span.gross = Joules(950);
+  span.missing_at_most = Joules(60);
+  span.peak = Watts(12);
+  span.temperature_max = Celsius(61);
+  span.samples = 220;
+  const v1::EnergyMeasurement measurement =
+      ToProto(span, Watts(3), {telemetry::EnergySource::kRapl, "soc_rails"});
+  EXPECT_NEAR(measurement.net_energy_joules(), 950 - 3 * 95, 1e-9);
+  EXPECT_NEAR(measurement.mean_power_watts(), 10, 1e-9);
+  EXPECT_EQ(measurement.source(), v1::ENERGY_SOURCE_RAPL);
+  const telemetry::EnergySpan back = FromProto(measurement);
+  EXPECT_NEAR(absl::ToDoubleSeconds(back.covered), 95, 1e-9);
+  EXPECT_NEAR(absl::ToDoubleSeconds(back.missing), 5, 1e-9);
+  EXPECT_EQ(back.gross, span.gross);
+  EXPECT_EQ(back.temperature_max, span.temperature_max);
+  EXPECT_EQ(back.samples, span.samples);
+}
+
+}  // namespace
+}  // namespace wattle::agent

@@ -1,0 +1,88 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// deploy/emulated/<board>.yaml: the emulator's truth about a board. Unknown fields and missing ones
+// are errors with file and line. Functions are thread-safe.
+#ifndef WATTLE_WORKER_AGENT_EMULATION_BOARD_FILE_H_
+#define WATTLE_WORKER_AGENT_EMULATION_BOARD_FILE_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+#include "telemetry/sensors/emulated.h"
+#include "units/quantity.h"
+
+namespace wattle::agent {
+
+// How the board does one kind of work.
+struct WorkRate {
+  double flops_per_second = 0;  // sustained
+  absl::Duration step_overhead;
+  Watts power;
+};
+
+// A workload whose time and power were published; overrides the kind's rate where it matches.
+struct PublishedWorkload {
+  std::string kind;          // "finetune"
+  std::string architecture;  // "gpt2"
+  int layers = 0;
+  int width = 0;
+  absl::Duration time_per_example;
+  Watts power;
+  std::optional<telemetry::ThrottlingDips> dips;
+};
+
+struct BoardPowerMode {
+  std::string name;
+  Watts nominal;
+};
+
+struct BoardFile {
+  std::string board;
+  std::string device_class;
+  std::string architecture;
+  std::string accelerator;
+  int64_t memory_bytes = 0;
+  int cores = 0;
+  std::vector<BoardPowerMode> power_modes;
+  std::string power_mode;
+  double throughput_flops_datasheet = 0;
+  double link_bytes_per_second = 0;
+  int64_t cache_quota_bytes = 0;
+
+  absl::Duration start_time;         // process and libraries
+  double load_bytes_per_second = 0;  // of the model's files
+  absl::Duration checkpoint_time;    // fixed part
+  double storage_bytes_per_second = 0;
+  Watts start_power;
+  Watts transfer_power;
+  Watts checkpoint_power;
+
+  telemetry::EmulatedPhysics physics;
+
+  WorkRate finetune;
+  WorkRate evaluate;
+  WorkRate generate;
+  WorkRate generate_int8;
+  WorkRate quantize;
+  std::vector<PublishedWorkload> workloads;
+};
+
+// directory/<name>.yaml. kNotFound lists the boards there are; kInvalidArgument: "file:line: …".
+absl::StatusOr<BoardFile> ReadBoardFile(const std::string& directory, const std::string& name);
+
+struct ModelDimensions {
+  std::string architecture;
+  int layers = 0;
+  int width = 0;
+};
+// From a model directory's config.json (GPT-2 family names). Empty where it has none.
+ModelDimensions ReadModelDimensions(const std::string& model_directory);
+
+}  // namespace wattle::agent
+
+#endif  // WATTLE_WORKER_AGENT_EMULATION_BOARD_FILE_H_

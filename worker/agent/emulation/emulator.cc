@@ -1,0 +1,124 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/agent/emulation/emulator.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proto/kind_name.h"
+
+namespace wattle::agent {
+namespace {
+
+// Real steps differ by about this much from one another (standard deviation).
+constexpr double kStepNoise = 0.01;
+
+telemetry::EmulatedPhysics WithSeed(telemetry::EmulatedPhysics physics,
+                                    const EmulationOptions& options) {
+  physics.seed = options.seed;
+  physics.power_factor =
+      telemetry::HiddenFactor(options.seed, "power", options.hidden_offset_ratio);
+  return physics;
+}
+
+}  // namespace
+
+std::string MainPhase(const v1::JobSpec& spec) {
+  return spec.has_finetune() ? "train" : KindName(spec);
+}
+
+Emulator::Emulator(BoardFile file, const EmulationOptions& options, Monotonic start)
+    : file_(std::move(file)),
+      seed_(options.seed),
+      time_factor_(telemetry::HiddenFactor(options.seed, "time", options.hidden_offset_ratio)),
+      board_(WithSeed(file_.physics, options), start),
+      run_rate_(&file_.finetune) {}
+
+const WorkRate& Emulator::RateOf(const std::string& phase) const {
+  if (phase == run_phase_) {
+    return *run_rate_;
+  }
+  return phase == "evaluate" ? file_.evaluate : file_.finetune;
+}
+
+void Emulator::BeginRun(const v1::JobSpec& spec, const ModelDimensions& model) {
+  run_phase_ = MainPhase(spec);
+  published_ = nullptr;
+  std::string kind = "finetune";
+  if (spec.has_evaluate()) {
+    run_rate_ = &file_.evaluate;
+    kind = "evaluate";
+  } else if (spec.has_quantize()) {
+    run_rate_ = &file_.quantize;
+    kind = "quantize";
+  } else if (spec.has_generate()) {
+    const bool int8 = spec.generate().quantization() == v1::QUANTIZATION_INT8;
+    run_rate_ = int8 ? &file_.generate_int8 : &file_.generate;
+    kind = "generate";
+  } else {
+    run_rate_ = &file_.finetune;
+  }
+  const auto match = std::find_if(
+      file_.workloads.begin(), file_.workloads.end(), [&](const PublishedWorkload& workload) {
+        return workload.kind == kind && workload.architecture == model.architecture &&
+               workload.layers == model.layers && workload.width == model.width;
+      });
+  if (match != file_.workloads.end()) {
+    published_ = &*match;
+  }
+}
+
+void Emulator::SetActivity(Monotonic from, Activity activity) {
+  std::optional<telemetry::EmulatedLoad> load;
+  switch (activity) {
+    case Activity::kIdle:
+    case Activity::kPaused:
+    case Activity::kWaitForHost:
+      break;
+    case Activity::kFetch:
+    case Activity::kUpload:
+      load = telemetry::EmulatedLoad{file_.transfer_power, {}};
+      break;
+    case Activity::kStart:
+      load = telemetry::EmulatedLoad{file_.start_power, {}};
+      break;
+    case Activity::kRun:
+      load = published_ != nullptr ? telemetry::EmulatedLoad{published_->power, published_->dips}
+                                   : telemetry::EmulatedLoad{run_rate_->power, {}};
+      break;
+    case Activity::kEvaluate:
+      load = telemetry::EmulatedLoad{file_.evaluate.power, {}};
+      break;
+    case Activity::kCheckpoint:
+      load = telemetry::EmulatedLoad{file_.checkpoint_power, {}};
+      break;
+  }
+  board_.SetLoad(from, load);
+}
+
+absl::Duration Emulator::TransferTime(int64_t size_bytes) const {
+  return absl::Seconds(static_cast<double>(size_bytes) / file_.link_bytes_per_second);
+}
+absl::Duration Emulator::StartTime(int64_t model_bytes) const {
+  return file_.start_time +
+         absl::Seconds(static_cast<double>(model_bytes) / file_.load_bytes_per_second);
+}
+absl::Duration Emulator::CheckpointTime(int64_t size_bytes) const {
+  return file_.checkpoint_time +
+         absl::Seconds(static_cast<double>(size_bytes) / file_.storage_bytes_per_second);
+}
+
+Monotonic Emulator::StepEnd(const v1::StepDone& step, Monotonic begin) {
+  const bool main = step.phase() == run_phase_;
+  const WorkRate& rate = RateOf(step.phase());
+  absl::Duration nominal = rate.step_overhead + absl::Seconds(step.flops() / rate.flops_per_second);
+  if (main && published_ != nullptr && step.examples() > 0) {
+    nominal = published_->time_per_example * static_cast<double>(step.examples());
+  }
+  const double noise =
+      1.0 + kStepNoise * std::clamp(telemetry::SeededNormal(seed_ + 1, steps_++), -3.0, 3.0);
+  nominal = nominal * time_factor_ * noise;
+  return telemetry::EndOfWork(main && published_ != nullptr ? published_->dips : std::nullopt,
+                              begin, nominal);
+}
+
+}  // namespace wattle::agent

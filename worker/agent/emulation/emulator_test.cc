@@ -1,0 +1,130 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The shipped board files reproduce the published rows when the emulator is driven step by step in
+// virtual time, through its own sensor and the meter.
+#include "worker/agent/emulation/emulator.h"
+
+#include <fstream>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "base/test_directory.h"
+#include "worker/agent/core/energy_account.h"
+
+namespace wattle::agent {
+namespace {
+
+using testing::HasSubstr;
+
+const char kBoards[] = WATTLE_SOURCE_DIR "/deploy/emulated";
+
+struct Row {
+  const char* board;
+  int layers;
+  double seconds;
+  double watt_hours;
+  double watts;
+};
+class PublishedRowTest : public testing::TestWithParam<Row> {};
+
+// 1 %: the noise of 2,500 steps and 30,000 samples is far below; the tables round to four digits.
+TEST_P(PublishedRowTest, TimeEnergyAndPowerComeOutWithinOnePercent) {
+  const Row& row = GetParam();
+  const Monotonic start(absl::Seconds(1000));
+  Emulator emulator(*ReadBoardFile(kBoards, row.board), {.seed = 5, .hidden_offset_ratio = 0},
+                    start);
+  const auto sensor = emulator.board().MakePowerSensor();
+  EnergyAccount account(sensor->info().refresh_period, start, {}, {});
+  v1::JobSpec spec;
+  spec.mutable_finetune();
+  emulator.BeginRun(spec, {"gpt2", row.layers, 768});
+  account.BeginAttempt({});
+  account.SetActivity(start, Activity::kRun);
+  emulator.SetActivity(start, Activity::kRun);
+  Monotonic at = start;
+  Monotonic sample = start;
+  for (int step = 1; step <= 2500; ++step) {
+    v1::StepDone done;
+    done.set_phase("train");
+    done.set_examples(8);
+    at = emulator.StepEnd(done, at);
+    for (; sample <= at; sample = sample + sensor->info().refresh_period) {
+      account.AddReading(sample, *sensor->Read(sample));
+    }
+  }
+  account.AdvanceTo(at);
+  EXPECT_NEAR(absl::ToDoubleSeconds(at - start) / row.seconds, 1, 0.01);
+  EXPECT_NEAR(ToWattHours(account.attempt().run.gross) / row.watt_hours, 1, 0.01);
+  EXPECT_NEAR(account.attempt().run.MeanPower().value() / row.watts, 1, 0.01);
+}
+
+INSTANTIATE_TEST_SUITE_P(Tables3And4, PublishedRowTest,
+                         testing::Values(Row{"jetson-xavier-nx", 12, 14561, 57.82, 14.29},
+                                         Row{"jetson-orin-nano", 12, 11726, 36.33, 11.15},
+                                         Row{"jetson-xavier-nx", 6, 15896, 59.05, 13.37},
+                                         Row{"jetson-orin-nano", 6, 9414, 28.91, 11.05}));
+
+TEST(EmulatorTest, OtherWorkTakesOverheadAndFlopsByTheBoardsRate) {
+  BoardFile file = *ReadBoardFile(kBoards, "jetson-orin-nano");
+  Emulator emulator(file, {.seed = 1, .hidden_offset_ratio = 0}, Monotonic());
+  v1::JobSpec spec;
+  spec.mutable_finetune();
+  emulator.BeginRun(spec, {"gpt2", 4, 128});
+  v1::StepDone step;
+  step.set_phase("train");
+  step.set_flops(file.finetune.flops_per_second * 10);
+  // One step's noise is at most 3 %.
+  EXPECT_NEAR(absl::ToDoubleSeconds(emulator.StepEnd(step, Monotonic()) - Monotonic()), 10.02,
+              0.31);
+}
+
+TEST(EmulatorTest, HiddenOffsetsMoveTimeAndPowerWithinTheirRange) {
+  BoardFile file = *ReadBoardFile(kBoards, "jetson-orin-nano");
+  const Emulator emulator(file, {.seed = 3, .hidden_offset_ratio = 0.2}, Monotonic());
+  EXPECT_NE(emulator.hidden_time_factor(), 1.0);
+  EXPECT_NEAR(emulator.hidden_time_factor(), 1.0, 0.2);
+  EXPECT_NEAR(emulator.hidden_power_factor(), 1.0, 0.2);
+  EXPECT_NE(emulator.hidden_power_factor(), emulator.hidden_time_factor());
+}
+
+TEST(BoardFileTest, EveryShippedBoardIsWhole) {
+  for (const char* board : {"jetson-xavier-nx", "jetson-orin-nano", "raspberry-pi-5"}) {
+    const auto file = ReadBoardFile(kBoards, board);
+    ASSERT_THAT(file, IsOk());
+    EXPECT_EQ(file->device_class, board);
+    EXPECT_GT(file->finetune.power, file->physics.idle);
+  }
+}
+
+TEST(BoardFileTest, AnUnknownBoardNamesThoseThereAre) {
+  EXPECT_THAT(ReadBoardFile(kBoards, "jetson-nonsense"),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("jetson-orin-nano")));
+}
+
+TEST(BoardFileTest, AMisspelledFieldIsNamedWithItsLine) {
+  const TestDirectory directory;
+  std::ifstream source(std::string(kBoards) + "/raspberry-pi-5.yaml");
+  std::ofstream target(directory.File("odd.yaml"));
+  for (std::string line; std::getline(source, line);) {
+    target << (line.rfind("idle_power_watts", 0) == 0 ? "idle_power_watt: 3" : line) << "\n";
+  }
+  target.close();
+  EXPECT_THAT(ReadBoardFile(directory.path(), "odd"),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("idle_power_watts")));
+}
+
+TEST(ModelDimensionsTest, ComeFromConfigJson) {
+  const TestDirectory directory;
+  directory.Write("config.json", R"({"model_type": "gpt2", "n_layer": 6, "n_embd": 768})");
+  const ModelDimensions dimensions = ReadModelDimensions(directory.path());
+  EXPECT_EQ(dimensions.architecture, "gpt2");
+  EXPECT_EQ(dimensions.layers, 6);
+  EXPECT_EQ(dimensions.width, 768);
+  EXPECT_EQ(ReadModelDimensions("/no/such").layers, 0);
+}
+
+}  // namespace
+}  // namespace wattle::agent

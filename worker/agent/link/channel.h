@@ -1,0 +1,23 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// gRPC channels of the worker: the one place that knows credentials and channel arguments.
+#ifndef WATTLE_WORKER_AGENT_LINK_CHANNEL_H_
+#define WATTLE_WORKER_AGENT_LINK_CHANNEL_H_
+
+#include <memory>
+#include <string>
+
+#include <grpcpp/channel.h>
+
+namespace wattle::agent {
+
+enum class ChannelUse {
+  kLink,      // long-lived stream: keepalive, fast reconnect
+  kTransfer,  // artifacts: a connection of its own, so that a large file never delays a heartbeat
+};
+
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target, ChannelUse use);
+
+}  // namespace wattle::agent
+
+#endif  // WATTLE_WORKER_AGENT_LINK_CHANNEL_H_

@@ -1,0 +1,187 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/agent/link/coordinator_link.h"
+
+#include <algorithm>
+#include <random>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+
+#include "wattle/v1/fleet.grpc.pb.h"
+#include "worker/agent/link/channel.h"
+
+namespace wattle::agent {
+namespace {
+
+constexpr absl::Duration kBackoffMin = absl::Milliseconds(200);
+constexpr absl::Duration kBackoffMax = absl::Seconds(15);
+// Log lines may be lost; the bound keeps a chatty runner from eating the agent's memory.
+constexpr size_t kLogsMax = 200;
+
+}  // namespace
+
+CoordinatorLink::CoordinatorLink(std::string target, LinkCallbacks callbacks)
+    : target_(std::move(target)), callbacks_(std::move(callbacks)) {
+  thread_ = std::thread([this] { Run(); });
+}
+
+CoordinatorLink::~CoordinatorLink() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+    if (context_ != nullptr) {
+      context_->TryCancel();
+    }
+  }
+  thread_.join();
+}
+
+void CoordinatorLink::Send(const v1::WorkerMessage& message) {
+  absl::MutexLock lock(&mutex_);
+  if (!open_) {
+    return;
+  }
+  if (message.has_heartbeat()) {
+    const auto waiting = std::find_if(queue_.begin(), queue_.end(),
+                                      [](const auto& other) { return other.has_heartbeat(); });
+    if (waiting != queue_.end()) {
+      *waiting = message;
+      return;
+    }
+  }
+  if (message.has_log()) {
+    if (logs_queued_ == kLogsMax) {
+      queue_.erase(std::find_if(queue_.begin(), queue_.end(),
+                                [](const auto& other) { return other.has_log(); }));
+      --logs_queued_;
+    }
+    ++logs_queued_;
+  }
+  queue_.push_back(message);
+}
+
+void CoordinatorLink::Flush(absl::Duration timeout) {
+  absl::MutexLock lock(&mutex_);
+  auto written = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return !open_ || (queue_.empty() && !writing_);
+  };
+  mutex_.AwaitWithTimeout(absl::Condition(&written), timeout);
+}
+
+std::optional<v1::WorkerMessage> CoordinatorLink::NextMessage() {
+  absl::MutexLock lock(&mutex_);
+  writing_ = false;
+  auto ready = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return stopping_ || !open_ || !queue_.empty();
+  };
+  mutex_.Await(absl::Condition(&ready));
+  if (stopping_ || !open_) {
+    return std::nullopt;
+  }
+  v1::WorkerMessage message = std::move(queue_.front());
+  queue_.pop_front();
+  logs_queued_ -= message.has_log() ? 1 : 0;
+  writing_ = true;
+  return message;
+}
+
+bool CoordinatorLink::Stopping() {
+  absl::MutexLock lock(&mutex_);
+  return stopping_;
+}
+
+void CoordinatorLink::NoteOnce(const std::string& note) {
+  if (note != last_note_) {
+    last_note_ = note;
+    callbacks_.on_note(note);
+  }
+}
+
+// Whether a stream really stood: the backoff begins anew.
+bool CoordinatorLink::RunStream(const std::shared_ptr<grpc::ChannelInterface>& channel) {
+  const auto stub = v1::FleetService::NewStub(channel);
+  grpc::ClientContext context;
+  const auto stream = stub->Connect(&context);
+  {
+    absl::MutexLock lock(&mutex_);
+    if (stopping_) {
+      context.TryCancel();
+    }
+    context_ = &context;
+    queue_.clear();
+    logs_queued_ = 0;
+    open_ = true;
+  }
+  callbacks_.on_connected();
+  bool heard = false;
+  std::thread reader([this, &stream, &context, &heard] {
+    v1::CoordinatorMessage message;
+    while (stream->Read(&message)) {
+      heard = true;
+      callbacks_.on_message(std::move(message));
+      message.Clear();
+    }
+    context.TryCancel();  // lets a Write that is stuck return
+    absl::MutexLock lock(&mutex_);
+    open_ = false;
+  });
+  while (const std::optional<v1::WorkerMessage> message = NextMessage()) {
+    if (!stream->Write(*message)) {
+      break;
+    }
+  }
+  context.TryCancel();
+  reader.join();
+  const grpc::Status status = stream->Finish();
+  {
+    absl::MutexLock lock(&mutex_);
+    context_ = nullptr;
+    writing_ = false;
+  }
+  callbacks_.on_disconnected();
+  // Our own cancelling is no news.
+  if (Stopping()) {
+    return heard;
+  }
+  if (status.error_code() != grpc::StatusCode::CANCELLED && !status.ok()) {
+    NoteOnce(absl::StrCat("coordinator ", target_, ": ", status.error_message()));
+  } else if (heard) {
+    NoteOnce(absl::StrCat("coordinator ", target_, ": the stream ended; reconnecting"));
+  }
+  return heard;
+}
+
+void CoordinatorLink::Wait(absl::Duration time) {
+  absl::MutexLock lock(&mutex_);
+  mutex_.AwaitWithTimeout(absl::Condition(&stopping_), time);
+}
+
+void CoordinatorLink::Run() {
+  std::mt19937_64 random(std::random_device{}());
+  std::uniform_real_distribution<double> jitter(0.5, 1.5);
+  absl::Duration backoff = kBackoffMin;
+  // One channel for all streams: it keeps the resolved address and reconnects on demand.
+  const std::shared_ptr<grpc::Channel> channel = MakeChannel(target_, ChannelUse::kLink);
+  while (true) {
+    if (Stopping()) {
+      return;
+    }
+    bool stood = false;
+    if (channel->WaitForConnected(absl::ToChronoTime(absl::Now() + kBackoffMin))) {
+      stood = RunStream(channel);
+      if (stood) {
+        last_note_.clear();
+      }
+    } else {
+      NoteOnce(absl::StrCat("coordinator ", target_,
+                            ": not reachable; trying on (is wattle-coordinator running there? see "
+                            "--coordinator)"));
+    }
+    backoff = stood ? kBackoffMin : std::min(2 * backoff, kBackoffMax);
+    Wait(backoff * jitter(random));
+  }
+}
+
+}  // namespace wattle::agent

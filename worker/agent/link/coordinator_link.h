@@ -1,0 +1,75 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The one outbound stream to the coordinator: connects, sends what it is given, hands on what
+// comes, reconnects with jitter for as long as it lives. What is sent while there is no stream is
+// dropped: reports come back from the spool after the next welcome. In the queue a heartbeat
+// replaces the one before it, and of log lines the oldest go first. Two threads of its own; Send is
+// thread-safe.
+#ifndef WATTLE_WORKER_AGENT_LINK_COORDINATOR_LINK_H_
+#define WATTLE_WORKER_AGENT_LINK_COORDINATOR_LINK_H_
+
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+
+#include "wattle/v1/fleet.pb.h"
+
+namespace grpc {
+class ChannelInterface;
+class ClientContext;
+}  // namespace grpc
+
+namespace wattle::agent {
+
+// Called on the link's threads.
+struct LinkCallbacks {
+  std::function<void()> on_connected;  // a stream is open: the first message to send is hello
+  std::function<void(v1::CoordinatorMessage)> on_message;
+  std::function<void()> on_disconnected;
+  std::function<void(std::string)> on_note;  // for people; the same trouble is told once
+};
+
+class CoordinatorLink {
+ public:
+  // target: host:port. Connects at once, in the background.
+  CoordinatorLink(std::string target, LinkCallbacks callbacks);
+  ~CoordinatorLink();
+  CoordinatorLink(const CoordinatorLink&) = delete;
+  CoordinatorLink& operator=(const CoordinatorLink&) = delete;
+
+  void Send(const v1::WorkerMessage& message);
+  // Waits until the queue is written or `timeout` has passed: for the last words before leaving.
+  void Flush(absl::Duration timeout);
+
+ private:
+  void Run();
+  bool RunStream(const std::shared_ptr<grpc::ChannelInterface>& channel);
+  std::optional<v1::WorkerMessage> NextMessage();
+  void Wait(absl::Duration time);
+  bool Stopping();
+  void NoteOnce(const std::string& note);
+
+  const std::string target_;
+  const LinkCallbacks callbacks_;
+  absl::Mutex mutex_;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  bool open_ ABSL_GUARDED_BY(mutex_) = false;
+  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  std::deque<v1::WorkerMessage> queue_ ABSL_GUARDED_BY(mutex_);
+  size_t logs_queued_ ABSL_GUARDED_BY(mutex_) = 0;
+  grpc::ClientContext* context_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  std::string last_note_;  // of the link's thread
+  std::thread thread_;
+};
+
+}  // namespace wattle::agent
+
+#endif  // WATTLE_WORKER_AGENT_LINK_COORDINATOR_LINK_H_

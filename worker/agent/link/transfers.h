@@ -1,0 +1,72 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Moves artifacts between the coordinator and this device's cache, one at a time, on a thread of
+// its own and a connection that lives as long as the transfer. Methods are thread-safe.
+#ifndef WATTLE_WORKER_AGENT_LINK_TRANSFERS_H_
+#define WATTLE_WORKER_AGENT_LINK_TRANSFERS_H_
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+
+#include "artifacts/blob_store.h"
+#include "wattle/v1/artifact.pb.h"
+#include "wattle/v1/fleet.pb.h"
+#include "worker/agent/core/attempt_run.h"
+
+namespace wattle::agent {
+
+struct TransferCallbacks {  // called on the transfers' thread
+  std::function<void(FetchResult)> on_fetched;
+  std::function<void(UploadResult)> on_uploaded;
+  // The cache changed: ids of whole artifacts, bytes used.
+  std::function<void(std::vector<std::string>, int64_t)> on_cache;
+};
+
+class Transfers {
+ public:
+  // target: the coordinator's host:port. Opens the cache. Errors: those of BlobStore::Open.
+  static absl::StatusOr<std::unique_ptr<Transfers>> Open(const std::string& target,
+                                                         const std::string& cache_directory,
+                                                         int64_t quota_bytes,
+                                                         TransferCallbacks callbacks);
+  ~Transfers();
+
+  // needed: artifacts of all held attempts; they stay in the cache.
+  void Fetch(const v1::Assignment& assignment, std::vector<std::string> needed);
+  void Upload(const std::string& directory, const v1::ArtifactInfo& info);
+  void Cancel();  // what is under way; its result still comes
+
+ private:
+  Transfers(std::string target, std::unique_ptr<artifacts::BlobStore> store,
+            TransferCallbacks callbacks);
+  void Run();
+  FetchResult RunFetch(const v1::Assignment& assignment, const std::vector<std::string>& needed);
+  UploadResult RunUpload(const std::string& directory, const v1::ArtifactInfo& info);
+  absl::StatusOr<FetchedInput> Place(const v1::ResolvedInput& input);
+  void KeepOnly(const std::vector<std::string>& needed);
+  void TellCache();
+  void Enqueue(std::function<void()> job);
+
+  const std::string target_;
+  const std::unique_ptr<artifacts::BlobStore> store_;
+  const TransferCallbacks callbacks_;
+  std::atomic<bool> cancelled_{false};
+  absl::Mutex mutex_;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::deque<std::function<void()>> jobs_ ABSL_GUARDED_BY(mutex_);
+  std::thread thread_;
+};
+
+}  // namespace wattle::agent
+
+#endif  // WATTLE_WORKER_AGENT_LINK_TRANSFERS_H_

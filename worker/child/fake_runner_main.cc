@@ -1,0 +1,185 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// A runner for tests: speaks the frames, trains nothing, needs no libtorch. It makes `steps` of the
+// task's finetune spec (default 5) steps of 8 examples each, keeps its step in
+// work_directory/step, and writes output_directory/config.json. The job's name may ask for trouble:
+// "crash-at:N" (SIGKILL to itself after step N, once), "abort-at:N", "fail" (a failure frame of
+// class data), "garbage" (no frames), "hang" (no step ever ends), "sleep-ms:N" (per step).
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <string>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/strip.h"
+
+#include "wattle/v1/runner.pb.h"
+#include "worker/child/frames.h"
+
+// NOLINTBEGIN(concurrency-mt-unsafe): one thread
+namespace {
+
+using wattle::child::EncodeFrame;
+using wattle::child::FrameReader;
+namespace v1 = wattle::v1;
+
+void SendFrame(const v1::RunnerFrame& frame) {
+  const std::string bytes = EncodeFrame(frame.SerializeAsString());
+  if (write(STDOUT_FILENO, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) {
+    std::exit(3);
+  }
+}
+
+std::string ReadMessage(FrameReader& reader) {
+  while (true) {
+    auto message = reader.Next();
+    if (!message.ok()) {
+      std::exit(4);
+    }
+    if (message->has_value()) {
+      return **message;
+    }
+    char buffer[4096];
+    const ssize_t size = read(STDIN_FILENO, buffer, sizeof(buffer));
+    if (size <= 0) {
+      std::exit(5);
+    }
+    reader.Append({buffer, static_cast<size_t>(size)});
+  }
+}
+
+std::optional<int> Trouble(const v1::RunnerTask& task, absl::string_view prefix) {
+  absl::string_view name = task.spec().name();
+  int value = 0;
+  if (absl::ConsumePrefix(&name, prefix) && absl::SimpleAtoi(name, &value)) {
+    return value;
+  }
+  return std::nullopt;
+}
+
+// True: go on.
+bool AwaitContinue(FrameReader& reader, bool gated, int step) {
+  // Without a gate a stop is looked for too, but not waited for: the tests stop gated runs only.
+  if (!gated) {
+    return true;
+  }
+  v1::RunnerCommand command;
+  command.ParseFromString(ReadMessage(reader));
+  if (command.has_stop()) {
+    v1::RunnerFrame frame;
+    frame.mutable_stopped()->set_step(command.stop().discard() ? 0 : step);
+    SendFrame(frame);
+    return false;
+  }
+  return true;
+}
+
+void SendPhase(const std::string& phase, int from_step, int steps) {
+  v1::RunnerFrame frame;
+  frame.mutable_phase()->set_phase(phase);
+  frame.mutable_phase()->set_from_step(from_step);
+  frame.mutable_phase()->set_steps_total(steps);
+  SendFrame(frame);
+}
+
+int Train(const v1::RunnerTask& task, FrameReader& reader) {
+  const int steps =
+      task.spec().finetune().steps() > 0 ? static_cast<int>(task.spec().finetune().steps()) : 5;
+  const std::string step_file = task.work_directory() + "/step";
+  int step = 0;
+  std::ifstream(step_file) >> step;
+  SendPhase("load", 0, 0);
+  SendPhase("train", step, steps);
+  const bool resumed = step > 0;
+  while (step < steps) {
+    ++step;
+    if (const auto milliseconds = Trouble(task, "sleep-ms:")) {
+      usleep(static_cast<useconds_t>(*milliseconds) * 1000);
+    }
+    v1::RunnerFrame frame;
+    v1::StepDone& done = *frame.mutable_step();
+    done.set_phase("train");
+    done.set_step(step);
+    done.set_steps_total(steps);
+    done.set_loss(4.0 / step);
+    done.set_tokens(800);
+    done.set_examples(8);
+    done.set_flops(1e11);
+    SendFrame(frame);
+    if (!AwaitContinue(reader, task.gated(), step)) {
+      std::ofstream(step_file) << step;
+      return 0;
+    }
+    if (step % 2 == 0 && step < steps) {
+      SendPhase("checkpoint", step, steps);
+      std::ofstream(step_file) << step;
+      v1::RunnerFrame checkpoint;
+      checkpoint.mutable_checkpoint()->set_step(step);
+      checkpoint.mutable_checkpoint()->set_seconds(0.001);
+      checkpoint.mutable_checkpoint()->set_size_bytes(1000000);
+      SendFrame(checkpoint);
+      SendPhase("train", step, steps);
+    }
+    if (!resumed && Trouble(task, "crash-at:") == step) {
+      kill(getpid(), SIGKILL);
+    }
+    if (Trouble(task, "abort-at:") == step) {
+      std::abort();
+    }
+  }
+  SendPhase("save", steps, steps);
+  std::filesystem::create_directories(task.output_directory());
+  std::ofstream(task.output_directory() + "/config.json") << "{\"model_type\": \"gpt2\"}\n";
+  v1::RunnerFrame frame;
+  v1::RunnerResult& result = *frame.mutable_result();
+  result.mutable_work()->set_unit(v1::WORK_UNIT_TRAINING_TOKEN);
+  result.mutable_work()->set_units(800.0 * steps);
+  result.mutable_work()->set_steps(steps);
+  result.mutable_work()->set_examples(int64_t{8} * steps);
+  result.mutable_work()->set_tokens(int64_t{800} * steps);
+  auto& metric = *result.add_metrics();
+  metric.set_name("train_loss_last");
+  metric.set_value(4.0 / steps);
+  result.set_engine_version("fake-1");
+  result.set_threads(task.threads());
+  SendFrame(frame);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc > 1 && std::strcmp(argv[1], "--version") == 0) {
+    std::printf("fake-1\n");
+    return 0;
+  }
+  FrameReader reader;
+  v1::RunnerTask task;
+  task.ParseFromString(ReadMessage(reader));
+  std::fprintf(stderr, "fake runner for %s\n", task.attempt_id().c_str());
+  const std::string& trouble = task.spec().name();
+  if (trouble == "garbage") {
+    const char garbage[] = "\xff\xff\xff\xff\xff\xff";
+    return write(STDOUT_FILENO, garbage, sizeof(garbage)) > 0 ? 0 : 1;
+  }
+  if (trouble == "fail") {
+    v1::RunnerFrame frame;
+    frame.mutable_failure()->set_failure_class(v1::FAILURE_CLASS_DATA);
+    frame.mutable_failure()->set_message("data.json: not SQuAD");
+    SendFrame(frame);
+    return 0;
+  }
+  if (trouble == "hang") {
+    SendPhase("load", 0, 0);
+    pause();
+  }
+  return Train(task, reader);
+}
+// NOLINTEND(concurrency-mt-unsafe)

@@ -1,0 +1,374 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/child/runner_process.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+#include "base/status_macros.h"
+#include "worker/child/frames.h"
+
+extern char** environ;
+
+namespace wattle::child {
+namespace {
+
+constexpr int kExecFailed = 127;
+// A line of the runner's standard error is cut here; it is shown to people.
+constexpr size_t kLineMax = 2000;
+
+struct Pipe {
+  int read = -1;
+  int write = -1;
+};
+
+absl::StatusOr<Pipe> MakePipe() {
+  std::array<int, 2> ends = {};
+  if (pipe2(ends.data(), O_CLOEXEC) != 0) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("pipe: ", std::generic_category().message(errno)));
+  }
+  return Pipe{ends[0], ends[1]};
+}
+
+void ClosePipe(const Pipe& pipe) {
+  close(pipe.read);
+  close(pipe.write);
+}
+
+// The agent's environment, with what makes libtorch behave. A passive wait policy: spinning OpenMP
+// threads on a busy machine starve each other. OPENBLAS_CORETYPE would pin slower kernels.
+std::vector<std::string> ChildEnvironment(int threads) {
+  std::vector<std::string> environment;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const absl::string_view text(*variable);
+    if (!absl::StartsWith(text, "OPENBLAS_CORETYPE=") && !absl::StartsWith(text, "OMP_")) {
+      environment.emplace_back(text.data(), text.size());
+    }
+  }
+  environment.emplace_back("OMP_WAIT_POLICY=passive");
+  environment.push_back(absl::StrCat("OMP_NUM_THREADS=", threads));
+  return environment;
+}
+
+std::vector<char*> Pointers(std::vector<std::string>& strings) {
+  std::vector<char*> pointers;
+  pointers.reserve(strings.size() + 1);
+  for (std::string& text : strings) {
+    pointers.push_back(text.data());
+  }
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+struct ChildPlan {
+  const char* program;
+  char* const* arguments;
+  char* const* environment;
+  int input, output, error;
+  int nice;
+  pid_t parent;
+};
+
+// Between fork and exec in a process with threads: only what is async-signal-safe.
+[[noreturn]] void RunChild(const ChildPlan& plan) {
+  // Dies with the agent. If the agent died before this line, the parent is another one by now.
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != plan.parent) {
+    _exit(kExecFailed);
+  }
+  // A group of its own: Ctrl-C on the agent's terminal is the agent's to handle.
+  setpgid(0, 0);
+  for (const int number : {SIGPIPE, SIGINT, SIGTERM, SIGHUP}) {
+    signal(number, SIG_DFL);
+  }
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);  // NOLINT(concurrency-mt-unsafe): one thread here
+  dup2(plan.input, STDIN_FILENO);
+  dup2(plan.output, STDOUT_FILENO);
+  dup2(plan.error, STDERR_FILENO);
+#ifdef SYS_close_range
+  syscall(SYS_close_range, 3U, ~0U, 0U);  // older kernels: what is not CLOEXEC stays open
+#endif
+  const rlimit no_core = {.rlim_cur = 0, .rlim_max = 0};
+  setrlimit(RLIMIT_CORE, &no_core);  // a model-sized core file on an SD card helps nobody
+  if (plan.nice != 0) {
+    setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + plan.nice);
+  }
+  execve(plan.program, plan.arguments, plan.environment);
+  _exit(kExecFailed);
+}
+
+struct Spawned {
+  pid_t pid = -1;
+  int input = -1;
+  int output = -1;
+  int error = -1;
+};
+
+absl::StatusOr<Spawned> Spawn(const RunnerOptions& options, std::vector<std::string> arguments) {
+  if (access(options.program.c_str(), X_OK) != 0) {
+    const std::string message =
+        absl::StrCat(options.program, ": ", std::generic_category().message(errno),
+                     "; build wattle-runner beside the worker or name it with --runner");
+    return errno == EACCES ? absl::PermissionDeniedError(message) : absl::NotFoundError(message);
+  }
+  WATTLE_ASSIGN_OR_RETURN(const Pipe input, MakePipe());
+  WATTLE_ASSIGN_OR_RETURN(const Pipe output, MakePipe());
+  WATTLE_ASSIGN_OR_RETURN(const Pipe error, MakePipe());
+  std::vector<std::string> environment = ChildEnvironment(options.threads);
+  const std::vector<char*> environment_pointers = Pointers(environment);
+  const std::vector<char*> argument_pointers = Pointers(arguments);
+  const ChildPlan plan = {.program = options.program.c_str(),
+                          .arguments = argument_pointers.data(),
+                          .environment = environment_pointers.data(),
+                          .input = input.read,
+                          .output = output.write,
+                          .error = error.write,
+                          .nice = options.nice,
+                          .parent = getpid()};
+  const pid_t pid = fork();
+  if (pid == 0) {
+    RunChild(plan);
+  }
+  if (pid < 0) {
+    const int code = errno;
+    ClosePipe(input);
+    ClosePipe(output);
+    ClosePipe(error);
+    return absl::ResourceExhaustedError(
+        absl::StrCat("fork: ", std::generic_category().message(code)));
+  }
+  close(input.read);
+  close(output.write);
+  close(error.write);
+  return Spawned{pid, input.write, output.read, error.read};
+}
+
+const char* SignalMeaning(int signal_number) {
+  switch (signal_number) {
+    case SIGKILL:
+      return "killed (SIGKILL), most likely for want of memory";
+    case SIGSEGV:
+      return "crashed (SIGSEGV)";
+    case SIGABRT:
+      return "aborted (SIGABRT)";
+    case SIGBUS:
+      return "crashed (SIGBUS): a file it had mapped was cut short or could not be read";
+    case SIGILL:
+      return "crashed (SIGILL): built for another processor";
+    default:
+      return "ended by a signal";
+  }
+}
+
+}  // namespace
+
+RunnerExit ClassifyExit(int wait_status, bool killed_by_us) {
+  if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0) {
+    return {.clean = true, .failure_class = {}, .message = {}};
+  }
+  if (WIFSIGNALED(wait_status)) {
+    const int number = WTERMSIG(wait_status);
+    if (killed_by_us && number == SIGKILL) {
+      return {.failure_class = v1::FAILURE_CLASS_DEVICE, .message = "runner: stopped by the agent"};
+    }
+    const bool device = number == SIGKILL || number == SIGBUS || number == SIGILL;
+    return {.failure_class = device ? v1::FAILURE_CLASS_DEVICE : v1::FAILURE_CLASS_JOB,
+            .message = absl::StrCat("runner: ", SignalMeaning(number), ", signal ", number)};
+  }
+  const int code = WEXITSTATUS(wait_status);
+  if (code == kExecFailed) {
+    return {.failure_class = v1::FAILURE_CLASS_DEVICE,
+            .message = "runner: could not be started (exit code 127); is libtorch installed?"};
+  }
+  return {.failure_class = v1::FAILURE_CLASS_JOB,
+          .message = absl::StrCat("runner: left with exit code ", code)};
+}
+
+absl::StatusOr<std::unique_ptr<RunnerProcess>> RunnerProcess::Start(const RunnerOptions& options,
+                                                                    const v1::RunnerTask& task,
+                                                                    RunnerCallbacks callbacks) {
+  WATTLE_ASSIGN_OR_RETURN(const Spawned child, Spawn(options, {options.program}));
+  std::unique_ptr<RunnerProcess> process(
+      new RunnerProcess(child.pid, child.input, child.output, child.error, std::move(callbacks)));
+  // What a child that left already does not read is told by its exit.
+  (void)process->Write(EncodeFrame(task.SerializeAsString()));
+  return process;
+}
+
+RunnerProcess::RunnerProcess(pid_t pid, int input, int output, int error, RunnerCallbacks callbacks)
+    : pid_(pid), input_(input), output_(output), error_(error), callbacks_(std::move(callbacks)) {
+  reader_ = std::thread([this] { ReadUntilExit(); });
+}
+
+RunnerProcess::~RunnerProcess() {
+  Kill();
+  reader_.join();
+  close(input_);
+}
+
+absl::Status RunnerProcess::Write(const std::string& frame) {
+  size_t written = 0;
+  while (written < frame.size()) {
+    const ssize_t size = write(input_, frame.data() + written, frame.size() - written);
+    if (size < 0 && errno == EINTR) {
+      continue;
+    }
+    if (size < 0) {
+      return absl::UnavailableError(
+          absl::StrCat("runner: write: ", std::generic_category().message(errno)));
+    }
+    written += static_cast<size_t>(size);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RunnerProcess::Send(const v1::RunnerCommand& command) {
+  return Write(EncodeFrame(command.SerializeAsString()));
+}
+
+void RunnerProcess::Kill() {
+  absl::MutexLock lock(&mutex_);
+  if (!reaped_) {
+    killed_by_us_ = true;
+    kill(pid_, SIGKILL);
+  }
+}
+
+// Hands every whole frame on; false once the stream is of no more use.
+bool RunnerProcess::ReadFrames(FrameReader& reader) {
+  while (true) {
+    absl::StatusOr<std::optional<std::string>> message = reader.Next();
+    if (!message.ok()) {
+      broken_stream_ = std::string(message.status().message());
+      return false;
+    }
+    if (!message->has_value()) {
+      return true;
+    }
+    v1::RunnerFrame frame;
+    if (!frame.ParseFromString(**message)) {
+      broken_stream_ = "runner: a frame that is no RunnerFrame";
+      return false;
+    }
+    callbacks_.on_frame(std::move(frame));
+  }
+}
+
+void RunnerProcess::ReadUntilExit() {
+  FrameReader frames;
+  std::string line;
+  std::array<char, 1 << 16> buffer = {};
+  std::array<pollfd, 2> streams = {pollfd{output_, POLLIN, 0}, pollfd{error_, POLLIN, 0}};
+  while (streams[0].fd >= 0 || streams[1].fd >= 0) {
+    if (poll(streams.data(), streams.size(), -1) < 0 && errno != EINTR) {
+      break;
+    }
+    for (pollfd& stream : streams) {
+      if (stream.fd < 0 || stream.revents == 0) {
+        continue;
+      }
+      const ssize_t size = read(stream.fd, buffer.data(), buffer.size());
+      if (size < 0 && (errno == EINTR || errno == EAGAIN)) {
+        continue;
+      }
+      if (size <= 0) {
+        stream.fd = -1;
+        continue;
+      }
+      const absl::string_view bytes(buffer.data(), static_cast<size_t>(size));
+      if (stream.fd == output_) {
+        frames.Append(bytes);
+        if (!ReadFrames(frames)) {
+          Kill();
+          stream.fd = -1;
+        }
+        continue;
+      }
+      for (const char c : bytes) {
+        if (c == '\n') {
+          callbacks_.on_line(std::exchange(line, ""));
+        } else if (line.size() < kLineMax) {
+          line.push_back(c);
+        }
+      }
+    }
+  }
+  if (!line.empty()) {
+    callbacks_.on_line(std::move(line));
+  }
+  close(output_);
+  close(error_);
+  callbacks_.on_exit(Reap());
+}
+
+RunnerExit RunnerProcess::Reap() {
+  // Wait without reaping, so that Kill() never signals a process id that is no longer ours.
+  siginfo_t info = {};
+  while (waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOWAIT) != 0 && errno == EINTR) {
+  }
+  absl::MutexLock lock(&mutex_);
+  int status = 0;
+  waitpid(pid_, &status, 0);
+  reaped_ = true;
+  if (!broken_stream_.empty()) {
+    return {.failure_class = v1::FAILURE_CLASS_JOB, .message = broken_stream_};
+  }
+  return ClassifyExit(status, killed_by_us_);
+}
+
+absl::StatusOr<std::string> RunnerVersion(const std::string& program, absl::Duration timeout) {
+  WATTLE_ASSIGN_OR_RETURN(const Spawned child, Spawn({.program = program}, {program, "--version"}));
+  close(child.input);
+  std::string text;
+  std::array<char, 512> buffer = {};
+  const absl::Time deadline = absl::Now() + timeout;
+  absl::Status status = absl::OkStatus();
+  while (true) {
+    pollfd stream = {child.output, POLLIN, 0};
+    const int64_t left = absl::ToInt64Milliseconds(deadline - absl::Now());
+    const int ready = left > 0 ? poll(&stream, 1, static_cast<int>(left)) : 0;
+    if (ready < 0 && errno == EINTR) {
+      continue;
+    }
+    if (ready == 0) {
+      kill(child.pid, SIGKILL);
+      status = absl::DeadlineExceededError(absl::StrCat(program, " --version: no answer"));
+      break;
+    }
+    const ssize_t size = read(child.output, buffer.data(), buffer.size());
+    if (size <= 0) {
+      break;
+    }
+    text.append(buffer.data(), static_cast<size_t>(size));
+  }
+  close(child.output);
+  close(child.error);
+  int wait_status = 0;
+  waitpid(child.pid, &wait_status, 0);
+  WATTLE_RETURN_IF_ERROR(status);
+  const size_t end = text.find('\n');
+  if (!WIFEXITED(wait_status) || WEXITSTATUS(wait_status) != 0 || end == std::string::npos) {
+    return absl::InternalError(
+        absl::StrCat(program, " --version: ", ClassifyExit(wait_status, false).message));
+  }
+  return text.substr(0, end);
+}
+
+}  // namespace wattle::child

@@ -1,0 +1,180 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/child/runner_process.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <string>
+#include <vector>
+
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "base/test_directory.h"
+
+namespace wattle::child {
+namespace {
+
+using testing::HasSubstr;
+
+const char kFakeRunner[] = WATTLE_BINARY_DIR "/bin/wattle_fake_runner";
+
+struct Listener {
+  absl::Mutex mutex;
+  std::vector<v1::RunnerFrame> frames;
+  std::vector<std::string> lines;
+  RunnerExit exit;
+  absl::Notification done;
+
+  RunnerCallbacks Callbacks() {
+    return {.on_frame =
+                [this](v1::RunnerFrame frame) {
+                  absl::MutexLock lock(&mutex);
+                  frames.push_back(std::move(frame));
+                },
+            .on_line =
+                [this](std::string line) {
+                  absl::MutexLock lock(&mutex);
+                  lines.push_back(std::move(line));
+                },
+            .on_exit =
+                [this](RunnerExit e) {
+                  exit = std::move(e);
+                  done.Notify();
+                }};
+  }
+  // Until `count` steps were told.
+  void AwaitSteps(int count) {
+    absl::MutexLock lock(&mutex);
+    auto reached = [&]() {
+      int steps = 0;
+      for (const auto& frame : frames) {
+        steps += frame.has_step() ? 1 : 0;
+      }
+      return steps >= count;
+    };
+    ASSERT_TRUE(mutex.AwaitWithTimeout(absl::Condition(&reached), absl::Seconds(30)));
+  }
+};
+
+class RunnerProcessTest : public testing::Test {
+ protected:
+  [[nodiscard]] v1::RunnerTask Task(const std::string& trouble) const {
+    v1::RunnerTask task;
+    task.set_attempt_id("j1.1");
+    task.mutable_spec()->set_name(trouble);
+    task.set_work_directory(directory_.path());
+    task.set_output_directory(directory_.File("output"));
+    return task;
+  }
+
+ private:
+  TestDirectory directory_;
+};
+
+TEST_F(RunnerProcessTest, ACleanRunTellsItsFramesLinesAndEnd) {
+  Listener listener;
+  const auto process =
+      RunnerProcess::Start({.program = kFakeRunner}, Task(""), listener.Callbacks());
+  ASSERT_THAT(process, IsOk());
+  ASSERT_TRUE(listener.done.WaitForNotificationWithTimeout(absl::Seconds(30)));
+  EXPECT_TRUE(listener.exit.clean) << listener.exit.message;
+  EXPECT_TRUE(listener.frames.back().has_result());
+  EXPECT_THAT(listener.lines, testing::ElementsAre("fake runner for j1.1"));
+}
+
+TEST_F(RunnerProcessTest, AGatedRunWaitsAndStopsWhenAsked) {
+  Listener listener;
+  v1::RunnerTask task = Task("");
+  task.set_gated(true);
+  const auto process = RunnerProcess::Start({.program = kFakeRunner}, task, listener.Callbacks());
+  ASSERT_THAT(process, IsOk());
+  listener.AwaitSteps(1);
+  v1::RunnerCommand command;
+  command.mutable_continue_step();
+  ASSERT_THAT((*process)->Send(command), IsOk());
+  listener.AwaitSteps(2);
+  command.mutable_stop();
+  ASSERT_THAT((*process)->Send(command), IsOk());
+  ASSERT_TRUE(listener.done.WaitForNotificationWithTimeout(absl::Seconds(30)));
+  EXPECT_TRUE(listener.exit.clean);
+  EXPECT_EQ(listener.frames.back().stopped().step(), 2);
+}
+
+TEST_F(RunnerProcessTest, AnUnexpectedKillIsTheDevicesFailureAnAbortTheJobs) {
+  for (const auto& [trouble, expected] : {std::pair("crash-at:1", v1::FAILURE_CLASS_DEVICE),
+                                          std::pair("abort-at:1", v1::FAILURE_CLASS_JOB),
+                                          std::pair("garbage", v1::FAILURE_CLASS_JOB)}) {
+    Listener listener;
+    const auto process =
+        RunnerProcess::Start({.program = kFakeRunner}, Task(trouble), listener.Callbacks());
+    ASSERT_TRUE(listener.done.WaitForNotificationWithTimeout(absl::Seconds(30)));
+    EXPECT_FALSE(listener.exit.clean) << trouble;
+    EXPECT_EQ(listener.exit.failure_class, expected) << trouble << listener.exit.message;
+  }
+}
+
+TEST_F(RunnerProcessTest, TheDestructorKillsARunnerThatHangs) {
+  Listener listener;
+  {
+    const auto process =
+        RunnerProcess::Start({.program = kFakeRunner}, Task("hang"), listener.Callbacks());
+    ASSERT_THAT(process, IsOk());
+  }
+  ASSERT_TRUE(listener.done.HasBeenNotified());
+  EXPECT_THAT(listener.exit.message, HasSubstr("stopped by the agent"));
+}
+
+TEST_F(RunnerProcessTest, AMissingProgramNamesTheRemedy) {
+  EXPECT_THAT(RunnerProcess::Start({.program = "/no/such/runner"}, Task(""), {}),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("--runner")));
+}
+
+// The agent is killed: its runner goes too.
+TEST_F(RunnerProcessTest, TheRunnerDiesWithItsAgent) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  const pid_t agent = fork();
+  if (agent == 0) {
+    Listener listener;
+    const auto process =
+        RunnerProcess::Start({.program = kFakeRunner}, Task("hang"), listener.Callbacks());
+    const pid_t runner = (*process)->pid();
+    (void)!write(ends[1], &runner, sizeof(runner));
+    pause();
+    _exit(0);
+  }
+  pid_t runner = 0;
+  ASSERT_EQ(read(ends[0], &runner, sizeof(runner)), static_cast<ssize_t>(sizeof(runner)));
+  ASSERT_EQ(kill(runner, 0), 0);
+  kill(agent, SIGKILL);
+  waitpid(agent, nullptr, 0);
+  // The kernel delivers the signal as the agent dies; init reaps the runner a moment later.
+  const absl::Time deadline = absl::Now() + absl::Seconds(30);
+  auto gone = [&] {
+    FILE* status = fopen(("/proc/" + std::to_string(runner) + "/stat").c_str(), "r");
+    char state = 'X';
+    if (status != nullptr) {
+      (void)!fscanf(status, "%*d %*s %c", &state);
+      fclose(status);
+    }
+    return state == 'X' || state == 'Z';
+  };
+  while (!gone()) {
+    ASSERT_LT(absl::Now(), deadline);
+    sched_yield();
+  }
+}
+
+TEST(RunnerVersionTest, IsTheFirstLine) {
+  EXPECT_EQ(*RunnerVersion(kFakeRunner, absl::Seconds(30)), "fake-1");
+  EXPECT_THAT(RunnerVersion("/bin/false", absl::Seconds(30)),
+              StatusIs(absl::StatusCode::kInternal, HasSubstr("exit code 1")));
+}
+
+}  // namespace
+}  // namespace wattle::child
