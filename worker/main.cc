@@ -11,14 +11,12 @@
 
 #include "worker/agent/agent.h"
 #include "worker/agent/config.h"
-#include "worker/agent/storage/crash_point.h"
 
 int main(int argc, char** argv) {
   wattle::agent::Config config;
   if (const auto code = wattle::agent::ParseCommandLine(argc, argv, WATTLE_VERSION, &config)) {
     return *code;
   }
-  wattle::agent::CrashPoint("start");
   signal(SIGPIPE, SIG_IGN);  // a runner that died is told by its exit
   // Before any thread, so that all of them leave the signals to the one that waits.
   sigset_t signals;

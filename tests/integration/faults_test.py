@@ -17,13 +17,13 @@ from scene import FINETUNE, Scene
 SEED = int(os.environ.get("WATTLE_SEED") or random.SystemRandom().randrange(1, 1_000_000))
 ALL_PLACES = os.environ.get("WATTLE_FAULT_PLACES") == "all"
 STEPS_BETWEEN_CHECKPOINTS = FINETUNE["checkpoint_every_steps"]
-# Places inside the runner at which it ends itself (see worker/engine/crash_point.h): SITE:OPERATION:N[:after].
+# Places inside the runner at which it ends itself (see base/crash_point.h): SITE:OPERATION:N[:after].
 CHECKPOINT_PLACES = [f"{site}:{operation}:{n}{after}" for site, operation, n in (
     ("weights", "write", 1), ("weights", "write", 4), ("weights", "sync", 2), ("weights", "rename", 1), ("optimizer", "write", 2),
     ("optimizer", "write", 5), ("optimizer", "sync", 1), ("optimizer", "rename", 2),
     ("directory", "rename", 1), ("directory", "rename", 2), ("directory", "sync_directory", 2)) for after in ("", ":after")]
 FRAME_PLACES = [f"frame:step:{n}:after" for n in (1, 2, 5, 7, 10)]
-# Places inside the agent (see worker/agent/storage/crash_point.h).
+# Places inside the agent (see base/crash_point.h).
 AGENT_PLACES = ["accept", "progress:2", "progress:7", "checkpoint:2", "finish", "reported", "spool:write:2", "spool:fsync:2",
                 "spool:acknowledge", "state:write:4", "state:sync:5", "state:rename:6"]
 

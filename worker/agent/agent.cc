@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/status_macros.h"
 #include "worker/agent/board_probe.h"
+#include "worker/agent/emulation/emulated_pace.h"
 
 namespace wattle::agent {
 namespace {
@@ -124,7 +125,7 @@ absl::Status Agent::OpenEmulation(const v1::WorkerRecord& kept) {
   if (config_.print_hidden_offsets) {
     std::printf("hidden offsets: %s", offsets.c_str());
   }
-  return ReplaceFile(config_.state_dir + "/hidden_offsets.json", offsets);
+  return disk_->Replace("hidden_offsets.json", offsets);
 }
 
 void Agent::DescribeReal() {
@@ -175,13 +176,16 @@ void Agent::OpenAccount(const v1::WorkerRecord& kept) {
 }
 
 absl::Status Agent::Open() {
-  WATTLE_ASSIGN_OR_RETURN(state_, StateDirectory::Open(config_.state_dir));
-  WATTLE_ASSIGN_OR_RETURN(spool_, Spool::Open(state_->spool_path()));
-  const v1::WorkerRecord kept = state_->ReadDevice();
+  WATTLE_ASSIGN_OR_RETURN(disk_, PosixDisk::Open(config_.state_dir));
+  WATTLE_ASSIGN_OR_RETURN(state_, StateDirectory::Open(disk_.get()));
+  WATTLE_ASSIGN_OR_RETURN(spool_, Spool::Open(disk_.get()));
+  const v1::WorkerRecord kept = ReadKeptDevice(*state_, *this);
   if (config_.emulate.empty()) {
     DescribeReal();
+    pace_ = std::make_unique<RealPace>();
   } else {
     WATTLE_RETURN_IF_ERROR(OpenEmulation(kept));
+    pace_ = std::make_unique<EmulatedPace>(emulator_.get(), config_.time_scale);
   }
   OpenAccount(kept);
   v1::DeviceInfo& info = settings_.info;
@@ -223,11 +227,12 @@ absl::Status Agent::Open() {
                                                        .spool = spool_.get(),
                                                        .ports = this,
                                                        .account = account_.get(),
-                                                       .emulator = emulator_.get(),
-                                                       .clock = &clock_},
+                                                       .pace = pace_.get(),
+                                                       .clock = &clock_,
+                                                       .kept = kept},
                                       settings_);
   WATTLE_ASSIGN_OR_RETURN(transfers_,
-                          Transfers::Open(config_.coordinator, state_->cache_path(),
+                          Transfers::Open(config_.coordinator, disk_->PathOf("cache"),
                                           info.cache_quota_bytes(), std::move(callbacks)));
   return absl::OkStatus();
 }

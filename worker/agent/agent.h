@@ -19,11 +19,13 @@
 #include "absl/synchronization/mutex.h"
 
 #include "telemetry/sensors/registry.h"
-#include "worker/agent/core/agent_core.h"
 #include "worker/agent/config.h"
+#include "worker/agent/core/agent_core.h"
+#include "worker/agent/emulation/emulator.h"
 #include "worker/agent/link/coordinator_link.h"
-#include "worker/agent/metrics_server.h"
 #include "worker/agent/link/transfers.h"
+#include "worker/agent/metrics_server.h"
+#include "worker/agent/storage/posix_disk.h"
 #include "worker/child/runner_process.h"
 
 namespace wattle::agent {
@@ -75,9 +77,11 @@ class Agent final : public AgentPorts {
   const std::string version_;
   DeviceClock clock_;
   CoreSettings settings_;
+  std::unique_ptr<PosixDisk> disk_;
   std::unique_ptr<StateDirectory> state_;
   std::unique_ptr<Spool> spool_;
   std::unique_ptr<Emulator> emulator_;
+  std::unique_ptr<Pace> pace_;
   telemetry::SensorSet sensors_;
   absl::Duration refresh_period_ = absl::Seconds(1);
   std::unique_ptr<EnergyAccount> account_;

@@ -21,7 +21,7 @@
 #include "absl/strings/strip.h"
 
 #include "wattle/v1/runner.pb.h"
-#include "worker/child/frames.h"
+#include "worker/child/frames/frames.h"
 
 // NOLINTBEGIN(concurrency-mt-unsafe): one thread
 namespace {

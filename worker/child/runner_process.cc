@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -20,7 +21,6 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
-#include "worker/child/frames.h"
 
 extern char** environ;
 
@@ -32,8 +32,8 @@ constexpr int kExecFailed = 127;
 constexpr size_t kLineMax = 2000;
 
 struct Pipe {
-  int read = -1;
-  int write = -1;
+  UniqueDescriptor read;
+  UniqueDescriptor write;
 };
 
 absl::StatusOr<Pipe> MakePipe() {
@@ -42,12 +42,7 @@ absl::StatusOr<Pipe> MakePipe() {
     return absl::ResourceExhaustedError(
         absl::StrCat("pipe: ", std::generic_category().message(errno)));
   }
-  return Pipe{ends[0], ends[1]};
-}
-
-void ClosePipe(const Pipe& pipe) {
-  close(pipe.read);
-  close(pipe.write);
+  return Pipe{UniqueDescriptor(ends[0]), UniqueDescriptor(ends[1])};
 }
 
 // The agent's environment, with what makes libtorch behave. A passive wait policy: spinning OpenMP
@@ -116,9 +111,7 @@ struct ChildPlan {
 
 struct Spawned {
   pid_t pid = -1;
-  int input = -1;
-  int output = -1;
-  int error = -1;
+  ChildStreams streams;
 };
 
 absl::StatusOr<Spawned> Spawn(const RunnerOptions& options, std::vector<std::string> arguments) {
@@ -128,18 +121,23 @@ absl::StatusOr<Spawned> Spawn(const RunnerOptions& options, std::vector<std::str
                      "; build wattle-runner beside the worker or name it with --runner");
     return errno == EACCES ? absl::PermissionDeniedError(message) : absl::NotFoundError(message);
   }
-  WATTLE_ASSIGN_OR_RETURN(const Pipe input, MakePipe());
-  WATTLE_ASSIGN_OR_RETURN(const Pipe output, MakePipe());
-  WATTLE_ASSIGN_OR_RETURN(const Pipe error, MakePipe());
+  WATTLE_ASSIGN_OR_RETURN(Pipe input, MakePipe());
+  WATTLE_ASSIGN_OR_RETURN(Pipe output, MakePipe());
+  WATTLE_ASSIGN_OR_RETURN(Pipe error, MakePipe());
+  UniqueDescriptor wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (wake.get() < 0 || fcntl(input.write.get(), F_SETFL, O_NONBLOCK) != 0) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("eventfd: ", std::generic_category().message(errno)));
+  }
   std::vector<std::string> environment = ChildEnvironment(options.threads);
   const std::vector<char*> environment_pointers = Pointers(environment);
   const std::vector<char*> argument_pointers = Pointers(arguments);
   const ChildPlan plan = {.program = options.program.c_str(),
                           .arguments = argument_pointers.data(),
                           .environment = environment_pointers.data(),
-                          .input = input.read,
-                          .output = output.write,
-                          .error = error.write,
+                          .input = input.read.get(),
+                          .output = output.write.get(),
+                          .error = error.write.get(),
                           .nice = options.nice,
                           .parent = getpid()};
   const pid_t pid = fork();
@@ -147,17 +145,12 @@ absl::StatusOr<Spawned> Spawn(const RunnerOptions& options, std::vector<std::str
     RunChild(plan);
   }
   if (pid < 0) {
-    const int code = errno;
-    ClosePipe(input);
-    ClosePipe(output);
-    ClosePipe(error);
     return absl::ResourceExhaustedError(
-        absl::StrCat("fork: ", std::generic_category().message(code)));
+        absl::StrCat("fork: ", std::generic_category().message(errno)));
   }
-  close(input.read);
-  close(output.write);
-  close(error.write);
-  return Spawned{pid, input.write, output.read, error.read};
+  return Spawned{
+      pid,
+      {std::move(input.write), std::move(output.read), std::move(error.read), std::move(wake)}};
 }
 
 const char* SignalMeaning(int signal_number) {
@@ -204,43 +197,36 @@ RunnerExit ClassifyExit(int wait_status, bool killed_by_us) {
 absl::StatusOr<std::unique_ptr<RunnerProcess>> RunnerProcess::Start(const RunnerOptions& options,
                                                                     const v1::RunnerTask& task,
                                                                     RunnerCallbacks callbacks) {
-  WATTLE_ASSIGN_OR_RETURN(const Spawned child, Spawn(options, {options.program}));
+  WATTLE_ASSIGN_OR_RETURN(Spawned child, Spawn(options, {options.program}));
   std::unique_ptr<RunnerProcess> process(
-      new RunnerProcess(child.pid, child.input, child.output, child.error, std::move(callbacks)));
-  // What a child that left already does not read is told by its exit.
-  (void)process->Write(EncodeFrame(task.SerializeAsString()));
+      new RunnerProcess(child.pid, std::move(child.streams), std::move(callbacks)));
+  process->Write(EncodeFrame(task.SerializeAsString()));
   return process;
 }
 
-RunnerProcess::RunnerProcess(pid_t pid, int input, int output, int error, RunnerCallbacks callbacks)
-    : pid_(pid), input_(input), output_(output), error_(error), callbacks_(std::move(callbacks)) {
-  reader_ = std::thread([this] { ReadUntilExit(); });
+RunnerProcess::RunnerProcess(pid_t pid, ChildStreams streams, RunnerCallbacks callbacks)
+    : pid_(pid), streams_(std::move(streams)), callbacks_(std::move(callbacks)) {
+  talker_ = std::thread([this] { TalkUntilExit(); });
 }
 
 RunnerProcess::~RunnerProcess() {
   Kill();
-  reader_.join();
-  close(input_);
+  talker_.join();
 }
 
-absl::Status RunnerProcess::Write(const std::string& frame) {
-  size_t written = 0;
-  while (written < frame.size()) {
-    const ssize_t size = write(input_, frame.data() + written, frame.size() - written);
-    if (size < 0 && errno == EINTR) {
-      continue;
-    }
-    if (size < 0) {
-      return absl::UnavailableError(
-          absl::StrCat("runner: write: ", std::generic_category().message(errno)));
-    }
-    written += static_cast<size_t>(size);
+// The talking thread writes it: a child that does not read holds up nobody.
+void RunnerProcess::Write(const std::string& frame) {
+  {
+    absl::MutexLock lock(&mutex_);
+    outgoing_ += frame;
   }
-  return absl::OkStatus();
+  // An eventfd that is full has woken the thread already.
+  const uint64_t one = 1;
+  (void)!write(streams_.wake.get(), &one, sizeof(one));
 }
 
-absl::Status RunnerProcess::Send(const v1::RunnerCommand& command) {
-  return Write(EncodeFrame(command.SerializeAsString()));
+void RunnerProcess::Send(const v1::RunnerCommand& command) {
+  Write(EncodeFrame(command.SerializeAsString()));
 }
 
 void RunnerProcess::Kill() {
@@ -251,12 +237,33 @@ void RunnerProcess::Kill() {
   }
 }
 
+bool RunnerProcess::HasOutgoing() {
+  absl::MutexLock lock(&mutex_);
+  return !outgoing_.empty();
+}
+
+// Writes what the pipe takes; false once the child reads no more.
+bool RunnerProcess::WriteOutgoing() {
+  absl::MutexLock lock(&mutex_);
+  while (!outgoing_.empty()) {
+    const ssize_t size = write(streams_.input.get(), outgoing_.data(), outgoing_.size());
+    if (size < 0 && errno == EINTR) {
+      continue;
+    }
+    if (size < 0) {
+      return errno == EAGAIN;
+    }
+    outgoing_.erase(0, static_cast<size_t>(size));
+  }
+  return true;
+}
+
 // Hands every whole frame on; false once the stream is of no more use.
-bool RunnerProcess::ReadFrames(FrameReader& reader) {
+bool RunnerProcess::ReadFrames() {
   while (true) {
-    absl::StatusOr<std::optional<std::string>> message = reader.Next();
+    absl::StatusOr<std::optional<std::string>> message = frames_.Next();
     if (!message.ok()) {
-      broken_stream_ = std::string(message.status().message());
+      broken_stream_ = absl::StrCat("runner: ", message.status().message());
       return false;
     }
     if (!message->has_value()) {
@@ -271,50 +278,72 @@ bool RunnerProcess::ReadFrames(FrameReader& reader) {
   }
 }
 
-void RunnerProcess::ReadUntilExit() {
-  FrameReader frames;
-  std::string line;
-  std::array<char, 1 << 16> buffer = {};
-  std::array<pollfd, 2> streams = {pollfd{output_, POLLIN, 0}, pollfd{error_, POLLIN, 0}};
-  while (streams[0].fd >= 0 || streams[1].fd >= 0) {
-    if (poll(streams.data(), streams.size(), -1) < 0 && errno != EINTR) {
-      break;
+void RunnerProcess::ReadLines(absl::string_view bytes) {
+  for (const char c : bytes) {
+    if (c == '\n') {
+      callbacks_.on_line(std::exchange(line_, ""));
+    } else if (line_.size() < kLineMax) {
+      line_.push_back(c);
     }
-    for (pollfd& stream : streams) {
-      if (stream.fd < 0 || stream.revents == 0) {
+  }
+}
+
+// Reads until both of the child's streams have ended, and writes meanwhile.
+void RunnerProcess::TalkUntilExit() {
+  // A write to a child that has left answers EPIPE; the signal must not end this process.
+  sigset_t pipe_signal;
+  sigemptyset(&pipe_signal);
+  sigaddset(&pipe_signal, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &pipe_signal, nullptr);
+  std::array<char, 1 << 16> buffer = {};
+  pollfd output = {streams_.output.get(), POLLIN, 0};
+  pollfd error = {streams_.error.get(), POLLIN, 0};
+  pollfd wake = {streams_.wake.get(), POLLIN, 0};
+  bool input_open = true;
+  while (output.fd >= 0 || error.fd >= 0) {
+    const int input = input_open && HasOutgoing() ? streams_.input.get() : -1;
+    std::array<pollfd, 4> streams = {output, error, wake, pollfd{input, POLLOUT, 0}};
+    if (poll(streams.data(), streams.size(), -1) < 0) {
+      if (errno == EINTR) {
         continue;
       }
-      const ssize_t size = read(stream.fd, buffer.data(), buffer.size());
+      break;
+    }
+    if (streams[2].revents != 0) {
+      uint64_t count = 0;
+      (void)!read(wake.fd, &count, sizeof(count));  // it only wakes
+    }
+    if (streams[3].revents != 0) {
+      input_open = WriteOutgoing();
+    }
+    for (pollfd* stream : {&output, &error}) {
+      const short events = stream == &output ? streams[0].revents : streams[1].revents;
+      if (stream->fd < 0 || events == 0) {
+        continue;
+      }
+      const ssize_t size = read(stream->fd, buffer.data(), buffer.size());
       if (size < 0 && (errno == EINTR || errno == EAGAIN)) {
         continue;
       }
       if (size <= 0) {
-        stream.fd = -1;
+        stream->fd = -1;
         continue;
       }
       const absl::string_view bytes(buffer.data(), static_cast<size_t>(size));
-      if (stream.fd == output_) {
-        frames.Append(bytes);
-        if (!ReadFrames(frames)) {
-          Kill();
-          stream.fd = -1;
-        }
+      if (stream == &error) {
+        ReadLines(bytes);
         continue;
       }
-      for (const char c : bytes) {
-        if (c == '\n') {
-          callbacks_.on_line(std::exchange(line, ""));
-        } else if (line.size() < kLineMax) {
-          line.push_back(c);
-        }
+      frames_.Append(bytes);
+      if (!ReadFrames()) {
+        Kill();
+        stream->fd = -1;
       }
     }
   }
-  if (!line.empty()) {
-    callbacks_.on_line(std::move(line));
+  if (!line_.empty()) {
+    callbacks_.on_line(std::exchange(line_, ""));
   }
-  close(output_);
-  close(error_);
   callbacks_.on_exit(Reap());
 }
 
@@ -335,13 +364,12 @@ RunnerExit RunnerProcess::Reap() {
 
 absl::StatusOr<std::string> RunnerVersion(const std::string& program, absl::Duration timeout) {
   WATTLE_ASSIGN_OR_RETURN(const Spawned child, Spawn({.program = program}, {program, "--version"}));
-  close(child.input);
   std::string text;
   std::array<char, 512> buffer = {};
   const absl::Time deadline = absl::Now() + timeout;
   absl::Status status = absl::OkStatus();
   while (true) {
-    pollfd stream = {child.output, POLLIN, 0};
+    pollfd stream = {child.streams.output.get(), POLLIN, 0};
     const int64_t left = absl::ToInt64Milliseconds(deadline - absl::Now());
     const int ready = left > 0 ? poll(&stream, 1, static_cast<int>(left)) : 0;
     if (ready < 0 && errno == EINTR) {
@@ -352,14 +380,12 @@ absl::StatusOr<std::string> RunnerVersion(const std::string& program, absl::Dura
       status = absl::DeadlineExceededError(absl::StrCat(program, " --version: no answer"));
       break;
     }
-    const ssize_t size = read(child.output, buffer.data(), buffer.size());
+    const ssize_t size = read(child.streams.output.get(), buffer.data(), buffer.size());
     if (size <= 0) {
       break;
     }
     text.append(buffer.data(), static_cast<size_t>(size));
   }
-  close(child.output);
-  close(child.error);
   int wait_status = 0;
   waitpid(child.pid, &wait_status, 0);
   WATTLE_RETURN_IF_ERROR(status);

@@ -1,8 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// One wattle-runner as a child process: started, fed, listened to, stopped. The child dies with the
-// thread that started it (PR_SET_PDEATHSIG), so start it from one that lives as long as the agent.
-// A crash, an out-of-memory kill or a CUDA fault ends the child, never the agent.
+// One wattle-runner as a child process. A crash, an out-of-memory kill or a CUDA fault ends the
+// child, never the agent. The child dies with the thread that started it (PR_SET_PDEATHSIG), so
+// start it from a thread that lives as long as the agent. No call waits for the child: what the
+// child does not read at once is kept and written later.
 #ifndef WATTLE_WORKER_CHILD_RUNNER_PROCESS_H_
 #define WATTLE_WORKER_CHILD_RUNNER_PROCESS_H_
 
@@ -17,11 +18,14 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
-#include "wattle/v1/job.pb.h"
 #include "wattle/v1/runner.pb.h"
+#include "worker/child/frames/frames.h"
+#include "worker/child/runner_exit.h"
+#include "worker/child/unique_descriptor.h"
 
 namespace wattle::child {
 
@@ -31,55 +35,60 @@ struct RunnerOptions {
   int nice = 0;         // added to the agent's own
 };
 
-// How the child ended. clean: it left with exit code 0 by itself; what that means its last frame
-// says. Else the class of the failure, and one line.
-struct RunnerExit {
-  bool clean = false;
-  v1::FailureClass failure_class = v1::FAILURE_CLASS_UNSPECIFIED;
-  std::string message;
-};
-
-// Called on the process's own reader thread, in order; on_exit is the last call.
+// Called in order on the thread that talks to the child; on_exit is the last call.
 struct RunnerCallbacks {
   std::function<void(v1::RunnerFrame)> on_frame;
   std::function<void(std::string)> on_line;  // of its standard error
   std::function<void(RunnerExit)> on_exit;
 };
 
+// Our ends of the child's streams, closed with the object.
+struct ChildStreams {
+  UniqueDescriptor input;   // the child's standard input; writing to it does not block
+  UniqueDescriptor output;  // its standard output: frames
+  UniqueDescriptor error;   // its standard error: lines
+  UniqueDescriptor wake;    // an eventfd: there is something to write
+};
+
 class RunnerProcess {
  public:
-  // Starts the child and its reader thread and sends the task. Errors: kNotFound (no such program),
-  // kPermissionDenied, kResourceExhausted (no process, no pipe).
+  // Starts the child and the thread that talks to it, and sends the task. Errors: kNotFound (no
+  // such program), kPermissionDenied, kResourceExhausted (no process, no pipe).
   static absl::StatusOr<std::unique_ptr<RunnerProcess>> Start(const RunnerOptions& options,
                                                               const v1::RunnerTask& task,
                                                               RunnerCallbacks callbacks);
-  // Kills the child if it still runs, and waits for the reader thread.
+  // Kills the child if it still runs, and waits until it is gone.
   ~RunnerProcess();
   RunnerProcess(const RunnerProcess&) = delete;
   RunnerProcess& operator=(const RunnerProcess&) = delete;
 
-  // Writes a command. kUnavailable: the child reads no more; its exit will be told.
-  absl::Status Send(const v1::RunnerCommand& command);
-  void Kill();  // SIGKILL; its exit will be told
+  // A command for the child. Dropped where the child reads no more: then its exit follows.
+  void Send(const v1::RunnerCommand& command);
+  void Kill();  // SIGKILL; the exit follows
   [[nodiscard]] pid_t pid() const { return pid_; }
 
  private:
-  RunnerProcess(pid_t pid, int input, int output, int error, RunnerCallbacks callbacks);
-  absl::Status Write(const std::string& frame);
-  void ReadUntilExit();
-  bool ReadFrames(class FrameReader& reader);
+  RunnerProcess(pid_t pid, ChildStreams streams, RunnerCallbacks callbacks);
+  void Write(const std::string& frame);
+  void TalkUntilExit();
+  [[nodiscard]] bool HasOutgoing();
+  bool WriteOutgoing();
+  bool ReadFrames();
+  void ReadLines(absl::string_view bytes);
   RunnerExit Reap();
 
   const pid_t pid_;
-  const int input_;   // the child's standard input
-  const int output_;  // … output: frames
-  const int error_;   // … error: lines
+  const ChildStreams streams_;
   const RunnerCallbacks callbacks_;
   absl::Mutex mutex_;
-  bool reaped_ ABSL_GUARDED_BY(mutex_) = false;  // the pid is no longer ours
+  std::string outgoing_ ABSL_GUARDED_BY(mutex_);  // not yet taken by the child's standard input
+  bool reaped_ ABSL_GUARDED_BY(mutex_) = false;   // the pid is no longer ours
   bool killed_by_us_ ABSL_GUARDED_BY(mutex_) = false;
-  std::string broken_stream_;  // of the reader thread: why it stopped reading frames
-  std::thread reader_;
+  // Of the talking thread.
+  FrameReader frames_;
+  std::string line_;           // of standard error, not yet whole
+  std::string broken_stream_;  // why it stopped reading frames
+  std::thread talker_;
 };
 
 // What `program --version` prints, one line. Errors: kNotFound, kDeadlineExceeded, kInternal.

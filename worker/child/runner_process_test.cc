@@ -96,10 +96,10 @@ TEST_F(RunnerProcessTest, AGatedRunWaitsAndStopsWhenAsked) {
   listener.AwaitSteps(1);
   v1::RunnerCommand command;
   command.mutable_continue_step();
-  ASSERT_THAT((*process)->Send(command), IsOk());
+  (*process)->Send(command);
   listener.AwaitSteps(2);
   command.mutable_stop();
-  ASSERT_THAT((*process)->Send(command), IsOk());
+  (*process)->Send(command);
   ASSERT_TRUE(listener.done.WaitForNotificationWithTimeout(absl::Seconds(30)));
   EXPECT_TRUE(listener.exit.clean);
   EXPECT_EQ(listener.frames.back().stopped().step(), 2);

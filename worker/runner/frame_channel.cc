@@ -1,86 +1,62 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/runner/frame_channel.h"
 
+#include <poll.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <optional>
 #include <string>
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
 
+#include "base/status_macros.h"
+
 namespace wattle::runner {
-namespace {
 
-constexpr int kVarintBytesMax = 5;  // of 32 bits, seven in each byte
-
-// Reads `size` bytes; returns how many there were before the end of the stream.
-absl::StatusOr<size_t> ReadAll(int descriptor, char* bytes, size_t size) {
-  size_t done = 0;
-  while (done < size) {
-    const ssize_t got = read(descriptor, bytes + done, size - done);
-    if (got == 0) {
-      break;
+absl::StatusOr<FrameChannelReader::Outcome> FrameChannelReader::Read(
+    google::protobuf::MessageLite& message, absl::Duration timeout) {
+  std::array<char, 1 << 14> buffer = {};
+  const int timeout_ms = timeout == absl::InfiniteDuration()
+                             ? -1
+                             : static_cast<int>(absl::ToInt64Milliseconds(timeout));
+  while (true) {
+    WATTLE_ASSIGN_OR_RETURN(const std::optional<std::string> bytes, frames_.Next());
+    if (bytes.has_value()) {
+      within_message_ = frames_.buffered() > 0;
+      if (!message.ParseFromString(*bytes)) {
+        return absl::DataLossError("a frame is no message");
+      }
+      return Outcome::kMessage;
     }
-    if (got < 0 && errno == EINTR) {
+    pollfd stream = {descriptor_, POLLIN, 0};
+    const int ready = poll(&stream, 1, timeout_ms);
+    if (ready == 0) {
+      return Outcome::kTimeout;
+    }
+    const ssize_t got = ready < 0 ? -1 : read(descriptor_, buffer.data(), buffer.size());
+    if (got < 0 && (errno == EINTR || errno == EAGAIN)) {
       continue;
     }
     if (got < 0) {
       return absl::InternalError(
           absl::StrCat("reading a frame: ", std::generic_category().message(errno)));
     }
-    done += static_cast<size_t>(got);
+    if (got == 0) {
+      if (within_message_) {
+        return absl::DataLossError("a frame is cut off");
+      }
+      return Outcome::kEnd;
+    }
+    frames_.Append({buffer.data(), static_cast<size_t>(got)});
+    within_message_ = true;
   }
-  return done;
 }
 
-}  // namespace
-
-absl::StatusOr<bool> FrameReader::Read(google::protobuf::MessageLite& message) {
-  uint32_t size = 0;
-  for (int i = 0;; ++i) {
-    char byte = 0;
-    const auto got = ReadAll(descriptor_, &byte, 1);
-    if (!got.ok()) {
-      return got.status();
-    }
-    if (*got == 0 && i == 0) {
-      return false;
-    }
-    if (*got == 0 || i == kVarintBytesMax) {
-      return absl::DataLossError("a frame's length is cut off or too long");
-    }
-    size |= static_cast<uint32_t>(byte & 0x7F) << (7 * i);
-    if ((byte & 0x80) == 0) {
-      break;
-    }
-  }
-  if (size > kFrameBytesMax) {
-    return absl::DataLossError(absl::StrCat("a frame of ", size, " bytes is too long"));
-  }
-  std::string bytes(size, '\0');
-  const auto got = ReadAll(descriptor_, bytes.data(), size);
-  if (!got.ok()) {
-    return got.status();
-  }
-  if (*got != size || !message.ParseFromString(bytes)) {
-    return absl::DataLossError("a frame is cut off or is no message");
-  }
-  return true;
-}
-
-absl::Status FrameWriter::Write(const google::protobuf::MessageLite& message) {
-  const std::string body = message.SerializeAsString();
-  std::string bytes;
-  for (size_t size = body.size();; size >>= 7) {
-    const auto low = static_cast<char>(size & 0x7F);
-    if (size < 0x80) {
-      bytes.push_back(low);
-      break;
-    }
-    bytes.push_back(static_cast<char>(low | 0x80));
-  }
-  bytes += body;
+absl::Status FrameChannelWriter::Write(const google::protobuf::MessageLite& message) {
+  const std::string bytes = child::EncodeFrame(message.SerializeAsString());
   const std::lock_guard<std::mutex> lock(mutex_);
   size_t done = 0;
   while (done < bytes.size()) {

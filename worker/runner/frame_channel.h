@@ -1,39 +1,44 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Length-delimited messages (a varint length, then the message) on file descriptors, as described
-// in proto/wattle/v1/runner.proto. A reader belongs to one thread; a writer may be used from
-// several.
+// Messages on file descriptors, in the frames of worker/child/frames. A reader belongs to one
+// thread; a writer may be used from several.
 #ifndef WATTLE_WORKER_RUNNER_FRAME_CHANNEL_H_
 #define WATTLE_WORKER_RUNNER_FRAME_CHANNEL_H_
 
-#include <cstdint>
 #include <mutex>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "google/protobuf/message_lite.h"
+
+#include "worker/child/frames/frames.h"
 
 namespace wattle::runner {
 
-// A longer message is not one of ours.
-inline constexpr uint32_t kFrameBytesMax = 64U << 20;
-
-class FrameReader {
+class FrameChannelReader {
  public:
-  explicit FrameReader(int descriptor) : descriptor_(descriptor) {}
+  explicit FrameChannelReader(int descriptor) : descriptor_(descriptor) {}
 
-  // Waits for the next message. Returns false at the end of the stream, between two messages.
-  // Errors: kDataLoss for an end within a message or bytes that are none; kInternal for a failing
-  // read.
-  absl::StatusOr<bool> Read(google::protobuf::MessageLite& message);
+  enum class Outcome {
+    kMessage,
+    kTimeout,  // nothing came in time; read again
+    kEnd,      // of the stream, between two messages
+  };
+  // Waits for the next message, `timeout` for more bytes of it. Errors: kDataLoss for an end within
+  // a message or bytes that are none; kInternal for a failing read.
+  absl::StatusOr<Outcome> Read(google::protobuf::MessageLite& message,
+                               absl::Duration timeout = absl::InfiniteDuration());
 
  private:
   int descriptor_;
+  child::FrameReader frames_;
+  bool within_message_ = false;  // bytes came since the latest whole message
 };
 
-class FrameWriter {
+class FrameChannelWriter {
  public:
-  explicit FrameWriter(int descriptor) : descriptor_(descriptor) {}
+  explicit FrameChannelWriter(int descriptor) : descriptor_(descriptor) {}
 
   // One message, whole. Errors: kUnavailable where nobody reads any more.
   absl::Status Write(const google::protobuf::MessageLite& message);

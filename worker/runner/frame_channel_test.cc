@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <future>
+#include <mutex>
 #include <string>
 #include <thread>
 
@@ -53,7 +55,7 @@ class Pipe {
 TEST(FrameChannelTest, MessagesOfAnyLengthArriveWholeAndInOrder) {
   Pipe pipe;
   std::thread writing([&pipe] {
-    FrameWriter writer(pipe.writing());
+    FrameChannelWriter writer(pipe.writing());
     for (const size_t size : {0U, 1U, 100U, 127U, 128U, 20000U, 300000U}) {
       v1::RunnerFrame frame;
       frame.mutable_log()->set_text(std::string(size, 'x'));
@@ -61,18 +63,52 @@ TEST(FrameChannelTest, MessagesOfAnyLengthArriveWholeAndInOrder) {
     }
     pipe.CloseWriting();
   });
-  FrameReader reader(pipe.reading());
+  FrameChannelReader reader(pipe.reading());
   v1::RunnerFrame frame;
   for (const size_t size : {0U, 1U, 100U, 127U, 128U, 20000U, 300000U}) {
-    const auto more = reader.Read(frame);
-    ASSERT_THAT(more, IsOk());
-    ASSERT_TRUE(*more);
+    const auto outcome = reader.Read(frame);
+    ASSERT_THAT(outcome, IsOk());
+    ASSERT_EQ(*outcome, FrameChannelReader::Outcome::kMessage);
     EXPECT_EQ(frame.log().text().size(), size);
   }
   writing.join();
   const auto end = reader.Read(frame);
   ASSERT_THAT(end, IsOk());
-  EXPECT_FALSE(*end);
+  EXPECT_EQ(*end, FrameChannelReader::Outcome::kEnd);
+}
+
+TEST(FrameChannelTest, AMessageInPiecesIsReadAfterATimeoutBetweenThem) {
+  Pipe pipe;
+  FrameChannelReader reader(pipe.reading());
+  v1::RunnerFrame frame;
+  frame.mutable_log()->set_text("whole");
+  const std::string bytes = child::EncodeFrame(frame.SerializeAsString());
+  pipe.Write(bytes.substr(0, 4));
+  const auto first = reader.Read(frame, absl::Milliseconds(1));
+  ASSERT_THAT(first, IsOk());
+  EXPECT_EQ(*first, FrameChannelReader::Outcome::kTimeout);
+  pipe.Write(bytes.substr(4));
+  const auto second = reader.Read(frame, absl::Milliseconds(1));
+  ASSERT_THAT(second, IsOk());
+  EXPECT_EQ(*second, FrameChannelReader::Outcome::kMessage);
+  EXPECT_EQ(frame.log().text(), "whole");
+}
+
+// The agent tells a long step from a stopped process by these.
+TEST(GateTest, TheThreadThatReadsCommandsSaysThatTheProcessIsAlive) {
+  // Its thread is detached and ends the process with the stream: so both live as long as the
+  // process.
+  static Pipe pipe;
+  static FrameChannelReader reader(pipe.reading());
+  static Gate gate(/*gated=*/false);
+  static std::promise<v1::RunnerFrame> told;
+  static std::once_flag once;
+  FollowCommands(reader, gate, [](const v1::RunnerFrame& frame) {
+    std::call_once(once, [&frame] { told.set_value(frame); });
+  });
+  const v1::RunnerFrame frame = told.get_future().get();
+  ASSERT_TRUE(frame.has_alive());
+  EXPECT_GT(frame.alive().cpu_seconds(), 0);
 }
 
 TEST(FrameChannelTest, ACutOrSenselessFrameIsDataLoss) {
@@ -84,7 +120,7 @@ TEST(FrameChannelTest, ACutOrSenselessFrameIsDataLoss) {
     pipe.Write(bytes);
     pipe.CloseWriting();
     v1::RunnerFrame frame;
-    EXPECT_THAT(FrameReader(pipe.reading()).Read(frame),
+    EXPECT_THAT(FrameChannelReader(pipe.reading()).Read(frame),
                 StatusIs(absl::StatusCode::kDataLoss, HasSubstr("frame")));
   }
 }

@@ -4,7 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
-#include "worker/engine/crash_point.h"
+#include "base/crash_point.h"
 
 namespace wattle::runner {
 namespace {
@@ -48,9 +48,9 @@ engine::StepDecision FrameSink::OnStep(const engine::StepReport& report) {
   step.set_examples(report.examples);
   step.set_flops(report.flops);
   step.set_compute_seconds(absl::ToDoubleSeconds(report.compute_time));
-  engine::ReachCrashPoint("frame", "step", FileOperationMoment::kBefore);
+  CrashPoint("frame:step", FileOperationMoment::kBefore);
   write_(frame);
-  engine::ReachCrashPoint("frame", "step", FileOperationMoment::kAfter);
+  CrashPoint("frame:step", FileOperationMoment::kAfter);
   return after_step_();
 }
 

@@ -1,14 +1,25 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/runner/gate.h"
 
+#include <time.h>
 #include <unistd.h>
 
 #include <thread>
+#include <utility>
+
+#include "base/clock.h"
 
 namespace wattle::runner {
 namespace {
 
 constexpr int kExitAgentGone = 3;
+
+// Of the whole process, all threads.
+double ProcessorSeconds() {
+  timespec used = {};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+  return static_cast<double>(used.tv_sec) + 1e-9 * static_cast<double>(used.tv_nsec);
+}
 
 }  // namespace
 
@@ -42,16 +53,26 @@ engine::StepDecision Gate::AfterStep() {
   return decision_;
 }
 
-void FollowCommands(int descriptor, Gate& gate) {
-  std::thread([descriptor, &gate] {
-    FrameReader reader(descriptor);
+void FollowCommands(FrameChannelReader& reader, Gate& gate,
+                    std::function<void(const v1::RunnerFrame&)> tell_alive) {
+  std::thread([&reader, &gate, tell_alive = std::move(tell_alive)] {
     v1::RunnerCommand command;
+    Monotonic next_alive = Clock::Real().Boottime();
     while (true) {
-      const auto more = reader.Read(command);
-      if (!more.ok() || !*more) {
+      const Monotonic now = Clock::Real().Boottime();
+      if (now >= next_alive) {
+        v1::RunnerFrame frame;
+        frame.mutable_alive()->set_cpu_seconds(ProcessorSeconds());
+        tell_alive(frame);
+        next_alive = now + kAlivePeriod;
+      }
+      const auto outcome = reader.Read(command, next_alive - now);
+      if (!outcome.ok() || *outcome == FrameChannelReader::Outcome::kEnd) {
         _exit(kExitAgentGone);  // no clean-up: the engine's thread is in the middle of a step
       }
-      gate.Apply(command);
+      if (*outcome == FrameChannelReader::Outcome::kMessage) {
+        gate.Apply(command);
+      }
     }
   }).detach();
 }

@@ -2,13 +2,17 @@
 //
 // What the agent says while a task runs: go on with the next step (paced runs), or stop. A thread
 // reads the commands; the engine's thread asks at step boundaries. The end of the stream ends the
-// process: without its agent nobody wants it.
+// process: without its agent nobody wants it. The same thread tells the agent that the process is
+// alive, also during a step that takes hours.
 #ifndef WATTLE_WORKER_RUNNER_GATE_H_
 #define WATTLE_WORKER_RUNNER_GATE_H_
 
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <mutex>
+
+#include "absl/time/time.h"
 
 #include "wattle/v1/runner.pb.h"
 #include "worker/engine/progress.h"
@@ -34,10 +38,14 @@ class Gate {
   engine::StepDecision decision_ = engine::StepDecision::kGoOn;  // guarded by mutex_
 };
 
-// Reads commands from `descriptor` into the gate until the process ends; the thread it starts is
-// detached and owns nothing but the references, which live as long as the process. Ends the process
-// when the stream ends or breaks.
-void FollowCommands(int descriptor, Gate& gate);
+// How often the runner says that it is alive.
+inline constexpr absl::Duration kAlivePeriod = absl::Seconds(2);
+
+// Reads commands into the gate until the process ends, and calls `tell_alive` at least every
+// kAlivePeriod. The thread that it starts is detached; the references live as long as the process.
+// Ends the process when the stream ends or breaks.
+void FollowCommands(FrameChannelReader& reader, Gate& gate,
+                    std::function<void(const v1::RunnerFrame&)> tell_alive);
 
 }  // namespace wattle::runner
 

@@ -67,21 +67,22 @@ int RunForAgent() {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   signal(SIGPIPE, SIG_IGN);
   const int frames = TakeStandardOutput();
-  static wattle::runner::FrameWriter writer(frames);
+  static wattle::runner::FrameChannelWriter writer(frames);
+  static wattle::runner::FrameChannelReader reader(STDIN_FILENO);
   v1::RunnerTask task;
-  const auto read = wattle::runner::FrameReader(STDIN_FILENO).Read(task);
-  if (!read.ok() || !*read) {
+  const auto read = reader.Read(task);
+  if (!read.ok() || *read != wattle::runner::FrameChannelReader::Outcome::kMessage) {
     std::fprintf(stderr, "wattle-runner: wants a task on standard input (%s), or --task FILE\n",
                  read.ok() ? "it is empty" : std::string(read.status().message()).c_str());
     return kExitUsage;
   }
   static wattle::runner::Gate gate(task.gated());
-  wattle::runner::FollowCommands(STDIN_FILENO, gate);
   const auto write = [](const v1::RunnerFrame& frame) {
     if (!writer.Write(frame).ok()) {
       _exit(kExitFailed);  // the agent is gone
     }
   };
+  wattle::runner::FollowCommands(reader, gate, write);
   wattle::runner::FrameSink sink(write, [] { return gate.AfterStep(); });
   const v1::RunnerFrame last = RunTask(task, sink);
   write(last);

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -53,6 +54,7 @@ class Runner {
     close(up[1]);
     down_ = down[1];
     up_ = up[0];
+    reader_.emplace(up_);
   }
   ~Runner() {
     CloseInput();
@@ -62,7 +64,7 @@ class Runner {
   Runner& operator=(const Runner&) = delete;
 
   void Send(const google::protobuf::MessageLite& message) {
-    EXPECT_THAT(FrameWriter(down_).Write(message), IsOk());
+    EXPECT_THAT(FrameChannelWriter(down_).Write(message), IsOk());
   }
   void Continue() {
     v1::RunnerCommand command;
@@ -74,11 +76,16 @@ class Runner {
     command.mutable_stop()->set_discard(discard);
     Send(command);
   }
-  // The next frame; an empty one at the end.
+  // The next frame that tells of the task; an empty one at the end.
   v1::RunnerFrame Next() {
     v1::RunnerFrame frame;
-    const auto more = FrameReader(up_).Read(frame);
-    return more.ok() && *more ? frame : v1::RunnerFrame();
+    do {
+      const auto outcome = reader_->Read(frame);
+      if (!outcome.ok() || *outcome != FrameChannelReader::Outcome::kMessage) {
+        return {};
+      }
+    } while (frame.has_alive());
+    return frame;
   }
   // All frames to the end.
   std::vector<v1::RunnerFrame> Rest() {
@@ -107,6 +114,7 @@ class Runner {
   pid_t process_ = -1;
   int down_ = -1;
   int up_ = -1;
+  std::optional<FrameChannelReader> reader_;  // of up_
 };
 
 // A finetune task over tiny files: 4 steps, dropout and accumulation on.

@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 
-#include "worker/agent/storage/crash_point.h"
+#include "base/crash_point.h"
 
 namespace wattle::agent {
 namespace {
@@ -60,14 +60,44 @@ void Name(const v1::Assignment& assignment, Fact* fact) {
 }  // namespace
 
 AgentCore::AgentCore(const CoreDependencies& dependencies, CoreSettings settings)
-    : to_(dependencies), settings_(std::move(settings)), device_(to_.state->ReadDevice()) {}
+    : state_(*dependencies.state),
+      spool_(*dependencies.spool),
+      ports_(*dependencies.ports),
+      account_(*dependencies.account),
+      pace_(*dependencies.pace),
+      clock_(*dependencies.clock),
+      settings_(std::move(settings)),
+      device_(dependencies.kept) {}
+
+v1::WorkerRecord ReadKeptDevice(StateDirectory& state, AgentPorts& ports) {
+  StoredRecord<v1::WorkerRecord> stored = state.ReadDevice();
+  if (stored.state == RecordState::kWhole) {
+    return stored.record;
+  }
+  if (!stored.problem.empty()) {
+    ports.Note(stored.problem + "; the device's energy is counted from zero, under a new counter");
+  }
+  stored.record.clear_ledger();
+  // Positive and never 0, which says "an older worker".
+  stored.record.mutable_ledger()->set_counter_id(static_cast<int64_t>(state.disk().Random() >> 1) |
+                                                 1);
+  return stored.record;
+}
 
 void AgentCore::Start(const Instant& now) {
-  desired_ = to_.state->ReadDesired();
+  StoredRecord<v1::DesiredSet> desired = state_.ReadDesired();
+  if (!desired.problem.empty()) {
+    ports_.Note(desired.problem);
+  }
+  limits_unreadable_ = desired.state == RecordState::kUnreadable;
+  desired_ = std::move(desired.record);
   limits_ = LimitsOf(desired_);
-  held_ = to_.state->ReadAttempts();
-  for (const v1::Report& report : to_.spool->pending()) {
-    // Its end was spooled, its record not yet written.
+  if (!spool_.repair().empty()) {
+    ports_.Note(spool_.repair());
+  }
+  held_ = state_.ReadAttempts();
+  for (const v1::Report& report : spool_.pending()) {
+    // The report of the end was spooled, then the process died before it wrote the record.
     const auto ended = held_.find(EndedAttempt(report));
     if (ended != held_.end() && !IsTerminal(ended->second.state())) {
       ended->second.set_state(report.has_finished() ? v1::ATTEMPT_STATE_FINISHED
@@ -108,11 +138,11 @@ void AgentCore::OnMessage(const v1::CoordinatorMessage& message, const Instant& 
         heartbeat_period_ = absl::Seconds(message.welcome().heartbeat_seconds());
       }
       // Losing this only sends reports once more after a restart.
-      (void)to_.spool->Acknowledge(message.welcome().acknowledged_sequence());
-      for (const v1::Report& report : to_.spool->pending()) {
+      (void)spool_.Acknowledge(message.welcome().acknowledged_sequence());
+      for (const v1::Report& report : spool_.pending()) {
         v1::WorkerMessage again;
         *again.mutable_report() = report;
-        to_.ports->Send(again);
+        ports_.Send(again);
       }
       next_heartbeat_ = now.wall;
       break;
@@ -120,16 +150,17 @@ void AgentCore::OnMessage(const v1::CoordinatorMessage& message, const Instant& 
     case v1::CoordinatorMessage::kDesired: {
       desired_ = message.desired();
       limits_ = LimitsOf(desired_);
-      const absl::Status saved = to_.state->WriteDesired(desired_);
+      limits_unreadable_ = false;
+      const absl::Status saved = state_.WriteDesired(desired_);
       if (!saved.ok()) {
-        to_.ports->Note(std::string(saved.message()));
+        ports_.Note(std::string(saved.message()));
       }
       Reconcile(now);
       break;
     }
     case v1::CoordinatorMessage::kAcknowledgement:
-      if (message.acknowledgement().incarnation() == to_.spool->incarnation()) {
-        (void)to_.spool->Acknowledge(message.acknowledgement().sequence());  // as above
+      if (message.acknowledgement().incarnation() == spool_.incarnation()) {
+        (void)spool_.Acknowledge(message.acknowledgement().sequence());  // as above
       }
       break;
     case v1::CoordinatorMessage::kClosing:
@@ -154,10 +185,10 @@ void AgentCore::Accept(const v1::Assignment& assignment, const Instant& now) {
   *record.mutable_assignment() = assignment;
   record.set_state(v1::ATTEMPT_STATE_FETCHING);
   record.set_boot_id(settings_.boot_id);
-  const absl::Status status = to_.state->WriteAttempt(record);
+  const absl::Status status = state_.WriteAttempt(record);
   if (!status.ok()) {
     reconciled_ = false;
-    to_.ports->Note(absl::StrCat(assignment.attempt_id(), ": not accepted: ", status.message()));
+    ports_.Note(absl::StrCat(assignment.attempt_id(), ": not accepted: ", status.message()));
     return;
   }
   CrashPoint("accept");
@@ -189,14 +220,14 @@ void AgentCore::DropUnwanted(const Instant& now) {
       *report.mutable_stopped()->mutable_receipt() = record.receipt();
       Report(std::move(report), now);
     }
-    to_.state->RemoveAttempt(id);
+    state_.RemoveAttempt(id);
     held_.erase(id);
     order_.erase(std::find(order_.begin(), order_.end(), id));
   }
 }
 
 void AgentCore::ActivateNext(const Instant& now) {
-  if (run_ != nullptr || shutting_down_ || !guard_.reason().empty()) {
+  if (run_ != nullptr || shutting_down_ || !guard_.reason().empty() || limits_unreadable_) {
     return;
   }
   const auto next = std::find_if(order_.begin(), order_.end(), [&](const std::string& id) {
@@ -215,15 +246,13 @@ void AgentCore::ActivateNext(const Instant& now) {
   if (interrupted) {
     record.mutable_receipt()->set_restarts(record.receipt().restarts() + 1);
   }
-  AttemptSettings attempt = {.work_directory = to_.state->WorkDirectory(id),
-                             .output_directory = to_.state->OutputDirectory(id),
-                             .threads = settings_.threads,
+  AttemptSettings attempt = {.threads = settings_.threads,
                              .device = settings_.runner_device,
                              .info = settings_.info,
                              .origin = settings_.origin};
-  const AttemptDependencies dependencies = {
-      .ports = to_.ports, .account = to_.account, .emulator = to_.emulator, .clock = to_.clock};
-  run_ = std::make_unique<AttemptRun>(dependencies, std::move(attempt), std::move(record));
+  const AttemptSurroundings surroundings = {
+      .state = &state_, .ports = &ports_, .account = &account_, .pace = &pace_, .clock = &clock_};
+  run_ = std::make_unique<AttemptRun>(surroundings, std::move(attempt), std::move(record));
   run_->Begin(now);
   if (interrupted) {
     AddLostEnergy(held_[id], now);
@@ -237,7 +266,7 @@ void AgentCore::AddLostEnergy(const v1::HeldAttemptRecord& record, const Instant
   if (record.boot_id() == settings_.boot_id) {
     lost = std::min(lost, now.wall.since_boot() - absl::Seconds(record.written_boottime_seconds()));
   }
-  to_.account->AddLost(std::max(lost, absl::ZeroDuration()) / to_.clock->time_scale());
+  account_.AddLost(std::max(lost, absl::ZeroDuration()) / clock_.time_scale());
 }
 
 void AgentCore::OnFetched(const FetchResult& result, const Instant& now) {
@@ -290,10 +319,8 @@ void AgentCore::SetIdle(const Instant& now) {
     return !IsTerminal(held.second.state());
   });
   const Activity activity = paused ? Activity::kPaused : Activity::kIdle;
-  to_.account->SetActivity(now.device, activity);
-  if (to_.emulator != nullptr) {
-    to_.emulator->SetActivity(now.device, activity);
-  }
+  account_.SetActivity(now.device, activity);
+  pace_.SetActivity(now.device, activity);
 }
 
 void AgentCore::HandleEnd(const Instant& now) {
@@ -301,7 +328,7 @@ void AgentCore::HandleEnd(const Instant& now) {
   v1::HeldAttemptRecord record = run_->Snapshot(now);
   device_.set_tokens(device_.tokens() + run_->TakeTokens());
   run_.reset();
-  to_.account->EndAttempt();
+  account_.EndAttempt();
   EndRun(std::move(record), end, now);
   SetIdle(now);
   ReportLedger(now);
@@ -357,7 +384,7 @@ void AgentCore::EndRun(v1::HeldAttemptRecord record, const AttemptEnd& end, cons
   SaveAttempt(record);
   if (IsTerminal(record.state())) {
     CountEnd(record.state());
-    to_.state->RemoveOutput(id);
+    state_.RemoveOutput(id);
   }
 }
 
@@ -406,7 +433,7 @@ void AgentCore::CheckGuard(const Instant& now) {
   const std::string before = guard_.reason();
   const std::string& reason = guard_.Check(limits_, reading, CostOfStopping());
   if (reason.empty() != before.empty()) {
-    to_.ports->Note(reason.empty() ? "guard: work may go on" : "guard: " + reason);
+    ports_.Note(reason.empty() ? "guard: work may go on" : "guard: " + reason);
     next_heartbeat_ = now.wall;  // the coordinator plans with it
   }
   if (!reason.empty() && run_ != nullptr && !run_->stopping()) {
@@ -424,8 +451,8 @@ void AgentCore::CheckLease(const Instant& now) {
   }
   const double lease_seconds = run_->record().assignment().lease_seconds();
   if (lease_seconds > 0 && LeaseUsed(now.wall) >= absl::Seconds(lease_seconds)) {
-    to_.ports->Note(absl::StrCat(run_->record().assignment().attempt_id(),
-                                 ": lease ended without contact to the coordinator"));
+    ports_.Note(absl::StrCat(run_->record().assignment().attempt_id(),
+                             ": lease ended without contact to the coordinator"));
     run_->Stop(StopReason::kLease, now);
   }
 }
@@ -452,7 +479,7 @@ void AgentCore::Step(const Instant& now) {
     if (welcomed_) {
       v1::WorkerMessage message;
       *message.mutable_heartbeat() = MakeHeartbeat();
-      to_.ports->Send(message);
+      ports_.Send(message);
     }
   }
   if (now.wall >= next_ledger_) {

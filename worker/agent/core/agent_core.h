@@ -1,8 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // What a worker decides: which attempts it holds (those that the coordinator desires), which one
-// runs, when the battery guard or the lease stops it, what it reports. Reads no clock and opens no
-// socket; its disk is the state directory and the spool. One thread.
+// runs, when the battery guard or the lease stops it, what it reports. Reads no clock, opens no
+// socket, starts no process: it acts through AgentPorts, Pace, and the Disk under its records and
+// its spool, and hears of everything as an event. A simulation drives the same class. One thread.
 #ifndef WATTLE_WORKER_AGENT_CORE_AGENT_CORE_H_
 #define WATTLE_WORKER_AGENT_CORE_AGENT_CORE_H_
 
@@ -19,10 +20,11 @@
 #include "telemetry/battery/guard.h"
 #include "telemetry/sensors/sensor.h"
 #include "wattle/v1/fleet.pb.h"
+#include "worker/agent/core/agent_ports.h"
 #include "worker/agent/core/attempt_run.h"
 #include "worker/agent/core/device_clock.h"
-#include "worker/agent/emulation/emulator.h"
 #include "worker/agent/core/energy_account.h"
+#include "worker/agent/core/pace.h"
 #include "worker/agent/storage/spool.h"
 #include "worker/agent/storage/state_directory.h"
 
@@ -33,14 +35,20 @@ inline constexpr absl::Duration kLedgerPeriod = absl::Minutes(15);
 // What a power cut may cost of an attempt's measured energy. Each save is one small fsynced file.
 inline constexpr absl::Duration kSavePeriod = absl::Seconds(15);
 
+// All but `kept` outlive the core.
 struct CoreDependencies {
   StateDirectory* state;
   Spool* spool;
   AgentPorts* ports;
   EnergyAccount* account;
-  Emulator* emulator;  // null on a real device
+  Pace* pace;
   const DeviceClock* clock;
+  v1::WorkerRecord kept;  // ReadKeptDevice; the account begins with its ledger
 };
+
+// What the device counted in earlier lives of the process. A record that cannot be read is noted,
+// and the ledger begins anew under a new counter id: a sum that goes back would be refused.
+v1::WorkerRecord ReadKeptDevice(StateDirectory& state, AgentPorts& ports);
 
 struct CoreSettings {
   v1::DeviceInfo info;
@@ -127,7 +135,12 @@ class AgentCore {
   void SendHello();
   [[nodiscard]] absl::Duration LeaseUsed(Monotonic wall) const;
 
-  CoreDependencies to_;
+  StateDirectory& state_;
+  Spool& spool_;
+  AgentPorts& ports_;
+  EnergyAccount& account_;
+  Pace& pace_;
+  const DeviceClock& clock_;
   CoreSettings settings_;
   v1::DesiredSet desired_;
   std::map<std::string, v1::HeldAttemptRecord> held_;
@@ -136,6 +149,7 @@ class AgentCore {
   std::deque<v1::Report> unsaved_;  // the disk was full
   v1::WorkerRecord device_;
   telemetry::GuardLimits limits_;
+  bool limits_unreadable_ = false;  // no policy can be read: nothing runs until one is told
   telemetry::Guard guard_;
   std::optional<telemetry::BatteryReading> battery_;
   std::optional<Celsius> temperature_;

@@ -11,6 +11,8 @@ namespace {
 
 // What a power cut may cost of the device's counters while nothing runs.
 constexpr absl::Duration kIdleSavePeriod = absl::Minutes(5);
+constexpr char kLimitsUnreadable[] =
+    "the limits for this device cannot be read; it waits until the coordinator tells them again";
 
 template <typename Fact>
 void Name(const v1::Assignment& assignment, Fact* fact) {
@@ -28,16 +30,16 @@ void AgentCore::Report(v1::Report report, const Instant& now) {
 
 void AgentCore::FlushReports() {
   while (!unsaved_.empty()) {
-    const absl::StatusOr<int64_t> sequence = to_.spool->Append(unsaved_.front());
+    const absl::StatusOr<int64_t> sequence = spool_.Append(unsaved_.front());
     if (!sequence.ok()) {
-      to_.ports->Note(std::string(sequence.status().message()));
+      ports_.Note(std::string(sequence.status().message()));
       return;
     }
     unsaved_.pop_front();
     if (welcomed_) {
       v1::WorkerMessage message;
-      *message.mutable_report() = to_.spool->pending().back();
-      to_.ports->Send(message);
+      *message.mutable_report() = spool_.pending().back();
+      ports_.Send(message);
     }
   }
 }
@@ -45,7 +47,7 @@ void AgentCore::FlushReports() {
 void AgentCore::ReportLedger(const Instant& now) {
   next_ledger_ = now.wall + kLedgerPeriod;
   v1::Report report;
-  *report.mutable_ledger() = to_.account->ledger();
+  *report.mutable_ledger() = account_.ledger();
   report.mutable_ledger()->set_at_unix_seconds(
       absl::ToDoubleSeconds(now.civil - absl::UnixEpoch()));
   Report(std::move(report), now);
@@ -54,19 +56,19 @@ void AgentCore::ReportLedger(const Instant& now) {
 
 void AgentCore::SaveDevice(const Instant& now) {
   next_save_ = now.wall + (run_ != nullptr ? kSavePeriod : kIdleSavePeriod);
-  *device_.mutable_ledger() = to_.account->ledger();
-  if (const auto idle = to_.account->idle().power()) {
+  *device_.mutable_ledger() = account_.ledger();
+  if (const auto idle = account_.idle().power()) {
     device_.set_idle_power_watts(idle->value());
-    device_.set_idle_samples(to_.account->idle().samples());
+    device_.set_idle_samples(account_.idle().samples());
   }
-  if (to_.emulator != nullptr && battery_) {
+  if (settings_.info.emulated() && battery_) {
     device_.set_state_of_charge_ratio(battery_->state_of_charge.value());
     device_.set_initial_state_of_charge_ratio(settings_.initial_charge.value());
   }
   device_.set_lease_used_seconds(absl::ToDoubleSeconds(LeaseUsed(now.wall)));
-  const absl::Status status = to_.state->WriteDevice(device_);
+  const absl::Status status = state_.WriteDevice(device_);
   if (!status.ok()) {
-    to_.ports->Note(std::string(status.message()));
+    ports_.Note(std::string(status.message()));
   }
 }
 
@@ -79,16 +81,16 @@ void AgentCore::SaveRun(const Instant& now) {
 }
 
 void AgentCore::SaveAttempt(const v1::HeldAttemptRecord& record) {
-  const absl::Status status = to_.state->WriteAttempt(record);
+  const absl::Status status = state_.WriteAttempt(record);
   if (!status.ok()) {
-    to_.ports->Note(std::string(status.message()));
+    ports_.Note(std::string(status.message()));
   }
 }
 
 void AgentCore::OnTemperature(std::optional<Celsius> temperature) {
   temperature_ = temperature;
   if (temperature) {
-    to_.account->AddTemperature(*temperature);
+    account_.AddTemperature(*temperature);
   }
 }
 
@@ -103,7 +105,7 @@ void AgentCore::SetCache(std::vector<std::string> artifact_ids, int64_t used_byt
 
 v1::Heartbeat AgentCore::MakeHeartbeat() const {
   v1::Heartbeat heartbeat;
-  if (const auto power = to_.account->power()) {
+  if (const auto power = account_.power()) {
     heartbeat.set_has_power(true);
     heartbeat.set_power_watts(power->value());
   }
@@ -115,14 +117,14 @@ v1::Heartbeat AgentCore::MakeHeartbeat() const {
     heartbeat.set_has_battery(true);
     heartbeat.set_state_of_charge_ratio(battery_->state_of_charge.value());
   }
-  heartbeat.set_energy_joules_total(to_.account->total().value());
+  heartbeat.set_energy_joules_total(account_.total().value());
   heartbeat.set_memory_available_bytes(memory_available_bytes_);
   for (const std::string& id : cached_) {
     heartbeat.add_cached_artifact_ids(id);
   }
   heartbeat.set_cache_used_bytes(cache_used_bytes_);
-  heartbeat.set_guard_reason(guard_.reason());
-  heartbeat.set_idle_power_watts(to_.account->idle().power().value_or(Watts(0)).value());
+  heartbeat.set_guard_reason(limits_unreadable_ ? kLimitsUnreadable : guard_.reason());
+  heartbeat.set_idle_power_watts(account_.idle().power().value_or(Watts(0)).value());
   if (run_ != nullptr) {
     *heartbeat.add_progress() = run_->Progress();
   }
@@ -133,7 +135,7 @@ CoreCounters AgentCore::Counters() const {
   CoreCounters counters = {.tokens = device_.tokens(),
                            .attempts = {},
                            .attempt_running = run_ != nullptr,
-                           .spooled_reports = static_cast<int64_t>(to_.spool->pending().size())};
+                           .spooled_reports = static_cast<int64_t>(spool_.pending().size())};
   for (const v1::AttemptCount& count : device_.attempts()) {
     counters.attempts[count.state()] = count.count();
   }
@@ -150,15 +152,14 @@ void AgentCore::SendHello() {
   v1::WorkerMessage message;
   v1::Hello& hello = *message.mutable_hello();
   *hello.mutable_device() = settings_.info;
-  hello.mutable_device()->set_idle_power_watts(
-      to_.account->idle().power().value_or(Watts(0)).value());
-  hello.set_incarnation(to_.spool->incarnation());
+  hello.mutable_device()->set_idle_power_watts(account_.idle().power().value_or(Watts(0)).value());
+  hello.set_incarnation(spool_.incarnation());
   for (const auto& [id, record] : held_) {
     v1::HeldAttempt& attempt = *hello.add_attempts();
     Name(record.assignment(), &attempt);
     attempt.set_state(record.state());
   }
-  to_.ports->Send(message);
+  ports_.Send(message);
 }
 
 void AgentCore::OnRunnerLine(const std::string& line, const Instant& now) {
@@ -170,7 +171,7 @@ void AgentCore::OnRunnerLine(const std::string& line, const Instant& now) {
   log.set_attempt_id(run_->record().assignment().attempt_id());
   log.set_at_unix_seconds(absl::ToDoubleSeconds(now.civil - absl::UnixEpoch()));
   log.set_text(line);
-  to_.ports->Send(message);
+  ports_.Send(message);
 }
 
 }  // namespace wattle::agent

@@ -15,6 +15,8 @@
 
 #include "base/status_matchers.h"
 #include "base/test_directory.h"
+#include "worker/agent/emulation/emulated_pace.h"
+#include "worker/agent/storage/posix_disk.h"
 
 namespace wattle::agent {
 namespace {
@@ -78,16 +80,21 @@ class AgentCoreTest : public testing::Test {
     core_.reset();
     spool_.reset();
     state_.reset();
+    disk_.reset();
     ports_ = {};
-    state_ = *StateDirectory::Open(directory_.path());
-    spool_ = *Spool::Open(state_->spool_path());
+    disk_ = *PosixDisk::Open(directory_.path());
+    state_ = *StateDirectory::Open(disk_.get());
+    spool_ = *Spool::Open(disk_.get());
+    const v1::WorkerRecord kept = ReadKeptDevice(*state_, ports_);
     if (board_) {
       emulator_ = std::make_unique<Emulator>(
           *board_, EmulationOptions{.seed = 1, .hidden_offset_ratio = 0}, Now().device);
+      pace_ = std::make_unique<EmulatedPace>(emulator_.get(), clock_.time_scale());
+    } else {
+      pace_ = std::make_unique<RealPace>();
     }
-    account_ =
-        std::make_unique<EnergyAccount>(absl::Milliseconds(500), Now().device,
-                                        state_->ReadDevice().ledger(), telemetry::IdleBaseline());
+    account_ = std::make_unique<EnergyAccount>(absl::Milliseconds(500), Now().device, kept.ledger(),
+                                               telemetry::IdleBaseline());
     CoreSettings settings;
     settings.info.set_device_id(state_->device_id());
     settings.info.set_device_class("test");
@@ -99,8 +106,9 @@ class AgentCoreTest : public testing::Test {
                                                          .spool = spool_.get(),
                                                          .ports = &ports_,
                                                          .account = account_.get(),
-                                                         .emulator = emulator_.get(),
-                                                         .clock = &clock_},
+                                                         .pace = pace_.get(),
+                                                         .clock = &clock_,
+                                                         .kept = kept},
                                         settings);
     core_->Start(Now());
   }
@@ -211,9 +219,11 @@ class AgentCoreTest : public testing::Test {
   bool battery_expected_ = false;
   std::optional<BoardFile> board_;
   FakePorts ports_;
+  std::unique_ptr<PosixDisk> disk_;
   std::unique_ptr<StateDirectory> state_;
   std::unique_ptr<Spool> spool_;
   std::unique_ptr<Emulator> emulator_;
+  std::unique_ptr<Pace> pace_;
   std::unique_ptr<EnergyAccount> account_;
   std::unique_ptr<AgentCore> core_;
 };

@@ -12,7 +12,7 @@ void AttemptRun::BeginReceipt() {
   receipt.set_device_id(settings_.info.device_id());
   receipt.set_device_class(settings_.info.device_class());
   receipt.set_emulated(settings_.info.emulated());
-  receipt.set_time_scale(to_.clock->time_scale());
+  receipt.set_time_scale(clock_.time_scale());
   receipt.set_power_mode(settings_.info.power_mode());
   const v1::Placement& placement = record_.assignment().placement();
   for (const v1::Candidate& candidate : placement.best()) {
@@ -40,12 +40,12 @@ AttemptEnergy AttemptRun::MeasuredBefore() const {
 }
 
 void AttemptRun::FillReceipt() {
-  const AttemptEnergy& energy = to_.account->attempt();
-  const std::optional<Watts> idle = to_.account->idle().power();
+  const AttemptEnergy& energy = account_.attempt();
+  const std::optional<Watts> idle = account_.idle().power();
   v1::Receipt& receipt = *record_.mutable_receipt();
   *receipt.mutable_run() = ToProto(energy.run, idle, settings_.origin);
   *receipt.mutable_total() = ToProto(energy.total, idle, settings_.origin);
-  receipt.set_wall_seconds(receipt.run().seconds() * to_.clock->time_scale());
+  receipt.set_wall_seconds(receipt.run().seconds() * clock_.time_scale());
   receipt.set_fetch_seconds(absl::ToDoubleSeconds(energy.In(Activity::kFetch)));
   receipt.set_start_seconds(absl::ToDoubleSeconds(energy.In(Activity::kStart)));
   receipt.set_checkpoint_seconds(absl::ToDoubleSeconds(energy.In(Activity::kCheckpoint)));
@@ -61,7 +61,7 @@ void AttemptRun::FillReceipt() {
 }
 
 v1::HeldAttemptRecord AttemptRun::Snapshot(const Instant& now) {
-  to_.account->AdvanceTo(now.device);
+  account_.AdvanceTo(now.device);
   FillReceipt();
   record_.set_written_boottime_seconds(absl::ToDoubleSeconds(now.wall.since_boot()));
   return record_;
@@ -69,10 +69,10 @@ v1::HeldAttemptRecord AttemptRun::Snapshot(const Instant& now) {
 
 v1::AttemptProgress AttemptRun::Progress() const {
   v1::AttemptProgress progress = progress_;
-  const AttemptEnergy& energy = to_.account->attempt();
+  const AttemptEnergy& energy = account_.attempt();
   progress.set_elapsed_seconds(absl::ToDoubleSeconds(energy.In(Activity::kRun)));
   progress.set_energy_joules(energy.total.gross.value());
-  progress.set_power_watts(to_.account->power().value_or(Watts(0)).value());
+  progress.set_power_watts(account_.power().value_or(Watts(0)).value());
   // By whole steps: a step that an emulated board has not ended yet counts with its time.
   const double seconds = absl::ToDoubleSeconds(runner_step_time_);
   if (seconds > 0) {

@@ -2,13 +2,12 @@
 #include "worker/agent/core/attempt_run.h"
 
 #include <algorithm>
-#include <filesystem>
-#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 
-#include "worker/agent/storage/crash_point.h"
+#include "base/crash_point.h"
+#include "proto/kind_name.h"
 
 namespace wattle::agent {
 namespace {
@@ -19,21 +18,6 @@ constexpr int kRestartsMax = 3;
 constexpr absl::Duration kStopTime = absl::Minutes(2);
 constexpr absl::Duration kBackoffMin = absl::Seconds(1);
 constexpr absl::Duration kBackoffMax = absl::Seconds(30);
-// An emulated run may lag behind its schedule by this share, or this wall time, before it counts as
-// one that the host could not keep up with.
-constexpr double kLagShare = 0.02;
-constexpr absl::Duration kLagWall = absl::Milliseconds(250);
-
-int64_t DirectorySize(const std::string& directory) {
-  int64_t size_bytes = 0;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory, error)) {
-    if (entry.is_regular_file(error)) {
-      size_bytes += static_cast<int64_t>(entry.file_size(error));
-    }
-  }
-  return size_bytes;
-}
 
 // Whose fault a transfer's failure is; nullopt: try again.
 std::optional<v1::FailureClass> TransferFailure(const absl::Status& status) {
@@ -56,9 +40,17 @@ std::optional<v1::FailureClass> TransferFailure(const absl::Status& status) {
 
 }  // namespace
 
-AttemptRun::AttemptRun(const AttemptDependencies& dependencies, AttemptSettings settings,
+std::string MainPhase(const v1::JobSpec& spec) {
+  return spec.has_finetune() ? "train" : KindName(spec);
+}
+
+AttemptRun::AttemptRun(const AttemptSurroundings& surroundings, AttemptSettings settings,
                        v1::HeldAttemptRecord record)
-    : to_(dependencies),
+    : state_(*surroundings.state),
+      ports_(*surroundings.ports),
+      account_(*surroundings.account),
+      pace_(*surroundings.pace),
+      clock_(*surroundings.clock),
       settings_(std::move(settings)),
       record_(std::move(record)),
       main_phase_(MainPhase(record_.assignment().spec())),
@@ -69,21 +61,19 @@ AttemptRun::AttemptRun(const AttemptDependencies& dependencies, AttemptSettings 
   checkpoint_cost_ = Joules(record_.receipt().predicted().checkpoint_energy_joules());
 }
 
-void AttemptRun::Switch(Monotonic from, Activity activity) {
-  to_.account->SetActivity(from, activity);
-  if (to_.emulator != nullptr) {
-    to_.emulator->SetActivity(from, activity);
-  }
+void AttemptRun::SetActivity(Monotonic from, Activity activity) {
+  account_.SetActivity(from, activity);
+  pace_.SetActivity(from, activity);
 }
 
 void AttemptRun::Begin(const Instant& now) {
-  to_.account->AdvanceTo(now.device);
-  to_.account->BeginAttempt(MeasuredBefore());
+  account_.AdvanceTo(now.device);
+  account_.BeginAttempt(MeasuredBefore());
   stage_ = Stage::kFetching;
   stage_begin_ = now.device;
   progress_.set_phase("fetch");
-  Switch(now.device, Activity::kFetch);
-  to_.ports->StartFetch(record_.assignment());
+  SetActivity(now.device, Activity::kFetch);
+  ports_.StartFetch(record_.assignment());
 }
 
 void AttemptRun::OnFetched(const FetchResult& result, const Instant& now) {
@@ -99,16 +89,13 @@ void AttemptRun::OnFetched(const FetchResult& result, const Instant& now) {
     }
     retry_ = now.wall + backoff_;
     backoff_ = std::min(2 * backoff_, kBackoffMax);
-    Switch(now.device, Activity::kPaused);
+    SetActivity(now.device, Activity::kPaused);
     return;
   }
   backoff_ = kBackoffMin;
   inputs_ = result.inputs;
   stage_ = Stage::kFetched;
-  ready_ = now.device;
-  if (to_.emulator != nullptr) {
-    ready_ = std::max(ready_, stage_begin_ + to_.emulator->TransferTime(result.moved_bytes));
-  }
+  ready_ = pace_.TransferEnd(stage_begin_, result.moved_bytes, now.device);
   Step(now);
 }
 
@@ -116,10 +103,10 @@ void AttemptRun::StartRunner(const Instant& now) {
   v1::RunnerTask task;
   task.set_attempt_id(record_.assignment().attempt_id());
   *task.mutable_spec() = record_.assignment().spec();
-  task.set_work_directory(settings_.work_directory);
-  task.set_output_directory(settings_.output_directory);
+  task.set_work_directory(state_.WorkDirectory(attempt_id()));
+  task.set_output_directory(state_.OutputDirectory(attempt_id()));
   task.set_threads(settings_.threads);
-  task.set_gated(to_.emulator != nullptr);
+  task.set_gated(pace_.gated());
   task.set_device(settings_.device);
   int64_t model_bytes = 0;
   for (const FetchedInput& input : inputs_) {
@@ -133,27 +120,22 @@ void AttemptRun::StartRunner(const Instant& now) {
     }
   }
   // What a killed runner left half-made is not a result.
-  std::error_code ignored;
-  std::filesystem::remove_all(settings_.output_directory, ignored);
+  state_.RemoveOutput(attempt_id());
 
   starting_ = true;
   result_.reset();
   failure_.reset();
-  gate_opens_.reset();
   runner_steps_ = 0;
   runner_tokens_ = 0;
   tokens_left_ = 0;
   runner_step_time_ = absl::ZeroDuration();
-  schedule_ = now.device;
   stage_ = Stage::kRunning;
   progress_.set_phase("load");
-  Switch(now.device, Activity::kStart);
-  if (to_.emulator != nullptr) {
-    to_.emulator->BeginRun(task.spec(), ReadModelDimensions(task.model_directory()));
-    schedule_ = now.device + to_.emulator->StartTime(model_bytes);
-    Switch(schedule_, Activity::kWaitForHost);
+  SetActivity(now.device, Activity::kStart);
+  if (const auto load = pace_.BeginRunner(task, model_bytes, now.device)) {
+    SetActivity(load->end, Activity::kWaitForHost);
   }
-  const absl::Status status = to_.ports->StartRunner(task);
+  const absl::Status status = ports_.StartRunner(task);
   if (!status.ok()) {
     Fail(v1::FAILURE_CLASS_DEVICE, std::string(status.message()));
   }
@@ -198,33 +180,23 @@ void AttemptRun::OnPhase(const v1::PhaseChanged& phase, const Instant& now) {
   if (phase.phase() == "load") {
     return;
   }
-  // A phase begins when the one before has ended on the emulated board, and not before this machine
-  // got there: it may take longer to load a model or to write a checkpoint.
-  schedule_ = std::max(schedule_, now.device);
-  AddLag();
   if (starting_) {
     starting_ = false;
     started_ = phase.phase() == main_phase_ ? phase.from_step() : 0;
   }
-  const Monotonic begin = schedule_;
+  const Monotonic begin = pace_.BeginPhase(now.device);
   if (phase.phase() == main_phase_) {
     progress_.set_step(phase.from_step());
     progress_.set_steps_total(phase.steps_total());
   }
   last_step_at_ = begin;
-  Switch(begin, ActivityOf(phase.phase()));
+  SetActivity(begin, ActivityOf(phase.phase()));
 }
 
 void AttemptRun::OnStep(const v1::StepDone& step, const Instant& now) {
   CrashPoint("progress");
-  Monotonic at = now.device;
-  if (to_.emulator != nullptr) {
-    schedule_ = to_.emulator->StepEnd(step, schedule_);
-    gate_opens_ = schedule_;
-    at = std::max(at, schedule_);  // the board ends it later than this machine, or this one lags
-    lag_ = step.phase() == main_phase_ ? now.device - schedule_ : absl::ZeroDuration();
-  }
-  const Watts power = to_.account->power().value_or(Watts(0));
+  const Monotonic at = pace_.EndStep(step, step.phase() == main_phase_, now.device);
+  const Watts power = account_.power().value_or(Watts(0));
   const absl::Duration step_time = at - last_step_at_;
   longest_step_ = std::max(longest_step_, power * step_time);
   last_step_at_ = at;
@@ -248,50 +220,40 @@ void AttemptRun::OnStep(const v1::StepDone& step, const Instant& now) {
 
 void AttemptRun::CheckTimeout() {
   const double limit = record_.assignment().spec().timeout_seconds();
-  const double run_seconds = absl::ToDoubleSeconds(to_.account->attempt().In(Activity::kRun));
+  const double run_seconds = absl::ToDoubleSeconds(account_.attempt().In(Activity::kRun));
   if (limit > 0 && run_seconds > limit && !failure_) {
     failure_.emplace();
     failure_->set_failure_class(v1::FAILURE_CLASS_JOB);
     failure_->set_message(absl::StrCat("timeout: the run took more than timeout_seconds: ", limit));
-    to_.ports->KillRunner();
+    ports_.KillRunner();
   }
 }
 
-void AttemptRun::OnCheckpoint(const v1::CheckpointDone& checkpoint, const Instant& now) {
-  absl::Duration time = absl::Seconds(checkpoint.seconds());
-  if (to_.emulator != nullptr) {
-    time = to_.emulator->CheckpointTime(checkpoint.size_bytes());
-    schedule_ = schedule_ + time;
-    Switch(schedule_, Activity::kWaitForHost);
+// The device writes: the span it takes, where the pace knows it ahead.
+std::optional<WorkSpan> AttemptRun::EndWrite(int64_t size_bytes, const Instant& now) {
+  const std::optional<WorkSpan> span = pace_.EndWrite(size_bytes, now.device);
+  if (span) {
+    SetActivity(span->begin, Activity::kCheckpoint);
+    SetActivity(span->end, Activity::kWaitForHost);
   }
-  checkpoint_cost_ = to_.account->power().value_or(Watts(0)) * time;
+  return span;
+}
+
+void AttemptRun::OnCheckpoint(const v1::CheckpointDone& checkpoint, const Instant& now) {
+  const auto span = EndWrite(checkpoint.size_bytes(), now);
+  const absl::Duration time = span ? span->end - span->begin : absl::Seconds(checkpoint.seconds());
+  checkpoint_cost_ = account_.power().value_or(Watts(0)) * time;
   CrashPoint("checkpoint");
-  to_.account->AdvanceTo(now.device);
+  account_.AdvanceTo(now.device);
 }
 
 void AttemptRun::OnResult(const v1::RunnerResult& result, const Instant& now) {
   result_ = result;
   ready_ = now.device;
-  if (to_.emulator != nullptr) {
-    AddLag();
-    CheckPace();
-    Switch(schedule_, Activity::kCheckpoint);
-    const int64_t size_bytes = DirectorySize(settings_.output_directory);
-    schedule_ = schedule_ + to_.emulator->CheckpointTime(size_bytes);
-    Switch(schedule_, Activity::kWaitForHost);
-    ready_ = schedule_;
+  if (const auto span = EndWrite(state_.OutputSizeBytes(attempt_id()), now)) {
+    ready_ = span->end;
   }
-}
-
-// Lag that later steps made up for does not count: only that of a phase's last step.
-void AttemptRun::AddLag() {
-  lag_total_ += std::max(std::exchange(lag_, absl::ZeroDuration()), absl::ZeroDuration());
-}
-
-// Emulation: did this machine keep pace?
-void AttemptRun::CheckPace() {
-  const absl::Duration run = to_.account->attempt().In(Activity::kRun);
-  if (lag_total_ > std::max(kLagShare * run, kLagWall / to_.clock->time_scale())) {
+  if (pace_.Overrun(account_.attempt().In(Activity::kRun))) {
     record_.mutable_receipt()->set_emulation_overrun(true);
   }
 }
@@ -301,8 +263,8 @@ void AttemptRun::OnRunnerExit(const child::RunnerExit& exit, const Instant& now)
     return;
   }
   kill_at_.reset();
-  gate_opens_.reset();
-  to_.account->AdvanceTo(now.device);
+  pace_.EndRunner();
+  account_.AdvanceTo(now.device);
   if (result_ && exit.clean) {
     stage_ = Stage::kExited;
     return Step(now);
@@ -319,7 +281,7 @@ void AttemptRun::OnRunnerExit(const child::RunnerExit& exit, const Instant& now)
                 absl::StrCat(message, " (restarted ", kRestartsMax, " times)"));
   }
   record_.mutable_receipt()->set_restarts(record_.receipt().restarts() + 1);
-  to_.ports->Note(
+  ports_.Note(
       absl::StrCat(progress_.attempt_id(), ": ", message, "; going on from its last checkpoint"));
   stage_ = Stage::kFetched;
   ready_ = now.device;
@@ -331,8 +293,8 @@ void AttemptRun::BeginUpload(const Instant& now) {
   stage_begin_ = now.device;
   retry_.reset();
   progress_.set_phase("upload");
-  Switch(now.device, Activity::kUpload);
-  if (DirectorySize(settings_.output_directory) == 0) {
+  SetActivity(now.device, Activity::kUpload);
+  if (state_.OutputSizeBytes(attempt_id()) == 0) {
     return OnUploaded({}, now);
   }
   v1::ArtifactInfo info;
@@ -343,7 +305,7 @@ void AttemptRun::BeginUpload(const Instant& now) {
     info.set_parameter_count(result_->parameter_count());
     info.set_quantization(result_->quantization());
   }
-  to_.ports->StartUpload(settings_.output_directory, info);
+  ports_.StartUpload(state_.OutputDirectory(attempt_id()), info);
 }
 
 void AttemptRun::OnUploaded(const UploadResult& result, const Instant& now) {
@@ -360,15 +322,12 @@ void AttemptRun::OnUploaded(const UploadResult& result, const Instant& now) {
     }
     retry_ = now.wall + backoff_;
     backoff_ = std::min(2 * backoff_, kBackoffMax);
-    Switch(now.device, Activity::kPaused);
+    SetActivity(now.device, Activity::kPaused);
     return;
   }
   upload_ = result;
   stage_ = Stage::kUploaded;
-  ready_ = now.device;
-  if (to_.emulator != nullptr) {
-    ready_ = std::max(ready_, stage_begin_ + to_.emulator->TransferTime(result.moved_bytes));
-  }
+  ready_ = pace_.TransferEnd(stage_begin_, result.moved_bytes, now.device);
   Step(now);
 }
 
@@ -390,7 +349,7 @@ void AttemptRun::Stop(StopReason reason, const Instant& now) {
       if (retry_) {
         return End({.kind = AttemptEnd::Kind::kStopped, .stop = reason});
       }
-      return to_.ports->CancelTransfer();
+      return ports_.CancelTransfer();
     case Stage::kFetched:
     case Stage::kExited:
     case Stage::kUploaded:
@@ -398,8 +357,8 @@ void AttemptRun::Stop(StopReason reason, const Instant& now) {
     case Stage::kRunning: {
       v1::RunnerCommand command;
       command.mutable_stop()->set_discard(reason == StopReason::kUnwanted);
-      to_.ports->SendToRunner(command);
-      gate_opens_.reset();
+      ports_.SendToRunner(command);
+      pace_.EndRunner();
       kill_at_ = now.wall + kStopTime;
       return;
     }
@@ -411,22 +370,22 @@ void AttemptRun::Stop(StopReason reason, const Instant& now) {
 void AttemptRun::Step(const Instant& now) {
   if (kill_at_ && now.wall >= *kill_at_) {
     kill_at_.reset();
-    to_.ports->KillRunner();
+    ports_.KillRunner();
   }
   if (retry_ && now.wall >= *retry_) {
     retry_.reset();
     if (stage_ == Stage::kFetching) {
-      Switch(now.device, Activity::kFetch);
-      to_.ports->StartFetch(record_.assignment());
+      SetActivity(now.device, Activity::kFetch);
+      ports_.StartFetch(record_.assignment());
     } else if (stage_ == Stage::kUploading) {
       BeginUpload(now);
     }
   }
-  if (gate_opens_ && now.device >= *gate_opens_) {
-    gate_opens_.reset();
+  if (const auto opens = pace_.gate_opens(); opens && now.device >= *opens) {
+    pace_.GateOpened();
     v1::RunnerCommand command;
     command.mutable_continue_step();
-    to_.ports->SendToRunner(command);
+    ports_.SendToRunner(command);
   }
   if (now.device < ready_) {
     return;
@@ -436,7 +395,7 @@ void AttemptRun::Step(const Instant& now) {
   } else if (stage_ == Stage::kExited) {
     BeginUpload(now);
   } else if (stage_ == Stage::kUploaded) {
-    to_.account->AdvanceTo(now.device);
+    account_.AdvanceTo(now.device);
     AttemptEnd end = {.kind = AttemptEnd::Kind::kFinished};
     if (!upload_.artifact.artifact_id().empty()) {
       end.output = upload_.artifact;
@@ -455,11 +414,11 @@ std::optional<Monotonic> AttemptRun::NextStep() const {
   };
   earliest(kill_at_);
   earliest(retry_);
-  if (gate_opens_) {
-    earliest(to_.clock->ToWall(*gate_opens_));
+  if (const auto opens = pace_.gate_opens(); opens && stage_ == Stage::kRunning) {
+    earliest(clock_.ToWall(*opens));
   }
   if (stage_ == Stage::kFetched || stage_ == Stage::kExited || stage_ == Stage::kUploaded) {
-    earliest(to_.clock->ToWall(ready_));
+    earliest(clock_.ToWall(ready_));
   }
   return next;
 }

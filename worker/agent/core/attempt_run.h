@@ -1,9 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // One attempt, from its first byte fetched to its result uploaded: fetch → start the runner → steps
-// and checkpoints → upload → end. Driven by what happens (frames, exits, transfers) and by time;
-// acts through AgentPorts. On an emulated board every activity also has a device time, and the
-// runner's gate opens when the wall has caught up with it. Reads no clock; one thread.
+// and checkpoints → upload → end. Frames, exits, transfers and the passing of time drive it; it
+// acts through AgentPorts. Pace says when work is done on the device. Reads no clock; one thread.
 #ifndef WATTLE_WORKER_AGENT_CORE_ATTEMPT_RUN_H_
 #define WATTLE_WORKER_AGENT_CORE_ATTEMPT_RUN_H_
 
@@ -21,45 +20,14 @@
 #include "wattle/v1/fleet.pb.h"
 #include "wattle/v1/runner.pb.h"
 #include "wattle/v1/worker_state.pb.h"
+#include "worker/agent/core/agent_ports.h"
 #include "worker/agent/core/device_clock.h"
-#include "worker/agent/emulation/emulator.h"
 #include "worker/agent/core/energy_account.h"
-#include "worker/child/runner_process.h"
+#include "worker/agent/core/pace.h"
+#include "worker/agent/storage/state_directory.h"
+#include "worker/child/runner_exit.h"
 
 namespace wattle::agent {
-
-// A transfer's end. The inputs of a fetch: where they lie, by field of the spec.
-struct FetchedInput {
-  std::string field;      // "model", "data", "heldout_data"
-  std::string directory;  // the artifact's files
-  std::string file;       // the only file in it, or empty
-  int64_t size_bytes = 0;
-};
-struct FetchResult {
-  absl::Status status;
-  int64_t moved_bytes = 0;
-  std::vector<FetchedInput> inputs{};
-};
-struct UploadResult {
-  absl::Status status;
-  int64_t moved_bytes = 0;
-  v1::ArtifactInfo artifact;
-};
-
-// What the agent's core has others do. Results come back as events.
-class AgentPorts {
- public:
-  virtual ~AgentPorts() = default;
-  virtual absl::Status StartRunner(const v1::RunnerTask& task) = 0;  // → frames, then its exit
-  virtual void SendToRunner(const v1::RunnerCommand& command) = 0;
-  virtual void KillRunner() = 0;
-  virtual void StartFetch(const v1::Assignment& assignment) = 0;  // → FetchResult
-  virtual void StartUpload(const std::string& directory, const v1::ArtifactInfo& info) = 0;
-  virtual void CancelTransfer() = 0;  // its result still comes, kCancelled
-  // To the coordinator if it is there, else dropped. Reports are in the spool besides.
-  virtual void Send(const v1::WorkerMessage& message) = 0;
-  virtual void Note(const std::string& line) = 0;  // the worker's own log
-};
 
 enum class StopReason { kUnwanted, kGuard, kLease, kShutdown };
 
@@ -73,25 +41,28 @@ struct AttemptEnd {
 };
 
 struct AttemptSettings {
-  std::string work_directory;
-  std::string output_directory;
   int threads = 1;
   std::string device = "cpu";
   v1::DeviceInfo info;
   EnergyOrigin origin;
 };
 
-struct AttemptDependencies {
+// Where an attempt acts. All outlive it.
+struct AttemptSurroundings {
+  StateDirectory* state;
   AgentPorts* ports;
   EnergyAccount* account;
-  Emulator* emulator;  // null on a real device
+  Pace* pace;
   const DeviceClock* clock;
 };
+
+// The runner's phase that is a job's own work: "train", "evaluate", "generate", "quantize".
+std::string MainPhase(const v1::JobSpec& spec);
 
 class AttemptRun {
  public:
   // record: as held on disk; its receipt is what an earlier process had measured.
-  AttemptRun(const AttemptDependencies& dependencies, AttemptSettings settings,
+  AttemptRun(const AttemptSurroundings& surroundings, AttemptSettings settings,
              v1::HeldAttemptRecord record);
 
   void Begin(const Instant& now);
@@ -121,7 +92,7 @@ class AttemptRun {
  private:
   enum class Stage { kFetching, kFetched, kRunning, kExited, kUploading, kUploaded, kEnded };
 
-  void Switch(Monotonic from, Activity activity);
+  void SetActivity(Monotonic from, Activity activity);
   void StartRunner(const Instant& now);
   void OnPhase(const v1::PhaseChanged& phase, const Instant& now);
   void OnStep(const v1::StepDone& step, const Instant& now);
@@ -131,14 +102,18 @@ class AttemptRun {
   void BeginUpload(const Instant& now);
   void Fail(v1::FailureClass failure_class, const std::string& message);
   void End(AttemptEnd end);
-  void AddLag();
-  void CheckPace();
+  std::optional<WorkSpan> EndWrite(int64_t size_bytes, const Instant& now);
   [[nodiscard]] Activity ActivityOf(const std::string& phase) const;
   void BeginReceipt();
   void FillReceipt();
+  [[nodiscard]] const std::string& attempt_id() const { return record_.assignment().attempt_id(); }
   [[nodiscard]] AttemptEnergy MeasuredBefore() const;  // by earlier processes, as the record says
 
-  AttemptDependencies to_;
+  StateDirectory& state_;
+  AgentPorts& ports_;
+  EnergyAccount& account_;
+  Pace& pace_;
+  const DeviceClock& clock_;
   AttemptSettings settings_;
   v1::HeldAttemptRecord record_;
   const std::string main_phase_;
@@ -155,11 +130,7 @@ class AttemptRun {
   UploadResult upload_;
 
   std::optional<int64_t> started_;
-  bool starting_ = false;                // the runner runs, its first phase has not begun
-  Monotonic schedule_;                   // emulation: device time up to which work is laid out
-  std::optional<Monotonic> gate_opens_;  // device time
-  absl::Duration lag_;                   // of the latest step behind its schedule; below 0: ahead
-  absl::Duration lag_total_;             // of the run
+  bool starting_ = false;  // the runner runs, its first phase has not begun
   std::optional<v1::RunnerResult> result_;
   std::optional<v1::RunnerFailure> failure_;
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "proto/kind_name.h"
+#include "worker/agent/core/attempt_run.h"
 
 namespace wattle::agent {
 namespace {
@@ -21,10 +21,6 @@ telemetry::EmulatedPhysics WithSeed(telemetry::EmulatedPhysics physics,
 }
 
 }  // namespace
-
-std::string MainPhase(const v1::JobSpec& spec) {
-  return spec.has_finetune() ? "train" : KindName(spec);
-}
 
 Emulator::Emulator(BoardFile file, const EmulationOptions& options, Monotonic start)
     : file_(std::move(file)),

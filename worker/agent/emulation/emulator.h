@@ -14,8 +14,8 @@
 #include "telemetry/sensors/emulated.h"
 #include "wattle/v1/runner.pb.h"
 #include "wattle/v1/spec.pb.h"
-#include "worker/agent/emulation/board_file.h"
 #include "worker/agent/core/energy_account.h"
+#include "worker/agent/emulation/board_file.h"
 
 namespace wattle::agent {
 
@@ -57,9 +57,6 @@ class Emulator {
   std::string run_phase_ = "train";
   uint64_t steps_ = 0;  // ever; the index of the noise
 };
-
-// The runner's phase that is a job's own work: "train", "evaluate", "generate", "quantize".
-std::string MainPhase(const v1::JobSpec& spec);
 
 }  // namespace wattle::agent
 

@@ -21,7 +21,7 @@
 #include "artifacts/blob_store.h"
 #include "wattle/v1/artifact.pb.h"
 #include "wattle/v1/fleet.pb.h"
-#include "worker/agent/core/attempt_run.h"
+#include "worker/agent/core/agent_ports.h"
 
 namespace wattle::agent {
 

@@ -1,34 +1,33 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/agent/storage/spool.h"
 
-#include <fcntl.h>
-#include <sys/random.h>
-#include <unistd.h>
-
-#include <array>
-#include <cerrno>
-#include <cstdio>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
 
-#include "base/file.h"
+#include "base/crash_point.h"
+#include "base/crc32c.h"
 #include "base/status_macros.h"
-#include "worker/agent/storage/crash_point.h"
-#include "worker/agent/storage/state_directory.h"
+#include "worker/agent/storage/bytes_internal.h"
 
 namespace wattle::agent {
 namespace {
 
-constexpr char kMagic[] = "wattle-spool-01\n";
-constexpr size_t kMagicSize = sizeof(kMagic) - 1;
-constexpr size_t kHeaderSize = kMagicSize + 16;
+constexpr char kName[] = "spool";
+constexpr char kDamagedName[] = "spool.damaged";
+constexpr absl::string_view kMagic = "wattle-spool-02\n";
+// Workers before version 2 of the file: no checksum of the header, and CRC-32 (IEEE 802.3) of a
+// record.
+constexpr absl::string_view kMagic1 = "wattle-spool-01\n";
+constexpr size_t kNumbersSize = 16;
+constexpr size_t kHeaderSize = kMagic.size() + kNumbersSize + 4;
+constexpr size_t kHeader1Size = kMagic1.size() + kNumbersSize;
 constexpr size_t kRecordHeaderSize = 8;
-// The file is written anew once this much of it is acknowledged: far below what an SD card minds.
+// The file is written anew once the acknowledged part of it has this size: far below what an SD
+// card minds.
 constexpr int64_t kRewriteAtBytes = int64_t{256} << 10;
 
-// CRC-32 (IEEE 802.3), bit by bit: records are small and rare.
-uint32_t Crc32(absl::string_view bytes) {
+uint32_t Crc32Ieee(absl::string_view bytes) {
   uint32_t crc = 0xffffffffU;
   for (const char c : bytes) {
     crc ^= static_cast<unsigned char>(c);
@@ -39,140 +38,177 @@ uint32_t Crc32(absl::string_view bytes) {
   return ~crc;
 }
 
-// Little endian, on every architecture.
-void AppendInteger(uint64_t value, int bytes, std::string* out) {
-  for (int i = 0; i < bytes; ++i) {
-    out->push_back(static_cast<char>((value >> (8 * i)) & 0xff));
-  }
-}
-uint64_t ReadLittleEndian(absl::string_view bytes) {
-  uint64_t value = 0;
-  for (size_t i = bytes.size(); i > 0; --i) {
-    value = (value << 8) | static_cast<unsigned char>(bytes[i - 1]);
-  }
-  return value;
-}
-
 std::string Record(const v1::Report& report) {
   const std::string payload = report.SerializeAsString();
   std::string record;
-  AppendInteger(payload.size(), 4, &record);
-  AppendInteger(Crc32(payload), 4, &record);
+  AppendLittleEndian(payload.size(), 4, &record);
+  AppendLittleEndian(Crc32c(payload), 4, &record);
   return record + payload;
+}
+
+// The report whose record begins at `at`, and where the next record begins.
+struct FoundReport {
+  v1::Report report;
+  size_t end = 0;
+};
+std::optional<FoundReport> ReportAt(absl::string_view records, size_t at) {
+  if (records.size() - at < kRecordHeaderSize) {
+    return std::nullopt;
+  }
+  const uint64_t size = ReadLittleEndian(records.substr(at, 4));
+  const uint64_t crc = ReadLittleEndian(records.substr(at + 4, 4));
+  const size_t begin = at + kRecordHeaderSize;
+  if (size == 0 || records.size() - begin < size) {
+    return std::nullopt;
+  }
+  const absl::string_view payload = records.substr(begin, size);
+  FoundReport found;
+  if ((Crc32c(payload) != crc && Crc32Ieee(payload) != crc) ||
+      !found.report.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {
+    return std::nullopt;
+  }
+  found.end = begin + size;
+  return found;
 }
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Spool>> Spool::Open(const std::string& path) {
-  std::unique_ptr<Spool> spool(new Spool(path));
+absl::StatusOr<std::unique_ptr<Spool>> Spool::Open(Disk* disk) {
+  std::unique_ptr<Spool> spool(new Spool(disk));
   WATTLE_RETURN_IF_ERROR(spool->Load());
   return spool;
 }
 
-Spool::~Spool() {
-  if (file_ >= 0) {
-    close(file_);
+// Returns the size of the header, 0 if it is damaged.
+size_t Spool::ReadHeader(absl::string_view content) {
+  const bool is_version_1 =
+      content.size() >= kHeader1Size && content.substr(0, kMagic1.size()) == kMagic1;
+  if (!is_version_1 &&
+      (content.size() < kHeaderSize || content.substr(0, kMagic.size()) != kMagic)) {
+    return 0;
+  }
+  const absl::string_view numbers = content.substr(kMagic.size(), kNumbersSize);
+  if (!is_version_1 &&
+      ReadLittleEndian(content.substr(kMagic.size() + kNumbersSize, 4)) != Crc32c(numbers)) {
+    return 0;
+  }
+  incarnation_ = static_cast<int64_t>(ReadLittleEndian(numbers.substr(0, 8)));
+  dropped_ = static_cast<int64_t>(ReadLittleEndian(numbers.substr(8, 8)));
+  return is_version_1 ? kHeader1Size : kHeaderSize;
+}
+
+// Reads every record that is whole. Where one is not, the next begins at the first place from which
+// a whole record can be read: its checksum makes a false find as good as impossible.
+void Spool::ReadRecords(absl::string_view records) {
+  size_t skipped_bytes = 0;
+  size_t at = 0;
+  while (at < records.size()) {
+    std::optional<FoundReport> found = ReportAt(records, at);
+    if (!found) {
+      ++skipped_bytes;
+      ++at;
+      continue;
+    }
+    pending_.push_back(std::move(found->report));
+    at = found->end;
+  }
+  if (skipped_bytes > 0) {
+    repair_ = absl::StrCat(skipped_bytes, " bytes of its records cannot be read");
+    return;
+  }
+  int64_t expected = dropped_;
+  for (const v1::Report& report : pending_) {
+    if (report.sequence() != ++expected) {
+      repair_ = absl::StrCat("report ", report.sequence(), " stands where ", expected, " should");
+      return;
+    }
   }
 }
 
 absl::Status Spool::Load() {
-  absl::StatusOr<std::string> content = ReadWholeFile(path_);
-  const bool header_good = content.ok() && content->size() >= kHeaderSize &&
-                           absl::string_view(*content).substr(0, kMagicSize) == kMagic;
-  if (!header_good) {
-    if (content.ok()) {
-      rename(path_.c_str(), (path_ + ".damaged").c_str());
-    } else if (!absl::IsNotFound(content.status())) {
-      return content.status();
-    }
-    uint64_t random = 0;
-    if (getrandom(&random, sizeof(random), 0) != sizeof(random)) {
-      return FileError(errno, path_, "cannot draw an incarnation");
-    }
-    incarnation_ = static_cast<int64_t>(random >> 1) | 1;  // positive, never 0
-    return Rewrite();
+  const absl::StatusOr<std::string> content = disk_->Read(kName);
+  if (absl::IsNotFound(content.status())) {
+    return BeginIncarnation();
   }
-  const absl::string_view bytes(*content);
-  incarnation_ = static_cast<int64_t>(ReadLittleEndian(bytes.substr(kMagicSize, 8)));
-  dropped_ = static_cast<int64_t>(ReadLittleEndian(bytes.substr(kMagicSize + 8, 8)));
-  size_t at = kHeaderSize;
-  while (bytes.size() - at >= kRecordHeaderSize) {
-    const uint64_t size = ReadLittleEndian(bytes.substr(at, 4));
-    const uint64_t crc = ReadLittleEndian(bytes.substr(at + 4, 4));
-    if (bytes.size() - at - kRecordHeaderSize < size) {
-      break;
+  if (!content.ok()) {
+    repair_ = std::string(content.status().message());
+  } else {
+    const size_t header_size = ReadHeader(*content);
+    ReadRecords(absl::string_view(*content).substr(header_size));
+    if (header_size == 0) {
+      repair_ = "its header is damaged";
     }
-    const absl::string_view payload = bytes.substr(at + kRecordHeaderSize, size);
-    v1::Report report;
-    if (Crc32(payload) != crc ||
-        !report.ParseFromArray(payload.data(), static_cast<int>(payload.size())) ||
-        report.sequence() != dropped_ + static_cast<int64_t>(pending_.size()) + 1) {
-      break;
-    }
-    pending_.push_back(std::move(report));
-    at += kRecordHeaderSize + size;
   }
-  if (at == bytes.size()) {
-    size_bytes_ = static_cast<int64_t>(at);
-    file_ = open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
-    return file_ >= 0 ? absl::OkStatus() : FileError(errno, path_, "cannot open");
+  if (repair_.empty()) {
+    size_bytes_ = static_cast<int64_t>(content->size());
+    return absl::OkStatus();
   }
-  return Rewrite();  // without the torn tail
+  repair_ =
+      absl::StrCat(disk_->PathOf(kName), ": ", repair_, "; ", pending_.size(),
+                   " reports were saved, the numbers begin anew, the old file is ", kDamagedName);
+  // Without the copy only a person who wants to look at the damage misses something.
+  (void)disk_->KeepAs(kName, kDamagedName);
+  return BeginIncarnation();
+}
+
+absl::Status Spool::BeginIncarnation() {
+  const int64_t incarnation = incarnation_;
+  const int64_t dropped = dropped_;
+  const std::deque<v1::Report> pending = pending_;
+  incarnation_ = static_cast<int64_t>(disk_->Random() >> 1) | 1;  // positive, never 0
+  dropped_ = 0;
+  int64_t sequence = 0;
+  for (v1::Report& report : pending_) {
+    report.set_sequence(++sequence);
+  }
+  const absl::Status written = Rewrite();
+  if (!written.ok()) {
+    incarnation_ = incarnation;
+    dropped_ = dropped;
+    pending_ = pending;
+  }
+  return written;
 }
 
 absl::Status Spool::Rewrite() {
-  std::string content = kMagic;
-  AppendInteger(static_cast<uint64_t>(incarnation_), 8, &content);
-  AppendInteger(static_cast<uint64_t>(dropped_), 8, &content);
+  std::string content(kMagic);
+  std::string numbers;
+  AppendLittleEndian(static_cast<uint64_t>(incarnation_), 8, &numbers);
+  AppendLittleEndian(static_cast<uint64_t>(dropped_), 8, &numbers);
+  content += numbers;
+  AppendLittleEndian(Crc32c(numbers), 4, &content);
   for (const v1::Report& report : pending_) {
     content += Record(report);
   }
-  WATTLE_RETURN_IF_ERROR(ReplaceFile(path_, content));
-  if (file_ >= 0) {
-    close(file_);
-  }
-  file_ = open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+  WATTLE_RETURN_IF_ERROR(disk_->Replace(kName, content));
   size_bytes_ = static_cast<int64_t>(content.size());
-  return file_ >= 0 ? absl::OkStatus() : FileError(errno, path_, "cannot open");
+  return absl::OkStatus();
 }
 
 absl::StatusOr<int64_t> Spool::Append(v1::Report report) {
-  report.set_sequence(dropped_ + static_cast<int64_t>(pending_.size()) + 1);
+  report.set_sequence(last_sequence() + 1);
   const std::string record = Record(report);
-  CrashPoint("spool:write");
-  const ssize_t written = write(file_, record.data(), record.size());
-  int error = written < 0 ? errno : ENOSPC;  // a short write: the disk just became full
-  bool good = written == static_cast<ssize_t>(record.size());
-  if (good) {
-    CrashPoint("spool:fsync");
-    good = fdatasync(file_) == 0;
-    error = good ? 0 : errno;
-  }
-  if (!good) {
-    // Half a record must not stand before the next one. If even this fails, the next start cuts it.
-    if (ftruncate(file_, size_bytes_) != 0) {
-      return absl::InternalError(absl::StrCat(path_, ": cannot be written nor cut back"));
-    }
-    return FileError(error, path_, "cannot write");
-  }
+  WATTLE_RETURN_IF_ERROR(disk_->Append(kName, record));
   size_bytes_ += static_cast<int64_t>(record.size());
   pending_.push_back(std::move(report));
   return pending_.back().sequence();
 }
 
 absl::Status Spool::Acknowledge(int64_t sequence) {
-  if (!pending_.empty() && pending_.front().sequence() <= sequence) {
-    CrashPoint("spool:acknowledge");
+  if (pending_.empty() || pending_.front().sequence() > sequence) {
+    return absl::OkStatus();
   }
+  CrashPoint("spool:acknowledge");
+  int64_t pending_bytes = 0;
   while (!pending_.empty() && pending_.front().sequence() <= sequence) {
     dropped_ = pending_.front().sequence();
     pending_.pop_front();
   }
-  // Acknowledged records that still stand in the file are only sent once more after a restart.
-  if (size_bytes_ < kRewriteAtBytes) {
-    return absl::OkStatus();
+  for (const v1::Report& report : pending_) {
+    pending_bytes += static_cast<int64_t>(report.ByteSizeLong());
   }
-  return Rewrite();
+  // Acknowledged records that still stand in the file are only sent once more after a restart.
+  return size_bytes_ - pending_bytes < kRewriteAtBytes ? absl::OkStatus() : Rewrite();
 }
 
 }  // namespace wattle::agent

@@ -1,12 +1,18 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Reports that the coordinator must get: numbered from 1 without gaps, on disk before they are
-// sent, kept until acknowledged. One log file: a header (magic, incarnation, number of the last
-// report ever dropped from the front), then records (length, CRC-32, report). A torn tail, left by
-// a power cut, was never promised to anybody and is cut off. One thread owns a spool.
+// Reports that the coordinator must get: numbered from 1 without gaps within an incarnation, on
+// disk before they are sent, kept until they are acknowledged. One file: a header (magic,
+// incarnation, number of the last report that was dropped from the front, CRC-32C of the two), then
+// records (length, CRC-32C, report).
+//
+// A file that is damaged or does not end with a whole record may have lost reports whose numbers
+// the coordinator knows. So the numbers begin anew: the reports that can still be read, also those
+// after the damaged place, get new numbers under a new incarnation, and repair() tells of it. The
+// old file is kept as spool.damaged. One thread owns a spool.
 #ifndef WATTLE_WORKER_AGENT_STORAGE_SPOOL_H_
 #define WATTLE_WORKER_AGENT_STORAGE_SPOOL_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -14,42 +20,51 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 
 #include "wattle/v1/fleet.pb.h"
+#include "worker/agent/storage/disk.h"
 
 namespace wattle::agent {
 
 class Spool {
  public:
-  // Opens or makes the file. A file whose header is not one is set aside as PATH.damaged, and a new
-  // incarnation begins.
-  static absl::StatusOr<std::unique_ptr<Spool>> Open(const std::string& path);
-  ~Spool();
-  Spool(const Spool&) = delete;
-  Spool& operator=(const Spool&) = delete;
+  // Opens or makes the file "spool". disk: outlives the spool. Errors: those of the disk.
+  static absl::StatusOr<std::unique_ptr<Spool>> Open(Disk* disk);
 
-  // Random, made with the file: tells this numbering from one before the disk was wiped.
+  // Random: tells this numbering from one before the disk was wiped, damaged or restored.
   [[nodiscard]] int64_t incarnation() const { return incarnation_; }
   // Not yet acknowledged, in order.
   [[nodiscard]] const std::deque<v1::Report>& pending() const { return pending_; }
+  // The number of the last report that this incarnation made; 0: none yet.
+  [[nodiscard]] int64_t last_sequence() const {
+    return dropped_ + static_cast<int64_t>(pending_.size());
+  }
+  // What was found damaged when the file was opened, in one line; empty: nothing.
+  [[nodiscard]] const std::string& repair() const { return repair_; }
 
   // Numbers the report and makes it durable; returns the number. kResourceExhausted: the disk is
   // full; nothing was added, try again.
   absl::StatusOr<int64_t> Append(v1::Report report);
   // Everything up to `sequence` is safe at the coordinator. Less than already known: no change.
   absl::Status Acknowledge(int64_t sequence);
+  // Draws a new incarnation and numbers the pending reports from 1. Errors: those of the disk; then
+  // the old numbering stands.
+  absl::Status BeginIncarnation();
 
  private:
-  explicit Spool(std::string path) : path_(std::move(path)) {}
+  explicit Spool(Disk* disk) : disk_(disk) {}
   absl::Status Load();
+  size_t ReadHeader(absl::string_view content);
+  void ReadRecords(absl::string_view records);
   absl::Status Rewrite();
 
-  std::string path_;
-  int file_ = -1;
+  Disk* disk_;
   int64_t size_bytes_ = 0;
   int64_t incarnation_ = 0;
   int64_t dropped_ = 0;  // number of the last report before pending_
   std::deque<v1::Report> pending_;
+  std::string repair_;
 };
 
 }  // namespace wattle::agent

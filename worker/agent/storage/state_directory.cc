@@ -1,129 +1,178 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/agent/storage/state_directory.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/random.h>
-#include <unistd.h>
-
+#include <algorithm>
 #include <array>
-#include <cerrno>
-#include <filesystem>
-#include <system_error>
+#include <cstring>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 
-#include "base/durable_file.h"
-#include "base/file.h"
+#include "base/crc32c.h"
 #include "base/status_macros.h"
-#include "worker/agent/storage/crash_point.h"
+#include "worker/agent/storage/record_file.h"
 
 namespace wattle::agent {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr size_t kKeptMax = 2;
+constexpr char kIdentity[] = "identity";
+constexpr char kIdentityCopy[] = "identity.copy";
+constexpr char kDevice[] = "device.pb";
+constexpr char kDesired[] = "desired.pb";
+constexpr char kAttempts[] = "attempts";
 
-template <typename Record>
-Record ReadRecord(const std::string& path) {
-  Record record;
-  const absl::StatusOr<std::string> content = ReadWholeFile(path);
-  if (!content.ok() || !record.ParseFromString(*content)) {
-    record.Clear();
+std::string PreviousOf(const std::string& name) {
+  return name + ".previous";
+}
+std::string DesiredCopy() {
+  return absl::StrCat(kDesired, ".copy");
+}
+std::string DirectoryOf(const std::string& attempt_id) {
+  return absl::StrCat(kAttempts, "/", attempt_id);
+}
+std::string RecordOf(const std::string& attempt_id) {
+  return DirectoryOf(attempt_id) + "/state.pb";
+}
+
+// Two lines: the id and its checksum.
+std::string FormatIdentity(const std::string& device_id) {
+  return absl::StrFormat("%s\ncrc32c %08x\n", device_id, Crc32c(device_id));
+}
+// Older workers wrote the id alone.
+absl::StatusOr<std::string> ParseIdentity(const std::string& text) {
+  const std::string id = text.substr(0, text.find('\n'));
+  const bool is_id =
+      id.size() == 17 && id[0] == 'd' && std::all_of(id.begin() + 1, id.end(), [](char c) {
+        return absl::ascii_isxdigit(static_cast<unsigned char>(c));
+      });
+  if (!is_id || (text != FormatIdentity(id) && text != id + "\n")) {
+    return absl::DataLossError(text.empty() ? "empty" : "damaged");
   }
-  return record;
+  return id;
 }
 
 }  // namespace
 
-absl::Status ReplaceFile(const std::string& path, absl::string_view content) {
-  return WriteFileDurably(
-      path, content, [](FileOperation operation, FileOperationMoment moment, const std::string&) {
-        if (moment == FileOperationMoment::kBefore) {
-          CrashPoint(absl::StrCat("state:", FileOperationName(operation)));
-        }
-      });
-}
-
-absl::StatusOr<std::unique_ptr<StateDirectory>> StateDirectory::Open(const std::string& path) {
-  WATTLE_RETURN_IF_ERROR(MakeDirectories(path + "/attempts"));
-  const std::string lock_path = path + "/lock";
-  const int lock = open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (lock < 0) {
-    return FileError(errno, lock_path, "cannot open");
-  }
-  if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
-    close(lock);
-    return absl::FailedPreconditionError(absl::StrCat(
-        path, ": in use by another wattle-worker; stop it or give this one its own --state-dir"));
-  }
-  std::unique_ptr<StateDirectory> directory(new StateDirectory(path, lock));
+absl::StatusOr<std::unique_ptr<StateDirectory>> StateDirectory::Open(Disk* disk) {
+  std::unique_ptr<StateDirectory> directory(new StateDirectory(disk));
+  WATTLE_RETURN_IF_ERROR(disk->MakeDirectory(kAttempts));
   WATTLE_RETURN_IF_ERROR(directory->LoadIdentity());
   return directory;
 }
 
-StateDirectory::~StateDirectory() {
-  close(lock_);
-}
-
 absl::Status StateDirectory::LoadIdentity() {
-  const std::string path = path_ + "/identity";
-  const absl::StatusOr<std::string> text = ReadWholeFile(path);
-  if (text.ok()) {
-    device_id_ = std::string(absl::StripAsciiWhitespace(*text));
-    if (device_id_.empty()) {
-      return absl::DataLossError(absl::StrCat(
-          path, ": empty; restore it from a backup or remove it to become a new device"));
+  absl::Status problem;
+  for (const char* name : {kIdentity, kIdentityCopy}) {
+    const absl::StatusOr<std::string> text = disk_->Read(name);
+    const absl::StatusOr<std::string> id =
+        text.ok() ? ParseIdentity(*text) : absl::StatusOr<std::string>(text.status());
+    if (id.ok()) {
+      device_id_ = *id;
+      // Both copies again where one was damaged or never made. Without it the next start tries
+      // again.
+      (void)WriteIdentity();
+      return absl::OkStatus();
     }
-    return absl::OkStatus();
+    if (!absl::IsNotFound(id.status())) {
+      problem = absl::DataLossError(absl::StrCat(
+          disk_->PathOf(name), ": ", id.status().message(),
+          "; restore it from a backup or remove it and its copy to become a new device"));
+    }
   }
-  if (!absl::IsNotFound(text.status())) {
-    return text.status();
-  }
-  std::array<char, 8> random = {};
-  if (getrandom(random.data(), random.size(), 0) != static_cast<ssize_t>(random.size())) {
-    return FileError(errno, path, "cannot draw an identity");
-  }
-  device_id_ = absl::StrCat("d", absl::BytesToHexString({random.data(), random.size()}));
-  return ReplaceFile(path, device_id_ + "\n");
+  WATTLE_RETURN_IF_ERROR(problem);
+  const uint64_t random = disk_->Random();
+  std::array<char, sizeof(random)> bytes = {};
+  std::memcpy(bytes.data(), &random, sizeof(random));
+  device_id_ = absl::StrCat("d", absl::BytesToHexString({bytes.data(), bytes.size()}));
+  return WriteIdentity();
 }
 
-v1::WorkerRecord StateDirectory::ReadDevice() const {
-  return ReadRecord<v1::WorkerRecord>(path_ + "/device.pb");
+absl::Status StateDirectory::WriteIdentity() {
+  const std::string text = FormatIdentity(device_id_);
+  for (const char* name : {kIdentity, kIdentityCopy}) {
+    const absl::StatusOr<std::string> present = disk_->Read(name);
+    if (!present.ok() || *present != text) {
+      WATTLE_RETURN_IF_ERROR(disk_->Replace(name, text));
+    }
+  }
+  return absl::OkStatus();
+}
+
+template <typename Record>
+StoredRecord<Record> StateDirectory::ReadRecord(const std::string& name, const std::string& copy) {
+  StoredRecord<Record> stored;
+  const auto read = [&](const std::string& from) {
+    const absl::StatusOr<std::string> bytes = disk_->Read(from);
+    return bytes.ok() ? DecodeRecord(*bytes, stored.record) : bytes.status();
+  };
+  const absl::Status newest = read(name);
+  if (newest.ok()) {
+    whole_.insert(name);
+    stored.state = RecordState::kWhole;
+    return stored;
+  }
+  whole_.erase(name);
+  const absl::Status second = read(copy);
+  if (second.ok()) {
+    stored.state = RecordState::kCopy;
+    stored.problem = absl::StrCat(disk_->PathOf(name), ": ", newest.message(), "; read ", copy);
+  } else if (!absl::IsNotFound(newest) || !absl::IsNotFound(second)) {
+    stored.state = RecordState::kUnreadable;
+    stored.problem = absl::StrCat(disk_->PathOf(name), ": ", newest.message(),
+                                  "; no copy of it can ", "be read either");
+  }
+  return stored;
+}
+
+// What the disk holds now becomes the second copy, unless it is damaged: then the copy is better.
+absl::Status StateDirectory::WriteAndKeepPrevious(const std::string& name,
+                                                  const google::protobuf::MessageLite& record) {
+  if (whole_.count(name) > 0) {
+    // Without the second copy the record is only less safe.
+    (void)disk_->KeepAs(name, PreviousOf(name));
+  }
+  WATTLE_RETURN_IF_ERROR(disk_->Replace(name, EncodeRecord(record)));
+  whole_.insert(name);
+  return absl::OkStatus();
+}
+
+StoredRecord<v1::WorkerRecord> StateDirectory::ReadDevice() {
+  return ReadRecord<v1::WorkerRecord>(kDevice, PreviousOf(kDevice));
 }
 absl::Status StateDirectory::WriteDevice(const v1::WorkerRecord& record) {
-  return ReplaceFile(path_ + "/device.pb", record.SerializeAsString());
-}
-v1::DesiredSet StateDirectory::ReadDesired() const {
-  return ReadRecord<v1::DesiredSet>(path_ + "/desired.pb");
-}
-absl::Status StateDirectory::WriteDesired(const v1::DesiredSet& desired) {
-  return ReplaceFile(path_ + "/desired.pb", desired.SerializeAsString());
+  return WriteAndKeepPrevious(kDevice, record);
 }
 
-std::string StateDirectory::AttemptDirectory(const std::string& attempt_id) const {
-  return absl::StrCat(path_, "/attempts/", attempt_id);
+StoredRecord<v1::DesiredSet> StateDirectory::ReadDesired() {
+  return ReadRecord<v1::DesiredSet>(kDesired, DesiredCopy());
 }
+absl::Status StateDirectory::WriteDesired(const v1::DesiredSet& desired) {
+  // The copy has the same content: an older one might lack the limits that were added since.
+  const std::string bytes = EncodeRecord(desired);
+  WATTLE_RETURN_IF_ERROR(disk_->Replace(kDesired, bytes));
+  return disk_->Replace(DesiredCopy(), bytes);
+}
+
 std::string StateDirectory::WorkDirectory(const std::string& attempt_id) const {
-  return AttemptDirectory(attempt_id) + "/work";
+  return disk_->PathOf(DirectoryOf(attempt_id) + "/work");
 }
 std::string StateDirectory::OutputDirectory(const std::string& attempt_id) const {
-  return AttemptDirectory(attempt_id) + "/output";
+  return disk_->PathOf(DirectoryOf(attempt_id) + "/output");
 }
 
 std::map<std::string, v1::HeldAttemptRecord> StateDirectory::ReadAttempts() {
   std::map<std::string, v1::HeldAttemptRecord> attempts;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(path_ + "/attempts", error)) {
-    const std::string id = entry.path().filename();
-    auto record = ReadRecord<v1::HeldAttemptRecord>(AttemptDirectory(id) + "/state.pb");
-    if (record.assignment().attempt_id() == id) {
-      attempts[id] = std::move(record);
-    } else {
-      fs::remove(entry.path() / "state.pb", error);
+  for (const DiskEntry& entry : disk_->List(kAttempts)) {
+    const std::string& id = entry.name;
+    auto stored = ReadRecord<v1::HeldAttemptRecord>(RecordOf(id), PreviousOf(RecordOf(id)));
+    if (stored.record.assignment().attempt_id() == id) {
+      attempts[id] = std::move(stored.record);
+    } else if (stored.state != RecordState::kAbsent) {
+      disk_->Remove(RecordOf(id));
+      disk_->Remove(PreviousOf(RecordOf(id)));
     }
   }
   KeepNewest();
@@ -136,41 +185,62 @@ absl::Status StateDirectory::WriteAttempt(const v1::HeldAttemptRecord& record) {
   if (id.empty() || id[0] == '.' || id.find('/') != std::string::npos || id.size() > 100) {
     return absl::InvalidArgumentError(absl::StrCat("\"", id, "\" is not an attempt id"));
   }
-  WATTLE_RETURN_IF_ERROR(MakeDirectories(WorkDirectory(id)));
-  return ReplaceFile(AttemptDirectory(id) + "/state.pb", record.SerializeAsString());
+  if (whole_.count(RecordOf(id)) == 0) {
+    WATTLE_RETURN_IF_ERROR(disk_->MakeDirectory(DirectoryOf(id) + "/work"));
+  }
+  return WriteAndKeepPrevious(RecordOf(id), record);
 }
 
 void StateDirectory::RemoveAttempt(const std::string& attempt_id) {
-  std::error_code ignored;  // what stays is removed at the next start
-  fs::remove(AttemptDirectory(attempt_id) + "/state.pb", ignored);
+  // The copy goes first: alone it would bring the attempt back at the next start.
+  disk_->Remove(PreviousOf(RecordOf(attempt_id)));
+  disk_->Remove(RecordOf(attempt_id));
+  whole_.erase(RecordOf(attempt_id));
   RemoveOutput(attempt_id);
   KeepNewest();
 }
 
 // Of the directories whose attempt is no longer held, those with checkpoints, the newest ones.
 void StateDirectory::KeepNewest() {
-  std::error_code error;
-  std::multimap<fs::file_time_type, fs::path> by_age;
-  for (const auto& entry : fs::directory_iterator(path_ + "/attempts", error)) {
-    if (fs::exists(entry.path() / "state.pb", error)) {
+  std::multimap<absl::Time, std::string> by_age;
+  for (const DiskEntry& entry : disk_->List(kAttempts)) {
+    const std::string directory = DirectoryOf(entry.name);
+    bool is_held = false;
+    absl::Time changed = absl::InfinitePast();
+    bool has_work = false;
+    for (const DiskEntry& part : disk_->List(directory)) {
+      is_held = is_held || part.name == "state.pb" || part.name == "state.pb.previous";
+      if (part.name == "work" && part.size_bytes > 0) {
+        has_work = true;
+        changed = part.changed;
+      }
+    }
+    if (is_held) {
       continue;
     }
-    const fs::path work = entry.path() / "work";
-    if (fs::is_directory(work, error) && !fs::is_empty(work, error)) {
-      by_age.emplace(fs::last_write_time(work, error), entry.path());
+    if (has_work) {
+      by_age.emplace(changed, directory);
     } else {
-      fs::remove_all(entry.path(), error);
+      disk_->Remove(directory);
     }
   }
   while (by_age.size() > kKeptMax) {
-    fs::remove_all(by_age.begin()->second, error);
+    disk_->Remove(by_age.begin()->second);
     by_age.erase(by_age.begin());
   }
 }
 
+int64_t StateDirectory::OutputSizeBytes(const std::string& attempt_id) {
+  for (const DiskEntry& part : disk_->List(DirectoryOf(attempt_id))) {
+    if (part.name == "output") {
+      return part.size_bytes;
+    }
+  }
+  return 0;
+}
+
 void StateDirectory::RemoveOutput(const std::string& attempt_id) {
-  std::error_code ignored;
-  fs::remove_all(OutputDirectory(attempt_id), ignored);
+  disk_->Remove(DirectoryOf(attempt_id) + "/output");
 }
 
 }  // namespace wattle::agent

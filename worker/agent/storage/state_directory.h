@@ -1,66 +1,92 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The worker's directory on disk: who it is, what it holds, what it measured.
-//   lock  identity  spool  device.pb  desired.pb  attempts/ID/{state.pb,work/,output/}  cache/
-// Small files are replaced whole: written aside, fsynced, renamed. One process and one thread.
+// The worker's records: who it is, what the coordinator wants of it, what it holds, what it
+// measured.
+//   identity  device.pb  desired.pb  attempts/ID/{state.pb,work/,output/}
+// (Beside them stand spool, see spool.h, and cache/.) Records are replaced whole. Of each there is
+// a second copy, so that a card that loses one block loses no record:
+//   identity.copy, desired.pb.copy         the same content
+//   device.pb.previous, state.pb.previous  the content before the last save
+// One thread owns an object.
 #ifndef WATTLE_WORKER_AGENT_STORAGE_STATE_DIRECTORY_H_
 #define WATTLE_WORKER_AGENT_STORAGE_STATE_DIRECTORY_H_
 
+#include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "google/protobuf/message_lite.h"
 
 #include "wattle/v1/fleet.pb.h"
 #include "wattle/v1/worker_state.pb.h"
+#include "worker/agent/storage/disk.h"
 
 namespace wattle::agent {
 
-// Replaces the file durably. kResourceExhausted: the disk is full, the old content stays.
-absl::Status ReplaceFile(const std::string& path, absl::string_view content);
+// What reading a record gave.
+enum class RecordState {
+  kAbsent,      // never written: a new device
+  kWhole,       // as it was last written
+  kCopy,        // the newest one cannot be read; this is the second copy
+  kUnreadable,  // there was one, and no copy of it can be read
+};
+template <typename Record>
+struct StoredRecord {
+  Record record;  // empty where absent or unreadable
+  RecordState state = RecordState::kAbsent;
+  std::string problem;  // of kCopy and kUnreadable: one line for people
+};
 
 class StateDirectory {
  public:
-  // Makes what is missing and takes the lock. kFailedPrecondition: another worker has it.
-  static absl::StatusOr<std::unique_ptr<StateDirectory>> Open(const std::string& path);
-  ~StateDirectory();
+  // disk: outlives the object. Makes the identity at the first start. kDataLoss: the identity
+  // cannot be read.
+  static absl::StatusOr<std::unique_ptr<StateDirectory>> Open(Disk* disk);
   StateDirectory(const StateDirectory&) = delete;
   StateDirectory& operator=(const StateDirectory&) = delete;
 
   // Made at the first start, the same ever after: "d" and 16 hex digits.
   [[nodiscard]] const std::string& device_id() const { return device_id_; }
-  [[nodiscard]] const std::string& path() const { return path_; }
-  [[nodiscard]] std::string spool_path() const { return path_ + "/spool"; }
-  [[nodiscard]] std::string cache_path() const { return path_ + "/cache"; }
+  [[nodiscard]] Disk& disk() { return *disk_; }
 
-  // Absent or unreadable records read as empty ones: a worker must start after any accident.
-  [[nodiscard]] v1::WorkerRecord ReadDevice() const;
+  // A worker starts after any accident, but never takes a record that it cannot read for one that
+  // was never written: limits that cannot be read are not "no limits".
+  StoredRecord<v1::WorkerRecord> ReadDevice();
   absl::Status WriteDevice(const v1::WorkerRecord& record);
-  [[nodiscard]] v1::DesiredSet ReadDesired() const;
+  StoredRecord<v1::DesiredSet> ReadDesired();
   absl::Status WriteDesired(const v1::DesiredSet& desired);
 
-  // By attempt id. Directories without a whole record are not held: nothing was promised for them.
+  // By attempt id. A directory without a record that can be read is not held.
   std::map<std::string, v1::HeldAttemptRecord> ReadAttempts();
   absl::Status WriteAttempt(const v1::HeldAttemptRecord& record);  // makes its directories
   // The record and the output go. The work directory, with the last checkpoints, stays for whoever
   // wants to look or to go on by hand, but only those of the two newest such attempts.
   void RemoveAttempt(const std::string& attempt_id);
   void RemoveOutput(const std::string& attempt_id);
+  // Bytes of the result's files; 0: the job made none.
+  [[nodiscard]] int64_t OutputSizeBytes(const std::string& attempt_id);
+  // Paths for the runner.
   [[nodiscard]] std::string WorkDirectory(const std::string& attempt_id) const;
   [[nodiscard]] std::string OutputDirectory(const std::string& attempt_id) const;
 
  private:
-  StateDirectory(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}
+  explicit StateDirectory(Disk* disk) : disk_(disk) {}
   absl::Status LoadIdentity();
+  absl::Status WriteIdentity();
+  template <typename Record>
+  StoredRecord<Record> ReadRecord(const std::string& name, const std::string& copy);
+  absl::Status WriteAndKeepPrevious(const std::string& name,
+                                    const google::protobuf::MessageLite& record);
   void KeepNewest();
-  [[nodiscard]] std::string AttemptDirectory(const std::string& attempt_id) const;
 
-  std::string path_;
-  int lock_;
+  Disk* disk_;
   std::string device_id_;
+  std::set<std::string> whole_;  // names whose present content this process read or wrote
 };
 
 }  // namespace wattle::agent

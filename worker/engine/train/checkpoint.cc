@@ -18,10 +18,10 @@
 #include <ATen/ATen.h>
 
 #include "base/clock.h"
+#include "base/crash_point.h"
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "formats/safetensors.h"
-#include "worker/engine/crash_point.h"
 
 namespace wattle::engine {
 namespace {
@@ -70,18 +70,28 @@ void RemovePartialOnes(const std::string& work_directory) {
   }
 }
 
+// Tests kill the process at the operations of one file, or of any file of a checkpoint.
+FileOperationObserver CheckpointObserver(const std::string& site) {
+  return [own = CrashObserver(site), any = CrashObserver("checkpoint")](
+             FileOperation operation, FileOperationMoment moment, const std::string& path) {
+    own(operation, moment, path);
+    any(operation, moment, path);
+  };
+}
+
 // The rename that makes a checkpoint exist.
 absl::Status Publish(const std::string& work_directory, const std::string& partial,
                      const std::string& path) {
   std::error_code error;
   fs::remove_all(path,
                  error);  // of the same step, left by a run that was resumed from an older one
-  ReachCrashPoint("directory", "rename", FileOperationMoment::kBefore);
+  const FileOperationObserver observer = CheckpointObserver("directory");
+  observer(FileOperation::kRename, FileOperationMoment::kBefore, path);
   WATTLE_RETURN_IF_ERROR(RenameFile(partial, path));
-  ReachCrashPoint("directory", "rename", FileOperationMoment::kAfter);
-  ReachCrashPoint("directory", "sync_directory", FileOperationMoment::kBefore);
+  observer(FileOperation::kRename, FileOperationMoment::kAfter, path);
+  observer(FileOperation::kSyncDirectory, FileOperationMoment::kBefore, path);
   WATTLE_RETURN_IF_ERROR(SyncDirectory(work_directory));
-  ReachCrashPoint("directory", "sync_directory", FileOperationMoment::kAfter);
+  observer(FileOperation::kSyncDirectory, FileOperationMoment::kAfter, path);
   return absl::OkStatus();
 }
 
@@ -198,8 +208,9 @@ absl::Status WriteMoments(const std::string& path, const FlatLayout& layout,
       tensors.push_back(std::move(tensor));
     }
   }
-  WATTLE_ASSIGN_OR_RETURN(auto writer, formats::SafetensorsWriter::Create(
-                                           path, tensors, metadata, CrashObserver("optimizer")));
+  WATTLE_ASSIGN_OR_RETURN(
+      auto writer,
+      formats::SafetensorsWriter::Create(path, tensors, metadata, CheckpointObserver("optimizer")));
   for (size_t i = 0; i < tensors.size(); ++i) {
     const at::Tensor& source = i % 2 == 0 ? first : second;
     const float* values = source.data_ptr<float>() + layout.entries[i / 2].offset;
@@ -283,7 +294,7 @@ absl::StatusOr<CheckpointReport> WriteCheckpoint(const std::string& work_directo
   WATTLE_RETURN_IF_ERROR(MakeDirectories(partial));
   const LoadedModel& model = state.model;
   WATTLE_RETURN_IF_ERROR(WriteFlat(absl::StrCat(partial, "/", formats::kWeightsFile), model.files,
-                                   model.layout, model.flat, CrashObserver("weights")));
+                                   model.layout, model.flat, CheckpointObserver("weights")));
   WATTLE_RETURN_IF_ERROR(WriteMoments(absl::StrCat(partial, "/", kOptimizerFile), model.layout,
                                       MetadataOf(identity, state.counters), state.moments));
   WATTLE_RETURN_IF_ERROR(Publish(work_directory, partial, path));

@@ -1,5 +1,5 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "worker/child/frames.h"
+#include "worker/child/frames/frames.h"
 
 #include <cstdint>
 
@@ -26,7 +26,7 @@ absl::StatusOr<std::optional<std::string>> FrameReader::Next() {
   size_t at = read_;
   for (int shift = 0;; shift += 7) {
     if (shift > 28) {
-      return absl::DataLossError("runner: the length of a frame is not a varint");
+      return absl::DataLossError("the length of a frame is not a varint");
     }
     if (at == buffer_.size()) {
       return std::optional<std::string>();
@@ -38,7 +38,7 @@ absl::StatusOr<std::optional<std::string>> FrameReader::Next() {
     }
   }
   if (size > kFrameSizeMax) {
-    return absl::DataLossError(absl::StrCat("runner: a frame of ", size, " bytes"));
+    return absl::DataLossError(absl::StrCat("a frame of ", size, " bytes is too long"));
   }
   if (buffer_.size() - at < size) {
     return std::optional<std::string>();

@@ -1,5 +1,5 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "worker/child/frames.h"
+#include "worker/child/frames/frames.h"
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"

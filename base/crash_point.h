@@ -1,0 +1,56 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Places at which a test can have this process killed, as kill -9 or a power cut would. They do
+// nothing, at the cost of one comparison, unless the environment has
+//   WATTLE_CRASH_AT=NAME[:COUNT][:after]
+// Then the process sends itself SIGKILL the COUNT-th time (from 1, the default) that it is about to
+// pass the place NAME; with ":after", that it has just passed it. With WATTLE_CRASH_MARKER=PATH the
+// kill happens once: the process makes that file first, and does nothing where the file exists.
+// A value that cannot be read ends the process with exit code 2, because a test that silently kills
+// nothing would prove nothing. A child inherits the variable: the names of agent and runner differ.
+//
+// The agent's places:
+//   accept           an assignment is durable, its report is not yet in the spool
+//   progress         a step of the runner was taken in
+//   checkpoint       a checkpoint frame was taken in
+//   finish           the result is uploaded, its report is not yet in the spool
+//   reported         the report of the end is in the spool
+//   spool:write, spool:fsync, spool:acknowledge
+//   state:write, state:sync, state:rename, state:sync_directory    of any record
+// The runner's places:
+//   weights:OPERATION, optimizer:OPERATION    OPERATION of DurableFile, on that file of a
+//   checkpoint directory:rename, directory:sync_directory    of the checkpoint's own directory
+//   checkpoint:OPERATION    any of these
+//   frame:step              a progress frame is written
+// Thread-safe.
+#ifndef WATTLE_BASE_CRASH_POINT_H_
+#define WATTLE_BASE_CRASH_POINT_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+#include "base/durable_file.h"
+
+namespace wattle {
+
+// Counts the pass, and ends the process if the environment says so.
+void CrashPoint(absl::string_view name, FileOperationMoment moment = FileOperationMoment::kBefore);
+
+// An observer of file operations that passes SITE:OPERATION before and after each.
+FileOperationObserver CrashObserver(const std::string& site);
+
+// What WATTLE_CRASH_AT asks for.
+struct CrashPlan {
+  std::string name;
+  int64_t count = 1;
+  FileOperationMoment moment = FileOperationMoment::kBefore;
+};
+// nullopt: the text is not one.
+std::optional<CrashPlan> ParseCrashPlan(absl::string_view text);
+
+}  // namespace wattle
+
+#endif  // WATTLE_BASE_CRASH_POINT_H_

@@ -1,0 +1,69 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/agent/emulation/emulated_pace.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace wattle::agent {
+namespace {
+
+// This machine may lag behind the board by this share of the run, or by this wall time, before the
+// receipt says that it could not keep up.
+constexpr double kLagShare = 0.02;
+constexpr absl::Duration kLagWall = absl::Milliseconds(250);
+
+}  // namespace
+
+void EmulatedPace::SetActivity(Monotonic from, Activity activity) {
+  emulator_->SetActivity(from, activity);
+}
+
+Monotonic EmulatedPace::TransferEnd(Monotonic begin, int64_t moved_bytes, Monotonic now) const {
+  return std::max(now, begin + emulator_->TransferTime(moved_bytes));
+}
+
+std::optional<WorkSpan> EmulatedPace::BeginRunner(const v1::RunnerTask& task, int64_t model_bytes,
+                                                  Monotonic now) {
+  emulator_->BeginRun(task.spec(), ReadModelDimensions(task.model_directory()));
+  gate_opens_.reset();
+  lag_ = absl::ZeroDuration();
+  if (task.attempt_id() != attempt_id_) {
+    attempt_id_ = task.attempt_id();
+    lag_total_ = absl::ZeroDuration();
+  }
+  schedule_ = now + emulator_->StartTime(model_bytes);
+  return WorkSpan{now, schedule_};
+}
+
+// A phase begins when the one before it has ended on the board, and not before this machine got
+// there: this machine may take longer to load a model or to write a checkpoint.
+Monotonic EmulatedPace::BeginPhase(Monotonic now) {
+  schedule_ = std::max(schedule_, now);
+  KeepLag();
+  return schedule_;
+}
+
+Monotonic EmulatedPace::EndStep(const v1::StepDone& step, bool is_main_phase, Monotonic now) {
+  schedule_ = emulator_->StepEnd(step, schedule_);
+  gate_opens_ = schedule_;
+  lag_ = is_main_phase ? now - schedule_ : absl::ZeroDuration();
+  return std::max(now, schedule_);  // the board ends the step later than this machine, or lags
+}
+
+std::optional<WorkSpan> EmulatedPace::EndWrite(int64_t size_bytes, Monotonic /*now*/) {
+  KeepLag();
+  const Monotonic begin = schedule_;
+  schedule_ = schedule_ + emulator_->CheckpointTime(size_bytes);
+  return WorkSpan{begin, schedule_};
+}
+
+// A lag that later steps made up for does not count: only that of a phase's last step.
+void EmulatedPace::KeepLag() {
+  lag_total_ += std::max(std::exchange(lag_, absl::ZeroDuration()), absl::ZeroDuration());
+}
+
+bool EmulatedPace::Overrun(absl::Duration run_time) const {
+  return lag_total_ > std::max(kLagShare * run_time, kLagWall / time_scale_);
+}
+
+}  // namespace wattle::agent

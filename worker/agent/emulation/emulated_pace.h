@@ -1,0 +1,51 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The pace of an emulated board: its work is laid out on a schedule in device time, ahead of this
+// machine or behind it, and the runner's gate opens when the wall has caught up. One thread.
+#ifndef WATTLE_WORKER_AGENT_EMULATION_EMULATED_PACE_H_
+#define WATTLE_WORKER_AGENT_EMULATION_EMULATED_PACE_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "worker/agent/core/pace.h"
+#include "worker/agent/emulation/emulator.h"
+
+namespace wattle::agent {
+
+class EmulatedPace final : public Pace {
+ public:
+  // emulator: outlives the pace. time_scale: wall seconds of a device second.
+  EmulatedPace(Emulator* emulator, double time_scale)
+      : emulator_(emulator), time_scale_(time_scale) {}
+
+  [[nodiscard]] bool gated() const override { return true; }
+  void SetActivity(Monotonic from, Activity activity) override;
+  [[nodiscard]] Monotonic TransferEnd(Monotonic begin, int64_t moved_bytes,
+                                      Monotonic now) const override;
+  std::optional<WorkSpan> BeginRunner(const v1::RunnerTask& task, int64_t model_bytes,
+                                      Monotonic now) override;
+  Monotonic BeginPhase(Monotonic now) override;
+  Monotonic EndStep(const v1::StepDone& step, bool is_main_phase, Monotonic now) override;
+  [[nodiscard]] std::optional<Monotonic> gate_opens() const override { return gate_opens_; }
+  void GateOpened() override { gate_opens_.reset(); }
+  std::optional<WorkSpan> EndWrite(int64_t size_bytes, Monotonic now) override;
+  void EndRunner() override { gate_opens_.reset(); }
+  [[nodiscard]] bool Overrun(absl::Duration run_time) const override;
+
+ private:
+  void KeepLag();
+
+  Emulator* emulator_;
+  double time_scale_;
+  Monotonic schedule_;  // the board's work is laid out up to here
+  std::optional<Monotonic> gate_opens_;
+  std::string attempt_id_;  // of the runner
+  absl::Duration lag_;  // of this machine behind the schedule at the latest step; below 0: ahead
+  absl::Duration lag_total_;  // of the attempt's phases
+};
+
+}  // namespace wattle::agent
+
+#endif  // WATTLE_WORKER_AGENT_EMULATION_EMULATED_PACE_H_

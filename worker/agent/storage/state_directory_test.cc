@@ -1,0 +1,147 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/agent/storage/state_directory.h"
+
+#include <fstream>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "base/test_directory.h"
+#include "worker/agent/storage/memory_disk.h"
+#include "worker/agent/storage/posix_disk.h"
+
+namespace wattle::agent {
+namespace {
+
+using testing::HasSubstr;
+
+v1::DesiredSet Reserve(double ratio) {
+  v1::DesiredSet desired;
+  desired.add_policies()->set_reserve_state_of_charge_ratio(ratio);
+  return desired;
+}
+v1::HeldAttemptRecord Held(const std::string& id, int64_t token = 1) {
+  v1::HeldAttemptRecord record;
+  record.mutable_assignment()->set_attempt_id(id);
+  record.mutable_assignment()->set_fencing_token(token);
+  return record;
+}
+
+class StateDirectoryTest : public testing::Test {
+ protected:
+  StateDirectoryTest() { Open(); }
+  void Open() { state_ = *StateDirectory::Open(&disk_); }
+
+  MemoryDisk disk_{/*seed=*/1};
+  std::unique_ptr<StateDirectory> state_;
+};
+
+TEST_F(StateDirectoryTest, TheIdentityIsMadeOnceAndEitherCopyTellsIt) {
+  const std::string id = state_->device_id();
+  EXPECT_EQ(id.size(), 17U);
+  for (const char* name : {"identity", "identity.copy"}) {
+    const std::string whole = disk_.files().at(name);
+    for (size_t bit = 0; bit < 8 * whole.size(); ++bit) {
+      disk_.FlipBit(name, bit);
+      Open();
+      ASSERT_EQ(state_->device_id(), id) << name << " bit " << bit;
+      ASSERT_EQ(disk_.files().at(name), whole) << name << " bit " << bit;
+    }
+  }
+}
+
+TEST_F(StateDirectoryTest, AnIdentityThatCannotBeReadIsNoNewDevice) {
+  ASSERT_THAT(disk_.Replace("identity", ""), IsOk());
+  disk_.SetUnreadable("identity.copy", true);
+  EXPECT_THAT(StateDirectory::Open(&disk_),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("restore it from a backup")));
+}
+
+TEST_F(StateDirectoryTest, TheIdentityOfAnOlderWorkerIsRead) {
+  ASSERT_THAT(disk_.Replace("identity", "d0123456789abcdef\n"), IsOk());
+  disk_.Forget("identity.copy");
+  Open();
+  EXPECT_EQ(state_->device_id(), "d0123456789abcdef");
+}
+
+TEST_F(StateDirectoryTest, LimitsThatWereNeverWrittenAreAbsentAndDamagedOnesComeFromTheCopy) {
+  EXPECT_EQ(state_->ReadDesired().state, RecordState::kAbsent);
+  ASSERT_THAT(state_->WriteDesired(Reserve(0.3)), IsOk());
+  EXPECT_EQ(state_->ReadDesired().state, RecordState::kWhole);
+  const std::string whole = disk_.files().at("desired.pb");
+  for (size_t bit = 0; bit < 8 * whole.size(); ++bit) {
+    ASSERT_THAT(disk_.Replace("desired.pb", whole), IsOk());
+    disk_.FlipBit("desired.pb", bit);
+    const auto stored = state_->ReadDesired();
+    ASSERT_EQ(stored.state, RecordState::kCopy) << bit;
+    ASSERT_EQ(stored.record.policies(0).reserve_state_of_charge_ratio(), 0.3) << bit;
+  }
+}
+
+TEST_F(StateDirectoryTest, LimitsOfWhichNoCopyCanBeReadAreNotNoLimits) {
+  ASSERT_THAT(state_->WriteDesired(Reserve(0.3)), IsOk());
+  ASSERT_THAT(disk_.Replace("desired.pb", ""), IsOk());
+  disk_.SetUnreadable("desired.pb.copy", true);
+  const auto stored = state_->ReadDesired();
+  EXPECT_EQ(stored.state, RecordState::kUnreadable);
+  EXPECT_THAT(stored.problem, HasSubstr("desired.pb: the file is empty"));
+}
+
+TEST_F(StateDirectoryTest, RecordsOfAnOlderWorkerAreRead) {
+  ASSERT_THAT(disk_.Replace("desired.pb", Reserve(0.3).SerializeAsString()), IsOk());
+  EXPECT_EQ(state_->ReadDesired().record.policies(0).reserve_state_of_charge_ratio(), 0.3);
+}
+
+TEST_F(StateDirectoryTest, ADamagedAttemptIsReadAsItStoodBefore) {
+  ASSERT_THAT(state_->WriteAttempt(Held("j1.1", 1)), IsOk());
+  ASSERT_THAT(state_->WriteAttempt(Held("j1.1", 2)), IsOk());
+  disk_.FlipBit("attempts/j1.1/state.pb", 200);
+  Open();
+  EXPECT_EQ(state_->ReadAttempts().at("j1.1").assignment().fencing_token(), 1);
+  // The damaged record must not take the place of the good copy.
+  ASSERT_THAT(state_->WriteAttempt(Held("j1.1", 3)), IsOk());
+  disk_.FlipBit("attempts/j1.1/state.pb", 200);
+  Open();
+  EXPECT_EQ(state_->ReadAttempts().at("j1.1").assignment().fencing_token(), 1);
+}
+
+TEST_F(StateDirectoryTest, ARemovedAttemptDoesNotComeBack) {
+  ASSERT_THAT(state_->WriteAttempt(Held("j1.1")), IsOk());
+  ASSERT_THAT(state_->WriteAttempt(Held("j1.1")), IsOk());
+  state_->RemoveAttempt("j1.1");
+  Open();
+  EXPECT_TRUE(state_->ReadAttempts().empty());
+}
+
+TEST_F(StateDirectoryTest, AnAttemptIdThatIsAPathIsRefused) {
+  for (const char* id : {"", "../x", ".", "a/b"}) {
+    EXPECT_THAT(state_->WriteAttempt(Held(id)),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("attempt id")));
+  }
+}
+
+TEST_F(StateDirectoryTest, TheLastTwoAttemptsWorkIsKept) {
+  for (const char* id : {"j1.1", "j2.1", "j3.1"}) {
+    ASSERT_THAT(state_->WriteAttempt(Held(id)), IsOk());
+    ASSERT_THAT(disk_.Replace(state_->WorkDirectory(id) + "/checkpoint", id), IsOk());
+    state_->RemoveAttempt(id);
+  }
+  EXPECT_TRUE(state_->ReadAttempts().empty());
+  EXPECT_EQ(disk_.files().count("attempts/j1.1/work/checkpoint"), 0U);
+  EXPECT_EQ(disk_.files().at("attempts/j2.1/work/checkpoint"), "j2.1");
+  EXPECT_EQ(disk_.files().at("attempts/j3.1/work/checkpoint"), "j3.1");
+}
+
+TEST(PosixStateDirectoryTest, OneProcessHoldsTheDirectory) {
+  const TestDirectory directory;
+  auto disk = *PosixDisk::Open(directory.path());
+  EXPECT_THAT(PosixDisk::Open(directory.path()),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("--state-dir")));
+  disk.reset();
+  EXPECT_TRUE(PosixDisk::Open(directory.path()).ok());
+}
+
+}  // namespace
+}  // namespace wattle::agent
