@@ -222,6 +222,8 @@ absl::Status Agent::Open() {
     Post([this, ids, used](const Instant&) { core_->SetCache(ids, used); });
   };
   settings_.runner_device = config_.device;
+  settings_.watch.silence = absl::Seconds(config_.runner_silence_seconds);
+  settings_.free_space_reserve_bytes = config_.disk_reserve_bytes;
   settings_.boot_id = BootId("");
   core_ = std::make_unique<AgentCore>(CoreDependencies{.state = state_.get(),
                                                        .spool = spool_.get(),
@@ -276,6 +278,9 @@ void Agent::StartLink() {
   };
   callbacks.on_message = [this](v1::CoordinatorMessage message) {
     Post([this, message = std::move(message)](const Instant& now) {
+      if (message.has_welcome()) {
+        Note(absl::StrCat("coordinator ", config_.coordinator, ": connected"));
+      }
       if (message.has_closing()) {
         Note(absl::StrCat("coordinator: closes the stream: ", message.closing().reason()));
       }
@@ -487,8 +492,16 @@ void Agent::Send(const v1::WorkerMessage& message) {
   }
 }
 
+void Agent::Reconnect() {
+  if (link_ != nullptr) {
+    link_->Reconnect();
+  }
+}
+
 void Agent::Note(const std::string& line) {
-  std::fprintf(stderr, "wattle-worker: %s\n", line.c_str());
+  const std::string time = absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", Clock::Real().Now(),
+                                            absl::UTCTimeZone());
+  std::fprintf(stderr, "%s wattle-worker: %s\n", time.c_str(), line.c_str());
 }
 
 }  // namespace wattle::agent

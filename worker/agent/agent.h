@@ -52,6 +52,7 @@ class Agent final : public AgentPorts {
   void StartUpload(const std::string& directory, const v1::ArtifactInfo& info) override;
   void CancelTransfer() override;
   void Send(const v1::WorkerMessage& message) override;
+  void Reconnect() override;
   void Note(const std::string& line) override;
 
  private:

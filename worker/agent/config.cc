@@ -64,6 +64,12 @@ void Declare(CLI::App& app, Config* config, std::vector<std::string>* labels) {
   app.add_option("--label", *labels, "key=value; may be repeated");
   app.add_option("--cache-quota-bytes", config->cache_quota_bytes,
                  "Bytes of cached artifacts at most [20 GiB; emulated: the board's]");
+  app.add_option("--disk-reserve-bytes", config->disk_reserve_bytes,
+                 "Bytes of the state folder's disk that artifacts and checkpoints leave free")
+      ->capture_default_str();
+  app.add_option("--runner-silence-seconds", config->runner_silence_seconds,
+                 "A runner that says nothing for this long hangs: it is killed and resumed")
+      ->capture_default_str();
   app.add_option("--sensor-root", config->sensor_root,
                  "Read sensors from a recorded file tree instead of this machine");
 
@@ -163,6 +169,14 @@ absl::Status Validate(const Config& config) {
   if (!(config.time_scale > 0) || config.time_scale > 1000) {
     return absl::InvalidArgumentError(absl::StrCat(
         "--time-scale ", config.time_scale, ": wanted above 0, up to 1000 wall seconds a second"));
+  }
+  if (config.disk_reserve_bytes < 0) {
+    return absl::InvalidArgumentError("--disk-reserve-bytes: wanted bytes, 0 or more");
+  }
+  if (!(config.runner_silence_seconds >= 5)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--runner-silence-seconds ", config.runner_silence_seconds,
+                     ": wanted 5 or more; a runner speaks every 2 seconds"));
   }
   if (config.hidden_offset_percent < 0 || config.hidden_offset_percent > 90) {
     return absl::InvalidArgumentError(

@@ -4,7 +4,8 @@
 // task's finetune spec (default 5) steps of 8 examples each, keeps its step in
 // work_directory/step, and writes output_directory/config.json. The job's name may ask for trouble:
 // "crash-at:N" (SIGKILL to itself after step N, once), "abort-at:N", "fail" (a failure frame of
-// class data), "garbage" (no frames), "hang" (no step ever ends), "sleep-ms:N" (per step).
+// class data), "garbage" (no frames), "hang" (no step ever ends), "stop-at:N" (SIGSTOP to itself
+// after step N, once), "sleep-ms:N" (per step). It says only once that it is alive.
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -130,6 +131,9 @@ int Train(const v1::RunnerTask& task, FrameReader& reader) {
     if (!resumed && Trouble(task, "crash-at:") == step) {
       kill(getpid(), SIGKILL);
     }
+    if (!resumed && Trouble(task, "stop-at:") == step) {
+      kill(getpid(), SIGSTOP);
+    }
     if (Trouble(task, "abort-at:") == step) {
       std::abort();
     }
@@ -163,6 +167,9 @@ int main(int argc, char** argv) {
   FrameReader reader;
   v1::RunnerTask task;
   task.ParseFromString(ReadMessage(reader));
+  v1::RunnerFrame alive;
+  alive.mutable_alive()->set_cpu_seconds(0.01);
+  SendFrame(alive);
   std::fprintf(stderr, "fake runner for %s\n", task.attempt_id().c_str());
   const std::string& trouble = task.spec().name();
   if (trouble == "garbage") {

@@ -1,7 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/child/runner_process.h"
 
+#include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -127,6 +131,67 @@ TEST_F(RunnerProcessTest, TheDestructorKillsARunnerThatHangs) {
   }
   ASSERT_TRUE(listener.done.HasBeenNotified());
   EXPECT_THAT(listener.exit.message, HasSubstr("stopped by the agent"));
+}
+
+// A pipe takes 64 KiB: the rest of a task with inline prompts is written when the child reads.
+TEST_F(RunnerProcessTest, StartingARunnerThatDoesNotReadBlocksNobody) {
+  const TestDirectory directory;
+  const std::string sleeper = directory.Write("sleeper", "#!/bin/sh\nexec sleep 600\n");
+  ASSERT_EQ(chmod(sleeper.c_str(), 0755), 0);
+  Listener listener;
+  v1::RunnerTask task = Task("");
+  for (int i = 0; i < 100; ++i) {
+    task.mutable_spec()->mutable_generate()->add_prompts(std::string(10'000, 'x'));
+  }
+  // With a write that blocks this line does not return.
+  const auto process = RunnerProcess::Start({.program = sleeper}, task, listener.Callbacks());
+  ASSERT_THAT(process, IsOk());
+  (*process)->Kill();
+  ASSERT_TRUE(listener.done.WaitForNotificationWithTimeout(absl::Seconds(30)));
+}
+
+TEST_F(RunnerProcessTest, ALargeTaskArrivesWhole) {
+  Listener listener;
+  v1::RunnerTask task = Task("");
+  task.mutable_spec()->set_owner(std::string(1'000'000, 'x'));
+  const auto process = RunnerProcess::Start({.program = kFakeRunner}, task, listener.Callbacks());
+  ASSERT_THAT(process, IsOk());
+  ASSERT_TRUE(listener.done.WaitForNotificationWithTimeout(absl::Seconds(30)));
+  EXPECT_TRUE(listener.exit.clean) << listener.exit.message;
+}
+
+int OpenDescriptors() {
+  int count = 0;
+  for (int descriptor = 0; descriptor < 256; ++descriptor) {
+    count += fcntl(descriptor, F_GETFD) >= 0 ? 1 : 0;
+  }
+  return count;
+}
+
+// The limit under which exactly `spare` more descriptors can be opened.
+rlim_t LimitWithSpare(int spare) {
+  int number = 0;
+  for (; spare > 0; ++number) {
+    spare -= fcntl(number, F_GETFD) < 0 ? 1 : 0;
+  }
+  return static_cast<rlim_t>(number);
+}
+
+TEST_F(RunnerProcessTest, WithoutDescriptorsNothingStartsAndNothingLeaks) {
+  const int before = OpenDescriptors();
+  rlimit limit = {};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  // Enough for one, two or three pipes, never for all that a runner wants.
+  for (int spare = 1; spare < 7; ++spare) {
+    const rlimit small = {.rlim_cur = LimitWithSpare(spare), .rlim_max = limit.rlim_max};
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &small), 0);
+    Listener listener;
+    const auto process =
+        RunnerProcess::Start({.program = kFakeRunner}, Task(""), listener.Callbacks());
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    EXPECT_THAT(process, StatusIs(absl::StatusCode::kResourceExhausted, testing::_)) << spare;
+    EXPECT_EQ(OpenDescriptors(), before) << spare;
+  }
 }
 
 TEST_F(RunnerProcessTest, AMissingProgramNamesTheRemedy) {

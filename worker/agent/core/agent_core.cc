@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/crash_point.h"
+#include "worker/agent/core/attempt_facts_internal.h"
 
 namespace wattle::agent {
 namespace {
@@ -15,11 +16,6 @@ namespace {
 constexpr absl::Duration kRetryPeriod = absl::Seconds(5);
 // Syncing the disks and powering off: a few seconds at a small board's draw.
 constexpr Joules kShutdownEnergy(30);
-
-bool IsTerminal(v1::AttemptState state) {
-  return state == v1::ATTEMPT_STATE_FINISHED || state == v1::ATTEMPT_STATE_FAILED ||
-         state == v1::ATTEMPT_STATE_SUPERSEDED;
-}
 
 // The strictest of the policies that select this device.
 telemetry::GuardLimits LimitsOf(const v1::DesiredSet& desired) {
@@ -35,26 +31,6 @@ telemetry::GuardLimits LimitsOf(const v1::DesiredSet& desired) {
     }
   }
   return limits;
-}
-
-// The attempt whose end a report tells; empty: another fact.
-std::string EndedAttempt(const v1::Report& report) {
-  switch (report.fact_case()) {
-    case v1::Report::kFinished:
-      return report.finished().attempt_id();
-    case v1::Report::kFailed:
-      return report.failed().attempt_id();
-    case v1::Report::kStopped:
-      return report.stopped().attempt_id();
-    default:
-      return "";
-  }
-}
-
-template <typename Fact>
-void Name(const v1::Assignment& assignment, Fact* fact) {
-  fact->set_attempt_id(assignment.attempt_id());
-  fact->set_fencing_token(assignment.fencing_token());
 }
 
 }  // namespace
@@ -92,9 +68,6 @@ void AgentCore::Start(const Instant& now) {
   limits_unreadable_ = desired.state == RecordState::kUnreadable;
   desired_ = std::move(desired.record);
   limits_ = LimitsOf(desired_);
-  if (!spool_.repair().empty()) {
-    ports_.Note(spool_.repair());
-  }
   held_ = state_.ReadAttempts();
   for (const v1::Report& report : spool_.pending()) {
     // The report of the end was spooled, then the process died before it wrote the record.
@@ -106,6 +79,10 @@ void AgentCore::Start(const Instant& now) {
   }
   for (const auto& [id, record] : held_) {
     order_.push_back(id);
+  }
+  if (!spool_.repair().empty()) {
+    ports_.Note(spool_.repair());
+    ReportHeldAgain(now);
   }
   lease_used_ = absl::Seconds(device_.lease_used_seconds());
   lease_since_ = now.wall;
@@ -133,6 +110,13 @@ void AgentCore::OnDisconnected(const Instant& now) {
 void AgentCore::OnMessage(const v1::CoordinatorMessage& message, const Instant& now) {
   switch (message.message_case()) {
     case v1::CoordinatorMessage::kWelcome: {
+      if (message.welcome().acknowledged_sequence() > spool_.last_sequence()) {
+        return RenumberReports(
+            absl::StrCat("the coordinator has report ", message.welcome().acknowledged_sequence(),
+                         " of this device, its spool ends at ", spool_.last_sequence(),
+                         ": the card lost reports that it had said were written"),
+            now);
+      }
       welcomed_ = true;
       if (message.welcome().heartbeat_seconds() > 0) {
         heartbeat_period_ = absl::Seconds(message.welcome().heartbeat_seconds());
@@ -151,10 +135,7 @@ void AgentCore::OnMessage(const v1::CoordinatorMessage& message, const Instant& 
       desired_ = message.desired();
       limits_ = LimitsOf(desired_);
       limits_unreadable_ = false;
-      const absl::Status saved = state_.WriteDesired(desired_);
-      if (!saved.ok()) {
-        ports_.Note(std::string(saved.message()));
-      }
+      NoteDisk(state_.WriteDesired(desired_), now);
       Reconcile(now);
       break;
     }
@@ -188,14 +169,16 @@ void AgentCore::Accept(const v1::Assignment& assignment, const Instant& now) {
   const absl::Status status = state_.WriteAttempt(record);
   if (!status.ok()) {
     reconciled_ = false;
-    ports_.Note(absl::StrCat(assignment.attempt_id(), ": not accepted: ", status.message()));
+    NoteDisk(absl::Status(status.code(), absl::StrCat(assignment.attempt_id(),
+                                                      ": not accepted: ", status.message())),
+             now);
     return;
   }
   CrashPoint("accept");
   held_[assignment.attempt_id()] = std::move(record);
   order_.push_back(assignment.attempt_id());
   v1::Report report;
-  Name(assignment, report.mutable_accepted());
+  SetAttempt(assignment, report.mutable_accepted());
   Report(std::move(report), now);
 }
 
@@ -216,7 +199,7 @@ void AgentCore::DropUnwanted(const Instant& now) {
     const v1::HeldAttemptRecord& record = held_[id];
     if (!IsTerminal(record.state())) {
       v1::Report report;
-      Name(record.assignment(), report.mutable_stopped());
+      SetAttempt(record.assignment(), report.mutable_stopped());
       *report.mutable_stopped()->mutable_receipt() = record.receipt();
       Report(std::move(report), now);
     }
@@ -249,11 +232,14 @@ void AgentCore::ActivateNext(const Instant& now) {
   AttemptSettings attempt = {.threads = settings_.threads,
                              .device = settings_.runner_device,
                              .info = settings_.info,
-                             .origin = settings_.origin};
+                             .origin = settings_.origin,
+                             .watch = settings_.watch,
+                             .free_space_reserve_bytes = settings_.free_space_reserve_bytes};
   const AttemptSurroundings surroundings = {
       .state = &state_, .ports = &ports_, .account = &account_, .pace = &pace_, .clock = &clock_};
   run_ = std::make_unique<AttemptRun>(surroundings, std::move(attempt), std::move(record));
   run_->Begin(now);
+  next_save_ = std::min(next_save_, now.wall + kSavePeriod);
   if (interrupted) {
     AddLostEnergy(held_[id], now);
   }
@@ -298,7 +284,7 @@ void AgentCore::OnFrame(const v1::RunnerFrame& frame, const Instant& now) {
     held.set_state(v1::ATTEMPT_STATE_RUNNING);
     SaveRun(now);
     v1::Report report;
-    Name(held.assignment(), report.mutable_started());
+    SetAttempt(held.assignment(), report.mutable_started());
     report.mutable_started()->set_from_step(*from_step);
     Report(std::move(report), now);
   } else if (frame.has_checkpoint()) {
@@ -329,6 +315,7 @@ void AgentCore::HandleEnd(const Instant& now) {
   device_.set_tokens(device_.tokens() + run_->TakeTokens());
   run_.reset();
   account_.EndAttempt();
+  SaveDevice(now);  // the ledger is never below a receipt that was reported
   EndRun(std::move(record), end, now);
   SetIdle(now);
   ReportLedger(now);
@@ -341,7 +328,7 @@ void AgentCore::EndRun(v1::HeldAttemptRecord record, const AttemptEnd& end, cons
     case AttemptEnd::Kind::kFinished: {
       CrashPoint("finish");
       record.set_state(v1::ATTEMPT_STATE_FINISHED);
-      Name(record.assignment(), report.mutable_finished());
+      SetAttempt(record.assignment(), report.mutable_finished());
       *report.mutable_finished()->mutable_receipt() = record.receipt();
       if (end.output) {
         *report.mutable_finished()->mutable_output() = *end.output;
@@ -351,7 +338,7 @@ void AgentCore::EndRun(v1::HeldAttemptRecord record, const AttemptEnd& end, cons
     case AttemptEnd::Kind::kFailed: {
       record.set_state(v1::ATTEMPT_STATE_FAILED);
       v1::AttemptFailed& failed = *report.mutable_failed();
-      Name(record.assignment(), &failed);
+      SetAttempt(record.assignment(), &failed);
       failed.set_failure_class(end.failure_class);
       failed.set_message(end.message);
       *failed.mutable_receipt() = record.receipt();
@@ -361,17 +348,17 @@ void AgentCore::EndRun(v1::HeldAttemptRecord record, const AttemptEnd& end, cons
       if (end.stop == StopReason::kShutdown) {
         record.set_state(v1::ATTEMPT_STATE_PAUSED);  // not interrupted: its checkpoint is new
         held_[id] = record;
-        SaveAttempt(record);
+        SaveAttempt(record, now);
         return;
       }
       if (end.stop == StopReason::kUnwanted) {
         record.set_state(v1::ATTEMPT_STATE_SUPERSEDED);
-        Name(record.assignment(), report.mutable_stopped());
+        SetAttempt(record.assignment(), report.mutable_stopped());
         *report.mutable_stopped()->mutable_receipt() = record.receipt();
         break;
       }
       record.set_state(v1::ATTEMPT_STATE_PAUSED);
-      Name(record.assignment(), report.mutable_paused());
+      SetAttempt(record.assignment(), report.mutable_paused());
       report.mutable_paused()->set_reason(end.stop == StopReason::kGuard
                                               ? guard_.reason()
                                               : "lease ended without contact to the coordinator");
@@ -381,7 +368,7 @@ void AgentCore::EndRun(v1::HeldAttemptRecord record, const AttemptEnd& end, cons
   Report(std::move(report), now);
   CrashPoint("reported");
   held_[id] = record;
-  SaveAttempt(record);
+  SaveAttempt(record, now);
   if (IsTerminal(record.state())) {
     CountEnd(record.state());
     state_.RemoveOutput(id);
@@ -466,7 +453,9 @@ void AgentCore::Step(const Instant& now) {
   if (run_ != nullptr && run_->end()) {
     HandleEnd(now);
   }
-  FlushReports();
+  if (now.wall >= next_flush_) {
+    FlushReports(now);
+  }
   if (now.wall >= next_retry_) {
     next_retry_ = now.wall + kRetryPeriod;
     if (!reconciled_) {
@@ -486,10 +475,7 @@ void AgentCore::Step(const Instant& now) {
     ReportLedger(now);
   }
   if (now.wall >= next_save_) {
-    if (run_ != nullptr) {
-      SaveRun(now);
-    }
-    SaveDevice(now);
+    run_ != nullptr ? SaveRun(now) : SaveDevice(now);
   }
 }
 

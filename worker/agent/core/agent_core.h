@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 
 #include "telemetry/battery/guard.h"
@@ -32,7 +33,7 @@ namespace wattle::agent {
 
 // The ledger's report, besides the one at each attempt's end.
 inline constexpr absl::Duration kLedgerPeriod = absl::Minutes(15);
-// What a power cut may cost of an attempt's measured energy. Each save is one small fsynced file.
+// What a power cut may cost of an attempt's measured energy. Each save is two small fsynced files.
 inline constexpr absl::Duration kSavePeriod = absl::Seconds(15);
 
 // All but `kept` outlive the core.
@@ -56,6 +57,8 @@ struct CoreSettings {
   int threads = 1;  // of a runner
   std::string runner_device = "cpu";
   std::string boot_id;  // the kernel's, to tell a restart from a reboot
+  RunnerWatchLimits watch;
+  int64_t free_space_reserve_bytes = 0;  // of the disk, which checkpoints leave free
   bool battery_expected = false;
   Fraction gauge_error;
   Fraction initial_charge;  // of an emulated battery, as the flags say
@@ -68,6 +71,7 @@ struct CoreCounters {
       attempts;  // that came to this end since the identity was made
   bool attempt_running = false;
   int64_t spooled_reports = 0;
+  bool spool_repaired = false;  // since the process started: reports may have been lost
 };
 
 class AgentCore {
@@ -127,11 +131,15 @@ class AgentCore {
   telemetry::StopCost CostOfStopping() const;
   void SetIdle(const Instant& now);
   void Report(v1::Report report, const Instant& now);
-  void FlushReports();
+  void ReportEndAgain(const v1::HeldAttemptRecord& record, const Instant& now);
+  void ReportHeldAgain(const Instant& now);
+  void RenumberReports(const std::string& why, const Instant& now);
+  void FlushReports(const Instant& now);
   void ReportLedger(const Instant& now);
   void SaveDevice(const Instant& now);
   void SaveRun(const Instant& now);
-  void SaveAttempt(const v1::HeldAttemptRecord& record);
+  void SaveAttempt(const v1::HeldAttemptRecord& record, const Instant& now);
+  void NoteDisk(const absl::Status& status, const Instant& now);
   void SendHello();
   [[nodiscard]] absl::Duration LeaseUsed(Monotonic wall) const;
 
@@ -157,6 +165,7 @@ class AgentCore {
   int64_t cache_used_bytes_ = 0;
   std::vector<std::string> cached_;
 
+  bool spool_repaired_ = false;  // reports were numbered anew since the process started
   bool connected_ = false;
   bool welcomed_ = false;
   bool reconciled_ = true;  // everything desired is held
@@ -168,6 +177,8 @@ class AgentCore {
   Monotonic next_ledger_;
   Monotonic next_save_;
   Monotonic next_retry_;
+  Monotonic next_flush_;      // of reports that the disk refused
+  Monotonic next_disk_note_;  // earlier ones are not told: the log lies on the same full disk
 };
 
 }  // namespace wattle::agent

@@ -1,39 +1,107 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // What the core tells: reports, heartbeats, records on its disk. What it decides: agent_core.cc.
+#include <set>
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+
 #include "worker/agent/core/agent_core.h"
+#include "worker/agent/core/attempt_facts_internal.h"
 
 namespace wattle::agent {
 namespace {
 
 // What a power cut may cost of the device's counters while nothing runs.
 constexpr absl::Duration kIdleSavePeriod = absl::Minutes(5);
+// A disk that refuses a report is asked again after this time.
+constexpr absl::Duration kFlushRetryPeriod = absl::Seconds(5);
+constexpr absl::Duration kDiskNotePeriod = absl::Minutes(10);
 constexpr char kLimitsUnreadable[] =
     "the limits for this device cannot be read; it waits until the coordinator tells them again";
-
-template <typename Fact>
-void Name(const v1::Assignment& assignment, Fact* fact) {
-  fact->set_attempt_id(assignment.attempt_id());
-  fact->set_fencing_token(assignment.fencing_token());
-}
 
 }  // namespace
 
 void AgentCore::Report(v1::Report report, const Instant& now) {
   report.set_at_unix_seconds(absl::ToDoubleSeconds(now.civil - absl::UnixEpoch()));
   unsaved_.push_back(std::move(report));
-  FlushReports();
+  if (now.wall >= next_flush_) {
+    FlushReports(now);
+  }
 }
 
-void AgentCore::FlushReports() {
+// The same end as its attempt's record tells it.
+void AgentCore::ReportEndAgain(const v1::HeldAttemptRecord& record, const Instant& now) {
+  v1::Report report;
+  switch (record.state()) {
+    case v1::ATTEMPT_STATE_FINISHED: {
+      v1::AttemptFinished& finished = *report.mutable_finished();
+      SetAttempt(record.assignment(), &finished);
+      *finished.mutable_receipt() = record.receipt();
+      if (!record.receipt().output_artifact_id().empty()) {
+        finished.mutable_output()->set_artifact_id(record.receipt().output_artifact_id());
+      }
+      break;
+    }
+    case v1::ATTEMPT_STATE_FAILED: {
+      v1::AttemptFailed& failed = *report.mutable_failed();
+      SetAttempt(record.assignment(), &failed);
+      failed.set_failure_class(record.receipt().failure_class());
+      failed.set_message(record.receipt().failure_message());
+      *failed.mutable_receipt() = record.receipt();
+      break;
+    }
+    case v1::ATTEMPT_STATE_SUPERSEDED:
+      SetAttempt(record.assignment(), report.mutable_stopped());
+      *report.mutable_stopped()->mutable_receipt() = record.receipt();
+      break;
+    default:
+      return;
+  }
+  Report(std::move(report), now);
+}
+
+// Reports were lost: of each attempt that the device holds, where it stands is told once more. The
+// coordinator takes a fact that it knows for a repetition.
+void AgentCore::ReportHeldAgain(const Instant& now) {
+  std::set<std::string> end_is_pending;
+  for (const v1::Report& report : spool_.pending()) {
+    end_is_pending.insert(EndedAttempt(report));
+  }
+  for (const std::string& id : order_) {
+    const v1::HeldAttemptRecord& record = held_.at(id);
+    if (end_is_pending.count(id) > 0) {
+      continue;
+    }
+    if (IsTerminal(record.state())) {
+      ReportEndAgain(record, now);
+      continue;
+    }
+    v1::Report report;
+    SetAttempt(record.assignment(), report.mutable_accepted());
+    Report(std::move(report), now);
+  }
+}
+
+// The coordinator and the spool disagree about the numbers of reports, so the numbers begin anew.
+void AgentCore::RenumberReports(const std::string& why, const Instant& now) {
+  const absl::Status begun = spool_.BeginIncarnation();
+  if (!begun.ok()) {
+    return NoteDisk(begun, now);
+  }
+  ports_.Note(absl::StrCat(why, "; its reports are numbered anew and sent again"));
+  spool_repaired_ = true;
+  ReportHeldAgain(now);
+  ports_.Reconnect();
+}
+
+void AgentCore::FlushReports(const Instant& now) {
   while (!unsaved_.empty()) {
     const absl::StatusOr<int64_t> sequence = spool_.Append(unsaved_.front());
     if (!sequence.ok()) {
-      ports_.Note(std::string(sequence.status().message()));
-      return;
+      next_flush_ = now.wall + kFlushRetryPeriod;
+      return NoteDisk(sequence.status(), now);
     }
     unsaved_.pop_front();
     if (welcomed_) {
@@ -44,14 +112,15 @@ void AgentCore::FlushReports() {
   }
 }
 
+// Saved before it is told: a ledger that went back after a kill would be refused.
 void AgentCore::ReportLedger(const Instant& now) {
   next_ledger_ = now.wall + kLedgerPeriod;
+  SaveDevice(now);
   v1::Report report;
   *report.mutable_ledger() = account_.ledger();
   report.mutable_ledger()->set_at_unix_seconds(
       absl::ToDoubleSeconds(now.civil - absl::UnixEpoch()));
   Report(std::move(report), now);
-  SaveDevice(now);
 }
 
 void AgentCore::SaveDevice(const Instant& now) {
@@ -66,23 +135,27 @@ void AgentCore::SaveDevice(const Instant& now) {
     device_.set_initial_state_of_charge_ratio(settings_.initial_charge.value());
   }
   device_.set_lease_used_seconds(absl::ToDoubleSeconds(LeaseUsed(now.wall)));
-  const absl::Status status = state_.WriteDevice(device_);
-  if (!status.ok()) {
-    ports_.Note(std::string(status.message()));
-  }
+  NoteDisk(state_.WriteDevice(device_), now);
 }
 
+// The ledger goes first: a kill between the two must not leave it below the receipt.
 void AgentCore::SaveRun(const Instant& now) {
   v1::HeldAttemptRecord& held = held_[run_->record().assignment().attempt_id()];
   const v1::AttemptState state = held.state();
   held = run_->Snapshot(now);
   held.set_state(state);
-  SaveAttempt(held);
+  held.set_boot_id(settings_.boot_id);
+  SaveDevice(now);
+  SaveAttempt(held, now);
 }
 
-void AgentCore::SaveAttempt(const v1::HeldAttemptRecord& record) {
-  const absl::Status status = state_.WriteAttempt(record);
-  if (!status.ok()) {
+void AgentCore::SaveAttempt(const v1::HeldAttemptRecord& record, const Instant& now) {
+  NoteDisk(state_.WriteAttempt(record), now);
+}
+
+void AgentCore::NoteDisk(const absl::Status& status, const Instant& now) {
+  if (!status.ok() && now.wall >= next_disk_note_) {
+    next_disk_note_ = now.wall + kDiskNotePeriod;
     ports_.Note(std::string(status.message()));
   }
 }
@@ -135,7 +208,8 @@ CoreCounters AgentCore::Counters() const {
   CoreCounters counters = {.tokens = device_.tokens(),
                            .attempts = {},
                            .attempt_running = run_ != nullptr,
-                           .spooled_reports = static_cast<int64_t>(spool_.pending().size())};
+                           .spooled_reports = static_cast<int64_t>(spool_.pending().size()),
+                           .spool_repaired = spool_repaired_ || !spool_.repair().empty()};
   for (const v1::AttemptCount& count : device_.attempts()) {
     counters.attempts[count.state()] = count.count();
   }
@@ -156,7 +230,7 @@ void AgentCore::SendHello() {
   hello.set_incarnation(spool_.incarnation());
   for (const auto& [id, record] : held_) {
     v1::HeldAttempt& attempt = *hello.add_attempts();
-    Name(record.assignment(), &attempt);
+    SetAttempt(record.assignment(), &attempt);
     attempt.set_state(record.state());
   }
   ports_.Send(message);

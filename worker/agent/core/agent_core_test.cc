@@ -4,8 +4,6 @@
 #include "worker/agent/core/agent_core.h"
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,9 +12,8 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
-#include "base/test_directory.h"
 #include "worker/agent/emulation/emulated_pace.h"
-#include "worker/agent/storage/posix_disk.h"
+#include "worker/agent/storage/memory_disk.h"
 
 namespace wattle::agent {
 namespace {
@@ -40,13 +37,14 @@ class FakePorts final : public AgentPorts {
   }
   void CancelTransfer() override { ++cancels; }
   void Send(const v1::WorkerMessage& message) override { sent.push_back(message); }
+  void Reconnect() override { ++reconnects; }
   void Note(const std::string& line) override { notes.push_back(line); }
 
   std::vector<v1::RunnerTask> tasks;
   std::vector<std::string> uploads;
   std::vector<v1::WorkerMessage> sent;
   std::vector<std::string> notes;
-  int continues = 0, stops = 0, kills = 0, fetches = 0, cancels = 0;
+  int continues = 0, stops = 0, kills = 0, fetches = 0, cancels = 0, reconnects = 0;
 };
 
 const char* FactName(const v1::Report& report) {
@@ -71,7 +69,7 @@ const char* FactName(const v1::Report& report) {
   return "none";
 }
 
-// A worker whose process can be killed (everything in memory goes, the directory stays).
+// A worker whose process can be killed: Boot() leaves only what is on the disk.
 class AgentCoreTest : public testing::Test {
  protected:
   AgentCoreTest() { Boot(); }
@@ -80,11 +78,9 @@ class AgentCoreTest : public testing::Test {
     core_.reset();
     spool_.reset();
     state_.reset();
-    disk_.reset();
     ports_ = {};
-    disk_ = *PosixDisk::Open(directory_.path());
-    state_ = *StateDirectory::Open(disk_.get());
-    spool_ = *Spool::Open(disk_.get());
+    state_ = *StateDirectory::Open(&disk_);
+    spool_ = *Spool::Open(&disk_);
     const v1::WorkerRecord kept = ReadKeptDevice(*state_, ports_);
     if (board_) {
       emulator_ = std::make_unique<Emulator>(
@@ -156,6 +152,22 @@ class AgentCoreTest : public testing::Test {
     frame.mutable_phase()->set_from_step(from_step);
     core_->OnFrame(frame, Now());
   }
+  void Alive(double cpu_seconds) {
+    v1::RunnerFrame frame;
+    frame.mutable_alive()->set_cpu_seconds(cpu_seconds);
+    core_->OnFrame(frame, Now());
+  }
+  // Time passes while the runner says every two seconds that it is alive.
+  void PassAlive(absl::Duration time, double cpu_share) {
+    for (const Monotonic end = wall_ + time; wall_ < end;) {
+      Alive(cpu_share * absl::ToDoubleSeconds(wall_.since_boot()));
+      Pass(absl::Seconds(2));
+    }
+  }
+  void Killed() {
+    core_->OnRunnerExit({.failure_class = v1::FAILURE_CLASS_DEVICE, .message = "runner: killed"},
+                        Now());
+  }
   void StepDone(int64_t step, int64_t tokens_left = 0) {
     v1::RunnerFrame frame;
     frame.mutable_step()->set_phase("train");
@@ -173,8 +185,8 @@ class AgentCoreTest : public testing::Test {
     core_->OnFrame(frame, Now());
   }
   void Result() {
-    std::filesystem::create_directories(ports_.tasks.back().output_directory());
-    std::ofstream(ports_.tasks.back().output_directory() + "/model") << "weights";
+    ASSERT_THAT(disk_.Replace(ports_.tasks.back().output_directory() + "/model", "weights"),
+                IsOk());
     v1::RunnerFrame frame;
     frame.mutable_result()->mutable_work()->set_steps(4);
     core_->OnFrame(frame, Now());
@@ -213,13 +225,12 @@ class AgentCoreTest : public testing::Test {
     return spool_->pending().back();
   }
 
-  TestDirectory directory_;
   Monotonic wall_ = Monotonic(absl::Seconds(1000));
   DeviceClock clock_{Monotonic(absl::Seconds(1000)), 1.0};
   bool battery_expected_ = false;
   std::optional<BoardFile> board_;
   FakePorts ports_;
-  std::unique_ptr<PosixDisk> disk_;
+  MemoryDisk disk_{/*seed=*/1};
   std::unique_ptr<StateDirectory> state_;
   std::unique_ptr<Spool> spool_;
   std::unique_ptr<Emulator> emulator_;
@@ -285,9 +296,9 @@ TEST_F(AgentCoreTest, ARunnerThatDoesNotStopIsKilled) {
   Welcome();
   StartTraining();
   Desire({});
-  Pass(absl::Seconds(119));
+  PassAlive(absl::Seconds(118), 0.5);
   EXPECT_EQ(ports_.kills, 0);
-  Pass(absl::Seconds(2));
+  PassAlive(absl::Seconds(4), 0.5);
   EXPECT_EQ(ports_.kills, 1);
 }
 
@@ -305,6 +316,212 @@ TEST_F(AgentCoreTest, ACrashedRunnerGoesOnInTheSameAttemptAFewTimes) {
                       Now());
   EXPECT_EQ(Last("failed").failed().failure_class(), v1::FAILURE_CLASS_DEVICE);
   EXPECT_EQ(Last("failed").failed().receipt().restarts(), 3);
+}
+
+// On a solar mast three nights are enough for three restarts of the agent.
+TEST_F(AgentCoreTest, PowerCutsAreNotCrashesOfTheRunner) {
+  Welcome();
+  StartTraining();
+  for (int night = 1; night <= 5; ++night) {
+    Boot();
+    core_->Step(Now());
+    core_->OnFetched({}, Now());
+    Phase("load");
+    Phase("train", 2);
+  }
+  Killed();
+  EXPECT_EQ(Facts().back(), "started");
+  Phase("load");
+  Phase("train", 2);
+  Result();
+  Uploaded();
+  EXPECT_EQ(Last("finished").finished().receipt().restarts(), 6);
+  EXPECT_EQ(Last("finished").finished().receipt().runner_crashes(), 1);
+}
+
+TEST_F(AgentCoreTest, ANewerCheckpointForgivesCrashes) {
+  Welcome();
+  StartTraining();
+  for (int crash = 1; crash <= 10; ++crash) {
+    Checkpoint(crash);
+    Killed();
+    Phase("load");
+    Phase("train", crash);
+  }
+  EXPECT_EQ(Facts().back(), "started");
+  for (int crash = 1; crash <= 3; ++crash) {
+    Checkpoint(10);  // the same one again is no progress
+    Killed();
+    Phase("load");
+    Phase("train", 10);
+  }
+  Killed();
+  EXPECT_EQ(Facts().back(), "failed");
+}
+
+// Offline too: nothing here needs the coordinator.
+TEST_F(AgentCoreTest, ARunnerThatFallsSilentIsKilledAndResumedInEveryPhase) {
+  v1::Assignment job = Job("j1.1");
+  job.set_lease_seconds(0);
+  Welcome();
+  Desire({job});
+  core_->OnDisconnected(Now());
+  core_->OnFetched({}, Now());
+  int kills = 0;
+  for (const char* phase : {"load", "evaluate", "train", "checkpoint", "save"}) {
+    Phase(phase);
+    PassAlive(absl::Seconds(10), 0.5);
+    EXPECT_EQ(ports_.kills, kills) << phase;
+    EXPECT_LE(core_->NextStep(Now()), wall_ + absl::Minutes(1));
+    Pass(absl::Seconds(62));
+    ++kills;
+    ASSERT_EQ(ports_.kills, kills) << phase;
+    Checkpoint(kills);  // so that it is no crash without progress
+    Killed();
+    ASSERT_EQ(ports_.tasks.size(), static_cast<size_t>(kills) + 1) << phase;
+    ASSERT_THAT(ports_.notes.back(), HasSubstr(phase));
+    ASSERT_THAT(ports_.notes.back(), HasSubstr("said nothing"));
+  }
+}
+
+TEST_F(AgentCoreTest, ALongStepIsNoHang) {
+  v1::Assignment job = Job("j1.1");
+  job.set_lease_seconds(0);
+  Welcome();
+  Desire({job});
+  core_->OnFetched({}, Now());
+  Phase("train");
+  PassAlive(absl::Minutes(40), 0.9);
+  EXPECT_EQ(ports_.kills, 0);
+  PassAlive(absl::Minutes(11), 0.00001);
+  EXPECT_EQ(ports_.kills, 1);
+}
+
+TEST_F(AgentCoreTest, ATimeoutEndsAStepThatNeverEnds) {
+  v1::Assignment job = Job("j1.1");
+  job.mutable_spec()->set_timeout_seconds(30);
+  Welcome();
+  Desire({job});
+  core_->OnFetched({}, Now());
+  Phase("train");
+  PassAlive(absl::Seconds(28), 0.9);
+  EXPECT_EQ(ports_.kills, 0);
+  PassAlive(absl::Seconds(4), 0.9);
+  EXPECT_EQ(ports_.kills, 1);
+  Killed();
+  EXPECT_EQ(Last("failed").failed().failure_class(), v1::FAILURE_CLASS_JOB);
+  EXPECT_THAT(Last("failed").failed().message(), HasSubstr("timeout_seconds"));
+}
+
+// A save made while idle must not put the next one five minutes off.
+TEST_F(AgentCoreTest, AKillLosesAtMostFifteenSecondsOfTheLedger) {
+  Welcome();
+  Pass(absl::Minutes(6));
+  StartTraining();
+  Pass(absl::Seconds(103));
+  const double measured = account_->ledger().attempt_energy_joules();
+  Boot();
+  EXPECT_NEAR(account_->ledger().attempt_energy_joules(), measured, 15 * 10 + 1);
+}
+
+// Whenever the process dies: each receipt on the disk or in the spool is within the ledger.
+TEST_F(AgentCoreTest, TheLedgerOnTheDiskIsNeverBelowItsReceipts) {
+  Welcome();
+  StartTraining();
+  for (int step = 1; step <= 4; ++step) {
+    Pass(absl::Seconds(7));
+    StepDone(step);
+    Checkpoint(step);
+    const double receipt =
+        state_->ReadAttempts().at("j1.1").receipt().total().gross_energy_joules();
+    EXPECT_GE(state_->ReadDevice().record.ledger().attempt_energy_joules(), receipt - 1e-6);
+  }
+  Result();
+  Uploaded();
+  EXPECT_GE(state_->ReadDevice().record.ledger().attempt_energy_joules(),
+            Last("finished").finished().receipt().total().gross_energy_joules() - 1e-6);
+}
+
+TEST_F(AgentCoreTest, ADamagedDeviceRecordBeginsANewCounter) {
+  Pass(absl::Minutes(6));
+  const v1::EnergyLedger before = account_->ledger();
+  EXPECT_NE(before.counter_id(), 0);
+  Boot();
+  EXPECT_EQ(account_->ledger().counter_id(), before.counter_id());
+  ASSERT_THAT(disk_.Replace("device.pb", ""), IsOk());
+  Boot();
+  EXPECT_NE(account_->ledger().counter_id(), before.counter_id());
+  EXPECT_NE(account_->ledger().counter_id(), 0);
+  EXPECT_EQ(account_->total(), Joules(0));
+  EXPECT_THAT(ports_.notes, testing::Contains(HasSubstr("new counter")));
+}
+
+TEST_F(AgentCoreTest, LimitsThatCannotBeReadHoldTheDeviceUntilTheyAreToldAgain) {
+  Welcome();
+  Desire({Job("j1.1")}, 0.3);
+  const int fetches = ports_.fetches;
+  ASSERT_THAT(disk_.Replace("desired.pb", ""), IsOk());
+  ASSERT_THAT(disk_.Replace("desired.pb.copy", "damaged"), IsOk());
+  Boot();
+  Pass(absl::Seconds(10));
+  EXPECT_EQ(ports_.fetches, 0) << fetches;
+  EXPECT_THAT(core_->MakeHeartbeat().guard_reason(), HasSubstr("cannot be read"));
+  Welcome();
+  Desire({Job("j1.1")});
+  EXPECT_EQ(ports_.fetches, 1);
+}
+
+// Trial: the spool's records were cut off, so "started" and "finished" got numbers that the
+// coordinator knew, and the job ran for ever.
+TEST_F(AgentCoreTest, ADamagedSpoolIsSaidAndEveryHeldAttemptIsReportedAgain) {
+  Welcome();
+  StartTraining();
+  StepDone(4);
+  Result();
+  Uploaded();
+  const int64_t incarnation = spool_->incarnation();
+  std::string content = *disk_.Read("spool");
+  for (size_t at = 60; at < content.size(); at += 20) {
+    content[at] = static_cast<char>(content[at] ^ 1);
+  }
+  ASSERT_THAT(disk_.Replace("spool", content), IsOk());
+  Boot();
+  EXPECT_NE(spool_->incarnation(), incarnation);
+  EXPECT_THAT(ports_.notes, testing::Contains(HasSubstr("numbers begin anew")));
+  EXPECT_TRUE(core_->Counters().spool_repaired);
+  EXPECT_EQ(Last("finished").finished().receipt().output_artifact_id(), "abc");
+  EXPECT_EQ(Last("finished").finished().output().artifact_id(), "abc");
+}
+
+// A card that loses whole records leaves a spool that looks whole.
+TEST_F(AgentCoreTest, ACoordinatorThatKnowsMoreReportsThanTheSpoolGetsThemUnderNewNumbers) {
+  Welcome();
+  Desire({Job("j1.1")});
+  const int64_t incarnation = spool_->incarnation();
+  core_->OnDisconnected(Now());
+  core_->OnConnected(Now());
+  v1::CoordinatorMessage message;
+  message.mutable_welcome()->set_acknowledged_sequence(9);
+  core_->OnMessage(message, Now());
+  EXPECT_EQ(ports_.reconnects, 1);
+  EXPECT_NE(spool_->incarnation(), incarnation);
+  EXPECT_THAT(Facts(), testing::Contains("accepted"));
+}
+
+TEST_F(AgentCoreTest, AFullDiskIsToldOnceAndNothingIsLost) {
+  Welcome();
+  StartTraining();
+  disk_.set_full(true);
+  const size_t notes = ports_.notes.size();
+  PassAlive(absl::Minutes(9), 0.5);
+  Killed();
+  Phase("load");
+  Phase("train", 2);
+  Pass(absl::Seconds(50));
+  EXPECT_EQ(ports_.notes.size(), notes + 2);  // the disk, once, and the crash
+  disk_.set_full(false);
+  Pass(absl::Seconds(6));
+  EXPECT_EQ(Facts(), (std::vector<std::string>{"accepted", "started", "started"}));
 }
 
 TEST_F(AgentCoreTest, AFailureFrameKeepsItsClassAndIsNotRepeated) {

@@ -55,6 +55,8 @@ class AgentPorts {
 
   // To the coordinator if there is a stream, else dropped: reports are in the spool besides.
   virtual void Send(const v1::WorkerMessage& message) = 0;
+  // Closes the stream; the next one begins with a new hello (OnDisconnected, then OnConnected).
+  virtual void Reconnect() = 0;
 
   virtual void Note(const std::string& line) = 0;  // to the worker's own log
 };

@@ -12,8 +12,8 @@
 namespace wattle::agent {
 namespace {
 
-// A runner that crashes this often makes no progress.
-constexpr int kRestartsMax = 3;
+// A runner that crashes or hangs this often without a newer checkpoint makes no progress.
+constexpr int kCrashesMax = 3;
 // From the order to stop to the step boundary and its checkpoint; after it the runner is killed.
 constexpr absl::Duration kStopTime = absl::Minutes(2);
 constexpr absl::Duration kBackoffMin = absl::Seconds(1);
@@ -54,6 +54,7 @@ AttemptRun::AttemptRun(const AttemptSurroundings& surroundings, AttemptSettings 
       settings_(std::move(settings)),
       record_(std::move(record)),
       main_phase_(MainPhase(record_.assignment().spec())),
+      watch_(settings_.watch),
       backoff_(kBackoffMin) {
   progress_.set_attempt_id(record_.assignment().attempt_id());
   BeginReceipt();
@@ -108,6 +109,7 @@ void AttemptRun::StartRunner(const Instant& now) {
   task.set_threads(settings_.threads);
   task.set_gated(pace_.gated());
   task.set_device(settings_.device);
+  task.set_free_space_reserve_bytes(settings_.free_space_reserve_bytes);
   int64_t model_bytes = 0;
   for (const FetchedInput& input : inputs_) {
     if (input.field == "model") {
@@ -135,8 +137,11 @@ void AttemptRun::StartRunner(const Instant& now) {
   if (const auto load = pace_.BeginRunner(task, model_bytes, now.device)) {
     SetActivity(load->end, Activity::kWaitForHost);
   }
+  hang_.clear();
+  watch_.Start(now.wall);
   const absl::Status status = ports_.StartRunner(task);
   if (!status.ok()) {
+    watch_.Stop();
     Fail(v1::FAILURE_CLASS_DEVICE, std::string(status.message()));
   }
 }
@@ -155,6 +160,10 @@ void AttemptRun::OnFrame(const v1::RunnerFrame& frame, const Instant& now) {
   if (stage_ != Stage::kRunning) {
     return;
   }
+  if (frame.has_alive()) {
+    return watch_.OnAlive(frame.alive().cpu_seconds(), now.wall);
+  }
+  watch_.OnWork(now.wall);
   switch (frame.frame_case()) {
     case v1::RunnerFrame::kPhase:
       return OnPhase(frame.phase(), now);
@@ -183,6 +192,7 @@ void AttemptRun::OnPhase(const v1::PhaseChanged& phase, const Instant& now) {
   if (starting_) {
     starting_ = false;
     started_ = phase.phase() == main_phase_ ? phase.from_step() : 0;
+    record_.mutable_receipt()->set_resumed_from_step(*started_);
   }
   const Monotonic begin = pace_.BeginPhase(now.device);
   if (phase.phase() == main_phase_) {
@@ -200,6 +210,8 @@ void AttemptRun::OnStep(const v1::StepDone& step, const Instant& now) {
   const absl::Duration step_time = at - last_step_at_;
   longest_step_ = std::max(longest_step_, power * step_time);
   last_step_at_ = at;
+  watch_.OnStep(step_time * clock_.time_scale());
+  watch_.SetWaiting(pace_.gate_opens().has_value(), now.wall);
   if (step.heldout_loss() != 0) {
     progress_.set_heldout_loss(step.heldout_loss());
   }
@@ -213,9 +225,18 @@ void AttemptRun::OnStep(const v1::StepDone& step, const Instant& now) {
     runner_tokens_ += step.tokens();
     tokens_left_ = step.tokens_left();
     runner_step_time_ += step_time;
-    CheckTimeout();
   }
   Step(now);
+}
+
+void AttemptRun::CheckHang(const Instant& now) {
+  const std::string reason = watch_.Look(now.wall);
+  if (reason.empty()) {
+    return;
+  }
+  hang_ = absl::StrCat("runner: ", reason, " in phase ", progress_.phase(), "; killed");
+  watch_.Stop();
+  ports_.KillRunner();
 }
 
 void AttemptRun::CheckTimeout() {
@@ -240,6 +261,10 @@ std::optional<WorkSpan> AttemptRun::EndWrite(int64_t size_bytes, const Instant& 
 }
 
 void AttemptRun::OnCheckpoint(const v1::CheckpointDone& checkpoint, const Instant& now) {
+  if (checkpoint.step() > record_.newest_checkpoint_step()) {
+    record_.set_newest_checkpoint_step(checkpoint.step());
+    record_.set_crashes_in_a_row(0);
+  }
   const auto span = EndWrite(checkpoint.size_bytes(), now);
   const absl::Duration time = span ? span->end - span->begin : absl::Seconds(checkpoint.seconds());
   checkpoint_cost_ = account_.power().value_or(Watts(0)) * time;
@@ -263,6 +288,7 @@ void AttemptRun::OnRunnerExit(const child::RunnerExit& exit, const Instant& now)
     return;
   }
   kill_at_.reset();
+  watch_.Stop();
   pace_.EndRunner();
   account_.AdvanceTo(now.device);
   if (result_ && exit.clean) {
@@ -275,10 +301,16 @@ void AttemptRun::OnRunnerExit(const child::RunnerExit& exit, const Instant& now)
   if (failure_) {
     return Fail(failure_->failure_class(), failure_->message());
   }
-  const std::string message = exit.clean ? "runner: left without a result" : exit.message;
-  if (record_.receipt().restarts() >= kRestartsMax) {
-    return Fail(exit.clean ? v1::FAILURE_CLASS_JOB : exit.failure_class,
-                absl::StrCat(message, " (restarted ", kRestartsMax, " times)"));
+  std::string message = exit.clean ? "runner: left without a result" : exit.message;
+  if (!hang_.empty()) {
+    message = hang_;
+  }
+  record_.mutable_receipt()->set_runner_crashes(record_.receipt().runner_crashes() + 1);
+  record_.set_crashes_in_a_row(record_.crashes_in_a_row() + 1);
+  if (record_.crashes_in_a_row() > kCrashesMax) {
+    return Fail(
+        exit.clean ? v1::FAILURE_CLASS_JOB : exit.failure_class,
+        absl::StrCat(message, " (restarted ", kCrashesMax, " times without a newer checkpoint)"));
   }
   record_.mutable_receipt()->set_restarts(record_.receipt().restarts() + 1);
   ports_.Note(
@@ -372,6 +404,10 @@ void AttemptRun::Step(const Instant& now) {
     kill_at_.reset();
     ports_.KillRunner();
   }
+  if (stage_ == Stage::kRunning) {
+    CheckTimeout();
+    CheckHang(now);
+  }
   if (retry_ && now.wall >= *retry_) {
     retry_.reset();
     if (stage_ == Stage::kFetching) {
@@ -383,6 +419,7 @@ void AttemptRun::Step(const Instant& now) {
   }
   if (const auto opens = pace_.gate_opens(); opens && now.device >= *opens) {
     pace_.GateOpened();
+    watch_.SetWaiting(false, now.wall);
     v1::RunnerCommand command;
     command.mutable_continue_step();
     ports_.SendToRunner(command);
@@ -414,6 +451,7 @@ std::optional<Monotonic> AttemptRun::NextStep() const {
   };
   earliest(kill_at_);
   earliest(retry_);
+  earliest(watch_.deadline());
   if (const auto opens = pace_.gate_opens(); opens && stage_ == Stage::kRunning) {
     earliest(clock_.ToWall(*opens));
   }

@@ -2,7 +2,8 @@
 //
 // One attempt, from its first byte fetched to its result uploaded: fetch → start the runner → steps
 // and checkpoints → upload → end. Frames, exits, transfers and the passing of time drive it; it
-// acts through AgentPorts. Pace says when work is done on the device. Reads no clock; one thread.
+// acts through AgentPorts. Pace says when work is done on the device; RunnerWatch says when a
+// runner hangs. Reads no clock; one thread.
 #ifndef WATTLE_WORKER_AGENT_CORE_ATTEMPT_RUN_H_
 #define WATTLE_WORKER_AGENT_CORE_ATTEMPT_RUN_H_
 
@@ -24,6 +25,7 @@
 #include "worker/agent/core/device_clock.h"
 #include "worker/agent/core/energy_account.h"
 #include "worker/agent/core/pace.h"
+#include "worker/agent/core/runner_watch.h"
 #include "worker/agent/storage/state_directory.h"
 #include "worker/child/runner_exit.h"
 
@@ -45,6 +47,9 @@ struct AttemptSettings {
   std::string device = "cpu";
   v1::DeviceInfo info;
   EnergyOrigin origin;
+  RunnerWatchLimits watch;
+  // Bytes of the disk that a checkpoint leaves free.
+  int64_t free_space_reserve_bytes = 0;
 };
 
 // Where an attempt acts. All outlive it.
@@ -99,6 +104,7 @@ class AttemptRun {
   void OnCheckpoint(const v1::CheckpointDone& checkpoint, const Instant& now);
   void OnResult(const v1::RunnerResult& result, const Instant& now);
   void CheckTimeout();
+  void CheckHang(const Instant& now);
   void BeginUpload(const Instant& now);
   void Fail(v1::FailureClass failure_class, const std::string& message);
   void End(AttemptEnd end);
@@ -120,6 +126,8 @@ class AttemptRun {
   Stage stage_ = Stage::kFetching;
   std::optional<StopReason> stop_;
   std::optional<Monotonic> kill_at_;  // wall: a runner that does not stop
+  RunnerWatch watch_;
+  std::string hang_;  // why the runner was killed as one that hangs; empty: it was not
   std::optional<AttemptEnd> end_;
 
   Monotonic stage_begin_;           // device time, of a fetch or an upload

@@ -62,6 +62,13 @@ void CoordinatorLink::Send(const v1::WorkerMessage& message) {
   queue_.push_back(message);
 }
 
+void CoordinatorLink::Reconnect() {
+  absl::MutexLock lock(&mutex_);
+  if (context_ != nullptr) {
+    context_->TryCancel();
+  }
+}
+
 void CoordinatorLink::Flush(absl::Duration timeout) {
   absl::MutexLock lock(&mutex_);
   auto written = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {

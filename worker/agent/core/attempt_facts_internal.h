@@ -1,0 +1,38 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Small facts about attempts that the core's files share. Functions are pure.
+#ifndef WATTLE_WORKER_AGENT_CORE_ATTEMPT_FACTS_INTERNAL_H_
+#define WATTLE_WORKER_AGENT_CORE_ATTEMPT_FACTS_INTERNAL_H_
+
+#include <string>
+
+#include "wattle/v1/fleet.pb.h"
+
+namespace wattle::agent {
+
+inline bool IsTerminal(v1::AttemptState state) {
+  return state == v1::ATTEMPT_STATE_FINISHED || state == v1::ATTEMPT_STATE_FAILED ||
+         state == v1::ATTEMPT_STATE_SUPERSEDED;
+}
+
+// The attempt whose end a report tells; empty: the report tells another fact.
+inline std::string EndedAttempt(const v1::Report& report) {
+  if (report.has_finished()) {
+    return report.finished().attempt_id();
+  }
+  if (report.has_failed()) {
+    return report.failed().attempt_id();
+  }
+  return report.has_stopped() ? report.stopped().attempt_id() : "";
+}
+
+// Says in a fact which attempt it is about, and under which token.
+template <typename Fact>
+void SetAttempt(const v1::Assignment& assignment, Fact* fact) {
+  fact->set_attempt_id(assignment.attempt_id());
+  fact->set_fencing_token(assignment.fencing_token());
+}
+
+}  // namespace wattle::agent
+
+#endif  // WATTLE_WORKER_AGENT_CORE_ATTEMPT_FACTS_INTERNAL_H_
