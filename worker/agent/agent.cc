@@ -499,8 +499,8 @@ void Agent::Reconnect() {
 }
 
 void Agent::Note(const std::string& line) {
-  const std::string time = absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", Clock::Real().Now(),
-                                            absl::UTCTimeZone());
+  const std::string time =
+      absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", Clock::Real().Now(), absl::UTCTimeZone());
   std::fprintf(stderr, "%s wattle-worker: %s\n", time.c_str(), line.c_str());
 }
 

@@ -108,8 +108,8 @@ std::string MetricsText(const WorkerStatus& status) {
   page.Gauge("wattle_worker_spooled_reports", "Reports not yet acknowledged.", device,
              static_cast<double>(status.counters.spooled_reports));
   page.Gauge("wattle_worker_spool_repaired",
-             "1 if reports may have been lost: the spool was found damaged since the start.", device,
-             status.counters.spool_repaired ? 1 : 0);
+             "1 if reports may have been lost: the spool was found damaged since the start.",
+             device, status.counters.spool_repaired ? 1 : 0);
   page.Gauge("wattle_worker_cache_bytes", "Artifacts on this device.", device,
              static_cast<double>(status.heartbeat.cache_used_bytes()));
   page.Counter("wattle_worker_sensor_errors_total", "Sensor readings that failed.", device,

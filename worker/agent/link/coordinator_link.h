@@ -1,10 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The one outbound stream to the coordinator. The link connects, sends messages, hands on those that
-// come, and reconnects with jitter for as long as it lives. A message sent while there is no stream is
-// dropped: the core sends its reports again after the next welcome. In the queue a heartbeat replaces
-// the one before it, and of too many log lines the oldest goes. Two threads of its own; Send and
-// Reconnect are thread-safe.
+// The one outbound stream to the coordinator. The link connects, sends messages, hands on those
+// that come, and reconnects with jitter for as long as it lives. A message sent while there is no
+// stream is dropped: the core sends its reports again after the next welcome. In the queue a
+// heartbeat replaces the one before it, and of too many log lines the oldest goes. Two threads of
+// its own; Send and Reconnect are thread-safe.
 #ifndef WATTLE_WORKER_AGENT_LINK_COORDINATOR_LINK_H_
 #define WATTLE_WORKER_AGENT_LINK_COORDINATOR_LINK_H_
 
