@@ -12,8 +12,9 @@
 #include "nlohmann/json.hpp"
 
 #include "base/status_matchers.h"
-#include "formats/decoder_config.h"
 #include "formats/safetensors.h"
+#include "models/decoder_config.h"
+#include "models/tensors.h"
 
 namespace wattle::cli {
 namespace {
@@ -61,9 +62,9 @@ class ArtifactCommandsTest : public ProgramTest {
     Write("model/vocab.json", Vocabulary());
     Write("model/merges.txt", "#version: 0.2\n");
     Write("model/pytorch_model.bin", "the same weights again");
-    const auto config = formats::ParseDecoderConfig(kConfig, "config.json");
+    const auto config = models::ParseDecoderConfig(kConfig, "config.json");
     EXPECT_THAT(config, IsOk());
-    const auto tensors = formats::CheckpointTensors(*config);
+    const auto tensors = models::CheckpointTensors(*config);
     auto writer = formats::SafetensorsWriter::Create(Path("model/model.safetensors"), tensors);
     EXPECT_THAT(writer, IsOk());
     for (const formats::TensorDescription& tensor : tensors) {

@@ -14,7 +14,7 @@
 #include "cli/session.h"
 
 #include "base/status_macros.h"
-#include "formats/model_directory.h"
+#include "models/model_directory.h"
 
 namespace wattle::cli {
 namespace {
@@ -29,7 +29,7 @@ struct ModelFlags {
 // A directory of links to the model's files alone: a checkout often holds the same weights in
 // other formats, many times their size.
 absl::StatusOr<std::string> StageModel(const std::string& directory,
-                                       const formats::ModelDirectory& model) {
+                                       const models::ModelDirectory& model) {
   std::error_code error;
   std::string staged = (fs::temp_directory_path(error) / "wattle-push-XXXXXX").string();
   if (error || mkdtemp(staged.data()) == nullptr) {
@@ -49,14 +49,19 @@ absl::StatusOr<std::string> StageModel(const std::string& directory,
 
 absl::StatusOr<ExitCode> Push(Session& session, const ModelFlags& flags) {
   WATTLE_RETURN_IF_ERROR(CheckArtifactName(flags.name));
-  const auto model = formats::InspectModelDirectory(flags.directory);
+  const auto model = models::InspectModelDirectory(flags.directory);
   WATTLE_RETURN_IF_ERROR(AsBadInput(model.status()));
   v1::ArtifactInfo info;
   info.set_kind(v1::ARTIFACT_KIND_MODEL);
   info.set_name(flags.name);
   *info.mutable_model_shape() = model->shape();
   info.set_parameter_count(model->parameter_count());
-  info.set_quantization(model->int8 ? "int8" : "none");
+  info.set_quantization(model->quantization());
+  *info.mutable_recipe() = model->recipe;
+  for (const std::string& tensor : model->ignored_tensors) {
+    session.PrintRemark(
+        absl::StrCat("tensor ", tensor, " is not part of the model and is not read"));
+  }
   WATTLE_ASSIGN_OR_RETURN(const std::string staged, StageModel(flags.directory, *model));
   const absl::Cleanup remove = [&staged] {
     std::error_code ignored;  // links in a temporary directory

@@ -5,8 +5,9 @@
 
 #include "absl/status/statusor.h"
 
-#include "formats/decoder_config.h"
-#include "formats/memory_estimate.h"
+#include "models/decoder_config.h"
+#include "models/memory_estimate.h"
+#include "proto/quantization_recipe.h"
 
 namespace wattle {
 namespace {
@@ -20,13 +21,24 @@ int64_t OrUnknown(int64_t value, bool declared, int64_t otherwise) {
   return value > 0 ? value : declared ? 1 : otherwise;
 }
 
-formats::MemoryWorkload WorkloadOf(const v1::JobSpec& spec, int64_t max_positions) {
-  formats::MemoryWorkload workload;
+// The form of the weights that a spec asks for; FP32 where it asks for none, which is the largest.
+v1::QuantizationRecipe RecipeOf(v1::Quantization quantization,
+                                const v1::QuantizationRecipe* recipe) {
+  if (recipe != nullptr) {
+    return *recipe;
+  }
+  const auto named =
+      RecipeOfIdentity(quantization == v1::QUANTIZATION_INT8 ? kInt8Quantization : kNoQuantization);
+  return named.ok() ? *named : v1::QuantizationRecipe();
+}
+
+models::MemoryWorkload WorkloadOf(const v1::JobSpec& spec, int64_t max_positions) {
+  models::MemoryWorkload workload;
   switch (spec.kind_case()) {
     case v1::JobSpec::kFinetune: {
       const v1::FinetuneSpec& finetune = spec.finetune();
       const bool declared = finetune.has_model_shape();
-      workload.task = formats::MemoryTask::kFinetune;
+      workload.task = models::MemoryTask::kFinetune;
       workload.batch = OrUnknown(finetune.batch_size(), declared, kBatchDefault);
       workload.sequence_tokens = std::min<int64_t>(
           OrUnknown(finetune.sequence_length(), declared, max_positions), max_positions);
@@ -35,20 +47,31 @@ formats::MemoryWorkload WorkloadOf(const v1::JobSpec& spec, int64_t max_position
     case v1::JobSpec::kEvaluate: {
       const v1::EvaluateSpec& evaluate = spec.evaluate();
       const bool declared = evaluate.has_model_shape();
-      workload.task = formats::MemoryTask::kEvaluate;
+      workload.task = models::MemoryTask::kEvaluate;
       workload.batch = OrUnknown(evaluate.batch_size(), declared, kBatchDefault);
       workload.sequence_tokens = std::min<int64_t>(
           OrUnknown(evaluate.sequence_length(), declared, kEvaluateWindow), max_positions);
-      workload.int8_weights = evaluate.quantization() == v1::QUANTIZATION_INT8;
+      workload.recipe =
+          RecipeOf(evaluate.quantization(), evaluate.has_recipe() ? &evaluate.recipe() : nullptr);
       break;
     }
     case v1::JobSpec::kGenerate:
-      workload.task = formats::MemoryTask::kGenerate;
-      workload.int8_weights = spec.generate().quantization() == v1::QUANTIZATION_INT8;
+      workload.task = models::MemoryTask::kGenerate;
+      workload.recipe =
+          RecipeOf(spec.generate().quantization(),
+                   spec.generate().has_recipe() ? &spec.generate().recipe() : nullptr);
       break;
     case v1::JobSpec::kQuantize:
+      workload.task = models::MemoryTask::kQuantize;
+      workload.recipe =
+          RecipeOf(spec.quantize().quantization() == v1::QUANTIZATION_UNSPECIFIED &&
+                           !spec.quantize().has_recipe()
+                       ? v1::QUANTIZATION_INT8
+                       : spec.quantize().quantization(),
+                   spec.quantize().has_recipe() ? &spec.quantize().recipe() : nullptr);
+      break;
     case v1::JobSpec::KIND_NOT_SET:
-      workload.task = formats::MemoryTask::kQuantize;
+      workload.task = models::MemoryTask::kQuantize;
       break;
   }
   return workload;
@@ -57,12 +80,12 @@ formats::MemoryWorkload WorkloadOf(const v1::JobSpec& spec, int64_t max_position
 }  // namespace
 
 int64_t EstimateJobMemory(const v1::JobSpec& spec, const v1::ModelShape& shape) {
-  const absl::StatusOr<formats::DecoderConfig> config = formats::FromShape(shape);
+  const absl::StatusOr<models::DecoderConfig> config = models::FromShape(shape);
   if (!config.ok()) {
     return 0;
   }
-  const absl::StatusOr<formats::MemoryEstimate> estimate =
-      formats::EstimateMemory(*config, WorkloadOf(spec, config->max_positions));
+  const absl::StatusOr<models::MemoryEstimate> estimate =
+      models::EstimateMemory(*config, WorkloadOf(spec, config->max_positions));
   return estimate.ok() ? estimate->total_bytes() : 0;
 }
 

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The engine's memory (formats/memory_estimate.h) for a job, as the planner wants it; see
+// The engine's memory (models/memory_estimate.h) for a job, as the planner wants it; see
 // core::MemoryEstimator. Thread-safe.
 #ifndef WATTLE_COORDINATOR_ESTIMATE_MEMORY_H_
 #define WATTLE_COORDINATOR_ESTIMATE_MEMORY_H_

@@ -5,25 +5,27 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
-#include <queue>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 
 #include "base/file.h"
 #include "base/status_macros.h"
-#include "formats/json_internal.h"
+#include "formats/json.h"
+#include "formats/merge_table_internal.h"
 #include "formats/pre_tokenizer_internal.h"
 #include "formats/utf8_internal.h"
 
 namespace wattle::formats {
 namespace {
 
-constexpr char kEndOfText[] = "<|endoftext|>";
+constexpr char kEndOfText[] = "<|endoftext|>";  // GPT-2
+constexpr char kEndOfSentence[] = "</s>";       // Llama
 constexpr int64_t kTokenizerBytesMax = 256LL << 20;
 constexpr int64_t kTokenIdMax = (1 << 24) - 1;
 
@@ -74,14 +76,10 @@ std::optional<std::string> SymbolBytes(absl::string_view token) {
   return result;
 }
 
-// Two neighbours as one key.
-uint64_t PairKey(int64_t left, int64_t right) {
-  return (static_cast<uint64_t>(left) << 32) | static_cast<uint64_t>(right);
-}
-
-struct Merge {
-  int32_t rank = 0;
-  int32_t result = 0;
+// What the first symbols of a text are.
+enum class TokenizerKind {
+  kByteLevel,      // GPT-2: bytes, in pieces that a regular expression cuts
+  kSentencePiece,  // Llama: characters, bytes where a character has no token; spaces are "▁"
 };
 
 struct Special {
@@ -92,14 +90,18 @@ struct Special {
 }  // namespace
 
 struct BytePairEncoding::Tables {
-  absl::flat_hash_map<uint64_t, Merge> merges;
+  TokenizerKind kind = TokenizerKind::kByteLevel;
+  MergeTable merges;
   std::array<int64_t, 256> byte_tokens = {};
-  std::vector<std::string> token_bytes;  // by id; empty: no such token
-  std::vector<Special> specials;         // longest first
+  absl::flat_hash_map<std::string, int64_t> characters;  // kSentencePiece: tokens of one character
+  std::vector<std::string> token_bytes;                  // by id; empty: no such token
+  std::vector<Special> specials;                         // longest first
+  std::optional<int64_t> begin;
   std::optional<int64_t> eos;
   PreTokenizer pre_tokenizer;
 
-  void AppendPiece(absl::string_view piece, std::vector<int64_t>& tokens) const;
+  // Tokens of a stretch of text without special tokens. at_start: the text begins with it.
+  void Append(absl::string_view stretch, bool at_start, std::vector<int64_t>& tokens) const;
 };
 
 namespace {
@@ -181,8 +183,8 @@ absl::StatusOr<MergeList> ReadJsonMerges(const Json& json, absl::string_view fil
 }
 
 absl::Status FillMerges(const Vocabulary& vocabulary, const MergeList& merges,
-                        absl::string_view file, absl::flat_hash_map<uint64_t, Merge>& table) {
-  table.reserve(merges.size());
+                        absl::string_view file, MergeTable& table) {
+  table.Reserve(merges.size());
   for (size_t rank = 0; rank < merges.size(); ++rank) {
     const auto& [left, right] = merges[rank];
     const auto left_id = vocabulary.find(left);
@@ -195,10 +197,7 @@ absl::Status FillMerges(const Vocabulary& vocabulary, const MergeList& merges,
                                                      "\") has a symbol that the vocabulary lacks; "
                                                      "use the vocabulary and merges of one model"));
     }
-    table.emplace(
-        PairKey(left_id->second, right_id->second),  // The first of two equal merges stays.
-        Merge{.rank = static_cast<int32_t>(rank),
-              .result = static_cast<int32_t>(result_id->second)});
+    table.Add(left_id->second, right_id->second, static_cast<int32_t>(rank), result_id->second);
   }
   return absl::OkStatus();
 }
@@ -210,12 +209,22 @@ void AddToken(std::vector<std::string>& token_bytes, int64_t id, std::string byt
   token_bytes[static_cast<size_t>(id)] = std::move(bytes);
 }
 
-// The parts of a tokenizer.json that would change token ids, and must therefore be as in GPT-2.
-absl::Status CheckTokenizerKind(const Json& json, absl::string_view file) {
+// The normalizer of Llama's tokenizer.json: a space before the text, and "▁" for every space.
+bool IsSentencePieceNormalizer(const Json& normalizer) {
+  static const auto& wanted = *new Json(Json::parse(
+      R"([{"type": "Prepend", "prepend": "▁"},
+          {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}])"));
+  return normalizer.is_object() && normalizer.value("type", Json()) == Json("Sequence") &&
+         normalizer.value("normalizers", Json()) == wanted;
+}
+
+// Which of the two kinds a tokenizer.json is. Whatever else would change token ids is refused.
+absl::StatusOr<TokenizerKind> KindOf(const Json& json, absl::string_view file) {
   const auto refuse = [&](absl::string_view what) {
-    return absl::UnimplementedError(absl::StrCat(
-        file, ": ", what,
-        ": not supported in this version; use a byte-level BPE tokenizer of the GPT-2 kind"));
+    return absl::UnimplementedError(
+        absl::StrCat(file, ": ", what,
+                     ": not supported in this version; use a byte-level BPE tokenizer of the "
+                     "GPT-2 kind, or one of the Llama kind"));
   };
   if (!json.is_object() || !json.contains("model") || !json["model"].is_object()) {
     return absl::InvalidArgumentError(
@@ -231,21 +240,56 @@ absl::Status CheckTokenizerKind(const Json& json, absl::string_view file) {
       return refuse(absl::StrCat("model.", field));
     }
   }
-  for (const char* field : {"byte_fallback", "ignore_merges"}) {
-    if (model.value(field, Json(false)) != Json(false)) {
-      return refuse(absl::StrCat("model.", field));
-    }
-  }
-  if (!json.value("normalizer", Json()).is_null()) {
-    return refuse("normalizer");
+  if (model.value("ignore_merges", Json(false)) != Json(false)) {
+    return refuse("model.ignore_merges");
   }
   const Json pre_tokenizer = json.value("pre_tokenizer", Json());
+  const Json normalizer = json.value("normalizer", Json());
+  if (model.value("byte_fallback", Json(false)) == Json(true)) {
+    if (!IsSentencePieceNormalizer(normalizer) || !pre_tokenizer.is_null()) {
+      return refuse("model.byte_fallback with another normalizer than Llama's");
+    }
+    return TokenizerKind::kSentencePiece;
+  }
+  if (!normalizer.is_null()) {
+    return refuse("normalizer");
+  }
   if (!pre_tokenizer.is_object() || pre_tokenizer.value("type", Json()) != Json("ByteLevel") ||
       pre_tokenizer.value("add_prefix_space", Json(false)) != Json(false) ||
       pre_tokenizer.value("use_regex", Json(true)) != Json(true)) {
     return refuse("pre_tokenizer other than ByteLevel without a prefix space");
   }
-  return absl::OkStatus();
+  return TokenizerKind::kByteLevel;
+}
+
+// The special token that the post-processor puts before a text, if there is one.
+absl::StatusOr<std::optional<int64_t>> ReadBeginToken(const Json& json,
+                                                      const std::vector<Special>& specials,
+                                                      absl::string_view file) {
+  const Json processor = json.value("post_processor", Json());
+  if (!processor.is_object() || processor.value("type", Json()) != Json("TemplateProcessing")) {
+    return std::nullopt;
+  }
+  const Json single = processor.value("single", Json());
+  const auto is_text = [](const Json& part) {
+    return part.is_object() && part.contains("Sequence");
+  };
+  if (single.is_array() && single.size() == 1 && is_text(single[0])) {
+    return std::nullopt;
+  }
+  if (single.is_array() && single.size() == 2 && single[0].is_object() && is_text(single[1])) {
+    const Json special = single[0].value("SpecialToken", Json());
+    const Json name = special.is_object() ? special.value("id", Json()) : Json();
+    for (const Special& candidate : specials) {
+      if (name == Json(candidate.text)) {
+        return candidate.id;
+      }
+    }
+  }
+  return absl::UnimplementedError(absl::StrCat(
+      file,
+      ": post_processor: not supported in this version; wants one special token before the "
+      "text, or none"));
 }
 
 absl::StatusOr<std::vector<Special>> ReadAddedTokens(const Json& json, absl::string_view file) {
@@ -280,90 +324,90 @@ bool FileExists(const std::string& path) {
 
 }  // namespace
 
-// Merges the neighbours of lowest rank first, leftmost first among equals. A queue of candidates
-// over a linked list of symbols: n log n, for a piece can be as long as the text.
-void BytePairEncoding::Tables::AppendPiece(absl::string_view piece,
-                                           std::vector<int64_t>& tokens) const {
-  constexpr size_t kNone = std::numeric_limits<size_t>::max();
-  struct Symbol {
-    int64_t token;
-    size_t previous;
-    size_t next;
-  };
-  struct Candidate {
-    int32_t rank;
-    size_t left;
-    uint64_t pair;  // still the same when it is taken, or the candidate is stale
-    int64_t result;
-    bool operator<(const Candidate& other) const {  // std::priority_queue takes the greatest first
-      return std::make_pair(rank, left) > std::make_pair(other.rank, other.left);
-    }
-  };
-  std::vector<Symbol> symbols(piece.size());
-  for (size_t i = 0; i < piece.size(); ++i) {
-    symbols[i] = {.token = byte_tokens[static_cast<unsigned char>(piece[i])],
-                  .previous = i == 0 ? kNone : i - 1,
-                  .next = i + 1 == piece.size() ? kNone : i + 1};
-  }
-  std::priority_queue<Candidate> candidates;
-  const auto offer = [&](size_t left) {
-    if (left == kNone || symbols[left].next == kNone) {
-      return;
-    }
-    const uint64_t pair = PairKey(symbols[left].token, symbols[symbols[left].next].token);
-    if (const auto merge = merges.find(pair); merge != merges.end()) {
-      candidates.push(
-          {.rank = merge->second.rank, .left = left, .pair = pair, .result = merge->second.result});
-    }
-  };
-  for (size_t i = 0; i + 1 < piece.size(); ++i) {
-    offer(i);
-  }
-  while (!candidates.empty()) {
-    const Candidate best = candidates.top();
-    candidates.pop();
-    Symbol& left = symbols[best.left];
-    if (left.token < 0 || left.next == kNone ||
-        PairKey(left.token, symbols[left.next].token) != best.pair) {
-      continue;
-    }
-    Symbol& right = symbols[left.next];
-    left.token = best.result;
-    left.next = right.next;
-    right.token = -1;  // gone
-    if (left.next != kNone) {
-      symbols[left.next].previous = best.left;
-    }
-    offer(left.previous);
-    offer(best.left);
-  }
-  for (size_t i = piece.empty() ? kNone : 0; i != kNone; i = symbols[i].next) {
-    tokens.push_back(symbols[i].token);
-  }
-}
-
 namespace {
 
-absl::Status FillBytes(const Vocabulary& vocabulary, absl::string_view file,
-                       std::array<int64_t, 256>& byte_tokens,
-                       std::vector<std::string>& token_bytes) {
+constexpr char kSpaceMark[] = "▁";
+
+// The token of each byte, by the name that the kind gives it.
+absl::Status FillByteTokens(TokenizerKind kind, const Vocabulary& vocabulary,
+                            absl::string_view file, std::array<int64_t, 256>& byte_tokens) {
   for (size_t byte = 0; byte < 256; ++byte) {
-    const auto found = vocabulary.find(Symbols()[byte]);
+    const std::string name =
+        kind == TokenizerKind::kByteLevel ? Symbols()[byte] : absl::StrFormat("<0x%02X>", byte);
+    const auto found = vocabulary.find(name);
     if (found == vocabulary.end()) {
       return absl::InvalidArgumentError(absl::StrCat(file, ": no token for byte ", byte, " (\"",
-                                                     Symbols()[byte],
-                                                     "\"); a byte-level vocabulary has all 256"));
+                                                     name,
+                                                     "\"); a vocabulary of this kind has all "
+                                                     "256"));
     }
     byte_tokens[byte] = found->second;
-  }
-  for (const auto& [token, id] : vocabulary) {
-    // What is not written in byte symbols is a special token and stands for its own text.
-    AddToken(token_bytes, id, SymbolBytes(token).value_or(token));
   }
   return absl::OkStatus();
 }
 
+// The bytes that each token stands for.
+void FillTokenBytes(TokenizerKind kind, const Vocabulary& vocabulary,
+                    const std::array<int64_t, 256>& byte_tokens,
+                    std::vector<std::string>& token_bytes) {
+  for (const auto& [token, id] : vocabulary) {
+    // What is not written in byte symbols is a special token and stands for its own text.
+    AddToken(token_bytes, id,
+             kind == TokenizerKind::kByteLevel ? SymbolBytes(token).value_or(token)
+                                               : absl::StrReplaceAll(token, {{kSpaceMark, " "}}));
+  }
+  if (kind == TokenizerKind::kSentencePiece) {
+    for (size_t byte = 0; byte < 256; ++byte) {
+      AddToken(token_bytes, byte_tokens[byte], std::string(1, static_cast<char>(byte)));
+    }
+  }
+}
+
+// The tokens that are one character.
+absl::flat_hash_map<std::string, int64_t> CharactersOf(const Vocabulary& vocabulary) {
+  absl::flat_hash_map<std::string, int64_t> characters;
+  for (const auto& [token, id] : vocabulary) {
+    if (Utf8CharacterSize(token) == token.size()) {
+      characters.emplace(token, id);
+    }
+  }
+  return characters;
+}
+
 }  // namespace
+
+void BytePairEncoding::Tables::Append(absl::string_view stretch, bool at_start,
+                                      std::vector<int64_t>& tokens) const {
+  std::vector<int64_t> symbols;
+  const auto append_byte = [&](char byte) {
+    symbols.push_back(byte_tokens[static_cast<unsigned char>(byte)]);
+  };
+  if (kind == TokenizerKind::kByteLevel) {
+    pre_tokenizer.Split(stretch, [&](absl::string_view piece) {
+      symbols.clear();
+      std::for_each(piece.begin(), piece.end(), append_byte);
+      merges.Apply(symbols, tokens);
+    });
+    return;
+  }
+  if (stretch.empty()) {
+    return;
+  }
+  // The whole stretch is one piece of characters.
+  const std::string marked =
+      absl::StrCat(at_start ? kSpaceMark : "", absl::StrReplaceAll(stretch, {{" ", kSpaceMark}}));
+  for (absl::string_view rest = marked; !rest.empty();) {
+    const size_t size = std::max<size_t>(1, Utf8CharacterSize(rest));  // 1: no UTF-8
+    const absl::string_view character = rest.substr(0, size);
+    if (const auto found = characters.find(character); found != characters.end()) {
+      symbols.push_back(found->second);
+    } else {
+      std::for_each(character.begin(), character.end(), append_byte);
+    }
+    rest.remove_prefix(size);
+  }
+  merges.Apply(symbols, tokens);
+}
 
 BytePairEncoding::BytePairEncoding(std::unique_ptr<const Tables> tables)
     : tables_(std::move(tables)) {}
@@ -379,7 +423,8 @@ absl::StatusOr<BytePairEncoding> BytePairEncoding::ParseVocabularyAndMerges(
                           ReadMerges(merges, absl::StrCat(file, " (merges)")));
   auto tables = std::make_unique<Tables>();
   WATTLE_RETURN_IF_ERROR(FillMerges(vocabulary, list, file, tables->merges));
-  WATTLE_RETURN_IF_ERROR(FillBytes(vocabulary, file, tables->byte_tokens, tables->token_bytes));
+  WATTLE_RETURN_IF_ERROR(FillByteTokens(tables->kind, vocabulary, file, tables->byte_tokens));
+  FillTokenBytes(tables->kind, vocabulary, tables->byte_tokens, tables->token_bytes);
   if (const auto end = vocabulary.find(kEndOfText); end != vocabulary.end()) {
     tables->eos = end->second;
     tables->specials.push_back({.text = kEndOfText, .id = end->second});
@@ -390,21 +435,27 @@ absl::StatusOr<BytePairEncoding> BytePairEncoding::ParseVocabularyAndMerges(
 absl::StatusOr<BytePairEncoding> BytePairEncoding::ParseTokenizerJson(absl::string_view text,
                                                                       absl::string_view file) {
   WATTLE_ASSIGN_OR_RETURN(const Json json, ParseJson(text, file));
-  WATTLE_RETURN_IF_ERROR(CheckTokenizerKind(json, file));
+  WATTLE_ASSIGN_OR_RETURN(const TokenizerKind kind, KindOf(json, file));
   WATTLE_ASSIGN_OR_RETURN(const Vocabulary vocabulary,
                           ReadVocabulary(json["model"].value("vocab", Json()), file));
   WATTLE_ASSIGN_OR_RETURN(const MergeList list,
                           ReadJsonMerges(json["model"].value("merges", Json()), file));
   auto tables = std::make_unique<Tables>();
+  tables->kind = kind;
   WATTLE_RETURN_IF_ERROR(FillMerges(vocabulary, list, file, tables->merges));
-  WATTLE_RETURN_IF_ERROR(FillBytes(vocabulary, file, tables->byte_tokens, tables->token_bytes));
+  WATTLE_RETURN_IF_ERROR(FillByteTokens(kind, vocabulary, file, tables->byte_tokens));
+  FillTokenBytes(kind, vocabulary, tables->byte_tokens, tables->token_bytes);
+  if (kind == TokenizerKind::kSentencePiece) {
+    tables->characters = CharactersOf(vocabulary);
+  }
   WATTLE_ASSIGN_OR_RETURN(tables->specials, ReadAddedTokens(json, file));
+  WATTLE_ASSIGN_OR_RETURN(tables->begin, ReadBeginToken(json, tables->specials, file));
   std::stable_sort(
       tables->specials.begin(), tables->specials.end(),
       [](const Special& a, const Special& b) { return a.text.size() > b.text.size(); });
   for (const Special& special : tables->specials) {
     AddToken(tables->token_bytes, special.id, special.text);
-    if (special.text == kEndOfText) {
+    if (special.text == (kind == TokenizerKind::kByteLevel ? kEndOfText : kEndOfSentence)) {
       tables->eos = special.id;
     }
   }
@@ -440,12 +491,8 @@ absl::StatusOr<BytePairEncoding> BytePairEncoding::LoadDirectory(const std::stri
 
 std::vector<int64_t> BytePairEncoding::Encode(absl::string_view text, SpecialTokens special) const {
   std::vector<int64_t> tokens;
-  const auto append = [&](absl::string_view stretch) {
-    tables_->pre_tokenizer.Split(
-        stretch, [&](absl::string_view piece) { tables_->AppendPiece(piece, tokens); });
-  };
   if (special == SpecialTokens::kAsText) {
-    append(text);
+    tables_->Append(text, /*at_start=*/true, tokens);
     return tokens;
   }
   size_t start = 0;
@@ -457,12 +504,27 @@ std::vector<int64_t> BytePairEncoding::Encode(absl::string_view text, SpecialTok
       ++i;
       continue;
     }
-    append(text.substr(start, i - start));
+    tables_->Append(text.substr(start, i - start), /*at_start=*/true, tokens);
     tokens.push_back(found->id);
     i += found->text.size();
     start = i;
   }
-  append(text.substr(start));
+  tables_->Append(text.substr(start), /*at_start=*/true, tokens);
+  return tokens;
+}
+
+std::vector<int64_t> BytePairEncoding::EncodeDocument(absl::string_view text) const {
+  std::vector<int64_t> tokens;
+  if (tables_->begin.has_value()) {
+    tokens.push_back(*tables_->begin);
+  }
+  tables_->Append(text, /*at_start=*/true, tokens);
+  return tokens;
+}
+
+std::vector<int64_t> BytePairEncoding::EncodeContinuation(absl::string_view text) const {
+  std::vector<int64_t> tokens;
+  tables_->Append(text, /*at_start=*/false, tokens);
   return tokens;
 }
 
@@ -486,8 +548,16 @@ int64_t BytePairEncoding::vocabulary_size() const {
   return static_cast<int64_t>(tables_->token_bytes.size());
 }
 
+std::optional<int64_t> BytePairEncoding::begin_token_id() const {
+  return tables_->begin;
+}
+
 std::optional<int64_t> BytePairEncoding::eos_token_id() const {
   return tables_->eos;
+}
+
+size_t BytePairEncoding::added_prefix_bytes() const {
+  return tables_->kind == TokenizerKind::kSentencePiece ? 1 : 0;
 }
 
 }  // namespace wattle::formats

@@ -1,9 +1,12 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// GPT-2's tokenizer: text is cut by a regular expression (Unicode letters, numbers, spaces), the
-// UTF-8 bytes of each piece become symbols, and neighbours are merged in the order of the merge
-// list. Any bytes encode and decode to themselves: what is not UTF-8 is a piece of its own.
-// Immutable after loading, so every method may be called from many threads.
+// Byte-pair encoding of two kinds. GPT-2's: text is cut by a regular expression (Unicode letters,
+// numbers, spaces), and the UTF-8 bytes of each piece become symbols. Llama's (a SentencePiece
+// model converted to tokenizer.json): the whole text is one piece, a space is put before it, spaces
+// are written "▁", and its characters become symbols, or their bytes where a character has no
+// token. Then neighbours are merged in the order of the merge list. Any bytes encode and decode to
+// themselves, but for Llama's added space. Immutable after loading, so every method may be called
+// from many threads.
 #ifndef WATTLE_FORMATS_BYTE_PAIR_ENCODING_H_
 #define WATTLE_FORMATS_BYTE_PAIR_ENCODING_H_
 
@@ -46,9 +49,13 @@ class BytePairEncoding {
   BytePairEncoding& operator=(BytePairEncoding&&) noexcept;
   ~BytePairEncoding();
 
-  // Token ids of `text`; adds no token of its own.
+  // Token ids of `text`, without a begin token.
   [[nodiscard]] std::vector<int64_t> Encode(absl::string_view text,
                                             SpecialTokens special = SpecialTokens::kAsText) const;
+  // The same with the begin token before it, if the tokenizer puts one before a text.
+  [[nodiscard]] std::vector<int64_t> EncodeDocument(absl::string_view text) const;
+  // Token ids of text that follows other text: no space is put before it.
+  [[nodiscard]] std::vector<int64_t> EncodeContinuation(absl::string_view text) const;
   // Bytes of `tokens`; an id outside the vocabulary gives nothing. A cut through a character leaves
   // invalid UTF-8.
   [[nodiscard]] std::string Decode(absl::Span<const int64_t> tokens) const;
@@ -56,7 +63,10 @@ class BytePairEncoding {
   [[nodiscard]] size_t TokenSizeBytes(int64_t token) const;
 
   [[nodiscard]] int64_t vocabulary_size() const;  // largest id + 1
-  // "<|endoftext|>", if the vocabulary has it.
+  [[nodiscard]] std::optional<int64_t> begin_token_id() const;
+  // Bytes that Encode puts before a text: 1 (a space) of Llama's kind, else 0.
+  [[nodiscard]] size_t added_prefix_bytes() const;
+  // "<|endoftext|>" or "</s>", if the vocabulary has it.
   [[nodiscard]] std::optional<int64_t> eos_token_id() const;
 
  private:

@@ -13,7 +13,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "base/status_macros.h"
-#include "formats/json_internal.h"
+#include "formats/json.h"
 #include "formats/utf8_internal.h"
 
 namespace wattle::formats {

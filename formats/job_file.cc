@@ -22,7 +22,7 @@
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "formats/field_names_internal.h"
-#include "formats/json_internal.h"
+#include "formats/json.h"
 #include "formats/utf8_internal.h"
 
 namespace wattle::formats {

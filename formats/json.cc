@@ -1,4 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "formats/json.h"
+
 #include <cstddef>
 #include <limits>
 #include <utility>
@@ -7,7 +9,6 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 
-#include "formats/json_internal.h"
 #include "formats/utf8_internal.h"
 
 namespace wattle::formats {

@@ -12,7 +12,6 @@
 #include "base/status_matchers.h"
 #include "formats/byte_pair_encoding.h"
 #include "formats/data_set.h"
-#include "formats/decoder_config.h"
 #include "formats/mutation_internal.h"
 #include "formats/safetensors.h"
 #include "formats/small_model_internal.h"
@@ -75,16 +74,13 @@ TEST(MutationTest, SquadNeverCrashes) {
     if (data.ok()) {
       const PackOptions options = {.max_length_tokens = 40, .eos_token_id = 261};
       const auto packed = PackSquad(*data, *tokenizer, options);
-      EXPECT_TRUE(!packed.ok() || packed->examples[0].tokens.size() <= 40);
+      EXPECT_TRUE(!packed.ok() || packed->pool.TokenCount(0) <= 40);
     }
     return data.status();
   });
 }
 
-TEST(MutationTest, ConfigTokenizerAndPromptsNeverCrash) {
-  ForEachMutation(kSmallConfig, {.seed = kSeed, .rounds = 10000}, [](const std::string& mutant) {
-    return ParseDecoderConfig(mutant, "c").status();
-  });
+TEST(MutationTest, TokenizerAndPromptsNeverCrash) {
   ForEachMutation(SmallTokenizerJson(), {.seed = kSeed, .rounds = 1500},
                   [](const std::string& mutant) {
                     const auto tokenizer = BytePairEncoding::ParseTokenizerJson(mutant, "t");

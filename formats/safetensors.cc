@@ -20,7 +20,7 @@
 
 #include "base/check.h"
 #include "base/status_macros.h"
-#include "formats/json_internal.h"
+#include "formats/json.h"
 
 namespace wattle::formats {
 namespace {

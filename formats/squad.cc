@@ -9,7 +9,7 @@
 
 #include "base/file.h"
 #include "base/status_macros.h"
-#include "formats/json_internal.h"
+#include "formats/json.h"
 #include "formats/utf8_internal.h"
 
 namespace wattle::formats {
@@ -172,16 +172,22 @@ std::string QuestionPart(const SquadQuestion& question) {
   return absl::StrCat("\nQuestion: ", question.question, "\nAnswer:");
 }
 
-// A range of the context's tokens.
-struct TokenRange {
+// Tokens [begin, end) of a context.
+struct ContextRange {
   size_t begin = 0;
   size_t end = 0;
 };
 
+// A context in the pool.
+struct PooledContext {
+  std::vector<int64_t> tokens;
+  size_t begin = 0;  // in the pool
+};
+
 // The `room` tokens of a longer context to keep. answer: the tokens that hold the answer, if there
 // is one.
-TokenRange ChooseWindow(size_t context_tokens, size_t room,
-                        const std::optional<TokenRange>& answer) {
+ContextRange ChooseWindow(size_t context_tokens, size_t room,
+                          const std::optional<ContextRange>& answer) {
   if (!answer.has_value()) {
     return {.begin = 0, .end = room};
   }
@@ -192,9 +198,11 @@ TokenRange ChooseWindow(size_t context_tokens, size_t room,
 }
 
 // The tokens of `context` that bytes [begin, end) lie in.
-TokenRange TokensOfBytes(const std::vector<int64_t>& context, const BytePairEncoding& tokenizer,
-                         size_t begin, size_t end) {
-  TokenRange range = {.begin = context.size(), .end = context.size()};
+ContextRange TokensOfBytes(const std::vector<int64_t>& context, const BytePairEncoding& tokenizer,
+                           size_t begin, size_t end) {
+  begin += tokenizer.added_prefix_bytes();
+  end += tokenizer.added_prefix_bytes();
+  ContextRange range = {.begin = context.size(), .end = context.size()};
   size_t position = 0;
   for (size_t i = 0; i < context.size(); ++i) {
     const size_t next = position + tokenizer.TokenSizeBytes(context[i]);
@@ -210,46 +218,57 @@ TokenRange TokensOfBytes(const std::vector<int64_t>& context, const BytePairEnco
   return range;
 }
 
-// One question as tokens; nothing if it cannot fit.
-std::optional<PackedExample> PackQuestion(const SquadQuestion& question,
-                                          const std::vector<int64_t>& context,
-                                          const BytePairEncoding& tokenizer,
-                                          const PackOptions& options) {
-  const std::vector<int64_t> question_tokens = tokenizer.Encode(QuestionPart(question));
-  const std::vector<int64_t> answer_tokens = tokenizer.Encode(SquadAnswerText(question));
-  const size_t fixed = question_tokens.size() + answer_tokens.size() + 1;
-  const auto length = static_cast<size_t>(options.max_length_tokens);
-  if (fixed > length) {
-    return std::nullopt;
+// The tokens of a context that stay beside `fixed` others; nothing if the answer cannot stay.
+std::optional<ContextRange> KeptContext(const SquadQuestion& question,
+                                        const std::vector<int64_t>& context,
+                                        const BytePairEncoding& tokenizer, size_t room) {
+  if (context.size() <= room) {
+    return ContextRange{.begin = 0, .end = context.size()};
   }
-  const size_t room = length - fixed;
-  TokenRange keep = {.begin = 0, .end = context.size()};
-  if (context.size() > room) {
-    std::optional<TokenRange> answer;
-    if (!question.is_impossible) {
-      const SquadAnswer& first = question.answers.front();
-      const auto start = static_cast<size_t>(first.start_bytes);
-      answer = TokensOfBytes(context, tokenizer, start, start + first.text.size());
-      if (answer->end - answer->begin > room) {
-        return std::nullopt;
-      }
+  std::optional<ContextRange> answer;
+  if (!question.is_impossible) {
+    const SquadAnswer& first = question.answers.front();
+    const auto start = static_cast<size_t>(first.start_bytes);
+    answer = TokensOfBytes(context, tokenizer, start, start + first.text.size());
+    if (answer->end - answer->begin > room) {
+      return std::nullopt;
     }
-    keep = ChooseWindow(context.size(), room, answer);
   }
-  PackedExample example;
-  example.id = question.id;
-  example.truncated = context.size() > room;
-  example.tokens.reserve(keep.end - keep.begin + fixed);
-  example.tokens.assign(context.begin() + static_cast<std::ptrdiff_t>(keep.begin),
-                        context.begin() + static_cast<std::ptrdiff_t>(keep.end));
-  example.tokens.insert(example.tokens.end(), question_tokens.begin(), question_tokens.end());
-  example.prompt_tokens = example.tokens.size();
-  example.tokens.insert(example.tokens.end(), answer_tokens.begin(), answer_tokens.end());
-  example.tokens.push_back(options.eos_token_id);
-  example.loss_mask.assign(example.tokens.size(), 1);
-  const size_t without_loss = options.loss_on == LossOn::kAnswer ? example.prompt_tokens : 1;
-  std::fill_n(example.loss_mask.begin(), without_loss, uint8_t{0});
-  return example;
+  return ChooseWindow(context.size(), room, answer);
+}
+
+// Adds one question to the pool, unless it cannot fit.
+void PackQuestion(const SquadQuestion& question, const PooledContext& context,
+                  const BytePairEncoding& tokenizer, const PackOptions& options,
+                  PackedExamples& packed) {
+  const std::vector<int64_t> question_tokens = tokenizer.EncodeContinuation(QuestionPart(question));
+  std::vector<int64_t> answer_tokens = tokenizer.EncodeContinuation(SquadAnswerText(question));
+  answer_tokens.push_back(options.eos_token_id);
+  std::vector<int64_t> begin_tokens;
+  if (const std::optional<int64_t> begin = tokenizer.begin_token_id(); begin.has_value()) {
+    begin_tokens.push_back(*begin);
+  }
+  const size_t fixed = begin_tokens.size() + question_tokens.size() + answer_tokens.size();
+  const auto length = static_cast<size_t>(options.max_length_tokens);
+  std::optional<ContextRange> kept;
+  if (fixed <= length) {
+    kept = KeptContext(question, context.tokens, tokenizer, length - fixed);
+  }
+  if (!kept.has_value()) {
+    ++packed.dropped;
+    return;
+  }
+  ExamplePool& pool = packed.pool;
+  const bool all = options.loss_on == LossOn::kAll;
+  const auto own = [&](const std::vector<int64_t>& tokens, bool counts) {
+    return TokenRange{.begin = pool.AddTokens(tokens), .size = tokens.size(), .counts = counts};
+  };
+  pool.AddExample(
+      {own(begin_tokens, false),
+       {.begin = context.begin + kept->begin, .size = kept->end - kept->begin, .counts = all},
+       own(question_tokens, all),
+       own(answer_tokens, true)});
+  packed.truncated += kept->end - kept->begin < context.tokens.size() ? 1 : 0;
 }
 
 }  // namespace
@@ -307,23 +326,18 @@ absl::StatusOr<PackedExamples> PackSquad(const SquadDataSet& data,
                                                    " is too short; at least 2 tokens are needed"));
   }
   PackedExamples packed;
-  // The questions of a paragraph stand together, so each context is tokenized once.
+  // The questions of a paragraph stand together, so each context is tokenized and stored once.
   size_t paragraph = data.contexts.size();
-  std::vector<int64_t> context;
+  PooledContext context;
   for (const SquadQuestion& question : data.questions) {
     if (question.paragraph != paragraph) {
       paragraph = question.paragraph;
-      context = tokenizer.Encode(data.contexts[paragraph]);
+      context.tokens = tokenizer.Encode(data.contexts[paragraph]);
+      context.begin = packed.pool.AddTokens(context.tokens);
     }
-    std::optional<PackedExample> example = PackQuestion(question, context, tokenizer, options);
-    if (!example.has_value()) {
-      ++packed.dropped;
-      continue;
-    }
-    packed.truncated += example->truncated ? 1 : 0;
-    packed.examples.push_back(*std::move(example));
+    PackQuestion(question, context, tokenizer, options, packed);
   }
-  if (packed.examples.empty()) {
+  if (packed.pool.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat("none of ", packed.dropped, " questions fits into ", options.max_length_tokens,
                      " tokens with its answer; raise sequence_length"));
@@ -335,13 +349,13 @@ absl::StatusOr<std::vector<int64_t>> PackSquadPrompt(const SquadDataSet& data,
                                                      const SquadQuestion& question,
                                                      const BytePairEncoding& tokenizer,
                                                      int64_t max_length_tokens) {
-  const std::vector<int64_t> question_tokens = tokenizer.Encode(QuestionPart(question));
+  const std::vector<int64_t> question_tokens = tokenizer.EncodeContinuation(QuestionPart(question));
   if (static_cast<int64_t>(question_tokens.size()) > max_length_tokens) {
     return absl::InvalidArgumentError(
         absl::StrCat("question ", Printable(question.id), " alone has ", question_tokens.size(),
                      " tokens, at most ", max_length_tokens, " fit; shorten it"));
   }
-  std::vector<int64_t> tokens = tokenizer.Encode(data.contexts[question.paragraph]);
+  std::vector<int64_t> tokens = tokenizer.EncodeDocument(data.contexts[question.paragraph]);
   const size_t room = static_cast<size_t>(max_length_tokens) - question_tokens.size();
   tokens.resize(std::min(tokens.size(), room));
   tokens.insert(tokens.end(), question_tokens.begin(), question_tokens.end());

@@ -18,6 +18,7 @@
 #include "absl/strings/string_view.h"
 
 #include "formats/byte_pair_encoding.h"
+#include "formats/example_pool.h"
 
 namespace wattle::formats {
 
@@ -58,19 +59,10 @@ enum class LossOn {
   kAll,     // every token but the first
 };
 
-struct PackedExample {
-  std::string id;
-  std::vector<int64_t> tokens;     // prompt, answer, end of text
-  std::vector<uint8_t> loss_mask;  // as long as tokens; 1: the prediction of this token counts
-  size_t prompt_tokens = 0;        // how many of `tokens` are the prompt
-  bool truncated = false;          // the context was cut
-};
-
 struct PackedExamples {
-  std::vector<PackedExample> examples;
-  int64_t truncated = 0;  // of `examples`
-  int64_t dropped =
-      0;  // questions that with their answer alone exceed the length; not in `examples`
+  ExamplePool pool;       // an example for each question: prompt, answer, end of text
+  int64_t truncated = 0;  // examples whose context was cut
+  int64_t dropped = 0;    // questions that with their answer alone exceed the length
 };
 
 struct PackOptions {

@@ -108,23 +108,27 @@ TEST(PackSquadTest, AnswerLossStartsAtTheAnswerAndIncludesTheEnd) {
   ASSERT_THAT(tokenizer, IsOk());
   const auto packed = PackSquad(*data, *tokenizer, Options(200));
   ASSERT_THAT(packed, IsOk());
-  ASSERT_EQ(packed->examples.size(), 2U);
+  ASSERT_EQ(packed->pool.size(), 2U);
   EXPECT_EQ(packed->truncated, 0);
   EXPECT_EQ(packed->dropped, 0);
-  const PackedExample& example = packed->examples[0];
-  ASSERT_EQ(example.tokens.size(), example.loss_mask.size());
-  EXPECT_EQ(example.tokens.back(), 261);
+  std::vector<int64_t> prompt;
   std::vector<int64_t> scored;
-  for (size_t i = 0; i < example.tokens.size(); ++i) {
-    if (example.loss_mask[i] == 1) {
-      scored.push_back(example.tokens[i]);
-    }
-  }
+  packed->pool.ForEachToken(
+      0, [&](int64_t token, bool counts) { (counts ? scored : prompt).push_back(token); });
+  EXPECT_EQ(scored.back(), 261);
   EXPECT_EQ(tokenizer->Decode(scored), " the mast<|endoftext|>");
-  const std::vector<int64_t> prompt(
-      example.tokens.begin(),
-      example.tokens.begin() + static_cast<std::ptrdiff_t>(example.prompt_tokens));
   EXPECT_EQ(tokenizer->Decode(prompt), SquadPrompt(*data, data->questions[0]));
+}
+
+TEST(PackSquadTest, AParagraphIsStoredOnce) {
+  const auto data = ParseSquad(kSquad, "s.json");
+  const auto tokenizer = SmallTokenizer();
+  ASSERT_THAT(data, IsOk());
+  ASSERT_THAT(tokenizer, IsOk());
+  ASSERT_EQ(data->contexts.size(), 1U);
+  const auto packed = PackSquad(*data, *tokenizer, Options(200));
+  ASSERT_THAT(packed, IsOk());
+  EXPECT_EQ(packed->pool.Ranges(0)[0].begin, packed->pool.Ranges(1)[0].begin);
 }
 
 TEST(PackSquadTest, LossOnAllCountsEveryTokenButTheFirst) {
@@ -134,9 +138,7 @@ TEST(PackSquadTest, LossOnAllCountsEveryTokenButTheFirst) {
   ASSERT_THAT(tokenizer, IsOk());
   const auto packed = PackSquad(*data, *tokenizer, Options(200, LossOn::kAll));
   ASSERT_THAT(packed, IsOk());
-  const std::vector<uint8_t>& mask = packed->examples[0].loss_mask;
-  EXPECT_EQ(mask[0], 0);
-  EXPECT_EQ(std::count(mask.begin(), mask.end(), 1), static_cast<int64_t>(mask.size()) - 1);
+  EXPECT_EQ(packed->pool.TargetCount(0), packed->pool.TokenCount(0) - 1);
 }
 
 TEST(PackSquadTest, LengthIsExactAtItsBoundary) {
@@ -146,8 +148,8 @@ TEST(PackSquadTest, LengthIsExactAtItsBoundary) {
   ASSERT_THAT(tokenizer, IsOk());
   const auto whole = PackSquad(*data, *tokenizer, Options(200));
   ASSERT_THAT(whole, IsOk());
-  const auto longest = static_cast<int64_t>(
-      std::max(whole->examples[0].tokens.size(), whole->examples[1].tokens.size()));
+  const auto longest =
+      static_cast<int64_t>(std::max(whole->pool.TokenCount(0), whole->pool.TokenCount(1)));
   const auto fits = PackSquad(*data, *tokenizer, Options(longest));
   ASSERT_THAT(fits, IsOk());
   EXPECT_EQ(fits->truncated, 0);
@@ -169,10 +171,10 @@ TEST(PackSquadTest, CutContextKeepsTheAnswerInItsWindow) {
     data.questions.push_back(question);
     const auto packed = PackSquad(data, *tokenizer, Options(50));
     ASSERT_THAT(packed, IsOk());
-    ASSERT_EQ(packed->examples.size(), 1U);
-    EXPECT_TRUE(packed->examples[0].truncated);
-    EXPECT_EQ(packed->examples[0].tokens.size(), 50U);
-    const std::string text = tokenizer->Decode(packed->examples[0].tokens);
+    ASSERT_EQ(packed->pool.size(), 1U);
+    EXPECT_EQ(packed->truncated, 1);
+    EXPECT_EQ(packed->pool.TokenCount(0), 50U);
+    const std::string text = tokenizer->Decode(packed->pool.Tokens(0));
     EXPECT_TRUE(absl::EndsWith(text, "\nQuestion: ?\nAnswer: GOAL<|endoftext|>")) << text;
     EXPECT_NE(text.substr(0, text.find('\n')).find("GOAL"), std::string::npos) << text;
   }
@@ -187,7 +189,7 @@ TEST(PackSquadTest, WhatCannotFitIsDroppedAndCounted) {
   const auto packed = PackSquad(*data, *tokenizer, Options(45));
   ASSERT_THAT(packed, IsOk());
   EXPECT_EQ(packed->dropped, 1);
-  EXPECT_EQ(packed->examples[0].id, "q1");
+  EXPECT_EQ(packed->pool.size(), 1U);
   EXPECT_THAT(
       PackSquad(*data, *tokenizer, Options(10)),
       StatusIs(

@@ -18,6 +18,7 @@
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/inputs_internal.h"
 #include "proto/kind_name.h"
+#include "proto/quantization_recipe.h"
 #include "scheduler/place/place.h"
 #include "scheduler/predict/predict.h"
 #include "units/quantity.h"
@@ -97,7 +98,10 @@ absl::StatusOr<v1::ArtifactInfo> Foresee(const State& state, const std::string& 
       model.set_artifact_id(absl::StrCat("output of ", source->job().job_id()));
       model.set_job_id(source->job().job_id());
       if (source->job().spec().has_quantize()) {
-        model.set_quantization("int8");
+        const v1::QuantizeSpec& quantize = source->job().spec().quantize();
+        const auto wanted = WantedQuantization(
+            quantize.quantization(), quantize.has_recipe() ? &quantize.recipe() : nullptr);
+        model.set_quantization(wanted.ok() && !wanted->empty() ? *wanted : kInt8Quantization);
       }
       return model;
     }

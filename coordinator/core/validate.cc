@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -17,6 +18,7 @@
 #include "coordinator/core/core.h"
 #include "coordinator/core/inputs_internal.h"
 #include "proto/kind_name.h"
+#include "proto/quantization_recipe.h"
 
 namespace wattle::core {
 namespace {
@@ -81,18 +83,25 @@ absl::Status RefuseUnknown(const google::protobuf::Message& message, const std::
 }
 
 absl::Status CheckShape(absl::string_view prefix, const v1::ModelShape& shape) {
-  if (shape.architecture() != "gpt2") {
+  if (shape.architecture() != "gpt2" && shape.architecture() != "llama") {
     return absl::UnimplementedError(
         absl::StrCat(prefix, "architecture: \"", shape.architecture(),
-                     "\": not supported in this version; want \"gpt2\""));
+                     "\": not supported in this version; want \"gpt2\" or \"llama\""));
   }
   WATTLE_RETURN_IF_ERROR(
       CheckBounds(prefix, {{"layers", D(shape.layers()), 1, 1000},
                            {"width", D(shape.width()), 1, 1 << 20},
                            {"heads", D(shape.heads()), 1, 4096},
                            {"vocabulary_size", D(shape.vocabulary_size()), 1, 1 << 24},
-                           {"context_length", D(shape.context_length()), 1, 1 << 24}}));
-  if (shape.width() % shape.heads() != 0) {
+                           {"context_length", D(shape.context_length()), 1, 1 << 24},
+                           {"kv_heads", D(shape.kv_heads()), 0, 4096},
+                           {"head_size", D(shape.head_size()), 0, 1 << 20},
+                           {"mlp_width", D(shape.mlp_width()), 0, 1 << 20}}));
+  if (shape.kv_heads() > 0 && shape.heads() % shape.kv_heads() != 0) {
+    return absl::InvalidArgumentError(absl::StrCat(prefix, "kv_heads: ", shape.kv_heads(),
+                                                   ": want a divisor of heads ", shape.heads()));
+  }
+  if (shape.head_size() == 0 && shape.width() % shape.heads() != 0) {
     return absl::InvalidArgumentError(absl::StrCat(prefix, "heads: ", shape.heads(),
                                                    ": want a divisor of width ", shape.width()));
   }
@@ -177,9 +186,20 @@ absl::Status CheckFinetune(const v1::JobSpec& spec, bool files_needed) {
   return absl::OkStatus();
 }
 
+// The identity of the recipe that a spec asks for; empty: it asks for none.
+template <typename Spec>
+absl::StatusOr<std::string> QuantizationOf(absl::string_view prefix, const Spec& spec) {
+  auto wanted =
+      WantedQuantization(spec.quantization(), spec.has_recipe() ? &spec.recipe() : nullptr);
+  return wanted.ok() ? std::move(wanted)
+                     : absl::InvalidArgumentError(
+                           absl::StrCat(prefix, std::string(wanted.status().message())));
+}
+
 absl::Status CheckQuantize(const v1::JobSpec& spec, bool files_needed) {
   WATTLE_RETURN_IF_ERROR(CheckModel(spec, spec.quantize().model(), files_needed));
-  if (spec.quantize().quantization() == v1::QUANTIZATION_NONE) {
+  WATTLE_ASSIGN_OR_RETURN(const std::string wanted, QuantizationOf("quantize.", spec.quantize()));
+  if (wanted == kNoQuantization) {
     return absl::InvalidArgumentError(
         "quantize.quantization: none leaves nothing to do; want int8");
   }
@@ -189,6 +209,7 @@ absl::Status CheckQuantize(const v1::JobSpec& spec, bool files_needed) {
 absl::Status CheckGenerate(const v1::JobSpec& spec, bool files_needed) {
   const v1::GenerateSpec& generate = spec.generate();
   WATTLE_RETURN_IF_ERROR(CheckModel(spec, generate.model(), files_needed));
+  WATTLE_RETURN_IF_ERROR(QuantizationOf("generate.", generate).status());
   if (!generate.data().empty() && generate.prompts_size() > 0) {
     return absl::InvalidArgumentError("generate.prompts: give either data or prompts, not both");
   }
@@ -223,6 +244,7 @@ absl::Status CheckGenerate(const v1::JobSpec& spec, bool files_needed) {
 absl::Status CheckEvaluate(const v1::JobSpec& spec, bool files_needed) {
   const v1::EvaluateSpec& evaluate = spec.evaluate();
   WATTLE_RETURN_IF_ERROR(CheckModel(spec, evaluate.model(), files_needed));
+  WATTLE_RETURN_IF_ERROR(QuantizationOf("evaluate.", evaluate).status());
   WATTLE_RETURN_IF_ERROR(CheckFilesOrShape({.prefix = "evaluate.",
                                             .field = "data",
                                             .shape_field = "data_shape",

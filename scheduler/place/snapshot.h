@@ -39,7 +39,7 @@ struct JobView {
   absl::Time submitted = absl::InfinitePast();  // Infinite past: a dry run, as if submitted now.
   std::vector<InputView> inputs;
   std::vector<DeviceId> avoided_devices;  // An attempt failed there.
-  // Estimate of the runner's peak (formats/memory_estimate.h: the scheduler may not include it); 0:
+  // Estimate of the runner's peak (models/memory_estimate.h: the scheduler may not include it); 0:
   // not known, memory is then no reason to refuse.
   int64_t peak_memory_bytes = 0;
 };

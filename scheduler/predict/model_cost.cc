@@ -3,7 +3,10 @@
 // Arithmetic on model sizes.
 #include "scheduler/predict/model_cost.h"
 
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+
+#include "proto/quantization_recipe.h"
 
 namespace wattle::scheduler {
 namespace {
@@ -15,6 +18,35 @@ constexpr int kWidthMax = 65536;
 constexpr int kVocabularyMax = 4000000;
 constexpr int kContextMax = 4000000;
 
+constexpr absl::string_view kGpt2 = "gpt2";
+constexpr absl::string_view kLlama = "llama";
+constexpr double kFloatBytes = 4.0;
+constexpr double kLongRow = 1024.0;
+
+double MlpWidth(const v1::ModelShape& shape) {
+  return shape.mlp_width() > 0 ? shape.mlp_width() : 4.0 * shape.width();
+}
+
+// The heads of a layer side by side.
+double AttentionWidth(const v1::ModelShape& shape) {
+  return shape.head_size() > 0 ? static_cast<double>(shape.heads()) * shape.head_size()
+                               : static_cast<double>(shape.width());
+}
+
+// Weights of one layer's matrices: query, key, value, output; two of the MLP, or three of a gated
+// one.
+double LayerWeights(const v1::ModelShape& shape) {
+  const double kv_share =
+      shape.kv_heads() > 0 ? static_cast<double>(shape.kv_heads()) / shape.heads() : 1.0;
+  const double attention = (2.0 + 2.0 * kv_share) * AttentionWidth(shape);
+  const double mlp = (shape.architecture() == kLlama ? 3.0 : 2.0) * MlpWidth(shape);
+  return shape.width() * (attention + mlp);
+}
+
+double HeadWeights(const v1::ModelShape& shape) {
+  return static_cast<double>(shape.vocabulary_size()) * shape.width();
+}
+
 absl::Status CheckRange(absl::string_view name, int value, int max) {
   if (value >= 1 && value <= max) {
     return absl::OkStatus();
@@ -25,10 +57,10 @@ absl::Status CheckRange(absl::string_view name, int value, int max) {
 }  // namespace
 
 absl::Status ValidateModelShape(const v1::ModelShape& shape, absl::string_view field) {
-  if (shape.architecture() != "gpt2") {
+  if (shape.architecture() != kGpt2 && shape.architecture() != kLlama) {
     return absl::InvalidArgumentError(
         absl::StrCat(field, ".architecture: \"", shape.architecture(),
-                     "\" is not supported in this version; wanted \"gpt2\""));
+                     "\" is not supported in this version; wanted \"gpt2\" or \"llama\""));
   }
   struct Size {
     absl::string_view name;
@@ -46,29 +78,45 @@ absl::Status ValidateModelShape(const v1::ModelShape& shape, absl::string_view f
       return status;
     }
   }
-  if (shape.width() % shape.heads() != 0) {
+  if (shape.head_size() == 0 && shape.width() % shape.heads() != 0) {
     return absl::InvalidArgumentError(
         absl::StrCat(field, ".heads: ", shape.heads(), " does not divide width ", shape.width()));
+  }
+  // 0 leaves the default of the field.
+  for (const Size& size : {Size{"kv_heads", shape.kv_heads(), kWidthMax},
+                           Size{"head_size", shape.head_size(), kWidthMax},
+                           Size{"mlp_width", shape.mlp_width(), kWidthMax}}) {
+    if (size.value < 0 || size.value > size.max) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(field, ".", size.name, ": ", size.value, "; wanted 0 to ", size.max));
+    }
+  }
+  if (shape.kv_heads() > 0 && shape.heads() % shape.kv_heads() != 0) {
+    return absl::InvalidArgumentError(absl::StrCat(field, ".kv_heads: ", shape.kv_heads(),
+                                                   " does not divide heads ", shape.heads()));
   }
   return absl::OkStatus();
 }
 
 double MatmulParameterCount(const v1::ModelShape& shape) {
-  const double width = shape.width();
-  return shape.layers() * 12.0 * width * width + shape.vocabulary_size() * width;
+  return shape.layers() * LayerWeights(shape) + HeadWeights(shape);
 }
 
 double ParameterCount(const v1::ModelShape& shape) {
   const double width = shape.width();
-  // Biases and norms of a layer: 3 + 1 + 4 + 1 for the products, 4 for two norms; at the end one
-  // norm of 2.
-  const double vectors = shape.layers() * 13.0 * width + 2.0 * width;
-  return MatmulParameterCount(shape) + vectors + shape.context_length() * width;
+  const double embedding = shape.untied_head() ? HeadWeights(shape) : 0.0;
+  if (shape.architecture() == kLlama) {  // two norms a layer and one at the end, no biases
+    return MatmulParameterCount(shape) + embedding + (2.0 * shape.layers() + 1.0) * width;
+  }
+  // Biases of a layer's products: 3 + 1 + 1 widths and one MLP width; 4 widths for two norms; at
+  // the end one norm of 2.
+  const double vectors = shape.layers() * (9.0 * width + MlpWidth(shape)) + 2.0 * width;
+  return MatmulParameterCount(shape) + embedding + vectors + shape.context_length() * width;
 }
 
 double ForwardFlopsPerToken(const v1::ModelShape& shape, double attended_tokens) {
   return 2.0 * MatmulParameterCount(shape) +
-         4.0 * shape.layers() * static_cast<double>(shape.width()) * attended_tokens;
+         4.0 * shape.layers() * AttentionWidth(shape) * attended_tokens;
 }
 
 double TrainingFlopsPerToken(const v1::ModelShape& shape, double attended_tokens) {
@@ -76,10 +124,17 @@ double TrainingFlopsPerToken(const v1::ModelShape& shape, double attended_tokens
 }
 
 double WeightBytesPerToken(const v1::ModelShape& shape, absl::string_view quantization) {
-  const double width = shape.width();
-  const double linear = shape.layers() * 12.0 * width * width;
-  const double linear_bytes = quantization == "int8" ? 1.0 : 4.0;
-  return linear * linear_bytes + shape.vocabulary_size() * width * 4.0;
+  // Identities with formats of single tensors are longer than their recipe; the layers' format is
+  // in front.
+  const absl::StatusOr<v1::QuantizationRecipe> recipe =
+      RecipeOfIdentity(quantization.substr(0, quantization.find('+')));
+  double linear_bytes = kFloatBytes;
+  if (recipe.ok()) {
+    // In one long row the scales of channels vanish: they are less than a hundredth of the bytes.
+    const v1::TensorFormat format = MatrixFormat(*recipe, "", /*is_head=*/false);
+    linear_bytes = (StoredBytes(format, 1.0, kLongRow) - StoredBytes(format, 1.0, 0.0)) / kLongRow;
+  }
+  return shape.layers() * LayerWeights(shape) * linear_bytes + HeadWeights(shape) * kFloatBytes;
 }
 
 }  // namespace wattle::scheduler

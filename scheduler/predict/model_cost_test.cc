@@ -40,6 +40,28 @@ TEST(ModelCostTest, FlopsFollowTheFormula) {
 TEST(ModelCostTest, Int8ReadsAQuarterOfTheLinearLayers) {
   EXPECT_DOUBLE_EQ(WeightBytesPerToken(Gpt2Small(), "none"), 4 * 123532032.0);
   EXPECT_DOUBLE_EQ(WeightBytesPerToken(Gpt2Small(), "int8"), 84934656.0 + 4 * 38597376.0);
+  EXPECT_DOUBLE_EQ(WeightBytesPerToken(Gpt2Small(), "int4-g64"),
+                   84934656.0 * (0.5 + 2.0 / 64) + 4 * 38597376.0);
+  EXPECT_DOUBLE_EQ(WeightBytesPerToken(Gpt2Small(), "int4-g64+head=int8"),
+                   WeightBytesPerToken(Gpt2Small(), "int4-g64"));
+}
+
+TEST(ModelCostTest, TinyLlamaHasItsPublishedParameterCount) {
+  v1::ModelShape shape;
+  shape.set_architecture("llama");
+  shape.set_layers(22);
+  shape.set_width(2048);
+  shape.set_heads(32);
+  shape.set_kv_heads(4);
+  shape.set_mlp_width(5632);
+  shape.set_vocabulary_size(32000);
+  shape.set_context_length(2048);
+  shape.set_untied_head(true);
+  EXPECT_THAT(ValidateModelShape(shape, "f"), IsOk());
+  EXPECT_DOUBLE_EQ(ParameterCount(shape), 1100048384);
+  shape.set_kv_heads(5);
+  EXPECT_THAT(ValidateModelShape(shape, "f"),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("f.kv_heads: 5")));
 }
 
 TEST(ModelCostTest, NonsenseIsRefusedByField) {
@@ -48,7 +70,7 @@ TEST(ModelCostTest, NonsenseIsRefusedByField) {
     const char* field;
   };
   const Case kCases[] = {
-      {[](v1::ModelShape* s) { s->set_architecture("llama"); }, "f.model_shape.architecture"},
+      {[](v1::ModelShape* s) { s->set_architecture("mistral"); }, "f.model_shape.architecture"},
       {[](v1::ModelShape* s) { s->set_layers(0); }, "f.model_shape.layers"},
       {[](v1::ModelShape* s) { s->set_layers(1001); }, "f.model_shape.layers"},
       {[](v1::ModelShape* s) { s->set_width(-768); }, "f.model_shape.width"},

@@ -5,11 +5,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
+#include "proto/quantization_recipe.h"
 #include "scheduler/predict/model_cost.h"
 #include "scheduler/predict/padding.h"
 #include "scheduler/profiles/work_units.h"
@@ -124,12 +126,24 @@ void SetSignature(v1::Method method, const v1::ModelShape& shape, WorkAmount* wo
   work->parameters = ParameterCount(shape);
 }
 
-void SetQuantization(v1::Quantization asked, absl::Span<const InputView> inputs, WorkAmount* work) {
+// The recipe that the job will run with: the spec's, else that of the model's files.
+template <typename Spec>
+absl::Status SetQuantization(const Spec& spec, absl::Span<const InputView> inputs,
+                             WorkAmount* work) {
+  v1::WorkloadSignature& signature = work->signature;
+  WATTLE_ASSIGN_OR_RETURN(
+      const std::string wanted,
+      WantedQuantization(spec.quantization(), spec.has_recipe() ? &spec.recipe() : nullptr));
   const v1::ArtifactInfo* const model = FindInput(inputs, "model");
-  if (asked == v1::QUANTIZATION_INT8 || (asked == v1::QUANTIZATION_UNSPECIFIED &&
-                                         model != nullptr && model->quantization() == "int8")) {
-    work->signature.set_quantization("int8");
+  if (!wanted.empty()) {
+    signature.set_quantization(wanted);
+    if (spec.recipe().exceptions_size() > 0) {  // which the identity does not hold
+      *signature.mutable_recipe() = spec.recipe();
+    }
+  } else if (model != nullptr && !model->quantization().empty()) {
+    signature.set_quantization(model->quantization());
   }
+  return absl::OkStatus();
 }
 
 // Held-out loss before and after, and during the run where asked for: tokens of training that cost
@@ -214,11 +228,12 @@ absl::StatusOr<WorkAmount> QuantizeWork(const v1::QuantizeSpec& spec,
                           ShapeOf("quantize", spec.has_model_shape(), spec.model_shape(), inputs));
   WorkAmount work;
   SetSignature(v1::METHOD_QUANTIZE, shape, &work);
-  work.signature.set_quantization("int8");
+  work.signature.set_quantization(kInt8Quantization);
+  WATTLE_RETURN_IF_ERROR(SetQuantization(spec, {}, &work));
   work.unit = v1::WORK_UNIT_PARAMETER;
   work.units = work.parameters;
   work.steps = shape.layers();
-  work.result_bytes = WeightBytesPerToken(shape, "int8");
+  work.result_bytes = WeightBytesPerToken(shape, work.signature.quantization());
   return work;
 }
 
@@ -229,7 +244,7 @@ absl::StatusOr<WorkAmount> GenerateWork(const v1::GenerateSpec& spec,
                           ShapeOf("generate", spec.has_model_shape(), spec.model_shape(), inputs));
   WorkAmount work;
   SetSignature(v1::METHOD_GENERATE, shape, &work);
-  SetQuantization(spec.quantization(), inputs, &work);
+  WATTLE_RETURN_IF_ERROR(SetQuantization(spec, inputs, &work));
   const double bytes_per_token = BytesPerToken(table, shape);
   double prompt_tokens = kPromptBytesDefault / bytes_per_token;
   if (spec.prompts_size() > 0) {
@@ -265,7 +280,7 @@ absl::StatusOr<WorkAmount> EvaluateWork(const v1::EvaluateSpec& spec,
                           ShapeOf("evaluate", spec.has_model_shape(), spec.model_shape(), inputs));
   WorkAmount work;
   SetSignature(v1::METHOD_EVALUATE, shape, &work);
-  SetQuantization(spec.quantization(), inputs, &work);
+  WATTLE_RETURN_IF_ERROR(SetQuantization(spec, inputs, &work));
   const double bytes_per_token = BytesPerToken(table, shape);
   const v1::ArtifactInfo* const data = FindInput(inputs, "data");
   const int batch = spec.batch_size() > 0 ? spec.batch_size() : kBatchDefault;

@@ -3,19 +3,34 @@
 
 #include <dlfcn.h>
 
+#include <atomic>
+
 #include "absl/strings/str_cat.h"
 #include <ATen/Parallel.h>
 
+#include "worker/engine/threads.h"
 #include "worker/engine/torch_border.h"
 #include "worker/engine/torch_version.h"
 
 namespace wattle::engine {
+namespace {
+
+std::atomic<int> kernel_threads = 1;
+
+}  // namespace
+
+kernels::ThreadPool& KernelThreads() {
+  // Never destroyed: its threads may outlive main().
+  static auto& pool = *new kernels::ThreadPool(kernel_threads);
+  return pool;
+}
 
 absl::Status SetThreads(int threads) {
   if (threads < 1) {
     return absl::InvalidArgumentError(absl::StrCat("threads: ", threads, "; wants at least 1"));
   }
   return AtTorchBorder("threads", [&] {
+    kernel_threads = threads;
     at::set_num_threads(threads);
     // libtorch sets its own threads, not those of an OpenBLAS that it was linked with and that has
     // one for each core.

@@ -1,38 +1,36 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What every kind of job has in common: which model, where it runs, and what is told of it
-// afterwards. Plain values, no libtorch.
+// What every kind of job has in common: which model, where it runs, and the figures of the model
+// that a result carries. Plain values, no libtorch.
 #ifndef WATTLE_WORKER_ENGINE_MODEL_JOB_H_
 #define WATTLE_WORKER_ENGINE_MODEL_JOB_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
 
-#include "formats/decoder_config.h"
+#include "models/decoder_config.h"
+#include "wattle/v1/quantization.pb.h"
 
 namespace wattle::engine {
-
-enum class LoadQuantization {
-  kAsStored,  // FP32, or int8 if the files are
-  kNone,      // FP32; an int8 model is refused
-  kInt8,      // quantized when loaded, unless the files are int8 already
-};
 
 struct ModelJob {
   std::string directory;
   std::string device = "cpu";
-  LoadQuantization quantization = LoadQuantization::kAsStored;
+  // In which form the weights are held; nothing: as the files are.
+  std::optional<v1::QuantizationRecipe> recipe = std::nullopt;
 };
 
 struct ModelFigures {
-  formats::DecoderConfig config;
+  models::DecoderConfig config;
   int64_t parameter_count = 0;
-  bool int8 = false;
+  v1::QuantizationRecipe recipe;
 };
 
-// Call once before any other function: libtorch's number of threads is fixed for the process.
+// How many threads libtorch and our kernels use. Call once before any other function: the number
+// is fixed for the process.
 absl::Status SetThreads(int threads);
 
 // Writes random weights into `directory`, which has config.json and no weights yet: the start of a

@@ -9,7 +9,7 @@
 
 #include "base/durable_file.h"
 #include "base/file.h"
-#include "formats/model_directory.h"
+#include "models/model_directory.h"
 #include "worker/engine/kernels/random.h"
 
 namespace wattle::engine {
@@ -67,24 +67,31 @@ std::string TestDirectory(const std::string& name) {
   return path;
 }
 
-formats::DecoderConfig TinyConfig() {
-  formats::DecoderConfig config;
-  config.layers = 2;
-  config.width = 16;
-  config.heads = 2;
-  config.mlp_width = 64;
-  config.vocabulary = kBytes + 1;
-  config.max_positions = 64;
-  config.bos_token_id = kBytes;
-  config.eos_token_id = kBytes;
-  return config;
+models::DecoderConfig TinyConfig() {
+  return TinyConfigOf("gpt2");
+}
+
+models::DecoderConfig TinyConfigOf(const char* family) {
+  v1::ModelShape shape;
+  shape.set_architecture(family);
+  shape.set_layers(2);
+  shape.set_width(32);
+  shape.set_heads(4);
+  shape.set_kv_heads(family == std::string("gpt2") ? 0 : 2);
+  shape.set_vocabulary_size(kBytes + 1);
+  shape.set_context_length(64);
+  auto config = models::FromShape(shape);
+  EXPECT_TRUE(config.ok()) << config.status();
+  config->bos_token_id = kBytes;
+  config->eos_token_id = kBytes;
+  return *std::move(config);
 }
 
 std::string MakeTinyModel(const std::string& name, uint64_t seed) {
   const std::string path = TestDirectory(name);
-  Write(absl::StrCat(path, "/", formats::kConfigFile), formats::FormatDecoderConfig(TinyConfig()));
-  Write(absl::StrCat(path, "/", formats::kVocabularyFile), ByteVocabulary());
-  Write(absl::StrCat(path, "/", formats::kMergesFile), "#version: 0.2\n");
+  Write(absl::StrCat(path, "/", models::kConfigFile), models::FormatDecoderConfig(TinyConfig()));
+  Write(absl::StrCat(path, "/", models::kVocabularyFile), ByteVocabulary());
+  Write(absl::StrCat(path, "/", models::kMergesFile), "#version: 0.2\n");
   const absl::Status status = InitializeModelDirectory(path, seed);
   EXPECT_TRUE(status.ok()) << status;
   return path;
@@ -159,6 +166,16 @@ std::vector<double> RecordingSink::TrainingLosses() const {
     }
   }
   return losses;
+}
+
+void AddExample(formats::ExamplePool& pool, const std::vector<int64_t>& tokens,
+                const std::vector<uint8_t>& mask) {
+  const size_t begin = pool.AddTokens(tokens);
+  std::vector<formats::TokenRange> ranges;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    ranges.push_back({.begin = begin + i, .size = 1, .counts = mask[i] != 0});
+  }
+  pool.AddExample(ranges);
 }
 
 std::string FileBytes(const std::string& path) {

@@ -10,7 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "formats/decoder_config.h"
+#include "formats/example_pool.h"
+#include "models/decoder_config.h"
 #include "worker/engine/progress.h"
 #include "worker/engine/train/finetune.h"
 
@@ -19,9 +20,11 @@ namespace wattle::engine {
 // A new empty directory under GoogleTest's temporary one.
 std::string TestDirectory(const std::string& name);
 
-// Two layers of width 16, the 256 bytes and the end token as vocabulary, context of 64, dropout 0.1
-// everywhere.
-formats::DecoderConfig TinyConfig();
+// GPT-2 with two layers of width 32, the 256 bytes and the end token as vocabulary, context of 64,
+// dropout 0.1 everywhere.
+models::DecoderConfig TinyConfig();
+// The same sizes in another family; grouped KV heads where the family has them.
+models::DecoderConfig TinyConfigOf(const char* family);
 
 // A model directory of TinyConfig with random weights.
 std::string MakeTinyModel(const std::string& name, uint64_t seed);
@@ -49,6 +52,10 @@ struct RecordingSink : public ProgressSink {
   std::vector<CheckpointReport> checkpoints;
   std::vector<std::string> log;
 };
+
+// Adds an example whose tokens count where mask is 1.
+void AddExample(formats::ExamplePool& pool, const std::vector<int64_t>& tokens,
+                const std::vector<uint8_t>& mask);
 
 // The bytes of a file; the test fails where it cannot be read.
 std::string FileBytes(const std::string& path);

@@ -16,6 +16,8 @@
 
 #include "base/durable_file.h"
 #include "base/status_macros.h"
+#include "models/decoder_config.h"
+#include "proto/quantization_recipe.h"
 #include "worker/runner/task_settings.h"
 
 namespace wattle::runner {
@@ -70,9 +72,10 @@ v1::RunnerResult Result(const v1::RunnerTask& task, const engine::ModelFigures& 
   v1::RunnerResult result;
   result.set_engine_version(engine::EngineVersion());
   result.set_threads(task.threads());
-  *result.mutable_model_shape() = formats::ToShape(model.config);
+  *result.mutable_model_shape() = models::ToShape(model.config);
   result.set_parameter_count(model.parameter_count);
-  result.set_quantization(model.int8 ? "int8" : "none");
+  result.set_quantization(RecipeIdentity(model.recipe));
+  *result.mutable_recipe() = model.recipe;
   for (const auto& [name, value] : metrics) {
     v1::Metric& metric = *result.add_metrics();
     metric.set_name(name);
@@ -84,9 +87,12 @@ v1::RunnerResult Result(const v1::RunnerTask& task, const engine::ModelFigures& 
   work.set_tokens(totals.tokens);
   work.set_real_tokens(totals.real_tokens);
   v1::WorkloadSignature& signature = *work.mutable_signature();
-  *signature.mutable_model() = formats::ToShape(model.config);
+  *signature.mutable_model() = result.model_shape();
   signature.set_precision("fp32");
   signature.set_quantization(result.quantization());
+  if (model.recipe.exceptions_size() > 0) {  // which the identity does not hold
+    *signature.mutable_recipe() = model.recipe;
+  }
   signature.set_engine("wattle");
   signature.set_engine_version(result.engine_version());
   return result;

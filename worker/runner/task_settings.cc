@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/runner/task_settings.h"
 
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -8,6 +9,7 @@
 
 #include "base/status_macros.h"
 #include "formats/data_set.h"
+#include "proto/quantization_recipe.h"
 
 namespace wattle::runner {
 namespace {
@@ -32,18 +34,22 @@ absl::Status Missing(absl::string_view field) {
       absl::StrCat(field, ": missing in the task; the job cannot run without it"));
 }
 
-absl::StatusOr<engine::LoadQuantization> QuantizationOf(v1::Quantization quantization) {
-  switch (quantization) {
-    case v1::QUANTIZATION_UNSPECIFIED:
-      return engine::LoadQuantization::kAsStored;
-    case v1::QUANTIZATION_NONE:
-      return engine::LoadQuantization::kNone;
-    case v1::QUANTIZATION_INT8:
-      return engine::LoadQuantization::kInt8;
-    default:
-      return absl::FailedPreconditionError(absl::StrCat(
-          "quantization: ", static_cast<int>(quantization), " is not supported in this version"));
+// The recipe that a spec asks for; nothing: the model's files are taken as they are.
+template <typename Spec>
+absl::StatusOr<std::optional<v1::QuantizationRecipe>> RecipeOf(const Spec& spec) {
+  const auto wanted =
+      WantedQuantization(spec.quantization(), spec.has_recipe() ? &spec.recipe() : nullptr);
+  if (!wanted.ok()) {
+    return absl::FailedPreconditionError(wanted.status().message());
   }
+  if (spec.has_recipe()) {
+    return spec.recipe();
+  }
+  if (wanted->empty()) {
+    return std::nullopt;
+  }
+  WATTLE_ASSIGN_OR_RETURN(v1::QuantizationRecipe recipe, RecipeOfIdentity(*wanted));
+  return recipe;
 }
 
 absl::StatusOr<engine::LearningRateShape> ShapeOf(v1::LearningRateSchedule schedule) {
@@ -106,20 +112,20 @@ absl::StatusOr<JobSettings> FinetuneOf(const v1::RunnerTask& task) {
 }
 
 absl::StatusOr<JobSettings> QuantizeOf(const v1::RunnerTask& task) {
-  const v1::Quantization wanted = task.spec().quantize().quantization();
-  if (wanted != v1::QUANTIZATION_UNSPECIFIED && wanted != v1::QUANTIZATION_INT8) {
-    return absl::FailedPreconditionError(
-        "quantize.quantization: only int8 is supported in this version");
+  engine::QuantizeSettings settings{.model = ModelOf(task),
+                                    .output_directory = task.output_directory()};
+  WATTLE_ASSIGN_OR_RETURN(settings.model.recipe, RecipeOf(task.spec().quantize()));
+  if (!settings.model.recipe.has_value()) {
+    WATTLE_ASSIGN_OR_RETURN(settings.model.recipe, RecipeOfIdentity(kInt8Quantization));
   }
-  return engine::QuantizeSettings{.model = ModelOf(task),
-                                  .output_directory = task.output_directory()};
+  return settings;
 }
 
 absl::StatusOr<JobSettings> GenerateOf(const v1::RunnerTask& task) {
   const v1::GenerateSpec& spec = task.spec().generate();
   engine::GenerateSettings settings;
   settings.model = ModelOf(task);
-  WATTLE_ASSIGN_OR_RETURN(settings.model.quantization, QuantizationOf(spec.quantization()));
+  WATTLE_ASSIGN_OR_RETURN(settings.model.recipe, RecipeOf(spec));
   if (!task.data_file().empty()) {
     WATTLE_ASSIGN_OR_RETURN(settings.prompts, formats::ReadPrompts(task.data_file()));
   }
@@ -152,7 +158,7 @@ absl::StatusOr<JobSettings> EvaluateOf(const v1::RunnerTask& task) {
   }
   engine::EvaluateSettings settings;
   settings.model = ModelOf(task);
-  WATTLE_ASSIGN_OR_RETURN(settings.model.quantization, QuantizationOf(spec.quantization()));
+  WATTLE_ASSIGN_OR_RETURN(settings.model.recipe, RecipeOf(spec));
   settings.data = task.data_file();
   settings.examples = {.limit_examples = spec.limit_examples(),
                        .sequence_length = spec.sequence_length(),

@@ -12,10 +12,10 @@
 #include "base/status_macros.h"
 #include "formats/byte_pair_encoding.h"
 #include "formats/data_set.h"
+#include "worker/engine/load_for_job.h"
 #include "worker/engine/models/decoder.h"
 #include "worker/engine/models/flops.h"
 #include "worker/engine/models/token_batch.h"
-#include "worker/engine/quant/int8_model.h"
 #include "worker/engine/torch_border.h"
 
 namespace wattle::engine {
@@ -23,27 +23,23 @@ namespace {
 
 constexpr int64_t kWindowTokensMax = 1024;
 
-// Examples, longest first: what needs most memory is met at once, and neighbours are of similar
-// length.
-std::vector<const formats::PackedExample*> ByLength(
-    const std::vector<formats::PackedExample>& examples) {
-  std::vector<const formats::PackedExample*> order;
-  order.reserve(examples.size());
-  for (const formats::PackedExample& example : examples) {
-    order.push_back(&example);
-  }
-  std::stable_sort(order.begin(), order.end(),
-                   [](const formats::PackedExample* a, const formats::PackedExample* b) {
-                     return a->tokens.size() > b->tokens.size();
-                   });
+// Numbers of the examples, longest first: what needs most memory is met at once, and neighbours are
+// of similar length.
+std::vector<size_t> ByLength(const formats::ExamplePool& examples) {
+  std::vector<size_t> order(examples.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return examples.TokenCount(a) > examples.TokenCount(b);
+  });
   return order;
 }
 
-absl::StatusOr<std::vector<formats::PackedExample>> TextExamples(
-    const EvaluateSettings& settings, const formats::BytePairEncoding& tokenizer,
-    const formats::DecoderConfig& config, double& bytes_per_token) {
+absl::StatusOr<formats::ExamplePool> TextExamples(const EvaluateSettings& settings,
+                                                  const formats::BytePairEncoding& tokenizer,
+                                                  const models::DecoderConfig& config,
+                                                  double& bytes_per_token) {
   WATTLE_ASSIGN_OR_RETURN(const std::string text, formats::ReadText(settings.data));
-  const std::vector<int64_t> tokens = tokenizer.Encode(text);
+  const std::vector<int64_t> tokens = tokenizer.EncodeDocument(text);
   const int64_t window = settings.window_tokens == 0
                              ? std::min(config.max_positions, kWindowTokensMax)
                              : settings.window_tokens;
@@ -59,27 +55,19 @@ absl::StatusOr<std::vector<formats::PackedExample>> TextExamples(
         absl::StrCat(settings.data, ": wants at least two tokens of text; give a longer file"));
   }
   bytes_per_token = static_cast<double>(text.size()) / static_cast<double>(tokens.size());
-  std::vector<formats::PackedExample> examples;
-  for (const formats::TextWindow& each : formats::TextWindows(tokens, window, stride)) {
-    examples.push_back(ExampleOf(each));
-  }
-  const int64_t limit = settings.examples.limit_examples;
-  if (limit > 0 && limit < static_cast<int64_t>(examples.size())) {
-    examples.resize(static_cast<size_t>(limit));
-  }
-  return examples;
+  return WindowExamples(tokens, window, stride, settings.examples.limit_examples);
 }
 
 absl::StatusOr<EvaluateResult> EvaluateLoaded(const EvaluateSettings& settings,
                                               ProgressSink& sink) {
   sink.OnPhase(Phase::kLoad, 0, 0);
-  WATTLE_ASSIGN_OR_RETURN(const LoadedModel model, LoadForInference(settings.model));
+  WATTLE_ASSIGN_OR_RETURN(const LoadedModel model, LoadForInference(settings.model, sink));
   WATTLE_ASSIGN_OR_RETURN(const auto tokenizer,
                           formats::BytePairEncoding::LoadDirectory(settings.model.directory));
   WATTLE_ASSIGN_OR_RETURN(const formats::DataSetKind kind, formats::DataSetKindOf(settings.data));
   EvaluateResult result;
   result.model = FiguresOf(model);
-  std::vector<formats::PackedExample> examples;
+  formats::ExamplePool examples;
   if (kind == formats::DataSetKind::kText) {
     WATTLE_ASSIGN_OR_RETURN(
         examples, TextExamples(settings, tokenizer, model.files.config, result.bytes_per_token));
@@ -87,7 +75,7 @@ absl::StatusOr<EvaluateResult> EvaluateLoaded(const EvaluateSettings& settings,
     WATTLE_ASSIGN_OR_RETURN(
         auto packed, LoadExamples(settings.data, tokenizer, model.files.config, settings.examples));
     result.truncated_examples = packed.truncated;
-    examples = std::move(packed.examples);
+    examples = std::move(packed.pool);
   }
   WATTLE_ASSIGN_OR_RETURN(result.figures,
                           LossOverExamples(model.decoder, examples, settings.batch_size, sink));
@@ -101,14 +89,15 @@ absl::StatusOr<EvaluateResult> Evaluate(const EvaluateSettings& settings, Progre
 }
 
 absl::StatusOr<LossFigures> LossOverExamples(const Decoder& decoder,
-                                             const std::vector<formats::PackedExample>& examples,
+                                             const formats::ExamplePool& examples,
                                              int64_t batch_size, ProgressSink& sink) {
   const auto order = ByLength(examples);
   const auto count = static_cast<int64_t>(order.size());
   const int64_t steps = (count + batch_size - 1) / batch_size;
   int64_t tokens_left = 0;
   for (int64_t first = 0; first < count; first += batch_size) {
-    const auto longest = static_cast<int64_t>(order[static_cast<size_t>(first)]->tokens.size());
+    const auto longest =
+        static_cast<int64_t>(examples.TokenCount(order[static_cast<size_t>(first)]));
     tokens_left += std::min(batch_size, count - first) * longest;
   }
   sink.OnPhase(Phase::kEvaluate, 0, steps);
@@ -118,8 +107,8 @@ absl::StatusOr<LossFigures> LossOverExamples(const Decoder& decoder,
     const Monotonic start = Clock::Real().Boottime();
     const int64_t first = (step - 1) * batch_size;
     const auto rows = static_cast<size_t>(std::min(batch_size, count - first));
-    const TokenBatch batch =
-        MakeTokenBatch(absl::MakeConstSpan(order).subspan(static_cast<size_t>(first), rows));
+    const TokenBatch batch = MakeTokenBatch(
+        examples, absl::MakeConstSpan(order).subspan(static_cast<size_t>(first), rows));
     const double loss_sum = LossSum(decoder, batch);
     const auto predicted = static_cast<int64_t>(batch.targets.size());
     sum += loss_sum;

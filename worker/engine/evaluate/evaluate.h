@@ -11,7 +11,7 @@
 
 #include "absl/status/statusor.h"
 
-#include "formats/squad.h"
+#include "formats/example_pool.h"
 #include "worker/engine/model_job.h"
 #include "worker/engine/progress.h"
 #include "worker/engine/train/examples.h"
@@ -51,7 +51,7 @@ absl::StatusOr<EvaluateResult> Evaluate(const EvaluateSettings& settings, Progre
 // a step for each batch. Used by training for held-out loss. May throw libtorch's exceptions: call
 // inside AtTorchBorder.
 absl::StatusOr<LossFigures> LossOverExamples(const Decoder& decoder,
-                                             const std::vector<formats::PackedExample>& examples,
+                                             const formats::ExamplePool& examples,
                                              int64_t batch_size, ProgressSink& sink);
 
 }  // namespace wattle::engine

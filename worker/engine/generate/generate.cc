@@ -12,9 +12,9 @@
 #include "base/status_macros.h"
 #include "formats/byte_pair_encoding.h"
 #include "worker/engine/kernels/random.h"
+#include "worker/engine/load_for_job.h"
 #include "worker/engine/models/decoder.h"
 #include "worker/engine/models/flops.h"
-#include "worker/engine/quant/int8_model.h"
 #include "worker/engine/torch_border.h"
 
 namespace wattle::engine {
@@ -29,7 +29,7 @@ struct TokenStep {
 
 using OnToken = std::function<bool(const TokenStep&)>;
 
-double FlopsOf(const formats::DecoderConfig& config, int64_t position, int64_t fed) {
+double FlopsOf(const models::DecoderConfig& config, int64_t position, int64_t fed) {
   double flops = 0.0;
   for (int64_t i = 0; i < fed; ++i) {
     flops += DecodeFlops(config, position + i);
@@ -42,19 +42,20 @@ std::vector<int64_t> RunPrompt(const Decoder& decoder, const std::vector<int64_t
                                const OnToken& on_token) {
   const int64_t room = decoder.config.max_positions - static_cast<int64_t>(prompt.size());
   const int64_t limit = std::min(settings.max_new_tokens, room);
-  DecodeState state = MakeDecodeState(decoder, static_cast<int64_t>(prompt.size()) + limit);
+  KeyValueCache cache(decoder.config, /*slots=*/1, static_cast<int64_t>(prompt.size()) + limit,
+                      decoder.device);
+  Sampler sampler(settings.sampling);
   std::vector<int64_t> made;
   std::vector<int64_t> next = prompt;
   while (static_cast<int64_t>(made.size()) < limit) {
     const auto fed = static_cast<int64_t>(next.size());
-    const double flops = FlopsOf(decoder.config, state.position, fed);
-    const at::Tensor logits = DecodeLogits(decoder, next, state).cpu().contiguous();
+    const double flops = FlopsOf(decoder.config, cache.length(0), fed);
+    const at::Tensor logits = DecodeLogits(decoder, next, cache, /*slot=*/0).cpu().contiguous();
     const float unit = kernels::RandomUnit({.seed = settings.sampling.seed,
                                             .step = prompt_index,
                                             .use = kernels::RandomUse::kSampling},
                                            static_cast<int64_t>(made.size()));
-    const int64_t token = SampleToken(
-        settings.sampling,
+    const int64_t token = sampler.Draw(
         absl::MakeConstSpan(logits.data_ptr<float>(), static_cast<size_t>(logits.numel())), unit);
     made.push_back(token);
     next.assign(1, token);
@@ -69,10 +70,10 @@ std::vector<int64_t> RunPrompt(const Decoder& decoder, const std::vector<int64_t
 // Tokens of every prompt; an empty prompt starts from the begin token.
 absl::StatusOr<std::vector<std::vector<int64_t>>> EncodePrompts(
     const GenerateSettings& settings, const formats::BytePairEncoding& tokenizer,
-    const formats::DecoderConfig& config) {
+    const models::DecoderConfig& config) {
   std::vector<std::vector<int64_t>> encoded;
   for (const formats::Prompt& prompt : settings.prompts) {
-    std::vector<int64_t> tokens = tokenizer.Encode(prompt.text);
+    std::vector<int64_t> tokens = tokenizer.EncodeDocument(prompt.text);
     if (tokens.empty()) {
       tokens.push_back(config.bos_token_id);
     }
@@ -115,10 +116,10 @@ Generation Describe(const formats::Prompt& prompt, size_t prompt_tokens, std::ve
 absl::StatusOr<GenerateResult> GenerateLoaded(const GenerateSettings& settings,
                                               ProgressSink& sink) {
   sink.OnPhase(Phase::kLoad, 0, 0);
-  WATTLE_ASSIGN_OR_RETURN(const LoadedModel model, LoadForInference(settings.model));
+  WATTLE_ASSIGN_OR_RETURN(const LoadedModel model, LoadForInference(settings.model, sink));
   WATTLE_ASSIGN_OR_RETURN(const auto tokenizer,
                           formats::BytePairEncoding::LoadDirectory(settings.model.directory));
-  const formats::DecoderConfig& config = model.files.config;
+  const models::DecoderConfig& config = model.files.config;
   WATTLE_ASSIGN_OR_RETURN(const auto encoded, EncodePrompts(settings, tokenizer, config));
   GenerateResult result;
   result.model = FiguresOf(model);

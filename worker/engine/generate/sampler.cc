@@ -4,42 +4,72 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <vector>
 
 namespace wattle::engine {
+namespace {
+
+// Tokens that are sorted at first. Most draws end among them, so the vocabulary is partitioned once
+// and never sorted whole.
+constexpr size_t kFirstSorted = 64;
+
+}  // namespace
 
 int64_t GreedyToken(absl::Span<const float> logits) {
   return std::max_element(logits.begin(), logits.end()) - logits.begin();
 }
 
-int64_t SampleToken(const SamplingSettings& settings, absl::Span<const float> logits, float unit) {
-  if (settings.temperature <= 0.0) {
+void Sampler::SortFront(size_t count) {
+  const auto more_likely = [this](uint32_t a, uint32_t b) {
+    return logits_[a] > logits_[b] || (logits_[a] == logits_[b] && a < b);
+  };
+  while (sorted_ < count) {
+    // Doubling keeps the work linear in the vocabulary, and a long walk at n log n.
+    const size_t wanted = std::max({count, kFirstSorted, 2 * sorted_});
+    const size_t end = std::min(order_.size(), wanted);
+    const auto first = order_.begin() + static_cast<std::ptrdiff_t>(sorted_);
+    const auto last = order_.begin() + static_cast<std::ptrdiff_t>(end);
+    if (last != order_.end()) {
+      std::nth_element(first, last, order_.end(), more_likely);
+    }
+    std::sort(first, last, more_likely);
+    sorted_ = end;
+  }
+}
+
+double Sampler::WeightOf(size_t token) const {
+  return std::exp((static_cast<double>(logits_[token]) - largest_) / settings_.temperature);
+}
+
+int64_t Sampler::Draw(absl::Span<const float> logits, float unit) {
+  if (settings_.temperature <= 0.0) {
     return GreedyToken(logits);
   }
-  std::vector<size_t> order(logits.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  const auto more_likely = [&](size_t a, size_t b) {
-    return logits[a] > logits[b] || (logits[a] == logits[b] && a < b);
-  };
-  size_t kept = order.size();
-  if (settings.top_k > 0) {
-    kept = std::min(kept, static_cast<size_t>(settings.top_k));
-  }
-  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(kept), order.end(),
-                    more_likely);
-  std::vector<double> weights(kept);
+  logits_ = logits;
+  largest_ = logits[static_cast<size_t>(GreedyToken(logits))];
+  order_.resize(logits.size());
+  std::iota(order_.begin(), order_.end(), uint32_t{0});
+  sorted_ = 0;
+
+  size_t kept = order_.size();
   double total = 0.0;
-  for (size_t i = 0; i < kept; ++i) {
-    weights[i] =
-        std::exp((static_cast<double>(logits[order[i]]) - logits[order[0]]) / settings.temperature);
-    total += weights[i];
+  if (settings_.top_k > 0 && static_cast<size_t>(settings_.top_k) < kept) {
+    kept = static_cast<size_t>(settings_.top_k);
+    SortFront(kept);
+    for (size_t i = 0; i < kept; ++i) {
+      total += WeightOf(order_[i]);
+    }
+  } else {
+    for (size_t token = 0; token < kept; ++token) {
+      total += WeightOf(token);
+    }
   }
-  if (settings.top_p > 0.0 && settings.top_p < 1.0) {
+  if (settings_.top_p > 0.0 && settings_.top_p < 1.0) {
     // The fewest most likely tokens whose share reaches top_p; the most likely one always stays.
     double share = 0.0;
     for (size_t i = 0; i < kept; ++i) {
-      share += weights[i];
-      if (share >= settings.top_p * total) {
+      SortFront(i + 1);
+      share += WeightOf(order_[i]);
+      if (share >= settings_.top_p * total) {
         kept = i + 1;
         total = share;
         break;
@@ -49,12 +79,13 @@ int64_t SampleToken(const SamplingSettings& settings, absl::Span<const float> lo
   const double target = static_cast<double>(unit) * total;
   double passed = 0.0;
   for (size_t i = 0; i < kept; ++i) {
-    passed += weights[i];
+    SortFront(i + 1);
+    passed += WeightOf(order_[i]);
     if (target < passed) {
-      return static_cast<int64_t>(order[i]);
+      return order_[i];
     }
   }
-  return static_cast<int64_t>(order[kept - 1]);
+  return order_[kept - 1];
 }
 
 }  // namespace wattle::engine

@@ -5,7 +5,9 @@
 #ifndef WATTLE_WORKER_ENGINE_GENERATE_SAMPLER_H_
 #define WATTLE_WORKER_ENGINE_GENERATE_SAMPLER_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "absl/types/span.h"
 
@@ -21,8 +23,27 @@ struct SamplingSettings {
 // The smallest index among the largest logits.
 int64_t GreedyToken(absl::Span<const float> logits);
 
-// unit: in [0, 1), decides the draw. Of equal logits the smaller token counts as more likely.
-int64_t SampleToken(const SamplingSettings& settings, absl::Span<const float> logits, float unit);
+// Draws tokens. Keeps its buffers from draw to draw, so that a token allocates nothing. Not
+// thread-safe.
+class Sampler {
+ public:
+  explicit Sampler(const SamplingSettings& settings) : settings_(settings) {}
+
+  // unit: in [0, 1), decides the draw: it is walked through the shares of the tokens from the most
+  // likely on. Of equal logits the smaller token counts as more likely.
+  int64_t Draw(absl::Span<const float> logits, float unit);
+
+ private:
+  // Brings the `count` most likely tokens to the front of order_, in order.
+  void SortFront(size_t count);
+  [[nodiscard]] double WeightOf(size_t token) const;
+
+  SamplingSettings settings_;
+  absl::Span<const float> logits_;
+  float largest_ = 0.0F;
+  std::vector<uint32_t> order_;  // tokens; the first sorted_ are the most likely ones
+  size_t sorted_ = 0;
+};
 
 }  // namespace wattle::engine
 

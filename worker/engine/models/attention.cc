@@ -18,96 +18,142 @@ at::Tensor CausalMask(int64_t tokens, int64_t seen, const at::TensorOptions& opt
       .triu_(seen - tokens + 1);
 }
 
-double QueryScale(const formats::DecoderConfig& config) {
-  return 1.0 / std::sqrt(static_cast<double>(config.head_size()));
+double QueryScale(const models::LayerDescription& layer) {
+  return 1.0 / std::sqrt(static_cast<double>(layer.head_size));
 }
 
-// [batch * tokens, 3 * width] → [3, batch * heads, tokens, head_size], contiguous.
-at::Tensor SplitHeads(const formats::DecoderConfig& config, const SequenceShape& shape,
-                      const at::Tensor& qkv) {
-  return qkv.view({shape.batch, shape.tokens, 3, config.heads, config.head_size()})
-      .permute({2, 0, 3, 1, 4})
-      .contiguous()
-      .view({3, shape.batch * config.heads, shape.tokens, config.head_size()});
+// Heads [first, first + count) of a fused tensor of rows: a view [batch, count, tokens, head_size].
+at::Tensor HeadsOf(const BlockContext& context, const at::Tensor& fused, int64_t first,
+                   int64_t count) {
+  return fused
+      .view({context.shape.batch, context.shape.tokens, -1, context.description().head_size})
+      .narrow(2, first, count)
+      .transpose(1, 2);
 }
 
-// [batch * heads, tokens, head_size] → [batch * tokens, width].
-at::Tensor MergeHeads(const formats::DecoderConfig& config, const SequenceShape& shape,
-                      const at::Tensor& x) {
-  return x.view({shape.batch, config.heads, shape.tokens, config.head_size()})
-      .transpose(1, 2)
-      .reshape({shape.batch * shape.tokens, config.width});
+// A view of [batch * heads, tokens, seen] in which the heads of a group stand one below the other:
+// [batch * kv_heads, group * tokens, seen]. Head h belongs to KV head h / group, so the memory is
+// the same.
+at::Tensor Grouped(const models::LayerDescription& layer, const at::Tensor& x) {
+  const int64_t group = layer.heads / layer.kv_heads;
+  return x.view({x.size(0) / group, group * x.size(1), x.size(2)});
+}
+
+// Scores of every query with the keys it may see; of the others minus infinity.
+// query: [batch * heads, tokens, head_size]; key: [batch * kv_heads, seen, head_size] →
+// [batch * heads, tokens, seen].
+at::Tensor MaskedScores(const models::LayerDescription& layer, const at::Tensor& query,
+                        const at::Tensor& key) {
+  const int64_t tokens = query.size(1);
+  const int64_t seen = key.size(1);
+  const at::Tensor grouped = Grouped(layer, query);
+  at::Tensor scores;
+  if (tokens == 1) {
+    scores = at::bmm(grouped, key.transpose(1, 2));
+  } else {
+    const at::Tensor mask = CausalMask(tokens, seen, query.options());
+    scores = at::baddbmm(mask.repeat({layer.heads / layer.kv_heads, 1}).unsqueeze(0), grouped,
+                         key.transpose(1, 2));
+  }
+  return scores.view({query.size(0), tokens, seen});
+}
+
+// Adds new keys or values, [1, kv_heads, tokens, head_size], to those of the slot and returns all
+// of them: [kv_heads, seen, head_size], a view.
+at::Tensor Append(const at::Tensor& cached, int64_t filled, const at::Tensor& added) {
+  const int64_t tokens = added.size(2);
+  cached.narrow(1, filled, tokens).copy_(added[0]);
+  return cached.narrow(1, 0, filled + tokens);
 }
 
 }  // namespace
 
 at::Tensor AttentionForward(const BlockContext& context, const at::Tensor& qkv,
                             AttentionActivations* saved) {
-  const formats::DecoderConfig& config = context.config;
+  const models::LayerDescription& layer = context.description();
   const SequenceShape& shape = context.shape;
-  const at::Tensor heads = SplitHeads(config, shape, qkv);
-  const at::Tensor query = heads[0].mul_(QueryScale(config));
-  const at::Tensor key = heads[1];
-  const at::Tensor value = heads[2];
-  const at::Tensor mask = CausalMask(shape.tokens, shape.tokens, qkv.options());
-  at::Tensor probabilities = at::_softmax(
-      at::baddbmm(mask.unsqueeze(0), query, key.transpose(1, 2)), -1, /*half_to_float=*/false);
+  const auto contiguous = [&](int64_t first, int64_t count) {
+    return HeadsOf(context, qkv, first, count)
+        .contiguous()
+        .view({shape.batch * count, shape.tokens, layer.head_size});
+  };
+  at::Tensor query = contiguous(0, layer.heads).mul_(QueryScale(layer));
+  at::Tensor key = contiguous(layer.heads, layer.kv_heads);
+  at::Tensor value;
+  if (context.rotary != nullptr) {
+    Rotate(*context.rotary, context.first_position(), Turn::kForward, query);
+    Rotate(*context.rotary, context.first_position(), Turn::kForward, key);
+  }
+  const int64_t first_value = layer.heads + layer.kv_heads;
+  if (context.cache != nullptr) {
+    WATTLE_CHECK(shape.batch == 1 && saved == nullptr, "a cached block serves one sequence");
+    const int64_t filled = context.first_position();
+    key = Append(context.cache->Keys(context.layer, context.slot), filled, key.unsqueeze(0));
+    value = Append(context.cache->Values(context.layer, context.slot), filled,
+                   HeadsOf(context, qkv, first_value, layer.kv_heads));
+  } else {
+    value = contiguous(first_value, layer.kv_heads);
+  }
+  at::Tensor probabilities =
+      at::_softmax(MaskedScores(layer, query, key), -1, /*half_to_float=*/false);
   if (saved != nullptr) {
     *saved = {query, key, value, probabilities};
   }
-  if (context.dropout.active && config.attention_dropout > 0.0) {
+  if (context.dropout.active && context.config.attention_dropout > 0.0) {
     probabilities = probabilities.clone();
-    DropCausalInPlace(context.dropout, context.layer, config.attention_dropout, probabilities);
+    DropCausalInPlace(context.dropout, context.layer, context.config.attention_dropout,
+                      probabilities);
   }
-  return MergeHeads(config, shape, at::bmm(probabilities, value));
+  return at::bmm(Grouped(layer, probabilities), value)
+      .view({shape.batch, layer.heads, shape.tokens, layer.head_size})
+      .transpose(1, 2)
+      .reshape({shape.batch * shape.tokens, layer.attention_width()});
 }
 
 at::Tensor AttentionBackward(const BlockContext& context, const AttentionActivations& saved,
                              const at::Tensor& grad_out) {
-  const formats::DecoderConfig& config = context.config;
+  const models::LayerDescription& layer = context.description();
   const SequenceShape& shape = context.shape;
-  const int64_t sequences = shape.batch * config.heads;
   const at::Tensor grad_heads =
-      grad_out.view({shape.batch, shape.tokens, config.heads, config.head_size()})
-          .transpose(1, 2)
-          .reshape({sequences, shape.tokens, config.head_size()});
+      HeadsOf(context, grad_out, 0, layer.heads)
+          .contiguous()
+          .view({shape.batch * layer.heads, shape.tokens, layer.head_size});
   at::Tensor dropped = saved.probabilities;
-  if (context.dropout.active && config.attention_dropout > 0.0) {
+  const double rate = context.config.attention_dropout;
+  if (context.dropout.active && rate > 0.0) {
     dropped = dropped.clone();
-    DropCausalInPlace(context.dropout, context.layer, config.attention_dropout, dropped);
+    DropCausalInPlace(context.dropout, context.layer, rate, dropped);
   }
-  const at::Tensor grad_value = at::bmm(dropped.transpose(1, 2), grad_heads);
-  at::Tensor grad_probabilities = at::bmm(grad_heads, saved.value.transpose(1, 2));
-  DropCausalInPlace(context.dropout, context.layer, config.attention_dropout, grad_probabilities);
+  // The heads of a group share keys and values: their gradients are summed by the products.
+  const at::Tensor grad_value =
+      at::bmm(Grouped(layer, dropped).transpose(1, 2), Grouped(layer, grad_heads));
+  at::Tensor grad_probabilities =
+      at::bmm(Grouped(layer, grad_heads), saved.value.transpose(1, 2))
+          .view({shape.batch * layer.heads, shape.tokens, shape.tokens});
+  DropCausalInPlace(context.dropout, context.layer, rate, grad_probabilities);
   // Above the diagonal probabilities are 0, and so is the gradient of the scores whatever stands in
   // grad_probabilities.
   const at::Tensor grad_scores =
       at::_softmax_backward_data(grad_probabilities, saved.probabilities, -1, at::kFloat);
-  const at::Tensor grad_query = at::bmm(grad_scores, saved.key).mul_(QueryScale(config));
-  const at::Tensor grad_key = at::bmm(grad_scores.transpose(1, 2), saved.query);
-  return at::stack({grad_query, grad_key, grad_value})
-      .view({3, shape.batch, config.heads, shape.tokens, config.head_size()})
-      .permute({1, 3, 0, 2, 4})
-      .reshape({shape.batch * shape.tokens, 3 * config.width});
-}
-
-at::Tensor AttentionWithCache(const formats::DecoderConfig& config, const at::Tensor& qkv,
-                              KeyValueCache& cache) {
-  const SequenceShape shape{.batch = 1, .tokens = qkv.size(0)};
-  const at::Tensor heads = SplitHeads(config, shape, qkv);
-  const int64_t seen = cache.filled + shape.tokens;
-  WATTLE_CHECK(seen <= cache.keys.size(1), "the cache is made for the whole sequence");
-  cache.keys.narrow(1, cache.filled, shape.tokens).copy_(heads[1]);
-  cache.values.narrow(1, cache.filled, shape.tokens).copy_(heads[2]);
-  cache.filled = seen;
-  const at::Tensor query = heads[0].mul_(QueryScale(config));
-  const at::Tensor key = cache.keys.narrow(1, 0, seen);
-  at::Tensor scores = at::bmm(query, key.transpose(1, 2));
-  if (shape.tokens > 1) {
-    scores.add_(CausalMask(shape.tokens, seen, qkv.options()));
+  at::Tensor grad_query = at::bmm(Grouped(layer, grad_scores), saved.key)
+                              .mul_(QueryScale(layer))
+                              .view(saved.query.sizes());
+  at::Tensor grad_key =
+      at::bmm(Grouped(layer, grad_scores).transpose(1, 2), Grouped(layer, saved.query));
+  if (context.rotary != nullptr) {
+    Rotate(*context.rotary, 0, Turn::kBack, grad_query);
+    Rotate(*context.rotary, 0, Turn::kBack, grad_key);
   }
-  const at::Tensor probabilities = at::_softmax(scores, -1, /*half_to_float=*/false);
-  return MergeHeads(config, shape, at::bmm(probabilities, cache.values.narrow(1, 0, seen)));
+  at::Tensor grad_qkv =
+      at::empty({shape.batch * shape.tokens, layer.qkv_rows()}, grad_out.options());
+  const auto place = [&](const at::Tensor& grad, int64_t first, int64_t count) {
+    HeadsOf(context, grad_qkv, first, count)
+        .copy_(grad.view({shape.batch, count, shape.tokens, layer.head_size}));
+  };
+  place(grad_query, 0, layer.heads);
+  place(grad_key, layer.heads, layer.kv_heads);
+  place(grad_value, layer.heads + layer.kv_heads, layer.kv_heads);
+  return grad_qkv;
 }
 
 }  // namespace wattle::engine

@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Causal self-attention on the output of the fused projection. Padding needs no mask: sequences are
-// padded at their end, where causality keeps every real token from seeing it, and padded rows have
-// no loss, so their gradients are zero. This form keeps the probabilities [batch, heads, tokens,
-// tokens]; a tiled one takes its place behind the same border.
+// Causal self-attention on the output of the fused projection, with grouped heads of keys and
+// values. Padding needs no mask: sequences are padded at their end, where causality keeps every
+// real token from seeing the padding, and padded rows have no loss, so their gradients are zero.
+// This form keeps the probabilities [batch, heads, tokens, tokens].
 #ifndef WATTLE_WORKER_ENGINE_MODELS_ATTENTION_H_
 #define WATTLE_WORKER_ENGINE_MODELS_ATTENTION_H_
 
@@ -11,8 +11,10 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "formats/decoder_config.h"
+#include "models/decoder_config.h"
+#include "worker/engine/models/key_value_cache.h"
 #include "worker/engine/models/layers.h"
+#include "worker/engine/models/rotary.h"
 
 namespace wattle::engine {
 
@@ -25,40 +27,41 @@ struct SequenceShape {
 
 // Where in the model, and in the run, one block's work is done.
 struct BlockContext {
-  const formats::DecoderConfig& config;
-  SequenceShape shape;
-  DropoutState dropout;
+  const models::DecoderConfig& config;
   int64_t layer = 0;
+  SequenceShape shape = {};
+  DropoutState dropout = {};
+  const RotaryTable* rotary = nullptr;  // null: the layer's positions are not rotary
+  // Decoding: the block's tokens follow those in the slot, and their keys and values are added to
+  // the slot; `shape` is one sequence then. Null: the block sees whole sequences.
+  KeyValueCache* cache = nullptr;
+  int64_t slot = 0;
+
+  [[nodiscard]] const models::LayerDescription& description() const {
+    return config.layers[static_cast<size_t>(layer)];
+  }
+  // Position of the block's first token in its sequence.
+  [[nodiscard]] int64_t first_position() const {
+    return cache == nullptr ? 0 : cache->length(slot);
+  }
 };
 
-// What the backward pass needs. s = batch * heads.
+// What the backward pass needs.
 struct AttentionActivations {
-  at::Tensor query;          // float [s, tokens, head_size], already divided by √head_size
-  at::Tensor key;            // float [s, tokens, head_size]
-  at::Tensor value;          // float [s, tokens, head_size]
-  at::Tensor probabilities;  // float [s, tokens, tokens], before dropout
+  at::Tensor query;          // float [batch * heads, tokens, head_size], divided by √head_size
+  at::Tensor key;            // float [batch * kv_heads, tokens, head_size]
+  at::Tensor value;          // float [batch * kv_heads, tokens, head_size]
+  at::Tensor probabilities;  // float [batch * heads, tokens, tokens], before dropout
 };
 
-// Keys and values of the tokens so far, of one sequence and one block.
-struct KeyValueCache {
-  at::Tensor keys;    // float [heads, capacity, head_size]
-  at::Tensor values;  // the same
-  int64_t filled = 0;
-};
-
-// qkv: float [batch * tokens, 3 * width] → float [batch * tokens, width]. saved: null without a
-// backward pass.
+// qkv: float [batch * tokens, qkv_rows] → float [batch * tokens, heads * head_size].
+// saved: null without a backward pass.
 at::Tensor AttentionForward(const BlockContext& context, const at::Tensor& qkv,
                             AttentionActivations* saved);
 
-// grad_out: [batch * tokens, width] → gradient of qkv.
+// grad_out: [batch * tokens, heads * head_size] → gradient of qkv. Not with a cache.
 at::Tensor AttentionBackward(const BlockContext& context, const AttentionActivations& saved,
                              const at::Tensor& grad_out);
-
-// qkv: float [tokens, 3 * width] of the tokens after those in the cache, which they are added to →
-// [tokens, width].
-at::Tensor AttentionWithCache(const formats::DecoderConfig& config, const at::Tensor& qkv,
-                              KeyValueCache& cache);
 
 }  // namespace wattle::engine
 

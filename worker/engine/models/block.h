@@ -1,15 +1,15 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // One decoder block, forward and backward: x + drop(attention(norm(x))), then x +
-// drop(mlp(norm(x))). One function serves every layer and, by the description in DecoderConfig,
-// every family there will be. No autograd graph: what the backward pass needs is kept in
-// BlockActivations, so that recomputing it instead is a matter of the caller's loop.
+// drop(mlp(norm(x))). BlockForward serves every layer of every family, by the layer's description,
+// and training, evaluation and decoding alike: a cache in the context makes it a step of decoding.
+// No autograd graph: BlockActivations holds what the backward pass needs, so that recomputing it
+// instead is a matter of the caller's loop.
 #ifndef WATTLE_WORKER_ENGINE_MODELS_BLOCK_H_
 #define WATTLE_WORKER_ENGINE_MODELS_BLOCK_H_
 
 #include <ATen/core/Tensor.h>
 
-#include "formats/decoder_config.h"
 #include "worker/engine/models/attention.h"
 #include "worker/engine/models/layers.h"
 #include "worker/engine/models/weights.h"
@@ -22,26 +22,22 @@ struct BlockActivations {
   NormActivations attention_norm;
   at::Tensor attention_input;  // [rows, width], after the norm
   AttentionActivations attention;
-  at::Tensor merged;  // [rows, width], heads side by side
+  at::Tensor merged;  // [rows, heads * head_size], heads side by side
   at::Tensor middle;  // [rows, width], the stream between attention and MLP
   NormActivations mlp_norm;
   at::Tensor mlp_input;  // [rows, width], after the norm
-  at::Tensor up;         // [rows, mlp_width], before GELU
-  at::Tensor activated;  // [rows, mlp_width], after it
+  at::Tensor up;         // [rows, up_rows], before the activation
+  at::Tensor activated;  // [rows, mlp_width], after the activation and the gate
 };
 
 // x: float [rows, width] → the same shape. saved: null without a backward pass.
 at::Tensor BlockForward(const BlockContext& context, const BlockWeights& weights,
                         const at::Tensor& x, BlockActivations* saved);
 
-// grad_out: of the block's output. Adds to gradients; returns the gradient of its input.
+// grad_out: of the block's output. Adds to gradients; returns the gradient of the block's input.
 at::Tensor BlockBackward(const BlockContext& context, const BlockWeights& weights,
                          const BlockActivations& saved, const at::Tensor& grad_out,
                          BlockWeights& gradients);
-
-// The block for tokens that follow those in the cache. x: float [tokens, width].
-at::Tensor BlockWithCache(const formats::DecoderConfig& config, const BlockWeights& weights,
-                          const at::Tensor& x, KeyValueCache& cache);
 
 }  // namespace wattle::engine
 

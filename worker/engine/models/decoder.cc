@@ -2,6 +2,8 @@
 #include "worker/engine/models/decoder.h"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include <ATen/ATen.h>
 
@@ -22,18 +24,31 @@ at::Tensor Embed(const Decoder& decoder, const SequenceShape& shape, int64_t fir
                  const at::Tensor& tokens) {
   WATTLE_CHECK(first_position + shape.tokens <= decoder.config.max_positions,
                "batches are cut to the model's context");
-  const at::Tensor positions =
-      decoder.weights.positions.narrow(0, first_position, shape.tokens).unsqueeze(0);
-  at::Tensor x = TableLookUp(decoder.weights.tokens, tokens);
-  x.view({shape.batch, shape.tokens, decoder.config.width}).add_(positions);
+  at::Tensor x = LookUpRows(decoder.weights.tokens, tokens);
+  if (decoder.config.learned_positions) {
+    x.view({shape.batch, shape.tokens, decoder.config.width})
+        .add_(decoder.weights.positions.narrow(0, first_position, shape.tokens).unsqueeze(0));
+  }
   return x;
 }
 
 void EmbedBackward(const TokenBatch& batch, const at::Tensor& tokens, const at::Tensor& grad,
                    DecoderWeights& gradients) {
-  gradients.tokens.weight.index_add_(0, tokens, grad);
-  gradients.positions.narrow(0, 0, batch.length)
-      .add_(grad.view({batch.batch, batch.length, grad.size(1)}).sum(0));
+  if (gradients.tokens.value.defined()) {
+    gradients.tokens.value.index_add_(0, tokens, grad);
+  }
+  if (gradients.positions.defined()) {
+    gradients.positions.narrow(0, 0, batch.length)
+        .add_(grad.view({batch.batch, batch.length, grad.size(1)}).sum(0));
+  }
+}
+
+BlockContext ContextOf(const Decoder& decoder, size_t layer, const SequenceShape& shape) {
+  BlockContext context{.config = decoder.config};
+  context.layer = static_cast<int64_t>(layer);
+  context.shape = shape;
+  context.rotary = decoder.rotary.empty() ? nullptr : &decoder.rotary[layer];
+  return context;
 }
 
 // The stream after the last block. activations: null, or one for each block to fill.
@@ -41,11 +56,36 @@ at::Tensor RunBlocks(const Decoder& decoder, const SequenceShape& shape,
                      const DropoutState& dropout, at::Tensor x,
                      std::vector<BlockActivations>* activations) {
   for (size_t i = 0; i < decoder.weights.blocks.size(); ++i) {
-    const BlockContext context{decoder.config, shape, dropout, static_cast<int64_t>(i)};
+    BlockContext context = ContextOf(decoder, i, shape);
+    context.dropout = dropout;
     x = BlockForward(context, decoder.weights.blocks[i], x,
                      activations == nullptr ? nullptr : &(*activations)[i]);
   }
   return x;
+}
+
+at::Tensor FinalNorm(const Decoder& decoder, const at::Tensor& x, NormActivations* saved) {
+  return NormForward(decoder.config.norm, decoder.config.norm_epsilon, decoder.weights.final_norm,
+                     x, saved);
+}
+
+// The rows of one piece of the loss.
+struct LossRows {
+  at::Tensor where;    // int64: rows of the stream
+  at::Tensor targets;  // int64
+};
+
+// Calls body for each kLossRows rows that have a loss.
+template <typename Body>
+void ForEachLossRows(const TokenBatch& batch, at::Device device, Body body) {
+  const auto count = static_cast<int64_t>(batch.targets.size());
+  for (int64_t start = 0; start < count; start += kLossRows) {
+    const auto first = static_cast<size_t>(start);
+    const auto rows = static_cast<size_t>(std::min(kLossRows, count - start));
+    body(LossRows{
+        .where = Indices(absl::MakeConstSpan(batch.predicting).subspan(first, rows), device),
+        .targets = Indices(absl::MakeConstSpan(batch.targets).subspan(first, rows), device)});
+  }
 }
 
 // Sum of the negative log-likelihoods of the rows; log_probabilities: float [rows, vocabulary].
@@ -56,19 +96,12 @@ double NegativeLogLikelihood(const at::Tensor& log_probabilities, const at::Tens
 // x: the stream after the last block.
 double HeadLoss(const Decoder& decoder, const TokenBatch& batch, const at::Tensor& x) {
   double sum = 0.0;
-  const auto count = static_cast<int64_t>(batch.targets.size());
-  for (int64_t start = 0; start < count; start += kLossRows) {
-    const auto rows = static_cast<size_t>(std::min(kLossRows, count - start));
-    const at::Tensor where =
-        Indices(absl::MakeConstSpan(batch.predicting).subspan(static_cast<size_t>(start), rows),
-                x.device());
-    const at::Tensor targets = Indices(
-        absl::MakeConstSpan(batch.targets).subspan(static_cast<size_t>(start), rows), x.device());
-    const at::Tensor hidden = NormForward(decoder.weights.final_norm, decoder.config.norm_epsilon,
-                                          x.index_select(0, where), nullptr);
-    const at::Tensor logits = TableLogits(decoder.weights.head, hidden);
-    sum += NegativeLogLikelihood(at::_log_softmax(logits, 1, /*half_to_float=*/false), targets);
-  }
+  ForEachLossRows(batch, x.device(), [&](const LossRows& rows) {
+    const at::Tensor hidden = FinalNorm(decoder, x.index_select(0, rows.where), nullptr);
+    const at::Tensor logits = MatrixProduct(decoder.weights.head, hidden, at::Tensor());
+    sum +=
+        NegativeLogLikelihood(at::_log_softmax(logits, 1, /*half_to_float=*/false), rows.targets);
+  });
   return sum;
 }
 
@@ -83,34 +116,49 @@ HeadGradient HeadLossAndGradients(const Decoder& decoder, const TokenBatch& batc
                                   const at::Tensor& x, double gradient_scale,
                                   DecoderWeights& gradients) {
   HeadGradient result{.grad_x = at::zeros_like(x)};
-  const at::Tensor& head = decoder.weights.head.weight;
-  const auto count = static_cast<int64_t>(batch.targets.size());
-  for (int64_t start = 0; start < count; start += kLossRows) {
-    const auto rows = static_cast<size_t>(std::min(kLossRows, count - start));
-    const at::Tensor where =
-        Indices(absl::MakeConstSpan(batch.predicting).subspan(static_cast<size_t>(start), rows),
-                x.device());
-    const at::Tensor targets = Indices(
-        absl::MakeConstSpan(batch.targets).subspan(static_cast<size_t>(start), rows), x.device());
-    const at::Tensor rows_x = x.index_select(0, where);
+  const at::Tensor& head = decoder.weights.head.value;
+  ForEachLossRows(batch, x.device(), [&](const LossRows& rows) {
+    const at::Tensor rows_x = x.index_select(0, rows.where);
     NormActivations norm;
-    const at::Tensor hidden =
-        NormForward(decoder.weights.final_norm, decoder.config.norm_epsilon, rows_x, &norm);
+    const at::Tensor hidden = FinalNorm(decoder, rows_x, &norm);
     at::Tensor grad_logits = at::_log_softmax(at::mm(hidden, head.t()), 1, /*half_to_float=*/false);
-    result.loss_sum += NegativeLogLikelihood(grad_logits, targets);
+    result.loss_sum += NegativeLogLikelihood(grad_logits, rows.targets);
     grad_logits.exp_();
-    grad_logits.scatter_add_(1, targets.unsqueeze(1),
-                             at::full({static_cast<int64_t>(rows), 1}, -1.0, x.options()));
+    grad_logits.scatter_add_(1, rows.targets.unsqueeze(1),
+                             at::full({rows.targets.size(0), 1}, -1.0, x.options()));
     grad_logits.mul_(gradient_scale);
-    gradients.head.weight.addmm_(grad_logits.t(), hidden);
-    const at::Tensor grad_rows = NormBackward(decoder.weights.final_norm, norm, rows_x,
-                                              at::mm(grad_logits, head), gradients.final_norm);
-    result.grad_x.index_copy_(0, where, grad_rows);
-  }
+    if (gradients.head.value.defined()) {
+      gradients.head.value.addmm_(grad_logits.t(), hidden);
+    }
+    const at::Tensor grad_rows =
+        NormBackward(decoder.config.norm, decoder.weights.final_norm, norm, rows_x,
+                     at::mm(grad_logits, head), gradients.final_norm);
+    result.grad_x.index_copy_(0, rows.where, grad_rows);
+  });
   return result;
 }
 
 }  // namespace
+
+Decoder MakeDecoder(models::DecoderConfig config, DecoderWeights weights, at::Device device) {
+  Decoder decoder;
+  decoder.config = std::move(config);
+  decoder.weights = std::move(weights);
+  decoder.device = device;
+  for (size_t i = 0; i < decoder.config.layers.size(); ++i) {
+    const std::optional<models::Rotary>& rotary = decoder.config.layers[i].rotary;
+    if (!rotary.has_value()) {
+      continue;
+    }
+    // Layers of one description share their table.
+    const bool same = i > 0 && decoder.config.layers[i - 1].rotary == rotary;
+    decoder.rotary.push_back(same ? decoder.rotary.back()
+                                  : MakeRotaryTable(*rotary, decoder.config.max_positions, device));
+  }
+  WATTLE_CHECK(decoder.rotary.empty() || decoder.rotary.size() == decoder.config.layers.size(),
+               "all layers of a model have rotary positions, or none has");
+  return decoder;
+}
 
 double LossSum(const Decoder& decoder, const TokenBatch& batch) {
   const SequenceShape shape{batch.batch, batch.length};
@@ -121,7 +169,7 @@ double LossSum(const Decoder& decoder, const TokenBatch& batch) {
 double LossSumAndGradients(const Decoder& decoder, const TokenBatch& batch,
                            const DropoutState& dropout, double gradient_scale,
                            DecoderWeights& gradients) {
-  WATTLE_CHECK(decoder.weights.head.weight.defined(), "only FP32 weights are trained");
+  WATTLE_CHECK(decoder.weights.head.is_float(), "only FP32 weights are trained");
   const SequenceShape shape{batch.batch, batch.length};
   const at::Tensor tokens = Indices(batch.tokens, decoder.device);
   at::Tensor x = Embed(decoder, shape, 0, tokens);
@@ -131,7 +179,8 @@ double LossSumAndGradients(const Decoder& decoder, const TokenBatch& batch,
   x = RunBlocks(decoder, shape, dropout, x, &activations);
   auto [sum, grad] = HeadLossAndGradients(decoder, batch, x, gradient_scale, gradients);
   for (size_t i = activations.size(); i-- > 0;) {
-    const BlockContext context{decoder.config, shape, dropout, static_cast<int64_t>(i)};
+    BlockContext context = ContextOf(decoder, i, shape);
+    context.dropout = dropout;
     grad = BlockBackward(context, decoder.weights.blocks[i], activations[i], grad,
                          gradients.blocks[i]);
     activations[i] = BlockActivations{};  // its memory serves the next block
@@ -146,34 +195,23 @@ at::Tensor AllLogits(const Decoder& decoder, const TokenBatch& batch) {
   const SequenceShape shape{batch.batch, batch.length};
   at::Tensor x = Embed(decoder, shape, 0, Indices(batch.tokens, decoder.device));
   x = RunBlocks(decoder, shape, DropoutState{}, x, nullptr);
-  return TableLogits(decoder.weights.head, NormForward(decoder.weights.final_norm,
-                                                       decoder.config.norm_epsilon, x, nullptr));
-}
-
-DecodeState MakeDecodeState(const Decoder& decoder, int64_t capacity_tokens) {
-  const formats::DecoderConfig& config = decoder.config;
-  DecodeState state;
-  for (int64_t i = 0; i < config.layers; ++i) {
-    const at::TensorOptions options = at::TensorOptions(at::kFloat).device(decoder.device);
-    KeyValueCache cache;
-    cache.keys = at::empty({config.heads, capacity_tokens, config.head_size()}, options);
-    cache.values = at::empty_like(cache.keys);
-    state.blocks.push_back(cache);
-  }
-  return state;
+  return MatrixProduct(decoder.weights.head, FinalNorm(decoder, x, nullptr), at::Tensor());
 }
 
 at::Tensor DecodeLogits(const Decoder& decoder, absl::Span<const int64_t> tokens,
-                        DecodeState& state) {
+                        KeyValueCache& cache, int64_t slot) {
   const auto count = static_cast<int64_t>(tokens.size());
-  at::Tensor x = Embed(decoder, {1, count}, state.position, Indices(tokens, decoder.device));
-  for (size_t i = 0; i < state.blocks.size(); ++i) {
-    x = BlockWithCache(decoder.config, decoder.weights.blocks[i], x, state.blocks[i]);
+  const SequenceShape shape{1, count};
+  at::Tensor x = Embed(decoder, shape, cache.length(slot), Indices(tokens, decoder.device));
+  for (size_t i = 0; i < decoder.weights.blocks.size(); ++i) {
+    BlockContext context = ContextOf(decoder, i, shape);
+    context.cache = &cache;
+    context.slot = slot;
+    x = BlockForward(context, decoder.weights.blocks[i], x, nullptr);
   }
-  state.position += count;
-  const at::Tensor hidden = NormForward(decoder.weights.final_norm, decoder.config.norm_epsilon,
-                                        x.narrow(0, count - 1, 1), nullptr);
-  return TableLogits(decoder.weights.head, hidden).view({-1});
+  cache.Advance(slot, count);
+  const at::Tensor hidden = FinalNorm(decoder, x.narrow(0, count - 1, 1), nullptr);
+  return MatrixProduct(decoder.weights.head, hidden, at::Tensor()).view({-1});
 }
 
 }  // namespace wattle::engine

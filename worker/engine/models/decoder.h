@@ -12,9 +12,11 @@
 #include "absl/types/span.h"
 #include <ATen/core/Tensor.h>
 
-#include "formats/decoder_config.h"
+#include "models/decoder_config.h"
 #include "worker/engine/models/attention.h"
+#include "worker/engine/models/key_value_cache.h"
 #include "worker/engine/models/layers.h"
+#include "worker/engine/models/rotary.h"
 #include "worker/engine/models/token_batch.h"
 #include "worker/engine/models/weights.h"
 
@@ -25,16 +27,21 @@ namespace wattle::engine {
 inline constexpr int64_t kLossRows = 256;
 
 struct Decoder {
-  formats::DecoderConfig config;
+  models::DecoderConfig config;
   DecoderWeights weights;
   at::Device device = at::Device(at::kCPU);
+  std::vector<RotaryTable> rotary;  // of each layer; empty without rotary positions
 };
+
+// A decoder over weights that lie on `device`.
+[[nodiscard]] Decoder MakeDecoder(models::DecoderConfig config, DecoderWeights weights,
+                                  at::Device device);
 
 // Sum over batch.predicting of the negative log-likelihood of its target, in nats.
 double LossSum(const Decoder& decoder, const TokenBatch& batch);
 
 // The same with dropout, and adds gradient_scale * ∂(sum)/∂w to `gradients` (gradient_scale is 1 /
-// predictions of the step).
+// predictions of the step). Undefined gradients are not computed.
 double LossSumAndGradients(const Decoder& decoder, const TokenBatch& batch,
                            const DropoutState& dropout, double gradient_scale,
                            DecoderWeights& gradients);
@@ -42,18 +49,10 @@ double LossSumAndGradients(const Decoder& decoder, const TokenBatch& batch,
 // Logits of every position: float [batch * length, vocabulary]. For tests and small inputs.
 at::Tensor AllLogits(const Decoder& decoder, const TokenBatch& batch);
 
-// One sequence being generated.
-struct DecodeState {
-  std::vector<KeyValueCache> blocks;
-  int64_t position = 0;  // tokens seen
-};
-
-DecodeState MakeDecodeState(const Decoder& decoder, int64_t capacity_tokens);
-
-// Feeds the tokens that follow those seen; returns the logits after the last one: float
-// [vocabulary].
+// Feeds the tokens that follow those in the cache's slot; returns the logits after the last one:
+// float [vocabulary].
 at::Tensor DecodeLogits(const Decoder& decoder, absl::Span<const int64_t> tokens,
-                        DecodeState& state);
+                        KeyValueCache& cache, int64_t slot);
 
 }  // namespace wattle::engine
 

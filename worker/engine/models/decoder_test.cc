@@ -39,10 +39,10 @@ std::string GoldenPath(const std::string& name) {
   return absl::StrCat(WATTLE_SOURCE_DIR, "/tests/golden/engine/", name);
 }
 
-// The golden file as tensors.
-std::map<std::string, at::Tensor> ReadGolden() {
+// A file of a golden as tensors.
+std::map<std::string, at::Tensor> ReadTensors(const std::string& name) {
   std::map<std::string, at::Tensor> tensors;
-  const auto file = formats::SafetensorsFile::Open(GoldenPath("gpt2_tiny.safetensors"));
+  const auto file = formats::SafetensorsFile::Open(GoldenPath(name));
   EXPECT_THAT(file, IsOk());
   for (const formats::TensorEntry& entry : file->tensors()) {
     at::Tensor tensor =
@@ -54,118 +54,164 @@ std::map<std::string, at::Tensor> ReadGolden() {
   return tensors;
 }
 
-// A decoder with its flat buffers.
+// A decoder with its arenas.
 struct Model {
-  FlatLayout layout;
-  at::Tensor flat;
+  std::vector<Parameter> parameters;
+  ArenaLayout layout;
+  at::Tensor arena;
   at::Tensor gradients;
   Decoder decoder;
   DecoderWeights gradient_views;
+
+  [[nodiscard]] at::Tensor Value(size_t parameter) const {
+    return ArenaView(arena, layout, parameters, parameter);
+  }
+  [[nodiscard]] at::Tensor Gradient(size_t parameter) const {
+    return ArenaView(gradients, layout, parameters, parameter);
+  }
 };
 
-Model MakeModel(const formats::DecoderConfig& config, const at::Tensor& flat) {
+Model MakeModel(const models::DecoderConfig& config) {
   Model model;
-  model.layout = MakeFlatLayout(config);
-  model.flat = flat;
-  model.gradients = at::zeros_like(flat);
-  model.decoder.config = config;
-  model.decoder.weights = WeightsOver(config, model.layout, model.flat);
-  model.gradient_views = WeightsOver(config, model.layout, model.gradients);
+  model.parameters = ParametersOf(config);
+  model.layout = ValueLayout(model.parameters);
+  model.arena = at::zeros({model.layout.elements});
+  model.gradients = at::zeros_like(model.arena);
+  model.decoder =
+      MakeDecoder(config, WeightsOver(config, model.parameters, model.layout, model.arena),
+                  at::Device(at::kCPU));
+  model.gradient_views = WeightsOver(config, model.parameters, model.layout, model.gradients);
   return model;
 }
 
-formats::PackedExample Example(std::vector<int64_t> tokens, std::vector<uint8_t> mask) {
-  formats::PackedExample example;
-  example.tokens = std::move(tokens);
-  example.loss_mask = std::move(mask);
-  return example;
-}
-
-TokenBatch BatchOf(const std::vector<formats::PackedExample>& examples) {
-  std::vector<const formats::PackedExample*> pointers;
-  for (const formats::PackedExample& example : examples) {
-    pointers.push_back(&example);
+// A tensor of the engine from those of the reference, which have `prefix` before their names.
+at::Tensor FromReference(const std::map<std::string, at::Tensor>& reference,
+                         const std::string& prefix, const models::ModelTensor& tensor) {
+  std::vector<at::Tensor> parts;
+  for (const models::FileTensor& file : tensor.files) {
+    const at::Tensor& stored = reference.at(prefix + file.name);
+    parts.push_back(tensor.transposed ? stored.t() : stored);
   }
-  return MakeTokenBatch(pointers);
+  return at::cat(parts);
 }
 
-std::vector<formats::PackedExample> GoldenExamples(
-    const std::map<std::string, at::Tensor>& golden) {
-  std::vector<formats::PackedExample> examples;
+struct Example {
+  std::vector<int64_t> tokens;
+  std::vector<uint8_t> mask;
+};
+
+TokenBatch BatchOf(const std::vector<Example>& examples) {
+  formats::ExamplePool pool;
+  std::vector<size_t> numbers;
+  for (const Example& example : examples) {
+    numbers.push_back(pool.size());
+    AddExample(pool, example.tokens, example.mask);
+  }
+  return MakeTokenBatch(pool, numbers);
+}
+
+std::vector<Example> GoldenExamples(const std::map<std::string, at::Tensor>& golden) {
+  std::vector<Example> examples;
   const at::Tensor lengths = golden.at("lengths");
   for (int64_t row = 0; row < lengths.numel(); ++row) {
-    formats::PackedExample example;
+    Example example;
     for (int64_t t = 0; t < lengths[row].item<int64_t>(); ++t) {
       example.tokens.push_back(golden.at("tokens")[row][t].item<int64_t>());
-      example.loss_mask.push_back(static_cast<uint8_t>(golden.at("mask")[row][t].item<int64_t>()));
+      example.mask.push_back(static_cast<uint8_t>(golden.at("mask")[row][t].item<int64_t>()));
     }
     examples.push_back(std::move(example));
   }
   return examples;
 }
 
-Model GoldenModel(const std::map<std::string, at::Tensor>& golden) {
-  const auto config = formats::ReadDecoderConfig(GoldenPath("config.json"));
+// What transformers computed with a tiny model of a family.
+struct Golden {
+  std::map<std::string, at::Tensor> tensors;  // tokens, logits, loss, gradients
+  Model model;
+};
+
+Golden ReadGolden(const std::string& family) {
+  const bool gpt2 = family == "gpt2";
+  Golden golden;
+  golden.tensors = ReadTensors(gpt2 ? "gpt2_tiny.safetensors" : "llama_tiny/golden.safetensors");
+  const auto config =
+      models::ReadDecoderConfig(GoldenPath(gpt2 ? "config.json" : "llama_tiny/config.json"));
   EXPECT_THAT(config, IsOk());
-  Model model = MakeModel(*config, at::zeros({MakeFlatLayout(*config).elements}));
-  for (const FlatEntry& entry : model.layout.entries) {
-    FlatView(model.flat, entry).copy_(golden.at("weight:" + entry.tensor.name));
+  golden.model = MakeModel(*config);
+  const auto weights = gpt2 ? golden.tensors : ReadTensors("llama_tiny/model.safetensors");
+  for (size_t i = 0; i < golden.model.parameters.size(); ++i) {
+    models::ModelTensor tensor = golden.model.parameters[i].tensor;
+    for (models::FileTensor& file : tensor.files) {
+      file.name = (gpt2                                 ? "weight:"
+                   : tensor.slot == models::Slot::kHead ? ""
+                                                        : "model.") +
+                  file.name;
+    }
+    golden.model.Value(i).copy_(FromReference(weights, "", tensor));
   }
-  return model;
+  return golden;
 }
 
-TEST(DecoderGoldenTest, LogitsLossAndGradientsAgreeWithTransformers) {
-  const auto golden = ReadGolden();
-  Model model = GoldenModel(golden);
-  const std::vector<formats::PackedExample> examples = GoldenExamples(golden);
+class DecoderGoldenTest : public testing::TestWithParam<const char*> {};
+
+TEST_P(DecoderGoldenTest, LogitsLossAndGradientsAgreeWithTransformers) {
+  Golden golden = ReadGolden(GetParam());
+  Model& model = golden.model;
+  const std::vector<Example> examples = GoldenExamples(golden.tensors);
   const TokenBatch batch = BatchOf(examples);
-  const at::Tensor logits = AllLogits(model.decoder, batch).view(golden.at("logits").sizes());
+  const at::Tensor wanted_logits = golden.tensors.at("logits");
+  const at::Tensor logits = AllLogits(model.decoder, batch).view(wanted_logits.sizes());
   for (size_t row = 0; row < examples.size(); ++row) {
     const auto length = static_cast<int64_t>(examples[row].tokens.size());
     const auto index = static_cast<int64_t>(row);
     EXPECT_LT(RelativeError(logits[index].narrow(0, 0, length),
-                            golden.at("logits")[index].narrow(0, 0, length)),
+                            wanted_logits[index].narrow(0, 0, length)),
               kLogitsTolerance)
         << "sequence " << row;
   }
   const double scale = 1.0 / static_cast<double>(batch.targets.size());
-  const double wanted = golden.at("loss").item<double>();
+  const double wanted = golden.tensors.at("loss").item<double>();
   EXPECT_NEAR(LossSum(model.decoder, batch) * scale, wanted, 1e-5 * wanted);
   const double loss =
       LossSumAndGradients(model.decoder, batch, DropoutState{}, scale, model.gradient_views);
   EXPECT_NEAR(loss * scale, wanted, 1e-5 * wanted);
-  for (const FlatEntry& entry : model.layout.entries) {
-    EXPECT_LT(
-        RelativeError(FlatView(model.gradients, entry), golden.at("gradient:" + entry.tensor.name)),
-        kGradientTolerance)
-        << entry.tensor.name;
+  for (size_t i = 0; i < model.parameters.size(); ++i) {
+    const models::ModelTensor& tensor = model.parameters[i].tensor;
+    EXPECT_LT(RelativeError(model.Gradient(i), FromReference(golden.tensors, "gradient:", tensor)),
+              kGradientTolerance)
+        << tensor.name;
   }
 }
 
-// The oracle: the same mathematics in plain differentiable operations. drop: multiplies by the mask
-// that the engine draws.
+INSTANTIATE_TEST_SUITE_P(Families, DecoderGoldenTest, testing::Values("gpt2", "llama"),
+                         [](const auto& row) { return row.param; });
+
+// The oracle: the same mathematics in plain differentiable operations, written for one sequence
+// after the other and one head after the other. drop: multiplies by the mask that the engine draws.
 class AutogradOracle {
  public:
   AutogradOracle(const Model& model, const DropoutState& dropout)
       : config_(model.decoder.config), dropout_(dropout) {
-    for (const FlatEntry& entry : model.layout.entries) {
-      leaves_[entry.tensor.name] =
-          FlatView(model.flat, entry).clone().detach().set_requires_grad(true);
+    for (size_t i = 0; i < model.parameters.size(); ++i) {
+      leaves_[model.parameters[i].tensor.name] =
+          model.Value(i).clone().detach().set_requires_grad(true);
     }
   }
 
   at::Tensor LossSum(const TokenBatch& batch) {
     const at::Tensor tokens = at::tensor(at::IntArrayRef(batch.tokens), at::kLong);
     at::Tensor x =
-        Leaf("wte.weight").index_select(0, tokens).view({batch.batch, batch.length, -1}) +
-        Leaf("wpe.weight").narrow(0, 0, batch.length);
-    x = Drop(x.view({-1, config_.width}), kernels::RandomUse::kEmbeddingDropout, 0,
+        Leaf("tokens.weight").index_select(0, tokens).view({batch.batch, batch.length, -1});
+    if (config_.learned_positions) {
+      x = x + Leaf("positions.weight").narrow(0, 0, batch.length);
+    }
+    x = Drop(x.reshape({-1, config_.width}), kernels::RandomUse::kEmbeddingDropout, 0,
              config_.embedding_dropout);
-    for (int64_t layer = 0; layer < config_.layers; ++layer) {
+    for (int64_t layer = 0; layer < config_.layer_count(); ++layer) {
       x = Block(x, batch, layer);
     }
-    x = Norm(x, "ln_f");
-    const at::Tensor head = config_.tied_embeddings ? Leaf("wte.weight") : Leaf("lm_head.weight");
+    x = Norm(x, "final_norm");
+    const at::Tensor head = config_.tied_embeddings ? Leaf("tokens.weight") : Leaf("head.weight");
     const at::Tensor logits = at::matmul(x, head.t());
     const at::Tensor chosen = at::log_softmax(logits, 1).index_select(
         0, at::tensor(at::IntArrayRef(batch.predicting), at::kLong));
@@ -178,14 +224,20 @@ class AutogradOracle {
  private:
   at::Tensor Leaf(const std::string& name) { return leaves_.at(name); }
   at::Tensor Norm(const at::Tensor& x, const std::string& name) {
+    if (config_.norm == models::Norm::kRmsNorm) {
+      const at::Tensor mean_square = at::pow(x, 2).mean({-1}, true);
+      return x / at::sqrt(mean_square + config_.norm_epsilon) * Leaf(name + ".weight");
+    }
     return at::layer_norm(x, {config_.width}, Leaf(name + ".weight"), Leaf(name + ".bias"),
                           config_.norm_epsilon);
   }
   at::Tensor Linear(const at::Tensor& x, const std::string& name) {
-    return at::matmul(x, Leaf(name + ".weight")) + Leaf(name + ".bias");
+    const at::Tensor product = at::matmul(x, Leaf(name + ".weight").t());
+    const auto bias = leaves_.find(name + ".bias");
+    return bias == leaves_.end() ? product : product + bias->second;
   }
   at::Tensor Drop(const at::Tensor& x, kernels::RandomUse use, int64_t layer, double rate) {
-    if (!dropout_.active) {
+    if (!dropout_.active || rate == 0.0) {
       return x;
     }
     at::Tensor mask = at::ones(x.sizes());
@@ -197,58 +249,102 @@ class AutogradOracle {
     return x * mask;
   }
 
-  at::Tensor Block(const at::Tensor& x, const TokenBatch& batch, int64_t layer) {
-    const std::string name = absl::StrCat("h.", layer, ".");
-    const at::Tensor heads = Linear(Norm(x, name + "ln_1"), name + "attn.c_attn")
-                                 .view({batch.batch, batch.length, 3, config_.heads, -1})
-                                 .permute({2, 0, 3, 1, 4});
-    const at::Tensor hidden =
-        at::ones({batch.length, batch.length}, at::kFloat).triu(1).to(at::kBool);
-    const at::Tensor scores = at::matmul(heads[0], heads[1].transpose(-1, -2)) /
-                              std::sqrt(static_cast<double>(config_.head_size()));
-    const at::Tensor probabilities =
-        at::softmax(scores.masked_fill(hidden, -std::numeric_limits<float>::infinity()), -1);
-    const at::Tensor attended =
-        at::matmul(Drop(probabilities, kernels::RandomUse::kAttentionDropout, layer,
-                        config_.attention_dropout),
-                   heads[2])
-            .transpose(1, 2)
-            .reshape({-1, config_.width});
-    const at::Tensor middle =
-        x + Drop(Linear(attended, name + "attn.c_proj"),
-                 kernels::RandomUse::kAttentionOutputDropout, layer, config_.residual_dropout);
-    // gelu_new by its formula, Hendrycks and Gimpel 2016.
-    const at::Tensor up = Linear(Norm(middle, name + "ln_2"), name + "mlp.c_fc");
-    const at::Tensor activated =
-        0.5 * up * (1.0 + at::tanh(0.7978845608028654 * (up + 0.044715 * at::pow(up, 3))));
-    return middle + Drop(Linear(activated, name + "mlp.c_proj"),
-                         kernels::RandomUse::kMlpOutputDropout, layer, config_.residual_dropout);
+  // heads: [batch, heads, tokens, head_size].
+  static at::Tensor Rotated(const models::LayerDescription& layer, const at::Tensor& heads) {
+    if (!layer.rotary.has_value()) {
+      return heads;
+    }
+    const int64_t half = layer.rotary->dimensions / 2;
+    const at::Tensor frequency =
+        at::pow(layer.rotary->base, at::arange(half).to(at::kDouble) *
+                                        (-2.0 / static_cast<double>(layer.rotary->dimensions)));
+    const at::Tensor angle =
+        (at::arange(heads.size(2)).to(at::kDouble).unsqueeze(1) * frequency).to(at::kFloat);
+    // The pair (a, b) as a complex number, times e^(i angle).
+    const at::Tensor pair = at::complex(heads.narrow(3, 0, half).contiguous(),
+                                        heads.narrow(3, half, half).contiguous());
+    const at::Tensor turned = pair * at::polar(at::ones_like(angle), angle);
+    return at::cat({at::real(turned), at::imag(turned)}, 3);
   }
 
-  const formats::DecoderConfig& config_;
+  at::Tensor Attention(const at::Tensor& x, const TokenBatch& batch, int64_t index) {
+    const models::LayerDescription& layer = config_.layers[static_cast<size_t>(index)];
+    const at::Tensor fused = Linear(x, absl::StrCat("layers.", index, ".qkv"))
+                                 .view({batch.batch, batch.length, -1, layer.head_size})
+                                 .transpose(1, 2);
+    const at::Tensor query = Rotated(layer, fused.narrow(1, 0, layer.heads));
+    const at::Tensor key = Rotated(layer, fused.narrow(1, layer.heads, layer.kv_heads));
+    const at::Tensor value = fused.narrow(1, layer.heads + layer.kv_heads, layer.kv_heads);
+    const at::Tensor hidden =
+        at::ones({batch.length, batch.length}, at::kFloat).triu(1).to(at::kBool);
+    std::vector<at::Tensor> heads;
+    for (int64_t head = 0; head < layer.heads; ++head) {
+      const int64_t shared = head / (layer.heads / layer.kv_heads);
+      heads.push_back(at::matmul(query.select(1, head), key.select(1, shared).transpose(-1, -2)) /
+                      std::sqrt(static_cast<double>(layer.head_size)));
+    }
+    const at::Tensor probabilities = Drop(
+        at::softmax(
+            at::stack(heads, 1).masked_fill(hidden, -std::numeric_limits<float>::infinity()), -1),
+        kernels::RandomUse::kAttentionDropout, index, config_.attention_dropout);
+    std::vector<at::Tensor> attended;
+    for (int64_t head = 0; head < layer.heads; ++head) {
+      const int64_t shared = head / (layer.heads / layer.kv_heads);
+      attended.push_back(at::matmul(probabilities.select(1, head), value.select(1, shared)));
+    }
+    return at::cat(attended, -1).reshape({-1, layer.attention_width()});
+  }
+
+  at::Tensor Mlp(const at::Tensor& up, const models::LayerDescription& layer) {
+    if (layer.gated_mlp) {
+      const at::Tensor gate = up.narrow(1, 0, layer.mlp_width);
+      return gate / (1.0 + at::exp(-gate)) * up.narrow(1, layer.mlp_width, layer.mlp_width);
+    }
+    // gelu_new by its formula, Hendrycks and Gimpel 2016.
+    return 0.5 * up * (1.0 + at::tanh(0.7978845608028654 * (up + 0.044715 * at::pow(up, 3))));
+  }
+
+  at::Tensor Block(const at::Tensor& x, const TokenBatch& batch, int64_t index) {
+    const std::string name = absl::StrCat("layers.", index, ".");
+    const at::Tensor attended = Attention(Norm(x, name + "attention_norm"), batch, index);
+    const at::Tensor middle =
+        x + Drop(Linear(attended, name + "attention_output"),
+                 kernels::RandomUse::kAttentionOutputDropout, index, config_.residual_dropout);
+    const at::Tensor activated = Mlp(Linear(Norm(middle, name + "mlp_norm"), name + "up"),
+                                     config_.layers[static_cast<size_t>(index)]);
+    return middle + Drop(Linear(activated, name + "down"), kernels::RandomUse::kMlpOutputDropout,
+                         index, config_.residual_dropout);
+  }
+
+  const models::DecoderConfig& config_;
   DropoutState dropout_;
   std::map<std::string, at::Tensor> leaves_;
 };
 
 struct OracleCase {
   const char* name;
+  const char* family;
   bool dropout;
   bool tied;
+  bool biases;
 };
 
 class DecoderOracleTest : public testing::TestWithParam<OracleCase> {};
 
 TEST_P(DecoderOracleTest, EveryGradientAgreesWithAutograd) {
-  const auto golden = ReadGolden();
-  formats::DecoderConfig config = TinyConfig();
+  models::DecoderConfig config = TinyConfigOf(GetParam().family);
   config.attention_dropout = 0.2;
   config.residual_dropout = 0.3;
   config.embedding_dropout = 0.1;
   config.tied_embeddings = GetParam().tied;
-  const FlatLayout layout = MakeFlatLayout(config);
-  Model model = MakeModel(config, RandomFlat(config, layout, 8).mul_(15.0));
+  for (models::LayerDescription& layer : config.layers) {
+    layer.qkv_bias = layer.attention_output_bias = layer.mlp_bias = GetParam().biases;
+  }
+  Model model = MakeModel(config);
+  FillRandom(config, model.parameters, model.layout, 8, model.arena);
+  model.arena.mul_(12.0);
   const DropoutState dropout{.active = GetParam().dropout, .seed = 5, .counter = 7};
-  const TokenBatch batch = BatchOf(GoldenExamples(golden));
+  const TokenBatch batch = BatchOf(GoldenExamples(ReadTensors("gpt2_tiny.safetensors")));
   AutogradOracle oracle(model, dropout);
   const at::Tensor wanted = oracle.LossSum(batch);
   wanted.backward();
@@ -256,91 +352,107 @@ TEST_P(DecoderOracleTest, EveryGradientAgreesWithAutograd) {
   const double sum =
       LossSumAndGradients(model.decoder, batch, dropout, kScale, model.gradient_views);
   EXPECT_NEAR(sum, wanted.item<double>(), 1e-5 * wanted.item<double>());
-  for (const FlatEntry& entry : layout.entries) {
-    EXPECT_LT(RelativeError(FlatView(model.gradients, entry),
-                            oracle.Gradient(entry.tensor.name) * kScale),
-              kGradientTolerance)
-        << entry.tensor.name;
+  for (size_t i = 0; i < model.parameters.size(); ++i) {
+    const std::string& name = model.parameters[i].tensor.name;
+    EXPECT_LT(RelativeError(model.Gradient(i), oracle.Gradient(name) * kScale), kGradientTolerance)
+        << name;
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, DecoderOracleTest,
-                         testing::Values(OracleCase{"DropoutOff", false, true},
-                                         OracleCase{"DropoutOn", true, true},
-                                         OracleCase{"UntiedHead", true, false}),
+                         testing::Values(OracleCase{"DropoutOff", "gpt2", false, true, true},
+                                         OracleCase{"DropoutOn", "gpt2", true, true, true},
+                                         OracleCase{"UntiedHead", "gpt2", true, false, true},
+                                         OracleCase{"Llama", "llama", true, false, false},
+                                         OracleCase{"LlamaTiedWithBiases", "llama", false, true,
+                                                    true}),
                          [](const auto& row) { return row.param.name; });
 
-TEST(DecoderTest, GradientsAddUpOverMicroBatches) {
-  const auto golden = ReadGolden();
-  const std::vector<formats::PackedExample> examples = GoldenExamples(golden);
-  Model together = GoldenModel(golden);
-  Model apart = GoldenModel(golden);
-  LossSumAndGradients(together.decoder, BatchOf(examples), DropoutState{}, 1.0,
-                      together.gradient_views);
-  for (const formats::PackedExample& example : examples) {  // each without the others' padding
-    LossSumAndGradients(apart.decoder, BatchOf({example}), DropoutState{}, 1.0,
-                        apart.gradient_views);
+class DecoderTest : public testing::TestWithParam<const char*> {};
+
+TEST_P(DecoderTest, GradientsAddUpOverMicroBatches) {
+  Golden together = ReadGolden(GetParam());
+  Golden apart = ReadGolden(GetParam());
+  const std::vector<Example> examples = GoldenExamples(together.tensors);
+  LossSumAndGradients(together.model.decoder, BatchOf(examples), DropoutState{}, 1.0,
+                      together.model.gradient_views);
+  for (const Example& example : examples) {  // each without the others' padding
+    LossSumAndGradients(apart.model.decoder, BatchOf({example}), DropoutState{}, 1.0,
+                        apart.model.gradient_views);
   }
-  EXPECT_LT(RelativeError(apart.gradients, together.gradients), 1e-5);
+  EXPECT_LT(RelativeError(apart.model.gradients, together.model.gradients), 1e-5);
 }
 
-TEST(DecoderTest, AnExampleWithoutTargetsHasNoLossAndNoGradient) {
-  const auto golden = ReadGolden();
-  Model model = GoldenModel(golden);
+TEST_P(DecoderTest, AnExampleWithoutTargetsHasNoLossAndNoGradient) {
+  Golden golden = ReadGolden(GetParam());
+  Model& model = golden.model;
   const TokenBatch batch =
-      BatchOf({Example({1, 2, 3}, {1, 0, 0})});  // nothing predicts the first token
+      BatchOf({Example{{1, 2, 3}, {1, 0, 0}}});  // nothing predicts the first token
   EXPECT_EQ(LossSumAndGradients(model.decoder, batch, DropoutState{}, 1.0, model.gradient_views),
             0.0);
   EXPECT_EQ(model.gradients.abs().max().item<double>(), 0.0);
 }
 
-TEST(DecoderTest, CachedLogitsEqualThoseOfTheWholeSequence) {
-  const auto golden = ReadGolden();
-  const Model model = GoldenModel(golden);
-  const formats::PackedExample example = GoldenExamples(golden)[2];
-  const at::Tensor wanted = AllLogits(model.decoder, BatchOf({example}));
+TEST_P(DecoderTest, CachedLogitsEqualThoseOfTheWholeSequence) {
+  const Golden golden = ReadGolden(GetParam());
+  const Decoder& decoder = golden.model.decoder;
+  const Example example = GoldenExamples(golden.tensors)[2];
+  const at::Tensor wanted = AllLogits(decoder, BatchOf({example}));
   const auto length = static_cast<int64_t>(example.tokens.size());
-  DecodeState state = MakeDecodeState(model.decoder, length);
+  KeyValueCache cache(decoder.config, /*slots=*/3, length, decoder.device);
   const absl::Span<const int64_t> tokens(example.tokens);
-  EXPECT_LT(RelativeError(DecodeLogits(model.decoder, tokens.subspan(0, 5), state), wanted[4]),
-            1e-5);
-  EXPECT_LT(RelativeError(DecodeLogits(model.decoder, tokens.subspan(5, 3), state), wanted[7]),
-            1e-5);
+  // Two sequences take turns; each slot has its own length.
+  const auto expect = [&](int64_t slot, int64_t first, int64_t count) {
+    EXPECT_LT(RelativeError(DecodeLogits(decoder,
+                                         tokens.subspan(static_cast<size_t>(first),
+                                                        static_cast<size_t>(count)),
+                                         cache, slot),
+                            wanted[first + count - 1]),
+              1e-5)
+        << "slot " << slot << ", tokens from " << first;
+  };
+  expect(2, 0, 5);
+  expect(0, 0, 1);
+  expect(2, 5, 3);
+  expect(0, 1, 4);
   for (int64_t t = 8; t < length; ++t) {
-    EXPECT_LT(
-        RelativeError(DecodeLogits(model.decoder, tokens.subspan(static_cast<size_t>(t), 1), state),
-                      wanted[t]),
-        1e-5)
-        << "token " << t;
+    expect(2, t, 1);
   }
+  EXPECT_EQ(cache.length(0), 5);
+  EXPECT_EQ(cache.length(1), 0);
+  EXPECT_EQ(cache.length(2), length);
+  cache.Clear(2);
+  expect(2, 0, 2);
 }
 
-TEST(DecoderTest, GreedyTokensEqualThoseOfFullRecomputation) {
-  const auto golden = ReadGolden();
-  const Model model = GoldenModel(golden);
+TEST_P(DecoderTest, GreedyTokensEqualThoseOfFullRecomputation) {
+  const Golden golden = ReadGolden(GetParam());
+  const Decoder& decoder = golden.model.decoder;
   const std::vector<int64_t> prompt = {3, 14, 15, 9};
-  const std::vector<int64_t> made = GenerateTokens(model.decoder, prompt, 12, {}, 0);
+  const std::vector<int64_t> made = GenerateTokens(decoder, prompt, 12, {}, 0);
   std::vector<int64_t> tokens = prompt;
   for (const int64_t token : made) {
-    const at::Tensor logits = AllLogits(
-        model.decoder, BatchOf({Example(tokens, std::vector<uint8_t>(tokens.size(), 1))}));
+    const at::Tensor logits =
+        AllLogits(decoder, BatchOf({Example{tokens, std::vector<uint8_t>(tokens.size(), 1)}}));
     EXPECT_EQ(token, logits[-1].argmax().item<int64_t>()) << "after " << tokens.size() << " tokens";
     tokens.push_back(token);
   }
-  EXPECT_TRUE(made.size() == 12 || made.back() == model.decoder.config.eos_token_id);
+  EXPECT_TRUE(made.size() == 12 || made.back() == decoder.config.eos_token_id);
 }
 
-TEST(DecoderTest, SampledTokensDependOnSeedAndPromptAlone) {
-  const auto golden = ReadGolden();
-  const Model model = GoldenModel(golden);
+TEST_P(DecoderTest, SampledTokensDependOnSeedAndPromptAlone) {
+  const Golden golden = ReadGolden(GetParam());
   const SamplingSettings sampling{.temperature = 1.5, .seed = 4};
   const auto draw = [&](const SamplingSettings& settings, uint64_t index) {
-    return GenerateTokens(model.decoder, {1, 2}, 16, settings, index);
+    return GenerateTokens(golden.model.decoder, {1, 2}, 16, settings, index);
   };
   EXPECT_EQ(draw(sampling, 0), draw(sampling, 0));
   EXPECT_NE(draw(sampling, 0), draw(sampling, 1));
   EXPECT_NE(draw(sampling, 0), draw({.temperature = 1.5, .seed = 5}, 0));
 }
+
+INSTANTIATE_TEST_SUITE_P(Families, DecoderTest, testing::Values("gpt2", "llama"),
+                         [](const auto& row) { return row.param; });
 
 }  // namespace
 }  // namespace wattle::engine

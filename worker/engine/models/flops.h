@@ -9,34 +9,46 @@
 
 #include <cstdint>
 
-#include "formats/decoder_config.h"
+#include "models/decoder_config.h"
 
 namespace wattle::engine {
 
-// Parameters that a token is multiplied with: four attention matrices, two of the MLP, the head.
-inline double MatrixParameters(const formats::DecoderConfig& config) {
+// Parameters that a token is multiplied with: the linear layers of the blocks, and the head.
+inline double MatrixParameters(const models::DecoderConfig& config) {
   const auto width = static_cast<double>(config.width);
-  const double block = 4.0 * width * width + 2.0 * width * static_cast<double>(config.mlp_width);
-  return static_cast<double>(config.layers) * block +
-         static_cast<double>(config.vocabulary) * width;
+  double count = static_cast<double>(config.vocabulary) * width;
+  for (const models::LayerDescription& layer : config.layers) {
+    count += width * static_cast<double>(layer.qkv_rows() + layer.attention_width() +
+                                         layer.up_rows() + layer.mlp_width);
+  }
+  return count;
+}
+
+// Width of the heads of all layers together.
+inline double AttentionWidths(const models::DecoderConfig& config) {
+  double widths = 0.0;
+  for (const models::LayerDescription& layer : config.layers) {
+    widths += static_cast<double>(layer.attention_width());
+  }
+  return widths;
 }
 
 // A forward pass over `batch` sequences of `length` tokens.
-inline double ForwardFlops(const formats::DecoderConfig& config, int64_t batch, int64_t length) {
+inline double ForwardFlops(const models::DecoderConfig& config, int64_t batch, int64_t length) {
   const auto tokens = static_cast<double>(batch * length);
   // Scores and values: 2 x 2 x length x width, of which causality leaves half.
-  const double attention = 2.0 * static_cast<double>(length * config.width * config.layers);
+  const double attention = 2.0 * static_cast<double>(length) * AttentionWidths(config);
   return tokens * (2.0 * MatrixParameters(config) + attention);
 }
 
 // Forward and backward.
-inline double TrainingFlops(const formats::DecoderConfig& config, int64_t batch, int64_t length) {
+inline double TrainingFlops(const models::DecoderConfig& config, int64_t batch, int64_t length) {
   return 3.0 * ForwardFlops(config, batch, length);
 }
 
 // One token at `position` (from 0) with a KV cache.
-inline double DecodeFlops(const formats::DecoderConfig& config, int64_t position) {
-  const double attention = 4.0 * static_cast<double>((position + 1) * config.width * config.layers);
+inline double DecodeFlops(const models::DecoderConfig& config, int64_t position) {
+  const double attention = 4.0 * static_cast<double>(position + 1) * AttentionWidths(config);
   return 2.0 * MatrixParameters(config) + attention;
 }
 

@@ -7,16 +7,15 @@
 #include <ATen/Parallel.h>
 
 #include "base/check.h"
-#include "worker/engine/kernels/int8.h"
+#include "worker/engine/kernels/matmul.h"
+#include "worker/engine/threads.h"
 
 namespace wattle::engine {
 namespace {
 
 // Elements of one piece of parallel dropout; a multiple of the generator's block.
 constexpr int64_t kDropoutGrain = 1 << 15;
-// Up to this many rows the int8 kernel reads the codes once for all rows; beyond it a dequantized
-// product is faster.
-constexpr int64_t kInt8KernelRows = 4;
+constexpr char kTanh[] = "tanh";  // the approximation of GELU by tanh
 
 kernels::RandomStream StreamOf(const DropoutState& state, kernels::RandomUse use, int64_t layer) {
   return {
@@ -36,21 +35,19 @@ void OnHost(at::Tensor& x, Kernel kernel) {
   x.mul_(mask.to(x.device()));
 }
 
-at::Tensor Int8Product(const at::Tensor& codes, const at::Tensor& scales, const at::Tensor& x,
-                       const at::Tensor& bias) {
-  if (!x.device().is_cpu() || x.size(0) > kInt8KernelRows) {
-    return Int8ProductPlain(codes, scales, x, bias);
-  }
-  const at::Tensor inputs = x.contiguous();
-  at::Tensor out = at::empty({inputs.size(0), codes.size(0)}, inputs.options());
-  const int64_t columns = codes.size(1);
-  const int64_t rows_total = codes.size(0);
-  const float* bias_data = bias.defined() ? bias.data_ptr<float>() : nullptr;
-  const kernels::Int8Matrix matrix{codes.data_ptr<int8_t>(), scales.data_ptr<float>(), rows_total,
-                                   columns};
-  kernels::Int8MatMul(matrix, inputs.data_ptr<float>(), inputs.size(0), bias_data,
-                      out.data_ptr<float>());
-  return out;
+// The row-wise mean of a · b: [rows, 1].
+at::Tensor MeanOfProduct(const at::Tensor& a, const at::Tensor& b) {
+  return (a * b).mean({-1}, /*keepdim=*/true);
+}
+
+at::Tensor Activate(models::Activation activation, const at::Tensor& x) {
+  return activation == models::Activation::kSilu ? at::silu(x) : at::gelu(x, kTanh);
+}
+
+at::Tensor ActivateBackward(models::Activation activation, const at::Tensor& grad_out,
+                            const at::Tensor& x) {
+  return activation == models::Activation::kSilu ? at::silu_backward(grad_out, x)
+                                                 : at::gelu_backward(grad_out, x, kTanh);
 }
 
 }  // namespace
@@ -85,26 +82,69 @@ void DropCausalInPlace(const DropoutState& state, int64_t layer, double rate, at
   });
 }
 
+at::Tensor Dequantize(const MatrixWeights& matrix, at::Device device) {
+  if (matrix.is_float()) {
+    return matrix.value;
+  }
+  const kernels::WeightMatrix& stored = matrix.matrix;
+  at::Tensor out = at::empty({stored.rows, stored.columns}, at::kFloat);
+  kernels::OperationsOf(stored.format.scheme)
+      .dequantize(stored, 0, stored.rows, out.data_ptr<float>());
+  return device.is_cpu() ? out : out.to(device);
+}
+
+at::Tensor MatrixProductPlain(const MatrixWeights& matrix, const at::Tensor& x,
+                              const at::Tensor& bias) {
+  const at::Tensor weight = Dequantize(matrix, x.device());
+  return bias.defined() ? at::addmm(bias, x, weight.t()) : at::mm(x, weight.t());
+}
+
+at::Tensor MatrixProduct(const MatrixWeights& matrix, const at::Tensor& x, const at::Tensor& bias) {
+  if (matrix.is_float()) {
+    if (x.size(0) != 1) {
+      return MatrixProductPlain(matrix, x, bias);
+    }
+    const at::Tensor row = x.view({-1});
+    return (bias.defined() ? at::addmv(bias, matrix.value, row) : at::mv(matrix.value, row))
+        .unsqueeze(0);
+  }
+  if (!x.device().is_cpu()) {
+    return MatrixProductPlain(matrix, x, bias);
+  }
+  const at::Tensor inputs = x.contiguous();
+  at::Tensor out = at::empty({inputs.size(0), matrix.matrix.rows}, inputs.options());
+  kernels::WeightMatrix weights = matrix.matrix;
+  weights.bias = bias.defined() ? bias.data_ptr<float>() : nullptr;
+  kernels::MatMul(weights, inputs.data_ptr<float>(), inputs.size(0), {}, out.data_ptr<float>(),
+                  KernelThreads());
+  return out;
+}
+
 at::Tensor LinearForward(const LinearWeights& linear, const at::Tensor& x) {
-  if (linear.codes.defined()) {
-    return Int8Product(linear.codes, linear.scales, x, linear.bias);
-  }
-  if (x.size(0) == 1) {
-    return at::addmv(linear.bias, linear.weight.t(), x.view({-1})).unsqueeze(0);
-  }
-  return at::addmm(linear.bias, x, linear.weight);
+  return MatrixProduct(linear.matrix, x, linear.bias);
 }
 
 at::Tensor LinearBackward(const LinearWeights& linear, const at::Tensor& x,
                           const at::Tensor& grad_out, LinearWeights& gradients) {
-  WATTLE_CHECK(linear.weight.defined(), "only FP32 weights are trained");
-  gradients.weight.addmm_(x.t(), grad_out);
-  gradients.bias.add_(grad_out.sum(0));
-  return at::mm(grad_out, linear.weight.t());
+  WATTLE_CHECK(linear.matrix.is_float(), "only FP32 weights are trained");
+  if (gradients.matrix.value.defined()) {
+    gradients.matrix.value.addmm_(grad_out.t(), x);
+  }
+  if (gradients.bias.defined()) {
+    gradients.bias.add_(grad_out.sum(0));
+  }
+  return at::mm(grad_out, linear.matrix.value);
 }
 
-at::Tensor NormForward(const NormWeights& norm, double epsilon, const at::Tensor& x,
-                       NormActivations* saved) {
+at::Tensor NormForward(models::Norm kind, double epsilon, const NormWeights& norm,
+                       const at::Tensor& x, NormActivations* saved) {
+  if (kind == models::Norm::kRmsNorm) {
+    const at::Tensor reciprocal = MeanOfProduct(x, x).add_(epsilon).rsqrt_();
+    if (saved != nullptr) {
+      saved->reciprocal_deviation = reciprocal;
+    }
+    return (x * reciprocal).mul_(norm.weight);
+  }
   at::Tensor out;
   at::Tensor mean;
   at::Tensor reciprocal_deviation;
@@ -116,44 +156,68 @@ at::Tensor NormForward(const NormWeights& norm, double epsilon, const at::Tensor
   return out;
 }
 
-at::Tensor NormBackward(const NormWeights& norm, const NormActivations& saved, const at::Tensor& x,
-                        const at::Tensor& grad_out, NormWeights& gradients) {
+at::Tensor NormBackward(models::Norm kind, const NormWeights& norm, const NormActivations& saved,
+                        const at::Tensor& x, const at::Tensor& grad_out, NormWeights& gradients) {
+  if (kind == models::Norm::kRmsNorm) {
+    // y = w n, n = x r, r = (mean(x²) + ε)^(-1/2): dx = r (w g - n mean(n w g)).
+    const at::Tensor normed = x * saved.reciprocal_deviation;
+    if (gradients.weight.defined()) {
+      gradients.weight.add_((grad_out * normed).sum(0));
+    }
+    at::Tensor grad_x = grad_out * norm.weight;
+    const at::Tensor projection = MeanOfProduct(normed, grad_x);
+    return grad_x.sub_(normed * projection).mul_(saved.reciprocal_deviation);
+  }
   at::Tensor grad_x;
   at::Tensor grad_weight;
   at::Tensor grad_bias;
+  const bool trained = gradients.weight.defined();
   std::tie(grad_x, grad_weight, grad_bias) = at::native_layer_norm_backward(
       grad_out, x, {x.size(-1)}, saved.mean, saved.reciprocal_deviation, norm.weight, norm.bias,
-      {true, true, true});
-  gradients.weight.add_(grad_weight);
-  gradients.bias.add_(grad_bias);
+      {true, trained, trained});
+  if (trained) {
+    gradients.weight.add_(grad_weight);
+    gradients.bias.add_(grad_bias);
+  }
   return grad_x;
 }
 
-at::Tensor TableLookUp(const TableWeights& table, const at::Tensor& tokens) {
-  if (table.weight.defined()) {
-    return table.weight.index_select(0, tokens);
+at::Tensor ActivationForward(const models::LayerDescription& layer, const at::Tensor& up) {
+  if (!layer.gated_mlp) {
+    return Activate(layer.activation, up);
   }
-  return DequantizeRows(table.codes.index_select(0, tokens), table.scales.index_select(0, tokens));
+  return Activate(layer.activation, up.narrow(1, 0, layer.mlp_width))
+      .mul_(up.narrow(1, layer.mlp_width, layer.mlp_width));
 }
 
-at::Tensor TableLogits(const TableWeights& table, const at::Tensor& x) {
-  if (table.codes.defined()) {
-    return Int8Product(table.codes, table.scales, x, at::Tensor());
+at::Tensor ActivationBackward(const models::LayerDescription& layer, const at::Tensor& up,
+                              const at::Tensor& grad_out) {
+  if (!layer.gated_mlp) {
+    return ActivateBackward(layer.activation, grad_out, up);
   }
-  if (x.size(0) == 1) {
-    return at::mv(table.weight, x.view({-1})).unsqueeze(0);
-  }
-  return at::mm(x, table.weight.t());
+  const at::Tensor gate = up.narrow(1, 0, layer.mlp_width);
+  const at::Tensor value = up.narrow(1, layer.mlp_width, layer.mlp_width);
+  at::Tensor grad_up = at::empty_like(up);
+  grad_up.narrow(1, 0, layer.mlp_width)
+      .copy_(ActivateBackward(layer.activation, grad_out * value, gate));
+  grad_up.narrow(1, layer.mlp_width, layer.mlp_width)
+      .copy_(Activate(layer.activation, gate).mul_(grad_out));
+  return grad_up;
 }
 
-at::Tensor DequantizeRows(const at::Tensor& codes, const at::Tensor& scales) {
-  return codes.to(at::kFloat).mul_(scales.unsqueeze(1));
-}
-
-at::Tensor Int8ProductPlain(const at::Tensor& codes, const at::Tensor& scales, const at::Tensor& x,
-                            const at::Tensor& bias) {
-  const at::Tensor weight = DequantizeRows(codes, scales);
-  return bias.defined() ? at::addmm(bias, x, weight.t()) : at::mm(x, weight.t());
+at::Tensor LookUpRows(const MatrixWeights& table, const at::Tensor& tokens) {
+  if (table.is_float()) {
+    return table.value.index_select(0, tokens);
+  }
+  const at::Tensor rows = tokens.cpu();
+  at::Tensor out = at::empty({rows.size(0), table.matrix.columns}, at::kFloat);
+  const kernels::FormatOperations& format = kernels::OperationsOf(table.matrix.format.scheme);
+  for (int64_t i = 0; i < rows.size(0); ++i) {
+    const int64_t token = rows.data_ptr<int64_t>()[i];
+    format.dequantize(table.matrix, token, token + 1,
+                      out.data_ptr<float>() + i * table.matrix.columns);
+  }
+  return tokens.device().is_cpu() ? out : out.to(tokens.device());
 }
 
 }  // namespace wattle::engine

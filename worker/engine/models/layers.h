@@ -1,9 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The arithmetic that blocks are made of: linear layers, layer norm, dropout, tables. Each has its
-// forward form and, where training needs it, a backward form that adds to the gradients of the
-// weights and returns that of the input. Rows are tokens: x is float [rows, width]. Works on any
-// device; on the CPU with our kernels where there is one.
+// The arithmetic that blocks are made of: linear layers, norms, activations, dropout, tables. Each
+// has its forward form and, where training needs it, a backward form that adds to the gradients of
+// the weights and returns the gradient of the input. A gradient that is undefined is not wanted and
+// is not computed. Rows are tokens: x is float [rows, width]. Works on any device; on the CPU with
+// our kernels where there is one.
 #ifndef WATTLE_WORKER_ENGINE_MODELS_LAYERS_H_
 #define WATTLE_WORKER_ENGINE_MODELS_LAYERS_H_
 
@@ -11,6 +12,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "models/decoder_config.h"
 #include "worker/engine/kernels/random.h"
 #include "worker/engine/models/weights.h"
 
@@ -32,39 +34,44 @@ void DropInPlace(const DropoutState& state, kernels::RandomUse use, int64_t laye
 // stays so.
 void DropCausalInPlace(const DropoutState& state, int64_t layer, double rate, at::Tensor& x);
 
-// x: [rows, in] → [rows, out]. One row goes through a matrix-vector product: OpenBLAS is five times
-// slower otherwise.
+// x Wᵀ (+ bias where it is defined): [rows, inputs] → [rows, outputs]. W in any format. One row of
+// FP32 goes through a matrix-vector product: OpenBLAS is five times slower otherwise.
+at::Tensor MatrixProduct(const MatrixWeights& matrix, const at::Tensor& x, const at::Tensor& bias);
+
+// The same by dequantizing the whole matrix: the plain form of quantized products, for any device.
+at::Tensor MatrixProductPlain(const MatrixWeights& matrix, const at::Tensor& x,
+                              const at::Tensor& bias);
+// The matrix as float [outputs, inputs], on `device`.
+at::Tensor Dequantize(const MatrixWeights& matrix, at::Device device);
+
 at::Tensor LinearForward(const LinearWeights& linear, const at::Tensor& x);
 
-// x: input of the forward pass; grad_out: [rows, out]. FP32 weights only. Adds to gradients;
-// returns [rows, in].
+// x: input of the forward pass; grad_out: [rows, outputs]. FP32 weights only. Adds to gradients;
+// returns [rows, inputs].
 at::Tensor LinearBackward(const LinearWeights& linear, const at::Tensor& x,
                           const at::Tensor& grad_out, LinearWeights& gradients);
 
 // What the backward pass of a norm needs.
 struct NormActivations {
-  at::Tensor mean;  // [rows, 1]
-  at::Tensor reciprocal_deviation;
+  at::Tensor mean;                  // [rows, 1]; undefined of an RMSNorm
+  at::Tensor reciprocal_deviation;  // [rows, 1]
 };
 
 // saved: may be null.
-at::Tensor NormForward(const NormWeights& norm, double epsilon, const at::Tensor& x,
-                       NormActivations* saved);
+at::Tensor NormForward(models::Norm kind, double epsilon, const NormWeights& norm,
+                       const at::Tensor& x, NormActivations* saved);
 // x: input of the forward pass. Adds to gradients; returns the gradient of x.
-at::Tensor NormBackward(const NormWeights& norm, const NormActivations& saved, const at::Tensor& x,
-                        const at::Tensor& grad_out, NormWeights& gradients);
+at::Tensor NormBackward(models::Norm kind, const NormWeights& norm, const NormActivations& saved,
+                        const at::Tensor& x, const at::Tensor& grad_out, NormWeights& gradients);
+
+// up: [rows, up_rows] → [rows, mlp_width].
+at::Tensor ActivationForward(const models::LayerDescription& layer, const at::Tensor& up);
+// up: input of the forward pass; grad_out: [rows, mlp_width] → gradient of up.
+at::Tensor ActivationBackward(const models::LayerDescription& layer, const at::Tensor& up,
+                              const at::Tensor& grad_out);
 
 // Rows of the table: tokens int64 [rows] → float [rows, width].
-at::Tensor TableLookUp(const TableWeights& table, const at::Tensor& tokens);
-// The head: x float [rows, width] → logits float [rows, vocabulary].
-at::Tensor TableLogits(const TableWeights& table, const at::Tensor& x);
-
-// The plain-ATen forms of int8 weights, for any device; the kernels are tested against them. float
-// [out, in].
-at::Tensor DequantizeRows(const at::Tensor& codes, const at::Tensor& scales);
-// x codesᵀ scales (+ bias where it is defined).
-at::Tensor Int8ProductPlain(const at::Tensor& codes, const at::Tensor& scales, const at::Tensor& x,
-                            const at::Tensor& bias);
+at::Tensor LookUpRows(const MatrixWeights& table, const at::Tensor& tokens);
 
 }  // namespace wattle::engine
 

@@ -1,24 +1,28 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/engine/models/model_files.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <system_error>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "google/protobuf/util/json_util.h"
 #include <ATen/ATen.h>
 
-#include "base/check.h"
 #include "base/durable_file.h"
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "formats/safetensors.h"
-#include "worker/engine/kernels/random.h"
+#include "models/family.h"
+#include "proto/quantization_recipe.h"
 #include "worker/engine/model_job.h"
+#include "worker/engine/models/tensor_files.h"
+#include "worker/engine/quant/recipe_formats.h"
 #include "worker/engine/torch_border.h"
 
 namespace wattle::engine {
@@ -26,8 +30,6 @@ namespace {
 
 // Larger files of a model directory than config and tokenizer are weights, which are not copied.
 constexpr int64_t kCompanionBytesMax = int64_t{64} << 20;
-// GPT-2's own, Radford et al. 2019, section 2.3.
-constexpr float kInitialDeviation = 0.02F;
 
 absl::StatusOr<at::Device> DeviceOf(const std::string& name) {
   const at::Device device(name.empty() ? "cpu" : name);
@@ -38,156 +40,125 @@ absl::StatusOr<at::Device> DeviceOf(const std::string& name) {
   return device;
 }
 
-at::ScalarType ScalarTypeOf(formats::DataType type) {
-  switch (type) {
-    case formats::DataType::kF32:
-      return at::kFloat;
-    case formats::DataType::kF16:
-      return at::kHalf;
-    case formats::DataType::kBF16:
-      return at::kBFloat16;
-    case formats::DataType::kI8:
-      return at::kChar;
-    case formats::DataType::kI32:
-      return at::kInt;
-    case formats::DataType::kI64:
-      return at::kLong;
-    case formats::DataType::kU8:
-      return at::kByte;
-  }
-  return at::kFloat;
-}
+// Loads one model; every tensor goes from the file to its place before the next one is read.
+class ModelLoad {
+ public:
+  ModelLoad(const formats::SafetensorsFile& file, const LoadOptions& options, LoadedModel& model)
+      : file_(file), options_(options), model_(model) {}
 
-// A tensor of the file in its own type; the mapping is not aligned, so its bytes are copied.
-absl::StatusOr<at::Tensor> ReadTensor(const formats::SafetensorsFile& file,
-                                      const std::string& name) {
-  const formats::TensorEntry* entry = file.Find(name);
-  if (entry == nullptr) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(file.path(), ": tensor ", name, " is missing; fetch or copy the model again"));
-  }
-  at::Tensor tensor = at::empty(entry->shape, ScalarTypeOf(entry->type));
-  const absl::Span<const std::byte> bytes = file.Bytes(*entry);
-  std::memcpy(tensor.data_ptr(), bytes.data(), bytes.size());
-  return tensor;
-}
-
-absl::Status CheckShape(const std::string& path, const std::string& name, const at::Tensor& tensor,
-                        at::IntArrayRef wanted) {
-  if (tensor.sizes() != wanted) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        path, ": tensor ", name, " has ", tensor.numel(),
-        " elements in another shape than the config says; use a matching config.json"));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status LoadInt8(const formats::SafetensorsFile& file, at::Device device, LoadedModel& model) {
-  absl::Status status;
-  const auto read = [&](const std::string& name) {
-    auto tensor = ReadTensor(file, TensorNameInFile(model.files, name));
-    if (!tensor.ok()) {
-      status = tensor.status();
-      return at::Tensor();
+  absl::Status Run() {
+    const models::DecoderConfig& config = model_.files.config;
+    WATTLE_ASSIGN_OR_RETURN(const at::Device device, DeviceOf(options_.device));
+    model_.parameters = ParametersOf(config);
+    WATTLE_RETURN_IF_ERROR(ChooseFormats());
+    model_.layout = ValueLayout(model_.parameters);
+    model_.arena = at::zeros({model_.layout.elements}, at::kFloat);
+    for (size_t i = 0; i < model_.parameters.size(); ++i) {
+      WATTLE_RETURN_IF_ERROR(LoadParameter(i));
     }
-    return tensor->to(device);
-  };
-  const auto read_float = [&](const std::string& name) {
-    const at::Tensor tensor = read(name);
-    return tensor.defined() ? tensor.to(at::kFloat) : tensor;
-  };
-  VisitWeights(
-      model.files.config, model.decoder.weights,
-      {.linear =
-           [&](const std::string& name, LinearWeights& linear) {
-             const at::Tensor codes = read(name + ".weight");
-             linear.codes = codes.defined() ? codes.t().contiguous() : codes;
-             linear.scales = read_float(name + ".weight" + formats::kScaleSuffix);
-             linear.bias = read_float(name + ".bias");
-           },
-       .table =
-           [&](const std::string& name, TableWeights& table) {
-             // The table of an untied head's model stays FP32.
-             const at::Tensor stored = read(name);
-             if (stored.defined() && stored.scalar_type() == at::kChar) {
-               table.codes = stored;
-               table.scales = read_float(name + formats::kScaleSuffix);
-             } else {
-               table.weight = stored.defined() ? stored.to(at::kFloat) : stored;
-             }
-           },
-       .tensor = [&](const std::string& name, at::Tensor& tensor) { tensor = read_float(name); }});
-  return status;
-}
+    if (!device.is_cpu()) {
+      model_.arena = model_.arena.to(device);
+    }
+    DecoderWeights weights = WeightsOver(config, model_.parameters, model_.layout, model_.arena);
+    for (auto& [parameter, packed] : packed_) {
+      MatrixAt(weights, model_.parameters[parameter].tensor) = std::move(packed);
+    }
+    TieHead(config, weights);
+    model_.decoder = MakeDecoder(config, std::move(weights), device);
+    return absl::OkStatus();
+  }
 
-absl::StatusOr<LoadedModel> LoadChecked(const std::string& directory, const std::string& device) {
+ private:
+  absl::Status ChooseFormats() {
+    const models::ModelDirectory& files = model_.files;
+    model_.recipe = options_.recipe != nullptr ? *options_.recipe : files.recipe;
+    if (options_.recipe != nullptr && files.is_quantized()) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          model_.directory, ": this model is ", files.quantization(),
+          " already; use its unquantized parent for ", RecipeIdentity(*options_.recipe)));
+    }
+    WATTLE_RETURN_IF_ERROR(CheckRecipeFits(model_.recipe, files.config));
+    for (Parameter& parameter : model_.parameters) {
+      WATTLE_ASSIGN_OR_RETURN(parameter.format,
+                              FormatOfTensor(model_.recipe, files.config, parameter.tensor));
+      parameter.trainable = parameter.in_arena();
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status LoadParameter(size_t index) {
+    const Parameter& parameter = model_.parameters[index];
+    switch (model_.files.form) {
+      case models::StoredForm::kPacked:
+        return parameter.in_arena()
+                   ? LoadFloats(index, {{parameter.tensor.name, parameter.tensor.shape}}, false)
+                   : LoadPacked(index);
+      case models::StoredForm::kInt8PerChannel:
+        if (!parameter.in_arena()) {
+          return LoadInt8PerChannel(index);
+        }
+        break;
+      case models::StoredForm::kHuggingFace:
+        break;
+    }
+    if (parameter.in_arena()) {
+      return LoadFloats(index, NamesInFile(model_.files, parameter.tensor),
+                        parameter.tensor.transposed);
+    }
+    return LoadAndQuantize(index);
+  }
+
+  absl::Status LoadFloats(size_t index, const std::vector<models::FileTensor>& files,
+                          bool transposed) {
+    at::Tensor place = ArenaView(model_.arena, model_.layout, model_.parameters, index);
+    return ReadFloats(file_, files, transposed, place);
+  }
+
+  absl::Status LoadAndQuantize(size_t index) {
+    const Parameter& parameter = model_.parameters[index];
+    at::Tensor values = at::empty(parameter.tensor.shape, at::kFloat);
+    WATTLE_RETURN_IF_ERROR(ReadFloats(file_, NamesInFile(model_.files, parameter.tensor),
+                                      parameter.tensor.transposed, values));
+    WATTLE_ASSIGN_OR_RETURN(packed_[index],
+                            PackFloats(parameter.tensor.name, parameter.format, values));
+    const bool go_on = !options_.on_quantized || options_.on_quantized(values.numel());
+    return go_on ? absl::OkStatus() : absl::CancelledError("stopped while quantizing");
+  }
+
+  absl::Status LoadPacked(size_t index) {
+    const Parameter& parameter = model_.parameters[index];
+    WATTLE_ASSIGN_OR_RETURN(packed_[index], ReadPacked(file_, parameter.tensor.name,
+                                                       parameter.tensor.shape, parameter.format));
+    return absl::OkStatus();
+  }
+
+  absl::Status LoadInt8PerChannel(size_t index) {
+    const Parameter& parameter = model_.parameters[index];
+    WATTLE_ASSIGN_OR_RETURN(
+        packed_[index],
+        ReadInt8PerChannel(file_, NamesInFile(model_.files, parameter.tensor).front().name,
+                           parameter.tensor.shape, parameter.tensor.transposed));
+    return absl::OkStatus();
+  }
+
+  const formats::SafetensorsFile& file_;
+  const LoadOptions& options_;
+  LoadedModel& model_;
+  std::map<size_t, MatrixWeights> packed_;  // by parameter
+};
+
+absl::StatusOr<LoadedModel> LoadChecked(const std::string& directory, const LoadOptions& options) {
   LoadedModel model;
   model.directory = directory;
-  WATTLE_ASSIGN_OR_RETURN(model.files, formats::InspectModelDirectory(directory));
-  WATTLE_ASSIGN_OR_RETURN(model.decoder.device, DeviceOf(device));
-  model.decoder.config = model.files.config;
-  model.layout = MakeFlatLayout(model.files.config);
-  const std::string path = absl::StrCat(directory, "/", formats::kWeightsFile);
-  if (model.files.int8) {
-    WATTLE_ASSIGN_OR_RETURN(const auto file, formats::SafetensorsFile::Open(path));
-    WATTLE_RETURN_IF_ERROR(LoadInt8(file, model.decoder.device, model));
-    return model;
-  }
-  at::Tensor flat = at::zeros({model.layout.elements}, at::kFloat);
-  WATTLE_RETURN_IF_ERROR(ReadFlat(path, model.files, model.layout, flat));
-  model.flat = model.decoder.device.is_cpu() ? flat : flat.to(model.decoder.device);
-  model.decoder.weights = WeightsOver(model.files.config, model.layout, model.flat);
+  WATTLE_ASSIGN_OR_RETURN(model.files, models::InspectModelDirectory(directory));
+  WATTLE_ASSIGN_OR_RETURN(const auto file, formats::SafetensorsFile::Open(
+                                               absl::StrCat(directory, "/", models::kWeightsFile)));
+  WATTLE_RETURN_IF_ERROR(ModelLoad(file, options, model).Run());
   return model;
 }
 
-}  // namespace
-
-absl::StatusOr<LoadedModel> LoadModel(const std::string& directory, const std::string& device) {
-  return AtTorchBorder(directory, [&] { return LoadChecked(directory, device); });
-}
-
-absl::Status ReadFlat(const std::string& path, const formats::ModelDirectory& names,
-                      const FlatLayout& layout, at::Tensor& flat) {
-  WATTLE_ASSIGN_OR_RETURN(const auto file, formats::SafetensorsFile::Open(path));
-  for (const FlatEntry& entry : layout.entries) {
-    const std::string name = TensorNameInFile(names, entry.tensor.name);
-    WATTLE_ASSIGN_OR_RETURN(const at::Tensor stored, ReadTensor(file, name));
-    WATTLE_RETURN_IF_ERROR(CheckShape(path, name, stored, entry.tensor.shape));
-    at::Tensor target = FlatView(flat, entry);
-    target.copy_(stored);
-    if (!at::isfinite(target.sum()).item<bool>() && !at::isfinite(target).all().item<bool>()) {
-      return absl::DataLossError(
-          absl::StrCat(path, ": tensor ", name,
-                       " has values that are not finite; fetch or train the model again"));
-    }
-  }
-  return absl::OkStatus();
-}
-
-absl::Status WriteFlat(const std::string& path, const formats::ModelDirectory& names,
-                       const FlatLayout& layout, const at::Tensor& flat,
-                       const FileOperationObserver& observer) {
-  std::vector<formats::TensorDescription> tensors;
-  for (const FlatEntry& entry : layout.entries) {
-    formats::TensorDescription tensor = entry.tensor;
-    tensor.type = formats::DataType::kF32;
-    tensor.name = TensorNameInFile(names, entry.tensor.name);
-    tensors.push_back(std::move(tensor));
-  }
-  WATTLE_ASSIGN_OR_RETURN(
-      auto writer, formats::SafetensorsWriter::Create(path, tensors, {{"format", "pt"}}, observer));
-  const at::Tensor host = flat.device().is_cpu() ? flat : flat.to(at::kCPU);
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    const FlatEntry& entry = layout.entries[i];
-    const float* values = host.data_ptr<float>() + entry.offset;
-    const auto size = static_cast<size_t>(tensors[i].size_bytes());
-    WATTLE_RETURN_IF_ERROR(writer.Write(
-        tensors[i].name, absl::MakeConstSpan(reinterpret_cast<const std::byte*>(values), size)));
-  }
-  return writer.Commit();
-}
-
-absl::Status SaveModelCompanions(const std::string& directory, const LoadedModel& model) {
+// Everything of a model directory but the weights.
+absl::Status SaveCompanions(const std::string& directory, const LoadedModel& model) {
   std::error_code error;
   std::filesystem::create_directories(directory, error);
   if (error) {
@@ -195,7 +166,7 @@ absl::Status SaveModelCompanions(const std::string& directory, const LoadedModel
         directory, ": cannot make this directory: ", error.message(), "; choose another output"));
   }
   for (const std::string& name : model.files.files) {
-    if (name == formats::kConfigFile || absl::EndsWith(name, ".safetensors")) {
+    if (name == models::kConfigFile || absl::EndsWith(name, ".safetensors")) {
       continue;
     }
     WATTLE_ASSIGN_OR_RETURN(
@@ -203,53 +174,143 @@ absl::Status SaveModelCompanions(const std::string& directory, const LoadedModel
         ReadWholeFile(absl::StrCat(model.directory, "/", name), kCompanionBytesMax));
     WATTLE_RETURN_IF_ERROR(WriteFileDurably(absl::StrCat(directory, "/", name), content));
   }
-  return WriteFileDurably(absl::StrCat(directory, "/", formats::kConfigFile),
-                          formats::FormatDecoderConfig(model.files.config));
+  return WriteFileDurably(absl::StrCat(directory, "/", models::kConfigFile),
+                          models::FormatDecoderConfig(model.files.config));
+}
+
+// A tensor as it stands in the packed form.
+struct StoredTensor {
+  formats::TensorDescription description;
+  at::Tensor values;  // contiguous, on the host
+};
+
+std::vector<StoredTensor> PackedTensors(const LoadedModel& model) {
+  std::vector<StoredTensor> stored;
+  DecoderWeights weights = model.decoder.weights;  // shares the tensors
+  const auto add = [&](const std::string& name, formats::DataType type, const at::Tensor& values) {
+    stored.push_back({{.name = name, .type = type, .shape = values.sizes().vec()},
+                      values.to(at::kCPU).contiguous()});
+  };
+  for (size_t i = 0; i < model.parameters.size(); ++i) {
+    const models::ModelTensor& tensor = model.parameters[i].tensor;
+    if (model.parameters[i].in_arena()) {
+      add(tensor.name, formats::DataType::kF32,
+          ArenaView(model.arena, model.layout, model.parameters, i));
+      continue;
+    }
+    const MatrixWeights& matrix = MatrixAt(weights, tensor);
+    add(tensor.name, formats::DataType::kU8, matrix.packed);
+    add(tensor.name + models::kScaleSuffix, formats::DataType::kU8, matrix.scales);
+  }
+  return stored;
+}
+
+absl::Status WritePacked(const std::string& path, const LoadedModel& model) {
+  std::string recipe;
+  if (!google::protobuf::util::MessageToJsonString(model.recipe, &recipe).ok()) {
+    return absl::InternalError(absl::StrCat(path, ": the recipe cannot be written as JSON"));
+  }
+  const std::vector<StoredTensor> stored = PackedTensors(model);
+  std::vector<formats::TensorDescription> descriptions;
+  descriptions.reserve(stored.size());
+  for (const StoredTensor& tensor : stored) {
+    descriptions.push_back(tensor.description);
+  }
+  WATTLE_ASSIGN_OR_RETURN(auto writer, formats::SafetensorsWriter::Create(
+                                           path, descriptions,
+                                           {{"format", "pt"},
+                                            {models::kQuantizationMetadataKey, models::kPackedForm},
+                                            {models::kRecipeMetadataKey, recipe}}));
+  for (const StoredTensor& tensor : stored) {
+    const auto* bytes = static_cast<const std::byte*>(tensor.values.data_ptr());
+    WATTLE_RETURN_IF_ERROR(writer.Write(
+        tensor.description.name,
+        absl::MakeConstSpan(bytes, static_cast<size_t>(tensor.description.size_bytes()))));
+  }
+  return writer.Commit();
+}
+
+}  // namespace
+
+bool LoadedModel::is_quantized() const {
+  return std::any_of(parameters.begin(), parameters.end(),
+                     [](const Parameter& parameter) { return !parameter.in_arena(); });
+}
+
+absl::StatusOr<LoadedModel> LoadModel(const std::string& directory, const LoadOptions& options) {
+  return AtTorchBorder(directory, [&] { return LoadChecked(directory, options); });
+}
+
+absl::Status ReadArena(const std::string& path, const models::ModelDirectory& files,
+                       const std::vector<Parameter>& parameters, const ArenaLayout& layout,
+                       at::Tensor& arena) {
+  WATTLE_ASSIGN_OR_RETURN(const auto file, formats::SafetensorsFile::Open(path));
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const models::ModelTensor& tensor = parameters[i].tensor;
+    at::Tensor place = ArenaView(arena, layout, parameters, i);
+    WATTLE_RETURN_IF_ERROR(ReadFloats(file, NamesInFile(files, tensor), tensor.transposed, place));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status WriteArena(const std::string& path, const models::ModelDirectory& files,
+                        const std::vector<Parameter>& parameters, const ArenaLayout& layout,
+                        const at::Tensor& arena, const FileOperationObserver& observer) {
+  std::vector<formats::TensorDescription> descriptions;
+  for (const Parameter& parameter : parameters) {
+    for (const models::FileTensor& part : NamesInFile(files, parameter.tensor)) {
+      descriptions.push_back(
+          {.name = part.name, .type = formats::DataType::kF32, .shape = part.shape});
+    }
+  }
+  WATTLE_ASSIGN_OR_RETURN(auto writer, formats::SafetensorsWriter::Create(
+                                           path, descriptions, {{"format", "pt"}}, observer));
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const models::ModelTensor& tensor = parameters[i].tensor;
+    const at::Tensor values = ArenaView(arena, layout, parameters, i).to(at::kCPU);
+    WATTLE_RETURN_IF_ERROR(
+        WriteFloats(NamesInFile(files, tensor), tensor.transposed, values, writer));
+  }
+  return writer.Commit();
 }
 
 absl::Status SaveModel(const std::string& directory, const LoadedModel& model) {
-  WATTLE_CHECK(!model.is_int8(), "an int8 model is the quantizer's to save");
-  WATTLE_RETURN_IF_ERROR(SaveModelCompanions(directory, model));
+  WATTLE_RETURN_IF_ERROR(SaveCompanions(directory, model));
   return AtTorchBorder(directory, [&] {
-    return WriteFlat(absl::StrCat(directory, "/", formats::kWeightsFile), model.files, model.layout,
-                     model.flat, {});
+    const std::string path = absl::StrCat(directory, "/", models::kWeightsFile);
+    return model.is_quantized()
+               ? WritePacked(path, model)
+               : WriteArena(path, model.files, model.parameters, model.layout, model.arena, {});
   });
 }
 
-at::Tensor RandomFlat(const formats::DecoderConfig& config, const FlatLayout& layout,
-                      uint64_t seed) {
-  at::Tensor flat = at::zeros({layout.elements}, at::kFloat);
-  const float residual = kInitialDeviation / std::sqrt(2.0F * static_cast<float>(config.layers));
-  for (size_t i = 0; i < layout.entries.size(); ++i) {
-    const FlatEntry& entry = layout.entries[i];
-    const std::string& name = entry.tensor.name;
-    at::Tensor view = FlatView(flat, entry);
-    if (entry.tensor.shape.size() > 1) {
-      const float deviation = absl::EndsWith(name, "c_proj.weight") ? residual : kInitialDeviation;
-      kernels::RandomNormal({.seed = seed,
-                             .use = kernels::RandomUse::kInitialization,
-                             .layer = static_cast<uint32_t>(i)},
-                            deviation, view.numel(), view.data_ptr<float>());
-    } else if (absl::EndsWith(name, ".weight")) {
-      view.fill_(1.0);
+QuantizableWeights QuantizableWeightsOf(const models::DecoderConfig& config) {
+  QuantizableWeights total;
+  for (const models::ModelTensor& tensor : models::ModelTensors(config)) {
+    if (tensor.is_multiplied(config)) {
+      ++total.matrices;
+      total.weights += tensor.element_count();
     }
   }
-  return flat;
+  return total;
 }
 
 absl::Status InitializeModelDirectory(const std::string& directory, uint64_t seed) {
-  const std::string path = absl::StrCat(directory, "/", formats::kWeightsFile);
+  const std::string path = absl::StrCat(directory, "/", models::kWeightsFile);
   if (std::filesystem::exists(path)) {
     return absl::AlreadyExistsError(
         absl::StrCat(path, ": there are weights already; remove them to start from scratch"));
   }
-  formats::ModelDirectory names;
+  models::ModelDirectory files;
   WATTLE_ASSIGN_OR_RETURN(
-      names.config, formats::ReadDecoderConfig(absl::StrCat(directory, "/", formats::kConfigFile)));
-  names.tensor_prefix = "transformer.";
+      files.config, models::ReadDecoderConfig(absl::StrCat(directory, "/", models::kConfigFile)));
+  files.tensor_prefix = models::FamilyOf(files.config).file_prefix;
   return AtTorchBorder(directory, [&] {
-    const FlatLayout layout = MakeFlatLayout(names.config);
-    return WriteFlat(path, names, layout, RandomFlat(names.config, layout, seed), {});
+    const std::vector<Parameter> parameters = ParametersOf(files.config);
+    const ArenaLayout layout = ValueLayout(parameters);
+    at::Tensor arena = at::zeros({layout.elements}, at::kFloat);
+    FillRandom(files.config, parameters, layout, seed, arena);
+    return WriteArena(path, files, parameters, layout, arena, {});
   });
 }
 

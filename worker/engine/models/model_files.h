@@ -1,58 +1,79 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Models between disk and memory: a Hugging Face directory of the GPT-2 family (F32, F16 or BF16,
-// or our int8 form; see formats/model_directory.h) to weights and back, and random weights for a
-// run from scratch. No exceptions leave this file.
+// Models between disk and memory: a Hugging Face directory (F32, F16 or BF16, or one of our
+// quantized forms; see models/model_directory.h) to parameters and back. Tensors are read, and
+// quantized where a recipe says so, one after the other: a model is never in memory twice. No
+// exceptions leave this file.
 #ifndef WATTLE_WORKER_ENGINE_MODELS_MODEL_FILES_H_
 #define WATTLE_WORKER_ENGINE_MODELS_MODEL_FILES_H_
 
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include <ATen/core/Tensor.h>
 
 #include "base/durable_file.h"
-#include "formats/model_directory.h"
+#include "models/model_directory.h"
 #include "worker/engine/models/decoder.h"
+#include "worker/engine/models/parameters.h"
 #include "worker/engine/models/weights.h"
 
 namespace wattle::engine {
 
 struct LoadedModel {
   std::string directory;
-  formats::ModelDirectory files;
-  FlatLayout layout;
-  at::Tensor flat;  // float [layout.elements] behind decoder.weights; undefined for an int8 model
-  Decoder decoder;
-  [[nodiscard]] bool is_int8() const { return !flat.defined(); }
+  models::ModelDirectory files;
+  std::vector<Parameter> parameters;
+  ArenaLayout layout;             // of `arena`
+  at::Tensor arena;               // float: the FP32 parameters
+  Decoder decoder;                // its weights are views of the arena and packed matrices
+  v1::QuantizationRecipe recipe;  // in which form the parameters are held now
+
+  [[nodiscard]] bool is_quantized() const;
 };
 
-// device: "cpu", "cuda", "cuda:1". Errors: those of InspectModelDirectory; kUnavailable for a
-// device that is not there; kDataLoss for weights that are not finite.
-absl::StatusOr<LoadedModel> LoadModel(const std::string& directory, const std::string& device);
+struct LoadOptions {
+  std::string device = "cpu";  // "cpu", "cuda", "cuda:1"
+  // Quantizes each matrix as it is read; null: every parameter is held as the files have it, and
+  // F16 and BF16 as FP32.
+  const v1::QuantizationRecipe* recipe = nullptr;
+  // Called after each matrix that was quantized, with its number of weights; false stops the load
+  // (kCancelled). Empty: nobody is told.
+  std::function<bool(int64_t weights)> on_quantized = {};
+};
 
-// Reads one file of tensors named as the layout (with `prefix` before them) into a flat buffer of
-// the host.
-absl::Status ReadFlat(const std::string& path, const formats::ModelDirectory& names,
-                      const FlatLayout& layout, at::Tensor& flat);
+// Errors: those of InspectModelDirectory; kUnavailable for a device that is not there; kDataLoss
+// for weights or scales that are not finite; kFailedPrecondition for a recipe on a quantized model,
+// or one whose formats the engine lacks.
+absl::StatusOr<LoadedModel> LoadModel(const std::string& directory, const LoadOptions& options);
 
-// Writes a flat buffer as one safetensors file, F32.
-absl::Status WriteFlat(const std::string& path, const formats::ModelDirectory& names,
-                       const FlatLayout& layout, const at::Tensor& flat,
-                       const FileOperationObserver& observer);
+// Reads a file of FP32, F16 or BF16 tensors into an arena of the host that holds every parameter.
+// files: says how the file names them. Errors: kInvalidArgument and kDataLoss as LoadModel.
+absl::Status ReadArena(const std::string& path, const models::ModelDirectory& files,
+                       const std::vector<Parameter>& parameters, const ArenaLayout& layout,
+                       at::Tensor& arena);
 
-// A directory that transformers loads: config.json, model.safetensors (F32), the tokenizer's files
-// from model.directory. `directory` is made if it is not there.
+// Writes an arena that holds every parameter as one safetensors file, F32, under the Hugging Face
+// names.
+absl::Status WriteArena(const std::string& path, const models::ModelDirectory& files,
+                        const std::vector<Parameter>& parameters, const ArenaLayout& layout,
+                        const at::Tensor& arena, const FileOperationObserver& observer);
+
+// A directory with config.json, the tokenizer's files from model.directory, and model.safetensors:
+// F32 that transformers loads, or the packed form of a quantized model. `directory` is made if it
+// is not there.
 absl::Status SaveModel(const std::string& directory, const LoadedModel& model);
-// Everything but the weights: what SaveModel and the int8 form have in common.
-absl::Status SaveModelCompanions(const std::string& directory, const LoadedModel& model);
 
-// GPT-2's initialization: normal of deviation 0.02, that of the residual projections divided by √(2
-// layers); biases 0, norm weights 1. A pure function of config and seed.
-at::Tensor RandomFlat(const formats::DecoderConfig& config, const FlatLayout& layout,
-                      uint64_t seed);
+// Numbers in the matrices that a recipe is about, and how many matrices they are.
+struct QuantizableWeights {
+  int64_t matrices = 0;
+  int64_t weights = 0;
+};
+[[nodiscard]] QuantizableWeights QuantizableWeightsOf(const models::DecoderConfig& config);
 
 }  // namespace wattle::engine
 

@@ -5,35 +5,29 @@
 
 namespace wattle::engine {
 
-TokenBatch MakeTokenBatch(absl::Span<const formats::PackedExample* const> examples) {
+TokenBatch MakeTokenBatch(const formats::ExamplePool& pool, absl::Span<const size_t> examples) {
   TokenBatch batch;
   batch.batch = static_cast<int64_t>(examples.size());
-  for (const formats::PackedExample* example : examples) {
-    batch.length = std::max(batch.length, static_cast<int64_t>(example->tokens.size()));
+  for (const size_t example : examples) {
+    batch.length = std::max(batch.length, static_cast<int64_t>(pool.TokenCount(example)));
   }
   // Any token pads: causality hides it. 0 is in every vocabulary.
   batch.tokens.assign(static_cast<size_t>(batch.batch * batch.length), 0);
-  for (size_t i = 0; i < examples.size(); ++i) {
-    const formats::PackedExample& example = *examples[i];
-    const size_t start = i * static_cast<size_t>(batch.length);
-    std::copy(example.tokens.begin(), example.tokens.end(),
-              batch.tokens.begin() + static_cast<std::ptrdiff_t>(start));
-    batch.real_tokens += static_cast<int64_t>(example.tokens.size());
-    for (size_t t = 1; t < example.tokens.size(); ++t) {
-      if (example.loss_mask[t] != 0) {
-        batch.predicting.push_back(static_cast<int64_t>(start + t) - 1);
-        batch.targets.push_back(example.tokens[t]);
+  int64_t row_start = 0;
+  for (const size_t example : examples) {
+    int64_t place = row_start;
+    pool.ForEachToken(example, [&](int64_t token, bool counts) {
+      batch.tokens[static_cast<size_t>(place)] = token;
+      if (counts) {
+        batch.predicting.push_back(place - 1);
+        batch.targets.push_back(token);
       }
-    }
+      ++place;
+    });
+    batch.real_tokens += place - row_start;
+    row_start += batch.length;
   }
   return batch;
-}
-
-int64_t CountTargets(const formats::PackedExample& example) {
-  return example.loss_mask.empty()
-             ? 0
-             : std::count_if(example.loss_mask.begin() + 1, example.loss_mask.end(),
-                             [](uint8_t mask) { return mask != 0; });
 }
 
 }  // namespace wattle::engine

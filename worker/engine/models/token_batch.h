@@ -5,12 +5,13 @@
 #ifndef WATTLE_WORKER_ENGINE_MODELS_TOKEN_BATCH_H_
 #define WATTLE_WORKER_ENGINE_MODELS_TOKEN_BATCH_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
 #include "absl/types/span.h"
 
-#include "formats/squad.h"
+#include "formats/example_pool.h"
 
 namespace wattle::engine {
 
@@ -23,12 +24,9 @@ struct TokenBatch {
   std::vector<int64_t> targets;     // … and the token that each of them has to predict
 };
 
-// A token whose loss_mask is 1 is the target of the position before it; the first token of an
-// example never is one.
-TokenBatch MakeTokenBatch(absl::Span<const formats::PackedExample* const> examples);
-
-// How many predictions of an example count.
-int64_t CountTargets(const formats::PackedExample& example);
+// The examples with these numbers in the pool. A token that counts is the target of the position
+// before it.
+TokenBatch MakeTokenBatch(const formats::ExamplePool& pool, absl::Span<const size_t> examples);
 
 }  // namespace wattle::engine
 

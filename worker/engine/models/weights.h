@@ -1,94 +1,68 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The tensors of a decoder, as one structure that the blocks work on, and the flat buffers that
-// training keeps them in: weights, gradients and both optimizer moments are one buffer each, and
-// every tensor is a view of it. Not thread-safe. Read next: block.h.
+// The weights of a decoder as one structure that the blocks read. The same structure holds
+// gradients; an undefined tensor there means that no gradient is wanted. The tensors are views:
+// parameters.h says who owns the bytes. Not thread-safe. Read next: block.h.
 #ifndef WATTLE_WORKER_ENGINE_MODELS_WEIGHTS_H_
 #define WATTLE_WORKER_ENGINE_MODELS_WEIGHTS_H_
 
-#include <cstdint>
-#include <functional>
-#include <string>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
 
-#include "formats/decoder_config.h"
+#include "models/decoder_config.h"
+#include "models/tensors.h"
+#include "worker/engine/kernels/weight_matrix.h"
 
 namespace wattle::engine {
 
-// y = x W + b. Either FP32 (weight) or int8 (codes and scales).
-struct LinearWeights {
-  at::Tensor weight;  // float [in, out] (GPT-2's Conv1D), undefined where int8
-  at::Tensor bias;    // float [out]
-  at::Tensor codes;   // int8 [out, in], undefined where FP32
-  at::Tensor scales;  // float [out]
+// A matrix [outputs, inputs] in one of the formats of worker/engine/kernels/weight_matrix.h.
+struct MatrixWeights {
+  at::Tensor value;              // float [outputs, inputs]; undefined in every format but FP32
+  at::Tensor packed;             // uint8, on the host: the bytes of another format …
+  at::Tensor scales;             // … and its scales
+  kernels::WeightMatrix matrix;  // what `packed` and `scales` are; of FP32 the shape alone
+
+  [[nodiscard]] bool is_float() const { return value.defined(); }
 };
 
-// Rows to look up by token, and the head's matrix. Either FP32 or int8.
-struct TableWeights {
-  at::Tensor weight;  // float [vocabulary, width], undefined where int8
-  at::Tensor codes;   // int8 [vocabulary, width], undefined where FP32
-  at::Tensor scales;  // float [vocabulary]
+// y = W x + b.
+struct LinearWeights {
+  MatrixWeights matrix;
+  at::Tensor bias;  // float [outputs], undefined where the layer has none
 };
 
 struct NormWeights {
   at::Tensor weight;  // float [width]
-  at::Tensor bias;    // float [width]
+  at::Tensor bias;    // float [width], undefined in an RMSNorm
 };
 
 struct BlockWeights {
   NormWeights attention_norm;
-  LinearWeights qkv;  // columns: query, key, value
+  LinearWeights qkv;  // rows: query, key, value
   LinearWeights attention_output;
   NormWeights mlp_norm;
-  LinearWeights up;
+  LinearWeights up;  // rows: gate (of a gated MLP), up
   LinearWeights down;
 };
 
 struct DecoderWeights {
-  TableWeights tokens;
-  at::Tensor positions;  // float [max_positions, width]
+  MatrixWeights tokens;  // a row for each token
+  at::Tensor positions;  // float [max_positions, width], undefined without learned positions
   std::vector<BlockWeights> blocks;
   NormWeights final_norm;
-  TableWeights head;  // tied: the same tensors as `tokens`
+  MatrixWeights head;  // tied: the same tensors as `tokens`
 };
 
-// Where a tensor lies in a flat buffer.
-struct FlatEntry {
-  formats::TensorDescription tensor;  // name as in formats::CheckpointTensors
-  int64_t offset = 0;                 // in elements, a multiple of kFlatAlignment
-  bool decays = false;  // weight decay applies: matrices and tables, not biases and norms
-};
+// The place of a tensor of models::ModelTensors that is a matrix in any format: slots kTokens,
+// kHead, and the weights of the four linear layers.
+MatrixWeights& MatrixAt(DecoderWeights& weights, const models::ModelTensor& tensor);
+// Whether MatrixAt may be asked for it; the others are plain tensors, which TensorAt finds.
+[[nodiscard]] bool IsMatrixSlot(const models::ModelTensor& tensor);
+at::Tensor& TensorAt(DecoderWeights& weights, const models::ModelTensor& tensor);
 
-inline constexpr int64_t kFlatAlignment = 16;  // floats: one cache line
-
-struct FlatLayout {
-  std::vector<FlatEntry> entries;
-  int64_t elements = 0;  // of the buffer, gaps included; gaps are zero in every buffer
-};
-
-[[nodiscard]] FlatLayout MakeFlatLayout(const formats::DecoderConfig& config);
-
-// The view of one tensor, in its shape.
-[[nodiscard]] at::Tensor FlatView(const at::Tensor& flat, const FlatEntry& entry);
-
-// The structure over a flat buffer (float [layout.elements]).
-[[nodiscard]] DecoderWeights WeightsOver(const formats::DecoderConfig& config,
-                                         const FlatLayout& layout, const at::Tensor& flat);
-
-// The structure from anything that knows tensors by the names of formats::CheckpointTensors. put:
-// called once for each linear layer, table, norm, bias and position table with its name and the
-// place to fill.
-struct WeightsVisitor {
-  std::function<void(const std::string& name, LinearWeights& linear)>
-      linear;  // name without ".weight"
-  std::function<void(const std::string& name, TableWeights& table)> table;  // full name
-  std::function<void(const std::string& name, at::Tensor& tensor)>
-      tensor;  // norms, positions: full name
-};
-void VisitWeights(const formats::DecoderConfig& config, DecoderWeights& weights,
-                  const WeightsVisitor& visitor);
+// Ties the head to the token embedding where the config says so. Call once all tensors are placed.
+void TieHead(const models::DecoderConfig& config, DecoderWeights& weights);
 
 }  // namespace wattle::engine
 

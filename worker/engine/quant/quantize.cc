@@ -3,29 +3,51 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "base/clock.h"
 #include "base/status_macros.h"
-#include "worker/engine/quant/int8_model.h"
+#include "worker/engine/load_for_job.h"
+#include "worker/engine/models/model_files.h"
 #include "worker/engine/torch_border.h"
 
 namespace wattle::engine {
 namespace {
 
-absl::StatusOr<QuantizeResult> QuantizeLoaded(const QuantizeSettings& settings,
-                                              ProgressSink& sink) {
+absl::StatusOr<QuantizeResult> QuantizeModel(const QuantizeSettings& settings, ProgressSink& sink) {
   sink.OnPhase(Phase::kLoad, 0, 0);
-  WATTLE_ASSIGN_OR_RETURN(LoadedModel model,
-                          LoadModel(settings.model.directory, settings.model.device));
-  if (model.is_int8()) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        settings.model.directory, ": this model is int8 already; quantize its FP32 parent"));
+  WATTLE_ASSIGN_OR_RETURN(const models::ModelDirectory source,
+                          models::InspectModelDirectory(settings.model.directory));
+  if (source.is_quantized()) {
+    return absl::FailedPreconditionError(absl::StrCat(settings.model.directory, ": this model is ",
+                                                      source.quantization(),
+                                                      " already; quantize its unquantized parent"));
+  }
+  if (!settings.model.recipe.has_value()) {
+    return absl::FailedPreconditionError("quantize: wants a recipe");
   }
   QuantizeResult result;
-  result.work.steps = 4 * model.files.config.layers + 1;
-  result.quantized_parameters = QuantizableParameters(model.files.config);
+  result.work.steps = QuantizableWeightsOf(source.config).matrices;
   sink.OnPhase(Phase::kQuantize, 0, result.work.steps);
-  WATTLE_RETURN_IF_ERROR(QuantizeInPlace(model, &sink));
+  StepReport report{.phase = Phase::kQuantize, .steps_total = result.work.steps};
+  Monotonic start = Clock::Real().Boottime();
+  const auto on_quantized = [&](int64_t weights) {
+    ++report.step;
+    result.quantized_parameters += weights;
+    report.flops = 2.0 * static_cast<double>(weights);  // a division and a rounding each
+    const Monotonic now = Clock::Real().Boottime();
+    report.compute_time = now - start;
+    start = now;
+    return sink.OnStep(report) == StepDecision::kGoOn;
+  };
+  WATTLE_ASSIGN_OR_RETURN(const LoadedModel model,
+                          LoadModel(settings.model.directory, {.device = settings.model.device,
+                                                               .recipe = &*settings.model.recipe,
+                                                               .on_quantized = on_quantized}));
+  if (!model.is_quantized()) {
+    return absl::FailedPreconditionError(
+        "quantization: none leaves nothing to do; write int8 or another recipe");
+  }
   sink.OnPhase(Phase::kSave, 0, 0);
-  WATTLE_RETURN_IF_ERROR(SaveInt8Model(settings.output_directory, model));
+  WATTLE_RETURN_IF_ERROR(SaveModel(settings.output_directory, model));
   result.model = FiguresOf(model);
   return result;
 }
@@ -33,7 +55,7 @@ absl::StatusOr<QuantizeResult> QuantizeLoaded(const QuantizeSettings& settings,
 }  // namespace
 
 absl::StatusOr<QuantizeResult> Quantize(const QuantizeSettings& settings, ProgressSink& sink) {
-  return AtTorchBorder("quantize", [&] { return QuantizeLoaded(settings, sink); });
+  return AtTorchBorder("quantize", [&] { return QuantizeModel(settings, sink); });
 }
 
 }  // namespace wattle::engine

@@ -1,7 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The quantize job: an FP32 model in, an int8 directory out. No libtorch in this header. Read next:
-// int8_model.h.
+// The quantize job: an unquantized model and a recipe in, a quantized directory out (its form is
+// described in models/model_directory.h; it reloads bit for bit). A tied embedding is the head's
+// matrix, so its rows have the head's format and are dequantized as they are looked up. No libtorch
+// in this header. Read next: recipe_formats.h.
 #ifndef WATTLE_WORKER_ENGINE_QUANT_QUANTIZE_H_
 #define WATTLE_WORKER_ENGINE_QUANT_QUANTIZE_H_
 
@@ -10,13 +12,14 @@
 
 #include "absl/status/statusor.h"
 
+#include "wattle/v1/quantization.pb.h"
 #include "worker/engine/model_job.h"
 #include "worker/engine/progress.h"
 
 namespace wattle::engine {
 
 struct QuantizeSettings {
-  ModelJob model;
+  ModelJob model;  // with the recipe to quantize by
   std::string output_directory;
 };
 
@@ -26,8 +29,9 @@ struct QuantizeResult {
   WorkTotals work;
 };
 
-// Whole job. Reports a step for each layer. Errors: kFailedPrecondition for a model that is int8
-// already; those of LoadModel; kCancelled where the sink says so.
+// Whole job; reads and quantizes one matrix after the other and reports a step for each. Errors:
+// kFailedPrecondition for a model that is quantized already, a recipe that quantizes nothing or one
+// that the engine lacks; those of LoadModel; kCancelled where the sink says so.
 absl::StatusOr<QuantizeResult> Quantize(const QuantizeSettings& settings, ProgressSink& sink);
 
 }  // namespace wattle::engine

@@ -34,7 +34,8 @@ constexpr char kOptimizerFile[] = "optimizer.safetensors";
 constexpr char kFirstSuffix[] = ".first_moment";
 constexpr char kSecondSuffix[] = ".second_moment";
 constexpr char kVersionKey[] = "wattle.checkpoint_version";
-constexpr char kVersion[] = "1";
+// 2: moments by the engine's names and in the engine's shapes.
+constexpr char kVersion[] = "2";
 
 std::string DirectoryOf(const std::string& work_directory, int64_t step) {
   return absl::StrFormat("%s/%s%010d", work_directory, kDirectoryPrefix, step);
@@ -195,48 +196,64 @@ absl::StatusOr<TrainingCounters> CountersOf(const std::string& path,
   return counters;
 }
 
-absl::Status WriteMoments(const std::string& path, const FlatLayout& layout,
-                          const formats::SafetensorsMetadata& metadata,
-                          const OptimizerMoments& moments) {
-  const at::Tensor first = moments.first.to(at::kCPU);
-  const at::Tensor second = moments.second.to(at::kCPU);
-  std::vector<formats::TensorDescription> tensors;
-  for (const FlatEntry& entry : layout.entries) {
-    for (const char* suffix : {kFirstSuffix, kSecondSuffix}) {
-      formats::TensorDescription tensor = entry.tensor;
-      tensor.name += suffix;
-      tensors.push_back(std::move(tensor));
+// A moment of a parameter as it stands in the file: by the engine's name and in its shape.
+struct StoredMoment {
+  formats::TensorDescription description;
+  at::Tensor values;  // a view of the moments
+};
+
+std::vector<StoredMoment> StoredMoments(const TrainingState& state) {
+  std::vector<StoredMoment> stored;
+  const std::vector<Parameter>& parameters = state.model.parameters;
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    if (!state.layout.holds(i)) {
+      continue;
     }
+    for (const bool is_first : {true, false}) {
+      stored.push_back(
+          {{.name = parameters[i].tensor.name + (is_first ? kFirstSuffix : kSecondSuffix),
+            .type = formats::DataType::kF32,
+            .shape = parameters[i].tensor.shape},
+           ArenaView(is_first ? state.moments.first : state.moments.second, state.layout,
+                     parameters, i)});
+    }
+  }
+  return stored;
+}
+
+absl::Status WriteMoments(const std::string& path, const formats::SafetensorsMetadata& metadata,
+                          const TrainingState& state) {
+  const std::vector<StoredMoment> stored = StoredMoments(state);
+  std::vector<formats::TensorDescription> tensors;
+  tensors.reserve(stored.size());
+  for (const StoredMoment& moment : stored) {
+    tensors.push_back(moment.description);
   }
   WATTLE_ASSIGN_OR_RETURN(
       auto writer,
       formats::SafetensorsWriter::Create(path, tensors, metadata, CheckpointObserver("optimizer")));
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    const at::Tensor& source = i % 2 == 0 ? first : second;
-    const float* values = source.data_ptr<float>() + layout.entries[i / 2].offset;
-    const auto size = static_cast<size_t>(tensors[i].size_bytes());
-    WATTLE_RETURN_IF_ERROR(writer.Write(
-        tensors[i].name, absl::MakeConstSpan(reinterpret_cast<const std::byte*>(values), size)));
+  for (const StoredMoment& moment : stored) {
+    const at::Tensor host = moment.values.to(at::kCPU);
+    WATTLE_RETURN_IF_ERROR(
+        writer.Write(moment.description.name,
+                     absl::MakeConstSpan(static_cast<const std::byte*>(host.data_ptr()),
+                                         static_cast<size_t>(moment.description.size_bytes()))));
   }
   return writer.Commit();
 }
 
-absl::Status ReadMoments(const formats::SafetensorsFile& file, const FlatLayout& layout,
-                         const OptimizerMoments& moments) {
-  for (const FlatEntry& entry : layout.entries) {
-    for (const bool is_first : {true, false}) {
-      const std::string name = entry.tensor.name + (is_first ? kFirstSuffix : kSecondSuffix);
-      const formats::TensorEntry* stored = file.Find(name);
-      if (stored == nullptr || stored->shape != entry.tensor.shape ||
-          stored->type != formats::DataType::kF32) {
-        return absl::DataLossError(
-            absl::StrCat(file.path(), ": tensor ", name, " is missing or of another shape"));
-      }
-      at::Tensor host = at::empty(stored->shape, at::kFloat);
-      const absl::Span<const std::byte> bytes = file.Bytes(*stored);
-      std::memcpy(host.data_ptr(), bytes.data(), bytes.size());
-      FlatView(is_first ? moments.first : moments.second, entry).copy_(host);
+absl::Status ReadMoments(const formats::SafetensorsFile& file, const TrainingState& state) {
+  for (const StoredMoment& wanted : StoredMoments(state)) {
+    const formats::TensorEntry* stored = file.Find(wanted.description.name);
+    if (stored == nullptr || stored->shape != wanted.description.shape ||
+        stored->type != formats::DataType::kF32) {
+      return absl::DataLossError(absl::StrCat(file.path(), ": tensor ", wanted.description.name,
+                                              " is missing or of another shape"));
     }
+    at::Tensor host = at::empty(stored->shape, at::kFloat);
+    const absl::Span<const std::byte> bytes = file.Bytes(*stored);
+    std::memcpy(host.data_ptr(), bytes.data(), bytes.size());
+    wanted.values.copy_(host);
   }
   return absl::OkStatus();
 }
@@ -259,11 +276,12 @@ absl::Status RestoreFrom(const std::string& directory, const CheckpointIdentity&
   if (static_cast<int64_t>(counters.losses.size()) != counters.work.steps) {
     return absl::DataLossError(absl::StrCat(path, ": wants a loss for each step"));
   }
-  at::Tensor weights = at::zeros({state.model.layout.elements}, at::kFloat);
-  WATTLE_RETURN_IF_ERROR(ReadFlat(absl::StrCat(directory, "/", formats::kWeightsFile),
-                                  state.model.files, state.model.layout, weights));
-  WATTLE_RETURN_IF_ERROR(ReadMoments(file, state.model.layout, state.moments));
-  state.model.flat.copy_(weights);
+  LoadedModel& model = state.model;
+  at::Tensor weights = at::zeros({model.layout.elements}, at::kFloat);
+  WATTLE_RETURN_IF_ERROR(ReadArena(absl::StrCat(directory, "/", models::kWeightsFile), model.files,
+                                   model.parameters, model.layout, weights));
+  WATTLE_RETURN_IF_ERROR(ReadMoments(file, state));
+  model.arena.copy_(weights);
   state.counters = counters;
   restored.step = counters.work.steps;
   restored.same_build = reader.Text("build") == identity.build;
@@ -293,10 +311,11 @@ absl::StatusOr<CheckpointReport> WriteCheckpoint(const std::string& work_directo
   fs::remove_all(partial, error);
   WATTLE_RETURN_IF_ERROR(MakeDirectories(partial));
   const LoadedModel& model = state.model;
-  WATTLE_RETURN_IF_ERROR(WriteFlat(absl::StrCat(partial, "/", formats::kWeightsFile), model.files,
-                                   model.layout, model.flat, CheckpointObserver("weights")));
-  WATTLE_RETURN_IF_ERROR(WriteMoments(absl::StrCat(partial, "/", kOptimizerFile), model.layout,
-                                      MetadataOf(identity, state.counters), state.moments));
+  WATTLE_RETURN_IF_ERROR(WriteArena(absl::StrCat(partial, "/", models::kWeightsFile), model.files,
+                                    model.parameters, model.layout, model.arena,
+                                    CheckpointObserver("weights")));
+  WATTLE_RETURN_IF_ERROR(WriteMoments(absl::StrCat(partial, "/", kOptimizerFile),
+                                      MetadataOf(identity, state.counters), state));
   WATTLE_RETURN_IF_ERROR(Publish(work_directory, partial, path));
   const std::vector<int64_t> steps = StepsIn(work_directory);
   for (size_t i = kCheckpointsKept; i < steps.size(); ++i) {

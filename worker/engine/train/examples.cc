@@ -30,16 +30,11 @@ absl::StatusOr<formats::PackedExamples> LoadText(const std::string& path,
                                                  const formats::BytePairEncoding& tokenizer,
                                                  int64_t window_tokens, int64_t limit_examples) {
   WATTLE_ASSIGN_OR_RETURN(const std::string text, formats::ReadText(path));
-  const std::vector<int64_t> tokens = tokenizer.Encode(text);
+  const std::vector<int64_t> tokens = tokenizer.EncodeDocument(text);
   formats::PackedExamples packed;
-  for (const formats::TextWindow& window :
-       formats::TextWindows(tokens, window_tokens, /*stride_tokens=*/window_tokens)) {
-    if (limit_examples > 0 && static_cast<int64_t>(packed.examples.size()) == limit_examples) {
-      break;
-    }
-    packed.examples.push_back(ExampleOf(window));
-  }
-  if (packed.examples.empty()) {
+  packed.pool =
+      WindowExamples(tokens, window_tokens, /*stride_tokens=*/window_tokens, limit_examples);
+  if (packed.pool.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat(path, ": wants at least two tokens of text; give a longer file"));
   }
@@ -48,18 +43,26 @@ absl::StatusOr<formats::PackedExamples> LoadText(const std::string& path,
 
 }  // namespace
 
-formats::PackedExample ExampleOf(const formats::TextWindow& window) {
-  formats::PackedExample example;
-  example.tokens.assign(window.tokens.begin(), window.tokens.end());
-  example.loss_mask.assign(window.tokens.size(), 0);
-  std::fill(example.loss_mask.begin() + static_cast<std::ptrdiff_t>(window.first_scored),
-            example.loss_mask.end(), uint8_t{1});
-  return example;
+formats::ExamplePool WindowExamples(absl::Span<const int64_t> tokens, int64_t window_tokens,
+                                    int64_t stride_tokens, int64_t limit) {
+  formats::ExamplePool pool;
+  const size_t begin = pool.AddTokens(tokens);
+  for (const formats::TextWindow& window :
+       formats::TextWindows(tokens, window_tokens, stride_tokens)) {
+    if (limit > 0 && static_cast<int64_t>(pool.size()) == limit) {
+      break;
+    }
+    const size_t first = begin + static_cast<size_t>(window.tokens.data() - tokens.data());
+    pool.AddExample(
+        {{first, window.first_scored, false},
+         {first + window.first_scored, window.tokens.size() - window.first_scored, true}});
+  }
+  return pool;
 }
 
 absl::StatusOr<formats::PackedExamples> LoadExamples(const std::string& path,
                                                      const formats::BytePairEncoding& tokenizer,
-                                                     const formats::DecoderConfig& config,
+                                                     const models::DecoderConfig& config,
                                                      const ExampleOptions& options) {
   const int64_t length =
       options.sequence_length == 0 ? config.max_positions : options.sequence_length;
@@ -86,15 +89,15 @@ absl::StatusOr<formats::PackedExamples> LoadExamples(const std::string& path,
   return absl::InternalError("unknown kind of data set");
 }
 
-uint64_t FingerprintOf(const formats::PackedExamples& examples) {
+uint64_t FingerprintOf(const formats::ExamplePool& examples) {
   // FNV-1a, 64 bits: http://www.isthe.com/chongo/tech/comp/fnv/
   uint64_t hash = 0xcbf29ce484222325ULL;
   const auto mix = [&hash](uint64_t value) { hash = (hash ^ value) * 0x100000001b3ULL; };
-  for (const formats::PackedExample& example : examples.examples) {
-    mix(example.tokens.size());
-    for (size_t i = 0; i < example.tokens.size(); ++i) {
-      mix(static_cast<uint64_t>(example.tokens[i]) * 2 + example.loss_mask[i]);
-    }
+  for (size_t i = 0; i < examples.size(); ++i) {
+    mix(examples.TokenCount(i));
+    examples.ForEachToken(i, [&](int64_t token, bool counts) {
+      mix(static_cast<uint64_t>(token) * 2 + (counts ? 1 : 0));
+    });
   }
   return hash;
 }

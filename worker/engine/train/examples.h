@@ -10,11 +10,12 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 
 #include "formats/byte_pair_encoding.h"
 #include "formats/data_set.h"
-#include "formats/decoder_config.h"
 #include "formats/squad.h"
+#include "models/decoder_config.h"
 
 namespace wattle::engine {
 
@@ -29,15 +30,17 @@ struct ExampleOptions {
 // readers; kInvalidArgument for a kind of file that has no examples, or when nothing is left.
 absl::StatusOr<formats::PackedExamples> LoadExamples(const std::string& path,
                                                      const formats::BytePairEncoding& tokenizer,
-                                                     const formats::DecoderConfig& config,
+                                                     const models::DecoderConfig& config,
                                                      const ExampleOptions& options);
 
-// A window of a text as an example: every token that the window scores counts.
-formats::PackedExample ExampleOf(const formats::TextWindow& window);
+// Windows of a text as examples, at most `limit` of them (0: all); the text's tokens are stored
+// once.
+formats::ExamplePool WindowExamples(absl::Span<const int64_t> tokens, int64_t window_tokens,
+                                    int64_t stride_tokens, int64_t limit);
 
 // A number that changes with any token or mask of the examples: a checkpoint remembers which data
 // it is of.
-uint64_t FingerprintOf(const formats::PackedExamples& examples);
+uint64_t FingerprintOf(const formats::ExamplePool& examples);
 
 }  // namespace wattle::engine
 

@@ -11,7 +11,7 @@
 #include "base/status_macros.h"
 #include "formats/byte_pair_encoding.h"
 #include "worker/engine/evaluate/evaluate.h"
-#include "worker/engine/quant/int8_model.h"
+#include "worker/engine/load_for_job.h"
 #include "worker/engine/torch_border.h"
 #include "worker/engine/train/checkpoint.h"
 #include "worker/engine/train/trainer.h"
@@ -73,8 +73,8 @@ class FinetuneRun {
   absl::StatusOr<FinetuneResult> Run() {
     sink_.OnPhase(Phase::kLoad, 0, 0);
     WATTLE_RETURN_IF_ERROR(Load());
-    Trainer trainer(settings_, data_.examples, state_);
-    identity_ = IdentityOf(settings_, trainer, FingerprintOf(data_));
+    Trainer trainer(settings_, data_.pool, state_);
+    identity_ = IdentityOf(settings_, trainer, FingerprintOf(data_.pool));
     WATTLE_RETURN_IF_ERROR(Restore());
     if (resumed_from_ == 0) {
       WATTLE_RETURN_IF_ERROR(MeasureHeldout());
@@ -92,13 +92,8 @@ class FinetuneRun {
 
  private:
   absl::Status Load() {
-    WATTLE_ASSIGN_OR_RETURN(state_.model,
-                            LoadModel(settings_.model.directory, settings_.model.device));
-    if (state_.model.is_int8()) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          settings_.model.directory, ": an int8 model is not trained; use its FP32 parent"));
-    }
-    const formats::DecoderConfig& config = state_.model.files.config;
+    WATTLE_ASSIGN_OR_RETURN(state_.model, LoadForTraining(settings_.model, sink_));
+    const models::DecoderConfig& config = state_.model.files.config;
     WATTLE_ASSIGN_OR_RETURN(const auto tokenizer,
                             formats::BytePairEncoding::LoadDirectory(settings_.model.directory));
     WATTLE_ASSIGN_OR_RETURN(data_,
@@ -109,7 +104,8 @@ class FinetuneRun {
       WATTLE_ASSIGN_OR_RETURN(heldout_,
                               LoadExamples(settings_.heldout_data, tokenizer, config, options));
     }
-    state_.moments = ZeroMoments(state_.model.flat);
+    state_.layout = TrainableLayout(state_.model.parameters);
+    state_.moments = ZeroMoments(state_.layout, state_.model.decoder.device);
     return absl::OkStatus();
   }
 
@@ -198,12 +194,12 @@ class FinetuneRun {
   };
 
   absl::Status MeasureHeldout() {
-    if (heldout_.examples.empty()) {
+    if (heldout_.pool.empty()) {
       return absl::OkStatus();
     }
     HeldoutSink sink(sink_);
     const auto figures =
-        LossOverExamples(state_.model.decoder, heldout_.examples, settings_.batch_size, sink);
+        LossOverExamples(state_.model.decoder, heldout_.pool, settings_.batch_size, sink);
     WATTLE_RETURN_IF_ERROR(Obey(sink.decision()));
     WATTLE_RETURN_IF_ERROR(figures.status());
     state_.counters.heldout_last = figures->loss;

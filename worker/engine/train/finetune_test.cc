@@ -112,10 +112,10 @@ TEST_F(FinetuneTest, AccumulationEqualsTheLargerBatchWithoutDropout) {
   FinetuneSettings large = TinyFinetune("large");
   FinetuneSettings accumulated = TinyFinetune("accumulated");
   for (FinetuneSettings* settings : {&large, &accumulated}) {
-    formats::DecoderConfig config = TinyConfig();
+    models::DecoderConfig config = TinyConfig();
     config.attention_dropout = config.residual_dropout = config.embedding_dropout = 0.0;
     std::ofstream(settings->model.directory + "/config.json")
-        << formats::FormatDecoderConfig(config);
+        << models::FormatDecoderConfig(config);
   }
   large.batch_size = 4;
   large.accumulation_steps = 1;

@@ -16,30 +16,32 @@ namespace {
 // bit.
 constexpr int64_t kUpdateGrain = 1 << 16;
 
-void UpdateRange(const kernels::AdamWStep& step, const at::Tensor& weights,
-                 const at::Tensor& gradients, const OptimizerMoments& moments,
-                 const FlatEntry& entry) {
-  const int64_t count = entry.tensor.element_count();
-  if (!weights.device().is_cpu()) {
-    AdamWPlain(step, weights.narrow(0, entry.offset, count),
-               gradients.narrow(0, entry.offset, count),
-               {moments.first.narrow(0, entry.offset, count),
-                moments.second.narrow(0, entry.offset, count)});
+// One parameter with what belongs to it, as flat tensors.
+struct UpdatedParameter {
+  at::Tensor weights;
+  at::Tensor gradients;
+  OptimizerMoments moments;
+};
+
+void Update(const kernels::AdamWStep& step, const UpdatedParameter& parameter) {
+  if (!parameter.weights.device().is_cpu()) {
+    AdamWPlain(step, parameter.weights, parameter.gradients, parameter.moments);
     return;
   }
-  float* w = weights.data_ptr<float>() + entry.offset;
-  const float* g = gradients.data_ptr<float>() + entry.offset;
-  float* m = moments.first.data_ptr<float>() + entry.offset;
-  float* v = moments.second.data_ptr<float>() + entry.offset;
-  at::parallel_for(0, count, kUpdateGrain, [&](int64_t begin, int64_t end) {
+  auto* w = parameter.weights.data_ptr<float>();
+  const auto* g = parameter.gradients.data_ptr<float>();
+  auto* m = parameter.moments.first.data_ptr<float>();
+  auto* v = parameter.moments.second.data_ptr<float>();
+  at::parallel_for(0, parameter.weights.numel(), kUpdateGrain, [&](int64_t begin, int64_t end) {
     kernels::AdamWUpdate(step, {w + begin, g + begin, m + begin, v + begin, end - begin});
   });
 }
 
 }  // namespace
 
-OptimizerMoments ZeroMoments(const at::Tensor& flat) {
-  return {at::zeros_like(flat), at::zeros_like(flat)};
+OptimizerMoments ZeroMoments(const ArenaLayout& layout, at::Device device) {
+  const at::TensorOptions options = at::TensorOptions(at::kFloat).device(device);
+  return {at::zeros({layout.elements}, options), at::zeros({layout.elements}, options)};
 }
 
 double GradientNorm(const at::Tensor& gradients) {
@@ -66,13 +68,21 @@ double ClipScale(const AdamWSettings& settings, double gradient_norm) {
   return settings.clip_norm / gradient_norm;
 }
 
-void AdamWStepFlat(const FlatLayout& layout, const kernels::AdamWStep& step,
-                   const at::Tensor& weights, const at::Tensor& gradients,
-                   const OptimizerMoments& moments) {
-  for (const FlatEntry& entry : layout.entries) {
+void AdamWStep(const kernels::AdamWStep& step, LoadedModel& model, const ArenaLayout& layout,
+               const at::Tensor& gradients, const OptimizerMoments& moments) {
+  const std::vector<Parameter>& parameters = model.parameters;
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    if (!layout.holds(i)) {
+      continue;
+    }
+    const int64_t offset = layout.offsets[i];
+    const int64_t count = parameters[i].tensor.element_count();
     kernels::AdamWStep own = step;
-    own.weight_decay = entry.decays ? step.weight_decay : 0.0;
-    UpdateRange(own, weights, gradients, moments, entry);
+    own.weight_decay = parameters[i].decays() ? step.weight_decay : 0.0;
+    Update(own, {.weights = model.arena.narrow(0, model.layout.offsets[i], count),
+                 .gradients = gradients.narrow(0, offset, count),
+                 .moments = {moments.first.narrow(0, offset, count),
+                             moments.second.narrow(0, offset, count)}});
   }
 }
 

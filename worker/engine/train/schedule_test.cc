@@ -11,6 +11,7 @@
 
 #include "worker/engine/models/flops.h"
 #include "worker/engine/models/token_batch.h"
+#include "worker/engine/test_model.h"
 #include "worker/engine/train/data_order.h"
 
 namespace wattle::engine {
@@ -51,31 +52,28 @@ TEST(DataOrderTest, EachEpochIsAnotherPermutationAndAPositionNeedsNoHistory) {
 }
 
 TEST(TokenBatchTest, PadsToTheLongestAndPointsAtThePositionBeforeATarget) {
-  formats::PackedExample first;
-  first.tokens = {5, 6, 7};
-  first.loss_mask = {1, 0, 1};  // a first token is never predicted
-  formats::PackedExample second;
-  second.tokens = {8, 9};
-  second.loss_mask = {0, 1};
-  const formats::PackedExample* examples[] = {&first, &second};
-  const TokenBatch batch = MakeTokenBatch(examples);
+  formats::ExamplePool pool;
+  AddExample(pool, {5, 6, 7}, {1, 0, 1});  // a first token is never predicted
+  AddExample(pool, {8, 9}, {0, 1});
+  const TokenBatch batch = MakeTokenBatch(pool, {0, 1});
   EXPECT_EQ(batch.length, 3);
   EXPECT_EQ(batch.real_tokens, 5);
   EXPECT_THAT(batch.tokens, ElementsAre(5, 6, 7, 8, 9, 0));
   EXPECT_THAT(batch.predicting, ElementsAre(1, 3));
   EXPECT_THAT(batch.targets, ElementsAre(7, 9));
-  EXPECT_EQ(CountTargets(first), 1);
 }
 
 TEST(FlopsTest, Gpt2SmallNeeds756MegaflopsATokenAtLength256) {
-  formats::DecoderConfig config;
-  config.layers = 12;
-  config.width = 768;
-  config.heads = 12;
-  config.mlp_width = 3072;
-  config.vocabulary = 50257;
-  config.max_positions = 1024;
-  EXPECT_NEAR(TrainingFlops(config, 4, 256) / 1024.0, 756e6, 1e6);
+  v1::ModelShape shape;
+  shape.set_architecture("gpt2");
+  shape.set_layers(12);
+  shape.set_width(768);
+  shape.set_heads(12);
+  shape.set_vocabulary_size(50257);
+  shape.set_context_length(1024);
+  const auto config = models::FromShape(shape);
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_NEAR(TrainingFlops(*config, 4, 256) / 1024.0, 756e6, 1e6);
 }
 
 }  // namespace

@@ -21,8 +21,8 @@ int64_t CeilDivide(int64_t a, int64_t b) {
 
 }  // namespace
 
-Trainer::Trainer(const FinetuneSettings& settings,
-                 const std::vector<formats::PackedExample>& examples, TrainingState& state)
+Trainer::Trainer(const FinetuneSettings& settings, const formats::ExamplePool& examples,
+                 TrainingState& state)
     : settings_(settings),
       examples_(examples),
       state_(state),
@@ -31,17 +31,18 @@ Trainer::Trainer(const FinetuneSettings& settings,
   const int64_t passes = static_cast<int64_t>(examples.size()) * settings.epochs;
   total_steps_ = settings.steps > 0 ? settings.steps : CeilDivide(passes, per_step);
   last_position_ = settings.steps > 0 ? settings.steps * per_step : passes;
-  gradients_ = at::zeros_like(state.model.flat);
-  gradient_views_ = WeightsOver(state.model.files.config, state.model.layout, gradients_);
+  gradients_ = at::zeros({state.layout.elements}, state.model.arena.options());
+  gradient_views_ =
+      WeightsOver(state.model.files.config, state.model.parameters, state.layout, gradients_);
 }
 
-std::vector<const formats::PackedExample*> Trainer::Draw() {
+std::vector<size_t> Trainer::Draw() {
   TrainingCounters& counters = state_.counters;
   const int64_t end = std::min(
       last_position_, counters.position + settings_.batch_size * settings_.accumulation_steps);
-  std::vector<const formats::PackedExample*> drawn;
+  std::vector<size_t> drawn;
   for (; counters.position < end; ++counters.position) {
-    drawn.push_back(&examples_[static_cast<size_t>(order_.At(counters.position))]);
+    drawn.push_back(static_cast<size_t>(order_.At(counters.position)));
   }
   return drawn;
 }
@@ -54,8 +55,7 @@ int64_t Trainer::TokensLeft() {
     const int64_t end = std::min(last_position_, first + settings_.batch_size);
     size_t longest = 0;
     for (int64_t position = first; position < end; ++position) {
-      const auto& example = examples_[static_cast<size_t>(order_.At(position))];
-      longest = std::max(longest, example.tokens.size());
+      longest = std::max(longest, examples_.TokenCount(static_cast<size_t>(order_.At(position))));
     }
     tokens += (end - first) * static_cast<int64_t>(longest);
   }
@@ -69,20 +69,20 @@ absl::StatusOr<StepReport> Trainer::Step() {
   if (!tokens_left_) {
     tokens_left_ = TokensLeft();
   }
-  const std::vector<const formats::PackedExample*> drawn = Draw();
+  const std::vector<size_t> drawn = Draw();
   int64_t predicted = 0;
-  for (const formats::PackedExample* example : drawn) {
-    predicted += CountTargets(*example);
+  for (const size_t example : drawn) {
+    predicted += static_cast<int64_t>(examples_.TargetCount(example));
   }
   StepReport report{.phase = Phase::kTrain, .step = step, .steps_total = total_steps_};
   gradients_.zero_();
   double loss_sum = 0.0;
   const double scale = 1.0 / static_cast<double>(std::max<int64_t>(1, predicted));
-  const absl::Span<const formats::PackedExample* const> all(drawn);
+  const absl::Span<const size_t> all(drawn);
   const auto batch_size = static_cast<size_t>(settings_.batch_size);
   for (size_t first = 0; first < all.size(); first += batch_size) {
     const TokenBatch batch =
-        MakeTokenBatch(all.subspan(first, std::min(batch_size, all.size() - first)));
+        MakeTokenBatch(examples_, all.subspan(first, std::min(batch_size, all.size() - first)));
     const DropoutState dropout{
         .active = true, .seed = settings_.seed, .counter = counters.random_counter++};
     loss_sum += LossSumAndGradients(state_.model.decoder, batch, dropout, scale, gradient_views_);
@@ -112,7 +112,7 @@ absl::StatusOr<StepReport> Trainer::Step() {
       .epsilon = settings_.adamw.epsilon,
       .weight_decay = settings_.adamw.weight_decay,
       .gradient_scale = ClipScale(settings_.adamw, norm)};
-  AdamWStepFlat(state_.model.layout, update, state_.model.flat, gradients_, state_.moments);
+  AdamWStep(update, state_.model, state_.layout, gradients_, state_.moments);
   counters.work.steps = step;
   counters.work.examples += report.examples;
   counters.work.tokens += report.tokens;

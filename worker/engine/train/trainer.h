@@ -12,7 +12,7 @@
 #include "absl/status/statusor.h"
 #include <ATen/core/Tensor.h>
 
-#include "formats/squad.h"
+#include "formats/example_pool.h"
 #include "worker/engine/progress.h"
 #include "worker/engine/train/data_order.h"
 #include "worker/engine/train/finetune.h"
@@ -23,7 +23,7 @@ namespace wattle::engine {
 class Trainer {
  public:
   // All three outlive the trainer. state: at a step boundary.
-  Trainer(const FinetuneSettings& settings, const std::vector<formats::PackedExample>& examples,
+  Trainer(const FinetuneSettings& settings, const formats::ExamplePool& examples,
           TrainingState& state);
 
   [[nodiscard]] int64_t total_steps() const { return total_steps_; }
@@ -34,19 +34,19 @@ class Trainer {
   absl::StatusOr<StepReport> Step();
 
  private:
-  std::vector<const formats::PackedExample*> Draw();
+  std::vector<size_t> Draw();
   // Of the examples that are still to be drawn, padding included.
   int64_t TokensLeft();
 
   const FinetuneSettings& settings_;
-  const std::vector<formats::PackedExample>& examples_;
+  const formats::ExamplePool& examples_;
   TrainingState& state_;
   DataOrder order_;
   int64_t total_steps_ = 0;
   int64_t last_position_ =
       0;  // examples drawn at the end of the run; the last step may be a smaller one
   std::optional<int64_t> tokens_left_;  // counted before the first step
-  at::Tensor gradients_;                // float [layout.elements]
+  at::Tensor gradients_;                // float [state.layout.elements]
   DecoderWeights gradient_views_;
 };
 

@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Everything that a training run is at a step boundary. Going on from a restored state gives the
-// same bits as going on without the interruption, on the same build, device and number of threads.
+// The whole state of a training run at a step boundary. A run that goes on from a restored state
+// computes the same bits as one that was not interrupted, on the same build, device and number of
+// threads.
 #ifndef WATTLE_WORKER_ENGINE_TRAIN_TRAINING_STATE_H_
 #define WATTLE_WORKER_ENGINE_TRAIN_TRAINING_STATE_H_
 
@@ -27,7 +28,8 @@ struct TrainingCounters {
 };
 
 struct TrainingState {
-  LoadedModel model;  // FP32
+  LoadedModel model;   // FP32
+  ArenaLayout layout;  // of gradients and moments: the trainable parameters
   OptimizerMoments moments;
   TrainingCounters counters;
 };

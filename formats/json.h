@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // JSON of untrusted files: parsing without exceptions reaching the caller, and typed reading of
-// fields with errors that name them. Private to formats. Thread-safe.
+// fields with errors that name them. Thread-safe.
 #ifndef WATTLE_FORMATS_JSON_INTERNAL_H_
 #define WATTLE_FORMATS_JSON_INTERNAL_H_
 

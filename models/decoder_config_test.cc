@@ -1,5 +1,5 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "formats/decoder_config.h"
+#include "models/decoder_config.h"
 
 #include <string>
 
@@ -8,8 +8,9 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
+#include "models/tensors.h"
 
-namespace wattle::formats {
+namespace wattle::models {
 namespace {
 
 using testing::HasSubstr;
@@ -26,8 +27,8 @@ TEST(DecoderConfigTest, Gpt2SmallHasItsPublishedParameterCount) {
   const auto config = ParseDecoderConfig(kGpt2, "config.json");
   ASSERT_THAT(config, IsOk());
   EXPECT_EQ(config->parameter_count(), 124439808);
-  EXPECT_EQ(config->mlp_width, 3072);
-  EXPECT_EQ(config->head_size(), 64);
+  EXPECT_EQ(config->layers[0].mlp_width, 3072);
+  EXPECT_EQ(config->layers[0].head_size, 64);
   EXPECT_EQ(config->eos_token_id, 50256);
   EXPECT_DOUBLE_EQ(config->attention_dropout, 0.1);
 }
@@ -43,20 +44,78 @@ TEST(DecoderConfigTest, UntiedHeadCountsAndIsATensor) {
   ASSERT_THAT(config, IsOk());
   EXPECT_EQ(config->parameter_count(), 124439808 + 50257 * 768);
   EXPECT_EQ(CheckpointTensors(*config).back().name, "lm_head.weight");
-  EXPECT_TRUE(IsLinearWeight(*config, "lm_head.weight"));
-  EXPECT_FALSE(IsLinearWeight(*config, "wte.weight"));
+  const std::vector<ModelTensor> tensors = ModelTensors(*config);
+  EXPECT_TRUE(tensors.back().is_multiplied(*config));
+  EXPECT_FALSE(tensors.front().is_multiplied(*config));
 }
 
-TEST(DecoderConfigTest, LinearWeightsAreTheMatricesAndTheTiedHead) {
+TEST(DecoderConfigTest, MultipliedAreTheMatricesAndTheTiedHead) {
   const auto config = ParseDecoderConfig(kGpt2, "config.json");
   ASSERT_THAT(config, IsOk());
-  int linear = 0;
-  for (const TensorDescription& tensor : CheckpointTensors(*config)) {
-    linear += IsLinearWeight(*config, tensor.name) ? 1 : 0;
+  int multiplied = 0;
+  for (const ModelTensor& tensor : ModelTensors(*config)) {
+    multiplied += tensor.is_multiplied(*config) ? 1 : 0;
+    EXPECT_EQ(tensor.transposed, tensor.is_multiplied(*config) && tensor.layer >= 0) << tensor.name;
   }
-  EXPECT_EQ(linear, 12 * 4 + 1);
-  EXPECT_FALSE(IsLinearWeight(*config, "wpe.weight"));
-  EXPECT_FALSE(IsLinearWeight(*config, "h.0.ln_1.weight"));
+  EXPECT_EQ(multiplied, 12 * 4 + 1);
+}
+
+constexpr char kTinyLlama[] =
+    R"({"model_type": "llama", "vocab_size": 32000, "hidden_size": 2048, "num_attention_heads": 32,
+  "num_key_value_heads": 4, "num_hidden_layers": 22, "intermediate_size": 5632,
+  "max_position_embeddings": 2048, "rms_norm_eps": 1e-05, "hidden_act": "silu",
+  "rope_theta": 10000.0, "rope_scaling": null, "tie_word_embeddings": false})";
+
+TEST(DecoderConfigTest, TinyLlamaHasItsPublishedParameterCountAndShapes) {
+  const auto config = ParseDecoderConfig(kTinyLlama, "config.json");
+  ASSERT_THAT(config, IsOk());
+  EXPECT_EQ(config->parameter_count(), 1100048384);
+  const LayerDescription& layer = config->layers[21];
+  EXPECT_EQ(layer.head_size, 64);
+  EXPECT_EQ(layer.kv_heads, 4);
+  EXPECT_TRUE(layer.gated_mlp);
+  EXPECT_EQ(layer.rotary->dimensions, 64);
+  EXPECT_EQ(config->bos_token_id, 1);
+  EXPECT_EQ(config->eos_token_id, 2);
+  for (const ModelTensor& tensor : ModelTensors(*config)) {
+    if (tensor.slot == Slot::kQkv) {
+      EXPECT_EQ(tensor.shape, (std::vector<int64_t>{2560, 2048}));
+      ASSERT_EQ(tensor.files.size(), 3U);
+      EXPECT_EQ(tensor.files[1].name,
+                "layers." + std::to_string(tensor.layer) + ".self_attn.k_proj.weight");
+      EXPECT_EQ(tensor.files[1].shape, (std::vector<int64_t>{256, 2048}));
+    }
+  }
+}
+
+TEST(DecoderConfigTest, LlamaConfigAndShapeReadBackTheSame) {
+  const auto config = ParseDecoderConfig(kTinyLlama, "config.json");
+  ASSERT_THAT(config, IsOk());
+  const auto again = ParseDecoderConfig(FormatDecoderConfig(*config), "config.json");
+  ASSERT_THAT(again, IsOk());
+  EXPECT_EQ(*again, *config);
+  const v1::ModelShape shape = ToShape(*config);
+  EXPECT_EQ(shape.kv_heads(), 4);
+  EXPECT_EQ(shape.mlp_width(), 5632);
+  EXPECT_TRUE(shape.untied_head());
+  auto from_shape = FromShape(shape);
+  ASSERT_THAT(from_shape, IsOk());
+  EXPECT_EQ(from_shape->parameter_count(), config->parameter_count());
+}
+
+TEST(DecoderConfigTest, LlamaVariantsThatTheEngineLacksAreRefused) {
+  const auto parse = [](absl::string_view from, absl::string_view to) {
+    return ParseDecoderConfig(absl::StrReplaceAll(kTinyLlama, {{from, to}}), "config.json");
+  };
+  EXPECT_THAT(parse("\"rope_scaling\": null", "\"rope_scaling\": {\"factor\": 8.0}"),
+              StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("rope_scaling")));
+  EXPECT_THAT(parse("\"silu\"", "\"gelu\""),
+              StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("hidden_act gelu")));
+  EXPECT_THAT(parse("\"num_key_value_heads\": 4", "\"num_key_value_heads\": 5"),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("num_key_value_heads: 5 does not divide")));
+  EXPECT_THAT(parse("\"num_attention_heads\": 32", "\"num_attention_heads\": 28"),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("is not divisible by 28")));
 }
 
 TEST(DecoderConfigTest, WrittenConfigReadsBackTheSame) {
@@ -80,9 +139,9 @@ TEST(DecoderConfigTest, ShapeKeepsTheSizes) {
 
 TEST(DecoderConfigTest, ShapeOutOfRangeIsRefused) {
   v1::ModelShape shape;
-  shape.set_architecture("llama");
+  shape.set_architecture("mistral");
   EXPECT_THAT(FromShape(shape),
-              StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("write gpt2")));
+              StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("write one of: gpt2, llama")));
   shape.set_architecture("gpt2");
   shape.set_layers(1);
   EXPECT_THAT(FromShape(shape), StatusIs(absl::StatusCode::kInvalidArgument,
@@ -108,9 +167,9 @@ constexpr absl::StatusCode kInvalid = absl::StatusCode::kInvalidArgument;
 constexpr absl::StatusCode kUnsupported = absl::StatusCode::kUnimplemented;
 INSTANTIATE_TEST_SUITE_P(
     Bad, BadDecoderConfigTest,
-    testing::Values(BadConfig{"OtherFamily", "\"gpt2\"", "\"llama\"", kUnsupported,
-                              "config.json: model_type llama: not supported in this version; use a "
-                              "model of the GPT-2 family"},
+    testing::Values(BadConfig{"OtherFamily", "\"gpt2\"", "\"mistral\"", kUnsupported,
+                              "config.json: model_type mistral: not supported in this version; use "
+                              "a model of one of these families: gpt2, llama"},
                     BadConfig{"NoModelType", "model_type", "kind", kInvalid, "model_type: missing"},
                     BadConfig{"OtherActivation", "gelu_new", "relu", kUnsupported,
                               "activation_function relu: not supported"},
@@ -137,4 +196,4 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& row) { return row.param.name; });
 
 }  // namespace
-}  // namespace wattle::formats
+}  // namespace wattle::models

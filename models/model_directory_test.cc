@@ -1,5 +1,5 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "formats/model_directory.h"
+#include "models/model_directory.h"
 
 #include <filesystem>
 #include <functional>
@@ -15,9 +15,13 @@
 #include "base/test_directory.h"
 #include "formats/small_model_internal.h"
 
-namespace wattle::formats {
+namespace wattle::models {
 namespace {
 
+using formats::DataType;
+using formats::SafetensorsMetadata;
+using formats::SafetensorsWriter;
+using formats::TensorDescription;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -35,10 +39,10 @@ void WriteWeights(const std::string& path, const std::vector<TensorDescription>&
 class ModelDirectoryTest : public testing::Test {
  protected:
   void SetUp() override {
-    directory_.Write("config.json", kSmallConfig);
-    directory_.Write("vocab.json", SmallVocabulary().dump());
-    directory_.Write("merges.txt", kSmallMerges);
-    const auto config = ParseDecoderConfig(kSmallConfig, "config.json");
+    directory_.Write("config.json", formats::kSmallConfig);
+    directory_.Write("vocab.json", formats::SmallVocabulary().dump());
+    directory_.Write("merges.txt", formats::kSmallMerges);
+    const auto config = ParseDecoderConfig(formats::kSmallConfig, "config.json");
     ASSERT_THAT(config, IsOk());
     config_ = *config;
     tensors_ = CheckpointTensors(config_);
@@ -71,25 +75,42 @@ TEST_F(ModelDirectoryTest, CompleteDirectoryIsDescribed) {
   EXPECT_EQ(model->config, config_);
   EXPECT_EQ(model->tensor_prefix, "");
   EXPECT_EQ(model->stored_type, DataType::kF32);
-  EXPECT_FALSE(model->int8);
+  EXPECT_FALSE(model->is_quantized());
+  EXPECT_EQ(model->quantization(), "none");
+  EXPECT_TRUE(model->ignored_tensors.empty());
   EXPECT_THAT(model->files,
               ElementsAre("config.json", "merges.txt", "model.safetensors", "vocab.json"));
   EXPECT_EQ(model->shape().width(), 8);
   EXPECT_GT(model->size_bytes, model->parameter_count() * 4);
 }
 
-TEST_F(ModelDirectoryTest, PrefixedNamesAndSavedMasksAreAccepted) {
+TEST_F(ModelDirectoryTest, PrefixedNamesAreAcceptedAndIgnoredTensorsNamed) {
   for (TensorDescription& tensor : tensors_) {
     tensor.name = "transformer." + tensor.name;
   }
-  tensors_.push_back(
-      {.name = "transformer.h.0.attn.bias", .type = DataType::kU8, .shape = {1, 1, 16, 16}});
+  tensors_.push_back({.name = "transformer.h.0.attn.masked_bias", .shape = {}});
   tensors_.push_back({.name = "lm_head.weight", .shape = {262, 8}});
   WriteTensors();
   const auto model = InspectModelDirectory(directory_.path());
   ASSERT_THAT(model, IsOk());
   EXPECT_EQ(TensorNameInFile(*model, "wte.weight"), "transformer.wte.weight");
   EXPECT_EQ(TensorNameInFile(*model, "lm_head.weight"), "lm_head.weight");
+  EXPECT_THAT(model->ignored_tensors,
+              ElementsAre("lm_head.weight", "transformer.h.0.attn.masked_bias"));
+}
+
+TEST_F(ModelDirectoryTest, SavedBuffersThatContradictTheConfigAreRefused) {
+  tensors_.push_back({.name = "h.0.attn.bias", .type = DataType::kU8, .shape = {1, 1, 16, 16}});
+  WriteTensors();  // all zeros: nobody would see anything
+  ExpectRefused(absl::StatusCode::kInvalidArgument,
+                "tensor h.0.attn.bias: is no causal mask at row 0, column 0");
+  tensors_.back().shape = {1, 1, 32, 32};
+  WriteTensors();
+  ExpectRefused(absl::StatusCode::kInvalidArgument, "a causal mask of 16 positions is wanted");
+  tensors_.back() = {.name = "lm_head.weight", .type = DataType::kF16, .shape = {262, 8}};
+  WriteTensors();
+  ExpectRefused(absl::StatusCode::kInvalidArgument,
+                "tensor lm_head.weight: differs from wte.weight");
 }
 
 TEST_F(ModelDirectoryTest, HalfPrecisionIsAccepted) {
@@ -148,38 +169,64 @@ TEST_F(ModelDirectoryTest, MissingFilesAreNamed) {
 }
 
 TEST_F(ModelDirectoryTest, TokenizerLargerThanTheModelIsRefused) {
-  nlohmann::json vocabulary = SmallVocabulary();
+  nlohmann::json vocabulary = formats::SmallVocabulary();
   vocabulary["extra"] = 262;
   directory_.Write("vocab.json", vocabulary.dump());
   ExpectRefused(absl::StatusCode::kInvalidArgument,
                 "the tokenizer has 263 tokens, the model's vocabulary 262");
 }
 
-TEST_F(ModelDirectoryTest, Int8DirectoryNeedsItsScales) {
+TEST_F(ModelDirectoryTest, Int8DirectoryOfAnOldVersionNeedsItsScales) {
   std::vector<TensorDescription> scales;
-  for (TensorDescription& tensor : tensors_) {
-    if (IsLinearWeight(config_, tensor.name)) {
-      tensor.type = DataType::kI8;
-      const bool block = absl::StartsWith(tensor.name, "h.");
-      scales.push_back(
-          {.name = tensor.name + kScaleSuffix, .shape = {tensor.shape[block ? 1 : 0]}});
+  for (const ModelTensor& tensor : ModelTensors(config_)) {
+    if (tensor.is_multiplied(config_)) {
+      TensorDescription& stored = Tensor(tensor.files[0].name);
+      stored.type = DataType::kI8;
+      scales.push_back({.name = stored.name + kScaleSuffix, .shape = {tensor.shape[0]}});
     }
   }
   const std::vector<TensorDescription> codes = tensors_;
   tensors_.insert(tensors_.end(), scales.begin(), scales.end());
-  WriteTensors({{"format", "pt"}, {kQuantizationMetadataKey, kInt8PerChannel}});
+  WriteTensors({{"format", "pt"}, {kQuantizationMetadataKey, kInt8PerChannelForm}});
   const auto model = InspectModelDirectory(directory_.path());
   ASSERT_THAT(model, IsOk());
-  EXPECT_TRUE(model->int8);
+  EXPECT_TRUE(model->is_quantized());
+  EXPECT_EQ(model->quantization(), "int8");
   WriteTensors();
   ExpectRefused(absl::StatusCode::kInvalidArgument, "has type I8 beside F32");
-  WriteTensors({{kQuantizationMetadataKey, "int4"}});
+  WriteTensors({{kQuantizationMetadataKey, "int3"}});
   ExpectRefused(absl::StatusCode::kUnimplemented,
-                "quantization int4: not supported in this version");
+                "quantization int3: not supported in this version");
   tensors_ = codes;
-  WriteTensors({{kQuantizationMetadataKey, kInt8PerChannel}});
+  WriteTensors({{kQuantizationMetadataKey, kInt8PerChannelForm}});
   ExpectRefused(absl::StatusCode::kInvalidArgument,
                 "tensor wte.weight_scale: missing; run the quantize job again");
+}
+
+TEST_F(ModelDirectoryTest, PackedDirectoryNamesItsRecipe) {
+  tensors_.clear();
+  for (const ModelTensor& tensor : ModelTensors(config_)) {
+    if (tensor.is_multiplied(config_)) {
+      tensors_.push_back({.name = tensor.name, .type = DataType::kU8, .shape = {64}});
+      tensors_.push_back({.name = tensor.name + kScaleSuffix, .type = DataType::kU8, .shape = {8}});
+    } else {
+      tensors_.push_back({.name = tensor.name, .shape = tensor.shape});
+    }
+  }
+  const std::string recipe = R"({"matrices": {"bits": 4, "groupSize": 32}, "head": {"bits": 8}})";
+  WriteTensors({{kQuantizationMetadataKey, kPackedForm}, {kRecipeMetadataKey, recipe}});
+  const auto model = InspectModelDirectory(directory_.path());
+  ASSERT_THAT(model, IsOk());
+  EXPECT_EQ(model->quantization(), "int4-g32+head=int8");
+  WriteTensors({{kQuantizationMetadataKey, kPackedForm}});
+  ExpectRefused(absl::StatusCode::kInvalidArgument, "wattle.recipe: missing or no recipe");
+  WriteTensors({{kQuantizationMetadataKey, kPackedForm},
+                {kRecipeMetadataKey, R"({"matrices": {"bits": 5}})"}});
+  ExpectRefused(absl::StatusCode::kInvalidArgument, "recipe.matrices: bits: 5");
+  Tensor("layers.1.up.weight_scale").name = "layers.1.up.weight_scales";
+  WriteTensors({{kQuantizationMetadataKey, kPackedForm}, {kRecipeMetadataKey, recipe}});
+  ExpectRefused(absl::StatusCode::kInvalidArgument,
+                "tensor layers.1.up.weight_scale: missing; run the quantize job again");
 }
 
 TEST(SharedModelTest, Gpt2With30MillionParametersIsComplete) {
@@ -194,4 +241,4 @@ TEST(SharedModelTest, Gpt2With30MillionParametersIsComplete) {
 }
 
 }  // namespace
-}  // namespace wattle::formats
+}  // namespace wattle::models

@@ -5,16 +5,17 @@
 // an explicit backward pass that keeps every activation of every block, attention probabilities
 // included, and logits of a few hundred rows at a time. Pages of a mapped weights file are not
 // counted: the kernel takes them back when memory is short. Pure; thread-safe.
-#ifndef WATTLE_FORMATS_MEMORY_ESTIMATE_H_
-#define WATTLE_FORMATS_MEMORY_ESTIMATE_H_
+#ifndef WATTLE_MODELS_MEMORY_ESTIMATE_H_
+#define WATTLE_MODELS_MEMORY_ESTIMATE_H_
 
 #include <cstdint>
 
 #include "absl/status/statusor.h"
 
-#include "formats/decoder_config.h"
+#include "models/decoder_config.h"
+#include "wattle/v1/quantization.pb.h"
 
-namespace wattle::formats {
+namespace wattle::models {
 
 enum class MemoryTask {
   kFinetune,  // FP32, AdamW, every parameter
@@ -28,7 +29,8 @@ struct MemoryWorkload {
   int64_t batch = 1;  // sequences at once (of one micro-batch)
   int64_t sequence_tokens =
       0;  // longest sequence; 0: the model's max_positions. Generation: prompt + new tokens
-  bool int8_weights = false;  // generate, evaluate: linear layers held as int8
+  // Generate, evaluate: in which form the weights are held. Quantize: the form of the result.
+  v1::QuantizationRecipe recipe = {};
 };
 
 struct MemoryEstimate {
@@ -51,6 +53,6 @@ struct MemoryEstimate {
 absl::StatusOr<MemoryEstimate> EstimateMemory(const DecoderConfig& config,
                                               const MemoryWorkload& workload);
 
-}  // namespace wattle::formats
+}  // namespace wattle::models
 
-#endif  // WATTLE_FORMATS_MEMORY_ESTIMATE_H_
+#endif  // WATTLE_MODELS_MEMORY_ESTIMATE_H_

@@ -1,23 +1,38 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "formats/memory_estimate.h"
+#include "models/memory_estimate.h"
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
+#include "proto/quantization_recipe.h"
 
-namespace wattle::formats {
+namespace wattle::models {
 namespace {
 
 using testing::HasSubstr;
 
+DecoderConfig ConfigOf(const char* architecture) {
+  v1::ModelShape shape;
+  shape.set_architecture(architecture);
+  shape.set_layers(12);
+  shape.set_width(768);
+  shape.set_heads(12);
+  shape.set_vocabulary_size(50257);
+  shape.set_context_length(1024);
+  const auto config = FromShape(shape);
+  EXPECT_THAT(config, IsOk());
+  return *config;
+}
+
 DecoderConfig Gpt2Small() {
-  return {.layers = 12,
-          .width = 768,
-          .heads = 12,
-          .mlp_width = 3072,
-          .vocabulary = 50257,
-          .max_positions = 1024};
+  return ConfigOf("gpt2");
+}
+
+v1::QuantizationRecipe Recipe(const char* identity) {
+  const auto recipe = RecipeOfIdentity(identity);
+  EXPECT_THAT(recipe, IsOk());
+  return *recipe;
 }
 
 int64_t Total(const MemoryWorkload& workload) {
@@ -63,12 +78,34 @@ TEST(MemoryEstimateTest, InferenceTakesLessThanTraining) {
   }
 }
 
-TEST(MemoryEstimateTest, Int8WeightsAreAQuarterButTheFloatOnesAreLoadedFirst) {
-  const auto estimate = EstimateMemory(
-      Gpt2Small(), {.task = MemoryTask::kGenerate, .sequence_tokens = 64, .int8_weights = true});
-  ASSERT_THAT(estimate, IsOk());
-  EXPECT_NEAR(static_cast<double>(estimate->weights_bytes), 124439808.0, 5e6);
-  EXPECT_GE(estimate->scratch_bytes, 124439808LL * 4);
+TEST(MemoryEstimateTest, WeightsTakeWhatTheirRecipeSays) {
+  const auto weights = [](const char* identity) {
+    const auto estimate = EstimateMemory(
+        Gpt2Small(),
+        {.task = MemoryTask::kGenerate, .sequence_tokens = 64, .recipe = Recipe(identity)});
+    EXPECT_THAT(estimate, IsOk());
+    return static_cast<double>(estimate->weights_bytes);
+  };
+  EXPECT_EQ(weights("none"), 124439808.0 * 4);
+  // The position table and the norms stay FP32, and there are scales.
+  EXPECT_NEAR(weights("int8"), 124439808.0, 5e6);
+  EXPECT_NEAR(weights("int4-g64"), 124439808.0 * 0.53125, 5e6);
+  EXPECT_GT(weights("int4-g64+head=int8"), weights("int4-g64"));
+}
+
+TEST(MemoryEstimateTest, GroupedHeadsTakeLessCache) {
+  DecoderConfig config = ConfigOf("llama");
+  const auto cache = [&] {
+    const auto estimate =
+        EstimateMemory(config, {.task = MemoryTask::kGenerate, .sequence_tokens = 512});
+    EXPECT_THAT(estimate, IsOk());
+    return estimate->activations_bytes;
+  };
+  const int64_t all = cache();
+  for (LayerDescription& layer : config.layers) {
+    layer.kv_heads = 4;
+  }
+  EXPECT_EQ(cache(), all / 3);
 }
 
 TEST(MemoryEstimateTest, WhatTheModelCannotHoldIsRefused) {
@@ -81,4 +118,4 @@ TEST(MemoryEstimateTest, WhatTheModelCannotHoldIsRefused) {
 }
 
 }  // namespace
-}  // namespace wattle::formats
+}  // namespace wattle::models

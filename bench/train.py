@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+# Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+"""./dev bench train: tokens per second and peak memory of full fine-tuning, beside PyTorch of the same libtorch, in one run.
+
+Each engine trains the same shape (GPT-2 Small, DistilGPT2; batch 4 x 256, FP32, AdamW, clipping, dropout) in a process of its own.
+The processes alternate; a round is one of each, in turn first. A round's figure is the median of its steps after the warm-up ones;
+the ratio printed is the median of the rounds' ratios, with its range. Peak memory is VmHWM of the whole process, from start to
+written checkpoint for ours. Writes build/bench/train.json.
+
+  --rounds N  --steps N  --warm-up N  --threads N  --dropout P  --shapes gpt2,distilgpt2
+  --peer-python PATH   the Python that has PyTorch (default /usr/bin/python3, Debian's: the libtorch that ours is linked with)
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+RUNNER = ROOT / "build/release/bin/wattle-runner"
+LAYERS = {"gpt2": 12, "distilgpt2": 6}
+BATCH, LENGTH = 4, 256
+
+
+def environment():
+    """Both engines get the same: OpenBLAS chooses its own kernels, waiting threads sleep."""
+    own = {name: value for name, value in os.environ.items() if name not in ("OPENBLAS_CORETYPE", "OMP_NUM_THREADS")}
+    own["OMP_WAIT_POLICY"] = "passive"
+    return own
+
+
+def byte_symbols():
+    """GPT-2's way to write bytes as visible characters."""
+    symbols, following = {}, 256
+    for byte in range(256):
+        printable = 33 <= byte <= 126 or (byte >= 161 and byte != 173)
+        symbols[chr(byte if printable else following)] = byte
+        following += 0 if printable else 1
+    return symbols
+
+
+def make_model(directory, layers, dropout):
+    directory.mkdir(parents=True)
+    config = {"model_type": "gpt2", "vocab_size": 50257, "n_positions": 1024, "n_embd": 768, "n_head": 12, "n_layer": layers,
+              "attn_pdrop": dropout, "embd_pdrop": dropout, "resid_pdrop": dropout, "bos_token_id": 256, "eos_token_id": 256}
+    (directory / "config.json").write_text(json.dumps(config))
+    (directory / "vocab.json").write_text(json.dumps({**byte_symbols(), "<|endoftext|>": 256}))
+    (directory / "merges.txt").write_text("#version: 0.2\n")
+    subprocess.run([RUNNER, "--initialize", directory, "--seed", "1"], check=True)
+
+
+def run_ours(work, options):
+    """A whole job in a fresh process; returns the seconds of its measured steps and its peak memory."""
+    with tempfile.TemporaryDirectory(dir=work) as directory:
+        task = {"modelDirectory": str(work / "model"), "dataFile": str(work / "text.txt"), "workDirectory": directory + "/work",
+                "outputDirectory": directory + "/output", "threads": options.threads,
+                "spec": {"finetune": {"steps": options.warm_up + options.steps, "batchSize": BATCH, "sequenceLength": LENGTH,
+                                      "learningRate": 1e-5, "weightDecay": 0.01, "clipNorm": 1.0}}}
+        path = pathlib.Path(directory) / "task.json"
+        path.write_text(json.dumps(task))
+        done = subprocess.run([RUNNER, "--task", path, "--json"], capture_output=True, text=True, env=environment(), check=False)
+    if done.returncode != 0:
+        sys.exit(f"wattle-runner failed: {done.stderr.strip().splitlines()[-1]}")
+    frames = [json.loads(line) for line in done.stdout.splitlines()]
+    steps = [frame["step"]["compute_seconds"] for frame in frames if frame.get("step", {}).get("phase") == "train"]
+    result = next(frame["result"] for frame in frames if "result" in frame)
+    return {"step_seconds": steps[options.warm_up:], "peak_mib": int(result["peak_memory_bytes"]) / 2**20,
+            "version": result["engine_version"]}
+
+
+def run_peer(layers, options):
+    done = subprocess.run(
+        [options.peer_python, ROOT / "bench/train_peer.py", str(layers), str(options.steps), str(options.warm_up),
+         str(options.threads), str(options.dropout)], capture_output=True, text=True, env=environment(), check=False)
+    if done.returncode != 0:
+        sys.exit(f"the peer failed: {(done.stderr.strip() or 'no output').splitlines()[-1]}")
+    return json.loads(done.stdout)
+
+
+def summary(ratios):
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+
+
+def bench_shape(name, options, figures):
+    layers = LAYERS[name]
+    tokens = BATCH * LENGTH
+    with tempfile.TemporaryDirectory(prefix="wattle-bench-") as directory:
+        work = pathlib.Path(directory)
+        make_model(work / "model", layers, options.dropout)
+        (work / "text.txt").write_text("The mast has a panel, a battery and a board; it wakes up with the sun. " * 2000)
+        speed_ratios, memory_ratios, ours, peers = [], [], [], []
+        for number in range(options.rounds):
+            runs = {"ours": lambda: run_ours(work, options), "peer": lambda: run_peer(layers, options)}
+            order = ["ours", "peer"] if number % 2 == 0 else ["peer", "ours"]
+            done = {which: runs[which]() for which in order}
+            speed = {which: tokens / statistics.median(done[which]["step_seconds"]) for which in order}
+            ours.append(speed["ours"])
+            peers.append(speed["peer"])
+            speed_ratios.append(speed["ours"] / speed["peer"])
+            memory_ratios.append(done["ours"]["peak_mib"] / done["peer"]["peak_mib"])
+            print(f"  {name} round {number + 1}: ours {speed['ours']:.0f} tokens/s, {done['ours']['peak_mib']:.0f} MiB; PyTorch "
+                  f"{done['peer']['version']} {speed['peer']:.0f} tokens/s, {done['peer']['peak_mib']:.0f} MiB", flush=True)
+    print(f"{name}: {statistics.median(ours):.0f} tokens/s, {summary(speed_ratios)} x PyTorch; peak memory {summary(memory_ratios)} x")
+    peer = f"PyTorch {done['peer']['version']}, {statistics.median(peers):.1f} tokens/s, {done['peer']['peak_mib']:.0f} MiB"
+    figures.append({"key": f"{name}.fp32.tokens_per_s", "value": round(statistics.median(ours), 1), "unit": "tokens/s", "peer": peer})
+    figures.append({"key": f"{name}.fp32.peak_mib", "value": round(done["ours"]["peak_mib"], 1), "unit": "MiB", "peer": peer})
+    figures.append({"key": f"{name}.speedup_vs_torch_same_libtorch", "value": round(statistics.median(speed_ratios), 3), "unit": "x",
+                    "peer": peer, "range": [round(min(speed_ratios), 3), round(max(speed_ratios), 3)]})
+    figures.append({"key": f"{name}.fp32_memory_ratio_vs_torch_same_libtorch", "value": round(statistics.median(memory_ratios), 3),
+                    "unit": "x", "peer": peer, "range": [round(min(memory_ratios), 3), round(max(memory_ratios), 3)]})
+
+
+def machine():
+    model = re.search(r"model name\s*:\s*(.+)", pathlib.Path("/proc/cpuinfo").read_text())
+    return f"{model.group(1) if model else 'unknown processor'}, {os.cpu_count()} cores"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--warm-up", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--dropout", type=float, default=0.1)
+    parser.add_argument("--shapes", default="gpt2,distilgpt2")
+    parser.add_argument("--peer-python", default="/usr/bin/python3")
+    options = parser.parse_args()
+    unknown = [name for name in options.shapes.split(",") if name not in LAYERS]
+    if unknown or options.rounds < 1 or options.steps < 1 or options.warm_up < 0:
+        parser.error(f"--shapes: wants some of {', '.join(LAYERS)}; rounds and steps at least 1")
+    print(f"{machine()}, {options.threads} threads, FP32, batch {BATCH} x {LENGTH}, dropout {options.dropout}")
+    figures = []
+    for name in options.shapes.split(","):
+        bench_shape(name, options, figures)
+    output = ROOT / "build/bench/train.json"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(figures, indent=1) + "\n")
+    print(f"written: {output.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "formats/example_pool.h"
+
+#include <algorithm>
+
+namespace wattle::formats {
+
+size_t ExamplePool::AddTokens(absl::Span<const int64_t> tokens) {
+  const size_t begin = tokens_.size();
+  for (const int64_t token : tokens) {
+    tokens_.push_back(static_cast<uint32_t>(token));
+  }
+  return begin;
+}
+
+void ExamplePool::AddExample(absl::Span<const TokenRange> ranges) {
+  Example example{.first_range = ranges_.size()};
+  for (const TokenRange& range : ranges) {
+    if (range.size == 0) {
+      continue;
+    }
+    const bool holds_first = example.tokens == 0;
+    example.tokens += static_cast<uint32_t>(range.size);
+    example.targets += static_cast<uint32_t>(range.counts ? range.size - (holds_first ? 1 : 0) : 0);
+    ++example.ranges;
+    ranges_.push_back(range);
+  }
+  examples_.push_back(example);
+}
+
+void ExamplePool::Truncate(size_t count) {
+  examples_.resize(std::min(count, examples_.size()));
+}
+
+absl::Span<const TokenRange> ExamplePool::Ranges(size_t example) const {
+  return absl::MakeConstSpan(ranges_).subspan(examples_[example].first_range,
+                                              examples_[example].ranges);
+}
+
+std::vector<int64_t> ExamplePool::Tokens(size_t example) const {
+  std::vector<int64_t> tokens;
+  tokens.reserve(TokenCount(example));
+  ForEachToken(example, [&](int64_t token, bool /*counts*/) { tokens.push_back(token); });
+  return tokens;
+}
+
+}  // namespace wattle::formats

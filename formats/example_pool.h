@@ -1,0 +1,70 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Training and evaluation examples as ranges of one pool of tokens. Examples that share text share
+// its tokens: the paragraph of several questions, the overlap of two windows. A token takes 4 bytes
+// once, an example about 50 bytes beside its own tokens. One thread fills a pool; then it is
+// thread-safe.
+#ifndef WATTLE_FORMATS_EXAMPLE_POOL_H_
+#define WATTLE_FORMATS_EXAMPLE_POOL_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "absl/types/span.h"
+
+namespace wattle::formats {
+
+// Tokens [begin, begin + size) of the pool.
+struct TokenRange {
+  size_t begin = 0;
+  size_t size = 0;
+  bool counts = false;  // the predictions of these tokens have a loss
+};
+
+class ExamplePool {
+ public:
+  // Stores tokens and returns where they begin. tokens: each from 0 to 2^32 - 1.
+  size_t AddTokens(absl::Span<const int64_t> tokens);
+  // An example: the ranges one after the other. Nothing predicts the first token of an example,
+  // whether it counts or not.
+  void AddExample(absl::Span<const TokenRange> ranges);
+
+  [[nodiscard]] size_t size() const { return examples_.size(); }
+  [[nodiscard]] bool empty() const { return examples_.empty(); }
+  // Keeps the first `count` examples.
+  void Truncate(size_t count);
+
+  [[nodiscard]] absl::Span<const TokenRange> Ranges(size_t example) const;
+  // How many tokens the example has, and how many of their predictions count.
+  [[nodiscard]] size_t TokenCount(size_t example) const { return examples_[example].tokens; }
+  [[nodiscard]] size_t TargetCount(size_t example) const { return examples_[example].targets; }
+
+  // Calls visit(token, counts) for each token of the example, in order. The first never counts.
+  template <typename Visit>
+  void ForEachToken(size_t example, Visit visit) const {
+    bool first = true;
+    for (const TokenRange& range : Ranges(example)) {
+      for (size_t i = range.begin; i < range.begin + range.size; ++i) {
+        visit(static_cast<int64_t>(tokens_[i]), range.counts && !first);
+        first = false;
+      }
+    }
+  }
+  [[nodiscard]] std::vector<int64_t> Tokens(size_t example) const;
+
+ private:
+  struct Example {
+    size_t first_range = 0;
+    uint32_t ranges = 0;
+    uint32_t tokens = 0;
+    uint32_t targets = 0;
+  };
+  std::vector<uint32_t> tokens_;
+  std::vector<TokenRange> ranges_;
+  std::vector<Example> examples_;
+};
+
+}  // namespace wattle::formats
+
+#endif  // WATTLE_FORMATS_EXAMPLE_POOL_H_

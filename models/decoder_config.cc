@@ -1,0 +1,140 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "models/decoder_config.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+#include "base/file.h"
+#include "base/status_macros.h"
+#include "formats/json.h"
+#include "models/family.h"
+#include "models/tensors.h"
+
+namespace wattle::models {
+namespace {
+
+constexpr int64_t kConfigBytesMax = 1 << 20;
+// A description has an entry for each layer, so that a damaged config.json must not make millions.
+constexpr int64_t kLayersMax = 1 << 12;
+
+}  // namespace
+
+int64_t DecoderConfig::parameter_count() const {
+  int64_t count = 0;
+  for (const ModelTensor& tensor : ModelTensors(*this)) {
+    count += tensor.element_count();
+  }
+  return count;
+}
+
+absl::StatusOr<DecoderConfig> ParseDecoderConfig(absl::string_view text, absl::string_view file) {
+  WATTLE_ASSIGN_OR_RETURN(const formats::Json json, formats::ParseJson(text, file));
+  if (!json.is_object()) {
+    return formats::WrongKind(file, "the file", "an object", json);
+  }
+  FieldReader reader(json, file);
+  const std::string model_type = reader.Text("model_type", "");
+  WATTLE_RETURN_IF_ERROR(reader.status());
+  if (model_type.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(file, ": model_type: missing; is this a Hugging Face config.json?"));
+  }
+  const Family* family = FindFamily(model_type);
+  if (family == nullptr) {
+    return absl::UnimplementedError(absl::StrCat(file, ": model_type ",
+                                                 formats::Printable(model_type),
+                                                 ": not supported in this version; use a model of "
+                                                 "one of these families: ",
+                                                 FamilyNames()));
+  }
+  for (const char* field : {"n_layer", "num_hidden_layers"}) {
+    if (reader.Has(field) && reader.Size(field, 1) > kLayersMax) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(file, ": ", field, ": wants at most ", kLayersMax, " layers"));
+    }
+  }
+  DecoderConfig config = family->read(reader);
+  WATTLE_RETURN_IF_ERROR(reader.status());
+  config.family = family->name;
+  return config;
+}
+
+absl::StatusOr<DecoderConfig> ReadDecoderConfig(const std::string& path) {
+  WATTLE_ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(path, kConfigBytesMax));
+  return ParseDecoderConfig(text, path);
+}
+
+std::string FormatDecoderConfig(const DecoderConfig& config, formats::DataType stored_type) {
+  const Family& family = FamilyOf(config);
+  nlohmann::ordered_json json;
+  json["architectures"] = {family.class_name};
+  json["model_type"] = family.name;
+  family.write(config, json);
+  json["torch_dtype"] = stored_type == formats::DataType::kF16    ? "float16"
+                        : stored_type == formats::DataType::kBF16 ? "bfloat16"
+                                                                  : "float32";
+  return json.dump(2) + "\n";
+}
+
+v1::ModelShape ToShape(const DecoderConfig& config) {
+  const LayerDescription& layer = config.layers.front();
+  v1::ModelShape shape;
+  shape.set_architecture(config.family);
+  shape.set_layers(static_cast<int32_t>(config.layer_count()));
+  shape.set_width(static_cast<int32_t>(config.width));
+  shape.set_heads(static_cast<int32_t>(layer.heads));
+  shape.set_vocabulary_size(static_cast<int32_t>(config.vocabulary));
+  shape.set_context_length(static_cast<int32_t>(config.max_positions));
+  if (layer.kv_heads != layer.heads) {
+    shape.set_kv_heads(static_cast<int32_t>(layer.kv_heads));
+  }
+  if (layer.head_size * layer.heads != config.width) {
+    shape.set_head_size(static_cast<int32_t>(layer.head_size));
+  }
+  if (layer.mlp_width != 4 * config.width) {
+    shape.set_mlp_width(static_cast<int32_t>(layer.mlp_width));
+  }
+  shape.set_untied_head(!config.tied_embeddings);
+  return shape;
+}
+
+absl::StatusOr<DecoderConfig> FromShape(const v1::ModelShape& shape) {
+  const Family* family = FindFamily(shape.architecture());
+  if (family == nullptr) {
+    return absl::UnimplementedError(
+        absl::StrCat("model_shape.architecture: \"", formats::Printable(shape.architecture()),
+                     "\" is not supported in this version; write one of: ", FamilyNames()));
+  }
+  struct Size {
+    absl::string_view field;
+    int32_t value = 0;
+    int64_t low = 1;
+    int64_t high = kSizeMax;
+  };
+  for (const Size& size :
+       {Size{"layers", shape.layers(), 1, kLayersMax}, Size{"width", shape.width()},
+        Size{"heads", shape.heads()}, Size{"vocabulary_size", shape.vocabulary_size()},
+        Size{"context_length", shape.context_length()}, Size{"kv_heads", shape.kv_heads(), 0},
+        Size{"head_size", shape.head_size(), 0}, Size{"mlp_width", shape.mlp_width(), 0}}) {
+    if (size.value < size.low || size.value > size.high) {
+      return absl::InvalidArgumentError(absl::StrCat("model_shape.", size.field, ": ", size.value,
+                                                     " is not between ", size.low, " and ",
+                                                     size.high));
+    }
+  }
+  if (shape.head_size() == 0 && shape.width() % shape.heads() != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("model_shape.width: a width of ", shape.width(),
+                                                   " is not divisible by ", shape.heads(),
+                                                   " heads"));
+  }
+  if (shape.kv_heads() != 0 && shape.heads() % shape.kv_heads() != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("model_shape.kv_heads: ", shape.kv_heads(),
+                                                   " does not divide ", shape.heads(), " heads"));
+  }
+  DecoderConfig config = family->from_shape(shape);
+  config.family = family->name;
+  return config;
+}
+
+}  // namespace wattle::models

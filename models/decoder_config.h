@@ -1,0 +1,117 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The decoder description: the architecture of a causal language model as data. One engine reads
+// the description and serves every family. A family's file (gpt2.cc, llama.cc) makes a description
+// from a Hugging Face config.json; family.h lists the families. Plain values: copy freely.
+#ifndef WATTLE_MODELS_DECODER_CONFIG_H_
+#define WATTLE_MODELS_DECODER_CONFIG_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+#include "formats/safetensors.h"
+#include "wattle/v1/profile.pb.h"
+
+namespace wattle::models {
+
+// Sizes in config.json and in a model shape are at most this: far above every model, far below
+// where a product of two sizes overflows.
+inline constexpr int64_t kSizeMax = 1 << 24;
+
+enum class Norm {
+  kLayerNorm,  // mean and variance; weight and bias
+  kRmsNorm,    // root mean square; weight alone. Zhang and Sennrich 2019
+};
+
+enum class Activation {
+  kGeluTanh,  // the tanh approximation of GELU, "gelu_new"
+  kSilu,      // x * sigmoid(x)
+};
+
+// Rotary positions, Su et al. 2021: dimension i and dimension i + dimensions / 2 of a head are
+// turned by position * base^(-2 i / dimensions).
+struct Rotary {
+  double base = 10000.0;
+  int64_t dimensions = 0;  // of each head, from its first on; even
+
+  friend bool operator==(const Rotary&, const Rotary&) = default;
+};
+
+// One block: x + attention(norm(x)), then x + mlp(norm(x)).
+struct LayerDescription {
+  int64_t heads = 0;
+  int64_t kv_heads = 0;  // heads of keys and values; divides `heads`, and each serves a group
+  int64_t head_size = 0;
+  std::optional<Rotary> rotary;
+  bool qkv_bias = false;
+  bool attention_output_bias = false;
+
+  int64_t mlp_width = 0;  // inner width
+  Activation activation = Activation::kGeluTanh;
+  bool gated_mlp = false;  // activation(gate x) * (up x) instead of activation(up x)
+  bool mlp_bias = false;
+
+  // Rows of the matrix that makes query, key and value, and columns of the one that takes the
+  // heads' output.
+  [[nodiscard]] int64_t qkv_rows() const { return (heads + 2 * kv_heads) * head_size; }
+  [[nodiscard]] int64_t attention_width() const { return heads * head_size; }
+  // Rows of the MLP's first matrix: the gate's rows, then those of up.
+  [[nodiscard]] int64_t up_rows() const { return gated_mlp ? 2 * mlp_width : mlp_width; }
+
+  friend bool operator==(const LayerDescription&, const LayerDescription&) = default;
+};
+
+struct DecoderConfig {
+  std::string family;         // as in config.json's model_type: "gpt2", "llama"
+  int64_t width = 0;          // of the residual stream
+  int64_t vocabulary = 0;     // rows of the token embedding
+  int64_t max_positions = 0;  // longest sequence, in tokens
+  std::vector<LayerDescription> layers;
+  bool learned_positions = false;  // a table of max_positions rows is added to the embedding
+  Norm norm = Norm::kLayerNorm;    // of every norm in the model
+  double norm_epsilon = 1e-5;
+  bool tied_embeddings = true;  // the output head is the token embedding
+
+  // Dropout probabilities in training, in [0, 1).
+  double attention_dropout = 0.0;
+  double residual_dropout = 0.0;
+  double embedding_dropout = 0.0;
+
+  int64_t bos_token_id = 0;
+  int64_t eos_token_id = 0;
+
+  [[nodiscard]] int64_t layer_count() const { return static_cast<int64_t>(layers.size()); }
+  // Trainable numbers; a tied head counts once.
+  [[nodiscard]] int64_t parameter_count() const;
+
+  friend bool operator==(const DecoderConfig&, const DecoderConfig&) = default;
+};
+
+// Parses the text of a config.json. file: name for messages.
+// Errors: kInvalidArgument (not JSON, a field missing, of another type or out of range: names the
+// field and what was wanted); kUnimplemented "... not supported in this version ..." for another
+// model_type or a variant that the engine lacks.
+absl::StatusOr<DecoderConfig> ParseDecoderConfig(absl::string_view json, absl::string_view file);
+absl::StatusOr<DecoderConfig> ReadDecoderConfig(const std::string& path);
+
+// The text of a config.json that transformers loads; the same bytes for the same value.
+// stored_type: of the weights beside the file ("torch_dtype").
+[[nodiscard]] std::string FormatDecoderConfig(
+    const DecoderConfig& config, formats::DataType stored_type = formats::DataType::kF32);
+
+// To and from the sizes that profiles and plans carry. A shape has no dropout, epsilon, biases or
+// token ids: FromShape takes the family's defaults. ToShape leaves out what equals the default of
+// its field. Errors: kInvalidArgument for a size out of range, kUnimplemented for another
+// architecture.
+[[nodiscard]] v1::ModelShape ToShape(const DecoderConfig& config);
+absl::StatusOr<DecoderConfig> FromShape(const v1::ModelShape& shape);
+
+}  // namespace wattle::models
+
+#endif  // WATTLE_MODELS_DECODER_CONFIG_H_

@@ -1,0 +1,52 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Reads typed fields of a config.json for a family. The first error stays and the caller asks for
+// it once, at the end; until then a field in error has a harmless value. Not thread-safe.
+#ifndef WATTLE_MODELS_FIELD_READER_H_
+#define WATTLE_MODELS_FIELD_READER_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+
+#include "formats/json.h"
+
+namespace wattle::models {
+
+class FieldReader {
+ public:
+  // Both outlive the reader. file: name for messages.
+  FieldReader(const formats::Json& json, absl::string_view file) : json_(json), file_(file) {}
+
+  // A whole number from 1 to kSizeMax. absent: the default; nothing: the field is required.
+  int64_t Size(const char* field, std::optional<int64_t> absent);
+  // A token of the vocabulary.
+  int64_t TokenId(const char* field, int64_t absent, int64_t vocabulary);
+  // A number in [low, high).
+  double Number(const char* field, double absent, double low, double high);
+  bool Flag(const char* field, bool absent);
+  std::string Text(const char* field, const char* absent);
+  // Whether the field is there and not null; null counts as absent, as in transformers.
+  [[nodiscard]] bool Has(const char* field) const { return Find(field) != nullptr; }
+
+  // Refuses a variant of the architecture that the engine does not have.
+  void Refuse(const char* field, absl::string_view value, absl::string_view wanted);
+  void Fail(absl::Status status);
+
+  [[nodiscard]] absl::string_view file() const { return file_; }
+  [[nodiscard]] const absl::Status& status() const { return status_; }
+
+ private:
+  [[nodiscard]] const formats::Json* Find(const char* field) const;
+
+  const formats::Json& json_;
+  absl::string_view file_;
+  absl::Status status_ = absl::OkStatus();
+};
+
+}  // namespace wattle::models
+
+#endif  // WATTLE_MODELS_FIELD_READER_H_

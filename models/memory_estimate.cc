@@ -1,0 +1,195 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "models/memory_estimate.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+
+#include "models/tensors.h"
+#include "proto/quantization_recipe.h"
+
+namespace wattle::models {
+namespace {
+
+// libtorch 1.13, tokenizer, and a SQuAD file parsed and packed (Debian 12, x86-64): what is left of
+// the runner's measured peak when the tensors below are taken off. Without a data set about 60 MiB
+// are enough.
+constexpr int64_t kRuntimeBytes = 170LL << 20;
+constexpr int64_t kFloatBytes = 4;
+// Rows of logits that the loss holds at once, and how many such buffers: logits, their gradient,
+// one temporary.
+constexpr int64_t kLossRows = 256;
+constexpr int64_t kLossBuffers = 3;
+// What malloc keeps beyond what is in use, as a share of the tensors that come and go in a step.
+constexpr double kAllocatorShare = 0.05;
+
+// Sizes of one forward pass through one layer.
+struct Plan {
+  const DecoderConfig& config;
+  const LayerDescription& layer;
+  int64_t batch;
+  int64_t tokens;  // of a sequence
+
+  [[nodiscard]] int64_t rows() const { return batch * tokens; }
+  [[nodiscard]] int64_t stream_bytes() const { return rows() * config.width * kFloatBytes; }
+  [[nodiscard]] int64_t heads_bytes() const {
+    return rows() * layer.attention_width() * kFloatBytes;
+  }
+  [[nodiscard]] int64_t qkv_bytes() const { return rows() * layer.qkv_rows() * kFloatBytes; }
+  // The MLP before and after its activation.
+  [[nodiscard]] int64_t up_bytes() const { return rows() * layer.up_rows() * kFloatBytes; }
+  [[nodiscard]] int64_t activated_bytes() const { return rows() * layer.mlp_width * kFloatBytes; }
+  // Attention probabilities: [batch, heads, tokens, tokens].
+  [[nodiscard]] int64_t probabilities_bytes() const {
+    return batch * layer.heads * tokens * tokens * kFloatBytes;
+  }
+};
+
+// Kept of one layer from forward to backward: its input, both norms' outputs, the stream between
+// attention and MLP, query, key, value, the merged heads, the MLP before and after its activation,
+// the probabilities, and mean and deviation of both norms.
+int64_t SavedBytes(const Plan& plan) {
+  return 4 * plan.stream_bytes() + plan.qkv_bytes() + plan.heads_bytes() + plan.up_bytes() +
+         plan.activated_bytes() + plan.probabilities_bytes() + 4 * plan.rows() * kFloatBytes;
+}
+
+// At its highest inside one layer's backward: either in the MLP (gradients of both inner tensors,
+// one temporary) or in attention (dropped probabilities, their gradient, that of the scores;
+// gradients of query, key, value, fused and apart). The gradient of the stream, and a copy of it,
+// are there all the time.
+int64_t BackwardScratchBytes(const Plan& plan) {
+  const int64_t mlp = 2 * plan.up_bytes() + plan.activated_bytes();
+  const int64_t attention = 3 * plan.probabilities_bytes() + 2 * plan.qkv_bytes();
+  return 2 * plan.stream_bytes() + std::max(mlp, attention);
+}
+
+// Inside one layer's forward: the stream, a norm's output, and the larger of attention and MLP.
+int64_t ForwardScratchBytes(const Plan& plan) {
+  const int64_t mlp = plan.up_bytes() + 2 * plan.activated_bytes();
+  const int64_t attention =
+      2 * plan.probabilities_bytes() + 2 * plan.qkv_bytes() + plan.heads_bytes();
+  return 3 * plan.stream_bytes() + std::max(mlp, attention);
+}
+
+int64_t LogitsBytes(const DecoderConfig& config, int64_t rows) {
+  return kLossBuffers * std::min(rows, kLossRows) * config.vocabulary * kFloatBytes;
+}
+
+// Every tensor in the form that the recipe gives it.
+int64_t StoredWeightsBytes(const DecoderConfig& config, const v1::QuantizationRecipe& recipe) {
+  double size = 0.0;
+  for (const ModelTensor& tensor : ModelTensors(config)) {
+    const auto elements = static_cast<double>(tensor.element_count());
+    if (!tensor.is_multiplied(config)) {
+      size += elements * static_cast<double>(kFloatBytes);
+      continue;
+    }
+    const bool is_head = tensor.slot == Slot::kTokens || tensor.slot == Slot::kHead;
+    size += StoredBytes(MatrixFormat(recipe, tensor.name, is_head),
+                        static_cast<double>(tensor.shape[0]), static_cast<double>(tensor.shape[1]));
+  }
+  return static_cast<int64_t>(size);
+}
+
+int64_t LargestTensorBytes(const DecoderConfig& config) {
+  int64_t largest = 0;
+  for (const ModelTensor& tensor : ModelTensors(config)) {
+    largest = std::max(largest, tensor.element_count() * kFloatBytes);
+  }
+  return largest;
+}
+
+int64_t WithAllocatorShare(int64_t bytes) {
+  return bytes + static_cast<int64_t>(static_cast<double>(bytes) * kAllocatorShare);
+}
+
+// The largest of what each layer takes.
+template <typename Bytes>
+int64_t LargestOfLayers(const DecoderConfig& config, int64_t batch, int64_t tokens, Bytes bytes) {
+  int64_t largest = 0;
+  for (const LayerDescription& layer : config.layers) {
+    largest = std::max(largest,
+                       bytes({.config = config, .layer = layer, .batch = batch, .tokens = tokens}));
+  }
+  return largest;
+}
+
+// Of every layer together; beside the layers the embedding's output, the final norm's output and
+// its gradient.
+int64_t AllSavedBytes(const DecoderConfig& config, int64_t batch, int64_t tokens) {
+  int64_t saved = 3 * batch * tokens * config.width * kFloatBytes;
+  for (const LayerDescription& layer : config.layers) {
+    saved += SavedBytes({.config = config, .layer = layer, .batch = batch, .tokens = tokens});
+  }
+  return saved;
+}
+
+// The keys and values of one sequence; generation goes through prompts one after the other.
+int64_t CacheBytes(const DecoderConfig& config, int64_t tokens) {
+  int64_t size = 0;
+  for (const LayerDescription& layer : config.layers) {
+    size += 2 * tokens * layer.kv_heads * layer.head_size * kFloatBytes;
+  }
+  return size;
+}
+
+}  // namespace
+
+// Against VmHWM of the runner, one thread: full fine-tuning of gpt2-30m with batch 4 x 256 +6 %, 2
+// x 512 +9 %, 8 x 512 +2 %; of GPT-2 Small with 1 x 128 and 2 x 256 -0.5 %; evaluation of gpt2-30m
+// with 8 x 512 +8 %. Generation and quantization need clearly less than said.
+absl::StatusOr<MemoryEstimate> EstimateMemory(const DecoderConfig& config,
+                                              const MemoryWorkload& workload) {
+  const int64_t tokens =
+      workload.sequence_tokens == 0 ? config.max_positions : workload.sequence_tokens;
+  if (workload.batch < 1 || workload.batch > (1 << 20)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("batch_size: ", workload.batch, " is not between 1 and ", 1 << 20));
+  }
+  if (tokens < 1 || tokens > config.max_positions) {
+    return absl::InvalidArgumentError(absl::StrCat("sequence_length: ", tokens,
+                                                   " is not between 1 and the model's context of ",
+                                                   config.max_positions, " tokens"));
+  }
+  const int64_t rows = workload.batch * tokens;
+  const int64_t float_weights = config.parameter_count() * kFloatBytes;
+  const int64_t stored_weights = StoredWeightsBytes(config, workload.recipe);
+  // Tensors are read, and quantized, one after the other.
+  const int64_t loading = LargestTensorBytes(config);
+  MemoryEstimate estimate;
+  estimate.runtime_bytes = kRuntimeBytes;
+  switch (workload.task) {
+    case MemoryTask::kFinetune:
+      estimate.weights_bytes = float_weights;
+      estimate.gradients_bytes = float_weights;
+      estimate.optimizer_bytes = 2 * float_weights;
+      estimate.activations_bytes =
+          WithAllocatorShare(AllSavedBytes(config, workload.batch, tokens));
+      estimate.logits_bytes = LogitsBytes(config, rows);
+      estimate.scratch_bytes =
+          WithAllocatorShare(LargestOfLayers(config, workload.batch, tokens, BackwardScratchBytes));
+      break;
+    case MemoryTask::kEvaluate:
+      estimate.weights_bytes = stored_weights;
+      estimate.logits_bytes = LogitsBytes(config, rows);
+      estimate.scratch_bytes = std::max(
+          loading,
+          WithAllocatorShare(LargestOfLayers(config, workload.batch, tokens, ForwardScratchBytes)));
+      break;
+    case MemoryTask::kGenerate:
+      estimate.weights_bytes = stored_weights;
+      estimate.activations_bytes = CacheBytes(config, tokens);
+      estimate.logits_bytes = kLossBuffers * config.vocabulary * kFloatBytes;
+      // The prompt goes through as one sequence.
+      estimate.scratch_bytes = std::max(
+          loading, WithAllocatorShare(LargestOfLayers(config, 1, tokens, ForwardScratchBytes)));
+      break;
+    case MemoryTask::kQuantize:
+      estimate.weights_bytes = stored_weights;
+      estimate.scratch_bytes = 2 * loading;
+      break;
+  }
+  return estimate;
+}
+
+}  // namespace wattle::models

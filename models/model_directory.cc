@@ -1,0 +1,284 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "models/model_directory.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "google/protobuf/util/json_util.h"
+
+#include "base/status_macros.h"
+#include "formats/byte_pair_encoding.h"
+#include "models/family.h"
+#include "models/harmless_tensors.h"
+#include "proto/quantization_recipe.h"
+
+namespace wattle::models {
+namespace {
+
+using formats::DataType;
+using formats::FormatShape;
+using formats::SafetensorsFile;
+using formats::TensorEntry;
+
+std::string Join(const std::string& directory, absl::string_view file) {
+  return absl::StrCat(directory, "/", file);
+}
+
+int64_t FileSize(const std::string& path) {  // -1: no such file
+  struct stat about = {};
+  return stat(path.c_str(), &about) == 0 && S_ISREG(about.st_mode) ? about.st_size : -1;
+}
+
+absl::Status TensorError(const SafetensorsFile& file, const std::string& tensor,
+                         absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat(file.path(), ": tensor ", tensor, ": ", what));
+}
+
+absl::Status CheckShape(const SafetensorsFile& file, const TensorEntry& tensor,
+                        const std::vector<int64_t>& wanted) {
+  if (tensor.shape != wanted) {
+    return TensorError(file, tensor.name,
+                       absl::StrCat("has shape ", FormatShape(tensor.shape), ", config.json wants ",
+                                    FormatShape(wanted)));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<const TensorEntry*> FindTensor(const SafetensorsFile& file, const std::string& name,
+                                              const std::vector<int64_t>& shape) {
+  const TensorEntry* tensor = file.Find(name);
+  if (tensor == nullptr) {
+    return TensorError(
+        file, name, absl::StrCat("missing; config.json wants it with shape ", FormatShape(shape)));
+  }
+  return tensor;
+}
+
+// The tensors that the model takes from the file, checked one after the other.
+class WeightsCheck {
+ public:
+  WeightsCheck(const SafetensorsFile& file, ModelDirectory& model) : file_(file), model_(model) {}
+
+  absl::Status Run() {
+    const std::vector<ModelTensor> tensors = ModelTensors(model_.config);
+    WATTLE_RETURN_IF_ERROR(model_.form == StoredForm::kPacked ? CheckPackedTensors(tensors)
+                                                              : CheckFileTensors(tensors));
+    const std::string embedding = model_.form == StoredForm::kPacked
+                                      ? tensors.front().name
+                                      : TensorNameInFile(model_, tensors.front().files[0].name);
+    for (const TensorEntry& tensor : file_.tensors()) {
+      if (known_.contains(tensor.name)) {
+        continue;
+      }
+      WATTLE_ASSIGN_OR_RETURN(const bool harmless,
+                              IsHarmless(model_.config, file_, tensor, embedding));
+      if (!harmless) {
+        return TensorError(file_, tensor.name,
+                           "not part of the model that config.json describes; remove it");
+      }
+      model_.ignored_tensors.push_back(tensor.name);
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  // The type of the norms, which are never quantized, tells how the rest is stored.
+  absl::Status FindStoredType(const std::vector<ModelTensor>& tensors) {
+    const auto final_norm =
+        std::find_if(tensors.begin(), tensors.end(),
+                     [](const ModelTensor& tensor) { return tensor.slot == Slot::kFinalNorm; });
+    const std::string name = TensorNameInFile(model_, final_norm->files[0].name);
+    const TensorEntry* norm = file_.Find(name);
+    if (norm == nullptr) {
+      return TensorError(
+          file_, name,
+          absl::StrCat("missing; is the model of the family ", model_.config.family, "?"));
+    }
+    model_.stored_type = norm->type;
+    if (norm->type != DataType::kF32 && norm->type != DataType::kF16 &&
+        norm->type != DataType::kBF16) {
+      return TensorError(
+          file_, name,
+          absl::StrCat("has type ", formats::DataTypeName(norm->type), "; wants F32, F16 or BF16"));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status CheckFileTensors(const std::vector<ModelTensor>& tensors) {
+    WATTLE_RETURN_IF_ERROR(FindStoredType(tensors));
+    for (const ModelTensor& wanted : tensors) {
+      for (const FileTensor& part : wanted.files) {
+        const std::string name = TensorNameInFile(model_, part.name);
+        WATTLE_ASSIGN_OR_RETURN(const TensorEntry* tensor, FindTensor(file_, name, part.shape));
+        WATTLE_RETURN_IF_ERROR(CheckShape(file_, *tensor, part.shape));
+        known_.insert(name);
+        const bool may_be_int8 =
+            model_.form == StoredForm::kInt8PerChannel && wanted.is_multiplied(model_.config);
+        if (may_be_int8 && tensor->type == DataType::kI8) {
+          WATTLE_RETURN_IF_ERROR(CheckChannelScale(*tensor, wanted.transposed));
+        } else if (tensor->type != model_.stored_type) {
+          return TensorError(file_, name,
+                             absl::StrCat("has type ", formats::DataTypeName(tensor->type),
+                                          " beside ", formats::DataTypeName(model_.stored_type),
+                                          "; save the model in one type"));
+        }
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status CheckChannelScale(const TensorEntry& weight, bool transposed) {
+    const std::string name = weight.name + kScaleSuffix;
+    const TensorEntry* scale = file_.Find(name);
+    if (scale == nullptr) {
+      return TensorError(file_, name, "missing; run the quantize job again");
+    }
+    const std::vector<int64_t> shape = {weight.shape[transposed ? 1 : 0]};
+    if (scale->shape != shape || scale->type != DataType::kF32) {
+      return TensorError(
+          file_, name,
+          absl::StrCat("wants F32 ", FormatShape(shape), ", found ",
+                       formats::DataTypeName(scale->type), " ", FormatShape(scale->shape)));
+    }
+    known_.insert(name);
+    return absl::OkStatus();
+  }
+
+  // The sizes of packed bytes are the kernels' business; the loader checks them.
+  absl::Status CheckPackedTensors(const std::vector<ModelTensor>& tensors) {
+    for (const ModelTensor& wanted : tensors) {
+      WATTLE_ASSIGN_OR_RETURN(const TensorEntry* tensor,
+                              FindTensor(file_, wanted.name, wanted.shape));
+      known_.insert(wanted.name);
+      if (tensor->type == DataType::kU8 && wanted.is_matrix()) {
+        if (file_.Find(wanted.name + kScaleSuffix) == nullptr) {
+          return TensorError(file_, wanted.name + kScaleSuffix,
+                             "missing; run the quantize job again");
+        }
+        known_.insert(wanted.name + kScaleSuffix);
+      } else if (tensor->type != DataType::kF32) {
+        return TensorError(file_, wanted.name,
+                           absl::StrCat("has type ", formats::DataTypeName(tensor->type),
+                                        "; wants F32 or packed U8"));
+      } else {
+        WATTLE_RETURN_IF_ERROR(CheckShape(file_, *tensor, wanted.shape));
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  const SafetensorsFile& file_;
+  ModelDirectory& model_;
+  absl::flat_hash_set<std::string> known_;
+};
+
+// Which form the file has, and of which recipe.
+absl::Status ReadForm(const SafetensorsFile& file, ModelDirectory& model) {
+  WATTLE_ASSIGN_OR_RETURN(model.recipe, RecipeOfIdentity(kNoQuantization));
+  const auto form = file.metadata().find(kQuantizationMetadataKey);
+  if (form == file.metadata().end()) {
+    return absl::OkStatus();
+  }
+  if (form->second == kInt8PerChannelForm) {
+    model.form = StoredForm::kInt8PerChannel;
+    WATTLE_ASSIGN_OR_RETURN(model.recipe, RecipeOfIdentity(kInt8Quantization));
+    return absl::OkStatus();
+  }
+  if (form->second != kPackedForm) {
+    return absl::UnimplementedError(absl::StrCat(file.path(), ": quantization ", form->second,
+                                                 ": not supported in this version; run the "
+                                                 "quantize job again"));
+  }
+  model.form = StoredForm::kPacked;
+  const auto recipe = file.metadata().find(kRecipeMetadataKey);
+  if (recipe == file.metadata().end() ||
+      !google::protobuf::util::JsonStringToMessage(recipe->second, &model.recipe).ok()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        file.path(), ": ", kRecipeMetadataKey, ": missing or no recipe; quantize the model again"));
+  }
+  const absl::Status status = CheckRecipe(model.recipe);
+  return status.ok()
+             ? status
+             : absl::InvalidArgumentError(absl::StrCat(file.path(), ": ", kRecipeMetadataKey, ": ",
+                                                       std::string(status.message())));
+}
+
+absl::Status CheckWeights(const std::string& directory, ModelDirectory& model) {
+  const std::string path = Join(directory, kWeightsFile);
+  if (FileSize(path) < 0) {
+    const bool sharded = FileSize(path + ".index.json") >= 0;
+    if (sharded) {
+      return absl::UnimplementedError(absl::StrCat(path,
+                                                   ".index.json: sharded weights are not supported "
+                                                   "in this version; save the model as one file"));
+    }
+    return absl::NotFoundError(absl::StrCat(
+        path, ": no such file; save the model with save_pretrained(..., safe_serialization=True)"));
+  }
+  WATTLE_ASSIGN_OR_RETURN(const SafetensorsFile file, SafetensorsFile::Open(path));
+  const std::string prefix = FamilyOf(model.config).file_prefix;
+  const std::string embedding = ModelTensors(model.config).front().files[0].name;
+  model.tensor_prefix = file.Find(prefix + embedding) != nullptr ? prefix : "";
+  WATTLE_RETURN_IF_ERROR(ReadForm(file, model));
+  return WeightsCheck(file, model).Run();
+}
+
+absl::Status CheckTokenizer(const std::string& directory, ModelDirectory& model) {
+  WATTLE_ASSIGN_OR_RETURN(const formats::BytePairEncoding tokenizer,
+                          formats::BytePairEncoding::LoadDirectory(directory));
+  if (tokenizer.vocabulary_size() > model.config.vocabulary) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(directory, ": the tokenizer has ", tokenizer.vocabulary_size(),
+                     " tokens, the model's vocabulary ", model.config.vocabulary,
+                     "; use the tokenizer that the model was trained with"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::string ModelDirectory::quantization() const {
+  return RecipeIdentity(recipe);
+}
+
+std::string TensorNameInFile(const ModelDirectory& model, const std::string& tensor) {
+  for (const SlotNames& names : FamilyOf(model.config).slots) {
+    if (names.slot == Slot::kHead && tensor == absl::StrCat(names.parts[0], ".weight")) {
+      return tensor;
+    }
+  }
+  return model.tensor_prefix + tensor;
+}
+
+absl::StatusOr<ModelDirectory> InspectModelDirectory(const std::string& directory) {
+  struct stat about = {};
+  if (stat(directory.c_str(), &about) != 0 || !S_ISDIR(about.st_mode)) {
+    return absl::NotFoundError(absl::StrCat(
+        directory, ": no such directory; give the path of a Hugging Face model directory"));
+  }
+  ModelDirectory model;
+  const std::string config = Join(directory, kConfigFile);
+  if (FileSize(config) < 0) {
+    return absl::NotFoundError(
+        absl::StrCat(config, ": no such file; give the path of a Hugging Face model directory"));
+  }
+  WATTLE_ASSIGN_OR_RETURN(model.config, ReadDecoderConfig(config));
+  WATTLE_RETURN_IF_ERROR(CheckWeights(directory, model));
+  WATTLE_RETURN_IF_ERROR(CheckTokenizer(directory, model));
+  for (const char* file :
+       {kConfigFile, kMergesFile, kWeightsFile, kTokenizerFile, kVocabularyFile}) {
+    const int64_t size = FileSize(Join(directory, file));
+    if (size >= 0) {
+      model.files.emplace_back(file);
+      model.size_bytes += size;
+    }
+  }
+  std::sort(model.files.begin(), model.files.end());
+  return model;
+}
+
+}  // namespace wattle::models

@@ -1,0 +1,81 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// A Hugging Face model directory, checked without libtorch: config.json, model.safetensors (every
+// tensor there, of the right shape), and a tokenizer that fits the vocabulary. `wattle model push`
+// refuses a bad one before a byte is sent, the runner before a tensor is made. Thread-safe.
+//
+// A quantized directory, the result of a quantize job, has the same config.json and tokenizer. Its
+// model.safetensors holds the tensors of ModelTensors by the engine's names: F32 in the engine's
+// shape, or U8 bytes as worker/engine/kernels packs the format, with the scales beside them as U8
+// "<name>_scale". The file's metadata says {"wattle.quantization": "packed"} and holds the recipe
+// as JSON under "wattle.recipe".
+//
+// Versions before 0.2 wrote another int8 form, which is still read: {"wattle.quantization":
+// "int8_per_channel"}, the names and shapes of the Hugging Face files, I8 for each quantized matrix
+// and F32 "<name>_scale", one for each output channel.
+#ifndef WATTLE_MODELS_MODEL_DIRECTORY_H_
+#define WATTLE_MODELS_MODEL_DIRECTORY_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+#include "formats/safetensors.h"
+#include "models/decoder_config.h"
+#include "models/tensors.h"
+#include "wattle/v1/quantization.pb.h"
+
+namespace wattle::models {
+
+inline constexpr char kConfigFile[] = "config.json";
+inline constexpr char kWeightsFile[] = "model.safetensors";
+inline constexpr char kVocabularyFile[] = "vocab.json";
+inline constexpr char kMergesFile[] = "merges.txt";
+inline constexpr char kTokenizerFile[] = "tokenizer.json";
+inline constexpr char kQuantizationMetadataKey[] = "wattle.quantization";
+inline constexpr char kRecipeMetadataKey[] = "wattle.recipe";
+inline constexpr char kPackedForm[] = "packed";
+inline constexpr char kInt8PerChannelForm[] = "int8_per_channel";
+inline constexpr char kScaleSuffix[] = "_scale";
+
+enum class StoredForm {
+  kHuggingFace,     // F32, F16 or BF16
+  kPacked,          // quantized, as described above
+  kInt8PerChannel,  // quantized by a version before 0.2
+};
+
+struct ModelDirectory {
+  DecoderConfig config;
+  std::string tensor_prefix;  // "" or the family's: what the file puts before the names
+  formats::DataType stored_type = formats::DataType::kF32;  // of the norms: F32, F16 or BF16
+  StoredForm form = StoredForm::kHuggingFace;
+  v1::QuantizationRecipe recipe;   // "none" of an unquantized model
+  int64_t size_bytes = 0;          // of `files`
+  std::vector<std::string> files;  // names inside the directory that belong to the model, sorted
+  // Tensors of the file that are not read: buffers that old versions of transformers saved, and a
+  // copy of a tied head. Each was found to hold what the config implies.
+  std::vector<std::string> ignored_tensors;
+
+  [[nodiscard]] v1::ModelShape shape() const { return ToShape(config); }
+  [[nodiscard]] int64_t parameter_count() const { return config.parameter_count(); }
+  // RecipeIdentity of `recipe`.
+  [[nodiscard]] std::string quantization() const;
+  [[nodiscard]] bool is_quantized() const { return form != StoredForm::kHuggingFace; }
+};
+
+// Checks the whole directory. Errors, one line each with file and tensor: kNotFound (a file is
+// missing), kDataLoss (truncated weights), kInvalidArgument (a tensor missing, of another shape,
+// unknown; a buffer or a tied head that contradicts the config; a tokenizer larger than the
+// vocabulary), kUnimplemented (another model family).
+absl::StatusOr<ModelDirectory> InspectModelDirectory(const std::string& directory);
+
+// The name in the file of a tensor that CheckpointTensors names: the prefix, but never before the
+// head's.
+[[nodiscard]] std::string TensorNameInFile(const ModelDirectory& model, const std::string& tensor);
+
+}  // namespace wattle::models
+
+#endif  // WATTLE_MODELS_MODEL_DIRECTORY_H_

@@ -1,0 +1,72 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The tensors of a decoder: the form in which the engine holds each of them, and the tensors of a
+// Hugging Face file that it is made of. Every matrix of the engine is [outputs, inputs]; query, key
+// and value are one matrix, and so are a gated MLP's gate and up. Plain values.
+#ifndef WATTLE_MODELS_TENSORS_H_
+#define WATTLE_MODELS_TENSORS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+
+#include "formats/safetensors.h"
+#include "models/decoder_config.h"
+
+namespace wattle::models {
+
+// The places of a decoder that hold weights.
+enum class Slot {
+  kTokens,         // the token embedding; the head as well where the two are tied
+  kPositions,      // learned positions
+  kAttentionNorm,  // of a layer, as are the next five
+  kQkv,            // rows: query, key, value
+  kAttentionOutput,
+  kMlpNorm,
+  kUp,  // rows: gate (of a gated MLP), up
+  kDown,
+  kFinalNorm,
+  kHead,  // of an untied model
+};
+
+enum class Part { kWeight, kBias };
+
+// A tensor of the model's files.
+struct FileTensor {
+  std::string name;  // without the prefix that some files have
+  std::vector<int64_t> shape;
+};
+
+// A tensor as the engine holds it.
+struct ModelTensor {
+  Slot slot = Slot::kTokens;
+  Part part = Part::kWeight;
+  int64_t layer = -1;          // -1: outside the layers
+  std::string name;            // "layers.3.qkv.weight"
+  std::vector<int64_t> shape;  // [outputs, inputs] of a matrix
+  // The tensors that stand one below the other in the engine's form: their rows add up to shape[0].
+  std::vector<FileTensor> files;
+  bool transposed = false;  // the files hold [inputs, outputs] (Conv1D)
+
+  [[nodiscard]] int64_t element_count() const;
+  // A table or the weights of a linear layer, to which weight decay applies.
+  [[nodiscard]] bool is_matrix() const { return shape.size() == 2; }
+  // A matrix that inputs are multiplied with: the layers' linear ones, and the head (tied: the
+  // token embedding). Quantization recipes speak of these.
+  [[nodiscard]] bool is_multiplied(const DecoderConfig& config) const;
+};
+
+// Every tensor of the model, in the order of the files. The config is valid (FamilyOf finds its
+// family).
+[[nodiscard]] std::vector<ModelTensor> ModelTensors(const DecoderConfig& config);
+
+// The tensors that a checkpoint must hold, by their names without prefix, in file order. type: the
+// one given.
+[[nodiscard]] std::vector<formats::TensorDescription> CheckpointTensors(
+    const DecoderConfig& config, formats::DataType type = formats::DataType::kF32);
+
+}  // namespace wattle::models
+
+#endif  // WATTLE_MODELS_TENSORS_H_

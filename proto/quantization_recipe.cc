@@ -1,0 +1,309 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "proto/quantization_recipe.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+
+namespace wattle {
+namespace {
+
+constexpr double kBitsPerByte = 8.0;
+constexpr double kChannelScaleBytes = 4.0;  // FP32
+constexpr double kGroupScaleBytes = 2.0;    // FP16
+constexpr int kDefaultGroupSize = 64;
+
+v1::TensorFormat Float32() {
+  v1::TensorFormat format;
+  format.set_bits(32);
+  format.set_scheme(v1::NUMBER_SCHEME_FLOAT);
+  return format;
+}
+
+// The same format with the default of every field that was left out.
+v1::TensorFormat Complete(const v1::TensorFormat& format) {
+  v1::TensorFormat complete = format;
+  if (complete.scheme() == v1::NUMBER_SCHEME_UNSPECIFIED) {
+    complete.set_scheme(complete.bits() == 8 || complete.bits() == 4 ? v1::NUMBER_SCHEME_SYMMETRIC
+                                                                     : v1::NUMBER_SCHEME_FLOAT);
+  }
+  if (complete.bits() == 0) {
+    complete.set_bits(complete.scheme() == v1::NUMBER_SCHEME_FLOAT          ? 32
+                      : complete.scheme() == v1::NUMBER_SCHEME_BFLOAT       ? 16
+                      : complete.scheme() == v1::NUMBER_SCHEME_NORMAL_FLOAT ? 4
+                                                                            : 8);
+  }
+  if (complete.bits() == 4 && complete.group_size() == 0) {
+    complete.set_group_size(kDefaultGroupSize);
+  }
+  return complete;
+}
+
+v1::TensorFormat FormatOf(bool present, const v1::TensorFormat& format,
+                          const v1::TensorFormat& otherwise) {
+  return present ? Complete(format) : otherwise;
+}
+
+v1::TensorFormat Matrices(const v1::QuantizationRecipe& recipe) {
+  return FormatOf(recipe.has_matrices(), recipe.matrices(), Float32());
+}
+
+v1::TensorFormat Head(const v1::QuantizationRecipe& recipe) {
+  return FormatOf(recipe.has_head(), recipe.head(), Matrices(recipe));
+}
+
+v1::TensorFormat KeysAndValues(const v1::QuantizationRecipe& recipe) {
+  return FormatOf(recipe.has_kv_cache(), recipe.kv_cache(), Float32());
+}
+
+absl::Status CheckFormat(absl::string_view field, const v1::TensorFormat& format) {
+  const v1::TensorFormat complete = Complete(format);
+  const auto wrong = [&](absl::string_view what) {
+    return absl::InvalidArgumentError(absl::StrCat("recipe.", field, ": ", what));
+  };
+  const int bits = complete.bits();
+  switch (complete.scheme()) {
+    case v1::NUMBER_SCHEME_FLOAT:
+      if (bits != 32 && bits != 16) {
+        return wrong(absl::StrCat("bits: ", bits, "; floating point has 32 or 16"));
+      }
+      break;
+    case v1::NUMBER_SCHEME_BFLOAT:
+      if (bits != 16) {
+        return wrong(absl::StrCat("bits: ", bits, "; BF16 has 16"));
+      }
+      break;
+    case v1::NUMBER_SCHEME_SYMMETRIC:
+    case v1::NUMBER_SCHEME_ASYMMETRIC:
+      if (bits != 8 && bits != 4) {
+        return wrong(absl::StrCat("bits: ", bits, "; whole numbers have 8 or 4"));
+      }
+      break;
+    case v1::NUMBER_SCHEME_NORMAL_FLOAT:
+      if (bits != 4) {
+        return wrong(absl::StrCat("bits: ", bits, "; NF4 has 4"));
+      }
+      break;
+    default:
+      return wrong("scheme: this version does not know it");
+  }
+  const int group = complete.group_size();
+  if (bits != 4 && group != 0) {
+    return wrong(absl::StrCat("group_size: ", group, "; only formats of 4 bits have groups"));
+  }
+  if (bits == 4 && group != 32 && group != 64 && group != 128) {
+    return wrong(absl::StrCat("group_size: ", group, "; write 32, 64 or 128"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<v1::TensorFormat> ParseFormat(absl::string_view text) {
+  v1::TensorFormat format;
+  const std::vector<absl::string_view> parts = absl::StrSplit(text, absl::MaxSplits("-g", 1));
+  const absl::string_view kind = parts[0];
+  if (kind == "fp32" || kind == kNoQuantization) {
+    format = Float32();
+  } else if (kind == "fp16") {
+    format.set_bits(16);
+    format.set_scheme(v1::NUMBER_SCHEME_FLOAT);
+  } else if (kind == "bf16") {
+    format.set_bits(16);
+    format.set_scheme(v1::NUMBER_SCHEME_BFLOAT);
+  } else if (kind == "nf4") {
+    format.set_bits(4);
+    format.set_scheme(v1::NUMBER_SCHEME_NORMAL_FLOAT);
+  } else if (kind == "int8" || kind == "int4" || kind == "int8a" || kind == "int4a") {
+    format.set_bits(kind[3] - '0');
+    format.set_scheme(kind.size() == 5 ? v1::NUMBER_SCHEME_ASYMMETRIC
+                                       : v1::NUMBER_SCHEME_SYMMETRIC);
+  } else {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "quantization: \"", text, "\": unknown; write none, int8, int4-g64, nf4-g64 or bf16"));
+  }
+  int32_t group = 0;
+  if (parts.size() == 2 && !absl::SimpleAtoi(parts[1], &group)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("quantization: \"", text, "\": wants a group size after -g"));
+  }
+  format.set_group_size(group);
+  return format;
+}
+
+// FNV-1a of the exceptions' text.
+uint32_t HashOf(absl::string_view text) {
+  uint32_t hash = 0x811c9dc5U;
+  for (const char c : text) {
+    hash = (hash ^ static_cast<unsigned char>(c)) * 0x01000193U;
+  }
+  return hash;
+}
+
+}  // namespace
+
+std::string FormatName(const v1::TensorFormat& format) {
+  const v1::TensorFormat complete = Complete(format);
+  std::string name;
+  switch (complete.scheme()) {
+    case v1::NUMBER_SCHEME_BFLOAT:
+      name = "bf16";
+      break;
+    case v1::NUMBER_SCHEME_SYMMETRIC:
+      name = absl::StrCat("int", complete.bits());
+      break;
+    case v1::NUMBER_SCHEME_ASYMMETRIC:
+      name = absl::StrCat("int", complete.bits(), "a");
+      break;
+    case v1::NUMBER_SCHEME_NORMAL_FLOAT:
+      name = absl::StrCat("nf", complete.bits());
+      break;
+    default:
+      name = absl::StrCat("fp", complete.bits());
+      break;
+  }
+  return complete.group_size() == 0 ? name : absl::StrCat(name, "-g", complete.group_size());
+}
+
+std::string RecipeIdentity(const v1::QuantizationRecipe& recipe) {
+  const std::string matrices = FormatName(Matrices(recipe));
+  std::string identity = matrices;
+  if (const std::string head = FormatName(Head(recipe)); head != matrices) {
+    absl::StrAppend(&identity, "+head=", head);
+  }
+  if (const std::string embedding = FormatName(EmbeddingFormat(recipe)); embedding != "fp32") {
+    absl::StrAppend(&identity, "+embedding=", embedding);
+  }
+  if (const std::string cache = FormatName(KeysAndValues(recipe)); cache != "fp32") {
+    absl::StrAppend(&identity, "+kv=", cache);
+  }
+  if (recipe.exceptions_size() > 0) {
+    std::vector<std::string> lines;
+    for (const v1::TensorException& exception : recipe.exceptions()) {
+      lines.push_back(absl::StrCat(exception.tensor(), "=", FormatName(exception.format()), "\n"));
+    }
+    std::sort(lines.begin(), lines.end());
+    std::string text;
+    for (const std::string& line : lines) {
+      text += line;
+    }
+    absl::StrAppendFormat(&identity, "+%dx%08x", recipe.exceptions_size(), HashOf(text));
+  }
+  return identity == "fp32" ? kNoQuantization : identity;
+}
+
+absl::StatusOr<v1::QuantizationRecipe> RecipeOfIdentity(absl::string_view identity) {
+  v1::QuantizationRecipe recipe;
+  recipe.set_name(std::string(identity));
+  bool first = true;
+  for (absl::string_view part : absl::StrSplit(identity, '+')) {
+    v1::TensorFormat* target = nullptr;
+    if (std::exchange(first, false)) {
+      target = recipe.mutable_matrices();
+    } else if (absl::ConsumePrefix(&part, "head=")) {
+      target = recipe.mutable_head();
+    } else if (absl::ConsumePrefix(&part, "embedding=")) {
+      target = recipe.mutable_embedding();
+    } else if (absl::ConsumePrefix(&part, "kv=")) {
+      target = recipe.mutable_kv_cache();
+    } else {
+      return absl::InvalidArgumentError(
+          absl::StrCat("quantization: \"", identity, "\": \"", part,
+                       "\" stands for formats of single tensors; give the recipe itself"));
+    }
+    auto format = ParseFormat(part);
+    if (!format.ok()) {
+      return format.status();
+    }
+    *target = *std::move(format);
+  }
+  const absl::Status status = CheckRecipe(recipe);
+  return status.ok() ? absl::StatusOr<v1::QuantizationRecipe>(std::move(recipe)) : status;
+}
+
+absl::StatusOr<std::string> WantedQuantization(v1::Quantization quantization,
+                                               const v1::QuantizationRecipe* recipe) {
+  if (recipe != nullptr) {
+    if (quantization != v1::QUANTIZATION_UNSPECIFIED) {
+      return absl::InvalidArgumentError(
+          "quantization: stands beside a recipe; leave one of the two out");
+    }
+    const absl::Status status = CheckRecipe(*recipe);
+    return status.ok() ? absl::StatusOr<std::string>(RecipeIdentity(*recipe)) : status;
+  }
+  switch (quantization) {
+    case v1::QUANTIZATION_UNSPECIFIED:
+      return "";
+    case v1::QUANTIZATION_NONE:
+      return kNoQuantization;
+    case v1::QUANTIZATION_INT8:
+      return kInt8Quantization;
+    default:
+      return absl::InvalidArgumentError(
+          absl::StrCat("quantization: ", static_cast<int>(quantization),
+                       " is not known in this version; write none or int8"));
+  }
+}
+
+absl::Status CheckRecipe(const v1::QuantizationRecipe& recipe) {
+  struct Named {
+    const char* field;
+    const v1::TensorFormat& format;
+  };
+  for (const Named& named :
+       {Named{"matrices", recipe.matrices()}, Named{"head", recipe.head()},
+        Named{"embedding", recipe.embedding()}, Named{"kv_cache", recipe.kv_cache()}}) {
+    if (const absl::Status status = CheckFormat(named.field, named.format); !status.ok()) {
+      return status;
+    }
+  }
+  for (const v1::TensorException& exception : recipe.exceptions()) {
+    if (exception.tensor().empty()) {
+      return absl::InvalidArgumentError("recipe.exceptions: one names no tensor");
+    }
+    if (const absl::Status status =
+            CheckFormat(absl::StrCat("exceptions[", exception.tensor(), "]"), exception.format());
+        !status.ok()) {
+      return status;
+    }
+  }
+  return absl::OkStatus();
+}
+
+v1::TensorFormat MatrixFormat(const v1::QuantizationRecipe& recipe, absl::string_view tensor,
+                              bool is_head) {
+  for (const v1::TensorException& exception : recipe.exceptions()) {
+    if (exception.tensor() == tensor) {
+      return Complete(exception.format());
+    }
+  }
+  return is_head ? Head(recipe) : Matrices(recipe);
+}
+
+v1::TensorFormat EmbeddingFormat(const v1::QuantizationRecipe& recipe) {
+  return FormatOf(recipe.has_embedding(), recipe.embedding(), Float32());
+}
+
+double StoredBytes(const v1::TensorFormat& format, double rows, double columns) {
+  const v1::TensorFormat complete = Complete(format);
+  const double numbers = rows * columns * complete.bits() / kBitsPerByte;
+  switch (complete.scheme()) {
+    case v1::NUMBER_SCHEME_SYMMETRIC:
+    case v1::NUMBER_SCHEME_ASYMMETRIC:
+    case v1::NUMBER_SCHEME_NORMAL_FLOAT: {
+      const double parts = complete.scheme() == v1::NUMBER_SCHEME_ASYMMETRIC ? 2.0 : 1.0;
+      return complete.group_size() == 0
+                 ? numbers + rows * kChannelScaleBytes * parts
+                 : numbers + rows * columns / complete.group_size() * kGroupScaleBytes * parts;
+    }
+    default:
+      return numbers;
+  }
+}
+
+}  // namespace wattle

@@ -1,0 +1,59 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What quantization recipes (quantization.proto) mean: their names, their identity as one text, and
+// the format of a tensor. The job file, the artifact, the profile row, the predictor and the engine
+// all use these functions. Pure; thread-safe.
+#ifndef WATTLE_PROTO_QUANTIZATION_RECIPE_H_
+#define WATTLE_PROTO_QUANTIZATION_RECIPE_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+#include "wattle/v1/quantization.pb.h"
+#include "wattle/v1/spec.pb.h"
+
+namespace wattle {
+
+// The identities of the two recipes that every version knows.
+inline constexpr char kNoQuantization[] = "none";
+inline constexpr char kInt8Quantization[] = "int8";
+
+// One text for one recipe: equal recipes have equal identities. "none" is FP32 everywhere; "int8",
+// "int4-g64" (group of 64), "nf4-g64", "int4a-g32" (asymmetric) or "bf16" say the format of the
+// layers' matrices and the head. What differs from that follows: "int4-g64+head=int8+kv=int8". A
+// recipe with exceptions for single tensors ends with their number and a hash, "+3x9f0c21d4".
+[[nodiscard]] std::string RecipeIdentity(const v1::QuantizationRecipe& recipe);
+
+// The recipe of an identity. Errors: kInvalidArgument for a text that is none, or one with
+// exceptions, which the text does not hold.
+absl::StatusOr<v1::QuantizationRecipe> RecipeOfIdentity(absl::string_view identity);
+
+// What a spec asks for: its recipe if it has one, else its quantization. An empty identity means
+// "as the model's files are". Errors: kInvalidArgument for both at once, or an invalid recipe.
+absl::StatusOr<std::string> WantedQuantization(v1::Quantization quantization,
+                                               const v1::QuantizationRecipe* recipe);
+
+// Whether every format of the recipe is one that exists. Errors: kInvalidArgument, naming the
+// field.
+absl::Status CheckRecipe(const v1::QuantizationRecipe& recipe);
+
+// The format of a matrix. is_head: of the output head, or a token embedding that is the head as
+// well. tensor: its name in the model's files, for the exceptions.
+[[nodiscard]] v1::TensorFormat MatrixFormat(const v1::QuantizationRecipe& recipe,
+                                            absl::string_view tensor, bool is_head);
+// The format of a token embedding that is not the head.
+[[nodiscard]] v1::TensorFormat EmbeddingFormat(const v1::QuantizationRecipe& recipe);
+
+// "fp32", "int8", "int4-g64".
+[[nodiscard]] std::string FormatName(const v1::TensorFormat& format);
+
+// Bytes of `rows` output channels of `columns` numbers each, scales included. FP32 scales for whole
+// channels, FP16 ones for groups.
+[[nodiscard]] double StoredBytes(const v1::TensorFormat& format, double rows, double columns);
+
+}  // namespace wattle
+
+#endif  // WATTLE_PROTO_QUANTIZATION_RECIPE_H_

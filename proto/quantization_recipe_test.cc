@@ -1,0 +1,112 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "proto/quantization_recipe.h"
+
+#include <set>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/status_matchers.h"
+
+namespace wattle {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(QuantizationRecipeTest, IdentitiesReadBackAsTheSameRecipe) {
+  for (const char* identity :
+       {"none", "int8", "int4-g64", "int4a-g32", "nf4-g128", "bf16", "fp16", "int4-g64+head=int8",
+        "int4-g64+head=int8+embedding=int8+kv=int8", "none+kv=int8"}) {
+    const auto recipe = RecipeOfIdentity(identity);
+    ASSERT_THAT(recipe, IsOk()) << identity;
+    EXPECT_EQ(RecipeIdentity(*recipe),
+              identity == std::string("none+kv=int8") ? "fp32+kv=int8" : identity);
+  }
+}
+
+TEST(QuantizationRecipeTest, WhatIsLeftOutIsTheDefault) {
+  v1::QuantizationRecipe recipe;
+  EXPECT_EQ(RecipeIdentity(recipe), "none");
+  recipe.mutable_matrices()->set_bits(4);
+  EXPECT_EQ(RecipeIdentity(recipe), "int4-g64");
+  recipe.mutable_matrices()->set_scheme(v1::NUMBER_SCHEME_NORMAL_FLOAT);
+  EXPECT_EQ(RecipeIdentity(recipe), "nf4-g64");
+  recipe.mutable_matrices()->Clear();
+  recipe.mutable_matrices()->set_bits(8);
+  EXPECT_EQ(RecipeIdentity(recipe), "int8");
+}
+
+TEST(QuantizationRecipeTest, ExceptionsChangeTheIdentityWhateverTheirOrder) {
+  auto recipe = RecipeOfIdentity("int4-g64");
+  ASSERT_THAT(recipe, IsOk());
+  const auto add = [](v1::QuantizationRecipe& to, const char* tensor, int bits) {
+    v1::TensorException& exception = *to.add_exceptions();
+    exception.set_tensor(tensor);
+    exception.mutable_format()->set_bits(bits);
+  };
+  v1::QuantizationRecipe one = *recipe;
+  add(one, "a", 8);
+  add(one, "b", 32);
+  v1::QuantizationRecipe other = *recipe;
+  add(other, "b", 32);
+  add(other, "a", 8);
+  v1::QuantizationRecipe third = *recipe;
+  add(third, "a", 8);
+  add(third, "b", 4);
+  EXPECT_EQ(RecipeIdentity(one), RecipeIdentity(other));
+  EXPECT_EQ(
+      std::set<std::string>({RecipeIdentity(*recipe), RecipeIdentity(one), RecipeIdentity(third)})
+          .size(),
+      3U);
+  EXPECT_EQ(FormatName(MatrixFormat(one, "a", false)), "int8");
+  EXPECT_EQ(FormatName(MatrixFormat(one, "b", false)), "fp32");
+  EXPECT_EQ(FormatName(MatrixFormat(one, "c", false)), "int4-g64");
+  EXPECT_THAT(RecipeOfIdentity(RecipeIdentity(one)),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("give the recipe itself")));
+}
+
+TEST(QuantizationRecipeTest, HeadFollowsTheMatricesUnlessItHasItsOwnFormat) {
+  auto recipe = RecipeOfIdentity("int4-g64");
+  ASSERT_THAT(recipe, IsOk());
+  EXPECT_EQ(FormatName(MatrixFormat(*recipe, "head", true)), "int4-g64");
+  recipe->mutable_head()->set_bits(8);
+  EXPECT_EQ(FormatName(MatrixFormat(*recipe, "head", true)), "int8");
+  EXPECT_EQ(FormatName(EmbeddingFormat(*recipe)), "fp32");
+}
+
+TEST(QuantizationRecipeTest, BytesCountTheScales) {
+  const auto bytes = [](const char* identity) {
+    const auto recipe = RecipeOfIdentity(identity);
+    return StoredBytes(MatrixFormat(*recipe, "", false), 10, 128);
+  };
+  EXPECT_DOUBLE_EQ(bytes("none"), 10 * 128 * 4);
+  EXPECT_DOUBLE_EQ(bytes("bf16"), 10 * 128 * 2);
+  EXPECT_DOUBLE_EQ(bytes("int8"), 10 * 128 + 10 * 4);
+  EXPECT_DOUBLE_EQ(bytes("int4-g64"), 10 * 64 + 10 * 2 * 2);
+  EXPECT_DOUBLE_EQ(bytes("int4a-g32"), 10 * 64 + 10 * 4 * 2 * 2);
+}
+
+TEST(QuantizationRecipeTest, WhatDoesNotExistIsRefused) {
+  for (const char* identity : {"", "int7", "int8-g64", "int4-g65", "int4-g", "int4-gx", "fp32-g64",
+                               "int8+tail=int8", "int8+head=", "nf8"}) {
+    EXPECT_FALSE(RecipeOfIdentity(identity).ok()) << identity;
+  }
+  v1::QuantizationRecipe recipe;
+  recipe.mutable_kv_cache()->set_bits(3);
+  EXPECT_THAT(CheckRecipe(recipe),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("recipe.kv_cache: bits: 3")));
+}
+
+TEST(QuantizationRecipeTest, ASpecAsksByNameOrByRecipe) {
+  const auto int8 = RecipeOfIdentity("int8");
+  ASSERT_THAT(int8, IsOk());
+  EXPECT_EQ(*WantedQuantization(v1::QUANTIZATION_UNSPECIFIED, nullptr), "");
+  EXPECT_EQ(*WantedQuantization(v1::QUANTIZATION_NONE, nullptr), "none");
+  EXPECT_EQ(*WantedQuantization(v1::QUANTIZATION_INT8, nullptr), "int8");
+  EXPECT_EQ(*WantedQuantization(v1::QUANTIZATION_UNSPECIFIED, &*int8), "int8");
+  EXPECT_THAT(WantedQuantization(v1::QUANTIZATION_INT8, &*int8),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("leave one of the two out")));
+}
+
+}  // namespace
+}  // namespace wattle

@@ -1,0 +1,27 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Loads a model as a job asks for it.
+#ifndef WATTLE_WORKER_ENGINE_LOAD_FOR_JOB_H_
+#define WATTLE_WORKER_ENGINE_LOAD_FOR_JOB_H_
+
+#include "absl/status/statusor.h"
+
+#include "worker/engine/model_job.h"
+#include "worker/engine/models/model_files.h"
+#include "worker/engine/progress.h"
+
+namespace wattle::engine {
+
+// The model in the form of job.recipe; a model whose files have that recipe already is taken as it
+// is. Tells the sink which tensors of the file are not read. Errors: those of LoadModel.
+absl::StatusOr<LoadedModel> LoadForInference(const ModelJob& job, ProgressSink& sink);
+
+// The model in FP32, to be trained. Errors: those of LoadModel; kFailedPrecondition for a quantized
+// model.
+absl::StatusOr<LoadedModel> LoadForTraining(const ModelJob& job, ProgressSink& sink);
+
+[[nodiscard]] ModelFigures FiguresOf(const LoadedModel& model);
+
+}  // namespace wattle::engine
+
+#endif  // WATTLE_WORKER_ENGINE_LOAD_FOR_JOB_H_

@@ -1,0 +1,111 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// A Hugging Face directory of the Llama family from end to end, against what transformers and its
+// tokenizer made of the same files (tests/golden/engine/llama_tiny): tokens, greedy continuation,
+// loss of a text in windows, a training step and the saved result.
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+
+#include "base/durable_file.h"
+#include "base/status_matchers.h"
+#include "formats/byte_pair_encoding.h"
+#include "proto/quantization_recipe.h"
+#include "worker/engine/evaluate/evaluate.h"
+#include "worker/engine/generate/generate.h"
+#include "worker/engine/load_for_job.h"
+#include "worker/engine/test_model.h"
+
+namespace wattle::engine {
+namespace {
+
+const std::string& Directory() {
+  static const auto& path =
+      *new std::string(absl::StrCat(WATTLE_SOURCE_DIR, "/tests/golden/engine/llama_tiny"));
+  return path;
+}
+
+nlohmann::json Expected() {
+  return nlohmann::json::parse(FileBytes(Directory() + "/expected.json"));
+}
+
+formats::BytePairEncoding Tokenizer() {
+  auto tokenizer = formats::BytePairEncoding::LoadDirectory(Directory());
+  EXPECT_THAT(tokenizer, IsOk());
+  return *std::move(tokenizer);
+}
+
+EvaluateSettings TextEvaluation() {
+  EvaluateSettings settings;
+  settings.model.directory = Directory();
+  settings.data = TestDirectory("text") + "/text.txt";
+  EXPECT_THAT(WriteFileDurably(settings.data, Expected()["text"].get<std::string>()), IsOk());
+  return settings;
+}
+
+TEST(LlamaDirectoryTest, TextBecomesTheTokensOfTheReference) {
+  const formats::BytePairEncoding tokenizer = Tokenizer();
+  for (const nlohmann::json& each : Expected()["encodings"]) {
+    const auto text = each["text"].get<std::string>();
+    const std::vector<int64_t> tokens = tokenizer.Encode(text);
+    EXPECT_EQ(tokens, each["tokens"].get<std::vector<int64_t>>()) << text;
+    EXPECT_EQ(tokenizer.Decode(tokens), text.empty() ? "" : " " + text);
+  }
+  EXPECT_EQ(tokenizer.EncodeDocument("the sun").front(), 1);
+  EXPECT_EQ(tokenizer.eos_token_id(), 2);
+}
+
+TEST(LlamaDirectoryTest, GreedyContinuationIsThatOfTheReference) {
+  RecordingSink sink;
+  const auto model = LoadForInference({.directory = Directory()}, sink);
+  ASSERT_THAT(model, IsOk());
+  const nlohmann::json expected = Expected();
+  const std::vector<int64_t> prompt =
+      Tokenizer().EncodeDocument(expected["prompt"].get<std::string>());
+  EXPECT_EQ(GenerateTokens(model->decoder, prompt, 20, {}, 0),
+            expected["generated"].get<std::vector<int64_t>>());
+}
+
+TEST(LlamaDirectoryTest, LossOfATextIsThatOfTheReference) {
+  RecordingSink sink;
+  const auto result = Evaluate(TextEvaluation(), sink);
+  ASSERT_THAT(result, IsOk());
+  const nlohmann::json expected = Expected();
+  const auto wanted = expected["loss"].get<double>();
+  EXPECT_NEAR(result->figures.loss, wanted, 1e-5 * wanted);
+  EXPECT_EQ(result->figures.predicted_tokens, expected["predicted_tokens"].get<int64_t>());
+}
+
+TEST(LlamaDirectoryTest, Int8ChangesTheLossLittle) {
+  RecordingSink sink;
+  EvaluateSettings settings = TextEvaluation();
+  settings.model.recipe = *RecipeOfIdentity("int8");
+  const auto result = Evaluate(settings, sink);
+  ASSERT_THAT(result, IsOk());
+  EXPECT_NEAR(result->figures.loss, Expected()["loss"].get<double>(), 0.05);
+}
+
+TEST(LlamaDirectoryTest, TrainingLowersTheLossAndTheResultIsAModel) {
+  FinetuneSettings settings;
+  settings.model.directory = Directory();
+  settings.data = TextEvaluation().data;
+  settings.work_directory = TestDirectory("work");
+  settings.output_directory = TestDirectory("output");
+  settings.steps = 6;
+  settings.batch_size = 2;
+  settings.learning_rate = 1e-2;
+  settings.examples.sequence_length = 32;
+  RecordingSink sink;
+  const auto result = Finetune(settings, sink);
+  ASSERT_THAT(result, IsOk());
+  EXPECT_LT(result->train_loss_last, 0.9 * result->train_loss_first);
+  const auto saved = models::InspectModelDirectory(settings.output_directory);
+  ASSERT_THAT(saved, IsOk());
+  EXPECT_EQ(saved->config.family, "llama");
+}
+
+}  // namespace
+}  // namespace wattle::engine

@@ -1,0 +1,43 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/engine/models/rotary.h"
+
+#include <cmath>
+
+#include <ATen/ATen.h>
+
+namespace wattle::engine {
+
+RotaryTable MakeRotaryTable(const models::Rotary& rotary, int64_t positions, at::Device device) {
+  const int64_t half = rotary.dimensions / 2;
+  RotaryTable table{at::empty({positions, half}, at::kFloat),
+                    at::empty({positions, half}, at::kFloat)};
+  auto* cosines = table.cosines.data_ptr<float>();
+  auto* sines = table.sines.data_ptr<float>();
+  for (int64_t i = 0; i < half; ++i) {
+    // Frequency and angle in single precision, as the models were trained.
+    const auto frequency = static_cast<float>(std::pow(
+        rotary.base, -2.0 * static_cast<double>(i) / static_cast<double>(rotary.dimensions)));
+    for (int64_t position = 0; position < positions; ++position) {
+      const float angle = static_cast<float>(position) * frequency;
+      cosines[position * half + i] = std::cos(angle);
+      sines[position * half + i] = std::sin(angle);
+    }
+  }
+  return {table.cosines.to(device), table.sines.to(device)};
+}
+
+void Rotate(const RotaryTable& table, int64_t first_position, Turn turn, at::Tensor& x) {
+  const int64_t half = table.cosines.size(1);
+  const at::Tensor cosines = table.cosines.narrow(0, first_position, x.size(1));
+  at::Tensor sines = table.sines.narrow(0, first_position, x.size(1));
+  if (turn == Turn::kBack) {
+    sines = sines.neg();
+  }
+  at::Tensor first = x.narrow(2, 0, half);
+  at::Tensor second = x.narrow(2, half, half);
+  const at::Tensor turned = first * cosines - second * sines;
+  second.mul_(cosines).add_(first * sines);
+  first.copy_(turned);
+}
+
+}  // namespace wattle::engine

@@ -1,0 +1,221 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/engine/models/tensor_files.h"
+
+#include <cmath>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include <ATen/ATen.h>
+
+#include "base/status_macros.h"
+
+namespace wattle::engine {
+namespace {
+
+using formats::DataType;
+using formats::SafetensorsFile;
+using formats::TensorEntry;
+
+// Rows that are dequantized at once to look at their values.
+constexpr int64_t kCheckedRows = 64;
+constexpr int8_t kInt8CodeMax = 127;
+
+at::ScalarType ScalarTypeOf(DataType type) {
+  switch (type) {
+    case DataType::kF32:
+      return at::kFloat;
+    case DataType::kF16:
+      return at::kHalf;
+    case DataType::kBF16:
+      return at::kBFloat16;
+    case DataType::kI8:
+      return at::kChar;
+    case DataType::kI32:
+      return at::kInt;
+    case DataType::kI64:
+      return at::kLong;
+    case DataType::kU8:
+      return at::kByte;
+  }
+  return at::kFloat;
+}
+
+absl::Status NotFinite(const SafetensorsFile& file, const std::string& name) {
+  return absl::DataLossError(absl::StrCat(file.path(), ": tensor ", name,
+                                          " has values that are not finite; fetch or train the "
+                                          "model again"));
+}
+
+// A tensor of the file in its own type. The mapping is not aligned, so the bytes are copied.
+absl::StatusOr<at::Tensor> ReadTensor(const SafetensorsFile& file, const std::string& name,
+                                      at::IntArrayRef shape) {
+  const TensorEntry* entry = file.Find(name);
+  if (entry == nullptr) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(file.path(), ": tensor ", name, " is missing; fetch or copy the model again"));
+  }
+  if (at::IntArrayRef(entry->shape) != shape) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        file.path(), ": tensor ", name, " has shape ", formats::FormatShape(entry->shape),
+        ", wanted ", formats::FormatShape(absl::MakeConstSpan(shape.data(), shape.size())),
+        "; use a matching config.json"));
+  }
+  at::Tensor tensor = at::empty(shape, ScalarTypeOf(entry->type));
+  const absl::Span<const std::byte> bytes = file.Bytes(*entry);
+  std::memcpy(tensor.data_ptr(), bytes.data(), bytes.size());
+  file.ReleasePages(*entry);
+  return tensor;
+}
+
+bool AllFinite(const at::Tensor& values) {
+  // A sum is finite only if every addend is; the slow look is for sums that overflow.
+  return at::isfinite(values.sum()).item<bool>() || at::isfinite(values).all().item<bool>();
+}
+
+bool AllFinite(const MatrixWeights& matrix) {
+  const kernels::WeightMatrix& stored = matrix.matrix;
+  const kernels::FormatOperations& format = kernels::OperationsOf(stored.format.scheme);
+  at::Tensor rows = at::empty({kCheckedRows, stored.columns}, at::kFloat);
+  for (int64_t first = 0; first < stored.rows; first += kCheckedRows) {
+    const int64_t end = std::min(stored.rows, first + kCheckedRows);
+    format.dequantize(stored, first, end, rows.data_ptr<float>());
+    if (!AllFinite(rows.narrow(0, 0, end - first))) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// Buffers of a format's size, and the matrix that points into them.
+MatrixWeights EmptyMatrix(kernels::WeightFormat format, int64_t rows, int64_t columns) {
+  MatrixWeights matrix;
+  matrix.matrix = {.format = format, .rows = rows, .columns = columns};
+  const kernels::StoredBytes bytes =
+      kernels::OperationsOf(format.scheme).stored_bytes(matrix.matrix);
+  matrix.packed = at::zeros({bytes.packed}, at::kByte);
+  matrix.scales = at::zeros({bytes.scales}, at::kByte);
+  matrix.matrix.packed = static_cast<const std::byte*>(matrix.packed.data_ptr());
+  matrix.matrix.scales = static_cast<const std::byte*>(matrix.scales.data_ptr());
+  return matrix;
+}
+
+kernels::PackedBuffers BuffersOf(MatrixWeights& matrix) {
+  return {.packed = static_cast<std::byte*>(matrix.packed.data_ptr()),
+          .scales = static_cast<std::byte*>(matrix.scales.data_ptr())};
+}
+
+absl::Status ReadBytes(const SafetensorsFile& file, const std::string& name, at::Tensor& place) {
+  WATTLE_ASSIGN_OR_RETURN(const at::Tensor bytes, ReadTensor(file, name, place.sizes()));
+  if (bytes.scalar_type() != at::kByte) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(file.path(), ": tensor ", name, ": wants U8; quantize the model again"));
+  }
+  place.copy_(bytes);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::vector<models::FileTensor> NamesInFile(const models::ModelDirectory& files,
+                                            const models::ModelTensor& tensor) {
+  std::vector<models::FileTensor> parts = tensor.files;
+  for (models::FileTensor& part : parts) {
+    part.name = models::TensorNameInFile(files, part.name);
+  }
+  return parts;
+}
+
+absl::Status ReadFloats(const SafetensorsFile& file, const std::vector<models::FileTensor>& parts,
+                        bool transposed, at::Tensor& place) {
+  int64_t row = 0;
+  for (const models::FileTensor& part : parts) {
+    WATTLE_ASSIGN_OR_RETURN(const at::Tensor stored, ReadTensor(file, part.name, part.shape));
+    const at::Tensor rows = transposed ? stored.t() : stored;
+    at::Tensor target = place.narrow(0, row, rows.size(0));
+    target.copy_(rows);
+    if (!AllFinite(target)) {
+      return NotFinite(file, part.name);
+    }
+    row += rows.size(0);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status WriteFloats(const std::vector<models::FileTensor>& parts, bool transposed,
+                         const at::Tensor& values, formats::SafetensorsWriter& writer) {
+  int64_t row = 0;
+  for (const models::FileTensor& part : parts) {
+    const int64_t rows = part.shape[transposed ? 1 : 0];
+    const at::Tensor own = values.narrow(0, row, rows);
+    const at::Tensor stored = transposed ? own.t().contiguous() : own.contiguous();
+    WATTLE_RETURN_IF_ERROR(writer.Write(
+        part.name, absl::MakeConstSpan(static_cast<const std::byte*>(stored.data_ptr()),
+                                       static_cast<size_t>(stored.nbytes()))));
+    row += rows;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<MatrixWeights> PackFloats(const std::string& name, kernels::WeightFormat format,
+                                         const at::Tensor& values) {
+  const at::Tensor source = values.contiguous();
+  MatrixWeights matrix = EmptyMatrix(format, source.size(0), source.size(1));
+  const absl::Status status =
+      kernels::Quantize(matrix.matrix, source.data_ptr<float>(), BuffersOf(matrix));
+  if (!status.ok()) {
+    return absl::DataLossError(absl::StrCat(name, ": ", std::string(status.message()),
+                                            "; train or fetch the model again"));
+  }
+  return matrix;
+}
+
+absl::StatusOr<MatrixWeights> ReadPacked(const SafetensorsFile& file, const std::string& name,
+                                         const std::vector<int64_t>& shape,
+                                         kernels::WeightFormat format) {
+  MatrixWeights matrix = EmptyMatrix(format, shape[0], shape[1]);
+  WATTLE_RETURN_IF_ERROR(ReadBytes(file, name, matrix.packed));
+  WATTLE_RETURN_IF_ERROR(ReadBytes(file, name + models::kScaleSuffix, matrix.scales));
+  if (!AllFinite(matrix)) {
+    return NotFinite(file, name + models::kScaleSuffix);
+  }
+  return matrix;
+}
+
+absl::StatusOr<MatrixWeights> ReadInt8PerChannel(const SafetensorsFile& file,
+                                                 const std::string& name,
+                                                 const std::vector<int64_t>& shape,
+                                                 bool transposed) {
+  const std::vector<int64_t> stored_shape =
+      transposed ? std::vector<int64_t>{shape[1], shape[0]} : shape;
+  WATTLE_ASSIGN_OR_RETURN(const at::Tensor stored, ReadTensor(file, name, stored_shape));
+  WATTLE_ASSIGN_OR_RETURN(const at::Tensor scales,
+                          ReadTensor(file, name + models::kScaleSuffix, {shape[0]}));
+  if (stored.scalar_type() != at::kChar || scales.scalar_type() != at::kFloat) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(file.path(), ": tensor ", name, ": wants I8 with F32 scales"));
+  }
+  if (!AllFinite(scales)) {
+    return NotFinite(file, name + models::kScaleSuffix);
+  }
+  const at::Tensor codes = (transposed ? stored.t() : stored).contiguous();
+  if (codes.min().item<int8_t>() < -kInt8CodeMax) {
+    return absl::DataLossError(absl::StrCat(file.path(), ": tensor ", name,
+                                            " has the code -128, which is never written; fetch the "
+                                            "model again"));
+  }
+  MatrixWeights matrix = EmptyMatrix({.scheme = kernels::WeightScheme::kInt8}, shape[0], shape[1]);
+  std::vector<kernels::GroupScale> groups(static_cast<size_t>(shape[0]));
+  for (size_t row = 0; row < groups.size(); ++row) {
+    groups[row].scale = scales.data_ptr<float>()[row];
+  }
+  kernels::OperationsOf(kernels::WeightScheme::kInt8)
+      .pack(matrix.matrix,
+            {.codes =
+                 absl::MakeConstSpan(codes.data_ptr<int8_t>(), static_cast<size_t>(codes.numel())),
+             .scales = groups},
+            BuffersOf(matrix));
+  return matrix;
+}
+
+}  // namespace wattle::engine

@@ -1,0 +1,59 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Single tensors between a safetensors file and memory, in every form that models/model_directory.h
+// describes. The pages of a tensor that was read are given back, so that a model being loaded does
+// not count twice. May throw libtorch's exceptions.
+#ifndef WATTLE_WORKER_ENGINE_MODELS_TENSOR_FILES_H_
+#define WATTLE_WORKER_ENGINE_MODELS_TENSOR_FILES_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include <ATen/core/Tensor.h>
+
+#include "formats/safetensors.h"
+#include "models/model_directory.h"
+#include "models/tensors.h"
+#include "worker/engine/kernels/weight_matrix.h"
+#include "worker/engine/models/weights.h"
+
+namespace wattle::engine {
+
+// The parts of a tensor with the names that they have in a Hugging Face file.
+[[nodiscard]] std::vector<models::FileTensor> NamesInFile(const models::ModelDirectory& files,
+                                                          const models::ModelTensor& tensor);
+
+// Reads parts that stand one below the other into `place`: float, on the host. Errors:
+// kInvalidArgument for a part that is missing or of another shape, kDataLoss for values that are
+// not finite.
+absl::Status ReadFloats(const formats::SafetensorsFile& file,
+                        const std::vector<models::FileTensor>& parts, bool transposed,
+                        at::Tensor& place);
+
+// The reverse. values: float, on the host.
+absl::Status WriteFloats(const std::vector<models::FileTensor>& parts, bool transposed,
+                         const at::Tensor& values, formats::SafetensorsWriter& writer);
+
+// Quantizes float [outputs, inputs] of the host by rounding to nearest. name: for messages. Errors:
+// kDataLoss for values that are not finite.
+absl::StatusOr<MatrixWeights> PackFloats(const std::string& name, kernels::WeightFormat format,
+                                         const at::Tensor& values);
+
+// Reads packed bytes and scales. shape: [outputs, inputs]. Errors: kInvalidArgument for another
+// size than the format has, kDataLoss for weights that come out not finite.
+absl::StatusOr<MatrixWeights> ReadPacked(const formats::SafetensorsFile& file,
+                                         const std::string& name, const std::vector<int64_t>& shape,
+                                         kernels::WeightFormat format);
+
+// Reads the int8 form of versions before 0.2. name: as in the file.
+absl::StatusOr<MatrixWeights> ReadInt8PerChannel(const formats::SafetensorsFile& file,
+                                                 const std::string& name,
+                                                 const std::vector<int64_t>& shape,
+                                                 bool transposed);
+
+}  // namespace wattle::engine
+
+#endif  // WATTLE_WORKER_ENGINE_MODELS_TENSOR_FILES_H_
