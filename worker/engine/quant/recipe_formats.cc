@@ -49,8 +49,8 @@ absl::Status CheckRecipeFits(const v1::QuantizationRecipe& recipe,
   }
   const std::vector<models::ModelTensor> tensors = models::ModelTensors(config);
   for (const v1::TensorException& exception : recipe.exceptions()) {
-    const bool known = std::any_of(
-        tensors.begin(), tensors.end(), [&](const models::ModelTensor& tensor) {
+    const bool known =
+        std::any_of(tensors.begin(), tensors.end(), [&](const models::ModelTensor& tensor) {
           return tensor.name == exception.tensor() && tensor.is_multiplied(config);
         });
     if (!known) {
