@@ -26,6 +26,7 @@
 #include "coordinator/backup.h"
 #include "coordinator/estimate_memory.h"
 #include "coordinator/http/http_server.h"
+#include "coordinator/restore.h"
 #include "coordinator/rpc/server.h"
 #include "coordinator/runtime/api.h"
 #include "coordinator/runtime/runtime.h"
@@ -38,7 +39,8 @@ constexpr char kExamples[] =
     "Examples:\n"
     "  wattle-coordinator --data-dir /var/lib/wattle\n"
     "  wattle-coordinator --data-dir ./data --listen 127.0.0.1:0 --http 127.0.0.1:0\n"
-    "  wattle-coordinator backup --data-dir /var/lib/wattle --to /backup/wattle-monday\n";
+    "  wattle-coordinator backup --data-dir /var/lib/wattle --to /backup/wattle-monday\n"
+    "  wattle-coordinator restore --from /backup/wattle-monday --data-dir /var/lib/wattle\n";
 
 struct Options {
   std::string data_directory;
@@ -50,6 +52,8 @@ struct Options {
   double artifact_quota_gib = 0;  // 0: none.
   // The journal beside the artifacts must still be able to commit.
   int64_t disk_reserve_mib = 256;
+  double impossible_grace_seconds = 600;
+  std::string impossible_jobs = "fail";
   std::string log_level = "info";
 };
 
@@ -115,6 +119,8 @@ absl::Status Run(const Options& options) {
   runtime_options.journal_path = absl::StrCat(options.data_directory, "/", wattle::kJournalFile);
   runtime_options.planning.estimate_memory = wattle::EstimateJobMemory;
   runtime_options.unreachable_after = absl::Seconds(options.unreachable_seconds);
+  runtime_options.impossible_grace = absl::Seconds(options.impossible_grace_seconds);
+  runtime_options.hold_impossible = options.impossible_jobs == "hold";
   // The journal's lock comes first: nobody else may touch the artifacts of a running coordinator.
   WATTLE_ASSIGN_OR_RETURN(const auto runtime,
                           wattle::runtime::Runtime::Start(runtime_options, &streams));
@@ -170,6 +176,15 @@ void AddRunFlags(CLI::App& app, Options& options) {
                  "Uploads leave so much of the disk free, for the journal")
       ->capture_default_str()
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 30));
+  app.add_option("--impossible-jobs", options.impossible_jobs,
+                 "A queued job that no device of the fleet can ever run: fail it after a grace, or "
+                 "hold it for a device that may come")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"fail", "hold"}));
+  app.add_option("--impossible-grace-seconds", options.impossible_grace_seconds,
+                 "How long no device could ever run the job before it fails")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1e8));
   app.add_option("--log-level", options.log_level, "debug, info, warn or err")
       ->capture_default_str()
       ->check(CLI::IsMember({"debug", "info", "warn", "err"}));
@@ -198,6 +213,23 @@ int main(int argc, char** argv) {
       "backup", "Copy journal and artifacts, also while the coordinator runs; start another on it");
   backup->add_option("--data-dir", backup_from, "The running coordinator's")->required();
   backup->add_option("--to", backup_to, "A new directory")->required();
+  wattle::RestoreOptions restore_options;
+  bool restore_report = false;
+  CLI::App* restore = app.add_subcommand(
+      "restore", "Make a data directory from a backup; its journal goes on under the next epoch");
+  restore->add_option("--data-dir", restore_options.data_directory, "Of the coordinator to start")
+      ->required();
+  restore->add_option("--from", restore_options.backup,
+                      "The backup; without it the directory's own journal goes on under a later "
+                      "epoch");
+  restore->add_flag("--replace", restore_options.replace,
+                    "Set the journal aside that is there; artifacts stay");
+  restore
+      ->add_option("--epoch", restore_options.epoch_min,
+                   "At least this epoch, where a refused worker says so")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 22));
+  restore->add_flag("--report", restore_report,
+                    "Tell what the workers still had of the time after the backup");
   app.require_subcommand(0, 1);
   CLI11_PARSE(app, argc, argv);
 
@@ -213,6 +245,15 @@ int main(int argc, char** argv) {
       std::printf("backup of %s is in %s\n", backup_from.c_str(), backup_to.c_str());
     }
     return Report(WithContext("backup", done));
+  }
+  if (restore->parsed()) {
+    const absl::StatusOr<std::string> done =
+        restore_report ? wattle::RestoreReport(restore_options.data_directory)
+                       : wattle::Restore(restore_options);
+    if (done.ok()) {
+      std::printf("%s", done->c_str());
+    }
+    return Report(WithContext("restore", done.status()));
   }
   if (options.data_directory.empty()) {
     return Report(absl::InvalidArgumentError(

@@ -41,9 +41,10 @@ Coordinator::Coordinator(EventLoop& loop, Random& random, const Options& options
   Restart();
 }
 
-absl::Time Coordinator::Now() const {
-  return absl::UnixEpoch() +
-         absl::Seconds(kEpochSeconds + loop_.now_seconds() + clock_offset_seconds_);
+core::Instant Coordinator::Now() const {
+  return {absl::UnixEpoch() +
+              absl::Seconds(kEpochSeconds + loop_.now_seconds() + clock_offset_seconds_),
+          Monotonic(absl::Seconds(loop_.now_seconds()))};
 }
 
 void Coordinator::Crash() {
@@ -68,10 +69,10 @@ void Coordinator::Restart() {
   for (size_t i = static_cast<size_t>(snapshot_sequence_); i < journal_.size(); ++i) {
     v1::Event event;
     WATTLE_CHECK(event.ParseFromString(journal_[i]), "an event of ours can be read");
-    core::Apply(live_, event);
+    core::Apply(live_, event, core::kReplayed);
   }
   invariants_.OnReplay(durable_, live_);
-  observations_.started_at = Now();
+  observations_.started = Now();
   Every(kTickSeconds, &Coordinator::Tick);
   Every(kPlanSeconds, &Coordinator::Plan);
 }
@@ -127,8 +128,11 @@ core::Decision Coordinator::DecideOrMutate(const core::Command& command) const {
       decision.events.push_back(event);
     }
   }
-  if (options_.mutant == Mutant::kRequeueForgotten && std::holds_alternative<core::Tick>(command) &&
-      !decision.events.empty()) {
+  // An attempt ends by time or by a plan that moves its job, and the job is forgotten.
+  if (options_.mutant == Mutant::kRequeueForgotten &&
+      (std::holds_alternative<core::Tick>(command) ||
+       std::holds_alternative<core::PlanComputed>(command)) &&
+      !decision.events.empty() && decision.events.front().has_attempt_state_changed()) {
     decision.events.resize(1);
   }
   return decision;
@@ -142,7 +146,7 @@ void Coordinator::Post(const core::Command& command, Answered answered) {
   pending.decision = DecideOrMutate(command);
   pending.answered = std::move(answered);
   for (const v1::Event& event : pending.decision.events) {
-    for (core::Effect& effect : core::Apply(live_, event)) {
+    for (core::Effect& effect : core::Apply(live_, event, Now().monotonic)) {
       pending.effects.push_back(effect);
     }
   }
@@ -181,7 +185,7 @@ void Coordinator::Commit() {
       journal_.push_back(event.SerializeAsString());
       v1::Event again;
       WATTLE_CHECK(again.ParseFromString(journal_.back()), "an event of ours can be read");
-      core::Apply(durable_, again);
+      core::Apply(durable_, again, Now().monotonic);
     }
   }
   // Nothing was decided since the batch was taken: both states are of the same event.

@@ -57,7 +57,7 @@ class Coordinator {
     Answered answered;
   };
 
-  [[nodiscard]] absl::Time Now() const;
+  [[nodiscard]] core::Instant Now() const;
   // The real Decide, or with the mutant's bug around it.
   [[nodiscard]] core::Decision DecideOrMutate(const core::Command& command) const;
   void Commit();

@@ -2,6 +2,7 @@
 //
 // WorkerReport: a device's durable facts, each taken exactly once. The high-water mark is an event
 // in the same batch as what the report caused. Pure.
+#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -10,20 +11,16 @@
 
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
+#include "coordinator/core/elapsed.h"
+#include "coordinator/core/inputs_internal.h"
+#include "coordinator/core/lineage_internal.h"
+#include "proto/report_digest.h"
 #include "scheduler/predict/work.h"
 #include "scheduler/profiles/profile_table.h"
+#include "units/format.h"
 
 namespace wattle::core {
 namespace {
-
-int64_t MarkOf(const v1::DeviceRecord& record, int64_t incarnation) {
-  for (const v1::ReportMark& mark : record.marks()) {
-    if (mark.incarnation() == incarnation) {
-      return mark.sequence();
-    }
-  }
-  return 0;
-}
 
 v1::EnergyLedger Sum(const v1::EnergyLedger& base, const v1::EnergyLedger& reported) {
   v1::EnergyLedger sum;
@@ -31,7 +28,9 @@ v1::EnergyLedger Sum(const v1::EnergyLedger& base, const v1::EnergyLedger& repor
   sum.set_idle_energy_joules(base.idle_energy_joules() + reported.idle_energy_joules());
   sum.set_overhead_energy_joules(base.overhead_energy_joules() + reported.overhead_energy_joules());
   sum.set_missing_energy_joules(base.missing_energy_joules() + reported.missing_energy_joules());
+  sum.set_implausible_readings(base.implausible_readings() + reported.implausible_readings());
   sum.set_at_unix_seconds(reported.at_unix_seconds());
+  sum.set_counter_id(reported.counter_id());
   return sum;
 }
 
@@ -60,14 +59,17 @@ class ReportDecider {
   std::string Take() {
     switch (report_.fact_case()) {
       case v1::Report::kAccepted:
-        return Progressed(report_.accepted(), v1::ATTEMPT_STATE_FETCHING, "accepted by the device");
+        return Progressed(report_.accepted(), v1::ATTEMPT_STATE_FETCHING, "accepted by the device",
+                          0);
       case v1::Report::kStarted:
         return Progressed(report_.started(), v1::ATTEMPT_STATE_RUNNING,
                           report_.started().from_step() == 0
                               ? "running"
-                              : absl::StrCat("resumed at step ", report_.started().from_step()));
+                              : absl::StrCat("resumed at step ", report_.started().from_step()),
+                          report_.started().from_step());
       case v1::Report::kPaused:
-        return Progressed(report_.paused(), v1::ATTEMPT_STATE_PAUSED, report_.paused().reason());
+        return Progressed(report_.paused(), v1::ATTEMPT_STATE_PAUSED, report_.paused().reason(),
+                          report_.paused().checkpoint_step());
       case v1::Report::kFinished:
         return Finished(report_.finished());
       case v1::Report::kFailed:
@@ -79,7 +81,12 @@ class ReportDecider {
       case v1::Report::FACT_NOT_SET:
         break;
     }
-    return "a fact that this version does not know";
+    v1::ReportStored& stored = *draft_.Add().mutable_report_stored();
+    stored.set_device_id(device_.value());
+    stored.set_incarnation(incarnation_);
+    stored.set_sequence(report_.sequence());
+    stored.set_report(report_.SerializeAsString());
+    return "a fact that this version does not know; it is kept as it came";
   }
 
  private:
@@ -108,7 +115,8 @@ class ReportDecider {
   }
 
   template <typename Fact>
-  std::string Progressed(const Fact& fact, v1::AttemptState state, const std::string& reason) {
+  std::string Progressed(const Fact& fact, v1::AttemptState state, const std::string& reason,
+                         int64_t reached_step) {
     const Subject subject = SubjectOf(fact);
     if (!subject.refusal.empty()) {
       return Ignore(subject.refusal);
@@ -116,7 +124,7 @@ class ReportDecider {
     if (IsTerminal(subject.attempt->state())) {
       return Ignore(absl::StrCat(fact.attempt_id(), " has ended: ", subject.attempt->reason()));
     }
-    draft_.SetAttempt(*subject.attempt, state, reason, nullptr);
+    draft_.SetAttempt(*subject.attempt, state, reason, nullptr, reached_step);
     return "";
   }
 
@@ -125,8 +133,8 @@ class ReportDecider {
     v1::Receipt complete = receipt;
     complete.set_attempt_id(attempt.attempt_id());
     complete.set_device_id(device_.value());
-    if (!complete.has_predicted() && attempt.placement().best_size() > 0) {
-      *complete.mutable_predicted() = attempt.placement().best(0).prediction();
+    if (!complete.has_predicted() && attempt.has_prediction()) {
+      *complete.mutable_predicted() = attempt.prediction();
     }
     return complete;
   }
@@ -146,7 +154,83 @@ class ReportDecider {
     return absl::StrCat("late: ", attempt.attempt_id(), " ", what, "; its energy is booked");
   }
 
+  // The end of an attempt that was placed after the backup from which this journal was restored:
+  // made known, so that its joules count, and its result taken where the store has it.
+  template <typename Fact>
+  std::string RecoverEnd(const Fact& fact, v1::AttemptState end, const std::string& output) {
+    const AttemptId id(fact.attempt_id());
+    const v1::JobRecord* record = FindJob(draft_.state(), JobId(JobIdOf(id)));
+    if (record == nullptr) {
+      NoteUnknownJob(draft_, device_.value(), fact);
+      return absl::StrCat("of before the restore, and its job is not known here: ", id.value());
+    }
+    const v1::Job& job = record->job();
+    v1::AttemptRecovered& recovered = *draft_.Add().mutable_attempt_recovered();
+    recovered.set_attempt_id(id.value());
+    recovered.set_job_id(job.job_id());
+    recovered.set_device_id(device_.value());
+    recovered.set_fencing_token(fact.fencing_token());
+    recovered.set_state(end);
+    v1::Attempt attempt;
+    attempt.set_attempt_id(id.value());
+    attempt.set_job_id(job.job_id());
+    attempt.set_state(v1::ATTEMPT_STATE_SUPERSEDED);
+    const bool finished = end == v1::ATTEMPT_STATE_FINISHED;
+    const bool output_there =
+        output.empty() || draft_.state().artifacts.contains(ArtifactId(output));
+    if (finished && output_there && !IsTerminal(job.state())) {
+      Adopt(job, attempt, fact.receipt(), output, "finished before the restore");
+      NoteFinding(draft_, device_.value(), fact, true,
+                  absl::StrCat(job.job_id(), " had finished on ",
+                               DeviceName(draft_.state(), device_.value()),
+                               "; its result was taken in again"));
+      return "";
+    }
+    const v1::Receipt receipt = Complete(fact.receipt(), attempt);
+    draft_.SetAttempt(attempt, v1::ATTEMPT_STATE_SUPERSEDED, "ended before the restore", &receipt);
+    if (finished && !IsTerminal(job.state())) {
+      NoteFinding(draft_, device_.value(), fact, false,
+                  absl::StrCat(job.job_id(), " had finished on ",
+                               DeviceName(draft_.state(), device_.value()), ", but its result ",
+                               output, " is not in the restored store: the job runs again"));
+    }
+    return absl::StrCat("of before the restore: ", id.value(), "; its energy is booked");
+  }
+
+  // The result of an attempt that has ended for the coordinator becomes the job's.
+  void Adopt(const v1::Job& job, const v1::Attempt& attempt, const v1::Receipt& told,
+             const std::string& output, const std::string& reason) {
+    const v1::Attempt* newer = LiveAttempt(job);
+    v1::AttemptAdopted& adopted = *draft_.Add().mutable_attempt_adopted();
+    adopted.set_attempt_id(attempt.attempt_id());
+    adopted.set_superseded_attempt_id(newer == nullptr ? "" : newer->attempt_id());
+    Succeed(job, attempt, told, output, reason);
+  }
+
+  void Succeed(const v1::Job& job, const v1::Attempt& attempt, const v1::Receipt& told,
+               const std::string& output, const std::string& reason) {
+    v1::Receipt receipt = Complete(told, attempt);
+    receipt.set_output_artifact_id(output);
+    if (receipt.has_work()) {
+      CompleteWork(job, *receipt.mutable_work());
+    }
+    draft_.SetAttempt(attempt, v1::ATTEMPT_STATE_FINISHED, reason, &receipt);
+    Learn(receipt);
+    std::string how = absl::StrCat("finished on ", DeviceName(draft_.state(), device_.value()));
+    const v1::JobRecord& record = *FindJob(draft_.state(), JobId(job.job_id()));
+    const absl::Duration late =
+        JobAge(draft_.state(), draft_.observations(), record, draft_.now().monotonic) -
+        absl::Seconds(job.spec().deadline_seconds());
+    if (job.spec().deadline_seconds() > 0.0 && late > absl::ZeroDuration()) {
+      absl::StrAppend(&how, ", ", FormatElapsed(late), " after its deadline");
+    }
+    draft_.EndJob(job, v1::JOB_STATE_SUCCEEDED, how, output);
+  }
+
   std::string Finished(const v1::AttemptFinished& fact) {
+    if (IsBeforeRestore(draft_.state(), fact)) {
+      return RecoverEnd(fact, v1::ATTEMPT_STATE_FINISHED, fact.output().artifact_id());
+    }
     const Subject subject = SubjectOf(fact);
     if (!subject.refusal.empty()) {
       return Ignore(subject.refusal);
@@ -160,6 +244,15 @@ class ReportDecider {
       return BookLate(subject, fact.receipt(), "finished");
     }
     const std::string& output = fact.output().artifact_id();
+    if (output.empty() && MakesModel(job.spec())) {
+      v1::AttemptFailed lost;
+      lost.set_attempt_id(fact.attempt_id());
+      lost.set_fencing_token(fact.fencing_token());
+      lost.set_failure_class(v1::FAILURE_CLASS_DEVICE);
+      lost.set_message("the run ended without its result files");
+      *lost.mutable_receipt() = fact.receipt();
+      return late ? BookLate(subject, fact.receipt(), "finished without a result") : Failed(lost);
+    }
     if (!output.empty() && !draft_.state().artifacts.contains(ArtifactId(output))) {
       // The artifact store never saw it, although the device says so: its upload is lost.
       v1::AttemptFailed lost;
@@ -167,26 +260,20 @@ class ReportDecider {
       lost.set_fencing_token(fact.fencing_token());
       lost.set_failure_class(v1::FAILURE_CLASS_LINK);
       lost.set_message(absl::StrCat("the coordinator does not have the result ", output));
+      if (EpochOf(FencingToken(fact.fencing_token())) < EpochOf(draft_.state())) {
+        NoteFinding(draft_, device_.value(), fact, false,
+                    absl::StrCat(job.job_id(), " had finished on ",
+                                 DeviceName(draft_.state(), device_.value()), ", but its result ",
+                                 output, " is not in the restored store: the job runs again"));
+      }
       *lost.mutable_receipt() = fact.receipt();
       return late ? BookLate(subject, fact.receipt(), "finished without a result") : Failed(lost);
     }
     if (late) {
-      const v1::Attempt* newer = LiveAttempt(job);
-      v1::AttemptAdopted& adopted = *draft_.Add().mutable_attempt_adopted();
-      adopted.set_attempt_id(attempt.attempt_id());
-      adopted.set_superseded_attempt_id(newer == nullptr ? "" : newer->attempt_id());
+      Adopt(job, attempt, fact.receipt(), output, "finished late, its result was adopted");
+    } else {
+      Succeed(job, attempt, fact.receipt(), output, "finished");
     }
-    v1::Receipt receipt = Complete(fact.receipt(), attempt);
-    receipt.set_output_artifact_id(output);
-    if (receipt.has_work()) {
-      CompleteWork(job, *receipt.mutable_work());
-    }
-    draft_.SetAttempt(attempt, v1::ATTEMPT_STATE_FINISHED,
-                      late ? "finished late, its result was adopted" : "finished", &receipt);
-    Learn(receipt);
-    draft_.EndJob(job, v1::JOB_STATE_SUCCEEDED,
-                  absl::StrCat("finished on ", DeviceName(draft_.state(), device_.value())),
-                  output);
     return "";
   }
 
@@ -210,7 +297,7 @@ class ReportDecider {
         (void)table.Put(row);
       }
     }
-    const auto rows = scheduler::LearnFromReceipt(table, info, receipt, draft_.now());
+    const auto rows = scheduler::LearnFromReceipt(table, info, receipt, draft_.now().wall);
     if (rows.empty()) {
       return;
     }
@@ -221,6 +308,9 @@ class ReportDecider {
   }
 
   std::string Failed(const v1::AttemptFailed& fact) {
+    if (IsBeforeRestore(draft_.state(), fact)) {
+      return RecoverEnd(fact, v1::ATTEMPT_STATE_FAILED, "");
+    }
     const Subject subject = SubjectOf(fact);
     if (!subject.refusal.empty()) {
       return Ignore(subject.refusal);
@@ -235,29 +325,66 @@ class ReportDecider {
     v1::Receipt receipt = Complete(fact.receipt(), *subject.attempt);
     receipt.set_failure_class(failure_class);
     receipt.set_failure_message(fact.message());
-    draft_.SetAttempt(*subject.attempt, v1::ATTEMPT_STATE_FAILED, fact.message(), &receipt);
-    draft_.AfterFailure(*subject.job, failure_class, fact.message(), device_.value());
+    draft_.SetAttempt(*subject.attempt, v1::ATTEMPT_STATE_FAILED, fact.message(), &receipt,
+                      fact.checkpoint_step());
+    draft_.AfterFailure(*subject.job,
+                        {failure_class, device_.value(),
+                         std::max(fact.checkpoint_step(), subject.attempt->reached_step())},
+                        fact.message());
     return "";
   }
 
+  // A checkpoint that left its device is the job's, whatever became of the attempt: it counts steps
+  // of the job's own run.
+  void TakeCheckpoint(const Subject& subject, const v1::AttemptStopped& fact) {
+    const std::string& artifact = fact.checkpoint().artifact_id();
+    const v1::JobRecord& record = *FindJob(draft_.state(), JobId(subject.job->job_id()));
+    if (artifact.empty() || IsTerminal(subject.job->state()) ||
+        !draft_.state().artifacts.contains(ArtifactId(artifact)) ||
+        fact.checkpoint_step() <= record.checkpoint().step()) {
+      return;
+    }
+    v1::JobCheckpointStored& stored = *draft_.Add().mutable_job_checkpoint_stored();
+    stored.set_job_id(subject.job->job_id());
+    stored.set_attempt_id(fact.attempt_id());
+    stored.set_artifact_id(artifact);
+    stored.set_step(fact.checkpoint_step());
+  }
+
   std::string Stopped(const v1::AttemptStopped& fact) {
+    if (IsBeforeRestore(draft_.state(), fact)) {
+      return RecoverEnd(fact, v1::ATTEMPT_STATE_SUPERSEDED, "");
+    }
     const Subject subject = SubjectOf(fact);
     if (!subject.refusal.empty()) {
       return Ignore(subject.refusal);
     }
+    TakeCheckpoint(subject, fact);
     if (IsTerminal(subject.attempt->state())) {
       return BookLate(subject, fact.receipt(), "stopped");
     }
+    const v1::Attempt& attempt = *subject.attempt;
     const v1::DeviceRecord& device = *FindDevice(draft_.state(), device_);
-    const std::string reason = device.drained()
-                                   ? absl::StrCat("stopped, ", device.info().name(), " is drained")
-                                   : absl::StrCat("stopped by ", device.info().name());
-    const v1::Receipt receipt = Complete(fact.receipt(), *subject.attempt);
-    draft_.SetAttempt(*subject.attempt, v1::ATTEMPT_STATE_SUPERSEDED, reason, &receipt);
-    draft_.Requeue(subject.job->job_id(), reason, draft_.now());
+    std::string reason = absl::StrCat("stopped by ", device.info().name());
+    absl::Duration backoff = absl::ZeroDuration();
+    if (device.drained()) {
+      reason = absl::StrCat("stopped, ", device.info().name(), " is drained");
+    } else if (attempt.released()) {
+      reason = attempt.reason();
+    } else {
+      backoff = BackoffAfterStop(
+          *subject.job, {v1::FAILURE_CLASS_UNSPECIFIED, device_.value(), fact.checkpoint_step()});
+    }
+    const v1::Receipt receipt = Complete(fact.receipt(), attempt);
+    draft_.SetAttempt(attempt, v1::ATTEMPT_STATE_SUPERSEDED, reason, &receipt,
+                      fact.checkpoint_step());
+    draft_.Requeue(subject.job->job_id(), reason, backoff);
     return "";
   }
 
+  // Joules that a device counts from zero are added to what it had spent before. It says itself
+  // when it began to count anew (counter_id); of a device of 0.1, a new spool and a smaller sum say
+  // so.
   std::string Ledger(const v1::EnergyLedger& ledger) {
     for (const double joules : {ledger.attempt_energy_joules(), ledger.idle_energy_joules(),
                                 ledger.overhead_energy_joules(), ledger.missing_energy_joules()}) {
@@ -268,13 +395,16 @@ class ReportDecider {
     const v1::DeviceRecord& record = *FindDevice(draft_.state(), device_);
     v1::EnergyLedger base = record.ledger_base();
     v1::EnergyLedger total = Sum(base, ledger);
-    if (WentBack(record.ledger(), total)) {
-      if (record.ledger_incarnation() == incarnation_) {
-        return "ledger: went back";
-      }
-      // A new spool, and the device counts anew: what it had spent before stays in the sum.
+    const bool names_counter = ledger.counter_id() != 0 && record.ledger().counter_id() != 0;
+    const bool anew = names_counter ? ledger.counter_id() != record.ledger().counter_id()
+                                    : WentBack(record.ledger(), total) &&
+                                          (record.ledger_incarnation() != incarnation_ ||
+                                           ledger.counter_id() != 0);
+    if (anew) {
       base = record.ledger();
       total = Sum(base, ledger);
+    } else if (WentBack(record.ledger(), total)) {
+      return "ledger: went back";
     }
     v1::LedgerRecorded& recorded = *draft_.Add().mutable_ledger_recorded();
     recorded.set_device_id(device_.value());
@@ -299,8 +429,14 @@ void DecideReport(Draft& draft, const WorkerReport& command) {
         absl::StrCat("report of ", command.device.value(), " without a hello before it")));
     return;
   }
-  const int64_t mark = MarkOf(*record, command.incarnation);
+  const v1::ReportMark* known = FindMark(draft.state(), command.device, command.incarnation);
+  const int64_t mark = known == nullptr ? 0 : known->sequence();
   const int64_t sequence = command.report.sequence();
+  if (sequence == mark && known->digest() != 0 && known->digest() != ReportDigest(command.report)) {
+    RefuseClone(draft, *record,
+                absl::StrCat("report ", sequence, " came twice with different contents"));
+    return;
+  }
   if (sequence <= mark) {
     // Repeated: its acknowledgement was lost.
     draft.decision().effects.emplace_back(Acknowledge{command.device, command.incarnation, mark});
@@ -319,6 +455,7 @@ void DecideReport(Draft& draft, const WorkerReport& command) {
   accepted.set_incarnation(command.incarnation);
   accepted.set_sequence(sequence);
   accepted.set_note(note);
+  accepted.set_digest(ReportDigest(command.report));
 }
 
 }  // namespace wattle::core

@@ -2,6 +2,7 @@
 //
 // Apply: stores what an event carries, and nothing else. The meaning of an event never changes; a
 // new rule is a new event.
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
@@ -9,12 +10,15 @@
 #include "base/check.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/index_internal.h"
+#include "coordinator/core/lineage.h"
+#include "coordinator/core/selects_internal.h"
 #include "scheduler/profiles/profile_table.h"
 
 namespace wattle::core {
 namespace {
 
 constexpr int kReportMarksMax = 16;  // incarnations remembered of a device, the latest ones
+constexpr size_t kRestoreFindingsMax = 1000;
 
 // The job's record, for change. Events name only jobs that exist.
 v1::JobRecord& Job(State& state, const std::string& job_id) {
@@ -38,7 +42,8 @@ std::string JobOfAttempt(const std::string& attempt_id) {
 
 class Applier {
  public:
-  Applier(State& state, double at_unix_seconds) : state_(state), at_(at_unix_seconds) {}
+  Applier(State& state, const v1::Event& event, std::optional<Monotonic> now)
+      : state_(state), sequence_(event.sequence()), at_(event.at_unix_seconds()), now_(now) {}
 
   void On(const v1::JobSubmitted& event) {
     const int64_t number = *JobNumber(event.job_id());
@@ -51,6 +56,7 @@ class Applier {
     job.set_submitted_unix_seconds(at_);
     *job.mutable_inputs() = event.inputs();
     state_.next_job_number = number + 1;
+    state_.job_times[number].submitted = now_;
     state_.job_by_idempotency_key[event.idempotency_key()] = number;
     Changed(number);
   }
@@ -58,9 +64,19 @@ class Applier {
   void On(const v1::JobStateChanged& event) {
     v1::JobRecord& record = Job(state_, event.job_id());
     v1::Job& job = *record.mutable_job();
+    JobTimes& times = state_.job_times[*JobNumber(event.job_id())];
+    if (event.state() != job.state()) {
+      times.changed = sequence_;
+    }
+    if (event.impossible() && !record.impossible()) {
+      times.impossible = now_;
+    }
     job.set_state(event.state());
     job.set_reason(event.reason());
     record.set_not_before_unix_seconds(event.not_before_unix_seconds());
+    record.set_backoff_seconds(BackoffSeconds(event));
+    times.queued = now_;
+    record.set_impossible(event.impossible());
     if (event.state() == v1::JOB_STATE_SUCCEEDED) {
       job.set_output_artifact_id(event.output_artifact_id());
     }
@@ -90,10 +106,84 @@ class Applier {
     attempt.set_reason(event.placement().reason());
     attempt.set_placed_unix_seconds(at_);
     attempt.set_lease_seconds(event.lease_seconds());
+    attempt.set_power_mode(event.power_mode());
+    attempt.set_resume_attempt_id(event.resume_attempt_id());
+    if (event.has_prediction()) {
+      *attempt.mutable_prediction() = event.prediction();
+    } else if (event.placement().best_size() > 0) {
+      // Events of 0.1 told what was decided only as the first candidate of the explanation.
+      *attempt.mutable_prediction() = event.placement().best(0).prediction();
+      attempt.set_power_mode(event.placement().best(0).power_mode());
+    }
     *attempt.mutable_placement() = event.placement();
+    state_.attempt_times[AttemptId(event.attempt_id())] = {now_, now_, std::nullopt};
     state_.next_fencing_token = FencingToken(event.fencing_token() + 1);
     Changed(*JobNumber(event.job_id()));
     effects_.emplace_back(DesiredSetChanged{DeviceId(event.device_id())});
+  }
+
+  void On(const v1::AttemptRecovered& event) {
+    v1::Attempt& attempt = *Job(state_, event.job_id()).mutable_job()->add_attempts();
+    attempt.set_attempt_id(event.attempt_id());
+    attempt.set_job_id(event.job_id());
+    attempt.set_device_id(event.device_id());
+    attempt.set_fencing_token(event.fencing_token());
+    attempt.set_state(event.current() ? event.state() : v1::ATTEMPT_STATE_SUPERSEDED);
+    attempt.set_reason("the device told of it after the restore");
+    attempt.set_placed_unix_seconds(at_);
+    attempt.set_lease_seconds(event.lease_seconds());
+    attempt.set_power_mode(event.power_mode());
+    if (event.current()) {
+      attempt.set_accepted_unix_seconds(at_);
+    } else {
+      attempt.set_finished_unix_seconds(at_);
+    }
+    state_.attempt_times[AttemptId(event.attempt_id())] = {now_, now_, std::nullopt};
+    Changed(*JobNumber(event.job_id()));
+  }
+
+  void On(const v1::AttemptReleased& event) {
+    const std::string job_id = JobOfAttempt(event.attempt_id());
+    v1::Attempt& attempt = AttemptOf(Job(state_, job_id), event.attempt_id());
+    attempt.set_released(true);
+    attempt.set_reason(event.reason());
+    state_.attempt_times[AttemptId(event.attempt_id())].released = now_;
+    effects_.emplace_back(DesiredSetChanged{DeviceId(attempt.device_id())});
+    Changed(*JobNumber(job_id));
+  }
+
+  void On(const v1::JobCheckpointStored& event) {
+    *Job(state_, event.job_id()).mutable_checkpoint() = event;
+    Changed(*JobNumber(event.job_id()));
+  }
+
+  void On(const v1::JournalOpened& event) {
+    state_.lineage_id = event.lineage_id();
+    v1::Opening& opening = state_.openings.emplace_back();
+    opening.set_epoch(event.epoch());
+    opening.set_opening_id(event.opening_id());
+    opening.set_at_unix_seconds(at_);
+    opening.set_copied_sequence(event.copied_sequence());
+    opening.set_reason(event.reason());
+    state_.restore_findings.clear();
+    // In an epoch above 0 every number begins above what earlier epochs can have given out.
+    state_.next_job_number =
+        std::max(state_.next_job_number, event.epoch() * kJobNumbersOfAnEpoch + 1);
+    state_.next_fencing_token =
+        std::max(state_.next_fencing_token, FencingToken((event.epoch() << kTokenCounterBits) + 1));
+    effects_.emplace_back(QueueChanged{});
+  }
+
+  void On(const v1::RestoreFinding& event) {
+    state_.restore_findings.push_back(event);
+    if (state_.restore_findings.size() > kRestoreFindingsMax) {
+      state_.restore_findings.erase(state_.restore_findings.begin());
+    }
+  }
+
+  void On(const v1::DeviceProblemChanged& event) {
+    state_.devices[DeviceId(event.device_id())].set_problem(event.problem());
+    effects_.emplace_back(QueueChanged{});
   }
 
   void On(const v1::AttemptStateChanged& event) {
@@ -103,8 +193,12 @@ class Applier {
     if (event.state() == v1::ATTEMPT_STATE_FETCHING && attempt.accepted_unix_seconds() == 0) {
       attempt.set_accepted_unix_seconds(at_);
     }
+    if (event.state() != attempt.state()) {
+      state_.attempt_times[AttemptId(event.attempt_id())].state = now_;
+    }
     attempt.set_state(event.state());
     attempt.set_reason(event.reason());
+    attempt.set_reached_step(std::max(attempt.reached_step(), event.reached_step()));
     if (event.has_receipt()) {
       *attempt.mutable_receipt() = event.receipt();
     }
@@ -148,6 +242,7 @@ class Applier {
     record.set_incarnation(event.incarnation());
     record.set_removed(false);
     record.set_registered_unix_seconds(at_);
+    state_.device_changed[id] = sequence_;
     effects_.emplace_back(DesiredSetChanged{id});
     effects_.emplace_back(QueueChanged{});
   }
@@ -156,7 +251,9 @@ class Applier {
   void On(const v1::DeviceResumed& event) { SetDrained(event.device_id(), false, ""); }
 
   void On(const v1::DeviceRemoved& event) {
-    state_.devices[DeviceId(event.device_id())].set_removed(true);
+    const DeviceId id(event.device_id());
+    state_.devices[id].set_removed(true);
+    state_.device_changed[id] = sequence_;
     effects_.emplace_back(QueueChanged{});
   }
 
@@ -166,6 +263,7 @@ class Applier {
     for (v1::ReportMark& mark : marks) {
       if (mark.incarnation() == event.incarnation()) {
         mark.set_sequence(event.sequence());
+        mark.set_digest(event.digest());
         known = true;
       }
     }
@@ -173,6 +271,7 @@ class Applier {
       v1::ReportMark& mark = *marks.Add();
       mark.set_incarnation(event.incarnation());
       mark.set_sequence(event.sequence());
+      mark.set_digest(event.digest());
       if (marks.size() > kReportMarksMax) {
         marks.erase(marks.begin());
       }
@@ -189,12 +288,16 @@ class Applier {
   }
 
   void On(const v1::PolicyApplied& event) {
-    state_.policies[event.policy().name()] = event.policy();
-    PoliciesChanged();
+    v1::Policy& policy = state_.policies[event.policy().name()];
+    const v1::Policy before = std::exchange(policy, event.policy());
+    PolicyChanged(before, policy);
   }
   void On(const v1::PolicyDeleted& event) {
-    state_.policies.erase(event.name());
-    PoliciesChanged();
+    const auto found = state_.policies.find(event.name());
+    WATTLE_CHECK(found != state_.policies.end(), "events delete known policies");
+    const v1::Policy before = std::move(found->second);
+    state_.policies.erase(found);
+    PolicyChanged(before, before);
   }
 
   void On(const v1::ArtifactCommitted& event) {
@@ -235,19 +338,34 @@ class Applier {
     v1::DeviceRecord& record = state_.devices[DeviceId(device_id)];
     record.set_drained(drained);
     record.set_drain_reason(reason);
+    state_.device_changed[DeviceId(device_id)] = sequence_;
     effects_.emplace_back(DesiredSetChanged{DeviceId(device_id)});
     effects_.emplace_back(QueueChanged{});
   }
 
-  void PoliciesChanged() {
+  // Of a new policy, `before` is empty and selects nothing.
+  void PolicyChanged(const v1::Policy& before, const v1::Policy& after) {
     for (const auto& [id, record] : state_.devices) {
-      effects_.emplace_back(DesiredSetChanged{id});
+      const bool selected = !before.name().empty() && Selects(before, record.info());
+      if (selected || Selects(after, record.info())) {
+        state_.device_changed[id] = sequence_;
+        effects_.emplace_back(DesiredSetChanged{id});
+      }
     }
     effects_.emplace_back(QueueChanged{});
   }
 
+  // Events of 0.1 gave the end of a backoff on the wall clock alone.
+  [[nodiscard]] double BackoffSeconds(const v1::JobStateChanged& event) const {
+    return event.backoff_seconds() == 0.0 && event.not_before_unix_seconds() > at_
+               ? event.not_before_unix_seconds() - at_
+               : event.backoff_seconds();
+  }
+
   State& state_;
+  SequenceNumber sequence_;
   double at_;
+  std::optional<Monotonic> now_;
   std::vector<Effect> effects_;
 };
 
@@ -257,8 +375,21 @@ void IndexJob(State& state, int64_t job_number) {
   const v1::Job& job = state.jobs[job_number].job();
   if (IsTerminal(job.state())) {
     state.open_jobs.erase(job_number);
+    for (const v1::Attempt& attempt : job.attempts()) {
+      const auto jobs = state.jobs_of_device.find(DeviceId(attempt.device_id()));
+      if (jobs != state.jobs_of_device.end()) {
+        jobs->second.erase(job_number);
+      }
+    }
+    state.job_times.erase(job_number);
+    for (const v1::Attempt& attempt : job.attempts()) {
+      state.attempt_times.erase(AttemptId(attempt.attempt_id()));
+    }
   } else {
     state.open_jobs.insert(job_number);
+    for (const v1::Attempt& attempt : job.attempts()) {
+      state.jobs_of_device[DeviceId(attempt.device_id())].insert(job_number);
+    }
   }
   for (const v1::Attempt& attempt : job.attempts()) {
     const DeviceId device(attempt.device_id());
@@ -272,10 +403,10 @@ void IndexJob(State& state, int64_t job_number) {
   }
 }
 
-std::vector<Effect> Apply(State& state, const v1::Event& event) {
+std::vector<Effect> Apply(State& state, const v1::Event& event, std::optional<Monotonic> now) {
   WATTLE_CHECK(event.sequence() == state.last_sequence.value() + 1, "events have no gaps");
   state.last_sequence = SequenceNumber(event.sequence());
-  Applier applier(state, event.at_unix_seconds());
+  Applier applier(state, event, now);
   switch (event.event_case()) {
     case v1::Event::kJobSubmitted:
       applier.On(event.job_submitted());
@@ -332,13 +463,25 @@ std::vector<Effect> Apply(State& state, const v1::Event& event) {
       applier.On(event.profile_updated());
       break;
     case v1::Event::kAttemptRecovered:
+      applier.On(event.attempt_recovered());
+      break;
     case v1::Event::kAttemptReleased:
+      applier.On(event.attempt_released());
+      break;
     case v1::Event::kDeviceProblemChanged:
+      applier.On(event.device_problem_changed());
+      break;
     case v1::Event::kJobCheckpointStored:
+      applier.On(event.job_checkpoint_stored());
+      break;
     case v1::Event::kJournalOpened:
+      applier.On(event.journal_opened());
+      break;
     case v1::Event::kReportStored:
+      break;  // In the journal alone, for a version that knows the fact.
     case v1::Event::kRestoreFinding:
-      break;  // No command decides them yet.
+      applier.On(event.restore_finding());
+      break;
     case v1::Event::EVENT_NOT_SET:
       // Of a newer version: the journal's schema version keeps that from being replayed.
       WATTLE_CHECK(false, "an event says what happened");

@@ -30,6 +30,14 @@ struct CancelJob {
   JobId job;
   std::string reason;
 };
+// The first command of a process. Both ids are random and used only where the journal needs them.
+struct OpenJournal {
+  std::string lineage_id;
+  std::string opening_id;
+  bool copy = false;      // the journal is a copy that nobody has opened yet
+  int64_t epoch_min = 0;  // with copy: open at least under this epoch
+  std::string reason;     // with copy
+};
 // A stream was opened. The device must be valid (ValidateHello).
 struct WorkerHello {
   v1::Hello hello;
@@ -66,8 +74,16 @@ struct CommitArtifact {
   v1::ArtifactInfo info;
 };
 
-using Command = std::variant<SubmitJob, CancelJob, WorkerHello, WorkerReport, Tick, PlanComputed,
-                             DrainDevice, ResumeDevice, ApplyPolicy, DeletePolicy, CommitArtifact>;
+// The store wants room: the artifact may go unless an open job or a name needs it. Its files are
+// removed once the event is durable.
+struct EvictArtifact {
+  ArtifactId artifact;
+  std::string reason;
+};
+
+using Command = std::variant<OpenJournal, SubmitJob, CancelJob, WorkerHello, WorkerReport, Tick,
+                             PlanComputed, DrainDevice, ResumeDevice, ApplyPolicy, DeletePolicy,
+                             CommitArtifact, EvictArtifact>;
 
 // The device's desired set is to be sent, as DesiredFor says at that moment.
 struct DesiredSetChanged {
@@ -91,7 +107,8 @@ using Effect = std::variant<DesiredSetChanged, Acknowledge, QueueChanged, JobCha
 // Release answer and effects only after the events are durable.
 struct Decision {
   std::vector<v1::Event> events;  // numbered and dated, to be journalled and applied in order
-  absl::Status status;            // the answer; with an error there are no events
+  absl::Status status;            // the answer; with an error the only event, if any, notes a
+                                  // device's problem
   std::string id;                 // of the job, device or artifact concerned
   bool existed = false;           // SubmitJob: the idempotency key was known
   std::vector<Effect> effects;    // to repeat although nothing changed (a repeated report's

@@ -3,14 +3,15 @@
 // The coordinator as a pure state machine: commands in, events and effects out. Nothing here reads
 // a clock, draws a random number, touches a file or a socket. The shell's duties, in this order:
 //   1. decision = Decide(state, command, observations, now)
-//   2. for each event: effects += Apply(state, event)
+//   2. for each event: effects += Apply(state, event, now.monotonic)
 //   3. append the events to the journal; on failure end the process (replay, never roll back)
 //   4. only then: answer the caller, carry out decision.effects and effects, publish the state
-// At start: Apply every journalled event, set Observations::started_at, and send each device its
+// At start: Apply every journalled event, set Observations::started, and send each device its
 // desired set at its hello. Pure functions; State is owned by one thread.
 #ifndef WATTLE_COORDINATOR_CORE_CORE_H_
 #define WATTLE_COORDINATOR_CORE_CORE_H_
 
+#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -24,7 +25,8 @@
 
 namespace wattle::core {
 
-// Answers `command`. An error in Decision::status is for the caller and leaves the state as it is.
+// Answers `command`. An error in Decision::status is for the caller and leaves the state as it is,
+// but for the note that a device's identity is used twice.
 // Errors, by command:
 //   SubmitJob: kInvalidArgument names the field; kNotFound for an unknown reference;
 //     kAlreadyExists when the key was used with another spec.
@@ -34,10 +36,18 @@ namespace wattle::core {
 //   CancelJob, DrainDevice, ResumeDevice, DeletePolicy: kNotFound; kFailedPrecondition for a job
 //     that has ended.
 Decision Decide(const State& state, const Command& command, const Observations& observations,
-                absl::Time now);
+                const Instant& now);
 
-// Stores what the event carries. REQUIRES: the event is the next in sequence.
-std::vector<Effect> Apply(State& state, const v1::Event& event);
+// Stores what the event carries. `now` is the moment at which a live event is applied (Decide's, or
+// a little later); kReplayed for events of an earlier process. REQUIRES: the event is the next in
+// sequence.
+inline constexpr std::optional<Monotonic> kReplayed = std::nullopt;
+std::vector<Effect> Apply(State& state, const v1::Event& event, std::optional<Monotonic> now);
+
+// Version of the protocol between worker and coordinator that this coordinator speaks, and the
+// oldest one of a worker that it can work with. Version 1 is that of 0.1, whose hellos name none.
+inline constexpr int32_t kProtocol = 2;
+inline constexpr int32_t kProtocolMin = 1;
 
 // What the device shall hold. An unknown device: an empty set.
 v1::DesiredSet DesiredFor(const State& state, const DeviceId& device);

@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Decide: the commands that are short, and the dispatch to those that have a file of their own.
+#include <algorithm>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -11,6 +12,7 @@
 
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
+#include "coordinator/core/lineage_internal.h"
 #include "coordinator/core/selects_internal.h"
 
 namespace wattle::core {
@@ -65,7 +67,7 @@ void DecideDrain(Draft& draft, const DrainDevice& command) {
     const std::string reason =
         absl::StrCat(record->info().name(), " was drained before it accepted");
     draft.SetAttempt(attempt, v1::ATTEMPT_STATE_SUPERSEDED, reason, nullptr);
-    draft.Requeue(attempt.job_id(), reason, draft.now());
+    draft.Requeue(attempt.job_id(), reason);
   }
 }
 
@@ -78,6 +80,10 @@ void DecideResume(Draft& draft, const ResumeDevice& command) {
   draft.decision().id = command.device.value();
   if (record->drained()) {
     draft.Add().mutable_device_resumed()->set_device_id(command.device.value());
+  }
+  if (!record->problem().empty()) {
+    // A person looked after it. If it is still there it is noted again.
+    draft.Add().mutable_device_problem_changed()->set_device_id(command.device.value());
   }
 }
 
@@ -127,18 +133,55 @@ void DecideCommitArtifact(Draft& draft, const CommitArtifact& command) {
   }
 }
 
+// Why the artifact must stay; empty: nothing needs it.
+std::string WhoNeeds(const State& state, const ArtifactId& artifact) {
+  for (const auto& [name, id] : state.artifact_names) {
+    if (id == artifact) {
+      return absl::StrCat("the name ", name);
+    }
+  }
+  for (const int64_t number : state.open_jobs) {
+    const v1::JobRecord& record = state.jobs.at(number);
+    const auto& inputs = record.job().inputs();
+    if (record.checkpoint().artifact_id() == artifact.value() ||
+        std::any_of(inputs.begin(), inputs.end(), [&](const v1::ResolvedInput& input) {
+          return input.artifact_id() == artifact.value();
+        })) {
+      return absl::StrCat("job ", record.job().job_id());
+    }
+  }
+  return "";
+}
+
+void DecideEvict(Draft& draft, const EvictArtifact& command) {
+  const std::string needed_by = WhoNeeds(draft.state(), command.artifact);
+  if (!needed_by.empty()) {
+    draft.Refuse(absl::FailedPreconditionError(
+        absl::StrCat("artifact ", command.artifact.value(), ": needed by ", needed_by)));
+    return;
+  }
+  draft.decision().id = command.artifact.value();
+  if (draft.state().artifacts.contains(command.artifact)) {
+    v1::ArtifactRemoved& removed = *draft.Add().mutable_artifact_removed();
+    removed.set_artifact_id(command.artifact.value());
+    removed.set_reason(command.reason);
+  }
+}
+
 template <typename>
 [[maybe_unused]] constexpr bool kAlwaysFalse = false;
 
 }  // namespace
 
 Decision Decide(const State& state, const Command& command, const Observations& observations,
-                absl::Time now) {
+                const Instant& now) {
   Draft draft(state, observations, now);
   std::visit(
       [&draft](const auto& one) {
         using One = std::decay_t<decltype(one)>;
-        if constexpr (std::is_same_v<One, SubmitJob>) {
+        if constexpr (std::is_same_v<One, OpenJournal>) {
+          DecideOpenJournal(draft, one);
+        } else if constexpr (std::is_same_v<One, SubmitJob>) {
           DecideSubmit(draft, one);
         } else if constexpr (std::is_same_v<One, CancelJob>) {
           DecideCancel(draft, one);
@@ -160,6 +203,8 @@ Decision Decide(const State& state, const Command& command, const Observations& 
           DecideDeletePolicy(draft, one);
         } else if constexpr (std::is_same_v<One, CommitArtifact>) {
           DecideCommitArtifact(draft, one);
+        } else if constexpr (std::is_same_v<One, EvictArtifact>) {
+          DecideEvict(draft, one);
         } else {
           static_assert(kAlwaysFalse<One>, "every command is decided");
         }
@@ -180,12 +225,25 @@ v1::DesiredSet DesiredFor(const State& state, const DeviceId& device) {
       *desired.add_policies() = policy;
     }
   }
+  if (const auto jobs = state.jobs_of_device.find(device); jobs != state.jobs_of_device.end()) {
+    for (const int64_t number : jobs->second) {
+      desired.add_keep_checkpoint_job_ids(absl::StrCat("j", number));
+    }
+  }
   const auto wanted = state.wanted_attempt.find(device);
-  if (record->drained() || wanted == state.wanted_attempt.end()) {
+  if (wanted == state.wanted_attempt.end()) {
     return desired;
   }
   const v1::Attempt& attempt = *FindAttempt(state, wanted->second);
-  const v1::Job& job = FindJob(state, JobId(attempt.job_id()))->job();
+  if (record->drained() || attempt.released()) {
+    v1::ReleaseAttempt& release = *desired.add_releases();
+    release.set_attempt_id(attempt.attempt_id());
+    release.set_fencing_token(attempt.fencing_token());
+    release.set_reason(record->drained() ? record->drain_reason() : attempt.reason());
+    return desired;
+  }
+  const v1::JobRecord& job_record = *FindJob(state, JobId(attempt.job_id()));
+  const v1::Job& job = job_record.job();
   v1::Assignment& assignment = *desired.add_assignments();
   assignment.set_attempt_id(attempt.attempt_id());
   assignment.set_job_id(job.job_id());
@@ -193,10 +251,16 @@ v1::DesiredSet DesiredFor(const State& state, const DeviceId& device) {
   *assignment.mutable_spec() = job.spec();
   *assignment.mutable_inputs() = job.inputs();
   assignment.set_lease_seconds(attempt.lease_seconds());
-  if (attempt.placement().best_size() > 0) {
-    assignment.set_power_mode(attempt.placement().best(0).power_mode());
+  assignment.set_power_mode(attempt.power_mode());
+  if (attempt.has_prediction()) {
+    *assignment.mutable_prediction() = attempt.prediction();
   }
   *assignment.mutable_placement() = attempt.placement();
+  assignment.set_resume_attempt_id(attempt.resume_attempt_id());
+  if (job_record.has_checkpoint()) {
+    assignment.set_checkpoint_artifact_id(job_record.checkpoint().artifact_id());
+    assignment.set_checkpoint_step(job_record.checkpoint().step());
+  }
   return desired;
 }
 

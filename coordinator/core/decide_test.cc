@@ -10,6 +10,7 @@
 
 #include "base/status_matchers.h"
 #include "coordinator/core/core.h"
+#include "coordinator/core/elapsed.h"
 #include "coordinator/core/planning.h"
 #include "coordinator/core/state.h"
 
@@ -23,8 +24,15 @@ using testing::SizeIs;
 constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 constexpr auto kUnsupported = absl::StatusCode::kUnimplemented;
 
-absl::Time Now() {
-  return absl::FromUnixSeconds(1'000'000);
+// `seconds` after the tests' beginning, on both clocks.
+Instant Now(double seconds = 0) {
+  return {absl::FromUnixSeconds(1'000'000) + absl::Seconds(seconds),
+          Monotonic(absl::Seconds(1000 + seconds))};
+}
+// The same moment after somebody set the wall clock.
+Instant Stepped(Instant now, absl::Duration step) {
+  now.wall += step;
+  return now;
 }
 
 v1::ModelShape Shape() {
@@ -54,11 +62,12 @@ v1::JobSpec Declared() {
   return spec;
 }
 
-void Do(State& state, const Observations& observations, const Command& command) {
-  const Decision decision = Decide(state, command, observations, Now());
+void Do(State& state, const Observations& observations, const Command& command,
+        const Instant& now = Now()) {
+  const Decision decision = Decide(state, command, observations, now);
   ASSERT_THAT(decision.status, IsOk());
   for (const v1::Event& event : decision.events) {
-    Apply(state, event);
+    Apply(state, event, now.monotonic);
   }
 }
 
@@ -267,27 +276,31 @@ TEST(PlanningTest, QueuedJobIsPlannedAndPlaced) {
       << plan.jobs[0].placement.ShortDebugString();
   Do(fleet.state, fleet.observations, plan);
   const v1::Attempt& attempt = *FindAttempt(fleet.state, AttemptId("j1.1"));
-  const v1::Prediction& prediction = attempt.placement().best(0).prediction();
+  const v1::Prediction& prediction = attempt.prediction();
   EXPECT_GT(attempt.lease_seconds(), prediction.run_seconds().high());
   // The board is taken now, until the predicted end.
   const scheduler::Snapshot after = MakeSnapshot(fleet.state, fleet.observations, {}, Now());
-  EXPECT_GT(after.devices[0].free_at, Now());
+  EXPECT_GT(after.devices[0].free_at, Now().wall);
   EXPECT_THAT(after.queue, SizeIs(0));
   // Once it tells its progress: what is left of the run, and what ends it.
   fleet.observations.progress[AttemptId("j1.1")].set_remaining_seconds(1000);
   const scheduler::Snapshot later = MakeSnapshot(fleet.state, fleet.observations, {}, Now());
   EXPECT_GT(prediction.checkpoint_seconds(), 0);
-  EXPECT_NEAR(absl::ToDoubleSeconds(later.devices[0].free_at - Now()),
+  EXPECT_NEAR(absl::ToDoubleSeconds(later.devices[0].free_at - Now().wall),
               1000 + prediction.checkpoint_seconds() + prediction.evaluate_seconds(), 1e-6);
 }
 
 TEST(PlanningTest, BackoffKeepsAJobOutOfTheQueue) {
   Fleet fleet;
   Do(fleet.state, fleet.observations, SubmitJob{Finetune(), "key"});
-  fleet.state.jobs[1].set_not_before_unix_seconds(1'000'005);
-  EXPECT_THAT(MakeSnapshot(fleet.state, fleet.observations, {}, Now()).queue, SizeIs(0));
-  EXPECT_THAT(MakeSnapshot(fleet.state, fleet.observations, {}, Now() + absl::Seconds(6)).queue,
-              SizeIs(1));
+  fleet.state.jobs[1].set_backoff_seconds(5);
+  for (const double days : {-10, 0, 10}) {
+    const absl::Duration step = absl::Hours(24 * days);
+    EXPECT_THAT(MakeSnapshot(fleet.state, fleet.observations, {}, Stepped(Now(), step)).queue,
+                SizeIs(0));
+    EXPECT_THAT(MakeSnapshot(fleet.state, fleet.observations, {}, Stepped(Now(6), step)).queue,
+                SizeIs(1));
+  }
 }
 
 TEST(PlanningTest, OnlyDeviceIsNotAvoidedForItsFailure) {
@@ -296,7 +309,8 @@ TEST(PlanningTest, OnlyDeviceIsNotAvoidedForItsFailure) {
   v1::Attempt& failed = *fleet.state.jobs[1].mutable_job()->add_attempts();
   failed.set_device_id("device-1");
   failed.set_state(v1::ATTEMPT_STATE_FAILED);
-  failed.set_finished_unix_seconds(1'000'000);
+  failed.set_attempt_id("j1.1");
+  fleet.state.attempt_times[AttemptId("j1.1")].state = Now().monotonic;
   failed.mutable_receipt()->set_failure_class(v1::FAILURE_CLASS_DEVICE);
   EXPECT_THAT(MakeSnapshot(fleet.state, fleet.observations, {}, Now()).queue[0].avoided_devices,
               SizeIs(0));
@@ -358,13 +372,96 @@ TEST(PlanningTest, ModelTooLargeForEveryDeviceIsImpossible) {
                        AllOf(HasSubstr("memory refuses 1 of 1"), HasSubstr("orin"))));
 }
 
+// Places j1 on the board.
+void PlaceFirst(Fleet& fleet) {
+  Do(fleet.state, fleet.observations, SubmitJob{Finetune(), "key"});
+  Do(fleet.state, fleet.observations,
+     ComputePlan(MakeSnapshot(fleet.state, fleet.observations, {}, Now()),
+                 ProfilesOf(fleet.state)));
+  ASSERT_NE(FindAttempt(fleet.state, AttemptId("j1.1")), nullptr);
+}
+
+TEST(ClockStepTest, NoLeaseEndsWhileItsDeviceIsHeardOf) {
+  for (const double days : {-10, 10}) {
+    Fleet fleet;
+    PlaceFirst(fleet);
+    const double lease = FindAttempt(fleet.state, AttemptId("j1.1"))->lease_seconds();
+    fleet.observations.devices[DeviceId("device-1")].last_seen = Now(lease);
+    for (const Instant& now : {Stepped(Now(lease + 1), absl::Hours(24 * days)), Now(lease + 2)}) {
+      Do(fleet.state, fleet.observations, Tick{}, now);
+      EXPECT_FALSE(IsTerminal(FindAttempt(fleet.state, AttemptId("j1.1"))->state())) << days;
+    }
+  }
+}
+
+TEST(ClockStepTest, ALeaseEndsInItsTimeWhateverTheWallClockSays) {
+  for (const double days : {-10, 10}) {
+    Fleet fleet;
+    PlaceFirst(fleet);
+    const double lease = FindAttempt(fleet.state, AttemptId("j1.1"))->lease_seconds();
+    const absl::Duration step = absl::Hours(24 * days);
+    const v1::Attempt& attempt = *FindAttempt(fleet.state, AttemptId("j1.1"));
+    const auto over = [&](double seconds) {
+      return LeaseIsOver(fleet.state, fleet.observations, attempt,
+                         Stepped(Now(seconds), step).monotonic);
+    };
+    EXPECT_FALSE(over(lease)) << days;
+    EXPECT_TRUE(over(lease + 1)) << days;
+  }
+}
+
+TEST(ClockStepTest, AJobGrowsOldByTheMonotonicClock) {
+  Fleet fleet;
+  Do(fleet.state, fleet.observations, SubmitJob{Finetune(), "key"});
+  const Instant now = Stepped(Now(7), absl::Hours(-240));
+  const scheduler::Snapshot snapshot = MakeSnapshot(fleet.state, fleet.observations, {}, now);
+  ASSERT_THAT(snapshot.queue, SizeIs(1));
+  EXPECT_EQ(now.wall - snapshot.queue[0].submitted, absl::Seconds(7));
+}
+
+TEST(PlanningTest, APlanOlderThanAPolicyOfItsDeviceIsDropped) {
+  Fleet fleet;
+  Do(fleet.state, fleet.observations, SubmitJob{Finetune(), "key"});
+  const PlanComputed plan = ComputePlan(MakeSnapshot(fleet.state, fleet.observations, {}, Now()),
+                                        ProfilesOf(fleet.state));
+  v1::Policy elsewhere;
+  elsewhere.set_name("elsewhere");
+  elsewhere.add_selector("site=mast");
+  Do(fleet.state, fleet.observations, ApplyPolicy{elsewhere});
+  State untouched = fleet.state;
+  Do(untouched, fleet.observations, plan);
+  EXPECT_NE(FindAttempt(untouched, AttemptId("j1.1")), nullptr);
+  v1::Policy here;
+  here.set_name("here");
+  Do(fleet.state, fleet.observations, ApplyPolicy{here});
+  Do(fleet.state, fleet.observations, plan);
+  EXPECT_EQ(FindAttempt(fleet.state, AttemptId("j1.1")), nullptr);
+}
+
+TEST(PlanningTest, WhatWasDecidedStandsBesideTheExplanation) {
+  Fleet fleet;
+  Do(fleet.state, fleet.observations, SubmitJob{Finetune(), "key"});
+  PlanComputed plan = ComputePlan(MakeSnapshot(fleet.state, fleet.observations, {}, Now()),
+                                  ProfilesOf(fleet.state));
+  plan.jobs[0].power_mode = "MODE_15W";
+  plan.jobs[0].placement.clear_best();
+  Do(fleet.state, fleet.observations, plan);
+  const v1::DesiredSet desired = DesiredFor(fleet.state, DeviceId("device-1"));
+  ASSERT_EQ(desired.assignments_size(), 1);
+  EXPECT_EQ(desired.assignments(0).power_mode(), "MODE_15W");
+  EXPECT_GT(desired.assignments(0).prediction().run_seconds().mean(), 0);
+  EXPECT_LT(desired.assignments(0).lease_seconds(), 24.0 * 3600);
+}
+
 TEST(ViewTest, UnreachableIsAFlagBesideTheState) {
   Fleet fleet;
   EXPECT_FALSE(
-      DeviceView(fleet.state, fleet.observations, DeviceId("device-1"), Now()).unreachable());
+      DescribeDevice(fleet.state, fleet.observations, DeviceId("device-1"), Now()).unreachable());
   EXPECT_TRUE(
-      DeviceView(fleet.state, fleet.observations, DeviceId("device-1"), Now() + absl::Seconds(11))
-          .unreachable());
+      DescribeDevice(fleet.state, fleet.observations, DeviceId("device-1"), Now(11)).unreachable());
+  EXPECT_FALSE(DescribeDevice(fleet.state, fleet.observations, DeviceId("device-1"),
+                              Stepped(Now(), absl::Hours(240)))
+                   .unreachable());
 }
 
 }  // namespace

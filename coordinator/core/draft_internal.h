@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 
 #include "coordinator/core/command.h"
+#include "coordinator/core/retry_policy.h"
 #include "coordinator/core/state.h"
 #include "wattle/v1/journal.pb.h"
 
@@ -20,15 +21,14 @@ namespace wattle::core {
 
 class Draft {
  public:
-  Draft(const State& state, const Observations& observations, absl::Time now)
+  Draft(const State& state, const Observations& observations, const Instant& now)
       : state_(state), observations_(observations), now_(now) {}
   Draft(const Draft&) = delete;
   Draft& operator=(const Draft&) = delete;
 
   [[nodiscard]] const State& state() const { return state_; }
   [[nodiscard]] const Observations& observations() const { return observations_; }
-  [[nodiscard]] absl::Time now() const { return now_; }
-  [[nodiscard]] double now_unix_seconds() const;
+  [[nodiscard]] const Instant& now() const { return now_; }
 
   v1::Event& Add();
   Decision& decision() { return decision_; }
@@ -36,18 +36,18 @@ class Draft {
   void Refuse(absl::Status status);
 
   void SetJob(const std::string& job_id, v1::JobState state, const std::string& reason);
-  // Back into the queue after an attempt ended; `not_before` for backoff.
-  void Requeue(const std::string& job_id, const std::string& reason, absl::Time not_before);
+  // Back into the queue after an attempt ended; it is not planned before the backoff is over.
+  void Requeue(const std::string& job_id, const std::string& reason,
+               absl::Duration backoff = absl::ZeroDuration());
   // To a terminal state. Jobs that wait for its output follow: they are queued, or fail with it.
   void EndJob(const v1::Job& job, v1::JobState state, const std::string& reason,
               const std::string& output_artifact_id);
-  // `receipt` may be null.
+  // `receipt` may be null; reached_step: of the newest checkpoint, 0: not told.
   void SetAttempt(const v1::Attempt& attempt, v1::AttemptState state, const std::string& reason,
-                  const v1::Receipt* receipt);
+                  const v1::Receipt* receipt, int64_t reached_step = 0);
   // After an attempt of the job failed: repeat it or give up, by class of failure. The attempt's
-  // own end is already drafted. `device_id`: where it failed.
-  void AfterFailure(const v1::Job& job, v1::FailureClass failure_class, const std::string& message,
-                    const std::string& device_id);
+  // own end is already drafted.
+  void AfterFailure(const v1::Job& job, const AttemptFailure& failure, const std::string& message);
 
  private:
   void ResolveDependents(const v1::Job& job, const std::string& output_artifact_id);
@@ -55,7 +55,7 @@ class Draft {
 
   const State& state_;
   const Observations& observations_;
-  absl::Time now_;
+  Instant now_;
   Decision decision_;
   std::set<std::string> ended_jobs_;  // by this decision
 };

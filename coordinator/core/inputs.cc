@@ -59,6 +59,10 @@ std::vector<InputReference> InputsOf(const v1::JobSpec& spec) {
   return inputs;
 }
 
+bool MakesModel(const v1::JobSpec& spec) {
+  return spec.has_finetune() || spec.has_quantize();
+}
+
 const v1::ModelShape* DeclaredShape(const v1::JobSpec& spec) {
   switch (spec.kind_case()) {
     case v1::JobSpec::kFinetune:

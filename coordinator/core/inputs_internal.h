@@ -22,6 +22,9 @@ struct InputReference {
 };
 std::vector<InputReference> InputsOf(const v1::JobSpec& spec);
 
+// Whether the job's result is a model: without result files it has not succeeded.
+bool MakesModel(const v1::JobSpec& spec);
+
 // The spec's declared shape; null where it names files.
 const v1::ModelShape* DeclaredShape(const v1::JobSpec& spec);
 

@@ -1,7 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // What moves attempts without a report: a computed plan, a hello, time. Pure.
+#include <algorithm>
 #include <cmath>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -10,7 +12,12 @@
 
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
+#include "coordinator/core/elapsed.h"
+#include "coordinator/core/lineage_internal.h"
+#include "coordinator/core/moving.h"
+#include "coordinator/core/planning.h"
 #include "scheduler/predict/predict.h"
+#include "units/format.h"
 
 namespace wattle::core {
 namespace {
@@ -22,15 +29,16 @@ constexpr double kLeaseSlackSeconds = 60.0;
 constexpr double kLeaseSecondsUnpredicted = 24.0 * 3600;
 // "up to days": beyond that a lost device would hold its job for good.
 constexpr double kLeaseSecondsMax = 14 * 24.0 * 3600;
+// For a checkpoint's way over a slow link.
+constexpr absl::Duration kReleasePatience = absl::Hours(1);
 
-double LeaseSeconds(const v1::JobSpec& spec, const v1::Placement& placement) {
+double LeaseSeconds(const v1::JobSpec& spec, const v1::Prediction& prediction) {
   if (spec.lease_seconds() > 0.0) {
     return spec.lease_seconds();
   }
-  if (placement.best_size() == 0) {
+  if (prediction.run_seconds().high() <= 0.0) {
     return kLeaseSecondsUnpredicted;
   }
-  const v1::Prediction& prediction = placement.best(0).prediction();
   const double scale = prediction.time_scale() > 0.0 ? prediction.time_scale() : 1.0;
   const double device_seconds =
       scheduler::TotalSeconds(prediction, prediction.run_seconds().high());
@@ -38,56 +46,110 @@ double LeaseSeconds(const v1::JobSpec& spec, const v1::Placement& placement) {
   return std::isfinite(lease) ? std::min(lease, kLeaseSecondsMax) : kLeaseSecondsUnpredicted;
 }
 
-absl::Time FromUnix(double seconds) {
-  return absl::UnixEpoch() + absl::Seconds(seconds);
+// Whether nothing happened since the plan was computed that touches the job or the device.
+bool IsFresh(const State& state, const v1::JobRecord& record, const DeviceId& device,
+             SequenceNumber computed_on) {
+  const auto times = state.job_times.find(JobNumber(record.job().job_id()).value_or(0));
+  const auto changed = state.device_changed.find(device);
+  return (times == state.job_times.end() || times->second.changed <= computed_on) &&
+         (changed == state.device_changed.end() || changed->second <= computed_on);
 }
 
-// Why the placement no longer holds; empty: it does.
-bool StillHolds(const Draft& draft, const v1::JobRecord& record, const DeviceId& device,
-                const std::set<DeviceId>& taken) {
+bool IsFree(const Draft& draft, const DeviceId& device, const std::set<DeviceId>& taken) {
+  const v1::DeviceRecord* host = FindDevice(draft.state(), device);
+  return host != nullptr && !host->drained() && !taken.contains(device) &&
+         !draft.state().wanted_attempt.contains(device) &&
+         IsReachable(draft.observations(), device, draft.now().monotonic);
+}
+
+bool InputsAreThere(const State& state, const v1::Job& job) {
+  return std::all_of(job.inputs().begin(), job.inputs().end(), [&](const v1::ResolvedInput& input) {
+    return state.artifacts.contains(ArtifactId(input.artifact_id()));
+  });
+}
+
+// Whether the job may be placed on `device` now: a queued job once its backoff is over; an active
+// one whose attempt is lost to a silent device, which then ends. An attempt that its device can
+// still hand over is only released: the job is placed once it has left.
+bool LeaveQueueOrDevice(Draft& draft, const v1::JobRecord& record, const DeviceId& device) {
   const State& state = draft.state();
-  if (record.job().state() != v1::JOB_STATE_QUEUED ||
-      FromUnix(record.not_before_unix_seconds()) > draft.now()) {
+  const v1::Job& job = record.job();
+  if (job.state() == v1::JOB_STATE_QUEUED) {
+    return !InBackoff(state, draft.observations(), record, draft.now().monotonic);
+  }
+  const v1::Attempt* live = job.state() == v1::JOB_STATE_ACTIVE ? LiveAttempt(job) : nullptr;
+  if (live == nullptr || live->device_id() == device.value()) {
     return false;
   }
-  const v1::DeviceRecord* host = FindDevice(state, device);
-  if (host == nullptr || host->drained() || taken.contains(device) ||
-      state.wanted_attempt.contains(device) ||
-      !IsReachable(draft.observations(), device, draft.now())) {
+  const std::optional<Move> move = MoveOf(state, draft.observations(), record, draft.now());
+  if (!move.has_value()) {
     return false;
   }
-  for (const v1::ResolvedInput& input : record.job().inputs()) {
-    if (!state.artifacts.contains(ArtifactId(input.artifact_id()))) {
-      return false;
+  if (move->device_is_silent) {
+    draft.SetAttempt(*live, v1::ATTEMPT_STATE_SUPERSEDED, move->reason, nullptr);
+    return true;
+  }
+  v1::AttemptReleased& released = *draft.Add().mutable_attempt_released();
+  released.set_attempt_id(live->attempt_id());
+  released.set_reason(move->reason);
+  return false;
+}
+
+// The newest earlier attempt of the job on the device: it may still hold its checkpoint.
+std::string EarlierAttempt(const v1::Job& job, const std::string& device_id) {
+  for (auto attempt = job.attempts().rbegin(); attempt != job.attempts().rend(); ++attempt) {
+    if (attempt->device_id() == device_id) {
+      return attempt->attempt_id();
     }
   }
-  return true;
+  return "";
 }
 
-void Place(Draft& draft, const v1::JobRecord& record, const v1::Placement& placement,
-           int64_t fencing_token) {
+// The journal keeps when a job became impossible, and when it no longer is. Other reasons change
+// with every plan: they are shown (Observations::why_not_now) and never journalled.
+void NoteWhetherPossible(Draft& draft, const v1::JobRecord& record,
+                         const scheduler::QueuePlacement& planned) {
+  if (planned.never == record.impossible() ||
+      InBackoff(draft.state(), draft.observations(), record, draft.now().monotonic)) {
+    return;
+  }
+  draft.SetJob(record.job().job_id(), v1::JOB_STATE_QUEUED, WhyNotNow(draft.state(), planned));
+  draft.decision().events.back().mutable_job_state_changed()->set_impossible(planned.never);
+}
+
+void Place(Draft& draft, const v1::JobRecord& record, const scheduler::QueuePlacement& planned,
+           SequenceNumber computed_on, int64_t fencing_token) {
   const v1::Job& job = record.job();
+  const v1::Placement& placement = planned.placement;
   v1::AttemptPlaced& placed = *draft.Add().mutable_attempt_placed();
-  placed.set_attempt_id(absl::StrCat(job.job_id(), ".", job.attempts_size() + 1));
+  placed.set_attempt_id(
+      absl::StrCat(job.job_id(), ".",
+                   EpochOf(draft.state()) * kAttemptNumbersOfAnEpoch + job.attempts_size() + 1));
   placed.set_job_id(job.job_id());
   placed.set_device_id(placement.device_id());
   placed.set_fencing_token(fencing_token);
-  placed.set_lease_seconds(LeaseSeconds(job.spec(), placement));
+  placed.set_lease_seconds(LeaseSeconds(job.spec(), planned.prediction));
+  placed.set_power_mode(planned.power_mode);
+  if (planned.prediction.has_run_seconds()) {
+    *placed.mutable_prediction() = planned.prediction;
+  }
+  placed.set_computed_on(computed_on.value());
+  placed.set_resume_attempt_id(EarlierAttempt(job, placement.device_id()));
   *placed.mutable_placement() = placement;
   draft.SetJob(job.job_id(), v1::JOB_STATE_ACTIVE,
                absl::StrCat("placed on ", DeviceName(draft.state(), placement.device_id())));
 }
 
-// Told to people when it changes; without numbers that differ from plan to plan, so that a waiting
-// job costs no event.
+}  // namespace
+
 std::string WhyNotNow(const State& state, const scheduler::QueuePlacement& planned) {
   const v1::Placement& placement = planned.placement;
-  if (placement.wait() && !placement.device_id().empty()) {
+  if (!placement.device_id().empty()) {
     return absl::StrCat("waits for ", DeviceName(state, placement.device_id()),
                         ", the better device, which is busy");
   }
   if (placement.refusals_size() == 0) {
-    return "no device is connected";
+    return placement.reason().empty() ? "no device is connected" : placement.reason();
   }
   return absl::StrCat(
       planned.never ? "no device of this fleet can run it: " : "no device can take it now: ",
@@ -97,8 +159,6 @@ std::string WhyNotNow(const State& state, const scheduler::QueuePlacement& plann
                     }));
 }
 
-}  // namespace
-
 void DecidePlan(Draft& draft, const PlanComputed& command) {
   const State& state = draft.state();
   std::set<DeviceId> taken;
@@ -106,21 +166,18 @@ void DecidePlan(Draft& draft, const PlanComputed& command) {
   int64_t token = state.next_fencing_token.value();
   for (const scheduler::QueuePlacement& planned : command.jobs) {
     const v1::JobRecord* record = FindJob(state, planned.job);
-    if (record == nullptr || record->job().state() != v1::JOB_STATE_QUEUED ||
-        !seen.insert(planned.job.value()).second) {
+    if (record == nullptr || !seen.insert(planned.job.value()).second) {
       continue;
     }
-    if (planned.placement.device_id().empty() || planned.placement.wait()) {
-      const std::string reason = WhyNotNow(state, planned);
-      if (reason != record->job().reason() &&
-          FromUnix(record->not_before_unix_seconds()) <= draft.now()) {
-        draft.SetJob(planned.job.value(), v1::JOB_STATE_QUEUED, reason);
-      }
-      continue;
+    const bool starts = !planned.placement.device_id().empty() && !planned.placement.wait();
+    if (record->job().state() == v1::JOB_STATE_QUEUED && !starts) {
+      NoteWhetherPossible(draft, *record, planned);
     }
     const DeviceId device(planned.placement.device_id());
-    if (StillHolds(draft, *record, device, taken)) {
-      Place(draft, *record, planned.placement, token++);
+    if (starts && IsFresh(state, *record, device, command.computed_on) &&
+        IsFree(draft, device, taken) && InputsAreThere(state, record->job()) &&
+        LeaveQueueOrDevice(draft, *record, device)) {
+      Place(draft, *record, planned, command.computed_on, token++);
       taken.insert(device);
     }
   }
@@ -130,6 +187,10 @@ void DecideHello(Draft& draft, const WorkerHello& command) {
   const v1::Hello& hello = command.hello;
   if (absl::Status valid = ValidateHello(hello); !valid.ok()) {
     draft.Refuse(valid);
+    return;
+  }
+  if (!CheckLineage(draft, hello) ||
+      (IsOfThisOpening(draft.state(), hello) && !CheckIdentity(draft, hello))) {
     return;
   }
   const State& state = draft.state();
@@ -145,25 +206,29 @@ void DecideHello(Draft& draft, const WorkerHello& command) {
     *registered.mutable_info() = info;
     registered.set_incarnation(hello.incarnation());
   }
-  int64_t mark = 0;
-  if (record != nullptr) {
-    for (const v1::ReportMark& one : record->marks()) {
-      mark = one.incarnation() == hello.incarnation() ? one.sequence() : mark;
-    }
-  }
-  // A drained device that no longer holds its attempt will never report the stop.
+  const v1::ReportMark* known = FindMark(state, device, hello.incarnation());
+  const int64_t mark = known == nullptr ? 0 : known->sequence();
+  // A device that is to let go of its attempt and no longer holds it will never report the stop.
   const auto wanted = state.wanted_attempt.find(device);
-  if (record != nullptr && record->drained() && wanted != state.wanted_attempt.end()) {
+  if (record != nullptr && wanted != state.wanted_attempt.end() &&
+      (record->drained() || FindAttempt(state, wanted->second)->released())) {
     const v1::Attempt& attempt = *FindAttempt(state, wanted->second);
     bool held = false;
     for (const v1::HeldAttempt& one : hello.attempts()) {
-      held = held || one.attempt_id() == attempt.attempt_id();
+      // A hello of 0.1 names no tokens.
+      held = held || (one.attempt_id() == attempt.attempt_id() &&
+                      (one.fencing_token() == 0 || one.fencing_token() == attempt.fencing_token()));
     }
     if (!held) {
-      const std::string reason = absl::StrCat(info.name(), " is drained and does not hold it");
+      const std::string reason = record->drained()
+                                     ? absl::StrCat(info.name(), " is drained and does not hold it")
+                                     : attempt.reason();
       draft.SetAttempt(attempt, v1::ATTEMPT_STATE_SUPERSEDED, reason, nullptr);
-      draft.Requeue(attempt.job_id(), reason, draft.now());
+      draft.Requeue(attempt.job_id(), reason);
     }
+  }
+  if (IsOfThisOpening(state, hello)) {
+    RecoverHeldAttempts(draft, hello);
   }
   Decision& decision = draft.decision();
   decision.id = device.value();
@@ -172,33 +237,92 @@ void DecideHello(Draft& draft, const WorkerHello& command) {
   decision.effects.emplace_back(QueueChanged{});
 }
 
+namespace {
+
+// A job that has not started by its deadline fails: no device may take it any more.
+void EndOverdue(Draft& draft, const v1::JobRecord& record) {
+  const v1::Job& job = record.job();
+  const absl::Duration deadline = absl::Seconds(job.spec().deadline_seconds());
+  if (deadline <= absl::ZeroDuration() ||
+      JobAge(draft.state(), draft.observations(), record, draft.now().monotonic) <= deadline) {
+    return;
+  }
+  const std::string passed = absl::StrCat("its deadline of ", FormatElapsed(deadline), " passed ");
+  if (job.state() != v1::JOB_STATE_ACTIVE) {
+    const auto& why = draft.observations().why_not_now;
+    const auto found = why == nullptr ? decltype(why->end()){} : why->find(JobId(job.job_id()));
+    const bool known = why != nullptr && found != why->end();
+    draft.EndJob(job, v1::JOB_STATE_FAILED,
+                 absl::StrCat(passed, "before it could start",
+                              known ? absl::StrCat(": ", found->second) : ""),
+                 "");
+    return;
+  }
+  const v1::Attempt* live = LiveAttempt(job);
+  if (live != nullptr && live->state() == v1::ATTEMPT_STATE_PAUSED) {
+    const std::string reason =
+        absl::StrCat(passed, "while it was paused on ",
+                     DeviceName(draft.state(), live->device_id()), ": ", live->reason());
+    draft.SetAttempt(*live, v1::ATTEMPT_STATE_SUPERSEDED, reason, nullptr);
+    draft.EndJob(job, v1::JOB_STATE_FAILED, reason, "");
+  }
+}
+
+void EndImpossible(Draft& draft, const v1::JobRecord& record) {
+  const Observations& observations = draft.observations();
+  const absl::Duration since =
+      ImpossibleFor(draft.state(), observations, record, draft.now().monotonic);
+  if (record.impossible() && !observations.hold_impossible &&
+      since >= observations.impossible_grace) {
+    draft.EndJob(record.job(), v1::JOB_STATE_FAILED, record.job().reason(), "");
+  }
+}
+
+// The device had long enough to hand the attempt over.
+void EndUnansweredRelease(Draft& draft, const v1::Attempt& attempt) {
+  if (attempt.released() &&
+      SinceReleased(draft.state(), draft.observations(), AttemptId(attempt.attempt_id()),
+                    draft.now().monotonic) > kReleasePatience) {
+    draft.SetAttempt(attempt, v1::ATTEMPT_STATE_SUPERSEDED, attempt.reason(), nullptr);
+    draft.Requeue(attempt.job_id(), attempt.reason());
+  }
+}
+
+void EndTimedOut(Draft& draft, const v1::Job& job, const v1::Attempt& attempt) {
+  const auto progress = draft.observations().progress.find(AttemptId(attempt.attempt_id()));
+  const double timeout_seconds = job.spec().timeout_seconds();
+  if (timeout_seconds <= 0.0 || progress == draft.observations().progress.end() ||
+      progress->second.elapsed_seconds() <= timeout_seconds) {
+    return;
+  }
+  v1::Receipt receipt;
+  receipt.set_attempt_id(attempt.attempt_id());
+  receipt.set_device_id(attempt.device_id());
+  receipt.set_failure_class(v1::FAILURE_CLASS_JOB);
+  receipt.set_failure_message(absl::StrCat("ran longer than timeout_seconds: ", timeout_seconds));
+  draft.SetAttempt(attempt, v1::ATTEMPT_STATE_FAILED, receipt.failure_message(), &receipt);
+  draft.AfterFailure(job, {v1::FAILURE_CLASS_JOB, attempt.device_id(), attempt.reached_step()},
+                     receipt.failure_message());
+}
+
+}  // namespace
+
+// One event at most for each job: the next tick sees what this one did.
 void DecideTick(Draft& draft) {
   const State& state = draft.state();
-  for (const auto& [device, attempt_id] : state.wanted_attempt) {
-    const v1::Attempt& attempt = *FindAttempt(state, attempt_id);
-    const v1::Job& job = FindJob(state, JobId(attempt.job_id()))->job();
-    const absl::Time contact = std::max(LastContact(draft.observations(), device),
-                                        FromUnix(attempt.placed_unix_seconds()));
-    if (draft.now() - contact > absl::Seconds(attempt.lease_seconds())) {
-      const std::string reason = absl::StrCat(
-          "lease of ", absl::FormatDuration(absl::Seconds(std::round(attempt.lease_seconds()))),
-          " ended, nothing was heard of ", DeviceName(state, device.value()));
-      draft.SetAttempt(attempt, v1::ATTEMPT_STATE_SUPERSEDED, reason, nullptr);
-      draft.Requeue(job.job_id(), reason, draft.now());
-      continue;
+  for (const int64_t number : state.open_jobs) {
+    const v1::JobRecord& record = state.jobs.at(number);
+    const size_t events = draft.decision().events.size();
+    EndOverdue(draft, record);
+    if (draft.decision().events.size() == events && record.impossible()) {
+      EndImpossible(draft, record);
     }
-    const auto progress = draft.observations().progress.find(attempt_id);
-    const double timeout_seconds = job.spec().timeout_seconds();
-    if (timeout_seconds > 0.0 && progress != draft.observations().progress.end() &&
-        progress->second.elapsed_seconds() > timeout_seconds) {
-      v1::Receipt receipt;
-      receipt.set_attempt_id(attempt.attempt_id());
-      receipt.set_device_id(device.value());
-      receipt.set_failure_class(v1::FAILURE_CLASS_JOB);
-      receipt.set_failure_message(
-          absl::StrCat("ran longer than timeout_seconds: ", timeout_seconds));
-      draft.SetAttempt(attempt, v1::ATTEMPT_STATE_FAILED, receipt.failure_message(), &receipt);
-      draft.AfterFailure(job, v1::FAILURE_CLASS_JOB, receipt.failure_message(), device.value());
+    const v1::Attempt* live = LiveAttempt(record.job());
+    if (draft.decision().events.size() == events && live != nullptr) {
+      EndUnansweredRelease(draft, *live);
+    }
+    if (draft.decision().events.size() == events && live != nullptr) {
+      EndTimedOut(draft, record.job(), *live);
     }
   }
 }

@@ -16,7 +16,9 @@
 #include "base/status_macros.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
+#include "coordinator/core/elapsed.h"
 #include "coordinator/core/inputs_internal.h"
+#include "coordinator/core/moving.h"
 #include "proto/kind_name.h"
 #include "proto/quantization_recipe.h"
 #include "scheduler/place/place.h"
@@ -28,46 +30,34 @@ namespace {
 
 // A device is left alone for so long by a job that failed there ("elsewhere"), unless the fleet has
 // no other.
-constexpr double kAvoidSeconds = 600.0;
+constexpr absl::Duration kAvoid = absl::Minutes(10);
 // A job's output may be the input of a job whose output is the input of … ; a plan looks so far.
 constexpr int kChainMax = 16;
 
-absl::Time FromUnix(double seconds) {
-  return absl::UnixEpoch() + absl::Seconds(seconds);
-}
-
-// Wall time and gross joules that the attempt is still expected to take.
-void Commit(const State& state, const Observations& observations, const AttemptId& attempt_id,
-            absl::Time now, scheduler::DeviceView* view) {
+// The device is busy with the attempt: until when, and with how many gross joules at the upper
+// quantile, as the battery must bear them.
+void ReserveDevice(const State& state, const Observations& observations,
+                   const AttemptId& attempt_id, const Instant& now, scheduler::DeviceView* view) {
   const v1::Attempt& attempt = *FindAttempt(state, attempt_id);
   const double scale = std::max(view->device.info().time_scale(), 1e-9);
-  v1::Prediction prediction;
-  if (attempt.placement().best_size() > 0) {
-    prediction = attempt.placement().best(0).prediction();
-  }
-  const double run_seconds = prediction.run_seconds().mean();
-  const double around_seconds = scheduler::TotalSeconds(prediction, /*run_seconds=*/0);
-  double remaining_seconds = run_seconds + around_seconds;
-  const auto progress = observations.progress.find(attempt_id);
-  if (progress != observations.progress.end() && progress->second.remaining_seconds() > 0.0) {
-    // Of the run; its checkpoints, evaluations and result come on top, most of them at its end.
-    remaining_seconds = progress->second.remaining_seconds() + prediction.checkpoint_seconds() +
-                        prediction.evaluate_seconds();
-    view->free_at = now + absl::Seconds(remaining_seconds * scale);
-  } else {
-    view->free_at =
-        FromUnix(attempt.placed_unix_seconds()) + absl::Seconds(remaining_seconds * scale);
-    remaining_seconds = std::max(0.0, absl::ToDoubleSeconds(view->free_at - now) / scale);
-  }
-  view->committed_energy = Joules(prediction.mean_power_watts() * remaining_seconds);
+  const v1::Prediction& prediction = attempt.prediction();
+  const double mean_seconds = prediction.run_seconds().mean();
+  // How far the upper quantile lies above the mean; the joules grow as the time does.
+  const double upper =
+      mean_seconds > 0.0 ? std::max(1.0, prediction.run_seconds().high() / mean_seconds) : 1.0;
+  const absl::Duration remaining = RemainingTime(state, observations, attempt, now.monotonic);
+  view->free_at = now.wall + remaining;
+  view->committed_energy =
+      Joules(prediction.mean_power_watts() * absl::ToDoubleSeconds(remaining) / scale * upper);
 }
 
-std::vector<DeviceId> AvoidedDevices(const State& state, const v1::Job& job, absl::Time now) {
+std::vector<DeviceId> AvoidedDevices(const State& state, const Observations& observations,
+                                     const v1::Job& job, Monotonic now) {
   std::set<DeviceId> failed;
   for (const v1::Attempt& attempt : job.attempts()) {
     if (attempt.state() == v1::ATTEMPT_STATE_FAILED &&
         attempt.receipt().failure_class() != v1::FAILURE_CLASS_JOB &&
-        now - FromUnix(attempt.finished_unix_seconds()) < absl::Seconds(kAvoidSeconds)) {
+        SinceStateChange(state, observations, AttemptId(attempt.attempt_id()), now) < kAvoid) {
       failed.insert(DeviceId(attempt.device_id()));
     }
   }
@@ -142,36 +132,41 @@ int64_t PeakMemory(const PlanningInputs& inputs, const v1::JobSpec& spec,
 }  // namespace
 
 scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observations,
-                                 const PlanningInputs& inputs, absl::Time now) {
+                                 const PlanningInputs& inputs, const Instant& now) {
   scheduler::Snapshot snapshot;
   snapshot.sequence = state.last_sequence;
-  snapshot.now = now;
+  snapshot.now = now.wall;
   for (const auto& [id, record] : state.devices) {
     scheduler::DeviceView view;
-    view.device = DeviceView(state, observations, id, now);
+    view.device = DescribeDevice(state, observations, id, now);
     const auto wanted = state.wanted_attempt.find(id);
     if (wanted != state.wanted_attempt.end()) {
-      Commit(state, observations, wanted->second, now, &view);
+      ReserveDevice(state, observations, wanted->second, now, &view);
     }
     snapshot.devices.push_back(std::move(view));
   }
   for (const int64_t number : state.open_jobs) {
     const v1::JobRecord& record = state.jobs.at(number);
     const v1::Job& job = record.job();
-    if (job.state() != v1::JOB_STATE_QUEUED || FromUnix(record.not_before_unix_seconds()) > now) {
+    const bool moves = MoveOf(state, observations, record, now).has_value();
+    if (!moves && (job.state() != v1::JOB_STATE_QUEUED ||
+                   InBackoff(state, observations, record, now.monotonic))) {
       continue;
     }
     scheduler::JobView view;
     view.id = JobId(job.job_id());
     view.spec = job.spec();
-    view.submitted = FromUnix(job.submitted_unix_seconds());
+    view.submitted = now.wall - JobAge(state, observations, record, now.monotonic);
     for (const v1::ResolvedInput& input : job.inputs()) {
       const auto artifact = state.artifacts.find(ArtifactId(input.artifact_id()));
       if (artifact != state.artifacts.end()) {
         view.inputs.push_back({input.field(), artifact->second});
       }
     }
-    view.avoided_devices = AvoidedDevices(state, job, now);
+    view.avoided_devices = AvoidedDevices(state, observations, job, now.monotonic);
+    if (moves) {
+      view.avoided_devices.emplace_back(LiveAttempt(job)->device_id());
+    }
     view.peak_memory_bytes = PeakMemory(inputs, job.spec(), view.inputs);
     snapshot.queue.push_back(std::move(view));
   }
@@ -179,6 +174,14 @@ scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observa
     snapshot.policies.push_back(policy);
   }
   return snapshot;
+}
+
+bool AnythingToPlan(const State& state, const Observations& observations, const Instant& now) {
+  return std::any_of(state.open_jobs.begin(), state.open_jobs.end(), [&](int64_t number) {
+    const v1::JobRecord& record = state.jobs.at(number);
+    return record.job().state() == v1::JOB_STATE_QUEUED ||
+           MoveOf(state, observations, record, now).has_value();
+  });
 }
 
 scheduler::ProfileTable ProfilesOf(const State& state) {
@@ -197,7 +200,7 @@ PlanComputed ComputePlan(scheduler::Snapshot snapshot, const scheduler::ProfileT
 
 absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& observations,
                                         const PlanningInputs& inputs,
-                                        const v1::PlanRequest& request, absl::Time now) {
+                                        const v1::PlanRequest& request, const Instant& now) {
   WATTLE_RETURN_IF_ERROR(ValidateSpec(request.spec(), /*files_needed=*/false));
   if (request.ignore_policies() && request.policies_size() > 0) {
     return absl::InvalidArgumentError(
@@ -233,7 +236,8 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
 }
 
 absl::Status CheckPossible(const State& state, const Observations& observations,
-                           const PlanningInputs& inputs, const v1::JobSpec& spec, absl::Time now) {
+                           const PlanningInputs& inputs, const v1::JobSpec& spec,
+                           const Instant& now) {
   v1::PlanRequest request;
   *request.mutable_spec() = spec;
   WATTLE_ASSIGN_OR_RETURN(const v1::PlanResponse plan,

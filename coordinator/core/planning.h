@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -30,10 +31,15 @@ struct PlanningInputs {
   MemoryEstimator estimate_memory;  // empty: memory is not checked
 };
 
-// Queued jobs whose backoff is over, connected devices, policies, as of `now`. `profiles` is not
-// set: see ProfilesOf.
+// Queued jobs whose backoff is over, active ones that may leave their device (moving.h), connected
+// devices, policies, as of `now`. `profiles` is not set: see ProfilesOf.
 scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observations,
-                                 const PlanningInputs& inputs, absl::Time now);
+                                 const PlanningInputs& inputs, const Instant& now);
+// Whether a plan could do anything.
+bool AnythingToPlan(const State& state, const Observations& observations, const Instant& now);
+// Why the plan does not start the job now, for people; without numbers that differ from plan to
+// plan. REQUIRES: it waits for a device, or has none.
+std::string WhyNotNow(const State& state, const scheduler::QueuePlacement& planned);
 // The published rows and the measured ones.
 scheduler::ProfileTable ProfilesOf(const State& state);
 // PlanQueue over a snapshot. On another thread: copy MakeSnapshot and ProfilesOf there first.
@@ -42,12 +48,13 @@ PlanComputed ComputePlan(scheduler::Snapshot snapshot, const scheduler::ProfileT
 // A dry run of request.spec against the fleet. Errors as for SubmitJob.
 absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& observations,
                                         const PlanningInputs& inputs,
-                                        const v1::PlanRequest& request, absl::Time now);
+                                        const v1::PlanRequest& request, const Instant& now);
 
 // OK unless no device of the (non-empty) fleet can ever run the job: kFailedPrecondition then, one
 // line with the reason that most devices share. For submit, before Decide.
 absl::Status CheckPossible(const State& state, const Observations& observations,
-                           const PlanningInputs& inputs, const v1::JobSpec& spec, absl::Time now);
+                           const PlanningInputs& inputs, const v1::JobSpec& spec,
+                           const Instant& now);
 
 }  // namespace wattle::core
 

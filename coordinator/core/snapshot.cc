@@ -43,6 +43,13 @@ v1::StateSnapshot ToSnapshot(const State& state) {
   for (const auto& [key, row] : state.profile_rows) {
     *snapshot.add_profile_rows() = row;
   }
+  snapshot.set_lineage_id(state.lineage_id);
+  for (const v1::Opening& opening : state.openings) {
+    *snapshot.add_openings() = opening;
+  }
+  for (const v1::RestoreFinding& finding : state.restore_findings) {
+    *snapshot.add_restore_findings() = finding;
+  }
   return snapshot;
 }
 
@@ -78,6 +85,10 @@ absl::StatusOr<State> FromSnapshot(const v1::StateSnapshot& snapshot) {
   for (const v1::ArtifactName& entry : snapshot.artifact_names()) {
     state.artifact_names[entry.name()] = ArtifactId(entry.artifact_id());
   }
+  state.lineage_id = snapshot.lineage_id();
+  state.openings.assign(snapshot.openings().begin(), snapshot.openings().end());
+  state.restore_findings.assign(snapshot.restore_findings().begin(),
+                                snapshot.restore_findings().end());
   for (const v1::ProfileRow& row : snapshot.profile_rows()) {
     state.profile_rows[scheduler::ProfileKey(row)] = row;
   }

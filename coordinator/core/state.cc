@@ -73,6 +73,19 @@ const v1::DeviceRecord* FindDevice(const State& state, const DeviceId& device) {
   return found == state.devices.end() ? nullptr : &found->second;
 }
 
+const v1::ReportMark* FindMark(const State& state, const DeviceId& device, int64_t incarnation) {
+  const v1::DeviceRecord* record = FindDevice(state, device);
+  if (record == nullptr) {
+    return nullptr;
+  }
+  for (const v1::ReportMark& mark : record->marks()) {
+    if (mark.incarnation() == incarnation) {
+      return &mark;
+    }
+  }
+  return nullptr;
+}
+
 absl::StatusOr<DeviceId> ResolveDevice(const State& state, absl::string_view reference) {
   const DeviceId exact{std::string(reference)};
   if (state.devices.contains(exact)) {
@@ -156,17 +169,27 @@ bool IsTerminal(v1::AttemptState state) {
          state == v1::ATTEMPT_STATE_SUPERSEDED;
 }
 
-bool IsReachable(const Observations& observations, const DeviceId& device, absl::Time now) {
-  const auto found = observations.devices.find(device);
-  return found != observations.devices.end() && found->second.connected &&
-         now - found->second.last_seen <= observations.unreachable_after;
+absl::Time FromUnix(double seconds) {
+  return absl::UnixEpoch() + absl::Seconds(seconds);
 }
 
-absl::Time LastContact(const Observations& observations, const DeviceId& device) {
+double ToUnix(absl::Time time) {
+  return absl::ToDoubleSeconds(time - absl::UnixEpoch());
+}
+
+bool IsReachable(const Observations& observations, const DeviceId& device, Monotonic now) {
   const auto found = observations.devices.find(device);
-  return found == observations.devices.end()
-             ? observations.started_at
-             : std::max(observations.started_at, found->second.last_seen);
+  return found != observations.devices.end() && found->second.connected &&
+         found->second.last_seen.has_value() &&
+         now - found->second.last_seen->monotonic <= observations.unreachable_after;
+}
+
+Monotonic LastContact(const Observations& observations, const DeviceId& device) {
+  const auto found = observations.devices.find(device);
+  const Monotonic started = observations.started.monotonic;
+  return found == observations.devices.end() || !found->second.last_seen.has_value()
+             ? started
+             : std::max(started, found->second.last_seen->monotonic);
 }
 
 }  // namespace wattle::core

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -18,11 +19,36 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
+#include "base/clock.h"
 #include "units/id.h"
 #include "wattle/v1/device.pb.h"
 #include "wattle/v1/journal.pb.h"
 
 namespace wattle::core {
+
+// One moment on the coordinator's two clocks. Wall time is for stamps, deadlines and windows, and
+// may step at any moment. Whatever lasts (leases, reachability, backoffs, pauses) is counted on the
+// monotonic clock.
+struct Instant {
+  absl::Time wall = absl::InfinitePast();
+  Monotonic monotonic;
+};
+absl::Time FromUnix(double seconds);
+double ToUnix(absl::Time time);
+
+// When this process applied the events of an open job, on its monotonic clock; see elapsed.h. What
+// an earlier process applied has no time here.
+struct JobTimes {
+  std::optional<Monotonic> submitted;
+  std::optional<Monotonic> queued;      // with its present backoff
+  std::optional<Monotonic> impossible;  // no device of the fleet can run it, since then
+  SequenceNumber changed;               // event of the last change of state
+};
+struct AttemptTimes {
+  std::optional<Monotonic> placed;
+  std::optional<Monotonic> state;  // last change
+  std::optional<Monotonic> released;
+};
 
 struct State {
   SequenceNumber last_sequence;        // of the last applied event; 0: none
@@ -34,6 +60,9 @@ struct State {
   std::map<ArtifactId, v1::ArtifactInfo> artifacts;
   std::map<std::string, ArtifactId> artifact_names;    // latest push of each name
   std::map<std::string, v1::ProfileRow> profile_rows;  // measured, by scheduler::ProfileKey
+  std::string lineage_id;                              // see lineage.h
+  std::vector<v1::Opening> openings;                   // oldest first
+  std::vector<v1::RestoreFinding> restore_findings;    // since the last opening of a copy
 
   // Indices, derived from the above by Apply and FromSnapshot; not part of the bytes.
   std::map<std::string, int64_t> job_by_idempotency_key;
@@ -41,6 +70,16 @@ struct State {
   // The attempt that each device is wanted to hold: current attempt of an active job. Devices that
   // hold none have no entry.
   std::map<DeviceId, AttemptId> wanted_attempt;
+  // The event that last changed what a plan may do with the device: its registration, drain,
+  // resumption, or a policy that selects it. No entry: none since the process started.
+  std::map<DeviceId, SequenceNumber> device_changed;
+
+  // Open jobs that had an attempt on the device: it keeps their checkpoints.
+  std::map<DeviceId, std::set<int64_t>> jobs_of_device;
+
+  // Of open jobs; not part of the bytes, and not the same after a replay.
+  std::map<int64_t, JobTimes> job_times;
+  std::map<AttemptId, AttemptTimes> attempt_times;
 };
 
 // "j12" → 12; nothing for anything else.
@@ -49,6 +88,7 @@ std::optional<int64_t> JobNumber(absl::string_view job_id);
 const v1::JobRecord* FindJob(const State& state, const JobId& job);
 const v1::Attempt* FindAttempt(const State& state, const AttemptId& attempt);
 const v1::DeviceRecord* FindDevice(const State& state, const DeviceId& device);
+const v1::ReportMark* FindMark(const State& state, const DeviceId& device, int64_t incarnation);
 // By id, name, or unique prefix of the id. Errors: kNotFound (lists what there is),
 // kInvalidArgument when ambiguous.
 absl::StatusOr<DeviceId> ResolveDevice(const State& state, absl::string_view reference);
@@ -68,30 +108,36 @@ absl::StatusOr<State> ParseSnapshot(absl::string_view bytes);
 
 struct DeviceObservation {
   bool connected = false;  // has a stream
-  absl::Time last_seen = absl::InfinitePast();
+  std::optional<Instant> last_seen;
   v1::Heartbeat heartbeat;  // latest
 };
 
 struct Observations {
   // Start of this coordinator process: no lease counts as older than that.
-  absl::Time started_at = absl::InfinitePast();
+  Instant started;
   // A device is shown as unreachable when nothing was heard of it for so long.
   absl::Duration unreachable_after = absl::Seconds(10);
+  // What becomes of a job that no device of the fleet could ever run for so long: it fails, or it
+  // stays queued for a device that may come.
+  absl::Duration impossible_grace = absl::Minutes(10);
+  bool hold_impossible = false;
   std::map<DeviceId, DeviceObservation> devices;
+  // Of queued jobs, why the latest plan did not start them; null: there was no plan yet.
+  std::shared_ptr<const std::map<JobId, std::string>> why_not_now;
   std::map<AttemptId, v1::AttemptProgress> progress;  // latest of live attempts
 };
 
 // Connected, and heard of within unreachable_after.
-bool IsReachable(const Observations& observations, const DeviceId& device, absl::Time now);
+bool IsReachable(const Observations& observations, const DeviceId& device, Monotonic now);
 // When the device was last heard of, at the earliest the coordinator's start.
-absl::Time LastContact(const Observations& observations, const DeviceId& device);
+Monotonic LastContact(const Observations& observations, const DeviceId& device);
 
 // For readers: the durable record with what was observed beside it. The record must exist.
-v1::Device DeviceView(const State& state, const Observations& observations, const DeviceId& device,
-                      absl::Time now);
+v1::Device DescribeDevice(const State& state, const Observations& observations,
+                          const DeviceId& device, const Instant& now);
 // With the flag unreachable set on attempts whose device is.
-v1::Job JobView(const State& state, const Observations& observations, const JobId& job,
-                absl::Time now);
+v1::Job DescribeJob(const State& state, const Observations& observations, const JobId& job,
+                    const Instant& now);
 
 }  // namespace wattle::core
 

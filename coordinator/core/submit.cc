@@ -33,7 +33,7 @@ absl::Status ResolveJobOutput(const State& state, const v1::JobSpec& spec,
         where, "a job's output as data: not supported in this version; pull and push it"));
   }
   const v1::Job& job = source->job();
-  if (!job.spec().has_finetune() && !job.spec().has_quantize()) {
+  if (!MakesModel(job.spec())) {
     return absl::InvalidArgumentError(
         absl::StrCat(where, "job ", source_id, " (", KindName(job.spec()), ") makes no model"));
   }

@@ -53,7 +53,7 @@ std::string Text(const google::protobuf::Message& message) {
 
 class Transcript {
  public:
-  Transcript() { observations_.started_at = Now(); }
+  Transcript() { observations_.started = Now(); }
 
   void Run(const Words& words) {
     static const auto* const kHandlers =
@@ -63,10 +63,12 @@ class Transcript {
             {"submit", &Transcript::Submit},     {"cancel", &Transcript::Cancel},
             {"plan", &Transcript::Plan},         {"report", &Transcript::Report},
             {"advance", &Transcript::Advance},   {"tick", &Transcript::Tick},
-            {"drain", &Transcript::Drain},       {"resume", &Transcript::Resume},
-            {"policy", &Transcript::Policy},     {"unpolicy", &Transcript::Unpolicy},
-            {"elapsed", &Transcript::Elapsed},   {"desired", &Transcript::Desired},
-            {"job", &Transcript::ShowJob},       {"restart", &Transcript::Restart},
+            {"step", &Transcript::Step},         {"drain", &Transcript::Drain},
+            {"resume", &Transcript::Resume},     {"policy", &Transcript::Policy},
+            {"unpolicy", &Transcript::Unpolicy}, {"elapsed", &Transcript::Elapsed},
+            {"desired", &Transcript::Desired},   {"job", &Transcript::ShowJob},
+            {"restart", &Transcript::Restart},   {"open", &Transcript::Open},
+            {"backup", &Transcript::Backup},     {"restore", &Transcript::Restore},
         };
     const auto handler = kHandlers->find(words.at(0));
     ASSERT_NE(handler, kHandlers->end()) << "no command " << words.at(0);
@@ -80,13 +82,15 @@ class Transcript {
     for (const std::string& bytes : journal_) {
       v1::Event event;
       EXPECT_TRUE(event.ParseFromString(bytes));
-      core::Apply(state, event);
+      core::Apply(state, event, kReplayed);
     }
     return state;
   }
 
  private:
-  [[nodiscard]] absl::Time Now() const { return absl::FromUnixSeconds(1000) + elapsed_; }
+  [[nodiscard]] Instant Now() const {
+    return {absl::FromUnixSeconds(1000) + elapsed_ + wall_step_, Monotonic(elapsed_)};
+  }
 
   void Print(const std::string& line) { absl::StrAppend(&output_, "  ", line, "\n"); }
 
@@ -101,7 +105,7 @@ class Transcript {
     for (const v1::Event& event : decision.events) {
       journal_.push_back(event.SerializeAsString());
       Print(Describe(event));
-      for (Effect& effect : core::Apply(state_, event)) {
+      for (Effect& effect : core::Apply(state_, event, Now().monotonic)) {
         effects.push_back(effect);
       }
     }
@@ -141,8 +145,23 @@ class Transcript {
     hello.mutable_device()->set_name(words.at(1));
     hello.mutable_device()->set_device_class("test-board");
     hello.set_incarnation(Integer(words.at(2)));
-    if (words.size() > 3) {
-      hello.add_attempts()->set_attempt_id(words.at(3));
+    for (size_t i = 3; i < words.size(); ++i) {
+      const std::pair<std::string, std::string> part =
+          absl::StrSplit(words[i], absl::MaxSplits('=', 1));
+      if (part.first == "of") {  // of=LINEAGE/EPOCH/OPENING
+        const std::vector<std::string> journal = absl::StrSplit(part.second, '/');
+        hello.set_lineage_id(journal.at(0));
+        hello.set_epoch(Integer(journal.at(1)));
+        hello.set_opening_id(journal.at(2));
+      } else if (part.first == "last") {  // last=SEQUENCE: of the reports it made
+        hello.set_last_report_sequence(Integer(part.second));
+      } else {  // ATTEMPT or ATTEMPT=TOKEN
+        v1::HeldAttempt& held = *hello.add_attempts();
+        held.set_attempt_id(part.first);
+        held.set_fencing_token(part.second.empty() ? 0 : Integer(part.second));
+        held.set_state(v1::ATTEMPT_STATE_RUNNING);
+        held.set_lease_seconds(60);
+      }
     }
     observations_.devices[DeviceId(words.at(1))].connected = true;
     Seen(words);
@@ -173,6 +192,8 @@ class Transcript {
         submit.spec.set_retries(static_cast<int32_t>(Integer(part.second)));
       } else if (part.first == "lease") {
         submit.spec.set_lease_seconds(Real(part.second));
+      } else if (part.first == "deadline") {
+        submit.spec.set_deadline_seconds(Real(part.second));
       } else if (part.first == "timeout") {
         submit.spec.set_timeout_seconds(Real(part.second));
       }
@@ -204,7 +225,10 @@ class Transcript {
       placement.job = JobId(part.first);
       const std::pair<std::string, std::string> target =
           absl::StrSplit(part.second, absl::MaxSplits(':', 1));
-      if (target.first == "none") {
+      if (target.first == "never") {
+        placement.never = true;
+        placement.placement.add_refusals()->set_refused_by(target.second);
+      } else if (target.first == "none") {
         v1::RefusalCount& refusal = *placement.placement.add_refusals();
         refusal.set_refused_by(target.second);
         refusal.set_devices(1);
@@ -245,20 +269,29 @@ class Transcript {
       }
     } else if (fact == "stopped") {
       receipt(name(report.report.mutable_stopped()), words.at(7));
+      if (words.size() > 9) {  // STEP ARTIFACT of an uploaded checkpoint
+        report.report.mutable_stopped()->set_checkpoint_step(Integer(words.at(8)));
+        report.report.mutable_stopped()->mutable_checkpoint()->set_artifact_id(words.at(9));
+      }
     } else if (fact == "failed") {
       v1::AttemptFailed& failed = *name(report.report.mutable_failed());
       v1::FailureClass failure_class = v1::FAILURE_CLASS_UNSPECIFIED;
       ASSERT_TRUE(v1::FailureClass_Parse("FAILURE_CLASS_" + words.at(7), &failure_class));
       failed.set_failure_class(failure_class);
       failed.set_message("it broke");
+      failed.set_checkpoint_step(words.size() > 8 ? Integer(words.at(8)) : 0);
     } else if (fact == "ledger") {
       report.report.mutable_ledger()->set_attempt_energy_joules(Real(words.at(5)));
       report.report.mutable_ledger()->set_idle_energy_joules(Real(words.at(6)));
+      report.report.mutable_ledger()->set_counter_id(words.size() > 7 ? Integer(words.at(7)) : 0);
     }
+    report.report.set_at_unix_seconds(ToUnix(Now().wall));
     Do(report);
   }
 
   void Advance(const Words& words) { elapsed_ += absl::Seconds(Real(words.at(1))); }
+  // Somebody sets the wall clock.
+  void Step(const Words& words) { wall_step_ += absl::Seconds(Real(words.at(1))); }
   void Tick(const Words&) { Do(core::Tick{}); }
   void Drain(const Words& words) { Do(DrainDevice{DeviceId(words.at(1)), "repair"}); }
   void Resume(const Words& words) { Do(ResumeDevice{DeviceId(words.at(1))}); }
@@ -266,6 +299,7 @@ class Transcript {
     ApplyPolicy apply;
     apply.policy.set_name(words.at(1));
     apply.policy.set_reserve_state_of_charge_ratio(Real(words.at(2)));
+    apply.policy.set_pause_seconds_max(words.size() > 3 ? Real(words.at(3)) : 0);
     Do(apply);
   }
   void Unpolicy(const Words& words) { Do(DeletePolicy{words.at(1)}); }
@@ -286,17 +320,35 @@ class Transcript {
                          " J"));
     }
   }
+  // open [copy]: as a process that starts on the journal does.
+  void Open(const Words& words) {
+    const bool copy = words.size() > 1;
+    Do(OpenJournal{.lineage_id = "lineage",
+                   .opening_id = absl::StrCat("opening", ++openings_),
+                   .copy = copy,
+                   .epoch_min = 0,
+                   .reason = copy ? "a backup" : ""});
+  }
+  void Backup(const Words&) { backup_ = journal_; }
+  // The journal is the backup again, and the coordinator starts on it.
+  void Restore(const Words& words) {
+    journal_ = backup_;
+    Restart(words);
+  }
   // The coordinator starts again: what was observed is gone.
   void Restart(const Words&) {
     state_ = Replayed();
     observations_ = {};
-    observations_.started_at = Now();
+    observations_.started = Now();
   }
 
   State state_;
   Observations observations_;
   std::vector<std::string> journal_;
-  absl::Duration elapsed_;
+  std::vector<std::string> backup_;
+  int openings_ = 0;
+  absl::Duration elapsed_;    // On both clocks.
+  absl::Duration wall_step_;  // Of the wall clock alone.
   std::string output_;
 };
 
@@ -332,7 +384,7 @@ TEST_P(TranscriptTest, IsAsItWas) {
 INSTANTIATE_TEST_SUITE_P(Golden, TranscriptTest,
                          testing::Values("happy_path", "submit", "chain", "lease_and_adoption",
                                          "reports", "failures", "drain", "cancel_and_timeout",
-                                         "plan"),
+                                         "plan", "restore", "moves", "ends", "identity"),
                          [](const auto& test) { return test.param; });
 
 }  // namespace

@@ -315,6 +315,13 @@ absl::Status ValidateHello(const v1::Hello& hello) {
   if (hello.incarnation() == 0) {
     return absl::InvalidArgumentError("hello.incarnation: 0: want a number made with the spool");
   }
+  if (hello.protocol_max() != 0 &&
+      (hello.protocol_min() > kProtocol || hello.protocol_max() < kProtocolMin)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(device.name(), " speaks protocol ", hello.protocol_min(), " to ",
+                     hello.protocol_max(), ", this coordinator ", kProtocolMin, " to ", kProtocol,
+                     "; update the ", hello.protocol_min() > kProtocol ? "coordinator" : "worker"));
+  }
   return CheckBounds(
       "hello.device.",
       {{"time_scale", device.time_scale(), 0, 1e6},
@@ -337,7 +344,8 @@ absl::Status ValidatePolicy(const v1::Policy& policy) {
     }
   }
   return CheckBounds(
-      "policy.", {{"reserve_state_of_charge_ratio", policy.reserve_state_of_charge_ratio(), 0, 1},
+      "policy.", {{"pause_seconds_max", policy.pause_seconds_max(), 0, kYearSeconds},
+                  {"reserve_state_of_charge_ratio", policy.reserve_state_of_charge_ratio(), 0, 1},
                   {"max_temperature_celsius", policy.max_temperature_celsius(), 0, 200}});
 }
 

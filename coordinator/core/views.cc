@@ -4,18 +4,20 @@
 #include <utility>
 
 #include "base/check.h"
+#include "coordinator/core/draft_internal.h"
 #include "coordinator/core/state.h"
 
 namespace wattle::core {
 
-v1::Device DeviceView(const State& state, const Observations& observations, const DeviceId& device,
-                      absl::Time now) {
+v1::Device DescribeDevice(const State& state, const Observations& observations,
+                          const DeviceId& device, const Instant& now) {
   const v1::DeviceRecord* record = FindDevice(state, device);
   WATTLE_CHECK(record != nullptr, "views are made of records that exist");
   v1::Device view;
   *view.mutable_info() = record->info();
   view.set_drained(record->drained());
   view.set_drain_reason(record->drain_reason());
+  view.set_problem(record->problem());
   view.set_first_seen_unix_seconds(record->first_seen_unix_seconds());
   view.set_last_seen_unix_seconds(record->registered_unix_seconds());
   view.set_incarnation(record->incarnation());
@@ -24,15 +26,14 @@ v1::Device DeviceView(const State& state, const Observations& observations, cons
   if (seen != observations.devices.end()) {
     view.set_connected(seen->second.connected);
     *view.mutable_heartbeat() = seen->second.heartbeat;
-    if (seen->second.last_seen > absl::InfinitePast()) {
-      view.set_last_seen_unix_seconds(
-          absl::ToDoubleSeconds(seen->second.last_seen - absl::UnixEpoch()));
+    if (seen->second.last_seen.has_value()) {
+      view.set_last_seen_unix_seconds(ToUnix(seen->second.last_seen->wall));
     }
     if (view.heartbeat().idle_power_watts() > 0.0) {
       view.mutable_info()->set_idle_power_watts(view.heartbeat().idle_power_watts());
     }
   }
-  view.set_unreachable(!IsReachable(observations, device, now));
+  view.set_unreachable(!IsReachable(observations, device, now.monotonic));
   const auto wanted = state.wanted_attempt.find(device);
   if (wanted != state.wanted_attempt.end()) {
     view.set_running_attempt_id(wanted->second.value());
@@ -40,14 +41,37 @@ v1::Device DeviceView(const State& state, const Observations& observations, cons
   return view;
 }
 
-v1::Job JobView(const State& state, const Observations& observations, const JobId& job,
-                absl::Time now) {
+namespace {
+
+// Why the job does not go on at this moment, as nobody journals it; empty: nothing more is known
+// than the job's own reason.
+std::string WaitingReason(const Observations& observations, const v1::Job& job) {
+  if (job.state() == v1::JOB_STATE_QUEUED && observations.why_not_now != nullptr) {
+    const auto why = observations.why_not_now->find(JobId(job.job_id()));
+    return why == observations.why_not_now->end() ? "" : why->second;
+  }
+  const v1::Attempt* live = LiveAttempt(job);
+  if (live == nullptr) {
+    return "";
+  }
+  const auto progress = observations.progress.find(AttemptId(live->attempt_id()));
+  return progress == observations.progress.end() ? "" : progress->second.waiting_reason();
+}
+
+}  // namespace
+
+v1::Job DescribeJob(const State& state, const Observations& observations, const JobId& job,
+                    const Instant& now) {
   const v1::JobRecord* record = FindJob(state, job);
   WATTLE_CHECK(record != nullptr, "views are made of records that exist");
   v1::Job view = record->job();
+  if (const std::string waiting = WaitingReason(observations, view); !waiting.empty()) {
+    view.set_reason(waiting);
+  }
   for (v1::Attempt& attempt : *view.mutable_attempts()) {
-    attempt.set_unreachable(!IsTerminal(attempt.state()) &&
-                            !IsReachable(observations, DeviceId(attempt.device_id()), now));
+    attempt.set_unreachable(
+        !IsTerminal(attempt.state()) &&
+        !IsReachable(observations, DeviceId(attempt.device_id()), now.monotonic));
   }
   return view;
 }

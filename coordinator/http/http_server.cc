@@ -103,7 +103,11 @@ absl::StatusOr<std::pair<std::string, int>> ParseAddress(const std::string& addr
     return absl::InvalidArgumentError(
         absl::StrCat("--http ", address, ": wanted HOST:PORT, for example 127.0.0.1:7411"));
   }
-  return std::pair(address.substr(0, colon), port);
+  std::string host = address.substr(0, colon);
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
+    host = host.substr(1, host.size() - 2);  // IPv6
+  }
+  return std::pair(std::move(host), port);
 }
 
 }  // namespace
@@ -134,7 +138,9 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const HttpOptions&
         ": the address is in use or not this machine's; stop the other program or choose another "
         "port (0: any free one)"));
   }
-  http->address_ = absl::StrCat(address.first, ":", port);
+  const bool is_ipv6 = absl::StrContains(address.first, ":");
+  http->address_ = is_ipv6 ? absl::StrCat("[", address.first, "]:", port)
+                           : absl::StrCat(address.first, ":", port);
   http->Route();
   http->thread_ = std::thread([self = http.get()] {
     self->server_->listen_after_bind();
@@ -252,6 +258,43 @@ void HttpServer::RoutePosts() {
               }),
               response);
   });
+  RouteActions();
+}
+
+// The body may be empty, or give a reason.
+void HttpServer::RouteActions() {
+  server_->Post(R"(/api/v1/jobs/([^/]+)/cancel)",
+                [this](const Request& request, Response& response) {
+                  v1::CancelJobRequest cancel;
+                  const absl::Status parsed =
+                      request.body.empty() ? absl::OkStatus() : ParseBody(request, cancel);
+                  cancel.set_job_id(request.matches[1]);
+                  SetResult(parsed.ok() ? Await<v1::Job>([&](runtime::Reply<v1::Job> reply) {
+                              api_.load()->CancelJob(cancel, std::move(reply));
+                            })
+                                        : absl::StatusOr<v1::Job>(parsed),
+                            response);
+                });
+  server_->Post(R"(/api/v1/devices/([^/]+)/drain)", [this](const Request& request,
+                                                           Response& response) {
+    v1::DrainDeviceRequest drain;
+    const absl::Status parsed = request.body.empty() ? absl::OkStatus() : ParseBody(request, drain);
+    drain.set_device(request.matches[1]);
+    SetResult(parsed.ok() ? Await<v1::Device>([&](runtime::Reply<v1::Device> reply) {
+                api_.load()->DrainDevice(drain, std::move(reply));
+              })
+                          : absl::StatusOr<v1::Device>(parsed),
+              response);
+  });
+  server_->Post(R"(/api/v1/devices/([^/]+)/resume)",
+                [this](const Request& request, Response& response) {
+                  v1::ResumeDeviceRequest resume;
+                  resume.set_device(request.matches[1]);
+                  SetResult(Await<v1::Device>([&](runtime::Reply<v1::Device> reply) {
+                              api_.load()->ResumeDevice(resume, std::move(reply));
+                            }),
+                            response);
+                });
 }
 
 }  // namespace wattle::http

@@ -46,6 +46,7 @@ class HttpServer {
   void Route();
   void RouteReads();
   void RoutePosts();
+  void RouteActions();
 
   const std::string version_;
   std::unique_ptr<httplib::Server> server_;

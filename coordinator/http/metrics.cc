@@ -101,10 +101,10 @@ void AddDevices(MetricsPage& page, const FleetCounts& counts,
     connected += is_connected ? 1 : 0;
     page.Gauge("wattle_device_connected", "1 while the device has a stream.", labels,
                is_connected ? 1 : 0);
-    if (it != observations.devices.end() && it->second.last_seen != absl::InfinitePast()) {
+    if (it != observations.devices.end() && it->second.last_seen.has_value()) {
       page.Gauge("wattle_device_last_seen_timestamp_seconds",
                  "When the coordinator heard of the device last, since it started.", labels,
-                 absl::ToDoubleSeconds(it->second.last_seen - absl::UnixEpoch()));
+                 core::ToUnix(it->second.last_seen->wall));
     }
   }
   page.Gauge("wattle_coordinator_devices", "Devices that ever registered.", {},
@@ -157,7 +157,7 @@ std::string MetricsText(runtime::Runtime& runtime, absl::string_view version) {
   page.Gauge("wattle_coordinator_build_info", "Constant 1; the version is the label.",
              {{"version", std::string(version)}}, 1);
   page.Gauge("wattle_coordinator_start_timestamp_seconds", "When this process started.", {},
-             absl::ToDoubleSeconds(runtime.started_at() - absl::UnixEpoch()));
+             core::ToUnix(runtime.started().wall));
   page.Gauge("wattle_coordinator_queued_commands", "Commands that wait for the core.", {},
              static_cast<double>(runtime.queued_commands()));
   page.Counter("wattle_coordinator_heartbeats_total", "Heartbeats taken.", {},

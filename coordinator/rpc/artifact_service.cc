@@ -1,7 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "coordinator/rpc/artifact_service.h"
 
+#include <algorithm>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,6 +21,8 @@ namespace {
 
 using artifacts::ChunkId;
 
+// Eviction spares what was used more recently.
+constexpr absl::Duration kYoungAge = absl::Minutes(10);
 constexpr absl::Duration kCommitTimeout = absl::Seconds(20);
 constexpr size_t kNameBytesMax = 200;
 
@@ -66,6 +70,35 @@ grpc::Status Answer(absl::StatusOr<Response> result, Response* response) {
 
 }  // namespace
 
+// What goes is decided against the state and journalled before its files go: nobody is promised an
+// artifact that is not there.
+absl::Status ArtifactService::MakeRoom(int64_t upload_bytes) {
+  const std::vector<artifacts::StoredArtifact> stored = store_.ListArtifacts();
+  std::set<ArtifactId> all;
+  std::vector<std::pair<absl::Time, ArtifactId>> oldest_first;
+  const absl::Time young = api_.runtime().Now().wall - kYoungAge;
+  for (const artifacts::StoredArtifact& artifact : stored) {
+    all.insert(artifact.id);
+    if (!artifact.pinned && artifact.last_used < young) {
+      oldest_first.emplace_back(artifact.last_used, artifact.id);
+    }
+  }
+  std::sort(oldest_first.begin(), oldest_first.end());
+  absl::Status room = store_.CheckRoom(upload_bytes, all);
+  for (const auto& [last_used, id] : oldest_first) {
+    if (!absl::IsResourceExhausted(room)) {
+      break;
+    }
+    const runtime::Answer answer = api_.runtime().PostAndWait(
+        core::EvictArtifact{id, "evicted: the store wanted room"}, kCommitTimeout);
+    if (answer.status.ok()) {
+      WATTLE_RETURN_IF_ERROR(store_.Remove(id));
+      room = store_.CheckRoom(upload_bytes, all);
+    }
+  }
+  return room;
+}
+
 grpc::Status ArtifactService::MissingChunks(grpc::ServerContext*,
                                             const v1::MissingChunksRequest* request,
                                             v1::MissingChunksResponse* response) {
@@ -75,7 +108,7 @@ grpc::Status ArtifactService::MissingChunks(grpc::ServerContext*,
     const std::vector<ChunkId> missing = store_.MissingChunks(request->manifest());
     const int64_t upload_bytes = MissingBytes(request->manifest(), missing);
     if (upload_bytes > 0) {
-      WATTLE_RETURN_IF_ERROR(store_.CheckRoom(upload_bytes, api_.LiveArtifacts()));
+      WATTLE_RETURN_IF_ERROR(MakeRoom(upload_bytes));
     }
     response->set_artifact_id(artifacts::IdOf(request->manifest()).value());
     for (const ChunkId& id : missing) {
@@ -94,7 +127,7 @@ grpc::Status ArtifactService::PutChunks(grpc::ServerContext*,
   while (reader->Read(&request)) {
     const auto size_bytes = static_cast<int64_t>(request.data().size());
     // Again for each chunk: others write to this disk too, and the reserve is the journal's.
-    absl::Status status = store_.CheckRoom(size_bytes, api_.LiveArtifacts());
+    absl::Status status = MakeRoom(size_bytes);
     if (status.ok()) {
       status = store_.PutChunk(ChunkId(request.sha256()), request.data());
     }
@@ -118,7 +151,7 @@ grpc::Status ArtifactService::CommitArtifact(grpc::ServerContext*,
     v1::ArtifactInfo info = request->info();
     info.set_artifact_id(id.value());
     info.set_size_bytes(artifacts::SizeBytes(request->manifest()));
-    info.set_created_unix_seconds(absl::ToDoubleSeconds(api_.runtime().Now() - absl::UnixEpoch()));
+    info.set_created_unix_seconds(core::ToUnix(api_.runtime().Now().wall));
     return info;
   };
   absl::StatusOr<v1::ArtifactInfo> info = complete();

@@ -36,6 +36,10 @@ class ArtifactService final : public v1::ArtifactService::Service {
                                v1::ArtifactInfo* response) override;
 
  private:
+  // Room for an upload, if need be by evicting what nothing needs. kResourceExhausted: see
+  // BlobStore::CheckRoom.
+  absl::Status MakeRoom(int64_t upload_bytes);
+
   runtime::Api& api_;
   artifacts::BlobStore& store_;
 };

@@ -12,6 +12,7 @@
 
 #include "artifacts/transfer/transfer.h"
 #include "base/status_matchers.h"
+#include "coordinator/core/core.h"
 #include "coordinator/rpc/server_fixture.h"
 #include "wattle/v1/artifact.grpc.pb.h"
 #include "wattle/v1/service.grpc.pb.h"
@@ -215,6 +216,66 @@ TEST_F(ServerTest, AStreamMustBeginWithAValidHello) {
   hello.mutable_device()->clear_device_id();
   HandWorker nameless(channel_, hello);
   EXPECT_EQ(nameless.FinishAsIs().error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+}
+
+TEST_F(ServerTest, ANewerWorkerIsNotLockedOut) {
+  v1::Hello hello = HelloOf("device-a");
+  hello.set_protocol_min(2);
+  hello.set_protocol_max(9);
+  hello.GetReflection()->MutableUnknownFields(&hello)->AddVarint(999, 1);
+  hello.mutable_device()
+      ->GetReflection()
+      ->MutableUnknownFields(hello.mutable_device())
+      ->AddVarint(998, 1);
+  HandWorker worker(channel_, hello);
+  v1::CoordinatorMessage message;
+  ASSERT_TRUE(worker.ReadUntil(v1::CoordinatorMessage::kWelcome, message));
+  EXPECT_EQ(message.welcome().protocol(), core::kProtocol);
+  v1::WorkerMessage newer;  // A kind that this version does not know: skipped and counted.
+  newer.GetReflection()->MutableUnknownFields(&newer)->AddLengthDelimited(99, "hello");
+  ASSERT_TRUE(worker.Send(newer));
+  v1::WorkerMessage report;
+  report.mutable_report()->set_sequence(1);
+  report.mutable_report()
+      ->GetReflection()
+      ->MutableUnknownFields(report.mutable_report())
+      ->AddLengthDelimited(99, "a fact of a newer version");
+  ASSERT_TRUE(worker.Send(report));
+  do {
+    ASSERT_TRUE(worker.ReadUntil(v1::CoordinatorMessage::kAcknowledgement, message));
+  } while (message.acknowledgement().sequence() < 1);
+  EXPECT_EQ(runtime_->board().unknown_messages_total(), 1U);
+  worker.Finish();
+}
+
+TEST_F(ServerTest, AWorkerOfADistantVersionIsTold) {
+  v1::Hello hello = HelloOf("device-a");
+  hello.set_protocol_min(core::kProtocol + 1);
+  hello.set_protocol_max(core::kProtocol + 2);
+  HandWorker worker(channel_, hello);
+  const grpc::Status status = worker.FinishAsIs();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_THAT(status.error_message(), HasSubstr("update the coordinator"));
+}
+
+TEST_F(ServerTest, AWorkerMaySayHelloAnewOnItsStream) {
+  v1::Hello hello = HelloOf("device-a");
+  HandWorker worker(channel_, hello);
+  v1::CoordinatorMessage message;
+  ASSERT_TRUE(worker.ReadUntil(v1::CoordinatorMessage::kWelcome, message));
+  EXPECT_FALSE(message.welcome().lineage_id().empty());
+  hello.set_lineage_id(message.welcome().lineage_id());
+  hello.set_epoch(message.welcome().epoch());
+  hello.set_opening_id(message.welcome().opening_id());
+  hello.set_incarnation(2);
+  v1::WorkerMessage again;
+  *again.mutable_hello() = hello;
+  ASSERT_TRUE(worker.Send(again));
+  ASSERT_TRUE(worker.ReadUntil(v1::CoordinatorMessage::kWelcome, message));
+  ASSERT_TRUE(worker.ReadUntil(v1::CoordinatorMessage::kDesired, message));
+  EXPECT_EQ(GetDevice("device-a")->incarnation(), 2);
+  EXPECT_TRUE(GetDevice("device-a")->connected());
+  worker.Finish();
 }
 
 TEST_F(ServerTest, AReportWithAGapEndsTheStreamAndKeepsTheMark) {

@@ -9,7 +9,6 @@
 #include "artifacts/transfer/grpc_status.h"
 #include "base/status_macros.h"
 #include "coordinator/core/core.h"
-#include "coordinator/runtime/unknown_fields.h"
 #include "coordinator/shell/shell.h"
 
 namespace wattle::rpc {
@@ -36,7 +35,7 @@ void WorkerStream::OnReadDone(bool ok) {
 
 // Handles incoming_ and goes on reading, unless that waits for an answer.
 absl::Status WorkerStream::Handle() {
-  if (slot_ == nullptr) {
+  if (slot_ == nullptr || incoming_.has_hello()) {
     return HandleHello();  // Goes on reading in Welcome.
   }
   switch (incoming_.message_case()) {
@@ -51,10 +50,11 @@ absl::Status WorkerStream::Handle() {
       HandleLog(incoming_.log());
       break;
     case v1::WorkerMessage::kHello:
-      return absl::FailedPreconditionError("second hello on one stream; open a new stream");
+      break;  // Above.
     case v1::WorkerMessage::MESSAGE_NOT_SET:
-      return absl::UnimplementedError(
-          "WorkerMessage: a kind that is not supported in this version; update the coordinator");
+      // A kind of a newer version. What must not be lost comes as a report.
+      runtime_.board().CountUnknownMessage();
+      break;
   }
   StartRead(&incoming_);
   return absl::OkStatus();
@@ -64,10 +64,20 @@ absl::Status WorkerStream::HandleHello() {
   if (!incoming_.has_hello()) {
     return absl::FailedPreconditionError("the first message of a stream must be a hello");
   }
-  WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(incoming_.hello()));
-  WATTLE_RETURN_IF_ERROR(core::ValidateHello(incoming_.hello()));
-  device_ = DeviceId(incoming_.hello().device().device_id());
-  incarnation_ = incoming_.hello().incarnation();
+  const v1::Hello& hello = incoming_.hello();
+  WATTLE_RETURN_IF_ERROR(core::ValidateHello(hello));
+  if (slot_ != nullptr && hello.device().device_id() != device_.value()) {
+    return absl::FailedPreconditionError("hello of another device on the same stream");
+  }
+  device_ = DeviceId(hello.device().device_id());
+  incarnation_ = hello.incarnation();
+  {
+    // What waits for this device was said before it knew which journal this is.
+    absl::MutexLock lock(&mutex_);
+    greeting_ = true;
+    outbox_.desired.reset();
+    outbox_.acknowledgement.reset();
+  }
   return runtime_.Post(
       core::WorkerHello{incoming_.hello()},
       [self = shared_from_this()](const runtime::Answer& answer) { self->Welcome(answer); });
@@ -80,8 +90,9 @@ void WorkerStream::Welcome(const runtime::Answer& answer) {
     return;
   }
   v1::Welcome welcome = runtime_.Read([this](const core::State& state) {
-    return shell::WelcomeFor(state, device_, incarnation_,
-                             {.now = runtime_.Now(), .heartbeat_interval = heartbeat_interval_});
+    return shell::WelcomeFor(
+        state, device_, incarnation_,
+        {.now = runtime_.Now().wall, .heartbeat_interval = heartbeat_interval_});
   });
   {
     absl::MutexLock lock(&mutex_);
@@ -89,7 +100,12 @@ void WorkerStream::Welcome(const runtime::Answer& answer) {
       return;
     }
     outbox_.welcome = std::move(welcome);
+    greeting_ = false;
     WriteNextLocked();
+  }
+  if (slot_ != nullptr) {
+    StartRead(&incoming_);  // A second hello: the stream is in its place already.
+    return;
   }
   streams_.Install(device_, shared_from_this());
   absl::MutexLock lock(&mutex_);
@@ -98,7 +114,7 @@ void WorkerStream::Welcome(const runtime::Answer& answer) {
     return;
   }
   slot_ = runtime_.board().SlotFor(device_);
-  slot_->SetConnected(true, runtime_.Now());
+  stream_number_ = slot_->Connected(runtime_.Now());
   spdlog::info("device {} connected", device_.value());
   StartRead(&incoming_);
 }
@@ -135,12 +151,18 @@ void WorkerStream::HandleLog(const v1::AttemptLog& log) {
 
 void WorkerStream::SendDesired(v1::DesiredSet desired) {
   absl::MutexLock lock(&mutex_);
+  if (greeting_) {
+    return;  // The hello's own desired set follows its welcome.
+  }
   outbox_.desired = std::move(desired);
   WriteNextLocked();
 }
 
 void WorkerStream::SendAcknowledgement(v1::ReportAcknowledgement ack) {
   absl::MutexLock lock(&mutex_);
+  if (greeting_) {
+    return;  // The welcome says it.
+  }
   outbox_.acknowledgement = std::move(ack);
   WriteNextLocked();
 }
@@ -216,9 +238,9 @@ void WorkerStream::FinishLocked() {
 }
 
 void WorkerStream::OnDone() {
+  streams_.Remove(device_, this);
   // A newer stream of the device may have taken over: then the device is still connected.
-  if (streams_.Remove(device_, this) && slot_ != nullptr) {
-    slot_->SetConnected(false, runtime_.Now());
+  if (slot_ != nullptr && slot_->Disconnected(stream_number_)) {
     spdlog::info("device {} disconnected", device_.value());
   }
   self_.reset();

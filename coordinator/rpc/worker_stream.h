@@ -63,6 +63,7 @@ class WorkerStream final
   DeviceId device_;
   int64_t incarnation_ = 0;
   std::shared_ptr<runtime::ObservationBoard::Slot> slot_;  // Set once hello was taken.
+  uint64_t stream_number_ = 0;                             // Of this stream in slot_.
 
   absl::Mutex mutex_;
   struct Outbox {
@@ -74,6 +75,7 @@ class WorkerStream final
   Outbox outbox_ ABSL_GUARDED_BY(mutex_);
   v1::CoordinatorMessage outgoing_ ABSL_GUARDED_BY(mutex_);  // In flight while writing_.
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool greeting_ ABSL_GUARDED_BY(mutex_) = true;    // A hello has no welcome yet.
   bool finishing_ ABSL_GUARDED_BY(mutex_) = false;  // Finish as soon as nothing is in flight.
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status final_status_ ABSL_GUARDED_BY(mutex_);

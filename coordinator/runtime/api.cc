@@ -47,7 +47,7 @@ absl::StatusOr<v1::JobUpdate> Api::UpdateOf(const JobId& job) const {
       return NoSuchJob(job.value());
     }
     v1::JobUpdate update;
-    *update.mutable_job() = core::JobView(state, observations, job, runtime_.Now());
+    *update.mutable_job() = core::DescribeJob(state, observations, job, runtime_.Now());
     if (update.job().attempts_size() > 0) {
       const AttemptId current(update.job().attempts().rbegin()->attempt_id());
       const auto it = observations.progress.find(current);
@@ -76,8 +76,8 @@ absl::StatusOr<v1::ListJobsResponse> Api::ListJobs(const v1::ListJobsRequest& re
     for (auto it = state.jobs.rbegin(); it != state.jobs.rend() && response.jobs_size() < limit;
          ++it) {
       if (wanted(it->second.job().state())) {
-        *response.add_jobs() =
-            core::JobView(state, observations, JobId(it->second.job().job_id()), runtime_.Now());
+        *response.add_jobs() = core::DescribeJob(state, observations,
+                                                 JobId(it->second.job().job_id()), runtime_.Now());
       }
     }
     return response;
@@ -99,7 +99,7 @@ absl::StatusOr<v1::ListDevicesResponse> Api::ListDevices(
   v1::ListDevicesResponse response = runtime_.Read([&](const core::State& state) {
     v1::ListDevicesResponse devices;
     for (const auto& [id, record] : state.devices) {
-      *devices.add_devices() = core::DeviceView(state, observations, id, runtime_.Now());
+      *devices.add_devices() = core::DescribeDevice(state, observations, id, runtime_.Now());
     }
     return devices;
   });
@@ -116,7 +116,7 @@ absl::StatusOr<v1::Device> Api::GetDevice(const v1::GetDeviceRequest& request) c
   const core::Observations observations = runtime_.board().Snapshot();
   return runtime_.Read([&](const core::State& state) -> absl::StatusOr<v1::Device> {
     WATTLE_ASSIGN_OR_RETURN(const DeviceId device, core::ResolveDevice(state, request.device()));
-    return core::DeviceView(state, observations, device, runtime_.Now());
+    return core::DescribeDevice(state, observations, device, runtime_.Now());
   });
 }
 
@@ -306,6 +306,9 @@ std::set<ArtifactId> Api::LiveArtifacts() const {
     for (const int64_t number : state.open_jobs) {
       for (const v1::ResolvedInput& input : state.jobs.at(number).job().inputs()) {
         live.insert(ArtifactId(input.artifact_id()));
+      }
+      if (state.jobs.at(number).has_checkpoint()) {
+        live.insert(ArtifactId(state.jobs.at(number).checkpoint().artifact_id()));
       }
     }
     for (const auto& [name, id] : state.artifact_names) {

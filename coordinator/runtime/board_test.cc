@@ -23,25 +23,31 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr absl::Time kStart = absl::FromUnixSeconds(1'800'000'000);
+const core::Instant kStart{absl::FromUnixSeconds(1'800'000'000), Monotonic(absl::Seconds(100))};
+
+core::Instant Later(double seconds) {
+  return {kStart.wall + absl::Seconds(seconds), kStart.monotonic + absl::Seconds(seconds)};
+}
 
 TEST(ObservationBoardTest, KeepsTheLatestHeartbeatAndWhenItCame) {
-  ObservationBoard board(kStart, absl::Seconds(10));
+  ObservationBoard board(kStart, {});
   const auto slot = board.SlotFor(DeviceId("a"));
-  slot->SetConnected(true, kStart);
+  slot->Connected(kStart);
   for (const double watts : {3.0, 4.0}) {
     v1::Heartbeat heartbeat;
     heartbeat.set_power_watts(watts);
     heartbeat.add_progress()->set_attempt_id("j1.1");
-    slot->Take(heartbeat, kStart + absl::Seconds(watts));
+    slot->Take(heartbeat, Later(watts));
   }
   const core::Observations seen = board.Snapshot();
   const core::DeviceObservation& device = seen.devices.at(DeviceId("a"));
   EXPECT_TRUE(device.connected);
   EXPECT_EQ(device.heartbeat.power_watts(), 4.0);
-  EXPECT_EQ(device.last_seen, kStart + absl::Seconds(4));
+  ASSERT_TRUE(device.last_seen.has_value());
+  EXPECT_EQ(device.last_seen->wall, Later(4).wall);
+  EXPECT_EQ(device.last_seen->monotonic, Later(4).monotonic);
   EXPECT_TRUE(seen.progress.contains(AttemptId("j1.1")));
-  EXPECT_EQ(seen.started_at, kStart);
+  EXPECT_EQ(seen.started.monotonic, kStart.monotonic);
   const core::Observations one = board.SnapshotOf({DeviceId("a"), DeviceId("never seen")});
   EXPECT_EQ(one.devices.size(), 1U);
   EXPECT_TRUE(one.progress.contains(AttemptId("j1.1")));
@@ -49,20 +55,31 @@ TEST(ObservationBoardTest, KeepsTheLatestHeartbeatAndWhenItCame) {
 }
 
 TEST(ObservationBoardTest, RefreshBringsAReaderUpToDate) {
-  ObservationBoard board(kStart, absl::Seconds(10));
+  ObservationBoard board(kStart, {});
   ObservationBoard::Reader reader = board.MakeReader();
-  board.SlotFor(DeviceId("a"))->SetConnected(true, kStart);
+  const uint64_t stream = board.SlotFor(DeviceId("a"))->Connected(kStart);
   board.Refresh(reader);
   EXPECT_TRUE(reader.observations.devices.at(DeviceId("a")).connected);
-  board.SlotFor(DeviceId("a"))->SetConnected(false, kStart);
-  board.SlotFor(DeviceId("b"))->SetConnected(true, kStart);
+  EXPECT_TRUE(board.SlotFor(DeviceId("a"))->Disconnected(stream));
+  board.SlotFor(DeviceId("b"))->Connected(kStart);
   board.Refresh(reader);
   EXPECT_FALSE(reader.observations.devices.at(DeviceId("a")).connected);
   EXPECT_TRUE(reader.observations.devices.at(DeviceId("b")).connected);
 }
 
+TEST(ObservationBoardTest, AStreamsEndDoesNotUndoItsSuccessorsStart) {
+  ObservationBoard board(kStart, {});
+  const auto slot = board.SlotFor(DeviceId("a"));
+  const uint64_t older = slot->Connected(kStart);
+  const uint64_t newer = slot->Connected(Later(1));
+  EXPECT_FALSE(slot->Disconnected(older));
+  EXPECT_TRUE(board.Snapshot().devices.at(DeviceId("a")).connected);
+  EXPECT_TRUE(slot->Disconnected(newer));
+  EXPECT_FALSE(board.Snapshot().devices.at(DeviceId("a")).connected);
+}
+
 TEST(ObservationBoardTest, ManyStreamsAndAReaderAtOnce) {
-  ObservationBoard board(kStart, absl::Seconds(10));
+  ObservationBoard board(kStart, {});
   std::vector<std::thread> streams;
   for (int stream = 0; stream < 3; ++stream) {
     streams.emplace_back([&board, stream] {

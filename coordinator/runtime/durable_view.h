@@ -29,10 +29,10 @@ class DurableView {
   }
 
   // Applies durable events. Their effects were told by the shell, which applied them first.
-  void Apply(absl::Span<const v1::Event> events) {
+  void Apply(absl::Span<const v1::Event> events, Monotonic now) {
     absl::WriterMutexLock lock(&mutex_);
     for (const v1::Event& event : events) {
-      core::Apply(state_, event);
+      core::Apply(state_, event, now);
     }
   }
 

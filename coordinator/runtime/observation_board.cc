@@ -5,20 +5,29 @@
 
 namespace wattle::runtime {
 
-void ObservationBoard::Slot::Take(v1::Heartbeat& heartbeat, absl::Time now) {
+void ObservationBoard::Slot::Take(v1::Heartbeat& heartbeat, const core::Instant& now) {
   absl::MutexLock lock(&mutex_);
   observation_.heartbeat.Swap(&heartbeat);
   observation_.last_seen = now;
   ++version_;
 }
 
-void ObservationBoard::Slot::SetConnected(bool connected, absl::Time now) {
+uint64_t ObservationBoard::Slot::Connected(const core::Instant& now) {
   absl::MutexLock lock(&mutex_);
-  observation_.connected = connected;
-  if (connected) {
-    observation_.last_seen = now;
-  }
+  observation_.connected = true;
+  observation_.last_seen = now;
   ++version_;
+  return ++stream_;
+}
+
+bool ObservationBoard::Slot::Disconnected(uint64_t stream) {
+  absl::MutexLock lock(&mutex_);
+  if (stream != stream_) {
+    return false;
+  }
+  observation_.connected = false;
+  ++version_;
+  return true;
 }
 
 bool ObservationBoard::Slot::CopyIfNewer(uint64_t& version,
@@ -49,8 +58,12 @@ std::vector<std::shared_ptr<ObservationBoard::Slot>> ObservationBoard::Slots() c
 
 ObservationBoard::Reader ObservationBoard::MakeReader() const {
   Reader reader;
-  reader.observations.started_at = started_at_;
-  reader.observations.unreachable_after = unreachable_after_;
+  reader.observations.started = started_;
+  reader.observations.unreachable_after = settings_.unreachable_after;
+  reader.observations.impossible_grace = settings_.impossible_grace;
+  reader.observations.hold_impossible = settings_.hold_impossible;
+  absl::MutexLock lock(&mutex_);
+  reader.observations.why_not_now = why_not_now_;
   return reader;
 }
 
@@ -62,6 +75,13 @@ void ObservationBoard::Refresh(Reader& reader) const {
     slots[i]->CopyIfNewer(reader.versions[i], observations.devices[slots[i]->device()]);
   }
   CollectProgress(observations);
+  absl::MutexLock lock(&mutex_);
+  observations.why_not_now = why_not_now_;
+}
+
+void ObservationBoard::SetWhyNotNow(std::shared_ptr<const std::map<JobId, std::string>> why) {
+  absl::MutexLock lock(&mutex_);
+  why_not_now_ = std::move(why);
 }
 
 void ObservationBoard::CollectProgress(core::Observations& observations) {

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -30,8 +31,13 @@ class ObservationBoard {
     explicit Slot(DeviceId device) : device_(std::move(device)) {}
 
     // Takes the heartbeat; what `heartbeat` then holds is its predecessor, to be overwritten.
-    void Take(v1::Heartbeat& heartbeat, absl::Time now);
-    void SetConnected(bool connected, absl::Time now);
+    void Take(v1::Heartbeat& heartbeat, const core::Instant& now);
+    // A stream of the device begins: the device is connected until that very stream ends. Returns
+    // the stream's number.
+    uint64_t Connected(const core::Instant& now);
+    // The stream with that number ended. False where a newer stream had taken over: the device is
+    // still connected.
+    bool Disconnected(uint64_t stream);
     // Copies the slot if it changed since `version`, and moves `version` on.
     bool CopyIfNewer(uint64_t& version, core::DeviceObservation& observation) const;
     [[nodiscard]] const DeviceId& device() const { return device_; }
@@ -40,6 +46,7 @@ class ObservationBoard {
     const DeviceId device_;
     mutable absl::Mutex mutex_;
     uint64_t version_ ABSL_GUARDED_BY(mutex_) = 1;
+    uint64_t stream_ ABSL_GUARDED_BY(mutex_) = 0;  // of the latest Connected
     core::DeviceObservation observation_ ABSL_GUARDED_BY(mutex_);
   };
 
@@ -49,8 +56,14 @@ class ObservationBoard {
     std::vector<uint64_t> versions;  // By slot.
   };
 
-  ObservationBoard(absl::Time started_at, absl::Duration unreachable_after)
-      : started_at_(started_at), unreachable_after_(unreachable_after) {}
+  // What the operator set; see core::Observations.
+  struct Settings {
+    absl::Duration unreachable_after = absl::Seconds(10);
+    absl::Duration impossible_grace = absl::Minutes(10);
+    bool hold_impossible = false;
+  };
+  ObservationBoard(const core::Instant& started, const Settings& settings)
+      : started_(started), settings_(settings) {}
 
   // Made at the first call for a device; lives as long as the board's user holds it.
   std::shared_ptr<Slot> SlotFor(const DeviceId& device);
@@ -63,7 +76,15 @@ class ObservationBoard {
   // Of these devices alone: a look at one job must not cost a copy of the fleet.
   [[nodiscard]] core::Observations SnapshotOf(const std::vector<DeviceId>& devices) const;
 
+  // Of the latest plan; null: nothing was to be planned.
+  void SetWhyNotNow(std::shared_ptr<const std::map<JobId, std::string>> why);
+
   void CountHeartbeat() { heartbeats_.fetch_add(1, std::memory_order_relaxed); }
+  // Messages of workers whose kind this version does not know; they were skipped.
+  void CountUnknownMessage() { unknown_messages_.fetch_add(1, std::memory_order_relaxed); }
+  [[nodiscard]] uint64_t unknown_messages_total() const {
+    return unknown_messages_.load(std::memory_order_relaxed);
+  }
   [[nodiscard]] uint64_t heartbeats_total() const {
     return heartbeats_.load(std::memory_order_relaxed);
   }
@@ -72,12 +93,14 @@ class ObservationBoard {
   [[nodiscard]] std::vector<std::shared_ptr<Slot>> Slots() const;
   static void CollectProgress(core::Observations& observations);
 
-  const absl::Time started_at_;
-  const absl::Duration unreachable_after_;
+  const core::Instant started_;
+  const Settings settings_;
   std::atomic<uint64_t> heartbeats_{0};
+  std::atomic<uint64_t> unknown_messages_{0};
   mutable absl::Mutex mutex_;  // Of the lists; a slot has its own.
   std::map<DeviceId, std::shared_ptr<Slot>> by_device_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::shared_ptr<Slot>> slots_ ABSL_GUARDED_BY(mutex_);  // In order of arrival.
+  std::shared_ptr<const std::map<JobId, std::string>> why_not_now_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace wattle::runtime

@@ -2,12 +2,14 @@
 #include "coordinator/runtime/runtime.h"
 
 #include <cstdlib>
+#include <map>
 #include <optional>
+#include <random>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/synchronization/notification.h"
-#include "absl/time/clock.h"
 #include "spdlog/spdlog.h"
 
 #include "base/status_macros.h"
@@ -28,6 +30,13 @@ void EndProcess(const absl::Status& status) {
   std::_Exit(1);
 }
 
+std::string RandomHex() {
+  std::random_device random;
+  return absl::StrFormat("%08x%08x", random(), random());
+}
+
+}  // namespace
+
 absl::StatusOr<core::State> Replay(store::Journal& journal) {
   WATTLE_ASSIGN_OR_RETURN(const std::optional<store::StoredSnapshot> snapshot,
                           journal.LatestSnapshot());
@@ -37,7 +46,27 @@ absl::StatusOr<core::State> Replay(store::Journal& journal) {
                          }});
 }
 
-}  // namespace
+// The first event of a journal names it; a copy goes on under the next epoch.
+absl::Status OpenLineage(store::Journal& journal, const Clock& clock, int64_t epoch_min,
+                         const std::string& reason, bool as_copy, core::State& state) {
+  core::OpenJournal command;
+  command.lineage_id = RandomHex();
+  command.opening_id = RandomHex();
+  command.copy = as_copy || journal.is_copy();
+  command.epoch_min = epoch_min;
+  command.reason = reason;
+  const core::Instant now{clock.Now(), clock.Boottime()};
+  const core::Decision opened = core::Decide(state, command, {}, now);
+  WATTLE_RETURN_IF_ERROR(journal.Append(opened.events));
+  for (const v1::Event& event : opened.events) {
+    core::Apply(state, event, now.monotonic);
+    if (event.journal_opened().epoch() > 0) {
+      spdlog::info("journal {} goes on under epoch {}: {}", event.journal_opened().lineage_id(),
+                   event.journal_opened().epoch(), event.journal_opened().reason());
+    }
+  }
+  return absl::OkStatus();
+}
 
 absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Start(RuntimeOptions options,
                                                         WorkerLinks* links) {
@@ -47,6 +76,8 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Start(RuntimeOptions options,
   if (!options.on_commit_failure) {
     options.on_commit_failure = EndProcess;
   }
+  WATTLE_RETURN_IF_ERROR(OpenLineage(*journal, *options.clock, options.epoch_min,
+                                     "started on a copy of the journal", /*as_copy=*/false, state));
   core::State live = state;
   auto runtime = std::unique_ptr<Runtime>(
       new Runtime(std::move(options), std::move(journal), std::move(state), links));
@@ -62,11 +93,12 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Start(RuntimeOptions options,
 Runtime::Runtime(RuntimeOptions options, std::unique_ptr<store::Journal> journal, core::State state,
                  WorkerLinks* links)
     : options_(std::move(options)),
-      started_at_(options_.clock->Now()),
+      started_{options_.clock->Now(), options_.clock->Boottime()},
       journal_(std::move(journal)),
       links_(links),
       view_(std::move(state)),
-      board_(started_at_, options_.unreachable_after),
+      board_(started_,
+             {options_.unreachable_after, options_.impossible_grace, options_.hold_impossible}),
       commands_(options_.command_queue_capacity),
       commits_(kCommitQueueCapacity) {}
 
@@ -129,8 +161,7 @@ void Runtime::RunCore(core::State state) {
       if (shell::WantsFreshObservations(request.command)) {
         board_.Refresh(reader);
       }
-      shell::Ready ready =
-          shell.Step(std::move(request), reader.observations, options_.clock->Now());
+      shell::Ready ready = shell.Step(std::move(request), reader.observations, Now());
       if (!ready.empty()) {
         commits_.Push(std::move(ready));
       }
@@ -166,7 +197,7 @@ bool Runtime::Commit(shell::Ready ready) {
     }
     counters_.CountCommit(options_.clock->Boottime() - start, ready.events());
     events_since_snapshot_ += static_cast<int64_t>(ready.events().size());
-    view_.Apply(ready.events());
+    view_.Apply(ready.events(), options_.clock->Boottime());
   }
   const shell::Released released =
       std::move(ready).Durable(SequenceNumber(journal_->last_sequence()));
@@ -240,19 +271,31 @@ void Runtime::RunPlanner() {
 
 // False where there was nothing to say.
 bool Runtime::PlanOnce(ObservationBoard::Reader& reader) {
-  if (!view_.Read(shell::AnythingQueued)) {
+  board_.Refresh(reader);
+  if (!view_.Read([&](const core::State& state) {
+        return core::AnythingToPlan(state, reader.observations, Now());
+      })) {
     plan_filter_.Forget();
+    board_.SetWhyNotNow(nullptr);
     return false;
   }
   const Monotonic start = options_.clock->Boottime();
-  board_.Refresh(reader);
   scheduler::ProfileTable profiles;
   scheduler::Snapshot snapshot = view_.Read([&](const core::State& state) {
     profiles = core::ProfilesOf(state);
-    return core::MakeSnapshot(state, reader.observations, options_.planning, options_.clock->Now());
+    return core::MakeSnapshot(state, reader.observations, options_.planning, Now());
   });
   core::PlanComputed plan = core::ComputePlan(std::move(snapshot), profiles);
   counters_.CountPlan(options_.clock->Boottime() - start);
+  board_.SetWhyNotNow(view_.Read([&](const core::State& state) {
+    auto why = std::make_shared<std::map<JobId, std::string>>();
+    for (const scheduler::QueuePlacement& job : plan.jobs) {
+      if (job.placement.device_id().empty() || job.placement.wait()) {
+        (*why)[job.job] = core::WhyNotNow(state, job);
+      }
+    }
+    return std::shared_ptr<const std::map<JobId, std::string>>(std::move(why));
+  }));
   if (!plan_filter_.WorthPosting(plan)) {
     return false;
   }
@@ -264,7 +307,7 @@ bool Runtime::PlanOnce(ObservationBoard::Reader& reader) {
 }
 
 void Runtime::RunTimer() {
-  absl::Time next_tick = absl::InfinitePast();
+  Monotonic next_tick;
   while (true) {
     {
       absl::MutexLock lock(&mutex_);
@@ -274,8 +317,8 @@ void Runtime::RunTimer() {
       }
     }
     watchers_.NotifyAll();
-    const absl::Time now = absl::Now();
-    if (now >= next_tick || next_tick - now > options_.tick_interval) {
+    const Monotonic now = options_.clock->Boottime();
+    if (now >= next_tick) {
       next_tick = now + options_.tick_interval;
       // Lost when the queue is full: the next one comes.
       (void)Post(core::Tick{}, nullptr);

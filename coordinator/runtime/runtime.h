@@ -51,12 +51,25 @@ struct RuntimeOptions {
   absl::Duration plan_interval = absl::Seconds(2);             // Batteries change without an event.
   absl::Duration progress_interval = absl::Milliseconds(500);  // Of JobUpdates for progress.
   absl::Duration unreachable_after = absl::Seconds(10);
+  // What becomes of a job that no device could ever run (core::Observations).
+  absl::Duration impossible_grace = absl::Minutes(10);
+  bool hold_impossible = false;
+  int64_t epoch_min = 0;  // Of a copy of a journal that is opened here for the first time.
   int64_t snapshot_every_events = 20'000;
   const Clock* clock = &Clock::Real();
   // Called once when a commit failed; must not return to a running coordinator. Default: log and
   // end the process with status 1.
   std::function<void(const absl::Status&)> on_commit_failure;
 };
+
+// What the journal says: its latest snapshot and the events after it. Errors: kDataLoss,
+// kFailedPrecondition for a newer version's.
+absl::StatusOr<core::State> Replay(store::Journal& journal);
+
+// Makes the journal's first event, or that of a copy which nobody has opened yet: it goes on under
+// the next epoch, at least `epoch_min`. Appends nothing otherwise.
+absl::Status OpenLineage(store::Journal& journal, const Clock& clock, int64_t epoch_min,
+                         const std::string& reason, bool as_copy, core::State& state);
 
 class Runtime {
  public:
@@ -90,8 +103,10 @@ class Runtime {
   JobWatchers& watchers() { return watchers_; }
   [[nodiscard]] CounterValues counters() const { return counters_.Values(); }
   [[nodiscard]] size_t queued_commands() const { return commands_.size(); }
-  [[nodiscard]] absl::Time started_at() const { return started_at_; }
-  [[nodiscard]] absl::Time Now() const { return options_.clock->Now(); }
+  [[nodiscard]] const core::Instant& started() const { return started_; }
+  [[nodiscard]] core::Instant Now() const {
+    return {options_.clock->Now(), options_.clock->Boottime()};
+  }
   [[nodiscard]] const core::PlanningInputs& planning() const { return options_.planning; }
 
  private:
@@ -109,7 +124,7 @@ class Runtime {
   void WakePlanner();
 
   const RuntimeOptions options_;
-  const absl::Time started_at_;
+  const core::Instant started_;
   const std::unique_ptr<store::Journal> journal_;
   WorkerLinks* const links_;
   DurableView view_;

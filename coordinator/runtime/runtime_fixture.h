@@ -131,7 +131,7 @@ class RuntimeFixture : public testing::Test {
   static void Connect(Runtime& runtime, const std::string& device) {
     const Answer answer = Ask(runtime, core::WorkerHello{HelloOf(device)});
     ASSERT_TRUE(answer.status.ok()) << answer.status;
-    runtime.board().SlotFor(DeviceId(device))->SetConnected(true, runtime.Now());
+    runtime.board().SlotFor(DeviceId(device))->Connected(runtime.Now());
   }
   static void AddModel(Runtime& runtime, const std::string& name) {
     v1::ArtifactInfo info = ModelInfoOf(name);

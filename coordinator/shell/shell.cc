@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/status_macros.h"
 #include "coordinator/core/core.h"
+#include "coordinator/core/lineage.h"
 
 namespace wattle::shell {
 namespace {
@@ -52,7 +53,7 @@ std::string Fingerprint(const core::PlanComputed& plan) {
   std::string text;
   for (const scheduler::QueuePlacement& job : plan.jobs) {
     absl::StrAppend(&text, job.job.value(), "\n", job.placement.device_id(), "\n",
-                    job.placement.wait(), "\n", job.placement.reason(), "\n");
+                    job.placement.wait(), "\n", job.never, "\n", job.placement.reason(), "\n");
   }
   return text;
 }
@@ -84,12 +85,13 @@ Released Ready::Durable(SequenceNumber sequence) && {
   return released;
 }
 
-Ready Shell::Step(Request request, const core::Observations& observations, absl::Time now) {
+Ready Shell::Step(Request request, const core::Observations& observations,
+                  const core::Instant& now) {
   core::Decision decision = core::Decide(state_, request.command, observations, now);
   Ready ready;
   ready.effects_ = std::move(decision.effects);
   for (const v1::Event& event : decision.events) {
-    std::vector<core::Effect> effects = core::Apply(state_, event);
+    std::vector<core::Effect> effects = core::Apply(state_, event, now.monotonic);
     MoveInto(effects, ready.effects_);
   }
   ready.events_ = std::move(decision.events);
@@ -108,7 +110,7 @@ absl::StatusOr<core::State> Recover(const Recorded& recorded) {
   }
   WATTLE_RETURN_IF_ERROR(
       recorded.replay(state.last_sequence.value(), [&state](const v1::Event& event) {
-        core::Apply(state, event);
+        core::Apply(state, event, core::kReplayed);
         return absl::OkStatus();
       }));
   return state;
@@ -117,14 +119,15 @@ absl::StatusOr<core::State> Recover(const Recorded& recorded) {
 v1::Welcome WelcomeFor(const core::State& durable, const DeviceId& device, int64_t incarnation,
                        const WelcomeSettings& settings) {
   v1::Welcome welcome;
-  welcome.set_coordinator_unix_seconds(absl::ToDoubleSeconds(settings.now - absl::UnixEpoch()));
+  welcome.set_coordinator_unix_seconds(core::ToUnix(settings.now));
   welcome.set_heartbeat_seconds(absl::ToDoubleSeconds(settings.heartbeat_interval));
-  if (const v1::DeviceRecord* record = core::FindDevice(durable, device); record != nullptr) {
-    for (const v1::ReportMark& mark : record->marks()) {
-      if (mark.incarnation() == incarnation) {
-        welcome.set_acknowledged_sequence(mark.sequence());
-      }
-    }
+  welcome.set_protocol(core::kProtocol);
+  welcome.set_lineage_id(durable.lineage_id);
+  welcome.set_epoch(core::EpochOf(durable));
+  welcome.set_opening_id(core::OpeningOf(durable));
+  if (const v1::ReportMark* mark = core::FindMark(durable, device, incarnation); mark != nullptr) {
+    welcome.set_acknowledged_sequence(mark->sequence());
+    welcome.set_acknowledged_digest(mark->digest());
   }
   return welcome;
 }
@@ -141,12 +144,6 @@ bool PlanFilter::WorthPosting(const core::PlanComputed& plan) {
   }
   last_ = std::move(fingerprint);
   return true;
-}
-
-bool AnythingQueued(const core::State& state) {
-  return std::any_of(state.open_jobs.begin(), state.open_jobs.end(), [&](int64_t number) {
-    return state.jobs.at(number).job().state() == v1::JOB_STATE_QUEUED;
-  });
 }
 
 }  // namespace wattle::shell

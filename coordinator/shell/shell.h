@@ -90,7 +90,8 @@ class Shell {
 
   // Decides the command and applies its events to the live state at once, so that the next command
   // builds on it.
-  [[nodiscard]] Ready Step(Request request, const core::Observations& observations, absl::Time now);
+  [[nodiscard]] Ready Step(Request request, const core::Observations& observations,
+                           const core::Instant& now);
 
   [[nodiscard]] const core::State& state() const { return state_; }
 
@@ -111,7 +112,8 @@ struct Recorded {
 // desired set at its hello. Errors: those of the snapshot's format and of `replay`.
 absl::StatusOr<core::State> Recover(const Recorded& recorded);
 
-// What a worker is told when its hello is durable, before its desired set.
+// What a worker is told when its hello is durable, before its desired set: which journal this is,
+// and up to which of its reports the journal has them.
 struct WelcomeSettings {
   absl::Time now;
   absl::Duration heartbeat_interval;
@@ -134,9 +136,6 @@ class PlanFilter {
  private:
   std::string last_;
 };
-
-// Whether any job waits for a device. A fleet without one needs no plan.
-bool AnythingQueued(const core::State& state);
 
 }  // namespace wattle::shell
 

@@ -23,8 +23,8 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-absl::Time Now() {
-  return absl::FromUnixSeconds(1'000'000);
+core::Instant Now() {
+  return {absl::FromUnixSeconds(1'000'000), Monotonic(absl::Seconds(1000))};
 }
 
 core::WorkerHello Hello(const std::string& device) {
@@ -142,7 +142,7 @@ TEST_F(ShellTest, RecoveryPassesOnWhatIsWrongWithTheJournal) {
 TEST_F(ShellTest, WelcomeTellsWhatIsDurableOfThisIncarnation) {
   static_cast<void>(Step(Hello("d1"), "hello"));
   static_cast<void>(Step(Ledger("d1", 1), "one"));
-  const WelcomeSettings settings = {.now = Now(), .heartbeat_interval = absl::Seconds(2)};
+  const WelcomeSettings settings = {.now = Now().wall, .heartbeat_interval = absl::Seconds(2)};
   const v1::Welcome welcome = WelcomeFor(shell_.state(), DeviceId("d1"), 7, settings);
   EXPECT_EQ(welcome.acknowledged_sequence(), 1);
   EXPECT_EQ(welcome.heartbeat_seconds(), 2);

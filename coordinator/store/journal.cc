@@ -7,6 +7,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <filesystem>
@@ -28,6 +29,9 @@ namespace {
 constexpr int kOpenFlags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
 // Pages copied by a backup between two looks at the source.
 constexpr int kAllPages = -1;
+// SQLite's application_id of a copy that nobody has opened yet ("copy" in ASCII); 0 otherwise. It
+// stands in the file's header, so that the copy carries it whoever moves it.
+constexpr int kCopyMark = 0x636f7079;
 
 std::string ArchivePath(const std::string& path) {
   return path + ".archive";
@@ -116,6 +120,13 @@ absl::Status CopyDatabase(const std::string& source_path, const std::string& des
   return absl::OkStatus();
 }
 
+// Whoever opens the copy must know that the original may have gone on.
+absl::Status MarkAsCopy(const std::string& path) {
+  WATTLE_ASSIGN_OR_RETURN(Database copy, Database::Open(path, kOpenFlags));
+  return copy.Execute(
+      absl::StrCat("PRAGMA synchronous = FULL; PRAGMA application_id = ", kCopyMark, ";"));
+}
+
 absl::Status RenameDurably(const std::string& from, const std::string& to) {
   WATTLE_RETURN_IF_ERROR(RenameFile(from, to));
   const std::string parent = std::filesystem::path(to).parent_path().string();
@@ -136,6 +147,8 @@ class SqliteJournal final : public Journal {
         database_.Integer("SELECT max(coalesce((SELECT max(sequence) FROM events), 0), "
                           "coalesce((SELECT max(sequence) FROM snapshots), 0))"));
     last_sequence_ = last;
+    WATTLE_ASSIGN_OR_RETURN(const int64_t mark, database_.Integer("PRAGMA application_id"));
+    is_copy_ = mark == kCopyMark;
     return absl::OkStatus();
   }
 
@@ -150,7 +163,13 @@ class SqliteJournal final : public Journal {
                                                 expected - 1, ", which leaves a gap"));
       }
     }
-    const absl::Status stored = InTransaction([&] { return StoreAll(events); });
+    const bool opens = std::any_of(events.begin(), events.end(), [](const v1::Event& event) {
+      return event.has_journal_opened();
+    });
+    const absl::Status stored = InTransaction([&]() -> absl::Status {
+      WATTLE_RETURN_IF_ERROR(StoreAll(events));
+      return opens ? database_.Execute("PRAGMA application_id = 0") : absl::OkStatus();
+    });
     if (absl::IsAlreadyExists(stored)) {
       return absl::AbortedError(absl::StrCat("journal: event ", last_sequence_ + 1,
                                              " or a later one exists already: another coordinator "
@@ -158,6 +177,7 @@ class SqliteJournal final : public Journal {
     }
     WATTLE_RETURN_IF_ERROR(stored);
     last_sequence_ = expected;
+    is_copy_ = is_copy_ && !opens;
     return absl::OkStatus();
   }
 
@@ -233,6 +253,7 @@ class SqliteJournal final : public Journal {
     return BackupJournal(path_, destination);
   }
 
+  [[nodiscard]] bool is_copy() const override { return is_copy_; }
   [[nodiscard]] int64_t last_sequence() const override { return last_sequence_; }
 
  private:
@@ -285,6 +306,7 @@ class SqliteJournal final : public Journal {
   Database database_;
   Tables tables_;
   std::atomic<int64_t> last_sequence_ = 0;
+  bool is_copy_ = false;
 };
 
 }  // namespace
@@ -304,6 +326,7 @@ absl::Status BackupJournal(const std::string& path, const std::string& destinati
   unlink(partial_archive.c_str());
   // The archive last: it then has every event that the journal's copy lacks.
   WATTLE_RETURN_IF_ERROR(WithContext("backup", CopyDatabase(path, partial)));
+  WATTLE_RETURN_IF_ERROR(WithContext("backup", MarkAsCopy(partial)));
   const bool archived = access(ArchivePath(path).c_str(), F_OK) == 0;
   if (archived) {
     WATTLE_RETURN_IF_ERROR(WithContext("backup", CopyDatabase(ArchivePath(path), partial_archive)));

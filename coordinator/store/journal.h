@@ -57,6 +57,9 @@ class Journal {
   // behind.
   virtual absl::Status Backup(const std::string& destination) = 0;
 
+  // The file is a copy made by Backup, and no JournalOpened was appended to it since.
+  [[nodiscard]] virtual bool is_copy() const = 0;
+
   // Of the last durable event; 0: none.
   [[nodiscard]] virtual int64_t last_sequence() const = 0;
 };

@@ -6,6 +6,7 @@
 #ifndef WATTLE_SCHEDULER_PLACE_PLACE_H_
 #define WATTLE_SCHEDULER_PLACE_PLACE_H_
 
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -14,6 +15,7 @@
 #include "scheduler/place/snapshot.h"
 #include "units/id.h"
 #include "wattle/v1/plan.pb.h"
+#include "wattle/v1/profile.pb.h"
 #include "wattle/v1/spec.pb.h"
 
 namespace wattle::scheduler {
@@ -36,8 +38,11 @@ absl::StatusOr<v1::PlanResponse> PlanJob(const Snapshot& snapshot, const JobView
 //   invalid): what to do with such a job is the caller's decision.
 struct QueuePlacement {
   JobId job;
-  v1::Placement placement;
+  v1::Placement placement;  // the explanation; decisions are the fields below
   bool never = false;
+  // Of a start now: the mode to set (empty: leave it) and what the attempt is expected to take.
+  std::string power_mode;
+  v1::Prediction prediction;
 };
 
 // Every job of the queue in planning order: effective priority (the spec's, plus one for each full

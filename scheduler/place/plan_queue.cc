@@ -16,7 +16,8 @@
 namespace wattle::scheduler {
 namespace {
 
-// A priority of -100 outranks one of 100 after 200 of these.
+// Each hour of waiting raises the priority by 1: a priority of -100 overtakes one of 100 after
+// 200 h.
 constexpr absl::Duration kAgeing = absl::Hours(1);
 
 int64_t EffectivePriority(const JobView& job, absl::Time now) {
@@ -42,8 +43,8 @@ std::vector<const JobView*> InPlanningOrder(const Snapshot& snapshot) {
 }
 
 // The chosen device is busy until the job's expected end, and its battery owes the job's joules.
-void Commit(const Considered& considered, const Snapshot& snapshot,
-            std::vector<DeviceLoad>* loads) {
+void ReserveDevice(const Considered& considered, const Snapshot& snapshot,
+                   std::vector<DeviceLoad>* loads) {
   const v1::Candidate& chosen = considered.candidates.front();
   DeviceLoad& load = (*loads)[considered.devices.front()];
   load.free_at = snapshot.now + absl::Seconds(chosen.finish_in_seconds());
@@ -74,7 +75,9 @@ std::vector<QueuePlacement> PlanQueue(const Snapshot& snapshot) {
     placed.placement = PlacementOf(considered, objective);
     placed.never = NeverFeasible(considered);
     if (considered.feasible > 0) {
-      Commit(considered, snapshot, &loads);
+      placed.power_mode = considered.candidates.front().power_mode();
+      placed.prediction = considered.candidates.front().prediction();
+      ReserveDevice(considered, snapshot, &loads);
     }
     placements.push_back(std::move(placed));
   }

@@ -1,0 +1,79 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/core/elapsed.h"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+
+namespace wattle::core {
+namespace {
+
+// The time since `mark`; where this process has not seen it, since the process started.
+absl::Duration Since(const std::optional<Monotonic>& mark, const Observations& observations,
+                     Monotonic now) {
+  return now - mark.value_or(observations.started.monotonic);
+}
+
+template <typename Times>
+absl::Duration SinceMark(const std::map<AttemptId, Times>& times, const AttemptId& attempt,
+                         std::optional<Monotonic> Times::*mark, const Observations& observations,
+                         Monotonic now) {
+  const auto found = times.find(attempt);
+  return Since(found == times.end() ? std::nullopt : found->second.*mark, observations, now);
+}
+
+const JobTimes& TimesOf(const State& state, const v1::JobRecord& record) {
+  static const JobTimes* const kNone = new JobTimes();
+  const auto found = state.job_times.find(JobNumber(record.job().job_id()).value_or(0));
+  return found == state.job_times.end() ? *kNone : found->second;
+}
+
+}  // namespace
+
+absl::Duration JobAge(const State& state, const Observations& observations,
+                      const v1::JobRecord& record, Monotonic now) {
+  const std::optional<Monotonic>& submitted = TimesOf(state, record).submitted;
+  absl::Duration before = absl::ZeroDuration();
+  if (!submitted.has_value()) {
+    before = std::max(before,
+                      observations.started.wall - FromUnix(record.job().submitted_unix_seconds()));
+  }
+  return before + Since(submitted, observations, now);
+}
+
+bool InBackoff(const State& state, const Observations& observations, const v1::JobRecord& record,
+               Monotonic now) {
+  return record.backoff_seconds() > 0.0 && Since(TimesOf(state, record).queued, observations, now) <
+                                               absl::Seconds(record.backoff_seconds());
+}
+
+absl::Duration ImpossibleFor(const State& state, const Observations& observations,
+                             const v1::JobRecord& record, Monotonic now) {
+  return record.impossible() ? Since(TimesOf(state, record).impossible, observations, now)
+                             : absl::ZeroDuration();
+}
+
+absl::Duration SincePlaced(const State& state, const Observations& observations,
+                           const AttemptId& attempt, Monotonic now) {
+  return SinceMark(state.attempt_times, attempt, &AttemptTimes::placed, observations, now);
+}
+
+absl::Duration SinceStateChange(const State& state, const Observations& observations,
+                                const AttemptId& attempt, Monotonic now) {
+  return SinceMark(state.attempt_times, attempt, &AttemptTimes::state, observations, now);
+}
+
+absl::Duration SinceReleased(const State& state, const Observations& observations,
+                             const AttemptId& attempt, Monotonic now) {
+  return SinceMark(state.attempt_times, attempt, &AttemptTimes::released, observations, now);
+}
+
+bool LeaseIsOver(const State& state, const Observations& observations, const v1::Attempt& attempt,
+                 Monotonic now) {
+  const absl::Duration silent =
+      std::min(now - LastContact(observations, DeviceId(attempt.device_id())),
+               SincePlaced(state, observations, AttemptId(attempt.attempt_id()), now));
+  return silent > absl::Seconds(attempt.lease_seconds());
+}
+
+}  // namespace wattle::core

@@ -1,0 +1,177 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/core/lineage.h"
+
+#include <algorithm>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+#include "coordinator/core/draft_internal.h"
+#include "coordinator/core/lineage_internal.h"
+
+namespace wattle::core {
+namespace {
+
+bool KnowsOpening(const State& state, const std::string& opening_id) {
+  return std::any_of(state.openings.begin(), state.openings.end(),
+                     [&](const v1::Opening& one) { return one.opening_id() == opening_id; });
+}
+
+void Open(Draft& draft, int64_t epoch, const std::string& opening_id, const std::string& reason) {
+  v1::JournalOpened& opened = *draft.Add().mutable_journal_opened();
+  opened.set_lineage_id(draft.state().lineage_id);
+  opened.set_epoch(epoch);
+  opened.set_opening_id(opening_id);
+  opened.set_copied_sequence(draft.state().last_sequence.value());
+  opened.set_reason(reason);
+}
+
+}  // namespace
+
+int64_t EpochOf(const State& state) {
+  return state.openings.empty() ? 0 : state.openings.back().epoch();
+}
+
+std::string OpeningOf(const State& state) {
+  return state.openings.empty() ? "" : state.openings.back().opening_id();
+}
+
+bool IsOfThisOpening(const State& state, const v1::Hello& hello) {
+  return hello.lineage_id().empty() ||
+         (hello.lineage_id() == state.lineage_id && hello.opening_id() == OpeningOf(state));
+}
+
+void DecideOpenJournal(Draft& draft, const OpenJournal& command) {
+  const State& state = draft.state();
+  if (state.openings.empty()) {
+    const bool copy = command.copy && state.last_sequence.value() > 0;
+    Open(draft, copy ? std::max<int64_t>(1, command.epoch_min) : 0, command.opening_id,
+         copy ? command.reason : "the journal began");
+    draft.decision().events.back().mutable_journal_opened()->set_lineage_id(command.lineage_id);
+  } else if (command.copy) {
+    Open(draft, std::max(EpochOf(state) + 1, command.epoch_min), command.opening_id,
+         command.reason);
+  }
+}
+
+bool CheckLineage(Draft& draft, const v1::Hello& hello) {
+  const State& state = draft.state();
+  // A worker of another lineage drops what it holds, whatever the epochs; an older worker knows
+  // none.
+  if (hello.lineage_id().empty() || hello.lineage_id() != state.lineage_id ||
+      KnowsOpening(state, hello.opening_id()) || hello.epoch() < EpochOf(state)) {
+    return true;
+  }
+  if (hello.epoch() > EpochOf(state)) {
+    draft.Refuse(absl::FailedPreconditionError(absl::StrCat(
+        hello.device().name(), " has worked for epoch ", hello.epoch(),
+        " of this journal, which stands at epoch ", EpochOf(state),
+        " here: a copy of it runs elsewhere. Stop this coordinator; or, if it is the one to go on, "
+        "stop the other and run 'wattle-coordinator restore --epoch ",
+        hello.epoch() + 1, "'")));
+    return false;
+  }
+  // The same backup was opened twice, and the device worked for the other copy: both gave out
+  // numbers of one epoch. From here on this copy's are its own.
+  Open(draft, EpochOf(state) + 1, absl::StrCat(OpeningOf(state), "+"),
+       absl::StrCat(hello.device().name(), " has worked for another copy of the same backup"));
+  return true;
+}
+
+void RecoverHeldAttempts(Draft& draft, const v1::Hello& hello) {
+  const State& state = draft.state();
+  for (const v1::HeldAttempt& held : hello.attempts()) {
+    if (!IsBeforeRestore(state, held) || IsTerminal(held.state())) {
+      continue;  // The end of an attempt comes as a report.
+    }
+    const AttemptId id(held.attempt_id());
+    const v1::JobRecord* record = FindJob(state, JobId(JobIdOf(id)));
+    if (record == nullptr) {
+      NoteUnknownJob(draft, hello.device().device_id(), held);
+      continue;
+    }
+    const v1::Job& job = record->job();
+    const bool current = job.state() == v1::JOB_STATE_QUEUED && LiveAttempt(job) == nullptr &&
+                         !state.wanted_attempt.contains(DeviceId(hello.device().device_id()));
+    v1::AttemptRecovered& recovered = *draft.Add().mutable_attempt_recovered();
+    recovered.set_attempt_id(held.attempt_id());
+    recovered.set_job_id(job.job_id());
+    recovered.set_device_id(hello.device().device_id());
+    recovered.set_fencing_token(held.fencing_token());
+    recovered.set_lease_seconds(held.lease_seconds());
+    recovered.set_power_mode(held.power_mode());
+    recovered.set_state(held.state());
+    recovered.set_current(current);
+    if (current) {
+      draft.SetJob(job.job_id(), v1::JOB_STATE_ACTIVE,
+                   absl::StrCat("goes on on ", hello.device().name(),
+                                ", which held it through the restore"));
+    }
+    NoteFinding(draft, hello.device().device_id(), held, current,
+                current ? absl::StrCat(held.attempt_id(), " goes on on ", hello.device().name())
+                        : absl::StrCat(held.attempt_id(), " on ", hello.device().name(),
+                                       " is stopped: the job is ",
+                                       IsTerminal(job.state()) ? "ended" : "placed elsewhere"));
+  }
+}
+
+void RefuseClone(Draft& draft, const v1::DeviceRecord& device, const std::string& evidence) {
+  const std::string problem = absl::StrCat(
+      device.info().name(), ": two boards use the identity ", device.info().device_id(), " (",
+      evidence,
+      "): most likely an SD card was copied. On the copy, delete the worker's state directory and "
+      "start it again");
+  draft.Refuse(absl::FailedPreconditionError(problem));
+  if (device.problem().empty()) {
+    v1::DeviceProblemChanged& changed = *draft.Add().mutable_device_problem_changed();
+    changed.set_device_id(device.info().device_id());
+    changed.set_problem(problem);
+  }
+}
+
+bool CheckIdentity(Draft& draft, const v1::Hello& hello) {
+  const DeviceId id(hello.device().device_id());
+  const v1::DeviceRecord* record = FindDevice(draft.state(), id);
+  const v1::ReportMark* mark = FindMark(draft.state(), id, hello.incarnation());
+  if (record == nullptr || mark == nullptr) {
+    return true;
+  }
+  if (record->incarnation() != hello.incarnation()) {
+    RefuseClone(draft, *record, "a numbering of reports came back that a newer one had replaced");
+    return false;
+  }
+  if (hello.last_report_sequence() == 0) {
+    return true;  // An older worker.
+  }
+  if (hello.last_report_sequence() < mark->sequence()) {
+    RefuseClone(draft, *record,
+                absl::StrCat("it has made ", hello.last_report_sequence(), " reports and ",
+                             mark->sequence(), " have come"));
+    return false;
+  }
+  if (hello.last_report_sequence() == mark->sequence() && mark->digest() != 0 &&
+      hello.last_report_digest() != mark->digest()) {
+    RefuseClone(draft, *record,
+                absl::StrCat("its report ", mark->sequence(), " is not the one that came"));
+    return false;
+  }
+  return true;
+}
+
+std::string JobIdOf(const AttemptId& attempt) {
+  return attempt.value().substr(0, attempt.value().find('.'));
+}
+
+void AddFinding(Draft& draft, v1::RestoreFinding finding) {
+  for (const v1::RestoreFinding& known : draft.state().restore_findings) {
+    if (known.attempt_id() == finding.attempt_id() &&
+        known.fencing_token() == finding.fencing_token() &&
+        known.recovered() == finding.recovered()) {
+      return;
+    }
+  }
+  *draft.Add().mutable_restore_finding() = std::move(finding);
+}
+
+}  // namespace wattle::core

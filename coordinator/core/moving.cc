@@ -1,0 +1,87 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/core/moving.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+
+#include "coordinator/core/draft_internal.h"
+#include "coordinator/core/elapsed.h"
+#include "coordinator/core/selects_internal.h"
+#include "scheduler/predict/predict.h"
+#include "units/format.h"
+
+namespace wattle::core {
+namespace {
+
+// Of the predicted time: what an attempt that has outlasted its prediction is taken to need still.
+constexpr double kOverdueShare = 0.1;
+
+// The shortest pause_seconds_max of the policies that select the device.
+absl::Duration PauseLimit(const State& state, const DeviceId& device) {
+  absl::Duration limit = absl::InfiniteDuration();
+  const v1::DeviceRecord* record = FindDevice(state, device);
+  for (const auto& [name, policy] : state.policies) {
+    if (policy.pause_seconds_max() > 0.0 && record != nullptr && Selects(policy, record->info())) {
+      limit = std::min(limit, absl::Seconds(policy.pause_seconds_max()));
+    }
+  }
+  return limit;
+}
+
+}  // namespace
+
+absl::Duration RemainingTime(const State& state, const Observations& observations,
+                             const v1::Attempt& attempt, Monotonic now) {
+  const v1::Prediction& prediction = attempt.prediction();
+  const AttemptId id(attempt.attempt_id());
+  const v1::DeviceRecord* device = FindDevice(state, DeviceId(attempt.device_id()));
+  const double scale = device == nullptr ? 1.0 : std::max(device->info().time_scale(), 1e-9);
+  const auto progress = observations.progress.find(id);
+  if (progress != observations.progress.end() && progress->second.remaining_seconds() > 0.0) {
+    // Of the run; its checkpoints, evaluations and result come on top, most of them at its end.
+    return absl::Seconds((progress->second.remaining_seconds() + prediction.checkpoint_seconds() +
+                          prediction.evaluate_seconds()) *
+                         scale);
+  }
+  const absl::Duration total =
+      absl::Seconds(scheduler::TotalSeconds(prediction, prediction.run_seconds().mean()) * scale);
+  return std::max(total - SincePlaced(state, observations, id, now), kOverdueShare * total);
+}
+
+std::optional<Move> MoveOf(const State& state, const Observations& observations,
+                           const v1::JobRecord& record, const Instant& now) {
+  const v1::Job& job = record.job();
+  const v1::Attempt* live = job.state() == v1::JOB_STATE_ACTIVE ? LiveAttempt(job) : nullptr;
+  if (live == nullptr) {
+    return std::nullopt;
+  }
+  const std::string device = DeviceName(state, live->device_id());
+  if (LeaseIsOver(state, observations, *live, now.monotonic)) {
+    return Move{true, absl::StrCat("lease of ",
+                                   FormatElapsed(absl::Seconds(std::round(live->lease_seconds()))),
+                                   " ended, nothing was heard of ", device)};
+  }
+  if (live->state() != v1::ATTEMPT_STATE_PAUSED || live->released() ||
+      !IsReachable(observations, DeviceId(live->device_id()), now.monotonic)) {
+    return std::nullopt;
+  }
+  const absl::Duration paused =
+      SinceStateChange(state, observations, AttemptId(live->attempt_id()), now.monotonic);
+  if (paused > PauseLimit(state, DeviceId(live->device_id()))) {
+    return Move{false, absl::StrCat("leaves ", device, " after a pause of ", FormatElapsed(paused),
+                                    ": ", live->reason())};
+  }
+  const double deadline_seconds = job.spec().deadline_seconds();
+  const absl::Duration left =
+      absl::Seconds(deadline_seconds) - JobAge(state, observations, record, now.monotonic);
+  if (deadline_seconds > 0.0 && left < RemainingTime(state, observations, *live, now.monotonic)) {
+    return Move{false, absl::StrCat("leaves ", device, ", where it is paused, for its deadline in ",
+                                    FormatElapsed(std::max(left, absl::ZeroDuration())), ": ",
+                                    live->reason())};
+  }
+  return std::nullopt;
+}
+
+}  // namespace wattle::core

@@ -1,0 +1,196 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/restore.h"
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <system_error>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+
+#include "artifacts/store_copy.h"
+#include "base/clock.h"
+#include "base/status_macros.h"
+#include "coordinator/backup.h"
+#include "coordinator/core/lineage.h"
+#include "coordinator/core/state.h"
+#include "coordinator/runtime/runtime.h"
+#include "coordinator/store/journal.h"
+
+namespace wattle {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string JournalOf(const std::string& directory) {
+  return absl::StrCat(directory, "/", kJournalFile);
+}
+
+absl::StatusOr<core::State> StateOf(const std::string& journal_path) {
+  WATTLE_ASSIGN_OR_RETURN(const std::unique_ptr<store::Journal> journal,
+                          store::Journal::Open(journal_path));
+  return runtime::Replay(*journal);
+}
+
+// Read from a copy: the original may be in use.
+absl::StatusOr<core::State> StateOfCopy(const std::string& journal_path) {
+  const std::string copy = absl::StrCat(journal_path, ".look");
+  const auto remove = [&copy] {
+    std::error_code ignored;
+    for (const char* suffix : {"", "-wal", "-shm", ".lock", ".archive"}) {
+      fs::remove(copy + suffix, ignored);
+    }
+  };
+  remove();
+  absl::Status status = store::BackupJournal(journal_path, copy);
+  absl::StatusOr<core::State> state = status.ok() ? StateOf(copy) : status;
+  remove();
+  return state;
+}
+
+// The journal that is in the way, out of it. Its state, where it can be read, tells what is lost.
+absl::StatusOr<std::optional<core::State>> SetAside(const std::string& path,
+                                                    const std::string& lineage_id) {
+  std::optional<core::State> before;
+  absl::StatusOr<core::State> state = StateOf(path);
+  if (state.ok() && !state->lineage_id.empty() && !lineage_id.empty() &&
+      state->lineage_id != lineage_id) {
+    return absl::FailedPreconditionError(absl::StrCat(path, " is journal ", state->lineage_id,
+                                                      ", and the backup is of journal ", lineage_id,
+                                                      ": restore into another directory"));
+  }
+  if (state.ok()) {
+    before = *std::move(state);
+  } else if (absl::IsFailedPrecondition(state.status())) {
+    return state.status();  // A coordinator runs on it, or a newer version wrote it.
+  }
+  const std::string aside =
+      absl::StrCat(path, ".before-restore-", absl::ToUnixSeconds(Clock::Real().Now()));
+  std::error_code error;
+  for (const char* suffix : {"", "-wal", "-shm", ".archive"}) {
+    if (fs::exists(path + suffix, error)) {
+      fs::rename(path + suffix, aside + suffix, error);
+      if (error) {
+        return absl::InternalError(absl::StrCat(path, suffix, ": ", error.message()));
+      }
+    }
+  }
+  return before;
+}
+
+// Artifacts never change under their id, so those that are there already stay.
+absl::Status AddArtifacts(const std::string& from, const std::string& to) {
+  std::error_code error;
+  if (!fs::exists(from, error)) {
+    return absl::OkStatus();
+  }
+  if (!fs::exists(to, error)) {
+    return artifacts::CopyStore(from, to);
+  }
+  fs::copy(from, to, fs::copy_options::recursive | fs::copy_options::skip_existing, error);
+  return error ? absl::ResourceExhaustedError(absl::StrCat(to, ": ", error.message()))
+               : absl::OkStatus();
+}
+
+std::string WhatIsLost(const core::State& before, const core::State& restored) {
+  std::string text;
+  for (const auto& [number, record] : before.jobs) {
+    const v1::Job& job = record.job();
+    const v1::JobRecord* known = core::FindJob(restored, JobId(job.job_id()));
+    if (known == nullptr) {
+      absl::StrAppend(&text, "  ", job.job_id(), " (", job.spec().name(),
+                      ") was submitted after the backup: submit it again\n");
+    } else if (core::IsTerminal(job.state()) && !core::IsTerminal(known->job().state())) {
+      absl::StrAppend(&text, "  ", job.job_id(), " had ended (", job.reason(),
+                      "): it is open again, until its worker tells of it\n");
+    }
+  }
+  return text;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> Restore(const RestoreOptions& options) {
+  const std::string path = JournalOf(options.data_directory);
+  std::error_code error;
+  std::optional<core::State> before;
+  std::string reason = "its epoch was raised";
+  if (!options.backup.empty()) {
+    const std::string source = JournalOf(options.backup);
+    if (!fs::exists(source, error)) {
+      return absl::NotFoundError(absl::StrCat(options.backup,
+                                              ": no journal there; give a directory that "
+                                              "'wattle-coordinator backup' made"));
+    }
+    WATTLE_ASSIGN_OR_RETURN(const core::State backup, StateOfCopy(source));
+    if (fs::exists(path, error)) {
+      if (!options.replace) {
+        return absl::AlreadyExistsError(
+            absl::StrCat(options.data_directory,
+                         ": has a journal; choose another directory, or --replace sets it aside"));
+      }
+      WATTLE_ASSIGN_OR_RETURN(before, SetAside(path, backup.lineage_id));
+    }
+    fs::create_directories(options.data_directory, error);
+    WATTLE_RETURN_IF_ERROR(store::BackupJournal(source, path));
+    WATTLE_RETURN_IF_ERROR(
+        AddArtifacts(absl::StrCat(options.backup, "/", kArtifactsFolder),
+                     absl::StrCat(options.data_directory, "/", kArtifactsFolder)));
+    reason = absl::StrCat("restored from ", options.backup);
+  } else if (!fs::exists(path, error)) {
+    return absl::NotFoundError(
+        absl::StrCat(options.data_directory, ": no journal there; --from names the backup"));
+  }
+  WATTLE_ASSIGN_OR_RETURN(const std::unique_ptr<store::Journal> journal,
+                          store::Journal::Open(path));
+  WATTLE_ASSIGN_OR_RETURN(core::State state, runtime::Replay(*journal));
+  const int64_t last = state.last_sequence.value();
+  WATTLE_RETURN_IF_ERROR(runtime::OpenLineage(*journal, Clock::Real(), options.epoch_min, reason,
+                                              /*as_copy=*/true, state));
+  std::string text = absl::StrCat(options.data_directory, ": journal ", state.lineage_id,
+                                  " goes on under epoch ", core::EpochOf(state), " after event ",
+                                  last, "; ", state.open_jobs.size(), " jobs are open\n");
+  if (before.has_value()) {
+    const std::string lost = WhatIsLost(*before, state);
+    absl::StrAppend(&text,
+                    lost.empty() ? "nothing is missing from the journal that was replaced\n"
+                                 : "after the backup:\n",
+                    lost);
+  }
+  absl::StrAppend(&text, "start it: wattle-coordinator --data-dir ", options.data_directory,
+                  "\nthen: wattle-coordinator restore --report --data-dir ", options.data_directory,
+                  " tells what the workers still had\n");
+  return text;
+}
+
+absl::StatusOr<std::string> RestoreReport(const std::string& data_directory) {
+  std::error_code error;
+  if (!fs::exists(JournalOf(data_directory), error)) {
+    return absl::NotFoundError(
+        absl::StrCat(data_directory, ": no journal there; give the --data-dir of a coordinator"));
+  }
+  WATTLE_ASSIGN_OR_RETURN(const core::State state, StateOfCopy(JournalOf(data_directory)));
+  if (core::EpochOf(state) == 0) {
+    return absl::StrCat(data_directory, ": never restored (epoch 0)\n");
+  }
+  const v1::Opening& opening = state.openings.back();
+  std::string text =
+      absl::StrCat("epoch ", opening.epoch(), " since ",
+                   absl::FormatTime(core::FromUnix(opening.at_unix_seconds()), absl::UTCTimeZone()),
+                   ", ", opening.reason(), ", after event ", opening.copied_sequence(), "\n");
+  for (const bool recovered : {true, false}) {
+    absl::StrAppend(&text, recovered ? "taken in again:\n" : "lost, or done again:\n");
+    int lines = 0;
+    for (const v1::RestoreFinding& finding : state.restore_findings) {
+      if (finding.recovered() == recovered) {
+        absl::StrAppend(&text, "  ", finding.text(), "\n");
+        ++lines;
+      }
+    }
+    absl::StrAppend(&text, lines == 0 ? "  nothing so far\n" : "");
+  }
+  return text;
+}
+
+}  // namespace wattle

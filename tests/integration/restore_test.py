@@ -1,0 +1,83 @@
+# Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+"""A coordinator goes on from a backup, or from nothing, beside workers that know more than it does."""
+
+import shutil
+import subprocess
+
+from fleet import BIN
+from scene import Scene
+
+# Much shorter than the checkpoint period needs to be: the tests are about who ends which job.
+SHORT = {"steps": 3, "limit_examples": 16, "heldout_data": ""}
+
+
+class Restore(Scene):
+    def command(self, *arguments):
+        done = subprocess.run([str(BIN / "wattle-coordinator"), *[str(a) for a in arguments]], capture_output=True, text=True, timeout=60,
+                              check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    def backup(self):
+        target = self.fleet.directory / "backup"
+        self.command("backup", "--data-dir", self.fleet.directory / "coordinator", "--to", target)
+        return target
+
+    def finish(self, name, **settings):
+        return self.assert_succeeded(self.fleet.until_done(self.fleet.submit(self.finetune_file(name, **{**SHORT, **settings})), 240))
+
+    def token_of(self, job):
+        return int(job["attempts"][-1]["fencing_token"])
+
+    def test_a_backup_goes_on_where_the_workers_are(self):
+        self.start("one")
+        self.push_demo()
+        first = self.finish("first", seed=1)
+        backup = self.backup()
+        second = self.finish("second", seed=2)
+        third = self.finish("third", seed=3)
+        self.fleet.coordinator.kill()
+        told = self.command("restore", "--from", backup, "--data-dir", self.fleet.directory / "coordinator", "--replace")
+        self.assertIn("epoch 1", told)
+        self.assertIn(f"{second['job_id']} (second) was submitted after the backup", told)
+        self.fleet.start_coordinator()
+        self.fleet.until_connected("one")
+        known = {job["job_id"] for job in self.fleet.api("jobs")["jobs"]}
+        self.assertEqual(known, {first["job_id"]})
+        fourth = self.finish("fourth", seed=4)
+        self.assertNotIn(fourth["job_id"], {job["job_id"] for job in (first, second, third)})
+        self.assertGreater(self.token_of(fourth), self.token_of(third))
+        outputs = {job["output_artifact_id"] for job in (first, second, third, fourth)}
+        self.assertEqual(len(outputs), 4, "no job has another job's result")
+        report = self.command("restore", "--report", "--data-dir", self.fleet.directory / "coordinator")
+        self.assertIn(f"job {second['job_id']} was submitted after the backup", report)
+
+    def test_what_ended_after_the_backup_is_taken_in_again(self):
+        self.start()
+        self.push_demo()
+        waiting = self.fleet.submit(self.finetune_file("waiting", **SHORT))
+        backup = self.backup()
+        self.plain_worker("one")
+        ended = self.assert_succeeded(self.fleet.until_done(waiting, 240))
+        self.fleet.coordinator.kill()
+        self.command("restore", "--from", backup, "--data-dir", self.fleet.directory / "coordinator", "--replace")
+        self.fleet.start_coordinator()
+        again = self.assert_succeeded(self.fleet.until_done(waiting, 60))
+        self.assertEqual(again["output_artifact_id"], ended["output_artifact_id"])
+        self.assertEqual(len(again["attempts"]), 1, "nothing was trained twice")
+        report = self.command("restore", "--report", "--data-dir", self.fleet.directory / "coordinator")
+        self.assertIn(f"{waiting} had finished on one; its result was taken in again", report)
+
+    def test_an_empty_directory_beside_living_workers(self):
+        self.start("one")
+        self.push_demo()
+        old = self.finish("old", seed=1)
+        self.fleet.coordinator.kill()
+        shutil.rmtree(self.fleet.directory / "coordinator")
+        self.fleet.start_coordinator()
+        self.fleet.until_connected("one")
+        self.push_demo()
+        new = self.finish("new", seed=9)
+        self.assertEqual(new["job_id"], old["job_id"], "the new journal knows nothing of the old one")
+        self.assertNotEqual(new["output_artifact_id"], old["output_artifact_id"])
+        self.assertEqual(len(new["attempts"]), 1)
