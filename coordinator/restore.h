@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // `wattle-coordinator restore`: makes a data directory from a backup, so that a coordinator can go
-// on with it beside workers that know more than the backup does (docs/adr/0010-lineage-and-restore.md). Also tells, later, what
-// those workers had.
+// on with it beside workers that know more than the backup does
+// (docs/adr/0010-lineage-and-restore.md). Also tells, later, what those workers had.
 #ifndef WATTLE_COORDINATOR_RESTORE_H_
 #define WATTLE_COORDINATOR_RESTORE_H_
 
