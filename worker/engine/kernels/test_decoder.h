@@ -4,6 +4,7 @@
 #ifndef WATTLE_WORKER_ENGINE_KERNELS_TEST_DECODER_H_
 #define WATTLE_WORKER_ENGINE_KERNELS_TEST_DECODER_H_
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <memory>
@@ -27,10 +28,12 @@ struct DecoderSizes {
   bool llama = false;  // RMSNorm, rotary, gated SiLU, no biases; otherwise GPT-2's block
 };
 
-// The formats of a model's matrices: "bits of every tensor".
+// The formats of a model's matrices.
 struct DecoderFormats {
   WeightFormat blocks;
   WeightFormat head;  // of the head and the token embedding, which are one matrix
+  WeightFormat down = {};  // of the blocks' last matrix, FP32: that of the others
+  WeightFormat DownFormat() const { return down.scheme == WeightScheme::kFloat32 ? blocks : down; }
 };
 
 class RandomDecoder {
@@ -44,7 +47,7 @@ class RandomDecoder {
     model.positions = sizes.llama ? nullptr : Vector(sizes.positions * sizes.width, 0.0F, 0.05F);
     MakeAngles();
     for (int64_t i = 0; i < sizes.layers; ++i) {
-      model.layers.push_back(Layer(formats.blocks));
+      model.layers.push_back(Layer(formats));
     }
     model.final_norm = RandomNorm();
   }
@@ -70,10 +73,21 @@ class RandomDecoder {
     return vectors_.back()->data();
   }
 
+  // Deviates that repeat after a million, so that a large model is made in seconds.
+  std::vector<float> Weights(int64_t count, float deviation) {
+    std::vector<float> values = NormalValues(std::min<int64_t>(count, 1 << 20), seed_++, deviation);
+    const size_t period = values.size();
+    values.resize(static_cast<size_t>(count));
+    for (size_t i = period; i < values.size(); ++i) {
+      values[i] = values[i - period];
+    }
+    return values;
+  }
+
   WeightMatrix Matrix(WeightFormat format, int64_t rows, int64_t columns, bool bias) {
     const float deviation = 1.0F / std::sqrt(static_cast<float>(columns));
-    matrices_.push_back(std::make_unique<OwnedMatrix>(
-        format, rows, columns, NormalValues(rows * columns, seed_++, deviation)));
+    matrices_.push_back(
+        std::make_unique<OwnedMatrix>(format, rows, columns, Weights(rows * columns, deviation)));
     OwnedMatrix& owned = *matrices_.back();
     owned.weights = {};  // a bench has no use for them
     owned.matrix.bias = bias ? Vector(rows, 0.0F, 0.1F) : nullptr;
@@ -99,7 +113,8 @@ class RandomDecoder {
     }
   }
 
-  DecodeLayer Layer(WeightFormat format) {
+  DecodeLayer Layer(const DecoderFormats& formats) {
+    const WeightFormat format = formats.blocks;
     const bool bias = !sizes_.llama;
     const int64_t attention_width = sizes_.heads * sizes_.head_size;
     DecodeLayer layer;
@@ -119,7 +134,7 @@ class RandomDecoder {
     layer.gated = sizes_.llama;
     layer.activation = sizes_.llama ? Nonlinearity::kSilu : Nonlinearity::kGeluTanh;
     layer.up = Matrix(format, sizes_.mlp_width * (sizes_.llama ? 2 : 1), sizes_.width, bias);
-    layer.down = Matrix(format, sizes_.width, sizes_.mlp_width, bias);
+    layer.down = Matrix(formats.DownFormat(), sizes_.width, sizes_.mlp_width, bias);
     return layer;
   }
 

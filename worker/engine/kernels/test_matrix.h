@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "worker/engine/kernels/aligned_buffer.h"
 #include "worker/engine/kernels/random.h"
 #include "worker/engine/kernels/weight_matrix.h"
 
@@ -51,8 +52,8 @@ struct OwnedMatrix {
     WATTLE_CHECK(CheckShape(format, rows, columns).ok(), "the test's shape suits the format");
     matrix = {.format = format, .rows = rows, .columns = columns};
     const StoredBytes bytes = OperationsOf(format.scheme).stored_bytes(matrix);
-    packed.resize(static_cast<size_t>(bytes.packed / 64 + 1));
-    scales.resize(static_cast<size_t>(bytes.scales / 64 + 1));
+    packed = AlignedBuffer(bytes.packed);
+    scales = AlignedBuffer(bytes.scales);
     matrix.packed = buffers().packed;
     matrix.scales = buffers().scales;
     WATTLE_CHECK(Quantize(matrix, weights.data(), buffers()).ok(), "the test's weights are finite");
@@ -63,15 +64,12 @@ struct OwnedMatrix {
   OwnedMatrix& operator=(const OwnedMatrix&) = delete;
 
   [[nodiscard]] PackedBuffers buffers() {
-    return {.packed = packed.data()->bytes, .scales = scales.data()->bytes};
+    return {.packed = packed.data(), .scales = scales.data()};
   }
 
-  struct alignas(kPackedAlignment) Line {
-    std::byte bytes[kPackedAlignment];
-  };
   std::vector<float> weights;
-  std::vector<Line> packed;
-  std::vector<Line> scales;
+  AlignedBuffer packed;
+  AlignedBuffer scales;
   WeightMatrix matrix;
 };
 

@@ -1,0 +1,192 @@
+#!/usr/bin/env python3
+# Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+"""./dev bench infer: speed of decoding and of reading prompts, GPT-2 Small's and DistilGPT-2's shapes with random weights, batch 1.
+
+Decoding: a 32-token prompt, then 64 timed steps with greedy argmax (no loading, tokenization, prompt or text). Prefill: 512 tokens,
+logits of the last position only, on every side. All sides take turns within a round, so that a ratio compares the same minute; a
+figure is the median over the rounds. The bandwidth beside it is the best of five read loops over a buffer of the recipe's bytes, in
+the same rounds. Prints tables and writes build/bench/infer.json: a list of {"key", "value", "unit", "peer", "goal"}.
+
+Peers: libtorch of this build in FP32, eager (always). PyTorch's dynamic int8 and llama.cpp where --torch-python and --llama-python
+name a python that has torch, or llama-cpp-python and gguf; a peer that is not named is left out, and so are its keys.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BIN = ROOT / "build/release/bin"
+DECODE_TOKENS = 64
+PREFILL_TOKENS = 512
+RECIPES = {
+    "fp32": "every tensor FP32",
+    "int8": "every matrix, head and embedding int8 with an FP32 scale a row",
+    "int4": "every matrix, head and embedding int4 in groups of 64 with an FP16 scale (4.25 bits)",
+    "adaptive": "as int4, the MLPs' second matrices int8",
+}
+KV = "norms, biases and positions FP32; KV cache FP32; products of quantized weights with int8 inputs"
+GOALS = {
+    "fp32.speedup_vs_libtorch_eager": "≥ 1.2", "int8.speedup": "≥ 3.5", "int4.speedup": "≥ 6 (distilgpt2 ≥ 5)",
+    "adaptive.speedup": "≥ 4.5 (distilgpt2 ≥ 4)", "int8.bandwidth_share_percent": "≥ 80 (gpt2)",
+    "int4.bandwidth_share_percent": "≥ 80 (gpt2)", "int8.prefill_speedup": "≥ 2", "int4.prefill_speedup": "≥ 1.5",
+    "int8.prefill_ratio_vs_torch_int8": "≥ 1", "fp32.ratio_vs_llamacpp_f32": "≥ 0.95", "int8.ratio_vs_llamacpp_q8_0": "≥ 1.2",
+    "int4.ratio_vs_llamacpp_q4_0": "≥ 1.2", "int8.prefill_ratio_vs_llamacpp_q8_0": "≥ 1.3",
+    "int4.prefill_ratio_vs_llamacpp_q4_0": "≥ 1.3", "int8.busy_core_ratio": "≥ 0.8",
+}
+
+
+class Side:
+    """A program that answers one line for each line it is given."""
+
+    def __init__(self, command):
+        environment = {**os.environ, "OMP_WAIT_POLICY": "passive"}
+        environment.pop("OPENBLAS_CORETYPE", None)
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+
+    def ask(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            sys.exit(f"bench: {self.process.args[0]} ended at '{line}' (status {self.process.wait()})")
+        return float(answer)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+class Bench:
+    def __init__(self, options):
+        self.options = options
+        self.figures = []
+
+    def add(self, key, value, unit, peer=None):
+        goal = GOALS.get(key.split(".", 1)[1])
+        self.figures.append({"key": key, "value": round(value, 3), "unit": unit, "peer": peer, "goal": goal})
+
+    def peers(self, shape):
+        sides = {"libtorch": Side([BIN / "wattle-infer-torch", shape])}
+        for name, python, script in (("torch_int8", self.options.torch_python, "infer_torch_int8.py"),
+                                     ("llamacpp", self.options.llama_python, "infer_llamacpp.py")):
+            if python:
+                sides[name] = Side([python, ROOT / "bench" / script, shape])
+        return sides
+
+    def rounds(self, shape, ours, sides):
+        """Seconds of each side in each round, {name: [seconds]}, and the bandwidth beside each recipe."""
+        threads = self.options.threads
+        decode = {recipe: (ours, f"decode {recipe} {threads}") for recipe in RECIPES}
+        prefill = {recipe: (ours, f"prefill {recipe} {PREFILL_TOKENS} {threads}") for recipe in RECIPES}
+        decode["libtorch"] = (sides["libtorch"], f"decode {threads}")
+        if "torch_int8" in sides:
+            decode["torch_int8"] = (sides["torch_int8"], f"decode {threads}")
+            prefill["torch_int8"] = (sides["torch_int8"], f"prefill {PREFILL_TOKENS} {threads}")
+        if "llamacpp" in sides:
+            for kind in ("f32", "q8_0", "q4_0"):
+                decode[kind] = (sides["llamacpp"], f"decode {kind} {threads}")
+                prefill[kind] = (sides["llamacpp"], f"prefill {kind} {PREFILL_TOKENS} {threads}")
+        sizes = {recipe: ours.ask(f"load {recipe}") for recipe in RECIPES}
+        seconds = {"decode": {name: [] for name in decode}, "prefill": {name: [] for name in prefill}}
+        bandwidth = {recipe: [] for recipe in RECIPES}
+        for number in range(self.options.rounds + 1):
+            order = list(decode) if number % 2 == 0 else list(reversed(decode))
+            for name in order:
+                side, line = decode[name]
+                seconds["decode"][name].append(side.ask(line))
+                if name in RECIPES:
+                    bandwidth[name].append(ours.ask(f"bandwidth {int(sizes[name])} {threads}"))
+            if number <= self.options.prefill_rounds:
+                for name in prefill:
+                    side, line = prefill[name]
+                    seconds["prefill"][name].append(side.ask(line))
+        # The first round warms caches and pages, on every side.
+        seconds = {kind: {name: values[1:] for name, values in by_name.items()} for kind, by_name in seconds.items()}
+        return seconds, {recipe: values[1:] for recipe, values in bandwidth.items()}, sizes
+
+    def busy_core(self, shape, ours):
+        """Decoding on two threads against one thread, both while another process takes the last core."""
+        core = os.cpu_count() - 1
+        hog = subprocess.Popen([sys.executable, "-c", "while True: pass"], preexec_fn=lambda: os.sched_setaffinity(0, {core}))
+        try:
+            ratios = []
+            for _ in range(max(3, self.options.rounds // 4)):
+                one = ours.ask("decode int8 1")
+                ratios.append(one / ours.ask(f"decode int8 {self.options.threads}"))
+        finally:
+            hog.kill()
+            hog.wait()
+        self.add(f"{shape}.int8.busy_core_ratio", statistics.median(ratios), "x", "one thread, the second core busy")
+
+    def report(self, shape, seconds, bandwidth, sizes):
+        decode, prefill = seconds["decode"], seconds["prefill"]
+
+        def ratio(slow, fast):
+            return statistics.median(a / b for a, b in zip(slow, fast))
+
+        print(f"\n{shape}: {self.options.threads} threads, {len(decode['fp32'])} rounds")
+        print(f"{'':12} {'decode':>10} {'spread':>15} {'prefill':>10} {'MB/token':>9} {'GB/s':>7}")
+        for name in decode:
+            rates = sorted(DECODE_TOKENS / value for value in decode[name])
+            line = f"{name:12} {statistics.median(rates):10.1f} {rates[0]:7.1f}-{rates[-1]:7.1f}"
+            line += f" {PREFILL_TOKENS / statistics.median(prefill[name]):10.0f}" if name in prefill else f" {'-':>10}"
+            if name in sizes:
+                line += f" {sizes[name] / 1e6:9.1f} {statistics.median(bandwidth[name]) / 1e9:7.1f}"
+            print(line)
+        self.add(f"{shape}.fp32.speedup_vs_libtorch_eager", ratio(decode["libtorch"], decode["fp32"]), "x")
+        for recipe in ("int8", "int4", "adaptive"):
+            self.add(f"{shape}.{recipe}.speedup", ratio(decode["fp32"], decode[recipe]), "x")
+        for recipe in RECIPES:
+            shares = [100 * sizes[recipe] * DECODE_TOKENS / second / width
+                      for second, width in zip(decode[recipe], bandwidth[recipe])]
+            self.add(f"{shape}.{recipe}.bandwidth_share_percent", statistics.median(shares), "%")
+        for recipe in ("int8", "int4"):
+            self.add(f"{shape}.{recipe}.prefill_speedup", ratio(prefill["fp32"], prefill[recipe]), "x")
+        if "torch_int8" in decode:
+            self.add(f"{shape}.int8.prefill_ratio_vs_torch_int8", ratio(prefill["torch_int8"], prefill["int8"]), "x")
+            self.add(f"{shape}.int8.decode_ratio_vs_torch_int8", ratio(decode["torch_int8"], decode["int8"]), "x")
+        for recipe, kind in (("fp32", "f32"), ("int8", "q8_0"), ("int4", "q4_0")):
+            if kind in decode:
+                self.add(f"{shape}.{recipe}.ratio_vs_llamacpp_{kind}", ratio(decode[kind], decode[recipe]), "x")
+                self.add(f"{shape}.{recipe}.prefill_ratio_vs_llamacpp_{kind}", ratio(prefill[kind], prefill[recipe]), "x")
+
+    def run(self):
+        print("recipes (bits of every tensor):")
+        for name, text in RECIPES.items():
+            print(f"  {name:9} {text}")
+        print(f"  all       {KV}")
+        for shape in self.options.shapes:
+            ours = Side([BIN / "wattle-infer-load", shape])
+            sides = self.peers(shape)
+            seconds, bandwidth, sizes = self.rounds(shape, ours, sides)
+            self.report(shape, seconds, bandwidth, sizes)
+            self.busy_core(shape, ours)
+            for side in (ours, *sides.values()):
+                side.close()
+        path = ROOT / "build/bench/infer.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(self.figures, indent=1) + "\n")
+        print(f"\n{'key':46} {'value':>9} {'unit':4} {'goal':22} beside")
+        for figure in self.figures:
+            print(f"{figure['key']:46} {figure['value']:9.2f} {figure['unit']:4} {figure['goal'] or '-':22} {figure['peer'] or '-'}")
+        print(f"written to {path.relative_to(ROOT)}")
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./dev bench infer")
+    parser.add_argument("--rounds", type=int, default=20, help="alternating rounds of decoding (default 20)")
+    parser.add_argument("--prefill-rounds", type=int, default=5, help="of which so many also read a prompt of 512 tokens (default 5)")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--shapes", nargs="+", choices=("gpt2", "distilgpt2"), default=["distilgpt2", "gpt2"])
+    parser.add_argument("--torch-python", help="a python with the torch to compare dynamic int8 with")
+    parser.add_argument("--llama-python", help="a python with llama-cpp-python and gguf")
+    Bench(parser.parse_args()).run()
+
+
+if __name__ == "__main__":
+    main()
