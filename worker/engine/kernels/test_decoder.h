@@ -31,7 +31,7 @@ struct DecoderSizes {
 // The formats of a model's matrices.
 struct DecoderFormats {
   WeightFormat blocks;
-  WeightFormat head;  // of the head and the token embedding, which are one matrix
+  WeightFormat head;       // of the head and the token embedding, which are one matrix
   WeightFormat down = {};  // of the blocks' last matrix, FP32: that of the others
   WeightFormat DownFormat() const { return down.scheme == WeightScheme::kFloat32 ? blocks : down; }
 };
