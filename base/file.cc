@@ -113,7 +113,8 @@ absl::Status RenameFile(const std::string& from, const std::string& to) {
 }
 
 absl::StatusOr<std::string> ReadWholeFile(const std::string& path, int64_t limit_bytes) {
-  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // A FIFO is opened without waiting for its writer, and then refused as no regular file.
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) {
     return FileError(errno, path, "cannot open");
   }

@@ -11,10 +11,11 @@
 #include <memory>
 #include <string>
 #include <system_error>
+#include <utility>
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
-#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "spdlog/sinks/stdout_sinks.h"
@@ -22,6 +23,7 @@
 
 #include "artifacts/blob_store.h"
 #include "base/clock.h"
+#include "base/host_port.h"
 #include "base/status_macros.h"
 #include "coordinator/backup.h"
 #include "coordinator/estimate_memory.h"
@@ -57,19 +59,33 @@ struct Options {
   std::string log_level = "info";
 };
 
-bool IsLoopback(const std::string& address) {
-  const std::string host = address.substr(0, address.rfind(':'));
-  return absl::StartsWith(host, "127.") || host == "localhost" || host == "[::1]";
+// CLI11's own range lets NaN pass: every comparison with it is false.
+CLI::Validator Between(double low, double high) {
+  return {[low, high](const std::string& text) {
+            double value = 0.0;
+            return absl::SimpleAtod(text, &value) && value >= low && value <= high
+                       ? std::string()
+                       : absl::StrCat(text, ": wants a number from ", low, " to ", high);
+          },
+          ""};
 }
 
 absl::Status Validate(const Options& options) {
-  for (const std::string& address : {options.listen_address, options.http_address}) {
-    if (!IsLoopback(address) && !options.insecure_listen) {
+  for (const auto& [flag, text] : {std::pair("--listen", &options.listen_address),
+                                   std::pair("--http", &options.http_address)}) {
+    WATTLE_ASSIGN_OR_RETURN(const wattle::HostPort address, wattle::ParseHostPort(flag, *text));
+    if (!wattle::IsLoopback(address) && !options.insecure_listen) {
       return absl::InvalidArgumentError(
-          absl::StrCat(address,
-                       " can be reached from other machines, and there is no TLS in this version: "
+          absl::StrCat(flag, " ", *text,
+                       ": can be reached from other machines, and there is no TLS in this version; "
                        "listen on 127.0.0.1, or add --insecure-listen on a network you trust"));
     }
+  }
+  if (options.unreachable_seconds < 2 * options.heartbeat_seconds) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--unreachable-seconds ", options.unreachable_seconds, ": shorter than two heartbeats of ",
+        options.heartbeat_seconds, " s, so that every device would be shown as unreachable; give ",
+        2 * options.heartbeat_seconds, " or more, or lower --heartbeat-seconds"));
   }
   return absl::OkStatus();
 }
@@ -163,15 +179,15 @@ void AddRunFlags(CLI::App& app, Options& options) {
   app.add_option("--heartbeat-seconds", options.heartbeat_seconds,
                  "Interval that workers are asked for")
       ->capture_default_str()
-      ->check(CLI::Range(0.1, 3600.0));
+      ->check(Between(0.1, 3600.0));
   app.add_option("--unreachable-seconds", options.unreachable_seconds,
                  "Silence after which a device is shown as unreachable")
       ->capture_default_str()
-      ->check(CLI::Range(0.2, 86400.0));
+      ->check(Between(0.2, 86400.0));
   app.add_option("--artifact-quota-gib", options.artifact_quota_gib,
                  "Evict the longest unused artifacts beyond it; 0: no quota")
       ->capture_default_str()
-      ->check(CLI::Range(0.0, 1e6));
+      ->check(Between(0.0, 1e6));
   app.add_option("--disk-reserve-mib", options.disk_reserve_mib,
                  "Uploads leave so much of the disk free, for the journal")
       ->capture_default_str()
@@ -190,12 +206,13 @@ void AddRunFlags(CLI::App& app, Options& options) {
       ->check(CLI::IsMember({"debug", "info", "warn", "err"}));
 }
 
+// 2 for what was asked wrongly, as in every program of Wattle; 1 for what then went wrong.
 int Report(const absl::Status& status) {
   if (status.ok()) {
     return 0;
   }
   std::fprintf(stderr, "wattle-coordinator: %s\n", std::string(status.message()).c_str());
-  return 1;
+  return absl::IsInvalidArgument(status) ? 2 : 1;
 }
 
 }  // namespace
@@ -231,7 +248,14 @@ int main(int argc, char** argv) {
   restore->add_flag("--report", restore_report,
                     "Tell what the workers still had of the time after the backup");
   app.require_subcommand(0, 1);
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& asked) {  // --help, --version
+    return app.exit(asked);
+  } catch (const CLI::ParseError& error) {
+    return Report(
+        absl::InvalidArgumentError(absl::StrCat(error.what(), "; see wattle-coordinator --help")));
+  }
 
   // What gRPC cannot do comes back as a status; its own log would say it twice.
   // NOLINTNEXTLINE(concurrency-mt-unsafe): before any thread

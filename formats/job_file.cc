@@ -33,6 +33,16 @@ namespace pb = google::protobuf;
 constexpr int64_t kFileBytesMax = 1 << 20;  // A list of prompts longer than this is a data set.
 constexpr int kDocumentsMax = 1000;
 
+// ".nan", "-.inf": YAML's words for what no field can be.
+bool IsYamlSpecialNumber(absl::string_view text) {
+  const std::string lower = absl::AsciiStrToLower(text);
+  absl::string_view word = lower;
+  if (!absl::ConsumePrefix(&word, "-")) {
+    absl::ConsumePrefix(&word, "+");
+  }
+  return word == ".nan" || word == ".inf";
+}
+
 // Reads one document into one message.
 class DocumentReader {
  public:
@@ -274,6 +284,10 @@ absl::Status DocumentReader::ReadNumber(const YAML::Node& node, const pb::FieldD
   if (is_number) {
     return Error(node.Mark(), field->name(),
                  absl::StrCat("wants ", wanted, " in range, found ", shown));
+  }
+  if (absl::SimpleAtod(text, &number) || IsYamlSpecialNumber(text)) {
+    return Error(node.Mark(), field->name(),
+                 absl::StrCat("\"", shown, "\" is no finite number; write ", wanted));
   }
   if (!text.empty() && (absl::ascii_isdigit(static_cast<unsigned char>(text[0])) ||
                         text[0] == '.' || text[0] == '-')) {

@@ -124,7 +124,11 @@ INSTANTIATE_TEST_SUITE_P(
                 "job.yaml:2: seed: wants a whole number in range, found -1"},
         BadFile{
             "NotANumber", "deadline_seconds: .nan\n", kInvalid,
-            "job.yaml:1: deadline_seconds: \".nan\" has a unit; write a plain number of seconds"},
+            "job.yaml:1: deadline_seconds: \".nan\" is no finite number; write a plain number of "
+            "seconds"},
+        BadFile{"Infinity", "deadline_seconds: -.inf\n", kInvalid,
+                "job.yaml:1: deadline_seconds: \"-.inf\" is no finite number; write a plain number "
+                "of seconds"},
         BadFile{"UnknownValue", "objective: fastest\n", kInvalid,
                 "job.yaml:1: objective: \"fastest\" is unknown; write one of: energy, time, edp"},
         BadFile{"ValueAsInProto", "objective: OBJECTIVE_TIME\n", kInvalid,

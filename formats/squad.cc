@@ -302,12 +302,7 @@ absl::StatusOr<SquadDataSet> ParseSquad(absl::string_view text, absl::string_vie
 
 absl::StatusOr<SquadDataSet> ReadSquad(const std::string& path) {
   WATTLE_ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(path, kSquadBytesMax));
-  absl::StatusOr<SquadDataSet> data = ParseSquad(text, path);
-  if (!data.ok()) {
-    return absl::Status(data.status().code(),
-                        absl::StrCat(data.status().message(), "; a SQuAD 2.0 file is wanted"));
-  }
-  return data;
+  return ParseSquad(text, path);
 }
 
 std::string SquadPrompt(const SquadDataSet& data, const SquadQuestion& question) {

@@ -10,8 +10,14 @@
 namespace wattle {
 
 std::string FormatEnergy(Joules energy) {
-  if (std::abs(energy.value()) >= kJoulesPerWattHour) {
-    return absl::StrFormat("%.2f Wh", ToWattHours(energy));
+  const double watt_hours = ToWattHours(energy);
+  // Four digits tell all that a sensor of these boards can know.
+  if (std::abs(watt_hours) >= 1000.0) {
+    const double kilowatt_hours = watt_hours / 1000.0;
+    return absl::StrFormat("%.*f kWh", std::abs(kilowatt_hours) < 100.0 ? 2 : 1, kilowatt_hours);
+  }
+  if (std::abs(watt_hours) >= 1.0) {
+    return absl::StrFormat("%.*f Wh", std::abs(watt_hours) < 100.0 ? 2 : 1, watt_hours);
   }
   return absl::StrFormat("%.1f J", energy.value());
 }
@@ -45,6 +51,10 @@ std::string FormatBytes(int64_t size_bytes) {
   }
   return unit == 0 ? absl::StrFormat("%d B", size_bytes)
                    : absl::StrFormat("%.1f %s", size, kUnits[unit]);
+}
+
+std::string FormatTemperature(Celsius temperature) {
+  return absl::StrFormat("%.1f °C", temperature.value());
 }
 
 std::string FormatPercent(Fraction fraction) {

@@ -14,11 +14,13 @@
 
 namespace wattle {
 
-std::string FormatEnergy(Joules energy);         // "57.82 Wh" from 1 Wh on, else "143.2 J"
+// "143.2 J", from 1 Wh on "57.82 Wh", "410.0 Wh", "41.00 kWh": about four digits, no more.
+std::string FormatEnergy(Joules energy);
 std::string FormatPower(Watts power);            // "14.29 W"
 std::string FormatElapsed(absl::Duration time);  // "4 h 02 min", "12 min 05 s", "8.3 s", "41 ms"
 std::string FormatBytes(int64_t size_bytes);     // "1.5 GiB"
 std::string FormatPercent(Fraction fraction);    // "42 %"
+std::string FormatTemperature(Celsius temperature);  // "35.4 °C"
 
 }  // namespace wattle
 

@@ -10,6 +10,8 @@ TEST(FormatTest, SmallEnergyIsInJoules) {
   EXPECT_EQ(FormatEnergy(FromWattHours(57.82)), "57.82 Wh");
   EXPECT_EQ(FormatEnergy(Joules(143.24)), "143.2 J");
   EXPECT_EQ(FormatEnergy(Joules(3600.0)), "1.00 Wh");
+  EXPECT_EQ(FormatEnergy(FromWattHours(410.04)), "410.0 Wh");
+  EXPECT_EQ(FormatEnergy(FromWattHours(41004.18)), "41.00 kWh");
 }
 
 TEST(FormatTest, DurationPicksItsUnits) {
@@ -23,6 +25,7 @@ TEST(FormatTest, BytesAndPercent) {
   EXPECT_EQ(FormatBytes(512), "512 B");
   EXPECT_EQ(FormatBytes(1536LL * 1024 * 1024), "1.5 GiB");
   EXPECT_EQ(FormatPercent(Fraction(0.42)), "42 %");
+  EXPECT_EQ(FormatTemperature(Celsius(35.42)), "35.4 °C");
 }
 
 }  // namespace

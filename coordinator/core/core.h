@@ -60,6 +60,9 @@ absl::Status ValidateSpec(const v1::JobSpec& spec, bool files_needed);
 // Errors: kInvalidArgument names the field.
 absl::Status ValidateHello(const v1::Hello& hello);
 absl::Status ValidatePolicy(const v1::Policy& policy);
+// A text that people give with a command: a reason, a reference. kInvalidArgument when it is longer
+// than any such text has to be.
+absl::Status ValidateText(absl::string_view field, absl::string_view text);
 
 }  // namespace wattle::core
 

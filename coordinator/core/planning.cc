@@ -62,7 +62,7 @@ std::vector<DeviceId> AvoidedDevices(const State& state, const Observations& obs
     }
   }
   for (const auto& [id, record] : state.devices) {
-    if (!record.drained() && !failed.contains(id)) {
+    if (!record.removed() && !record.drained() && !failed.contains(id)) {
       return {failed.begin(), failed.end()};
     }
   }
@@ -137,6 +137,9 @@ scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observa
   snapshot.sequence = state.last_sequence;
   snapshot.now = now.wall;
   for (const auto& [id, record] : state.devices) {
+    if (record.removed()) {
+      continue;
+    }
     scheduler::DeviceView view;
     view.device = DescribeDevice(state, observations, id, now);
     const auto wanted = state.wanted_attempt.find(id);
@@ -198,6 +201,20 @@ PlanComputed ComputePlan(scheduler::Snapshot snapshot, const scheduler::ProfileT
   return PlanComputed{snapshot.sequence, scheduler::PlanQueue(snapshot)};
 }
 
+absl::StatusOr<std::vector<scheduler::InputView>> ForeseeInputs(const State& state,
+                                                                const v1::JobSpec& spec) {
+  std::vector<scheduler::InputView> inputs;
+  for (const InputReference& input : InputsOf(spec)) {
+    absl::StatusOr<v1::ArtifactInfo> artifact = Foresee(state, input.reference, kChainMax);
+    if (!artifact.ok()) {
+      return WithContext(absl::StrCat(KindName(spec), ".", input.field), artifact.status());
+    }
+    WATTLE_RETURN_IF_ERROR(CheckInputKind(spec, input, *artifact));
+    inputs.push_back({input.field, *std::move(artifact)});
+  }
+  return inputs;
+}
+
 absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& observations,
                                         const PlanningInputs& inputs,
                                         const v1::PlanRequest& request, const Instant& now) {
@@ -211,15 +228,7 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
   }
   scheduler::JobView job;
   job.spec = request.spec();
-  for (const InputReference& input : InputsOf(request.spec())) {
-    absl::StatusOr<v1::ArtifactInfo> artifact = Foresee(state, input.reference, kChainMax);
-    if (!artifact.ok()) {
-      return WithContext(absl::StrCat(KindName(request.spec()), ".", input.field),
-                         artifact.status());
-    }
-    WATTLE_RETURN_IF_ERROR(CheckInputKind(request.spec(), input, *artifact));
-    job.inputs.push_back({input.field, *std::move(artifact)});
-  }
+  WATTLE_ASSIGN_OR_RETURN(job.inputs, ForeseeInputs(state, request.spec()));
   job.peak_memory_bytes = PeakMemory(inputs, request.spec(), job.inputs);
 
   scheduler::Snapshot snapshot = MakeSnapshot(state, observations, inputs, now);
@@ -232,7 +241,9 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
       device.device.mutable_heartbeat()->clear_guard_reason();
     }
   }
-  return scheduler::PlanJob(snapshot, job);
+  WATTLE_ASSIGN_OR_RETURN(v1::PlanResponse plan, scheduler::PlanJob(snapshot, job));
+  plan.set_certain_failure(CertainFailure(request.spec(), job.inputs));
+  return plan;
 }
 
 absl::Status CheckPossible(const State& state, const Observations& observations,
@@ -242,25 +253,19 @@ absl::Status CheckPossible(const State& state, const Observations& observations,
   *request.mutable_spec() = spec;
   WATTLE_ASSIGN_OR_RETURN(const v1::PlanResponse plan,
                           DryRun(state, observations, inputs, request, now));
-  std::map<std::string, std::pair<int, std::string>> reasons;  // by constraint: count, an example
-  for (const v1::Candidate& candidate : plan.candidates()) {
-    if (candidate.feasible() || !candidate.permanent()) {
-      return absl::OkStatus();
-    }
-    auto& [count, example] = reasons[candidate.refused_by()];
-    ++count;
-    example = absl::StrCat(candidate.device_name(), ": ", candidate.reason());
+  if (!plan.certain_failure().empty()) {
+    return absl::InvalidArgumentError(plan.certain_failure());
   }
-  if (reasons.empty()) {
-    return absl::OkStatus();  // An empty fleet: a device may come.
+  const std::vector<const v1::Candidate*> candidates(plan.candidates().pointer_begin(),
+                                                     plan.candidates().pointer_end());
+  const v1::Candidate* nearest = scheduler::NearestToFeasible(candidates);
+  // An empty fleet: a device may come. What is refused for now may pass.
+  if (nearest == nullptr || nearest->feasible() || !nearest->permanent()) {
+    return absl::OkStatus();
   }
-  const auto most = std::max_element(
-      reasons.begin(), reasons.end(),
-      [](const auto& a, const auto& b) { return a.second.first < b.second.first; });
-  return absl::FailedPreconditionError(
-      absl::StrCat("no device of this fleet can run it; ", most->first, " refuses ",
-                   most->second.first, " of ", plan.candidates_size(), " (", most->second.second,
-                   "); 'wattle plan' shows all; add a device or change the job"));
+  return absl::FailedPreconditionError(absl::StrCat(
+      "no device of this fleet can run it; the nearest is ", nearest->device_name(), ": ",
+      nearest->reason(), "; 'wattle plan' shows all; add a device or change the job"));
 }
 
 }  // namespace wattle::core

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
+#include "coordinator/core/certain_failure.h"
 #include "coordinator/core/command.h"
 #include "coordinator/core/state.h"
 #include "scheduler/place/snapshot.h"
@@ -29,6 +30,7 @@ using MemoryEstimator = std::function<int64_t(const v1::JobSpec&, const v1::Mode
 // What does not come from the state.
 struct PlanningInputs {
   MemoryEstimator estimate_memory;  // empty: memory is not checked
+  FileChecker check_files;          // empty: files are not looked at before a device does
 };
 
 // Queued jobs whose backoff is over, active ones that may leave their device (moving.h), connected
@@ -45,13 +47,19 @@ scheduler::ProfileTable ProfilesOf(const State& state);
 // PlanQueue over a snapshot. On another thread: copy MakeSnapshot and ProfilesOf there first.
 PlanComputed ComputePlan(scheduler::Snapshot snapshot, const scheduler::ProfileTable& profiles);
 
+// What is known of each of the spec's inputs; of an output that is still to be made, as far as it
+// can be foreseen. Errors: kNotFound, kInvalidArgument, naming the field.
+absl::StatusOr<std::vector<scheduler::InputView>> ForeseeInputs(const State& state,
+                                                                const v1::JobSpec& spec);
+
 // A dry run of request.spec against the fleet. Errors as for SubmitJob.
 absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& observations,
                                         const PlanningInputs& inputs,
                                         const v1::PlanRequest& request, const Instant& now);
 
 // OK unless no device of the (non-empty) fleet can ever run the job: kFailedPrecondition then, one
-// line with the reason that most devices share. For submit, before Decide.
+// line with the reason of the device that lacks least; kInvalidArgument where the job would fail on
+// every device. For submit, before Decide.
 absl::Status CheckPossible(const State& state, const Observations& observations,
                            const PlanningInputs& inputs, const v1::JobSpec& spec,
                            const Instant& now);

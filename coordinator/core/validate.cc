@@ -2,15 +2,20 @@
 //
 // What may enter the core: specs, hellos, policies. Each refusal is one line that names the field,
 // what it was and what is wanted. Pure.
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/message.h"
 
@@ -28,6 +33,7 @@ constexpr int kLabelsMax = 64;
 constexpr int kPromptsMax = 10'000;
 constexpr size_t kPromptBytesMax = size_t{1}
                                    << 20;  // as a chunk of an artifact: larger ones are files
+constexpr size_t kTextBytesMax = 500;      // of any text that has no bound of its own
 constexpr double kYearSeconds = 366.0 * 24 * 3600;
 constexpr double kCountMax = 1e12;
 
@@ -38,12 +44,19 @@ struct Bound {
   double max;
 };
 
+// A bound as people write it: "31622400", not "3.16224e+07".
+std::string BoundWords(double value) {
+  return value == std::floor(value) && std::abs(value) < 1e15 ? absl::StrFormat("%.0f", value)
+                                                              : absl::StrCat(value);
+}
+
 absl::Status CheckBounds(absl::string_view prefix, const std::vector<Bound>& bounds) {
   for (const Bound& bound : bounds) {
     // Written so that NaN fails.
     if (!(bound.value >= bound.min && bound.value <= bound.max)) {
-      return absl::InvalidArgumentError(absl::StrCat(prefix, bound.field, ": ", bound.value,
-                                                     ": want ", bound.min, " to ", bound.max));
+      return absl::InvalidArgumentError(
+          absl::StrCat(prefix, bound.field, ": ", BoundWords(bound.value), ": want ",
+                       BoundWords(bound.min), " to ", BoundWords(bound.max)));
     }
   }
   return absl::OkStatus();
@@ -77,6 +90,61 @@ absl::Status RefuseUnknown(const google::protobuf::Message& message, const std::
     if (field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_MESSAGE &&
         !field->is_repeated()) {
       WATTLE_RETURN_IF_ERROR(RefuseUnknown(reflection.GetMessage(message, field), name));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Every text of the message, also in messages inside it and in lists. Prompts have their own bound.
+absl::Status CheckTexts(const google::protobuf::Message& message, const std::string& path) {
+  using Field = google::protobuf::FieldDescriptor;
+  const google::protobuf::Reflection& reflection = *message.GetReflection();
+  std::vector<const Field*> fields;
+  reflection.ListFields(message, &fields);
+  for (const Field* field : fields) {
+    const std::string name = path.empty() ? field->name() : absl::StrCat(path, ".", field->name());
+    const int count = field->is_repeated() ? reflection.FieldSize(message, field) : 1;
+    for (int i = 0; i < count; ++i) {
+      if (field->cpp_type() == Field::CPPTYPE_MESSAGE) {
+        WATTLE_RETURN_IF_ERROR(CheckTexts(field->is_repeated()
+                                              ? reflection.GetRepeatedMessage(message, field, i)
+                                              : reflection.GetMessage(message, field),
+                                          name));
+      } else if (field->cpp_type() == Field::CPPTYPE_STRING && field->name() != "prompts") {
+        WATTLE_RETURN_IF_ERROR(ValidateText(
+            name, field->is_repeated() ? reflection.GetRepeatedString(message, field, i)
+                                       : reflection.GetString(message, field)));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+// What can be typed in a shell and shown in a table as it is.
+bool IsPlainName(absl::string_view name) {
+  return std::all_of(name.begin(), name.end(), [](char c) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '_' || c == '-';
+  });
+}
+
+// Two values of one key can stand on no device together.
+absl::Status CheckSelector(const v1::Policy& policy) {
+  std::map<std::string, std::string> values;
+  for (const std::string& selector : policy.selector()) {
+    const size_t equals = selector.find('=');
+    if (selector.empty() || equals == 0 || selector.find_first_of(" \t\r\n") != std::string::npos) {
+      return absl::InvalidArgumentError(absl::StrCat("policy.selector: \"", selector,
+                                                     "\": want key=value or key, without blanks"));
+    }
+    if (equals == std::string::npos) {
+      continue;
+    }
+    const auto [known, fresh] =
+        values.emplace(selector.substr(0, equals), selector.substr(equals + 1));
+    if (!fresh && known->second != selector.substr(equals + 1)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "policy.selector: ", known->first, "=", known->second, " and ", selector,
+          " can match no device: all selectors must hold at once; write two policies"));
     }
   }
   return absl::OkStatus();
@@ -282,6 +350,11 @@ absl::Status ValidateSpec(const v1::JobSpec& spec, bool files_needed) {
     return absl::InvalidArgumentError(absl::StrCat(
         "name: ", spec.name().size(), " characters: want at most ", kNameCharactersMax));
   }
+  if (spec.owner().size() > kNameCharactersMax) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "owner: ", spec.owner().size(), " characters: want at most ", kNameCharactersMax));
+  }
+  WATTLE_RETURN_IF_ERROR(CheckTexts(spec, ""));
   if (spec.required_labels_size() > kLabelsMax) {
     return absl::InvalidArgumentError(absl::StrCat("required_labels: ", spec.required_labels_size(),
                                                    " entries: want at most ", kLabelsMax));
@@ -312,6 +385,11 @@ absl::Status ValidateHello(const v1::Hello& hello) {
   if (device.device_class().empty()) {
     return absl::InvalidArgumentError("hello.device.device_class: missing");
   }
+  WATTLE_RETURN_IF_ERROR(CheckTexts(device, "hello.device"));
+  if (device.labels_size() > kLabelsMax) {
+    return absl::InvalidArgumentError(absl::StrCat("hello.device.labels: ", device.labels_size(),
+                                                   " entries: want at most ", kLabelsMax));
+  }
   if (hello.incarnation() == 0) {
     return absl::InvalidArgumentError("hello.incarnation: 0: want a number made with the spool");
   }
@@ -334,19 +412,38 @@ absl::Status ValidateHello(const v1::Hello& hello) {
 
 absl::Status ValidatePolicy(const v1::Policy& policy) {
   WATTLE_RETURN_IF_ERROR(RefuseUnknown(policy, "policy"));
-  if (policy.name().empty() || policy.name().size() > kNameCharactersMax) {
-    return absl::InvalidArgumentError("policy.name: want 1 to 80 characters");
+  if (policy.name().empty() || policy.name().size() > kNameCharactersMax ||
+      !IsPlainName(policy.name())) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "policy.name: \"", absl::CHexEscape(policy.name().substr(0, kNameCharactersMax)),
+        "\": want 1 to 80 letters, digits, '.', '_' or '-', for example solar-masts"));
   }
-  for (const std::string& selector : policy.selector()) {
-    if (selector.empty() || selector.front() == '=') {
-      return absl::InvalidArgumentError(
-          absl::StrCat("policy.selector: \"", selector, "\": want key=value or key"));
-    }
+  if (policy.selector_size() > kLabelsMax) {
+    return absl::InvalidArgumentError(absl::StrCat("policy.selector: ", policy.selector_size(),
+                                                   " entries: want at most ", kLabelsMax));
   }
-  return CheckBounds(
+  WATTLE_RETURN_IF_ERROR(CheckTexts(policy, "policy"));
+  WATTLE_RETURN_IF_ERROR(CheckSelector(policy));
+  WATTLE_RETURN_IF_ERROR(CheckBounds(
       "policy.", {{"pause_seconds_max", policy.pause_seconds_max(), 0, kYearSeconds},
                   {"reserve_state_of_charge_ratio", policy.reserve_state_of_charge_ratio(), 0, 1},
-                  {"max_temperature_celsius", policy.max_temperature_celsius(), 0, 200}});
+                  {"max_temperature_celsius", policy.max_temperature_celsius(), 0, 200}}));
+  if (policy.reserve_state_of_charge_ratio() == 0 && policy.max_temperature_celsius() == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("policy ", policy.name(),
+                     ": limits nothing; give reserve_state_of_charge_ratio or "
+                     "max_temperature_celsius, or remove it with 'wattle policy rm ",
+                     policy.name(), "'"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateText(absl::string_view field, absl::string_view text) {
+  if (text.size() > kTextBytesMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(field, ": ", text.size(), " bytes: want at most ", kTextBytesMax));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace wattle::core

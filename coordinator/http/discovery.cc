@@ -21,9 +21,13 @@ std::string DiscoveryJson(const runtime::Api& api) {
     group["targets"].mutable_list_value()->add_values()->set_string_value(
         device.info().metrics_address());
     auto& labels = *group["labels"].mutable_struct_value()->mutable_fields();
-    labels["device"].set_string_value(device.info().name());
-    labels["device_class"].set_string_value(device.info().device_class());
-    labels["emulated"].set_string_value(device.info().emulated() ? "true" : "false");
+    // A worker's own series carry device, device_class and emulated. Labels of a target with these
+    // names would rename the worker's to exported_…; labels that begin with __meta_ are for
+    // relabelling and reach no series by themselves.
+    labels["__meta_wattle_device"].set_string_value(device.info().name());
+    labels["__meta_wattle_device_id"].set_string_value(device.info().device_id());
+    labels["__meta_wattle_device_class"].set_string_value(device.info().device_class());
+    labels["__meta_wattle_emulated"].set_string_value(device.info().emulated() ? "true" : "false");
   }
   return ToPlainJson(list);
 }

@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "httplib.h"
 
+#include "base/host_port.h"
 #include "base/status_macros.h"
 #include "coordinator/http/discovery.h"
 #include "coordinator/http/json.h"
@@ -42,6 +43,27 @@ void SetResult(const absl::StatusOr<Message>& result, Response& response) {
   } else {
     SetError(result.status(), response);
   }
+}
+
+// What the HTTP library refused by itself, with the code that goes with its status.
+absl::Status LibraryError(const Request& request, int status) {
+  const std::string where = absl::StrCat(request.method, " ", request.path);
+  if (status == 413) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        where, ": the body is larger than 1 MiB; push data as an artifact and name it"));
+  }
+  if (status == 404) {
+    return absl::NotFoundError(
+        absl::StrCat(where,
+                     ": no such page; see /api/v1/jobs, devices, policies, profiles, "
+                     "artifacts, plan"));
+  }
+  if (status >= 500) {
+    return absl::InternalError(
+        absl::StrCat(where, ": HTTP ", status, "; see the coordinator's log"));
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat(where, ": HTTP ", status, ": not a request that this server understands"));
 }
 
 // Waits for a reply that comes on another thread.
@@ -95,21 +117,6 @@ absl::Status ParseBody(const Request& request, google::protobuf::Message& messag
   return FromJson(request.body, message);
 }
 
-absl::StatusOr<std::pair<std::string, int>> ParseAddress(const std::string& address) {
-  const size_t colon = address.rfind(':');
-  int port = -1;
-  if (colon == std::string::npos || !absl::SimpleAtoi(address.substr(colon + 1), &port) ||
-      port < 0 || port > 65535) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--http ", address, ": wanted HOST:PORT, for example 127.0.0.1:7411"));
-  }
-  std::string host = address.substr(0, colon);
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
-    host = host.substr(1, host.size() - 2);  // IPv6
-  }
-  return std::pair(std::move(host), port);
-}
-
 }  // namespace
 
 HttpServer::HttpServer(const HttpOptions& options)
@@ -127,20 +134,18 @@ HttpServer::HttpServer(const HttpOptions& options)
 }
 
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const HttpOptions& options) {
-  WATTLE_ASSIGN_OR_RETURN(auto address, ParseAddress(options.listen_address));
+  WATTLE_ASSIGN_OR_RETURN(const HostPort address, ParseHostPort("--http", options.listen_address));
   auto http = std::unique_ptr<HttpServer>(new HttpServer(options));
-  int port = address.second;
-  const bool bound = port == 0 ? (port = http->server_->bind_to_any_port(address.first)) > 0
-                               : http->server_->bind_to_port(address.first, port);
+  int port = address.port;
+  const bool bound = port == 0 ? (port = http->server_->bind_to_any_port(address.host)) > 0
+                               : http->server_->bind_to_port(address.host, port);
   if (!bound) {
     return absl::UnavailableError(absl::StrCat(
         "--http ", options.listen_address,
         ": the address is in use or not this machine's; stop the other program or choose another "
         "port (0: any free one)"));
   }
-  const bool is_ipv6 = absl::StrContains(address.first, ":");
-  http->address_ = is_ipv6 ? absl::StrCat("[", address.first, "]:", port)
-                           : absl::StrCat(address.first, ":", port);
+  http->address_ = FormatHostPort({address.host, port});
   http->Route();
   http->thread_ = std::thread([self = http.get()] {
     self->server_->listen_after_bind();
@@ -191,11 +196,7 @@ void HttpServer::Route() {
   server_->set_error_handler([](const Request& request, Response& response) {
     if (response.body.empty()) {
       const int status = response.status;
-      SetError(
-          absl::NotFoundError(absl::StrCat(request.method, " ", request.path, ": HTTP ", status,
-                                           "; see /api/v1/jobs, devices, policies, "
-                                           "profiles, artifacts, plan")),
-          response);
+      SetError(LibraryError(request, status), response);
       response.status = status;
     }
   });

@@ -1,7 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "coordinator/http/http_server.h"
 
+#include <set>
+
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/struct.pb.h"
 #include "google/protobuf/util/json_util.h"
@@ -69,6 +73,32 @@ TEST_F(HttpServerTest, MetricsHaveUnitsStatesAndVersion) {
   EXPECT_THAT(metrics, HasSubstr("wattle_coordinator_connected_devices 1"));
   EXPECT_THAT(metrics, HasSubstr("wattle_coordinator_journal_commits_total 2"));
   EXPECT_THAT(metrics, HasSubstr("wattle_device_last_seen_timestamp_seconds{device=\"name-of-"));
+  EXPECT_THAT(metrics, HasSubstr("\nprocess_resident_memory_bytes "));
+  EXPECT_THAT(metrics, HasSubstr("wattle_coordinator_queue_wait_seconds_bucket{le="));
+}
+
+TEST_F(HttpServerTest, DevicesOfOneNameAreTwoSeries) {
+  server_->Serve(api_);
+  Connect(*runtime_, "device-a", "bench");
+  Connect(*runtime_, "device-b", "bench");
+  std::set<std::string> series;
+  for (const absl::string_view line : absl::StrSplit(Get("/metrics"), '\n', absl::SkipEmpty())) {
+    if (absl::StartsWith(line, "#")) {
+      continue;
+    }
+    EXPECT_TRUE(series.emplace(line.substr(0, line.rfind(' '))).second) << "twice: " << line;
+    if (absl::StartsWith(line, "wattle_device_")) {
+      EXPECT_THAT(std::string(line), HasSubstr("device_id=\"device-"));
+    }
+  }
+  EXPECT_THAT(Get("/metrics"), HasSubstr("device=\"bench\",device_id=\"device-b\""));
+}
+
+TEST_F(HttpServerTest, ABodyThatIsTooLargeHasTheCodeOfItsStatus) {
+  server_->Serve(api_);
+  const std::string body = Post("/api/v1/jobs", std::string((1U << 20) + 1, ' '), 413);
+  EXPECT_THAT(body, HasSubstr("\"code\":\"RESOURCE_EXHAUSTED\""));
+  EXPECT_THAT(body, HasSubstr("1 MiB"));
 }
 
 TEST_F(HttpServerTest, DiscoveryListsWorkersWithTheirLabels) {
@@ -83,9 +113,14 @@ TEST_F(HttpServerTest, DiscoveryListsWorkersWithTheirLabels) {
   EXPECT_EQ(group.size(), 2U) << "Prometheus refuses keys that it does not know";
   EXPECT_EQ(group.at("targets").list_value().values(0).string_value(), "127.0.0.1:9100");
   const auto& labels = group.at("labels").struct_value().fields();
-  EXPECT_EQ(labels.at("device").string_value(), "name-of-device-a");
-  EXPECT_EQ(labels.at("device_class").string_value(), "jetson-orin-nano");
-  EXPECT_EQ(labels.at("emulated").string_value(), "true");
+  EXPECT_EQ(labels.at("__meta_wattle_device").string_value(), "name-of-device-a");
+  EXPECT_EQ(labels.at("__meta_wattle_device_id").string_value(), "device-a");
+  EXPECT_EQ(labels.at("__meta_wattle_device_class").string_value(), "jetson-orin-nano");
+  EXPECT_EQ(labels.at("__meta_wattle_emulated").string_value(), "true");
+  for (const auto& [name, value] : labels) {
+    EXPECT_TRUE(absl::StartsWith(name, "__meta_"))
+        << name << " would rename a worker's own label to exported_" << name;
+  }
 }
 
 TEST_F(HttpServerTest, SubmitsAndShowsJobsWithProtoFieldNames) {

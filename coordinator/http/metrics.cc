@@ -11,6 +11,7 @@
 
 #include "coordinator/core/state.h"
 #include "telemetry/export/metrics_page.h"
+#include "telemetry/export/process_metrics.h"
 
 namespace wattle::http {
 namespace {
@@ -59,7 +60,9 @@ FleetCounts Count(const core::State& state) {
     counts.artifact_bytes += info.size_bytes();
   }
   for (const auto& [id, record] : state.devices) {
-    counts.devices[id] = record.info();
+    if (!record.removed()) {
+      counts.devices[id] = record.info();
+    }
   }
   counts.profile_rows = static_cast<int64_t>(state.profile_rows.size());
   counts.last_sequence = state.last_sequence.value();
@@ -94,6 +97,7 @@ void AddDevices(MetricsPage& page, const FleetCounts& counts,
   int64_t connected = 0;
   for (const auto& [id, info] : counts.devices) {
     const telemetry::MetricLabels labels = {{"device", info.name()},
+                                            {"device_id", id.value()},
                                             {"device_class", info.device_class()},
                                             {"emulated", info.emulated() ? "true" : "false"}};
     const auto it = observations.devices.find(id);
@@ -107,7 +111,7 @@ void AddDevices(MetricsPage& page, const FleetCounts& counts,
                  core::ToUnix(it->second.last_seen->wall));
     }
   }
-  page.Gauge("wattle_coordinator_devices", "Devices that ever registered.", {},
+  page.Gauge("wattle_coordinator_devices", "Devices that registered and were not removed.", {},
              static_cast<double>(counts.devices.size()));
   page.Gauge("wattle_coordinator_connected_devices", "Devices with a stream now.", {},
              static_cast<double>(connected));
@@ -139,9 +143,14 @@ void AddWork(MetricsPage& page, const runtime::CounterValues& values) {
                  {{"state", Label(state)}},
                  it == values.attempts_entered.end() ? 0.0 : static_cast<double>(it->second));
   }
-  page.Counter("wattle_coordinator_receipt_energy_joules_total",
-               "Gross energy of attempts, as their receipts say.", {},
-               values.receipt_energy_joules);
+  for (const auto& [source, joules] : values.receipt_energy_joules) {
+    page.Counter("wattle_coordinator_receipt_energy_joules_total",
+                 "Gross energy of attempts, as their receipts say.",
+                 {{"source", Label(v1::EnergySource_Name(source), "ENERGY_SOURCE_")}}, joules);
+  }
+  page.Histogram("wattle_coordinator_queue_wait_seconds",
+                 "Time from a job's queueing to the placement of its attempt.", {},
+                 values.queue_wait_seconds);
   page.Histogram("wattle_coordinator_prediction_time_error_ratio",
                  "Predicted against measured run time of finished attempts.", {},
                  values.time_error_ratio);
@@ -156,8 +165,10 @@ std::string MetricsText(runtime::Runtime& runtime, absl::string_view version) {
   MetricsPage page;
   page.Gauge("wattle_coordinator_build_info", "Constant 1; the version is the label.",
              {{"version", std::string(version)}}, 1);
+  const double started_unix_seconds = core::ToUnix(runtime.started().wall);
   page.Gauge("wattle_coordinator_start_timestamp_seconds", "When this process started.", {},
-             core::ToUnix(runtime.started().wall));
+             started_unix_seconds);
+  page.Gauge("process_start_time_seconds", "When this process started.", {}, started_unix_seconds);
   page.Gauge("wattle_coordinator_queued_commands", "Commands that wait for the core.", {},
              static_cast<double>(runtime.queued_commands()));
   page.Counter("wattle_coordinator_heartbeats_total", "Heartbeats taken.", {},
@@ -168,6 +179,7 @@ std::string MetricsText(runtime::Runtime& runtime, absl::string_view version) {
   AddFleet(page, counts);
   AddDevices(page, counts, runtime.board().Snapshot());
   AddWork(page, runtime.counters());
+  telemetry::AddProcessMetrics(page);
   return page.Text();
 }
 

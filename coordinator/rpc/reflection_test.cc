@@ -181,7 +181,7 @@ const std::map<std::string, Example>& Examples() {
       {"wattle.v1.DeviceService.DrainDevice", {R"({"device": "x"})", NOT_FOUND}},
       {"wattle.v1.DeviceService.ResumeDevice", {R"({"device": "x"})", NOT_FOUND}},
       {"wattle.v1.DeviceService.RemoveDevice", {R"({"device": "x"})", UNIMPLEMENTED}},
-      {"wattle.v1.PolicyService.ApplyPolicy", {R"({"policy": {"name": "p"}})", OK}},
+      {"wattle.v1.PolicyService.ApplyPolicy", {R"({"policy": {"name": "p", "max_temperature_celsius": 80}})", OK}},
       {"wattle.v1.PolicyService.ListPolicies", {"{}", OK}},
       {"wattle.v1.PolicyService.DeletePolicy", {R"({"name": "none"})", NOT_FOUND}},
       {"wattle.v1.ProfileService.ListProfiles", {"{}", OK}},

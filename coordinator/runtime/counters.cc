@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "coordinator/runtime/counters.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace wattle::runtime {
@@ -42,14 +43,29 @@ void Counters::CountCommit(absl::Duration elapsed, absl::Span<const v1::Event> e
 
 void Counters::CountEvent(const v1::Event& event) {
   if (event.has_job_state_changed()) {
-    ++values_.jobs_entered[event.job_state_changed().state()];
+    const v1::JobStateChanged& changed = event.job_state_changed();
+    ++values_.jobs_entered[changed.state()];
+    if (changed.state() == v1::JOB_STATE_QUEUED) {
+      queued_unix_seconds_.emplace(changed.job_id(), event.at_unix_seconds());
+    } else {
+      queued_unix_seconds_.erase(changed.job_id());
+    }
   } else if (event.has_attempt_placed()) {
+    if (const auto queued = queued_unix_seconds_.find(event.attempt_placed().job_id());
+        queued != queued_unix_seconds_.end()) {
+      values_.queue_wait_seconds.Observe(std::max(0.0, event.at_unix_seconds() - queued->second));
+      queued_unix_seconds_.erase(queued);
+    }
     ++values_.attempts_entered[v1::ATTEMPT_STATE_PLACED];
   } else if (event.has_attempt_state_changed()) {
     const v1::AttemptStateChanged& changed = event.attempt_state_changed();
     ++values_.attempts_entered[changed.state()];
     const v1::Receipt& receipt = changed.receipt();
-    values_.receipt_energy_joules += receipt.total().gross_energy_joules();
+    if (changed.has_receipt()) {
+      const v1::EnergySource source =
+          receipt.emulated() ? v1::ENERGY_SOURCE_EMULATED : receipt.total().source();
+      values_.receipt_energy_joules[source] += receipt.total().gross_energy_joules();
+    }
     if (changed.state() == v1::ATTEMPT_STATE_FINISHED && !receipt.emulation_overrun()) {
       ObserveError(receipt.predicted().run_seconds().mean(), receipt.run().seconds(),
                    values_.time_error_ratio);

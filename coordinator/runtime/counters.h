@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <map>
+#include <string>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
@@ -13,6 +14,7 @@
 #include "absl/types/span.h"
 
 #include "telemetry/export/metrics_page.h"
+#include "wattle/v1/energy.pb.h"
 #include "wattle/v1/journal.pb.h"
 
 namespace wattle::runtime {
@@ -25,7 +27,11 @@ struct CounterValues {
   uint64_t plans = 0;
   std::map<v1::JobState, uint64_t> jobs_entered;  // How often a job entered each state.
   std::map<v1::AttemptState, uint64_t> attempts_entered;
-  double receipt_energy_joules = 0;  // Gross, of attempts with a receipt.
+  // Gross, of attempts with a receipt, by what the joules come from: sums of different evidence do
+  // not mix.
+  std::map<v1::EnergySource, double> receipt_energy_joules;
+  // From a job's queueing to the placement of its attempt, wall.
+  telemetry::HistogramValue queue_wait_seconds{{0.1, 1, 10, 60, 300, 1800, 7200, 86400}};
   telemetry::HistogramValue commit_seconds{{0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 1}};
   telemetry::HistogramValue plan_seconds{{0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5}};
   // |predicted - measured| / measured of finished attempts.
@@ -46,6 +52,7 @@ class Counters {
 
   mutable absl::Mutex mutex_;
   CounterValues values_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, double> queued_unix_seconds_ ABSL_GUARDED_BY(mutex_);  // by queued job
 };
 
 }  // namespace wattle::runtime

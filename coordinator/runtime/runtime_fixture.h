@@ -128,8 +128,12 @@ class RuntimeFixture : public testing::Test {
     return runtime.PostAndWait(std::move(command), kPatience);
   }
   // A device that is connected and heard of, as its stream would make it.
-  static void Connect(Runtime& runtime, const std::string& device) {
-    const Answer answer = Ask(runtime, core::WorkerHello{HelloOf(device)});
+  static void Connect(Runtime& runtime, const std::string& device, const std::string& name = "") {
+    core::WorkerHello hello{HelloOf(device)};
+    if (!name.empty()) {
+      hello.hello.mutable_device()->set_name(name);
+    }
+    const Answer answer = Ask(runtime, std::move(hello));
     ASSERT_TRUE(answer.status.ok()) << answer.status;
     runtime.board().SlotFor(DeviceId(device))->Connected(runtime.Now());
   }

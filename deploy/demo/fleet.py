@@ -119,8 +119,9 @@ class Fleet:
         self.grpc, self.http = match.group(1), match.group(2)
         return self.coordinator
 
-    def start_worker(self, name, emulate=None, extra=(), env=None, coordinator=None):
-        command = [BIN / "wattle-worker", "--coordinator", coordinator or self.grpc, "--state-dir", self.directory / name, "--name", name,
+    def start_worker(self, name, emulate=None, extra=(), env=None, coordinator=None, called=None):
+        """name: of its folder and log, and the device's unless `called` says otherwise."""
+        command = [BIN / "wattle-worker", "--coordinator", coordinator or self.grpc, "--state-dir", self.directory / name, "--name", called or name,
                    "--metrics", "127.0.0.1:0"]
         if emulate:
             command.append(f"--emulate={emulate}")

@@ -2,6 +2,7 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 """The demo: a coordinator and three emulated boards on this machine, real jobs, receipts. Started by ./dev demo.
 
+  --verbose     print the receipt of each job after the closing table
   --keep        leave the fleet up at the end, and print how to go on with it
   --no-jobs     with --keep: a fresh fleet, no jobs
   --squad FILE  fine-tune on questions of a SQuAD 2.0 file instead of the demo's own
@@ -9,7 +10,7 @@
                 (both cap the work; on two cores it takes five to ten minutes)
   --seed N      of the boards' hidden offsets, which the scheduler has to learn
 
-What it asserts is printed line by line at the end; the exit status is 1 if one of the lines does not hold.
+What it asserts is printed line by line near the end, and one table closes it; the exit status is 1 if one of the lines does not hold.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import json
 import math
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -59,6 +61,38 @@ def board_file(board):
     text = (ROOT / f"deploy/emulated/{board}.yaml").read_text()
     return {key: float(re.search(rf"^\s*{key}:\s*([0-9.eE+]+)", text, re.M).group(1))
             for key in ("throughput_flops", "step_overhead_seconds")}
+
+
+def saved_words(placement):
+    """What the chosen board saved against the next best one, by the job's objective; "-" where there was no other."""
+    best = placement.get("best", [])
+    if len(best) < 2:
+        return "-"
+    if placement.get("objective") == "OBJECTIVE_TIME":
+        seconds = best[1]["finish_in_seconds"] - best[0]["finish_in_seconds"]
+        return f"{seconds:.1f} s here against {best[1]['device_name']}"
+    joules = best[1]["marginal_energy_joules"] - best[0]["marginal_energy_joules"]
+    return f"{joules:.1f} J against {best[1]['device_name']}"
+
+
+def closing_lines(jobs):
+    """One line for each job under a line of heads, aligned: numbers to the right."""
+    heads = ("job", "kind", "device", "why", "predicted s", "took s", "predicted J", "took J", "saved")
+    rows = []
+    for job in jobs:
+        attempt = next(attempt for attempt in job["attempts"] if attempt["attempt_id"] == receipt_of(job)["attempt_id"])
+        receipt, placement = attempt["receipt"], attempt["placement"]
+        predicted, run = receipt["predicted"], receipt["run"]
+        kind = next(kind for kind in ("finetune", "quantize", "generate", "evaluate") if kind in job["spec"])
+        why = "earliest end" if placement.get("objective") == "OBJECTIVE_TIME" else "fewest joules"
+        device = next((best["device_name"] for best in placement.get("best", [])), attempt["device_id"][:8])
+        rows.append((job["job_id"], kind, device, why, f"{predicted['run_seconds']['mean']:.1f}",
+                     f"{run['seconds']:.1f}", f"{predicted['run_energy_joules']['mean']:.1f}", f"{run['gross_energy_joules']:.1f}",
+                     saved_words(placement)))
+    widths = [max(len(row[i]) for row in (heads, *rows)) for i in range(len(heads))]
+    numbers = range(4, 8)
+    return ["  ".join(cell.rjust(width) if i in numbers else cell.ljust(width)
+                      for i, (cell, width) in enumerate(zip(row, widths))).rstrip() for row in (heads, *rows)]
 
 
 class Demo:
@@ -242,8 +276,10 @@ class Demo:
             if live or time.monotonic() - last > 5 or not open_jobs:
                 if live and drawn:
                     print(f"\033[{drawn}A", end="")
+                # A line that wraps would take two rows, and the cursor goes up by one for each job.
+                width = shutil.get_terminal_size().columns - 1 if live else None
                 for job in jobs:
-                    print(("\033[2K" if live else "") + "  " + self.line(job), flush=True)
+                    print(("\033[2K" if live else "") + ("  " + self.line(job))[:width], flush=True)
                 drawn, last = len(jobs), time.monotonic()
             if not open_jobs:
                 return
@@ -260,17 +296,24 @@ class Demo:
             bar = "#" * (20 * step // total)
             text += f" [{bar:20}] {progress['phase']} {step}/{total}"
             text += f" loss {progress['loss']:.2f}" if progress.get("loss") else ""
-            text += f" {progress.get('tokens_per_second', 0):.0f} tok/s {progress.get('power_watts', 0):.1f} W"
+            text += f" {progress.get('tokens_per_second', 0):.0f} tok/s {progress.get('power_watts', 0):.1f} W emulated"
         return text
 
     # What it came to -----------------------------------------------------------------------------------------------------
+
+    def check_pace(self, jobs):
+        for job in jobs:
+            self.check(not receipt_of(job).get("emulation_overrun"), f"{job['job_id']}: this host kept the emulated pace")
+
+    def closing_table(self, jobs):
+        heading("What went where, and what it took (device seconds and joules, emulated)")
+        for line in closing_lines(jobs):
+            note(line)
 
     def receipts(self, jobs):
         heading("Receipts: predicted against measured, in device seconds, watts and joules (all emulated)")
         for job in jobs:
             print(self.text("job", "receipt", job["job_id"]) + "\n")
-            receipt = receipt_of(job)
-            self.check(not receipt.get("emulation_overrun"), f"{job['job_id']}: this host kept the emulated pace")
 
     def losses(self, finetunes, evaluations):
         heading("Held-out loss and perplexity, before and after")
@@ -343,11 +386,17 @@ class Demo:
         finetunes = self.finetune_twice()
         self.check_reserve()
         before, after, perplexity_before, perplexity_after = self.generate_and_evaluate(finetunes[0]["job_id"])
-        self.receipts([*finetunes, before, after, perplexity_before, perplexity_after])
+        jobs = [*finetunes, before, after, perplexity_before, perplexity_after]
+        self.check_pace(jobs)
         self.losses(finetunes, (perplexity_before, perplexity_after))
         self.answers(after, before)
         self.offsets()
         status = self.verdict()
+        self.closing_table(jobs)
+        if self.options.verbose:
+            self.receipts(jobs)
+        else:
+            note(f"each job's receipt: ./dev demo --verbose, or wattle job receipt {jobs[0]['job_id']} with --keep")
         minutes, seconds = divmod(int(time.monotonic() - started), 60)
         note(f"the demo took {minutes} min {seconds:02d} s")
         return status
@@ -355,6 +404,7 @@ class Demo:
 
 def main():
     parser = argparse.ArgumentParser(prog="./dev demo", description="Three emulated boards, real jobs, receipts.")
+    parser.add_argument("--verbose", action="store_true", help="print the receipt of each job after the closing table")
     parser.add_argument("--keep", action="store_true", help="leave the fleet up and print how to go on with it")
     parser.add_argument("--no-jobs", action="store_true", help="with --keep: a fresh fleet, no jobs")
     parser.add_argument("--squad", metavar="FILE", help="a SQuAD 2.0 file to fine-tune on instead of the demo's own; its work is capped")

@@ -14,7 +14,9 @@ class AvoidedDevice final : public Constraint {
     const std::string& device_id = on.device.device.info().device_id();
     for (const DeviceId& avoided : on.job.avoided_devices) {
       if (avoided.value() == device_id) {
-        return Refusal{"an attempt of this job failed on it; other devices first"};
+        return Refusal{
+            "an attempt of this job failed on it a short time ago; feasible again in some minutes, "
+            "or where no other device is left"};
       }
     }
     return std::nullopt;

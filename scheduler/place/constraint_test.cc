@@ -19,6 +19,7 @@ namespace wattle::scheduler {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 struct Situation {
   DeviceView device = OrinNano();
@@ -117,7 +118,7 @@ const Case kCases[] = {
        s->device.device.mutable_heartbeat()->set_has_temperature(true);
        s->device.device.mutable_heartbeat()->set_temperature_celsius(71.5);
      },
-     "max_temperature", "at 71.5 C; policy field stops work at 70.0 C", false},
+     "max_temperature", "at 71.5 °C; policy field stops work at 70.0 °C", false},
     {"hot, but another device's policy",
      [](Situation* s) {
        s->policies.push_back(MakePolicy(0, 70, "site=north"));
@@ -207,6 +208,58 @@ TEST(ConstraintTest, EachRuleRefusesWithItsReason) {
       EXPECT_EQ(placement.refusals(0).refused_by(), test.refused_by);
     }
   }
+}
+
+// Each rule's text stands alone before people: what is wrong, then what to do; the rule's own name
+// is for programs.
+TEST(ConstraintTest, EveryRefusalHasARemedyAndNoIdentifier) {
+  const ProfileTable priors = ProfileTable::Priors();
+  std::set<std::string> told;
+  for (const Case& test : kCases) {
+    SCOPED_TRACE(test.name);
+    Situation situation;
+    test.change(&situation);
+    Snapshot snapshot = MakeSnapshot({situation.device}, priors);
+    snapshot.policies = situation.policies;
+    snapshot.queue = {situation.job};
+    const std::vector<QueuePlacement> placements = PlanQueue(snapshot);
+    const v1::Candidate& candidate = placements.at(0).placement.best(0);
+    if (candidate.feasible()) {
+      continue;
+    }
+    told.insert(candidate.refused_by());
+    for (const std::string& text : {candidate.reason(), placements[0].placement.reason()}) {
+      EXPECT_THAT(text, HasSubstr("; ")) << "no remedy";
+      for (const Constraint* rule : AllConstraints()) {
+        const std::string identifier(rule->name());
+        EXPECT_THAT(text, Not(HasSubstr(identifier + ":"))) << "a rule's name as a heading";
+        if (identifier.find('_') != std::string::npos) {
+          EXPECT_THAT(text, Not(HasSubstr(identifier)));
+        }
+      }
+    }
+  }
+  EXPECT_EQ(told.size(), AllConstraints().size()) << "a rule whose text was not looked at";
+}
+
+v1::Candidate RefusedBy(const std::string& name, const std::string& rule, bool permanent) {
+  v1::Candidate candidate;
+  candidate.set_device_name(name);
+  candidate.set_refused_by(rule);
+  candidate.set_permanent(permanent);
+  return candidate;
+}
+
+TEST(NearestToFeasibleTest, IsTheDeviceThatGetsFurthest) {
+  const v1::Candidate unlabelled = RefusedBy("a", "labels", true);
+  const v1::Candidate also_unlabelled = RefusedBy("b", "labels", true);
+  const v1::Candidate small = RefusedBy("c", "memory", true);
+  const v1::Candidate busy = RefusedBy("d", "drained", false);
+  EXPECT_EQ(NearestToFeasible({}), nullptr);
+  const v1::Candidate* const most[] = {&unlabelled, &also_unlabelled, &small};
+  EXPECT_EQ(NearestToFeasible(most), &small) << "the majority's rule is not the candidate's";
+  const v1::Candidate* const passing[] = {&small, &busy};
+  EXPECT_EQ(NearestToFeasible(passing), &busy) << "what may pass is nearer than what never does";
 }
 
 TEST(ConstraintTest, NamesAreUniqueAndEachIsCovered) {

@@ -3,14 +3,17 @@
 // Sentences.
 #include <algorithm>
 #include <map>
+#include <tuple>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 
+#include "scheduler/place/constraint.h"
 #include "scheduler/place/explain_internal.h"
+#include "scheduler/place/place.h"
 #include "units/format.h"
 
 namespace wattle::scheduler {
@@ -36,20 +39,25 @@ std::string WhyNone(const Considered& considered) {
   if (considered.candidates.empty()) {
     return "no device has registered; start a wattle-worker";
   }
-  std::vector<std::string> counts;
-  for (const auto& [name, devices] : CountRefusals(considered)) {
-    counts.push_back(absl::StrCat(devices, " by ", name));
-  }
-  // What passes by itself is the better news.
-  const v1::Candidate* nearest = &considered.candidates.front();
+  std::vector<const v1::Candidate*> candidates;
   for (const v1::Candidate& candidate : considered.candidates) {
-    if (!candidate.permanent()) {
-      nearest = &candidate;
-      break;
-    }
+    candidates.push_back(&candidate);
   }
-  return absl::StrCat("no device can take it (", absl::StrJoin(counts, ", "), "); ",
-                      NameOf(*nearest), ": ", nearest->reason());
+  const v1::Candidate& nearest = *NearestToFeasible(candidates);
+  const size_t others = candidates.size() - 1;
+  return absl::StrCat(
+      "no device can take it; ", others > 0 ? "the nearest is " : "", NameOf(nearest), ": ",
+      nearest.reason(),
+      others > 0 ? absl::StrCat("; 'wattle plan' tells of the other ", others) : "");
+}
+
+// How many rules the candidate's refusal leaves behind it, in the order in which they are asked.
+size_t RulesPassed(const v1::Candidate& candidate) {
+  const absl::Span<const Constraint* const> rules = AllConstraints();
+  const auto refusing = std::find_if(rules.begin(), rules.end(), [&](const Constraint* rule) {
+    return rule->name() == candidate.refused_by();
+  });
+  return static_cast<size_t>(refusing - rules.begin());
 }
 
 // The cheapest feasible candidate besides the chosen; for one that waits, the cheapest that is
@@ -72,6 +80,16 @@ std::string Compare(const v1::Candidate& chosen, const v1::Candidate& other,
 }
 
 }  // namespace
+
+const v1::Candidate* NearestToFeasible(absl::Span<const v1::Candidate* const> candidates) {
+  const auto rank = [](const v1::Candidate* candidate) {
+    return std::make_tuple(candidate->feasible(), !candidate->permanent(), RulesPassed(*candidate));
+  };
+  const auto nearest = std::max_element(
+      candidates.begin(), candidates.end(),
+      [&](const v1::Candidate* a, const v1::Candidate* b) { return rank(a) < rank(b); });
+  return nearest == candidates.end() ? nullptr : *nearest;
+}
 
 std::string ReasonOf(const Considered& considered, const ObjectiveFunction& objective) {
   const v1::Candidate* const chosen = Chosen(considered);

@@ -23,7 +23,9 @@ class Guard final : public Constraint {
         !(ReserveLimit(policies, device.info()) || TemperatureLimit(policies, device.info()))) {
       return std::nullopt;
     }
-    return Refusal{absl::StrCat("its guard lets it idle: ", reason)};
+    return Refusal{
+        absl::StrCat("its guard lets it idle: ", reason,
+                     "; feasible once that is over, or without the policy (wattle policy ls)")};
   }
 };
 

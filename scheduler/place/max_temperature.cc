@@ -20,7 +20,7 @@ class MaxTemperature final : public Constraint {
       return std::nullopt;
     }
     return Refusal{
-        absl::StrFormat("at %.1f C; policy %s stops work at %.1f C; feasible once cooler",
+        absl::StrFormat("at %.1f °C; policy %s stops work at %.1f °C; feasible once cooler",
                         device.heartbeat().temperature_celsius(), limit->policy, limit->value)};
   }
 };

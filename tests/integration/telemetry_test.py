@@ -18,14 +18,17 @@ from scene import Scene
 
 SEED = int(os.environ.get("WATTLE_SEED") or random.SystemRandom().randrange(1, 1_000_000))
 TOOLS = ROOT / "build/tools/prometheus/usr/bin"
-CONFIGURATION = """
-global: {{scrape_interval: 500ms, scrape_timeout: 400ms}}
-scrape_configs:
-  - job_name: wattle-coordinator
-    static_configs: [{{targets: ['{http}']}}]
-  - job_name: wattle-worker
-    http_sd_configs: [{{url: 'http://{http}/sd', refresh_interval: 1s}}]
-"""
+SHIPPED = ROOT / "deploy/prometheus/prometheus.yml"
+
+
+def shipped_configuration(http):
+    """The configuration that operators get, with this coordinator's address and the pace of a test."""
+    text = SHIPPED.read_text()
+    for shipped, here in (("127.0.0.1:7411", http), ("scrape_interval: 15s", "scrape_interval: 500ms\n  scrape_timeout: 400ms"),
+                          ("/sd'}", "/sd', refresh_interval: 1s}")):
+        assert shipped in text, f"{SHIPPED}: no {shipped}"
+        text = text.replace(shipped, here)
+    return text
 
 
 def program(name):
@@ -40,7 +43,7 @@ class Telemetry(Scene):
         if not program("prometheus"):
             self.skipTest("Debian's prometheus is not here; ./dev deps fetches it")
         configuration = self.fleet.directory / "prometheus.yml"
-        configuration.write_text(CONFIGURATION.format(http=self.fleet.http))
+        configuration.write_text(shipped_configuration(self.fleet.http))
         with socket.socket() as probe:  # A port that was free a moment ago.
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -95,6 +98,23 @@ class Telemetry(Scene):
         self.until_true('wattle_coordinator_jobs{state="succeeded"} == 1')
         self.until_true('sum(wattle_coordinator_attempts_total{state="finished"}) == 1')
         self.until_true('count(up{job="wattle-worker"} == 1) == 1')
+
+    def test_two_devices_of_one_name_are_told_apart(self):
+        self.start()
+        for directory in ("twin-a", "twin-b"):
+            self.fleet.start_worker(directory, emulate="raspberry-pi-5", extra=["--time-scale=1"], called="twin")
+        self.fleet.until("both workers", lambda: sum(device["connected"] for device in self.fleet.api("devices")["devices"]) == 2)
+        page = [line.rsplit(" ", 1)[0] for line in self.fleet.get("/metrics").splitlines() if not line.startswith("#")]
+        self.assertEqual(len(page), len(set(page)), "a series stands twice on the coordinator's page")
+        self.start_prometheus()
+        self.until_true("count(wattle_device_power_watts) == 2")
+        self.until_true("count(wattle_device_connected) == 2")
+        for series in self.query('{__name__=~"wattle_.*|up"}'):
+            labels = series["metric"]
+            renamed = [label for label in labels if label.startswith("exported_")]
+            self.assertEqual(renamed, [], f"{labels['__name__']}: a label of /sd hides the worker's own")
+            if labels["__name__"].startswith("wattle_device_"):
+                self.assertIn("device_id", labels, labels["__name__"])
 
     def test_rate_of_joules_is_mean_watts_at_time_scale_one(self):
         self.start()

@@ -10,11 +10,15 @@
 #include "absl/strings/str_cat.h"
 #include <CLI/CLI.hpp>
 
+#include "base/host_port.h"
+#include "base/status_macros.h"
+
 namespace wattle::agent {
 namespace {
 
 namespace fs = std::filesystem;
 
+constexpr double kBatteryWhMax = 1e6;  // as the coordinator takes it
 constexpr char kExamples[] =
     "Examples:\n"
     "  wattle-worker --coordinator solar-hub.local:7410 --label site=mast3\n"
@@ -154,9 +158,18 @@ std::optional<int> ParseCommandLine(int argc, char** argv, const std::string& ve
 }
 
 absl::Status Validate(const Config& config) {
-  if (config.coordinator.find(':') == std::string::npos) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--coordinator ", config.coordinator, ": wanted host:port"));
+  WATTLE_RETURN_IF_ERROR(ParseHostPort("--coordinator", config.coordinator).status());
+  if (!config.metrics.empty()) {
+    WATTLE_RETURN_IF_ERROR(ParseHostPort("--metrics", config.metrics).status());
+  }
+  if (config.cache_quota_bytes < 0) {
+    return absl::InvalidArgumentError(absl::StrCat("--cache-quota-bytes ", config.cache_quota_bytes,
+                                                   ": wanted bytes, 0 for the default"));
+  }
+  if (std::error_code error;
+      !config.sensor_root.empty() && !fs::is_directory(config.sensor_root, error)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--sensor-root ", config.sensor_root, ": no such directory; give a recorded file tree"));
   }
   if (config.device != "cpu" && config.device != "cuda") {
     return absl::InvalidArgumentError(
@@ -178,16 +191,17 @@ absl::Status Validate(const Config& config) {
         absl::StrCat("--runner-silence-seconds ", config.runner_silence_seconds,
                      ": wanted 5 or more; a runner speaks every 2 seconds"));
   }
-  if (config.hidden_offset_percent < 0 || config.hidden_offset_percent > 90) {
+  if (!(config.hidden_offset_percent >= 0 && config.hidden_offset_percent <= 90)) {
     return absl::InvalidArgumentError(
         absl::StrCat("--hidden-offset-percent ", config.hidden_offset_percent, ": wanted 0 to 90"));
   }
-  if (config.state_of_charge && (*config.state_of_charge < 0 || *config.state_of_charge > 1)) {
+  if (config.state_of_charge && !(*config.state_of_charge >= 0 && *config.state_of_charge <= 1)) {
     return absl::InvalidArgumentError(absl::StrCat("--state-of-charge ", *config.state_of_charge,
                                                    ": wanted 0 to 1 (0.6 is 60 %)"));
   }
-  if (config.battery_wh && *config.battery_wh < 0) {
-    return absl::InvalidArgumentError("--battery-wh: wanted watt-hours, 0 or more");
+  if (config.battery_wh && !(*config.battery_wh >= 0 && *config.battery_wh <= kBatteryWhMax)) {
+    return absl::InvalidArgumentError(absl::StrCat("--battery-wh ", *config.battery_wh,
+                                                   ": wanted watt-hours, 0 to ", kBatteryWhMax));
   }
   const bool emulation_flags =
       config.time_scale != 1 || config.state_of_charge || config.battery_wh;

@@ -87,6 +87,7 @@ void AddDevice(const WorkerStatus& status, const telemetry::MetricLabels& device
 std::string MetricsText(const WorkerStatus& status) {
   telemetry::MetricsPage page;
   const telemetry::MetricLabels device = {{"device", status.info.name()},
+                                          {"device_id", status.info.device_id()},
                                           {"device_class", status.info.device_class()}};
   AddDevice(status, device, page);
   page.Counter("wattle_worker_tokens_total", "Tokens processed, padding included.", device,

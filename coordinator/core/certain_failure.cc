@@ -1,0 +1,71 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/core/certain_failure.h"
+
+#include "absl/strings/str_cat.h"
+
+#include "coordinator/core/inputs_internal.h"
+#include "proto/kind_name.h"
+
+namespace wattle::core {
+namespace {
+
+const v1::ArtifactInfo* ModelOf(const std::vector<scheduler::InputView>& inputs) {
+  for (const scheduler::InputView& input : inputs) {
+    if (input.field == "model") {
+      return &input.artifact;
+    }
+  }
+  return nullptr;
+}
+
+// What people call the model: its reference in the spec, else its shape's family.
+std::string NameOf(const v1::JobSpec& spec) {
+  for (const InputReference& input : InputsOf(spec)) {
+    if (input.field == "model") {
+      return absl::StrCat("model ", input.reference);
+    }
+  }
+  return "the declared model";
+}
+
+std::string TooLong(const v1::JobSpec& spec, int64_t sequence_length, int64_t context_length) {
+  if (sequence_length <= context_length || context_length <= 0) {
+    return "";
+  }
+  return absl::StrCat(KindName(spec), ".sequence_length: ", sequence_length,
+                      " tokens are more than the context of ", NameOf(spec), ", ", context_length,
+                      "; write at most ", context_length, " or leave it out");
+}
+
+bool IsQuantized(const v1::ArtifactInfo& model) {
+  return !model.quantization().empty() && model.quantization() != "none";
+}
+
+}  // namespace
+
+std::string CertainFailure(const v1::JobSpec& spec,
+                           const std::vector<scheduler::InputView>& inputs) {
+  const v1::ArtifactInfo* model = ModelOf(inputs);
+  const v1::ModelShape* declared = DeclaredShape(spec);
+  const int64_t context_length = declared != nullptr ? declared->context_length()
+                                 : model != nullptr  ? model->model_shape().context_length()
+                                                     : 0;
+  if (spec.has_finetune()) {
+    if (model != nullptr && IsQuantized(*model)) {
+      return absl::StrCat("finetune.model: ", NameOf(spec), " is ", model->quantization(),
+                          ", and training wants its FP32 weights; name the model that it was "
+                          "quantized from");
+    }
+    return TooLong(spec, spec.finetune().sequence_length(), context_length);
+  }
+  if (spec.has_evaluate()) {
+    return TooLong(spec, spec.evaluate().sequence_length(), context_length);
+  }
+  if (spec.has_quantize() && model != nullptr && IsQuantized(*model)) {
+    return absl::StrCat("quantize.model: ", NameOf(spec), " is ", model->quantization(),
+                        " already; name the model that it was quantized from");
+  }
+  return "";
+}
+
+}  // namespace wattle::core

@@ -1,0 +1,107 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Policies, and bounds that every text has.
+#include <limits>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "google/protobuf/text_format.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "coordinator/core/core.h"
+
+namespace wattle::core {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+template <typename Message>
+Message Read(const std::string& text) {
+  Message message;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &message)) << text;
+  return message;
+}
+
+absl::Status CheckPolicy(const std::string& text) {
+  return ValidatePolicy(Read<v1::Policy>(text));
+}
+
+TEST(ValidatePolicyTest, NamesAreLikeOtherNames) {
+  EXPECT_THAT(CheckPolicy("name: 'solar-masts.2' max_temperature_celsius: 70"), IsOk());
+  for (const char* name : {"", "two words", "new\\nline", "a/b"}) {
+    EXPECT_THAT(CheckPolicy(std::string("max_temperature_celsius: 70 name: '") + name + "'"),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("1 to 80 letters, digits")))
+        << name;
+  }
+}
+
+TEST(ValidatePolicyTest, APolicyLimitsSomething) {
+  EXPECT_THAT(
+      CheckPolicy("name: 'idle'"),
+      StatusIs(absl::StatusCode::kInvalidArgument,
+               HasSubstr("policy idle: limits nothing; give reserve_state_of_charge_ratio")));
+}
+
+TEST(ValidatePolicyTest, SelectorsThatCanMatchNothingAreRefused) {
+  EXPECT_THAT(
+      CheckPolicy("name: 'p' max_temperature_celsius: 70 selector: 'site=a' selector: 'site=b'"),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("can match no device")));
+  EXPECT_THAT(
+      CheckPolicy("name: 'p' max_temperature_celsius: 70 selector: 'site=a' selector: 'site'"),
+      IsOk());
+  EXPECT_THAT(CheckPolicy("name: 'p' max_temperature_celsius: 70 selector: 'site = a'"),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("without blanks")));
+}
+
+TEST(ValidatePolicyTest, NotANumberIsOutOfRange) {
+  v1::Policy policy = Read<v1::Policy>("name: 'p'");
+  policy.set_max_temperature_celsius(std::numeric_limits<double>::quiet_NaN());
+  EXPECT_THAT(ValidatePolicy(policy),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("want 0 to 200")));
+}
+
+TEST(ValidateSpecTextTest, EveryTextHasABound) {
+  v1::JobSpec spec = Read<v1::JobSpec>("generate { model: 'm' prompts: 'Who?' }");
+  EXPECT_THAT(ValidateSpec(spec, true), IsOk());
+  const std::string long_text(5000, 'x');
+  spec.set_owner(long_text);
+  EXPECT_THAT(ValidateSpec(spec, true),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("owner: 5000 characters: want at most 80")));
+  spec.clear_owner();
+  spec.mutable_generate()->set_model(long_text);
+  EXPECT_THAT(ValidateSpec(spec, true),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("generate.model: 5000 bytes: want at most 500")));
+  spec.mutable_generate()->set_model("m");
+  spec.add_required_labels(long_text);
+  EXPECT_THAT(ValidateSpec(spec, true),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("required_labels: 5000")));
+  spec.clear_required_labels();
+  spec.mutable_generate()->set_prompts(0, long_text);
+  EXPECT_THAT(ValidateSpec(spec, true), IsOk()) << "a prompt has its own, larger bound";
+}
+
+TEST(ValidateSpecTextTest, LimitsAreWrittenAsPeopleWriteThem) {
+  v1::JobSpec spec =
+      Read<v1::JobSpec>("deadline_seconds: 1e9 generate { model: 'm' prompts: 'a' }");
+  EXPECT_THAT(ValidateSpec(spec, true),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       AllOf(HasSubstr("deadline_seconds: 1000000000: want 0 to 31622400"),
+                             Not(HasSubstr("e+")))));
+}
+
+TEST(ValidateHelloTest, EveryTextHasABound) {
+  v1::Hello hello = Read<v1::Hello>(
+      "incarnation: 1 device { device_id: 'd' name: 'n' device_class: 'c' labels { key: 'k' } }");
+  EXPECT_THAT(ValidateHello(hello), IsOk());
+  hello.mutable_device()->mutable_labels(0)->set_value(std::string(5000, 'x'));
+  EXPECT_THAT(ValidateHello(hello), StatusIs(absl::StatusCode::kInvalidArgument,
+                                             HasSubstr("hello.device.labels.value: 5000 bytes")));
+}
+
+}  // namespace
+}  // namespace wattle::core

@@ -1,0 +1,17 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What a process takes, under the names that every Prometheus client library uses.
+#ifndef WATTLE_TELEMETRY_EXPORT_PROCESS_METRICS_H_
+#define WATTLE_TELEMETRY_EXPORT_PROCESS_METRICS_H_
+
+#include "telemetry/export/metrics_page.h"
+
+namespace wattle::telemetry {
+
+// Of this process, from /proc/self and getrusage: process_cpu_seconds_total,
+// process_resident_memory_bytes, process_open_fds, process_max_fds. What cannot be read is absent.
+void AddProcessMetrics(MetricsPage& page);
+
+}  // namespace wattle::telemetry
+
+#endif  // WATTLE_TELEMETRY_EXPORT_PROCESS_METRICS_H_

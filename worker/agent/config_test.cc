@@ -1,0 +1,62 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Flags that cannot be honoured are refused at start, each by its name.
+#include "worker/agent/config.h"
+
+#include <functional>
+#include <limits>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+
+namespace wattle::agent {
+namespace {
+
+using testing::HasSubstr;
+
+struct Case {
+  const char* flag;
+  std::function<void(Config&)> change;
+};
+
+TEST(ConfigTest, TheDefaultsAreFine) {
+  EXPECT_THAT(Validate(Config()), IsOk());
+}
+
+TEST(ConfigTest, WhatCannotBeHonouredIsRefusedByItsFlag) {
+  constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+  const Case cases[] = {
+      {"--coordinator", [](Config& c) { c.coordinator = "hub"; }},
+      {"--coordinator", [](Config& c) { c.coordinator = "hub:99999"; }},
+      {"--metrics", [](Config& c) { c.metrics = "9100"; }},
+      {"--device", [](Config& c) { c.device = "tpu"; }},
+      {"--threads", [](Config& c) { c.threads = -1; }},
+      {"--cache-quota-bytes", [](Config& c) { c.cache_quota_bytes = -1; }},
+      {"--sensor-root", [](Config& c) { c.sensor_root = "/nope"; }},
+      {"--time-scale", [](Config& c) { c.time_scale = kNan; }},
+      {"--hidden-offset-percent", [](Config& c) { c.hidden_offset_percent = kNan; }},
+      {"--state-of-charge",
+       [](Config& c) {
+         c.emulate = "raspberry-pi-5";
+         c.state_of_charge = kNan;
+       }},
+      {"--battery-wh",
+       [](Config& c) {
+         c.emulate = "raspberry-pi-5";
+         c.battery_wh = std::numeric_limits<double>::infinity();
+       }},
+      {"--time-scale", [](Config& c) { c.time_scale = 2; }},  // without --emulate
+  };
+  for (const Case& test : cases) {
+    Config config;
+    test.change(config);
+    EXPECT_THAT(Validate(config), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(test.flag)))
+        << test.flag;
+  }
+}
+
+}  // namespace
+}  // namespace wattle::agent
