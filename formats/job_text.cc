@@ -27,8 +27,8 @@ bool NeedsQuotes(const std::string& text) {
   static constexpr std::array<absl::string_view, 8> kWords = {"true", "false", "yes",  "no",
                                                               "on",   "off",   "null", "y"};
   const auto plain = [](char c) {
-    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' ||
-           c == '-' || c == '/';
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '-' ||
+           c == '/';
   };
   const std::string lower = absl::AsciiStrToLower(text);
   return text.empty() || !absl::ascii_isalpha(static_cast<unsigned char>(text[0])) ||
@@ -132,9 +132,8 @@ std::string Flow(const pb::Message& message);
 std::string FlowValue(const pb::Message& message, const Field* field) {
   const pb::Reflection& reflection = *message.GetReflection();
   if (!field->is_repeated()) {
-    return field->cpp_type() == Field::CPPTYPE_MESSAGE
-               ? Flow(reflection.GetMessage(message, field))
-               : Scalar(message, field, -1);
+    return field->cpp_type() == Field::CPPTYPE_MESSAGE ? Flow(reflection.GetMessage(message, field))
+                                                       : Scalar(message, field, -1);
   }
   std::vector<std::string> values;
   for (int i = 0; i < reflection.FieldSize(message, field); ++i) {

@@ -32,8 +32,9 @@ TEST(JobFileTextTest, IsTheFileThatAPersonWouldWrite) {
 
 // What is written is read back as the same job, whatever its texts look like.
 TEST(JobFileTextTest, ReadsBackAsTheSameJob) {
-  for (const char* text : {"plain", "yes", "12", "1e5", "", "a: b", "#x", "\"quoted\"", "back\\slash",
-                           "two\nlines\tand tab", "°C ü", "- item", "null", "~", "{}", "'"}) {
+  for (const char* text :
+       {"plain", "yes", "12", "1e5", "", "a: b", "#x", "\"quoted\"", "back\\slash",
+        "two\nlines\tand tab", "°C ü", "- item", "null", "~", "{}", "'"}) {
     v1::JobSpec spec;
     spec.set_name(text);
     spec.set_deadline_seconds(0.1 + 0.2);

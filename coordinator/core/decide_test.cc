@@ -368,9 +368,10 @@ TEST(PlanningTest, ModelTooLargeForEveryDeviceIsImpossible) {
   inputs.estimate_memory = [](const v1::JobSpec&, const v1::ModelShape&) {
     return int64_t{1} << 40;
   };
-  EXPECT_THAT(CheckPossible(fleet.state, fleet.observations, inputs, Finetune(), Now()),
-              StatusIs(absl::StatusCode::kFailedPrecondition,
-                       AllOf(HasSubstr("the nearest is orin: needs "), Not(HasSubstr("memory refuses")))));
+  EXPECT_THAT(
+      CheckPossible(fleet.state, fleet.observations, inputs, Finetune(), Now()),
+      StatusIs(absl::StatusCode::kFailedPrecondition,
+               AllOf(HasSubstr("the nearest is orin: needs "), Not(HasSubstr("memory refuses")))));
 }
 
 // Places j1 on the board.

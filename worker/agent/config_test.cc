@@ -53,7 +53,8 @@ TEST(ConfigTest, WhatCannotBeHonouredIsRefusedByItsFlag) {
   for (const Case& test : cases) {
     Config config;
     test.change(config);
-    EXPECT_THAT(Validate(config), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(test.flag)))
+    EXPECT_THAT(Validate(config),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(test.flag)))
         << test.flag;
   }
 }
