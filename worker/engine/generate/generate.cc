@@ -6,11 +6,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include <ATen/core/Tensor.h>
 
 #include "base/clock.h"
 #include "base/status_macros.h"
 #include "formats/byte_pair_encoding.h"
+#include "worker/engine/generate/decode_session.h"
 #include "worker/engine/kernels/random.h"
 #include "worker/engine/load_for_job.h"
 #include "worker/engine/models/decoder.h"
@@ -42,21 +42,19 @@ std::vector<int64_t> RunPrompt(const Decoder& decoder, const std::vector<int64_t
                                const OnToken& on_token) {
   const int64_t room = decoder.config.max_positions - static_cast<int64_t>(prompt.size());
   const int64_t limit = std::min(settings.max_new_tokens, room);
-  KeyValueCache cache(decoder.config, /*slots=*/1, static_cast<int64_t>(prompt.size()) + limit,
-                      decoder.device);
+  DecodeSession session(decoder, static_cast<int64_t>(prompt.size()) + limit);
   Sampler sampler(settings.sampling);
   std::vector<int64_t> made;
   std::vector<int64_t> next = prompt;
   while (static_cast<int64_t>(made.size()) < limit) {
     const auto fed = static_cast<int64_t>(next.size());
-    const double flops = FlopsOf(decoder.config, cache.length(0), fed);
-    const at::Tensor logits = DecodeLogits(decoder, next, cache, /*slot=*/0).cpu().contiguous();
+    const double flops = FlopsOf(decoder.config, session.length(), fed);
+    const absl::Span<const float> logits = session.Feed(next);
     const float unit = kernels::RandomUnit({.seed = settings.sampling.seed,
                                             .step = prompt_index,
                                             .use = kernels::RandomUse::kSampling},
                                            static_cast<int64_t>(made.size()));
-    const int64_t token = sampler.Draw(
-        absl::MakeConstSpan(logits.data_ptr<float>(), static_cast<size_t>(logits.numel())), unit);
+    const int64_t token = sampler.Draw(logits, unit);
     made.push_back(token);
     next.assign(1, token);
     const bool go_on = on_token({token, fed, flops});

@@ -1,0 +1,128 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/engine/generate/decode_session.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <ATen/ATen.h>
+
+#include "worker/engine/kernels/decode_step.h"
+#include "worker/engine/kernels/kv_cache.h"
+#include "worker/engine/threads.h"
+
+namespace wattle::engine {
+namespace {
+
+// Tokens of a prompt that one step takes: enough for products of many rows, few enough that the
+// buffers stay small.
+constexpr int64_t kPromptTokens = 256;
+
+const float* FloatsOf(const at::Tensor& tensor) {
+  return tensor.defined() ? tensor.data_ptr<float>() : nullptr;
+}
+
+kernels::WeightMatrix MatrixOf(const MatrixWeights& weights, const at::Tensor& bias) {
+  kernels::WeightMatrix matrix = weights.matrix;
+  if (weights.is_float()) {
+    matrix.packed = static_cast<const std::byte*>(weights.value.data_ptr());
+    matrix.rows = weights.value.size(0);
+    matrix.columns = weights.value.size(1);
+  }
+  matrix.bias = FloatsOf(bias);
+  return matrix;
+}
+
+kernels::Norm NormOf(const models::DecoderConfig& config, const NormWeights& norm) {
+  return {.gain = FloatsOf(norm.weight),
+          .bias = FloatsOf(norm.bias),
+          .subtract_mean = config.norm == models::Norm::kLayerNorm,
+          .epsilon = static_cast<float>(config.norm_epsilon),
+          .width = config.width};
+}
+
+kernels::DecodeLayer LayerOf(const Decoder& decoder, size_t index) {
+  const models::LayerDescription& description = decoder.config.layers[index];
+  const BlockWeights& block = decoder.weights.blocks[index];
+  kernels::DecodeLayer layer;
+  layer.attention_norm = NormOf(decoder.config, block.attention_norm);
+  layer.qkv = MatrixOf(block.qkv.matrix, block.qkv.bias);
+  layer.heads = description.heads;
+  layer.kv_heads = description.kv_heads;
+  layer.head_size = description.head_size;
+  if (description.rotary.has_value()) {
+    layer.rotary = {.dimensions = description.rotary->dimensions,
+                    .cosines = FloatsOf(decoder.rotary[index].cosines),
+                    .sines = FloatsOf(decoder.rotary[index].sines)};
+  }
+  layer.attention_output = MatrixOf(block.attention_output.matrix, block.attention_output.bias);
+  layer.mlp_norm = NormOf(decoder.config, block.mlp_norm);
+  layer.up = MatrixOf(block.up.matrix, block.up.bias);
+  layer.gated = description.gated_mlp;
+  layer.activation = description.activation == models::Activation::kSilu
+                         ? kernels::Nonlinearity::kSilu
+                         : kernels::Nonlinearity::kGeluTanh;
+  layer.down = MatrixOf(block.down.matrix, block.down.bias);
+  return layer;
+}
+
+kernels::DecodeModel ModelOf(const Decoder& decoder) {
+  kernels::DecodeModel model;
+  model.width = decoder.config.width;
+  model.max_positions = decoder.config.max_positions;
+  model.tokens = MatrixOf(decoder.weights.tokens, at::Tensor());
+  model.positions = FloatsOf(decoder.weights.positions);
+  for (size_t i = 0; i < decoder.config.layers.size(); ++i) {
+    model.layers.push_back(LayerOf(decoder, i));
+  }
+  model.final_norm = NormOf(decoder.config, decoder.weights.final_norm);
+  model.head = MatrixOf(decoder.weights.head, at::Tensor());
+  return model;
+}
+
+}  // namespace
+
+struct DecodeSession::Operator {
+  Operator(kernels::DecodeModel decode_model, int64_t capacity_tokens)
+      : model(std::move(decode_model)),
+        cache(kernels::KvFormat::kFloat32, kernels::KvShapesOf(model), /*slots=*/1,
+              capacity_tokens),
+        step(model, cache, KernelThreads(), std::min(kPromptTokens, capacity_tokens)) {}
+
+  kernels::DecodeModel model;
+  kernels::KvCache cache;
+  kernels::DecodeStep step;
+};
+
+DecodeSession::DecodeSession(const Decoder& decoder, int64_t capacity_tokens, DecodeForm form)
+    : decoder_(decoder), logits_(static_cast<size_t>(decoder.config.vocabulary)) {
+  if (form == DecodeForm::kFastest && decoder.device.is_cpu()) {
+    kernels::DecodeModel model = ModelOf(decoder);
+    if (kernels::CheckDecodeModel(model).ok()) {
+      operator_ = std::make_unique<Operator>(std::move(model), capacity_tokens);
+      return;
+    }
+  }
+  cache_ =
+      std::make_unique<KeyValueCache>(decoder.config, /*slots=*/1, capacity_tokens, decoder.device);
+}
+
+DecodeSession::~DecodeSession() = default;
+
+absl::Span<const float> DecodeSession::Feed(absl::Span<const int64_t> tokens) {
+  length_ += static_cast<int64_t>(tokens.size());
+  if (operator_ == nullptr) {
+    const at::Tensor logits =
+        DecodeLogits(decoder_, tokens, *cache_, /*slot=*/0).cpu().contiguous();
+    std::copy_n(logits.data_ptr<float>(), logits_.size(), logits_.begin());
+    return logits_;
+  }
+  while (!tokens.empty()) {
+    const auto piece = tokens.subspan(0, static_cast<size_t>(kPromptTokens));
+    const kernels::SequenceTokens sequence{.slot = 0, .tokens = piece};
+    operator_->step.Run(absl::MakeConstSpan(&sequence, 1), logits_.data());
+    tokens.remove_prefix(piece.size());
+  }
+  return logits_;
+}
+
+}  // namespace wattle::engine

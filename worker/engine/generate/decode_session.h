@@ -1,0 +1,50 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// One sequence being generated. On the CPU a whole step is one operator of ours
+// (kernels/decode_step.h); on other devices, and for shapes that the operator lacks, the session
+// runs the decoder's plain form. May throw libtorch's exceptions. One thread.
+#ifndef WATTLE_WORKER_ENGINE_GENERATE_DECODE_SESSION_H_
+#define WATTLE_WORKER_ENGINE_GENERATE_DECODE_SESSION_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/types/span.h"
+
+#include "worker/engine/models/decoder.h"
+
+namespace wattle::engine {
+
+// Which form a session takes; kPlain is for tests and comparisons.
+enum class DecodeForm { kFastest, kPlain };
+
+class DecodeSession {
+ public:
+  // Room for capacity_tokens. The decoder outlives the session and does not change.
+  DecodeSession(const Decoder& decoder, int64_t capacity_tokens,
+                DecodeForm form = DecodeForm::kFastest);
+  ~DecodeSession();
+  DecodeSession(const DecodeSession&) = delete;
+  DecodeSession& operator=(const DecodeSession&) = delete;
+
+  // Feeds the tokens that follow those fed before; returns the logits after the last one, float
+  // [vocabulary], valid until the next call.
+  absl::Span<const float> Feed(absl::Span<const int64_t> tokens);
+
+  [[nodiscard]] int64_t length() const { return length_; }  // tokens fed so far
+  [[nodiscard]] bool runs_operator() const { return operator_ != nullptr; }
+
+ private:
+  struct Operator;
+
+  const Decoder& decoder_;
+  int64_t length_ = 0;
+  std::unique_ptr<Operator> operator_;  // one of the two
+  std::unique_ptr<KeyValueCache> cache_;
+  std::vector<float> logits_;
+};
+
+}  // namespace wattle::engine
+
+#endif  // WATTLE_WORKER_ENGINE_GENERATE_DECODE_SESSION_H_

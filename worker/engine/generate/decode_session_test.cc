@@ -1,0 +1,108 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The one operator of a decode step against the plain decoder, for every family and format.
+#include "worker/engine/generate/decode_session.h"
+
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include <ATen/ATen.h>
+
+#include "base/status_matchers.h"
+#include "worker/engine/models/parameters.h"
+#include "worker/engine/models/tensor_files.h"
+#include "worker/engine/test_model.h"
+
+namespace wattle::engine {
+namespace {
+
+struct SessionCase {
+  const char* family;
+  const char* format;
+};
+
+class DecodeSessionTest : public testing::TestWithParam<SessionCase> {};
+
+// A model with heads of 16 dimensions, which the operator needs, and logits of several units.
+Decoder MakeWideDecoder(const SessionCase& wanted) {
+  models::DecoderConfig config = TinyConfigOf(wanted.family);
+  for (models::LayerDescription& layer : config.layers) {
+    layer.heads = 2;
+    layer.kv_heads = layer.kv_heads == 4 ? 2 : 1;
+    layer.head_size = 16;
+    if (layer.rotary.has_value()) {
+      layer.rotary->dimensions = 16;
+    }
+  }
+  const std::vector<Parameter> parameters = ParametersOf(config);
+  const ArenaLayout layout = ValueLayout(parameters);
+  at::Tensor arena = at::zeros({layout.elements});
+  FillRandom(config, parameters, layout, 8, arena);
+  arena.mul_(10.0);
+  DecoderWeights weights = WeightsOver(config, parameters, layout, arena);
+  const auto format = kernels::ParseFormatName(wanted.format);
+  EXPECT_THAT(format, IsOk());
+  if (format->scheme != kernels::WeightScheme::kFloat32) {
+    for (const Parameter& parameter : parameters) {
+      if (parameter.tensor.is_multiplied(config)) {
+        MatrixWeights& matrix = MatrixAt(weights, parameter.tensor);
+        const auto packed = PackFloats(parameter.tensor.name, *format, matrix.value);
+        EXPECT_THAT(packed, IsOk());
+        matrix = *packed;
+      }
+    }
+    TieHead(config, weights);
+  }
+  return MakeDecoder(config, weights, at::Device(at::kCPU));
+}
+
+TEST_P(DecodeSessionTest, TheOperatorAgreesWithThePlainDecoder) {
+  const Decoder decoder = MakeWideDecoder(GetParam());
+  DecodeSession fast(decoder, 40);
+  DecodeSession plain(decoder, 40, DecodeForm::kPlain);
+  ASSERT_TRUE(fast.runs_operator());
+  ASSERT_FALSE(plain.runs_operator());
+  std::vector<int64_t> tokens = {7, 91, 3, 200, 14, 256, 0};
+  for (int step = 0; step < 6; ++step) {
+    const absl::Span<const float> got = fast.Feed(tokens);
+    const absl::Span<const float> wanted = plain.Feed(tokens);
+    double error = 0.0;
+    double norm = 0.0;
+    for (size_t i = 0; i < wanted.size(); ++i) {
+      error += std::pow(got[i] - wanted[i], 2);
+      norm += std::pow(wanted[i], 2);
+    }
+    // Quantized products round their inputs to int8 in both forms, at values that differ a little.
+    const double tolerance = std::string(GetParam().format) == "fp32" ? 1e-5 : 2e-2;
+    EXPECT_LT(std::sqrt(error / norm), tolerance) << "step " << step;
+    EXPECT_EQ(fast.length(), plain.length());
+    tokens = {(step * 37 + 11) % 250};
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Forms, DecodeSessionTest,
+                         testing::Values(SessionCase{"gpt2", "fp32"}, SessionCase{"llama", "fp32"},
+                                         SessionCase{"gpt2", "int8"}, SessionCase{"llama", "int8"},
+                                         SessionCase{"gpt2", "int4-g32"}),
+                         [](const auto& row) {
+                           return absl::StrCat(row.param.family, "_",
+                                               std::string(row.param.format).substr(0, 4));
+                         });
+
+TEST(DecodeSessionPlainTest, ShapesThatTheOperatorLacksTakeThePlainForm) {
+  models::DecoderConfig config = TinyConfigOf("gpt2");  // heads of 8 dimensions
+  const std::vector<Parameter> parameters = ParametersOf(config);
+  const ArenaLayout layout = ValueLayout(parameters);
+  at::Tensor arena = at::zeros({layout.elements});
+  const Decoder decoder =
+      MakeDecoder(config, WeightsOver(config, parameters, layout, arena), at::Device(at::kCPU));
+  DecodeSession session(decoder, 8);
+  EXPECT_FALSE(session.runs_operator());
+  EXPECT_EQ(session.Feed({1, 2}).size(), 257U);
+  EXPECT_EQ(session.length(), 2);
+}
+
+}  // namespace
+}  // namespace wattle::engine
