@@ -141,17 +141,9 @@ bool CheckIdentity(Draft& draft, const v1::Hello& hello) {
     RefuseClone(draft, *record, "a numbering of reports came back that a newer one had replaced");
     return false;
   }
-  if (hello.last_report_sequence() == 0) {
-    return true;  // An older worker.
-  }
-  if (hello.last_report_sequence() < mark->sequence()) {
-    RefuseClone(draft, *record,
-                absl::StrCat("it has made ", hello.last_report_sequence(), " reports and ",
-                             mark->sequence(), " have come"));
-    return false;
-  }
+  // A board that made fewer reports than have come lost them with its card: it numbers anew.
   if (hello.last_report_sequence() == mark->sequence() && mark->digest() != 0 &&
-      hello.last_report_digest() != mark->digest()) {
+      hello.last_report_digest() != 0 && hello.last_report_digest() != mark->digest()) {
     RefuseClone(draft, *record,
                 absl::StrCat("its report ", mark->sequence(), " is not the one that came"));
     return false;

@@ -153,8 +153,11 @@ class Transcript {
         hello.set_lineage_id(journal.at(0));
         hello.set_epoch(Integer(journal.at(1)));
         hello.set_opening_id(journal.at(2));
-      } else if (part.first == "last") {  // last=SEQUENCE: of the reports it made
-        hello.set_last_report_sequence(Integer(part.second));
+      } else if (part.first ==
+                 "last") {  // last=SEQUENCE[/other]: its last report, which is not ours
+        const std::vector<std::string> last = absl::StrSplit(part.second, '/');
+        hello.set_last_report_sequence(Integer(last.at(0)));
+        hello.set_last_report_digest(last.size() > 1 ? 99 : 0);
       } else {  // ATTEMPT or ATTEMPT=TOKEN
         v1::HeldAttempt& held = *hello.add_attempts();
         held.set_attempt_id(part.first);

@@ -477,7 +477,9 @@ void Agent::KillRunner() {
 }
 
 void Agent::StartFetch(const v1::Assignment& assignment) {
-  transfers_->Fetch(assignment, core_->NeededArtifacts());
+  transfers_->Fetch(assignment, core_->NeededArtifacts(),
+                    CheckpointDirectory(state_->WorkDirectory(assignment.attempt_id()),
+                                        assignment.checkpoint_step()));
 }
 void Agent::StartUpload(const std::string& directory, const v1::ArtifactInfo& info) {
   transfers_->Upload(directory, info);

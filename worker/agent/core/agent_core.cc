@@ -43,7 +43,8 @@ AgentCore::AgentCore(const CoreDependencies& dependencies, CoreSettings settings
       pace_(*dependencies.pace),
       clock_(*dependencies.clock),
       settings_(std::move(settings)),
-      device_(dependencies.kept) {}
+      device_(dependencies.kept),
+      process_id_(absl::StrCat(absl::Hex(state_.disk().Random(), absl::kZeroPad16))) {}
 
 v1::WorkerRecord ReadKeptDevice(StateDirectory& state, AgentPorts& ports) {
   StoredRecord<v1::WorkerRecord> stored = state.ReadDevice();
@@ -68,6 +69,8 @@ void AgentCore::Start(const Instant& now) {
   limits_unreadable_ = desired.state == RecordState::kUnreadable;
   desired_ = std::move(desired.record);
   limits_ = LimitsOf(desired_);
+  lineage_ = state_.ReadLineage();
+  ended_ = state_.ReadEnded();
   held_ = state_.ReadAttempts();
   for (const v1::Report& report : spool_.pending()) {
     // The report of the end was spooled, then the process died before it wrote the record.
@@ -110,17 +113,14 @@ void AgentCore::OnDisconnected(const Instant& now) {
 void AgentCore::OnMessage(const v1::CoordinatorMessage& message, const Instant& now) {
   switch (message.message_case()) {
     case v1::CoordinatorMessage::kWelcome: {
-      if (message.welcome().acknowledged_sequence() > spool_.last_sequence()) {
-        return RenumberReports(
-            absl::StrCat("the coordinator has report ", message.welcome().acknowledged_sequence(),
-                         " of this device, its spool ends at ", spool_.last_sequence(),
-                         ": the card lost reports that it had said were written"),
-            now);
-      }
-      welcomed_ = true;
+      greeting_ = false;
       if (message.welcome().heartbeat_seconds() > 0) {
         heartbeat_period_ = absl::Seconds(message.welcome().heartbeat_seconds());
       }
+      if (!EnterJournal(message.welcome(), now)) {
+        break;
+      }
+      welcomed_ = true;
       // Losing this only sends reports once more after a restart.
       (void)spool_.Acknowledge(message.welcome().acknowledged_sequence());
       for (const v1::Report& report : spool_.pending()) {
@@ -132,6 +132,9 @@ void AgentCore::OnMessage(const v1::CoordinatorMessage& message, const Instant& 
       break;
     }
     case v1::CoordinatorMessage::kDesired: {
+      if (greeting_) {
+        break;
+      }
       desired_ = message.desired();
       limits_ = LimitsOf(desired_);
       limits_unreadable_ = false;
@@ -154,9 +157,15 @@ void AgentCore::OnMessage(const v1::CoordinatorMessage& message, const Instant& 
 void AgentCore::Reconcile(const Instant& now) {
   DropUnwanted(now);
   reconciled_ = true;
+  state_.KeepWorkOf(
+      {desired_.keep_checkpoint_job_ids().begin(), desired_.keep_checkpoint_job_ids().end()});
   for (const v1::Assignment& assignment : desired_.assignments()) {
-    if (held_.count(assignment.attempt_id()) == 0) {
+    const auto held = held_.find(assignment.attempt_id());
+    if (held == held_.end() && !HasEnded(assignment)) {
       Accept(assignment, now);
+    } else if (held != held_.end() &&
+               held->second.assignment().fencing_token() != assignment.fencing_token()) {
+      reconciled_ = false;  // One of an earlier token still stops.
     }
   }
 }
@@ -166,6 +175,10 @@ void AgentCore::Accept(const v1::Assignment& assignment, const Instant& now) {
   *record.mutable_assignment() = assignment;
   record.set_state(v1::ATTEMPT_STATE_FETCHING);
   record.set_boot_id(settings_.boot_id);
+  if (!assignment.resume_attempt_id().empty()) {
+    // Without it the attempt begins anew, or from the checkpoint that the coordinator has.
+    (void)state_.TakeWork(assignment.resume_attempt_id(), assignment.attempt_id());
+  }
   const absl::Status status = state_.WriteAttempt(record);
   if (!status.ok()) {
     reconciled_ = false;
@@ -183,34 +196,42 @@ void AgentCore::Accept(const v1::Assignment& assignment, const Instant& now) {
 }
 
 void AgentCore::DropUnwanted(const Instant& now) {
-  std::set<std::string> desired;
+  std::set<std::pair<std::string, int64_t>> desired;
   for (const v1::Assignment& assignment : desired_.assignments()) {
-    desired.insert(assignment.attempt_id());
+    desired.insert({assignment.attempt_id(), assignment.fencing_token()});
   }
   const std::vector<std::string> ids = order_;
   for (const std::string& id : ids) {
-    if (desired.count(id) > 0) {
-      continue;
-    }
-    if (run_ != nullptr && run_->record().assignment().attempt_id() == id) {
-      run_->Stop(StopReason::kUnwanted, now);
-      continue;
-    }
     const v1::HeldAttemptRecord& record = held_[id];
+    if (desired.count({id, record.assignment().fencing_token()}) > 0) {
+      continue;
+    }
+    const bool released = ReleaseOf(id) != nullptr && !IsTerminal(record.state());
+    if (run_ != nullptr && run_->record().assignment().attempt_id() == id) {
+      // A complete result is adopted although it comes late; it only waits for its way out.
+      if (!run_->has_result() || !(released || JobIsOpen(record.assignment().job_id()))) {
+        run_->Stop(released ? StopReason::kRelease : StopReason::kUnwanted, now);
+      }
+      continue;
+    }
+    if (released) {
+      continue;  // HandOverNext
+    }
     if (!IsTerminal(record.state())) {
       v1::Report report;
       SetAttempt(record.assignment(), report.mutable_stopped());
       *report.mutable_stopped()->mutable_receipt() = record.receipt();
+      report.mutable_stopped()->set_checkpoint_step(record.newest_checkpoint_step());
+      RememberEnd(report);
       Report(std::move(report), now);
     }
-    state_.RemoveAttempt(id);
-    held_.erase(id);
-    order_.erase(std::find(order_.begin(), order_.end(), id));
+    Forget(id);
   }
 }
 
 void AgentCore::ActivateNext(const Instant& now) {
-  if (run_ != nullptr || shutting_down_ || !guard_.reason().empty() || limits_unreadable_) {
+  if (run_ != nullptr || shutting_down_ || !guard_.reason().empty() || limits_unreadable_ ||
+      !handing_over_.empty()) {
     return;
   }
   const auto next = std::find_if(order_.begin(), order_.end(), [&](const std::string& id) {
@@ -218,7 +239,7 @@ void AgentCore::ActivateNext(const Instant& now) {
     const double lease_seconds = record.assignment().lease_seconds();
     const bool lease_left =
         welcomed_ || lease_seconds <= 0 || LeaseUsed(now.wall) < absl::Seconds(lease_seconds);
-    return !IsTerminal(record.state()) && lease_left;
+    return !IsTerminal(record.state()) && lease_left && ReleaseOf(id) == nullptr;
   });
   if (next == order_.end()) {
     return;
@@ -265,8 +286,10 @@ void AgentCore::OnFetched(const FetchResult& result, const Instant& now) {
 void AgentCore::OnUploaded(const UploadResult& result, const Instant& now) {
   if (run_ != nullptr) {
     run_->OnUploaded(result, now);
-    Step(now);
+  } else {
+    OnCheckpointUploaded(result, now);
   }
+  Step(now);
 }
 
 void AgentCore::OnFrame(const v1::RunnerFrame& frame, const Instant& now) {
@@ -323,6 +346,12 @@ void AgentCore::HandleEnd(const Instant& now) {
 
 void AgentCore::EndRun(v1::HeldAttemptRecord record, const AttemptEnd& end, const Instant& now) {
   const std::string id = record.assignment().attempt_id();
+  if (std::exchange(forget_runs_, false)) {
+    Forget(id);
+    state_.RemoveAllWork();
+    reconciled_ = false;
+    return;
+  }
   v1::Report report;
   switch (end.kind) {
     case AttemptEnd::Kind::kFinished: {
@@ -341,11 +370,12 @@ void AgentCore::EndRun(v1::HeldAttemptRecord record, const AttemptEnd& end, cons
       SetAttempt(record.assignment(), &failed);
       failed.set_failure_class(end.failure_class);
       failed.set_message(end.message);
+      failed.set_checkpoint_step(record.newest_checkpoint_step());
       *failed.mutable_receipt() = record.receipt();
       break;
     }
     case AttemptEnd::Kind::kStopped: {
-      if (end.stop == StopReason::kShutdown) {
+      if (end.stop == StopReason::kShutdown || end.stop == StopReason::kRelease) {
         record.set_state(v1::ATTEMPT_STATE_PAUSED);  // not interrupted: its checkpoint is new
         held_[id] = record;
         SaveAttempt(record, now);
@@ -355,15 +385,20 @@ void AgentCore::EndRun(v1::HeldAttemptRecord record, const AttemptEnd& end, cons
         record.set_state(v1::ATTEMPT_STATE_SUPERSEDED);
         SetAttempt(record.assignment(), report.mutable_stopped());
         *report.mutable_stopped()->mutable_receipt() = record.receipt();
+        report.mutable_stopped()->set_checkpoint_step(record.newest_checkpoint_step());
         break;
       }
       record.set_state(v1::ATTEMPT_STATE_PAUSED);
       SetAttempt(record.assignment(), report.mutable_paused());
+      report.mutable_paused()->set_checkpoint_step(record.newest_checkpoint_step());
       report.mutable_paused()->set_reason(end.stop == StopReason::kGuard
                                               ? guard_.reason()
                                               : "lease ended without contact to the coordinator");
       break;
     }
+  }
+  if (IsTerminal(record.state())) {
+    RememberEnd(report);
   }
   Report(std::move(report), now);
   CrashPoint("reported");
@@ -433,8 +468,8 @@ absl::Duration AgentCore::LeaseUsed(Monotonic wall) const {
 }
 
 void AgentCore::CheckLease(const Instant& now) {
-  if (run_ == nullptr || run_->stopping()) {
-    return;
+  if (run_ == nullptr || run_->stopping() || run_->has_result()) {
+    return;  // A result that waits for its way out spends nothing.
   }
   const double lease_seconds = run_->record().assignment().lease_seconds();
   if (lease_seconds > 0 && LeaseUsed(now.wall) >= absl::Seconds(lease_seconds)) {
@@ -462,6 +497,7 @@ void AgentCore::Step(const Instant& now) {
       Reconcile(now);
     }
   }
+  HandOverNext(now);
   ActivateNext(now);
   if (now.wall >= next_heartbeat_) {
     next_heartbeat_ = now.wall + heartbeat_period_;

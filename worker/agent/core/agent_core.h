@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -118,6 +119,42 @@ class AgentCore {
   [[nodiscard]] std::optional<Watts> PredictedPower() const;  // of the running attempt
 
  private:
+  // How the coordinator's journal relates to the one that this worker last worked for.
+  enum class JournalChange {
+    kNone,
+    kFirst,     // this worker worked for none yet
+    kRestored,  // a copy of an earlier state of the same journal
+    kOutdated,  // the same journal, of which a copy went on elsewhere
+    kOther,     // another journal
+  };
+
+  // agent_core_journal.cc
+  [[nodiscard]] JournalChange CompareJournal(const v1::Welcome& welcome) const;
+  // The coordinator has reports of this numbering that this board did not make.
+  [[nodiscard]] bool IsAnotherBoards(const v1::Welcome& welcome) const;
+  // False where reports must not flow: not yet (a new hello was said), or not at all.
+  bool EnterJournal(const v1::Welcome& welcome, const Instant& now);
+  void BeginAnew(const v1::Welcome& welcome, bool restored, const Instant& now);
+  void TellAgain(const Instant& now);
+  void DropEverything(const Instant& now);
+  void RememberJournal(const v1::Welcome& welcome);
+  // The attempt and token whose end the report tells; "" and 0: another fact.
+  static std::pair<std::string, int64_t> EndOf(const v1::Report& report);
+  void RememberEnd(const v1::Report& report);
+  void SaveEnded();
+  [[nodiscard]] bool HasEnded(const v1::Assignment& assignment) const;
+
+  // agent_core_hand_over.cc
+  [[nodiscard]] const v1::ReleaseAttempt* ReleaseOf(const std::string& attempt_id) const;
+  // Whether the job is still open at the coordinator, and a late result of it is welcome.
+  [[nodiscard]] bool JobIsOpen(const std::string& job_id) const;
+  void HandOverNext(const Instant& now);
+  void OnCheckpointUploaded(const UploadResult& result, const Instant& now);
+  void ReportHandOver(const std::string& attempt_id, const v1::ArtifactInfo* checkpoint,
+                      const Instant& now);
+  // The attempt is held no more; nothing is reported.
+  void Forget(const std::string& attempt_id);
+
   void Reconcile(const Instant& now);
   void Accept(const v1::Assignment& assignment, const Instant& now);
   void DropUnwanted(const Instant& now);
@@ -156,6 +193,14 @@ class AgentCore {
   std::unique_ptr<AttemptRun> run_;
   std::deque<v1::Report> unsaved_;  // the disk was full
   v1::WorkerRecord device_;
+  v1::LineageRecord lineage_;
+  v1::EndedRecord ended_;
+  const std::string process_id_;
+  bool greeting_ = false;     // a hello has no welcome yet: a desired set is of the hello before
+  bool forget_runs_ = false;  // the present run is of another journal: its end is told to nobody
+  std::string handing_over_;  // the attempt whose checkpoint is being uploaded; empty: none
+  int hand_over_tries_ = 0;
+  Monotonic next_hand_over_;  // wall
   telemetry::GuardLimits limits_;
   bool limits_unreadable_ = false;  // no policy can be read: nothing runs until one is told
   telemetry::Guard guard_;

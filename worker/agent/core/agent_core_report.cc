@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "proto/report_digest.h"
 #include "worker/agent/core/agent_core.h"
 #include "worker/agent/core/attempt_facts_internal.h"
 
@@ -20,6 +21,10 @@ constexpr absl::Duration kFlushRetryPeriod = absl::Seconds(5);
 constexpr absl::Duration kDiskNotePeriod = absl::Minutes(10);
 constexpr char kLimitsUnreadable[] =
     "the limits for this device cannot be read; it waits until the coordinator tells them again";
+
+// Versions of the protocol (coordinator/core/core.h) that this worker speaks.
+constexpr int32_t kProtocolMin = 1;
+constexpr int32_t kProtocolMax = 2;
 
 }  // namespace
 
@@ -228,10 +233,24 @@ void AgentCore::SendHello() {
   *hello.mutable_device() = settings_.info;
   hello.mutable_device()->set_idle_power_watts(account_.idle().power().value_or(Watts(0)).value());
   hello.set_incarnation(spool_.incarnation());
+  hello.set_lineage_id(lineage_.lineage_id());
+  hello.set_epoch(lineage_.epoch());
+  hello.set_opening_id(lineage_.opening_id());
+  hello.set_protocol_min(kProtocolMin);
+  hello.set_protocol_max(kProtocolMax);
+  hello.set_process_id(process_id_);
+  hello.set_last_report_sequence(spool_.last_sequence());
+  if (!spool_.pending().empty()) {
+    hello.set_last_report_digest(ReportDigest(spool_.pending().back()));
+  }
+  greeting_ = true;
   for (const auto& [id, record] : held_) {
     v1::HeldAttempt& attempt = *hello.add_attempts();
     SetAttempt(record.assignment(), &attempt);
     attempt.set_state(record.state());
+    attempt.set_lease_seconds(record.assignment().lease_seconds());
+    attempt.set_power_mode(record.assignment().power_mode());
+    attempt.set_checkpoint_step(record.newest_checkpoint_step());
   }
   ports_.Send(message);
 }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -126,6 +127,25 @@ class AgentCoreTest : public testing::Test {
     v1::CoordinatorMessage message;
     message.mutable_welcome()->set_heartbeat_seconds(1);
     core_->OnMessage(message, Now());
+  }
+  // As a coordinator of a journal does.
+  void WelcomeOf(const std::string& lineage, int64_t epoch, int64_t acknowledged = 0) {
+    v1::CoordinatorMessage message;
+    message.mutable_welcome()->set_heartbeat_seconds(1);
+    message.mutable_welcome()->set_lineage_id(lineage);
+    message.mutable_welcome()->set_epoch(epoch);
+    message.mutable_welcome()->set_opening_id(absl::StrCat(lineage, "-", epoch));
+    message.mutable_welcome()->set_acknowledged_sequence(acknowledged);
+    core_->OnMessage(message, Now());
+  }
+  [[nodiscard]] const v1::Hello& LastHello() const {
+    for (auto message = ports_.sent.rbegin(); message != ports_.sent.rend(); ++message) {
+      if (message->has_hello()) {
+        return message->hello();
+      }
+    }
+    ADD_FAILURE() << "no hello";
+    return v1::Hello::default_instance();
   }
 
   v1::Assignment Job(const std::string& attempt_id) {
@@ -268,6 +288,158 @@ TEST_F(AgentCoreTest, AnAttemptGoesFromAcceptanceToItsReceipt) {
   EXPECT_NEAR(ledger.attempt_energy_joules(), receipt.total().gross_energy_joules(), 1e-6);
   EXPECT_EQ(core_->Counters().tokens, 400);
   EXPECT_EQ(core_->Counters().attempts.at(v1::ATTEMPT_STATE_FINISHED), 1);
+}
+
+TEST_F(AgentCoreTest, ARestoredCoordinatorIsToldAgainWhatItForgot) {
+  core_->OnConnected(Now());
+  WelcomeOf("farm", 0);
+  StartTraining();
+  StepDone(4);
+  Result();
+  Uploaded();
+  Desire({});
+  core_->OnMessage(
+      [&] {
+        v1::CoordinatorMessage all;
+        all.mutable_acknowledgement()->set_incarnation(spool_->incarnation());
+        all.mutable_acknowledgement()->set_sequence(spool_->last_sequence());
+        return all;
+      }(),
+      Now());
+  v1::Assignment second = Job("j2.1");
+  second.set_job_id("j2");
+  second.set_fencing_token(8);
+  Desire({second});
+  const int64_t before = spool_->incarnation();
+  const std::vector<std::string> told = Facts();
+  EXPECT_THAT(told, ElementsAre("accepted"));
+  core_->OnConnected(Now());
+  WelcomeOf("farm", 1);
+  EXPECT_NE(spool_->incarnation(), before);
+  EXPECT_EQ(LastHello().incarnation(), spool_->incarnation());
+  EXPECT_EQ(LastHello().epoch(), 1);
+  ASSERT_EQ(LastHello().attempts_size(), 1);
+  EXPECT_EQ(LastHello().attempts(0).fencing_token(), 8);
+  EXPECT_THAT(Facts(), ElementsAre("accepted", "finished", "accepted"));
+  EXPECT_EQ(Last("finished").finished().attempt_id(), "j1.1");
+  EXPECT_EQ(spool_->pending().front().sequence(), 1);
+  // The desired set of the hello before is none; what ended is not done again.
+  Desire({});
+  EXPECT_EQ(state_->ReadAttempts().size(), 1U);
+  WelcomeOf("farm", 1);
+  Desire({Job("j1.1"), second});
+  EXPECT_EQ(state_->ReadAttempts().size(), 1U);
+}
+
+TEST_F(AgentCoreTest, AJournalThatThisWorkerNeverWorkedForGetsNothingOfTheOldOne) {
+  core_->OnConnected(Now());
+  WelcomeOf("farm", 0);
+  StartTraining();
+  core_->OnConnected(Now());
+  WelcomeOf("another farm", 0);
+  EXPECT_EQ(ports_.stops, 1);
+  core_->OnRunnerExit({.clean = true, .failure_class = {}, .message = {}}, Now());
+  EXPECT_THAT(Facts(), ElementsAre());
+  EXPECT_TRUE(state_->ReadAttempts().empty());
+  WelcomeOf("another farm", 0);
+  Desire({Job("j1.1")});
+  EXPECT_THAT(Facts(), ElementsAre("accepted"));
+}
+
+TEST_F(AgentCoreTest, TheCoordinatorThatARestoredOneReplacedIsToldNothing) {
+  core_->OnConnected(Now());
+  WelcomeOf("farm", 3);
+  Desire({Job("j1.1")});
+  core_->OnConnected(Now());
+  ports_.sent.clear();
+  WelcomeOf("farm", 2);
+  Pass(absl::Seconds(2));
+  EXPECT_TRUE(ports_.sent.empty());
+  EXPECT_THAT(ports_.notes.back(), HasSubstr("epoch 2"));
+}
+
+TEST_F(AgentCoreTest, AnAttemptOfAnotherTokenIsAnotherAttempt) {
+  Welcome();
+  Desire({Job("j1.1")});
+  v1::Assignment again = Job("j1.1");
+  again.set_fencing_token(9);
+  Desire({again});
+  core_->OnFetched({.status = absl::CancelledError("")}, Now());
+  Pass(absl::Seconds(6));
+  EXPECT_THAT(Facts(), ElementsAre("accepted", "stopped", "accepted"));
+  EXPECT_EQ(Last("accepted").accepted().fencing_token(), 9);
+}
+
+TEST_F(AgentCoreTest, AResultThatTheCoordinatorCannotTakeWaitsAndSaysWhy) {
+  Welcome();
+  StartTraining();
+  StepDone(4);
+  Result();
+  for (int refusal = 1; refusal <= 12; ++refusal) {
+    UploadResult refused;
+    refused.status = absl::ResourceExhaustedError("disk full");
+    core_->OnUploaded(refused, Now());
+    EXPECT_THAT(core_->MakeHeartbeat().progress(0).waiting_reason(), HasSubstr("disk full"));
+    Pass(absl::Minutes(5));
+    ASSERT_EQ(ports_.uploads.size(), static_cast<size_t>(refusal) + 1);
+  }
+  Uploaded();
+  EXPECT_THAT(Facts(), ElementsAre("accepted", "started", "finished"));
+  EXPECT_EQ(ports_.tasks.size(), 1U) << "nothing was trained twice";
+}
+
+TEST_F(AgentCoreTest, ACompleteResultOfAnOpenJobIsReportedAlsoWhenItIsLate) {
+  Welcome();
+  StartTraining();
+  StepDone(4);
+  Result();
+  v1::CoordinatorMessage message;
+  message.mutable_desired()->add_keep_checkpoint_job_ids("j1");
+  core_->OnMessage(message, Now());
+  Uploaded();
+  EXPECT_THAT(Facts(), ElementsAre("accepted", "started", "finished"));
+}
+
+TEST_F(AgentCoreTest, TheNextAttemptOfTheJobGoesOnFromItsCheckpoint) {
+  Welcome();
+  StartTraining();
+  ASSERT_THAT(disk_.Replace("attempts/j1.1/work/checkpoint-0000000002/model", "weights"), IsOk());
+  Checkpoint(2);
+  v1::CoordinatorMessage message;
+  message.mutable_desired()->add_keep_checkpoint_job_ids("j1");
+  core_->OnMessage(message, Now());
+  core_->OnRunnerExit({.clean = true, .failure_class = {}, .message = {}}, Now());
+  core_->OnMessage(message, Now());
+  EXPECT_EQ(Last("stopped").stopped().checkpoint_step(), 2);
+  v1::Assignment next = Job("j1.2");
+  next.set_resume_attempt_id("j1.1");
+  Desire({next});
+  EXPECT_THAT(disk_.Read("attempts/j1.2/work/checkpoint-0000000002/model"), IsOk());
+}
+
+TEST_F(AgentCoreTest, AReleasedAttemptLeavesWithItsCheckpoint) {
+  Welcome();
+  StartTraining();
+  Checkpoint(2);
+  v1::CoordinatorMessage message;
+  message.mutable_desired()->add_keep_checkpoint_job_ids("j1");
+  v1::ReleaseAttempt& release = *message.mutable_desired()->add_releases();
+  release.set_attempt_id("j1.1");
+  release.set_fencing_token(7);
+  core_->OnMessage(message, Now());
+  EXPECT_EQ(ports_.stops, 1);
+  core_->OnRunnerExit({.clean = true, .failure_class = {}, .message = {}}, Now());
+  ASSERT_EQ(ports_.uploads.size(), 1U);
+  EXPECT_THAT(ports_.uploads[0], HasSubstr("j1.1/work/checkpoint-0000000002"));
+  UploadResult refused;
+  refused.status = absl::UnavailableError("the link");
+  core_->OnUploaded(refused, Now());
+  Pass(absl::Seconds(6));
+  ASSERT_EQ(ports_.uploads.size(), 2U);
+  Uploaded();
+  EXPECT_THAT(Facts(), ElementsAre("accepted", "started", "stopped"));
+  EXPECT_EQ(Last("stopped").stopped().checkpoint().artifact_id(), "abc");
+  EXPECT_EQ(Last("stopped").stopped().checkpoint_step(), 2);
 }
 
 TEST_F(AgentCoreTest, ARepeatedDesiredSetStartsNothingTwice) {

@@ -31,6 +31,7 @@ struct FetchResult {
   absl::Status status;
   int64_t moved_bytes = 0;
   std::vector<FetchedInput> inputs{};
+  std::string note{};  // what went wrong without harm, for the worker's log; empty: nothing
 };
 struct UploadResult {
   absl::Status status;

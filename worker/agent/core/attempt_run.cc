@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 
 #include "base/crash_point.h"
 #include "proto/kind_name.h"
@@ -18,6 +19,8 @@ constexpr int kCrashesMax = 3;
 constexpr absl::Duration kStopTime = absl::Minutes(2);
 constexpr absl::Duration kBackoffMin = absl::Seconds(1);
 constexpr absl::Duration kBackoffMax = absl::Seconds(30);
+// A full disk at the coordinator lasts until a person comes.
+constexpr absl::Duration kUploadBackoffMax = absl::Minutes(5);
 
 // Whose fault a transfer's failure is; nullopt: try again.
 std::optional<v1::FailureClass> TransferFailure(const absl::Status& status) {
@@ -42,6 +45,10 @@ std::optional<v1::FailureClass> TransferFailure(const absl::Status& status) {
 
 std::string MainPhase(const v1::JobSpec& spec) {
   return spec.has_finetune() ? "train" : KindName(spec);
+}
+
+std::string CheckpointDirectory(const std::string& work_directory, int64_t step) {
+  return absl::StrFormat("%s/checkpoint-%010d", work_directory, step);
 }
 
 AttemptRun::AttemptRun(const AttemptSurroundings& surroundings, AttemptSettings settings,
@@ -92,6 +99,9 @@ void AttemptRun::OnFetched(const FetchResult& result, const Instant& now) {
     backoff_ = std::min(2 * backoff_, kBackoffMax);
     SetActivity(now.device, Activity::kPaused);
     return;
+  }
+  if (!result.note.empty()) {
+    ports_.Note(result.note);
   }
   backoff_ = kBackoffMin;
   inputs_ = result.inputs;
@@ -268,6 +278,7 @@ void AttemptRun::OnCheckpoint(const v1::CheckpointDone& checkpoint, const Instan
   const auto span = EndWrite(checkpoint.size_bytes(), now);
   const absl::Duration time = span ? span->end - span->begin : absl::Seconds(checkpoint.seconds());
   checkpoint_cost_ = account_.power().value_or(Watts(0)) * time;
+  record_.set_newest_checkpoint_step(std::max(record_.newest_checkpoint_step(), checkpoint.step()));
   CrashPoint("checkpoint");
   account_.AdvanceTo(now.device);
 }
@@ -348,15 +359,19 @@ void AttemptRun::OnUploaded(const UploadResult& result, const Instant& now) {
     return End({.kind = AttemptEnd::Kind::kStopped, .stop = *stop_});
   }
   if (!result.status.ok()) {
-    const auto failure = TransferFailure(result.status);
-    if (failure && *failure != v1::FAILURE_CLASS_LINK) {
-      return Fail(*failure, absl::StrCat("upload: ", result.status.message()));
+    // What the coordinator cannot take now, most likely because its disk is full, is no fault of
+    // the job or of this device: the result waits here.
+    if (TransferFailure(result.status) == v1::FAILURE_CLASS_DATA) {
+      return Fail(v1::FAILURE_CLASS_DATA, absl::StrCat("upload: ", result.status.message()));
     }
+    progress_.set_waiting_reason(absl::StrCat(
+        "finished; its result waits on ", settings_.info.name(), ": ", result.status.message()));
     retry_ = now.wall + backoff_;
-    backoff_ = std::min(2 * backoff_, kBackoffMax);
+    backoff_ = std::min(2 * backoff_, kUploadBackoffMax);
     SetActivity(now.device, Activity::kPaused);
     return;
   }
+  progress_.clear_waiting_reason();
   upload_ = result;
   stage_ = Stage::kUploaded;
   ready_ = pace_.TransferEnd(stage_begin_, result.moved_bytes, now.device);

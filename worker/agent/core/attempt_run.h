@@ -31,7 +31,11 @@
 
 namespace wattle::agent {
 
-enum class StopReason { kUnwanted, kGuard, kLease, kShutdown };
+enum class StopReason { kUnwanted, kGuard, kLease, kShutdown, kRelease };
+
+// The directory of the checkpoint of that step within an attempt's work directory, as the runner
+// names it (worker/engine/train/checkpoint.h).
+std::string CheckpointDirectory(const std::string& work_directory, int64_t step);
 
 struct AttemptEnd {
   enum class Kind { kFinished, kFailed, kStopped };
@@ -82,6 +86,10 @@ class AttemptRun {
   [[nodiscard]] std::optional<Monotonic> NextStep() const;
   [[nodiscard]] const std::optional<AttemptEnd>& end() const { return end_; }
   [[nodiscard]] bool stopping() const { return stop_.has_value(); }
+  // The runner is done: only the result's way to the coordinator is left.
+  [[nodiscard]] bool has_result() const {
+    return stage_ == Stage::kExited || stage_ == Stage::kUploading || stage_ == Stage::kUploaded;
+  }
   [[nodiscard]] const v1::HeldAttemptRecord& record() const { return record_; }
   // The record with everything measured so far. Settles the account up to now.
   v1::HeldAttemptRecord Snapshot(const Instant& now);

@@ -2,6 +2,8 @@
 #include "worker/agent/link/transfers.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -68,9 +70,10 @@ void Transfers::Run() {
   }
 }
 
-void Transfers::Fetch(const v1::Assignment& assignment, std::vector<std::string> needed) {
-  Enqueue([this, assignment, needed = std::move(needed)] {
-    FetchResult result = RunFetch(assignment, needed);
+void Transfers::Fetch(const v1::Assignment& assignment, std::vector<std::string> needed,
+                      const std::string& checkpoint_directory) {
+  Enqueue([this, assignment, needed = std::move(needed), checkpoint_directory] {
+    FetchResult result = RunFetch(assignment, needed, checkpoint_directory);
     TellCache();
     callbacks_.on_fetched(std::move(result));
   });
@@ -118,28 +121,65 @@ absl::StatusOr<FetchedInput> Transfers::Place(const v1::ResolvedInput& input) {
   return placed;
 }
 
+absl::Status Transfers::FetchArtifact(const ArtifactId& id, FetchResult& result) {
+  if (store_->HasArtifact(id)) {
+    return absl::OkStatus();
+  }
+  const auto stub = v1::ArtifactService::NewStub(MakeChannel(target_, ChannelUse::kTransfer));
+  int64_t moved = 0;
+  artifacts::TransferOptions options;
+  options.progress = [&moved](const artifacts::TransferProgress& progress) {
+    moved = progress.moved_bytes;
+  };
+  options.cancelled = [this] { return cancelled_.load(); };
+  const absl::Status status = artifacts::Fetch(*stub, id, *store_, options);
+  result.moved_bytes += moved;
+  return status;
+}
+
+// The runner writes beside it, so the files are copies, not the cache's own.
+absl::Status Transfers::PlaceCheckpoint(const ArtifactId& id, const std::string& directory,
+                                        FetchResult& result) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  if (fs::exists(directory, error)) {
+    return absl::OkStatus();
+  }
+  WATTLE_RETURN_IF_ERROR(FetchArtifact(id, result));
+  WATTLE_ASSIGN_OR_RETURN(const std::string view, store_->View(id));
+  const std::string partial = directory + ".partial";
+  fs::remove_all(partial, error);
+  fs::create_directories(fs::path(directory).parent_path(), error);
+  fs::copy(view, partial, fs::copy_options::recursive, error);
+  if (!error) {
+    fs::rename(partial, directory, error);
+  }
+  if (error) {
+    fs::remove_all(partial, error);
+    return absl::ResourceExhaustedError(absl::StrCat(directory, ": cannot be written"));
+  }
+  return absl::OkStatus();
+}
+
 FetchResult Transfers::RunFetch(const v1::Assignment& assignment,
-                                const std::vector<std::string>& needed) {
+                                const std::vector<std::string>& needed,
+                                const std::string& checkpoint_directory) {
   FetchResult result;
   KeepOnly(needed);
-  std::unique_ptr<v1::ArtifactService::Stub> stub;
+  if (!assignment.checkpoint_artifact_id().empty()) {
+    const absl::Status placed = PlaceCheckpoint(ArtifactId(assignment.checkpoint_artifact_id()),
+                                                checkpoint_directory, result);
+    if (!placed.ok() && !absl::IsCancelled(placed)) {
+      result.note = absl::StrCat(assignment.attempt_id(), ": the checkpoint of step ",
+                                 assignment.checkpoint_step(),
+                                 " cannot be had, earlier steps are repeated: ", placed.message());
+    }
+  }
   for (const v1::ResolvedInput& input : assignment.inputs()) {
-    const ArtifactId id(input.artifact_id());
-    if (!store_->HasArtifact(id)) {
-      if (stub == nullptr) {
-        stub = v1::ArtifactService::NewStub(MakeChannel(target_, ChannelUse::kTransfer));
-      }
-      int64_t moved = 0;
-      artifacts::TransferOptions options;
-      options.progress = [&moved](const artifacts::TransferProgress& progress) {
-        moved = progress.moved_bytes;
-      };
-      options.cancelled = [this] { return cancelled_.load(); };
-      result.status = WithContext(input.field(), artifacts::Fetch(*stub, id, *store_, options));
-      result.moved_bytes += moved;
-      if (!result.status.ok()) {
-        return result;
-      }
+    result.status =
+        WithContext(input.field(), FetchArtifact(ArtifactId(input.artifact_id()), result));
+    if (!result.status.ok()) {
+      return result;
     }
     absl::StatusOr<FetchedInput> placed = Place(input);
     if (!placed.ok()) {

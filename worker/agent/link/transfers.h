@@ -19,6 +19,7 @@
 #include "absl/synchronization/mutex.h"
 
 #include "artifacts/blob_store.h"
+#include "units/id.h"
 #include "wattle/v1/artifact.pb.h"
 #include "wattle/v1/fleet.pb.h"
 #include "worker/agent/core/agent_ports.h"
@@ -42,7 +43,10 @@ class Transfers {
   ~Transfers();
 
   // needed: artifacts of all held attempts; they stay in the cache.
-  void Fetch(const v1::Assignment& assignment, std::vector<std::string> needed);
+  // checkpoint_directory: where the assignment's uploaded checkpoint, if it has one, is put, unless
+  // that directory is there already. A checkpoint that cannot be had costs time, not the attempt.
+  void Fetch(const v1::Assignment& assignment, std::vector<std::string> needed,
+             const std::string& checkpoint_directory);
   void Upload(const std::string& directory, const v1::ArtifactInfo& info);
   void Cancel();  // what is under way; its result still comes
 
@@ -50,8 +54,12 @@ class Transfers {
   Transfers(std::string target, std::unique_ptr<artifacts::BlobStore> store,
             TransferCallbacks callbacks);
   void Run();
-  FetchResult RunFetch(const v1::Assignment& assignment, const std::vector<std::string>& needed);
+  FetchResult RunFetch(const v1::Assignment& assignment, const std::vector<std::string>& needed,
+                       const std::string& checkpoint_directory);
   UploadResult RunUpload(const std::string& directory, const v1::ArtifactInfo& info);
+  absl::Status FetchArtifact(const ArtifactId& id, FetchResult& result);
+  absl::Status PlaceCheckpoint(const ArtifactId& id, const std::string& directory,
+                               FetchResult& result);
   absl::StatusOr<FetchedInput> Place(const v1::ResolvedInput& input);
   void KeepOnly(const std::vector<std::string>& needed);
   void TellCache();

@@ -42,6 +42,9 @@ class Disk {
   // alone. Costs no space. Durable with the next Replace in the same directory.
   virtual absl::Status KeepAs(const std::string& name, const std::string& copy) = 0;
 
+  // Gives a directory another name, whose parents are made; there must be none of that name.
+  // Durable after OK. kNotFound: there is no such directory.
+  virtual absl::Status RenameDirectory(const std::string& from, const std::string& to) = 0;
   virtual absl::Status MakeDirectory(const std::string& name) = 0;  // with its parents
   // Removes a file, or a directory with all that is in it. What cannot be removed stays.
   virtual void Remove(const std::string& name) = 0;

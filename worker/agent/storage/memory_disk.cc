@@ -110,6 +110,29 @@ absl::Status MemoryDisk::MakeDirectory(const std::string& name) {
   return absl::OkStatus();
 }
 
+absl::Status MemoryDisk::RenameDirectory(const std::string& from, const std::string& to) {
+  if (!directories_.contains(from)) {
+    return absl::NotFoundError(absl::StrCat(from, ": no such directory"));
+  }
+  WATTLE_RETURN_IF_ERROR(Operate());
+  const auto moved = [&](const std::string& name) { return to + name.substr(from.size()); };
+  const auto is_below = [&](const std::string& name) {
+    return name == from || absl::StartsWith(name, from + "/");
+  };
+  std::map<std::string, std::string> files;
+  for (auto& [name, content] : files_) {
+    files[is_below(name) ? moved(name) : name] = std::move(content);
+  }
+  files_ = std::move(files);
+  std::map<std::string, int64_t> directories;
+  for (const auto& [name, operation] : directories_) {
+    directories[is_below(name) ? moved(name) : name] = operation;
+  }
+  directories_ = std::move(directories);
+  directories_[ParentOf(to)] = operations_;
+  return absl::OkStatus();
+}
+
 void MemoryDisk::Remove(const std::string& name) {
   if (!Operate().ok()) {
     return;

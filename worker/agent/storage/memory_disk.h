@@ -26,6 +26,7 @@ class MemoryDisk final : public Disk {
   absl::Status Replace(const std::string& name, absl::string_view content) override;
   absl::Status Append(const std::string& name, absl::string_view bytes) override;
   absl::Status KeepAs(const std::string& name, const std::string& copy) override;
+  absl::Status RenameDirectory(const std::string& from, const std::string& to) override;
   absl::Status MakeDirectory(const std::string& name) override;
   void Remove(const std::string& name) override;
   std::vector<DiskEntry> List(const std::string& directory) override;

@@ -123,6 +123,17 @@ absl::Status PosixDisk::MakeDirectory(const std::string& name) {
   return MakeDirectories(PathOf(name));
 }
 
+absl::Status PosixDisk::RenameDirectory(const std::string& from, const std::string& to) {
+  std::error_code error;
+  if (!fs::is_directory(PathOf(from), error)) {
+    return absl::NotFoundError(absl::StrCat(PathOf(from), ": no such directory"));
+  }
+  const std::string parent = fs::path(PathOf(to)).parent_path().string();
+  fs::create_directories(parent, error);
+  WATTLE_RETURN_IF_ERROR(RenameFile(PathOf(from), PathOf(to)));
+  return SyncDirectory(parent);
+}
+
 void PosixDisk::Remove(const std::string& name) {
   std::error_code ignored;
   fs::remove_all(PathOf(name), ignored);

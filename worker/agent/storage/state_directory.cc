@@ -18,11 +18,14 @@ namespace wattle::agent {
 namespace {
 
 constexpr size_t kKeptMax = 2;
+constexpr size_t kKeptOpenMax = 8;
 constexpr char kIdentity[] = "identity";
 constexpr char kIdentityCopy[] = "identity.copy";
 constexpr char kDevice[] = "device.pb";
 constexpr char kDesired[] = "desired.pb";
 constexpr char kAttempts[] = "attempts";
+constexpr char kLineage[] = "lineage.pb";
+constexpr char kEnded[] = "ended.pb";
 
 std::string PreviousOf(const std::string& name) {
   return name + ".previous";
@@ -200,15 +203,13 @@ void StateDirectory::RemoveAttempt(const std::string& attempt_id) {
   KeepNewest();
 }
 
-// Of the directories whose attempt is no longer held, those with checkpoints, the newest ones.
-void StateDirectory::KeepNewest() {
+std::multimap<absl::Time, std::string> StateDirectory::LeftWork() {
   std::multimap<absl::Time, std::string> by_age;
   for (const DiskEntry& entry : disk_->List(kAttempts)) {
-    const std::string directory = DirectoryOf(entry.name);
     bool is_held = false;
     absl::Time changed = absl::InfinitePast();
     bool has_work = false;
-    for (const DiskEntry& part : disk_->List(directory)) {
+    for (const DiskEntry& part : disk_->List(DirectoryOf(entry.name))) {
       is_held = is_held || part.name == "state.pb" || part.name == "state.pb.previous";
       if (part.name == "work" && part.size_bytes > 0) {
         has_work = true;
@@ -219,15 +220,54 @@ void StateDirectory::KeepNewest() {
       continue;
     }
     if (has_work) {
-      by_age.emplace(changed, directory);
+      by_age.emplace(changed, entry.name);
     } else {
-      disk_->Remove(directory);
+      disk_->Remove(DirectoryOf(entry.name));
     }
   }
-  while (by_age.size() > kKeptMax) {
-    disk_->Remove(by_age.begin()->second);
-    by_age.erase(by_age.begin());
+  return by_age;
+}
+
+void StateDirectory::KeepNewest() {
+  std::multimap<absl::Time, std::string> of_open_jobs;
+  std::multimap<absl::Time, std::string> others;
+  for (const auto& [changed, attempt_id] : LeftWork()) {
+    const bool open = open_jobs_.count(attempt_id.substr(0, attempt_id.find('.'))) > 0;
+    (open ? of_open_jobs : others).emplace(changed, attempt_id);
   }
+  const auto trim = [this](std::multimap<absl::Time, std::string>& by_age, size_t max) {
+    while (by_age.size() > max) {
+      disk_->Remove(DirectoryOf(by_age.begin()->second));
+      by_age.erase(by_age.begin());
+    }
+  };
+  trim(of_open_jobs, kKeptOpenMax);
+  trim(others, kKeptMax);
+}
+
+absl::Status StateDirectory::TakeWork(const std::string& from_attempt_id,
+                                      const std::string& to_attempt_id) {
+  return disk_->RenameDirectory(DirectoryOf(from_attempt_id) + "/work",
+                                DirectoryOf(to_attempt_id) + "/work");
+}
+
+void StateDirectory::RemoveAllWork() {
+  for (const auto& [changed, attempt_id] : LeftWork()) {
+    disk_->Remove(DirectoryOf(attempt_id));
+  }
+}
+
+v1::LineageRecord StateDirectory::ReadLineage() {
+  return ReadRecord<v1::LineageRecord>(kLineage, PreviousOf(kLineage)).record;
+}
+absl::Status StateDirectory::WriteLineage(const v1::LineageRecord& record) {
+  return WriteAndKeepPrevious(kLineage, record);
+}
+v1::EndedRecord StateDirectory::ReadEnded() {
+  return ReadRecord<v1::EndedRecord>(kEnded, PreviousOf(kEnded)).record;
+}
+absl::Status StateDirectory::WriteEnded(const v1::EndedRecord& record) {
+  return WriteAndKeepPrevious(kEnded, record);
 }
 
 int64_t StateDirectory::OutputSizeBytes(const std::string& attempt_id) {

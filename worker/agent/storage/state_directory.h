@@ -16,10 +16,12 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "google/protobuf/message_lite.h"
 
 #include "wattle/v1/fleet.pb.h"
@@ -61,12 +63,26 @@ class StateDirectory {
   StoredRecord<v1::DesiredSet> ReadDesired();
   absl::Status WriteDesired(const v1::DesiredSet& desired);
 
+  // Which journal this device works for, and the ends of its latest attempts. Absent or unreadable:
+  // empty; the worker then meets the next coordinator as its first.
+  v1::LineageRecord ReadLineage();
+  absl::Status WriteLineage(const v1::LineageRecord& record);
+  v1::EndedRecord ReadEnded();
+  absl::Status WriteEnded(const v1::EndedRecord& record);
+
   // By attempt id. A directory without a record that can be read is not held.
   std::map<std::string, v1::HeldAttemptRecord> ReadAttempts();
   absl::Status WriteAttempt(const v1::HeldAttemptRecord& record);  // makes its directories
-  // The record and the output go. The work directory, with the last checkpoints, stays for whoever
-  // wants to look or to go on by hand, but only those of the two newest such attempts.
+  // The record and the output go. The work directory, with the last checkpoints, stays: of jobs
+  // that are open (KeepWorkOf) for a later attempt of the job, those of the eight newest such
+  // attempts; of others for whoever wants to look, those of the two newest.
   void RemoveAttempt(const std::string& attempt_id);
+  void KeepWorkOf(std::set<std::string> job_ids) { open_jobs_ = std::move(job_ids); }
+  // An attempt goes on from the checkpoints of another, which is no longer held. kNotFound: it left
+  // none here.
+  absl::Status TakeWork(const std::string& from_attempt_id, const std::string& to_attempt_id);
+  // The work directories of attempts that are no longer held.
+  void RemoveAllWork();
   void RemoveOutput(const std::string& attempt_id);
   // Bytes of the result's files; 0: the job made none.
   [[nodiscard]] int64_t OutputSizeBytes(const std::string& attempt_id);
@@ -83,9 +99,12 @@ class StateDirectory {
   absl::Status WriteAndKeepPrevious(const std::string& name,
                                     const google::protobuf::MessageLite& record);
   void KeepNewest();
+  // By age, oldest first: directories of attempts that are not held and have checkpoints.
+  std::multimap<absl::Time, std::string> LeftWork();
 
   Disk* disk_;
   std::string device_id_;
+  std::set<std::string> open_jobs_;
   std::set<std::string> whole_;  // names whose present content this process read or wrote
 };
 

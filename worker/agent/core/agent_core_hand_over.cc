@@ -1,0 +1,104 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// An attempt that the coordinator releases leaves this device: its newest checkpoint is uploaded,
+// then its stop is reported, and the job goes on elsewhere.
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+#include "worker/agent/core/agent_core.h"
+#include "worker/agent/core/attempt_facts_internal.h"
+
+namespace wattle::agent {
+namespace {
+
+// Then the job goes on from an older checkpoint, or anew.
+constexpr int kTriesMax = 6;
+constexpr absl::Duration kRetryMin = absl::Seconds(5);
+
+}  // namespace
+
+const v1::ReleaseAttempt* AgentCore::ReleaseOf(const std::string& attempt_id) const {
+  const auto held = held_.find(attempt_id);
+  for (const v1::ReleaseAttempt& release : desired_.releases()) {
+    if (release.attempt_id() == attempt_id && held != held_.end() &&
+        held->second.assignment().fencing_token() == release.fencing_token()) {
+      return &release;
+    }
+  }
+  return nullptr;
+}
+
+bool AgentCore::JobIsOpen(const std::string& job_id) const {
+  return std::find(desired_.keep_checkpoint_job_ids().begin(),
+                   desired_.keep_checkpoint_job_ids().end(),
+                   job_id) != desired_.keep_checkpoint_job_ids().end();
+}
+
+void AgentCore::HandOverNext(const Instant& now) {
+  // An upload is work: below the reserve it waits, and the coordinator waits for it for an hour.
+  if (run_ != nullptr || shutting_down_ || !handing_over_.empty() || now.wall < next_hand_over_ ||
+      !guard_.reason().empty() || !welcomed_) {
+    return;
+  }
+  const auto next = std::find_if(order_.begin(), order_.end(), [&](const std::string& id) {
+    return ReleaseOf(id) != nullptr && !IsTerminal(held_.at(id).state());
+  });
+  if (next == order_.end()) {
+    return;
+  }
+  const std::string id = *next;
+  const v1::HeldAttemptRecord& record = held_.at(id);
+  const int64_t step = record.newest_checkpoint_step();
+  if (step == 0 || hand_over_tries_ >= kTriesMax) {
+    return ReportHandOver(id, nullptr, now);
+  }
+  handing_over_ = id;
+  v1::ArtifactInfo info;
+  info.set_kind(v1::ARTIFACT_KIND_CHECKPOINT);
+  info.set_job_id(record.assignment().job_id());
+  ports_.StartUpload(CheckpointDirectory(state_.WorkDirectory(id), step), info);
+}
+
+void AgentCore::OnCheckpointUploaded(const UploadResult& result, const Instant& now) {
+  const std::string id = std::exchange(handing_over_, "");
+  if (held_.count(id) == 0) {
+    return;  // Unwanted meanwhile.
+  }
+  if (!result.status.ok()) {
+    ports_.Note(absl::StrCat(id, ": its checkpoint cannot leave yet: ", result.status.message()));
+    next_hand_over_ = now.wall + kRetryMin * static_cast<double>(int64_t{1} << hand_over_tries_);
+    ++hand_over_tries_;
+    return;
+  }
+  ReportHandOver(id, &result.artifact, now);
+}
+
+void AgentCore::ReportHandOver(const std::string& attempt_id, const v1::ArtifactInfo* checkpoint,
+                               const Instant& now) {
+  const v1::HeldAttemptRecord& record = held_.at(attempt_id);
+  v1::Report report;
+  v1::AttemptStopped& stopped = *report.mutable_stopped();
+  stopped.set_attempt_id(attempt_id);
+  stopped.set_fencing_token(record.assignment().fencing_token());
+  *stopped.mutable_receipt() = record.receipt();
+  stopped.set_checkpoint_step(record.newest_checkpoint_step());
+  if (checkpoint != nullptr) {
+    *stopped.mutable_checkpoint() = *checkpoint;
+  }
+  hand_over_tries_ = 0;
+  RememberEnd(report);
+  Report(std::move(report), now);
+  Forget(attempt_id);
+}
+
+void AgentCore::Forget(const std::string& attempt_id) {
+  state_.RemoveAttempt(attempt_id);
+  held_.erase(attempt_id);
+  order_.erase(std::remove(order_.begin(), order_.end(), attempt_id), order_.end());
+}
+
+}  // namespace wattle::agent

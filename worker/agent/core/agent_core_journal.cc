@@ -1,0 +1,218 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Which journal the worker works for (coordinator/core/lineage.h), and what it does when that
+// changes: a coordinator was restored from a backup and knows less than this worker told it, or it
+// writes another journal altogether.
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+#include "proto/report_digest.h"
+#include "worker/agent/core/agent_core.h"
+#include "worker/agent/core/attempt_facts_internal.h"
+
+namespace wattle::agent {
+namespace {
+
+constexpr int kEndedMax = 64;
+
+}  // namespace
+
+AgentCore::JournalChange AgentCore::CompareJournal(const v1::Welcome& welcome) const {
+  if (welcome.lineage_id().empty()) {
+    return JournalChange::kNone;  // A coordinator of 0.1.
+  }
+  if (lineage_.lineage_id().empty()) {
+    return JournalChange::kFirst;
+  }
+  if (welcome.lineage_id() != lineage_.lineage_id()) {
+    return JournalChange::kOther;
+  }
+  if (welcome.opening_id() == lineage_.opening_id()) {
+    // A copy of the files that nobody marked as one also forgets what it had acknowledged.
+    const int64_t dropped = spool_.last_sequence() - static_cast<int64_t>(spool_.pending().size());
+    return welcome.acknowledged_sequence() < dropped ? JournalChange::kRestored
+                                                     : JournalChange::kNone;
+  }
+  return welcome.epoch() < lineage_.epoch() ? JournalChange::kOutdated : JournalChange::kRestored;
+}
+
+bool AgentCore::IsAnotherBoards(const v1::Welcome& welcome) const {
+  for (const v1::Report& report : spool_.pending()) {
+    if (report.sequence() == welcome.acknowledged_sequence()) {
+      return welcome.acknowledged_digest() != 0 &&
+             welcome.acknowledged_digest() != ReportDigest(report);
+    }
+  }
+  return false;
+}
+
+bool AgentCore::EnterJournal(const v1::Welcome& welcome, const Instant& now) {
+  const JournalChange change = CompareJournal(welcome);
+  switch (change) {
+    case JournalChange::kNone:
+      break;
+    case JournalChange::kFirst:
+      RememberJournal(welcome);
+      break;
+    case JournalChange::kOutdated:
+      ports_.Note(absl::StrCat("the coordinator stands at epoch ", welcome.epoch(),
+                               " of its journal, and a restored copy of it at ", lineage_.epoch(),
+                               ": nothing is told to the older one; stop it"));
+      return false;
+    case JournalChange::kRestored:
+    case JournalChange::kOther:
+      BeginAnew(welcome, change == JournalChange::kRestored, now);
+      return false;
+  }
+  if (welcome.acknowledged_sequence() > spool_.last_sequence()) {
+    RenumberReports(absl::StrCat("the coordinator has report ", welcome.acknowledged_sequence(),
+                                 " of this device, its spool ends at ", spool_.last_sequence(),
+                                 ": the card lost reports that it had said were written"),
+                    now);
+    return false;
+  }
+  if (IsAnotherBoards(welcome)) {
+    ports_.Note(absl::StrCat("report ", welcome.acknowledged_sequence(),
+                             " came to the coordinator from another board that uses this one's "
+                             "identity, most likely from a copied SD card: delete the state "
+                             "directory of the copy"));
+    return false;
+  }
+  return true;
+}
+
+void AgentCore::BeginAnew(const v1::Welcome& welcome, bool restored, const Instant& now) {
+  if (!restored) {
+    // What the old journal was to be told means nothing to this one.
+    unsaved_.clear();
+    (void)spool_.Acknowledge(spool_.last_sequence());
+  }
+  // The new numbering first: if the process dies before the journal is remembered, all of this
+  // happens once more, and what is told twice is noted and dropped by the coordinator.
+  if (const absl::Status begun = spool_.BeginIncarnation(); !begun.ok()) {
+    ports_.Note(std::string(begun.message()));
+    return;
+  }
+  if (restored) {
+    ports_.Note(absl::StrCat("the coordinator was restored from a backup (epoch ", welcome.epoch(),
+                             "): it is told again what this device holds and ended"));
+    TellAgain(now);
+  } else {
+    ports_.Note(
+        "the coordinator writes another journal: what this device held for the old one is "
+        "dropped");
+    DropEverything(now);
+  }
+  ReportLedger(now);
+  RememberJournal(welcome);
+  SendHello();
+}
+
+void AgentCore::TellAgain(const Instant& now) {
+  for (const v1::Report& ended : ended_.reports()) {
+    const bool pending = std::any_of(
+        spool_.pending().begin(), spool_.pending().end(), [&](const v1::Report& report) {
+          return EndOf(report) == EndOf(ended) && EndOf(report).second != 0;
+        });
+    if (!pending) {
+      v1::Report again = ended;
+      unsaved_.push_back(std::move(again));
+    }
+  }
+  for (const std::string& id : order_) {
+    const v1::HeldAttemptRecord& record = held_[id];
+    v1::Report report;
+    switch (record.state()) {
+      case v1::ATTEMPT_STATE_FETCHING:
+        SetAttempt(record.assignment(), report.mutable_accepted());
+        break;
+      case v1::ATTEMPT_STATE_RUNNING:
+        SetAttempt(record.assignment(), report.mutable_started());
+        report.mutable_started()->set_from_step(record.newest_checkpoint_step());
+        break;
+      case v1::ATTEMPT_STATE_PAUSED:
+        SetAttempt(record.assignment(), report.mutable_paused());
+        report.mutable_paused()->set_checkpoint_step(record.newest_checkpoint_step());
+        report.mutable_paused()->set_reason("paused before the coordinator was restored");
+        break;
+      default:
+        continue;  // Its end is told above.
+    }
+    Report(std::move(report), now);
+  }
+  FlushReports(now);
+}
+
+void AgentCore::DropEverything(const Instant& now) {
+  desired_.clear_assignments();
+  desired_.clear_releases();
+  desired_.clear_keep_checkpoint_job_ids();
+  ended_.Clear();
+  SaveEnded();
+  forget_runs_ = run_ != nullptr;
+  if (run_ != nullptr) {
+    run_->Stop(StopReason::kUnwanted, now);
+  }
+  const std::vector<std::string> ids = order_;
+  for (const std::string& id : ids) {
+    if (run_ == nullptr || run_->record().assignment().attempt_id() != id) {
+      Forget(id);
+    }
+  }
+  if (run_ == nullptr) {
+    state_.RemoveAllWork();  // The new journal gives the same ids to other work.
+  }
+}
+
+void AgentCore::RememberJournal(const v1::Welcome& welcome) {
+  lineage_.set_lineage_id(welcome.lineage_id());
+  lineage_.set_epoch(welcome.epoch());
+  lineage_.set_opening_id(welcome.opening_id());
+  if (const absl::Status saved = state_.WriteLineage(lineage_); !saved.ok()) {
+    ports_.Note(std::string(saved.message()));
+  }
+}
+
+std::pair<std::string, int64_t> AgentCore::EndOf(const v1::Report& report) {
+  switch (report.fact_case()) {
+    case v1::Report::kFinished:
+      return {report.finished().attempt_id(), report.finished().fencing_token()};
+    case v1::Report::kFailed:
+      return {report.failed().attempt_id(), report.failed().fencing_token()};
+    case v1::Report::kStopped:
+      return {report.stopped().attempt_id(), report.stopped().fencing_token()};
+    default:
+      return {"", 0};
+  }
+}
+
+void AgentCore::RememberEnd(const v1::Report& report) {
+  v1::Report& ended = *ended_.add_reports() = report;
+  // The curve is for charts of the journal that has it already.
+  if (ended.has_finished()) {
+    ended.mutable_finished()->mutable_receipt()->clear_curve();
+  }
+  while (ended_.reports_size() > kEndedMax) {
+    ended_.mutable_reports()->erase(ended_.mutable_reports()->begin());
+  }
+  SaveEnded();
+}
+
+void AgentCore::SaveEnded() {
+  // A lost list costs only what a restored coordinator could have learned from it.
+  if (const absl::Status saved = state_.WriteEnded(ended_); !saved.ok()) {
+    ports_.Note(std::string(saved.message()));
+  }
+}
+
+bool AgentCore::HasEnded(const v1::Assignment& assignment) const {
+  return std::any_of(
+      ended_.reports().begin(), ended_.reports().end(), [&](const v1::Report& report) {
+        return EndOf(report) == std::pair(assignment.attempt_id(), assignment.fencing_token());
+      });
+}
+
+}  // namespace wattle::agent
