@@ -1,11 +1,14 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // One fused AdamW update (Loshchilov and Hutter, "Decoupled weight decay regularization", 2019):
-// one pass over weights, gradients and both moments. Thread-safe on disjoint ranges.
+// one pass over weights, gradients and both moments, with the widest vectors that the processor
+// has. The bits are the same on every processor. Thread-safe on disjoint ranges.
 #ifndef WATTLE_WORKER_ENGINE_KERNELS_ADAMW_H_
 #define WATTLE_WORKER_ENGINE_KERNELS_ADAMW_H_
 
 #include <cstdint>
+
+#include "worker/engine/kernels/instruction_set.h"
 
 namespace wattle::kernels {
 
@@ -31,10 +34,11 @@ struct AdamWState {
 
 // w ← w (1 - lr decay); m ← β₁ m + (1 - β₁) g; v ← β₂ v + (1 - β₂) g²; w ← w - lr m̂ / (√v̂ + ε), as
 // torch.optim.AdamW.
-void AdamWUpdate(const AdamWStep& step, const AdamWState& state);
+void AdamWUpdate(const AdamWStep& step, const AdamWState& state,
+                 const KernelTable& kernels = BestKernels());
 
 // Σ values[i]², in double precision.
-double SumOfSquares(const float* values, int64_t count);
+double SumOfSquares(const float* values, int64_t count, const KernelTable& kernels = BestKernels());
 
 }  // namespace wattle::kernels
 

@@ -56,6 +56,31 @@ TEST(AdamWUpdateTest, AgreesWithTheFormulaOverTenSteps) {
   }
 }
 
+TEST(AdamWUpdateTest, EveryInstructionSetGivesTheSameBits) {
+  constexpr int64_t kCount = 1003;
+  const auto update = [](const KernelTable& kernels) {
+    std::vector<std::vector<float>> state(4, std::vector<float>(kCount));
+    for (int64_t i = 0; i < kCount; ++i) {
+      const auto angle = static_cast<double>(i);
+      state[0][i] = static_cast<float>(std::sin(angle));
+      state[1][i] = static_cast<float>(std::cos(3 * angle) * 1e-3);
+      state[2][i] = static_cast<float>(std::sin(5 * angle) * 1e-3);
+      state[3][i] = static_cast<float>(std::cos(7 * angle) * 1e-7 + 1e-7);
+    }
+    AdamWUpdate({.step = 3, .learning_rate = 1e-3, .weight_decay = 0.1, .gradient_scale = 0.7},
+                {state[0].data(), state[1].data(), state[2].data(), state[3].data(), kCount},
+                kernels);
+    return state;
+  };
+  const auto wanted = update(*FindKernels("portable"));
+  for (const KernelTable* table : SupportedKernels()) {
+    EXPECT_EQ(update(*table), wanted) << table->name;
+    EXPECT_EQ(SumOfSquares(wanted[0].data(), kCount, *table),
+              SumOfSquares(wanted[0].data(), kCount, *FindKernels("portable")))
+        << table->name;
+  }
+}
+
 TEST(AdamWUpdateTest, DecayAloneShrinksTheWeight) {
   float weight = 2.0F;
   const float gradient = 0.0F;

@@ -1,59 +1,23 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Philox4x32-10 and what is drawn from it. The loops run over lanes of whole blocks, so that the
-// compiler vectorizes them.
+// Philox4x32-10 and what is drawn from it. The long loops stand in isa/training_inl.h.
 #include "worker/engine/kernels/random.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "base/check.h"
+#include "worker/engine/kernels/philox_constants.h"
 
 namespace wattle::kernels {
 namespace {
 
-// Multipliers and Weyl constants of the paper, section 3.3 (Random123's philox.h).
-constexpr uint32_t kMultiplier0 = 0xD2511F53U;
-constexpr uint32_t kMultiplier1 = 0xCD9E8D57U;
-constexpr uint32_t kWeyl0 = 0x9E3779B9U;
-constexpr uint32_t kWeyl1 = 0xBB67AE85U;
-constexpr int kRounds = 10;
-constexpr int kLanes = 16;                          // blocks computed together
-constexpr int kChunk = kLanes * 4;                  // numbers computed together
 constexpr int64_t kMaxElements = int64_t{1} << 34;  // a 32-bit block counter of four numbers each
 
-// The blocks first_block … first_block + kLanes - 1, as numbers in element order.
-void Blocks(const RandomStream& stream, uint32_t first_block, uint32_t* out) {
-  uint32_t c0[kLanes];
-  uint32_t c1[kLanes];
-  uint32_t c2[kLanes];
-  uint32_t c3[kLanes];
-  for (int lane = 0; lane < kLanes; ++lane) {
-    c0[lane] = first_block + static_cast<uint32_t>(lane);
-    c1[lane] = static_cast<uint32_t>(stream.step >> 32);
-    c2[lane] = (stream.layer << 8) | static_cast<uint32_t>(stream.use);
-    c3[lane] = static_cast<uint32_t>(stream.step);
-  }
-  auto k0 = static_cast<uint32_t>(stream.seed);
-  auto k1 = static_cast<uint32_t>(stream.seed >> 32);
-  for (int round = 0; round < kRounds; ++round) {
-    for (int lane = 0; lane < kLanes; ++lane) {
-      const uint64_t product0 = static_cast<uint64_t>(kMultiplier0) * c0[lane];
-      const uint64_t product1 = static_cast<uint64_t>(kMultiplier1) * c2[lane];
-      c0[lane] = static_cast<uint32_t>(product1 >> 32) ^ c1[lane] ^ k0;
-      c1[lane] = static_cast<uint32_t>(product1);
-      c2[lane] = static_cast<uint32_t>(product0 >> 32) ^ c3[lane] ^ k1;
-      c3[lane] = static_cast<uint32_t>(product0);
-    }
-    k0 += kWeyl0;
-    k1 += kWeyl1;
-  }
-  for (int lane = 0; lane < kLanes; ++lane) {
-    *out++ = c0[lane];
-    *out++ = c1[lane];
-    *out++ = c2[lane];
-    *out++ = c3[lane];
-  }
+PhiloxCounter CounterOf(const RandomStream& stream) {
+  return {.words = {static_cast<uint32_t>(stream.step >> 32),
+                    (stream.layer << 8) | static_cast<uint32_t>(stream.use),
+                    static_cast<uint32_t>(stream.step)},
+          .key = {static_cast<uint32_t>(stream.seed), static_cast<uint32_t>(stream.seed >> 32)}};
 }
 
 }  // namespace
@@ -72,19 +36,11 @@ std::array<uint32_t, 4> Philox4x32(std::array<uint32_t, 4> counter, std::array<u
   return counter;
 }
 
-void RandomBits(const RandomStream& stream, int64_t first_element, int64_t count, uint32_t* out) {
+void RandomBits(const RandomStream& stream, int64_t first_element, int64_t count, uint32_t* out,
+                const KernelTable& kernels) {
   WATTLE_CHECK(first_element >= 0 && first_element + count <= kMaxElements,
                "a stream holds 2^34 numbers");
-  uint32_t chunk[kChunk];
-  int64_t done = 0;
-  while (done < count) {
-    const int64_t element = first_element + done;
-    const int64_t skip = element % 4;
-    Blocks(stream, static_cast<uint32_t>(element / 4), chunk);
-    const int64_t take = std::min<int64_t>(kChunk - skip, count - done);
-    std::copy(chunk + skip, chunk + skip + take, out + done);
-    done += take;
-  }
+  kernels.philox_bits(CounterOf(stream), first_element, count, out);
 }
 
 float RandomUnit(const RandomStream& stream, int64_t element) {
@@ -116,22 +72,17 @@ void RandomNormal(const RandomStream& stream, float deviation, int64_t count, fl
 }
 
 void ApplyDropout(const RandomStream& stream, double rate, int64_t first_element, int64_t count,
-                  float* values) {
+                  float* values, const KernelTable& kernels) {
+  WATTLE_CHECK(first_element >= 0 && first_element + count <= kMaxElements,
+               "a stream holds 2^34 numbers");
   WATTLE_CHECK(rate >= 0.0 && rate < 1.0, "a dropout rate is in [0, 1)");
   const auto threshold = static_cast<uint32_t>(rate * 0x1.0p32);
   const auto scale = static_cast<float>(1.0 / (1.0 - rate));
-  uint32_t bits[kChunk];
-  int64_t done = 0;
-  while (done < count) {
-    const int64_t element = first_element + done;
-    const int64_t take = std::min<int64_t>(kChunk - element % 4, count - done);
-    RandomBits(stream, element, take, bits);
-    for (int64_t i = 0; i < take; ++i) {
-      const float factor = bits[i] < threshold ? 0.0F : scale;
-      values[done + i] *= factor;
-    }
-    done += take;
-  }
+  kernels.drop_out(CounterOf(stream), {.threshold = threshold,
+                                       .scale = scale,
+                                       .first_element = first_element,
+                                       .count = count,
+                                       .values = values});
 }
 
 }  // namespace wattle::kernels

@@ -10,6 +10,8 @@
 #include <array>
 #include <cstdint>
 
+#include "worker/engine/kernels/instruction_set.h"
+
 namespace wattle::kernels {
 
 // Where in the program a number is drawn. Values are stored nowhere, yet a change of one changes
@@ -37,7 +39,8 @@ struct RandomStream {
 std::array<uint32_t, 4> Philox4x32(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key);
 
 // out[i] = the number of element `first_element + i`. Elements are below 2^34.
-void RandomBits(const RandomStream& stream, int64_t first_element, int64_t count, uint32_t* out);
+void RandomBits(const RandomStream& stream, int64_t first_element, int64_t count, uint32_t* out,
+                const KernelTable& kernels = BestKernels());
 
 // A number in [0, 1) with 24 bits.
 float RandomUnit(const RandomStream& stream, int64_t element);
@@ -52,7 +55,7 @@ void RandomNormal(const RandomStream& stream, float deviation, int64_t count, fl
 // are below rate * 2^32, and scaled by 1 / (1 - rate) elsewhere. Called again on a gradient with
 // the same stream it applies the same mask, which is therefore never stored. rate in [0, 1).
 void ApplyDropout(const RandomStream& stream, double rate, int64_t first_element, int64_t count,
-                  float* values);
+                  float* values, const KernelTable& kernels = BestKernels());
 
 }  // namespace wattle::kernels
 

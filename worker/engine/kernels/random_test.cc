@@ -40,6 +40,22 @@ TEST(RandomBitsTest, LanesAgreeWithTheSingleBlock) {
   }
 }
 
+TEST(RandomBitsTest, EveryInstructionSetDrawsTheSameBits) {
+  const RandomStream stream{.seed = 77, .step = 5, .use = RandomUse::kMlpOutputDropout, .layer = 2};
+  std::vector<uint32_t> wanted(333);
+  RandomBits(stream, 3, 333, wanted.data(), *FindKernels("portable"));
+  std::vector<float> wanted_values(333, 1.5F);
+  ApplyDropout(stream, 0.3, 3, 333, wanted_values.data(), *FindKernels("portable"));
+  for (const KernelTable* table : SupportedKernels()) {
+    std::vector<uint32_t> bits(333);
+    RandomBits(stream, 3, 333, bits.data(), *table);
+    EXPECT_EQ(bits, wanted) << table->name;
+    std::vector<float> values(333, 1.5F);
+    ApplyDropout(stream, 0.3, 3, 333, values.data(), *table);
+    EXPECT_EQ(values, wanted_values) << table->name;
+  }
+}
+
 TEST(RandomBitsTest, AnySplitDrawsTheSameBits) {
   const RandomStream stream{.seed = 9, .step = 2};
   std::vector<uint32_t> whole(500);

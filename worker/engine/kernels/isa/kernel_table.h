@@ -100,6 +100,40 @@ struct HeadAttention {
   int64_t out_stride = 0;
 };
 
+// One AdamW update with its scalars worked out (adamw.h has the formula).
+struct AdamWPass {
+  float beta1 = 0.0F;
+  float rest1 = 0.0F;  // 1 - beta1
+  float beta2 = 0.0F;
+  float rest2 = 0.0F;         // 1 - beta2
+  float keep = 1.0F;          // 1 - learning rate * decay
+  float rate = 0.0F;          // learning rate over the first moment's bias correction
+  float inverse_root = 1.0F;  // 1 / √(the second moment's bias correction)
+  float epsilon = 0.0F;
+  float gradient_scale = 1.0F;
+  float* weights = nullptr;
+  const float* gradients = nullptr;
+  float* first_moments = nullptr;
+  float* second_moments = nullptr;
+  int64_t count = 0;
+};
+
+// A stream of random.h as Philox counts: word 0 of the counter is the block's number.
+struct PhiloxCounter {
+  uint32_t words[3] = {};  // words 1 to 3
+  uint32_t key[2] = {};
+};
+
+// values[i] is set to 0 where the bits of element first_element + i are below `threshold`, else
+// scaled.
+struct DropoutPass {
+  uint32_t threshold = 0;
+  float scale = 1.0F;
+  int64_t first_element = 0;
+  int64_t count = 0;
+  float* values = nullptr;
+};
+
 struct KernelTable {
   const char* name;
   ProductFunction float32;
@@ -114,6 +148,12 @@ struct KernelTable {
   void (*activate)(Nonlinearity f, int64_t count, const float* partner, float* values);
   // The index of the largest value, the first of equals. count at least 1.
   int64_t (*arg_max)(const float* values, int64_t count);
+  void (*adamw)(const AdamWPass& pass);
+  double (*sum_of_squares)(const float* values, int64_t count);
+  // Four numbers a block, in element order.
+  void (*philox_bits)(const PhiloxCounter& counter, int64_t first_element, int64_t count,
+                      uint32_t* out);
+  void (*drop_out)(const PhiloxCounter& counter, const DropoutPass& pass);
 };
 
 }  // namespace wattle::kernels

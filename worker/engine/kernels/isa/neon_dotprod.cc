@@ -6,6 +6,7 @@
 #include "worker/engine/kernels/isa/attention_inl.h"
 #include "worker/engine/kernels/isa/products_inl.h"
 #include "worker/engine/kernels/isa/tables_internal.h"
+#include "worker/engine/kernels/isa/training_inl.h"
 
 namespace wattle::kernels {
 
@@ -20,7 +21,11 @@ const KernelTable& NeonDotprodKernels() {
                                          .normalize = Normalize,
                                          .attend = Attend,
                                          .activate = Activate,
-                                         .arg_max = ArgMax};
+                                         .arg_max = ArgMax,
+                                         .adamw = AdamW,
+                                         .sum_of_squares = SquaresSum,
+                                         .philox_bits = PhiloxBits,
+                                         .drop_out = DropOut};
   return kTable;
 }
 
