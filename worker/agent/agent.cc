@@ -233,9 +233,10 @@ absl::Status Agent::Open() {
                                                        .clock = &clock_,
                                                        .kept = kept},
                                       settings_);
-  WATTLE_ASSIGN_OR_RETURN(transfers_,
-                          Transfers::Open(config_.coordinator, disk_->PathOf("cache"),
-                                          info.cache_quota_bytes(), std::move(callbacks)));
+  WATTLE_ASSIGN_OR_RETURN(
+      transfers_,
+      Transfers::Open(config_.coordinator, disk_->PathOf("cache"), info.cache_quota_bytes(),
+                      config_.disk_reserve_bytes, std::move(callbacks)));
   return absl::OkStatus();
 }
 

@@ -874,6 +874,23 @@ TEST_F(AgentCoreTest, AFetchWithoutALinkIsTriedAgainAndAMissingArtifactFails) {
   EXPECT_EQ(Last("failed").failed().failure_class(), v1::FAILURE_CLASS_DATA);
 }
 
+TEST_F(AgentCoreTest, AChunkThatIsDamagedWhereItComesFromIsNotFetchedForEver) {
+  Welcome();
+  Desire({Job("j1.1")});
+  for (int i = 1; i <= 2; ++i) {
+    core_->OnFetched({.status = absl::DataLossError("chunk ab was changed")}, Now());
+    Pass(absl::Seconds(10));
+    ASSERT_EQ(ports_.fetches, i + 1);
+  }
+  core_->OnFetched({.status = absl::UnavailableError("down")}, Now());
+  Pass(absl::Seconds(30));
+  for (int i = 1; i <= 3; ++i) {
+    core_->OnFetched({.status = absl::DataLossError("chunk ab was changed")}, Now());
+    Pass(absl::Seconds(31));
+  }
+  EXPECT_EQ(Last("failed").failed().failure_class(), v1::FAILURE_CLASS_DATA);
+}
+
 TEST_F(AgentCoreTest, ShutdownCheckpointsAndTheNextProcessGoesOn) {
   Welcome();
   StartTraining();

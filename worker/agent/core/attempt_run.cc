@@ -17,6 +17,8 @@ namespace {
 constexpr int kCrashesMax = 3;
 // From the order to stop to the step boundary and its checkpoint; after it the runner is killed.
 constexpr absl::Duration kStopTime = absl::Minutes(2);
+// A chunk that arrives damaged this often is damaged where it comes from.
+constexpr int kDamagedTransfersMax = 3;
 constexpr absl::Duration kBackoffMin = absl::Seconds(1);
 constexpr absl::Duration kBackoffMax = absl::Seconds(30);
 // A full disk at the coordinator lasts until a person comes.
@@ -27,7 +29,7 @@ std::optional<v1::FailureClass> TransferFailure(const absl::Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kUnavailable:
     case absl::StatusCode::kDeadlineExceeded:
-    case absl::StatusCode::kDataLoss:  // a chunk damaged on the way: fetched again
+    case absl::StatusCode::kDataLoss:  // damaged on the way, see kDamagedTransfersMax
     case absl::StatusCode::kCancelled:
       return std::nullopt;
     case absl::StatusCode::kNotFound:
@@ -92,18 +94,16 @@ void AttemptRun::OnFetched(const FetchResult& result, const Instant& now) {
     return End({.kind = AttemptEnd::Kind::kStopped, .stop = *stop_});
   }
   if (!result.status.ok()) {
-    if (const auto failure = TransferFailure(result.status)) {
+    if (const auto failure = FailureOfTransfer(result.status)) {
       return Fail(*failure, absl::StrCat("fetch: ", result.status.message()));
     }
-    retry_ = now.wall + backoff_;
-    backoff_ = std::min(2 * backoff_, kBackoffMax);
-    SetActivity(now.device, Activity::kPaused);
-    return;
+    return RetryTransfer(result.status, now);
   }
   if (!result.note.empty()) {
     ports_.Note(result.note);
   }
   backoff_ = kBackoffMin;
+  progress_.clear_waiting_reason();
   inputs_ = result.inputs;
   stage_ = Stage::kFetched;
   ready_ = pace_.TransferEnd(stage_begin_, result.moved_bytes, now.device);
@@ -329,6 +329,26 @@ void AttemptRun::OnRunnerExit(const child::RunnerExit& exit, const Instant& now)
   stage_ = Stage::kFetched;
   ready_ = now.device;
   Step(now);
+}
+
+// Whose fault it is that a transfer failed; nullopt: it is tried again.
+std::optional<v1::FailureClass> AttemptRun::FailureOfTransfer(const absl::Status& status) {
+  damaged_transfers_ = absl::IsDataLoss(status) ? damaged_transfers_ + 1 : 0;
+  return damaged_transfers_ >= kDamagedTransfersMax ? v1::FAILURE_CLASS_DATA
+                                                    : TransferFailure(status);
+}
+
+void AttemptRun::RetryTransfer(const absl::Status& status, const Instant& now) {
+  if (status.message() != transfer_problem_) {
+    transfer_problem_ = std::string(status.message());
+    ports_.Note(absl::StrCat(progress_.attempt_id(), ": ", progress_.phase(), ": ",
+                             transfer_problem_, "; trying again"));
+  }
+  progress_.set_waiting_reason(absl::StrCat(progress_.phase(), ": ", transfer_problem_,
+                                            "; again in ", absl::ToInt64Seconds(backoff_), " s"));
+  retry_ = now.wall + backoff_;
+  backoff_ = std::min(2 * backoff_, kBackoffMax);
+  SetActivity(now.device, Activity::kPaused);
 }
 
 void AttemptRun::BeginUpload(const Instant& now) {

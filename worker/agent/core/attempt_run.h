@@ -114,6 +114,8 @@ class AttemptRun {
   void CheckTimeout();
   void CheckHang(const Instant& now);
   void BeginUpload(const Instant& now);
+  std::optional<v1::FailureClass> FailureOfTransfer(const absl::Status& status);
+  void RetryTransfer(const absl::Status& status, const Instant& now);
   void Fail(v1::FailureClass failure_class, const std::string& message);
   void End(AttemptEnd end);
   std::optional<WorkSpan> EndWrite(int64_t size_bytes, const Instant& now);
@@ -142,6 +144,8 @@ class AttemptRun {
   Monotonic ready_;                 // device time at which the present stage may end
   std::optional<Monotonic> retry_;  // wall: a transfer that failed is tried again
   absl::Duration backoff_;
+  int damaged_transfers_ = 0;     // in a row
+  std::string transfer_problem_;  // as last told: the same one is told once
   std::vector<FetchedInput> inputs_;
   UploadResult upload_;
 

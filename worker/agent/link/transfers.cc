@@ -21,10 +21,12 @@ namespace wattle::agent {
 absl::StatusOr<std::unique_ptr<Transfers>> Transfers::Open(const std::string& target,
                                                            const std::string& cache_directory,
                                                            int64_t quota_bytes,
+                                                           int64_t reserve_bytes,
                                                            TransferCallbacks callbacks) {
   artifacts::BlobStoreOptions options;
   options.directory = cache_directory;
   options.quota_bytes = quota_bytes;
+  options.free_space_reserve_bytes = reserve_bytes;
   WATTLE_ASSIGN_OR_RETURN(auto store, artifacts::BlobStore::Open(options, Clock::Real()));
   return std::unique_ptr<Transfers>(new Transfers(target, std::move(store), std::move(callbacks)));
 }

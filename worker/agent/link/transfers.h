@@ -35,10 +35,11 @@ struct TransferCallbacks {  // called on the transfers' thread
 
 class Transfers {
  public:
-  // target: the coordinator's host:port. Opens the cache. Errors: those of BlobStore::Open.
+  // target: the coordinator's host:port. Opens the cache. reserve_bytes: of its disk, kept free.
+  // Errors: those of BlobStore::Open.
   static absl::StatusOr<std::unique_ptr<Transfers>> Open(const std::string& target,
                                                          const std::string& cache_directory,
-                                                         int64_t quota_bytes,
+                                                         int64_t quota_bytes, int64_t reserve_bytes,
                                                          TransferCallbacks callbacks);
   ~Transfers();
 
