@@ -166,15 +166,10 @@ class SqliteJournal final : public Journal {
     const bool opens = std::any_of(events.begin(), events.end(), [](const v1::Event& event) {
       return event.has_journal_opened();
     });
-    const absl::Status stored = InTransaction([&]() -> absl::Status {
+    const absl::Status stored = database_.InTransaction([&]() -> absl::Status {
       WATTLE_RETURN_IF_ERROR(StoreAll(events));
       return opens ? database_.Execute("PRAGMA application_id = 0") : absl::OkStatus();
     });
-    if (absl::IsAlreadyExists(stored)) {
-      return absl::AbortedError(absl::StrCat("journal: event ", last_sequence_ + 1,
-                                             " or a later one exists already: another coordinator "
-                                             "leads; this one stops"));
-    }
     WATTLE_RETURN_IF_ERROR(stored);
     last_sequence_ = expected;
     is_copy_ = is_copy_ && !opens;
@@ -242,7 +237,7 @@ class SqliteJournal final : public Journal {
     }
     // First copied, then deleted: a crash in between leaves events in both, which is harmless.
     WATTLE_RETURN_IF_ERROR(CopyToArchive(snapshot.sequence));
-    return InTransaction([&]() -> absl::Status {
+    return database_.InTransaction([&]() -> absl::Status {
       return database_.Execute(
           absl::StrCat("DELETE FROM events WHERE sequence <= ", snapshot.sequence,
                        "; DELETE FROM snapshots WHERE sequence < ", snapshot.sequence, ";"));
@@ -262,19 +257,6 @@ class SqliteJournal final : public Journal {
       WATTLE_RETURN_IF_ERROR(tables_.Store(event));
     }
     return absl::OkStatus();
-  }
-
-  absl::Status InTransaction(const std::function<absl::Status()>& body) {
-    WATTLE_RETURN_IF_ERROR(database_.Execute("BEGIN IMMEDIATE"));
-    absl::Status status = body();
-    if (status.ok()) {
-      status = database_.Execute("COMMIT");
-    }
-    if (!status.ok()) {
-      // SQLite has rolled back by itself after some errors; this is then refused, which is right.
-      (void)database_.Execute("ROLLBACK");
-    }
-    return status;
   }
 
   absl::Status CopyToArchive(int64_t up_to_sequence) {

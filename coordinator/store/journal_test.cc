@@ -147,6 +147,29 @@ TEST_F(JournalTest, NumberThatExistsMeansAnotherLeads) {
   EXPECT_EQ(journal->last_sequence(), 2);
 }
 
+// Only the events' own numbers tell of another leader; every other clash is a fault of this file.
+TEST_F(JournalTest, AClashInAnotherTableIsNoOtherLeader) {
+  auto journal = Open();
+  ASSERT_THAT(journal->Append(JobEvents(1, 1)), IsOk());
+  v1::Event again = JobEvent(2);
+  again.mutable_job_submitted()->set_job_id("j1");
+  EXPECT_THAT(journal->Append({again}),
+              StatusIs(absl::StatusCode::kDataLoss,
+                       AllOf(HasSubstr("jobs"), HasSubstr("event 2 (job_submitted)"))));
+  EXPECT_EQ(journal->last_sequence(), 1);
+}
+
+TEST_F(JournalTest, AValueTooLargeForSqliteIsRefusedAndNothingOfItsBatchIsStored) {
+  auto journal = Open();
+  v1::Event large = JobEvent(2);
+  large.mutable_job_submitted()->mutable_spec()->mutable_generate()->add_prompts(
+      std::string(1'000'000'001, 'x'));
+  EXPECT_THAT(journal->Append({JobEvent(1), large}),
+              StatusIs(absl::StatusCode::kOutOfRange, HasSubstr("1000000000 bytes")));
+  EXPECT_EQ(journal->last_sequence(), 0);
+  EXPECT_THAT(journal->Append({JobEvent(1)}), IsOk());
+}
+
 TEST_F(JournalTest, NewerSchemaIsRefusedInOneLine) {
   Open();
   Query(path_, "PRAGMA user_version = 99");

@@ -29,6 +29,12 @@ absl::Status StatusOfDatabase(sqlite3* database, absl::string_view attempted) {
     case SQLITE_IOERR:
       return absl::DataLossError(
           absl::StrCat(message, "; check the disk's health, quota and limit on file sizes"));
+    case SQLITE_TOOBIG:
+      return absl::OutOfRangeError(
+          absl::StrCat(message, "; the largest value that SQLite stores is ",
+                       sqlite3_limit(database, SQLITE_LIMIT_LENGTH, -1), " bytes"));
+    case SQLITE_NOMEM:
+      return absl::ResourceExhaustedError(absl::StrCat(message, "; free memory and start again"));
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
       return absl::UnavailableError(absl::StrCat(message, "; another program holds it"));
@@ -54,30 +60,44 @@ absl::StatusOr<Statement> Statement::Prepare(sqlite3* database, const std::strin
   return Statement(statement);
 }
 
-// Binding fails only for an index that the statement does not have, or when memory is out; Step
-// reports both.
-Statement& Statement::Bind(int64_t value) {
-  sqlite3_bind_int64(statement_.get(), ++bound_, value);
+Statement& Statement::Bound(int code, size_t size_bytes) {
+  if (code != SQLITE_OK && bind_error_.ok()) {
+    bind_error_ = StatusOfDatabase(
+        sqlite3_db_handle(statement_.get()),
+        absl::StrCat("journal: value ", bound_, " of a statement (", size_bytes, " bytes)"));
+    if (bind_error_.ok()) {
+      bind_error_ = absl::InternalError(absl::StrCat("journal: value ", bound_, ": error ", code));
+    }
+  }
   return *this;
+}
+
+Statement& Statement::Bind(int64_t value) {
+  const int code = sqlite3_bind_int64(statement_.get(), ++bound_, value);
+  return Bound(code, sizeof(value));
 }
 
 Statement& Statement::Bind(double value) {
-  sqlite3_bind_double(statement_.get(), ++bound_, value);
-  return *this;
+  const int code = sqlite3_bind_double(statement_.get(), ++bound_, value);
+  return Bound(code, sizeof(value));
 }
 
 Statement& Statement::Bind(absl::string_view text) {
-  sqlite3_bind_text(statement_.get(), ++bound_, text.data(), static_cast<int>(text.size()),
-                    SQLITE_TRANSIENT);
-  return *this;
+  const int code = sqlite3_bind_text64(statement_.get(), ++bound_, text.data(), text.size(),
+                                       SQLITE_TRANSIENT, SQLITE_UTF8);
+  return Bound(code, text.size());
 }
 
 Statement& Statement::BindBytes(absl::string_view bytes) {
-  sqlite3_bind_blob64(statement_.get(), ++bound_, bytes.data(), bytes.size(), SQLITE_TRANSIENT);
-  return *this;
+  const int code = sqlite3_bind_blob64(statement_.get(), ++bound_, bytes.data(), bytes.size(),
+                                       SQLITE_TRANSIENT);
+  return Bound(code, bytes.size());
 }
 
 absl::StatusOr<bool> Statement::Step() {
+  if (!bind_error_.ok()) {
+    return bind_error_;
+  }
   switch (sqlite3_step(statement_.get())) {
     case SQLITE_ROW:
       return true;
@@ -98,6 +118,11 @@ void Statement::Reset() {
   sqlite3_reset(statement_.get());
   sqlite3_clear_bindings(statement_.get());
   bound_ = 0;
+  bind_error_ = absl::OkStatus();
+}
+
+bool Statement::IsNull(int column) const {
+  return sqlite3_column_type(statement_.get(), column) == SQLITE_NULL;
 }
 
 int64_t Statement::Integer(int column) const {
@@ -132,6 +157,19 @@ absl::Status Database::Execute(const std::string& sql) {
     return StatusOfDatabase(database_.get(), "journal");
   }
   return absl::OkStatus();
+}
+
+absl::Status Database::InTransaction(const std::function<absl::Status()>& body) {
+  WATTLE_RETURN_IF_ERROR(Execute("BEGIN IMMEDIATE"));
+  absl::Status status = body();
+  if (status.ok()) {
+    status = Execute("COMMIT");
+  }
+  if (!status.ok()) {
+    // SQLite has rolled back by itself after some errors; this is then refused, which is right.
+    (void)Execute("ROLLBACK");
+  }
+  return status;
 }
 
 absl::StatusOr<int64_t> Database::Integer(const std::string& sql) const {

@@ -6,6 +6,7 @@
 #define WATTLE_COORDINATOR_STORE_SQLITE_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -17,8 +18,9 @@
 namespace wattle::store {
 
 // What SQLite's last error on `database` means, with `attempted` before it and the remedy after it:
-// kAlreadyExists primary key, kResourceExhausted full disk, kUnavailable busy, kPermissionDenied
-// read-only or not openable, kDataLoss damage and I/O.
+// kAlreadyExists primary key, kResourceExhausted full disk or memory, kOutOfRange a value that is
+// too large, kUnavailable busy, kPermissionDenied read-only or not openable, kDataLoss damage and
+// I/O.
 absl::Status StatusOfDatabase(sqlite3* database, absl::string_view attempted);
 
 class Statement {
@@ -26,7 +28,8 @@ class Statement {
   // Errors: as StatusOfDatabase.
   static absl::StatusOr<Statement> Prepare(sqlite3* database, const std::string& sql);
 
-  // Binds to ?1, ?2, … in order; Reset starts again.
+  // Binds to ?1, ?2, … in order; Reset starts again. A value that cannot be bound is an error of
+  // the next Step.
   Statement& Bind(int64_t value);
   Statement& Bind(double value);
   Statement& Bind(bool value) { return Bind(int64_t{value}); }
@@ -41,15 +44,20 @@ class Statement {
 
   [[nodiscard]] int64_t Integer(int column) const;
   [[nodiscard]] double Real(int column) const;
-  [[nodiscard]] std::string Bytes(int column) const;  // also text
+  [[nodiscard]] std::string Bytes(int column) const;  // Also text.
+  [[nodiscard]] bool IsNull(int column) const;
 
  private:
   struct Finalizer {
     void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
   };
   explicit Statement(sqlite3_stmt* statement) : statement_(statement) {}
+  // Remembers the first binding that failed.
+  Statement& Bound(int code, size_t size_bytes);
+
   std::unique_ptr<sqlite3_stmt, Finalizer> statement_;
   int bound_ = 0;
+  absl::Status bind_error_;
 };
 
 class Database {
@@ -62,8 +70,10 @@ class Database {
   absl::StatusOr<Statement> Prepare(const std::string& sql) const {
     return Statement::Prepare(database_.get(), sql);
   }
-  // The first column of the only row of `sql`.
+  // The first column of the only row of `sql`; 0 where there is no row or the value is NULL.
   [[nodiscard]] absl::StatusOr<int64_t> Integer(const std::string& sql) const;
+  // Runs `body` between BEGIN IMMEDIATE and COMMIT; rolls back after an error, which is returned.
+  absl::Status InTransaction(const std::function<absl::Status()>& body);
 
  private:
   struct Closer {

@@ -5,13 +5,11 @@
 
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
-#include "absl/strings/strip.h"
 
 #include "base/status_macros.h"
 #include "proto/kind_name.h"
+#include "proto/state_names.h"
 
 namespace wattle::store {
 
@@ -48,26 +46,6 @@ CREATE TABLE profiles (
   PRIMARY KEY (device_class, device_id, emulated, power_mode, signature, unit)) WITHOUT ROWID;
 )sql";
 
-namespace {
-
-// "JOB_STATE_ACTIVE" → "active".
-std::string Lower(absl::string_view name, absl::string_view prefix) {
-  return absl::AsciiStrToLower(absl::StripPrefix(name, prefix));
-}
-std::string Name(v1::JobState state) {
-  return Lower(v1::JobState_Name(state), "JOB_STATE_");
-}
-std::string Name(v1::AttemptState state) {
-  return Lower(v1::AttemptState_Name(state), "ATTEMPT_STATE_");
-}
-
-bool HasEnded(v1::AttemptState state) {
-  return state == v1::ATTEMPT_STATE_FINISHED || state == v1::ATTEMPT_STATE_FAILED ||
-         state == v1::ATTEMPT_STATE_SUPERSEDED;
-}
-
-}  // namespace
-
 absl::StatusOr<Statement*> Tables::Prepared(const std::string& sql) {
   auto found = statements_.find(sql);
   if (found == statements_.end()) {
@@ -80,12 +58,24 @@ absl::StatusOr<Statement*> Tables::Prepared(const std::string& sql) {
 
 absl::Status Tables::Store(const v1::Event& event) {
   WATTLE_ASSIGN_OR_RETURN(Statement * insert, Prepared("INSERT INTO events VALUES (?, ?, ?, ?)"));
-  WATTLE_RETURN_IF_ERROR(insert->Bind(event.sequence())
-                             .Bind(event.at_unix_seconds())
-                             .Bind(KindName(event))
-                             .BindBytes(event.SerializeAsString())
-                             .Run());
-  return UpdateTables(event);
+  const absl::Status stored = insert->Bind(event.sequence())
+                                  .Bind(event.at_unix_seconds())
+                                  .Bind(KindName(event))
+                                  .BindBytes(event.SerializeAsString())
+                                  .Run();
+  if (absl::IsAlreadyExists(stored)) {
+    return absl::AbortedError(absl::StrCat("journal: event ", event.sequence(),
+                                           " exists already: another coordinator leads; this one "
+                                           "stops"));
+  }
+  WATTLE_RETURN_IF_ERROR(stored);
+  const absl::Status updated = UpdateTables(event);
+  if (absl::IsAlreadyExists(updated)) {
+    return absl::DataLossError(absl::StrCat(
+        updated.message(), "; the tables do not agree with the events at event ", event.sequence(),
+        " (", KindName(event), "); restore a backup"));
+  }
+  return updated;
 }
 
 absl::Status Tables::UpdateTables(const v1::Event& event) {
@@ -139,20 +129,19 @@ absl::Status Tables::On(const v1::JobSubmitted& job, const v1::Event& event) {
       .Bind(job.spec().name())
       .Bind(job.spec().owner())
       .Bind(KindName(job.spec()))
-      .Bind(Lower(v1::Objective_Name(job.spec().objective()), "OBJECTIVE_"))
+      .Bind(LowerName(job.spec().objective()))
       .Bind(event.at_unix_seconds())
       .Run();
 }
 
 absl::Status Tables::On(const v1::JobStateChanged& job, const v1::Event& event) {
-  const bool ended = job.state() == v1::JOB_STATE_SUCCEEDED ||
-                     job.state() == v1::JOB_STATE_FAILED || job.state() == v1::JOB_STATE_CANCELLED;
+  const bool ended = HasEnded(job.state());
   WATTLE_ASSIGN_OR_RETURN(
       Statement * update,
       Prepared(ended ? "UPDATE jobs SET state = ?, reason = ?, output_artifact_id = ?, "
                        "finished_unix_seconds = ? WHERE job_id = ?"
                      : "UPDATE jobs SET state = ?, reason = ? WHERE job_id = ?"));
-  update->Bind(Name(job.state())).Bind(job.reason());
+  update->Bind(LowerName(job.state())).Bind(job.reason());
   if (ended) {
     update->Bind(job.output_artifact_id()).Bind(event.at_unix_seconds());
   }
@@ -197,7 +186,7 @@ absl::Status Tables::On(const v1::AttemptStateChanged& changed, const v1::Event&
       Prepared(
           "UPDATE attempts SET state = ?1, reason = ?2, ended_unix_seconds = CASE WHEN ?3 AND "
           "ended_unix_seconds IS NULL THEN ?4 ELSE ended_unix_seconds END WHERE attempt_id = ?5"));
-  WATTLE_RETURN_IF_ERROR(update->Bind(Name(changed.state()))
+  WATTLE_RETURN_IF_ERROR(update->Bind(LowerName(changed.state()))
                              .Bind(changed.reason())
                              .Bind(HasEnded(changed.state()))
                              .Bind(event.at_unix_seconds())
@@ -213,7 +202,7 @@ absl::Status Tables::On(const v1::AttemptStateChanged& changed, const v1::Event&
   return receipt->Bind(changed.receipt().run().seconds())
       .Bind(changed.receipt().run().gross_energy_joules())
       .Bind(changed.receipt().total().gross_energy_joules())
-      .Bind(Lower(v1::EnergySource_Name(changed.receipt().total().source()), "ENERGY_SOURCE_"))
+      .Bind(LowerName(changed.receipt().total().source()))
       .Bind(changed.attempt_id())
       .Run();
 }
@@ -270,8 +259,8 @@ absl::Status Tables::On(const v1::ProfileUpdated& updated, const v1::Event&) {
                                .Bind(row.emulated())
                                .Bind(row.power_mode())
                                .BindBytes(row.signature().SerializeAsString())
-                               .Bind(Lower(v1::WorkUnit_Name(row.unit()), "WORK_UNIT_"))
-                               .Bind(Lower(v1::Method_Name(row.signature().method()), "METHOD_"))
+                               .Bind(LowerName(row.unit()))
+                               .Bind(LowerName(row.signature().method()))
                                .Bind(int64_t{row.signature().batch_size()})
                                .Bind(int64_t{row.signature().sequence_length()})
                                .Bind(row.seconds_per_unit().mean())

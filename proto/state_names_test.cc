@@ -1,0 +1,31 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "proto/state_names.h"
+
+#include "gtest/gtest.h"
+
+#include "wattle/v1/spec.pb.h"
+
+namespace wattle {
+namespace {
+
+TEST(StateNamesTest, NamesLoseTheirTypesPrefix) {
+  EXPECT_EQ(LowerName(v1::JOB_STATE_ACTIVE), "active");
+  EXPECT_EQ(LowerName(v1::ATTEMPT_STATE_SUPERSEDED), "superseded");
+  EXPECT_EQ(LowerName(v1::FAILURE_CLASS_DEVICE), "device");
+  EXPECT_EQ(LowerName(v1::OBJECTIVE_EDP), "edp");
+  EXPECT_EQ(LowerName(v1::METHOD_FINETUNE_FULL), "finetune_full");
+}
+
+TEST(StateNamesTest, AValueOfANewerVersionIsItsNumber) {
+  EXPECT_EQ(LowerName(static_cast<v1::JobState>(99)), "99");
+}
+
+TEST(StateNamesTest, FinalStates) {
+  EXPECT_TRUE(HasEnded(v1::JOB_STATE_CANCELLED));
+  EXPECT_FALSE(HasEnded(v1::JOB_STATE_ACTIVE));
+  EXPECT_TRUE(HasEnded(v1::ATTEMPT_STATE_SUPERSEDED));
+  EXPECT_FALSE(HasEnded(v1::ATTEMPT_STATE_PAUSED));
+}
+
+}  // namespace
+}  // namespace wattle
