@@ -89,8 +89,8 @@ Statement& Statement::Bind(absl::string_view text) {
 }
 
 Statement& Statement::BindBytes(absl::string_view bytes) {
-  const int code = sqlite3_bind_blob64(statement_.get(), ++bound_, bytes.data(), bytes.size(),
-                                       SQLITE_TRANSIENT);
+  const int code =
+      sqlite3_bind_blob64(statement_.get(), ++bound_, bytes.data(), bytes.size(), SQLITE_TRANSIENT);
   return Bound(code, bytes.size());
 }
 

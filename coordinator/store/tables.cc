@@ -71,9 +71,9 @@ absl::Status Tables::Store(const v1::Event& event) {
   WATTLE_RETURN_IF_ERROR(stored);
   const absl::Status updated = UpdateTables(event);
   if (absl::IsAlreadyExists(updated)) {
-    return absl::DataLossError(absl::StrCat(
-        updated.message(), "; the tables do not agree with the events at event ", event.sequence(),
-        " (", KindName(event), "); restore a backup"));
+    return absl::DataLossError(
+        absl::StrCat(updated.message(), "; the tables do not agree with the events at event ",
+                     event.sequence(), " (", KindName(event), "); restore a backup"));
   }
   return updated;
 }

@@ -28,8 +28,8 @@ class Tables {
   explicit Tables(const Database* database) : database_(database) {}
 
   // Inserts the event and brings the tables up to it. Within the caller's transaction. Errors:
-  // kAborted where the event's number exists (another coordinator leads); kDataLoss where the tables
-  // do not agree with the events.
+  // kAborted where the event's number exists (another coordinator leads); kDataLoss where the
+  // tables do not agree with the events.
   absl::Status Store(const v1::Event& event);
 
  private:
