@@ -186,9 +186,9 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(ValidateSpecTest, DeclaredShapesAreForDryRuns) {
   EXPECT_THAT(ValidateSpec(Declared(), false), IsOk());
   v1::JobSpec other = Declared();
-  other.mutable_finetune()->mutable_model_shape()->set_architecture("llama");
+  other.mutable_finetune()->mutable_model_shape()->set_architecture("mamba");
   EXPECT_THAT(ValidateSpec(other, false),
-              StatusIs(kUnsupported, HasSubstr("finetune.model_shape.architecture: \"llama\"")));
+              StatusIs(kUnsupported, HasSubstr("finetune.model_shape.architecture: \"mamba\"")));
   other = Declared();
   other.mutable_finetune()->mutable_model_shape()->set_heads(3);
   EXPECT_THAT(ValidateSpec(other, false), StatusIs(kInvalid, HasSubstr("divisor of width 64")));
