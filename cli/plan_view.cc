@@ -32,10 +32,14 @@ std::string ChargeWords(const v1::Candidate& candidate) {
 
 std::string Verdict(const v1::Candidate& candidate) {
   if (candidate.feasible()) {
+    const std::string warnings =
+        candidate.warnings().empty()
+            ? ""
+            : absl::StrCat("; warning: ", absl::StrJoin(candidate.warnings(), "; "));
     return candidate.start_in_seconds() > 0.0
                ? absl::StrCat("feasible, free in ",
-                              FormatElapsed(absl::Seconds(candidate.start_in_seconds())))
-               : "feasible";
+                              FormatElapsed(absl::Seconds(candidate.start_in_seconds())), warnings)
+               : absl::StrCat("feasible", warnings);
   }
   const std::string rule =
       candidate.refused_by().empty() ? "" : absl::StrCat(candidate.refused_by(), ": ");

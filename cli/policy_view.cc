@@ -51,6 +51,9 @@ std::string RenderPolicy(const v1::Policy& policy) {
   if (!Limit(policy).empty()) {
     absl::StrAppend(&out, ", stops above ", Limit(policy));
   }
+  if (policy.missing_gauge() == v1::MISSING_GAUGE_REFUSE) {
+    absl::StrAppend(&out, ", refuses devices without a battery gauge");
+  }
   return absl::StrCat(Printable(out), "\n");
 }
 

@@ -81,12 +81,20 @@ std::string EnergyNotes(const v1::Receipt& receipt) {
           ? absl::StrCat("; without samples at most ",
                          FormatEnergy(Joules(total.missing_energy_joules())), " (model)")
           : "",
+      total.gross_energy_joules_high() > 0.0
+          ? absl::StrCat("; gross between ", FormatEnergy(Joules(total.gross_energy_joules_low())),
+                         " and ", FormatEnergy(Joules(total.gross_energy_joules_high())))
+          : "",
       "\n");
   if (total.temperature_celsius_max() != 0.0) {
     absl::StrAppend(&out, "temperature   ",
                     absl::StrFormat("%.1f °C at most", total.temperature_celsius_max()),
-                    receipt.emulated() ? " (emulated)" : "", ", throttled ",
-                    FormatPercent(Fraction(total.throttled_ratio())), " of the time\n");
+                    receipt.emulated() ? " (emulated)" : "",
+                    total.has_throttled_ratio()
+                        ? absl::StrCat(", throttled ",
+                                       FormatPercent(Fraction(total.throttled_ratio())),
+                                       " of the time\n")
+                        : "; this device does not tell whether it throttles\n");
   }
   return out;
 }

@@ -11,10 +11,10 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]')
-OURS = {"base", "units", "proto", "formats", "models", "artifacts", "telemetry", "scheduler", "sim", "coordinator", "worker", "cli"}
+OURS = {"base", "units", "proto", "policy", "formats", "models", "artifacts", "telemetry", "scheduler", "sim", "coordinator", "worker", "cli"}
 LIBRARIES = {"absl", "google", "grpcpp", "grpc", "prometheus", "sqlite3.h", "yaml-cpp", "nlohmann", "pcre2.h", "spdlog", "fmt",
              "CLI", "httplib.h", "openssl", "ATen", "c10", "torch"}
-PURE = ("scheduler/", "coordinator/core/", "coordinator/shell/", "telemetry/meter/", "sim/")
+PURE = ("policy/", "scheduler/", "coordinator/core/", "coordinator/shell/", "telemetry/meter/", "sim/")
 IMPURE = [
     (re.compile(r"#\s*include\s+<(thread|mutex|fstream|chrono|random|condition_variable|future)>"), "a pure folder includes <{}>"),
     (re.compile(r"\b(absl::Now|std::random_device|absl::GetCurrentTimeNanos|std::rand|clock_gettime|getenv)\b"), "a pure folder uses {}"),

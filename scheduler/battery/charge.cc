@@ -5,23 +5,10 @@
 
 #include <algorithm>
 
-#include "absl/time/time.h"
-
 namespace wattle::scheduler {
-namespace {
-
-constexpr double kGaugeError = 0.02;
-constexpr absl::Duration kShutdown = absl::Seconds(20);
-constexpr absl::Duration kLongestStep = absl::Seconds(30);
-
-}  // namespace
 
 Fraction ChargeAfter(const BatteryState& battery, Joules demand) {
   return battery.charge - Fraction((battery.committed + demand) / battery.capacity);
-}
-
-Joules GuardMargin(Joules capacity, Joules checkpoint, Watts run_power) {
-  return checkpoint + run_power * (kShutdown + kLongestStep) + capacity * kGaugeError;
 }
 
 Joules Shortfall(const BatteryState& battery, Joules demand, Joules margin, Fraction reserve) {

@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// State of charge as arithmetic: what a run leaves in a battery, and what must be held back.
-// Harvest is not counted: sun that may come keeps no promise. Pure; thread-safe.
+// State of charge as arithmetic: what a run leaves in a battery. What must be left above a reserve
+// is policy/held_back.h. Harvest is not counted: sun that may come keeps no promise. Pure;
+// thread-safe.
 #ifndef WATTLE_SCHEDULER_BATTERY_CHARGE_H_
 #define WATTLE_SCHEDULER_BATTERY_CHARGE_H_
 
@@ -18,11 +19,6 @@ struct BatteryState {
 // Charge that is left after `demand` gross joules more; below 0: the battery is empty before the
 // end.
 Fraction ChargeAfter(const BatteryState& battery, Joules demand);
-
-// What a worker's guard holds back above the reserve, so that it can still stop safely there: the
-// checkpoint, the shutdown (20 s at the run's watts), the gauge's error (2 % of the capacity), and
-// the longest step (30 s at the run's watts).
-Joules GuardMargin(Joules capacity, Joules checkpoint, Watts run_power);
 
 // Joules that are missing for `demand` and `margin` to end at `reserve` or above; 0: it fits.
 Joules Shortfall(const BatteryState& battery, Joules demand, Joules margin, Fraction reserve);

@@ -28,9 +28,5 @@ TEST(ChargeTest, ShortfallIsZeroExactlyFromTheNeededChargeOn) {
   EXPECT_EQ(Shortfall(battery, demand, margin, reserve), Joules(0));
 }
 
-TEST(ChargeTest, MarginIsCheckpointShutdownGaugeAndLongestStep) {
-  EXPECT_NEAR(GuardMargin(Joules(10000), Joules(70), Watts(10)).value(), 70 + 10 * 50 + 200, 1e-9);
-}
-
 }  // namespace
 }  // namespace wattle::scheduler

@@ -1,10 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The reserve is kept over the whole predicted run: upper quantile of gross joules, what the
-// running attempt still draws, and the guard's margin. Without a policy the only limit is an empty
-// battery.
+// running attempt still draws, and what the guard holds back (policy/held_back.h). Without a policy
+// the only limit is an empty battery.
 #include "absl/strings/str_cat.h"
 
+#include "policy/held_back.h"
 #include "scheduler/battery/charge.h"
 #include "scheduler/place/constraint_registry_internal.h"
 #include "scheduler/place/selector.h"
@@ -14,8 +15,9 @@
 namespace wattle::scheduler {
 namespace {
 
-Refusal RefusalFor(const BatteryState& battery, Joules demand, Joules margin, const Limit& limit) {
-  const Fraction reserve(limit.value);
+Refusal RefusalFor(const BatteryState& battery, Joules demand, Joules margin,
+                   const policy::ReserveLimit& limit) {
+  const Fraction reserve = limit.state_of_charge;
   const Fraction after = ChargeAfter(battery, demand + margin);
   const Fraction needed = ChargeNeeded(battery, demand, margin, reserve);
   const std::string rule =
@@ -34,32 +36,61 @@ Refusal RefusalFor(const BatteryState& battery, Joules demand, Joules margin, co
       needed.value() - battery.committed / battery.capacity > 1};
 }
 
+// Nobody can ask the device for its charge. What that means is for the policy to say.
+std::optional<Refusal> WithoutGauge(const policy::Limits& limits) {
+  if (limits.refuses_missing_gauge.empty()) {
+    return std::nullopt;
+  }
+  return Refusal{absl::StrCat("it has no battery gauge, and policy ", limits.refuses_missing_gauge,
+                              " refuses devices whose reserve cannot be guarded; feasible with "
+                              "missing_gauge: MISSING_GAUGE_WARN"),
+                 true};
+}
+
+// The gauge tells no capacity, so what the job draws is no share of it: only the guard's own
+// threshold can be asked for.
+std::optional<Refusal> WithoutCapacity(Fraction charge, const policy::ReserveLimit& reserve,
+                                       const policy::Gauge& gauge,
+                                       const policy::StopEstimate& stop) {
+  const Fraction needed = policy::StopThreshold(reserve.state_of_charge, gauge, stop);
+  if (charge > needed) {
+    return std::nullopt;
+  }
+  return Refusal{absl::StrCat("at ", FormatPercent(charge), ", the reserve is ",
+                              FormatPercent(reserve.state_of_charge), " (policy ", reserve.policy,
+                              "); feasible above ", FormatPercent(needed), " of charge")};
+}
+
 class BatteryReserve final : public Constraint {
  public:
   [[nodiscard]] absl::string_view name() const override { return "battery_reserve"; }
   [[nodiscard]] std::optional<Refusal> Check(const Consideration& on) const override {
     const v1::Device& device = on.device.device;
     const Joules capacity = FromWattHours(device.info().battery_capacity_wh());
-    const std::optional<Limit> policy = ReserveLimit(on.snapshot.policies, device.info());
-    if (capacity.value() <= 0) {
-      return std::nullopt;
+    const policy::Limits limits = LimitsFor(on.snapshot.policies, device.info());
+    if (!HasGauge(device)) {
+      return WithoutGauge(limits);
     }
     if (!device.heartbeat().has_battery()) {
-      return policy.has_value() ? std::optional<Refusal>(Refusal{absl::StrCat(
-                                      "its state of charge is not known yet and policy ",
-                                      policy->policy, " sets a reserve; feasible once it reports")})
-                                : std::nullopt;
+      return limits.reserve ? std::optional<Refusal>(Refusal{absl::StrCat(
+                                  "its state of charge is not known yet and policy ",
+                                  limits.reserve->policy, " sets a reserve; feasible once it reports")})
+                            : std::nullopt;
     }
-    const BatteryState battery{capacity, Fraction(device.heartbeat().state_of_charge_ratio()),
-                               on.committed};
+    const Fraction charge(device.heartbeat().state_of_charge_ratio());
+    const policy::Gauge gauge = GaugeOf(device.info());
+    const policy::StopEstimate stop = policy::PredictedStop(on.job.spec, on.prediction);
+    if (!gauge.capacity) {
+      return limits.reserve ? WithoutCapacity(charge, *limits.reserve, gauge, stop) : std::nullopt;
+    }
+    const BatteryState battery{capacity, charge, on.committed};
     const Joules demand =
         GrossDemand(on.prediction, Joules(on.prediction.run_energy_joules().high()));
-    const Joules margin =
-        policy.has_value() ? GuardMargin(capacity, Joules(on.prediction.checkpoint_energy_joules()),
-                                         Watts(on.prediction.mean_power_watts()))
-                           : Joules(0);
-    const Limit limit = policy.value_or(Limit{0, ""});
-    if (Shortfall(battery, demand, margin, Fraction(limit.value)).value() <= 0) {
+    const Joules margin = limits.reserve
+                              ? policy::HeldBack(stop) + capacity * gauge.error.value()
+                              : Joules(0);
+    const policy::ReserveLimit limit = limits.reserve.value_or(policy::ReserveLimit{});
+    if (Shortfall(battery, demand, margin, limit.state_of_charge).value() <= 0) {
       return std::nullopt;
     }
     return RefusalFor(battery, demand, margin, limit);

@@ -6,6 +6,8 @@
 #include <numeric>
 #include <tuple>
 
+#include "absl/strings/str_cat.h"
+
 #include "scheduler/battery/charge.h"
 #include "scheduler/place/consider_internal.h"
 #include "scheduler/place/constraint.h"
@@ -44,9 +46,16 @@ void CheckRules(const Consideration& on, v1::Candidate* candidate) {
   }
 }
 
-void DescribeBattery(const DeviceView& view, const DeviceLoad& load, v1::Candidate* candidate) {
+void DescribeBattery(const Snapshot& snapshot, const DeviceView& view, const DeviceLoad& load,
+                     v1::Candidate* candidate) {
   const v1::Device& device = view.device;
   const Joules capacity = FromWattHours(device.info().battery_capacity_wh());
+  const policy::Limits limits = LimitsFor(snapshot.policies, device.info());
+  if (limits.reserve && limits.refuses_missing_gauge.empty() && !HasGauge(device)) {
+    candidate->add_warnings(absl::StrCat("policy ", limits.reserve->policy,
+                                         " keeps a reserve, and this device has no battery gauge: "
+                                         "its reserve is not guarded"));
+  }
   if (!device.heartbeat().has_battery() || capacity.value() <= 0) {
     return;
   }
@@ -79,7 +88,7 @@ v1::Candidate ConsiderDevice(const Snapshot& snapshot, const JobView& job, const
                                       TotalSeconds(prediction, prediction.run_seconds().mean()));
   candidate.set_marginal_energy_joules(MarginalEnergyJoules(prediction));
   candidate.set_cost(ObjectiveOf(job.spec.objective()).Cost(candidate));
-  DescribeBattery(view, load, &candidate);
+  DescribeBattery(snapshot, view, load, &candidate);
   return candidate;
 }
 

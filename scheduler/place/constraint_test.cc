@@ -150,6 +150,20 @@ const Case kCases[] = {
        s->device.device.mutable_info()->set_battery_capacity_wh(100);
      },
      "battery_reserve", "not known yet", false},
+    {"no gauge, and the policy refuses such devices",
+     [](Situation* s) {
+       s->policies.push_back(MakePolicy(0.3, 0, ""));
+       s->policies.back().set_missing_gauge(v1::MISSING_GAUGE_REFUSE);
+     },
+     "battery_reserve", "it has no battery gauge, and policy field refuses", true},
+    {"no gauge, and the policy only warns",
+     [](Situation* s) { s->policies.push_back(MakePolicy(0.3, 0, "")); }, "", "", false},
+    {"a gauge without a capacity, below the guard's own threshold",
+     [](Situation* s) {
+       s->policies.push_back(MakePolicy(0.3, 0, ""));
+       SetBattery(0, 0.36, &s->device);
+     },
+     "battery_reserve", "feasible above 37 % of charge", false},
     {"committed to another attempt",
      [](Situation* s) {
        s->policies.push_back(MakePolicy(0.2, 0, ""));

@@ -2,8 +2,6 @@
 //
 // The agent itself idles by policy: below its reserve, or too hot. Where no policy limits the
 // device (any more), its last heartbeat tells of one that is gone.
-#include <vector>
-
 #include "absl/strings/str_cat.h"
 
 #include "scheduler/place/constraint_registry_internal.h"
@@ -18,9 +16,8 @@ class Guard final : public Constraint {
   [[nodiscard]] std::optional<Refusal> Check(const Consideration& on) const override {
     const v1::Device& device = on.device.device;
     const std::string& reason = device.heartbeat().guard_reason();
-    const std::vector<v1::Policy>& policies = on.snapshot.policies;
-    if (reason.empty() ||
-        !(ReserveLimit(policies, device.info()) || TemperatureLimit(policies, device.info()))) {
+    const policy::Limits limits = LimitsFor(on.snapshot.policies, device.info());
+    if (reason.empty() || !(limits.reserve || limits.temperature_max)) {
       return std::nullopt;
     }
     return Refusal{

@@ -14,14 +14,16 @@ class MaxTemperature final : public Constraint {
   [[nodiscard]] absl::string_view name() const override { return "max_temperature"; }
   [[nodiscard]] std::optional<Refusal> Check(const Consideration& on) const override {
     const v1::Device& device = on.device.device;
-    const std::optional<Limit> limit = TemperatureLimit(on.snapshot.policies, device.info());
-    if (!limit.has_value() || !device.heartbeat().has_temperature() ||
-        device.heartbeat().temperature_celsius() < limit->value) {
+    const policy::Limits limits = LimitsFor(on.snapshot.policies, device.info());
+    const std::optional<policy::TemperatureLimit>& limit = limits.temperature_max;
+    if (!limit || !device.heartbeat().has_temperature() ||
+        Celsius(device.heartbeat().temperature_celsius()) < limit->temperature) {
       return std::nullopt;
     }
     return Refusal{
         absl::StrFormat("at %.1f °C; policy %s stops work at %.1f °C; feasible once cooler",
-                        device.heartbeat().temperature_celsius(), limit->policy, limit->value)};
+                        device.heartbeat().temperature_celsius(), limit->policy,
+                        limit->temperature.value())};
   }
 };
 

@@ -8,6 +8,12 @@
 #include "scheduler/predict/predict.h"
 
 namespace wattle::scheduler {
+namespace {
+
+// Fuel gauges are off by a few percent; for a worker that does not tell.
+constexpr Fraction kUnknownGaugeError(0.02);
+
+}  // namespace
 
 bool HasLabel(const v1::DeviceInfo& device, absl::string_view selector) {
   const std::vector<absl::string_view> parts = absl::StrSplit(selector, absl::MaxSplits('=', 1));
@@ -28,30 +34,30 @@ bool Selects(const v1::Policy& policy, const v1::DeviceInfo& device) {
   return true;
 }
 
-std::optional<Limit> ReserveLimit(const std::vector<v1::Policy>& policies,
-                                  const v1::DeviceInfo& device) {
-  std::optional<Limit> strictest;
+policy::Limits LimitsFor(const std::vector<v1::Policy>& policies, const v1::DeviceInfo& device) {
+  std::vector<const v1::Policy*> selecting;
   for (const v1::Policy& policy : policies) {
-    const double reserve = policy.reserve_state_of_charge_ratio();
-    if (reserve > 0 && Selects(policy, device) &&
-        (!strictest.has_value() || reserve > strictest->value)) {
-      strictest = Limit{reserve, policy.name()};
+    if (Selects(policy, device)) {
+      selecting.push_back(&policy);
     }
   }
-  return strictest;
+  return policy::LimitsOf(selecting);
 }
 
-std::optional<Limit> TemperatureLimit(const std::vector<v1::Policy>& policies,
-                                      const v1::DeviceInfo& device) {
-  std::optional<Limit> strictest;
-  for (const v1::Policy& policy : policies) {
-    const double limit = policy.max_temperature_celsius();
-    if (limit > 0 && Selects(policy, device) &&
-        (!strictest.has_value() || limit < strictest->value)) {
-      strictest = Limit{limit, policy.name()};
-    }
+bool HasGauge(const v1::Device& device) {
+  return device.info().has_battery_gauge() || device.info().battery_capacity_wh() > 0 ||
+         device.heartbeat().has_battery();
+}
+
+policy::Gauge GaugeOf(const v1::DeviceInfo& device) {
+  policy::Gauge gauge = {.error = Fraction(device.gauge_error_ratio())};
+  if (gauge.error <= Fraction(0)) {
+    gauge.error = kUnknownGaugeError;
   }
-  return strictest;
+  if (device.battery_capacity_wh() > 0) {
+    gauge.capacity = FromWattHours(device.battery_capacity_wh());
+  }
+  return gauge;
 }
 
 Joules GrossDemand(const v1::Prediction& prediction, Joules run_energy) {

@@ -4,12 +4,13 @@
 #ifndef WATTLE_SCHEDULER_PLACE_SELECTOR_H_
 #define WATTLE_SCHEDULER_PLACE_SELECTOR_H_
 
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/strings/string_view.h"
 
+#include "policy/held_back.h"
+#include "policy/limits.h"
 #include "units/quantity.h"
 #include "wattle/v1/device.pb.h"
 #include "wattle/v1/policy.pb.h"
@@ -23,15 +24,13 @@ bool HasLabel(const v1::DeviceInfo& device, absl::string_view selector);
 // Every selector of the policy; a policy without any means every device.
 bool Selects(const v1::Policy& policy, const v1::DeviceInfo& device);
 
-// The strictest value of all policies that select the device, and whose it is.
-struct Limit {
-  double value = 0;
-  std::string policy;
-};
-std::optional<Limit> ReserveLimit(const std::vector<v1::Policy>& policies,
-                                  const v1::DeviceInfo& device);
-std::optional<Limit> TemperatureLimit(const std::vector<v1::Policy>& policies,
-                                      const v1::DeviceInfo& device);
+// What the policies that select the device demand of it.
+policy::Limits LimitsFor(const std::vector<v1::Policy>& policies, const v1::DeviceInfo& device);
+
+// Whether the device can tell its charge. A worker of an earlier version does not say so, and has a
+// gauge where it has told a capacity or a charge.
+bool HasGauge(const v1::Device& device);
+policy::Gauge GaugeOf(const v1::DeviceInfo& device);
 
 // What an attempt takes from a battery when its run takes `run_energy` (gross): fetch, start and
 // checkpoints with the idle draw that they stand on.

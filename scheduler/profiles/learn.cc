@@ -83,7 +83,9 @@ void ObserveEnergy(const v1::EnergyMeasurement& run, double units, v1::ProfileRo
   row->set_peak_power_watts(std::max(row->peak_power_watts(), run.peak_power_watts()));
   row->set_temperature_celsius_max(
       std::max(row->temperature_celsius_max(), run.temperature_celsius_max()));
-  row->set_throttled_fraction(run.throttled_ratio());
+  if (run.has_throttled_ratio()) {
+    row->set_throttled_fraction(run.throttled_ratio());
+  }
   if (run.idle_known()) {
     const int64_t count = row->power_watts().count();
     const double net_watts = std::max(0.0, run.mean_power_watts() - run.idle_power_watts());

@@ -1,60 +1,93 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The battery guard's arithmetic. The promise: above idle draw, no joule is spent on Wattle's work
-// once the true state of charge is at the reserve. Work therefore stops while the reading is still
-// above the reserve by a margin = gauge error + what may be spent before the work has really
-// stopped (longest step, checkpoint, shutdown). It starts again only with more than that, so that
-// it does not flap. The same for temperature. Pure; one thread owns an object.
+// The guard decides whether work may go on: the battery's reserve and the temperature limit, with
+// or without a coordinator. The promise: above idle draw, no joule is spent on Wattle's work once
+// the true state of charge is at the reserve. How far above the reserve work must stop is
+// policy/held_back.h.
+//
+// Three rules for readings. A reading that is older than policy::kReadingAgeMax is none: work stops
+// at its next step, and without a reading no work starts. One failed or absurd reading is not an
+// empty battery: a jump that no battery can make is set aside, and believed once it has stood for
+// kSuspectHold. A limit that was exceeded stays exceeded until a reading says otherwise: if the
+// thermometer fails, the device stays too hot.
+//
+// Pure: times come with the calls. One thread owns an object.
 #ifndef WATTLE_TELEMETRY_BATTERY_GUARD_H_
 #define WATTLE_TELEMETRY_BATTERY_GUARD_H_
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
+#include "absl/time/time.h"
+
+#include "base/clock.h"
+#include "policy/held_back.h"
+#include "policy/limits.h"
 #include "units/quantity.h"
 
 namespace wattle::telemetry {
 
-// What the owner demands. The strictest of several policies.
-struct GuardLimits {
-  std::optional<Fraction> reserve{};  // of the state of charge
-  std::optional<Celsius> temperature_max{};
+// A value and when it was taken, on the device's clock.
+template <typename Value>
+struct Timed {
+  Value value{};
+  Monotonic at{};
 };
 
-// What work can still cost after it was told to stop.
-struct StopCost {
-  Joules longest_step{};
-  Joules checkpoint{};
-  Joules shutdown{};
+struct GuardSettings {
+  bool has_gauge = false;        // the device has a battery gauge, also while the gauge fails
+  Fraction gauge_error{};        // a charge may be off by this share of the capacity
+  bool has_thermometer = false;  // also while the thermometer fails
 };
-
-struct GuardReading {
-  std::optional<Fraction> state_of_charge{};  // absent: no battery, or no reading
-  bool battery_expected = false;              // there is a battery: a lost reading is no licence
-  Fraction gauge_error{};
-  std::optional<Joules> capacity{};
-  std::optional<Celsius> temperature{};
-};
-
-// Reserve + margin, as a state of charge that the reading must be above for work to go on. Without
-// a known capacity the cost is a fixed share of it.
-Fraction StopThreshold(Fraction reserve, const GuardReading& reading, const StopCost& cost);
 
 class Guard {
  public:
-  // Whether work may go on (or start). Empty: yes; else the reason, for people. Changes only when a
-  // threshold with hysteresis is crossed.
-  const std::string& Check(const GuardLimits& limits, const GuardReading& reading,
-                           const StopCost& cost);
+  // A charge that contradicts the last one must stand for this long before it is believed.
+  static constexpr absl::Duration kSuspectHold = absl::Seconds(20);
+
+  explicit Guard(const GuardSettings& settings) : settings_(settings) {}
+
+  // A reading. One that is not newer than the last one of its kind is ignored. capacity: absent
+  // where the gauge does not tell it; the last known one is kept.
+  void AddCharge(Monotonic at, Fraction state_of_charge, std::optional<Joules> capacity);
+  void AddTemperature(Monotonic at, Celsius temperature);
+
+  // Whether work may go on, or start. Empty: yes; else the reason, for people. estimate: of the
+  // attempt that runs or would run next.
+  const std::string& Check(const policy::Limits& limits, const policy::StopEstimate& estimate,
+                           Monotonic now);
   [[nodiscard]] const std::string& reason() const { return reason_; }
+  // What a policy demands and this device cannot guard; empty: nothing. As of the last Check.
+  [[nodiscard]] const std::string& warning() const { return warning_; }
+
+  // The last believed readings, where they are not too old.
+  [[nodiscard]] std::optional<Timed<Fraction>> Charge(Monotonic now) const;
+  [[nodiscard]] std::optional<Timed<Celsius>> Temperature(Monotonic now) const;
+  // Charges that were set aside as impossible, so far.
+  [[nodiscard]] int64_t implausible_readings() const { return implausible_readings_; }
 
  private:
-  std::string CheckCharge(Fraction reserve, const GuardReading& reading, const StopCost& cost);
-  std::string CheckTemperature(Celsius limit, const GuardReading& reading);
+  struct Suspect {
+    Timed<Fraction> first;
+    Timed<Fraction> last;
+  };
+  [[nodiscard]] bool Follows(const Timed<Fraction>& before, Monotonic at, Fraction charge) const;
+  std::string CheckCharge(const policy::Limits& limits, const policy::StopEstimate& estimate,
+                          Monotonic now);
+  std::string CheckTemperature(const policy::Limits& limits, Monotonic now);
+  void Warn(const std::string& text);
 
+  const GuardSettings settings_;
+  std::optional<Timed<Fraction>> charge_;
+  std::optional<Suspect> suspect_;
+  std::optional<Joules> capacity_;
+  std::optional<Timed<Celsius>> temperature_;
+  int64_t implausible_readings_ = 0;
   bool low_charge_ = false;
   bool too_hot_ = false;
   std::string reason_;
+  std::string warning_;
 };
 
 }  // namespace wattle::telemetry

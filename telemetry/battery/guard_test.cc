@@ -1,11 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The guard's rules one by one. That they keep the promise over hundreds of random days, with the
+// agent's own wiring, is shown in worker/agent/core/guard_days_test.cc.
 #include "telemetry/battery/guard.h"
-
-#include <algorithm>
-#include <cmath>
-#include <cstdint>
-#include <cstdio>
-#include <random>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -16,118 +13,132 @@ namespace {
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-GuardReading Reading(double charge) {
-  return {.state_of_charge = Fraction(charge),
-          .battery_expected = true,
-          .gauge_error = Fraction(0.05),
-          .capacity = FromWattHours(100)};
-}
-const StopCost kCost = {.longest_step = Joules(600), .checkpoint = Joules(600)};
-constexpr GuardLimits kReserve = {.reserve = Fraction(0.3), .temperature_max = {}};
-
-TEST(GuardTest, MarginIsGaugeErrorAndCostOfStopping) {
-  EXPECT_NEAR(StopThreshold(Fraction(0.3), Reading(1), kCost).value(),
-              0.3 + 0.05 + 1.5 * 1200 / 360000, 1e-9);
+Monotonic At(double seconds) {
+  return Monotonic(absl::Seconds(seconds));
 }
 
-TEST(GuardTest, StopsAtTheThresholdAndResumesWithHysteresis) {
-  Guard guard;
-  EXPECT_THAT(guard.Check(kReserve, Reading(0.356), kCost), IsEmpty());
-  EXPECT_THAT(guard.Check(kReserve, Reading(0.355), kCost), HasSubstr("reserve 30 %"));
-  EXPECT_THAT(guard.Check(kReserve, Reading(0.38), kCost), HasSubstr("resumes above"));
-  EXPECT_THAT(guard.Check(kReserve, Reading(0.386), kCost), IsEmpty());
+const GuardSettings kMast = {
+    .has_gauge = true, .gauge_error = Fraction(0.05), .has_thermometer = true};
+const policy::StopEstimate kWork = {.step = absl::Seconds(40), .load = Watts(10)};
+
+policy::Limits Reserve(double ratio) {
+  return {.reserve = policy::ReserveLimit{Fraction(ratio), "mast"}};
+}
+policy::Limits Hot(double celsius) {
+  return {.temperature_max = policy::TemperatureLimit{Celsius(celsius), "box"}};
 }
 
-TEST(GuardTest, ALostReadingStopsWorkOnlyWhereAReserveIsDemanded) {
-  GuardReading lost = Reading(0.9);
-  lost.state_of_charge.reset();
-  EXPECT_THAT(Guard().Check(kReserve, lost, kCost), HasSubstr("no reading"));
-  EXPECT_THAT(Guard().Check({}, lost, kCost), IsEmpty());
-  EXPECT_THAT(Guard().Check(kReserve, {}, kCost), IsEmpty());  // mains: no battery at all
-}
-
-TEST(GuardTest, TemperatureHasHysteresisToo) {
-  const GuardLimits limits = {.reserve = {}, .temperature_max = Celsius(80)};
-  Guard guard;
-  GuardReading reading = {.temperature = Celsius(80)};
-  EXPECT_THAT(guard.Check(limits, reading, {}), IsEmpty());
-  reading.temperature = Celsius(80.5);
-  EXPECT_THAT(guard.Check(limits, reading, {}), HasSubstr("80.5 °C"));
-  reading.temperature = Celsius(76);
-  EXPECT_THAT(guard.Check(limits, reading, {}), HasSubstr("limit 80.0 °C"));
-  reading.temperature = Celsius(75);
-  EXPECT_THAT(guard.Check(limits, reading, {}), IsEmpty());
-}
-
-// Hundreds of random days on a solar mast: a gauge with an error of up to 5 % that shows whole
-// percents, clouds, idle draw. Work is steps that cannot be stopped inside, then a checkpoint.
-struct Day {
-  Joules work_below_reserve;
-  Joules work;
+// A battery of 110 kJ: kWork holds back 1 % of it, so work stops at reserve + 5 % + 1 %.
+class BatteryGuardTest : public testing::Test {
+ protected:
+  std::string CheckAt(double seconds, double charge) {
+    guard_.AddCharge(At(seconds), Fraction(charge), Joules(110'000));
+    return guard_.Check(Reserve(0.3), kWork, At(seconds));
+  }
+  std::string CheckAt(double seconds) { return guard_.Check(Reserve(0.3), kWork, At(seconds)); }
+  Guard guard_{kMast};
 };
 
-Day SimulateDays(uint64_t seed, int days) {
-  std::mt19937_64 random(seed);
-  std::uniform_real_distribution<double> unit(0.0, 1.0);
-  const double capacity = 3600.0 * (20 + 180 * unit(random));
-  const double reserve = 0.1 + 0.4 * unit(random);
-  const double idle_watts = 2 + 3 * unit(random);
-  const double work_watts = 6 + 9 * unit(random);  // above idle
-  const double panel_watts = 10 + 50 * unit(random);
-  const double step_seconds_max = 1 + 29 * unit(random);
-  const double checkpoint_seconds = 1 + 19 * unit(random);
-  const StopCost cost = {.longest_step = Joules((idle_watts + work_watts) * step_seconds_max),
-                         .checkpoint = Joules((idle_watts + work_watts) * checkpoint_seconds)};
-  Guard guard;
-  double charge = capacity * (reserve + (1 - reserve) * unit(random));
-  double drift = 0.04 * (2 * unit(random) - 1);
-  double cloud = 1;
-  bool working = false;
-  Day result;
-  for (double t = 0; t < 86400.0 * days;) {
-    const double hour = std::fmod(t / 3600, 24);
-    if (unit(random) < 0.01) {
-      cloud = unit(random);
-      drift = 0.04 * (2 * unit(random) - 1);
-    }
-    const double sun = panel_watts * cloud * std::max(0.0, std::sin((hour - 6) / 12 * M_PI));
-    const double shown = std::clamp(std::round(100 * (charge / capacity + drift)) / 100, 0.0, 1.0);
-    GuardReading reading = {.state_of_charge = Fraction(shown),
-                            .battery_expected = true,
-                            .gauge_error = Fraction(0.05),
-                            .capacity = Joules(capacity)};
-    const bool may_work =
-        guard.Check({.reserve = Fraction(reserve), .temperature_max = {}}, reading, cost).empty();
-    double seconds = 60;
-    double watts = idle_watts;
-    if (may_work || working) {
-      // One step; or the checkpoint that a stop needs.
-      seconds = may_work ? step_seconds_max * (0.5 + 0.5 * unit(random)) : checkpoint_seconds;
-      watts += work_watts;
-      working = may_work;
-      const double end = charge + (sun - watts) * seconds;
-      const Joules spent(work_watts * seconds);
-      result.work += spent;
-      if (end < reserve * capacity) {
-        result.work_below_reserve += spent;
-      }
-    }
-    charge = std::clamp(charge + (sun - watts) * seconds, 0.0, capacity);
-    t += seconds;
-  }
-  return result;
+TEST_F(BatteryGuardTest, StopsAtTheThresholdAndResumesWithHysteresis) {
+  EXPECT_THAT(CheckAt(0, 0.361), IsEmpty());
+  EXPECT_THAT(CheckAt(1, 0.36), HasSubstr("reserve 30 %"));
+  EXPECT_THAT(CheckAt(2, 0.389), HasSubstr("resumes above 39.0 %"));
+  EXPECT_THAT(CheckAt(3, 0.391), IsEmpty());
 }
 
-TEST(GuardSimulationTest, NoWorkIsDoneBelowTheReserve) {
-  constexpr uint64_t kFirstSeed = 1;
-  Joules work;
-  for (uint64_t seed = kFirstSeed; seed < kFirstSeed + 100; ++seed) {
-    const Day day = SimulateDays(seed, 3);
-    EXPECT_EQ(day.work_below_reserve, Joules(0)) << "seed " << seed;
-    work += day.work;
+TEST_F(BatteryGuardTest, WithoutAnyReadingNoWorkStarts) {
+  EXPECT_THAT(CheckAt(0), HasSubstr("no reading yet"));
+}
+
+TEST_F(BatteryGuardTest, AReadingThatIsTooOldIsNone) {
+  EXPECT_THAT(CheckAt(0, 0.8), IsEmpty());
+  EXPECT_THAT(CheckAt(30), IsEmpty());
+  EXPECT_THAT(CheckAt(30.1), HasSubstr("no plausible reading for 30 s"));
+  EXPECT_EQ(guard_.Charge(At(30.1)), std::nullopt);
+  EXPECT_THAT(CheckAt(31, 0.8), IsEmpty());
+}
+
+TEST_F(BatteryGuardTest, OneAbsurdReadingIsASensorFaultAndNotAnEmptyBattery) {
+  EXPECT_THAT(CheckAt(0, 0.61), IsEmpty());
+  EXPECT_THAT(CheckAt(1, 0.0), IsEmpty());
+  EXPECT_THAT(CheckAt(2, 0.61), IsEmpty());
+  EXPECT_EQ(guard_.implausible_readings(), 1);
+}
+
+TEST_F(BatteryGuardTest, AReadingThatStandsIsBelievedBeforeTheOldOneIsTooOld) {
+  EXPECT_THAT(CheckAt(0, 0.61), IsEmpty());
+  for (int second = 1; second <= 20; ++second) {
+    EXPECT_THAT(CheckAt(second, 0.0), IsEmpty()) << second;
   }
-  // The guard that never lets anything run would pass too.
-  EXPECT_GT(ToWattHours(work), 1000.0);
+  EXPECT_THAT(CheckAt(21, 0.0), HasSubstr("battery at 0 %"));
+}
+
+TEST_F(BatteryGuardTest, AbsurdReadingsThatContradictEachOtherAreNeverBelieved) {
+  EXPECT_THAT(CheckAt(0, 0.61), IsEmpty());
+  for (int second = 1; second <= 60; ++second) {
+    CheckAt(second, second % 2 == 0 ? 0.0 : 0.3);
+  }
+  EXPECT_THAT(CheckAt(61), HasSubstr("no plausible reading for 61 s"));
+}
+
+TEST_F(BatteryGuardTest, ABatteryCanFallFarWhileNobodyLooked) {
+  EXPECT_THAT(CheckAt(0, 0.9), IsEmpty());
+  EXPECT_THAT(CheckAt(600, 0.35), HasSubstr("battery at 35 %"));
+}
+
+TEST_F(BatteryGuardTest, AReadingThatComesLateDoesNotReplaceANewerOne) {
+  EXPECT_THAT(CheckAt(10, 0.5), IsEmpty());
+  guard_.AddCharge(At(5), Fraction(0.45), std::nullopt);
+  EXPECT_EQ(guard_.Charge(At(10))->value, Fraction(0.5));
+}
+
+TEST(GuardWithoutGaugeTest, IsWarnedOfOrRefusedAsThePolicySays) {
+  Guard guard({});
+  policy::Limits limits = Reserve(0.3);
+  EXPECT_THAT(guard.Check(limits, kWork, At(0)), IsEmpty());
+  EXPECT_THAT(guard.warning(), HasSubstr("policy mast keeps a reserve"));
+  limits.refuses_missing_gauge = "mast";
+  EXPECT_THAT(guard.Check(limits, kWork, At(1)), HasSubstr("refuses devices without"));
+  EXPECT_THAT(guard.Check({}, kWork, At(2)), IsEmpty());
+  EXPECT_THAT(guard.warning(), IsEmpty());
+}
+
+TEST(GuardTemperatureTest, HasHysteresisToo) {
+  Guard guard(kMast);
+  auto check = [&guard](double seconds, double celsius) {
+    guard.AddTemperature(At(seconds), Celsius(celsius));
+    return guard.Check(Hot(80), kWork, At(seconds));
+  };
+  EXPECT_THAT(check(0, 80), IsEmpty());
+  EXPECT_THAT(check(1, 80.5), HasSubstr("80.5 °C"));
+  EXPECT_THAT(check(2, 76), HasSubstr("limit 80.0 °C"));
+  EXPECT_THAT(check(3, 75), IsEmpty());
+}
+
+TEST(GuardTemperatureTest, AThermometerThatFailsWhileTheDeviceIsTooHotDoesNotCoolIt) {
+  Guard guard(kMast);
+  guard.AddTemperature(At(0), Celsius(90));
+  EXPECT_THAT(guard.Check(Hot(80), kWork, At(0)), HasSubstr("90.0 °C"));
+  EXPECT_THAT(guard.Check(Hot(80), kWork, At(3600)), HasSubstr("tells nothing since 3600 s"));
+  guard.AddTemperature(At(3601), Celsius(60));
+  EXPECT_THAT(guard.Check(Hot(80), kWork, At(3601)), IsEmpty());
+}
+
+TEST(GuardTemperatureTest, ALostThermometerStopsWorkAndAMissingOneIsWarnedOf) {
+  Guard guard(kMast);
+  EXPECT_THAT(guard.Check(Hot(80), kWork, At(0)), HasSubstr("no reading yet"));
+  guard.AddTemperature(At(0), Celsius(50));
+  EXPECT_THAT(guard.Check(Hot(80), kWork, At(30)), IsEmpty());
+  EXPECT_THAT(guard.Check(Hot(80), kWork, At(31)), HasSubstr("no reading for 31 s"));
+  Guard bare({});
+  EXPECT_THAT(bare.Check(Hot(80), kWork, At(0)), IsEmpty());
+  EXPECT_THAT(bare.warning(), HasSubstr("no thermometer"));
+}
+
+TEST(GuardLimitsTest, LimitsThatCannotBeReadHoldTheDevice) {
+  Guard guard(kMast);
+  EXPECT_THAT(guard.Check({.unreadable = "desired.pb: checksum"}, kWork, At(0)),
+              HasSubstr("desired.pb: checksum"));
 }
 
 }  // namespace

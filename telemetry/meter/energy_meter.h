@@ -1,106 +1,103 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Samples to joules. Trapezoid of sampled power, or difference of a hardware counter. A gap over
-// max(3 refresh periods, 2.5 s) between power samples adds no measured energy and lowers coverage;
-// an upper estimate of what it took is kept apart, labelled model. Counters bridge gaps. Pure: no
-// clock, no file; times come with the samples. One thread owns an object.
+// Readings to joules: the trapezoid of sampled power, or the difference of energy counters. Energy
+// is credited when a reading comes, for the time since the reading before; marks split that time
+// where the load is known to have changed. So no increment is ever below zero, and the increments
+// of a counter add up to the counter. Pure: no clock, no file; times come with the readings. One
+// thread owns an object.
 #ifndef WATTLE_TELEMETRY_METER_ENERGY_METER_H_
 #define WATTLE_TELEMETRY_METER_ENERGY_METER_H_
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 
 #include "base/clock.h"
+#include "telemetry/meter/energy_span.h"
 #include "units/quantity.h"
 
 namespace wattle::telemetry {
 
-// What one step of the meter adds. Increments add up.
-struct EnergyIncrement {
-  absl::Duration covered{};     // time with valid samples
-  absl::Duration missing{};     // time without
-  Joules measured{};            // of the covered time
-  Joules missing_at_most{};     // upper estimate for the missing time: a model, never measured
-  std::optional<Watts> peak{};  // highest power in the covered time
-  int64_t samples = 0;
+// How the present source measures.
+struct MeterSettings {
+  absl::Duration cadence = absl::Seconds(1);  // how often the source has a new value
+  // Whether a value is the mean since the value before (an INA3221 in continuous mode), so that
+  // nothing falls between two samples.
+  bool averages = false;
+  // No device of this kind draws more; a reading beyond it is a fault of the sensor.
+  Watts plausible_max = Watts(1000);
+  double error_ratio = 0.0;  // stated error of a value
+  Watts error_floor{};       // stated error that does not grow with the value
+};
+
+// One energy counter of several that add up to the device (RAPL has one for each package).
+struct CounterValue {
+  Joules value{};
+  Joules modulus{};  // the counter starts again from 0 here; 0: not known
 };
 
 class EnergyMeter {
  public:
-  // refresh_period: the sensor's; sets the gap rule.
-  explicit EnergyMeter(absl::Duration refresh_period);
+  // start: nothing before is this meter's.
+  EnergyMeter(const MeterSettings& settings, Monotonic start);
 
-  // Power at an instant. A sample that is not after the last one, or is not a finite number, adds
-  // nothing. A negative one is kept as it is: an INA3221 on an idle rail shows one now and then.
-  EnergyIncrement AddPower(Monotonic at, Watts power);
+  // From now on readings come from another source. What was measured stays; the time from the last
+  // reading to the first of the new source is held at the power on each side, as at a mark.
+  void Switch(const MeterSettings& settings);
 
-  // A counter's value (arbitrary zero). A decrease is a reset: that interval is missing.
-  EnergyIncrement AddCounter(Monotonic at, Joules value);
+  // A reading taken at `at`. marks: rising instants after settled() and before `at`; the load is
+  // held on both sides of a mark instead of being drawn as a slope across it.
+  // Returns marks.size() + 1 increments, for the pieces of time between settled(), the marks and
+  // `at`; none where the reading is not used: it is not after the last one, not a finite number, or
+  // more than the device can draw. Then its time is left to the next reading.
+  std::vector<EnergyIncrement> AddPower(Monotonic at, Watts power,
+                                        absl::Span<const Monotonic> marks);
+  // The same for counters. A counter that went back has wrapped if its modulus is known and the
+  // difference then is one that the device can draw; else it was reset and the time is missing.
+  std::vector<EnergyIncrement> AddCounters(Monotonic at, absl::Span<const CounterValue> counters,
+                                           absl::Span<const Monotonic> marks);
 
-  // The load is known to change at this instant, between two samples. What the power was before is
-  // held until here and what it is after is taken back to here, instead of a slope across the
-  // edge, so that the two sides can be told apart: the increment is of the time before.
-  EnergyIncrement Boundary(Monotonic at);
+  // Waits no longer for a reading: the time up to `at` is missing, and the next reading begins
+  // anew.
+  std::vector<EnergyIncrement> GiveUp(Monotonic at, absl::Span<const Monotonic> marks);
+  // For how long after settled() to wait before GiveUp: the gap rule of a power sensor,
+  // max(3 cadences, 2.5 s); a minute of a counter, which bridges gaps.
+  [[nodiscard]] absl::Duration patience() const;
 
-  // There were no samples before `at` (the process was not there) for `length`: all missing.
-  [[nodiscard]] EnergyIncrement Absent(absl::Duration length) const;
-
-  [[nodiscard]] absl::Duration gap_limit() const { return gap_limit_; }
-  // As of the latest sample; of a counter the mean since the one before.
+  // Up to here everything is credited.
+  [[nodiscard]] Monotonic settled() const { return settled_; }
+  // As of the last reading; of a counter the mean since the one before. Absent after GiveUp.
   [[nodiscard]] std::optional<Watts> power() const { return last_power_; }
-  [[nodiscard]] Watts peak() const { return peak_; }
+  // Readings that no device of this kind can give.
+  [[nodiscard]] int64_t implausible_readings() const { return implausible_readings_; }
 
  private:
-  [[nodiscard]] EnergyIncrement Missing(absl::Duration length) const;
+  std::vector<absl::Duration> Pieces(Monotonic at, absl::Span<const Monotonic> marks) const;
+  std::vector<EnergyIncrement> Missing(Monotonic at, absl::Span<const Monotonic> marks);
+  void Describe(EnergyIncrement* increment, absl::Duration length) const;
+  std::optional<Joules> Difference(absl::Span<const CounterValue> counters,
+                                   absl::Duration length) const;
 
-  absl::Duration gap_limit_;
-  std::optional<Monotonic> settled_;  // up to here everything is added
-  std::optional<Monotonic> last_at_;  // of the latest sample
+  // The level and the spread of the last samples.
+  struct Spread {
+    Watts mean{};
+    double variance = 0;  // W²
+    void Add(Watts power);
+  };
+  [[nodiscard]] double HiddenVariance(double step_watts) const;
+
+  MeterSettings settings_;
+  Monotonic settled_;
+  bool contiguous_ = false;  // a reading was taken at settled_
+  bool switched_ = false;    // since that reading
   std::optional<Watts> last_power_;
-  bool edge_since_sample_ = false;
-  std::optional<Joules> last_counter_;
-  Joules counted_ahead_;  // credited by Boundary() before the counter showed it
-  Watts peak_;            // highest seen since the beginning
-};
-
-// Energy of a span: sums of increments.
-struct EnergySpan {
-  absl::Duration covered;
-  absl::Duration missing;
-  Joules gross;
-  Joules missing_at_most;
-  Watts peak;
-  std::optional<Celsius> temperature_max;
-  absl::Duration throttled;
-  int64_t samples = 0;
-
-  void Add(const EnergyIncrement& increment);
-  void AddTemperature(Celsius temperature);
-  [[nodiscard]] absl::Duration length() const { return covered + missing; }
-  // Gross less idle power over the covered time, not below 0; gross where idle is not known.
-  [[nodiscard]] Joules Net(std::optional<Watts> idle) const;
-  [[nodiscard]] Fraction Coverage() const;  // 1 for an empty span
-  [[nodiscard]] Watts MeanPower() const;    // of the covered time; 0 where there is none
-};
-
-// The device's measured idle draw: the mean of samples while nothing ran and the load had settled.
-// A sliding mean, so that a fan that starts to fail or a new USB stick shows within minutes.
-class IdleBaseline {
- public:
-  IdleBaseline() = default;
-  // From an earlier run of the process.
-  IdleBaseline(Watts power, int64_t samples) : mean_(power), samples_(samples) {}
-
-  void Add(Watts power);
-  // Absent until there are enough samples to be a mean.
-  [[nodiscard]] std::optional<Watts> power() const;
-  [[nodiscard]] int64_t samples() const { return samples_; }
-
- private:
-  Watts mean_;
-  int64_t samples_ = 0;
+  std::vector<CounterValue> last_counters_;
+  bool counts_ = false;  // the source is a counter
+  Spread spread_;
+  int64_t implausible_readings_ = 0;
 };
 
 }  // namespace wattle::telemetry

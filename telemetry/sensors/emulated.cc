@@ -36,55 +36,66 @@ Watts HighPower(const EmulatedLoad& load) {
   return (load.mean - load.dips->power * share) / (1.0 - share);
 }
 
-class EmulatedPowerSensor final : public PowerSensor {
+// After the machine slept: samples of the gap are not made up.
+constexpr int kCatchUpMax = 50'000;
+
+class EmulatedSource final : public Source {
  public:
-  explicit EmulatedPowerSensor(EmulatedBoard* board) : board_(board) {
-    info_ = {.name = "emulated ina3221 VDD_IN",
-             .source = EnergySource::kEmulated,
+  EmulatedSource(EmulatedBoard* board, Monotonic start) : board_(board), next_(start) {
+    const EmulatedPhysics& physics = board_->physics();
+    info_ = {.name = "emulated",
+             .cadence = physics.refresh_period,
+             .energy_source = v1::ENERGY_SOURCE_EMULATED,
              .scope = "module",
-             .refresh_period = board->physics().refresh_period,
-             .reads_the_past = true};
+             .rank = 0,
+             .gauge_error = Fraction(0.01)};
+    info_.channels = {{.name = "VDD_IN",
+                       .metric = "wattle_rail_power_watts",
+                       .help = "Power of one rail, latest sample.",
+                       .in_total = true},
+                      {.name = "board",
+                       .metric = "wattle_zone_temperature_celsius",
+                       .help = "Temperature of one thermal zone.",
+                       .thermometer = true},
+                      {.name = "board",
+                       .metric = "wattle_throttled",
+                       .help = "1 while the device has lowered its clocks."}};
+    if (physics.battery_capacity) {
+      info_.channels.push_back({.name = "battery",
+                                .metric = "wattle_battery_charge_ratio",
+                                .help = "State of charge of one battery, 0 to 1.",
+                                .gauge = true});
+    }
   }
-  [[nodiscard]] const PowerSensorInfo& info() const override { return info_; }
-  absl::StatusOr<PowerReading> Read(Monotonic at) override {
-    const double noise =
-        1.0 + board_->physics().noise_ratio * SeededNormal(board_->physics().seed, reading_++);
-    return PowerReading(board_->Power(at) * noise);
+  [[nodiscard]] const SourceInfo& info() const override { return info_; }
+
+  absl::StatusOr<std::vector<Reading>> Poll(Monotonic now) override {
+    std::vector<Reading> readings;
+    if (now - next_ > kCatchUpMax * info_.cadence) {
+      next_ = now;
+    }
+    for (; next_ <= now; next_ = next_ + info_.cadence) {
+      const EmulatedPhysics& physics = board_->physics();
+      const double noise = 1.0 + physics.noise_ratio * SeededNormal(physics.seed, reading_++);
+      readings.push_back({0, board_->Power(next_) * noise, next_});
+    }
+    readings.push_back({1, board_->Temperature(now), now});
+    readings.push_back({2, Throttling{board_->Throttled(now)}, now});
+    if (board_->physics().battery_capacity) {
+      ChargeState charge = {.state_of_charge = board_->StateOfCharge(now),
+                            .capacity = board_->physics().battery_capacity};
+      charge.draw = board_->Power(now) - board_->physics().harvest;
+      charge.charging = *charge.draw < Watts(0);
+      readings.push_back({3, charge, now});
+    }
+    return readings;
   }
 
  private:
   EmulatedBoard* board_;
-  PowerSensorInfo info_;
+  Monotonic next_;  // of the power readings
+  SourceInfo info_;
   uint64_t reading_ = 0;
-};
-
-class EmulatedThermometer final : public Thermometer {
- public:
-  explicit EmulatedThermometer(EmulatedBoard* board) : board_(board) {}
-  [[nodiscard]] const std::string& name() const override { return name_; }
-  absl::StatusOr<Celsius> Read(Monotonic at) override { return board_->Temperature(at); }
-
- private:
-  EmulatedBoard* board_;
-  std::string name_ = "emulated thermometer";
-};
-
-class EmulatedBatteryGauge final : public BatteryGauge {
- public:
-  explicit EmulatedBatteryGauge(EmulatedBoard* board) : board_(board) {}
-  [[nodiscard]] const std::string& name() const override { return name_; }
-  [[nodiscard]] Fraction error() const override { return Fraction(0.01); }
-  absl::StatusOr<BatteryReading> Read(Monotonic at) override {
-    BatteryReading reading = {.state_of_charge = board_->StateOfCharge(at),
-                              .capacity = board_->physics().battery_capacity};
-    reading.draw = board_->Power(at) - board_->physics().harvest;
-    reading.charging = *reading.draw < Watts(0);
-    return reading;
-  }
-
- private:
-  EmulatedBoard* board_;
-  std::string name_ = "emulated battery";
 };
 
 }  // namespace
@@ -213,14 +224,14 @@ Fraction EmulatedBoard::StateOfCharge(Monotonic at) {
   return Fraction(charge_ / *physics_.battery_capacity);
 }
 
-std::unique_ptr<PowerSensor> EmulatedBoard::MakePowerSensor() {
-  return std::make_unique<EmulatedPowerSensor>(this);
+bool EmulatedBoard::Throttled(Monotonic at) {
+  AdvanceTo(at);
+  const std::optional<EmulatedLoad>& load = segments_.front().load;
+  return load && load->dips && Offset(*load->dips, now_) >= load->dips->period - load->dips->length;
 }
-std::unique_ptr<Thermometer> EmulatedBoard::MakeThermometer() {
-  return std::make_unique<EmulatedThermometer>(this);
-}
-std::unique_ptr<BatteryGauge> EmulatedBoard::MakeBatteryGauge() {
-  return physics_.battery_capacity ? std::make_unique<EmulatedBatteryGauge>(this) : nullptr;
+
+std::unique_ptr<Source> EmulatedBoard::MakeSource() {
+  return std::make_unique<EmulatedSource>(this, now_);
 }
 
 }  // namespace wattle::telemetry

@@ -2,8 +2,8 @@
 //
 // The physics of an emulated board: what it draws is decided by the load that is on it, never by
 // what somebody predicted. The load changes at known instants of device time (also ahead of now);
-// power, heat and charge follow, with seeded noise and a seeded hidden offset. Its sensors answer
-// like real ones and always say `emulated`. One thread owns the board and its sensors.
+// power, heat and charge follow, with seeded noise and a seeded hidden offset. Its source answers
+// like a real one and always says `emulated`. One thread owns the board and its source.
 #ifndef WATTLE_TELEMETRY_SENSORS_EMULATED_H_
 #define WATTLE_TELEMETRY_SENSORS_EMULATED_H_
 
@@ -16,7 +16,7 @@
 #include "absl/time/time.h"
 
 #include "base/clock.h"
-#include "telemetry/sensors/sensor.h"
+#include "telemetry/sensors/source.h"
 #include "units/quantity.h"
 
 namespace wattle::telemetry {
@@ -57,7 +57,8 @@ class EmulatedBoard {
   EmulatedBoard(const EmulatedPhysics& physics, Monotonic start);
 
   // From `from` on the board carries `load`; nullopt: idle. Changes set earlier for `from` or later
-  // are taken back. What a sensor was already asked about stays: `from` is moved up to there.
+  // are taken back. Time that was already asked about stays as it was: `from` is moved up to
+  // there.
   void SetLoad(Monotonic from, std::optional<EmulatedLoad> load);
 
   // Truth, without noise. at: not before the last call's. Moves heat and charge along.
@@ -67,10 +68,13 @@ class EmulatedBoard {
   Joules Energy(Monotonic at);  // since start
   [[nodiscard]] const EmulatedPhysics& physics() const { return physics_; }
 
-  // Sensors of this board; it outlives them. The gauge is null where there is no battery.
-  std::unique_ptr<PowerSensor> MakePowerSensor();
-  std::unique_ptr<Thermometer> MakeThermometer();
-  std::unique_ptr<BatteryGauge> MakeBatteryGauge();
+  // Whether the board has lowered its clocks.
+  bool Throttled(Monotonic at);
+
+  // The board's sensors as one source; the board outlives it. Power has a reading for each refresh
+  // period of device time since the last Poll; temperature, throttling and, where there is a
+  // battery, charge have one for each Poll.
+  std::unique_ptr<Source> MakeSource();
 
  private:
   struct Segment {

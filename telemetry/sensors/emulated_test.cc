@@ -58,28 +58,68 @@ TEST(EmulatedBoardTest, HeatRisesTowardsItsSteadyState) {
   EXPECT_NEAR(board.Temperature(At(6000)).value(), 56, 1e-6);
 }
 
+double ChargeAt(Source& source, double seconds) {
+  const auto readings = source.Poll(At(seconds));
+  for (const Reading& reading : *readings) {
+    if (const auto* charge = std::get_if<ChargeState>(&reading.value)) {
+      return charge->state_of_charge.value();
+    }
+  }
+  return -1;
+}
+
 TEST(EmulatedBoardTest, ABatteryDrainsByTheEnergyDrawnAndStopsAtEmpty) {
   EmulatedBoard board(
       {.idle = Watts(10), .battery_capacity = FromWattHours(10), .state_of_charge = Fraction(0.5)},
       At(0));
-  const auto gauge = board.MakeBatteryGauge();
-  EXPECT_NEAR(gauge->Read(At(360))->state_of_charge.value(), 0.4, 1e-9);
-  EXPECT_NEAR(gauge->Read(At(36000))->state_of_charge.value(), 0.0, 1e-9);
-  EXPECT_EQ(EmulatedBoard({.idle = Watts(1)}, At(0)).MakeBatteryGauge(), nullptr);
+  const auto source = board.MakeSource();
+  EXPECT_NEAR(ChargeAt(*source, 360), 0.4, 1e-9);
+  EXPECT_NEAR(ChargeAt(*source, 36000), 0.0, 1e-9);
+  EmulatedBoard mains({.idle = Watts(1)}, At(0));
+  EXPECT_FALSE(mains.MakeSource()->info().has_gauge());
+}
+
+TEST(EmulatedBoardTest, ItsSourceTellsEveryRefreshPeriodSinceTheLastPoll) {
+  EmulatedBoard board({.idle = Watts(3), .refresh_period = absl::Seconds(2)}, At(100));
+  board.SetLoad(At(103), EmulatedLoad{.mean = Watts(12), .dips = {}});
+  const auto source = board.MakeSource();
+  std::vector<double> seconds;
+  std::vector<double> watts;
+  for (const double poll : {101.0, 106.5}) {
+    const auto readings = source->Poll(At(poll));
+    for (const Reading& reading : *readings) {
+      if (reading.channel == 0) {
+        seconds.push_back(absl::ToDoubleSeconds(reading.taken_at.since_boot()));
+        watts.push_back(std::get<Watts>(reading.value).value());
+      }
+    }
+  }
+  EXPECT_THAT(seconds, testing::ElementsAre(100, 102, 104, 106));
+  EXPECT_THAT(watts, testing::ElementsAre(3, 3, 12, 12));
+}
+
+TEST(EmulatedBoardTest, ADipIsThrottling) {
+  EmulatedBoard board({.idle = Watts(3)}, At(0));
+  board.SetLoad(At(0), EmulatedLoad{.mean = Watts(12), .dips = kDips});
+  EXPECT_FALSE(board.Throttled(At(12.9)));
+  EXPECT_TRUE(board.Throttled(At(13.1)));
+  EXPECT_FALSE(board.Throttled(At(17.1)));
 }
 
 TEST(EmulatedBoardTest, NoiseIsSeededAndHasTheMeanOfTheTruth) {
-  const EmulatedPhysics physics = {.idle = Watts(10), .noise_ratio = 0.02, .seed = 7};
+  const EmulatedPhysics physics = {
+      .idle = Watts(10), .noise_ratio = 0.02, .refresh_period = absl::Seconds(1), .seed = 7};
   EmulatedBoard one(physics, At(0));
   EmulatedBoard two(physics, At(0));
-  const auto first = one.MakePowerSensor();
-  const auto second = two.MakePowerSensor();
+  const auto first = one.MakeSource()->Poll(At(9999));
+  const auto second = two.MakeSource()->Poll(At(9999));
   double sum = 0;
   double squares = 0;
-  constexpr int kSamples = 10000;
-  for (int i = 0; i < kSamples; ++i) {
-    const double watts = std::get<Watts>(*first->Read(At(i))).value();
-    ASSERT_EQ(std::get<Watts>(*second->Read(At(i))).value(), watts);
+  constexpr size_t kSamples = 10000;
+  ASSERT_GE(first->size(), kSamples);
+  for (size_t i = 0; i < kSamples; ++i) {
+    const double watts = std::get<Watts>((*first)[i].value).value();
+    ASSERT_EQ(std::get<Watts>((*second)[i].value).value(), watts);
     sum += watts;
     squares += (watts - 10) * (watts - 10);
   }

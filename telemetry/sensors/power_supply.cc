@@ -89,98 +89,89 @@ std::optional<Fraction> StateOfCharge(const std::string& directory) {
   return std::nullopt;
 }
 
-std::optional<std::string> FindBattery(const std::string& root) {
+std::vector<std::string> BatteryDirectories(const std::string& root) {
   const std::string supplies = root + "/sys/class/power_supply";
+  std::vector<std::string> batteries;
   for (const std::string& entry : ListDirectory(supplies)) {
     const std::string directory = absl::StrCat(supplies, "/", entry);
     const std::string type = TextAttribute(directory, "type");
     const bool own = TextAttribute(directory, "scope") != "Device";  // not a mouse's battery
     if ((type == "Battery" || type == "UPS") && own &&
         Attribute(directory, "present").value_or(1) != 0) {
-      return directory;
+      batteries.push_back(directory);
     }
   }
-  return std::nullopt;
+  return batteries;
 }
 
-std::string NameOf(const std::string& directory) {
-  return "power_supply " + directory.substr(directory.rfind('/') + 1);
-}
-
-class PowerSupplyBattery final : public BatteryGauge {
+class PowerSupply final : public Source {
  public:
-  explicit PowerSupplyBattery(std::string directory)
-      : directory_(std::move(directory)), name_(NameOf(directory_)) {}
-  [[nodiscard]] const std::string& name() const override { return name_; }
-  // Fuel gauges are off by a few percent; whole-percent steps are inside this.
-  [[nodiscard]] Fraction error() const override { return Fraction(0.05); }
-
-  absl::StatusOr<BatteryReading> Read(Monotonic /*at*/) override {
-    const std::optional<Fraction> charge = StateOfCharge(directory_);
-    if (!charge) {
-      return absl::UnavailableError(absl::StrCat(directory_, ": tells no state of charge now"));
-    }
-    const Direction direction = DirectionOf(directory_);
-    BatteryReading reading = {.state_of_charge = *charge,
-                              .capacity = Capacity(directory_),
-                              .charging = direction == Direction::kCharging};
-    const std::optional<Watts> power = TerminalPower(directory_);
-    if (power && direction == Direction::kDischarging) {
-      reading.draw = *power;
-    } else if (power && direction == Direction::kCharging) {
-      reading.draw = -*power;
-    }
-    return reading;
-  }
-
- private:
-  std::string directory_;
-  std::string name_;
-};
-
-class PowerSupplySensor final : public PowerSensor {
- public:
-  explicit PowerSupplySensor(std::string directory) : directory_(std::move(directory)) {
-    info_ = {.name = NameOf(directory_),
-             .source = EnergySource::kPowerSupply,
+  // only: the device has no other battery, so that this one's power is the device's.
+  PowerSupply(std::string directory, const std::string& name, bool only)
+      : directory_(std::move(directory)) {
+    info_ = {.name = absl::StrCat("power_supply ", name),
+             .energy_source = v1::ENERGY_SOURCE_POWER_SUPPLY,
              .scope = "battery",
-             .refresh_period = absl::Seconds(1)};
+             .rank = 40,
+             .plausible_max = Watts(500),
+             .error_ratio = 0.05,
+             // Fuel gauges are off by a few percent; whole-percent steps are inside this.
+             .gauge_error = Fraction(0.05)};
+    info_.channels.push_back({.name = name,
+                              .file = directory_,
+                              .metric = "wattle_battery_charge_ratio",
+                              .help = "State of charge of one battery, 0 to 1.",
+                              .gauge = true});
+    info_.channels.push_back({.name = name,
+                              .file = directory_,
+                              .metric = "wattle_battery_discharge_watts",
+                              .help = "Power that one battery gives; absent while it charges.",
+                              .in_total = only});
   }
-  [[nodiscard]] const PowerSensorInfo& info() const override { return info_; }
+  [[nodiscard]] const SourceInfo& info() const override { return info_; }
 
-  absl::StatusOr<PowerReading> Read(Monotonic /*at*/) override {
+  absl::StatusOr<std::vector<Reading>> Poll(Monotonic now) override {
+    const Direction direction = DirectionOf(directory_);
     const std::optional<Watts> power = TerminalPower(directory_);
-    if (!power) {
-      return absl::UnavailableError(absl::StrCat(directory_, ": tells no power now"));
+    std::vector<Reading> readings;
+    if (const std::optional<Fraction> charge = StateOfCharge(directory_)) {
+      ChargeState state = {.state_of_charge = *charge,
+                           .capacity = Capacity(directory_),
+                           .charging = direction == Direction::kCharging};
+      if (power && direction == Direction::kDischarging) {
+        state.draw = *power;
+      } else if (power && direction == Direction::kCharging) {
+        state.draw = -*power;
+      }
+      readings.push_back({0, state, now});
     }
-    if (DirectionOf(directory_) != Direction::kDischarging) {
+    if (power && direction == Direction::kDischarging) {
+      readings.push_back({1, *power, now});
+    }
+    if (readings.empty()) {
       return absl::UnavailableError(
-          absl::StrCat(directory_, ": not discharging: its power is not the device's"));
+          absl::StrCat(directory_, ": tells neither charge nor power now"));
     }
-    return PowerReading(*power);
+    return readings;
   }
 
  private:
   std::string directory_;
-  PowerSensorInfo info_;
+  SourceInfo info_;
 };
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<BatteryGauge>> OpenPowerSupplyBattery(const std::string& root) {
-  const std::optional<std::string> battery = FindBattery(root);
-  if (!battery) {
-    return absl::NotFoundError("no battery under /sys/class/power_supply");
+std::vector<Candidate> DiscoverPowerSupplies(const std::string& root) {
+  const std::vector<std::string> directories = BatteryDirectories(root);
+  std::vector<Candidate> found;
+  for (const std::string& directory : directories) {
+    const std::string name = directory.substr(directory.rfind('/') + 1);
+    found.push_back({.name = absl::StrCat("power_supply ", name),
+                     .source = std::make_unique<PowerSupply>(directory, name,
+                                                             directories.size() == 1)});
   }
-  return std::make_unique<PowerSupplyBattery>(*battery);
-}
-
-absl::StatusOr<std::unique_ptr<PowerSensor>> OpenPowerSupplySensor(const std::string& root) {
-  const std::optional<std::string> battery = FindBattery(root);
-  if (!battery || !TerminalPower(*battery)) {
-    return absl::NotFoundError("no battery that tells its power under /sys/class/power_supply");
-  }
-  return std::make_unique<PowerSupplySensor>(*battery);
+  return found;
 }
 
 }  // namespace wattle::telemetry

@@ -6,21 +6,16 @@
 #ifndef WATTLE_TELEMETRY_SENSORS_POWER_SUPPLY_H_
 #define WATTLE_TELEMETRY_SENSORS_POWER_SUPPLY_H_
 
-#include <memory>
 #include <string>
+#include <vector>
 
-#include "absl/status/statusor.h"
-
-#include "telemetry/sensors/sensor.h"
+#include "telemetry/sensors/source.h"
 
 namespace wattle::telemetry {
 
-// The first battery, by name. kNotFound: none.
-absl::StatusOr<std::unique_ptr<BatteryGauge>> OpenPowerSupplyBattery(const std::string& root);
-
-// The same battery's power, which is the device's only while it discharges: reading it while
-// charging is kUnavailable. kNotFound: no battery, or one that tells neither power nor current.
-absl::StatusOr<std::unique_ptr<PowerSensor>> OpenPowerSupplySensor(const std::string& root);
+// One source for each battery. Its charge is a reading at any time; its power is the device's, and
+// a reading, only while it discharges.
+std::vector<Candidate> DiscoverPowerSupplies(const std::string& root);
 
 }  // namespace wattle::telemetry
 

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <set>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -15,91 +14,102 @@
 namespace wattle::telemetry {
 namespace {
 
+// A server's package with its memory at full load stays below this.
+constexpr Watts kZoneMax(1000);
+
 struct Zone {
+  std::string name{};
   std::string energy_path{};
-  int64_t range_microjoules = 0;  // the counter wraps here; 0: not told
-  int64_t last_microjoules = 0;
+  Joules modulus{};  // 0: not told
 };
 
-class Rapl final : public PowerSensor {
+class Rapl final : public Source {
  public:
   explicit Rapl(std::vector<Zone> zones) : zones_(std::move(zones)) {
-    info_ = {.name = absl::StrCat("rapl, ", zones_.size(), zones_.size() == 1 ? " zone" : " zones"),
-             .source = EnergySource::kRapl,
+    info_ = {.name = "rapl",
+             // The counter moves every millisecond; for a difference twice a second is plenty.
+             .cadence = absl::Milliseconds(500),
+             .energy_source = v1::ENERGY_SOURCE_RAPL,
              .scope = "soc_rails",
-             // The counter moves every millisecond; ten readings a second are plenty for a
-             // difference, and one a second would do.
-             .refresh_period = absl::Milliseconds(500)};
-  }
-  [[nodiscard]] const PowerSensorInfo& info() const override { return info_; }
-
-  absl::StatusOr<PowerReading> Read(Monotonic /*at*/) override {
-    // All zones first: a failure in the middle must not move half of the sum.
-    std::vector<int64_t> values;
+             .rank = 50,
+             .averages = true,
+             .plausible_max = kZoneMax * static_cast<double>(zones_.size()),
+             .error_ratio = 0.05};
     for (const Zone& zone : zones_) {
-      WATTLE_ASSIGN_OR_RETURN(values.emplace_back(), ReadInteger(zone.energy_path));
+      info_.channels.push_back({.name = zone.name,
+                                .file = zone.energy_path,
+                                .metric = "wattle_rapl_energy_joules_total",
+                                .help = "Energy counter of a processor zone, as the kernel has it; "
+                                        "it wraps.",
+                                .in_total = true});
     }
+  }
+  [[nodiscard]] const SourceInfo& info() const override { return info_; }
+
+  absl::StatusOr<std::vector<Reading>> Poll(Monotonic now) override {
+    std::vector<Reading> readings;
     for (size_t i = 0; i < zones_.size(); ++i) {
-      Zone& zone = zones_[i];
-      int64_t difference = values[i] - zone.last_microjoules;
-      if (difference < 0) {
-        difference += zone.range_microjoules;
-      }
-      // Below zero still: not a wrap but a reset, worth nothing.
-      total_microjoules_ += static_cast<double>(difference < 0 ? 0 : difference);
-      zone.last_microjoules = values[i];
+      WATTLE_ASSIGN_OR_RETURN(const int64_t microjoules, ReadInteger(zones_[i].energy_path));
+      readings.push_back({i,
+                          EnergyCount{Joules(static_cast<double>(microjoules) * 1e-6),
+                                      zones_[i].modulus},
+                          now});
     }
-    return PowerReading(Joules(total_microjoules_ * 1e-6));
+    return readings;
   }
 
  private:
-  PowerSensorInfo info_;
+  SourceInfo info_;
   std::vector<Zone> zones_;
-  double total_microjoules_ = 0.0;
 };
 
-absl::StatusOr<Zone> OpenZone(const std::string& directory) {
-  Zone zone = {.energy_path = directory + "/energy_uj"};
-  const absl::StatusOr<int64_t> energy = ReadInteger(zone.energy_path);
-  if (absl::IsPermissionDenied(energy.status())) {
+absl::StatusOr<Zone> OpenZone(const std::string& directory, const std::string& name) {
+  Zone zone = {.name = name, .energy_path = directory + "/energy_uj"};
+  const absl::Status readable = ReadInteger(zone.energy_path).status();
+  if (absl::IsPermissionDenied(readable)) {
     return absl::PermissionDeniedError(
         absl::StrCat(zone.energy_path,
                      ": only root may read it; run the worker as root or make it readable "
                      "(chmod a+r, a udev rule makes that last)"));
   }
-  WATTLE_RETURN_IF_ERROR(energy.status());
-  zone.last_microjoules = *energy;
+  WATTLE_RETURN_IF_ERROR(readable);
   const absl::StatusOr<int64_t> range = ReadInteger(directory + "/max_energy_range_uj");
-  zone.range_microjoules = range.ok() ? *range : 0;
+  zone.modulus = Joules(range.ok() ? static_cast<double>(*range) * 1e-6 : 0.0);
   return zone;
 }
 
-}  // namespace
-
-absl::StatusOr<std::unique_ptr<PowerSensor>> OpenRapl(const std::string& root) {
+absl::StatusOr<std::vector<Zone>> FindZones(const std::string& root) {
   const std::string powercap = root + "/sys/class/powercap";
   std::vector<Zone> zones;
-  std::set<std::string> names_seen;
+  std::set<std::string> packages;
   for (const std::string& entry : ListDirectory(powercap)) {
     // "intel-rapl:0" is a package, "intel-rapl:0:1" a zone inside; "intel-rapl-mmio:0" repeats one.
     if (!absl::StartsWith(entry, "intel-rapl:")) {
       continue;
     }
     const std::string directory = absl::StrCat(powercap, "/", entry);
-    const absl::StatusOr<std::string> name = ReadText(directory + "/name");
-    if (!name.ok()) {
-      continue;
-    }
-    const bool package = absl::StartsWith(*name, "package-") && names_seen.insert(*name).second;
-    if (package || *name == "dram") {
-      WATTLE_ASSIGN_OR_RETURN(Zone zone, OpenZone(directory));
+    const std::string name = ReadText(directory + "/name").value_or("");
+    const bool package = absl::StartsWith(name, "package-") && packages.insert(name).second;
+    if (package || name == "dram") {
+      const std::string label = package ? name : absl::StrCat(name, " ", entry);
+      WATTLE_ASSIGN_OR_RETURN(Zone zone, OpenZone(directory, label));
       zones.push_back(std::move(zone));
     }
   }
-  if (zones.empty()) {
-    return absl::NotFoundError("no RAPL package under /sys/class/powercap");
+  return zones;
+}
+
+}  // namespace
+
+std::vector<Candidate> DiscoverRapl(const std::string& root) {
+  std::vector<Candidate> found;
+  absl::StatusOr<std::vector<Zone>> zones = FindZones(root);
+  if (!zones.ok()) {
+    found.push_back({.name = "rapl", .problem = zones.status()});
+  } else if (!zones->empty()) {
+    found.push_back({.name = "rapl", .source = std::make_unique<Rapl>(*std::move(zones))});
   }
-  return std::make_unique<Rapl>(std::move(zones));
+  return found;
 }
 
 }  // namespace wattle::telemetry

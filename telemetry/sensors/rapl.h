@@ -2,22 +2,21 @@
 //
 // Energy counters of x86 processors (powercap's intel-rapl; AMD uses the same name): packages plus
 // their dram zones. core and uncore are inside the package and are not added; the -mmio copy of a
-// package is counted once. Undoes the wrap at max_energy_range_uj.
+// package is counted once. The counters are passed on as they are, with the value at which they
+// wrap.
 #ifndef WATTLE_TELEMETRY_SENSORS_RAPL_H_
 #define WATTLE_TELEMETRY_SENSORS_RAPL_H_
 
-#include <memory>
 #include <string>
+#include <vector>
 
-#include "absl/status/statusor.h"
-
-#include "telemetry/sensors/sensor.h"
+#include "telemetry/sensors/source.h"
 
 namespace wattle::telemetry {
 
-// kNotFound: no RAPL (a virtual machine, another architecture). kPermissionDenied: there is, but
-// energy_uj may be read by root alone (kernels since 5.10); the message says how to change that.
-absl::StatusOr<std::unique_ptr<PowerSensor>> OpenRapl(const std::string& root);
+// One candidate where there is RAPL. It is a problem where energy_uj may be read by root alone
+// (kernels since 5.10); its text says how to change that.
+std::vector<Candidate> DiscoverRapl(const std::string& root);
 
 }  // namespace wattle::telemetry
 

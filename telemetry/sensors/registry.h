@@ -1,29 +1,30 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Which sensors this board has. A new source is a file beside this one and a line in registry.cc.
+// The list of every kind of source, and what this board has of them. A new source is a file beside
+// this one and a line in registry.cc.
 #ifndef WATTLE_TELEMETRY_SENSORS_REGISTRY_H_
 #define WATTLE_TELEMETRY_SENSORS_REGISTRY_H_
 
-#include <memory>
 #include <string>
 #include <vector>
 
-#include "telemetry/sensors/sensor.h"
+#include "absl/types/span.h"
+
+#include "telemetry/sensors/source.h"
 
 namespace wattle::telemetry {
 
-struct SensorSet {
-  std::unique_ptr<PowerSensor> power;        // the board's total; null: none
-  std::unique_ptr<Thermometer> temperature;  // null: none
-  std::unique_ptr<BatteryGauge> battery;     // null: none
-  // What is there but cannot be used, one line each with the remedy. What a board merely lacks is
-  // not named.
-  std::vector<std::string> problems;
+struct SourceKind {
+  const char* name;  // "ina3221"
+  // Every source of this kind, usable or not, without those that are merely absent. root: "" for
+  // this machine, a directory with a copied file tree in tests.
+  std::vector<Candidate> (*discover)(const std::string& root);
 };
 
-// root: "" for this machine, a directory with a copied file tree in tests. Prefers what covers most
-// of the board: INA3221, then the battery if it discharges now, then RAPL.
-SensorSet DiscoverSensors(const std::string& root);
+absl::Span<const SourceKind> AllSourceKinds();
+
+// Every kind's candidates, in the order of the list.
+std::vector<Candidate> DiscoverSources(const std::string& root);
 
 }  // namespace wattle::telemetry
 

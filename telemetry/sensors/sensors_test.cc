@@ -8,7 +8,12 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <memory>
+#include <optional>
+#include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -26,6 +31,7 @@ namespace wattle::telemetry {
 namespace {
 
 using absl::StatusCode;
+using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
@@ -43,10 +49,44 @@ class Tree {
   TestDirectory directory_;
 };
 
-double WattsOf(PowerSensor& sensor) {
-  const auto reading = sensor.Read(Monotonic());
-  EXPECT_THAT(reading, IsOk());
-  return reading.ok() ? std::get<Watts>(*reading).value() : -1;
+std::unique_ptr<Source> Only(std::vector<Candidate> found) {
+  EXPECT_THAT(found, testing::SizeIs(1));
+  if (found.size() != 1) {
+    return nullptr;
+  }
+  EXPECT_THAT(found[0].problem, IsOk());
+  return std::move(found[0].source);
+}
+
+// The sum of the readings that make the device's power; -1: none.
+double TotalWatts(Source& source) {
+  const auto readings = source.Poll(Monotonic());
+  EXPECT_THAT(readings, IsOk());
+  double sum = -1;
+  for (const Reading& reading : readings.ok() ? *readings : std::vector<Reading>()) {
+    if (source.info().channels[reading.channel].in_total) {
+      sum = std::max(sum, 0.0) + std::get<Watts>(reading.value).value();
+    }
+  }
+  return sum;
+}
+
+std::optional<ChargeState> ChargeOf(Source& source) {
+  const auto readings = source.Poll(Monotonic());
+  for (const Reading& reading : *readings) {
+    if (const auto* charge = std::get_if<ChargeState>(&reading.value)) {
+      return *charge;
+    }
+  }
+  return std::nullopt;
+}
+
+std::vector<std::string> ChannelNames(const Source& source) {
+  std::vector<std::string> names;
+  for (const Channel& channel : source.info().channels) {
+    names.push_back(channel.name);
+  }
+  return names;
 }
 
 // Orin Nano, JetPack 6: with the shunt sum's label and the sums that are no rails.
@@ -74,25 +114,24 @@ TEST(Ina3221Test, TheModuleInputIsTheTotalAndNothingIsAddedToIt) {
   Tree tree;
   WriteOrinNano(tree);
   tree.Write("/sys/class/hwmon/hwmon0", {{"name", "cpu_thermal"}, {"temp1_input", "45000"}});
-  const auto sensor = OpenIna3221(tree.root());
-  ASSERT_THAT(sensor, IsOk());
-  EXPECT_NEAR(WattsOf(**sensor), 9.250304, 1e-9);
-  EXPECT_EQ((*sensor)->info().scope, "module");
-  EXPECT_EQ((*sensor)->info().refresh_period, absl::Milliseconds(430));
+  const auto source = Only(DiscoverIna3221(tree.root()));
+  ASSERT_NE(source, nullptr);
+  EXPECT_NEAR(TotalWatts(*source), 9.250304, 1e-9);
+  EXPECT_EQ(source->info().scope, "module");
+  EXPECT_EQ(source->info().cadence, absl::Milliseconds(430));
+  EXPECT_TRUE(source->info().averages);
 }
 
-TEST(Ina3221Test, ShuntSumAndCurrentSumAreNoRails) {
+TEST(Ina3221Test, EveryRailIsAChannelAndShuntSumAndCurrentSumAreNone) {
   Tree tree;
   WriteOrinNano(tree);
-  const auto rails = FindIna3221Rails(tree.root());
-  ASSERT_EQ(rails.size(), 3U);
-  EXPECT_EQ(rails[0].label, "VDD_CPU_GPU_CV");
-  EXPECT_EQ(rails[1].label, "VDD_IN");
-  EXPECT_EQ(rails[2].label, "VDD_SOC");
+  const auto source = Only(DiscoverIna3221(tree.root()));
+  EXPECT_THAT(ChannelNames(*source), ElementsAre("VDD_CPU_GPU_CV", "VDD_IN", "VDD_SOC"));
+  EXPECT_THAT(*source->Poll(Monotonic()), testing::SizeIs(3));
 }
 
 // AGX Orin: no parent rail; the second chip's only rail hangs below VIN_SYS_5V0, its other channels
-// are not connected; about 20 V.
+// are not connected; about 20 V. The cadence is that of the chip whose rails are in the total.
 TEST(Ina3221Test, WithoutAParentRailTheTopRailsAreSummed) {
   Tree tree;
   tree.Write("/sys/class/hwmon/hwmon3", {{"name", "ina3221"},
@@ -104,25 +143,73 @@ TEST(Ina3221Test, WithoutAParentRailTheTopRailsAreSummed) {
                                          {"curr2_input", "40"},
                                          {"in3_label", "VIN_SYS_5V0"},
                                          {"in3_input", "5064"},
-                                         {"curr3_input", "600"}});
+                                         {"curr3_input", "600"},
+                                         {"update_interval", "430"}});
   tree.Write("/sys/class/hwmon/hwmon2", {{"name", "ina3221"},
                                          {"in1_label", "NC"},
                                          {"in2_label", "VDDQ_VDD2_1V8AO"},
                                          {"in2_input", "5064"},
                                          {"curr2_input", "120"},
-                                         {"in3_label", "NC"}});
-  const auto sensor = OpenIna3221(tree.root());
-  ASSERT_THAT(sensor, IsOk());
-  EXPECT_NEAR(WattsOf(**sensor), (19864 * 180 + 19864 * 40 + 5064 * 600) * 1e-6, 1e-9);
-  EXPECT_EQ((*sensor)->info().scope, "rails_sum");
+                                         {"in3_label", "NC"},
+                                         {"update_interval", "2000"}});
+  const auto source = Only(DiscoverIna3221(tree.root()));
+  ASSERT_NE(source, nullptr);
+  EXPECT_NEAR(TotalWatts(*source), (19864 * 180 + 19864 * 40 + 5064 * 600) * 1e-6, 1e-9);
+  EXPECT_EQ(source->info().scope, "rails_sum");
+  EXPECT_EQ(source->info().cadence, absl::Milliseconds(430));
+}
+
+// Jetson Nano, JetPack 4.6: the iio driver counts channels from 0 and prints whole milliwatts.
+TEST(Ina3221Test, ReadsTheIioLayoutOfJetPack4) {
+  Tree tree;
+  tree.Write("/sys/bus/i2c/drivers/ina3221x/6-0040/iio:device0", {{"rail_name_0", "POM_5V_IN"},
+                                                                  {"in_voltage0_input", "5048"},
+                                                                  {"in_current0_input", "560"},
+                                                                  {"in_power0_input", "2826"},
+                                                                  {"crit_current_limit_0", "32760 ma"},
+                                                                  {"rail_name_1", "POM_5V_GPU"},
+                                                                  {"in_voltage1_input", "5048"},
+                                                                  {"in_current1_input", "0"},
+                                                                  {"rail_name_2", "POM_5V_CPU"},
+                                                                  {"in_voltage2_input", "5048"},
+                                                                  {"in_current2_input", "72"},
+                                                                  {"running_mode", "1"}});
+  const auto source = Only(DiscoverIna3221(tree.root()));
+  ASSERT_NE(source, nullptr);
+  EXPECT_NEAR(TotalWatts(*source), 5048 * 560e-6, 1e-9);
+  EXPECT_EQ(source->info().scope, "module");
+  EXPECT_EQ(source->info().cadence, absl::Milliseconds(422));
+  tree.Write("/sys/bus/i2c/drivers/ina3221x/6-0040/iio:device0", {{"running_mode", "0"}});
+  EXPECT_FALSE(Only(DiscoverIna3221(tree.root()))->info().averages);
+}
+
+// AGX Xavier, JetPack 4: two chips, six rails, no parent.
+TEST(Ina3221Test, TheSixRailsOfAnAgxXavierAreSummed) {
+  Tree tree;
+  const std::string driver = "/sys/bus/i2c/drivers/ina3221x/";
+  int milliamperes = 100;
+  for (const auto& [device, rails] :
+       {std::pair("1-0040/iio:device0", std::vector<std::string>{"GPU", "CPU", "SOC"}),
+        std::pair("1-0041/iio:device1", std::vector<std::string>{"CV", "VDDRQ", "SYS5V"})}) {
+    for (int channel = 0; channel < 3; ++channel) {
+      const std::string number = std::to_string(channel);
+      tree.Write(driver + device, {{"rail_name_" + number, rails[static_cast<size_t>(channel)]},
+                                   {"in_voltage" + number + "_input", "10000"},
+                                   {"in_current" + number + "_input", std::to_string(milliamperes)}});
+      milliamperes += 100;
+    }
+  }
+  const auto source = Only(DiscoverIna3221(tree.root()));
+  EXPECT_NEAR(TotalWatts(*source), 10 * 2.1, 1e-9);
+  EXPECT_EQ(source->info().scope, "rails_sum");
 }
 
 TEST(Ina3221Test, ANegativeCurrentKeepsItsSign) {
   Tree tree;
-  tree.Write(
-      "/sys/class/hwmon/hwmon1",
-      {{"name", "ina3221"}, {"in1_label", "VDD_IN"}, {"in1_input", "5000"}, {"curr1_input", "-8"}});
-  EXPECT_NEAR(WattsOf(**OpenIna3221(tree.root())), -0.04, 1e-9);
+  tree.Write("/sys/class/hwmon/hwmon1",
+             {{"name", "ina3221"}, {"in1_label", "VDD_IN"}, {"in1_input", "5000"}, {"curr1_input", "-8"}});
+  const auto readings = Only(DiscoverIna3221(tree.root()))->Poll(Monotonic());
+  EXPECT_NEAR(std::get<Watts>(readings->at(0).value).value(), -0.04, 1e-9);
 }
 
 TEST(Ina3221Test, ADisabledChannelIsNoRailAndAnEmptyReadingIsNotZero) {
@@ -135,15 +222,24 @@ TEST(Ina3221Test, ADisabledChannelIsNoRailAndAnEmptyReadingIsNotZero) {
                                          {"in2_label", "VDD_SOC"},
                                          {"in2_input", "5000"},
                                          {"curr2_input", ""}});
-  const auto sensor = OpenIna3221(tree.root());
-  ASSERT_THAT(sensor, IsOk());
-  EXPECT_EQ((*sensor)->info().name, "ina3221 VDD_SOC");
-  EXPECT_THAT((*sensor)->Read(Monotonic()), StatusIs(StatusCode::kUnavailable, HasSubstr("curr2")));
+  const auto source = Only(DiscoverIna3221(tree.root()));
+  ASSERT_NE(source, nullptr);
+  EXPECT_THAT(ChannelNames(*source), ElementsAre("VDD_SOC"));
+  EXPECT_THAT(source->Poll(Monotonic()), StatusIs(StatusCode::kUnavailable, HasSubstr("curr2")));
 }
 
-TEST(Ina3221Test, AbsentIsNotFound) {
+TEST(Ina3221Test, ARailBesideTheTotalThatFailsIsLeftOut) {
   Tree tree;
-  EXPECT_THAT(OpenIna3221(tree.root()), StatusIs(StatusCode::kNotFound, HasSubstr("INA3221")));
+  WriteOrinNano(tree);
+  tree.Write("/sys/class/hwmon/hwmon1", {{"curr3_input", ""}});
+  const auto source = Only(DiscoverIna3221(tree.root()));
+  EXPECT_THAT(*source->Poll(Monotonic()), testing::SizeIs(2));
+  EXPECT_NEAR(TotalWatts(*source), 9.250304, 1e-9);
+}
+
+TEST(Ina3221Test, AbsentIsNoCandidate) {
+  Tree tree;
+  EXPECT_THAT(DiscoverIna3221(tree.root()), IsEmpty());
 }
 
 void WriteRapl(Tree& tree, const std::string& energy) {
@@ -160,29 +256,29 @@ void WriteRapl(Tree& tree, const std::string& energy) {
              {{"name", "psys"}, {"energy_uj", "1"}, {"max_energy_range_uj", range}});
 }
 
-double JoulesOf(PowerSensor& sensor) {
-  return std::get<Joules>(*sensor.Read(Monotonic())).value();
-}
-
-TEST(RaplTest, CountsPackageAndDramOnce) {
+TEST(RaplTest, PackageAndDramAreCountersOfTheTotalOnce) {
   Tree tree;
   WriteRapl(tree, "1000000");
-  const auto sensor = OpenRapl(tree.root());
-  ASSERT_THAT(sensor, IsOk());
-  EXPECT_EQ(JoulesOf(**sensor), 0.0);
-  WriteRapl(tree, "3500000");
-  EXPECT_NEAR(JoulesOf(**sensor), 2.5, 1e-9);
+  const auto source = Only(DiscoverRapl(tree.root()));
+  ASSERT_NE(source, nullptr);
+  EXPECT_THAT(ChannelNames(*source), ElementsAre("package-0", "dram intel-rapl:0:1"));
+  const auto readings = source->Poll(Monotonic());
+  ASSERT_THAT(*readings, testing::SizeIs(2));
+  const auto package = std::get<EnergyCount>(readings->at(0).value);
+  EXPECT_NEAR(package.value.value(), 1.0, 1e-9);
+  EXPECT_NEAR(package.modulus.value(), 262143.328850, 1e-6);
+  EXPECT_NEAR(std::get<EnergyCount>(readings->at(1).value).value.value(), 7.0, 1e-9);
 }
 
-TEST(RaplTest, AWrappedCounterGoesOn) {
+TEST(RaplTest, OneZoneThatFailsFailsTheSum) {
   Tree tree;
-  WriteRapl(tree, "262143000000");
-  const auto sensor = OpenRapl(tree.root());
-  WriteRapl(tree, "671150");
-  EXPECT_NEAR(JoulesOf(**sensor), 1.0, 1e-9);
+  WriteRapl(tree, "1000000");
+  const auto source = Only(DiscoverRapl(tree.root()));
+  tree.Write("/sys/class/powercap/intel-rapl:0:1", {{"energy_uj", ""}});
+  EXPECT_THAT(source->Poll(Monotonic()), StatusIs(StatusCode::kUnavailable, HasSubstr("energy_uj")));
 }
 
-TEST(RaplTest, PermissionDeniedSaysTheRemedyAndIsAProblemNotAnError) {
+TEST(RaplTest, PermissionDeniedIsACandidateWithTheRemedy) {
   if (geteuid() == 0) {
     GTEST_SKIP() << "root may read every file";
   }
@@ -190,8 +286,10 @@ TEST(RaplTest, PermissionDeniedSaysTheRemedyAndIsAProblemNotAnError) {
   WriteRapl(tree, "1");
   std::filesystem::permissions(tree.root() + "/sys/class/powercap/intel-rapl:0/energy_uj",
                                std::filesystem::perms::none);
-  EXPECT_THAT(OpenRapl(tree.root()), StatusIs(StatusCode::kPermissionDenied, HasSubstr("chmod")));
-  EXPECT_THAT(DiscoverSensors(tree.root()).problems, testing::ElementsAre(HasSubstr("chmod")));
+  const auto found = DiscoverRapl(tree.root());
+  ASSERT_THAT(found, testing::SizeIs(1));
+  EXPECT_EQ(found[0].source, nullptr);
+  EXPECT_THAT(found[0].problem, StatusIs(StatusCode::kPermissionDenied, HasSubstr("chmod")));
 }
 
 TEST(PowerSupplyTest, MicroWattHoursAndStatusDecideNotTheSign) {
@@ -202,17 +300,17 @@ TEST(PowerSupplyTest, MicroWattHoursAndStatusDecideNotTheSign) {
                                               {"energy_now", "30500000"},
                                               {"energy_full", "50000000"},
                                               {"power_now", "8200000"}});
-  const auto battery = OpenPowerSupplyBattery(tree.root());
-  ASSERT_THAT(battery, IsOk());
-  const auto reading = (*battery)->Read(Monotonic());
-  ASSERT_THAT(reading, IsOk());
-  EXPECT_NEAR(reading->state_of_charge.value(), 0.61, 1e-9);
-  EXPECT_NEAR(ToWattHours(*reading->capacity), 50.0, 1e-9);
-  EXPECT_NEAR(reading->draw->value(), 8.2, 1e-9);
-  EXPECT_NEAR(WattsOf(**OpenPowerSupplySensor(tree.root())), 8.2, 1e-9);
+  const auto source = Only(DiscoverPowerSupplies(tree.root()));
+  ASSERT_NE(source, nullptr);
+  const auto charge = ChargeOf(*source);
+  EXPECT_NEAR(charge->state_of_charge.value(), 0.61, 1e-9);
+  EXPECT_NEAR(ToWattHours(*charge->capacity), 50.0, 1e-9);
+  EXPECT_NEAR(charge->draw->value(), 8.2, 1e-9);
+  EXPECT_NEAR(TotalWatts(*source), 8.2, 1e-9);
 }
 
-TEST(PowerSupplyTest, MicroAmpereHoursUseTheVoltage) {
+// The power of a battery that charges is not the device's: the charge is told, the power is not.
+TEST(PowerSupplyTest, MicroAmpereHoursUseTheVoltageAndChargingIsNoPower) {
   Tree tree;
   tree.Write("/sys/class/power_supply/bq27441-0", {{"type", "Battery"},
                                                    {"status", "Charging"},
@@ -220,15 +318,14 @@ TEST(PowerSupplyTest, MicroAmpereHoursUseTheVoltage) {
                                                    {"charge_full", "4000000"},
                                                    {"voltage_now", "3700000"},
                                                    {"current_now", "500000"}});
-  const auto battery = OpenPowerSupplyBattery(tree.root());
-  ASSERT_THAT(battery, IsOk());
-  const auto reading = (*battery)->Read(Monotonic());
-  EXPECT_NEAR(reading->state_of_charge.value(), 0.25, 1e-9);
-  EXPECT_NEAR(ToWattHours(*reading->capacity), 14.8, 1e-9);
-  EXPECT_NEAR(reading->draw->value(), -1.85, 1e-9);
-  EXPECT_TRUE(reading->charging);
-  EXPECT_THAT((*OpenPowerSupplySensor(tree.root()))->Read(Monotonic()),
-              StatusIs(StatusCode::kUnavailable, HasSubstr("not discharging")));
+  const auto source = Only(DiscoverPowerSupplies(tree.root()));
+  ASSERT_NE(source, nullptr);
+  const auto charge = ChargeOf(*source);
+  EXPECT_NEAR(charge->state_of_charge.value(), 0.25, 1e-9);
+  EXPECT_NEAR(ToWattHours(*charge->capacity), 14.8, 1e-9);
+  EXPECT_NEAR(charge->draw->value(), -1.85, 1e-9);
+  EXPECT_TRUE(charge->charging);
+  EXPECT_EQ(TotalWatts(*source), -1);
 }
 
 // max17040: volts and percent only, status Unknown.
@@ -239,14 +336,21 @@ TEST(PowerSupplyTest, AGaugeWithoutCurrentGivesChargeAndNoPower) {
                                                  {"online", "1"},
                                                  {"voltage_now", "3987500"},
                                                  {"capacity", "77"}});
-  const auto battery = OpenPowerSupplyBattery(tree.root());
-  ASSERT_THAT(battery, IsOk());
-  const auto reading = (*battery)->Read(Monotonic());
-  EXPECT_NEAR(reading->state_of_charge.value(), 0.77, 1e-9);
-  EXPECT_EQ(reading->draw, std::nullopt);
-  EXPECT_EQ(reading->capacity, std::nullopt);
-  EXPECT_THAT(OpenPowerSupplySensor(tree.root()),
-              StatusIs(StatusCode::kNotFound, HasSubstr("power")));
+  const auto source = Only(DiscoverPowerSupplies(tree.root()));
+  const auto charge = ChargeOf(*source);
+  EXPECT_NEAR(charge->state_of_charge.value(), 0.77, 1e-9);
+  EXPECT_EQ(charge->draw, std::nullopt);
+  EXPECT_EQ(charge->capacity, std::nullopt);
+  EXPECT_EQ(TotalWatts(*source), -1);
+}
+
+TEST(PowerSupplyTest, AGaugeThatTellsNothingIsAnErrorAndNotAnEmptyBattery) {
+  Tree tree;
+  tree.Write("/sys/class/power_supply/BAT0",
+             {{"type", "Battery"}, {"status", "Discharging"}, {"capacity", "50"}});
+  const auto source = Only(DiscoverPowerSupplies(tree.root()));
+  tree.Write("/sys/class/power_supply/BAT0", {{"capacity", ""}});
+  EXPECT_THAT(source->Poll(Monotonic()), StatusIs(StatusCode::kUnavailable, HasSubstr("BAT0")));
 }
 
 TEST(PowerSupplyTest, MouseBatteriesUsbPortsAndEmptyBaysAreNoBatteries) {
@@ -257,26 +361,29 @@ TEST(PowerSupplyTest, MouseBatteriesUsbPortsAndEmptyBaysAreNoBatteries) {
              {{"type", "USB"}, {"voltage_now", "5000000"}, {"current_now", "3000000"}});
   tree.Write("/sys/class/power_supply/BAT1",
              {{"type", "Battery"}, {"present", "0"}, {"capacity", "0"}});
-  EXPECT_THAT(OpenPowerSupplyBattery(tree.root()),
-              StatusIs(StatusCode::kNotFound, HasSubstr("no battery")));
+  EXPECT_THAT(DiscoverPowerSupplies(tree.root()), IsEmpty());
 }
 
-TEST(ThermalZonesTest, TheHottestZoneThatIsOnCounts) {
+TEST(ThermalZonesTest, EveryZoneThatIsOnIsAChannelAndNamesAreUnique) {
   Tree tree;
   tree.Write("/sys/class/thermal/thermal_zone0", {{"type", "cpu-thermal"}, {"temp", "45812"}});
   tree.Write("/sys/class/thermal/thermal_zone1", {{"type", "cv0-thermal"}, {"temp", ""}});
   tree.Write("/sys/class/thermal/thermal_zone2", {{"type", "PMIC-Die"}, {"temp", "100000"}});
   tree.Write("/sys/class/thermal/thermal_zone3", {{"type", "gpu-thermal"}, {"temp", "-256000"}});
-  tree.Write("/sys/class/thermal/thermal_zone10", {{"type", "tj-thermal"}, {"temp", "46843"}});
-  const auto zones = OpenThermalZones(tree.root());
-  ASSERT_THAT(zones, IsOk());
-  EXPECT_NEAR((*zones)->Read(Monotonic())->value(), 46.843, 1e-9);
+  tree.Write("/sys/class/thermal/thermal_zone4", {{"type", "cpu-thermal"}, {"temp", "46843"}});
+  const auto source = Only(DiscoverThermalZones(tree.root()));
+  ASSERT_NE(source, nullptr);
+  EXPECT_THAT(ChannelNames(*source), ElementsAre("cpu-thermal", "cv0-thermal", "gpu-thermal",
+                                                 "cpu-thermal thermal_zone4"));
+  const auto readings = source->Poll(Monotonic());
+  ASSERT_THAT(*readings, testing::SizeIs(2));
+  EXPECT_NEAR(std::get<Celsius>(readings->at(1).value).value(), 46.843, 1e-9);
 }
 
 TEST(ThermalZonesTest, AllZonesOffIsUnavailableNotZero) {
   Tree tree;
   tree.Write("/sys/class/thermal/thermal_zone0", {{"type", "cpu-thermal"}, {"temp", "0"}});
-  EXPECT_THAT((*OpenThermalZones(tree.root()))->Read(Monotonic()),
+  EXPECT_THAT(Only(DiscoverThermalZones(tree.root()))->Poll(Monotonic()),
               StatusIs(StatusCode::kUnavailable, HasSubstr("no thermal zone")));
 }
 
@@ -288,23 +395,51 @@ TEST(SysfsTest, HalfWrittenNumbersAreErrors) {
   EXPECT_EQ(*ReadInteger(tree.root() + "/x/b"), -17);
 }
 
-TEST(RegistryTest, ABareMachineHasNoSensorAndNoProblem) {
+TEST(RegistryTest, ABareMachineHasNoCandidate) {
   Tree tree;
-  const SensorSet set = DiscoverSensors(tree.root());
-  EXPECT_EQ(set.power, nullptr);
-  EXPECT_EQ(set.temperature, nullptr);
-  EXPECT_EQ(set.battery, nullptr);
-  EXPECT_THAT(set.problems, IsEmpty());
+  EXPECT_THAT(DiscoverSources(tree.root()), IsEmpty());
 }
 
-TEST(RegistryTest, ABatteryThatChargesLeavesTheProcessorsCounter) {
+TEST(RegistryTest, EveryCandidateIsKeptWithItsRank) {
   Tree tree;
   WriteRapl(tree, "1");
-  const std::string battery = "/sys/class/power_supply/BAT0";
-  tree.Write(battery, {{"type", "Battery"}, {"status", "Charging"}, {"power_now", "5000000"}});
-  EXPECT_EQ(DiscoverSensors(tree.root()).power->info().source, EnergySource::kRapl);
-  tree.Write(battery, {{"status", "Discharging"}});
-  EXPECT_EQ(DiscoverSensors(tree.root()).power->info().source, EnergySource::kPowerSupply);
+  WriteOrinNano(tree);
+  tree.Write("/sys/class/power_supply/BAT0",
+             {{"type", "Battery"}, {"status", "Charging"}, {"capacity", "50"}});
+  const auto found = DiscoverSources(tree.root());
+  ASSERT_THAT(found, testing::SizeIs(3));
+  EXPECT_LT(found[0].source->info().rank, found[1].source->info().rank);
+  EXPECT_LT(found[1].source->info().rank, found[2].source->info().rank);
+  EXPECT_TRUE(found[1].source->info().has_gauge());
+}
+
+// What every source of the registry must keep, whatever it finds.
+TEST(SourceContractTest, ReadingsBelongToChannelsAndAreTakenNoLaterThanNow) {
+  Tree tree;
+  WriteRapl(tree, "1");
+  WriteOrinNano(tree);
+  tree.Write("/sys/class/thermal/thermal_zone0", {{"type", "cpu-thermal"}, {"temp", "45812"}});
+  tree.Write("/sys/class/power_supply/BAT0",
+             {{"type", "Battery"}, {"status", "Discharging"}, {"capacity", "50"}});
+  const Monotonic now(absl::Seconds(1000));
+  for (const Candidate& candidate : DiscoverSources(tree.root())) {
+    SCOPED_TRACE(candidate.name);
+    const SourceInfo& info = candidate.source->info();
+    EXPECT_GT(info.cadence, absl::ZeroDuration());
+    EXPECT_EQ(info.measures_power(), info.energy_source != v1::ENERGY_SOURCE_UNSPECIFIED &&
+                                         info.measures_power());
+    std::set<std::pair<std::string, std::string>> families;
+    for (const Channel& channel : info.channels) {
+      EXPECT_THAT(channel.metric, testing::StartsWith("wattle_"));
+      EXPECT_TRUE(families.emplace(channel.metric, channel.name).second) << channel.name;
+    }
+    const auto readings = candidate.source->Poll(now);
+    ASSERT_THAT(readings, IsOk());
+    for (const Reading& reading : *readings) {
+      EXPECT_LT(reading.channel, info.channels.size());
+      EXPECT_LE(reading.taken_at, now);
+    }
+  }
 }
 
 }  // namespace

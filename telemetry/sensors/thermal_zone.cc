@@ -1,10 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "telemetry/sensors/thermal_zone.h"
 
+#include <algorithm>
 #include <cstdint>
-#include <optional>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -14,41 +13,41 @@
 namespace wattle::telemetry {
 namespace {
 
-class ThermalZones final : public Thermometer {
- public:
-  explicit ThermalZones(std::vector<std::string> paths) : paths_(std::move(paths)) {}
-  [[nodiscard]] const std::string& name() const override { return name_; }
+// A powered-off zone reads 0 or -256 °C; nothing computes at 200 °C.
+bool IsTemperature(int64_t millidegrees) {
+  return millidegrees != 0 && millidegrees > -60'000 && millidegrees < 200'000;
+}
 
-  absl::StatusOr<Celsius> Read(Monotonic /*at*/) override {
-    std::optional<Celsius> hottest;
-    for (const std::string& path : paths_) {
-      const absl::StatusOr<int64_t> millidegrees = ReadInteger(path);
-      // A powered-off zone reads 0 or -256 °C; nothing computes at 200 °C.
-      if (!millidegrees.ok() || *millidegrees == 0 || *millidegrees < -60'000 ||
-          *millidegrees > 200'000) {
-        continue;
-      }
-      const Celsius celsius(static_cast<double>(*millidegrees) * 1e-3);
-      if (!hottest || *hottest < celsius) {
-        hottest = celsius;
+class ThermalZones final : public Source {
+ public:
+  explicit ThermalZones(std::vector<Channel> zones) {
+    info_ = {.name = "thermal_zone", .channels = std::move(zones)};
+  }
+  [[nodiscard]] const SourceInfo& info() const override { return info_; }
+
+  absl::StatusOr<std::vector<Reading>> Poll(Monotonic now) override {
+    std::vector<Reading> readings;
+    for (size_t i = 0; i < info_.channels.size(); ++i) {
+      const absl::StatusOr<int64_t> millidegrees = ReadInteger(info_.channels[i].file);
+      if (millidegrees.ok() && IsTemperature(*millidegrees)) {
+        readings.push_back({i, Celsius(static_cast<double>(*millidegrees) * 1e-3), now});
       }
     }
-    if (!hottest) {
+    if (readings.empty()) {
       return absl::UnavailableError("no thermal zone has a value now");
     }
-    return *hottest;
+    return readings;
   }
 
  private:
-  std::string name_ = "thermal zones";
-  std::vector<std::string> paths_;
+  SourceInfo info_;
 };
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Thermometer>> OpenThermalZones(const std::string& root) {
+std::vector<Candidate> DiscoverThermalZones(const std::string& root) {
   const std::string thermal = root + "/sys/class/thermal";
-  std::vector<std::string> paths;
+  std::vector<Channel> zones;
   for (const std::string& entry : ListDirectory(thermal)) {
     if (!absl::StartsWith(entry, "thermal_zone")) {
       continue;
@@ -59,12 +58,21 @@ absl::StatusOr<std::unique_ptr<Thermometer>> OpenThermalZones(const std::string&
     if (type == "PMIC-Die" || type == "thermal-fan-est") {
       continue;
     }
-    paths.push_back(directory + "/temp");
+    // x86 boards have several zones of one type.
+    const bool taken = std::any_of(zones.begin(), zones.end(),
+                                   [&type](const Channel& zone) { return zone.name == type; });
+    zones.push_back({.name = type.empty() || taken ? absl::StrCat(type, " ", entry) : type,
+                     .file = directory + "/temp",
+                     .metric = "wattle_zone_temperature_celsius",
+                     .help = "Temperature of one thermal zone.",
+                     .thermometer = true});
   }
-  if (paths.empty()) {
-    return absl::NotFoundError("no thermal zone under /sys/class/thermal");
+  std::vector<Candidate> found;
+  if (!zones.empty()) {
+    found.push_back(
+        {.name = "thermal_zone", .source = std::make_unique<ThermalZones>(std::move(zones))});
   }
-  return std::make_unique<ThermalZones>(std::move(paths));
+  return found;
 }
 
 }  // namespace wattle::telemetry

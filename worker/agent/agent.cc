@@ -14,8 +14,10 @@
 
 #include "base/clock.h"
 #include "base/status_macros.h"
+#include "telemetry/sensors/registry.h"
 #include "worker/agent/board_probe.h"
 #include "worker/agent/emulation/emulated_pace.h"
+#include "worker/agent/power_modes.h"
 
 namespace wattle::agent {
 namespace {
@@ -25,10 +27,11 @@ constexpr int64_t kDefaultCacheQuota = int64_t{20} << 30;
 constexpr size_t kEventsMax = 10'000;
 // An emulated sensor is asked in batches, so that a small time scale costs no wake-up per sample.
 constexpr absl::Duration kSampleWakeMin = absl::Milliseconds(100);
-// While nothing runs; at least as often as the sensor has news, wall time.
-constexpr absl::Duration kIdleSamplePeriod = absl::Milliseconds(500);
-// After the machine slept: samples of the gap are not made up.
-constexpr int kCatchUpMax = 50'000;
+// An emulated board is asked this often while nothing runs, wall time.
+constexpr absl::Duration kIdleSamplePeriod = absl::Milliseconds(250);
+// The hello tells the battery's capacity, so the link waits this long for the sensors' first
+// answers.
+constexpr absl::Duration kFirstReadings = absl::Seconds(2);
 // At most this often; it comes along with samples and heartbeats and wakes nobody itself.
 constexpr absl::Duration kStatusPeriod = absl::Milliseconds(200);
 
@@ -54,12 +57,10 @@ Agent::Agent(const Config& config, std::string version)
 Agent::~Agent() {
   {
     absl::MutexLock lock(&mutex_);
-    sampler_stopping_ = true;
+    closing_ = true;
     events_.clear();
   }
-  if (sampler_.joinable()) {
-    sampler_.join();
-  }
+  sampler_.reset();
   // These post events: they go before the queue does.
   link_.reset();
   transfers_.reset();
@@ -115,9 +116,7 @@ absl::Status Agent::OpenEmulation(const v1::WorkerRecord& kept) {
       EmulationOptions{.seed = config_.emulation_seed,
                        .hidden_offset_ratio = config_.hidden_offset_percent / 100},
       Now().device);
-  sensors_.power = emulator_->board().MakePowerSensor();
-  sensors_.temperature = emulator_->board().MakeThermometer();
-  sensors_.battery = emulator_->board().MakeBatteryGauge();
+  sources_.push_back(emulator_->board().MakeSource());
   next_sample_ = Now().device;
   const std::string offsets = absl::StrFormat(
       "{\"seed\": %d, \"time_factor\": %.6f, \"power_factor\": %.6f}\n", config_.emulation_seed,
@@ -129,11 +128,14 @@ absl::Status Agent::OpenEmulation(const v1::WorkerRecord& kept) {
 }
 
 void Agent::DescribeReal() {
-  sensors_ = telemetry::DiscoverSensors(config_.sensor_root);
-  for (const std::string& problem : sensors_.problems) {
-    Note(absl::StrCat("sensor: ", problem));
+  for (telemetry::Candidate& candidate : telemetry::DiscoverSources(config_.sensor_root)) {
+    if (candidate.source != nullptr) {
+      sources_.push_back(std::move(candidate.source));
+    } else {
+      Note(absl::StrCat("sensor ", candidate.name, ": ", candidate.problem.message()));
+    }
   }
-  const BoardIdentity identity = ProbeBoard("");
+  const BoardIdentity identity = ProbeBoard(config_.sensor_root);
   v1::DeviceInfo& info = settings_.info;
   info.set_name(HostName());
   info.set_device_class(identity.device_class);
@@ -146,32 +148,32 @@ void Agent::DescribeReal() {
   info.set_cores(settings_.threads);
   info.set_accelerator(config_.device == "cuda" ? "cuda" : "");
   info.set_cache_quota_bytes(kDefaultCacheQuota);
-  if (sensors_.battery != nullptr) {
-    const auto reading = sensors_.battery->Read(Now().device);
-    if (reading.ok() && reading->capacity) {
-      info.set_battery_capacity_wh(ToWattHours(*reading->capacity));
-    }
-  }
+  AddPowerModes(config_.sensor_root, &info);
 }
 
 void Agent::OpenAccount(const v1::WorkerRecord& kept) {
-  v1::DeviceInfo& info = settings_.info;
-  if (sensors_.power != nullptr) {
-    const telemetry::PowerSensorInfo& sensor = sensors_.power->info();
-    settings_.origin = {sensor.source, sensor.scope};
-    refresh_period_ = sensor.refresh_period;
+  EnergyOrigin origin;
+  const telemetry::SourceInfo* best = nullptr;
+  for (const auto& source : sources_) {
+    const telemetry::SourceInfo& info = source->info();
+    if (info.measures_power() && (best == nullptr || info.rank < best->rank)) {
+      best = &info;
+    }
+    settings_.guard.has_thermometer |= info.has_thermometer();
+    if (info.has_gauge()) {
+      settings_.guard.has_gauge = true;
+      settings_.guard.gauge_error = std::max(settings_.guard.gauge_error, info.gauge_error);
+    }
+  }
+  telemetry::MeterSettings meter;
+  if (best != nullptr) {
+    origin = {best->energy_source, best->scope};
+    meter.cadence = best->cadence;
   } else {
     Note("no power sensor: energy is modelled from predictions and labelled so");
   }
-  if (sensors_.battery != nullptr) {
-    settings_.battery_expected = true;
-    settings_.gauge_error = sensors_.battery->error();
-  }
-  info.set_energy_source(ToProto(settings_.origin.source));
-  info.set_energy_scope(settings_.origin.scope);
-  // While nothing runs a sample a second is enough; the gap rule must bear that.
   account_ = std::make_unique<EnergyAccount>(
-      refresh_period_, Now().device, kept.ledger(),
+      meter, origin, Now().device, kept.ledger(),
       telemetry::IdleBaseline(Watts(kept.idle_power_watts()), kept.idle_samples()));
 }
 
@@ -233,6 +235,10 @@ absl::Status Agent::Open() {
                                                        .clock = &clock_,
                                                        .kept = kept},
                                       settings_);
+  readings_ = std::make_unique<DeviceReadings>(core_.get(), account_.get(), this);
+  for (const auto& source : sources_) {
+    readings_->Add(source->info(), PlausiblePower(info));
+  }
   WATTLE_ASSIGN_OR_RETURN(
       transfers_,
       Transfers::Open(config_.coordinator, disk_->PathOf("cache"), info.cache_quota_bytes(),
@@ -248,7 +254,7 @@ std::string Agent::ReadyLine() const {
 void Agent::Post(Event event) {
   absl::MutexLock lock(&mutex_);
   auto room = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return events_.size() < kEventsMax || sampler_stopping_;
+    return events_.size() < kEventsMax || closing_;
   };
   mutex_.Await(absl::Condition(&room));
   events_.push_back(std::move(event));
@@ -264,7 +270,6 @@ std::deque<Agent::Event> Agent::AwaitEvents(Monotonic wake) {
   auto ready = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return !events_.empty() || (stop_requested_ && !stop_begun_);
   };
-  busy_ = core_->busy();
   mutex_.AwaitWithTimeout(absl::Condition(&ready), wake - Clock::Real().Boottime());
   return std::exchange(events_, {});
 }
@@ -298,15 +303,39 @@ void Agent::StartLink() {
   link_ = std::make_unique<CoordinatorLink>(config_.coordinator, std::move(callbacks));
 }
 
+void Agent::StartSampling() {
+  if (emulator_ != nullptr) {
+    return;
+  }
+  auto sink = [this](size_t source, absl::StatusOr<std::vector<telemetry::Reading>> readings) {
+    Post([this, source, readings = std::move(readings)](const Instant& now) {
+      readings_->OnPoll(source, readings, now.device);
+    });
+  };
+  sampler_ = std::make_unique<Sampler>(std::move(sources_), std::move(sink), Clock::Real());
+}
+
+bool Agent::SensorsKnown(const Instant& now) const {
+  const auto& sources = readings_->sources();
+  return now.wall >= sensors_known_by_ ||
+         std::all_of(sources.begin(), sources.end(), [](const SourceStatus& source) {
+           return source.answered_at.has_value() || source.errors > 0;
+         });
+}
+
 void Agent::Run() {
   core_->Start(Now());
-  if (emulator_ == nullptr) {
-    sampler_ = std::thread([this] { SampleReal(); });
-  }
-  StartLink();
+  StartSampling();
   next_status_ = Now().wall;
+  sensors_known_by_ = Now().wall + kFirstReadings;
   while (!core_->done()) {
     Instant now = Now();
+    if (link_ == nullptr && SensorsKnown(now)) {
+      StartLink();
+    }
+    if (sampler_ != nullptr) {
+      sampler_->SetBusy(core_->busy());
+    }
     std::deque<Event> events = AwaitEvents(NextWake(now));
     now = Now();
     SampleEmulated(now);
@@ -322,103 +351,52 @@ void Agent::Run() {
     if (stop_begun_ && !core_->shutting_down()) {
       core_->Shutdown(now);
     }
+    readings_->AdvanceTo(now.device);
     core_->Step(now);
     UpdateMetrics(now);
   }
-  link_->Flush(absl::Seconds(1));
+  if (link_ != nullptr) {
+    link_->Flush(absl::Seconds(1));
+  }
 }
 
 Monotonic Agent::NextWake(const Instant& now) const {
   Monotonic wake = core_->NextStep(now);
+  if (link_ == nullptr) {
+    wake = std::min(wake, sensors_known_by_);
+  }
   if (emulator_ != nullptr) {
     wake = std::min(wake, std::max(clock_.ToWall(next_sample_), now.wall + kSampleWakeMin));
   }
   return wake;
 }
 
-void Agent::TakeReading(Monotonic at, const absl::StatusOr<telemetry::PowerReading>& reading) {
-  if (reading.ok()) {
-    account_->AddReading(at, *reading);
-    last_sensor_error_.clear();
-    return;
-  }
-  ++sensor_errors_;
-  if (last_sensor_error_ != reading.status().message()) {
-    last_sensor_error_ = std::string(reading.status().message());
-    Note(absl::StrCat("power sensor: ", last_sensor_error_));
-  }
-}
-
-void Agent::TakeRest(Monotonic at) {
-  if (sensors_.temperature != nullptr) {
-    const auto temperature = sensors_.temperature->Read(at);
-    core_->OnTemperature(temperature.ok() ? std::optional(*temperature) : std::nullopt);
-  }
-  if (sensors_.battery != nullptr) {
-    const auto battery = sensors_.battery->Read(at);
-    core_->OnBattery(battery.ok() ? std::optional(*battery) : std::nullopt);
-  }
-}
-
+// The board's sensors tell every reading since the last call, so asking them seldom loses nothing.
 void Agent::SampleEmulated(const Instant& now) {
-  if (emulator_ == nullptr || now.device < next_sample_) {
+  if (emulator_ == nullptr) {
     return;
   }
-  const absl::Duration period =
-      core_->busy()
-          ? refresh_period_
-          : std::max(refresh_period_,
-                     std::min(kIdleSamplePeriod / clock_.time_scale() / 2, absl::Seconds(2)));
-  if (now.device - next_sample_ > kCatchUpMax * period) {
-    next_sample_ = now.device;
-  }
-  Monotonic at = next_sample_;
-  for (; at <= now.device; at = at + period) {
-    TakeReading(at, sensors_.power->Read(at));
-  }
-  TakeRest(now.device);
-  next_sample_ = at;
+  telemetry::Source& board = *sources_.front();
+  readings_->OnPoll(0, board.Poll(now.device), now.device);
+  const absl::Duration cadence = board.info().cadence;
+  next_sample_ = now.device + (core_->busy()
+                                   ? cadence
+                                   : std::max(cadence, kIdleSamplePeriod / clock_.time_scale()));
 }
 
-void Agent::SampleReal() {
-  while (true) {
-    bool busy = false;
-    {
-      absl::MutexLock lock(&mutex_);
-      busy = busy_;
-      const absl::Duration period = busy ? std::max(refresh_period_, absl::Milliseconds(100))
-                                         : std::max(refresh_period_, kIdleSamplePeriod);
-      if (mutex_.AwaitWithTimeout(absl::Condition(&sampler_stopping_), period)) {
-        return;
-      }
-    }
-    // An INA3221 may take a second to answer: the stamp is the middle of the read.
-    std::optional<absl::StatusOr<telemetry::PowerReading>> power;
-    Monotonic at = Clock::Real().Boottime();
-    if (sensors_.power != nullptr) {
-      power = sensors_.power->Read(at);
-      at = at + (Clock::Real().Boottime() - at) / 2;
-    }
-    std::optional<Celsius> temperature;
-    if (sensors_.temperature != nullptr) {
-      const auto reading = sensors_.temperature->Read(at);
-      temperature = reading.ok() ? std::optional(*reading) : std::nullopt;
-    }
-    std::optional<telemetry::BatteryReading> battery;
-    if (sensors_.battery != nullptr) {
-      const auto reading = sensors_.battery->Read(at);
-      battery = reading.ok() ? std::optional(*reading) : std::nullopt;
-    }
-    Post([this, at, power, temperature, battery](const Instant& now) {
-      if (power) {
-        TakeReading(at, *power);
-      } else if (const auto predicted = core_->PredictedPower()) {
-        account_->AddReading(now.device, telemetry::PowerReading(*predicted));
-      }
-      core_->OnTemperature(temperature);
-      core_->OnBattery(battery);
-    });
+void Agent::NoteHungSources() {
+  if (sampler_ == nullptr) {
+    return;
   }
+  std::vector<size_t> hung = sampler_->Hung();
+  for (const size_t source : hung) {
+    if (std::find(hung_.begin(), hung_.end(), source) == hung_.end()) {
+      const telemetry::SourceInfo& info = readings_->sources()[source].info;
+      Note(absl::StrCat("sensor ", info.name, ": a read takes longer than ",
+                        absl::FormatDuration(info.deadline), "; it is waited for no more"));
+    }
+  }
+  hung_ = std::move(hung);
 }
 
 void Agent::UpdateMetrics(const Instant& now) {
@@ -428,14 +406,17 @@ void Agent::UpdateMetrics(const Instant& now) {
   next_status_ = now.wall + kStatusPeriod;
   core_->SetMemoryAvailable(emulator_ != nullptr ? settings_.info.memory_bytes()
                                                  : MemoryAvailableBytes(""));
+  NoteHungSources();
   metrics_->Update({.info = settings_.info,
-                    .origin = settings_.origin,
-                    .has_power_sensor = sensors_.power != nullptr,
-                    .heartbeat = core_->MakeHeartbeat(),
+                    .origin = account_->origin(),
+                    .has_power_sensor = readings_->measures_power(),
+                    .heartbeat = core_->MakeHeartbeat(now),
                     .ledger = account_->ledger(),
                     .counters = core_->Counters(),
                     .connected = connected_,
-                    .sensor_errors = sensor_errors_});
+                    .now = now.device,
+                    .sources = readings_->sources(),
+                    .hung = hung_});
 }
 
 absl::Status Agent::StartRunner(const v1::RunnerTask& task) {

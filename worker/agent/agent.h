@@ -11,20 +11,22 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <thread>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 
-#include "telemetry/sensors/registry.h"
+#include "telemetry/sensors/source.h"
 #include "worker/agent/config.h"
 #include "worker/agent/core/agent_core.h"
+#include "worker/agent/core/device_readings.h"
 #include "worker/agent/emulation/emulator.h"
 #include "worker/agent/link/coordinator_link.h"
 #include "worker/agent/link/transfers.h"
 #include "worker/agent/metrics_server.h"
+#include "worker/agent/sampler.h"
 #include "worker/agent/storage/posix_disk.h"
 #include "worker/child/runner_process.h"
 
@@ -67,10 +69,11 @@ class Agent final : public AgentPorts {
   void Post(Event event);
   [[nodiscard]] Instant Now() const;
   [[nodiscard]] std::deque<Event> AwaitEvents(Monotonic wake);
+  void StartSampling();
   void SampleEmulated(const Instant& now);
-  void SampleReal();  // the sampler's thread
-  void TakeReading(Monotonic at, const absl::StatusOr<telemetry::PowerReading>& reading);
-  void TakeRest(Monotonic at);
+  // Whether every source has answered once, or has had its time to.
+  [[nodiscard]] bool SensorsKnown(const Instant& now) const;
+  void NoteHungSources();
   void UpdateMetrics(const Instant& now);
   [[nodiscard]] Monotonic NextWake(const Instant& now) const;
 
@@ -83,29 +86,29 @@ class Agent final : public AgentPorts {
   std::unique_ptr<Spool> spool_;
   std::unique_ptr<Emulator> emulator_;
   std::unique_ptr<Pace> pace_;
-  telemetry::SensorSet sensors_;
-  absl::Duration refresh_period_ = absl::Seconds(1);
+  // On a real device they move to the sampler; an emulated board's stays here.
+  std::vector<std::unique_ptr<telemetry::Source>> sources_;
   std::unique_ptr<EnergyAccount> account_;
   std::unique_ptr<AgentCore> core_;
+  std::unique_ptr<DeviceReadings> readings_;
   std::unique_ptr<MetricsServer> metrics_;
   std::unique_ptr<Transfers> transfers_;
   std::unique_ptr<child::RunnerProcess> runner_;
   std::unique_ptr<CoordinatorLink> link_;
-  std::thread sampler_;
+  std::unique_ptr<Sampler> sampler_;  // null on an emulated board
 
   int64_t runner_number_ = 0;  // events of an earlier runner are dropped
   Monotonic next_sample_;      // device time, emulation
   Monotonic next_status_;      // wall
+  Monotonic sensors_known_by_;  // wall: from then on the link does not wait for a sensor
+  std::vector<size_t> hung_;   // sources, as noted
   bool connected_ = false;
-  double sensor_errors_ = 0;
-  std::string last_sensor_error_;
   bool stop_begun_ = false;
 
   absl::Mutex mutex_;
   std::deque<Event> events_ ABSL_GUARDED_BY(mutex_);
   bool stop_requested_ ABSL_GUARDED_BY(mutex_) = false;
-  bool sampler_stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  bool busy_ ABSL_GUARDED_BY(mutex_) = false;  // for the sampler's rate
+  bool closing_ ABSL_GUARDED_BY(mutex_) = false;  // nobody takes events any more
 };
 
 }  // namespace wattle::agent

@@ -1,7 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/agent/metrics_server.h"
 
+#include <algorithm>
+#include <optional>
 #include <utility>
+#include <variant>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -82,6 +85,56 @@ void AddDevice(const WorkerStatus& status, const telemetry::MetricLabels& device
              device, status.info.time_scale());
 }
 
+// The value of a reading as its family shows it; nullopt: it has none.
+std::optional<double> Shown(const telemetry::Value& value) {
+  if (const auto* power = std::get_if<Watts>(&value)) {
+    return power->value();
+  }
+  if (const auto* count = std::get_if<telemetry::EnergyCount>(&value)) {
+    return count->value.value();
+  }
+  if (const auto* temperature = std::get_if<Celsius>(&value)) {
+    return temperature->value();
+  }
+  if (const auto* charge = std::get_if<telemetry::ChargeState>(&value)) {
+    return charge->state_of_charge.value();
+  }
+  if (const auto* throttling = std::get_if<telemetry::Throttling>(&value)) {
+    return throttling->now ? 1 : 0;
+  }
+  return std::nullopt;
+}
+
+// Each source has told its own families; one reading of each channel is shown while it is new.
+void AddSource(const SourceStatus& source, bool hung, Monotonic now,
+               const telemetry::MetricLabels& device, telemetry::MetricsPage& page) {
+  telemetry::MetricLabels labels = device;
+  labels.emplace_back("sensor", source.info.name);
+  const absl::Duration age_max = std::max(3 * source.info.cadence, policy::kReadingAgeMax);
+  const bool answers = !hung && source.answered_at && now - *source.answered_at <= age_max;
+  page.Gauge("wattle_sensor_up", "1 while the sensor answers.", labels, answers ? 1 : 0);
+  page.Gauge("wattle_sensor_measures_device",
+             "1 for the sensor whose readings are the device's power now.", labels,
+             source.is_power_source ? 1 : 0);
+  page.Counter("wattle_sensor_errors_total", "Readings that failed.", labels,
+               static_cast<double>(source.errors));
+  for (size_t i = 0; i < source.latest.size(); ++i) {
+    const std::optional<telemetry::Reading>& reading = source.latest[i];
+    const telemetry::Channel& channel = source.info.channels[i];
+    if (!reading || now - reading->taken_at > age_max) {
+      continue;
+    }
+    telemetry::MetricLabels series = labels;
+    series.emplace_back("channel", channel.name);
+    const double value = Shown(reading->value).value_or(0);
+    if (std::holds_alternative<telemetry::EnergyCount>(reading->value)) {
+      page.Counter(channel.metric, channel.help, series, value);
+    } else {
+      page.Gauge(channel.metric, channel.help, series, value);
+    }
+  }
+}
+
 }  // namespace
 
 std::string MetricsText(const WorkerStatus& status) {
@@ -113,8 +166,13 @@ std::string MetricsText(const WorkerStatus& status) {
              device, status.counters.spool_repaired ? 1 : 0);
   page.Gauge("wattle_worker_cache_bytes", "Artifacts on this device.", device,
              static_cast<double>(status.heartbeat.cache_used_bytes()));
-  page.Counter("wattle_worker_sensor_errors_total", "Sensor readings that failed.", device,
-               status.sensor_errors);
+  page.Counter("wattle_worker_implausible_readings_total",
+               "Power readings that no such device can give; their time counts as missing.", device,
+               static_cast<double>(status.ledger.implausible_readings()));
+  for (size_t i = 0; i < status.sources.size(); ++i) {
+    const bool hung = std::find(status.hung.begin(), status.hung.end(), i) != status.hung.end();
+    AddSource(status.sources[i], hung, status.now, device, page);
+  }
   return page.Text();
 }
 

@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
@@ -16,6 +17,7 @@
 
 #include "wattle/v1/device.pb.h"
 #include "worker/agent/core/agent_core.h"
+#include "worker/agent/core/device_readings.h"
 
 namespace httplib {
 class Server;
@@ -31,7 +33,9 @@ struct WorkerStatus {
   v1::EnergyLedger ledger;
   CoreCounters counters;
   bool connected = false;
-  double sensor_errors = 0;
+  Monotonic now;  // device time
+  std::vector<SourceStatus> sources;
+  std::vector<size_t> hung;  // sources whose present read does not return
 };
 
 // The page of a status; docs/metrics.md says what each metric is.

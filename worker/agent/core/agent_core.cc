@@ -14,23 +14,19 @@ namespace wattle::agent {
 namespace {
 
 constexpr absl::Duration kRetryPeriod = absl::Seconds(5);
-// Syncing the disks and powering off: a few seconds at a small board's draw.
-constexpr Joules kShutdownEnergy(30);
+// How long to wait for the reading that tells an attempt's last joules, in device time. A sensor
+// that is slower than this leaves them missing.
+constexpr absl::Duration kLastReadingWait = absl::Seconds(3);
 
-// The strictest of the policies that select this device.
-telemetry::GuardLimits LimitsOf(const v1::DesiredSet& desired) {
-  telemetry::GuardLimits limits;
+constexpr char kLimitsUnreadable[] =
+    "their copy on the disk cannot be read; work waits until the coordinator tells them again";
+
+policy::Limits LimitsOf(const v1::DesiredSet& desired) {
+  std::vector<const v1::Policy*> policies;
   for (const v1::Policy& policy : desired.policies()) {
-    if (policy.reserve_state_of_charge_ratio() > 0) {
-      limits.reserve = std::max(limits.reserve.value_or(Fraction(0)),
-                                Fraction(policy.reserve_state_of_charge_ratio()));
-    }
-    if (policy.max_temperature_celsius() > 0) {
-      const Celsius limit(policy.max_temperature_celsius());
-      limits.temperature_max = std::min(limits.temperature_max.value_or(limit), limit);
-    }
+    policies.push_back(&policy);
   }
-  return limits;
+  return policy::LimitsOf(policies);
 }
 
 }  // namespace
@@ -44,7 +40,8 @@ AgentCore::AgentCore(const CoreDependencies& dependencies, CoreSettings settings
       clock_(*dependencies.clock),
       settings_(std::move(settings)),
       device_(dependencies.kept),
-      process_id_(absl::StrCat(absl::Hex(state_.disk().Random(), absl::kZeroPad16))) {}
+      process_id_(absl::StrCat(absl::Hex(state_.disk().Random(), absl::kZeroPad16))),
+      guard_(settings_.guard) {}
 
 v1::WorkerRecord ReadKeptDevice(StateDirectory& state, AgentPorts& ports) {
   StoredRecord<v1::WorkerRecord> stored = state.ReadDevice();
@@ -66,9 +63,12 @@ void AgentCore::Start(const Instant& now) {
   if (!desired.problem.empty()) {
     ports_.Note(desired.problem);
   }
-  limits_unreadable_ = desired.state == RecordState::kUnreadable;
+  const bool unreadable = desired.state == RecordState::kUnreadable;
   desired_ = std::move(desired.record);
   limits_ = LimitsOf(desired_);
+  if (unreadable) {
+    limits_.unreadable = kLimitsUnreadable;
+  }
   lineage_ = state_.ReadLineage();
   ended_ = state_.ReadEnded();
   held_ = state_.ReadAttempts();
@@ -137,7 +137,6 @@ void AgentCore::OnMessage(const v1::CoordinatorMessage& message, const Instant& 
       }
       desired_ = message.desired();
       limits_ = LimitsOf(desired_);
-      limits_unreadable_ = false;
       NoteDisk(state_.WriteDesired(desired_), now);
       Reconcile(now);
       break;
@@ -230,8 +229,7 @@ void AgentCore::DropUnwanted(const Instant& now) {
 }
 
 void AgentCore::ActivateNext(const Instant& now) {
-  if (run_ != nullptr || shutting_down_ || !guard_.reason().empty() || limits_unreadable_ ||
-      !handing_over_.empty()) {
+  if (run_ != nullptr || shutting_down_ || !guard_.reason().empty() || !handing_over_.empty()) {
     return;
   }
   const auto next = std::find_if(order_.begin(), order_.end(), [&](const std::string& id) {
@@ -253,13 +251,13 @@ void AgentCore::ActivateNext(const Instant& now) {
   AttemptSettings attempt = {.threads = settings_.threads,
                              .device = settings_.runner_device,
                              .info = settings_.info,
-                             .origin = settings_.origin,
                              .watch = settings_.watch,
                              .free_space_reserve_bytes = settings_.free_space_reserve_bytes};
   const AttemptSurroundings surroundings = {
       .state = &state_, .ports = &ports_, .account = &account_, .pace = &pace_, .clock = &clock_};
   run_ = std::make_unique<AttemptRun>(surroundings, std::move(attempt), std::move(record));
   run_->Begin(now);
+  // The last save while idle may have put the next one minutes away.
   next_save_ = std::min(next_save_, now.wall + kSavePeriod);
   if (interrupted) {
     AddLostEnergy(held_[id], now);
@@ -332,7 +330,22 @@ void AgentCore::SetIdle(const Instant& now) {
   pace_.SetActivity(now.device, activity);
 }
 
+bool AgentCore::BooksClosed(const Instant& now) {
+  if (!ended_at_) {
+    ended_at_ = now.device;
+    SetIdle(now);
+  }
+  if (account_.AwaitsReading(*ended_at_) && now.device < *ended_at_ + kLastReadingWait) {
+    return false;
+  }
+  if (account_.settled() < *ended_at_) {
+    account_.Settle(*ended_at_);
+  }
+  return true;
+}
+
 void AgentCore::HandleEnd(const Instant& now) {
+  ended_at_.reset();
   const AttemptEnd end = *run_->end();
   v1::HeldAttemptRecord record = run_->Snapshot(now);
   device_.set_tokens(device_.tokens() + run_->TakeTokens());
@@ -422,41 +435,29 @@ void AgentCore::CountEnd(v1::AttemptState state) {
   count.set_count(1);
 }
 
-telemetry::StopCost AgentCore::CostOfStopping() const {
-  telemetry::StopCost cost = {.shutdown = kShutdownEnergy};
+policy::StopEstimate AgentCore::StopEstimateNow() const {
   if (run_ != nullptr) {
-    cost.longest_step = run_->longest_step();
-    cost.checkpoint = run_->checkpoint_cost();
-    return cost;
+    return run_->StopEstimateNow();
   }
   for (const std::string& id : order_) {
     const v1::HeldAttemptRecord& record = held_.at(id);
     if (!IsTerminal(record.state())) {
-      // To start is a step that cannot be stopped inside, and one step follows.
-      const v1::Prediction& predicted = record.receipt().predicted();
-      cost.longest_step = Joules(predicted.start_energy_joules()) +
-                          Watts(predicted.mean_power_watts()) * absl::Seconds(10);
-      cost.checkpoint = Joules(predicted.checkpoint_energy_joules());
-      break;
+      return policy::PredictedStop(record.assignment().spec(), PredictionOf(record.assignment()));
     }
   }
-  return cost;
+  return {};
 }
 
 void AgentCore::CheckGuard(const Instant& now) {
-  telemetry::GuardReading reading;
-  reading.battery_expected = settings_.battery_expected;
-  reading.gauge_error = settings_.gauge_error;
-  if (battery_) {
-    reading.state_of_charge = battery_->state_of_charge;
-    reading.capacity = battery_->capacity;
-  }
-  reading.temperature = temperature_;
   const std::string before = guard_.reason();
-  const std::string& reason = guard_.Check(limits_, reading, CostOfStopping());
+  const std::string warned = guard_.warning();
+  const std::string& reason = guard_.Check(limits_, StopEstimateNow(), now.device);
   if (reason.empty() != before.empty()) {
     ports_.Note(reason.empty() ? "guard: work may go on" : "guard: " + reason);
     next_heartbeat_ = now.wall;  // the coordinator plans with it
+  }
+  if (!guard_.warning().empty() && guard_.warning() != warned) {
+    ports_.Note("guard: warning: " + guard_.warning());
   }
   if (!reason.empty() && run_ != nullptr && !run_->stopping()) {
     run_->Stop(StopReason::kGuard, now);
@@ -485,7 +486,7 @@ void AgentCore::Step(const Instant& now) {
   }
   CheckGuard(now);
   CheckLease(now);
-  if (run_ != nullptr && run_->end()) {
+  if (run_ != nullptr && run_->end() && BooksClosed(now)) {
     HandleEnd(now);
   }
   if (now.wall >= next_flush_) {
@@ -503,7 +504,7 @@ void AgentCore::Step(const Instant& now) {
     next_heartbeat_ = now.wall + heartbeat_period_;
     if (welcomed_) {
       v1::WorkerMessage message;
-      *message.mutable_heartbeat() = MakeHeartbeat();
+      *message.mutable_heartbeat() = MakeHeartbeat(now);
       ports_.Send(message);
     }
   }
@@ -521,6 +522,9 @@ Monotonic AgentCore::NextStep(const Instant& now) const {
     if (const auto step = run_->NextStep()) {
       next = std::min(next, *step);
     }
+  }
+  if (ended_at_) {
+    next = std::min(next, clock_.ToWall(*ended_at_ + kLastReadingWait));
   }
   return std::max(next, now.wall);
 }

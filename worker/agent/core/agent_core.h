@@ -19,8 +19,9 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 
+#include "policy/held_back.h"
+#include "policy/limits.h"
 #include "telemetry/battery/guard.h"
-#include "telemetry/sensors/sensor.h"
 #include "wattle/v1/fleet.pb.h"
 #include "worker/agent/core/agent_ports.h"
 #include "worker/agent/core/attempt_run.h"
@@ -54,14 +55,12 @@ v1::WorkerRecord ReadKeptDevice(StateDirectory& state, AgentPorts& ports);
 
 struct CoreSettings {
   v1::DeviceInfo info;
-  EnergyOrigin origin;
   int threads = 1;  // of a runner
   std::string runner_device = "cpu";
   std::string boot_id;  // the kernel's, to tell a restart from a reboot
   RunnerWatchLimits watch;
   int64_t free_space_reserve_bytes = 0;  // of the disk, which checkpoints leave free
-  bool battery_expected = false;
-  Fraction gauge_error;
+  telemetry::GuardSettings guard;
   Fraction initial_charge;  // of an emulated battery, as the flags say
 };
 
@@ -94,9 +93,10 @@ class AgentCore {
   void OnRunnerLine(const std::string& line, const Instant& now);
   void OnRunnerExit(const child::RunnerExit& exit, const Instant& now);
 
-  // Sensors. Power goes to the energy account directly.
-  void OnTemperature(std::optional<Celsius> temperature);
-  void OnBattery(const std::optional<telemetry::BatteryReading>& reading);
+  // Sensors, with the device time at which the value was read. Power goes to the energy account
+  // directly. A value that is not there is not told: the last one grows old.
+  void OnTemperature(Monotonic at, Celsius temperature);
+  void OnCharge(Monotonic at, Fraction state_of_charge, std::optional<Joules> capacity);
   // Facts for heartbeats.
   void SetMemoryAvailable(int64_t size_bytes) { memory_available_bytes_ = size_bytes; }
   void SetCache(std::vector<std::string> artifact_ids, int64_t used_bytes);
@@ -112,7 +112,7 @@ class AgentCore {
 
   // Artifacts that must stay in the cache.
   [[nodiscard]] std::vector<std::string> NeededArtifacts() const;
-  [[nodiscard]] v1::Heartbeat MakeHeartbeat() const;
+  [[nodiscard]] v1::Heartbeat MakeHeartbeat(const Instant& now) const;
   [[nodiscard]] CoreCounters Counters() const;
   // Whether an attempt wants power samples at the sensor's full rate.
   [[nodiscard]] bool busy() const { return run_ != nullptr; }
@@ -165,7 +165,9 @@ class AgentCore {
   void CountEnd(v1::AttemptState state);
   void CheckGuard(const Instant& now);
   void CheckLease(const Instant& now);
-  telemetry::StopCost CostOfStopping() const;
+  [[nodiscard]] policy::StopEstimate StopEstimateNow() const;
+  // Whether the attempt that has ended can be closed: the energy of its end is known.
+  bool BooksClosed(const Instant& now);
   void SetIdle(const Instant& now);
   void Report(v1::Report report, const Instant& now);
   void ReportEndAgain(const v1::HeldAttemptRecord& record, const Instant& now);
@@ -201,11 +203,9 @@ class AgentCore {
   std::string handing_over_;  // the attempt whose checkpoint is being uploaded; empty: none
   int hand_over_tries_ = 0;
   Monotonic next_hand_over_;  // wall
-  telemetry::GuardLimits limits_;
-  bool limits_unreadable_ = false;  // no policy can be read: nothing runs until one is told
+  policy::Limits limits_;
   telemetry::Guard guard_;
-  std::optional<telemetry::BatteryReading> battery_;
-  std::optional<Celsius> temperature_;
+  std::optional<Monotonic> ended_at_;  // device time: run_ has ended, its last joules are awaited
   int64_t memory_available_bytes_ = 0;
   int64_t cache_used_bytes_ = 0;
   std::vector<std::string> cached_;

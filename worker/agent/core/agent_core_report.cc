@@ -19,8 +19,6 @@ constexpr absl::Duration kIdleSavePeriod = absl::Minutes(5);
 // A disk that refuses a report is asked again after this time.
 constexpr absl::Duration kFlushRetryPeriod = absl::Seconds(5);
 constexpr absl::Duration kDiskNotePeriod = absl::Minutes(10);
-constexpr char kLimitsUnreadable[] =
-    "the limits for this device cannot be read; it waits until the coordinator tells them again";
 
 // Versions of the protocol (coordinator/core/core.h) that this worker speaks.
 constexpr int32_t kProtocolMin = 1;
@@ -135,8 +133,8 @@ void AgentCore::SaveDevice(const Instant& now) {
     device_.set_idle_power_watts(idle->value());
     device_.set_idle_samples(account_.idle().samples());
   }
-  if (settings_.info.emulated() && battery_) {
-    device_.set_state_of_charge_ratio(battery_->state_of_charge.value());
+  if (const auto charge = guard_.Charge(now.device); charge && settings_.info.emulated()) {
+    device_.set_state_of_charge_ratio(charge->value.value());
     device_.set_initial_state_of_charge_ratio(settings_.initial_charge.value());
   }
   device_.set_lease_used_seconds(absl::ToDoubleSeconds(LeaseUsed(now.wall)));
@@ -150,6 +148,7 @@ void AgentCore::SaveRun(const Instant& now) {
   held = run_->Snapshot(now);
   held.set_state(state);
   held.set_boot_id(settings_.boot_id);
+  // The ledger first: after a power cut between the two it holds more than the receipt, not less.
   SaveDevice(now);
   SaveAttempt(held, now);
 }
@@ -165,15 +164,16 @@ void AgentCore::NoteDisk(const absl::Status& status, const Instant& now) {
   }
 }
 
-void AgentCore::OnTemperature(std::optional<Celsius> temperature) {
-  temperature_ = temperature;
-  if (temperature) {
-    account_.AddTemperature(*temperature);
-  }
+void AgentCore::OnTemperature(Monotonic at, Celsius temperature) {
+  guard_.AddTemperature(at, temperature);
+  account_.AddTemperature(temperature);
 }
 
-void AgentCore::OnBattery(const std::optional<telemetry::BatteryReading>& reading) {
-  battery_ = reading;
+void AgentCore::OnCharge(Monotonic at, Fraction state_of_charge, std::optional<Joules> capacity) {
+  guard_.AddCharge(at, state_of_charge, capacity);
+  if (capacity) {
+    settings_.info.set_battery_capacity_wh(ToWattHours(*capacity));
+  }
 }
 
 void AgentCore::SetCache(std::vector<std::string> artifact_ids, int64_t used_bytes) {
@@ -181,19 +181,21 @@ void AgentCore::SetCache(std::vector<std::string> artifact_ids, int64_t used_byt
   cache_used_bytes_ = used_bytes;
 }
 
-v1::Heartbeat AgentCore::MakeHeartbeat() const {
+v1::Heartbeat AgentCore::MakeHeartbeat(const Instant& now) const {
   v1::Heartbeat heartbeat;
   if (const auto power = account_.power()) {
     heartbeat.set_has_power(true);
     heartbeat.set_power_watts(power->value());
   }
-  if (temperature_) {
+  if (const auto temperature = guard_.Temperature(now.device)) {
     heartbeat.set_has_temperature(true);
-    heartbeat.set_temperature_celsius(temperature_->value());
+    heartbeat.set_temperature_celsius(temperature->value.value());
+    heartbeat.set_temperature_age_seconds(absl::ToDoubleSeconds(now.device - temperature->at));
   }
-  if (battery_) {
+  if (const auto charge = guard_.Charge(now.device)) {
     heartbeat.set_has_battery(true);
-    heartbeat.set_state_of_charge_ratio(battery_->state_of_charge.value());
+    heartbeat.set_state_of_charge_ratio(charge->value.value());
+    heartbeat.set_battery_age_seconds(absl::ToDoubleSeconds(now.device - charge->at));
   }
   heartbeat.set_energy_joules_total(account_.total().value());
   heartbeat.set_memory_available_bytes(memory_available_bytes_);
@@ -201,7 +203,8 @@ v1::Heartbeat AgentCore::MakeHeartbeat() const {
     heartbeat.add_cached_artifact_ids(id);
   }
   heartbeat.set_cache_used_bytes(cache_used_bytes_);
-  heartbeat.set_guard_reason(limits_unreadable_ ? kLimitsUnreadable : guard_.reason());
+  heartbeat.set_guard_reason(guard_.reason());
+  heartbeat.set_guard_warning(guard_.warning());
   heartbeat.set_idle_power_watts(account_.idle().power().value_or(Watts(0)).value());
   if (run_ != nullptr) {
     *heartbeat.add_progress() = run_->Progress();
@@ -231,6 +234,11 @@ void AgentCore::SendHello() {
   v1::WorkerMessage message;
   v1::Hello& hello = *message.mutable_hello();
   *hello.mutable_device() = settings_.info;
+  hello.mutable_device()->set_energy_source(account_.origin().source);
+  hello.mutable_device()->set_energy_scope(account_.origin().scope);
+  hello.mutable_device()->set_has_battery_gauge(settings_.guard.has_gauge);
+  hello.mutable_device()->set_gauge_error_ratio(
+      settings_.guard.has_gauge ? settings_.guard.gauge_error.value() : 0.0);
   hello.mutable_device()->set_idle_power_watts(account_.idle().power().value_or(Watts(0)).value());
   hello.set_incarnation(spool_.incarnation());
   hello.set_lineage_id(lineage_.lineage_id());

@@ -90,15 +90,15 @@ class AgentCoreTest : public testing::Test {
     } else {
       pace_ = std::make_unique<RealPace>();
     }
-    account_ = std::make_unique<EnergyAccount>(absl::Milliseconds(500), Now().device, kept.ledger(),
-                                               telemetry::IdleBaseline());
+    account_ = std::make_unique<EnergyAccount>(
+        telemetry::MeterSettings{.cadence = absl::Milliseconds(500)},
+        EnergyOrigin{v1::ENERGY_SOURCE_EMULATED, "module"}, Now().device, kept.ledger(),
+        telemetry::IdleBaseline());
     CoreSettings settings;
     settings.info.set_device_id(state_->device_id());
     settings.info.set_device_class("test");
     settings.boot_id = "boot";
-    settings.battery_expected = battery_expected_;
-    settings.gauge_error = Fraction(0.01);
-    settings.origin = {telemetry::EnergySource::kEmulated, "module"};
+    settings.guard = {.has_gauge = has_gauge_, .gauge_error = Fraction(0.01)};
     core_ = std::make_unique<AgentCore>(CoreDependencies{.state = state_.get(),
                                                          .spool = spool_.get(),
                                                          .ports = &ports_,
@@ -117,9 +117,15 @@ class AgentCoreTest : public testing::Test {
     const Monotonic end = wall_ + time;
     while (wall_ < end) {
       wall_ = wall_ + absl::Milliseconds(100);
-      account_->AddReading(Now().device, telemetry::PowerReading(Watts(10)));
+      account_->AddPower(Now().device, Watts(10));
       core_->Step(Now());
     }
+  }
+
+  // Ten minutes later, so that the battery can have got there.
+  void Charge(double ratio) {
+    wall_ = wall_ + absl::Minutes(10);
+    core_->OnCharge(Now().device, Fraction(ratio), FromWattHours(50));
   }
 
   void Welcome() {
@@ -247,7 +253,7 @@ class AgentCoreTest : public testing::Test {
 
   Monotonic wall_ = Monotonic(absl::Seconds(1000));
   DeviceClock clock_{Monotonic(absl::Seconds(1000)), 1.0};
-  bool battery_expected_ = false;
+  bool has_gauge_ = false;
   std::optional<BoardFile> board_;
   FakePorts ports_;
   MemoryDisk disk_{/*seed=*/1};
@@ -637,7 +643,7 @@ TEST_F(AgentCoreTest, LimitsThatCannotBeReadHoldTheDeviceUntilTheyAreToldAgain) 
   Boot();
   Pass(absl::Seconds(10));
   EXPECT_EQ(ports_.fetches, 0) << fetches;
-  EXPECT_THAT(core_->MakeHeartbeat().guard_reason(), HasSubstr("cannot be read"));
+  EXPECT_THAT(core_->MakeHeartbeat(Now()).guard_reason(), HasSubstr("cannot be read"));
   Welcome();
   Desire({Job("j1.1")});
   EXPECT_EQ(ports_.fetches, 1);
@@ -810,37 +816,35 @@ TEST_F(AgentCoreTest, ALeaseThatIsRenewedByContactDoesNotEnd) {
 }
 
 TEST_F(AgentCoreTest, TheReserveStopsWorkOfflineAndItResumesWithTheCharge) {
-  battery_expected_ = true;
+  has_gauge_ = true;
   Boot();
-  auto charge = [this](double ratio) {
-    core_->OnBattery(telemetry::BatteryReading{.state_of_charge = Fraction(ratio),
-                                               .capacity = FromWattHours(50)});
-  };
   Welcome();
-  charge(0.5);
-  Desire({Job("j1.1")}, 0.3);
+  Charge(0.5);
+  v1::Assignment job = Job("j1.1");
+  job.set_lease_seconds(86400);
+  Desire({job}, 0.3);
   core_->OnFetched({}, Now());
   Phase("train");
   core_->OnDisconnected(Now());
-  charge(0.301);
+  Charge(0.301);
   core_->Step(Now());
   EXPECT_EQ(ports_.stops, 1);
   core_->OnRunnerExit({.clean = true, .failure_class = {}, .message = {}}, Now());
   EXPECT_THAT(Last("paused").paused().reason(), HasSubstr("reserve 30 %"));
-  EXPECT_THAT(core_->MakeHeartbeat().guard_reason(), HasSubstr("reserve"));
-  charge(0.32);
+  EXPECT_THAT(core_->MakeHeartbeat(Now()).guard_reason(), HasSubstr("reserve"));
+  Charge(0.32);
   Pass(absl::Seconds(10));
   EXPECT_EQ(ports_.fetches, 1);
-  charge(0.4);
+  Charge(0.4);
   Pass(absl::Seconds(1));
   EXPECT_EQ(ports_.fetches, 2);
 }
 
 TEST_F(AgentCoreTest, TheCoordinatorLearnsAtOnceThatAPolicyStopsOrFreesTheDevice) {
-  battery_expected_ = true;
+  has_gauge_ = true;
   Boot();
   Welcome();
-  core_->OnBattery(telemetry::BatteryReading{.state_of_charge = Fraction(0.5)});
+  Charge(0.5);
   for (const double reserve : {0.9, 0.0, 0.8, 0.2}) {
     ports_.sent.clear();
     Desire({}, reserve);
@@ -853,13 +857,13 @@ TEST_F(AgentCoreTest, TheCoordinatorLearnsAtOnceThatAPolicyStopsOrFreesTheDevice
 }
 
 TEST_F(AgentCoreTest, ThePolicyHoldsAfterARestartWithoutTheCoordinator) {
-  battery_expected_ = true;
+  has_gauge_ = true;
   Boot();
   Welcome();
-  core_->OnBattery(telemetry::BatteryReading{.state_of_charge = Fraction(0.9)});
+  Charge(0.9);
   Desire({Job("j1.1")}, 0.3);
   Boot();
-  core_->OnBattery(telemetry::BatteryReading{.state_of_charge = Fraction(0.2)});
+  Charge(0.2);
   core_->Step(Now());
   EXPECT_EQ(ports_.fetches, 0);
 }
@@ -911,10 +915,10 @@ TEST_F(AgentCoreTest, TimeLeftIsOfTheTokensToComeWhereTheRunnerKnowsThem) {
   StartTraining();
   Pass(absl::Seconds(10));
   StepDone(1, /*tokens_left=*/900);
-  EXPECT_NEAR(core_->MakeHeartbeat().progress(0).remaining_seconds(), 90, 1e-6);
+  EXPECT_NEAR(core_->MakeHeartbeat(Now()).progress(0).remaining_seconds(), 90, 1e-6);
   Pass(absl::Seconds(10));
   StepDone(2);
-  EXPECT_NEAR(core_->MakeHeartbeat().progress(0).remaining_seconds(), 20, 1e-6);
+  EXPECT_NEAR(core_->MakeHeartbeat(Now()).progress(0).remaining_seconds(), 20, 1e-6);
 }
 
 TEST_F(AgentCoreTest, TwoAttemptsRunOneAfterTheOther) {
@@ -946,7 +950,7 @@ TEST_F(EmulatedCoreTest, StepsArePacedByTheBoardAndTheReceiptIsInDeviceTime) {
   // 7 s start and 1 s a step, times two.
   StepDone(1);
   // This machine is ahead of the board: the step counts with the time that the board takes for it.
-  const v1::AttemptProgress progress = core_->MakeHeartbeat().progress(0);
+  const v1::AttemptProgress progress = core_->MakeHeartbeat(Now()).progress(0);
   EXPECT_NEAR(progress.remaining_seconds(), 3, 0.2);
   EXPECT_NEAR(progress.tokens_per_second(), 100, 6);
   Pass(absl::Seconds(15));

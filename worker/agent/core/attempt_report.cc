@@ -2,9 +2,21 @@
 //
 // What an attempt tells of itself: its receipt, the record that outlives the process, its progress.
 // What it does: attempt_run.cc.
+#include <algorithm>
+
 #include "worker/agent/core/attempt_run.h"
 
 namespace wattle::agent {
+
+v1::Prediction PredictionOf(const v1::Assignment& assignment) {
+  const v1::Placement& placement = assignment.placement();
+  for (const v1::Candidate& candidate : placement.best()) {
+    if (candidate.device_id() == placement.device_id()) {
+      return candidate.prediction();
+    }
+  }
+  return {};
+}
 
 void AttemptRun::BeginReceipt() {
   v1::Receipt& receipt = *record_.mutable_receipt();
@@ -14,12 +26,7 @@ void AttemptRun::BeginReceipt() {
   receipt.set_emulated(settings_.info.emulated());
   receipt.set_time_scale(clock_.time_scale());
   receipt.set_power_mode(settings_.info.power_mode());
-  const v1::Placement& placement = record_.assignment().placement();
-  for (const v1::Candidate& candidate : placement.best()) {
-    if (candidate.device_id() == placement.device_id()) {
-      *receipt.mutable_predicted() = candidate.prediction();
-    }
-  }
+  *receipt.mutable_predicted() = PredictionOf(record_.assignment());
 }
 
 AttemptEnergy AttemptRun::MeasuredBefore() const {
@@ -36,15 +43,52 @@ AttemptEnergy AttemptRun::MeasuredBefore() const {
   set(Activity::kEvaluate, receipt.evaluate_seconds());
   set(Activity::kCheckpoint, receipt.checkpoint_seconds());
   set(Activity::kUpload, receipt.upload_seconds());
+  for (size_t i = 0; i < kActivities; ++i) {
+    const Activity activity = static_cast<Activity>(i);
+    const v1::AttemptPhase phase = PhaseOf(activity);
+    if (activity == Activity::kEvaluate && phase == main_phase_) {
+      continue;  // the job's own work is the run
+    }
+    for (const v1::PhaseEnergy& part : receipt.phases()) {
+      if (part.phase() == phase && phase != v1::ATTEMPT_PHASE_UNSPECIFIED) {
+        energy.energy[i] = Joules(part.gross_energy_joules());
+      }
+    }
+  }
+  if (energy.total.covered > absl::ZeroDuration()) {
+    energy.origins = {{EnergyOrigin{receipt.total().source(), receipt.total().scope()},
+                       energy.total.covered}};
+  }
   return energy;
+}
+
+// An evaluation as a job's own work and held-out loss are two activities of one phase.
+void AttemptRun::FillPhases() {
+  const AttemptEnergy& energy = account_.attempt();
+  v1::Receipt& receipt = *record_.mutable_receipt();
+  receipt.clear_phases();
+  for (int number = 1; number < v1::AttemptPhase_ARRAYSIZE; ++number) {
+    v1::PhaseEnergy part;
+    for (size_t i = 0; i < kActivities; ++i) {
+      if (PhaseOf(static_cast<Activity>(i)) == number) {
+        part.set_seconds(part.seconds() + absl::ToDoubleSeconds(energy.time[i]));
+        part.set_gross_energy_joules(part.gross_energy_joules() + energy.energy[i].value());
+      }
+    }
+    if (part.seconds() > 0) {
+      part.set_phase(static_cast<v1::AttemptPhase>(number));
+      *receipt.add_phases() = part;
+    }
+  }
 }
 
 void AttemptRun::FillReceipt() {
   const AttemptEnergy& energy = account_.attempt();
   const std::optional<Watts> idle = account_.idle().power();
   v1::Receipt& receipt = *record_.mutable_receipt();
-  *receipt.mutable_run() = ToProto(energy.run, idle, settings_.origin);
-  *receipt.mutable_total() = ToProto(energy.total, idle, settings_.origin);
+  *receipt.mutable_run() = ToProto(energy.run, idle, account_.AttemptOrigin());
+  *receipt.mutable_total() = ToProto(energy.total, idle, account_.AttemptOrigin());
+  FillPhases();
   receipt.set_wall_seconds(receipt.run().seconds() * clock_.time_scale());
   receipt.set_fetch_seconds(absl::ToDoubleSeconds(energy.In(Activity::kFetch)));
   receipt.set_start_seconds(absl::ToDoubleSeconds(energy.In(Activity::kStart)));
@@ -63,7 +107,9 @@ void AttemptRun::FillReceipt() {
 v1::HeldAttemptRecord AttemptRun::Snapshot(const Instant& now) {
   account_.AdvanceTo(now.device);
   FillReceipt();
-  record_.set_written_boottime_seconds(absl::ToDoubleSeconds(now.wall.since_boot()));
+  // Energy is known up to the last reading: if the process dies, what follows is lost.
+  const Monotonic known = std::min(now.wall, clock_.ToWall(account_.settled()));
+  record_.set_written_boottime_seconds(absl::ToDoubleSeconds(known.since_boot()));
   return record_;
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
@@ -43,10 +44,17 @@ std::optional<v1::FailureClass> TransferFailure(const absl::Status& status) {
   }
 }
 
+// "train" → ATTEMPT_PHASE_TRAIN. Unspecified: this version knows no such phase.
+v1::AttemptPhase PhaseNamed(const std::string& name) {
+  v1::AttemptPhase phase = v1::ATTEMPT_PHASE_UNSPECIFIED;
+  v1::AttemptPhase_Parse(absl::StrCat("ATTEMPT_PHASE_", absl::AsciiStrToUpper(name)), &phase);
+  return phase;
+}
+
 }  // namespace
 
-std::string MainPhase(const v1::JobSpec& spec) {
-  return spec.has_finetune() ? "train" : KindName(spec);
+v1::AttemptPhase MainPhase(const v1::JobSpec& spec) {
+  return PhaseNamed(spec.has_finetune() ? "train" : KindName(spec));
 }
 
 std::string CheckpointDirectory(const std::string& work_directory, int64_t step) {
@@ -67,8 +75,8 @@ AttemptRun::AttemptRun(const AttemptSurroundings& surroundings, AttemptSettings 
       backoff_(kBackoffMin) {
   progress_.set_attempt_id(record_.assignment().attempt_id());
   BeginReceipt();
-  // Until measured: what was predicted, which only makes the guard's margin.
-  checkpoint_cost_ = Joules(record_.receipt().predicted().checkpoint_energy_joules());
+  predicted_stop_ =
+      policy::PredictedStop(record_.assignment().spec(), record_.receipt().predicted());
 }
 
 void AttemptRun::SetActivity(Monotonic from, Activity activity) {
@@ -141,6 +149,7 @@ void AttemptRun::StartRunner(const Instant& now) {
   runner_tokens_ = 0;
   tokens_left_ = 0;
   runner_step_time_ = absl::ZeroDuration();
+  longest_step_ = absl::ZeroDuration();
   stage_ = Stage::kRunning;
   progress_.set_phase("load");
   SetActivity(now.device, Activity::kStart);
@@ -156,14 +165,60 @@ void AttemptRun::StartRunner(const Instant& now) {
   }
 }
 
-Activity AttemptRun::ActivityOf(const std::string& phase) const {
+Activity AttemptRun::ActivityOf(v1::AttemptPhase phase) const {
   if (phase == main_phase_) {
     return Activity::kRun;
   }
-  if (phase == "load") {
-    return Activity::kStart;
+  switch (phase) {
+    case v1::ATTEMPT_PHASE_FETCH:
+      return Activity::kFetch;
+    case v1::ATTEMPT_PHASE_LOAD:
+      return Activity::kStart;
+    case v1::ATTEMPT_PHASE_EVALUATE:
+      return Activity::kEvaluate;
+    case v1::ATTEMPT_PHASE_CHECKPOINT:
+    case v1::ATTEMPT_PHASE_SAVE:
+      return Activity::kCheckpoint;
+    case v1::ATTEMPT_PHASE_UPLOAD:
+      return Activity::kUpload;
+    default:  // another kind's work: not this job's run, and not lost either
+      return Activity::kEvaluate;
   }
-  return phase == "evaluate" ? Activity::kEvaluate : Activity::kCheckpoint;  // "checkpoint", "save"
+}
+
+v1::AttemptPhase AttemptRun::PhaseOf(Activity activity) const {
+  switch (activity) {
+    case Activity::kFetch:
+      return v1::ATTEMPT_PHASE_FETCH;
+    case Activity::kStart:
+      return v1::ATTEMPT_PHASE_LOAD;
+    case Activity::kRun:
+      return main_phase_;
+    case Activity::kEvaluate:
+      return v1::ATTEMPT_PHASE_EVALUATE;
+    case Activity::kCheckpoint:
+      return v1::ATTEMPT_PHASE_CHECKPOINT;
+    case Activity::kUpload:
+      return v1::ATTEMPT_PHASE_UPLOAD;
+    case Activity::kIdle:
+    case Activity::kPaused:
+    case Activity::kWaitForHost:
+      break;
+  }
+  return v1::ATTEMPT_PHASE_UNSPECIFIED;
+}
+
+policy::StopEstimate AttemptRun::StopEstimateNow() const {
+  policy::StopEstimate estimate = predicted_stop_;
+  if (longest_step_ > absl::ZeroDuration()) {
+    estimate.start = absl::ZeroDuration();
+    estimate.step = longest_step_;
+  }
+  if (longest_checkpoint_ > absl::ZeroDuration()) {
+    estimate.checkpoint = longest_checkpoint_;
+  }
+  estimate.load = std::max(estimate.load, account_.working_peak().value_or(Watts(0)));
+  return estimate;
 }
 
 void AttemptRun::OnFrame(const v1::RunnerFrame& frame, const Instant& now) {
@@ -196,36 +251,46 @@ void AttemptRun::OnFrame(const v1::RunnerFrame& frame, const Instant& now) {
 
 void AttemptRun::OnPhase(const v1::PhaseChanged& phase, const Instant& now) {
   progress_.set_phase(phase.phase());
-  if (phase.phase() == "load") {
+  const v1::AttemptPhase kind = phase.kind() != v1::ATTEMPT_PHASE_UNSPECIFIED
+                                    ? phase.kind()
+                                    : PhaseNamed(phase.phase());
+  if (kind == v1::ATTEMPT_PHASE_LOAD) {
     return;
   }
+  if (kind == v1::ATTEMPT_PHASE_UNSPECIFIED) {
+    // Its time stays with the phase before: no activity is guessed.
+    ports_.Note(absl::StrCat(attempt_id(), ": the runner is in a phase that this worker does not know: ",
+                             phase.phase()));
+    return;
+  }
+  const bool is_main = kind == main_phase_;
   if (starting_) {
     starting_ = false;
-    started_ = phase.phase() == main_phase_ ? phase.from_step() : 0;
+    started_ = is_main ? phase.from_step() : 0;
     record_.mutable_receipt()->set_resumed_from_step(*started_);
   }
   const Monotonic begin = pace_.BeginPhase(now.device);
-  if (phase.phase() == main_phase_) {
+  if (is_main) {
     progress_.set_step(phase.from_step());
     progress_.set_steps_total(phase.steps_total());
   }
   last_step_at_ = begin;
-  SetActivity(begin, ActivityOf(phase.phase()));
+  SetActivity(begin, ActivityOf(kind));
 }
 
 void AttemptRun::OnStep(const v1::StepDone& step, const Instant& now) {
   CrashPoint("progress");
-  const Monotonic at = pace_.EndStep(step, step.phase() == main_phase_, now.device);
-  const Watts power = account_.power().value_or(Watts(0));
+  const bool is_main = PhaseNamed(step.phase()) == main_phase_;
+  const Monotonic at = pace_.EndStep(step, is_main, now.device);
   const absl::Duration step_time = at - last_step_at_;
-  longest_step_ = std::max(longest_step_, power * step_time);
+  longest_step_ = std::max(longest_step_, step_time);
   last_step_at_ = at;
   watch_.OnStep(step_time * clock_.time_scale());
   watch_.SetWaiting(pace_.gate_opens().has_value(), now.wall);
   if (step.heldout_loss() != 0) {
     progress_.set_heldout_loss(step.heldout_loss());
   }
-  if (step.phase() == main_phase_) {
+  if (is_main) {
     progress_.set_loss(step.loss());
     progress_.set_step(step.step());
     progress_.set_steps_total(step.steps_total());
@@ -277,7 +342,7 @@ void AttemptRun::OnCheckpoint(const v1::CheckpointDone& checkpoint, const Instan
   }
   const auto span = EndWrite(checkpoint.size_bytes(), now);
   const absl::Duration time = span ? span->end - span->begin : absl::Seconds(checkpoint.seconds());
-  checkpoint_cost_ = account_.power().value_or(Watts(0)) * time;
+  longest_checkpoint_ = std::max(longest_checkpoint_, time);
   record_.set_newest_checkpoint_step(std::max(record_.newest_checkpoint_step(), checkpoint.step()));
   CrashPoint("checkpoint");
   account_.AdvanceTo(now.device);
@@ -426,12 +491,19 @@ void AttemptRun::Stop(StopReason reason, const Instant& now) {
       command.mutable_stop()->set_discard(reason == StopReason::kUnwanted);
       ports_.SendToRunner(command);
       pace_.EndRunner();
-      kill_at_ = now.wall + kStopTime;
+      kill_at_ = now.wall + StopTime(reason);
       return;
     }
     case Stage::kEnded:
       return;
   }
+}
+
+// The guard counts on it that nothing draws for longer than policy::StopTime. For any other reason
+// a runner may take its time, and on an emulated board this machine is not the one that draws.
+absl::Duration AttemptRun::StopTime(StopReason reason) const {
+  const absl::Duration counted = policy::StopTime(StopEstimateNow());
+  return reason == StopReason::kGuard && !pace_.gated() ? counted : std::max(counted, kStopTime);
 }
 
 void AttemptRun::Step(const Instant& now) {

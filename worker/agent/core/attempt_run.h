@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 
+#include "policy/held_back.h"
 #include "wattle/v1/artifact.pb.h"
 #include "wattle/v1/device.pb.h"
 #include "wattle/v1/fleet.pb.h"
@@ -50,7 +51,6 @@ struct AttemptSettings {
   int threads = 1;
   std::string device = "cpu";
   v1::DeviceInfo info;
-  EnergyOrigin origin;
   RunnerWatchLimits watch;
   // Bytes of the disk that a checkpoint leaves free.
   int64_t free_space_reserve_bytes = 0;
@@ -65,8 +65,10 @@ struct AttemptSurroundings {
   const DeviceClock* clock;
 };
 
-// The runner's phase that is a job's own work: "train", "evaluate", "generate", "quantize".
-std::string MainPhase(const v1::JobSpec& spec);
+// The phase that is a job's own work.
+v1::AttemptPhase MainPhase(const v1::JobSpec& spec);
+// What the coordinator predicted for the device that it placed the attempt on.
+v1::Prediction PredictionOf(const v1::Assignment& assignment);
 
 class AttemptRun {
  public:
@@ -94,8 +96,8 @@ class AttemptRun {
   // The record with everything measured so far. Settles the account up to now.
   v1::HeldAttemptRecord Snapshot(const Instant& now);
   [[nodiscard]] v1::AttemptProgress Progress() const;
-  [[nodiscard]] Joules longest_step() const { return longest_step_; }
-  [[nodiscard]] Joules checkpoint_cost() const { return checkpoint_cost_; }
+  // How long this attempt would run on after an order to stop: predicted until measured.
+  [[nodiscard]] policy::StopEstimate StopEstimateNow() const;
   // The step at which the runner began or went on, told once.
   [[nodiscard]] std::optional<int64_t> TakeStarted() {
     return std::exchange(started_, std::nullopt);
@@ -113,15 +115,18 @@ class AttemptRun {
   void OnResult(const v1::RunnerResult& result, const Instant& now);
   void CheckTimeout();
   void CheckHang(const Instant& now);
+  [[nodiscard]] absl::Duration StopTime(StopReason reason) const;
   void BeginUpload(const Instant& now);
   std::optional<v1::FailureClass> FailureOfTransfer(const absl::Status& status);
   void RetryTransfer(const absl::Status& status, const Instant& now);
   void Fail(v1::FailureClass failure_class, const std::string& message);
   void End(AttemptEnd end);
   std::optional<WorkSpan> EndWrite(int64_t size_bytes, const Instant& now);
-  [[nodiscard]] Activity ActivityOf(const std::string& phase) const;
+  [[nodiscard]] Activity ActivityOf(v1::AttemptPhase phase) const;
+  [[nodiscard]] v1::AttemptPhase PhaseOf(Activity activity) const;
   void BeginReceipt();
   void FillReceipt();
+  void FillPhases();
   [[nodiscard]] const std::string& attempt_id() const { return record_.assignment().attempt_id(); }
   [[nodiscard]] AttemptEnergy MeasuredBefore() const;  // by earlier processes, as the record says
 
@@ -132,7 +137,7 @@ class AttemptRun {
   const DeviceClock& clock_;
   AttemptSettings settings_;
   v1::HeldAttemptRecord record_;
-  const std::string main_phase_;
+  const v1::AttemptPhase main_phase_;
   Stage stage_ = Stage::kFetching;
   std::optional<StopReason> stop_;
   std::optional<Monotonic> kill_at_;  // wall: a runner that does not stop
@@ -160,8 +165,9 @@ class AttemptRun {
   absl::Duration runner_step_time_;  // that they take, in device time
   int64_t tokens_left_ = 0;          // of the main phase, told by the runner; 0: none, or not known
   Monotonic last_step_at_;           // device time
-  Joules longest_step_;
-  Joules checkpoint_cost_;
+  policy::StopEstimate predicted_stop_;
+  absl::Duration longest_step_;        // of those that this runner made; 0: none yet
+  absl::Duration longest_checkpoint_;  // 0: none yet
   int64_t new_tokens_ = 0;
 };
 

@@ -2,13 +2,14 @@
 #include "worker/agent/core/energy_account.h"
 
 #include <algorithm>
-#include <variant>
 
 namespace wattle::agent {
 namespace {
 
 // After work the fan runs on and clocks come down: what is drawn then is not idle yet.
 constexpr absl::Duration kSettleTime = absl::Seconds(3);
+// A throttling flag older than this says nothing about the time since.
+constexpr absl::Duration kThrottlingGapMax = absl::Seconds(10);
 
 bool BelongsToAttempt(Activity activity) {
   switch (activity) {
@@ -29,81 +30,153 @@ bool BelongsToAttempt(Activity activity) {
 
 }  // namespace
 
-EnergyAccount::EnergyAccount(absl::Duration refresh_period, Monotonic start,
-                             const v1::EnergyLedger& ledger, telemetry::IdleBaseline idle)
-    : meter_(refresh_period),
-      settled_(start),
-      current_since_(start - kSettleTime),  // nothing of ours ran before
+EnergyAccount::EnergyAccount(const telemetry::MeterSettings& settings, EnergyOrigin origin,
+                             Monotonic start, const v1::EnergyLedger& ledger,
+                             telemetry::IdleBaseline idle)
+    : meter_(settings, start),
+      origin_(std::move(origin)),
+      passed_(start),
+      metered_since_(start - kSettleTime),  // nothing of ours ran before
       ledger_(ledger),
       idle_(idle) {}
 
+void EnergyAccount::SwitchSource(const telemetry::MeterSettings& settings, EnergyOrigin origin) {
+  meter_.Switch(settings);
+  origin_ = std::move(origin);
+}
+
 void EnergyAccount::SetActivity(Monotonic from, Activity activity) {
-  from = std::max(from, settled_);
-  while (!changes_.empty() && changes_.back().from >= from) {
-    changes_.pop_back();
+  from = std::max(from, passed_);
+  for (std::deque<Change>* timeline : {&changes_, &marks_}) {
+    while (!timeline->empty() && timeline->back().from >= from) {
+      timeline->pop_back();
+    }
+    timeline->push_back({from, activity});
   }
-  changes_.push_back({from, activity});
-  if (from == settled_) {
-    AdvanceTo(from);
-  }
+  PassTime(passed_);
 }
 
 void EnergyAccount::PassTime(Monotonic to) {
-  if (attempt_held_ && to > settled_) {
-    attempt_.time[static_cast<size_t>(current_)] += to - settled_;
+  auto pass = [this](Monotonic end) {
+    if (attempt_held_ && end > passed_) {
+      attempt_.time[static_cast<size_t>(current_)] += end - passed_;
+    }
+    passed_ = std::max(passed_, end);
+  };
+  while (!changes_.empty() && changes_.front().from <= to) {
+    pass(changes_.front().from);
+    current_ = changes_.front().activity;
+    changes_.pop_front();
   }
-  settled_ = std::max(settled_, to);
+  pass(to);
 }
 
-void EnergyAccount::Credit(const telemetry::EnergyIncrement& increment) {
+std::vector<Monotonic> EnergyAccount::MarksBefore(Monotonic at) const {
+  std::vector<Monotonic> marks;
+  for (const Change& mark : marks_) {
+    if (mark.from >= at) {
+      break;
+    }
+    marks.push_back(mark.from);
+  }
+  return marks;
+}
+
+Watts EnergyAccount::GapPrice(bool working) const {
+  const std::optional<Watts> resting = resting_peak_.power();
+  const std::optional<Watts> peak = working ? working_peak_.power() : resting;
+  return std::max({peak.value_or(resting.value_or(Watts(0))),
+                   working && attempt_held_ ? attempt_.total.peak : Watts(0)});
+}
+
+void EnergyAccount::CreditPiece(const telemetry::EnergyIncrement& increment) {
+  const bool working = BelongsToAttempt(metered_);
+  const Watts price = GapPrice(working);
+  if (increment.peak && increment.covered > absl::ZeroDuration()) {
+    (working ? working_peak_ : resting_peak_).Add(*increment.peak, increment.covered);
+  }
   const double joules = increment.measured.value();
   ledger_.set_missing_energy_joules(ledger_.missing_energy_joules() +
-                                    increment.missing_at_most.value());
-  if (BelongsToAttempt(current_)) {
+                                    (price * increment.missing).value());
+  if (metered_ == Activity::kWaitForHost) {
+    ledger_.set_overhead_energy_joules(ledger_.overhead_energy_joules() + joules);
+  } else if (!working) {
+    ledger_.set_idle_energy_joules(ledger_.idle_energy_joules() + joules);
+  } else {
     ledger_.set_attempt_energy_joules(ledger_.attempt_energy_joules() + joules);
-    if (attempt_held_) {
-      attempt_.total.Add(increment);
-      if (current_ == Activity::kRun) {
-        attempt_.run.Add(increment);
+  }
+  if (!working || !attempt_held_) {
+    return;
+  }
+  attempt_.total.Add(increment, price);
+  attempt_.energy[static_cast<size_t>(metered_)] += increment.measured;
+  if (metered_ == Activity::kRun) {
+    attempt_.run.Add(increment, price);
+  }
+  if (increment.covered > absl::ZeroDuration()) {
+    auto origin = std::find_if(attempt_.origins.begin(), attempt_.origins.end(),
+                               [this](const auto& each) { return each.first == origin_; });
+    if (origin == attempt_.origins.end()) {
+      origin = attempt_.origins.insert(origin, {origin_, absl::ZeroDuration()});
+    }
+    origin->second += increment.covered;
+  }
+}
+
+void EnergyAccount::Credit(const std::vector<telemetry::EnergyIncrement>& increments) {
+  for (size_t i = 0; i < increments.size(); ++i) {
+    CreditPiece(increments[i]);
+    if (i + 1 < increments.size()) {
+      const Change mark = marks_.front();
+      marks_.pop_front();
+      if (metered_ != mark.activity) {
+        metered_ = mark.activity;
+        metered_since_ = mark.from;
       }
     }
-  } else if (current_ == Activity::kWaitForHost) {
-    ledger_.set_overhead_energy_joules(ledger_.overhead_energy_joules() + joules);
-  } else {
-    ledger_.set_idle_energy_joules(ledger_.idle_energy_joules() + joules);
+  }
+}
+
+void EnergyAccount::LearnIdle(Monotonic at) {
+  const bool idle = metered_ == Activity::kIdle && marks_.empty() && changes_.empty();
+  if (idle && at - metered_since_ >= kSettleTime && meter_.power()) {
+    idle_.Add(*meter_.power());
+  }
+}
+
+void EnergyAccount::AddPower(Monotonic at, Watts power) {
+  PassTime(at);
+  const auto increments = meter_.AddPower(at, power, MarksBefore(at));
+  Credit(increments);
+  if (!increments.empty()) {
+    LearnIdle(at);
+  }
+}
+
+void EnergyAccount::AddCounters(Monotonic at, absl::Span<const telemetry::CounterValue> counters) {
+  PassTime(at);
+  const auto increments = meter_.AddCounters(at, counters, MarksBefore(at));
+  Credit(increments);
+  if (!increments.empty()) {
+    LearnIdle(at);
   }
 }
 
 void EnergyAccount::AdvanceTo(Monotonic at) {
-  while (!changes_.empty() && changes_.front().from <= at) {
-    const Change change = changes_.front();
-    changes_.pop_front();
-    Credit(meter_.Boundary(change.from));
-    PassTime(change.from);
-    if (current_ != change.activity) {
-      current_ = change.activity;
-      current_since_ = change.from;
-    }
-  }
-  if (at > settled_) {
-    Credit(meter_.Boundary(at));
-    PassTime(at);
+  PassTime(at);
+  if (at - meter_.settled() > meter_.patience()) {
+    Settle(at);
   }
 }
 
-void EnergyAccount::AddReading(Monotonic at, const telemetry::PowerReading& reading) {
-  while (!changes_.empty() && changes_.front().from <= at) {
-    AdvanceTo(changes_.front().from);
-  }
-  if (at < settled_) {
-    return;
-  }
-  Credit(std::holds_alternative<Watts>(reading) ? meter_.AddPower(at, std::get<Watts>(reading))
-                                                : meter_.AddCounter(at, std::get<Joules>(reading)));
+bool EnergyAccount::AwaitsReading(Monotonic at) const {
+  return meter_.power().has_value() && meter_.settled() < at &&
+         at - meter_.settled() <= meter_.patience();
+}
+
+void EnergyAccount::Settle(Monotonic at) {
   PassTime(at);
-  if (current_ == Activity::kIdle && at - current_since_ >= kSettleTime && meter_.power()) {
-    idle_.Add(*meter_.power());
-  }
+  Credit(meter_.GiveUp(at, MarksBefore(at)));
 }
 
 void EnergyAccount::AddTemperature(Celsius temperature) {
@@ -115,20 +188,43 @@ void EnergyAccount::AddTemperature(Celsius temperature) {
   }
 }
 
+void EnergyAccount::AddThrottling(Monotonic at, bool throttled) {
+  const std::optional<Monotonic> before = std::exchange(throttling_at_, at);
+  if (!before || at <= *before || at - *before > kThrottlingGapMax) {
+    return;
+  }
+  if (attempt_held_ && BelongsToAttempt(current_)) {
+    attempt_.total.AddThrottling(at - *before, throttled);
+    if (current_ == Activity::kRun) {
+      attempt_.run.AddThrottling(at - *before, throttled);
+    }
+  }
+}
+
 void EnergyAccount::BeginAttempt(const AttemptEnergy& energy) {
   attempt_held_ = true;
   attempt_ = energy;
 }
 
 void EnergyAccount::AddLost(absl::Duration lost) {
-  // Priced at the highest power seen, the attempt's own from before included.
-  telemetry::EnergyIncrement increment = meter_.Absent(lost);
-  increment.missing_at_most = std::max(increment.missing_at_most, attempt_.total.peak * lost);
-  attempt_.total.Add(increment);
-  attempt_.run.Add(increment);
+  const Watts price = GapPrice(/*working=*/true);
+  attempt_.total.Add({.missing = lost}, price);
+  attempt_.run.Add({.missing = lost}, price);
   attempt_.time[static_cast<size_t>(Activity::kRun)] += lost;
-  ledger_.set_missing_energy_joules(ledger_.missing_energy_joules() +
-                                    increment.missing_at_most.value());
+  ledger_.set_missing_energy_joules(ledger_.missing_energy_joules() + (price * lost).value());
+}
+
+EnergyOrigin EnergyAccount::AttemptOrigin() const {
+  const auto most =
+      std::max_element(attempt_.origins.begin(), attempt_.origins.end(),
+                       [](const auto& a, const auto& b) { return a.second < b.second; });
+  return most == attempt_.origins.end() ? origin_ : most->first;
+}
+
+v1::EnergyLedger EnergyAccount::ledger() const {
+  v1::EnergyLedger ledger = ledger_;
+  ledger.set_implausible_readings(ledger_.implausible_readings() + meter_.implausible_readings());
+  return ledger;
 }
 
 Joules EnergyAccount::total() const {
@@ -141,6 +237,8 @@ v1::EnergyMeasurement ToProto(const telemetry::EnergySpan& span, std::optional<W
   v1::EnergyMeasurement out;
   out.set_seconds(absl::ToDoubleSeconds(span.length()));
   out.set_gross_energy_joules(span.gross.value());
+  out.set_gross_energy_joules_low(span.Low().value());
+  out.set_gross_energy_joules_high(span.High().value());
   out.set_net_energy_joules(span.Net(idle).value());
   out.set_idle_known(idle.has_value());
   out.set_idle_power_watts(idle.value_or(Watts(0)).value());
@@ -149,10 +247,10 @@ v1::EnergyMeasurement ToProto(const telemetry::EnergySpan& span, std::optional<W
   out.set_mean_power_watts(span.MeanPower().value());
   out.set_peak_power_watts(span.peak.value());
   out.set_temperature_celsius_max(span.temperature_max.value_or(Celsius(0)).value());
-  if (span.length() > absl::ZeroDuration()) {
-    out.set_throttled_ratio(absl::FDivDuration(span.throttled, span.length()));
+  if (span.throttled && span.length() > absl::ZeroDuration()) {
+    out.set_throttled_ratio(std::min(1.0, absl::FDivDuration(*span.throttled, span.length())));
   }
-  out.set_source(ToProto(origin.source));
+  out.set_source(origin.source);
   out.set_scope(origin.scope);
   out.set_samples(span.samples);
   return out;
@@ -165,37 +263,17 @@ telemetry::EnergySpan FromProto(const v1::EnergyMeasurement& measurement) {
   span.missing = length - span.covered;
   span.gross = Joules(measurement.gross_energy_joules());
   span.missing_at_most = Joules(measurement.missing_energy_joules());
+  // What fell between samples is kept as an error: a little too careful, and never too small.
+  span.error = std::max(Joules(0), Joules(measurement.gross_energy_joules_high()) - span.gross);
   span.peak = Watts(measurement.peak_power_watts());
   if (measurement.temperature_celsius_max() != 0) {
     span.temperature_max = Celsius(measurement.temperature_celsius_max());
   }
-  span.throttled = length * measurement.throttled_ratio();
+  if (measurement.has_throttled_ratio()) {
+    span.throttled = length * measurement.throttled_ratio();
+  }
   span.samples = measurement.samples();
   return span;
-}
-
-v1::EnergySource ToProto(telemetry::EnergySource source) {
-  switch (source) {
-    case telemetry::EnergySource::kIna3221:
-      return v1::ENERGY_SOURCE_INA3221;
-    case telemetry::EnergySource::kPmic:
-      return v1::ENERGY_SOURCE_PMIC;
-    case telemetry::EnergySource::kPowerSupply:
-      return v1::ENERGY_SOURCE_POWER_SUPPLY;
-    case telemetry::EnergySource::kRapl:
-      return v1::ENERGY_SOURCE_RAPL;
-    case telemetry::EnergySource::kIna2xx:
-      return v1::ENERGY_SOURCE_INA2XX;
-    case telemetry::EnergySource::kSmartPlug:
-      return v1::ENERGY_SOURCE_SMART_PLUG;
-    case telemetry::EnergySource::kNvml:
-      return v1::ENERGY_SOURCE_NVML;
-    case telemetry::EnergySource::kModel:
-      return v1::ENERGY_SOURCE_MODEL;
-    case telemetry::EnergySource::kEmulated:
-      return v1::ENERGY_SOURCE_EMULATED;
-  }
-  return v1::ENERGY_SOURCE_UNSPECIFIED;
 }
 
 }  // namespace wattle::agent

@@ -12,19 +12,19 @@ Monotonic At(double seconds) {
 }
 
 EnergyAccount NewAccount() {
-  return {absl::Milliseconds(430), At(0), {}, {}};
+  return {{.cadence = absl::Milliseconds(430)}, {v1::ENERGY_SOURCE_INA3221, "module"}, At(0), {}, {}};
 }
 
 // Reads `watts` every 0.4 s in (from, to].
 void Sample(EnergyAccount& account, double from, double to, double watts) {
   for (int i = 1; from + 0.4 * i <= to + 1e-9; ++i) {
-    account.AddReading(At(from + 0.4 * i), telemetry::PowerReading(Watts(watts)));
+    account.AddPower(At(from + 0.4 * i), Watts(watts));
   }
 }
 
 TEST(EnergyAccountTest, EachActivityGetsItsOwnTimeAndEnergy) {
   EnergyAccount account = NewAccount();
-  account.AddReading(At(0), telemetry::PowerReading(Watts(3)));
+  account.AddPower(At(0), Watts(3));
   Sample(account, 0, 4, 3);
   account.BeginAttempt({});
   account.SetActivity(At(4), Activity::kFetch);
@@ -45,7 +45,7 @@ TEST(EnergyAccountTest, EachActivityGetsItsOwnTimeAndEnergy) {
 
 TEST(EnergyAccountTest, AChangeAheadOfNowTakesPlaceAtItsTimeOrIsTakenBack) {
   EnergyAccount account = NewAccount();
-  account.AddReading(At(0), telemetry::PowerReading(Watts(5)));
+  account.AddPower(At(0), Watts(5));
   account.BeginAttempt({});
   account.SetActivity(At(0), Activity::kStart);
   account.SetActivity(At(2), Activity::kWaitForHost);
@@ -60,7 +60,7 @@ TEST(EnergyAccountTest, AChangeAheadOfNowTakesPlaceAtItsTimeOrIsTakenBack) {
 TEST(EnergyAccountTest, IdleIsLearnedOnlyAfterTheLoadHasSettled) {
   EnergyAccount account = NewAccount();
   account.SetActivity(At(0), Activity::kRun);
-  account.AddReading(At(0), telemetry::PowerReading(Watts(14)));
+  account.AddPower(At(0), Watts(14));
   Sample(account, 0, 4, 14);
   account.SetActivity(At(4), Activity::kIdle);
   Sample(account, 4, 6.8, 9);  // still cooling
@@ -85,6 +85,72 @@ TEST(EnergyAccountTest, WhatAnEarlierProcessMeasuredIsAddedAndTheLossLowersCover
   EXPECT_EQ(account.attempt().In(Activity::kRun), absl::Seconds(100));
 }
 
+TEST(EnergyAccountTest, TheEnergyOfAnAttemptsEndComesWithTheNextReading) {
+  EnergyAccount account = NewAccount();
+  account.AddPower(At(0), Watts(10));
+  account.BeginAttempt({});
+  account.SetActivity(At(0), Activity::kRun);
+  Sample(account, 0, 4, 10);
+  account.AdvanceTo(At(4.3));
+  account.SetActivity(At(4.3), Activity::kIdle);
+  EXPECT_EQ(account.attempt().In(Activity::kRun), absl::Seconds(4.3));
+  EXPECT_NEAR(account.attempt().run.gross.value(), 40.0, 1e-9);
+  EXPECT_TRUE(account.AwaitsReading(At(4.3)));
+  account.AddPower(At(4.4), Watts(2));
+  EXPECT_FALSE(account.AwaitsReading(At(4.3)));
+  EXPECT_NEAR(account.attempt().run.gross.value(), 43.0, 1e-9);
+  EXPECT_NEAR(account.ledger().idle_energy_joules(), 0.2, 1e-9);
+}
+
+// A reading that was under way while time went on is of the time before it was taken.
+TEST(EnergyAccountTest, AReadingFromBeforeAChangeThatWasNotedFirstStillCounts) {
+  EnergyAccount account = NewAccount();
+  account.AddPower(At(0), Watts(10));
+  account.BeginAttempt({});
+  account.SetActivity(At(0), Activity::kRun);
+  account.AdvanceTo(At(1));
+  account.SetActivity(At(1), Activity::kCheckpoint);
+  account.AddPower(At(0.8), Watts(10));
+  EXPECT_NEAR(account.attempt().run.gross.value(), 8.0, 1e-9);
+  account.AddPower(At(1.2), Watts(10));
+  EXPECT_NEAR(account.attempt().run.gross.value(), 10.0, 1e-9);
+  EXPECT_NEAR(account.attempt().EnergyIn(Activity::kCheckpoint).value(), 2.0, 1e-9);
+}
+
+TEST(EnergyAccountTest, AGapIsPricedByWhatTheDeviceDidAndAGlitchIsForgotten) {
+  EnergyAccount account = NewAccount();
+  account.AddPower(At(0), Watts(3));
+  Sample(account, 0, 2000, 3);
+  account.AddPower(At(2000.1), Watts(500));
+  Sample(account, 2000.1, 8000, 3);
+  account.AdvanceTo(At(8100));  // silent while idle: priced as idle, not at 500 W
+  EXPECT_GT(account.ledger().missing_energy_joules(), 3 * 95);
+  EXPECT_LT(account.ledger().missing_energy_joules(), 3.2 * 101);
+}
+
+TEST(EnergyAccountTest, TheReceiptNamesTheSourceThatMeasuredMostOfTheAttempt) {
+  EnergyAccount account = NewAccount();
+  account.BeginAttempt({});
+  account.SetActivity(At(0), Activity::kRun);
+  Sample(account, 0, 2, 10);
+  account.SwitchSource({.cadence = absl::Milliseconds(430)}, {v1::ENERGY_SOURCE_RAPL, "soc_rails"});
+  Sample(account, 2, 12, 8);
+  EXPECT_EQ(account.AttemptOrigin().source, v1::ENERGY_SOURCE_RAPL);
+  EXPECT_EQ(account.attempt().run.Coverage(), Fraction(1.0));
+}
+
+TEST(EnergyAccountTest, ThrottlingCountsOnlyWhereSomethingTellsIt) {
+  EnergyAccount account = NewAccount();
+  account.BeginAttempt({});
+  account.SetActivity(At(0), Activity::kRun);
+  Sample(account, 0, 10, 10);
+  EXPECT_FALSE(ToProto(account.attempt().run, {}, account.origin()).has_throttled_ratio());
+  account.AddThrottling(At(6), false);
+  account.AddThrottling(At(8), true);
+  account.AddThrottling(At(10), false);
+  EXPECT_NEAR(ToProto(account.attempt().run, {}, account.origin()).throttled_ratio(), 0.2, 1e-9);
+}
+
 TEST(EnergyAccountTest, AReceiptsMeasurementComesBackAsItWas) {
   telemetry::EnergySpan span;
   span.covered = absl::Seconds(95);
@@ -95,7 +161,7 @@ TEST(EnergyAccountTest, AReceiptsMeasurementComesBackAsItWas) {
   span.temperature_max = Celsius(61);
   span.samples = 220;
   const v1::EnergyMeasurement measurement =
-      ToProto(span, Watts(3), {telemetry::EnergySource::kRapl, "soc_rails"});
+      ToProto(span, Watts(3), {v1::ENERGY_SOURCE_RAPL, "soc_rails"});
   EXPECT_NEAR(measurement.net_energy_joules(), 950 - 3 * 95, 1e-9);
   EXPECT_NEAR(measurement.mean_power_watts(), 10, 1e-9);
   EXPECT_EQ(measurement.source(), v1::ENERGY_SOURCE_RAPL);

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "worker/agent/core/attempt_run.h"
+#include "proto/kind_name.h"
 
 namespace wattle::agent {
 namespace {
@@ -37,7 +37,7 @@ const WorkRate& Emulator::RateOf(const std::string& phase) const {
 }
 
 void Emulator::BeginRun(const v1::JobSpec& spec, const ModelDimensions& model) {
-  run_phase_ = MainPhase(spec);
+  run_phase_ = spec.has_finetune() ? "train" : KindName(spec);
   published_ = nullptr;
   std::string kind = "finetune";
   if (spec.has_evaluate()) {

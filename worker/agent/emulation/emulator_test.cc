@@ -36,8 +36,8 @@ TEST_P(PublishedRowTest, TimeEnergyAndPowerComeOutWithinOnePercent) {
   const Monotonic start(absl::Seconds(1000));
   Emulator emulator(*ReadBoardFile(kBoards, row.board), {.seed = 5, .hidden_offset_ratio = 0},
                     start);
-  const auto sensor = emulator.board().MakePowerSensor();
-  EnergyAccount account(sensor->info().refresh_period, start, {}, {});
+  const auto sensors = emulator.board().MakeSource();
+  EnergyAccount account({.cadence = sensors->info().cadence}, {}, start, {}, {});
   v1::JobSpec spec;
   spec.mutable_finetune();
   emulator.BeginRun(spec, {"gpt2", row.layers, 768});
@@ -45,14 +45,16 @@ TEST_P(PublishedRowTest, TimeEnergyAndPowerComeOutWithinOnePercent) {
   account.SetActivity(start, Activity::kRun);
   emulator.SetActivity(start, Activity::kRun);
   Monotonic at = start;
-  Monotonic sample = start;
   for (int step = 1; step <= 2500; ++step) {
     v1::StepDone done;
     done.set_phase("train");
     done.set_examples(8);
     at = emulator.StepEnd(done, at);
-    for (; sample <= at; sample = sample + sensor->info().refresh_period) {
-      account.AddReading(sample, *sensor->Read(sample));
+    const auto readings = sensors->Poll(at);
+    for (const telemetry::Reading& reading : *readings) {
+      if (const auto* power = std::get_if<Watts>(&reading.value)) {
+        account.AddPower(reading.taken_at, *power);
+      }
     }
   }
   account.AdvanceTo(at);

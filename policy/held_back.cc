@@ -1,0 +1,84 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "policy/held_back.h"
+
+#include <algorithm>
+
+namespace wattle::policy {
+namespace {
+
+// Steps and checkpoints that were measured or predicted; the next one may be longer.
+constexpr double kLongerThanSeen = 1.5;
+constexpr absl::Duration kStopTimeMin = absl::Seconds(20);
+// The mean draw of a run, against that of its hungriest minute.
+constexpr double kAboveMean = 1.1;
+constexpr Fraction kUnknownCapacityShare(0.05);
+constexpr absl::Duration kStepNotPredicted = absl::Seconds(30);
+// Where the job does not say (spec.proto); the context of the GPT-2 family.
+constexpr double kDefaultBatch = 8;
+constexpr double kDefaultSequence = 1024;
+constexpr double kDefaultCheckpointEvery = 50;
+
+double OrDefault(double value, double fallback) {
+  return value > 0 ? value : fallback;
+}
+
+// The longest step of a fine-tune; nullopt: neither its number of steps nor its time per unit is
+// known.
+std::optional<absl::Duration> FinetuneStep(const v1::FinetuneSpec& spec,
+                                           const v1::Prediction& prediction) {
+  if (spec.steps() > 0) {
+    return absl::Seconds(prediction.run_seconds().high() / static_cast<double>(spec.steps()));
+  }
+  const double examples = OrDefault(spec.batch_size(), kDefaultBatch) *
+                          OrDefault(spec.gradient_accumulation_steps(), 1);
+  switch (prediction.unit()) {
+    case v1::WORK_UNIT_EXAMPLE:
+      return absl::Seconds(prediction.seconds_per_unit() * examples);
+    case v1::WORK_UNIT_TRAINING_TOKEN:
+      return absl::Seconds(prediction.seconds_per_unit() * examples *
+                           OrDefault(spec.sequence_length(), kDefaultSequence));
+    default:
+      return std::nullopt;
+  }
+}
+
+// The prediction's figure is of all checkpoints and the result together.
+double CheckpointCount(const v1::JobSpec& spec) {
+  const v1::FinetuneSpec& finetune = spec.finetune();
+  const double every =
+      OrDefault(static_cast<double>(finetune.checkpoint_every_steps()), kDefaultCheckpointEvery);
+  return 1 + static_cast<double>(finetune.steps()) / every;
+}
+
+}  // namespace
+
+StopEstimate PredictedStop(const v1::JobSpec& spec, const v1::Prediction& prediction) {
+  const absl::Duration run = absl::Seconds(prediction.run_seconds().high());
+  std::optional<absl::Duration> step;
+  if (spec.has_finetune()) {
+    step = FinetuneStep(spec.finetune(), prediction);
+  }
+  return {.start = absl::Seconds(prediction.start_seconds()),
+          .step = run > absl::ZeroDuration() ? std::min(step.value_or(kStepNotPredicted), run)
+                                              : kStepNotPredicted,
+          .checkpoint = absl::Seconds(prediction.checkpoint_seconds() / CheckpointCount(spec)),
+          .load = Watts(prediction.mean_power_watts())};
+}
+
+absl::Duration StopTime(const StopEstimate& estimate) {
+  const absl::Duration expected = estimate.start + estimate.step + estimate.checkpoint;
+  return std::max(kLongerThanSeen * expected, kStopTimeMin);
+}
+
+Joules HeldBack(const StopEstimate& estimate) {
+  return kAboveMean * estimate.load * (kReadingAgeMax + StopTime(estimate) + kShutdownTime);
+}
+
+Fraction StopThreshold(Fraction reserve, const Gauge& gauge, const StopEstimate& estimate) {
+  const Fraction share = gauge.capacity && *gauge.capacity > Joules(0)
+                             ? Fraction(HeldBack(estimate) / *gauge.capacity)
+                             : kUnknownCapacityShare;
+  return reserve + gauge.error + share;
+}
+
+}  // namespace wattle::policy

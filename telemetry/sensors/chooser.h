@@ -1,0 +1,48 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Which of several sources is used: the best one that answers. The choice is made again with every
+// reading and as time passes, so a battery that begins to charge, a plug that is pulled and a chip
+// that comes back are followed. Pure: times come with the calls. One thread owns an object.
+#ifndef WATTLE_TELEMETRY_SENSORS_CHOOSER_H_
+#define WATTLE_TELEMETRY_SENSORS_CHOOSER_H_
+
+#include <cstddef>
+#include <optional>
+#include <vector>
+
+#include "absl/time/time.h"
+
+#include "base/clock.h"
+
+namespace wattle::telemetry {
+
+class Chooser {
+ public:
+  // A better source must have answered for this long before it takes over from one that works, so
+  // that a loose contact does not change the source every second.
+  static constexpr absl::Duration kHold = absl::Seconds(10);
+
+  // rank: the lowest is the best; of equal ones the first added. Returns the source's number.
+  size_t Add(int rank, absl::Duration cadence);
+  // The source gave a reading.
+  void OnReading(size_t source, Monotonic at);
+  // nullopt: none answers. A source answers while its latest reading is no older than three
+  // cadences, or 10 s.
+  std::optional<size_t> Choose(Monotonic now);
+  [[nodiscard]] bool Answers(size_t source, Monotonic now) const;
+
+ private:
+  struct Entry {
+    int rank = 0;
+    absl::Duration patience;
+    std::optional<Monotonic> latest;
+    Monotonic answers_since;
+  };
+  std::vector<Entry> entries_;
+  std::optional<size_t> chosen_;
+  std::optional<Monotonic> ever_chosen_at_;  // the first time that anyone asked
+};
+
+}  // namespace wattle::telemetry
+
+#endif  // WATTLE_TELEMETRY_SENSORS_CHOOSER_H_

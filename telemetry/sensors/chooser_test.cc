@@ -1,0 +1,65 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "telemetry/sensors/chooser.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace wattle::telemetry {
+namespace {
+
+using testing::Optional;
+
+Monotonic At(double seconds) {
+  return Monotonic(absl::Seconds(seconds));
+}
+
+class ChooserTest : public testing::Test {
+ protected:
+  void Answer(size_t source, double from, double to) {
+    for (double at = from; at <= to; ++at) {
+      chooser_.OnReading(source, At(at));
+    }
+  }
+  Chooser chooser_;
+  const size_t rapl_ = chooser_.Add(50, absl::Seconds(1));
+  const size_t battery_ = chooser_.Add(40, absl::Seconds(1));
+};
+
+TEST_F(ChooserTest, TheBestThatAnswersIsChosenAndNoneWhereNoneDoes) {
+  EXPECT_EQ(chooser_.Choose(At(0)), std::nullopt);
+  chooser_.OnReading(rapl_, At(0));
+  EXPECT_THAT(chooser_.Choose(At(0)), Optional(rapl_));
+  chooser_.OnReading(battery_, At(1));
+  EXPECT_THAT(chooser_.Choose(At(1)), Optional(battery_));
+}
+
+TEST_F(ChooserTest, ASourceThatDiesIsReplacedAndTakesOverAgainOnceItHasHeld) {
+  Answer(rapl_, 0, 100);
+  Answer(battery_, 0, 20);
+  EXPECT_THAT(chooser_.Choose(At(20)), Optional(battery_));
+  EXPECT_THAT(chooser_.Choose(At(30)), Optional(battery_));
+  EXPECT_THAT(chooser_.Choose(At(31)), Optional(rapl_));
+  Answer(battery_, 60, 75);
+  EXPECT_THAT(chooser_.Choose(At(69)), Optional(rapl_));
+  EXPECT_THAT(chooser_.Choose(At(70)), Optional(battery_));
+}
+
+TEST_F(ChooserTest, WhenTheChosenOneDiesTheBestOfTheOthersFollowsAtOnce) {
+  const size_t plug = chooser_.Add(45, absl::Seconds(1));
+  Answer(battery_, 0, 20);
+  EXPECT_THAT(chooser_.Choose(At(20)), Optional(battery_));
+  Answer(rapl_, 28, 31);
+  Answer(plug, 29, 31);
+  EXPECT_THAT(chooser_.Choose(At(31)), Optional(plug));
+}
+
+TEST_F(ChooserTest, ASlowSourceIsGivenThreeCadences) {
+  Chooser chooser;
+  const size_t slow = chooser.Add(1, absl::Seconds(60));
+  chooser.OnReading(slow, At(0));
+  EXPECT_THAT(chooser.Choose(At(180)), Optional(slow));
+  EXPECT_EQ(chooser.Choose(At(181)), std::nullopt);
+}
+
+}  // namespace
+}  // namespace wattle::telemetry

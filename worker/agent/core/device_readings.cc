@@ -1,0 +1,178 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/agent/core/device_readings.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+
+namespace wattle::agent {
+namespace {
+
+using telemetry::Reading;
+using telemetry::SourceInfo;
+
+// Of readings that were taken at one time, those of the total: complete, or none.
+struct Total {
+  Monotonic at;
+  Watts power{};
+  std::vector<telemetry::CounterValue> counters{};
+  size_t channels = 0;
+};
+
+std::vector<Total> TotalsOf(const SourceInfo& info, const std::vector<Reading>& readings) {
+  std::vector<Total> totals;
+  for (const Reading& reading : readings) {
+    if (!info.channels[reading.channel].in_total) {
+      continue;
+    }
+    if (totals.empty() || totals.back().at != reading.taken_at) {
+      totals.push_back({.at = reading.taken_at});
+    }
+    Total& total = totals.back();
+    if (const auto* power = std::get_if<Watts>(&reading.value)) {
+      total.power += *power;
+      ++total.channels;
+    } else if (const auto* count = std::get_if<telemetry::EnergyCount>(&reading.value)) {
+      total.counters.push_back({.value = count->value, .modulus = count->modulus});
+      ++total.channels;
+    }
+  }
+  const auto wanted = std::count_if(info.channels.begin(), info.channels.end(),
+                                    [](const auto& channel) { return channel.in_total; });
+  totals.erase(std::remove_if(totals.begin(), totals.end(),
+                              [wanted](const Total& total) {
+                                return total.channels != static_cast<size_t>(wanted);
+                              }),
+               totals.end());
+  return totals;
+}
+
+}  // namespace
+
+size_t DeviceReadings::Add(const SourceInfo& info, std::optional<Watts> plausible_max) {
+  Entry entry;
+  entry.meter = {.cadence = info.cadence,
+                 .averages = info.averages,
+                 .plausible_max = std::min(info.plausible_max, plausible_max.value_or(info.plausible_max)),
+                 .error_ratio = info.error_ratio,
+                 .error_floor = info.error_floor};
+  if (info.measures_power()) {
+    entry.power = power_chooser_.Add(info.rank, info.cadence);
+    power_sources_.push_back(entries_.size());
+    measures_power_ = true;
+  }
+  if (info.has_gauge()) {
+    entry.gauge = gauge_chooser_.Add(info.rank, info.cadence);
+  }
+  entries_.push_back(std::move(entry));
+  SourceStatus status = {.info = info};
+  status.latest.resize(info.channels.size());
+  status_.push_back(std::move(status));
+  return entries_.size() - 1;
+}
+
+void DeviceReadings::OnPoll(size_t source, const absl::StatusOr<std::vector<Reading>>& readings,
+                            Monotonic now) {
+  SourceStatus& status = status_[source];
+  if (!readings.ok()) {
+    ++status.errors;
+    if (status.error != readings.status().message()) {
+      status.error = std::string(readings.status().message());
+      ports_.Note(absl::StrCat("sensor ", status.info.name, ": ", status.error));
+    }
+    AdvanceTo(now);
+    return;
+  }
+  if (!status.error.empty()) {
+    status.error.clear();
+    ports_.Note(absl::StrCat("sensor ", status.info.name, ": answers again"));
+  }
+  status.answered_at = now;
+  for (const Reading& reading : *readings) {
+    status.latest[reading.channel] = reading;
+  }
+  TakeTotals(source, *readings);
+  TakeRest(source, *readings);
+  AdvanceTo(now);
+}
+
+void DeviceReadings::TakeTotals(size_t source, const std::vector<Reading>& readings) {
+  const Entry& entry = entries_[source];
+  if (!entry.power) {
+    return;
+  }
+  for (const Total& total : TotalsOf(status_[source].info, readings)) {
+    power_chooser_.OnReading(*entry.power, total.at);
+    ChoosePower(total.at);
+    if (chosen_ != source) {
+      continue;
+    }
+    if (total.counters.empty()) {
+      account_.AddPower(total.at, total.power);
+    } else {
+      account_.AddCounters(total.at, total.counters);
+    }
+  }
+}
+
+void DeviceReadings::TakeRest(size_t source, const std::vector<Reading>& readings) {
+  Entry& entry = entries_[source];
+  std::optional<telemetry::Timed<Celsius>> hottest;
+  for (const Reading& reading : readings) {
+    if (const auto* temperature = std::get_if<Celsius>(&reading.value)) {
+      if (!hottest || *temperature > hottest->value) {
+        hottest = {*temperature, reading.taken_at};
+      }
+    } else if (const auto* charge = std::get_if<telemetry::ChargeState>(&reading.value)) {
+      gauge_chooser_.OnReading(*entry.gauge, reading.taken_at);
+      if (gauge_chooser_.Choose(reading.taken_at) == entry.gauge) {
+        core_.OnCharge(reading.taken_at, charge->state_of_charge, charge->capacity);
+      }
+    } else if (const auto* throttling = std::get_if<telemetry::Throttling>(&reading.value)) {
+      account_.AddThrottling(reading.taken_at, throttling->now);
+    }
+  }
+  if (!hottest) {
+    return;
+  }
+  entry.hottest = hottest;
+  // The hottest of all sources that have told lately.
+  telemetry::Timed<Celsius> device = *hottest;
+  for (const Entry& other : entries_) {
+    if (other.hottest && device.at - other.hottest->at <= policy::kReadingAgeMax) {
+      device.value = std::max(device.value, other.hottest->value);
+    }
+  }
+  core_.OnTemperature(device.at, device.value);
+}
+
+void DeviceReadings::ChoosePower(Monotonic now) {
+  const std::optional<size_t> number = power_chooser_.Choose(now);
+  if (!number || chosen_ == power_sources_[*number]) {
+    return;  // while none answers the last one stays, and its time is missing
+  }
+  if (chosen_) {
+    status_[*chosen_].is_power_source = false;
+    ports_.Note(absl::StrCat("energy: measured by ", status_[power_sources_[*number]].info.name,
+                             " instead of ", status_[*chosen_].info.name));
+  }
+  chosen_ = power_sources_[*number];
+  SourceStatus& status = status_[*chosen_];
+  status.is_power_source = true;
+  account_.SwitchSource(entries_[*chosen_].meter,
+                        {status.info.energy_source, status.info.scope});
+}
+
+void DeviceReadings::AdvanceTo(Monotonic now) {
+  if (measures_power_) {
+    ChoosePower(now);
+    return;
+  }
+  if (const std::optional<Watts> predicted = core_.PredictedPower()) {
+    account_.AddPower(now, *predicted);
+  }
+}
+
+}  // namespace wattle::agent

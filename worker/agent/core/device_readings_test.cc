@@ -1,0 +1,180 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// From readings to the account, the guard and metrics, through a core on a disk in memory.
+#include "worker/agent/core/device_readings.h"
+
+#include <memory>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "worker/agent/storage/memory_disk.h"
+
+namespace wattle::agent {
+namespace {
+
+using telemetry::EnergyCount;
+using telemetry::Reading;
+using testing::Contains;
+using testing::HasSubstr;
+
+class QuietPorts final : public AgentPorts {
+ public:
+  absl::Status StartRunner(const v1::RunnerTask& /*task*/) override { return absl::OkStatus(); }
+  void SendToRunner(const v1::RunnerCommand& /*command*/) override {}
+  void KillRunner() override {}
+  void StartFetch(const v1::Assignment& /*assignment*/) override {}
+  void StartUpload(const std::string& /*directory*/, const v1::ArtifactInfo& /*info*/) override {}
+  void CancelTransfer() override {}
+  void Send(const v1::WorkerMessage& /*message*/) override {}
+  void Reconnect() override {}
+  void Note(const std::string& line) override { notes.push_back(line); }
+  std::vector<std::string> notes;
+};
+
+Monotonic At(double seconds) {
+  return Monotonic(absl::Seconds(seconds));
+}
+
+telemetry::SourceInfo PowerSource(const std::string& name, int rank) {
+  telemetry::SourceInfo info;
+  info.name = name;
+  info.energy_source = rank < 45 ? v1::ENERGY_SOURCE_POWER_SUPPLY : v1::ENERGY_SOURCE_RAPL;
+  info.scope = rank < 45 ? "battery" : "soc_rails";
+  info.rank = rank;
+  info.channels = {{.name = "a", .in_total = true}};
+  return info;
+}
+
+class DeviceReadingsTest : public testing::Test {
+ protected:
+  DeviceReadingsTest() {
+    state_ = *StateDirectory::Open(&disk_);
+    spool_ = *Spool::Open(&disk_);
+    account_ = std::make_unique<EnergyAccount>(telemetry::MeterSettings{}, EnergyOrigin{}, At(0),
+                                               v1::EnergyLedger(), telemetry::IdleBaseline());
+    CoreSettings settings;
+    settings.guard = {.has_gauge = true, .has_thermometer = true};
+    core_ = std::make_unique<AgentCore>(
+        CoreDependencies{.state = state_.get(),
+                         .spool = spool_.get(),
+                         .ports = &ports_,
+                         .account = account_.get(),
+                         .pace = &pace_,
+                         .clock = &clock_,
+                         .kept = {}},
+        settings);
+    readings_ = std::make_unique<DeviceReadings>(core_.get(), account_.get(), &ports_);
+  }
+  void Power(size_t source, double seconds, double watts) {
+    readings_->OnPoll(source, std::vector<Reading>{{0, Watts(watts), At(seconds)}}, At(seconds));
+  }
+  [[nodiscard]] double Joules() const { return account_->total().value(); }
+
+  MemoryDisk disk_{1};
+  QuietPorts ports_;
+  RealPace pace_;
+  DeviceClock clock_{Monotonic(), 1.0};
+  std::unique_ptr<StateDirectory> state_;
+  std::unique_ptr<Spool> spool_;
+  std::unique_ptr<EnergyAccount> account_;
+  std::unique_ptr<AgentCore> core_;
+  std::unique_ptr<DeviceReadings> readings_;
+};
+
+// A board that started while its battery discharged goes on measuring when the battery charges.
+TEST_F(DeviceReadingsTest, ASourceThatDiesIsReplacedByTheNextBest) {
+  const size_t battery = readings_->Add(PowerSource("battery", 40), {});
+  const size_t rapl = readings_->Add(PowerSource("rapl", 50), {});
+  for (int second = 0; second <= 20; ++second) {
+    Power(battery, second, 10);
+    Power(rapl, second, 6);
+  }
+  EXPECT_EQ(account_->origin().source, v1::ENERGY_SOURCE_POWER_SUPPLY);
+  EXPECT_NEAR(Joules(), 200, 1e-9);
+  for (int second = 21; second <= 40; ++second) {
+    readings_->OnPoll(battery, std::vector<Reading>{}, At(second));  // charges: no power of the device
+    Power(rapl, second, 6);
+  }
+  EXPECT_EQ(account_->origin().source, v1::ENERGY_SOURCE_RAPL);
+  EXPECT_TRUE(readings_->sources()[rapl].is_power_source);
+  EXPECT_FALSE(readings_->sources()[battery].is_power_source);
+  EXPECT_GT(Joules(), 200 + 6 * 8);
+  EXPECT_THAT(ports_.notes, Contains(HasSubstr("rapl instead of battery")));
+}
+
+TEST_F(DeviceReadingsTest, PartOfASumIsNoSum) {
+  telemetry::SourceInfo info = PowerSource("ina3221", 10);
+  info.channels = {{.name = "a", .in_total = true}, {.name = "b", .in_total = true}, {.name = "c"}};
+  const size_t source = readings_->Add(info, {});
+  for (int second = 0; second <= 2; ++second) {
+    const Monotonic at = At(second);
+    readings_->OnPoll(source,
+                      std::vector<Reading>{{0, Watts(3), at}, {1, Watts(4), at}, {2, Watts(9), at}},
+                      at);
+  }
+  EXPECT_NEAR(Joules(), 14, 1e-9);
+  readings_->OnPoll(source, std::vector<Reading>{{0, Watts(3), At(3)}}, At(3));
+  EXPECT_EQ(account_->settled(), At(2));
+}
+
+TEST_F(DeviceReadingsTest, CountersOfATotalAreUnwrappedByTheMeter) {
+  telemetry::SourceInfo info = PowerSource("rapl", 50);
+  info.channels = {{.name = "package-0", .in_total = true}, {.name = "dram", .in_total = true}};
+  const size_t source = readings_->Add(info, {});
+  auto count = [&](double seconds, double package, double dram) {
+    readings_->OnPoll(source,
+                      std::vector<Reading>{{0, EnergyCount{wattle::Joules(package), {}}, At(seconds)},
+                                           {1, EnergyCount{wattle::Joules(dram), wattle::Joules(100)}, At(seconds)}},
+                      At(seconds));
+  };
+  count(0, 5, 99);
+  count(1, 12, 2);
+  EXPECT_NEAR(Joules(), 7 + 3, 1e-9);
+}
+
+TEST_F(DeviceReadingsTest, TheBoardsOwnLimitIsTheBoundOfWhatIsPlausible) {
+  const size_t source = readings_->Add(PowerSource("ina3221", 10), Watts(150));
+  Power(source, 0, 10);
+  Power(source, 1, 151);
+  Power(source, 2, 10);
+  EXPECT_NEAR(Joules(), 20, 1e-9);
+  EXPECT_EQ(account_->ledger().implausible_readings(), 1);
+}
+
+TEST_F(DeviceReadingsTest, AnErrorIsNotedOnceAndSoIsItsEnd) {
+  const size_t source = readings_->Add(PowerSource("ina3221", 10), {});
+  for (int second = 0; second < 3; ++second) {
+    readings_->OnPoll(source, absl::UnavailableError("bus busy"), At(second));
+  }
+  Power(source, 3, 5);
+  EXPECT_THAT(ports_.notes, testing::ElementsAre("sensor ina3221: bus busy",
+                                                 "sensor ina3221: answers again"));
+  EXPECT_EQ(readings_->sources()[source].errors, 3);
+}
+
+TEST_F(DeviceReadingsTest, ChargeAndTheHottestZoneOfAllReachTheHeartbeatWithTheirAge) {
+  telemetry::SourceInfo zones;
+  zones.name = "zones";
+  zones.channels = {{.name = "cpu", .thermometer = true}, {.name = "gpu", .thermometer = true}};
+  telemetry::SourceInfo gauge;
+  gauge.name = "gauge";
+  gauge.channels = {{.name = "battery", .gauge = true}};
+  const size_t first = readings_->Add(zones, {});
+  const size_t second = readings_->Add(gauge, {});
+  const size_t third = readings_->Add(zones, {});
+  readings_->OnPoll(first, std::vector<Reading>{{0, Celsius(50), At(1)}, {1, Celsius(61), At(1)}},
+                    At(1));
+  readings_->OnPoll(third, std::vector<Reading>{{0, Celsius(40), At(2)}}, At(2));
+  readings_->OnPoll(
+      second, std::vector<Reading>{{0, telemetry::ChargeState{.state_of_charge = Fraction(0.6)}, At(2)}},
+      At(2));
+  const v1::Heartbeat heartbeat = core_->MakeHeartbeat(clock_.At(At(5), absl::UnixEpoch()));
+  EXPECT_EQ(heartbeat.temperature_celsius(), 61);
+  EXPECT_EQ(heartbeat.state_of_charge_ratio(), 0.6);
+  EXPECT_EQ(heartbeat.battery_age_seconds(), 3);
+  EXPECT_FALSE(core_->MakeHeartbeat(clock_.At(At(33), absl::UnixEpoch())).has_battery());
+}
+
+}  // namespace
+}  // namespace wattle::agent

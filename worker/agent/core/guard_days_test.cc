@@ -1,0 +1,337 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Hundreds of random days of a solar mast that nobody reaches: the agent's own core with its guard,
+// a fake runner, a battery, clouds, and a gauge that is off by almost 5 %, shows whole percents,
+// sags under load, fails for minutes and now and then shows nonsense. The promise must hold: no
+// joule of work below the reserve. Planted faults show that the check can fail.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "worker/agent/core/agent_core.h"
+#include "worker/agent/storage/memory_disk.h"
+
+namespace wattle::agent {
+namespace {
+
+enum class Fault {
+  kNone,
+  kGaugeErrorForgotten,  // the margin does not count the gauge's error
+  kOldReadingsLookNew,   // a gauge that is gone is told as if it were read again and again
+  kKillDoesNothing,      // a runner that hangs is never ended
+};
+
+struct Outcome {
+  double work_joules = 0;
+  double work_joules_below_reserve = 0;
+  int idle_crossings = 0;  // of the reserve, by idle draw alone
+};
+
+// One mast: physics, gauge and runner around the core. All times in seconds.
+class Mast final : public AgentPorts {
+ public:
+  Mast(uint64_t seed, Fault fault) : random_(seed), fault_(fault) {
+    capacity_ = 3600.0 * Uniform(20, 200);
+    reserve_ = Uniform(0.1, 0.5);
+    idle_watts_ = Uniform(2, 5);
+    work_watts_ = Uniform(6, 15);
+    panel_watts_ = Uniform(10, 60);
+    load_seconds_ = Uniform(3, 40);
+    step_seconds_ = Uniform(1, 40);
+    checkpoint_seconds_ = Uniform(1, 20);
+    charge_ = capacity_ * Uniform(reserve_, 1);
+    gauge_outage_until_ = 0;
+    StartCore();
+  }
+
+  Outcome Run(double days) {
+    const double end = now_ + 86400 * days;
+    while (now_ < end) {
+      const double core_next = absl::ToDoubleSeconds(core_->NextStep(Now()).since_boot());
+      double next = std::min({next_poll_, core_next, now_ + 60, end});
+      if (runner_until_) {
+        next = std::min(next, *runner_until_);
+      }
+      if (fetched_at_) {
+        next = std::min(next, *fetched_at_);
+      }
+      Pass(std::max(next, now_ + 0.01));
+      Act();
+    }
+    return outcome_;
+  }
+
+  // AgentPorts.
+  absl::Status StartRunner(const v1::RunnerTask& /*task*/) override {
+    runner_ = Runner::kLoads;
+    runner_until_ = now_ + load_seconds_ * Uniform(0.8, 1.2);
+    stop_asked_ = false;
+    return absl::OkStatus();
+  }
+  void SendToRunner(const v1::RunnerCommand& command) override {
+    stop_asked_ = stop_asked_ || command.has_stop();
+  }
+  void KillRunner() override {
+    if (runner_ != Runner::kNone && fault_ != Fault::kKillDoesNothing) {
+      killed_ = true;
+    }
+  }
+  void StartFetch(const v1::Assignment& /*assignment*/) override { fetched_at_ = now_ + 1; }
+  void StartUpload(const std::string& /*directory*/, const v1::ArtifactInfo& /*info*/) override {}
+  void CancelTransfer() override { fetched_at_ = now_; }
+  void Send(const v1::WorkerMessage& /*message*/) override {}
+  void Reconnect() override {}
+  void Note(const std::string& /*line*/) override {}
+
+ private:
+  enum class Runner { kNone, kLoads, kSteps, kWritesCheckpoint, kHangs };
+
+  double Uniform(double low, double high) {
+    return low + (high - low) * std::uniform_real_distribution<double>(0.0, 1.0)(random_);
+  }
+  bool Chance(double probability) { return Uniform(0, 1) < probability; }
+  [[nodiscard]] Instant Now() const {
+    const Monotonic at{absl::Seconds(now_)};
+    return {at, at, absl::UnixEpoch() + absl::Seconds(now_)};
+  }
+
+  void StartCore() {
+    state_ = *StateDirectory::Open(&disk_);
+    spool_ = *Spool::Open(&disk_);
+    account_ = std::make_unique<EnergyAccount>(
+        telemetry::MeterSettings{.cadence = absl::Seconds(20)},
+        EnergyOrigin{v1::ENERGY_SOURCE_INA3221, "module"}, Now().device, v1::EnergyLedger(),
+        telemetry::IdleBaseline());
+    CoreSettings settings;
+    settings.info.set_device_id("mast");
+    settings.boot_id = "boot";
+    settings.guard = {.has_gauge = true,
+                      .gauge_error = Fraction(fault_ == Fault::kGaugeErrorForgotten ? 0.0 : 0.05)};
+    core_ = std::make_unique<AgentCore>(CoreDependencies{.state = state_.get(),
+                                                         .spool = spool_.get(),
+                                                         .ports = this,
+                                                         .account = account_.get(),
+                                                         .pace = &pace_,
+                                                         .clock = &clock_,
+                                                         .kept = {}},
+                                        settings);
+    core_->Start(Now());
+    core_->OnConnected(Now());
+    v1::CoordinatorMessage welcome;
+    welcome.mutable_welcome()->set_heartbeat_seconds(3600);
+    core_->OnMessage(welcome, Now());
+    core_->OnMessage(Desired(), Now());
+    core_->OnDisconnected(Now());
+  }
+
+  v1::CoordinatorMessage Desired() {
+    constexpr int64_t kSteps = 1'000'000;  // more than the days hold
+    v1::CoordinatorMessage message;
+    v1::Policy& policy = *message.mutable_desired()->add_policies();
+    policy.set_name("mast");
+    policy.set_reserve_state_of_charge_ratio(reserve_);
+    v1::Assignment& job = *message.mutable_desired()->add_assignments();
+    job.set_attempt_id("j1.1");
+    job.set_job_id("j1");
+    job.mutable_spec()->mutable_finetune()->set_steps(kSteps);
+    job.mutable_placement()->set_device_id("mast");
+    v1::Candidate& candidate = *job.mutable_placement()->add_best();
+    candidate.set_device_id("mast");
+    // Predictions are off by up to 20 %, either way.
+    v1::Prediction& prediction = *candidate.mutable_prediction();
+    prediction.mutable_run_seconds()->set_high(step_seconds_ * kSteps * Uniform(0.85, 1.2));
+    prediction.set_mean_power_watts((idle_watts_ + work_watts_) * Uniform(0.95, 1.2));
+    prediction.set_start_seconds(load_seconds_ * Uniform(0.85, 1.2));
+    prediction.set_checkpoint_seconds(checkpoint_seconds_ * (1 + kSteps / 50) *
+                                      Uniform(0.85, 1.2));
+    return message;
+  }
+
+  // Time passes: sun, draw, charge.
+  void Pass(double until) {
+    while (now_ < until) {
+      const double length = std::min(30.0, until - now_);
+      const double hour = std::fmod(now_ / 3600, 24);
+      if (Chance(0.003)) {
+        cloud_ = Uniform(0, 1);
+      }
+      const double sun =
+          panel_watts_ * cloud_ * std::max(0.0, std::sin((hour - 6) / 12 * M_PI));
+      const double work = runner_ == Runner::kNone ? 0.0 : work_watts_;
+      const double before = charge_;
+      charge_ = std::clamp(charge_ + (sun - idle_watts_ - work) * length, 0.0, capacity_);
+      const double line = reserve_ * capacity_;
+      outcome_.work_joules += work * length;
+      if (std::min(before, charge_) < line) {
+        outcome_.work_joules_below_reserve += work * length;
+      }
+      outcome_.idle_crossings += before >= line && charge_ < line && work == 0 ? 1 : 0;
+      now_ += length;
+    }
+  }
+
+  void Act() {
+    if (fetched_at_ && now_ >= *fetched_at_) {
+      fetched_at_.reset();
+      core_->OnFetched({.status = absl::OkStatus()}, Now());
+    }
+    if (killed_) {
+      EndRunner(/*clean=*/false);
+    } else if (runner_until_ && now_ >= *runner_until_) {
+      AdvanceRunner();
+    }
+    if (now_ >= next_poll_) {
+      Poll();
+    }
+    core_->Step(Now());
+  }
+
+  void EndRunner(bool clean) {
+    runner_ = Runner::kNone;
+    runner_until_.reset();
+    killed_ = false;
+    core_->OnRunnerExit({.clean = clean, .failure_class = v1::FAILURE_CLASS_DEVICE, .message = "x"},
+                        Now());
+  }
+
+  void BeginStep() {
+    runner_ = Runner::kSteps;
+    runner_until_ = now_ + step_seconds_ * Uniform(0.5, 1.0);
+    // Only one that is being stopped hangs here: nobody else would end it within these days.
+    if (stop_asked_ && Chance(0.3)) {
+      runner_ = Runner::kHangs;
+      runner_until_.reset();
+    }
+  }
+
+  void AdvanceRunner() {
+    v1::RunnerFrame frame;
+    switch (runner_) {
+      case Runner::kLoads:
+        frame.mutable_phase()->set_phase("train");
+        BeginStep();
+        core_->OnFrame(frame, Now());
+        return;
+      case Runner::kSteps:
+        if (stop_asked_ && Chance(0.2)) {
+          runner_ = Runner::kHangs;
+          runner_until_.reset();
+          return;
+        }
+        frame.mutable_step()->set_phase("train");
+        frame.mutable_step()->set_step(++step_);
+        if (stop_asked_) {
+          runner_ = Runner::kWritesCheckpoint;
+          runner_until_ = now_ + checkpoint_seconds_ * Uniform(0.5, 1.0);
+        } else {
+          BeginStep();
+        }
+        core_->OnFrame(frame, Now());
+        return;
+      case Runner::kWritesCheckpoint:
+        frame.mutable_checkpoint()->set_step(step_);
+        frame.mutable_checkpoint()->set_seconds(checkpoint_seconds_);
+        core_->OnFrame(frame, Now());
+        EndRunner(/*clean=*/true);
+        return;
+      case Runner::kNone:
+      case Runner::kHangs:
+        return;
+    }
+  }
+
+  // The gauge: error, steps, sag, outages, nonsense. Shows at most 4.5 % more than there is.
+  void Poll() {
+    const bool working = runner_ != Runner::kNone;
+    next_poll_ = now_ + (working ? Uniform(3, 10) : Uniform(5, 20));
+    account_->AddPower(Now().device, Watts(idle_watts_ + (working ? work_watts_ : 0)));
+    if (Chance(0.0005)) {
+      gauge_outage_until_ = now_ + Uniform(10, 7200);
+    }
+    if (now_ < gauge_outage_until_) {
+      if (fault_ == Fault::kOldReadingsLookNew && last_shown_) {
+        core_->OnCharge(Now().device, Fraction(*last_shown_), Joules(capacity_));
+      }
+      return;
+    }
+    if (Chance(0.05)) {
+      return;  // bus busy
+    }
+    if (Chance(0.01)) {
+      drift_ = Uniform(-0.04, 0.04);
+    }
+    double shown = charge_ / capacity_ + drift_ - (working ? Uniform(0, 0.02) : 0.0);
+    shown = std::clamp(std::round(100 * shown) / 100, 0.0, 1.0);
+    last_shown_ = shown;
+    if (Chance(0.002)) {
+      shown = Chance(0.5) ? 0.0 : 1.0;
+    }
+    core_->OnCharge(Now().device, Fraction(shown), Joules(capacity_));
+  }
+
+  std::mt19937_64 random_;
+  const Fault fault_;
+  double now_ = 1000;
+  double capacity_ = 0, reserve_ = 0, idle_watts_ = 0, work_watts_ = 0, panel_watts_ = 0;
+  double load_seconds_ = 0, step_seconds_ = 0, checkpoint_seconds_ = 0;
+  double charge_ = 0, drift_ = 0, cloud_ = 1;
+  double next_poll_ = 1000, gauge_outage_until_ = 0;
+  std::optional<double> last_shown_;
+  Runner runner_ = Runner::kNone;
+  std::optional<double> runner_until_;
+  std::optional<double> fetched_at_;
+  bool stop_asked_ = false, killed_ = false;
+  int64_t step_ = 0;
+  Outcome outcome_;
+
+  MemoryDisk disk_{1};
+  RealPace pace_;
+  DeviceClock clock_{Monotonic(), 1.0};
+  std::unique_ptr<StateDirectory> state_;
+  std::unique_ptr<Spool> spool_;
+  std::unique_ptr<EnergyAccount> account_;
+  std::unique_ptr<AgentCore> core_;
+};
+
+constexpr double kDays = 2;
+
+TEST(GuardDaysTest, NoJouleOfWorkIsSpentBelowTheReserve) {
+  double work = 0;
+  int idle_crossings = 0;
+  for (uint64_t seed = 1; seed <= 150; ++seed) {
+    const Outcome outcome = Mast(seed, Fault::kNone).Run(kDays);
+    EXPECT_EQ(outcome.work_joules_below_reserve, 0) << "seed " << seed;
+    work += outcome.work_joules;
+    idle_crossings += outcome.idle_crossings;
+  }
+  std::printf("300 days: %.0f Wh of work, %d crossings of a reserve by idle draw alone\n",
+              work / 3600, idle_crossings);
+  EXPECT_GT(work / 3600, 5000);  // the guard that never lets anything run would pass too
+  EXPECT_GT(idle_crossings, 0);  // and so would a mast on which the reserve is never near
+}
+
+class PlantedFaultTest : public testing::TestWithParam<Fault> {};
+
+TEST_P(PlantedFaultTest, IsFound) {
+  for (uint64_t seed = 1; seed <= 150; ++seed) {
+    if (Mast(seed, GetParam()).Run(kDays).work_joules_below_reserve > 0) {
+      return;
+    }
+  }
+  ADD_FAILURE() << "300 days and no joule below the reserve: the check cannot fail";
+}
+
+INSTANTIATE_TEST_SUITE_P(Faults, PlantedFaultTest,
+                         testing::Values(Fault::kGaugeErrorForgotten, Fault::kOldReadingsLookNew,
+                                         Fault::kKillDoesNothing));
+
+}  // namespace
+}  // namespace wattle::agent
