@@ -87,14 +87,13 @@ std::string EnergyNotes(const v1::Receipt& receipt) {
           : "",
       "\n");
   if (total.temperature_celsius_max() != 0.0) {
-    absl::StrAppend(&out, "temperature   ",
-                    absl::StrFormat("%.1f °C at most", total.temperature_celsius_max()),
-                    receipt.emulated() ? " (emulated)" : "",
-                    total.has_throttled_ratio()
-                        ? absl::StrCat(", throttled ",
-                                       FormatPercent(Fraction(total.throttled_ratio())),
-                                       " of the time\n")
-                        : "; this device does not tell whether it throttles\n");
+    absl::StrAppend(
+        &out, "temperature   ", absl::StrFormat("%.1f °C at most", total.temperature_celsius_max()),
+        receipt.emulated() ? " (emulated)" : "",
+        total.has_throttled_ratio()
+            ? absl::StrCat(", throttled ", FormatPercent(Fraction(total.throttled_ratio())),
+                           " of the time\n")
+            : "; this device does not tell whether it throttles\n");
   }
   return out;
 }

@@ -60,7 +60,7 @@ StopEstimate PredictedStop(const v1::JobSpec& spec, const v1::Prediction& predic
   }
   return {.start = absl::Seconds(prediction.start_seconds()),
           .step = run > absl::ZeroDuration() ? std::min(step.value_or(kStepNotPredicted), run)
-                                              : kStepNotPredicted,
+                                             : kStepNotPredicted,
           .checkpoint = absl::Seconds(prediction.checkpoint_seconds() / CheckpointCount(spec)),
           .load = Watts(prediction.mean_power_watts())};
 }

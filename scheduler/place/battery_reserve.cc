@@ -72,10 +72,11 @@ class BatteryReserve final : public Constraint {
       return WithoutGauge(limits);
     }
     if (!device.heartbeat().has_battery()) {
-      return limits.reserve ? std::optional<Refusal>(Refusal{absl::StrCat(
-                                  "its state of charge is not known yet and policy ",
-                                  limits.reserve->policy, " sets a reserve; feasible once it reports")})
-                            : std::nullopt;
+      return limits.reserve
+                 ? std::optional<Refusal>(Refusal{absl::StrCat(
+                       "its state of charge is not known yet and policy ", limits.reserve->policy,
+                       " sets a reserve; feasible once it reports")})
+                 : std::nullopt;
     }
     const Fraction charge(device.heartbeat().state_of_charge_ratio());
     const policy::Gauge gauge = GaugeOf(device.info());
@@ -86,9 +87,8 @@ class BatteryReserve final : public Constraint {
     const BatteryState battery{capacity, charge, on.committed};
     const Joules demand =
         GrossDemand(on.prediction, Joules(on.prediction.run_energy_joules().high()));
-    const Joules margin = limits.reserve
-                              ? policy::HeldBack(stop) + capacity * gauge.error.value()
-                              : Joules(0);
+    const Joules margin =
+        limits.reserve ? policy::HeldBack(stop) + capacity * gauge.error.value() : Joules(0);
     const policy::ReserveLimit limit = limits.reserve.value_or(policy::ReserveLimit{});
     if (Shortfall(battery, demand, margin, limit.state_of_charge).value() <= 0) {
       return std::nullopt;

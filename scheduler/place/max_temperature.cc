@@ -20,10 +20,9 @@ class MaxTemperature final : public Constraint {
         Celsius(device.heartbeat().temperature_celsius()) < limit->temperature) {
       return std::nullopt;
     }
-    return Refusal{
-        absl::StrFormat("at %.1f °C; policy %s stops work at %.1f °C; feasible once cooler",
-                        device.heartbeat().temperature_celsius(), limit->policy,
-                        limit->temperature.value())};
+    return Refusal{absl::StrFormat(
+        "at %.1f °C; policy %s stops work at %.1f °C; feasible once cooler",
+        device.heartbeat().temperature_celsius(), limit->policy, limit->temperature.value())};
   }
 };
 

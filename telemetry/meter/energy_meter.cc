@@ -50,8 +50,7 @@ std::vector<absl::Duration> EnergyMeter::Pieces(Monotonic at,
   return lengths;
 }
 
-std::vector<EnergyIncrement> EnergyMeter::Missing(Monotonic at,
-                                                  absl::Span<const Monotonic> marks) {
+std::vector<EnergyIncrement> EnergyMeter::Missing(Monotonic at, absl::Span<const Monotonic> marks) {
   std::vector<EnergyIncrement> increments;
   for (const absl::Duration length : Pieces(at, marks)) {
     increments.push_back({.missing = length});
@@ -64,8 +63,7 @@ void EnergyMeter::Describe(EnergyIncrement* increment, absl::Duration length) co
   increment->error += settings_.error_ratio * increment->measured + settings_.error_floor * length;
 }
 
-std::vector<EnergyIncrement> EnergyMeter::GiveUp(Monotonic at,
-                                                 absl::Span<const Monotonic> marks) {
+std::vector<EnergyIncrement> EnergyMeter::GiveUp(Monotonic at, absl::Span<const Monotonic> marks) {
   if (at <= settled_) {
     return {};
   }

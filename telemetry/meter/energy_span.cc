@@ -24,8 +24,8 @@ void EnergySpan::AddTemperature(Celsius temperature) {
 }
 
 void EnergySpan::AddThrottling(absl::Duration length, bool throttled_then) {
-  throttled = throttled.value_or(absl::ZeroDuration()) +
-              (throttled_then ? length : absl::ZeroDuration());
+  throttled =
+      throttled.value_or(absl::ZeroDuration()) + (throttled_then ? length : absl::ZeroDuration());
 }
 
 Joules EnergySpan::Net(std::optional<Watts> idle) const {

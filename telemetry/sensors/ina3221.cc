@@ -45,7 +45,8 @@ std::vector<Rail> HwmonRails(const std::string& chip) {
   const absl::StatusOr<int64_t> samples = ReadInteger(chip + "/samples");
   std::vector<Rail> rails;
   for (int channel = 1; channel <= kChannels; ++channel) {
-    const absl::StatusOr<std::string> label = ReadText(absl::StrCat(chip, "/in", channel, "_label"));
+    const absl::StatusOr<std::string> label =
+        ReadText(absl::StrCat(chip, "/in", channel, "_label"));
     const absl::StatusOr<int64_t> enabled =
         ReadInteger(absl::StrCat(chip, "/in", channel, "_enable"));
     const std::string current = absl::StrCat(chip, "/curr", channel, "_input");
@@ -53,12 +54,12 @@ std::vector<Rail> HwmonRails(const std::string& chip) {
         absl::IsNotFound(ReadText(current).status())) {
       continue;
     }
-    rails.push_back({.label = *label,
-                     .millivolts = absl::StrCat(chip, "/in", channel, "_input"),
-                     .milliamperes = current,
-                     .cadence = interval.ok() && *interval > 0 ? absl::Milliseconds(*interval)
-                                                               : kHwmonCadence,
-                     .averages = !samples.ok() || *samples > 1});
+    rails.push_back(
+        {.label = *label,
+         .millivolts = absl::StrCat(chip, "/in", channel, "_input"),
+         .milliamperes = current,
+         .cadence = interval.ok() && *interval > 0 ? absl::Milliseconds(*interval) : kHwmonCadence,
+         .averages = !samples.ok() || *samples > 1});
   }
   return rails;
 }

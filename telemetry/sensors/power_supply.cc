@@ -167,9 +167,9 @@ std::vector<Candidate> DiscoverPowerSupplies(const std::string& root) {
   std::vector<Candidate> found;
   for (const std::string& directory : directories) {
     const std::string name = directory.substr(directory.rfind('/') + 1);
-    found.push_back({.name = absl::StrCat("power_supply ", name),
-                     .source = std::make_unique<PowerSupply>(directory, name,
-                                                             directories.size() == 1)});
+    found.push_back(
+        {.name = absl::StrCat("power_supply ", name),
+         .source = std::make_unique<PowerSupply>(directory, name, directories.size() == 1)});
   }
   return found;
 }

@@ -50,10 +50,9 @@ class Rapl final : public Source {
     std::vector<Reading> readings;
     for (size_t i = 0; i < zones_.size(); ++i) {
       WATTLE_ASSIGN_OR_RETURN(const int64_t microjoules, ReadInteger(zones_[i].energy_path));
-      readings.push_back({i,
-                          EnergyCount{Joules(static_cast<double>(microjoules) * 1e-6),
-                                      zones_[i].modulus},
-                          now});
+      readings.push_back(
+          {i, EnergyCount{Joules(static_cast<double>(microjoules) * 1e-6), zones_[i].modulus},
+           now});
     }
     return readings;
   }

@@ -162,18 +162,19 @@ TEST(Ina3221Test, WithoutAParentRailTheTopRailsAreSummed) {
 // Jetson Nano, JetPack 4.6: the iio driver counts channels from 0 and prints whole milliwatts.
 TEST(Ina3221Test, ReadsTheIioLayoutOfJetPack4) {
   Tree tree;
-  tree.Write("/sys/bus/i2c/drivers/ina3221x/6-0040/iio:device0", {{"rail_name_0", "POM_5V_IN"},
-                                                                  {"in_voltage0_input", "5048"},
-                                                                  {"in_current0_input", "560"},
-                                                                  {"in_power0_input", "2826"},
-                                                                  {"crit_current_limit_0", "32760 ma"},
-                                                                  {"rail_name_1", "POM_5V_GPU"},
-                                                                  {"in_voltage1_input", "5048"},
-                                                                  {"in_current1_input", "0"},
-                                                                  {"rail_name_2", "POM_5V_CPU"},
-                                                                  {"in_voltage2_input", "5048"},
-                                                                  {"in_current2_input", "72"},
-                                                                  {"running_mode", "1"}});
+  tree.Write("/sys/bus/i2c/drivers/ina3221x/6-0040/iio:device0",
+             {{"rail_name_0", "POM_5V_IN"},
+              {"in_voltage0_input", "5048"},
+              {"in_current0_input", "560"},
+              {"in_power0_input", "2826"},
+              {"crit_current_limit_0", "32760 ma"},
+              {"rail_name_1", "POM_5V_GPU"},
+              {"in_voltage1_input", "5048"},
+              {"in_current1_input", "0"},
+              {"rail_name_2", "POM_5V_CPU"},
+              {"in_voltage2_input", "5048"},
+              {"in_current2_input", "72"},
+              {"running_mode", "1"}});
   const auto source = Only(DiscoverIna3221(tree.root()));
   ASSERT_NE(source, nullptr);
   EXPECT_NEAR(TotalWatts(*source), 5048 * 560e-6, 1e-9);
@@ -193,9 +194,10 @@ TEST(Ina3221Test, TheSixRailsOfAnAgxXavierAreSummed) {
         std::pair("1-0041/iio:device1", std::vector<std::string>{"CV", "VDDRQ", "SYS5V"})}) {
     for (int channel = 0; channel < 3; ++channel) {
       const std::string number = std::to_string(channel);
-      tree.Write(driver + device, {{"rail_name_" + number, rails[static_cast<size_t>(channel)]},
-                                   {"in_voltage" + number + "_input", "10000"},
-                                   {"in_current" + number + "_input", std::to_string(milliamperes)}});
+      tree.Write(driver + device,
+                 {{"rail_name_" + number, rails[static_cast<size_t>(channel)]},
+                  {"in_voltage" + number + "_input", "10000"},
+                  {"in_current" + number + "_input", std::to_string(milliamperes)}});
       milliamperes += 100;
     }
   }
@@ -206,8 +208,9 @@ TEST(Ina3221Test, TheSixRailsOfAnAgxXavierAreSummed) {
 
 TEST(Ina3221Test, ANegativeCurrentKeepsItsSign) {
   Tree tree;
-  tree.Write("/sys/class/hwmon/hwmon1",
-             {{"name", "ina3221"}, {"in1_label", "VDD_IN"}, {"in1_input", "5000"}, {"curr1_input", "-8"}});
+  tree.Write(
+      "/sys/class/hwmon/hwmon1",
+      {{"name", "ina3221"}, {"in1_label", "VDD_IN"}, {"in1_input", "5000"}, {"curr1_input", "-8"}});
   const auto readings = Only(DiscoverIna3221(tree.root()))->Poll(Monotonic());
   EXPECT_NEAR(std::get<Watts>(readings->at(0).value).value(), -0.04, 1e-9);
 }
@@ -275,7 +278,8 @@ TEST(RaplTest, OneZoneThatFailsFailsTheSum) {
   WriteRapl(tree, "1000000");
   const auto source = Only(DiscoverRapl(tree.root()));
   tree.Write("/sys/class/powercap/intel-rapl:0:1", {{"energy_uj", ""}});
-  EXPECT_THAT(source->Poll(Monotonic()), StatusIs(StatusCode::kUnavailable, HasSubstr("energy_uj")));
+  EXPECT_THAT(source->Poll(Monotonic()),
+              StatusIs(StatusCode::kUnavailable, HasSubstr("energy_uj")));
 }
 
 TEST(RaplTest, PermissionDeniedIsACandidateWithTheRemedy) {
@@ -426,8 +430,8 @@ TEST(SourceContractTest, ReadingsBelongToChannelsAndAreTakenNoLaterThanNow) {
     SCOPED_TRACE(candidate.name);
     const SourceInfo& info = candidate.source->info();
     EXPECT_GT(info.cadence, absl::ZeroDuration());
-    EXPECT_EQ(info.measures_power(), info.energy_source != v1::ENERGY_SOURCE_UNSPECIFIED &&
-                                         info.measures_power());
+    EXPECT_EQ(info.measures_power(),
+              info.energy_source != v1::ENERGY_SOURCE_UNSPECIFIED && info.measures_power());
     std::set<std::pair<std::string, std::string>> families;
     for (const Channel& channel : info.channels) {
       EXPECT_THAT(channel.metric, testing::StartsWith("wattle_"));

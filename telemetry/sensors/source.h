@@ -67,7 +67,7 @@ struct Channel {
 };
 
 struct SourceInfo {
-  std::string name{};  // for people and the label `source`: "ina3221 1-0040"
+  std::string name{};                         // for people and the label `source`: "ina3221 1-0040"
   absl::Duration cadence = absl::Seconds(1);  // how often there is a new value; asked no more often
   absl::Duration deadline = absl::Seconds(5);  // a Poll that takes longer hangs
 
@@ -76,11 +76,11 @@ struct SourceInfo {
   // What the sum covers: "module", "board_input", "rails_sum", "mains", "soc_rails", "battery".
   // Figures of different scopes are never compared.
   std::string scope{};
-  int rank = 0;                      // among sources of the device's power, the lowest is used
-  bool averages = false;             // a value is the mean since the value before
+  int rank = 0;                       // among sources of the device's power, the lowest is used
+  bool averages = false;              // a value is the mean since the value before
   Watts plausible_max = Watts(1000);  // more is a fault
-  double error_ratio = 0.0;          // stated error of a value
-  Watts error_floor{};               // stated error that does not grow with the value
+  double error_ratio = 0.0;           // stated error of a value
+  Watts error_floor{};                // stated error that does not grow with the value
 
   Fraction gauge_error = Fraction(0.05);  // of a ChargeState, as a share of the capacity
   std::vector<Channel> channels{};

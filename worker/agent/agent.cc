@@ -379,9 +379,9 @@ void Agent::SampleEmulated(const Instant& now) {
   telemetry::Source& board = *sources_.front();
   readings_->OnPoll(0, board.Poll(now.device), now.device);
   const absl::Duration cadence = board.info().cadence;
-  next_sample_ = now.device + (core_->busy()
-                                   ? cadence
-                                   : std::max(cadence, kIdleSamplePeriod / clock_.time_scale()));
+  next_sample_ =
+      now.device +
+      (core_->busy() ? cadence : std::max(cadence, kIdleSamplePeriod / clock_.time_scale()));
 }
 
 void Agent::NoteHungSources() {

@@ -97,11 +97,11 @@ class Agent final : public AgentPorts {
   std::unique_ptr<CoordinatorLink> link_;
   std::unique_ptr<Sampler> sampler_;  // null on an emulated board
 
-  int64_t runner_number_ = 0;  // events of an earlier runner are dropped
-  Monotonic next_sample_;      // device time, emulation
-  Monotonic next_status_;      // wall
+  int64_t runner_number_ = 0;   // events of an earlier runner are dropped
+  Monotonic next_sample_;       // device time, emulation
+  Monotonic next_status_;       // wall
   Monotonic sensors_known_by_;  // wall: from then on the link does not wait for a sensor
-  std::vector<size_t> hung_;   // sources, as noted
+  std::vector<size_t> hung_;    // sources, as noted
   bool connected_ = false;
   bool stop_begun_ = false;
 

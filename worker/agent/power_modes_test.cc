@@ -51,7 +51,8 @@ TEST_F(PowerModesTest, ReadsNvpmodelsModesAndTheActiveOne) {
 }
 
 TEST_F(PowerModesTest, AModeWithoutWattsInItsNameLeavesThemUnknown) {
-  Write("/etc/nvpmodel.conf", "< POWER_MODEL ID=0 NAME=15W >\n< POWER_MODEL ID=2 NAME=MAXN_SUPER >\n");
+  Write("/etc/nvpmodel.conf",
+        "< POWER_MODEL ID=0 NAME=15W >\n< POWER_MODEL ID=2 NAME=MAXN_SUPER >\n");
   const v1::DeviceInfo info = Read();
   ASSERT_EQ(info.power_modes_size(), 2);
   EXPECT_EQ(info.power_modes(1).nominal_power_watts(), 0);

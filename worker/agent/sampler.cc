@@ -91,8 +91,7 @@ void Sampler::Run(const std::shared_ptr<Line>& line) {
     if (line->sink) {
       line->sink(line->number, std::move(readings));
     }
-    const absl::Duration period =
-        std::max(cadence, line->busy ? kBusyPeriodMin : kIdlePeriodMin);
+    const absl::Duration period = std::max(cadence, line->busy ? kBusyPeriodMin : kIdlePeriodMin);
     line->mutex.AwaitWithTimeout(absl::Condition(&line->stopping),
                                  std::max(period - (end - begin), absl::Milliseconds(1)));
   }
@@ -108,8 +107,7 @@ std::vector<size_t> Sampler::Hung() const {
   std::vector<size_t> hung;
   for (const std::shared_ptr<Line>& line : lines_) {
     const Monotonic since(absl::Nanoseconds(line->reading_since_ns.load()));
-    if (since > Monotonic() &&
-        line->clock->Boottime() - since > line->source->info().deadline) {
+    if (since > Monotonic() && line->clock->Boottime() - since > line->source->info().deadline) {
       hung.push_back(line->number);
     }
   }

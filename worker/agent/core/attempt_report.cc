@@ -56,8 +56,8 @@ AttemptEnergy AttemptRun::MeasuredBefore() const {
     }
   }
   if (energy.total.covered > absl::ZeroDuration()) {
-    energy.origins = {{EnergyOrigin{receipt.total().source(), receipt.total().scope()},
-                       energy.total.covered}};
+    energy.origins = {
+        {EnergyOrigin{receipt.total().source(), receipt.total().scope()}, energy.total.covered}};
   }
   return energy;
 }

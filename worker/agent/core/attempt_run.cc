@@ -251,16 +251,16 @@ void AttemptRun::OnFrame(const v1::RunnerFrame& frame, const Instant& now) {
 
 void AttemptRun::OnPhase(const v1::PhaseChanged& phase, const Instant& now) {
   progress_.set_phase(phase.phase());
-  const v1::AttemptPhase kind = phase.kind() != v1::ATTEMPT_PHASE_UNSPECIFIED
-                                    ? phase.kind()
-                                    : PhaseNamed(phase.phase());
+  const v1::AttemptPhase kind =
+      phase.kind() != v1::ATTEMPT_PHASE_UNSPECIFIED ? phase.kind() : PhaseNamed(phase.phase());
   if (kind == v1::ATTEMPT_PHASE_LOAD) {
     return;
   }
   if (kind == v1::ATTEMPT_PHASE_UNSPECIFIED) {
     // Its time stays with the phase before: no activity is guessed.
-    ports_.Note(absl::StrCat(attempt_id(), ": the runner is in a phase that this worker does not know: ",
-                             phase.phase()));
+    ports_.Note(
+        absl::StrCat(attempt_id(),
+                     ": the runner is in a phase that this worker does not know: ", phase.phase()));
     return;
   }
   const bool is_main = kind == main_phase_;

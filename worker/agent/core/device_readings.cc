@@ -53,11 +53,12 @@ std::vector<Total> TotalsOf(const SourceInfo& info, const std::vector<Reading>& 
 
 size_t DeviceReadings::Add(const SourceInfo& info, std::optional<Watts> plausible_max) {
   Entry entry;
-  entry.meter = {.cadence = info.cadence,
-                 .averages = info.averages,
-                 .plausible_max = std::min(info.plausible_max, plausible_max.value_or(info.plausible_max)),
-                 .error_ratio = info.error_ratio,
-                 .error_floor = info.error_floor};
+  entry.meter = {
+      .cadence = info.cadence,
+      .averages = info.averages,
+      .plausible_max = std::min(info.plausible_max, plausible_max.value_or(info.plausible_max)),
+      .error_ratio = info.error_ratio,
+      .error_floor = info.error_floor};
   if (info.measures_power()) {
     entry.power = power_chooser_.Add(info.rank, info.cadence);
     power_sources_.push_back(entries_.size());
@@ -161,8 +162,7 @@ void DeviceReadings::ChoosePower(Monotonic now) {
   chosen_ = power_sources_[*number];
   SourceStatus& status = status_[*chosen_];
   status.is_power_source = true;
-  account_.SwitchSource(entries_[*chosen_].meter,
-                        {status.info.energy_source, status.info.scope});
+  account_.SwitchSource(entries_[*chosen_].meter, {status.info.energy_source, status.info.scope});
 }
 
 void DeviceReadings::AdvanceTo(Monotonic now) {

@@ -27,7 +27,7 @@ namespace wattle::agent {
 // One source, as metrics show it.
 struct SourceStatus {
   telemetry::SourceInfo info;
-  bool is_power_source = false;  // the device's power is this one's now
+  bool is_power_source = false;            // the device's power is this one's now
   std::optional<Monotonic> answered_at{};  // device time
   int64_t errors = 0;
   std::string error{};  // of the latest poll; empty: it answered

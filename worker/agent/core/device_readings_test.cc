@@ -55,15 +55,14 @@ class DeviceReadingsTest : public testing::Test {
                                                v1::EnergyLedger(), telemetry::IdleBaseline());
     CoreSettings settings;
     settings.guard = {.has_gauge = true, .has_thermometer = true};
-    core_ = std::make_unique<AgentCore>(
-        CoreDependencies{.state = state_.get(),
-                         .spool = spool_.get(),
-                         .ports = &ports_,
-                         .account = account_.get(),
-                         .pace = &pace_,
-                         .clock = &clock_,
-                         .kept = {}},
-        settings);
+    core_ = std::make_unique<AgentCore>(CoreDependencies{.state = state_.get(),
+                                                         .spool = spool_.get(),
+                                                         .ports = &ports_,
+                                                         .account = account_.get(),
+                                                         .pace = &pace_,
+                                                         .clock = &clock_,
+                                                         .kept = {}},
+                                        settings);
     readings_ = std::make_unique<DeviceReadings>(core_.get(), account_.get(), &ports_);
   }
   void Power(size_t source, double seconds, double watts) {
@@ -93,7 +92,8 @@ TEST_F(DeviceReadingsTest, ASourceThatDiesIsReplacedByTheNextBest) {
   EXPECT_EQ(account_->origin().source, v1::ENERGY_SOURCE_POWER_SUPPLY);
   EXPECT_NEAR(Joules(), 200, 1e-9);
   for (int second = 21; second <= 40; ++second) {
-    readings_->OnPoll(battery, std::vector<Reading>{}, At(second));  // charges: no power of the device
+    readings_->OnPoll(battery, std::vector<Reading>{},
+                      At(second));  // charges: no power of the device
     Power(rapl, second, 6);
   }
   EXPECT_EQ(account_->origin().source, v1::ENERGY_SOURCE_RAPL);
@@ -109,9 +109,8 @@ TEST_F(DeviceReadingsTest, PartOfASumIsNoSum) {
   const size_t source = readings_->Add(info, {});
   for (int second = 0; second <= 2; ++second) {
     const Monotonic at = At(second);
-    readings_->OnPoll(source,
-                      std::vector<Reading>{{0, Watts(3), at}, {1, Watts(4), at}, {2, Watts(9), at}},
-                      at);
+    readings_->OnPoll(
+        source, std::vector<Reading>{{0, Watts(3), at}, {1, Watts(4), at}, {2, Watts(9), at}}, at);
   }
   EXPECT_NEAR(Joules(), 14, 1e-9);
   readings_->OnPoll(source, std::vector<Reading>{{0, Watts(3), At(3)}}, At(3));
@@ -124,8 +123,9 @@ TEST_F(DeviceReadingsTest, CountersOfATotalAreUnwrappedByTheMeter) {
   const size_t source = readings_->Add(info, {});
   auto count = [&](double seconds, double package, double dram) {
     readings_->OnPoll(source,
-                      std::vector<Reading>{{0, EnergyCount{wattle::Joules(package), {}}, At(seconds)},
-                                           {1, EnergyCount{wattle::Joules(dram), wattle::Joules(100)}, At(seconds)}},
+                      std::vector<Reading>{
+                          {0, EnergyCount{wattle::Joules(package), {}}, At(seconds)},
+                          {1, EnergyCount{wattle::Joules(dram), wattle::Joules(100)}, At(seconds)}},
                       At(seconds));
   };
   count(0, 5, 99);
@@ -148,8 +148,8 @@ TEST_F(DeviceReadingsTest, AnErrorIsNotedOnceAndSoIsItsEnd) {
     readings_->OnPoll(source, absl::UnavailableError("bus busy"), At(second));
   }
   Power(source, 3, 5);
-  EXPECT_THAT(ports_.notes, testing::ElementsAre("sensor ina3221: bus busy",
-                                                 "sensor ina3221: answers again"));
+  EXPECT_THAT(ports_.notes,
+              testing::ElementsAre("sensor ina3221: bus busy", "sensor ina3221: answers again"));
   EXPECT_EQ(readings_->sources()[source].errors, 3);
 }
 
@@ -167,7 +167,8 @@ TEST_F(DeviceReadingsTest, ChargeAndTheHottestZoneOfAllReachTheHeartbeatWithThei
                     At(1));
   readings_->OnPoll(third, std::vector<Reading>{{0, Celsius(40), At(2)}}, At(2));
   readings_->OnPoll(
-      second, std::vector<Reading>{{0, telemetry::ChargeState{.state_of_charge = Fraction(0.6)}, At(2)}},
+      second,
+      std::vector<Reading>{{0, telemetry::ChargeState{.state_of_charge = Fraction(0.6)}, At(2)}},
       At(2));
   const v1::Heartbeat heartbeat = core_->MakeHeartbeat(clock_.At(At(5), absl::UnixEpoch()));
   EXPECT_EQ(heartbeat.temperature_celsius(), 61);

@@ -12,7 +12,8 @@ Monotonic At(double seconds) {
 }
 
 EnergyAccount NewAccount() {
-  return {{.cadence = absl::Milliseconds(430)}, {v1::ENERGY_SOURCE_INA3221, "module"}, At(0), {}, {}};
+  return {
+      {.cadence = absl::Milliseconds(430)}, {v1::ENERGY_SOURCE_INA3221, "module"}, At(0), {}, {}};
 }
 
 // Reads `watts` every 0.4 s in (from, to].

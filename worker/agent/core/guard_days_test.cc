@@ -150,8 +150,7 @@ class Mast final : public AgentPorts {
     prediction.mutable_run_seconds()->set_high(step_seconds_ * kSteps * Uniform(0.85, 1.2));
     prediction.set_mean_power_watts((idle_watts_ + work_watts_) * Uniform(0.95, 1.2));
     prediction.set_start_seconds(load_seconds_ * Uniform(0.85, 1.2));
-    prediction.set_checkpoint_seconds(checkpoint_seconds_ * (1 + kSteps / 50) *
-                                      Uniform(0.85, 1.2));
+    prediction.set_checkpoint_seconds(checkpoint_seconds_ * (1 + kSteps / 50) * Uniform(0.85, 1.2));
     return message;
   }
 
@@ -163,8 +162,7 @@ class Mast final : public AgentPorts {
       if (Chance(0.003)) {
         cloud_ = Uniform(0, 1);
       }
-      const double sun =
-          panel_watts_ * cloud_ * std::max(0.0, std::sin((hour - 6) / 12 * M_PI));
+      const double sun = panel_watts_ * cloud_ * std::max(0.0, std::sin((hour - 6) / 12 * M_PI));
       const double work = runner_ == Runner::kNone ? 0.0 : work_watts_;
       const double before = charge_;
       charge_ = std::clamp(charge_ + (sun - idle_watts_ - work) * length, 0.0, capacity_);
