@@ -212,6 +212,7 @@ v1::Job SampleFinishedJob() {
     span->set_scope("board_input");
     span->set_samples(27441);
     span->set_temperature_celsius_max(61.5);
+    span->set_throttled_ratio(0.0);
   }
   receipt->set_wall_seconds(118.0);
   receipt->set_fetch_seconds(3.25);

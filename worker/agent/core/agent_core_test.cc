@@ -385,7 +385,7 @@ TEST_F(AgentCoreTest, AResultThatTheCoordinatorCannotTakeWaitsAndSaysWhy) {
     UploadResult refused;
     refused.status = absl::ResourceExhaustedError("disk full");
     core_->OnUploaded(refused, Now());
-    EXPECT_THAT(core_->MakeHeartbeat().progress(0).waiting_reason(), HasSubstr("disk full"));
+    EXPECT_THAT(core_->MakeHeartbeat(Now()).progress(0).waiting_reason(), HasSubstr("disk full"));
     Pass(absl::Minutes(5));
     ASSERT_EQ(ports_.uploads.size(), static_cast<size_t>(refusal) + 1);
   }
