@@ -159,15 +159,19 @@ TEST_F(JournalTest, AClashInAnotherTableIsNoOtherLeader) {
   EXPECT_EQ(journal->last_sequence(), 1);
 }
 
-TEST_F(JournalTest, AValueTooLargeForSqliteIsRefusedAndNothingOfItsBatchIsStored) {
-  auto journal = Open();
-  v1::Event large = JobEvent(2);
-  large.mutable_job_submitted()->mutable_spec()->mutable_generate()->add_prompts(
-      std::string(1'000'000'001, 'x'));
-  EXPECT_THAT(journal->Append({JobEvent(1), large}),
-              StatusIs(absl::StatusCode::kOutOfRange, HasSubstr("1000000000 bytes")));
-  EXPECT_EQ(journal->last_sequence(), 0);
-  EXPECT_THAT(journal->Append({JobEvent(1)}), IsOk());
+// The value is not left NULL: the statement fails, and says how much there may be.
+TEST_F(JournalTest, AValueTooLargeForSqliteIsAnErrorOfItsStatement) {
+  auto database = Database::Open(path_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+  ASSERT_THAT(database, IsOk());
+  ASSERT_THAT(database->Execute("CREATE TABLE t (bytes BLOB)"), IsOk());
+  sqlite3_limit(database->get(), SQLITE_LIMIT_LENGTH, 1000);
+  auto insert = database->Prepare("INSERT INTO t VALUES (?)");
+  ASSERT_THAT(insert, IsOk());
+  EXPECT_THAT(insert->BindBytes(std::string(1001, 'x')).Run(),
+              StatusIs(absl::StatusCode::kOutOfRange,
+                       AllOf(HasSubstr("1001 bytes"), HasSubstr("1000 bytes"))));
+  EXPECT_THAT(insert->BindBytes(std::string(900, 'x')).Run(), IsOk());
+  EXPECT_EQ(*database->Integer("SELECT count(*) FROM t WHERE bytes IS NOT NULL"), 1);
 }
 
 TEST_F(JournalTest, NewerSchemaIsRefusedInOneLine) {
