@@ -27,7 +27,7 @@ TEST(ConfigTest, TheDefaultsAreFine) {
 }
 
 TEST(ConfigTest, WhatCannotBeHonouredIsRefusedByItsFlag) {
-  constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+  static constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
   const Case cases[] = {
       {"--coordinator", [](Config& c) { c.coordinator = "hub"; }},
       {"--coordinator", [](Config& c) { c.coordinator = "hub:99999"; }},
