@@ -168,8 +168,9 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(JobFileTest, FieldLikeNothingListsWhatThereIs) {
   EXPECT_THAT(
       ParseJobFile("quantize:\n  xyzzyxyzzy: 1\n", "j"),
-      StatusIs(kInvalid,
-               "j:2: xyzzyxyzzy: unknown field; fields here: model, model_shape, quantization"));
+      StatusIs(
+          kInvalid,
+          "j:2: xyzzyxyzzy: unknown field; fields here: model, model_shape, quantization, recipe"));
 }
 
 TEST(JobFileTest, MissingFileIsNamed) {

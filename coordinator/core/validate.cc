@@ -428,11 +428,13 @@ absl::Status ValidatePolicy(const v1::Policy& policy) {
       "policy.", {{"pause_seconds_max", policy.pause_seconds_max(), 0, kYearSeconds},
                   {"reserve_state_of_charge_ratio", policy.reserve_state_of_charge_ratio(), 0, 1},
                   {"max_temperature_celsius", policy.max_temperature_celsius(), 0, 200}}));
-  if (policy.reserve_state_of_charge_ratio() == 0 && policy.max_temperature_celsius() == 0) {
+  if (policy.reserve_state_of_charge_ratio() == 0 && policy.max_temperature_celsius() == 0 &&
+      policy.pause_seconds_max() == 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("policy ", policy.name(),
-                     ": limits nothing; give reserve_state_of_charge_ratio or "
-                     "max_temperature_celsius, or remove it with 'wattle policy rm ",
+                     ": limits nothing; give reserve_state_of_charge_ratio, "
+                     "max_temperature_celsius or pause_seconds_max, or remove it with "
+                     "'wattle policy rm ",
                      policy.name(), "'"));
   }
   return absl::OkStatus();

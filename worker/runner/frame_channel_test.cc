@@ -96,12 +96,12 @@ TEST(FrameChannelTest, AMessageInPiecesIsReadAfterATimeoutBetweenThem) {
 
 // The agent tells a long step from a stopped process by these.
 TEST(GateTest, TheThreadThatReadsCommandsSaysThatTheProcessIsAlive) {
-  // Its thread is detached and ends the process with the stream: so both live as long as the
-  // process.
-  static Pipe pipe;
-  static FrameChannelReader reader(pipe.reading());
-  static Gate gate(/*gated=*/false);
-  static std::promise<v1::RunnerFrame> told;
+  // The thread is detached and ends the process when its stream ends. So nothing that it uses is
+  // ever destroyed, also not while the process exits.
+  static Pipe& pipe = *new Pipe;
+  static FrameChannelReader& reader = *new FrameChannelReader(pipe.reading());
+  static Gate& gate = *new Gate(/*gated=*/false);
+  static auto& told = *new std::promise<v1::RunnerFrame>;
   static std::once_flag once;
   FollowCommands(reader, gate, [](const v1::RunnerFrame& frame) {
     std::call_once(once, [&frame] { told.set_value(frame); });
