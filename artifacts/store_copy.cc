@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <system_error>
 #include <vector>
@@ -19,8 +20,8 @@ namespace {
 namespace fs = std::filesystem;
 
 absl::Status LinkOrCopy(const fs::path& from, const fs::path& to) {
-  if (link(from.c_str(), to.c_str()) == 0) {
-    return absl::OkStatus();
+  if (link(from.c_str(), to.c_str()) == 0 || errno == EEXIST) {
+    return absl::OkStatus();  // A file of a store never changes: the one that is there is the same.
   }
   absl::StatusOr<std::string> bytes = ReadWholeFile(from.string());
   if (absl::IsNotFound(bytes.status())) {
@@ -48,6 +49,14 @@ absl::Status CopyTree(const fs::path& from, const fs::path& to) {
   return SyncDirectory(to.string());
 }
 
+absl::Status CopyFolders(const fs::path& from, const fs::path& to,
+                         const std::vector<std::string>& folders) {
+  for (const std::string& folder : folders) {
+    WATTLE_RETURN_IF_ERROR(CopyTree(from / folder, to / folder));
+  }
+  return SyncDirectory(to.string());
+}
+
 }  // namespace
 
 absl::Status CopyStore(const std::string& from, const std::string& to) {
@@ -57,10 +66,14 @@ absl::Status CopyStore(const std::string& from, const std::string& to) {
   }
   WATTLE_RETURN_IF_ERROR(MakeDirectory(to));
   // Manifests first: chunks are there before their manifest, so those found later suffice.
-  for (const char* folder : {"manifests", "pins", "chunks"}) {
-    WATTLE_RETURN_IF_ERROR(CopyTree(fs::path(from) / folder, fs::path(to) / folder));
-  }
-  return SyncDirectory(to);
+  return CopyFolders(from, to, {"manifests", "pins", "chunks"});
+}
+
+absl::Status AddStore(const std::string& from, const std::string& to) {
+  WATTLE_RETURN_IF_ERROR(MakeDirectory(to));
+  // Chunks first: nobody writes to `from`, and a manifest in `to` promises that its chunks are
+  // there.
+  return CopyFolders(from, to, {"chunks", "pins", "manifests"});
 }
 
 }  // namespace wattle::artifacts

@@ -17,6 +17,10 @@ namespace wattle::artifacts {
 // Errors: kNotFound, kAlreadyExists, kPermissionDenied, kResourceExhausted.
 absl::Status CopyStore(const std::string& from, const std::string& to);
 
+// The same into a store that may be there already: its own artifacts stay. Nobody else may write to
+// either of them meanwhile. Errors: as CopyStore, without kAlreadyExists.
+absl::Status AddStore(const std::string& from, const std::string& to);
+
 }  // namespace wattle::artifacts
 
 #endif  // WATTLE_ARTIFACTS_STORE_COPY_H_

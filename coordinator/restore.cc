@@ -85,12 +85,7 @@ absl::Status AddArtifacts(const std::string& from, const std::string& to) {
   if (!fs::exists(from, error)) {
     return absl::OkStatus();
   }
-  if (!fs::exists(to, error)) {
-    return artifacts::CopyStore(from, to);
-  }
-  fs::copy(from, to, fs::copy_options::recursive | fs::copy_options::skip_existing, error);
-  return error ? absl::ResourceExhaustedError(absl::StrCat(to, ": ", error.message()))
-               : absl::OkStatus();
+  return artifacts::AddStore(from, to);
 }
 
 std::string WhatIsLost(const core::State& before, const core::State& restored) {

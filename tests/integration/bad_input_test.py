@@ -40,7 +40,7 @@ class BadInput(Scene):
         self.start()
         text = self.fleet.directory / "notes.json"
         text.write_text('{"data": 3}')
-        self.refused("data", "push", "notes", text, status=2, says=["notes.json", "SQuAD"])
+        self.refused("data", "push", "notes", text, status=2, says=["notes.json", "data: wants a list"])
         broken = self.fleet.directory / "broken"
         shutil.copytree(DEMO / "model", broken)
         weights = broken / "model.safetensors"
