@@ -21,12 +21,14 @@ namespace {
 struct Planned {
   CrashPlan plan;
   std::string marker;
+  bool with_parent = false;
 };
 
 std::optional<Planned> FromEnvironment() {
   // NOLINTBEGIN(concurrency-mt-unsafe): the environment is only read, and once
   const char* text = std::getenv("WATTLE_CRASH_AT");
   const char* marker = std::getenv("WATTLE_CRASH_MARKER");
+  const bool with_parent = std::getenv("WATTLE_CRASH_PARENT") != nullptr;
   if (text == nullptr || *text == '\0' ||
       (marker != nullptr && *marker != '\0' && access(marker, F_OK) == 0)) {
     return std::nullopt;
@@ -37,7 +39,7 @@ std::optional<Planned> FromEnvironment() {
     std::exit(2);
   }
   // NOLINTEND(concurrency-mt-unsafe)
-  return Planned{*plan, marker == nullptr ? "" : marker};
+  return Planned{*plan, marker == nullptr ? "" : marker, with_parent};
 }
 
 }  // namespace
@@ -77,6 +79,9 @@ void CrashPoint(absl::string_view name, FileOperationMoment moment) {
     if (file >= 0) {
       close(file);
     }
+  }
+  if (planned->with_parent) {
+    kill(getppid(), SIGKILL);
   }
   kill(getpid(), SIGKILL);
 }

@@ -6,6 +6,8 @@
 // Then the process sends itself SIGKILL the COUNT-th time (from 1, the default) that it is about to
 // pass the place NAME; with ":after", that it has just passed it. With WATTLE_CRASH_MARKER=PATH the
 // kill happens once: the process makes that file first, and does nothing where the file exists.
+// With WATTLE_CRASH_PARENT=yes the process that started this one is killed first: an agent with its
+// runner, as by a power cut.
 // A value that cannot be read ends the process with exit code 2, because a test that silently kills
 // nothing would prove nothing. A child inherits the variable: the names of agent and runner differ.
 //

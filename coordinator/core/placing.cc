@@ -59,6 +59,7 @@ bool IsFree(const Draft& draft, const DeviceId& device, const std::set<DeviceId>
   const v1::DeviceRecord* host = FindDevice(draft.state(), device);
   return host != nullptr && !host->drained() && !taken.contains(device) &&
          !draft.state().wanted_attempt.contains(device) &&
+         IsCaughtUp(draft.observations(), device) &&
          IsReachable(draft.observations(), device, draft.now().monotonic);
 }
 

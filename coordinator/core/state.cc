@@ -184,6 +184,11 @@ bool IsReachable(const Observations& observations, const DeviceId& device, Monot
          now - found->second.last_seen->monotonic <= observations.unreachable_after;
 }
 
+bool IsCaughtUp(const Observations& observations, const DeviceId& device) {
+  const auto found = observations.devices.find(device);
+  return found != observations.devices.end() && found->second.caught_up;
+}
+
 Monotonic LastContact(const Observations& observations, const DeviceId& device) {
   const auto found = observations.devices.find(device);
   const Monotonic started = observations.started.monotonic;

@@ -108,6 +108,9 @@ absl::StatusOr<State> ParseSnapshot(absl::string_view bytes);
 
 struct DeviceObservation {
   bool connected = false;  // has a stream
+  // Everything that the device had spooled before its latest hello is taken. Until then it gets no
+  // new work: what it tells next may be the end of the very job that waits.
+  bool caught_up = true;
   std::optional<Instant> last_seen;
   v1::Heartbeat heartbeat;  // latest
 };
@@ -129,6 +132,8 @@ struct Observations {
 
 // Connected, and heard of within unreachable_after.
 bool IsReachable(const Observations& observations, const DeviceId& device, Monotonic now);
+// DeviceObservation::caught_up; false for a device that was never heard of.
+bool IsCaughtUp(const Observations& observations, const DeviceId& device);
 // When the device was last heard of, at the earliest the coordinator's start.
 Monotonic LastContact(const Observations& observations, const DeviceId& device);
 

@@ -1,6 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "coordinator/rpc/worker_stream.h"
 
+#include <cstdint>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -9,9 +11,16 @@
 #include "artifacts/transfer/grpc_status.h"
 #include "base/status_macros.h"
 #include "coordinator/core/core.h"
+#include "coordinator/core/lineage.h"
 #include "coordinator/shell/shell.h"
 
 namespace wattle::rpc {
+namespace {
+
+// No report has this number.
+constexpr int64_t kNeverCaughtUp = std::numeric_limits<int64_t>::max();
+
+}  // namespace
 
 WorkerStream* WorkerStream::Open(runtime::Runtime& runtime, StreamTable& streams,
                                  absl::Duration heartbeat_interval) {
@@ -89,11 +98,17 @@ void WorkerStream::Welcome(const runtime::Answer& answer) {
     FinishWith(answer.status);
     return;
   }
-  v1::Welcome welcome = runtime_.Read([this](const core::State& state) {
+  const v1::Hello& hello = incoming_.hello();
+  bool of_this_opening = false;
+  v1::Welcome welcome = runtime_.Read([&](const core::State& state) {
+    of_this_opening = core::IsOfThisOpening(state, hello);
     return shell::WelcomeFor(
         state, device_, incarnation_,
         {.now = runtime_.Now().wall, .heartbeat_interval = heartbeat_interval_});
   });
+  // A worker of another opening of the journal renumbers its reports and says hello again.
+  last_report_sequence_ = of_this_opening ? hello.last_report_sequence() : kNeverCaughtUp;
+  const bool caught_up = welcome.acknowledged_sequence() >= last_report_sequence_;
   {
     absl::MutexLock lock(&mutex_);
     if (finishing_ || finished_) {
@@ -104,6 +119,7 @@ void WorkerStream::Welcome(const runtime::Answer& answer) {
     WriteNextLocked();
   }
   if (slot_ != nullptr) {
+    slot_->SetCaughtUp(stream_number_, caught_up);
     StartRead(&incoming_);  // A second hello: the stream is in its place already.
     return;
   }
@@ -114,7 +130,7 @@ void WorkerStream::Welcome(const runtime::Answer& answer) {
     return;
   }
   slot_ = runtime_.board().SlotFor(device_);
-  stream_number_ = slot_->Connected(runtime_.Now());
+  stream_number_ = slot_->Connected(runtime_.Now(), caught_up);
   spdlog::info("device {} connected", device_.value());
   StartRead(&incoming_);
 }
@@ -124,11 +140,14 @@ absl::Status WorkerStream::HandleReport() {
   command.device = device_;
   command.incarnation = incarnation_;
   command.report = std::move(*incoming_.mutable_report());
+  const bool last = command.report.sequence() >= last_report_sequence_;
   // Full queue: the stream ends, the worker comes back and sends again what was not acknowledged.
   return runtime_.Post(std::move(command),
-                       [self = shared_from_this()](const runtime::Answer& answer) {
+                       [self = shared_from_this(), last](const runtime::Answer& answer) {
                          if (!answer.status.ok()) {
                            self->FinishWith(answer.status);
+                         } else if (last) {
+                           self->slot_->SetCaughtUp(self->stream_number_, true);
                          }
                        });
 }

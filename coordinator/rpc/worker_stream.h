@@ -64,6 +64,7 @@ class WorkerStream final
   int64_t incarnation_ = 0;
   std::shared_ptr<runtime::ObservationBoard::Slot> slot_;  // Set once hello was taken.
   uint64_t stream_number_ = 0;                             // Of this stream in slot_.
+  int64_t last_report_sequence_ = 0;  // The last report that the device had made at its hello.
 
   absl::Mutex mutex_;
   struct Outbox {

@@ -12,12 +12,21 @@ void ObservationBoard::Slot::Take(v1::Heartbeat& heartbeat, const core::Instant&
   ++version_;
 }
 
-uint64_t ObservationBoard::Slot::Connected(const core::Instant& now) {
+uint64_t ObservationBoard::Slot::Connected(const core::Instant& now, bool caught_up) {
   absl::MutexLock lock(&mutex_);
   observation_.connected = true;
+  observation_.caught_up = caught_up;
   observation_.last_seen = now;
   ++version_;
   return ++stream_;
+}
+
+void ObservationBoard::Slot::SetCaughtUp(uint64_t stream, bool caught_up) {
+  absl::MutexLock lock(&mutex_);
+  if (stream == stream_ && observation_.caught_up != caught_up) {
+    observation_.caught_up = caught_up;
+    ++version_;
+  }
 }
 
 bool ObservationBoard::Slot::Disconnected(uint64_t stream) {

@@ -33,8 +33,10 @@ class ObservationBoard {
     // Takes the heartbeat; what `heartbeat` then holds is its predecessor, to be overwritten.
     void Take(v1::Heartbeat& heartbeat, const core::Instant& now);
     // A stream of the device begins: the device is connected until that very stream ends. Returns
-    // the stream's number.
-    uint64_t Connected(const core::Instant& now);
+    // the stream's number. caught_up: see core::DeviceObservation.
+    uint64_t Connected(const core::Instant& now, bool caught_up = true);
+    // Of the stream with that number; nothing where a newer stream has taken over.
+    void SetCaughtUp(uint64_t stream, bool caught_up);
     // The stream with that number ended. False where a newer stream had taken over: the device is
     // still connected.
     bool Disconnected(uint64_t stream);

@@ -163,7 +163,7 @@ class Telemetry(Scene):
         idle_celsius = truth["ambient"] + truth["kelvin_per_watt"] * truth["idle"]
         self.assert_within(self.value(f"wattle_device_temperature_celsius{device}"), idle_celsius, 0.02, "idle temperature")
 
-        job_id = self.fleet.submit(self.finetune_file(steps=120, heldout_data="", checkpoint_every_steps=1000))
+        job_id = self.fleet.submit(self.finetune_file(steps=160, heldout_data="", checkpoint_every_steps=1000))
         self.fleet.until_step(job_id, 5)
         job = self.assert_succeeded(self.fleet.until_done(job_id, 400))
         run, total = receipt_of(job)["run"], receipt_of(job)["total"]
