@@ -52,16 +52,20 @@ CancelOnInterrupt::~CancelOnInterrupt() {
   interrupt_.cancel_ = nullptr;
 }
 
-SignalThread::SignalThread(Interrupt& interrupt) {
+SignalThread::SignalThread(Interrupt& interrupt, absl::Duration patience) {
   const sigset_t handled = HandledSignals();
   pthread_sigmask(SIG_BLOCK, &handled, nullptr);
-  thread_ = std::thread([&interrupt, handled] {
+  thread_ = std::thread([&interrupt, handled, patience] {
     int signal = 0;
-    while (sigwait(&handled, &signal) == 0 && signal != kStopSignal) {
-      if (interrupt.raised()) {
-        _exit(static_cast<int>(ExitCode::kInterrupted));  // asked twice: now
-      }
-      interrupt.Raise();
+    if (sigwait(&handled, &signal) != 0 || signal == kStopSignal) {
+      return;
+    }
+    interrupt.Raise();
+    // The command ends in order. What hangs in a system call does not: a second signal, or time,
+    // ends the process.
+    const timespec wait = absl::ToTimespec(patience);
+    if (sigtimedwait(&handled, nullptr, &wait) != kStopSignal) {
+      _exit(static_cast<int>(ExitCode::kInterrupted));
     }
   });
   pthread_setname_np(thread_.native_handle(), "wattle-signals");

@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Ctrl-C and SIGTERM. The first one cancels the call that is under way, so that the command ends in
-// order and says what goes on without it; a second one ends the process at once. Thread-safe.
+// order and says what goes on without it; a second one ends the process at once. A command that
+// hangs in a system call is ended after a few seconds. Thread-safe.
 #ifndef WATTLE_CLI_INTERRUPT_H_
 #define WATTLE_CLI_INTERRUPT_H_
 
@@ -10,6 +11,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 
 namespace wattle::cli {
 
@@ -43,7 +45,8 @@ class CancelOnInterrupt {
 // before any other thread, for these inherit the blocked signals.
 class SignalThread {
  public:
-  explicit SignalThread(Interrupt& interrupt);
+  // patience: how long a command may take to end in order after the first signal.
+  explicit SignalThread(Interrupt& interrupt, absl::Duration patience = absl::Seconds(5));
   ~SignalThread();
   SignalThread(const SignalThread&) = delete;
   SignalThread& operator=(const SignalThread&) = delete;
