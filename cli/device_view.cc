@@ -1,4 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include <set>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -13,12 +15,8 @@ namespace wattle::cli {
 namespace {
 
 std::string Temperature(const v1::Heartbeat& heartbeat) {
-  return heartbeat.has_temperature() ? absl::StrFormat("%.1f °C", heartbeat.temperature_celsius())
+  return heartbeat.has_temperature() ? FormatTemperature(Celsius(heartbeat.temperature_celsius()))
                                      : "";
-}
-
-std::string Power(const v1::Heartbeat& heartbeat) {
-  return heartbeat.has_power() ? FormatPower(Watts(heartbeat.power_watts())) : "";
 }
 
 std::string Charge(const v1::Heartbeat& heartbeat) {
@@ -28,6 +26,25 @@ std::string Charge(const v1::Heartbeat& heartbeat) {
 // "j12" of "j12.1".
 std::string JobOf(const std::string& attempt_id) {
   return attempt_id.substr(0, attempt_id.find('.'));
+}
+
+// As many digits of the ids as tell the devices apart, eight at least: what a command takes for
+// one.
+size_t UniqueDigits(const v1::ListDevicesResponse& devices) {
+  constexpr size_t kDigitsMin = 8;
+  size_t digits = kDigitsMin;
+  std::set<std::string> seen;
+  for (size_t i = 0; i < static_cast<size_t>(devices.devices_size());) {
+    const std::string& id = devices.devices(static_cast<int>(i)).info().device_id();
+    if (!seen.insert(id.substr(0, digits)).second && digits < id.size()) {
+      ++digits;  // Two ids begin alike: once more from the first.
+      seen.clear();
+      i = 0;
+    } else {
+      ++i;
+    }
+  }
+  return digits;
 }
 
 std::string Joined(absl::string_view separator,
@@ -89,6 +106,7 @@ std::string RenderDevices(const v1::ListDevicesResponse& devices, absl::Time now
     return "no devices; start a worker with: wattle-worker --coordinator HOST:PORT\n";
   }
   Table table({{"device"},
+               {"id"},
                {"class"},
                {"state"},
                {"job"},
@@ -97,13 +115,14 @@ std::string RenderDevices(const v1::ListDevicesResponse& devices, absl::Time now
                {"charge", Align::kRight},
                {"last seen", Align::kLeft, false, true},
                {"reason", Align::kLeft, true}});
+  const size_t id_digits = UniqueDigits(devices);
   for (const v1::Device& device : devices.devices()) {
     const v1::Heartbeat& heartbeat = device.heartbeat();
     const std::string& reason =
         device.drain_reason().empty() ? heartbeat.guard_reason() : device.drain_reason();
-    table.AddRow({device.info().name(),
+    table.AddRow({device.info().name(), device.info().device_id().substr(0, id_digits),
                   DeviceClassWord(device.info().device_class(), device.info().emulated()),
-                  DeviceStateWord(device), JobOf(device.running_attempt_id()), Power(heartbeat),
+                  DeviceStateWord(device), JobOf(device.running_attempt_id()), PowerWords(device),
                   Temperature(heartbeat), Charge(heartbeat),
                   FormatAge(now, device.last_seen_unix_seconds()), reason});
   }
@@ -128,7 +147,9 @@ std::string RenderDevice(const v1::Device& device, absl::Time now) {
   AppendField("last seen", FormatAge(now, device.last_seen_unix_seconds()), &out);
   const std::string evidence = EvidenceWord(info.energy_source(), info.emulated());
   const std::string note = evidence == "measured" ? "" : absl::StrCat(" (", evidence, ")");
-  AppendField("power", heartbeat.has_power() ? absl::StrCat(Power(heartbeat), note) : "", &out);
+  const std::string power = PowerWords(device);
+  AppendField("power", power.empty() || evidence == "modelled" ? power : absl::StrCat(power, note),
+              &out);
   AppendField("idle power",
               heartbeat.idle_power_watts() > 0.0
                   ? absl::StrCat(FormatPower(Watts(heartbeat.idle_power_watts())), note)

@@ -1,10 +1,14 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "cli/job_view.h"
 
+#include <set>
+
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "cli/labels.h"
 #include "cli/table.h"
 
+#include "formats/job_text.h"
 #include "proto/kind_name.h"
 #include "units/format.h"
 #include "units/quantity.h"
@@ -13,15 +17,26 @@ namespace wattle::cli {
 namespace {
 
 // The device of the job's last attempt, with the mark that it is emulated.
-std::string JobDevice(const v1::Job& job) {
-  if (job.attempts().empty()) {
+std::string JobDevice(const v1::JobSummary& job) {
+  return absl::StrCat(job.device_name().empty() ? job.device_id().substr(0, 8) : job.device_name(),
+                      job.emulated() ? " (emulated)" : "",
+                      job.unreachable() ? " (unreachable)" : "");
+}
+
+std::set<v1::EnergySource> Sources(const v1::JobSummary& job) {
+  std::set<v1::EnergySource> sources;
+  for (const int source : job.energy_sources()) {
+    sources.insert(static_cast<v1::EnergySource>(source));
+  }
+  return sources;
+}
+
+std::string EnergyOf(const v1::JobSummary& job) {
+  if (job.energy_sources().empty()) {
     return "";
   }
-  const v1::Attempt& last = job.attempts(job.attempts_size() - 1);
-  const v1::Candidate* chosen = ChosenCandidate(last.placement());
-  return absl::StrCat(AttemptDevice(last),
-                      chosen != nullptr && chosen->emulated() ? " (emulated)" : "",
-                      last.unreachable() ? " (unreachable)" : "");
+  return absl::StrCat(FormatEnergy(Joules(job.total_energy_joules())), " ",
+                      EvidenceWords(Sources(job)));
 }
 
 std::string EnergyOf(const v1::Attempt& attempt) {
@@ -31,6 +46,25 @@ std::string EnergyOf(const v1::Attempt& attempt) {
   const v1::Receipt& receipt = attempt.receipt();
   return absl::StrCat(FormatEnergy(Joules(receipt.total().gross_energy_joules())), " ",
                       EvidenceWord(receipt.total().source(), receipt.emulated()));
+}
+
+// "attempt j12.2 running on nano-1", of a repeated one "attempt 2 of 3 (j12.2) running on nano-1,
+// because attempt 1 failed: …".
+std::string AttemptWords(const v1::Job& job) {
+  const v1::Attempt& last = job.attempts(job.attempts_size() - 1);
+  const std::string device = JobDevice(Summarize(job));
+  const v1::Attempt* failed = nullptr;
+  for (const v1::Attempt& attempt : job.attempts()) {
+    failed = attempt.state() == v1::ATTEMPT_STATE_FAILED ? &attempt : failed;
+  }
+  if (failed == nullptr || failed == &last) {
+    return absl::StrCat("attempt ", last.attempt_id(), " ", Word(last.state()), " on ", device);
+  }
+  return absl::StrCat("attempt ", job.attempts_size(),
+                      job.attempts_max() > 0 ? absl::StrCat(" of ", job.attempts_max()) : "", " (",
+                      last.attempt_id(), ") ", Word(last.state()), " on ", device, ", because ",
+                      failed->attempt_id(), " failed on ", AttemptDevice(*failed), ": ",
+                      failed->reason());
 }
 
 Table AttemptTable(const v1::Job& job, absl::Time now) {
@@ -70,11 +104,13 @@ std::string RenderJobs(const v1::ListJobsResponse& jobs, absl::Time now, const T
                {"objective", Align::kLeft, false, true},
                {"state"},
                {"device"},
+               {"energy", Align::kRight, false, true},
                {"submitted", Align::kLeft, false, true},
                {"reason", Align::kLeft, true}});
-  for (const v1::Job& job : jobs.jobs()) {
-    table.AddRow({job.job_id(), job.spec().name(), KindName(job.spec()),
-                  ObjectiveWord(job.spec().objective()), Word(job.state()), JobDevice(job),
+  for (const v1::Job& listed : jobs.jobs()) {
+    const v1::JobSummary job = Summarize(listed);
+    table.AddRow({job.job_id(), job.name(), job.kind(), ObjectiveWord(job.objective()),
+                  Word(job.state()), JobDevice(job), EnergyOf(job),
                   FormatAge(now, job.submitted_unix_seconds()), job.reason()});
   }
   return table.Render(style);
@@ -89,6 +125,7 @@ std::string RenderJob(const v1::Job& job, absl::Time now, const TextStyle& style
   AppendField("reason", job.reason(), &out);
   AppendField("submitted", FormatInstant(job.submitted_unix_seconds()), &out);
   AppendField("finished", FormatInstant(job.finished_unix_seconds()), &out);
+  AppendField("energy", JobEnergyWords(job), &out);
   for (const v1::ResolvedInput& input : job.inputs()) {
     const std::string artifact = input.artifact_id().empty()
                                      ? "not made yet"
@@ -102,18 +139,81 @@ std::string RenderJob(const v1::Job& job, absl::Time now, const TextStyle& style
                 &out);
   }
   if (!job.attempts().empty()) {
+    const v1::Attempt& last = job.attempts(job.attempts_size() - 1);
+    AppendField("why there", last.placement().reason(), &out);
+  }
+  absl::StrAppend(&out, "  settings\n");
+  for (const absl::string_view line :
+       absl::StrSplit(formats::JobFileText(job.spec()), '\n', absl::SkipEmpty())) {
+    absl::StrAppend(&out, "    ", Printable(line), "\n");
+  }
+  if (!job.attempts().empty()) {
     absl::StrAppend(&out, "\n", AttemptTable(job, now).Render(style));
   }
   return out;
 }
 
+std::string JobEnergyWords(const v1::Job& job) {
+  const v1::JobSummary summary = Summarize(job);
+  const std::string energy = EnergyOf(summary);
+  int receipts = 0;
+  double missing_joules = 0.0;
+  for (const v1::Attempt& attempt : job.attempts()) {
+    receipts += attempt.has_receipt() ? 1 : 0;
+    missing_joules += attempt.receipt().total().missing_energy_joules();
+  }
+  return energy.empty()
+             ? ""
+             : absl::StrCat(
+                   energy, receipts > 1 ? absl::StrCat(", of ", receipts, " attempts") : "",
+                   missing_joules > 0.0
+                       ? absl::StrCat("; without samples at most ",
+                                      FormatEnergy(Joules(missing_joules)), " more (model)")
+                       : "");
+}
+
+v1::JobSummary Summarize(const v1::Job& job) {
+  v1::JobSummary summary;
+  summary.set_job_id(job.job_id());
+  summary.set_name(job.spec().name());
+  summary.set_owner(job.spec().owner());
+  summary.set_kind(KindName(job.spec()));
+  summary.set_objective(job.spec().objective());
+  summary.set_state(job.state());
+  summary.set_reason(job.reason());
+  summary.set_submitted_unix_seconds(job.submitted_unix_seconds());
+  summary.set_finished_unix_seconds(job.finished_unix_seconds());
+  summary.set_output_artifact_id(job.output_artifact_id());
+  summary.set_attempts(job.attempts_size());
+  std::set<int> sources;
+  for (const v1::Attempt& attempt : job.attempts()) {
+    if (attempt.has_receipt()) {
+      summary.set_total_energy_joules(summary.total_energy_joules() +
+                                      attempt.receipt().total().gross_energy_joules());
+      sources.insert(static_cast<int>(SourceOf(attempt.receipt())));
+    }
+  }
+  for (const int source : sources) {
+    summary.add_energy_sources(static_cast<v1::EnergySource>(source));
+  }
+  if (!job.attempts().empty()) {
+    const v1::Attempt& last = job.attempts(job.attempts_size() - 1);
+    const v1::Candidate* chosen = ChosenCandidate(last.placement());
+    summary.set_attempt_id(last.attempt_id());
+    summary.set_attempt_state(last.state());
+    summary.set_device_id(last.device_id());
+    summary.set_device_name(AttemptDevice(last));
+    summary.set_emulated(last.emulated() || (chosen != nullptr && chosen->emulated()));
+    summary.set_unreachable(last.unreachable());
+  }
+  return summary;
+}
+
 std::string RenderJobState(const v1::Job& job) {
-  const std::string device = JobDevice(job);
+  const std::string device = JobDevice(Summarize(job));
   std::string line = absl::StrCat(job.job_id(), " ", Word(job.state()));
   if (job.state() == v1::JOB_STATE_ACTIVE && !job.attempts().empty()) {
-    const v1::Attempt& last = job.attempts(job.attempts_size() - 1);
-    absl::StrAppend(&line, ": attempt ", last.attempt_id(), " ", Word(last.state()), " on ",
-                    device);
+    absl::StrAppend(&line, ": ", AttemptWords(job));
   } else if (job.state() == v1::JOB_STATE_SUCCEEDED && !device.empty()) {
     absl::StrAppend(&line, " on ", device);
   }

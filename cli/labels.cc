@@ -7,6 +7,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include <google/protobuf/descriptor.h>
@@ -103,6 +104,31 @@ std::string EvidenceWord(v1::EnergySource source, bool emulated) {
   return "measured";
 }
 
+std::string EvidenceWords(const std::set<v1::EnergySource>& sources) {
+  std::set<std::string> words;
+  for (const v1::EnergySource source : sources) {
+    words.insert(EvidenceWord(source, /*emulated=*/false));
+  }
+  return absl::StrJoin(words, " and ");
+}
+
+v1::EnergySource SourceOf(const v1::Receipt& receipt) {
+  return receipt.emulated() ? v1::ENERGY_SOURCE_EMULATED : receipt.total().source();
+}
+
+std::string PowerWords(const v1::Device& device) {
+  const v1::Heartbeat& heartbeat = device.heartbeat();
+  const v1::EnergySource source = heartbeat.power_source() != v1::ENERGY_SOURCE_UNSPECIFIED
+                                      ? heartbeat.power_source()
+                                      : device.info().energy_source();
+  const std::string evidence = EvidenceWord(source, device.info().emulated());
+  if (!heartbeat.has_power() || (evidence == "modelled" && device.running_attempt_id().empty())) {
+    return "";
+  }
+  return absl::StrCat(FormatPower(Watts(heartbeat.power_watts())),
+                      evidence == "modelled" ? " modelled" : "");
+}
+
 std::string EnergySourceWords(const v1::EnergyMeasurement& energy, bool emulated) {
   const std::string evidence = EvidenceWord(energy.source(), emulated);
   std::string words = Word(energy.source());
@@ -133,6 +159,9 @@ std::string AttemptDevice(const v1::Attempt& attempt) {
   if (chosen != nullptr && chosen->device_id() == attempt.device_id() &&
       !chosen->device_name().empty()) {
     return chosen->device_name();
+  }
+  if (!attempt.device_name().empty()) {
+    return attempt.device_name();
   }
   return attempt.device_id().substr(0, 8);
 }

@@ -6,6 +6,7 @@
 #define WATTLE_CLI_LABELS_H_
 
 #include <cstdint>
+#include <set>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -37,6 +38,13 @@ std::string ProvenanceWords(const v1::Prediction& prediction);
 
 // What the numbers of a span may be called: "measured", "emulated", "modelled".
 std::string EvidenceWord(v1::EnergySource source, bool emulated);
+// The same of a sum over several sources: "measured", "emulated and modelled". Empty of none.
+std::string EvidenceWords(const std::set<v1::EnergySource>& sources);
+// What the attempt's joules come from; an emulated device's count as emulated.
+v1::EnergySource SourceOf(const v1::Receipt& receipt);
+// What the device draws now: "12.41 W", "5.04 W modelled"; empty where no sensor tells. Between
+// jobs a device without a sensor draws nobody knows what.
+std::string PowerWords(const v1::Device& device);
 // "ina3221, module"; "emulated, board_input: not measured".
 std::string EnergySourceWords(const v1::EnergyMeasurement& energy, bool emulated);
 

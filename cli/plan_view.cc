@@ -41,9 +41,7 @@ std::string Verdict(const v1::Candidate& candidate) {
                               FormatElapsed(absl::Seconds(candidate.start_in_seconds())), warnings)
                : absl::StrCat("feasible", warnings);
   }
-  const std::string rule =
-      candidate.refused_by().empty() ? "" : absl::StrCat(candidate.refused_by(), ": ");
-  return absl::StrCat(candidate.permanent() ? "never: " : "not now: ", rule, candidate.reason());
+  return absl::StrCat(candidate.permanent() ? "never: " : "not now: ", candidate.reason());
 }
 
 std::string NetWords(const v1::Prediction& prediction) {
@@ -192,6 +190,10 @@ std::string RenderPlan(const v1::JobSpec& spec, const v1::PlanResponse& plan,
     }
   }
   absl::StrAppend(&out, "\n", ScaleNotes(plan));
+  if (!plan.certain_failure().empty()) {
+    absl::StrAppend(&out, "certain to fail: ", Printable(plan.certain_failure()), "\n");
+    return out;
+  }
   absl::StrAppend(&out,
                   plan.chosen_device_id().empty() ? "no device is feasible"
                   : plan.wait()                   ? "chosen (*), waiting until it is free"

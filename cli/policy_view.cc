@@ -1,6 +1,5 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "cli/fleet_view.h"
 #include "cli/table.h"
@@ -24,7 +23,7 @@ std::string Reserve(const v1::Policy& policy) {
 std::string Limit(const v1::Policy& policy) {
   return policy.max_temperature_celsius() == 0.0
              ? ""
-             : absl::StrFormat("%.1f °C", policy.max_temperature_celsius());
+             : FormatTemperature(Celsius(policy.max_temperature_celsius()));
 }
 
 }  // namespace

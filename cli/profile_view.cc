@@ -13,6 +13,9 @@ namespace {
 
 // "1.23 s", "456 ms", "78 µs": a unit of work may be a token.
 std::string UnitSeconds(double seconds) {
+  if (seconds <= 0.0) {
+    return "";  // Not known.
+  }
   if (seconds >= 1.0) {
     return absl::StrFormat("%.3f s", seconds);
   }
@@ -21,11 +24,18 @@ std::string UnitSeconds(double seconds) {
 }
 
 std::string UnitEnergy(double joules) {
+  if (joules <= 0.0) {
+    return "";  // Not known.
+  }
   if (joules >= 1.0) {
     return absl::StrFormat("%.3f J", joules);
   }
   return joules >= 1e-3 ? absl::StrFormat("%.3f mJ", joules * 1e3)
                         : absl::StrFormat("%.1f µJ", joules * 1e6);
+}
+
+std::string Power(double watts) {
+  return watts > 0.0 ? FormatPower(Watts(watts)) : "";
 }
 
 // "published", "measured", "emulated": a measured row of an emulated device says so.
@@ -39,8 +49,11 @@ std::string SourceWord(const v1::ProfileRow& row) {
 // What is not known is a wildcard: "any batch".
 std::string WorkloadWords(const v1::WorkloadSignature& signature) {
   std::string out = Word(signature.method());
-  absl::StrAppend(&out, ", ", signature.model().architecture(), " ", signature.model().layers(),
-                  "x", signature.model().width());
+  absl::StrAppend(&out, ", ",
+                  signature.model().layers() == 0
+                      ? std::string("any model")
+                      : absl::StrCat(signature.model().architecture(), " ",
+                                     signature.model().layers(), "x", signature.model().width()));
   absl::StrAppend(&out, ", ",
                   signature.precision().empty() ? "any precision" : signature.precision());
   if (!signature.quantization().empty() && signature.quantization() != "none") {
@@ -57,6 +70,9 @@ std::string WorkloadWords(const v1::WorkloadSignature& signature) {
 }
 
 std::string Spread(const v1::Statistic& statistic) {
+  if (statistic.count() == 0) {
+    return "";  // A published mean tells of no observations.
+  }
   std::string out = absl::StrCat(" (", statistic.count(),
                                  statistic.count() == 1 ? " observation" : " observations");
   if (statistic.relative_deviation() > 0.0) {
@@ -82,12 +98,13 @@ std::string RenderProfiles(const v1::ListProfilesResponse& profiles, const TextS
                {"n", Align::kRight},
                {"source"}});
   for (const v1::ProfileRow& row : profiles.rows()) {
-    table.AddRow({DeviceClassWord(row.device_class(), row.emulated()), row.device_id().substr(0, 8),
-                  WorkloadWords(row.signature()), UnitWord(row.unit()),
-                  UnitSeconds(row.seconds_per_unit().mean()),
-                  FormatPower(Watts(row.power_watts().mean())),
-                  UnitEnergy(row.energy_joules_per_unit().mean()),
-                  absl::StrCat(row.seconds_per_unit().count()), SourceWord(row)});
+    table.AddRow(
+        {DeviceClassWord(row.device_class(), row.emulated()), row.device_id().substr(0, 8),
+         WorkloadWords(row.signature()), UnitWord(row.unit()),
+         UnitSeconds(row.seconds_per_unit().mean()), Power(row.power_watts().mean()),
+         UnitEnergy(row.energy_joules_per_unit().mean()),
+         row.seconds_per_unit().count() > 0 ? absl::StrCat(row.seconds_per_unit().count()) : "",
+         SourceWord(row)});
   }
   return table.Render(style);
 }
@@ -102,25 +119,33 @@ std::string RenderProfileRow(const v1::ProfileRow& row) {
   AppendField("engine",
               absl::StrCat(row.signature().engine(), " ", row.signature().engine_version()), &out);
   AppendField("unit", UnitWord(row.unit()), &out);
+  const std::string seconds = UnitSeconds(row.seconds_per_unit().mean());
+  const std::string power = Power(row.power_watts().mean());
+  const std::string energy = UnitEnergy(row.energy_joules_per_unit().mean());
   AppendField("time",
-              absl::StrCat(UnitSeconds(row.seconds_per_unit().mean()), " per unit, device s",
-                           Spread(row.seconds_per_unit())),
+              seconds.empty()
+                  ? "-"
+                  : absl::StrCat(seconds, " per unit, device s", Spread(row.seconds_per_unit())),
+              &out);
+  AppendField("power",
+              power.empty()
+                  ? "-"
+                  : absl::StrCat(power, " mean",
+                                 row.peak_power_watts() > 0.0
+                                     ? absl::StrCat(", ", Power(row.peak_power_watts()), " peak")
+                                     : "",
+                                 Spread(row.power_watts())),
               &out);
   AppendField(
-      "power",
-      absl::StrCat(FormatPower(Watts(row.power_watts().mean())), " mean",
-                   row.peak_power_watts() > 0.0
-                       ? absl::StrCat(", ", FormatPower(Watts(row.peak_power_watts())), " peak")
-                       : "",
-                   Spread(row.power_watts())),
-      &out);
-  AppendField(
       "energy",
-      absl::StrCat(UnitEnergy(row.energy_joules_per_unit().mean()), " per unit gross",
-                   row.net_energy_joules_per_unit() > 0.0
-                       ? absl::StrCat(", ", UnitEnergy(row.net_energy_joules_per_unit()), " net")
-                       : "",
-                   Spread(row.energy_joules_per_unit())),
+      energy.empty()
+          ? "-"
+          : absl::StrCat(
+                energy, " per unit gross",
+                row.net_energy_joules_per_unit() > 0.0
+                    ? absl::StrCat(", ", UnitEnergy(row.net_energy_joules_per_unit()), " net")
+                    : "",
+                Spread(row.energy_joules_per_unit())),
       &out);
   AppendField("memory", row.peak_memory_bytes() > 0 ? FormatBytes(row.peak_memory_bytes()) : "",
               &out);

@@ -17,37 +17,46 @@ namespace wattle::cli {
 namespace {
 
 constexpr int kBarWidth = 26;
-constexpr int kNarrowBarWidth = 12;
 
-// The parts after the bar, most wanted first.
-std::vector<std::string> Parts(const v1::JobUpdate& update, const v1::Candidate* chosen) {
+// " emulated", " modelled"; nothing after what a sensor of the device measured.
+std::string EvidenceNote(const v1::AttemptProgress& progress, const v1::Candidate* chosen) {
+  if (chosen != nullptr && chosen->emulated()) {
+    return " emulated";
+  }
+  // An older worker does not tell its source.
+  return progress.energy_source() == v1::ENERGY_SOURCE_MODEL ? " modelled" : "";
+}
+
+// The parts after the bar, most wanted first; shorter ones where the terminal is narrow.
+std::vector<std::string> Parts(const v1::JobUpdate& update, const v1::Candidate* chosen,
+                               bool narrow) {
   const v1::AttemptProgress& progress = update.progress();
+  const std::string note = EvidenceNote(progress, chosen);
   std::vector<std::string> parts;
   if (progress.loss() != 0.0) {
     parts.push_back(absl::StrFormat("loss %.3f", progress.loss()));
   }
-  if (progress.tokens_per_second() > 0.0) {
-    parts.push_back(absl::StrCat(FormatCount(std::round(progress.tokens_per_second())), " tok/s"));
-  }
-  const bool emulated = chosen != nullptr && chosen->emulated();
   if (progress.power_watts() > 0.0) {
-    parts.push_back(
-        absl::StrCat(FormatPower(Watts(progress.power_watts())), emulated ? " emulated" : ""));
+    parts.push_back(absl::StrCat(FormatPower(Watts(progress.power_watts())), note));
   }
   if (progress.remaining_seconds() > 0.0) {
     const double scale = chosen != nullptr ? chosen->prediction().time_scale() : 1.0;
     const absl::Duration left = absl::Seconds(progress.remaining_seconds());
     // On an emulated device two clocks run: the one people wait by comes first.
-    parts.push_back(scale == 0.0 || scale == 1.0
-                        ? absl::StrCat("left ", FormatElapsed(left))
-                        : absl::StrCat("left ", FormatElapsed(left * scale), " wall, ",
-                                       FormatElapsed(left), " device"));
+    parts.push_back(
+        scale == 0.0 || scale == 1.0
+            ? absl::StrCat("left ", FormatElapsed(left))
+            : absl::StrCat("left ", FormatElapsed(left * scale),
+                           narrow ? "" : absl::StrCat(" wall, ", FormatElapsed(left), " device")));
+  }
+  if (progress.tokens_per_second() > 0.0) {
+    parts.push_back(absl::StrCat(FormatCount(std::round(progress.tokens_per_second())), " tok/s"));
+  }
+  if (progress.energy_joules() > 0.0) {
+    parts.push_back(absl::StrCat(FormatEnergy(Joules(progress.energy_joules())), note));
   }
   if (progress.heldout_loss() != 0.0) {
     parts.push_back(absl::StrFormat("held-out %.3f", progress.heldout_loss()));
-  }
-  if (progress.energy_joules() > 0.0) {
-    parts.push_back(FormatEnergy(Joules(progress.energy_joules())));
   }
   return parts;
 }
@@ -65,6 +74,7 @@ std::string RenderBar(double ratio, int width) {
 
 std::string RenderJobProgress(const v1::JobUpdate& update, const TextStyle& style) {
   const v1::AttemptProgress& progress = update.progress();
+  const bool narrow = style.width_columns > 0 && style.width_columns < 100;
   const v1::Candidate* chosen = nullptr;
   std::string where;
   for (const v1::Attempt& attempt : update.job().attempts()) {
@@ -73,23 +83,26 @@ std::string RenderJobProgress(const v1::JobUpdate& update, const TextStyle& styl
       where = AttemptDevice(attempt);
     }
   }
-  std::string line = absl::StrCat(progress.attempt_id(), where.empty() ? "" : " on ", where, " ",
-                                  progress.phase());
+  std::string line = absl::StrCat(progress.attempt_id(),
+                                  where.empty() ? ""
+                                  : narrow      ? " "
+                                                : " on ",
+                                  where, " ", progress.phase());
   if (progress.steps_total() > 0) {
     const double ratio =
         static_cast<double>(progress.step()) / static_cast<double>(progress.steps_total());
-    const int bar =
-        style.width_columns > 0 && style.width_columns < 100 ? kNarrowBarWidth : kBarWidth;
-    absl::StrAppend(&line, " ", RenderBar(ratio, bar), " ", progress.step(), "/",
-                    progress.steps_total());
+    // Where room is short the numbers say what the bar shows.
+    absl::StrAppend(&line, narrow ? "" : absl::StrCat(" ", RenderBar(ratio, kBarWidth)), " ",
+                    progress.step(), "/", progress.steps_total());
   }
   line = Printable(line);
   const auto limit = static_cast<size_t>(std::max(style.width_columns - 1, 0));
-  for (const std::string& part : Parts(update, chosen)) {
+  for (const std::string& part : Parts(update, chosen, narrow)) {
     const std::string longer = absl::StrCat(line, "  ", part);
-    if (limit == 0 || DisplayWidth(longer) <= limit) {
-      line = longer;
+    if (limit > 0 && DisplayWidth(longer) > limit) {
+      break;  // What is wanted less does not take the place of what is wanted more.
     }
+    line = longer;
   }
   return limit == 0 ? line : FitText(line, limit);
 }

@@ -32,8 +32,9 @@ TEST(RenderBarTest, IsFullOnlyWhenDone) {
 
 TEST(RenderJobProgressTest, ShowsStepLossSpeedPowerAndTimeLeft) {
   EXPECT_EQ(RenderJobProgress(SampleRunning(), {}),
-            "j2.1 on xavier-1 train [#########...............] 120/300  loss 2.313  1,244 tok/s  "
-            "14.31 W emulated  left 24.6 s wall, 41 min 00 s device  1.50 Wh");
+            "j2.1 on xavier-1 train [#########...............] 120/300  loss 2.313  "
+            "14.31 W emulated  left 24.6 s wall, 41 min 00 s device  1,244 tok/s  "
+            "1.50 Wh emulated");
 }
 
 TEST(RenderJobProgressTest, FitsTheTerminal) {

@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "cli/job_view.h"
 #include "cli/labels.h"
 #include "cli/table.h"
 
@@ -17,9 +18,18 @@ double ScaleOf(const v1::Receipt& receipt) {
   return receipt.time_scale() == 0.0 ? 1.0 : receipt.time_scale();
 }
 
-Table ComparisonTable(const v1::Receipt& receipt) {
+// A run that was cancelled, failed or replaced took less than the whole one that was predicted.
+bool RanToItsEnd(const v1::Attempt& attempt) {
+  return attempt.state() == v1::ATTEMPT_STATE_FINISHED;
+}
+
+Table ComparisonTable(const v1::Attempt& attempt) {
+  const v1::Receipt& receipt = attempt.receipt();
+  const auto difference = [&](double predicted, double actual) {
+    return RanToItsEnd(attempt) ? FormatDifference(predicted, actual) : "";
+  };
   Table table({{"run"},
-               {"predicted", Align::kRight},
+               {RanToItsEnd(attempt) ? "predicted" : "predicted of a full run", Align::kRight},
                {EvidenceWord(receipt.run().source(), receipt.emulated()), Align::kRight},
                {"difference", Align::kRight},
                {"9 in 10 between"}});
@@ -29,19 +39,19 @@ Table ComparisonTable(const v1::Receipt& receipt) {
   const auto guess = [&](const std::string& text) { return receipt.has_predicted() ? text : ""; };
   table.AddRow({"device s", guess(FormatSeconds(predicted.run_seconds().mean())),
                 FormatSeconds(run.seconds()),
-                FormatDifference(predicted.run_seconds().mean(), run.seconds()),
+                difference(predicted.run_seconds().mean(), run.seconds()),
                 FormatSeconds(predicted.run_seconds())});
   table.AddRow({"mean W", guess(FormatPower(Watts(predicted.mean_power_watts()))),
                 FormatPower(Watts(run.mean_power_watts())),
-                FormatDifference(predicted.mean_power_watts(), run.mean_power_watts()), ""});
+                difference(predicted.mean_power_watts(), run.mean_power_watts()), ""});
   table.AddRow({"gross energy", guess(FormatEnergy(Joules(predicted.run_energy_joules().mean()))),
                 FormatEnergy(Joules(run.gross_energy_joules())),
-                FormatDifference(predicted.run_energy_joules().mean(), run.gross_energy_joules()),
+                difference(predicted.run_energy_joules().mean(), run.gross_energy_joules()),
                 FormatEnergyRange(predicted.run_energy_joules())});
   table.AddRow({run.idle_known() ? "net energy" : "net energy (idle unknown)",
                 guess(FormatEnergy(Joules(predicted.net_energy_joules()))),
                 FormatEnergy(Joules(run.net_energy_joules())),
-                FormatDifference(predicted.net_energy_joules(), run.net_energy_joules()), ""});
+                difference(predicted.net_energy_joules(), run.net_energy_joules()), ""});
   return table;
 }
 
@@ -88,8 +98,8 @@ std::string EnergyNotes(const v1::Receipt& receipt) {
       "\n");
   if (total.temperature_celsius_max() != 0.0) {
     absl::StrAppend(
-        &out, "temperature   ", absl::StrFormat("%.1f °C at most", total.temperature_celsius_max()),
-        receipt.emulated() ? " (emulated)" : "",
+        &out, "temperature   ", FormatTemperature(Celsius(total.temperature_celsius_max())),
+        " at most", receipt.emulated() ? " (emulated)" : "",
         total.has_throttled_ratio()
             ? absl::StrCat(", throttled ", FormatPercent(Fraction(total.throttled_ratio())),
                            " of the time\n")
@@ -98,8 +108,11 @@ std::string EnergyNotes(const v1::Receipt& receipt) {
   return out;
 }
 
-std::string WorkNotes(const v1::Receipt& receipt) {
-  const v1::WorkDone& work = receipt.work();
+// Empty where the attempt ended before a step was made.
+std::string AmountOfWork(const v1::WorkDone& work) {
+  if (work.units() <= 0.0 || work.unit() == v1::WORK_UNIT_UNSPECIFIED) {
+    return "";
+  }
   std::string out = "work          ";
   absl::StrAppend(&out, FormatCount(work.units()), " ", UnitWord(work.unit()),
                   work.units() == 1.0 ? "" : "s");
@@ -115,10 +128,17 @@ std::string WorkNotes(const v1::Receipt& receipt) {
   if (work.truncated_examples() > 0) {
     absl::StrAppend(&out, ", ", work.truncated_examples(), " examples cut");
   }
-  absl::StrAppend(&out, "\n");
-  if (receipt.threads() > 0) {
-    absl::StrAppend(&out, "engine        ", Printable(receipt.engine_version()), ", ",
-                    receipt.threads(), receipt.threads() == 1 ? " thread" : " threads");
+  return absl::StrCat(out, "\n");
+}
+
+std::string WorkNotes(const v1::Receipt& receipt) {
+  std::string out = AmountOfWork(receipt.work());
+  if (!receipt.engine_version().empty()) {
+    absl::StrAppend(&out, "engine        ", Printable(receipt.engine_version()));
+    if (receipt.threads() > 0) {
+      absl::StrAppend(&out, ", ", receipt.threads(),
+                      receipt.threads() == 1 ? " thread" : " threads");
+    }
     if (receipt.peak_memory_bytes() > 0) {
       absl::StrAppend(&out, ", peak memory ", FormatBytes(receipt.peak_memory_bytes()));
     }
@@ -142,6 +162,37 @@ std::string MetricNotes(const v1::Receipt& receipt, const TextStyle& style) {
 }
 
 }  // namespace
+
+std::string RenderReceipts(const v1::Job& job, const TextStyle& style) {
+  Table table({{"attempt"},
+               {"state"},
+               {"device"},
+               {"device s", Align::kRight},
+               {"energy", Align::kRight},
+               {"missing at most", Align::kRight},
+               {"why it ended", Align::kLeft, true}});
+  int receipts = 0;
+  for (const v1::Attempt& attempt : job.attempts()) {
+    if (!attempt.has_receipt()) {
+      continue;
+    }
+    ++receipts;
+    const v1::EnergyMeasurement& total = attempt.receipt().total();
+    table.AddRow({attempt.attempt_id(), Word(attempt.state()), AttemptDevice(attempt),
+                  FormatSeconds(total.seconds()),
+                  absl::StrCat(FormatEnergy(Joules(total.gross_energy_joules())), " ",
+                               EvidenceWord(total.source(), attempt.receipt().emulated())),
+                  total.missing_energy_joules() > 0.0
+                      ? FormatEnergy(Joules(total.missing_energy_joules()))
+                      : "",
+                  attempt.reason()});
+  }
+  std::string out;
+  if (receipts > 1) {
+    out = absl::StrCat(job.job_id(), ": ", JobEnergyWords(job), "\n\n", table.Render(style), "\n");
+  }
+  return absl::StrCat(out, RenderReceipt(job, *LastReceipt(job), style));
+}
 
 const v1::Attempt* LastReceipt(const v1::Job& job) {
   for (int i = job.attempts_size(); i > 0; --i) {
@@ -175,7 +226,7 @@ std::string RenderReceipt(const v1::Job& job, const v1::Attempt& attempt, const 
                     "emulation_overrun: this machine could not keep the emulated pace; nothing "
                     "was learned from this attempt\n");
   }
-  absl::StrAppend(&out, "\n", ComparisonTable(receipt).Render(style), "\n",
+  absl::StrAppend(&out, "\n", ComparisonTable(attempt).Render(style), "\n",
                   PhaseTable(receipt).Render(style), "\n", EnergyNotes(receipt), WorkNotes(receipt),
                   MetricNotes(receipt, style));
   return out;

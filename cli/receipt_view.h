@@ -16,6 +16,10 @@ namespace wattle::cli {
 // attempt: the one whose receipt is shown; has_receipt.
 std::string RenderReceipt(const v1::Job& job, const v1::Attempt& attempt, const TextStyle& style);
 
+// The job's whole: where several attempts have a receipt, what each of them took and their total,
+// then the receipt of the last one. At least one has a receipt.
+std::string RenderReceipts(const v1::Job& job, const TextStyle& style);
+
 // The job's last attempt that has a receipt; nullptr: none has.
 const v1::Attempt* LastReceipt(const v1::Job& job);
 

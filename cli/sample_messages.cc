@@ -409,4 +409,34 @@ v1::ListArtifactsResponse SampleDataSets() {
   return artifacts;
 }
 
+v1::Job SampleRetriedJob() {
+  v1::Job job = Submitted("j5", v1::JOB_STATE_CANCELLED, 900.0);
+  job.set_reason("by ada");
+  v1::Candidate pi = Pi();
+  pi.set_feasible(true);
+  v1::Attempt* first = AddAttempt(v1::ATTEMPT_STATE_FAILED, pi, &job);
+  first->set_reason("the runner was killed: out of memory; use a smaller batch_size");
+  v1::Receipt* receipt = first->mutable_receipt();
+  receipt->set_device_class("raspberry-pi-5");
+  receipt->set_time_scale(1.0);
+  receipt->set_failure_class(v1::FAILURE_CLASS_DEVICE);
+  *receipt->mutable_run() = Span(4.0, 10.0, 0.0);
+  *receipt->mutable_total() = Span(4.52, 10.0, 0.0);
+  receipt->mutable_run()->set_source(v1::ENERGY_SOURCE_MODEL);
+  receipt->mutable_total()->set_source(v1::ENERGY_SOURCE_MODEL);
+  v1::Attempt* second = AddAttempt(v1::ATTEMPT_STATE_SUPERSEDED, Nano(), &job);
+  second->set_attempt_id("j5.2");
+  second->set_reason("by ada");
+  receipt = second->mutable_receipt();
+  receipt->set_device_class("jetson-orin-nano");
+  receipt->set_emulated(true);
+  receipt->set_time_scale(0.01);
+  *receipt->mutable_run() = Span(0.5, 7.0, 5.0);
+  *receipt->mutable_total() = Span(0.6, 6.5, 5.0);
+  receipt->mutable_run()->set_source(v1::ENERGY_SOURCE_EMULATED);
+  receipt->mutable_total()->set_source(v1::ENERGY_SOURCE_EMULATED);
+  *receipt->mutable_predicted() = Nano().prediction();
+  return job;
+}
+
 }  // namespace wattle::cli

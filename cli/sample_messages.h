@@ -25,6 +25,7 @@ v1::ListPoliciesResponse SamplePolicies();
 v1::ListProfilesResponse SampleProfiles();
 v1::ListArtifactsResponse SampleModels();
 v1::ListArtifactsResponse SampleDataSets();
+v1::Job SampleRetriedJob();  // "j5": failed on a sensorless Pi, then cancelled on the Nano
 
 }  // namespace wattle::cli
 

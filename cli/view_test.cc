@@ -95,6 +95,27 @@ TEST(FleetViewTest, Golden) {
   ExpectGolden("profile_show.txt", RenderProfileRow(SampleProfiles().rows(0)));
 }
 
+TEST(FleetViewTest, IdsAreAsLongAsTellsDevicesApart) {
+  v1::ListDevicesResponse devices = SampleDevices();
+  devices.mutable_devices(0)->mutable_info()->set_device_id("0123456789ab0000");
+  devices.mutable_devices(1)->mutable_info()->set_device_id("0123456789cd0000");
+  const std::string text = RenderDevices(devices, Now(), kPipe);
+  EXPECT_THAT(text, HasSubstr("  0123456789a  "));
+  EXPECT_THAT(text, HasSubstr("  0123456789c  "));
+}
+
+TEST(FleetViewTest, WhatAProfileDoesNotKnowIsADash) {
+  v1::ListProfilesResponse profiles;
+  profiles.add_rows()->set_device_class("raspberry-pi-5");
+  for (const std::string& text :
+       {RenderProfiles(profiles, kPipe), RenderProfileRow(profiles.rows(0))}) {
+    EXPECT_THAT(text, Not(HasSubstr("0.0"))) << text;
+    EXPECT_THAT(text, Not(HasSubstr("0x0"))) << text;
+    EXPECT_THAT(text, Not(HasSubstr("(0 observations)"))) << text;
+  }
+  EXPECT_THAT(RenderProfileRow(profiles.rows(0)), HasSubstr("  time          -\n"));
+}
+
 TEST(FleetViewTest, StateOfADeviceIsOneWord) {
   v1::Device device = SampleDevices().devices(0);
   EXPECT_EQ(DeviceStateWord(device), "idle");

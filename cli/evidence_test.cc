@@ -1,0 +1,78 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// A modelled number is called so everywhere, and what a job took is what all its attempts took.
+#include <string>
+
+#include "cli/golden_text.h"
+#include "cli/job_view.h"
+#include "cli/labels.h"
+#include "cli/progress.h"
+#include "cli/receipt_view.h"
+#include "cli/sample_messages.h"
+#include "cli/table.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace wattle::cli {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+absl::Time Now() {
+  return absl::UnixEpoch() + absl::Seconds(kSampleNowUnixSeconds);
+}
+
+TEST(EvidenceTest, ADeviceWithoutASensorDrawsNobodyKnowsWhat) {
+  v1::Device device = SampleDevices().devices(1);
+  device.mutable_info()->set_energy_source(v1::ENERGY_SOURCE_MODEL);
+  EXPECT_EQ(PowerWords(device), "") << "idle: the last job's figure is no reading";
+  device.set_running_attempt_id("j1.1");
+  EXPECT_EQ(PowerWords(device), "3.10 W modelled");
+  device.mutable_heartbeat()->set_power_source(v1::ENERGY_SOURCE_SMART_PLUG);
+  EXPECT_EQ(PowerWords(device), "3.10 W");
+}
+
+TEST(EvidenceTest, WatchSaysWhatIsModelled) {
+  v1::JobUpdate update = SampleRunning();
+  update.mutable_job()->mutable_attempts(0)->mutable_placement()->mutable_best(0)->set_emulated(
+      false);
+  update.mutable_progress()->set_energy_source(v1::ENERGY_SOURCE_MODEL);
+  const std::string line = RenderJobProgress(update, {});
+  EXPECT_THAT(line, HasSubstr("14.31 W modelled"));
+  EXPECT_THAT(line, HasSubstr("1.50 Wh modelled"));
+}
+
+TEST(EvidenceTest, AtEightyColumnsWattsAndTimeLeftStayAndJoulesGo) {
+  const std::string line = RenderJobProgress(SampleRunning(), {.width_columns = 80});
+  EXPECT_LE(DisplayWidth(line), 80U);
+  EXPECT_THAT(line, HasSubstr(" W emulated"));
+  EXPECT_THAT(line, HasSubstr("left "));
+  EXPECT_THAT(line, Not(HasSubstr("Wh")));
+}
+
+TEST(RetriedJobTest, ReceiptsCoverTheJob) {
+  const v1::Job job = SampleRetriedJob();
+  EXPECT_EQ(JobEnergyWords(job), "49.1 J emulated and modelled, of 2 attempts");
+  ExpectGolden("receipts_retried.txt", RenderReceipts(job, {}));
+  const std::string text = RenderReceipts(job, {});
+  EXPECT_THAT(text, Not(HasSubstr("%\n"))) << "a cancelled run is compared with nothing";
+  EXPECT_THAT(text, Not(HasSubstr("engine ")));
+  EXPECT_THAT(text, Not(HasSubstr("work  ")));
+  EXPECT_THAT(text, HasSubstr("predicted of a full run"));
+  ExpectGolden("job_show_retried.txt", RenderJob(job, Now(), {}));
+}
+
+TEST(RetriedJobTest, ARetryTellsItself) {
+  v1::Job job = SampleRetriedJob();
+  job.set_state(v1::JOB_STATE_ACTIVE);
+  job.clear_reason();
+  job.set_attempts_max(3);
+  job.mutable_attempts(1)->set_state(v1::ATTEMPT_STATE_RUNNING);
+  EXPECT_EQ(RenderJobState(job),
+            "j5 active: attempt 2 of 3 (j5.2) running on nano-1 (emulated), because j5.1 failed on "
+            "pi-läuft: the runner was killed: out of memory; use a smaller batch_size");
+}
+
+}  // namespace
+}  // namespace wattle::cli
