@@ -90,6 +90,15 @@ TEST_F(ArtifactCommandsTest, DataIsSentWithItsStatistics) {
   EXPECT_THAT(result.out, HasSubstr("squad, 2 (1 answerable) examples"));
 }
 
+TEST_F(ArtifactCommandsTest, DataComesBackWhole) {
+  const std::string file = Write("masts.json", kSquad);
+  ASSERT_EQ(Run({"data", "push", "masts", file}).code, 0);
+  const Result pulled = Run({"data", "pull", "masts", Path("copy")});
+  ASSERT_EQ(pulled.code, 0) << pulled.err;
+  EXPECT_EQ(fs::file_size(Path("copy/masts.json")), fs::file_size(file));
+  EXPECT_EQ(Run({"data", "pull", "masts", Path("copy")}).code, 5);
+}
+
 TEST_F(ArtifactCommandsTest, OnlyTheFilesOfTheModelTravelAndComeBackWhole) {
   const std::string directory = WriteModel();
   const Result pushed = Run({"model", "push", "tiny", directory});

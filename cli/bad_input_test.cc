@@ -2,6 +2,8 @@
 //
 // What is wrong is said in one line that says what to do, the exit code tells scripts the sort, and
 // nothing was sent.
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <string>
 #include <vector>
@@ -43,6 +45,7 @@ TEST_F(BadInputTest, UsageErrorsExitWith2AndNameTheHelp) {
   ExpectError({"devices", "--colour"}, 2, "--colour: not known here; see wattle devices --help");
   ExpectError({"devices", "-o", "yaml"}, 2, "yaml not in {table,json}");
   ExpectError({"devices", "--timeout-seconds", "0"}, 2, "--timeout-seconds");
+  ExpectError({"devices", "--timeout-seconds", "nan"}, 2, "wants a number from 0.01");
   ExpectError({"jobs", "--state", "running"}, 2,
               "--state running: no such state; wants one of waiting, queued, active");
   ExpectError({"completion", "tcsh"}, 2, "no such shell; wants bash, zsh or fish");
@@ -83,6 +86,10 @@ TEST_F(BadInputTest, DataIsCheckedBeforeAByteIsSent) {
   ExpectError({"data", "push", "x", Write("c.csv", "a,b\n")}, 2, "c.csv");
   ExpectError({"data", "push", "x", Write("d.txt", "")}, 2, "d.txt");
   ExpectError({"data", "push", "x", Write("e.jsonl", "{\"promt\": \"a\"}\n")}, 2, "e.jsonl:1");
+  ASSERT_EQ(mkfifo(Path("pipe.txt").c_str(), 0600), 0);
+  ExpectError({"data", "push", "x", Path("pipe.txt")}, 2, "not a regular file");
+  ExpectError({"submit", Path("pipe.txt")}, 2, "or - for the standard input");
+  ExpectError({"submit", "/dev/zero"}, 2, "not a regular file");
   ExpectError({"data", "push", "a/b", Write("f.txt", "text\n")}, 2,
               "wants 1 to 80 letters, digits, '.', '_' or '-'");
   ExpectError({"data", "push", "deadbeef01", Write("f.txt", "text\n")}, 2, "looks like an id");

@@ -16,7 +16,9 @@
 #include <grpcpp/grpcpp.h>
 
 #include "artifacts/blob_store.h"
+#include "artifacts/sha256.h"
 #include "artifacts/transfer/transfer.h"
+#include "base/host_port.h"
 #include "base/status_macros.h"
 #include "units/format.h"
 #include "units/id.h"
@@ -120,13 +122,22 @@ struct Client::Stubs {
 Client::Client(Options options, const Environment& environment)
     : options_(std::move(options)),
       environment_(environment),
-      stubs_(std::make_unique<Stubs>(Connect(options_.address))) {}
+      address_(ParseHostPort("--coordinator", options_.address).status()),
+      // An address that is none is refused by each call; gRPC need not see it.
+      stubs_(std::make_unique<Stubs>(Connect(address_.ok() ? options_.address : "127.0.0.1:0"))) {}
 
 Client::~Client() = default;
 
 absl::Status Client::Explain(absl::StatusCode code, const std::string& message) const {
   if (environment_.interrupt->raised()) {
     return absl::CancelledError("interrupted");
+  }
+  // Something answers there that does not speak gRPC: an HTTP server, as a rule.
+  if (absl::StrContains(message, "http2 header with status") ||
+      absl::StrContains(message, "http1.x server")) {
+    return absl::UnavailableError(absl::StrCat("what answers at ", options_.address,
+                                               " is no coordinator's gRPC port; give the address "
+                                               "that wattle-coordinator printed as grpc=…"));
   }
   if (code == absl::StatusCode::kUnavailable) {
     return absl::UnavailableError(absl::StrCat(
@@ -153,6 +164,7 @@ absl::Status Client::Explain(absl::StatusCode code, const std::string& message) 
 template <typename Stub, typename Request, typename Response>
 absl::StatusOr<Response> Client::Call(Stub& stub, Method<Stub, Request, Response> method,
                                       const Request& request, absl::Duration timeout) {
+  WATTLE_RETURN_IF_ERROR(address_);
   grpc::ClientContext context;
   SetTimeout(timeout, &context);
   Response response;
@@ -207,6 +219,7 @@ absl::StatusOr<v1::Job> Client::CancelJob(const v1::CancelJobRequest& request) {
 absl::Status Client::WatchJob(const std::string& job_id,
                               const std::function<void(const v1::JobUpdate&)>& on_update,
                               const std::function<void(const absl::Status&)>& on_lost) {
+  WATTLE_RETURN_IF_ERROR(address_);
   v1::WatchJobRequest request;
   request.set_job_id(job_id);
   bool seen = false;
@@ -249,6 +262,7 @@ absl::Status Client::WatchJob(const std::string& job_id,
 
 absl::Status Client::GetJobLogs(const v1::GetJobLogsRequest& request,
                                 const std::function<void(const v1::LogLine&)>& on_line) {
+  WATTLE_RETURN_IF_ERROR(address_);
   grpc::ClientContext context;
   if (!request.follow()) {
     SetTimeout(options_.timeout, &context);
@@ -319,8 +333,50 @@ absl::StatusOr<v1::ArtifactInfo> Client::ResolveArtifact(const std::string& refe
   return Call(stubs_->artifacts, &v1::ArtifactService::Stub::ResolveArtifact, request);
 }
 
+absl::StatusOr<v1::Manifest> Client::GetManifest(const std::string& artifact_id) {
+  v1::GetManifestRequest request;
+  request.set_artifact_id(artifact_id);
+  return Call(stubs_->artifacts, &v1::ArtifactService::Stub::GetManifest, request);
+}
+
+absl::StatusOr<std::string> Client::ReadArtifactFile(const v1::ManifestFile& file) {
+  WATTLE_RETURN_IF_ERROR(address_);
+  v1::GetChunksRequest request;
+  *request.mutable_sha256() = file.chunk_sha256();
+  grpc::ClientContext context;
+  SetTimeout(options_.timeout, &context);
+  const CancelOnInterrupt cancel(*environment_.interrupt, [&] { context.TryCancel(); });
+  const auto stream = stubs_->artifacts.GetChunks(&context, request);
+  std::string bytes;
+  int chunks = 0;
+  v1::Chunk chunk;
+  while (stream->Read(&chunk)) {
+    if (chunks == file.chunk_sha256_size() ||
+        artifacts::Sha256(chunk.data()).value() != file.chunk_sha256(chunks)) {
+      context.TryCancel();
+      return absl::DataLossError(
+          absl::StrCat(file.path(),
+                       ": the coordinator sent other bytes than the file has; look "
+                       "at the coordinator's disk"));
+    }
+    ++chunks;
+    bytes += chunk.data();
+  }
+  const grpc::Status status = stream->Finish();
+  if (!status.ok()) {
+    return Explain(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+  }
+  if (chunks < file.chunk_sha256_size()) {
+    return absl::DataLossError(absl::StrCat(file.path(), ": the coordinator sent only ",
+                                            bytes.size(), " of ", file.size_bytes(),
+                                            " bytes; try again"));
+  }
+  return bytes;
+}
+
 absl::StatusOr<v1::ArtifactInfo> Client::PushArtifact(const std::string& path,
                                                       const v1::ArtifactInfo& info) {
+  WATTLE_RETURN_IF_ERROR(address_);
   LiveLine line(*environment_.err, environment_.error_style, *environment_.clock,
                 LiveLine::FirstLine::kAfterInterval);
   artifacts::TransferOptions options;
@@ -337,6 +393,7 @@ absl::StatusOr<v1::ArtifactInfo> Client::PushArtifact(const std::string& path,
 }
 
 absl::Status Client::PullArtifact(const std::string& artifact_id, const std::string& directory) {
+  WATTLE_RETURN_IF_ERROR(address_);
   if (std::filesystem::exists(directory)) {
     return absl::AlreadyExistsError(
         absl::StrCat(directory, ": is there already; remove it or choose another directory"));

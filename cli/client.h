@@ -69,6 +69,9 @@ class Client {
   // Sends a file or a directory and makes it an artifact; progress on the error stream.
   absl::StatusOr<v1::ArtifactInfo> PushArtifact(const std::string& path,
                                                 const v1::ArtifactInfo& info);
+  absl::StatusOr<v1::Manifest> GetManifest(const std::string& artifact_id);
+  // The bytes of one small file of an artifact, verified chunk by chunk.
+  absl::StatusOr<std::string> ReadArtifactFile(const v1::ManifestFile& file);
   // Writes the artifact's files into `directory`, which must not be there yet: whole or not at all.
   absl::Status PullArtifact(const std::string& artifact_id, const std::string& directory);
 
@@ -87,6 +90,7 @@ class Client {
 
   const Options options_;
   const Environment& environment_;
+  absl::Status address_;  // kInvalidArgument: nothing can be called
   std::unique_ptr<Stubs> stubs_;
 };
 

@@ -69,6 +69,8 @@ TEST_F(CompletionTest, NamesWhatTheFleetHas) {
   EXPECT_THAT(Ask({"device", "drain", "na"}), ElementsAre("nano-1"));
   EXPECT_THAT(Ask({"model", "pull", "job:"}), ElementsAre("job:j1/output"));
   EXPECT_THAT(Ask({"policy", "rm", ""}), Contains("field"));
+  EXPECT_THAT(Ask({"data", "pull", "fleet"}), ElementsAre("fleet-qa"));
+  EXPECT_THAT(Ask({"finetune", "--data", "fleet"}), ElementsAre("fleet-qa"));
 }
 
 TEST_F(CompletionTest, WithoutACoordinatorThereAreJustNoNames) {
@@ -83,6 +85,9 @@ TEST_F(CompletionTest, BashCompletesCommandsNamesAndFiles) {
   EXPECT_THAT(AskBash("wattle "), IsSupersetOf({"submit", "plan", "jobs", "devices"}));
   EXPECT_THAT(AskBash("wattle device show xa"), ElementsAre("xavier-1"));
   EXPECT_THAT(AskBash("wattle plan my"), ElementsAre("my-job.yaml"));
+  EXPECT_THAT(AskBash("wattle job show "), ElementsAre("j1", "j2", "j3", "j4"))
+      << "a verb is followed by its argument, not by verbs";
+  EXPECT_THAT(AskBash("wattle job show j1 "), IsEmpty());
 }
 
 TEST_F(CompletionTest, BashGetsOnlyWhatFollowsAWordBreak) {

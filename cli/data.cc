@@ -1,10 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle data push|ls. A file is read and checked whole before a byte is sent; its statistics go
-// with it, so that a plan knows its lengths without reading it.
+// wattle data push|ls|pull. A file is read and checked whole before a byte is sent; its
+// statistics go with it, so that a plan knows its lengths without reading it.
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "cli/artifact_commands.h"
 #include "cli/artifact_name.h"
 #include "cli/artifact_view.h"
 #include "cli/session.h"
@@ -44,8 +45,9 @@ absl::StatusOr<ExitCode> List(Session& session) {
 }  // namespace
 
 void AddDataCommands(CLI::App* app, CommandSlot* slot) {
-  CLI::App* noun = app->add_subcommand("data", "Data sets: push, ls.");
-  noun->require_subcommand(1);
+  CLI::App* noun = AddGroup(app, "data", "Data sets: push, ls, pull.",
+                            "  wattle data push squad train-v2.0.json\n"
+                            "  wattle data ls\n");
   const auto flags = std::make_shared<DataFlags>();
   CLI::App* push =
       AddLeaf(noun, "push",
@@ -57,6 +59,15 @@ void AddDataCommands(CLI::App* app, CommandSlot* slot) {
   push->add_option("FILE", flags->file, "Data file")->required();
   slot->Bind(push, [flags](Session& session) { return Push(session, *flags); });
   slot->Bind(AddLeaf(noun, "ls", "List data sets, newest first.", "  wattle data ls\n"), List);
+  const auto pulled = std::make_shared<DataFlags>();
+  CLI::App* pull =
+      AddLeaf(noun, "pull", "Fetch a data set into a new directory, whole or not at all.",
+              "  wattle data pull squad ./squad-copy\n");
+  pull->add_option("DATA", pulled->name, "Name or id")->required();
+  pull->add_option("DIRECTORY", pulled->file, "Must not be there yet")->required();
+  slot->Bind(pull, [pulled](Session& session) {
+    return PullArtifact(session, pulled->name, pulled->file);
+  });
 }
 
 }  // namespace wattle::cli

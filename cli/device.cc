@@ -5,7 +5,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "cli/fleet_view.h"
+#include "cli/json_output.h"
 #include "cli/labels.h"
+#include "cli/live_screen.h"
 #include "cli/session.h"
 #include "cli/table.h"
 
@@ -23,6 +25,29 @@ absl::StatusOr<ExitCode> ListDevices(Session& session) {
   WATTLE_ASSIGN_OR_RETURN(const v1::ListDevicesResponse devices, session.client().ListDevices());
   session.Print(devices, [&] { return RenderDevices(devices, session.Now(), session.style()); });
   return ExitCode::kOk;
+}
+
+// Until the interrupt: rewritten in place on a terminal, else one list after the other (JSON: one a
+// line).
+absl::StatusOr<ExitCode> WatchDevices(Session& session) {
+  constexpr absl::Duration kInterval = absl::Seconds(2);
+  LiveScreen screen(*session.environment().out, session.style());
+  while (true) {
+    const absl::StatusOr<v1::ListDevicesResponse> devices = session.client().ListDevices();
+    if (absl::IsCancelled(devices.status())) {
+      return ExitCode::kOk;  // Ctrl-C is how a watch ends.
+    }
+    WATTLE_RETURN_IF_ERROR(devices.status());
+    if (session.json()) {
+      session.PrintText(ToJsonLine(*devices));
+    } else {
+      screen.Show(RenderDevices(*devices, session.Now(), session.style()));
+    }
+    session.environment().sleep(kInterval);
+    if (session.environment().interrupt->raised()) {
+      return ExitCode::kOk;
+    }
+  }
 }
 
 absl::StatusOr<ExitCode> ShowDevice(Session& session, const DeviceFlags& flags) {
@@ -70,11 +95,17 @@ void AddDeviceCommands(CLI::App* app, CommandSlot* slot) {
   CLI::App* list =
       AddLeaf(app, "devices", "List the fleet: state, job, power, temperature, charge.",
               "  wattle devices\n"
+              "  wattle devices --watch\n"
               "  wattle -o json devices | jq -r '.devices[].info.name'\n");
-  slot->Bind(list, ListDevices);
+  const auto watch = std::make_shared<bool>(false);
+  list->add_flag("-w,--watch", *watch, "Show them again every two seconds, until Ctrl-C");
+  slot->Bind(list, [watch](Session& session) {
+    return *watch ? WatchDevices(session) : ListDevices(session);
+  });
 
-  CLI::App* device = app->add_subcommand("device", "One device: show, drain, resume.");
-  device->require_subcommand(1);
+  CLI::App* device = AddGroup(app, "device", "One device: show, drain, resume.",
+                              "  wattle device show nano-1\n"
+                              "  wattle device drain nano-1 --reason \"new power supply\"\n");
   BindDevice(AddLeaf(device, "show", "Show all that is known of a device.",
                      "  wattle device show nano-1\n"),
              slot, ShowDevice);

@@ -32,6 +32,7 @@ TextStyle StyleOf(int descriptor) {
   // A terminal that does not know its size gets the one that fits everywhere.
   style.width_columns =
       ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+  style.height_rows = size.ws_row;
   style.colour = Variable("NO_COLOR").empty();
   return style;
 }
@@ -59,6 +60,7 @@ std::string UserName() {
 
 Environment RealEnvironment(Interrupt* interrupt) {
   Environment environment;
+  environment.in = &std::cin;
   environment.out = &std::cout;
   environment.err = &std::cerr;
   environment.style = StyleOf(STDOUT_FILENO);

@@ -6,6 +6,7 @@
 #define WATTLE_CLI_ENVIRONMENT_H_
 
 #include <functional>
+#include <istream>
 #include <ostream>
 #include <string>
 
@@ -18,6 +19,7 @@
 namespace wattle::cli {
 
 struct Environment {
+  std::istream* in = nullptr;  // "submit -"
   std::ostream* out = nullptr;
   std::ostream* err = nullptr;
   TextStyle style;        // of `out`

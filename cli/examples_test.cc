@@ -36,6 +36,13 @@ std::string ReadText(const std::string& path) {
   return text.str();
 }
 
+// Of a file; nothing stands in the standard input.
+absl::StatusOr<v1::JobSpec> ReadJobAt(const std::string& path,
+                                      const std::vector<std::string>& assignments) {
+  std::istringstream none;
+  return ReadJob(path, assignments, none);
+}
+
 TEST(ExamplesTest, EveryExampleIsRead) {
   std::set<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(SourcePath("deploy/examples"))) {
@@ -44,7 +51,7 @@ TEST(ExamplesTest, EveryExampleIsRead) {
     if (name == "policy.yaml") {
       EXPECT_THAT(formats::ReadPolicyFile(entry.path().string()), IsOk()) << name;
     } else {
-      EXPECT_THAT(ReadJob(entry.path().string(), {}), IsOk()) << name;
+      EXPECT_THAT(ReadJobAt(entry.path().string(), {}), IsOk()) << name;
     }
   }
   EXPECT_THAT(names, testing::IsSupersetOf({"evaluate.yaml", "finetune.yaml", "generate.yaml",
@@ -53,8 +60,8 @@ TEST(ExamplesTest, EveryExampleIsRead) {
 }
 
 TEST(ExamplesTest, PublishedWorkloadsAreDeclaredAsInThePapers) {
-  const auto gpt2 = ReadJob(SourcePath("deploy/examples/squad-gpt2.yaml"), {});
-  const auto distil = ReadJob(SourcePath("deploy/examples/squad-distilgpt2.yaml"), {});
+  const auto gpt2 = ReadJobAt(SourcePath("deploy/examples/squad-gpt2.yaml"), {});
+  const auto distil = ReadJobAt(SourcePath("deploy/examples/squad-distilgpt2.yaml"), {});
   ASSERT_THAT(gpt2, IsOk());
   ASSERT_THAT(distil, IsOk());
   EXPECT_EQ(gpt2->finetune().model_shape().layers(), 12);
@@ -70,7 +77,7 @@ TEST(ExamplesTest, PublishedWorkloadsAreDeclaredAsInThePapers) {
 
 TEST(OverrideTest, ZeroAndListsReplaceWhatTheFileSays) {
   const std::string file = SourcePath("deploy/examples/finetune.yaml");
-  const auto spec = ReadJob(
+  const auto spec = ReadJobAt(
       file, {"finetune.seed=0", "required_labels=[a=b, c]", "name=with: colon and \"quotes\""});
   ASSERT_THAT(spec, IsOk());
   EXPECT_EQ(spec->finetune().seed(), 0U);

@@ -1,16 +1,18 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle jobs, wattle job show|watch|logs|cancel|receipt.
+// wattle jobs, wattle job show|watch|logs|output|receipt|retry|cancel.
 #include <memory>
 #include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "cli/job_output.h"
 #include "cli/job_view.h"
 #include "cli/json_output.h"
 #include "cli/labels.h"
 #include "cli/receipt_view.h"
 #include "cli/session.h"
+#include "cli/submit.h"
 #include "cli/watch.h"
 #include <google/protobuf/descriptor.h>
 
@@ -28,6 +30,7 @@ struct JobFlags {
   std::string job_id;
   std::string reason;
   bool follow = false;
+  bool watch = false;
 };
 
 // "active" → JOB_STATE_ACTIVE.
@@ -63,6 +66,30 @@ absl::StatusOr<ExitCode> ShowJob(Session& session, const JobFlags& flags) {
   return ExitCode::kOk;
 }
 
+absl::StatusOr<ExitCode> ShowOutput(Session& session, const JobFlags& flags) {
+  WATTLE_ASSIGN_OR_RETURN(const v1::Job job, session.client().GetJob(flags.job_id));
+  WATTLE_ASSIGN_OR_RETURN(const JobOutput output, ReadJobOutput(session.client(), job));
+  if (session.json()) {
+    session.PrintText(output.json);
+  } else {
+    session.PrintText(RenderJobOutput(job, output, session.style()));
+  }
+  return ExitCode::kOk;
+}
+
+// The same job anew: names of inputs mean what they mean now.
+absl::StatusOr<ExitCode> RetryJob(Session& session, const JobFlags& flags) {
+  WATTLE_ASSIGN_OR_RETURN(const v1::Job job, session.client().GetJob(flags.job_id));
+  if (!IsTerminal(job.state())) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(job.job_id(), " is ", Word(job.state()),
+                     ": it has not ended; wait for it with wattle job watch ", job.job_id(),
+                     ", or stop it first with wattle job cancel ", job.job_id()));
+  }
+  return SubmitSpecs(session, {{absl::StrCat("retry of ", job.job_id()), job.spec()}},
+                     {.idempotency_key = "", .watch = flags.watch});
+}
+
 absl::StatusOr<ExitCode> WatchJob(Session& session, const JobFlags& flags) {
   WATTLE_ASSIGN_OR_RETURN(const v1::Job job, WatchUntilEnd(session, flags.job_id, /*quiet=*/false));
   return ReportEnd(session, job);
@@ -81,9 +108,8 @@ absl::StatusOr<ExitCode> ShowLogs(Session& session, const JobFlags& flags) {
 absl::StatusOr<ExitCode> CancelJob(Session& session, const JobFlags& flags) {
   v1::CancelJobRequest request;
   request.set_job_id(flags.job_id);
-  request.set_reason(flags.reason.empty()
-                         ? absl::StrCat("cancelled by ", session.environment().user_name())
-                         : flags.reason);
+  request.set_reason(flags.reason.empty() ? absl::StrCat("by ", session.environment().user_name())
+                                          : flags.reason);
   WATTLE_ASSIGN_OR_RETURN(const v1::Job job, session.client().CancelJob(request));
   session.Print(job, [&] { return absl::StrCat(RenderJobState(job), "\n"); });
   return ExitCode::kOk;
@@ -98,7 +124,7 @@ absl::StatusOr<ExitCode> ShowReceipt(Session& session, const JobFlags& flags) {
         IsTerminal(job.state()) ? " and no attempt ran"
                                 : absl::StrCat("; wait for it: wattle job watch ", job.job_id())));
   }
-  session.Print(attempt->receipt(), [&] { return RenderReceipt(job, *attempt, session.style()); });
+  session.Print(attempt->receipt(), [&] { return RenderReceipts(job, session.style()); });
   return ExitCode::kOk;
 }
 
@@ -138,12 +164,29 @@ void AddJobCommands(CLI::App* app, CommandSlot* slot) {
       ->check(CLI::Range(1, 10000));
   slot->Bind(list, [flags](Session& session) { return ListJobs(session, *flags); });
 
-  CLI::App* job = app->add_subcommand("job", "One job: show, watch, logs, cancel, receipt.");
-  job->require_subcommand(1);
+  CLI::App* job =
+      AddGroup(app, "job", "One job: show, watch, logs, output, receipt, retry, cancel.",
+               "  wattle job show j12\n"
+               "  wattle job watch j12\n"
+               "  wattle job output j12\n");
+  BindJob(
+      slot,
+      AddJobLeaf(job, "show", "Show a job: settings, inputs, attempts, why it went where it went.",
+                 "  wattle job show j12\n"),
+      ShowJob);
   BindJob(slot,
-          AddJobLeaf(job, "show", "Show a job with its inputs and attempts.",
-                     "  wattle job show j12\n"),
-          ShowJob);
+          AddJobLeaf(job, "output",
+                     "Print what a job made without fetching a model: generated text, metrics, "
+                     "the table of a quantization. With -o json the job's own files.",
+                     "  wattle job output j12\n"
+                     "  wattle -o json job output j12 | jq -r .text\n"),
+          ShowOutput);
+  const auto retry =
+      AddJobLeaf(job, "retry", "Submit a job that has ended once more, as a new job.",
+                 "  wattle job retry j12\n"
+                 "  wattle job retry j12 --watch\n");
+  retry.first->add_flag("-w,--watch", retry.second->watch, "Show progress until it has ended");
+  BindJob(slot, retry, RetryJob);
   BindJob(slot,
           AddJobLeaf(job, "watch",
                      "Follow a job until it has ended: progress, loss, tokens/s, watts, time left. "
@@ -163,8 +206,8 @@ void AddJobCommands(CLI::App* app, CommandSlot* slot) {
   BindJob(slot, cancel, CancelJob);
   BindJob(slot,
           AddJobLeaf(job, "receipt",
-                     "Show what the job's last attempt took beside what was predicted: device "
-                     "seconds, watts, energy and its source, losses.",
+                     "Show what a job took beside what was predicted: device seconds, watts, "
+                     "energy and its source, losses; of several attempts each and their total.",
                      "  wattle job receipt j12\n"
                      "  wattle -o json job receipt j12 | jq .run.gross_energy_joules\n"),
           ShowReceipt);

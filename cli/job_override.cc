@@ -1,6 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "cli/job_override.h"
 
+#include <iterator>
+
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
@@ -120,8 +123,19 @@ absl::Status ApplyOverride(const std::string& assignment, v1::JobSpec* spec) {
 }
 
 absl::StatusOr<v1::JobSpec> ReadJob(const std::string& path,
-                                    const std::vector<std::string>& assignments) {
-  auto spec = formats::ReadJobFile(path);
+                                    const std::vector<std::string>& assignments,
+                                    std::istream& input) {
+  absl::StatusOr<v1::JobSpec> spec;
+  if (path == "-") {
+    const std::string text{std::istreambuf_iterator<char>(input), std::istreambuf_iterator<char>()};
+    spec = formats::ParseJobFile(text, "standard input");
+  } else {
+    spec = formats::ReadJobFile(path);
+  }
+  if (absl::StrContains(spec.status().message(), "not a regular file")) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(spec.status().message(), ", or - for the standard input"));
+  }
   WATTLE_RETURN_IF_ERROR(AsBadInput(spec.status()));
   for (const std::string& assignment : assignments) {
     WATTLE_RETURN_IF_ERROR(ApplyOverride(assignment, &*spec));

@@ -5,6 +5,7 @@
 #ifndef WATTLE_CLI_JOB_OVERRIDE_H_
 #define WATTLE_CLI_JOB_OVERRIDE_H_
 
+#include <istream>
 #include <string>
 #include <vector>
 
@@ -14,11 +15,12 @@
 
 namespace wattle::cli {
 
-// The job in `path` with `assignments` ("objective=time", "finetune.seed=2", lists as "[a, b]")
-// applied in order. Errors: kInvalidArgument, kUnimplemented; a file that cannot be read is
-// kInvalidArgument too.
+// The job in `path` ("-": in `input`) with `assignments` ("objective=time", "finetune.seed=2",
+// lists as "[a, b]") applied in order. Errors: kInvalidArgument, kUnimplemented; a file that cannot
+// be read is kInvalidArgument too.
 absl::StatusOr<v1::JobSpec> ReadJob(const std::string& path,
-                                    const std::vector<std::string>& assignments);
+                                    const std::vector<std::string>& assignments,
+                                    std::istream& input);
 
 // Applies one. The kind of the job stays: a field of another kind is an error.
 absl::Status ApplyOverride(const std::string& assignment, v1::JobSpec* spec);

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle model push|ls|pull. A directory is checked whole before a byte is sent, and only the files
-// that belong to the model travel.
+// wattle model push|ls|pull. A directory is checked whole before a byte is sent, and only the
+// files that belong to the model travel.
 #include <filesystem>
 #include <memory>
 #include <set>
@@ -9,6 +9,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "cli/artifact_commands.h"
 #include "cli/artifact_name.h"
 #include "cli/artifact_view.h"
 #include "cli/session.h"
@@ -87,26 +88,26 @@ absl::StatusOr<ExitCode> List(Session& session) {
   return ExitCode::kOk;
 }
 
-absl::StatusOr<ExitCode> Pull(Session& session, const ModelFlags& flags) {
+}  // namespace
+
+absl::StatusOr<ExitCode> PullArtifact(Session& session, const std::string& reference,
+                                      const std::string& directory) {
   WATTLE_ASSIGN_OR_RETURN(const v1::ArtifactInfo artifact,
-                          session.client().ResolveArtifact(flags.name));
-  WATTLE_RETURN_IF_ERROR(session.client().PullArtifact(artifact.artifact_id(), flags.directory));
-  session.Print(artifact,
-                [&] { return absl::StrCat(flags.directory, ": ", RenderPushed(artifact)); });
+                          session.client().ResolveArtifact(reference));
+  WATTLE_RETURN_IF_ERROR(session.client().PullArtifact(artifact.artifact_id(), directory));
+  session.Print(artifact, [&] { return absl::StrCat(directory, ": ", RenderPushed(artifact)); });
   return ExitCode::kOk;
 }
 
-}  // namespace
-
 void AddModelCommands(CLI::App* app, CommandSlot* slot) {
-  CLI::App* noun =
-      app->add_subcommand("model", "Models and what jobs made of them: push, ls, pull.");
-  noun->require_subcommand(1);
+  CLI::App* noun = AddGroup(app, "model", "Models and what jobs made of them: push, ls, pull.",
+                            "  wattle model push gpt2 ./gpt2\n"
+                            "  wattle model ls\n");
   const auto push_flags = std::make_shared<ModelFlags>();
   CLI::App* push =
       AddLeaf(noun, "push",
-              "Check a Hugging Face directory of the GPT-2 family and store it under a "
-              "name; a later push of the same name moves it.",
+              "Check a Hugging Face directory and store it under a name; a later push of the same "
+              "name moves it.",
               "  wattle model push gpt2 ./gpt2\n");
   push->add_option("NAME", push_flags->name, "Name that job files use")->required();
   push->add_option("DIRECTORY", push_flags->directory,
@@ -124,7 +125,9 @@ void AddModelCommands(CLI::App* app, CommandSlot* slot) {
                            "  wattle model pull job:j12/output ./tuned\n");
   pull->add_option("REFERENCE", pull_flags->name, "Name, id, or job:ID/output")->required();
   pull->add_option("DIRECTORY", pull_flags->directory, "Must not be there yet")->required();
-  slot->Bind(pull, [pull_flags](Session& session) { return Pull(session, *pull_flags); });
+  slot->Bind(pull, [pull_flags](Session& session) {
+    return PullArtifact(session, pull_flags->name, pull_flags->directory);
+  });
 }
 
 }  // namespace wattle::cli

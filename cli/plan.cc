@@ -23,7 +23,8 @@ struct PlanFlags {
 
 absl::StatusOr<ExitCode> Plan(Session& session, const PlanFlags& flags) {
   v1::PlanRequest request;
-  WATTLE_ASSIGN_OR_RETURN(*request.mutable_spec(), ReadJob(flags.file, flags.set));
+  WATTLE_ASSIGN_OR_RETURN(*request.mutable_spec(),
+                          ReadJob(flags.file, flags.set, *session.environment().in));
   request.set_ignore_policies(flags.without_policies);
   for (const std::string& file : flags.policy_files) {
     const auto policies = formats::ReadPolicyFile(file);
@@ -33,7 +34,9 @@ absl::StatusOr<ExitCode> Plan(Session& session, const PlanFlags& flags) {
   auto response = session.client().PlanJob(request);
   WATTLE_RETURN_IF_ERROR(WithContext(flags.file, response.status()));
   session.Print(*response, [&] { return RenderPlan(request.spec(), *response, session.style()); });
-  return response->chosen_device_id().empty() ? ExitCode::kRefused : ExitCode::kOk;
+  return response->chosen_device_id().empty() || !response->certain_failure().empty()
+             ? ExitCode::kRefused
+             : ExitCode::kOk;
 }
 
 }  // namespace
@@ -48,7 +51,7 @@ void AddPlanCommand(CLI::App* app, CommandSlot* slot) {
       "  wattle plan job.yaml --without-policies\n"
       "  wattle plan job.yaml --policy deploy/examples/policy.yaml\n");
   const auto flags = std::make_shared<PlanFlags>();
-  leaf->add_option("FILE", flags->file, "Job file")->required();
+  leaf->add_option("FILE", flags->file, "Job file; - is the standard input")->required();
   leaf->add_option("--set", flags->set, "field=value instead of what the file says; repeatable")
       ->type_name("FIELD=VALUE")
       ->allow_extra_args(false)

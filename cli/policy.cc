@@ -47,8 +47,9 @@ absl::StatusOr<ExitCode> Remove(Session& session, const std::string& name) {
 }  // namespace
 
 void AddPolicyCommands(CLI::App* app, CommandSlot* slot) {
-  CLI::App* policy = app->add_subcommand("policy", "What devices may spend: apply, ls, rm.");
-  policy->require_subcommand(1);
+  CLI::App* policy = AddGroup(app, "policy", "What devices may spend: apply, ls, rm.",
+                              "  wattle policy apply deploy/examples/policy.yaml\n"
+                              "  wattle policy ls\n");
   CLI::App* apply = AddLeaf(
       policy, "apply",
       "Apply the policies of a file; one of the same name is replaced. Devices enforce them "

@@ -39,9 +39,10 @@ absl::StatusOr<ExitCode> Show(Session& session, const std::string& device_class)
 }  // namespace
 
 void AddProfileCommands(CLI::App* app, CommandSlot* slot) {
-  CLI::App* noun = app->add_subcommand(
-      "profile", "Measured and published rows that predictions are made from: ls, show.");
-  noun->require_subcommand(1);
+  CLI::App* noun = AddGroup(app, "profile",
+                            "Measured and published rows that predictions are made from: ls, show.",
+                            "  wattle profile ls\n"
+                            "  wattle profile show jetson-orin-nano\n");
   const auto class_filter = std::make_shared<std::string>();
   CLI::App* list = AddLeaf(noun, "ls", "List profile rows, measured ones first.",
                            "  wattle profile ls\n"

@@ -11,6 +11,7 @@
 #include "absl/strings/str_split.h"
 #include "cli/completion.h"
 #include "cli/exit_code.h"
+#include "cli/number_flag.h"
 #include "cli/session.h"
 #include "cli/table.h"
 #include <CLI/CLI.hpp>
@@ -37,7 +38,7 @@ void AddGlobalFlags(CLI::App* app, GlobalFlags* flags) {
       ->check(CLI::IsMember({"table", "json"}).description(""))
       ->type_name("FORMAT");
   app->add_option("--timeout-seconds", flags->timeout_seconds, "Of a call; default 20")
-      ->check(CLI::Range(0.01, 86400.0).description(""))
+      ->check(NumberBetween(0.01, 86400.0))
       ->type_name("SECONDS");
 }
 
@@ -81,6 +82,7 @@ std::unique_ptr<CLI::App> MakeApp(const std::string& version, GlobalFlags* flags
       "5 refused or infeasible, 6 other error, 130 interrupted.\n");
   AddGlobalFlags(app.get(), flags);
   AddSubmitCommand(app.get(), slot);
+  AddKindCommands(app.get(), slot);
   AddPlanCommand(app.get(), slot);
   AddJobCommands(app.get(), slot);
   AddDeviceCommands(app.get(), slot);
@@ -97,9 +99,25 @@ std::string OneLine(absl::string_view text) {
   return absl::StrJoin(words, " ");
 }
 
+// One line; on a terminal that is too narrow for it, broken between words.
 int Fail(const Environment& environment, ExitCode code, absl::string_view message) {
-  *environment.err << "wattle: " << OneLine(message) << "\n" << std::flush;
+  const std::string line = absl::StrCat("wattle: ", OneLine(message));
+  const int width = environment.error_style.width_columns;
+  const std::vector<std::string> lines =
+      width > 0 ? WrapText(line, static_cast<size_t>(width)) : std::vector<std::string>{line};
+  *environment.err << absl::StrJoin(lines, "\n") << "\n" << std::flush;
   return static_cast<int>(code);
+}
+
+// What was printed and did not get out is an error, whatever the command itself came to.
+int AfterOutput(const Environment& environment, int code) {
+  environment.out->flush();
+  if (environment.out->good()) {
+    return code;
+  }
+  return Fail(environment, ExitCode::kServerError,
+              "the answer could not be written to the standard output; is the disk full, or the "
+              "output closed?");
 }
 
 // The deepest command that was named, "wattle job", and the word after it that is none.
@@ -148,8 +166,10 @@ std::vector<std::string> AskFleet(Session& session, const std::string& sort) {
       }
     }
   }
-  if (sort == "REFERENCE") {
-    if (const auto found = session.client().ListArtifacts(v1::ARTIFACT_KIND_MODEL); found.ok()) {
+  if (sort == "REFERENCE" || sort == "DATA") {
+    const auto found = session.client().ListArtifacts(sort == "DATA" ? v1::ARTIFACT_KIND_DATASET
+                                                                     : v1::ARTIFACT_KIND_MODEL);
+    if (found.ok()) {
       for (const v1::ArtifactInfo& artifact : found->artifacts()) {
         names.insert(artifact.name());
       }
@@ -204,14 +224,17 @@ int RunProgram(const std::vector<std::string>& arguments, const std::string& ver
     return RunCompletion(app.get(), {arguments.begin() + 1, arguments.end()}, flags, environment);
   }
   if (const std::optional<int> ended = Parse(app.get(), arguments, environment)) {
-    return *ended;
+    return AfterOutput(environment, *ended);
   }
   Session session(environment, flags);
   const absl::StatusOr<ExitCode> code = slot.chosen()(session);
+  if (!environment.out->good()) {
+    return AfterOutput(environment, 0);
+  }
   if (!code.ok()) {
     return Fail(environment, ExitCodeOf(code.status()), std::string(code.status().message()));
   }
-  return static_cast<int>(*code);
+  return AfterOutput(environment, static_cast<int>(*code));
 }
 
 }  // namespace wattle::cli

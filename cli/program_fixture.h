@@ -5,6 +5,8 @@
 #ifndef WATTLE_CLI_PROGRAM_FIXTURE_H_
 #define WATTLE_CLI_PROGRAM_FIXTURE_H_
 
+#include <fstream>
+#include <functional>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -41,10 +43,24 @@ class ProgramTest : public testing::Test {
  protected:
   Result Run(const std::vector<std::string>& arguments) {
     std::ostringstream out;
+    Result result = RunWith(out, arguments);
+    result.out = out.str();
+    return result;
+  }
+  // The same with the standard output going to a file or device.
+  Result RunInto(const std::string& path, const std::vector<std::string>& arguments) {
+    std::ofstream out(path);
+    return RunWith(out, arguments);
+  }
+
+  Result RunWith(std::ostream& out, const std::vector<std::string>& arguments) {
+    std::istringstream in(input_);
     std::ostringstream err;
     Environment environment;
+    environment.in = &in;
     environment.out = &out;
     environment.err = &err;
+    environment.error_style.width_columns = error_width_;
     environment.clock = &clock_;
     environment.interrupt = &interrupt_;
     environment.variable = [this](const std::string& name) {
@@ -52,9 +68,14 @@ class ProgramTest : public testing::Test {
     };
     environment.new_key = [this] { return absl::StrCat("key-", ++keys_); };
     environment.user_name = [] { return std::string("ada"); };
-    environment.sleep = [this](absl::Duration time) { clock_.Advance(time); };
+    environment.sleep = [this](absl::Duration time) {
+      clock_.Advance(time);
+      if (on_sleep_) {
+        on_sleep_();
+      }
+    };
     const int code = RunProgram(arguments, "1.2.3", environment);
-    return {code, out.str(), err.str()};
+    return {code, "", err.str()};
   }
 
   // Writes a file of the test's own directory and returns its path.
@@ -68,6 +89,9 @@ class ProgramTest : public testing::Test {
   Interrupt interrupt_;
   FixedClock clock_;
   int keys_ = 0;
+  std::function<void()> on_sleep_;  // called when the program waits; may be empty
+  std::string input_;               // what `-` reads
+  int error_width_ = 0;             // of the terminal that errors go to; 0: none
   TestDirectory directory_;
 };
 

@@ -23,11 +23,27 @@ void CommandSlot::Bind(CLI::App* leaf, Command command) {
   leaf->final_callback([this, command = std::move(command)] { chosen_ = command; });
 }
 
+void Session::PrintText(absl::string_view text) {
+  *environment_.out << text << std::flush;
+  if (!environment_.out->good()) {
+    environment_.interrupt->Raise();
+  }
+}
+
 CLI::App* AddLeaf(CLI::App* parent, const std::string& name, const std::string& sentence,
                   const std::string& examples) {
   CLI::App* leaf = parent->add_subcommand(name, sentence);
-  leaf->footer(absl::StrCat("\nExamples:\n", examples));
+  leaf->footer(absl::StrCat(
+      "\nExamples:\n", examples,
+      "\nFlags of every command: --coordinator HOST:PORT, -o table|json, --timeout-seconds N\n"));
   return leaf;
+}
+
+CLI::App* AddGroup(CLI::App* parent, const std::string& name, const std::string& sentence,
+                   const std::string& examples) {
+  CLI::App* group = AddLeaf(parent, name, sentence, examples);
+  group->require_subcommand(1);
+  return group;
 }
 
 }  // namespace wattle::cli

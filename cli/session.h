@@ -40,7 +40,8 @@ class Session {
 
   // The answer of a command: the message as JSON, or what `render` makes of it.
   void Print(const google::protobuf::Message& message, const std::function<std::string()>& render);
-  void PrintText(absl::string_view text) { *environment_.out << text << std::flush; }
+  // What cannot be written ends the command: RunProgram says so, and streams are cancelled at once.
+  void PrintText(absl::string_view text);
   // Remarks beside the answer go to the error stream: a pipe gets the answer alone.
   void PrintRemark(absl::string_view text) { *environment_.err << text << "\n" << std::flush; }
 
@@ -63,9 +64,13 @@ class CommandSlot {
   Command chosen_;
 };
 
-// A subcommand with its help: one sentence, and examples a person can copy.
+// A subcommand with its help: one sentence, examples a person can copy, and the flags that every
+// command takes.
 CLI::App* AddLeaf(CLI::App* parent, const std::string& name, const std::string& sentence,
                   const std::string& examples);
+// A noun with verbs of its own; the examples are of its verbs.
+CLI::App* AddGroup(CLI::App* parent, const std::string& name, const std::string& sentence,
+                   const std::string& examples);
 
 // The nouns. Each adds its commands to `app`; main lists them.
 void AddSubmitCommand(CLI::App* app, CommandSlot* slot);
@@ -76,6 +81,7 @@ void AddPolicyCommands(CLI::App* app, CommandSlot* slot);
 void AddModelCommands(CLI::App* app, CommandSlot* slot);
 void AddDataCommands(CLI::App* app, CommandSlot* slot);
 void AddProfileCommands(CLI::App* app, CommandSlot* slot);
+void AddKindCommands(CLI::App* app, CommandSlot* slot);
 
 }  // namespace wattle::cli
 

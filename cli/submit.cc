@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle submit: job files to jobs. Every file is read before the first job is submitted; a submit
-// is repeated with its own key until it is answered.
+// wattle submit: job files to jobs. Every file is read before the first job is submitted.
+#include "cli/submit.h"
+
 #include <memory>
 #include <vector>
 
@@ -19,8 +20,7 @@ namespace {
 struct SubmitFlags {
   std::vector<std::string> files;
   std::vector<std::string> set;
-  std::string idempotency_key;
-  bool watch = false;
+  SubmitOptions options;
 };
 
 // What to do about a submit without an answer: it may have arrived.
@@ -92,18 +92,25 @@ void PrintSubmitted(Session& session, const std::vector<v1::SubmitJobResponse>& 
 }
 
 absl::StatusOr<ExitCode> Submit(Session& session, const SubmitFlags& flags) {
-  if (flags.files.size() > 1 && !flags.idempotency_key.empty()) {
+  if (flags.files.size() > 1 && !flags.options.idempotency_key.empty()) {
     return absl::InvalidArgumentError(
         "--idempotency-key names one job; submit the files one by one");
   }
-  std::vector<v1::JobSpec> specs;
+  std::vector<NamedSpec> specs;
   for (const std::string& file : flags.files) {
-    WATTLE_ASSIGN_OR_RETURN(v1::JobSpec spec, ReadJob(file, flags.set));
-    specs.push_back(std::move(spec));
+    WATTLE_ASSIGN_OR_RETURN(v1::JobSpec spec, ReadJob(file, flags.set, *session.environment().in));
+    specs.push_back({file == "-" ? "standard input" : file, std::move(spec)});
   }
+  return SubmitSpecs(session, specs, flags.options);
+}
+
+}  // namespace
+
+absl::StatusOr<ExitCode> SubmitSpecs(Session& session, const std::vector<NamedSpec>& specs,
+                                     const SubmitOptions& options) {
   std::vector<v1::SubmitJobResponse> submitted;
-  for (size_t i = 0; i < specs.size(); ++i) {
-    auto response = SubmitOne(session, specs[i], flags.files[i], flags.idempotency_key);
+  for (const NamedSpec& named : specs) {
+    auto response = SubmitOne(session, named.spec, named.label, options.idempotency_key);
     if (!response.ok()) {
       return WithSubmitted(response.status(), submitted);
     }
@@ -111,7 +118,7 @@ absl::StatusOr<ExitCode> Submit(Session& session, const SubmitFlags& flags) {
   }
   ExitCode code = ExitCode::kOk;
   for (v1::SubmitJobResponse& each : submitted) {
-    if (!flags.watch) {
+    if (!options.watch) {
       break;
     }
     const std::string job_id = each.job().job_id();
@@ -120,27 +127,26 @@ absl::StatusOr<ExitCode> Submit(Session& session, const SubmitFlags& flags) {
       code = ExitCode::kJobFailed;
     }
   }
-  PrintSubmitted(session, submitted, flags.watch);
+  PrintSubmitted(session, submitted, options.watch);
   return code;
 }
-
-}  // namespace
 
 void AddSubmitCommand(CLI::App* app, CommandSlot* slot) {
   CLI::App* leaf =
       AddLeaf(app, "submit", "Submit job files (YAML or JSON); prints the ids of the jobs.",
               "  wattle submit deploy/examples/finetune.yaml\n"
               "  wattle submit job.yaml --watch\n"
+              "  make-job | wattle submit -\n"
               "  wattle submit job.yaml --set objective=time --set finetune.seed=2\n"
               "  id=$(wattle -o json submit job.yaml | jq -r .job.job_id)\n");
   const auto flags = std::make_shared<SubmitFlags>();
-  leaf->add_option("FILE", flags->files, "Job files")->required();
-  leaf->add_flag("-w,--watch", flags->watch, "Show progress until the jobs have ended");
+  leaf->add_option("FILE", flags->files, "Job files; - is the standard input")->required();
+  leaf->add_flag("-w,--watch", flags->options.watch, "Show progress until the jobs have ended");
   leaf->add_option("--set", flags->set, "field=value instead of what the file says; repeatable")
       ->type_name("FIELD=VALUE")
       ->allow_extra_args(false)
       ->take_all();
-  leaf->add_option("--idempotency-key", flags->idempotency_key,
+  leaf->add_option("--idempotency-key", flags->options.idempotency_key,
                    "A repeated submit with the same key is the same job; made at random by default")
       ->type_name("KEY");
   slot->Bind(leaf, [flags](Session& session) { return Submit(session, *flags); });

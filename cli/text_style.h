@@ -9,6 +9,7 @@ namespace wattle::cli {
 
 struct TextStyle {
   int width_columns = 0;     // of the terminal; 0: no limit (a pipe, a file)
+  int height_rows = 0;       // of the terminal; 0: not one
   bool colour = false;       // never when not a terminal, nor with NO_COLOR
   bool is_terminal = false;  // lines may be rewritten in place
 };

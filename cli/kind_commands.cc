@@ -1,0 +1,130 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// wattle finetune|quantize|generate|evaluate: a job from flags alone. The flags are fields of the
+// job file; --dry-run prints the file that they stand for.
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "cli/job_override.h"
+#include "cli/session.h"
+#include "cli/submit.h"
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/message.h>
+
+#include "base/status_macros.h"
+#include "formats/job_text.h"
+
+namespace wattle::cli {
+namespace {
+
+struct KindFlags {
+  std::vector<std::string> assignments;  // "finetune.model=gpt2", in the order of the flags
+  std::vector<std::string> prompts;
+  std::vector<std::string> set;
+  SubmitOptions options;
+  bool dry_run = false;
+};
+
+absl::StatusOr<ExitCode> Run(Session& session, const std::string& kind, const KindFlags& flags) {
+  v1::JobSpec spec;
+  const google::protobuf::FieldDescriptor* field = v1::JobSpec::descriptor()->FindFieldByName(kind);
+  spec.GetReflection()->MutableMessage(&spec, field);  // Chooses the kind.
+  for (const std::string& assignment : flags.assignments) {
+    WATTLE_RETURN_IF_ERROR(ApplyOverride(assignment, &spec));
+  }
+  for (const std::string& prompt : flags.prompts) {
+    spec.mutable_generate()->add_prompts(prompt);
+  }
+  for (const std::string& assignment : flags.set) {
+    WATTLE_RETURN_IF_ERROR(ApplyOverride(assignment, &spec));
+  }
+  if (flags.dry_run) {
+    session.Print(spec, [&] { return formats::JobFileText(spec); });
+    return ExitCode::kOk;
+  }
+  return SubmitSpecs(session, {{absl::StrCat("wattle ", kind), spec}}, flags.options);
+}
+
+// A flag for a field: --learning-rate for finetune.learning_rate.
+void AddField(CLI::App* leaf, const std::shared_ptr<KindFlags>& flags, const std::string& path,
+              const std::string& type, const std::string& help) {
+  const std::string field = path.substr(path.rfind('.') + 1);
+  leaf->add_option_function<std::string>(
+          absl::StrCat("--", absl::StrReplaceAll(field, {{"_", "-"}})),
+          [flags, path](const std::string& value) {
+            flags->assignments.push_back(absl::StrCat(path, "=", value));
+          },
+          help)
+      ->type_name(type);
+}
+
+std::shared_ptr<KindFlags> AddKind(CLI::App* app, CommandSlot* slot, const std::string& kind,
+                                   const std::string& sentence, const std::string& examples) {
+  CLI::App* leaf = AddLeaf(app, kind, sentence, examples);
+  auto flags = std::make_shared<KindFlags>();
+  AddField(leaf, flags, absl::StrCat(kind, ".model"), "REFERENCE",
+           "Model: name, id, or job:ID/output (required)");
+  AddField(leaf, flags, "name", "TEXT", "Name of the job, for people");
+  AddField(leaf, flags, "objective", "OBJECTIVE", "energy (default), time or edp");
+  AddField(leaf, flags, "deadline_seconds", "SECONDS", "From submission");
+  leaf->add_option("--set", flags->set, "Any other field=value of a job file; repeatable")
+      ->type_name("FIELD=VALUE")
+      ->allow_extra_args(false)
+      ->take_all();
+  leaf->add_flag("--dry-run", flags->dry_run, "Print the job file and submit nothing");
+  leaf->add_flag("-w,--watch", flags->options.watch, "Show progress until the job has ended");
+  slot->Bind(leaf, [flags, kind](Session& session) { return Run(session, kind, *flags); });
+  return flags;
+}
+
+}  // namespace
+
+void AddKindCommands(CLI::App* app, CommandSlot* slot) {
+  auto finetune = AddKind(app, slot, "finetune", "Fine-tune a model on a data set, from flags.",
+                          "  wattle finetune --model gpt2 --data squad --epochs 2 --watch\n"
+                          "  wattle finetune --model gpt2 --data squad --dry-run > job.yaml\n");
+  CLI::App* leaf = app->get_subcommand("finetune");
+  AddField(leaf, finetune, "finetune.data", "DATA", "Training data (required)");
+  AddField(leaf, finetune, "finetune.heldout_data", "DATA", "For the held-out loss");
+  AddField(leaf, finetune, "finetune.epochs", "N", "Default 1");
+  AddField(leaf, finetune, "finetune.steps", "N", "Optimizer steps, instead of epochs");
+  AddField(leaf, finetune, "finetune.batch_size", "N", "Default 8");
+  AddField(leaf, finetune, "finetune.sequence_length", "N", "Tokens at most");
+  AddField(leaf, finetune, "finetune.learning_rate", "RATE", "Default 5e-5");
+  AddField(leaf, finetune, "finetune.seed", "N", "Of data order and dropout");
+
+  auto quantize = AddKind(app, slot, "quantize", "Quantize a model, from flags.",
+                          "  wattle quantize --model gpt2\n"
+                          "  wattle quantize --model job:j12/output --quantization int8\n");
+  AddField(app->get_subcommand("quantize"), quantize, "quantize.quantization", "FORM",
+           "Default int8");
+
+  auto generate = AddKind(app, slot, "generate", "Generate text from prompts, from flags.",
+                          "  wattle generate --model gpt2 --prompt \"The mast is\" --watch\n"
+                          "  wattle generate --model gpt2 --data questions --max-new-tokens 64\n");
+  leaf = app->get_subcommand("generate");
+  AddField(leaf, generate, "generate.data", "DATA", "Prompts as a data set");
+  leaf->add_option("--prompt", generate->prompts, "A prompt, instead of --data; repeatable")
+      ->type_name("TEXT")
+      ->allow_extra_args(false)
+      ->take_all();
+  AddField(leaf, generate, "generate.max_new_tokens", "N", "Default 32");
+  AddField(leaf, generate, "generate.quantization", "FORM", "Applied when the model is loaded");
+  AddField(leaf, generate, "generate.temperature", "T", "0, the default: greedy");
+  AddField(leaf, generate, "generate.seed", "N", "Of sampling");
+
+  auto evaluate =
+      AddKind(app, slot, "evaluate", "Measure a model's perplexity on data, from flags.",
+              "  wattle evaluate --model gpt2 --data wiki --watch\n");
+  leaf = app->get_subcommand("evaluate");
+  AddField(leaf, evaluate, "evaluate.data", "DATA", "A text or SQuAD data set (required)");
+  AddField(leaf, evaluate, "evaluate.quantization", "FORM", "Applied when the model is loaded");
+  AddField(leaf, evaluate, "evaluate.batch_size", "N", "Default 8");
+  AddField(leaf, evaluate, "evaluate.limit_examples", "N", "Only the first of them");
+}
+
+}  // namespace wattle::cli

@@ -1,0 +1,34 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "cli/live_screen.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+
+namespace wattle::cli {
+
+void LiveScreen::Show(absl::string_view text) {
+  if (!style_.is_terminal) {
+    out_ << (shown_lines_ > 0 ? "\n" : "") << text << std::flush;
+    shown_lines_ = 1;
+    return;
+  }
+  std::vector<std::string> lines = absl::StrSplit(absl::StripSuffix(text, "\n"), '\n');
+  // The last row stays free: the cursor stands there.
+  const auto room = static_cast<size_t>(style_.height_rows > 1 ? style_.height_rows - 1 : 0);
+  if (room > 0 && lines.size() > room) {
+    lines.resize(room);
+  }
+  std::string frame;
+  if (shown_lines_ > 0) {
+    absl::StrAppend(&frame, "\x1b[", shown_lines_, "A");  // Up to the first line.
+  }
+  for (const std::string& line : lines) {
+    absl::StrAppend(&frame, "\r", line, "\x1b[K\n");  // The rest of the old line goes.
+  }
+  absl::StrAppend(&frame, "\x1b[J");  // So do lines below that the new text does not have.
+  out_ << frame << std::flush;
+  shown_lines_ = lines.size();
+}
+
+}  // namespace wattle::cli
