@@ -15,10 +15,14 @@
 #include <system_error>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 
 #include "base/check.h"
+#include "base/crc32c.h"
+#include "base/file.h"
 #include "base/status_macros.h"
 #include "formats/json.h"
 
@@ -29,6 +33,8 @@ constexpr int64_t kLengthBytes = 8;
 // The limit of the reference implementation; a header of GPT-2 Small has 14 KB.
 constexpr int64_t kHeaderBytesMax = 100'000'000;
 constexpr char kMetadataKey[] = "__metadata__";
+constexpr char kChecksumKey[] = "wattle.crc32c";
+constexpr size_t kChecksumDigits = 8;
 
 struct NamedType {
   DataType type = DataType::kF32;
@@ -164,6 +170,72 @@ absl::Status ParseMetadata(absl::string_view file, const Json& json,
   return absl::OkStatus();
 }
 
+// Fills `out` from the file at `offset_bytes`.
+absl::Status ReadAt(int descriptor, const std::string& path, int64_t offset_bytes,
+                    absl::Span<std::byte> out) {
+  size_t done = 0;
+  while (done < out.size()) {
+    const ssize_t got = pread(descriptor, out.data() + done, out.size() - done,
+                              static_cast<off_t>(offset_bytes + static_cast<int64_t>(done)));
+    if (got < 0 && errno == EINTR) {
+      continue;
+    }
+    if (got < 0) {
+      return FileError(errno, path, "cannot read");
+    }
+    if (got == 0) {
+      return Truncated(path, offset_bytes + static_cast<int64_t>(done),
+                       offset_bytes + static_cast<int64_t>(out.size()));
+    }
+    done += static_cast<size_t>(got);
+  }
+  return absl::OkStatus();
+}
+
+// Where the value of kChecksumKey stands in the header's text; npos: nowhere.
+size_t ChecksumAt(absl::string_view text) {
+  const std::string begin = absl::StrCat("\"", kChecksumKey, "\":\"");
+  const size_t found = text.find(begin);
+  return found == absl::string_view::npos ? found : found + begin.size();
+}
+
+std::string Hex(uint32_t checksum) {
+  return absl::StrFormat("%08x", checksum);
+}
+
+// The checksums of a header's tensors; none where the file has none.
+absl::StatusOr<std::vector<uint32_t>> ParseChecksums(const std::string& path,
+                                                     const SafetensorsHeader& header,
+                                                     std::string text) {
+  std::vector<uint32_t> checksums;
+  const auto found = header.metadata.find(kChecksumKey);
+  if (found == header.metadata.end()) {
+    return checksums;
+  }
+  const absl::Status damaged =
+      absl::DataLossError(absl::StrCat(path, ": its header is damaged; copy or fetch it again"));
+  const std::string& digits = found->second;
+  const size_t at = ChecksumAt(text);
+  if (digits.size() != kChecksumDigits * (header.tensors.size() + 1) || at == std::string::npos ||
+      absl::string_view(text).substr(at, digits.size()) != digits) {
+    return damaged;
+  }
+  for (size_t i = 0; i < digits.size(); i += kChecksumDigits) {
+    uint32_t checksum = 0;
+    const absl::string_view number = absl::string_view(digits).substr(i, kChecksumDigits);
+    if (!absl::SimpleHexAtoi(number, &checksum) || Hex(checksum) != number) {
+      return damaged;
+    }
+    checksums.push_back(checksum);
+  }
+  text.replace(at, digits.size(), digits.size(), '0');
+  if (checksums.front() != Crc32c(text)) {
+    return damaged;
+  }
+  checksums.erase(checksums.begin());
+  return checksums;
+}
+
 uint64_t ReadLength(absl::Span<const std::byte> start) {
   uint64_t length = 0;
   for (size_t i = 0; i < kLengthBytes; ++i) {
@@ -251,28 +323,52 @@ absl::StatusOr<SafetensorsFile> SafetensorsFile::Open(const std::string& path) {
     return absl::InvalidArgumentError(
         absl::StrCat(path, ": not a regular file; give the path of a .safetensors file"));
   }
-  if (about.st_size < kLengthBytes) {  // An empty file cannot be mapped.
-    close(descriptor);
-    return Truncated(path, about.st_size, kLengthBytes);
-  }
   SafetensorsFile file;
   file.path_ = path;
+  file.descriptor_ = descriptor;
+  file.size_bytes_ = about.st_size;
+  if (about.st_size < kLengthBytes) {  // an empty file cannot be mapped
+    return Truncated(path, about.st_size, kLengthBytes);
+  }
+  std::string start(kLengthBytes, '\0');
+  const auto bytes_of = [](std::string& text) {
+    return absl::MakeSpan(reinterpret_cast<std::byte*>(text.data()), text.size());
+  };
+  WATTLE_RETURN_IF_ERROR(ReadAt(descriptor, path, 0, bytes_of(start)));
+  const uint64_t length = ReadLength(bytes_of(start));
+  if (length <= kHeaderBytesMax && kLengthBytes + static_cast<int64_t>(length) <= about.st_size) {
+    start.resize(kLengthBytes + length);
+    WATTLE_RETURN_IF_ERROR(ReadAt(descriptor, path, 0, bytes_of(start)));
+  }
+  WATTLE_ASSIGN_OR_RETURN(file.header_,
+                          ParseSafetensorsHeader(path, bytes_of(start), about.st_size));
+  WATTLE_ASSIGN_OR_RETURN(file.checksums_,
+                          ParseChecksums(path, file.header_, start.substr(kLengthBytes)));
   void* mapped =
       mmap(nullptr, static_cast<size_t>(about.st_size), PROT_READ, MAP_PRIVATE, descriptor, 0);
-  const int error = errno;
-  close(descriptor);
   if (mapped == MAP_FAILED) {
     return absl::InternalError(
-        absl::StrCat(path, ": cannot map the file: ", std::generic_category().message(error),
+        absl::StrCat(path, ": cannot map the file: ", std::generic_category().message(errno),
                      "; check the address-space limit (ulimit -v)"));
   }
   file.data_ = static_cast<const std::byte*>(mapped);
-  file.size_bytes_ = about.st_size;
-  WATTLE_ASSIGN_OR_RETURN(
-      file.header_, ParseSafetensorsHeader(
-                        path, absl::MakeConstSpan(file.data_, static_cast<size_t>(about.st_size)),
-                        about.st_size));
   return file;
+}
+
+absl::Status SafetensorsFile::Read(const TensorEntry& tensor, absl::Span<std::byte> out) const {
+  WATTLE_CHECK(static_cast<int64_t>(out.size()) == tensor.size_bytes(), "the tensor's own size");
+  WATTLE_RETURN_IF_ERROR(
+      ReadAt(descriptor_, path_, header_.data_start_bytes + tensor.offset_bytes, out));
+  if (checksums_.empty()) {
+    return absl::OkStatus();
+  }
+  const auto index = static_cast<size_t>(Find(tensor.name) - header_.tensors.data());
+  const absl::string_view bytes(reinterpret_cast<const char*>(out.data()), out.size());
+  if (Crc32c(bytes) != checksums_[index]) {
+    return absl::DataLossError(absl::StrCat(path_, ": tensor ", tensor.name,
+                                            ": was changed on the disk; copy or fetch it again"));
+  }
+  return absl::OkStatus();
 }
 
 SafetensorsFile::SafetensorsFile(SafetensorsFile&& other) noexcept {
@@ -281,9 +377,11 @@ SafetensorsFile::SafetensorsFile(SafetensorsFile&& other) noexcept {
 
 SafetensorsFile& SafetensorsFile::operator=(SafetensorsFile&& other) noexcept {
   if (this != &other) {
-    Unmap();
+    Close();
     path_ = std::move(other.path_);
     header_ = std::move(other.header_);
+    checksums_ = std::move(other.checksums_);
+    descriptor_ = std::exchange(other.descriptor_, -1);
     data_ = std::exchange(other.data_, nullptr);
     size_bytes_ = std::exchange(other.size_bytes_, 0);
   }
@@ -291,10 +389,14 @@ SafetensorsFile& SafetensorsFile::operator=(SafetensorsFile&& other) noexcept {
 }
 
 SafetensorsFile::~SafetensorsFile() {
-  Unmap();
+  Close();
 }
 
-void SafetensorsFile::Unmap() {
+void SafetensorsFile::Close() {
+  if (descriptor_ >= 0) {
+    close(descriptor_);
+    descriptor_ = -1;
+  }
   if (data_ != nullptr) {
     munmap(const_cast<std::byte*>(data_), static_cast<size_t>(size_bytes_));
     data_ = nullptr;
@@ -313,22 +415,12 @@ absl::Span<const std::byte> SafetensorsFile::Bytes(const TensorEntry& tensor) co
                              static_cast<size_t>(tensor.size_bytes()));
 }
 
-void SafetensorsFile::ReleasePages(const TensorEntry& tensor) const {
-  // Whole pages inside the tensor; a page shared with a neighbour stays.
-  const auto page = static_cast<int64_t>(sysconf(_SC_PAGESIZE));
-  const int64_t begin = header_.data_start_bytes + tensor.offset_bytes;
-  const int64_t first = (begin + page - 1) / page * page;
-  const int64_t last = (begin + tensor.size_bytes()) / page * page;
-  if (last > first) {
-    // Advice only: where the kernel does not take it, the pages stay resident and nothing else
-    // changes.
-    (void)madvise(const_cast<std::byte*>(data_) + first, static_cast<size_t>(last - first),
-                  MADV_DONTNEED);
-  }
-}
-
-SafetensorsWriter::SafetensorsWriter(DurableFile file, SafetensorsHeader header)
-    : file_(std::move(file)), header_(std::move(header)), written_(header_.tensors.size()) {}
+SafetensorsWriter::SafetensorsWriter(DurableFile file, SafetensorsHeader header, std::string text)
+    : file_(std::move(file)),
+      header_(std::move(header)),
+      text_(std::move(text)),
+      checksums_(header_.tensors.size()),
+      written_(header_.tensors.size()) {}
 
 absl::StatusOr<SafetensorsWriter> SafetensorsWriter::Create(const std::string& path,
                                                             std::vector<TensorDescription> tensors,
@@ -343,10 +435,9 @@ absl::StatusOr<SafetensorsWriter> SafetensorsWriter::Create(const std::string& p
             });
   SafetensorsHeader header;
   header.metadata = metadata;
+  header.metadata[kChecksumKey] = std::string(kChecksumDigits * (tensors.size() + 1), '0');
   nlohmann::ordered_json json = nlohmann::ordered_json::object();
-  if (!metadata.empty()) {
-    json[kMetadataKey] = metadata;
-  }
+  json[kMetadataKey] = header.metadata;
   int64_t end = 0;
   for (TensorDescription& tensor : tensors) {
     const bool negative = std::any_of(tensor.shape.begin(), tensor.shape.end(),
@@ -377,7 +468,7 @@ absl::StatusOr<SafetensorsWriter> SafetensorsWriter::Create(const std::string& p
   }
   WATTLE_ASSIGN_OR_RETURN(DurableFile file, DurableFile::Create(path, std::move(observer)));
   WATTLE_RETURN_IF_ERROR(file.Append(absl::string_view(length + text)));
-  return SafetensorsWriter(std::move(file), std::move(header));
+  return SafetensorsWriter(std::move(file), std::move(header), std::move(text));
 }
 
 absl::Status SafetensorsWriter::Write(absl::string_view name, absl::Span<const std::byte> bytes) {
@@ -398,6 +489,7 @@ absl::Status SafetensorsWriter::Write(absl::string_view name, absl::Span<const s
                                                    found->size_bytes(), " declared"));
   }
   WATTLE_RETURN_IF_ERROR(file_.WriteAt(header_.data_start_bytes + found->offset_bytes, bytes));
+  checksums_[index] = Crc32c({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   written_[index] = true;
   return absl::OkStatus();
 }
@@ -409,6 +501,14 @@ absl::Status SafetensorsWriter::Commit() {
     return absl::FailedPreconditionError(
         absl::StrCat(file_.path(), ": tensor ", header_.tensors[index].name, ": not written yet"));
   }
+  std::string digits = Hex(Crc32c(text_));
+  for (const uint32_t checksum : checksums_) {
+    digits += Hex(checksum);
+  }
+  const size_t at = ChecksumAt(text_);
+  WATTLE_RETURN_IF_ERROR(file_.WriteAt(
+      kLengthBytes + static_cast<int64_t>(at),
+      absl::MakeConstSpan(reinterpret_cast<const std::byte*>(digits.data()), digits.size())));
   return file_.Commit();
 }
 

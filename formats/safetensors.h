@@ -5,8 +5,11 @@
 // trusts nothing in it: every offset, size, shape and type is checked before anybody sees a byte.
 // The writer's bytes depend on the content alone (tensors by element size, largest first, then
 // by name, so that each is aligned; no padding but the header's): equal tensors give equal SHA-256.
-// A reader may be used from many threads; a writer belongs to one. Sharded models
-// (model.safetensors.index.json) will be a map from tensor to SafetensorsFile beside this one.
+// The writer adds checksums as metadata, "wattle.crc32c": eight hex digits of the header's CRC-32C
+// (of its text with this value as zeros), then eight of each tensor's, in the order of their names.
+// A reader that does not know them passes over them; ours finds every changed byte. A reader may be
+// used from many threads; a writer belongs to one. Sharded models (model.safetensors.index.json)
+// will be a map from tensor to SafetensorsFile beside this one.
 #ifndef WATTLE_FORMATS_SAFETENSORS_H_
 #define WATTLE_FORMATS_SAFETENSORS_H_
 
@@ -65,9 +68,11 @@ absl::StatusOr<SafetensorsHeader> ParseSafetensorsHeader(absl::string_view file,
                                                          absl::Span<const std::byte> start,
                                                          int64_t file_size_bytes);
 
-// A file, mapped read-only for the lifetime of the object.
+// A file, open for the lifetime of the object.
 class SafetensorsFile {
  public:
+  // Errors: those of ParseSafetensorsHeader, kDataLoss for a header that its checksum contradicts,
+  // kNotFound, kInternal for a disk that cannot read.
   static absl::StatusOr<SafetensorsFile> Open(const std::string& path);
 
   SafetensorsFile(SafetensorsFile&& other) noexcept;
@@ -82,18 +87,24 @@ class SafetensorsFile {
   [[nodiscard]] const SafetensorsMetadata& metadata() const { return header_.metadata; }
   // nullptr if there is none of that name.
   [[nodiscard]] const TensorEntry* Find(absl::string_view name) const;
-  // The bytes of one of this file's tensors. Other writers do not align them: copy, do not cast.
+  // Reads one of this file's tensors. out: exactly its size. A read that the disk refuses is
+  // kInternal, bytes that their checksum contradicts are kDataLoss; after either `out` holds
+  // nothing of use.
+  [[nodiscard]] absl::Status Read(const TensorEntry& tensor, absl::Span<std::byte> out) const;
+  // Whether the file says what its bytes should be. Files of other writers do not.
+  [[nodiscard]] bool has_checksums() const { return !checksums_.empty(); }
+  // The bytes of one of this file's tensors, mapped and not compared with a checksum; a disk that
+  // cannot read them ends the process. Other writers do not align them: copy, do not cast.
   [[nodiscard]] absl::Span<const std::byte> Bytes(const TensorEntry& tensor) const;
-  // Gives the pages of a tensor back that was copied, so that a model being loaded does not count
-  // twice in the process's resident memory. Bytes() may be called again.
-  void ReleasePages(const TensorEntry& tensor) const;
 
  private:
   SafetensorsFile() = default;
-  void Unmap();
+  void Close();
 
   std::string path_;
   SafetensorsHeader header_;
+  std::vector<uint32_t> checksums_;  // one for each of header_.tensors, or none
+  int descriptor_ = -1;
   const std::byte* data_ = nullptr;  // start of the mapping
   int64_t size_bytes_ = 0;
 };
@@ -119,11 +130,13 @@ class SafetensorsWriter {
   absl::Status Commit();
 
  private:
-  SafetensorsWriter(DurableFile file, SafetensorsHeader header);
+  SafetensorsWriter(DurableFile file, SafetensorsHeader header, std::string text);
 
   DurableFile file_;
   SafetensorsHeader header_;
-  std::vector<bool> written_;  // one for each of header_.tensors
+  std::string text_;                 // of the header, its checksums still zeros
+  std::vector<uint32_t> checksums_;  // one for each of header_.tensors
+  std::vector<bool> written_;        // one for each of header_.tensors
 };
 
 }  // namespace wattle::formats

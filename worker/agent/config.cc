@@ -68,8 +68,9 @@ void Declare(CLI::App& app, Config* config, std::vector<std::string>* labels) {
   app.add_option("--label", *labels, "key=value; may be repeated");
   app.add_option("--cache-quota-bytes", config->cache_quota_bytes,
                  "Bytes of cached artifacts at most [20 GiB; emulated: the board's]");
-  app.add_option("--disk-reserve-bytes", config->disk_reserve_bytes,
-                 "Bytes of the state folder's disk that fetched artifacts leave free")
+  app.add_option(
+         "--disk-reserve-bytes", config->disk_reserve_bytes,
+         "Bytes of the state folder's disk that fetched artifacts and checkpoints leave free")
       ->capture_default_str();
   app.add_option("--runner-silence-seconds", config->runner_silence_seconds,
                  "A runner that says nothing for this long hangs: it is killed and resumed")

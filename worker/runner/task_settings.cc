@@ -87,6 +87,7 @@ absl::StatusOr<JobSettings> FinetuneOf(const v1::RunnerTask& task) {
   settings.data = task.data_file();
   settings.heldout_data = task.heldout_data_file();
   settings.work_directory = task.work_directory();
+  settings.free_space_reserve_bytes = task.free_space_reserve_bytes();
   settings.output_directory = task.output_directory();
   settings.epochs = OrDefault(spec.epochs(), 1);
   settings.steps = spec.steps();

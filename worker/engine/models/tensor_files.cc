@@ -2,7 +2,6 @@
 #include "worker/engine/models/tensor_files.h"
 
 #include <cmath>
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -47,7 +46,7 @@ absl::Status NotFinite(const SafetensorsFile& file, const std::string& name) {
                                           "model again"));
 }
 
-// A tensor of the file in its own type. The mapping is not aligned, so the bytes are copied.
+// A tensor of the file in its own type.
 absl::StatusOr<at::Tensor> ReadTensor(const SafetensorsFile& file, const std::string& name,
                                       at::IntArrayRef shape) {
   const TensorEntry* entry = file.Find(name);
@@ -62,9 +61,9 @@ absl::StatusOr<at::Tensor> ReadTensor(const SafetensorsFile& file, const std::st
         "; use a matching config.json"));
   }
   at::Tensor tensor = at::empty(shape, ScalarTypeOf(entry->type));
-  const absl::Span<const std::byte> bytes = file.Bytes(*entry);
-  std::memcpy(tensor.data_ptr(), bytes.data(), bytes.size());
-  file.ReleasePages(*entry);
+  WATTLE_RETURN_IF_ERROR(
+      file.Read(*entry, absl::MakeSpan(static_cast<std::byte*>(tensor.data_ptr()),
+                                       static_cast<size_t>(entry->size_bytes()))));
   return tensor;
 }
 

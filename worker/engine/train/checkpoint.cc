@@ -2,7 +2,6 @@
 #include "worker/engine/train/checkpoint.h"
 
 #include <algorithm>
-#include <cstring>
 #include <filesystem>
 #include <map>
 #include <system_error>
@@ -251,8 +250,9 @@ absl::Status ReadMoments(const formats::SafetensorsFile& file, const TrainingSta
                                               " is missing or of another shape"));
     }
     at::Tensor host = at::empty(stored->shape, at::kFloat);
-    const absl::Span<const std::byte> bytes = file.Bytes(*stored);
-    std::memcpy(host.data_ptr(), bytes.data(), bytes.size());
+    WATTLE_RETURN_IF_ERROR(
+        file.Read(*stored, absl::MakeSpan(static_cast<std::byte*>(host.data_ptr()),
+                                          static_cast<size_t>(stored->size_bytes()))));
     wanted.values.copy_(host);
   }
   return absl::OkStatus();
@@ -263,7 +263,7 @@ absl::Status RestoreFrom(const std::string& directory, const CheckpointIdentity&
   const std::string path = absl::StrCat(directory, "/", kOptimizerFile);
   WATTLE_ASSIGN_OR_RETURN(const auto file, formats::SafetensorsFile::Open(path));
   MetadataReader reader(path, file.metadata());
-  if (reader.Text(kVersionKey) != kVersion) {
+  if (reader.Text(kVersionKey) != kVersion || !file.has_checksums()) {
     return absl::DataLossError(absl::StrCat(path, ": written by another version of wattle"));
   }
   const std::string job = reader.Text("job");
@@ -280,12 +280,60 @@ absl::Status RestoreFrom(const std::string& directory, const CheckpointIdentity&
   at::Tensor weights = at::zeros({model.layout.elements}, at::kFloat);
   WATTLE_RETURN_IF_ERROR(ReadArena(absl::StrCat(directory, "/", models::kWeightsFile), model.files,
                                    model.parameters, model.layout, weights));
-  WATTLE_RETURN_IF_ERROR(ReadMoments(file, state));
+  // A checkpoint that cannot be read leaves the state as it was, for the older one or a start from
+  // step 0: the moments of a run that has not begun are zeros, and zeroing them takes no memory
+  // beside them; weights and counters change only when all of the checkpoint was read.
+  const absl::Status read = ReadMoments(file, state);
+  if (!read.ok()) {
+    state.moments.first.zero_();
+    state.moments.second.zero_();
+    return read;
+  }
   model.arena.copy_(weights);
   state.counters = counters;
   restored.step = counters.work.steps;
   restored.same_build = reader.Text("build") == identity.build;
   return absl::OkStatus();
+}
+
+// Weights and two moments, without the headers.
+int64_t CheckpointBytes(const TrainingState& state) {
+  return (state.model.arena.numel() + state.moments.first.numel() + state.moments.second.numel()) *
+         static_cast<int64_t>(sizeof(float));
+}
+
+// Older checkpoints give way, the newest one stays. kResourceExhausted: there is no room even so.
+absl::Status MakeRoom(const std::string& work_directory, int64_t wanted_bytes,
+                      int64_t reserve_bytes) {
+  WATTLE_RETURN_IF_ERROR(MakeDirectories(work_directory));
+  const std::vector<int64_t> steps = StepsIn(work_directory);
+  for (size_t kept = std::max<size_t>(steps.size(), 1);; --kept) {
+    std::error_code error;
+    const fs::space_info space = fs::space(work_directory, error);
+    if (error || static_cast<int64_t>(space.available) >= wanted_bytes + reserve_bytes) {
+      return absl::OkStatus();
+    }
+    if (kept <= 1) {
+      return absl::ResourceExhaustedError(absl::StrCat(
+          work_directory, ": a checkpoint of ", wanted_bytes, " bytes and the ", reserve_bytes,
+          " kept free do not fit into ", space.available, " free; free space on this disk"));
+    }
+    fs::remove_all(DirectoryOf(work_directory, steps[kept - 1]), error);
+  }
+}
+
+// The files of a checkpoint in a directory of their own, each synced.
+absl::Status WriteFiles(const std::string& directory, const CheckpointIdentity& identity,
+                        const TrainingState& state) {
+  std::error_code error;
+  fs::remove_all(directory, error);
+  WATTLE_RETURN_IF_ERROR(MakeDirectories(directory));
+  const LoadedModel& model = state.model;
+  WATTLE_RETURN_IF_ERROR(WriteArena(absl::StrCat(directory, "/", models::kWeightsFile), model.files,
+                                    model.parameters, model.layout, model.arena,
+                                    CheckpointObserver("weights")));
+  return WriteMoments(absl::StrCat(directory, "/", kOptimizerFile),
+                      MetadataOf(identity, state.counters), state);
 }
 
 int64_t SizeBytesOf(const std::string& directory) {
@@ -302,20 +350,20 @@ int64_t SizeBytesOf(const std::string& directory) {
 
 absl::StatusOr<CheckpointReport> WriteCheckpoint(const std::string& work_directory,
                                                  const CheckpointIdentity& identity,
-                                                 const TrainingState& state) {
+                                                 const TrainingState& state,
+                                                 int64_t free_space_reserve_bytes) {
   const Monotonic start = Clock::Real().Boottime();
   const int64_t step = state.counters.work.steps;
   const std::string path = DirectoryOf(work_directory, step);
+  WATTLE_RETURN_IF_ERROR(
+      MakeRoom(work_directory, CheckpointBytes(state), free_space_reserve_bytes));
   const std::string partial = path + kPartialSuffix;
+  const absl::Status written = WriteFiles(partial, identity, state);
   std::error_code error;
-  fs::remove_all(partial, error);
-  WATTLE_RETURN_IF_ERROR(MakeDirectories(partial));
-  const LoadedModel& model = state.model;
-  WATTLE_RETURN_IF_ERROR(WriteArena(absl::StrCat(partial, "/", models::kWeightsFile), model.files,
-                                    model.parameters, model.layout, model.arena,
-                                    CheckpointObserver("weights")));
-  WATTLE_RETURN_IF_ERROR(WriteMoments(absl::StrCat(partial, "/", kOptimizerFile),
-                                      MetadataOf(identity, state.counters), state));
+  if (!written.ok()) {
+    fs::remove_all(partial, error);  // half a checkpoint only takes space
+    return written;
+  }
   WATTLE_RETURN_IF_ERROR(Publish(work_directory, partial, path));
   const std::vector<int64_t> steps = StepsIn(work_directory);
   for (size_t i = kCheckpointsKept; i < steps.size(); ++i) {

@@ -3,7 +3,8 @@
 // Checkpoints of a training run. One is a directory "checkpoint-<step>" with model.safetensors
 // (weights) and optimizer.safetensors (both moments; the counters stand in its metadata). It is
 // written as "checkpoint-<step>.partial", each file synced, then renamed and the directory synced:
-// it is there whole or not at all. The newest two are kept. One process at a time uses a work
+// it is there whole or not at all. Its files have checksums, and a run is restored from all of a
+// checkpoint or from none of it. The newest two are kept. One process at a time uses a work
 // directory. May throw libtorch's exceptions.
 #ifndef WATTLE_WORKER_ENGINE_TRAIN_CHECKPOINT_H_
 #define WATTLE_WORKER_ENGINE_TRAIN_CHECKPOINT_H_
@@ -29,10 +30,12 @@ struct CheckpointIdentity {
   std::string build;  // EngineVersion() and threads
 };
 
-// Errors: kResourceExhausted for a full disk; what was there before stays.
+// free_space_reserve_bytes: of the disk, left free. Errors: kResourceExhausted where the checkpoint
+// does not fit; the newest one that was there before stays, and the run can go on without this one.
 absl::StatusOr<CheckpointReport> WriteCheckpoint(const std::string& work_directory,
                                                  const CheckpointIdentity& identity,
-                                                 const TrainingState& state);
+                                                 const TrainingState& state,
+                                                 int64_t free_space_reserve_bytes = 0);
 
 struct RestoredCheckpoint {
   int64_t step = 0;                  // 0: there was none
@@ -40,8 +43,9 @@ struct RestoredCheckpoint {
   std::vector<std::string> skipped;  // one line for each newer one that could not be read
 };
 
-// Fills weights, moments and counters of `state`, whose model is loaded, from the newest checkpoint
-// that can be read, and removes what an interrupted write left. Errors: kFailedPrecondition for a
+// state: of a run that has not begun: its model is loaded, its moments are zeros. Fills weights,
+// moments and counters from the newest checkpoint that can be read; if there is none, `state` stays
+// as it is. Removes the files that an interrupted write left. Errors: kFailedPrecondition for a
 // checkpoint of another job.
 absl::StatusOr<RestoredCheckpoint> RestoreNewestCheckpoint(const std::string& work_directory,
                                                            const CheckpointIdentity& identity,

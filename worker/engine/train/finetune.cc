@@ -166,10 +166,17 @@ class FinetuneRun {
 
   absl::Status Checkpoint() {
     sink_.OnPhase(Phase::kCheckpoint, 0, 0);
-    WATTLE_ASSIGN_OR_RETURN(const CheckpointReport report,
-                            WriteCheckpoint(settings_.work_directory, identity_, state_));
-    checkpointed_step_ = report.step;
-    sink_.OnCheckpoint(report);
+    const absl::StatusOr<CheckpointReport> report = WriteCheckpoint(
+        settings_.work_directory, identity_, state_, settings_.free_space_reserve_bytes);
+    // A full disk costs the checkpoint, not the training: an older checkpoint is still there.
+    if (absl::IsResourceExhausted(report.status())) {
+      sink_.OnLog(absl::StrCat("left out the checkpoint of step ", state_.counters.work.steps, ": ",
+                               report.status().message()));
+      return absl::OkStatus();
+    }
+    WATTLE_RETURN_IF_ERROR(report.status());
+    checkpointed_step_ = report->step;
+    sink_.OnCheckpoint(*report);
     return absl::OkStatus();
   }
 

@@ -38,6 +38,8 @@ struct FinetuneSettings {
   uint64_t seed = 0;                 // of data order and dropout
   int64_t evaluate_every_steps = 0;  // 0: before the first and after the last step only
   int64_t checkpoint_every_steps = 50;
+  // Of the disk with the work directory: a checkpoint that would leave less is left out.
+  int64_t free_space_reserve_bytes = 0;
   int threads = 1;  // as given to SetThreads; a checkpoint remembers it
 };
 

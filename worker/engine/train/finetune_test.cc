@@ -179,6 +179,56 @@ TEST_F(FinetuneTest, ACheckpointThatCannotBeReadIsSkippedForTheOneBefore) {
   EXPECT_EQ(again.TrainingLosses().back(), sink.TrainingLosses().back());
 }
 
+// Trial: a flipped byte of model.safetensors gave other weights, and the job succeeded.
+TEST_F(FinetuneTest, AFlippedByteOfACheckpointCostsThatCheckpointAlone) {
+  for (const char* name : {"model.safetensors", "optimizer.safetensors"}) {
+    const FinetuneSettings settings = TinyFinetune(name);
+    RecordingSink sink;
+    ASSERT_THAT(Finetune(settings, sink), IsOk());
+    const std::string result_bytes = FileBytes(settings.output_directory + "/model.safetensors");
+    const std::string path = Checkpoint(settings, kSteps) + "/" + name;
+    std::string bytes = FileBytes(path);
+    bytes[bytes.size() - 5] = static_cast<char>(bytes[bytes.size() - 5] ^ 4);
+    std::ofstream(path, std::ios::binary) << bytes;
+    RecordingSink again;
+    const auto result = Finetune(settings, again);
+    ASSERT_THAT(result, IsOk());
+    EXPECT_EQ(result->resumed_from_step, kSteps - 1) << name;
+    EXPECT_THAT(again.log, Contains(HasSubstr("changed on the disk"))) << name;
+    EXPECT_EQ(FileBytes(settings.output_directory + "/model.safetensors"), result_bytes) << name;
+  }
+}
+
+// Nothing of a checkpoint that cannot be read is left in the run that begins anew.
+TEST_F(FinetuneTest, ARunWhoseCheckpointsAreAllDamagedBeginsAsIfThereWereNone) {
+  const FinetuneSettings settings = TinyFinetune("run");
+  RecordingSink sink;
+  ASSERT_THAT(Finetune(settings, sink), IsOk());
+  const std::string result_bytes = FileBytes(settings.output_directory + "/model.safetensors");
+  for (const int64_t step : {kSteps - 1, kSteps}) {
+    const std::string path = Checkpoint(settings, step) + "/optimizer.safetensors";
+    std::string bytes = FileBytes(path);
+    bytes.back() = static_cast<char>(bytes.back() ^ 1);  // its last tensor: all others were read
+    std::ofstream(path, std::ios::binary) << bytes;
+  }
+  RecordingSink again;
+  const auto result = Finetune(settings, again);
+  ASSERT_THAT(result, IsOk());
+  EXPECT_EQ(result->resumed_from_step, 0);
+  EXPECT_EQ(again.TrainingLosses(), sink.TrainingLosses());
+  EXPECT_EQ(FileBytes(settings.output_directory + "/model.safetensors"), result_bytes);
+}
+
+TEST_F(FinetuneTest, ACheckpointThatDoesNotFitIsLeftOutAndTheTrainingGoesOn) {
+  FinetuneSettings settings = TinyFinetune("run");
+  settings.free_space_reserve_bytes = int64_t{1} << 60;
+  RecordingSink sink;
+  ASSERT_THAT(Finetune(settings, sink), IsOk());
+  EXPECT_TRUE(sink.checkpoints.empty());
+  EXPECT_THAT(sink.log, Contains(HasSubstr("left out the checkpoint of step 1")));
+  EXPECT_THAT(NamesIn(settings.work_directory), IsEmpty());
+}
+
 TEST_F(FinetuneTest, ACheckpointOfAnotherJobIsRefused) {
   FinetuneSettings settings = TinyFinetune("run");
   RecordingSink sink;
