@@ -43,6 +43,9 @@ absl::StatusOr<ExitCode> WatchDevices(Session& session) {
     } else {
       screen.Show(RenderDevices(*devices, session.Now(), session.style()));
     }
+    if (!session.environment().out->good()) {
+      return ExitCode::kOk;  // Nobody reads: the program says so at its end.
+    }
     session.environment().sleep(kInterval);
     if (session.environment().interrupt->raised()) {
       return ExitCode::kOk;
