@@ -24,8 +24,9 @@ class RealClock final : public Clock {
 }  // namespace
 
 const Clock& Clock::Real() {
-  static const RealClock clock;
-  return clock;
+  // Never destroyed: a thread that hangs in a read outlives main.
+  static const auto* const clock = new RealClock;
+  return *clock;
 }
 
 }  // namespace wattle

@@ -9,10 +9,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 
+#include "artifacts/blob_store.h"
 #include "artifacts/store_copy.h"
 #include "base/clock.h"
 #include "base/status_macros.h"
 #include "coordinator/backup.h"
+#include "coordinator/core/core.h"
 #include "coordinator/core/lineage.h"
 #include "coordinator/core/state.h"
 #include "coordinator/runtime/runtime.h"
@@ -88,6 +90,33 @@ absl::Status AddArtifacts(const std::string& from, const std::string& to) {
   return artifacts::AddStore(from, to);
 }
 
+// An artifact that the backup does not know, and whose files are still in the store, is known again:
+// a result that a worker tells of ends its job then, and what was pushed need not be pushed again.
+absl::Status KeepArtifacts(const core::State& before, const std::string& directory,
+                           store::Journal& journal, core::State& restored) {
+  WATTLE_ASSIGN_OR_RETURN(
+      const std::unique_ptr<artifacts::BlobStore> store,
+      artifacts::BlobStore::Open({.directory = directory}, Clock::Real()));
+  for (const auto& [id, known] : before.artifacts) {
+    if (restored.artifacts.contains(id) || !store->HasArtifact(id)) {
+      continue;
+    }
+    core::CommitArtifact command{known};
+    const auto named = before.artifact_names.find(known.name());
+    if (named == before.artifact_names.end() || named->second != id) {
+      command.info.clear_name();  // A later artifact has the name.
+    }
+    const core::Instant now{Clock::Real().Now(), Clock::Real().Boottime()};
+    const core::Decision kept = core::Decide(restored, command, {}, now);
+    WATTLE_RETURN_IF_ERROR(kept.status);
+    WATTLE_RETURN_IF_ERROR(journal.Append(kept.events));
+    for (const v1::Event& event : kept.events) {
+      core::Apply(restored, event, now.monotonic);
+    }
+  }
+  return absl::OkStatus();
+}
+
 std::string WhatIsLost(const core::State& before, const core::State& restored) {
   std::string text;
   for (const auto& [number, record] : before.jobs) {
@@ -147,6 +176,8 @@ absl::StatusOr<std::string> Restore(const RestoreOptions& options) {
                                   " goes on under epoch ", core::EpochOf(state), " after event ",
                                   last, "; ", state.open_jobs.size(), " jobs are open\n");
   if (before.has_value()) {
+    WATTLE_RETURN_IF_ERROR(KeepArtifacts(
+        *before, absl::StrCat(options.data_directory, "/", kArtifactsFolder), *journal, state));
     const std::string lost = WhatIsLost(*before, state);
     absl::StrAppend(&text,
                     lost.empty() ? "nothing is missing from the journal that was replaced\n"

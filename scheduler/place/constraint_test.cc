@@ -85,7 +85,7 @@ const Case kCases[] = {
      "", "", false},
     {"memory too small", [](Situation* s) { s->job.peak_memory_bytes = int64_t{9} << 30; },
      "memory",
-     "needs 9.0 GiB, 7.6 GiB of its 8.0 GiB are usable; needs 1.4 GiB more, or a smaller batch",
+     "needs 9.0 GiB of memory, 7.6 GiB of its 8.0 GiB are usable; needs 1.4 GiB more, or a smaller batch",
      true},
     {"memory just fits", [](Situation* s) { s->job.peak_memory_bytes = int64_t{7} << 30; }, "", "",
      false},

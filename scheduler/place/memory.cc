@@ -26,7 +26,7 @@ class Memory final : public Constraint {
     }
     if (needed > usable) {
       return Refusal{
-          absl::StrCat("needs ", FormatBytes(needed), ", ", FormatBytes(usable), " of its ",
+          absl::StrCat("needs ", FormatBytes(needed), " of memory, ", FormatBytes(usable), " of its ",
                        FormatBytes(device.info().memory_bytes()), " are usable; needs ",
                        FormatBytes(needed - usable), " more, or a smaller batch or length"),
           true};

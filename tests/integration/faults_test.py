@@ -58,10 +58,9 @@ class Faults(Scene):
         if with_agent:
             env["WATTLE_CRASH_PARENT"] = "yes"
         self.start()
-        self.plain_worker("one", env=env)
-        self.fleet.until_connected("one")
         self.push_demo()
         job_id = self.fleet.submit(self.finetune_file())
+        self.plain_worker("one", env=env)  # After the submission: a place may lie before the worker's first hello.
         if agent_crash or with_agent:
             worker = self.fleet.workers["one"]
             worker.wait(120)
