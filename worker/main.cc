@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle-worker: flags → agent → run. SIGINT and SIGTERM checkpoint what runs and leave.
+// wattle-worker: flags → agent → run; `wattle-worker probe` shows what this board can measure. SIGINT and SIGTERM checkpoint what runs and leave.
 #include <pthread.h>
 #include <signal.h>
 
@@ -11,8 +11,12 @@
 
 #include "worker/agent/agent.h"
 #include "worker/agent/config.h"
+#include "worker/agent/probe_command.h"
 
 int main(int argc, char** argv) {
+  if (argc > 1 && std::string(argv[1]) == "probe") {
+    return wattle::agent::RunProbe(argc - 1, argv + 1);
+  }
   wattle::agent::Config config;
   if (const auto code = wattle::agent::ParseCommandLine(argc, argv, WATTLE_VERSION, &config)) {
     return *code;

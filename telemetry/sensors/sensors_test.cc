@@ -6,7 +6,6 @@
 
 #include <cerrno>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <memory>
 #include <optional>
@@ -19,12 +18,12 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
-#include "base/test_directory.h"
 #include "telemetry/sensors/ina3221.h"
 #include "telemetry/sensors/power_supply.h"
 #include "telemetry/sensors/rapl.h"
 #include "telemetry/sensors/registry.h"
 #include "telemetry/sensors/sysfs.h"
+#include "telemetry/sensors/test_tree.h"
 #include "telemetry/sensors/thermal_zone.h"
 
 namespace wattle::telemetry {
@@ -34,42 +33,6 @@ using absl::StatusCode;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-
-class Tree {
- public:
-  void Write(const std::string& directory, const std::map<std::string, std::string>& files) {
-    std::filesystem::create_directories(directory_.path() + directory);
-    for (const auto& [name, text] : files) {
-      std::ofstream(directory_.path() + directory + "/" + name) << text << "\n";
-    }
-  }
-  [[nodiscard]] const std::string& root() const { return directory_.path(); }
-
- private:
-  TestDirectory directory_;
-};
-
-std::unique_ptr<Source> Only(std::vector<Candidate> found) {
-  EXPECT_THAT(found, testing::SizeIs(1));
-  if (found.size() != 1) {
-    return nullptr;
-  }
-  EXPECT_THAT(found[0].problem, IsOk());
-  return std::move(found[0].source);
-}
-
-// The sum of the readings that make the device's power; -1: none.
-double TotalWatts(Source& source) {
-  const auto readings = source.Poll(Monotonic());
-  EXPECT_THAT(readings, IsOk());
-  double sum = -1;
-  for (const Reading& reading : readings.ok() ? *readings : std::vector<Reading>()) {
-    if (source.info().channels[reading.channel].in_total) {
-      sum = std::max(sum, 0.0) + std::get<Watts>(reading.value).value();
-    }
-  }
-  return sum;
-}
 
 std::optional<ChargeState> ChargeOf(Source& source) {
   const auto readings = source.Poll(Monotonic());
@@ -415,6 +378,25 @@ TEST(RegistryTest, EveryCandidateIsKeptWithItsRank) {
   EXPECT_LT(found[0].source->info().rank, found[1].source->info().rank);
   EXPECT_LT(found[1].source->info().rank, found[2].source->info().rank);
   EXPECT_TRUE(found[1].source->info().has_gauge());
+}
+
+TEST(SettingsTest, EntriesAreCheckedByTheirKindsTable) {
+  auto check = [](const std::string& kind, const std::map<std::string, std::string>& values) {
+    return CheckSettings({{.kind = kind, .values = values}});
+  };
+  EXPECT_THAT(check("ina2xx", {{"device", "1-0040"}, {"position", "output"}}), IsOk());
+  EXPECT_THAT(check("ina2xx", {}), IsOk());
+  const auto refused = [](const std::string& text) {
+    return StatusIs(StatusCode::kInvalidArgument, HasSubstr(text));
+  };
+  EXPECT_THAT(check("ina9", {}), refused("sensor 1, ina9: kind: \"ina9\", kinds with settings are"));
+  EXPECT_THAT(check("thermal_zone", {}), refused("kinds with settings are ina2xx"));
+  EXPECT_THAT(check("ina2xx", {{"adress", "1"}}), refused("adress: no such setting; there are device"));
+  EXPECT_THAT(check("ina2xx", {{"position", "in"}}), refused("wanted input or output"));
+  EXPECT_THAT(check("ina2xx", {{"device", ""}}), refused("device: is empty"));
+  for (const std::string wrong : {"ten", "0", "nan", "inf", "1001", ""}) {
+    EXPECT_THAT(check("ina2xx", {{"current_scale", wrong}}), refused("a number from 0.001 to 1000"));
+  }
 }
 
 // What every source of the registry must keep, whatever it finds.

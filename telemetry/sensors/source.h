@@ -4,7 +4,7 @@
 // class, a smart plug. It tells readings on its channels, each with the time at which the reading
 // was taken. A source that this board lacks is not there (discovery finds nothing); one that is
 // there and fails answers with an error, and never with 0. To add a source: one file beside this
-// one, its fixture in the test, one line in registry.cc.
+// one, its fixture in the test, one entry in registry.cc (with the settings that it takes).
 #ifndef WATTLE_TELEMETRY_SENSORS_SOURCE_H_
 #define WATTLE_TELEMETRY_SENSORS_SOURCE_H_
 
@@ -44,7 +44,15 @@ struct Throttling {
   bool now = false;
 };
 
-using Value = std::variant<Watts, EnergyCount, Celsius, ChargeState, Throttling>;
+// Numbers that only metrics show, in the base unit that the family's name says.
+struct Level {  // goes up and down
+  double value = 0;
+};
+struct Tally {  // only grows, and may begin again at 0
+  double value = 0;
+};
+
+using Value = std::variant<Watts, EnergyCount, Celsius, ChargeState, Throttling, Level, Tally>;
 
 struct Reading {
   size_t channel = 0;  // index into SourceInfo.channels

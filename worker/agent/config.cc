@@ -6,12 +6,14 @@
 #include <filesystem>
 #include <iostream>
 #include <system_error>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include <CLI/CLI.hpp>
 
 #include "base/host_port.h"
 #include "base/status_macros.h"
+#include "worker/agent/sensor_settings.h"
 
 namespace wattle::agent {
 namespace {
@@ -22,6 +24,7 @@ constexpr double kBatteryWhMax = 1e6;  // as the coordinator takes it
 constexpr char kExamples[] =
     "Examples:\n"
     "  wattle-worker --coordinator solar-hub.local:7410 --label site=mast3\n"
+    "  wattle-worker probe                     what this board can measure; see probe --help\n"
     "  wattle-worker --emulate=jetson-xavier-nx --time-scale 0.1\n"
     "  wattle-worker --emulate=raspberry-pi-5 --battery-wh 100 --state-of-charge 0.6\n";
 
@@ -53,7 +56,13 @@ std::string FindBoards() {
   return "deploy/emulated";
 }
 
-void Declare(CLI::App& app, Config* config, std::vector<std::string>* labels) {
+// Flags whose values need more than CLI11 to become part of the Config.
+struct RawFlags {
+  std::vector<std::string> labels{};
+  std::string sensors{};
+};
+
+void Declare(CLI::App& app, Config* config, RawFlags* raw) {
   app.add_option("--coordinator", config->coordinator, "host:port of wattle-coordinator")
       ->capture_default_str();
   app.add_option("--name", config->name, "Name for people [the host's, or the emulated board's]");
@@ -65,7 +74,7 @@ void Declare(CLI::App& app, Config* config, std::vector<std::string>* labels) {
   app.add_option("--runner", config->runner, "Path of wattle-runner [beside this program]");
   app.add_option("--device", config->device, "cpu or cuda")->capture_default_str();
   app.add_option("--threads", config->threads, "Threads of a runner [all cores; emulated: 1]");
-  app.add_option("--label", *labels, "key=value; may be repeated");
+  app.add_option("--label", raw->labels, "key=value; may be repeated");
   app.add_option("--cache-quota-bytes", config->cache_quota_bytes,
                  "Bytes of cached artifacts at most [20 GiB; emulated: the board's]");
   app.add_option(
@@ -77,6 +86,8 @@ void Declare(CLI::App& app, Config* config, std::vector<std::string>* labels) {
       ->capture_default_str();
   app.add_option("--sensor-root", config->sensor_root,
                  "Read sensors from a recorded file tree instead of this machine");
+  app.add_option("--sensors", raw->sensors,
+                 "YAML file about sensors that looking at the board does not find, or not fully");
 
   const std::string group = "Emulation";
   app.add_option("--emulate", config->emulate,
@@ -129,8 +140,8 @@ std::optional<int> ParseCommandLine(int argc, char** argv, const std::string& ve
       "wattle-worker");
   app.footer(kExamples);
   app.set_version_flag("--version", "wattle-worker " + version);
-  std::vector<std::string> labels;
-  Declare(app, config, &labels);
+  RawFlags raw;
+  Declare(app, config, &raw);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& help) {
@@ -141,7 +152,7 @@ std::optional<int> ParseCommandLine(int argc, char** argv, const std::string& ve
     std::fprintf(stderr, "wattle-worker: %s; see wattle-worker --help\n", error.what());
     return 2;
   }
-  for (const std::string& label : labels) {
+  for (const std::string& label : raw.labels) {
     const size_t equals = label.find('=');
     if (equals == std::string::npos || equals == 0) {
       std::fprintf(stderr, "wattle-worker: --label %s: wanted key=value\n", label.c_str());
@@ -149,7 +160,12 @@ std::optional<int> ParseCommandLine(int argc, char** argv, const std::string& ve
     }
     config->labels.emplace_back(label.substr(0, equals), label.substr(equals + 1));
   }
-  const absl::Status status = Validate(*config);
+  absl::Status status = Validate(*config);
+  if (status.ok() && !raw.sensors.empty()) {
+    auto sensors = ReadSensorSettings(raw.sensors);
+    status = sensors.status();
+    config->sensors = std::move(sensors).value_or(config->sensors);
+  }
   if (!status.ok()) {
     std::fprintf(stderr, "wattle-worker: %s\n", std::string(status.message()).c_str());
     return 2;

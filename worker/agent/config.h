@@ -12,6 +12,8 @@
 
 #include "absl/status/status.h"
 
+#include "telemetry/sensors/settings.h"
+
 namespace wattle::agent {
 
 struct Config {
@@ -27,6 +29,7 @@ struct Config {
   int64_t disk_reserve_bytes = int64_t{256} << 20;  // of the state folder's disk, kept free
   double runner_silence_seconds = 60;
   std::string sensor_root;  // a recorded file tree instead of this machine's
+  std::vector<telemetry::SourceSettings> sensors;  // of the file that --sensors names
 
   std::string emulate;       // empty: this very machine
   std::string emulated_dir;  // empty: looked for beside the program

@@ -102,6 +102,12 @@ std::optional<double> Shown(const telemetry::Value& value) {
   if (const auto* throttling = std::get_if<telemetry::Throttling>(&value)) {
     return throttling->now ? 1 : 0;
   }
+  if (const auto* level = std::get_if<telemetry::Level>(&value)) {
+    return level->value;
+  }
+  if (const auto* tally = std::get_if<telemetry::Tally>(&value)) {
+    return tally->value;
+  }
   return std::nullopt;
 }
 
@@ -127,7 +133,8 @@ void AddSource(const SourceStatus& source, bool hung, Monotonic now,
     telemetry::MetricLabels series = labels;
     series.emplace_back("channel", channel.name);
     const double value = Shown(reading->value).value_or(0);
-    if (std::holds_alternative<telemetry::EnergyCount>(reading->value)) {
+    if (std::holds_alternative<telemetry::EnergyCount>(reading->value) ||
+        std::holds_alternative<telemetry::Tally>(reading->value)) {
       page.Counter(channel.metric, channel.help, series, value);
     } else {
       page.Gauge(channel.metric, channel.help, series, value);

@@ -1,0 +1,181 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "telemetry/sensors/ina2xx.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <filesystem>
+#include <iterator>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+#include "base/status_macros.h"
+#include "telemetry/sensors/sysfs.h"
+
+namespace wattle::telemetry {
+namespace {
+
+constexpr Setting kSettings[] = {
+    {.name = "device", .meaning = "I2C device of the chip, as 1-0040; absent: every chip"},
+    {.name = "position",
+     .meaning = "where the shunt is: before the board's regulators, on the output to the board, at "
+                "the battery's terminals, or on some rail",
+     .choices = "input|output|battery|rail"},
+    {.name = "current_scale",
+     .meaning = "true current over the driver's: resistance that the driver was told over the "
+                "shunt's own",
+     .low = 0.001,
+     .high = 1000},
+};
+
+constexpr const char* kNames[] = {"ina219", "ina220", "ina226", "ina230", "ina231",
+                                  "ina228", "ina237", "ina238", "ina780"};
+// The drivers' defaults convert in 68 ms at most.
+constexpr absl::Duration kCadence = absl::Milliseconds(100);
+
+struct Chip {
+  std::string directory{};
+  std::string name{};
+  std::string device{};  // "1-0040"; the directory's own name where the link is missing
+};
+
+class Ina2xx final : public Source {
+ public:
+  Ina2xx(const Chip& chip, const std::string& position, double current_scale)
+      : directory_(chip.directory),
+        scale_(current_scale),
+        has_power_(Exists("power1_input")),
+        has_energy_(Exists("energy1_input")),
+        signed_(position == "battery") {
+    const absl::StatusOr<int64_t> interval = ReadInteger(directory_ + "/update_interval");
+    const std::string label = ReadText(directory_ + "/in1_label").value_or(chip.device);
+    const bool total = position == "input" || position == "output";
+    info_ = {.name = absl::StrCat(chip.name, " ", label),
+             .cadence = interval.ok() && *interval > 0
+                            ? std::max(absl::Milliseconds(*interval), kCadence)
+                            : kCadence,
+             .energy_source = v1::ENERGY_SOURCE_INA2XX,
+             .scope = "board_input",
+             .rank = 20,
+             .plausible_max = Watts(500),
+             // The shunt that the driver was told may be another than the real one: a percent.
+             .error_ratio = 0.01,
+             .error_floor = Watts(0.02)};
+    info_.channels = {{.name = label,
+                       .file = directory_ + (has_power_ ? "/power1_input" : "/curr1_input"),
+                       .metric = "wattle_rail_power_watts",
+                       .help = "Power of one rail, latest sample.",
+                       .in_total = total && !has_energy_}};
+    if (has_energy_) {
+      info_.channels.push_back({.name = label,
+                                .file = directory_ + "/energy1_input",
+                                .metric = "wattle_rail_energy_joules_total",
+                                .help = "Energy counter of one rail, as the chip has it.",
+                                .in_total = total});
+    }
+  }
+  [[nodiscard]] const SourceInfo& info() const override { return info_; }
+
+  absl::StatusOr<std::vector<Reading>> Poll(Monotonic now) override {
+    WATTLE_ASSIGN_OR_RETURN(const Watts power, ReadPower());
+    std::vector<Reading> readings = {{0, power, now}};
+    if (has_energy_) {
+      WATTLE_ASSIGN_OR_RETURN(const double microjoules, Read("energy1_input"));
+      readings.push_back({1, EnergyCount{.value = Joules(microjoules * 1e-6 * scale_)}, now});
+    }
+    return readings;
+  }
+
+ private:
+  [[nodiscard]] bool Exists(const char* attribute) const {
+    return !absl::IsNotFound(ReadText(absl::StrCat(directory_, "/", attribute)).status());
+  }
+  [[nodiscard]] absl::StatusOr<double> Read(const char* attribute) const {
+    WATTLE_ASSIGN_OR_RETURN(const int64_t value,
+                            ReadInteger(absl::StrCat(directory_, "/", attribute)));
+    return static_cast<double>(value);
+  }
+  // At a battery the sign says whether it charges; elsewhere it says how the shunt is wired.
+  [[nodiscard]] absl::StatusOr<Watts> ReadPower() const {
+    double microwatts = 0;
+    if (has_power_) {
+      WATTLE_ASSIGN_OR_RETURN(microwatts, Read("power1_input"));
+      // The power register has no sign.
+      if (signed_ && Read("curr1_input").value_or(0) < 0) {
+        microwatts = -microwatts;
+      }
+    } else {
+      // in0 is the shunt's voltage here, in1 the bus's.
+      WATTLE_ASSIGN_OR_RETURN(const double millivolts, Read("in1_input"));
+      WATTLE_ASSIGN_OR_RETURN(const double milliamperes, Read("curr1_input"));
+      microwatts = millivolts * milliamperes;
+    }
+    return Watts((signed_ ? microwatts : std::abs(microwatts)) * 1e-6 * scale_);
+  }
+
+  std::string directory_;
+  double scale_;
+  bool has_power_;
+  bool has_energy_;
+  bool signed_;
+  SourceInfo info_;
+};
+
+std::vector<Chip> FindChips(const std::string& root) {
+  std::vector<Chip> chips;
+  const std::string hwmon = root + "/sys/class/hwmon";
+  for (const std::string& entry : ListDirectory(hwmon)) {
+    Chip chip = {.directory = absl::StrCat(hwmon, "/", entry)};
+    chip.name = ReadText(chip.directory + "/name").value_or("");
+    if (std::find(std::begin(kNames), std::end(kNames), chip.name) == std::end(kNames)) {
+      continue;
+    }
+    std::error_code none;
+    const std::filesystem::path link =
+        std::filesystem::read_symlink(chip.directory + "/device", none);
+    chip.device = link.empty() ? entry : link.filename().string();
+    chips.push_back(std::move(chip));
+  }
+  return chips;
+}
+
+}  // namespace
+
+absl::Span<const Setting> Ina2xxSettings() {
+  return kSettings;
+}
+
+std::vector<Candidate> DiscoverIna2xx(const std::string& root,
+                                      const std::vector<SourceSettings>& entries) {
+  const std::vector<Chip> chips = FindChips(root);
+  std::vector<Candidate> found;
+  for (const Chip& chip : chips) {
+    const auto entry = std::find_if(entries.begin(), entries.end(), [&chip](const auto& one) {
+      return one.Text("device", chip.device) == chip.device;
+    });
+    const std::string usual = chips.size() == 1 ? "input" : "rail";
+    const bool said = entry != entries.end();
+    auto source = std::make_unique<Ina2xx>(chip, said ? entry->Text("position", usual) : usual,
+                                           said ? entry->Number("current_scale", 1) : 1);
+    const std::string title = source->info().name;
+    found.push_back({.name = title, .source = std::move(source)});
+  }
+  for (const SourceSettings& entry : entries) {
+    const std::string device = entry.Text("device");
+    const bool there = std::any_of(chips.begin(), chips.end(), [&device](const Chip& chip) {
+      return device.empty() || chip.device == device;
+    });
+    if (!there) {
+      found.push_back(
+          {.name = absl::StrCat("ina2xx ", device),
+           .problem = absl::NotFoundError(absl::StrCat(
+               device, ": no INA2xx by hwmon there; bind the kernel's driver (on a Raspberry Pi "
+                       "dtoverlay=i2c-sensor,ina219,addr=0x40), or correct the address"))});
+    }
+  }
+  return found;
+}
+
+}  // namespace wattle::telemetry

@@ -1,0 +1,57 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What a Raspberry Pi's firmware tells (hardware.md 4.1 and 4.2 in the design's fact sheet): whether
+// the board throttles or has too little voltage, and on a Pi 5 the power of twelve rails. Their sum
+// leaves out the 5 V rail (USB, HATs, NVMe, fan) and the regulators' losses, so it is "rails_sum"
+// and never the board's input. A line that an operator has fitted with a meter at the input
+// (settings slope and offset_watts) makes an "estimated" input of the sum. Asked by the mailbox
+// call on /dev/vcio, as vcgencmd does.
+#ifndef WATTLE_TELEMETRY_SENSORS_PI_FIRMWARE_H_
+#define WATTLE_TELEMETRY_SENSORS_PI_FIRMWARE_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+
+#include "telemetry/sensors/settings.h"
+#include "telemetry/sensors/source.h"
+
+namespace wattle::telemetry {
+
+// One rail of the answer to pmic_read_adc.
+struct PmicRail {
+  std::string name{};  // "VDD_CORE"
+  Watts power{};
+};
+
+// Rails that have a current and a voltage, paired by name, in the order of the currents.
+// kUnavailable: the firmware does not know the command (a Pi 4), or the answer has no rail.
+absl::StatusOr<std::vector<PmicRail>> ParsePmicAnswer(absl::string_view answer);
+
+// "throttled=0x50005", or the bare hexadecimal number of sysfs → the bits. kInternal: another text.
+absl::StatusOr<uint32_t> ParseThrottled(absl::string_view answer);
+
+absl::Span<const Setting> PiFirmwareSettings();
+
+// The answer to a command of vcgencmd. Errors: kNotFound (not a Raspberry Pi), kPermissionDenied
+// with the remedy, kUnavailable.
+using FirmwareCall = std::function<absl::StatusOr<std::string>(const std::string& command)>;
+
+std::vector<Candidate> DiscoverPiFirmware(const FirmwareCall& ask,
+                                          const std::vector<SourceSettings>& entries);
+
+// root: "" asks the firmware; in a recorded tree the answers lie in root/vcgencmd/COMMAND.
+std::vector<Candidate> DiscoverPiFirmware(const std::string& root,
+                                          const std::vector<SourceSettings>& entries);
+
+// What a recording of this board keeps: command and answer. Empty on other boards.
+std::vector<std::pair<std::string, std::string>> FirmwareAnswers(const std::string& root);
+
+}  // namespace wattle::telemetry
+
+#endif  // WATTLE_TELEMETRY_SENSORS_PI_FIRMWARE_H_

@@ -1,0 +1,64 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// For tests: a file tree as a board shows it, and what a source reads from it.
+#ifndef WATTLE_TELEMETRY_SENSORS_TEST_TREE_H_
+#define WATTLE_TELEMETRY_SENSORS_TEST_TREE_H_
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "base/test_directory.h"
+#include "telemetry/sensors/source.h"
+
+namespace wattle::telemetry {
+
+class Tree {
+ public:
+  void Write(const std::string& directory, const std::map<std::string, std::string>& files) {
+    std::filesystem::create_directories(directory_.path() + directory);
+    for (const auto& [name, text] : files) {
+      std::ofstream(directory_.path() + directory + "/" + name) << text << "\n";
+    }
+  }
+  [[nodiscard]] const std::string& root() const { return directory_.path(); }
+
+ private:
+  TestDirectory directory_;
+};
+
+inline std::unique_ptr<Source> Only(std::vector<Candidate> found) {
+  EXPECT_THAT(found, testing::SizeIs(1));
+  if (found.size() != 1) {
+    return nullptr;
+  }
+  EXPECT_THAT(found[0].problem, IsOk());
+  return std::move(found[0].source);
+}
+
+// The sum of the readings that make the device's power; -1: none.
+inline double TotalWatts(Source& source) {
+  const auto readings = source.Poll(Monotonic());
+  EXPECT_THAT(readings, IsOk());
+  double sum = -1;
+  for (const Reading& reading : readings.ok() ? *readings : std::vector<Reading>()) {
+    if (source.info().channels[reading.channel].in_total) {
+      sum = std::max(sum, 0.0) + std::get<Watts>(reading.value).value();
+    }
+  }
+  return sum;
+}
+
+}  // namespace wattle::telemetry
+
+#endif  // WATTLE_TELEMETRY_SENSORS_TEST_TREE_H_

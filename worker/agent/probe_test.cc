@@ -1,0 +1,159 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/agent/probe.h"
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "absl/synchronization/notification.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "base/test_directory.h"
+#include "telemetry/sensors/registry.h"
+#include "worker/agent/record_sensors.h"
+
+namespace wattle::agent {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+std::vector<ProbedSource> Probe(const std::string& root) {
+  return ProbeSources(telemetry::DiscoverSources(root), Clock::Real());
+}
+
+class ProbeTest : public testing::Test {
+ protected:
+  void Write(const std::string& folder, const std::map<std::string, std::string>& files) {
+    std::filesystem::create_directories(directory_.path() + "/board" + folder);
+    for (const auto& [name, text] : files) {
+      std::ofstream(directory_.path() + "/board" + folder + "/" + name) << text << "\n";
+    }
+  }
+  // An Orin Nano on a battery whose gauge tells nothing now.
+  void WriteBoard() {
+    Write("/sys/class/hwmon/hwmon1", {{"name", "ina3221"},
+                                      {"in1_label", "VDD_IN"},
+                                      {"in1_input", "5000"},
+                                      {"curr1_input", "1000"},
+                                      {"in2_label", "VDD_SOC"},
+                                      {"in2_input", "5000"},
+                                      {"curr2_input", "200"},
+                                      {"update_interval", "430"}});
+    Write("/sys/class/thermal/thermal_zone0", {{"type", "cpu-thermal"}, {"temp", "45500"}});
+    Write("/sys/class/power_supply/BAT0", {{"type", "Battery"}});
+  }
+  [[nodiscard]] std::string root() const { return directory_.path() + "/board"; }
+  TestDirectory directory_;
+};
+
+TEST_F(ProbeTest, ShowsWhatMeasuresTheDeviceWhatItsPartsAreAndWhatFails) {
+  WriteBoard();
+  const std::string text = ProbeText(Probe(root()));
+  EXPECT_THAT(text, AllOf(HasSubstr("ina3221 (ina3221, covers: module)\n  measures the device: the lowest rank (10)"),
+                          HasSubstr("5.000 W"), HasSubstr("1.000 W"), HasSubstr("45.5 °C"),
+                          HasSubstr("new every 430ms")));
+  EXPECT_THAT(text, HasSubstr("power_supply BAT0 (power_supply, covers: battery)\n  does not tell the device's power now\n"
+                              "  cannot be used now: "));
+}
+
+TEST_F(ProbeTest, JsonHasNullForAChannelWithoutAValue) {
+  WriteBoard();
+  Write("/sys/class/hwmon/hwmon1", {{"curr2_input", ""}});
+  const std::string json = ProbeJson(Probe(root()));
+  EXPECT_THAT(json, AllOf(HasSubstr("\"name\": \"VDD_SOC\""), HasSubstr("\"value\": null"),
+                          HasSubstr("\"measures_device\": true"), HasSubstr("\"value\": 45.5")));
+}
+
+TEST_F(ProbeTest, ASourceThatIsNotChosenSaysWhichOneIsAndWhy) {
+  WriteBoard();
+  Write("/sys/class/power_supply/BAT0", {{"type", "Battery"},
+                                         {"status", "Discharging"},
+                                         {"capacity", "50"},
+                                         {"power_now", "9000000"}});
+  const std::string text = ProbeText(Probe(root()));
+  EXPECT_THAT(text, AllOf(HasSubstr("stands by: ina3221 has rank 10, this has 40"),
+                          HasSubstr("0.500 of full"), HasSubstr("wattle_battery_charge_ratio")));
+}
+
+// Never answers; or answers with a problem.
+class FakeSource final : public telemetry::Source {
+ public:
+  explicit FakeSource(absl::Notification* hangs) : hangs_(hangs) {
+    info_ = {.name = "fake", .deadline = absl::Milliseconds(1), .rank = 1};
+    info_.channels = {{.name = "all", .in_total = true}};
+  }
+  [[nodiscard]] const telemetry::SourceInfo& info() const override { return info_; }
+  absl::StatusOr<std::vector<telemetry::Reading>> Poll(Monotonic now) override {
+    hangs_->WaitForNotification();
+    return std::vector<telemetry::Reading>{{0, Watts(5), now}};
+  }
+
+ private:
+  absl::Notification* hangs_;
+  telemetry::SourceInfo info_;
+};
+
+TEST_F(ProbeTest, ASourceThatHangsIsAProblemAndHoldsNothingUp) {
+  WriteBoard();
+  // The thread of the hung read outlives the test.
+  static auto* const never = new absl::Notification;
+  std::vector<telemetry::Candidate> candidates = telemetry::DiscoverSources(root());
+  candidates.insert(candidates.begin(),
+                    {.name = "fake", .source = std::make_unique<FakeSource>(never)});
+  const auto sources = ProbeSources(std::move(candidates), Clock::Real());
+  EXPECT_THAT(sources[0].problem,
+              StatusIs(absl::StatusCode::kDeadlineExceeded, HasSubstr("no answer within 1ms")));
+  EXPECT_FALSE(sources[0].measures_device);
+  EXPECT_TRUE(sources[1].measures_device);
+  never->Notify();
+}
+
+TEST_F(ProbeTest, WhatIsDeniedStandsThereWithItsRemedy) {
+  std::vector<telemetry::Candidate> candidates;
+  candidates.push_back(
+      {.name = "rapl", .problem = absl::PermissionDeniedError("energy_uj: only root; chmod \"a+r\"")});
+  const auto sources = ProbeSources(std::move(candidates), Clock::Real());
+  EXPECT_THAT(ProbeText(sources), AllOf(HasSubstr("rapl\n  cannot be used now: energy_uj: only root"),
+                                        HasSubstr("no source tells the device's power now")));
+  EXPECT_THAT(ProbeJson(sources), HasSubstr("\"problem\": \"energy_uj: only root; chmod \\\"a+r\\\"\""));
+}
+
+TEST_F(ProbeTest, ABareMachineIsToldSo) {
+  std::filesystem::create_directories(root());
+  EXPECT_THAT(ProbeText(Probe(root())), HasSubstr("no sensor was found"));
+  EXPECT_EQ(ProbeJson({}), "[]\n");
+}
+
+TEST_F(ProbeTest, ARecordingProbesAsTheBoardDoes) {
+  WriteBoard();
+  const std::string copy = directory_.path() + "/copy";
+  Write("/sys/class/power_supply/BAT0", {{"serial_number", "4711"}, {"uevent", "SERIAL=4711"}});
+  Write("/vcgencmd", {{"get_throttled", "throttled=0x0"}});
+  std::filesystem::create_symlink("../../../1-0040",
+                                  root() + "/sys/class/hwmon/hwmon1/device");
+  ASSERT_THAT(RecordSensors(root(), copy), IsOk());
+  const auto board = Probe(root());
+  const auto recorded = Probe(copy);
+  ASSERT_EQ(recorded.size(), board.size());
+  for (size_t i = 0; i < board.size(); ++i) {
+    EXPECT_EQ(recorded[i].name, board[i].name);
+    EXPECT_EQ(recorded[i].measures_device, board[i].measures_device);
+    EXPECT_EQ(recorded[i].problem.code(), board[i].problem.code());
+  }
+  EXPECT_EQ(recorded.size(), 4U);
+  EXPECT_EQ(std::filesystem::read_symlink(copy + "/sys/class/hwmon/hwmon1/device"),
+            "../../../1-0040");
+  for (const char* secret : {"serial_number", "uevent"}) {
+    EXPECT_FALSE(std::filesystem::exists(copy + "/sys/class/power_supply/BAT0/" + secret));
+  }
+  EXPECT_THAT(RecordSensors(root(), copy),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("not an empty")));
+}
+
+}  // namespace
+}  // namespace wattle::agent

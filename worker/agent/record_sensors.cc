@@ -1,0 +1,113 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/agent/record_sensors.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <system_error>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+
+#include "base/status_macros.h"
+#include "telemetry/sensors/pi_firmware.h"
+#include "telemetry/sensors/sysfs.h"
+
+namespace wattle::agent {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Directories of devices, each a directory of attributes.
+constexpr const char* kClasses[] = {"/sys/class/hwmon", "/sys/class/power_supply",
+                                    "/sys/class/thermal", "/sys/class/powercap",
+                                    "/sys/class/devfreq"};
+constexpr char kIioDriver[] = "/sys/bus/i2c/drivers/ina3221x";
+constexpr const char* kFiles[] = {"/proc/device-tree/compatible",
+                                  "/proc/device-tree/model",
+                                  "/proc/meminfo",
+                                  "/etc/nvpmodel.conf",
+                                  "/etc/nv_tegra_release",
+                                  "/var/lib/nvpmodel/status"};
+// uevent repeats the serial number among the others.
+constexpr const char* kPrivate[] = {"serial_number", "uevent"};
+// Of a file; the longest that is read is nvpmodel.conf.
+constexpr size_t kBytesMax = size_t{1} << 16;
+
+void AddAttributes(const std::string& root, const std::string& path,
+                   std::vector<std::string>* files) {
+  for (const std::string& name : telemetry::ListDirectory(root + path)) {
+    if (std::find(std::begin(kPrivate), std::end(kPrivate), name) == std::end(kPrivate)) {
+      files->push_back(absl::StrCat(path, "/", name));
+    }
+  }
+}
+
+std::vector<std::string> FilesOf(const std::string& root) {
+  std::vector<std::string> files(std::begin(kFiles), std::end(kFiles));
+  for (const char* folder : kClasses) {
+    for (const std::string& entry : telemetry::ListDirectory(root + folder)) {
+      AddAttributes(root, absl::StrCat(folder, "/", entry), &files);
+    }
+  }
+  for (const std::string& device : telemetry::ListDirectory(root + kIioDriver)) {
+    const std::string path = absl::StrCat(kIioDriver, "/", device);
+    for (const std::string& entry : telemetry::ListDirectory(root + path)) {
+      AddAttributes(root, absl::StrCat(path, "/", entry), &files);
+    }
+  }
+  return files;
+}
+
+absl::Status WriteCopy(const std::string& path, const std::string& text) {
+  std::error_code error;
+  fs::create_directories(fs::path(path).parent_path(), error);
+  std::ofstream out(path, std::ios::binary);
+  out << text;
+  if (!out.flush()) {
+    return absl::UnavailableError(absl::StrCat(path, ": cannot be written"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status RecordSensors(const std::string& root, const std::string& directory) {
+  std::error_code error;
+  if (fs::exists(directory, error) && !fs::is_empty(directory, error)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(directory, ": is not an empty directory; name a new one"));
+  }
+  if (fs::create_directories(directory, error); error) {
+    return absl::UnavailableError(absl::StrCat(directory, ": ", error.message()));
+  }
+  for (const std::string& file : FilesOf(root)) {
+    // The name of a chip's I2C device is the end of the link `device`.
+    if (fs::path(file).filename() == "device") {
+      const fs::path target = fs::read_symlink(root + file, error);
+      if (!error) {
+        fs::create_directories(fs::path(directory + file).parent_path(), error);
+        fs::create_symlink(target, directory + file, error);
+      }
+      continue;
+    }
+    // An attribute may be write-only, or a directory: what cannot be read is not wanted.
+    if (!fs::is_regular_file(root + file, error)) {
+      continue;
+    }
+    std::ifstream in(root + file, std::ios::binary);
+    std::string text(kBytesMax, '\0');
+    in.read(text.data(), static_cast<std::streamsize>(text.size()));
+    text.resize(static_cast<size_t>(std::max<std::streamsize>(in.gcount(), 0)));
+    if (!text.empty()) {
+      WATTLE_RETURN_IF_ERROR(WriteCopy(directory + file, text));
+    }
+  }
+  for (const auto& [command, answer] : telemetry::FirmwareAnswers(root)) {
+    WATTLE_RETURN_IF_ERROR(WriteCopy(absl::StrCat(directory, "/vcgencmd/", command), answer));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace wattle::agent
