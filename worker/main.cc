@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle-worker: flags → agent → run; `wattle-worker probe` shows what this board can measure. SIGINT and SIGTERM checkpoint what runs and leave.
+// wattle-worker: flags → agent → run; `wattle-worker probe` shows what this board can measure.
+// SIGINT and SIGTERM checkpoint what runs and leave.
 #include <pthread.h>
 #include <signal.h>
 

@@ -171,8 +171,9 @@ std::vector<Candidate> DiscoverIna2xx(const std::string& root,
       found.push_back(
           {.name = absl::StrCat("ina2xx ", device),
            .problem = absl::NotFoundError(absl::StrCat(
-               device, ": no INA2xx by hwmon there; bind the kernel's driver (on a Raspberry Pi "
-                       "dtoverlay=i2c-sensor,ina219,addr=0x40), or correct the address"))});
+               device,
+               ": no INA2xx by hwmon there; bind the kernel's driver (on a Raspberry Pi "
+               "dtoverlay=i2c-sensor,ina219,addr=0x40), or correct the address"))});
     }
   }
   return found;

@@ -36,8 +36,9 @@ TEST(Ina2xxTest, ASingleMonitorMeasuresTheBoardsInput) {
 
 TEST(Ina2xxTest, WithoutAPowerRegisterItIsBusVoltageTimesCurrent) {
   Tree tree;
-  tree.Write("/sys/class/hwmon/hwmon4",
-             {{"name", "ina219"}, {"in0_input", "20"}, {"in1_input", "5000"}, {"curr1_input", "700"}});
+  tree.Write(
+      "/sys/class/hwmon/hwmon4",
+      {{"name", "ina219"}, {"in0_input", "20"}, {"in1_input", "5000"}, {"curr1_input", "700"}});
   EXPECT_NEAR(TotalWatts(*Only(DiscoverIna2xx(tree.root(), {}))), 3.5, 1e-9);
 }
 

@@ -52,8 +52,8 @@ absl::StatusOr<int> OpenMailbox() {
     }
     const std::string text = absl::StrCat(device, ": ", std::generic_category().message(errno));
     if (errno == EACCES || errno == EPERM) {
-      return absl::PermissionDeniedError(
-          absl::StrCat(text, "; add the worker's user to the group video (usermod -aG video USER)"));
+      return absl::PermissionDeniedError(absl::StrCat(
+          text, "; add the worker's user to the group video (usermod -aG video USER)"));
     }
     problem = absl::NotFoundError(text);
   }
@@ -75,9 +75,8 @@ absl::StatusOr<std::string> AskFirmware(const std::string& command) {
   const int error = errno;
   close(mailbox);
   if (result < 0) {
-    return absl::UnavailableError(
-        absl::StrCat("the firmware's mailbox: ", command, ": ",
-                     std::generic_category().message(error)));
+    return absl::UnavailableError(absl::StrCat("the firmware's mailbox: ", command, ": ",
+                                               std::generic_category().message(error)));
   }
   if (message[5] != 0) {
     return absl::UnavailableError(
@@ -142,8 +141,8 @@ class Pmic final : public Source {
     for (size_t i = 0; i < wanted; ++i) {
       const auto rail = power.find(info_.channels[i].name);
       if (rail == power.end()) {
-        return absl::UnavailableError(absl::StrCat(
-            kReadRails, ": ", info_.channels[i].name, " is missing in the firmware's answer"));
+        return absl::UnavailableError(absl::StrCat(kReadRails, ": ", info_.channels[i].name,
+                                                   " is missing in the firmware's answer"));
       }
       sum += rail->second;
       readings.push_back({i, rail->second, now});

@@ -1,11 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a Raspberry Pi's firmware tells (hardware.md 4.1 and 4.2 in the design's fact sheet): whether
-// the board throttles or has too little voltage, and on a Pi 5 the power of twelve rails. Their sum
-// leaves out the 5 V rail (USB, HATs, NVMe, fan) and the regulators' losses, so it is "rails_sum"
-// and never the board's input. A line that an operator has fitted with a meter at the input
-// (settings slope and offset_watts) makes an "estimated" input of the sum. Asked by the mailbox
-// call on /dev/vcio, as vcgencmd does.
+// What a Raspberry Pi's firmware tells (hardware.md 4.1 and 4.2 in the design's fact sheet):
+// whether the board throttles or has too little voltage, and on a Pi 5 the power of twelve rails.
+// Their sum leaves out the 5 V rail (USB, HATs, NVMe, fan) and the regulators' losses, so it is
+// "rails_sum" and never the board's input. A line that an operator has fitted with a meter at the
+// input (settings slope and offset_watts) makes an "estimated" input of the sum. Asked by the
+// mailbox call on /dev/vcio, as vcgencmd does.
 #ifndef WATTLE_TELEMETRY_SENSORS_PI_FIRMWARE_H_
 #define WATTLE_TELEMETRY_SENSORS_PI_FIRMWARE_H_
 

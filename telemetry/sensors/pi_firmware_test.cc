@@ -155,9 +155,11 @@ TEST_F(PiFirmwareTest, AFirmwareThatStopsAnsweringIsAnError) {
   const auto found = DiscoverPiFirmware(directory_.path(), {});
   ASSERT_THAT(found, SizeIs(1));
   Answer("pmic_read_adc", "VDD_CORE_A current(7)=nanA\nVDD_CORE_V volt(15)=0.7V\n");
-  EXPECT_THAT(found[0].source->Poll(Monotonic()), StatusIs(StatusCode::kUnavailable, HasSubstr("no rail")));
+  EXPECT_THAT(found[0].source->Poll(Monotonic()),
+              StatusIs(StatusCode::kUnavailable, HasSubstr("no rail")));
   std::filesystem::remove_all(directory_.path() + "/vcgencmd");
-  EXPECT_THAT(found[0].source->Poll(Monotonic()), StatusIs(StatusCode::kNotFound, HasSubstr("pmic_read_adc")));
+  EXPECT_THAT(found[0].source->Poll(Monotonic()),
+              StatusIs(StatusCode::kNotFound, HasSubstr("pmic_read_adc")));
 }
 
 TEST_F(PiFirmwareTest, APi4TellsThrottlingAlone) {

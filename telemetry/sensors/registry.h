@@ -17,7 +17,7 @@
 namespace wattle::telemetry {
 
 struct SourceKind {
-  const char* name;  // "ina3221", also the `kind` of an entry of the settings
+  const char* name;                    // "ina3221", also the `kind` of an entry of the settings
   absl::Span<const Setting> settings;  // empty: the kind takes no entry
   // Every source of this kind, usable or not, without those that are merely absent. root: "" for
   // this machine, a directory with a copied file tree in tests. entries: of this kind, checked. No

@@ -389,13 +389,16 @@ TEST(SettingsTest, EntriesAreCheckedByTheirKindsTable) {
   const auto refused = [](const std::string& text) {
     return StatusIs(StatusCode::kInvalidArgument, HasSubstr(text));
   };
-  EXPECT_THAT(check("ina9", {}), refused("sensor 1, ina9: kind: \"ina9\", kinds with settings are"));
+  EXPECT_THAT(check("ina9", {}),
+              refused("sensor 1, ina9: kind: \"ina9\", kinds with settings are"));
   EXPECT_THAT(check("thermal_zone", {}), refused("kinds with settings are ina2xx"));
-  EXPECT_THAT(check("ina2xx", {{"adress", "1"}}), refused("adress: no such setting; there are device"));
+  EXPECT_THAT(check("ina2xx", {{"adress", "1"}}),
+              refused("adress: no such setting; there are device"));
   EXPECT_THAT(check("ina2xx", {{"position", "in"}}), refused("wanted input or output"));
   EXPECT_THAT(check("ina2xx", {{"device", ""}}), refused("device: is empty"));
   for (const std::string wrong : {"ten", "0", "nan", "inf", "1001", ""}) {
-    EXPECT_THAT(check("ina2xx", {{"current_scale", wrong}}), refused("a number from 0.001 to 1000"));
+    EXPECT_THAT(check("ina2xx", {{"current_scale", wrong}}),
+                refused("a number from 0.001 to 1000"));
   }
 }
 

@@ -27,8 +27,8 @@ absl::Status CheckValue(const std::string& value, const Setting& setting) {
   }
   const std::vector<std::string> choices = absl::StrSplit(setting.choices, '|', absl::SkipEmpty());
   if (!choices.empty() && std::find(choices.begin(), choices.end(), value) == choices.end()) {
-    return absl::InvalidArgumentError(absl::StrCat(setting.name, ": \"", value, "\", wanted ",
-                                                   absl::StrJoin(choices, " or ")));
+    return absl::InvalidArgumentError(
+        absl::StrCat(setting.name, ": \"", value, "\", wanted ", absl::StrJoin(choices, " or ")));
   }
   if (value.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(setting.name, ": is empty"));
@@ -51,9 +51,8 @@ double SourceSettings::Number(const std::string& name, double otherwise) const {
 
 absl::Status CheckEntry(const SourceSettings& entry, absl::Span<const Setting> known) {
   for (const auto& [name, value] : entry.values) {
-    const auto* setting = std::find_if(known.begin(), known.end(), [&name = name](const auto& one) {
-      return name == one.name;
-    });
+    const auto* setting = std::find_if(
+        known.begin(), known.end(), [&name = name](const auto& one) { return name == one.name; });
     if (setting == known.end()) {
       return absl::InvalidArgumentError(absl::StrCat(
           name, ": no such setting; there are ",

@@ -128,7 +128,7 @@ absl::Status Agent::OpenEmulation(const v1::WorkerRecord& kept) {
 }
 
 void Agent::DescribeReal() {
-  for (telemetry::Candidate& candidate : 
+  for (telemetry::Candidate& candidate :
        telemetry::DiscoverSources(config_.sensor_root, config_.sensors)) {
     if (candidate.source != nullptr) {
       sources_.push_back(std::move(candidate.source));

@@ -130,16 +130,17 @@ std::string ValueText(const std::optional<Reading>& reading) {
 }
 
 std::string AgeText(const ProbedSource& source, const std::optional<Reading>& reading) {
-  return reading ? absl::StrFormat("%.1f s", absl::ToDoubleSeconds(std::max(
-                                                 source.asked_at - reading->taken_at,
-                                                 absl::ZeroDuration())))
+  return reading ? absl::StrFormat(
+                       "%.1f s", absl::ToDoubleSeconds(std::max(source.asked_at - reading->taken_at,
+                                                                absl::ZeroDuration())))
                  : "-";
 }
 
 // Columns are counted in characters: a byte of UTF-8 that continues a character has no width.
 std::string Padded(const std::string& text, size_t width, bool right = false) {
-  const auto shown = static_cast<size_t>(std::count_if(
-      text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+  const auto shown = static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
+  }));
   const std::string space(shown < width ? width - shown : 0, ' ');
   return right ? space + text : text + space;
 }
@@ -193,7 +194,8 @@ std::string ChannelJson(const ProbedSource& source, size_t i) {
   const std::optional<Reading>& reading = source.readings[i];
   return absl::StrCat(
       "{\"name\": ", Quoted(channel.name), ", \"file\": ", Quoted(channel.file),
-      ", \"metric\": ", Quoted(channel.metric), ", \"in_total\": ", channel.in_total ? "true" : "false",
+      ", \"metric\": ", Quoted(channel.metric),
+      ", \"in_total\": ", channel.in_total ? "true" : "false",
       ", \"value\": ", reading ? Number(Show(reading->value).number) : "null",
       ", \"unit\": ", reading ? Quoted(Show(reading->value).unit) : "null", ", \"age_seconds\": ",
       reading ? Number(absl::ToDoubleSeconds(source.asked_at - reading->taken_at)) : "null", "}");
@@ -212,11 +214,11 @@ std::string SourceJson(const ProbedSource& source) {
       power ? Quoted(telemetry::EnergySourceName(source.info.energy_source)) : "null",
       ", \"scope\": ", power ? Quoted(source.info.scope) : "null",
       ", \"rank\": ", power ? absl::StrCat(source.info.rank) : "null",
-      ", \"measures_device\": ", source.measures_device ? "true" : "false", ", \"reason\": ",
-      source.reason.empty() ? "null" : Quoted(source.reason),
+      ", \"measures_device\": ", source.measures_device ? "true" : "false",
+      ", \"reason\": ", source.reason.empty() ? "null" : Quoted(source.reason),
       ", \"cadence_seconds\": ", Number(absl::ToDoubleSeconds(source.info.cadence)),
-      ", \"read_seconds\": ", Number(absl::ToDoubleSeconds(source.cost)),
-      ", \"channels\": [", absl::StrJoin(channels, ",\n   "), "]}");
+      ", \"read_seconds\": ", Number(absl::ToDoubleSeconds(source.cost)), ", \"channels\": [",
+      absl::StrJoin(channels, ",\n   "), "]}");
 }
 
 }  // namespace

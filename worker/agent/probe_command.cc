@@ -25,9 +25,10 @@ int Fail(int code, const absl::Status& status) {
 }  // namespace
 
 int RunProbe(int argc, char** argv) {
-  CLI::App app("What can be measured on this board, which sensor measures the device, what is "
-               "denied and how to permit it.",
-               "wattle-worker probe");
+  CLI::App app(
+      "What can be measured on this board, which sensor measures the device, what is "
+      "denied and how to permit it.",
+      "wattle-worker probe");
   std::string root;
   std::string settings;
   std::string record;
@@ -35,9 +36,10 @@ int RunProbe(int argc, char** argv) {
   app.add_option("--sensor-root", root, "Look at a recorded file tree instead of this machine")
       ->check(CLI::ExistingDirectory);
   app.add_option("--sensors", settings, "The worker's file of sensors, as wattle-worker --sensors");
-  app.add_option("--record", record,
-                 "Copy the files that sensors are read from into this new directory, without serial "
-                 "numbers; the copy is a --sensor-root");
+  app.add_option(
+      "--record", record,
+      "Copy the files that sensors are read from into this new directory, without serial "
+      "numbers; the copy is a --sensor-root");
   app.add_flag("--json", json, "For scripts");
   try {
     app.parse(argc, argv);

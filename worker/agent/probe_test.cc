@@ -54,10 +54,14 @@ class ProbeTest : public testing::Test {
 TEST_F(ProbeTest, ShowsWhatMeasuresTheDeviceWhatItsPartsAreAndWhatFails) {
   WriteBoard();
   const std::string text = ProbeText(Probe(root()));
-  EXPECT_THAT(text, AllOf(HasSubstr("ina3221 (ina3221, covers: module)\n  measures the device: the lowest rank (10)"),
-                          HasSubstr("5.000 W"), HasSubstr("1.000 W"), HasSubstr("45.5 °C"),
-                          HasSubstr("new every 430ms")));
-  EXPECT_THAT(text, HasSubstr("power_supply BAT0 (power_supply, covers: battery)\n  does not tell the device's power now\n"
+  EXPECT_THAT(
+      text,
+      AllOf(HasSubstr(
+                "ina3221 (ina3221, covers: module)\n  measures the device: the lowest rank (10)"),
+            HasSubstr("5.000 W"), HasSubstr("1.000 W"), HasSubstr("45.5 °C"),
+            HasSubstr("new every 430ms")));
+  EXPECT_THAT(text, HasSubstr("power_supply BAT0 (power_supply, covers: battery)\n  does not tell "
+                              "the device's power now\n"
                               "  cannot be used now: "));
 }
 
@@ -116,11 +120,14 @@ TEST_F(ProbeTest, ASourceThatHangsIsAProblemAndHoldsNothingUp) {
 TEST_F(ProbeTest, WhatIsDeniedStandsThereWithItsRemedy) {
   std::vector<telemetry::Candidate> candidates;
   candidates.push_back(
-      {.name = "rapl", .problem = absl::PermissionDeniedError("energy_uj: only root; chmod \"a+r\"")});
+      {.name = "rapl",
+       .problem = absl::PermissionDeniedError("energy_uj: only root; chmod \"a+r\"")});
   const auto sources = ProbeSources(std::move(candidates), Clock::Real());
-  EXPECT_THAT(ProbeText(sources), AllOf(HasSubstr("rapl\n  cannot be used now: energy_uj: only root"),
-                                        HasSubstr("no source tells the device's power now")));
-  EXPECT_THAT(ProbeJson(sources), HasSubstr("\"problem\": \"energy_uj: only root; chmod \\\"a+r\\\"\""));
+  EXPECT_THAT(ProbeText(sources),
+              AllOf(HasSubstr("rapl\n  cannot be used now: energy_uj: only root"),
+                    HasSubstr("no source tells the device's power now")));
+  EXPECT_THAT(ProbeJson(sources),
+              HasSubstr("\"problem\": \"energy_uj: only root; chmod \\\"a+r\\\"\""));
 }
 
 TEST_F(ProbeTest, ABareMachineIsToldSo) {
@@ -134,8 +141,7 @@ TEST_F(ProbeTest, ARecordingProbesAsTheBoardDoes) {
   const std::string copy = directory_.path() + "/copy";
   Write("/sys/class/power_supply/BAT0", {{"serial_number", "4711"}, {"uevent", "SERIAL=4711"}});
   Write("/vcgencmd", {{"get_throttled", "throttled=0x0"}});
-  std::filesystem::create_symlink("../../../1-0040",
-                                  root() + "/sys/class/hwmon/hwmon1/device");
+  std::filesystem::create_symlink("../../../1-0040", root() + "/sys/class/hwmon/hwmon1/device");
   ASSERT_THAT(RecordSensors(root(), copy), IsOk());
   const auto board = Probe(root());
   const auto recorded = Probe(copy);

@@ -24,12 +24,9 @@ constexpr const char* kClasses[] = {"/sys/class/hwmon", "/sys/class/power_supply
                                     "/sys/class/thermal", "/sys/class/powercap",
                                     "/sys/class/devfreq"};
 constexpr char kIioDriver[] = "/sys/bus/i2c/drivers/ina3221x";
-constexpr const char* kFiles[] = {"/proc/device-tree/compatible",
-                                  "/proc/device-tree/model",
-                                  "/proc/meminfo",
-                                  "/etc/nvpmodel.conf",
-                                  "/etc/nv_tegra_release",
-                                  "/var/lib/nvpmodel/status"};
+constexpr const char* kFiles[] = {
+    "/proc/device-tree/compatible", "/proc/device-tree/model", "/proc/meminfo",
+    "/etc/nvpmodel.conf",           "/etc/nv_tegra_release",   "/var/lib/nvpmodel/status"};
 // uevent repeats the serial number among the others.
 constexpr const char* kPrivate[] = {"serial_number", "uevent"};
 // Of a file; the longest that is read is nvpmodel.conf.

@@ -59,8 +59,7 @@ absl::StatusOr<std::vector<telemetry::SourceSettings>> ReadList(const std::strin
 
 }  // namespace
 
-absl::StatusOr<std::vector<telemetry::SourceSettings>> ReadSensorSettings(
-    const std::string& path) {
+absl::StatusOr<std::vector<telemetry::SourceSettings>> ReadSensorSettings(const std::string& path) {
   std::error_code error;
   if (!std::filesystem::is_regular_file(path, error)) {
     return absl::NotFoundError(absl::StrCat(path, ": no such file"));

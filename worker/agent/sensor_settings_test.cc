@@ -14,8 +14,8 @@ using absl::StatusCode;
 using testing::HasSubstr;
 
 TEST(SensorSettingsTest, TheShippedExampleIsRight) {
-  EXPECT_THAT(
-      ReadSensorSettings(std::string(WATTLE_SOURCE_DIR) + "/deploy/examples/sensors.yaml"), IsOk());
+  EXPECT_THAT(ReadSensorSettings(std::string(WATTLE_SOURCE_DIR) + "/deploy/examples/sensors.yaml"),
+              IsOk());
 }
 
 TEST(SensorSettingsTest, EntriesKeepTheirTextsAndTheirOrder) {
@@ -46,7 +46,8 @@ TEST(SensorSettingsTest, WrongFilesAreRefusedByFileAndLine) {
       {"sensors:\n  - kind: ina2xx\n    position: [input]\n", ":3: wanted a setting"},
       {"sensors:\n  - kind: ina2xx\n    position: up\n", ":2: sensor 1, ina2xx: position: \"up\""},
       {"sensors:\n  - position: input\n", "kinds with settings are"},
-      {"sensors:\n  - kind: ina2xx\n    device: a\n    device: b\n", ":4: device: stands here twice"},
+      {"sensors:\n  - kind: ina2xx\n    device: a\n    device: b\n",
+       ":4: device: stands here twice"},
       {"sensors: [\n", ":"},
   };
   for (const auto& test : cases) {
