@@ -94,6 +94,48 @@ TEST_F(HttpServerTest, DevicesOfOneNameAreTwoSeries) {
   EXPECT_THAT(Get("/metrics"), HasSubstr("device=\"bench\",device_id=\"device-b\""));
 }
 
+TEST_F(HttpServerTest, MetricsTellLimitsClocksAndJournal) {
+  server_->Serve(api_);
+  Connect(*runtime_, "device-a");
+  EXPECT_THAT(Get("/metrics"), Not(HasSubstr("wattle_device_reserve_ratio")));
+  ASSERT_THAT(Ask(*runtime_, core::ApplyPolicy{runtime::PolicyOf("solar", 0.25)}).status, IsOk());
+  v1::Heartbeat heartbeat;
+  heartbeat.set_unix_seconds(core::ToUnix(runtime_->Now().wall) + 3600);
+  heartbeat.set_has_power(true);
+  heartbeat.set_power_watts(7);
+  runtime_->board().SlotFor(DeviceId("device-a"))->Take(heartbeat, runtime_->Now());
+  const std::string metrics = Get("/metrics");
+  EXPECT_THAT(metrics, testing::ContainsRegex("wattle_device_reserve_ratio\\{.*\\} 0\\.25"));
+  EXPECT_THAT(metrics,
+              testing::ContainsRegex("wattle_device_clock_offset_seconds\\{.*\\} 3(600|599)"));
+  EXPECT_THAT(metrics, HasSubstr("wattle_coordinator_journal_epoch 0\n"));
+  EXPECT_THAT(metrics, HasSubstr("wattle_coordinator_journal_info{lineage=\""));
+  EXPECT_THAT(metrics, HasSubstr("wattle_coordinator_overdue_jobs 0\n"));
+  EXPECT_THAT(metrics, HasSubstr("wattle_coordinator_disk_free_bytes "));
+  EXPECT_THAT(metrics, HasSubstr("wattle_coordinator_failures_total{class=\"power\"} 0\n"));
+  EXPECT_THAT(metrics, Not(HasSubstr("wattle_device_power_watts"))) << "the worker's page has it";
+}
+
+// Each device has one path to Prometheus.
+TEST_F(HttpServerTest, ADeviceWithoutAPageOfItsOwnIsShownByTheCoordinator) {
+  server_->Serve(api_);
+  core::WorkerHello hello{runtime::HelloOf("device-a")};
+  hello.hello.mutable_device()->clear_metrics_address();
+  ASSERT_THAT(Ask(*runtime_, std::move(hello)).status, IsOk());
+  const auto slot = runtime_->board().SlotFor(DeviceId("device-a"));
+  const uint64_t stream = slot->Connected(runtime_->Now());
+  v1::Heartbeat heartbeat;
+  heartbeat.set_has_power(true);
+  heartbeat.set_power_watts(7);
+  slot->Take(heartbeat, runtime_->Now());
+  EXPECT_EQ(Get("/sd"), "[]");
+  EXPECT_THAT(Get("/metrics"),
+              testing::ContainsRegex("wattle_device_power_watts\\{.*source=\"emulated\".*\\} 7\n"));
+  slot->Disconnected(stream);
+  EXPECT_THAT(Get("/metrics"), Not(HasSubstr("wattle_device_power_watts")))
+      << "an old value is no value";
+}
+
 TEST_F(HttpServerTest, ABodyThatIsTooLargeHasTheCodeOfItsStatus) {
   server_->Serve(api_);
   const std::string body = Post("/api/v1/jobs", std::string((1U << 20) + 1, ' '), 413);

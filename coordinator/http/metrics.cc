@@ -3,13 +3,16 @@
 
 #include <array>
 #include <map>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/strip.h"
 #include "absl/time/time.h"
 
+#include "artifacts/blob_store.h"
 #include "coordinator/core/state.h"
+#include "coordinator/http/device_metrics.h"
 #include "telemetry/export/metrics_page.h"
 #include "telemetry/export/process_metrics.h"
 
@@ -159,6 +162,51 @@ void AddWork(MetricsPage& page, const runtime::CounterValues& values) {
                  values.energy_error_ratio);
 }
 
+// What the kinds of work took, and what was predicted of them.
+void AddKinds(MetricsPage& page, const runtime::WorkTotals& work) {
+  const auto labels_of = [](const runtime::WorkKind& kind) {
+    return telemetry::MetricLabels{
+        {"kind", kind.kind},
+        {"model", kind.model},
+        {"device_class", kind.device_class},
+        {"source", Label(v1::EnergySource_Name(kind.source), "ENERGY_SOURCE_")}};
+  };
+  for (const auto& [kind, by_state] : work.done) {
+    for (const auto& [state, sum] : by_state) {
+      telemetry::MetricLabels labels = labels_of(kind);
+      labels.emplace_back("state", Label(state));
+      page.Counter("wattle_coordinator_work_attempts_total", "Attempts that ended with a receipt.",
+                   labels, static_cast<double>(sum.attempts));
+      page.Counter("wattle_coordinator_work_seconds_total", "Device seconds of those attempts.",
+                   labels, sum.seconds);
+      page.Counter("wattle_coordinator_work_energy_joules_total", "Gross energy of those attempts.",
+                   labels, sum.energy_joules);
+      page.Counter("wattle_coordinator_work_tokens_total",
+                   "Tokens that those attempts processed, padding included.", labels, sum.tokens);
+    }
+  }
+  for (const auto& [kind, sum] : work.predictions) {
+    for (const auto& [side, seconds, joules] :
+         {std::tuple("predicted", sum.predicted_seconds, sum.predicted_energy_joules),
+          std::tuple("measured", sum.measured_seconds, sum.measured_energy_joules)}) {
+      telemetry::MetricLabels labels = labels_of(kind);
+      labels.emplace_back("side", side);
+      page.Counter("wattle_coordinator_compared_seconds_total",
+                   "Device seconds of finished runs that had a prediction.", labels, seconds);
+      page.Counter("wattle_coordinator_compared_energy_joules_total",
+                   "Gross energy of finished runs that had a prediction.", labels, joules);
+    }
+  }
+  for (int number = v1::FAILURE_CLASS_SPEC; number <= v1::FAILURE_CLASS_POWER; ++number) {
+    const auto failure = static_cast<v1::FailureClass>(number);
+    const auto it = work.failures.find(failure);
+    page.Counter("wattle_coordinator_failures_total",
+                 "Attempts that failed, by whose fault it was.",
+                 {{"class", Label(v1::FailureClass_Name(failure), "FAILURE_CLASS_")}},
+                 it == work.failures.end() ? 0.0 : static_cast<double>(it->second));
+  }
+}
+
 }  // namespace
 
 std::string MetricsText(runtime::Runtime& runtime, absl::string_view version) {
@@ -177,8 +225,20 @@ std::string MetricsText(runtime::Runtime& runtime, absl::string_view version) {
              static_cast<double>(runtime.watchers().size()));
   const FleetCounts counts = runtime.Read(Count);
   AddFleet(page, counts);
-  AddDevices(page, counts, runtime.board().Snapshot());
-  AddWork(page, runtime.counters());
+  const core::Observations observations = runtime.board().Snapshot();
+  AddDevices(page, counts, observations);
+  runtime.Read([&](const core::State& state) {
+    AddDeviceConditions(state, observations, page);
+    AddJournalConditions(state, runtime.Now(), page);
+    return true;
+  });
+  if (const auto free = artifacts::FreeSpaceOf(runtime.journal_path()); free.ok()) {
+    page.Gauge("wattle_coordinator_disk_free_bytes", "Free space where the journal is.", {},
+               static_cast<double>(*free));
+  }
+  const runtime::CounterValues values = runtime.counters();
+  AddWork(page, values);
+  AddKinds(page, values.work);
   telemetry::AddProcessMetrics(page);
   return page.Text();
 }

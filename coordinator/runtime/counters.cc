@@ -65,6 +65,7 @@ void Counters::CountEvent(const v1::Event& event) {
       const v1::EnergySource source =
           receipt.emulated() ? v1::ENERGY_SOURCE_EMULATED : receipt.total().source();
       values_.receipt_energy_joules[source] += receipt.total().gross_energy_joules();
+      values_.work.Add(changed.state(), receipt);
     }
     if (changed.state() == v1::ATTEMPT_STATE_FINISHED && !receipt.emulation_overrun()) {
       ObserveError(receipt.predicted().run_seconds().mean(), receipt.run().seconds(),

@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 
+#include "coordinator/runtime/work_totals.h"
 #include "telemetry/export/metrics_page.h"
 #include "wattle/v1/energy.pb.h"
 #include "wattle/v1/journal.pb.h"
@@ -30,6 +31,7 @@ struct CounterValues {
   // Gross, of attempts with a receipt, by what the joules come from: sums of different evidence do
   // not mix.
   std::map<v1::EnergySource, double> receipt_energy_joules;
+  WorkTotals work;  // of attempts with a receipt
   // From a job's queueing to the placement of its attempt, wall.
   telemetry::HistogramValue queue_wait_seconds{{0.1, 1, 10, 60, 300, 1800, 7200, 86400}};
   telemetry::HistogramValue commit_seconds{{0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 1}};

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
+#include "artifacts/blob_store.h"
 #include "base/clock.h"
 #include "base/status_macros.h"
 #include "telemetry/sensors/registry.h"
@@ -212,8 +213,10 @@ absl::Status Agent::Open() {
   } else {
     Note(absl::StrCat(std::string(engine.status().message()), "; no job can run here until then"));
   }
-  WATTLE_ASSIGN_OR_RETURN(metrics_, MetricsServer::Start(config_.metrics));
-  info.set_metrics_address(metrics_->address());
+  if (config_.metrics != kNoMetrics) {
+    WATTLE_ASSIGN_OR_RETURN(metrics_, MetricsServer::Start(config_.metrics));
+    info.set_metrics_address(metrics_->address());
+  }
   TransferCallbacks callbacks;
   callbacks.on_fetched = [this](const FetchResult& result) {
     Post([this, result](const Instant& now) { core_->OnFetched(result, now); });
@@ -248,8 +251,9 @@ absl::Status Agent::Open() {
 }
 
 std::string Agent::ReadyLine() const {
-  return absl::StrCat("worker ", settings_.info.name(), " id=", settings_.info.device_id(),
-                      " metrics=", settings_.info.metrics_address());
+  return absl::StrCat(
+      "worker ", settings_.info.name(), " id=", settings_.info.device_id(),
+      " metrics=", metrics_ == nullptr ? kNoMetrics : settings_.info.metrics_address());
 }
 
 void Agent::Post(Event event) {
@@ -407,7 +411,11 @@ void Agent::UpdateMetrics(const Instant& now) {
   next_status_ = now.wall + kStatusPeriod;
   core_->SetMemoryAvailable(emulator_ != nullptr ? settings_.info.memory_bytes()
                                                  : MemoryAvailableBytes(""));
+  core_->SetDiskFree(artifacts::FreeSpaceOf(config_.state_dir).value_or(0));
   NoteHungSources();
+  if (metrics_ == nullptr) {
+    return;
+  }
   metrics_->Update({.info = settings_.info,
                     .origin = account_->origin(),
                     .has_power_sensor = readings_->measures_power(),

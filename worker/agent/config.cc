@@ -69,7 +69,9 @@ void Declare(CLI::App& app, Config* config, RawFlags* raw) {
   app.add_option(
       "--state-dir", config->state_dir,
       "Folder for identity, spool, checkpoints and cache [~/.local/state/wattle-worker]");
-  app.add_option("--metrics", config->metrics, "host:port for /metrics; port 0: any free one")
+  app.add_option("--metrics", config->metrics,
+                 "host:port for /metrics; port 0: any free one; none: nobody can reach this "
+                 "device, the coordinator shows its metrics")
       ->capture_default_str();
   app.add_option("--runner", config->runner, "Path of wattle-runner [beside this program]");
   app.add_option("--device", config->device, "cpu or cuda")->capture_default_str();
@@ -176,7 +178,7 @@ std::optional<int> ParseCommandLine(int argc, char** argv, const std::string& ve
 
 absl::Status Validate(const Config& config) {
   WATTLE_RETURN_IF_ERROR(ParseHostPort("--coordinator", config.coordinator).status());
-  if (!config.metrics.empty()) {
+  if (!config.metrics.empty() && config.metrics != kNoMetrics) {
     WATTLE_RETURN_IF_ERROR(ParseHostPort("--metrics", config.metrics).status());
   }
   if (config.cache_quota_bytes < 0) {

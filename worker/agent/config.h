@@ -16,12 +16,15 @@
 
 namespace wattle::agent {
 
+// As --metrics: the worker serves no page; the coordinator shows what its heartbeats say.
+inline constexpr char kNoMetrics[] = "none";
+
 struct Config {
   std::string coordinator = "127.0.0.1:7410";
-  std::string name;       // empty: the host's, or the emulated board's
-  std::string state_dir;  // empty: under the user's state folder
-  std::string metrics = "127.0.0.1:0";
-  std::string runner;  // empty: wattle-runner beside this program
+  std::string name;                     // empty: the host's, or the emulated board's
+  std::string state_dir;                // empty: under the user's state folder
+  std::string metrics = "127.0.0.1:0";  // or kNoMetrics
+  std::string runner;                   // empty: wattle-runner beside this program
   std::string device = "cpu";
   int threads = 0;  // 0: all cores; emulated: 1
   std::vector<std::pair<std::string, std::string>> labels;

@@ -26,6 +26,12 @@ TEST(ConfigTest, TheDefaultsAreFine) {
   EXPECT_THAT(Validate(Config()), IsOk());
 }
 
+TEST(ConfigTest, AWorkerMayServeNoMetrics) {
+  Config config;
+  config.metrics = kNoMetrics;
+  EXPECT_THAT(Validate(config), IsOk());
+}
+
 TEST(ConfigTest, WhatCannotBeHonouredIsRefusedByItsFlag) {
   static constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
   const Case cases[] = {

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include <httplib.h>
 
+#include "telemetry/export/device_metrics.h"
 #include "telemetry/export/metrics_page.h"
 
 namespace wattle::agent {
@@ -42,21 +43,10 @@ void AddDevice(const WorkerStatus& status, const telemetry::MetricLabels& device
               {"scope", status.origin.scope},
               {"version", status.info.worker_version()}},
              1);
-  if (heartbeat.has_power()) {
-    telemetry::MetricLabels labels = device;
-    labels.emplace_back("source", source);
-    labels.emplace_back("emulated", emulated);
-    page.Gauge("wattle_device_power_watts", "Power that the device draws, latest sample.", labels,
-               heartbeat.power_watts());
-  }
+  telemetry::AddHeartbeat(status.info, heartbeat, source, status.has_power_sensor, page);
   const v1::EnergyLedger& ledger = status.ledger;
   if (status.has_power_sensor) {
-    telemetry::MetricLabels labels = device;
-    labels.emplace_back("source", source);
-    labels.emplace_back("emulated", emulated);
-    page.Counter("wattle_device_energy_joules_total",
-                 "Energy measured since the device's identity was made.", labels,
-                 heartbeat.energy_joules_total());
+    const telemetry::MetricLabels labels = telemetry::MeasuredLabels(status.info, source);
     for (const auto& [use, joules] : {std::pair("attempt", ledger.attempt_energy_joules()),
                                       std::pair("idle", ledger.idle_energy_joules()),
                                       std::pair("overhead", ledger.overhead_energy_joules())}) {
@@ -69,20 +59,6 @@ void AddDevice(const WorkerStatus& status, const telemetry::MetricLabels& device
   page.Counter("wattle_device_energy_missing_joules_total",
                "Upper estimate for time without samples; a model, not measured.", device,
                ledger.missing_energy_joules());
-  if (heartbeat.has_battery()) {
-    page.Gauge("wattle_device_battery_charge_ratio", "State of charge, 0 to 1.", device,
-               heartbeat.state_of_charge_ratio());
-  }
-  if (heartbeat.has_temperature()) {
-    page.Gauge("wattle_device_temperature_celsius", "The hottest zone.", device,
-               heartbeat.temperature_celsius());
-  }
-  if (heartbeat.idle_power_watts() > 0) {
-    page.Gauge("wattle_device_idle_power_watts", "Measured draw when nothing runs.", device,
-               heartbeat.idle_power_watts());
-  }
-  page.Gauge("wattle_device_time_scale_ratio", "Wall seconds per device second; 1 on a real one.",
-             device, status.info.time_scale());
 }
 
 // The value of a reading as its family shows it; nullopt: it has none.
@@ -146,9 +122,7 @@ void AddSource(const SourceStatus& source, bool hung, Monotonic now,
 
 std::string MetricsText(const WorkerStatus& status) {
   telemetry::MetricsPage page;
-  const telemetry::MetricLabels device = {{"device", status.info.name()},
-                                          {"device_id", status.info.device_id()},
-                                          {"device_class", status.info.device_class()}};
+  const telemetry::MetricLabels device = telemetry::DeviceLabels(status.info);
   AddDevice(status, device, page);
   page.Counter("wattle_worker_tokens_total", "Tokens processed, padding included.", device,
                static_cast<double>(status.counters.tokens));
@@ -164,15 +138,11 @@ std::string MetricsText(const WorkerStatus& status) {
              status.counters.attempt_running ? 1 : 0);
   page.Gauge("wattle_worker_connected", "1 while the coordinator is reached.", device,
              status.connected ? 1 : 0);
-  page.Gauge("wattle_worker_guard_holding", "1 while a policy keeps work from running.", device,
-             status.heartbeat.guard_reason().empty() ? 0 : 1);
   page.Gauge("wattle_worker_spooled_reports", "Reports not yet acknowledged.", device,
              static_cast<double>(status.counters.spooled_reports));
   page.Gauge("wattle_worker_spool_repaired",
              "1 if reports may have been lost: the spool was found damaged since the start.",
              device, status.counters.spool_repaired ? 1 : 0);
-  page.Gauge("wattle_worker_cache_bytes", "Artifacts on this device.", device,
-             static_cast<double>(status.heartbeat.cache_used_bytes()));
   page.Counter("wattle_worker_implausible_readings_total",
                "Power readings that no such device can give; their time counts as missing.", device,
                static_cast<double>(status.ledger.implausible_readings()));

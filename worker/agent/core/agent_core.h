@@ -99,6 +99,8 @@ class AgentCore {
   void OnCharge(Monotonic at, Fraction state_of_charge, std::optional<Joules> capacity);
   // Facts for heartbeats.
   void SetMemoryAvailable(int64_t size_bytes) { memory_available_bytes_ = size_bytes; }
+  // Where the worker keeps its state and cache; 0: not known.
+  void SetDiskFree(int64_t size_bytes) { disk_free_bytes_ = size_bytes; }
   void SetCache(std::vector<std::string> artifact_ids, int64_t used_bytes);
 
   // Time passed.
@@ -207,6 +209,7 @@ class AgentCore {
   telemetry::Guard guard_;
   std::optional<Monotonic> ended_at_;  // device time: run_ has ended, its last joules are awaited
   int64_t memory_available_bytes_ = 0;
+  int64_t disk_free_bytes_ = 0;
   int64_t cache_used_bytes_ = 0;
   std::vector<std::string> cached_;
 

@@ -203,6 +203,9 @@ v1::Heartbeat AgentCore::MakeHeartbeat(const Instant& now) const {
     heartbeat.add_cached_artifact_ids(id);
   }
   heartbeat.set_cache_used_bytes(cache_used_bytes_);
+  heartbeat.set_disk_free_bytes(disk_free_bytes_);
+  heartbeat.set_unix_seconds(absl::ToDoubleSeconds(now.civil - absl::UnixEpoch()));
+  heartbeat.set_power_source(account_.origin().source);
   heartbeat.set_guard_reason(guard_.reason());
   heartbeat.set_guard_warning(guard_.warning());
   heartbeat.set_idle_power_watts(account_.idle().power().value_or(Watts(0)).value());

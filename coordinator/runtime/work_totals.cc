@@ -1,0 +1,58 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/runtime/work_totals.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace wattle::runtime {
+namespace {
+
+const char* KindOf(v1::Method method) {
+  switch (method) {
+    case v1::METHOD_FINETUNE_FULL:
+      return "finetune";
+    case v1::METHOD_QUANTIZE:
+      return "quantize";
+    case v1::METHOD_GENERATE:
+      return "generate";
+    case v1::METHOD_EVALUATE:
+      return "evaluate";
+    default:
+      return "unknown";
+  }
+}
+
+}  // namespace
+
+WorkKind WorkKindOf(const v1::Receipt& receipt) {
+  const v1::WorkloadSignature& signature = receipt.work().signature();
+  const v1::ModelShape& model = signature.model();
+  return {.kind = KindOf(signature.method()),
+          .model = model.architecture().empty() ? "unknown"
+                                                : absl::StrCat(model.architecture(), "-",
+                                                               model.layers(), "x", model.width()),
+          .device_class = receipt.device_class(),
+          .source = receipt.emulated() ? v1::ENERGY_SOURCE_EMULATED : receipt.total().source()};
+}
+
+void WorkTotals::Add(v1::AttemptState state, const v1::Receipt& receipt) {
+  const WorkKind kind = WorkKindOf(receipt);
+  WorkSum& sum = done[kind][state];
+  ++sum.attempts;
+  sum.seconds += receipt.total().seconds();
+  sum.energy_joules += receipt.total().gross_energy_joules();
+  sum.tokens += static_cast<double>(receipt.work().tokens());
+  if (state == v1::ATTEMPT_STATE_FAILED) {
+    ++failures[receipt.failure_class()];
+  }
+  const v1::Prediction& predicted = receipt.predicted();
+  if (state == v1::ATTEMPT_STATE_FINISHED && !receipt.emulation_overrun() &&
+      predicted.run_seconds().mean() > 0 && predicted.run_energy_joules().mean() > 0) {
+    PredictionSum& both = predictions[kind];
+    both.predicted_seconds += predicted.run_seconds().mean();
+    both.measured_seconds += receipt.run().seconds();
+    both.predicted_energy_joules += predicted.run_energy_joules().mean();
+    both.measured_energy_joules += receipt.run().gross_energy_joules();
+  }
+}
+
+}  // namespace wattle::runtime

@@ -1,0 +1,52 @@
+#!/usr/bin/env python3
+# Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+"""docs/metrics.md against the sources: each metric that a program can export stands there once, and no other. Types and labels are
+compared with live pages by tests/integration/dashboards_test.py.
+"""
+
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+EXPORTERS = ["coordinator/http", "telemetry", "worker/agent"]
+
+
+def exported(root=ROOT):
+    """Names in the sources: a metric's name is always one literal."""
+    names = {}
+    for folder in EXPORTERS:
+        for path in sorted((root / folder).rglob("*.cc")):
+            if path.name.endswith("_test.cc"):
+                continue
+            for name in re.findall(r'"((?:wattle|process)_[a-z0-9_]+)"', path.read_text()):
+                names.setdefault(name, path.relative_to(root))
+    return names
+
+
+def documented(text):
+    """{name: (type, labels as written)} of each row of the tables, and rows that name one twice."""
+    rows, twice, table = {}, [], False
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("|") else []
+        if cells and cells[0] == "metric":
+            table = True
+        name = re.match(r"`([a-z0-9_]+)`", cells[0]) if cells else None
+        if name and table:
+            twice += [name.group(1)] if name.group(1) in rows else []
+            rows[name.group(1)] = (cells[1], cells[-1])
+    return rows, twice
+
+
+def main():
+    rows, twice = documented((ROOT / "docs/metrics.md").read_text())
+    names = exported()
+    problems = [f"docs/metrics.md lists {name} twice" for name in twice]
+    problems += [f"{names[name]} exports {name}, which docs/metrics.md does not list" for name in sorted(names.keys() - rows.keys())]
+    problems += [f"docs/metrics.md lists {name}, which nothing exports" for name in sorted(rows.keys() - names.keys())]
+    print("\n".join(problems) or f"{len(rows)} metrics: the page and the sources agree")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
