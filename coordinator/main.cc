@@ -149,7 +149,9 @@ absl::Status Run(const Options& options) {
   wattle::runtime::Api api(*runtime);
   WATTLE_ASSIGN_OR_RETURN(
       const auto grpc,
-      wattle::rpc::Server::Start({options.listen_address, absl::Seconds(options.heartbeat_seconds)},
+      wattle::rpc::Server::Start({.listen_address = options.listen_address,
+                                  .heartbeat_interval = absl::Seconds(options.heartbeat_seconds),
+                                  .version = WATTLE_VERSION},
                                  api, streams, *store));
   http->Serve(api);
   WriteEndpoints(options.data_directory, grpc->address(), http->address());

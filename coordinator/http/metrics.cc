@@ -232,7 +232,7 @@ std::string MetricsText(runtime::Runtime& runtime, absl::string_view version) {
     AddJournalConditions(state, runtime.Now(), page);
     return true;
   });
-  if (const auto free = artifacts::FreeSpaceOf(runtime.journal_path()); free.ok()) {
+  if (const auto free = artifacts::FreeSpaceOf(runtime.options().journal_path); free.ok()) {
     page.Gauge("wattle_coordinator_disk_free_bytes", "Free space where the journal is.", {},
                static_cast<double>(*free));
   }

@@ -195,6 +195,9 @@ const std::map<std::string, Example>& Examples() {
       {"wattle.v1.ArtifactService.ListArtifacts", {"{}", OK}},
       {"wattle.v1.ArtifactService.ResolveArtifact", {R"({"reference": "none"})", NOT_FOUND}},
       {"wattle.v1.ArtifactService.RemoveArtifact", {R"({"reference": "none"})", UNIMPLEMENTED}},
+      {"wattle.v1.CoordinatorService.GetCoordinator", {"{}", OK}},
+      {"wattle.v1.CoordinatorService.WatchEvents", {R"({"limit": 3})", OK}},
+      {"wattle.v1.CoordinatorService.ReportEnergy", {"{}", OK}},
       {"wattle.v1.FleetService.Connect", {R"({"heartbeat": {}})", FAILED_PRECONDITION}},
   };
   return examples;
@@ -239,6 +242,10 @@ TEST_F(ReflectionTest, HealthIsServed) {
   ASSERT_TRUE(outcome.status.ok()) << outcome.status.error_message();
   ASSERT_EQ(outcome.replies.size(), 1U);
   EXPECT_EQ(outcome.replies[0], "\x08\x01") << "HealthCheckResponse.status = SERVING";
+  // A generic client finds the types as it finds ours.
+  Learn("grpc.health.v1.Health");
+  ASSERT_NE(pool_.FindServiceByName("grpc.health.v1.Health"), nullptr);
+  EXPECT_NE(pool_.FindServiceByName("grpc.health.v1.Health")->FindMethodByName("Watch"), nullptr);
 }
 
 }  // namespace

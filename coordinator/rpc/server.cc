@@ -2,13 +2,16 @@
 #include "coordinator/rpc/server.h"
 
 #include <mutex>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "grpc/health/v1/health.pb.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/server_builder.h"
 
+#include "base/status_macros.h"
 #include "coordinator/rpc/services.h"
 
 namespace wattle::rpc {
@@ -19,6 +22,8 @@ constexpr absl::Duration kStopPatience = absl::Seconds(1);
 void EnablePlugins() {
   static std::once_flag once;  // gRPC's plugins are process-wide and must be added once.
   std::call_once(once, [] {
+    // Links the descriptors that reflection tells of gRPC's own health service.
+    (void)grpc::health::v1::HealthCheckRequest::descriptor();
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   });
@@ -36,17 +41,22 @@ void PermitKeepalive(grpc::ServerBuilder& builder) {
 }  // namespace
 
 Server::Server(const ServerOptions& options, runtime::Api& api, StreamTable& streams,
-               artifacts::BlobStore& store)
+               artifacts::BlobStore& store, std::unique_ptr<runtime::Overview> overview)
     : streams_(streams),
+      overview_(std::move(overview)),
       services_(MakeServices(api)),
       fleet_(api.runtime(), streams, options.heartbeat_interval),
-      artifacts_(api, store) {}
+      artifacts_(api, store),
+      coordinator_(*overview_, options.version, options.heartbeat_interval) {}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
                                                       runtime::Api& api, StreamTable& streams,
                                                       artifacts::BlobStore& store) {
   EnablePlugins();
-  auto server = std::unique_ptr<Server>(new Server(options, api, streams, store));
+  WATTLE_ASSIGN_OR_RETURN(std::unique_ptr<runtime::Overview> overview,
+                          runtime::Overview::Open(api.runtime()));
+  auto server =
+      std::unique_ptr<Server>(new Server(options, api, streams, store, std::move(overview)));
   grpc::ServerBuilder builder;
   PermitKeepalive(builder);
   // A second coordinator on the port must fail, not share it.
@@ -59,6 +69,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   }
   builder.RegisterService(&server->fleet_);
   builder.RegisterService(&server->artifacts_);
+  builder.RegisterService(&server->coordinator_);
   server->server_ = builder.BuildAndStart();
   if (server->server_ == nullptr || server->port_ == 0) {
     return absl::UnavailableError(
@@ -86,6 +97,7 @@ void Server::Stop() {
   if (server_->GetHealthCheckService() != nullptr) {
     server_->GetHealthCheckService()->SetServingStatus(false);
   }
+  overview_->Stop();
   streams_.CloseAll("the coordinator stops; reconnect later");
   server_->Shutdown(absl::ToChronoTime(absl::Now() + kStopPatience));
   server_->Wait();

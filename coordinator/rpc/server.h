@@ -15,20 +15,23 @@
 
 #include "artifacts/blob_store.h"
 #include "coordinator/rpc/artifact_service.h"
+#include "coordinator/rpc/coordinator_service.h"
 #include "coordinator/rpc/fleet_service.h"
 #include "coordinator/runtime/api.h"
+#include "coordinator/runtime/overview.h"
 
 namespace wattle::rpc {
 
 struct ServerOptions {
   std::string listen_address = "127.0.0.1:7410";  // Port 0: any free one.
   absl::Duration heartbeat_interval = absl::Seconds(1);
+  std::string version = {};  // Told to whom asks.
 };
 
 class Server {
  public:
   // api, streams, store: outlive the server. kUnavailable: the address cannot be listened on; says
-  // what to do.
+  // what to do. Others: the journal cannot be read.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options,
                                                        runtime::Api& api, StreamTable& streams,
                                                        artifacts::BlobStore& store);
@@ -43,12 +46,14 @@ class Server {
 
  private:
   Server(const ServerOptions& options, runtime::Api& api, StreamTable& streams,
-         artifacts::BlobStore& store);
+         artifacts::BlobStore& store, std::unique_ptr<runtime::Overview> overview);
 
   StreamTable& streams_;
+  const std::unique_ptr<runtime::Overview> overview_;
   std::vector<std::unique_ptr<grpc::Service>> services_;
   FleetService fleet_;
   ArtifactService artifacts_;
+  CoordinatorService coordinator_;
   std::unique_ptr<grpc::Server> server_;
   int port_ = 0;
   std::string address_;

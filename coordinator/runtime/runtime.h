@@ -108,7 +108,7 @@ class Runtime {
     return {options_.clock->Now(), options_.clock->Boottime()};
   }
   [[nodiscard]] const core::PlanningInputs& planning() const { return options_.planning; }
-  [[nodiscard]] const std::string& journal_path() const { return options_.journal_path; }
+  [[nodiscard]] const RuntimeOptions& options() const { return options_; }
 
  private:
   Runtime(RuntimeOptions options, std::unique_ptr<store::Journal> journal, core::State state,

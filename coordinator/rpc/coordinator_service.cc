@@ -1,0 +1,85 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/rpc/coordinator_service.h"
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+
+#include "artifacts/transfer/grpc_status.h"
+#include "coordinator/runtime/unknown_fields.h"
+
+namespace wattle::rpc {
+namespace {
+
+constexpr int kEventsDefault = 50;
+constexpr size_t kEventsAtOnce = 200;
+// A follower that left is noticed so late, where nothing happens meanwhile.
+constexpr absl::Duration kLookForCancel = absl::Milliseconds(500);
+
+absl::Status CheckEventsRequest(const v1::WatchEventsRequest& request) {
+  const absl::Status known = runtime::RefuseUnknownFields(request);
+  const auto most = static_cast<int>(runtime::EventFeed::kEventsMax);
+  if (known.ok() && (request.limit() < 0 || request.limit() > most)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("limit: ", request.limit(), ", wanted 0 to ", most));
+  }
+  return known;
+}
+
+}  // namespace
+
+grpc::Status CoordinatorService::GetCoordinator(grpc::ServerContext*,
+                                                const v1::GetCoordinatorRequest* request,
+                                                v1::CoordinatorStatus* response) {
+  absl::StatusOr<v1::CoordinatorStatus> status = overview_.GetCoordinator(*request);
+  if (status.ok()) {
+    *response = *std::move(status);
+    response->set_version(version_);
+    response->set_heartbeat_seconds(absl::ToDoubleSeconds(heartbeat_interval_));
+    return grpc::Status::OK;
+  }
+  return ToGrpc(status.status());
+}
+
+grpc::Status CoordinatorService::WatchEvents(grpc::ServerContext* context,
+                                             const v1::WatchEventsRequest* request,
+                                             grpc::ServerWriter<v1::FleetEvent>* writer) {
+  if (const absl::Status valid = CheckEventsRequest(*request); !valid.ok()) {
+    return ToGrpc(valid);
+  }
+  runtime::EventFeed& feed = overview_.feed();
+  const auto limit = static_cast<size_t>(request->limit() > 0 ? request->limit() : kEventsDefault);
+  int64_t next = feed.FirstOf(limit, request->since_unix_seconds());
+  while (!context->IsCancelled()) {
+    const runtime::EventFeed::Page page = feed.Read(next, kEventsAtOnce);
+    next = page.next;
+    for (const v1::FleetEvent& event : page.events) {
+      if (!writer->Write(event)) {
+        return ToGrpc(absl::CancelledError("the follower left"));
+      }
+    }
+    if (!page.events.empty()) {
+      continue;
+    }
+    if (!request->follow()) {
+      return grpc::Status::OK;
+    }
+    if (feed.stopped()) {
+      return ToGrpc(absl::UnavailableError("the coordinator stops; try again later"));
+    }
+    (void)feed.WaitFor(next, kLookForCancel);
+  }
+  return ToGrpc(absl::CancelledError("the follower left"));
+}
+
+grpc::Status CoordinatorService::ReportEnergy(grpc::ServerContext*,
+                                              const v1::ReportEnergyRequest* request,
+                                              v1::EnergyReport* response) {
+  absl::StatusOr<v1::EnergyReport> report = overview_.ReportEnergy(*request);
+  if (report.ok()) {
+    *response = *std::move(report);
+  }
+  return ToGrpc(report.status());
+}
+
+}  // namespace wattle::rpc

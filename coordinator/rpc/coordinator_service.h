@@ -1,0 +1,44 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The service about the coordinator as a whole: its state, the stream of events, the report of
+// joules. The blocking API, on threads of its own: a few people ask, and what they ask may read the
+// disk. Thread-safe.
+#ifndef WATTLE_COORDINATOR_RPC_COORDINATOR_SERVICE_H_
+#define WATTLE_COORDINATOR_RPC_COORDINATOR_SERVICE_H_
+
+#include <string>
+#include <utility>
+
+#include "absl/time/time.h"
+
+#include "coordinator/runtime/overview.h"
+#include "wattle/v1/coordinator.grpc.pb.h"
+
+namespace wattle::rpc {
+
+class CoordinatorService final : public v1::CoordinatorService::Service {
+ public:
+  // overview: outlives the server. version, heartbeat_interval: told as they are.
+  CoordinatorService(runtime::Overview& overview, std::string version,
+                     absl::Duration heartbeat_interval)
+      : overview_(overview),
+        version_(std::move(version)),
+        heartbeat_interval_(heartbeat_interval) {}
+
+  grpc::Status GetCoordinator(grpc::ServerContext* context,
+                              const v1::GetCoordinatorRequest* request,
+                              v1::CoordinatorStatus* response) override;
+  grpc::Status WatchEvents(grpc::ServerContext* context, const v1::WatchEventsRequest* request,
+                           grpc::ServerWriter<v1::FleetEvent>* writer) override;
+  grpc::Status ReportEnergy(grpc::ServerContext* context, const v1::ReportEnergyRequest* request,
+                            v1::EnergyReport* response) override;
+
+ private:
+  runtime::Overview& overview_;
+  const std::string version_;
+  const absl::Duration heartbeat_interval_;
+};
+
+}  // namespace wattle::rpc
+
+#endif  // WATTLE_COORDINATOR_RPC_COORDINATOR_SERVICE_H_

@@ -1,0 +1,151 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/runtime/event_feed.h"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "spdlog/spdlog.h"
+
+#include "base/status_macros.h"
+#include "coordinator/core/state.h"
+#include "coordinator/runtime/tell_event.h"
+
+namespace wattle::runtime {
+
+void EventFeed::Run(absl::Duration interval) {
+  absl::Status last;
+  while (true) {
+    const absl::Status looked = Look();
+    if (!looked.ok() && looked != last) {
+      spdlog::warn("events are not told for now: {}", std::string(looked.message()));
+    }
+    last = looked;
+    absl::MutexLock lock(&mutex_);
+    mutex_.AwaitWithTimeout(absl::Condition(&stopped_), interval);
+    if (stopped_) {
+      return;
+    }
+  }
+}
+
+void EventFeed::Stop() {
+  absl::MutexLock lock(&mutex_);
+  stopped_ = true;
+}
+
+absl::Status EventFeed::Look() {
+  const int64_t last = runtime_.Read(
+      [](const core::State& state) { return static_cast<int64_t>(state.last_sequence.value()); });
+  if (last > told_sequence_) {
+    WATTLE_ASSIGN_OR_RETURN(const std::vector<v1::Event> events,
+                            journal_.Events(told_sequence_, last, kEventsMax));
+    std::vector<v1::FleetEvent> told = runtime_.Read([&](const core::State& state) {
+      const EventContext context{
+          .device_name =
+              [&state](const std::string& device_id) {
+                const v1::DeviceRecord* record = core::FindDevice(state, DeviceId(device_id));
+                return record == nullptr ? device_id.substr(0, 8) : record->info().name();
+              },
+          .device_of_attempt =
+              [&state](const std::string& attempt_id) {
+                const v1::Attempt* attempt = core::FindAttempt(state, AttemptId(attempt_id));
+                return attempt == nullptr ? "" : attempt->device_id();
+              }};
+      std::vector<v1::FleetEvent> sentences;
+      for (const v1::Event& event : events) {
+        if (std::optional<v1::FleetEvent> sentence = TellEvent(event, context)) {
+          sentences.push_back(*std::move(sentence));
+        }
+      }
+      return sentences;
+    });
+    for (v1::FleetEvent& event : told) {
+      Push(std::move(event));
+    }
+    told_sequence_ = last;
+  }
+  LookAtConnections();
+  return absl::OkStatus();
+}
+
+void EventFeed::LookAtConnections() {
+  std::set<DeviceId> connected;
+  for (const auto& [id, device] : runtime_.board().Snapshot().devices) {
+    if (device.connected) {
+      connected.insert(id);
+    }
+  }
+  const auto tell = [this](const DeviceId& id, const char* kind, const char* what) {
+    const std::string name = runtime_.Read([&id](const core::State& state) {
+      const v1::DeviceRecord* record = core::FindDevice(state, id);
+      return record == nullptr ? id.value().substr(0, 8) : record->info().name();
+    });
+    v1::FleetEvent note;
+    note.set_at_unix_seconds(core::ToUnix(runtime_.Now().wall));
+    note.set_kind(kind);
+    note.set_device_id(id.value());
+    note.set_device_name(name);
+    note.set_text(absl::StrCat(name, " ", what));
+    Push(std::move(note));
+  };
+  for (const DeviceId& id : connected) {
+    if (!connected_.contains(id)) {
+      tell(id, "device_connected", "connected");
+    }
+  }
+  for (const DeviceId& id : connected_) {
+    if (!connected.contains(id)) {
+      tell(id, "device_disconnected", "lost its connection");
+    }
+  }
+  connected_ = std::move(connected);
+}
+
+EventFeed::Page EventFeed::Read(int64_t from, size_t events_max) const {
+  absl::MutexLock lock(&mutex_);
+  const int64_t first = next_number_ - static_cast<int64_t>(events_.size());
+  Page page;
+  page.next = std::max(from, first);
+  while (page.next < next_number_ && page.events.size() < events_max) {
+    page.events.push_back(events_[static_cast<size_t>(page.next - first)]);
+    ++page.next;
+  }
+  return page;
+}
+
+int64_t EventFeed::FirstOf(size_t limit, double since_unix_seconds) const {
+  absl::MutexLock lock(&mutex_);
+  size_t index = events_.size() - std::min(limit, events_.size());
+  while (index < events_.size() && events_[index].at_unix_seconds() < since_unix_seconds) {
+    ++index;
+  }
+  return next_number_ - static_cast<int64_t>(events_.size() - index);
+}
+
+bool EventFeed::WaitFor(int64_t from, absl::Duration patience) const {
+  absl::MutexLock lock(&mutex_);
+  const auto come = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return stopped_ || next_number_ > from;
+  };
+  mutex_.AwaitWithTimeout(absl::Condition(&come), patience);
+  return next_number_ > from;
+}
+
+bool EventFeed::stopped() const {
+  absl::MutexLock lock(&mutex_);
+  return stopped_;
+}
+
+void EventFeed::Push(v1::FleetEvent event) {
+  absl::MutexLock lock(&mutex_);
+  events_.push_back(std::move(event));
+  ++next_number_;
+  if (events_.size() > kEventsMax) {
+    events_.pop_front();
+  }
+}
+
+}  // namespace wattle::runtime

@@ -1,0 +1,218 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Events as sentences, the bounded feed of them, and the joules that the journal tells of a span.
+#include "coordinator/runtime/event_feed.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "google/protobuf/text_format.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "coordinator/runtime/overview.h"
+#include "coordinator/runtime/runtime_fixture.h"
+#include "coordinator/runtime/tell_event.h"
+
+namespace wattle::runtime {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+std::string Tell(const std::string& text) {
+  v1::Event event;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &event)) << text;
+  const std::optional<v1::FleetEvent> told =
+      TellEvent(event, {.device_name = [](const std::string& id) { return "name-of-" + id; },
+                        .device_of_attempt = [](const std::string& id) -> std::string {
+                          return id == "j9.1" ? "" : "d1";
+                        }});
+  return told.has_value() ? told->text() : "";
+}
+
+TEST(TellEventTest, IsOneSentenceWithoutInternalNames) {
+  EXPECT_EQ(Tell("job_submitted { job_id: 'j1' spec { owner: 'ada' name: 'n' evaluate {} } }"),
+            "j1 submitted by ada: evaluate n");
+  EXPECT_EQ(Tell("job_state_changed { job_id: 'j1' state: JOB_STATE_CANCELLED reason: 'by ada' }"),
+            "j1 cancelled: by ada");
+  EXPECT_EQ(
+      Tell("attempt_state_changed { attempt_id: 'j1.2' state: ATTEMPT_STATE_FINISHED receipt { "
+           "total { gross_energy_joules: 49.1 source: ENERGY_SOURCE_MODEL } } }"),
+      "j1.2 finished on name-of-d1; 49.1 J modelled");
+  EXPECT_EQ(Tell("attempt_state_changed { attempt_id: 'j9.1' state: ATTEMPT_STATE_FAILED }"),
+            "j9.1 failed")
+      << "its job has left the state";
+  EXPECT_EQ(Tell("attempt_released { attempt_id: 'j1.2' reason: 'drained' }"),
+            "j1.2 is to leave name-of-d1: drained");
+  EXPECT_EQ(Tell("device_drained { device_id: 'd1' reason: 'fan' }"), "name-of-d1 drained: fan");
+  EXPECT_EQ(Tell("device_problem_changed { device_id: 'd1' problem: 'two boards' }"),
+            "name-of-d1 has a problem: two boards");
+  EXPECT_EQ(Tell("artifact_removed { artifact_id: 'abc' names: 'tiny' }"), "artifact tiny removed");
+  EXPECT_EQ(Tell("restore_finding { device_id: 'd1' attempt_id: 'j1.2' text: 'j1.2 goes on' }"),
+            "after the restore: j1.2 goes on");
+}
+
+TEST(TellEventTest, BookkeepingIsNotTold) {
+  EXPECT_EQ(Tell("report_accepted { device_id: 'd1' sequence: 4 }"), "");
+  EXPECT_EQ(Tell("ledger_recorded { device_id: 'd1' }"), "");
+  EXPECT_EQ(Tell("journal_opened { lineage_id: 'ab' }"), "") << "a journal that began";
+  EXPECT_EQ(Tell("journal_opened { epoch: 2 reason: 'restored' }"),
+            "the journal goes on under epoch 2: restored");
+}
+
+class EventFeedTest : public RuntimeFixture {
+ protected:
+  void Start() {
+    feed_.reset();
+    journal_.reset();
+    runtime_.reset();
+    runtime_ = StartRuntime();
+    auto journal = store::JournalReader::Open(Path("journal.db"));
+    ASSERT_TRUE(journal.ok()) << journal.status();
+    journal_ = *std::move(journal);
+    feed_ = std::make_unique<EventFeed>(*runtime_, *journal_);
+  }
+  void Apply(const std::string& policy) {
+    ASSERT_THAT(Ask(*runtime_, core::ApplyPolicy{PolicyOf(policy)}).status, IsOk());
+  }
+  std::vector<std::string> Texts(int64_t from = 1, size_t events_max = 2000) {
+    std::vector<std::string> texts;
+    for (const v1::FleetEvent& event : feed_->Read(from, events_max).events) {
+      texts.push_back(event.text());
+    }
+    return texts;
+  }
+
+  std::unique_ptr<Runtime> runtime_;
+  std::unique_ptr<store::JournalReader> journal_;
+  std::unique_ptr<EventFeed> feed_;
+};
+
+TEST_F(EventFeedTest, ALookTakesInWhatHappenedSinceTheLast) {
+  Start();
+  ASSERT_THAT(feed_->Look(), IsOk());
+  EXPECT_THAT(Texts(), IsEmpty());
+  AddModel(*runtime_, "tiny");
+  ASSERT_THAT(feed_->Look(), IsOk());
+  ASSERT_THAT(feed_->Look(), IsOk());
+  EXPECT_THAT(Texts(), ElementsAre("artifact tiny stored: 1000 B"));
+}
+
+TEST_F(EventFeedTest, OutlivesARestart) {
+  Start();
+  AddModel(*runtime_, "tiny");
+  Start();
+  ASSERT_THAT(feed_->Look(), IsOk());
+  EXPECT_THAT(Texts(), ElementsAre("artifact tiny stored: 1000 B"));
+}
+
+TEST_F(EventFeedTest, TellsConnectionsThatCameAndWent) {
+  Start();
+  Connect(*runtime_, "device-a", "nano");
+  ASSERT_THAT(feed_->Look(), IsOk());
+  const auto slot = runtime_->board().SlotFor(DeviceId("device-a"));
+  ASSERT_TRUE(slot->Disconnected(slot->Connected(runtime_->Now())));
+  ASSERT_THAT(feed_->Look(), IsOk());
+  EXPECT_THAT(Texts(), ElementsAre("nano registered: jetson-orin-nano (emulated), worker 0.1.0",
+                                   "nano connected", "nano lost its connection"));
+}
+
+TEST_F(EventFeedTest, PagesAndForgetsTheOldest) {
+  Start();
+  constexpr int kMore = 5;
+  for (int i = 0; i < static_cast<int>(EventFeed::kEventsMax) + kMore; ++i) {
+    Apply(absl::StrCat("p", i));
+    if (i % 100 == 0) {
+      ASSERT_THAT(feed_->Look(), IsOk());
+    }
+  }
+  ASSERT_THAT(feed_->Look(), IsOk());
+  EXPECT_THAT(Texts(1, 1), ElementsAre(absl::StrCat("policy p", kMore, " applied")));
+  const int64_t first = feed_->FirstOf(3, 0);
+  const EventFeed::Page page = feed_->Read(first, 2);
+  EXPECT_EQ(page.events.size(), 2U);
+  EXPECT_THAT(Texts(page.next), ElementsAre("policy p1004 applied"));
+  EXPECT_THAT(Texts(feed_->FirstOf(10, 1e18)), IsEmpty()) << "none is that young";
+  EXPECT_TRUE(feed_->WaitFor(first, absl::ZeroDuration()));
+  EXPECT_FALSE(feed_->WaitFor(page.next + 1, absl::ZeroDuration()));
+}
+
+TEST_F(EventFeedTest, WhoWaitsIsWokenByTheNextLook) {
+  Start();
+  ASSERT_THAT(feed_->Look(), IsOk());
+  std::thread looks([this] {
+    Apply("later");
+    EXPECT_THAT(feed_->Look(), IsOk());
+  });
+  EXPECT_TRUE(feed_->WaitFor(feed_->FirstOf(0, 0), kPatience));
+  looks.join();
+  EXPECT_THAT(Texts(), Contains("policy later applied"));
+}
+
+class OverviewTest : public RuntimeFixture {};
+
+TEST_F(OverviewTest, TheJournalTellsTheLedgersOfASpan) {
+  const auto runtime = StartRuntime();
+  Connect(*runtime, "device-a", "nano");
+  core::WorkerReport report;
+  report.device = DeviceId("device-a");
+  report.incarnation = HelloOf("device-a").incarnation();
+  report.report.set_sequence(1);
+  report.report.mutable_ledger()->set_idle_energy_joules(12.5);
+  ASSERT_THAT(Ask(*runtime, report).status, IsOk());
+  auto overview = Overview::Open(*runtime);
+  ASSERT_TRUE(overview.ok()) << overview.status();
+  v1::ReportEnergyRequest request;
+  request.set_by(v1::ENERGY_GROUPING_DEVICE);
+  const auto energy = (*overview)->ReportEnergy(request);
+  ASSERT_TRUE(energy.ok()) << energy.status();
+  ASSERT_EQ(energy->rows_size(), 1);
+  EXPECT_EQ(energy->rows(0).label(), "nano");
+  EXPECT_DOUBLE_EQ(energy->rows(0).idle_energy_joules(), 12.5);
+  EXPECT_DOUBLE_EQ(energy->total().idle_energy_joules(), 12.5);
+  request.set_until_unix_seconds(1.0);
+  EXPECT_THAT((*overview)->ReportEnergy(request)->rows(), IsEmpty()) << "before the record";
+  request.set_since_unix_seconds(2.0);
+  EXPECT_THAT((*overview)->ReportEnergy(request).status(),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("since before until")));
+}
+
+TEST_F(OverviewTest, AStateThatWasNeverRestoredHasEpochZero) {
+  const auto runtime = StartRuntime();
+  auto overview = Overview::Open(*runtime);
+  ASSERT_TRUE(overview.ok()) << overview.status();
+  const auto status = (*overview)->GetCoordinator({});
+  ASSERT_TRUE(status.ok()) << status.status();
+  EXPECT_EQ(status->epoch(), 0);
+  EXPECT_EQ(status->restored_reason(), "");
+  EXPECT_TRUE(status->has_data_space());
+  EXPECT_GT(status->data_size_bytes(), status->data_free_bytes());
+  EXPECT_EQ(status->last_sequence(), 1) << "the journal was opened";
+}
+
+TEST_F(OverviewTest, ARestoredJournalSaysSo) {
+  {
+    const auto runtime = StartRuntime();
+    AddModel(*runtime, "tiny");
+    ASSERT_THAT(runtime->Backup(Path("copy.db")), IsOk());
+  }
+  RuntimeOptions options;
+  options.journal_path = Path("copy.db");
+  auto copy = Runtime::Start(options, nullptr);
+  ASSERT_TRUE(copy.ok()) << copy.status();
+  auto overview = Overview::Open(**copy);
+  ASSERT_TRUE(overview.ok()) << overview.status();
+  const auto status = (*overview)->GetCoordinator({});
+  EXPECT_EQ(status->epoch(), 1);
+  EXPECT_GT(status->restored_unix_seconds(), 0);
+  EXPECT_EQ(status->restored_reason(), "started on a copy of the journal");
+}
+
+}  // namespace
+}  // namespace wattle::runtime

@@ -1,0 +1,121 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/runtime/overview.h"
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "absl/time/time.h"
+
+#include "base/status_macros.h"
+#include "coordinator/core/lineage.h"
+#include "coordinator/core/state.h"
+#include "coordinator/runtime/energy_report.h"
+#include "coordinator/runtime/unknown_fields.h"
+
+namespace wattle::runtime {
+namespace {
+
+// A person who follows the events does not see a delay; an idle coordinator does not feel the looks.
+constexpr absl::Duration kLookInterval = absl::Milliseconds(250);
+constexpr size_t kRestoreFindingsMax = 100;
+
+// A restored journal says so, and what came of the restore.
+void AddRestore(const core::State& state, v1::CoordinatorStatus& status) {
+  status.set_epoch(core::EpochOf(state));
+  if (status.epoch() == 0 || state.openings.empty()) {
+    return;
+  }
+  const v1::Opening& opening = state.openings.back();
+  status.set_restored_unix_seconds(opening.at_unix_seconds());
+  status.set_restored_reason(opening.reason());
+  const size_t total = state.restore_findings.size();
+  status.set_restore_findings_total(static_cast<int64_t>(total));
+  for (size_t i = total - std::min(total, kRestoreFindingsMax); i < total; ++i) {
+    *status.add_restore_findings() = state.restore_findings[i];
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Overview>> Overview::Open(Runtime& runtime) {
+  WATTLE_ASSIGN_OR_RETURN(std::unique_ptr<store::JournalReader> journal,
+                          store::JournalReader::Open(runtime.options().journal_path));
+  std::unique_ptr<Overview> overview(new Overview(runtime, std::move(journal)));
+  WATTLE_RETURN_IF_ERROR(overview->feed_.Look());
+  overview->feeder_ = std::thread([feed = &overview->feed_] { feed->Run(kLookInterval); });
+  return overview;
+}
+
+Overview::Overview(Runtime& runtime, std::unique_ptr<store::JournalReader> journal)
+    : runtime_(runtime), journal_(std::move(journal)), feed_(runtime, *journal_) {}
+
+Overview::~Overview() {
+  Stop();
+  if (feeder_.joinable()) {
+    feeder_.join();
+  }
+}
+
+void Overview::Stop() {
+  feed_.Stop();
+}
+
+absl::StatusOr<v1::CoordinatorStatus> Overview::GetCoordinator(
+    const v1::GetCoordinatorRequest& request) const {
+  WATTLE_RETURN_IF_ERROR(RefuseUnknownFields(request));
+  const RuntimeOptions& options = runtime_.options();
+  v1::CoordinatorStatus status = runtime_.Read([](const core::State& state) {
+    v1::CoordinatorStatus told;
+    told.set_last_sequence(state.last_sequence.value());
+    told.set_open_jobs(static_cast<int64_t>(state.open_jobs.size()));
+    AddRestore(state, told);
+    return told;
+  });
+  status.set_unix_seconds(core::ToUnix(runtime_.Now().wall));
+  status.set_started_unix_seconds(core::ToUnix(runtime_.started().wall));
+  status.set_unreachable_after_seconds(absl::ToDoubleSeconds(options.unreachable_after));
+  std::error_code error;
+  const std::filesystem::space_info space =
+      std::filesystem::space(std::filesystem::path(options.journal_path).parent_path(), error);
+  if (!error) {
+    status.set_has_data_space(true);
+    status.set_data_free_bytes(static_cast<int64_t>(space.available));
+    status.set_data_size_bytes(static_cast<int64_t>(space.capacity));
+  }
+  return status;
+}
+
+absl::StatusOr<v1::EnergyReport> Overview::ReportEnergy(
+    const v1::ReportEnergyRequest& request) const {
+  WATTLE_RETURN_IF_ERROR(RefuseUnknownFields(request));
+  const double since = request.since_unix_seconds();
+  const double until = request.until_unix_seconds();
+  // Written so that NaN fails.
+  if (!(since >= 0.0 && until >= 0.0) || (until > 0.0 && until <= since)) {
+    return absl::InvalidArgumentError(
+        "since_unix_seconds, until_unix_seconds: want a span: since before until, none negative");
+  }
+  EnergyReportBuilder builder = runtime_.Read([&request](const core::State& state) {
+    std::map<std::string, v1::DeviceInfo> devices;
+    for (const auto& [id, record] : state.devices) {
+      devices[id.value()] = record.info();
+    }
+    EnergyReportBuilder of_jobs(request, std::move(devices));
+    for (const auto& [number, record] : state.jobs) {
+      of_jobs.Add(record.job());
+    }
+    return of_jobs;
+  });
+  constexpr double kForever = 1e18;
+  LedgerSpan span;
+  WATTLE_ASSIGN_OR_RETURN(span.before, journal_->LedgersBefore(since));
+  WATTLE_ASSIGN_OR_RETURN(span.by_day,
+                          journal_->LedgersByDay(since, until > 0.0 ? until : kForever));
+  builder.Add(span);
+  return builder.Build();
+}
+
+}  // namespace wattle::runtime

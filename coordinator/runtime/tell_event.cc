@@ -1,0 +1,233 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/runtime/tell_event.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+#include "proto/kind_name.h"
+#include "proto/state_names.h"
+#include "units/format.h"
+#include "units/quantity.h"
+
+namespace wattle::runtime {
+namespace {
+
+std::string Because(const std::string& reason) {
+  return reason.empty() ? "" : absl::StrCat(": ", reason);
+}
+
+std::string JobOfAttempt(const std::string& attempt_id) {
+  return attempt_id.substr(0, attempt_id.find('.'));
+}
+
+std::string EvidenceWord(const v1::Receipt& receipt) {
+  if (receipt.emulated() || receipt.total().source() == v1::ENERGY_SOURCE_EMULATED) {
+    return "emulated";
+  }
+  return receipt.total().source() == v1::ENERGY_SOURCE_MODEL ||
+                 receipt.total().source() == v1::ENERGY_SOURCE_UNSPECIFIED
+             ? "modelled"
+             : "measured";
+}
+
+class Teller {
+ public:
+  Teller(const EventContext& context, v1::FleetEvent* told) : context_(context), told_(*told) {}
+
+  void On(const v1::JobSubmitted& event) {
+    told_.set_job_id(event.job_id());
+    const v1::JobSpec& spec = event.spec();
+    Say(absl::StrCat(event.job_id(), " submitted",
+                     spec.owner().empty() ? "" : absl::StrCat(" by ", spec.owner()), ": ",
+                     KindName(spec), spec.name().empty() ? "" : absl::StrCat(" ", spec.name())));
+  }
+  void On(const v1::JobStateChanged& event) {
+    told_.set_job_id(event.job_id());
+    Say(absl::StrCat(event.job_id(), " ", LowerName(event.state()), Because(event.reason())));
+  }
+  void On(const v1::AttemptPlaced& event) {
+    Attempt(event.attempt_id(), event.device_id());
+    Say(absl::StrCat(event.attempt_id(), " placed", OnDevice(),
+                     Because(event.placement().reason())));
+  }
+  void On(const v1::AttemptStateChanged& event) {
+    Attempt(event.attempt_id());
+    std::string text = absl::StrCat(event.attempt_id(), " ", LowerName(event.state()), OnDevice(),
+                                    Because(event.reason()));
+    if (event.has_receipt()) {
+      absl::StrAppend(&text, "; ",
+                      FormatEnergy(Joules(event.receipt().total().gross_energy_joules())), " ",
+                      EvidenceWord(event.receipt()));
+    }
+    Say(text);
+  }
+  void On(const v1::AttemptAdopted& event) {
+    Attempt(event.attempt_id());
+    Say(absl::StrCat("the late result of ", event.attempt_id(), " was taken",
+                     event.superseded_attempt_id().empty()
+                         ? ""
+                         : absl::StrCat(" instead of ", event.superseded_attempt_id())));
+  }
+  void On(const v1::AttemptRecovered& event) {
+    Attempt(event.attempt_id(), event.device_id());
+    Say(absl::StrCat(event.attempt_id(), " was found", OnDevice(), " after the restore: ",
+                     event.current() ? "it goes on" : "it is stopped"));
+  }
+  void On(const v1::AttemptReleased& event) {
+    Attempt(event.attempt_id());
+    Say(absl::StrCat(event.attempt_id(), " is to leave ", told_.device_name(),
+                     Because(event.reason())));
+  }
+  void On(const v1::JobCheckpointStored& event) {
+    Attempt(event.attempt_id());
+    Say(absl::StrCat("checkpoint of ", event.job_id(), " stored: step ", event.step()));
+  }
+  void On(const v1::DeviceRegistered& event) {
+    told_.set_device_id(event.info().device_id());
+    told_.set_device_name(event.info().name());
+    Say(absl::StrCat(event.info().name(), " registered: ", event.info().device_class(),
+                     event.info().emulated() ? " (emulated)" : "", ", worker ",
+                     event.info().worker_version()));
+  }
+  void On(const v1::DeviceDrained& event) {
+    Device(event.device_id(), absl::StrCat("drained", Because(event.reason())));
+  }
+  void On(const v1::DeviceResumed& event) { Device(event.device_id(), "takes work again"); }
+  void On(const v1::DeviceRemoved& event) { Device(event.device_id(), "removed from the fleet"); }
+  void On(const v1::DeviceProblemChanged& event) {
+    Device(event.device_id(), event.problem().empty()
+                                  ? "has no problem with its identity any more"
+                                  : absl::StrCat("has a problem: ", event.problem()));
+  }
+  void On(const v1::ReportAccepted& event) {
+    if (!event.note().empty()) {
+      Device(event.device_id(), absl::StrCat("sent a report that changed nothing: ", event.note()));
+    }
+  }
+  void On(const v1::ReportStored& event) {
+    Device(event.device_id(),
+           "sent a report of a newer version; it is kept for a coordinator that knows it");
+  }
+  void On(const v1::PolicyApplied& event) {
+    Say(absl::StrCat("policy ", event.policy().name(), " applied"));
+  }
+  void On(const v1::PolicyDeleted& event) {
+    Say(absl::StrCat("policy ", event.name(), " removed"));
+  }
+  void On(const v1::ArtifactCommitted& event) {
+    const v1::ArtifactInfo& info = event.info();
+    told_.set_job_id(info.job_id());
+    Say(absl::StrCat(info.name().empty() ? absl::StrCat("the output of ", info.job_id())
+                                         : absl::StrCat("artifact ", info.name()),
+                     " stored: ", FormatBytes(info.size_bytes())));
+  }
+  void On(const v1::ArtifactRemoved& event) {
+    const std::string names = absl::StrJoin(event.names(), ", ");
+    Say(absl::StrCat(event.names_only() ? "name " : "artifact ",
+                     names.empty() ? event.artifact_id().substr(0, 12) : names, " removed",
+                     Because(event.reason())));
+  }
+  void On(const v1::JournalOpened& event) {
+    if (event.epoch() > 0) {
+      Say(absl::StrCat("the journal goes on under epoch ", event.epoch(),
+                       Because(event.reason())));
+    }
+  }
+  void On(const v1::RestoreFinding& event) {
+    Attempt(event.attempt_id(), event.device_id());
+    Say(absl::StrCat("after the restore: ", event.text()));
+  }
+
+ private:
+  void Say(const std::string& text) { told_.set_text(text); }
+  void Attempt(const std::string& attempt_id, const std::string& device_id) {
+    told_.set_attempt_id(attempt_id);
+    told_.set_job_id(JobOfAttempt(attempt_id));
+    told_.set_device_id(device_id);
+    told_.set_device_name(device_id.empty() ? "" : context_.device_name(device_id));
+  }
+  // An attempt whose job has left the state has no device here.
+  void Attempt(const std::string& attempt_id) {
+    Attempt(attempt_id, context_.device_of_attempt(attempt_id));
+  }
+  std::string OnDevice() const {
+    return told_.device_name().empty() ? "" : absl::StrCat(" on ", told_.device_name());
+  }
+  void Device(const std::string& device_id, const std::string& what) {
+    told_.set_device_id(device_id);
+    told_.set_device_name(context_.device_name(device_id));
+    Say(absl::StrCat(told_.device_name(), " ", what));
+  }
+
+  const EventContext& context_;
+  v1::FleetEvent& told_;
+};
+
+void Tell(const v1::Event& event, Teller& teller) {
+  switch (event.event_case()) {
+    case v1::Event::kJobSubmitted:
+      return teller.On(event.job_submitted());
+    case v1::Event::kJobStateChanged:
+      return teller.On(event.job_state_changed());
+    case v1::Event::kAttemptPlaced:
+      return teller.On(event.attempt_placed());
+    case v1::Event::kAttemptStateChanged:
+      return teller.On(event.attempt_state_changed());
+    case v1::Event::kAttemptAdopted:
+      return teller.On(event.attempt_adopted());
+    case v1::Event::kAttemptRecovered:
+      return teller.On(event.attempt_recovered());
+    case v1::Event::kAttemptReleased:
+      return teller.On(event.attempt_released());
+    case v1::Event::kJobCheckpointStored:
+      return teller.On(event.job_checkpoint_stored());
+    case v1::Event::kDeviceRegistered:
+      return teller.On(event.device_registered());
+    case v1::Event::kDeviceDrained:
+      return teller.On(event.device_drained());
+    case v1::Event::kDeviceResumed:
+      return teller.On(event.device_resumed());
+    case v1::Event::kDeviceRemoved:
+      return teller.On(event.device_removed());
+    case v1::Event::kDeviceProblemChanged:
+      return teller.On(event.device_problem_changed());
+    case v1::Event::kReportAccepted:
+      return teller.On(event.report_accepted());
+    case v1::Event::kReportStored:
+      return teller.On(event.report_stored());
+    case v1::Event::kPolicyApplied:
+      return teller.On(event.policy_applied());
+    case v1::Event::kPolicyDeleted:
+      return teller.On(event.policy_deleted());
+    case v1::Event::kArtifactCommitted:
+      return teller.On(event.artifact_committed());
+    case v1::Event::kArtifactRemoved:
+      return teller.On(event.artifact_removed());
+    case v1::Event::kJournalOpened:
+      return teller.On(event.journal_opened());
+    case v1::Event::kRestoreFinding:
+      return teller.On(event.restore_finding());
+    case v1::Event::kJobInputResolved:
+    case v1::Event::kJobArchived:
+    case v1::Event::kLedgerRecorded:
+    case v1::Event::kProfileUpdated:
+    case v1::Event::EVENT_NOT_SET:
+      return;
+  }
+}
+
+}  // namespace
+
+std::optional<v1::FleetEvent> TellEvent(const v1::Event& event, const EventContext& context) {
+  v1::FleetEvent told;
+  told.set_sequence(event.sequence());
+  told.set_at_unix_seconds(event.at_unix_seconds());
+  told.set_kind(KindName(event));
+  Teller teller(context, &told);
+  Tell(event, teller);
+  return told.text().empty() ? std::nullopt : std::optional<v1::FleetEvent>(std::move(told));
+}
+
+}  // namespace wattle::runtime

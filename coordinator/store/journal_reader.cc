@@ -1,0 +1,87 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/store/journal_reader.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include <sqlite3.h>
+
+#include "base/status_macros.h"
+
+namespace wattle::store {
+namespace {
+
+// With max() among the columns SQLite takes the others from the row of the largest value.
+constexpr char kColumns[] =
+    "SELECT device_id, CAST(at_unix_seconds / 86400 AS INTEGER) AS day, at_unix_seconds, "
+    "attempt_energy_joules, idle_energy_joules, overhead_energy_joules, missing_energy_joules, "
+    "max(sequence) FROM energy_ledger ";
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<JournalReader>> JournalReader::Open(const std::string& path) {
+  WATTLE_ASSIGN_OR_RETURN(Database database,
+                          Database::Open(path, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX));
+  return std::unique_ptr<JournalReader>(new JournalReader(std::move(database)));
+}
+
+absl::StatusOr<std::vector<v1::Event>> JournalReader::Events(int64_t after_sequence,
+                                                             int64_t last_sequence,
+                                                             int64_t limit) {
+  absl::MutexLock lock(&mutex_);
+  WATTLE_ASSIGN_OR_RETURN(
+      Statement select,
+      database_.Prepare("SELECT sequence, event FROM events WHERE sequence > ? AND sequence <= ? "
+                        "ORDER BY sequence DESC LIMIT ?"));
+  select.Bind(after_sequence).Bind(last_sequence).Bind(limit);
+  std::vector<v1::Event> events;
+  while (true) {
+    WATTLE_ASSIGN_OR_RETURN(const bool row, select.Step());
+    if (!row) {
+      std::reverse(events.begin(), events.end());
+      return events;
+    }
+    if (!events.emplace_back().ParseFromString(select.Bytes(1))) {
+      return absl::DataLossError(
+          absl::StrCat("journal: event ", select.Integer(0), " is damaged; restore a backup"));
+    }
+  }
+}
+
+absl::StatusOr<std::vector<LedgerAt>> JournalReader::LedgersBefore(double unix_seconds) {
+  return Ledgers(absl::StrCat(kColumns, "WHERE at_unix_seconds < ?1 AND ?2 = 0 GROUP BY device_id"),
+                 unix_seconds, 0.0);
+}
+
+absl::StatusOr<std::vector<LedgerAt>> JournalReader::LedgersByDay(double from_unix_seconds,
+                                                                  double until_unix_seconds) {
+  return Ledgers(absl::StrCat(kColumns,
+                              "WHERE at_unix_seconds >= ?1 AND at_unix_seconds < ?2 "
+                              "GROUP BY device_id, day ORDER BY day, device_id"),
+                 from_unix_seconds, until_unix_seconds);
+}
+
+absl::StatusOr<std::vector<LedgerAt>> JournalReader::Ledgers(const std::string& sql, double first,
+                                                             double second) {
+  absl::MutexLock lock(&mutex_);
+  WATTLE_ASSIGN_OR_RETURN(Statement select, database_.Prepare(sql));
+  select.Bind(first).Bind(second);
+  std::vector<LedgerAt> ledgers;
+  while (true) {
+    WATTLE_ASSIGN_OR_RETURN(const bool row, select.Step());
+    if (!row) {
+      return ledgers;
+    }
+    LedgerAt& at = ledgers.emplace_back();
+    at.device_id = select.Bytes(0);
+    at.day = select.Integer(1);
+    at.ledger.set_at_unix_seconds(select.Real(2));
+    at.ledger.set_attempt_energy_joules(select.Real(3));
+    at.ledger.set_idle_energy_joules(select.Real(4));
+    at.ledger.set_overhead_energy_joules(select.Real(5));
+    at.ledger.set_missing_energy_joules(select.Real(6));
+  }
+}
+
+}  // namespace wattle::store
