@@ -18,7 +18,8 @@
 namespace wattle::runtime {
 namespace {
 
-// A person who follows the events does not see a delay; an idle coordinator does not feel the looks.
+// A person who follows the events does not see a delay; an idle coordinator does not feel the
+// looks.
 constexpr absl::Duration kLookInterval = absl::Milliseconds(250);
 constexpr size_t kRestoreFindingsMax = 100;
 

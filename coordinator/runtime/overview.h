@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The coordinator as a whole, for people: how it is, what happened, where the joules went. Reads the
-// durable state, and the journal on a connection of its own. Thread-safe.
+// The coordinator as a whole, for people: how it is, what happened, where the joules went. Reads
+// the durable state, and the journal on a connection of its own. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RUNTIME_OVERVIEW_H_
 #define WATTLE_COORDINATOR_RUNTIME_OVERVIEW_H_
 

@@ -72,8 +72,8 @@ class Teller {
   }
   void On(const v1::AttemptRecovered& event) {
     Attempt(event.attempt_id(), event.device_id());
-    Say(absl::StrCat(event.attempt_id(), " was found", OnDevice(), " after the restore: ",
-                     event.current() ? "it goes on" : "it is stopped"));
+    Say(absl::StrCat(event.attempt_id(), " was found", OnDevice(),
+                     " after the restore: ", event.current() ? "it goes on" : "it is stopped"));
   }
   void On(const v1::AttemptReleased& event) {
     Attempt(event.attempt_id());
@@ -131,8 +131,7 @@ class Teller {
   }
   void On(const v1::JournalOpened& event) {
     if (event.epoch() > 0) {
-      Say(absl::StrCat("the journal goes on under epoch ", event.epoch(),
-                       Because(event.reason())));
+      Say(absl::StrCat("the journal goes on under epoch ", event.epoch(), Because(event.reason())));
     }
   }
   void On(const v1::RestoreFinding& event) {

@@ -27,8 +27,7 @@ absl::StatusOr<std::unique_ptr<JournalReader>> JournalReader::Open(const std::st
 }
 
 absl::StatusOr<std::vector<v1::Event>> JournalReader::Events(int64_t after_sequence,
-                                                             int64_t last_sequence,
-                                                             int64_t limit) {
+                                                             int64_t last_sequence, int64_t limit) {
   absl::MutexLock lock(&mutex_);
   WATTLE_ASSIGN_OR_RETURN(
       Statement select,
