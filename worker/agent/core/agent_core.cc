@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/crash_point.h"
+#include "base/fault_point.h"
 #include "worker/agent/core/attempt_facts_internal.h"
 
 namespace wattle::agent {
@@ -90,7 +91,8 @@ void AgentCore::Start(const Instant& now) {
   lease_used_ = absl::Seconds(device_.lease_used_seconds());
   lease_since_ = now.wall;
   next_heartbeat_ = now.wall;
-  next_ledger_ = now.wall + kLedgerPeriod;
+  // What an earlier process measured last may not have been told: a receipt was, its joules not.
+  next_ledger_ = account_.total() > Joules(0) ? now.wall : now.wall + settings_.ledger_period;
   next_save_ = now.wall + kSavePeriod;
   next_retry_ = now.wall;
 }
@@ -98,6 +100,7 @@ void AgentCore::Start(const Instant& now) {
 void AgentCore::OnConnected(const Instant& /*now*/) {
   connected_ = true;
   welcomed_ = false;
+  greet_again_.reset();
   SendHello();
 }
 
@@ -154,8 +157,8 @@ void AgentCore::OnMessage(const v1::CoordinatorMessage& message, const Instant& 
 }
 
 void AgentCore::Reconcile(const Instant& now) {
-  DropUnwanted(now);
   reconciled_ = true;
+  DropUnwanted(now);
   state_.KeepWorkOf(
       {desired_.keep_checkpoint_job_ids().begin(), desired_.keep_checkpoint_job_ids().end()});
   for (const v1::Assignment& assignment : desired_.assignments()) {
@@ -224,7 +227,7 @@ void AgentCore::DropUnwanted(const Instant& now) {
       RememberEnd(report);
       Report(std::move(report), now);
     }
-    Forget(id);
+    LetGo(id);
   }
 }
 
@@ -399,6 +402,9 @@ void AgentCore::EndRun(v1::HeldAttemptRecord record, const AttemptEnd& end, cons
         SetAttempt(record.assignment(), report.mutable_stopped());
         *report.mutable_stopped()->mutable_receipt() = record.receipt();
         report.mutable_stopped()->set_checkpoint_step(record.newest_checkpoint_step());
+        if (WATTLE_FAULT_POINT("stopped energy")) {
+          report.mutable_stopped()->mutable_receipt()->clear_total();
+        }
         break;
       }
       record.set_state(v1::ATTEMPT_STATE_PAUSED);
@@ -469,7 +475,8 @@ absl::Duration AgentCore::LeaseUsed(Monotonic wall) const {
 }
 
 void AgentCore::CheckLease(const Instant& now) {
-  if (run_ == nullptr || run_->stopping() || run_->has_result()) {
+  if (run_ == nullptr || run_->stopping() || run_->has_result() ||
+      WATTLE_FAULT_POINT("lease of the worker")) {
     return;  // A result that waits for its way out spends nothing.
   }
   const double lease_seconds = run_->record().assignment().lease_seconds();
@@ -491,6 +498,12 @@ void AgentCore::Step(const Instant& now) {
   }
   if (now.wall >= next_flush_) {
     FlushReports(now);
+  }
+  if (greet_again_ && now.wall >= *greet_again_) {
+    greet_again_.reset();
+    if (connected_) {
+      SendHello();
+    }
   }
   if (now.wall >= next_retry_) {
     next_retry_ = now.wall + kRetryPeriod;
@@ -522,6 +535,9 @@ Monotonic AgentCore::NextStep(const Instant& now) const {
     if (const auto step = run_->NextStep()) {
       next = std::min(next, *step);
     }
+  }
+  if (greet_again_) {
+    next = std::min(next, *greet_again_);
   }
   if (ended_at_) {
     next = std::min(next, clock_.ToWall(*ended_at_ + kLastReadingWait));

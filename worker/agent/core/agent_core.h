@@ -33,8 +33,6 @@
 
 namespace wattle::agent {
 
-// The ledger's report, besides the one at each attempt's end.
-inline constexpr absl::Duration kLedgerPeriod = absl::Minutes(15);
 // What a power cut may cost of an attempt's measured energy. Each save is two small fsynced files.
 inline constexpr absl::Duration kSavePeriod = absl::Seconds(15);
 
@@ -59,6 +57,10 @@ struct CoreSettings {
   std::string runner_device = "cpu";
   std::string boot_id;  // the kernel's, to tell a restart from a reboot
   RunnerWatchLimits watch;
+  // The ledger's report, besides the one at each attempt's end.
+  absl::Duration ledger_period = absl::Minutes(15);
+  // What a power cut may cost of the device's counters while nothing runs.
+  absl::Duration idle_save_period = absl::Minutes(5);
   int64_t free_space_reserve_bytes = 0;  // of the disk, which checkpoints leave free
   telemetry::GuardSettings guard;
   Fraction initial_charge;  // of an emulated battery, as the flags say
@@ -156,6 +158,9 @@ class AgentCore {
                       const Instant& now);
   // The attempt is held no more; nothing is reported.
   void Forget(const std::string& attempt_id);
+  // Forgets an attempt whose end was reported, once the report is on the disk: until then its
+  // record is all that a kill leaves of it.
+  void LetGo(const std::string& attempt_id);
 
   void Reconcile(const Instant& now);
   void Accept(const v1::Assignment& assignment, const Instant& now);
@@ -196,10 +201,12 @@ class AgentCore {
   std::vector<std::string> order_;  // of acceptance
   std::unique_ptr<AttemptRun> run_;
   std::deque<v1::Report> unsaved_;  // the disk was full
+  bool device_unsaved_ = false;     // the same, of the ledger
   v1::WorkerRecord device_;
   v1::LineageRecord lineage_;
   v1::EndedRecord ended_;
   const std::string process_id_;
+  std::optional<Monotonic> greet_again_;  // wall: the disk refused what the welcome asks for
   bool greeting_ = false;     // a hello has no welcome yet: a desired set is of the hello before
   bool forget_runs_ = false;  // the present run is of another journal: its end is told to nobody
   std::string handing_over_;  // the attempt whose checkpoint is being uploaded; empty: none

@@ -92,7 +92,18 @@ void AgentCore::ReportHandOver(const std::string& attempt_id, const v1::Artifact
   hand_over_tries_ = 0;
   RememberEnd(report);
   Report(std::move(report), now);
-  Forget(attempt_id);
+  LetGo(attempt_id);
+}
+
+void AgentCore::LetGo(const std::string& attempt_id) {
+  if (unsaved_.empty()) {
+    return Forget(attempt_id);
+  }
+  v1::HeldAttemptRecord& record = held_.at(attempt_id);
+  if (!IsTerminal(record.state())) {
+    record.set_state(v1::ATTEMPT_STATE_SUPERSEDED);
+  }
+  reconciled_ = false;  // DropUnwanted comes back to it
 }
 
 void AgentCore::Forget(const std::string& attempt_id) {

@@ -17,6 +17,8 @@ namespace wattle::agent {
 namespace {
 
 constexpr int kEndedMax = 64;
+// A disk that refused the new numbering is asked again after this time.
+constexpr absl::Duration kGreetAgain = absl::Seconds(5);
 
 }  // namespace
 
@@ -93,7 +95,8 @@ void AgentCore::BeginAnew(const v1::Welcome& welcome, bool restored, const Insta
   // The new numbering first: if the process dies before the journal is remembered, all of this
   // happens once more, and what is told twice is noted and dropped by the coordinator.
   if (const absl::Status begun = spool_.BeginIncarnation(); !begun.ok()) {
-    ports_.Note(std::string(begun.message()));
+    greet_again_ = now.wall + kGreetAgain;
+    NoteDisk(begun, now);
     return;
   }
   if (restored) {

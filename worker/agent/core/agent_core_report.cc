@@ -14,8 +14,6 @@
 namespace wattle::agent {
 namespace {
 
-// What a power cut may cost of the device's counters while nothing runs.
-constexpr absl::Duration kIdleSavePeriod = absl::Minutes(5);
 // A disk that refuses a report is asked again after this time.
 constexpr absl::Duration kFlushRetryPeriod = absl::Seconds(5);
 constexpr absl::Duration kDiskNotePeriod = absl::Minutes(10);
@@ -91,6 +89,7 @@ void AgentCore::ReportHeldAgain(const Instant& now) {
 void AgentCore::RenumberReports(const std::string& why, const Instant& now) {
   const absl::Status begun = spool_.BeginIncarnation();
   if (!begun.ok()) {
+    greet_again_ = now.wall + kFlushRetryPeriod;
     return NoteDisk(begun, now);
   }
   ports_.Note(absl::StrCat(why, "; its reports are numbered anew and sent again"));
@@ -100,6 +99,13 @@ void AgentCore::RenumberReports(const std::string& why, const Instant& now) {
 }
 
 void AgentCore::FlushReports(const Instant& now) {
+  if (!unsaved_.empty() && device_unsaved_) {
+    SaveDevice(now);  // first, as always: the ledger on the disk is never below a receipt
+    if (device_unsaved_) {
+      next_flush_ = now.wall + kFlushRetryPeriod;
+      return;
+    }
+  }
   while (!unsaved_.empty()) {
     const absl::StatusOr<int64_t> sequence = spool_.Append(unsaved_.front());
     if (!sequence.ok()) {
@@ -117,7 +123,7 @@ void AgentCore::FlushReports(const Instant& now) {
 
 // Saved before it is told: a ledger that went back after a kill would be refused.
 void AgentCore::ReportLedger(const Instant& now) {
-  next_ledger_ = now.wall + kLedgerPeriod;
+  next_ledger_ = now.wall + settings_.ledger_period;
   SaveDevice(now);
   v1::Report report;
   *report.mutable_ledger() = account_.ledger();
@@ -127,7 +133,7 @@ void AgentCore::ReportLedger(const Instant& now) {
 }
 
 void AgentCore::SaveDevice(const Instant& now) {
-  next_save_ = now.wall + (run_ != nullptr ? kSavePeriod : kIdleSavePeriod);
+  next_save_ = now.wall + (run_ != nullptr ? kSavePeriod : settings_.idle_save_period);
   *device_.mutable_ledger() = account_.ledger();
   if (const auto idle = account_.idle().power()) {
     device_.set_idle_power_watts(idle->value());
@@ -138,7 +144,9 @@ void AgentCore::SaveDevice(const Instant& now) {
     device_.set_initial_state_of_charge_ratio(settings_.initial_charge.value());
   }
   device_.set_lease_used_seconds(absl::ToDoubleSeconds(LeaseUsed(now.wall)));
-  NoteDisk(state_.WriteDevice(device_), now);
+  const absl::Status saved = state_.WriteDevice(device_);
+  device_unsaved_ = !saved.ok();
+  NoteDisk(saved, now);
 }
 
 // The ledger goes first: a kill between the two must not leave it below the receipt.

@@ -337,6 +337,25 @@ TEST_F(AgentCoreTest, ARestoredCoordinatorIsToldAgainWhatItForgot) {
   EXPECT_EQ(state_->ReadAttempts().size(), 1U);
 }
 
+// Found by the simulation: the worker stayed connected and unwelcomed for ever.
+TEST_F(AgentCoreTest, AFullDiskOnlyDelaysTheNewNumberingAfterARestore) {
+  core_->OnConnected(Now());
+  WelcomeOf("farm", 0);
+  const int64_t before = spool_->incarnation();
+  core_->OnDisconnected(Now());
+  core_->OnConnected(Now());
+  disk_.set_full(true);
+  WelcomeOf("farm", 1);
+  EXPECT_EQ(spool_->incarnation(), before);
+  disk_.set_full(false);
+  ports_.sent.clear();
+  Pass(absl::Seconds(6));
+  EXPECT_EQ(LastHello().epoch(), 0);
+  WelcomeOf("farm", 1);
+  EXPECT_NE(spool_->incarnation(), before);
+  EXPECT_EQ(LastHello().epoch(), 1);
+}
+
 TEST_F(AgentCoreTest, AJournalThatThisWorkerNeverWorkedForGetsNothingOfTheOldOne) {
   core_->OnConnected(Now());
   WelcomeOf("farm", 0);
@@ -602,6 +621,17 @@ TEST_F(AgentCoreTest, AKillLosesAtMostFifteenSecondsOfTheLedger) {
   EXPECT_NEAR(account_->ledger().attempt_energy_joules(), measured, 15 * 10 + 1);
 }
 
+// Found by the simulation: a power cut between a receipt and the ledger after it left the ledger at
+// the coordinator below its receipts for a quarter of an hour.
+TEST_F(AgentCoreTest, AStartTellsTheLedgerOfTheProcessBefore) {
+  Welcome();
+  StartTraining();
+  Pass(absl::Seconds(40));
+  Boot();
+  Pass(absl::Seconds(1));
+  EXPECT_GE(Last("ledger").ledger().attempt_energy_joules(), 250);
+}
+
 // Whenever the process dies: each receipt on the disk or in the spool is within the ledger.
 TEST_F(AgentCoreTest, TheLedgerOnTheDiskIsNeverBelowItsReceipts) {
   Welcome();
@@ -708,6 +738,46 @@ TEST_F(AgentCoreTest, AFullDiskIsToldOnceAndNothingIsLost) {
   disk_.set_full(false);
   Pass(absl::Seconds(6));
   EXPECT_EQ(Facts(), (std::vector<std::string>{"accepted", "started", "started"}));
+}
+
+// Found by the simulation: the attempt's record went while its last report was only in memory.
+TEST_F(AgentCoreTest, AFullDiskAndAKillLoseNoReceipt) {
+  Welcome();
+  StartTraining();
+  Pass(absl::Seconds(30));
+  disk_.set_full(true);
+  Desire({});
+  Killed();
+  Pass(absl::Seconds(10));
+  disk_.set_full(false);
+  Boot();
+  Welcome();
+  Pass(absl::Seconds(1));
+  Desire({});
+  core_->OnFetched({.status = absl::CancelledError("cancelled")}, Now());
+  Pass(absl::Seconds(5));
+  EXPECT_GE(Last("stopped").stopped().receipt().total().gross_energy_joules(), 150);
+  Boot();
+  Welcome();
+  Desire({});
+  EXPECT_THAT(Facts(), ElementsAre("accepted", "started", "stopped"));
+}
+
+// Found by the simulation: after a kill the ledger was below a receipt that had waited for the disk.
+TEST_F(AgentCoreTest, AReceiptThatWaitsForTheDiskIsToldAfterItsLedger) {
+  Welcome();
+  StartTraining();
+  disk_.set_full(true);
+  PassAlive(absl::Seconds(50), 0.5);
+  v1::RunnerFrame frame;
+  frame.mutable_failure()->set_failure_class(v1::FAILURE_CLASS_JOB);
+  core_->OnFrame(frame, Now());
+  Killed();
+  Pass(absl::Seconds(2));
+  disk_.set_full(false);
+  Pass(absl::Seconds(5));
+  EXPECT_GE(state_->ReadDevice().record.ledger().attempt_energy_joules(),
+            Last("failed").failed().receipt().total().gross_energy_joules() - 1e-6);
 }
 
 TEST_F(AgentCoreTest, AFailureFrameKeepsItsClassAndIsNotRepeated) {

@@ -7,6 +7,7 @@
 
 #include "base/crash_point.h"
 #include "base/crc32c.h"
+#include "base/fault_point.h"
 #include "base/status_macros.h"
 #include "worker/agent/storage/bytes_internal.h"
 
@@ -188,7 +189,9 @@ absl::Status Spool::Rewrite() {
 absl::StatusOr<int64_t> Spool::Append(v1::Report report) {
   report.set_sequence(last_sequence() + 1);
   const std::string record = Record(report);
-  WATTLE_RETURN_IF_ERROR(disk_->Append(kName, record));
+  if (!WATTLE_FAULT_POINT("spool fsync")) {
+    WATTLE_RETURN_IF_ERROR(disk_->Append(kName, record));
+  }
   size_bytes_ += static_cast<int64_t>(record.size());
   pending_.push_back(std::move(report));
   return pending_.back().sequence();
