@@ -1,84 +1,165 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-//
-// The simulated shell. Where it differs from the real one it is slower, later and more forgetful.
 #include "sim/coordinator.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
-#include <variant>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 #include "base/check.h"
+#include "coordinator/core/core.h"
+#include "coordinator/core/lineage.h"
 
 namespace wattle::sim {
 namespace {
 
-constexpr double kTickSeconds = 1.0;
-constexpr double kPlanSeconds = 2.0;
-constexpr int64_t kSnapshotEveryEvents = 200;
-constexpr double kEpochSeconds = 1.8e9;
-
-v1::Event Numbered(const core::Decision& decision, const core::State& state) {
-  v1::Event event;
-  event.set_sequence(state.last_sequence.value() + static_cast<int64_t>(decision.events.size()) +
-                     1);
-  event.set_at_unix_seconds(decision.events.empty() ? 0.0
-                                                    : decision.events.front().at_unix_seconds());
-  return event;
-}
+constexpr int64_t kSnapshotEveryEvents = 300;
+constexpr int64_t kCheckEveryCommits = 64;
+constexpr double kWallEpochSeconds = 1.8e9;
 
 }  // namespace
 
-Coordinator::Coordinator(EventLoop& loop, Random& random, const Options& options,
-                         const Watch& watch, Send send)
-    : loop_(loop),
-      random_(random),
-      options_(options),
-      counts_(watch.counts),
-      invariants_(watch.invariants),
-      send_(std::move(send)) {
+Coordinator::Coordinator(const World& world, Send send, std::function<void()> stopped)
+    : world_(world),
+      send_(std::move(send)),
+      stopped_(std::move(stopped)),
+      disk_(world.random) {
   Restart();
 }
+Coordinator::~Coordinator() = default;
 
 core::Instant Coordinator::Now() const {
+  const double now_seconds = world_.loop.now_seconds();
   return {absl::UnixEpoch() +
-              absl::Seconds(kEpochSeconds + loop_.now_seconds() + clock_offset_seconds_),
-          Monotonic(absl::Seconds(loop_.now_seconds()))};
+              absl::Seconds(kWallEpochSeconds + now_seconds + clock_offset_seconds_),
+          Monotonic(absl::Seconds(1.0 + now_seconds))};
 }
 
-void Coordinator::Crash() {
-  ++counts_.coordinator_crashes;
-  counts_.lost_batches += pending_.empty() ? 0 : 1;
+double Coordinator::SilenceSeconds(const std::string& device_id) const {
+  const auto heard = heard_seconds_.find(device_id);
+  return world_.loop.now_seconds() -
+         std::max(started_seconds_, heard == heard_seconds_.end() ? 0.0 : heard->second);
+}
+
+void Coordinator::Stop(bool power_cut) {
+  if (!alive_) {
+    return;
+  }
+  world_.counts.lost_batches += pending_.events().empty() ? 0 : 1;
+  if (!pending_.events().empty() && world_.random.Chance(0.5)) {
+    log_->AppendUnconfirmed(pending_.events());
+  }
   alive_ = false;
   ++life_;
-  pending_.clear();
-  commit_scheduled_ = false;
+  log_.reset();
+  if (power_cut) {
+    disk_.LosePower();
+  }
+  pending_ = {};
+  shell_.reset();
   observations_ = {};
+  commit_scheduled_ = false;
+  plan_under_way_ = false;
+  plan_filter_.Forget();
+  stopped_();
+}
+
+void Coordinator::OpenLog() {
+  log_ = OpenPlainLog(disk_);
 }
 
 void Coordinator::Restart() {
+  if (alive_) {
+    return;
+  }
+  OpenLog();
+  std::vector<v1::Event> unconfirmed;
+  const int64_t told = durable_.last_sequence.value();
+  absl::StatusOr<core::State> state = log_->Recover([&](const v1::Event& event) {
+    world_.invariants.OnReplayed(event);
+    if (event.sequence() > told) {
+      unconfirmed.push_back(event);
+    }
+  });
+  if (!state.ok()) {
+    world_.invariants.Break(absl::StrCat("the journal cannot be read: ", state.status().message()));
+    return;
+  }
+  if (state->last_sequence.value() < told) {
+    world_.invariants.Break(absl::StrCat("the journal ends with event ",
+                                         state->last_sequence.value(), ", and event ", told,
+                                         " was told to be durable"));
+    return;
+  }
+  world_.invariants.OnDurable(unconfirmed);
+  Count(unconfirmed);
+  if (unconfirmed.empty() && core::SnapshotBytes(*state) != core::SnapshotBytes(durable_)) {
+    world_.invariants.Break(
+        absl::StrCat("after event ", told, " the replayed state differs from the live one"));
+  }
+  durable_ = *state;
+  shell_.emplace(*std::move(state));
   alive_ = true;
   ++life_;
-  live_ = {};
-  if (snapshot_sequence_ > 0) {
-    absl::StatusOr<core::State> state = core::ParseSnapshot(snapshot_);
-    WATTLE_CHECK(state.ok(), "a snapshot of ours can be read");
-    live_ = *std::move(state);
-  }
-  for (size_t i = static_cast<size_t>(snapshot_sequence_); i < journal_.size(); ++i) {
-    v1::Event event;
-    WATTLE_CHECK(event.ParseFromString(journal_[i]), "an event of ours can be read");
-    core::Apply(live_, event, core::kReplayed);
-  }
-  invariants_.OnReplay(durable_, live_);
+  started_seconds_ = world_.loop.now_seconds();
   observations_.started = Now();
-  Every(kTickSeconds, &Coordinator::Tick);
-  Every(kPlanSeconds, &Coordinator::Plan);
+  observations_.unreachable_after =
+      std::max(absl::Seconds(10), absl::Seconds(3.0 * world_.options.heartbeat_seconds));
+  if (!OpenLineage()) {
+    Stop(false);
+    world_.loop.After(world_.random.Between(1.0, world_.options.outage_seconds_max),
+                      [this] { Restart(); });
+    return;
+  }
+  Every(world_.options.tick_seconds, &Coordinator::Tick);
+  Every(world_.options.plan_seconds, &Coordinator::Plan);
+}
+
+bool Coordinator::OpenLineage() {
+  core::OpenJournal command;
+  command.lineage_id = absl::StrCat(absl::Hex(world_.random.Next(), absl::kZeroPad16));
+  command.opening_id = absl::StrCat(absl::Hex(world_.random.Next(), absl::kZeroPad16));
+  command.copy = on_copy_;
+  command.epoch_min = epoch_min_;
+  command.reason = "restored from a backup";
+  shell::Ready ready = shell_->Step({std::move(command), nullptr}, observations_, Now());
+  if (!ready.events().empty() && !log_->Append(ready.events()).ok()) {
+    return false;
+  }
+  on_copy_ = false;
+  Count(ready.events());
+  world_.invariants.OnDurable(ready.events());
+  durable_ = shell_->state();
+  return true;
+}
+
+bool Coordinator::Backup() {
+  if (!alive_ || !pending_.events().empty()) {
+    return false;
+  }
+  backup_ = {disk_.Copy(), world_.invariants.Remember(), durable_};
+  return true;
+}
+
+bool Coordinator::Restore() {
+  if (!backup_) {
+    return false;
+  }
+  Stop(true);
+  // As `wattle-coordinator restore --replace` does: above the epoch of the journal that is replaced.
+  epoch_min_ = std::max(epoch_min_, core::EpochOf(durable_) + 1);
+  disk_.Restore(backup_->disk);
+  world_.invariants.GoBackTo(backup_->past);
+  durable_ = backup_->durable;
+  on_copy_ = true;
+  ++restores_;
+  return true;
 }
 
 void Coordinator::Every(double interval_seconds, void (Coordinator::*action)()) {
-  loop_.After(interval_seconds, [this, interval_seconds, action, life = life_] {
+  world_.loop.After(interval_seconds, [this, interval_seconds, action, life = life_] {
     if (life == life_ && alive_) {
       (this->*action)();
       Every(interval_seconds, action);
@@ -86,13 +167,51 @@ void Coordinator::Every(double interval_seconds, void (Coordinator::*action)()) 
   });
 }
 
-void Coordinator::SetConnected(const DeviceId& device, bool connected) {
-  observations_.devices[device].connected = connected;
+void Coordinator::Hello(const v1::Hello& hello, std::function<void(bool)> done) {
+  if (!core::ValidateHello(hello).ok()) {
+    done(false);
+    return;
+  }
+  const DeviceId device(hello.device().device_id());
+  const int64_t incarnation = hello.incarnation();
+  Post(core::WorkerHello{hello},
+       [this, hello, device, incarnation, done = std::move(done)](const shell::Answer& answer) {
+         if (!answer.status.ok()) {
+           done(false);
+           return;
+         }
+         done(true);
+         v1::CoordinatorMessage message;
+         *message.mutable_welcome() = shell::WelcomeFor(
+             durable_, device, incarnation,
+             {.now = Now().wall,
+              .heartbeat_interval = absl::Seconds(world_.options.heartbeat_seconds)});
+         send_(device, message);
+         // A worker of another opening of the journal renumbers its reports and says hello again.
+         last_report_[device] = core::IsOfThisOpening(durable_, hello)
+                                    ? hello.last_report_sequence()
+                                    : std::numeric_limits<int64_t>::max();
+         core::DeviceObservation& seen = observations_.devices[device];
+         seen.connected = true;
+         seen.caught_up = message.welcome().acknowledged_sequence() >= last_report_[device];
+         Heard(device, nullptr);
+       });
 }
 
-void Coordinator::Seen(const DeviceId& device, const v1::Heartbeat* heartbeat) {
+void Coordinator::TookReport(const DeviceId& device, int64_t sequence) {
+  if (sequence >= last_report_[device]) {
+    observations_.devices[device].caught_up = true;
+  }
+}
+
+void Coordinator::Disconnected(const DeviceId& device) {
+  observations_.devices[device].connected = false;
+}
+
+void Coordinator::Heard(const DeviceId& device, const v1::Heartbeat* heartbeat) {
   core::DeviceObservation& seen = observations_.devices[device];
   seen.last_seen = Now();
+  heard_seconds_[device.value()] = world_.loop.now_seconds();
   if (heartbeat != nullptr) {
     seen.heartbeat = *heartbeat;
     for (const v1::AttemptProgress& progress : heartbeat->progress()) {
@@ -101,70 +220,17 @@ void Coordinator::Seen(const DeviceId& device, const v1::Heartbeat* heartbeat) {
   }
 }
 
-core::Decision Coordinator::DecideOrMutate(const core::Command& command) const {
-  core::Decision decision = core::Decide(live_, command, observations_, Now());
-  const auto* report = std::get_if<core::WorkerReport>(&command);
-  if (options_.mutant == Mutant::kHighWaterMarkForgotten && report != nullptr &&
-      decision.events.empty() && decision.status.ok()) {
-    // What a core without a mark would do: the report's effect, once more.
-    v1::Event event = Numbered(decision, live_);
-    v1::ReportAccepted& accepted = *event.mutable_report_accepted();
-    accepted.set_device_id(report->device.value());
-    accepted.set_incarnation(report->incarnation);
-    accepted.set_sequence(report->report.sequence());
-    decision.events.push_back(event);
-  }
-  if (options_.mutant == Mutant::kTokenForgotten && report != nullptr &&
-      report->report.has_finished() && !decision.events.empty()) {
-    const AttemptId id(report->report.finished().attempt_id());
-    const v1::Attempt* attempt = core::FindAttempt(live_, id);
-    if (attempt != nullptr && core::IsTerminal(attempt->state()) && decision.events.size() <= 2) {
-      // What a core without tokens would do: take the result.
-      v1::Event event = Numbered(decision, live_);
-      v1::AttemptStateChanged& finished = *event.mutable_attempt_state_changed();
-      finished.set_attempt_id(id.value());
-      finished.set_state(v1::ATTEMPT_STATE_FINISHED);
-      *finished.mutable_receipt() = report->report.finished().receipt();
-      decision.events.push_back(event);
-    }
-  }
-  // An attempt ends by time or by a plan that moves its job, and the job is forgotten.
-  if (options_.mutant == Mutant::kRequeueForgotten &&
-      (std::holds_alternative<core::Tick>(command) ||
-       std::holds_alternative<core::PlanComputed>(command)) &&
-      !decision.events.empty() && decision.events.front().has_attempt_state_changed()) {
-    decision.events.resize(1);
-  }
-  return decision;
-}
-
-void Coordinator::Post(const core::Command& command, Answered answered) {
+void Coordinator::Post(core::Command command, shell::AnswerCallback done) {
   if (!alive_) {
     return;
   }
-  Pending pending;
-  pending.decision = DecideOrMutate(command);
-  pending.answered = std::move(answered);
-  for (const v1::Event& event : pending.decision.events) {
-    for (core::Effect& effect : core::Apply(live_, event, Now().monotonic)) {
-      pending.effects.push_back(effect);
-    }
-  }
-  if (options_.mutant == Mutant::kStateNotReplayable && !pending.decision.events.empty() &&
-      random_.Chance(0.01)) {
-    ++live_.next_job_number;
-  }
-  if (!pending.decision.events.empty()) {
-    invariants_.OnState(live_);
-  }
-  if (options_.mutant == Mutant::kEffectsBeforeCommit) {
-    CarryOut(pending.decision.effects, live_);
-    CarryOut(pending.effects, live_);
-  }
-  pending_.push_back(std::move(pending));
-  if (!commit_scheduled_) {
+  shell::Ready ready =
+      shell_->Step({std::move(command), std::move(done)}, observations_, Now());
+  world_.invariants.OnDecided(ready.events());
+  pending_.Add(std::move(ready));
+  if (!pending_.empty() && !commit_scheduled_) {
     commit_scheduled_ = true;
-    loop_.After(random_.Between(0.001, 0.2), [this, life = life_] {
+    world_.loop.After(world_.random.Between(0.001, 0.2), [this, life = life_] {
       if (life == life_ && alive_) {
         commit_scheduled_ = false;
         Commit();
@@ -174,90 +240,111 @@ void Coordinator::Post(const core::Command& command, Answered answered) {
 }
 
 void Coordinator::Commit() {
-  std::vector<Pending> batch;
-  batch.swap(pending_);
-  const SequenceNumber before = durable_.last_sequence;
-  ++counts_.commits;
-  for (const Pending& pending : batch) {
-    for (const v1::Event& event : pending.decision.events) {
-      invariants_.OnDurableEvent(event);
-      CountEvent(event);
-      journal_.push_back(event.SerializeAsString());
-      v1::Event again;
-      WATTLE_CHECK(again.ParseFromString(journal_.back()), "an event of ours can be read");
-      core::Apply(durable_, again, Now().monotonic);
+  shell::Ready batch = std::exchange(pending_, {});
+  if (!batch.events().empty()) {
+    if (!log_->Append(batch.events()).ok()) {
+      // The process ends, as the real one does, and is started again.
+      Stop(false);
+      world_.loop.After(world_.random.Between(1.0, world_.options.outage_seconds_max),
+                        [this] { Restart(); });
+      return;
     }
+    ++world_.counts.commits;
+    Count(batch.events());
+    world_.invariants.OnDurable(batch.events());
+    events_since_snapshot_ += static_cast<int64_t>(batch.events().size());
+    // Nothing was stepped since the batch was taken: the live state is the batch's.
+    durable_ = shell_->state();
   }
-  // Nothing was decided since the batch was taken: both states are of the same event.
-  if (durable_.last_sequence != before) {
-    invariants_.OnReplay(live_, durable_);
+  Release(std::move(batch).Durable(durable_.last_sequence));
+  if (events_since_snapshot_ >= kSnapshotEveryEvents && alive_) {
+    events_since_snapshot_ = 0;
+    // Refused by a full disk: the events are all there, and the next snapshot comes.
+    log_->WriteSnapshot(durable_).IgnoreError();
   }
-  if (durable_.last_sequence.value() - snapshot_sequence_ >= kSnapshotEveryEvents) {
-    snapshot_ = core::SnapshotBytes(durable_);
-    snapshot_sequence_ = durable_.last_sequence.value();
-  }
-  for (const Pending& pending : batch) {
-    if (pending.answered) {
-      pending.answered(pending.decision);
-    }
-    CarryOut(pending.decision.effects, durable_);
-    CarryOut(pending.effects, durable_);
+  if (++commits_since_check_ >= kCheckEveryCommits) {
+    commits_since_check_ = 0;
+    world_.invariants.CheckState(durable_);
   }
 }
 
-void Coordinator::CarryOut(const std::vector<core::Effect>& effects, const core::State& state) {
-  for (const core::Effect& effect : effects) {
-    v1::CoordinatorMessage message;
-    if (const auto* desired = std::get_if<core::DesiredSetChanged>(&effect)) {
-      *message.mutable_desired() = core::DesiredFor(state, desired->device);
-      send_(desired->device, message);
-    } else if (const auto* acknowledge = std::get_if<core::Acknowledge>(&effect)) {
-      if (options_.mutant != Mutant::kAcknowledgementDropped) {
-        message.mutable_acknowledgement()->set_incarnation(acknowledge->incarnation);
-        message.mutable_acknowledgement()->set_sequence(acknowledge->sequence);
-        send_(acknowledge->device, message);
-      }
-    }
+void Coordinator::Release(const shell::Released& released) {
+  for (const shell::Released::Answered& answered : released.answers) {
+    answered.done(answered.answer);
+  }
+  v1::CoordinatorMessage message;
+  for (const core::Acknowledge& acknowledge : released.acknowledgements) {
+    message.mutable_acknowledgement()->set_incarnation(acknowledge.incarnation);
+    message.mutable_acknowledgement()->set_sequence(acknowledge.sequence);
+    send_(acknowledge.device, message);
+  }
+  for (const DeviceId& device : released.desired) {
+    *message.mutable_desired() = core::DesiredFor(durable_, device);
+    send_(device, message);
+  }
+  if (released.queue_changed) {
+    Plan();
   }
 }
 
 void Coordinator::Tick() {
-  Post(core::Tick{}, {});
+  Post(core::Tick{}, nullptr);
 }
 
 void Coordinator::Plan() {
-  // The plan takes its time on another thread, and is stale when it comes back.
-  scheduler::Snapshot snapshot = core::MakeSnapshot(durable_, observations_, {}, Now());
-  if (snapshot.queue.empty()) {
+  if (plan_under_way_) {
     return;
   }
-  auto plan = std::make_shared<core::PlanComputed>(
-      core::ComputePlan(std::move(snapshot), core::ProfilesOf(durable_)));
-  loop_.After(random_.Between(0.01, 1.5), [this, plan, life = life_] {
-    if (life == life_) {
-      Post(*plan, {});
+  if (!core::AnythingToPlan(durable_, observations_, Now())) {
+    plan_filter_.Forget();
+    observations_.why_not_now = nullptr;
+    return;
+  }
+  plan_under_way_ = true;
+  // The plan takes its time on another thread, and is stale when it comes back.
+  world_.loop.After(world_.random.Between(0.01, 1.5), [this, life = life_] {
+    if (life != life_ || !alive_) {
+      return;
     }
+    auto plan = std::make_shared<core::PlanComputed>(
+        core::ComputePlan(core::MakeSnapshot(durable_, observations_, {}, Now()),
+                          core::ProfilesOf(durable_)));
+    world_.loop.After(world_.random.Between(0.01, 1.5), [this, plan, life] {
+      if (life == life_ && alive_) {
+        plan_under_way_ = false;
+        auto why = std::make_shared<std::map<JobId, std::string>>();
+        for (const scheduler::QueuePlacement& job : plan->jobs) {
+          if (job.placement.device_id().empty() || job.placement.wait()) {
+            (*why)[job.job] = core::WhyNotNow(durable_, job);
+          }
+        }
+        observations_.why_not_now = std::move(why);
+        if (plan_filter_.WorthPosting(*plan)) {
+          Post(std::move(*plan), nullptr);
+        }
+      }
+    });
   });
 }
 
-void Coordinator::CountEvent(const v1::Event& event) {
-  ++counts_.events;
-  if (event.has_attempt_adopted()) {
-    ++counts_.adopted;
-  }
-  if (event.has_report_accepted() && event.report_accepted().note().starts_with("late:")) {
-    ++counts_.late_receipts;
-  }
-  if (event.has_attempt_state_changed()) {
-    const std::string& reason = event.attempt_state_changed().reason();
-    counts_.expired_leases += reason.starts_with("lease of") ? 1 : 0;
-    counts_.drained_attempts += reason.find("drained") != std::string::npos ? 1 : 0;
-  }
-  if (event.has_job_state_changed()) {
-    const v1::JobState state = event.job_state_changed().state();
-    counts_.succeeded_jobs += state == v1::JOB_STATE_SUCCEEDED ? 1 : 0;
-    counts_.failed_jobs += state == v1::JOB_STATE_FAILED ? 1 : 0;
-    counts_.cancelled_jobs += state == v1::JOB_STATE_CANCELLED ? 1 : 0;
+void Coordinator::Count(const std::vector<v1::Event>& events) {
+  Counts& counts = world_.counts;
+  for (const v1::Event& event : events) {
+    ++counts.events;
+    if (event.has_attempt_adopted()) {
+      ++counts.adopted;
+    } else if (event.has_report_accepted()) {
+      counts.late_receipts += absl::StartsWith(event.report_accepted().note(), "late:") ? 1 : 0;
+    } else if (event.has_attempt_state_changed()) {
+      const std::string& reason = event.attempt_state_changed().reason();
+      counts.expired_leases += absl::StartsWith(reason, "lease of") ? 1 : 0;
+      counts.resumed += absl::StartsWith(reason, "resumed at") ? 1 : 0;
+    } else if (event.has_job_state_changed()) {
+      const v1::JobState state = event.job_state_changed().state();
+      counts.succeeded_jobs += state == v1::JOB_STATE_SUCCEEDED ? 1 : 0;
+      counts.failed_jobs += state == v1::JOB_STATE_FAILED ? 1 : 0;
+      counts.cancelled_jobs += state == v1::JOB_STATE_CANCELLED ? 1 : 0;
+    }
   }
 }
 

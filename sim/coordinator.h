@@ -1,23 +1,26 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The shell around the real core, in virtual time: decides at once, commits in batches, releases
-// effects and answers after the commit, can lose what was not committed and replay the rest.
+// A coordinator's process and machine in virtual time: a loop around the shell (coordinator/shell),
+// where the real one has threads. It commits in batches, releases what is durable, plans with a
+// delay, and can stop at any step, lose what was not synced, be replaced by a backup.
 // Single-threaded.
 #ifndef WATTLE_SIM_COORDINATOR_H_
 #define WATTLE_SIM_COORDINATOR_H_
 
 #include <cstdint>
 #include <functional>
+#include <map>
+#include <memory>
+#include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "absl/time/time.h"
-
 #include "coordinator/core/command.h"
-#include "coordinator/core/core.h"
 #include "coordinator/core/planning.h"
 #include "coordinator/core/state.h"
+#include "coordinator/shell/shell.h"
+#include "sim/disk.h"
+#include "sim/event_log.h"
 #include "sim/event_loop.h"
 #include "sim/invariants.h"
 #include "sim/options.h"
@@ -27,68 +30,90 @@ namespace wattle::sim {
 
 class Coordinator {
  public:
-  using Answered = std::function<void(const core::Decision&)>;
+  // The way down to a device's present stream.
   using Send = std::function<void(const DeviceId&, const v1::CoordinatorMessage&)>;
 
-  // What looks on.
-  struct Watch {
+  struct World {
+    EventLoop& loop;
+    Random& random;
+    const Options& options;
     Counts& counts;
     Invariants& invariants;
   };
-  Coordinator(EventLoop& loop, Random& random, const Options& options, const Watch& watch,
-              Send send);
+  // stopped: the process has ended, and with it every stream.
+  Coordinator(const World& world, Send send, std::function<void()> stopped);
+  ~Coordinator();
+  Coordinator(const Coordinator&) = delete;
+  Coordinator& operator=(const Coordinator&) = delete;
 
-  // `answered` is called when the decision is durable; never if a crash comes first.
-  void Post(const core::Command& command, Answered answered);
-  void SetConnected(const DeviceId& device, bool connected);
-  void Seen(const DeviceId& device, const v1::Heartbeat* heartbeat);
-  void Crash();
+  // `done` is called when the answer is durable; never if the process stops first.
+  void Post(core::Command command, shell::AnswerCallback done);
+  // A stream's messages. welcomed: the hello is durable and the welcome goes out; false: refused.
+  void Hello(const v1::Hello& hello, std::function<void(bool welcomed)> done);
+  void Heard(const DeviceId& device, const v1::Heartbeat* heartbeat);
+  void Disconnected(const DeviceId& device);
+  void TookReport(const DeviceId& device, int64_t sequence);
+
+  // The process ends. power_cut: so does the machine, and its disk loses what was not synced.
+  void Stop(bool power_cut);
   void Restart();
-  void JumpClock(double seconds) { clock_offset_seconds_ += seconds; }
+  bool Backup();  // false: not at this moment
+  // Stops and comes back on the last backup's disk; nothing where there is none.
+  bool Restore();
+  void StepClock(double seconds) { clock_offset_seconds_ += seconds; }
+  Disk& disk() { return disk_; }
 
   [[nodiscard]] bool alive() const { return alive_; }
-  [[nodiscard]] int64_t life() const { return life_; }
+  [[nodiscard]] int64_t life() const { return life_; }  // number of the process
+  [[nodiscard]] int64_t restores() const { return restores_; }
+  // The state as the journal has it.
   [[nodiscard]] const core::State& durable() const { return durable_; }
+  [[nodiscard]] double SilenceSeconds(const std::string& device_id) const;
 
  private:
-  struct Pending {
-    core::Decision decision;
-    std::vector<core::Effect> effects;
-    Answered answered;
-  };
-
   [[nodiscard]] core::Instant Now() const;
-  // The real Decide, or with the mutant's bug around it.
-  [[nodiscard]] core::Decision DecideOrMutate(const core::Command& command) const;
+  // A journal that begins, and a copy, are opened before anything else is decided.
+  bool OpenLineage();
+  void OpenLog();
   void Commit();
-  void CarryOut(const std::vector<core::Effect>& effects, const core::State& state);
+  void Release(const shell::Released& released);
   void Every(double interval_seconds, void (Coordinator::*action)());
   void Tick();
   void Plan();
-  void CountEvent(const v1::Event& event);
+  void Count(const std::vector<v1::Event>& events);
 
-  EventLoop& loop_;
-  Random& random_;
-  const Options& options_;
-  Counts& counts_;
-  Invariants& invariants_;
+  World world_;
   Send send_;
+  std::function<void()> stopped_;
 
-  // On disk: the journal, as bytes, and a snapshot of some of it.
-  std::vector<std::string> journal_;
-  std::string snapshot_;
-  int64_t snapshot_sequence_ = 0;
-  // What replaying the journal gives, kept up to date; readers' view.
-  core::State durable_;
+  Disk disk_;
+  std::unique_ptr<EventLog> log_;
+  struct Kept {
+    Disk::Image disk;
+    Invariants::Past past;
+    core::State durable;
+  };
+  std::optional<Kept> backup_;
+  int64_t restores_ = 0;
+  int64_t epoch_min_ = 0;
+  bool on_copy_ = false;  // the disk is a backup that nobody has opened yet
 
   // In memory.
   bool alive_ = false;
   int64_t life_ = 0;
-  core::State live_;
-  core::Observations observations_;
-  std::vector<Pending> pending_;
-  bool commit_scheduled_ = false;
+  double started_seconds_ = 0.0;
   double clock_offset_seconds_ = 0.0;
+  std::optional<shell::Shell> shell_;
+  core::Observations observations_;
+  std::map<std::string, double> heard_seconds_;
+  std::map<DeviceId, int64_t> last_report_;  // that the device had made by its hello
+  shell::Ready pending_;
+  core::State durable_;
+  shell::PlanFilter plan_filter_;
+  bool commit_scheduled_ = false;
+  bool plan_under_way_ = false;
+  int64_t events_since_snapshot_ = 0;
+  int64_t commits_since_check_ = 0;
 };
 
 }  // namespace wattle::sim

@@ -5,36 +5,57 @@
 #ifndef WATTLE_SIM_EVENT_LOOP_H_
 #define WATTLE_SIM_EVENT_LOOP_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <utility>
+#include <vector>
 
 namespace wattle::sim {
 
 class EventLoop {
  public:
+  using Action = std::function<void()>;
+
   [[nodiscard]] double now_seconds() const { return now_seconds_; }
   [[nodiscard]] int64_t steps() const { return made_; }
 
-  void After(double delay_seconds, std::function<void()> action) {
-    actions_.emplace(std::pair(now_seconds_ + delay_seconds, made_++), std::move(action));
+  void At(double at_seconds, Action action) {
+    heap_.push_back({std::max(at_seconds, now_seconds_), made_++, std::move(action)});
+    std::push_heap(heap_.begin(), heap_.end(), Later);
+  }
+  void After(double delay_seconds, Action action) {
+    At(now_seconds_ + delay_seconds, std::move(action));
   }
 
   // Runs everything up to that time, then stands at it. Stops early when `stop` says so.
-  void RunUntil(double end_seconds, const std::function<bool()>& stop) {
-    while (!actions_.empty() && actions_.begin()->first.first <= end_seconds && !stop()) {
-      auto first = actions_.extract(actions_.begin());
-      now_seconds_ = first.key().first;
-      first.mapped()();
+  template <typename Stop>
+  void RunUntil(double end_seconds, const Stop& stop) {
+    while (!heap_.empty() && heap_.front().at_seconds <= end_seconds && !stop()) {
+      std::pop_heap(heap_.begin(), heap_.end(), Later);
+      const Entry first = std::move(heap_.back());
+      heap_.pop_back();
+      now_seconds_ = first.at_seconds;
+      first.action();
     }
-    now_seconds_ = end_seconds;
+    if (!stop()) {
+      now_seconds_ = std::max(now_seconds_, end_seconds);
+    }
   }
 
  private:
+  struct Entry {
+    double at_seconds = 0.0;
+    int64_t number = 0;
+    Action action;
+  };
+  static bool Later(const Entry& a, const Entry& b) {
+    return std::pair(a.at_seconds, a.number) > std::pair(b.at_seconds, b.number);
+  }
+
   double now_seconds_ = 0.0;
   int64_t made_ = 0;
-  std::map<std::pair<double, int64_t>, std::function<void()>> actions_;
+  std::vector<Entry> heap_;
 };
 
 }  // namespace wattle::sim

@@ -1,12 +1,38 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The checks. They look at state and events alone, not at how the core came to them.
+// The checks. They look at events and the world's truth alone, not at how the core came to them.
 #include "sim/invariants.h"
 
-#include "absl/status/statusor.h"
+#include <algorithm>
+#include <cstdio>
+
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace wattle::sim {
+namespace {
+
+// Energy is summed in another order here than there.
+constexpr double kRelativeTolerance = 1e-6;
+constexpr double kJoulesTolerance = 1e-3;
+// A lease is looked at once a tick, on a clock that started with the process.
+constexpr double kLeaseTolerance = 1e-6;
+
+// Of the chain before the event and the event's bytes.
+uint64_t Chain(uint64_t before, const v1::Event& event) {
+  uint64_t hash = before ^ 0xcbf29ce484222325u;
+  for (const char byte : event.SerializeAsString()) {
+    hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3u;
+  }
+  return hash;
+}
+
+double Sum(const v1::EnergyLedger& ledger) {
+  return ledger.attempt_energy_joules() + ledger.idle_energy_joules() +
+         ledger.overhead_energy_joules();
+}
+
+}  // namespace
 
 void Invariants::Break(const std::string& what) {
   if (breach_.empty()) {
@@ -14,86 +40,249 @@ void Invariants::Break(const std::string& what) {
   }
 }
 
-void Invariants::OnDurableEvent(const v1::Event& event) {
-  if (event.has_report_accepted()) {
-    const v1::ReportAccepted& report = event.report_accepted();
-    int64_t& mark = marks_[{report.device_id(), report.incarnation()}];
-    if (report.sequence() != mark + 1) {
-      Break(absl::StrCat("report ", report.sequence(), " of ", report.device_id(),
-                         " was taken after ", mark, ": lost or applied twice"));
-    }
-    mark = report.sequence();
+void Invariants::OnReplayed(const v1::Event& event) {
+  const auto live = chain_.find(event.sequence());
+  if (event.sequence() <= model_.last_sequence && live != chain_.end() &&
+      live->second != Chain(chain_[event.sequence() - 1], event)) {
+    Break(absl::StrCat("event ", event.sequence(), " differs in the journal from the live one"));
   }
-  if (event.has_attempt_placed() &&
-      !tokens_.insert(event.attempt_placed().fencing_token()).second) {
-    Break(absl::StrCat("token ", event.attempt_placed().fencing_token(), " was given twice"));
-  }
-  if (event.has_job_state_changed()) {
-    const v1::JobStateChanged& changed = event.job_state_changed();
-    const auto ended = ended_jobs_.find(changed.job_id());
-    if (ended != ended_jobs_.end()) {
-      Break(absl::StrCat(changed.job_id(), " had ended (", ended->second, ") and became ",
-                         v1::JobState_Name(changed.state())));
+}
+
+void Invariants::OnDurable(const std::vector<v1::Event>& events) {
+  touched_.clear();
+  for (const v1::Event& event : events) {
+    if (event.sequence() != model_.last_sequence + 1) {
+      Break(absl::StrCat("event ", event.sequence(), " after ", model_.last_sequence));
     }
-    if (core::IsTerminal(changed.state())) {
-      ended_jobs_[changed.job_id()] = v1::JobState_Name(changed.state());
+    last_chain_ = Chain(chain_[model_.last_sequence], event);
+    chain_[event.sequence()] = last_chain_;
+    model_.last_sequence = event.sequence();
+    if (trace_) {
+      std::fprintf(stderr, "%s\n", event.ShortDebugString().c_str());
+    }
+    OnEvent(event);
+  }
+  for (const std::string& id : touched_) {
+    const JobModel& job = model_.jobs[id];
+    const int wanted = job.state == v1::JOB_STATE_ACTIVE ? 1 : 0;
+    if (job.live != wanted) {
+      Break(absl::StrCat(id, " is ", v1::JobState_Name(job.state), " with ", job.live,
+                         " live attempts"));
+    }
+    if (job.finished != (job.state == v1::JOB_STATE_SUCCEEDED ? 1 : 0)) {
+      Break(absl::StrCat(id, " is ", v1::JobState_Name(job.state), " with ", job.finished,
+                         " committed results"));
     }
   }
 }
 
-void Invariants::CheckJob(const v1::Job& job) {
-  int live = 0;
-  int finished = 0;
-  std::string output;
-  for (const v1::Attempt& attempt : job.attempts()) {
-    live += core::IsTerminal(attempt.state()) ? 0 : 1;
-    if (attempt.state() == v1::ATTEMPT_STATE_FINISHED) {
-      ++finished;
-      output = attempt.receipt().output_artifact_id();
+void Invariants::OnEvent(const v1::Event& event) {
+  switch (event.event_case()) {
+    case v1::Event::kJobSubmitted: {
+      const v1::JobSubmitted& submitted = event.job_submitted();
+      const std::string& id = submitted.job_id();
+      std::string& key = keys_of_jobs_[id];
+      if (!key.empty() && key != submitted.idempotency_key()) {
+        Break(absl::StrCat(id, " was given twice, to ", key, " and to ",
+                           submitted.idempotency_key()));
+      }
+      key = submitted.idempotency_key();
+      model_.jobs[id].state = v1::JOB_STATE_UNSPECIFIED;
+      return;
     }
-  }
-  const bool succeeded = job.state() == v1::JOB_STATE_SUCCEEDED;
-  if (live != (job.state() == v1::JOB_STATE_ACTIVE ? 1 : 0)) {
-    Break(absl::StrCat(job.job_id(), " is ", v1::JobState_Name(job.state()), " with ", live,
-                       " live attempts"));
-  }
-  if (finished != (succeeded ? 1 : 0)) {
-    Break(absl::StrCat(job.job_id(), " is ", v1::JobState_Name(job.state()), " with ", finished,
-                       " committed results"));
-  }
-  if (succeeded && output != job.output_artifact_id()) {
-    Break(absl::StrCat(job.job_id(), ": its output is not the finished attempt's"));
+    case v1::Event::kJobStateChanged:
+      return OnJob(event.job_state_changed());
+    case v1::Event::kAttemptPlaced:
+      return OnPlaced(event.attempt_placed());
+    case v1::Event::kAttemptRecovered:
+      return OnRecovered(event.attempt_recovered());
+    case v1::Event::kAttemptAdopted:
+      return OnAdopted(event.attempt_adopted());
+    case v1::Event::kAttemptStateChanged:
+      return OnAttempt(event.attempt_state_changed());
+    case v1::Event::kReportAccepted:
+      return OnReport(event.report_accepted());
+    case v1::Event::kLedgerRecorded:
+      return OnLedger(event.ledger_recorded());
+    default:
+      return;  // Changes nothing that is checked here.
   }
 }
 
-void Invariants::OnState(const core::State& state) {
+void Invariants::SetAttempt(AttemptModel& attempt, v1::AttemptState state) {
+  JobModel& job = model_.jobs[attempt.job_id];
+  touched_.insert(attempt.job_id);
+  job.live -= core::IsTerminal(attempt.state) ? 0 : 1;
+  job.finished -= attempt.state == v1::ATTEMPT_STATE_FINISHED ? 1 : 0;
+  attempt.state = state;
+  job.live += core::IsTerminal(state) ? 0 : 1;
+  job.finished += state == v1::ATTEMPT_STATE_FINISHED ? 1 : 0;
+}
+
+void Invariants::OnPlaced(const v1::AttemptPlaced& placed) {
+  if (!tokens_.insert(placed.fencing_token()).second) {
+    Break(absl::StrCat("token ", placed.fencing_token(), " was given twice"));
+  }
+  AttemptModel& attempt = model_.attempts[placed.attempt_id()];
+  if (!attempt.job_id.empty()) {
+    Break(absl::StrCat(placed.attempt_id(), " was placed twice"));
+    return;
+  }
+  attempt.job_id = placed.job_id();
+  attempt.device_id = placed.device_id();
+  attempt.lease_seconds = placed.lease_seconds();
+  JobModel& job = model_.jobs[placed.job_id()];
+  ++job.live;
+  job.current = placed.attempt_id();
+  touched_.insert(placed.job_id());
+}
+
+void Invariants::OnRecovered(const v1::AttemptRecovered& recovered) {
+  AttemptModel& attempt = model_.attempts[recovered.attempt_id()];
+  if (attempt.job_id.empty()) {
+    attempt.job_id = recovered.job_id();
+    attempt.device_id = recovered.device_id();
+    attempt.lease_seconds = recovered.lease_seconds();
+    attempt.state = v1::ATTEMPT_STATE_SUPERSEDED;
+  }
+  SetAttempt(attempt, recovered.current() ? recovered.state() : v1::ATTEMPT_STATE_SUPERSEDED);
+  if (recovered.current()) {
+    model_.jobs[recovered.job_id()].current = recovered.attempt_id();
+  }
+}
+
+void Invariants::OnAttempt(const v1::AttemptStateChanged& changed) {
+  const auto found = model_.attempts.find(changed.attempt_id());
+  if (found == model_.attempts.end()) {
+    Break(absl::StrCat(changed.attempt_id(), " became ", v1::AttemptState_Name(changed.state()),
+                       " and was never placed"));
+    return;
+  }
+  AttemptModel& attempt = found->second;
+  SetAttempt(attempt, changed.state());
+  if (changed.state() == v1::ATTEMPT_STATE_FINISHED &&
+      model_.jobs[attempt.job_id].current != changed.attempt_id()) {
+    Break(absl::StrCat(changed.attempt_id(), " was committed, and ",
+                       model_.jobs[attempt.job_id].current, " has the higher token"));
+  }
+}
+
+void Invariants::OnDecided(const std::vector<v1::Event>& events) {
+  for (const v1::Event& event : events) {
+    const v1::AttemptStateChanged& changed = event.attempt_state_changed();
+    const auto found = model_.attempts.find(changed.attempt_id());
+    if (changed.state() != v1::ATTEMPT_STATE_SUPERSEDED || found == model_.attempts.end() ||
+        core::IsTerminal(found->second.state) || changed.has_receipt() ||
+        !absl::StartsWith(changed.reason(), "lease of")) {
+      continue;  // A late receipt repeats the reason.
+    }
+    const AttemptModel& attempt = found->second;
+    const double silence_seconds = truth_.SilenceSeconds(attempt.device_id);
+    if (silence_seconds < attempt.lease_seconds * (1.0 - kLeaseTolerance)) {
+      Break(absl::StrCat("the lease of ", changed.attempt_id(), " (", attempt.lease_seconds,
+                         " s) ended although its device was heard of ", silence_seconds,
+                         " s before"));
+    }
+  }
+}
+
+void Invariants::OnAdopted(const v1::AttemptAdopted& adopted) {
+  const auto superseded = model_.attempts.find(adopted.superseded_attempt_id());
+  if (superseded != model_.attempts.end() && !core::IsTerminal(superseded->second.state)) {
+    SetAttempt(superseded->second, v1::ATTEMPT_STATE_SUPERSEDED);
+  }
+  const auto attempt = model_.attempts.find(adopted.attempt_id());
+  if (attempt == model_.attempts.end()) {
+    Break(absl::StrCat(adopted.attempt_id(), " was adopted and never placed"));
+    return;
+  }
+  model_.jobs[attempt->second.job_id].current = adopted.attempt_id();
+  touched_.insert(attempt->second.job_id);
+}
+
+void Invariants::OnJob(const v1::JobStateChanged& changed) {
+  JobModel& job = model_.jobs[changed.job_id()];
+  if (core::IsTerminal(job.state)) {
+    Break(absl::StrCat(changed.job_id(), " had ended (", v1::JobState_Name(job.state),
+                       ") and became ", v1::JobState_Name(changed.state())));
+  }
+  job.state = changed.state();
+  touched_.insert(changed.job_id());
+}
+
+void Invariants::OnReport(const v1::ReportAccepted& report) {
+  int64_t& mark = model_.marks[{report.device_id(), report.incarnation()}];
+  if (report.sequence() != mark + 1) {
+    Break(absl::StrCat("report ", report.sequence(), " of ", report.device_id(),
+                       " was taken after ", mark, ": lost or applied twice"));
+  }
+  mark = report.sequence();
+}
+
+void Invariants::OnLedger(const v1::LedgerRecorded& recorded) {
+  const v1::EnergyLedger& ledger = recorded.ledger();
+  v1::EnergyLedger& before = model_.ledgers[recorded.device_id()];
+  for (const double joules : {ledger.attempt_energy_joules() - before.attempt_energy_joules(),
+                              ledger.idle_energy_joules() - before.idle_energy_joules(),
+                              ledger.overhead_energy_joules() - before.overhead_energy_joules()}) {
+    if (joules < -kJoulesTolerance) {
+      Break(absl::StrCat("the ledger of ", recorded.device_id(), " went back by ", -joules, " J"));
+    }
+  }
+  before = ledger;
+  const double drawn = truth_.Drawn(recorded.device_id()).value();
+  if (Sum(ledger) > drawn * (1.0 + kRelativeTolerance) + kJoulesTolerance) {
+    Break(absl::StrCat("the ledger of ", recorded.device_id(), " has ", Sum(ledger),
+                       " J, the device drew ", drawn));
+  }
+}
+
+void Invariants::OnAcknowledged(const std::string& device_id, int64_t incarnation,
+                                int64_t sequence) {
+  if (sequence > model_.marks[{device_id, incarnation}]) {
+    Break(absl::StrCat("report ", sequence, " of ", device_id,
+                       " was acknowledged before it was durable"));
+  }
+}
+
+void Invariants::CheckState(const core::State& state) {
   std::map<DeviceId, AttemptId> wanted;
   for (const auto& [number, record] : state.jobs) {
-    CheckJob(record.job());
-    for (const v1::Attempt& attempt : record.job().attempts()) {
+    const v1::Job& job = record.job();
+    const auto model = model_.jobs.find(job.job_id());
+    if (model == model_.jobs.end() || model->second.state != job.state()) {
+      Break(absl::StrCat(job.job_id(), " is ", v1::JobState_Name(job.state()),
+                         ", its events say otherwise"));
+    }
+    for (const v1::Attempt& attempt : job.attempts()) {
       if (!core::IsTerminal(attempt.state()) &&
           !wanted.emplace(DeviceId(attempt.device_id()), AttemptId(attempt.attempt_id())).second) {
         Break(absl::StrCat(attempt.device_id(), " is wanted to run two attempts"));
       }
+      if (attempt.state() == v1::ATTEMPT_STATE_FINISHED &&
+          attempt.receipt().output_artifact_id() != job.output_artifact_id()) {
+        Break(absl::StrCat(job.job_id(), ": its output is not the finished attempt's"));
+      }
     }
   }
-  if (wanted != state.wanted_attempt) {
-    Break("the index of wanted attempts differs from the jobs");
+  for (const auto& [device, attempt] : state.wanted_attempt) {
+    const auto found = wanted.find(device);
+    if (found == wanted.end() || found->second != attempt) {
+      Break(absl::StrCat("the index of wanted attempts has ", attempt.value(), " on ",
+                         device.value(), ", the jobs do not"));
+    }
+  }
+  if (wanted.size() != state.wanted_attempt.size()) {
+    Break("the index of wanted attempts lacks one that the jobs have");
   }
 }
 
-void Invariants::OnReplay(const core::State& live, const core::State& replayed) {
-  if (core::SnapshotBytes(live) != core::SnapshotBytes(replayed)) {
-    Break(absl::StrCat("after event ", live.last_sequence.value(),
-                       " the replayed state differs from the live one"));
-  }
+Invariants::Past Invariants::Remember() const {
+  return {model_};
 }
 
-void Invariants::OnAcknowledged(const std::string& device, int64_t incarnation, int64_t sequence) {
-  if (sequence > marks_[{device, incarnation}]) {
-    Break(absl::StrCat("report ", sequence, " of ", device,
-                       " was acknowledged before it was durable"));
-  }
+void Invariants::GoBackTo(const Past& past) {
+  model_ = past.model;
 }
 
 }  // namespace wattle::sim

@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What must hold after every event, whatever went wrong. The first breach is kept, in words.
-// Single-threaded.
+// What must hold after every event, whatever went wrong. Kept up event by event: an event costs the
+// same in a large world as in a small one; the full check of a state is for samples. The first
+// breach is kept, in words. Single-threaded.
 #ifndef WATTLE_SIM_INVARIANTS_H_
 #define WATTLE_SIM_INVARIANTS_H_
 
@@ -9,34 +10,102 @@
 #include <map>
 #include <set>
 #include <string>
+#include <unordered_map>
+#include <unordered_set>
 #include <utility>
+#include <vector>
 
 #include "coordinator/core/state.h"
+#include "units/quantity.h"
 #include "wattle/v1/journal.pb.h"
 
 namespace wattle::sim {
 
+// What the invariants ask the world: the truth, as no part of the system knows it.
+class Truth {
+ public:
+  virtual ~Truth() = default;
+  // Since the coordinator's process last heard of the device; since its start where it never did.
+  [[nodiscard]] virtual double SilenceSeconds(const std::string& device_id) const = 0;
+  // All that the device drew since the world began.
+  [[nodiscard]] virtual Joules Drawn(const std::string& device_id) const = 0;
+};
+
 class Invariants {
  public:
-  // A durable event, before it is applied to the durable state.
-  void OnDurableEvent(const v1::Event& event);
-  // After a whole decision was applied.
-  void OnState(const core::State& state);
-  // The same events, once applied live and once read back.
-  void OnReplay(const core::State& live, const core::State& replayed);
-  // A worker dropped reports up to and including this one: they must be durable.
-  void OnAcknowledged(const std::string& device, int64_t incarnation, int64_t sequence);
-  void Break(const std::string& what);
+  // trace: every durable event goes to stderr, for people who look for a fault.
+  Invariants(const Truth& truth, bool trace) : truth_(truth), trace_(trace) {}
 
+  // What a command was decided to, at that moment.
+  void OnDecided(const std::vector<v1::Event>& events);
+  // One durable batch, in order.
+  void OnDurable(const std::vector<v1::Event>& events);
+  // An event as a start reads it from the journal: the hash chain must be that of the live events.
+  void OnReplayed(const v1::Event& event);
+  // A worker dropped reports up to and including this one: they must be durable.
+  void OnAcknowledged(const std::string& device_id, int64_t incarnation, int64_t sequence);
+  // Every job in one state, every index right. Walks everything.
+  void CheckState(const core::State& state);
+
+  // A backup is taken, and later put in the coordinator's place: what the events after it said is
+  // forgotten by the journal. What was told to others (job ids, tokens) is not.
+  struct Past;
+  [[nodiscard]] Past Remember() const;
+  void GoBackTo(const Past& past);
+
+  void Break(const std::string& what);
   [[nodiscard]] const std::string& breach() const { return breach_; }
+  [[nodiscard]] uint64_t chain() const { return last_chain_; }
+  [[nodiscard]] int64_t last_sequence() const { return model_.last_sequence; }
 
  private:
-  void CheckJob(const v1::Job& job);
+  struct JobModel {
+    v1::JobState state = v1::JOB_STATE_UNSPECIFIED;
+    std::string current;  // attempt
+    int live = 0;
+    int finished = 0;
+  };
+  struct AttemptModel {
+    std::string job_id;
+    std::string device_id;
+    v1::AttemptState state = v1::ATTEMPT_STATE_PLACED;
+    double lease_seconds = 0.0;
+  };
+  // What the durable events say.
+  struct Model {
+    std::map<std::pair<std::string, int64_t>, int64_t> marks;  // by device and incarnation
+    std::unordered_map<std::string, JobModel> jobs;
+    std::unordered_map<std::string, AttemptModel> attempts;
+    std::unordered_map<std::string, v1::EnergyLedger> ledgers;  // by device
+    int64_t last_sequence = 0;
+  };
 
+ public:
+  struct Past {
+    Model model;
+  };
+
+ private:
+  void OnEvent(const v1::Event& event);
+  void OnPlaced(const v1::AttemptPlaced& placed);
+  void OnRecovered(const v1::AttemptRecovered& recovered);
+  void OnAttempt(const v1::AttemptStateChanged& changed);
+  void OnAdopted(const v1::AttemptAdopted& adopted);
+  void OnJob(const v1::JobStateChanged& changed);
+  void OnReport(const v1::ReportAccepted& report);
+  void OnLedger(const v1::LedgerRecorded& recorded);
+  void SetAttempt(AttemptModel& attempt, v1::AttemptState state);
+
+  const Truth& truth_;
+  const bool trace_;
   std::string breach_;
-  std::map<std::pair<std::string, int64_t>, int64_t> marks_;  // durable, by device and incarnation
-  std::map<std::string, std::string> ended_jobs_;             // durable: their state and output
-  std::set<int64_t> tokens_;                                  // durable
+  Model model_;
+  std::unordered_set<std::string> touched_;  // jobs of the present batch
+  // Of the whole world, also of journals that a backup replaced.
+  std::unordered_set<int64_t> tokens_;
+  std::unordered_map<std::string, std::string> keys_of_jobs_;
+  std::unordered_map<int64_t, uint64_t> chain_;  // of the present journal, by sequence number
+  uint64_t last_chain_ = 0;
 };
 
 }  // namespace wattle::sim

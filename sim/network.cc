@@ -8,32 +8,45 @@
 
 namespace wattle::sim {
 
-void Network::Send(int worker, int64_t stream, Direction direction, std::function<void()> deliver) {
-  if (broken_streams_.contains(stream)) {
+Network::StreamId Network::Open(int device) {
+  streams_[next_].device = device;
+  return next_++;
+}
+
+void Network::Send(StreamId stream, Direction direction, std::function<void()> deliver) {
+  const auto found = streams_.find(stream);
+  if (found == streams_.end()) {
     return;
   }
-  if (partitioned_.contains(worker) || (faults_ && random_.Chance(options_.loss))) {
-    Break(worker, stream);
+  if (partitioned_[static_cast<size_t>(found->second.device)] ||
+      (faults_ && random_.Chance(options_.loss))) {
+    Break(stream);
     return;
   }
-  double& last = last_delivery_seconds_[{stream, direction}];
+  double& last = found->second.last_delivery_seconds[static_cast<size_t>(direction)];
   last = std::max(last, loop_.now_seconds() + random_.Between(0.001, options_.delay_seconds_max));
-  loop_.After(last - loop_.now_seconds(), std::move(deliver));
+  loop_.At(last, std::move(deliver));
 }
 
-void Network::Break(int worker, int64_t stream) {
-  if (broken_streams_.insert(stream).second) {
+void Network::Break(StreamId stream) {
+  const auto found = streams_.find(stream);
+  if (found != streams_.end()) {
+    const int device = found->second.device;
+    streams_.erase(found);
     ++counts_.broken_streams;
-    broken_(worker, stream);
+    broken_(device, stream);
   }
 }
 
-void Network::SetPartitioned(int worker, bool partitioned) {
-  if (partitioned) {
-    partitioned_.insert(worker);
-  } else {
-    partitioned_.erase(worker);
+void Network::BreakAll() {
+  while (!streams_.empty()) {
+    Break(streams_.begin()->first);
   }
+}
+
+void Network::StopFaults() {
+  faults_ = false;
+  partitioned_.assign(partitioned_.size(), false);
 }
 
 }  // namespace wattle::sim

@@ -5,11 +5,12 @@
 #ifndef WATTLE_SIM_NETWORK_H_
 #define WATTLE_SIM_NETWORK_H_
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <set>
-#include <string>
+#include <utility>
+#include <vector>
 
 #include "sim/event_loop.h"
 #include "sim/options.h"
@@ -21,34 +22,46 @@ enum class Direction { kUp, kDown };  // up: towards the coordinator
 
 class Network {
  public:
+  using StreamId = int64_t;  // from 1; 0: none
+
   // broken: called once for a stream when a message of it is lost; both ends find out by themselves
   // later. All references outlive the network.
   Network(EventLoop& loop, Random& random, const Options& options, Counts& counts,
-          std::function<void(int worker, int64_t stream)> broken)
+          std::function<void(int device, StreamId stream)> broken)
       : loop_(loop),
         random_(random),
         options_(options),
         counts_(counts),
-        broken_(std::move(broken)) {}
+        broken_(std::move(broken)),
+        partitioned_(static_cast<size_t>(options.devices), false) {}
 
-  void Send(int worker, int64_t stream, Direction direction, std::function<void()> deliver);
-  void Break(int worker, int64_t stream);
-  void SetPartitioned(int worker, bool partitioned);
-  void StopFaults() {
-    faults_ = false;
-    partitioned_.clear();
+  StreamId Open(int device);
+  void Send(StreamId stream, Direction direction, std::function<void()> deliver);
+  void Break(StreamId stream);
+  void BreakAll();  // the process at one end is gone
+  void SetPartitioned(int device, bool partitioned) {
+    partitioned_[static_cast<size_t>(device)] = partitioned;
   }
+  [[nodiscard]] bool partitioned(int device) const {
+    return partitioned_[static_cast<size_t>(device)];
+  }
+  void StopFaults();
 
  private:
+  struct Stream {
+    int device = 0;
+    std::array<double, 2> last_delivery_seconds{};
+  };
+
   EventLoop& loop_;
   Random& random_;
   const Options& options_;
   Counts& counts_;
-  std::function<void(int, int64_t)> broken_;
+  std::function<void(int, StreamId)> broken_;
   bool faults_ = true;
-  std::set<int> partitioned_;
-  std::set<int64_t> broken_streams_;
-  std::map<std::pair<int64_t, Direction>, double> last_delivery_seconds_;  // by stream
+  std::vector<bool> partitioned_;
+  StreamId next_ = 1;
+  std::map<StreamId, Stream> streams_;  // that are not broken
 };
 
 }  // namespace wattle::sim

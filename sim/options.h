@@ -1,68 +1,105 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A simulated world as data: its size, its faults, and the bug that is put into it on purpose.
+// A simulated world as data: its size, its pace, its faults, and the bug that is put into the code
+// on purpose. Drawn from a seed, so that no two worlds go wrong in the same way.
 #ifndef WATTLE_SIM_OPTIONS_H_
 #define WATTLE_SIM_OPTIONS_H_
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <string>
 
 namespace wattle::sim {
 
-// Bugs of the kind that the invariants are there to catch; each lives in the simulated worker or in
-// the simulated shell around the core, never in the core.
-enum class Mutant {
-  kNone,
-  kAcknowledgementDropped,  // acknowledgements never reach the workers
-  kTokenForgotten,          // a result with an old token is committed although the job has ended
-  kHighWaterMarkForgotten,  // a repeated report is applied again
-  kEffectsBeforeCommit,     // effects are released before their events are durable
-  kStoppedEnergyForgotten,  // a stopped attempt's joules are missing in its receipt
-  kStopIgnored,             // a worker goes on with what it should stop
-  kStateNotReplayable,      // live state is changed beside the events
-  kRequeueForgotten,        // an expired lease does not bring the job back into the queue
+// What goes wrong. Each happens to a device, a job or the coordinator drawn at random.
+enum class Fault {
+  kCoordinatorCrash,     // the process ends, its disk keeps what was written
+  kCoordinatorPowerCut,  // the disk loses what was not synced
+  kBackup,               // a copy of the journal is made
+  kRestore,              // the coordinator is replaced by its last backup
+  kCoordinatorDiskFull,
+  kCoordinatorClockStep,  // up to ten days, forward or back
+  kWorkerCrash,
+  kWorkerPowerCut,
+  kWorkerDiskLost,  // the card is replaced by an empty one
+  kWorkerDiskFull,
+  kWorkerFileDamaged,
+  kWorkerClockStep,
+  kPartition,
+  kRunnerCrash,
+  kRunnerHang,
+  kGaugeSilent,
+  kGaugeLies,  // reads far from the truth, as a worn gauge does
+  kSag,        // one reading of an empty battery: the voltage dipped
+  kThermometerSilent,
+  kHeat,
+  kClouds,
+  kEviction,  // a device's cache is emptied
+  kPolicyChange,
+  kDrain,
+  kCancel,
+  kCount,
 };
+inline constexpr size_t kFaults = static_cast<size_t>(Fault::kCount);
+const char* FaultName(Fault fault);
 
 struct Options {
   uint64_t seed = 1;
-  int workers = 6;
+  int devices = 6;
   int jobs = 24;
-  double fault_seconds = 1800.0;  // faults happen until then
-  double end_seconds =
-      9000.0;  // by then everything must have come to rest; ends sooner when it has
+  // Faults happen until then; by end_seconds everything must have come to rest. Ends sooner when it
+  // has.
+  double fault_seconds = 1800.0;
+  double end_seconds = 30000.0;
+
+  // Pace. A dense world lives an hour in steps of a second, a slow one weeks in steps of minutes.
+  double step_seconds = 1.0;  // of a runner, about
+  int job_steps_max = 300;
+  double heartbeat_seconds = 2.0;
+  double sample_seconds = 0.5;  // of power, heat and charge while an attempt is held
+  double day_seconds = 900.0;   // of the sun on the panels
+  double tick_seconds = 1.0;
+  double plan_seconds = 2.0;
+  double lease_seconds_min = 15.0;
+  double lease_seconds_max = 90.0;
+  double outage_seconds_max = 60.0;  // of a machine, a link, a sensor
+  double delay_seconds_max = 0.5;    // of a message
 
   // Of each message; the stream breaks with it, as a TCP connection does.
   double loss = 0.004;
-  double duplication = 0.05;  // of a report, again after a while
-  double delay_seconds_max = 0.5;
-  // Mean seconds between faults, of the whole world; 0: never.
-  double coordinator_crash_seconds = 150.0;
-  double worker_crash_seconds = 90.0;
-  double disk_loss_seconds = 900.0;  // a worker comes back with an empty spool
-  double partition_seconds = 120.0;
-  double clock_jump_seconds = 400.0;
-  double drain_seconds = 300.0;
-  double cancel_seconds = 200.0;
+  double duplication = 0.05;      // of a report, again after a while
   double attempt_failure = 0.08;  // of an attempt, by its own fault
-  Mutant mutant = Mutant::kNone;
+  // Mean seconds between two faults of a kind, in the whole world; 0: never.
+  std::array<double, kFaults> mean_seconds{};
+
+  bool sqlite_journal = false;  // the real journal on the simulated disk; else a plain log
+  bool trace = false;           // every durable event and each worker's notes go to stderr
+  std::string mutant;           // the fault point that is on; empty: none
 };
+
+// A world drawn from the seed. `slow`: weeks of a field instead of an hour of a lab.
+Options DrawOptions(uint64_t seed, bool slow);
 
 // What happened, so that a test can tell that its faults did.
 struct Counts {
+  std::array<int64_t, kFaults> faults{};
   int64_t events = 0;
   int64_t commits = 0;
-  int64_t coordinator_crashes = 0;
-  int64_t lost_batches = 0;  // decided, not yet durable when the coordinator crashed
-  int64_t worker_crashes = 0;
-  int64_t lost_disks = 0;
+  int64_t lost_batches = 0;  // decided, not yet durable when the coordinator stopped
   int64_t broken_streams = 0;
   int64_t duplicates = 0;
   int64_t expired_leases = 0;
   int64_t adopted = 0;
   int64_t late_receipts = 0;
-  int64_t drained_attempts = 0;
-  int64_t cancelled_jobs = 0;
+  int64_t guard_stops = 0;
+  int64_t resumed = 0;      // attempts that went on from a step above 0
+  int64_t empty_batteries = 0;
   int64_t succeeded_jobs = 0;
   int64_t failed_jobs = 0;
+  int64_t cancelled_jobs = 0;
+
+  void Add(const Counts& other);
 };
 
 }  // namespace wattle::sim

@@ -1,365 +1,538 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-//
-// The simulated worker's behaviour: what a real agent does, with a counter for an engine.
 #include "sim/worker.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <utility>
-#include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 
 namespace wattle::sim {
 namespace {
 
-constexpr double kStepSeconds = 1.0;  // wall, between two looks at the run
-constexpr double kHeartbeatSeconds = 2.0;
-constexpr double kResendSeconds = 7.0;
-constexpr double kIdleWatts = 3.0;
-constexpr double kCheckpointSteps = 40.0;
-constexpr const char* kClasses[] = {"jetson-orin-nano", "jetson-xavier-nx", "raspberry-pi-5"};
-constexpr double kTimeScales[] = {1.0, 0.25, 2.0};
+constexpr double kCivilEpochSeconds = 1.8e9;
+// No timer is shorter: rounding between two clocks must not stop the time.
+constexpr double kWakeSecondsMin = 0.001;
+constexpr double kBatteryPollSeconds = 60.0;
+// A board starts again only with so much in its battery.
+constexpr Fraction kBootCharge(0.1);
+// The first operations of its disk after the order: anywhere in a save or a report.
+constexpr int kOperationsBeforeCut = 12;
+constexpr int kTornBytesMax = 60;
+constexpr double kTransferBytesPerSecond = 1e6;
+// A work load empties a battery in so long, or the gauge could not follow (telemetry/battery).
+constexpr absl::Duration kEmptiedByWorkMin = absl::Seconds(1300);
+
+BoardSettings DrawBoard(int number, const Options& options) {
+  // Of its own numbers, so that the board is the same whatever happens to it.
+  Random random(options.seed * 1000003 + static_cast<uint64_t>(number));
+  BoardSettings board;
+  board.idle = Watts(random.Between(1.5, 4.0));
+  board.work = Watts(random.Between(7.0, 20.0));
+  if (random.Chance(0.3)) {
+    return board;  // on mains
+  }
+  // Between a quarter of a day and three days of idle draw, and never so little that work empties
+  // it faster than a battery bears.
+  board.day_seconds = options.day_seconds;
+  board.battery = std::max(
+      board.idle * absl::Seconds(options.day_seconds) * random.Between(0.25, 3.0),
+      board.work * kEmptiedByWorkMin * random.Between(1.0, 2.0));
+  board.charge = Fraction(random.Between(0.2, 0.9));
+  board.harvest_peak = board.idle * random.Between(1.0, 5.0);
+  board.noon_seconds = random.Between(0.0, options.day_seconds);
+  board.gauge_error = Fraction(random.Between(0.005, 0.03));
+  // Every second gauge is off by all that it states.
+  board.gauge_bias = board.gauge_error.value() *
+                     (random.Chance(0.5) ? random.Between(-1.0, 1.0) : (random.Chance(0.5) ? 1.0 : -1.0));
+  return board;
+}
 
 }  // namespace
 
-Worker::Worker(int number, EventLoop& loop, Random& random, const Options& options)
-    : loop_(loop),
-      random_(random),
-      options_(options),
-      power_watts_(8.0 + number),
-      steps_per_device_second_(4.0 + number % 3),
-      incarnation_(1000 + number) {
-  info_.set_device_id(absl::StrFormat("device-%02d", number));
-  info_.set_name(absl::StrCat("board-", number));
-  info_.set_device_class(kClasses[number % 3]);
-  info_.set_emulated(true);
-  info_.set_time_scale(kTimeScales[number % 3]);
-  info_.set_memory_bytes(int64_t{8} << 30);
-  info_.set_cores(1);
-  info_.set_energy_source(v1::ENERGY_SOURCE_EMULATED);
-  info_.set_idle_power_watts(kIdleWatts);
-  info_.set_engine_version("wattle-sim");
-  info_.set_cache_quota_bytes(int64_t{1} << 34);
+Worker::Worker(int number, const World& world, Link link)
+    : number_(number),
+      world_(world),
+      link_(std::move(link)),
+      board_(DrawBoard(number, world.options)),
+      disk_(world.options.seed * 7777 + static_cast<uint64_t>(number)) {}
+
+Worker::~Worker() = default;
+
+agent::Instant Worker::Now() const {
+  const double now_seconds = world_.loop.now_seconds();
+  return clock_->At(
+      Monotonic(absl::Seconds(now_seconds - booted_seconds_)),
+      absl::UnixEpoch() + absl::Seconds(kCivilEpochSeconds + now_seconds + clock_offset_seconds_));
 }
 
-void Worker::Start(WorkerPort port) {
-  port_ = std::move(port);
-  Restart();
+v1::DeviceInfo Worker::Describe() const {
+  constexpr const char* kClasses[] = {"jetson-orin-nano", "jetson-xavier-nx", "raspberry-pi-5"};
+  v1::DeviceInfo info;
+  info.set_device_id(state_->device_id());
+  info.set_name(absl::StrCat("board-", number_));
+  info.set_device_class(kClasses[number_ % 3]);
+  info.set_architecture("aarch64");
+  info.set_time_scale(1.0);
+  info.set_memory_bytes(int64_t{8} << 30);
+  info.set_cores(4);
+  info.set_energy_source(v1::ENERGY_SOURCE_INA3221);
+  info.set_energy_scope("module");
+  info.set_engine_version("wattle-sim");
+  info.set_cache_quota_bytes(int64_t{1} << 34);
+  if (board_.has_battery()) {
+    info.set_battery_capacity_wh(ToWattHours(*board_.settings().battery));
+  }
+  return info;
 }
 
-void Worker::Crash() {
-  alive_ = false;
+void Worker::Start() {
+  if (alive()) {
+    return;
+  }
+  AdvanceBoard();
+  if (board_.has_battery() && board_.charge() < kBootCharge) {
+    world_.loop.After(std::min(kBatteryPollSeconds, 0.01 * world_.options.day_seconds),
+                      [this] { Start(); });
+    return;
+  }
+  disk_.RestorePower();
+  if (!powered_) {
+    powered_ = true;
+    board_.SetPowered(true);
+    booted_seconds_ = world_.loop.now_seconds() - 1.0;
+    ++boots_;
+  }
+  clock_.emplace(Monotonic(), 1.0);
+  absl::StatusOr<std::unique_ptr<agent::StateDirectory>> state = agent::StateDirectory::Open(&disk_);
+  absl::StatusOr<std::unique_ptr<agent::Spool>> spool =
+      state.ok() ? agent::Spool::Open(&disk_) : state.status();
+  if (!spool.ok()) {
+    // As the real one: says why, ends, and is started again by its supervisor.
+    if (absl::IsDataLoss(spool.status())) {
+      LoseDisk();  // somebody puts in a new card
+    }
+    world_.loop.After(5.0, [this] { Start(); });
+    return;
+  }
+  state_ = *std::move(state);
+  spool_ = *std::move(spool);
+  device_id_ = state_->device_id();
+  incarnation_ = spool_->incarnation();
+  pace_ = std::make_unique<agent::RealPace>();
+  const v1::WorkerRecord kept = agent::ReadKeptDevice(*state_, *this);
+  const telemetry::SourceInfo sensors = board_.Sensors();
+  account_ = std::make_unique<agent::EnergyAccount>(
+      telemetry::MeterSettings{.cadence = sensors.cadence},
+      agent::EnergyOrigin{sensors.energy_source, sensors.scope}, Now().device, kept.ledger(),
+      telemetry::IdleBaseline(Watts(kept.idle_power_watts()), kept.idle_samples()));
+  agent::CoreSettings settings;
+  settings.info = Describe();
+  settings.boot_id = absl::StrCat("boot-", number_, "-", boots_);
+  settings.guard = {.has_gauge = board_.has_battery(),
+                    .gauge_error = board_.settings().gauge_error,
+                    .has_thermometer = true};
+  // A real runner says every two seconds that it is alive, the simulated one after each step.
+  const absl::Duration step = absl::Seconds(world_.options.step_seconds);
+  settings.watch.start = std::max(settings.watch.start, 4.0 * step);
+  settings.watch.silence = std::max(settings.watch.silence, 4.0 * step);
+  settings.watch.stuck = std::max(settings.watch.stuck, 10.0 * step);
+  core_ = std::make_unique<agent::AgentCore>(agent::CoreDependencies{.state = state_.get(),
+                                                                     .spool = spool_.get(),
+                                                                     .ports = this,
+                                                                     .account = account_.get(),
+                                                                     .pace = pace_.get(),
+                                                                     .clock = &*clock_,
+                                                                     .kept = kept},
+                                             settings);
+  readings_ = std::make_unique<agent::DeviceReadings>(core_.get(), account_.get(), this);
+  readings_->Add(sensors, std::nullopt);
+  ++life_;
+  wake_scheduled_ = false;
+  reserve_.Disturb(world_.loop.now_seconds());
+  contact_seconds_ = world_.loop.now_seconds();
+  Call([this](const agent::Instant& now) { core_->Start(now); });
+  Dial();
+}
+
+void Worker::Stop(bool power_cut) {
+  if (!alive()) {
+    return;
+  }
+  AdvanceBoard();
+  board_.SetWorking(false);
+  ++stops_;
   ++life_;
   stream_ = 0;
-  for (auto& [id, held] : held_) {
-    held.steps_done = held.steps_saved;
-    held.uploading = false;
-    held.paused_until_seconds = 0.0;
-    ++held.restarts;
+  runner_.reset();
+  left_runner_.reset();
+  transfer_ = 0;
+  readings_.reset();
+  core_.reset();
+  account_.reset();
+  spool_.reset();
+  state_.reset();
+  if (power_cut) {
+    powered_ = false;
+    board_.SetPowered(false);
   }
+  disk_.RestorePower();
+  link_.stopped();
+}
+
+void Worker::CutPowerSoon() {
+  disk_.CutPowerAfter(world_.random.Below(kOperationsBeforeCut),
+                      static_cast<size_t>(world_.random.Below(kTornBytesMax)));
 }
 
 void Worker::LoseDisk() {
-  lost_disk_ = true;
-  incarnation_ += 1000;
-  next_report_ = 1;
-  acknowledged_ = 0;
-  spool_.clear();
-  held_.clear();
-  ended_.clear();
-  attempt_energy_joules_ = 0.0;
-  idle_energy_joules_ = 0.0;
+  lost_something_ = true;
+  const std::map<std::string, std::string> files = disk_.files();
+  for (const auto& [name, content] : files) {
+    disk_.Forget(name);
+  }
 }
 
-void Worker::Restart() {
-  alive_ = true;
-  ++life_;
-  last_contact_seconds_ = loop_.now_seconds();
-  Every(kStepSeconds, &Worker::Step);
-  Every(kHeartbeatSeconds, &Worker::SendHeartbeat);
-  Every(kResendSeconds, &Worker::SendSpool);
-  Disconnected();
+bool Worker::DamageFile() {
+  const auto& files = disk_.files();
+  if (files.empty()) {
+    return false;
+  }
+  auto file = files.begin();
+  std::advance(file, world_.random.Below(static_cast<int>(files.size())));
+  // A result carries checksums of its own (ADR 17), which whoever loads it compares.
+  if (file->second.empty() || absl::StrContains(file->first, "/output/")) {
+    return false;
+  }
+  lost_something_ = true;
+  const std::string name = file->first;
+  const auto size = static_cast<int>(file->second.size());
+  if (world_.random.Chance(0.3)) {
+    disk_.LoseTail(name, static_cast<size_t>(world_.random.Below(size)));
+  } else {
+    disk_.FlipBit(name, static_cast<size_t>(world_.random.Below(8 * size)));
+  }
+  return true;
 }
 
-void Worker::Every(double interval_seconds, void (Worker::*action)()) {
-  loop_.After(interval_seconds, [this, interval_seconds, action, life = life_] {
-    if (life == life_ && alive_) {
-      (this->*action)();
-      Every(interval_seconds, action);
+void Worker::SetDiskFull(bool full) {
+  disk_.set_full(full);
+}
+
+bool Worker::BreakRunner(bool hang) {
+  if (runner_ == nullptr || !runner_->running()) {
+    return false;
+  }
+  hang ? runner_->Hang() : runner_->Crash();
+  return true;
+}
+
+void Worker::StopFaults() {
+  faults_ = false;
+  AdvanceBoard();
+  board_.Recharge();
+  board_.sensors = {};
+  disk_.set_full(false);
+}
+
+void Worker::AdvanceBoard() {
+  board_.AdvanceTo(world_.loop.now_seconds());
+}
+
+void Worker::SetWorking(bool working) {
+  AdvanceBoard();
+  board_.SetWorking(working);
+}
+
+bool Worker::at_rest() const {
+  return alive() && spool_->pending().empty() && !core_->busy();
+}
+
+std::string Worker::what_it_does() const {
+  if (!alive()) {
+    return absl::StrCat("it is not there, its battery at ", board_.charge().value());
+  }
+  const v1::Heartbeat heartbeat = core_->MakeHeartbeat(Now());
+  return absl::StrCat(stream_ == 0 ? "no link" : "a link", ", ", spool_->pending().size(),
+                      " reports left, ", core_->busy() ? "an attempt " : "no attempt ",
+                      heartbeat.progress_size() > 0 ? heartbeat.progress(0).ShortDebugString() : "",
+                      " ", heartbeat.guard_reason());
+}
+
+// --- the core, called ---
+
+void Worker::Later(double seconds, std::function<void()> action) {
+  world_.loop.After(seconds, [this, action = std::move(action), life = life_] {
+    if (life == life_ && alive()) {
+      action();
     }
   });
 }
 
-void Worker::Disconnected() {
-  stream_ = 0;
-  loop_.After(random_.Between(0.2, 3.0), [this, life = life_] {
-    if (life == life_ && alive_ && stream_ == 0) {
-      port_.dial();
+void Worker::Sample(const agent::Instant& now) {
+  AdvanceBoard();
+  readings_->OnPoll(0, board_.Read(now.device), now.device);
+  const std::string breach =
+      reserve_.Check(board_, world_.loop.now_seconds(), world_.options.step_seconds);
+  if (!breach.empty()) {
+    world_.invariants.Break(absl::StrCat(device_id_, ": ", breach));
+  }
+  CheckLease();
+}
+
+// After its lease without contact a worker checkpoints and stops; a runner that hangs is killed after
+// two minutes.
+void Worker::CheckLease() {
+  const double now_seconds = world_.loop.now_seconds();
+  if (stream_ != 0) {
+    contact_seconds_ = now_seconds;
+  }
+  const double grace_seconds =
+      (runner_ != nullptr && runner_->hung() ? 130.0 : 10.0) + 4.0 * world_.options.step_seconds;
+  if (runner_ != nullptr && runner_->running() && running_lease_seconds_ > 0.0 &&
+      now_seconds - contact_seconds_ > running_lease_seconds_ + grace_seconds) {
+    world_.invariants.Break(absl::StrCat(device_id_, " still runs ", now_seconds - contact_seconds_,
+                                         " s after its last contact, its lease was ",
+                                         running_lease_seconds_, " s"));
+  }
+}
+
+void Worker::Call(const CoreCall& call) {
+  if (!alive()) {
+    return;
+  }
+  const agent::Instant now = Now();
+  Sample(now);
+  call(now);
+  incarnation_ = spool_->incarnation();
+  if (disk_.power_is_cut() || (board_.has_battery() && board_.charge() <= Fraction(0))) {
+    world_.counts.empty_batteries += disk_.power_is_cut() ? 0 : 1;
+    // Not inside a call of the runner or the core, which both go with it.
+    Later(0.0, [this] {
+      Stop(true);
+      world_.loop.After(world_.random.Between(0.5, world_.options.outage_seconds_max),
+                        [this] { Start(); });
+    });
+    return;
+  }
+  ScheduleWake(now);
+}
+
+void Worker::ScheduleWake(const agent::Instant& now) {
+  const double now_seconds = world_.loop.now_seconds();
+  double next_seconds =
+      now_seconds + absl::ToDoubleSeconds(core_->NextStep(now) - now.wall);
+  if (core_->busy()) {
+    next_seconds = std::min(next_seconds, now_seconds + world_.options.sample_seconds);
+  }
+  next_seconds = std::max(next_seconds, now_seconds + kWakeSecondsMin);
+  if (wake_scheduled_ && wake_seconds_ <= next_seconds && wake_seconds_ > now_seconds) {
+    return;
+  }
+  wake_scheduled_ = true;
+  wake_seconds_ = next_seconds;
+  world_.loop.At(next_seconds, [this, next_seconds, life = life_] {
+    if (life == life_ && alive() && wake_seconds_ == next_seconds) {
+      wake_scheduled_ = false;
+      Call([this](const agent::Instant& then) { core_->Step(then); });
     }
   });
+}
+
+// --- the link ---
+
+void Worker::Dial() {
+  Later(world_.random.Between(0.2, std::max(3.0, 0.05 * world_.options.outage_seconds_max)),
+        [this] {
+          if (stream_ == 0) {
+            link_.dial();
+          }
+        });
 }
 
 void Worker::Connected(int64_t stream) {
   stream_ = stream;
-  v1::WorkerMessage message;
-  v1::Hello& hello = *message.mutable_hello();
-  *hello.mutable_device() = info_;
-  hello.set_incarnation(incarnation_);
-  for (const auto& [id, held] : held_) {
-    v1::HeldAttempt& one = *hello.add_attempts();
-    one.set_attempt_id(id);
-    one.set_fencing_token(held.assignment.fencing_token());
-    one.set_state(held.state);
-  }
-  port_.send(message);
-  SendSpool();
+  Call([this](const agent::Instant& now) { core_->OnConnected(now); });
 }
 
-void Worker::SendHeartbeat() {
-  if (stream_ == 0) {
+void Worker::Disconnected(int64_t stream) {
+  if (!alive() || stream_ != stream) {
     return;
   }
-  v1::WorkerMessage message;
-  v1::Heartbeat& heartbeat = *message.mutable_heartbeat();
-  heartbeat.set_has_power(true);
-  heartbeat.set_power_watts(held_.empty() ? kIdleWatts : power_watts_);
-  heartbeat.set_memory_available_bytes(info_.memory_bytes());
-  for (const auto& [id, held] : held_) {
-    v1::AttemptProgress& progress = *heartbeat.add_progress();
-    progress.set_attempt_id(id);
-    progress.set_elapsed_seconds(held.device_seconds);
-    progress.set_remaining_seconds((held.steps_total - held.steps_done) / steps_per_device_second_);
+  stream_ = 0;
+  if (stream != 0) {
+    Call([this](const agent::Instant& now) { core_->OnDisconnected(now); });
   }
-  port_.send(message);
-}
-
-void Worker::SendSpool() {
-  if (stream_ == 0) {
-    return;
-  }
-  // A copy: sending may break the stream at once.
-  const std::vector<v1::Report> reports(spool_.begin(), spool_.end());
-  for (const v1::Report& report : reports) {
-    v1::WorkerMessage message;
-    *message.mutable_report() = report;
-    port_.send(message);
-  }
-}
-
-v1::Report& Worker::Spool() {
-  v1::Report& report = spool_.emplace_back();
-  report.set_sequence(next_report_++);
-  report.set_at_unix_seconds(loop_.now_seconds());
-  return report;
-}
-
-void Worker::Ended(const std::string& attempt_id) {
-  // The name may be of what is erased here.
-  held_.erase(*ended_.insert(attempt_id).first);
-  v1::EnergyLedger& ledger = *Spool().mutable_ledger();
-  ledger.set_attempt_energy_joules(attempt_energy_joules_);
-  ledger.set_idle_energy_joules(idle_energy_joules_);
-  SendSpool();
-}
-
-v1::Receipt Worker::MakeReceipt(const HeldRun& held) const {
-  v1::Receipt receipt;
-  receipt.set_attempt_id(held.assignment.attempt_id());
-  receipt.set_device_id(info_.device_id());
-  receipt.set_device_class(info_.device_class());
-  receipt.set_emulated(true);
-  receipt.set_time_scale(info_.time_scale());
-  receipt.set_restarts(held.restarts);
-  v1::EnergyMeasurement& total = *receipt.mutable_total();
-  total.set_gross_energy_joules(held.energy_joules);
-  total.set_net_energy_joules(held.energy_joules);
-  total.set_seconds(held.device_seconds);
-  total.set_coverage_ratio(1.0);
-  total.set_mean_power_watts(power_watts_);
-  total.set_source(v1::ENERGY_SOURCE_EMULATED);
-  *receipt.mutable_run() = total;
-  v1::WorkDone& work = *receipt.mutable_work();
-  v1::WorkloadSignature& signature = *work.mutable_signature();
-  signature.set_method(v1::METHOD_FINETUNE_FULL);
-  signature.mutable_model()->set_architecture("gpt2");
-  signature.mutable_model()->set_layers(2);
-  signature.mutable_model()->set_width(64);
-  signature.mutable_model()->set_heads(2);
-  signature.mutable_model()->set_vocabulary_size(512);
-  signature.mutable_model()->set_context_length(128);
-  signature.set_precision("fp32");
-  signature.set_quantization("none");
-  signature.set_batch_size(4);
-  signature.set_sequence_length(128);
-  signature.set_engine("wattle");
-  work.set_unit(v1::WORK_UNIT_TRAINING_TOKEN);
-  work.set_steps(static_cast<int64_t>(held.steps_done));
-  work.set_tokens(work.steps() * 512);
-  work.set_units(static_cast<double>(work.tokens()));
-  work.set_examples(work.steps() * 4);
-  return receipt;
-}
-
-void Worker::Step() {
-  // The lease counts powered-on time since the link was last up.
-  if (stream_ != 0) {
-    last_contact_seconds_ = loop_.now_seconds();
-  }
-  // One at a time, and what stands first in the map.
-  HeldRun* run = nullptr;
-  for (auto& [id, held] : held_) {
-    if (run == nullptr) {
-      run = &held;
-    }
-  }
-  const double device_seconds = kStepSeconds / info_.time_scale();
-  if (run == nullptr || run->uploading || loop_.now_seconds() < run->paused_until_seconds) {
-    idle_energy_joules_ += kIdleWatts * device_seconds;
-    return;
-  }
-  if (loop_.now_seconds() - last_contact_seconds_ > run->assignment.lease_seconds()) {
-    Stop(*run);
-    return;
-  }
-  if (run->state != v1::ATTEMPT_STATE_RUNNING) {
-    run->state = v1::ATTEMPT_STATE_RUNNING;
-    v1::AttemptStarted& started = *Spool().mutable_started();
-    started.set_attempt_id(run->assignment.attempt_id());
-    started.set_fencing_token(run->assignment.fencing_token());
-    started.set_from_step(static_cast<int64_t>(run->steps_done));
-    SendSpool();
-  }
-  const double joules = power_watts_ * device_seconds;
-  run->energy_joules += joules;
-  attempt_energy_joules_ += joules;
-  run->device_seconds += device_seconds;
-  run->steps_done =
-      std::min(run->steps_total, run->steps_done + steps_per_device_second_ * device_seconds);
-  if (run->steps_done - run->steps_saved >= kCheckpointSteps) {
-    run->steps_saved = run->steps_done;
-  }
-  const double expected_looks =
-      run->steps_total / (steps_per_device_second_ * device_seconds) + 1.0;
-  if (faults_ && random_.Chance(options_.attempt_failure / expected_looks)) {
-    Fail(*run);
-  } else if (faults_ && random_.Chance(0.02)) {
-    run->state = v1::ATTEMPT_STATE_PAUSED;
-    run->paused_until_seconds = loop_.now_seconds() + random_.Between(1.0, 20.0);
-    v1::AttemptPaused& paused = *Spool().mutable_paused();
-    paused.set_attempt_id(run->assignment.attempt_id());
-    paused.set_fencing_token(run->assignment.fencing_token());
-    paused.set_reason("battery at its reserve");
-    SendSpool();
-  } else if (run->steps_done >= run->steps_total) {
-    Finish(*run);
-  }
-}
-
-void Worker::Finish(HeldRun& held) {
-  if (stream_ == 0) {
-    return;  // The result waits for the link; the next step tries again.
-  }
-  held.uploading = true;
-  v1::ArtifactInfo output;
-  output.set_artifact_id(absl::StrFormat("%s-token-%d-of-%s", held.assignment.attempt_id(),
-                                         held.assignment.fencing_token(), info_.device_id()));
-  output.set_kind(v1::ARTIFACT_KIND_RESULT);
-  output.set_job_id(held.assignment.job_id());
-  output.set_size_bytes(1 << 20);
-  *output.mutable_model_shape() = MakeReceipt(held).work().signature().model();
-  const std::string attempt_id = held.assignment.attempt_id();
-  port_.upload(output, [this, output, attempt_id, life = life_] {
-    const auto found = held_.find(attempt_id);
-    if (life != life_ || found == held_.end()) {
-      return;
-    }
-    v1::AttemptFinished& finished = *Spool().mutable_finished();
-    finished.set_attempt_id(attempt_id);
-    finished.set_fencing_token(found->second.assignment.fencing_token());
-    *finished.mutable_receipt() = MakeReceipt(found->second);
-    *finished.mutable_output() = output;
-    Ended(attempt_id);
-  });
-  // An upload that is never answered is tried again.
-  loop_.After(5.0, [this, attempt_id, life = life_] {
-    const auto found = held_.find(attempt_id);
-    if (life == life_ && found != held_.end()) {
-      found->second.uploading = false;
-    }
-  });
-}
-
-void Worker::Fail(HeldRun& held) {
-  constexpr v1::FailureClass kFailures[] = {v1::FAILURE_CLASS_JOB, v1::FAILURE_CLASS_DEVICE,
-                                            v1::FAILURE_CLASS_LINK, v1::FAILURE_CLASS_POWER};
-  v1::AttemptFailed& failed = *Spool().mutable_failed();
-  failed.set_attempt_id(held.assignment.attempt_id());
-  failed.set_fencing_token(held.assignment.fencing_token());
-  failed.set_failure_class(kFailures[random_.Below(4)]);
-  failed.set_message("simulated");
-  *failed.mutable_receipt() = MakeReceipt(held);
-  Ended(held.assignment.attempt_id());
-}
-
-void Worker::Stop(HeldRun& held) {
-  v1::AttemptStopped& stopped = *Spool().mutable_stopped();
-  stopped.set_attempt_id(held.assignment.attempt_id());
-  stopped.set_fencing_token(held.assignment.fencing_token());
-  *stopped.mutable_receipt() = MakeReceipt(held);
-  if (options_.mutant == Mutant::kStoppedEnergyForgotten) {
-    stopped.mutable_receipt()->mutable_total()->set_gross_energy_joules(0.0);
-  }
-  Ended(held.assignment.attempt_id());
-}
-
-void Worker::Apply(const v1::DesiredSet& desired) {
-  std::set<std::string> wanted;
-  for (const v1::Assignment& assignment : desired.assignments()) {
-    wanted.insert(assignment.attempt_id());
-  }
-  if (options_.mutant != Mutant::kStopIgnored) {
-    for (const std::string& id : Held()) {
-      if (!wanted.contains(id)) {
-        Stop(held_.at(id));
-      }
-    }
-  }
-  for (const v1::Assignment& assignment : desired.assignments()) {
-    const std::string& id = assignment.attempt_id();
-    if (held_.contains(id) || ended_.contains(id)) {
-      continue;
-    }
-    HeldRun& held = held_[id];
-    held.assignment = assignment;
-    held.steps_total = static_cast<double>(assignment.spec().finetune().steps());
-    v1::AttemptAccepted& accepted = *Spool().mutable_accepted();
-    accepted.set_attempt_id(id);
-    accepted.set_fencing_token(assignment.fencing_token());
-    SendSpool();
-  }
+  Dial();
 }
 
 void Worker::Receive(const v1::CoordinatorMessage& message) {
-  last_contact_seconds_ = loop_.now_seconds();
   if (message.has_desired()) {
-    Apply(message.desired());
-  } else if (message.has_acknowledgement() &&
-             message.acknowledgement().incarnation() == incarnation_) {
-    const int64_t sequence = message.acknowledgement().sequence();
-    acknowledged_ = std::max(acknowledged_, sequence);
-    while (!spool_.empty() && spool_.front().sequence() <= sequence) {
-      spool_.pop_front();
+    reserve_.SetPolicies(message.desired(), world_.loop.now_seconds());
+    for (const v1::Assignment& assignment : message.desired().assignments()) {
+      leases_seconds_[assignment.attempt_id()] = assignment.lease_seconds();
     }
+  }
+  Call([&](const agent::Instant& now) { core_->OnMessage(message, now); });
+}
+
+void Worker::Send(const v1::WorkerMessage& message) {
+  if (stream_ != 0) {
+    link_.send(message);
   }
 }
 
-std::set<std::string> Worker::Held() const {
-  std::set<std::string> ids;
-  for (const auto& [id, held] : held_) {
-    ids.insert(id);
+void Worker::Reconnect() {
+  Later(0.0, [this] { Disconnected(stream_); });
+}
+
+void Worker::Note(const std::string& line) {
+  if (world_.options.trace) {
+    std::fprintf(stderr, "%.3f %s: %s\n", world_.loop.now_seconds(), device_id_.c_str(), line.c_str());
   }
-  return ids;
+}
+
+// --- runner and transfers ---
+
+absl::Status Worker::StartRunner(const v1::RunnerTask& task) {
+  if (runner_ != nullptr) {
+    left_runner_ = std::move(runner_);  // it may be its own exit that brings us here
+  }
+  const auto lease = leases_seconds_.find(task.attempt_id());
+  running_lease_seconds_ = lease == leases_seconds_.end() ? 0.0 : lease->second;
+  const bool fails = faults_ && world_.random.Chance(world_.options.attempt_failure);
+  runner_ = std::make_unique<Runner>(
+      world_.loop, world_.random, disk_,
+      Runner::Settings{.step_seconds = world_.options.step_seconds, .fails = fails},
+      Runner::Port{
+          .on_frame =
+              [this](const v1::RunnerFrame& frame) {
+                Call([&](const agent::Instant& now) { core_->OnFrame(frame, now); });
+              },
+          .on_exit =
+              [this](bool clean) {
+                child::RunnerExit exit;
+                exit.clean = clean;
+                exit.failure_class =
+                    clean ? v1::FAILURE_CLASS_UNSPECIFIED : v1::FAILURE_CLASS_DEVICE;
+                exit.message = clean ? "" : "runner: killed by signal 9";
+                Call([&](const agent::Instant& now) { core_->OnRunnerExit(exit, now); });
+              },
+          .set_working = [this](bool working) { SetWorking(working); }});
+  runner_->Start(task);
+  return absl::OkStatus();
+}
+
+void Worker::SendToRunner(const v1::RunnerCommand& command) {
+  if (runner_ != nullptr) {
+    runner_->Command(command);
+  }
+}
+
+void Worker::KillRunner() {
+  if (runner_ != nullptr) {
+    runner_->Kill();
+  }
+}
+
+void Worker::StartFetch(const v1::Assignment& assignment) {
+  transfer_ = ++transfers_;
+  agent::FetchResult result;
+  for (const v1::ResolvedInput& input : assignment.inputs()) {
+    const std::string directory = absl::StrCat("cache/", input.artifact_id());
+    result.inputs.push_back({.field = input.field(),
+                             .directory = directory,
+                             .file = absl::StrCat(directory, "/file"),
+                             .size_bytes = 1 << 20});
+    result.moved_bytes += cache_empty_ ? 1 << 20 : 0;
+  }
+  transfer_done_ = [this, result, assignment](const absl::Status& status) mutable {
+    result.status = status;
+    if (status.ok()) {
+      PlaceCheckpoint(assignment);
+    }
+    Call([&](const agent::Instant& now) { core_->OnFetched(result, now); });
+  };
+  const double seconds = static_cast<double>(result.moved_bytes) / kTransferBytesPerSecond;
+  Later(0.01 + seconds, [this, transfer = transfer_] {
+    // Without the coordinator only what is in the cache can be had.
+    const bool there = stream_ != 0 || !cache_empty_;
+    cache_empty_ = cache_empty_ && !there;
+    EndTransfer(transfer, there ? absl::OkStatus() : absl::UnavailableError("no link"));
+  });
+}
+
+// Where another device left off; a checkpoint of this device's own is not overwritten.
+void Worker::PlaceCheckpoint(const v1::Assignment& assignment) {
+  const std::string* content = link_.blob(assignment.checkpoint_artifact_id());
+  const std::string file = CheckpointFile(state_->WorkDirectory(assignment.attempt_id()),
+                                          assignment.checkpoint_step());
+  if (content != nullptr && !disk_.Read(file).ok()) {
+    disk_.Replace(file, *content).IgnoreError();  // then the run begins anew
+  }
+}
+
+void Worker::StartUpload(const std::string& directory, const v1::ArtifactInfo& info) {
+  transfer_ = ++transfers_;
+  agent::UploadResult result;
+  result.artifact = info;
+  if (info.kind() == v1::ARTIFACT_KIND_CHECKPOINT) {
+    const std::string content = disk_.Read(absl::StrCat(directory, "/state")).value_or("");
+    result.artifact.set_artifact_id(CheckpointId(content));
+    link_.keep_blob(result.artifact.artifact_id(), content);
+  } else {
+    result.artifact.set_artifact_id(
+        OutputId(disk_.Read(absl::StrCat(directory, "/weights")).value_or("unreadable")));
+  }
+  result.artifact.set_size_bytes(1 << 20);
+  result.moved_bytes = 1 << 20;
+  transfer_done_ = [this, result](const absl::Status& status) mutable {
+    result.status = status;
+    Call([&](const agent::Instant& now) { core_->OnUploaded(result, now); });
+  };
+  Later(1.0, [this, artifact = result.artifact, transfer = transfer_] {
+    if (stream_ == 0) {
+      EndTransfer(transfer, absl::UnavailableError("no link"));
+      return;
+    }
+    link_.upload(artifact, [this, transfer, life = life_](const absl::Status& status) {
+      if (life == life_) {
+        EndTransfer(transfer, status);
+      }
+    });
+    // An upload that is never answered is one that failed.
+    Later(30.0 + 2.0 * world_.options.delay_seconds_max, [this, transfer] {
+      EndTransfer(transfer, absl::DeadlineExceededError("no answer"));
+    });
+  });
+}
+
+void Worker::CancelTransfer() {
+  Later(0.0, [this, transfer = transfer_] {
+    EndTransfer(transfer, absl::CancelledError("cancelled"));
+  });
+}
+
+// Once for each transfer, by whatever comes first.
+void Worker::EndTransfer(int64_t transfer, const absl::Status& status) {
+  if (transfer == transfer_ && transfer != 0) {
+    transfer_ = 0;
+    const auto done = std::exchange(transfer_done_, nullptr);
+    done(status);
+  }
+}
+
+std::string CheckpointId(const std::string& content) {
+  uint64_t hash = 0xcbf29ce484222325u;
+  for (const char byte : content) {
+    hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3u;
+  }
+  return absl::StrCat(std::string(48, 'c'), absl::Hex(hash, absl::kZeroPad16));
+}
+
+std::string OutputId(const std::string& weights) {
+  return absl::StrCat(std::string(64 - std::min<size_t>(weights.size(), 64), '0'), weights);
 }
 
 }  // namespace wattle::sim

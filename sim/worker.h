@@ -1,109 +1,168 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A simulated worker: speaks the protocol of fleet.proto, spools reports, counts its lease, loses
-// its memory in a crash and keeps its disk. Single-threaded.
+// A worker's machine in virtual time around the real agent (worker/agent/core, worker/agent/storage):
+// board, sensors, runner, transfers, disk and link. Its process can stop at any operation of its
+// disk, and come back. Single-threaded.
 #ifndef WATTLE_SIM_WORKER_H_
 #define WATTLE_SIM_WORKER_H_
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <map>
-#include <set>
+#include <memory>
+#include <optional>
 #include <string>
 
+#include "sim/board.h"
 #include "sim/event_loop.h"
+#include "sim/invariants.h"
 #include "sim/options.h"
 #include "sim/random.h"
+#include "sim/reserve_watch.h"
+#include "sim/runner.h"
 #include "wattle/v1/artifact.pb.h"
 #include "wattle/v1/fleet.pb.h"
+#include "worker/agent/core/agent_core.h"
+#include "worker/agent/core/agent_ports.h"
+#include "worker/agent/core/device_readings.h"
+#include "worker/agent/core/device_clock.h"
+#include "worker/agent/core/energy_account.h"
+#include "worker/agent/core/pace.h"
+#include "worker/agent/storage/memory_disk.h"
+#include "worker/agent/storage/spool.h"
+#include "worker/agent/storage/state_directory.h"
 
 namespace wattle::sim {
 
-// What the worker needs of the world. The functions may be called while the worker is connected.
-struct WorkerPort {
-  std::function<void()> dial;  // opens a stream: Connected follows, and the hello goes out
-  std::function<void(const v1::WorkerMessage&)> send;
-  // Commits the artifact; `done` is called when it is durable, or never.
-  std::function<void(const v1::ArtifactInfo&, std::function<void()> done)> upload;
-};
-
-class Worker {
+class Worker final : public agent::AgentPorts {
  public:
-  Worker(int number, EventLoop& loop, Random& random, const Options& options);
+  struct World {
+    EventLoop& loop;
+    Random& random;
+    const Options& options;
+    Counts& counts;
+    Invariants& invariants;
+  };
+  // What leads out of the machine.
+  struct Link {
+    std::function<void()> dial;  // Connected follows, or Disconnected
+    std::function<void(const v1::WorkerMessage&)> send;
+    // Commits the artifact; `done` is told how it went, or never.
+    std::function<void(const v1::ArtifactInfo&, std::function<void(const absl::Status&)> done)>
+        upload;
+    // What the coordinator's store has under the id; null: nothing.
+    std::function<const std::string*(const std::string& artifact_id)> blob;
+    std::function<void(const std::string& artifact_id, const std::string& content)> keep_blob;
+    std::function<void()> stopped;  // the machine stopped by itself
+  };
+  Worker(int number, const World& world, Link link);
+  ~Worker() override;
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
 
-  void Start(WorkerPort port);
-  void Crash();     // loses what is not on disk
-  void LoseDisk();  // while crashed: a new incarnation, nothing held, counters at zero
-  void Restart();
+  void Start();
+  // The process ends. power_cut: so does the machine.
+  void Stop(bool power_cut);
+  // The power goes within one of the next operations of the disk.
+  void CutPowerSoon();
+  void LoseDisk();  // while stopped: an empty card
+  bool DamageFile();  // false: there is none
+  bool BreakRunner(bool hang);  // false: none runs
+  void SetDiskFull(bool full);
+  void StepClock(double seconds) { clock_offset_seconds_ += seconds; }
+  void EvictCache() { cache_empty_ = true; }
+  void StopFaults();
+
   void Connected(int64_t stream);
-  void Disconnected();  // found out; dials again after a while
+  void Disconnected(int64_t stream);  // found out; dials again after a while
   void Receive(const v1::CoordinatorMessage& message);
-  void StopFaults() { faults_ = false; }
 
-  [[nodiscard]] const v1::DeviceInfo& info() const { return info_; }
-  [[nodiscard]] bool alive() const { return alive_; }
+  [[nodiscard]] bool alive() const { return core_ != nullptr; }
   [[nodiscard]] int64_t stream() const { return stream_; }  // 0: none
+  [[nodiscard]] const std::string& device_id() const { return device_id_; }
   [[nodiscard]] int64_t incarnation() const { return incarnation_; }
-  [[nodiscard]] const std::deque<v1::Report>& spool() const { return spool_; }
-  [[nodiscard]] int64_t reports_made() const { return next_report_ - 1; }
-  [[nodiscard]] int64_t acknowledged() const { return acknowledged_; }
-  [[nodiscard]] bool lost_disk() const { return lost_disk_; }
-  [[nodiscard]] std::set<std::string> Held() const;
-  [[nodiscard]] double attempt_energy_joules() const { return attempt_energy_joules_; }
+  [[nodiscard]] bool lost_something() const { return lost_something_; }
+  [[nodiscard]] bool at_rest() const;
+  [[nodiscard]] std::string what_it_does() const;  // for people
+  [[nodiscard]] int64_t stops() const { return stops_; }
+  [[nodiscard]] Board& board() { return board_; }
+  [[nodiscard]] Runner* runner() { return runner_.get(); }
+  [[nodiscard]] agent::AgentCore* core() { return core_.get(); }
+  [[nodiscard]] agent::Spool* spool() { return spool_.get(); }
+  void AdvanceBoard();
+
+  // AgentPorts, called by the core.
+  absl::Status StartRunner(const v1::RunnerTask& task) override;
+  void SendToRunner(const v1::RunnerCommand& command) override;
+  void KillRunner() override;
+  void StartFetch(const v1::Assignment& assignment) override;
+  void StartUpload(const std::string& directory, const v1::ArtifactInfo& info) override;
+  void CancelTransfer() override;
+  void Send(const v1::WorkerMessage& message) override;
+  void Reconnect() override;
+  void Note(const std::string& line) override;
 
  private:
-  struct HeldRun {
-    v1::Assignment assignment;
-    v1::AttemptState state = v1::ATTEMPT_STATE_FETCHING;
-    double steps_done = 0.0;   // in memory
-    double steps_saved = 0.0;  // in the checkpoint on disk
-    double steps_total = 0.0;
-    double energy_joules = 0.0;   // on disk
-    double device_seconds = 0.0;  // on disk
-    bool uploading = false;       // in memory
-    double paused_until_seconds = 0.0;
-    int restarts = 0;
-  };
+  using CoreCall = std::function<void(const agent::Instant&)>;
 
-  void Every(double interval_seconds, void (Worker::*action)());
-  void Step();
-  void SendHeartbeat();
-  void SendSpool();
-  void Apply(const v1::DesiredSet& desired);
-  void Stop(HeldRun& held);
-  void Finish(HeldRun& held);
-  void Fail(HeldRun& held);
-  v1::Receipt MakeReceipt(const HeldRun& held) const;
-  v1::Report& Spool();
-  void Ended(const std::string& attempt_id);
+  [[nodiscard]] agent::Instant Now() const;
+  // Samples the board, calls the core, and sees to what follows: the next wake, a cut of the power.
+  void Call(const CoreCall& call);
+  void Sample(const agent::Instant& now);
+  void Later(double seconds, std::function<void()> action);  // in this life of the process
+  void SetWorking(bool working);
+  void EndTransfer(int64_t transfer, const absl::Status& status);
+  void CheckLease();
+  void PlaceCheckpoint(const v1::Assignment& assignment);
+  void ScheduleWake(const agent::Instant& now);
+  void Dial();
+  [[nodiscard]] v1::DeviceInfo Describe() const;
 
-  EventLoop& loop_;
-  Random& random_;
-  const Options& options_;
-  WorkerPort port_;
-  v1::DeviceInfo info_;
-  double power_watts_;
-  double steps_per_device_second_;
+  const int number_;
+  World world_;
+  Link link_;
+  Board board_;
+  agent::MemoryDisk disk_;
   bool faults_ = true;
-  bool lost_disk_ = false;
 
-  // On disk.
-  int64_t incarnation_;
-  int64_t next_report_ = 1;
-  int64_t acknowledged_ = 0;
-  std::deque<v1::Report> spool_;
-  std::map<std::string, HeldRun> held_;
-  std::set<std::string> ended_;  // attempts that are never taken again
-  double attempt_energy_joules_ = 0.0;
-  double idle_energy_joules_ = 0.0;
+  // Of the machine since its power came on.
+  bool powered_ = false;
+  double booted_seconds_ = 0.0;
+  int64_t boots_ = 0;
+  double clock_offset_seconds_ = 0.0;
 
-  // In memory.
-  bool alive_ = false;
-  int64_t life_ = 0;  // counts restarts, so that timers of an earlier life do nothing
+  // Of the process; gone when it stops.
+  int64_t life_ = 0;
   int64_t stream_ = 0;
-  double last_contact_seconds_ = 0.0;
+  std::string device_id_;
+  int64_t incarnation_ = 0;
+  std::optional<agent::DeviceClock> clock_;
+  std::unique_ptr<agent::Pace> pace_;
+  std::unique_ptr<agent::StateDirectory> state_;
+  std::unique_ptr<agent::Spool> spool_;
+  std::unique_ptr<agent::EnergyAccount> account_;
+  std::unique_ptr<agent::AgentCore> core_;
+  std::unique_ptr<agent::DeviceReadings> readings_;
+  std::unique_ptr<Runner> runner_;
+  std::unique_ptr<Runner> left_runner_;  // ended inside one of its own calls
+  int64_t transfer_ = 0;  // number of the present one; 0: none
+  int64_t transfers_ = 0;
+  std::function<void(const absl::Status&)> transfer_done_;
+  double wake_seconds_ = 0.0;
+  bool wake_scheduled_ = false;
+  bool cache_empty_ = true;
+  bool lost_something_ = false;
+  ReserveWatch reserve_;
+  // Of the lease that the worker itself counts.
+  double contact_seconds_ = 0.0;
+  std::map<std::string, double> leases_seconds_;  // by attempt, as told
+  double running_lease_seconds_ = 0.0;
+  int64_t stops_ = 0;  // of the process
 };
+
+// The artifact ids of a result and of a checkpoint.
+std::string OutputId(const std::string& weights);
+std::string CheckpointId(const std::string& content);
 
 }  // namespace wattle::sim
 

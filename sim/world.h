@@ -17,7 +17,8 @@ struct Outcome {
   Counts counts;
   int64_t steps = 0;  // things that happened in virtual time
   double virtual_seconds = 0.0;
-  uint64_t journal_fingerprint = 0;  // of the final durable state
+  double device_seconds = 0.0;  // of all devices together, while their power was on
+  uint64_t fingerprint = 0;     // of all durable events
 };
 
 Outcome RunWorld(const Options& options);

@@ -6,6 +6,10 @@ export WATTLE_FAULT_PLACES=all
 run_ctest build/release -R 'resumes_bit_for_bit$'
 unset WATTLE_FAULT_PLACES
 
+say "slow lane: 2,000 simulated worlds"
+build build/release wattle-simulate
+check simulation build/release/bin/wattle-simulate --seeds 2000 --first "$((20260 + 2000 * (RANDOM % 1000)))"
+
 say "slow lane: the engine under AddressSanitizer and UndefinedBehaviorSanitizer"
 # libtorch itself is not instrumented: containers that cross its border would be reported wrongly, and its caches as leaks.
 export ASAN_OPTIONS=detect_container_overflow=0:detect_leaks=0

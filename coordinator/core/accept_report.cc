@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
+#include "base/fault_point.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/elapsed.h"
@@ -237,7 +238,7 @@ class ReportDecider {
     }
     const v1::Attempt& attempt = *subject.attempt;
     const v1::Job& job = *subject.job;
-    const bool late = IsTerminal(attempt.state());
+    const bool late = IsTerminal(attempt.state()) && !WATTLE_FAULT_POINT("token check");
     const bool adoptable = attempt.state() == v1::ATTEMPT_STATE_SUPERSEDED &&
                            !IsTerminal(job.state()) && !attempt.receipt().has_total();
     if (late && !adoptable) {
@@ -437,12 +438,13 @@ void DecideReport(Draft& draft, const WorkerReport& command) {
                 absl::StrCat("report ", sequence, " came twice with different contents"));
     return;
   }
-  if (sequence <= mark) {
+  const bool again = sequence <= mark && WATTLE_FAULT_POINT("high-water mark");
+  if (sequence <= mark && !again) {
     // Repeated: its acknowledgement was lost.
     draft.decision().effects.emplace_back(Acknowledge{command.device, command.incarnation, mark});
     return;
   }
-  if (sequence != mark + 1) {
+  if (sequence != mark + 1 && !again) {
     draft.Refuse(
         absl::OutOfRangeError(absl::StrCat("report ", sequence, " of ", command.device.value(),
                                            ": ", mark + 1, " is missing; send again from there")));

@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
+#include "base/fault_point.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/lineage_internal.h"
 
@@ -49,7 +50,7 @@ void DecideOpenJournal(Draft& draft, const OpenJournal& command) {
     Open(draft, copy ? std::max<int64_t>(1, command.epoch_min) : 0, command.opening_id,
          copy ? command.reason : "the journal began");
     draft.decision().events.back().mutable_journal_opened()->set_lineage_id(command.lineage_id);
-  } else if (command.copy) {
+  } else if (command.copy && !WATTLE_FAULT_POINT("epoch")) {
     Open(draft, std::max(EpochOf(state) + 1, command.epoch_min), command.opening_id,
          command.reason);
   }

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/check.h"
+#include "base/fault_point.h"
 #include "base/status_macros.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/lineage.h"
@@ -31,6 +32,9 @@ class Sorter {
     released_.desired.insert(effect.device);
   }
   void operator()(const core::Acknowledge& effect) {
+    if (WATTLE_FAULT_POINT("acknowledgement")) {
+      return;
+    }
     int64_t& sequence = acknowledged_[{effect.device, effect.incarnation}];
     sequence = std::max(sequence, effect.sequence);
   }

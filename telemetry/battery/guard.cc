@@ -6,6 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
+#include "base/fault_point.h"
+
 namespace wattle::telemetry {
 namespace {
 
@@ -108,8 +110,11 @@ std::string Guard::CheckCharge(const policy::Limits& limits, const policy::StopE
                         ", and policy ", limits.reserve->policy, " keeps a reserve");
   }
   const Fraction reserve = limits.reserve->state_of_charge;
-  const Fraction stop = policy::StopThreshold(
-      reserve, {.error = settings_.gauge_error, .capacity = capacity_}, estimate);
+  const Fraction stop =
+      WATTLE_FAULT_POINT("guard margin")
+          ? reserve
+          : policy::StopThreshold(
+                reserve, {.error = settings_.gauge_error, .capacity = capacity_}, estimate);
   const Fraction resume = stop + kChargeHysteresis;
   low_charge_ = charge_->value <= (low_charge_ ? resume : stop);
   if (!low_charge_) {

@@ -1,0 +1,109 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "sim/board.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/time/time.h"
+
+namespace wattle::sim {
+namespace {
+
+// The sun is taken as constant over such a share of a day.
+constexpr double kSliceShare = 0.01;
+constexpr double kKelvinPerWatt = 3.0;
+constexpr double kThermalSeconds = 90.0;
+
+constexpr size_t kEnergyChannel = 0;
+constexpr size_t kThermometerChannel = 1;
+constexpr size_t kGaugeChannel = 2;
+
+// 1 at noon, 0 from six in the evening to six in the morning.
+double Sun(const BoardSettings& settings, double at_seconds) {
+  return std::max(
+      0.0, std::cos(2.0 * M_PI * (at_seconds - settings.noon_seconds) / settings.day_seconds));
+}
+
+}  // namespace
+
+Board::Board(const BoardSettings& settings)
+    : settings_(settings),
+      charge_(settings.battery.value_or(Joules(0)) * settings.charge.value()) {}
+
+Watts Board::power() const {
+  if (!powered_) {
+    return Watts(0);
+  }
+  return working_ ? settings_.work : settings_.idle;
+}
+
+Fraction Board::charge() const {
+  return settings_.battery ? Fraction(charge_ / *settings_.battery) : Fraction(1.0);
+}
+
+void Board::AdvanceTo(double at_seconds) {
+  while (now_seconds_ < at_seconds) {
+    const double end = std::min(at_seconds, now_seconds_ + kSliceShare * settings_.day_seconds);
+    Pass(end - now_seconds_);
+    now_seconds_ = end;
+  }
+}
+
+void Board::Pass(double seconds) {
+  const Joules drawn = power() * absl::Seconds(seconds);
+  energy_ = energy_ + drawn;
+  powered_seconds_ += powered_ ? seconds : 0.0;
+  if (powered_ && working_) {
+    work_energy_ = work_energy_ + (settings_.work - settings_.idle) * absl::Seconds(seconds);
+  }
+  if (settings_.battery && !on_mains_) {
+    const Joules sun =
+        settings_.harvest_peak * (Sun(settings_, now_seconds_) * sun_share_) * absl::Seconds(seconds);
+    charge_ = std::clamp(charge_ + sun - drawn, Joules(0), *settings_.battery);
+  }
+  const double target = ambient_.value() + kKelvinPerWatt * power().value();
+  const double share = 1.0 - std::exp(-seconds / kThermalSeconds);
+  temperature_ = Celsius(temperature_.value() + (target - temperature_.value()) * share);
+}
+
+void Board::Recharge() {
+  on_mains_ = true;
+  charge_ = settings_.battery.value_or(Joules(0));
+}
+
+telemetry::SourceInfo Board::Sensors() const {
+  telemetry::SourceInfo info;
+  info.name = "simulated";
+  info.energy_source = v1::ENERGY_SOURCE_INA3221;
+  info.scope = "module";
+  info.gauge_error = settings_.gauge_error;
+  info.channels.resize(settings_.battery ? 3 : 2);
+  info.channels[kEnergyChannel].in_total = true;
+  info.channels[kThermometerChannel].thermometer = true;
+  if (settings_.battery) {
+    info.channels[kGaugeChannel].gauge = true;
+  }
+  return info;
+}
+
+std::vector<telemetry::Reading> Board::Read(Monotonic now) {
+  std::vector<telemetry::Reading> readings;
+  readings.push_back({kEnergyChannel, telemetry::EnergyCount{.value = energy_}, now});
+  if (!sensors.thermometer_silent) {
+    readings.push_back({kThermometerChannel, temperature_, now});
+  }
+  if (settings_.battery && !sensors.gauge_silent) {
+    telemetry::ChargeState state;
+    state.capacity = settings_.battery;
+    state.state_of_charge = sensors.gauge_says.value_or(
+        Fraction(std::clamp(charge().value() + settings_.gauge_bias, 0.0, 1.0)));
+    if (std::exchange(sensors.gauge_sags, false)) {
+      state.state_of_charge = Fraction(0.0);
+    }
+    readings.push_back({kGaugeChannel, state, now});
+  }
+  return readings;
+}
+
+}  // namespace wattle::sim

@@ -1,0 +1,51 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "sim/fault_points.h"
+
+#include "base/fault_point.h"
+
+namespace wattle {
+namespace {
+
+// One world runs at a time, on one thread.
+std::string g_on;
+int64_t g_hits = 0;
+
+}  // namespace
+
+bool FaultPointIsOn(const char* name) {
+  if (g_on != name) {
+    return false;
+  }
+  ++g_hits;
+  return true;
+}
+
+namespace sim {
+
+void TurnOnFaultPoint(const std::string& name) {
+  g_on = name;
+  g_hits = 0;
+}
+
+int64_t FaultPointHits() {
+  return g_hits;
+}
+
+const std::vector<MutantRow>& Mutants() {
+  static const auto* const kMutants = new std::vector<MutantRow>{
+      {"token check", "a result is taken although its attempt was replaced"},
+      {"high-water mark", "a repeated report is applied again"},
+      {"acknowledgement", "reports are never acknowledged"},
+      {"journal fsync", "the journal tells a batch to be durable before the disk has it"},
+      {"epoch", "a restored copy of the journal goes on under the same epoch"},
+      {"spool fsync", "a report is sent before it is on the worker's disk"},
+      {"random counter on resume", "a resumed run draws its random numbers from the beginning"},
+      {"guard margin", "the guard stops work at the reserve, not above it"},
+      {"stopped energy", "a stopped attempt's joules are missing in its receipt"},
+      {"lease of the worker", "a worker goes on without contact when its lease has ended"},
+  };
+  return *kMutants;
+}
+
+}  // namespace sim
+}  // namespace wattle

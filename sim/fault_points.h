@@ -1,0 +1,27 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The bugs that can be put into the code under test (base/fault_point.h). One at a time.
+#ifndef WATTLE_SIM_FAULT_POINTS_H_
+#define WATTLE_SIM_FAULT_POINTS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace wattle::sim {
+
+// Turns one fault point on and all others off; empty: all off.
+void TurnOnFaultPoint(const std::string& name);
+// How often the code asked for the one that is on: 0 tells that a mutant was never reached.
+int64_t FaultPointHits();
+
+// A mutant of the code under test.
+struct MutantRow {
+  const char* name;  // of its fault point
+  const char* what;  // for people
+};
+const std::vector<MutantRow>& Mutants();
+
+}  // namespace wattle::sim
+
+#endif  // WATTLE_SIM_FAULT_POINTS_H_

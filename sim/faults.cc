@@ -1,0 +1,198 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "sim/faults.h"
+
+#include <cmath>
+#include <memory>
+#include <utility>
+
+namespace wattle::sim {
+namespace {
+
+constexpr double kTenDaysSeconds = 10.0 * 86400.0;
+
+}  // namespace
+
+void Faults::Start() {
+  for (size_t i = 0; i < kFaults; ++i) {
+    if (parts_.options.mean_seconds[i] > 0.0) {
+      Repeat(static_cast<Fault>(i));
+    }
+  }
+}
+
+void Faults::Stop() {
+  on_ = false;
+  for (const std::function<void()>& mend : std::exchange(mends_, {})) {
+    mend();
+  }
+  parts_.network.StopFaults();
+  parts_.users.StopFaults();
+  for (const std::unique_ptr<Worker>& worker : parts_.workers) {
+    worker->StopFaults();
+  }
+}
+
+void Faults::Repeat(Fault fault) {
+  const double mean_seconds = parts_.options.mean_seconds[static_cast<size_t>(fault)];
+  const double wait_seconds = -mean_seconds * std::log(1.0 - parts_.random.Fraction());
+  parts_.loop.After(wait_seconds, [this, fault] {
+    if (on_) {
+      parts_.counts.faults[static_cast<size_t>(fault)] += Happen(fault) ? 1 : 0;
+      Repeat(fault);
+    }
+  });
+}
+
+void Faults::For(double seconds, const std::function<void(bool)>& set) {
+  const auto over = std::make_shared<bool>(false);
+  const auto mend = [set, over] {
+    if (!std::exchange(*over, true)) {
+      set(false);
+    }
+  };
+  set(true);
+  parts_.loop.After(seconds, mend);
+  mends_.push_back(mend);
+}
+
+bool Faults::StopCoordinator(bool power_cut) {
+  if (!parts_.coordinator.alive()) {
+    return false;
+  }
+  parts_.coordinator.Stop(power_cut);
+  parts_.loop.After(Outage(), [this] { parts_.coordinator.Restart(); });
+  return true;
+}
+
+bool Faults::StopWorker(bool power_cut, bool disk_lost) {
+  Worker& worker = AnyWorker();
+  if (!worker.alive()) {
+    return false;
+  }
+  if (power_cut && !disk_lost) {
+    worker.CutPowerSoon();
+    return true;
+  }
+  worker.Stop(power_cut);
+  if (disk_lost) {
+    worker.LoseDisk();
+  }
+  parts_.loop.After(Outage(), [&worker] { worker.Start(); });
+  return true;
+}
+
+bool Faults::Happen(Fault fault) {
+  return fault <= Fault::kCoordinatorClockStep ? HappenToCoordinator(fault)
+                                               : HappenToWorker(fault);
+}
+
+bool Faults::HappenToCoordinator(Fault fault) {
+  Coordinator& coordinator = parts_.coordinator;
+  switch (fault) {
+    case Fault::kCoordinatorCrash:
+      return StopCoordinator(false);
+    case Fault::kCoordinatorPowerCut:
+      return StopCoordinator(true);
+    case Fault::kBackup:
+      return coordinator.Backup();
+    case Fault::kRestore:
+      if (!coordinator.Restore()) {
+        return false;
+      }
+          parts_.users.AskAgain();
+      parts_.loop.After(Outage(), [this] { parts_.coordinator.Restart(); });
+      return true;
+    case Fault::kCoordinatorDiskFull:
+      For(Outage(), [&coordinator](bool on) { coordinator.disk().SetFull(on); });
+      return true;
+    case Fault::kCoordinatorClockStep: {
+      const double step = parts_.random.Between(-kTenDaysSeconds, kTenDaysSeconds);
+      For(Outage(), [&coordinator, step](bool on) { coordinator.StepClock(on ? step : -step); });
+      return true;
+    }
+    default:
+      return false;
+  }
+}
+
+bool Faults::HappenToWorker(Fault fault) {
+  Worker& worker = AnyWorker();
+  Board::SensorFaults& sensors = worker.board().sensors;
+  switch (fault) {
+    case Fault::kWorkerCrash:
+      return StopWorker(false, false);
+    case Fault::kWorkerPowerCut:
+      return StopWorker(true, false);
+    case Fault::kWorkerDiskLost:
+      return StopWorker(true, true);
+    case Fault::kWorkerDiskFull:
+      For(Outage(), [&worker](bool on) { worker.SetDiskFull(on); });
+      return true;
+    case Fault::kWorkerFileDamaged:
+      return worker.DamageFile();
+    case Fault::kWorkerClockStep: {
+      const double step = parts_.random.Between(-kTenDaysSeconds, kTenDaysSeconds);
+      For(Outage(), [&worker, step](bool on) { worker.StepClock(on ? step : -step); });
+      return true;
+    }
+    case Fault::kPartition: {
+      const int device = AnyDevice();
+      For(Outage() * 2.0,
+          [this, device](bool on) { parts_.network.SetPartitioned(device, on); });
+      return true;
+    }
+    case Fault::kRunnerCrash:
+      return worker.BreakRunner(false);
+    case Fault::kRunnerHang:
+      return worker.BreakRunner(true);
+    case Fault::kGaugeSilent:
+      For(Outage(), [&sensors](bool on) { sensors.gauge_silent = on; });
+      return worker.board().has_battery();
+    case Fault::kGaugeLies: {
+      const Fraction says(parts_.random.Fraction());
+      For(Outage(), [&sensors, says](bool on) {
+        sensors.gauge_says = on ? std::optional<Fraction>(says) : std::nullopt;
+      });
+      return worker.board().has_battery();
+    }
+    case Fault::kSag:
+      sensors.gauge_sags = true;
+      return worker.board().has_battery();
+    case Fault::kThermometerSilent:
+      For(Outage(), [&sensors](bool on) { sensors.thermometer_silent = on; });
+      return true;
+    case Fault::kHeat: {
+      const double ambient = parts_.random.Between(40.0, 60.0);
+      For(Outage(), [&worker, ambient](bool on) {
+        worker.board().SetAmbient(Celsius(on ? ambient : 25.0));
+      });
+      return true;
+    }
+    case Fault::kClouds: {
+      const double share = parts_.random.Between(0.0, 0.3);
+      For(Outage() * 3.0,
+          [&worker, share](bool on) { worker.board().SetClouds(on ? share : 1.0); });
+      return true;
+    }
+    case Fault::kEviction:
+      worker.EvictCache();
+      return true;
+    case Fault::kPolicyChange: {
+      // A little below where a battery stands, so that the guard has to act.
+      const double charge = worker.board().has_battery() ? worker.board().charge().value() : 0.5;
+      parts_.users.ChangePolicies(
+          Fraction(std::clamp(charge - parts_.random.Between(0.0, 0.15), 0.05, 0.8)));
+      return true;
+    }
+    case Fault::kDrain:
+      parts_.users.DrainAndResume(DeviceId(worker.device_id()));
+      return true;
+    case Fault::kCancel:
+      parts_.users.CancelSomeJob();
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace wattle::sim

@@ -1,0 +1,126 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "sim/options.h"
+
+#include "sim/random.h"
+
+namespace wattle::sim {
+namespace {
+
+struct FaultRow {
+  Fault fault;
+  const char* name;
+  // Mean seconds between two of them in a dense world, drawn between these; 0: never there.
+  double low_seconds;
+  double high_seconds;
+};
+
+constexpr FaultRow kRows[] = {
+    {Fault::kCoordinatorCrash, "coordinator crash", 60.0, 600.0},
+    {Fault::kCoordinatorPowerCut, "coordinator power cut", 60.0, 600.0},
+    {Fault::kBackup, "backup", 100.0, 600.0},
+    {Fault::kRestore, "restore", 400.0, 1600.0},
+    {Fault::kCoordinatorDiskFull, "coordinator disk full", 200.0, 1200.0},
+    {Fault::kCoordinatorClockStep, "coordinator clock step", 100.0, 900.0},
+    {Fault::kWorkerCrash, "worker crash", 40.0, 400.0},
+    {Fault::kWorkerPowerCut, "worker power cut", 40.0, 400.0},
+    {Fault::kWorkerDiskLost, "worker disk lost", 300.0, 2000.0},
+    {Fault::kWorkerDiskFull, "worker disk full", 100.0, 900.0},
+    {Fault::kWorkerFileDamaged, "worker file damaged", 200.0, 1500.0},
+    {Fault::kWorkerClockStep, "worker clock step", 100.0, 900.0},
+    {Fault::kPartition, "partition", 30.0, 300.0},
+    {Fault::kRunnerCrash, "runner crash", 40.0, 400.0},
+    {Fault::kRunnerHang, "runner hang", 100.0, 900.0},
+    {Fault::kGaugeSilent, "gauge silent", 100.0, 900.0},
+    {Fault::kGaugeLies, "gauge lies", 300.0, 1500.0},
+    {Fault::kSag, "sag", 50.0, 500.0},
+    {Fault::kThermometerSilent, "thermometer silent", 100.0, 900.0},
+    {Fault::kHeat, "heat", 100.0, 900.0},
+    {Fault::kClouds, "clouds", 60.0, 600.0},
+    {Fault::kEviction, "eviction", 100.0, 900.0},
+    {Fault::kPolicyChange, "policy change", 60.0, 600.0},
+    {Fault::kDrain, "drain", 60.0, 600.0},
+    {Fault::kCancel, "cancel", 60.0, 600.0},
+};
+static_assert(std::size(kRows) == kFaults, "every fault has its row");
+
+constexpr double kHour = 3600.0;
+constexpr double kDay = 24.0 * kHour;
+
+// A dense world lives half an hour with faults, a slow one three weeks: the faults per device and
+// virtual day differ, those per job do not.
+void MakeSlow(Random& random, Options& options) {
+  options.devices = 8 + random.Below(9);
+  options.jobs = 20 + random.Below(30);
+  options.fault_seconds = 21.0 * kDay;
+  options.end_seconds = 150.0 * kDay;
+  options.step_seconds = random.Between(10.0, 60.0);
+  options.job_steps_max = 60;
+  options.heartbeat_seconds = random.Between(300.0, 900.0);
+  options.sample_seconds = 0.25 * options.step_seconds;
+  options.day_seconds = kDay;
+  options.tick_seconds = random.Between(60.0, 300.0);
+  options.plan_seconds = random.Between(300.0, 1200.0);
+  options.lease_seconds_min = 4.0 * kHour;
+  options.lease_seconds_max = 3.0 * kDay;
+  options.outage_seconds_max = random.Between(kHour, kDay);
+  options.loss = random.Chance(0.3) ? 0.0 : random.Between(0.00005, 0.001);
+  const double stretch = options.fault_seconds / 1800.0;
+  for (double& mean_seconds : options.mean_seconds) {
+    mean_seconds *= stretch;
+  }
+}
+
+}  // namespace
+
+const char* FaultName(Fault fault) {
+  return kRows[static_cast<size_t>(fault)].name;
+}
+
+Options DrawOptions(uint64_t seed, bool slow) {
+  Random random(seed * 7919 + (slow ? 1 : 0));
+  Options options;
+  options.seed = seed;
+  options.devices = 2 + random.Below(6);
+  options.jobs = 8 + random.Below(20);
+  options.loss = random.Chance(0.3) ? 0.0 : random.Between(0.0005, 0.01);
+  options.duplication = random.Between(0.0, 0.3);
+  options.delay_seconds_max = random.Between(0.01, 3.0);
+  options.attempt_failure = random.Between(0.0, 0.2);
+  options.step_seconds = random.Between(0.5, 6.0);
+  options.job_steps_max = static_cast<int>(300.0 / options.step_seconds);
+  for (const FaultRow& row : kRows) {
+    options.mean_seconds[static_cast<size_t>(row.fault)] =
+        random.Chance(0.3) ? 0.0 : random.Between(row.low_seconds, row.high_seconds);
+  }
+  // Restores one world in three: after one, less can be told about what came before.
+  if (random.Chance(0.67)) {
+    options.mean_seconds[static_cast<size_t>(Fault::kRestore)] = 0.0;
+  }
+  options.sqlite_journal = random.Chance(slow ? 0.0 : 0.1);
+  if (slow) {
+    MakeSlow(random, options);
+  }
+  return options;
+}
+
+void Counts::Add(const Counts& other) {
+  for (size_t i = 0; i < kFaults; ++i) {
+    faults[i] += other.faults[i];
+  }
+  events += other.events;
+  commits += other.commits;
+  lost_batches += other.lost_batches;
+  broken_streams += other.broken_streams;
+  duplicates += other.duplicates;
+  expired_leases += other.expired_leases;
+  adopted += other.adopted;
+  late_receipts += other.late_receipts;
+  guard_stops += other.guard_stops;
+  resumed += other.resumed;
+  empty_batteries += other.empty_batteries;
+  succeeded_jobs += other.succeeded_jobs;
+  failed_jobs += other.failed_jobs;
+  cancelled_jobs += other.cancelled_jobs;
+}
+
+}  // namespace wattle::sim

@@ -1,0 +1,96 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "sim/rest_check.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+
+#include "sim/runner.h"
+
+namespace wattle::sim {
+namespace {
+
+constexpr double kEnergyTolerance = 1e-6;
+constexpr double kSaveSeconds = 16.0;  // agent::kSavePeriod, and the second in which it falls
+
+void CheckJobs(const Resting& world, Invariants& invariants) {
+  const core::State& state = world.coordinator.durable();
+  for (const auto& [number, record] : state.jobs) {
+    const v1::Job& job = record.job();
+    if (!core::IsTerminal(job.state())) {
+      invariants.Break(absl::StrCat(job.job_id(), " is lost: ", v1::JobState_Name(job.state()),
+                                    ", ", job.reason()));
+    }
+    if (job.state() != v1::JOB_STATE_SUCCEEDED) {
+      continue;
+    }
+    if (!state.artifacts.contains(ArtifactId(job.output_artifact_id()))) {
+      invariants.Break(absl::StrCat(job.job_id(), ": its output is no artifact"));
+    }
+    if (job.output_artifact_id() != OutputId(absl::StrCat(ExpectedResult(job.spec())))) {
+      invariants.Break(absl::StrCat(job.job_id(), ": its result differs from an undisturbed run's"));
+    }
+  }
+}
+
+void CheckWorker(const Resting& world, Worker& worker, Invariants& invariants) {
+  if (world.coordinator.restores() > 0 || worker.lost_something()) {
+    return;  // Reports and receipts went with a disk, on one side of the sums.
+  }
+  const core::State& state = world.coordinator.durable();
+  double receipts_joules = 0.0;
+  for (const auto& [number, record] : state.jobs) {
+    for (const v1::Attempt& attempt : record.job().attempts()) {
+      if (attempt.device_id() == worker.device_id()) {
+        receipts_joules += attempt.receipt().total().gross_energy_joules();
+      }
+    }
+  }
+  const v1::DeviceRecord* record = core::FindDevice(state, DeviceId(worker.device_id()));
+  const double ledger_joules = record == nullptr ? 0.0 : record->ledger().attempt_energy_joules();
+  const double tolerance_joules = kEnergyTolerance * (1.0 + ledger_joules);
+  // A stop of the process costs what was measured after the last save.
+  const double lost_joules = worker.board().settings().work.value() * kSaveSeconds *
+                             static_cast<double>(worker.stops());
+  if (ledger_joules > receipts_joules + lost_joules + tolerance_joules) {
+    invariants.Break(absl::StrCat(worker.device_id(), ": the ledger has ", ledger_joules,
+                                  " J of attempts, their receipts only ", receipts_joules));
+  }
+  if (receipts_joules > ledger_joules + tolerance_joules) {
+    invariants.Break(absl::StrCat(worker.device_id(), ": the ledger has ", ledger_joules,
+                                  " J of attempts, their receipts ", receipts_joules));
+  }
+}
+
+}  // namespace
+
+bool IsAtRest(const Resting& world) {
+  const Coordinator& coordinator = world.coordinator;
+  return coordinator.alive() && coordinator.durable().open_jobs.empty() &&
+         world.users.all_answered() &&
+         std::all_of(world.workers.begin(), world.workers.end(),
+                     [](const auto& worker) { return worker->at_rest(); });
+}
+
+void CheckAtRest(const Resting& world, Invariants& invariants) {
+  if (!world.coordinator.alive()) {
+    invariants.Break("the coordinator does not come back");
+    return;
+  }
+  if (!world.users.all_answered()) {
+    invariants.Break("a user never got an answer");
+  }
+  CheckJobs(world, invariants);
+  for (const std::unique_ptr<Worker>& worker : world.workers) {
+    if (!worker->at_rest()) {
+      invariants.Break(
+          absl::StrCat(worker->device_id(), " does not come to rest: ", worker->what_it_does()));
+    }
+    CheckWorker(world, *worker, invariants);
+  }
+  invariants.CheckState(world.coordinator.durable());
+}
+
+}  // namespace wattle::sim

@@ -1,0 +1,293 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "sim/runner.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+
+#include "base/fault_point.h"
+#include "worker/agent/core/attempt_run.h"
+
+namespace wattle::sim {
+namespace {
+
+constexpr int64_t kCheckpointEverySteps = 5;
+constexpr size_t kCheckpointsKept = 2;
+constexpr int kDrawsPerStep = 3;
+constexpr double kLoadSteps = 0.5;  // of a step's time
+constexpr int64_t kTokensPerStep = 512;
+
+uint64_t Mix(uint64_t a, uint64_t b) {
+  return Random(a ^ (b * 0x9e3779b97f4a7c15u)).Next();
+}
+
+uint64_t SeedOf(const v1::JobSpec& spec) {
+  uint64_t seed = static_cast<uint64_t>(spec.finetune().seed()) + 1;
+  for (const char c : spec.name()) {
+    seed = Mix(seed, static_cast<unsigned char>(c));
+  }
+  return seed;
+}
+
+void Advance(uint64_t seed, uint64_t& counter, uint64_t& weights) {
+  for (int i = 0; i < kDrawsPerStep; ++i) {
+    weights = Mix(weights, Mix(seed, counter++));
+  }
+}
+
+}  // namespace
+
+int64_t StepsOf(const v1::JobSpec& spec) {
+  return spec.finetune().steps();
+}
+
+uint64_t ExpectedResult(const v1::JobSpec& spec) {
+  uint64_t counter = 0;
+  uint64_t weights = 0;
+  for (int64_t step = 0; step < StepsOf(spec); ++step) {
+    Advance(SeedOf(spec), counter, weights);
+  }
+  return weights;
+}
+
+Runner::Runner(EventLoop& loop, Random& random, agent::Disk& disk, const Settings& settings, Port port)
+    : loop_(loop), random_(random), disk_(disk), settings_(settings), port_(std::move(port)) {}
+
+Runner::~Runner() {
+  if (running_) {
+    port_.set_working(false);
+  }
+}
+
+void Runner::After(double seconds, void (Runner::*action)()) {
+  loop_.After(seconds, [this, action, alive = std::weak_ptr<int>(alive_)] {
+    if (!alive.expired() && running_ && !hung_) {
+      (this->*action)();
+    }
+  });
+}
+
+std::string CheckpointFile(const std::string& work_directory, int64_t step) {
+  return absl::StrCat(agent::CheckpointDirectory(work_directory, step), "/state");
+}
+
+std::vector<int64_t> Runner::CheckpointSteps() const {
+  std::vector<int64_t> steps;
+  for (const agent::DiskEntry& entry : disk_.List(task_.work_directory())) {
+    const size_t dash = entry.name.rfind('-');
+    int64_t step = 0;
+    if (dash != std::string::npos && absl::SimpleAtoi(entry.name.substr(dash + 1), &step)) {
+      steps.push_back(step);
+    }
+  }
+  std::sort(steps.rbegin(), steps.rend());
+  return steps;
+}
+
+void Runner::Start(const v1::RunnerTask& task) {
+  task_ = task;
+  running_ = true;
+  steps_total_ = StepsOf(task.spec());
+  fails_at_ = settings_.fails ? random_.Below(static_cast<int>(std::max<int64_t>(steps_total_, 1)))
+                              : -1;
+  port_.set_working(true);
+  After(0.0, &Runner::Load);
+}
+
+void Runner::Phase(const char* phase) {
+  phase_ = phase;
+  v1::RunnerFrame frame;
+  frame.mutable_phase()->set_phase(phase);
+  frame.mutable_phase()->set_from_step(step_);
+  frame.mutable_phase()->set_steps_total(steps_total_);
+  port_.on_frame(frame);
+}
+
+bool Runner::Restore(const std::string& text) {
+  const std::vector<std::string> parts = absl::StrSplit(text, ' ');
+  int64_t step = 0;
+  uint64_t counter = 0;
+  uint64_t weights = 0;
+  uint64_t check = 0;
+  if (parts.size() != 4 || !absl::SimpleAtoi(parts[0], &step) ||
+      !absl::SimpleAtoi(parts[1], &counter) || !absl::SimpleAtoi(parts[2], &weights) ||
+      !absl::SimpleAtoi(parts[3], &check) ||
+      check != Mix(static_cast<uint64_t>(step), Mix(counter, weights))) {
+    return false;
+  }
+  step_ = step;
+  counter_ = WATTLE_FAULT_POINT("random counter on resume") ? 0 : counter;
+  weights_ = weights;
+  return true;
+}
+
+void Runner::Load() {
+  Phase("load");
+  for (const int64_t step : CheckpointSteps()) {
+    if (Restore(disk_.Read(CheckpointFile(task_.work_directory(), step)).value_or(""))) {
+      break;  // A damaged one is passed over; without any the run begins anew.
+    }
+  }
+  After(settings_.step_seconds * kLoadSteps, &Runner::Step);
+}
+
+// The first step of the run, or the next one.
+void Runner::Step() {
+  if (phase_ != "train") {
+    Phase("train");
+    if (!running_) {
+      return;
+    }
+  }
+  if (stop_) {
+    if (!discard_) {
+      SaveCheckpoint();
+    }
+    if (running_) {
+      v1::RunnerFrame frame;
+      frame.mutable_stopped()->set_step(step_);
+      port_.on_frame(frame);
+      Exit(true);
+    }
+    return;
+  }
+  if (step_ >= steps_total_) {
+    Finish();
+    return;
+  }
+  After(settings_.step_seconds * random_.Between(0.9, 1.1), &Runner::StepDone);
+}
+
+void Runner::StepDone() {
+  if (step_ == fails_at_) {
+    v1::RunnerFrame frame;
+    frame.mutable_failure()->set_failure_class(v1::FAILURE_CLASS_JOB);
+    frame.mutable_failure()->set_message("simulated: the loss is not finite");
+    port_.on_frame(frame);
+    Exit(true);
+    return;
+  }
+  Advance(SeedOf(task_.spec()), counter_, weights_);
+  ++step_;
+  v1::RunnerFrame frame;
+  v1::StepDone& done = *frame.mutable_step();
+  done.set_phase("train");
+  done.set_step(step_);
+  done.set_steps_total(steps_total_);
+  done.set_loss(1.0);
+  done.set_tokens(kTokensPerStep);
+  done.set_tokens_left((steps_total_ - step_) * kTokensPerStep);
+  done.set_compute_seconds(settings_.step_seconds);
+  waits_ = task_.gated();
+  port_.on_frame(frame);
+  if (!running_) {
+    return;
+  }
+  if (step_ % kCheckpointEverySteps == 0 && step_ < steps_total_) {
+    SaveCheckpoint();
+  }
+  if (running_ && !waits_) {
+    Step();
+  }
+}
+
+void Runner::SaveCheckpoint() {
+  const std::string text = absl::StrCat(
+      step_, " ", counter_, " ", weights_, " ",
+      Mix(static_cast<uint64_t>(step_), Mix(counter_, weights_)));
+  if (!disk_.Replace(CheckpointFile(task_.work_directory(), step_), text).ok()) {
+    return;  // A checkpoint that does not fit does not end the training.
+  }
+  const std::vector<int64_t> steps = CheckpointSteps();
+  for (size_t i = kCheckpointsKept; i < steps.size(); ++i) {
+    disk_.Remove(agent::CheckpointDirectory(task_.work_directory(), steps[i]));
+  }
+  v1::RunnerFrame frame;
+  frame.mutable_checkpoint()->set_step(step_);
+  frame.mutable_checkpoint()->set_seconds(0.1);
+  frame.mutable_checkpoint()->set_size_bytes(static_cast<int64_t>(text.size()));
+  port_.on_frame(frame);
+}
+
+void Runner::Finish() {
+  Phase("save");
+  if (!disk_.Replace(absl::StrCat(task_.output_directory(), "/weights"), absl::StrCat(weights_))
+           .ok()) {
+    v1::RunnerFrame frame;
+    frame.mutable_failure()->set_failure_class(v1::FAILURE_CLASS_DEVICE);
+    frame.mutable_failure()->set_message("simulated: the result does not fit on the disk");
+    port_.on_frame(frame);
+    Exit(true);
+    return;
+  }
+  v1::RunnerFrame frame;
+  v1::RunnerResult& result = *frame.mutable_result();
+  v1::WorkDone& work = *result.mutable_work();
+  v1::WorkloadSignature& signature = *work.mutable_signature();
+  signature.set_method(v1::METHOD_FINETUNE_FULL);
+  signature.mutable_model()->set_architecture("gpt2");
+  signature.mutable_model()->set_layers(2);
+  signature.mutable_model()->set_width(64);
+  signature.mutable_model()->set_heads(2);
+  signature.mutable_model()->set_vocabulary_size(512);
+  signature.mutable_model()->set_context_length(128);
+  signature.set_precision("fp32");
+  signature.set_quantization("none");
+  signature.set_batch_size(4);
+  signature.set_sequence_length(128);
+  signature.set_engine("wattle");
+  work.set_unit(v1::WORK_UNIT_TRAINING_TOKEN);
+  work.set_steps(steps_total_);
+  work.set_tokens(steps_total_ * kTokensPerStep);
+  work.set_units(static_cast<double>(work.tokens()));
+  work.set_examples(steps_total_ * 4);
+  *result.mutable_model_shape() = signature.model();
+  result.set_parameter_count(100'000);
+  result.set_quantization("none");
+  port_.on_frame(frame);
+  if (running_) {
+    Exit(true);
+  }
+}
+
+void Runner::Exit(bool clean) {
+  running_ = false;
+  port_.set_working(false);
+  loop_.After(0.0, [this, clean, alive = std::weak_ptr<int>(alive_)] {
+    if (!alive.expired()) {
+      port_.on_exit(clean);
+    }
+  });
+}
+
+void Runner::Command(const v1::RunnerCommand& command) {
+  if (!running_) {
+    return;
+  }
+  if (command.has_stop()) {
+    stop_ = true;
+    discard_ = command.stop().discard();
+  }
+  // A stop opens the gate too: the runner is between two steps.
+  if (std::exchange(waits_, false)) {
+    After(0.0, &Runner::Step);
+  }
+}
+
+void Runner::Kill() {
+  if (running_) {
+    Exit(false);
+  }
+}
+void Runner::Crash() {
+  Kill();
+}
+void Runner::Hang() {
+  hung_ = running_;
+}
+
+}  // namespace wattle::sim

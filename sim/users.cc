@@ -1,0 +1,230 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "sim/users.h"
+
+#include <algorithm>
+#include <functional>
+#include <iterator>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace wattle::sim {
+namespace {
+
+constexpr double kAnswerLost = 0.2;  // of answers, on the way to the user
+constexpr double kChained = 0.3;     // of jobs: they take another one's output
+constexpr const char* kReservePolicy = "reserve";
+constexpr const char* kHeatPolicy = "heat";
+
+v1::ArtifactInfo BaseModel() {
+  v1::ArtifactInfo model;
+  model.set_artifact_id(std::string(64, 'a'));
+  model.set_name("tiny");
+  model.set_kind(v1::ARTIFACT_KIND_MODEL);
+  model.set_size_bytes(1 << 20);
+  model.set_parameter_count(100'000);
+  v1::ModelShape& shape = *model.mutable_model_shape();
+  shape.set_architecture("gpt2");
+  shape.set_layers(2);
+  shape.set_width(64);
+  shape.set_heads(2);
+  shape.set_vocabulary_size(512);
+  shape.set_context_length(128);
+  return model;
+}
+
+v1::ArtifactInfo DataSet() {
+  v1::ArtifactInfo data;
+  data.set_artifact_id(std::string(64, 'b'));
+  data.set_name("questions");
+  data.set_kind(v1::ARTIFACT_KIND_DATASET);
+  data.set_size_bytes(1 << 16);
+  data.mutable_dataset()->set_examples(1000);
+  return data;
+}
+
+}  // namespace
+
+Users::Users(EventLoop& loop, Random& random, const Options& options, Coordinator& coordinator)
+    : loop_(loop),
+      random_(random),
+      options_(options),
+      coordinator_(coordinator),
+      retry_seconds_(std::max(5.0, options.outage_seconds_max / 10.0)) {}
+
+void Users::Start() {
+  Push(BaseModel());
+  Push(DataSet());
+  for (int number = 0; number < options_.jobs; ++number) {
+    loop_.After(random_.Between(1.0, options_.fault_seconds * 0.8), [this, number] {
+      begun_.insert(number);
+      Submit(number);
+    });
+  }
+}
+
+void Users::Retry(std::function<void()> action) {
+  loop_.After(retry_seconds_ * random_.Between(0.8, 1.2), std::move(action));
+}
+
+void Users::Push(const v1::ArtifactInfo& info) {
+  const auto answered = std::make_shared<bool>(false);
+  coordinator_.Post(core::CommitArtifact{info},
+                    [answered](const shell::Answer&) { *answered = true; });
+  Retry([this, info, answered] {
+    if (!*answered) {
+      Push(info);
+    }
+  });
+}
+
+void Users::Submit(int number) {
+  if (answered_.contains(number)) {
+    return;
+  }
+  if (!specs_.contains(number)) {
+    specs_[number] = MakeSpec(number);
+  }
+  core::SubmitJob submit;
+  submit.idempotency_key = absl::StrCat("key-", number);
+  submit.spec = specs_[number];
+  coordinator_.Post(std::move(submit), [this, number](const shell::Answer& answer) {
+    if (!answer.status.ok()) {
+      // Its input has failed, or the coordinator does not know it any more.
+      answered_.insert(number);
+      refused_.insert(number);
+      return;
+    }
+    ids_[number] = answer.id;
+    numbers_[answer.id] = number;
+    if (!random_.Chance(kAnswerLost)) {
+      answered_.insert(number);
+    }
+  });
+  Retry([this, number] { Submit(number); });
+}
+
+v1::JobSpec Users::MakeSpec(int number) {
+  constexpr v1::Objective kObjectives[] = {v1::OBJECTIVE_ENERGY, v1::OBJECTIVE_TIME,
+                                           v1::OBJECTIVE_EDP};
+  v1::JobSpec spec;
+  spec.set_name(absl::StrCat("job-", number));
+  spec.set_objective(kObjectives[random_.Below(3)]);
+  spec.set_lease_seconds(random_.Between(options_.lease_seconds_min, options_.lease_seconds_max));
+  spec.set_retries(random_.Below(4));
+  spec.set_priority(random_.Below(3));
+  v1::FinetuneSpec& finetune = *spec.mutable_finetune();
+  finetune.set_model("tiny");
+  if (!ids_.empty() && random_.Chance(kChained)) {
+    auto chosen = ids_.begin();
+    std::advance(chosen, random_.Below(static_cast<int>(ids_.size())));
+    finetune.set_model(absl::StrCat("job:", chosen->second, "/output"));
+  }
+  finetune.set_data("questions");
+  finetune.set_batch_size(4);
+  finetune.set_sequence_length(128);
+  finetune.set_steps(5 + random_.Below(options_.job_steps_max));
+  finetune.set_seed(number);
+  return spec;
+}
+
+void Users::CancelSomeJob() {
+  if (!ids_.empty()) {
+    auto chosen = ids_.begin();
+    std::advance(chosen, random_.Below(static_cast<int>(ids_.size())));
+    coordinator_.Post(core::CancelJob{JobId(chosen->second), "changed my mind"}, nullptr);
+  }
+}
+
+void Users::DrainAndResume(const DeviceId& device) {
+  drained_.insert(device.value());
+  coordinator_.Post(core::DrainDevice{device, "maintenance"}, nullptr);
+  loop_.After(random_.Between(1.0, options_.outage_seconds_max), [this, device] { Resume(device); });
+}
+
+void Users::Resume(const DeviceId& device) {
+  const auto answered = std::make_shared<bool>(false);
+  coordinator_.Post(core::ResumeDevice{device},
+                    [answered](const shell::Answer&) { *answered = true; });
+  Retry([this, device, answered] {
+    if (!*answered) {
+      Resume(device);
+    }
+  });
+}
+
+void Users::Apply(const v1::Policy& policy) {
+  const auto answered = std::make_shared<bool>(false);
+  coordinator_.Post(core::ApplyPolicy{policy},
+                    [answered](const shell::Answer&) { *answered = true; });
+  Retry([this, policy, answered] {
+    if (!*answered && policies_.contains(policy.name())) {
+      Apply(policy);
+    }
+  });
+}
+
+void Users::Delete(const std::string& name) {
+  const auto answered = std::make_shared<bool>(false);
+  coordinator_.Post(core::DeletePolicy{name},
+                    [answered](const shell::Answer&) { *answered = true; });
+  Retry([this, name, answered] {
+    if (!*answered && !policies_.contains(name)) {
+      Delete(name);
+    }
+  });
+}
+
+void Users::ChangePolicies(Fraction reserve) {
+  v1::Policy policy;
+  const bool of_charge = random_.Chance(0.7);
+  policy.set_name(of_charge ? kReservePolicy : kHeatPolicy);
+  if (policies_.contains(policy.name()) && random_.Chance(0.3)) {
+    policies_.erase(policy.name());
+    Delete(policy.name());
+    return;
+  }
+  if (of_charge) {
+    policy.set_reserve_state_of_charge_ratio(reserve.value());
+  } else {
+    policy.set_max_temperature_celsius(random_.Between(60.0, 80.0));
+  }
+  policies_.insert(policy.name());
+  Apply(policy);
+}
+
+void Users::AskAgain() {
+  Push(BaseModel());
+  Push(DataSet());
+  ids_.clear();
+  answered_.clear();
+  refused_.clear();
+  for (const int number : begun_) {
+    Retry([this, number] { Submit(number); });
+  }
+  for (const std::string& device : drained_) {
+    Resume(DeviceId(device));
+  }
+}
+
+void Users::StopFaults() {
+  for (const char* name : {kReservePolicy, kHeatPolicy}) {
+    if (policies_.erase(name) > 0) {
+      Delete(name);
+    }
+  }
+}
+
+bool Users::all_answered() const {
+  return answered_.size() == static_cast<size_t>(options_.jobs);
+}
+
+const v1::JobSpec* Users::SpecOf(const std::string& job_id) const {
+  const auto number = numbers_.find(job_id);
+  const auto spec = number == numbers_.end() ? specs_.end() : specs_.find(number->second);
+  return spec == specs_.end() ? nullptr : &spec->second;
+}
+
+}  // namespace wattle::sim

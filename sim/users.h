@@ -1,0 +1,70 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The people of a simulated world: they push artifacts, submit jobs (some wait for the output of
+// others), cancel, drain, set policies. Whoever gets no answer asks again. Single-threaded.
+#ifndef WATTLE_SIM_USERS_H_
+#define WATTLE_SIM_USERS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+
+#include "sim/coordinator.h"
+#include "sim/event_loop.h"
+#include "sim/options.h"
+#include "sim/random.h"
+#include "units/quantity.h"
+#include "wattle/v1/spec.pb.h"
+
+namespace wattle::sim {
+
+class Users {
+ public:
+  Users(EventLoop& loop, Random& random, const Options& options, Coordinator& coordinator);
+
+  void Start();
+  void CancelSomeJob();
+  void DrainAndResume(const DeviceId& device);
+  // reserve: of a policy that is made.
+  void ChangePolicies(Fraction reserve);
+  // The coordinator came back from an old backup: what was asked since is asked again.
+  void AskAgain();
+  // No more cancels, drains and reserves: everything shall come to rest.
+  void StopFaults();
+
+  [[nodiscard]] bool all_answered() const;
+  // Jobs that the coordinator refused for good, because their input had failed.
+  [[nodiscard]] size_t refused() const { return refused_.size(); }
+  // The spec of a job that was accepted; null for an unknown id.
+  [[nodiscard]] const v1::JobSpec* SpecOf(const std::string& job_id) const;
+
+ private:
+  void Push(const v1::ArtifactInfo& info);
+  void Submit(int number);
+  void Resume(const DeviceId& device);
+  void Apply(const v1::Policy& policy);
+  void Delete(const std::string& name);
+  v1::JobSpec MakeSpec(int number);
+  void Retry(std::function<void()> action);
+
+  EventLoop& loop_;
+  Random& random_;
+  const Options& options_;
+  Coordinator& coordinator_;
+  double retry_seconds_;
+  std::map<int, v1::JobSpec> specs_;      // by the user's number
+  std::map<int, std::string> ids_;        // of answered submits
+  std::map<std::string, int> numbers_;    // by job id
+  std::set<int> begun_;
+  std::set<int> answered_;
+  std::set<int> refused_;
+  std::set<std::string> drained_;
+  std::set<std::string> policies_;
+};
+
+}  // namespace wattle::sim
+
+#endif  // WATTLE_SIM_USERS_H_

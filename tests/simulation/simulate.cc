@@ -1,0 +1,162 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// wattle-simulate: runs simulated worlds, seed after seed, and prints the first breach of an
+// invariant with one line to run that world again. See `./dev sim-test` and docs/design/simulation.md.
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <string>
+
+#include <CLI/CLI.hpp>
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+#include "sim/fault_points.h"
+#include "sim/options.h"
+#include "sim/world.h"
+
+namespace wattle::sim {
+namespace {
+
+constexpr double kYearSeconds = 365.25 * 86400.0;
+
+struct Settings {
+  uint64_t first = 1;
+  int seeds = 100;
+  int stride = 1;
+  std::string pace = "both";
+  std::string mutant;
+  double seconds_max = 0.0;  // of this machine's time; 0: no limit
+  std::string json;
+  bool go_on = false;
+  bool trace = false;
+};
+
+struct Sum {
+  int64_t worlds = 0;
+  int64_t violations = 0;
+  uint64_t found_after = 0;  // seeds, of a mutant
+  double device_seconds = 0.0;
+  double seconds = 0.0;
+  int64_t steps = 0;
+  Counts counts;
+};
+
+std::string Replay(uint64_t seed, bool slow, const std::string& mutant) {
+  return absl::StrCat("./dev sim-test --seed ", seed, " --pace ", slow ? "slow" : "dense",
+                      mutant.empty() ? "" : absl::StrCat(" --mutant \"", mutant, "\""));
+}
+
+// True: an invariant broke.
+bool RunOne(const Settings& settings, uint64_t seed, bool slow, Sum& sum) {
+  Options options = DrawOptions(seed, slow);
+  options.mutant = settings.mutant;
+  options.trace = settings.trace;
+  const Outcome outcome = RunWorld(options);
+  ++sum.worlds;
+  sum.device_seconds += outcome.device_seconds;
+  sum.steps += outcome.steps;
+  sum.counts.Add(outcome.counts);
+  if (outcome.breach.empty()) {
+    return false;
+  }
+  ++sum.violations;
+  std::printf("seed %llu, %s: after %.0f s: %s\n  again: %s\n",
+              static_cast<unsigned long long>(seed), slow ? "slow" : "dense",
+              outcome.virtual_seconds, outcome.breach.c_str(),
+              Replay(seed, slow, settings.mutant).c_str());
+  std::fflush(stdout);
+  return true;
+}
+
+void PrintSum(const Sum& sum) {
+  const Counts& counts = sum.counts;
+  absl::PrintF(
+      "%d worlds, %.2f device-years, %d steps, %d events, %d commits (%d lost before they were "
+      "durable), %d broken streams, %d repeated reports, %d leases ended, %d results adopted, %d "
+      "late receipts, %d runs resumed, %d empty batteries; jobs: %d succeeded, %d failed, %d "
+      "cancelled\nfaults:",
+      sum.worlds, sum.device_seconds / kYearSeconds, sum.steps, counts.events, counts.commits,
+      counts.lost_batches, counts.broken_streams, counts.duplicates, counts.expired_leases,
+      counts.adopted, counts.late_receipts, counts.resumed, counts.empty_batteries,
+      counts.succeeded_jobs, counts.failed_jobs, counts.cancelled_jobs);
+  for (size_t i = 0; i < kFaults; ++i) {
+    absl::PrintF("%s %s %d", i == 0 ? "" : ",", FaultName(static_cast<Fault>(i)),
+                 counts.faults[i]);
+  }
+  absl::PrintF("\n%d violations\n", sum.violations);
+}
+
+int WriteJson(const std::string& path, const Sum& sum) {
+  std::FILE* file = std::fopen(path.c_str(), "w");
+  if (file == nullptr) {
+    std::fprintf(stderr, "wattle-simulate: %s: cannot be written\n", path.c_str());
+    return 1;
+  }
+  absl::FPrintF(file,
+                "{\"worlds\": %d, \"device_years\": %.6f, \"seconds\": %.3f, \"violations\": %d, "
+                "\"found_after_seeds\": %d}\n",
+                sum.worlds, sum.device_seconds / kYearSeconds, sum.seconds, sum.violations,
+                sum.found_after);
+  std::fclose(file);
+  return 0;
+}
+
+int Simulate(const Settings& settings) {
+  const auto start = std::chrono::steady_clock::now();
+  Sum sum;
+  bool broken = false;
+  for (int i = 0; i < settings.seeds && (!broken || settings.go_on); ++i) {
+    const uint64_t seed =
+        settings.first + static_cast<uint64_t>(i) * static_cast<uint64_t>(settings.stride);
+    // One world in ten is slow where both are wanted.
+    const bool slow = settings.pace == "slow" || (settings.pace == "both" && seed % 10 == 0);
+    const bool found = RunOne(settings, seed, slow, sum);
+    if (found && !broken) {
+      sum.found_after = static_cast<uint64_t>(i) + 1;
+    }
+    broken = broken || found;
+    sum.seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    if (settings.seconds_max > 0.0 && sum.seconds > settings.seconds_max) {
+      break;
+    }
+  }
+  PrintSum(sum);
+  if (!settings.json.empty() && WriteJson(settings.json, sum) != 0) {
+    return 2;
+  }
+  return sum.violations > 0 ? 1 : 0;
+}
+
+int Main(int argc, char** argv) {
+  Settings settings;
+  CLI::App app("Runs simulated worlds of coordinator and workers and checks their invariants.");
+  app.add_option("--first", settings.first, "the first seed");
+  app.add_option("--seeds", settings.seeds, "how many seeds");
+  app.add_option("--stride", settings.stride, "from one seed to the next");
+  app.add_option("--pace", settings.pace, "dense (an hour in steps of a second), slow (weeks), both")
+      ->check(CLI::IsMember({"dense", "slow", "both"}));
+  app.add_option("--mutant", settings.mutant, "the bug that is put into the code; --mutants lists");
+  app.add_option("--seconds", settings.seconds_max, "begin no world after so long; 0: no limit");
+  app.add_option("--json", settings.json, "write the figures there");
+  app.add_flag("--go-on", settings.go_on, "do not stop at the first breach");
+  app.add_flag("--trace", settings.trace, "print every durable event and the workers' notes");
+  bool list = false;
+  app.add_flag("--mutants", list, "list the mutants and end");
+  CLI11_PARSE(app, argc, argv);
+  if (list) {
+    for (const MutantRow& mutant : Mutants()) {
+      std::printf("%s\n", mutant.name);
+    }
+    return 0;
+  }
+  return Simulate(settings);
+}
+
+}  // namespace
+}  // namespace wattle::sim
+
+int main(int argc, char** argv) {
+  return wattle::sim::Main(argc, argv);
+}
