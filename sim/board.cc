@@ -58,8 +58,8 @@ void Board::Pass(double seconds) {
     work_energy_ = work_energy_ + (settings_.work - settings_.idle) * absl::Seconds(seconds);
   }
   if (settings_.battery && !on_mains_) {
-    const Joules sun =
-        settings_.harvest_peak * (Sun(settings_, now_seconds_) * sun_share_) * absl::Seconds(seconds);
+    const Joules sun = settings_.harvest_peak * (Sun(settings_, now_seconds_) * sun_share_) *
+                       absl::Seconds(seconds);
     charge_ = std::clamp(charge_ + sun - drawn, Joules(0), *settings_.battery);
   }
   const double target = ambient_.value() + kKelvinPerWatt * power().value();

@@ -36,7 +36,7 @@ class Board {
   void SetWorking(bool working) { working_ = working; }
   void SetPowered(bool powered) { powered_ = powered; }
   void SetClouds(double share) { sun_share_ = share; }  // of the harvest that is left
-  void Recharge();  // full, from mains from now on
+  void Recharge();                                      // full, from mains from now on
   void SetAmbient(Celsius ambient) { ambient_ = ambient; }
 
   [[nodiscard]] bool working() const { return working_; }

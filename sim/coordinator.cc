@@ -22,19 +22,16 @@ constexpr double kWallEpochSeconds = 1.8e9;
 }  // namespace
 
 Coordinator::Coordinator(const World& world, Send send, std::function<void()> stopped)
-    : world_(world),
-      send_(std::move(send)),
-      stopped_(std::move(stopped)),
-      disk_(world.random) {
+    : world_(world), send_(std::move(send)), stopped_(std::move(stopped)), disk_(world.random) {
   Restart();
 }
 Coordinator::~Coordinator() = default;
 
 core::Instant Coordinator::Now() const {
   const double now_seconds = world_.loop.now_seconds();
-  return {absl::UnixEpoch() +
-              absl::Seconds(kWallEpochSeconds + now_seconds + clock_offset_seconds_),
-          Monotonic(absl::Seconds(1.0 + now_seconds))};
+  return {
+      absl::UnixEpoch() + absl::Seconds(kWallEpochSeconds + now_seconds + clock_offset_seconds_),
+      Monotonic(absl::Seconds(1.0 + now_seconds))};
 }
 
 double Coordinator::SilenceSeconds(const std::string& device_id) const {
@@ -148,7 +145,8 @@ bool Coordinator::Restore() {
     return false;
   }
   Stop(true);
-  // As `wattle-coordinator restore --replace` does: above the epoch of the journal that is replaced.
+  // As `wattle-coordinator restore --replace` does: above the epoch of the journal that is
+  // replaced.
   epoch_min_ = std::max(epoch_min_, core::EpochOf(durable_) + 1);
   disk_.Restore(backup_->disk);
   world_.invariants.GoBackTo(backup_->past);
@@ -174,28 +172,27 @@ void Coordinator::Hello(const v1::Hello& hello, std::function<void(bool)> done) 
   }
   const DeviceId device(hello.device().device_id());
   const int64_t incarnation = hello.incarnation();
-  Post(core::WorkerHello{hello},
-       [this, hello, device, incarnation, done = std::move(done)](const shell::Answer& answer) {
-         if (!answer.status.ok()) {
-           done(false);
-           return;
-         }
-         done(true);
-         v1::CoordinatorMessage message;
-         *message.mutable_welcome() = shell::WelcomeFor(
-             durable_, device, incarnation,
-             {.now = Now().wall,
-              .heartbeat_interval = absl::Seconds(world_.options.heartbeat_seconds)});
-         send_(device, message);
-         // A worker of another opening of the journal renumbers its reports and says hello again.
-         last_report_[device] = core::IsOfThisOpening(durable_, hello)
-                                    ? hello.last_report_sequence()
-                                    : std::numeric_limits<int64_t>::max();
-         core::DeviceObservation& seen = observations_.devices[device];
-         seen.connected = true;
-         seen.caught_up = message.welcome().acknowledged_sequence() >= last_report_[device];
-         Heard(device, nullptr);
-       });
+  Post(core::WorkerHello{hello}, [this, hello, device, incarnation,
+                                  done = std::move(done)](const shell::Answer& answer) {
+    if (!answer.status.ok()) {
+      done(false);
+      return;
+    }
+    done(true);
+    v1::CoordinatorMessage message;
+    *message.mutable_welcome() = shell::WelcomeFor(
+        durable_, device, incarnation,
+        {.now = Now().wall, .heartbeat_interval = absl::Seconds(world_.options.heartbeat_seconds)});
+    send_(device, message);
+    // A worker of another opening of the journal renumbers its reports and says hello again.
+    last_report_[device] = core::IsOfThisOpening(durable_, hello)
+                               ? hello.last_report_sequence()
+                               : std::numeric_limits<int64_t>::max();
+    core::DeviceObservation& seen = observations_.devices[device];
+    seen.connected = true;
+    seen.caught_up = message.welcome().acknowledged_sequence() >= last_report_[device];
+    Heard(device, nullptr);
+  });
 }
 
 void Coordinator::TookReport(const DeviceId& device, int64_t sequence) {
@@ -224,8 +221,7 @@ void Coordinator::Post(core::Command command, shell::AnswerCallback done) {
   if (!alive_) {
     return;
   }
-  shell::Ready ready =
-      shell_->Step({std::move(command), std::move(done)}, observations_, Now());
+  shell::Ready ready = shell_->Step({std::move(command), std::move(done)}, observations_, Now());
   world_.invariants.OnDecided(ready.events());
   pending_.Add(std::move(ready));
   if (!pending_.empty() && !commit_scheduled_) {
@@ -253,8 +249,9 @@ void Coordinator::Commit() {
     Count(batch.events());
     world_.invariants.OnDurable(batch.events());
     events_since_snapshot_ += static_cast<int64_t>(batch.events().size());
-    // Nothing was stepped since the batch was taken: the live state is the batch's.
-    durable_ = shell_->state();
+    for (const v1::Event& event : batch.events()) {
+      core::Apply(durable_, event, Now().monotonic);
+    }
   }
   Release(std::move(batch).Durable(durable_.last_sequence));
   if (events_since_snapshot_ >= kSnapshotEveryEvents && alive_) {
@@ -288,6 +285,9 @@ void Coordinator::Release(const shell::Released& released) {
 }
 
 void Coordinator::Tick() {
+  if (shell_->state().open_jobs.empty()) {
+    return;  // Time changes nothing else.
+  }
   Post(core::Tick{}, nullptr);
 }
 
@@ -306,9 +306,8 @@ void Coordinator::Plan() {
     if (life != life_ || !alive_) {
       return;
     }
-    auto plan = std::make_shared<core::PlanComputed>(
-        core::ComputePlan(core::MakeSnapshot(durable_, observations_, {}, Now()),
-                          core::ProfilesOf(durable_)));
+    auto plan = std::make_shared<core::PlanComputed>(core::ComputePlan(
+        core::MakeSnapshot(durable_, observations_, {}, Now()), core::ProfilesOf(durable_)));
     world_.loop.After(world_.random.Between(0.01, 1.5), [this, plan, life] {
       if (life == life_ && alive_) {
         plan_under_way_ = false;

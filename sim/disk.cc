@@ -97,7 +97,8 @@ void Disk::LosePower() {
     if (file.unsynced.empty()) {
       continue;
     }
-    const auto kept = static_cast<size_t>(random_.Below(static_cast<int>(file.unsynced.size()) + 1));
+    const auto kept =
+        static_cast<size_t>(random_.Below(static_cast<int>(file.unsynced.size()) + 1));
     for (size_t i = 0; i < kept; ++i) {
       Apply(file.unsynced[i], file.durable);
     }

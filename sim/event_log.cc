@@ -63,8 +63,7 @@ class PlainLog final : public EventLog {
     disk_.Append(kLog, Record(events)).IgnoreError();
   }
 
-  absl::StatusOr<core::State> Recover(
-      const std::function<void(const v1::Event&)>& seen) override {
+  absl::StatusOr<core::State> Recover(const std::function<void(const v1::Event&)>& seen) override {
     const std::string* snapshot = disk_.Find(kSnapshot);
     return shell::Recover(
         {.snapshot_bytes = snapshot == nullptr ? "" : *snapshot,

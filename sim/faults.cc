@@ -82,8 +82,7 @@ bool Faults::StopWorker(bool power_cut, bool disk_lost) {
 }
 
 bool Faults::Happen(Fault fault) {
-  return fault <= Fault::kCoordinatorClockStep ? HappenToCoordinator(fault)
-                                               : HappenToWorker(fault);
+  return fault <= Fault::kCoordinatorClockStep ? HappenToCoordinator(fault) : HappenToWorker(fault);
 }
 
 bool Faults::HappenToCoordinator(Fault fault) {
@@ -99,7 +98,7 @@ bool Faults::HappenToCoordinator(Fault fault) {
       if (!coordinator.Restore()) {
         return false;
       }
-          parts_.users.AskAgain();
+      parts_.users.AskAgain();
       parts_.loop.After(Outage(), [this] { parts_.coordinator.Restart(); });
       return true;
     case Fault::kCoordinatorDiskFull:
@@ -137,8 +136,7 @@ bool Faults::HappenToWorker(Fault fault) {
     }
     case Fault::kPartition: {
       const int device = AnyDevice();
-      For(Outage() * 2.0,
-          [this, device](bool on) { parts_.network.SetPartitioned(device, on); });
+      For(Outage() * 2.0, [this, device](bool on) { parts_.network.SetPartitioned(device, on); });
       return true;
     }
     case Fault::kRunnerCrash:
@@ -163,9 +161,8 @@ bool Faults::HappenToWorker(Fault fault) {
       return true;
     case Fault::kHeat: {
       const double ambient = parts_.random.Between(40.0, 60.0);
-      For(Outage(), [&worker, ambient](bool on) {
-        worker.board().SetAmbient(Celsius(on ? ambient : 25.0));
-      });
+      For(Outage(),
+          [&worker, ambient](bool on) { worker.board().SetAmbient(Celsius(on ? ambient : 25.0)); });
       return true;
     }
     case Fault::kClouds: {

@@ -55,7 +55,10 @@ void MakeSlow(Random& random, Options& options) {
   options.end_seconds = 150.0 * kDay;
   options.step_seconds = random.Between(10.0, 60.0);
   options.job_steps_max = 60;
-  options.heartbeat_seconds = random.Between(300.0, 900.0);
+  // Idle time is most of the time: whatever happens in it costs the simulation.
+  options.heartbeat_seconds = random.Between(0.5 * kHour, kHour);
+  options.ledger_seconds = random.Between(6.0 * kHour, 24.0 * kHour);
+  options.idle_save_seconds = random.Between(6.0 * kHour, 12.0 * kHour);
   options.sample_seconds = 0.25 * options.step_seconds;
   options.day_seconds = kDay;
   options.tick_seconds = random.Between(60.0, 300.0);

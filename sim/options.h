@@ -57,8 +57,10 @@ struct Options {
   double step_seconds = 1.0;  // of a runner, about
   int job_steps_max = 300;
   double heartbeat_seconds = 2.0;
-  double sample_seconds = 0.5;  // of power, heat and charge while an attempt is held
-  double day_seconds = 900.0;   // of the sun on the panels
+  double ledger_seconds = 900.0;     // of a worker's report of its joules
+  double idle_save_seconds = 300.0;  // of its record while nothing runs
+  double sample_seconds = 0.5;       // of power, heat and charge while an attempt is held
+  double day_seconds = 900.0;        // of the sun on the panels
   double tick_seconds = 1.0;
   double plan_seconds = 2.0;
   double lease_seconds_min = 15.0;
@@ -93,7 +95,7 @@ struct Counts {
   int64_t adopted = 0;
   int64_t late_receipts = 0;
   int64_t guard_stops = 0;
-  int64_t resumed = 0;      // attempts that went on from a step above 0
+  int64_t resumed = 0;  // attempts that went on from a step above 0
   int64_t empty_batteries = 0;
   int64_t succeeded_jobs = 0;
   int64_t failed_jobs = 0;

@@ -9,7 +9,8 @@ namespace wattle::sim {
 namespace {
 
 // A jump of the gauge is believed after 20 s (telemetry/battery/guard.h), a silent one for 30 s
-// (policy/held_back.h); then the runner has its stop time, in which it ends a step and a checkpoint.
+// (policy/held_back.h); then the runner has its stop time, in which it ends a step and a
+// checkpoint.
 constexpr double kGraceSteps = 6.0;
 constexpr double kGraceSeconds = 75.0;
 

@@ -1,10 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The promise of the battery guard, against the truth: no joule is spent on work once the true state
-// of charge is below the reserve by more than the gauge's stated error. A gauge that lies beyond its
-// stated error, or says nothing, cannot be held to it; nor can a worker in the moment in which it
-// learns of a reserve. After such a disturbance the promise holds again once the step under way may
-// have ended. Single-threaded.
+// The promise of the battery guard, against the truth: no joule is spent on work once the true
+// state of charge is below the reserve by more than the gauge's stated error. A gauge that lies
+// beyond its stated error, or says nothing, cannot be held to it; nor can a worker in the moment in
+// which it learns of a reserve. After such a disturbance the promise holds again once the step
+// under way may have ended. Single-threaded.
 #ifndef WATTLE_SIM_RESERVE_WATCH_H_
 #define WATTLE_SIM_RESERVE_WATCH_H_
 

@@ -30,7 +30,8 @@ void CheckJobs(const Resting& world, Invariants& invariants) {
       invariants.Break(absl::StrCat(job.job_id(), ": its output is no artifact"));
     }
     if (job.output_artifact_id() != OutputId(absl::StrCat(ExpectedResult(job.spec())))) {
-      invariants.Break(absl::StrCat(job.job_id(), ": its result differs from an undisturbed run's"));
+      invariants.Break(
+          absl::StrCat(job.job_id(), ": its result differs from an undisturbed run's"));
     }
   }
 }
@@ -52,8 +53,8 @@ void CheckWorker(const Resting& world, Worker& worker, Invariants& invariants) {
   const double ledger_joules = record == nullptr ? 0.0 : record->ledger().attempt_energy_joules();
   const double tolerance_joules = kEnergyTolerance * (1.0 + ledger_joules);
   // A stop of the process costs what was measured after the last save.
-  const double lost_joules = worker.board().settings().work.value() * kSaveSeconds *
-                             static_cast<double>(worker.stops());
+  const double lost_joules =
+      worker.board().settings().work.value() * kSaveSeconds * static_cast<double>(worker.stops());
   if (ledger_joules > receipts_joules + lost_joules + tolerance_joules) {
     invariants.Break(absl::StrCat(worker.device_id(), ": the ledger has ", ledger_joules,
                                   " J of attempts, their receipts only ", receipts_joules));

@@ -54,7 +54,8 @@ uint64_t ExpectedResult(const v1::JobSpec& spec) {
   return weights;
 }
 
-Runner::Runner(EventLoop& loop, Random& random, agent::Disk& disk, const Settings& settings, Port port)
+Runner::Runner(EventLoop& loop, Random& random, agent::Disk& disk, const Settings& settings,
+               Port port)
     : loop_(loop), random_(random), disk_(disk), settings_(settings), port_(std::move(port)) {}
 
 Runner::~Runner() {
@@ -92,8 +93,8 @@ void Runner::Start(const v1::RunnerTask& task) {
   task_ = task;
   running_ = true;
   steps_total_ = StepsOf(task.spec());
-  fails_at_ = settings_.fails ? random_.Below(static_cast<int>(std::max<int64_t>(steps_total_, 1)))
-                              : -1;
+  fails_at_ =
+      settings_.fails ? random_.Below(static_cast<int>(std::max<int64_t>(steps_total_, 1))) : -1;
   port_.set_working(true);
   After(0.0, &Runner::Load);
 }
@@ -196,9 +197,8 @@ void Runner::StepDone() {
 }
 
 void Runner::SaveCheckpoint() {
-  const std::string text = absl::StrCat(
-      step_, " ", counter_, " ", weights_, " ",
-      Mix(static_cast<uint64_t>(step_), Mix(counter_, weights_)));
+  const std::string text = absl::StrCat(step_, " ", counter_, " ", weights_, " ",
+                                        Mix(static_cast<uint64_t>(step_), Mix(counter_, weights_)));
   if (!disk_.Replace(CheckpointFile(task_.work_directory(), step_), text).ok()) {
     return;  // A checkpoint that does not fit does not end the training.
   }

@@ -271,7 +271,8 @@ constexpr sqlite3_io_methods kMethods = {.iVersion = 2,
                                          .xFetch = nullptr,
                                          .xUnfetch = nullptr};
 
-int OpenPath(sqlite3_vfs* /*vfs*/, const char* name, sqlite3_file* file, int flags, int* flags_out) {
+int OpenPath(sqlite3_vfs* /*vfs*/, const char* name, sqlite3_file* file, int flags,
+             int* flags_out) {
   file->pMethods = nullptr;
   Mounted* const mounted = name == nullptr ? nullptr : Find(name);
   if (mounted == nullptr || mounted->unplugged) {

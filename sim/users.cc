@@ -141,7 +141,8 @@ void Users::CancelSomeJob() {
 void Users::DrainAndResume(const DeviceId& device) {
   drained_.insert(device.value());
   coordinator_.Post(core::DrainDevice{device, "maintenance"}, nullptr);
-  loop_.After(random_.Between(1.0, options_.outage_seconds_max), [this, device] { Resume(device); });
+  loop_.After(random_.Between(1.0, options_.outage_seconds_max),
+              [this, device] { Resume(device); });
 }
 
 void Users::Resume(const DeviceId& device) {

@@ -55,9 +55,9 @@ class Users {
   const Options& options_;
   Coordinator& coordinator_;
   double retry_seconds_;
-  std::map<int, v1::JobSpec> specs_;      // by the user's number
-  std::map<int, std::string> ids_;        // of answered submits
-  std::map<std::string, int> numbers_;    // by job id
+  std::map<int, v1::JobSpec> specs_;    // by the user's number
+  std::map<int, std::string> ids_;      // of answered submits
+  std::map<std::string, int> numbers_;  // by job id
   std::set<int> begun_;
   std::set<int> answered_;
   std::set<int> refused_;

@@ -14,7 +14,7 @@ namespace {
 constexpr double kCivilEpochSeconds = 1.8e9;
 // No timer is shorter: rounding between two clocks must not stop the time.
 constexpr double kWakeSecondsMin = 0.001;
-constexpr double kBatteryPollSeconds = 60.0;
+constexpr double kBatteryPollDays = 0.01;
 // A board starts again only with so much in its battery.
 constexpr Fraction kBootCharge(0.1);
 // The first operations of its disk after the order: anywhere in a save or a report.
@@ -36,16 +36,17 @@ BoardSettings DrawBoard(int number, const Options& options) {
   // Between a quarter of a day and three days of idle draw, and never so little that work empties
   // it faster than a battery bears.
   board.day_seconds = options.day_seconds;
-  board.battery = std::max(
-      board.idle * absl::Seconds(options.day_seconds) * random.Between(0.25, 3.0),
-      board.work * kEmptiedByWorkMin * random.Between(1.0, 2.0));
+  board.battery =
+      std::max(board.idle * absl::Seconds(options.day_seconds) * random.Between(0.25, 3.0),
+               board.work * kEmptiedByWorkMin * random.Between(1.0, 2.0));
   board.charge = Fraction(random.Between(0.2, 0.9));
   board.harvest_peak = board.idle * random.Between(1.0, 5.0);
   board.noon_seconds = random.Between(0.0, options.day_seconds);
   board.gauge_error = Fraction(random.Between(0.005, 0.03));
   // Every second gauge is off by all that it states.
-  board.gauge_bias = board.gauge_error.value() *
-                     (random.Chance(0.5) ? random.Between(-1.0, 1.0) : (random.Chance(0.5) ? 1.0 : -1.0));
+  board.gauge_bias =
+      board.gauge_error.value() *
+      (random.Chance(0.5) ? random.Between(-1.0, 1.0) : (random.Chance(0.5) ? 1.0 : -1.0));
   return board;
 }
 
@@ -93,8 +94,7 @@ void Worker::Start() {
   }
   AdvanceBoard();
   if (board_.has_battery() && board_.charge() < kBootCharge) {
-    world_.loop.After(std::min(kBatteryPollSeconds, 0.01 * world_.options.day_seconds),
-                      [this] { Start(); });
+    world_.loop.After(kBatteryPollDays * world_.options.day_seconds, [this] { Start(); });
     return;
   }
   disk_.RestorePower();
@@ -105,7 +105,8 @@ void Worker::Start() {
     ++boots_;
   }
   clock_.emplace(Monotonic(), 1.0);
-  absl::StatusOr<std::unique_ptr<agent::StateDirectory>> state = agent::StateDirectory::Open(&disk_);
+  absl::StatusOr<std::unique_ptr<agent::StateDirectory>> state =
+      agent::StateDirectory::Open(&disk_);
   absl::StatusOr<std::unique_ptr<agent::Spool>> spool =
       state.ok() ? agent::Spool::Open(&disk_) : state.status();
   if (!spool.ok()) {
@@ -130,6 +131,8 @@ void Worker::Start() {
   agent::CoreSettings settings;
   settings.info = Describe();
   settings.boot_id = absl::StrCat("boot-", number_, "-", boots_);
+  settings.ledger_period = absl::Seconds(world_.options.ledger_seconds);
+  settings.idle_save_period = absl::Seconds(world_.options.idle_save_seconds);
   settings.guard = {.has_gauge = board_.has_battery(),
                     .gauge_error = board_.settings().gauge_error,
                     .has_thermometer = true};
@@ -281,8 +284,8 @@ void Worker::Sample(const agent::Instant& now) {
   CheckLease();
 }
 
-// After its lease without contact a worker checkpoints and stops; a runner that hangs is killed after
-// two minutes.
+// After its lease without contact a worker checkpoints and stops; a runner that hangs is killed
+// after two minutes.
 void Worker::CheckLease() {
   const double now_seconds = world_.loop.now_seconds();
   if (stream_ != 0) {
@@ -321,8 +324,7 @@ void Worker::Call(const CoreCall& call) {
 
 void Worker::ScheduleWake(const agent::Instant& now) {
   const double now_seconds = world_.loop.now_seconds();
-  double next_seconds =
-      now_seconds + absl::ToDoubleSeconds(core_->NextStep(now) - now.wall);
+  double next_seconds = now_seconds + absl::ToDoubleSeconds(core_->NextStep(now) - now.wall);
   if (core_->busy()) {
     next_seconds = std::min(next_seconds, now_seconds + world_.options.sample_seconds);
   }
@@ -389,7 +391,8 @@ void Worker::Reconnect() {
 
 void Worker::Note(const std::string& line) {
   if (world_.options.trace) {
-    std::fprintf(stderr, "%.3f %s: %s\n", world_.loop.now_seconds(), device_id_.c_str(), line.c_str());
+    std::fprintf(stderr, "%.3f %s: %s\n", world_.loop.now_seconds(), device_id_.c_str(),
+                 line.c_str());
   }
 }
 
@@ -405,21 +408,20 @@ absl::Status Worker::StartRunner(const v1::RunnerTask& task) {
   runner_ = std::make_unique<Runner>(
       world_.loop, world_.random, disk_,
       Runner::Settings{.step_seconds = world_.options.step_seconds, .fails = fails},
-      Runner::Port{
-          .on_frame =
-              [this](const v1::RunnerFrame& frame) {
-                Call([&](const agent::Instant& now) { core_->OnFrame(frame, now); });
-              },
-          .on_exit =
-              [this](bool clean) {
-                child::RunnerExit exit;
-                exit.clean = clean;
-                exit.failure_class =
-                    clean ? v1::FAILURE_CLASS_UNSPECIFIED : v1::FAILURE_CLASS_DEVICE;
-                exit.message = clean ? "" : "runner: killed by signal 9";
-                Call([&](const agent::Instant& now) { core_->OnRunnerExit(exit, now); });
-              },
-          .set_working = [this](bool working) { SetWorking(working); }});
+      Runner::Port{.on_frame =
+                       [this](const v1::RunnerFrame& frame) {
+                         Call([&](const agent::Instant& now) { core_->OnFrame(frame, now); });
+                       },
+                   .on_exit =
+                       [this](bool clean) {
+                         child::RunnerExit exit;
+                         exit.clean = clean;
+                         exit.failure_class =
+                             clean ? v1::FAILURE_CLASS_UNSPECIFIED : v1::FAILURE_CLASS_DEVICE;
+                         exit.message = clean ? "" : "runner: killed by signal 9";
+                         Call([&](const agent::Instant& now) { core_->OnRunnerExit(exit, now); });
+                       },
+                   .set_working = [this](bool working) { SetWorking(working); }});
   runner_->Start(task);
   return absl::OkStatus();
 }
@@ -466,8 +468,8 @@ void Worker::StartFetch(const v1::Assignment& assignment) {
 // Where another device left off; a checkpoint of this device's own is not overwritten.
 void Worker::PlaceCheckpoint(const v1::Assignment& assignment) {
   const std::string* content = link_.blob(assignment.checkpoint_artifact_id());
-  const std::string file = CheckpointFile(state_->WorkDirectory(assignment.attempt_id()),
-                                          assignment.checkpoint_step());
+  const std::string file =
+      CheckpointFile(state_->WorkDirectory(assignment.attempt_id()), assignment.checkpoint_step());
   if (content != nullptr && !disk_.Read(file).ok()) {
     disk_.Replace(file, *content).IgnoreError();  // then the run begins anew
   }
@@ -502,16 +504,14 @@ void Worker::StartUpload(const std::string& directory, const v1::ArtifactInfo& i
       }
     });
     // An upload that is never answered is one that failed.
-    Later(30.0 + 2.0 * world_.options.delay_seconds_max, [this, transfer] {
-      EndTransfer(transfer, absl::DeadlineExceededError("no answer"));
-    });
+    Later(30.0 + 2.0 * world_.options.delay_seconds_max,
+          [this, transfer] { EndTransfer(transfer, absl::DeadlineExceededError("no answer")); });
   });
 }
 
 void Worker::CancelTransfer() {
-  Later(0.0, [this, transfer = transfer_] {
-    EndTransfer(transfer, absl::CancelledError("cancelled"));
-  });
+  Later(0.0,
+        [this, transfer = transfer_] { EndTransfer(transfer, absl::CancelledError("cancelled")); });
 }
 
 // Once for each transfer, by whatever comes first.

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A worker's machine in virtual time around the real agent (worker/agent/core, worker/agent/storage):
-// board, sensors, runner, transfers, disk and link. Its process can stop at any operation of its
-// disk, and come back. Single-threaded.
+// A worker's machine in virtual time around the real agent (worker/agent/core,
+// worker/agent/storage): board, sensors, runner, transfers, disk and link. Its process can stop at
+// any operation of its disk, and come back. Single-threaded.
 #ifndef WATTLE_SIM_WORKER_H_
 #define WATTLE_SIM_WORKER_H_
 
@@ -24,8 +24,8 @@
 #include "wattle/v1/fleet.pb.h"
 #include "worker/agent/core/agent_core.h"
 #include "worker/agent/core/agent_ports.h"
-#include "worker/agent/core/device_readings.h"
 #include "worker/agent/core/device_clock.h"
+#include "worker/agent/core/device_readings.h"
 #include "worker/agent/core/energy_account.h"
 #include "worker/agent/core/pace.h"
 #include "worker/agent/storage/memory_disk.h"
@@ -65,8 +65,8 @@ class Worker final : public agent::AgentPorts {
   void Stop(bool power_cut);
   // The power goes within one of the next operations of the disk.
   void CutPowerSoon();
-  void LoseDisk();  // while stopped: an empty card
-  bool DamageFile();  // false: there is none
+  void LoseDisk();              // while stopped: an empty card
+  bool DamageFile();            // false: there is none
   bool BreakRunner(bool hang);  // false: none runs
   void SetDiskFull(bool full);
   void StepClock(double seconds) { clock_offset_seconds_ += seconds; }
@@ -145,7 +145,7 @@ class Worker final : public agent::AgentPorts {
   std::unique_ptr<agent::DeviceReadings> readings_;
   std::unique_ptr<Runner> runner_;
   std::unique_ptr<Runner> left_runner_;  // ended inside one of its own calls
-  int64_t transfer_ = 0;  // number of the present one; 0: none
+  int64_t transfer_ = 0;                 // number of the present one; 0: none
   int64_t transfers_ = 0;
   std::function<void(const absl::Status&)> transfer_done_;
   double wake_seconds_ = 0.0;

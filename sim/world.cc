@@ -33,11 +33,12 @@ class World final : public Truth {
         invariants_(*this, options.trace),
         network_(loop_, random_, options_, counts_,
                  [this](int device, int64_t stream) { OnBroken(device, stream); }),
-        coordinator_({loop_, random_, options_, counts_, invariants_},
-                     [this](const DeviceId& device, const v1::CoordinatorMessage& message) {
-                       SendDown(device, message);
-                     },
-                     [this] { BreakAllStreams(); }),
+        coordinator_(
+            {loop_, random_, options_, counts_, invariants_},
+            [this](const DeviceId& device, const v1::CoordinatorMessage& message) {
+              SendDown(device, message);
+            },
+            [this] { BreakAllStreams(); }),
         users_(loop_, random_, options_, coordinator_),
         faults_({loop_, random_, options_, counts_, network_, coordinator_, workers_, users_}) {}
 

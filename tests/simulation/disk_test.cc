@@ -8,10 +8,10 @@
 #include <set>
 #include <string>
 
-#include <sqlite3.h>
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include <sqlite3.h>
 
 #include "base/status_matchers.h"
 #include "sim/sqlite_disk.h"
@@ -43,7 +43,8 @@ TEST(DiskTest, AFullDiskRefusesAndKeepsWhatItHas) {
   Disk disk(random);
   ASSERT_THAT(disk.Replace("a", "old"), IsOk());
   disk.SetFull(true);
-  EXPECT_THAT(disk.Replace("a", "new"), StatusIs(absl::StatusCode::kResourceExhausted, testing::HasSubstr("full")));
+  EXPECT_THAT(disk.Replace("a", "new"),
+              StatusIs(absl::StatusCode::kResourceExhausted, testing::HasSubstr("full")));
   EXPECT_EQ(*disk.Find("a"), "old");
 }
 

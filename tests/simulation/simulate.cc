@@ -1,15 +1,16 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // wattle-simulate: runs simulated worlds, seed after seed, and prints the first breach of an
-// invariant with one line to run that world again. See `./dev sim-test` and docs/design/simulation.md.
+// invariant with one line to run that world again. See `./dev sim-test` and
+// docs/design/simulation.md.
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <string>
 
-#include <CLI/CLI.hpp>
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include <CLI/CLI.hpp>
 
 #include "sim/fault_points.h"
 #include "sim/options.h"
@@ -81,8 +82,7 @@ void PrintSum(const Sum& sum) {
       counts.adopted, counts.late_receipts, counts.resumed, counts.empty_batteries,
       counts.succeeded_jobs, counts.failed_jobs, counts.cancelled_jobs);
   for (size_t i = 0; i < kFaults; ++i) {
-    absl::PrintF("%s %s %d", i == 0 ? "" : ",", FaultName(static_cast<Fault>(i)),
-                 counts.faults[i]);
+    absl::PrintF("%s %s %d", i == 0 ? "" : ",", FaultName(static_cast<Fault>(i)), counts.faults[i]);
   }
   absl::PrintF("\n%d violations\n", sum.violations);
 }
@@ -116,8 +116,7 @@ int Simulate(const Settings& settings) {
       sum.found_after = static_cast<uint64_t>(i) + 1;
     }
     broken = broken || found;
-    sum.seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    sum.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     if (settings.seconds_max > 0.0 && sum.seconds > settings.seconds_max) {
       break;
     }
@@ -135,7 +134,8 @@ int Main(int argc, char** argv) {
   app.add_option("--first", settings.first, "the first seed");
   app.add_option("--seeds", settings.seeds, "how many seeds");
   app.add_option("--stride", settings.stride, "from one seed to the next");
-  app.add_option("--pace", settings.pace, "dense (an hour in steps of a second), slow (weeks), both")
+  app.add_option("--pace", settings.pace,
+                 "dense (an hour in steps of a second), slow (weeks), both")
       ->check(CLI::IsMember({"dense", "slow", "both"}));
   app.add_option("--mutant", settings.mutant, "the bug that is put into the code; --mutants lists");
   app.add_option("--seconds", settings.seconds_max, "begin no world after so long; 0: no limit");

@@ -1,8 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The real coordinator and agent in simulated worlds with seeded faults; invariants are checked
-// after every event (sim/invariants.h). WATTLE_SIM_SEED=N is the first seed, WATTLE_SIM_WORLDS=N how
-// many worlds; `./dev sim-test` runs more of them and replays one.
+// after every event (sim/invariants.h). WATTLE_SIM_SEED=N is the first seed, WATTLE_SIM_WORLDS=N
+// how many worlds; `./dev sim-test` runs more of them and replays one.
+#include "sim/world.h"
+
 #include <cstdlib>
 #include <string>
 
@@ -13,7 +15,6 @@
 
 #include "sim/fault_points.h"
 #include "sim/options.h"
-#include "sim/world.h"
 
 namespace wattle::sim {
 namespace {

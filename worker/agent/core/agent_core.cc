@@ -530,7 +530,11 @@ void AgentCore::Step(const Instant& now) {
 }
 
 Monotonic AgentCore::NextStep(const Instant& now) const {
-  Monotonic next = std::min({next_heartbeat_, next_ledger_, next_save_});
+  Monotonic next = std::min(next_ledger_, next_save_);
+  // Without a coordinator, and with nothing held, nothing happens before then.
+  if (welcomed_ || !held_.empty() || !unsaved_.empty() || !reconciled_) {
+    next = std::min(next, next_heartbeat_);
+  }
   if (run_ != nullptr) {
     if (const auto step = run_->NextStep()) {
       next = std::min(next, *step);

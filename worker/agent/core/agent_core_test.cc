@@ -763,7 +763,8 @@ TEST_F(AgentCoreTest, AFullDiskAndAKillLoseNoReceipt) {
   EXPECT_THAT(Facts(), ElementsAre("accepted", "started", "stopped"));
 }
 
-// Found by the simulation: after a kill the ledger was below a receipt that had waited for the disk.
+// Found by the simulation: after a kill the ledger was below a receipt that had waited for the
+// disk.
 TEST_F(AgentCoreTest, AReceiptThatWaitsForTheDiskIsToldAfterItsLedger) {
   Welcome();
   StartTraining();
@@ -778,6 +779,17 @@ TEST_F(AgentCoreTest, AReceiptThatWaitsForTheDiskIsToldAfterItsLedger) {
   Pass(absl::Seconds(5));
   EXPECT_GE(state_->ReadDevice().record.ledger().attempt_energy_joules(),
             Last("failed").failed().receipt().total().gross_energy_joules() - 1e-6);
+}
+
+TEST_F(AgentCoreTest, AnIdleWorkerWithoutACoordinatorWakesForItsRecordsAlone) {
+  Pass(absl::Minutes(1));
+  EXPECT_GE(core_->NextStep(Now()) - wall_, absl::Minutes(3));
+  Welcome();
+  Pass(absl::Seconds(2));
+  EXPECT_LE(core_->NextStep(Now()) - wall_, absl::Seconds(1));
+  Desire({Job("j1.1")});
+  core_->OnDisconnected(Now());
+  EXPECT_LE(core_->NextStep(Now()) - wall_, absl::Seconds(1));
 }
 
 TEST_F(AgentCoreTest, AFailureFrameKeepsItsClassAndIsNotRepeated) {
