@@ -90,13 +90,13 @@ absl::Status AddArtifacts(const std::string& from, const std::string& to) {
   return artifacts::AddStore(from, to);
 }
 
-// An artifact that the backup does not know, and whose files are still in the store, is known again:
-// a result that a worker tells of ends its job then, and what was pushed need not be pushed again.
+// An artifact that the backup does not know, and whose files are still in the store, is known
+// again: a result that a worker tells of ends its job then, and what was pushed need not be pushed
+// again.
 absl::Status KeepArtifacts(const core::State& before, const std::string& directory,
                            store::Journal& journal, core::State& restored) {
-  WATTLE_ASSIGN_OR_RETURN(
-      const std::unique_ptr<artifacts::BlobStore> store,
-      artifacts::BlobStore::Open({.directory = directory}, Clock::Real()));
+  WATTLE_ASSIGN_OR_RETURN(const std::unique_ptr<artifacts::BlobStore> store,
+                          artifacts::BlobStore::Open({.directory = directory}, Clock::Real()));
   for (const auto& [id, known] : before.artifacts) {
     if (restored.artifacts.contains(id) || !store->HasArtifact(id)) {
       continue;

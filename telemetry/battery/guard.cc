@@ -113,8 +113,8 @@ std::string Guard::CheckCharge(const policy::Limits& limits, const policy::StopE
   const Fraction stop =
       WATTLE_FAULT_POINT("guard margin")
           ? reserve
-          : policy::StopThreshold(
-                reserve, {.error = settings_.gauge_error, .capacity = capacity_}, estimate);
+          : policy::StopThreshold(reserve, {.error = settings_.gauge_error, .capacity = capacity_},
+                                  estimate);
   const Fraction resume = stop + kChargeHysteresis;
   low_charge_ = charge_->value <= (low_charge_ ? resume : stop);
   if (!low_charge_) {
