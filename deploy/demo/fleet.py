@@ -99,6 +99,7 @@ class Fleet:
         self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="wattle-fleet-"))
         self.directory.mkdir(parents=True, exist_ok=True)
         self.coordinator = None
+        self.prometheus = None
         self.workers = {}
         self.grpc = self.http = None
 
@@ -119,10 +120,10 @@ class Fleet:
         self.grpc, self.http = match.group(1), match.group(2)
         return self.coordinator
 
-    def start_worker(self, name, emulate=None, extra=(), env=None, coordinator=None, called=None):
+    def start_worker(self, name, emulate=None, extra=(), env=None, coordinator=None, called=None, metrics="127.0.0.1:0"):
         """name: of its folder and log, and the device's unless `called` says otherwise."""
         command = [BIN / "wattle-worker", "--coordinator", coordinator or self.grpc, "--state-dir", self.directory / name, "--name", called or name,
-                   "--metrics", "127.0.0.1:0"]
+                   "--metrics", metrics]
         if emulate:
             command.append(f"--emulate={emulate}")
         command += list(extra)
@@ -132,6 +133,14 @@ class Fleet:
         worker.device_id, worker.metrics = match.group(2), match.group(3)
         return worker
 
+    def start_prometheus(self, program, address):
+        """On the shipped configuration, which expects the coordinator at its default ports."""
+        command = [program, f"--config.file={ROOT}/deploy/prometheus/prometheus.yml", f"--storage.tsdb.path={self.directory}/prometheus",
+                   f"--web.listen-address={address}"]
+        self.prometheus = Process("prometheus", command, self.directory / "prometheus.log", r"Server is ready to receive web requests")
+        self.prometheus.start()
+        return self.prometheus
+
     def stop(self):
         # Workers first, all at once: each stops its runner, spools what it must, and leaves.
         threads = [threading.Thread(target=worker.stop) for worker in self.workers.values()]
@@ -139,8 +148,9 @@ class Fleet:
             thread.start()
         for thread in threads:
             thread.join()
-        if self.coordinator:
-            self.coordinator.stop()
+        for process in (self.coordinator, self.prometheus):
+            if process:
+                process.stop()
         if not self.keep:
             shutil.rmtree(self.directory, ignore_errors=True)
 

@@ -3,7 +3,7 @@
 """The demo: a coordinator and three emulated boards on this machine, real jobs, receipts. Started by ./dev demo.
 
   --verbose     print the receipt of each job after the closing table
-  --keep        leave the fleet up at the end, and print how to go on with it
+  --keep        leave the fleet up at the end, with a Prometheus, and print how to go on with it
   --no-jobs     with --keep: a fresh fleet, no jobs
   --squad FILE  fine-tune on questions of a SQuAD 2.0 file instead of the demo's own
   --model DIR   start from this GPT-2 directory instead of the demo's own base model
@@ -33,6 +33,7 @@ BOARDS = {"xavier-nx": "jetson-xavier-nx", "orin-nano": "jetson-orin-nano", "pi-
 # The Orin Nano runs on a battery, the others on a supply: 90 Wh, four fifths full.
 BATTERY = ("--battery-wh=90", "--state-of-charge=0.8")
 SEED = 7  # Of the first board's hidden offsets; the others take the next ones. --seed N takes another.
+PROMETHEUS = "127.0.0.1:9090"  # With --keep.
 SPEED_MARGIN = 2.0  # Host time a step may take, against its emulated wall time.
 LOSS_FALL_MIN_PERCENT = 20.0  # The held-out answer loss must fall by this much.
 CAPPED_EXAMPLES = 64  # With --squad or --model: steps and held-out examples are capped, so that it stays a demo.
@@ -189,6 +190,8 @@ class Demo:
         self.choose_scale()
         keep_ports = ("127.0.0.1:7410", "127.0.0.1:7411") if self.options.keep else ("127.0.0.1:0", "127.0.0.1:0")
         self.fleet.start_coordinator(*keep_ports)
+        if self.options.keep:
+            self.start_prometheus()
         for seed, (name, board) in enumerate(BOARDS.items(), self.options.seed):
             extra = [f"--time-scale={self.scale}", f"--emulation-seed={seed}", "--label=demo=yes"]
             extra += BATTERY if name == "orin-nano" else ()
@@ -197,6 +200,16 @@ class Demo:
         note("measuring the idle draw of each board")
         self.fleet.until("idle watts", lambda: all(device["heartbeat"]["idle_power_watts"] for device in self.fleet.devices().values()), 120)
         print(self.text("devices"))
+
+    def start_prometheus(self):
+        """From the beginning, so that the graphs have the jobs. The demo goes on without it."""
+        program = ROOT / "build/tools/prometheus/usr/bin/prometheus"
+        program = program if program.exists() else shutil.which("prometheus")
+        try:
+            self.fleet.start_prometheus(program or "prometheus", PROMETHEUS)
+        except (OSError, FleetError) as error:
+            note(f"without Prometheus: {error}")
+            self.fleet.prometheus = None
 
     def push(self):
         self.wattle("model", "push", "demo-base", self.model)
@@ -368,12 +381,14 @@ class Demo:
         address = self.fleet.grpc
         heading("The fleet is up")
         note(f"metrics    http://{self.fleet.http}/metrics      devices for Prometheus  http://{self.fleet.http}/sd")
+        if self.fleet.prometheus:
+            note(f"prometheus http://{PROMETHEUS}/graph?g0.expr=wattle_device_power_watts&g0.tab=0&g0.range_input=15m      alerts  http://{PROMETHEUS}/alerts")
         note(f"jobs       http://{self.fleet.http}/api/v1/jobs")
         note(f"export PATH=\"{BIN}:$PATH\" WATTLE_COORDINATOR={address}")
         note("wattle devices")
         note(f"wattle plan {ROOT}/deploy/examples/squad-gpt2.yaml")
         note(f"wattle submit {HERE}/finetune.yaml --watch")
-        processes = [self.fleet.coordinator, *self.fleet.workers.values()]
+        processes = [process for process in (self.fleet.coordinator, self.fleet.prometheus, *self.fleet.workers.values()) if process]
         note(f"to stop it: kill {' '.join(str(process.pid) for process in processes)}   (state: {self.fleet.directory})")
 
     def play(self):
@@ -405,7 +420,7 @@ class Demo:
 def main():
     parser = argparse.ArgumentParser(prog="./dev demo", description="Three emulated boards, real jobs, receipts.")
     parser.add_argument("--verbose", action="store_true", help="print the receipt of each job after the closing table")
-    parser.add_argument("--keep", action="store_true", help="leave the fleet up and print how to go on with it")
+    parser.add_argument("--keep", action="store_true", help="leave the fleet up, with a Prometheus, and print how to go on with it")
     parser.add_argument("--no-jobs", action="store_true", help="with --keep: a fresh fleet, no jobs")
     parser.add_argument("--squad", metavar="FILE", help="a SQuAD 2.0 file to fine-tune on instead of the demo's own; its work is capped")
     parser.add_argument("--model", metavar="DIR", help="a GPT-2 directory to start from instead of the demo's own; its work is capped")

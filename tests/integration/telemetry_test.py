@@ -6,77 +6,17 @@ import math
 import os
 import random
 import re
-import shutil
-import socket
 import subprocess
 import unittest
-import urllib.parse
 import urllib.request
 
-from fleet import ROOT, Process, receipt_of
-from scene import Scene
+from fleet import ROOT, receipt_of
+from prometheus_scene import PrometheusScene, program
 
 SEED = int(os.environ.get("WATTLE_SEED") or random.SystemRandom().randrange(1, 1_000_000))
-TOOLS = ROOT / "build/tools/prometheus/usr/bin"
-SHIPPED = ROOT / "deploy/prometheus/prometheus.yml"
 
 
-def shipped_configuration(http):
-    """The configuration that operators get, with this coordinator's address and the pace of a test."""
-    text = SHIPPED.read_text()
-    for shipped, here in (("127.0.0.1:7411", http), ("scrape_interval: 15s", "scrape_interval: 500ms\n  scrape_timeout: 400ms"),
-                          ("/sd'}", "/sd', refresh_interval: 1s}")):
-        assert shipped in text, f"{SHIPPED}: no {shipped}"
-        text = text.replace(shipped, here)
-    return text
-
-
-def program(name):
-    found = TOOLS / name if (TOOLS / name).exists() else shutil.which(name)
-    if not found and os.environ.get("CI"):
-        raise AssertionError(f"{name} must be there in CI: ./dev deps fetches Debian's prometheus")
-    return found
-
-
-class Telemetry(Scene):
-    def start_prometheus(self):
-        if not program("prometheus"):
-            self.skipTest("Debian's prometheus is not here; ./dev deps fetches it")
-        configuration = self.fleet.directory / "prometheus.yml"
-        configuration.write_text(shipped_configuration(self.fleet.http))
-        with socket.socket() as probe:  # A port that was free a moment ago.
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        command = [program("prometheus"), f"--config.file={configuration}", f"--storage.tsdb.path={self.fleet.directory}/tsdb",
-                   f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn", "--log.format=json"]
-        process = Process("prometheus", command, self.fleet.directory / "prometheus.log", r"")
-        process.start()
-        self.addCleanup(process.stop)
-        self.prometheus = f"127.0.0.1:{port}"
-        self.assertEqual(self.fleet.until("prometheus", lambda: self.prometheus_state(process)), "ready", process.log())
-
-    def prometheus_state(self, process):
-        if not process.running():
-            return "ended"
-        try:
-            with urllib.request.urlopen(f"http://{self.prometheus}/-/ready", timeout=2) as answer:
-                return "ready" if answer.status == 200 else None
-        except OSError:
-            return None
-
-    def query(self, expression):
-        url = f"http://{self.prometheus}/api/v1/query?" + urllib.parse.urlencode({"query": expression})
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            return json.loads(answer.read())["data"]["result"]
-
-    def value(self, expression, timeout_seconds=30):
-        result = self.fleet.until(f"prometheus to answer {expression}", lambda: self.query(expression), timeout_seconds)
-        self.assertEqual(len(result), 1, result)
-        return float(result[0]["value"][1])
-
-    def until_true(self, comparison, timeout_seconds=30):
-        self.fleet.until(f"prometheus to say {comparison}", lambda: self.query(comparison), timeout_seconds)
-
+class Telemetry(PrometheusScene):
     def test_prometheus_sees_the_fleet(self):
         self.start()
         self.fleet.start_worker("nano", emulate="jetson-orin-nano", extra=["--time-scale=1", "--battery-wh=50", "--state-of-charge=0.7"])
