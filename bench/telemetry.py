@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+# Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+"""./dev bench telemetry: what measuring costs, and how right it is. Prints a table and writes build/bench/telemetry.json: a list of
+{"key", "value", "unit", "goal"}.
+
+cpu_percent_10hz_20rails     processor time of the whole worker, of one core, while it samples a board of 20 rails ten times a second (a file
+                             tree as an INA3221's driver makes it, seven chips) and talks to a coordinator.
+integral_error_percent_max   the meter's tests integrate ten minutes of square waves with jittered sampling; the worst error of all waves.
+decode_slowdown_percent      GPT-2's shape in int8, one thread, 64 steps; with that worker beside it against without, in turns. The median of the
+                             rounds' ratios, with the spread of the rounds: on a busy machine the spread is the larger figure.
+worker_metrics_scrape_ms_p99 of 500 requests of that worker's /metrics, each on a connection of its own, as the worker serves them.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "deploy/demo"))
+from fleet import BIN, Fleet  # noqa: E402
+from infer import Side  # noqa: E402
+
+RAILS = 20
+SCRAPES = 500
+GOALS = {"cpu_percent_10hz_20rails": "< 1", "integral_error_percent_max": "≤ 1", "decode_slowdown_percent": "< 1"}
+
+
+def write(path, **files):
+    path.mkdir(parents=True)
+    for name, text in files.items():
+        (path / name).write_text(f"{text}\n")
+
+
+def board(root):
+    """hwmon of seven INA3221 chips with 20 rails between them, a new value each 100 ms; the first rail is the module's input."""
+    for rail in range(RAILS):
+        chip, channel = root / f"sys/class/hwmon/hwmon{rail // 3}", rail % 3 + 1
+        if channel == 1:
+            write(chip, name="ina3221", update_interval=100, samples=16)
+        for name, text in {f"in{channel}_label": "VDD_IN" if rail == 0 else f"VDD_RAIL_{rail}", f"in{channel}_input": 5000 + rail,
+                           f"curr{channel}_input": 900 + 10 * rail}.items():
+            (chip / name).write_text(f"{text}\n")
+    return root
+
+
+def cpu_seconds(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def samples(fleet, worker):
+    """Rails on the worker's page, to be sure that it measures what the figure says."""
+    page = urllib.request.urlopen(f"http://{worker.metrics}/metrics", timeout=10).read().decode()
+    return sum(line.startswith("wattle_rail_power_watts{") for line in page.splitlines())
+
+
+def sampling_cpu_percent(worker, seconds):
+    begin, used = time.monotonic(), cpu_seconds(worker.pid)
+    time.sleep(seconds)
+    return 100 * (cpu_seconds(worker.pid) - used) / (time.monotonic() - begin)
+
+
+def scrape_ms_p99(worker):
+    times = []
+    for _ in range(SCRAPES):
+        begin = time.perf_counter()
+        urllib.request.urlopen(f"http://{worker.metrics}/metrics", timeout=10).read()
+        times.append(1000 * (time.perf_counter() - begin))
+    return statistics.quantiles(times, n=100)[98]
+
+
+def integral_error_percent_max():
+    with tempfile.TemporaryDirectory() as directory:
+        result = pathlib.Path(directory, "result.json")
+        subprocess.run([str(BIN / "wattle_meter_test"), "--gtest_filter=*IsWithinOnePercent*", f"--gtest_output=json:{result}"],
+                       check=True, stdout=subprocess.DEVNULL)
+        tests = [test for suite in json.loads(result.read_text())["testsuites"] for test in suite["testsuite"]]
+    return max(float(test["integral_error_percent"]) for test in tests)
+
+
+class Decoder:
+    def __init__(self):
+        self.side = Side([str(BIN / "wattle-infer-load"), "gpt2"])
+        self.side.ask("load int8")
+        self.seconds()  # Warm.
+
+    def seconds(self):
+        return self.side.ask("decode int8 1")
+
+
+def decode_slowdown_percent(worker, rounds):
+    """(median of the rounds, spread from the lower to the upper quartile). The worker is stopped by SIGSTOP for the other half of a round."""
+    decoder, ratios = Decoder(), []
+    for number in range(rounds):
+        seconds = {}
+        for beside in ((True, False) if number % 2 else (False, True)):
+            os.kill(worker.pid, 18 if beside else 19)  # SIGCONT, SIGSTOP
+            seconds[beside] = min(decoder.seconds() for _ in range(2))
+        ratios.append(100 * (seconds[True] / seconds[False] - 1))
+    os.kill(worker.pid, 18)
+    decoder.side.close()
+    quartiles = statistics.quantiles(ratios, n=4)
+    return statistics.median(ratios), quartiles[2] - quartiles[0]
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./dev bench telemetry", description="What measuring costs, and how right it is.")
+    parser.add_argument("--seconds", type=int, default=60, help="of sampling")
+    parser.add_argument("--rounds", type=int, default=20, help="of decoding with and without")
+    options = parser.parse_args()
+    figures = []
+
+    def add(key, value, unit, note=""):
+        figures.append({"key": key, "value": round(value, 3), "unit": unit, "goal": GOALS.get(key)})
+        print(f"{key:32} {value:9.3f} {unit:8} goal {GOALS.get(key) or '-':6} {note}", flush=True)
+
+    with tempfile.TemporaryDirectory() as directory, Fleet() as fleet:
+        fleet.start_coordinator()
+        worker = fleet.start_worker("rails", extra=[f"--sensor-root={board(pathlib.Path(directory))}"])
+        fleet.until_connected("rails")
+        fleet.until("all rails on the page", lambda: samples(fleet, worker) == RAILS)
+        add("cpu_percent_10hz_20rails", sampling_cpu_percent(worker, options.seconds), "%", f"over {options.seconds} s")
+        add("worker_metrics_scrape_ms_p99", scrape_ms_p99(worker), "ms", f"of {SCRAPES}")
+        add("integral_error_percent_max", integral_error_percent_max(), "%")
+        slowdown, spread = decode_slowdown_percent(worker, options.rounds)
+        add("decode_slowdown_percent", slowdown, "%", f"quartiles of {options.rounds} rounds {spread:.2f} % apart")
+    target = ROOT / "build/bench/telemetry.json"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
+    print(f"written: {target}")
+
+
+if __name__ == "__main__":
+    main()
