@@ -2,7 +2,7 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 """The dashboards of deploy/grafana against Grafana's rules: what a Grafana would refuse, repair silently or show as an empty box.
 
-Their queries run against a real Prometheus in tests/integration/dashboards_test.py.
+Their queries run against a real Prometheus in tests/integration/telemetry_test.py.
 """
 
 import json

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 """docs/metrics.md against the sources: each metric that a program can export stands there once, and no other. Types and labels are
-compared with live pages by tests/integration/dashboards_test.py.
+compared with live pages by tests/integration/telemetry_test.py.
 """
 
 import pathlib
@@ -31,10 +31,11 @@ def documented(text):
         cells = [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("|") else []
         if cells and cells[0] == "metric":
             table = True
-        name = re.match(r"`([a-z0-9_]+)`", cells[0]) if cells else None
-        if name and table:
-            twice += [name.group(1)] if name.group(1) in rows else []
-            rows[name.group(1)] = (cells[1], cells[-1])
+        names = re.findall(r"`([a-z0-9_]+)`", cells[0]) if cells and table else []
+        types = cells[1].split(", ") if names else []
+        for name, kind in zip(names, types if len(types) == len(names) else types * len(names)):
+            twice += [name] if name in rows else []
+            rows[name] = (kind, cells[-1])
     return rows, twice
 
 

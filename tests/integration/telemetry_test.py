@@ -1,5 +1,9 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""Telemetry by a real Prometheus: it discovers the workers by /sd, scrapes them and the coordinator, and answers PromQL."""
+"""Telemetry by a real Prometheus: it discovers the workers by /sd, scrapes them and the coordinator, and answers PromQL.
+
+Every query of dashboards and rules is asked: one that errs, that names a metric or label that nothing exports, or that returns nothing
+where the fleet has data, fails. A site behind a thin link writes to a second Prometheus.
+"""
 
 import json
 import math
@@ -7,11 +11,18 @@ import os
 import random
 import re
 import subprocess
+import sys
 import unittest
+import urllib.parse
 import urllib.request
 
 from fleet import ROOT, receipt_of
-from prometheus_scene import PrometheusScene, program
+from prometheus_scene import PrometheusScene, free_address, program, shipped
+from scene import FINETUNE
+
+sys.path.insert(0, str(ROOT / "tests"))
+import dashboards  # noqa: E402
+import metrics_doc  # noqa: E402
 
 SEED = int(os.environ.get("WATTLE_SEED") or random.SystemRandom().randrange(1, 1_000_000))
 
@@ -135,6 +146,219 @@ class Telemetry(PrometheusScene):
                 page = answer.read()
             done = subprocess.run([str(program("promtool")), "check", "metrics"], input=page, capture_output=True, check=False)
             self.assertEqual((done.returncode, done.stdout + done.stderr), (0, b""), page.decode())
+
+
+VARIABLES = {"device": "nano", "kind": ".*", "model": ".*", "device_class": ".*"}
+# A group of labels as docs/metrics.md abbreviates it.
+GROUPS = {"device…": {"device", "device_id", "device_class"}, "kind…": {"kind", "model", "device_class", "source"}}
+ADDED = {"instance", "job"}  # By Prometheus.
+
+
+def selectors(expression):
+    """(metric, {labels}) of each selector of ours."""
+    for name, matchers in re.findall(r"\b((?:wattle|process)[a-z0-9_:]*|up|ALERTS)\b(?!\s*\()(\{[^}]*\})?", expression):
+        yield name, set(re.findall(r"([a-zA-Z_]+)\s*(?:=~|!=|!~|=)", re.sub(r'"[^"]*"', '""', matchers)))
+
+
+def grouped(expression):
+    """Labels of by (…), on (…), without (…), ignoring (…), group_left (…)."""
+    for labels in re.findall(r"\b(?:by|on|without|ignoring|group_left|group_right)\s*\(([^)]*)\)", expression):
+        yield from (label.strip() for label in labels.split(",") if label.strip())
+
+
+def filled(expression):
+    return re.sub(r"\$\{?(\w+)\}?", lambda match: VARIABLES[match.group(1)], expression)
+
+
+def rules_of(*files):
+    return [rule for rule in rules() if rule[0] in files]
+
+
+def rules():
+    """(file, alert or record, its name, expression)"""
+    for path in sorted((ROOT / "deploy/prometheus/rules").glob("*.yml")):
+        for kind, name, body in re.findall(r"- (alert|record): (\S+)\n(.*?)(?=\n      - |\n  - name|\Z)", path.read_text(), re.S):
+            folded = re.search(r"expr: >-\n(.*?)(?=\n        \w+:|\Z)", body, re.S)
+            plain = re.search(r"expr: (.+)", body)
+            yield path.name, kind, name, " ".join((folded or plain).group(1).split())
+
+
+class Dashboards(PrometheusScene):
+    def setUp(self):
+        super().setUp()
+        self.wrong = []
+
+    def start_fleet(self):
+        """What a fleet in the field has: a board with a battery, one that nobody can reach, policies, an ended job and one that waits."""
+        self.start()
+        self.fleet.start_worker("nano", emulate="jetson-orin-nano", extra=[
+            "--time-scale=12", "--battery-wh=50", "--state-of-charge=0.7", "--label=board=nano"])
+        self.fleet.start_worker("mast", emulate="raspberry-pi-5", metrics="none")
+        self.fleet.until_connected("nano", "mast")
+        policy = self.fleet.directory / "policy.yaml"
+        policy.write_text("name: field\nreserve_state_of_charge_ratio: 0.2\nmax_temperature_celsius: 95\n")
+        self.fleet.wattle("policy", "apply", policy)
+        self.start_prometheus(rules=True)
+        self.until_true('count(up == 1) == 2')  # Before anything happens: a counter's first value is no increase.
+        self.push_demo()
+        # On the slowed board: mast, at its own pace, may outrun this host, and nothing is learned or compared then.
+        job = self.fleet.submit(self.job_file(required_labels=["board=nano"], finetune={**FINETUNE, "steps": 6, "heldout_data": "", "limit_examples": 40}))
+        receipt = receipt_of(self.assert_succeeded(self.fleet.until_done(job, 300)))
+        self.assertFalse(receipt.get("emulation_overrun"), "this host is too busy for the pace")
+        for device in ("nano", "mast"):
+            self.fleet.wattle("device", "drain", device, "--reason", "so that a job waits")
+        self.fleet.submit(self.job_file("waits", generate={"model": "base", "prompts": ["hello"], "max_new_tokens": 4}))
+        self.until_true('wattle_coordinator_jobs{state="succeeded"} == 1')
+        self.until_true('wattle_device_idle_power_watts{device="nano"} > 0', 240)
+        self.until_true('count_over_time(wattle:kind_energy_joules_per_token:ratio1d[5m]) >= 2', 60)
+        self.until_true('count_over_time(wattle_coordinator_compared_energy_joules_total[5m]) >= 2', 60)
+
+    def known_labels(self):
+        """{metric: its labels} of all series that there are."""
+        known = {}
+        for series in self.query('{__name__=~".+"}'):
+            labels = dict(series["metric"])
+            known.setdefault(labels.pop("__name__"), set()).update(labels)
+        known.setdefault("ALERTS", {"alertname", "alertstate", "severity"})  # Nothing fires in a healthy fleet.
+        return known
+
+    def check_names(self, where, expression, known):
+        for name, labels in selectors(expression):
+            if name not in known:
+                self.wrong.append(f"{where}: {name}: no such metric")
+            elif labels - known[name]:
+                self.wrong.append(f"{where}: {name} has no label {', '.join(sorted(labels - known[name]))}")
+        for label in set(grouped(expression)) - set().union(*known.values()):
+            self.wrong.append(f"{where}: nothing has the label {label}")
+
+    def check_query(self, where, expression, legend):
+        try:
+            result = self.query(expression)
+        except OSError as error:
+            self.wrong.append(f"{where}: {error}: {expression}")
+            return
+        if not any(math.isfinite(float(series["value"][1])) for series in result):
+            self.wrong.append(f"{where}: no data: {expression}")
+        have = set().union(*(series["metric"] for series in result)) if result else set()
+        for label in re.findall(r"\{\{\s*(\w+)\s*\}\}", legend):
+            if result and label not in have:
+                self.wrong.append(f"{where}: the legend names {label}, which the result does not have: {expression}")
+
+    def check_dashboards(self, known):
+        queries = 0
+        for name, dashboard in dashboards.read_all().items():
+            for variable in dashboards.variables(dashboard).values():
+                if variable["type"] == "query":
+                    metric, label = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["query"]).groups()
+                    if label not in known.get(metric, set()):
+                        self.wrong.append(f"{name}: variable {variable['name']}: {metric} has no label {label}")
+            for panel in dashboard["panels"]:
+                for target in panel["targets"]:
+                    where, expression = f"{name}, `{panel['title']}`", filled(target["expr"])
+                    self.check_names(where, expression, known)
+                    self.check_query(where, expression, target["legendFormat"])
+                    queries += 1
+        self.assertGreater(queries, 60)
+
+    def check_rules(self, known):
+        recorded = 0
+        for path, kind, name, expression in rules():
+            if path == "sites.yml":
+                continue  # ThinLink has a site.
+            self.check_names(f"{path}: {name}", expression, known)
+            if kind == "record":
+                self.check_query(f"{path}: {name}", name, "")
+                recorded += 1
+        self.assertGreater(recorded, 5)
+        state = self.get_json("/api/v1/rules")["data"]["groups"]
+        self.assertGreater(sum(len(group["rules"]) for group in state), 30, "the rules were loaded")
+        self.wrong += [f"{rule['name']}: {rule['lastError']}" for group in state for rule in group["rules"] if rule.get("lastError")]
+        # Pending is as bad: this fleet is healthy.
+        self.wrong += [f"{series['metric']['alertname']} is {series['metric']['alertstate']}: {series['metric']}" for series in self.query("ALERTS")]
+
+    def check_page(self, text):
+        """Types and labels of a live page against docs/metrics.md; the names are compared with the sources by tests/metrics_doc.py."""
+        rows, _ = metrics_doc.documented((ROOT / "docs/metrics.md").read_text())
+        types = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.M))
+        for name, kind in types.items():
+            if rows.get(name, (None,))[0] != kind:
+                self.wrong.append(f"docs/metrics.md: {name}: a {kind} here, there {rows.get(name)}")
+        for series, labels in re.findall(r"^([a-z_]+)\{([^}]*)\}", text, re.M):
+            name = series if series in types else re.sub(r"_(bucket|sum|count)$", "", series)
+            said = set(re.findall(r"`([a-z_]+)`", rows[name][-1])) | {"le"}
+            for group, members in GROUPS.items():
+                said |= members if f"`{group}`" in rows[name][-1] else set()
+            if series.startswith("wattle_") and not series.startswith("wattle_coordinator_"):
+                said |= GROUPS["device…"]
+            if set(re.findall(r'([a-z_]+)="', labels)) - said:
+                self.wrong.append(f"docs/metrics.md: {name} has {labels}, there {sorted(said)}")
+
+    def check_one_path(self):
+        doubles = self.query('count by (__name__, device_id, source, use, sensor, channel, state) '
+                             '({__name__=~"wattle_(device|worker|sensor|rail|zone|throttled).*"}) > 1')
+        self.assertEqual(doubles, [], "a series of a device comes twice")
+        self.assertEqual({series["metric"]["job"] for series in self.query('wattle_device_power_watts{device="mast"}')}, {"wattle-coordinator"})
+        self.assertEqual({series["metric"]["job"] for series in self.query('wattle_device_power_watts{device="nano"}')}, {"wattle-worker"})
+
+    def test_every_query_of_dashboards_and_rules_has_data(self):
+        self.start_fleet()
+        known = self.known_labels()
+        self.check_dashboards(known)
+        self.check_rules(known)
+        self.check_page(self.fleet.get("/metrics"))
+        self.check_page(self.page_of(self.fleet.workers["nano"]))
+        self.check_one_path()
+        self.assertEqual(self.wrong, [], "\n" + "\n".join(self.wrong))
+
+
+class ThinLink(PrometheusScene):
+    """Two Prometheus: one at the site, which scrapes and writes, and a central one, which was away for a while."""
+
+    def values(self, address, start, end):
+        """{scrape time: watts} of the site's board, as this Prometheus has them."""
+        result = self.get_json("/api/v1/query?" + urllib.parse.urlencode({
+            "query": f'wattle_device_power_watts{{device="nano"}}[{int(end - start)}s]', "time": end}), address)["data"]["result"]
+        self.assertLessEqual(len(result), 1, "one device, one series")
+        return dict(map(tuple, result[0]["values"])) if result else {}
+
+    def newest(self, address):
+        result = self.query('timestamp(wattle_device_power_watts{device="nano"})', address)
+        return float(result[0]["value"][1]) if result else 0
+
+    def test_a_site_behind_a_thin_link_leaves_no_hole(self):
+        self.start()
+        self.fleet.start_worker("nano", emulate="jetson-orin-nano", extra=["--time-scale=1"])
+        self.fleet.until_connected("nano")
+        site, central = free_address(), free_address()
+        rules = self.fleet.directory / "rules"
+        rules.mkdir()
+        for path in (ROOT / "deploy/prometheus/rules").glob("*.yml"):
+            (rules / path.name).write_text(path.read_text())
+        configuration = shipped("central.yml")
+        receiver = self.start_server("central", central, configuration, "--web.enable-remote-write-receiver")
+        self.start_server("site", site, shipped("site.yml", *self.pace(), ("central:9090", central), ("batch_send_deadline: 30s", "batch_send_deadline: 1s"),
+                                                ("max_backoff: 1m", "max_backoff: 1s")))
+        self.fleet.until("samples at the centre", lambda: self.newest(central))
+        start = self.newest(central)
+        receiver.stop()
+        cut = self.newest(site)
+        self.fleet.until("samples while the link is cut", lambda: self.newest(site) > cut + 10, 60)
+        self.start_server("central", central, configuration, "--web.enable-remote-write-receiver")
+        end = self.newest(site)
+        self.fleet.until("the centre to catch up", lambda: self.newest(central) > end + 1, 90)
+        here, there = self.values(site, start, end), self.values(central, start, end)
+        self.assertGreater(len(here), 15, "the cut lasted ten seconds of two scrapes each")
+        self.assertEqual(there, here, "the same samples, none lost, none twice")
+        labels = self.query('wattle_device_power_watts{device="nano"}', central)[0]["metric"]
+        self.assertEqual(labels["site"], "mast3")
+        names = {series["metric"]["__name__"] for series in self.query('{site="mast3"}', central)}
+        self.assertFalse({name for name in names if name.startswith(("wattle_coordinator_plan_seconds_bucket", "wattle_rail_"))}, "they stay at the site")
+        # What the centre's alerts read came along.
+        exported = {series["metric"]["__name__"] for series in self.query('{__name__=~".+"}', site)}
+        for path, _, name, expression in rules_of("battery.yml", "coordinator.yml", "devices.yml", "sites.yml"):
+            needed = {metric for metric, _ in selectors(expression)}
+            dropped = {metric for metric in needed & exported if metric not in names}
+            self.assertEqual(dropped, set(), f"{path}: {name}")
 
 
 if __name__ == "__main__":
