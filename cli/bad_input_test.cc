@@ -43,7 +43,7 @@ TEST_F(BadInputTest, UsageErrorsExitWith2AndNameTheHelp) {
   ExpectError({"job", "shw", "j1"}, 2, "shw: not known here; see wattle job --help");
   ExpectError({"job", "show"}, 2, "JOB is required; see wattle job show --help");
   ExpectError({"devices", "--colour"}, 2, "--colour: not known here; see wattle devices --help");
-  ExpectError({"devices", "-o", "yaml"}, 2, "yaml not in {table,json}");
+  ExpectError({"devices", "-o", "yaml"}, 2, "yaml not in {table,json,csv}");
   ExpectError({"devices", "--timeout-seconds", "0"}, 2, "--timeout-seconds");
   ExpectError({"devices", "--timeout-seconds", "nan"}, 2, "wants a number from 0.01");
   ExpectError({"jobs", "--state", "running"}, 2,

@@ -23,6 +23,7 @@
 #include "units/format.h"
 #include "units/id.h"
 #include "wattle/v1/artifact.grpc.pb.h"
+#include "wattle/v1/coordinator.grpc.pb.h"
 #include "wattle/v1/service.grpc.pb.h"
 
 namespace wattle::cli {
@@ -31,6 +32,7 @@ namespace {
 constexpr int kSubmitAttempts = 4;
 constexpr absl::Duration kFirstPause = absl::Milliseconds(200);
 constexpr absl::Duration kWatchPause = absl::Seconds(1);
+constexpr int kEventsAgainMax = 1000;  // That came while the coordinator was away.
 constexpr int kMessageBytesMax = 16 << 20;  // a list of many jobs with their receipts
 
 std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
@@ -111,12 +113,18 @@ class ScratchDirectory {
 
 struct Client::Stubs {
   explicit Stubs(const std::shared_ptr<grpc::Channel>& channel)
-      : jobs(channel), devices(channel), policies(channel), profiles(channel), artifacts(channel) {}
+      : jobs(channel),
+        devices(channel),
+        policies(channel),
+        profiles(channel),
+        artifacts(channel),
+        coordinator(channel) {}
   v1::JobService::Stub jobs;
   v1::DeviceService::Stub devices;
   v1::PolicyService::Stub policies;
   v1::ProfileService::Stub profiles;
   v1::ArtifactService::Stub artifacts;
+  v1::CoordinatorService::Stub coordinator;
 };
 
 Client::Client(Options options, const Environment& environment)
@@ -216,12 +224,10 @@ absl::StatusOr<v1::Job> Client::CancelJob(const v1::CancelJobRequest& request) {
   return Call(stubs_->jobs, &v1::JobService::Stub::CancelJob, request);
 }
 
-absl::Status Client::WatchJob(const std::string& job_id,
-                              const std::function<void(const v1::JobUpdate&)>& on_update,
-                              const std::function<void(const absl::Status&)>& on_lost) {
+template <typename Message, typename Open>
+absl::Status Client::Follow(const Open& open, const std::function<void(const Message&)>& on_message,
+                            const std::function<void(const absl::Status&)>& on_lost) {
   WATTLE_RETURN_IF_ERROR(address_);
-  v1::WatchJobRequest request;
-  request.set_job_id(job_id);
   bool seen = false;
   Monotonic lost_at;
   bool lost = false;
@@ -230,12 +236,12 @@ absl::Status Client::WatchJob(const std::string& job_id,
     grpc::Status status;
     {
       const CancelOnInterrupt cancel(*environment_.interrupt, [&] { context.TryCancel(); });
-      const auto stream = stubs_->jobs.WatchJob(&context, request);
-      v1::JobUpdate update;
-      while (stream->Read(&update)) {
+      const auto stream = open(&context);
+      Message message;
+      while (stream->Read(&message)) {
         seen = true;
         lost = false;
-        on_update(update);
+        on_message(message);
       }
       status = stream->Finish();
     }
@@ -258,6 +264,33 @@ absl::Status Client::WatchJob(const std::string& job_id,
     }
     environment_.sleep(kWatchPause);
   }
+}
+
+absl::Status Client::WatchJob(const std::string& job_id,
+                              const std::function<void(const v1::JobUpdate&)>& on_update,
+                              const std::function<void(const absl::Status&)>& on_lost) {
+  v1::WatchJobRequest request;
+  request.set_job_id(job_id);
+  return Follow<v1::JobUpdate>(
+      [&](grpc::ClientContext* context) { return stubs_->jobs.WatchJob(context, request); },
+      on_update, on_lost);
+}
+
+absl::Status Client::WatchEvents(v1::WatchEventsRequest request,
+                                 const std::function<void(const v1::FleetEvent&)>& on_event,
+                                 const std::function<void(const absl::Status&)>& on_lost) {
+  // A stream that is opened again goes on behind the last event.
+  const auto take = [&](const v1::FleetEvent& event) {
+    constexpr double kNextMoment = 1e-6;
+    request.set_since_unix_seconds(event.at_unix_seconds() + kNextMoment);
+    request.set_limit(kEventsAgainMax);
+    on_event(event);
+  };
+  return Follow<v1::FleetEvent>(
+      [&](grpc::ClientContext* context) {
+        return stubs_->coordinator.WatchEvents(context, request);
+      },
+      take, on_lost);
 }
 
 absl::Status Client::GetJobLogs(const v1::GetJobLogsRequest& request,
@@ -372,6 +405,15 @@ absl::StatusOr<std::string> Client::ReadArtifactFile(const v1::ManifestFile& fil
                                             " bytes; try again"));
   }
   return bytes;
+}
+
+absl::StatusOr<v1::CoordinatorStatus> Client::GetCoordinator() {
+  return Call(stubs_->coordinator, &v1::CoordinatorService::Stub::GetCoordinator,
+              v1::GetCoordinatorRequest());
+}
+
+absl::StatusOr<v1::EnergyReport> Client::ReportEnergy(const v1::ReportEnergyRequest& request) {
+  return Call(stubs_->coordinator, &v1::CoordinatorService::Stub::ReportEnergy, request);
 }
 
 absl::StatusOr<v1::ArtifactInfo> Client::PushArtifact(const std::string& path,

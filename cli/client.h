@@ -17,6 +17,7 @@
 #include "cli/environment.h"
 
 #include "wattle/v1/artifact.pb.h"
+#include "wattle/v1/coordinator.pb.h"
 #include "wattle/v1/service.pb.h"
 
 namespace grpc {
@@ -75,6 +76,14 @@ class Client {
   // Writes the artifact's files into `directory`, which must not be there yet: whole or not at all.
   absl::Status PullArtifact(const std::string& artifact_id, const std::string& directory);
 
+  absl::StatusOr<v1::CoordinatorStatus> GetCoordinator();
+  absl::StatusOr<v1::EnergyReport> ReportEnergy(const v1::ReportEnergyRequest& request);
+  // Past events, and with `follow` those to come, until the interrupt. A lost coordinator is waited
+  // for as in WatchJob; what happened meanwhile comes then.
+  absl::Status WatchEvents(v1::WatchEventsRequest request,
+                           const std::function<void(const v1::FleetEvent&)>& on_event,
+                           const std::function<void(const absl::Status&)>& on_lost);
+
  private:
   struct Stubs;
   template <typename Stub, typename Request, typename Response>
@@ -85,6 +94,10 @@ class Client {
   template <typename Stub, typename Request, typename Response>
   absl::StatusOr<Response> Call(Stub& stub, Method<Stub, Request, Response> method,
                                 const Request& request);
+  // Reads the streams that `open` makes, one after the other while the coordinator comes back.
+  template <typename Message, typename Open>
+  absl::Status Follow(const Open& open, const std::function<void(const Message&)>& on_message,
+                      const std::function<void(const absl::Status&)>& on_lost);
   // What a failed call means to the person who made it.
   absl::Status Explain(absl::StatusCode code, const std::string& message) const;
 

@@ -1,5 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include <set>
+#include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -14,6 +15,13 @@
 namespace wattle::cli {
 namespace {
 
+// What keeps the device from work, the worst first; empty: nothing.
+const std::string& Reason(const v1::Device& device) {
+  return !device.problem().empty()        ? device.problem()
+         : !device.drain_reason().empty() ? device.drain_reason()
+                                          : device.heartbeat().guard_reason();
+}
+
 std::string Temperature(const v1::Heartbeat& heartbeat) {
   return heartbeat.has_temperature() ? FormatTemperature(Celsius(heartbeat.temperature_celsius()))
                                      : "";
@@ -26,25 +34,6 @@ std::string Charge(const v1::Heartbeat& heartbeat) {
 // "j12" of "j12.1".
 std::string JobOf(const std::string& attempt_id) {
   return attempt_id.substr(0, attempt_id.find('.'));
-}
-
-// As many digits of the ids as tell the devices apart, eight at least: what a command takes for
-// one.
-size_t UniqueDigits(const v1::ListDevicesResponse& devices) {
-  constexpr size_t kDigitsMin = 8;
-  size_t digits = kDigitsMin;
-  std::set<std::string> seen;
-  for (size_t i = 0; i < static_cast<size_t>(devices.devices_size());) {
-    const std::string& id = devices.devices(static_cast<int>(i)).info().device_id();
-    if (!seen.insert(id.substr(0, digits)).second && digits < id.size()) {
-      ++digits;  // Two ids begin alike: once more from the first.
-      seen.clear();
-      i = 0;
-    } else {
-      ++i;
-    }
-  }
-  return digits;
 }
 
 std::string Joined(absl::string_view separator,
@@ -115,16 +104,18 @@ std::string RenderDevices(const v1::ListDevicesResponse& devices, absl::Time now
                {"charge", Align::kRight},
                {"last seen", Align::kLeft, false, true},
                {"reason", Align::kLeft, true}});
-  const size_t id_digits = UniqueDigits(devices);
+  std::vector<std::string> ids;
+  for (const v1::Device& device : devices.devices()) {
+    ids.push_back(device.info().device_id());
+  }
+  const size_t id_digits = UniqueDigits(ids);
   for (const v1::Device& device : devices.devices()) {
     const v1::Heartbeat& heartbeat = device.heartbeat();
-    const std::string& reason =
-        device.drain_reason().empty() ? heartbeat.guard_reason() : device.drain_reason();
     table.AddRow({device.info().name(), device.info().device_id().substr(0, id_digits),
                   DeviceClassWord(device.info().device_class(), device.info().emulated()),
                   DeviceStateWord(device), JobOf(device.running_attempt_id()), PowerWords(device),
                   Temperature(heartbeat), Charge(heartbeat),
-                  FormatAge(now, device.last_seen_unix_seconds()), reason});
+                  FormatAge(now, device.last_seen_unix_seconds()), Reason(device)});
   }
   return table.Render(style);
 }
@@ -140,9 +131,12 @@ std::string RenderDevice(const v1::Device& device, absl::Time now) {
                 absl::StrCat(FormatScale(info.time_scale()), " s of wall time for 1 device s"),
                 &out);
   }
-  AppendField("reason",
-              device.drain_reason().empty() ? heartbeat.guard_reason() : device.drain_reason(),
-              &out);
+  AppendField("problem", device.problem(), &out);
+  AppendField("reason", device.problem().empty() ? Reason(device) : device.drain_reason(), &out);
+  AppendField("warning", heartbeat.guard_warning(), &out);
+  for (const std::string& finding : info.findings()) {
+    AppendField("finding", finding, &out);
+  }
   AppendField("running", device.running_attempt_id(), &out);
   AppendField("last seen", FormatAge(now, device.last_seen_unix_seconds()), &out);
   const std::string evidence = EvidenceWord(info.energy_source(), info.emulated());

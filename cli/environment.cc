@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "cli/environment.h"
 
+#include <poll.h>
 #include <pwd.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -37,6 +38,18 @@ TextStyle StyleOf(int descriptor) {
   return style;
 }
 
+// One read of the terminal: a letter, or the whole sequence of a special key. A terminal that went
+// away quits.
+std::string ReadKey(absl::Duration wait) {
+  pollfd waiting = {.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
+  if (poll(&waiting, 1, static_cast<int>(absl::ToInt64Milliseconds(wait))) <= 0) {
+    return "";
+  }
+  std::array<char, 16> keys = {};
+  const ssize_t count = read(STDIN_FILENO, keys.data(), keys.size());
+  return count <= 0 ? "q" : std::string(keys.data(), static_cast<size_t>(count));
+}
+
 std::string NewKey() {
   std::random_device device;
   std::string key;
@@ -71,6 +84,9 @@ Environment RealEnvironment(Interrupt* interrupt) {
   environment.new_key = NewKey;
   environment.user_name = UserName;
   environment.sleep = absl::SleepFor;
+  if (isatty(STDIN_FILENO) == 1) {
+    environment.read_key = ReadKey;
+  }
   return environment;
 }
 

@@ -30,6 +30,8 @@ struct Environment {
   std::function<std::string()> new_key;                          // 128 random bits, 32 hex digits
   std::function<std::string()> user_name;
   std::function<void(absl::Duration)> sleep;
+  // A key that was pressed within the time; empty: none was. Null where no one can press any.
+  std::function<std::string(absl::Duration)> read_key;
 };
 
 // The process's own: standard output and error, their terminals, NO_COLOR, the real clock.

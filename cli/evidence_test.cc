@@ -31,6 +31,8 @@ TEST(EvidenceTest, ADeviceWithoutASensorDrawsNobodyKnowsWhat) {
   EXPECT_EQ(PowerWords(device), "3.10 W modelled");
   device.mutable_heartbeat()->set_power_source(v1::ENERGY_SOURCE_SMART_PLUG);
   EXPECT_EQ(PowerWords(device), "3.10 W");
+  device.set_unreachable(true);
+  EXPECT_EQ(PowerWords(device), "") << "the last reading is old";
 }
 
 TEST(EvidenceTest, WatchSaysWhatIsModelled) {

@@ -297,20 +297,54 @@ class FakeArtifacts : public v1::ArtifactService::Service {
   FakeState& state_;
 };
 
+class FakeOverview : public v1::CoordinatorService::Service {
+ public:
+  explicit FakeOverview(FakeState* state) : state_(*state) {}
+
+  grpc::Status GetCoordinator(grpc::ServerContext*, const v1::GetCoordinatorRequest*,
+                              v1::CoordinatorStatus* response) override {
+    const absl::MutexLock lock(&state_.mutex);
+    *response = state_.coordinator;
+    return grpc::Status::OK;
+  }
+  grpc::Status WatchEvents(grpc::ServerContext*, const v1::WatchEventsRequest*,
+                           grpc::ServerWriter<v1::FleetEvent>* writer) override {
+    const absl::MutexLock lock(&state_.mutex);
+    for (const v1::FleetEvent& event : state_.events) {
+      writer->Write(event);
+    }
+    return grpc::Status::OK;
+  }
+  grpc::Status ReportEnergy(grpc::ServerContext*, const v1::ReportEnergyRequest* request,
+                            v1::EnergyReport* response) override {
+    const absl::MutexLock lock(&state_.mutex);
+    state_.energy_requests.push_back(*request);
+    *response = state_.energy;
+    return grpc::Status::OK;
+  }
+
+ private:
+  FakeState& state_;
+};
+
 }  // namespace
 
 struct FakeCoordinator::Services {
   explicit Services(FakeState* state)
-      : jobs(state), devices(state), policies(state), artifacts(state) {}
+      : jobs(state), devices(state), policies(state), artifacts(state), overview(state) {}
   FakeJobs jobs;
   FakeDevices devices;
   FakePolicies policies;
   FakeProfiles profiles;
   FakeArtifacts artifacts;
+  FakeOverview overview;
 };
 
 FakeCoordinator::FakeCoordinator() : services_(std::make_unique<Services>(&state_)) {
   state_.plan = SamplePlan();
+  state_.coordinator = SampleCoordinator();
+  state_.energy = SampleEnergy();
+  state_.events = SampleEvents();
   const v1::ListJobsResponse samples = SampleJobs();
   for (const v1::Job& job : samples.jobs()) {
     state_.jobs[job.job_id()] = job;
@@ -327,6 +361,7 @@ FakeCoordinator::FakeCoordinator() : services_(std::make_unique<Services>(&state
   builder.RegisterService(&services_->policies);
   builder.RegisterService(&services_->profiles);
   builder.RegisterService(&services_->artifacts);
+  builder.RegisterService(&services_->overview);
   server_ = builder.BuildAndStart();
 }
 

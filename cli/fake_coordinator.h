@@ -16,6 +16,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include "wattle/v1/artifact.grpc.pb.h"
+#include "wattle/v1/coordinator.grpc.pb.h"
 #include "wattle/v1/service.grpc.pb.h"
 
 namespace wattle::cli {
@@ -39,6 +40,10 @@ struct FakeState {
   std::map<std::string, std::string> chunks;  // by SHA-256
   std::map<std::string, v1::Manifest> manifests;
   std::vector<v1::ArtifactInfo> artifacts;
+  std::vector<v1::ReportEnergyRequest> energy_requests;
+  v1::CoordinatorStatus coordinator;
+  v1::EnergyReport energy;
+  std::vector<v1::FleetEvent> events;
 };
 
 class FakeCoordinator {

@@ -122,7 +122,7 @@ std::string PowerWords(const v1::Device& device) {
                                       ? heartbeat.power_source()
                                       : device.info().energy_source();
   const std::string evidence = EvidenceWord(source, device.info().emulated());
-  if (!heartbeat.has_power() || (evidence == "modelled" && device.running_attempt_id().empty())) {
+  if (device.unreachable() || !heartbeat.has_power() || (evidence == "modelled" && device.running_attempt_id().empty())) {
     return "";
   }
   return absl::StrCat(FormatPower(Watts(heartbeat.power_watts())),
@@ -164,6 +164,22 @@ std::string AttemptDevice(const v1::Attempt& attempt) {
     return attempt.device_name();
   }
   return attempt.device_id().substr(0, 8);
+}
+
+size_t UniqueDigits(const std::vector<std::string>& ids) {
+  constexpr size_t kDigitsMin = 8;
+  size_t digits = kDigitsMin;
+  std::set<std::string> seen;
+  for (size_t i = 0; i < ids.size();) {
+    if (!seen.insert(ids[i].substr(0, digits)).second && digits < ids[i].size()) {
+      ++digits;  // Two ids begin alike: once more from the first.
+      seen.clear();
+      i = 0;
+    } else {
+      ++i;
+    }
+  }
+  return digits;
 }
 
 std::string FormatSeconds(double seconds) {
@@ -232,6 +248,14 @@ std::string FormatInstant(double unix_seconds) {
     return "";
   }
   return absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", absl::UnixEpoch() + absl::Seconds(unix_seconds),
+                          absl::UTCTimeZone());
+}
+
+std::string FormatClock(double unix_seconds) {
+  if (unix_seconds == 0.0) {
+    return "";
+  }
+  return absl::FormatTime("%H:%M:%S", absl::UnixEpoch() + absl::Seconds(unix_seconds),
                           absl::UTCTimeZone());
 }
 

@@ -36,7 +36,7 @@ TEST_F(OutputTest, OutputThatCannotBeWrittenIsAnError) {
 
 TEST_F(OutputTest, EveryHelpNamesTheFlagsOfEveryCommand) {
   for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
-           {"devices"}, {"job"}, {"job", "show"}, {"model"}, {"policy", "apply"}}) {
+           {"devices"}, {"job"}, {"job", "show"}, {"model"}, {"policy", "apply"}, {"energy"}}) {
     std::vector<std::string> arguments = command;
     arguments.emplace_back("--help");
     const std::string help = Run(arguments).out;

@@ -32,10 +32,12 @@ void AddGlobalFlags(CLI::App* app, GlobalFlags* flags) {
   app->add_option_function<std::string>(
          "-o,--output",
          [flags](const std::string& word) {
-           flags->format = word == "json" ? OutputFormat::kJson : OutputFormat::kTable;
+           flags->format = word == "json"  ? OutputFormat::kJson
+                           : word == "csv" ? OutputFormat::kCsv
+                                           : OutputFormat::kTable;
          },
-         "table for people, json for scripts (protobuf JSON, proto field names)")
-      ->check(CLI::IsMember({"table", "json"}).description(""))
+         "table for people, json for scripts (protobuf JSON, proto field names), csv of energy")
+      ->check(CLI::IsMember({"table", "json", "csv"}).description(""))
       ->type_name("FORMAT");
   app->add_option("--timeout-seconds", flags->timeout_seconds, "Of a call; default 20")
       ->check(NumberBetween(0.01, 86400.0))
@@ -75,12 +77,15 @@ std::unique_ptr<CLI::App> MakeApp(const std::string& version, GlobalFlags* flags
   app->fallthrough();  // global flags may stand after the command
   app->footer(
       "\nExamples:\n"
-      "  wattle devices\n"
+      "  wattle status\n"
       "  wattle plan deploy/examples/squad-gpt2.yaml\n"
       "  wattle submit deploy/examples/finetune.yaml --watch\n"
       "\nExit codes: 0 ok, 1 the job failed, 2 bad input, 3 not found, 4 coordinator unreachable,\n"
       "5 refused or infeasible, 6 other error, 130 interrupted.\n");
   AddGlobalFlags(app.get(), flags);
+  AddStatusCommand(app.get(), slot);
+  AddTopCommand(app.get(), slot);
+  AddDoctorCommand(app.get(), slot);
   AddSubmitCommand(app.get(), slot);
   AddKindCommands(app.get(), slot);
   AddPlanCommand(app.get(), slot);
@@ -90,6 +95,8 @@ std::unique_ptr<CLI::App> MakeApp(const std::string& version, GlobalFlags* flags
   AddModelCommands(app.get(), slot);
   AddDataCommands(app.get(), slot);
   AddProfileCommands(app.get(), slot);
+  AddEnergyCommand(app.get(), slot);
+  AddEventsCommand(app.get(), slot);
   AddOwnCommands(app.get(), version, slot);
   return app;
 }
@@ -214,6 +221,7 @@ int RunCompletion(CLI::App* app, const std::vector<std::string>& words, GlobalFl
 int RunProgram(const std::vector<std::string>& arguments, const std::string& version,
                const Environment& environment) {
   GlobalFlags flags;
+  flags.version = version;
   flags.coordinator = environment.variable("WATTLE_COORDINATOR");
   if (flags.coordinator.empty()) {
     flags.coordinator = kDefaultCoordinator;
@@ -225,6 +233,10 @@ int RunProgram(const std::vector<std::string>& arguments, const std::string& ver
   }
   if (const std::optional<int> ended = Parse(app.get(), arguments, environment)) {
     return AfterOutput(environment, *ended);
+  }
+  if (flags.format == OutputFormat::kCsv && !app->got_subcommand("energy")) {
+    return Fail(environment, ExitCode::kBadInput,
+                "-o csv: only wattle energy writes CSV; use -o json here");
   }
   Session session(environment, flags);
   const absl::StatusOr<ExitCode> code = slot.chosen()(session);

@@ -409,6 +409,66 @@ v1::ListArtifactsResponse SampleDataSets() {
   return artifacts;
 }
 
+v1::CoordinatorStatus SampleCoordinator() {
+  v1::CoordinatorStatus status;
+  status.set_version("0.1.0");
+  status.set_unix_seconds(kSampleNowUnixSeconds);
+  status.set_started_unix_seconds(kSampleNowUnixSeconds - 7200.0);
+  status.set_has_data_space(true);
+  status.set_data_free_bytes(int64_t{50} << 30);
+  status.set_data_size_bytes(int64_t{100} << 30);
+  return status;
+}
+
+v1::EnergyReport SampleEnergy() {
+  v1::EnergyReport report;
+  v1::EnergyRow* nano = report.add_rows();
+  nano->set_key(kNanoId);
+  nano->set_label("nano-1");
+  nano->set_gross_energy_joules(133662.0);
+  nano->set_net_energy_joules(74362.0);
+  nano->set_net_known(true);
+  nano->set_has_ledger(true);
+  nano->set_idle_energy_joules(9100.0);
+  nano->set_overhead_energy_joules(410.0);
+  nano->add_sources(v1::ENERGY_SOURCE_EMULATED);
+  nano->set_attempts(3);
+  nano->set_seconds(11860.0);
+  v1::EnergyRow* pi = report.add_rows();
+  pi->set_key(kPiId);
+  pi->set_label("pi, \"the old one\"");
+  pi->set_gross_energy_joules(164.7);
+  pi->set_missing_energy_joules(21.4);
+  pi->add_sources(v1::ENERGY_SOURCE_SMART_PLUG);
+  pi->set_attempts(1);
+  pi->set_seconds(27.0);
+  v1::EnergyRow& total = *report.mutable_total();
+  total.set_gross_energy_joules(133826.7);
+  total.set_missing_energy_joules(21.4);
+  total.set_has_ledger(true);
+  total.set_idle_energy_joules(9100.0);
+  total.set_overhead_energy_joules(410.0);
+  total.add_sources(v1::ENERGY_SOURCE_SMART_PLUG);
+  total.add_sources(v1::ENERGY_SOURCE_EMULATED);
+  total.set_attempts(4);
+  return report;
+}
+
+std::vector<v1::FleetEvent> SampleEvents() {
+  v1::FleetEvent submitted;
+  submitted.set_sequence(7);
+  submitted.set_at_unix_seconds(kSampleNowUnixSeconds - 60.0);
+  submitted.set_kind("job_submitted");
+  submitted.set_job_id("j2");
+  submitted.set_text("j2 submitted by ada: finetune squad-gpt2");
+  v1::FleetEvent lost;
+  lost.set_at_unix_seconds(kSampleNowUnixSeconds);
+  lost.set_kind("device_disconnected");
+  lost.set_device_name("nano-1");
+  lost.set_text("nano-1 lost its connection");
+  return {submitted, lost};
+}
+
 v1::Job SampleRetriedJob() {
   v1::Job job = Submitted("j5", v1::JOB_STATE_CANCELLED, 900.0);
   job.set_reason("by ada");

@@ -5,7 +5,10 @@
 #ifndef WATTLE_CLI_SAMPLE_MESSAGES_H_
 #define WATTLE_CLI_SAMPLE_MESSAGES_H_
 
+#include <vector>
+
 #include "wattle/v1/artifact.pb.h"
+#include "wattle/v1/coordinator.pb.h"
 #include "wattle/v1/service.pb.h"
 
 namespace wattle::cli {
@@ -25,6 +28,9 @@ v1::ListPoliciesResponse SamplePolicies();
 v1::ListProfilesResponse SampleProfiles();
 v1::ListArtifactsResponse SampleModels();
 v1::ListArtifactsResponse SampleDataSets();
+v1::CoordinatorStatus SampleCoordinator();
+v1::EnergyReport SampleEnergy();             // By device.
+std::vector<v1::FleetEvent> SampleEvents();  // Two.
 v1::Job SampleRetriedJob();  // "j5": failed on a sensorless Pi, then cancelled on the Nano
 
 }  // namespace wattle::cli

@@ -20,9 +20,10 @@
 
 namespace wattle::cli {
 
-enum class OutputFormat { kTable, kJson };
+enum class OutputFormat { kTable, kJson, kCsv };
 
 struct GlobalFlags {
+  std::string version;  // Of this program.
   std::string coordinator;
   OutputFormat format = OutputFormat::kTable;
   double timeout_seconds = 20.0;
@@ -35,6 +36,8 @@ class Session {
   [[nodiscard]] const Environment& environment() const { return environment_; }
   [[nodiscard]] const TextStyle& style() const { return environment_.style; }
   [[nodiscard]] bool json() const { return flags_.format == OutputFormat::kJson; }
+  [[nodiscard]] bool csv() const { return flags_.format == OutputFormat::kCsv; }
+  [[nodiscard]] const std::string& version() const { return flags_.version; }
   [[nodiscard]] absl::Time Now() const { return environment_.clock->Now(); }
   Client& client() { return client_; }
 
@@ -82,6 +85,11 @@ void AddModelCommands(CLI::App* app, CommandSlot* slot);
 void AddDataCommands(CLI::App* app, CommandSlot* slot);
 void AddProfileCommands(CLI::App* app, CommandSlot* slot);
 void AddKindCommands(CLI::App* app, CommandSlot* slot);
+void AddStatusCommand(CLI::App* app, CommandSlot* slot);
+void AddTopCommand(CLI::App* app, CommandSlot* slot);
+void AddEventsCommand(CLI::App* app, CommandSlot* slot);
+void AddEnergyCommand(CLI::App* app, CommandSlot* slot);
+void AddDoctorCommand(CLI::App* app, CommandSlot* slot);
 
 }  // namespace wattle::cli
 

@@ -48,6 +48,9 @@ TEST(TellEventTest, IsOneSentenceWithoutInternalNames) {
   EXPECT_EQ(Tell("attempt_state_changed { attempt_id: 'j9.1' state: ATTEMPT_STATE_FAILED }"),
             "j9.1 failed")
       << "its job has left the state";
+  EXPECT_EQ(Tell("attempt_state_changed { attempt_id: 'j1.2' state: ATTEMPT_STATE_RUNNING reason: "
+                 "'running' }"),
+            "j1.2 running on name-of-d1");
   EXPECT_EQ(Tell("attempt_released { attempt_id: 'j1.2' reason: 'drained' }"),
             "j1.2 is to leave name-of-d1: drained");
   EXPECT_EQ(Tell("device_drained { device_id: 'd1' reason: 'fan' }"), "name-of-d1 drained: fan");

@@ -54,8 +54,9 @@ class Teller {
   }
   void On(const v1::AttemptStateChanged& event) {
     Attempt(event.attempt_id());
-    std::string text = absl::StrCat(event.attempt_id(), " ", LowerName(event.state()), OnDevice(),
-                                    Because(event.reason()));
+    const std::string state = LowerName(event.state());
+    std::string text = absl::StrCat(event.attempt_id(), " ", state, OnDevice(),
+                                    event.reason() == state ? "" : Because(event.reason()));
     if (event.has_receipt()) {
       absl::StrAppend(&text, "; ",
                       FormatEnergy(Joules(event.receipt().total().gross_energy_joules())), " ",

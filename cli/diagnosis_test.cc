@@ -1,0 +1,154 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Each thing that goes wrong in practice is planted and found, with its remedy.
+#include "cli/diagnosis.h"
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "cli/sample_messages.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace wattle::cli {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+Facts HealthyFacts() {
+  Facts facts;
+  facts.version = "0.1.0";
+  facts.asked_at = absl::UnixEpoch() + absl::Seconds(kSampleNowUnixSeconds);
+  facts.answered_within = absl::Milliseconds(4);
+  facts.coordinator = SampleCoordinator();
+  facts.devices = SampleDevices();
+  for (v1::Device& device : *facts.devices.mutable_devices()) {
+    device.mutable_info()->set_engine_version("wattle-0.1.0");
+    device.mutable_heartbeat()->set_unix_seconds(device.last_seen_unix_seconds());
+    device.mutable_heartbeat()->set_disk_free_bytes(int64_t{8} << 30);
+  }
+  facts.policies.add_policies()->set_name("field");
+  facts.policies.add_selected_devices(2);
+  return facts;
+}
+
+std::string Troubles(const Facts& facts) {
+  std::vector<Finding> troubles;
+  for (const Finding& finding : Diagnose(facts)) {
+    if (finding.trouble) {
+      troubles.push_back(finding);
+    }
+  }
+  return RenderDiagnosis(troubles);
+}
+
+TEST(DiagnosisTest, AHealthyFleetHasNoTrouble) {
+  EXPECT_EQ(Troubles(HealthyFacts()), "");
+  EXPECT_THAT(RenderDiagnosis(Diagnose(HealthyFacts())), HasSubstr("ok  clocks agree\n"));
+}
+
+TEST(DiagnosisTest, WhatNobodyToldIsNotCalledWell) {
+  Facts facts = HealthyFacts();
+  for (v1::Device& device : *facts.devices.mutable_devices()) {
+    device.mutable_heartbeat()->clear_unix_seconds();
+    device.mutable_heartbeat()->clear_disk_free_bytes();
+  }
+  const std::string text = RenderDiagnosis(Diagnose(facts));
+  EXPECT_THAT(text, HasSubstr("ok  this machine's clock agrees with the coordinator's\n"));
+  EXPECT_THAT(text, HasSubstr("ok  the coordinator's disk has room\n"));
+}
+
+TEST(DiagnosisTest, ARestoreThatLostNothingIsWell) {
+  Facts facts = HealthyFacts();
+  facts.coordinator.set_epoch(1);
+  facts.coordinator.set_restored_unix_seconds(kSampleNowUnixSeconds - 60.0);
+  facts.coordinator.add_restore_findings()->set_recovered(true);
+  facts.coordinator.set_restore_findings_total(1);
+  EXPECT_EQ(Troubles(facts), "");
+  EXPECT_THAT(RenderDiagnosis(Diagnose(facts)), HasSubstr("lost nothing that a device knows of"));
+}
+
+struct Plant {
+  const char* name;
+  std::function<void(Facts&)> change;
+  const char* found;
+  const char* remedy;
+};
+
+TEST(DiagnosisTest, FindsWhatIsPlanted) {
+  const std::vector<Plant> plants = {
+      {"version", [](Facts& f) { f.version = "0.2.0"; }, "the coordinator is version 0.1.0",
+       "install the same version"},
+      {"worker version",
+       [](Facts& f) { f.devices.mutable_devices(0)->mutable_info()->set_worker_version("0.0.9"); },
+       "nano-1: its worker is version 0.0.9", "install the same version"},
+      {"clock", [](Facts& f) { f.coordinator.set_unix_seconds(kSampleNowUnixSeconds + 90); },
+       "the coordinator's clock is 90 s ahead of", "timedatectl"},
+      {"device clock",
+       [](Facts& f) {
+         f.devices.mutable_devices(0)->mutable_heartbeat()->set_unix_seconds(1000.0);
+       },
+       "nano-1: its clock is", "timedatectl"},
+      {"disk", [](Facts& f) { f.coordinator.set_data_free_bytes(100 << 20); },
+       "the coordinator's disk has 100.0 MiB left", "free some space"},
+      {"full by share", [](Facts& f) { f.coordinator.set_data_free_bytes(int64_t{3} << 30); },
+       "the coordinator's disk has 3.0 GiB left", "--artifact-quota-gib"},
+      {"device disk",
+       [](Facts& f) {
+         f.devices.mutable_devices(0)->mutable_heartbeat()->set_disk_free_bytes(1 << 20);
+       },
+       "nano-1: its disk has 1.0 MiB left", "--cache-quota-bytes"},
+      {"silent", [](Facts& f) { f.devices.mutable_devices(1)->set_unreachable(true); },
+       "pi-läuft was last heard of", "its power, its link"},
+      {"no engine",
+       [](Facts& f) { f.devices.mutable_devices(0)->mutable_info()->clear_engine_version(); },
+       "nano-1 has no engine", "install wattle-runner"},
+      {"no sensor",
+       [](Facts& f) {
+         f.devices.mutable_devices(1)->mutable_info()->set_energy_source(v1::ENERGY_SOURCE_MODEL);
+       },
+       "its energy is modelled", "let the worker's user read the sensor"},
+      {"sensor permission",
+       [](Facts& f) {
+         f.devices.mutable_devices(1)->mutable_info()->add_findings(
+             "rapl: cannot be read; run: chmod a+r …");
+       },
+       "pi-läuft: rapl: cannot be read", "chmod"},
+      {"one name",
+       [](Facts& f) { f.devices.mutable_devices(1)->mutable_info()->set_name("nano-1"); },
+       "nano-1 is the name of 2 devices", "another --name"},
+      {"idle policy", [](Facts& f) { f.policies.set_selected_devices(0, 0); },
+       "policy field selects no device", "wattle policy rm field"},
+      {"one identity",
+       [](Facts& f) { f.devices.mutable_devices(1)->set_problem("pi: two boards use it: …"); },
+       "pi: two boards use it", ""},
+      {"guard without a gauge",
+       [](Facts& f) {
+         f.devices.mutable_devices(1)->mutable_heartbeat()->set_guard_warning("no gauge: …");
+       },
+       "pi-läuft: no gauge", ""},
+      {"lost by a restore",
+       [](Facts& f) {
+         f.coordinator.set_epoch(1);
+         f.coordinator.set_restored_unix_seconds(kSampleNowUnixSeconds - 60.0);
+         f.coordinator.add_restore_findings()->set_text("j7.1 on nano-1: its job is not known");
+         f.coordinator.set_restore_findings_total(3);
+       },
+       "after the restore of 2025-11-20 08:39:00 UTC: j7.1 on nano-1: its job is not known",
+       "2 earlier findings of the restore are not shown; list all: wattle-coordinator restore"},
+      {"no device", [](Facts& f) { f.devices.clear_devices(); }, "no device has registered",
+       "wattle-worker"},
+  };
+  for (const Plant& plant : plants) {
+    Facts facts = HealthyFacts();
+    plant.change(facts);
+    const std::string troubles = Troubles(facts);
+    EXPECT_THAT(troubles, HasSubstr(plant.found)) << plant.name;
+    EXPECT_THAT(troubles, HasSubstr(plant.remedy)) << plant.name;
+  }
+}
+
+}  // namespace
+}  // namespace wattle::cli

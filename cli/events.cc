@@ -1,0 +1,69 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// wattle events: what happened in the fleet, one line an event.
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "cli/json_output.h"
+#include "cli/labels.h"
+#include "cli/session.h"
+#include "cli/since.h"
+#include "cli/table.h"
+
+#include "base/status_macros.h"
+
+namespace wattle::cli {
+namespace {
+
+struct EventsFlags {
+  bool follow = false;
+  int32_t limit = 50;
+  std::string since;
+};
+
+// "2026-11-20 08:41:07 UTC  j12: queued".
+std::string RenderEvent(const v1::FleetEvent& event) {
+  return absl::StrCat(FormatInstant(event.at_unix_seconds()), "  ", Printable(event.text()), "\n");
+}
+
+absl::StatusOr<ExitCode> ShowEvents(Session& session, const EventsFlags& flags) {
+  v1::WatchEventsRequest request;
+  request.set_follow(flags.follow);
+  request.set_limit(flags.limit);
+  if (!flags.since.empty()) {
+    WATTLE_ASSIGN_OR_RETURN(const absl::Time since, ParseSince(flags.since, session.Now()));
+    request.set_since_unix_seconds(UnixSeconds(since));
+  }
+  const absl::Status status = session.client().WatchEvents(
+      request,
+      [&](const v1::FleetEvent& event) {
+        session.PrintText(session.json() ? ToJsonLine(event) : RenderEvent(event));
+      },
+      [&](const absl::Status& why) {
+        session.PrintRemark(absl::StrCat("wattle: ", why.message(), "; trying again"));
+      });
+  // Ctrl-C is how following ends.
+  return absl::IsCancelled(status) && flags.follow ? ExitCode::kOk
+         : status.ok()                             ? absl::StatusOr<ExitCode>(ExitCode::kOk)
+                                                   : status;
+}
+
+}  // namespace
+
+void AddEventsCommand(CLI::App* app, CommandSlot* slot) {
+  CLI::App* leaf = AddLeaf(
+      app, "events", "Show what happened, one line an event; with -o json one object a line.",
+      "  wattle events\n"
+      "  wattle events --follow\n"
+      "  wattle -o json events --follow | jq -r 'select(.kind == \"device_registered\")'\n");
+  const auto flags = std::make_shared<EventsFlags>();
+  leaf->add_flag("-f,--follow", flags->follow, "Go on with what happens next, until Ctrl-C");
+  leaf->add_option("--limit", flags->limit, "Past events at most; default 50")
+      ->check(CLI::Range(1, 1000));
+  leaf->add_option("--since", flags->since,
+                   "Only events since then: 30m, 24h, 7d, today, 2026-11-20")
+      ->type_name("WHEN");
+  slot->Bind(leaf, [flags](Session& session) { return ShowEvents(session, *flags); });
+}
+
+}  // namespace wattle::cli

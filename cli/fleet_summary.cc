@@ -1,0 +1,267 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "cli/fleet_summary.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "cli/job_view.h"
+#include "cli/json_output.h"
+#include "cli/labels.h"
+#include "cli/table.h"
+#include <google/protobuf/struct.pb.h>
+
+#include "units/format.h"
+#include "units/quantity.h"
+
+namespace wattle::cli {
+namespace {
+
+constexpr double kRecentSeconds = 24.0 * 3600.0;  // A failure older than that is history.
+constexpr size_t kSentenceColumnsMin = 20;        // A narrower terminal breaks lines itself.
+
+void AddDevice(const v1::Device& device, absl::Time now, FleetSummary* summary) {
+  const std::string name = Printable(device.info().name());
+  const v1::Heartbeat& heartbeat = device.heartbeat();
+  ++summary->devices;
+  ++summary->devices_by_state[DeviceStateWord(device)];
+  const bool here = device.connected() && !device.unreachable();
+  if (here && !PowerWords(device).empty()) {
+    summary->power_watts += heartbeat.power_watts();
+    ++summary->devices_with_power;
+    summary->power_sources.insert(PowerSource(device));
+  }
+  if (!device.problem().empty()) {
+    summary->attention.push_back(Printable(device.problem()));
+  }
+  if (!here) {
+    summary->attention.push_back(absl::StrCat(
+        name, " was last heard of ", FormatAge(now, device.last_seen_unix_seconds()),
+        ": look at its power, its link and its worker's log"));
+  }
+  if (here && !heartbeat.guard_reason().empty()) {
+    summary->attention.push_back(
+        absl::StrCat(name, " is held by policy: ", Printable(heartbeat.guard_reason()),
+                     "; the policies: wattle policy ls"));
+  }
+  if (!heartbeat.guard_warning().empty()) {
+    summary->attention.push_back(absl::StrCat(name, ": ", Printable(heartbeat.guard_warning())));
+  }
+  if (device.drained()) {
+    summary->attention.push_back(absl::StrCat(
+        name, " is drained",
+        device.drain_reason().empty() ? ""
+                                      : absl::StrCat(" (", Printable(device.drain_reason()), ")"),
+        ": back to work with wattle device resume ", name));
+  }
+}
+
+void AddJob(const v1::JobSummary& job, absl::Time now, FleetSummary* summary) {
+  if (!IsTerminal(job.state())) {
+    ++summary->open_jobs_by_state[job.state()];
+    return;
+  }
+  const double age_seconds =
+      absl::ToDoubleSeconds(now - absl::UnixEpoch()) - job.finished_unix_seconds();
+  if (job.state() == v1::JOB_STATE_FAILED && age_seconds < kRecentSeconds) {
+    summary->attention.push_back(
+        absl::StrCat(job.job_id(), " failed ", FormatAge(now, job.finished_unix_seconds()), ": ",
+                     Printable(job.reason()), "; see wattle job logs ", job.job_id()));
+  }
+}
+
+void AddJobs(const v1::ListJobsResponse& jobs, absl::Time now, FleetSummary* summary) {
+  for (const v1::JobSummary& job : jobs.summaries()) {
+    AddJob(job, now, summary);
+  }
+  for (const v1::Job& job : jobs.jobs()) {
+    AddJob(Summarize(job), now, summary);
+  }
+}
+
+void AddToday(const v1::EnergyReport& today, FleetSummary* summary) {
+  summary->today_known = true;
+  summary->today_attempt_joules = today.total().gross_energy_joules();
+  if (today.total().has_ledger()) {
+    summary->today_other_joules =
+        today.total().idle_energy_joules() + today.total().overhead_energy_joules();
+  }
+  for (const int source : today.total().sources()) {
+    summary->today_sources.insert(static_cast<v1::EnergySource>(source));
+  }
+}
+
+void SetNumber(const std::string& key, double value, google::protobuf::Struct* object) {
+  (*object->mutable_fields())[key].set_number_value(value);
+}
+
+}  // namespace
+
+v1::EnergySource PowerSource(const v1::Device& device) {
+  if (device.info().emulated()) {
+    return v1::ENERGY_SOURCE_EMULATED;
+  }
+  return device.heartbeat().power_source() != v1::ENERGY_SOURCE_UNSPECIFIED
+             ? device.heartbeat().power_source()
+             : device.info().energy_source();
+}
+
+std::string RestoreWords(const v1::CoordinatorStatus& coordinator) {
+  int lost = 0;
+  for (const v1::RestoreFinding& finding : coordinator.restore_findings()) {
+    lost += finding.recovered() ? 0 : 1;
+  }
+  if (lost == 0) {
+    return "";
+  }
+  return absl::StrCat("the journal was restored on ",
+                      FormatInstant(coordinator.restored_unix_seconds()), "; ", lost,
+                      lost == 1 ? " attempt" : " attempts",
+                      " of the time that the backup does not know ", lost == 1 ? "was" : "were",
+                      " lost or done again: submit what is missing anew; the list: wattle doctor");
+}
+
+FleetSummary SummarizeFleet(const FleetAnswers& answers, absl::Time now) {
+  FleetSummary summary;
+  if (answers.coordinator) {
+    summary.coordinator = absl::StrCat(answers.coordinator->version(), ", started ",
+                                       FormatAge(now, answers.coordinator->started_unix_seconds()));
+    if (std::string restored = RestoreWords(*answers.coordinator); !restored.empty()) {
+      summary.attention.push_back(std::move(restored));
+    }
+  }
+  std::vector<std::pair<double, std::string>> charges;
+  std::map<std::string, int> names;
+  for (const v1::Device& device : answers.devices.devices()) {
+    AddDevice(device, now, &summary);
+    ++names[device.info().name()];
+    if (device.heartbeat().has_battery()) {
+      charges.emplace_back(device.heartbeat().state_of_charge_ratio(),
+                           Printable(device.info().name()));
+    }
+  }
+  std::sort(charges.begin(), charges.end());
+  for (const auto& [ratio, name] : charges) {
+    summary.charges.push_back(absl::StrCat(name, " ", FormatPercent(Fraction(ratio))));
+  }
+  for (const auto& [name, count] : names) {
+    if (count > 1) {
+      summary.attention.push_back(
+          absl::StrCat(Printable(name), " is the name of ", count,
+                       " devices: start all but one of their workers with another --name"));
+    }
+  }
+  AddJobs(answers.open_jobs, now, &summary);
+  summary.more_open_jobs = !answers.open_jobs.next_page_token().empty();
+  AddJobs(answers.failed_jobs, now, &summary);
+  if (answers.today) {
+    AddToday(*answers.today, &summary);
+  }
+  return summary;
+}
+
+std::string DeviceCountWords(const FleetSummary& summary) {
+  std::vector<std::string> parts;
+  for (const auto& [state, count] : summary.devices_by_state) {
+    parts.push_back(absl::StrCat(count, " ", state));
+  }
+  return summary.devices == 0
+             ? "no devices; start a worker with: wattle-worker --coordinator HOST:PORT"
+             : absl::StrCat(summary.devices, summary.devices == 1 ? " device: " : " devices: ",
+                            absl::StrJoin(parts, ", "));
+}
+
+std::string QueueWords(const FleetSummary& summary) {
+  std::vector<std::string> parts;
+  for (const v1::JobState state :
+       {v1::JOB_STATE_ACTIVE, v1::JOB_STATE_QUEUED, v1::JOB_STATE_WAITING}) {
+    const auto found = summary.open_jobs_by_state.find(state);
+    if (found != summary.open_jobs_by_state.end()) {
+      parts.push_back(absl::StrCat(found->second, " ", Word(state)));
+    }
+  }
+  return parts.empty() ? "no open jobs"
+                       : absl::StrCat(absl::StrJoin(parts, ", "),
+                                      summary.more_open_jobs ? " and more" : "");
+}
+
+std::string PowerNowWords(const FleetSummary& summary) {
+  if (summary.devices_with_power == 0) {
+    return "";
+  }
+  return absl::StrCat(FormatPower(Watts(summary.power_watts)), " ",
+                      EvidenceWords(summary.power_sources),
+                      summary.devices_with_power < summary.devices
+                          ? absl::StrCat(" (", summary.devices_with_power, " of ", summary.devices,
+                                         " devices tell it)")
+                          : "");
+}
+
+std::string TodayWords(const FleetSummary& summary) {
+  if (!summary.today_known) {
+    return "";
+  }
+  return absl::StrCat(
+      FormatEnergy(Joules(summary.today_attempt_joules + summary.today_other_joules)),
+      summary.today_sources.empty() ? "" : " ", EvidenceWords(summary.today_sources));
+}
+
+std::string TodayPartsWords(const FleetSummary& summary) {
+  return absl::StrCat(FormatEnergy(Joules(summary.today_attempt_joules)), " in ended attempts, ",
+                      FormatEnergy(Joules(summary.today_other_joules)), " idle and overhead");
+}
+
+std::string RenderStatus(const FleetSummary& summary, const TextStyle& style) {
+  std::string out;
+  AppendField("coordinator", summary.coordinator, &out);
+  AppendField("fleet", DeviceCountWords(summary), &out);
+  AppendField("queue", QueueWords(summary), &out);
+  AppendField("power now", summary.devices_with_power > 0 ? PowerNowWords(summary) : "-", &out);
+  AppendField("today", summary.today_known ? TodayWords(summary) : "-", &out);
+  AppendField("", summary.today_known ? TodayPartsWords(summary) : "", &out);
+  AppendField("charge", absl::StrJoin(summary.charges, ", "), &out);
+  if (summary.attention.empty()) {
+    AppendField("attention", "nothing", &out);
+  } else {
+    absl::StrAppend(&out, "\nneeds attention\n");
+    const auto width = static_cast<size_t>(std::max(style.width_columns, 0));
+    for (const std::string& sentence : summary.attention) {
+      const std::vector<std::string> lines = width < kSentenceColumnsMin
+                                                 ? std::vector<std::string>{sentence}
+                                                 : WrapText(sentence, width - 4);
+      absl::StrAppend(&out, "  ", absl::StrJoin(lines, "\n    "), "\n");
+    }
+  }
+  return out;
+}
+
+std::string StatusJson(const FleetSummary& summary) {
+  google::protobuf::Struct document;
+  google::protobuf::Struct* devices =
+      (*document.mutable_fields())["devices_by_state"].mutable_struct_value();
+  for (const auto& [state, count] : summary.devices_by_state) {
+    SetNumber(state, count, devices);
+  }
+  google::protobuf::Struct* jobs =
+      (*document.mutable_fields())["open_jobs_by_state"].mutable_struct_value();
+  for (const auto& [state, count] : summary.open_jobs_by_state) {
+    SetNumber(Word(state), count, jobs);
+  }
+  if (summary.devices_with_power > 0) {
+    SetNumber("power_watts", summary.power_watts, &document);
+    (*document.mutable_fields())["power_is"].set_string_value(EvidenceWords(summary.power_sources));
+  }
+  if (summary.today_known) {
+    SetNumber("today_attempt_energy_joules", summary.today_attempt_joules, &document);
+    SetNumber("today_other_energy_joules", summary.today_other_joules, &document);
+  }
+  google::protobuf::ListValue* attention =
+      (*document.mutable_fields())["attention"].mutable_list_value();
+  for (const std::string& sentence : summary.attention) {
+    attention->add_values()->set_string_value(sentence);
+  }
+  return ToJsonDocument(document);
+}
+
+}  // namespace wattle::cli

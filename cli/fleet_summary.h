@@ -1,0 +1,75 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The fleet in a few numbers, and what needs a person. Pure; thread-safe.
+#ifndef WATTLE_CLI_FLEET_SUMMARY_H_
+#define WATTLE_CLI_FLEET_SUMMARY_H_
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "cli/text_style.h"
+
+#include "wattle/v1/coordinator.pb.h"
+#include "wattle/v1/service.pb.h"
+
+namespace wattle::cli {
+
+// What an overview is made of. Lists of jobs: summaries or whole jobs, as the coordinator answers.
+struct FleetAnswers {
+  v1::ListDevicesResponse devices;
+  v1::ListJobsResponse open_jobs;
+  v1::ListJobsResponse failed_jobs;  // The latest few.
+  // Nothing where an older coordinator does not tell it.
+  std::optional<v1::CoordinatorStatus> coordinator;
+  std::optional<v1::EnergyReport> today;  // Since midnight (UTC), by day.
+};
+
+struct FleetSummary {
+  std::string coordinator;                         // "0.1.0, started 2 h ago"
+  std::map<std::string, int> devices_by_state;     // "idle", "busy" … as `wattle devices` says.
+  std::map<v1::JobState, int> open_jobs_by_state;  // Waiting, queued, active.
+  bool more_open_jobs = false;                     // Than were listed.
+  int devices = 0;
+  double power_watts = 0.0;  // Of the devices that tell it.
+  int devices_with_power = 0;
+  std::set<v1::EnergySource> power_sources;
+  double today_attempt_joules = 0.0;
+  double today_other_joules = 0.0;  // Idle and overhead.
+  bool today_known = false;
+  std::set<v1::EnergySource> today_sources;
+  std::vector<std::string> charges;    // "nano-1 83 %", lowest first.
+  std::vector<std::string> attention;  // One sentence with a remedy each.
+};
+
+FleetSummary SummarizeFleet(const FleetAnswers& answers, absl::Time now);
+
+// What there is to say of a restored journal, in one sentence with what to do; empty: nothing was
+// lost, or the journal was never restored.
+std::string RestoreWords(const v1::CoordinatorStatus& coordinator);
+
+// What the device's watts come from; an emulated device's are emulated.
+v1::EnergySource PowerSource(const v1::Device& device);
+
+// "3 devices: 1 busy, 2 idle".
+std::string DeviceCountWords(const FleetSummary& summary);
+// "1 active, 2 queued"; "no open jobs".
+std::string QueueWords(const FleetSummary& summary);
+// "21.30 W emulated"; "3.10 W measured (2 of 3 devices tell it)"; empty where no device tells.
+std::string PowerNowWords(const FleetSummary& summary);
+// "12.40 Wh emulated"; empty where unknown.
+std::string TodayWords(const FleetSummary& summary);
+// "10.10 Wh in ended attempts, 2.30 Wh idle and overhead".
+std::string TodayPartsWords(const FleetSummary& summary);
+
+// wattle status.
+std::string RenderStatus(const FleetSummary& summary, const TextStyle& style);
+// The same for scripts: plain JSON.
+std::string StatusJson(const FleetSummary& summary);
+
+}  // namespace wattle::cli
+
+#endif  // WATTLE_CLI_FLEET_SUMMARY_H_

@@ -1,0 +1,132 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Overviews of the fleet as text: status, top, energy.
+#include "cli/fleet_view.h"
+
+#include <string>
+
+#include "absl/strings/str_split.h"
+#include "cli/energy_view.h"
+#include "cli/fleet_summary.h"
+#include "cli/golden_text.h"
+#include "cli/sample_messages.h"
+#include "cli/table.h"
+#include "cli/top_view.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace wattle::cli {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+absl::Time Now() {
+  return absl::UnixEpoch() + absl::Seconds(kSampleNowUnixSeconds);
+}
+
+FleetAnswers Answers() {
+  FleetAnswers answers;
+  answers.devices = SampleDevices();
+  *answers.devices.mutable_devices(2)->mutable_heartbeat()->add_progress() =
+      SampleRunning().progress();
+  const v1::ListJobsResponse jobs = SampleJobs();
+  for (const v1::Job& job : jobs.jobs()) {
+    if (job.state() == v1::JOB_STATE_FAILED) {
+      *answers.failed_jobs.add_jobs() = job;
+    } else if (job.finished_unix_seconds() == 0.0) {
+      *answers.open_jobs.add_jobs() = job;
+    }
+  }
+  v1::JobSummary* queued = answers.open_jobs.add_summaries();
+  queued->set_job_id("j6");
+  queued->set_name("nightly evaluation");
+  queued->set_kind("evaluate");
+  queued->set_state(v1::JOB_STATE_QUEUED);
+  queued->set_submitted_unix_seconds(kSampleNowUnixSeconds - 300.0);
+  queued->set_reason("no device can take it now: nano-1 is below its reserve");
+  answers.coordinator = SampleCoordinator();
+  answers.today = SampleEnergy();
+  return answers;
+}
+
+std::string Top(int width_columns, const TopState& state) {
+  const FleetAnswers answers = Answers();
+  return RenderTop(answers, SummarizeFleet(answers, Now()), state, Now(),
+                   {.width_columns = width_columns, .height_rows = 24, .is_terminal = true});
+}
+
+TEST(StatusViewTest, Golden) {
+  const FleetSummary summary = SummarizeFleet(Answers(), Now());
+  ExpectGolden("status.txt", RenderStatus(summary, {}));
+  ExpectGolden("status_80_columns.txt", RenderStatus(summary, {.width_columns = 80}));
+  ExpectGolden("status.json", StatusJson(summary));
+}
+
+TEST(StatusViewTest, WhatIsNotKnownIsADash) {
+  const std::string text = RenderStatus(SummarizeFleet({}, Now()), {});
+  EXPECT_THAT(text, HasSubstr("power now     -\n"));
+  EXPECT_THAT(text, HasSubstr("today         -\n"));
+  EXPECT_THAT(text, HasSubstr("attention     nothing\n"));
+}
+
+TEST(StatusViewTest, NamesThatCollideNeedAttention) {
+  FleetAnswers answers;
+  answers.devices = SampleDevices();
+  answers.devices.mutable_devices(1)->mutable_info()->set_name("nano-1");
+  EXPECT_THAT(SummarizeFleet(answers, Now()).attention,
+              Contains(HasSubstr("nano-1 is the name of 2 devices")));
+}
+
+TEST(StatusViewTest, ARestoreThatLostWorkNeedsAttention) {
+  FleetAnswers answers;
+  answers.coordinator = SampleCoordinator();
+  answers.coordinator->set_epoch(1);
+  answers.coordinator->set_restored_unix_seconds(kSampleNowUnixSeconds - 3600.0);
+  answers.coordinator->add_restore_findings()->set_recovered(true);
+  EXPECT_THAT(SummarizeFleet(answers, Now()).attention, testing::IsEmpty()) << "taken in again";
+  answers.coordinator->add_restore_findings()->set_recovered(false);
+  EXPECT_THAT(SummarizeFleet(answers, Now()).attention,
+              ElementsAre("the journal was restored on 2025-11-20 07:40:00 UTC; 1 attempt of the "
+                          "time that the backup does not know was lost or done again: submit what "
+                          "is missing anew; the list: wattle doctor"));
+}
+
+TEST(StatusViewTest, ADevicesProblemIsSaid) {
+  FleetAnswers answers;
+  answers.devices = SampleDevices();
+  answers.devices.mutable_devices(0)->set_problem("nano-1: two boards use the identity ab");
+  EXPECT_THAT(SummarizeFleet(answers, Now()).attention,
+              Contains("nano-1: two boards use the identity ab"));
+  EXPECT_THAT(RenderDevices(answers.devices, Now(), {}), HasSubstr("two boards use the identity"));
+  EXPECT_THAT(RenderDevice(answers.devices.devices(0), Now()),
+              HasSubstr("problem       nano-1: two boards"));
+}
+
+TEST(TopViewTest, Golden) {
+  ExpectGolden("top_80_columns.txt", Top(80, {}));
+  ExpectGolden("top_140_columns.txt", Top(140, {.order = TopOrder::kPower}));
+}
+
+TEST(TopViewTest, FitsEightyColumns) {
+  const std::string screen = Top(80, {.paused = true});
+  for (const absl::string_view line : absl::StrSplit(screen, '\n')) {
+    EXPECT_LE(DisplayWidth(line), 80U) << line;
+  }
+  EXPECT_THAT(screen, HasSubstr("14.31 W ~")) << "emulated watts carry their mark";
+}
+
+TEST(EnergyViewTest, Golden) {
+  ExpectGolden("energy.txt", RenderEnergy(SampleEnergy(), v1::ENERGY_GROUPING_DEVICE, {}));
+  ExpectGolden("energy.csv", EnergyCsv(SampleEnergy(), v1::ENERGY_GROUPING_DEVICE));
+}
+
+TEST(EnergyViewTest, CsvRunsNoFormula) {
+  v1::EnergyReport report;
+  report.add_rows()->set_key("=1+2");
+  EXPECT_THAT(EnergyCsv(report, v1::ENERGY_GROUPING_OWNER), HasSubstr("\r\n'=1+2,"));
+}
+
+}  // namespace
+}  // namespace wattle::cli

@@ -1,0 +1,26 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// "--since 24h": a moment as people name it. Pure; thread-safe.
+#ifndef WATTLE_CLI_SINCE_H_
+#define WATTLE_CLI_SINCE_H_
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+
+namespace wattle::cli {
+
+// "90s", "30m", "24h", "7d" before `now`; "today" (since midnight); "2026-11-20" and
+// "2026-11-20T08:30". Days and dates are UTC, as every time that wattle prints. kInvalidArgument
+// for anything else and for a moment after `now`.
+absl::StatusOr<absl::Time> ParseSince(absl::string_view text, absl::Time now);
+
+// The latest midnight of UTC that is not after `now`.
+absl::Time MidnightBefore(absl::Time now);
+
+// Seconds since the epoch, as the protocol has them.
+double UnixSeconds(absl::Time time);
+
+}  // namespace wattle::cli
+
+#endif  // WATTLE_CLI_SINCE_H_

@@ -1,0 +1,117 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// wattle top: the fleet, live. Without a terminal: one screen after the other.
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "cli/ask_fleet.h"
+#include "cli/fleet_summary.h"
+#include "cli/live_screen.h"
+#include "cli/number_flag.h"
+#include "cli/session.h"
+#include "cli/terminal_keys.h"
+#include "cli/top_view.h"
+
+#include "base/status_macros.h"
+
+namespace wattle::cli {
+namespace {
+
+// The joules of a day change slowly.
+constexpr absl::Duration kTodayInterval = absl::Seconds(30);
+
+struct TopFlags {
+  double interval_seconds = 1.0;
+  bool once = false;
+};
+
+TopOrder Next(TopOrder order) {
+  switch (order) {
+    case TopOrder::kName:
+      return TopOrder::kPower;
+    case TopOrder::kPower:
+      return TopOrder::kCharge;
+    case TopOrder::kCharge:
+      break;
+  }
+  return TopOrder::kName;
+}
+
+// Waits for the next look; false: the person wants to leave, or nobody reads any more.
+bool Wait(Session& session, absl::Duration interval, TopState* state) {
+  const Environment& environment = session.environment();
+  if (!environment.out->good()) {
+    return false;
+  }
+  if (!environment.read_key) {
+    environment.sleep(interval);
+    return !environment.interrupt->raised();
+  }
+  const std::string key = environment.read_key(interval);
+  if (key == "q" || key == "Q" || key == "\x1b") {
+    return false;
+  }
+  if (key == " ") {
+    state->paused = !state->paused;
+  } else if (key == "s") {
+    state->order = Next(state->order);
+  }
+  return !environment.interrupt->raised();
+}
+
+absl::StatusOr<ExitCode> ShowTop(Session& session, const TopFlags& flags) {
+  const std::unique_ptr<TerminalKeys> keys =
+      session.environment().read_key && !flags.once ? std::make_unique<TerminalKeys>() : nullptr;
+  LiveScreen screen(*session.environment().out, session.style());
+  TopState state;
+  FleetAnswers answers;
+  absl::Time asked_at;
+  Monotonic today_asked_at;
+  bool asked = false;
+  do {
+    if (!state.paused || !asked) {
+      absl::StatusOr<FleetAnswers> fresh = AskFleet(session);
+      if (absl::IsCancelled(fresh.status())) {
+        return ExitCode::kOk;  // Ctrl-C is one way to leave.
+      }
+      WATTLE_RETURN_IF_ERROR(fresh.status());
+      fresh->today = std::move(answers.today);
+      answers = *std::move(fresh);
+      asked_at = session.Now();
+      const Monotonic now = session.environment().clock->Boottime();
+      if (!asked || now - today_asked_at >= kTodayInterval) {
+        AskToday(session, answers);
+        today_asked_at = now;
+      }
+      asked = true;
+    }
+    screen.Show(
+        RenderTop(answers, SummarizeFleet(answers, asked_at), state, asked_at, session.style()));
+  } while (!flags.once && Wait(session, absl::Seconds(flags.interval_seconds), &state));
+  return ExitCode::kOk;
+}
+
+}  // namespace
+
+void AddTopCommand(CLI::App* app, CommandSlot* slot) {
+  CLI::App* leaf = AddLeaf(app, "top",
+                           "Show the fleet live: watts, charge, progress of each attempt, the "
+                           "queue. Keys: q quit, space pause, s sort.",
+                           "  wattle top\n"
+                           "  wattle top --once\n");
+  const auto flags = std::make_shared<TopFlags>();
+  leaf->add_flag("--once", flags->once, "One screen, then end");
+  leaf->add_option("--interval-seconds", flags->interval_seconds, "Between two looks; default 1")
+      ->check(NumberBetween(0.2, 3600.0))
+      ->type_name("SECONDS");
+  slot->Bind(leaf, [flags](Session& session) -> absl::StatusOr<ExitCode> {
+    if (session.json()) {
+      return absl::InvalidArgumentError(
+          "-o json: wattle top is a screen; use wattle -o json status, devices --watch or events");
+    }
+    return ShowTop(session, *flags);
+  });
+}
+
+}  // namespace wattle::cli
