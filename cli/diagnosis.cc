@@ -83,8 +83,9 @@ class Doctor {
     Look(absl::StrCat("the restore of ", since, " lost nothing that a device knows of"), [&] {
       for (const v1::RestoreFinding& finding : coordinator.restore_findings()) {
         if (!finding.recovered()) {
+          // The finding says itself what to do, where there is something to do.
           Trouble(absl::StrCat("after the restore of ", since, ": ", Printable(finding.text())),
-                  "submit the job anew where its result is missing");
+                  "");
         }
       }
       const int64_t older = coordinator.restore_findings_total() -
