@@ -1,10 +1,12 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // wattle doctor: looks at everything that goes wrong in practice.
+#include <string>
+#include <vector>
+
 #include "cli/diagnosis.h"
-#include "cli/json_output.h"
 #include "cli/session.h"
-#include <google/protobuf/struct.pb.h>
+#include <nlohmann/json.hpp>
 
 #include "base/status_macros.h"
 
@@ -12,15 +14,13 @@ namespace wattle::cli {
 namespace {
 
 std::string FindingsJson(const std::vector<Finding>& findings) {
-  google::protobuf::Struct document;
-  google::protobuf::ListValue* list = (*document.mutable_fields())["findings"].mutable_list_value();
+  nlohmann::ordered_json document;  // As written here: the same order each time.
+  document["findings"] = nlohmann::ordered_json::array();
   for (const Finding& finding : findings) {
-    auto& fields = *list->add_values()->mutable_struct_value()->mutable_fields();
-    fields["trouble"].set_bool_value(finding.trouble);
-    fields["what"].set_string_value(finding.what);
-    fields["remedy"].set_string_value(finding.remedy);
+    document["findings"].push_back(
+        {{"trouble", finding.trouble}, {"what", finding.what}, {"remedy", finding.remedy}});
   }
-  return ToJsonDocument(document);
+  return document.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 absl::StatusOr<ExitCode> Examine(Session& session) {

@@ -7,10 +7,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "cli/job_view.h"
-#include "cli/json_output.h"
 #include "cli/labels.h"
 #include "cli/table.h"
-#include <google/protobuf/struct.pb.h>
+#include <nlohmann/json.hpp>
 
 #include "units/format.h"
 #include "units/quantity.h"
@@ -36,9 +35,9 @@ void AddDevice(const v1::Device& device, absl::Time now, FleetSummary* summary) 
     summary->attention.push_back(Printable(device.problem()));
   }
   if (!here) {
-    summary->attention.push_back(absl::StrCat(
-        name, " was last heard of ", FormatAge(now, device.last_seen_unix_seconds()),
-        ": look at its power, its link and its worker's log"));
+    summary->attention.push_back(
+        absl::StrCat(name, " was last heard of ", FormatAge(now, device.last_seen_unix_seconds()),
+                     ": look at its power, its link and its worker's log"));
   }
   if (here && !heartbeat.guard_reason().empty()) {
     summary->attention.push_back(
@@ -90,10 +89,6 @@ void AddToday(const v1::EnergyReport& today, FleetSummary* summary) {
   for (const int source : today.total().sources()) {
     summary->today_sources.insert(static_cast<v1::EnergySource>(source));
   }
-}
-
-void SetNumber(const std::string& key, double value, google::protobuf::Struct* object) {
-  (*object->mutable_fields())[key].set_number_value(value);
 }
 
 }  // namespace
@@ -181,9 +176,9 @@ std::string QueueWords(const FleetSummary& summary) {
       parts.push_back(absl::StrCat(found->second, " ", Word(state)));
     }
   }
-  return parts.empty() ? "no open jobs"
-                       : absl::StrCat(absl::StrJoin(parts, ", "),
-                                      summary.more_open_jobs ? " and more" : "");
+  return parts.empty()
+             ? "no open jobs"
+             : absl::StrCat(absl::StrJoin(parts, ", "), summary.more_open_jobs ? " and more" : "");
 }
 
 std::string PowerNowWords(const FleetSummary& summary) {
@@ -237,31 +232,26 @@ std::string RenderStatus(const FleetSummary& summary, const TextStyle& style) {
 }
 
 std::string StatusJson(const FleetSummary& summary) {
-  google::protobuf::Struct document;
-  google::protobuf::Struct* devices =
-      (*document.mutable_fields())["devices_by_state"].mutable_struct_value();
+  nlohmann::ordered_json document;  // As written here: the same order each time.
+  document["devices_by_state"] = nlohmann::ordered_json::object();
   for (const auto& [state, count] : summary.devices_by_state) {
-    SetNumber(state, count, devices);
+    document["devices_by_state"][state] = count;
   }
-  google::protobuf::Struct* jobs =
-      (*document.mutable_fields())["open_jobs_by_state"].mutable_struct_value();
+  document["open_jobs_by_state"] = nlohmann::ordered_json::object();
   for (const auto& [state, count] : summary.open_jobs_by_state) {
-    SetNumber(Word(state), count, jobs);
+    document["open_jobs_by_state"][Word(state)] = count;
   }
   if (summary.devices_with_power > 0) {
-    SetNumber("power_watts", summary.power_watts, &document);
-    (*document.mutable_fields())["power_is"].set_string_value(EvidenceWords(summary.power_sources));
+    document["power_watts"] = summary.power_watts;
+    document["power_is"] = EvidenceWords(summary.power_sources);
   }
   if (summary.today_known) {
-    SetNumber("today_attempt_energy_joules", summary.today_attempt_joules, &document);
-    SetNumber("today_other_energy_joules", summary.today_other_joules, &document);
+    document["today_attempt_energy_joules"] = summary.today_attempt_joules;
+    document["today_other_energy_joules"] = summary.today_other_joules;
+    document["today_is"] = EvidenceWords(summary.today_sources);
   }
-  google::protobuf::ListValue* attention =
-      (*document.mutable_fields())["attention"].mutable_list_value();
-  for (const std::string& sentence : summary.attention) {
-    attention->add_values()->set_string_value(sentence);
-  }
-  return ToJsonDocument(document);
+  document["attention"] = summary.attention;
+  return document.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace wattle::cli
