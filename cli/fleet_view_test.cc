@@ -109,6 +109,18 @@ TEST(TopViewTest, Golden) {
   ExpectGolden("top_140_columns.txt", Top(140, {.order = TopOrder::kPower}));
 }
 
+TEST(TopViewTest, LongIdsLeaveATableAtEightyColumns) {
+  FleetAnswers answers = Answers();
+  answers.devices.mutable_devices(2)->mutable_info()->set_name("nano-mast3");
+  answers.devices.mutable_devices(2)->set_running_attempt_id("j10000002.1001");
+  answers.devices.mutable_devices(2)->mutable_heartbeat()->mutable_progress(0)->set_attempt_id(
+      "j10000002.1001");
+  answers.devices.mutable_devices(1)->set_unreachable(true);
+  EXPECT_THAT(RenderTop(answers, SummarizeFleet(answers, Now()), {}, Now(),
+                        {.width_columns = 80, .height_rows = 24, .is_terminal = true}),
+              HasSubstr("\nnano-mast3  busy         14.31 W ~       -  j10000002  train 40 %"));
+}
+
 TEST(TopViewTest, FitsEightyColumns) {
   const std::string screen = Top(80, {.paused = true});
   for (const absl::string_view line : absl::StrSplit(screen, '\n')) {

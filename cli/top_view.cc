@@ -40,15 +40,24 @@ const v1::AttemptProgress* ProgressOf(const v1::Device& device) {
   return nullptr;
 }
 
-// "train [####....] 42 %".
+double StepRatio(const v1::AttemptProgress& progress) {
+  return static_cast<double>(progress.step()) / static_cast<double>(progress.steps_total());
+}
+
+// "train 42 %".
 std::string StepWords(const v1::AttemptProgress& progress) {
-  std::string out = progress.phase();
-  if (progress.steps_total() > 0) {
-    const double ratio =
-        static_cast<double>(progress.step()) / static_cast<double>(progress.steps_total());
-    absl::StrAppend(&out, " ", RenderBar(ratio, kBarWidth), " ", FormatPercent(Fraction(ratio)));
-  }
-  return out;
+  return progress.steps_total() > 0
+             ? absl::StrCat(progress.phase(), " ", FormatPercent(Fraction(StepRatio(progress))))
+             : progress.phase();
+}
+
+std::string StepBar(const v1::AttemptProgress& progress) {
+  return progress.steps_total() > 0 ? RenderBar(StepRatio(progress), kBarWidth) : "";
+}
+
+// "j12" of "j12.1".
+std::string JobOf(const std::string& attempt_id) {
+  return attempt_id.substr(0, attempt_id.find('.'));
 }
 
 std::string LeftWords(const v1::Device& device, const v1::AttemptProgress& progress) {
@@ -87,6 +96,7 @@ Table DeviceTable(const v1::ListDevicesResponse& devices, TopOrder order) {
                {"job"},
                {"progress"},
                {"left", Align::kRight},
+               {"steps", Align::kLeft, false, true},
                {"loss", Align::kRight, false, true},
                {"tok/s", Align::kRight, false, true},
                {"°C", Align::kRight, false, true},
@@ -99,8 +109,8 @@ Table DeviceTable(const v1::ListDevicesResponse& devices, TopOrder order) {
     table.AddRow(
         {device->info().name(), DeviceStateWord(*device), MarkedPower(*device),
          heartbeat.has_battery() ? FormatPercent(Fraction(heartbeat.state_of_charge_ratio())) : "",
-         device->running_attempt_id(), StepWords(shown), LeftWords(*device, shown),
-         shown.loss() != 0.0 ? absl::StrFormat("%.3f", shown.loss()) : "",
+         JobOf(device->running_attempt_id()), StepWords(shown), LeftWords(*device, shown),
+         StepBar(shown), shown.loss() != 0.0 ? absl::StrFormat("%.3f", shown.loss()) : "",
          shown.tokens_per_second() > 0.0 ? absl::StrFormat("%.0f", shown.tokens_per_second()) : "",
          heartbeat.has_temperature() ? absl::StrFormat("%.0f", heartbeat.temperature_celsius())
                                      : "",
