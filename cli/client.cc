@@ -32,7 +32,7 @@ namespace {
 constexpr int kSubmitAttempts = 4;
 constexpr absl::Duration kFirstPause = absl::Milliseconds(200);
 constexpr absl::Duration kWatchPause = absl::Seconds(1);
-constexpr int kEventsAgainMax = 1000;  // That came while the coordinator was away.
+constexpr int kEventsAgainMax = 1000;       // That came while the coordinator was away.
 constexpr int kMessageBytesMax = 16 << 20;  // a list of many jobs with their receipts
 
 std::shared_ptr<grpc::Channel> Connect(const std::string& address) {

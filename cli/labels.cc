@@ -122,7 +122,8 @@ std::string PowerWords(const v1::Device& device) {
                                       ? heartbeat.power_source()
                                       : device.info().energy_source();
   const std::string evidence = EvidenceWord(source, device.info().emulated());
-  if (device.unreachable() || !heartbeat.has_power() || (evidence == "modelled" && device.running_attempt_id().empty())) {
+  if (device.unreachable() || !heartbeat.has_power() ||
+      (evidence == "modelled" && device.running_attempt_id().empty())) {
     return "";
   }
   return absl::StrCat(FormatPower(Watts(heartbeat.power_watts())),

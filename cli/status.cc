@@ -55,8 +55,7 @@ void AskToday(Session& session, FleetAnswers& answers) {
   v1::ReportEnergyRequest today;
   today.set_by(v1::ENERGY_GROUPING_DAY);
   today.set_since_unix_seconds(UnixSeconds(MidnightBefore(session.Now())));
-  if (absl::StatusOr<v1::EnergyReport> report = session.client().ReportEnergy(today);
-      report.ok()) {
+  if (absl::StatusOr<v1::EnergyReport> report = session.client().ReportEnergy(today); report.ok()) {
     answers.today = *std::move(report);
   }
 }
