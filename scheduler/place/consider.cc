@@ -1,12 +1,15 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Predictions, rules and costs of one job on every device.
+// Predictions, rules and costs of jobs on every device.
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <string>
 #include <tuple>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 
 #include "scheduler/battery/charge.h"
 #include "scheduler/place/consider_internal.h"
@@ -46,16 +49,19 @@ void CheckRules(const Consideration& on, v1::Candidate* candidate) {
   }
 }
 
-void DescribeBattery(const Snapshot& snapshot, const DeviceView& view, const DeviceLoad& load,
-                     v1::Candidate* candidate) {
-  const v1::Device& device = view.device;
-  const Joules capacity = FromWattHours(device.info().battery_capacity_wh());
-  const policy::Limits limits = LimitsFor(snapshot.policies, device.info());
-  if (limits.reserve && limits.refuses_missing_gauge.empty() && !HasGauge(device)) {
+// A reserve that nobody guards is told of.
+void WarnOfReserve(const Snapshot& snapshot, const DeviceView& view, v1::Candidate* candidate) {
+  const policy::Limits limits = LimitsFor(snapshot.policies, view.device.info());
+  if (limits.reserve && limits.refuses_missing_gauge.empty() && !HasGauge(view.device)) {
     candidate->add_warnings(absl::StrCat("policy ", limits.reserve->policy,
                                          " keeps a reserve, and this device has no battery gauge: "
                                          "its reserve is not guarded"));
   }
+}
+
+void DescribeBattery(const DeviceView& view, const DeviceLoad& load, v1::Candidate* candidate) {
+  const v1::Device& device = view.device;
+  const Joules capacity = FromWattHours(device.info().battery_capacity_wh());
   if (!device.heartbeat().has_battery() || capacity.value() <= 0) {
     return;
   }
@@ -68,8 +74,9 @@ void DescribeBattery(const Snapshot& snapshot, const DeviceView& view, const Dev
       ChargeAfter(BatteryState{capacity, charge, load.committed}, demand).value(), 0.0, 1.0));
 }
 
-v1::Candidate ConsiderDevice(const Snapshot& snapshot, const JobView& job, const WorkAmount& work,
-                             const DeviceView& view, const DeviceLoad& load) {
+// What does not depend on the load.
+v1::Candidate Describe(const Snapshot& snapshot, const JobView& job, const WorkAmount& work,
+                       const DeviceView& view) {
   const v1::DeviceInfo& info = view.device.info();
   v1::Candidate candidate;
   candidate.set_device_id(info.device_id());
@@ -82,15 +89,39 @@ v1::Candidate ConsiderDevice(const Snapshot& snapshot, const JobView& job, const
   if (job.peak_memory_bytes > 0) {
     prediction.set_peak_memory_bytes(job.peak_memory_bytes);
   }
-  candidate.set_start_in_seconds(std::max(0.0, absl::ToDoubleSeconds(load.free_at - snapshot.now)));
-  candidate.set_finish_in_seconds(candidate.start_in_seconds() +
-                                  prediction.time_scale() *
-                                      TotalSeconds(prediction, prediction.run_seconds().mean()));
   candidate.set_marginal_energy_joules(MarginalEnergyJoules(prediction));
-  candidate.set_cost(ObjectiveOf(job.spec.objective()).Cost(candidate));
-  DescribeBattery(snapshot, view, load, &candidate);
+  WarnOfReserve(snapshot, view, &candidate);
   return candidate;
 }
+
+// Two jobs of one key are the same to every rule and prediction, and with one objective to the plan.
+std::string ShapeKey(const JobView& job) {
+  v1::JobSpec spec = job.spec;
+  spec.clear_objective();
+  spec.clear_name();
+  spec.clear_owner();
+  spec.clear_priority();
+  std::string key = spec.SerializeAsString();
+  absl::StrAppend(&key, "|", job.peak_memory_bytes);
+  if (spec.deadline_seconds() > 0) {
+    absl::StrAppend(&key, "|", absl::ToUnixNanos(job.submitted));
+  }
+  for (const DeviceId& avoided : job.avoided_devices) {
+    absl::StrAppend(&key, "|", avoided.value());
+  }
+  for (const InputView& input : job.inputs) {
+    const std::string artifact = input.artifact.SerializeAsString();
+    absl::StrAppend(&key, "|", input.field, "=", artifact.size(), ":", artifact);
+  }
+  return key;
+}
+
+bool Same(const DeviceLoad& a, const DeviceLoad& b) {
+  return a.free_at == b.free_at && a.committed.value() == b.committed.value();
+}
+
+// Candidates that a view keeps, about 60 MiB: beyond it all shapes are forgotten.
+constexpr size_t kCandidatesKept = 40'000;
 
 }  // namespace
 
@@ -107,51 +138,109 @@ std::vector<DeviceLoad> InitialLoads(const Snapshot& snapshot) {
   return loads;
 }
 
-Considered Consider(const Snapshot& snapshot, const JobView& job, const WorkAmount& work,
-                    const std::vector<DeviceLoad>& loads, ConsiderOptions options) {
-  std::vector<v1::Candidate> candidates;
-  candidates.reserve(snapshot.devices.size());
-  for (size_t i = 0; i < snapshot.devices.size(); ++i) {
-    const DeviceView& view = snapshot.devices[i];
-    v1::Candidate candidate = ConsiderDevice(snapshot, job, work, view, loads[i]);
-    const v1::Prediction& prediction = candidate.prediction();
-    const double finish_upper =
-        candidate.start_in_seconds() +
-        prediction.time_scale() * TotalSeconds(prediction, prediction.run_seconds().high());
-    CheckRules(Consideration{.snapshot = snapshot,
-                             .job = job,
-                             .device = view,
-                             .prediction = prediction,
-                             .start_in_seconds = candidate.start_in_seconds(),
-                             .finish_in_seconds = candidate.finish_in_seconds(),
-                             .finish_in_seconds_upper = finish_upper,
-                             .committed = loads[i].committed,
-                             .dry_run = options.dry_run},
-               &candidate);
-    candidates.push_back(std::move(candidate));
-  }
-  std::vector<size_t> order(candidates.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  const auto rank = [&candidates](size_t i) {
-    const v1::Candidate& candidate = candidates[i];
-    const bool feasible = candidate.feasible();
-    return std::make_tuple(!feasible, feasible ? ToFourDigits(candidate.cost()) : 0,
-                           feasible ? candidate.finish_in_seconds() : 0,
+void FleetView::PlaceAt(const JobView& job, size_t device, const DeviceLoad& load,
+                        Shape& shape) const {
+  const DeviceView& view = snapshot_.devices[device];
+  v1::Candidate& candidate = shape.candidates[device];
+  const v1::Prediction& prediction = candidate.prediction();
+  candidate.set_start_in_seconds(
+      std::max(0.0, absl::ToDoubleSeconds(load.free_at - snapshot_.now)));
+  candidate.set_finish_in_seconds(candidate.start_in_seconds() +
+                                  prediction.time_scale() *
+                                      TotalSeconds(prediction, prediction.run_seconds().mean()));
+  candidate.set_cost(ObjectiveOf(job.spec.objective()).Cost(candidate));
+  DescribeBattery(view, load, &candidate);
+  const double finish_upper =
+      candidate.start_in_seconds() +
+      prediction.time_scale() * TotalSeconds(prediction, prediction.run_seconds().high());
+  candidate.clear_refused_by();
+  candidate.clear_reason();
+  candidate.clear_permanent();
+  CheckRules(Consideration{.snapshot = snapshot_,
+                           .job = job,
+                           .device = view,
+                           .prediction = prediction,
+                           .start_in_seconds = candidate.start_in_seconds(),
+                           .finish_in_seconds = candidate.finish_in_seconds(),
+                           .finish_in_seconds_upper = finish_upper,
+                           .committed = load.committed,
+                           .dry_run = options_.dry_run},
+             &candidate);
+  shape.loads[device] = load;
+  shape.ranks[device] = {candidate.feasible(),
+                         candidate.feasible() ? ToFourDigits(candidate.cost()) : 0,
+                         candidate.feasible() ? candidate.finish_in_seconds() : 0};
+}
+
+bool FleetView::ComesBefore(const Shape& shape, size_t a, size_t b) {
+  const auto rank = [&shape](size_t i) {
+    const Rank& one = shape.ranks[i];
+    const v1::Candidate& candidate = shape.candidates[i];
+    return std::make_tuple(!one.feasible, one.cost, one.finish_in_seconds,
                            absl::string_view(candidate.device_name()),
                            absl::string_view(candidate.device_id()), i);
   };
-  std::sort(order.begin(), order.end(), [&rank](size_t a, size_t b) { return rank(a) < rank(b); });
+  return rank(a) < rank(b);
+}
+
+FleetView::Shape& FleetView::ShapeOf(const JobView& job, const WorkAmount& work,
+                                     const std::vector<DeviceLoad>& loads) {
+  const std::string work_key = ShapeKey(job);
+  const std::string key = absl::StrCat(job.spec.objective(), "|", work_key);
+  const auto before = [](const Shape& in) {
+    return [&in](size_t a, size_t b) { return ComesBefore(in, a, b); };
+  };
+  if (const auto known = shapes_.find(key); known != shapes_.end()) {
+    Shape& shape = known->second;
+    for (size_t i = 0; i < loads.size(); ++i) {
+      if (Same(shape.loads[i], loads[i])) {
+        continue;
+      }
+      shape.order.erase(std::find(shape.order.begin(), shape.order.end(), i));
+      PlaceAt(job, i, loads[i], shape);
+      shape.order.insert(
+          std::lower_bound(shape.order.begin(), shape.order.end(), i, before(shape)), i);
+    }
+    return shape;
+  }
+  if (shapes_.size() * snapshot_.devices.size() > kCandidatesKept) {
+    shapes_.clear();
+  }
+  Shape& shape = shapes_[key];
+  shape.loads.resize(loads.size());
+  shape.ranks.resize(loads.size());
+  shape.order.resize(loads.size());
+  std::iota(shape.order.begin(), shape.order.end(), size_t{0});
+  if (described_key_ != work_key) {
+    described_key_ = work_key;
+    described_.clear();
+    for (const DeviceView& device : snapshot_.devices) {
+      described_.push_back(Describe(snapshot_, job, work, device));
+    }
+  }
+  shape.candidates = described_;
+  for (size_t i = 0; i < loads.size(); ++i) {
+    PlaceAt(job, i, loads[i], shape);
+  }
+  std::sort(shape.order.begin(), shape.order.end(), before(shape));
+  return shape;
+}
+
+Considered FleetView::Consider(const JobView& job, const WorkAmount& work,
+                               const std::vector<DeviceLoad>& loads) {
+  const Shape& shape = ShapeOf(job, work, loads);
   Considered considered;
-  considered.devices = order;
-  for (const size_t i : order) {
-    considered.feasible += candidates[i].feasible() ? 1 : 0;
-    considered.candidates.push_back(std::move(candidates[i]));
+  considered.devices = shape.order;
+  considered.candidates.reserve(shape.order.size());
+  for (const size_t i : shape.order) {
+    considered.candidates.push_back(&shape.candidates[i]);
+    considered.feasible += shape.ranks[i].feasible ? 1 : 0;
   }
   return considered;
 }
 
 const v1::Candidate* Chosen(const Considered& considered) {
-  return considered.feasible > 0 ? &considered.candidates.front() : nullptr;
+  return considered.feasible > 0 ? considered.candidates.front() : nullptr;
 }
 
 }  // namespace wattle::scheduler

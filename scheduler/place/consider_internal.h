@@ -1,10 +1,12 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// One job against all devices: predictions, rules, costs, order. PlanJob and PlanQueue stand on it.
-// Thread-safe: no state.
+// Jobs against all devices: predictions, rules, costs, order. PlanJob and PlanQueue stand on it. One
+// thread at a time.
 #ifndef WATTLE_SCHEDULER_PLACE_CONSIDER_INTERNAL_H_
 #define WATTLE_SCHEDULER_PLACE_CONSIDER_INTERNAL_H_
 
+#include <map>
+#include <string>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -27,8 +29,8 @@ struct DeviceLoad {
 std::vector<DeviceLoad> InitialLoads(const Snapshot& snapshot);
 
 struct Considered {
-  std::vector<v1::Candidate>
-      candidates;               // Feasible ones first and cheapest first, the others by name.
+  // Feasible ones first and cheapest first, the others by name. They belong to the FleetView.
+  std::vector<const v1::Candidate*> candidates;
   std::vector<size_t> devices;  // Index into Snapshot::devices of each candidate.
   int feasible = 0;
 };
@@ -37,8 +39,48 @@ struct ConsiderOptions {
   bool dry_run = false;
 };
 
-Considered Consider(const Snapshot& snapshot, const JobView& job, const WorkAmount& work,
-                    const std::vector<DeviceLoad>& loads, ConsiderOptions options);
+// Looks at the fleet for one job after the other. Jobs of one shape (the same work, wishes and
+// inputs) differ only in what the plan decided between them: the candidates of the job before are
+// kept, and only devices with another load are looked at again. So a long queue of few shapes costs
+// little more than its shapes.
+class FleetView {
+ public:
+  // snapshot: outlives the view and does not change.
+  FleetView(const Snapshot& snapshot, ConsiderOptions options)
+      : snapshot_(snapshot), options_(options) {}
+
+  // Every device for the job, given the loads (in the order of Snapshot::devices). The answer's
+  // pointers hold until the next call.
+  Considered Consider(const JobView& job, const WorkAmount& work,
+                      const std::vector<DeviceLoad>& loads);
+
+ private:
+  // By what feasible candidates are ordered, computed once.
+  struct Rank {
+    bool feasible = false;
+    double cost = 0;  // To four digits.
+    double finish_in_seconds = 0;
+  };
+  struct Shape {
+    std::vector<v1::Candidate> candidates;  // As Snapshot::devices, and so are loads and ranks.
+    std::vector<DeviceLoad> loads;
+    std::vector<Rank> ranks;
+    std::vector<size_t> order;
+  };
+
+  Shape& ShapeOf(const JobView& job, const WorkAmount& work,
+                 const std::vector<DeviceLoad>& loads);
+  // Everything that depends on the load: when, battery, rules, rank.
+  void PlaceAt(const JobView& job, size_t device, const DeviceLoad& load, Shape& shape) const;
+  static bool ComesBefore(const Shape& shape, size_t a, size_t b);
+
+  const Snapshot& snapshot_;
+  const ConsiderOptions options_;
+  std::map<std::string, Shape> shapes_;
+  // The latest work and what each device would take for it: the same for every objective.
+  std::string described_key_;
+  std::vector<v1::Candidate> described_;
+};
 
 // The choice: the first candidate, if it is feasible; null: none.
 const v1::Candidate* Chosen(const Considered& considered);

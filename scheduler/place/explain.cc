@@ -27,9 +27,9 @@ std::string NameOf(const v1::Candidate& candidate) {
 
 std::map<std::string, int> CountRefusals(const Considered& considered) {
   std::map<std::string, int> counts;
-  for (const v1::Candidate& candidate : considered.candidates) {
-    if (!candidate.feasible()) {
-      ++counts[candidate.refused_by()];
+  for (const v1::Candidate* candidate : considered.candidates) {
+    if (!candidate->feasible()) {
+      ++counts[candidate->refused_by()];
     }
   }
   return counts;
@@ -39,12 +39,8 @@ std::string WhyNone(const Considered& considered) {
   if (considered.candidates.empty()) {
     return "no device has registered; start a wattle-worker";
   }
-  std::vector<const v1::Candidate*> candidates;
-  for (const v1::Candidate& candidate : considered.candidates) {
-    candidates.push_back(&candidate);
-  }
-  const v1::Candidate& nearest = *NearestToFeasible(candidates);
-  const size_t others = candidates.size() - 1;
+  const v1::Candidate& nearest = *NearestToFeasible(considered.candidates);
+  const size_t others = considered.candidates.size() - 1;
   return absl::StrCat(
       "no device can take it; ", others > 0 ? "the nearest is " : "", NameOf(nearest), ": ",
       nearest.reason(),
@@ -63,10 +59,10 @@ size_t RulesPassed(const v1::Candidate& candidate) {
 // The cheapest feasible candidate besides the chosen; for one that waits, the cheapest that is
 // free.
 const v1::Candidate* RunnerUp(const Considered& considered) {
-  const bool waits = considered.candidates.front().start_in_seconds() > 0;
+  const bool waits = considered.candidates.front()->start_in_seconds() > 0;
   for (size_t i = 1; i < static_cast<size_t>(considered.feasible); ++i) {
-    if (!waits || considered.candidates[i].start_in_seconds() <= 0) {
-      return &considered.candidates[i];
+    if (!waits || considered.candidates[i]->start_in_seconds() <= 0) {
+      return considered.candidates[i];
     }
   }
   return nullptr;
@@ -127,7 +123,7 @@ v1::Placement PlacementOf(const Considered& considered, const ObjectiveFunction&
   const size_t shown = considered.feasible > 0 ? static_cast<size_t>(considered.feasible)
                                                : considered.candidates.size();
   for (size_t i = 0; i < std::min(shown, kBestMax); ++i) {
-    *placement.add_best() = considered.candidates[i];
+    *placement.add_best() = *considered.candidates[i];
   }
   for (const auto& [name, devices] : CountRefusals(considered)) {
     v1::RefusalCount* const count = placement.add_refusals();
@@ -141,8 +137,8 @@ v1::Placement PlacementOf(const Considered& considered, const ObjectiveFunction&
 bool NeverFeasible(const Considered& considered) {
   return !considered.candidates.empty() &&
          std::all_of(considered.candidates.begin(), considered.candidates.end(),
-                     [](const v1::Candidate& candidate) {
-                       return !candidate.feasible() && candidate.permanent();
+                     [](const v1::Candidate* candidate) {
+                       return !candidate->feasible() && candidate->permanent();
                      });
 }
 

@@ -3,6 +3,8 @@
 // One job against the fleet.
 #include "scheduler/place/place.h"
 
+#include <vector>
+
 #include "base/check.h"
 #include "base/status_macros.h"
 #include "scheduler/place/consider_internal.h"
@@ -14,13 +16,12 @@ namespace wattle::scheduler {
 namespace {
 
 // What each objective would choose on the same snapshot.
-void AddChoices(const Snapshot& snapshot, JobView job, const WorkAmount& work,
-                v1::PlanResponse& plan) {
+void AddChoices(FleetView& fleet, const std::vector<DeviceLoad>& loads, JobView job,
+                const WorkAmount& work, v1::PlanResponse& plan) {
   for (const v1::Objective objective :
        {v1::OBJECTIVE_ENERGY, v1::OBJECTIVE_TIME, v1::OBJECTIVE_EDP}) {
     job.spec.set_objective(objective);
-    const Considered considered =
-        Consider(snapshot, job, work, InitialLoads(snapshot), ConsiderOptions{.dry_run = true});
+    const Considered considered = fleet.Consider(job, work, loads);
     v1::ObjectiveChoice& choice = *plan.add_choices();
     choice.set_objective(objective);
     if (const v1::Candidate* const chosen = Chosen(considered); chosen != nullptr) {
@@ -36,12 +37,20 @@ absl::Status ValidateForPlan(const v1::JobSpec& spec) {
   return ValidateSpec(spec);
 }
 
+absl::StatusOr<v1::Candidate> PlanOnFirstDevice(const Snapshot& snapshot, const JobView& job) {
+  WATTLE_CHECK(!snapshot.devices.empty(), "there is a first device");
+  WATTLE_ASSIGN_OR_RETURN(const WorkAmount work, WorkOf(job.spec, job.inputs, *snapshot.profiles));
+  FleetView fleet(snapshot, ConsiderOptions{.dry_run = true});
+  return *fleet.Consider(job, work, InitialLoads(snapshot)).candidates.front();
+}
+
 absl::StatusOr<v1::PlanResponse> PlanJob(const Snapshot& snapshot, const JobView& job) {
   WATTLE_CHECK(snapshot.profiles != nullptr, "a plan needs a profile table");
   WATTLE_ASSIGN_OR_RETURN(const WorkAmount work, WorkOf(job.spec, job.inputs, *snapshot.profiles));
   const ObjectiveFunction& objective = ObjectiveOf(job.spec.objective());
-  Considered considered =
-      Consider(snapshot, job, work, InitialLoads(snapshot), ConsiderOptions{.dry_run = true});
+  FleetView fleet(snapshot, ConsiderOptions{.dry_run = true});
+  const std::vector<DeviceLoad> loads = InitialLoads(snapshot);
+  const Considered considered = fleet.Consider(job, work, loads);
   v1::PlanResponse plan;
   if (const v1::Candidate* const chosen = Chosen(considered); chosen != nullptr) {
     plan.set_chosen_device_id(chosen->device_id());
@@ -52,10 +61,10 @@ absl::StatusOr<v1::PlanResponse> PlanJob(const Snapshot& snapshot, const JobView
   plan.set_sequence_number(snapshot.sequence.value());
   plan.set_work_units(work.units);
   plan.set_unit(work.unit);
-  AddChoices(snapshot, job, work, plan);
-  for (v1::Candidate& candidate : considered.candidates) {
-    *plan.add_candidates() = std::move(candidate);
+  for (const v1::Candidate* candidate : considered.candidates) {
+    *plan.add_candidates() = *candidate;
   }
+  AddChoices(fleet, loads, job, work, plan);
   return plan;
 }
 

@@ -36,6 +36,10 @@ const v1::Candidate* NearestToFeasible(absl::Span<const v1::Candidate* const> ca
 // message names the field).
 absl::StatusOr<v1::PlanResponse> PlanJob(const Snapshot& snapshot, const JobView& job);
 
+// The same for the first device of the snapshot alone: a quick look at whether the device could
+// take it. REQUIRES: there is one. Errors: as PlanJob.
+absl::StatusOr<v1::Candidate> PlanOnFirstDevice(const Snapshot& snapshot, const JobView& job);
+
 // One job of the queue. Three outcomes, told by `placement`:
 //   device_id set, wait false: start there now, the device is free.
 //   device_id set, wait true: the better device is busy; the job stays queued, and the plan keeps

@@ -45,7 +45,7 @@ std::vector<const JobView*> InPlanningOrder(const Snapshot& snapshot) {
 // The chosen device is busy until the job's expected end, and its battery owes the job's joules.
 void ReserveDevice(const Considered& considered, const Snapshot& snapshot,
                    std::vector<DeviceLoad>* loads) {
-  const v1::Candidate& chosen = considered.candidates.front();
+  const v1::Candidate& chosen = *considered.candidates.front();
   DeviceLoad& load = (*loads)[considered.devices.front()];
   load.free_at = snapshot.now + absl::Seconds(chosen.finish_in_seconds());
   load.committed +=
@@ -57,6 +57,7 @@ void ReserveDevice(const Considered& considered, const Snapshot& snapshot,
 std::vector<QueuePlacement> PlanQueue(const Snapshot& snapshot) {
   WATTLE_CHECK(snapshot.profiles != nullptr, "a plan needs a profile table");
   std::vector<DeviceLoad> loads = InitialLoads(snapshot);
+  FleetView fleet(snapshot, ConsiderOptions{});
   std::vector<QueuePlacement> placements;
   placements.reserve(snapshot.queue.size());
   for (const JobView* job : InPlanningOrder(snapshot)) {
@@ -71,12 +72,12 @@ std::vector<QueuePlacement> PlanQueue(const Snapshot& snapshot) {
       placements.push_back(std::move(placed));
       continue;
     }
-    const Considered considered = Consider(snapshot, *job, *work, loads, ConsiderOptions{});
+    const Considered considered = fleet.Consider(*job, *work, loads);
     placed.placement = PlacementOf(considered, objective);
     placed.never = NeverFeasible(considered);
     if (considered.feasible > 0) {
-      placed.power_mode = considered.candidates.front().power_mode();
-      placed.prediction = considered.candidates.front().prediction();
+      placed.power_mode = considered.candidates.front()->power_mode();
+      placed.prediction = considered.candidates.front()->prediction();
       ReserveDevice(considered, snapshot, &loads);
     }
     placements.push_back(std::move(placed));

@@ -141,8 +141,8 @@ bool Allows(Bridges bridges, const v1::ProfileRow& row) {
   return bridges == Bridges::kAny || row.source() == v1::PROFILE_SOURCE_MEASURED;
 }
 
-std::optional<Shared> NearestShared(const std::map<std::string, v1::ProfileRow>& here,
-                                    const std::map<std::string, v1::ProfileRow>& there,
+std::optional<Shared> NearestShared(const ProfileTable::ClassRows& here,
+                                    const ProfileTable::ClassRows& there,
                                     const RunQuery& query, Bridges bridges) {
   std::optional<Shared> best;
   for (const auto& [here_key, a] : here) {

@@ -155,7 +155,7 @@ std::vector<v1::ProfileRow> LearnFromReceipt(const ProfileTable& table,
   for (const std::string& device_id : {device.device_id(), std::string()}) {
     v1::ProfileRow row = EmptyRow(device, receipt);
     row.set_device_id(device_id);
-    if (const v1::ProfileRow* known = table.Find(ProfileKey(row)); known != nullptr) {
+    if (const v1::ProfileRow* known = table.FindLike(row); known != nullptr) {
       row = *known;
     }
     row = WithReceipt(std::move(row), receipt, now);

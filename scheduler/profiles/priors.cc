@@ -87,9 +87,7 @@ void PutChecked(const v1::ProfileRow& row, ProfileTable* table) {
   WATTLE_CHECK(status.ok(), "a built-in published row is valid");
 }
 
-}  // namespace
-
-ProfileTable ProfileTable::Priors() {
+ProfileTable MakePriors() {
   ProfileTable table;
   for (const PublishedTraining& published : kTraining) {
     v1::ProfileRow row = PublishedRow(published.device_class, v1::METHOD_FINETUNE_FULL,
@@ -121,6 +119,13 @@ ProfileTable ProfileTable::Priors() {
     PutChecked(row, &table);
   }
   return table;
+}
+
+}  // namespace
+
+ProfileTable ProfileTable::Priors() {
+  static const auto* const kPriors = new ProfileTable(MakePriors());
+  return *kPriors;
 }
 
 }  // namespace wattle::scheduler

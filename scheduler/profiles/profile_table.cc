@@ -10,8 +10,8 @@
 namespace wattle::scheduler {
 namespace {
 
-const std::map<std::string, v1::ProfileRow>& NoRows() {
-  static const auto* const kNone = new std::map<std::string, v1::ProfileRow>();
+const ProfileTable::ClassRows& NoRows() {
+  static const auto* const kNone = new ProfileTable::ClassRows();
   return *kNone;
 }
 
@@ -37,24 +37,20 @@ std::string ProfileKey(const v1::ProfileRow& row) {
 
 absl::Status ProfileTable::Put(const v1::ProfileRow& row) {
   WATTLE_RETURN_IF_ERROR(ValidateProfileRow(row));
-  by_class_[row.device_class()][ProfileKey(row)] = row;
+  ClassRows& rows = by_class_.Mutable(row.device_class());
+  size_ -= rows.size();
+  rows.Mutable(ProfileKey(row)) = row;
+  size_ += rows.size();
   return absl::OkStatus();
 }
 
-const v1::ProfileRow* ProfileTable::Find(absl::string_view key) const {
-  for (const auto& [device_class, rows] : by_class_) {
-    const auto found = rows.find(std::string(key));
-    if (found != rows.end()) {
-      return &found->second;
-    }
-  }
-  return nullptr;
+const v1::ProfileRow* ProfileTable::FindLike(const v1::ProfileRow& row) const {
+  return OfClass(row.device_class()).Find(ProfileKey(row));
 }
 
-const std::map<std::string, v1::ProfileRow>& ProfileTable::OfClass(
-    absl::string_view device_class) const {
-  const auto found = by_class_.find(std::string(device_class));
-  return found == by_class_.end() ? NoRows() : found->second;
+const ProfileTable::ClassRows& ProfileTable::OfClass(absl::string_view device_class) const {
+  const ClassRows* rows = by_class_.Find(std::string(device_class));
+  return rows == nullptr ? NoRows() : *rows;
 }
 
 std::vector<v1::ProfileRow> ProfileTable::Rows() const {
@@ -66,14 +62,6 @@ std::vector<v1::ProfileRow> ProfileTable::Rows() const {
     }
   }
   return all;
-}
-
-size_t ProfileTable::size() const {
-  size_t total = 0;
-  for (const auto& [device_class, rows] : by_class_) {
-    total += rows.size();
-  }
-  return total;
 }
 
 }  // namespace wattle::scheduler

@@ -2,11 +2,10 @@
 //
 // Profile rows by key, checked on the way in. Measured rows come from finished attempts (learn.h),
 // published ones are built in (priors.h). Ordered, so that whoever walks the table does so in the
-// same order everywhere. Thread-compatible: a const table may be read from many threads.
+// same order everywhere. A copy of a table shares its rows and costs a few pointers. Thread-compatible.
 #ifndef WATTLE_SCHEDULER_PROFILES_PROFILE_TABLE_H_
 #define WATTLE_SCHEDULER_PROFILES_PROFILE_TABLE_H_
 
-#include <map>
 #include <string>
 #include <vector>
 
@@ -14,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
+#include "base/persistent_map.h"
 #include "wattle/v1/device.pb.h"
 #include "wattle/v1/job.pb.h"
 #include "wattle/v1/profile.pb.h"
@@ -41,22 +41,20 @@ class ProfileTable {
   // unchanged.
   absl::Status Put(const v1::ProfileRow& row);
 
-  // Null where there is none.
-  [[nodiscard]] const v1::ProfileRow* Find(absl::string_view key) const;
+  // The row of the same key; null where there is none.
+  [[nodiscard]] const v1::ProfileRow* FindLike(const v1::ProfileRow& row) const;
 
   // Rows of a class, sorted by key; empty where there are none.
-  [[nodiscard]] const std::map<std::string, v1::ProfileRow>& OfClass(
-      absl::string_view device_class) const;
+  using ClassRows = PersistentMap<std::string, v1::ProfileRow>;
+  [[nodiscard]] const ClassRows& OfClass(absl::string_view device_class) const;
 
-  [[nodiscard]] const std::map<std::string, std::map<std::string, v1::ProfileRow>>& by_class()
-      const {
-    return by_class_;
-  }
+  [[nodiscard]] const PersistentMap<std::string, ClassRows>& by_class() const { return by_class_; }
   [[nodiscard]] std::vector<v1::ProfileRow> Rows() const;  // All, sorted by class and key.
-  [[nodiscard]] size_t size() const;
+  [[nodiscard]] size_t size() const { return size_; }
 
  private:
-  std::map<std::string, std::map<std::string, v1::ProfileRow>> by_class_;
+  PersistentMap<std::string, ClassRows> by_class_;
+  size_t size_ = 0;
 };
 
 // The rows that a finished attempt changes, as they stand afterwards: the device's own and its

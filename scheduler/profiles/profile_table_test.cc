@@ -50,8 +50,8 @@ TEST(ProfileTableTest, PutReplacesTheRowOfTheSameKeyOnly) {
   row.mutable_seconds_per_unit()->set_mean(0.0021);
   ASSERT_THAT(table.Put(row), IsOk());
   EXPECT_EQ(table.size(), 1U);
-  ASSERT_NE(table.Find(ProfileKey(row)), nullptr);
-  EXPECT_DOUBLE_EQ(table.Find(ProfileKey(row))->seconds_per_unit().mean(), 0.0021);
+  ASSERT_NE(table.FindLike(row), nullptr);
+  EXPECT_DOUBLE_EQ(table.FindLike(row)->seconds_per_unit().mean(), 0.0021);
   row.set_emulated(true);
   ASSERT_THAT(table.Put(row), IsOk());
   EXPECT_EQ(table.OfClass("jetson-orin-nano").size(), 2U);
