@@ -31,9 +31,9 @@ namespace {
 constexpr size_t kNameCharactersMax = 80;
 constexpr int kLabelsMax = 64;
 constexpr int kPromptsMax = 10'000;
-constexpr size_t kPromptBytesMax = size_t{1}
-                                   << 20;  // as a chunk of an artifact: larger ones are files
-constexpr size_t kTextBytesMax = 500;      // of any text that has no bound of its own
+// A job's spec is kept in memory, in the journal and in snapshots; larger prompts are an artifact.
+constexpr size_t kPromptBytesMax = size_t{64} << 10;
+constexpr size_t kTextBytesMax = 500;  // Of any text that has no bound of its own.
 constexpr double kYearSeconds = 366.0 * 24 * 3600;
 constexpr double kCountMax = 1e12;
 

@@ -3,6 +3,7 @@
 
 #include <sys/socket.h>
 
+#include <atomic>
 #include <functional>
 #include <utility>
 
@@ -27,7 +28,10 @@ using httplib::Request;
 using httplib::Response;
 
 constexpr absl::Duration kReplyTimeout = absl::Seconds(20);
-constexpr size_t kThreads = 8;
+// A thread waits with each open connection. Posts may wait long for their answer; they are fewer
+// than the threads, so that health and metrics always find one.
+constexpr size_t kThreads = 32;
+constexpr int kPostsMax = 16;
 constexpr size_t kBodyBytesMax = size_t{1} << 20;
 constexpr char kJson[] = "application/json";
 
@@ -86,6 +90,20 @@ absl::StatusOr<Message> Await(const std::function<void(runtime::Reply<Message>)>
   return shared->result;
 }
 
+// Counts a post while it is handled.
+class PostSlot {
+ public:
+  explicit PostSlot(std::atomic<int>& posts) : posts_(posts), taken_(++posts <= kPostsMax) {}
+  PostSlot(const PostSlot&) = delete;
+  PostSlot& operator=(const PostSlot&) = delete;
+  ~PostSlot() { --posts_; }
+  [[nodiscard]] bool taken() const { return taken_; }
+
+ private:
+  std::atomic<int>& posts_;
+  const bool taken_;
+};
+
 absl::StatusOr<v1::ListJobsRequest> ParseListJobs(const Request& request) {
   v1::ListJobsRequest list;
   if (request.has_param("limit")) {
@@ -96,6 +114,19 @@ absl::StatusOr<v1::ListJobsRequest> ParseListJobs(const Request& request) {
     }
     list.set_limit(limit);
   }
+  list.set_page_token(request.get_param_value("page_token"));
+  for (size_t i = 0; i < request.get_param_value_count("owner"); ++i) {
+    list.add_owners(request.get_param_value("owner", i));
+  }
+  for (size_t i = 0; i < request.get_param_value_count("kind"); ++i) {
+    list.add_kinds(request.get_param_value("kind", i));
+  }
+  const std::string summaries = request.get_param_value("summaries");
+  if (!summaries.empty() && summaries != "true" && summaries != "false") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("summaries: \"", summaries, "\", wanted true or false"));
+  }
+  list.set_summaries(summaries == "true");
   for (size_t i = 0; i < request.get_param_value_count("state"); ++i) {
     const std::string name = request.get_param_value("state", i);
     v1::JobState state = v1::JOB_STATE_UNSPECIFIED;
@@ -237,27 +268,36 @@ void HttpServer::RouteReads() {
   });
 }
 
-void HttpServer::RoutePosts() {
-  server_->Post("/api/v1/plan", [this](const Request& request, Response& response) {
-    v1::PlanRequest plan;
-    const absl::Status parsed = ParseBody(request, plan);
+// Routes a post: at most kPostsMax at once, the others are told to come again.
+template <typename Request, typename Handle>
+void HttpServer::RoutePost(const std::string& path, Handle handle) {
+  server_->Post(path, [this, handle](const httplib::Request& request, Response& response) {
+    const PostSlot slot(posts_);
+    if (!slot.taken()) {
+      response.set_header("Retry-After", "1");
+      SetError(absl::UnavailableError("too many requests wait for an answer; repeat with the same "
+                                      "idempotency_key in a moment"),
+               response);
+      return;
+    }
+    Request message;
+    const absl::Status parsed = ParseBody(request, message);
     if (parsed.ok()) {
-      SetResult(api_.load()->PlanJob(plan), response);
+      SetResult(handle(message), response);
     } else {
       SetError(parsed, response);
     }
   });
-  server_->Post("/api/v1/jobs", [this](const Request& request, Response& response) {
-    v1::SubmitJobRequest submit;
-    const absl::Status parsed = ParseBody(request, submit);
-    if (!parsed.ok()) {
-      SetError(parsed, response);
-      return;
-    }
-    SetResult(Await<v1::SubmitJobResponse>([&](runtime::Reply<v1::SubmitJobResponse> reply) {
-                api_.load()->SubmitJob(submit, std::move(reply));
-              }),
-              response);
+}
+
+void HttpServer::RoutePosts() {
+  RoutePost<v1::PlanRequest>("/api/v1/plan", [this](const v1::PlanRequest& plan) {
+    return api_.load()->PlanJob(plan);
+  });
+  RoutePost<v1::SubmitJobRequest>("/api/v1/jobs", [this](const v1::SubmitJobRequest& submit) {
+    return Await<v1::SubmitJobResponse>([&](runtime::Reply<v1::SubmitJobResponse> reply) {
+      api_.load()->SubmitJob(submit, std::move(reply));
+    });
   });
   RouteActions();
 }

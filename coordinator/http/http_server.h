@@ -46,6 +46,8 @@ class HttpServer {
   void Route();
   void RouteReads();
   void RoutePosts();
+  template <typename Request, typename Handle>
+  void RoutePost(const std::string& path, Handle handle);
   void RouteActions();
 
   const std::string version_;
@@ -53,6 +55,7 @@ class HttpServer {
   std::thread thread_;
   std::string address_;
   std::atomic<bool> ended_ = false;  // The listening thread's loop.
+  std::atomic<int> posts_ = 0;  // Being handled now.
   std::atomic<runtime::Api*> api_ = nullptr;
 };
 

@@ -1,9 +1,19 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "coordinator/http/http_server.h"
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <memory>
 #include <set>
+#include <string>
+#include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
@@ -141,6 +151,48 @@ TEST_F(HttpServerTest, ABodyThatIsTooLargeHasTheCodeOfItsStatus) {
   const std::string body = Post("/api/v1/jobs", std::string((1U << 20) + 1, ' '), 413);
   EXPECT_THAT(body, HasSubstr("\"code\":\"RESOURCE_EXHAUSTED\""));
   EXPECT_THAT(body, HasSubstr("1 MiB"));
+}
+
+// A connection that says nothing more after the first byte of its body.
+class SlowPost {
+ public:
+  explicit SlowPost(const std::string& address) : socket_(socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in to = {};
+    to.sin_family = AF_INET;
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int port = 0;
+    EXPECT_TRUE(absl::SimpleAtoi(address.substr(address.rfind(':') + 1), &port));
+    to.sin_port = htons(static_cast<uint16_t>(port));
+    EXPECT_EQ(connect(socket_, reinterpret_cast<const sockaddr*>(&to), sizeof(to)), 0);
+    const std::string begun =
+        "POST /api/v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        "Content-Length: 100\r\n\r\n{";
+    EXPECT_EQ(write(socket_, begun.data(), begun.size()), static_cast<ssize_t>(begun.size()));
+  }
+  SlowPost(const SlowPost&) = delete;
+  SlowPost& operator=(const SlowPost&) = delete;
+  ~SlowPost() { close(socket_); }
+
+  [[nodiscard]] bool IsUnanswered() const {
+    char byte = 0;
+    return recv(socket_, &byte, 1, MSG_DONTWAIT | MSG_PEEK) < 0 && errno == EAGAIN;
+  }
+
+ private:
+  const int socket_;
+};
+
+TEST_F(HttpServerTest, SlowPostsDoNotHoldUpHealthAndMetrics) {
+  server_->Serve(api_);
+  std::vector<std::unique_ptr<SlowPost>> posts;
+  for (int i = 0; i < 16; ++i) {
+    posts.push_back(std::make_unique<SlowPost>(server_->address()));
+  }
+  EXPECT_EQ(Get("/healthz"), "ok\n");
+  EXPECT_THAT(Get("/metrics"), HasSubstr("wattle_coordinator_build_info"));
+  for (const auto& post : posts) {
+    EXPECT_TRUE(post->IsUnanswered()) << "health was answered only after the slow posts gave up";
+  }
 }
 
 TEST_F(HttpServerTest, DiscoveryListsWorkersWithTheirLabels) {
