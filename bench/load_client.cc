@@ -1,0 +1,331 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// wattle-load: the clients of ./dev bench load. Each prints one line of name=value.
+//   devices ADDRESS COUNT            connects that many workers, prints "connected", and beats once a
+//                                    second for each of them until its input ends
+//   submit ADDRESS MODEL COUNT CALLERS   submits COUNT jobs, CALLERS at once, latency of each
+//   commit ADDRESS SECONDS           applies one policy after the other: each is a commit of its own
+//   watch ADDRESS JOB COUNT          opens COUNT watches of a job, prints "watching", until its input
+//                                    ends
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "grpcpp/grpcpp.h"
+
+#include "wattle/v1/fleet.grpc.pb.h"
+#include "wattle/v1/service.grpc.pb.h"
+
+namespace {
+
+namespace v1 = wattle::v1;
+
+std::shared_ptr<grpc::Channel> OwnChannel(const std::string& address) {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // A connection each.
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+}
+
+// One worker that is connected and busy: takes whatever it is told and reports nothing.
+class Device final : public grpc::ClientBidiReactor<v1::WorkerMessage, v1::CoordinatorMessage> {
+ public:
+  Device(const std::string& address, int number, std::atomic<int>& welcomed)
+      : stub_(v1::FleetService::NewStub(OwnChannel(address))), welcomed_(welcomed) {
+    v1::DeviceInfo& device = *outgoing_.mutable_hello()->mutable_device();
+    device.set_device_id(absl::StrFormat("load-%05d-0000-0000", number));
+    device.set_name(absl::StrFormat("load-%05d", number));
+    const char* const classes[] = {"raspberry-pi-5", "jetson-orin-nano", "jetson-xavier-nx"};
+    device.set_device_class(classes[number % 3]);
+    device.set_architecture("aarch64");
+    device.set_time_scale(1.0);
+    device.set_memory_bytes(int64_t{8} << 30);
+    device.set_cores(4);
+    device.set_cache_quota_bytes(int64_t{16} << 30);
+    device.set_engine_version("wattle-load/1");
+    outgoing_.mutable_hello()->set_incarnation(1);
+    stub_->async()->Connect(&context_, this);
+    StartWrite(&outgoing_);
+    StartRead(&incoming_);
+    StartCall();
+  }
+
+  void Beat(int number) {
+    absl::MutexLock lock(&mutex_);
+    if (writing_ || ended_) {
+      return;
+    }
+    outgoing_.Clear();
+    v1::Heartbeat& heartbeat = *outgoing_.mutable_heartbeat();
+    heartbeat.set_power_watts(3.0 + number % 5);
+    heartbeat.set_has_power(true);
+    heartbeat.set_state_of_charge_ratio(0.8);
+    heartbeat.set_memory_available_bytes(int64_t{6} << 30);
+    writing_ = true;
+    StartWrite(&outgoing_);
+  }
+  void OnReadDone(bool ok) override {
+    if (!ok) {
+      return;
+    }
+    if (incoming_.has_welcome()) {
+      ++welcomed_;
+    }
+    StartRead(&incoming_);
+  }
+  void OnWriteDone(bool) override {
+    absl::MutexLock lock(&mutex_);
+    writing_ = false;
+  }
+  void OnDone(const grpc::Status&) override {
+    absl::MutexLock lock(&mutex_);
+    ended_ = true;
+  }
+  void End() {
+    context_.TryCancel();
+    absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(&ended_));
+  }
+  bool ended() {
+    absl::MutexLock lock(&mutex_);
+    return ended_;
+  }
+
+ private:
+  std::unique_ptr<v1::FleetService::Stub> stub_;
+  std::atomic<int>& welcomed_;
+  grpc::ClientContext context_;
+  v1::WorkerMessage outgoing_;
+  v1::CoordinatorMessage incoming_;
+  absl::Mutex mutex_;
+  bool writing_ = true;  // The hello.
+  bool ended_ = false;
+};
+
+void UntilInputEnds() {
+  while (std::getchar() != EOF) {
+  }
+}
+
+int RunDevices(const std::string& address, int count) {
+  std::atomic<int> welcomed = 0;
+  std::vector<std::unique_ptr<Device>> devices;
+  for (int number = 0; number < count; ++number) {
+    devices.push_back(std::make_unique<Device>(address, number, welcomed));
+  }
+  const absl::Time deadline = absl::Now() + absl::Seconds(60);
+  while (welcomed < count && absl::Now() < deadline) {
+    absl::SleepFor(absl::Milliseconds(20));
+  }
+  if (welcomed < count) {
+    std::fprintf(stderr, "only %d of %d devices are connected\n", welcomed.load(), count);
+    return 1;
+  }
+  std::printf("connected\n");
+  std::fflush(stdout);
+  std::atomic<bool> stop = false;
+  std::thread beats([&] {
+    while (!stop) {
+      // Spread over the second, as a fleet's beats are.
+      for (size_t i = 0; i < devices.size() && !stop; ++i) {
+        devices[i]->Beat(static_cast<int>(i));
+        if (i % 50 == 49) {
+          absl::SleepFor(absl::Seconds(50.0 / static_cast<double>(devices.size())));
+        }
+      }
+    }
+  });
+  UntilInputEnds();
+  stop = true;
+  beats.join();
+  int lost = 0;
+  for (const auto& device : devices) {
+    lost += device->ended() ? 1 : 0;
+    device->End();
+  }
+  std::printf("lost=%d\n", lost);
+  return 0;
+}
+
+struct Latencies {
+  absl::Mutex mutex;
+  std::vector<double> milliseconds ABSL_GUARDED_BY(mutex);
+  int failed ABSL_GUARDED_BY(mutex) = 0;
+
+  void Add(absl::Duration latency, const grpc::Status& status) {
+    absl::MutexLock lock(&mutex);
+    if (status.ok()) {
+      milliseconds.push_back(absl::ToDoubleMilliseconds(latency));
+    } else if (++failed == 1) {
+      std::fprintf(stderr, "%s\n", status.error_message().c_str());
+    }
+  }
+  void Print(double seconds) {
+    absl::MutexLock lock(&mutex);
+    std::sort(milliseconds.begin(), milliseconds.end());
+    const auto quantile = [this](double q) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+      const auto last = static_cast<double>(milliseconds.size() - 1);
+      return milliseconds[static_cast<size_t>(q * last)];
+    };
+    if (milliseconds.empty()) {
+      milliseconds.push_back(1e9);  // Nothing succeeded: no latency is good enough.
+    }
+    std::printf("count=%zu failed=%d seconds=%.3f p50_ms=%.3f p99_ms=%.3f max_ms=%.3f\n",
+                milliseconds.size(), failed, seconds, quantile(0.5), quantile(0.99),
+                milliseconds.back());
+  }
+};
+
+v1::SubmitJobRequest SubmitOf(const std::string& model, const std::string& run, int number) {
+  v1::SubmitJobRequest request;
+  request.set_idempotency_key(absl::StrCat(run, "-", number));
+  v1::JobSpec& spec = *request.mutable_spec();
+  spec.set_name(absl::StrCat("load ", number));
+  spec.mutable_generate()->set_model(model);
+  spec.mutable_generate()->add_prompts("How long does the battery last?");
+  spec.mutable_generate()->set_max_new_tokens(16 + 16 * (number % 4));
+  return request;
+}
+
+int RunSubmit(const std::string& address, const std::string& model, int count, int callers) {
+  Latencies latencies;
+  std::atomic<int> next = 0;
+  const std::string run = absl::StrCat("load-", absl::ToUnixNanos(absl::Now()));
+  const absl::Time start = absl::Now();
+  std::vector<std::thread> threads;
+  for (int caller = 0; caller < callers; ++caller) {
+    threads.emplace_back([&] {
+      const auto stub = v1::JobService::NewStub(OwnChannel(address));
+      for (int number = next++; number < count; number = next++) {
+        const v1::SubmitJobRequest request = SubmitOf(model, run, number);
+        grpc::ClientContext context;
+        v1::SubmitJobResponse response;
+        const absl::Time asked = absl::Now();
+        const grpc::Status status = stub->SubmitJob(&context, request, &response);
+        latencies.Add(absl::Now() - asked, status);
+      }
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  latencies.Print(absl::ToDoubleSeconds(absl::Now() - start));
+  return 0;
+}
+
+int RunCommit(const std::string& address, double seconds) {
+  Latencies latencies;
+  const auto stub = v1::PolicyService::NewStub(OwnChannel(address));
+  const absl::Time start = absl::Now();
+  for (int number = 0; absl::ToDoubleSeconds(absl::Now() - start) < seconds; ++number) {
+    v1::ApplyPolicyRequest request;
+    request.mutable_policy()->set_name("load");
+    request.mutable_policy()->add_selector("load=none");  // No device has to be told.
+    // Different each time: a repeated policy would be no event.
+    request.mutable_policy()->set_reserve_state_of_charge_ratio(0.1 + 1e-6 * number);
+    grpc::ClientContext context;
+    v1::Policy response;
+    const absl::Time asked = absl::Now();
+    const grpc::Status status = stub->ApplyPolicy(&context, request, &response);
+    latencies.Add(absl::Now() - asked, status);
+    absl::SleepFor(absl::Milliseconds(2));
+  }
+  latencies.Print(absl::ToDoubleSeconds(absl::Now() - start));
+  return 0;
+}
+
+class Watch final : public grpc::ClientReadReactor<v1::JobUpdate> {
+ public:
+  Watch(v1::JobService::Stub& stub, const std::string& job, std::atomic<int>& updates)
+      : updates_(updates) {
+    request_.set_job_id(job);
+    stub.async()->WatchJob(&context_, &request_, this);
+    StartRead(&update_);
+    StartCall();
+  }
+  void OnReadDone(bool ok) override {
+    if (ok) {
+      ++updates_;
+      StartRead(&update_);
+    }
+  }
+  void OnDone(const grpc::Status&) override {
+    absl::MutexLock lock(&mutex_);
+    ended_ = true;
+  }
+  void End() {
+    context_.TryCancel();
+    absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(&ended_));
+  }
+
+ private:
+  std::atomic<int>& updates_;
+  v1::WatchJobRequest request_;
+  v1::JobUpdate update_;
+  grpc::ClientContext context_;
+  absl::Mutex mutex_;
+  bool ended_ = false;
+};
+
+int RunWatch(const std::string& address, const std::string& job, int count) {
+  std::atomic<int> updates = 0;
+  std::vector<std::unique_ptr<v1::JobService::Stub>> stubs;
+  std::vector<std::unique_ptr<Watch>> watches;
+  for (int i = 0; i < count; ++i) {
+    if (i % 100 == 0) {
+      stubs.push_back(v1::JobService::NewStub(OwnChannel(address)));
+    }
+    watches.push_back(std::make_unique<Watch>(*stubs.back(), job, updates));
+  }
+  const absl::Time deadline = absl::Now() + absl::Seconds(60);
+  while (updates < count && absl::Now() < deadline) {
+    absl::SleepFor(absl::Milliseconds(20));
+  }
+  if (updates < count) {
+    std::fprintf(stderr, "only %d of %d watches answered\n", updates.load(), count);
+    return 1;
+  }
+  std::printf("watching\n");
+  std::fflush(stdout);
+  UntilInputEnds();
+  for (const auto& watch : watches) {
+    watch->End();
+  }
+  std::printf("updates=%d\n", updates.load());
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  const std::string mode = arguments.empty() ? "" : arguments[0];
+  if (mode == "devices" && arguments.size() == 3) {
+    return RunDevices(arguments[1], std::atoi(arguments[2].c_str()));
+  }
+  if (mode == "submit" && arguments.size() == 5) {
+    return RunSubmit(arguments[1], arguments[2], std::atoi(arguments[3].c_str()),
+                     std::atoi(arguments[4].c_str()));
+  }
+  if (mode == "commit" && arguments.size() == 3) {
+    return RunCommit(arguments[1], std::atof(arguments[2].c_str()));
+  }
+  if (mode == "watch" && arguments.size() == 4) {
+    return RunWatch(arguments[1], arguments[2], std::atoi(arguments[3].c_str()));
+  }
+  std::fprintf(stderr,
+               "usage: wattle-load devices ADDRESS COUNT | submit ADDRESS MODEL COUNT CALLERS | "
+               "commit ADDRESS SECONDS | watch ADDRESS JOB COUNT\n");
+  return 2;
+}
