@@ -51,6 +51,9 @@ struct Options {
   bool insecure_listen = false;
   double heartbeat_seconds = 1.0;
   double unreachable_seconds = 10.0;
+  double keep_ended_days = 7;
+  int64_t keep_ended_jobs = 10'000;
+  int64_t snapshot_every_events = 20'000;
   double artifact_quota_gib = 0;  // 0: none.
   // The journal beside the artifacts must still be able to commit.
   int64_t disk_reserve_mib = 256;
@@ -135,6 +138,9 @@ absl::Status Run(const Options& options) {
   runtime_options.journal_path = absl::StrCat(options.data_directory, "/", wattle::kJournalFile);
   runtime_options.planning.estimate_memory = wattle::EstimateJobMemory;
   runtime_options.unreachable_after = absl::Seconds(options.unreachable_seconds);
+  runtime_options.retention.age_max = absl::Hours(24) * options.keep_ended_days;
+  runtime_options.retention.jobs_max = options.keep_ended_jobs;
+  runtime_options.snapshot_every_events = options.snapshot_every_events;
   runtime_options.impossible_grace = absl::Seconds(options.impossible_grace_seconds);
   runtime_options.hold_impossible = options.impossible_jobs == "hold";
   // The journal's lock comes first: nobody else may touch the artifacts of a running coordinator.
@@ -186,6 +192,18 @@ void AddRunFlags(CLI::App& app, Options& options) {
                  "Silence after which a device is shown as unreachable")
       ->capture_default_str()
       ->check(Between(0.2, 86400.0));
+  app.add_option("--keep-ended-days", options.keep_ended_days,
+                 "Ended jobs stay in memory so long; then they are read from the journal")
+      ->capture_default_str()
+      ->check(Between(0.0, 36500.0));
+  app.add_option("--keep-ended-jobs", options.keep_ended_jobs,
+                 "Beyond so many ended jobs the oldest leave memory sooner")
+      ->capture_default_str()
+      ->check(Between(0.0, 1e6));
+  app.add_option("--snapshot-every-events", options.snapshot_every_events,
+                 "A start reads the latest snapshot and at most so many events more")
+      ->capture_default_str()
+      ->check(Between(10.0, 1e7));
   app.add_option("--artifact-quota-gib", options.artifact_quota_gib,
                  "Evict the longest unused artifacts beyond it; 0: no quota")
       ->capture_default_str()

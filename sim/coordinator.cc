@@ -306,8 +306,8 @@ void Coordinator::Plan() {
     if (life != life_ || !alive_) {
       return;
     }
-    auto plan = std::make_shared<core::PlanComputed>(core::ComputePlan(
-        core::MakeSnapshot(durable_, observations_, {}, Now()), core::ProfilesOf(durable_)));
+    auto plan = std::make_shared<core::PlanComputed>(
+        core::ComputePlan(core::MakeSnapshot(durable_, observations_, {}, Now())));
     world_.loop.After(world_.random.Between(0.01, 1.5), [this, plan, life] {
       if (life == life_ && alive_) {
         plan_under_way_ = false;

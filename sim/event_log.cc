@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "absl/strings/string_view.h"
 #include "google/protobuf/io/coded_stream.h"
@@ -64,9 +65,12 @@ class PlainLog final : public EventLog {
   }
 
   absl::StatusOr<core::State> Recover(const std::function<void(const v1::Event&)>& seen) override {
-    const std::string* snapshot = disk_.Find(kSnapshot);
+    core::State state;
+    if (const std::string* snapshot = disk_.Find(kSnapshot); snapshot != nullptr) {
+      WATTLE_ASSIGN_OR_RETURN(state, core::ParseSnapshot(*snapshot));
+    }
     return shell::Recover(
-        {.snapshot_bytes = snapshot == nullptr ? "" : *snapshot,
+        {.snapshot = std::move(state),
          .replay = [&](int64_t after, const auto& take) { return Replay(after, take, seen); }});
   }
 

@@ -291,14 +291,8 @@ class ReportDecider {
 
   void Learn(const v1::Receipt& receipt) {
     const v1::DeviceInfo& info = FindDevice(draft_.state(), device_)->info();
-    scheduler::ProfileTable table;
-    for (const auto& [key, row] : draft_.state().profile_rows) {
-      if (row.device_class() == info.device_class()) {
-        // Rows in the state were checked when they were learned.
-        (void)table.Put(row);
-      }
-    }
-    const auto rows = scheduler::LearnFromReceipt(table, info, receipt, draft_.now().wall);
+    const auto rows =
+        scheduler::LearnFromReceipt(draft_.state().profiles, info, receipt, draft_.now().wall);
     if (rows.empty()) {
       return;
     }

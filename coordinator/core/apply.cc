@@ -4,6 +4,7 @@
 // new rule is a new event.
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -24,7 +25,7 @@ constexpr size_t kRestoreFindingsMax = 1000;
 v1::JobRecord& Job(State& state, const std::string& job_id) {
   const std::optional<int64_t> number = JobNumber(job_id);
   WATTLE_CHECK(number.has_value() && state.jobs.contains(*number), "events name known jobs");
-  return state.jobs[*number];
+  return state.jobs.Mutable(*number);
 }
 
 v1::Attempt& AttemptOf(v1::JobRecord& record, const std::string& attempt_id) {
@@ -40,6 +41,28 @@ std::string JobOfAttempt(const std::string& attempt_id) {
   return attempt_id.substr(0, attempt_id.find('.'));
 }
 
+// Adds what a job counts for, or with sign -1 takes that away.
+void AddToCounts(State& state, int64_t job_number, const CountedJob& job, int64_t sign) {
+  if (job.state == v1::JOB_STATE_UNSPECIFIED) {
+    return;  // Not counted yet.
+  }
+  state.job_counts[job.state] += sign;
+  for (const auto& [attempt_state, attempts] : job.attempts) {
+    state.attempt_counts[attempt_state] += sign * attempts;
+  }
+  const bool ended = IsTerminal(job.state);
+  const std::pair<double, int64_t> end(job.finished_unix_seconds, job_number);
+  if (sign > 0 && ended) {
+    state.ended_jobs.insert(end);
+  } else if (sign > 0) {
+    state.open_jobs.insert(job_number);
+  } else if (ended) {
+    state.ended_jobs.erase(end);
+  } else {
+    state.open_jobs.erase(job_number);
+  }
+}
+
 class Applier {
  public:
   Applier(State& state, const v1::Event& event, std::optional<Monotonic> now)
@@ -47,7 +70,7 @@ class Applier {
 
   void On(const v1::JobSubmitted& event) {
     const int64_t number = *JobNumber(event.job_id());
-    v1::JobRecord& record = state_.jobs[number];
+    v1::JobRecord& record = state_.jobs.Mutable(number);
     record.set_idempotency_key(event.idempotency_key());
     v1::Job& job = *record.mutable_job();
     job.set_job_id(event.job_id());
@@ -56,15 +79,15 @@ class Applier {
     job.set_submitted_unix_seconds(at_);
     *job.mutable_inputs() = event.inputs();
     state_.next_job_number = number + 1;
-    state_.job_times[number].submitted = now_;
-    state_.job_by_idempotency_key[event.idempotency_key()] = number;
+    state_.job_times.Mutable(number).submitted = now_;
+    state_.job_by_idempotency_key.Mutable(event.idempotency_key()) = number;
     Changed(number);
   }
 
   void On(const v1::JobStateChanged& event) {
     v1::JobRecord& record = Job(state_, event.job_id());
     v1::Job& job = *record.mutable_job();
-    JobTimes& times = state_.job_times[*JobNumber(event.job_id())];
+    JobTimes& times = state_.job_times.Mutable(*JobNumber(event.job_id()));
     if (event.state() != job.state()) {
       times.changed = sequence_;
     }
@@ -82,6 +105,10 @@ class Applier {
     }
     if (IsTerminal(event.state())) {
       job.set_finished_unix_seconds(at_);
+      // The history keeps the explanations, which are most of a job's bytes (store/history.h).
+      for (v1::Attempt& attempt : *job.mutable_attempts()) {
+        attempt.clear_placement();
+      }
     }
     Changed(*JobNumber(event.job_id()));
     effects_.emplace_back(QueueChanged{});
@@ -116,7 +143,7 @@ class Applier {
       attempt.set_power_mode(event.placement().best(0).power_mode());
     }
     *attempt.mutable_placement() = event.placement();
-    state_.attempt_times[AttemptId(event.attempt_id())] = {now_, now_, std::nullopt};
+    state_.attempt_times.Mutable(AttemptId(event.attempt_id())) = {now_, now_, std::nullopt};
     state_.next_fencing_token = FencingToken(event.fencing_token() + 1);
     Changed(*JobNumber(event.job_id()));
     effects_.emplace_back(DesiredSetChanged{DeviceId(event.device_id())});
@@ -138,7 +165,7 @@ class Applier {
     } else {
       attempt.set_finished_unix_seconds(at_);
     }
-    state_.attempt_times[AttemptId(event.attempt_id())] = {now_, now_, std::nullopt};
+    state_.attempt_times.Mutable(AttemptId(event.attempt_id())) = {now_, now_, std::nullopt};
     Changed(*JobNumber(event.job_id()));
   }
 
@@ -147,7 +174,7 @@ class Applier {
     v1::Attempt& attempt = AttemptOf(Job(state_, job_id), event.attempt_id());
     attempt.set_released(true);
     attempt.set_reason(event.reason());
-    state_.attempt_times[AttemptId(event.attempt_id())].released = now_;
+    state_.attempt_times.Mutable(AttemptId(event.attempt_id())).released = now_;
     effects_.emplace_back(DesiredSetChanged{DeviceId(attempt.device_id())});
     Changed(*JobNumber(job_id));
   }
@@ -182,7 +209,7 @@ class Applier {
   }
 
   void On(const v1::DeviceProblemChanged& event) {
-    state_.devices[DeviceId(event.device_id())].set_problem(event.problem());
+    state_.devices.Mutable(DeviceId(event.device_id())).set_problem(event.problem());
     effects_.emplace_back(QueueChanged{});
   }
 
@@ -194,7 +221,7 @@ class Applier {
       attempt.set_accepted_unix_seconds(at_);
     }
     if (event.state() != attempt.state()) {
-      state_.attempt_times[AttemptId(event.attempt_id())].state = now_;
+      state_.attempt_times.Mutable(AttemptId(event.attempt_id())).state = now_;
     }
     attempt.set_state(event.state());
     attempt.set_reason(event.reason());
@@ -226,15 +253,23 @@ class Applier {
     Changed(*JobNumber(job_id));
   }
 
-  // From here on the history answers for the job.
+  // From here on the history answers for the job; it stays counted.
   void On(const v1::JobArchived& event) {
-    state_.jobs.erase(*JobNumber(event.job().job_id()));
+    const int64_t number = *JobNumber(event.job().job_id());
+    const CountedJob& counted = state_.counted_jobs.at(number);
+    ++state_.archived_jobs[counted.state];
+    for (const auto& [attempt_state, attempts] : counted.attempts) {
+      state_.archived_attempts[attempt_state] += attempts;
+    }
+    state_.ended_jobs.erase({counted.finished_unix_seconds, number});
     state_.job_by_idempotency_key.erase(event.idempotency_key());
+    state_.jobs.erase(number);
+    state_.counted_jobs.erase(number);
   }
 
   void On(const v1::DeviceRegistered& event) {
     const DeviceId id(event.info().device_id());
-    v1::DeviceRecord& record = state_.devices[id];
+    v1::DeviceRecord& record = state_.devices.Mutable(id);
     if (record.first_seen_unix_seconds() == 0.0) {
       record.set_first_seen_unix_seconds(at_);
     }
@@ -242,7 +277,7 @@ class Applier {
     record.set_incarnation(event.incarnation());
     record.set_removed(false);
     record.set_registered_unix_seconds(at_);
-    state_.device_changed[id] = sequence_;
+    state_.device_changed.Mutable(id) = sequence_;
     effects_.emplace_back(DesiredSetChanged{id});
     effects_.emplace_back(QueueChanged{});
   }
@@ -252,13 +287,13 @@ class Applier {
 
   void On(const v1::DeviceRemoved& event) {
     const DeviceId id(event.device_id());
-    state_.devices[id].set_removed(true);
-    state_.device_changed[id] = sequence_;
+    state_.devices.Mutable(id).set_removed(true);
+    state_.device_changed.Mutable(id) = sequence_;
     effects_.emplace_back(QueueChanged{});
   }
 
   void On(const v1::ReportAccepted& event) {
-    auto& marks = *state_.devices[DeviceId(event.device_id())].mutable_marks();
+    auto& marks = *state_.devices.Mutable(DeviceId(event.device_id())).mutable_marks();
     bool known = false;
     for (v1::ReportMark& mark : marks) {
       if (mark.incarnation() == event.incarnation()) {
@@ -281,30 +316,32 @@ class Applier {
   }
 
   void On(const v1::LedgerRecorded& event) {
-    v1::DeviceRecord& record = state_.devices[DeviceId(event.device_id())];
+    v1::DeviceRecord& record = state_.devices.Mutable(DeviceId(event.device_id()));
     *record.mutable_ledger() = event.ledger();
     *record.mutable_ledger_base() = event.base();
     record.set_ledger_incarnation(event.incarnation());
   }
 
   void On(const v1::PolicyApplied& event) {
-    v1::Policy& policy = state_.policies[event.policy().name()];
+    v1::Policy& policy = state_.policies.Mutable(event.policy().name());
     const v1::Policy before = std::exchange(policy, event.policy());
     PolicyChanged(before, policy);
   }
   void On(const v1::PolicyDeleted& event) {
-    const auto found = state_.policies.find(event.name());
-    WATTLE_CHECK(found != state_.policies.end(), "events delete known policies");
-    const v1::Policy before = std::move(found->second);
-    state_.policies.erase(found);
+    const v1::Policy* const found = state_.policies.Find(event.name());
+    WATTLE_CHECK(found != nullptr, "events delete known policies");
+    const v1::Policy before = *found;
+    state_.policies.erase(event.name());
     PolicyChanged(before, before);
   }
 
   void On(const v1::ArtifactCommitted& event) {
     const ArtifactId id(event.info().artifact_id());
-    state_.artifacts[id] = event.info();
+    v1::ArtifactInfo& info = state_.artifacts.Mutable(id);
+    state_.artifact_bytes += event.info().size_bytes() - info.size_bytes();
+    info = event.info();
     if (!event.info().name().empty()) {
-      state_.artifact_names[event.info().name()] = id;
+      state_.artifact_names.Mutable(event.info().name()) = id;
     }
     effects_.emplace_back(QueueChanged{});
   }
@@ -314,14 +351,17 @@ class Applier {
     for (const std::string& name : event.names()) {
       state_.artifact_names.erase(name);
     }
-    if (!event.names_only()) {
+    const v1::ArtifactInfo* info = state_.artifacts.Find(id);
+    if (!event.names_only() && info != nullptr) {
+      state_.artifact_bytes -= info->size_bytes();
       state_.artifacts.erase(id);
     }
   }
 
   void On(const v1::ProfileUpdated& event) {
     for (const v1::ProfileRow& row : event.rows()) {
-      state_.profile_rows[scheduler::ProfileKey(row)] = row;
+      // Rows were checked when they were learned; one that no longer passes serves no prediction.
+      (void)state_.profiles.Put(row);
     }
     effects_.emplace_back(QueueChanged{});
   }
@@ -331,14 +371,14 @@ class Applier {
  private:
   void Changed(int64_t job_number) {
     IndexJob(state_, job_number);
-    effects_.emplace_back(JobChanged{JobId(state_.jobs[job_number].job().job_id())});
+    effects_.emplace_back(JobChanged{JobId(state_.jobs.at(job_number).job().job_id())});
   }
 
   void SetDrained(const std::string& device_id, bool drained, const std::string& reason) {
-    v1::DeviceRecord& record = state_.devices[DeviceId(device_id)];
+    v1::DeviceRecord& record = state_.devices.Mutable(DeviceId(device_id));
     record.set_drained(drained);
     record.set_drain_reason(reason);
-    state_.device_changed[DeviceId(device_id)] = sequence_;
+    state_.device_changed.Mutable(DeviceId(device_id)) = sequence_;
     effects_.emplace_back(DesiredSetChanged{DeviceId(device_id)});
     effects_.emplace_back(QueueChanged{});
   }
@@ -348,7 +388,7 @@ class Applier {
     for (const auto& [id, record] : state_.devices) {
       const bool selected = !before.name().empty() && Selects(before, record.info());
       if (selected || Selects(after, record.info())) {
-        state_.device_changed[id] = sequence_;
+        state_.device_changed.Mutable(id) = sequence_;
         effects_.emplace_back(DesiredSetChanged{id});
       }
     }
@@ -372,33 +412,37 @@ class Applier {
 }  // namespace
 
 void IndexJob(State& state, int64_t job_number) {
-  const v1::Job& job = state.jobs[job_number].job();
+  const v1::Job& job = state.jobs.at(job_number).job();
+  CountedJob now;
+  now.state = job.state();
+  now.finished_unix_seconds = job.finished_unix_seconds();
+  for (const v1::Attempt& attempt : job.attempts()) {
+    ++now.attempts[attempt.state()];
+  }
+  CountedJob& counted = state.counted_jobs.Mutable(job_number);
+  AddToCounts(state, job_number, counted, -1);
+  AddToCounts(state, job_number, now, 1);
+  counted = std::move(now);
   if (IsTerminal(job.state())) {
-    state.open_jobs.erase(job_number);
-    for (const v1::Attempt& attempt : job.attempts()) {
-      const auto jobs = state.jobs_of_device.find(DeviceId(attempt.device_id()));
-      if (jobs != state.jobs_of_device.end()) {
-        jobs->second.erase(job_number);
-      }
-    }
     state.job_times.erase(job_number);
-    for (const v1::Attempt& attempt : job.attempts()) {
-      state.attempt_times.erase(AttemptId(attempt.attempt_id()));
-    }
-  } else {
-    state.open_jobs.insert(job_number);
-    for (const v1::Attempt& attempt : job.attempts()) {
-      state.jobs_of_device[DeviceId(attempt.device_id())].insert(job_number);
-    }
   }
   for (const v1::Attempt& attempt : job.attempts()) {
     const DeviceId device(attempt.device_id());
-    const auto wanted = state.wanted_attempt.find(device);
+    const std::set<int64_t>* const jobs = state.jobs_of_device.Find(device);
+    const bool keeps = jobs != nullptr && jobs->contains(job_number);
+    if (IsTerminal(job.state())) {
+      state.attempt_times.erase(AttemptId(attempt.attempt_id()));
+      if (keeps) {
+        state.jobs_of_device.Mutable(device).erase(job_number);
+      }
+    } else if (!keeps) {
+      state.jobs_of_device.Mutable(device).insert(job_number);
+    }
+    const AttemptId* wanted = state.wanted_attempt.Find(device);
     if (job.state() == v1::JOB_STATE_ACTIVE && !IsTerminal(attempt.state())) {
-      state.wanted_attempt[device] = AttemptId(attempt.attempt_id());
-    } else if (wanted != state.wanted_attempt.end() &&
-               wanted->second.value() == attempt.attempt_id()) {
-      state.wanted_attempt.erase(wanted);
+      state.wanted_attempt.Mutable(device) = AttemptId(attempt.attempt_id());
+    } else if (wanted != nullptr && wanted->value() == attempt.attempt_id()) {
+      state.wanted_attempt.erase(device);
     }
   }
 }

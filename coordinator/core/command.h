@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 
 #include "scheduler/place/place.h"
 #include "units/id.h"
@@ -24,7 +25,9 @@ namespace wattle::core {
 
 struct SubmitJob {
   v1::JobSpec spec;
-  std::string idempotency_key;  // required
+  std::string idempotency_key;  // Required.
+  // Jobs whose output the spec names (ReferencedJobs) and that left the state for the history.
+  std::vector<v1::Job> archived_sources = {};
 };
 struct CancelJob {
   JobId job;
@@ -80,10 +83,19 @@ struct EvictArtifact {
   ArtifactId artifact;
   std::string reason;
 };
+// How long ended jobs stay in the state. They then are in the history, which answers the same.
+struct Retention {
+  absl::Duration age_max = absl::Hours(24 * 7);  // Since their end, by the wall clock.
+  int64_t jobs_max = 10'000;                     // Beyond it the oldest go first.
+};
+// Ended jobs beyond the retention leave the state, some hundred at once.
+struct ArchiveEnded {
+  Retention retention;
+};
 
 using Command = std::variant<OpenJournal, SubmitJob, CancelJob, WorkerHello, WorkerReport, Tick,
                              PlanComputed, DrainDevice, ResumeDevice, ApplyPolicy, DeletePolicy,
-                             CommitArtifact, EvictArtifact>;
+                             CommitArtifact, EvictArtifact, ArchiveEnded>;
 
 // The device's desired set is to be sent, as DesiredFor says at that moment.
 struct DesiredSetChanged {

@@ -49,6 +49,9 @@ std::vector<Effect> Apply(State& state, const v1::Event& event, std::optional<Mo
 inline constexpr int32_t kProtocol = 2;
 inline constexpr int32_t kProtocolMin = 1;
 
+// Whether ArchiveEnded would do anything.
+bool AnythingToArchive(const State& state, const Retention& retention, absl::Time now);
+
 // What the device shall hold. An unknown device: an empty set.
 v1::DesiredSet DesiredFor(const State& state, const DeviceId& device);
 
@@ -57,6 +60,8 @@ v1::DesiredSet DesiredFor(const State& state, const DeviceId& device);
 // 'wattle plan'. Errors: kInvalidArgument, one line that names the field; kUnimplemented for what
 // is not supported in this version.
 absl::Status ValidateSpec(const v1::JobSpec& spec, bool files_needed);
+// The jobs whose output the spec takes as input (job:ID/output).
+std::vector<JobId> ReferencedJobs(const v1::JobSpec& spec);
 // Errors: kInvalidArgument names the field.
 absl::Status ValidateHello(const v1::Hello& hello);
 absl::Status ValidatePolicy(const v1::Policy& policy);

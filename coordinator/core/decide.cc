@@ -203,6 +203,8 @@ Decision Decide(const State& state, const Command& command, const Observations& 
           DecideDeletePolicy(draft, one);
         } else if constexpr (std::is_same_v<One, CommitArtifact>) {
           DecideCommitArtifact(draft, one);
+        } else if constexpr (std::is_same_v<One, ArchiveEnded>) {
+          DecideArchive(draft, one);
         } else if constexpr (std::is_same_v<One, EvictArtifact>) {
           DecideEvict(draft, one);
         } else {

@@ -261,7 +261,7 @@ TEST(SnapshotTest, RoundTripKeepsBytesAndIndices) {
 TEST(SnapshotTest, NewerFormatAndDamageAreRefused) {
   v1::StateSnapshot snapshot;
   snapshot.set_format_version(2);
-  EXPECT_THAT(FromSnapshot(snapshot),
+  EXPECT_THAT(ParseSnapshot(snapshot.SerializeAsString()),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("format version 2")));
   EXPECT_THAT(ParseSnapshot("\xff\xff"),
               StatusIs(absl::StatusCode::kDataLoss, HasSubstr("backup")));
@@ -270,8 +270,7 @@ TEST(SnapshotTest, NewerFormatAndDamageAreRefused) {
 TEST(PlanningTest, QueuedJobIsPlannedAndPlaced) {
   Fleet fleet;
   Do(fleet.state, fleet.observations, SubmitJob{Finetune(), "key"});
-  const PlanComputed plan = ComputePlan(MakeSnapshot(fleet.state, fleet.observations, {}, Now()),
-                                        ProfilesOf(fleet.state));
+  const PlanComputed plan = ComputePlan(MakeSnapshot(fleet.state, fleet.observations, {}, Now()));
   ASSERT_THAT(plan.jobs, SizeIs(1));
   EXPECT_EQ(plan.jobs[0].placement.device_id(), "device-1")
       << plan.jobs[0].placement.ShortDebugString();
@@ -294,7 +293,7 @@ TEST(PlanningTest, QueuedJobIsPlannedAndPlaced) {
 TEST(PlanningTest, BackoffKeepsAJobOutOfTheQueue) {
   Fleet fleet;
   Do(fleet.state, fleet.observations, SubmitJob{Finetune(), "key"});
-  fleet.state.jobs[1].set_backoff_seconds(5);
+  fleet.state.jobs.Mutable(1).set_backoff_seconds(5);
   for (const double days : {-10, 0, 10}) {
     const absl::Duration step = absl::Hours(24 * days);
     EXPECT_THAT(MakeSnapshot(fleet.state, fleet.observations, {}, Stepped(Now(), step)).queue,
@@ -307,15 +306,15 @@ TEST(PlanningTest, BackoffKeepsAJobOutOfTheQueue) {
 TEST(PlanningTest, OnlyDeviceIsNotAvoidedForItsFailure) {
   Fleet fleet;
   Do(fleet.state, fleet.observations, SubmitJob{Finetune(), "key"});
-  v1::Attempt& failed = *fleet.state.jobs[1].mutable_job()->add_attempts();
+  v1::Attempt& failed = *fleet.state.jobs.Mutable(1).mutable_job()->add_attempts();
   failed.set_device_id("device-1");
   failed.set_state(v1::ATTEMPT_STATE_FAILED);
   failed.set_attempt_id("j1.1");
-  fleet.state.attempt_times[AttemptId("j1.1")].state = Now().monotonic;
+  fleet.state.attempt_times.Mutable(AttemptId("j1.1")).state = Now().monotonic;
   failed.mutable_receipt()->set_failure_class(v1::FAILURE_CLASS_DEVICE);
   EXPECT_THAT(MakeSnapshot(fleet.state, fleet.observations, {}, Now()).queue[0].avoided_devices,
               SizeIs(0));
-  fleet.state.devices[DeviceId("device-2")].mutable_info()->set_device_id("device-2");
+  fleet.state.devices.Mutable(DeviceId("device-2")).mutable_info()->set_device_id("device-2");
   EXPECT_THAT(MakeSnapshot(fleet.state, fleet.observations, {}, Now()).queue[0].avoided_devices,
               SizeIs(1));
 }
@@ -337,7 +336,7 @@ TEST(PlanningTest, WithoutPoliciesAlsoTheGuardsThatIdleByThemAreContent) {
   reserve.set_name("field");
   reserve.set_reserve_state_of_charge_ratio(0.9);
   Do(fleet.state, fleet.observations, ApplyPolicy{reserve});
-  fleet.state.devices[DeviceId("device-1")].mutable_info()->set_battery_capacity_wh(100);
+  fleet.state.devices.Mutable(DeviceId("device-1")).mutable_info()->set_battery_capacity_wh(100);
   v1::Heartbeat& heartbeat = fleet.observations.devices[DeviceId("device-1")].heartbeat;
   heartbeat.set_has_battery(true);
   heartbeat.set_state_of_charge_ratio(0.8);
@@ -378,8 +377,7 @@ TEST(PlanningTest, ModelTooLargeForEveryDeviceIsImpossible) {
 void PlaceFirst(Fleet& fleet) {
   Do(fleet.state, fleet.observations, SubmitJob{Finetune(), "key"});
   Do(fleet.state, fleet.observations,
-     ComputePlan(MakeSnapshot(fleet.state, fleet.observations, {}, Now()),
-                 ProfilesOf(fleet.state)));
+     ComputePlan(MakeSnapshot(fleet.state, fleet.observations, {}, Now())));
   ASSERT_NE(FindAttempt(fleet.state, AttemptId("j1.1")), nullptr);
 }
 
@@ -424,8 +422,7 @@ TEST(ClockStepTest, AJobGrowsOldByTheMonotonicClock) {
 TEST(PlanningTest, APlanOlderThanAPolicyOfItsDeviceIsDropped) {
   Fleet fleet;
   Do(fleet.state, fleet.observations, SubmitJob{Finetune(), "key"});
-  const PlanComputed plan = ComputePlan(MakeSnapshot(fleet.state, fleet.observations, {}, Now()),
-                                        ProfilesOf(fleet.state));
+  const PlanComputed plan = ComputePlan(MakeSnapshot(fleet.state, fleet.observations, {}, Now()));
   v1::Policy elsewhere;
   elsewhere.set_name("elsewhere");
   elsewhere.add_selector("site=mast");
@@ -445,8 +442,7 @@ TEST(PlanningTest, APlanOlderThanAPolicyOfItsDeviceIsDropped) {
 TEST(PlanningTest, WhatWasDecidedStandsBesideTheExplanation) {
   Fleet fleet;
   Do(fleet.state, fleet.observations, SubmitJob{Finetune(), "key"});
-  PlanComputed plan = ComputePlan(MakeSnapshot(fleet.state, fleet.observations, {}, Now()),
-                                  ProfilesOf(fleet.state));
+  PlanComputed plan = ComputePlan(MakeSnapshot(fleet.state, fleet.observations, {}, Now()));
   plan.jobs[0].power_mode = "MODE_15W";
   plan.jobs[0].placement.clear_best();
   Do(fleet.state, fleet.observations, plan);

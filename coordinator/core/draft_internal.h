@@ -73,6 +73,7 @@ void DecideReport(Draft& draft, const WorkerReport& command);
 void DecideHello(Draft& draft, const WorkerHello& command);
 void DecideTick(Draft& draft);
 void DecidePlan(Draft& draft, const PlanComputed& command);
+void DecideArchive(Draft& draft, const ArchiveEnded& command);
 
 }  // namespace wattle::core
 

@@ -15,7 +15,7 @@ absl::Duration Since(const std::optional<Monotonic>& mark, const Observations& o
 }
 
 template <typename Times>
-absl::Duration SinceMark(const std::map<AttemptId, Times>& times, const AttemptId& attempt,
+absl::Duration SinceMark(const PersistentMap<AttemptId, Times>& times, const AttemptId& attempt,
                          std::optional<Monotonic> Times::*mark, const Observations& observations,
                          Monotonic now) {
   const auto found = times.find(attempt);

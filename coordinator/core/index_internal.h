@@ -10,7 +10,7 @@
 
 namespace wattle::core {
 
-// Brings open_jobs and wanted_attempt in line with the job's record.
+// Brings the indices and counts in line with the job's record, which must be in the state.
 void IndexJob(State& state, int64_t job_number);
 
 }  // namespace wattle::core

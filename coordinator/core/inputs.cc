@@ -1,9 +1,12 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // A spec's inputs by field. Pure.
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 
+#include "coordinator/core/core.h"
 #include "coordinator/core/inputs_internal.h"
 #include "proto/kind_name.h"
 
@@ -84,6 +87,29 @@ std::string ReferencedJob(absl::string_view reference) {
     return std::string(reference);
   }
   return "";
+}
+
+std::vector<JobId> ReferencedJobs(const v1::JobSpec& spec) {
+  std::vector<JobId> jobs;
+  for (const InputReference& input : InputsOf(spec)) {
+    if (std::string job = ReferencedJob(input.reference); !job.empty()) {
+      jobs.emplace_back(std::move(job));
+    }
+  }
+  return jobs;
+}
+
+const v1::Job* FindSource(const State& state, const std::vector<v1::Job>& archived,
+                          const std::string& job_id) {
+  if (const v1::JobRecord* record = FindJob(state, JobId(job_id)); record != nullptr) {
+    return &record->job();
+  }
+  for (const v1::Job& job : archived) {
+    if (job.job_id() == job_id) {
+      return &job;
+    }
+  }
+  return nullptr;
 }
 
 absl::Status CheckInputKind(const v1::JobSpec& spec, const InputReference& input,

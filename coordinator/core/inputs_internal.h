@@ -31,6 +31,10 @@ const v1::ModelShape* DeclaredShape(const v1::JobSpec& spec);
 // "j3" of "job:j3/output"; empty for any other reference.
 std::string ReferencedJob(absl::string_view reference);
 
+// The job, in the state or among those of the history; null where there is none.
+const v1::Job* FindSource(const State& state, const std::vector<v1::Job>& archived,
+                          const std::string& job_id);
+
 // Is the artifact what the field wants? Errors: kInvalidArgument names field and remedy.
 absl::Status CheckInputKind(const v1::JobSpec& spec, const InputReference& input,
                             const v1::ArtifactInfo& info);

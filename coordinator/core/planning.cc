@@ -71,24 +71,31 @@ std::vector<DeviceId> AvoidedDevices(const State& state, const Observations& obs
 
 // The artifact of a reference; for an output that is still to be made, what is known of it: the
 // shape of the model that it is made from.
-absl::StatusOr<v1::ArtifactInfo> Foresee(const State& state, const std::string& reference,
-                                         int depth) {
+absl::StatusOr<v1::ArtifactInfo> Foresee(const State& state, const std::vector<v1::Job>& archived,
+                                         const std::string& reference, int depth) {
   absl::StatusOr<ArtifactId> id = ResolveArtifact(state, reference);
   if (id.ok()) {
     return state.artifacts.at(*id);
   }
-  const v1::JobRecord* source = FindJob(state, JobId(ReferencedJob(reference)));
-  if (source == nullptr || IsTerminal(source->job().state()) || depth == 0) {
+  const v1::Job* source = FindSource(state, archived, ReferencedJob(reference));
+  if (source != nullptr) {
+    const v1::ArtifactInfo* output = state.artifacts.Find(ArtifactId(source->output_artifact_id()));
+    if (output != nullptr) {
+      return *output;
+    }
+  }
+  if (source == nullptr || IsTerminal(source->state()) || depth == 0) {
     return id.status();
   }
-  for (const v1::ResolvedInput& input : source->job().inputs()) {
+  for (const v1::ResolvedInput& input : source->inputs()) {
     if (input.field() == "model") {
-      WATTLE_ASSIGN_OR_RETURN(v1::ArtifactInfo model, Foresee(state, input.reference(), depth - 1));
+      WATTLE_ASSIGN_OR_RETURN(v1::ArtifactInfo model,
+                              Foresee(state, archived, input.reference(), depth - 1));
       model.clear_name();
-      model.set_artifact_id(absl::StrCat("output of ", source->job().job_id()));
-      model.set_job_id(source->job().job_id());
-      if (source->job().spec().has_quantize()) {
-        const v1::QuantizeSpec& quantize = source->job().spec().quantize();
+      model.set_artifact_id(absl::StrCat("output of ", source->job_id()));
+      model.set_job_id(source->job_id());
+      if (source->spec().has_quantize()) {
+        const v1::QuantizeSpec& quantize = source->spec().quantize();
         const auto wanted = WantedQuantization(
             quantize.quantization(), quantize.has_recipe() ? &quantize.recipe() : nullptr);
         model.set_quantization(wanted.ok() && !wanted->empty() ? *wanted : kInt8Quantization);
@@ -129,25 +136,46 @@ int64_t PeakMemory(const PlanningInputs& inputs, const v1::JobSpec& spec,
   return shape == nullptr ? 0 : inputs.estimate_memory(WithKnownLength(spec, views), *shape);
 }
 
-}  // namespace
+scheduler::DeviceView ViewOf(const State& state, const Observations& observations,
+                             const DeviceId& device, const Instant& now) {
+  scheduler::DeviceView view;
+  view.device = DescribeDevice(state, observations, device, now);
+  if (const AttemptId* wanted = state.wanted_attempt.Find(device); wanted != nullptr) {
+    ReserveDevice(state, observations, *wanted, now, &view);
+  }
+  return view;
+}
 
-scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observations,
-                                 const PlanningInputs& inputs, const Instant& now) {
+// Policies and profiles, without a device or a job.
+scheduler::Snapshot WithoutFleet(const State& state, absl::Time now) {
   scheduler::Snapshot snapshot;
   snapshot.sequence = state.last_sequence;
-  snapshot.now = now.wall;
+  snapshot.now = now;
+  snapshot.profiles = &state.profiles;
+  for (const auto& [name, policy] : state.policies) {
+    snapshot.policies.push_back(policy);
+  }
+  return snapshot;
+}
+
+// The fleet alone: what one job needs. The queue would cost as much as it is long.
+scheduler::Snapshot FleetOf(const State& state, const Observations& observations,
+                            const Instant& now) {
+  scheduler::Snapshot snapshot = WithoutFleet(state, now.wall);
   for (const auto& [id, record] : state.devices) {
     if (record.removed()) {
       continue;
     }
-    scheduler::DeviceView view;
-    view.device = DescribeDevice(state, observations, id, now);
-    const auto wanted = state.wanted_attempt.find(id);
-    if (wanted != state.wanted_attempt.end()) {
-      ReserveDevice(state, observations, wanted->second, now, &view);
-    }
-    snapshot.devices.push_back(std::move(view));
+    snapshot.devices.push_back(ViewOf(state, observations, id, now));
   }
+  return snapshot;
+}
+
+}  // namespace
+
+scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observations,
+                                 const PlanningInputs& inputs, const Instant& now) {
+  scheduler::Snapshot snapshot = FleetOf(state, observations, now);
   for (const int64_t number : state.open_jobs) {
     const v1::JobRecord& record = state.jobs.at(number);
     const v1::Job& job = record.job();
@@ -173,9 +201,6 @@ scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observa
     view.peak_memory_bytes = PeakMemory(inputs, job.spec(), view.inputs);
     snapshot.queue.push_back(std::move(view));
   }
-  for (const auto& [name, policy] : state.policies) {
-    snapshot.policies.push_back(policy);
-  }
   return snapshot;
 }
 
@@ -187,25 +212,16 @@ bool AnythingToPlan(const State& state, const Observations& observations, const 
   });
 }
 
-scheduler::ProfileTable ProfilesOf(const State& state) {
-  scheduler::ProfileTable table = scheduler::ProfileTable::Priors();
-  for (const auto& [key, row] : state.profile_rows) {
-    // Rows in the state were checked when they were learned.
-    (void)table.Put(row);
-  }
-  return table;
-}
-
-PlanComputed ComputePlan(scheduler::Snapshot snapshot, const scheduler::ProfileTable& profiles) {
-  snapshot.profiles = &profiles;
+PlanComputed ComputePlan(const scheduler::Snapshot& snapshot) {
   return PlanComputed{snapshot.sequence, scheduler::PlanQueue(snapshot)};
 }
 
-absl::StatusOr<std::vector<scheduler::InputView>> ForeseeInputs(const State& state,
-                                                                const v1::JobSpec& spec) {
+absl::StatusOr<std::vector<scheduler::InputView>> ForeseeInputs(
+    const State& state, const v1::JobSpec& spec, const std::vector<v1::Job>& archived_sources) {
   std::vector<scheduler::InputView> inputs;
   for (const InputReference& input : InputsOf(spec)) {
-    absl::StatusOr<v1::ArtifactInfo> artifact = Foresee(state, input.reference, kChainMax);
+    absl::StatusOr<v1::ArtifactInfo> artifact =
+        Foresee(state, archived_sources, input.reference, kChainMax);
     if (!artifact.ok()) {
       return WithContext(absl::StrCat(KindName(spec), ".", input.field), artifact.status());
     }
@@ -215,9 +231,25 @@ absl::StatusOr<std::vector<scheduler::InputView>> ForeseeInputs(const State& sta
   return inputs;
 }
 
+namespace {
+
+// The job of a dry run, its inputs looked up.
+absl::StatusOr<scheduler::JobView> DryJob(const State& state, const PlanningInputs& inputs,
+                                          const v1::JobSpec& spec,
+                                          const std::vector<v1::Job>& archived_sources) {
+  scheduler::JobView job;
+  job.spec = spec;
+  WATTLE_ASSIGN_OR_RETURN(job.inputs, ForeseeInputs(state, spec, archived_sources));
+  job.peak_memory_bytes = PeakMemory(inputs, spec, job.inputs);
+  return job;
+}
+
+}  // namespace
+
 absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& observations,
                                         const PlanningInputs& inputs,
-                                        const v1::PlanRequest& request, const Instant& now) {
+                                        const v1::PlanRequest& request, const Instant& now,
+                                        const std::vector<v1::Job>& archived_sources) {
   WATTLE_RETURN_IF_ERROR(ValidateSpec(request.spec(), /*files_needed=*/false));
   if (request.ignore_policies() && request.policies_size() > 0) {
     return absl::InvalidArgumentError(
@@ -226,14 +258,9 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
   for (const v1::Policy& policy : request.policies()) {
     WATTLE_RETURN_IF_ERROR(ValidatePolicy(policy));
   }
-  scheduler::JobView job;
-  job.spec = request.spec();
-  WATTLE_ASSIGN_OR_RETURN(job.inputs, ForeseeInputs(state, request.spec()));
-  job.peak_memory_bytes = PeakMemory(inputs, request.spec(), job.inputs);
-
-  scheduler::Snapshot snapshot = MakeSnapshot(state, observations, inputs, now);
-  const scheduler::ProfileTable profiles = ProfilesOf(state);
-  snapshot.profiles = &profiles;
+  WATTLE_ASSIGN_OR_RETURN(const scheduler::JobView job,
+                          DryJob(state, inputs, request.spec(), archived_sources));
+  scheduler::Snapshot snapshot = FleetOf(state, observations, now);
   if (request.ignore_policies() || request.policies_size() > 0) {
     snapshot.policies.assign(request.policies().begin(), request.policies().end());
     // A guard idles only by the fleet's own policies, and these are not asked about.
@@ -248,24 +275,40 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
 
 absl::Status CheckPossible(const State& state, const Observations& observations,
                            const PlanningInputs& inputs, const v1::JobSpec& spec,
-                           const Instant& now) {
-  v1::PlanRequest request;
-  *request.mutable_spec() = spec;
-  WATTLE_ASSIGN_OR_RETURN(const v1::PlanResponse plan,
-                          DryRun(state, observations, inputs, request, now));
-  if (!plan.certain_failure().empty()) {
-    return absl::InvalidArgumentError(plan.certain_failure());
+                           const Instant& now, const std::vector<v1::Job>& archived_sources) {
+  WATTLE_RETURN_IF_ERROR(ValidateSpec(spec, /*files_needed=*/false));
+  WATTLE_ASSIGN_OR_RETURN(const scheduler::JobView job,
+                          DryJob(state, inputs, spec, archived_sources));
+  if (const std::string failure = CertainFailure(spec, job.inputs); !failure.empty()) {
+    return absl::InvalidArgumentError(failure);
   }
-  const std::vector<const v1::Candidate*> candidates(plan.candidates().pointer_begin(),
-                                                     plan.candidates().pointer_end());
-  const v1::Candidate* nearest = scheduler::NearestToFeasible(candidates);
-  // An empty fleet: a device may come. What is refused for now may pass.
-  if (nearest == nullptr || nearest->feasible() || !nearest->permanent()) {
-    return absl::OkStatus();
+  scheduler::Snapshot snapshot = WithoutFleet(state, now.wall);
+  std::vector<v1::Candidate> refusals;
+  // Device by device: of most jobs the first one answers, whatever the size of the fleet.
+  for (const auto& [id, record] : state.devices) {
+    if (record.removed()) {
+      continue;
+    }
+    snapshot.devices.assign(1, ViewOf(state, observations, id, now));
+    WATTLE_ASSIGN_OR_RETURN(v1::Candidate candidate, scheduler::PlanOnFirstDevice(snapshot, job));
+    if (candidate.feasible() || !candidate.permanent()) {
+      return absl::OkStatus();
+    }
+    refusals.push_back(std::move(candidate));
   }
+  if (refusals.empty()) {
+    // An empty fleet: a device may come. But a spec without an amount of work suits none.
+    return scheduler::PlanJob(snapshot, job).status();
+  }
+  std::vector<const v1::Candidate*> candidates;
+  candidates.reserve(refusals.size());
+  for (const v1::Candidate& refusal : refusals) {
+    candidates.push_back(&refusal);
+  }
+  const v1::Candidate& nearest = *scheduler::NearestToFeasible(candidates);
   return absl::FailedPreconditionError(absl::StrCat(
-      "no device of this fleet can run it; the nearest is ", nearest->device_name(), ": ",
-      nearest->reason(), "; 'wattle plan' shows all; add a device or change the job"));
+      "no device of this fleet can run it; the nearest is ", nearest.device_name(), ": ",
+      nearest.reason(), "; 'wattle plan' shows all; add a device or change the job"));
 }
 
 }  // namespace wattle::core

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -16,7 +17,7 @@
 #include "coordinator/core/command.h"
 #include "coordinator/core/state.h"
 #include "scheduler/place/snapshot.h"
-#include "scheduler/profiles/profile_table.h"
+#include "wattle/v1/job.pb.h"
 #include "wattle/v1/plan.pb.h"
 #include "wattle/v1/profile.pb.h"
 #include "wattle/v1/spec.pb.h"
@@ -33,8 +34,8 @@ struct PlanningInputs {
   FileChecker check_files;          // empty: files are not looked at before a device does
 };
 
-// Queued jobs whose backoff is over, active ones that may leave their device (moving.h), connected
-// devices, policies, as of `now`. `profiles` is not set: see ProfilesOf.
+// Queued jobs whose backoff is over, active ones that may leave their device (moving.h), devices,
+// policies, as of `now`. Its profiles are those of `state`, which must outlive it.
 scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observations,
                                  const PlanningInputs& inputs, const Instant& now);
 // Whether a plan could do anything.
@@ -42,27 +43,28 @@ bool AnythingToPlan(const State& state, const Observations& observations, const 
 // Why the plan does not start the job now, for people; without numbers that differ from plan to
 // plan. REQUIRES: it waits for a device, or has none.
 std::string WhyNotNow(const State& state, const scheduler::QueuePlacement& planned);
-// The published rows and the measured ones.
-scheduler::ProfileTable ProfilesOf(const State& state);
-// PlanQueue over a snapshot. On another thread: copy MakeSnapshot and ProfilesOf there first.
-PlanComputed ComputePlan(scheduler::Snapshot snapshot, const scheduler::ProfileTable& profiles);
+PlanComputed ComputePlan(const scheduler::Snapshot& snapshot);
 
 // What is known of each of the spec's inputs; of an output that is still to be made, as far as it
-// can be foreseen. Errors: kNotFound, kInvalidArgument, naming the field.
-absl::StatusOr<std::vector<scheduler::InputView>> ForeseeInputs(const State& state,
-                                                                const v1::JobSpec& spec);
+// can be foreseen. archived_sources: as in SubmitJob. Errors: kNotFound, kInvalidArgument, naming
+// the field.
+absl::StatusOr<std::vector<scheduler::InputView>> ForeseeInputs(
+    const State& state, const v1::JobSpec& spec, const std::vector<v1::Job>& archived_sources = {});
 
-// A dry run of request.spec against the fleet. Errors as for SubmitJob.
+// A dry run of request.spec against the fleet; the queue is not looked at. archived_sources: as in
+// SubmitJob. Errors as for SubmitJob.
 absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& observations,
                                         const PlanningInputs& inputs,
-                                        const v1::PlanRequest& request, const Instant& now);
+                                        const v1::PlanRequest& request, const Instant& now,
+                                        const std::vector<v1::Job>& archived_sources = {});
 
 // OK unless no device of the (non-empty) fleet can ever run the job: kFailedPrecondition then, one
 // line with the reason of the device that lacks least; kInvalidArgument where the job would fail on
 // every device. For submit, before Decide.
 absl::Status CheckPossible(const State& state, const Observations& observations,
                            const PlanningInputs& inputs, const v1::JobSpec& spec,
-                           const Instant& now);
+                           const Instant& now,
+                           const std::vector<v1::Job>& archived_sources = {});
 
 }  // namespace wattle::core
 

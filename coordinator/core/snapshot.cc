@@ -1,110 +1,201 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The state as one message and back. The messages have no map fields, and every container here is
-// ordered: equal states give equal bytes.
+// The state as rows of one record each, and back. A row is a StateSnapshot, so that all rows joined
+// are one, too. The messages have no map fields, and every container here is ordered: equal states
+// give equal rows.
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
+#include "base/check.h"
+#include "base/crc32c.h"
 #include "base/status_macros.h"
 #include "coordinator/core/index_internal.h"
 #include "coordinator/core/state.h"
-#include "scheduler/profiles/profile_table.h"
 
 namespace wattle::core {
 namespace {
 
 constexpr int kFormatVersion = 1;
+// Far above any record that the checks of commands and reports let in.
+constexpr size_t kRowBytesMax = size_t{64} << 20;
+
+// The numbers, and what there is little of.
+v1::StateSnapshot FirstRow(const State& state) {
+  v1::StateSnapshot row;
+  row.set_format_version(kFormatVersion);
+  row.set_last_sequence(state.last_sequence.value());
+  row.set_next_job_number(state.next_job_number);
+  row.set_next_fencing_token(state.next_fencing_token.value());
+  row.set_lineage_id(state.lineage_id);
+  for (const v1::Opening& opening : state.openings) {
+    *row.add_openings() = opening;
+  }
+  for (const v1::RestoreFinding& finding : state.restore_findings) {
+    *row.add_restore_findings() = finding;
+  }
+  for (const auto& [job_state, jobs] : state.archived_jobs) {
+    v1::ArchivedJobs& archived = *row.add_archived_jobs();
+    archived.set_state(job_state);
+    archived.set_jobs(jobs);
+  }
+  for (const auto& [attempt_state, attempts] : state.archived_attempts) {
+    v1::ArchivedAttempts& archived = *row.add_archived_attempts();
+    archived.set_state(attempt_state);
+    archived.set_attempts(attempts);
+  }
+  return row;
+}
+
+absl::Status Give(const v1::StateSnapshot& row,
+                  const std::function<absl::Status(absl::string_view)>& take) {
+  if (row.ByteSizeLong() > kRowBytesMax) {
+    return absl::OutOfRangeError(
+        absl::StrCat("snapshot: a record of ", row.ByteSizeLong(), " bytes, at most ",
+                     kRowBytesMax, " are stored: ", row.ShortDebugString().substr(0, 100)));
+  }
+  return take(row.SerializeAsString());
+}
 
 }  // namespace
 
-v1::StateSnapshot ToSnapshot(const State& state) {
-  v1::StateSnapshot snapshot;
-  snapshot.set_format_version(kFormatVersion);
-  snapshot.set_last_sequence(state.last_sequence.value());
-  snapshot.set_next_job_number(state.next_job_number);
-  snapshot.set_next_fencing_token(state.next_fencing_token.value());
+absl::Status GiveSnapshotRows(const State& state,
+                              const std::function<absl::Status(absl::string_view)>& take) {
+  WATTLE_RETURN_IF_ERROR(Give(FirstRow(state), take));
   for (const auto& [id, record] : state.devices) {
-    *snapshot.add_devices() = record;
+    v1::StateSnapshot row;
+    *row.add_devices() = record;
+    WATTLE_RETURN_IF_ERROR(Give(row, take));
   }
   for (const auto& [number, record] : state.jobs) {
-    *snapshot.add_jobs() = record;
+    v1::StateSnapshot row;
+    *row.add_jobs() = record;
+    WATTLE_RETURN_IF_ERROR(Give(row, take));
   }
   for (const auto& [name, policy] : state.policies) {
-    *snapshot.add_policies() = policy;
+    v1::StateSnapshot row;
+    *row.add_policies() = policy;
+    WATTLE_RETURN_IF_ERROR(Give(row, take));
   }
   for (const auto& [id, info] : state.artifacts) {
-    *snapshot.add_artifacts() = info;
+    v1::StateSnapshot row;
+    *row.add_artifacts() = info;
+    WATTLE_RETURN_IF_ERROR(Give(row, take));
   }
   for (const auto& [name, id] : state.artifact_names) {
-    v1::ArtifactName* entry = snapshot.add_artifact_names();
-    entry->set_name(name);
-    entry->set_artifact_id(id.value());
+    v1::StateSnapshot row;
+    v1::ArtifactName& entry = *row.add_artifact_names();
+    entry.set_name(name);
+    entry.set_artifact_id(id.value());
+    WATTLE_RETURN_IF_ERROR(Give(row, take));
   }
-  for (const auto& [key, row] : state.profile_rows) {
-    *snapshot.add_profile_rows() = row;
+  for (const v1::ProfileRow& profile : state.profiles.Rows()) {
+    if (profile.source() == v1::PROFILE_SOURCE_MEASURED) {
+      v1::StateSnapshot row;
+      *row.add_profile_rows() = profile;
+      WATTLE_RETURN_IF_ERROR(Give(row, take));
+    }
   }
-  snapshot.set_lineage_id(state.lineage_id);
-  for (const v1::Opening& opening : state.openings) {
-    *snapshot.add_openings() = opening;
-  }
-  for (const v1::RestoreFinding& finding : state.restore_findings) {
-    *snapshot.add_restore_findings() = finding;
-  }
-  return snapshot;
+  return absl::OkStatus();
 }
 
-absl::StatusOr<State> FromSnapshot(const v1::StateSnapshot& snapshot) {
-  if (snapshot.format_version() != kFormatVersion) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "snapshot: format version ", snapshot.format_version(), ", this program reads ",
-        kFormatVersion, "; start the version of wattle-coordinator that wrote it"));
+absl::Status SnapshotReader::Take(absl::string_view row) {
+  v1::StateSnapshot snapshot;
+  if (!snapshot.ParseFromArray(row.data(), static_cast<int>(row.size()))) {
+    return absl::DataLossError("a row cannot be read");
   }
-  State state;
-  state.last_sequence = SequenceNumber(snapshot.last_sequence());
-  state.next_job_number = snapshot.next_job_number();
-  state.next_fencing_token = FencingToken(snapshot.next_fencing_token());
+  if (!begun_ || snapshot.format_version() != 0) {
+    if (begun_ || snapshot.format_version() != kFormatVersion) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "snapshot: format version ", snapshot.format_version(), ", this program reads ",
+          kFormatVersion, "; start the version of wattle-coordinator that wrote it"));
+    }
+    begun_ = true;
+    state_.last_sequence = SequenceNumber(snapshot.last_sequence());
+    state_.next_job_number = snapshot.next_job_number();
+    state_.next_fencing_token = FencingToken(snapshot.next_fencing_token());
+    state_.lineage_id = snapshot.lineage_id();
+    state_.openings.assign(snapshot.openings().begin(), snapshot.openings().end());
+    state_.restore_findings.assign(snapshot.restore_findings().begin(),
+                                   snapshot.restore_findings().end());
+  }
+  return AddRecords(snapshot);
+}
+
+absl::Status SnapshotReader::AddRecords(const v1::StateSnapshot& snapshot) {
   for (const v1::DeviceRecord& record : snapshot.devices()) {
-    state.devices[DeviceId(record.info().device_id())] = record;
+    state_.devices.Mutable(DeviceId(record.info().device_id())) = record;
   }
   for (const v1::JobRecord& record : snapshot.jobs()) {
     const std::optional<int64_t> number = JobNumber(record.job().job_id());
     if (!number.has_value()) {
       return absl::DataLossError(
-          absl::StrCat("snapshot: \"", record.job().job_id(), "\" is not a job id"));
+          absl::StrCat("\"", record.job().job_id(), "\" is not a job id"));
     }
-    state.jobs[*number] = record;
-    state.job_by_idempotency_key[record.idempotency_key()] = *number;
-    IndexJob(state, *number);
+    state_.jobs.Mutable(*number) = record;
+    state_.job_by_idempotency_key.Mutable(record.idempotency_key()) = *number;
+    IndexJob(state_, *number);
   }
   for (const v1::Policy& policy : snapshot.policies()) {
-    state.policies[policy.name()] = policy;
+    state_.policies.Mutable(policy.name()) = policy;
   }
   for (const v1::ArtifactInfo& info : snapshot.artifacts()) {
-    state.artifacts[ArtifactId(info.artifact_id())] = info;
+    state_.artifacts.Mutable(ArtifactId(info.artifact_id())) = info;
+    state_.artifact_bytes += info.size_bytes();
   }
   for (const v1::ArtifactName& entry : snapshot.artifact_names()) {
-    state.artifact_names[entry.name()] = ArtifactId(entry.artifact_id());
+    state_.artifact_names.Mutable(entry.name()) = ArtifactId(entry.artifact_id());
   }
-  state.lineage_id = snapshot.lineage_id();
-  state.openings.assign(snapshot.openings().begin(), snapshot.openings().end());
-  state.restore_findings.assign(snapshot.restore_findings().begin(),
-                                snapshot.restore_findings().end());
   for (const v1::ProfileRow& row : snapshot.profile_rows()) {
-    state.profile_rows[scheduler::ProfileKey(row)] = row;
+    // Checked when it was learned; a row that no longer passes serves no prediction.
+    (void)state_.profiles.Put(row);
   }
-  return state;
+  for (const v1::ArchivedJobs& archived : snapshot.archived_jobs()) {
+    state_.archived_jobs[archived.state()] += archived.jobs();
+    state_.job_counts[archived.state()] += archived.jobs();
+  }
+  for (const v1::ArchivedAttempts& archived : snapshot.archived_attempts()) {
+    state_.archived_attempts[archived.state()] += archived.attempts();
+    state_.attempt_counts[archived.state()] += archived.attempts();
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<State> SnapshotReader::Finish() && {
+  if (!begun_) {
+    return absl::DataLossError("it has no rows");
+  }
+  return std::move(state_);
+}
+
+absl::StatusOr<uint32_t> SnapshotDigest(const State& state) {
+  uint32_t digest = 0;
+  const absl::Status given = GiveSnapshotRows(state, [&digest](absl::string_view row) {
+    digest = ExtendCrc32c(digest, row);
+    return absl::OkStatus();
+  });
+  WATTLE_RETURN_IF_ERROR(given);
+  return digest;
 }
 
 std::string SnapshotBytes(const State& state) {
-  return ToSnapshot(state).SerializeAsString();
+  std::string bytes;
+  const absl::Status given = GiveSnapshotRows(state, [&bytes](absl::string_view row) {
+    bytes.append(row.data(), row.size());
+    return absl::OkStatus();
+  });
+  WATTLE_CHECK(given.ok(), "the state's records are small enough to be stored");
+  return bytes;
 }
 
 absl::StatusOr<State> ParseSnapshot(absl::string_view bytes) {
-  v1::StateSnapshot snapshot;
-  if (!snapshot.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
-    return absl::DataLossError("snapshot: cannot be read; start from a backup");
-  }
-  return FromSnapshot(snapshot);
+  SnapshotReader reader;
+  WATTLE_RETURN_IF_ERROR(reader.Take(bytes));
+  return std::move(reader).Finish();
 }
 
 }  // namespace wattle::core

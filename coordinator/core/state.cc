@@ -45,10 +45,9 @@ const v1::JobRecord* FindJob(const State& state, const JobId& job) {
   if (!number.has_value()) {
     return nullptr;
   }
-  const auto found = state.jobs.find(*number);
+  const v1::JobRecord* found = state.jobs.Find(*number);
   // "j007" is not another spelling of j7.
-  return found == state.jobs.end() || found->second.job().job_id() != job.value() ? nullptr
-                                                                                  : &found->second;
+  return found == nullptr || found->job().job_id() != job.value() ? nullptr : found;
 }
 
 const v1::Attempt* FindAttempt(const State& state, const AttemptId& attempt) {
@@ -69,8 +68,7 @@ const v1::Attempt* FindAttempt(const State& state, const AttemptId& attempt) {
 }
 
 const v1::DeviceRecord* FindDevice(const State& state, const DeviceId& device) {
-  const auto found = state.devices.find(device);
-  return found == state.devices.end() ? nullptr : &found->second;
+  return state.devices.Find(device);
 }
 
 const v1::ReportMark* FindMark(const State& state, const DeviceId& device, int64_t incarnation) {

@@ -3,23 +3,28 @@
 // What the coordinator knows. State is durable: it is exactly what the journal's events made of it,
 // only Apply (core.h) changes it, and its bytes are the same after every replay. Observations are
 // soft: what the live streams said last; they inform decisions and are never stored. Ordered
-// containers only. Values without a lock: the core thread owns them; readers get copies or views.
+// containers only. Values without a lock: each thread has its own copy, and a copy is cheap.
 #ifndef WATTLE_COORDINATOR_CORE_STATE_H_
 #define WATTLE_COORDINATOR_CORE_STATE_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
 #include "base/clock.h"
+#include "base/persistent_map.h"
+#include "scheduler/profiles/profile_table.h"
 #include "units/id.h"
 #include "wattle/v1/device.pb.h"
 #include "wattle/v1/journal.pb.h"
@@ -40,46 +45,65 @@ double ToUnix(absl::Time time);
 // an earlier process applied has no time here.
 struct JobTimes {
   std::optional<Monotonic> submitted;
-  std::optional<Monotonic> queued;      // with its present backoff
-  std::optional<Monotonic> impossible;  // no device of the fleet can run it, since then
-  SequenceNumber changed;               // event of the last change of state
+  std::optional<Monotonic> queued;      // With its present backoff.
+  std::optional<Monotonic> impossible;  // No device of the fleet can run it, since then.
+  SequenceNumber changed;               // Event of the last change of state.
 };
 struct AttemptTimes {
   std::optional<Monotonic> placed;
-  std::optional<Monotonic> state;  // last change
+  std::optional<Monotonic> state;  // Last change.
   std::optional<Monotonic> released;
 };
 
-struct State {
-  SequenceNumber last_sequence;        // of the last applied event; 0: none
-  int64_t next_job_number = 1;         // "j" + number
-  FencingToken next_fencing_token{1};  // one counter for all jobs
-  std::map<DeviceId, v1::DeviceRecord> devices;
-  std::map<int64_t, v1::JobRecord> jobs;       // by number, so that j2 comes before j10
-  std::map<std::string, v1::Policy> policies;  // by name
-  std::map<ArtifactId, v1::ArtifactInfo> artifacts;
-  std::map<std::string, ArtifactId> artifact_names;    // latest push of each name
-  std::map<std::string, v1::ProfileRow> profile_rows;  // measured, by scheduler::ProfileKey
-  std::string lineage_id;                              // see lineage.h
-  std::vector<v1::Opening> openings;                   // oldest first
-  std::vector<v1::RestoreFinding> restore_findings;    // since the last opening of a copy
+// What a job adds to the counts and indices of the state.
+struct CountedJob {
+  v1::JobState state = v1::JOB_STATE_UNSPECIFIED;
+  double finished_unix_seconds = 0;
+  std::map<v1::AttemptState, int64_t> attempts;
+};
 
-  // Indices, derived from the above by Apply and FromSnapshot; not part of the bytes.
-  std::map<std::string, int64_t> job_by_idempotency_key;
-  std::set<int64_t> open_jobs;  // not in a terminal state
+// A copy shares its records with the original (base/persistent_map.h): taking a version costs a few
+// pointers, whatever the size.
+struct State {
+  SequenceNumber last_sequence;        // Of the last applied event; 0: none.
+  int64_t next_job_number = 1;         // "j" + number.
+  FencingToken next_fencing_token{1};  // One counter for all jobs.
+  PersistentMap<DeviceId, v1::DeviceRecord> devices;
+  PersistentMap<int64_t, v1::JobRecord> jobs;  // By number, so that j2 comes before j10.
+  PersistentMap<std::string, v1::Policy> policies;  // By name.
+  PersistentMap<ArtifactId, v1::ArtifactInfo> artifacts;
+  PersistentMap<std::string, ArtifactId> artifact_names;  // Latest push of each name.
+  // The published rows, which every version of this program brings along, and the measured ones.
+  scheduler::ProfileTable profiles = scheduler::ProfileTable::Priors();
+  // Of the jobs that left for the history, and of their attempts: how many, by last state.
+  std::map<v1::JobState, int64_t> archived_jobs;
+  std::map<v1::AttemptState, int64_t> archived_attempts;
+  std::string lineage_id;                            // See lineage.h.
+  std::vector<v1::Opening> openings;                 // Oldest first.
+  std::vector<v1::RestoreFinding> restore_findings;  // Since the last opening of a copy.
+
+  // Derived from the above by Apply and SnapshotReader; not part of the bytes.
+  PersistentMap<std::string, int64_t> job_by_idempotency_key;
+  PersistentSet<int64_t> open_jobs;  // Not in a terminal state.
+  // In a terminal state: when the job ended (Unix seconds) and its number, oldest end first.
+  PersistentSet<std::pair<double, int64_t>> ended_jobs;
+  int64_t artifact_bytes = 0;  // Of all artifacts together.
   // The attempt that each device is wanted to hold: current attempt of an active job. Devices that
   // hold none have no entry.
-  std::map<DeviceId, AttemptId> wanted_attempt;
+  PersistentMap<DeviceId, AttemptId> wanted_attempt;
+  PersistentMap<int64_t, CountedJob> counted_jobs;  // Each job of `jobs`, as it is counted below.
+  // How many jobs and attempts are in each state, archived ones included.
+  std::map<v1::JobState, int64_t> job_counts;
+  std::map<v1::AttemptState, int64_t> attempt_counts;
   // The event that last changed what a plan may do with the device: its registration, drain,
   // resumption, or a policy that selects it. No entry: none since the process started.
-  std::map<DeviceId, SequenceNumber> device_changed;
-
+  PersistentMap<DeviceId, SequenceNumber> device_changed;
   // Open jobs that had an attempt on the device: it keeps their checkpoints.
-  std::map<DeviceId, std::set<int64_t>> jobs_of_device;
+  PersistentMap<DeviceId, std::set<int64_t>> jobs_of_device;
 
   // Of open jobs; not part of the bytes, and not the same after a replay.
-  std::map<int64_t, JobTimes> job_times;
-  std::map<AttemptId, AttemptTimes> attempt_times;
+  PersistentMap<int64_t, JobTimes> job_times;
+  PersistentMap<AttemptId, AttemptTimes> attempt_times;
 };
 
 // "j12" → 12; nothing for anything else.
@@ -99,10 +123,31 @@ absl::StatusOr<ArtifactId> ResolveArtifact(const State& state, absl::string_view
 bool IsTerminal(v1::JobState state);
 bool IsTerminal(v1::AttemptState state);
 
-// The whole durable state as one message, and back. Equal states give equal bytes, on every
-// architecture; FromSnapshot refuses a format_version that it does not know.
-v1::StateSnapshot ToSnapshot(const State& state);
-absl::StatusOr<State> FromSnapshot(const v1::StateSnapshot& snapshot);
+// The whole durable state as rows of one record each: no state is too large. Each row is a
+// serialized v1.StateSnapshot. Equal states give equal rows, on every architecture. Stops at the
+// first error of `take`. Errors: kOutOfRange for a record that is too large to be stored.
+absl::Status GiveSnapshotRows(const State& state,
+                              const std::function<absl::Status(absl::string_view)>& take);
+// CRC32C over those rows: tells whether two states are equal.
+absl::StatusOr<uint32_t> SnapshotDigest(const State& state);
+
+// Rows back to the state.
+class SnapshotReader {
+ public:
+  // Errors: kDataLoss for a row that cannot be read; kFailedPrecondition for a format version that
+  // this program does not know.
+  absl::Status Take(absl::string_view row);
+  // Errors: kDataLoss where there was no row.
+  absl::StatusOr<State> Finish() &&;
+
+ private:
+  absl::Status AddRecords(const v1::StateSnapshot& snapshot);
+
+  State state_;
+  bool begun_ = false;  // The first row, which has the numbers, was taken.
+};
+
+// All rows joined, for tests and small states; and back.
 std::string SnapshotBytes(const State& state);
 absl::StatusOr<State> ParseSnapshot(absl::string_view bytes);
 
@@ -140,7 +185,11 @@ Monotonic LastContact(const Observations& observations, const DeviceId& device);
 // For readers: the durable record with what was observed beside it. The record must exist.
 v1::Device DescribeDevice(const State& state, const Observations& observations,
                           const DeviceId& device, const Instant& now);
-// With the flag unreachable set on attempts whose device is.
+// Completes a job for readers, also one of the history: why it does not go on now, and the name of
+// each attempt's device, whether it is emulated and whether it cannot be reached.
+void CompleteJob(const State& state, const Observations& observations, const Instant& now,
+                 v1::Job& job);
+// The job of the state, completed. It must be there.
 v1::Job DescribeJob(const State& state, const Observations& observations, const JobId& job,
                     const Instant& now);
 

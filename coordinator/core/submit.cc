@@ -19,11 +19,12 @@ namespace {
 constexpr size_t kKeyBytesMax = 200;
 
 // Checks a reference to a job that may still make it; sets artifact_id where it is there already.
-absl::Status ResolveJobOutput(const State& state, const v1::JobSpec& spec,
+absl::Status ResolveJobOutput(const State& state, const SubmitJob& command,
                               const InputReference& input, v1::ResolvedInput* resolved) {
+  const v1::JobSpec& spec = command.spec;
   const std::string where = absl::StrCat(KindName(spec), ".", input.field, ": ");
   const std::string source_id = ReferencedJob(input.reference);
-  const v1::JobRecord* source = FindJob(state, JobId(source_id));
+  const v1::Job* source = FindSource(state, command.archived_sources, source_id);
   if (source == nullptr) {
     return absl::NotFoundError(
         absl::StrCat(where, "no job \"", source_id, "\"; 'wattle jobs' lists them"));
@@ -32,7 +33,7 @@ absl::Status ResolveJobOutput(const State& state, const v1::JobSpec& spec,
     return absl::UnimplementedError(absl::StrCat(
         where, "a job's output as data: not supported in this version; pull and push it"));
   }
-  const v1::Job& job = source->job();
+  const v1::Job& job = *source;
   if (!MakesModel(job.spec())) {
     return absl::InvalidArgumentError(
         absl::StrCat(where, "job ", source_id, " (", KindName(job.spec()), ") makes no model"));
@@ -45,14 +46,15 @@ absl::Status ResolveJobOutput(const State& state, const v1::JobSpec& spec,
   return absl::OkStatus();
 }
 
-absl::Status ResolveInputs(const State& state, const v1::JobSpec& spec,
+absl::Status ResolveInputs(const State& state, const SubmitJob& command,
                            v1::JobSubmitted* submitted) {
+  const v1::JobSpec& spec = command.spec;
   for (const InputReference& input : InputsOf(spec)) {
     v1::ResolvedInput* resolved = submitted->add_inputs();
     resolved->set_field(input.field);
     resolved->set_reference(input.reference);
     if (!ReferencedJob(input.reference).empty()) {
-      WATTLE_RETURN_IF_ERROR(ResolveJobOutput(state, spec, input, resolved));
+      WATTLE_RETURN_IF_ERROR(ResolveJobOutput(state, command, input, resolved));
       continue;
     }
     const absl::StatusOr<ArtifactId> id = ResolveArtifact(state, input.reference);
@@ -92,7 +94,7 @@ void DecideSubmit(Draft& draft, const SubmitJob& command) {
     return;
   }
   v1::JobSubmitted submitted;
-  if (absl::Status resolved = ResolveInputs(state, command.spec, &submitted); !resolved.ok()) {
+  if (absl::Status resolved = ResolveInputs(state, command, &submitted); !resolved.ok()) {
     draft.Refuse(resolved);
     return;
   }

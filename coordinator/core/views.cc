@@ -60,19 +60,28 @@ std::string WaitingReason(const Observations& observations, const v1::Job& job) 
 
 }  // namespace
 
+void CompleteJob(const State& state, const Observations& observations, const Instant& now,
+                 v1::Job& job) {
+  if (const std::string waiting = WaitingReason(observations, job); !waiting.empty()) {
+    job.set_reason(waiting);
+  }
+  for (v1::Attempt& attempt : *job.mutable_attempts()) {
+    const DeviceId device(attempt.device_id());
+    attempt.set_unreachable(!IsTerminal(attempt.state()) &&
+                            !IsReachable(observations, device, now.monotonic));
+    if (const v1::DeviceRecord* record = FindDevice(state, device); record != nullptr) {
+      attempt.set_device_name(record->info().name());
+      attempt.set_emulated(record->info().emulated());
+    }
+  }
+}
+
 v1::Job DescribeJob(const State& state, const Observations& observations, const JobId& job,
                     const Instant& now) {
   const v1::JobRecord* record = FindJob(state, job);
   WATTLE_CHECK(record != nullptr, "views are made of records that exist");
   v1::Job view = record->job();
-  if (const std::string waiting = WaitingReason(observations, view); !waiting.empty()) {
-    view.set_reason(waiting);
-  }
-  for (v1::Attempt& attempt : *view.mutable_attempts()) {
-    attempt.set_unreachable(
-        !IsTerminal(attempt.state()) &&
-        !IsReachable(observations, DeviceId(attempt.device_id()), now.monotonic));
-  }
+  CompleteJob(state, observations, now, view);
   return view;
 }
 

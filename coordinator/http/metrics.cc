@@ -2,17 +2,16 @@
 #include "coordinator/http/metrics.h"
 
 #include <array>
-#include <map>
+#include <memory>
 #include <tuple>
 #include <utility>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/strip.h"
 #include "absl/time/time.h"
 
 #include "artifacts/blob_store.h"
 #include "coordinator/core/state.h"
 #include "coordinator/http/device_metrics.h"
+#include "proto/state_names.h"
 #include "telemetry/export/metrics_page.h"
 #include "telemetry/export/process_metrics.h"
 
@@ -29,76 +28,39 @@ constexpr std::array kAttemptStates = {v1::ATTEMPT_STATE_PLACED,    v1::ATTEMPT_
                                        v1::ATTEMPT_STATE_FINISHED,  v1::ATTEMPT_STATE_FAILED,
                                        v1::ATTEMPT_STATE_SUPERSEDED};
 
-// JOB_STATE_QUEUED → "queued".
-std::string Label(absl::string_view name, absl::string_view prefix) {
-  return absl::AsciiStrToLower(absl::StripPrefix(name, prefix));
-}
-std::string Label(v1::JobState state) {
-  return Label(v1::JobState_Name(state), "JOB_STATE_");
-}
-std::string Label(v1::AttemptState state) {
-  return Label(v1::AttemptState_Name(state), "ATTEMPT_STATE_");
-}
-
-struct FleetCounts {
-  std::map<v1::JobState, int64_t> jobs;
-  std::map<v1::AttemptState, int64_t> attempts;
-  int64_t artifacts = 0;
-  int64_t artifact_bytes = 0;
-  int64_t profile_rows = 0;
-  int64_t last_sequence = 0;
-  std::map<DeviceId, v1::DeviceInfo> devices;
-};
-
-FleetCounts Count(const core::State& state) {
-  FleetCounts counts;
-  for (const auto& [number, record] : state.jobs) {
-    ++counts.jobs[record.job().state()];
-    for (const v1::Attempt& attempt : record.job().attempts()) {
-      ++counts.attempts[attempt.state()];
-    }
-  }
-  for (const auto& [id, info] : state.artifacts) {
-    ++counts.artifacts;
-    counts.artifact_bytes += info.size_bytes();
-  }
-  for (const auto& [id, record] : state.devices) {
-    if (!record.removed()) {
-      counts.devices[id] = record.info();
-    }
-  }
-  counts.profile_rows = static_cast<int64_t>(state.profile_rows.size());
-  counts.last_sequence = state.last_sequence.value();
-  return counts;
-}
-
-void AddFleet(MetricsPage& page, const FleetCounts& counts) {
-  const auto count_of = [](const auto& by_state, auto state) {
-    const auto it = by_state.find(state);
+void AddFleet(MetricsPage& page, const core::State& state) {
+  const auto count_of = [](const auto& by_state, auto one) {
+    const auto it = by_state.find(one);
     return it == by_state.end() ? 0.0 : static_cast<double>(it->second);
   };
-  for (const v1::JobState state : kJobStates) {
-    page.Gauge("wattle_coordinator_jobs", "Jobs that are in a state now.",
-               {{"state", Label(state)}}, count_of(counts.jobs, state));
+  for (const v1::JobState job_state : kJobStates) {
+    page.Gauge("wattle_coordinator_jobs", "Jobs by the state that they are in or ended in.",
+               {{"state", LowerName(job_state)}}, count_of(state.job_counts, job_state));
   }
-  for (const v1::AttemptState state : kAttemptStates) {
-    page.Gauge("wattle_coordinator_attempts", "Attempts that are in a state now.",
-               {{"state", Label(state)}}, count_of(counts.attempts, state));
+  for (const v1::AttemptState attempt_state : kAttemptStates) {
+    page.Gauge("wattle_coordinator_attempts", "Attempts by the state that they are in or ended in.",
+               {{"state", LowerName(attempt_state)}}, count_of(state.attempt_counts, attempt_state));
   }
   page.Gauge("wattle_coordinator_artifacts", "Artifacts that the journal knows.", {},
-             static_cast<double>(counts.artifacts));
+             static_cast<double>(state.artifacts.size()));
   page.Gauge("wattle_coordinator_artifact_bytes", "Bytes of those artifacts.", {},
-             static_cast<double>(counts.artifact_bytes));
+             static_cast<double>(state.artifact_bytes));
   page.Gauge("wattle_coordinator_profile_rows", "Measured profile rows.", {},
-             static_cast<double>(counts.profile_rows));
+             static_cast<double>(state.profiles.size() - scheduler::ProfileTable::Priors().size()));
   page.Gauge("wattle_coordinator_journal_sequence", "Number of the last durable event.", {},
-             static_cast<double>(counts.last_sequence));
+             static_cast<double>(state.last_sequence.value()));
 }
 
-void AddDevices(MetricsPage& page, const FleetCounts& counts,
+void AddDevices(MetricsPage& page, const core::State& state,
                 const core::Observations& observations) {
+  int64_t devices = 0;
   int64_t connected = 0;
-  for (const auto& [id, info] : counts.devices) {
+  for (const auto& [id, record] : state.devices) {
+    if (record.removed()) {
+      continue;
+    }
+    ++devices;
+    const v1::DeviceInfo& info = record.info();
     const telemetry::MetricLabels labels = {{"device", info.name()},
                                             {"device_id", id.value()},
                                             {"device_class", info.device_class()},
@@ -115,7 +77,7 @@ void AddDevices(MetricsPage& page, const FleetCounts& counts,
     }
   }
   page.Gauge("wattle_coordinator_devices", "Devices that registered and were not removed.", {},
-             static_cast<double>(counts.devices.size()));
+             static_cast<double>(devices));
   page.Gauge("wattle_coordinator_connected_devices", "Devices with a stream now.", {},
              static_cast<double>(connected));
 }
@@ -130,6 +92,8 @@ void AddWork(MetricsPage& page, const runtime::CounterValues& values) {
                static_cast<double>(values.events));
   page.Counter("wattle_coordinator_journal_commits_total", "Transactions of the journal.", {},
                static_cast<double>(values.commits));
+  page.Counter("wattle_coordinator_snapshots_total", "Snapshots written and verified.", {},
+               static_cast<double>(values.snapshots));
   page.Histogram("wattle_coordinator_journal_commit_seconds", "Time of a journal transaction.", {},
                  values.commit_seconds);
   page.Histogram("wattle_coordinator_plan_seconds", "Time to plan the queue.", {},
@@ -137,19 +101,19 @@ void AddWork(MetricsPage& page, const runtime::CounterValues& values) {
   for (const v1::JobState state : kJobStates) {
     const auto it = values.jobs_entered.find(state);
     page.Counter("wattle_coordinator_jobs_total", "How often a job entered a state.",
-                 {{"state", Label(state)}},
+                 {{"state", LowerName(state)}},
                  it == values.jobs_entered.end() ? 0.0 : static_cast<double>(it->second));
   }
   for (const v1::AttemptState state : kAttemptStates) {
     const auto it = values.attempts_entered.find(state);
     page.Counter("wattle_coordinator_attempts_total", "How often an attempt entered a state.",
-                 {{"state", Label(state)}},
+                 {{"state", LowerName(state)}},
                  it == values.attempts_entered.end() ? 0.0 : static_cast<double>(it->second));
   }
   for (const auto& [source, joules] : values.receipt_energy_joules) {
     page.Counter("wattle_coordinator_receipt_energy_joules_total",
                  "Gross energy of attempts, as their receipts say.",
-                 {{"source", Label(v1::EnergySource_Name(source), "ENERGY_SOURCE_")}}, joules);
+                 {{"source", LowerName(source)}}, joules);
   }
   page.Histogram("wattle_coordinator_queue_wait_seconds",
                  "Time from a job's queueing to the placement of its attempt.", {},
@@ -169,12 +133,12 @@ void AddKinds(MetricsPage& page, const runtime::WorkTotals& work) {
         {"kind", kind.kind},
         {"model", kind.model},
         {"device_class", kind.device_class},
-        {"source", Label(v1::EnergySource_Name(kind.source), "ENERGY_SOURCE_")}};
+        {"source", LowerName(kind.source)}};
   };
   for (const auto& [kind, by_state] : work.done) {
     for (const auto& [state, sum] : by_state) {
       telemetry::MetricLabels labels = labels_of(kind);
-      labels.emplace_back("state", Label(state));
+      labels.emplace_back("state", LowerName(state));
       page.Counter("wattle_coordinator_work_attempts_total", "Attempts that ended with a receipt.",
                    labels, static_cast<double>(sum.attempts));
       page.Counter("wattle_coordinator_work_seconds_total", "Device seconds of those attempts.",
@@ -202,7 +166,7 @@ void AddKinds(MetricsPage& page, const runtime::WorkTotals& work) {
     const auto it = work.failures.find(failure);
     page.Counter("wattle_coordinator_failures_total",
                  "Attempts that failed, by whose fault it was.",
-                 {{"class", Label(v1::FailureClass_Name(failure), "FAILURE_CLASS_")}},
+                 {{"class", LowerName(failure)}},
                  it == work.failures.end() ? 0.0 : static_cast<double>(it->second));
   }
 }
@@ -223,15 +187,12 @@ std::string MetricsText(runtime::Runtime& runtime, absl::string_view version) {
                static_cast<double>(runtime.board().heartbeats_total()));
   page.Gauge("wattle_coordinator_watchers", "Streams that follow a job.", {},
              static_cast<double>(runtime.watchers().size()));
-  const FleetCounts counts = runtime.Read(Count);
-  AddFleet(page, counts);
+  const std::shared_ptr<const core::State> state = runtime.Version();
   const core::Observations observations = runtime.board().Snapshot();
-  AddDevices(page, counts, observations);
-  runtime.Read([&](const core::State& state) {
-    AddDeviceConditions(state, observations, page);
-    AddJournalConditions(state, runtime.Now(), page);
-    return true;
-  });
+  AddFleet(page, *state);
+  AddDevices(page, *state, observations);
+  AddDeviceConditions(*state, observations, page);
+  AddJournalConditions(*state, runtime.Now(), page);
   if (const auto free = artifacts::FreeSpaceOf(runtime.options().journal_path); free.ok()) {
     page.Gauge("wattle_coordinator_disk_free_bytes", "Free space where the journal is.", {},
                static_cast<double>(*free));

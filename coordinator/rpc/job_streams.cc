@@ -2,7 +2,9 @@
 #include "coordinator/rpc/job_streams.h"
 
 #include <deque>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -12,9 +14,10 @@
 #include "absl/synchronization/mutex.h"
 
 #include "artifacts/transfer/grpc_status.h"
-#include "coordinator/core/state.h"
 #include "coordinator/runtime/job_watchers.h"
+#include "coordinator/runtime/observation_board.h"
 #include "coordinator/runtime/unknown_fields.h"
+#include "proto/state_names.h"
 
 namespace wattle::rpc {
 namespace {
@@ -41,6 +44,11 @@ class FollowStream : public grpc::ServerWriteReactor<Message>,
 
   void LookAgain() override {
     absl::MutexLock lock(&mutex_);
+    changed_ = true;
+    PumpLocked();
+  }
+  void LookAtProgress() override {
+    absl::MutexLock lock(&mutex_);
     PumpLocked();
   }
   void OnWriteDone(bool ok) override {
@@ -61,8 +69,8 @@ class FollowStream : public grpc::ServerWriteReactor<Message>,
 
  protected:
   // Fills `message` and returns true, or returns false: nothing new. Sets `end` when nothing will
-  // come any more.
-  virtual bool LookForNext(Message& message, bool& end) = 0;
+  // come any more. changed: the job changed or logged since the last look.
+  virtual bool LookForNext(bool changed, Message& message, bool& end) = 0;
 
  private:
   void PumpLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -74,7 +82,7 @@ class FollowStream : public grpc::ServerWriteReactor<Message>,
       return;
     }
     bool end = false;
-    if (LookForNext(outgoing_, end)) {
+    if (LookForNext(std::exchange(changed_, false), outgoing_, end)) {
       writing_ = true;
       this->StartWrite(&outgoing_);
     } else if (end) {
@@ -91,6 +99,7 @@ class FollowStream : public grpc::ServerWriteReactor<Message>,
   std::shared_ptr<FollowStream> self_;  // Until OnDone.
   absl::Mutex mutex_;
   Message outgoing_ ABSL_GUARDED_BY(mutex_);
+  bool changed_ ABSL_GUARDED_BY(mutex_) = true;
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
@@ -101,15 +110,22 @@ class JobWatch final : public FollowStream<v1::JobUpdate> {
   JobWatch(runtime::Api& api, JobId job) : api_(api), job_(std::move(job)) {}
 
  private:
-  bool LookForNext(v1::JobUpdate& message, bool& end) override {
+  bool LookForNext(bool changed, v1::JobUpdate& message, bool& end) override {
+    if (!changed && !HasProgressed()) {
+      end = ended_;
+      return false;
+    }
     absl::StatusOr<v1::JobUpdate> update = api_.UpdateOf(job_);
     if (!update.ok()) {
       end = true;
       return false;
     }
+    ended_ = HasEnded(update->job().state());
+    progress_ = update->progress().SerializeAsString();
+    Explain(*update->mutable_job());
     std::string bytes = update->SerializeAsString();
     if (bytes == last_sent_) {
-      end = core::IsTerminal(update->job().state());
+      end = ended_;
       return false;
     }
     last_sent_ = std::move(bytes);
@@ -117,9 +133,46 @@ class JobWatch final : public FollowStream<v1::JobUpdate> {
     return true;
   }
 
+  // A look at one message of one heartbeat: most of a thousand watchers find nothing new.
+  bool HasProgressed() const {
+    if (slot_ == nullptr) {
+      return false;  // Without an attempt only a change of the job tells something.
+    }
+    const std::optional<v1::AttemptProgress> progress = slot_->ProgressOf(attempt_);
+    return progress.has_value() && progress->SerializeAsString() != progress_;
+  }
+
+  // The history is asked once for each attempt.
+  void Explain(v1::Job& job) {
+    if (job.attempts_size() == 0) {
+      return;
+    }
+    const v1::Attempt& last = *job.attempts().rbegin();
+    if (attempt_.value() != last.attempt_id()) {
+      attempt_ = AttemptId(last.attempt_id());
+      slot_ = api_.runtime().board().SlotFor(DeviceId(last.device_id()));
+      v1::Job explained = job;
+      if (!api_.runtime().history().Explain(explained).ok()) {
+        return;  // The watch goes on; what it shows lacks the reasons of the placement.
+      }
+      placements_.clear();
+      for (v1::Attempt& attempt : *explained.mutable_attempts()) {
+        placements_[attempt.attempt_id()].Swap(attempt.mutable_placement());
+      }
+    }
+    for (v1::Attempt& attempt : *job.mutable_attempts()) {
+      *attempt.mutable_placement() = placements_[attempt.attempt_id()];
+    }
+  }
+
   runtime::Api& api_;
   const JobId job_;
   std::string last_sent_;
+  std::string progress_;  // Of the last look, serialized.
+  bool ended_ = false;
+  AttemptId attempt_;  // The latest one.
+  std::shared_ptr<runtime::ObservationBoard::Slot> slot_;  // Of its device.
+  std::map<std::string, v1::Placement> placements_;        // By attempt.
 };
 
 class JobLogs final : public FollowStream<v1::LogLine> {
@@ -128,16 +181,20 @@ class JobLogs final : public FollowStream<v1::LogLine> {
       : api_(api), job_(std::move(job)), follow_(follow) {}
 
  private:
-  bool LookForNext(v1::LogLine& message, bool& end) override {
+  bool LookForNext(bool changed, v1::LogLine& message, bool& end) override {
+    if (!changed && waiting_) {
+      return false;  // A new line comes with a notice.
+    }
     if (lines_.empty()) {
       // Asked before the lines are read: what the job logged before its end is still found.
       const absl::StatusOr<v1::JobUpdate> update = api_.UpdateOf(job_);
-      const bool over = !follow_ || !update.ok() || core::IsTerminal(update->job().state());
+      const bool over = !follow_ || !update.ok() || HasEnded(update->job().state());
       runtime::AttemptLogs::Lines more =
           api_.runtime().logs().Read(job_.value(), next_, kLinesAtOnce);
       next_ = more.next;
       lines_.assign(more.lines.begin(), more.lines.end());
       end = over && lines_.empty();
+      waiting_ = !over && lines_.empty();
     }
     if (lines_.empty()) {
       return false;
@@ -151,6 +208,7 @@ class JobLogs final : public FollowStream<v1::LogLine> {
   const JobId job_;
   const bool follow_;
   int64_t next_ = 1;
+  bool waiting_ = false;  // The last look found nothing, and the job goes on.
   std::deque<v1::LogLine> lines_;
 };
 

@@ -2,25 +2,31 @@
 #include "coordinator/runtime/api.h"
 
 #include <algorithm>
+#include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "absl/time/time.h"
 
 #include "base/status_macros.h"
 #include "coordinator/core/core.h"
+#include "coordinator/runtime/job_list.h"
 #include "coordinator/runtime/unknown_fields.h"
 
 namespace wattle::runtime {
 namespace {
 
-constexpr int kJobsDefault = 100;
-constexpr int kJobsMax = 1000;
-
-absl::Status NoSuchJob(const std::string& id) {
-  return absl::NotFoundError(
-      absl::StrCat("job \"", id, "\" is not known; 'wattle jobs' lists the jobs"));
+std::vector<DeviceId> DevicesOf(const v1::Job& job) {
+  std::vector<DeviceId> devices;
+  for (const v1::Attempt& attempt : job.attempts()) {
+    devices.emplace_back(attempt.device_id());
+  }
+  return devices;
 }
 
 }  // namespace
@@ -28,68 +34,73 @@ absl::Status NoSuchJob(const std::string& id) {
 absl::StatusOr<v1::Job> Api::GetJob(const v1::GetJobRequest& request) const {
   WATTLE_RETURN_IF_ERROR(RefuseUnknownFields(request));
   WATTLE_ASSIGN_OR_RETURN(v1::JobUpdate update, UpdateOf(JobId(request.job_id())));
+  WATTLE_RETURN_IF_ERROR(runtime_.history().Explain(*update.mutable_job()));
   return std::move(*update.mutable_job());
 }
 
 absl::StatusOr<v1::JobUpdate> Api::UpdateOf(const JobId& job) const {
+  const std::shared_ptr<const core::State> state = runtime_.Version();
+  v1::JobUpdate update;
+  if (const v1::JobRecord* record = core::FindJob(*state, job); record != nullptr) {
+    *update.mutable_job() = record->job();
+  } else {
+    WATTLE_ASSIGN_OR_RETURN(*update.mutable_job(), runtime_.history().Job(job));
+  }
   const core::Observations observations =
-      runtime_.board().SnapshotOf(runtime_.Read([&job](const core::State& state) {
-        std::vector<DeviceId> devices;
-        if (const v1::JobRecord* record = core::FindJob(state, job)) {
-          for (const v1::Attempt& attempt : record->job().attempts()) {
-            devices.emplace_back(attempt.device_id());
-          }
-        }
-        return devices;
-      }));
-  return runtime_.Read([&](const core::State& state) -> absl::StatusOr<v1::JobUpdate> {
-    if (core::FindJob(state, job) == nullptr) {
-      return NoSuchJob(job.value());
+      runtime_.board().SnapshotOf(DevicesOf(update.job()));
+  core::CompleteJob(*state, observations, runtime_.Now(), *update.mutable_job());
+  if (update.job().attempts_size() > 0) {
+    const AttemptId current(update.job().attempts().rbegin()->attempt_id());
+    const auto it = observations.progress.find(current);
+    if (it != observations.progress.end()) {
+      *update.mutable_progress() = it->second;
     }
-    v1::JobUpdate update;
-    *update.mutable_job() = core::DescribeJob(state, observations, job, runtime_.Now());
-    if (update.job().attempts_size() > 0) {
-      const AttemptId current(update.job().attempts().rbegin()->attempt_id());
-      const auto it = observations.progress.find(current);
-      if (it != observations.progress.end()) {
-        *update.mutable_progress() = it->second;
-      }
-    }
-    return update;
-  });
+  }
+  return update;
 }
 
 absl::StatusOr<v1::ListJobsResponse> Api::ListJobs(const v1::ListJobsRequest& request) const {
   WATTLE_RETURN_IF_ERROR(RefuseUnknownFields(request));
-  if (request.limit() < 0 || request.limit() > kJobsMax) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("limit: ", request.limit(), ", wanted 0 to ", kJobsMax));
+  const std::shared_ptr<const core::State> state = runtime_.Version();
+  WATTLE_ASSIGN_OR_RETURN(JobPage page, runtime::ListJobs(*state, runtime_.history(), request));
+  std::vector<DeviceId> devices;
+  for (const v1::Job& job : page.jobs) {
+    const std::vector<DeviceId> more = DevicesOf(job);
+    devices.insert(devices.end(), more.begin(), more.end());
   }
-  const int limit = request.limit() == 0 ? kJobsDefault : request.limit();
-  const core::Observations observations = runtime_.board().Snapshot();
-  const auto wanted = [&request](v1::JobState state) {
-    return request.states().empty() || std::find(request.states().begin(), request.states().end(),
-                                                 state) != request.states().end();
-  };
-  return runtime_.Read([&](const core::State& state) {
-    v1::ListJobsResponse response;
-    for (auto it = state.jobs.rbegin(); it != state.jobs.rend() && response.jobs_size() < limit;
-         ++it) {
-      if (wanted(it->second.job().state())) {
-        *response.add_jobs() = core::DescribeJob(state, observations,
-                                                 JobId(it->second.job().job_id()), runtime_.Now());
+  const core::Observations observations = runtime_.board().SnapshotOf(devices);
+  v1::ListJobsResponse response;
+  response.set_next_page_token(page.next_page_token);
+  for (v1::Job& job : page.jobs) {
+    core::CompleteJob(*state, observations, runtime_.Now(), job);
+    if (request.summaries()) {
+      *response.add_summaries() = Summarize(job);
+    } else {
+      *response.add_jobs() = std::move(job);
+    }
+  }
+  return response;
+}
+
+std::vector<v1::Job> Api::ArchivedSources(const core::State& state,
+                                          const v1::JobSpec& spec) const {
+  std::vector<v1::Job> sources;
+  for (const JobId& job : core::ReferencedJobs(spec)) {
+    if (core::FindJob(state, job) == nullptr) {
+      absl::StatusOr<v1::Job> source = runtime_.history().Job(job);
+      if (source.ok()) {
+        sources.push_back(*std::move(source));
       }
     }
-    return response;
-  });
+  }
+  return sources;
 }
 
 absl::StatusOr<v1::PlanResponse> Api::PlanJob(const v1::PlanRequest& request) const {
   WATTLE_RETURN_IF_ERROR(RefuseUnknownFields(request));
-  const core::Observations observations = runtime_.board().Snapshot();
-  return runtime_.Read([&](const core::State& state) {
-    return core::DryRun(state, observations, runtime_.planning(), request, runtime_.Now());
-  });
+  const std::shared_ptr<const core::State> state = runtime_.Version();
+  return core::DryRun(*state, runtime_.board().Snapshot(), runtime_.planning(), request,
+                      runtime_.Now(), ArchivedSources(*state, request.spec()));
 }
 
 absl::StatusOr<v1::ListDevicesResponse> Api::ListDevices(
@@ -136,7 +147,7 @@ absl::StatusOr<v1::ListProfilesResponse> Api::ListProfiles(
     const v1::ListProfilesRequest& request) const {
   WATTLE_RETURN_IF_ERROR(RefuseUnknownFields(request));
   const std::vector<v1::ProfileRow> rows =
-      runtime_.Read([](const core::State& state) { return core::ProfilesOf(state).Rows(); });
+      runtime_.Read([](const core::State& state) { return state.profiles.Rows(); });
   v1::ListProfilesResponse response;
   for (const v1::ProfileRow& row : rows) {
     if (request.device_class().empty() || row.device_class() == request.device_class()) {
@@ -172,10 +183,26 @@ absl::StatusOr<v1::ListArtifactsResponse> Api::ListArtifacts(
 absl::StatusOr<v1::ArtifactInfo> Api::ResolveArtifact(
     const v1::ResolveArtifactRequest& request) const {
   WATTLE_RETURN_IF_ERROR(RefuseUnknownFields(request));
-  return runtime_.Read([&](const core::State& state) -> absl::StatusOr<v1::ArtifactInfo> {
-    WATTLE_ASSIGN_OR_RETURN(const ArtifactId id, core::ResolveArtifact(state, request.reference()));
-    return state.artifacts.at(id);
-  });
+  const std::shared_ptr<const core::State> state = runtime_.Version();
+  absl::StatusOr<ArtifactId> id = core::ResolveArtifact(*state, request.reference());
+  if (absl::IsNotFound(id.status()) && absl::StartsWith(request.reference(), "job:")) {
+    // The state forgets jobs; the history says what the job made.
+    const absl::string_view rest = absl::StripPrefix(request.reference(), "job:");
+    const absl::StatusOr<v1::Job> job =
+        runtime_.history().Job(JobId(std::string(absl::StripSuffix(rest, "/output"))));
+    if (job.ok()) {
+      id = ArtifactId(job->output_artifact_id());
+    }
+  }
+  WATTLE_RETURN_IF_ERROR(id.status());
+  const v1::ArtifactInfo* info = state->artifacts.Find(*id);
+  if (info == nullptr) {
+    return absl::NotFoundError(
+        absl::StrCat("\"", request.reference(),
+                     "\": the job has no output, or the output was removed; 'wattle job show' "
+                     "tells which"));
+  }
+  return *info;
 }
 
 // Posts the command; `convert(answer)` makes the response of a successful one.
@@ -203,21 +230,33 @@ void Api::SubmitJob(const v1::SubmitJobRequest& request, Reply<v1::SubmitJobResp
   if (status.ok()) {
     status = core::ValidateSpec(request.spec(), /*files_needed=*/true);
   }
-  if (status.ok()) {
-    const core::Observations observations = runtime_.board().Snapshot();
-    status = runtime_.Read([&](const core::State& state) {
-      // A repeated submit is answered with the job of the first, whatever became of the fleet.
-      return state.job_by_idempotency_key.contains(request.idempotency_key())
-                 ? absl::OkStatus()
-                 : core::CheckPossible(state, observations, runtime_.planning(), request.spec(),
-                                       runtime_.Now());
-    });
-  }
   if (!status.ok()) {
     reply(status);
     return;
   }
-  Post(core::SubmitJob{request.spec(), request.idempotency_key()}, std::move(reply),
+  const std::shared_ptr<const core::State> state = runtime_.Version();
+  core::SubmitJob command{request.spec(), request.idempotency_key(), {}};
+  if (!state->job_by_idempotency_key.contains(request.idempotency_key())) {
+    const absl::StatusOr<std::optional<JobId>> archived =
+        runtime_.history().JobOfKey(request.idempotency_key());
+    if (!archived.ok()) {
+      reply(archived.status());
+      return;
+    }
+    if (archived->has_value()) {
+      reply(RepeatedSubmit(**archived, request));
+      return;
+    }
+    command.archived_sources = ArchivedSources(*state, request.spec());
+    // What a device reports changes no refusal for good, so that nothing observed is needed.
+    status = core::CheckPossible(*state, core::Observations(), runtime_.planning(), request.spec(),
+                                 runtime_.Now(), command.archived_sources);
+    if (!status.ok()) {
+      reply(status);
+      return;
+    }
+  }
+  Post(std::move(command), std::move(reply),
        [this](const Answer& answer) -> absl::StatusOr<v1::SubmitJobResponse> {
          WATTLE_ASSIGN_OR_RETURN(v1::JobUpdate update, UpdateOf(JobId(answer.id)));
          v1::SubmitJobResponse response;
@@ -227,12 +266,34 @@ void Api::SubmitJob(const v1::SubmitJobRequest& request, Reply<v1::SubmitJobResp
        });
 }
 
+// The job of the first submit, whatever became of the fleet since then.
+absl::StatusOr<v1::SubmitJobResponse> Api::RepeatedSubmit(
+    const JobId& job, const v1::SubmitJobRequest& request) const {
+  WATTLE_ASSIGN_OR_RETURN(v1::JobUpdate update, UpdateOf(job));
+  if (update.job().spec().SerializeAsString() != request.spec().SerializeAsString()) {
+    return absl::AlreadyExistsError(
+        absl::StrCat("idempotency_key: \"", request.idempotency_key(), "\" was used for ",
+                     job.value(), " with another spec; use a new key for a new job"));
+  }
+  v1::SubmitJobResponse response;
+  response.mutable_job()->Swap(update.mutable_job());
+  response.set_existed(true);
+  return response;
+}
+
 void Api::CancelJob(const v1::CancelJobRequest& request, Reply<v1::Job> reply) {
   if (const absl::Status known = RefuseUnknownFields(request); !known.ok()) {
     reply(known);
     return;
   }
   const JobId job(request.job_id());
+  if (core::FindJob(*runtime_.Version(), job) == nullptr) {
+    if (const auto archived = runtime_.history().Job(job); archived.ok()) {
+      reply(absl::FailedPreconditionError(
+          absl::StrCat("job ", job.value(), " has ended: ", archived->reason())));
+      return;
+    }
+  }
   Post(core::CancelJob{job, request.reason()}, std::move(reply),
        [this, job](const Answer&) -> absl::StatusOr<v1::Job> {
          WATTLE_ASSIGN_OR_RETURN(v1::JobUpdate update, UpdateOf(job));

@@ -9,6 +9,7 @@
 #include <functional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -32,7 +33,8 @@ class Api {
   [[nodiscard]] absl::StatusOr<v1::ListJobsResponse> ListJobs(
       const v1::ListJobsRequest& request) const;
   [[nodiscard]] absl::StatusOr<v1::PlanResponse> PlanJob(const v1::PlanRequest& request) const;
-  // The job as it is, with the progress of its current attempt. kNotFound.
+  // The job as it is, also one of the history, with the progress of its current attempt; without
+  // explanations (GetJob has them). kNotFound.
   [[nodiscard]] absl::StatusOr<v1::JobUpdate> UpdateOf(const JobId& job) const;
   [[nodiscard]] absl::StatusOr<v1::ListDevicesResponse> ListDevices(
       const v1::ListDevicesRequest& request) const;
@@ -63,6 +65,11 @@ class Api {
   Runtime& runtime() { return runtime_; }
 
  private:
+  // Of the jobs that the spec refers to, those that are only in the history.
+  [[nodiscard]] std::vector<v1::Job> ArchivedSources(const core::State& state,
+                                                     const v1::JobSpec& spec) const;
+  [[nodiscard]] absl::StatusOr<v1::SubmitJobResponse> RepeatedSubmit(
+      const JobId& job, const v1::SubmitJobRequest& request) const;
   template <typename Response, typename Convert>
   void Post(core::Command&& command, Reply<Response> reply, Convert convert);
 

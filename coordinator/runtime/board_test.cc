@@ -147,7 +147,9 @@ TEST(AttemptLogsTest, IsBounded) {
 class CountingWatcher final : public JobWatcher {
  public:
   void LookAgain() override { ++looks; }
+  void LookAtProgress() override { ++progress_looks; }
   int looks = 0;
+  int progress_looks = 0;
 };
 
 TEST(JobWatchersTest, TellsOnlyTheJobsOwnLivingWatchers) {
@@ -157,12 +159,28 @@ TEST(JobWatchersTest, TellsOnlyTheJobsOwnLivingWatchers) {
   watchers.Add(JobId("j1"), one);
   watchers.Add(JobId("j2"), other);
   watchers.Notify(JobId("j1"));
+  watchers.Notify(JobId("j1"));
+  EXPECT_EQ(one->looks, 0) << "whoever notifies does not do the watchers' work";
+  watchers.TellNotified();
   EXPECT_EQ(one->looks, 1);
   EXPECT_EQ(other->looks, 0);
   other.reset();
-  watchers.NotifyAll();
-  EXPECT_EQ(one->looks, 2);
+  watchers.TellProgress();
+  EXPECT_EQ(one->looks, 1);
+  EXPECT_EQ(one->progress_looks, 1);
   EXPECT_EQ(watchers.size(), 1U);
+}
+
+TEST(WakeSignalTest, WakesOnceAndStopsForGood) {
+  WakeSignal signal;
+  EXPECT_EQ(signal.WaitFor(absl::ZeroDuration()), WakeSignal::Reason::kTimeout);
+  signal.Wake();
+  signal.Wake();
+  EXPECT_EQ(signal.WaitFor(absl::InfiniteDuration()), WakeSignal::Reason::kWoken);
+  EXPECT_EQ(signal.WaitFor(absl::ZeroDuration()), WakeSignal::Reason::kTimeout);
+  signal.Stop();
+  EXPECT_EQ(signal.WaitFor(absl::Hours(1)), WakeSignal::Reason::kStopped);
+  EXPECT_EQ(signal.WaitFor(absl::Hours(1)), WakeSignal::Reason::kStopped);
 }
 
 TEST(BoundedQueueTest, RefusesWhenFullAndTakesAllAtOnce) {

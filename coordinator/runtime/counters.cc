@@ -31,6 +31,11 @@ void Counters::CountPlan(absl::Duration elapsed) {
   values_.plan_seconds.Observe(absl::ToDoubleSeconds(elapsed));
 }
 
+void Counters::CountSnapshot() {
+  absl::MutexLock lock(&mutex_);
+  ++values_.snapshots;
+}
+
 void Counters::CountCommit(absl::Duration elapsed, absl::Span<const v1::Event> events) {
   absl::MutexLock lock(&mutex_);
   ++values_.commits;

@@ -50,6 +50,23 @@ bool ObservationBoard::Slot::CopyIfNewer(uint64_t& version,
   return true;
 }
 
+std::optional<v1::AttemptProgress> ObservationBoard::Slot::ProgressOf(
+    const AttemptId& attempt) const {
+  absl::MutexLock lock(&mutex_);
+  for (const v1::AttemptProgress& progress : observation_.heartbeat.progress()) {
+    if (progress.attempt_id() == attempt.value()) {
+      return progress;
+    }
+  }
+  return std::nullopt;
+}
+
+std::shared_ptr<ObservationBoard::Slot> ObservationBoard::FindSlot(const DeviceId& device) const {
+  absl::MutexLock lock(&mutex_);
+  const auto it = by_device_.find(device);
+  return it == by_device_.end() ? nullptr : it->second;
+}
+
 std::shared_ptr<ObservationBoard::Slot> ObservationBoard::SlotFor(const DeviceId& device) {
   absl::MutexLock lock(&mutex_);
   std::shared_ptr<Slot>& slot = by_device_[device];
@@ -111,17 +128,10 @@ core::Observations ObservationBoard::Snapshot() const {
 core::Observations ObservationBoard::SnapshotOf(const std::vector<DeviceId>& devices) const {
   core::Observations observations = MakeReader().observations;
   for (const DeviceId& device : devices) {
-    std::shared_ptr<Slot> slot;
-    {
-      absl::MutexLock lock(&mutex_);
-      const auto it = by_device_.find(device);
-      if (it == by_device_.end()) {
-        continue;
-      }
-      slot = it->second;
+    if (const std::shared_ptr<Slot> slot = FindSlot(device); slot != nullptr) {
+      uint64_t version = 0;
+      slot->CopyIfNewer(version, observations.devices[device]);
     }
-    uint64_t version = 0;
-    slot->CopyIfNewer(version, observations.devices[device]);
   }
   CollectProgress(observations);
   return observations;

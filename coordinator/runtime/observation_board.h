@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,8 @@ class ObservationBoard {
     bool Disconnected(uint64_t stream);
     // Copies the slot if it changed since `version`, and moves `version` on.
     bool CopyIfNewer(uint64_t& version, core::DeviceObservation& observation) const;
+    // What the last heartbeat told of the attempt; nothing where it did not.
+    [[nodiscard]] std::optional<v1::AttemptProgress> ProgressOf(const AttemptId& attempt) const;
     [[nodiscard]] const DeviceId& device() const { return device_; }
 
    private:
@@ -78,6 +81,8 @@ class ObservationBoard {
   // Of these devices alone: a look at one job must not cost a copy of the fleet.
   [[nodiscard]] core::Observations SnapshotOf(const std::vector<DeviceId>& devices) const;
 
+  // Null where the device has no slot yet.
+  [[nodiscard]] std::shared_ptr<Slot> FindSlot(const DeviceId& device) const;
   // Of the latest plan; null: nothing was to be planned.
   void SetWhyNotNow(std::shared_ptr<const std::map<JobId, std::string>> why);
 

@@ -19,7 +19,11 @@ namespace wattle::runtime {
 namespace {
 
 // Decided but not yet durable; the core thread waits beyond it.
-constexpr size_t kCommitQueueCapacity = 16384;
+constexpr size_t kCommitQueueCapacity = 1024;
+// Requests that the core decides before it hands their outcome to the commit thread, where more
+// wait: a version of the state is then taken once for all of them.
+constexpr size_t kRequestsOfACommit = 64;
+constexpr absl::Duration kCheckpointInterval = absl::Seconds(1);
 
 void EndProcess(const absl::Status& status) {
   spdlog::critical(
@@ -35,12 +39,36 @@ std::string RandomHex() {
   return absl::StrFormat("%08x%08x", random(), random());
 }
 
+// The state of the newest snapshot that is whole; the empty state where there is none.
+absl::StatusOr<core::State> LoadSnapshot(store::Journal& journal) {
+  WATTLE_ASSIGN_OR_RETURN(const std::vector<int64_t> sequences, journal.Snapshots());
+  absl::Status problem;
+  for (const int64_t sequence : sequences) {
+    core::SnapshotReader reader;
+    problem = journal.ReadSnapshot(
+        sequence, [&reader](absl::string_view row) { return reader.Take(row); });
+    if (problem.ok()) {
+      return std::move(reader).Finish();
+    }
+    if (!absl::IsDataLoss(problem)) {
+      return problem;
+    }
+    spdlog::warn("journal: snapshot {} is damaged: {}", sequence, std::string(problem.message()));
+  }
+  if (sequences.empty()) {
+    return core::State();
+  }
+  return absl::DataLossError(absl::StrCat("journal: ",
+                                          sequences.size() == 1 ? "the only snapshot is"
+                                                                : "both snapshots are",
+                                          " damaged: ", problem.message(), "; restore a backup"));
+}
+
 }  // namespace
 
 absl::StatusOr<core::State> Replay(store::Journal& journal) {
-  WATTLE_ASSIGN_OR_RETURN(const std::optional<store::StoredSnapshot> snapshot,
-                          journal.LatestSnapshot());
-  return shell::Recover({.snapshot_bytes = snapshot.has_value() ? snapshot->bytes : "",
+  WATTLE_ASSIGN_OR_RETURN(core::State snapshot, LoadSnapshot(journal));
+  return shell::Recover({.snapshot = std::move(snapshot),
                          .replay = [&journal](int64_t after_sequence, const auto& take) {
                            return journal.Replay(after_sequence, take);
                          }});
@@ -78,29 +106,38 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Start(RuntimeOptions options,
   }
   WATTLE_RETURN_IF_ERROR(OpenLineage(*journal, *options.clock, options.epoch_min,
                                      "started on a copy of the journal", /*as_copy=*/false, state));
+  WATTLE_ASSIGN_OR_RETURN(std::unique_ptr<store::History> history,
+                          store::History::Open(options.journal_path));
   core::State live = state;
-  auto runtime = std::unique_ptr<Runtime>(
-      new Runtime(std::move(options), std::move(journal), std::move(state), links));
+  auto runtime = std::unique_ptr<Runtime>(new Runtime(
+      std::move(options), std::move(journal), std::move(history), std::move(state), links));
   Runtime* self = runtime.get();
   self->threads_.emplace_back(
       [self, live = std::move(live)]() mutable { self->RunCore(std::move(live)); });
   self->threads_.emplace_back([self] { self->RunCommit(); });
+  self->threads_.emplace_back([self] { self->RunOutbound(); });
+  self->threads_.emplace_back([self] { self->RunKeeper(); });
   self->threads_.emplace_back([self] { self->RunPlanner(); });
   self->threads_.emplace_back([self] { self->RunTimer(); });
+  self->threads_.emplace_back(
+      [self] { self->watchers_.Run(self->options_.progress_interval); });
   return runtime;
 }
 
-Runtime::Runtime(RuntimeOptions options, std::unique_ptr<store::Journal> journal, core::State state,
-                 WorkerLinks* links)
+Runtime::Runtime(RuntimeOptions options, std::unique_ptr<store::Journal> journal,
+                 std::unique_ptr<store::History> history, core::State state, WorkerLinks* links)
     : options_(std::move(options)),
       started_{options_.clock->Now(), options_.clock->Boottime()},
       journal_(std::move(journal)),
+      history_(std::move(history)),
       links_(links),
+      snapshot_due_at_(state.last_sequence.value() + options_.snapshot_every_events),
       view_(std::move(state)),
       board_(started_,
              {options_.unreachable_after, options_.impossible_grace, options_.hold_impossible}),
       commands_(options_.command_queue_capacity),
-      commits_(kCommitQueueCapacity) {}
+      commits_(kCommitQueueCapacity),
+      released_(kCommitQueueCapacity) {}
 
 Runtime::~Runtime() {
   Stop();
@@ -113,9 +150,12 @@ void Runtime::Stop() {
       return;
     }
     stopped_ = true;
-    stopping_ = true;
   }
   commands_.Close();
+  keeper_wake_.Stop();
+  planner_wake_.Stop();
+  timer_wake_.Stop();
+  watchers_.Stop();
   for (std::thread& thread : threads_) {
     thread.join();
   }
@@ -154,16 +194,18 @@ Answer Runtime::PostAndWait(core::Command command, absl::Duration timeout) {
 void Runtime::RunCore(core::State state) {
   shell::Shell shell(std::move(state));
   ObservationBoard::Reader reader = board_.MakeReader();
-  std::vector<shell::Request> batch;
-  while (commands_.PopAll(batch)) {
-    counters_.CountCommands(batch.size());
-    for (shell::Request& request : batch) {
-      if (shell::WantsFreshObservations(request.command)) {
+  std::vector<shell::Request> requests;
+  while (commands_.PopAll(requests)) {
+    counters_.CountCommands(requests.size());
+    shell::Ready ready;
+    for (size_t i = 0; i < requests.size(); ++i) {
+      if (shell::WantsFreshObservations(requests[i].command)) {
         board_.Refresh(reader);
       }
-      shell::Ready ready = shell.Step(std::move(request), reader.observations, Now());
-      if (!ready.empty()) {
-        commits_.Push(std::move(ready));
+      ready.Add(shell.Step(std::move(requests[i]), reader.observations, Now()));
+      const bool last = i + 1 == requests.size();
+      if (!ready.empty() && (last || (i + 1) % kRequestsOfACommit == 0)) {
+        commits_.Push({std::exchange(ready, shell::Ready()), shell.state()});
       }
     }
   }
@@ -171,21 +213,23 @@ void Runtime::RunCore(core::State state) {
 }
 
 void Runtime::RunCommit() {
-  std::vector<shell::Ready> batch;
+  std::vector<Decided> batch;
   while (commits_.PopAll(batch)) {
     shell::Ready all;
-    for (shell::Ready& ready : batch) {
-      all.Add(std::move(ready));
+    for (Decided& decided : batch) {
+      all.Add(std::move(decided.ready));
     }
-    if (!Commit(std::move(all))) {
-      return;
+    core::State state = std::move(batch.back().state);
+    batch.clear();
+    if (!Commit(std::move(all), std::move(state))) {
+      break;
     }
-    WriteSnapshotIfDue();
   }
+  released_.Close();
 }
 
 // Everything that waits is one transaction. False after a failure.
-bool Runtime::Commit(shell::Ready ready) {
+bool Runtime::Commit(shell::Ready ready, core::State state) {
   if (!ready.events().empty()) {
     const Monotonic start = options_.clock->Boottime();
     const absl::Status appended = journal_->Append(ready.events());
@@ -196,17 +240,33 @@ bool Runtime::Commit(shell::Ready ready) {
       return false;
     }
     counters_.CountCommit(options_.clock->Boottime() - start, ready.events());
-    events_since_snapshot_ += static_cast<int64_t>(ready.events().size());
-    view_.Apply(ready.events(), options_.clock->Boottime());
+    view_.Publish(std::move(state));
+    if (journal_->last_sequence() >= snapshot_due_at_) {
+      keeper_wake_.Wake();
+    }
   }
-  const shell::Released released =
-      std::move(ready).Durable(SequenceNumber(journal_->last_sequence()));
-  // Answers before effects: a hello's welcome goes out before its desired set.
-  for (const shell::Released::Answered& answered : released.answers) {
-    answered.done(answered.answer);
-  }
-  CarryOut(released);
+  released_.Push(std::move(ready).Durable(SequenceNumber(journal_->last_sequence())));
   return true;
+}
+
+void Runtime::RunOutbound() {
+  std::vector<shell::Released> batch;
+  while (released_.PopAll(batch)) {
+    // Answers before effects: a hello's welcome goes out before its desired set.
+    shell::Released all;
+    for (shell::Released& released : batch) {
+      for (const shell::Released::Answered& answered : released.answers) {
+        answered.done(answered.answer);
+      }
+      all.acknowledgements.insert(all.acknowledgements.end(), released.acknowledgements.begin(),
+                                  released.acknowledgements.end());
+      all.desired.merge(released.desired);
+      all.jobs.merge(released.jobs);
+      all.queue_changed = all.queue_changed || released.queue_changed;
+    }
+    batch.clear();
+    CarryOut(all);
+  }
 }
 
 void Runtime::CarryOut(const shell::Released& released) {
@@ -217,85 +277,87 @@ void Runtime::CarryOut(const shell::Released& released) {
       ack.set_sequence(acknowledge.sequence);
       links_->SendAcknowledgement(acknowledge.device, std::move(ack));
     }
+    const std::shared_ptr<const core::State> state = view_.Version();
     for (const DeviceId& device : released.desired) {
-      links_->SendDesired(device, view_.Read([&device](const core::State& state) {
-        return core::DesiredFor(state, device);
-      }));
+      links_->SendDesired(device, core::DesiredFor(*state, device));
     }
   }
   if (released.queue_changed) {
-    WakePlanner();
+    planner_wake_.Wake();
   }
   for (const JobId& job : released.jobs) {
     watchers_.Notify(job);
   }
 }
 
-void Runtime::WriteSnapshotIfDue() {
-  if (events_since_snapshot_ < options_.snapshot_every_events) {
-    return;
+void Runtime::RunKeeper() {
+  while (keeper_wake_.WaitFor(kCheckpointInterval) != WakeSignal::Reason::kStopped) {
+    if (journal_->last_sequence() >= snapshot_due_at_) {
+      WriteSnapshot();
+    }
+    const absl::Status copied = journal_->Checkpoint();
+    if (!copied.ok()) {
+      // Commits copy by themselves where this does not.
+      spdlog::warn("{}", std::string(copied.message()));
+    }
   }
-  events_since_snapshot_ = 0;
-  const store::StoredSnapshot snapshot = view_.Read([](const core::State& state) {
-    return store::StoredSnapshot{state.last_sequence.value(), core::SnapshotBytes(state)};
-  });
+}
+
+void Runtime::WriteSnapshot() {
+  const std::shared_ptr<const core::State> state = view_.Version();
+  store::SnapshotToWrite snapshot;
+  snapshot.sequence = state->last_sequence.value();
+  snapshot_due_at_ = snapshot.sequence + options_.snapshot_every_events;
+  snapshot.rows = [this, &state](const store::TakeRow& take) {
+    return core::GiveSnapshotRows(*state, [&](absl::string_view row) {
+      return keeper_wake_.stopped() ? absl::CancelledError("the coordinator stops") : take(row);
+    });
+  };
+  snapshot.check = [&state](const store::GiveRows& stored) -> absl::Status {
+    core::SnapshotReader reader;
+    WATTLE_RETURN_IF_ERROR(stored([&](absl::string_view row) { return reader.Take(row); }));
+    WATTLE_ASSIGN_OR_RETURN(const core::State back, std::move(reader).Finish());
+    WATTLE_ASSIGN_OR_RETURN(const uint32_t found, core::SnapshotDigest(back));
+    WATTLE_ASSIGN_OR_RETURN(const uint32_t wanted, core::SnapshotDigest(*state));
+    return found == wanted ? absl::OkStatus()
+                           : absl::DataLossError("what was stored reads back as another state");
+  };
   const absl::Status written = journal_->WriteSnapshot(snapshot);
-  if (!written.ok()) {
-    // The events are all there: replay only takes longer, and the next snapshot comes.
+  if (written.ok()) {
+    counters_.CountSnapshot();
+  } else if (!absl::IsCancelled(written)) {
+    // The events are all there: a start only takes longer, and the next snapshot comes.
     spdlog::warn("journal snapshot: {}", std::string(written.message()));
   }
 }
 
-void Runtime::WakePlanner() {
-  absl::MutexLock lock(&mutex_);
-  plan_wanted_ = true;
-}
-
 void Runtime::RunPlanner() {
   ObservationBoard::Reader reader = board_.MakeReader();
-  while (true) {
-    {
-      absl::MutexLock lock(&mutex_);
-      const auto awake = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-        return plan_wanted_ || stopping_;
-      };
-      mutex_.AwaitWithTimeout(absl::Condition(&awake), options_.plan_interval);
-      if (stopping_) {
-        return;
-      }
-      plan_wanted_ = false;
-    }
+  do {
     PlanOnce(reader);
-  }
+  } while (planner_wake_.WaitFor(options_.plan_interval) != WakeSignal::Reason::kStopped);
 }
 
 // False where there was nothing to say.
 bool Runtime::PlanOnce(ObservationBoard::Reader& reader) {
   board_.Refresh(reader);
-  if (!view_.Read([&](const core::State& state) {
-        return core::AnythingToPlan(state, reader.observations, Now());
-      })) {
+  const std::shared_ptr<const core::State> state = view_.Version();
+  if (!core::AnythingToPlan(*state, reader.observations, Now())) {
     plan_filter_.Forget();
     board_.SetWhyNotNow(nullptr);
     return false;
   }
   const Monotonic start = options_.clock->Boottime();
-  scheduler::ProfileTable profiles;
-  scheduler::Snapshot snapshot = view_.Read([&](const core::State& state) {
-    profiles = core::ProfilesOf(state);
-    return core::MakeSnapshot(state, reader.observations, options_.planning, Now());
-  });
-  core::PlanComputed plan = core::ComputePlan(std::move(snapshot), profiles);
+  core::PlanComputed plan = core::ComputePlan(
+      core::MakeSnapshot(*state, reader.observations, options_.planning, Now()));
   counters_.CountPlan(options_.clock->Boottime() - start);
-  board_.SetWhyNotNow(view_.Read([&](const core::State& state) {
-    auto why = std::make_shared<std::map<JobId, std::string>>();
-    for (const scheduler::QueuePlacement& job : plan.jobs) {
-      if (job.placement.device_id().empty() || job.placement.wait()) {
-        (*why)[job.job] = core::WhyNotNow(state, job);
-      }
+  auto why = std::make_shared<std::map<JobId, std::string>>();
+  for (const scheduler::QueuePlacement& job : plan.jobs) {
+    if (job.placement.device_id().empty() || job.placement.wait()) {
+      (*why)[job.job] = core::WhyNotNow(*state, job);
     }
-    return std::shared_ptr<const std::map<JobId, std::string>>(std::move(why));
-  }));
+  }
+  board_.SetWhyNotNow(std::move(why));
   if (!plan_filter_.WorthPosting(plan)) {
     return false;
   }
@@ -307,21 +369,11 @@ bool Runtime::PlanOnce(ObservationBoard::Reader& reader) {
 }
 
 void Runtime::RunTimer() {
-  Monotonic next_tick;
-  while (true) {
-    {
-      absl::MutexLock lock(&mutex_);
-      mutex_.AwaitWithTimeout(absl::Condition(&stopping_), options_.progress_interval);
-      if (stopping_) {
-        return;
-      }
-    }
-    watchers_.NotifyAll();
-    const Monotonic now = options_.clock->Boottime();
-    if (now >= next_tick) {
-      next_tick = now + options_.tick_interval;
-      // Lost when the queue is full: the next one comes.
-      (void)Post(core::Tick{}, nullptr);
+  while (timer_wake_.WaitFor(options_.tick_interval) != WakeSignal::Reason::kStopped) {
+    // Lost when the queue is full: the next one comes.
+    (void)Post(core::Tick{}, nullptr);
+    if (core::AnythingToArchive(*view_.Version(), options_.retention, options_.clock->Now())) {
+      (void)Post(core::ArchiveEnded{options_.retention}, nullptr);
     }
   }
 }

@@ -1,16 +1,20 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Threads around the shell (coordinator/shell/shell.h), four of them:
-//   core     takes commands in order from a bounded queue and steps the shell with each;
-//   commit   takes what the core thread decided, commits all that waits as one batch, and only then
-//            updates the view that readers see, answers the callers and carries out the effects;
-//   planner  plans the queue over a snapshot of the durable view when it changed or every so often;
-//   timer    posts ticks, and wakes watchers of progress.
+// Threads around the shell (coordinator/shell/shell.h), seven of them:
+//   core      takes commands in order from a bounded queue and steps the shell with each;
+//   commit    takes what the core thread decided, commits all that waits as one batch, publishes
+//             the state after it for readers, and hands the rest on: it does nobody else's work;
+//   outbound  answers the callers and carries out the effects of what is durable;
+//   keeper    writes snapshots of published states, and keeps the journal's write-ahead log short;
+//   planner   plans the queue over a published state when it changed or every so often;
+//   timer     posts ticks, and the command that archives ended jobs;
+//   watchers  tells those who follow a job to look again (job_watchers.h).
 // Heartbeats go to the board and never through the queue. A failed commit ends the process: at the
 // next start the journal is replayed. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RUNTIME_RUNTIME_H_
 #define WATTLE_COORDINATOR_RUNTIME_RUNTIME_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -34,8 +38,10 @@
 #include "coordinator/runtime/durable_view.h"
 #include "coordinator/runtime/job_watchers.h"
 #include "coordinator/runtime/observation_board.h"
+#include "coordinator/runtime/wake_signal.h"
 #include "coordinator/runtime/worker_links.h"
 #include "coordinator/shell/shell.h"
+#include "coordinator/store/history.h"
 #include "coordinator/store/journal.h"
 
 namespace wattle::runtime {
@@ -56,6 +62,7 @@ struct RuntimeOptions {
   bool hold_impossible = false;
   int64_t epoch_min = 0;  // Of a copy of a journal that is opened here for the first time.
   int64_t snapshot_every_events = 20'000;
+  core::Retention retention;
   const Clock* clock = &Clock::Real();
   // Called once when a commit failed; must not return to a running coordinator. Default: log and
   // end the process with status 1.
@@ -80,13 +87,15 @@ class Runtime {
   Runtime(const Runtime&) = delete;
   Runtime& operator=(const Runtime&) = delete;
 
-  // Takes the command. `done` is called once, by the commit thread, after everything that the
+  // Takes the command. `done` is called once, by the outbound thread, after everything that the
   // answer depends on is durable; it must not block. kUnavailable when the queue is full or the
   // runtime stops: `done` is then not called.
   absl::Status Post(core::Command command, AnswerCallback done);
   // The same, and waits for the answer. Not from a callback. kDeadlineExceeded after `timeout`.
   Answer PostAndWait(core::Command command, absl::Duration timeout);
 
+  // The latest durable state; never changes once taken.
+  [[nodiscard]] std::shared_ptr<const core::State> Version() const { return view_.Version(); }
   // See DurableView::Read.
   template <typename Look>
   auto Read(Look&& look) const {
@@ -101,6 +110,8 @@ class Runtime {
   ObservationBoard& board() { return board_; }
   AttemptLogs& logs() { return logs_; }
   JobWatchers& watchers() { return watchers_; }
+  // Of jobs that are no longer in the state.
+  [[nodiscard]] store::History& history() const { return *history_; }
   [[nodiscard]] CounterValues counters() const { return counters_.Values(); }
   [[nodiscard]] size_t queued_commands() const { return commands_.size(); }
   [[nodiscard]] const core::Instant& started() const { return started_; }
@@ -111,35 +122,45 @@ class Runtime {
   [[nodiscard]] const RuntimeOptions& options() const { return options_; }
 
  private:
-  Runtime(RuntimeOptions options, std::unique_ptr<store::Journal> journal, core::State state,
-          WorkerLinks* links);
+  // The outcome of some commands, and the state after them.
+  struct Decided {
+    shell::Ready ready;
+    core::State state;
+  };
+
+  Runtime(RuntimeOptions options, std::unique_ptr<store::Journal> journal,
+          std::unique_ptr<store::History> history, core::State state, WorkerLinks* links);
 
   void RunCore(core::State state);
   void RunCommit();
+  void RunOutbound();
+  void RunKeeper();
   void RunPlanner();
   void RunTimer();
-  bool Commit(shell::Ready ready);
+  bool Commit(shell::Ready ready, core::State state);
   void CarryOut(const shell::Released& released);
-  void WriteSnapshotIfDue();
+  void WriteSnapshot();
   bool PlanOnce(ObservationBoard::Reader& reader);
-  void WakePlanner();
 
   const RuntimeOptions options_;
   const core::Instant started_;
   const std::unique_ptr<store::Journal> journal_;
+  const std::unique_ptr<store::History> history_;
   WorkerLinks* const links_;
+  std::atomic<int64_t> snapshot_due_at_;  // Sequence number.
   DurableView view_;
   ObservationBoard board_;
   AttemptLogs logs_;
   JobWatchers watchers_;
   Counters counters_;
   BoundedQueue<shell::Request> commands_;
-  BoundedQueue<shell::Ready> commits_;
-  int64_t events_since_snapshot_ = 0;  // Of the commit thread.
+  BoundedQueue<Decided> commits_;
+  BoundedQueue<shell::Released> released_;
 
+  WakeSignal keeper_wake_;
+  WakeSignal planner_wake_;
+  WakeSignal timer_wake_;
   absl::Mutex mutex_;
-  bool plan_wanted_ ABSL_GUARDED_BY(mutex_) = true;
-  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   shell::PlanFilter plan_filter_;  // Of the planner thread.
   std::vector<std::thread> threads_;

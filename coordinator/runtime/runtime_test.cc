@@ -15,7 +15,11 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
+#include "coordinator/core/core.h"
 #include "coordinator/runtime/runtime_fixture.h"
+#include "coordinator/store/journal.h"
+#include "coordinator/store/schema_1_fixture.h"
+#include "coordinator/store/sqlite.h"
 
 namespace wattle::runtime {
 namespace {
@@ -226,6 +230,83 @@ TEST_F(RuntimeTest, ASecondRuntimeOnTheJournalIsRefused) {
   options.journal_path = Path("journal.db");
   EXPECT_THAT(Runtime::Start(options, nullptr),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("another")));
+}
+
+class DamagedSnapshotTest : public RuntimeTest {
+ protected:
+  // Policies p0 to p9, one event each, and snapshots after p3 and p7.
+  DamagedSnapshotTest() {
+    const auto journal = store::Journal::Open(Path("journal.db"));
+    EXPECT_THAT(journal, IsOk());
+    core::State state;
+    for (int i = 0; i < 10; ++i) {
+      const core::Decision decision = core::Decide(
+          state, core::ApplyPolicy{PolicyOf(absl::StrCat("p", i))}, {}, core::Instant());
+      for (const v1::Event& event : decision.events) {
+        core::Apply(state, event, core::kReplayed);
+      }
+      EXPECT_THAT((*journal)->Append(decision.events), IsOk());
+      if (i == 3 || i == 7) {
+        store::SnapshotToWrite snapshot;
+        snapshot.sequence = state.last_sequence.value();
+        snapshot.rows = [&state](const store::TakeRow& take) {
+          return core::GiveSnapshotRows(state, take);
+        };
+        snapshot.check = [](const store::GiveRows&) { return absl::OkStatus(); };
+        EXPECT_THAT((*journal)->WriteSnapshot(snapshot), IsOk());
+      }
+    }
+  }
+  void Damage(const std::string& where) {
+    auto database = store::Database::Open(Path("journal.db"), SQLITE_OPEN_READWRITE);
+    ASSERT_THAT(database, IsOk());
+    ASSERT_THAT(
+        database->Execute(absl::StrCat("UPDATE snapshot_rows SET record = x'00' WHERE ", where)),
+        IsOk());
+  }
+};
+
+TEST_F(DamagedSnapshotTest, TheOneBeforeIsUsedWithTheEventsSinceThen) {
+  Damage("row = 2 AND sequence = (SELECT max(sequence) FROM snapshots)");
+  EXPECT_EQ(PolicyNames(*StartRuntime()).size(), 10U);
+}
+
+TEST_F(DamagedSnapshotTest, WhereBothAreDamagedTheStartIsRefusedAndSaysWhatToDo) {
+  Damage("row = 2");
+  RuntimeOptions options;
+  options.journal_path = Path("journal.db");
+  EXPECT_THAT(Runtime::Start(options, nullptr),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("restore a backup")));
+}
+
+// The first start converts the file; the second finds it converted.
+TEST_F(RuntimeTest, AJournalOfSchemaVersion1GoesOn) {
+  core::State state;
+  std::string snapshot;
+  std::vector<v1::Event> after;
+  for (int i = 0; i < 6; ++i) {
+    const core::Decision decision = core::Decide(
+        state, core::ApplyPolicy{PolicyOf(absl::StrCat("p", i))}, {}, core::Instant());
+    for (const v1::Event& event : decision.events) {
+      core::Apply(state, event, core::kReplayed);
+    }
+    if (i == 2) {
+      snapshot = core::SnapshotBytes(state);
+    } else if (i > 2) {
+      after.insert(after.end(), decision.events.begin(), decision.events.end());
+    }
+  }
+  ASSERT_THAT(store::MakeSchema1(Path("journal.db"), snapshot, store::Schema1Checksum(snapshot),
+                                 after),
+              IsOk());
+  for (int start = 0; start < 2; ++start) {
+    const auto runtime = StartRuntime();
+    EXPECT_THAT(PolicyNames(*runtime),
+                testing::IsSupersetOf({"p0", "p1", "p2", "p3", "p4", "p5"}));
+    EXPECT_EQ(PolicyNames(*runtime).size(), 6U + static_cast<size_t>(start));
+    ASSERT_THAT(Ask(*runtime, core::ApplyPolicy{PolicyOf(absl::StrCat("later-", start))}).status,
+                IsOk());
+  }
 }
 
 TEST_F(RuntimeTest, ASnapshotAndTheEventsAfterItGiveTheSameState) {

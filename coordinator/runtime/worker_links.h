@@ -14,7 +14,7 @@ namespace wattle::runtime {
 class WorkerLinks {
  public:
   virtual ~WorkerLinks() = default;
-  // Called by the commit thread; must not block.
+  // Called by the outbound thread; must not block.
   virtual void SendDesired(const DeviceId& device, v1::DesiredSet desired) = 0;
   virtual void SendAcknowledgement(const DeviceId& device, v1::ReportAcknowledgement ack) = 0;
 };

@@ -107,11 +107,8 @@ Ready Shell::Step(Request request, const core::Observations& observations,
   return ready;
 }
 
-absl::StatusOr<core::State> Recover(const Recorded& recorded) {
-  core::State state;
-  if (!recorded.snapshot_bytes.empty()) {
-    WATTLE_ASSIGN_OR_RETURN(state, core::ParseSnapshot(recorded.snapshot_bytes));
-  }
+absl::StatusOr<core::State> Recover(Recorded recorded) {
+  core::State state = std::move(recorded.snapshot);
   WATTLE_RETURN_IF_ERROR(
       recorded.replay(state.last_sequence.value(), [&state](const v1::Event& event) {
         core::Apply(state, event, core::kReplayed);

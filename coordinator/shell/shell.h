@@ -103,14 +103,14 @@ class Shell {
 // events after a sequence number, in order. Bound to store::Journal by the runtime, so that the
 // shell knows no database.
 struct Recorded {
-  std::string snapshot_bytes;  // core::SnapshotBytes; empty: none
+  core::State snapshot;  // The empty state where there is none.
   std::function<absl::Status(int64_t after_sequence,
                              const std::function<absl::Status(const v1::Event&)>& take)>
       replay;
 };
 // The state after the last durable event. Effects of the past are dropped: each worker gets its
-// desired set at its hello. Errors: those of the snapshot's format and of `replay`.
-absl::StatusOr<core::State> Recover(const Recorded& recorded);
+// desired set at its hello. Errors: those of `replay`.
+absl::StatusOr<core::State> Recover(Recorded recorded);
 
 // What a worker is told when its hello is durable, before its desired set: which journal this is,
 // and up to which of its reports the journal has them.

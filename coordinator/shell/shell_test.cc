@@ -115,7 +115,7 @@ TEST_F(ShellTest, ATickThatChangesNothingIsEmpty) {
 
 TEST_F(ShellTest, RecoveryGivesTheLiveStateFromSnapshotAndEvents) {
   Ready ready = Step(Hello("d1"), "hello");
-  const std::string snapshot = core::SnapshotBytes(shell_.state());
+  const core::State snapshot = shell_.state();
   ready.Add(Step(Ledger("d1", 1), "one"));
   const auto replay = [&](int64_t after, const auto& take) {
     for (const v1::Event& event : ready.events()) {
@@ -126,8 +126,8 @@ TEST_F(ShellTest, RecoveryGivesTheLiveStateFromSnapshotAndEvents) {
     return absl::OkStatus();
   };
 
-  for (const std::string& start : {std::string(), snapshot}) {
-    const absl::StatusOr<core::State> state = Recover({.snapshot_bytes = start, .replay = replay});
+  for (const core::State& start : {core::State(), snapshot}) {
+    const absl::StatusOr<core::State> state = Recover({.snapshot = start, .replay = replay});
     ASSERT_THAT(state.status(), IsOk());
     EXPECT_EQ(core::SnapshotBytes(*state), core::SnapshotBytes(shell_.state()));
   }
@@ -135,7 +135,7 @@ TEST_F(ShellTest, RecoveryGivesTheLiveStateFromSnapshotAndEvents) {
 
 TEST_F(ShellTest, RecoveryPassesOnWhatIsWrongWithTheJournal) {
   const auto damaged = [](int64_t, const auto&) { return absl::DataLossError("event 3"); };
-  EXPECT_THAT(Recover({.snapshot_bytes = "", .replay = damaged}).status(),
+  EXPECT_THAT(Recover({.snapshot = {}, .replay = damaged}).status(),
               StatusIs(absl::StatusCode::kDataLoss, HasSubstr("event 3")));
 }
 

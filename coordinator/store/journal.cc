@@ -3,23 +3,25 @@
 // The journal in SQLite.
 #include "coordinator/store/journal.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
-#include <cerrno>
 #include <filesystem>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
 #include <sqlite3.h>
 
+#include "base/crc32c.h"
 #include "base/file.h"
 #include "base/status_macros.h"
+#include "coordinator/store/lock_file.h"
+#include "coordinator/store/schema.h"
+#include "coordinator/store/snapshots.h"
 #include "coordinator/store/sqlite.h"
 #include "coordinator/store/tables.h"
 
@@ -27,79 +29,27 @@ namespace wattle::store {
 namespace {
 
 constexpr int kOpenFlags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-// Pages copied by a backup between two looks at the source.
+// sqlite3_backup_step: everything in one step, which is one read transaction.
 constexpr int kAllPages = -1;
+// Pages (4 KiB) in the write-ahead log at which Checkpoint stops the commits for a moment, because
+// only a log that is copied to its end can begin anew; and at which a commit copies by itself,
+// where nobody calls Checkpoint.
+constexpr int kLogPagesForCheckpoint = 2'000;
+constexpr int kLogPagesForCommit = 8'000;
 // SQLite's application_id of a copy that nobody has opened yet ("copy" in ASCII); 0 otherwise. It
 // stands in the file's header, so that the copy carries it whoever moves it.
 constexpr int kCopyMark = 0x636f7079;
 
 std::string ArchivePath(const std::string& path) {
-  return path + ".archive";
+  return absl::StrCat(path, kArchiveSuffix);
 }
 
-// FNV-1a, 64 bits: finds damage, which is all it is for.
-int64_t Checksum(absl::string_view bytes) {
-  uint64_t hash = 0xcbf29ce484222325u;
-  for (const char byte : bytes) {
-    hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3u;
-  }
-  return static_cast<int64_t>(hash);
-}
-
-// An exclusive lock on a file, held for life. Released by the kernel when the process ends,
-// however.
-class LockFile {
- public:
-  static absl::StatusOr<LockFile> Take(const std::string& path) {
-    const int file = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-    if (file < 0) {
-      return FileError(errno, path, "cannot open");
-    }
-    LockFile lock(file);
-    if (flock(file, LOCK_EX | LOCK_NB) != 0) {
-      char holder[32] = {};
-      const ssize_t size = pread(file, holder, sizeof(holder) - 1, 0);
-      return absl::FailedPreconditionError(absl::StrCat(
-          path, ": another coordinator", size > 0 ? absl::StrCat(" (process ", holder, ")") : "",
-          " uses this journal; stop it or give another directory"));
-    }
-    const std::string process = absl::StrCat(getpid());
-    if (ftruncate(file, 0) != 0 || pwrite(file, process.data(), process.size(), 0) < 0) {
-      // The number is only told to people: the lock holds without it.
-    }
-    return lock;
-  }
-  LockFile(LockFile&& other) noexcept : file_(std::exchange(other.file_, -1)) {}
-  LockFile& operator=(LockFile&&) = delete;
-  ~LockFile() {
-    if (file_ >= 0) {
-      close(file_);
-    }
-  }
-
- private:
-  explicit LockFile(int file) : file_(file) {}
-  int file_;
-};
-
-absl::Status Configure(Database& database) {
-  // FULL: each commit is on the disk before it is told to anybody.
-  return database.Execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
-}
-
-// Makes or checks the schema.
-absl::Status PrepareSchema(Database& database, const std::string& path) {
-  WATTLE_ASSIGN_OR_RETURN(const int64_t version, database.Integer("PRAGMA user_version"));
-  if (version > kSchemaVersion) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(path, ": schema version ", version, ", this program knows ", kSchemaVersion,
-                     "; start the newer wattle-coordinator that wrote it, or restore a backup"));
-  }
-  if (version == kSchemaVersion) {
-    return absl::OkStatus();
-  }
-  return database.Execute(absl::StrCat("BEGIN IMMEDIATE;", kJournalSchema,
-                                       "PRAGMA user_version = ", kSchemaVersion, "; COMMIT;"));
+absl::StatusOr<Database> OpenFile(const std::string& path, absl::string_view synchronous) {
+  WATTLE_ASSIGN_OR_RETURN(Database database, Database::Open(path, kOpenFlags));
+  WATTLE_RETURN_IF_ERROR(database.Execute(
+      absl::StrCat("PRAGMA journal_mode = WAL; PRAGMA synchronous = ", synchronous,
+                   "; PRAGMA wal_autocheckpoint = ", kLogPagesForCommit)));
+  return database;
 }
 
 absl::Status CopyDatabase(const std::string& source_path, const std::string& destination_path) {
@@ -135,19 +85,31 @@ absl::Status RenameDurably(const std::string& from, const std::string& to) {
 
 class SqliteJournal final : public Journal {
  public:
-  SqliteJournal(std::string path, LockFile lock, Database database)
+  // log: for the commits, every one on the disk before it is told to anybody. keeper: for snapshots
+  // and checkpoints beside them.
+  SqliteJournal(std::string path, LockFile lock, Database log, Database keeper)
       : path_(std::move(path)),
         lock_(std::move(lock)),
-        database_(std::move(database)),
-        tables_(&database_) {}
+        log_(std::move(log)),
+        keeper_(std::move(keeper)),
+        tables_(&log_),
+        snapshots_(path_, &keeper_, &writing_) {}
 
   absl::Status Load() {
+    {
+      absl::MutexLock lock(&keeping_);
+      WATTLE_RETURN_IF_ERROR(snapshots_.RemoveUnverified());
+    }
     WATTLE_ASSIGN_OR_RETURN(
-        const int64_t last,
-        database_.Integer("SELECT max(coalesce((SELECT max(sequence) FROM events), 0), "
-                          "coalesce((SELECT max(sequence) FROM snapshots), 0))"));
-    last_sequence_ = last;
-    WATTLE_ASSIGN_OR_RETURN(const int64_t mark, database_.Integer("PRAGMA application_id"));
+        Statement select,
+        log_.Prepare("SELECT sequence, crc FROM events UNION ALL SELECT sequence, events_crc FROM "
+                     "snapshots ORDER BY sequence DESC LIMIT 1"));
+    WATTLE_ASSIGN_OR_RETURN(const bool row, select.Step());
+    if (row) {
+      last_sequence_ = select.Integer(0);
+      chain_ = static_cast<uint32_t>(select.Integer(1));
+    }
+    WATTLE_ASSIGN_OR_RETURN(const int64_t mark, log_.Integer("PRAGMA application_id"));
     is_copy_ = mark == kCopyMark;
     return absl::OkStatus();
   }
@@ -166,39 +128,30 @@ class SqliteJournal final : public Journal {
     const bool opens = std::any_of(events.begin(), events.end(), [](const v1::Event& event) {
       return event.has_journal_opened();
     });
-    const absl::Status stored = database_.InTransaction([&]() -> absl::Status {
-      WATTLE_RETURN_IF_ERROR(StoreAll(events));
-      return opens ? database_.Execute("PRAGMA application_id = 0") : absl::OkStatus();
-    });
-    WATTLE_RETURN_IF_ERROR(stored);
+    uint32_t chain = chain_;
+    {
+      absl::MutexLock lock(&writing_);
+      const absl::Status stored = log_.InTransaction([&]() -> absl::Status {
+        for (const v1::Event& event : events) {
+          WATTLE_RETURN_IF_ERROR(tables_.Store(event, chain));
+        }
+        return opens ? log_.Execute("PRAGMA application_id = 0") : absl::OkStatus();
+      });
+      WATTLE_RETURN_IF_ERROR(stored);
+    }
+    chain_ = chain;
     last_sequence_ = expected;
     is_copy_ = is_copy_ && !opens;
     return absl::OkStatus();
   }
 
-  absl::StatusOr<std::optional<StoredSnapshot>> LatestSnapshot() override {
-    WATTLE_ASSIGN_OR_RETURN(
-        Statement select,
-        database_.Prepare(
-            "SELECT sequence, checksum, state FROM snapshots ORDER BY sequence DESC LIMIT 1"));
-    WATTLE_ASSIGN_OR_RETURN(const bool row, select.Step());
-    if (!row) {
-      return std::optional<StoredSnapshot>();
-    }
-    StoredSnapshot snapshot{.sequence = select.Integer(0), .bytes = select.Bytes(2)};
-    if (Checksum(snapshot.bytes) != select.Integer(1)) {
-      return absl::DataLossError(
-          absl::StrCat(path_, ": snapshot ", snapshot.sequence, " is damaged; restore a backup"));
-    }
-    return std::optional<StoredSnapshot>(std::move(snapshot));
-  }
-
   absl::Status Replay(int64_t after_sequence,
                       const std::function<absl::Status(const v1::Event&)>& take) override {
+    WATTLE_ASSIGN_OR_RETURN(uint32_t chain, ChainAt(after_sequence));
     WATTLE_ASSIGN_OR_RETURN(
         Statement select,
-        database_.Prepare(
-            "SELECT sequence, event FROM events WHERE sequence > ? ORDER BY sequence"));
+        log_.Prepare(
+            "SELECT sequence, event, crc FROM events WHERE sequence > ? ORDER BY sequence"));
     select.Bind(after_sequence);
     int64_t expected = after_sequence;
     while (true) {
@@ -206,12 +159,18 @@ class SqliteJournal final : public Journal {
       if (!row) {
         return absl::OkStatus();
       }
-      v1::Event event;
       ++expected;
-      if (select.Integer(0) != expected || !event.ParseFromString(select.Bytes(1)) ||
-          event.sequence() != expected) {
-        return absl::DataLossError(
-            absl::StrCat(path_, ": event ", expected, " is missing or damaged; restore a backup"));
+      if (select.Integer(0) != expected) {
+        return Damaged(expected, "is missing");
+      }
+      const std::string bytes = select.Bytes(1);
+      chain = ExtendCrc32c(chain, bytes);
+      if (int64_t{chain} != select.Integer(2)) {
+        return Damaged(expected, "is damaged: its checksum does not follow from the one before");
+      }
+      v1::Event event;
+      if (!event.ParseFromString(bytes) || event.sequence() != expected) {
+        return Damaged(expected, "cannot be read");
       }
       if (event.event_case() == v1::Event::EVENT_NOT_SET) {
         return absl::FailedPreconditionError(
@@ -223,25 +182,29 @@ class SqliteJournal final : public Journal {
     }
   }
 
-  absl::Status WriteSnapshot(const StoredSnapshot& snapshot) override {
-    WATTLE_ASSIGN_OR_RETURN(Statement insert,
-                            database_.Prepare("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)"));
-    WATTLE_RETURN_IF_ERROR(insert.Bind(snapshot.sequence)
-                               .Bind(Checksum(snapshot.bytes))
-                               .BindBytes(snapshot.bytes)
-                               .Run());
-    WATTLE_ASSIGN_OR_RETURN(const std::optional<StoredSnapshot> back, LatestSnapshot());
-    if (!back.has_value() || back->sequence != snapshot.sequence || back->bytes != snapshot.bytes) {
-      return absl::DataLossError(
-          absl::StrCat(path_, ": snapshot ", snapshot.sequence, " reads back otherwise"));
+  absl::StatusOr<std::vector<int64_t>> Snapshots() override {
+    absl::MutexLock lock(&keeping_);
+    return snapshots_.List();
+  }
+
+  absl::Status ReadSnapshot(int64_t sequence, const TakeRow& take) override {
+    absl::MutexLock lock(&keeping_);
+    return snapshots_.Read(sequence, take);
+  }
+
+  absl::Status WriteSnapshot(const SnapshotToWrite& snapshot) override {
+    absl::MutexLock lock(&keeping_);
+    return snapshots_.Write(snapshot);
+  }
+
+  absl::Status Checkpoint() override {
+    absl::MutexLock lock(&keeping_);
+    WATTLE_ASSIGN_OR_RETURN(const int pages, CopyLog());
+    if (pages < kLogPagesForCheckpoint) {
+      return absl::OkStatus();
     }
-    // First copied, then deleted: a crash in between leaves events in both, which is harmless.
-    WATTLE_RETURN_IF_ERROR(CopyToArchive(snapshot.sequence));
-    return database_.InTransaction([&]() -> absl::Status {
-      return database_.Execute(
-          absl::StrCat("DELETE FROM events WHERE sequence <= ", snapshot.sequence,
-                       "; DELETE FROM snapshots WHERE sequence < ", snapshot.sequence, ";"));
-    });
+    absl::MutexLock pause(&writing_);  // Few pages are left to copy by now.
+    return CopyLog().status();
   }
 
   absl::Status Backup(const std::string& destination) override {
@@ -252,41 +215,42 @@ class SqliteJournal final : public Journal {
   [[nodiscard]] int64_t last_sequence() const override { return last_sequence_; }
 
  private:
-  absl::Status StoreAll(absl::Span<const v1::Event> events) {
-    for (const v1::Event& event : events) {
-      WATTLE_RETURN_IF_ERROR(tables_.Store(event));
-    }
-    return absl::OkStatus();
+  absl::Status Damaged(int64_t sequence, absl::string_view how) const {
+    return absl::DataLossError(absl::StrCat(path_, ": event ", sequence, " ", how,
+                                            "; the events before it are whole; restore a backup"));
   }
 
-  absl::Status CopyToArchive(int64_t up_to_sequence) {
-    WATTLE_ASSIGN_OR_RETURN(Database archive, Database::Open(ArchivePath(path_), kOpenFlags));
-    WATTLE_RETURN_IF_ERROR(Configure(archive));
-    WATTLE_RETURN_IF_ERROR(archive.Execute(kArchiveSchema));
-    WATTLE_RETURN_IF_ERROR(archive.Execute("BEGIN IMMEDIATE"));
-    WATTLE_ASSIGN_OR_RETURN(Statement select,
-                            database_.Prepare("SELECT sequence, at_unix_seconds, kind, event "
-                                              "FROM events WHERE sequence <= ?"));
-    WATTLE_ASSIGN_OR_RETURN(Statement insert,
-                            archive.Prepare("INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?)"));
-    select.Bind(up_to_sequence);
-    while (true) {
-      WATTLE_ASSIGN_OR_RETURN(const bool row, select.Step());
-      if (!row) {
-        return archive.Execute("COMMIT");
-      }
-      WATTLE_RETURN_IF_ERROR(insert.Bind(select.Integer(0))
-                                 .Bind(select.Real(1))
-                                 .Bind(select.Bytes(2))
-                                 .BindBytes(select.Bytes(3))
-                                 .Run());
-    }
+  // The chain's value after the event, which is kept or is that of a snapshot.
+  absl::StatusOr<uint32_t> ChainAt(int64_t sequence) {
+    WATTLE_ASSIGN_OR_RETURN(
+        Statement select,
+        log_.Prepare("SELECT crc FROM events WHERE sequence = ?1 UNION ALL SELECT events_crc FROM "
+                     "snapshots WHERE sequence = ?1"));
+    WATTLE_ASSIGN_OR_RETURN(const bool row, select.Bind(sequence).Step());
+    return row ? static_cast<uint32_t>(select.Integer(0)) : 0;
   }
 
-  std::string path_;
-  LockFile lock_;
-  Database database_;
+  // Copies what no reader still needs from the log to the file. Returns the log's pages.
+  absl::StatusOr<int> CopyLog() ABSL_EXCLUSIVE_LOCKS_REQUIRED(keeping_) {
+    int pages = 0;
+    int copied = 0;
+    const int code = sqlite3_wal_checkpoint_v2(keeper_.get(), nullptr, SQLITE_CHECKPOINT_PASSIVE,
+                                               &pages, &copied);
+    if (code != SQLITE_OK && code != SQLITE_BUSY) {  // Busy: a commit copies right now.
+      return StatusOfDatabase(keeper_.get(), "journal: checkpoint");
+    }
+    return pages;
+  }
+
+  const std::string path_;
+  const LockFile lock_;
+  Database log_;
+  absl::Mutex keeping_ ABSL_ACQUIRED_BEFORE(writing_);
+  Database keeper_ ABSL_GUARDED_BY(keeping_);
+  absl::Mutex writing_;  // Held by whoever writes to the file.
   Tables tables_;
+  class Snapshots snapshots_ ABSL_GUARDED_BY(keeping_);
+  uint32_t chain_ = 0;  // At last_sequence_.
   std::atomic<int64_t> last_sequence_ = 0;
   bool is_copy_ = false;
 };
@@ -319,17 +283,20 @@ absl::Status BackupJournal(const std::string& path, const std::string& destinati
 
 absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(const std::string& path) {
   WATTLE_ASSIGN_OR_RETURN(LockFile lock, LockFile::Take(path + ".lock"));
-  WATTLE_ASSIGN_OR_RETURN(Database database, Database::Open(path, kOpenFlags));
-  const auto in_file = [&path](const absl::Status& status) { return WithContext(path, status); };
-  if (absl::Status status = Configure(database); !status.ok()) {
-    return in_file(status);
+  absl::StatusOr<Database> log = OpenFile(path, "FULL");
+  if (!log.ok()) {
+    return WithContext(path, log.status());
   }
-  if (absl::Status status = PrepareSchema(database, path); !status.ok()) {
-    return status;
+  WATTLE_RETURN_IF_ERROR(PrepareSchema(*log, path));
+  // NORMAL: its transactions are made durable by the next commit, or by the snapshot's own end.
+  absl::StatusOr<Database> keeper = OpenFile(path, "NORMAL");
+  if (!keeper.ok()) {
+    return WithContext(path, keeper.status());
   }
-  auto journal = std::make_unique<SqliteJournal>(path, std::move(lock), std::move(database));
+  auto journal = std::make_unique<SqliteJournal>(path, std::move(lock), *std::move(log),
+                                                 *std::move(keeper));
   if (absl::Status status = journal->Load(); !status.ok()) {
-    return in_file(status);
+    return WithContext(path, status);
   }
   return journal;
 }

@@ -22,8 +22,9 @@
 #include "gtest/gtest.h"
 #include <sqlite3.h>
 
+#include "base/crc32c.h"
 #include "base/status_matchers.h"
-#include "base/test_directory.h"
+#include "coordinator/store/journal_fixture.h"
 #include "coordinator/store/sqlite.h"
 
 namespace wattle::store {
@@ -33,56 +34,7 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::SizeIs;
 
-class JournalTest : public testing::Test {
- protected:
-  std::unique_ptr<Journal> Open() {
-    auto journal = Journal::Open(path_);
-    EXPECT_THAT(journal, IsOk());
-    return *std::move(journal);
-  }
-
-  const TestDirectory directory_;
-  const std::string path_ = directory_.File("journal.db");
-};
-
-v1::Event JobEvent(int64_t sequence, size_t name_bytes = 10) {
-  v1::Event event;
-  event.set_sequence(sequence);
-  event.set_at_unix_seconds(1000.5 + static_cast<double>(sequence));
-  v1::JobSubmitted& job = *event.mutable_job_submitted();
-  job.set_job_id(absl::StrCat("j", sequence));
-  job.mutable_spec()->set_name(std::string(name_bytes, 'x'));
-  job.mutable_spec()->mutable_finetune()->set_model("tiny");
-  job.set_idempotency_key(absl::StrCat("key-", sequence));
-  return event;
-}
-
-std::vector<v1::Event> JobEvents(int64_t first, int count, size_t name_bytes = 10) {
-  std::vector<v1::Event> events;
-  for (int i = 0; i < count; ++i) {
-    events.push_back(JobEvent(first + i, name_bytes));
-  }
-  return events;
-}
-
-std::vector<v1::Event> ReadAll(Journal& journal, int64_t after = 0) {
-  std::vector<v1::Event> events;
-  EXPECT_THAT(journal.Replay(after,
-                             [&](const v1::Event& event) {
-                               events.push_back(event);
-                               return absl::OkStatus();
-                             }),
-              IsOk());
-  return events;
-}
-
-int64_t Query(const std::string& path, const std::string& sql) {
-  auto database = Database::Open(path, SQLITE_OPEN_READWRITE);
-  EXPECT_THAT(database, IsOk());
-  auto value = database->Integer(sql);
-  EXPECT_THAT(value, IsOk());
-  return *value;
-}
+using JournalTest = JournalFixture;
 
 TEST_F(JournalTest, WhatWasAppendedIsReplayedInOrderAfterReopening) {
   Open()->Append(JobEvents(1, 3)).IgnoreError();
@@ -141,7 +93,7 @@ TEST_F(JournalTest, NumberThatExistsMeansAnotherLeads) {
   auto journal = Open();
   ASSERT_THAT(journal->Append(JobEvents(1, 2)), IsOk());
   // Somebody who did not see our lock (another host on a shared disk) wrote number 3.
-  Query(path_, "INSERT INTO events VALUES (3, 0, 'job_submitted', x'00') RETURNING sequence");
+  Query(path_, "INSERT INTO events VALUES (3, 0, 'job_submitted', x'00', 0) RETURNING sequence");
   EXPECT_THAT(journal->Append({JobEvent(3)}),
               StatusIs(absl::StatusCode::kAborted, HasSubstr("another coordinator leads")));
   EXPECT_EQ(journal->last_sequence(), 2);
@@ -193,53 +145,56 @@ TEST_F(JournalTest, MissingDirectoryIsNamed) {
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("/missing/journal.db")));
 }
 
-TEST_F(JournalTest, DamagedEventIsFoundAtReplay) {
-  Open()->Append(JobEvents(1, 3)).IgnoreError();
-  Query(path_, "UPDATE events SET event = x'ff' WHERE sequence = 2 RETURNING 1");
-  auto journal = Open();
-  EXPECT_THAT(journal->Replay(0, [](const v1::Event&) { return absl::OkStatus(); }),
-              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("event 2")));
+absl::Status ReplayAll(Journal& journal) {
+  return journal.Replay(0, [](const v1::Event&) { return absl::OkStatus(); });
 }
 
-TEST_F(JournalTest, SnapshotMovesOlderEventsToTheArchive) {
-  {
-    auto journal = Open();
-    ASSERT_THAT(journal->Append(JobEvents(1, 10)), IsOk());
-    ASSERT_THAT(journal->WriteSnapshot({.sequence = 4, .bytes = "four"}), IsOk());
-    ASSERT_THAT(journal->WriteSnapshot({.sequence = 8, .bytes = std::string("eight\0!", 7)}),
-                IsOk());
+// A flipped byte may leave an event that still parses: only the chain tells.
+TEST_F(JournalTest, AnyFlippedByteOfAnEventIsFoundAndTheEventNamed) {
+  Open()->Append(JobEvents(1, 4)).IgnoreError();
+  const std::string bytes = JobEvent(3).SerializeAsString();
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    std::string damaged = bytes;
+    damaged[i] = static_cast<char>(damaged[i] ^ 0x01);
+    SetEvent(3, damaged);
+    EXPECT_THAT(ReplayAll(*Open()),
+                StatusIs(absl::StatusCode::kDataLoss,
+                         AllOf(HasSubstr("event 3 is damaged"), HasSubstr("restore a backup"))))
+        << "byte " << i;
   }
-  auto journal = Open();
-  const auto snapshot = journal->LatestSnapshot();
-  ASSERT_THAT(snapshot, IsOk());
-  ASSERT_TRUE(snapshot->has_value());
-  EXPECT_EQ((*snapshot)->sequence, 8);
-  EXPECT_EQ((*snapshot)->bytes, std::string("eight\0!", 7));
-  EXPECT_THAT(ReadAll(*journal, 8), SizeIs(2));
-  EXPECT_EQ(Query(path_, "SELECT count(*) FROM events"), 2);
-  EXPECT_EQ(Query(path_ + ".archive", "SELECT count(*) FROM events"), 8);
+  SetEvent(3, bytes);
+  EXPECT_THAT(ReplayAll(*Open()), IsOk());
 }
 
-TEST_F(JournalTest, SnapshotOfEverythingKeepsTheNumbering) {
-  Open()->Append(JobEvents(1, 5)).IgnoreError();
-  ASSERT_THAT(Open()->WriteSnapshot({.sequence = 5, .bytes = "all"}), IsOk());
-  auto journal = Open();
-  EXPECT_EQ(journal->last_sequence(), 5);
-  EXPECT_THAT(journal->Append({JobEvent(6)}), IsOk());
+TEST_F(JournalTest, AnEventOfAnotherJournalInTheMiddleBreaksTheChain) {
+  Open()->Append(JobEvents(1, 3)).IgnoreError();
+  // With a checksum of its own that is right, but not chained.
+  const std::string other = JobEvent(2, 20).SerializeAsString();
+  SetEvent(2, other);
+  Query(path_, absl::StrCat("UPDATE events SET crc = ", Crc32c(other),
+                            " WHERE sequence = 2 RETURNING 1"));
+  EXPECT_THAT(ReplayAll(*Open()), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("event 2")));
 }
 
-TEST_F(JournalTest, DamagedSnapshotIsFound) {
-  Open()->Append(JobEvents(1, 2)).IgnoreError();
-  ASSERT_THAT(Open()->WriteSnapshot({.sequence = 2, .bytes = "two"}), IsOk());
-  Query(path_, "UPDATE snapshots SET state = x'00' RETURNING 1");
-  EXPECT_THAT(Open()->LatestSnapshot(),
-              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("damaged")));
+TEST_F(JournalTest, AMissingEventIsNamed) {
+  Open()->Append(JobEvents(1, 3)).IgnoreError();
+  Query(path_, "DELETE FROM events WHERE sequence = 2 RETURNING 1");
+  EXPECT_THAT(ReplayAll(*Open()),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("event 2 is missing")));
+}
+
+TEST_F(JournalTest, TheChainGoesOnAfterReopening) {
+  for (int64_t next = 1; next < 10; next += 3) {
+    ASSERT_THAT(Open()->Append(JobEvents(next, 3)), IsOk());
+  }
+  EXPECT_THAT(ReadAll(*Open()), SizeIs(9));
 }
 
 TEST_F(JournalTest, BackupWhileEventsAreAppendedIsConsistent) {
   auto journal = Open();
   ASSERT_THAT(journal->Append(JobEvents(1, 50)), IsOk());
-  ASSERT_THAT(journal->WriteSnapshot({.sequence = 20, .bytes = "twenty"}), IsOk());
+  ASSERT_THAT(journal->WriteSnapshot(SnapshotOf(20, {"twenty"})), IsOk());
+  ASSERT_THAT(journal->WriteSnapshot(SnapshotOf(40, {"forty"})), IsOk());
   std::atomic<bool> stop = false;
   std::atomic<int64_t> next = 51;
   std::thread writer([&] {

@@ -1,50 +1,20 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The schema, and event → SQL. Every unit stands in a column's name.
+// Event → SQL.
 #include "coordinator/store/tables.h"
 
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 
+#include "base/crc32c.h"
 #include "base/status_macros.h"
 #include "proto/kind_name.h"
 #include "proto/state_names.h"
 
 namespace wattle::store {
-
-const char* const kArchiveSchema = R"sql(
-CREATE TABLE IF NOT EXISTS events (
-  sequence INTEGER PRIMARY KEY, at_unix_seconds REAL NOT NULL, kind TEXT NOT NULL, event BLOB NOT NULL);
-)sql";
-
-const char* const kJournalSchema = R"sql(
-CREATE TABLE events (
-  sequence INTEGER PRIMARY KEY, at_unix_seconds REAL NOT NULL, kind TEXT NOT NULL, event BLOB NOT NULL);
-CREATE TABLE snapshots (
-  sequence INTEGER PRIMARY KEY, checksum INTEGER NOT NULL, state BLOB NOT NULL);
-CREATE TABLE devices (
-  device_id TEXT PRIMARY KEY, name TEXT, device_class TEXT, emulated INTEGER, drained INTEGER NOT NULL DEFAULT 0,
-  incarnation INTEGER, memory_bytes INTEGER, battery_capacity_wh REAL, registered_unix_seconds REAL);
-CREATE TABLE jobs (
-  job_id TEXT PRIMARY KEY, name TEXT, owner TEXT, kind TEXT, objective TEXT, state TEXT, reason TEXT,
-  submitted_unix_seconds REAL, finished_unix_seconds REAL, output_artifact_id TEXT);
-CREATE TABLE attempts (
-  attempt_id TEXT PRIMARY KEY, job_id TEXT NOT NULL, device_id TEXT NOT NULL, fencing_token INTEGER NOT NULL,
-  state TEXT NOT NULL, reason TEXT, placed_unix_seconds REAL, ended_unix_seconds REAL, lease_seconds REAL,
-  predicted_run_seconds REAL, predicted_run_energy_joules REAL,
-  run_seconds REAL, run_energy_joules REAL, total_energy_joules REAL, energy_source TEXT);
-CREATE INDEX attempts_by_job ON attempts (job_id);
-CREATE TABLE energy_ledger (
-  device_id TEXT NOT NULL, sequence INTEGER NOT NULL, at_unix_seconds REAL NOT NULL,
-  attempt_energy_joules REAL, idle_energy_joules REAL, overhead_energy_joules REAL, missing_energy_joules REAL,
-  PRIMARY KEY (device_id, sequence)) WITHOUT ROWID;
-CREATE TABLE profiles (
-  device_class TEXT NOT NULL, device_id TEXT NOT NULL, emulated INTEGER NOT NULL, power_mode TEXT NOT NULL,
-  signature BLOB NOT NULL, unit TEXT NOT NULL, method TEXT, batch_size INTEGER, sequence_length INTEGER,
-  seconds_per_unit REAL, power_watts REAL, energy_joules_per_unit REAL, observations INTEGER, updated_unix_seconds REAL,
-  PRIMARY KEY (device_class, device_id, emulated, power_mode, signature, unit)) WITHOUT ROWID;
-)sql";
 
 absl::StatusOr<Statement*> Tables::Prepared(const std::string& sql) {
   auto found = statements_.find(sql);
@@ -56,12 +26,15 @@ absl::StatusOr<Statement*> Tables::Prepared(const std::string& sql) {
   return &found->second;
 }
 
-absl::Status Tables::Store(const v1::Event& event) {
-  WATTLE_ASSIGN_OR_RETURN(Statement * insert, Prepared("INSERT INTO events VALUES (?, ?, ?, ?)"));
+absl::Status Tables::Store(const v1::Event& event, uint32_t& chain) {
+  const std::string bytes = event.SerializeAsString();
+  const uint32_t crc = ExtendCrc32c(chain, bytes);
+  WATTLE_ASSIGN_OR_RETURN(Statement * insert, Prepared("INSERT INTO events VALUES (?, ?, ?, ?, ?)"));
   const absl::Status stored = insert->Bind(event.sequence())
                                   .Bind(event.at_unix_seconds())
                                   .Bind(KindName(event))
-                                  .BindBytes(event.SerializeAsString())
+                                  .BindBytes(bytes)
+                                  .Bind(int64_t{crc})
                                   .Run();
   if (absl::IsAlreadyExists(stored)) {
     return absl::AbortedError(absl::StrCat("journal: event ", event.sequence(),
@@ -69,11 +42,12 @@ absl::Status Tables::Store(const v1::Event& event) {
                                            "stops"));
   }
   WATTLE_RETURN_IF_ERROR(stored);
+  chain = crc;
   const absl::Status updated = UpdateTables(event);
   if (absl::IsAlreadyExists(updated)) {
-    return absl::DataLossError(
-        absl::StrCat(updated.message(), "; the tables do not agree with the events at event ",
-                     event.sequence(), " (", KindName(event), "); restore a backup"));
+    return absl::DataLossError(absl::StrCat(updated.message(), "; the tables do not agree with the ",
+                                            "events at event ", event.sequence(), " (",
+                                            KindName(event), "); restore a backup"));
   }
   return updated;
 }
@@ -90,6 +64,8 @@ absl::Status Tables::UpdateTables(const v1::Event& event) {
       return On(event.attempt_state_changed(), event);
     case v1::Event::kAttemptAdopted:
       return On(event.attempt_adopted(), event);
+    case v1::Event::kJobArchived:
+      return On(event.job_archived());
     case v1::Event::kDeviceRegistered:
       return On(event.device_registered(), event);
     case v1::Event::kLedgerRecorded:
@@ -100,7 +76,6 @@ absl::Status Tables::UpdateTables(const v1::Event& event) {
       return SetDrained(event.device_drained().device_id(), true);
     case v1::Event::kDeviceResumed:
       return SetDrained(event.device_resumed().device_id(), false);
-    case v1::Event::kJobArchived:
     case v1::Event::kJobInputResolved:
     case v1::Event::kReportAccepted:
     case v1::Event::kPolicyApplied:
@@ -148,16 +123,37 @@ absl::Status Tables::On(const v1::JobStateChanged& job, const v1::Event& event) 
   return update->Bind(job.job_id()).Run();
 }
 
+absl::Status Tables::On(const v1::JobArchived& archived) {
+  const v1::Job& job = archived.job();
+  int64_t number = 0;
+  if (!absl::SimpleAtoi(absl::StripPrefix(job.job_id(), "j"), &number)) {
+    return absl::InternalError(absl::StrCat("journal: archived job \"", job.job_id(), "\""));
+  }
+  WATTLE_ASSIGN_OR_RETURN(
+      Statement * insert,
+      Prepared("INSERT INTO archived_jobs (number, idempotency_key, state, owner, kind, "
+               "submitted_unix_seconds, job) VALUES (?, ?, ?, ?, ?, ?, ?)"));
+  return insert->Bind(number)
+      .Bind(archived.idempotency_key())
+      .Bind(int64_t{job.state()})
+      .Bind(job.spec().owner())
+      .Bind(KindName(job.spec()))
+      .Bind(job.submitted_unix_seconds())
+      .BindBytes(job.SerializeAsString())
+      .Run();
+}
+
 absl::Status Tables::On(const v1::AttemptPlaced& placed, const v1::Event& event) {
-  v1::Prediction prediction;
-  if (placed.placement().best_size() > 0) {
-    prediction = placed.placement().best(0).prediction();
+  v1::Prediction prediction = placed.prediction();
+  if (!placed.has_prediction() && placed.placement().best_size() > 0) {
+    prediction = placed.placement().best(0).prediction();  // An event of an earlier version.
   }
   WATTLE_ASSIGN_OR_RETURN(
       Statement * insert,
       Prepared("INSERT INTO attempts (attempt_id, job_id, device_id, fencing_token, state, reason, "
                "placed_unix_seconds, lease_seconds, predicted_run_seconds, "
-               "predicted_run_energy_joules) VALUES (?, ?, ?, ?, 'placed', ?, ?, ?, ?, ?)"));
+               "predicted_run_energy_joules, placement) VALUES (?, ?, ?, ?, 'placed', ?, ?, ?, ?, ?, "
+               "?)"));
   return insert->Bind(placed.attempt_id())
       .Bind(placed.job_id())
       .Bind(placed.device_id())
@@ -167,6 +163,7 @@ absl::Status Tables::On(const v1::AttemptPlaced& placed, const v1::Event& event)
       .Bind(placed.lease_seconds())
       .Bind(prediction.run_seconds().mean())
       .Bind(prediction.run_energy_joules().mean())
+      .BindBytes(placed.placement().SerializeAsString())
       .Run();
 }
 

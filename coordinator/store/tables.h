@@ -1,10 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The journal's schema, and the plain tables that an event changes in the same transaction. They
-// are for queries by people; the coordinator itself never reads them. One thread at a time.
+// What an event changes in the tables (schema.h), within the transaction that appends it. One
+// thread at a time.
 #ifndef WATTLE_COORDINATOR_STORE_TABLES_H_
 #define WATTLE_COORDINATOR_STORE_TABLES_H_
 
+#include <cstdint>
 #include <map>
 #include <string>
 
@@ -15,27 +16,21 @@
 
 namespace wattle::store {
 
-// PRAGMA user_version. A higher one than ours is refused at open.
-inline constexpr int kSchemaVersion = 1;
-
-// Statements that make an empty journal, and an empty archive.
-extern const char* const kJournalSchema;
-extern const char* const kArchiveSchema;
-
 class Tables {
  public:
   // `database` outlives this object.
   explicit Tables(const Database* database) : database_(database) {}
 
-  // Inserts the event and brings the tables up to it. Within the caller's transaction. Errors:
-  // kAborted where the event's number exists (another coordinator leads); kDataLoss where the
-  // tables do not agree with the events.
-  absl::Status Store(const v1::Event& event);
+  // Inserts the event and brings the tables up to it, within the caller's transaction. `chain`: crc
+  // of the event before; becomes this event's. Errors: kAborted where the event's number exists
+  // (another coordinator leads); kDataLoss where the tables do not agree with the events.
+  absl::Status Store(const v1::Event& event, uint32_t& chain);
 
  private:
   absl::Status UpdateTables(const v1::Event& event);
   absl::Status On(const v1::JobSubmitted& job, const v1::Event& event);
   absl::Status On(const v1::JobStateChanged& job, const v1::Event& event);
+  absl::Status On(const v1::JobArchived& archived);
   absl::Status On(const v1::AttemptPlaced& placed, const v1::Event& event);
   absl::Status On(const v1::AttemptAdopted& adopted, const v1::Event& event);
   absl::Status On(const v1::AttemptStateChanged& changed, const v1::Event& event);
@@ -47,7 +42,7 @@ class Tables {
   absl::StatusOr<Statement*> Prepared(const std::string& sql);
 
   const Database* database_;
-  std::map<std::string, Statement> statements_;  // by their text
+  std::map<std::string, Statement> statements_;  // By their text.
 };
 
 }  // namespace wattle::store

@@ -1,0 +1,142 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/runtime/job_list.h"
+
+#include <algorithm>
+#include <iterator>
+#include <limits>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+
+#include "base/status_macros.h"
+#include "proto/kind_name.h"
+
+namespace wattle::runtime {
+namespace {
+
+constexpr int kJobsDefault = 100;
+constexpr int kJobsMax = 1000;
+// Whole jobs of one answer; gRPC's clients take 4 MiB unless they are told otherwise.
+constexpr size_t kPageBytesMax = (size_t{4} << 20) - (size_t{128} << 10);
+
+template <typename Values, typename Value>
+bool IsAmong(const Values& values, const Value& value) {
+  return values.empty() || std::find(values.begin(), values.end(), value) != values.end();
+}
+
+bool IsWanted(const v1::Job& job, const v1::ListJobsRequest& request) {
+  return IsAmong(request.states(), job.state()) && IsAmong(request.owners(), job.spec().owner()) &&
+         IsAmong(request.kinds(), KindName(job.spec())) &&
+         job.submitted_unix_seconds() >= request.submitted_since_unix_seconds();
+}
+
+absl::StatusOr<store::HistoryQuery> QueryOf(const v1::ListJobsRequest& request) {
+  if (request.limit() < 0 || request.limit() > kJobsMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("limit: ", request.limit(), ", wanted 0 to ", kJobsMax));
+  }
+  store::HistoryQuery query;
+  query.limit = request.limit() == 0 ? kJobsDefault : request.limit();
+  query.before_number = std::numeric_limits<int64_t>::max();
+  if (!request.page_token().empty() &&
+      (!absl::SimpleAtoi(request.page_token(), &query.before_number) || query.before_number < 1)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("page_token: \"", request.page_token(),
+                     "\"; wanted the next_page_token of an earlier answer, or nothing"));
+  }
+  for (const int state : request.states()) {
+    query.states.push_back(static_cast<v1::JobState>(state));
+  }
+  query.owners.assign(request.owners().begin(), request.owners().end());
+  query.kinds.assign(request.kinds().begin(), request.kinds().end());
+  query.submitted_since_unix_seconds = request.submitted_since_unix_seconds();
+  return query;
+}
+
+int64_t NumberOf(const v1::Job& job) {
+  return core::JobNumber(job.job_id()).value_or(0);
+}
+
+}  // namespace
+
+absl::StatusOr<JobPage> ListJobs(const core::State& state, store::History& history,
+                                 const v1::ListJobsRequest& request) {
+  WATTLE_ASSIGN_OR_RETURN(store::HistoryQuery query, QueryOf(request));
+  const auto limit = static_cast<size_t>(query.limit);
+  // One more than asked for, of each: then the merged list tells whether there is a next page.
+  ++query.limit;
+  std::vector<v1::Job> jobs;
+  auto live = state.jobs.lower_bound(query.before_number);
+  while (live != state.jobs.begin() && jobs.size() <= limit) {
+    --live;
+    if (IsWanted(live->second.job(), request)) {
+      jobs.push_back(live->second.job());
+    }
+  }
+  WATTLE_ASSIGN_OR_RETURN(std::vector<v1::Job> archived, history.Jobs(query));
+  std::move(archived.begin(), archived.end(), std::back_inserter(jobs));
+  // The history may be newer than the state and have jobs that are in both.
+  std::stable_sort(jobs.begin(), jobs.end(), [](const v1::Job& a, const v1::Job& b) {
+    return NumberOf(a) > NumberOf(b);
+  });
+  jobs.erase(std::unique(jobs.begin(), jobs.end(),
+                         [](const v1::Job& a, const v1::Job& b) {
+                           return a.job_id() == b.job_id();
+                         }),
+             jobs.end());
+
+  JobPage page;
+  size_t bytes = 0;
+  for (v1::Job& job : jobs) {
+    bytes += request.summaries() ? 0 : job.ByteSizeLong();
+    if (page.jobs.size() == limit || (bytes > kPageBytesMax && !page.jobs.empty())) {
+      page.next_page_token = absl::StrCat(NumberOf(page.jobs.back()));
+      break;
+    }
+    page.jobs.push_back(std::move(job));
+  }
+  return page;
+}
+
+v1::JobSummary Summarize(const v1::Job& job) {
+  v1::JobSummary summary;
+  summary.set_job_id(job.job_id());
+  summary.set_name(job.spec().name());
+  summary.set_owner(job.spec().owner());
+  summary.set_kind(KindName(job.spec()));
+  summary.set_objective(job.spec().objective());
+  summary.set_priority(job.spec().priority());
+  summary.set_state(job.state());
+  summary.set_reason(job.reason());
+  summary.set_submitted_unix_seconds(job.submitted_unix_seconds());
+  summary.set_finished_unix_seconds(job.finished_unix_seconds());
+  summary.set_output_artifact_id(job.output_artifact_id());
+  summary.set_attempts(job.attempts_size());
+  double joules = 0;
+  std::set<v1::EnergySource> sources;
+  for (const v1::Attempt& attempt : job.attempts()) {
+    if (attempt.has_receipt()) {
+      joules += attempt.receipt().total().gross_energy_joules();
+      sources.insert(attempt.receipt().total().source());
+    }
+  }
+  summary.set_total_energy_joules(joules);
+  for (const v1::EnergySource source : sources) {
+    summary.add_energy_sources(source);
+  }
+  if (job.attempts_size() > 0) {
+    const v1::Attempt& last = *job.attempts().rbegin();
+    summary.set_attempt_id(last.attempt_id());
+    summary.set_attempt_state(last.state());
+    summary.set_device_id(last.device_id());
+    summary.set_device_name(last.device_name());
+    summary.set_emulated(last.emulated());
+    summary.set_unreachable(last.unreachable());
+  }
+  return summary;
+}
+
+}  // namespace wattle::runtime

@@ -1,0 +1,52 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What left the coordinator's state and is still asked for: ended jobs with their receipts, and why
+// each attempt was placed where it was. Reads what the journal commits, on a connection of its own,
+// so that no commit waits. Thread-safe; one query at a time.
+#ifndef WATTLE_COORDINATOR_STORE_HISTORY_H_
+#define WATTLE_COORDINATOR_STORE_HISTORY_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+#include "units/id.h"
+#include "wattle/v1/job.pb.h"
+
+namespace wattle::store {
+
+// Which archived jobs; an empty list: all.
+struct HistoryQuery {
+  int64_t before_number = 0;  // Jobs with a lower number; 0: from the newest.
+  int limit = 100;
+  std::vector<v1::JobState> states = {};
+  std::vector<std::string> owners = {};
+  std::vector<std::string> kinds = {};
+  double submitted_since_unix_seconds = 0;
+};
+
+class History {
+ public:
+  // Of the journal at `path`, which must be open already. Errors: as Journal::Open.
+  static absl::StatusOr<std::unique_ptr<History>> Open(const std::string& path);
+  virtual ~History() = default;
+
+  // An archived job, whole but for the explanations (Explain). Errors: kNotFound; kDataLoss.
+  virtual absl::StatusOr<v1::Job> Job(const JobId& job) = 0;
+  // The archived job that was submitted with this key.
+  virtual absl::StatusOr<std::optional<JobId>> JobOfKey(absl::string_view idempotency_key) = 0;
+  // Newest first.
+  virtual absl::StatusOr<std::vector<v1::Job>> Jobs(const HistoryQuery& query) = 0;
+  // Sets the placement of each attempt of the job, archived or not, as its event explained it.
+  virtual absl::Status Explain(v1::Job& job) = 0;
+};
+
+}  // namespace wattle::store
+
+#endif  // WATTLE_COORDINATOR_STORE_HISTORY_H_

@@ -1,0 +1,59 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Snapshots of the state in the journal's file: many rows of one record each, so that no size is
+// too large. They are written in small transactions between the commits and count only once they
+// were read back and found right; a crash leaves an unverified one, which the next start removes.
+// The two latest are kept, with all events after the older one. One thread at a time, beside the
+// thread that commits.
+#ifndef WATTLE_COORDINATOR_STORE_SNAPSHOTS_H_
+#define WATTLE_COORDINATOR_STORE_SNAPSHOTS_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+
+#include "coordinator/store/journal.h"
+#include "coordinator/store/sqlite.h"
+
+namespace wattle::store {
+
+class Snapshots {
+ public:
+  // path: of the journal, for messages and for the archive beside it. database: a connection of
+  // its own. writing: held by whoever writes to the file, so that no writer waits on SQLite's own
+  // lock, which it would poll.
+  Snapshots(std::string path, Database* database, absl::Mutex* writing)
+      : path_(std::move(path)), database_(database), writing_(writing) {}
+
+  // Of the verified ones, newest first.
+  absl::StatusOr<std::vector<int64_t>> List() const;
+  // As Journal::ReadSnapshot.
+  absl::Status Read(int64_t sequence, const TakeRow& take) const;
+  // As Journal::WriteSnapshot.
+  absl::Status Write(const SnapshotToWrite& snapshot);
+  // Those that a crash left. Before the first commit.
+  absl::Status RemoveUnverified();
+
+ private:
+  absl::Status WriteRows(const SnapshotToWrite& snapshot);
+  absl::Status Verify(const SnapshotToWrite& snapshot);
+  absl::Status Remove(int64_t sequence);
+  absl::Status KeepTheLatest();
+  absl::Status ArchiveEvents(int64_t up_to_sequence);
+  // One small transaction between two commits.
+  absl::Status InTransaction(const std::function<absl::Status()>& body);
+
+  const std::string path_;
+  Database* const database_;
+  absl::Mutex* const writing_;
+};
+
+}  // namespace wattle::store
+
+#endif  // WATTLE_COORDINATOR_STORE_SNAPSHOTS_H_
