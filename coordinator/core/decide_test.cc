@@ -264,7 +264,7 @@ TEST(SnapshotTest, NewerFormatAndDamageAreRefused) {
   EXPECT_THAT(ParseSnapshot(snapshot.SerializeAsString()),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("format version 2")));
   EXPECT_THAT(ParseSnapshot("\xff\xff"),
-              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("backup")));
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("cannot be read")));
 }
 
 TEST(PlanningTest, QueuedJobIsPlannedAndPlaced) {
@@ -371,6 +371,26 @@ TEST(PlanningTest, ModelTooLargeForEveryDeviceIsImpossible) {
       CheckPossible(fleet.state, fleet.observations, inputs, Finetune(), Now()),
       StatusIs(absl::StatusCode::kFailedPrecondition,
                AllOf(HasSubstr("the nearest is orin: needs "), Not(HasSubstr("memory refuses")))));
+}
+
+// Whatever waits, a submit and a dry run look at their own job alone.
+TEST(PlanningTest, ADryRunAndASubmitLookAtNoQueuedJob) {
+  Fleet fleet;
+  for (int i = 0; i < 50; ++i) {
+    Do(fleet.state, fleet.observations, SubmitJob{Finetune(), absl::StrCat("key-", i)});
+  }
+  int looked_at = 0;
+  PlanningInputs inputs;
+  inputs.estimate_memory = [&looked_at](const v1::JobSpec&, const v1::ModelShape&) {
+    ++looked_at;
+    return int64_t{1};
+  };
+  EXPECT_THAT(CheckPossible(fleet.state, fleet.observations, inputs, Finetune(), Now()), IsOk());
+  EXPECT_EQ(looked_at, 1);
+  v1::PlanRequest request;
+  *request.mutable_spec() = Finetune();
+  EXPECT_THAT(DryRun(fleet.state, fleet.observations, inputs, request, Now()), IsOk());
+  EXPECT_EQ(looked_at, 2);
 }
 
 // Places j1 on the board.
