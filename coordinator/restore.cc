@@ -5,6 +5,8 @@
 #include <memory>
 #include <optional>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
@@ -18,6 +20,7 @@
 #include "coordinator/core/lineage.h"
 #include "coordinator/core/state.h"
 #include "coordinator/runtime/runtime.h"
+#include "coordinator/store/history.h"
 #include "coordinator/store/journal.h"
 
 namespace wattle {
@@ -51,19 +54,65 @@ absl::StatusOr<core::State> StateOfCopy(const std::string& journal_path) {
   return state;
 }
 
-// The journal that is in the way, out of it. Its state, where it can be read, tells what is lost.
-absl::StatusOr<std::optional<core::State>> SetAside(const std::string& path,
-                                                    const std::string& lineage_id) {
-  std::optional<core::State> before;
+// The journal that a restore replaces.
+struct Replaced {
+  core::State state;
+  // Of its history, what the backup does not have as ended: the id, name, state and reason alone.
+  std::vector<v1::Job> archived;
+};
+
+v1::Job OutlineOf(const v1::Job& job) {
+  v1::Job outline;
+  outline.set_job_id(job.job_id());
+  outline.mutable_spec()->set_name(job.spec().name());
+  outline.set_state(job.state());
+  outline.set_reason(job.reason());
+  return outline;
+}
+
+// Jobs of the history of the journal at `path` that the backup does not know, or has open.
+absl::StatusOr<std::vector<v1::Job>> ArchivedSince(const std::string& path,
+                                                   const core::State& backup) {
+  WATTLE_ASSIGN_OR_RETURN(const std::unique_ptr<store::History> history,
+                          store::History::Open(path));
+  std::vector<v1::Job> jobs;
+  for (const int64_t number : backup.open_jobs) {
+    const absl::StatusOr<v1::Job> job = history->Job(JobId(absl::StrCat("j", number)));
+    if (job.ok()) {
+      jobs.push_back(OutlineOf(*job));
+    }
+  }
+  store::HistoryQuery query{.limit = 1000};
+  while (true) {
+    WATTLE_ASSIGN_OR_RETURN(const std::vector<v1::Job> page, history->Jobs(query));  // Newest first.
+    for (const v1::Job& job : page) {
+      query.before_number = core::JobNumber(job.job_id()).value_or(0);
+      if (query.before_number < backup.next_job_number) {
+        return jobs;
+      }
+      jobs.push_back(OutlineOf(job));
+    }
+    if (page.empty()) {
+      return jobs;
+    }
+  }
+}
+
+// The journal that is in the way, out of it. What it knows, where it can be read, tells what is
+// lost.
+absl::StatusOr<std::optional<Replaced>> SetAside(const std::string& path,
+                                                 const core::State& backup) {
+  std::optional<Replaced> before;
   absl::StatusOr<core::State> state = StateOf(path);
-  if (state.ok() && !state->lineage_id.empty() && !lineage_id.empty() &&
-      state->lineage_id != lineage_id) {
-    return absl::FailedPreconditionError(absl::StrCat(path, " is journal ", state->lineage_id,
-                                                      ", and the backup is of journal ", lineage_id,
-                                                      ": restore into another directory"));
+  if (state.ok() && !state->lineage_id.empty() && !backup.lineage_id.empty() &&
+      state->lineage_id != backup.lineage_id) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, " is journal ", state->lineage_id, ", and the backup is of journal ",
+                     backup.lineage_id, ": restore into another directory"));
   }
   if (state.ok()) {
-    before = *std::move(state);
+    before.emplace().state = *std::move(state);
+    WATTLE_ASSIGN_OR_RETURN(before->archived, ArchivedSince(path, backup));
   } else if (absl::IsFailedPrecondition(state.status())) {
     return state.status();  // A coordinator runs on it, or a newer version wrote it.
   }
@@ -117,18 +166,26 @@ absl::Status KeepArtifacts(const core::State& before, const std::string& directo
   return absl::OkStatus();
 }
 
-std::string WhatIsLost(const core::State& before, const core::State& restored) {
+// One line, or nothing where the restored state has the job as the replaced journal had it.
+std::string WhatIsLostOf(const v1::Job& job, const core::State& restored) {
+  const v1::JobRecord* known = core::FindJob(restored, JobId(job.job_id()));
+  if (known == nullptr) {
+    return absl::StrCat("  ", job.job_id(), " (", job.spec().name(),
+                        ") was submitted after the backup: submit it again\n");
+  }
+  return core::IsTerminal(job.state()) && !core::IsTerminal(known->job().state())
+             ? absl::StrCat("  ", job.job_id(), " had ended (", job.reason(),
+                            "): it is open again, until its worker tells of it\n")
+             : "";
+}
+
+std::string WhatIsLost(const Replaced& before, const core::State& restored) {
   std::string text;
-  for (const auto& [number, record] : before.jobs) {
-    const v1::Job& job = record.job();
-    const v1::JobRecord* known = core::FindJob(restored, JobId(job.job_id()));
-    if (known == nullptr) {
-      absl::StrAppend(&text, "  ", job.job_id(), " (", job.spec().name(),
-                      ") was submitted after the backup: submit it again\n");
-    } else if (core::IsTerminal(job.state()) && !core::IsTerminal(known->job().state())) {
-      absl::StrAppend(&text, "  ", job.job_id(), " had ended (", job.reason(),
-                      "): it is open again, until its worker tells of it\n");
-    }
+  for (const v1::Job& job : before.archived) {
+    absl::StrAppend(&text, WhatIsLostOf(job, restored));
+  }
+  for (const auto& [number, record] : before.state.jobs) {
+    absl::StrAppend(&text, WhatIsLostOf(record.job(), restored));
   }
   return text;
 }
@@ -138,7 +195,7 @@ std::string WhatIsLost(const core::State& before, const core::State& restored) {
 absl::StatusOr<std::string> Restore(const RestoreOptions& options) {
   const std::string path = JournalOf(options.data_directory);
   std::error_code error;
-  std::optional<core::State> before;
+  std::optional<Replaced> before;
   std::string reason = "its epoch was raised";
   if (!options.backup.empty()) {
     const std::string source = JournalOf(options.backup);
@@ -154,7 +211,7 @@ absl::StatusOr<std::string> Restore(const RestoreOptions& options) {
             absl::StrCat(options.data_directory,
                          ": has a journal; choose another directory, or --replace sets it aside"));
       }
-      WATTLE_ASSIGN_OR_RETURN(before, SetAside(path, backup.lineage_id));
+      WATTLE_ASSIGN_OR_RETURN(before, SetAside(path, backup));
     }
     fs::create_directories(options.data_directory, error);
     WATTLE_RETURN_IF_ERROR(store::BackupJournal(source, path));
@@ -180,7 +237,7 @@ absl::StatusOr<std::string> Restore(const RestoreOptions& options) {
                                   last, "; ", state.open_jobs.size(), " jobs are open\n");
   if (before.has_value()) {
     WATTLE_RETURN_IF_ERROR(KeepArtifacts(
-        *before, absl::StrCat(options.data_directory, "/", kArtifactsFolder), *journal, state));
+        before->state, absl::StrCat(options.data_directory, "/", kArtifactsFolder), *journal, state));
     const std::string lost = WhatIsLost(*before, state);
     absl::StrAppend(&text,
                     lost.empty() ? "nothing is missing from the journal that was replaced\n"

@@ -1,0 +1,92 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Restores beside living workers: tests/integration/restore_test.py.
+#include "coordinator/restore.h"
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "base/test_directory.h"
+#include "coordinator/backup.h"
+#include "coordinator/core/core.h"
+#include "coordinator/store/journal.h"
+
+namespace wattle {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+class RestoreTest : public testing::Test {
+ protected:
+  RestoreTest() {
+    std::filesystem::create_directories(data_);
+    std::filesystem::create_directories(backup_);
+    auto journal = store::Journal::Open(data_ + "/" + std::string(kJournalFile));
+    EXPECT_THAT(journal, IsOk());
+    journal_ = *std::move(journal);
+    core::OpenJournal open;
+    open.lineage_id = "lineage";
+    open.opening_id = "opening";
+    Do(open);
+    v1::ArtifactInfo model;
+    model.set_artifact_id(std::string(64, 'a'));
+    model.set_name("tiny");
+    model.set_kind(v1::ARTIFACT_KIND_MODEL);
+    model.mutable_model_shape()->set_architecture("gpt2");
+    Do(core::CommitArtifact{model});
+  }
+
+  std::string Do(const core::Command& command) {
+    const core::Decision decision = core::Decide(state_, command, {}, {now_, Monotonic()});
+    EXPECT_THAT(decision.status, IsOk());
+    EXPECT_THAT(journal_->Append(decision.events), IsOk());
+    for (const v1::Event& event : decision.events) {
+      core::Apply(state_, event, core::kReplayed);
+    }
+    return decision.id;
+  }
+  std::string Submit(const std::string& name) {
+    v1::JobSpec spec;
+    spec.set_name(name);
+    spec.mutable_quantize()->set_model("tiny");
+    spec.mutable_quantize()->set_quantization(v1::QUANTIZATION_INT8);
+    return Do(core::SubmitJob{spec, "key of " + name});
+  }
+  void End(const std::string& job) { Do(core::CancelJob{JobId(job), ""}); }
+
+  const TestDirectory directory_;
+  const std::string data_ = directory_.File("data");
+  const std::string backup_ = directory_.File("backup");
+  std::unique_ptr<store::Journal> journal_;
+  core::State state_;
+  absl::Time now_ = absl::FromUnixSeconds(1'000'000);
+};
+
+// What the replaced journal had moved to its history is missing from the backup as well.
+TEST_F(RestoreTest, NamesTheLostJobsOfTheReplacedJournalsHistory) {
+  End(Submit("before"));
+  const std::string open = Submit("open");
+  ASSERT_THAT(journal_->Backup(backup_ + "/" + std::string(kJournalFile)), IsOk());
+  End(open);
+  const std::string after = Submit("after");
+  End(after);
+  now_ += absl::Hours(1);
+  Do(core::ArchiveEnded{{.age_max = absl::Minutes(20), .jobs_max = 0}});
+  ASSERT_TRUE(state_.jobs.empty());
+  journal_.reset();
+
+  const auto told = Restore({.data_directory = data_, .backup = backup_, .replace = true});
+  ASSERT_THAT(told, IsOk());
+  EXPECT_THAT(*told, HasSubstr(after + " (after) was submitted after the backup"));
+  EXPECT_THAT(*told, HasSubstr(open + " had ended"));
+  EXPECT_THAT(*told, Not(HasSubstr("(before)")));
+}
+
+}  // namespace
+}  // namespace wattle
