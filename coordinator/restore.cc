@@ -84,7 +84,8 @@ absl::StatusOr<std::vector<v1::Job>> ArchivedSince(const std::string& path,
   }
   store::HistoryQuery query{.limit = 1000};
   while (true) {
-    WATTLE_ASSIGN_OR_RETURN(const std::vector<v1::Job> page, history->Jobs(query));  // Newest first.
+    WATTLE_ASSIGN_OR_RETURN(const std::vector<v1::Job> page,
+                            history->Jobs(query));  // Newest first.
     for (const v1::Job& job : page) {
       query.before_number = core::JobNumber(job.job_id()).value_or(0);
       if (query.before_number < backup.next_job_number) {
@@ -236,8 +237,9 @@ absl::StatusOr<std::string> Restore(const RestoreOptions& options) {
                                   " goes on under epoch ", core::EpochOf(state), " after event ",
                                   last, "; ", state.open_jobs.size(), " jobs are open\n");
   if (before.has_value()) {
-    WATTLE_RETURN_IF_ERROR(KeepArtifacts(
-        before->state, absl::StrCat(options.data_directory, "/", kArtifactsFolder), *journal, state));
+    WATTLE_RETURN_IF_ERROR(
+        KeepArtifacts(before->state, absl::StrCat(options.data_directory, "/", kArtifactsFolder),
+                      *journal, state));
     const std::string lost = WhatIsLost(*before, state);
     absl::StrAppend(&text,
                     lost.empty() ? "nothing is missing from the journal that was replaced\n"

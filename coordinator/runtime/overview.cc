@@ -6,6 +6,7 @@
 #include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "absl/time/time.h"
 
@@ -22,6 +23,7 @@ namespace {
 // looks.
 constexpr absl::Duration kLookInterval = absl::Milliseconds(250);
 constexpr size_t kRestoreFindingsMax = 100;
+constexpr int kArchivedAtOnce = 1000;  // Jobs read from the history at once.
 
 // A restored journal says so, and what came of the restore.
 void AddRestore(const core::State& state, v1::CoordinatorStatus& status) {
@@ -36,6 +38,25 @@ void AddRestore(const core::State& state, v1::CoordinatorStatus& status) {
   status.set_restore_findings_total(static_cast<int64_t>(total));
   for (size_t i = total - std::min(total, kRestoreFindingsMax); i < total; ++i) {
     *status.add_restore_findings() = state.restore_findings[i];
+  }
+}
+
+// The jobs that left the state. The history may be newer than the state and have jobs that are in
+// both.
+absl::Status AddArchived(store::History& history, const core::State& state,
+                         EnergyReportBuilder& builder) {
+  store::HistoryQuery query{.limit = kArchivedAtOnce};
+  while (true) {
+    WATTLE_ASSIGN_OR_RETURN(const std::vector<v1::Job> page, history.Jobs(query));
+    if (page.empty()) {
+      return absl::OkStatus();
+    }
+    for (const v1::Job& job : page) {
+      if (core::FindJob(state, JobId(job.job_id())) == nullptr) {
+        builder.Add(job);
+      }
+    }
+    query.before_number = *core::JobNumber(page.back().job_id());
   }
 }
 
@@ -99,17 +120,16 @@ absl::StatusOr<v1::EnergyReport> Overview::ReportEnergy(
     return absl::InvalidArgumentError(
         "since_unix_seconds, until_unix_seconds: want a span: since before until, none negative");
   }
-  EnergyReportBuilder builder = runtime_.Read([&request](const core::State& state) {
-    std::map<std::string, v1::DeviceInfo> devices;
-    for (const auto& [id, record] : state.devices) {
-      devices[id.value()] = record.info();
-    }
-    EnergyReportBuilder of_jobs(request, std::move(devices));
-    for (const auto& [number, record] : state.jobs) {
-      of_jobs.Add(record.job());
-    }
-    return of_jobs;
-  });
+  const std::shared_ptr<const core::State> state = runtime_.Version();
+  std::map<std::string, v1::DeviceInfo> devices;
+  for (const auto& [id, record] : state->devices) {
+    devices[id.value()] = record.info();
+  }
+  EnergyReportBuilder builder(request, std::move(devices));
+  for (const auto& [number, record] : state->jobs) {
+    builder.Add(record.job());
+  }
+  WATTLE_RETURN_IF_ERROR(AddArchived(runtime_.history(), *state, builder));
   constexpr double kForever = 1e18;
   LedgerSpan span;
   WATTLE_ASSIGN_OR_RETURN(span.before, journal_->LedgersBefore(since));
