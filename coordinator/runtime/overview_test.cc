@@ -16,9 +16,9 @@
 namespace wattle::runtime {
 namespace {
 
-class OverviewTest : public RuntimeFixture {
+class EnergyOfTheHistoryTest : public RuntimeFixture {
  protected:
-  OverviewTest() {
+  EnergyOfTheHistoryTest() {
     auto journal = store::Journal::Open(Path("journal.db"));
     EXPECT_THAT(journal, IsOk());
     journal_ = *std::move(journal);
@@ -75,7 +75,7 @@ class OverviewTest : public RuntimeFixture {
   absl::Time now_ = absl::Now() - absl::Hours(3);
 };
 
-TEST_F(OverviewTest, EnergyHasTheJobsOfTheHistoryToo) {
+TEST_F(EnergyOfTheHistoryTest, AReportHasItsJobsToo) {
   SucceededJob("old", 150);
   now_ += absl::Hours(2);
   Do(core::ArchiveEnded{{.age_max = absl::Hours(1), .jobs_max = 100}});
