@@ -191,6 +191,7 @@ v1::SubmitJobRequest SubmitOf(const std::string& model, const std::string& run, 
   request.set_idempotency_key(absl::StrCat(run, "-", number));
   v1::JobSpec& spec = *request.mutable_spec();
   spec.set_name(absl::StrCat("load ", number));
+  spec.set_objective(v1::OBJECTIVE_TIME);  // The cheapest devices alone would take all jobs.
   spec.mutable_generate()->set_model(model);
   spec.mutable_generate()->add_prompts("How long does the battery last?");
   spec.mutable_generate()->set_max_new_tokens(16 + 16 * (number % 4));

@@ -52,6 +52,7 @@ v1::JobSpec Job(int64_t number) {
   v1::JobSpec spec;
   spec.set_name(absl::StrCat("load ", number));
   spec.set_owner(number % 3 == 0 ? "ann" : "bob");
+  spec.set_objective(v1::OBJECTIVE_TIME);  // The cheapest devices alone would take all jobs.
   spec.mutable_generate()->set_model("tiny");
   spec.mutable_generate()->add_prompts("How long does the battery last?");
   spec.mutable_generate()->set_max_new_tokens(static_cast<int32_t>(16 + 16 * (number % 4)));
@@ -211,8 +212,13 @@ int TimePlans(int devices, int jobs, int rounds) {
       Apply(state, core::SubmitJob{Job(number), absl::StrCat("key-", number), {}}, seen, now);
     }
   };
-  submit(devices);
+  submit(4 * devices);  // The fast ones may be worth waiting for.
   Apply(state, core::ComputePlan(core::MakeSnapshot(state, seen, {}, now)), seen, now);
+  for (int64_t number = 1; number <= 4 * devices; ++number) {
+    if (state.jobs.at(number).job().state() == v1::JOB_STATE_QUEUED) {
+      Apply(state, core::CancelJob{wattle::JobId(absl::StrCat("j", number)), ""}, seen, now);
+    }
+  }
   submit(jobs);
   std::vector<double> milliseconds;
   for (int round = 0; round < rounds; ++round) {
