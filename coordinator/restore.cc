@@ -230,7 +230,7 @@ absl::StatusOr<std::string> Restore(const RestoreOptions& options) {
   const int64_t last = state.last_sequence.value();
   // A backup that was restored before must not give out the numbers of that epoch again.
   const int64_t epoch_min =
-      std::max(options.epoch_min, before.has_value() ? core::EpochOf(*before) + 1 : 0);
+      std::max(options.epoch_min, before.has_value() ? core::EpochOf(before->state) + 1 : 0);
   WATTLE_RETURN_IF_ERROR(runtime::OpenLineage(*journal, Clock::Real(), epoch_min, reason,
                                               /*as_copy=*/true, state));
   std::string text = absl::StrCat(options.data_directory, ": journal ", state.lineage_id,
