@@ -1,11 +1,13 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // wattle-load: the clients of ./dev bench load. Each prints one line of name=value.
-//   devices ADDRESS COUNT            connects that many workers, prints "connected", and beats once a
+//   devices ADDRESS COUNT            connects that many workers, prints "connected", and beats once
+//   a
 //                                    second for each of them until its input ends
 //   submit ADDRESS MODEL COUNT CALLERS   submits COUNT jobs, CALLERS at once, latency of each
-//   commit ADDRESS SECONDS           applies one policy after the other: each is a commit of its own
-//   watch ADDRESS JOB COUNT          opens COUNT watches of a job, prints "watching", until its input
+//   commit ADDRESS SECONDS           applies one policy after the other: each is a commit of its
+//   own watch ADDRESS JOB COUNT          opens COUNT watches of a job, prints "watching", until its
+//   input
 //                                    ends
 #include <algorithm>
 #include <atomic>

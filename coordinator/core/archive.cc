@@ -21,11 +21,9 @@ bool AnythingToArchive(const State& state, const Retention& retention, absl::Tim
   if (state.ended_jobs.empty()) {
     return false;
   }
-  const absl::Duration age =
-      now - FromUnix(state.ended_jobs.begin()->first);
-  return age > kStaysAtLeast &&
-         (age > retention.age_max ||
-          state.ended_jobs.size() > static_cast<size_t>(retention.jobs_max));
+  const absl::Duration age = now - FromUnix(state.ended_jobs.begin()->first);
+  return age > kStaysAtLeast && (age > retention.age_max ||
+                                 state.ended_jobs.size() > static_cast<size_t>(retention.jobs_max));
 }
 
 void DecideArchive(Draft& draft, const ArchiveEnded& command) {
@@ -34,8 +32,7 @@ void DecideArchive(Draft& draft, const ArchiveEnded& command) {
   size_t left = state.ended_jobs.size();
   size_t archived = 0;
   for (const auto& [ended_unix_seconds, number] : state.ended_jobs) {
-    const absl::Duration age =
-        draft.now().wall - FromUnix(ended_unix_seconds);
+    const absl::Duration age = draft.now().wall - FromUnix(ended_unix_seconds);
     const bool wanted = left <= static_cast<size_t>(retention.jobs_max) && age <= retention.age_max;
     if (wanted || age <= kStaysAtLeast || archived == kJobsAtOnce) {
       return;  // The jobs after this one ended later.

@@ -63,8 +63,7 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
 // every device. For submit, before Decide.
 absl::Status CheckPossible(const State& state, const Observations& observations,
                            const PlanningInputs& inputs, const v1::JobSpec& spec,
-                           const Instant& now,
-                           const std::vector<v1::Job>& archived_sources = {});
+                           const Instant& now, const std::vector<v1::Job>& archived_sources = {});
 
 }  // namespace wattle::core
 

@@ -55,8 +55,8 @@ absl::Status Give(const v1::StateSnapshot& row,
                   const std::function<absl::Status(absl::string_view)>& take) {
   if (row.ByteSizeLong() > kRowBytesMax) {
     return absl::OutOfRangeError(
-        absl::StrCat("snapshot: a record of ", row.ByteSizeLong(), " bytes, at most ",
-                     kRowBytesMax, " are stored: ", row.ShortDebugString().substr(0, 100)));
+        absl::StrCat("snapshot: a record of ", row.ByteSizeLong(), " bytes, at most ", kRowBytesMax,
+                     " are stored: ", row.ShortDebugString().substr(0, 100)));
   }
   return take(row.SerializeAsString());
 }
@@ -133,8 +133,7 @@ absl::Status SnapshotReader::AddRecords(const v1::StateSnapshot& snapshot) {
   for (const v1::JobRecord& record : snapshot.jobs()) {
     const std::optional<int64_t> number = JobNumber(record.job().job_id());
     if (!number.has_value()) {
-      return absl::DataLossError(
-          absl::StrCat("\"", record.job().job_id(), "\" is not a job id"));
+      return absl::DataLossError(absl::StrCat("\"", record.job().job_id(), "\" is not a job id"));
     }
     state_.jobs.Mutable(*number) = record;
     state_.job_by_idempotency_key.Mutable(record.idempotency_key()) = *number;

@@ -69,7 +69,7 @@ struct State {
   int64_t next_job_number = 1;         // "j" + number.
   FencingToken next_fencing_token{1};  // One counter for all jobs.
   PersistentMap<DeviceId, v1::DeviceRecord> devices;
-  PersistentMap<int64_t, v1::JobRecord> jobs;  // By number, so that j2 comes before j10.
+  PersistentMap<int64_t, v1::JobRecord> jobs;       // By number, so that j2 comes before j10.
   PersistentMap<std::string, v1::Policy> policies;  // By name.
   PersistentMap<ArtifactId, v1::ArtifactInfo> artifacts;
   PersistentMap<std::string, ArtifactId> artifact_names;  // Latest push of each name.

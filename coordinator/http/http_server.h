@@ -55,7 +55,7 @@ class HttpServer {
   std::thread thread_;
   std::string address_;
   std::atomic<bool> ended_ = false;  // The listening thread's loop.
-  std::atomic<int> posts_ = 0;  // Being handled now.
+  std::atomic<int> posts_ = 0;       // Being handled now.
   std::atomic<runtime::Api*> api_ = nullptr;
 };
 

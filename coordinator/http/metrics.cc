@@ -39,7 +39,8 @@ void AddFleet(MetricsPage& page, const core::State& state) {
   }
   for (const v1::AttemptState attempt_state : kAttemptStates) {
     page.Gauge("wattle_coordinator_attempts", "Attempts by the state that they are in or ended in.",
-               {{"state", LowerName(attempt_state)}}, count_of(state.attempt_counts, attempt_state));
+               {{"state", LowerName(attempt_state)}},
+               count_of(state.attempt_counts, attempt_state));
   }
   page.Gauge("wattle_coordinator_artifacts", "Artifacts that the journal knows.", {},
              static_cast<double>(state.artifacts.size()));
@@ -129,11 +130,10 @@ void AddWork(MetricsPage& page, const runtime::CounterValues& values) {
 // What the kinds of work took, and what was predicted of them.
 void AddKinds(MetricsPage& page, const runtime::WorkTotals& work) {
   const auto labels_of = [](const runtime::WorkKind& kind) {
-    return telemetry::MetricLabels{
-        {"kind", kind.kind},
-        {"model", kind.model},
-        {"device_class", kind.device_class},
-        {"source", LowerName(kind.source)}};
+    return telemetry::MetricLabels{{"kind", kind.kind},
+                                   {"model", kind.model},
+                                   {"device_class", kind.device_class},
+                                   {"source", LowerName(kind.source)}};
   };
   for (const auto& [kind, by_state] : work.done) {
     for (const auto& [state, sum] : by_state) {
@@ -165,8 +165,7 @@ void AddKinds(MetricsPage& page, const runtime::WorkTotals& work) {
     const auto failure = static_cast<v1::FailureClass>(number);
     const auto it = work.failures.find(failure);
     page.Counter("wattle_coordinator_failures_total",
-                 "Attempts that failed, by whose fault it was.",
-                 {{"class", LowerName(failure)}},
+                 "Attempts that failed, by whose fault it was.", {{"class", LowerName(failure)}},
                  it == work.failures.end() ? 0.0 : static_cast<double>(it->second));
   }
 }

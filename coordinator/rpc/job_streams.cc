@@ -170,7 +170,7 @@ class JobWatch final : public FollowStream<v1::JobUpdate> {
   std::string last_sent_;
   std::string progress_;  // Of the last look, serialized.
   bool ended_ = false;
-  AttemptId attempt_;  // The latest one.
+  AttemptId attempt_;                                      // The latest one.
   std::shared_ptr<runtime::ObservationBoard::Slot> slot_;  // Of its device.
   std::map<std::string, v1::Placement> placements_;        // By attempt.
 };

@@ -46,8 +46,7 @@ absl::StatusOr<v1::JobUpdate> Api::UpdateOf(const JobId& job) const {
   } else {
     WATTLE_ASSIGN_OR_RETURN(*update.mutable_job(), runtime_.history().Job(job));
   }
-  const core::Observations observations =
-      runtime_.board().SnapshotOf(DevicesOf(update.job()));
+  const core::Observations observations = runtime_.board().SnapshotOf(DevicesOf(update.job()));
   core::CompleteJob(*state, observations, runtime_.Now(), *update.mutable_job());
   if (update.job().attempts_size() > 0) {
     const AttemptId current(update.job().attempts().rbegin()->attempt_id());
@@ -82,8 +81,7 @@ absl::StatusOr<v1::ListJobsResponse> Api::ListJobs(const v1::ListJobsRequest& re
   return response;
 }
 
-std::vector<v1::Job> Api::ArchivedSources(const core::State& state,
-                                          const v1::JobSpec& spec) const {
+std::vector<v1::Job> Api::ArchivedSources(const core::State& state, const v1::JobSpec& spec) const {
   std::vector<v1::Job> sources;
   for (const JobId& job : core::ReferencedJobs(spec)) {
     if (core::FindJob(state, job) == nullptr) {

@@ -26,7 +26,7 @@ struct CounterValues {
   uint64_t events = 0;
   uint64_t commits = 0;
   uint64_t plans = 0;
-  uint64_t snapshots = 0;  // Written and verified.
+  uint64_t snapshots = 0;                         // Written and verified.
   std::map<v1::JobState, uint64_t> jobs_entered;  // How often a job entered each state.
   std::map<v1::AttemptState, uint64_t> attempts_entered;
   // Gross, of attempts with a receipt, by what the joules come from: sums of different evidence do

@@ -79,14 +79,12 @@ absl::StatusOr<JobPage> ListJobs(const core::State& state, store::History& histo
   WATTLE_ASSIGN_OR_RETURN(std::vector<v1::Job> archived, history.Jobs(query));
   std::move(archived.begin(), archived.end(), std::back_inserter(jobs));
   // The history may be newer than the state and have jobs that are in both.
-  std::stable_sort(jobs.begin(), jobs.end(), [](const v1::Job& a, const v1::Job& b) {
-    return NumberOf(a) > NumberOf(b);
-  });
-  jobs.erase(std::unique(jobs.begin(), jobs.end(),
-                         [](const v1::Job& a, const v1::Job& b) {
-                           return a.job_id() == b.job_id();
-                         }),
-             jobs.end());
+  std::stable_sort(jobs.begin(), jobs.end(),
+                   [](const v1::Job& a, const v1::Job& b) { return NumberOf(a) > NumberOf(b); });
+  jobs.erase(
+      std::unique(jobs.begin(), jobs.end(),
+                  [](const v1::Job& a, const v1::Job& b) { return a.job_id() == b.job_id(); }),
+      jobs.end());
 
   JobPage page;
   size_t bytes = 0;

@@ -149,9 +149,8 @@ TEST_F(JobListTest, AnArchivedJobAnswersAsBefore) {
   v1::CancelJobRequest cancel;
   cancel.set_job_id("j2");
   absl::Status cancelled;
-  api_->CancelJob(cancel, [&cancelled](const absl::StatusOr<v1::Job>& reply) {
-    cancelled = reply.status();
-  });
+  api_->CancelJob(
+      cancel, [&cancelled](const absl::StatusOr<v1::Job>& reply) { cancelled = reply.status(); });
   EXPECT_THAT(cancelled, StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("has ended")));
 }
 

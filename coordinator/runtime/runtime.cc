@@ -45,8 +45,8 @@ absl::StatusOr<core::State> LoadSnapshot(store::Journal& journal) {
   absl::Status problem;
   for (const int64_t sequence : sequences) {
     core::SnapshotReader reader;
-    problem = journal.ReadSnapshot(
-        sequence, [&reader](absl::string_view row) { return reader.Take(row); });
+    problem = journal.ReadSnapshot(sequence,
+                                   [&reader](absl::string_view row) { return reader.Take(row); });
     if (problem.ok()) {
       return std::move(reader).Finish();
     }
@@ -58,10 +58,9 @@ absl::StatusOr<core::State> LoadSnapshot(store::Journal& journal) {
   if (sequences.empty()) {
     return core::State();
   }
-  return absl::DataLossError(absl::StrCat("journal: ",
-                                          sequences.size() == 1 ? "the only snapshot is"
-                                                                : "both snapshots are",
-                                          " damaged: ", problem.message(), "; restore a backup"));
+  return absl::DataLossError(absl::StrCat(
+      "journal: ", sequences.size() == 1 ? "the only snapshot is" : "both snapshots are",
+      " damaged: ", problem.message(), "; restore a backup"));
 }
 
 }  // namespace
@@ -109,8 +108,8 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Start(RuntimeOptions options,
   WATTLE_ASSIGN_OR_RETURN(std::unique_ptr<store::History> history,
                           store::History::Open(options.journal_path));
   core::State live = state;
-  auto runtime = std::unique_ptr<Runtime>(new Runtime(
-      std::move(options), std::move(journal), std::move(history), std::move(state), links));
+  auto runtime = std::unique_ptr<Runtime>(new Runtime(std::move(options), std::move(journal),
+                                                      std::move(history), std::move(state), links));
   Runtime* self = runtime.get();
   self->threads_.emplace_back(
       [self, live = std::move(live)]() mutable { self->RunCore(std::move(live)); });
@@ -119,8 +118,7 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Start(RuntimeOptions options,
   self->threads_.emplace_back([self] { self->RunKeeper(); });
   self->threads_.emplace_back([self] { self->RunPlanner(); });
   self->threads_.emplace_back([self] { self->RunTimer(); });
-  self->threads_.emplace_back(
-      [self] { self->watchers_.Run(self->options_.progress_interval); });
+  self->threads_.emplace_back([self] { self->watchers_.Run(self->options_.progress_interval); });
   return runtime;
 }
 
@@ -348,8 +346,8 @@ bool Runtime::PlanOnce(ObservationBoard::Reader& reader) {
     return false;
   }
   const Monotonic start = options_.clock->Boottime();
-  core::PlanComputed plan = core::ComputePlan(
-      core::MakeSnapshot(*state, reader.observations, options_.planning, Now()));
+  core::PlanComputed plan =
+      core::ComputePlan(core::MakeSnapshot(*state, reader.observations, options_.planning, Now()));
   counters_.CountPlan(options_.clock->Boottime() - start);
   auto why = std::make_shared<std::map<JobId, std::string>>();
   for (const scheduler::QueuePlacement& job : plan.jobs) {

@@ -285,8 +285,8 @@ TEST_F(RuntimeTest, AJournalOfSchemaVersion1GoesOn) {
   std::string snapshot;
   std::vector<v1::Event> after;
   for (int i = 0; i < 6; ++i) {
-    const core::Decision decision = core::Decide(
-        state, core::ApplyPolicy{PolicyOf(absl::StrCat("p", i))}, {}, core::Instant());
+    const core::Decision decision =
+        core::Decide(state, core::ApplyPolicy{PolicyOf(absl::StrCat("p", i))}, {}, core::Instant());
     for (const v1::Event& event : decision.events) {
       core::Apply(state, event, core::kReplayed);
     }
@@ -296,13 +296,12 @@ TEST_F(RuntimeTest, AJournalOfSchemaVersion1GoesOn) {
       after.insert(after.end(), decision.events.begin(), decision.events.end());
     }
   }
-  ASSERT_THAT(store::MakeSchema1(Path("journal.db"), snapshot, store::Schema1Checksum(snapshot),
-                                 after),
-              IsOk());
+  ASSERT_THAT(
+      store::MakeSchema1(Path("journal.db"), snapshot, store::Schema1Checksum(snapshot), after),
+      IsOk());
   for (int start = 0; start < 2; ++start) {
     const auto runtime = StartRuntime();
-    EXPECT_THAT(PolicyNames(*runtime),
-                testing::IsSupersetOf({"p0", "p1", "p2", "p3", "p4", "p5"}));
+    EXPECT_THAT(PolicyNames(*runtime), testing::IsSupersetOf({"p0", "p1", "p2", "p3", "p4", "p5"}));
     EXPECT_EQ(PolicyNames(*runtime).size(), 6U + static_cast<size_t>(start));
     ASSERT_THAT(Ask(*runtime, core::ApplyPolicy{PolicyOf(absl::StrCat("later-", start))}).status,
                 IsOk());

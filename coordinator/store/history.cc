@@ -41,12 +41,11 @@ absl::StatusOr<v1::Job> ParseJob(int64_t number, const std::string& bytes) {
 // " AND column IN (?, ?)", or nothing.
 std::string Among(absl::string_view column, size_t values) {
   return values == 0 ? ""
-                     : absl::StrCat(" AND ", column, " IN (",
-                                    absl::StrJoin(std::vector<char>(values, '?'), ", ",
-                                                  [](std::string* out, char mark) {
-                                                    out->push_back(mark);
-                                                  }),
-                                    ")");
+                     : absl::StrCat(
+                           " AND ", column, " IN (",
+                           absl::StrJoin(std::vector<char>(values, '?'), ", ",
+                                         [](std::string* out, char mark) { out->push_back(mark); }),
+                           ")");
 }
 
 // The ended states that the query wants; nothing: all of them.
@@ -147,12 +146,12 @@ class SqliteHistory final : public History {
     WATTLE_ASSIGN_OR_RETURN(
         Statement select,
         database_.Prepare(absl::StrCat(
-            "SELECT number, job FROM archived_jobs WHERE number < ? AND submitted_unix_seconds >= ?",
+            "SELECT number, job FROM archived_jobs WHERE number < ? AND submitted_unix_seconds >= "
+            "?",
             state == v1::JOB_STATE_UNSPECIFIED ? "" : absl::StrCat(" AND state = ", state),
             Among("owner", query.owners.size()), Among("kind", query.kinds.size()),
             " ORDER BY number DESC LIMIT ", query.limit)));
-    select
-        .Bind(query.before_number > 0 ? query.before_number : std::numeric_limits<int64_t>::max())
+    select.Bind(query.before_number > 0 ? query.before_number : std::numeric_limits<int64_t>::max())
         .Bind(query.submitted_since_unix_seconds);
     for (const std::string& owner : query.owners) {
       select.Bind(owner);

@@ -46,9 +46,9 @@ std::string ArchivePath(const std::string& path) {
 
 absl::StatusOr<Database> OpenFile(const std::string& path, absl::string_view synchronous) {
   WATTLE_ASSIGN_OR_RETURN(Database database, Database::Open(path, kOpenFlags));
-  WATTLE_RETURN_IF_ERROR(database.Execute(
-      absl::StrCat("PRAGMA journal_mode = WAL; PRAGMA synchronous = ", synchronous,
-                   "; PRAGMA wal_autocheckpoint = ", kLogPagesForCommit)));
+  WATTLE_RETURN_IF_ERROR(
+      database.Execute(absl::StrCat("PRAGMA journal_mode = WAL; PRAGMA synchronous = ", synchronous,
+                                    "; PRAGMA wal_autocheckpoint = ", kLogPagesForCommit)));
   return database;
 }
 
@@ -293,8 +293,8 @@ absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(const std::string& path) 
   if (!keeper.ok()) {
     return WithContext(path, keeper.status());
   }
-  auto journal = std::make_unique<SqliteJournal>(path, std::move(lock), *std::move(log),
-                                                 *std::move(keeper));
+  auto journal =
+      std::make_unique<SqliteJournal>(path, std::move(lock), *std::move(log), *std::move(keeper));
   if (absl::Status status = journal->Load(); !status.ok()) {
     return WithContext(path, status);
   }

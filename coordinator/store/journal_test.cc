@@ -171,8 +171,8 @@ TEST_F(JournalTest, AnEventOfAnotherJournalInTheMiddleBreaksTheChain) {
   // With a checksum of its own that is right, but not chained.
   const std::string other = JobEvent(2, 20).SerializeAsString();
   SetEvent(2, other);
-  Query(path_, absl::StrCat("UPDATE events SET crc = ", Crc32c(other),
-                            " WHERE sequence = 2 RETURNING 1"));
+  Query(path_,
+        absl::StrCat("UPDATE events SET crc = ", Crc32c(other), " WHERE sequence = 2 RETURNING 1"));
   EXPECT_THAT(ReplayAll(*Open()), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("event 2")));
 }
 

@@ -71,8 +71,8 @@ int64_t ChecksumOfVersion1(absl::string_view bytes) {
 absl::Status ChainEvents(Database& database) {
   WATTLE_RETURN_IF_ERROR(
       database.Execute("ALTER TABLE events ADD COLUMN crc INTEGER NOT NULL DEFAULT 0"));
-  WATTLE_ASSIGN_OR_RETURN(
-      Statement select, database.Prepare("SELECT sequence, event FROM events ORDER BY sequence"));
+  WATTLE_ASSIGN_OR_RETURN(Statement select,
+                          database.Prepare("SELECT sequence, event FROM events ORDER BY sequence"));
   std::vector<std::pair<int64_t, uint32_t>> chain;
   uint32_t crc = 0;
   while (true) {
@@ -99,8 +99,9 @@ absl::Status ConvertSnapshots(Database& database, const std::string& path) {
   {
     WATTLE_ASSIGN_OR_RETURN(
         Statement select,
-        database.Prepare("SELECT sequence, checksum, state, coalesce((SELECT crc FROM events e "
-                         "WHERE e.sequence = s.sequence), 0) FROM snapshots_1 s ORDER BY sequence"));
+        database.Prepare(
+            "SELECT sequence, checksum, state, coalesce((SELECT crc FROM events e "
+            "WHERE e.sequence = s.sequence), 0) FROM snapshots_1 s ORDER BY sequence"));
     WATTLE_ASSIGN_OR_RETURN(Statement insert,
                             database.Prepare("INSERT INTO snapshots VALUES (?, ?, 1, ?, 1)"));
     WATTLE_ASSIGN_OR_RETURN(Statement insert_row,
@@ -112,11 +113,13 @@ absl::Status ConvertSnapshots(Database& database, const std::string& path) {
       }
       const std::string state = select.Bytes(2);
       if (ChecksumOfVersion1(state) != select.Integer(1)) {
-        return absl::DataLossError(absl::StrCat(path, ": snapshot ", select.Integer(0),
-                                                " is damaged; restore a backup"));
+        return absl::DataLossError(
+            absl::StrCat(path, ": snapshot ", select.Integer(0), " is damaged; restore a backup"));
       }
-      WATTLE_RETURN_IF_ERROR(
-          insert.Bind(select.Integer(0)).Bind(select.Integer(3)).Bind(int64_t{Crc32c(state)}).Run());
+      WATTLE_RETURN_IF_ERROR(insert.Bind(select.Integer(0))
+                                 .Bind(select.Integer(3))
+                                 .Bind(int64_t{Crc32c(state)})
+                                 .Run());
       WATTLE_RETURN_IF_ERROR(insert_row.Bind(select.Integer(0)).BindBytes(state).Run());
     }
   }

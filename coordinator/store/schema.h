@@ -3,8 +3,9 @@
 // The journal's tables, and how a file of an earlier version becomes one of this version. Every
 // unit stands in a column's name. One thread at a time for each connection.
 //
-//   events         the log. crc: CRC32C of the event's bytes, chained to the crc of the event before.
-//   snapshots      one line for each snapshot; verified 0: still being written, or left by a crash.
+//   events         the log. crc: CRC32C of the event's bytes, chained to the crc of the event
+//   before. snapshots      one line for each snapshot; verified 0: still being written, or left by
+//   a crash.
 //                  events_crc: the chain at its event. digest: CRC32C over the records of its rows.
 //   snapshot_rows  the state, one record in each row.
 //   archived_jobs  ended jobs that left the state (history.h). job: the serialized v1.Job.

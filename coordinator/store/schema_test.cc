@@ -35,9 +35,8 @@ TEST_F(Version1Test, ItsSnapshotAndEventsAreReadAndGoOn) {
     ASSERT_THAT(sequences, IsOk());
     EXPECT_THAT(*sequences, ElementsAre(4));
     Rows rows;
-    ASSERT_THAT(
-        ReadRows([&](const TakeRow& take) { return journal->ReadSnapshot(4, take); }, rows),
-        IsOk());
+    ASSERT_THAT(ReadRows([&](const TakeRow& take) { return journal->ReadSnapshot(4, take); }, rows),
+                IsOk());
     EXPECT_THAT(rows, ElementsAre("the state"));
     EXPECT_THAT(ReadAll(*journal, 4), SizeIs(5 + start));
     ASSERT_THAT(journal->Append({JobEvent(10 + start)}), IsOk());

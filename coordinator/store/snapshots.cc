@@ -51,8 +51,7 @@ absl::Status Snapshots::Read(int64_t sequence, const TakeRow& take) const {
   }
   WATTLE_ASSIGN_OR_RETURN(
       Statement select,
-      database_->Prepare(
-          "SELECT row, record FROM snapshot_rows WHERE sequence = ? ORDER BY row"));
+      database_->Prepare("SELECT row, record FROM snapshot_rows WHERE sequence = ? ORDER BY row"));
   select.Bind(sequence);
   int64_t rows = 0;
   uint32_t digest = 0;
@@ -101,8 +100,7 @@ absl::Status Snapshots::WriteRows(const SnapshotToWrite& snapshot) {
   const auto flush = [&]() -> absl::Status {
     const absl::Status stored = InTransaction([&]() -> absl::Status {
       for (const std::string& record : records) {
-        WATTLE_RETURN_IF_ERROR(
-            insert.Bind(snapshot.sequence).Bind(rows++).BindBytes(record).Run());
+        WATTLE_RETURN_IF_ERROR(insert.Bind(snapshot.sequence).Bind(rows++).BindBytes(record).Run());
       }
       return absl::OkStatus();
     });
@@ -133,8 +131,8 @@ absl::Status Snapshots::WriteRows(const SnapshotToWrite& snapshot) {
 }
 
 absl::Status Snapshots::Verify(const SnapshotToWrite& snapshot) {
-  WATTLE_RETURN_IF_ERROR(snapshot.check(
-      [&](const TakeRow& take) { return Read(snapshot.sequence, take); }));
+  WATTLE_RETURN_IF_ERROR(
+      snapshot.check([&](const TakeRow& take) { return Read(snapshot.sequence, take); }));
   // Durable before anything that it replaces is deleted; the rows before it are so, too.
   WATTLE_RETURN_IF_ERROR(database_->Execute("PRAGMA synchronous = FULL"));
   const absl::Status verified = InTransaction([&] {
@@ -199,16 +197,15 @@ absl::Status Snapshots::ArchiveEvents(int64_t up_to_sequence) {
       Database archive,
       Database::Open(absl::StrCat(path_, kArchiveSuffix),
                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX));
-  WATTLE_RETURN_IF_ERROR(
-      archive.Execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"));
+  WATTLE_RETURN_IF_ERROR(archive.Execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"));
   WATTLE_RETURN_IF_ERROR(PrepareArchiveSchema(archive));
   WATTLE_ASSIGN_OR_RETURN(
       Statement select,
       database_->Prepare("SELECT sequence, at_unix_seconds, kind, event, crc FROM events WHERE "
                          "sequence <= ? ORDER BY sequence LIMIT ?"));
-  WATTLE_ASSIGN_OR_RETURN(Statement insert,
-                          archive.Prepare("INSERT OR IGNORE INTO events (sequence, at_unix_seconds, "
-                                          "kind, event, crc) VALUES (?, ?, ?, ?, ?)"));
+  WATTLE_ASSIGN_OR_RETURN(
+      Statement insert, archive.Prepare("INSERT OR IGNORE INTO events (sequence, at_unix_seconds, "
+                                        "kind, event, crc) VALUES (?, ?, ?, ?, ?)"));
   while (true) {
     int64_t last = 0;
     const absl::Status copied = archive.InTransaction([&]() -> absl::Status {

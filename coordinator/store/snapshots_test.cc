@@ -29,8 +29,8 @@ class SnapshotsTest : public JournalFixture {
     return *sequences;
   }
   static absl::Status Read(Journal& journal, int64_t sequence, Rows& rows) {
-    return ReadRows(
-        [&](const TakeRow& take) { return journal.ReadSnapshot(sequence, take); }, rows);
+    return ReadRows([&](const TakeRow& take) { return journal.ReadSnapshot(sequence, take); },
+                    rows);
   }
 };
 

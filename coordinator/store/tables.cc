@@ -29,7 +29,8 @@ absl::StatusOr<Statement*> Tables::Prepared(const std::string& sql) {
 absl::Status Tables::Store(const v1::Event& event, uint32_t& chain) {
   const std::string bytes = event.SerializeAsString();
   const uint32_t crc = ExtendCrc32c(chain, bytes);
-  WATTLE_ASSIGN_OR_RETURN(Statement * insert, Prepared("INSERT INTO events VALUES (?, ?, ?, ?, ?)"));
+  WATTLE_ASSIGN_OR_RETURN(Statement * insert,
+                          Prepared("INSERT INTO events VALUES (?, ?, ?, ?, ?)"));
   const absl::Status stored = insert->Bind(event.sequence())
                                   .Bind(event.at_unix_seconds())
                                   .Bind(KindName(event))
@@ -45,9 +46,9 @@ absl::Status Tables::Store(const v1::Event& event, uint32_t& chain) {
   chain = crc;
   const absl::Status updated = UpdateTables(event);
   if (absl::IsAlreadyExists(updated)) {
-    return absl::DataLossError(absl::StrCat(updated.message(), "; the tables do not agree with the ",
-                                            "events at event ", event.sequence(), " (",
-                                            KindName(event), "); restore a backup"));
+    return absl::DataLossError(
+        absl::StrCat(updated.message(), "; the tables do not agree with the ", "events at event ",
+                     event.sequence(), " (", KindName(event), "); restore a backup"));
   }
   return updated;
 }
@@ -150,10 +151,11 @@ absl::Status Tables::On(const v1::AttemptPlaced& placed, const v1::Event& event)
   }
   WATTLE_ASSIGN_OR_RETURN(
       Statement * insert,
-      Prepared("INSERT INTO attempts (attempt_id, job_id, device_id, fencing_token, state, reason, "
-               "placed_unix_seconds, lease_seconds, predicted_run_seconds, "
-               "predicted_run_energy_joules, placement) VALUES (?, ?, ?, ?, 'placed', ?, ?, ?, ?, ?, "
-               "?)"));
+      Prepared(
+          "INSERT INTO attempts (attempt_id, job_id, device_id, fencing_token, state, reason, "
+          "placed_unix_seconds, lease_seconds, predicted_run_seconds, "
+          "predicted_run_energy_joules, placement) VALUES (?, ?, ?, ?, 'placed', ?, ?, ?, ?, ?, "
+          "?)"));
   return insert->Bind(placed.attempt_id())
       .Bind(placed.job_id())
       .Bind(placed.device_id())

@@ -94,7 +94,8 @@ v1::Candidate Describe(const Snapshot& snapshot, const JobView& job, const WorkA
   return candidate;
 }
 
-// Two jobs of one key are the same to every rule and prediction, and with one objective to the plan.
+// Two jobs of one key are the same to every rule and prediction, and with one objective to the
+// plan.
 std::string ShapeKey(const JobView& job) {
   v1::JobSpec spec = job.spec;
   spec.clear_objective();
@@ -198,8 +199,8 @@ FleetView::Shape& FleetView::ShapeOf(const JobView& job, const WorkAmount& work,
       }
       shape.order.erase(std::find(shape.order.begin(), shape.order.end(), i));
       PlaceAt(job, i, loads[i], shape);
-      shape.order.insert(
-          std::lower_bound(shape.order.begin(), shape.order.end(), i, before(shape)), i);
+      shape.order.insert(std::lower_bound(shape.order.begin(), shape.order.end(), i, before(shape)),
+                         i);
     }
     return shape;
   }

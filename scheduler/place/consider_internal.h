@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Jobs against all devices: predictions, rules, costs, order. PlanJob and PlanQueue stand on it. One
-// thread at a time.
+// Jobs against all devices: predictions, rules, costs, order. PlanJob and PlanQueue stand on it.
+// One thread at a time.
 #ifndef WATTLE_SCHEDULER_PLACE_CONSIDER_INTERNAL_H_
 #define WATTLE_SCHEDULER_PLACE_CONSIDER_INTERNAL_H_
 
@@ -68,8 +68,7 @@ class FleetView {
     std::vector<size_t> order;
   };
 
-  Shape& ShapeOf(const JobView& job, const WorkAmount& work,
-                 const std::vector<DeviceLoad>& loads);
+  Shape& ShapeOf(const JobView& job, const WorkAmount& work, const std::vector<DeviceLoad>& loads);
   // Everything that depends on the load: when, battery, rules, rank.
   void PlaceAt(const JobView& job, size_t device, const DeviceLoad& load, Shape& shape) const;
   static bool ComesBefore(const Shape& shape, size_t a, size_t b);

@@ -142,8 +142,8 @@ bool Allows(Bridges bridges, const v1::ProfileRow& row) {
 }
 
 std::optional<Shared> NearestShared(const ProfileTable::ClassRows& here,
-                                    const ProfileTable::ClassRows& there,
-                                    const RunQuery& query, Bridges bridges) {
+                                    const ProfileTable::ClassRows& there, const RunQuery& query,
+                                    Bridges bridges) {
   std::optional<Shared> best;
   for (const auto& [here_key, a] : here) {
     if (!MayTransfer(a, query.device) || !SameCurrency(a, query.work.signature)) {

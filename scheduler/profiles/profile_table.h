@@ -2,7 +2,8 @@
 //
 // Profile rows by key, checked on the way in. Measured rows come from finished attempts (learn.h),
 // published ones are built in (priors.h). Ordered, so that whoever walks the table does so in the
-// same order everywhere. A copy of a table shares its rows and costs a few pointers. Thread-compatible.
+// same order everywhere. A copy of a table shares its rows and costs a few pointers.
+// Thread-compatible.
 #ifndef WATTLE_SCHEDULER_PROFILES_PROFILE_TABLE_H_
 #define WATTLE_SCHEDULER_PROFILES_PROFILE_TABLE_H_
 
