@@ -1,9 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The loops of training that touch every weight or activation: AdamW, the norm of the gradients,
-// the counter-based generator and dropout. Plain loops that the compiler makes vectors of, with the
-// flags of the file that includes this one; nothing is reordered or fused, so the bits are those of
-// the plain loop on every instruction set, and an exact resume may change machines.
+// the counter-based generator and dropout. Plain loops, compiled with the flags of the file that
+// includes this one. GCC 12 makes vectors of AdamW's loop alone; the generator and the norm stay
+// scalar. Nothing is reordered or fused, so the bits are those of the plain loop on every
+// instruction set, and an exact resume may change machines.
 #ifndef WATTLE_WORKER_ENGINE_KERNELS_ISA_TRAINING_INL_H_
 #define WATTLE_WORKER_ENGINE_KERNELS_ISA_TRAINING_INL_H_
 
