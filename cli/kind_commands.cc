@@ -99,9 +99,17 @@ void AddKindCommands(CLI::App* app, CommandSlot* slot) {
 
   auto quantize = AddKind(app, slot, "quantize", "Quantize a model, from flags.",
                           "  wattle quantize --model gpt2\n"
-                          "  wattle quantize --model job:j12/output --quantization int8\n");
-  AddField(app->get_subcommand("quantize"), quantize, "quantize.quantization", "FORM",
-           "Default int8");
+                          "  wattle quantize --model job:j12/output --quantization int4 \\\n"
+                          "      --rounding compensated --calibration-data wiki\n"
+                          "  wattle quantize --model gpt2 --set 'quantize.recipe={matrices: {bits: "
+                          "4, group_size: 32}, head: {bits: 8}}'\n");
+  leaf = app->get_subcommand("quantize");
+  AddField(leaf, quantize, "quantize.quantization", "FORM", "int8 (default), int4 or nf4");
+  AddField(leaf, quantize, "quantize.rounding", "ROUNDING",
+           "nearest (default), or compensated: GPTQ with --calibration-data");
+  AddField(leaf, quantize, "quantize.calibration_data", "DATA",
+           "A text or SQuAD data set, for compensated rounding");
+  AddField(leaf, quantize, "quantize.calibration_tokens", "N", "Tokens read of it; default 16384");
 
   auto generate = AddKind(app, slot, "generate", "Generate text from prompts, from flags.",
                           "  wattle generate --model gpt2 --prompt \"The mast is\" --watch\n"
@@ -118,13 +126,20 @@ void AddKindCommands(CLI::App* app, CommandSlot* slot) {
   AddField(leaf, generate, "generate.seed", "N", "Of sampling");
 
   auto evaluate =
-      AddKind(app, slot, "evaluate", "Measure a model's perplexity on data, from flags.",
-              "  wattle evaluate --model gpt2 --data wiki --watch\n");
+      AddKind(app, slot, "evaluate", "Measure a model's quality on data, from flags.",
+              "  wattle evaluate --model gpt2 --data wiki --watch\n"
+              "  wattle evaluate --model job:j3/output --data wiki --reference-model gpt2\n"
+              "  wattle evaluate --model gpt2 --data squad --score-answers true\n");
   leaf = app->get_subcommand("evaluate");
   AddField(leaf, evaluate, "evaluate.data", "DATA", "A text or SQuAD data set (required)");
   AddField(leaf, evaluate, "evaluate.quantization", "FORM", "Applied when the model is loaded");
   AddField(leaf, evaluate, "evaluate.batch_size", "N", "Default 8");
   AddField(leaf, evaluate, "evaluate.limit_examples", "N", "Only the first of them");
+  AddField(leaf, evaluate, "evaluate.reference_model", "REFERENCE",
+           "Model to compare with: KL divergence, top-1 agreement");
+  AddField(leaf, evaluate, "evaluate.score_answers", "BOOL",
+           "true: generate answers to a SQuAD file; exact match and F1");
+  AddField(leaf, evaluate, "evaluate.max_answer_tokens", "N", "Default 32");
 }
 
 }  // namespace wattle::cli

@@ -21,14 +21,14 @@ int64_t OrUnknown(int64_t value, bool declared, int64_t otherwise) {
   return value > 0 ? value : declared ? 1 : otherwise;
 }
 
-// The form of the weights that a spec asks for; FP32 where it asks for none, which is the largest.
-v1::QuantizationRecipe RecipeOf(v1::Quantization quantization,
-                                const v1::QuantizationRecipe* recipe) {
-  if (recipe != nullptr) {
-    return *recipe;
+// The form of the weights that a spec asks for; `otherwise` where it asks for none.
+template <typename Spec>
+v1::QuantizationRecipe RecipeOf(const Spec& spec, const char* otherwise) {
+  if (spec.has_recipe()) {
+    return spec.recipe();
   }
-  const auto named =
-      RecipeOfIdentity(quantization == v1::QUANTIZATION_INT8 ? kInt8Quantization : kNoQuantization);
+  const auto wanted = WantedQuantization(spec.quantization(), nullptr);
+  const auto named = RecipeOfIdentity(wanted.ok() && !wanted->empty() ? *wanted : otherwise);
   return named.ok() ? *named : v1::QuantizationRecipe();
 }
 
@@ -51,24 +51,21 @@ models::MemoryWorkload WorkloadOf(const v1::JobSpec& spec, int64_t max_positions
       workload.batch = OrUnknown(evaluate.batch_size(), declared, kBatchDefault);
       workload.sequence_tokens = std::min<int64_t>(
           OrUnknown(evaluate.sequence_length(), declared, kEvaluateWindow), max_positions);
-      workload.recipe =
-          RecipeOf(evaluate.quantization(), evaluate.has_recipe() ? &evaluate.recipe() : nullptr);
+      // Without a wish the files decide; FP32 is the largest that they can be.
+      workload.recipe = RecipeOf(evaluate, kNoQuantization);
+      workload.beside_reference = !evaluate.reference_model().empty();
       break;
     }
     case v1::JobSpec::kGenerate:
       workload.task = models::MemoryTask::kGenerate;
-      workload.recipe =
-          RecipeOf(spec.generate().quantization(),
-                   spec.generate().has_recipe() ? &spec.generate().recipe() : nullptr);
+      workload.recipe = RecipeOf(spec.generate(), kNoQuantization);
       break;
     case v1::JobSpec::kQuantize:
-      workload.task = models::MemoryTask::kQuantize;
-      workload.recipe =
-          RecipeOf(spec.quantize().quantization() == v1::QUANTIZATION_UNSPECIFIED &&
-                           !spec.quantize().has_recipe()
-                       ? v1::QUANTIZATION_INT8
-                       : spec.quantize().quantization(),
-                   spec.quantize().has_recipe() ? &spec.quantize().recipe() : nullptr);
+      workload.task = spec.quantize().rounding() == v1::ROUNDING_COMPENSATED
+                          ? models::MemoryTask::kQuantizeCompensated
+                          : models::MemoryTask::kQuantize;
+      workload.calibration_tokens = spec.quantize().calibration_tokens();
+      workload.recipe = RecipeOf(spec.quantize(), kInt8Quantization);
       break;
     case v1::JobSpec::KIND_NOT_SET:
       workload.task = models::MemoryTask::kQuantize;

@@ -16,13 +16,12 @@ namespace {
 namespace pb = google::protobuf;
 
 // Job fields, then policy fields. A name leaves the list when its field comes.
-constexpr std::array<absl::string_view, 32> kComingFields = {"activation_checkpointing",
+constexpr std::array<absl::string_view, 31> kComingFields = {"activation_checkpointing",
                                                              "adapter",
                                                              "alive_until",
                                                              "allow_power_off",
                                                              "allowed_power_modes",
                                                              "anti_affinity",
-                                                             "calibration",
                                                              "chat_template",
                                                              "daily_budget_wh",
                                                              "daily_energy_budget_wh",
@@ -53,9 +52,7 @@ struct ComingValue {
   absl::string_view field;
   absl::string_view value;
 };
-constexpr std::array kComingValues = {ComingValue{"quantization", "int4"},
-                                      ComingValue{"quantization", "nf4"},
-                                      ComingValue{"quantization", "adaptive"}};
+constexpr std::array kComingValues = {ComingValue{"quantization", "adaptive"}};
 
 // Unit at the end of a field's name, and how to say it after "a plain number".
 struct Unit {

@@ -99,6 +99,39 @@ int64_t LargestTensorBytes(const DecoderConfig& config) {
   return largest;
 }
 
+// The token embedding in FP32.
+int64_t TokenTableBytes(const DecoderConfig& config) {
+  return config.vocabulary * config.width * kFloatBytes;
+}
+
+// The matrices of the largest layer in FP32.
+int64_t LayerBytes(const DecoderConfig& config) {
+  int64_t largest = 0;
+  for (const LayerDescription& layer : config.layers) {
+    const int64_t elements = config.width * (layer.qkv_rows() + layer.attention_width() +
+                                             layer.up_rows() + layer.mlp_width);
+    largest = std::max(largest, elements * kFloatBytes);
+  }
+  return largest;
+}
+
+// Sums of products of the inputs of a layer's four matrices (doubles), and the factors of the
+// largest of them: three squares of doubles and one of floats (kernels/gptq.cc).
+int64_t StatisticsBytes(const DecoderConfig& config) {
+  constexpr int64_t kDoubleBytes = 8;
+  int64_t largest = 0;
+  for (const LayerDescription& layer : config.layers) {
+    const int64_t widest =
+        std::max({config.width, layer.attention_width(), int64_t{layer.mlp_width}});
+    const int64_t sums = 2 * config.width * config.width +
+                         layer.attention_width() * layer.attention_width() +
+                         layer.mlp_width * layer.mlp_width;
+    largest =
+        std::max(largest, sums * kDoubleBytes + widest * widest * (2 * kDoubleBytes + kFloatBytes));
+  }
+  return largest;
+}
+
 int64_t WithAllocatorShare(int64_t bytes) {
   return bytes + static_cast<int64_t>(static_cast<double>(bytes) * kAllocatorShare);
 }
@@ -124,11 +157,15 @@ int64_t AllSavedBytes(const DecoderConfig& config, int64_t batch, int64_t tokens
   return saved;
 }
 
-// The keys and values of one sequence; generation goes through prompts one after the other.
-int64_t CacheBytes(const DecoderConfig& config, int64_t tokens) {
+// The keys and values of one sequence; generation goes through prompts one after the other. In int8
+// each position of a head has an FP32 scale.
+int64_t CacheBytes(const DecoderConfig& config, const v1::QuantizationRecipe& recipe,
+                   int64_t tokens) {
+  const bool int8 = KeysAndValuesAreInt8(recipe);
   int64_t size = 0;
   for (const LayerDescription& layer : config.layers) {
-    size += 2 * tokens * layer.kv_heads * layer.head_size * kFloatBytes;
+    const int64_t position = int8 ? layer.head_size + kFloatBytes : layer.head_size * kFloatBytes;
+    size += 2 * tokens * layer.kv_heads * position;
   }
   return size;
 }
@@ -170,15 +207,15 @@ absl::StatusOr<MemoryEstimate> EstimateMemory(const DecoderConfig& config,
           WithAllocatorShare(LargestOfLayers(config, workload.batch, tokens, BackwardScratchBytes));
       break;
     case MemoryTask::kEvaluate:
-      estimate.weights_bytes = stored_weights;
-      estimate.logits_bytes = LogitsBytes(config, rows);
+      estimate.weights_bytes = stored_weights + (workload.beside_reference ? float_weights : 0);
+      estimate.logits_bytes = (workload.beside_reference ? 2 : 1) * LogitsBytes(config, rows);
       estimate.scratch_bytes = std::max(
           loading,
           WithAllocatorShare(LargestOfLayers(config, workload.batch, tokens, ForwardScratchBytes)));
       break;
     case MemoryTask::kGenerate:
       estimate.weights_bytes = stored_weights;
-      estimate.activations_bytes = CacheBytes(config, tokens);
+      estimate.activations_bytes = CacheBytes(config, workload.recipe, tokens);
       estimate.logits_bytes = kLossBuffers * config.vocabulary * kFloatBytes;
       // The prompt goes through as one sequence.
       estimate.scratch_bytes = std::max(
@@ -188,6 +225,19 @@ absl::StatusOr<MemoryEstimate> EstimateMemory(const DecoderConfig& config,
       estimate.weights_bytes = stored_weights;
       estimate.scratch_bytes = 2 * loading;
       break;
+    case MemoryTask::kQuantizeCompensated: {
+      const int64_t calibration =
+          workload.calibration_tokens == 0 ? kCalibrationTokens : workload.calibration_tokens;
+      const int64_t window = std::min(config.max_positions, kCalibrationWindowTokens);
+      estimate.weights_bytes = stored_weights + TokenTableBytes(config);
+      // The stream of every calibration token, and one window's way through a layer.
+      estimate.activations_bytes = calibration * config.width * kFloatBytes;
+      estimate.scratch_bytes =
+          std::max(LayerBytes(config) + StatisticsBytes(config) +
+                       WithAllocatorShare(LargestOfLayers(config, 1, window, SavedBytes)),
+                   2 * loading);
+      break;
+    }
   }
   return estimate;
 }

@@ -21,14 +21,22 @@ enum class MemoryTask {
   kFinetune,  // FP32, AdamW, every parameter
   kGenerate,  // one prompt after the other: KV cache of the full sequence, logits of one position
   kEvaluate,  // forward over whole sequences
-  kQuantize,  // FP32 weights read, int8 written
+  kQuantize,  // FP32 weights read, one matrix after the other, the quantized ones kept
+  kQuantizeCompensated,  // the same with calibration: one layer in FP32, statistics of its inputs
 };
+
+// What compensated rounding reads at once, and at most where a job does not say how much
+// (worker/engine/quant/calibrate.h).
+inline constexpr int64_t kCalibrationTokens = 16384;
+inline constexpr int64_t kCalibrationWindowTokens = 512;
 
 struct MemoryWorkload {
   MemoryTask task = MemoryTask::kFinetune;
   int64_t batch = 1;  // sequences at once (of one micro-batch)
   int64_t sequence_tokens =
       0;  // longest sequence; 0: the model's max_positions. Generation: prompt + new tokens
+  int64_t calibration_tokens = 0;  // of kQuantizeCompensated; 0: kCalibrationTokens
+  bool beside_reference = false;   // of kEvaluate: a second model, FP32 at most, of the same shape
   // Generate, evaluate: in which form the weights are held. Quantize: the form of the result.
   v1::QuantizationRecipe recipe = {};
 };

@@ -93,6 +93,40 @@ TEST(MemoryEstimateTest, WeightsTakeWhatTheirRecipeSays) {
   EXPECT_GT(weights("int4-g64+head=int8"), weights("int4-g64"));
 }
 
+TEST(MemoryEstimateTest, CompensationTakesALayerAndItsStatisticsMore) {
+  const MemoryWorkload nearest = {.task = MemoryTask::kQuantize, .recipe = Recipe("int4-g64")};
+  MemoryWorkload compensated = nearest;
+  compensated.task = MemoryTask::kQuantizeCompensated;
+  EXPECT_GT(Total(compensated), Total(nearest));
+  MemoryWorkload more = compensated;
+  more.calibration_tokens = 2 * kCalibrationTokens;
+  EXPECT_EQ(Total(more) - Total(compensated), kCalibrationTokens * 768 * 4);
+  // The FP32 model never stands in memory.
+  const auto estimate = EstimateMemory(Gpt2Small(), compensated);
+  ASSERT_THAT(estimate, IsOk());
+  EXPECT_LT(estimate->weights_bytes + estimate->scratch_bytes, 124439808.0 * 4);
+}
+
+TEST(MemoryEstimateTest, AReferenceModelIsHeldBesideTheModel) {
+  const MemoryWorkload alone = {
+      .task = MemoryTask::kEvaluate, .batch = 1, .sequence_tokens = 64, .recipe = Recipe("int8")};
+  MemoryWorkload beside = alone;
+  beside.beside_reference = true;
+  EXPECT_GE(Total(beside) - Total(alone), 124439808 * 4);
+}
+
+TEST(MemoryEstimateTest, KeysAndValuesInInt8TakeAQuarterAndTheirScales) {
+  const auto cache = [&](const char* identity) {
+    const auto estimate = EstimateMemory(
+        Gpt2Small(),
+        {.task = MemoryTask::kGenerate, .sequence_tokens = 64, .recipe = Recipe(identity)});
+    EXPECT_THAT(estimate, IsOk());
+    return estimate->activations_bytes;
+  };
+  EXPECT_EQ(cache("int8"), 2 * 64 * 12 * 768 * 4);
+  EXPECT_EQ(cache("int8+kv=int8"), 2 * 64 * 12 * (768 + 12 * 4));
+}
+
 TEST(MemoryEstimateTest, GroupedHeadsTakeLessCache) {
   DecoderConfig config = ConfigOf("llama");
   const auto cache = [&] {

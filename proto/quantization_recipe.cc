@@ -243,10 +243,14 @@ absl::StatusOr<std::string> WantedQuantization(v1::Quantization quantization,
       return kNoQuantization;
     case v1::QUANTIZATION_INT8:
       return kInt8Quantization;
+    case v1::QUANTIZATION_INT4:
+      return "int4-g64";
+    case v1::QUANTIZATION_NF4:
+      return "nf4-g64";
     default:
       return absl::InvalidArgumentError(
           absl::StrCat("quantization: ", static_cast<int>(quantization),
-                       " is not known in this version; write none or int8"));
+                       " is not known in this version; write none, int8, int4 or nf4"));
   }
 }
 
@@ -287,6 +291,10 @@ v1::TensorFormat MatrixFormat(const v1::QuantizationRecipe& recipe, absl::string
 
 v1::TensorFormat EmbeddingFormat(const v1::QuantizationRecipe& recipe) {
   return FormatOf(recipe.has_embedding(), recipe.embedding(), Float32());
+}
+
+bool KeysAndValuesAreInt8(const v1::QuantizationRecipe& recipe) {
+  return FormatName(KeysAndValues(recipe)) == "int8";
 }
 
 double StoredBytes(const v1::TensorFormat& format, double rows, double columns) {

@@ -47,6 +47,9 @@ absl::Status CheckRecipe(const v1::QuantizationRecipe& recipe);
 // The format of a token embedding that is not the head.
 [[nodiscard]] v1::TensorFormat EmbeddingFormat(const v1::QuantizationRecipe& recipe);
 
+// Whether keys and values are kept in int8, symmetric; otherwise FP32.
+[[nodiscard]] bool KeysAndValuesAreInt8(const v1::QuantizationRecipe& recipe);
+
 // "fp32", "int8", "int4-g64".
 [[nodiscard]] std::string FormatName(const v1::TensorFormat& format);
 

@@ -97,12 +97,20 @@ TEST(QuantizationRecipeTest, WhatDoesNotExistIsRefused) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("recipe.kv_cache: bits: 3")));
 }
 
+TEST(QuantizationRecipeTest, KeysAndValuesAreFloatUnlessTheRecipeSaysInt8) {
+  EXPECT_FALSE(KeysAndValuesAreInt8(*RecipeOfIdentity("int8")));
+  EXPECT_TRUE(KeysAndValuesAreInt8(*RecipeOfIdentity("none+kv=int8")));
+  EXPECT_FALSE(KeysAndValuesAreInt8(*RecipeOfIdentity("int8+kv=int8a")));
+}
+
 TEST(QuantizationRecipeTest, ASpecAsksByNameOrByRecipe) {
   const auto int8 = RecipeOfIdentity("int8");
   ASSERT_THAT(int8, IsOk());
   EXPECT_EQ(*WantedQuantization(v1::QUANTIZATION_UNSPECIFIED, nullptr), "");
   EXPECT_EQ(*WantedQuantization(v1::QUANTIZATION_NONE, nullptr), "none");
   EXPECT_EQ(*WantedQuantization(v1::QUANTIZATION_INT8, nullptr), "int8");
+  EXPECT_EQ(*WantedQuantization(v1::QUANTIZATION_INT4, nullptr), "int4-g64");
+  EXPECT_EQ(*WantedQuantization(v1::QUANTIZATION_NF4, nullptr), "nf4-g64");
   EXPECT_EQ(*WantedQuantization(v1::QUANTIZATION_UNSPECIFIED, &*int8), "int8");
   EXPECT_THAT(WantedQuantization(v1::QUANTIZATION_INT8, &*int8),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("leave one of the two out")));

@@ -167,6 +167,25 @@ INSTANTIATE_TEST_SUITE_P(
                    spec.mutable_quantize()->set_quantization(v1::QUANTIZATION_NONE);
                  },
                  kInvalid, "quantize.quantization"},
+        SpecCase{"CompensationWithoutCalibration",
+                 [](auto& spec) {
+                   spec.mutable_quantize()->set_model("tiny");
+                   spec.mutable_quantize()->set_rounding(v1::ROUNDING_COMPENSATED);
+                 },
+                 kInvalid, "quantize.calibration_data: missing"},
+        SpecCase{"CalibrationWithoutCompensation",
+                 [](auto& spec) {
+                   spec.mutable_quantize()->set_model("tiny");
+                   spec.mutable_quantize()->set_calibration_data("x");
+                 },
+                 kInvalid, "write rounding: compensated"},
+        SpecCase{"AnswerLengthWithoutAnswers",
+                 [](auto& spec) {
+                   spec.mutable_evaluate()->set_model("tiny");
+                   spec.mutable_evaluate()->set_data("x");
+                   spec.mutable_evaluate()->set_max_answer_tokens(8);
+                 },
+                 kInvalid, "write score_answers: true"},
         SpecCase{"PromptsAndData",
                  [](auto& spec) {
                    spec.mutable_generate()->set_model("tiny");

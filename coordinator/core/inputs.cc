@@ -47,6 +47,7 @@ std::vector<InputReference> InputsOf(const v1::JobSpec& spec) {
       break;
     case v1::JobSpec::kQuantize:
       AddUnlessEmpty(inputs, "model", spec.quantize().model());
+      AddUnlessEmpty(inputs, "calibration_data", spec.quantize().calibration_data());
       break;
     case v1::JobSpec::kGenerate:
       AddUnlessEmpty(inputs, "model", spec.generate().model());
@@ -55,6 +56,7 @@ std::vector<InputReference> InputsOf(const v1::JobSpec& spec) {
     case v1::JobSpec::kEvaluate:
       AddUnlessEmpty(inputs, "model", spec.evaluate().model());
       AddUnlessEmpty(inputs, "data", spec.evaluate().data());
+      AddUnlessEmpty(inputs, "reference_model", spec.evaluate().reference_model());
       break;
     case v1::JobSpec::KIND_NOT_SET:
       break;
@@ -115,7 +117,7 @@ const v1::Job* FindSource(const State& state, const std::vector<v1::Job>& archiv
 absl::Status CheckInputKind(const v1::JobSpec& spec, const InputReference& input,
                             const v1::ArtifactInfo& info) {
   const std::string where = absl::StrCat(KindName(spec), ".", input.field, ": ", input.reference);
-  if (input.field == "model") {
+  if (input.field == "model" || input.field == "reference_model") {
     if (!info.has_model_shape()) {
       return absl::InvalidArgumentError(
           absl::StrCat(where, " is no model; 'wattle model ls' lists the models"));
@@ -132,9 +134,13 @@ absl::Status CheckInputKind(const v1::JobSpec& spec, const InputReference& input
     return absl::InvalidArgumentError(absl::StrCat(where, " is a data set of format \"", format,
                                                    "\", \"", wanted, "\" is wanted"));
   }
-  if (spec.has_evaluate() && format == "prompts") {
+  if ((spec.has_evaluate() || spec.has_quantize()) && format == "prompts") {
     return absl::InvalidArgumentError(
         absl::StrCat(where, " is a list of prompts; a text or SQuAD file is wanted"));
+  }
+  if (spec.has_evaluate() && spec.evaluate().score_answers() && format == "text") {
+    return absl::InvalidArgumentError(
+        absl::StrCat(where, " is a text; evaluate.score_answers wants a SQuAD file"));
   }
   return absl::OkStatus();
 }

@@ -17,7 +17,7 @@
 namespace wattle::core {
 
 struct InputReference {
-  std::string field;      // "model", "data", "heldout_data"
+  std::string field;      // "model", "data", "heldout_data", "calibration_data", "reference_model"
   std::string reference;  // never empty
 };
 std::vector<InputReference> InputsOf(const v1::JobSpec& spec);

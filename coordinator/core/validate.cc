@@ -269,9 +269,22 @@ absl::Status CheckQuantize(const v1::JobSpec& spec, bool files_needed) {
   WATTLE_ASSIGN_OR_RETURN(const std::string wanted, QuantizationOf("quantize.", spec.quantize()));
   if (wanted == kNoQuantization) {
     return absl::InvalidArgumentError(
-        "quantize.quantization: none leaves nothing to do; want int8");
+        "quantize.quantization: none leaves nothing to do; want int8, int4, nf4 or a recipe");
   }
-  return absl::OkStatus();
+  const v1::QuantizeSpec& quantize = spec.quantize();
+  const bool compensated = quantize.rounding() == v1::ROUNDING_COMPENSATED;
+  if (compensated && quantize.calibration_data().empty() && files_needed) {
+    return absl::InvalidArgumentError(
+        "quantize.calibration_data: missing; compensated rounding wants a text or SQuAD data set "
+        "('wattle data ls' lists them)");
+  }
+  if (!compensated && (!quantize.calibration_data().empty() || quantize.calibration_tokens() > 0)) {
+    return absl::InvalidArgumentError(
+        "quantize.calibration_data: only compensated rounding reads it; write rounding: "
+        "compensated, or leave it out");
+  }
+  return CheckBounds("quantize.",
+                     {{"calibration_tokens", D(quantize.calibration_tokens()), 0, kCountMax}});
 }
 
 absl::Status CheckGenerate(const v1::JobSpec& spec, bool files_needed) {
@@ -320,9 +333,15 @@ absl::Status CheckEvaluate(const v1::JobSpec& spec, bool files_needed) {
                                             .has_shape = evaluate.has_data_shape(),
                                             .list_command = "wattle data ls"},
                                            files_needed));
-  return CheckBounds("evaluate.", {{"limit_examples", D(evaluate.limit_examples()), 0, kCountMax},
-                                   {"batch_size", D(evaluate.batch_size()), 0, 4096},
-                                   {"sequence_length", D(evaluate.sequence_length()), 0, 1 << 24}});
+  if (evaluate.max_answer_tokens() > 0 && !evaluate.score_answers()) {
+    return absl::InvalidArgumentError(
+        "evaluate.max_answer_tokens: no answers are generated; write score_answers: true");
+  }
+  return CheckBounds("evaluate.",
+                     {{"limit_examples", D(evaluate.limit_examples()), 0, kCountMax},
+                      {"batch_size", D(evaluate.batch_size()), 0, 4096},
+                      {"sequence_length", D(evaluate.sequence_length()), 0, 1 << 24},
+                      {"max_answer_tokens", D(evaluate.max_answer_tokens()), 0, 4096}});
 }
 
 absl::Status CheckKind(const v1::JobSpec& spec, bool files_needed) {

@@ -29,6 +29,9 @@ constexpr double kBandwidthEfficiency = 0.5;
 constexpr double kBandwidthDefault = 15e9;
 // Quantizing reads, finds a scale, and writes: a few dozen operations for a parameter on one core.
 constexpr double kSecondsPerQuantizedParameter = 2e-8;
+// Two passes over 16,384 calibration tokens and the statistics of their inputs: about 10^5
+// operations.
+constexpr double kSecondsPerCompensatedParameter = 5e-6;
 // Share of a power mode's nominal watts that training draws: 14.29 of 20 W, 11.15 of 15 W in the
 // published tables.
 constexpr double kNominalPowerShare = 0.75;
@@ -91,7 +94,10 @@ RunEstimate FromDatasheet(const RunQuery& query) {
                                       BytesPerSecond(query.device) / 1e9);
       break;
     case Currency::kParameters:
-      estimate.run_seconds = cost * kSecondsPerQuantizedParameter;
+      estimate.run_seconds =
+          cost * (query.work.signature.method() == v1::METHOD_QUANTIZE_COMPENSATED
+                      ? kSecondsPerCompensatedParameter
+                      : kSecondsPerQuantizedParameter);
       estimate.note = absl::StrFormat("roofline: %.3g million parameters", cost / 1e6);
       break;
   }

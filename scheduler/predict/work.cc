@@ -227,7 +227,9 @@ absl::StatusOr<WorkAmount> QuantizeWork(const v1::QuantizeSpec& spec,
   WATTLE_ASSIGN_OR_RETURN(const v1::ModelShape shape,
                           ShapeOf("quantize", spec.has_model_shape(), spec.model_shape(), inputs));
   WorkAmount work;
-  SetSignature(v1::METHOD_QUANTIZE, shape, &work);
+  SetSignature(spec.rounding() == v1::ROUNDING_COMPENSATED ? v1::METHOD_QUANTIZE_COMPENSATED
+                                                           : v1::METHOD_QUANTIZE,
+               shape, &work);
   work.signature.set_quantization(kInt8Quantization);
   WATTLE_RETURN_IF_ERROR(SetQuantization(spec, {}, &work));
   work.unit = v1::WORK_UNIT_PARAMETER;
@@ -273,13 +275,21 @@ absl::StatusOr<WorkAmount> GenerateWork(const v1::GenerateSpec& spec,
   return work;
 }
 
+// What an evaluation costs by: answers are generated beside everything else.
+v1::Method EvaluateMethod(const v1::EvaluateSpec& spec) {
+  if (spec.score_answers()) {
+    return v1::METHOD_EVALUATE_ANSWERS;
+  }
+  return spec.reference_model().empty() ? v1::METHOD_EVALUATE : v1::METHOD_EVALUATE_AGAINST;
+}
+
 absl::StatusOr<WorkAmount> EvaluateWork(const v1::EvaluateSpec& spec,
                                         absl::Span<const InputView> inputs,
                                         const ProfileTable& table) {
   WATTLE_ASSIGN_OR_RETURN(const v1::ModelShape shape,
                           ShapeOf("evaluate", spec.has_model_shape(), spec.model_shape(), inputs));
   WorkAmount work;
-  SetSignature(v1::METHOD_EVALUATE, shape, &work);
+  SetSignature(EvaluateMethod(spec), shape, &work);
   WATTLE_RETURN_IF_ERROR(SetQuantization(spec, inputs, &work));
   const double bytes_per_token = BytesPerToken(table, shape);
   const v1::ArtifactInfo* const data = FindInput(inputs, "data");

@@ -21,7 +21,7 @@ namespace wattle::scheduler {
 
 // An input of a job, resolved to an artifact.
 struct InputView {
-  std::string field;  // "model", "data", "heldout_data".
+  std::string field;  // "model", "data", "heldout_data", "calibration_data", "reference_model".
   v1::ArtifactInfo artifact;
 };
 

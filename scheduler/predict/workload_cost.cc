@@ -23,9 +23,15 @@ double Truncated(double tokens, const v1::WorkloadSignature& signature) {
 }
 
 double FlopsPerToken(const v1::WorkloadSignature& signature, double attended_tokens) {
-  return signature.method() == v1::METHOD_EVALUATE
-             ? ForwardFlopsPerToken(signature.model(), attended_tokens)
-             : TrainingFlopsPerToken(signature.model(), attended_tokens);
+  switch (signature.method()) {
+    case v1::METHOD_EVALUATE:
+      return ForwardFlopsPerToken(signature.model(), attended_tokens);
+    case v1::METHOD_EVALUATE_AGAINST:  // Both models read each token.
+    case v1::METHOD_EVALUATE_ANSWERS:  // A question is read for its loss and for its answer.
+      return 2 * ForwardFlopsPerToken(signature.model(), attended_tokens);
+    default:
+      return TrainingFlopsPerToken(signature.model(), attended_tokens);
+  }
 }
 
 double TokensPerExample(const v1::ProfileRow& row) {
@@ -70,6 +76,7 @@ Currency CurrencyOf(v1::Method method) {
     case v1::METHOD_GENERATE:
       return Currency::kWeightBytes;
     case v1::METHOD_QUANTIZE:
+    case v1::METHOD_QUANTIZE_COMPENSATED:
       return Currency::kParameters;
     default:
       return Currency::kFlops;

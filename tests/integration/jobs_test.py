@@ -42,6 +42,26 @@ class Jobs(Scene):
         self.assertEqual([line["prompt"] for line in lines], ["The mast is", "Battery"])
         self.assertGreater(int(receipt_of(self.fleet.job(generate))["work"]["generated_tokens"]), 0)
 
+    def test_a_calibrated_model_tells_its_quality_against_its_parent(self):
+        self.start("one")
+        self.push_demo()
+        quantize = self.fleet.submit(self.job_file("quantize", quantize={
+            "model": "base", "quantization": "int4", "rounding": "compensated", "calibration_data": "train", "calibration_tokens": 2048}))
+        evaluate = self.fleet.submit(self.job_file("evaluate", evaluate={
+            "model": f"job:{quantize}/output", "reference_model": "base", "data": "heldout", "limit_examples": 8,
+            "score_answers": True, "max_answer_tokens": 8}))
+        self.assert_succeeded(self.fleet.until_done(quantize))
+        receipt = receipt_of(self.assert_succeeded(self.fleet.until_done(evaluate)))
+        self.assertEqual(metric(receipt_of(self.fleet.job(quantize)), "calibration_tokens"), 2048)
+        self.assertGreater(metric(receipt, "kl_divergence"), 0)
+        self.assertGreater(metric(receipt, "top1_agreement_percent"), 50)
+        self.assertLess(metric(receipt, "perplexity_change_percent"), 10)
+        self.assertEqual(metric(receipt, "squad_questions"), 8)
+        self.assertGreaterEqual(metric(receipt, "squad_f1_percent"), metric(receipt, "squad_exact_match_percent"))
+        target = self.fleet.directory / "pulled"
+        self.fleet.wattle("model", "pull", f"job:{evaluate}/output", target)
+        self.assertEqual(len(json.loads((target / "predictions.json").read_text())), 8)
+
     def test_failure_of_an_input_propagates(self):
         self.start("one")
         self.push_demo()

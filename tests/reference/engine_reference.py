@@ -5,6 +5,8 @@ training    five steps of AdamW from the same weights on the same batch: every l
 shapes      GPT-2 Small and DistilGPT2 (random weights) load, train one step, and transformers loads the result
 perplexity  a text in overlapping windows: the same value (also on ../shared/models/gpt2-30m where it is present)
 generation  greedy continuations are the same tokens
+comparison  KL divergence, top-1 agreement and perplexity of one model against another
+calibration error-compensated int4 against the textbook's GPTQ in numpy: the first matrix of a model, from the same inputs
 """
 
 import json
@@ -18,7 +20,9 @@ import tempfile
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 
+import numpy
 import torch
+from safetensors.numpy import load_file
 from transformers import GPT2Config, GPT2LMHeadModel
 from transformers.models.gpt2.tokenization_gpt2 import GPT2Tokenizer, bytes_to_unicode
 
@@ -201,10 +205,127 @@ def generation(runner, work):
             sys.exit(f"{prompt!r}: {line['text']!r}, reference {wanted!r}")
 
 
+def comparison(runner, work):
+    models = [make_model(work / name, seed=seed, **TINY) for name, seed in (("model", 1), ("parent", 2))]
+    data = work / "text.txt"
+    data.write_text(TEXT)
+    run(runner, dict(modelDirectory=str(work / "model"), referenceModelDirectory=str(work / "parent"), dataFile=str(data),
+                     outputDirectory=str(work / "metrics"), threads=1, spec=dict(evaluate=dict(batchSize=3, referenceModel="parent"))))
+    result = json.loads((work / "metrics" / "metrics.json").read_text())
+    tokens = list(TEXT.encode())
+    divergence, same, count, scored = 0.0, 0, 0, 1
+    for begin in range(0, len(tokens), 32):
+        end = min(begin + 64, len(tokens))
+        with torch.no_grad():
+            log_p, log_q = (torch.log_softmax(m(input_ids=torch.tensor([tokens[begin:end]])).logits[0].double(), -1) for m in models)
+        rows = slice(scored - begin - 1, end - begin - 1)  # the predictions of tokens that no earlier window scored
+        divergence += float((log_q[rows].exp() * (log_q[rows] - log_p[rows])).sum())
+        same += int((log_p[rows].argmax(-1) == log_q[rows].argmax(-1)).sum())
+        count += end - scored
+        scored = end
+        if end == len(tokens):
+            break
+    loss, parent_loss = (strided_loss(m, tokens, 64, 32) for m in models)
+    agree("KL divergence", result["kl_divergence"], divergence / count)
+    agree("top-1 agreement", result["top1_agreement_percent"], 100 * same / count)
+    agree("perplexity of the reference", result["reference_perplexity"], math.exp(parent_loss))
+    agree("change of perplexity", result["perplexity_change_percent"], 100 * math.expm1(loss - parent_loss), 1e-3)
+    agree("bits per byte", result["bits_per_byte"], loss * (len(tokens) - 1) / math.log(2) / len(tokens))
+    agree("perplexity of words", result["word_perplexity"], math.exp(loss * (len(tokens) - 1) / len(TEXT.split())))
+
+
+LEAST_SCALE, SCALE_TRIALS, DAMPING = 0.8, 12, 0.01  # GptqSettings
+
+
+def half(values):
+    return values.astype(numpy.float16).astype(numpy.float32)
+
+
+def int4_scales(weights, importance):
+    """One scale a row: the one with the least squared error, weighted by the inputs, of 13 trials. weights: [rows, group]."""
+    best, least = None, None
+    for trial in range(SCALE_TRIALS + 1):
+        shrunk = weights * numpy.float32(1.0 - (1.0 - LEAST_SCALE) * trial / SCALE_TRIALS)
+        scale = half(numpy.take_along_axis(shrunk, numpy.abs(shrunk).argmax(1)[:, None], 1) / -8)
+        error = (importance * (weights - int4(weights, scale)[1]).astype(numpy.float64) ** 2).sum(1)
+        if best is None:
+            best, least = scale, error
+        better = error < least
+        best, least = numpy.where(better[:, None], scale, best), numpy.where(better, error, least)
+    return best
+
+
+def int4(weights, scale):
+    codes = numpy.clip(numpy.rint(weights / scale + 8), 0, 15)
+    return codes, (scale * (codes - 8)).astype(numpy.float32)
+
+
+def gptq(weights, inputs):
+    """Codes of Frantar et al., algorithm 1, columns by falling importance; one group a row. weights: [rows, columns]."""
+    hessian = inputs.T.astype(numpy.float64) @ inputs.astype(numpy.float64)
+    diagonal = numpy.diag(hessian)
+    scale = int4_scales(weights, diagonal)
+    order = numpy.argsort(-diagonal, kind="stable")
+    damped = hessian + DAMPING * diagonal.mean() * numpy.eye(len(diagonal))
+    factor = numpy.linalg.cholesky(numpy.linalg.inv(damped[numpy.ix_(order, order)])).T
+    left = weights[:, order].astype(numpy.float64)
+    codes = numpy.zeros_like(weights)
+    for i, column in enumerate(order):
+        codes[:, column], rounded = (part[:, 0] for part in int4(left[:, i:i + 1].astype(numpy.float32), scale))
+        left[:, i:] -= numpy.outer((left[:, i] - rounded) / factor[i, i], factor[i, i:])
+    return codes, scale * (codes - 8)
+
+
+def unpacked(tensors, name, rows, columns):
+    """Codes and weights of a packed int4 matrix with one group a row (kernels/formats_internal.h)."""
+    panels = rows // 16
+    nibbles = tensors[name].reshape(panels, columns // 8, 16, 4)
+    codes = numpy.concatenate([nibbles & 15, nibbles >> 4], -1).transpose(0, 2, 1, 3).reshape(rows, columns).astype(numpy.float32)
+    scale = tensors[name + "_scale"].view(numpy.float16).reshape(rows, 1).astype(numpy.float32)
+    return codes, scale * (codes - 8)
+
+
+def calibration(runner, work):
+    model = make_model(work / "model", **TINY)
+    text = (TEXT * 3)[:64 * 40]
+    data = work / "calibration.txt"
+    data.write_text(text)
+    run(runner, dict(modelDirectory=str(work / "model"), calibrationDataFile=str(data), outputDirectory=str(work / "result"), threads=1,
+                     spec=dict(quantize=dict(recipe=dict(matrices=dict(bits=4, groupSize=32)), rounding="ROUNDING_COMPENSATED"))))
+    block = model.transformer.h[0]
+    ids = torch.tensor(windows(list(text.encode()), 64))
+    with torch.no_grad():
+        stream = model.transformer.wte(ids) + model.transformer.wpe(torch.arange(64))
+        inputs = block.ln_1(stream).reshape(-1, 32).numpy()
+    weights = block.attn.c_attn.weight.detach().numpy().T.copy()
+    factors = numpy.sqrt(numpy.abs(inputs).max(0) / numpy.abs(weights).max(0))
+    factors /= numpy.exp(numpy.log(factors).mean())
+    tensors = load_file(work / "result" / "model.safetensors")
+    evened, evened_inputs = (weights * factors).astype(numpy.float32), (inputs / factors).astype(numpy.float32)
+    wanted_codes, wanted = gptq(evened, evened_inputs)
+    codes, rounded = unpacked(tensors, "layers.0.qkv.weight", *weights.shape)
+
+    def product_error(of):
+        return float((((evened - of) @ evened_inputs.T) ** 2).sum())
+
+    agree("gain of the norm after evening out", float(tensors["layers.0.attention_norm.weight"][5]),
+          float(block.ln_1.weight[5]) / float(factors[5]))
+    same = float((codes == wanted_codes).mean())
+    print(f"codes: {100 * same:.2f} % are those of the reference")
+    if same < 0.99:
+        sys.exit("the codes are not GPTQ's")
+    agree("error of the product", product_error(rounded), product_error(wanted), 0.02)
+    nearest = int4(evened, half(numpy.take_along_axis(evened, numpy.abs(evened).argmax(1)[:, None], 1) / -8))[1]
+    print(f"error of the product: {product_error(rounded) / product_error(nearest):.2f} of rounding to nearest")
+    if not product_error(rounded) < 0.8 * product_error(nearest):
+        sys.exit("compensation does not help")
+
+
 def main():
     case, runner = sys.argv[1:]
     with tempfile.TemporaryDirectory() as directory:
-        {"training": training, "shapes": shapes, "perplexity": perplexity, "generation": generation}[case](
+        {"training": training, "shapes": shapes, "perplexity": perplexity, "generation": generation,
+         "comparison": comparison, "calibration": calibration}[case](
             runner, pathlib.Path(directory))
 
 

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -27,6 +28,7 @@ using Metrics = std::map<std::string, double>;  // sorted by name, as the contra
 
 constexpr char kGenerationsFile[] = "generations.jsonl";
 constexpr char kMetricsFile[] = "metrics.json";
+constexpr char kPredictionsFile[] = "predictions.json";
 
 int64_t PeakMemoryBytes() {
   rusage usage = {};
@@ -64,6 +66,53 @@ absl::Status WriteGenerations(const std::string& directory,
     lines += line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   }
   return WriteFileDurably(absl::StrCat(directory, "/", kGenerationsFile), lines);
+}
+
+// The answers in the form that SQuAD's official script reads: {"question id": "answer"}.
+absl::Status WritePredictions(const std::string& directory, const engine::AnswerFigures& answers) {
+  nlohmann::json predictions = nlohmann::json::object();
+  for (const auto& [id, text] : answers.answers) {
+    predictions[id] = text;
+  }
+  return WriteFileDurably(
+      absl::StrCat(directory, "/", kPredictionsFile),
+      predictions.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+}
+
+// The names stand in docs/guide/job-file.md.
+Metrics MetricsOf(const engine::EvaluateResult& done) {
+  const engine::LossFigures& figures = done.figures;
+  Metrics metrics = {{"loss", figures.loss},
+                     {"perplexity", figures.perplexity},
+                     {"predicted_tokens", static_cast<double>(figures.predicted_tokens)}};
+  if (done.text.has_value()) {
+    metrics["window_tokens"] = static_cast<double>(done.text->window_tokens);
+    metrics["stride_tokens"] = static_cast<double>(done.text->stride_tokens);
+    metrics["bits_per_byte"] = done.text->bits_per_byte;
+    metrics["word_perplexity"] = done.text->word_perplexity;
+  }
+  if (figures.reference.has_value()) {
+    metrics["reference_loss"] = figures.reference->loss;
+    metrics["reference_perplexity"] = std::exp(figures.reference->loss);
+    metrics["perplexity_change_percent"] =
+        100.0 * std::expm1(figures.loss - figures.reference->loss);
+    metrics["kl_divergence"] = figures.reference->kl_divergence;
+    metrics["top1_agreement_percent"] = 100.0 * figures.reference->top1_agreement;
+  }
+  if (done.answers.has_value()) {
+    metrics["squad_exact_match_percent"] = done.answers->exact_match_percent;
+    metrics["squad_f1_percent"] = done.answers->f1_percent;
+    metrics["squad_questions"] = static_cast<double>(done.answers->answers.size());
+  }
+  return metrics;
+}
+
+// As scheduler/predict/work.cc has it.
+v1::Method MethodOf(const engine::EvaluateSettings& settings) {
+  if (settings.score_answers) {
+    return v1::METHOD_EVALUATE_ANSWERS;
+  }
+  return settings.reference_directory.empty() ? v1::METHOD_EVALUATE : v1::METHOD_EVALUATE_AGAINST;
 }
 
 // The parts of a result that all kinds have.
@@ -138,9 +187,15 @@ class JobRunner {
 
   absl::StatusOr<v1::RunnerResult> operator()(const engine::QuantizeSettings& settings) {
     WATTLE_ASSIGN_OR_RETURN(const auto done, engine::Quantize(settings, sink_));
-    v1::RunnerResult result = Result(task_, done.model, done.work, {});
-    SetWork(*result.mutable_work(), v1::METHOD_QUANTIZE, v1::WORK_UNIT_PARAMETER,
-            done.quantized_parameters);
+    const bool calibrated = !settings.calibration_data.empty();
+    Metrics metrics;
+    if (calibrated) {
+      metrics["calibration_tokens"] = static_cast<double>(done.calibration_tokens);
+    }
+    v1::RunnerResult result = Result(task_, done.model, done.work, metrics);
+    SetWork(*result.mutable_work(),
+            calibrated ? v1::METHOD_QUANTIZE_COMPENSATED : v1::METHOD_QUANTIZE,
+            v1::WORK_UNIT_PARAMETER, done.quantized_parameters);
     return result;
   }
 
@@ -164,14 +219,19 @@ class JobRunner {
   absl::StatusOr<v1::RunnerResult> operator()(const engine::EvaluateSettings& settings) {
     WATTLE_RETURN_IF_ERROR(MakeDirectory(task_.output_directory()));
     WATTLE_ASSIGN_OR_RETURN(const auto done, engine::Evaluate(settings, sink_));
-    const Metrics metrics = {
-        {"loss", done.figures.loss},
-        {"perplexity", done.figures.perplexity},
-        {"predicted_tokens", static_cast<double>(done.figures.predicted_tokens)}};
+    const Metrics metrics = MetricsOf(done);
+    if (done.answers.has_value()) {
+      WATTLE_RETURN_IF_ERROR(WritePredictions(task_.output_directory(), *done.answers));
+    }
     WATTLE_RETURN_IF_ERROR(WriteMetrics(task_.output_directory(), metrics));
     v1::RunnerResult result = Result(task_, done.model, done.figures.work, metrics);
     v1::WorkDone& work = *result.mutable_work();
-    SetWork(work, v1::METHOD_EVALUATE, v1::WORK_UNIT_EVALUATED_TOKEN, done.figures.work.tokens);
+    // Units are the tokens of the loss: what a plan counts before the job has run.
+    SetWork(work, MethodOf(settings), v1::WORK_UNIT_EVALUATED_TOKEN, done.figures.work.tokens);
+    if (done.answers.has_value()) {
+      work.set_prompt_tokens(done.answers->prompt_tokens);
+      work.set_generated_tokens(done.answers->generated_tokens);
+    }
     work.set_bytes_per_token(done.bytes_per_token);
     work.set_truncated_examples(done.truncated_examples);
     work.mutable_signature()->set_batch_size(static_cast<int32_t>(settings.batch_size));

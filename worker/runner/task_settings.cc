@@ -23,6 +23,7 @@ constexpr double kAdamBeta2 = 0.999;
 constexpr double kAdamEpsilon = 1e-8;
 constexpr int64_t kCheckpointEverySteps = 50;
 constexpr int64_t kMaxNewTokens = 32;
+constexpr int64_t kMaxAnswerTokens = 32;
 
 template <typename Value>
 Value OrDefault(Value value, Value fallback) {
@@ -119,6 +120,25 @@ absl::StatusOr<JobSettings> QuantizeOf(const v1::RunnerTask& task) {
   if (!settings.model.recipe.has_value()) {
     WATTLE_ASSIGN_OR_RETURN(settings.model.recipe, RecipeOfIdentity(kInt8Quantization));
   }
+  const v1::QuantizeSpec& spec = task.spec().quantize();
+  switch (spec.rounding()) {
+    case v1::ROUNDING_UNSPECIFIED:
+    case v1::ROUNDING_NEAREST:
+      break;
+    case v1::ROUNDING_COMPENSATED:
+      if (task.calibration_data_file().empty()) {
+        return Missing("calibration_data_file");
+      }
+      if (spec.calibration_tokens() < 0) {
+        return absl::FailedPreconditionError("calibration_tokens: wants at least 1");
+      }
+      settings.calibration_data = task.calibration_data_file();
+      settings.calibration_tokens = spec.calibration_tokens();
+      break;
+    default:
+      return absl::FailedPreconditionError(absl::StrCat(
+          "rounding: ", static_cast<int>(spec.rounding()), " is not supported in this version"));
+  }
   return settings;
 }
 
@@ -165,6 +185,12 @@ absl::StatusOr<JobSettings> EvaluateOf(const v1::RunnerTask& task) {
                        .sequence_length = spec.sequence_length(),
                        .loss_on = LossOnOf(spec.loss_on())};
   settings.batch_size = OrDefault<int64_t>(spec.batch_size(), kBatchSize);
+  if (!spec.reference_model().empty() && task.reference_model_directory().empty()) {
+    return Missing("reference_model_directory");
+  }
+  settings.reference_directory = task.reference_model_directory();
+  settings.score_answers = spec.score_answers();
+  settings.max_answer_tokens = OrDefault<int64_t>(spec.max_answer_tokens(), kMaxAnswerTokens);
   return settings;
 }
 

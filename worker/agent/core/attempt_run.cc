@@ -132,11 +132,16 @@ void AttemptRun::StartRunner(const Instant& now) {
   for (const FetchedInput& input : inputs_) {
     if (input.field == "model") {
       task.set_model_directory(input.directory);
-      model_bytes = input.size_bytes;
+      model_bytes += input.size_bytes;
     } else if (input.field == "data") {
       task.set_data_file(input.file);
     } else if (input.field == "heldout_data") {
       task.set_heldout_data_file(input.file);
+    } else if (input.field == "calibration_data") {
+      task.set_calibration_data_file(input.file);
+    } else if (input.field == "reference_model") {
+      task.set_reference_model_directory(input.directory);
+      model_bytes += input.size_bytes;
     }
   }
   // What a killed runner left half-made is not a result.

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 
 #include "base/clock.h"
 #include "base/status_macros.h"
@@ -34,10 +35,17 @@ std::vector<size_t> ByLength(const formats::ExamplePool& examples) {
   return order;
 }
 
-absl::StatusOr<formats::ExamplePool> TextExamples(const EvaluateSettings& settings,
-                                                  const formats::BytePairEncoding& tokenizer,
-                                                  const models::DecoderConfig& config,
-                                                  double& bytes_per_token) {
+struct TextExamples {
+  formats::ExamplePool pool;
+  TextFigures figures;  // the cut alone
+  double bytes = 0.0;
+  double words = 0.0;
+  double tokens = 0.0;
+};
+
+absl::StatusOr<TextExamples> CutText(const EvaluateSettings& settings,
+                                     const formats::BytePairEncoding& tokenizer,
+                                     const models::DecoderConfig& config) {
   WATTLE_ASSIGN_OR_RETURN(const std::string text, formats::ReadText(settings.data));
   const std::vector<int64_t> tokens = tokenizer.EncodeDocument(text);
   const int64_t window = settings.window_tokens == 0
@@ -54,8 +62,43 @@ absl::StatusOr<formats::ExamplePool> TextExamples(const EvaluateSettings& settin
     return absl::InvalidArgumentError(
         absl::StrCat(settings.data, ": wants at least two tokens of text; give a longer file"));
   }
-  bytes_per_token = static_cast<double>(text.size()) / static_cast<double>(tokens.size());
-  return WindowExamples(tokens, window, stride, settings.examples.limit_examples);
+  TextExamples cut;
+  cut.pool = WindowExamples(tokens, window, stride, settings.examples.limit_examples);
+  cut.figures = {.window_tokens = window, .stride_tokens = stride};
+  cut.bytes = static_cast<double>(text.size());
+  cut.tokens = static_cast<double>(tokens.size());
+  const std::vector<absl::string_view> words =
+      absl::StrSplit(text, absl::ByAnyChar(" \t\n\r\f\v"), absl::SkipEmpty());
+  cut.words = static_cast<double>(words.size());
+  return cut;
+}
+
+// The model to compare with; its files say in which form it is.
+absl::StatusOr<LoadedModel> LoadReference(const EvaluateSettings& settings,
+                                          const models::DecoderConfig& config, ProgressSink& sink) {
+  WATTLE_ASSIGN_OR_RETURN(
+      LoadedModel reference,
+      LoadForInference({.directory = settings.reference_directory, .device = settings.model.device},
+                       sink));
+  const models::DecoderConfig& other = reference.files.config;
+  if (other.vocabulary != config.vocabulary || other.max_positions < config.max_positions) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("reference_model: a vocabulary of ", other.vocabulary, " and a context of ",
+                     other.max_positions, " tokens do not fit the model's ", config.vocabulary,
+                     " and ", config.max_positions, "; name the model that it was made from"));
+  }
+  return reference;
+}
+
+// Keeps model and reference in memory, where there is one.
+absl::StatusOr<LossFigures> LossOf(const EvaluateSettings& settings, const LoadedModel& model,
+                                   const formats::ExamplePool& examples, ProgressSink& sink) {
+  if (settings.reference_directory.empty()) {
+    return LossOverExamples(model.decoder, examples, settings.batch_size, sink);
+  }
+  WATTLE_ASSIGN_OR_RETURN(const LoadedModel reference,
+                          LoadReference(settings, model.files.config, sink));
+  return LossOverExamples(model.decoder, examples, settings.batch_size, sink, &reference.decoder);
 }
 
 absl::StatusOr<EvaluateResult> EvaluateLoaded(const EvaluateSettings& settings,
@@ -65,20 +108,37 @@ absl::StatusOr<EvaluateResult> EvaluateLoaded(const EvaluateSettings& settings,
   WATTLE_ASSIGN_OR_RETURN(const auto tokenizer,
                           formats::BytePairEncoding::LoadDirectory(settings.model.directory));
   WATTLE_ASSIGN_OR_RETURN(const formats::DataSetKind kind, formats::DataSetKindOf(settings.data));
+  if (settings.score_answers && kind != formats::DataSetKind::kSquad) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(settings.data, ": score_answers wants a SQuAD file (.json)"));
+  }
+  const models::DecoderConfig& config = model.files.config;
   EvaluateResult result;
   result.model = FiguresOf(model);
-  formats::ExamplePool examples;
   if (kind == formats::DataSetKind::kText) {
-    WATTLE_ASSIGN_OR_RETURN(
-        examples, TextExamples(settings, tokenizer, model.files.config, result.bytes_per_token));
-  } else {
-    WATTLE_ASSIGN_OR_RETURN(
-        auto packed, LoadExamples(settings.data, tokenizer, model.files.config, settings.examples));
-    result.truncated_examples = packed.truncated;
-    examples = std::move(packed.pool);
+    WATTLE_ASSIGN_OR_RETURN(const TextExamples cut, CutText(settings, tokenizer, config));
+    result.bytes_per_token = cut.bytes / cut.tokens;
+    WATTLE_ASSIGN_OR_RETURN(result.figures, LossOf(settings, model, cut.pool, sink));
+    if (settings.examples.limit_examples == 0) {
+      const double sum = result.figures.loss * static_cast<double>(result.figures.predicted_tokens);
+      result.text = cut.figures;
+      result.text->bits_per_byte = sum / std::log(2.0) / cut.bytes;
+      result.text->word_perplexity = std::exp(sum / cut.words);
+    }
+    return result;
   }
-  WATTLE_ASSIGN_OR_RETURN(result.figures,
-                          LossOverExamples(model.decoder, examples, settings.batch_size, sink));
+  WATTLE_ASSIGN_OR_RETURN(auto packed,
+                          LoadExamples(settings.data, tokenizer, config, settings.examples));
+  result.truncated_examples = packed.truncated;
+  WATTLE_ASSIGN_OR_RETURN(result.figures, LossOf(settings, model, packed.pool, sink));
+  if (settings.score_answers) {
+    WATTLE_ASSIGN_OR_RETURN(result.answers,
+                            ScoreAnswers({.data = settings.data,
+                                          .limit_questions = settings.examples.limit_examples,
+                                          .sequence_length = settings.examples.sequence_length,
+                                          .max_answer_tokens = settings.max_answer_tokens},
+                                         model.decoder, tokenizer, sink));
+  }
   return result;
 }
 
@@ -90,7 +150,8 @@ absl::StatusOr<EvaluateResult> Evaluate(const EvaluateSettings& settings, Progre
 
 absl::StatusOr<LossFigures> LossOverExamples(const Decoder& decoder,
                                              const formats::ExamplePool& examples,
-                                             int64_t batch_size, ProgressSink& sink) {
+                                             int64_t batch_size, ProgressSink& sink,
+                                             const Decoder* reference) {
   const auto order = ByLength(examples);
   const auto count = static_cast<int64_t>(order.size());
   const int64_t steps = (count + batch_size - 1) / batch_size;
@@ -102,29 +163,34 @@ absl::StatusOr<LossFigures> LossOverExamples(const Decoder& decoder,
   }
   sink.OnPhase(Phase::kEvaluate, 0, steps);
   LossFigures figures;
-  double sum = 0.0;
+  ComparisonSums sums;  // without a reference the loss alone
   for (int64_t step = 1; step <= steps; ++step) {
     const Monotonic start = Clock::Real().Boottime();
     const int64_t first = (step - 1) * batch_size;
     const auto rows = static_cast<size_t>(std::min(batch_size, count - first));
     const TokenBatch batch = MakeTokenBatch(
         examples, absl::MakeConstSpan(order).subspan(static_cast<size_t>(first), rows));
-    const double loss_sum = LossSum(decoder, batch);
+    const ComparisonSums of_batch = reference == nullptr
+                                        ? ComparisonSums{.loss = LossSum(decoder, batch)}
+                                        : CompareWith(decoder, *reference, batch);
     const auto predicted = static_cast<int64_t>(batch.targets.size());
-    sum += loss_sum;
+    sums += of_batch;
     figures.predicted_tokens += predicted;
     figures.work.steps = step;
     figures.work.examples += batch.batch;
     figures.work.tokens += batch.batch * batch.length;
     figures.work.real_tokens += batch.real_tokens;
     StepReport report{.phase = Phase::kEvaluate, .step = step, .steps_total = steps};
-    report.loss = predicted == 0 ? 0.0 : loss_sum / static_cast<double>(predicted);
+    report.loss = predicted == 0 ? 0.0 : of_batch.loss / static_cast<double>(predicted);
     report.tokens = batch.batch * batch.length;
     report.real_tokens = batch.real_tokens;
     tokens_left -= report.tokens;
     report.tokens_left = tokens_left;
     report.examples = batch.batch;
     report.flops = ForwardFlops(decoder.config, batch.batch, batch.length);
+    if (reference != nullptr) {
+      report.flops += ForwardFlops(reference->config, batch.batch, batch.length);
+    }
     report.compute_time = Clock::Real().Boottime() - start;
     if (sink.OnStep(report) != StepDecision::kGoOn) {
       return absl::CancelledError("stopped while evaluating");
@@ -133,8 +199,14 @@ absl::StatusOr<LossFigures> LossOverExamples(const Decoder& decoder,
   if (figures.predicted_tokens == 0) {
     return absl::InvalidArgumentError("no token of the data counts; give longer examples");
   }
-  figures.loss = sum / static_cast<double>(figures.predicted_tokens);
+  const auto predicted = static_cast<double>(figures.predicted_tokens);
+  figures.loss = sums.loss / predicted;
   figures.perplexity = std::exp(figures.loss);
+  if (reference != nullptr) {
+    figures.reference = {.loss = sums.reference_loss / predicted,
+                         .kl_divergence = sums.divergence / predicted,
+                         .top1_agreement = static_cast<double>(sums.same_top) / predicted};
+  }
   return figures;
 }
 

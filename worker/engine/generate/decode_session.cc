@@ -82,10 +82,9 @@ kernels::DecodeModel ModelOf(const Decoder& decoder) {
 }  // namespace
 
 struct DecodeSession::Operator {
-  Operator(kernels::DecodeModel decode_model, int64_t capacity_tokens)
+  Operator(kernels::DecodeModel decode_model, kernels::KvFormat kv_format, int64_t capacity_tokens)
       : model(std::move(decode_model)),
-        cache(kernels::KvFormat::kFloat32, kernels::KvShapesOf(model), /*slots=*/1,
-              capacity_tokens),
+        cache(kv_format, kernels::KvShapesOf(model), /*slots=*/1, capacity_tokens),
         step(model, cache, KernelThreads(), std::min(kPromptTokens, capacity_tokens)) {}
 
   kernels::DecodeModel model;
@@ -98,7 +97,10 @@ DecodeSession::DecodeSession(const Decoder& decoder, int64_t capacity_tokens, De
   if (form == DecodeForm::kFastest && decoder.device.is_cpu()) {
     kernels::DecodeModel model = ModelOf(decoder);
     if (kernels::CheckDecodeModel(model).ok()) {
-      operator_ = std::make_unique<Operator>(std::move(model), capacity_tokens);
+      operator_ = std::make_unique<Operator>(
+          std::move(model),
+          decoder.int8_keys_and_values ? kernels::KvFormat::kInt8 : kernels::KvFormat::kFloat32,
+          capacity_tokens);
       return;
     }
   }

@@ -2,7 +2,9 @@
 //
 // One sequence being generated. On the CPU a whole step is one operator of ours
 // (kernels/decode_step.h); on other devices, and for shapes that the operator lacks, the session
-// runs the decoder's plain form. May throw libtorch's exceptions. One thread.
+// runs the decoder's plain form. Keys and values are held as the decoder says: the operator's cache
+// holds int8, the plain form the same numbers as floats. May throw libtorch's exceptions. One
+// thread.
 #ifndef WATTLE_WORKER_ENGINE_GENERATE_DECODE_SESSION_H_
 #define WATTLE_WORKER_ENGINE_GENERATE_DECODE_SESSION_H_
 

@@ -21,6 +21,7 @@ namespace {
 struct SessionCase {
   const char* family;
   const char* format;
+  bool int8_keys_and_values = false;
 };
 
 class DecodeSessionTest : public testing::TestWithParam<SessionCase> {};
@@ -55,7 +56,19 @@ Decoder MakeWideDecoder(const SessionCase& wanted) {
     }
     TieHead(config, weights);
   }
-  return MakeDecoder(config, weights, at::Device(at::kCPU));
+  Decoder decoder = MakeDecoder(config, weights, at::Device(at::kCPU));
+  decoder.int8_keys_and_values = wanted.int8_keys_and_values;
+  return decoder;
+}
+
+double RelativeError(absl::Span<const float> got, absl::Span<const float> wanted) {
+  double error = 0.0;
+  double norm = 0.0;
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    error += std::pow(got[i] - wanted[i], 2);
+    norm += std::pow(wanted[i], 2);
+  }
+  return std::sqrt(error / norm);
 }
 
 TEST_P(DecodeSessionTest, TheOperatorAgreesWithThePlainDecoder) {
@@ -68,15 +81,10 @@ TEST_P(DecodeSessionTest, TheOperatorAgreesWithThePlainDecoder) {
   for (int step = 0; step < 6; ++step) {
     const absl::Span<const float> got = fast.Feed(tokens);
     const absl::Span<const float> wanted = plain.Feed(tokens);
-    double error = 0.0;
-    double norm = 0.0;
-    for (size_t i = 0; i < wanted.size(); ++i) {
-      error += std::pow(got[i] - wanted[i], 2);
-      norm += std::pow(wanted[i], 2);
-    }
     // Quantized products round their inputs to int8 in both forms, at values that differ a little.
-    const double tolerance = std::string(GetParam().format) == "fp32" ? 1e-5 : 2e-2;
-    EXPECT_LT(std::sqrt(error / norm), tolerance) << "step " << step;
+    const bool exact = std::string(GetParam().format) == "fp32" && !GetParam().int8_keys_and_values;
+    const double tolerance = exact ? 1e-5 : 2e-2;
+    EXPECT_LT(RelativeError(got, wanted), tolerance) << "step " << step;
     EXPECT_EQ(fast.length(), plain.length());
     tokens = {(step * 37 + 11) % 250};
   }
@@ -85,11 +93,28 @@ TEST_P(DecodeSessionTest, TheOperatorAgreesWithThePlainDecoder) {
 INSTANTIATE_TEST_SUITE_P(Forms, DecodeSessionTest,
                          testing::Values(SessionCase{"gpt2", "fp32"}, SessionCase{"llama", "fp32"},
                                          SessionCase{"gpt2", "int8"}, SessionCase{"llama", "int8"},
-                                         SessionCase{"gpt2", "int4-g32"}),
+                                         SessionCase{"gpt2", "int4-g32"},
+                                         SessionCase{"gpt2", "fp32", true},
+                                         SessionCase{"llama", "int8", true}),
                          [](const auto& row) {
                            return absl::StrCat(row.param.family, "_",
-                                               std::string(row.param.format).substr(0, 4));
+                                               std::string(row.param.format).substr(0, 4),
+                                               row.param.int8_keys_and_values ? "_kv_int8" : "");
                          });
+
+// The rounding is there in both forms, and it is small.
+TEST(DecodeSessionKeysAndValuesTest, Int8ChangesTheLogitsALittle) {
+  for (const DecodeForm form : {DecodeForm::kFastest, DecodeForm::kPlain}) {
+    const Decoder rounded = MakeWideDecoder({"gpt2", "fp32", true});
+    const Decoder exact = MakeWideDecoder({"gpt2", "fp32"});
+    DecodeSession with(rounded, 40, form);
+    DecodeSession without(exact, 40, form);
+    const std::vector<int64_t> tokens = {7, 91, 3, 200, 14, 256, 0};
+    const double error = RelativeError(with.Feed(tokens), without.Feed(tokens));
+    EXPECT_GT(error, 1e-4);
+    EXPECT_LT(error, 5e-2);
+  }
+}
 
 TEST(DecodeSessionPlainTest, ShapesThatTheOperatorLacksTakeThePlainForm) {
   models::DecoderConfig config = TinyConfigOf("gpt2");  // heads of 8 dimensions

@@ -204,6 +204,25 @@ void InputHessian::Add(const float* inputs, int64_t count, ThreadPool& pool) {
   rows_seen_ += count;
 }
 
+void InputHessian::AddProducts(const float* products, int64_t count) {
+  for (int64_t row = 0; row < columns_; ++row) {
+    for (int64_t at = row * columns_; at <= row * columns_ + row; ++at) {
+      sums_[static_cast<size_t>(at)] += static_cast<double>(products[at]);
+    }
+  }
+  rows_seen_ += count;
+}
+
+void InputHessian::DivideColumns(absl::Span<const float> factors) {
+  for (int64_t row = 0; row < columns_; ++row) {
+    double* sums = sums_.data() + row * columns_;
+    const auto factor = static_cast<double>(factors[static_cast<size_t>(row)]);
+    for (int64_t column = 0; column <= row; ++column) {
+      sums[column] /= factor * static_cast<double>(factors[static_cast<size_t>(column)]);
+    }
+  }
+}
+
 absl::Status RoundWithCompensation(const WeightMatrix& shape, const float* weights,
                                    const InputHessian& hessian, const GptqSettings& settings,
                                    ThreadPool& pool, absl::Span<int8_t> codes,

@@ -29,8 +29,15 @@ class InputHessian {
  public:
   explicit InputHessian(int64_t columns);
 
-  // Adds rows of inputs, [count, columns].
+  // Adds rows of inputs, [count, columns]: the plain form, in doubles.
   void Add(const float* inputs, int64_t count, ThreadPool& pool);
+  // Adds Σ x xᵀ of `count` rows that somebody else has multiplied. products: [columns, columns],
+  // symmetric.
+  void AddProducts(const float* products, int64_t count);
+
+  // As if column c of every input had been divided by factors[c] (EvenOutColumns). factors:
+  // [columns], not zero.
+  void DivideColumns(absl::Span<const float> factors);
 
   [[nodiscard]] int64_t columns() const { return columns_; }
   [[nodiscard]] int64_t rows_seen() const { return rows_seen_; }

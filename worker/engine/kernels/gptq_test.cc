@@ -95,6 +95,41 @@ TEST(InputHessianTest, IsTheSumOfOuterProducts) {
   }
 }
 
+TEST(InputHessianTest, ProductsOfOthersAddUp) {
+  const std::vector<float> inputs = CorrelatedInputs(50, 4, 1);
+  const InputHessian plain = HessianOf(inputs);
+  std::vector<float> products(kColumns * kColumns);
+  for (int64_t i = 0; i < kColumns; ++i) {
+    for (int64_t j = 0; j < kColumns; ++j) {
+      products[static_cast<size_t>(i * kColumns + j)] = static_cast<float>(plain.at(i, j));
+    }
+  }
+  InputHessian twice(kColumns);
+  twice.AddProducts(products.data(), 20);
+  twice.AddProducts(products.data(), 30);
+  EXPECT_EQ(twice.rows_seen(), 50);
+  for (const auto& [i, j] : {std::pair<int64_t, int64_t>{0, 0}, {3, 127}, {127, 3}, {64, 63}}) {
+    EXPECT_NEAR(twice.at(i, j), 2.0 * plain.at(i, j), 1e-5 * std::fabs(plain.at(i, i)));
+  }
+}
+
+TEST(InputHessianTest, DividedColumnsAreThoseOfDividedInputs) {
+  std::vector<float> inputs = CorrelatedInputs(50, 4, 1);
+  InputHessian divided = HessianOf(inputs);
+  std::vector<float> factors(kColumns);
+  for (size_t c = 0; c < factors.size(); ++c) {
+    factors[c] = c % 2 == 0 ? 4.0F : 0.5F;
+  }
+  divided.DivideColumns(factors);
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    inputs[i] /= factors[i % kColumns];
+  }
+  const InputHessian wanted = HessianOf(inputs);
+  for (const auto& [i, j] : {std::pair<int64_t, int64_t>{0, 0}, {3, 127}, {126, 4}}) {
+    EXPECT_NEAR(divided.at(i, j), wanted.at(i, j), 1e-9 * std::fabs(wanted.at(i, j)));
+  }
+}
+
 TEST(ProductErrorTest, IsTheSquaredChangeOfTheProducts) {
   const std::vector<float> inputs = CorrelatedInputs(20, 3, 2);
   const std::vector<float> a = NormalValues(2 * kColumns, 3);

@@ -66,6 +66,15 @@ at::Tensor Append(const at::Tensor& cached, int64_t filled, const at::Tensor& ad
   return cached.narrow(1, 0, filled + tokens);
 }
 
+// Each row of [..., head_size] to int8 times its own scale, max|x| / 127, held as floats.
+at::Tensor RoundedToInt8(const at::Tensor& x) {
+  constexpr double kCodeMax = 127.0;
+  constexpr double kLeastScale = 1e-30;  // of a row of zeros
+  const at::Tensor scale =
+      x.abs().amax(-1, /*keepdim=*/true).div_(kCodeMax).clamp_min_(kLeastScale);
+  return x.div(scale).round_().mul_(scale);
+}
+
 }  // namespace
 
 at::Tensor AttentionForward(const BlockContext& context, const at::Tensor& qkv,
@@ -84,15 +93,22 @@ at::Tensor AttentionForward(const BlockContext& context, const at::Tensor& qkv,
     Rotate(*context.rotary, context.first_position(), Turn::kForward, query);
     Rotate(*context.rotary, context.first_position(), Turn::kForward, key);
   }
+  if (context.int8_keys_and_values) {
+    query = RoundedToInt8(query);
+    key = RoundedToInt8(key);
+  }
   const int64_t first_value = layer.heads + layer.kv_heads;
+  const auto rounded = [&](const at::Tensor& x) {
+    return context.int8_keys_and_values ? RoundedToInt8(x) : x;
+  };
   if (context.cache != nullptr) {
     WATTLE_CHECK(shape.batch == 1 && saved == nullptr, "a cached block serves one sequence");
     const int64_t filled = context.first_position();
     key = Append(context.cache->Keys(context.layer, context.slot), filled, key.unsqueeze(0));
     value = Append(context.cache->Values(context.layer, context.slot), filled,
-                   HeadsOf(context, qkv, first_value, layer.kv_heads));
+                   rounded(HeadsOf(context, qkv, first_value, layer.kv_heads)));
   } else {
-    value = contiguous(first_value, layer.kv_heads);
+    value = rounded(contiguous(first_value, layer.kv_heads));
   }
   at::Tensor probabilities =
       at::_softmax(MaskedScores(layer, query, key), -1, /*half_to_float=*/false);

@@ -36,6 +36,10 @@ struct BlockContext {
   // the slot; `shape` is one sequence then. Null: the block sees whole sequences.
   KeyValueCache* cache = nullptr;
   int64_t slot = 0;
+  // Queries, keys and values are rounded to int8 as the decode operator does with an int8 cache
+  // (kernels/kv_cache.h), so that quality is measured with what generation computes. This form
+  // holds the rounded numbers as floats. Not in training.
+  bool int8_keys_and_values = false;
 
   [[nodiscard]] const models::LayerDescription& description() const {
     return config.layers[static_cast<size_t>(layer)];

@@ -43,14 +43,6 @@ void EmbedBackward(const TokenBatch& batch, const at::Tensor& tokens, const at::
   }
 }
 
-BlockContext ContextOf(const Decoder& decoder, size_t layer, const SequenceShape& shape) {
-  BlockContext context{.config = decoder.config};
-  context.layer = static_cast<int64_t>(layer);
-  context.shape = shape;
-  context.rotary = decoder.rotary.empty() ? nullptr : &decoder.rotary[layer];
-  return context;
-}
-
 // The stream after the last block. activations: null, or one for each block to fill.
 at::Tensor RunBlocks(const Decoder& decoder, const SequenceShape& shape,
                      const DropoutState& dropout, at::Tensor x,
@@ -93,14 +85,18 @@ double NegativeLogLikelihood(const at::Tensor& log_probabilities, const at::Tens
   return -log_probabilities.gather(1, targets.unsqueeze(1)).sum(at::kDouble).item<double>();
 }
 
+// float [rows, vocabulary]. x: the stream after the last block.
+at::Tensor LogProbabilities(const Decoder& decoder, const at::Tensor& x, const at::Tensor& where) {
+  const at::Tensor hidden = FinalNorm(decoder, x.index_select(0, where), nullptr);
+  const at::Tensor logits = MatrixProduct(decoder.weights.head, hidden, at::Tensor());
+  return at::_log_softmax(logits, 1, /*half_to_float=*/false);
+}
+
 // x: the stream after the last block.
 double HeadLoss(const Decoder& decoder, const TokenBatch& batch, const at::Tensor& x) {
   double sum = 0.0;
   ForEachLossRows(batch, x.device(), [&](const LossRows& rows) {
-    const at::Tensor hidden = FinalNorm(decoder, x.index_select(0, rows.where), nullptr);
-    const at::Tensor logits = MatrixProduct(decoder.weights.head, hidden, at::Tensor());
-    sum +=
-        NegativeLogLikelihood(at::_log_softmax(logits, 1, /*half_to_float=*/false), rows.targets);
+    sum += NegativeLogLikelihood(LogProbabilities(decoder, x, rows.where), rows.targets);
   });
   return sum;
 }
@@ -140,6 +136,24 @@ HeadGradient HeadLossAndGradients(const Decoder& decoder, const TokenBatch& batc
 
 }  // namespace
 
+BlockContext ContextOf(const Decoder& decoder, size_t layer, const SequenceShape& shape) {
+  BlockContext context{.config = decoder.config};
+  context.layer = static_cast<int64_t>(layer);
+  context.shape = shape;
+  context.rotary = decoder.rotary.empty() ? nullptr : &decoder.rotary[layer];
+  context.int8_keys_and_values = decoder.int8_keys_and_values;
+  return context;
+}
+
+at::Tensor EmbedTokens(const Decoder& decoder, absl::Span<const int64_t> tokens) {
+  return Embed(decoder, {1, static_cast<int64_t>(tokens.size())}, 0,
+               Indices(tokens, decoder.device));
+}
+
+at::Tensor HeadInput(const Decoder& decoder, const at::Tensor& x) {
+  return FinalNorm(decoder, x, nullptr);
+}
+
 Decoder MakeDecoder(models::DecoderConfig config, DecoderWeights weights, at::Device device) {
   Decoder decoder;
   decoder.config = std::move(config);
@@ -164,6 +178,27 @@ double LossSum(const Decoder& decoder, const TokenBatch& batch) {
   const SequenceShape shape{batch.batch, batch.length};
   const at::Tensor x = Embed(decoder, shape, 0, Indices(batch.tokens, decoder.device));
   return HeadLoss(decoder, batch, RunBlocks(decoder, shape, DropoutState{}, x, nullptr));
+}
+
+ComparisonSums CompareWith(const Decoder& decoder, const Decoder& reference,
+                           const TokenBatch& batch) {
+  const SequenceShape shape{batch.batch, batch.length};
+  const auto stream = [&](const Decoder& of) {
+    const at::Tensor x = Embed(of, shape, 0, Indices(batch.tokens, of.device));
+    return RunBlocks(of, shape, DropoutState{}, x, nullptr);
+  };
+  const at::Tensor x = stream(decoder);
+  const at::Tensor reference_x = stream(reference);
+  ComparisonSums sums;
+  ForEachLossRows(batch, x.device(), [&](const LossRows& rows) {
+    const at::Tensor log_p = LogProbabilities(decoder, x, rows.where);
+    const at::Tensor log_q = LogProbabilities(reference, reference_x, rows.where);
+    sums.loss += NegativeLogLikelihood(log_p, rows.targets);
+    sums.reference_loss += NegativeLogLikelihood(log_q, rows.targets);
+    sums.divergence += log_q.exp().mul_(log_q - log_p).sum(at::kDouble).item<double>();
+    sums.same_top += log_p.argmax(1).eq(log_q.argmax(1)).sum().item<int64_t>();
+  });
+  return sums;
 }
 
 double LossSumAndGradients(const Decoder& decoder, const TokenBatch& batch,

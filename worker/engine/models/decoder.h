@@ -31,6 +31,8 @@ struct Decoder {
   DecoderWeights weights;
   at::Device device = at::Device(at::kCPU);
   std::vector<RotaryTable> rotary;  // of each layer; empty without rotary positions
+  // Attention rounds queries, keys and values to int8 with a scale for each position of each head.
+  bool int8_keys_and_values = false;
 };
 
 // A decoder over weights that lie on `device`.
@@ -45,6 +47,35 @@ double LossSum(const Decoder& decoder, const TokenBatch& batch);
 double LossSumAndGradients(const Decoder& decoder, const TokenBatch& batch,
                            const DropoutState& dropout, double gradient_scale,
                            DecoderWeights& gradients);
+
+// Sums over batch.predicting of two models on the same tokens.
+struct ComparisonSums {
+  double loss = 0.0;            // negative log-likelihood of the targets in nats …
+  double reference_loss = 0.0;  // … and that of the reference
+  double divergence = 0.0;      // Σ_t q_t ln(q_t / p_t) with the reference's q, in nats
+  int64_t same_top = 0;         // positions at which both find the same token most likely
+
+  ComparisonSums& operator+=(const ComparisonSums& other) {
+    loss += other.loss;
+    reference_loss += other.reference_loss;
+    divergence += other.divergence;
+    same_top += other.same_top;
+    return *this;
+  }
+};
+
+// Both decoders have one vocabulary. Rows of logits exist twice kLossRows at once.
+ComparisonSums CompareWith(const Decoder& decoder, const Decoder& reference,
+                           const TokenBatch& batch);
+
+// The parts of a pass, for those who go through a model layer by layer (quant/calibrate.h).
+// tokens: one sequence from position 0 on → float [tokens, width].
+at::Tensor EmbedTokens(const Decoder& decoder, absl::Span<const int64_t> tokens);
+// What BlockForward needs of a layer.
+[[nodiscard]] BlockContext ContextOf(const Decoder& decoder, size_t layer,
+                                     const SequenceShape& shape);
+// x: float [rows, width], the stream after the last block → the head's input.
+at::Tensor HeadInput(const Decoder& decoder, const at::Tensor& x);
 
 // Logits of every position: float [batch * length, vocabulary]. For tests and small inputs.
 at::Tensor AllLogits(const Decoder& decoder, const TokenBatch& batch);

@@ -65,6 +65,7 @@ class ModelLoad {
     }
     TieHead(config, weights);
     model_.decoder = MakeDecoder(config, std::move(weights), device);
+    model_.decoder.int8_keys_and_values = KeysAndValuesAreInt8(model_.recipe);
     return absl::OkStatus();
   }
 
@@ -88,6 +89,9 @@ class ModelLoad {
 
   absl::Status LoadParameter(size_t index) {
     const Parameter& parameter = model_.parameters[index];
+    if (options_.defer_quantized && !parameter.in_arena()) {
+      return absl::OkStatus();
+    }
     switch (model_.files.form) {
       case models::StoredForm::kPacked:
         return parameter.in_arena()

@@ -41,6 +41,8 @@ struct LoadOptions {
   // Quantizes each matrix as it is read; null: every parameter is held as the files have it, and
   // F16 and BF16 as FP32.
   const v1::QuantizationRecipe* recipe = nullptr;
+  // Leaves every matrix that the recipe quantizes empty, for a caller that rounds them itself.
+  bool defer_quantized = false;
   // Called after each matrix that was quantized, with its number of weights; false stops the load
   // (kCancelled). Empty: nobody is told.
   std::function<bool(int64_t weights)> on_quantized = {};

@@ -169,6 +169,13 @@ absl::StatusOr<MatrixWeights> PackFloats(const std::string& name, kernels::Weigh
   return matrix;
 }
 
+MatrixWeights PackCodes(kernels::WeightFormat format, int64_t outputs, int64_t inputs,
+                        const kernels::QuantizedRows& rows) {
+  MatrixWeights matrix = EmptyMatrix(format, outputs, inputs);
+  kernels::OperationsOf(format.scheme).pack(matrix.matrix, rows, BuffersOf(matrix));
+  return matrix;
+}
+
 absl::StatusOr<MatrixWeights> ReadPacked(const SafetensorsFile& file, const std::string& name,
                                          const std::vector<int64_t>& shape,
                                          kernels::WeightFormat format) {

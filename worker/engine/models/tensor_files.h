@@ -42,6 +42,11 @@ absl::Status WriteFloats(const std::vector<models::FileTensor>& parts, bool tran
 absl::StatusOr<MatrixWeights> PackFloats(const std::string& name, kernels::WeightFormat format,
                                          const at::Tensor& values);
 
+// Packs codes and scales that somebody else has rounded to. rows: as FormatOperations::pack wants
+// them, of a matrix [outputs, inputs].
+[[nodiscard]] MatrixWeights PackCodes(kernels::WeightFormat format, int64_t outputs, int64_t inputs,
+                                      const kernels::QuantizedRows& rows);
+
 // Reads packed bytes and scales. shape: [outputs, inputs]. Errors: kInvalidArgument for another
 // size than the format has, kDataLoss for weights that come out not finite.
 absl::StatusOr<MatrixWeights> ReadPacked(const formats::SafetensorsFile& file,

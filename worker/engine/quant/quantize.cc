@@ -5,8 +5,10 @@
 
 #include "base/clock.h"
 #include "base/status_macros.h"
+#include "formats/byte_pair_encoding.h"
 #include "worker/engine/load_for_job.h"
 #include "worker/engine/models/model_files.h"
+#include "worker/engine/quant/calibrate.h"
 #include "worker/engine/torch_border.h"
 
 namespace wattle::engine {
@@ -32,19 +34,34 @@ absl::StatusOr<QuantizeResult> QuantizeModel(const QuantizeSettings& settings, P
   const auto on_quantized = [&](int64_t weights) {
     ++report.step;
     result.quantized_parameters += weights;
-    report.flops = 2.0 * static_cast<double>(weights);  // a division and a rounding each
+    // A division and a rounding each; with calibration two passes of the text as well.
+    report.flops = static_cast<double>(weights * (2 + 4 * result.calibration_tokens));
     const Monotonic now = Clock::Real().Boottime();
     report.compute_time = now - start;
     start = now;
     return sink.OnStep(report) == StepDecision::kGoOn;
   };
-  WATTLE_ASSIGN_OR_RETURN(const LoadedModel model,
-                          LoadModel(settings.model.directory, {.device = settings.model.device,
-                                                               .recipe = &*settings.model.recipe,
-                                                               .on_quantized = on_quantized}));
+  const bool calibrated = !settings.calibration_data.empty();
+  WATTLE_ASSIGN_OR_RETURN(
+      LoadedModel model,
+      LoadModel(settings.model.directory, {.device = calibrated ? "cpu" : settings.model.device,
+                                           .recipe = &*settings.model.recipe,
+                                           .defer_quantized = calibrated,
+                                           .on_quantized = on_quantized}));
   if (!model.is_quantized()) {
     return absl::FailedPreconditionError(
         "quantization: none leaves nothing to do; write int8 or another recipe");
+  }
+  if (calibrated) {
+    WATTLE_ASSIGN_OR_RETURN(const auto tokenizer,
+                            formats::BytePairEncoding::LoadDirectory(settings.model.directory));
+    WATTLE_ASSIGN_OR_RETURN(const CalibrationText text,
+                            ReadCalibrationText(settings.calibration_data, tokenizer, source.config,
+                                                settings.calibration_tokens));
+    for (const std::vector<int64_t>& sequence : text) {
+      result.calibration_tokens += static_cast<int64_t>(sequence.size());
+    }
+    WATTLE_RETURN_IF_ERROR(QuantizeCalibrated(text, on_quantized, model));
   }
   sink.OnPhase(Phase::kSave, 0, 0);
   WATTLE_RETURN_IF_ERROR(SaveModel(settings.output_directory, model));

@@ -21,17 +21,22 @@ namespace wattle::engine {
 struct QuantizeSettings {
   ModelJob model;  // with the recipe to quantize by
   std::string output_directory;
+  std::string calibration_data = {};  // empty: each weight is rounded to the nearest code
+  int64_t calibration_tokens = 0;     // as ReadCalibrationText has it
 };
 
 struct QuantizeResult {
   ModelFigures model;  // of the result
   int64_t quantized_parameters = 0;
+  int64_t calibration_tokens = 0;  // that were read
   WorkTotals work;
 };
 
-// Whole job; reads and quantizes one matrix after the other and reports a step for each. Errors:
+// Whole job; reads and quantizes one matrix after the other and reports a step for each. With
+// calibration data it rounds with error compensation (quant/calibrate.h), on the CPU. Errors:
 // kFailedPrecondition for a model that is quantized already, a recipe that quantizes nothing or one
-// that the engine lacks; those of LoadModel; kCancelled where the sink says so.
+// that the engine lacks; those of LoadModel and ReadCalibrationText; kCancelled where the sink says
+// so.
 absl::StatusOr<QuantizeResult> Quantize(const QuantizeSettings& settings, ProgressSink& sink);
 
 }  // namespace wattle::engine

@@ -42,10 +42,11 @@ absl::StatusOr<kernels::WeightFormat> FormatOfTensor(const v1::QuantizationRecip
 
 absl::Status CheckRecipeFits(const v1::QuantizationRecipe& recipe,
                              const models::DecoderConfig& config) {
-  if (recipe.has_kv_cache() && FormatName(recipe.kv_cache()) != "fp32") {
+  if (recipe.has_kv_cache() && FormatName(recipe.kv_cache()) != "fp32" &&
+      !KeysAndValuesAreInt8(recipe)) {
     return absl::FailedPreconditionError(
         absl::StrCat("recipe.kv_cache: ", FormatName(recipe.kv_cache()),
-                     ": not supported in this version; leave it out"));
+                     ": not supported in this version; write {bits: 8}, or leave it out"));
   }
   const std::vector<models::ModelTensor> tensors = models::ModelTensors(config);
   for (const v1::TensorException& exception : recipe.exceptions()) {

@@ -22,7 +22,8 @@ absl::StatusOr<kernels::WeightFormat> FormatOfTensor(const v1::QuantizationRecip
                                                      const models::ModelTensor& tensor);
 
 // Whether the engine honours the whole recipe for this model. Errors: kFailedPrecondition for an
-// exception that names no matrix of the model, or keys and values in another form than FP32.
+// exception that names no matrix of the model, or keys and values in another form than FP32 and
+// int8.
 absl::Status CheckRecipeFits(const v1::QuantizationRecipe& recipe,
                              const models::DecoderConfig& config);
 

@@ -1,0 +1,273 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/engine/quant/calibrate.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include <ATen/ATen.h>
+
+#include "base/status_macros.h"
+#include "formats/safetensors.h"
+#include "models/memory_estimate.h"
+#include "models/model_directory.h"
+#include "worker/engine/kernels/gptq.h"
+#include "worker/engine/models/block.h"
+#include "worker/engine/models/tensor_files.h"
+#include "worker/engine/threads.h"
+#include "worker/engine/train/examples.h"
+
+namespace wattle::engine {
+namespace {
+
+// No example is shorter; so many examples hold the tokens that are wanted.
+constexpr int64_t kLeastTokensOfAnExample = 8;
+
+absl::Span<float> FloatsOf(at::Tensor& values) {
+  return {values.data_ptr<float>(), static_cast<size_t>(values.numel())};
+}
+
+// What a matrix has read.
+class InputStatistics {
+ public:
+  explicit InputStatistics(int64_t columns)
+      : hessian_(columns), peaks_(at::zeros({columns}, at::kFloat)) {}
+
+  // inputs: float [rows, columns].
+  void Add(const at::Tensor& inputs) {
+    const at::Tensor rows = inputs.contiguous();
+    const at::Tensor products = at::mm(rows.t(), rows);
+    hessian_.AddProducts(products.data_ptr<float>(), rows.size(0));
+    peaks_ = at::maximum(peaks_, rows.abs().amax(0));
+  }
+
+  // Factors under which inputs and weights are even. weights: float [outputs, columns]. The inputs
+  // are from now on those divided by the factors.
+  at::Tensor EvenOut(const at::Tensor& weights) {
+    at::Tensor factors = at::ones_like(peaks_);
+    at::Tensor weight_peaks = weights.abs().amax(0);
+    kernels::EvenOutColumns(FloatsOf(peaks_), FloatsOf(weight_peaks), FloatsOf(factors));
+    hessian_.DivideColumns(FloatsOf(factors));
+    peaks_.div_(factors);
+    return factors;
+  }
+
+  [[nodiscard]] const kernels::InputHessian& hessian() const { return hessian_; }
+
+ private:
+  kernels::InputHessian hessian_;
+  at::Tensor peaks_;  // float [columns], the largest magnitudes
+};
+
+class Calibration {
+ public:
+  Calibration(const formats::SafetensorsFile& file, const CalibrationText& text,
+              const std::function<bool(int64_t)>& on_quantized, LoadedModel& model)
+      : file_(file), text_(text), on_quantized_(on_quantized), model_(model) {}
+
+  absl::Status Run() {
+    DecoderWeights& weights = model_.decoder.weights;
+    const models::DecoderConfig& config = model_.files.config;
+    const Parameter* tokens = nullptr;
+    const Parameter* head = nullptr;
+    for (const Parameter& parameter : model_.parameters) {
+      tokens = parameter.tensor.slot == models::Slot::kTokens ? &parameter : tokens;
+      head = parameter.tensor.slot == models::Slot::kHead ? &parameter : head;
+    }
+    WATTLE_RETURN_IF_ERROR(ReadFloatMatrix(*tokens));
+    for (const std::vector<int64_t>& sequence : text_) {
+      streams_.push_back(EmbedTokens(model_.decoder, sequence));
+    }
+    if (head != nullptr && !tokens->in_arena()) {
+      // Its rows are looked up, not multiplied: there is nothing to calibrate with.
+      MatrixWeights& table = MatrixAt(weights, tokens->tensor);
+      WATTLE_ASSIGN_OR_RETURN(table, PackFloats(tokens->tensor.name, tokens->format, table.value));
+      WATTLE_RETURN_IF_ERROR(Tell(tokens->tensor.element_count()));
+    }
+    for (size_t layer = 0; layer < config.layers.size(); ++layer) {
+      WATTLE_RETURN_IF_ERROR(RunLayer(layer));
+    }
+    WATTLE_RETURN_IF_ERROR(RoundHead(head == nullptr ? *tokens : *head, head == nullptr));
+    TieHead(config, weights);
+    return absl::OkStatus();
+  }
+
+ private:
+  // Puts the matrix in its place in FP32, where the model does not hold it already.
+  absl::Status ReadFloatMatrix(const Parameter& parameter) {
+    if (parameter.in_arena()) {
+      return absl::OkStatus();
+    }
+    at::Tensor values = at::empty(parameter.tensor.shape, at::kFloat);
+    WATTLE_RETURN_IF_ERROR(ReadFloats(file_, NamesInFile(model_.files, parameter.tensor),
+                                      parameter.tensor.transposed, values));
+    MatrixAt(model_.decoder.weights, parameter.tensor).value = values;
+    return absl::OkStatus();
+  }
+
+  // Columns times factors; the norm before the matrix gives its outputs divided by them.
+  static void Rescale(const at::Tensor& factors, NormWeights& norm, MatrixWeights& matrix) {
+    matrix.value.mul_(factors);
+    norm.weight.div_(factors);
+    if (norm.bias.defined()) {
+      norm.bias.div_(factors);
+    }
+  }
+
+  // The FP32 matrix in its place becomes the rounded one.
+  absl::Status Round(const Parameter& parameter, const kernels::InputHessian& hessian) {
+    MatrixWeights& matrix = MatrixAt(model_.decoder.weights, parameter.tensor);
+    const at::Tensor values = matrix.value.contiguous();
+    const kernels::WeightMatrix shape{
+        .format = parameter.format, .rows = values.size(0), .columns = values.size(1)};
+    std::vector<int8_t> codes(static_cast<size_t>(values.numel()));
+    std::vector<kernels::GroupScale> scales(
+        static_cast<size_t>(shape.rows * kernels::GroupsOfRow(shape)));
+    const absl::Status rounded = kernels::RoundWithCompensation(
+        shape, values.data_ptr<float>(), hessian, kernels::GptqSettings{}, KernelThreads(),
+        absl::MakeSpan(codes), absl::MakeSpan(scales));
+    if (!rounded.ok()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(parameter.tensor.name, ": ", std::string(rounded.message())));
+    }
+    matrix = PackCodes(parameter.format, shape.rows, shape.columns, {codes, scales});
+    return Tell(values.numel());
+  }
+
+  absl::Status Tell(int64_t weights) const {
+    const bool go_on = !on_quantized_ || on_quantized_(weights);
+    return go_on ? absl::OkStatus() : absl::CancelledError("stopped while quantizing");
+  }
+
+  // A matrix of one layer, the input that it reads in a pass, and the norm that makes this input
+  // (null: an activation or the heads make it).
+  struct LayerMatrix {
+    const Parameter* parameter;
+    at::Tensor BlockActivations::*input;
+    NormWeights* norm;
+  };
+
+  std::vector<LayerMatrix> MatricesOf(size_t layer) {
+    BlockWeights& block = model_.decoder.weights.blocks[layer];
+    std::vector<LayerMatrix> matrices;
+    for (const Parameter& parameter : model_.parameters) {
+      const models::ModelTensor& tensor = parameter.tensor;
+      if (tensor.layer != static_cast<int64_t>(layer) || !tensor.is_matrix() ||
+          parameter.in_arena()) {
+        continue;
+      }
+      switch (tensor.slot) {
+        case models::Slot::kQkv:
+          matrices.push_back(
+              {&parameter, &BlockActivations::attention_input, &block.attention_norm});
+          break;
+        case models::Slot::kAttentionOutput:
+          matrices.push_back({&parameter, &BlockActivations::merged, nullptr});
+          break;
+        case models::Slot::kUp:
+          matrices.push_back({&parameter, &BlockActivations::mlp_input, &block.mlp_norm});
+          break;
+        case models::Slot::kDown:
+          matrices.push_back({&parameter, &BlockActivations::activated, nullptr});
+          break;
+        default:
+          break;
+      }
+    }
+    return matrices;
+  }
+
+  absl::Status RunLayer(size_t layer) {
+    const std::vector<LayerMatrix> matrices = MatricesOf(layer);
+    std::vector<InputStatistics> statistics;
+    for (const LayerMatrix& matrix : matrices) {
+      WATTLE_RETURN_IF_ERROR(ReadFloatMatrix(*matrix.parameter));
+      statistics.emplace_back(matrix.parameter->tensor.shape[1]);
+    }
+    const BlockWeights& block = model_.decoder.weights.blocks[layer];
+    for (const at::Tensor& stream : streams_) {
+      BlockActivations activations;
+      BlockForward(ContextOf(model_.decoder, layer, {1, stream.size(0)}), block, stream,
+                   &activations);
+      for (size_t i = 0; i < matrices.size(); ++i) {
+        statistics[i].Add(activations.*matrices[i].input);
+      }
+    }
+    for (size_t i = 0; i < matrices.size(); ++i) {
+      const Parameter& parameter = *matrices[i].parameter;
+      MatrixWeights& matrix = MatrixAt(model_.decoder.weights, parameter.tensor);
+      if (matrices[i].norm != nullptr) {
+        Rescale(statistics[i].EvenOut(matrix.value), *matrices[i].norm, matrix);
+      }
+      WATTLE_RETURN_IF_ERROR(Round(parameter, statistics[i].hessian()));
+    }
+    for (at::Tensor& stream : streams_) {
+      stream = BlockForward(ContextOf(model_.decoder, layer, {1, stream.size(0)}), block, stream,
+                            nullptr);
+    }
+    return absl::OkStatus();
+  }
+
+  // tied: the matrix is the token embedding as well, so its columns stay as they are.
+  absl::Status RoundHead(const Parameter& head, bool tied) {
+    if (head.in_arena()) {
+      return absl::OkStatus();
+    }
+    WATTLE_RETURN_IF_ERROR(tied ? absl::OkStatus() : ReadFloatMatrix(head));
+    InputStatistics statistics(head.tensor.shape[1]);
+    for (const at::Tensor& stream : streams_) {
+      statistics.Add(HeadInput(model_.decoder, stream));
+    }
+    DecoderWeights& weights = model_.decoder.weights;
+    MatrixWeights& matrix = MatrixAt(weights, head.tensor);
+    if (!tied) {
+      Rescale(statistics.EvenOut(matrix.value), weights.final_norm, matrix);
+    }
+    return Round(head, statistics.hessian());
+  }
+
+  const formats::SafetensorsFile& file_;
+  const CalibrationText& text_;
+  const std::function<bool(int64_t)>& on_quantized_;
+  LoadedModel& model_;
+  std::vector<at::Tensor> streams_;  // of each sequence, float [tokens, width], before a layer
+};
+
+}  // namespace
+
+absl::StatusOr<CalibrationText> ReadCalibrationText(const std::string& path,
+                                                    const formats::BytePairEncoding& tokenizer,
+                                                    const models::DecoderConfig& config,
+                                                    int64_t tokens) {
+  const int64_t wanted = tokens == 0 ? models::kCalibrationTokens : tokens;
+  WATTLE_ASSIGN_OR_RETURN(const formats::PackedExamples examples,
+                          LoadExamples(path, tokenizer, config,
+                                       {.limit_examples = wanted / kLeastTokensOfAnExample + 1,
+                                        .sequence_length = std::min(
+                                            config.max_positions, models::kCalibrationWindowTokens),
+                                        .loss_on = formats::LossOn::kAll}));
+  CalibrationText text;
+  int64_t read = 0;
+  for (size_t i = 0; i < examples.pool.size() && read < wanted; ++i) {
+    std::vector<int64_t> sequence = examples.pool.Tokens(i);
+    sequence.resize(std::min(sequence.size(), static_cast<size_t>(wanted - read)));
+    read += static_cast<int64_t>(sequence.size());
+    text.push_back(std::move(sequence));
+  }
+  if (read < config.width) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": ", read, " tokens of calibration text; this model wants at least ",
+                     config.width, ", give a longer file or more calibration_tokens"));
+  }
+  return text;
+}
+
+absl::Status QuantizeCalibrated(const CalibrationText& text,
+                                const std::function<bool(int64_t weights)>& on_quantized,
+                                LoadedModel& model) {
+  WATTLE_ASSIGN_OR_RETURN(const auto file, formats::SafetensorsFile::Open(absl::StrCat(
+                                               model.directory, "/", models::kWeightsFile)));
+  return Calibration(file, text, on_quantized, model).Run();
+}
+
+}  // namespace wattle::engine
