@@ -170,7 +170,8 @@ TEST(JobFileTest, FieldLikeNothingListsWhatThereIs) {
       ParseJobFile("quantize:\n  xyzzyxyzzy: 1\n", "j"),
       StatusIs(
           kInvalid,
-          "j:2: xyzzyxyzzy: unknown field; fields here: model, model_shape, quantization, recipe"));
+          "j:2: xyzzyxyzzy: unknown field; fields here: model, model_shape, quantization, recipe, "
+          "rounding, calibration_data, calibration_tokens"));
 }
 
 TEST(JobFileTest, MissingFileIsNamed) {

@@ -101,10 +101,6 @@ TEST(MemoryEstimateTest, CompensationTakesALayerAndItsStatisticsMore) {
   MemoryWorkload more = compensated;
   more.calibration_tokens = 2 * kCalibrationTokens;
   EXPECT_EQ(Total(more) - Total(compensated), kCalibrationTokens * 768 * 4);
-  // The FP32 model never stands in memory.
-  const auto estimate = EstimateMemory(Gpt2Small(), compensated);
-  ASSERT_THAT(estimate, IsOk());
-  EXPECT_LT(estimate->weights_bytes + estimate->scratch_bytes, 124439808.0 * 4);
 }
 
 TEST(MemoryEstimateTest, AReferenceModelIsHeldBesideTheModel) {

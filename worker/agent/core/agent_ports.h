@@ -20,7 +20,8 @@ namespace wattle::agent {
 
 // One input of a job, as it lies on this device.
 struct FetchedInput {
-  std::string field;      // of the spec: "model", "data", "heldout_data", "calibration_data", "reference_model"
+  std::string
+      field;  // of the spec: "model", "data", "heldout_data", "calibration_data", "reference_model"
   std::string directory;  // the artifact's files
   std::string file;       // the only file in it, or empty
   int64_t size_bytes = 0;

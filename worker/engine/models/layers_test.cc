@@ -231,8 +231,8 @@ TEST(QuantizeRefusalTest, WhatDoesNotFitIsRefusedByItsName) {
 TEST(QuantizeRefusalTest, WhatTheEngineDoesNotHonourIsRefused) {
   RecordingSink sink;
   const std::string directory = MakeTinyModel("model", 5);
-  EXPECT_THAT(LoadForInference({.directory = directory, .recipe = Recipe("int8+kv=int8")}, sink),
-              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("recipe.kv_cache: int8")));
+  EXPECT_THAT(LoadForInference({.directory = directory, .recipe = Recipe("int8+kv=bf16")}, sink),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("recipe.kv_cache: bf16")));
   v1::QuantizationRecipe recipe = Recipe("int4-g32");
   recipe.add_exceptions()->set_tensor("layers.7.up.weight");
   EXPECT_THAT(LoadForInference({.directory = directory, .recipe = recipe}, sink),
