@@ -219,6 +219,9 @@ TEST(JobFileTest, EveryExampleIsValid) {
   int jobs = 0;
   for (const auto& entry : std::filesystem::directory_iterator(directory)) {
     const std::string path = entry.path().string();
+    if (entry.path().filename() == "sensors.yaml") {
+      continue;  // Of a worker (--sensors), whose own tests read it.
+    }
     if (entry.path().filename() == "policy.yaml") {
       EXPECT_THAT(ReadPolicyFile(path), IsOk());
     } else if (entry.path().extension() == ".yaml") {
