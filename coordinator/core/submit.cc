@@ -29,7 +29,7 @@ absl::Status ResolveJobOutput(const State& state, const SubmitJob& command,
     return absl::NotFoundError(
         absl::StrCat(where, "no job \"", source_id, "\"; 'wattle jobs' lists them"));
   }
-  if (input.field != "model") {
+  if (input.field != "model" && input.field != "reference_model") {
     return absl::UnimplementedError(absl::StrCat(
         where, "a job's output as data: not supported in this version; pull and push it"));
   }

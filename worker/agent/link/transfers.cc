@@ -116,7 +116,7 @@ absl::StatusOr<FetchedInput> Transfers::Place(const v1::ResolvedInput& input) {
   placed.size_bytes = artifacts::SizeBytes(manifest);
   if (manifest.files_size() == 1) {
     placed.file = absl::StrCat(placed.directory, "/", manifest.files(0).path());
-  } else if (input.field() != "model") {
+  } else if (input.field() != "model" && input.field() != "reference_model") {
     return absl::InvalidArgumentError(absl::StrCat(input.field(), ": ", input.reference(),
                                                    " must be one file, it is a directory"));
   }
