@@ -76,6 +76,11 @@ def saved_words(placement):
     return f"{joules:.1f} J against {best[1]['device_name']}"
 
 
+def interval_words(predicted):
+    """The mean, and between which two values nine in ten of such predictions end."""
+    return f"{predicted['mean']:.1f} ({predicted['low']:.1f}-{predicted['high']:.0f})"
+
+
 def closing_lines(jobs):
     """One line for each job under a line of heads, aligned: numbers to the right."""
     heads = ("job", "kind", "device", "why", "predicted s", "took s", "predicted J", "took J", "saved")
@@ -87,8 +92,8 @@ def closing_lines(jobs):
         kind = next(kind for kind in ("finetune", "quantize", "generate", "evaluate") if kind in job["spec"])
         why = "earliest end" if placement.get("objective") == "OBJECTIVE_TIME" else "fewest joules"
         device = next((best["device_name"] for best in placement.get("best", [])), attempt["device_id"][:8])
-        rows.append((job["job_id"], kind, device, why, f"{predicted['run_seconds']['mean']:.1f}",
-                     f"{run['seconds']:.1f}", f"{predicted['run_energy_joules']['mean']:.1f}", f"{run['gross_energy_joules']:.1f}",
+        rows.append((job["job_id"], kind, device, why, interval_words(predicted["run_seconds"]),
+                     f"{run['seconds']:.1f}", interval_words(predicted["run_energy_joules"]), f"{run['gross_energy_joules']:.1f}",
                      saved_words(placement)))
     widths = [max(len(row[i]) for row in (heads, *rows)) for i in range(len(heads))]
     numbers = range(4, 8)
@@ -322,6 +327,7 @@ class Demo:
         heading("What went where, and what it took (device seconds and joules, emulated)")
         for line in closing_lines(jobs):
             note(line)
+        note("in brackets: 9 in 10 between. Nothing was measured on these boards before; published rows of other models predict the first jobs.")
 
     def receipts(self, jobs):
         heading("Receipts: predicted against measured, in device seconds, watts and joules (all emulated)")
