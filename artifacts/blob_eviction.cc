@@ -120,14 +120,6 @@ absl::Status BlobStore::RemoveLocked(const ArtifactId& id, absl::Time young) {
   }
   WATTLE_RETURN_IF_ERROR(SyncDirectory(PathOf("manifests", "")));
   unlink(PathOf("pins", id.value()).c_str());
-  if (it->second.has_view) {
-    used_bytes_ -= it->second.size_bytes;
-    // Out of the way at once: half a view must never be found under the artifact's id.
-    const std::string partial = PathOf("partial", absl::StrCat(++partial_count_));
-    WATTLE_RETURN_IF_ERROR(RenameFile(PathOf("views", id.value()), partial));
-    std::error_code ignored;  // What is left is removed at the next Open.
-    std::filesystem::remove_all(partial, ignored);
-  }
   std::set<ChunkId> own;
   for (const v1::ManifestFile& file : it->second.manifest.files()) {
     for (const std::string& digest : file.chunk_sha256()) {

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -27,7 +26,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr absl::string_view kFolders[] = {"chunks", "manifests", "views", "pins", "partial"};
+constexpr absl::string_view kFolders[] = {"chunks", "manifests", "pins", "partial"};
 
 absl::Time ChangeTime(const std::string& path, absl::Time otherwise) {
   struct stat status = {};
@@ -60,14 +59,6 @@ absl::Status NoSuchArtifact(const ArtifactId& id) {
 }
 
 }  // namespace
-
-absl::StatusOr<int64_t> FreeSpaceOf(const std::string& path) {
-  struct statvfs status = {};
-  if (statvfs(path.c_str(), &status) != 0) {
-    return FileError(errno, path, "cannot tell its free space");
-  }
-  return static_cast<int64_t>(status.f_bavail) * static_cast<int64_t>(status.f_frsize);
-}
 
 BlobStore::BlobStore(BlobStoreOptions options, const Clock& clock)
     : options_(std::move(options)), clock_(clock) {}
@@ -130,21 +121,8 @@ absl::Status BlobStore::LoadManifests() {
     entry.size_bytes = SizeBytes(*manifest);
     entry.last_used = ChangeTime(it->path().string(), clock_.Now());
     entry.pinned = fs::exists(PathOf("pins", id.value()), error);
-    entry.has_view = fs::exists(PathOf("views", id.value()), error);
-    used_bytes_ += entry.has_view ? entry.size_bytes : 0;
     entry.manifest = *std::move(manifest);
     InsertLocked(id, std::move(entry));
-  }
-  // A view without its artifact is not counted, so it must not stay.
-  std::vector<std::string> orphans;
-  for (auto it = fs::directory_iterator(PathOf("views", ""), error);
-       !error && it != fs::directory_iterator(); it.increment(error)) {
-    if (!artifacts_.contains(ArtifactId(it->path().filename().string()))) {
-      orphans.push_back(it->path().string());
-    }
-  }
-  for (const std::string& orphan : orphans) {
-    RemoveTree(orphan);
   }
   return error ? FileError(error.value(), options_.directory, "cannot list") : absl::OkStatus();
 }
@@ -359,37 +337,18 @@ absl::Status BlobStore::Materialize(const ArtifactId& id, const std::string& des
   return SyncDirectory(fs::absolute(destination).parent_path().string());
 }
 
-absl::StatusOr<std::string> BlobStore::View(const ArtifactId& id) {
-  const std::string path = PathOf("views", id.value());
-  Touch(id);
-  v1::Manifest manifest;
-  {
-    absl::MutexLock lock(&mutex_);
-    const auto it = artifacts_.find(id);
-    if (it == artifacts_.end()) {
-      return NoSuchArtifact(id);
+absl::StatusOr<std::vector<ChunkId>> BlobStore::BeginFetch(const v1::Manifest& manifest) {
+  std::vector<ChunkId> missing = MissingChunks(manifest);
+  std::set<ChunkId> wanted(missing.begin(), missing.end());
+  int64_t wanted_bytes = 0;
+  for (const v1::ManifestFile& file : manifest.files()) {
+    for (int i = 0; i < file.chunk_sha256_size(); ++i) {
+      const bool is_first = wanted.erase(ChunkId(file.chunk_sha256(i))) > 0;
+      wanted_bytes += is_first ? ChunkSizeBytes(file, i) : 0;
     }
-    if (it->second.has_view) {
-      return path;
-    }
-    manifest = it->second.manifest;
   }
-  const std::string partial = PartialPath();
-  absl::Status status = WriteFiles(manifest, partial);
-  if (status.ok() && rename(partial.c_str(), path.c_str()) != 0 && errno != ENOTEMPTY &&
-      errno != EEXIST) {  // Another thread was faster: its view is the same.
-    status = FileError(errno, path, "cannot rename to it");
-  }
-  RemoveTree(partial);
-  WATTLE_RETURN_IF_ERROR(status);
-  WATTLE_RETURN_IF_ERROR(SyncDirectory(PathOf("views", "")));
-  absl::MutexLock lock(&mutex_);
-  const auto it = artifacts_.find(id);
-  if (it != artifacts_.end() && !it->second.has_view) {
-    it->second.has_view = true;
-    used_bytes_ += it->second.size_bytes;
-  }
-  return path;
+  WATTLE_RETURN_IF_ERROR(CheckRoom(wanted_bytes, {}));
+  return missing;
 }
 
 void BlobStore::Touch(const ArtifactId& id) {

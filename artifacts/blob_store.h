@@ -1,12 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A directory of content-addressed artifacts: the coordinator's store and a worker's cache.
+// A directory of content-addressed artifacts as chunks: the coordinator's store.
 //
 //   DIR/chunks/ab/abcd…     a chunk by its SHA-256; written to partial/, fsynced, renamed
-//   DIR/manifests/ID        the canonical form of a committed artifact's manifest; its time of
-//   change
+//   DIR/manifests/ID        the canonical form of a committed artifact's manifest; its change time
 //                           is the artifact's last use
-//   DIR/views/ID/…          files of an artifact, whole or not there; made when first asked for
 //   DIR/pins/ID             an artifact that eviction never takes
 //   DIR/partial/            what is being written; emptied at Open
 //
@@ -31,6 +29,8 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
+#include "artifacts/artifact_sink.h"
+#include "artifacts/disk_budget.h"
 #include "artifacts/sha256.h"
 #include "base/clock.h"
 #include "units/id.h"
@@ -38,14 +38,11 @@
 
 namespace wattle::artifacts {
 
-// Free bytes of the file system that holds a path.
-using FreeSpaceProbe = std::function<absl::StatusOr<int64_t>(const std::string& path)>;
-absl::StatusOr<int64_t> FreeSpaceOf(const std::string& path);
-
 struct BlobStoreOptions {
   std::string directory;    // Made if it is not there; its parent must be.
-  int64_t quota_bytes = 0;  // Of chunks and views together; 0: none.
-  // Never filled below: the journal beside the store must still be able to commit.
+  int64_t quota_bytes = 0;  // Of all chunks; 0: none.
+  // An upload that would leave less is refused: the journal beside the store must still be able to
+  // commit.
   int64_t free_space_reserve_bytes = int64_t{256} << 20;
   // Eviction spares what was used more recently, and uploads under way.
   absl::Duration young_age = absl::Minutes(10);
@@ -59,7 +56,7 @@ struct StoredArtifact {
   bool pinned = false;
 };
 
-class BlobStore {
+class BlobStore final : public ArtifactSink {
  public:
   // clock: outlives the store. Errors: kNotFound, kPermissionDenied, kResourceExhausted, kInternal.
   static absl::StatusOr<std::unique_ptr<BlobStore>> Open(BlobStoreOptions options,
@@ -68,12 +65,14 @@ class BlobStore {
   [[nodiscard]] bool HasChunk(const ChunkId& id) const;
   // Verifies and stores; a known chunk is not written again. kDataLoss: the bytes are not those of
   // `id`; kInvalidArgument: longer than a chunk; kResourceExhausted: see CheckRoom.
-  absl::Status PutChunk(const ChunkId& id, absl::string_view bytes);
+  absl::Status PutChunk(const ChunkId& id, absl::string_view bytes) override;
   // Verified again on reading. kNotFound; kDataLoss: the disk changed it, the chunk is removed.
   absl::StatusOr<std::string> ReadChunk(const ChunkId& id);
   // Of a valid manifest; each once, in order of first use. The chunks that are there count as young
   // from now on: the upload that asks relies on them.
   std::vector<ChunkId> MissingChunks(const v1::Manifest& manifest);
+  // MissingChunks, after CheckRoom for them.
+  absl::StatusOr<std::vector<ChunkId>> BeginFetch(const v1::Manifest& manifest) override;
 
   // Before an upload: is there room for `upload_bytes` more beside the reserve and within the quota
   // (after evicting, see Evict)? kResourceExhausted says how much is missing and what to do.
@@ -81,28 +80,25 @@ class BlobStore {
 
   // Makes the artifact exist, durably. kInvalidArgument: not a valid manifest; kFailedPrecondition:
   // chunks are missing (says how many), nothing changed. Repeating it is harmless.
-  absl::StatusOr<ArtifactId> CommitManifest(const v1::Manifest& manifest);
-  [[nodiscard]] bool HasArtifact(const ArtifactId& id) const;
+  absl::StatusOr<ArtifactId> CommitManifest(const v1::Manifest& manifest) override;
+  [[nodiscard]] bool HasArtifact(const ArtifactId& id) const override;
   absl::StatusOr<v1::Manifest> ReadManifest(const ArtifactId& id) const;
   [[nodiscard]] std::vector<StoredArtifact> ListArtifacts() const;  // By id.
 
-  // A directory with the artifact's files, read-only, inside the store; it stays until the artifact
-  // is evicted (pin what runs). Counts as a use. kNotFound, kDataLoss, kResourceExhausted.
-  absl::StatusOr<std::string> View(const ArtifactId& id);
   // Writes the artifact's files into a new directory `destination`, which must not be there yet. It
-  // appears whole or not at all. Errors: as View, and kAlreadyExists.
+  // appears whole or not at all. kNotFound, kDataLoss, kResourceExhausted, kAlreadyExists.
   absl::Status Materialize(const ArtifactId& id, const std::string& destination);
 
   absl::Status Pin(const ArtifactId& id);
   absl::Status Unpin(const ArtifactId& id);
-  void Touch(const ArtifactId& id);  // Counts as a use.
+  void Touch(const ArtifactId& id) override;
 
-  // Removes artifacts, the longest unused first, until chunks and views take at most
-  // `target_bytes`. Kept: pinned ones, those in `live`, young ones. Returns the bytes freed.
+  // Removes artifacts, the longest unused first, until the chunks take at most `target_bytes`.
+  // Kept: pinned ones, those in `live`, young ones. Returns the bytes freed.
   absl::StatusOr<int64_t> Evict(int64_t target_bytes, const std::set<ArtifactId>& live);
   absl::Status Remove(const ArtifactId& id);
 
-  [[nodiscard]] int64_t used_bytes() const;  // Chunks and views.
+  [[nodiscard]] int64_t used_bytes() const;  // By all chunks.
   [[nodiscard]] const BlobStoreOptions& options() const { return options_; }
 
  private:
@@ -111,7 +107,6 @@ class BlobStore {
     int64_t size_bytes = 0;
     absl::Time last_used;
     bool pinned = false;
-    bool has_view = false;
   };
   // A chunk on disk: how many committed artifacts use it, its size, and when it came.
   struct ChunkEntry {

@@ -72,7 +72,8 @@ bool ParseFile(absl::string_view& rest, v1::ManifestFile& file) {
   return true;
 }
 
-absl::StatusOr<v1::ManifestFile> DescribeFile(const fs::path& source, const std::string& path) {
+absl::StatusOr<v1::ManifestFile> DescribeFile(const fs::path& source, const std::string& path,
+                                              const std::function<bool()>& cancelled) {
   WATTLE_RETURN_IF_ERROR(ValidatePath(path));
   std::ifstream in(source, std::ios::binary);
   if (!in) {
@@ -84,6 +85,9 @@ absl::StatusOr<v1::ManifestFile> DescribeFile(const fs::path& source, const std:
   std::string chunk(static_cast<size_t>(kChunkSizeBytes), '\0');
   int64_t size_bytes = 0;
   while (in) {
+    if (cancelled && cancelled()) {
+      return absl::CancelledError(absl::StrCat(source.string(), ": hashing was cancelled"));
+    }
     in.read(chunk.data(), kChunkSizeBytes);
     const auto got = in.gcount();
     if (got > 0) {
@@ -241,7 +245,8 @@ int64_t ChunkSizeBytes(const v1::ManifestFile& file, int index) {
   return std::min(kChunkSizeBytes, file.size_bytes() - index * kChunkSizeBytes);
 }
 
-absl::StatusOr<v1::Manifest> BuildManifest(const std::string& path) {
+absl::StatusOr<v1::Manifest> BuildManifest(const std::string& path,
+                                           const std::function<bool()>& cancelled) {
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
   if (!fs::exists(status)) {
@@ -250,7 +255,7 @@ absl::StatusOr<v1::Manifest> BuildManifest(const std::string& path) {
   v1::Manifest manifest;
   if (fs::is_regular_file(status)) {
     WATTLE_ASSIGN_OR_RETURN(*manifest.add_files(),
-                            DescribeFile(path, fs::path(path).filename().string()));
+                            DescribeFile(path, fs::path(path).filename().string(), cancelled));
     return manifest;
   }
   if (!fs::is_directory(status)) {
@@ -261,7 +266,8 @@ absl::StatusOr<v1::Manifest> BuildManifest(const std::string& path) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": the directory has no files"));
   }
   for (const std::string& file : files) {
-    WATTLE_ASSIGN_OR_RETURN(*manifest.add_files(), DescribeFile(fs::path(path) / file, file));
+    WATTLE_ASSIGN_OR_RETURN(*manifest.add_files(),
+                            DescribeFile(fs::path(path) / file, file, cancelled));
   }
   WATTLE_RETURN_IF_ERROR(ValidateManifest(manifest));
   return manifest;

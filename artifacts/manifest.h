@@ -14,6 +14,7 @@
 #define WATTLE_ARTIFACTS_MANIFEST_H_
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -55,7 +56,9 @@ int64_t ChunkSizeBytes(const v1::ManifestFile& file, int index);
 // Symbolic links to files are followed; links to directories, sockets, devices and hidden files
 // (name begins with '.') are left out. Errors: kNotFound, kInvalidArgument (empty directory, a path
 // that ValidatePath refuses), kPermissionDenied.
-absl::StatusOr<v1::Manifest> BuildManifest(const std::string& path);
+// cancelled: asked before each chunk, true ends with kCancelled; may be empty.
+absl::StatusOr<v1::Manifest> BuildManifest(const std::string& path,
+                                           const std::function<bool()>& cancelled = {});
 
 // The file on disk that a manifest's entry was made from: `path` itself where it is a file.
 std::string SourcePath(const std::string& path, const v1::ManifestFile& file);

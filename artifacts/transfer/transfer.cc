@@ -147,7 +147,7 @@ absl::Status PutChunks(v1::ArtifactService::StubInterface& stub,
 }
 
 absl::Status GetChunks(v1::ArtifactService::StubInterface& stub, const std::vector<ChunkId>& chunks,
-                       BlobStore& store, Pace& pace, const TransferOptions& options) {
+                       ArtifactSink& sink, Pace& pace, const TransferOptions& options) {
   grpc::ClientContext context;
   SetDeadline(context, StreamTimeout(chunks.size(), options));
   v1::GetChunksRequest request;
@@ -164,7 +164,7 @@ absl::Status GetChunks(v1::ArtifactService::StubInterface& stub, const std::vect
       local = absl::DataLossError("the coordinator sent a chunk that was not asked for");
       break;
     }
-    local = store.PutChunk(id, chunk.data());
+    local = sink.PutChunk(id, chunk.data());
     if (local.ok()) {
       local = pace.Moved(chunk.data().size());
     }
@@ -181,8 +181,16 @@ absl::Status GetChunks(v1::ArtifactService::StubInterface& stub, const std::vect
 absl::StatusOr<v1::ArtifactInfo> Push(v1::ArtifactService::StubInterface& stub,
                                       const std::string& path, const v1::ArtifactInfo& info,
                                       const TransferOptions& options) {
+  WATTLE_ASSIGN_OR_RETURN(const v1::Manifest manifest, BuildManifest(path, options.cancelled));
+  return PushManifest(stub, path, manifest, info, options);
+}
+
+absl::StatusOr<v1::ArtifactInfo> PushManifest(v1::ArtifactService::StubInterface& stub,
+                                              const std::string& path, const v1::Manifest& manifest,
+                                              const v1::ArtifactInfo& info,
+                                              const TransferOptions& options) {
   v1::MissingChunksRequest ask;
-  WATTLE_ASSIGN_OR_RETURN(*ask.mutable_manifest(), BuildManifest(path));
+  *ask.mutable_manifest() = manifest;
   v1::MissingChunksResponse missing;
   {
     grpc::ClientContext context;
@@ -218,10 +226,10 @@ absl::StatusOr<v1::ArtifactInfo> Push(v1::ArtifactService::StubInterface& stub,
   return committed;
 }
 
-absl::Status Fetch(v1::ArtifactService::StubInterface& stub, const ArtifactId& id, BlobStore& store,
-                   const TransferOptions& options) {
-  if (store.HasArtifact(id)) {
-    store.Touch(id);
+absl::Status Fetch(v1::ArtifactService::StubInterface& stub, const ArtifactId& id,
+                   ArtifactSink& sink, const TransferOptions& options) {
+  if (sink.HasArtifact(id)) {
+    sink.Touch(id);
     return absl::OkStatus();
   }
   v1::GetManifestRequest request;
@@ -237,27 +245,27 @@ absl::Status Fetch(v1::ArtifactService::StubInterface& stub, const ArtifactId& i
     return absl::DataLossError(absl::StrCat("artifact ", id.value(), ": the manifest that came is ",
                                             IdOf(manifest).value()));
   }
-  const std::vector<ChunkId> missing = store.MissingChunks(manifest);
+  WATTLE_ASSIGN_OR_RETURN(const std::vector<ChunkId> missing, sink.BeginFetch(manifest));
   const std::map<ChunkId, ChunkSource> sizes = SourcesOf("", manifest);
   int64_t total_bytes = 0;
   for (const ChunkId& chunk : missing) {
     total_bytes += sizes.at(chunk).size_bytes;
   }
-  WATTLE_RETURN_IF_ERROR(store.CheckRoom(total_bytes, {}));
   Pace pace(total_bytes, options);
   for (size_t at = 0; at < missing.size(); at += kChunksPerCall) {
     const size_t end = std::min(at + kChunksPerCall, missing.size());
     WATTLE_RETURN_IF_ERROR(GetChunks(
         stub,
         {missing.begin() + static_cast<int64_t>(at), missing.begin() + static_cast<int64_t>(end)},
-        store, pace, options));
+        sink, pace, options));
   }
+  const absl::Status committed = sink.CommitManifest(manifest).status();
   // A stream that ended early left chunks out: kFailedPrecondition would blame the caller.
-  if (!store.MissingChunks(manifest).empty()) {
+  if (absl::IsFailedPrecondition(committed)) {
     return absl::UnavailableError(
         absl::StrCat("artifact ", id.value(), ": the transfer ended early; call again to resume"));
   }
-  return store.CommitManifest(manifest).status();
+  return committed;
 }
 
 }  // namespace wattle::artifacts

@@ -14,7 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
-#include "artifacts/blob_store.h"
+#include "artifacts/artifact_sink.h"
 #include "units/id.h"
 #include "wattle/v1/artifact.grpc.pb.h"
 
@@ -38,11 +38,17 @@ struct TransferOptions {
 absl::StatusOr<v1::ArtifactInfo> Push(v1::ArtifactService::StubInterface& stub,
                                       const std::string& path, const v1::ArtifactInfo& info,
                                       const TransferOptions& options = {});
+// The same, for a manifest that was built from `path` before: a push that is tried again does not
+// hash everything again.
+absl::StatusOr<v1::ArtifactInfo> PushManifest(v1::ArtifactService::StubInterface& stub,
+                                              const std::string& path, const v1::Manifest& manifest,
+                                              const v1::ArtifactInfo& info,
+                                              const TransferOptions& options = {});
 
-// Brings an artifact into `store` and commits it there; at once where it is there already. Checks
-// room first. Errors: kNotFound, kResourceExhausted, kDataLoss, kCancelled, kUnavailable.
-absl::Status Fetch(v1::ArtifactService::StubInterface& stub, const ArtifactId& id, BlobStore& store,
-                   const TransferOptions& options = {});
+// Brings an artifact into `sink` and commits it there; at once where it is there already. Errors:
+// kNotFound, kResourceExhausted, kDataLoss, kCancelled, kUnavailable.
+absl::Status Fetch(v1::ArtifactService::StubInterface& stub, const ArtifactId& id,
+                   ArtifactSink& sink, const TransferOptions& options = {});
 
 }  // namespace wattle::artifacts
 

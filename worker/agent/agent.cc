@@ -244,10 +244,17 @@ absl::Status Agent::Open() {
     readings_->Add(source->info(), PlausiblePower(info));
   }
   WATTLE_ASSIGN_OR_RETURN(
-      transfers_,
-      Transfers::Open(config_.coordinator, disk_->PathOf("cache"), info.cache_quota_bytes(),
-                      config_.disk_reserve_bytes, std::move(callbacks)));
+      transfers_, Transfers::Open(config_.coordinator, CacheBudget(), std::move(callbacks)));
   return absl::OkStatus();
+}
+
+// Checkpoints, results and records count against the cache's quota: the cache gives way to them.
+artifacts::DiskBudget Agent::CacheBudget() const {
+  const std::string attempts = disk_->PathOf("attempts");
+  return {.directory = disk_->PathOf("cache"),
+          .quota_bytes = settings_.info.cache_quota_bytes(),
+          .reserve_bytes = config_.disk_reserve_bytes,
+          .others = [attempts] { return artifacts::TreeSizeBytes(attempts); }};
 }
 
 std::string Agent::ReadyLine() const {

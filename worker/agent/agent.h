@@ -18,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 
+#include "artifacts/disk_budget.h"
 #include "telemetry/sensors/source.h"
 #include "worker/agent/config.h"
 #include "worker/agent/core/agent_core.h"
@@ -65,6 +66,7 @@ class Agent final : public AgentPorts {
   absl::Status OpenEmulation(const v1::WorkerRecord& kept);
   void DescribeReal();
   void OpenAccount(const v1::WorkerRecord& kept);
+  [[nodiscard]] artifacts::DiskBudget CacheBudget() const;
   void StartLink();
   void Post(Event event);
   [[nodiscard]] Instant Now() const;

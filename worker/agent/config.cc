@@ -78,10 +78,10 @@ void Declare(CLI::App& app, Config* config, RawFlags* raw) {
   app.add_option("--threads", config->threads, "Threads of a runner [all cores; emulated: 1]");
   app.add_option("--label", raw->labels, "key=value; may be repeated");
   app.add_option("--cache-quota-bytes", config->cache_quota_bytes,
-                 "Bytes of cached artifacts at most [20 GiB; emulated: the board's]");
-  app.add_option(
-         "--disk-reserve-bytes", config->disk_reserve_bytes,
-         "Bytes of the state folder's disk that fetched artifacts and checkpoints leave free")
+                 "Bytes of artifacts and checkpoints above which artifacts that no job needs "
+                 "are removed [20 GiB; emulated: the board's]");
+  app.add_option("--disk-reserve-bytes", config->disk_reserve_bytes,
+                 "Bytes of the state folder's disk that artifacts and checkpoints leave free")
       ->capture_default_str();
   app.add_option("--runner-silence-seconds", config->runner_silence_seconds,
                  "A runner that says nothing for this long hangs: it is killed and resumed")

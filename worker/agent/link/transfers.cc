@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/agent/link/transfers.h"
 
-#include <algorithm>
 #include <filesystem>
+#include <set>
 #include <system_error>
 #include <utility>
 
@@ -19,21 +19,15 @@
 namespace wattle::agent {
 
 absl::StatusOr<std::unique_ptr<Transfers>> Transfers::Open(const std::string& target,
-                                                           const std::string& cache_directory,
-                                                           int64_t quota_bytes,
-                                                           int64_t reserve_bytes,
+                                                           artifacts::DiskBudget budget,
                                                            TransferCallbacks callbacks) {
-  artifacts::BlobStoreOptions options;
-  options.directory = cache_directory;
-  options.quota_bytes = quota_bytes;
-  options.free_space_reserve_bytes = reserve_bytes;
-  WATTLE_ASSIGN_OR_RETURN(auto store, artifacts::BlobStore::Open(options, Clock::Real()));
-  return std::unique_ptr<Transfers>(new Transfers(target, std::move(store), std::move(callbacks)));
+  WATTLE_ASSIGN_OR_RETURN(auto cache, artifacts::FileCache::Open(std::move(budget), Clock::Real()));
+  return std::unique_ptr<Transfers>(new Transfers(target, std::move(cache), std::move(callbacks)));
 }
 
-Transfers::Transfers(std::string target, std::unique_ptr<artifacts::BlobStore> store,
+Transfers::Transfers(std::string target, std::unique_ptr<artifacts::FileCache> cache,
                      TransferCallbacks callbacks)
-    : target_(std::move(target)), store_(std::move(store)), callbacks_(std::move(callbacks)) {
+    : target_(std::move(target)), cache_(std::move(cache)), callbacks_(std::move(callbacks)) {
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -91,68 +85,71 @@ void Transfers::Cancel() {
 
 void Transfers::TellCache() {
   std::vector<std::string> ids;
-  for (const artifacts::StoredArtifact& artifact : store_->ListArtifacts()) {
-    ids.push_back(artifact.id.value());
+  for (const ArtifactId& id : cache_->ListArtifacts()) {
+    ids.push_back(id.value());
   }
-  callbacks_.on_cache(std::move(ids), store_->used_bytes());
+  callbacks_.on_cache(std::move(ids), cache_->used_bytes());
 }
 
-void Transfers::KeepOnly(const std::vector<std::string>& needed) {
-  for (const artifacts::StoredArtifact& artifact : store_->ListArtifacts()) {
-    const bool wanted =
-        std::find(needed.begin(), needed.end(), artifact.id.value()) != needed.end();
-    if (artifact.pinned != wanted) {
-      // A pin that cannot be written only makes the cache less careful.
-      (void)(wanted ? store_->Pin(artifact.id) : store_->Unpin(artifact.id));
-    }
+absl::Status Transfers::Bring(const ArtifactId& id, int64_t& moved_bytes) {
+  if (cache_->HasArtifact(id)) {
+    return absl::OkStatus();
   }
+  const auto stub = v1::ArtifactService::NewStub(MakeChannel(target_, ChannelUse::kTransfer));
+  const int64_t before_bytes = moved_bytes;
+  artifacts::TransferOptions options;
+  options.progress = [&moved_bytes, before_bytes](const artifacts::TransferProgress& progress) {
+    moved_bytes = before_bytes + progress.moved_bytes;
+  };
+  options.cancelled = [this] { return cancelled_.load(); };
+  return artifacts::Fetch(*stub, id, *cache_, options);
 }
 
-absl::StatusOr<FetchedInput> Transfers::Place(const v1::ResolvedInput& input) {
-  const ArtifactId id(input.artifact_id());
-  FetchedInput placed = {.field = input.field(), .directory = {}, .file = {}, .size_bytes = 0};
-  WATTLE_ASSIGN_OR_RETURN(placed.directory, store_->View(id));
-  WATTLE_ASSIGN_OR_RETURN(const v1::Manifest manifest, store_->ReadManifest(id));
-  placed.size_bytes = artifacts::SizeBytes(manifest);
-  if (manifest.files_size() == 1) {
-    placed.file = absl::StrCat(placed.directory, "/", manifest.files(0).path());
+// An artifact that the card changed is fetched once more.
+absl::StatusOr<artifacts::FileCache::Files> Transfers::BringVerified(const ArtifactId& id,
+                                                                     int64_t& moved_bytes) {
+  const auto cancelled = [this] { return cancelled_.load(); };
+  const bool was_there = cache_->HasArtifact(id);
+  WATTLE_RETURN_IF_ERROR(Bring(id, moved_bytes));
+  absl::StatusOr<artifacts::FileCache::Files> files = cache_->OpenVerified(id, cancelled);
+  if (was_there && absl::IsDataLoss(files.status())) {
+    WATTLE_RETURN_IF_ERROR(Bring(id, moved_bytes));
+    files = cache_->OpenVerified(id, cancelled);
+  }
+  return files;
+}
+
+absl::StatusOr<FetchedInput> Transfers::FetchInput(const v1::ResolvedInput& input,
+                                                   int64_t& moved_bytes) {
+  const auto files = BringVerified(ArtifactId(input.artifact_id()), moved_bytes);
+  WATTLE_RETURN_IF_ERROR(WithContext(input.field(), files.status()));
+  FetchedInput fetched = {.field = input.field(),
+                          .directory = files->directory,
+                          .file = {},
+                          .size_bytes = artifacts::SizeBytes(files->manifest)};
+  if (files->manifest.files_size() == 1) {
+    fetched.file = absl::StrCat(fetched.directory, "/", files->manifest.files(0).path());
   } else if (input.field() != "model" && input.field() != "reference_model") {
     return absl::InvalidArgumentError(absl::StrCat(input.field(), ": ", input.reference(),
                                                    " must be one file, it is a directory"));
   }
-  return placed;
+  return fetched;
 }
 
-absl::Status Transfers::FetchArtifact(const ArtifactId& id, FetchResult& result) {
-  if (store_->HasArtifact(id)) {
-    return absl::OkStatus();
-  }
-  const auto stub = v1::ArtifactService::NewStub(MakeChannel(target_, ChannelUse::kTransfer));
-  int64_t moved = 0;
-  artifacts::TransferOptions options;
-  options.progress = [&moved](const artifacts::TransferProgress& progress) {
-    moved = progress.moved_bytes;
-  };
-  options.cancelled = [this] { return cancelled_.load(); };
-  const absl::Status status = artifacts::Fetch(*stub, id, *store_, options);
-  result.moved_bytes += moved;
-  return status;
-}
-
-// The runner writes beside it, so the files are copies, not the cache's own.
+// The files are copies, not the cache's own: the runner removes a checkpoint when newer ones are
+// there.
 absl::Status Transfers::PlaceCheckpoint(const ArtifactId& id, const std::string& directory,
-                                        FetchResult& result) {
+                                        int64_t& moved_bytes) {
   namespace fs = std::filesystem;
   std::error_code error;
   if (fs::exists(directory, error)) {
     return absl::OkStatus();
   }
-  WATTLE_RETURN_IF_ERROR(FetchArtifact(id, result));
-  WATTLE_ASSIGN_OR_RETURN(const std::string view, store_->View(id));
+  WATTLE_ASSIGN_OR_RETURN(const auto files, BringVerified(id, moved_bytes));
   const std::string partial = directory + ".partial";
   fs::remove_all(partial, error);
   fs::create_directories(fs::path(directory).parent_path(), error);
-  fs::copy(view, partial, fs::copy_options::recursive, error);
+  fs::copy(files.directory, partial, fs::copy_options::recursive, error);
   if (!error) {
     fs::rename(partial, directory, error);
   }
@@ -166,11 +163,16 @@ absl::Status Transfers::PlaceCheckpoint(const ArtifactId& id, const std::string&
 FetchResult Transfers::RunFetch(const v1::Assignment& assignment,
                                 const std::vector<std::string>& needed,
                                 const std::string& checkpoint_directory) {
+  std::set<ArtifactId> keep;
+  for (const std::string& id : needed) {
+    keep.insert(ArtifactId(id));
+  }
+  cache_->KeepOnly(std::move(keep));
+  pushed_directory_.clear();  // the runner that follows writes its result anew
   FetchResult result;
-  KeepOnly(needed);
   if (!assignment.checkpoint_artifact_id().empty()) {
     const absl::Status placed = PlaceCheckpoint(ArtifactId(assignment.checkpoint_artifact_id()),
-                                                checkpoint_directory, result);
+                                                checkpoint_directory, result.moved_bytes);
     if (!placed.ok() && !absl::IsCancelled(placed)) {
       result.note = absl::StrCat(assignment.attempt_id(), ": the checkpoint of step ",
                                  assignment.checkpoint_step(),
@@ -178,34 +180,47 @@ FetchResult Transfers::RunFetch(const v1::Assignment& assignment,
     }
   }
   for (const v1::ResolvedInput& input : assignment.inputs()) {
-    result.status =
-        WithContext(input.field(), FetchArtifact(ArtifactId(input.artifact_id()), result));
-    if (!result.status.ok()) {
+    absl::StatusOr<FetchedInput> fetched = FetchInput(input, result.moved_bytes);
+    if (!fetched.ok()) {
+      result.status = fetched.status();
       return result;
     }
-    absl::StatusOr<FetchedInput> placed = Place(input);
-    if (!placed.ok()) {
-      result.status = placed.status();
-      return result;
-    }
-    result.inputs.push_back(*std::move(placed));
+    result.inputs.push_back(*std::move(fetched));
   }
-  KeepOnly(needed);
   if (cancelled_) {
     result.status = absl::CancelledError("fetch: cancelled");
   }
   return result;
 }
 
-UploadResult Transfers::RunUpload(const std::string& directory, const v1::ArtifactInfo& info) {
-  UploadResult result;
-  const auto stub = v1::ArtifactService::NewStub(MakeChannel(target_, ChannelUse::kTransfer));
+// The files of a result do not change between two tries: they are hashed at the first one.
+absl::StatusOr<v1::ArtifactInfo> Transfers::Push(const std::string& directory,
+                                                 const v1::ArtifactInfo& info,
+                                                 int64_t& moved_bytes) {
   artifacts::TransferOptions options;
-  options.progress = [&result](const artifacts::TransferProgress& progress) {
-    result.moved_bytes = progress.moved_bytes;
+  options.progress = [&moved_bytes](const artifacts::TransferProgress& progress) {
+    moved_bytes = progress.moved_bytes;
   };
   options.cancelled = [this] { return cancelled_.load(); };
-  absl::StatusOr<v1::ArtifactInfo> artifact = artifacts::Push(*stub, directory, info, options);
+  if (pushed_directory_ != directory) {
+    pushed_directory_.clear();
+    WATTLE_ASSIGN_OR_RETURN(pushed_manifest_,
+                            artifacts::BuildManifest(directory, options.cancelled));
+    pushed_directory_ = directory;
+  }
+  const auto stub = v1::ArtifactService::NewStub(MakeChannel(target_, ChannelUse::kTransfer));
+  absl::StatusOr<v1::ArtifactInfo> pushed =
+      artifacts::PushManifest(*stub, directory, pushed_manifest_, info, options);
+  // After kDataLoss the files are not those that were hashed.
+  if (pushed.ok() || absl::IsDataLoss(pushed.status())) {
+    pushed_directory_.clear();
+  }
+  return pushed;
+}
+
+UploadResult Transfers::RunUpload(const std::string& directory, const v1::ArtifactInfo& info) {
+  UploadResult result;
+  absl::StatusOr<v1::ArtifactInfo> artifact = Push(directory, info, result.moved_bytes);
   if (artifact.ok()) {
     result.artifact = *std::move(artifact);
   } else {

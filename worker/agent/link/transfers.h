@@ -18,7 +18,8 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 
-#include "artifacts/blob_store.h"
+#include "artifacts/disk_budget.h"
+#include "artifacts/file_cache.h"
 #include "units/id.h"
 #include "wattle/v1/artifact.pb.h"
 #include "wattle/v1/fleet.pb.h"
@@ -35,11 +36,9 @@ struct TransferCallbacks {  // called on the transfers' thread
 
 class Transfers {
  public:
-  // target: the coordinator's host:port. Opens the cache. reserve_bytes: of its disk, kept free.
-  // Errors: those of BlobStore::Open.
+  // target: the coordinator's host:port. budget: of the cache. Errors: those of FileCache::Open.
   static absl::StatusOr<std::unique_ptr<Transfers>> Open(const std::string& target,
-                                                         const std::string& cache_directory,
-                                                         int64_t quota_bytes, int64_t reserve_bytes,
+                                                         artifacts::DiskBudget budget,
                                                          TransferCallbacks callbacks);
   ~Transfers();
 
@@ -52,22 +51,28 @@ class Transfers {
   void Cancel();  // what is under way; its result still comes
 
  private:
-  Transfers(std::string target, std::unique_ptr<artifacts::BlobStore> store,
+  Transfers(std::string target, std::unique_ptr<artifacts::FileCache> cache,
             TransferCallbacks callbacks);
   void Run();
   FetchResult RunFetch(const v1::Assignment& assignment, const std::vector<std::string>& needed,
                        const std::string& checkpoint_directory);
   UploadResult RunUpload(const std::string& directory, const v1::ArtifactInfo& info);
-  absl::Status FetchArtifact(const ArtifactId& id, FetchResult& result);
+  absl::Status Bring(const ArtifactId& id, int64_t& moved_bytes);
+  absl::StatusOr<artifacts::FileCache::Files> BringVerified(const ArtifactId& id,
+                                                            int64_t& moved_bytes);
+  absl::StatusOr<FetchedInput> FetchInput(const v1::ResolvedInput& input, int64_t& moved_bytes);
   absl::Status PlaceCheckpoint(const ArtifactId& id, const std::string& directory,
-                               FetchResult& result);
-  absl::StatusOr<FetchedInput> Place(const v1::ResolvedInput& input);
-  void KeepOnly(const std::vector<std::string>& needed);
+                               int64_t& moved_bytes);
+  absl::StatusOr<v1::ArtifactInfo> Push(const std::string& directory, const v1::ArtifactInfo& info,
+                                        int64_t& moved_bytes);
   void TellCache();
   void Enqueue(std::function<void()> job);
 
   const std::string target_;
-  const std::unique_ptr<artifacts::BlobStore> store_;
+  // Of the thread below.
+  const std::unique_ptr<artifacts::FileCache> cache_;
+  std::string pushed_directory_;  // whose manifest was built last; empty: none
+  v1::Manifest pushed_manifest_;
   const TransferCallbacks callbacks_;
   std::atomic<bool> cancelled_{false};
   absl::Mutex mutex_;

@@ -1,0 +1,418 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "artifacts/file_cache.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+#include "artifacts/manifest.h"
+#include "base/durable_file.h"
+#include "base/file.h"
+#include "base/status_macros.h"
+
+namespace wattle::artifacts {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Of a cache as older workers kept it: chunks, and the same content once more as files.
+constexpr absl::string_view kOldFolders[] = {"chunks", "views", "pins", "partial"};
+
+void RemoveTree(const std::string& path) {
+  std::error_code ignored;  // what is left is removed at the next Open
+  fs::remove_all(path, ignored);
+}
+
+absl::Status SyncFile(const std::string& path) {
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) {
+    return FileError(errno, path, "cannot open");
+  }
+  const int error = fsync(file) == 0 ? 0 : errno;
+  close(file);
+  return error == 0 ? absl::OkStatus() : FileError(error, path, "cannot write");
+}
+
+// A directory, all below it, and the files in them.
+absl::Status SyncTree(const std::string& directory) {
+  std::error_code error;
+  for (auto it = fs::recursive_directory_iterator(directory, error);
+       !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
+    const std::string path = it->path().string();
+    if (it->is_directory(error)) {
+      WATTLE_RETURN_IF_ERROR(SyncDirectory(path));
+      continue;
+    }
+    WATTLE_RETURN_IF_ERROR(SyncFile(path));
+  }
+  return error ? FileError(error.value(), directory, "cannot list") : SyncDirectory(directory);
+}
+
+std::vector<std::string> NamesIn(const std::string& directory) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (auto it = fs::directory_iterator(directory, error); !error && it != fs::directory_iterator();
+       it.increment(error)) {
+    names.push_back(it->path().filename().string());
+  }
+  return names;
+}
+
+absl::Status NoSuchArtifact(const ArtifactId& id) {
+  return absl::NotFoundError(absl::StrCat("artifact ", id.value(), " is not in this cache"));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<FileCache>> FileCache::Open(DiskBudget budget, const Clock& clock) {
+  std::unique_ptr<FileCache> cache(new FileCache(std::move(budget), clock));
+  WATTLE_RETURN_IF_ERROR(cache->Load());
+  return cache;
+}
+
+absl::Status FileCache::Load() {
+  WATTLE_RETURN_IF_ERROR(MakeDirectory(budget_.directory));
+  for (const absl::string_view folder : kOldFolders) {
+    RemoveTree(PathOf(folder, ""));
+  }
+  for (const absl::string_view folder : {"files", "manifests", "incoming"}) {
+    WATTLE_RETURN_IF_ERROR(MakeDirectory(PathOf(folder, "")));
+  }
+  WATTLE_RETURN_IF_ERROR(SyncDirectory(budget_.directory));
+  for (const std::string& name : NamesIn(PathOf("manifests", ""))) {
+    const absl::Status loaded = LoadManifest(name);
+    if (!loaded.ok()) {
+      RemoveTree(PathOf("manifests", name));
+    }
+  }
+  for (const std::string& name : NamesIn(PathOf("files", ""))) {
+    if (artifacts_.count(ArtifactId(name)) == 0) {
+      RemoveTree(PathOf("files", name));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Only the sizes of the files are looked at here; their content is, before a job reads them.
+absl::Status FileCache::LoadManifest(const std::string& name) {
+  const std::string path = PathOf("manifests", name);
+  WATTLE_ASSIGN_OR_RETURN(const std::string form, ReadWholeFile(path));
+  WATTLE_ASSIGN_OR_RETURN(v1::Manifest manifest, ParseCanonicalForm(form));
+  if (Sha256Hex(form) != name) {
+    return absl::DataLossError(absl::StrCat(path, ": damaged"));
+  }
+  for (const v1::ManifestFile& file : manifest.files()) {
+    std::error_code error;
+    const auto size = fs::file_size(fs::path(PathOf("files", name)) / file.path(), error);
+    if (error || static_cast<int64_t>(size) != file.size_bytes()) {
+      return absl::DataLossError(absl::StrCat(file.path(), ": missing or cut short"));
+    }
+  }
+  struct stat about = {};
+  Entry entry;
+  entry.last_used =
+      stat(path.c_str(), &about) == 0 ? absl::TimeFromTimespec(about.st_mtim) : clock_.Now();
+  entry.size_bytes = SizeBytes(manifest);
+  entry.manifest = std::move(manifest);
+  artifacts_.emplace(ArtifactId(name), std::move(entry));
+  return absl::OkStatus();
+}
+
+bool FileCache::HasArtifact(const ArtifactId& id) const {
+  return artifacts_.count(id) > 0;
+}
+
+void FileCache::Touch(const ArtifactId& id) {
+  const auto artifact = artifacts_.find(id);
+  if (artifact == artifacts_.end()) {
+    return;
+  }
+  artifact->second.last_used = clock_.Now();
+  const timespec now = absl::ToTimespec(artifact->second.last_used);
+  const timespec both[2] = {now, now};
+  // Without it the artifact looks older than it is: at worst it is fetched again.
+  (void)utimensat(AT_FDCWD, PathOf("manifests", id.value()).c_str(), both, 0);
+}
+
+FileCache::Places FileCache::PlacesOf(const v1::Manifest& manifest,
+                                      const std::string& directory) const {
+  Places places;
+  for (const v1::ManifestFile& file : manifest.files()) {
+    const std::string path = absl::StrCat(directory, "/", file.path());
+    for (int i = 0; i < file.chunk_sha256_size(); ++i) {
+      places[ChunkId(file.chunk_sha256(i))].push_back(
+          {path, i * kChunkSizeBytes, ChunkSizeBytes(file, i)});
+    }
+  }
+  return places;
+}
+
+// Every file of the artifact at its size, holes where nothing was written.
+absl::Status FileCache::MakeFiles(const v1::Manifest& manifest, const std::string& directory) {
+  for (const v1::ManifestFile& file : manifest.files()) {
+    const std::string path = absl::StrCat(directory, "/", file.path());
+    WATTLE_RETURN_IF_ERROR(MakeDirectories(fs::path(path).parent_path().string()));
+    const int made = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (made < 0) {
+      return FileError(errno, path, "cannot create the file");
+    }
+    const int error = ftruncate(made, file.size_bytes()) == 0 ? 0 : errno;
+    close(made);
+    if (error != 0) {
+      return FileError(error, path, "cannot write");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<ChunkId>> FileCache::BeginFetch(const v1::Manifest& manifest) {
+  incoming_ = IdOf(manifest);
+  incoming_bytes_ = 0;
+  const std::string directory = PathOf("incoming", incoming_.value());
+  std::error_code error;
+  const bool is_resumed = fs::exists(directory, error);
+  missing_ = PlacesOf(manifest, directory);
+  int64_t missing_bytes = 0;
+  for (auto chunk = missing_.begin(); chunk != missing_.end();) {
+    int64_t chunk_bytes = 0;
+    bool there = is_resumed;
+    for (const Place& place : chunk->second) {
+      there = there && ReadPlace(chunk->first, place).ok();
+      chunk_bytes += place.size_bytes;
+    }
+    (there ? incoming_bytes_ : missing_bytes) += chunk_bytes;
+    chunk = there ? missing_.erase(chunk) : std::next(chunk);
+  }
+  WATTLE_RETURN_IF_ERROR(MakeRoom(missing_bytes));
+  WATTLE_RETURN_IF_ERROR(MakeFiles(manifest, directory));
+  CopyKnownChunks();
+  std::vector<ChunkId> in_order;
+  std::set<ChunkId> seen;
+  for (const v1::ManifestFile& file : manifest.files()) {
+    for (const std::string& digest : file.chunk_sha256()) {
+      const ChunkId id(digest);
+      if (missing_.count(id) > 0 && seen.insert(id).second) {
+        in_order.push_back(id);
+      }
+    }
+  }
+  return in_order;
+}
+
+// Chunks of the incoming artifact that another one holds.
+void FileCache::CopyKnownChunks() {
+  for (const auto& [id, entry] : artifacts_) {
+    for (const auto& [chunk, places] : PlacesOf(entry.manifest, PathOf("files", id.value()))) {
+      const auto wanted = missing_.find(chunk);
+      if (wanted == missing_.end()) {
+        continue;
+      }
+      const absl::StatusOr<std::string> bytes = ReadPlace(chunk, places.front());
+      // A chunk that cannot be read or written here travels.
+      if (bytes.ok() && WritePlaces(*bytes, wanted->second).ok()) {
+        missing_.erase(wanted);
+      }
+    }
+  }
+}
+
+absl::StatusOr<std::string> FileCache::ReadPlace(const ChunkId& id, const Place& place) const {
+  const int file = open(place.path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) {
+    return FileError(errno, place.path, "cannot open");
+  }
+  std::string bytes(static_cast<size_t>(place.size_bytes), '\0');
+  size_t done = 0;
+  int error = 0;
+  while (done < bytes.size()) {
+    const ssize_t got = pread(file, bytes.data() + done, bytes.size() - done,
+                              place.offset_bytes + static_cast<off_t>(done));
+    if (got < 0 && errno == EINTR) {
+      continue;
+    }
+    if (got <= 0) {
+      error = got < 0 ? errno : EIO;  // cut short
+      break;
+    }
+    done += static_cast<size_t>(got);
+  }
+  close(file);
+  if (error != 0) {
+    return FileError(error, place.path, "cannot read");
+  }
+  if (Sha256(bytes) != id) {
+    return absl::DataLossError(absl::StrCat(place.path, ": changed on the disk"));
+  }
+  return bytes;
+}
+
+absl::Status FileCache::WritePlaces(absl::string_view bytes, const std::vector<Place>& places) {
+  for (const Place& place : places) {
+    const int file = open(place.path.c_str(), O_WRONLY | O_CLOEXEC);
+    if (file < 0) {
+      return FileError(errno, place.path, "cannot open");
+    }
+    size_t done = 0;
+    int error = 0;
+    while (done < bytes.size() && error == 0) {
+      const ssize_t put = pwrite(file, bytes.data() + done, bytes.size() - done,
+                                 place.offset_bytes + static_cast<off_t>(done));
+      if (put < 0 && errno != EINTR) {
+        error = errno;
+      }
+      done += put > 0 ? static_cast<size_t>(put) : 0;
+    }
+    close(file);
+    if (error != 0) {
+      return FileError(error, place.path, "cannot write");
+    }
+    incoming_bytes_ += static_cast<int64_t>(bytes.size());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status FileCache::PutChunk(const ChunkId& id, absl::string_view bytes) {
+  if (Sha256(bytes) != id) {
+    return absl::DataLossError(absl::StrCat("chunk ", ToHex(id), " arrived as ", Sha256Hex(bytes),
+                                            ": changed on the way; fetch it again"));
+  }
+  const auto wanted = missing_.find(id);
+  if (wanted == missing_.end()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("chunk ", ToHex(id), " is not wanted by the artifact that is being fetched"));
+  }
+  WATTLE_RETURN_IF_ERROR(WritePlaces(bytes, wanted->second));
+  missing_.erase(wanted);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ArtifactId> FileCache::CommitManifest(const v1::Manifest& manifest) {
+  const ArtifactId id = IdOf(manifest);
+  if (HasArtifact(id)) {
+    Touch(id);
+    return id;
+  }
+  if (id != incoming_ || !missing_.empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("artifact ", id.value(), ": ", missing_.size(), " chunks are missing"));
+  }
+  const std::string incoming = PathOf("incoming", id.value());
+  WATTLE_RETURN_IF_ERROR(SyncTree(incoming));
+  RemoveTree(PathOf("files", id.value()));
+  WATTLE_RETURN_IF_ERROR(RenameFile(incoming, PathOf("files", id.value())));
+  WATTLE_RETURN_IF_ERROR(SyncDirectory(PathOf("files", "")));
+  WATTLE_RETURN_IF_ERROR(
+      WriteFileDurably(PathOf("manifests", id.value()), CanonicalForm(manifest)));
+  for (const v1::ManifestFile& file : manifest.files()) {
+    // So that a person does not change a file by mistake; nothing depends on it. Not before the
+    // rename: a fetch that is resumed writes to the incoming files.
+    std::error_code ignored;
+    fs::permissions(fs::path(PathOf("files", id.value())) / file.path(),
+                    fs::perms::owner_read | fs::perms::group_read | fs::perms::others_read,
+                    ignored);
+  }
+  artifacts_[id] = {manifest, SizeBytes(manifest), clock_.Now()};
+  incoming_ = ArtifactId();
+  incoming_bytes_ = 0;
+  return id;
+}
+
+absl::StatusOr<FileCache::Files> FileCache::OpenVerified(const ArtifactId& id,
+                                                         const std::function<bool()>& cancelled) {
+  const auto artifact = artifacts_.find(id);
+  if (artifact == artifacts_.end()) {
+    return NoSuchArtifact(id);
+  }
+  Touch(id);
+  Files files = {PathOf("files", id.value()), artifact->second.manifest};
+  for (const auto& [chunk, places] : PlacesOf(files.manifest, files.directory)) {
+    for (const Place& place : places) {
+      if (cancelled && cancelled()) {
+        return absl::CancelledError("fetch: cancelled");
+      }
+      const absl::StatusOr<std::string> bytes = ReadPlace(chunk, place);
+      if (!bytes.ok()) {
+        // An artifact that cannot be removed either is refused again the next time.
+        (void)Remove(id);
+        return absl::DataLossError(
+            absl::StrCat(bytes.status().message(), "; the artifact is fetched again"));
+      }
+    }
+  }
+  return files;
+}
+
+// The manifest goes first: an artifact without all its files is never listed.
+absl::Status FileCache::Remove(const ArtifactId& id) {
+  if (artifacts_.erase(id) == 0) {
+    return NoSuchArtifact(id);
+  }
+  const std::string manifest = PathOf("manifests", id.value());
+  if (unlink(manifest.c_str()) != 0 && errno != ENOENT) {
+    return FileError(errno, manifest, "cannot remove");
+  }
+  WATTLE_RETURN_IF_ERROR(SyncDirectory(PathOf("manifests", "")));
+  RemoveTree(PathOf("files", id.value()));
+  return absl::OkStatus();
+}
+
+// Interrupted fetches of other artifacts go first, then artifacts that no job needs, the longest
+// unused first.
+absl::Status FileCache::MakeRoom(int64_t wanted_bytes) {
+  WATTLE_ASSIGN_OR_RETURN(int64_t excess, budget_.Excess(used_bytes(), wanted_bytes));
+  if (excess > 0) {
+    for (const std::string& name : NamesIn(PathOf("incoming", ""))) {
+      if (name != incoming_.value()) {
+        RemoveTree(PathOf("incoming", name));
+      }
+    }
+    WATTLE_ASSIGN_OR_RETURN(excess, budget_.Excess(used_bytes(), wanted_bytes));
+  }
+  while (excess > 0) {
+    const ArtifactId* oldest = nullptr;
+    for (const auto& [id, entry] : artifacts_) {
+      if (needed_.count(id) == 0 &&
+          (oldest == nullptr || entry.last_used < artifacts_.at(*oldest).last_used)) {
+        oldest = &id;
+      }
+    }
+    if (oldest == nullptr) {
+      return budget_.CheckOwn(used_bytes(), wanted_bytes);
+    }
+    WATTLE_RETURN_IF_ERROR(Remove(ArtifactId(*oldest)));
+    WATTLE_ASSIGN_OR_RETURN(excess, budget_.Excess(used_bytes(), wanted_bytes));
+  }
+  return absl::OkStatus();
+}
+
+std::vector<ArtifactId> FileCache::ListArtifacts() const {
+  std::vector<ArtifactId> ids;
+  ids.reserve(artifacts_.size());
+  for (const auto& [id, entry] : artifacts_) {
+    ids.push_back(id);
+  }
+  return ids;
+}
+
+int64_t FileCache::used_bytes() const {
+  int64_t size_bytes = incoming_bytes_;
+  for (const auto& [id, entry] : artifacts_) {
+    size_bytes += entry.size_bytes;
+  }
+  return size_bytes;
+}
+
+std::string FileCache::PathOf(absl::string_view folder, absl::string_view name) const {
+  return name.empty() ? absl::StrCat(budget_.directory, "/", folder)
+                      : absl::StrCat(budget_.directory, "/", folder, "/", name);
+}
+
+}  // namespace wattle::artifacts

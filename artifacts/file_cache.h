@@ -1,0 +1,104 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// A worker's cache of artifacts, each stored once, as the files that a job reads:
+//
+//   DIR/files/ID/…       the files of an artifact, read-only
+//   DIR/manifests/ID     its manifest in canonical form; the file's change time is the last use
+//   DIR/incoming/ID/…    files of an artifact that is being fetched, with holes
+//
+// An artifact exists once its manifest stands beside its files. Chunks are written to their places
+// in the files as they come; after a crash BeginFetch finds by their checksums which of them are
+// there. A chunk that another artifact of the cache holds is copied from it, so that it does not
+// travel again. One thread owns a cache; one process owns the directory.
+#ifndef WATTLE_ARTIFACTS_FILE_CACHE_H_
+#define WATTLE_ARTIFACTS_FILE_CACHE_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+
+#include "artifacts/artifact_sink.h"
+#include "artifacts/disk_budget.h"
+#include "artifacts/sha256.h"
+#include "base/clock.h"
+#include "units/id.h"
+#include "wattle/v1/artifact.pb.h"
+
+namespace wattle::artifacts {
+
+class FileCache final : public ArtifactSink {
+ public:
+  // Makes the directory where it is missing (its parent must be there) and drops what is not whole.
+  // budget.directory is the cache's own. clock: outlives the cache. Errors: those of base/file.h.
+  static absl::StatusOr<std::unique_ptr<FileCache>> Open(DiskBudget budget, const Clock& clock);
+
+  [[nodiscard]] bool HasArtifact(const ArtifactId& id) const override;
+  void Touch(const ArtifactId& id) override;
+  absl::StatusOr<std::vector<ChunkId>> BeginFetch(const v1::Manifest& manifest) override;
+  // kFailedPrecondition: the artifact that is being fetched does not want this chunk.
+  absl::Status PutChunk(const ChunkId& id, absl::string_view bytes) override;
+  absl::StatusOr<ArtifactId> CommitManifest(const v1::Manifest& manifest) override;
+
+  struct Files {
+    std::string directory;
+    v1::Manifest manifest;
+  };
+  // The files of an artifact, after every byte of them was compared with its checksum: a job must
+  // never work with a model that the card has changed. cancelled: asked between chunks; may be
+  // empty. kNotFound; kDataLoss: the disk changed or lost a file, the artifact is removed, fetch it
+  // again; kCancelled.
+  absl::StatusOr<Files> OpenVerified(const ArtifactId& id, const std::function<bool()>& cancelled);
+
+  // Artifacts that making room never removes, from now on.
+  void KeepOnly(std::set<ArtifactId> needed) { needed_ = std::move(needed); }
+  absl::Status Remove(const ArtifactId& id);
+
+  [[nodiscard]] std::vector<ArtifactId> ListArtifacts() const;
+  [[nodiscard]] int64_t used_bytes() const;  // of whole artifacts and those being fetched
+
+ private:
+  struct Entry {
+    v1::Manifest manifest;
+    int64_t size_bytes = 0;
+    absl::Time last_used;
+  };
+  // Where a chunk lies.
+  struct Place {
+    std::string path;
+    int64_t offset_bytes = 0;
+    int64_t size_bytes = 0;
+  };
+  using Places = std::map<ChunkId, std::vector<Place>>;
+
+  FileCache(DiskBudget budget, const Clock& clock) : budget_(std::move(budget)), clock_(clock) {}
+  absl::Status Load();
+  absl::Status LoadManifest(const std::string& name);
+  [[nodiscard]] Places PlacesOf(const v1::Manifest& manifest, const std::string& directory) const;
+  absl::Status MakeFiles(const v1::Manifest& manifest, const std::string& directory);
+  absl::Status MakeRoom(int64_t wanted_bytes);
+  void CopyKnownChunks();
+  absl::StatusOr<std::string> ReadPlace(const ChunkId& id, const Place& place) const;
+  absl::Status WritePlaces(absl::string_view bytes, const std::vector<Place>& places);
+  [[nodiscard]] std::string PathOf(absl::string_view folder, absl::string_view name) const;
+
+  const DiskBudget budget_;
+  const Clock& clock_;
+  std::map<ArtifactId, Entry> artifacts_;
+  std::set<ArtifactId> needed_;
+  ArtifactId incoming_;         // the artifact that is being fetched; empty: none
+  Places missing_;              // its chunks that have not come, and where they belong
+  int64_t incoming_bytes_ = 0;  // of it that have come
+};
+
+}  // namespace wattle::artifacts
+
+#endif  // WATTLE_ARTIFACTS_FILE_CACHE_H_
