@@ -366,7 +366,7 @@ absl::Status FileCache::Remove(const ArtifactId& id) {
 
 // Interrupted fetches of other artifacts go first, then artifacts that no job needs, the longest
 // unused first.
-absl::Status FileCache::MakeRoom(int64_t wanted_bytes) {
+absl::StatusOr<int64_t> FileCache::GiveWay(int64_t wanted_bytes) {
   WATTLE_ASSIGN_OR_RETURN(int64_t excess, budget_.Excess(used_bytes(), wanted_bytes));
   if (excess > 0) {
     for (const std::string& name : NamesIn(PathOf("incoming", ""))) {
@@ -385,12 +385,17 @@ absl::Status FileCache::MakeRoom(int64_t wanted_bytes) {
       }
     }
     if (oldest == nullptr) {
-      return budget_.CheckOwn(used_bytes(), wanted_bytes);
+      break;
     }
     WATTLE_RETURN_IF_ERROR(Remove(ArtifactId(*oldest)));
     WATTLE_ASSIGN_OR_RETURN(excess, budget_.Excess(used_bytes(), wanted_bytes));
   }
-  return absl::OkStatus();
+  return excess;
+}
+
+absl::Status FileCache::MakeRoom(int64_t wanted_bytes) {
+  WATTLE_ASSIGN_OR_RETURN(const int64_t excess, GiveWay(wanted_bytes));
+  return excess > 0 ? budget_.CheckOwn(used_bytes(), wanted_bytes) : absl::OkStatus();
 }
 
 std::vector<ArtifactId> FileCache::ListArtifacts() const {

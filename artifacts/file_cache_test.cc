@@ -156,6 +156,7 @@ TEST_F(FileCacheTest, TheQuotaCountsCheckpointsTooAndTheLongestUnusedGoesFirst) 
   const ArtifactId a = Id();
   ASSERT_THAT(Fetch(WriteFile("b", Bytes(1000, 'b'))), IsOk());
   const ArtifactId b = Id();
+  clock_.now += absl::Minutes(1);
   cache_->Touch(a);
   others_bytes_ = 1000;
   ASSERT_THAT(Fetch(WriteFile("c", Bytes(1000, 'c'))), IsOk());
@@ -186,6 +187,22 @@ TEST_F(FileCacheTest, CheckpointsNeverRefuseAnArtifactThatAJobNeeds) {
   ASSERT_THAT(Fetch(WriteFile("b", Bytes(1000, 'b'))), IsOk());
   EXPECT_FALSE(cache_->HasArtifact(a));
   EXPECT_TRUE(cache_->HasArtifact(Id()));
+}
+
+TEST_F(FileCacheTest, UnneededArtifactsGiveWayToACheckpointAndTheRestThatIsLackingIsTold) {
+  quota_bytes_ = 3500;
+  Open();
+  ASSERT_THAT(Fetch(WriteFile("a", Bytes(1000, 'a'))), IsOk());
+  const ArtifactId a = Id();
+  ASSERT_THAT(Fetch(WriteFile("b", Bytes(1000, 'b'))), IsOk());
+  const ArtifactId b = Id();
+  cache_->KeepOnly({b});
+  EXPECT_EQ(*cache_->GiveWay(1500), 0);
+  EXPECT_TRUE(cache_->HasArtifact(a));
+  EXPECT_EQ(*cache_->GiveWay(2000), 0);
+  EXPECT_FALSE(cache_->HasArtifact(a));
+  EXPECT_EQ(*cache_->GiveWay(2700), 200);
+  EXPECT_TRUE(cache_->HasArtifact(b));
 }
 
 // Trial: a model of 1.1 GB passed the check of a disk with 2 GB free, then its second copy filled

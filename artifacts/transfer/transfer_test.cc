@@ -186,8 +186,18 @@ TEST_F(TransferTest, CancelStopsBetweenChunks) {
   TransferOptions options;
   int asked = 0;
   options.cancelled = [&asked] { return ++asked > 3; };
-  EXPECT_THAT(Push(*stub_, path, {}, options),
+  EXPECT_THAT(PushManifest(*stub_, path, *BuildManifest(path), {}, options),
               StatusIs(absl::StatusCode::kCancelled, HasSubstr("resume")));
+}
+
+TEST_F(TransferTest, CancelStopsTheHashingToo) {
+  const std::string path = WriteFile("w", Bytes(10 * kChunkSizeBytes, 'w'));
+  TransferOptions options;
+  int asked = 0;
+  options.cancelled = [&asked] { return ++asked > 3; };
+  EXPECT_THAT(Push(*stub_, path, {}, options),
+              StatusIs(absl::StatusCode::kCancelled, HasSubstr("hashing")));
+  EXPECT_EQ(asked, 4);
 }
 
 TEST_F(TransferTest, TheByteRateIsACap) {

@@ -23,7 +23,7 @@
 namespace wattle::agent {
 namespace {
 
-constexpr int64_t kDefaultCacheQuota = int64_t{20} << 30;
+constexpr int64_t kDefaultDiskQuota = int64_t{20} << 30;
 // More events than this are waiting: whoever posts waits too (a runner's pipe then fills up).
 constexpr size_t kEventsMax = 10'000;
 // An emulated sensor is asked in batches, so that a small time scale costs no wake-up per sample.
@@ -134,7 +134,7 @@ void Agent::DescribeReal() {
     if (candidate.source != nullptr) {
       sources_.push_back(std::move(candidate.source));
     } else {
-      Note(absl::StrCat("sensor ", candidate.name, ": ", candidate.problem.message()));
+      AddFinding(absl::StrCat("sensor ", candidate.name, ": ", candidate.problem.message()));
     }
   }
   const BoardIdentity identity = ProbeBoard(config_.sensor_root);
@@ -149,7 +149,7 @@ void Agent::DescribeReal() {
                           : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   info.set_cores(settings_.threads);
   info.set_accelerator(config_.device == "cuda" ? "cuda" : "");
-  info.set_cache_quota_bytes(kDefaultCacheQuota);
+  info.set_cache_quota_bytes(kDefaultDiskQuota);
   AddPowerModes(config_.sensor_root, &info);
 }
 
@@ -172,11 +172,16 @@ void Agent::OpenAccount(const v1::WorkerRecord& kept) {
     origin = {best->energy_source, best->scope};
     meter.cadence = best->cadence;
   } else {
-    Note("no power sensor: energy is modelled from predictions and labelled so");
+    AddFinding("no power sensor: energy is modelled from predictions and labelled so");
   }
   account_ = std::make_unique<EnergyAccount>(
       meter, origin, Now().device, kept.ledger(),
       telemetry::IdleBaseline(Watts(kept.idle_power_watts()), kept.idle_samples()));
+}
+
+void Agent::AddFinding(const std::string& sentence) {
+  Note(sentence);
+  settings_.info.add_findings(sentence);
 }
 
 absl::Status Agent::Open() {
@@ -204,14 +209,15 @@ absl::Status Agent::Open() {
     label.set_key(key);
     label.set_value(value);
   }
-  if (config_.cache_quota_bytes > 0) {
-    info.set_cache_quota_bytes(config_.cache_quota_bytes);
+  if (config_.disk_quota_bytes > 0) {
+    info.set_cache_quota_bytes(config_.disk_quota_bytes);
   }
   const auto engine = child::RunnerVersion(config_.runner, absl::Seconds(60));
   if (engine.ok()) {
     info.set_engine_version(*engine);
   } else {
-    Note(absl::StrCat(std::string(engine.status().message()), "; no job can run here until then"));
+    AddFinding(
+        absl::StrCat(std::string(engine.status().message()), "; no job can run here until then"));
   }
   if (config_.metrics != kNoMetrics) {
     WATTLE_ASSIGN_OR_RETURN(metrics_, MetricsServer::Start(config_.metrics));
@@ -227,8 +233,12 @@ absl::Status Agent::Open() {
   callbacks.on_cache = [this](const std::vector<std::string>& ids, int64_t used) {
     Post([this, ids, used](const Instant&) { core_->SetCache(ids, used); });
   };
+  callbacks.on_short_of_room = [this](int64_t bytes) {
+    Post([this, bytes](const Instant&) { core_->OnShortOfRoom(bytes); });
+  };
   settings_.runner_device = config_.device;
   settings_.watch.silence = absl::Seconds(config_.runner_silence_seconds);
+  settings_.watch.start = 3 * settings_.watch.silence;
   settings_.free_space_reserve_bytes = config_.disk_reserve_bytes;
   settings_.boot_id = BootId("");
   core_ = std::make_unique<AgentCore>(CoreDependencies{.state = state_.get(),
@@ -250,11 +260,14 @@ absl::Status Agent::Open() {
 
 // Checkpoints, results and records count against the cache's quota: the cache gives way to them.
 artifacts::DiskBudget Agent::CacheBudget() const {
-  const std::string attempts = disk_->PathOf("attempts");
-  return {.directory = disk_->PathOf("cache"),
+  const std::string state = config_.state_dir;
+  const std::string cache = disk_->PathOf("cache");
+  return {.directory = cache,
           .quota_bytes = settings_.info.cache_quota_bytes(),
           .reserve_bytes = config_.disk_reserve_bytes,
-          .others = [attempts] { return artifacts::TreeSizeBytes(attempts); }};
+          .others = [state, cache] {
+            return artifacts::TreeSizeBytes(state) - artifacts::TreeSizeBytes(cache);
+          }};
 }
 
 std::string Agent::ReadyLine() const {
@@ -484,6 +497,10 @@ void Agent::StartUpload(const std::string& directory, const v1::ArtifactInfo& in
 }
 void Agent::CancelTransfer() {
   transfers_->Cancel();
+}
+
+void Agent::MakeRoom(int64_t size_bytes) {
+  transfers_->MakeRoom(size_bytes, core_->NeededArtifacts());
 }
 
 void Agent::Send(const v1::WorkerMessage& message) {

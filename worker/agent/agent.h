@@ -54,6 +54,7 @@ class Agent final : public AgentPorts {
   void StartFetch(const v1::Assignment& assignment) override;
   void StartUpload(const std::string& directory, const v1::ArtifactInfo& info) override;
   void CancelTransfer() override;
+  void MakeRoom(int64_t size_bytes) override;
   void Send(const v1::WorkerMessage& message) override;
   void Reconnect() override;
   void Note(const std::string& line) override;
@@ -66,6 +67,8 @@ class Agent final : public AgentPorts {
   absl::Status OpenEmulation(const v1::WorkerRecord& kept);
   void DescribeReal();
   void OpenAccount(const v1::WorkerRecord& kept);
+  // Something wrong that a person can mend: for this worker's log and for `wattle device show`.
+  void AddFinding(const std::string& sentence);
   [[nodiscard]] artifacts::DiskBudget CacheBudget() const;
   void StartLink();
   void Post(Event event);

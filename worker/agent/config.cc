@@ -77,14 +77,15 @@ void Declare(CLI::App& app, Config* config, RawFlags* raw) {
   app.add_option("--device", config->device, "cpu or cuda")->capture_default_str();
   app.add_option("--threads", config->threads, "Threads of a runner [all cores; emulated: 1]");
   app.add_option("--label", raw->labels, "key=value; may be repeated");
-  app.add_option("--cache-quota-bytes", config->cache_quota_bytes,
-                 "Bytes of artifacts and checkpoints above which artifacts that no job needs "
-                 "are removed [20 GiB; emulated: the board's]");
+  app.add_option("--disk-quota-bytes,--cache-quota-bytes", config->disk_quota_bytes,
+                 "Bytes of artifacts, checkpoints, results and records together above which "
+                 "artifacts that no job needs are removed [20 GiB; emulated: the board's]");
   app.add_option("--disk-reserve-bytes", config->disk_reserve_bytes,
                  "Bytes of the state folder's disk that artifacts and checkpoints leave free")
       ->capture_default_str();
   app.add_option("--runner-silence-seconds", config->runner_silence_seconds,
-                 "A runner that says nothing for this long hangs: it is killed and resumed")
+                 "A runner that says nothing for this long, or for three times as long before its "
+                 "first word, hangs: it is killed and resumed")
       ->capture_default_str();
   app.add_option("--sensor-root", config->sensor_root,
                  "Read sensors from a recorded file tree instead of this machine");
@@ -181,8 +182,8 @@ absl::Status Validate(const Config& config) {
   if (!config.metrics.empty() && config.metrics != kNoMetrics) {
     WATTLE_RETURN_IF_ERROR(ParseHostPort("--metrics", config.metrics).status());
   }
-  if (config.cache_quota_bytes < 0) {
-    return absl::InvalidArgumentError(absl::StrCat("--cache-quota-bytes ", config.cache_quota_bytes,
+  if (config.disk_quota_bytes < 0) {
+    return absl::InvalidArgumentError(absl::StrCat("--disk-quota-bytes ", config.disk_quota_bytes,
                                                    ": wanted bytes, 0 for the default"));
   }
   if (std::error_code error;

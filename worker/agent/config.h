@@ -28,7 +28,7 @@ struct Config {
   std::string device = "cpu";
   int threads = 0;  // 0: all cores; emulated: 1
   std::vector<std::pair<std::string, std::string>> labels;
-  int64_t cache_quota_bytes = 0;                    // 0: the board file's, or 20 GiB
+  int64_t disk_quota_bytes = 0;                     // 0: the board file's, or 20 GiB
   int64_t disk_reserve_bytes = int64_t{256} << 20;  // of the state folder's disk, kept free
   double runner_silence_seconds = 60;
   std::string sensor_root;                         // a recorded file tree instead of this machine's

@@ -40,7 +40,7 @@ TEST(ConfigTest, WhatCannotBeHonouredIsRefusedByItsFlag) {
       {"--metrics", [](Config& c) { c.metrics = "9100"; }},
       {"--device", [](Config& c) { c.device = "tpu"; }},
       {"--threads", [](Config& c) { c.threads = -1; }},
-      {"--cache-quota-bytes", [](Config& c) { c.cache_quota_bytes = -1; }},
+      {"--disk-quota-bytes", [](Config& c) { c.disk_quota_bytes = -1; }},
       {"--sensor-root", [](Config& c) { c.sensor_root = "/nope"; }},
       {"--time-scale", [](Config& c) { c.time_scale = kNan; }},
       {"--hidden-offset-percent", [](Config& c) { c.hidden_offset_percent = kNan; }},

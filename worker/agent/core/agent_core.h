@@ -95,6 +95,10 @@ class AgentCore {
   void OnRunnerLine(const std::string& line, const Instant& now);
   void OnRunnerExit(const child::RunnerExit& exit, const Instant& now);
 
+  // After MakeRoom: the disk's budget still lacks this many bytes. Checkpoints that no held attempt
+  // owns go.
+  void OnShortOfRoom(int64_t size_bytes);
+
   // Sensors, with the device time at which the value was read. Power goes to the energy account
   // directly. A value that is not there is not told: the last one grows old.
   void OnTemperature(Monotonic at, Celsius temperature);

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "proto/report_digest.h"
+#include "units/format.h"
 #include "worker/agent/core/agent_core.h"
 #include "worker/agent/core/attempt_facts_internal.h"
 
@@ -187,6 +188,14 @@ void AgentCore::OnCharge(Monotonic at, Fraction state_of_charge, std::optional<J
 void AgentCore::SetCache(std::vector<std::string> artifact_ids, int64_t used_bytes) {
   cached_ = std::move(artifact_ids);
   cache_used_bytes_ = used_bytes;
+}
+
+void AgentCore::OnShortOfRoom(int64_t size_bytes) {
+  const int64_t freed_bytes = state_.FreeLeftWork(size_bytes);
+  if (freed_bytes > 0) {
+    ports_.Note(absl::StrCat("disk: removed ", FormatBytes(freed_bytes),
+                             " of checkpoints that no attempt here goes on from"));
+  }
 }
 
 v1::Heartbeat AgentCore::MakeHeartbeat(const Instant& now) const {

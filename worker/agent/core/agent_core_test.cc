@@ -37,6 +37,7 @@ class FakePorts final : public AgentPorts {
     uploads.push_back(directory);
   }
   void CancelTransfer() override { ++cancels; }
+  void MakeRoom(int64_t size_bytes) override { room_bytes = size_bytes; }
   void Send(const v1::WorkerMessage& message) override { sent.push_back(message); }
   void Reconnect() override { ++reconnects; }
   void Note(const std::string& line) override { notes.push_back(line); }
@@ -45,6 +46,7 @@ class FakePorts final : public AgentPorts {
   std::vector<std::string> uploads;
   std::vector<v1::WorkerMessage> sent;
   std::vector<std::string> notes;
+  int64_t room_bytes = 0;
   int continues = 0, stops = 0, kills = 0, fetches = 0, cancels = 0, reconnects = 0;
 };
 
@@ -968,6 +970,39 @@ TEST_F(AgentCoreTest, AFetchWithoutALinkIsTriedAgainAndAMissingArtifactFails) {
   EXPECT_EQ(Last("failed").failed().failure_class(), v1::FAILURE_CLASS_DATA);
 }
 
+// Of an attempt that ended here: a full disk takes it before it fails an attempt.
+TEST_F(AgentCoreTest, CheckpointsThatNobodyGoesOnFromGiveWayToAnArtifactThatIsNeeded) {
+  ASSERT_THAT(disk_.Replace(state_->WorkDirectory("j0.1") + "/checkpoint", "old"), IsOk());
+  Welcome();
+  Desire({Job("j1.1")});
+  const absl::Status full = absl::ResourceExhaustedError("disk full");
+  core_->OnFetched({.status = full}, Now());
+  EXPECT_EQ(ports_.fetches, 2);
+  EXPECT_EQ(disk_.files().count("attempts/j0.1/work/checkpoint"), 0U);
+  core_->OnFetched({.status = full}, Now());
+  Pass(absl::Seconds(4));
+  EXPECT_EQ(Last("failed").failed().failure_class(), v1::FAILURE_CLASS_DEVICE);
+}
+
+TEST_F(AgentCoreTest, RoomIsMadeForTheFirstCheckpointAndForTheNextOne) {
+  Welcome();
+  Desire({Job("j1.1")});
+  FetchResult fetched;
+  fetched.inputs = {{.field = "model", .directory = "m", .file = {}, .size_bytes = 100}};
+  core_->OnFetched(fetched, Now());
+  EXPECT_EQ(ports_.room_bytes, 300);
+  Phase("train");
+  v1::RunnerFrame frame;
+  frame.mutable_checkpoint()->set_step(1);
+  frame.mutable_checkpoint()->set_size_bytes(321);
+  core_->OnFrame(frame, Now());
+  EXPECT_EQ(ports_.room_bytes, 321);
+  ASSERT_THAT(disk_.Replace(state_->WorkDirectory("j0.1") + "/checkpoint", "old"), IsOk());
+  core_->OnShortOfRoom(1);
+  EXPECT_EQ(disk_.files().count("attempts/j0.1/work/checkpoint"), 0U);
+  EXPECT_THAT(ports_.notes.back(), HasSubstr("removed 3 B"));
+}
+
 TEST_F(AgentCoreTest, AChunkThatIsDamagedWhereItComesFromIsNotFetchedForEver) {
   Welcome();
   Desire({Job("j1.1")});
@@ -1077,6 +1112,33 @@ TEST_F(EmulatedCoreTest, AHostThatIsTooSlowIsSaidSo) {
     Pass(absl::Seconds(5));
     StepDone(step);
   }
+  Phase("save");
+  Result();
+  Pass(absl::Seconds(1));
+  Uploaded();
+  Pass(absl::Seconds(0.5));
+  EXPECT_TRUE(Last("finished").finished().receipt().emulation_overrun());
+}
+
+// The run keeps its pace; the evaluation after it does not, and its seconds are the host's.
+TEST_F(EmulatedCoreTest, AHostThatIsTooSlowForTheHeldOutEvaluationIsSaidSoToo) {
+  Welcome();
+  Desire({Job("j1.1")});
+  core_->OnFetched({}, Now());
+  Phase("load");
+  Phase("train");
+  for (int step = 1; step <= 4; ++step) {
+    StepDone(step);
+    while (ports_.continues < step) {
+      Pass(absl::Milliseconds(100));
+    }
+  }
+  Phase("evaluate");
+  Pass(absl::Seconds(20));
+  v1::RunnerFrame frame;
+  frame.mutable_step()->set_phase("evaluate");
+  frame.mutable_step()->set_flops(330e9);
+  core_->OnFrame(frame, Now());
   Phase("save");
   Result();
   Pass(absl::Seconds(1));

@@ -55,6 +55,10 @@ class AgentPorts {
   virtual void StartUpload(const std::string& directory, const v1::ArtifactInfo& info) = 0;
   virtual void CancelTransfer() = 0;  // its result still follows, as kCancelled
 
+  // A file of about this size is to be written: artifacts that no job needs give way where the
+  // disk's budget asks for it. OnShortOfRoom follows where that is not enough.
+  virtual void MakeRoom(int64_t /*size_bytes*/) {}
+
   // To the coordinator if there is a stream, else dropped: reports are in the spool besides.
   virtual void Send(const v1::WorkerMessage& message) = 0;
   // Closes the stream; the next one begins with a new hello (OnDisconnected, then OnConnected).

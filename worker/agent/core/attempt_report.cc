@@ -119,6 +119,7 @@ v1::AttemptProgress AttemptRun::Progress() const {
   progress.set_elapsed_seconds(absl::ToDoubleSeconds(energy.In(Activity::kRun)));
   progress.set_energy_joules(energy.total.gross.value());
   progress.set_power_watts(account_.power().value_or(Watts(0)).value());
+  progress.set_energy_source(account_.AttemptOrigin().source);
   // By whole steps: a step that an emulated board has not ended yet counts with its time.
   const double seconds = absl::ToDoubleSeconds(runner_step_time_);
   if (seconds > 0) {

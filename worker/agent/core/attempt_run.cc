@@ -25,6 +25,9 @@ constexpr absl::Duration kBackoffMax = absl::Seconds(30);
 // A full disk at the coordinator lasts until a person comes.
 constexpr absl::Duration kUploadBackoffMax = absl::Minutes(5);
 
+// A checkpoint holds the weights and two moments of each, in FP32 as most model files are.
+constexpr int64_t kCheckpointModels = 3;
+
 // Whose fault a transfer's failure is; nullopt: try again.
 std::optional<v1::FailureClass> TransferFailure(const absl::Status& status) {
   switch (status.code()) {
@@ -102,6 +105,10 @@ void AttemptRun::OnFetched(const FetchResult& result, const Instant& now) {
     return End({.kind = AttemptEnd::Kind::kStopped, .stop = *stop_});
   }
   if (!result.status.ok()) {
+    // Checkpoints that no held attempt owns give way to an artifact that is needed now, one by one.
+    if (absl::IsResourceExhausted(result.status) && state_.FreeLeftWork(1) > 0) {
+      return ports_.StartFetch(record_.assignment());
+    }
     if (const auto failure = FailureOfTransfer(result.status)) {
       return Fail(*failure, absl::StrCat("fetch: ", result.status.message()));
     }
@@ -160,6 +167,9 @@ void AttemptRun::StartRunner(const Instant& now) {
   SetActivity(now.device, Activity::kStart);
   if (const auto load = pace_.BeginRunner(task, model_bytes, now.device)) {
     SetActivity(load->end, Activity::kWaitForHost);
+  }
+  if (task.spec().has_finetune()) {
+    ports_.MakeRoom(kCheckpointModels * model_bytes);
   }
   hang_.clear();
   watch_.Start(now.wall);
@@ -286,7 +296,7 @@ void AttemptRun::OnPhase(const v1::PhaseChanged& phase, const Instant& now) {
 void AttemptRun::OnStep(const v1::StepDone& step, const Instant& now) {
   CrashPoint("progress");
   const bool is_main = PhaseNamed(step.phase()) == main_phase_;
-  const Monotonic at = pace_.EndStep(step, is_main, now.device);
+  const Monotonic at = pace_.EndStep(step, now.device);
   const absl::Duration step_time = at - last_step_at_;
   longest_step_ = std::max(longest_step_, step_time);
   last_step_at_ = at;
@@ -351,6 +361,7 @@ void AttemptRun::OnCheckpoint(const v1::CheckpointDone& checkpoint, const Instan
   record_.set_newest_checkpoint_step(std::max(record_.newest_checkpoint_step(), checkpoint.step()));
   CrashPoint("checkpoint");
   account_.AdvanceTo(now.device);
+  ports_.MakeRoom(checkpoint.size_bytes());  // for the next one
 }
 
 void AttemptRun::OnResult(const v1::RunnerResult& result, const Instant& now) {
@@ -359,7 +370,8 @@ void AttemptRun::OnResult(const v1::RunnerResult& result, const Instant& now) {
   if (const auto span = EndWrite(state_.OutputSizeBytes(attempt_id()), now)) {
     ready_ = span->end;
   }
-  if (pace_.Overrun(account_.attempt().In(Activity::kRun))) {
+  const AttemptEnergy& energy = account_.attempt();
+  if (pace_.Overrun(energy.In(Activity::kRun) + energy.In(Activity::kEvaluate))) {
     record_.mutable_receipt()->set_emulation_overrun(true);
   }
 }

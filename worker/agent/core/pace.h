@@ -48,8 +48,8 @@ class Pace {
                                               Monotonic now) = 0;
   // A phase begins: from when on it counts.
   virtual Monotonic BeginPhase(Monotonic now) = 0;
-  // A step ended: when it ends on the device. is_main_phase: the work that the job asks for.
-  virtual Monotonic EndStep(const v1::StepDone& step, bool is_main_phase, Monotonic now) = 0;
+  // A step ended, of the job's own work or of an evaluation: when it ends on the device.
+  virtual Monotonic EndStep(const v1::StepDone& step, Monotonic now) = 0;
   // The instant at which the gate after the latest step opens; nullopt: no runner waits at it. The
   // gate has opened once GateOpened was called.
   [[nodiscard]] virtual std::optional<Monotonic> gate_opens() const = 0;
@@ -58,9 +58,9 @@ class Pace {
   virtual std::optional<WorkSpan> EndWrite(int64_t size_bytes, Monotonic now) = 0;
   // The runner left, or is told to stop: nobody waits at the gate.
   virtual void EndRunner() = 0;
-  // Whether this machine was too slow for the device during a run of `run_time`: its receipt tells
-  // nothing about the device.
-  [[nodiscard]] virtual bool Overrun(absl::Duration run_time) const = 0;
+  // Whether this machine was too slow for the device during steps, evaluations included, that took
+  // `step_time` together: their receipt tells nothing about the device.
+  [[nodiscard]] virtual bool Overrun(absl::Duration step_time) const = 0;
 };
 
 // The device is this machine.
@@ -77,16 +77,14 @@ class RealPace final : public Pace {
     return std::nullopt;
   }
   Monotonic BeginPhase(Monotonic now) override { return now; }
-  Monotonic EndStep(const v1::StepDone& /*step*/, bool /*is_main_phase*/, Monotonic now) override {
-    return now;
-  }
+  Monotonic EndStep(const v1::StepDone& /*step*/, Monotonic now) override { return now; }
   [[nodiscard]] std::optional<Monotonic> gate_opens() const override { return std::nullopt; }
   void GateOpened() override {}
   std::optional<WorkSpan> EndWrite(int64_t /*size_bytes*/, Monotonic /*now*/) override {
     return std::nullopt;
   }
   void EndRunner() override {}
-  [[nodiscard]] bool Overrun(absl::Duration /*run_time*/) const override { return false; }
+  [[nodiscard]] bool Overrun(absl::Duration /*step_time*/) const override { return false; }
 };
 
 }  // namespace wattle::agent

@@ -7,7 +7,7 @@
 namespace wattle::agent {
 namespace {
 
-// This machine may lag behind the board by this share of the run, or by this wall time, before the
+// This machine may lag behind the board by this share of all steps, or by this wall time, before the
 // receipt says that it could not keep up.
 constexpr double kLagShare = 0.02;
 constexpr absl::Duration kLagWall = absl::Milliseconds(250);
@@ -43,10 +43,10 @@ Monotonic EmulatedPace::BeginPhase(Monotonic now) {
   return schedule_;
 }
 
-Monotonic EmulatedPace::EndStep(const v1::StepDone& step, bool is_main_phase, Monotonic now) {
+Monotonic EmulatedPace::EndStep(const v1::StepDone& step, Monotonic now) {
   schedule_ = emulator_->StepEnd(step, schedule_);
   gate_opens_ = schedule_;
-  lag_ = is_main_phase ? now - schedule_ : absl::ZeroDuration();
+  lag_ = now - schedule_;
   return std::max(now, schedule_);  // the board ends the step later than this machine, or lags
 }
 
@@ -62,8 +62,8 @@ void EmulatedPace::KeepLag() {
   lag_total_ += std::max(std::exchange(lag_, absl::ZeroDuration()), absl::ZeroDuration());
 }
 
-bool EmulatedPace::Overrun(absl::Duration run_time) const {
-  return lag_total_ > std::max(kLagShare * run_time, kLagWall / time_scale_);
+bool EmulatedPace::Overrun(absl::Duration step_time) const {
+  return lag_total_ > std::max(kLagShare * step_time, kLagWall / time_scale_);
 }
 
 }  // namespace wattle::agent

@@ -27,12 +27,12 @@ class EmulatedPace final : public Pace {
   std::optional<WorkSpan> BeginRunner(const v1::RunnerTask& task, int64_t model_bytes,
                                       Monotonic now) override;
   Monotonic BeginPhase(Monotonic now) override;
-  Monotonic EndStep(const v1::StepDone& step, bool is_main_phase, Monotonic now) override;
+  Monotonic EndStep(const v1::StepDone& step, Monotonic now) override;
   [[nodiscard]] std::optional<Monotonic> gate_opens() const override { return gate_opens_; }
   void GateOpened() override { gate_opens_.reset(); }
   std::optional<WorkSpan> EndWrite(int64_t size_bytes, Monotonic now) override;
   void EndRunner() override { gate_opens_.reset(); }
-  [[nodiscard]] bool Overrun(absl::Duration run_time) const override;
+  [[nodiscard]] bool Overrun(absl::Duration step_time) const override;
 
  private:
   void KeepLag();

@@ -42,7 +42,6 @@ Transfers::~Transfers() {
 
 void Transfers::Enqueue(std::function<void()> job) {
   absl::MutexLock lock(&mutex_);
-  cancelled_ = false;
   jobs_.push_back(std::move(job));
 }
 
@@ -68,6 +67,7 @@ void Transfers::Run() {
 
 void Transfers::Fetch(const v1::Assignment& assignment, std::vector<std::string> needed,
                       const std::string& checkpoint_directory) {
+  cancelled_ = false;
   Enqueue([this, assignment, needed = std::move(needed), checkpoint_directory] {
     FetchResult result = RunFetch(assignment, needed, checkpoint_directory);
     TellCache();
@@ -76,11 +76,35 @@ void Transfers::Fetch(const v1::Assignment& assignment, std::vector<std::string>
 }
 
 void Transfers::Upload(const std::string& directory, const v1::ArtifactInfo& info) {
+  cancelled_ = false;
   Enqueue([this, directory, info] { callbacks_.on_uploaded(RunUpload(directory, info)); });
 }
 
 void Transfers::Cancel() {
   cancelled_ = true;
+}
+
+void Transfers::MakeRoom(int64_t size_bytes, std::vector<std::string> needed) {
+  Enqueue([this, size_bytes, needed = std::move(needed)] {
+    KeepOnly(needed);
+    const int64_t used_bytes = cache_->used_bytes();
+    const absl::StatusOr<int64_t> short_bytes = cache_->GiveWay(size_bytes);
+    if (cache_->used_bytes() != used_bytes) {
+      TellCache();
+    }
+    // A disk that does not tell its free space says so to whoever writes.
+    if (short_bytes.ok() && *short_bytes > 0) {
+      callbacks_.on_short_of_room(*short_bytes);
+    }
+  });
+}
+
+void Transfers::KeepOnly(const std::vector<std::string>& needed) {
+  std::set<ArtifactId> keep;
+  for (const std::string& id : needed) {
+    keep.insert(ArtifactId(id));
+  }
+  cache_->KeepOnly(std::move(keep));
 }
 
 void Transfers::TellCache() {
@@ -163,11 +187,7 @@ absl::Status Transfers::PlaceCheckpoint(const ArtifactId& id, const std::string&
 FetchResult Transfers::RunFetch(const v1::Assignment& assignment,
                                 const std::vector<std::string>& needed,
                                 const std::string& checkpoint_directory) {
-  std::set<ArtifactId> keep;
-  for (const std::string& id : needed) {
-    keep.insert(ArtifactId(id));
-  }
-  cache_->KeepOnly(std::move(keep));
+  KeepOnly(needed);
   pushed_directory_.clear();  // the runner that follows writes its result anew
   FetchResult result;
   if (!assignment.checkpoint_artifact_id().empty()) {

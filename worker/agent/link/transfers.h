@@ -32,6 +32,8 @@ struct TransferCallbacks {  // called on the transfers' thread
   std::function<void(UploadResult)> on_uploaded;
   // The cache changed: ids of whole artifacts, bytes used.
   std::function<void(std::vector<std::string>, int64_t)> on_cache;
+  // MakeRoom lacks this many bytes.
+  std::function<void(int64_t)> on_short_of_room;
 };
 
 class Transfers {
@@ -49,6 +51,8 @@ class Transfers {
              const std::string& checkpoint_directory);
   void Upload(const std::string& directory, const v1::ArtifactInfo& info);
   void Cancel();  // what is under way; its result still comes
+  // Somebody else writes about this much: artifacts that are not needed give way.
+  void MakeRoom(int64_t size_bytes, std::vector<std::string> needed);
 
  private:
   Transfers(std::string target, std::unique_ptr<artifacts::FileCache> cache,
@@ -65,6 +69,7 @@ class Transfers {
                                int64_t& moved_bytes);
   absl::StatusOr<v1::ArtifactInfo> Push(const std::string& directory, const v1::ArtifactInfo& info,
                                         int64_t& moved_bytes);
+  void KeepOnly(const std::vector<std::string>& needed);
   void TellCache();
   void Enqueue(std::function<void()> job);
 

@@ -203,24 +203,25 @@ void StateDirectory::RemoveAttempt(const std::string& attempt_id) {
   KeepNewest();
 }
 
-std::multimap<absl::Time, std::string> StateDirectory::LeftWork() {
-  std::multimap<absl::Time, std::string> by_age;
+std::multimap<absl::Time, StateDirectory::Left> StateDirectory::LeftWork() {
+  std::multimap<absl::Time, Left> by_age;
   for (const DiskEntry& entry : disk_->List(kAttempts)) {
+    Left left = {.attempt_id = entry.name};
+    left.job_is_open = open_jobs_.count(entry.name.substr(0, entry.name.find('.'))) > 0;
     bool is_held = false;
     absl::Time changed = absl::InfinitePast();
-    bool has_work = false;
     for (const DiskEntry& part : disk_->List(DirectoryOf(entry.name))) {
       is_held = is_held || part.name == "state.pb" || part.name == "state.pb.previous";
-      if (part.name == "work" && part.size_bytes > 0) {
-        has_work = true;
+      if (part.name == "work") {
+        left.size_bytes = part.size_bytes;
         changed = part.changed;
       }
     }
     if (is_held) {
       continue;
     }
-    if (has_work) {
-      by_age.emplace(changed, entry.name);
+    if (left.size_bytes > 0) {
+      by_age.emplace(changed, std::move(left));
     } else {
       disk_->Remove(DirectoryOf(entry.name));
     }
@@ -229,20 +230,29 @@ std::multimap<absl::Time, std::string> StateDirectory::LeftWork() {
 }
 
 void StateDirectory::KeepNewest() {
-  std::multimap<absl::Time, std::string> of_open_jobs;
-  std::multimap<absl::Time, std::string> others;
-  for (const auto& [changed, attempt_id] : LeftWork()) {
-    const bool open = open_jobs_.count(attempt_id.substr(0, attempt_id.find('.'))) > 0;
-    (open ? of_open_jobs : others).emplace(changed, attempt_id);
-  }
-  const auto trim = [this](std::multimap<absl::Time, std::string>& by_age, size_t max) {
-    while (by_age.size() > max) {
-      disk_->Remove(DirectoryOf(by_age.begin()->second));
-      by_age.erase(by_age.begin());
+  const std::multimap<absl::Time, Left> by_age = LeftWork();
+  size_t open = 0;
+  size_t others = 0;
+  for (auto newest = by_age.rbegin(); newest != by_age.rend(); ++newest) {
+    const Left& left = newest->second;
+    if (left.job_is_open ? ++open > kKeptOpenMax : ++others > kKeptMax) {
+      disk_->Remove(DirectoryOf(left.attempt_id));
     }
-  };
-  trim(of_open_jobs, kKeptOpenMax);
-  trim(others, kKeptMax);
+  }
+}
+
+int64_t StateDirectory::FreeLeftWork(int64_t wanted_bytes) {
+  const std::multimap<absl::Time, Left> by_age = LeftWork();
+  int64_t freed_bytes = 0;
+  for (const bool open : {false, true}) {
+    for (const auto& [changed, left] : by_age) {
+      if (left.job_is_open == open && freed_bytes < wanted_bytes) {
+        disk_->Remove(DirectoryOf(left.attempt_id));
+        freed_bytes += left.size_bytes;
+      }
+    }
+  }
+  return freed_bytes;
 }
 
 absl::Status StateDirectory::TakeWork(const std::string& from_attempt_id,
@@ -252,8 +262,8 @@ absl::Status StateDirectory::TakeWork(const std::string& from_attempt_id,
 }
 
 void StateDirectory::RemoveAllWork() {
-  for (const auto& [changed, attempt_id] : LeftWork()) {
-    disk_->Remove(DirectoryOf(attempt_id));
+  for (const auto& [changed, left] : LeftWork()) {
+    disk_->Remove(DirectoryOf(left.attempt_id));
   }
 }
 

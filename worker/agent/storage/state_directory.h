@@ -81,6 +81,10 @@ class StateDirectory {
   // An attempt goes on from the checkpoints of another, which is no longer held. kNotFound: it left
   // none here.
   absl::Status TakeWork(const std::string& from_attempt_id, const std::string& to_attempt_id);
+  // The disk lacks room: of the work directories of attempts that are no longer held, those of jobs
+  // that are not open go first, the oldest first, until `wanted_bytes` are free. Returns the bytes
+  // freed.
+  int64_t FreeLeftWork(int64_t wanted_bytes);
   // The work directories of attempts that are no longer held.
   void RemoveAllWork();
   void RemoveOutput(const std::string& attempt_id);
@@ -99,8 +103,13 @@ class StateDirectory {
   absl::Status WriteAndKeepPrevious(const std::string& name,
                                     const google::protobuf::MessageLite& record);
   void KeepNewest();
-  // By age, oldest first: directories of attempts that are not held and have checkpoints.
-  std::multimap<absl::Time, std::string> LeftWork();
+  // A directory of an attempt that is not held and has checkpoints.
+  struct Left {
+    std::string attempt_id;
+    int64_t size_bytes = 0;
+    bool job_is_open = false;
+  };
+  std::multimap<absl::Time, Left> LeftWork();  // oldest first
 
   Disk* disk_;
   std::string device_id_;

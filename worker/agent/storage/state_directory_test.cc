@@ -134,6 +134,28 @@ TEST_F(StateDirectoryTest, TheLastTwoAttemptsWorkIsKept) {
   EXPECT_EQ(disk_.files().at("attempts/j3.1/work/checkpoint"), "j3.1");
 }
 
+TEST_F(StateDirectoryTest, LeftWorkGivesWayThatOfOpenJobsLast) {
+  state_->KeepWorkOf({"j1"});
+  for (const char* id : {"j1.1", "j2.1", "j3.1", "j4.1"}) {
+    ASSERT_THAT(state_->WriteAttempt(Held(id)), IsOk());
+    ASSERT_THAT(disk_.Replace(state_->WorkDirectory(id) + "/checkpoint", "1000"), IsOk());
+    if (id != std::string("j4.1")) {
+      state_->RemoveAttempt(id);
+    }
+  }
+  const auto has = [this](const std::string& id) {
+    return disk_.files().count("attempts/" + id + "/work/checkpoint") > 0;
+  };
+  EXPECT_EQ(state_->FreeLeftWork(0), 0);
+  EXPECT_EQ(state_->FreeLeftWork(3), 4);
+  EXPECT_FALSE(has("j2.1")) << "the oldest of a job that is not open";
+  EXPECT_EQ(state_->FreeLeftWork(5), 8);
+  EXPECT_FALSE(has("j3.1"));
+  EXPECT_FALSE(has("j1.1"));
+  EXPECT_TRUE(has("j4.1")) << "held";
+  EXPECT_EQ(state_->FreeLeftWork(1), 0);
+}
+
 TEST(PosixStateDirectoryTest, OneProcessHoldsTheDirectory) {
   const TestDirectory directory;
   auto disk = *PosixDisk::Open(directory.path());
