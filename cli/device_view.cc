@@ -1,4 +1,5 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -87,6 +88,21 @@ void AddHardware(const v1::DeviceInfo& info, std::string* out) {
   AppendField("metrics", info.metrics_address(), out);
 }
 
+// A heartbeat is under way for less than this.
+constexpr double kClockDifferenceShownSeconds = 10.0;
+
+// Empty where the device's clock agrees with the coordinator's, or where it is not known.
+std::string ClockWords(const v1::Device& device) {
+  if (device.heartbeat().unix_seconds() <= 0.0 || device.last_seen_unix_seconds() <= 0.0) {
+    return "";
+  }
+  const double ahead_seconds = device.heartbeat().unix_seconds() - device.last_seen_unix_seconds();
+  return std::abs(ahead_seconds) < kClockDifferenceShownSeconds
+             ? ""
+             : absl::StrCat(FormatElapsed(absl::Seconds(std::abs(ahead_seconds))),
+                            ahead_seconds > 0.0 ? " ahead of" : " behind", " the coordinator's");
+}
+
 }  // namespace
 
 std::string RenderDevices(const v1::ListDevicesResponse& devices, absl::Time now,
@@ -160,6 +176,14 @@ std::string RenderDevice(const v1::Device& device, absl::Time now) {
                                : "",
                            ", ", heartbeat.cached_artifact_ids_size(), " artifacts"),
               &out);
+  AppendField(
+      "disk",
+      heartbeat.disk_free_bytes() > 0 ? FormatBytes(heartbeat.disk_free_bytes()) + " free" : "",
+      &out);
+  AppendField("clock", ClockWords(device), &out);
+  for (const std::string& finding : info.findings()) {
+    AppendField("finding", finding, &out);
+  }
   AddLedger(device, &out);
   return out;
 }

@@ -112,6 +112,7 @@ Table BesideTable(const v1::PlanResponse& plan) {
                {"start"},
                {"checkpoint"},
                {"evaluate"},
+               {"upload"},
                {"marginal", Align::kRight},
                {"9 in 10 between"},
                {"from", Align::kLeft, true}});
@@ -125,6 +126,7 @@ Table BesideTable(const v1::PlanResponse& plan) {
                   SpanWords(prediction.start_seconds(), prediction.start_energy_joules()),
                   SpanWords(prediction.checkpoint_seconds(), prediction.checkpoint_energy_joules()),
                   SpanWords(prediction.evaluate_seconds(), prediction.evaluate_energy_joules()),
+                  SpanWords(prediction.upload_seconds(), prediction.upload_energy_joules()),
                   FormatEnergy(Joules(candidate.marginal_energy_joules())),
                   IntervalWords(prediction), ProvenanceWords(prediction)},
                  EmphasisOf(candidate, plan));

@@ -73,8 +73,12 @@ Table PhaseTable(const v1::Receipt& receipt) {
                 FormatElapsed(absl::Seconds(receipt.wall_seconds()))});
   add("checkpoint", predicted.checkpoint_seconds(), receipt.checkpoint_seconds());
   add("evaluate", predicted.evaluate_seconds(), receipt.evaluate_seconds());
-  add("upload", 0.0, receipt.upload_seconds());
-  add("total", 0.0, receipt.total().seconds());
+  add("upload", predicted.upload_seconds(), receipt.upload_seconds());
+  add("total",
+      predicted.run_seconds().mean() + predicted.fetch_seconds() + predicted.start_seconds() +
+          predicted.checkpoint_seconds() + predicted.evaluate_seconds() +
+          predicted.upload_seconds(),
+      receipt.total().seconds());
   return table;
 }
 

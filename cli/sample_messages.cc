@@ -53,6 +53,10 @@ v1::Prediction Published(double seconds, double energy_wh, double idle_watts,
   prediction.set_start_energy_joules(58.0);
   prediction.set_checkpoint_seconds(42.0);
   prediction.set_checkpoint_energy_joules(310.0);
+  prediction.set_fetch_seconds(3.0);
+  prediction.set_fetch_energy_joules(4.5);
+  prediction.set_upload_seconds(6.0);
+  prediction.set_upload_energy_joules(9.0);
   prediction.set_work_units(20000);
   prediction.set_unit(v1::WORK_UNIT_EXAMPLE);
   prediction.set_seconds_per_unit(seconds / 20000.0);
@@ -310,6 +314,10 @@ v1::ListDevicesResponse SampleDevices() {
   devices.mutable_devices(1)->mutable_heartbeat()->set_has_temperature(false);
   *devices.add_devices() = Worker(Xavier(), 14.31);
   devices.mutable_devices(2)->set_running_attempt_id("j2.1");
+  devices.mutable_devices(2)->mutable_info()->add_findings(
+      "sensor ina3221: in1_input: permission denied; let the worker read it");
+  devices.mutable_devices(2)->mutable_heartbeat()->set_disk_free_bytes(11LL << 30);
+  devices.mutable_devices(2)->mutable_heartbeat()->set_unix_seconds(kSampleNowUnixSeconds - 7201.0);
   v1::EnergyLedger* ledger = devices.mutable_devices(2)->mutable_ledger();
   ledger->set_attempt_energy_joules(208000.0);
   ledger->set_idle_energy_joules(9100.0);

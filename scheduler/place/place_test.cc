@@ -126,13 +126,16 @@ TEST(PlanJobTest, SurroundingsAreColumnsOfTheirOwnAndEnterTheObjective) {
   EXPECT_GT(prediction.fetch_seconds(), 0);
   EXPECT_GT(prediction.start_seconds(), 0);
   EXPECT_GT(prediction.checkpoint_seconds(), 0);
+  EXPECT_GT(prediction.upload_seconds(), 0);
   EXPECT_NEAR(plan.candidates(0).cost(),
               prediction.net_energy_joules() + prediction.fetch_energy_joules() +
-                  prediction.start_energy_joules() + prediction.checkpoint_energy_joules(),
+                  prediction.start_energy_joules() + prediction.checkpoint_energy_joules() +
+                  prediction.upload_energy_joules(),
               1e-6);
   EXPECT_NEAR(plan.candidates(0).finish_in_seconds(),
               prediction.run_seconds().mean() + prediction.fetch_seconds() +
-                  prediction.start_seconds() + prediction.checkpoint_seconds(),
+                  prediction.start_seconds() + prediction.checkpoint_seconds() +
+                  prediction.upload_seconds(),
               1e-6);
 }
 

@@ -23,7 +23,7 @@ constexpr double kInterval90 = 1.645;
 // A link that nobody measured: an LTE or slow Wi-Fi link in the field, 10 Mbit/s.
 constexpr double kLinkBytesPerSecondDefault = 1.25e6;
 // A radio and a disk at work, above idle.
-constexpr double kFetchPowerWatts = 1.5;
+constexpr double kTransferPowerWatts = 1.5;
 // Writing with fsync to a microSD card or eMMC, and reading from it (hardware fact sheet,
 // "Storage").
 constexpr double kDiskWriteBytesPerSecond = 40e6;
@@ -82,6 +82,11 @@ void AddPower(const ProfileTable& table, const RunQuery& query, double idle_powe
   absl::StrAppend(&estimate->note, "; ", power->note);
 }
 
+double LinkBytesPerSecond(const v1::Device& device) {
+  const double known_rate = device.info().link_bytes_per_second();
+  return known_rate > 0 ? known_rate : kLinkBytesPerSecondDefault;
+}
+
 void AddFetch(const v1::Device& device, absl::Span<const InputView> inputs,
               v1::Prediction* prediction) {
   const std::set<std::string> cached(device.heartbeat().cached_artifact_ids().begin(),
@@ -94,11 +99,17 @@ void AddFetch(const v1::Device& device, absl::Span<const InputView> inputs,
       bytes += static_cast<double>(std::max<int64_t>(0, input.artifact.size_bytes()));
     }
   }
-  const double known_rate = device.info().link_bytes_per_second();
-  const double rate = known_rate > 0 ? known_rate : kLinkBytesPerSecondDefault;
   prediction->set_fetch_bytes(static_cast<int64_t>(bytes));
-  prediction->set_fetch_seconds(bytes / rate);
-  prediction->set_fetch_energy_joules(kFetchPowerWatts * prediction->fetch_seconds());
+  prediction->set_fetch_seconds(bytes / LinkBytesPerSecond(device));
+  prediction->set_fetch_energy_joules(kTransferPowerWatts * prediction->fetch_seconds());
+}
+
+// The result's files. Checkpoints travel only where a device is left, which is not predicted.
+void AddUpload(const v1::Device& device, const WorkAmount& work, v1::Prediction* prediction) {
+  const double bytes = std::max(0.0, work.result_bytes);
+  prediction->set_upload_bytes(static_cast<int64_t>(bytes));
+  prediction->set_upload_seconds(bytes / LinkBytesPerSecond(device));
+  prediction->set_upload_energy_joules(kTransferPowerWatts * prediction->upload_seconds());
 }
 
 // Start, checkpoints and evaluation; REQUIRES: mean power and idle of `prediction` set.
@@ -140,6 +151,7 @@ v1::Prediction Predict(const ProfileTable& table, const v1::Device& device, cons
   prediction.set_net_energy_joules(
       std::max(0.0, estimate.energy_joules - idle * estimate.run_seconds));
   AddFetch(device, inputs, &prediction);
+  AddUpload(device, work, &prediction);
   AddSurroundings(work, estimate, &prediction);
   prediction.set_work_units(work.units);
   prediction.set_unit(work.unit);
@@ -156,12 +168,13 @@ v1::Prediction Predict(const ProfileTable& table, const v1::Device& device, cons
 double MarginalEnergyJoules(const v1::Prediction& prediction) {
   return prediction.net_energy_joules() + prediction.fetch_energy_joules() +
          prediction.start_energy_joules() + prediction.checkpoint_energy_joules() +
-         prediction.evaluate_energy_joules();
+         prediction.evaluate_energy_joules() + prediction.upload_energy_joules();
 }
 
 double TotalSeconds(const v1::Prediction& prediction, double run_seconds) {
   return run_seconds + prediction.fetch_seconds() + prediction.start_seconds() +
-         prediction.checkpoint_seconds() + prediction.evaluate_seconds();
+         prediction.checkpoint_seconds() + prediction.evaluate_seconds() +
+         prediction.upload_seconds();
 }
 
 }  // namespace wattle::scheduler

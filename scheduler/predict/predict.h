@@ -16,16 +16,17 @@
 
 namespace wattle::scheduler {
 
-// Device seconds and joules. Fetch, start and checkpoint energy is what they add above idle, where
-// idle is known; the run's energy is gross, its net stands beside it. Every number of the answer is
+// Device seconds and joules. The energy of fetch, start, checkpoints, evaluations and upload is what
+// they add above idle, where idle is known; the run's energy is gross, its net stands beside it. Every number of the answer is
 // finite and not negative.
 v1::Prediction Predict(const ProfileTable& table, const v1::Device& device, const WorkAmount& work,
                        absl::Span<const InputView> inputs);
 
-// Net run + fetch + start + checkpoints: what the attempt adds to the fleet's joules.
+// Net run and everything around it: what the attempt adds to the fleet's joules.
 double MarginalEnergyJoules(const v1::Prediction& prediction);
 
-// Run, fetch, start and checkpoints in device seconds; `run_seconds` is the prediction's mean, low
+// The run and everything around it (fetch, start, checkpoints, evaluations, upload) in device
+// seconds; `run_seconds` is the prediction's mean, low
 // or high.
 double TotalSeconds(const v1::Prediction& prediction, double run_seconds);
 

@@ -237,6 +237,23 @@ TEST(PredictTest, FetchCountsWhatTheDeviceDoesNotHold) {
   EXPECT_GT(prediction.fetch_energy_joules(), 0);
 }
 
+TEST(PredictTest, UploadIsTheResultOverTheDevicesLink) {
+  v1::Device device = MakeDevice("d1", "board-a", false);
+  device.mutable_info()->set_link_bytes_per_second(1e6);
+  WorkAmount work = DeclaredWork(Shape(6, 384), 10, 128, 8);
+  work.result_bytes = 5e6;
+  const v1::Prediction with = Predict(ProfileTable(), device, work, {});
+  EXPECT_EQ(with.upload_bytes(), 5000000);
+  EXPECT_DOUBLE_EQ(with.upload_seconds(), 5);
+  EXPECT_GT(with.upload_energy_joules(), 0);
+  // The result is written to the device's disk too; only the upload's share is compared.
+  device.mutable_info()->set_link_bytes_per_second(1e9);
+  const v1::Prediction fast = Predict(ProfileTable(), device, work, {});
+  EXPECT_NEAR(TotalSeconds(with, 0) - TotalSeconds(fast, 0), 5 - 0.005, 1e-9);
+  EXPECT_NEAR(MarginalEnergyJoules(with) - MarginalEnergyJoules(fast),
+              with.upload_energy_joules() - fast.upload_energy_joules(), 1e-9);
+}
+
 TEST(PredictTest, NetEnergyIsAboveIdleWhereIdleIsKnown) {
   v1::Device device = MakeDevice("d1", "jetson-orin-nano", true);
   const ProfileTable priors = ProfileTable::Priors();
