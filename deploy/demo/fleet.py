@@ -227,14 +227,14 @@ class Fleet:
             return job if job["state"] == state else None
         return self.until(f"{job_id} to be {state}", reached, timeout_seconds)
 
-    def until_step(self, job_id, step=1, timeout_seconds=120):
-        """Waits until the job's attempt has made that many optimizer steps."""
+    def until_step(self, job_id, step=1, timeout_seconds=120, phase="train"):
+        """Waits until the job's attempt has made that many steps of the phase."""
         def reached():
             job = self.job(job_id)
             if job["state"] in TERMINAL_STATES:
                 raise FleetError(f"{job_id} ended as {job['state']}: {job.get('reason', '')}")
             progress = self.progress(job)
-            return progress if progress and progress.get("phase") == "train" and int(progress.get("step", 0)) >= step else None
+            return progress if progress and progress.get("phase") == phase and int(progress.get("step", 0)) >= step else None
         return self.until(f"{job_id} to make step {step}", reached, timeout_seconds)
 
 

@@ -190,6 +190,61 @@ class Faults(Scene):
         self.assertGreaterEqual(int(receipt_of(job)["resumed_from_step"]), 3, "it went on from its checkpoint")
         self.assertEqual(len(job["attempts"]), 1)
 
+    def check_hang(self, job_file, stop_when, **job):
+        """The runner is stopped (SIGSTOP) and the coordinator goes away; the agent alone finds the hang, kills the runner and starts another.
+        Returns the job's end."""
+        self.start()
+        self.plain_worker("one", extra=["--runner-silence-seconds=10"])
+        self.fleet.until_connected("one")
+        self.push_demo()
+        job_id = self.fleet.submit(job_file(**job))
+        stop_when(job_id)
+        hung = self.runner_pids()
+        os.kill(hung[0], signal.SIGSTOP)
+        self.fleet.coordinator.kill()
+        self.fleet.until("another runner in the place of the one that hangs", lambda: self.runner_pids() not in ([], hung), 120)
+        self.fleet.start_coordinator()
+        job = self.assert_succeeded(self.fleet.until_done(job_id, 240))
+        self.assertEqual(len(job["attempts"]), 1, "the attempt keeps its token")
+        self.assertEqual(receipt_of(job)["runner_crashes"], 1)
+        self.assertIn("said nothing for", self.fleet.workers["one"].log())
+        return job
+
+    def test_a_runner_that_hangs_while_it_loads_is_found(self):
+        self.check_hang(self.finetune_file, lambda _: self.fleet.until("the runner to be there", self.runner_pids), steps=2)
+
+    def test_a_runner_that_hangs_in_training_goes_on_from_its_checkpoint_bit_for_bit(self):
+        expected = self.uninterrupted()
+        job = self.check_hang(self.finetune_file, lambda job_id: self.fleet.until_step(job_id, STEPS_BETWEEN_CHECKPOINTS + 1))
+        self.assertGreaterEqual(int(receipt_of(job)["resumed_from_step"]), STEPS_BETWEEN_CHECKPOINTS)
+        self.assertEqual(self.final_state(job), expected)
+
+    def test_a_runner_that_hangs_in_an_evaluation_is_found(self):
+        self.check_hang(self.job_file, lambda job_id: self.fleet.until_step(job_id, phase="evaluate"), name="evaluate",
+                        evaluate={"model": "base", "data": "train", "batch_size": 1, "sequence_length": 128})
+
+    def test_a_cached_file_that_the_card_changed_is_fetched_again(self):
+        self.start("one")
+        self.push_demo()
+
+        def train(name):
+            job = self.assert_succeeded(self.fleet.until_done(self.fleet.submit(self.finetune_file(name, steps=2))))
+            self.fleet.wattle("model", "pull", f"job:{job['job_id']}/output", self.fleet.directory / name)
+            return digest(self.fleet.directory / name / "model.safetensors")
+
+        before = train("before")
+        cached, = (path for path in (self.fleet.directory / "one/cache/files").glob("*/model.safetensors"))
+        whole = digest(cached)
+        cached.chmod(0o644)
+        with open(cached, "r+b") as file:
+            file.seek(cached.stat().st_size // 2)
+            byte = file.read(1)[0]
+            file.seek(-1, os.SEEK_CUR)
+            file.write(bytes([byte ^ 0x40]))
+        self.assertNotEqual(digest(cached), whole)
+        self.assertEqual(train("after"), before)
+        self.assertEqual(digest(cached), whole)
+
     def test_runner_dies_with_its_agent(self):
         self.start("one")
         self.push_demo()
