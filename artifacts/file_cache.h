@@ -60,8 +60,9 @@ class FileCache final : public ArtifactSink {
 
   // Artifacts that making room never removes, from now on.
   void KeepOnly(std::set<ArtifactId> needed) { needed_ = std::move(needed); }
-  // Somebody else on the same disk is to write `wanted_bytes`: artifacts that are not needed go, the
-  // longest unused first, until the budget has room. Returns how many bytes it still lacks then.
+  // Somebody else on the same disk is to write `wanted_bytes`: artifacts that are not needed go,
+  // the longest unused first, until the budget has room. Returns how many bytes it still lacks
+  // then.
   absl::StatusOr<int64_t> GiveWay(int64_t wanted_bytes);
   absl::Status Remove(const ArtifactId& id);
 

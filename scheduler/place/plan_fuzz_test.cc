@@ -113,8 +113,9 @@ void ExpectFinite(const v1::Candidate& candidate) {
         prediction.run_seconds().high(), prediction.run_energy_joules().mean(),
         prediction.run_energy_joules().high(), prediction.mean_power_watts(),
         prediction.net_energy_joules(), prediction.fetch_seconds(), prediction.start_seconds(),
-        prediction.checkpoint_seconds(), prediction.upload_seconds(), candidate.cost(), candidate.start_in_seconds(),
-        candidate.finish_in_seconds(), candidate.marginal_energy_joules()}) {
+        prediction.checkpoint_seconds(), prediction.upload_seconds(), candidate.cost(),
+        candidate.start_in_seconds(), candidate.finish_in_seconds(),
+        candidate.marginal_energy_joules()}) {
     EXPECT_TRUE(std::isfinite(value) && value >= 0) << candidate.ShortDebugString();
   }
 }

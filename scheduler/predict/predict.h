@@ -16,9 +16,9 @@
 
 namespace wattle::scheduler {
 
-// Device seconds and joules. The energy of fetch, start, checkpoints, evaluations and upload is what
-// they add above idle, where idle is known; the run's energy is gross, its net stands beside it. Every number of the answer is
-// finite and not negative.
+// Device seconds and joules. The energy of fetch, start, checkpoints, evaluations and upload is
+// what they add above idle, where idle is known; the run's energy is gross, its net stands beside
+// it. Every number of the answer is finite and not negative.
 v1::Prediction Predict(const ProfileTable& table, const v1::Device& device, const WorkAmount& work,
                        absl::Span<const InputView> inputs);
 

@@ -7,8 +7,8 @@
 namespace wattle::agent {
 namespace {
 
-// This machine may lag behind the board by this share of all steps, or by this wall time, before the
-// receipt says that it could not keep up.
+// This machine may lag behind the board by this share of all steps, or by this wall time, before
+// the receipt says that it could not keep up.
 constexpr double kLagShare = 0.02;
 constexpr absl::Duration kLagWall = absl::Milliseconds(250);
 
