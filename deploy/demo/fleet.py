@@ -70,6 +70,9 @@ class Process:
     def running(self):
         return self.popen is not None and self.popen.poll() is None
 
+    def signal(self, number):
+        os.kill(self.popen.pid, number)
+
     def kill(self):
         if self.running():
             os.kill(self.popen.pid, signal.SIGKILL)

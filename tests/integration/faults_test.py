@@ -8,8 +8,10 @@ WATTLE_FAULT_PLACES=all tries every place.
 import hashlib
 import os
 import random
+import re
 import signal
 import unittest
+import urllib.request
 
 from fleet import receipt_of
 from scene import FINETUNE, Scene
@@ -244,6 +246,27 @@ class Faults(Scene):
         self.assertNotEqual(digest(cached), whole)
         self.assertEqual(train("after"), before)
         self.assertEqual(digest(cached), whole)
+
+    def test_work_that_was_done_in_an_outage_longer_than_the_lease_is_taken(self):
+        """The coordinator answers nobody (SIGSTOP) while a device ends its run; another device is there to take the job."""
+        self.start("one")
+        self.push_demo()
+        job_id = self.fleet.submit(self.job_file(lease_seconds=5, finetune=FINETUNE))
+        self.fleet.until_step(job_id, 2)
+        self.plain_worker("two")
+        self.fleet.until_connected("two")
+        one = self.fleet.workers["one"]
+        self.fleet.coordinator.signal(signal.SIGSTOP)
+        self.fleet.until("the run to end", lambda: not self.runner_pids(), 120)
+
+        def alone():
+            with urllib.request.urlopen(f"http://{one.metrics}/metrics", timeout=10) as page:
+                return re.search(r"^wattle_worker_connected\{[^}]*\} 0$", page.read().decode(), re.MULTILINE)
+        self.fleet.until("the worker to find the link dead, which takes it longer than the lease", alone, 120)
+        self.fleet.coordinator.signal(signal.SIGCONT)
+        job = self.assert_succeeded(self.fleet.until_done(job_id))
+        self.assertEqual(job["attempts"][0]["state"], "ATTEMPT_STATE_FINISHED", job["attempts"])
+        self.assertEqual(job["attempts"][0]["receipt"]["restarts"], 0)
 
     def test_runner_dies_with_its_agent(self):
         self.start("one")
