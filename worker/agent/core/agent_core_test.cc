@@ -634,6 +634,17 @@ TEST_F(AgentCoreTest, AStartTellsTheLedgerOfTheProcessBefore) {
   EXPECT_GE(Last("ledger").ledger().attempt_energy_joules(), 250);
 }
 
+TEST_F(AgentCoreTest, AKillInALongFetchLosesAtMostFifteenSecondsToo) {
+  Welcome();
+  Pass(absl::Minutes(6));
+  Desire({Job("j1.1")});
+  Pass(absl::Seconds(103));
+  const double measured = account_->ledger().attempt_energy_joules();
+  ASSERT_GT(measured, 1000);
+  Boot();
+  EXPECT_NEAR(account_->ledger().attempt_energy_joules(), measured, 15 * 10 + 1);
+}
+
 // Whenever the process dies: each receipt on the disk or in the spool is within the ledger.
 TEST_F(AgentCoreTest, TheLedgerOnTheDiskIsNeverBelowItsReceipts) {
   Welcome();
