@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <iterator>
+#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -13,6 +14,7 @@
 
 #include "base/status_macros.h"
 #include "telemetry/sensors/sysfs.h"
+#include "telemetry/sensors/voltage_curve.h"
 
 namespace wattle::telemetry {
 namespace {
@@ -28,6 +30,13 @@ constexpr Setting kSettings[] = {
                 "shunt's own",
      .low = 0.001,
      .high = 1000},
+    kChemistrySetting,
+    kCellsSetting,
+    kCapacitySetting,
+    {.name = "resistance_ohms",
+     .meaning = "of the battery between its terminals, by which its voltage moves under load",
+     .low = 0,
+     .high = 10},
 };
 
 constexpr const char* kNames[] = {"ina219", "ina220", "ina226", "ina230", "ina231",
@@ -43,9 +52,13 @@ struct Chip {
 
 class Ina2xx final : public Source {
  public:
-  Ina2xx(const Chip& chip, const std::string& position, double current_scale)
+  // pack: of the battery whose terminals the chip is at; nullopt elsewhere.
+  Ina2xx(const Chip& chip, const std::string& position, double current_scale,
+         std::optional<BatteryPack> pack, double resistance_ohms)
       : directory_(chip.directory),
         scale_(current_scale),
+        pack_(std::move(pack)),
+        resistance_ohms_(resistance_ohms),
         has_power_(Exists("power1_input")),
         has_energy_(Exists("energy1_input")),
         signed_(position == "battery") {
@@ -75,6 +88,15 @@ class Ina2xx final : public Source {
                                 .help = "Energy counter of one rail, as the chip has it.",
                                 .in_total = total});
     }
+    if (pack_) {
+      info_.gauge_error = VoltageChargeError(pack_->chemistry);
+      info_.gauge_rank = 50;
+      info_.channels.push_back({.name = label,
+                                .file = directory_ + "/in1_input",
+                                .metric = "wattle_battery_charge_ratio",
+                                .help = "State of charge of one battery, 0 to 1.",
+                                .gauge = true});
+    }
   }
   [[nodiscard]] const SourceInfo& info() const override { return info_; }
 
@@ -84,6 +106,16 @@ class Ina2xx final : public Source {
     if (has_energy_) {
       WATTLE_ASSIGN_OR_RETURN(const double microjoules, Read("energy1_input"));
       readings.push_back({1, EnergyCount{.value = Joules(microjoules * 1e-6 * scale_)}, now});
+    }
+    if (pack_) {
+      WATTLE_ASSIGN_OR_RETURN(const double millivolts, Read("in1_input"));
+      const double volts = millivolts * 1e-3;
+      // The curve is of a battery at rest; what flows into it lifts the voltage.
+      const double lift = volts > 0 ? power.value() / volts * resistance_ohms_ : 0.0;
+      WATTLE_ASSIGN_OR_RETURN(ChargeState charge, ChargeFromVoltage(*pack_, volts - lift));
+      charge.draw = -power;
+      charge.charging = power > Watts(0);
+      readings.push_back({readings.size(), charge, now});
     }
     return readings;
   }
@@ -117,6 +149,8 @@ class Ina2xx final : public Source {
 
   std::string directory_;
   double scale_;
+  std::optional<BatteryPack> pack_;
+  double resistance_ohms_;
   bool has_power_;
   bool has_energy_;
   bool signed_;
@@ -157,8 +191,11 @@ std::vector<Candidate> DiscoverIna2xx(const std::string& root,
     });
     const std::string usual = chips.size() == 1 ? "input" : "rail";
     const bool said = entry != entries.end();
-    auto source = std::make_unique<Ina2xx>(chip, said ? entry->Text("position", usual) : usual,
-                                           said ? entry->Number("current_scale", 1) : 1);
+    const std::string position = said ? entry->Text("position", usual) : usual;
+    auto source =
+        std::make_unique<Ina2xx>(chip, position, said ? entry->Number("current_scale", 1) : 1,
+                                 said && position == "battery" ? PackOf(*entry) : std::nullopt,
+                                 said ? entry->Number("resistance_ohms", 0) : 0);
     const std::string title = source->info().name;
     found.push_back({.name = title, .source = std::move(source)});
   }

@@ -83,6 +83,52 @@ TEST(Ina2xxTest, SettingsSayWhichChipIsTheBoardAndWhatItsShuntIs) {
   EXPECT_NEAR(std::get<Watts>(battery->at(0).value).value(), -6.32, 1e-9);
 }
 
+TEST(Ina2xxTest, AtABatteryOfKnownChemistryTheVoltageTellsTheCharge) {
+  Tree tree;
+  WriteHat(tree);
+  const auto found = DiscoverIna2xx(tree.root(), {{.kind = "ina2xx",
+                                                   .values = {{"device", "1-0041"},
+                                                              {"position", "battery"},
+                                                              {"chemistry", "li-ion"},
+                                                              {"cells", "2"},
+                                                              {"capacity_wh", "37"}}}});
+  ASSERT_THAT(found, testing::SizeIs(2));
+  Source& battery = *found[1].source;
+  EXPECT_TRUE(battery.info().has_gauge());
+  EXPECT_GT(battery.info().gauge_error, Fraction(0.05));
+  const auto readings = battery.Poll(Monotonic());
+  ASSERT_THAT(readings, IsOk());
+  const auto& charge = std::get<ChargeState>(readings->at(1).value);
+  EXPECT_NEAR(charge.state_of_charge.value(), 0.70, 1e-9);  // 3.95 V a cell
+  EXPECT_NEAR(charge.draw->value(), 0.632, 1e-9);
+  EXPECT_FALSE(charge.charging);
+  tree.Write("/sys/class/hwmon/hwmon5", {{"in1_input", "12600"}});  // three cells, not two
+  EXPECT_THAT(battery.Poll(Monotonic()), StatusIs(StatusCode::kInternal, HasSubstr("`cells`")));
+}
+
+TEST(Ina2xxTest, TheBatterysResistanceTakesTheSagUnderLoadBack) {
+  Tree tree;
+  WriteHat(tree);
+  const auto found = DiscoverIna2xx(tree.root(), {{.kind = "ina2xx",
+                                                   .values = {{"device", "1-0041"},
+                                                              {"position", "battery"},
+                                                              {"chemistry", "li-ion"},
+                                                              {"cells", "2"},
+                                                              {"resistance_ohms", "0.5"}}}});
+  ASSERT_THAT(found, testing::SizeIs(2));
+  // 80 mA out of it: 7.90 V under load is 7.94 V at rest; while it charges, 7.86 V.
+  const auto discharging = found[1].source->Poll(Monotonic());
+  ASSERT_THAT(discharging, IsOk());
+  EXPECT_NEAR(std::get<ChargeState>(discharging->at(1).value).state_of_charge.value(),
+              0.70 + 0.05 * 2 / 3, 1e-6);
+  tree.Write("/sys/class/hwmon/hwmon5", {{"curr1_input", "80"}});
+  const auto charging = found[1].source->Poll(Monotonic());
+  ASSERT_THAT(charging, IsOk());
+  EXPECT_NEAR(std::get<ChargeState>(charging->at(1).value).state_of_charge.value(), 0.65 + 0.05 / 2,
+              1e-6);
+  EXPECT_TRUE(std::get<ChargeState>(charging->at(1).value).charging);
+}
+
 TEST(Ina2xxTest, AnEntryForAChipThatIsNotThereIsAProblemWithTheRemedy) {
   Tree tree;
   WriteHat(tree);

@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "telemetry/sensors/power_supply.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <optional>
@@ -9,9 +10,17 @@
 #include "absl/strings/str_cat.h"
 
 #include "telemetry/sensors/sysfs.h"
+#include "telemetry/sensors/voltage_curve.h"
 
 namespace wattle::telemetry {
 namespace {
+
+constexpr Setting kSettings[] = {
+    {.name = "name", .meaning = "of the battery in /sys/class/power_supply; absent: every one"},
+    kChemistrySetting,
+    kCellsSetting,
+    kCapacitySetting,
+};
 
 std::optional<double> Attribute(const std::string& directory, const char* name) {
   const absl::StatusOr<int64_t> value = ReadInteger(absl::StrCat(directory, "/", name));
@@ -107,8 +116,13 @@ std::vector<std::string> BatteryDirectories(const std::string& root) {
 class PowerSupply final : public Source {
  public:
   // only: the device has no other battery, so that this one's power is the device's.
-  PowerSupply(std::string directory, const std::string& name, bool only)
+  // pack: what settings say of the battery; its voltage is used only where it tells no charge.
+  PowerSupply(std::string directory, const std::string& name, bool only,
+              const std::optional<BatteryPack>& pack)
       : directory_(std::move(directory)) {
+    if (!StateOfCharge(directory_)) {
+      pack_ = pack;
+    }
     info_ = {.name = absl::StrCat("power_supply ", name),
              .energy_source = v1::ENERGY_SOURCE_POWER_SUPPLY,
              .scope = "battery",
@@ -127,6 +141,10 @@ class PowerSupply final : public Source {
                               .metric = "wattle_battery_discharge_watts",
                               .help = "Power that one battery gives; absent while it charges.",
                               .in_total = only});
+    if (pack_) {
+      info_.gauge_error = VoltageChargeError(pack_->chemistry);
+      info_.gauge_rank = 50;
+    }
   }
   [[nodiscard]] const SourceInfo& info() const override { return info_; }
 
@@ -134,10 +152,13 @@ class PowerSupply final : public Source {
     const Direction direction = DirectionOf(directory_);
     const std::optional<Watts> power = TerminalPower(directory_);
     std::vector<Reading> readings;
-    if (const std::optional<Fraction> charge = StateOfCharge(directory_)) {
-      ChargeState state = {.state_of_charge = *charge,
-                           .capacity = Capacity(directory_),
-                           .charging = direction == Direction::kCharging};
+    absl::StatusOr<ChargeState> told = Charge();
+    if (!told.ok() && !absl::IsNotFound(told.status())) {
+      return told.status();
+    }
+    if (told.ok()) {
+      ChargeState& state = *told;
+      state.charging = direction == Direction::kCharging;
       if (power && direction == Direction::kDischarging) {
         state.draw = *power;
       } else if (power && direction == Direction::kCharging) {
@@ -156,20 +177,42 @@ class PowerSupply final : public Source {
   }
 
  private:
+  // kNotFound: the battery tells none now. Direction and draw are the caller's.
+  [[nodiscard]] absl::StatusOr<ChargeState> Charge() const {
+    const auto microvolts = Attribute(directory_, "voltage_now");
+    if (pack_ && microvolts) {
+      return ChargeFromVoltage(*pack_, *microvolts * 1e-6);
+    }
+    if (const std::optional<Fraction> charge = StateOfCharge(directory_)) {
+      return ChargeState{.state_of_charge = *charge, .capacity = Capacity(directory_)};
+    }
+    return absl::NotFoundError("no charge");
+  }
+
   std::string directory_;
+  std::optional<BatteryPack> pack_;
   SourceInfo info_;
 };
 
 }  // namespace
 
-std::vector<Candidate> DiscoverPowerSupplies(const std::string& root) {
+absl::Span<const Setting> PowerSupplySettings() {
+  return kSettings;
+}
+
+std::vector<Candidate> DiscoverPowerSupplies(const std::string& root,
+                                             const std::vector<SourceSettings>& entries) {
   const std::vector<std::string> directories = BatteryDirectories(root);
   std::vector<Candidate> found;
   for (const std::string& directory : directories) {
     const std::string name = directory.substr(directory.rfind('/') + 1);
+    const auto entry = std::find_if(entries.begin(), entries.end(), [&name](const auto& one) {
+      return one.Text("name", name) == name;
+    });
+    const auto pack = entry == entries.end() ? std::nullopt : PackOf(*entry);
     found.push_back(
         {.name = absl::StrCat("power_supply ", name),
-         .source = std::make_unique<PowerSupply>(directory, name, directories.size() == 1)});
+         .source = std::make_unique<PowerSupply>(directory, name, directories.size() == 1, pack)});
   }
   return found;
 }

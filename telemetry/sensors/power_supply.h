@@ -9,13 +9,21 @@
 #include <string>
 #include <vector>
 
+#include "absl/types/span.h"
+
+#include "telemetry/sensors/settings.h"
 #include "telemetry/sensors/source.h"
 
 namespace wattle::telemetry {
 
 // One source for each battery. Its charge is a reading at any time; its power is the device's, and
 // a reading, only while it discharges.
-std::vector<Candidate> DiscoverPowerSupplies(const std::string& root);
+// entries: the chemistry of batteries that tell their voltage and no charge; an entry without
+// `name` speaks of every battery. Where the battery tells its charge itself, that is used.
+std::vector<Candidate> DiscoverPowerSupplies(const std::string& root,
+                                             const std::vector<SourceSettings>& entries = {});
+
+absl::Span<const Setting> PowerSupplySettings();
 
 }  // namespace wattle::telemetry
 

@@ -7,12 +7,20 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "telemetry/sensors/host.h"
 #include "telemetry/sensors/ina2xx.h"
 #include "telemetry/sensors/ina3221.h"
+#include "telemetry/sensors/max1704x.h"
+#include "telemetry/sensors/nut.h"
+#include "telemetry/sensors/nvml.h"
 #include "telemetry/sensors/pi_firmware.h"
 #include "telemetry/sensors/power_supply.h"
 #include "telemetry/sensors/rapl.h"
+#include "telemetry/sensors/smart_plug.h"
+#include "telemetry/sensors/sum_source.h"
+#include "telemetry/sensors/tegrastats_log.h"
 #include "telemetry/sensors/thermal_zone.h"
+#include "telemetry/sensors/throttle_alerts.h"
 
 namespace wattle::telemetry {
 namespace {
@@ -45,9 +53,16 @@ absl::Span<const SourceKind> AllSourceKinds() {
       {"ina3221", {}, ByFiles<DiscoverIna3221>},
       {"ina2xx", Ina2xxSettings(), DiscoverIna2xx},
       {"pi_firmware", PiFirmwareSettings(), DiscoverPiFirmware},
-      {"power_supply", {}, ByFiles<DiscoverPowerSupplies>},
+      {"smart_plug", SmartPlugSettings(), DiscoverSmartPlugs},
+      {"nut", NutSettings(), DiscoverNut},
+      {"power_supply", PowerSupplySettings(), DiscoverPowerSupplies},
+      {"max1704x", Max1704xSettings(), DiscoverMax1704x},
       {"rapl", {}, ByFiles<DiscoverRapl>},
+      {"nvml", {}, ByFiles<DiscoverNvml>},
+      {"tegrastats_log", TegrastatsLogSettings(), DiscoverTegrastatsLogs},
       {"thermal_zone", {}, ByFiles<DiscoverThermalZones>},
+      {"throttle_alerts", {}, ByFiles<DiscoverThrottleAlerts>},
+      {"host", {}, ByFiles<DiscoverHost>},
   };
   return kKinds;
 }
@@ -73,6 +88,7 @@ std::vector<Candidate> DiscoverSources(const std::string& root,
     std::vector<Candidate> found = kind.discover(root, own);
     std::move(found.begin(), found.end(), std::back_inserter(all));
   }
+  AddGpusToProcessors(all);
   return all;
 }
 

@@ -245,15 +245,33 @@ TEST(RaplTest, OneZoneThatFailsFailsTheSum) {
               StatusIs(StatusCode::kUnavailable, HasSubstr("energy_uj")));
 }
 
-TEST(RaplTest, PermissionDeniedIsACandidateWithTheRemedy) {
-  if (geteuid() == 0) {
-    GTEST_SKIP() << "root may read every file";
-  }
+TEST(RaplTest, EveryPackageCountsOnceAndPsysNotAtAll) {
   Tree tree;
+  WriteRapl(tree, "1000000");
+  tree.Write(
+      "/sys/class/powercap/intel-rapl:1",
+      {{"name", "package-1"}, {"energy_uj", "2000000"}, {"max_energy_range_uj", "65532610987"}});
+  tree.Write("/sys/class/powercap/intel-rapl:2", {{"name", "psys"}, {"energy_uj", "9000000"}});
+  const auto source = Only(DiscoverRapl(tree.root()));
+  ASSERT_NE(source, nullptr);
+  EXPECT_THAT(ChannelNames(*source), ElementsAre("package-0", "dram intel-rapl:0:1", "package-1"));
+  const auto readings = source->Poll(Monotonic());
+  ASSERT_THAT(readings, IsOk());
+  EXPECT_NEAR(std::get<EnergyCount>(readings->at(2).value).modulus.value(), 65532.610987, 1e-9);
+}
+
+TEST(RaplTest, PermissionDeniedIsACandidateWithTheRemedy) {
+  Tree tree;
+  // Root may read every file: for root the tree is looked at as another user, who may enter it.
+  std::filesystem::permissions(tree.root(), std::filesystem::perms(0755));
   WriteRapl(tree, "1");
   std::filesystem::permissions(tree.root() + "/sys/class/powercap/intel-rapl:0/energy_uj",
                                std::filesystem::perms::none);
+  constexpr uid_t kNobody = 65534;
+  const bool root = geteuid() == 0;
+  ASSERT_EQ(root ? seteuid(kNobody) : 0, 0);
   const auto found = DiscoverRapl(tree.root());
+  ASSERT_EQ(root ? seteuid(0) : 0, 0);
   ASSERT_THAT(found, testing::SizeIs(1));
   EXPECT_EQ(found[0].source, nullptr);
   EXPECT_THAT(found[0].problem, StatusIs(StatusCode::kPermissionDenied, HasSubstr("chmod")));
@@ -309,6 +327,25 @@ TEST(PowerSupplyTest, AGaugeWithoutCurrentGivesChargeAndNoPower) {
   EXPECT_EQ(charge->draw, std::nullopt);
   EXPECT_EQ(charge->capacity, std::nullopt);
   EXPECT_EQ(TotalWatts(*source), -1);
+}
+
+// A lead battery behind a charger that measures volts alone.
+TEST(PowerSupplyTest, ABatteryOfVoltsAloneNeedsItsChemistry) {
+  Tree tree;
+  tree.Write("/sys/class/power_supply/solar",
+             {{"type", "Battery"}, {"status", "Discharging"}, {"voltage_now", "12240000"}});
+  EXPECT_THAT(Only(DiscoverPowerSupplies(tree.root()))->Poll(Monotonic()),
+              StatusIs(StatusCode::kUnavailable, HasSubstr("solar")));
+  const std::vector<SourceSettings> lead = {
+      {.kind = "power_supply",
+       .values = {{"name", "solar"}, {"chemistry", "lead"}, {"cells", "6"}}}};
+  const auto source = Only(DiscoverPowerSupplies(tree.root(), lead));
+  EXPECT_NEAR(ChargeOf(*source)->state_of_charge.value(), 0.6, 1e-9);
+  EXPECT_GT(source->info().gauge_error, Fraction(0.05));
+  // A gauge that tells percent knows better than the curve.
+  tree.Write("/sys/class/power_supply/solar", {{"capacity", "83"}});
+  EXPECT_NEAR(ChargeOf(*Only(DiscoverPowerSupplies(tree.root(), lead)))->state_of_charge.value(),
+              0.83, 1e-9);
 }
 
 TEST(PowerSupplyTest, AGaugeThatTellsNothingIsAnErrorAndNotAnEmptyBattery) {

@@ -91,6 +91,7 @@ struct SourceInfo {
   Watts error_floor{};                // stated error that does not grow with the value
 
   Fraction gauge_error = Fraction(0.05);  // of a ChargeState, as a share of the capacity
+  int gauge_rank = 10;                    // among gauges of the device, the lowest is used
   std::vector<Channel> channels{};
 
   [[nodiscard]] bool measures_power() const;

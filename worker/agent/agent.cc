@@ -134,7 +134,9 @@ void Agent::DescribeReal() {
     if (candidate.source != nullptr) {
       sources_.push_back(std::move(candidate.source));
     } else {
-      AddFinding(absl::StrCat("sensor ", candidate.name, ": ", candidate.problem.message()));
+      settings_.info.add_findings(
+          absl::StrCat("sensor ", candidate.name, ": ", candidate.problem.message()));
+      unusable_.push_back(std::move(candidate));
     }
   }
   const BoardIdentity identity = ProbeBoard(config_.sensor_root);
@@ -348,8 +350,17 @@ bool Agent::SensorsKnown(const Instant& now) const {
          });
 }
 
+void Agent::ShowUnusableSources() {
+  for (const telemetry::Candidate& candidate : unusable_) {
+    // A source without channels that has failed once: the log tells why, and wattle_sensor_up is 0.
+    const size_t number = readings_->Add({.name = candidate.name}, {});
+    readings_->OnPoll(number, candidate.problem, Now().device);
+  }
+}
+
 void Agent::Run() {
   core_->Start(Now());
+  ShowUnusableSources();
   StartSampling();
   next_status_ = Now().wall;
   sensors_known_by_ = Now().wall + kFirstReadings;

@@ -74,6 +74,8 @@ class Agent final : public AgentPorts {
   void Post(Event event);
   [[nodiscard]] Instant Now() const;
   [[nodiscard]] std::deque<Event> AwaitEvents(Monotonic wake);
+  // Metrics and log tell what cannot be used; numbered after those that can.
+  void ShowUnusableSources();
   void StartSampling();
   void SampleEmulated(const Instant& now);
   // Whether every source has answered once, or has had its time to.
@@ -93,6 +95,7 @@ class Agent final : public AgentPorts {
   std::unique_ptr<Pace> pace_;
   // On a real device they move to the sampler; an emulated board's stays here.
   std::vector<std::unique_ptr<telemetry::Source>> sources_;
+  std::vector<telemetry::Candidate> unusable_;  // sources that discovery found and cannot use
   std::unique_ptr<EnergyAccount> account_;
   std::unique_ptr<AgentCore> core_;
   std::unique_ptr<DeviceReadings> readings_;

@@ -163,11 +163,14 @@ std::optional<int> ParseCommandLine(int argc, char** argv, const std::string& ve
     }
     config->labels.emplace_back(label.substr(0, equals), label.substr(equals + 1));
   }
-  absl::Status status = Validate(*config);
-  if (status.ok() && !raw.sensors.empty()) {
+  absl::Status status;
+  if (!raw.sensors.empty()) {
     auto sensors = ReadSensorSettings(raw.sensors);
     status = sensors.status();
     config->sensors = std::move(sensors).value_or(config->sensors);
+  }
+  if (status.ok()) {
+    status = Validate(*config);
   }
   if (!status.ok()) {
     std::fprintf(stderr, "wattle-worker: %s\n", std::string(status.message()).c_str());
@@ -229,6 +232,10 @@ absl::Status Validate(const Config& config) {
     return absl::InvalidArgumentError(
         "--time-scale, --state-of-charge and --battery-wh are for --emulate only: a real device "
         "measures its own");
+  }
+  if (!config.emulate.empty() && !config.sensors.empty()) {
+    return absl::InvalidArgumentError(
+        "--sensors is for a real device: an emulated board has the sensors of its board file");
   }
   return absl::OkStatus();
 }

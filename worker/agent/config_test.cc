@@ -55,6 +55,11 @@ TEST(ConfigTest, WhatCannotBeHonouredIsRefusedByItsFlag) {
          c.battery_wh = std::numeric_limits<double>::infinity();
        }},
       {"--time-scale", [](Config& c) { c.time_scale = 2; }},  // without --emulate
+      {"--sensors",
+       [](Config& c) {
+         c.emulate = "raspberry-pi-5";
+         c.sensors = {{.kind = "nut"}};
+       }},
   };
   for (const Case& test : cases) {
     Config config;

@@ -65,7 +65,7 @@ size_t DeviceReadings::Add(const SourceInfo& info, std::optional<Watts> plausibl
     measures_power_ = true;
   }
   if (info.has_gauge()) {
-    entry.gauge = gauge_chooser_.Add(info.rank, info.cadence);
+    entry.gauge = gauge_chooser_.Add(info.gauge_rank, info.cadence);
   }
   entries_.push_back(std::move(entry));
   SourceStatus status = {.info = info};

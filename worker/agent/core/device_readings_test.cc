@@ -4,6 +4,7 @@
 #include "worker/agent/core/device_readings.h"
 
 #include <memory>
+#include <utility>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -175,6 +176,30 @@ TEST_F(DeviceReadingsTest, ChargeAndTheHottestZoneOfAllReachTheHeartbeatWithThei
   EXPECT_EQ(heartbeat.state_of_charge_ratio(), 0.6);
   EXPECT_EQ(heartbeat.battery_age_seconds(), 3);
   EXPECT_FALSE(core_->MakeHeartbeat(clock_.At(At(33), absl::UnixEpoch())).has_battery());
+}
+
+// A power monitor at the battery's terminals ranks before a plug as a source of power, and after a
+// fuel gauge as a source of charge: its charge is a guess from the voltage.
+TEST_F(DeviceReadingsTest, AGaugeIsChosenByItsRankAmongGaugesAndNotByThatAmongSourcesOfPower) {
+  telemetry::SourceInfo voltage = PowerSource("ina219", 20);
+  voltage.channels = {{.name = "battery", .gauge = true}};
+  voltage.gauge_rank = 50;
+  telemetry::SourceInfo fuel = PowerSource("max1704x", 40);
+  fuel.channels = {{.name = "battery", .gauge = true}};
+  fuel.gauge_rank = 15;
+  const size_t coarse = readings_->Add(voltage, {});
+  const size_t fine = readings_->Add(fuel, {});
+  for (int second = 1; second <= 30; ++second) {
+    for (const auto& [source, charge] : {std::pair(fine, 0.60), std::pair(coarse, 0.63)}) {
+      readings_->OnPoll(
+          source,
+          std::vector<Reading>{
+              {0, telemetry::ChargeState{.state_of_charge = Fraction(charge)}, At(second)}},
+          At(second));
+    }
+  }
+  const v1::Heartbeat heartbeat = core_->MakeHeartbeat(clock_.At(At(31), absl::UnixEpoch()));
+  EXPECT_EQ(heartbeat.state_of_charge_ratio(), 0.60);
 }
 
 }  // namespace

@@ -1,0 +1,256 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "telemetry/sensors/smart_plug.h"
+
+#include <cstdint>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include <httplib.h>
+
+#include "base/clock.h"
+#include "base/host_port.h"
+#include "base/status_macros.h"
+#include "telemetry/sensors/smart_plug_answers.h"
+
+namespace wattle::telemetry {
+namespace {
+
+constexpr Setting kSettings[] = {
+    {.name = "model",
+     .meaning = "whose firmware the plug runs",
+     .required = true,
+     .choices = "shelly|tasmota"},
+    {.name = "address", .meaning = "host, or host:port, of the plug", .required = true},
+    {.name = "outlet", .meaning = "number of the outlet, from 0", .low = 0, .high = 15},
+    {.name = "user", .meaning = "user of the plug's web page; Shelly and Tasmota: admin"},
+    {.name = "password", .meaning = "password of the plug's web page"},
+    {.name = "rank",
+     .meaning = "place among sources of the device's power, the lowest is used; absent: 30",
+     .low = 1,
+     .high = 1000},
+};
+
+// Plugs renew their values about once a second.
+constexpr absl::Duration kCadence = absl::Seconds(1);
+constexpr absl::Duration kDeadline = absl::Seconds(4);
+constexpr int kTimeoutSeconds = 2;  // of one connect, one read, one write
+constexpr size_t kAnswerMax = size_t{64} << 10;
+constexpr int kHttpPort = 80;
+
+std::string UrlEncoded(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    if (absl::ascii_isalnum(static_cast<unsigned char>(c))) {
+      out.push_back(c);
+    } else {
+      absl::StrAppendFormat(&out, "%%%02X", static_cast<unsigned char>(c));
+    }
+  }
+  return out;
+}
+
+struct Answer {
+  int status = 0;
+  std::string body{};
+};
+
+// One HTTP endpoint.
+class PlugClient {
+ public:
+  PlugClient(HostPort endpoint, std::string user, std::string password)
+      : endpoint_(std::move(endpoint)), user_(std::move(user)), password_(std::move(password)) {}
+
+  // digest: SHA-256, as later Shellys want it; else basic. Errors: kUnavailable, kDeadlineExceeded.
+  [[nodiscard]] absl::StatusOr<Answer> Get(const std::string& path, bool digest) const {
+    httplib::Client client(endpoint_.host, endpoint_.port);
+    client.set_connection_timeout(kTimeoutSeconds);
+    client.set_read_timeout(kTimeoutSeconds);
+    client.set_write_timeout(kTimeoutSeconds);
+    if (!password_.empty() && digest) {
+      client.set_digest_auth(user_, password_);
+    } else if (!password_.empty()) {
+      client.set_basic_auth(user_, password_);
+    }
+    Answer answer;
+    // A plug that sends byte by byte would never run into the timeout of one read.
+    const Monotonic end = Clock::Real().Boottime() + kDeadline;
+    bool late = false;
+    const httplib::Result result = client.Get(
+        path,
+        [&answer](const httplib::Response& response) {
+          answer = {.status = response.status};  // the answer after a 401 is another one
+          return true;
+        },
+        [&answer, &late, end](const char* data, size_t size) {
+          late = Clock::Real().Boottime() > end;
+          answer.body.append(data, size);
+          return !late && answer.body.size() <= kAnswerMax;
+        });
+    // Without the query, which may hold a password.
+    const std::string where =
+        absl::StrCat("http://", FormatHostPort(endpoint_), path.substr(0, path.find('?')));
+    if (late) {
+      return absl::DeadlineExceededError(
+          absl::StrCat(where, ": no whole answer within ", absl::FormatDuration(kDeadline)));
+    }
+    if (!result) {
+      return absl::UnavailableError(absl::StrCat(where, ": no answer (",
+                                                 httplib::to_string(result.error()),
+                                                 "); is the plug on, and its address right?"));
+    }
+    return answer;
+  }
+
+ private:
+  HostPort endpoint_;
+  std::string user_;
+  std::string password_;
+};
+
+absl::Status WrongStatus(const std::string& path, int status) {
+  if (status == 401 || status == 403) {
+    return absl::PermissionDeniedError(absl::StrCat(
+        path, ": the plug wants its password; set `password` (and `user`) of the sensor"));
+  }
+  return absl::UnavailableError(absl::StrCat(path, ": the plug answers HTTP status ", status));
+}
+
+class SmartPlug final : public Source {
+ public:
+  SmartPlug(const SourceSettings& entry, const HostPort& endpoint)
+      : client_(endpoint, entry.Text("user", "admin"), entry.Text("password")),
+        tasmota_(entry.Text("model") == "tasmota"),
+        outlet_(static_cast<size_t>(entry.Number("outlet", 0))),
+        password_(entry.Text("password")),
+        user_(entry.Text("user", "admin")) {
+    const std::string address = entry.Text("address");
+    info_ = {.name = absl::StrCat("smart_plug ", address, outlet_ > 0 ? " " : "",
+                                  outlet_ > 0 ? absl::StrCat(outlet_) : ""),
+             .cadence = kCadence,
+             .deadline = kDeadline + absl::Seconds(2 * kTimeoutSeconds),
+             .energy_source = v1::ENERGY_SOURCE_SMART_PLUG,
+             .scope = "mains",
+             .rank = static_cast<int>(entry.Number("rank", 30)),
+             .averages = true,
+             .plausible_max = Watts(4000),
+             .error_ratio = 0.02,
+             // Many plugs read low, or 0, below some watts.
+             .error_floor = Watts(1)};
+    info_.channels = {{.name = address,
+                       .file = absl::StrCat("http://", address),
+                       .metric = "wattle_plug_power_watts",
+                       .help = "Power at a smart plug.",
+                       .in_total = true},
+                      {.name = address,
+                       .file = absl::StrCat("http://", address),
+                       .metric = "wattle_plug_energy_joules_total",
+                       .help = "The smart plug's own energy counter."}};
+  }
+  [[nodiscard]] const SourceInfo& info() const override { return info_; }
+
+  absl::StatusOr<std::vector<Reading>> Poll(Monotonic now) override {
+    WATTLE_ASSIGN_OR_RETURN(const PlugReading plug, tasmota_ ? AskTasmota() : AskShelly());
+    if (plug.power < Watts(0)) {
+      return absl::InternalError(
+          absl::StrCat(info_.name, ": ", plug.power.value(), " W; a device draws no less than 0"));
+    }
+    std::vector<Reading> readings = {{0, plug.power, now}};
+    if (plug.energy) {
+      readings.push_back({1, Tally{plug.energy->value()}, now});
+    }
+    return readings;
+  }
+
+ private:
+  absl::StatusOr<std::string> Body(const std::string& path, bool digest) {
+    WATTLE_ASSIGN_OR_RETURN(Answer answer, client_.Get(path, digest));
+    if (answer.status != 200) {
+      return WrongStatus(path, answer.status);
+    }
+    return std::move(answer.body);
+  }
+
+  absl::StatusOr<PlugReading> AskTasmota() {
+    std::string path = "/cm?cmnd=Status%208";
+    if (!password_.empty()) {
+      absl::StrAppend(&path, "&user=", UrlEncoded(user_), "&password=", UrlEncoded(password_));
+    }
+    WATTLE_ASSIGN_OR_RETURN(const Answer answer, client_.Get(path, /*digest=*/false));
+    if (answer.status != 200) {
+      return WrongStatus("/cm", answer.status);
+    }
+    return ParseTasmotaStatus(answer.body, outlet_);
+  }
+
+  absl::StatusOr<PlugReading> AskShelly() {
+    if (status_path_.empty()) {
+      WATTLE_RETURN_IF_ERROR(FindShelly());
+    }
+    absl::StatusOr<std::string> body = Body(status_path_, /*digest=*/generation_ > 1);
+    if (!body.ok()) {
+      status_path_.clear();  // the plug may have been replaced: looked at again next time
+      return body.status();
+    }
+    return generation_ > 1 ? ParseShellyStatus(*body) : ParseShellyMeter(*body);
+  }
+
+  // Sets generation_ and status_path_. /shelly needs no password.
+  absl::Status FindShelly() {
+    WATTLE_ASSIGN_OR_RETURN(const std::string about, Body("/shelly", /*digest=*/false));
+    WATTLE_ASSIGN_OR_RETURN(generation_, ParseShellyGeneration(about));
+    if (generation_ == 1) {
+      status_path_ = absl::StrCat("/meter/", outlet_);
+      return absl::OkStatus();
+    }
+    for (const char* component : {"Switch", "PM1", "EM1"}) {
+      const std::string path = absl::StrCat("/rpc/", component, ".GetStatus?id=", outlet_);
+      WATTLE_ASSIGN_OR_RETURN(const Answer answer, client_.Get(path, /*digest=*/true));
+      if (answer.status == 200) {
+        status_path_ = path;
+        return absl::OkStatus();
+      }
+      if (answer.status == 401) {
+        return WrongStatus(path, answer.status);
+      }
+    }
+    return absl::UnavailableError(
+        absl::StrCat("the Shelly has no switch or meter with number ", outlet_));
+  }
+
+  PlugClient client_;
+  bool tasmota_;
+  size_t outlet_;
+  std::string password_;
+  std::string user_;
+  int generation_ = 0;
+  std::string status_path_;
+  SourceInfo info_;
+};
+
+}  // namespace
+
+absl::Span<const Setting> SmartPlugSettings() {
+  return kSettings;
+}
+
+std::vector<Candidate> DiscoverSmartPlugs(const std::string& /*root*/,
+                                          const std::vector<SourceSettings>& entries) {
+  std::vector<Candidate> found;
+  for (const SourceSettings& entry : entries) {
+    const std::string address = entry.Text("address");
+    const bool has_port = address.rfind(':') != std::string::npos && address.back() != ']';
+    const auto endpoint =
+        ParseHostPort("address", has_port ? address : absl::StrCat(address, ":", kHttpPort));
+    const std::string name = absl::StrCat("smart_plug ", address);
+    if (endpoint.ok()) {
+      found.push_back({.name = name, .source = std::make_unique<SmartPlug>(entry, *endpoint)});
+    } else {
+      found.push_back({.name = name, .problem = endpoint.status()});
+    }
+  }
+  return found;
+}
+
+}  // namespace wattle::telemetry

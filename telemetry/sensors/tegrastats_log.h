@@ -1,0 +1,41 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Plays a log of NVIDIA's tegrastats as if its board were here: rails and temperatures, one line
+// for each period. A recording is no measurement of this device, so its source is `emulated` and
+// its scope "recorded". For trying policies and dashboards with a real board's trace.
+#ifndef WATTLE_TELEMETRY_SENSORS_TEGRASTATS_LOG_H_
+#define WATTLE_TELEMETRY_SENSORS_TEGRASTATS_LOG_H_
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+
+#include "telemetry/sensors/settings.h"
+#include "telemetry/sensors/source.h"
+
+namespace wattle::telemetry {
+
+struct TegrastatsLine {
+  std::map<std::string, Watts> rails{};           // "VDD_IN", "POM_5V_GPU"
+  std::map<std::string, Celsius> temperatures{};  // "CPU", "tj"
+};
+
+// "… CPU@42C … VDD_IN 4239mW/4239mW …" of JetPack 5 and 6, "POM_5V_IN 1372/1372" of JetPack 4; of a
+// rail's values the first is the present one. PMIC is a constant and left out. kInternal: no rail
+// in the line.
+absl::StatusOr<TegrastatsLine> ParseTegrastatsLine(absl::string_view line);
+
+absl::Span<const Setting> TegrastatsLogSettings();
+
+// One source for each entry; a problem where the file is absent or its first line has no rail. A
+// line that is cut or damaged is a reading that fails. After the last line comes the first.
+std::vector<Candidate> DiscoverTegrastatsLogs(const std::string& root,
+                                              const std::vector<SourceSettings>& entries);
+
+}  // namespace wattle::telemetry
+
+#endif  // WATTLE_TELEMETRY_SENSORS_TEGRASTATS_LOG_H_

@@ -1,0 +1,62 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// State of charge from a battery's voltage, for batteries that have no gauge. The voltage of a cell
+// at rest falls with its charge; load, cold and age move it, so this is the coarsest gauge there
+// is, and its error is stated. Pure.
+//
+// Sources of the curves (volts at rest, 25 °C): the common tables of makers and chargers, rounded
+// to 5 mV: LiCoO2/NMC cells from 3.27 V to 4.20 V; LiFePO4 from 2.50 V to 3.40 V; lead-acid
+// from 1.75 V to 2.12 V for each of the six cells of a 12 V battery. Not verified for any one cell.
+#ifndef WATTLE_TELEMETRY_SENSORS_VOLTAGE_CURVE_H_
+#define WATTLE_TELEMETRY_SENSORS_VOLTAGE_CURVE_H_
+
+#include <optional>
+
+#include "absl/status/statusor.h"
+
+#include "telemetry/sensors/settings.h"
+#include "telemetry/sensors/source.h"
+#include "units/quantity.h"
+
+namespace wattle::telemetry {
+
+enum class Chemistry { kLithiumIon, kLithiumIronPhosphate, kLead };
+
+// A battery of equal cells in series.
+struct BatteryPack {
+  Chemistry chemistry = Chemistry::kLithiumIon;
+  double cells = 1;
+  std::optional<Joules> capacity{};
+};
+
+// The settings that name a battery, for the tables of kinds that take them.
+inline constexpr Setting kChemistrySetting = {
+    .name = "chemistry",
+    .meaning = "of the battery, whose charge then follows from its voltage",
+    .choices = "li-ion|lifepo4|lead"};
+inline constexpr Setting kCellsSetting = {
+    .name = "cells",
+    .meaning = "in series; absent: 1. A 12 V lead battery has 6",
+    .low = 1,
+    .high = 1000};
+inline constexpr Setting kCapacitySetting = {
+    .name = "capacity_wh", .meaning = "watt-hours of the full battery", .low = 0.1, .high = 1e6};
+
+// nullopt: the entry names no chemistry.
+std::optional<BatteryPack> PackOf(const SourceSettings& entry);
+
+// 0 to 1: linear between the points of the chemistry's curve, 0 below and 1 above it.
+Fraction ChargeAtRest(Chemistry chemistry, double volts_per_cell);
+
+// The stated error: how much of the capacity 50 mV a cell (a load or a charger of about 1 A, cold,
+// the meter's own error) can move the result by, at the flattest part of the curve. A stronger load
+// moves the voltage further, down; a stronger charger up.
+Fraction VoltageChargeError(Chemistry chemistry);
+
+// kInternal: a voltage that such a battery cannot have (below half of empty, or above 1.3 x full):
+// wrong number of cells, or a loose wire.
+absl::StatusOr<ChargeState> ChargeFromVoltage(const BatteryPack& pack, double volts);
+
+}  // namespace wattle::telemetry
+
+#endif  // WATTLE_TELEMETRY_SENSORS_VOLTAGE_CURVE_H_
