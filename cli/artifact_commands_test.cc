@@ -144,5 +144,21 @@ TEST_F(ArtifactCommandsTest, ADamagedArtifactLeavesNothingBehind) {
   EXPECT_TRUE(fs::is_empty(Path("copies")));
 }
 
+TEST_F(ArtifactCommandsTest, ArtifactsAndNamesAreRemoved) {
+  EXPECT_EQ(Run({"model", "rm", "tiny"}).out, "removed tiny (aaaaaaaaaaaa), 2.0 KiB\n");
+  EXPECT_EQ(Run({"data", "rm", "one-of-two"}).out,
+            "removed the name one-of-two; aaaaaaaaaaaa stays under its other names\n");
+  EXPECT_EQ(coordinator_.state().artifact_removals.at(0).kind(), v1::ARTIFACT_KIND_MODEL);
+  EXPECT_EQ(coordinator_.state().artifact_removals.at(1).kind(), v1::ARTIFACT_KIND_DATASET);
+}
+
+TEST_F(ArtifactCommandsTest, ANameMovesOnlyWhenAsked) {
+  const std::string file = Write("a.txt", "some text\n");
+  EXPECT_EQ(Run({"data", "push", "wiki", file}).code, 0);
+  EXPECT_EQ(Run({"data", "push", "wiki", file, "--move"}).code, 0);
+  EXPECT_FALSE(coordinator_.state().commits.at(0).move_name());
+  EXPECT_TRUE(coordinator_.state().commits.at(1).move_name());
+}
+
 }  // namespace
 }  // namespace wattle::cli

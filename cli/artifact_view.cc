@@ -2,6 +2,7 @@
 #include "cli/artifact_view.h"
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "cli/labels.h"
 #include "cli/table.h"
 
@@ -17,6 +18,17 @@ std::string Reference(const v1::ArtifactInfo& artifact) {
   }
   return artifact.job_id().empty() ? artifact.artifact_id().substr(0, 12)
                                    : absl::StrCat("job:", artifact.job_id(), "/output");
+}
+
+// All names, the latest push first; what a job made without a name is its output.
+std::string Names(const v1::ArtifactInfo& artifact) {
+  std::string names = Reference(artifact);
+  for (const std::string& name : artifact.names()) {
+    if (name != artifact.name()) {
+      absl::StrAppend(&names, ", ", name);
+    }
+  }
+  return names;
 }
 
 std::string ShortId(const v1::ArtifactInfo& artifact) {
@@ -39,7 +51,7 @@ std::string RenderModels(const v1::ListArtifactsResponse& artifacts, absl::Time 
   if (artifacts.artifacts().empty()) {
     return "no models; push one with: wattle model push NAME DIRECTORY\n";
   }
-  Table table({{"model"},
+  Table table({{"model", Align::kLeft, true},
                {"id"},
                {"size", Align::kRight},
                {"shape", Align::kLeft, true},
@@ -47,7 +59,7 @@ std::string RenderModels(const v1::ListArtifactsResponse& artifacts, absl::Time 
                {"quantization"},
                {"made", Align::kLeft, false, true}});
   for (const v1::ArtifactInfo& artifact : artifacts.artifacts()) {
-    table.AddRow({Reference(artifact), ShortId(artifact), FormatBytes(artifact.size_bytes()),
+    table.AddRow({Names(artifact), ShortId(artifact), FormatBytes(artifact.size_bytes()),
                   ModelShapeWords(artifact.model_shape()),
                   artifact.parameter_count() > 0
                       ? FormatCount(static_cast<double>(artifact.parameter_count()))
@@ -62,7 +74,7 @@ std::string RenderDataSets(const v1::ListArtifactsResponse& artifacts, absl::Tim
   if (artifacts.artifacts().empty()) {
     return "no data sets; push one with: wattle data push NAME FILE\n";
   }
-  Table table({{"data"},
+  Table table({{"data", Align::kLeft, true},
                {"id"},
                {"format"},
                {"size", Align::kRight},
@@ -71,12 +83,24 @@ std::string RenderDataSets(const v1::ListArtifactsResponse& artifacts, absl::Tim
                {"made"}});
   for (const v1::ArtifactInfo& artifact : artifacts.artifacts()) {
     const v1::DatasetStatistics& statistics = artifact.dataset();
-    table.AddRow({Reference(artifact), ShortId(artifact), statistics.format(),
+    table.AddRow({Names(artifact), ShortId(artifact), statistics.format(),
                   FormatBytes(artifact.size_bytes()), ExampleWords(statistics),
                   FormatCount(statistics.mean_byte_length()),
                   FormatAge(now, artifact.created_unix_seconds())});
   }
   return table.Render(style);
+}
+
+std::string RenderRemoved(const v1::RemoveArtifactResponse& removed) {
+  const std::string names = absl::StrJoin(removed.names(), ", ");
+  const std::string id = removed.artifact_id().substr(0, 12);
+  const std::string what = names.empty() ? id : absl::StrCat(names, " (", id, ")");
+  return absl::StrCat(
+      Printable(
+          removed.artifact_removed()
+              ? absl::StrCat("removed ", what, ", ", FormatBytes(removed.size_bytes()))
+              : absl::StrCat("removed the name ", names, "; ", id, " stays under its other names")),
+      "\n");
 }
 
 std::string RenderPushed(const v1::ArtifactInfo& artifact) {

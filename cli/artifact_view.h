@@ -21,6 +21,8 @@ std::string RenderDataSets(const v1::ListArtifactsResponse& artifacts, absl::Tim
 
 // What a push made: "model tiny: 1f2e3d4c5b6a, 7.9 MiB, …".
 std::string RenderPushed(const v1::ArtifactInfo& artifact);
+// What a removal took: "removed tiny (1f2e3d4c5b6a), 7.9 MiB".
+std::string RenderRemoved(const v1::RemoveArtifactResponse& removed);
 
 }  // namespace wattle::cli
 

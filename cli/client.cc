@@ -332,6 +332,12 @@ absl::StatusOr<v1::Device> Client::ResumeDevice(const std::string& device) {
   return Call(stubs_->devices, &v1::DeviceService::Stub::ResumeDevice, request);
 }
 
+absl::StatusOr<v1::RemoveDeviceResponse> Client::RemoveDevice(const std::string& device) {
+  v1::RemoveDeviceRequest request;
+  request.set_device(device);
+  return Call(stubs_->devices, &v1::DeviceService::Stub::RemoveDevice, request);
+}
+
 absl::StatusOr<v1::Policy> Client::ApplyPolicy(const v1::Policy& policy) {
   v1::ApplyPolicyRequest request;
   *request.mutable_policy() = policy;
@@ -364,6 +370,11 @@ absl::StatusOr<v1::ArtifactInfo> Client::ResolveArtifact(const std::string& refe
   v1::ResolveArtifactRequest request;
   request.set_reference(reference);
   return Call(stubs_->artifacts, &v1::ArtifactService::Stub::ResolveArtifact, request);
+}
+
+absl::StatusOr<v1::RemoveArtifactResponse> Client::RemoveArtifact(
+    const v1::RemoveArtifactRequest& request) {
+  return Call(stubs_->artifacts, &v1::ArtifactService::Stub::RemoveArtifact, request);
 }
 
 absl::StatusOr<v1::Manifest> Client::GetManifest(const std::string& artifact_id) {
@@ -417,12 +428,14 @@ absl::StatusOr<v1::EnergyReport> Client::ReportEnergy(const v1::ReportEnergyRequ
 }
 
 absl::StatusOr<v1::ArtifactInfo> Client::PushArtifact(const std::string& path,
-                                                      const v1::ArtifactInfo& info) {
+                                                      const v1::ArtifactInfo& info,
+                                                      bool move_name) {
   WATTLE_RETURN_IF_ERROR(address_);
   LiveLine line(*environment_.err, environment_.error_style, *environment_.clock,
                 LiveLine::FirstLine::kAfterInterval);
   artifacts::TransferOptions options;
   options.call_timeout = options_.timeout;
+  options.move_name = move_name;
   options.cancelled = [this] { return environment_.interrupt->raised(); };
   options.progress = [&](const artifacts::TransferProgress& progress) {
     line.Update(TransferLine("sending", progress));

@@ -58,6 +58,7 @@ class Client {
   absl::StatusOr<v1::Device> GetDevice(const std::string& device);
   absl::StatusOr<v1::Device> DrainDevice(const v1::DrainDeviceRequest& request);
   absl::StatusOr<v1::Device> ResumeDevice(const std::string& device);
+  absl::StatusOr<v1::RemoveDeviceResponse> RemoveDevice(const std::string& device);
 
   absl::StatusOr<v1::Policy> ApplyPolicy(const v1::Policy& policy);
   absl::StatusOr<v1::ListPoliciesResponse> ListPolicies();
@@ -67,9 +68,12 @@ class Client {
 
   absl::StatusOr<v1::ListArtifactsResponse> ListArtifacts(v1::ArtifactKind kind);
   absl::StatusOr<v1::ArtifactInfo> ResolveArtifact(const std::string& reference);
-  // Sends a file or a directory and makes it an artifact; progress on the error stream.
+  absl::StatusOr<v1::RemoveArtifactResponse> RemoveArtifact(
+      const v1::RemoveArtifactRequest& request);
+  // Sends a file or a directory and makes it an artifact; progress on the error stream. move_name:
+  // the name may be taken from another artifact.
   absl::StatusOr<v1::ArtifactInfo> PushArtifact(const std::string& path,
-                                                const v1::ArtifactInfo& info);
+                                                const v1::ArtifactInfo& info, bool move_name);
   absl::StatusOr<v1::Manifest> GetManifest(const std::string& artifact_id);
   // The bytes of one small file of an artifact, verified chunk by chunk.
   absl::StatusOr<std::string> ReadArtifactFile(const v1::ManifestFile& file);

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle data push|ls|pull. A file is read and checked whole before a byte is sent; its
+// wattle data push|ls|pull|rm. A file is read and checked whole before a byte is sent; its
 // statistics go with it, so that a plan knows its lengths without reading it.
 #include <memory>
 
@@ -19,6 +19,7 @@ namespace {
 struct DataFlags {
   std::string name;
   std::string file;
+  bool move_name = false;
 };
 
 absl::StatusOr<ExitCode> Push(Session& session, const DataFlags& flags) {
@@ -30,7 +31,7 @@ absl::StatusOr<ExitCode> Push(Session& session, const DataFlags& flags) {
   info.set_name(flags.name);
   *info.mutable_dataset() = *found;
   WATTLE_ASSIGN_OR_RETURN(const v1::ArtifactInfo pushed,
-                          session.client().PushArtifact(flags.file, info));
+                          session.client().PushArtifact(flags.file, info, flags.move_name));
   session.Print(pushed, [&] { return RenderPushed(pushed); });
   return ExitCode::kOk;
 }
@@ -45,7 +46,7 @@ absl::StatusOr<ExitCode> List(Session& session) {
 }  // namespace
 
 void AddDataCommands(CLI::App* app, CommandSlot* slot) {
-  CLI::App* noun = AddGroup(app, "data", "Data sets: push, ls, pull.",
+  CLI::App* noun = AddGroup(app, "data", "Data sets: push, ls, pull, rm.",
                             "  wattle data push squad train-v2.0.json\n"
                             "  wattle data ls\n");
   const auto flags = std::make_shared<DataFlags>();
@@ -57,6 +58,8 @@ void AddDataCommands(CLI::App* app, CommandSlot* slot) {
               "  wattle data push questions prompts.jsonl\n");
   push->add_option("NAME", flags->name, "Name that job files use")->required();
   push->add_option("FILE", flags->file, "Data file")->required();
+  push->add_flag("--move", flags->move_name,
+                 "Take the name from the artifact that has it; that one keeps its other names");
   slot->Bind(push, [flags](Session& session) { return Push(session, *flags); });
   slot->Bind(AddLeaf(noun, "ls", "List data sets, newest first.", "  wattle data ls\n"), List);
   const auto pulled = std::make_shared<DataFlags>();
@@ -67,6 +70,15 @@ void AddDataCommands(CLI::App* app, CommandSlot* slot) {
   pull->add_option("DIRECTORY", pulled->file, "Must not be there yet")->required();
   slot->Bind(pull, [pulled](Session& session) {
     return PullArtifact(session, pulled->name, pulled->file);
+  });
+  const auto removed = std::make_shared<std::string>();
+  CLI::App* remove = AddLeaf(
+      noun, "rm",
+      "Remove a name, and with its last name the data set. Refused while an open job needs it.",
+      "  wattle data rm squad-old\n");
+  remove->add_option("DATA", *removed, "Name or id")->required();
+  slot->Bind(remove, [removed](Session& session) {
+    return RemoveArtifact(session, *removed, v1::ARTIFACT_KIND_DATASET);
   });
 }
 

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle devices, wattle device show|drain|resume.
+// wattle devices, wattle device show|drain|resume|rm.
 #include <memory>
 
 #include "absl/strings/str_cat.h"
@@ -82,6 +82,16 @@ absl::StatusOr<ExitCode> Resume(Session& session, const DeviceFlags& flags) {
   return ExitCode::kOk;
 }
 
+absl::StatusOr<ExitCode> Remove(Session& session, const DeviceFlags& flags) {
+  WATTLE_ASSIGN_OR_RETURN(const v1::RemoveDeviceResponse removed,
+                          session.client().RemoveDevice(flags.device));
+  session.Print(removed, [&] {
+    return absl::StrCat("removed ", Printable(removed.name()), " (", removed.device_id(),
+                        "); its jobs and joules stay on record\n");
+  });
+  return ExitCode::kOk;
+}
+
 using DeviceCommand = absl::StatusOr<ExitCode> (*)(Session&, const DeviceFlags&);
 
 std::shared_ptr<DeviceFlags> BindDevice(CLI::App* leaf, CommandSlot* slot, DeviceCommand command) {
@@ -106,7 +116,7 @@ void AddDeviceCommands(CLI::App* app, CommandSlot* slot) {
     return *watch ? WatchDevices(session) : ListDevices(session);
   });
 
-  CLI::App* device = AddGroup(app, "device", "One device: show, drain, resume.",
+  CLI::App* device = AddGroup(app, "device", "One device: show, drain, resume, rm.",
                               "  wattle device show nano-1\n"
                               "  wattle device drain nano-1 --reason \"new power supply\"\n");
   BindDevice(AddLeaf(device, "show", "Show all that is known of a device.",
@@ -122,6 +132,11 @@ void AddDeviceCommands(CLI::App* app, CommandSlot* slot) {
   BindDevice(AddLeaf(device, "resume", "Let a drained device take work again.",
                      "  wattle device resume nano-1\n"),
              slot, Resume);
+  BindDevice(AddLeaf(device, "rm",
+                     "Forget a device that left the fleet: no list, plan or scrape names it any "
+                     "more. Its history stays; a worker that comes back registers again.",
+                     "  wattle device rm old-pi\n"),
+             slot, Remove);
 }
 
 }  // namespace wattle::cli

@@ -132,7 +132,8 @@ class Doctor {
                            static_cast<double>(std::max<int64_t>(coordinator.data_size_bytes(), 1));
       if (coordinator.has_data_space() && (free < kDiskBytesMin || share < kDiskShareMin)) {
         Trouble(absl::StrCat("the coordinator's disk has ", FormatBytes(free), " left"),
-                "free some space there, or start it with --artifact-quota-gib");
+                "remove artifacts (wattle model ls, wattle model rm) or start it with "
+                "--artifact-quota-gib");
       }
       for (const v1::Device& device : facts_.devices.devices()) {
         const int64_t left = device.heartbeat().disk_free_bytes();
@@ -157,7 +158,9 @@ class Doctor {
         } else if (!device.connected() || device.unreachable()) {
           Trouble(absl::StrCat(Name(device), " was last heard of ",
                                FormatAge(now, device.last_seen_unix_seconds())),
-                  "look at its power, its link and its worker's log");
+                  absl::StrCat("look at its power, its link and its worker's log; if it left for "
+                               "good: wattle device rm ",
+                               Name(device)));
         } else if (!device.heartbeat().guard_warning().empty()) {
           Trouble(absl::StrCat(Name(device), ": ", Printable(device.heartbeat().guard_warning())),
                   "");

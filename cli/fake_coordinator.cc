@@ -156,6 +156,16 @@ class FakeDevices : public v1::DeviceService::Service {
     response->set_drained(false);
     return status;
   }
+  grpc::Status RemoveDevice(grpc::ServerContext*, const v1::RemoveDeviceRequest* request,
+                            v1::RemoveDeviceResponse* response) override {
+    v1::Device device;
+    const grpc::Status status = Find(request->device(), &device);
+    const absl::MutexLock lock(&state_.mutex);
+    state_.device_removals.push_back(request->device());
+    response->set_device_id(device.info().device_id());
+    response->set_name(device.info().name());
+    return status;
+  }
 
  private:
   static grpc::Status Find(const std::string& name, v1::Device* out) {
@@ -245,6 +255,7 @@ class FakeArtifacts : public v1::ArtifactService::Service {
     *response = request->info();
     response->set_artifact_id(artifacts::IdOf(request->manifest()).value());
     response->set_size_bytes(artifacts::SizeBytes(request->manifest()));
+    state_.commits.push_back(*request);
     state_.manifests[response->artifact_id()] = request->manifest();
     state_.artifacts.push_back(*response);
     return grpc::Status::OK;
@@ -291,6 +302,16 @@ class FakeArtifacts : public v1::ArtifactService::Service {
       }
     }
     return NotFound(absl::StrCat("no artifact ", request->reference(), "; see wattle model ls"));
+  }
+  grpc::Status RemoveArtifact(grpc::ServerContext*, const v1::RemoveArtifactRequest* request,
+                              v1::RemoveArtifactResponse* response) override {
+    const absl::MutexLock lock(&state_.mutex);
+    state_.artifact_removals.push_back(*request);
+    response->set_artifact_id(std::string(64, 'a'));
+    response->add_names(request->reference());
+    response->set_artifact_removed(request->reference() != "one-of-two");
+    response->set_size_bytes(2048);
+    return grpc::Status::OK;
   }
 
  private:

@@ -40,6 +40,9 @@ struct FakeState {
   std::map<std::string, std::string> chunks;  // by SHA-256
   std::map<std::string, v1::Manifest> manifests;
   std::vector<v1::ArtifactInfo> artifacts;
+  std::vector<v1::CommitArtifactRequest> commits;
+  std::vector<v1::RemoveArtifactRequest> artifact_removals;
+  std::vector<std::string> device_removals;
   std::vector<v1::ReportEnergyRequest> energy_requests;
   v1::CoordinatorStatus coordinator;
   v1::EnergyReport energy;

@@ -35,9 +35,9 @@ void AddDevice(const v1::Device& device, absl::Time now, FleetSummary* summary) 
     summary->attention.push_back(Printable(device.problem()));
   }
   if (!here) {
-    summary->attention.push_back(
-        absl::StrCat(name, " was last heard of ", FormatAge(now, device.last_seen_unix_seconds()),
-                     ": look at its power, its link and its worker's log"));
+    summary->attention.push_back(absl::StrCat(
+        name, " was last heard of ", FormatAge(now, device.last_seen_unix_seconds()),
+        ": look at its power and its link; if it left for good: wattle device rm ", name));
   }
   if (here && !heartbeat.guard_reason().empty()) {
     summary->attention.push_back(

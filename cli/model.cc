@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle model push|ls|pull. A directory is checked whole before a byte is sent, and only the
+// wattle model push|ls|pull|rm. A directory is checked whole before a byte is sent, and only the
 // files that belong to the model travel.
 #include <filesystem>
 #include <memory>
@@ -25,6 +25,7 @@ namespace fs = std::filesystem;
 struct ModelFlags {
   std::string name;
   std::string directory;
+  bool move_name = false;
 };
 
 // A directory of links to the model's files alone: a checkout often holds the same weights in
@@ -69,7 +70,7 @@ absl::StatusOr<ExitCode> Push(Session& session, const ModelFlags& flags) {
     fs::remove_all(staged, ignored);
   };
   WATTLE_ASSIGN_OR_RETURN(const v1::ArtifactInfo pushed,
-                          session.client().PushArtifact(staged, info));
+                          session.client().PushArtifact(staged, info, flags.move_name));
   session.Print(pushed, [&] { return RenderPushed(pushed); });
   return ExitCode::kOk;
 }
@@ -90,6 +91,17 @@ absl::StatusOr<ExitCode> List(Session& session) {
 
 }  // namespace
 
+absl::StatusOr<ExitCode> RemoveArtifact(Session& session, const std::string& reference,
+                                        v1::ArtifactKind kind) {
+  v1::RemoveArtifactRequest request;
+  request.set_reference(reference);
+  request.set_kind(kind);
+  WATTLE_ASSIGN_OR_RETURN(const v1::RemoveArtifactResponse removed,
+                          session.client().RemoveArtifact(request));
+  session.Print(removed, [&] { return RenderRemoved(removed); });
+  return ExitCode::kOk;
+}
+
 absl::StatusOr<ExitCode> PullArtifact(Session& session, const std::string& reference,
                                       const std::string& directory) {
   WATTLE_ASSIGN_OR_RETURN(const v1::ArtifactInfo artifact,
@@ -100,19 +112,22 @@ absl::StatusOr<ExitCode> PullArtifact(Session& session, const std::string& refer
 }
 
 void AddModelCommands(CLI::App* app, CommandSlot* slot) {
-  CLI::App* noun = AddGroup(app, "model", "Models and what jobs made of them: push, ls, pull.",
+  CLI::App* noun = AddGroup(app, "model", "Models and what jobs made of them: push, ls, pull, rm.",
                             "  wattle model push gpt2 ./gpt2\n"
                             "  wattle model ls\n");
   const auto push_flags = std::make_shared<ModelFlags>();
   CLI::App* push =
       AddLeaf(noun, "push",
-              "Check a Hugging Face directory and store it under a name; a later push of the same "
-              "name moves it.",
-              "  wattle model push gpt2 ./gpt2\n");
+              "Check a Hugging Face directory and store it under a name. A name that stands for "
+              "something else is taken with --move only.",
+              "  wattle model push gpt2 ./gpt2\n"
+              "  wattle model push gpt2 ./gpt2-new --move\n");
   push->add_option("NAME", push_flags->name, "Name that job files use")->required();
   push->add_option("DIRECTORY", push_flags->directory,
                    "With config.json, model.safetensors and a tokenizer")
       ->required();
+  push->add_flag("--move", push_flags->move_name,
+                 "Take the name from the artifact that has it; that one keeps its other names");
   slot->Bind(push, [push_flags](Session& session) { return Push(session, *push_flags); });
   slot->Bind(AddLeaf(noun, "ls", "List models, newest first, with those that jobs made.",
                      "  wattle model ls\n"),
@@ -127,6 +142,16 @@ void AddModelCommands(CLI::App* app, CommandSlot* slot) {
   pull->add_option("DIRECTORY", pull_flags->directory, "Must not be there yet")->required();
   slot->Bind(pull, [pull_flags](Session& session) {
     return PullArtifact(session, pull_flags->name, pull_flags->directory);
+  });
+  const auto removed = std::make_shared<std::string>();
+  CLI::App* remove = AddLeaf(noun, "rm",
+                             "Remove a name, and with its last name the model. Refused while an "
+                             "open job needs it.",
+                             "  wattle model rm gpt2-old\n"
+                             "  wattle model rm job:j12/output\n");
+  remove->add_option("REFERENCE", *removed, "Name, id, or job:ID/output")->required();
+  slot->Bind(remove, [removed](Session& session) {
+    return RemoveArtifact(session, *removed, v1::ARTIFACT_KIND_MODEL);
   });
 }
 

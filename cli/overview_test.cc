@@ -84,5 +84,12 @@ TEST_F(OverviewTest, DoctorExitsWith5WhereThereIsTrouble) {
   EXPECT_THAT(Run({"doctor", "-o", "json"}).out, HasSubstr("\"remedy\""));
 }
 
+TEST_F(OverviewTest, ADeviceThatLeftIsRemoved) {
+  const Result result = Run({"device", "rm", "nano-1"});
+  EXPECT_THAT(result.out, ::testing::StartsWith("removed nano-1 ("));
+  EXPECT_THAT(coordinator_.state().device_removals, ::testing::ElementsAre("nano-1"));
+  EXPECT_EQ(Run({"device", "rm", "nobody"}).code, 3);
+}
+
 }  // namespace
 }  // namespace wattle::cli

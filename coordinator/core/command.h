@@ -66,6 +66,9 @@ struct DrainDevice {
 struct ResumeDevice {
   DeviceId device;
 };
+struct RemoveDevice {
+  DeviceId device;
+};
 struct ApplyPolicy {
   v1::Policy policy;
 };
@@ -75,6 +78,12 @@ struct DeletePolicy {
 // The artifact's blobs are all there and durable.
 struct CommitArtifact {
   v1::ArtifactInfo info;
+  bool move_name = false;  // The name may be taken from another artifact.
+};
+// A person takes away a name, and with its last name the artifact.
+struct RemoveArtifact {
+  std::string reference;                                  // As in ResolveArtifact.
+  v1::ArtifactKind kind = v1::ARTIFACT_KIND_UNSPECIFIED;  // What the caller takes it for.
 };
 
 // The store wants room: the artifact may go unless an open job or a name needs it. Its files are
@@ -94,8 +103,9 @@ struct ArchiveEnded {
 };
 
 using Command = std::variant<OpenJournal, SubmitJob, CancelJob, WorkerHello, WorkerReport, Tick,
-                             PlanComputed, DrainDevice, ResumeDevice, ApplyPolicy, DeletePolicy,
-                             CommitArtifact, EvictArtifact, ArchiveEnded>;
+                             PlanComputed, DrainDevice, ResumeDevice, RemoveDevice, ApplyPolicy,
+                             DeletePolicy, CommitArtifact, RemoveArtifact, EvictArtifact,
+                             ArchiveEnded>;
 
 // The device's desired set is to be sent, as DesiredFor says at that moment.
 struct DesiredSetChanged {

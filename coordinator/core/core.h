@@ -35,6 +35,9 @@ namespace wattle::core {
 //     or the reports sent again from there).
 //   CancelJob, DrainDevice, ResumeDevice, DeletePolicy: kNotFound; kFailedPrecondition for a job
 //     that has ended.
+//   RemoveDevice, RemoveArtifact: kNotFound; kFailedPrecondition while the device is connected or
+//     holds an attempt, and while an open job needs the artifact.
+//   CommitArtifact: kAlreadyExists when its name stands for another artifact and may not move.
 Decision Decide(const State& state, const Command& command, const Observations& observations,
                 const Instant& now);
 
@@ -54,6 +57,9 @@ bool AnythingToArchive(const State& state, const Retention& retention, absl::Tim
 
 // What the device shall hold. An unknown device: an empty set.
 v1::DesiredSet DesiredFor(const State& state, const DeviceId& device);
+
+// How many devices of the fleet the policy selects now.
+int CountSelected(const State& state, const v1::Policy& policy);
 
 // The spec alone, without the fleet: fields that this version honours, ranges, kind. For SubmitJob
 // and for dry runs; `files_needed` refuses model_shape, data_shape and prompt_count, which are for

@@ -110,64 +110,6 @@ void DecideDeletePolicy(Draft& draft, const DeletePolicy& command) {
   draft.Add().mutable_policy_deleted()->set_name(command.name);
 }
 
-void DecideCommitArtifact(Draft& draft, const CommitArtifact& command) {
-  const v1::ArtifactInfo& info = command.info;
-  if (info.artifact_id().empty()) {
-    draft.Refuse(absl::InvalidArgumentError("artifact_id: missing"));
-    return;
-  }
-  draft.decision().id = info.artifact_id();
-  const auto known = draft.state().artifacts.find(ArtifactId(info.artifact_id()));
-  const auto named = draft.state().artifact_names.find(info.name());
-  const bool name_moves = !info.name().empty() && (named == draft.state().artifact_names.end() ||
-                                                   named->second.value() != info.artifact_id());
-  if (known != draft.state().artifacts.end() && !name_moves) {
-    return;  // Repeated.
-  }
-  v1::ArtifactInfo& committed = *draft.Add().mutable_artifact_committed()->mutable_info();
-  committed = info;
-  if (known != draft.state().artifacts.end()) {
-    // The same bytes under another name: what is known of them stays.
-    committed = known->second;
-    committed.set_name(info.name());
-  }
-}
-
-// Why the artifact must stay; empty: nothing needs it.
-std::string WhoNeeds(const State& state, const ArtifactId& artifact) {
-  for (const auto& [name, id] : state.artifact_names) {
-    if (id == artifact) {
-      return absl::StrCat("the name ", name);
-    }
-  }
-  for (const int64_t number : state.open_jobs) {
-    const v1::JobRecord& record = state.jobs.at(number);
-    const auto& inputs = record.job().inputs();
-    if (record.checkpoint().artifact_id() == artifact.value() ||
-        std::any_of(inputs.begin(), inputs.end(), [&](const v1::ResolvedInput& input) {
-          return input.artifact_id() == artifact.value();
-        })) {
-      return absl::StrCat("job ", record.job().job_id());
-    }
-  }
-  return "";
-}
-
-void DecideEvict(Draft& draft, const EvictArtifact& command) {
-  const std::string needed_by = WhoNeeds(draft.state(), command.artifact);
-  if (!needed_by.empty()) {
-    draft.Refuse(absl::FailedPreconditionError(
-        absl::StrCat("artifact ", command.artifact.value(), ": needed by ", needed_by)));
-    return;
-  }
-  draft.decision().id = command.artifact.value();
-  if (draft.state().artifacts.contains(command.artifact)) {
-    v1::ArtifactRemoved& removed = *draft.Add().mutable_artifact_removed();
-    removed.set_artifact_id(command.artifact.value());
-    removed.set_reason(command.reason);
-  }
-}
-
 template <typename>
 [[maybe_unused]] constexpr bool kAlwaysFalse = false;
 
@@ -197,6 +139,8 @@ Decision Decide(const State& state, const Command& command, const Observations& 
           DecideDrain(draft, one);
         } else if constexpr (std::is_same_v<One, ResumeDevice>) {
           DecideResume(draft, one);
+        } else if constexpr (std::is_same_v<One, RemoveDevice>) {
+          DecideRemoveDevice(draft, one);
         } else if constexpr (std::is_same_v<One, ApplyPolicy>) {
           DecideApplyPolicy(draft, one);
         } else if constexpr (std::is_same_v<One, DeletePolicy>) {
@@ -205,6 +149,8 @@ Decision Decide(const State& state, const Command& command, const Observations& 
           DecideCommitArtifact(draft, one);
         } else if constexpr (std::is_same_v<One, ArchiveEnded>) {
           DecideArchive(draft, one);
+        } else if constexpr (std::is_same_v<One, RemoveArtifact>) {
+          DecideRemoveArtifact(draft, one);
         } else if constexpr (std::is_same_v<One, EvictArtifact>) {
           DecideEvict(draft, one);
         } else {

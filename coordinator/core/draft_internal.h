@@ -74,6 +74,10 @@ void DecideHello(Draft& draft, const WorkerHello& command);
 void DecideTick(Draft& draft);
 void DecidePlan(Draft& draft, const PlanComputed& command);
 void DecideArchive(Draft& draft, const ArchiveEnded& command);
+void DecideCommitArtifact(Draft& draft, const CommitArtifact& command);
+void DecideRemoveDevice(Draft& draft, const RemoveDevice& command);
+void DecideRemoveArtifact(Draft& draft, const RemoveArtifact& command);
+void DecideEvict(Draft& draft, const EvictArtifact& command);
 
 }  // namespace wattle::core
 

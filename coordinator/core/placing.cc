@@ -201,7 +201,7 @@ void DecideHello(Draft& draft, const WorkerHello& command) {
     info.set_time_scale(1.0);
   }
   const v1::DeviceRecord* record = FindDevice(state, device);
-  if (record == nullptr || record->incarnation() != hello.incarnation() ||
+  if (record == nullptr || record->incarnation() != hello.incarnation() || record->removed() ||
       record->info().SerializeAsString() != info.SerializeAsString()) {
     v1::DeviceRegistered& registered = *draft.Add().mutable_device_registered();
     *registered.mutable_info() = info;

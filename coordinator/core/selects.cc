@@ -3,6 +3,7 @@
 // Policies by label. Pure.
 #include <string>
 
+#include "coordinator/core/core.h"
 #include "coordinator/core/selects_internal.h"
 
 namespace wattle::core {
@@ -22,6 +23,14 @@ bool Selects(const v1::Policy& policy, const v1::DeviceInfo& device) {
     }
   }
   return true;
+}
+
+int CountSelected(const State& state, const v1::Policy& policy) {
+  int selected = 0;
+  for (const auto& [id, record] : state.devices) {
+    selected += !record.removed() && Selects(policy, record.info()) ? 1 : 0;
+  }
+  return selected;
 }
 
 }  // namespace wattle::core

@@ -93,6 +93,9 @@ absl::StatusOr<DeviceId> ResolveDevice(const State& state, absl::string_view ref
   std::vector<DeviceId> by_prefix;
   std::vector<std::string> names;
   for (const auto& [id, record] : state.devices) {
+    if (record.removed()) {
+      continue;
+    }
     names.push_back(record.info().name());
     if (record.info().name() == reference) {
       by_name.push_back(id);

@@ -185,6 +185,8 @@ Monotonic LastContact(const Observations& observations, const DeviceId& device);
 // For readers: the durable record with what was observed beside it. The record must exist.
 v1::Device DescribeDevice(const State& state, const Observations& observations,
                           const DeviceId& device, const Instant& now);
+// With all names that stand for the artifact now. The record must exist.
+v1::ArtifactInfo DescribeArtifact(const State& state, const ArtifactId& artifact);
 // Completes a job for readers, also one of the history: why it does not go on now, and the name of
 // each attempt's device, whether it is emulated and whether it cannot be reached.
 void CompleteJob(const State& state, const Observations& observations, const Instant& now,

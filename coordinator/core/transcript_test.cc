@@ -136,7 +136,7 @@ class Transcript {
       info.set_kind(v1::ARTIFACT_KIND_DATASET);
       info.mutable_dataset()->set_format(words.at(3));
     }
-    Do(CommitArtifact{info});
+    Do(CommitArtifact{info, /*move_name=*/true});
   }
 
   void Hello(const Words& words) {

@@ -41,6 +41,22 @@ v1::Device DescribeDevice(const State& state, const Observations& observations,
   return view;
 }
 
+v1::ArtifactInfo DescribeArtifact(const State& state, const ArtifactId& artifact) {
+  v1::ArtifactInfo view = state.artifacts.at(artifact);
+  bool stands = false;
+  for (const auto& [name, id] : state.artifact_names) {
+    if (id == artifact) {
+      view.add_names(name);
+      stands = stands || name == view.name();
+    }
+  }
+  // Of several names the latest push is the one to show, as long as the name stands for it.
+  if (!stands) {
+    view.set_name(view.names().empty() ? "" : view.names(0));
+  }
+  return view;
+}
+
 namespace {
 
 // Why the job does not go on at this moment, as nobody journals it; empty: nothing more is known

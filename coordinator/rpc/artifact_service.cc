@@ -159,13 +159,46 @@ grpc::Status ArtifactService::CommitArtifact(grpc::ServerContext*,
     return ToGrpc(info.status());
   }
   const runtime::Answer answer =
-      api_.runtime().PostAndWait(core::CommitArtifact{*info}, kCommitTimeout);
+      api_.runtime().PostAndWait(core::CommitArtifact{*info, request->move_name()}, kCommitTimeout);
   if (!answer.status.ok()) {
     return ToGrpc(answer.status);
   }
   v1::ResolveArtifactRequest resolve;
   resolve.set_reference(answer.id.empty() ? info->artifact_id() : answer.id);
   return Answer(api_.ResolveArtifact(resolve), response);
+}
+
+grpc::Status ArtifactService::RemoveArtifact(grpc::ServerContext*,
+                                             const v1::RemoveArtifactRequest* request,
+                                             v1::RemoveArtifactResponse* response) {
+  const auto remove = [&]() -> absl::Status {
+    WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
+    v1::ResolveArtifactRequest resolve;
+    resolve.set_reference(request->reference());
+    WATTLE_ASSIGN_OR_RETURN(const v1::ArtifactInfo before, api_.ResolveArtifact(resolve));
+    const runtime::Answer answer = api_.runtime().PostAndWait(
+        core::RemoveArtifact{request->reference(), request->kind()}, kCommitTimeout);
+    WATTLE_RETURN_IF_ERROR(answer.status);
+    // What is gone is what was there before and is there no more.
+    resolve.set_reference(answer.id);
+    const absl::StatusOr<v1::ArtifactInfo> after = api_.ResolveArtifact(resolve);
+    response->set_artifact_id(answer.id);
+    response->set_size_bytes(before.size_bytes());
+    response->set_artifact_removed(!after.ok());
+    for (const std::string& name : before.names()) {
+      if (!after.ok() ||
+          std::find(after->names().begin(), after->names().end(), name) == after->names().end()) {
+        response->add_names(name);
+      }
+    }
+    if (!after.ok()) {
+      // The journal has forgotten the artifact. Bytes that stay behind after a crash here are
+      // nobody's and go with the next eviction.
+      WATTLE_RETURN_IF_ERROR(store_.Remove(ArtifactId(answer.id)));
+    }
+    return absl::OkStatus();
+  };
+  return ToGrpc(remove());
 }
 
 grpc::Status ArtifactService::GetManifest(grpc::ServerContext*,

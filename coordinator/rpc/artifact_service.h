@@ -31,6 +31,9 @@ class ArtifactService final : public v1::ArtifactService::Service {
                          grpc::ServerWriter<v1::Chunk>* writer) override;
   grpc::Status ListArtifacts(grpc::ServerContext* context, const v1::ListArtifactsRequest* request,
                              v1::ListArtifactsResponse* response) override;
+  grpc::Status RemoveArtifact(grpc::ServerContext* context,
+                              const v1::RemoveArtifactRequest* request,
+                              v1::RemoveArtifactResponse* response) override;
   grpc::Status ResolveArtifact(grpc::ServerContext* context,
                                const v1::ResolveArtifactRequest* request,
                                v1::ArtifactInfo* response) override;

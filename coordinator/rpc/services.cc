@@ -101,6 +101,11 @@ class DeviceService final : public v1::DeviceService::CallbackService {
     return Later(context, response,
                  [&](auto reply) { api_.ResumeDevice(*request, std::move(reply)); });
   }
+  Reactor* RemoveDevice(Context* context, const v1::RemoveDeviceRequest* request,
+                        v1::RemoveDeviceResponse* response) override {
+    return Later(context, response,
+                 [&](auto reply) { api_.RemoveDevice(*request, std::move(reply)); });
+  }
 
  private:
   runtime::Api& api_;

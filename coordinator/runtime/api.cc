@@ -108,6 +108,9 @@ absl::StatusOr<v1::ListDevicesResponse> Api::ListDevices(
   v1::ListDevicesResponse response = runtime_.Read([&](const core::State& state) {
     v1::ListDevicesResponse devices;
     for (const auto& [id, record] : state.devices) {
+      if (record.removed()) {
+        continue;
+      }
       *devices.add_devices() = core::DescribeDevice(state, observations, id, runtime_.Now());
     }
     return devices;
@@ -136,6 +139,7 @@ absl::StatusOr<v1::ListPoliciesResponse> Api::ListPolicies(
     v1::ListPoliciesResponse response;
     for (const auto& [name, policy] : state.policies) {
       *response.add_policies() = policy;
+      response.add_selected_devices(core::CountSelected(state, policy));
     }
     return response;
   });
@@ -166,7 +170,7 @@ absl::StatusOr<v1::ListArtifactsResponse> Api::ListArtifacts(
     v1::ListArtifactsResponse artifacts;
     for (const auto& [id, info] : state.artifacts) {
       if (request.kind() == v1::ARTIFACT_KIND_UNSPECIFIED || request.kind() == info.kind()) {
-        *artifacts.add_artifacts() = info;
+        *artifacts.add_artifacts() = core::DescribeArtifact(state, id);
       }
     }
     return artifacts;
@@ -193,14 +197,13 @@ absl::StatusOr<v1::ArtifactInfo> Api::ResolveArtifact(
     }
   }
   WATTLE_RETURN_IF_ERROR(id.status());
-  const v1::ArtifactInfo* info = state->artifacts.Find(*id);
-  if (info == nullptr) {
+  if (!state->artifacts.contains(*id)) {
     return absl::NotFoundError(
         absl::StrCat("\"", request.reference(),
                      "\": the job has no output, or the output was removed; 'wattle job show' "
                      "tells which"));
   }
-  return *info;
+  return core::DescribeArtifact(*state, *id);
 }
 
 // Posts the command; `convert(answer)` makes the response of a successful one.
@@ -323,6 +326,23 @@ void Api::ResumeDevice(const v1::ResumeDeviceRequest& request, Reply<v1::Device>
   }
   Post(core::ResumeDevice{DeviceId(device->info().device_id())}, std::move(reply),
        [this, get](const Answer&) { return GetDevice(get); });
+}
+
+void Api::RemoveDevice(const v1::RemoveDeviceRequest& request,
+                       Reply<v1::RemoveDeviceResponse> reply) {
+  v1::GetDeviceRequest get;
+  get.set_device(request.device());
+  const absl::Status known = RefuseUnknownFields(request);
+  const absl::StatusOr<v1::Device> device = GetDevice(get);
+  if (!known.ok() || !device.ok()) {
+    reply(known.ok() ? device.status() : known);
+    return;
+  }
+  v1::RemoveDeviceResponse removed;
+  removed.set_device_id(device->info().device_id());
+  removed.set_name(device->info().name());
+  Post(core::RemoveDevice{DeviceId(removed.device_id())}, std::move(reply),
+       [removed](const Answer&) -> absl::StatusOr<v1::RemoveDeviceResponse> { return removed; });
 }
 
 void Api::ApplyPolicy(const v1::ApplyPolicyRequest& request, Reply<v1::Policy> reply) {

@@ -54,6 +54,7 @@ class Api {
   void CancelJob(const v1::CancelJobRequest& request, Reply<v1::Job> reply);
   void DrainDevice(const v1::DrainDeviceRequest& request, Reply<v1::Device> reply);
   void ResumeDevice(const v1::ResumeDeviceRequest& request, Reply<v1::Device> reply);
+  void RemoveDevice(const v1::RemoveDeviceRequest& request, Reply<v1::RemoveDeviceResponse> reply);
   void ApplyPolicy(const v1::ApplyPolicyRequest& request, Reply<v1::Policy> reply);
   void DeletePolicy(const v1::DeletePolicyRequest& request, Reply<v1::DeletePolicyResponse> reply);
   // info: complete, its blobs durable.

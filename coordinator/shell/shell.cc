@@ -135,7 +135,8 @@ v1::Welcome WelcomeFor(const core::State& durable, const DeviceId& device, int64
 
 bool WantsFreshObservations(const core::Command& command) {
   return std::holds_alternative<core::Tick>(command) ||
-         std::holds_alternative<core::PlanComputed>(command);
+         std::holds_alternative<core::PlanComputed>(command) ||
+         std::holds_alternative<core::RemoveDevice>(command);
 }
 
 bool PlanFilter::WorthPosting(const core::PlanComputed& plan) {

@@ -1,0 +1,200 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What comes under a name and what goes: artifacts and their names, and devices that left the
+// fleet. Nothing that an open job needs goes. Pure.
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+#include "coordinator/core/core.h"
+#include "coordinator/core/draft_internal.h"
+#include "coordinator/core/inputs_internal.h"
+
+namespace wattle::core {
+namespace {
+
+// Ids of the open jobs that need the artifact: as an input, or as the checkpoint to go on from.
+std::vector<std::string> OpenJobsWith(const State& state, const ArtifactId& artifact) {
+  std::vector<std::string> jobs;
+  for (const int64_t number : state.open_jobs) {
+    const v1::JobRecord& record = state.jobs.at(number);
+    const auto& inputs = record.job().inputs();
+    if (record.checkpoint().artifact_id() == artifact.value() ||
+        std::any_of(inputs.begin(), inputs.end(), [&](const v1::ResolvedInput& input) {
+          return input.artifact_id() == artifact.value();
+        })) {
+      jobs.push_back(record.job().job_id());
+    }
+  }
+  return jobs;
+}
+
+std::vector<std::string> NamesOf(const State& state, const ArtifactId& artifact) {
+  std::vector<std::string> names;
+  for (const auto& [name, id] : state.artifact_names) {
+    if (id == artifact) {
+      names.push_back(name);
+    }
+  }
+  return names;
+}
+
+std::string KindWord(const v1::ArtifactInfo& info) {
+  return info.kind() == v1::ARTIFACT_KIND_DATASET ? "data set" : "model";
+}
+
+// A name is taken from another artifact only by a caller who says so.
+absl::Status CheckName(const State& state, const CommitArtifact& command) {
+  const std::string& name = command.info.name();
+  const auto named = state.artifact_names.find(name);
+  if (name.empty() || command.move_name || named == state.artifact_names.end() ||
+      named->second.value() == command.info.artifact_id()) {
+    return absl::OkStatus();
+  }
+  return absl::AlreadyExistsError(absl::StrCat(
+      "\"", name, "\" is the name of another ", KindWord(state.artifacts.at(named->second)), " (",
+      named->second.value().substr(0, 12), "); choose another name, or add --move to take it"));
+}
+
+// What a job that makes no model leaves behind is none, whatever its worker says of it.
+void CorrectOutput(const State& state, v1::ArtifactInfo& info) {
+  const v1::JobRecord* record = FindJob(state, JobId(info.job_id()));
+  if (info.kind() == v1::ARTIFACT_KIND_RESULT && record != nullptr &&
+      !MakesModel(record->job().spec())) {
+    info.clear_model_shape();
+    info.clear_parameter_count();
+    info.clear_quantization();
+    info.clear_recipe();
+  }
+}
+
+// A person who says "data rm" means no model.
+absl::Status CheckKind(const RemoveArtifact& command, const v1::ArtifactInfo& info) {
+  const bool is_data = info.kind() == v1::ARTIFACT_KIND_DATASET;
+  if (command.kind == v1::ARTIFACT_KIND_DATASET && !is_data) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "\"", command.reference, "\" is no data set; remove a model with 'wattle model rm'"));
+  }
+  if (command.kind == v1::ARTIFACT_KIND_MODEL && is_data) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", command.reference, "\" is a data set; remove it with 'wattle data rm'"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void DecideCommitArtifact(Draft& draft, const CommitArtifact& command) {
+  const v1::ArtifactInfo& info = command.info;
+  if (info.artifact_id().empty()) {
+    draft.Refuse(absl::InvalidArgumentError("artifact_id: missing"));
+    return;
+  }
+  if (absl::Status may = CheckName(draft.state(), command); !may.ok()) {
+    draft.Refuse(std::move(may));
+    return;
+  }
+  draft.decision().id = info.artifact_id();
+  const auto known = draft.state().artifacts.find(ArtifactId(info.artifact_id()));
+  const auto named = draft.state().artifact_names.find(info.name());
+  const bool name_moves = !info.name().empty() && (named == draft.state().artifact_names.end() ||
+                                                   named->second.value() != info.artifact_id());
+  if (known != draft.state().artifacts.end() && !name_moves) {
+    return;  // Repeated.
+  }
+  v1::ArtifactInfo& committed = *draft.Add().mutable_artifact_committed()->mutable_info();
+  committed = info;
+  if (known != draft.state().artifacts.end()) {
+    // The same bytes under another name: what is known of them stays.
+    committed = known->second;
+    committed.set_name(info.name());
+  }
+  CorrectOutput(draft.state(), committed);
+}
+
+void DecideRemoveDevice(Draft& draft, const RemoveDevice& command) {
+  const State& state = draft.state();
+  const v1::DeviceRecord* record = FindDevice(state, command.device);
+  if (record == nullptr) {
+    draft.Refuse(absl::NotFoundError(
+        absl::StrCat("no device \"", command.device.value(), "\"; 'wattle devices' lists them")));
+    return;
+  }
+  draft.decision().id = command.device.value();
+  if (record->removed()) {
+    return;  // Repeated.
+  }
+  const std::string& name = record->info().name();
+  const auto seen = draft.observations().devices.find(command.device);
+  if (seen != draft.observations().devices.end() && seen->second.connected) {
+    draft.Refuse(absl::FailedPreconditionError(
+        absl::StrCat(name, " is connected; stop its worker first, else it registers again")));
+    return;
+  }
+  if (const auto held = state.wanted_attempt.find(command.device);
+      held != state.wanted_attempt.end()) {
+    draft.Refuse(absl::FailedPreconditionError(
+        absl::StrCat(name, " holds attempt ", held->second.value(),
+                     "; cancel its job, or wait until the attempt's lease is over and the job is "
+                     "placed elsewhere")));
+    return;
+  }
+  draft.Add().mutable_device_removed()->set_device_id(command.device.value());
+}
+
+void DecideRemoveArtifact(Draft& draft, const RemoveArtifact& command) {
+  const State& state = draft.state();
+  const absl::StatusOr<ArtifactId> id = ResolveArtifact(state, command.reference);
+  if (!id.ok() || !state.artifacts.contains(*id)) {
+    draft.Refuse(id.ok() ? absl::NotFoundError(
+                               absl::StrCat("\"", command.reference, "\" is removed already"))
+                         : id.status());
+    return;
+  }
+  draft.decision().id = id->value();
+  if (absl::Status fits = CheckKind(command, state.artifacts.at(*id)); !fits.ok()) {
+    draft.Refuse(std::move(fits));
+    return;
+  }
+  std::vector<std::string> names = NamesOf(state, *id);
+  // A name takes the artifact along only where it is the last one.
+  const bool names_only = names.size() > 1 && state.artifact_names.contains(command.reference);
+  if (names_only) {
+    names = {command.reference};
+  } else if (const std::vector<std::string> jobs = OpenJobsWith(state, *id); !jobs.empty()) {
+    draft.Refuse(absl::FailedPreconditionError(absl::StrCat(
+        "\"", command.reference, "\" is needed by ", absl::StrJoin(jobs, ", "),
+        "; wait until it has ended, or cancel it with 'wattle job cancel ", jobs.front(), "'")));
+    return;
+  }
+  v1::ArtifactRemoved& removed = *draft.Add().mutable_artifact_removed();
+  removed.set_artifact_id(id->value());
+  removed.set_names_only(names_only);
+  for (const std::string& name : names) {
+    removed.add_names(name);
+  }
+}
+
+void DecideEvict(Draft& draft, const EvictArtifact& command) {
+  const std::vector<std::string> names = NamesOf(draft.state(), command.artifact);
+  const std::vector<std::string> jobs = OpenJobsWith(draft.state(), command.artifact);
+  if (!names.empty() || !jobs.empty()) {
+    draft.Refuse(absl::FailedPreconditionError(
+        absl::StrCat("artifact ", command.artifact.value(), ": needed by ",
+                     names.empty() ? absl::StrCat("job ", jobs.front())
+                                   : absl::StrCat("the name ", names.front()))));
+    return;
+  }
+  draft.decision().id = command.artifact.value();
+  if (draft.state().artifacts.contains(command.artifact)) {
+    v1::ArtifactRemoved& removed = *draft.Add().mutable_artifact_removed();
+    removed.set_artifact_id(command.artifact.value());
+    removed.set_reason(command.reason);
+  }
+}
+
+}  // namespace wattle::core
