@@ -150,6 +150,7 @@ void AgentCore::OnMessage(const v1::CoordinatorMessage& message, const Instant& 
       }
       break;
     case v1::CoordinatorMessage::kClosing:
+    case v1::CoordinatorMessage::kMetricsAcknowledgement:  // the agent's, which keeps the samples
     case v1::CoordinatorMessage::MESSAGE_NOT_SET:
       break;
   }
