@@ -59,7 +59,7 @@ absl::Status WorkerStream::Handle() {
       HandleLog(incoming_.log());
       break;
     case v1::WorkerMessage::kHello:
-      break;  // Above.
+      break;                           // Above.
     case v1::WorkerMessage::kMetrics:  // No worker sends them before a welcome asks for them.
     case v1::WorkerMessage::MESSAGE_NOT_SET:
       // A kind of a newer version. What must not be lost comes as a report.
