@@ -181,9 +181,6 @@ std::string RenderDevice(const v1::Device& device, absl::Time now) {
       heartbeat.disk_free_bytes() > 0 ? FormatBytes(heartbeat.disk_free_bytes()) + " free" : "",
       &out);
   AppendField("clock", ClockWords(device), &out);
-  for (const std::string& finding : info.findings()) {
-    AppendField("finding", finding, &out);
-  }
   AddLedger(device, &out);
   return out;
 }
