@@ -3,7 +3,10 @@
 // Predictions, rules and costs of jobs on every device.
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <memory>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -13,7 +16,7 @@
 
 #include "scheduler/battery/charge.h"
 #include "scheduler/place/consider_internal.h"
-#include "scheduler/place/constraint.h"
+#include "scheduler/place/rule.h"
 #include "scheduler/place/selector.h"
 #include "scheduler/predict/predict.h"
 
@@ -23,30 +26,30 @@ namespace {
 // An attempt that runs past its expected end is taken to need this much longer, again and again.
 constexpr absl::Duration kOverdue = absl::Seconds(30);
 
-// `cost` to four digits: closer than that, two devices are the same and time decides.
-double ToFourDigits(double cost) {
-  if (!(cost > 0) || !std::isfinite(cost)) {
-    return cost;
-  }
-  const double scale = std::pow(10.0, 3 - std::floor(std::log10(cost)));
-  return std::round(cost * scale) / scale;
-}
-
-void CheckRules(const Consideration& on, v1::Candidate* candidate) {
-  candidate->set_feasible(true);
-  for (const Constraint* rule : AllConstraints()) {
-    const std::optional<Refusal> refusal = rule->Check(on);
-    if (!refusal.has_value() || (!candidate->feasible() && !refusal->permanent)) {
+// The refusal that counts among the rules of `scope`: the first permanent one, else the first.
+std::optional<Refusal> CheckRules(RuleScope scope, const Consideration& on, size_t* refusing_rule) {
+  std::optional<Refusal> counts;
+  const absl::Span<const Rule> rules = Rules();
+  for (size_t i = 0; i < rules.size(); ++i) {
+    if (rules[i].scope != scope) {
       continue;
     }
-    candidate->set_feasible(false);
-    candidate->set_refused_by(std::string(rule->name()));
-    candidate->set_reason(refusal->reason);
-    candidate->set_permanent(refusal->permanent);
-    if (refusal->permanent) {
-      return;
+    std::optional<Refusal> refusal = rules[i].check(on);
+    if (refusal.has_value() && (!counts.has_value() || refusal->permanent)) {
+      counts = std::move(refusal);
+      *refusing_rule = i;
+      if (counts->permanent) {
+        return counts;
+      }
     }
   }
+  return counts;
+}
+
+double WaitedSeconds(const JobView& job, absl::Time now) {
+  return job.submitted == absl::InfinitePast()
+             ? 0.0
+             : std::max(0.0, absl::ToDoubleSeconds(now - job.submitted));
 }
 
 // A reserve that nobody guards is told of.
@@ -72,26 +75,6 @@ void DescribeBattery(const DeviceView& view, const DeviceLoad& load, v1::Candida
   candidate->set_state_of_charge_ratio(charge.value());
   candidate->set_state_of_charge_after_ratio(std::clamp(
       ChargeAfter(BatteryState{capacity, charge, load.committed}, demand).value(), 0.0, 1.0));
-}
-
-// What does not depend on the load.
-v1::Candidate Describe(const Snapshot& snapshot, const JobView& job, const WorkAmount& work,
-                       const DeviceView& view) {
-  const v1::DeviceInfo& info = view.device.info();
-  v1::Candidate candidate;
-  candidate.set_device_id(info.device_id());
-  candidate.set_device_name(info.name());
-  candidate.set_device_class(info.device_class());
-  candidate.set_emulated(info.emulated());
-  candidate.set_power_mode(info.power_mode());
-  v1::Prediction& prediction = *candidate.mutable_prediction();
-  prediction = Predict(*snapshot.profiles, view.device, work, job.inputs);
-  if (job.peak_memory_bytes > 0) {
-    prediction.set_peak_memory_bytes(job.peak_memory_bytes);
-  }
-  candidate.set_marginal_energy_joules(MarginalEnergyJoules(prediction));
-  WarnOfReserve(snapshot, view, &candidate);
-  return candidate;
 }
 
 // Two jobs of one key are the same to every rule and prediction, and with one objective to the
@@ -139,9 +122,43 @@ std::vector<DeviceLoad> InitialLoads(const Snapshot& snapshot) {
   return loads;
 }
 
+FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& work,
+                                         const DeviceView& view) const {
+  const v1::DeviceInfo& info = view.device.info();
+  Described described;
+  v1::Candidate& candidate = described.candidate;
+  candidate.set_device_id(info.device_id());
+  candidate.set_device_name(info.name());
+  candidate.set_device_class(info.device_class());
+  candidate.set_emulated(info.emulated());
+  candidate.set_power_mode(info.power_mode());
+  ComparablePrediction predicted =
+      PredictToCompare(*snapshot_.profiles, view.device, work, job.inputs);
+  v1::Prediction& prediction = *candidate.mutable_prediction();
+  prediction = std::move(predicted.prediction);
+  if (job.peak_memory_bytes > 0) {
+    prediction.set_peak_memory_bytes(job.peak_memory_bytes);
+  }
+  const double marginal = MarginalEnergyJoules(prediction);
+  candidate.set_marginal_energy_joules(marginal);
+  // Only the run's joules are uncertain, not those of fetching and starting.
+  described.deviation =
+      marginal > 0 ? predicted.own_energy_deviation * prediction.net_energy_joules() / marginal : 0;
+  WarnOfReserve(snapshot_, view, &candidate);
+  described.refusal = CheckRules(RuleScope::kDevice,
+                                 Consideration{.snapshot = snapshot_,
+                                               .job = job,
+                                               .device = view,
+                                               .prediction = prediction,
+                                               .dry_run = options_.dry_run},
+                                 &described.refusing_rule);
+  return described;
+}
+
 void FleetView::PlaceAt(const JobView& job, size_t device, const DeviceLoad& load,
                         Shape& shape) const {
   const DeviceView& view = snapshot_.devices[device];
+  const Described& described = (*shape.described)[device];
   v1::Candidate& candidate = shape.candidates[device];
   const v1::Prediction& prediction = candidate.prediction();
   candidate.set_start_in_seconds(
@@ -149,28 +166,42 @@ void FleetView::PlaceAt(const JobView& job, size_t device, const DeviceLoad& loa
   candidate.set_finish_in_seconds(candidate.start_in_seconds() +
                                   prediction.time_scale() *
                                       TotalSeconds(prediction, prediction.run_seconds().mean()));
-  candidate.set_cost(ObjectiveOf(job.spec.objective()).Cost(candidate));
+  const ObjectiveRow& objective = ObjectiveOf(job.spec.objective());
+  candidate.set_cost(objective.cost(candidate, WaitedSeconds(job, snapshot_.now)));
   DescribeBattery(view, load, &candidate);
   const double finish_upper =
       candidate.start_in_seconds() +
       prediction.time_scale() * TotalSeconds(prediction, prediction.run_seconds().high());
-  candidate.clear_refused_by();
-  candidate.clear_reason();
-  candidate.clear_permanent();
-  CheckRules(Consideration{.snapshot = snapshot_,
-                           .job = job,
-                           .device = view,
-                           .prediction = prediction,
-                           .start_in_seconds = candidate.start_in_seconds(),
-                           .finish_in_seconds = candidate.finish_in_seconds(),
-                           .finish_in_seconds_upper = finish_upper,
-                           .committed = load.committed,
-                           .dry_run = options_.dry_run},
-             &candidate);
+  size_t refusing_rule = 0;
+  std::optional<Refusal> refusal =
+      CheckRules(RuleScope::kLoad,
+                 Consideration{.snapshot = snapshot_,
+                               .job = job,
+                               .device = view,
+                               .prediction = prediction,
+                               .dry_run = options_.dry_run,
+                               .start_in_seconds = candidate.start_in_seconds(),
+                               .finish_in_seconds_upper = finish_upper,
+                               .committed = load.committed},
+                 &refusing_rule);
+  // Of the two scopes' refusals the permanent one counts, of equals the one of the earlier rule.
+  if (described.refusal.has_value() &&
+      (!refusal.has_value() ||
+       std::make_tuple(!described.refusal->permanent, described.refusing_rule) <
+           std::make_tuple(!refusal->permanent, refusing_rule))) {
+    refusal = described.refusal;
+    refusing_rule = described.refusing_rule;
+  }
+  candidate.set_feasible(!refusal.has_value());
+  candidate.set_refused_by(refusal ? std::string(Rules()[refusing_rule].name) : "");
+  candidate.set_reason(refusal ? refusal->reason : "");
+  candidate.set_permanent(refusal && refusal->permanent);
   shape.loads[device] = load;
-  shape.ranks[device] = {candidate.feasible(),
-                         candidate.feasible() ? ToFourDigits(candidate.cost()) : 0,
-                         candidate.feasible() ? candidate.finish_in_seconds() : 0};
+  shape.ranks[device] = {};
+  if (candidate.feasible()) {
+    shape.ranks[device] = {true, candidate.cost(), candidate.finish_in_seconds(),
+                           objective.equal_within_error ? described.deviation : 0};
+  }
 }
 
 bool FleetView::ComesBefore(const Shape& shape, size_t a, size_t b) {
@@ -184,10 +215,31 @@ bool FleetView::ComesBefore(const Shape& shape, size_t a, size_t b) {
   return rank(a) < rank(b);
 }
 
+size_t FleetView::ChoiceOf(const Shape& shape) {
+  const Rank& cheapest = shape.ranks[shape.order.front()];
+  size_t choice = 0;
+  for (size_t i = 1; i < shape.order.size(); ++i) {
+    const Rank& other = shape.ranks[shape.order[i]];
+    if (!other.feasible) {
+      break;
+    }
+    // Deviations are of the logarithm. Costs of 0 are equal as they are.
+    const bool equal = cheapest.cost > 0 && std::log(other.cost / cheapest.cost) <
+                                                std::hypot(cheapest.deviation, other.deviation);
+    if (equal && other.finish_in_seconds < shape.ranks[shape.order[choice]].finish_in_seconds) {
+      choice = i;
+    }
+  }
+  return choice;
+}
+
 FleetView::Shape& FleetView::ShapeOf(const JobView& job, const WorkAmount& work,
                                      const std::vector<DeviceLoad>& loads) {
   const std::string work_key = ShapeKey(job);
-  const std::string key = absl::StrCat(job.spec.objective(), "|", work_key);
+  std::string key = absl::StrCat(job.spec.objective(), "|", work_key);
+  if (job.spec.objective() == v1::OBJECTIVE_EDP) {
+    absl::StrAppend(&key, "|", absl::ToUnixNanos(job.submitted));  // The waiting is in its cost.
+  }
   const auto before = [](const Shape& in) {
     return [&in](size_t a, size_t b) { return ComesBefore(in, a, b); };
   };
@@ -214,12 +266,18 @@ FleetView::Shape& FleetView::ShapeOf(const JobView& job, const WorkAmount& work,
   std::iota(shape.order.begin(), shape.order.end(), size_t{0});
   if (described_key_ != work_key) {
     described_key_ = work_key;
-    described_.clear();
+    std::vector<Described> described;
+    described.reserve(snapshot_.devices.size());
     for (const DeviceView& device : snapshot_.devices) {
-      described_.push_back(Describe(snapshot_, job, work, device));
+      described.push_back(Describe(job, work, device));
     }
+    described_ = std::make_shared<const std::vector<Described>>(std::move(described));
   }
-  shape.candidates = described_;
+  shape.described = described_;
+  shape.candidates.clear();
+  for (const Described& described : *described_) {
+    shape.candidates.push_back(described.candidate);
+  }
   for (size_t i = 0; i < loads.size(); ++i) {
     PlaceAt(job, i, loads[i], shape);
   }
@@ -232,8 +290,13 @@ Considered FleetView::Consider(const JobView& job, const WorkAmount& work,
   const Shape& shape = ShapeOf(job, work, loads);
   Considered considered;
   considered.devices = shape.order;
+  if (!shape.order.empty()) {
+    const auto choice = considered.devices.begin() + static_cast<ptrdiff_t>(ChoiceOf(shape));
+    considered.chosen_by_end = choice != considered.devices.begin();
+    std::rotate(considered.devices.begin(), choice, choice + 1);
+  }
   considered.candidates.reserve(shape.order.size());
-  for (const size_t i : shape.order) {
+  for (const size_t i : considered.devices) {
     considered.candidates.push_back(&shape.candidates[i]);
     considered.feasible += shape.ranks[i].feasible ? 1 : 0;
   }

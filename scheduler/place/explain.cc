@@ -11,9 +11,9 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 
-#include "scheduler/place/constraint.h"
 #include "scheduler/place/explain_internal.h"
 #include "scheduler/place/place.h"
+#include "scheduler/place/rule.h"
 #include "units/format.h"
 
 namespace wattle::scheduler {
@@ -49,28 +49,35 @@ std::string WhyNone(const Considered& considered) {
 
 // How many rules the candidate's refusal leaves behind it, in the order in which they are asked.
 size_t RulesPassed(const v1::Candidate& candidate) {
-  const absl::Span<const Constraint* const> rules = AllConstraints();
-  const auto refusing = std::find_if(rules.begin(), rules.end(), [&](const Constraint* rule) {
-    return rule->name() == candidate.refused_by();
+  const absl::Span<const Rule> rules = Rules();
+  const auto refusing = std::find_if(rules.begin(), rules.end(), [&](const Rule& rule) {
+    return rule.name == candidate.refused_by();
   });
   return static_cast<size_t>(refusing - rules.begin());
 }
 
-// The cheapest feasible candidate besides the chosen; for one that waits, the cheapest that is
-// free.
+// The cheapest feasible candidate besides the chosen one. For a choice that waits and is the
+// cheapest, the cheapest candidate that is free.
 const v1::Candidate* RunnerUp(const Considered& considered) {
-  const bool waits = considered.candidates.front()->start_in_seconds() > 0;
+  const bool free_only =
+      !considered.chosen_by_end && considered.candidates.front()->start_in_seconds() > 0;
   for (size_t i = 1; i < static_cast<size_t>(considered.feasible); ++i) {
-    if (!waits || considered.candidates[i]->start_in_seconds() <= 0) {
+    if (!free_only || considered.candidates[i]->start_in_seconds() <= 0) {
       return considered.candidates[i];
     }
   }
   return nullptr;
 }
 
-std::string Compare(const v1::Candidate& chosen, const v1::Candidate& other,
-                    const ObjectiveFunction& objective) {
-  const std::string saved = objective.Format(other.cost() - chosen.cost());
+std::string Compare(const v1::Candidate& chosen, const v1::Candidate& other, bool by_end,
+                    const ObjectiveRow& objective) {
+  if (by_end) {
+    return absl::StrFormat(
+        "%s would take %s, which is equal within the error of both predictions, and end %s later",
+        NameOf(other), objective.format(other.cost()),
+        FormatElapsed(absl::Seconds(other.finish_in_seconds() - chosen.finish_in_seconds())));
+  }
+  const std::string saved = objective.format(other.cost() - chosen.cost());
   const double percent = other.cost() > 0 ? 100 * (other.cost() - chosen.cost()) / other.cost() : 0;
   return absl::StrFormat("saves %s (%.0f %%) against %s", saved, percent, NameOf(other));
 }
@@ -87,35 +94,36 @@ const v1::Candidate* NearestToFeasible(absl::Span<const v1::Candidate* const> ca
   return nearest == candidates.end() ? nullptr : *nearest;
 }
 
-std::string ReasonOf(const Considered& considered, const ObjectiveFunction& objective) {
+std::string ReasonOf(const Considered& considered, const ObjectiveRow& objective) {
   const v1::Candidate* const chosen = Chosen(considered);
   if (chosen == nullptr) {
     return WhyNone(considered);
   }
   const v1::Candidate* const other = RunnerUp(considered);
-  std::string reason =
-      absl::StrCat(NameOf(*chosen), ": ", objective.Format(chosen->cost()),
-                   objective.objective() == v1::OBJECTIVE_TIME ? " until done" : "");
+  std::string reason = absl::StrCat(NameOf(*chosen), ": ", objective.format(chosen->cost()),
+                                    objective.objective == v1::OBJECTIVE_TIME ? " until done" : "");
   const bool waits = chosen->start_in_seconds() > 0;
   if (waits) {
     absl::StrAppend(&reason, "; waits ", FormatElapsed(absl::Seconds(chosen->start_in_seconds())),
                     " until it is free");
   }
   if (other != nullptr) {
-    absl::StrAppend(&reason, waits ? ", " : "; ", Compare(*chosen, *other, objective),
-                    waits ? ", which is free" : "");
+    const bool by_end = considered.chosen_by_end;
+    absl::StrAppend(&reason, waits && !by_end ? ", " : "; ",
+                    Compare(*chosen, *other, by_end, objective),
+                    waits && !by_end ? ", which is free" : "");
   } else if (considered.feasible == 1) {
     absl::StrAppend(&reason, "; the only feasible device");
   }
-  if (objective.objective() != v1::OBJECTIVE_TIME && !chosen->prediction().idle_known()) {
+  if (objective.objective != v1::OBJECTIVE_TIME && !chosen->prediction().idle_known()) {
     absl::StrAppend(&reason, "; gross joules, as its idle watts are not known");
   }
   return reason;
 }
 
-v1::Placement PlacementOf(const Considered& considered, const ObjectiveFunction& objective) {
+v1::Placement PlacementOf(const Considered& considered, const ObjectiveRow& objective) {
   v1::Placement placement;
-  placement.set_objective(objective.objective());
+  placement.set_objective(objective.objective);
   if (const v1::Candidate* const chosen = Chosen(considered); chosen != nullptr) {
     placement.set_device_id(chosen->device_id());
     placement.set_wait(chosen->start_in_seconds() > 0);

@@ -14,11 +14,11 @@
 namespace wattle::scheduler {
 
 // "orin: 36.33 Wh, the least; xavier would take 57.82 Wh (+59 %)".
-std::string ReasonOf(const Considered& considered, const ObjectiveFunction& objective);
+std::string ReasonOf(const Considered& considered, const ObjectiveRow& objective);
 
 // The choice of `considered`, with the five best and the refusals counted; where none is feasible,
 // `best` holds up to five of the refused with their reasons.
-v1::Placement PlacementOf(const Considered& considered, const ObjectiveFunction& objective);
+v1::Placement PlacementOf(const Considered& considered, const ObjectiveRow& objective);
 
 // There are devices, and each is refused for a reason that does not pass by itself.
 bool NeverFeasible(const Considered& considered);

@@ -33,10 +33,6 @@ void AddChoices(FleetView& fleet, const std::vector<DeviceLoad>& loads, JobView 
 
 }  // namespace
 
-absl::Status ValidateForPlan(const v1::JobSpec& spec) {
-  return ValidateSpec(spec);
-}
-
 absl::StatusOr<v1::Candidate> PlanOnFirstDevice(const Snapshot& snapshot, const JobView& job) {
   WATTLE_CHECK(!snapshot.devices.empty(), "there is a first device");
   WATTLE_ASSIGN_OR_RETURN(const WorkAmount work, WorkOf(job.spec, job.inputs, *snapshot.profiles));
@@ -47,7 +43,7 @@ absl::StatusOr<v1::Candidate> PlanOnFirstDevice(const Snapshot& snapshot, const 
 absl::StatusOr<v1::PlanResponse> PlanJob(const Snapshot& snapshot, const JobView& job) {
   WATTLE_CHECK(snapshot.profiles != nullptr, "a plan needs a profile table");
   WATTLE_ASSIGN_OR_RETURN(const WorkAmount work, WorkOf(job.spec, job.inputs, *snapshot.profiles));
-  const ObjectiveFunction& objective = ObjectiveOf(job.spec.objective());
+  const ObjectiveRow& objective = ObjectiveOf(job.spec.objective());
   FleetView fleet(snapshot, ConsiderOptions{.dry_run = true});
   const std::vector<DeviceLoad> loads = InitialLoads(snapshot);
   const Considered considered = fleet.Consider(job, work, loads);
@@ -57,7 +53,7 @@ absl::StatusOr<v1::PlanResponse> PlanJob(const Snapshot& snapshot, const JobView
     plan.set_wait(chosen->start_in_seconds() > 0);
   }
   plan.set_reason(ReasonOf(considered, objective));
-  plan.set_objective(objective.objective());
+  plan.set_objective(objective.objective);
   plan.set_sequence_number(snapshot.sequence.value());
   plan.set_work_units(work.units);
   plan.set_unit(work.unit);

@@ -21,19 +21,15 @@
 
 namespace wattle::scheduler {
 
-// What the planner demands of a spec, names the field that breaks it. Files are not looked at: a
-// spec by model_shape and data_shape passes. Errors: kInvalidArgument.
-absl::Status ValidateForPlan(const v1::JobSpec& spec);
-
 // The candidate that lacks least: a feasible one, else one whose refusal may pass, else the one
 // that gets furthest through the rules in the order in which they are asked. Of equals the first;
 // null of none. The pointer is into `candidates`.
 const v1::Candidate* NearestToFeasible(absl::Span<const v1::Candidate* const> candidates);
 
 // `wattle plan`: `job` alone against the fleet, the queue left aside. Every device is in the
-// answer, feasible ones first and cheapest first, the others by name; policies are those of the
-// snapshot. Errors: kInvalidArgument where the spec or an input gives no amount of work (the
-// message names the field).
+// answer: the choice, then the other feasible ones, cheapest first, then the refused ones by name.
+// Policies are those of the snapshot. Errors: kInvalidArgument where the spec or an input gives no
+// amount of work (the message names the field).
 absl::StatusOr<v1::PlanResponse> PlanJob(const Snapshot& snapshot, const JobView& job);
 
 // The same for the first device of the snapshot alone: a quick look at whether the device could

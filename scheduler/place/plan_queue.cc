@@ -61,12 +61,12 @@ std::vector<QueuePlacement> PlanQueue(const Snapshot& snapshot) {
   std::vector<QueuePlacement> placements;
   placements.reserve(snapshot.queue.size());
   for (const JobView* job : InPlanningOrder(snapshot)) {
-    const ObjectiveFunction& objective = ObjectiveOf(job->spec.objective());
+    const ObjectiveRow& objective = ObjectiveOf(job->spec.objective());
     QueuePlacement placed;
     placed.job = job->id;
     const absl::StatusOr<WorkAmount> work = WorkOf(job->spec, job->inputs, *snapshot.profiles);
     if (!work.ok()) {
-      placed.placement.set_objective(objective.objective());
+      placed.placement.set_objective(objective.objective);
       placed.placement.set_reason(std::string(work.status().message()));
       placed.never = true;
       placements.push_back(std::move(placed));

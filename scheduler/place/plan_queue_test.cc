@@ -14,6 +14,8 @@
 #include "base/status_matchers.h"
 #include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/place.h"
+#include "scheduler/predict/work.h"
+#include "scheduler/profiles/profile_table.h"
 
 namespace wattle::scheduler {
 namespace {
@@ -116,6 +118,88 @@ TEST(PlanQueueTest, TheOrderOfTheSnapshotDoesNotMatter) {
   }
 }
 
+// The device has run the job once, at `seconds_per_token` and 10 W.
+void Learn(const DeviceView& view, const JobView& job, double seconds_per_token,
+           ProfileTable* table) {
+  const absl::StatusOr<WorkAmount> work = WorkOf(job.spec, job.inputs, *table);
+  ASSERT_THAT(work, IsOk());
+  v1::Receipt receipt;
+  receipt.set_attempt_id("j0.1");
+  v1::EnergyMeasurement& run = *receipt.mutable_run();
+  run.set_seconds(seconds_per_token * work->units);
+  run.set_mean_power_watts(10);
+  run.set_coverage_ratio(1);
+  run.set_source(v1::ENERGY_SOURCE_EMULATED);
+  v1::WorkDone& done = *receipt.mutable_work();
+  *done.mutable_signature() = work->signature;
+  done.set_unit(work->unit);
+  done.set_units(work->units);
+  done.set_tokens(static_cast<int64_t>(work->units));
+  done.set_examples(static_cast<int64_t>(work->examples));
+  done.set_steps(static_cast<int64_t>(work->steps));
+  for (const v1::ProfileRow& row :
+       LearnFromReceipt(*table, view.device.info(), receipt, kTestNow)) {
+    ASSERT_THAT(table->Put(row), IsOk());
+  }
+}
+
+TEST(PlanQueueTest, LikeBoardsThatMeasuredAHairApartShareTheQueue) {
+  ProfileTable profiles;
+  Snapshot snapshot = MakeSnapshot({OrinNano("a"), OrinNano("b")}, profiles);
+  for (int i = 0; i < 6; ++i) {
+    snapshot.queue.push_back(RealJob("j" + std::to_string(i), 1000));
+  }
+  Learn(snapshot.devices[0], snapshot.queue[0], 0.001, &profiles);
+  Learn(snapshot.devices[1], snapshot.queue[0], 0.001 * 1.001, &profiles);
+  std::map<std::string, int> jobs;
+  for (const QueuePlacement& placed : PlanQueue(snapshot)) {
+    ++jobs[placed.placement.device_id()];
+  }
+  EXPECT_THAT(jobs, ElementsAre(testing::Pair("id-a", 3), testing::Pair("id-b", 3)));
+
+  snapshot.devices[0].free_at = kTestNow + absl::Hours(1);
+  const v1::Placement placement = PlanQueue(snapshot)[0].placement;
+  EXPECT_EQ(placement.device_id(), "id-b");
+  EXPECT_THAT(placement.reason(), HasSubstr("a would take"));
+  EXPECT_THAT(placement.reason(), HasSubstr("equal within the error of both predictions, and end"));
+}
+
+TEST(PlanQueueTest, ABoardThatMeasuredClearlyBetterIsWaitedFor) {
+  ProfileTable profiles;
+  Snapshot snapshot = MakeSnapshot({OrinNano("a"), OrinNano("b")}, profiles);
+  snapshot.queue = {RealJob("j1", 1000), RealJob("j2", 1000)};
+  Learn(snapshot.devices[0], snapshot.queue[0], 0.001, &profiles);
+  Learn(snapshot.devices[1], snapshot.queue[0], 0.001 * 1.3, &profiles);
+  EXPECT_THAT(Summary(PlanQueue(snapshot)), ElementsAre("j1 on id-a", "j2 waits for id-a"));
+}
+
+// b is equal to a, c is equal to b, and c is not equal to a: c is no choice, though it ends first.
+TEST(PlanQueueTest, EachCandidateIsComparedWithTheCheapestAlone) {
+  ProfileTable profiles;
+  Snapshot snapshot = MakeSnapshot({OrinNano("a"), OrinNano("b"), OrinNano("c")}, profiles);
+  snapshot.queue = {RealJob("j1", 20000)};
+  snapshot.devices[0].free_at = kTestNow + absl::Hours(2);
+  snapshot.devices[1].free_at = kTestNow + absl::Hours(1);
+  Learn(snapshot.devices[0], snapshot.queue[0], 0.001, &profiles);
+  Learn(snapshot.devices[1], snapshot.queue[0], 0.001 * 1.06, &profiles);
+  Learn(snapshot.devices[2], snapshot.queue[0], 0.001 * 1.12, &profiles);
+  std::mt19937 generator(7);
+  for (int round = 0; round < 6; ++round) {
+    EXPECT_THAT(Summary(PlanQueue(snapshot)), ElementsAre("j1 waits for id-b"));
+    std::shuffle(snapshot.devices.begin(), snapshot.devices.end(), generator);
+  }
+}
+
+// A job that has waited long loses little by waiting a little longer.
+TEST(PlanQueueTest, TheDelayOfEdpBeginsAtTheSubmission) {
+  const ProfileTable priors = ProfileTable::Priors();
+  Snapshot snapshot = MakeSnapshot({XavierNx(), OrinNano()}, priors);
+  snapshot.devices[1].free_at = kTestNow + absl::Hours(8);
+  snapshot.queue = {RealJob("j1", 5000, v1::OBJECTIVE_EDP), RealJob("j2", 5000, v1::OBJECTIVE_EDP)};
+  snapshot.queue[1].submitted = kTestNow - absl::Hours(100);
+  EXPECT_THAT(Summary(PlanQueue(snapshot)), ElementsAre("j2 waits for id-orin", "j1 on id-nx"));
+}
+
 // The oracle: every assignment of jobs to devices in queue order. Without batteries and deadlines
 // waiting costs no joules, so the greedy plan must reach the least fleet energy; with time and one
 // job it must reach the earliest end.
@@ -147,8 +231,9 @@ TEST(PlanQueueTest, EnergyOfTheQueueEqualsTheBruteForceMinimum) {
       DeviceView view = generator() % 2 == 0 ? XavierNx("x" + std::to_string(i))
                                              : OrinNano("o" + std::to_string(i));
       view.free_at = kTestNow + absl::Seconds(generator() % 20000);
-      view.device.mutable_heartbeat()->set_idle_power_watts(
-          static_cast<double>(1 + generator() % 4));
+      // Boards of a class cost the same, and the two classes differ by more than the predictions'
+      // error: no choice is a tie.
+      view.device.mutable_heartbeat()->set_idle_power_watts(3);
       snapshot.devices.push_back(view);
     }
     Oracle oracle;

@@ -81,6 +81,7 @@ RunEstimate FromDatasheet(const RunQuery& query) {
   const double cost = CostOfWork(query.work, open, kStepFlopsPerParameter);
   RunEstimate estimate;
   estimate.time_deviation = kDatasheetDeviation;
+  estimate.own_time_deviation = kDatasheetDeviation;
   estimate.provenance = v1::PROVENANCE_DATASHEET;
   switch (CurrencyOf(query.work.signature.method())) {
     case Currency::kFlops:

@@ -87,6 +87,8 @@ RunEstimate ScaledFrom(const v1::ProfileRow& row, const RunQuery& query) {
   const bool same = SameWorkload(row.signature(), query.work.signature);
   estimate.run_seconds = SecondsPerCost(row) * CostOfWork(query.work, row, kStepFlopsPerParameter);
   estimate.time_deviation = DeviationOf(row, query.work);
+  estimate.own_time_deviation =
+      row.source() == v1::PROFILE_SOURCE_PUBLISHED ? kPublishedDeviation : kRatioDeviation;
   estimate.energy_joules = GrossWatts(row) * estimate.run_seconds;
   // The paper's own watts, which it rounds apart from its joules.
   estimate.power_watts = row.power_watts().mean();
@@ -173,6 +175,7 @@ RunEstimate TransferredFrom(const std::vector<const v1::ProfileRow*>& rows, cons
       std::hypot(std::hypot(rate.deviation, kRatioDeviation),
                  WildcardDeviation(rate.nearest->signature(), query.work.signature)) +
       kModelDistanceDeviation * shared.distance;
+  estimate.own_time_deviation = std::hypot(rate.deviation, kRatioDeviation);
   estimate.power_watts = GrossWatts(*shared.here);
   estimate.energy_joules = estimate.power_watts * estimate.run_seconds;
   estimate.power_deviation = kPowerOtherModelDeviation;

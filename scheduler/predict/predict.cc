@@ -136,12 +136,19 @@ void AddSurroundings(const WorkAmount& work, const RunEstimate& estimate,
 
 v1::Prediction Predict(const ProfileTable& table, const v1::Device& device, const WorkAmount& work,
                        absl::Span<const InputView> inputs) {
+  return PredictToCompare(table, device, work, inputs).prediction;
+}
+
+ComparablePrediction PredictToCompare(const ProfileTable& table, const v1::Device& device,
+                                      const WorkAmount& work, absl::Span<const InputView> inputs) {
   const RunQuery query{device.info(), work};
   RunEstimate estimate = BestEstimate(table, query);
   const double idle = IdleWatts(device, estimate);
   AddPower(table, query, idle, &estimate);
 
-  v1::Prediction prediction;
+  ComparablePrediction answer;
+  answer.own_energy_deviation = std::hypot(estimate.own_time_deviation, estimate.power_deviation);
+  v1::Prediction& prediction = answer.prediction;
   *prediction.mutable_run_seconds() = IntervalOf(estimate.run_seconds, estimate.time_deviation);
   *prediction.mutable_run_energy_joules() = IntervalOf(
       estimate.energy_joules, std::hypot(estimate.time_deviation, estimate.power_deviation));
@@ -162,7 +169,7 @@ v1::Prediction Predict(const ProfileTable& table, const v1::Device& device, cons
                                      ? absl::StrCat(estimate.note, "; unit example")
                                      : estimate.note);
   prediction.set_time_scale(device.info().time_scale() > 0 ? device.info().time_scale() : 1);
-  return prediction;
+  return answer;
 }
 
 double MarginalEnergyJoules(const v1::Prediction& prediction) {

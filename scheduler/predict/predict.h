@@ -22,12 +22,21 @@ namespace wattle::scheduler {
 v1::Prediction Predict(const ProfileTable& table, const v1::Device& device, const WorkAmount& work,
                        absl::Span<const InputView> inputs);
 
+// A prediction to compare with that of the same work on another device.
+struct ComparablePrediction {
+  v1::Prediction prediction;
+  // Of the logarithm of the run's joules: the error that the two predictions do not share. An open
+  // batch or a model that was never measured moves both alike and is not in it.
+  double own_energy_deviation = 0;
+};
+ComparablePrediction PredictToCompare(const ProfileTable& table, const v1::Device& device,
+                                      const WorkAmount& work, absl::Span<const InputView> inputs);
+
 // Net run and everything around it: what the attempt adds to the fleet's joules.
 double MarginalEnergyJoules(const v1::Prediction& prediction);
 
 // The run and everything around it (fetch, start, checkpoints, evaluations, upload) in device
-// seconds; `run_seconds` is the prediction's mean, low
-// or high.
+// seconds; `run_seconds` is the prediction's mean, low or high.
 double TotalSeconds(const v1::Prediction& prediction, double run_seconds);
 
 }  // namespace wattle::scheduler

@@ -16,6 +16,9 @@ namespace wattle::scheduler {
 struct RunEstimate {
   double run_seconds = 0;
   double time_deviation = 0;
+  // The part of time_deviation that the prediction of this work on another device does not share. A
+  // job's open batch and its distance from the measured model move both predictions alike.
+  double own_time_deviation = 0;
   double power_watts = 0;    // Gross mean; 0: this level knows no power.
   double energy_joules = 0;  // Gross; 0 with it.
   double power_deviation = 0;

@@ -142,6 +142,13 @@ const v1::ProfileRow* Exact(const std::vector<const v1::ProfileRow*>& rows, cons
   return newest;
 }
 
+// The device differs from the one that was measured.
+void Widen(double deviation, RunEstimate* estimate) {
+  estimate->time_deviation = std::hypot(estimate->time_deviation, deviation);
+  estimate->own_time_deviation = std::hypot(estimate->own_time_deviation, deviation);
+  estimate->power_deviation = std::hypot(estimate->power_deviation, deviation);
+}
+
 RunEstimate Finish(const WorkloadRate& rate, const RunQuery& query) {
   const v1::ProfileRow& row = *rate.nearest;
   RunEstimate estimate;
@@ -149,6 +156,7 @@ RunEstimate Finish(const WorkloadRate& rate, const RunQuery& query) {
       rate.seconds_per_cost * CostOfWork(query.work, row, rate.step_flops_per_parameter);
   estimate.time_deviation =
       std::hypot(rate.deviation, WildcardDeviation(row.signature(), query.work.signature));
+  estimate.own_time_deviation = rate.deviation;
   estimate.power_watts = rate.power_watts;
   estimate.energy_joules = rate.power_watts * estimate.run_seconds;
   estimate.power_deviation = rate.rows == 1 ? kPowerRepeatDeviation : kPowerInterpolatedDeviation;
@@ -156,8 +164,7 @@ RunEstimate Finish(const WorkloadRate& rate, const RunQuery& query) {
   estimate.idle_power_watts = row.idle_power_watts();
   estimate.peak_memory_bytes = row.peak_memory_bytes();
   if (!SameMode(row, query.device)) {
-    estimate.time_deviation = std::hypot(estimate.time_deviation, kOtherPowerModeDeviation);
-    estimate.power_deviation = std::hypot(estimate.power_deviation, kOtherPowerModeDeviation);
+    Widen(kOtherPowerModeDeviation, &estimate);
   }
   return estimate;
 }
@@ -167,8 +174,7 @@ RunEstimate FromExactRow(const v1::ProfileRow& row, const RunQuery& query, bool 
   rate.deviation = std::max(kRepeatDeviation, row.seconds_per_unit().relative_deviation());
   RunEstimate estimate = Finish(rate, query);
   if (!own) {
-    estimate.time_deviation = std::hypot(estimate.time_deviation, kClassDeviation);
-    estimate.power_deviation = std::hypot(estimate.power_deviation, kClassDeviation);
+    Widen(kClassDeviation, &estimate);
   }
   estimate.provenance = own ? v1::PROVENANCE_MEASURED_DEVICE : v1::PROVENANCE_MEASURED_CLASS;
   estimate.note = absl::StrCat(
@@ -182,8 +188,7 @@ RunEstimate FromRows(const std::vector<const v1::ProfileRow*>& rows, const RunQu
   RunEstimate estimate = Finish(InterpolateRate(rows, query.work), query);
   estimate.power_deviation = std::hypot(estimate.power_deviation, kPowerInterpolatedDeviation);
   if (!own) {
-    estimate.time_deviation = std::hypot(estimate.time_deviation, kClassDeviation);
-    estimate.power_deviation = std::hypot(estimate.power_deviation, kClassDeviation);
+    Widen(kClassDeviation, &estimate);
   }
   const bool open =
       query.work.signature.batch_size() == 0 || query.work.signature.sequence_length() == 0;

@@ -7,7 +7,7 @@
 
 #include "policy/held_back.h"
 #include "scheduler/battery/charge.h"
-#include "scheduler/place/constraint_registry_internal.h"
+#include "scheduler/place/rules_internal.h"
 #include "scheduler/place/selector.h"
 #include "scheduler/predict/predict.h"
 #include "units/format.h"
@@ -61,47 +61,38 @@ std::optional<Refusal> WithoutCapacity(Fraction charge, const policy::ReserveLim
                               "); feasible above ", FormatPercent(needed), " of charge")};
 }
 
-class BatteryReserve final : public Constraint {
- public:
-  [[nodiscard]] absl::string_view name() const override { return "battery_reserve"; }
-  [[nodiscard]] std::optional<Refusal> Check(const Consideration& on) const override {
-    const v1::Device& device = on.device.device;
-    const Joules capacity = FromWattHours(device.info().battery_capacity_wh());
-    const policy::Limits limits = LimitsFor(on.snapshot.policies, device.info());
-    if (!HasGauge(device)) {
-      return WithoutGauge(limits);
-    }
-    if (!device.heartbeat().has_battery()) {
-      return limits.reserve
-                 ? std::optional<Refusal>(Refusal{absl::StrCat(
-                       "its state of charge is not known yet and policy ", limits.reserve->policy,
-                       " sets a reserve; feasible once it reports")})
-                 : std::nullopt;
-    }
-    const Fraction charge(device.heartbeat().state_of_charge_ratio());
-    const policy::Gauge gauge = GaugeOf(device.info());
-    const policy::StopEstimate stop = policy::PredictedStop(on.job.spec, on.prediction);
-    if (!gauge.capacity) {
-      return limits.reserve ? WithoutCapacity(charge, *limits.reserve, gauge, stop) : std::nullopt;
-    }
-    const BatteryState battery{capacity, charge, on.committed};
-    const Joules demand =
-        GrossDemand(on.prediction, Joules(on.prediction.run_energy_joules().high()));
-    const Joules margin =
-        limits.reserve ? policy::HeldBack(stop) + capacity * gauge.error.value() : Joules(0);
-    const policy::ReserveLimit limit = limits.reserve.value_or(policy::ReserveLimit{});
-    if (Shortfall(battery, demand, margin, limit.state_of_charge).value() <= 0) {
-      return std::nullopt;
-    }
-    return RefusalFor(battery, demand, margin, limit);
-  }
-};
-
 }  // namespace
 
-const Constraint& BatteryReserveConstraint() {
-  static const auto* const kConstraint = new BatteryReserve();
-  return *kConstraint;
+std::optional<Refusal> CheckBatteryReserve(const Consideration& on) {
+  const v1::Device& device = on.device.device;
+  const Joules capacity = FromWattHours(device.info().battery_capacity_wh());
+  const policy::Limits limits = LimitsFor(on.snapshot.policies, device.info());
+  if (!HasGauge(device)) {
+    return WithoutGauge(limits);
+  }
+  if (!device.heartbeat().has_battery()) {
+    return limits.reserve
+               ? std::optional<Refusal>(Refusal{absl::StrCat(
+                     "its state of charge is not known yet and policy ", limits.reserve->policy,
+                     " sets a reserve; feasible once it reports")})
+               : std::nullopt;
+  }
+  const Fraction charge(device.heartbeat().state_of_charge_ratio());
+  const policy::Gauge gauge = GaugeOf(device.info());
+  const policy::StopEstimate stop = policy::PredictedStop(on.job.spec, on.prediction);
+  if (!gauge.capacity) {
+    return limits.reserve ? WithoutCapacity(charge, *limits.reserve, gauge, stop) : std::nullopt;
+  }
+  const BatteryState battery{capacity, charge, on.committed};
+  const Joules demand =
+      GrossDemand(on.prediction, Joules(on.prediction.run_energy_joules().high()));
+  const Joules margin =
+      limits.reserve ? policy::HeldBack(stop) + capacity * gauge.error.value() : Joules(0);
+  const policy::ReserveLimit limit = limits.reserve.value_or(policy::ReserveLimit{});
+  if (Shortfall(battery, demand, margin, limit.state_of_charge).value() <= 0) {
+    return std::nullopt;
+  }
+  return RefusalFor(battery, demand, margin, limit);
 }
 
 }  // namespace wattle::scheduler

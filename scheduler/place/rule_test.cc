@@ -2,7 +2,7 @@
 //
 // Each rule: what it refuses, with which words, whether that can pass, and the case beside it that
 // it lets through.
-#include "scheduler/place/constraint.h"
+#include "scheduler/place/rule.h"
 
 #include <functional>
 #include <set>
@@ -85,7 +85,8 @@ const Case kCases[] = {
      "", "", false},
     {"memory too small", [](Situation* s) { s->job.peak_memory_bytes = int64_t{9} << 30; },
      "memory",
-     "needs 9.0 GiB of memory, 7.6 GiB of its 8.0 GiB are usable; needs 1.4 GiB more, or a smaller batch",
+     "needs 9.0 GiB of memory, 7.6 GiB of its 8.0 GiB are usable; needs 1.4 GiB more, or a smaller "
+     "batch",
      true},
     {"memory just fits", [](Situation* s) { s->job.peak_memory_bytes = int64_t{7} << 30; }, "", "",
      false},
@@ -196,7 +197,7 @@ const Case kCases[] = {
      "deadline", "feasible with a deadline", true},
 };
 
-TEST(ConstraintTest, EachRuleRefusesWithItsReason) {
+TEST(RuleTest, EachRuleRefusesWithItsReason) {
   const ProfileTable priors = ProfileTable::Priors();
   for (const Case& test : kCases) {
     SCOPED_TRACE(test.name);
@@ -226,7 +227,7 @@ TEST(ConstraintTest, EachRuleRefusesWithItsReason) {
 
 // Each rule's text stands alone before people: what is wrong, then what to do; the rule's own name
 // is for programs.
-TEST(ConstraintTest, EveryRefusalHasARemedyAndNoIdentifier) {
+TEST(RuleTest, EveryRefusalHasARemedyAndNoIdentifier) {
   const ProfileTable priors = ProfileTable::Priors();
   std::set<std::string> told;
   for (const Case& test : kCases) {
@@ -244,8 +245,8 @@ TEST(ConstraintTest, EveryRefusalHasARemedyAndNoIdentifier) {
     told.insert(candidate.refused_by());
     for (const std::string& text : {candidate.reason(), placements[0].placement.reason()}) {
       EXPECT_THAT(text, HasSubstr("; ")) << "no remedy";
-      for (const Constraint* rule : AllConstraints()) {
-        const std::string identifier(rule->name());
+      for (const Rule& rule : Rules()) {
+        const std::string identifier(rule.name);
         EXPECT_THAT(text, Not(HasSubstr(identifier + ":"))) << "a rule's name as a heading";
         if (identifier.find('_') != std::string::npos) {
           EXPECT_THAT(text, Not(HasSubstr(identifier)));
@@ -253,7 +254,7 @@ TEST(ConstraintTest, EveryRefusalHasARemedyAndNoIdentifier) {
       }
     }
   }
-  EXPECT_EQ(told.size(), AllConstraints().size()) << "a rule whose text was not looked at";
+  EXPECT_EQ(told.size(), Rules().size()) << "a rule whose text was not looked at";
 }
 
 v1::Candidate RefusedBy(const std::string& name, const std::string& rule, bool permanent) {
@@ -276,15 +277,15 @@ TEST(NearestToFeasibleTest, IsTheDeviceThatGetsFurthest) {
   EXPECT_EQ(NearestToFeasible(passing), &busy) << "what may pass is nearer than what never does";
 }
 
-TEST(ConstraintTest, NamesAreUniqueAndEachIsCovered) {
+TEST(RuleTest, NamesAreUniqueAndEachIsCovered) {
   std::set<std::string> covered;
   for (const Case& test : kCases) {
     covered.insert(test.refused_by);
   }
   std::set<std::string> names;
-  for (const Constraint* rule : AllConstraints()) {
-    EXPECT_TRUE(names.insert(std::string(rule->name())).second) << rule->name();
-    EXPECT_EQ(covered.count(std::string(rule->name())), 1U) << rule->name() << " has no case";
+  for (const Rule& rule : Rules()) {
+    EXPECT_TRUE(names.insert(std::string(rule.name)).second) << rule.name;
+    EXPECT_EQ(covered.count(std::string(rule.name)), 1U) << rule.name << " has no case";
   }
 }
 

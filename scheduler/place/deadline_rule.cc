@@ -1,0 +1,37 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The run's upper quantile, with what surrounds it, ends before the deadline.
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+
+#include "scheduler/place/rules_internal.h"
+#include "units/format.h"
+
+namespace wattle::scheduler {
+std::optional<Refusal> CheckDeadline(const Consideration& on) {
+  if (on.job.spec.deadline_seconds() <= 0) {
+    return std::nullopt;
+  }
+  const double waited = on.job.submitted == absl::InfinitePast()
+                            ? 0
+                            : absl::ToDoubleSeconds(on.snapshot.now - on.job.submitted);
+  const double left = on.job.spec.deadline_seconds() - waited;
+  if (on.finish_in_seconds_upper <= left) {
+    return std::nullopt;
+  }
+  const double alone = on.finish_in_seconds_upper - on.start_in_seconds;
+  const std::string end = FormatElapsed(absl::Seconds(on.finish_in_seconds_upper));
+  if (left <= 0) {
+    return Refusal{absl::StrCat("the deadline passed ", FormatElapsed(absl::Seconds(-left)),
+                                " ago; submit again with a later one"),
+                   true};
+  }
+  const std::string text =
+      absl::StrCat("may end in ", end, ", the deadline is in ", FormatElapsed(absl::Seconds(left)),
+                   "; feasible with a deadline of ",
+                   FormatElapsed(absl::Seconds(on.finish_in_seconds_upper + waited)));
+  // Time only passes: what does not fit a free device now never will.
+  return Refusal{alone > left ? text : absl::StrCat(text, ", or were it free now"), alone > left};
+}
+
+}  // namespace wattle::scheduler

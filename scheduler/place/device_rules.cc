@@ -1,0 +1,97 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Rules about what the device is and does now.
+#include <optional>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+#include "scheduler/place/rules_internal.h"
+#include "scheduler/place/selector.h"
+#include "units/quantity.h"
+
+namespace wattle::scheduler {
+
+// A worker without a runner can execute nothing.
+std::optional<Refusal> CheckEngine(const Consideration& on) {
+  if (!on.device.device.info().engine_version().empty()) {
+    return std::nullopt;
+  }
+  return Refusal{"has no engine; install wattle-runner beside its worker", true};
+}
+
+std::optional<Refusal> CheckLabels(const Consideration& on) {
+  for (const std::string& label : on.job.spec.required_labels()) {
+    if (!HasLabel(on.device.device.info(), label)) {
+      return Refusal{absl::StrCat("lacks the label ", label, "; feasible with it"), true};
+    }
+  }
+  return std::nullopt;
+}
+
+// An attempt of this job failed there for a reason of the device.
+std::optional<Refusal> CheckAvoidedDevice(const Consideration& on) {
+  const std::string& device_id = on.device.device.info().device_id();
+  for (const DeviceId& avoided : on.job.avoided_devices) {
+    if (avoided.value() == device_id) {
+      return Refusal{
+          "an attempt of this job failed on it a short time ago; feasible again in some minutes, "
+          "or where no other device is left"};
+    }
+  }
+  return std::nullopt;
+}
+
+// A device that does not answer gets no new attempt.
+std::optional<Refusal> CheckConnected(const Consideration& on) {
+  const v1::Device& device = on.device.device;
+  if (!device.connected()) {
+    return Refusal{"not connected; feasible once its worker reaches the coordinator"};
+  }
+  if (device.unreachable()) {
+    return Refusal{"unreachable: its heartbeats are missing; feasible once they come again"};
+  }
+  return std::nullopt;
+}
+
+// A drained device finishes what it has and takes nothing new.
+std::optional<Refusal> CheckDrained(const Consideration& on) {
+  const v1::Device& device = on.device.device;
+  if (!device.drained()) {
+    return std::nullopt;
+  }
+  const std::string reason =
+      device.drain_reason().empty() ? "" : absl::StrCat(" (", device.drain_reason(), ")");
+  return Refusal{absl::StrCat("drained", reason, "; feasible after: wattle device resume")};
+}
+
+// Work stops at the temperature that a policy names. The present temperature counts.
+std::optional<Refusal> CheckMaxTemperature(const Consideration& on) {
+  const v1::Device& device = on.device.device;
+  const policy::Limits limits = LimitsFor(on.snapshot.policies, device.info());
+  const std::optional<policy::TemperatureLimit>& limit = limits.temperature_max;
+  if (!limit || !device.heartbeat().has_temperature() ||
+      Celsius(device.heartbeat().temperature_celsius()) < limit->temperature) {
+    return std::nullopt;
+  }
+  return Refusal{absl::StrFormat(
+      "at %.1f °C; policy %s stops work at %.1f °C; feasible once cooler",
+      device.heartbeat().temperature_celsius(), limit->policy, limit->temperature.value())};
+}
+
+// The agent stopped work by policy. Where no policy limits the device any more, its last heartbeat
+// speaks of a policy that is gone.
+std::optional<Refusal> CheckGuard(const Consideration& on) {
+  const v1::Device& device = on.device.device;
+  const std::string& reason = device.heartbeat().guard_reason();
+  const policy::Limits limits = LimitsFor(on.snapshot.policies, device.info());
+  if (reason.empty() || !(limits.reserve || limits.temperature_max)) {
+    return std::nullopt;
+  }
+  return Refusal{absl::StrCat("its guard lets it idle: ", reason,
+                              "; feasible once that is over, or without the policy (wattle policy "
+                              "ls)")};
+}
+
+}  // namespace wattle::scheduler

@@ -1,0 +1,45 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The runner's estimated peak against the board's memory, and on an idle real board against what is
+// free.
+#include "absl/strings/str_cat.h"
+
+#include "scheduler/place/rules_internal.h"
+#include "units/format.h"
+
+namespace wattle::scheduler {
+namespace {
+
+// The rest is the system's own and the agent's.
+constexpr double kUsableShare = 0.95;
+
+}  // namespace
+
+std::optional<Refusal> CheckMemory(const Consideration& on) {
+  const v1::Device& device = on.device.device;
+  const int64_t needed = on.job.peak_memory_bytes;
+  const auto usable =
+      static_cast<int64_t>(static_cast<double>(device.info().memory_bytes()) * kUsableShare);
+  if (needed <= 0 || device.info().memory_bytes() <= 0) {
+    return std::nullopt;
+  }
+  if (needed > usable) {
+    return Refusal{
+        absl::StrCat("needs ", FormatBytes(needed), " of memory, ", FormatBytes(usable), " of its ",
+                     FormatBytes(device.info().memory_bytes()), " are usable; needs ",
+                     FormatBytes(needed - usable), " more, or a smaller batch or length"),
+        true};
+  }
+  // An emulated board has its own memory and the host has another; a busy one frees what it
+  // holds.
+  const int64_t available = device.heartbeat().memory_available_bytes();
+  if (device.info().emulated() || on.start_in_seconds > 0 || available <= 0 ||
+      needed <= available) {
+    return std::nullopt;
+  }
+  return Refusal{absl::StrCat("needs ", FormatBytes(needed), ", only ", FormatBytes(available),
+                              " are free now; feasible once other programs leave ",
+                              FormatBytes(needed - available), " more")};
+}
+
+}  // namespace wattle::scheduler

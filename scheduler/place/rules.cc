@@ -1,0 +1,29 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The table of rules: what a device is, then what it may do now, then what the run would do to it.
+// The guard comes after the policies that it enforces: these name the policy and the remedy, and
+// the guard refuses alone only while its hysteresis lasts.
+#include "scheduler/place/rule.h"
+#include "scheduler/place/rules_internal.h"
+
+namespace wattle::scheduler {
+
+absl::Span<const Rule> Rules() {
+  static constexpr Rule kRules[] = {
+      {"engine", RuleScope::kDevice, CheckEngine},
+      {"labels", RuleScope::kDevice, CheckLabels},
+      {"memory", RuleScope::kLoad, CheckMemory},
+      {"cache_quota", RuleScope::kDevice, CheckCacheQuota},
+      {"inputs", RuleScope::kDevice, CheckInputs},
+      {"avoided_device", RuleScope::kDevice, CheckAvoidedDevice},
+      {"connected", RuleScope::kDevice, CheckConnected},
+      {"drained", RuleScope::kDevice, CheckDrained},
+      {"max_temperature", RuleScope::kDevice, CheckMaxTemperature},
+      {"battery_reserve", RuleScope::kLoad, CheckBatteryReserve},
+      {"guard", RuleScope::kDevice, CheckGuard},
+      {"deadline", RuleScope::kLoad, CheckDeadline},
+  };
+  return kRules;
+}
+
+}  // namespace wattle::scheduler

@@ -1,0 +1,31 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The rules' functions. Only the table (rules.cc) calls them.
+#ifndef WATTLE_SCHEDULER_PLACE_RULES_INTERNAL_H_
+#define WATTLE_SCHEDULER_PLACE_RULES_INTERNAL_H_
+
+#include <optional>
+
+#include "scheduler/place/rule.h"
+
+namespace wattle::scheduler {
+
+// device_rules.cc
+std::optional<Refusal> CheckEngine(const Consideration& on);
+std::optional<Refusal> CheckLabels(const Consideration& on);
+std::optional<Refusal> CheckAvoidedDevice(const Consideration& on);
+std::optional<Refusal> CheckConnected(const Consideration& on);
+std::optional<Refusal> CheckDrained(const Consideration& on);
+std::optional<Refusal> CheckMaxTemperature(const Consideration& on);
+std::optional<Refusal> CheckGuard(const Consideration& on);
+// input_rules.cc
+std::optional<Refusal> CheckCacheQuota(const Consideration& on);
+std::optional<Refusal> CheckInputs(const Consideration& on);
+// memory_rule.cc, battery_rule.cc, deadline_rule.cc
+std::optional<Refusal> CheckMemory(const Consideration& on);
+std::optional<Refusal> CheckBatteryReserve(const Consideration& on);
+std::optional<Refusal> CheckDeadline(const Consideration& on);
+
+}  // namespace wattle::scheduler
+
+#endif  // WATTLE_SCHEDULER_PLACE_RULES_INTERNAL_H_
