@@ -16,15 +16,12 @@ namespace {
 namespace pb = google::protobuf;
 
 // Job fields, then policy fields. A name leaves the list when its field comes.
-constexpr std::array<absl::string_view, 31> kComingFields = {"activation_checkpointing",
+constexpr std::array<absl::string_view, 26> kComingFields = {"activation_checkpointing",
                                                              "adapter",
-                                                             "alive_until",
                                                              "allow_power_off",
                                                              "allowed_power_modes",
                                                              "anti_affinity",
                                                              "chat_template",
-                                                             "daily_budget_wh",
-                                                             "daily_energy_budget_wh",
                                                              "early_stop",
                                                              "energy_budget_joules",
                                                              "energy_budget_wh",
@@ -42,11 +39,9 @@ constexpr std::array<absl::string_view, 31> kComingFields = {"activation_checkpo
                                                              "profile",
                                                              "qlora",
                                                              "quality_floor",
-                                                             "stay_alive_until",
                                                              "sweep",
                                                              "upload",
-                                                             "upload_budget_bytes",
-                                                             "windows"};
+                                                             "upload_budget_bytes"};
 
 struct ComingValue {
   absl::string_view field;

@@ -190,6 +190,19 @@ TEST(PolicyFileTest, EachDocumentIsAPolicy) {
   EXPECT_DOUBLE_EQ((*policies)[1].max_temperature_celsius(), 80.0);
 }
 
+TEST(PolicyFileTest, BudgetWindowsAndStayAliveAreRead) {
+  const auto policies = ParsePolicyFile(
+      "name: mast\ndaily_energy_budget_wh: 40\nwork_windows: ['06:00-18:00', '22:00-02:00']\n"
+      "stay_alive_until: '07:00'\nutc_offset_minutes: 120\n",
+      "p.yaml");
+  ASSERT_THAT(policies, IsOk());
+  const v1::Policy& policy = policies->front();
+  EXPECT_DOUBLE_EQ(policy.daily_energy_budget_wh(), 40);
+  EXPECT_THAT(policy.work_windows(), testing::ElementsAre("06:00-18:00", "22:00-02:00"));
+  EXPECT_EQ(policy.stay_alive_until(), "07:00");
+  EXPECT_EQ(policy.utc_offset_minutes(), 120);
+}
+
 TEST(PolicyFileTest, MistakesAreNamed) {
   EXPECT_THAT(
       ParsePolicyFile("name: a\nreserve_percent: 30\n", "p.yaml"),
@@ -206,8 +219,8 @@ TEST(PolicyFileTest, MistakesAreNamed) {
       StatusIs(kInvalid,
                HasSubstr("write max_temperature_celsius, a plain number of degrees Celsius")));
   EXPECT_THAT(
-      ParsePolicyFile("name: a\nwindows: []\n", "p.yaml"),
-      StatusIs(kUnsupported, "p.yaml:2: windows: not supported in this version; remove the line"));
+      ParsePolicyFile("name: a\nallow_power_off: true\n", "p.yaml"),
+      StatusIs(kUnsupported, "p.yaml:2: allow_power_off: not supported in this version; remove the line"));
   EXPECT_THAT(ParsePolicyFile("max_temperature_celsius: 80\n", "p.yaml"),
               StatusIs(kInvalid, HasSubstr("p.yaml:1: name: missing")));
   EXPECT_THAT(ParsePolicyFile("name: a\n---\nname: a\n", "p.yaml"),
@@ -243,7 +256,7 @@ TEST(EditDistanceTest, CountsSwapsOnce) {
 TEST(FieldNamesTest, ComingFieldsAreFoundAndNoneIsAlreadyThere) {
   for (const char* name :
        {"activation_checkpointing", "quality_floor", "matrix", "sweep", "profile",
-        "energy_budget_wh", "precision", "lora", "mezo", "optimizer", "upload", "windows"}) {
+        "energy_budget_wh", "precision", "lora", "mezo", "optimizer", "upload", "power_modes"}) {
     EXPECT_TRUE(IsComingField(name)) << name;
   }
   EXPECT_FALSE(IsComingField("model"));
