@@ -220,7 +220,8 @@ TEST(PolicyFileTest, MistakesAreNamed) {
                HasSubstr("write max_temperature_celsius, a plain number of degrees Celsius")));
   EXPECT_THAT(
       ParsePolicyFile("name: a\nallow_power_off: true\n", "p.yaml"),
-      StatusIs(kUnsupported, "p.yaml:2: allow_power_off: not supported in this version; remove the line"));
+      StatusIs(kUnsupported,
+               "p.yaml:2: allow_power_off: not supported in this version; remove the line"));
   EXPECT_THAT(ParsePolicyFile("max_temperature_celsius: 80\n", "p.yaml"),
               StatusIs(kInvalid, HasSubstr("p.yaml:1: name: missing")));
   EXPECT_THAT(ParsePolicyFile("name: a\n---\nname: a\n", "p.yaml"),
