@@ -11,6 +11,8 @@
 #include <iostream>
 #include <random>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 
@@ -23,8 +25,19 @@ std::string Variable(const std::string& name) {
   return value == nullptr ? "" : value;
 }
 
+// As the C library picks the locale of characters: the first of these that is set.
+bool LocaleIsUtf8() {
+  for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
+    if (const std::string locale = absl::AsciiStrToLower(Variable(name)); !locale.empty()) {
+      return absl::StrContains(locale, "utf-8") || absl::StrContains(locale, "utf8");
+    }
+  }
+  return false;
+}
+
 TextStyle StyleOf(int descriptor) {
   TextStyle style;
+  style.unicode = LocaleIsUtf8();
   style.is_terminal = isatty(descriptor) == 1 && Variable("TERM") != "dumb";
   if (!style.is_terminal) {
     return style;

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "cli/job_view.h"
 #include "cli/sample_messages.h"
 
 #include "artifacts/manifest.h"
@@ -65,10 +66,23 @@ class FakeJobs : public v1::JobService::Service {
       for (const int wanted_state : request->states()) {
         wanted = wanted || wanted_state == job.state();
       }
-      if (wanted) {
+      if (!wanted) {
+        continue;
+      }
+      if (!request->page_token().empty() && id < request->page_token()) {
+        continue;
+      }
+      if (response->jobs_size() + response->summaries_size() == state_.jobs_of_a_page) {
+        response->set_next_page_token(id);
+        break;
+      }
+      if (request->summaries()) {
+        *response->add_summaries() = Summarize(job);
+      } else {
         *response->add_jobs() = job;
       }
     }
+    state_.lists.push_back(*request);
     return grpc::Status::OK;
   }
   grpc::Status CancelJob(grpc::ServerContext*, const v1::CancelJobRequest* request,

@@ -31,6 +31,8 @@ struct FakeState {
   std::vector<v1::DrainDeviceRequest> drains;
   v1::PlanResponse plan;
   std::map<std::string, v1::Job> jobs;
+  std::vector<v1::ListJobsRequest> lists;
+  int jobs_of_a_page = 1000;           // at most, in one answer
   std::vector<v1::JobUpdate> updates;  // of a watch
   size_t submits_refused_from = 1000;  // the submit of this number and all after it are refused
   int submits_unavailable = 0;         // this many submits are answered UNAVAILABLE

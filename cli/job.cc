@@ -1,17 +1,20 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // wattle jobs, wattle job show|watch|logs|output|receipt|retry|cancel.
+#include <algorithm>
 #include <memory>
 #include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "cli/job_chart.h"
 #include "cli/job_output.h"
 #include "cli/job_view.h"
 #include "cli/json_output.h"
 #include "cli/labels.h"
 #include "cli/receipt_view.h"
 #include "cli/session.h"
+#include "cli/since.h"
 #include "cli/submit.h"
 #include "cli/watch.h"
 #include <google/protobuf/descriptor.h>
@@ -21,14 +24,21 @@
 namespace wattle::cli {
 namespace {
 
+// Of one answer; the coordinator gives no more.
+constexpr int32_t kPageJobsMax = 1000;
+
 struct JobsFlags {
   std::vector<std::string> states;
-  int32_t limit = 0;
+  std::vector<std::string> owners;
+  std::vector<std::string> kinds;
+  std::string since;
+  int32_t limit = 100;
 };
 
 struct JobFlags {
   std::string job_id;
   std::string reason;
+  bool chart = false;
   bool follow = false;
   bool watch = false;
 };
@@ -48,21 +58,57 @@ absl::StatusOr<v1::JobState> ParseState(const std::string& word) {
       absl::StrCat("--state ", word, ": no such state; wants one of ", choices));
 }
 
+// The coordinator answers page by page; a person counts jobs.
+absl::StatusOr<v1::ListJobsResponse> AskForJobs(Session& session, v1::ListJobsRequest request,
+                                                int32_t limit) {
+  v1::ListJobsResponse all;
+  int32_t left = limit;
+  do {
+    request.set_limit(std::min(left, kPageJobsMax));
+    WATTLE_ASSIGN_OR_RETURN(const v1::ListJobsResponse page, session.client().ListJobs(request));
+    all.mutable_jobs()->MergeFrom(page.jobs());
+    all.mutable_summaries()->MergeFrom(page.summaries());
+    all.set_next_page_token(page.next_page_token());
+    request.set_page_token(page.next_page_token());
+    left = limit - all.jobs_size() - all.summaries_size();
+  } while (left > 0 && !all.next_page_token().empty());
+  return all;
+}
+
 absl::StatusOr<ExitCode> ListJobs(Session& session, const JobsFlags& flags) {
   v1::ListJobsRequest request;
   for (const std::string& word : flags.states) {
     WATTLE_ASSIGN_OR_RETURN(const v1::JobState state, ParseState(word));
     request.add_states(state);
   }
-  request.set_limit(flags.limit);
-  WATTLE_ASSIGN_OR_RETURN(const v1::ListJobsResponse jobs, session.client().ListJobs(request));
-  session.Print(jobs, [&] { return RenderJobs(jobs, session.Now(), session.style()); });
+  request.mutable_owners()->Add(flags.owners.begin(), flags.owners.end());
+  request.mutable_kinds()->Add(flags.kinds.begin(), flags.kinds.end());
+  if (!flags.since.empty()) {
+    WATTLE_ASSIGN_OR_RETURN(const absl::Time since, ParseSince(flags.since, session.Now()));
+    request.set_submitted_since_unix_seconds(UnixSeconds(since));
+  }
+  request.set_summaries(!session.json());  // A script gets whole jobs.
+  WATTLE_ASSIGN_OR_RETURN(const v1::ListJobsResponse jobs,
+                          AskForJobs(session, request, flags.limit));
+  const bool any = flags.states.empty() && flags.owners.empty() && flags.kinds.empty() &&
+                   flags.since.empty();
+  session.Print(jobs, [&] {
+    return any || jobs.summaries_size() > 0
+               ? RenderJobs(jobs, session.Now(), session.style())
+               : "no such jobs; wattle jobs without --state, --owner, --kind and --since lists all\n";
+  });
+  if (!jobs.next_page_token().empty()) {
+    session.PrintRemark(absl::StrCat("there are older jobs: --limit ", 10 * flags.limit, " shows more"));
+  }
   return ExitCode::kOk;
 }
 
 absl::StatusOr<ExitCode> ShowJob(Session& session, const JobFlags& flags) {
   WATTLE_ASSIGN_OR_RETURN(const v1::Job job, session.client().GetJob(flags.job_id));
-  session.Print(job, [&] { return RenderJob(job, session.Now(), session.style()); });
+  session.Print(job, [&] {
+    const std::string text = RenderJob(job, session.Now(), session.style());
+    return flags.chart ? absl::StrCat(text, "\n", RenderJobChart(job, session.style())) : text;
+  });
   return ExitCode::kOk;
 }
 
@@ -152,6 +198,7 @@ void AddJobCommands(CLI::App* app, CommandSlot* slot) {
   CLI::App* list = AddLeaf(app, "jobs", "List jobs, newest first.",
                            "  wattle jobs\n"
                            "  wattle jobs --state active --state queued\n"
+                           "  wattle jobs --owner ada --kind finetune --since 7d\n"
                            "  wattle -o json jobs --limit 5 | jq -r '.jobs[].job_id'\n");
   const auto flags = std::make_shared<JobsFlags>();
   list->add_option("--state", flags->states,
@@ -160,6 +207,19 @@ void AddJobCommands(CLI::App* app, CommandSlot* slot) {
       ->type_name("STATE")
       ->allow_extra_args(false)
       ->take_all();
+  list->add_option("--owner", flags->owners, "Only jobs of this owner; repeatable")
+      ->type_name("OWNER")
+      ->allow_extra_args(false)
+      ->take_all();
+  list->add_option("--kind", flags->kinds,
+                   "Only jobs of this kind: finetune, quantize, generate, evaluate; repeatable")
+      ->check(CLI::IsMember({"finetune", "quantize", "generate", "evaluate"}).description(""))
+      ->type_name("KIND")
+      ->allow_extra_args(false)
+      ->take_all();
+  list->add_option("--since", flags->since,
+                   "Only jobs submitted since then: 30m, 24h, 7d, today, 2026-11-20")
+      ->type_name("WHEN");
   list->add_option("--limit", flags->limit, "At most this many; default 100")
       ->check(CLI::Range(1, 10000));
   slot->Bind(list, [flags](Session& session) { return ListJobs(session, *flags); });
@@ -169,11 +229,13 @@ void AddJobCommands(CLI::App* app, CommandSlot* slot) {
                "  wattle job show j12\n"
                "  wattle job watch j12\n"
                "  wattle job output j12\n");
-  BindJob(
-      slot,
+  const auto show =
       AddJobLeaf(job, "show", "Show a job: settings, inputs, attempts, why it went where it went.",
-                 "  wattle job show j12\n"),
-      ShowJob);
+                 "  wattle job show j12\n"
+                 "  wattle job show j12 --chart\n");
+  show.first->add_flag("--chart", show.second->chart,
+                       "Draw loss and watts over the seconds of the run, also of a running job");
+  BindJob(slot, show, ShowJob);
   BindJob(slot,
           AddJobLeaf(job, "output",
                      "Print what a job made without fetching a model: generated text, metrics, "

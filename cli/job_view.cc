@@ -95,7 +95,7 @@ bool IsTerminal(v1::JobState state) {
 }
 
 std::string RenderJobs(const v1::ListJobsResponse& jobs, absl::Time now, const TextStyle& style) {
-  if (jobs.jobs().empty()) {
+  if (jobs.jobs().empty() && jobs.summaries().empty()) {
     return "no jobs; submit one with: wattle submit FILE\n";
   }
   Table table({{"job"},
@@ -105,13 +105,19 @@ std::string RenderJobs(const v1::ListJobsResponse& jobs, absl::Time now, const T
                {"state"},
                {"device"},
                {"energy", Align::kRight, false, true},
+               {"owner", Align::kLeft, false, true},
                {"submitted", Align::kLeft, false, true},
                {"reason", Align::kLeft, true}});
-  for (const v1::Job& listed : jobs.jobs()) {
-    const v1::JobSummary job = Summarize(listed);
+  const auto add = [&](const v1::JobSummary& job) {
     table.AddRow({job.job_id(), job.name(), job.kind(), ObjectiveWord(job.objective()),
-                  Word(job.state()), JobDevice(job), EnergyOf(job),
+                  Word(job.state()), JobDevice(job), EnergyOf(job), job.owner(),
                   FormatAge(now, job.submitted_unix_seconds()), job.reason()});
+  };
+  for (const v1::Job& job : jobs.jobs()) {
+    add(Summarize(job));
+  }
+  for (const v1::JobSummary& job : jobs.summaries()) {
+    add(job);
   }
   return table.Render(style);
 }

@@ -14,6 +14,7 @@
 
 namespace wattle::cli {
 
+// Of whole jobs and of summaries.
 std::string RenderJobs(const v1::ListJobsResponse& jobs, absl::Time now, const TextStyle& style);
 std::string RenderJob(const v1::Job& job, absl::Time now, const TextStyle& style);
 

@@ -18,6 +18,7 @@
 namespace wattle::cli {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
@@ -166,6 +167,37 @@ TEST_F(ProgramTest, JobsAreFilteredByState) {
   EXPECT_THAT(result.out, HasSubstr("j2 "));
   EXPECT_THAT(result.out, HasSubstr("j3 "));
   EXPECT_THAT(result.out, Not(HasSubstr("j1 ")));
+}
+
+TEST_F(ProgramTest, JobsAreFilteredByTheCoordinator) {
+  Run({"jobs", "--owner", "ada", "--owner", "bob", "--kind", "finetune", "--since", "24h"});
+  const v1::ListJobsRequest& request = coordinator_.state().lists.at(0);
+  EXPECT_THAT(request.owners(), ElementsAre("ada", "bob"));
+  EXPECT_THAT(request.kinds(), ElementsAre("finetune"));
+  EXPECT_EQ(request.submitted_since_unix_seconds(), kSampleNowUnixSeconds - 86400.0);
+  EXPECT_TRUE(request.summaries()) << "a table needs no whole jobs";
+}
+
+TEST_F(ProgramTest, JobsComeFromAllPages) {
+  const std::string whole = Run({"jobs"}).out;
+  coordinator_.state().jobs_of_a_page = 1;
+  EXPECT_EQ(Run({"jobs"}).out, whole);
+  const Result two = Run({"jobs", "--limit", "2", "-o", "json"});
+  EXPECT_THAT(two.out, HasSubstr("\"job_id\": \"j2\""));
+  EXPECT_THAT(two.out, Not(HasSubstr("\"job_id\": \"j3\"")));
+  EXPECT_EQ(two.err, "there are older jobs: --limit 20 shows more\n");
+}
+
+TEST_F(ProgramTest, NoSuchJobsIsNotNoJobs) {
+  coordinator_.state().jobs.clear();
+  EXPECT_EQ(Run({"jobs"}).out, "no jobs; submit one with: wattle submit FILE\n");
+  EXPECT_EQ(Run({"jobs", "--owner", "eve"}).out,
+            "no such jobs; wattle jobs without --state, --owner, --kind and --since lists all\n");
+}
+
+TEST_F(ProgramTest, ShowChartsOnRequest) {
+  EXPECT_THAT(Run({"job", "show", "j1"}).out, Not(HasSubstr("curve")));
+  EXPECT_THAT(Run({"job", "show", "j1", "--chart"}).out, HasSubstr("\n\nno curve of j1"));
 }
 
 TEST_F(ProgramTest, CancelGivesAReason) {

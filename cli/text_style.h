@@ -12,6 +12,7 @@ struct TextStyle {
   int height_rows = 0;       // of the terminal; 0: not one
   bool colour = false;       // never when not a terminal, nor with NO_COLOR
   bool is_terminal = false;  // lines may be rewritten in place
+  bool unicode = true;       // the locale is one of UTF-8
 };
 
 }  // namespace wattle::cli
