@@ -35,6 +35,12 @@ absl::StatusOr<v1::Job> Api::GetJob(const v1::GetJobRequest& request) const {
   WATTLE_RETURN_IF_ERROR(RefuseUnknownFields(request));
   WATTLE_ASSIGN_OR_RETURN(v1::JobUpdate update, UpdateOf(JobId(request.job_id())));
   WATTLE_RETURN_IF_ERROR(runtime_.history().Explain(*update.mutable_job()));
+  for (v1::Attempt& attempt : *update.mutable_job()->mutable_attempts()) {
+    const auto slot = runtime_.board().FindSlot(DeviceId(attempt.device_id()));
+    if (!attempt.has_receipt() && slot != nullptr) {
+      *attempt.mutable_curve() = slot->CurveOf(AttemptId(attempt.attempt_id()));
+    }
+  }
   return std::move(*update.mutable_job());
 }
 
@@ -72,6 +78,11 @@ absl::StatusOr<v1::ListJobsResponse> Api::ListJobs(const v1::ListJobsRequest& re
   response.set_next_page_token(page.next_page_token);
   for (v1::Job& job : page.jobs) {
     core::CompleteJob(*state, observations, runtime_.Now(), job);
+    for (v1::Attempt& attempt : *job.mutable_attempts()) {
+      if (attempt.has_receipt()) {
+        attempt.mutable_receipt()->clear_curve();
+      }
+    }
     if (request.summaries()) {
       *response.add_summaries() = Summarize(job);
     } else {

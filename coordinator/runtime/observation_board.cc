@@ -1,6 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "coordinator/runtime/observation_board.h"
 
+#include <algorithm>
+#include <cmath>
 #include <utility>
 
 namespace wattle::runtime {
@@ -10,6 +12,42 @@ void ObservationBoard::Slot::Take(v1::Heartbeat& heartbeat, const core::Instant&
   observation_.heartbeat.Swap(&heartbeat);
   observation_.last_seen = now;
   ++version_;
+  Chart();
+}
+
+// A heartbeat has the watts of its moment: they stand for the time since the heartbeat before.
+void ObservationBoard::Slot::Chart() {
+  if (observation_.heartbeat.progress().empty()) {
+    return;
+  }
+  const v1::AttemptProgress& progress = observation_.heartbeat.progress(0);
+  if (progress.attempt_id() != charted_attempt_) {
+    charted_attempt_ = progress.attempt_id();
+    charted_step_ = 0;
+    charted_heldout_loss_ = 0;
+    charted_totals_ = {};
+    curve_ = {};
+  }
+  if (progress.step() == charted_step_ || !std::isfinite(progress.elapsed_seconds())) {
+    return;  // Nothing new, as before the first step.
+  }
+  const double length = std::max(0.0, progress.elapsed_seconds() - charted_totals_.seconds);
+  charted_step_ = progress.step();
+  charted_totals_.seconds += length;
+  if (progress.power_watts() > 0.0) {
+    charted_totals_.energy_joules += progress.power_watts() * length;
+    charted_totals_.covered_seconds += length;
+  }
+  curve_.AddStep(progress.step(), progress.loss(), charted_totals_);
+  if (progress.heldout_loss() != charted_heldout_loss_) {
+    charted_heldout_loss_ = progress.heldout_loss();
+    curve_.AddHeldoutLoss(charted_heldout_loss_);
+  }
+}
+
+RunCurve::Points ObservationBoard::Slot::CurveOf(const AttemptId& attempt) const {
+  absl::MutexLock lock(&mutex_);
+  return attempt.value() == charted_attempt_ ? curve_.ToProto() : RunCurve::Points();
 }
 
 uint64_t ObservationBoard::Slot::Connected(const core::Instant& now, bool caught_up) {

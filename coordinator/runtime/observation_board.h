@@ -20,6 +20,7 @@
 #include "absl/time/time.h"
 
 #include "coordinator/core/state.h"
+#include "proto/run_curve.h"
 #include "units/id.h"
 #include "wattle/v1/device.pb.h"
 
@@ -45,14 +46,24 @@ class ObservationBoard {
     bool CopyIfNewer(uint64_t& version, core::DeviceObservation& observation) const;
     // What the last heartbeat told of the attempt; nothing where it did not.
     [[nodiscard]] std::optional<v1::AttemptProgress> ProgressOf(const AttemptId& attempt) const;
+    // The attempt's curve so far, as its heartbeats told it; empty where they did not.
+    [[nodiscard]] RunCurve::Points CurveOf(const AttemptId& attempt) const;
     [[nodiscard]] const DeviceId& device() const { return device_; }
 
    private:
+    void Chart() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
     const DeviceId device_;
     mutable absl::Mutex mutex_;
     uint64_t version_ ABSL_GUARDED_BY(mutex_) = 1;
     uint64_t stream_ ABSL_GUARDED_BY(mutex_) = 0;  // of the latest Connected
     core::DeviceObservation observation_ ABSL_GUARDED_BY(mutex_);
+    // Of one attempt: a device runs one at a time.
+    std::string charted_attempt_ ABSL_GUARDED_BY(mutex_);
+    int64_t charted_step_ ABSL_GUARDED_BY(mutex_) = 0;
+    double charted_heldout_loss_ ABSL_GUARDED_BY(mutex_) = 0;
+    RunCurve::Totals charted_totals_ ABSL_GUARDED_BY(mutex_);
+    RunCurve curve_ ABSL_GUARDED_BY(mutex_);
   };
 
   // A reader's own copy, brought up to date by Refresh. One thread owns a reader.

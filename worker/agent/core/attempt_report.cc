@@ -82,6 +82,13 @@ void AttemptRun::FillPhases() {
   }
 }
 
+RunCurve::Totals AttemptRun::RunTotals() const {
+  const AttemptEnergy& energy = account_.attempt();
+  return {.seconds = absl::ToDoubleSeconds(energy.In(Activity::kRun)),
+          .energy_joules = energy.run.gross.value(),
+          .covered_seconds = absl::ToDoubleSeconds(energy.run.covered)};
+}
+
 void AttemptRun::FillReceipt() {
   const AttemptEnergy& energy = account_.attempt();
   const std::optional<Watts> idle = account_.idle().power();
@@ -89,6 +96,7 @@ void AttemptRun::FillReceipt() {
   *receipt.mutable_run() = ToProto(energy.run, idle, account_.AttemptOrigin());
   *receipt.mutable_total() = ToProto(energy.total, idle, account_.AttemptOrigin());
   FillPhases();
+  *receipt.mutable_curve() = curve_.ToProto();
   receipt.set_wall_seconds(receipt.run().seconds() * clock_.time_scale());
   receipt.set_fetch_seconds(absl::ToDoubleSeconds(energy.In(Activity::kFetch)));
   receipt.set_start_seconds(absl::ToDoubleSeconds(energy.In(Activity::kStart)));

@@ -90,6 +90,7 @@ void AttemptRun::SetActivity(Monotonic from, Activity activity) {
 void AttemptRun::Begin(const Instant& now) {
   account_.AdvanceTo(now.device);
   account_.BeginAttempt(MeasuredBefore());
+  curve_ = RunCurve(record_.receipt().curve(), RunTotals());
   stage_ = Stage::kFetching;
   stage_begin_ = now.device;
   progress_.set_phase("fetch");
@@ -302,10 +303,11 @@ void AttemptRun::OnStep(const v1::StepDone& step, const Instant& now) {
   last_step_at_ = at;
   watch_.OnStep(step_time * clock_.time_scale());
   watch_.SetWaiting(pace_.gate_opens().has_value(), now.wall);
-  if (step.heldout_loss() != 0) {
-    progress_.set_heldout_loss(step.heldout_loss());
-  }
   if (is_main) {
+    RunCurve::Totals totals = RunTotals();
+    // An emulated board ends the step later than this machine.
+    totals.seconds += std::max(0.0, absl::ToDoubleSeconds(at - now.device));
+    curve_.AddStep(step.step(), step.loss(), totals);
     progress_.set_loss(step.loss());
     progress_.set_step(step.step());
     progress_.set_steps_total(step.steps_total());
@@ -315,6 +317,10 @@ void AttemptRun::OnStep(const v1::StepDone& step, const Instant& now) {
     runner_tokens_ += step.tokens();
     tokens_left_ = step.tokens_left();
     runner_step_time_ += step_time;
+  }
+  if (step.heldout_loss() != 0) {
+    progress_.set_heldout_loss(step.heldout_loss());
+    curve_.AddHeldoutLoss(step.heldout_loss());
   }
   Step(now);
 }

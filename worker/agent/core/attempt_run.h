@@ -17,6 +17,7 @@
 #include "absl/time/time.h"
 
 #include "policy/held_back.h"
+#include "proto/run_curve.h"
 #include "wattle/v1/artifact.pb.h"
 #include "wattle/v1/device.pb.h"
 #include "wattle/v1/fleet.pb.h"
@@ -128,6 +129,7 @@ class AttemptRun {
   void FillReceipt();
   void FillPhases();
   [[nodiscard]] const std::string& attempt_id() const { return record_.assignment().attempt_id(); }
+  [[nodiscard]] RunCurve::Totals RunTotals() const;
   [[nodiscard]] AttemptEnergy MeasuredBefore() const;  // by earlier processes, as the record says
 
   StateDirectory& state_;
@@ -160,6 +162,7 @@ class AttemptRun {
   std::optional<v1::RunnerFailure> failure_;
 
   v1::AttemptProgress progress_;
+  RunCurve curve_;
   int64_t runner_steps_ = 0;  // of the main phase, by this runner
   int64_t runner_tokens_ = 0;
   absl::Duration runner_step_time_;  // that they take, in device time
