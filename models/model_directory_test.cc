@@ -84,6 +84,19 @@ TEST_F(ModelDirectoryTest, CompleteDirectoryIsDescribed) {
   EXPECT_GT(model->size_bytes, model->parameter_count() * 4);
 }
 
+TEST_F(ModelDirectoryTest, WhatTransformersReadsTravelsToo) {
+  directory_.Write("tokenizer_config.json", "{}");
+  directory_.Write("special_tokens_map.json", "{}");
+  directory_.Write("generation_config.json", "{}");
+  directory_.Write("pytorch_model.bin", "the same weights again");
+  const auto model = InspectModelDirectory(directory_.path());
+  ASSERT_THAT(model, IsOk());
+  EXPECT_THAT(model->files,
+              ElementsAre("config.json", "generation_config.json", "merges.txt",
+                          "model.safetensors", "special_tokens_map.json", "tokenizer_config.json",
+                          "vocab.json"));
+}
+
 TEST_F(ModelDirectoryTest, PrefixedNamesAreAcceptedAndIgnoredTensorsNamed) {
   for (TensorDescription& tensor : tensors_) {
     tensor.name = "transformer." + tensor.name;
