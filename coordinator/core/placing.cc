@@ -8,7 +8,6 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
@@ -149,15 +148,7 @@ std::string WhyNotNow(const State& state, const scheduler::QueuePlacement& plann
     return absl::StrCat("waits for ", DeviceName(state, placement.device_id()),
                         ", the better device, which is busy");
   }
-  if (placement.refusals_size() == 0) {
-    return placement.reason().empty() ? "no device is connected" : placement.reason();
-  }
-  return absl::StrCat(
-      planned.never ? "no device of this fleet can run it: " : "no device can take it now: ",
-      absl::StrJoin(placement.refusals(), ", ",
-                    [](std::string* out, const v1::RefusalCount& refusal) {
-                      absl::StrAppend(out, refusal.refused_by());
-                    }));
+  return placement.reason().empty() ? "no device is connected" : placement.reason();
 }
 
 void DecidePlan(Draft& draft, const PlanComputed& command) {

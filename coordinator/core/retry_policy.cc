@@ -6,6 +6,7 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/core/draft_internal.h"
 
 namespace wattle::core {
 namespace {
@@ -102,6 +103,14 @@ Retry RetryAfterFailure(const v1::Job& job, const AttemptFailure& failure) {
   }
   const bool outside = failure.failure_class != v1::FAILURE_CLASS_DEVICE;
   return {true, Backoff(streak.ends, outside ? kBackoffMaxOutside : kBackoffMax), ""};
+}
+
+int AttemptsMax(const v1::Job& job) {
+  if (IsTerminal(job.state())) {
+    return job.attempts_size();
+  }
+  const int to_come = LiveAttempt(job) == nullptr ? 1 : 0;
+  return job.attempts_size() + to_come + std::max(0, job.spec().retries() - JobFailures(job));
 }
 
 absl::Duration BackoffAfterStop(const v1::Job& job, const AttemptFailure& stop) {

@@ -30,6 +30,21 @@ TEST(RetryPolicyTest, TheJobsOwnFailuresAreRepeatedAsItsSpecSays) {
   EXPECT_FALSE(RetryAfterFailure(job, {v1::FAILURE_CLASS_JOB, "b", 0}).again);
 }
 
+TEST(RetryPolicyTest, AttemptsAreCountedToTheLastOneThatTheJobCanHave) {
+  v1::Job job;
+  job.mutable_spec()->set_retries(2);
+  EXPECT_EQ(AttemptsMax(job), 3) << "not begun";
+  AddFailure(job, v1::FAILURE_CLASS_JOB, "a");
+  EXPECT_EQ(AttemptsMax(job), 3) << "queued again";
+  job.add_attempts()->set_state(v1::ATTEMPT_STATE_RUNNING);
+  EXPECT_EQ(AttemptsMax(job), 3) << "the second runs";
+  job.mutable_attempts(1)->set_state(v1::ATTEMPT_STATE_FAILED);
+  job.mutable_attempts(1)->mutable_receipt()->set_failure_class(v1::FAILURE_CLASS_POWER);
+  EXPECT_EQ(AttemptsMax(job), 4) << "a flat battery costs the job none of its retries";
+  job.set_state(v1::JOB_STATE_FAILED);
+  EXPECT_EQ(AttemptsMax(job), 2) << "there are no more";
+}
+
 TEST(RetryPolicyTest, ThreeDevicesWithoutProgressMakeItTheJobsFault) {
   v1::Job job;
   AddFailure(job, v1::FAILURE_CLASS_DEVICE, "a");

@@ -231,10 +231,12 @@ class Transcript {
       if (target.first == "never") {
         placement.never = true;
         placement.placement.add_refusals()->set_refused_by(target.second);
+        placement.placement.set_reason("no device of this fleet can run it; " + target.second);
       } else if (target.first == "none") {
         v1::RefusalCount& refusal = *placement.placement.add_refusals();
         refusal.set_refused_by(target.second);
         refusal.set_devices(1);
+        placement.placement.set_reason("no device can take it now; " + target.second);
       } else {
         placement.placement.set_wait(target.first == "wait");
         placement.placement.set_device_id(target.first == "wait" ? target.second : target.first);

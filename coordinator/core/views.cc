@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "coordinator/core/draft_internal.h"
+#include "coordinator/core/retry_policy.h"
 #include "coordinator/core/state.h"
 
 namespace wattle::core {
@@ -81,6 +82,7 @@ void CompleteJob(const State& state, const Observations& observations, const Ins
   if (const std::string waiting = WaitingReason(observations, job); !waiting.empty()) {
     job.set_reason(waiting);
   }
+  job.set_attempts_max(AttemptsMax(job));
   for (v1::Attempt& attempt : *job.mutable_attempts()) {
     const DeviceId device(attempt.device_id());
     attempt.set_unreachable(!IsTerminal(attempt.state()) &&

@@ -40,9 +40,11 @@ std::string WhyNone(const Considered& considered) {
     return "no device has registered; start a wattle-worker";
   }
   const v1::Candidate& nearest = *NearestToFeasible(considered.candidates);
+  // What may pass is nearer than what never does: a permanent refusal of the nearest is one of all.
   const size_t others = considered.candidates.size() - 1;
   return absl::StrCat(
-      "no device can take it; ", others > 0 ? "the nearest is " : "", NameOf(nearest), ": ",
+      nearest.permanent() ? "no device of this fleet can run it; " : "no device can take it now; ",
+      others > 0 ? "the nearest is " : "", NameOf(nearest), ": ",
       nearest.reason(),
       others > 0 ? absl::StrCat("; 'wattle plan' tells of the other ", others) : "");
 }

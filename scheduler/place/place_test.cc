@@ -149,7 +149,7 @@ TEST(PlanJobTest, NoDeviceSaysWhatWouldHaveToChange) {
   job.spec.add_required_labels("gpu");
   const v1::PlanResponse plan = Plan(snapshot, job);
   EXPECT_EQ(plan.chosen_device_id(), "");
-  EXPECT_THAT(plan.reason(), HasSubstr("no device can take it; the nearest is "));
+  EXPECT_THAT(plan.reason(), HasSubstr("no device of this fleet can run it; the nearest is "));
   EXPECT_THAT(plan.reason(), HasSubstr("feasible with it"));
 }
 
