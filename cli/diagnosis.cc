@@ -139,7 +139,7 @@ class Doctor {
         const int64_t left = device.heartbeat().disk_free_bytes();
         if (left > 0 && left < kDeviceDiskBytesMin) {
           Trouble(absl::StrCat(Name(device), ": its disk has ", FormatBytes(left), " left"),
-                  "free some space, or start its worker with a smaller --cache-quota-bytes");
+                  "free some space, or start its worker with a smaller --disk-quota-bytes");
         }
       }
     });

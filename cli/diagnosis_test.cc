@@ -100,7 +100,7 @@ TEST(DiagnosisTest, FindsWhatIsPlanted) {
        [](Facts& f) {
          f.devices.mutable_devices(0)->mutable_heartbeat()->set_disk_free_bytes(1 << 20);
        },
-       "nano-1: its disk has 1.0 MiB left", "--cache-quota-bytes"},
+       "nano-1: its disk has 1.0 MiB left", "--disk-quota-bytes"},
       {"silent", [](Facts& f) { f.devices.mutable_devices(1)->set_unreachable(true); },
        "pi-läuft was last heard of", "wattle device rm pi-läuft"},
       {"no engine",

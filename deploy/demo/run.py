@@ -36,6 +36,7 @@ SEED = 7  # Of the first board's hidden offsets; the others take the next ones. 
 PROMETHEUS = "127.0.0.1:9090"  # With --keep.
 SPEED_MARGIN = 2.0  # Host time a step may take, against its emulated wall time.
 LOSS_FALL_MIN_PERCENT = 20.0  # The held-out answer loss must fall by this much.
+IDLE_SECONDS_MAX = 120.0  # Device seconds in which a board's idle draw is known.
 CAPPED_EXAMPLES = 64  # With --squad or --model: steps and held-out examples are capped, so that it stays a demo.
 CAPPED_LENGTH = 256
 CAPPED_STEPS = (16, 64)  # As many of these as make the run long beside what surrounds it:
@@ -203,7 +204,9 @@ class Demo:
             self.fleet.start_worker(name, emulate=board, extra=extra)
         self.fleet.until_connected(*BOARDS)
         note("measuring the idle draw of each board")
-        self.fleet.until("idle watts", lambda: all(device["heartbeat"]["idle_power_watts"] for device in self.fleet.devices().values()), 120)
+        # A board needs so many of its own seconds, and one of those is as many here as the scale says.
+        self.fleet.until("idle watts", lambda: all(device["heartbeat"]["idle_power_watts"] for device in self.fleet.devices().values()),
+                         IDLE_SECONDS_MAX * self.scale)
         print(self.text("devices"))
 
     def start_prometheus(self):
