@@ -179,6 +179,11 @@ absl::StatusOr<std::string> ReadText(const std::string& path) {
   if (absl::StripAsciiWhitespace(text).empty()) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": is empty; give a file with text"));
   }
+  if (text.size() < 2) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": one character; a text wants two tokens at least, one to predict the "
+                           "other from"));
+  }
   if (const size_t valid = ValidUtf8Prefix(text); valid != text.size()) {
     return absl::InvalidArgumentError(
         absl::StrCat(path, ": not UTF-8 at byte ", valid, "; convert the file to UTF-8"));

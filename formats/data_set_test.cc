@@ -60,6 +60,8 @@ TEST(DataSetTest, EmptyAndBadFilesAreRefused) {
   const TestDirectory directory;
   EXPECT_THAT(DescribeDataSet(directory.Write("a.txt", " \n")),
               StatusIs(kInvalid, HasSubstr("is empty")));
+  EXPECT_THAT(DescribeDataSet(directory.Write("e.txt", "x")),
+              StatusIs(kInvalid, HasSubstr("one character; a text wants two tokens")));
   EXPECT_THAT(DescribeDataSet(directory.Write("b.txt", "abc\xff")),
               StatusIs(kInvalid, HasSubstr("not UTF-8 at byte 3; convert")));
   EXPECT_THAT(DescribeDataSet(directory.Write("c.jsonl", "\n")),

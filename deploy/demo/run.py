@@ -77,9 +77,18 @@ def saved_words(placement):
     return f"{joules:.1f} J against {best[1]['device_name']}"
 
 
-def interval_words(predicted):
+def seconds_words(seconds):
+    """Three digits, as wattle prints seconds: 4.27, 83.4, 11726."""
+    return f"{seconds:.2f}" if seconds < 9.995 else f"{seconds:.1f}" if seconds < 99.95 else f"{seconds:.0f}"
+
+
+def joules_words(joules):
+    return f"{joules:.1f}"
+
+
+def interval_words(predicted, words):
     """The mean, and between which two values nine in ten of such predictions end."""
-    return f"{predicted['mean']:.1f} ({predicted['low']:.1f}-{predicted['high']:.0f})"
+    return f"{words(predicted['mean'])} ({words(predicted['low'])}-{words(predicted['high'])})"
 
 
 def closing_lines(jobs):
@@ -93,9 +102,9 @@ def closing_lines(jobs):
         kind = next(kind for kind in ("finetune", "quantize", "generate", "evaluate") if kind in job["spec"])
         why = "earliest end" if placement.get("objective") == "OBJECTIVE_TIME" else "fewest joules"
         device = next((best["device_name"] for best in placement.get("best", [])), attempt["device_id"][:8])
-        rows.append((job["job_id"], kind, device, why, interval_words(predicted["run_seconds"]),
-                     f"{run['seconds']:.1f}", interval_words(predicted["run_energy_joules"]), f"{run['gross_energy_joules']:.1f}",
-                     saved_words(placement)))
+        rows.append((job["job_id"], kind, device, why, interval_words(predicted["run_seconds"], seconds_words),
+                     seconds_words(run["seconds"]), interval_words(predicted["run_energy_joules"], joules_words),
+                     joules_words(run["gross_energy_joules"]), saved_words(placement)))
     widths = [max(len(row[i]) for row in (heads, *rows)) for i in range(len(heads))]
     numbers = range(4, 8)
     return ["  ".join(cell.rjust(width) if i in numbers else cell.ljust(width)

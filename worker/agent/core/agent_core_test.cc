@@ -290,6 +290,10 @@ TEST_F(AgentCoreTest, AnAttemptGoesFromAcceptanceToItsReceipt) {
   EXPECT_NEAR(receipt.upload_seconds(), 3, 0.11);
   EXPECT_NEAR(receipt.total().gross_energy_joules(), 260, 4);
   EXPECT_EQ(receipt.output_artifact_id(), "abc");
+  ASSERT_EQ(receipt.curve_size(), 4) << "a point of each step";
+  EXPECT_EQ(receipt.curve(3).step(), 4);
+  EXPECT_NEAR(receipt.curve(3).seconds(), 20, 0.11);
+  EXPECT_NEAR(receipt.curve(3).power_watts(), 10, 1e-6);
   EXPECT_EQ(Last("finished").finished().fencing_token(), 7);
   // The ledger's parts are what was measured, all of it.
   const v1::EnergyLedger& ledger = Last("ledger").ledger();
@@ -844,6 +848,11 @@ TEST_F(AgentCoreTest, AKilledAgentResumesTheAttemptBeforeTheCoordinatorIsReached
   EXPECT_NEAR(receipt.run().seconds(), 39, 0.5);
   EXPECT_NEAR(receipt.run().coverage_ratio(), 35.0 / 39, 0.01);
   EXPECT_NEAR(receipt.run().missing_energy_joules(), 40, 2);
+  ASSERT_EQ(receipt.curve_size(), 4) << "the killed process's part is in the record";
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_EQ(receipt.curve(i).step(), i + 1);
+    EXPECT_NEAR(receipt.curve(i).power_watts(), 10, 0.5);
+  }
 }
 
 TEST_F(AgentCoreTest, ReportsComeAgainAfterAWelcomeUntilAcknowledged) {

@@ -10,6 +10,7 @@
 
 #include "base/crash_point.h"
 #include "proto/kind_name.h"
+#include "worker/agent/core/input_words.h"
 
 namespace wattle::agent {
 namespace {
@@ -398,7 +399,8 @@ void AttemptRun::OnRunnerExit(const child::RunnerExit& exit, const Instant& now)
     return End({.kind = AttemptEnd::Kind::kStopped, .stop = *stop_});
   }
   if (failure_) {
-    return Fail(failure_->failure_class(), failure_->message());
+    return Fail(failure_->failure_class(),
+                InUsersWords(failure_->message(), record_.assignment(), inputs_));
   }
   std::string message = exit.clean ? "runner: left without a result" : exit.message;
   if (!hang_.empty()) {
