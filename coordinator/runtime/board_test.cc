@@ -54,6 +54,37 @@ TEST(ObservationBoardTest, KeepsTheLatestHeartbeatAndWhenItCame) {
   EXPECT_TRUE(board.SnapshotOf({DeviceId("b")}).devices.empty());
 }
 
+TEST(ObservationBoardTest, ChartsTheAttemptThatADeviceRuns) {
+  ObservationBoard board(kStart, {});
+  const auto slot = board.SlotFor(DeviceId("d"));
+  const auto beat = [&](const char* attempt, int64_t step, double seconds, double heldout_loss) {
+    v1::Heartbeat heartbeat;
+    v1::AttemptProgress& progress = *heartbeat.add_progress();
+    progress.set_attempt_id(attempt);
+    progress.set_step(step);
+    progress.set_loss(10.0 - static_cast<double>(step));
+    progress.set_heldout_loss(heldout_loss);
+    progress.set_elapsed_seconds(seconds);
+    progress.set_power_watts(7.5);
+    slot->Take(heartbeat, Later(seconds));
+  };
+  beat("j1.1", 0, 0, 0);
+  EXPECT_TRUE(slot->CurveOf(AttemptId("j1.1")).empty()) << "no step yet";
+  beat("j1.1", 1, 2, 0);
+  beat("j1.1", 1, 3, 0);
+  beat("j1.1", 3, 6, 6.5);
+  const RunCurve::Points points = slot->CurveOf(AttemptId("j1.1"));
+  ASSERT_EQ(points.size(), 2) << "a heartbeat without a new step adds nothing";
+  EXPECT_EQ(points[1].step(), 3);
+  EXPECT_EQ(points[1].seconds(), 6);
+  EXPECT_EQ(points[1].loss(), 7);
+  EXPECT_EQ(points[1].heldout_loss(), 6.5);
+  EXPECT_EQ(points[1].power_watts(), 7.5);
+  beat("j2.1", 1, 1, 0);
+  EXPECT_TRUE(slot->CurveOf(AttemptId("j1.1")).empty()) << "its receipt has the whole curve";
+  EXPECT_EQ(slot->CurveOf(AttemptId("j2.1")).size(), 1);
+}
+
 TEST(ObservationBoardTest, RefreshBringsAReaderUpToDate) {
   ObservationBoard board(kStart, {});
   ObservationBoard::Reader reader = board.MakeReader();

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import unittest
 
+import run
 from fleet import ROOT, Fleet
 
 
@@ -24,6 +25,20 @@ def processes_with(text):
             if text in command:
                 found.append(command)
     return found
+
+
+class ClosingTable(unittest.TestCase):
+    def test_a_line_tells_where_a_job_went_and_what_it_took(self):
+        placement = {"objective": "OBJECTIVE_ENERGY",
+                     "best": [{"device_name": "nano", "marginal_energy_joules": 20.04}, {"device_name": "pi", "marginal_energy_joules": 43.5}]}
+        receipt = {"attempt_id": "j1.1", "run": {"seconds": 4.191, "gross_energy_joules": 44.31},
+                   "predicted": {"run_seconds": {"mean": 0.331, "low": 0.3, "high": 0.36},
+                                 "run_energy_joules": {"mean": 28.3, "low": 1.9, "high": 412.6}}}
+        job = {"job_id": "j1", "spec": {"finetune": {}},
+               "attempts": [{"attempt_id": "j1.1", "device_id": "d1", "placement": placement, "receipt": receipt}]}
+        self.assertEqual(run.closing_lines([job]), [
+            "job  kind      device  why                 predicted s  took s       predicted J  took J  saved",
+            "j1   finetune  nano    fewest joules  0.33 (0.30-0.36)    4.19  28.3 (1.9-412.6)    44.3  23.5 J against pi"])
 
 
 class Demo(unittest.TestCase):

@@ -129,6 +129,27 @@ TEST(EnergyAccountTest, AGapIsPricedByWhatTheDeviceDidAndAGlitchIsForgotten) {
   EXPECT_LT(account.ledger().missing_energy_joules(), 3.2 * 101);
 }
 
+// A device without a sensor is modelled while it works; between jobs nobody knows what it draws.
+TEST(EnergyAccountTest, AModelledGuessDoesNotOutliveItsJob) {
+  EnergyAccount account({.cadence = absl::Milliseconds(430)},
+                        {v1::ENERGY_SOURCE_MODEL, "estimated"}, At(0), {}, {});
+  account.BeginAttempt({});
+  account.SetActivity(At(0), Activity::kRun);
+  account.AddPower(At(0), Watts(10));
+  Sample(account, 0, 10, 10);
+  account.EndAttempt();
+  account.SetActivity(At(10), Activity::kIdle);
+  account.AdvanceTo(At(20));
+  EXPECT_FALSE(account.power().has_value()) << "idle: the last job's figure is no reading";
+  account.AdvanceTo(At(1337));
+  account.BeginAttempt({});
+  account.SetActivity(At(1337), Activity::kRun);
+  account.AddPower(At(1338), Watts(10));
+  account.AdvanceTo(At(1338));
+  EXPECT_LT(account.ledger().missing_energy_joules(), 10 * 3.0)
+      << "22 minutes of idling are not priced as work";
+}
+
 TEST(EnergyAccountTest, TheReceiptNamesTheSourceThatMeasuredMostOfTheAttempt) {
   EnergyAccount account = NewAccount();
   account.BeginAttempt({});
