@@ -50,7 +50,8 @@ Range RangeOf(const std::vector<double>& values, bool from_zero) {
 
 std::string Utf8Braille(unsigned dots) {
   const unsigned code = 0x2800U + dots;  // Three bytes: E2 A0..A3 80..BF.
-  return {static_cast<char>(0xE0U | (code >> 12U)), static_cast<char>(0x80U | ((code >> 6U) & 0x3FU)),
+  return {static_cast<char>(0xE0U | (code >> 12U)),
+          static_cast<char>(0x80U | ((code >> 6U) & 0x3FU)),
           static_cast<char>(0x80U | (code & 0x3FU))};
 }
 
@@ -175,7 +176,8 @@ std::string RenderChart(const Chart& chart, const TextStyle& style) {
   }
   const std::string first = absl::StrFormat("%.4g", x_range.low);
   const std::string last = absl::StrFormat("%.4g %s", x_range.high, chart.x_unit);
-  const size_t gap = columns > first.size() + last.size() ? columns - first.size() - last.size() : 1;
+  const size_t gap =
+      columns > first.size() + last.size() ? columns - first.size() - last.size() : 1;
   absl::StrAppend(&out, std::string(label + 3, ' '), "+", std::string(columns, '-'), "\n",
                   std::string(label + 4, ' '), first, std::string(gap, ' '), last, "\n");
   return out;

@@ -18,11 +18,11 @@ struct ChartPoint {
 };
 
 struct Chart {
-  std::string title;               // above the chart, in full
-  std::vector<ChartPoint> line;    // ascending in x; drawn from each point to the next
-  std::vector<ChartPoint> marks;   // an "o" each, over the line
-  bool from_zero = false;          // the y axis begins at 0, not at the least value
-  std::string x_unit;              // "s"
+  std::string title;              // above the chart, in full
+  std::vector<ChartPoint> line;   // ascending in x; drawn from each point to the next
+  std::vector<ChartPoint> marks;  // an "o" each, over the line
+  bool from_zero = false;         // the y axis begins at 0, not at the least value
+  std::string x_unit;             // "s"
 };
 
 // Eight rows, at most 100 columns and never more than the style has. Empty where there is no point;

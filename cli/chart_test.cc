@@ -85,8 +85,8 @@ std::vector<std::string> Rows(const Chart& chart) {
 }
 
 TEST(ChartTest, ValuesLieWhereTheAxesSay) {
-  const Chart rising = {.title = "t", .line = {{0, 0}, {10, 7}}, .marks = {}, .from_zero = true,
-                        .x_unit = "s"};
+  const Chart rising = {
+      .title = "t", .line = {{0, 0}, {10, 7}}, .marks = {}, .from_zero = true, .x_unit = "s"};
   const std::vector<std::string> rows = Rows(rising);
   ASSERT_EQ(rows.size(), 8U);
   EXPECT_THAT(rows[7], StartsWith("*"));

@@ -45,7 +45,8 @@ FleetAnswers Answers() {
   queued->set_kind("evaluate");
   queued->set_state(v1::JOB_STATE_QUEUED);
   queued->set_submitted_unix_seconds(kSampleNowUnixSeconds - 300.0);
-  queued->set_reason("no device can take it now; nano-1: at 22 %, the reserve is 30 % (policy field)");
+  queued->set_reason(
+      "no device can take it now; nano-1: at 22 %, the reserve is 30 % (policy field)");
   answers.coordinator = SampleCoordinator();
   answers.today = SampleEnergy();
   return answers;

@@ -90,15 +90,16 @@ absl::StatusOr<ExitCode> ListJobs(Session& session, const JobsFlags& flags) {
   request.set_summaries(!session.json());  // A script gets whole jobs.
   WATTLE_ASSIGN_OR_RETURN(const v1::ListJobsResponse jobs,
                           AskForJobs(session, request, flags.limit));
-  const bool any = flags.states.empty() && flags.owners.empty() && flags.kinds.empty() &&
-                   flags.since.empty();
+  const bool any =
+      flags.states.empty() && flags.owners.empty() && flags.kinds.empty() && flags.since.empty();
   session.Print(jobs, [&] {
-    return any || jobs.summaries_size() > 0
-               ? RenderJobs(jobs, session.Now(), session.style())
-               : "no such jobs; wattle jobs without --state, --owner, --kind and --since lists all\n";
+    return any || jobs.summaries_size() > 0 ? RenderJobs(jobs, session.Now(), session.style())
+                                            : "no such jobs; wattle jobs without --state, --owner, "
+                                              "--kind and --since lists all\n";
   });
   if (!jobs.next_page_token().empty()) {
-    session.PrintRemark(absl::StrCat("there are older jobs: --limit ", 10 * flags.limit, " shows more"));
+    session.PrintRemark(
+        absl::StrCat("there are older jobs: --limit ", 10 * flags.limit, " shows more"));
   }
   return ExitCode::kOk;
 }

@@ -19,8 +19,8 @@ const Curve& CurveOf(const v1::Attempt& attempt) {
 // What the watts are: known with the receipt, and before by the device's being emulated alone.
 std::string EvidenceOf(const v1::Attempt& attempt) {
   if (attempt.has_receipt()) {
-    return absl::StrCat(", ", EvidenceWord(attempt.receipt().total().source(),
-                                           attempt.receipt().emulated()));
+    return absl::StrCat(
+        ", ", EvidenceWord(attempt.receipt().total().source(), attempt.receipt().emulated()));
   }
   return attempt.emulated() ? ", emulated" : "";
 }

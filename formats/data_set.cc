@@ -181,8 +181,9 @@ absl::StatusOr<std::string> ReadText(const std::string& path) {
   }
   if (text.size() < 2) {
     return absl::InvalidArgumentError(
-        absl::StrCat(path, ": one character; a text wants two tokens at least, one to predict the "
-                           "other from"));
+        absl::StrCat(path,
+                     ": one character; a text wants two tokens at least, one to predict the "
+                     "other from"));
   }
   if (const size_t valid = ValidUtf8Prefix(text); valid != text.size()) {
     return absl::InvalidArgumentError(

@@ -269,9 +269,8 @@ absl::StatusOr<ModelDirectory> InspectModelDirectory(const std::string& director
   WATTLE_ASSIGN_OR_RETURN(model.config, ReadDecoderConfig(config));
   WATTLE_RETURN_IF_ERROR(CheckWeights(directory, model));
   WATTLE_RETURN_IF_ERROR(CheckTokenizer(directory, model));
-  for (const char* file :
-       {kConfigFile, kMergesFile, kWeightsFile, kTokenizerFile, kVocabularyFile,
-        kTokenizerConfigFile, kSpecialTokensFile, kGenerationConfigFile}) {
+  for (const char* file : {kConfigFile, kMergesFile, kWeightsFile, kTokenizerFile, kVocabularyFile,
+                           kTokenizerConfigFile, kSpecialTokensFile, kGenerationConfigFile}) {
     const int64_t size = FileSize(Join(directory, file));
     if (size >= 0) {
       model.files.emplace_back(file);

@@ -91,10 +91,9 @@ TEST_F(ModelDirectoryTest, WhatTransformersReadsTravelsToo) {
   directory_.Write("pytorch_model.bin", "the same weights again");
   const auto model = InspectModelDirectory(directory_.path());
   ASSERT_THAT(model, IsOk());
-  EXPECT_THAT(model->files,
-              ElementsAre("config.json", "generation_config.json", "merges.txt",
-                          "model.safetensors", "special_tokens_map.json", "tokenizer_config.json",
-                          "vocab.json"));
+  EXPECT_THAT(model->files, ElementsAre("config.json", "generation_config.json", "merges.txt",
+                                        "model.safetensors", "special_tokens_map.json",
+                                        "tokenizer_config.json", "vocab.json"));
 }
 
 TEST_F(ModelDirectoryTest, PrefixedNamesAreAcceptedAndIgnoredTensorsNamed) {

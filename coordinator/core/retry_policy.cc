@@ -6,6 +6,7 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+
 #include "coordinator/core/draft_internal.h"
 
 namespace wattle::core {

@@ -33,8 +33,8 @@ struct Retry {
 };
 
 Retry RetryAfterFailure(const v1::Job& job, const AttemptFailure& failure);
-// How many attempts the job can have at most, those so far and those that its own failures leave it.
-// Failures of devices, links and power are free: they raise the number when they happen.
+// How many attempts the job can have at most, those so far and those that its own failures leave
+// it. Failures of devices, links and power are free: they raise the number when they happen.
 int AttemptsMax(const v1::Job& job);
 // Before the job is placed again after its device stopped it unasked.
 absl::Duration BackoffAfterStop(const v1::Job& job, const AttemptFailure& stop);

@@ -44,8 +44,7 @@ std::string WhyNone(const Considered& considered) {
   const size_t others = considered.candidates.size() - 1;
   return absl::StrCat(
       nearest.permanent() ? "no device of this fleet can run it; " : "no device can take it now; ",
-      others > 0 ? "the nearest is " : "", NameOf(nearest), ": ",
-      nearest.reason(),
+      others > 0 ? "the nearest is " : "", NameOf(nearest), ": ", nearest.reason(),
       others > 0 ? absl::StrCat("; 'wattle plan' tells of the other ", others) : "");
 }
 

@@ -15,7 +15,9 @@ TEST(InputWordsTest, AnInputIsCalledByItsReference) {
   }
   const std::vector<FetchedInput> inputs = {
       {.field = "model", .directory = "/var/lib/w/cache/ab12", .file = ""},
-      {.field = "data", .directory = "/var/lib/w/cache/cd34", .file = "/var/lib/w/cache/cd34/t.json"},
+      {.field = "data",
+       .directory = "/var/lib/w/cache/cd34",
+       .file = "/var/lib/w/cache/cd34/t.json"},
   };
   EXPECT_EQ(InUsersWords("/var/lib/w/cache/cd34/t.json: data[0]: missing", assignment, inputs),
             "data job:j4/output: data[0]: missing");
