@@ -28,6 +28,7 @@
 #include "coordinator/backup.h"
 #include "coordinator/estimate_memory.h"
 #include "coordinator/http/http_server.h"
+#include "coordinator/remote_write/remote_writer.h"
 #include "coordinator/restore.h"
 #include "coordinator/rpc/server.h"
 #include "coordinator/runtime/api.h"
@@ -59,6 +60,8 @@ struct Options {
   int64_t disk_reserve_mib = 256;
   double impossible_grace_seconds = 600;
   std::string impossible_jobs = "fail";
+  std::string remote_write;  // Empty: none.
+  double remote_write_window_days = 7;
   std::string log_level = "info";
 };
 
@@ -143,6 +146,17 @@ absl::Status Run(const Options& options) {
   runtime_options.snapshot_every_events = options.snapshot_every_events;
   runtime_options.impossible_grace = absl::Seconds(options.impossible_grace_seconds);
   runtime_options.hold_impossible = options.impossible_jobs == "hold";
+  std::unique_ptr<wattle::remote_write::RemoteWriter> remote_writer;
+  if (!options.remote_write.empty()) {
+    WATTLE_ASSIGN_OR_RETURN(
+        remote_writer,
+        wattle::remote_write::RemoteWriter::Start(
+            {.url = options.remote_write,
+             .window = absl::Hours(24) * options.remote_write_window_days,
+             .old_samples_path = absl::StrCat(options.data_directory, "/old_samples.om")},
+            wattle::Clock::Real()));
+    runtime_options.metric_sink = remote_writer.get();
+  }
   // The journal's lock comes first: nobody else may touch the artifacts of a running coordinator.
   WATTLE_ASSIGN_OR_RETURN(const auto runtime,
                           wattle::runtime::Runtime::Start(runtime_options, &streams));
@@ -221,6 +235,14 @@ void AddRunFlags(CLI::App& app, Options& options) {
                  "How long no device could ever run the job before it fails")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 1e8));
+  app.add_option("--remote-write", options.remote_write,
+                 "Prometheus' remote-write URL, such as http://127.0.0.1:9090/api/v1/write: samples "
+                 "of workers that it cannot reach (--metrics pushed) go there");
+  app.add_option("--remote-write-window-days", options.remote_write_window_days,
+                 "Its out_of_order_time_window; older samples go to old_samples.om in the data "
+                 "directory")
+      ->capture_default_str()
+      ->check(Between(0.05, 3650.0));
   app.add_option("--log-level", options.log_level, "debug, info, warn or err")
       ->capture_default_str()
       ->check(CLI::IsMember({"debug", "info", "warn", "err"}));

@@ -9,7 +9,7 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-EXPORTERS = ["coordinator/http", "telemetry", "worker/agent"]
+EXPORTERS = ["coordinator/http", "coordinator/remote_write", "telemetry", "worker/agent"]
 
 
 def exported(root=ROOT):

@@ -56,7 +56,7 @@ void AddLimits(const std::vector<v1::Policy>& policies, const v1::DeviceInfo& in
 }
 
 void AddObserved(const v1::DeviceInfo& info, const core::DeviceObservation& seen,
-                 MetricsPage& page) {
+                 bool takes_pushed, MetricsPage& page) {
   const v1::Heartbeat& heartbeat = seen.heartbeat;
   if (!seen.connected || !seen.last_seen.has_value()) {
     return;
@@ -67,7 +67,7 @@ void AddObserved(const v1::DeviceInfo& info, const core::DeviceObservation& seen
                telemetry::DeviceLabels(info),
                heartbeat.unix_seconds() - core::ToUnix(seen.last_seen->wall));
   }
-  if (info.metrics_address().empty()) {
+  if (info.metrics_address().empty() && !(info.pushes_metrics() && takes_pushed)) {
     const v1::EnergySource source = heartbeat.power_source() != v1::ENERGY_SOURCE_UNSPECIFIED
                                         ? heartbeat.power_source()
                                         : info.energy_source();
@@ -82,7 +82,7 @@ void AddObserved(const v1::DeviceInfo& info, const core::DeviceObservation& seen
 }  // namespace
 
 void AddDeviceConditions(const core::State& state, const core::Observations& observations,
-                         MetricsPage& page) {
+                         bool takes_pushed, MetricsPage& page) {
   std::vector<v1::Policy> policies;
   for (const auto& [name, policy] : state.policies) {
     policies.push_back(policy);
@@ -105,7 +105,7 @@ void AddDeviceConditions(const core::State& state, const core::Observations& obs
     AddLimits(policies, record.info(), page);
     AddLedger(record, page);
     if (const auto seen = observations.devices.find(id); seen != observations.devices.end()) {
-      AddObserved(record.info(), seen->second, page);
+      AddObserved(record.info(), seen->second, takes_pushed, page);
     }
   }
 }

@@ -11,9 +11,10 @@
 namespace wattle::http {
 
 // Of every device that was not removed. A device that registered no address of a /metrics of its
-// own also shows here what its heartbeats say, while it is connected.
+// own also shows here what its heartbeats say, while it is connected, unless its samples take
+// another way. takes_pushed: samples that workers push are passed on to Prometheus.
 void AddDeviceConditions(const core::State& state, const core::Observations& observations,
-                         telemetry::MetricsPage& page);
+                         bool takes_pushed, telemetry::MetricsPage& page);
 
 // Of open jobs: how many are past their deadline, and since when the oldest queued one waits.
 // Of the journal: its lineage and epoch.

@@ -190,7 +190,7 @@ std::string MetricsText(runtime::Runtime& runtime, absl::string_view version) {
   const core::Observations observations = runtime.board().Snapshot();
   AddFleet(page, *state);
   AddDevices(page, *state, observations);
-  AddDeviceConditions(*state, observations, page);
+  AddDeviceConditions(*state, observations, runtime.options().metric_sink != nullptr, page);
   AddJournalConditions(*state, runtime.Now(), page);
   if (const auto free = artifacts::FreeSpaceOf(runtime.options().journal_path); free.ok()) {
     page.Gauge("wattle_coordinator_disk_free_bytes", "Free space where the journal is.", {},
@@ -199,6 +199,9 @@ std::string MetricsText(runtime::Runtime& runtime, absl::string_view version) {
   const runtime::CounterValues values = runtime.counters();
   AddWork(page, values);
   AddKinds(page, values.work);
+  if (const runtime::MetricSink* sink = runtime.options().metric_sink) {
+    sink->AddMetrics(page);
+  }
   telemetry::AddProcessMetrics(page);
   return page.Text();
 }

@@ -60,7 +60,9 @@ absl::Status WorkerStream::Handle() {
       break;
     case v1::WorkerMessage::kHello:
       break;                           // Above.
-    case v1::WorkerMessage::kMetrics:  // No worker sends them before a welcome asks for them.
+    case v1::WorkerMessage::kMetrics:
+      HandleMetrics();
+      break;
     case v1::WorkerMessage::MESSAGE_NOT_SET:
       // A kind of a newer version. What must not be lost comes as a report.
       runtime_.board().CountUnknownMessage();
@@ -109,6 +111,7 @@ void WorkerStream::Welcome(const runtime::Answer& answer) {
   });
   // A worker of another opening of the journal renumbers its reports and says hello again.
   last_report_sequence_ = of_this_opening ? hello.last_report_sequence() : kNeverCaughtUp;
+  welcome.set_takes_metrics(runtime_.options().metric_sink != nullptr);
   const bool caught_up = welcome.acknowledged_sequence() >= last_report_sequence_;
   {
     absl::MutexLock lock(&mutex_);
@@ -169,6 +172,26 @@ void WorkerStream::HandleLog(const v1::AttemptLog& log) {
   }
 }
 
+void WorkerStream::HandleMetrics() {
+  runtime::MetricSink* const sink = runtime_.options().metric_sink;
+  if (sink == nullptr) {
+    return runtime_.board().CountUnknownMessage();  // The welcome did not ask for them.
+  }
+  const int64_t number = incoming_.metrics().number();
+  sink->Take(device_, std::move(*incoming_.mutable_metrics()),
+             [stream = weak_from_this(), number] {
+               if (const std::shared_ptr<WorkerStream> self = stream.lock()) {
+                 self->SendMetricsAcknowledgement(number);
+               }
+             });
+}
+
+void WorkerStream::SendMetricsAcknowledgement(int64_t number) {
+  absl::MutexLock lock(&mutex_);
+  outbox_.metrics.push_back(number);
+  WriteNextLocked();
+}
+
 void WorkerStream::SendDesired(v1::DesiredSet desired) {
   absl::MutexLock lock(&mutex_);
   if (greeting_) {
@@ -219,6 +242,9 @@ void WorkerStream::WriteNextLocked() {
   } else if (outbox_.desired.has_value()) {
     outgoing_.mutable_desired()->Swap(&*outbox_.desired);
     outbox_.desired.reset();
+  } else if (!outbox_.metrics.empty()) {
+    outgoing_.mutable_metrics_acknowledgement()->set_number(outbox_.metrics.front());
+    outbox_.metrics.pop_front();
   } else {
     return;
   }

@@ -6,6 +6,8 @@
 #ifndef WATTLE_COORDINATOR_RPC_WORKER_STREAM_H_
 #define WATTLE_COORDINATOR_RPC_WORKER_STREAM_H_
 
+#include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -48,6 +50,8 @@ class WorkerStream final
   absl::Status HandleHello();
   absl::Status HandleReport();
   void HandleLog(const v1::AttemptLog& log);
+  void HandleMetrics();
+  void SendMetricsAcknowledgement(int64_t number);
   void Welcome(const runtime::Answer& answer);
   void FinishWith(const absl::Status& status);
   void WriteNextLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -71,6 +75,7 @@ class WorkerStream final
     std::optional<v1::Welcome> welcome;
     std::optional<v1::ReportAcknowledgement> acknowledgement;
     std::optional<v1::DesiredSet> desired;
+    std::deque<int64_t> metrics;  // Numbers of batches to acknowledge.
     std::optional<v1::Closing> closing;
   };
   Outbox outbox_ ABSL_GUARDED_BY(mutex_);

@@ -37,6 +37,7 @@
 #include "coordinator/runtime/counters.h"
 #include "coordinator/runtime/durable_view.h"
 #include "coordinator/runtime/job_watchers.h"
+#include "coordinator/runtime/metric_sink.h"
 #include "coordinator/runtime/observation_board.h"
 #include "coordinator/runtime/wake_signal.h"
 #include "coordinator/runtime/worker_links.h"
@@ -63,6 +64,7 @@ struct RuntimeOptions {
   int64_t epoch_min = 0;  // Of a copy of a journal that is opened here for the first time.
   int64_t snapshot_every_events = 20'000;
   core::Retention retention;
+  MetricSink* metric_sink = nullptr;  // Of samples that workers push; null: they push none.
   const Clock* clock = &Clock::Real();
   // Called once when a commit failed; must not return to a running coordinator. Default: log and
   // end the process with status 1.

@@ -81,6 +81,23 @@ void MetricsPage::Histogram(absl::string_view name, absl::string_view help,
   histogram.sample_sum = value.sum;
 }
 
+std::vector<MetricsPage::Sample> MetricsPage::Samples() const {
+  std::vector<Sample> samples;
+  for (const prometheus::MetricFamily& family : families_->all) {
+    WATTLE_CHECK(family.type != prometheus::MetricType::Histogram, "a histogram is no one value");
+    for (const prometheus::ClientMetric& metric : family.metric) {
+      Sample& sample = samples.emplace_back();
+      sample.name = family.name;
+      for (const auto& label : metric.label) {
+        sample.labels.emplace_back(label.name, label.value);
+      }
+      sample.value = family.type == prometheus::MetricType::Counter ? metric.counter.value
+                                                                    : metric.gauge.value;
+    }
+  }
+  return samples;
+}
+
 std::string MetricsPage::Text() const {
   return prometheus::TextSerializer().Serialize(families_->all);
 }

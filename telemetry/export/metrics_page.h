@@ -58,6 +58,15 @@ class MetricsPage {
   // The text format 0.0.4.
   [[nodiscard]] std::string Text() const;
 
+  // The same as values, for whoever cannot be scraped. Of gauges and counters; no worker has a
+  // histogram.
+  struct Sample {
+    std::string name;
+    MetricLabels labels;
+    double value = 0;
+  };
+  [[nodiscard]] std::vector<Sample> Samples() const;
+
  private:
   struct Families;
   std::unique_ptr<Families> families_;

@@ -15,6 +15,7 @@
 #include "artifacts/blob_store.h"
 #include "base/clock.h"
 #include "base/status_macros.h"
+#include "telemetry/export/device_metrics.h"
 #include "telemetry/sensors/registry.h"
 #include "worker/agent/board_probe.h"
 #include "worker/agent/emulation/emulated_pace.h"
@@ -221,7 +222,12 @@ absl::Status Agent::Open() {
     AddFinding(
         absl::StrCat(std::string(engine.status().message()), "; no job can run here until then"));
   }
-  if (config_.metrics != kNoMetrics) {
+  if (config_.metrics == kPushedMetrics) {
+    push_ = std::make_unique<MetricPush>(
+        disk_.get(), MetricSpoolLimits{.size_bytes_max = config_.metrics_spool_bytes},
+        [this](const v1::WorkerMessage& message) { Send(message); });
+    info.set_pushes_metrics(true);
+  } else if (config_.metrics != kNoMetrics) {
     WATTLE_ASSIGN_OR_RETURN(metrics_, MetricsServer::Start(config_.metrics));
     info.set_metrics_address(metrics_->address());
   }
@@ -275,7 +281,7 @@ artifacts::DiskBudget Agent::CacheBudget() const {
 std::string Agent::ReadyLine() const {
   return absl::StrCat(
       "worker ", settings_.info.name(), " id=", settings_.info.device_id(),
-      " metrics=", metrics_ == nullptr ? kNoMetrics : settings_.info.metrics_address());
+      " metrics=", metrics_ == nullptr ? config_.metrics : settings_.info.metrics_address());
 }
 
 void Agent::Post(Event event) {
@@ -317,12 +323,22 @@ void Agent::StartLink() {
       if (message.has_closing()) {
         Note(absl::StrCat("coordinator: closes the stream: ", message.closing().reason()));
       }
+      if (push_ != nullptr) {
+        if (message.has_welcome()) {
+          push_->OnWelcome(message.welcome());
+        } else if (message.has_metrics_acknowledgement()) {
+          push_->OnAcknowledged(message.metrics_acknowledgement().number());
+        }
+      }
       core_->OnMessage(message, now);
     });
   };
   callbacks.on_disconnected = [this] {
     Post([this](const Instant& now) {
       connected_ = false;
+      if (push_ != nullptr) {
+        push_->OnDisconnected();
+      }
       core_->OnDisconnected(now);
     });
   };
@@ -363,6 +379,7 @@ void Agent::Run() {
   ShowUnusableSources();
   StartSampling();
   next_status_ = Now().wall;
+  next_push_ = Now().wall + kFirstReadings;
   sensors_known_by_ = Now().wall + kFirstReadings;
   while (!core_->done()) {
     Instant now = Now();
@@ -390,6 +407,10 @@ void Agent::Run() {
     readings_->AdvanceTo(now.device);
     core_->Step(now);
     UpdateMetrics(now);
+    PushMetrics(now);
+  }
+  if (push_ != nullptr) {
+    push_->Save();
   }
   if (link_ != nullptr) {
     link_->Flush(absl::Seconds(1));
@@ -400,6 +421,9 @@ Monotonic Agent::NextWake(const Instant& now) const {
   Monotonic wake = core_->NextStep(now);
   if (link_ == nullptr) {
     wake = std::min(wake, sensors_known_by_);
+  }
+  if (push_ != nullptr) {
+    wake = std::min(wake, next_push_);
   }
   if (emulator_ != nullptr) {
     wake = std::min(wake, std::max(clock_.ToWall(next_sample_), now.wall + kSampleWakeMin));
@@ -444,19 +468,39 @@ void Agent::UpdateMetrics(const Instant& now) {
                                                  : MemoryAvailableBytes(""));
   core_->SetDiskFree(artifacts::FreeSpaceOf(config_.state_dir).value_or(0));
   NoteHungSources();
-  if (metrics_ == nullptr) {
+  if (metrics_ != nullptr) {
+    metrics_->Update(Status(now));
+  }
+}
+
+WorkerStatus Agent::Status(const Instant& now) const {
+  return {.info = settings_.info,
+          .origin = account_->origin(),
+          .has_power_sensor = readings_->measures_power(),
+          .heartbeat = core_->MakeHeartbeat(now),
+          .ledger = account_->ledger(),
+          .counters = core_->Counters(),
+          .connected = connected_,
+          .now = now.device,
+          .sources = readings_->sources(),
+          .hung = hung_};
+}
+
+void Agent::PushMetrics(const Instant& now) {
+  if (push_ == nullptr || now.wall < next_push_) {
     return;
   }
-  metrics_->Update({.info = settings_.info,
-                    .origin = account_->origin(),
-                    .has_power_sensor = readings_->measures_power(),
-                    .heartbeat = core_->MakeHeartbeat(now),
-                    .ledger = account_->ledger(),
-                    .counters = core_->Counters(),
-                    .connected = connected_,
-                    .now = now.device,
-                    .sources = readings_->sources(),
-                    .hung = hung_});
+  const absl::Duration interval = absl::Seconds(config_.metrics_interval_seconds);
+  next_push_ = std::max(next_push_ + interval, now.wall);
+  telemetry::MetricsPage page;
+  AddStatus(Status(now), page);
+  const telemetry::MetricLabels device = telemetry::DeviceLabels(settings_.info);
+  page.Gauge("wattle_worker_pushed_spool_bytes", "Samples on the disk that wait for a link.",
+             device, static_cast<double>(push_->spool().size_bytes()));
+  page.Counter("wattle_worker_pushed_dropped_samples_total",
+               "Samples that were thinned out, or for which there was no room.", device,
+               static_cast<double>(push_->spool().dropped_samples()));
+  push_->Take(page, device, now.civil);
 }
 
 absl::Status Agent::StartRunner(const v1::RunnerTask& task) {

@@ -26,6 +26,7 @@
 #include "worker/agent/emulation/emulator.h"
 #include "worker/agent/link/coordinator_link.h"
 #include "worker/agent/link/transfers.h"
+#include "worker/agent/metric_push.h"
 #include "worker/agent/metrics_server.h"
 #include "worker/agent/sampler.h"
 #include "worker/agent/storage/posix_disk.h"
@@ -81,7 +82,9 @@ class Agent final : public AgentPorts {
   // Whether every source has answered once, or has had its time to.
   [[nodiscard]] bool SensorsKnown(const Instant& now) const;
   void NoteHungSources();
+  [[nodiscard]] WorkerStatus Status(const Instant& now) const;
   void UpdateMetrics(const Instant& now);
+  void PushMetrics(const Instant& now);
   [[nodiscard]] Monotonic NextWake(const Instant& now) const;
 
   const Config config_;
@@ -100,6 +103,7 @@ class Agent final : public AgentPorts {
   std::unique_ptr<AgentCore> core_;
   std::unique_ptr<DeviceReadings> readings_;
   std::unique_ptr<MetricsServer> metrics_;
+  std::unique_ptr<MetricPush> push_;  // null unless metrics are pushed
   std::unique_ptr<Transfers> transfers_;
   std::unique_ptr<child::RunnerProcess> runner_;
   std::unique_ptr<CoordinatorLink> link_;
@@ -108,6 +112,7 @@ class Agent final : public AgentPorts {
   int64_t runner_number_ = 0;   // events of an earlier runner are dropped
   Monotonic next_sample_;       // device time, emulation
   Monotonic next_status_;       // wall
+  Monotonic next_push_;         // wall
   Monotonic sensors_known_by_;  // wall: from then on the link does not wait for a sensor
   std::vector<size_t> hung_;    // sources, as noted
   bool connected_ = false;

@@ -70,8 +70,16 @@ void Declare(CLI::App& app, Config* config, RawFlags* raw) {
       "--state-dir", config->state_dir,
       "Folder for identity, spool, checkpoints and cache [~/.local/state/wattle-worker]");
   app.add_option("--metrics", config->metrics,
-                 "host:port for /metrics; port 0: any free one; none: nobody can reach this "
-                 "device, the coordinator shows its metrics")
+                 "host:port for /metrics; port 0: any free one. Where Prometheus cannot reach this "
+                 "device: pushed (its samples go through the coordinator, also those of a time "
+                 "without a link) or none (the coordinator shows what heartbeats say)")
+      ->capture_default_str();
+  app.add_option("--metrics-interval-seconds", config->metrics_interval_seconds,
+                 "With --metrics pushed: time between samples")
+      ->capture_default_str();
+  app.add_option("--metrics-spool-bytes", config->metrics_spool_bytes,
+                 "With --metrics pushed: bytes of samples kept while there is no link; beyond them "
+                 "older samples are thinned")
       ->capture_default_str();
   app.add_option("--runner", config->runner, "Path of wattle-runner [beside this program]");
   app.add_option("--device", config->device, "cpu or cuda")->capture_default_str();
@@ -182,8 +190,17 @@ std::optional<int> ParseCommandLine(int argc, char** argv, const std::string& ve
 
 absl::Status Validate(const Config& config) {
   WATTLE_RETURN_IF_ERROR(ParseHostPort("--coordinator", config.coordinator).status());
-  if (!config.metrics.empty() && config.metrics != kNoMetrics) {
+  if (!config.metrics.empty() && config.metrics != kNoMetrics && config.metrics != kPushedMetrics) {
     WATTLE_RETURN_IF_ERROR(ParseHostPort("--metrics", config.metrics).status());
+  }
+  if (!(config.metrics_interval_seconds >= 0.1 && config.metrics_interval_seconds <= 3600)) {
+    return absl::InvalidArgumentError(absl::StrCat("--metrics-interval-seconds ",
+                                                   config.metrics_interval_seconds,
+                                                   ": wanted 0.1 to 3600"));
+  }
+  if (config.metrics_spool_bytes < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--metrics-spool-bytes ", config.metrics_spool_bytes, ": wanted 0 or more"));
   }
   if (config.disk_quota_bytes < 0) {
     return absl::InvalidArgumentError(absl::StrCat("--disk-quota-bytes ", config.disk_quota_bytes,

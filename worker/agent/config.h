@@ -18,12 +18,16 @@ namespace wattle::agent {
 
 // As --metrics: the worker serves no page; the coordinator shows what its heartbeats say.
 inline constexpr char kNoMetrics[] = "none";
+// As --metrics: the worker serves no page; its samples go to Prometheus through the coordinator.
+inline constexpr char kPushedMetrics[] = "pushed";
 
 struct Config {
   std::string coordinator = "127.0.0.1:7410";
   std::string name;                     // empty: the host's, or the emulated board's
   std::string state_dir;                // empty: under the user's state folder
-  std::string metrics = "127.0.0.1:0";  // or kNoMetrics
+  std::string metrics = "127.0.0.1:0";  // or kNoMetrics, kPushedMetrics
+  double metrics_interval_seconds = 15;  // of pushed samples
+  int64_t metrics_spool_bytes = int64_t{32} << 20;
   std::string runner;                   // empty: wattle-runner beside this program
   std::string device = "cpu";
   int threads = 0;  // 0: all cores; emulated: 1

@@ -120,8 +120,7 @@ void AddSource(const SourceStatus& source, bool hung, Monotonic now,
 
 }  // namespace
 
-std::string MetricsText(const WorkerStatus& status) {
-  telemetry::MetricsPage page;
+void AddStatus(const WorkerStatus& status, telemetry::MetricsPage& page) {
   const telemetry::MetricLabels device = telemetry::DeviceLabels(status.info);
   AddDevice(status, device, page);
   page.Counter("wattle_worker_tokens_total", "Tokens processed, padding included.", device,
@@ -150,7 +149,6 @@ std::string MetricsText(const WorkerStatus& status) {
     const bool hung = std::find(status.hung.begin(), status.hung.end(), i) != status.hung.end();
     AddSource(status.sources[i], hung, status.now, device, page);
   }
-  return page.Text();
 }
 
 MetricsServer::MetricsServer() : server_(std::make_unique<httplib::Server>()) {}
@@ -181,7 +179,9 @@ absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(const std::s
       absl::MutexLock lock(&self->mutex_);
       status = self->status_;
     }
-    response.set_content(MetricsText(status), telemetry::MetricsPage::kContentType);
+    telemetry::MetricsPage page;
+    AddStatus(status, page);
+    response.set_content(page.Text(), telemetry::MetricsPage::kContentType);
   });
   server->server_->Get("/healthz", [](const httplib::Request&, httplib::Response& response) {
     response.set_content("ok\n", "text/plain");

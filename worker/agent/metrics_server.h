@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 
+#include "telemetry/export/metrics_page.h"
 #include "wattle/v1/device.pb.h"
 #include "worker/agent/core/agent_core.h"
 #include "worker/agent/core/device_readings.h"
@@ -39,7 +40,7 @@ struct WorkerStatus {
 };
 
 // The page of a status; docs/metrics.md says what each metric is.
-std::string MetricsText(const WorkerStatus& status);
+void AddStatus(const WorkerStatus& status, telemetry::MetricsPage& page);
 
 class MetricsServer {
  public:

@@ -1,0 +1,100 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Sends what workers push to Prometheus by remote write 1.0, on a thread of its own. A batch is
+// acknowledged to its worker when Prometheus has it, so that the worker keeps what a coordinator or
+// a Prometheus that goes away would lose; nothing is stored here meanwhile. Requests are repeated
+// with backoff until they are answered. A repetition makes no double: a sample is known by its
+// series and its time. What Prometheus refuses for good is counted by reason; samples that are
+// older than its window are kept in a file (old_samples.h). Thread-safe.
+#ifndef WATTLE_COORDINATOR_REMOTE_WRITE_REMOTE_WRITER_H_
+#define WATTLE_COORDINATOR_REMOTE_WRITE_REMOTE_WRITER_H_
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+
+#include "base/clock.h"
+#include "coordinator/remote_write/old_samples.h"
+#include "coordinator/remote_write/scrape.h"
+#include "coordinator/runtime/metric_sink.h"
+
+namespace wattle::remote_write {
+
+struct RemoteWriteOptions {
+  std::string url;  // "http://127.0.0.1:9090/api/v1/write"
+  // Prometheus' out_of_order_time_window. Samples close to it are taken as too old: Prometheus
+  // answers some of them with an error that looks like its own trouble.
+  absl::Duration window = absl::Hours(7 * 24);
+  std::string old_samples_path = {};
+  int64_t old_samples_bytes_max = int64_t{256} << 20;
+  absl::Duration backoff_min = absl::Seconds(1);
+  absl::Duration backoff_max = absl::Minutes(1);
+};
+
+class RemoteWriter final : public runtime::MetricSink {
+ public:
+  // kInvalidArgument: not a URL; names the flag. Prometheus need not be there yet.
+  static absl::StatusOr<std::unique_ptr<RemoteWriter>> Start(const RemoteWriteOptions& options,
+                                                             const Clock& clock);
+  ~RemoteWriter() override;
+
+  void Take(const DeviceId& device, v1::MetricBatch batch, std::function<void()> done) override;
+  void AddMetrics(telemetry::MetricsPage& page) const override;
+
+ private:
+  struct Waiting {
+    DeviceId device;
+    v1::MetricBatch batch;
+  };
+  struct Counts {
+    int64_t samples = 0;
+    std::map<std::string, int64_t> refused_samples;  // By reason.
+    int64_t unkept_samples = 0;                      // Too old, and not in the file either.
+    int64_t requests = 0;
+    int64_t failed_requests = 0;
+    double last_success_unix_seconds = 0;
+  };
+  enum class Answer { kTaken, kRefused, kStopping };
+
+  RemoteWriter(const RemoteWriteOptions& options, std::string host, std::string path,
+               const Clock& clock);
+  void Run();
+  bool SendAll(const std::vector<Waiting>& batches);
+  // False: the process ends before everything was answered.
+  bool Send(absl::Span<const Scrape> scrapes);
+  Answer PostUntilAnswered(absl::Span<const Scrape> scrapes);
+  absl::Status Post(const std::string& body, bool* refused);
+  void Refuse(const Scrape& scrape, const std::string& reason, bool keep);
+  bool WaitBefore(absl::Duration pause);  // False: stopping.
+
+  const RemoteWriteOptions options_;
+  const std::string host_;  // "http://127.0.0.1:9090"
+  const std::string path_;
+  const Clock& clock_;
+  OldSamples old_samples_;   // Of the thread.
+  absl::Status last_error_;  // Of the thread: an error is logged when it is a new one.
+  mutable absl::Mutex mutex_;
+  std::deque<Waiting> waiting_ ABSL_GUARDED_BY(mutex_);
+  // Of the batches that wait or are being sent, by device and number.
+  std::map<std::pair<DeviceId, int64_t>, std::function<void()>> answers_ ABSL_GUARDED_BY(mutex_);
+  Counts counts_ ABSL_GUARDED_BY(mutex_);
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
+};
+
+}  // namespace wattle::remote_write
+
+#endif  // WATTLE_COORDINATOR_REMOTE_WRITE_REMOTE_WRITER_H_
