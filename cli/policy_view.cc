@@ -1,5 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include <cstdlib>
+
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "cli/fleet_view.h"
 #include "cli/table.h"
@@ -26,6 +29,31 @@ std::string Limit(const v1::Policy& policy) {
              : FormatTemperature(Celsius(policy.max_temperature_celsius()));
 }
 
+std::string Budget(const v1::Policy& policy) {
+  return policy.daily_energy_budget_wh() == 0.0
+             ? ""
+             : FormatEnergy(FromWattHours(policy.daily_energy_budget_wh()));
+}
+
+// " UTC+02:00" behind times of day that are not UTC.
+std::string Zone(const v1::Policy& policy) {
+  const int minutes = policy.utc_offset_minutes();
+  return minutes == 0 ? " UTC"
+                      : absl::StrFormat(" UTC%c%02d:%02d", minutes < 0 ? '-' : '+',
+                                        std::abs(minutes) / 60, std::abs(minutes) % 60);
+}
+
+std::string Windows(const v1::Policy& policy) {
+  return policy.work_windows().empty()
+             ? ""
+             : absl::StrCat(absl::StrJoin(policy.work_windows(), ", "), Zone(policy));
+}
+
+std::string Alive(const v1::Policy& policy) {
+  const std::string& until = policy.stay_alive_until();
+  return until.empty() || until.size() > 5 ? until : absl::StrCat(until, Zone(policy));
+}
+
 }  // namespace
 
 std::string RenderPolicies(const v1::ListPoliciesResponse& policies, const TextStyle& style) {
@@ -35,9 +63,13 @@ std::string RenderPolicies(const v1::ListPoliciesResponse& policies, const TextS
   Table table({{"policy"},
                {"devices", Align::kLeft, true},
                {"reserve", Align::kRight},
-               {"max temperature", Align::kRight}});
+               {"max temperature", Align::kRight},
+               {"a day", Align::kRight},
+               {"work windows", Align::kLeft, true},
+               {"alive until"}});
   for (const v1::Policy& policy : policies.policies()) {
-    table.AddRow({policy.name(), Selector(policy), Reserve(policy), Limit(policy)});
+    table.AddRow({policy.name(), Selector(policy), Reserve(policy), Limit(policy), Budget(policy),
+                  Windows(policy), Alive(policy)});
   }
   return table.Render(style);
 }
@@ -49,6 +81,15 @@ std::string RenderPolicy(const v1::Policy& policy) {
   }
   if (!Limit(policy).empty()) {
     absl::StrAppend(&out, ", stops above ", Limit(policy));
+  }
+  if (!Budget(policy).empty()) {
+    absl::StrAppend(&out, ", draws at most ", Budget(policy), " a day");
+  }
+  if (!Windows(policy).empty()) {
+    absl::StrAppend(&out, ", works ", Windows(policy));
+  }
+  if (!Alive(policy).empty()) {
+    absl::StrAppend(&out, ", leaves charge to stay alive until ", Alive(policy));
   }
   if (policy.missing_gauge() == v1::MISSING_GAUGE_REFUSE) {
     absl::StrAppend(&out, ", refuses devices without a battery gauge");

@@ -1,28 +1,129 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "policy/limits.h"
 
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+
 namespace wattle::policy {
+namespace {
+
+// A run of more pieces than this would take years.
+constexpr int kPiecesMax = 2000;
+
+void AddSchedule(const v1::Policy& policy, Limits& limits) {
+  const absl::Duration offset = absl::Minutes(policy.utc_offset_minutes());
+  if (policy.work_windows_size() > 0) {
+    WindowLimit limit = {.utc_offset = offset, .policy = policy.name()};
+    for (const std::string& text : policy.work_windows()) {
+      const auto window = ParseDailyWindow(text);
+      if (window.ok()) {
+        limit.windows.push_back(*window);
+      } else {
+        limits.unreadable =
+            absl::StrCat("policy ", policy.name(), ": ", std::string(window.status().message()));
+      }
+    }
+    limits.windows.push_back(std::move(limit));
+  }
+  if (!policy.stay_alive_until().empty()) {
+    const auto until = ParseAliveTime(policy.stay_alive_until());
+    if (until.ok()) {
+      limits.alive.push_back({*until, offset, policy.name()});
+    } else {
+      limits.unreadable =
+          absl::StrCat("policy ", policy.name(), ": ", std::string(until.status().message()));
+    }
+  }
+  const Joules budget = FromWattHours(policy.daily_energy_budget_wh());
+  if (budget > Joules(0) && (!limits.budget || budget < limits.budget->per_day)) {
+    limits.budget = BudgetLimit{budget, offset, policy.name()};
+  }
+}
+
+}  // namespace
 
 Limits LimitsOf(const std::vector<const v1::Policy*>& policies) {
   Limits limits;
   for (const v1::Policy* policy : policies) {
     const Fraction reserve(policy->reserve_state_of_charge_ratio());
-    if (reserve > Fraction(0)) {
-      if (!limits.reserve || reserve > limits.reserve->state_of_charge) {
-        limits.reserve = ReserveLimit{reserve, policy->name()};
-      }
-      if (policy->missing_gauge() == v1::MISSING_GAUGE_REFUSE &&
-          limits.refuses_missing_gauge.empty()) {
-        limits.refuses_missing_gauge = policy->name();
-      }
+    if (reserve > Fraction(0) && (!limits.reserve || reserve > limits.reserve->state_of_charge)) {
+      limits.reserve = ReserveLimit{reserve, policy->name()};
+    }
+    const bool asks_for_charge = reserve > Fraction(0) || !policy->stay_alive_until().empty();
+    if (asks_for_charge && policy->missing_gauge() == v1::MISSING_GAUGE_REFUSE &&
+        limits.refuses_missing_gauge.empty()) {
+      limits.refuses_missing_gauge = policy->name();
     }
     const Celsius temperature(policy->max_temperature_celsius());
     if (temperature > Celsius(0) &&
         (!limits.temperature_max || temperature < limits.temperature_max->temperature)) {
       limits.temperature_max = TemperatureLimit{temperature, policy->name()};
     }
+    AddSchedule(*policy, limits);
   }
   return limits;
+}
+
+std::optional<ReserveLimit> ChargeFloor(const Limits& limits, absl::Time now, Watts idle,
+                                        std::optional<Joules> capacity) {
+  std::optional<ReserveLimit> floor = limits.reserve;
+  if (!capacity || *capacity <= Joules(0)) {
+    return floor;
+  }
+  const AliveLimit* latest = nullptr;
+  for (const AliveLimit& alive : limits.alive) {
+    if (latest == nullptr || AliveUntil(alive, now) > AliveUntil(*latest, now)) {
+      latest = &alive;
+    }
+  }
+  if (latest == nullptr || AliveUntil(*latest, now) <= now) {
+    return floor;
+  }
+  const Joules needed = idle * (AliveUntil(*latest, now) - now);
+  const Fraction reserve = floor ? floor->state_of_charge : Fraction(0);
+  return ReserveLimit{reserve + Fraction(needed / *capacity),
+                      absl::StrCat(latest->policy, ", alive until ", Describe(*latest))};
+}
+
+absl::Time FinishUnder(const Limits& limits, absl::Time start, absl::Duration run, Watts draw,
+                       Joules spent) {
+  if (limits.windows.empty() && !limits.budget) {
+    return start + run;
+  }
+  absl::Time at = start;
+  absl::Duration left = run;
+  for (int piece = 0; piece < kPiecesMax; ++piece) {
+    const absl::Time opens = OpensAt(limits.windows, at);
+    if (opens == absl::InfiniteFuture()) {
+      return opens;
+    }
+    if (limits.budget && DayOf(*limits.budget, opens) != DayOf(*limits.budget, at)) {
+      spent = Joules(0);
+    }
+    at = opens;
+    absl::Time until = ClosesAt(limits.windows, at);
+    absl::Time next = until;
+    if (limits.budget) {
+      const absl::Time day_ends = DayEnds(*limits.budget, at);
+      const Joules affordable = std::max(limits.budget->per_day - spent, Joules(0));
+      const absl::Time broke = draw > Watts(0)
+                                   ? at + absl::Seconds(affordable.value() / draw.value())
+                                   : absl::InfiniteFuture();
+      next = broke < std::min(until, day_ends) ? day_ends : std::min(until, day_ends);
+      until = std::min({until, day_ends, broke});
+      spent += draw * (until - at);
+      if (next == day_ends) {
+        spent = Joules(0);
+      }
+    }
+    if (at + left <= until) {
+      return at + left;
+    }
+    left -= until - at;
+    at = next;
+  }
+  return absl::InfiniteFuture();
 }
 
 }  // namespace wattle::policy

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // What the owner's policies demand of one device. Planner, guard and simulation read policies with
-// this function alone, so that they can never disagree. Pure; thread-safe.
+// these functions alone, so that they can never disagree. Pure; thread-safe.
 #ifndef WATTLE_POLICY_LIMITS_H_
 #define WATTLE_POLICY_LIMITS_H_
 
@@ -9,6 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
+
+#include "policy/schedule.h"
 #include "units/quantity.h"
 #include "wattle/v1/policy.pb.h"
 
@@ -27,16 +30,38 @@ struct TemperatureLimit {
 struct Limits {
   std::optional<ReserveLimit> reserve{};
   std::optional<TemperatureLimit> temperature_max{};
-  // The policy with a reserve that refuses a device without a battery gauge; empty: none does, and
-  // such a device works with a warning.
+  std::optional<BudgetLimit> budget{};
+  std::vector<WindowLimit> windows{};  // each must be open
+  std::vector<AliveLimit> alive{};     // each must be kept
+  // The policy that asks for a charge and refuses a device without a battery gauge; empty: none
+  // does, and such a device works with a warning.
   std::string refuses_missing_gauge{};
   // Why the policies could not be read; empty: they were. A device whose limits are not known takes
   // no work: they may be any.
   std::string unreadable{};
+
+  // Whether work can be stopped by any of them.
+  [[nodiscard]] bool any() const {
+    return reserve || temperature_max || budget || !windows.empty() || !alive.empty();
+  }
 };
 
-// The strictest demand of each kind. policies: those that select the device.
+// The strictest demand of each kind. policies: those that select the device. A window or time that
+// cannot be read makes the limits unreadable: the coordinator takes no such policy.
 Limits LimitsOf(const std::vector<const v1::Policy*>& policies);
+
+// The charge that work must leave in the battery at `now`: the reserve, and on top of it the idle
+// draw until the latest time to stay alive. `policy` says whose demands they are, for people.
+// nullopt: no charge is asked for. capacity: absent where it is not known; staying alive cannot be
+// guarded then, and the reserve alone counts.
+std::optional<ReserveLimit> ChargeFloor(const Limits& limits, absl::Time now, Watts idle,
+                                        std::optional<Joules> capacity);
+
+// When a run that begins at `start` ends, if it pauses while windows are closed and while the day's
+// budget is spent. run: wall time of work. draw: joules for each second of it. spent: of the
+// budget, in the day of `start`. InfiniteFuture: never.
+absl::Time FinishUnder(const Limits& limits, absl::Time start, absl::Duration run, Watts draw,
+                       Joules spent);
 
 }  // namespace wattle::policy
 

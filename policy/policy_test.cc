@@ -1,4 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include <string>
+#include <vector>
+
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -87,6 +90,111 @@ TEST(HeldBackTest, TheThresholdAddsTheGaugesErrorAndAShareOfTheCapacity) {
   EXPECT_NEAR(StopThreshold(Fraction(0.3), gauge, estimate).value(), 0.3 + 0.05 + 0.01, 1e-9);
   const Gauge unknown = {.error = Fraction(0.02), .capacity = {}};
   EXPECT_NEAR(StopThreshold(Fraction(0.3), unknown, estimate).value(), 0.37, 1e-9);
+}
+
+// 2030-03-17 00:00 UTC.
+absl::Time At(double hours) {
+  return absl::FromUnixSeconds(1'899'936'000) + absl::Hours(1) * hours;
+}
+
+v1::Policy Windows(const std::vector<std::string>& windows, int utc_offset_minutes = 0) {
+  v1::Policy policy;
+  policy.set_name("day");
+  policy.set_utc_offset_minutes(utc_offset_minutes);
+  for (const std::string& window : windows) {
+    policy.add_work_windows(window);
+  }
+  return policy;
+}
+
+TEST(ScheduleTest, TimesThatCannotBeReadAreRefusedWithAnExample) {
+  for (const char* text : {"", "6-18", "06:00", "06:00-06:00", "24:00-06:00", "06:00-24:01",
+                           "06:60-18:00", "a6:00-18:00", "06:00-18:00-19:00"}) {
+    EXPECT_THAT(std::string(ParseDailyWindow(text).status().message()),
+                testing::HasSubstr("such as 06:00-18:00"))
+        << text;
+  }
+  for (const char* text : {"", "7", "24:00", "tomorrow", "2026-12-01", "infinite-future"}) {
+    EXPECT_THAT(std::string(ParseAliveTime(text).status().message()),
+                testing::HasSubstr("such as 07:00"))
+        << text;
+  }
+  EXPECT_EQ(ParseAliveTime("2030-03-17T06:00:00+02:00")->moment, At(4));
+}
+
+TEST(ScheduleTest, AWindowOpensAndCloses) {
+  const v1::Policy policy = Windows({"06:00-18:00"});
+  const Limits limits = LimitsOf({&policy});
+  EXPECT_EQ(OpensAt(limits.windows, At(5)), At(6));
+  EXPECT_EQ(OpensAt(limits.windows, At(6)), At(6));
+  EXPECT_EQ(ClosesAt(limits.windows, At(7)), At(18));
+  EXPECT_EQ(OpensAt(limits.windows, At(18)), At(30));
+}
+
+TEST(ScheduleTest, AWindowMayPassMidnightInThePolicysOwnTime) {
+  const v1::Policy policy = Windows({"22:00-02:00"}, 120);
+  const Limits limits = LimitsOf({&policy});
+  EXPECT_EQ(OpensAt(limits.windows, At(12)), At(20));
+  EXPECT_EQ(ClosesAt(limits.windows, At(21)), At(24));
+  EXPECT_EQ(ClosesAt(limits.windows, At(23.5)), At(24));
+  EXPECT_EQ(OpensAt(limits.windows, At(24)), At(44));
+}
+
+TEST(ScheduleTest, WindowsThatFollowEachOtherAreOneAndOfSeveralPoliciesAllMustBeOpen) {
+  const v1::Policy day = Windows({"06:00-12:00", "12:00-18:00"});
+  EXPECT_EQ(ClosesAt(LimitsOf({&day}).windows, At(7)), At(18));
+  const v1::Policy always = Windows({"00:00-12:00", "12:00-24:00"});
+  EXPECT_EQ(ClosesAt(LimitsOf({&always}).windows, At(7)), absl::InfiniteFuture());
+  const v1::Policy late = Windows({"16:00-20:00"});
+  const Limits both = LimitsOf({&day, &late});
+  EXPECT_EQ(OpensAt(both.windows, At(7)), At(16));
+  EXPECT_EQ(ClosesAt(both.windows, At(16)), At(18));
+  const v1::Policy night = Windows({"20:00-04:00"});
+  EXPECT_EQ(OpensAt(LimitsOf({&day, &night}).windows, At(7)), absl::InfiniteFuture());
+}
+
+TEST(ScheduleTest, TheDayOfABudgetIsThePolicys) {
+  const BudgetLimit west = {.per_day = Joules(1), .utc_offset = absl::Hours(-5)};
+  EXPECT_EQ(DayOf(west, At(4.9)) + 1, DayOf(west, At(5)));
+  EXPECT_EQ(DayEnds(west, At(4.9)), At(5));
+  EXPECT_EQ(DayEnds(west, At(5)), At(29));
+}
+
+TEST(ScheduleTest, StayingAliveComesOnTopOfTheReserve) {
+  v1::Policy policy = Demand("mast", 0.2, 0);
+  policy.set_stay_alive_until("07:00");
+  const Limits limits = LimitsOf({&policy});
+  const auto at_night = ChargeFloor(limits, At(1), Watts(5), FromWattHours(100));
+  EXPECT_NEAR(at_night->state_of_charge.value(), 0.2 + 0.3, 1e-9);
+  EXPECT_EQ(at_night->policy, "mast, alive until 07:00 UTC");
+  EXPECT_NEAR(ChargeFloor(limits, At(7), Watts(1), FromWattHours(100))->state_of_charge.value(),
+              0.2 + 0.24, 1e-9);  // until tomorrow's
+  EXPECT_EQ(ChargeFloor(limits, At(1), Watts(5), std::nullopt)->state_of_charge, Fraction(0.2));
+  policy.set_stay_alive_until("2030-03-17T07:00:00Z");
+  EXPECT_EQ(ChargeFloor(LimitsOf({&policy}), At(7), Watts(5), FromWattHours(100))->state_of_charge,
+            Fraction(0.2));
+}
+
+TEST(FinishUnderTest, ARunPausesForWindowsAndBudget) {
+  const v1::Policy day = Windows({"06:00-18:00"});
+  const Limits windows = LimitsOf({&day});
+  EXPECT_EQ(FinishUnder(windows, At(8), absl::Hours(3), Watts(10), Joules(0)), At(11));
+  EXPECT_EQ(FinishUnder(windows, At(16), absl::Hours(3), Watts(10), Joules(0)), At(31));
+  EXPECT_EQ(FinishUnder(windows, At(20), absl::Hours(3), Watts(10), Joules(0)), At(33));
+
+  v1::Policy lean;
+  lean.set_daily_energy_budget_wh(20);
+  const Limits budget = LimitsOf({&lean});
+  // 10 Wh are left today: one hour; 20 Wh are two hours of the next day.
+  EXPECT_EQ(FinishUnder(budget, At(8), absl::Hours(3), Watts(10), FromWattHours(10)), At(26));
+  EXPECT_EQ(FinishUnder(budget, At(8), absl::Hours(4), Watts(10), FromWattHours(10)), At(49));
+  EXPECT_EQ(FinishUnder(budget, At(8), absl::Hours(1), Watts(10), FromWattHours(20)), At(25));
+
+  const Limits both = LimitsOf({&day, &lean});
+  EXPECT_EQ(FinishUnder(both, At(8), absl::Hours(4), Watts(10), FromWattHours(10)), At(55));
+  const v1::Policy night = Windows({"20:00-04:00"});
+  EXPECT_EQ(FinishUnder(LimitsOf({&day, &night}), At(8), absl::Hours(1), Watts(10), Joules(0)),
+            absl::InfiniteFuture());
 }
 
 }  // namespace

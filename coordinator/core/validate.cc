@@ -22,6 +22,7 @@
 #include "base/status_macros.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/inputs_internal.h"
+#include "policy/schedule.h"
 #include "proto/kind_name.h"
 #include "proto/quantization_recipe.h"
 
@@ -30,6 +31,7 @@ namespace {
 
 constexpr size_t kNameCharactersMax = 80;
 constexpr int kLabelsMax = 64;
+constexpr int kWindowsMax = 24;
 constexpr int kPromptsMax = 10'000;
 // A job's spec is kept in memory, in the journal and in snapshots; larger prompts are an artifact.
 constexpr size_t kPromptBytesMax = size_t{64} << 10;
@@ -128,6 +130,24 @@ bool IsPlainName(absl::string_view name) {
 }
 
 // Two values of one key can stand on no device together.
+absl::Status CheckSchedule(const v1::Policy& policy) {
+  if (policy.work_windows_size() > kWindowsMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("policy.work_windows: ", policy.work_windows_size(), " entries: want at most ",
+                     kWindowsMax));
+  }
+  for (const std::string& window : policy.work_windows()) {
+    WATTLE_RETURN_IF_ERROR(
+        WithContext("policy.work_windows", wattle::policy::ParseDailyWindow(window).status()));
+  }
+  if (!policy.stay_alive_until().empty()) {
+    WATTLE_RETURN_IF_ERROR(
+        WithContext("policy.stay_alive_until",
+                    wattle::policy::ParseAliveTime(policy.stay_alive_until()).status()));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckSelector(const v1::Policy& policy) {
   std::map<std::string, std::string> values;
   for (const std::string& selector : policy.selector()) {
@@ -443,16 +463,21 @@ absl::Status ValidatePolicy(const v1::Policy& policy) {
   }
   WATTLE_RETURN_IF_ERROR(CheckTexts(policy, "policy"));
   WATTLE_RETURN_IF_ERROR(CheckSelector(policy));
+  WATTLE_RETURN_IF_ERROR(CheckSchedule(policy));
   WATTLE_RETURN_IF_ERROR(CheckBounds(
       "policy.", {{"pause_seconds_max", policy.pause_seconds_max(), 0, kYearSeconds},
                   {"reserve_state_of_charge_ratio", policy.reserve_state_of_charge_ratio(), 0, 1},
-                  {"max_temperature_celsius", policy.max_temperature_celsius(), 0, 200}}));
+                  {"max_temperature_celsius", policy.max_temperature_celsius(), 0, 200},
+                  {"daily_energy_budget_wh", policy.daily_energy_budget_wh(), 0, 1e6},
+                  {"utc_offset_minutes", D(policy.utc_offset_minutes()), -14 * 60, 14 * 60}}));
   if (policy.reserve_state_of_charge_ratio() == 0 && policy.max_temperature_celsius() == 0 &&
-      policy.pause_seconds_max() == 0) {
+      policy.pause_seconds_max() == 0 && policy.daily_energy_budget_wh() == 0 &&
+      policy.work_windows().empty() && policy.stay_alive_until().empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat("policy ", policy.name(),
                      ": limits nothing; give reserve_state_of_charge_ratio, "
-                     "max_temperature_celsius or pause_seconds_max, or remove it with "
+                     "max_temperature_celsius, daily_energy_budget_wh, work_windows, "
+                     "stay_alive_until or pause_seconds_max, or remove it with "
                      "'wattle policy rm ",
                      policy.name(), "'"));
   }

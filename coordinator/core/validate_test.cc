@@ -63,6 +63,25 @@ TEST(ValidatePolicyTest, NotANumberIsOutOfRange) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("want 0 to 200")));
 }
 
+TEST(ValidatePolicyTest, ScheduleIsChecked) {
+  v1::Policy policy =
+      Read<v1::Policy>("name: 'p' work_windows: '06:00-18:00' utc_offset_minutes: -300");
+  EXPECT_THAT(ValidatePolicy(policy), IsOk());
+  policy.add_work_windows("dawn");
+  EXPECT_THAT(
+      ValidatePolicy(policy),
+      StatusIs(absl::StatusCode::kInvalidArgument,
+               HasSubstr("policy.work_windows: \"dawn\": want two different times of day")));
+  EXPECT_THAT(
+      ValidatePolicy(Read<v1::Policy>("name: 'p' stay_alive_until: 'noon'")),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("policy.stay_alive_until: \"noon\"")));
+  EXPECT_THAT(ValidatePolicy(Read<v1::Policy>("name: 'p' daily_energy_budget_wh: -1")),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("daily_energy_budget_wh")));
+  EXPECT_THAT(ValidatePolicy(
+                  Read<v1::Policy>("name: 'p' daily_energy_budget_wh: 5 utc_offset_minutes: 2000")),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("utc_offset_minutes")));
+}
+
 TEST(ValidateSpecTextTest, EveryTextHasABound) {
   v1::JobSpec spec = Read<v1::JobSpec>("generate { model: 'm' prompts: 'Who?' }");
   EXPECT_THAT(ValidateSpec(spec, true), IsOk());

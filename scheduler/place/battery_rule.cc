@@ -61,12 +61,27 @@ std::optional<Refusal> WithoutCapacity(Fraction charge, const policy::ReserveLim
                               "); feasible above ", FormatPercent(needed), " of charge")};
 }
 
+// Without a measured idle draw the job's own stands for it, as in the guard.
+Watts IdlePower(const Consideration& on) {
+  for (const double watts : {on.device.device.heartbeat().idle_power_watts(),
+                             on.device.device.info().idle_power_watts()}) {
+    if (watts > 0) {
+      return Watts(watts);
+    }
+  }
+  return Watts(on.prediction.mean_power_watts());
+}
+
 }  // namespace
 
 std::optional<Refusal> CheckBatteryReserve(const Consideration& on) {
   const v1::Device& device = on.device.device;
   const Joules capacity = FromWattHours(device.info().battery_capacity_wh());
-  const policy::Limits limits = LimitsFor(on.snapshot.policies, device.info());
+  policy::Limits limits = LimitsFor(on.snapshot.policies, device.info());
+  // At the run's end the battery must hold the reserve and what the device needs to stay alive.
+  limits.reserve =
+      policy::ChargeFloor(limits, on.snapshot.now + absl::Seconds(on.finish_in_seconds_upper),
+                          IdlePower(on), GaugeOf(device.info()).capacity);
   if (!HasGauge(device)) {
     return WithoutGauge(limits);
   }

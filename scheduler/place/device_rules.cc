@@ -86,7 +86,7 @@ std::optional<Refusal> CheckGuard(const Consideration& on) {
   const v1::Device& device = on.device.device;
   const std::string& reason = device.heartbeat().guard_reason();
   const policy::Limits limits = LimitsFor(on.snapshot.policies, device.info());
-  if (reason.empty() || !(limits.reserve || limits.temperature_max)) {
+  if (reason.empty() || !limits.any()) {
     return std::nullopt;
   }
   return Refusal{absl::StrCat("its guard lets it idle: ", reason,

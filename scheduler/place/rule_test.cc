@@ -46,6 +46,21 @@ v1::Policy MakePolicy(double reserve, double max_celsius, const std::string& sel
   return policy;
 }
 
+// A window from and to so many hours after now; equal: none.
+v1::Policy Scheduled(double opens_in_hours, double closes_in_hours, double budget_wh,
+                     const std::string& alive_until) {
+  v1::Policy policy = MakePolicy(0, 0, "");
+  const auto clock = [](double hours) {
+    return absl::FormatTime("%H:%M", kTestNow + absl::Hours(1) * hours, absl::UTCTimeZone());
+  };
+  if (opens_in_hours != closes_in_hours) {
+    policy.add_work_windows(clock(opens_in_hours) + "-" + clock(closes_in_hours));
+  }
+  policy.set_daily_energy_budget_wh(budget_wh);
+  policy.set_stay_alive_until(alive_until);
+  return policy;
+}
+
 void AddLabel(const std::string& key, const std::string& value, Situation* s) {
   v1::Label& label = *s->device.device.mutable_info()->add_labels();
   label.set_key(key);
@@ -127,6 +142,41 @@ const Case kCases[] = {
        s->device.device.mutable_heartbeat()->set_temperature_celsius(71.5);
      },
      "", "", false},
+    {"outside its window", [](Situation* s) { s->policies.push_back(Scheduled(2, 6, 0, "")); },
+     "work_windows", "(policy field); feasible in 2 h", false},
+    {"in its window", [](Situation* s) { s->policies.push_back(Scheduled(-1, 8, 0, "")); }, "", "",
+     false},
+    {"windows without a common time",
+     [](Situation* s) {
+       s->policies.push_back(Scheduled(2, 6, 0, ""));
+       s->policies.push_back(Scheduled(8, 12, 0, ""));
+     },
+     "work_windows", "the policies' windows have no time in common", true},
+    {"the day's budget is spent",
+     [](Situation* s) {
+       s->policies.push_back(Scheduled(0, 0, 20, ""));
+       s->device.device.mutable_heartbeat()->set_has_budget_day(true);
+       s->device.device.mutable_heartbeat()->set_budget_day_energy_joules(19.9 * 3600);
+     },
+     "daily_energy_budget",
+     "work has drawn or is promised 19.90 Wh of the day's 20.00 Wh (policy field)", false},
+    {"half of the day's budget is spent",
+     [](Situation* s) {
+       s->policies.push_back(Scheduled(0, 0, 20, ""));
+       s->device.device.mutable_heartbeat()->set_has_budget_day(true);
+       s->device.device.mutable_heartbeat()->set_budget_day_energy_joules(10.0 * 3600);
+     },
+     "", "", false},
+    {"a budget that no job can be stopped within",
+     [](Situation* s) { s->policies.push_back(Scheduled(0, 0, 0.1, "")); }, "daily_energy_budget",
+     "that its guard holds back to stop the job in time", true},
+    {"not enough to stay alive",
+     [](Situation* s) {
+       s->policies.push_back(Scheduled(0, 0, 0, "2030-01-01T00:00:00Z"));
+       SetBattery(100, 1.0, &s->device);
+       s->device.device.mutable_heartbeat()->set_idle_power_watts(2);
+     },
+     "battery_reserve", "(policy field, alive until 2030-01-01 00:00 UTC)", true},
     {"reserve broken",
      [](Situation* s) {
        s->policies.push_back(MakePolicy(0.3, 0, ""));

@@ -20,6 +20,8 @@ absl::Span<const Rule> Rules() {
       {"drained", RuleScope::kDevice, CheckDrained},
       {"max_temperature", RuleScope::kDevice, CheckMaxTemperature},
       {"battery_reserve", RuleScope::kLoad, CheckBatteryReserve},
+      {"work_windows", RuleScope::kLoad, CheckWorkWindows},
+      {"daily_energy_budget", RuleScope::kLoad, CheckDailyBudget},
       {"guard", RuleScope::kDevice, CheckGuard},
       {"deadline", RuleScope::kLoad, CheckDeadline},
   };

@@ -25,6 +25,9 @@ std::optional<Refusal> CheckInputs(const Consideration& on);
 std::optional<Refusal> CheckMemory(const Consideration& on);
 std::optional<Refusal> CheckBatteryReserve(const Consideration& on);
 std::optional<Refusal> CheckDeadline(const Consideration& on);
+// schedule_rules.cc
+std::optional<Refusal> CheckWorkWindows(const Consideration& on);
+std::optional<Refusal> CheckDailyBudget(const Consideration& on);
 
 }  // namespace wattle::scheduler
 

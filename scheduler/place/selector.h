@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 
 #include "policy/held_back.h"
 #include "policy/limits.h"
@@ -31,6 +32,11 @@ policy::Limits LimitsFor(const std::vector<v1::Policy>& policies, const v1::Devi
 // gauge where it has told a capacity or a charge.
 bool HasGauge(const v1::Device& device);
 policy::Gauge GaugeOf(const v1::DeviceInfo& device);
+
+// What work has drawn of the daily budget at `start`, as far as it is told, with the draw that is
+// still expected of the present attempt; 0 on a later day. REQUIRES: limits.budget.
+Joules BudgetSpent(const policy::Limits& limits, const v1::Device& device, Joules committed,
+                   absl::Time now, absl::Time start);
 
 // What an attempt takes from a battery when its run takes `run_energy` (gross): fetch, start and
 // checkpoints with the idle draw that they stand on.

@@ -1,12 +1,15 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "telemetry/battery/guard.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
 #include "base/fault_point.h"
+#include "units/format.h"
 
 namespace wattle::telemetry {
 namespace {
@@ -15,6 +18,8 @@ namespace {
 // small panel, and well above the steps of a whole-percent gauge.
 constexpr Fraction kChargeHysteresis(0.03);
 constexpr Celsius kTemperatureHysteresis(5.0);
+constexpr absl::Duration kWindowHysteresis = absl::Minutes(5);
+constexpr char kClockNotSet[] = "the device's clock is not set, and policy ";
 // The fastest that a state of charge can move: about 4 C, which no battery of a field device bears
 // for long. A step on top, for gauges that show whole percents or update seldom.
 constexpr double kChargePerSecondMax = 0.001;
@@ -86,8 +91,24 @@ void Guard::Warn(const std::string& text) {
 }
 
 std::string Guard::CheckCharge(const policy::Limits& limits, const policy::StopEstimate& estimate,
-                               Monotonic now) {
-  if (!limits.reserve) {
+                               const GuardMoment& moment) {
+  const Monotonic now = moment.now;
+  if (!limits.alive.empty() && !policy::ClockIsSet(moment.civil)) {
+    return absl::StrCat(kClockNotSet, limits.alive.front().policy,
+                        " says until when to stay alive");
+  }
+  // Without a measured idle draw the load's stands for it: more than what the board needs to live.
+  std::optional<policy::ReserveLimit> floor =
+      policy::ChargeFloor(limits, moment.civil, moment.idle.value_or(estimate.load), capacity_);
+  if (!limits.alive.empty() && charge_ && !capacity_) {
+    Warn(absl::StrCat("policy ", limits.alive.front().policy,
+                      " says until when to stay alive, and the gauge tells no capacity: it is not "
+                      "guarded"));
+  }
+  if (!floor && !limits.alive.empty()) {
+    floor = policy::ReserveLimit{Fraction(0), limits.alive.front().policy};
+  }
+  if (!floor) {
     low_charge_ = false;
     return "";
   }
@@ -97,19 +118,18 @@ std::string Guard::CheckCharge(const policy::Limits& limits, const policy::StopE
                           " keeps a reserve and refuses devices without a battery gauge, and this "
                           "device has none");
     }
-    Warn(absl::StrCat("policy ", limits.reserve->policy,
+    Warn(absl::StrCat("policy ", floor->policy,
                       " keeps a reserve, and this device has no battery gauge: it is not guarded"));
     return "";
   }
   if (!charge_) {
-    return absl::StrCat("battery: no reading yet, and policy ", limits.reserve->policy,
-                        " keeps a reserve");
+    return absl::StrCat("battery: no reading yet, and policy ", floor->policy, " keeps a reserve");
   }
   if (!IsCurrent(charge_, now)) {
     return absl::StrCat("battery: no plausible reading for ", Ago(charge_->at, now),
-                        ", and policy ", limits.reserve->policy, " keeps a reserve");
+                        ", and policy ", floor->policy, " keeps a reserve");
   }
-  const Fraction reserve = limits.reserve->state_of_charge;
+  const Fraction reserve = floor->state_of_charge;
   const Fraction stop =
       WATTLE_FAULT_POINT("guard margin")
           ? reserve
@@ -124,6 +144,52 @@ std::string Guard::CheckCharge(const policy::Limits& limits, const policy::StopE
       "battery at %.0f %%, reserve %.0f %% (work stops at %.1f %%, resumes above %.1f %%)",
       100 * charge_->value.value(), 100 * reserve.value(), 100 * stop.value(),
       100 * resume.value());
+}
+
+std::string Guard::CheckWindows(const policy::Limits& limits, const policy::StopEstimate& estimate,
+                                const GuardMoment& moment) {
+  if (limits.windows.empty()) {
+    outside_window_ = false;
+    return "";
+  }
+  if (!policy::ClockIsSet(moment.civil)) {
+    return absl::StrCat(kClockNotSet, limits.windows.front().policy,
+                        " says at which times work may run");
+  }
+  const bool open = policy::OpensAt(limits.windows, moment.civil) <= moment.civil;
+  // What was stopped for the end of a window starts again only where there is time for it.
+  const absl::Duration needed = moment.time_scale * policy::StopTime(estimate) +
+                                (outside_window_ ? kWindowHysteresis : absl::ZeroDuration());
+  outside_window_ =
+      !open || policy::ClosesAt(limits.windows, moment.civil) <= moment.civil + needed;
+  if (!outside_window_) {
+    return "";
+  }
+  std::string times;
+  for (const policy::WindowLimit& limit : limits.windows) {
+    absl::StrAppend(&times, times.empty() ? "" : ", and ", policy::Describe(limit), " (policy ",
+                    limit.policy, ")");
+  }
+  return absl::StrCat("work may run ", times, open ? ", and the window closes" : "");
+}
+
+std::string Guard::CheckBudget(const policy::Limits& limits, const policy::StopEstimate& estimate,
+                               const GuardMoment& moment) {
+  if (!limits.budget) {
+    over_budget_ = false;
+    return "";
+  }
+  if (!policy::ClockIsSet(moment.civil)) {
+    return absl::StrCat(kClockNotSet, limits.budget->policy, " sets a daily energy budget");
+  }
+  const Joules margin = (over_budget_ ? 2.0 : 1.0) * policy::HeldBack(estimate);
+  over_budget_ = moment.budget_spent + margin >= limits.budget->per_day;
+  if (!over_budget_) {
+    return "";
+  }
+  return absl::StrCat("work has drawn ", FormatEnergy(moment.budget_spent), " of the day's ",
+                      FormatEnergy(limits.budget->per_day), " (policy ", limits.budget->policy,
+                      ")");
 }
 
 std::string Guard::CheckTemperature(const policy::Limits& limits, Monotonic now) {
@@ -158,15 +224,19 @@ std::string Guard::CheckTemperature(const policy::Limits& limits, Monotonic now)
 }
 
 const std::string& Guard::Check(const policy::Limits& limits, const policy::StopEstimate& estimate,
-                                Monotonic now) {
+                                const GuardMoment& moment) {
   warning_.clear();
   if (!limits.unreadable.empty()) {
     reason_ = absl::StrCat("the policies of this device are not known: ", limits.unreadable);
     return reason_;
   }
-  const std::string charge = CheckCharge(limits, estimate, now);
-  const std::string temperature = CheckTemperature(limits, now);
-  reason_ = charge.empty() ? temperature : charge;
+  // Each is asked: each keeps its own hysteresis.
+  const std::array<std::string, 4> reasons = {
+      CheckCharge(limits, estimate, moment), CheckTemperature(limits, moment.now),
+      CheckWindows(limits, estimate, moment), CheckBudget(limits, estimate, moment)};
+  const auto* const first = std::find_if(reasons.begin(), reasons.end(),
+                                         [](const std::string& reason) { return !reason.empty(); });
+  reason_ = first == reasons.end() ? "" : *first;
   return reason_;
 }
 

@@ -1,9 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The guard decides whether work may go on: the battery's reserve and the temperature limit, with
-// or without a coordinator. The promise: above idle draw, no joule is spent on Wattle's work once
-// the true state of charge is at the reserve. How far above the reserve work must stop is
-// policy/held_back.h.
+// The guard decides whether work may go on, with or without a coordinator: the battery's reserve
+// and what the device needs to stay alive, the temperature limit, the day's energy budget, the
+// windows of the day. The promise: above idle draw, no joule is spent on Wattle's work once the
+// true state of charge is at the reserve, beyond the budget, or outside a window. How much earlier
+// work must stop is policy/held_back.h.
 //
 // Three rules for readings. A reading that is older than policy::kReadingAgeMax is none: work stops
 // at its next step, and without a reading no work starts. One failed or absurd reading is not an
@@ -35,6 +36,15 @@ struct Timed {
   Monotonic at{};
 };
 
+// When the guard is asked, and what the agent knows besides readings.
+struct GuardMoment {
+  Monotonic now{};              // on the device's clock
+  absl::Time civil{};           // for times of day; may be wrong (policy::ClockIsSet)
+  double time_scale = 1;        // wall seconds for each device second
+  Joules budget_spent{};        // by work in the budget's present day
+  std::optional<Watts> idle{};  // draw when nothing runs; absent: not measured yet
+};
+
 struct GuardSettings {
   bool has_gauge = false;        // the device has a battery gauge, also while the gauge fails
   Fraction gauge_error{};        // a charge may be off by this share of the capacity
@@ -56,7 +66,7 @@ class Guard {
   // Whether work may go on, or start. Empty: yes; else the reason, for people. estimate: of the
   // attempt that runs or would run next.
   const std::string& Check(const policy::Limits& limits, const policy::StopEstimate& estimate,
-                           Monotonic now);
+                           const GuardMoment& moment);
   [[nodiscard]] const std::string& reason() const { return reason_; }
   // What a policy demands and this device cannot guard; empty: nothing. As of the last Check.
   [[nodiscard]] const std::string& warning() const { return warning_; }
@@ -74,7 +84,11 @@ class Guard {
   };
   [[nodiscard]] bool Follows(const Timed<Fraction>& before, Monotonic at, Fraction charge) const;
   std::string CheckCharge(const policy::Limits& limits, const policy::StopEstimate& estimate,
-                          Monotonic now);
+                          const GuardMoment& moment);
+  std::string CheckWindows(const policy::Limits& limits, const policy::StopEstimate& estimate,
+                           const GuardMoment& moment);
+  std::string CheckBudget(const policy::Limits& limits, const policy::StopEstimate& estimate,
+                          const GuardMoment& moment);
   std::string CheckTemperature(const policy::Limits& limits, Monotonic now);
   void Warn(const std::string& text);
 
@@ -86,6 +100,8 @@ class Guard {
   int64_t implausible_readings_ = 0;
   bool low_charge_ = false;
   bool too_hot_ = false;
+  bool outside_window_ = false;
+  bool over_budget_ = false;
   std::string reason_;
   std::string warning_;
 };

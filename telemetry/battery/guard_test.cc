@@ -13,8 +13,14 @@ namespace {
 using testing::HasSubstr;
 using testing::IsEmpty;
 
+const absl::Time kNoon = absl::FromUnixSeconds(1'900'022'400);  // 2030-03-17 12:00 UTC
+
 Monotonic At(double seconds) {
   return Monotonic(absl::Seconds(seconds));
+}
+
+GuardMoment Moment(Monotonic now) {
+  return {.now = now, .civil = kNoon};
 }
 
 const GuardSettings kMast = {
@@ -33,9 +39,11 @@ class BatteryGuardTest : public testing::Test {
  protected:
   std::string CheckAt(double seconds, double charge) {
     guard_.AddCharge(At(seconds), Fraction(charge), Joules(110'000));
-    return guard_.Check(Reserve(0.3), kWork, At(seconds));
+    return guard_.Check(Reserve(0.3), kWork, Moment(At(seconds)));
   }
-  std::string CheckAt(double seconds) { return guard_.Check(Reserve(0.3), kWork, At(seconds)); }
+  std::string CheckAt(double seconds) {
+    return guard_.Check(Reserve(0.3), kWork, Moment(At(seconds)));
+  }
   Guard guard_{kMast};
 };
 
@@ -95,11 +103,11 @@ TEST_F(BatteryGuardTest, AReadingThatComesLateDoesNotReplaceANewerOne) {
 TEST(GuardWithoutGaugeTest, IsWarnedOfOrRefusedAsThePolicySays) {
   Guard guard({});
   policy::Limits limits = Reserve(0.3);
-  EXPECT_THAT(guard.Check(limits, kWork, At(0)), IsEmpty());
+  EXPECT_THAT(guard.Check(limits, kWork, Moment(At(0))), IsEmpty());
   EXPECT_THAT(guard.warning(), HasSubstr("policy mast keeps a reserve"));
   limits.refuses_missing_gauge = "mast";
-  EXPECT_THAT(guard.Check(limits, kWork, At(1)), HasSubstr("refuses devices without"));
-  EXPECT_THAT(guard.Check({}, kWork, At(2)), IsEmpty());
+  EXPECT_THAT(guard.Check(limits, kWork, Moment(At(1))), HasSubstr("refuses devices without"));
+  EXPECT_THAT(guard.Check({}, kWork, Moment(At(2))), IsEmpty());
   EXPECT_THAT(guard.warning(), IsEmpty());
 }
 
@@ -107,7 +115,7 @@ TEST(GuardTemperatureTest, HasHysteresisToo) {
   Guard guard(kMast);
   auto check = [&guard](double seconds, double celsius) {
     guard.AddTemperature(At(seconds), Celsius(celsius));
-    return guard.Check(Hot(80), kWork, At(seconds));
+    return guard.Check(Hot(80), kWork, Moment(At(seconds)));
   };
   EXPECT_THAT(check(0, 80), IsEmpty());
   EXPECT_THAT(check(1, 80.5), HasSubstr("80.5 °C"));
@@ -118,27 +126,115 @@ TEST(GuardTemperatureTest, HasHysteresisToo) {
 TEST(GuardTemperatureTest, AThermometerThatFailsWhileTheDeviceIsTooHotDoesNotCoolIt) {
   Guard guard(kMast);
   guard.AddTemperature(At(0), Celsius(90));
-  EXPECT_THAT(guard.Check(Hot(80), kWork, At(0)), HasSubstr("90.0 °C"));
-  EXPECT_THAT(guard.Check(Hot(80), kWork, At(3600)), HasSubstr("tells nothing since 3600 s"));
+  EXPECT_THAT(guard.Check(Hot(80), kWork, Moment(At(0))), HasSubstr("90.0 °C"));
+  EXPECT_THAT(guard.Check(Hot(80), kWork, Moment(At(3600))),
+              HasSubstr("tells nothing since 3600 s"));
   guard.AddTemperature(At(3601), Celsius(60));
-  EXPECT_THAT(guard.Check(Hot(80), kWork, At(3601)), IsEmpty());
+  EXPECT_THAT(guard.Check(Hot(80), kWork, Moment(At(3601))), IsEmpty());
 }
 
 TEST(GuardTemperatureTest, ALostThermometerStopsWorkAndAMissingOneIsWarnedOf) {
   Guard guard(kMast);
-  EXPECT_THAT(guard.Check(Hot(80), kWork, At(0)), HasSubstr("no reading yet"));
+  EXPECT_THAT(guard.Check(Hot(80), kWork, Moment(At(0))), HasSubstr("no reading yet"));
   guard.AddTemperature(At(0), Celsius(50));
-  EXPECT_THAT(guard.Check(Hot(80), kWork, At(30)), IsEmpty());
-  EXPECT_THAT(guard.Check(Hot(80), kWork, At(31)), HasSubstr("no reading for 31 s"));
+  EXPECT_THAT(guard.Check(Hot(80), kWork, Moment(At(30))), IsEmpty());
+  EXPECT_THAT(guard.Check(Hot(80), kWork, Moment(At(31))), HasSubstr("no reading for 31 s"));
   Guard bare({});
-  EXPECT_THAT(bare.Check(Hot(80), kWork, At(0)), IsEmpty());
+  EXPECT_THAT(bare.Check(Hot(80), kWork, Moment(At(0))), IsEmpty());
   EXPECT_THAT(bare.warning(), HasSubstr("no thermometer"));
 }
 
 TEST(GuardLimitsTest, LimitsThatCannotBeReadHoldTheDevice) {
   Guard guard(kMast);
-  EXPECT_THAT(guard.Check({.unreadable = "desired.pb: checksum"}, kWork, At(0)),
+  EXPECT_THAT(guard.Check({.unreadable = "desired.pb: checksum"}, kWork, Moment(At(0))),
               HasSubstr("desired.pb: checksum"));
+}
+
+// kWork stops within 60 s and holds back 1.1 kJ (policy/held_back.h).
+class ScheduleGuardTest : public testing::Test {
+ protected:
+  std::string CheckAt(const policy::Limits& limits, absl::Duration after_noon, Joules spent = {},
+                      std::optional<Watts> idle = std::nullopt) {
+    const Monotonic now = At(1000 + absl::ToDoubleSeconds(after_noon));
+    if (charge_) {
+      guard_.AddCharge(now, *charge_, FromWattHours(100));
+    }
+    return guard_.Check(
+        limits, kWork,
+        {.now = now, .civil = kNoon + after_noon, .budget_spent = spent, .idle = idle});
+  }
+  static policy::Limits From(const v1::Policy& policy) { return policy::LimitsOf({&policy}); }
+  std::optional<Fraction> charge_;
+  Guard guard_{kMast};
+};
+
+TEST_F(ScheduleGuardTest, WorkEndsBeforeItsWindowAndStartsWithTheNext) {
+  v1::Policy policy;
+  policy.set_name("day");
+  policy.add_work_windows("06:00-18:00");
+  const policy::Limits limits = From(policy);
+  const absl::Duration closes = absl::Hours(6);
+  EXPECT_THAT(CheckAt(limits, closes - absl::Seconds(61)), IsEmpty());
+  EXPECT_THAT(CheckAt(limits, closes - absl::Seconds(60)),
+              HasSubstr("work may run 06:00-18:00 UTC (policy day), and the window closes"));
+  EXPECT_THAT(CheckAt(limits, closes + absl::Hours(12) - absl::Seconds(1)),
+              HasSubstr("policy day"));
+  EXPECT_THAT(CheckAt(limits, closes + absl::Hours(12)), IsEmpty());
+}
+
+TEST_F(ScheduleGuardTest, WhatWasStoppedForAWindowDoesNotStartAgainForItsLastMinutes) {
+  v1::Policy policy;
+  policy.add_work_windows("06:00-18:00");
+  const policy::Limits limits = From(policy);
+  EXPECT_THAT(CheckAt(limits, absl::Hours(-7)), HasSubstr("work may run"));
+  // The window of a policy that was applied a moment ago closes in four minutes.
+  EXPECT_THAT(CheckAt(limits, absl::Hours(6) - absl::Minutes(4)), HasSubstr("the window closes"));
+}
+
+TEST_F(ScheduleGuardTest, TheBudgetHoldsBackWhatStoppingCosts) {
+  v1::Policy policy;
+  policy.set_name("lean");
+  policy.set_daily_energy_budget_wh(10);
+  const policy::Limits limits = From(policy);
+  EXPECT_THAT(CheckAt(limits, {}, Joules(36'000 - 1'101)), IsEmpty());
+  EXPECT_THAT(CheckAt(limits, {}, Joules(36'000 - 1'100)),
+              HasSubstr("of the day's 10.0 Wh (policy lean)"));
+  EXPECT_THAT(CheckAt(limits, {}, Joules(36'000 - 2'200)), HasSubstr("policy lean"));  // hysteresis
+  EXPECT_THAT(CheckAt(limits, {}, Joules(0)), IsEmpty());                              // a new day
+}
+
+TEST_F(ScheduleGuardTest, StayingAliveAsksForTheIdleDrawUntilThen) {
+  v1::Policy policy;
+  policy.set_name("mast");
+  policy.set_reserve_state_of_charge_ratio(0.2);
+  policy.set_stay_alive_until("07:00");
+  const policy::Limits limits = From(policy);
+  // 19 h of 2 W are 38 Wh of 100 Wh; gauge error 5 %, stopping 0.3 %.
+  charge_ = Fraction(0.634);
+  EXPECT_THAT(CheckAt(limits, {}, {}, Watts(2)), IsEmpty());
+  charge_ = Fraction(0.632);
+  EXPECT_THAT(CheckAt(limits, absl::Seconds(1), {}, Watts(2)), HasSubstr("reserve 58 %"));
+  // Without a measured idle draw the load of 10 W counts: more than the battery holds.
+  charge_ = Fraction(0.64);
+  EXPECT_THAT(CheckAt(limits, absl::Seconds(2)), HasSubstr("reserve 210 %"));
+}
+
+TEST_F(ScheduleGuardTest, ADemandForTheTimeOfDayHoldsWorkWhileTheClockIsNotSet) {
+  v1::Policy policy;
+  policy.set_name("day");
+  policy.add_work_windows("00:00-24:00");
+  EXPECT_THAT(CheckAt(From(policy), absl::UnixEpoch() - kNoon), HasSubstr("clock is not set"));
+  EXPECT_THAT(CheckAt(From(policy), {}), IsEmpty());
+  policy.clear_work_windows();
+  policy.set_daily_energy_budget_wh(1000);
+  EXPECT_THAT(CheckAt(From(policy), absl::UnixEpoch() - kNoon), HasSubstr("clock is not set"));
+}
+
+TEST_F(ScheduleGuardTest, AWindowThatCannotBeReadIsNoLicence) {
+  v1::Policy policy;
+  policy.set_name("day");
+  policy.add_work_windows("dawn to dusk");
+  EXPECT_THAT(CheckAt(From(policy), {}), HasSubstr("dawn to dusk"));
 }
 
 }  // namespace

@@ -455,10 +455,40 @@ policy::StopEstimate AgentCore::StopEstimateNow() const {
   return {};
 }
 
+// A day that has begun is never taken back, so that a clock which begins at 1970 after each power
+// cut, and is set later, gives no second budget. A clock that was ahead is believed after a day.
+void AgentCore::CountBudget(const Instant& now) {
+  const Joules drawn =
+      account_.work_energy() - std::exchange(budget_counted_, account_.work_energy());
+  if (!limits_.budget) {
+    return;
+  }
+  v1::BudgetDayRecord& record = *device_.mutable_budget_day();
+  const int64_t day = policy::DayOf(*limits_.budget, now.civil);
+  if (day < record.day()) {
+    clock_behind_ = clock_behind_.value_or(now.wall);
+  } else {
+    clock_behind_.reset();
+  }
+  if (day > record.day() || (clock_behind_ && now.wall - *clock_behind_ >= absl::Hours(24))) {
+    record.set_day(day);
+    record.set_spent_energy_joules(0);
+    clock_behind_.reset();
+  }
+  record.set_spent_energy_joules(record.spent_energy_joules() + drawn.value());
+}
+
 void AgentCore::CheckGuard(const Instant& now) {
   const std::string before = guard_.reason();
   const std::string warned = guard_.warning();
-  const std::string& reason = guard_.Check(limits_, StopEstimateNow(), now.device);
+  CountBudget(now);
+  const std::string& reason =
+      guard_.Check(limits_, StopEstimateNow(),
+                   {.now = now.device,
+                    .civil = now.civil,
+                    .time_scale = clock_.time_scale(),
+                    .budget_spent = Joules(device_.budget_day().spent_energy_joules()),
+                    .idle = account_.idle().power()});
   if (reason.empty() != before.empty()) {
     ports_.Note(reason.empty() ? "guard: work may go on" : "guard: " + reason);
     next_heartbeat_ = now.wall;  // the coordinator plans with it

@@ -175,6 +175,7 @@ class AgentCore {
   void EndRun(v1::HeldAttemptRecord record, const AttemptEnd& end, const Instant& now);
   void CountEnd(v1::AttemptState state);
   void CheckGuard(const Instant& now);
+  void CountBudget(const Instant& now);
   void CheckLease(const Instant& now);
   [[nodiscard]] policy::StopEstimate StopEstimateNow() const;
   // Whether the attempt that has ended can be closed: the energy of its end is known.
@@ -218,6 +219,9 @@ class AgentCore {
   Monotonic next_hand_over_;  // wall
   policy::Limits limits_;
   telemetry::Guard guard_;
+  Joules budget_counted_;  // of the account's work energy
+  std::optional<Monotonic>
+      clock_behind_;                   // wall: since when the clock shows a day before the budget's
   std::optional<Monotonic> ended_at_;  // device time: run_ has ended, its last joules are awaited
   int64_t memory_available_bytes_ = 0;
   int64_t disk_free_bytes_ = 0;

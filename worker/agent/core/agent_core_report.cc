@@ -226,6 +226,10 @@ v1::Heartbeat AgentCore::MakeHeartbeat(const Instant& now) const {
   heartbeat.set_guard_reason(guard_.reason());
   heartbeat.set_guard_warning(guard_.warning());
   heartbeat.set_idle_power_watts(account_.idle().power().value_or(Watts(0)).value());
+  if (limits_.budget) {
+    heartbeat.set_has_budget_day(true);
+    heartbeat.set_budget_day_energy_joules(device_.budget_day().spent_energy_joules());
+  }
   if (run_ != nullptr) {
     *heartbeat.add_progress() = run_->Progress();
   }

@@ -105,6 +105,9 @@ void EnergyAccount::CreditPiece(const telemetry::EnergyIncrement& increment) {
   } else {
     ledger_.set_attempt_energy_joules(ledger_.attempt_energy_joules() + joules);
   }
+  if (working) {
+    work_energy_ += increment.measured + price * increment.missing;
+  }
   if (!working || !attempt_held_) {
     return;
   }
@@ -210,6 +213,7 @@ void EnergyAccount::AddLost(absl::Duration lost) {
   const Watts price = GapPrice(/*working=*/true);
   attempt_.total.Add({.missing = lost}, price);
   attempt_.run.Add({.missing = lost}, price);
+  work_energy_ += price * lost;
   attempt_.time[static_cast<size_t>(Activity::kRun)] += lost;
   ledger_.set_missing_energy_joules(ledger_.missing_energy_joules() + (price * lost).value());
 }

@@ -107,6 +107,9 @@ class EnergyAccount {
   void EndAttempt() { attempt_held_ = false; }
 
   [[nodiscard]] v1::EnergyLedger ledger() const;
+  // What work has drawn since the process started, an upper estimate for its gaps included: what a
+  // budget counts.
+  [[nodiscard]] Joules work_energy() const { return work_energy_; }
   [[nodiscard]] Joules total() const;  // that the device measured since its identity was made
   [[nodiscard]] const telemetry::IdleBaseline& idle() const { return idle_; }
   // The highest power of the last while under work; absent: no work was measured yet.
@@ -141,6 +144,7 @@ class EnergyAccount {
   AttemptEnergy attempt_;
   std::optional<Monotonic> throttling_at_;
   v1::EnergyLedger ledger_;
+  Joules work_energy_;
   telemetry::IdleBaseline idle_;
   telemetry::RecentPeak working_peak_;
   telemetry::RecentPeak resting_peak_;

@@ -3,16 +3,21 @@
 // Hundreds of random days of a solar mast that nobody reaches: the agent's own core with its guard,
 // a fake runner, a battery, clouds, and a gauge that is off by almost 5 %, shows whole percents,
 // sags under load, fails for minutes and now and then shows nonsense. The promise must hold: no
-// joule of work below the reserve. Planted faults show that the check can fail.
+// joule of work below the reserve; and with the other demands of a policy and power cuts: no joule
+// beyond the day's budget, outside a window, or out of what the device needs to stay alive. Planted
+// faults show that the checks can fail.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <optional>
 #include <random>
 #include <string>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -27,18 +32,33 @@ enum class Fault {
   kGaugeErrorForgotten,  // the margin does not count the gauge's error
   kOldReadingsLookNew,   // a gauge that is gone is told as if it were read again and again
   kKillDoesNothing,      // a runner that hangs is never ended
+  kBudgetForgotten,      // a power cut loses what was spent of the day's budget
+  kClockIsBehind,        // the device's clock is ten minutes late
+  kIdleLooksSmall,       // the idle draw is measured as half of what it is
+};
+
+// What is demanded besides the reserve.
+struct Schedule {
+  double budget_joules = 0;
+  double opens_hour = 0, closes_hour = 0;  // UTC
+  double alive_hour = 0;
 };
 
 struct Outcome {
   double work_joules = 0;
   double work_joules_below_reserve = 0;
   int idle_crossings = 0;  // of the reserve, by idle draw alone
+  // With a schedule.
+  double joules_over_budget = 0;
+  double joules_outside_window = 0;
+  double joules_not_kept_to_stay_alive = 0;
+  int days_at_budget = 0;  // that used nine tenths of it
 };
 
 // One mast: physics, gauge and runner around the core. All times in seconds.
 class Mast final : public AgentPorts {
  public:
-  Mast(uint64_t seed, Fault fault) : random_(seed), fault_(fault) {
+  Mast(uint64_t seed, Fault fault, bool scheduled = false) : random_(seed), fault_(fault) {
     capacity_ = 3600.0 * Uniform(20, 200);
     reserve_ = Uniform(0.1, 0.5);
     idle_watts_ = Uniform(2, 5);
@@ -49,6 +69,18 @@ class Mast final : public AgentPorts {
     checkpoint_seconds_ = Uniform(1, 20);
     charge_ = capacity_ * Uniform(reserve_, 1);
     gauge_outage_until_ = 0;
+    if (scheduled) {
+      // Each demand alone on some masts, so that none hides what another one lets through.
+      const int demands = std::uniform_int_distribution<int>(1, 7)(random_);
+      schedule_.emplace();
+      schedule_->budget_joules = (demands & 1) != 0 ? 3600 * Uniform(5, 40) : 0;
+      if ((demands & 2) != 0) {
+        schedule_->opens_hour = std::floor(Uniform(0, 24));
+        schedule_->closes_hour = std::fmod(schedule_->opens_hour + std::floor(Uniform(2, 14)), 24);
+      }
+      schedule_->alive_hour = (demands & 4) != 0 ? std::floor(Uniform(1, 12)) : 0;
+      next_power_cut_ = now_ + Uniform(3600, 40'000);
+    }
     StartCore();
   }
 
@@ -64,7 +96,16 @@ class Mast final : public AgentPorts {
         next = std::min(next, *fetched_at_);
       }
       Pass(std::max(next, now_ + 0.01));
+      if (schedule_ && now_ >= next_power_cut_) {
+        CutPower();
+      }
       Act();
+    }
+    for (const auto& [day, joules] : drawn_on_day_) {
+      if (schedule_ && schedule_->budget_joules > 0) {
+        outcome_.joules_over_budget += std::max(0.0, joules - schedule_->budget_joules);
+        outcome_.days_at_budget += joules > 0.9 * schedule_->budget_joules ? 1 : 0;
+      }
     }
     return outcome_;
   }
@@ -92,6 +133,8 @@ class Mast final : public AgentPorts {
   void Note(const std::string& /*line*/) override {}
 
  private:
+  static constexpr int64_t kEpoch = 1'900'022'400 / 86400 * 86400;  // midnight, so that now_ is too
+
   enum class Runner { kNone, kLoads, kSteps, kWritesCheckpoint, kHangs };
 
   double Uniform(double low, double high) {
@@ -100,7 +143,26 @@ class Mast final : public AgentPorts {
   bool Chance(double probability) { return Uniform(0, 1) < probability; }
   [[nodiscard]] Instant Now() const {
     const Monotonic at{absl::Seconds(now_)};
-    return {at, at, absl::UnixEpoch() + absl::Seconds(now_)};
+    const double error = fault_ == Fault::kClockIsBehind ? -600 : 0;
+    // Without a battery for its clock the board begins at 1970 until it is set.
+    return {at, at,
+            now_ < clock_set_at_ ? absl::UnixEpoch()
+                                 : absl::FromUnixSeconds(kEpoch) + absl::Seconds(now_ + error)};
+  }
+  [[nodiscard]] double HourOfDay() const { return std::fmod(now_ / 3600, 24); }
+
+  // The board is off for a while; what it was told and has written is all it knows.
+  void CutPower() {
+    next_power_cut_ = now_ + Uniform(3600, 40'000);
+    runner_ = Runner::kNone;
+    runner_until_.reset();
+    fetched_at_.reset();
+    killed_ = false;
+    core_.reset();
+    now_ += 1;
+    clock_set_at_ = now_ + Uniform(5, 900);
+    ++boots_;
+    StartCore();
   }
 
   void StartCore() {
@@ -110,9 +172,13 @@ class Mast final : public AgentPorts {
         telemetry::MeterSettings{.cadence = absl::Seconds(20)},
         EnergyOrigin{v1::ENERGY_SOURCE_INA3221, "module"}, Now().device, v1::EnergyLedger(),
         telemetry::IdleBaseline());
+    v1::WorkerRecord kept = ReadKeptDevice(*state_, *this);
+    if (fault_ == Fault::kBudgetForgotten) {
+      kept.clear_budget_day();
+    }
     CoreSettings settings;
     settings.info.set_device_id("mast");
-    settings.boot_id = "boot";
+    settings.boot_id = absl::StrCat("boot ", boots_);
     settings.guard = {.has_gauge = true,
                       .gauge_error = Fraction(fault_ == Fault::kGaugeErrorForgotten ? 0.0 : 0.05)};
     core_ = std::make_unique<AgentCore>(CoreDependencies{.state = state_.get(),
@@ -121,9 +187,12 @@ class Mast final : public AgentPorts {
                                                          .account = account_.get(),
                                                          .pace = &pace_,
                                                          .clock = &clock_,
-                                                         .kept = {}},
+                                                         .kept = kept},
                                         settings);
     core_->Start(Now());
+    if (boots_ > 0) {
+      return;  // nobody reaches the mast
+    }
     core_->OnConnected(Now());
     v1::CoordinatorMessage welcome;
     welcome.mutable_welcome()->set_heartbeat_seconds(3600);
@@ -138,6 +207,16 @@ class Mast final : public AgentPorts {
     v1::Policy& policy = *message.mutable_desired()->add_policies();
     policy.set_name("mast");
     policy.set_reserve_state_of_charge_ratio(reserve_);
+    if (schedule_) {
+      policy.set_daily_energy_budget_wh(schedule_->budget_joules / 3600);
+      if (schedule_->opens_hour != schedule_->closes_hour) {
+        policy.add_work_windows(
+            absl::StrFormat("%02.0f:00-%02.0f:00", schedule_->opens_hour, schedule_->closes_hour));
+      }
+      if (schedule_->alive_hour > 0) {
+        policy.set_stay_alive_until(absl::StrFormat("%02.0f:00", schedule_->alive_hour));
+      }
+    }
     v1::Assignment& job = *message.mutable_desired()->add_assignments();
     job.set_attempt_id("j1.1");
     job.set_job_id("j1");
@@ -172,7 +251,26 @@ class Mast final : public AgentPorts {
         outcome_.work_joules_below_reserve += work * length;
       }
       outcome_.idle_crossings += before >= line && charge_ < line && work == 0 ? 1 : 0;
+      if (schedule_ && work > 0) {
+        CheckSchedule((idle_watts_ + work) * length);
+      }
       now_ += length;
+    }
+  }
+
+  // joules: drawn by the whole device for work, from now on.
+  void CheckSchedule(double joules) {
+    drawn_on_day_[static_cast<int64_t>(now_ / 86400)] += joules;
+    const double hour = HourOfDay();
+    const double opens = schedule_->opens_hour;
+    const double closes = schedule_->closes_hour;
+    const bool open = opens == closes || (opens < closes ? hour >= opens && hour < closes
+                                                         : hour >= opens || hour < closes);
+    outcome_.joules_outside_window += open ? 0 : joules;
+    if (schedule_->alive_hour > 0) {
+      const double hours_left = std::fmod(schedule_->alive_hour - hour + 24, 24);
+      const double needed = reserve_ * capacity_ + idle_watts_ * 3600 * hours_left;
+      outcome_.joules_not_kept_to_stay_alive += charge_ < needed ? joules : 0;
     }
   }
 
@@ -250,7 +348,8 @@ class Mast final : public AgentPorts {
   void Poll() {
     const bool working = runner_ != Runner::kNone;
     next_poll_ = now_ + (working ? Uniform(3, 10) : Uniform(5, 20));
-    account_->AddPower(Now().device, Watts(idle_watts_ + (working ? work_watts_ : 0)));
+    const double idle_share = fault_ == Fault::kIdleLooksSmall && !working ? 0.5 : 1.0;
+    account_->AddPower(Now().device, Watts(idle_share * idle_watts_ + (working ? work_watts_ : 0)));
     if (Chance(0.0005)) {
       gauge_outage_until_ = now_ + Uniform(10, 7200);
     }
@@ -289,6 +388,10 @@ class Mast final : public AgentPorts {
   bool stop_asked_ = false, killed_ = false;
   int64_t step_ = 0;
   Outcome outcome_;
+  std::optional<Schedule> schedule_;
+  double next_power_cut_ = 0, clock_set_at_ = 0;
+  int boots_ = 0;
+  std::map<int64_t, double> drawn_on_day_;
 
   MemoryDisk disk_{1};
   RealPace pace_;
@@ -316,6 +419,24 @@ TEST(GuardDaysTest, NoJouleOfWorkIsSpentBelowTheReserve) {
   EXPECT_GT(idle_crossings, 0);  // and so would a mast on which the reserve is never near
 }
 
+TEST(GuardDaysTest, NoJouleOfWorkBreaksBudgetWindowOrStayAlive) {
+  double work = 0;
+  int days_at_budget = 0;
+  for (uint64_t seed = 1; seed <= 150; ++seed) {
+    const Outcome outcome = Mast(seed, Fault::kNone, /*scheduled=*/true).Run(kDays);
+    EXPECT_EQ(outcome.work_joules_below_reserve, 0) << "seed " << seed;
+    EXPECT_EQ(outcome.joules_over_budget, 0) << "seed " << seed;
+    EXPECT_EQ(outcome.joules_outside_window, 0) << "seed " << seed;
+    EXPECT_EQ(outcome.joules_not_kept_to_stay_alive, 0) << "seed " << seed;
+    work += outcome.work_joules;
+    days_at_budget += outcome.days_at_budget;
+  }
+  std::printf("300 days: %.0f Wh of work, %d days that used nine tenths of their budget\n",
+              work / 3600, days_at_budget);
+  EXPECT_GT(work / 3600, 1000);   // a guard that never lets anything run would pass too
+  EXPECT_GT(days_at_budget, 30);  // and one whose budget never binds
+}
+
 class PlantedFaultTest : public testing::TestWithParam<Fault> {};
 
 TEST_P(PlantedFaultTest, IsFound) {
@@ -330,6 +451,21 @@ TEST_P(PlantedFaultTest, IsFound) {
 INSTANTIATE_TEST_SUITE_P(Faults, PlantedFaultTest,
                          testing::Values(Fault::kGaugeErrorForgotten, Fault::kOldReadingsLookNew,
                                          Fault::kKillDoesNothing));
+
+// Each fault breaks the demand that it is about.
+TEST(GuardDaysTest, AFaultInTheScheduleIsFound) {
+  double over_budget = 0;
+  double outside_window = 0;
+  double not_kept = 0;
+  for (uint64_t seed = 1; seed <= 150; ++seed) {
+    over_budget += Mast(seed, Fault::kBudgetForgotten, true).Run(kDays).joules_over_budget;
+    outside_window += Mast(seed, Fault::kClockIsBehind, true).Run(kDays).joules_outside_window;
+    not_kept += Mast(seed, Fault::kIdleLooksSmall, true).Run(kDays).joules_not_kept_to_stay_alive;
+  }
+  EXPECT_GT(over_budget, 0);
+  EXPECT_GT(outside_window, 0);
+  EXPECT_GT(not_kept, 0);
+}
 
 }  // namespace
 }  // namespace wattle::agent

@@ -1,0 +1,78 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Policies and the time of day: windows in which work may run, the day of an energy budget, until
+// when a battery must keep the device alive. Times are wall time; a policy's own time is UTC plus
+// its offset. Pure; thread-safe.
+#ifndef WATTLE_POLICY_SCHEDULE_H_
+#define WATTLE_POLICY_SCHEDULE_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+
+#include "units/quantity.h"
+
+namespace wattle::policy {
+
+// From `begin` to `end` of each day, since 00:00; end <= begin: over midnight.
+struct DailyWindow {
+  absl::Duration begin{};
+  absl::Duration end{};
+};
+
+// A time of day, or one moment.
+struct AliveTime {
+  std::optional<absl::Duration> time_of_day{};
+  absl::Time moment{};  // without time_of_day
+};
+
+// "06:30-18:00"; the end may be 24:00. kInvalidArgument.
+absl::StatusOr<DailyWindow> ParseDailyWindow(absl::string_view text);
+// "07:00" or "2026-12-01T06:00:00Z". kInvalidArgument.
+absl::StatusOr<AliveTime> ParseAliveTime(absl::string_view text);
+
+struct WindowLimit {
+  std::vector<DailyWindow> windows{};
+  absl::Duration utc_offset{};
+  std::string policy{};
+};
+struct BudgetLimit {
+  Joules per_day{};
+  absl::Duration utc_offset{};
+  std::string policy{};
+};
+struct AliveLimit {
+  AliveTime until{};
+  absl::Duration utc_offset{};
+  std::string policy{};
+};
+
+// A board without a battery for its clock begins at 1970 until something sets the clock. Nothing
+// that depends on the time of day can be decided then.
+bool ClockIsSet(absl::Time now);
+
+// When work may run next, in a window of every limit: `now` itself while all are open.
+// InfiniteFuture: the windows have no time in common.
+absl::Time OpensAt(const std::vector<WindowLimit>& limits, absl::Time now);
+// REQUIRES: open at `now`. When the first window closes; InfiniteFuture: they never do.
+absl::Time ClosesAt(const std::vector<WindowLimit>& limits, absl::Time now);
+
+// Days since 1970 in the policy's time, and when the present one ends.
+int64_t DayOf(const BudgetLimit& limit, absl::Time now);
+absl::Time DayEnds(const BudgetLimit& limit, absl::Time now);
+
+// The moment until which the device must live; in the past: the demand is over.
+absl::Time AliveUntil(const AliveLimit& limit, absl::Time now);
+
+// "06:00-18:00 UTC+2" for people.
+std::string Describe(const WindowLimit& limit);
+std::string Describe(const AliveLimit& limit);
+
+}  // namespace wattle::policy
+
+#endif  // WATTLE_POLICY_SCHEDULE_H_

@@ -1,0 +1,72 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Windows of the day and the daily energy budget: no job starts where the device's own guard would
+// hold it at once. How long a run pauses for them is in its predicted end (policy::FinishUnder).
+#include "absl/strings/str_cat.h"
+
+#include "policy/held_back.h"
+#include "policy/schedule.h"
+#include "scheduler/place/rules_internal.h"
+#include "scheduler/place/selector.h"
+#include "units/format.h"
+
+namespace wattle::scheduler {
+namespace {
+
+absl::Time StartOf(const Consideration& on) {
+  return on.snapshot.now + absl::Seconds(on.start_in_seconds);
+}
+
+}  // namespace
+
+std::optional<Refusal> CheckWorkWindows(const Consideration& on) {
+  const policy::Limits limits = LimitsFor(on.snapshot.policies, on.device.device.info());
+  if (limits.windows.empty()) {
+    return std::nullopt;
+  }
+  const policy::WindowLimit& first = limits.windows.front();
+  const std::string rule =
+      absl::StrCat("work may run ", policy::Describe(first), " (policy ", first.policy,
+                   limits.windows.size() > 1 ? " and others)" : ")");
+  const absl::Time start = StartOf(on);
+  const absl::Time opens = policy::OpensAt(limits.windows, start);
+  if (opens == absl::InfiniteFuture()) {
+    return Refusal{
+        absl::StrCat(rule, ", and the policies' windows have no time in common; change one"), true};
+  }
+  if (opens > start) {
+    return Refusal{absl::StrCat(rule, "; feasible in ", FormatElapsed(opens - on.snapshot.now))};
+  }
+  const absl::Duration needed = on.prediction.time_scale() *
+                                policy::StopTime(policy::PredictedStop(on.job.spec, on.prediction));
+  if (policy::ClosesAt(limits.windows, start) <= start + needed) {
+    return Refusal{absl::StrCat(rule, ", and the window closes; feasible in the next one")};
+  }
+  return std::nullopt;
+}
+
+std::optional<Refusal> CheckDailyBudget(const Consideration& on) {
+  const policy::Limits limits = LimitsFor(on.snapshot.policies, on.device.device.info());
+  if (!limits.budget) {
+    return std::nullopt;
+  }
+  const policy::BudgetLimit& budget = *limits.budget;
+  const Joules held_back = policy::HeldBack(policy::PredictedStop(on.job.spec, on.prediction));
+  if (held_back >= budget.per_day) {
+    return Refusal{absl::StrCat("its budget of ", FormatEnergy(budget.per_day), " a day (policy ",
+                                budget.policy, ") is less than the ", FormatEnergy(held_back),
+                                " that its guard holds back to stop the job in time"),
+                   true};
+  }
+  const absl::Time start = StartOf(on);
+  const Joules spent = BudgetSpent(limits, on.device.device, on.committed, on.snapshot.now, start);
+  if (spent + held_back < budget.per_day) {
+    return std::nullopt;
+  }
+  return Refusal{absl::StrCat("work has drawn or is promised ", FormatEnergy(spent),
+                              " of the day's ", FormatEnergy(budget.per_day), " (policy ",
+                              budget.policy, "); feasible in ",
+                              FormatElapsed(policy::DayEnds(budget, start) - on.snapshot.now))};
+}
+
+}  // namespace wattle::scheduler
