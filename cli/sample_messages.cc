@@ -334,6 +334,10 @@ v1::ListPoliciesResponse SamplePolicies() {
   policy->add_selector("battery");
   policy->set_reserve_state_of_charge_ratio(0.3);
   policy->set_max_temperature_celsius(75.0);
+  policy->set_daily_energy_budget_wh(60);
+  policy->add_work_windows("07:00-19:00");
+  policy->set_stay_alive_until("07:00");
+  policy->set_utc_offset_minutes(60);
   policies.add_policies()->set_name("none");
   return policies;
 }
