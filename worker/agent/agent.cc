@@ -19,7 +19,6 @@
 #include "telemetry/sensors/registry.h"
 #include "worker/agent/board_probe.h"
 #include "worker/agent/emulation/emulated_pace.h"
-#include "worker/agent/power_modes.h"
 
 namespace wattle::agent {
 namespace {
@@ -129,7 +128,52 @@ absl::Status Agent::OpenEmulation(const v1::WorkerRecord& kept) {
   return disk_->Replace("hidden_offsets.json", offsets);
 }
 
-void Agent::DescribeReal() {
+// What a killed worker left changed is put back first, also where this worker may change nothing.
+absl::Status Agent::OpenPowerModes() {
+  power_settings_ = std::make_unique<PowerSettings>(config_.sensor_root, BootId(""), disk_.get());
+  const absl::Status restored = power_settings_->Restore();
+  if (!restored.ok()) {
+    AddFinding(absl::StrCat("power mode: the board is not as it was before an earlier worker: ",
+                            std::string(restored.message())));
+  }
+  v1::DeviceInfo& info = settings_.info;
+  AddPowerModes(config_.sensor_root, &info);
+  if (!config_.allow_power_modes) {
+    return absl::OkStatus();
+  }
+  power_modes_ = NvpmodelModes(config_.sensor_root);
+  if (power_modes_.empty()) {
+    power_modes_ = KernelModes(config_.sensor_root);
+    AddModes(power_modes_, &info);
+    info.set_power_mode(ActiveKernelMode(config_.sensor_root, power_modes_));
+  }
+  if (power_modes_.empty()) {
+    AddFinding("--allow-power-modes: this board has no nvpmodel.conf and no cpufreq to set");
+  }
+  info.set_sets_power_modes(!power_modes_.empty());
+  if (config_.power_mode.empty()) {
+    return absl::OkStatus();
+  }
+  WATTLE_RETURN_IF_ERROR(WithContext("--power-mode", SetPowerMode(config_.power_mode)));
+  info.set_power_mode(config_.power_mode);
+  return absl::OkStatus();
+}
+
+absl::Status Agent::SetPowerMode(const std::string& mode) {
+  std::string names;
+  for (const PowerModeRow& row : power_modes_) {
+    if (row.name == mode) {
+      WATTLE_RETURN_IF_ERROR(power_settings_->Set(row));
+      Note(absl::StrCat("power mode ", mode, " is set"));
+      return absl::OkStatus();
+    }
+    absl::StrAppend(&names, names.empty() ? "" : ", ", row.name);
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat(mode, ": this board has ", names.empty() ? "no modes" : names));
+}
+
+absl::Status Agent::DescribeReal() {
   for (telemetry::Candidate& candidate :
        telemetry::DiscoverSources(config_.sensor_root, config_.sensors)) {
     if (candidate.source != nullptr) {
@@ -153,7 +197,7 @@ void Agent::DescribeReal() {
   info.set_cores(settings_.threads);
   info.set_accelerator(config_.device == "cuda" ? "cuda" : "");
   info.set_cache_quota_bytes(kDefaultDiskQuota);
-  AddPowerModes(config_.sensor_root, &info);
+  return OpenPowerModes();
 }
 
 void Agent::OpenAccount(const v1::WorkerRecord& kept) {
@@ -193,7 +237,7 @@ absl::Status Agent::Open() {
   WATTLE_ASSIGN_OR_RETURN(spool_, Spool::Open(disk_.get()));
   const v1::WorkerRecord kept = ReadKeptDevice(*state_, *this);
   if (config_.emulate.empty()) {
-    DescribeReal();
+    WATTLE_RETURN_IF_ERROR(DescribeReal());
     pace_ = std::make_unique<RealPace>();
   } else {
     WATTLE_RETURN_IF_ERROR(OpenEmulation(kept));
@@ -411,6 +455,12 @@ void Agent::Run() {
   }
   if (push_ != nullptr) {
     push_->Save();
+  }
+  if (power_settings_ != nullptr) {
+    const absl::Status restored = power_settings_->Restore();
+    if (!restored.ok()) {
+      Note(absl::StrCat("power mode: ", std::string(restored.message())));
+    }
   }
   if (link_ != nullptr) {
     link_->Flush(absl::Seconds(1));

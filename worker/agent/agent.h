@@ -28,6 +28,8 @@
 #include "worker/agent/link/transfers.h"
 #include "worker/agent/metric_push.h"
 #include "worker/agent/metrics_server.h"
+#include "worker/agent/power_modes.h"
+#include "worker/agent/power_settings.h"
 #include "worker/agent/sampler.h"
 #include "worker/agent/storage/posix_disk.h"
 #include "worker/child/runner_process.h"
@@ -56,6 +58,7 @@ class Agent final : public AgentPorts {
   void StartUpload(const std::string& directory, const v1::ArtifactInfo& info) override;
   void CancelTransfer() override;
   void MakeRoom(int64_t size_bytes) override;
+  absl::Status SetPowerMode(const std::string& mode) override;
   void Send(const v1::WorkerMessage& message) override;
   void Reconnect() override;
   void Note(const std::string& line) override;
@@ -66,7 +69,8 @@ class Agent final : public AgentPorts {
   Agent(const Config& config, std::string version);
   absl::Status Open();
   absl::Status OpenEmulation(const v1::WorkerRecord& kept);
-  void DescribeReal();
+  absl::Status DescribeReal();
+  absl::Status OpenPowerModes();
   void OpenAccount(const v1::WorkerRecord& kept);
   // Something wrong that a person can mend: for this worker's log and for `wattle device show`.
   void AddFinding(const std::string& sentence);
@@ -94,6 +98,8 @@ class Agent final : public AgentPorts {
   std::unique_ptr<PosixDisk> disk_;
   std::unique_ptr<StateDirectory> state_;
   std::unique_ptr<Spool> spool_;
+  std::vector<PowerModeRow> power_modes_;  // empty unless they may be set
+  std::unique_ptr<PowerSettings> power_settings_;
   std::unique_ptr<Emulator> emulator_;
   std::unique_ptr<Pace> pace_;
   // On a real device they move to the sampler; an emulated board's stays here.

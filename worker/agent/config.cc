@@ -95,6 +95,11 @@ void Declare(CLI::App& app, Config* config, RawFlags* raw) {
                  "A runner that says nothing for this long, or for three times as long before its "
                  "first word, hangs: it is killed and resumed")
       ->capture_default_str();
+  app.add_flag("--allow-power-modes", config->allow_power_modes,
+               "Let the worker set the board's power mode, as root: nvpmodel's modes, else caps of "
+               "frequencies and cores. The board is put back when the worker ends");
+  app.add_option("--power-mode", config->power_mode,
+                 "With --allow-power-modes: be in this mode while the worker runs");
   app.add_option("--sensor-root", config->sensor_root,
                  "Read sensors from a recorded file tree instead of this machine");
   app.add_option("--sensors", raw->sensors,
@@ -194,9 +199,8 @@ absl::Status Validate(const Config& config) {
     WATTLE_RETURN_IF_ERROR(ParseHostPort("--metrics", config.metrics).status());
   }
   if (!(config.metrics_interval_seconds >= 0.1 && config.metrics_interval_seconds <= 3600)) {
-    return absl::InvalidArgumentError(absl::StrCat("--metrics-interval-seconds ",
-                                                   config.metrics_interval_seconds,
-                                                   ": wanted 0.1 to 3600"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--metrics-interval-seconds ", config.metrics_interval_seconds, ": wanted 0.1 to 3600"));
   }
   if (config.metrics_spool_bytes < 0) {
     return absl::InvalidArgumentError(
@@ -242,6 +246,14 @@ absl::Status Validate(const Config& config) {
   if (config.battery_wh && !(*config.battery_wh >= 0 && *config.battery_wh <= kBatteryWhMax)) {
     return absl::InvalidArgumentError(absl::StrCat("--battery-wh ", *config.battery_wh,
                                                    ": wanted watt-hours, 0 to ", kBatteryWhMax));
+  }
+  if (!config.power_mode.empty() && !config.allow_power_modes) {
+    return absl::InvalidArgumentError(absl::StrCat("--power-mode ", config.power_mode,
+                                                   ": changes the board; add --allow-power-modes"));
+  }
+  if (!config.emulate.empty() && config.allow_power_modes) {
+    return absl::InvalidArgumentError(
+        "--allow-power-modes is for a real device: an emulated board has the mode of its file");
   }
   const bool emulation_flags =
       config.time_scale != 1 || config.state_of_charge || config.battery_wh;

@@ -35,6 +35,8 @@ struct Config {
   int64_t disk_quota_bytes = 0;                     // 0: the board file's, or 20 GiB
   int64_t disk_reserve_bytes = int64_t{256} << 20;  // of the state folder's disk, kept free
   double runner_silence_seconds = 60;
+  bool allow_power_modes = false;
+  std::string power_mode;  // to be in while the worker runs; empty: as the board is
   std::string sensor_root;                         // a recorded file tree instead of this machine's
   std::vector<telemetry::SourceSettings> sensors;  // of the file that --sensors names
 

@@ -2,11 +2,14 @@
 #include "worker/agent/power_modes.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 
@@ -41,19 +44,147 @@ double WattsInName(const std::string& name) {
   return 0;
 }
 
-// id → name, of the POWER_MODEL headers.
-std::map<int, std::string> ModesOf(const std::string& text) {
-  std::map<int, std::string> modes;
+struct NvpmodelFile {
+  std::map<std::string, std::map<std::string, std::string>> paths{};  // by parameter and argument
+  std::map<int, PowerModeRow> modes{};                                // by id
+};
+
+// A mode names a parameter and one of its arguments; newer kernels have other paths for some
+// arguments, under the same name with _KNEXT.
+void AddSetting(const NvpmodelFile& file, const std::vector<std::string>& words,
+                PowerModeRow* mode) {
+  const auto parameter = file.paths.find(words[0]);
+  if (parameter == file.paths.end()) {
+    return;
+  }
+  PowerSetting setting = {.value = words[2] == "-1" ? "" : words[2]};
+  for (const char* suffix : {"_KNEXT", ""}) {
+    if (const auto path = parameter->second.find(words[1] + suffix);
+        path != parameter->second.end()) {
+      setting.paths.push_back(path->second);
+    }
+  }
+  if (!setting.paths.empty()) {
+    mode->settings.push_back(std::move(setting));
+  }
+}
+
+NvpmodelFile ParseNvpmodel(const std::string& text) {
+  NvpmodelFile file;
+  std::string parameter;
+  PowerModeRow* mode = nullptr;
   for (const absl::string_view line : absl::StrSplit(text, '\n')) {
     const std::vector<std::string> words =
         absl::StrSplit(line, absl::ByAnyChar(" \t\r"), absl::SkipEmpty());
+    if (words.empty() || words[0][0] == '#') {
+      continue;
+    }
     int id = 0;
-    if (words.size() >= 3 && words[0] == "<" && words[1] == "POWER_MODEL" &&
-        absl::SimpleAtoi(HeaderValue(words, "ID"), &id)) {
-      modes[id] = HeaderValue(words, "NAME");
+    if (words[0] == "<") {
+      parameter = words.size() >= 3 && words[1] == "PARAM" ? HeaderValue(words, "NAME") : "";
+      mode = nullptr;
+      if (words.size() >= 3 && words[1] == "POWER_MODEL" &&
+          absl::SimpleAtoi(HeaderValue(words, "ID"), &id)) {
+        mode = &file.modes[id];
+        mode->name = HeaderValue(words, "NAME");
+        mode->nominal_power_watts = WattsInName(mode->name);
+      }
+    } else if (!parameter.empty() && words.size() == 2) {
+      file.paths[parameter][words[0]] = words[1];
+    } else if (mode != nullptr && words.size() == 3) {
+      AddSetting(file, words, mode);
     }
   }
-  return modes;
+  return file;
+}
+
+NvpmodelFile ReadNvpmodel(const std::string& root) {
+  const auto text = ReadWholeFile(root + "/etc/nvpmodel.conf");
+  return text.ok() ? ParseNvpmodel(*text) : NvpmodelFile();
+}
+
+constexpr char kCpuFolder[] = "/sys/devices/system/cpu";
+constexpr char kDevfreqFolder[] = "/sys/class/devfreq";
+
+// Numbers of the processors whose frequency can be capped, with their folders' names.
+std::map<int, std::string> Cores(const std::string& root) {
+  std::map<int, std::string> cores;
+  for (const std::string& name : telemetry::ListDirectory(root + kCpuFolder)) {
+    int number = 0;
+    if (absl::StartsWith(name, "cpu") && absl::SimpleAtoi(name.substr(3), &number)) {
+      cores[number] = absl::StrCat(kCpuFolder, "/", name);
+    }
+  }
+  return cores;
+}
+
+// Folder of the GPU's frequencies (hardware.md 3.4); empty: none.
+std::string GpuFolder(const std::string& root) {
+  for (const std::string& name : telemetry::ListDirectory(root + kDevfreqFolder)) {
+    for (const char* part : {"gpu", "gp10b", "gv11b", "ga10b", "gb10b"}) {
+      if (absl::StrContains(name, part)) {
+        return absl::StrCat(kDevfreqFolder, "/", name);
+      }
+    }
+  }
+  return "";
+}
+
+// The frequencies that the driver lists, ascending; empty: it lists none.
+std::vector<int64_t> Frequencies(const std::string& path) {
+  std::vector<int64_t> frequencies;
+  const std::string text = telemetry::ReadText(path).value_or("");
+  for (const absl::string_view word : absl::StrSplit(text, ' ', absl::SkipEmpty())) {
+    int64_t frequency = 0;
+    if (absl::SimpleAtoi(word, &frequency) && frequency > 0) {
+      frequencies.push_back(frequency);
+    }
+  }
+  std::sort(frequencies.begin(), frequencies.end());
+  return frequencies;
+}
+
+// The highest listed frequency up to this share of the highest; where none are listed, that share.
+int64_t ShareOf(int64_t highest, double share, const std::vector<int64_t>& listed) {
+  const auto wanted = static_cast<int64_t>(share * static_cast<double>(highest));
+  const auto above = std::upper_bound(listed.begin(), listed.end(), wanted);
+  if (listed.empty()) {
+    return wanted;
+  }
+  return above == listed.begin() ? listed.front() : *(above - 1);
+}
+
+struct KernelKnobs {
+  std::map<int, std::string> cores{};
+  int64_t cpu_khz_max = 0;
+  std::vector<int64_t> cpu_khz{};
+  std::string gpu{};
+  int64_t gpu_hz_max = 0;
+  std::vector<int64_t> gpu_hz{};
+};
+
+// Every knob in one mode: cores on, frequencies, cores off, so that no frequency is written to a
+// core that is off.
+PowerModeRow MakeMode(const KernelKnobs& knobs, const std::string& name, int64_t cpu_khz,
+                      size_t cores, int64_t gpu_hz) {
+  PowerModeRow mode = {.name = name};
+  std::vector<PowerSetting> off;
+  size_t place = 0;
+  for (const auto& [number, folder] : knobs.cores) {
+    const bool on = place++ < cores;
+    if (number > 0) {  // the first core cannot be switched off
+      PowerSetting online = {{folder + "/online"}, on ? "1" : "0"};
+      (on ? mode.settings : off).push_back(std::move(online));
+    }
+    if (on) {
+      off.insert(off.begin(), {{folder + "/cpufreq/scaling_max_freq"}, absl::StrCat(cpu_khz)});
+    }
+  }
+  if (gpu_hz > 0) {
+    off.insert(off.begin(), {{knobs.gpu + "/max_freq"}, absl::StrCat(gpu_hz)});
+  }
+  mode.settings.insert(mode.settings.end(), off.begin(), off.end());
+  return mode;
 }
 
 // "pmode:0002 fmode:fan_mode_quiet" → 2.
@@ -70,20 +201,77 @@ std::optional<int> ActiveMode(const std::string& root) {
 
 }  // namespace
 
-void AddPowerModes(const std::string& root, v1::DeviceInfo* info) {
-  const auto text = ReadWholeFile(root + "/etc/nvpmodel.conf");
-  if (!text.ok()) {
-    return;
+std::vector<PowerModeRow> NvpmodelModes(const std::string& root) {
+  std::vector<PowerModeRow> rows;
+  for (auto& [id, mode] : ReadNvpmodel(root).modes) {
+    rows.push_back(mode);
   }
-  const std::map<int, std::string> modes = ModesOf(*text);
-  for (const auto& [id, name] : modes) {
+  return rows;
+}
+
+std::vector<PowerModeRow> KernelModes(const std::string& root) {
+  KernelKnobs knobs = {.cores = Cores(root)};
+  if (knobs.cores.empty()) {
+    return {};
+  }
+  const std::string cpufreq = root + knobs.cores.begin()->second + "/cpufreq";
+  knobs.cpu_khz_max = telemetry::ReadInteger(cpufreq + "/cpuinfo_max_freq").value_or(0);
+  if (knobs.cpu_khz_max <= 0 || !telemetry::ReadText(cpufreq + "/scaling_max_freq").ok()) {
+    return {};
+  }
+  knobs.cpu_khz = Frequencies(cpufreq + "/scaling_available_frequencies");
+  knobs.gpu = GpuFolder(root);
+  if (!knobs.gpu.empty()) {
+    knobs.gpu_hz = Frequencies(root + knobs.gpu + "/available_frequencies");
+    knobs.gpu_hz_max = knobs.gpu_hz.empty() ? 0 : knobs.gpu_hz.back();
+  }
+  const size_t cores = knobs.cores.size();
+  std::vector<PowerModeRow> modes = {
+      MakeMode(knobs, "full", knobs.cpu_khz_max, cores, knobs.gpu_hz_max)};
+  for (const double share : {0.75, 0.5}) {
+    const int64_t khz = ShareOf(knobs.cpu_khz_max, share, knobs.cpu_khz);
+    modes.push_back(
+        MakeMode(knobs, absl::StrCat("cpu-", khz / 1000, "MHz"), khz, cores, knobs.gpu_hz_max));
+  }
+  if (cores >= 4) {
+    modes.push_back(MakeMode(knobs, absl::StrCat(cores / 2, "-cores"), knobs.cpu_khz_max, cores / 2,
+                             knobs.gpu_hz_max));
+  }
+  if (knobs.gpu_hz_max > 0) {
+    const int64_t hz = ShareOf(knobs.gpu_hz_max, 0.5, knobs.gpu_hz);
+    modes.push_back(
+        MakeMode(knobs, absl::StrCat("gpu-", hz / 1'000'000, "MHz"), knobs.cpu_khz_max, cores, hz));
+  }
+  return modes;
+}
+
+std::string ActiveKernelMode(const std::string& root, const std::vector<PowerModeRow>& modes) {
+  for (const PowerModeRow& mode : modes) {
+    const bool active = std::all_of(
+        mode.settings.begin(), mode.settings.end(), [&root](const PowerSetting& setting) {
+          return telemetry::ReadText(root + setting.paths.front()).value_or("") == setting.value;
+        });
+    if (active) {
+      return mode.name;
+    }
+  }
+  return "";
+}
+
+void AddModes(const std::vector<PowerModeRow>& modes, v1::DeviceInfo* info) {
+  for (const PowerModeRow& row : modes) {
     v1::PowerMode& mode = *info->add_power_modes();
-    mode.set_name(name);
-    mode.set_nominal_power_watts(WattsInName(name));
+    mode.set_name(row.name);
+    mode.set_nominal_power_watts(row.nominal_power_watts);
   }
+}
+
+void AddPowerModes(const std::string& root, v1::DeviceInfo* info) {
+  AddModes(NvpmodelModes(root), info);
   if (const std::optional<int> active = ActiveMode(root)) {
-    const auto mode = modes.find(*active);
-    info->set_power_mode(mode == modes.end() ? "" : mode->second);
+    const NvpmodelFile file = ReadNvpmodel(root);
+    const auto mode = file.modes.find(*active);
+    info->set_power_mode(mode == file.modes.end() ? "" : mode->second.name);
   }
 }
 

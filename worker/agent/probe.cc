@@ -10,8 +10,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
 #include "absl/synchronization/notification.h"
+#include <nlohmann/json.hpp>
 
 #include "telemetry/sensors/chooser.h"
 
@@ -171,54 +171,44 @@ void AppendSource(const ProbedSource& source, std::string* out) {
   }
 }
 
-std::string Quoted(const std::string& text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      absl::StrAppend(&out, "\\", std::string(1, c));
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      absl::StrAppendFormat(&out, "\\u%04x", static_cast<unsigned char>(c));
-    } else {
-      out.push_back(c);
-    }
-  }
-  return out + "\"";
+using Json = nlohmann::ordered_json;
+
+Json Number(double value) {
+  return std::isfinite(value) ? Json(value) : Json();
 }
 
-std::string Number(double value) {
-  return std::isfinite(value) ? absl::StrFormat("%.12g", value) : "null";
-}
-
-std::string ChannelJson(const ProbedSource& source, size_t i) {
+Json ChannelJson(const ProbedSource& source, size_t i) {
   const Channel& channel = source.info.channels[i];
   const std::optional<Reading>& reading = source.readings[i];
-  return absl::StrCat(
-      "{\"name\": ", Quoted(channel.name), ", \"file\": ", Quoted(channel.file),
-      ", \"metric\": ", Quoted(channel.metric),
-      ", \"in_total\": ", channel.in_total ? "true" : "false",
-      ", \"value\": ", reading ? Number(Show(reading->value).number) : "null",
-      ", \"unit\": ", reading ? Quoted(Show(reading->value).unit) : "null", ", \"age_seconds\": ",
-      reading ? Number(absl::ToDoubleSeconds(source.asked_at - reading->taken_at)) : "null", "}");
+  Json json = {{"name", channel.name},         {"file", channel.file}, {"metric", channel.metric},
+               {"in_total", channel.in_total}, {"value", nullptr},     {"unit", nullptr},
+               {"age_seconds", nullptr}};
+  if (reading) {
+    const Shown shown = Show(reading->value);
+    json["value"] = Number(shown.number);
+    json["unit"] = shown.unit;
+    json["age_seconds"] = Number(absl::ToDoubleSeconds(source.asked_at - reading->taken_at));
+  }
+  return json;
 }
 
-std::string SourceJson(const ProbedSource& source) {
-  std::vector<std::string> channels;
+Json SourceJson(const ProbedSource& source) {
+  const bool power = source.info.measures_power();
+  Json channels = Json::array();
   for (size_t i = 0; i < source.readings.size(); ++i) {
     channels.push_back(ChannelJson(source, i));
   }
-  const bool power = source.info.measures_power();
-  return absl::StrCat(
-      "{\"name\": ", Quoted(source.name), ", \"problem\": ",
-      source.problem.ok() ? "null" : Quoted(std::string(source.problem.message())),
-      ", \"energy_source\": ",
-      power ? Quoted(telemetry::EnergySourceName(source.info.energy_source)) : "null",
-      ", \"scope\": ", power ? Quoted(source.info.scope) : "null",
-      ", \"rank\": ", power ? absl::StrCat(source.info.rank) : "null",
-      ", \"measures_device\": ", source.measures_device ? "true" : "false",
-      ", \"reason\": ", source.reason.empty() ? "null" : Quoted(source.reason),
-      ", \"cadence_seconds\": ", Number(absl::ToDoubleSeconds(source.info.cadence)),
-      ", \"read_seconds\": ", Number(absl::ToDoubleSeconds(source.cost)), ", \"channels\": [",
-      absl::StrJoin(channels, ",\n   "), "]}");
+  return {{"name", source.name},
+          {"problem", source.problem.ok() ? Json() : Json(std::string(source.problem.message()))},
+          {"energy_source",
+           power ? Json(telemetry::EnergySourceName(source.info.energy_source)) : Json()},
+          {"scope", power ? Json(source.info.scope) : Json()},
+          {"rank", power ? Json(source.info.rank) : Json()},
+          {"measures_device", source.measures_device},
+          {"reason", source.reason.empty() ? Json() : Json(source.reason)},
+          {"cadence_seconds", Number(absl::ToDoubleSeconds(source.info.cadence))},
+          {"read_seconds", Number(absl::ToDoubleSeconds(source.cost))},
+          {"channels", channels}};
 }
 
 }  // namespace
@@ -271,12 +261,12 @@ std::string ProbeText(const std::vector<ProbedSource>& sources) {
 }
 
 std::string ProbeJson(const std::vector<ProbedSource>& sources) {
-  std::vector<std::string> objects;
-  objects.reserve(sources.size());
+  Json objects = Json::array();
   for (const ProbedSource& source : sources) {
     objects.push_back(SourceJson(source));
   }
-  return absl::StrCat("[", absl::StrJoin(objects, ",\n "), "]\n");
+  // A driver's text may be no UTF-8: what is not is replaced.
+  return objects.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace wattle::agent

@@ -232,6 +232,22 @@ void AgentCore::DropUnwanted(const Instant& now) {
   }
 }
 
+// An attempt runs in the mode that it is placed for. Where the mode cannot be set, the attempt runs
+// all the same: its receipt names the mode that it ran in.
+void AgentCore::EnterPowerMode(const v1::Assignment& assignment) {
+  const std::string& mode = assignment.power_mode();
+  if (!settings_.info.sets_power_modes() || mode.empty() || mode == settings_.info.power_mode()) {
+    return;
+  }
+  const absl::Status set = ports_.SetPowerMode(mode);
+  if (!set.ok()) {
+    ports_.Note(absl::StrCat(assignment.attempt_id(), ": power mode ", mode,
+                             " is not set: ", std::string(set.message())));
+    return;
+  }
+  settings_.info.set_power_mode(mode);
+}
+
 void AgentCore::ActivateNext(const Instant& now) {
   if (run_ != nullptr || shutting_down_ || !guard_.reason().empty() || !handing_over_.empty()) {
     return;
@@ -252,6 +268,7 @@ void AgentCore::ActivateNext(const Instant& now) {
   if (interrupted) {
     record.mutable_receipt()->set_restarts(record.receipt().restarts() + 1);
   }
+  EnterPowerMode(record.assignment());
   AttemptSettings attempt = {.threads = settings_.threads,
                              .device = settings_.runner_device,
                              .info = settings_.info,

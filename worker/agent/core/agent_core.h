@@ -170,6 +170,7 @@ class AgentCore {
   void Accept(const v1::Assignment& assignment, const Instant& now);
   void DropUnwanted(const Instant& now);
   void ActivateNext(const Instant& now);
+  void EnterPowerMode(const v1::Assignment& assignment);
   void AddLostEnergy(const v1::HeldAttemptRecord& record, const Instant& now);
   void HandleEnd(const Instant& now);
   void EndRun(v1::HeldAttemptRecord record, const AttemptEnd& end, const Instant& now);

@@ -59,6 +59,12 @@ class AgentPorts {
   // disk's budget asks for it. OnShortOfRoom follows where that is not enough.
   virtual void MakeRoom(int64_t /*size_bytes*/) {}
 
+  // Before an attempt begins, on a device that sets power modes (DeviceInfo.sets_power_modes). An
+  // error: the board is in the mode in which it was.
+  virtual absl::Status SetPowerMode(const std::string& /*mode*/) {
+    return absl::UnimplementedError("this device sets no power modes");
+  }
+
   // To the coordinator if there is a stream, else dropped: reports are in the spool besides.
   virtual void Send(const v1::WorkerMessage& message) = 0;
   // Closes the stream; the next one begins with a new hello (OnDisconnected, then OnConnected).
