@@ -34,6 +34,15 @@ void AddLedger(const v1::DeviceRecord& record, MetricsPage& page) {
     page.Counter("wattle_coordinator_ledger_energy_joules_total",
                  "Measured energy of the device as the journal has it.", labels, joules);
   }
+  for (int hour = 0; hour < ledger.harvest_power_watts_by_hour_size(); ++hour) {
+    if (ledger.harvest_power_watts_by_hour(hour) >= 0) {
+      MetricLabels labels = device;
+      labels.emplace_back("hour", absl::StrCat(hour));
+      page.Gauge("wattle_device_harvest_power_watts",
+                 "Mean power from panel or charger in that hour of the day, UTC.", labels,
+                 ledger.harvest_power_watts_by_hour(hour));
+    }
+  }
   page.Gauge("wattle_coordinator_ledger_timestamp_seconds",
              "When the device wrote the ledger that the journal has, by its own clock.", device,
              ledger.at_unix_seconds());
@@ -55,8 +64,8 @@ void AddLimits(const std::vector<v1::Policy>& policies, const v1::DeviceInfo& in
   }
 }
 
-void AddObserved(const v1::DeviceInfo& info, const core::DeviceObservation& seen,
-                 bool takes_pushed, MetricsPage& page) {
+void AddObserved(const v1::DeviceInfo& info, const core::DeviceObservation& seen, bool takes_pushed,
+                 MetricsPage& page) {
   const v1::Heartbeat& heartbeat = seen.heartbeat;
   if (!seen.connected || !seen.last_seen.has_value()) {
     return;

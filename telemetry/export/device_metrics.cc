@@ -34,6 +34,21 @@ void AddHeartbeat(const v1::DeviceInfo& info, const v1::Heartbeat& heartbeat,
     page.Gauge("wattle_device_battery_charge_ratio", "State of charge, 0 to 1.", device,
                heartbeat.state_of_charge_ratio());
   }
+  if (heartbeat.has_battery_power()) {
+    page.Gauge("wattle_device_battery_power_watts",
+               "Power into the battery; below 0 it discharges.", device,
+               heartbeat.battery_power_watts());
+  }
+  if (heartbeat.seconds_to_empty() > 0) {
+    page.Gauge("wattle_device_battery_time_to_empty_seconds",
+               "At the present power; absent while it charges.", device,
+               heartbeat.seconds_to_empty());
+  }
+  if (heartbeat.seconds_to_full() > 0) {
+    page.Gauge("wattle_device_battery_time_to_full_seconds",
+               "By what each hour of the day has brought; absent where it would take weeks.",
+               device, heartbeat.seconds_to_full());
+  }
   if (heartbeat.has_temperature()) {
     page.Gauge("wattle_device_temperature_celsius", "The hottest zone.", device,
                heartbeat.temperature_celsius());

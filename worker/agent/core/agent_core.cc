@@ -30,6 +30,15 @@ policy::Limits LimitsOf(const v1::DesiredSet& desired) {
   return policy::LimitsOf(policies);
 }
 
+telemetry::HarvestHours HarvestOf(const v1::WorkerRecord& record) {
+  telemetry::HarvestHours hours;
+  for (size_t hour = 0; hour < hours.size() && record.harvest_size() == 24; ++hour) {
+    const v1::HarvestHour& kept = record.harvest(static_cast<int>(hour));
+    hours[hour] = {Joules(kept.energy_joules()), absl::Seconds(kept.seconds())};
+  }
+  return hours;
+}
+
 }  // namespace
 
 AgentCore::AgentCore(const CoreDependencies& dependencies, CoreSettings settings)
@@ -42,7 +51,8 @@ AgentCore::AgentCore(const CoreDependencies& dependencies, CoreSettings settings
       settings_(std::move(settings)),
       device_(dependencies.kept),
       process_id_(absl::StrCat(absl::Hex(state_.disk().Random(), absl::kZeroPad16))),
-      guard_(settings_.guard) {}
+      guard_(settings_.guard),
+      forecast_(HarvestOf(device_)) {}
 
 v1::WorkerRecord ReadKeptDevice(StateDirectory& state, AgentPorts& ports) {
   StoredRecord<v1::WorkerRecord> stored = state.ReadDevice();
@@ -90,6 +100,7 @@ void AgentCore::Start(const Instant& now) {
   }
   lease_used_ = absl::Seconds(device_.lease_used_seconds());
   lease_since_ = now.wall;
+  civil_ = now.civil;
   next_heartbeat_ = now.wall;
   // What an earlier process measured last may not have been told: a receipt was, its joules not.
   next_ledger_ = account_.total() > Joules(0) ? now.wall : now.wall + settings_.ledger_period;
@@ -536,6 +547,7 @@ void AgentCore::CheckLease(const Instant& now) {
 }
 
 void AgentCore::Step(const Instant& now) {
+  civil_ = now.civil;
   if (run_ != nullptr) {
     run_->Step(now);
   }

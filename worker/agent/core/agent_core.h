@@ -21,6 +21,7 @@
 
 #include "policy/held_back.h"
 #include "policy/limits.h"
+#include "telemetry/battery/forecast.h"
 #include "telemetry/battery/guard.h"
 #include "wattle/v1/fleet.pb.h"
 #include "worker/agent/core/agent_ports.h"
@@ -102,7 +103,9 @@ class AgentCore {
   // Sensors, with the device time at which the value was read. Power goes to the energy account
   // directly. A value that is not there is not told: the last one grows old.
   void OnTemperature(Monotonic at, Celsius temperature);
-  void OnCharge(Monotonic at, Fraction state_of_charge, std::optional<Joules> capacity);
+  // discharge: out of the battery; negative: into it; absent where the gauge tells none.
+  void OnCharge(Monotonic at, Fraction state_of_charge, std::optional<Joules> capacity,
+                std::optional<Watts> discharge = std::nullopt);
   // Facts for heartbeats.
   void SetMemoryAvailable(int64_t size_bytes) { memory_available_bytes_ = size_bytes; }
   // Where the worker keeps its state and cache; 0: not known.
@@ -188,6 +191,7 @@ class AgentCore {
   void RenumberReports(const std::string& why, const Instant& now);
   void FlushReports(const Instant& now);
   void ReportLedger(const Instant& now);
+  void AddForecast(Monotonic now, v1::Heartbeat& heartbeat) const;
   void SaveDevice(const Instant& now);
   void SaveRun(const Instant& now);
   void SaveAttempt(const v1::HeldAttemptRecord& record, const Instant& now);
@@ -220,6 +224,8 @@ class AgentCore {
   Monotonic next_hand_over_;  // wall
   policy::Limits limits_;
   telemetry::Guard guard_;
+  telemetry::BatteryForecast forecast_;
+  absl::Time civil_;       // at the last Step
   Joules budget_counted_;  // of the account's work energy
   std::optional<Monotonic>
       clock_behind_;                   // wall: since when the clock shows a day before the budget's

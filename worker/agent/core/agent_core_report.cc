@@ -128,6 +128,10 @@ void AgentCore::ReportLedger(const Instant& now) {
   SaveDevice(now);
   v1::Report report;
   *report.mutable_ledger() = account_.ledger();
+  for (int hour = 0; settings_.guard.has_gauge && hour < 24; ++hour) {
+    report.mutable_ledger()->add_harvest_power_watts_by_hour(
+        forecast_.HarvestAt(hour).value_or(Watts(-1)).value());
+  }
   report.mutable_ledger()->set_at_unix_seconds(
       absl::ToDoubleSeconds(now.civil - absl::UnixEpoch()));
   Report(std::move(report), now);
@@ -143,6 +147,12 @@ void AgentCore::SaveDevice(const Instant& now) {
   if (const auto charge = guard_.Charge(now.device); charge && settings_.info.emulated()) {
     device_.set_state_of_charge_ratio(charge->value.value());
     device_.set_initial_state_of_charge_ratio(settings_.initial_charge.value());
+  }
+  device_.clear_harvest();
+  for (const telemetry::HarvestHour& hour : forecast_.harvest()) {
+    v1::HarvestHour& kept = *device_.add_harvest();
+    kept.set_energy_joules(hour.energy.value());
+    kept.set_seconds(absl::ToDoubleSeconds(hour.observed));
   }
   device_.set_lease_used_seconds(absl::ToDoubleSeconds(LeaseUsed(now.wall)));
   const absl::Status saved = state_.WriteDevice(device_);
@@ -178,8 +188,15 @@ void AgentCore::OnTemperature(Monotonic at, Celsius temperature) {
   account_.AddTemperature(temperature);
 }
 
-void AgentCore::OnCharge(Monotonic at, Fraction state_of_charge, std::optional<Joules> capacity) {
+void AgentCore::OnCharge(Monotonic at, Fraction state_of_charge, std::optional<Joules> capacity,
+                         std::optional<Watts> discharge) {
   guard_.AddCharge(at, state_of_charge, capacity);
+  forecast_.Add({.at = at,
+                 .civil = civil_,
+                 .charge = state_of_charge,
+                 .capacity = capacity,
+                 .discharge = discharge,
+                 .device = account_.power()});
   if (capacity) {
     settings_.info.set_battery_capacity_wh(ToWattHours(*capacity));
   }
@@ -198,6 +215,17 @@ void AgentCore::OnShortOfRoom(int64_t size_bytes) {
   }
 }
 
+void AgentCore::AddForecast(Monotonic now, v1::Heartbeat& heartbeat) const {
+  if (const auto power = forecast_.Power(now)) {
+    heartbeat.set_has_battery_power(true);
+    heartbeat.set_battery_power_watts(power->value());
+  }
+  heartbeat.set_seconds_to_empty(
+      absl::ToDoubleSeconds(forecast_.ToEmpty(now).value_or(absl::ZeroDuration())));
+  heartbeat.set_seconds_to_full(
+      absl::ToDoubleSeconds(forecast_.ToFull(now).value_or(absl::ZeroDuration())));
+}
+
 v1::Heartbeat AgentCore::MakeHeartbeat(const Instant& now) const {
   v1::Heartbeat heartbeat;
   if (const auto power = account_.power()) {
@@ -213,6 +241,7 @@ v1::Heartbeat AgentCore::MakeHeartbeat(const Instant& now) const {
     heartbeat.set_has_battery(true);
     heartbeat.set_state_of_charge_ratio(charge->value.value());
     heartbeat.set_battery_age_seconds(absl::ToDoubleSeconds(now.device - charge->at));
+    AddForecast(now.device, heartbeat);
   }
   heartbeat.set_energy_joules_total(account_.total().value());
   heartbeat.set_memory_available_bytes(memory_available_bytes_);

@@ -38,12 +38,17 @@ class FakePorts final : public AgentPorts {
   }
   void CancelTransfer() override { ++cancels; }
   void MakeRoom(int64_t size_bytes) override { room_bytes = size_bytes; }
+  absl::Status SetPowerMode(const std::string& mode) override {
+    modes.push_back(mode);
+    return mode == "MAXN" ? absl::PermissionDeniedError("only root") : absl::OkStatus();
+  }
   void Send(const v1::WorkerMessage& message) override { sent.push_back(message); }
   void Reconnect() override { ++reconnects; }
   void Note(const std::string& line) override { notes.push_back(line); }
 
   std::vector<v1::RunnerTask> tasks;
   std::vector<std::string> uploads;
+  std::vector<std::string> modes;
   std::vector<v1::WorkerMessage> sent;
   std::vector<std::string> notes;
   int64_t room_bytes = 0;
@@ -99,6 +104,8 @@ class AgentCoreTest : public testing::Test {
     CoreSettings settings;
     settings.info.set_device_id(state_->device_id());
     settings.info.set_device_class("test");
+    settings.info.set_power_mode("10W");
+    settings.info.set_sets_power_modes(sets_power_modes_);
     settings.boot_id = "boot";
     settings.guard = {.has_gauge = has_gauge_, .gauge_error = Fraction(0.01)};
     core_ = std::make_unique<AgentCore>(CoreDependencies{.state = state_.get(),
@@ -112,7 +119,7 @@ class AgentCoreTest : public testing::Test {
     core_->Start(Now());
   }
 
-  [[nodiscard]] Instant Now() const { return clock_.At(wall_, absl::UnixEpoch() + absl::Hours(1)); }
+  [[nodiscard]] Instant Now() const { return clock_.At(wall_, civil_); }
 
   // Lets time pass in small steps, with a power sample in each.
   void Pass(absl::Duration time) {
@@ -254,8 +261,10 @@ class AgentCoreTest : public testing::Test {
   }
 
   Monotonic wall_ = Monotonic(absl::Seconds(1000));
+  absl::Time civil_ = absl::UnixEpoch() + absl::Hours(1);
   DeviceClock clock_{Monotonic(absl::Seconds(1000)), 1.0};
   bool has_gauge_ = false;
+  bool sets_power_modes_ = false;
   std::optional<BoardFile> board_;
   FakePorts ports_;
   MemoryDisk disk_{/*seed=*/1};
@@ -978,6 +987,59 @@ TEST_F(AgentCoreTest, ThePolicyHoldsAfterARestartWithoutTheCoordinator) {
   Charge(0.2);
   core_->Step(Now());
   EXPECT_EQ(ports_.fetches, 0);
+}
+
+TEST_F(AgentCoreTest, AnAttemptRunsInTheModeThatItIsPlacedForWhereThatCanBeSet) {
+  v1::Assignment job = Job("j1.1");
+  job.set_power_mode("15W");
+  Welcome();
+  Desire({job});
+  EXPECT_THAT(ports_.modes, ElementsAre());  // not allowed
+  Desire({});
+
+  sets_power_modes_ = true;
+  Boot();
+  Welcome();
+  job.set_attempt_id("j1.2");
+  Desire({job});
+  EXPECT_THAT(ports_.modes, ElementsAre("15W"));
+  core_->OnFetched({}, Now());
+  Desire({});
+  Killed();
+  Pass(absl::Seconds(5));
+  EXPECT_EQ(Last("stopped").stopped().receipt().power_mode(), "15W");
+
+  job.set_attempt_id("j1.3");
+  Desire({job});
+  EXPECT_THAT(ports_.modes, ElementsAre("15W"));  // it is in that mode
+  job.set_power_mode("MAXN");
+  job.set_attempt_id("j1.4");
+  Desire({job});
+  core_->OnFetched({.status = absl::CancelledError("x")}, Now());
+  Pass(absl::Seconds(5));
+  EXPECT_THAT(ports_.modes, ElementsAre("15W", "MAXN"));
+  EXPECT_THAT(ports_.notes,
+              testing::Contains(HasSubstr("j1.4: power mode MAXN is not set: only root")));
+}
+
+TEST_F(AgentCoreTest, AHeartbeatTellsWhatWorkHasDrawnOfTheDaysBudget) {
+  Welcome();
+  EXPECT_FALSE(core_->MakeHeartbeat(Now()).has_budget_day());
+  v1::CoordinatorMessage message;
+  *message.mutable_desired()->add_assignments() = Job("j1.1");
+  message.mutable_desired()->add_policies()->set_daily_energy_budget_wh(1);
+  civil_ = absl::FromUnixSeconds(1'900'022'400);
+  core_->OnMessage(message, Now());
+  core_->OnFetched({}, Now());
+  Phase("train");
+  Pass(absl::Seconds(100));
+  EXPECT_TRUE(core_->MakeHeartbeat(Now()).has_budget_day());
+  EXPECT_NEAR(core_->MakeHeartbeat(Now()).budget_day_energy_joules(), 1000, 20);
+  Boot();  // a kill costs what was not saved, and no more
+  EXPECT_NEAR(core_->MakeHeartbeat(Now()).budget_day_energy_joules(), 1000, 170);
+  civil_ += absl::Hours(24);
+  core_->Step(Now());
+  EXPECT_NEAR(core_->MakeHeartbeat(Now()).budget_day_energy_joules(), 0, 170);
 }
 
 TEST_F(AgentCoreTest, AFetchWithoutALinkIsTriedAgainAndAMissingArtifactFails) {

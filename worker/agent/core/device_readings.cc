@@ -129,7 +129,7 @@ void DeviceReadings::TakeRest(size_t source, const std::vector<Reading>& reading
     } else if (const auto* charge = std::get_if<telemetry::ChargeState>(&reading.value)) {
       gauge_chooser_.OnReading(*entry.gauge, reading.taken_at);
       if (gauge_chooser_.Choose(reading.taken_at) == entry.gauge) {
-        core_.OnCharge(reading.taken_at, charge->state_of_charge, charge->capacity);
+        core_.OnCharge(reading.taken_at, charge->state_of_charge, charge->capacity, charge->draw);
       }
     } else if (const auto* throttling = std::get_if<telemetry::Throttling>(&reading.value)) {
       account_.AddThrottling(reading.taken_at, throttling->now);

@@ -1,0 +1,116 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "telemetry/battery/forecast.h"
+
+#include <algorithm>
+
+namespace wattle::telemetry {
+namespace {
+
+// A board without a battery for its clock begins at 1970: its hours mean nothing.
+constexpr absl::Duration kClockSetAfter = absl::Hours(50 * 365 * 24);
+
+int HourOf(absl::Time civil) {
+  return absl::ToCivilHour(civil, absl::UTCTimeZone()).hour();
+}
+
+}  // namespace
+
+void BatteryForecast::Add(const BatteryReading& reading) {
+  if (last_ && reading.at <= last_->at) {
+    return;
+  }
+  if (reading.capacity && *reading.capacity > Joules(0)) {
+    capacity_ = reading.capacity;
+  }
+  if (reading.discharge) {
+    power_ = -*reading.discharge;
+    slope_from_.reset();
+  } else {
+    FollowSlope(reading);
+  }
+  CountHarvest(reading);
+  last_ = reading;
+}
+
+void BatteryForecast::FollowSlope(const BatteryReading& reading) {
+  if (!slope_from_ || (last_ && reading.at - last_->at > kGapMax)) {
+    slope_from_ = reading;
+    power_.reset();
+    return;
+  }
+  const absl::Duration elapsed = reading.at - slope_from_->at;
+  if (elapsed >= kSlopeTime && capacity_) {
+    const Joules moved = *capacity_ * (reading.charge - slope_from_->charge).value();
+    power_ = Watts(moved.value() / absl::ToDoubleSeconds(elapsed));
+    slope_from_ = reading;
+  }
+}
+
+// What came in is what went into the battery and what the device took.
+void BatteryForecast::CountHarvest(const BatteryReading& reading) {
+  if (!last_ || !power_ || reading.at - last_->at > kGapMax ||
+      reading.civil - absl::UnixEpoch() < kClockSetAfter) {
+    return;
+  }
+  const int hour = HourOf(reading.civil);
+  HarvestHour& counted = harvest_[static_cast<size_t>(hour)];
+  if (hour_ != hour) {
+    hour_ = hour;
+    counted.energy = 0.5 * counted.energy;
+    counted.observed *= 0.5;
+  }
+  const absl::Duration elapsed = reading.at - last_->at;
+  const Watts harvest = std::max(*power_ + reading.device.value_or(Watts(0)), Watts(0));
+  counted.energy += harvest * elapsed;
+  counted.observed += elapsed;
+}
+
+bool BatteryForecast::IsCurrent(Monotonic now) const {
+  return last_ && now - last_->at <= kGapMax;
+}
+
+std::optional<Watts> BatteryForecast::Power(Monotonic now) const {
+  return IsCurrent(now) ? power_ : std::nullopt;
+}
+
+std::optional<absl::Duration> BatteryForecast::ToEmpty(Monotonic now) const {
+  if (!IsCurrent(now) || !power_ || !capacity_ || *power_ >= Watts(0)) {
+    return std::nullopt;
+  }
+  const Joules left = *capacity_ * last_->charge.value();
+  return absl::Seconds(left.value() / -power_->value());
+}
+
+std::optional<absl::Duration> BatteryForecast::ToFull(Monotonic now) const {
+  if (!IsCurrent(now) || !power_ || !capacity_) {
+    return std::nullopt;
+  }
+  Joules missing = *capacity_ * (1 - last_->charge.value());
+  const Watts device = last_->device.value_or(Watts(0));
+  absl::Time at = last_->civil;
+  while (at - last_->civil < kAheadMax) {
+    if (missing <= Joules(0)) {
+      return at - last_->civil;
+    }
+    const std::optional<Watts> harvest = HarvestAt(HourOf(at));
+    const Watts net = harvest ? *harvest - device : *power_;
+    const absl::Time hour_ends =
+        absl::UnixEpoch() + absl::Floor(at - absl::UnixEpoch(), absl::Hours(1)) + absl::Hours(1);
+    const Joules comes = net * (hour_ends - at);
+    if (net > Watts(0) && comes >= missing) {
+      return at + absl::Seconds(missing.value() / net.value()) - last_->civil;
+    }
+    missing = std::min(missing - comes, *capacity_);
+    at = hour_ends;
+  }
+  return std::nullopt;
+}
+
+std::optional<Watts> BatteryForecast::HarvestAt(int hour) const {
+  const HarvestHour& one = harvest_[static_cast<size_t>(hour)];
+  return one.observed > absl::Minutes(1)
+             ? std::optional<Watts>(one.energy.value() / absl::ToDoubleSeconds(one.observed))
+             : std::nullopt;
+}
+
+}  // namespace wattle::telemetry

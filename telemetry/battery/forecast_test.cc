@@ -1,0 +1,89 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "telemetry/battery/forecast.h"
+
+#include <cmath>
+
+#include "gtest/gtest.h"
+
+namespace wattle::telemetry {
+namespace {
+
+constexpr int64_t kMidnight = 1'899'936'000;  // 2030-03-17 00:00 UTC
+const Joules kCapacity = FromWattHours(100);
+
+BatteryReading At(double hours, double charge, std::optional<Watts> discharge,
+                  std::optional<Watts> device = Watts(5)) {
+  const absl::Duration since = absl::Hours(1) * hours;
+  return {.at = Monotonic(absl::Hours(100) + since),
+          .civil = absl::FromUnixSeconds(kMidnight) + since,
+          .charge = Fraction(charge),
+          .capacity = kCapacity,
+          .discharge = discharge,
+          .device = device};
+}
+Monotonic Now(double hours) {
+  return Monotonic(absl::Hours(100) + absl::Hours(1) * hours);
+}
+
+TEST(BatteryForecastTest, EmptyAndFullAtThePresentPower) {
+  BatteryForecast forecast({});
+  forecast.Add(At(0, 0.5, Watts(10)));
+  EXPECT_EQ(forecast.ToEmpty(Now(0)), absl::Hours(5));
+  EXPECT_EQ(forecast.ToFull(Now(0)), std::nullopt);
+  forecast.Add(At(0.01, 0.5, Watts(-10)));
+  EXPECT_EQ(forecast.ToEmpty(Now(0.01)), std::nullopt);
+  EXPECT_NEAR(absl::ToDoubleHours(*forecast.ToFull(Now(0.01))), 5, 0.01);
+  EXPECT_EQ(forecast.Power(Now(0.01)), Watts(10));
+  EXPECT_EQ(forecast.Power(Now(1)), std::nullopt);  // that was an hour ago
+}
+
+TEST(BatteryForecastTest, WithoutAPowerTheChargesSlopeTellsIt) {
+  BatteryForecast forecast({});
+  for (int minute = 0; minute <= 30; ++minute) {
+    forecast.Add(At(minute / 60.0, 0.5 - minute / 60.0 * 0.1, std::nullopt));
+    EXPECT_EQ(forecast.Power(Now(minute / 60.0)).has_value(), minute >= 15) << minute;
+  }
+  EXPECT_NEAR(forecast.Power(Now(0.5))->value(), -10, 0.01);
+}
+
+// A panel of 20 W from 6 to 18 o'clock, a device of 5 W.
+BatteryForecast AfterDays(int days) {
+  BatteryForecast forecast({});
+  for (int minute = 0; minute < days * 24 * 60; ++minute) {
+    const double hours = minute / 60.0;
+    const double hour = std::fmod(hours, 24);
+    const bool sun = hour >= 6 && hour < 18;
+    forecast.Add(At(hours, 0.5, Watts(sun ? -15 : 5)));
+  }
+  return forecast;
+}
+
+TEST(BatteryForecastTest, EachHourOfTheDayHasItsHarvest) {
+  const BatteryForecast forecast = AfterDays(3);
+  EXPECT_NEAR(forecast.HarvestAt(12)->value(), 20, 0.01);
+  EXPECT_NEAR(forecast.HarvestAt(3)->value(), 0, 0.01);
+}
+
+TEST(BatteryForecastTest, TheTimeToFullKnowsTheNight) {
+  BatteryForecast forecast = AfterDays(2);
+  // At 20 o'clock 30 Wh are missing; until 6 the device takes 50 Wh more, of a battery of 100 Wh.
+  forecast = BatteryForecast(forecast.harvest());
+  forecast.Add(At(20, 0.7, Watts(5)));
+  EXPECT_NEAR(absl::ToDoubleHours(*forecast.ToFull(Now(20))), 10 + 80.0 / 15, 0.05);
+}
+
+TEST(BatteryForecastTest, ASuspendIsNoHarvestAndAnUnsetClockHasNoHours) {
+  BatteryForecast forecast({});
+  forecast.Add(At(12, 0.5, Watts(-15)));
+  forecast.Add(At(15, 0.9, Watts(-15)));
+  for (int hour = 0; hour < 24; ++hour) {
+    EXPECT_EQ(forecast.harvest()[static_cast<size_t>(hour)].observed, absl::ZeroDuration());
+  }
+  BatteryReading unset = At(15.01, 0.9, Watts(-15));
+  unset.civil = absl::UnixEpoch();
+  forecast.Add(unset);
+  EXPECT_EQ(forecast.harvest()[0].observed, absl::ZeroDuration());
+}
+
+}  // namespace
+}  // namespace wattle::telemetry
