@@ -74,8 +74,9 @@ std::vector<PowerSettings::Change> PowerSettings::ChangesOf(const PowerModeRow& 
 absl::Status PowerSettings::Remember(const std::vector<Change>& changes) {
   bool added = false;
   for (const auto& [path, value] : changes) {
-    const bool known = std::any_of(record_.originals().begin(), record_.originals().end(),
-                                   [&path](const auto& known) { return known.path() == path; });
+    const bool known =
+        std::any_of(record_.originals().begin(), record_.originals().end(),
+                    [&path](const auto& original) { return original.path() == path; });
     const absl::StatusOr<std::string> present = telemetry::ReadText(root_ + path);
     if (!known && present.ok()) {
       auto& original = *record_.add_originals();
