@@ -70,8 +70,12 @@ absl::Duration StopTime(const StopEstimate& estimate) {
   return std::max(kLongerThanSeen * expected, kStopTimeMin);
 }
 
+absl::Duration StopLead(const StopEstimate& estimate) {
+  return kReadingAgeMax + StopTime(estimate);
+}
+
 Joules HeldBack(const StopEstimate& estimate) {
-  return kAboveMean * estimate.load * (kReadingAgeMax + StopTime(estimate) + kShutdownTime);
+  return kAboveMean * estimate.load * (StopLead(estimate) + kShutdownTime);
 }
 
 Fraction StopThreshold(Fraction reserve, const Gauge& gauge, const StopEstimate& estimate) {

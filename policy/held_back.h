@@ -42,6 +42,10 @@ StopEstimate PredictedStop(const v1::JobSpec& spec, const v1::Prediction& predic
 // that were made; a longer one may come, so this is half as long again, and 20 s at least.
 absl::Duration StopTime(const StopEstimate& estimate);
 
+// How long before a moment at which work must have ended it is told to stop: work is looked at
+// seldom where nothing happens, as it goes on without a new reading.
+absl::Duration StopLead(const StopEstimate& estimate);
+
 // Joules that the device can draw, at most, between the last reading before the order to stop and
 // the moment at which nothing of the work runs any more.
 Joules HeldBack(const StopEstimate& estimate);

@@ -38,7 +38,7 @@ std::optional<Refusal> CheckWorkWindows(const Consideration& on) {
     return Refusal{absl::StrCat(rule, "; feasible in ", FormatElapsed(opens - on.snapshot.now))};
   }
   const absl::Duration needed = on.prediction.time_scale() *
-                                policy::StopTime(policy::PredictedStop(on.job.spec, on.prediction));
+                                policy::StopLead(policy::PredictedStop(on.job.spec, on.prediction));
   if (policy::ClosesAt(limits.windows, start) <= start + needed) {
     return Refusal{absl::StrCat(rule, ", and the window closes; feasible in the next one")};
   }
@@ -53,10 +53,12 @@ std::optional<Refusal> CheckDailyBudget(const Consideration& on) {
   const policy::BudgetLimit& budget = *limits.budget;
   const Joules held_back = policy::HeldBack(policy::PredictedStop(on.job.spec, on.prediction));
   if (held_back >= budget.per_day) {
-    return Refusal{absl::StrCat("its budget of ", FormatEnergy(budget.per_day), " a day (policy ",
-                                budget.policy, ") is less than the ", FormatEnergy(held_back),
-                                " that its guard holds back to stop the job in time"),
-                   true};
+    return Refusal{
+        absl::StrCat(
+            "its budget of ", FormatEnergy(budget.per_day), " a day (policy ", budget.policy,
+            ") is less than the ", FormatEnergy(held_back),
+            " that its guard holds back to stop the job in time; feasible with a larger budget"),
+        true};
   }
   const absl::Time start = StartOf(on);
   const Joules spent = BudgetSpent(limits, on.device.device, on.committed, on.snapshot.now, start);

@@ -98,8 +98,15 @@ std::string Guard::CheckCharge(const policy::Limits& limits, const policy::StopE
                         " says until when to stay alive");
   }
   // Without a measured idle draw the load's stands for it: more than what the board needs to live.
+  const Watts idle = moment.idle.value_or(estimate.load);
   std::optional<policy::ReserveLimit> floor =
-      policy::ChargeFloor(limits, moment.civil, moment.idle.value_or(estimate.load), capacity_);
+      policy::ChargeFloor(limits, moment.civil, idle, capacity_);
+  // When one time to stay alive has come the next one counts, and more must be left at once.
+  const auto soon = policy::ChargeFloor(
+      limits, moment.civil + moment.time_scale * policy::StopLead(estimate), idle, capacity_);
+  if (soon && (!floor || soon->state_of_charge > floor->state_of_charge)) {
+    floor = soon;
+  }
   if (!limits.alive.empty() && charge_ && !capacity_) {
     Warn(absl::StrCat("policy ", limits.alive.front().policy,
                       " says until when to stay alive, and the gauge tells no capacity: it is not "
@@ -158,7 +165,7 @@ std::string Guard::CheckWindows(const policy::Limits& limits, const policy::Stop
   }
   const bool open = policy::OpensAt(limits.windows, moment.civil) <= moment.civil;
   // What was stopped for the end of a window starts again only where there is time for it.
-  const absl::Duration needed = moment.time_scale * policy::StopTime(estimate) +
+  const absl::Duration needed = moment.time_scale * policy::StopLead(estimate) +
                                 (outside_window_ ? kWindowHysteresis : absl::ZeroDuration());
   outside_window_ =
       !open || policy::ClosesAt(limits.windows, moment.civil) <= moment.civil + needed;

@@ -13,7 +13,7 @@ namespace {
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-const absl::Time kNoon = absl::FromUnixSeconds(1'900'022'400);  // 2030-03-17 12:00 UTC
+const absl::Time kNoon = absl::FromUnixSeconds(1'899'979'200);  // 2030-03-17 12:00 UTC
 
 Monotonic At(double seconds) {
   return Monotonic(absl::Seconds(seconds));
@@ -150,7 +150,7 @@ TEST(GuardLimitsTest, LimitsThatCannotBeReadHoldTheDevice) {
               HasSubstr("desired.pb: checksum"));
 }
 
-// kWork stops within 60 s and holds back 1.1 kJ (policy/held_back.h).
+// kWork is told 90 s before and holds back 1.1 kJ (policy/held_back.h).
 class ScheduleGuardTest : public testing::Test {
  protected:
   std::string CheckAt(const policy::Limits& limits, absl::Duration after_noon, Joules spent = {},
@@ -174,8 +174,8 @@ TEST_F(ScheduleGuardTest, WorkEndsBeforeItsWindowAndStartsWithTheNext) {
   policy.add_work_windows("06:00-18:00");
   const policy::Limits limits = From(policy);
   const absl::Duration closes = absl::Hours(6);
-  EXPECT_THAT(CheckAt(limits, closes - absl::Seconds(61)), IsEmpty());
-  EXPECT_THAT(CheckAt(limits, closes - absl::Seconds(60)),
+  EXPECT_THAT(CheckAt(limits, closes - absl::Seconds(91)), IsEmpty());
+  EXPECT_THAT(CheckAt(limits, closes - absl::Seconds(90)),
               HasSubstr("work may run 06:00-18:00 UTC (policy day), and the window closes"));
   EXPECT_THAT(CheckAt(limits, closes + absl::Hours(12) - absl::Seconds(1)),
               HasSubstr("policy day"));
@@ -198,7 +198,7 @@ TEST_F(ScheduleGuardTest, TheBudgetHoldsBackWhatStoppingCosts) {
   const policy::Limits limits = From(policy);
   EXPECT_THAT(CheckAt(limits, {}, Joules(36'000 - 1'101)), IsEmpty());
   EXPECT_THAT(CheckAt(limits, {}, Joules(36'000 - 1'100)),
-              HasSubstr("of the day's 10.0 Wh (policy lean)"));
+              HasSubstr("of the day's 10.00 Wh (policy lean)"));
   EXPECT_THAT(CheckAt(limits, {}, Joules(36'000 - 2'200)), HasSubstr("policy lean"));  // hysteresis
   EXPECT_THAT(CheckAt(limits, {}, Joules(0)), IsEmpty());                              // a new day
 }
