@@ -47,7 +47,7 @@ class RemoteWrite(PrometheusScene):
         self.fleet.until("Prometheus to catch up", lambda: self.newest() > end + 2, 90)
 
         result = self.get_json("/api/v1/query?" + urllib.parse.urlencode({
-            "query": f"{POWER}[{int(end + 2 - start)}s]", "time": end + 2}))["data"]["result"]
+            "query": f"{POWER}[{int(end + 4 - start)}s]", "time": end + 2}))["data"]["result"]
         self.assertEqual(len(result), 1, "one device, one series")
         times = [float(at) for at, _ in result[0]["values"]]
         self.assertEqual(times, sorted(set(times)), "a sample comes twice")
