@@ -235,9 +235,10 @@ void AddRunFlags(CLI::App& app, Options& options) {
                  "How long no device could ever run the job before it fails")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 1e8));
-  app.add_option("--remote-write", options.remote_write,
-                 "Prometheus' remote-write URL, such as http://127.0.0.1:9090/api/v1/write: samples "
-                 "of workers that it cannot reach (--metrics pushed) go there");
+  app.add_option(
+      "--remote-write", options.remote_write,
+      "Prometheus' remote-write URL, such as http://127.0.0.1:9090/api/v1/write: samples "
+      "of workers that it cannot reach (--metrics pushed) go there");
   app.add_option("--remote-write-window-days", options.remote_write_window_days,
                  "Its out_of_order_time_window; older samples go to old_samples.om in the data "
                  "directory")

@@ -59,7 +59,7 @@ absl::Status WorkerStream::Handle() {
       HandleLog(incoming_.log());
       break;
     case v1::WorkerMessage::kHello:
-      break;                           // Above.
+      break;  // Above.
     case v1::WorkerMessage::kMetrics:
       HandleMetrics();
       break;
@@ -178,12 +178,11 @@ void WorkerStream::HandleMetrics() {
     return runtime_.board().CountUnknownMessage();  // The welcome did not ask for them.
   }
   const int64_t number = incoming_.metrics().number();
-  sink->Take(device_, std::move(*incoming_.mutable_metrics()),
-             [stream = weak_from_this(), number] {
-               if (const std::shared_ptr<WorkerStream> self = stream.lock()) {
-                 self->SendMetricsAcknowledgement(number);
-               }
-             });
+  sink->Take(device_, std::move(*incoming_.mutable_metrics()), [stream = weak_from_this(), number] {
+    if (const std::shared_ptr<WorkerStream> self = stream.lock()) {
+      self->SendMetricsAcknowledgement(number);
+    }
+  });
 }
 
 void WorkerStream::SendMetricsAcknowledgement(int64_t number) {

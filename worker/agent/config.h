@@ -23,12 +23,12 @@ inline constexpr char kPushedMetrics[] = "pushed";
 
 struct Config {
   std::string coordinator = "127.0.0.1:7410";
-  std::string name;                     // empty: the host's, or the emulated board's
-  std::string state_dir;                // empty: under the user's state folder
-  std::string metrics = "127.0.0.1:0";  // or kNoMetrics, kPushedMetrics
+  std::string name;                      // empty: the host's, or the emulated board's
+  std::string state_dir;                 // empty: under the user's state folder
+  std::string metrics = "127.0.0.1:0";   // or kNoMetrics, kPushedMetrics
   double metrics_interval_seconds = 15;  // of pushed samples
   int64_t metrics_spool_bytes = int64_t{32} << 20;
-  std::string runner;                   // empty: wattle-runner beside this program
+  std::string runner;  // empty: wattle-runner beside this program
   std::string device = "cpu";
   int threads = 0;  // 0: all cores; emulated: 1
   std::vector<std::pair<std::string, std::string>> labels;
@@ -36,8 +36,8 @@ struct Config {
   int64_t disk_reserve_bytes = int64_t{256} << 20;  // of the state folder's disk, kept free
   double runner_silence_seconds = 60;
   bool allow_power_modes = false;
-  std::string power_mode;  // to be in while the worker runs; empty: as the board is
-  std::string sensor_root;                         // a recorded file tree instead of this machine's
+  std::string power_mode;   // to be in while the worker runs; empty: as the board is
+  std::string sensor_root;  // a recorded file tree instead of this machine's
   std::vector<telemetry::SourceSettings> sensors;  // of the file that --sensors names
 
   std::string emulate;       // empty: this very machine
