@@ -18,14 +18,18 @@
 #include "base/status_macros.h"
 #include "formats/json.h"
 #include "formats/merge_table_internal.h"
+#include "formats/nfc_internal.h"
 #include "formats/pre_tokenizer_internal.h"
+#include "formats/tokenizer_form_internal.h"
 #include "formats/utf8_internal.h"
 
 namespace wattle::formats {
 namespace {
 
-constexpr char kEndOfText[] = "<|endoftext|>";  // GPT-2
-constexpr char kEndOfSentence[] = "</s>";       // Llama
+constexpr char kEndOfText[] = "<|endoftext|>";
+// Names of the token that ends a text, of which the first that a tokenizer has counts.
+constexpr absl::string_view kEnds[] = {kEndOfText, "<|end_of_text|>", "</s>", "<eos>"};
+constexpr char kSpaceMark[] = "▁";
 constexpr int64_t kTokenizerBytesMax = 256LL << 20;
 constexpr int64_t kTokenIdMax = (1 << 24) - 1;
 
@@ -76,32 +80,28 @@ std::optional<std::string> SymbolBytes(absl::string_view token) {
   return result;
 }
 
-// What the first symbols of a text are.
-enum class TokenizerKind {
-  kByteLevel,      // GPT-2: bytes, in pieces that a regular expression cuts
-  kSentencePiece,  // Llama: characters, bytes where a character has no token; spaces are "▁"
-};
-
-struct Special {
-  std::string text;
-  int64_t id = 0;
-};
-
 }  // namespace
 
 struct BytePairEncoding::Tables {
-  TokenizerKind kind = TokenizerKind::kByteLevel;
+  TokenizerForm form;
   MergeTable merges;
   std::array<int64_t, 256> byte_tokens = {};
-  absl::flat_hash_map<std::string, int64_t> characters;  // kSentencePiece: tokens of one character
-  std::vector<std::string> token_bytes;                  // by id; empty: no such token
-  std::vector<Special> specials;                         // longest first
+  absl::flat_hash_map<std::string, int64_t> characters;  // kCharacters: tokens of one character
+  absl::flat_hash_map<std::string, int64_t> whole_pieces;  // with form.whole_pieces: by their bytes
+  std::vector<std::string> token_bytes;                    // by id; empty: no such token
+  std::vector<AddedToken> added;                           // longest first
   std::optional<int64_t> begin;
   std::optional<int64_t> eos;
   PreTokenizer pre_tokenizer;
 
-  // Tokens of a stretch of text without special tokens. at_start: the text begins with it.
-  void Append(absl::string_view stretch, bool at_start, std::vector<int64_t>& tokens) const;
+  // The added token that `text` begins with; null: none. special: whether special ones count.
+  [[nodiscard]] const AddedToken* AddedAt(absl::string_view text, bool special) const;
+  // Tokens of text, added tokens found in it. at_start: nothing stands before it.
+  void Append(absl::string_view text, bool at_start, bool special,
+              std::vector<int64_t>& tokens) const;
+  // Tokens of a stretch without added tokens.
+  void AppendStretch(absl::string_view stretch, bool at_start, std::vector<int64_t>& tokens) const;
+  void AppendPiece(absl::string_view piece, std::vector<int64_t>& tokens) const;
 };
 
 namespace {
@@ -209,131 +209,17 @@ void AddToken(std::vector<std::string>& token_bytes, int64_t id, std::string byt
   token_bytes[static_cast<size_t>(id)] = std::move(bytes);
 }
 
-// The normalizer of Llama's tokenizer.json: a space before the text, and "▁" for every space.
-bool IsSentencePieceNormalizer(const Json& normalizer) {
-  static const auto& wanted = *new Json(Json::parse(
-      R"([{"type": "Prepend", "prepend": "▁"},
-          {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}])"));
-  return normalizer.is_object() && normalizer.value("type", Json()) == Json("Sequence") &&
-         normalizer.value("normalizers", Json()) == wanted;
-}
-
-// Which of the two kinds a tokenizer.json is. Whatever else would change token ids is refused.
-absl::StatusOr<TokenizerKind> KindOf(const Json& json, absl::string_view file) {
-  const auto refuse = [&](absl::string_view what) {
-    return absl::UnimplementedError(
-        absl::StrCat(file, ": ", what,
-                     ": not supported in this version; use a byte-level BPE tokenizer of the "
-                     "GPT-2 kind, or one of the Llama kind"));
-  };
-  if (!json.is_object() || !json.contains("model") || !json["model"].is_object()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(file, ": model: missing; is this a Hugging Face tokenizer.json?"));
-  }
-  const Json& model = json["model"];
-  if (model.value("type", Json("BPE")) != Json("BPE")) {
-    return refuse("model.type other than BPE");
-  }
-  for (const char* field : {"continuing_subword_prefix", "end_of_word_suffix"}) {
-    const Json value = model.value(field, Json());
-    if (!value.is_null() && value != Json("")) {
-      return refuse(absl::StrCat("model.", field));
-    }
-  }
-  if (model.value("ignore_merges", Json(false)) != Json(false)) {
-    return refuse("model.ignore_merges");
-  }
-  const Json pre_tokenizer = json.value("pre_tokenizer", Json());
-  const Json normalizer = json.value("normalizer", Json());
-  if (model.value("byte_fallback", Json(false)) == Json(true)) {
-    if (!IsSentencePieceNormalizer(normalizer) || !pre_tokenizer.is_null()) {
-      return refuse("model.byte_fallback with another normalizer than Llama's");
-    }
-    return TokenizerKind::kSentencePiece;
-  }
-  if (!normalizer.is_null()) {
-    return refuse("normalizer");
-  }
-  if (!pre_tokenizer.is_object() || pre_tokenizer.value("type", Json()) != Json("ByteLevel") ||
-      pre_tokenizer.value("add_prefix_space", Json(false)) != Json(false) ||
-      pre_tokenizer.value("use_regex", Json(true)) != Json(true)) {
-    return refuse("pre_tokenizer other than ByteLevel without a prefix space");
-  }
-  return TokenizerKind::kByteLevel;
-}
-
-// The special token that the post-processor puts before a text, if there is one.
-absl::StatusOr<std::optional<int64_t>> ReadBeginToken(const Json& json,
-                                                      const std::vector<Special>& specials,
-                                                      absl::string_view file) {
-  const Json processor = json.value("post_processor", Json());
-  if (!processor.is_object() || processor.value("type", Json()) != Json("TemplateProcessing")) {
-    return std::nullopt;
-  }
-  const Json single = processor.value("single", Json());
-  const auto is_text = [](const Json& part) {
-    return part.is_object() && part.contains("Sequence");
-  };
-  if (single.is_array() && single.size() == 1 && is_text(single[0])) {
-    return std::nullopt;
-  }
-  if (single.is_array() && single.size() == 2 && single[0].is_object() && is_text(single[1])) {
-    const Json special = single[0].value("SpecialToken", Json());
-    const Json name = special.is_object() ? special.value("id", Json()) : Json();
-    for (const Special& candidate : specials) {
-      if (name == Json(candidate.text)) {
-        return candidate.id;
-      }
-    }
-  }
-  return absl::UnimplementedError(absl::StrCat(
-      file,
-      ": post_processor: not supported in this version; wants one special token before the "
-      "text, or none"));
-}
-
-absl::StatusOr<std::vector<Special>> ReadAddedTokens(const Json& json, absl::string_view file) {
-  std::vector<Special> specials;
-  const Json added = json.value("added_tokens", Json::array());
-  if (!added.is_array()) {
-    return WrongKind(file, "added_tokens", "a list", added);
-  }
-  for (const Json& token : added) {
-    const std::string where = absl::StrCat("added_tokens[", specials.size(), "]");
-    if (!token.is_object() || !token.contains("content") || !token["content"].is_string() ||
-        !token.contains("id")) {
-      return WrongKind(file, where, "an object with id and content", token);
-    }
-    const std::optional<int64_t> id = WholeNumber(token["id"]);
-    if (!id.has_value() || *id < 0 || *id > kTokenIdMax) {
-      return WrongKind(file, where + ".id", absl::StrCat("an id from 0 to ", kTokenIdMax),
-                       token["id"]);
-    }
-    if (token["content"].get_ref<const std::string&>().empty()) {
-      return absl::InvalidArgumentError(absl::StrCat(file, ": ", where, ".content: is empty"));
-    }
-    specials.push_back({.text = token["content"].get<std::string>(), .id = *id});
-  }
-  return specials;
-}
-
 bool FileExists(const std::string& path) {
   struct stat about = {};
   return stat(path.c_str(), &about) == 0;
 }
 
-}  // namespace
-
-namespace {
-
-constexpr char kSpaceMark[] = "▁";
-
 // The token of each byte, by the name that the kind gives it.
-absl::Status FillByteTokens(TokenizerKind kind, const Vocabulary& vocabulary,
+absl::Status FillByteTokens(SymbolKind kind, const Vocabulary& vocabulary,
                             absl::string_view file, std::array<int64_t, 256>& byte_tokens) {
   for (size_t byte = 0; byte < 256; ++byte) {
     const std::string name =
-        kind == TokenizerKind::kByteLevel ? Symbols()[byte] : absl::StrFormat("<0x%02X>", byte);
+        kind == SymbolKind::kBytes ? Symbols()[byte] : absl::StrFormat("<0x%02X>", byte);
     const auto found = vocabulary.find(name);
     if (found == vocabulary.end()) {
       return absl::InvalidArgumentError(absl::StrCat(file, ": no token for byte ", byte, " (\"",
@@ -347,20 +233,30 @@ absl::Status FillByteTokens(TokenizerKind kind, const Vocabulary& vocabulary,
 }
 
 // The bytes that each token stands for.
-void FillTokenBytes(TokenizerKind kind, const Vocabulary& vocabulary,
+void FillTokenBytes(SymbolKind kind, const Vocabulary& vocabulary,
                     const std::array<int64_t, 256>& byte_tokens,
                     std::vector<std::string>& token_bytes) {
   for (const auto& [token, id] : vocabulary) {
     // What is not written in byte symbols is a special token and stands for its own text.
     AddToken(token_bytes, id,
-             kind == TokenizerKind::kByteLevel ? SymbolBytes(token).value_or(token)
+             kind == SymbolKind::kBytes ? SymbolBytes(token).value_or(token)
                                                : absl::StrReplaceAll(token, {{kSpaceMark, " "}}));
   }
-  if (kind == TokenizerKind::kSentencePiece) {
+  if (kind == SymbolKind::kCharacters) {
     for (size_t byte = 0; byte < 256; ++byte) {
       AddToken(token_bytes, byte_tokens[byte], std::string(1, static_cast<char>(byte)));
     }
   }
+}
+
+// Every token by the bytes of its piece, a piece of characters with its marks.
+absl::flat_hash_map<std::string, int64_t> WholePiecesOf(SymbolKind kind,
+                                                        const Vocabulary& vocabulary) {
+  absl::flat_hash_map<std::string, int64_t> pieces;
+  for (const auto& [token, id] : vocabulary) {
+    pieces.emplace(kind == SymbolKind::kBytes ? SymbolBytes(token).value_or(token) : token, id);
+  }
+  return pieces;
 }
 
 // The tokens that are one character.
@@ -376,37 +272,83 @@ absl::flat_hash_map<std::string, int64_t> CharactersOf(const Vocabulary& vocabul
 
 }  // namespace
 
-void BytePairEncoding::Tables::Append(absl::string_view stretch, bool at_start,
+const AddedToken* BytePairEncoding::Tables::AddedAt(absl::string_view text, bool special) const {
+  const auto found = std::find_if(added.begin(), added.end(), [&](const AddedToken& candidate) {
+    return (special || !candidate.special) && absl::StartsWith(text, candidate.text);
+  });
+  return found == added.end() ? nullptr : &*found;
+}
+
+void BytePairEncoding::Tables::Append(absl::string_view text, bool at_start, bool special,
                                       std::vector<int64_t>& tokens) const {
+  const bool any = std::any_of(added.begin(), added.end(), [&](const AddedToken& candidate) {
+    return special || !candidate.special;
+  });
+  size_t start = 0;
+  for (size_t i = 0; any && i < text.size();) {
+    const AddedToken* found = AddedAt(text.substr(i), special);
+    if (found == nullptr) {
+      ++i;
+      continue;
+    }
+    AppendStretch(text.substr(start, i - start), at_start, tokens);
+    tokens.push_back(found->id);
+    i += found->text.size();
+    start = i;
+    // Llama 2's kind puts a space before every stretch, the others before the first alone.
+    at_start = form.space_before == SpaceBefore::kAlways;
+  }
+  AppendStretch(text.substr(start), at_start, tokens);
+}
+
+void BytePairEncoding::Tables::AppendPiece(absl::string_view piece,
+                                           std::vector<int64_t>& tokens) const {
+  if (form.whole_pieces) {
+    if (const auto whole = whole_pieces.find(piece); whole != whole_pieces.end()) {
+      tokens.push_back(whole->second);
+      return;
+    }
+  }
   std::vector<int64_t> symbols;
+  symbols.reserve(piece.size());
   const auto append_byte = [&](char byte) {
     symbols.push_back(byte_tokens[static_cast<unsigned char>(byte)]);
   };
-  if (kind == TokenizerKind::kByteLevel) {
-    pre_tokenizer.Split(stretch, [&](absl::string_view piece) {
-      symbols.clear();
-      std::for_each(piece.begin(), piece.end(), append_byte);
-      merges.Apply(symbols, tokens);
-    });
-    return;
+  if (form.kind == SymbolKind::kBytes) {
+    std::for_each(piece.begin(), piece.end(), append_byte);
   }
-  if (stretch.empty()) {
-    return;
-  }
-  // The whole stretch is one piece of characters.
-  const std::string marked =
-      absl::StrCat(at_start ? kSpaceMark : "", absl::StrReplaceAll(stretch, {{" ", kSpaceMark}}));
-  for (absl::string_view rest = marked; !rest.empty();) {
-    const size_t size = std::max<size_t>(1, Utf8CharacterSize(rest));  // 1: no UTF-8
-    const absl::string_view character = rest.substr(0, size);
+  while (form.kind == SymbolKind::kCharacters && !piece.empty()) {
+    const size_t size = std::max<size_t>(1, Utf8CharacterSize(piece));  // 1: no UTF-8
+    const absl::string_view character = piece.substr(0, size);
     if (const auto found = characters.find(character); found != characters.end()) {
       symbols.push_back(found->second);
     } else {
       std::for_each(character.begin(), character.end(), append_byte);
     }
-    rest.remove_prefix(size);
+    piece.remove_prefix(size);
   }
   merges.Apply(symbols, tokens);
+}
+
+void BytePairEncoding::Tables::AppendStretch(absl::string_view stretch, bool at_start,
+                                             std::vector<int64_t>& tokens) const {
+  if (stretch.empty()) {
+    return;
+  }
+  if (form.kind == SymbolKind::kCharacters) {
+    // The whole stretch is one piece.
+    const bool spaced = at_start && (form.space_before == SpaceBefore::kAlways ||
+                                     (form.space_before == SpaceBefore::kUnlessThere &&
+                                      !absl::StartsWith(stretch, " ") &&
+                                      !absl::StartsWith(stretch, kSpaceMark)));
+    AppendPiece(absl::StrCat(spaced ? kSpaceMark : "",
+                             absl::StrReplaceAll(stretch, {{" ", kSpaceMark}})),
+                tokens);
+    return;
+  }
+  const std::string normalized = form.nfc ? NormalizedToNfc(stretch) : std::string();
+  pre_tokenizer.Split(form.nfc ? absl::string_view(normalized) : stretch,
+                      [&](absl::string_view piece) { AppendPiece(piece, tokens); });
 }
 
 BytePairEncoding::BytePairEncoding(std::unique_ptr<const Tables> tables)
@@ -423,11 +365,11 @@ absl::StatusOr<BytePairEncoding> BytePairEncoding::ParseVocabularyAndMerges(
                           ReadMerges(merges, absl::StrCat(file, " (merges)")));
   auto tables = std::make_unique<Tables>();
   WATTLE_RETURN_IF_ERROR(FillMerges(vocabulary, list, file, tables->merges));
-  WATTLE_RETURN_IF_ERROR(FillByteTokens(tables->kind, vocabulary, file, tables->byte_tokens));
-  FillTokenBytes(tables->kind, vocabulary, tables->byte_tokens, tables->token_bytes);
+  WATTLE_RETURN_IF_ERROR(FillByteTokens(tables->form.kind, vocabulary, file, tables->byte_tokens));
+  FillTokenBytes(tables->form.kind, vocabulary, tables->byte_tokens, tables->token_bytes);
   if (const auto end = vocabulary.find(kEndOfText); end != vocabulary.end()) {
     tables->eos = end->second;
-    tables->specials.push_back({.text = kEndOfText, .id = end->second});
+    tables->added.push_back({.text = kEndOfText, .id = end->second});
   }
   return BytePairEncoding(std::move(tables));
 }
@@ -435,28 +377,37 @@ absl::StatusOr<BytePairEncoding> BytePairEncoding::ParseVocabularyAndMerges(
 absl::StatusOr<BytePairEncoding> BytePairEncoding::ParseTokenizerJson(absl::string_view text,
                                                                       absl::string_view file) {
   WATTLE_ASSIGN_OR_RETURN(const Json json, ParseJson(text, file));
-  WATTLE_ASSIGN_OR_RETURN(const TokenizerKind kind, KindOf(json, file));
+  WATTLE_ASSIGN_OR_RETURN(TokenizerForm form, ReadTokenizerForm(json, file));
   WATTLE_ASSIGN_OR_RETURN(const Vocabulary vocabulary,
                           ReadVocabulary(json["model"].value("vocab", Json()), file));
   WATTLE_ASSIGN_OR_RETURN(const MergeList list,
                           ReadJsonMerges(json["model"].value("merges", Json()), file));
   auto tables = std::make_unique<Tables>();
-  tables->kind = kind;
+  const SymbolKind kind = form.kind;
+  tables->pre_tokenizer = PreTokenizer(form.rules);
+  tables->form = std::move(form);
   WATTLE_RETURN_IF_ERROR(FillMerges(vocabulary, list, file, tables->merges));
   WATTLE_RETURN_IF_ERROR(FillByteTokens(kind, vocabulary, file, tables->byte_tokens));
   FillTokenBytes(kind, vocabulary, tables->byte_tokens, tables->token_bytes);
-  if (kind == TokenizerKind::kSentencePiece) {
+  if (kind == SymbolKind::kCharacters) {
     tables->characters = CharactersOf(vocabulary);
   }
-  WATTLE_ASSIGN_OR_RETURN(tables->specials, ReadAddedTokens(json, file));
-  WATTLE_ASSIGN_OR_RETURN(tables->begin, ReadBeginToken(json, tables->specials, file));
+  if (tables->form.whole_pieces) {
+    tables->whole_pieces = WholePiecesOf(kind, vocabulary);
+  }
+  WATTLE_ASSIGN_OR_RETURN(tables->added, ReadAddedTokens(json, file));
+  WATTLE_ASSIGN_OR_RETURN(tables->begin, ReadBeginToken(json, tables->added, file));
   std::stable_sort(
-      tables->specials.begin(), tables->specials.end(),
-      [](const Special& a, const Special& b) { return a.text.size() > b.text.size(); });
-  for (const Special& special : tables->specials) {
-    AddToken(tables->token_bytes, special.id, special.text);
-    if (special.text == (kind == TokenizerKind::kByteLevel ? kEndOfText : kEndOfSentence)) {
-      tables->eos = special.id;
+      tables->added.begin(), tables->added.end(),
+      [](const AddedToken& a, const AddedToken& b) { return a.text.size() > b.text.size(); });
+  for (const AddedToken& token : tables->added) {
+    AddToken(tables->token_bytes, token.id, token.text);
+  }
+  for (const absl::string_view end : kEnds) {
+    for (const AddedToken& token : tables->added) {
+      if (token.text == end && !tables->eos.has_value()) {
+        tables->eos = token.id;
+      }
     }
   }
   return BytePairEncoding(std::move(tables));
@@ -491,25 +442,7 @@ absl::StatusOr<BytePairEncoding> BytePairEncoding::LoadDirectory(const std::stri
 
 std::vector<int64_t> BytePairEncoding::Encode(absl::string_view text, SpecialTokens special) const {
   std::vector<int64_t> tokens;
-  if (special == SpecialTokens::kAsText) {
-    tables_->Append(text, /*at_start=*/true, tokens);
-    return tokens;
-  }
-  size_t start = 0;
-  for (size_t i = 0; i < text.size();) {
-    const auto found = std::find_if(
-        tables_->specials.begin(), tables_->specials.end(),
-        [&](const Special& candidate) { return absl::StartsWith(text.substr(i), candidate.text); });
-    if (found == tables_->specials.end()) {
-      ++i;
-      continue;
-    }
-    tables_->Append(text.substr(start, i - start), /*at_start=*/true, tokens);
-    tokens.push_back(found->id);
-    i += found->text.size();
-    start = i;
-  }
-  tables_->Append(text.substr(start), /*at_start=*/true, tokens);
+  tables_->Append(text, /*at_start=*/true, special == SpecialTokens::kRecognise, tokens);
   return tokens;
 }
 
@@ -518,13 +451,13 @@ std::vector<int64_t> BytePairEncoding::EncodeDocument(absl::string_view text) co
   if (tables_->begin.has_value()) {
     tokens.push_back(*tables_->begin);
   }
-  tables_->Append(text, /*at_start=*/true, tokens);
+  tables_->Append(text, /*at_start=*/true, /*special=*/false, tokens);
   return tokens;
 }
 
 std::vector<int64_t> BytePairEncoding::EncodeContinuation(absl::string_view text) const {
   std::vector<int64_t> tokens;
-  tables_->Append(text, /*at_start=*/false, tokens);
+  tables_->Append(text, /*at_start=*/false, /*special=*/false, tokens);
   return tokens;
 }
 
@@ -557,7 +490,7 @@ std::optional<int64_t> BytePairEncoding::eos_token_id() const {
 }
 
 size_t BytePairEncoding::added_prefix_bytes() const {
-  return tables_->kind == TokenizerKind::kSentencePiece ? 1 : 0;
+  return tables_->form.space_before == SpaceBefore::kNever ? 0 : 1;
 }
 
 }  // namespace wattle::formats

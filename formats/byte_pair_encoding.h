@@ -1,12 +1,13 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Byte-pair encoding of two kinds. GPT-2's: text is cut by a regular expression (Unicode letters,
-// numbers, spaces), and the UTF-8 bytes of each piece become symbols. Llama's (a SentencePiece
-// model converted to tokenizer.json): the whole text is one piece, a space is put before it, spaces
-// are written "▁", and its characters become symbols, or their bytes where a character has no
-// token. Then neighbours are merged in the order of the merge list. Any bytes encode and decode to
-// themselves, but for Llama's added space. Immutable after loading, so every method may be called
-// from many threads.
+// Byte-pair encoding of two kinds. Byte-level (GPT-2, GPT-NeoX, phi, Llama 3, Qwen 2, SmolLM2,
+// StableLM 2): text is cut by regular expressions, some bring it to Unicode's normalization form C
+// before, and the UTF-8 bytes of each piece become symbols. SentencePiece converted to
+// tokenizer.json (Llama 2, Mistral, Gemma): the whole text is one piece, spaces are written "▁",
+// most put one before the text, and its characters become symbols, or their bytes where a character
+// has no token. Then neighbours are merged in the order of the merge list. Any bytes encode and
+// decode to themselves, but for the added space and normalization. Immutable after loading, so every
+// method may be called from many threads.
 #ifndef WATTLE_FORMATS_BYTE_PAIR_ENCODING_H_
 #define WATTLE_FORMATS_BYTE_PAIR_ENCODING_H_
 
@@ -64,9 +65,9 @@ class BytePairEncoding {
 
   [[nodiscard]] int64_t vocabulary_size() const;  // largest id + 1
   [[nodiscard]] std::optional<int64_t> begin_token_id() const;
-  // Bytes that Encode puts before a text: 1 (a space) of Llama's kind, else 0.
+  // Bytes that Encode may put before a text: 1 (a space) of Llama 2's kind and Mistral's, else 0.
   [[nodiscard]] size_t added_prefix_bytes() const;
-  // "<|endoftext|>" or "</s>", if the vocabulary has it.
+  // "<|endoftext|>", "<|end_of_text|>", "</s>" or "<eos>", if the tokenizer has one of them.
   [[nodiscard]] std::optional<int64_t> eos_token_id() const;
 
  private:

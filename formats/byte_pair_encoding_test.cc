@@ -162,7 +162,11 @@ TEST(BytePairEncodingTest, OtherTokenizerKindsAreNotSupported) {
   for (
       const char* json :
       {R"({"model": {"type": "Unigram", "vocab": []}})",
-       R"({"model": {"type": "BPE"}, "normalizer": {"type": "NFC"}})",
+       R"({"model": {"type": "BPE"}, "normalizer": {"type": "NFKC"}})",
+       R"({"model": {"type": "BPE"}, "pre_tokenizer": {"type": "Split", "pattern": {"Regex": "(a+)+b"},
+           "behavior": "Isolated", "invert": false}})",
+       R"({"model": {"type": "BPE"}, "pre_tokenizer": {"type": "ByteLevel"},
+           "normalizer": {"type": "Lowercase"}})",
        R"({"model": {"type": "BPE"}, "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": true}})",
        R"({"model": {"type": "BPE", "byte_fallback": true}})"}) {
     EXPECT_THAT(

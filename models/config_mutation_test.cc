@@ -2,8 +2,15 @@
 //
 // Seeded damage to a valid config.json of each family: the parser answers with a value or with one
 // line of error, and never crashes.
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "base/file.h"
+#include "base/status_matchers.h"
 #include "formats/mutation_internal.h"
 #include "formats/small_model_internal.h"
 #include "models/decoder_config.h"
@@ -13,14 +20,24 @@ namespace wattle::models {
 namespace {
 
 constexpr uint32_t kSeed = 20240912;
-constexpr char kSmallLlama[] =
-    R"({"model_type": "llama", "vocab_size": 262, "hidden_size": 8, "num_attention_heads": 4,
-  "num_key_value_heads": 2, "num_hidden_layers": 2, "intermediate_size": 12, "rope_theta": 500.0,
-  "max_position_embeddings": 16, "bos_token_id": 1, "eos_token_id": 2})";
+
+// A config.json of every family.
+std::vector<std::string> Configs() {
+  std::vector<std::string> configs = {formats::kSmallConfig};
+  for (const char* family : {"llama3", "mistral", "qwen2_windows", "phi", "gpt_neox", "stablelm",
+                             "gemma", "gemma2", "kosmos2_text"}) {
+    const auto text = ReadWholeFile(
+        absl::StrCat(WATTLE_SOURCE_DIR, "/tests/golden/engine/families/", family, "/config.json"),
+        1 << 16);
+    EXPECT_THAT(text, IsOk());
+    configs.push_back(*text);
+  }
+  return configs;
+}
 
 TEST(ConfigMutationTest, ConfigsNeverCrash) {
-  for (const char* config : {formats::kSmallConfig, kSmallLlama}) {
-    formats::ForEachMutation(config, {.seed = kSeed, .rounds = 10000},
+  for (const std::string& config : Configs()) {
+    formats::ForEachMutation(config, {.seed = kSeed, .rounds = 5000},
                              [](const std::string& mutant) {
                                const auto parsed = ParseDecoderConfig(mutant, "c");
                                if (parsed.ok()) {

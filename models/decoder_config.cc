@@ -1,6 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "models/decoder_config.h"
 
+#include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -19,6 +21,35 @@ constexpr int64_t kConfigBytesMax = 1 << 20;
 constexpr int64_t kLayersMax = 1 << 12;
 
 }  // namespace
+
+double Rotary::Frequency(int64_t i) const {
+  const double plain = std::pow(base, -2.0 * static_cast<double>(i) / static_cast<double>(dimensions));
+  if (!scaling.has_value()) {
+    return plain;
+  }
+  if (scaling->is_linear()) {
+    return plain / scaling->factor;
+  }
+  // Turns that the pair makes over the first training's sequences.
+  constexpr double kTurn = 2.0 * 3.14159265358979323846;
+  const double turns = static_cast<double>(scaling->original_positions) * plain / kTurn;
+  const double kept =
+      std::clamp((turns - scaling->low_frequency_factor) /
+                     (scaling->high_frequency_factor - scaling->low_frequency_factor),
+                 0.0, 1.0);
+  return (1.0 - kept) * plain / scaling->factor + kept * plain;
+}
+
+double LayerDescription::query_scale() const {
+  return 1.0 / std::sqrt(query_pre_attention_scalar > 0.0 ? query_pre_attention_scalar
+                                                          : static_cast<double>(head_size));
+}
+
+bool DecoderConfig::ends_text(int64_t token) const {
+  return token == eos_token_id ||
+         std::find(more_eos_token_ids.begin(), more_eos_token_ids.end(), token) !=
+             more_eos_token_ids.end();
+}
 
 int64_t DecoderConfig::parameter_count() const {
   int64_t count = 0;
@@ -48,7 +79,7 @@ absl::StatusOr<DecoderConfig> ParseDecoderConfig(absl::string_view text, absl::s
                                                  "one of these families: ",
                                                  FamilyNames()));
   }
-  for (const char* field : {"n_layer", "num_hidden_layers"}) {
+  for (const char* field : {"n_layer", "num_hidden_layers", "layers"}) {
     if (reader.Has(field) && reader.Size(field, 1) > kLayersMax) {
       return absl::InvalidArgumentError(
           absl::StrCat(file, ": ", field, ": wants at most ", kLayersMax, " layers"));

@@ -25,13 +25,30 @@ namespace wattle::models {
 inline constexpr int64_t kSizeMax = 1 << 24;
 
 enum class Norm {
-  kLayerNorm,  // mean and variance; weight and bias
-  kRmsNorm,    // root mean square; weight alone. Zhang and Sennrich 2019
+  kLayerNorm,       // mean and variance; weight and bias
+  kRmsNorm,         // root mean square; weight alone. Zhang and Sennrich 2019
+  kRmsNormPlusOne,  // the same with 1 + weight, as Gemma's files have it
 };
 
 enum class Activation {
   kGeluTanh,  // the tanh approximation of GELU, "gelu_new"
+  kGeluErf,   // x Φ(x), "gelu"
   kSilu,      // x * sigmoid(x)
+};
+
+// How the angles of a model are stretched for sequences longer than those of its first training.
+struct RotaryScaling {
+  // Every frequency is divided by this …
+  double factor = 1.0;
+  // … unless these are there (Llama 3.1 and later): a wavelength shorter than original_positions /
+  // high_frequency_factor stays, one longer than original_positions / low_frequency_factor is
+  // divided, and between the two the division fades in.
+  int64_t original_positions = 0;  // 0: linear
+  double low_frequency_factor = 1.0;
+  double high_frequency_factor = 4.0;
+
+  [[nodiscard]] bool is_linear() const { return original_positions == 0; }
+  friend bool operator==(const RotaryScaling&, const RotaryScaling&) = default;
 };
 
 // Rotary positions, Su et al. 2021: dimension i and dimension i + dimensions / 2 of a head are
@@ -39,11 +56,21 @@ enum class Activation {
 struct Rotary {
   double base = 10000.0;
   int64_t dimensions = 0;  // of each head, from its first on; even
+  std::optional<RotaryScaling> scaling = {};
+
+  // Of pair i, in radians for each position.
+  [[nodiscard]] double Frequency(int64_t i) const;
 
   friend bool operator==(const Rotary&, const Rotary&) = default;
 };
 
-// One block: x + attention(norm(x)), then x + mlp(norm(x)).
+// How a block joins attention and MLP to the stream x.
+enum class Residual {
+  kSequential,        // m = x + attention(norm(x)), then m + mlp(mlp_norm(m))
+  kParallel,          // x + attention(norm(x)) + mlp(mlp_norm(x))
+  kParallelOneNorm,   // x + attention(norm(x)) + mlp(norm(x)); there is no mlp_norm
+};
+
 struct LayerDescription {
   int64_t heads = 0;
   int64_t kv_heads = 0;  // heads of keys and values; divides `heads`, and each serves a group
@@ -51,11 +78,22 @@ struct LayerDescription {
   std::optional<Rotary> rotary;
   bool qkv_bias = false;
   bool attention_output_bias = false;
+  int64_t window = 0;  // positions that a token sees, its own included; 0: all before it
+  double attention_softcap = 0.0;  // scores become cap tanh(score / cap); 0: they stay
+  // Queries are divided by the root of this; 0: of head_size.
+  double query_pre_attention_scalar = 0.0;
 
   int64_t mlp_width = 0;  // inner width
   Activation activation = Activation::kGeluTanh;
   bool gated_mlp = false;  // activation(gate x) * (up x) instead of activation(up x)
   bool mlp_bias = false;
+
+  Residual residual = Residual::kSequential;
+  // Norms of the heads' output before attention's last matrix, and of the activated MLP before its
+  // last matrix (Magneto, Wang et al. 2022).
+  bool inner_norms = false;
+  // Norms of what attention and MLP add to the stream (Gemma 2).
+  bool post_norms = false;
 
   // Rows of the matrix that makes query, key and value, and columns of the one that takes the
   // heads' output.
@@ -63,6 +101,7 @@ struct LayerDescription {
   [[nodiscard]] int64_t attention_width() const { return heads * head_size; }
   // Rows of the MLP's first matrix: the gate's rows, then those of up.
   [[nodiscard]] int64_t up_rows() const { return gated_mlp ? 2 * mlp_width : mlp_width; }
+  [[nodiscard]] double query_scale() const;  // what queries are multiplied by
 
   friend bool operator==(const LayerDescription&, const LayerDescription&) = default;
 };
@@ -74,9 +113,15 @@ struct DecoderConfig {
   int64_t max_positions = 0;  // longest sequence, in tokens
   std::vector<LayerDescription> layers;
   bool learned_positions = false;  // a table of max_positions rows is added to the embedding
+  // A fixed table is added: sines and cosines of position + this
+  // (worker/engine/models/sinusoidal_positions.h).
+  std::optional<int64_t> sinusoidal_offset;
+  double embedding_scale = 1.0;  // what the embedding, without positions, is multiplied by
   Norm norm = Norm::kLayerNorm;    // of every norm in the model
   double norm_epsilon = 1e-5;
   bool tied_embeddings = true;  // the output head is the token embedding
+  bool head_bias = false;       // of an untied head
+  double logit_softcap = 0.0;   // logits become cap tanh(logit / cap); 0: they stay
 
   // Dropout probabilities in training, in [0, 1).
   double attention_dropout = 0.0;
@@ -85,7 +130,10 @@ struct DecoderConfig {
 
   int64_t bos_token_id = 0;
   int64_t eos_token_id = 0;
+  std::vector<int64_t> more_eos_token_ids;  // others that end a text
 
+  // Whether the token ends a text.
+  [[nodiscard]] bool ends_text(int64_t token) const;
   [[nodiscard]] int64_t layer_count() const { return static_cast<int64_t>(layers.size()); }
   // Trainable numbers; a tied head counts once.
   [[nodiscard]] int64_t parameter_count() const;

@@ -55,7 +55,7 @@ TEST(DecoderConfigTest, MultipliedAreTheMatricesAndTheTiedHead) {
   int multiplied = 0;
   for (const ModelTensor& tensor : ModelTensors(*config)) {
     multiplied += tensor.is_multiplied(*config) ? 1 : 0;
-    EXPECT_EQ(tensor.transposed, tensor.is_multiplied(*config) && tensor.layer >= 0) << tensor.name;
+    EXPECT_EQ(tensor.layout.transposed, tensor.is_multiplied(*config) && tensor.layer >= 0) << tensor.name;
   }
   EXPECT_EQ(multiplied, 12 * 4 + 1);
 }
@@ -107,10 +107,22 @@ TEST(DecoderConfigTest, LlamaVariantsThatTheEngineLacksAreRefused) {
   const auto parse = [](absl::string_view from, absl::string_view to) {
     return ParseDecoderConfig(absl::StrReplaceAll(kTinyLlama, {{from, to}}), "config.json");
   };
-  EXPECT_THAT(parse("\"rope_scaling\": null", "\"rope_scaling\": {\"factor\": 8.0}"),
-              StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("rope_scaling")));
-  EXPECT_THAT(parse("\"silu\"", "\"gelu\""),
-              StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("hidden_act gelu")));
+  const auto scaling = [&](const std::string& fields) {
+    return parse("\"rope_scaling\": null", "\"rope_scaling\": {" + fields + "}");
+  };
+  EXPECT_THAT(scaling("\"factor\": 8.0"),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("config.json: rope_scaling: rope_type: missing")));
+  EXPECT_THAT(scaling("\"rope_type\": \"yarn\", \"factor\": 8.0"),
+              StatusIs(absl::StatusCode::kUnimplemented,
+                       HasSubstr("rope_type yarn: not supported in this version; wanted default")));
+  EXPECT_THAT(scaling("\"rope_type\": \"llama3\", \"factor\": 8.0"),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("rope_scaling: original_max_position_embeddings: missing")));
+  EXPECT_THAT(scaling("\"type\": \"linear\", \"factor\": 0.5"),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("rope_scaling: factor")));
+  EXPECT_THAT(parse("\"silu\"", "\"relu\""),
+              StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("hidden_act relu")));
   EXPECT_THAT(parse("\"num_key_value_heads\": 4", "\"num_key_value_heads\": 5"),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        HasSubstr("num_key_value_heads: 5 does not divide")));
@@ -139,7 +151,7 @@ TEST(DecoderConfigTest, ShapeKeepsTheSizes) {
 
 TEST(DecoderConfigTest, ShapeOutOfRangeIsRefused) {
   v1::ModelShape shape;
-  shape.set_architecture("mistral");
+  shape.set_architecture("bloom");
   EXPECT_THAT(FromShape(shape),
               StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("write one of: gpt2, llama")));
   shape.set_architecture("gpt2");
@@ -147,6 +159,93 @@ TEST(DecoderConfigTest, ShapeOutOfRangeIsRefused) {
   EXPECT_THAT(FromShape(shape), StatusIs(absl::StatusCode::kInvalidArgument,
                                          HasSubstr("model_shape.width: 0 is not between 1")));
 }
+
+// Models of the families with the numbers of parameters that their authors give.
+struct Published {
+  const char* name;
+  const char* config;
+  int64_t parameters;
+};
+
+class PublishedModelTest : public testing::TestWithParam<Published> {};
+
+TEST_P(PublishedModelTest, HasItsParametersAndReadsBackTheSame) {
+  const auto config = ParseDecoderConfig(GetParam().config, "config.json");
+  ASSERT_THAT(config, IsOk());
+  EXPECT_EQ(config->parameter_count(), GetParam().parameters);
+  const auto again = ParseDecoderConfig(FormatDecoderConfig(*config), "config.json");
+  ASSERT_THAT(again, IsOk());
+  EXPECT_EQ(*again, *config);
+  const auto from_shape = FromShape(ToShape(*config));
+  ASSERT_THAT(from_shape, IsOk());
+  EXPECT_EQ(from_shape->family, config->family);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Models, PublishedModelTest,
+    testing::Values(
+        Published{"Llama32_1B", R"({"model_type": "llama", "vocab_size": 128256,
+          "hidden_size": 2048, "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 64,
+          "num_hidden_layers": 16, "intermediate_size": 8192, "max_position_embeddings": 131072,
+          "rms_norm_eps": 1e-05, "rope_theta": 500000.0, "tie_word_embeddings": true,
+          "bos_token_id": 128000, "eos_token_id": [128001, 128008, 128009], "rope_scaling":
+          {"factor": 32.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0,
+          "original_max_position_embeddings": 8192, "rope_type": "llama3"}})",
+                  1235814400},
+        Published{"SmolLm2_135M", R"({"model_type": "llama", "vocab_size": 49152,
+          "hidden_size": 576, "num_attention_heads": 9, "num_key_value_heads": 3,
+          "num_hidden_layers": 30, "intermediate_size": 1536, "max_position_embeddings": 8192,
+          "rms_norm_eps": 1e-05, "rope_theta": 100000, "tie_word_embeddings": true,
+          "bos_token_id": 0, "eos_token_id": 0})",
+                  134515008},
+        Published{"Mistral7B", R"({"model_type": "mistral", "vocab_size": 32000,
+          "hidden_size": 4096, "num_attention_heads": 32, "num_key_value_heads": 8,
+          "num_hidden_layers": 32, "intermediate_size": 14336, "max_position_embeddings": 32768,
+          "rms_norm_eps": 1e-05, "rope_theta": 10000.0, "sliding_window": 4096})",
+                  7241732096},
+        Published{"Qwen25_05B", R"({"model_type": "qwen2", "vocab_size": 151936,
+          "hidden_size": 896, "num_attention_heads": 14, "num_key_value_heads": 2,
+          "num_hidden_layers": 24, "intermediate_size": 4864, "max_position_embeddings": 32768,
+          "max_window_layers": 24, "use_sliding_window": false, "sliding_window": 32768,
+          "rms_norm_eps": 1e-06, "rope_theta": 1000000.0, "tie_word_embeddings": true,
+          "bos_token_id": 151643, "eos_token_id": 151643})",
+                  494032768},
+        Published{"Phi15", R"({"model_type": "phi", "vocab_size": 51200, "hidden_size": 2048,
+          "num_attention_heads": 32, "num_key_value_heads": null, "num_hidden_layers": 24,
+          "intermediate_size": 8192, "max_position_embeddings": 2048, "layer_norm_eps": 1e-05,
+          "partial_rotary_factor": 0.5, "resid_pdrop": 0.0, "bos_token_id": null,
+          "eos_token_id": null})",
+                  1418270720},
+        Published{"Phi2", R"({"model_type": "phi", "vocab_size": 51200, "hidden_size": 2560,
+          "num_attention_heads": 32, "num_key_value_heads": 32, "num_hidden_layers": 32,
+          "intermediate_size": 10240, "max_position_embeddings": 2048, "layer_norm_eps": 1e-05,
+          "partial_rotary_factor": 0.4, "resid_pdrop": 0.1, "bos_token_id": 50256,
+          "eos_token_id": 50256})",
+                  2779683840},
+        Published{"DollyV2_3B", R"({"model_type": "gpt_neox", "vocab_size": 50280,
+          "hidden_size": 2560, "num_attention_heads": 32, "num_hidden_layers": 32,
+          "intermediate_size": 10240, "max_position_embeddings": 2048, "layer_norm_eps": 1e-05,
+          "rotary_pct": 0.25, "rotary_emb_base": 10000, "bos_token_id": 0, "eos_token_id": 0})",
+                  2775086080},
+        Published{"StableLm2_16B", R"({"model_type": "stablelm", "vocab_size": 100352,
+          "hidden_size": 2048, "num_attention_heads": 32, "num_key_value_heads": 32,
+          "num_hidden_layers": 24, "intermediate_size": 5632, "max_position_embeddings": 4096,
+          "layer_norm_eps": 1e-05, "partial_rotary_factor": 0.25, "use_qkv_bias": true,
+          "bos_token_id": 100257, "eos_token_id": 100257})",
+                  1644515328},
+        Published{"Gemma2B", R"({"model_type": "gemma", "vocab_size": 256000,
+          "hidden_size": 2048, "num_attention_heads": 8, "num_key_value_heads": 1,
+          "head_dim": 256, "num_hidden_layers": 18, "intermediate_size": 16384,
+          "hidden_act": "gelu", "max_position_embeddings": 8192, "rms_norm_eps": 1e-06})",
+                  2506172416},
+        Published{"Gemma2_2B", R"({"model_type": "gemma2", "vocab_size": 256000,
+          "hidden_size": 2304, "num_attention_heads": 8, "num_key_value_heads": 4,
+          "head_dim": 256, "num_hidden_layers": 26, "intermediate_size": 9216,
+          "hidden_activation": "gelu_pytorch_tanh", "sliding_window": 4096,
+          "attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0,
+          "query_pre_attn_scalar": 256})",
+                  2614341888}),
+    [](const auto& row) { return row.param.name; });
 
 struct BadConfig {
   const char* name;
@@ -167,8 +266,8 @@ constexpr absl::StatusCode kInvalid = absl::StatusCode::kInvalidArgument;
 constexpr absl::StatusCode kUnsupported = absl::StatusCode::kUnimplemented;
 INSTANTIATE_TEST_SUITE_P(
     Bad, BadDecoderConfigTest,
-    testing::Values(BadConfig{"OtherFamily", "\"gpt2\"", "\"mistral\"", kUnsupported,
-                              "config.json: model_type mistral: not supported in this version; use "
+    testing::Values(BadConfig{"OtherFamily", "\"gpt2\"", "\"bloom\"", kUnsupported,
+                              "config.json: model_type bloom: not supported in this version; use "
                               "a model of one of these families: gpt2, llama"},
                     BadConfig{"NoModelType", "model_type", "kind", kInvalid, "model_type: missing"},
                     BadConfig{"OtherActivation", "gelu_new", "relu", kUnsupported,

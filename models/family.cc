@@ -9,7 +9,9 @@ namespace wattle::models {
 namespace {
 
 const std::vector<const Family*>& Families() {
-  static const auto& families = *new std::vector<const Family*>{&Gpt2Family(), &LlamaFamily()};
+  static const auto& families = *new std::vector<const Family*>{
+      &Gpt2Family(),  &LlamaFamily(),  &MistralFamily(), &Qwen2Family(),   &PhiFamily(),
+      &GemmaFamily(), &Gemma2Family(), &GptNeoxFamily(), &StableLmFamily(), &Kosmos2TextFamily()};
   return families;
 }
 

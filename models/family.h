@@ -24,6 +24,7 @@ struct SlotNames {
   Slot slot;
   std::vector<const char*> parts;  // one below the other, as Slot says
   bool transposed = false;
+  bool interleaved_heads = false;  // see FileLayout
 };
 
 // Buffers that are no weights but that old files of a family hold.
@@ -49,11 +50,11 @@ struct Family {
   double initial_deviation = 0.02;
   bool scaled_residual_initialization = false;
   // config.json to description; the reader keeps the errors.
-  DecoderConfig (*read)(FieldReader& reader);
+  DecoderConfig (*read)(FieldReader& reader) = nullptr;
   // The fields of config.json beside model_type, architectures and torch_dtype.
-  void (*write)(const DecoderConfig& config, nlohmann::ordered_json& json);
+  void (*write)(const DecoderConfig& config, nlohmann::ordered_json& json) = nullptr;
   // A description of these sizes, each of which is in range.
-  DecoderConfig (*from_shape)(const v1::ModelShape& shape);
+  DecoderConfig (*from_shape)(const v1::ModelShape& shape) = nullptr;
 };
 
 // nullptr: no such family.
@@ -64,8 +65,16 @@ struct Family {
 [[nodiscard]] std::string FamilyNames();
 
 // One for each family's file.
+const Family& GemmaFamily();
+const Family& Gemma2Family();
 const Family& Gpt2Family();
+const Family& GptNeoxFamily();
+const Family& Kosmos2TextFamily();
 const Family& LlamaFamily();
+const Family& MistralFamily();
+const Family& PhiFamily();
+const Family& Qwen2Family();
+const Family& StableLmFamily();
 
 }  // namespace wattle::models
 

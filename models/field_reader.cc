@@ -1,9 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "models/field_reader.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 #include "models/decoder_config.h"
 
@@ -52,6 +54,58 @@ int64_t FieldReader::TokenId(const char* field, int64_t absent, int64_t vocabula
     return 0;
   }
   return *id;
+}
+
+std::vector<int64_t> FieldReader::TokenIds(const char* field, int64_t absent, int64_t vocabulary) {
+  const Json* value = Find(field);
+  if (value == nullptr || !value->is_array()) {
+    return {TokenId(field, absent, vocabulary)};
+  }
+  std::vector<int64_t> ids;
+  for (const Json& each : *value) {
+    const std::optional<int64_t> id = WholeNumber(each);
+    if (!id.has_value() || *id < 0 || *id >= vocabulary) {
+      Fail(WrongKind(file_, field, "a token of the vocabulary, or a list of them", each));
+      break;
+    }
+    ids.push_back(*id);
+  }
+  if (ids.empty()) {
+    Fail(WrongKind(file_, field, "a token of the vocabulary, or a list of them", *value));
+    ids.push_back(0);
+  }
+  return ids;
+}
+
+std::optional<std::vector<std::string>> FieldReader::Texts(
+    const char* field, int64_t count, const std::vector<std::string>& allowed) {
+  const Json* value = Find(field);
+  if (value == nullptr) {
+    return std::nullopt;
+  }
+  if (!value->is_array() || static_cast<int64_t>(value->size()) != count) {
+    Fail(WrongKind(file_, field, absl::StrCat("a list of ", count, " texts"), *value));
+    return std::nullopt;
+  }
+  std::vector<std::string> texts;
+  for (const Json& each : *value) {
+    if (!each.is_string() ||
+        std::find(allowed.begin(), allowed.end(), each.get<std::string>()) == allowed.end()) {
+      Fail(WrongKind(file_, field, absl::StrCat("only ", absl::StrJoin(allowed, ", ")), each));
+      return std::nullopt;
+    }
+    texts.push_back(each.get<std::string>());
+  }
+  return texts;
+}
+
+const Json* FieldReader::Object(const char* field) {
+  const Json* value = Find(field);
+  if (value != nullptr && !value->is_object()) {
+    Fail(WrongKind(file_, field, "an object", *value));
+    return nullptr;
+  }
+  return value;
 }
 
 double FieldReader::Number(const char* field, double absent, double low, double high) {

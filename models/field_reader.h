@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -18,17 +19,35 @@ namespace wattle::models {
 
 class FieldReader {
  public:
-  // Both outlive the reader. file: name for messages.
+  // The JSON outlives the reader. file: name for messages.
   FieldReader(const formats::Json& json, absl::string_view file) : json_(json), file_(file) {}
 
   // A whole number from 1 to kSizeMax. absent: the default; nothing: the field is required.
   int64_t Size(const char* field, std::optional<int64_t> absent);
   // A token of the vocabulary.
   int64_t TokenId(const char* field, int64_t absent, int64_t vocabulary);
+  // The same of a field that may hold one token or a list of them; never empty.
+  std::vector<int64_t> TokenIds(const char* field, int64_t absent, int64_t vocabulary);
   // A number in [low, high).
   double Number(const char* field, double absent, double low, double high);
   bool Flag(const char* field, bool absent);
   std::string Text(const char* field, const char* absent);
+  // A list of `count` texts, each one of `allowed`; nothing where the field is absent.
+  std::optional<std::vector<std::string>> Texts(const char* field, int64_t count,
+                                                const std::vector<std::string>& allowed);
+  // Reads the fields of an object inside the file, which messages name "outer.field"; nothing
+  // where it is absent. Errors are kept here.
+  template <typename Read>
+  void Inside(const char* field, Read read) {
+    if (const formats::Json* value = Object(field); value != nullptr) {
+      const std::string name = file_ + ": " + field;
+      FieldReader inner(*value, name);
+      read(inner);
+      if (!inner.status().ok()) {
+        Fail(inner.status());
+      }
+    }
+  }
   // Whether the field is there and not null; null counts as absent, as in transformers.
   [[nodiscard]] bool Has(const char* field) const { return Find(field) != nullptr; }
 
@@ -36,14 +55,16 @@ class FieldReader {
   void Refuse(const char* field, absl::string_view value, absl::string_view wanted);
   void Fail(absl::Status status);
 
-  [[nodiscard]] absl::string_view file() const { return file_; }
+  [[nodiscard]] const std::string& file() const { return file_; }
   [[nodiscard]] const absl::Status& status() const { return status_; }
 
  private:
   [[nodiscard]] const formats::Json* Find(const char* field) const;
+  // The field if it is an object; nullptr where it is absent or, with an error, something else.
+  const formats::Json* Object(const char* field);
 
   const formats::Json& json_;
-  absl::string_view file_;
+  std::string file_;
   absl::Status status_ = absl::OkStatus();
 };
 

@@ -19,14 +19,14 @@ using formats::DataType;
 // float16 keeps 11 bits of a frequency.
 constexpr double kFrequencyTolerance = 1e-2;
 
-absl::Status Contradicts(const formats::SafetensorsFile& file, const formats::TensorEntry& tensor,
+absl::Status Contradicts(const formats::SafetensorsSet& file, const formats::TensorEntry& tensor,
                          absl::string_view what) {
   return absl::InvalidArgumentError(
       absl::StrCat(file.path(), ": tensor ", tensor.name, ": ", what));
 }
 
 // One number of a buffer as float; nothing for a type that such buffers never have.
-std::optional<float> NumberAt(const formats::SafetensorsFile& file,
+std::optional<float> NumberAt(const formats::SafetensorsSet& file,
                               const formats::TensorEntry& tensor, int64_t index) {
   const std::byte* bytes =
       file.Bytes(tensor).data() + index * formats::ElementSizeBytes(tensor.type);
@@ -51,7 +51,7 @@ std::optional<float> NumberAt(const formats::SafetensorsFile& file,
   }
 }
 
-absl::Status CheckMask(const DecoderConfig& config, const formats::SafetensorsFile& file,
+absl::Status CheckMask(const DecoderConfig& config, const formats::SafetensorsSet& file,
                        const formats::TensorEntry& tensor) {
   const int64_t positions = config.max_positions;
   if (tensor.shape != std::vector<int64_t>{1, 1, positions, positions}) {
@@ -72,7 +72,7 @@ absl::Status CheckMask(const DecoderConfig& config, const formats::SafetensorsFi
   return absl::OkStatus();
 }
 
-absl::Status CheckFrequencies(const DecoderConfig& config, const formats::SafetensorsFile& file,
+absl::Status CheckFrequencies(const DecoderConfig& config, const formats::SafetensorsSet& file,
                               const formats::TensorEntry& tensor) {
   const std::optional<Rotary>& rotary = config.layers.front().rotary;
   if (!rotary.has_value() || tensor.shape != std::vector<int64_t>{rotary->dimensions / 2}) {
@@ -80,8 +80,7 @@ absl::Status CheckFrequencies(const DecoderConfig& config, const formats::Safete
                        "does not fit the rotary positions that config.json describes");
   }
   for (int64_t i = 0; i < rotary->dimensions / 2; ++i) {
-    const double wanted = std::pow(
-        rotary->base, -2.0 * static_cast<double>(i) / static_cast<double>(rotary->dimensions));
+    const double wanted = rotary->Frequency(i);
     const std::optional<float> value = NumberAt(file, tensor, i);
     if (value.has_value() && !(std::abs(*value - wanted) <= kFrequencyTolerance * wanted)) {
       return Contradicts(file, tensor,
@@ -92,7 +91,7 @@ absl::Status CheckFrequencies(const DecoderConfig& config, const formats::Safete
   return absl::OkStatus();
 }
 
-absl::Status CheckTiedHead(const formats::SafetensorsFile& file, const formats::TensorEntry& head,
+absl::Status CheckTiedHead(const formats::SafetensorsSet& file, const formats::TensorEntry& head,
                            const std::string& embedding) {
   const formats::TensorEntry* tokens = file.Find(embedding);
   if (tokens == nullptr) {
@@ -112,7 +111,7 @@ absl::Status CheckTiedHead(const formats::SafetensorsFile& file, const formats::
 
 }  // namespace
 
-absl::StatusOr<bool> IsHarmless(const DecoderConfig& config, const formats::SafetensorsFile& file,
+absl::StatusOr<bool> IsHarmless(const DecoderConfig& config, const formats::SafetensorsSet& file,
                                 const formats::TensorEntry& tensor, const std::string& embedding) {
   const Family& family = FamilyOf(config);
   if (config.tied_embeddings) {

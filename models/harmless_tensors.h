@@ -8,14 +8,14 @@
 
 #include "absl/status/statusor.h"
 
-#include "formats/safetensors.h"
+#include "formats/safetensors_set.h"
 #include "models/decoder_config.h"
 
 namespace wattle::models {
 
 // Whether `tensor` may be passed over; false: it is none of those. embedding: name of the token
 // embedding in the file. Errors: kInvalidArgument where its content contradicts the config.
-absl::StatusOr<bool> IsHarmless(const DecoderConfig& config, const formats::SafetensorsFile& file,
+absl::StatusOr<bool> IsHarmless(const DecoderConfig& config, const formats::SafetensorsSet& file,
                                 const formats::TensorEntry& tensor, const std::string& embedding);
 
 }  // namespace wattle::models

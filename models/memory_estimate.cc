@@ -47,10 +47,18 @@ struct Plan {
 
 // Kept of one layer from forward to backward: its input, both norms' outputs, the stream between
 // attention and MLP, query, key, value, the merged heads, the MLP before and after its activation,
-// the probabilities, and mean and deviation of both norms.
+// the probabilities, and mean and deviation of both norms; of inner and post norms their inputs.
 int64_t SavedBytes(const Plan& plan) {
-  return 4 * plan.stream_bytes() + plan.qkv_bytes() + plan.heads_bytes() + plan.up_bytes() +
-         plan.activated_bytes() + plan.probabilities_bytes() + 4 * plan.rows() * kFloatBytes;
+  const int64_t inner_norms =
+      plan.layer.inner_norms ? plan.heads_bytes() + plan.activated_bytes() : 0;
+  const int64_t post_norms = plan.layer.post_norms ? 2 * plan.stream_bytes() : 0;
+  // Where one norm serves both there is no second one, and nothing between attention and MLP.
+  const int64_t streams = plan.layer.residual == Residual::kParallelOneNorm ? 2
+                          : plan.layer.residual == Residual::kParallel      ? 3
+                                                                            : 4;
+  return streams * plan.stream_bytes() + plan.qkv_bytes() + plan.heads_bytes() + plan.up_bytes() +
+         plan.activated_bytes() + plan.probabilities_bytes() + 4 * plan.rows() * kFloatBytes +
+         inner_norms + post_norms;
 }
 
 // At its highest inside one layer's backward: either in the MLP (gradients of both inner tensors,
@@ -59,7 +67,9 @@ int64_t SavedBytes(const Plan& plan) {
 // are there all the time.
 int64_t BackwardScratchBytes(const Plan& plan) {
   const int64_t mlp = 2 * plan.up_bytes() + plan.activated_bytes();
-  const int64_t attention = 3 * plan.probabilities_bytes() + 2 * plan.qkv_bytes();
+  const int64_t scores = plan.layer.attention_softcap > 0.0 ? 2 : 0;  // computed again, and a tangent
+  const int64_t attention =
+      (3 + scores) * plan.probabilities_bytes() + 2 * plan.qkv_bytes();
   return 2 * plan.stream_bytes() + std::max(mlp, attention);
 }
 

@@ -12,6 +12,7 @@
 
 #include "base/status_macros.h"
 #include "formats/byte_pair_encoding.h"
+#include "formats/safetensors_set.h"
 #include "models/family.h"
 #include "models/harmless_tensors.h"
 #include "proto/quantization_recipe.h"
@@ -21,7 +22,7 @@ namespace {
 
 using formats::DataType;
 using formats::FormatShape;
-using formats::SafetensorsFile;
+using formats::SafetensorsSet;
 using formats::TensorEntry;
 
 std::string Join(const std::string& directory, absl::string_view file) {
@@ -33,12 +34,12 @@ int64_t FileSize(const std::string& path) {  // -1: no such file
   return stat(path.c_str(), &about) == 0 && S_ISREG(about.st_mode) ? about.st_size : -1;
 }
 
-absl::Status TensorError(const SafetensorsFile& file, const std::string& tensor,
+absl::Status TensorError(const SafetensorsSet& file, const std::string& tensor,
                          absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat(file.path(), ": tensor ", tensor, ": ", what));
 }
 
-absl::Status CheckShape(const SafetensorsFile& file, const TensorEntry& tensor,
+absl::Status CheckShape(const SafetensorsSet& file, const TensorEntry& tensor,
                         const std::vector<int64_t>& wanted) {
   if (tensor.shape != wanted) {
     return TensorError(file, tensor.name,
@@ -48,7 +49,7 @@ absl::Status CheckShape(const SafetensorsFile& file, const TensorEntry& tensor,
   return absl::OkStatus();
 }
 
-absl::StatusOr<const TensorEntry*> FindTensor(const SafetensorsFile& file, const std::string& name,
+absl::StatusOr<const TensorEntry*> FindTensor(const SafetensorsSet& file, const std::string& name,
                                               const std::vector<int64_t>& shape) {
   const TensorEntry* tensor = file.Find(name);
   if (tensor == nullptr) {
@@ -61,7 +62,7 @@ absl::StatusOr<const TensorEntry*> FindTensor(const SafetensorsFile& file, const
 // The tensors that the model takes from the file, checked one after the other.
 class WeightsCheck {
  public:
-  WeightsCheck(const SafetensorsFile& file, ModelDirectory& model) : file_(file), model_(model) {}
+  WeightsCheck(const SafetensorsSet& file, ModelDirectory& model) : file_(file), model_(model) {}
 
   absl::Status Run() {
     const std::vector<ModelTensor> tensors = ModelTensors(model_.config);
@@ -119,7 +120,7 @@ class WeightsCheck {
         const bool may_be_int8 =
             model_.form == StoredForm::kInt8PerChannel && wanted.is_multiplied(model_.config);
         if (may_be_int8 && tensor->type == DataType::kI8) {
-          WATTLE_RETURN_IF_ERROR(CheckChannelScale(*tensor, wanted.transposed));
+          WATTLE_RETURN_IF_ERROR(CheckChannelScale(*tensor, wanted.layout.transposed));
         } else if (tensor->type != model_.stored_type) {
           return TensorError(file_, name,
                              absl::StrCat("has type ", formats::DataTypeName(tensor->type),
@@ -171,13 +172,13 @@ class WeightsCheck {
     return absl::OkStatus();
   }
 
-  const SafetensorsFile& file_;
+  const SafetensorsSet& file_;
   ModelDirectory& model_;
   absl::flat_hash_set<std::string> known_;
 };
 
 // Which form the file has, and of which recipe.
-absl::Status ReadForm(const SafetensorsFile& file, ModelDirectory& model) {
+absl::Status ReadForm(const SafetensorsSet& file, ModelDirectory& model) {
   WATTLE_ASSIGN_OR_RETURN(model.recipe, RecipeOfIdentity(kNoQuantization));
   const auto form = file.metadata().find(kQuantizationMetadataKey);
   if (form == file.metadata().end()) {
@@ -207,23 +208,27 @@ absl::Status ReadForm(const SafetensorsFile& file, ModelDirectory& model) {
                                                        std::string(status.message())));
 }
 
-absl::Status CheckWeights(const std::string& directory, ModelDirectory& model) {
-  const std::string path = Join(directory, kWeightsFile);
-  if (FileSize(path) < 0) {
-    const bool sharded = FileSize(path + ".index.json") >= 0;
-    if (sharded) {
-      return absl::UnimplementedError(absl::StrCat(path,
-                                                   ".index.json: sharded weights are not supported "
-                                                   "in this version; save the model as one file"));
-    }
-    return absl::NotFoundError(absl::StrCat(
-        path, ": no such file; save the model with save_pretrained(..., safe_serialization=True)"));
+// Counts a file to the model, if it is there.
+void AddFile(const std::string& directory, const std::string& name, ModelDirectory& model) {
+  const int64_t size = FileSize(Join(directory, name));
+  if (size >= 0) {
+    model.files.push_back(name);
+    model.size_bytes += size;
   }
-  WATTLE_ASSIGN_OR_RETURN(const SafetensorsFile file, SafetensorsFile::Open(path));
+}
+
+absl::Status CheckWeights(const std::string& directory, ModelDirectory& model) {
+  WATTLE_ASSIGN_OR_RETURN(const SafetensorsSet file, SafetensorsSet::OpenDirectory(directory));
   const std::string prefix = FamilyOf(model.config).file_prefix;
   const std::string embedding = ModelTensors(model.config).front().files[0].name;
   model.tensor_prefix = file.Find(prefix + embedding) != nullptr ? prefix : "";
   WATTLE_RETURN_IF_ERROR(ReadForm(file, model));
+  for (const std::string& name : file.FileNames()) {
+    AddFile(directory, name, model);
+  }
+  if (file.path() != Join(directory, kWeightsFile)) {
+    AddFile(directory, formats::kWeightsIndexFileName, model);
+  }
   return WeightsCheck(file, model).Run();
 }
 
@@ -247,7 +252,8 @@ std::string ModelDirectory::quantization() const {
 
 std::string TensorNameInFile(const ModelDirectory& model, const std::string& tensor) {
   for (const SlotNames& names : FamilyOf(model.config).slots) {
-    if (names.slot == Slot::kHead && tensor == absl::StrCat(names.parts[0], ".weight")) {
+    if (names.slot == Slot::kHead && (tensor == absl::StrCat(names.parts[0], ".weight") ||
+                                      tensor == absl::StrCat(names.parts[0], ".bias"))) {
       return tensor;
     }
   }
@@ -269,13 +275,9 @@ absl::StatusOr<ModelDirectory> InspectModelDirectory(const std::string& director
   WATTLE_ASSIGN_OR_RETURN(model.config, ReadDecoderConfig(config));
   WATTLE_RETURN_IF_ERROR(CheckWeights(directory, model));
   WATTLE_RETURN_IF_ERROR(CheckTokenizer(directory, model));
-  for (const char* file : {kConfigFile, kMergesFile, kWeightsFile, kTokenizerFile, kVocabularyFile,
+  for (const char* file : {kConfigFile, kMergesFile, kTokenizerFile, kVocabularyFile,
                            kTokenizerConfigFile, kSpecialTokensFile, kGenerationConfigFile}) {
-    const int64_t size = FileSize(Join(directory, file));
-    if (size >= 0) {
-      model.files.emplace_back(file);
-      model.size_bytes += size;
-    }
+    AddFile(directory, file, model);
   }
   std::sort(model.files.begin(), model.files.end());
   return model;

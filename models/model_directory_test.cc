@@ -170,10 +170,9 @@ TEST_F(ModelDirectoryTest, MissingFilesAreNamed) {
                 "no tokenizer: wants tokenizer.json, or vocab.json and merges.txt");
   std::filesystem::remove(directory_.File("model.safetensors"));
   ExpectRefused(absl::StatusCode::kNotFound,
-                "model.safetensors: no such file; save the model with save_pretrained");
+                "model.safetensors: no such file, nor model.safetensors.index.json; save the");
   directory_.Write("model.safetensors.index.json", "{}");
-  ExpectRefused(absl::StatusCode::kUnimplemented,
-                "sharded weights are not supported in this version");
+  ExpectRefused(absl::StatusCode::kInvalidArgument, "index.json: weight_map: wants an object");
   std::filesystem::remove(directory_.File("config.json"));
   ExpectRefused(absl::StatusCode::kNotFound, "config.json: no such file");
   EXPECT_THAT(InspectModelDirectory("/no/such"),

@@ -22,14 +22,22 @@ absl::string_view SlotName(Slot slot) {
       return "attention_norm";
     case Slot::kQkv:
       return "qkv";
+    case Slot::kAttentionInnerNorm:
+      return "attention_inner_norm";
     case Slot::kAttentionOutput:
       return "attention_output";
+    case Slot::kAttentionPostNorm:
+      return "attention_post_norm";
     case Slot::kMlpNorm:
       return "mlp_norm";
     case Slot::kUp:
       return "up";
+    case Slot::kMlpInnerNorm:
+      return "mlp_inner_norm";
     case Slot::kDown:
       return "down";
+    case Slot::kMlpPostNorm:
+      return "mlp_post_norm";
     case Slot::kFinalNorm:
       return "final_norm";
     case Slot::kHead:
@@ -47,7 +55,7 @@ class TensorList {
   void AddMatrix(Slot slot, int64_t layer, const std::vector<int64_t>& rows, int64_t columns) {
     const SlotNames& names = NamesOf(slot);
     ModelTensor tensor = Start(slot, Part::kWeight, layer);
-    tensor.transposed = names.transposed;
+    tensor.layout.transposed = names.transposed;
     tensor.shape = {0, columns};
     for (const auto& [name, size] : PartsOf(names, rows)) {
       tensor.shape[0] += size;
@@ -68,10 +76,10 @@ class TensorList {
     tensors_.push_back(std::move(tensor));
   }
 
-  void AddNorm(Slot slot, int64_t layer) {
-    AddVector(slot, Part::kWeight, layer, {config_.width});
+  void AddNorm(Slot slot, int64_t layer, int64_t width) {
+    AddVector(slot, Part::kWeight, layer, {width});
     if (config_.norm == Norm::kLayerNorm) {
-      AddVector(slot, Part::kBias, layer, {config_.width});
+      AddVector(slot, Part::kBias, layer, {width});
     }
   }
 
@@ -110,8 +118,11 @@ class TensorList {
     return family_.slots.front();
   }
 
-  static ModelTensor Start(Slot slot, Part part, int64_t layer) {
+  [[nodiscard]] ModelTensor Start(Slot slot, Part part, int64_t layer) const {
     ModelTensor tensor;
+    if (NamesOf(slot).interleaved_heads) {
+      tensor.layout.interleaved_heads = config_.layers[static_cast<size_t>(layer)].heads;
+    }
     tensor.slot = slot;
     tensor.part = part;
     tensor.layer = layer;
@@ -155,7 +166,11 @@ bool ModelTensor::is_multiplied(const DecoderConfig& config) const {
       return config.tied_embeddings;
     case Slot::kPositions:
     case Slot::kAttentionNorm:
+    case Slot::kAttentionInnerNorm:
+    case Slot::kAttentionPostNorm:
     case Slot::kMlpNorm:
+    case Slot::kMlpInnerNorm:
+    case Slot::kMlpPostNorm:
     case Slot::kFinalNorm:
       return false;
   }
@@ -172,19 +187,33 @@ std::vector<ModelTensor> ModelTensors(const DecoderConfig& config) {
     const LayerDescription& layer = config.layers[static_cast<size_t>(i)];
     const int64_t query = layer.attention_width();
     const int64_t key = layer.kv_heads * layer.head_size;
-    list.AddNorm(Slot::kAttentionNorm, i);
+    list.AddNorm(Slot::kAttentionNorm, i, config.width);
     list.AddLinear(Slot::kQkv, i, {query, key, key}, config.width, layer.qkv_bias);
+    if (layer.inner_norms) {
+      list.AddNorm(Slot::kAttentionInnerNorm, i, query);
+    }
     list.AddLinear(Slot::kAttentionOutput, i, {config.width}, query, layer.attention_output_bias);
-    list.AddNorm(Slot::kMlpNorm, i);
+    if (layer.post_norms) {
+      list.AddNorm(Slot::kAttentionPostNorm, i, config.width);
+    }
+    if (layer.residual != Residual::kParallelOneNorm) {
+      list.AddNorm(Slot::kMlpNorm, i, config.width);
+    }
     list.AddLinear(Slot::kUp, i,
                    layer.gated_mlp ? std::vector<int64_t>{layer.mlp_width, layer.mlp_width}
                                    : std::vector<int64_t>{layer.mlp_width},
                    config.width, layer.mlp_bias);
+    if (layer.inner_norms) {
+      list.AddNorm(Slot::kMlpInnerNorm, i, layer.mlp_width);
+    }
     list.AddLinear(Slot::kDown, i, {config.width}, layer.mlp_width, layer.mlp_bias);
+    if (layer.post_norms) {
+      list.AddNorm(Slot::kMlpPostNorm, i, config.width);
+    }
   }
-  list.AddNorm(Slot::kFinalNorm, -1);
+  list.AddNorm(Slot::kFinalNorm, -1, config.width);
   if (!config.tied_embeddings) {
-    list.AddMatrix(Slot::kHead, -1, {config.vocabulary}, config.width);
+    list.AddLinear(Slot::kHead, -1, {config.vocabulary}, config.width, config.head_bias);
   }
   return list.Take();
 }

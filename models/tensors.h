@@ -21,12 +21,16 @@ namespace wattle::models {
 enum class Slot {
   kTokens,         // the token embedding; the head as well where the two are tied
   kPositions,      // learned positions
-  kAttentionNorm,  // of a layer, as are the next five
+  kAttentionNorm,  // of a layer, as are the next nine
   kQkv,            // rows: query, key, value
+  kAttentionInnerNorm,
   kAttentionOutput,
+  kAttentionPostNorm,
   kMlpNorm,
   kUp,  // rows: gate (of a gated MLP), up
+  kMlpInnerNorm,
   kDown,
+  kMlpPostNorm,
   kFinalNorm,
   kHead,  // of an untied model
 };
@@ -39,6 +43,14 @@ struct FileTensor {
   std::vector<int64_t> shape;
 };
 
+// How the files hold a tensor otherwise than the engine.
+struct FileLayout {
+  bool transposed = false;  // [inputs, outputs] (Conv1D)
+  // More than 0: the rows of query, key and value, each of this many heads, stand head by head: the
+  // first head's query, key, value, then the second's (GPT-NeoX).
+  int64_t interleaved_heads = 0;
+};
+
 // A tensor as the engine holds it.
 struct ModelTensor {
   Slot slot = Slot::kTokens;
@@ -48,7 +60,7 @@ struct ModelTensor {
   std::vector<int64_t> shape;  // [outputs, inputs] of a matrix
   // The tensors that stand one below the other in the engine's form: their rows add up to shape[0].
   std::vector<FileTensor> files;
-  bool transposed = false;  // the files hold [inputs, outputs] (Conv1D)
+  FileLayout layout;
 
   [[nodiscard]] int64_t element_count() const;
   // A table or the weights of a linear layer, to which weight decay applies.

@@ -40,6 +40,20 @@ kernels::Norm NormOf(const models::DecoderConfig& config, const NormWeights& nor
           .width = config.width};
 }
 
+// Whether the operator has everything that the description asks for. What it lacks runs through the
+// plain blocks.
+bool OperatorServes(const models::DecoderConfig& config) {
+  const auto plain = [](const models::LayerDescription& layer) {
+    return layer.residual == models::Residual::kSequential && !layer.inner_norms &&
+           !layer.post_norms && layer.attention_softcap == 0.0 &&
+           layer.query_pre_attention_scalar == 0.0 &&
+           layer.activation != models::Activation::kGeluErf;
+  };
+  return config.norm != models::Norm::kRmsNormPlusOne && config.embedding_scale == 1.0 &&
+         config.logit_softcap == 0.0 && !config.sinusoidal_offset.has_value() &&
+         std::all_of(config.layers.begin(), config.layers.end(), plain);
+}
+
 kernels::DecodeLayer LayerOf(const Decoder& decoder, size_t index) {
   const models::LayerDescription& description = decoder.config.layers[index];
   const BlockWeights& block = decoder.weights.blocks[index];
@@ -49,6 +63,7 @@ kernels::DecodeLayer LayerOf(const Decoder& decoder, size_t index) {
   layer.heads = description.heads;
   layer.kv_heads = description.kv_heads;
   layer.head_size = description.head_size;
+  layer.window = description.window;
   if (description.rotary.has_value()) {
     layer.rotary = {.dimensions = description.rotary->dimensions,
                     .cosines = FloatsOf(decoder.rotary[index].cosines),
@@ -75,7 +90,7 @@ kernels::DecodeModel ModelOf(const Decoder& decoder) {
     model.layers.push_back(LayerOf(decoder, i));
   }
   model.final_norm = NormOf(decoder.config, decoder.weights.final_norm);
-  model.head = MatrixOf(decoder.weights.head, at::Tensor());
+  model.head = MatrixOf(decoder.weights.head, decoder.weights.head_bias);
   return model;
 }
 
@@ -94,7 +109,7 @@ struct DecodeSession::Operator {
 
 DecodeSession::DecodeSession(const Decoder& decoder, int64_t capacity_tokens, DecodeForm form)
     : decoder_(decoder), logits_(static_cast<size_t>(decoder.config.vocabulary)) {
-  if (form == DecodeForm::kFastest && decoder.device.is_cpu()) {
+  if (form == DecodeForm::kFastest && decoder.device.is_cpu() && OperatorServes(decoder.config)) {
     kernels::DecodeModel model = ModelOf(decoder);
     if (kernels::CheckDecodeModel(model).ok()) {
       operator_ = std::make_unique<Operator>(

@@ -34,14 +34,15 @@ Decoder MakeWideDecoder(const SessionCase& wanted) {
     layer.kv_heads = layer.kv_heads == 4 ? 2 : 1;
     layer.head_size = 16;
     if (layer.rotary.has_value()) {
-      layer.rotary->dimensions = 16;
+      layer.rotary->dimensions *= 2;  // the same share of each head
     }
   }
+  config.layers.back().window = 5;
   const std::vector<Parameter> parameters = ParametersOf(config);
   const ArenaLayout layout = ValueLayout(parameters);
   at::Tensor arena = at::zeros({layout.elements});
   FillRandom(config, parameters, layout, 8, arena);
-  arena.mul_(10.0);
+  arena.mul_(10.0).add_(0.05);  // biases are not 0
   DecoderWeights weights = WeightsOver(config, parameters, layout, arena);
   const auto format = kernels::ParseFormatName(wanted.format);
   EXPECT_THAT(format, IsOk());
@@ -94,6 +95,9 @@ INSTANTIATE_TEST_SUITE_P(Forms, DecodeSessionTest,
                          testing::Values(SessionCase{"gpt2", "fp32"}, SessionCase{"llama", "fp32"},
                                          SessionCase{"gpt2", "int8"}, SessionCase{"llama", "int8"},
                                          SessionCase{"gpt2", "int4-g32"},
+                                         SessionCase{"mistral", "fp32"},
+                                         SessionCase{"qwen2", "fp32"},
+                                         SessionCase{"stablelm", "fp32"},
                                          SessionCase{"gpt2", "fp32", true},
                                          SessionCase{"llama", "int8", true}),
                          [](const auto& row) {
@@ -113,6 +117,13 @@ TEST(DecodeSessionKeysAndValuesTest, Int8ChangesTheLogitsALittle) {
     const double error = RelativeError(with.Feed(tokens), without.Feed(tokens));
     EXPECT_GT(error, 1e-4);
     EXPECT_LT(error, 5e-2);
+  }
+}
+
+TEST(DecodeSessionPlainTest, FamiliesThatTheOperatorLacksTakeThePlainForm) {
+  for (const char* family : {"phi", "gpt_neox", "gemma", "gemma2", "kosmos_2_text_model"}) {
+    const Decoder decoder = MakeWideDecoder({family, "fp32"});
+    EXPECT_FALSE(DecodeSession(decoder, 8).runs_operator()) << family;
   }
 }
 

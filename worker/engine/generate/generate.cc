@@ -58,7 +58,7 @@ std::vector<int64_t> RunPrompt(const Decoder& decoder, const std::vector<int64_t
     made.push_back(token);
     next.assign(1, token);
     const bool go_on = on_token({token, fed, flops});
-    if (!go_on || token == decoder.config.eos_token_id) {
+    if (!go_on || decoder.config.ends_text(token)) {
       break;
     }
   }
@@ -87,8 +87,8 @@ absl::StatusOr<std::vector<std::vector<int64_t>>> EncodePrompts(
 }
 
 FinishReason WhyFinished(const std::vector<int64_t>& made, int64_t max_new_tokens,
-                         int64_t eos_token_id) {
-  if (!made.empty() && made.back() == eos_token_id) {
+                         const models::DecoderConfig& config) {
+  if (!made.empty() && config.ends_text(made.back())) {
     return FinishReason::kEndOfText;
   }
   return static_cast<int64_t>(made.size()) == max_new_tokens ? FinishReason::kLength
@@ -145,7 +145,7 @@ absl::StatusOr<GenerateResult> GenerateLoaded(const GenerateSettings& settings,
     result.prompt_tokens += static_cast<int64_t>(encoded[i].size());
     result.generated_tokens += static_cast<int64_t>(made.size());
     ++result.work.examples;
-    const FinishReason finish = WhyFinished(made, settings.max_new_tokens, config.eos_token_id);
+    const FinishReason finish = WhyFinished(made, settings.max_new_tokens, config);
     result.generations.push_back(
         Describe(settings.prompts[i], encoded[i].size(), std::move(made), finish, tokenizer));
   }

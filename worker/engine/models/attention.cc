@@ -1,7 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/engine/models/attention.h"
 
-#include <cmath>
 #include <limits>
 
 #include <ATen/ATen.h>
@@ -12,14 +11,19 @@ namespace wattle::engine {
 namespace {
 
 // float [tokens, seen]: 0 where query i may see key j, minus infinity elsewhere. The last `tokens`
-// of `seen` are the queries.
-at::Tensor CausalMask(int64_t tokens, int64_t seen, const at::TensorOptions& options) {
-  return at::full({tokens, seen}, -std::numeric_limits<float>::infinity(), options)
-      .triu_(seen - tokens + 1);
+// of `seen` are the queries. window: as in LayerDescription.
+at::Tensor CausalMask(int64_t tokens, int64_t seen, int64_t window,
+                      const at::TensorOptions& options) {
+  const at::Tensor hidden =
+      at::full({tokens, seen}, -std::numeric_limits<float>::infinity(), options);
+  const int64_t first = seen - tokens;  // position of the first query
+  at::Tensor mask = hidden.triu(first + 1);
+  return window == 0 ? mask : mask.add_(hidden.tril(first - window));
 }
 
-double QueryScale(const models::LayerDescription& layer) {
-  return 1.0 / std::sqrt(static_cast<double>(layer.head_size));
+// x to cap tanh(x / cap), in place.
+void CapInPlace(double cap, at::Tensor& x) {
+  x.div_(cap).tanh_().mul_(cap);
 }
 
 // Heads [first, first + count) of a fused tensor of rows: a view [batch, count, tokens, head_size].
@@ -47,11 +51,20 @@ at::Tensor MaskedScores(const models::LayerDescription& layer, const at::Tensor&
   const int64_t tokens = query.size(1);
   const int64_t seen = key.size(1);
   const at::Tensor grouped = Grouped(layer, query);
+  const bool sees_all = tokens == 1 && (layer.window == 0 || seen <= layer.window);
+  at::Tensor mask;
+  if (!sees_all) {
+    mask = CausalMask(tokens, seen, layer.window, query.options());
+  }
   at::Tensor scores;
-  if (tokens == 1) {
+  if (layer.attention_softcap > 0.0) {
+    scores = at::bmm(grouped, key.transpose(1, 2)).view({query.size(0), tokens, seen});
+    CapInPlace(layer.attention_softcap, scores);
+    return sees_all ? scores : scores.add_(mask);
+  }
+  if (sees_all) {
     scores = at::bmm(grouped, key.transpose(1, 2));
   } else {
-    const at::Tensor mask = CausalMask(tokens, seen, query.options());
     scores = at::baddbmm(mask.repeat({layer.heads / layer.kv_heads, 1}).unsqueeze(0), grouped,
                          key.transpose(1, 2));
   }
@@ -86,7 +99,7 @@ at::Tensor AttentionForward(const BlockContext& context, const at::Tensor& qkv,
         .contiguous()
         .view({shape.batch * count, shape.tokens, layer.head_size});
   };
-  at::Tensor query = contiguous(0, layer.heads).mul_(QueryScale(layer));
+  at::Tensor query = contiguous(0, layer.heads).mul_(layer.query_scale());
   at::Tensor key = contiguous(layer.heads, layer.kv_heads);
   at::Tensor value;
   if (context.rotary != nullptr) {
@@ -149,10 +162,18 @@ at::Tensor AttentionBackward(const BlockContext& context, const AttentionActivat
   DropCausalInPlace(context.dropout, context.layer, rate, grad_probabilities);
   // Above the diagonal probabilities are 0, and so is the gradient of the scores whatever stands in
   // grad_probabilities.
-  const at::Tensor grad_scores =
+  at::Tensor grad_scores =
       at::_softmax_backward_data(grad_probabilities, saved.probabilities, -1, at::kFloat);
+  if (layer.attention_softcap > 0.0) {
+    // d(cap tanh(s / cap)) / ds = 1 - tanh²; the scores are computed again rather than kept.
+    const at::Tensor tangent = at::bmm(Grouped(layer, saved.query), saved.key.transpose(1, 2))
+                                   .view(grad_scores.sizes())
+                                   .div_(layer.attention_softcap)
+                                   .tanh_();
+    grad_scores.sub_(grad_scores * tangent.square_());
+  }
   at::Tensor grad_query = at::bmm(Grouped(layer, grad_scores), saved.key)
-                              .mul_(QueryScale(layer))
+                              .mul_(layer.query_scale())
                               .view(saved.query.sizes());
   at::Tensor grad_key =
       at::bmm(Grouped(layer, grad_scores).transpose(1, 2), Grouped(layer, saved.query));

@@ -52,7 +52,7 @@ struct BlockContext {
 
 // What the backward pass needs.
 struct AttentionActivations {
-  at::Tensor query;          // float [batch * heads, tokens, head_size], divided by √head_size
+  at::Tensor query;          // float [batch * heads, tokens, head_size], times query_scale
   at::Tensor key;            // float [batch * kv_heads, tokens, head_size]
   at::Tensor value;          // float [batch * kv_heads, tokens, head_size]
   at::Tensor probabilities;  // float [batch * heads, tokens, tokens], before dropout

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "worker/engine/models/block.h"
+#include "worker/engine/models/sinusoidal_positions.h"
 
 namespace wattle::engine {
 namespace {
@@ -25,17 +26,22 @@ at::Tensor Embed(const Decoder& decoder, const SequenceShape& shape, int64_t fir
   WATTLE_CHECK(first_position + shape.tokens <= decoder.config.max_positions,
                "batches are cut to the model's context");
   at::Tensor x = LookUpRows(decoder.weights.tokens, tokens);
-  if (decoder.config.learned_positions) {
-    x.view({shape.batch, shape.tokens, decoder.config.width})
-        .add_(decoder.weights.positions.narrow(0, first_position, shape.tokens).unsqueeze(0));
+  if (decoder.config.embedding_scale != 1.0) {
+    x.mul_(decoder.config.embedding_scale);
+  }
+  for (const at::Tensor& positions : {decoder.weights.positions, decoder.sinusoids}) {
+    if (positions.defined()) {
+      x.view({shape.batch, shape.tokens, decoder.config.width})
+          .add_(positions.narrow(0, first_position, shape.tokens).unsqueeze(0));
+    }
   }
   return x;
 }
 
-void EmbedBackward(const TokenBatch& batch, const at::Tensor& tokens, const at::Tensor& grad,
-                   DecoderWeights& gradients) {
+void EmbedBackward(const Decoder& decoder, const TokenBatch& batch, const at::Tensor& tokens,
+                   const at::Tensor& grad, DecoderWeights& gradients) {
   if (gradients.tokens.value.defined()) {
-    gradients.tokens.value.index_add_(0, tokens, grad);
+    gradients.tokens.value.index_add_(0, tokens, grad, decoder.config.embedding_scale);
   }
   if (gradients.positions.defined()) {
     gradients.positions.narrow(0, 0, batch.length)
@@ -59,6 +65,15 @@ at::Tensor RunBlocks(const Decoder& decoder, const SequenceShape& shape,
 at::Tensor FinalNorm(const Decoder& decoder, const at::Tensor& x, NormActivations* saved) {
   return NormForward(decoder.config.norm, decoder.config.norm_epsilon, decoder.weights.final_norm,
                      x, saved);
+}
+
+// The head and its cap. hidden: float [rows, width], normed → float [rows, vocabulary].
+at::Tensor Logits(const Decoder& decoder, const at::Tensor& hidden) {
+  at::Tensor logits = MatrixProduct(decoder.weights.head, hidden, decoder.weights.head_bias);
+  if (const double cap = decoder.config.logit_softcap; cap > 0.0) {
+    logits.div_(cap).tanh_().mul_(cap);
+  }
+  return logits;
 }
 
 // The rows of one piece of the loss.
@@ -88,8 +103,7 @@ double NegativeLogLikelihood(const at::Tensor& log_probabilities, const at::Tens
 // float [rows, vocabulary]. x: the stream after the last block.
 at::Tensor LogProbabilities(const Decoder& decoder, const at::Tensor& x, const at::Tensor& where) {
   const at::Tensor hidden = FinalNorm(decoder, x.index_select(0, where), nullptr);
-  const at::Tensor logits = MatrixProduct(decoder.weights.head, hidden, at::Tensor());
-  return at::_log_softmax(logits, 1, /*half_to_float=*/false);
+  return at::_log_softmax(Logits(decoder, hidden), 1, /*half_to_float=*/false);
 }
 
 // x: the stream after the last block.
@@ -113,16 +127,27 @@ HeadGradient HeadLossAndGradients(const Decoder& decoder, const TokenBatch& batc
                                   DecoderWeights& gradients) {
   HeadGradient result{.grad_x = at::zeros_like(x)};
   const at::Tensor& head = decoder.weights.head.value;
+  const double cap = decoder.config.logit_softcap;
   ForEachLossRows(batch, x.device(), [&](const LossRows& rows) {
     const at::Tensor rows_x = x.index_select(0, rows.where);
     NormActivations norm;
     const at::Tensor hidden = FinalNorm(decoder, rows_x, &norm);
-    at::Tensor grad_logits = at::_log_softmax(at::mm(hidden, head.t()), 1, /*half_to_float=*/false);
+    at::Tensor logits = Logits(decoder, hidden);
+    at::Tensor grad_logits = at::_log_softmax(logits, 1, /*half_to_float=*/false);
+    if (cap == 0.0) {
+      logits.reset();  // its memory serves the rest
+    }
     result.loss_sum += NegativeLogLikelihood(grad_logits, rows.targets);
     grad_logits.exp_();
     grad_logits.scatter_add_(1, rows.targets.unsqueeze(1),
                              at::full({rows.targets.size(0), 1}, -1.0, x.options()));
     grad_logits.mul_(gradient_scale);
+    if (cap > 0.0) {
+      grad_logits.sub_(grad_logits * logits.div_(cap).square_());  // times 1 - tanh²
+    }
+    if (gradients.head_bias.defined()) {
+      gradients.head_bias.add_(grad_logits.sum(0));
+    }
     if (gradients.head.value.defined()) {
       gradients.head.value.addmm_(grad_logits.t(), hidden);
     }
@@ -159,6 +184,10 @@ Decoder MakeDecoder(models::DecoderConfig config, DecoderWeights weights, at::De
   decoder.config = std::move(config);
   decoder.weights = std::move(weights);
   decoder.device = device;
+  if (const auto offset = decoder.config.sinusoidal_offset; offset.has_value()) {
+    decoder.sinusoids = SinusoidalPositions(decoder.config.max_positions, *offset,
+                                            decoder.config.width, device);
+  }
   for (size_t i = 0; i < decoder.config.layers.size(); ++i) {
     const std::optional<models::Rotary>& rotary = decoder.config.layers[i].rotary;
     if (!rotary.has_value()) {
@@ -222,7 +251,7 @@ double LossSumAndGradients(const Decoder& decoder, const TokenBatch& batch,
   }
   DropInPlace(dropout, kernels::RandomUse::kEmbeddingDropout, 0, decoder.config.embedding_dropout,
               grad);
-  EmbedBackward(batch, tokens, grad, gradients);
+  EmbedBackward(decoder, batch, tokens, grad, gradients);
   return sum;
 }
 
@@ -230,7 +259,7 @@ at::Tensor AllLogits(const Decoder& decoder, const TokenBatch& batch) {
   const SequenceShape shape{batch.batch, batch.length};
   at::Tensor x = Embed(decoder, shape, 0, Indices(batch.tokens, decoder.device));
   x = RunBlocks(decoder, shape, DropoutState{}, x, nullptr);
-  return MatrixProduct(decoder.weights.head, FinalNorm(decoder, x, nullptr), at::Tensor());
+  return Logits(decoder, FinalNorm(decoder, x, nullptr));
 }
 
 at::Tensor DecodeLogits(const Decoder& decoder, absl::Span<const int64_t> tokens,
@@ -246,7 +275,7 @@ at::Tensor DecodeLogits(const Decoder& decoder, absl::Span<const int64_t> tokens
   }
   cache.Advance(slot, count);
   const at::Tensor hidden = FinalNorm(decoder, x.narrow(0, count - 1, 1), nullptr);
-  return MatrixProduct(decoder.weights.head, hidden, at::Tensor()).view({-1});
+  return Logits(decoder, hidden).view({-1});
 }
 
 }  // namespace wattle::engine

@@ -31,6 +31,7 @@ struct Decoder {
   DecoderWeights weights;
   at::Device device = at::Device(at::kCPU);
   std::vector<RotaryTable> rotary;  // of each layer; empty without rotary positions
+  at::Tensor sinusoids;  // float [max_positions, width]; undefined without sinusoidal positions
   // Attention rounds queries, keys and values to int8 with a scale for each position of each head.
   bool int8_keys_and_values = false;
 };

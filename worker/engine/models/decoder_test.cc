@@ -6,7 +6,6 @@
 #include "worker/engine/models/decoder.h"
 
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <map>
 #include <utility>
@@ -16,73 +15,15 @@
 #include <ATen/ATen.h>
 
 #include "base/status_matchers.h"
-#include "formats/safetensors.h"
 #include "worker/engine/generate/generate.h"
 #include "worker/engine/kernels/random.h"
 #include "worker/engine/model_job.h"
 #include "worker/engine/models/model_files.h"
+#include "worker/engine/models/test_golden.h"
 #include "worker/engine/test_model.h"
 
 namespace wattle::engine {
 namespace {
-
-// max |Δ| / max |reference| of a tensor. Single precision over two layers; the reference sums in
-// another order.
-constexpr double kLogitsTolerance = 1e-4;
-constexpr double kGradientTolerance = 1e-3;
-
-double RelativeError(const at::Tensor& got, const at::Tensor& wanted) {
-  return (got - wanted).abs().max().item<double>() / wanted.abs().max().item<double>();
-}
-
-std::string GoldenPath(const std::string& name) {
-  return absl::StrCat(WATTLE_SOURCE_DIR, "/tests/golden/engine/", name);
-}
-
-// A file of a golden as tensors.
-std::map<std::string, at::Tensor> ReadTensors(const std::string& name) {
-  std::map<std::string, at::Tensor> tensors;
-  const auto file = formats::SafetensorsFile::Open(GoldenPath(name));
-  EXPECT_THAT(file, IsOk());
-  for (const formats::TensorEntry& entry : file->tensors()) {
-    at::Tensor tensor =
-        at::empty(entry.shape, entry.type == formats::DataType::kI64 ? at::kLong : at::kFloat);
-    const auto bytes = file->Bytes(entry);
-    std::memcpy(tensor.data_ptr(), bytes.data(), bytes.size());
-    tensors[entry.name] = tensor;
-  }
-  return tensors;
-}
-
-// A decoder with its arenas.
-struct Model {
-  std::vector<Parameter> parameters;
-  ArenaLayout layout;
-  at::Tensor arena;
-  at::Tensor gradients;
-  Decoder decoder;
-  DecoderWeights gradient_views;
-
-  [[nodiscard]] at::Tensor Value(size_t parameter) const {
-    return ArenaView(arena, layout, parameters, parameter);
-  }
-  [[nodiscard]] at::Tensor Gradient(size_t parameter) const {
-    return ArenaView(gradients, layout, parameters, parameter);
-  }
-};
-
-Model MakeModel(const models::DecoderConfig& config) {
-  Model model;
-  model.parameters = ParametersOf(config);
-  model.layout = ValueLayout(model.parameters);
-  model.arena = at::zeros({model.layout.elements});
-  model.gradients = at::zeros_like(model.arena);
-  model.decoder =
-      MakeDecoder(config, WeightsOver(config, model.parameters, model.layout, model.arena),
-                  at::Device(at::kCPU));
-  model.gradient_views = WeightsOver(config, model.parameters, model.layout, model.gradients);
-  return model;
-}
 
 // A tensor of the engine from those of the reference, which have `prefix` before their names.
 at::Tensor FromReference(const std::map<std::string, at::Tensor>& reference,
@@ -90,38 +31,9 @@ at::Tensor FromReference(const std::map<std::string, at::Tensor>& reference,
   std::vector<at::Tensor> parts;
   for (const models::FileTensor& file : tensor.files) {
     const at::Tensor& stored = reference.at(prefix + file.name);
-    parts.push_back(tensor.transposed ? stored.t() : stored);
+    parts.push_back(tensor.layout.transposed ? stored.t() : stored);
   }
   return at::cat(parts);
-}
-
-struct Example {
-  std::vector<int64_t> tokens;
-  std::vector<uint8_t> mask;
-};
-
-TokenBatch BatchOf(const std::vector<Example>& examples) {
-  formats::ExamplePool pool;
-  std::vector<size_t> numbers;
-  for (const Example& example : examples) {
-    numbers.push_back(pool.size());
-    AddExample(pool, example.tokens, example.mask);
-  }
-  return MakeTokenBatch(pool, numbers);
-}
-
-std::vector<Example> GoldenExamples(const std::map<std::string, at::Tensor>& golden) {
-  std::vector<Example> examples;
-  const at::Tensor lengths = golden.at("lengths");
-  for (int64_t row = 0; row < lengths.numel(); ++row) {
-    Example example;
-    for (int64_t t = 0; t < lengths[row].item<int64_t>(); ++t) {
-      example.tokens.push_back(golden.at("tokens")[row][t].item<int64_t>());
-      example.mask.push_back(static_cast<uint8_t>(golden.at("mask")[row][t].item<int64_t>()));
-    }
-    examples.push_back(std::move(example));
-  }
-  return examples;
 }
 
 // What transformers computed with a tiny model of a family.

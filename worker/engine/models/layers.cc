@@ -15,7 +15,9 @@ namespace {
 
 // Elements of one piece of parallel dropout; a multiple of the generator's block.
 constexpr int64_t kDropoutGrain = 1 << 15;
-constexpr char kTanh[] = "tanh";  // the approximation of GELU by tanh
+// The two forms of GELU, as libtorch names them: the approximation by tanh, and none.
+constexpr char kTanh[] = "tanh";
+constexpr char kNone[] = "none";
 
 kernels::RandomStream StreamOf(const DropoutState& state, kernels::RandomUse use, int64_t layer) {
   return {
@@ -40,14 +42,23 @@ at::Tensor MeanOfProduct(const at::Tensor& a, const at::Tensor& b) {
   return (a * b).mean({-1}, /*keepdim=*/true);
 }
 
+const char* GeluKind(models::Activation activation) {
+  return activation == models::Activation::kGeluTanh ? kTanh : kNone;
+}
+
 at::Tensor Activate(models::Activation activation, const at::Tensor& x) {
-  return activation == models::Activation::kSilu ? at::silu(x) : at::gelu(x, kTanh);
+  return activation == models::Activation::kSilu ? at::silu(x) : at::gelu(x, GeluKind(activation));
 }
 
 at::Tensor ActivateBackward(models::Activation activation, const at::Tensor& grad_out,
                             const at::Tensor& x) {
   return activation == models::Activation::kSilu ? at::silu_backward(grad_out, x)
-                                                 : at::gelu_backward(grad_out, x, kTanh);
+                                                 : at::gelu_backward(grad_out, x, GeluKind(activation));
+}
+
+// What the normed rows are multiplied with.
+at::Tensor GainOf(models::Norm kind, const NormWeights& norm) {
+  return kind == models::Norm::kRmsNormPlusOne ? norm.weight + 1.0 : norm.weight;
 }
 
 }  // namespace
@@ -138,12 +149,12 @@ at::Tensor LinearBackward(const LinearWeights& linear, const at::Tensor& x,
 
 at::Tensor NormForward(models::Norm kind, double epsilon, const NormWeights& norm,
                        const at::Tensor& x, NormActivations* saved) {
-  if (kind == models::Norm::kRmsNorm) {
+  if (kind != models::Norm::kLayerNorm) {
     const at::Tensor reciprocal = MeanOfProduct(x, x).add_(epsilon).rsqrt_();
     if (saved != nullptr) {
       saved->reciprocal_deviation = reciprocal;
     }
-    return (x * reciprocal).mul_(norm.weight);
+    return (x * reciprocal).mul_(GainOf(kind, norm));
   }
   at::Tensor out;
   at::Tensor mean;
@@ -158,13 +169,13 @@ at::Tensor NormForward(models::Norm kind, double epsilon, const NormWeights& nor
 
 at::Tensor NormBackward(models::Norm kind, const NormWeights& norm, const NormActivations& saved,
                         const at::Tensor& x, const at::Tensor& grad_out, NormWeights& gradients) {
-  if (kind == models::Norm::kRmsNorm) {
+  if (kind != models::Norm::kLayerNorm) {
     // y = w n, n = x r, r = (mean(x²) + ε)^(-1/2): dx = r (w g - n mean(n w g)).
     const at::Tensor normed = x * saved.reciprocal_deviation;
     if (gradients.weight.defined()) {
       gradients.weight.add_((grad_out * normed).sum(0));
     }
-    at::Tensor grad_x = grad_out * norm.weight;
+    at::Tensor grad_x = grad_out * GainOf(kind, norm);
     const at::Tensor projection = MeanOfProduct(normed, grad_x);
     return grad_x.sub_(normed * projection).mul_(saved.reciprocal_deviation);
   }

@@ -13,6 +13,7 @@
 #include "base/durable_file.h"
 #include "base/status_matchers.h"
 #include "formats/byte_pair_encoding.h"
+#include "formats/safetensors.h"
 #include "proto/quantization_recipe.h"
 #include "worker/engine/evaluate/evaluate.h"
 #include "worker/engine/generate/generate.h"
@@ -77,6 +78,56 @@ TEST(LlamaDirectoryTest, LossOfATextIsThatOfTheReference) {
   const auto wanted = expected["loss"].get<double>();
   EXPECT_NEAR(result->figures.loss, wanted, 1e-5 * wanted);
   EXPECT_EQ(result->figures.predicted_tokens, expected["predicted_tokens"].get<int64_t>());
+}
+
+// A copy of the directory with its weights in two files.
+std::string ShardedDirectory() {
+  std::string copy = TestDirectory("sharded");
+  for (const char* file : {"config.json", "tokenizer.json"}) {
+    EXPECT_THAT(WriteFileDurably(copy + "/" + file, FileBytes(Directory() + "/" + file)), IsOk());
+  }
+  const auto whole = formats::SafetensorsFile::Open(Directory() + "/model.safetensors");
+  EXPECT_THAT(whole, IsOk());
+  nlohmann::json index;
+  for (const size_t part : {0U, 1U}) {
+    const std::string name = absl::StrCat("model-0000", part + 1, "-of-00002.safetensors");
+    std::vector<formats::TensorDescription> tensors;
+    for (size_t i = part; i < whole->tensors().size(); i += 2) {
+      tensors.push_back(whole->tensors()[i]);
+      index["weight_map"][tensors.back().name] = name;
+    }
+    auto writer = formats::SafetensorsWriter::Create(copy + "/" + name, tensors);
+    EXPECT_THAT(writer, IsOk());
+    for (const formats::TensorDescription& tensor : tensors) {
+      EXPECT_THAT(writer->Write(tensor.name, whole->Bytes(*whole->Find(tensor.name))), IsOk());
+    }
+    EXPECT_THAT(writer->Commit(), IsOk());
+  }
+  EXPECT_THAT(WriteFileDurably(copy + "/model.safetensors.index.json", index.dump()), IsOk());
+  return copy;
+}
+
+TEST(LlamaDirectoryTest, ShardedWeightsAreTheSameModelAndASavedResultIsOneFile) {
+  EvaluateSettings settings = TextEvaluation();
+  settings.model.directory = ShardedDirectory();
+  RecordingSink sink;
+  const auto result = Evaluate(settings, sink);
+  ASSERT_THAT(result, IsOk());
+  const auto wanted = Expected()["loss"].get<double>();
+  EXPECT_NEAR(result->figures.loss, wanted, 1e-5 * wanted);
+  const auto files = models::InspectModelDirectory(settings.model.directory);
+  ASSERT_THAT(files, IsOk());
+  EXPECT_THAT(files->files, testing::ElementsAre("config.json", "model-00001-of-00002.safetensors",
+                                                 "model-00002-of-00002.safetensors",
+                                                 "model.safetensors.index.json", "tokenizer.json"));
+  const auto model = LoadForInference({.directory = settings.model.directory}, sink);
+  ASSERT_THAT(model, IsOk());
+  const std::string saved = TestDirectory("saved");
+  ASSERT_THAT(SaveModel(saved, *model), IsOk());
+  const auto again = models::InspectModelDirectory(saved);
+  ASSERT_THAT(again, IsOk());
+  EXPECT_THAT(again->files,
+              testing::ElementsAre("config.json", "model.safetensors", "tokenizer.json"));
 }
 
 TEST(LlamaDirectoryTest, Int8ChangesTheLossLittle) {

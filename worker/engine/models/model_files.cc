@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "formats/safetensors.h"
+#include "formats/safetensors_set.h"
 #include "models/family.h"
 #include "proto/quantization_recipe.h"
 #include "worker/engine/model_job.h"
@@ -43,7 +44,7 @@ absl::StatusOr<at::Device> DeviceOf(const std::string& name) {
 // Loads one model; every tensor goes from the file to its place before the next one is read.
 class ModelLoad {
  public:
-  ModelLoad(const formats::SafetensorsFile& file, const LoadOptions& options, LoadedModel& model)
+  ModelLoad(const formats::SafetensorsSet& file, const LoadOptions& options, LoadedModel& model)
       : file_(file), options_(options), model_(model) {}
 
   absl::Status Run() {
@@ -95,7 +96,7 @@ class ModelLoad {
     switch (model_.files.form) {
       case models::StoredForm::kPacked:
         return parameter.in_arena()
-                   ? LoadFloats(index, {{parameter.tensor.name, parameter.tensor.shape}}, false)
+                   ? LoadFloats(index, {{parameter.tensor.name, parameter.tensor.shape}}, {})
                    : LoadPacked(index);
       case models::StoredForm::kInt8PerChannel:
         if (!parameter.in_arena()) {
@@ -107,22 +108,22 @@ class ModelLoad {
     }
     if (parameter.in_arena()) {
       return LoadFloats(index, NamesInFile(model_.files, parameter.tensor),
-                        parameter.tensor.transposed);
+                        parameter.tensor.layout);
     }
     return LoadAndQuantize(index);
   }
 
   absl::Status LoadFloats(size_t index, const std::vector<models::FileTensor>& files,
-                          bool transposed) {
+                          const models::FileLayout& layout) {
     at::Tensor place = ArenaView(model_.arena, model_.layout, model_.parameters, index);
-    return ReadFloats(file_, files, transposed, place);
+    return ReadFloats(file_, files, layout, place);
   }
 
   absl::Status LoadAndQuantize(size_t index) {
     const Parameter& parameter = model_.parameters[index];
     at::Tensor values = at::empty(parameter.tensor.shape, at::kFloat);
     WATTLE_RETURN_IF_ERROR(ReadFloats(file_, NamesInFile(model_.files, parameter.tensor),
-                                      parameter.tensor.transposed, values));
+                                      parameter.tensor.layout, values));
     WATTLE_ASSIGN_OR_RETURN(packed_[index],
                             PackFloats(parameter.tensor.name, parameter.format, values));
     const bool go_on = !options_.on_quantized || options_.on_quantized(values.numel());
@@ -141,11 +142,11 @@ class ModelLoad {
     WATTLE_ASSIGN_OR_RETURN(
         packed_[index],
         ReadInt8PerChannel(file_, NamesInFile(model_.files, parameter.tensor).front().name,
-                           parameter.tensor.shape, parameter.tensor.transposed));
+                           parameter.tensor.shape, parameter.tensor.layout.transposed));
     return absl::OkStatus();
   }
 
-  const formats::SafetensorsFile& file_;
+  const formats::SafetensorsSet& file_;
   const LoadOptions& options_;
   LoadedModel& model_;
   std::map<size_t, MatrixWeights> packed_;  // by parameter
@@ -155,8 +156,7 @@ absl::StatusOr<LoadedModel> LoadChecked(const std::string& directory, const Load
   LoadedModel model;
   model.directory = directory;
   WATTLE_ASSIGN_OR_RETURN(model.files, models::InspectModelDirectory(directory));
-  WATTLE_ASSIGN_OR_RETURN(const auto file, formats::SafetensorsFile::Open(
-                                               absl::StrCat(directory, "/", models::kWeightsFile)));
+  WATTLE_ASSIGN_OR_RETURN(const auto file, formats::SafetensorsSet::OpenDirectory(directory));
   WATTLE_RETURN_IF_ERROR(ModelLoad(file, options, model).Run());
   return model;
 }
@@ -170,7 +170,8 @@ absl::Status SaveCompanions(const std::string& directory, const LoadedModel& mod
         directory, ": cannot make this directory: ", error.message(), "; choose another output"));
   }
   for (const std::string& name : model.files.files) {
-    if (name == models::kConfigFile || absl::EndsWith(name, ".safetensors")) {
+    if (name == models::kConfigFile || name == formats::kWeightsIndexFileName ||
+        absl::EndsWith(name, ".safetensors")) {
       continue;
     }
     WATTLE_ASSIGN_OR_RETURN(
@@ -248,11 +249,11 @@ absl::StatusOr<LoadedModel> LoadModel(const std::string& directory, const LoadOp
 absl::Status ReadArena(const std::string& path, const models::ModelDirectory& files,
                        const std::vector<Parameter>& parameters, const ArenaLayout& layout,
                        at::Tensor& arena) {
-  WATTLE_ASSIGN_OR_RETURN(const auto file, formats::SafetensorsFile::Open(path));
+  WATTLE_ASSIGN_OR_RETURN(const auto file, formats::SafetensorsSet::OpenFile(path));
   for (size_t i = 0; i < parameters.size(); ++i) {
     const models::ModelTensor& tensor = parameters[i].tensor;
     at::Tensor place = ArenaView(arena, layout, parameters, i);
-    WATTLE_RETURN_IF_ERROR(ReadFloats(file, NamesInFile(files, tensor), tensor.transposed, place));
+    WATTLE_RETURN_IF_ERROR(ReadFloats(file, NamesInFile(files, tensor), tensor.layout, place));
   }
   return absl::OkStatus();
 }
@@ -273,7 +274,7 @@ absl::Status WriteArena(const std::string& path, const models::ModelDirectory& f
     const models::ModelTensor& tensor = parameters[i].tensor;
     const at::Tensor values = ArenaView(arena, layout, parameters, i).to(at::kCPU);
     WATTLE_RETURN_IF_ERROR(
-        WriteFloats(NamesInFile(files, tensor), tensor.transposed, values, writer));
+        WriteFloats(NamesInFile(files, tensor), tensor.layout, values, writer));
   }
   return writer.Commit();
 }

@@ -98,7 +98,8 @@ void FillRandom(const models::DecoderConfig& config, const std::vector<Parameter
                              .layer = static_cast<uint32_t>(i)},
                             ends_in_stream ? residual : deviation, view.numel(),
                             view.data_ptr<float>());
-    } else if (tensor.part == models::Part::kWeight) {
+    } else if (tensor.part == models::Part::kWeight &&
+               config.norm != models::Norm::kRmsNormPlusOne) {
       view.fill_(1.0);
     }
   }

@@ -15,8 +15,7 @@ RotaryTable MakeRotaryTable(const models::Rotary& rotary, int64_t positions, at:
   auto* sines = table.sines.data_ptr<float>();
   for (int64_t i = 0; i < half; ++i) {
     // Frequency and angle in single precision, as the models were trained.
-    const auto frequency = static_cast<float>(std::pow(
-        rotary.base, -2.0 * static_cast<double>(i) / static_cast<double>(rotary.dimensions)));
+    const auto frequency = static_cast<float>(rotary.Frequency(i));
     for (int64_t position = 0; position < positions; ++position) {
       const float angle = static_cast<float>(position) * frequency;
       cosines[position * half + i] = std::cos(angle);

@@ -13,7 +13,7 @@ namespace wattle::engine {
 namespace {
 
 using formats::DataType;
-using formats::SafetensorsFile;
+using formats::SafetensorsSet;
 using formats::TensorEntry;
 
 // Rows that are dequantized at once to look at their values.
@@ -40,14 +40,14 @@ at::ScalarType ScalarTypeOf(DataType type) {
   return at::kFloat;
 }
 
-absl::Status NotFinite(const SafetensorsFile& file, const std::string& name) {
+absl::Status NotFinite(const SafetensorsSet& file, const std::string& name) {
   return absl::DataLossError(absl::StrCat(file.path(), ": tensor ", name,
                                           " has values that are not finite; fetch or train the "
                                           "model again"));
 }
 
 // A tensor of the file in its own type.
-absl::StatusOr<at::Tensor> ReadTensor(const SafetensorsFile& file, const std::string& name,
+absl::StatusOr<at::Tensor> ReadTensor(const SafetensorsSet& file, const std::string& name,
                                       at::IntArrayRef shape) {
   const TensorEntry* entry = file.Find(name);
   if (entry == nullptr) {
@@ -104,7 +104,22 @@ kernels::PackedBuffers BuffersOf(MatrixWeights& matrix) {
           .scales = static_cast<std::byte*>(matrix.scales.data_ptr())};
 }
 
-absl::Status ReadBytes(const SafetensorsFile& file, const std::string& name, at::Tensor& place) {
+// Rows that stand head by head, query, key and value of each, to query of all heads, then key, then
+// value. rows: [3 * heads * head_size] or [3 * heads * head_size, columns].
+at::Tensor WithHeadsTogether(const at::Tensor& rows, int64_t heads) {
+  return rows.view({heads, 3, rows.size(0) / (3 * heads), -1})
+      .transpose(0, 1)
+      .reshape(rows.sizes());
+}
+
+// The reverse.
+at::Tensor WithHeadsInterleaved(const at::Tensor& rows, int64_t heads) {
+  return rows.view({3, heads, rows.size(0) / (3 * heads), -1})
+      .transpose(0, 1)
+      .reshape(rows.sizes());
+}
+
+absl::Status ReadBytes(const SafetensorsSet& file, const std::string& name, at::Tensor& place) {
   WATTLE_ASSIGN_OR_RETURN(const at::Tensor bytes, ReadTensor(file, name, place.sizes()));
   if (bytes.scalar_type() != at::kByte) {
     return absl::InvalidArgumentError(
@@ -125,12 +140,15 @@ std::vector<models::FileTensor> NamesInFile(const models::ModelDirectory& files,
   return parts;
 }
 
-absl::Status ReadFloats(const SafetensorsFile& file, const std::vector<models::FileTensor>& parts,
-                        bool transposed, at::Tensor& place) {
+absl::Status ReadFloats(const SafetensorsSet& file, const std::vector<models::FileTensor>& parts,
+                        const models::FileLayout& layout, at::Tensor& place) {
   int64_t row = 0;
   for (const models::FileTensor& part : parts) {
     WATTLE_ASSIGN_OR_RETURN(const at::Tensor stored, ReadTensor(file, part.name, part.shape));
-    const at::Tensor rows = transposed ? stored.t() : stored;
+    at::Tensor rows = layout.transposed ? stored.t() : stored;
+    if (layout.interleaved_heads > 0) {
+      rows = WithHeadsTogether(rows.contiguous(), layout.interleaved_heads);
+    }
     at::Tensor target = place.narrow(0, row, rows.size(0));
     target.copy_(rows);
     if (!AllFinite(target)) {
@@ -141,13 +159,17 @@ absl::Status ReadFloats(const SafetensorsFile& file, const std::vector<models::F
   return absl::OkStatus();
 }
 
-absl::Status WriteFloats(const std::vector<models::FileTensor>& parts, bool transposed,
-                         const at::Tensor& values, formats::SafetensorsWriter& writer) {
+absl::Status WriteFloats(const std::vector<models::FileTensor>& parts,
+                         const models::FileLayout& layout, const at::Tensor& values,
+                         formats::SafetensorsWriter& writer) {
   int64_t row = 0;
   for (const models::FileTensor& part : parts) {
-    const int64_t rows = part.shape[transposed ? 1 : 0];
-    const at::Tensor own = values.narrow(0, row, rows);
-    const at::Tensor stored = transposed ? own.t().contiguous() : own.contiguous();
+    const int64_t rows = part.shape[layout.transposed ? 1 : 0];
+    at::Tensor own = values.narrow(0, row, rows);
+    if (layout.interleaved_heads > 0) {
+      own = WithHeadsInterleaved(own.contiguous(), layout.interleaved_heads);
+    }
+    const at::Tensor stored = layout.transposed ? own.t().contiguous() : own.contiguous();
     WATTLE_RETURN_IF_ERROR(writer.Write(
         part.name, absl::MakeConstSpan(static_cast<const std::byte*>(stored.data_ptr()),
                                        static_cast<size_t>(stored.nbytes()))));
@@ -176,7 +198,7 @@ MatrixWeights PackCodes(kernels::WeightFormat format, int64_t outputs, int64_t i
   return matrix;
 }
 
-absl::StatusOr<MatrixWeights> ReadPacked(const SafetensorsFile& file, const std::string& name,
+absl::StatusOr<MatrixWeights> ReadPacked(const SafetensorsSet& file, const std::string& name,
                                          const std::vector<int64_t>& shape,
                                          kernels::WeightFormat format) {
   MatrixWeights matrix = EmptyMatrix(format, shape[0], shape[1]);
@@ -188,7 +210,7 @@ absl::StatusOr<MatrixWeights> ReadPacked(const SafetensorsFile& file, const std:
   return matrix;
 }
 
-absl::StatusOr<MatrixWeights> ReadInt8PerChannel(const SafetensorsFile& file,
+absl::StatusOr<MatrixWeights> ReadInt8PerChannel(const SafetensorsSet& file,
                                                  const std::string& name,
                                                  const std::vector<int64_t>& shape,
                                                  bool transposed) {

@@ -15,6 +15,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "formats/safetensors.h"
+#include "formats/safetensors_set.h"
 #include "models/model_directory.h"
 #include "models/tensors.h"
 #include "worker/engine/kernels/weight_matrix.h"
@@ -26,16 +27,17 @@ namespace wattle::engine {
 [[nodiscard]] std::vector<models::FileTensor> NamesInFile(const models::ModelDirectory& files,
                                                           const models::ModelTensor& tensor);
 
-// Reads parts that stand one below the other into `place`: float, on the host. Errors:
-// kInvalidArgument for a part that is missing or of another shape, kDataLoss for values that are
+// Reads parts that stand one below the other into `place`: float, on the host, in the engine's form.
+// Errors: kInvalidArgument for a part that is missing or of another shape, kDataLoss for values that are
 // not finite.
-absl::Status ReadFloats(const formats::SafetensorsFile& file,
-                        const std::vector<models::FileTensor>& parts, bool transposed,
-                        at::Tensor& place);
+absl::Status ReadFloats(const formats::SafetensorsSet& file,
+                        const std::vector<models::FileTensor>& parts,
+                        const models::FileLayout& layout, at::Tensor& place);
 
 // The reverse. values: float, on the host.
-absl::Status WriteFloats(const std::vector<models::FileTensor>& parts, bool transposed,
-                         const at::Tensor& values, formats::SafetensorsWriter& writer);
+absl::Status WriteFloats(const std::vector<models::FileTensor>& parts,
+                         const models::FileLayout& layout, const at::Tensor& values,
+                         formats::SafetensorsWriter& writer);
 
 // Quantizes float [outputs, inputs] of the host by rounding to nearest. name: for messages. Errors:
 // kDataLoss for values that are not finite.
@@ -49,12 +51,12 @@ absl::StatusOr<MatrixWeights> PackFloats(const std::string& name, kernels::Weigh
 
 // Reads packed bytes and scales. shape: [outputs, inputs]. Errors: kInvalidArgument for another
 // size than the format has, kDataLoss for weights that come out not finite.
-absl::StatusOr<MatrixWeights> ReadPacked(const formats::SafetensorsFile& file,
+absl::StatusOr<MatrixWeights> ReadPacked(const formats::SafetensorsSet& file,
                                          const std::string& name, const std::vector<int64_t>& shape,
                                          kernels::WeightFormat format);
 
 // Reads the int8 form of versions before 0.2. name: as in the file.
-absl::StatusOr<MatrixWeights> ReadInt8PerChannel(const formats::SafetensorsFile& file,
+absl::StatusOr<MatrixWeights> ReadInt8PerChannel(const formats::SafetensorsSet& file,
                                                  const std::string& name,
                                                  const std::vector<int64_t>& shape,
                                                  bool transposed);

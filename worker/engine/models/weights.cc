@@ -33,8 +33,16 @@ NormWeights* NormAt(DecoderWeights& weights, const models::ModelTensor& tensor) 
   switch (tensor.slot) {
     case models::Slot::kAttentionNorm:
       return &BlockAt(weights, tensor.layer).attention_norm;
+    case models::Slot::kAttentionInnerNorm:
+      return &BlockAt(weights, tensor.layer).attention_inner_norm;
+    case models::Slot::kAttentionPostNorm:
+      return &BlockAt(weights, tensor.layer).attention_post_norm;
     case models::Slot::kMlpNorm:
       return &BlockAt(weights, tensor.layer).mlp_norm;
+    case models::Slot::kMlpInnerNorm:
+      return &BlockAt(weights, tensor.layer).mlp_inner_norm;
+    case models::Slot::kMlpPostNorm:
+      return &BlockAt(weights, tensor.layer).mlp_post_norm;
     case models::Slot::kFinalNorm:
       return &weights.final_norm;
     default:
@@ -63,6 +71,9 @@ at::Tensor& TensorAt(DecoderWeights& weights, const models::ModelTensor& tensor)
   WATTLE_CHECK(!IsMatrixSlot(tensor), "the tensor is a norm, a bias or the position table");
   if (tensor.slot == models::Slot::kPositions) {
     return weights.positions;
+  }
+  if (tensor.slot == models::Slot::kHead) {
+    return weights.head_bias;
   }
   if (NormWeights* norm = NormAt(weights, tensor); norm != nullptr) {
     return tensor.part == models::Part::kWeight ? norm->weight : norm->bias;

@@ -37,13 +37,18 @@ struct NormWeights {
   at::Tensor bias;    // float [width], undefined in an RMSNorm
 };
 
+// Norms that a layer does not have are undefined.
 struct BlockWeights {
   NormWeights attention_norm;
   LinearWeights qkv;  // rows: query, key, value
+  NormWeights attention_inner_norm;
   LinearWeights attention_output;
+  NormWeights attention_post_norm;
   NormWeights mlp_norm;
   LinearWeights up;  // rows: gate (of a gated MLP), up
+  NormWeights mlp_inner_norm;
   LinearWeights down;
+  NormWeights mlp_post_norm;
 };
 
 struct DecoderWeights {
@@ -51,7 +56,8 @@ struct DecoderWeights {
   at::Tensor positions;  // float [max_positions, width], undefined without learned positions
   std::vector<BlockWeights> blocks;
   NormWeights final_norm;
-  MatrixWeights head;  // tied: the same tensors as `tokens`
+  MatrixWeights head;    // tied: the same tensors as `tokens`
+  at::Tensor head_bias;  // float [vocabulary], undefined where the head has none
 };
 
 // The place of a tensor of models::ModelTensors that is a matrix in any format: slots kTokens,

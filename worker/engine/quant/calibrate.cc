@@ -61,7 +61,7 @@ class InputStatistics {
 
 class Calibration {
  public:
-  Calibration(const formats::SafetensorsFile& file, const CalibrationText& text,
+  Calibration(const formats::SafetensorsSet& file, const CalibrationText& text,
               const std::function<bool(int64_t)>& on_quantized, LoadedModel& model)
       : file_(file), text_(text), on_quantized_(on_quantized), model_(model) {}
 
@@ -100,7 +100,7 @@ class Calibration {
     }
     at::Tensor values = at::empty(parameter.tensor.shape, at::kFloat);
     WATTLE_RETURN_IF_ERROR(ReadFloats(file_, NamesInFile(model_.files, parameter.tensor),
-                                      parameter.tensor.transposed, values));
+                                      parameter.tensor.layout, values));
     MatrixAt(model_.decoder.weights, parameter.tensor).value = values;
     return absl::OkStatus();
   }
@@ -112,6 +112,12 @@ class Calibration {
     if (norm.bias.defined()) {
       norm.bias.div_(factors);
     }
+  }
+
+  // Whether a norm's outputs are its weight times something, so that Rescale holds. Where one norm
+  // feeds two matrices, each would want factors of its own.
+  [[nodiscard]] bool CanRescale() const {
+    return model_.files.config.norm != models::Norm::kRmsNormPlusOne;
   }
 
   // The FP32 matrix in its place becomes the rounded one.
@@ -140,7 +146,7 @@ class Calibration {
   }
 
   // A matrix of one layer, the input that it reads in a pass, and the norm that makes this input
-  // (null: an activation or the heads make it).
+  // (null: it is made otherwise, or the norm is not to be rescaled).
   struct LayerMatrix {
     const Parameter* parameter;
     at::Tensor BlockActivations::*input;
@@ -149,6 +155,8 @@ class Calibration {
 
   std::vector<LayerMatrix> MatricesOf(size_t layer) {
     BlockWeights& block = model_.decoder.weights.blocks[layer];
+    const bool evened =
+        CanRescale() && model_.files.config.layers[layer].residual != models::Residual::kParallelOneNorm;
     std::vector<LayerMatrix> matrices;
     for (const Parameter& parameter : model_.parameters) {
       const models::ModelTensor& tensor = parameter.tensor;
@@ -158,14 +166,14 @@ class Calibration {
       }
       switch (tensor.slot) {
         case models::Slot::kQkv:
-          matrices.push_back(
-              {&parameter, &BlockActivations::attention_input, &block.attention_norm});
+          matrices.push_back({&parameter, &BlockActivations::attention_input,
+                              evened ? &block.attention_norm : nullptr});
           break;
         case models::Slot::kAttentionOutput:
           matrices.push_back({&parameter, &BlockActivations::merged, nullptr});
           break;
         case models::Slot::kUp:
-          matrices.push_back({&parameter, &BlockActivations::mlp_input, &block.mlp_norm});
+          matrices.push_back({&parameter, &BlockActivations::mlp_input, evened ? &block.mlp_norm : nullptr});
           break;
         case models::Slot::kDown:
           matrices.push_back({&parameter, &BlockActivations::activated, nullptr});
@@ -220,13 +228,13 @@ class Calibration {
     }
     DecoderWeights& weights = model_.decoder.weights;
     MatrixWeights& matrix = MatrixAt(weights, head.tensor);
-    if (!tied) {
+    if (!tied && CanRescale()) {
       Rescale(statistics.EvenOut(matrix.value), weights.final_norm, matrix);
     }
     return Round(head, statistics.hessian());
   }
 
-  const formats::SafetensorsFile& file_;
+  const formats::SafetensorsSet& file_;
   const CalibrationText& text_;
   const std::function<bool(int64_t)>& on_quantized_;
   LoadedModel& model_;
@@ -265,8 +273,8 @@ absl::StatusOr<CalibrationText> ReadCalibrationText(const std::string& path,
 absl::Status QuantizeCalibrated(const CalibrationText& text,
                                 const std::function<bool(int64_t weights)>& on_quantized,
                                 LoadedModel& model) {
-  WATTLE_ASSIGN_OR_RETURN(const auto file, formats::SafetensorsFile::Open(absl::StrCat(
-                                               model.directory, "/", models::kWeightsFile)));
+  WATTLE_ASSIGN_OR_RETURN(const auto file,
+                          formats::SafetensorsSet::OpenDirectory(model.directory));
   return Calibration(file, text, on_quantized, model).Run();
 }
 

@@ -1,0 +1,19 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Unicode's normalization form C (Unicode Standard Annex 15), which some tokenizers apply before
+// they cut text. Private to formats. Thread-safe.
+#ifndef WATTLE_FORMATS_NFC_INTERNAL_H_
+#define WATTLE_FORMATS_NFC_INTERNAL_H_
+
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+namespace wattle::formats {
+
+// Bytes that are no UTF-8 stay as they are.
+[[nodiscard]] std::string NormalizedToNfc(absl::string_view text);
+
+}  // namespace wattle::formats
+
+#endif  // WATTLE_FORMATS_NFC_INTERNAL_H_

@@ -1,0 +1,207 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "models/shared_fields.h"
+
+#include <algorithm>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+
+namespace wattle::models {
+namespace {
+
+constexpr double kRotaryBase = 10000.0;
+
+// The fields of rope_scaling, or those of rope_parameters.
+std::optional<RotaryScaling> ScalingOf(FieldReader& fields) {
+  const std::string kind =
+      fields.Text("rope_type", fields.Text("type", "default").c_str());
+  if (kind == "default") {
+    if (fields.Has("factor")) {
+      fields.Fail(absl::InvalidArgumentError(absl::StrCat(
+          fields.file(), ": rope_type: missing beside factor; write default, linear or llama3")));
+    }
+    return std::nullopt;
+  }
+  RotaryScaling scaling;
+  scaling.factor = fields.Number("factor", 1.0, 1.0, 1e6);
+  if (kind == "llama3") {
+    scaling.original_positions = fields.Size("original_max_position_embeddings", std::nullopt);
+    scaling.low_frequency_factor = fields.Number("low_freq_factor", 1.0, 1e-6, 1e6);
+    scaling.high_frequency_factor = fields.Number("high_freq_factor", 4.0, 1e-6, 1e6);
+    if (scaling.high_frequency_factor <= scaling.low_frequency_factor) {
+      fields.Fail(absl::InvalidArgumentError(
+          absl::StrCat(fields.file(), ": high_freq_factor: must be above low_freq_factor")));
+    }
+  } else if (kind != "linear") {
+    fields.Refuse("rope_type", kind, "default, linear or llama3");
+  }
+  return scaling;
+}
+
+}  // namespace
+
+DecoderConfig ReadSizes(FieldReader& reader, const SizeDefaults& defaults) {
+  DecoderConfig config;
+  config.layers.resize(static_cast<size_t>(reader.Size("num_hidden_layers", std::nullopt)));
+  config.width = reader.Size("hidden_size", std::nullopt);
+  config.vocabulary = reader.Size("vocab_size", std::nullopt);
+  config.max_positions = reader.Size("max_position_embeddings", defaults.max_positions);
+  config.tied_embeddings = reader.Flag("tie_word_embeddings", defaults.tied_embeddings);
+  config.bos_token_id =
+      reader.TokenIds("bos_token_id", defaults.bos_token_id, config.vocabulary).front();
+  std::vector<int64_t> ends =
+      reader.TokenIds("eos_token_id", defaults.eos_token_id, config.vocabulary);
+  config.eos_token_id = ends.front();
+  config.more_eos_token_ids.assign(ends.begin() + 1, ends.end());
+  return config;
+}
+
+void WriteSizes(const DecoderConfig& config, nlohmann::ordered_json& json) {
+  json["vocab_size"] = config.vocabulary;
+  json["max_position_embeddings"] = config.max_positions;
+  json["hidden_size"] = config.width;
+  json["num_hidden_layers"] = config.layer_count();
+  json["bos_token_id"] = config.bos_token_id;
+  json["eos_token_id"] = config.eos_token_id;
+  if (!config.more_eos_token_ids.empty()) {
+    std::vector<int64_t> ends = {config.eos_token_id};
+    ends.insert(ends.end(), config.more_eos_token_ids.begin(), config.more_eos_token_ids.end());
+    json["eos_token_id"] = ends;
+  }
+  json["tie_word_embeddings"] = config.tied_embeddings;
+}
+
+LayerDescription ReadAttention(FieldReader& reader, int64_t width,
+                               const AttentionDefaults& defaults) {
+  LayerDescription layer;
+  layer.heads = reader.Size("num_attention_heads", std::nullopt);
+  layer.kv_heads = reader.Size("num_key_value_heads", layer.heads);
+  layer.mlp_width = reader.Size("intermediate_size", std::nullopt);
+  layer.head_size = defaults.head_size > 0 ? defaults.head_size
+                                           : std::max<int64_t>(1, width / layer.heads);
+  const bool own_head_size =
+      defaults.has_head_dim && (reader.Has("head_dim") || defaults.head_size > 0);
+  if (own_head_size) {
+    layer.head_size = reader.Size("head_dim", layer.head_size);
+  } else if (width % layer.heads != 0) {
+    reader.Fail(absl::InvalidArgumentError(absl::StrCat(
+        reader.file(), ": hidden_size: a width of ", width, " is not divisible by ", layer.heads,
+        " heads", defaults.has_head_dim ? ", and there is no head_dim" : "")));
+  }
+  if (layer.heads % layer.kv_heads != 0) {
+    reader.Fail(absl::InvalidArgumentError(
+        absl::StrCat(reader.file(), ": num_key_value_heads: ", layer.kv_heads,
+                     " does not divide num_attention_heads ", layer.heads)));
+  }
+  Rotary rotary;
+  rotary.base = reader.Number("rope_theta", kRotaryBase, 1.0, 1e12);
+  rotary.scaling = ReadRotaryScaling(reader);
+  double share = defaults.rotary_share;
+  reader.Inside("rope_parameters", [&](FieldReader& fields) {
+    rotary.base = fields.Number("rope_theta", rotary.base, 1.0, 1e12);
+    rotary.scaling = ScalingOf(fields);
+    share = fields.Number("partial_rotary_factor", share, 0.0, 1.0 + 1e-9);
+  });
+  rotary.dimensions =
+      ReadRotaryDimensions(reader, "partial_rotary_factor", share, layer.head_size);
+  layer.rotary = rotary;
+  return layer;
+}
+
+std::optional<RotaryScaling> ReadRotaryScaling(FieldReader& reader) {
+  std::optional<RotaryScaling> scaling;
+  reader.Inside("rope_scaling", [&](FieldReader& fields) { scaling = ScalingOf(fields); });
+  return scaling;
+}
+
+int64_t ReadRotaryDimensions(FieldReader& reader, const char* field, double absent,
+                             int64_t head_size) {
+  const double share = reader.Number(field, absent, 0.0, 1.0 + 1e-9);
+  const auto dimensions = static_cast<int64_t>(static_cast<double>(head_size) * share);
+  if (dimensions % 2 != 0 || dimensions == 0) {
+    reader.Fail(absl::InvalidArgumentError(
+        absl::StrCat(reader.file(), ": ", share < 1.0 ? field : "head_dim", ": ", dimensions,
+                     " dimensions of a head are not pairs; rotary positions turn pairs")));
+  }
+  return dimensions;
+}
+
+nlohmann::ordered_json RotaryScalingJson(const Rotary& rotary) {
+  if (!rotary.scaling.has_value()) {
+    return nullptr;
+  }
+  nlohmann::ordered_json json;
+  json["rope_type"] = rotary.scaling->is_linear() ? "linear" : "llama3";
+  json["factor"] = rotary.scaling->factor;
+  if (!rotary.scaling->is_linear()) {
+    json["low_freq_factor"] = rotary.scaling->low_frequency_factor;
+    json["high_freq_factor"] = rotary.scaling->high_frequency_factor;
+    json["original_max_position_embeddings"] = rotary.scaling->original_positions;
+  }
+  return json;
+}
+
+void WriteAttention(const LayerDescription& layer, const AttentionDefaults& defaults,
+                    nlohmann::ordered_json& json) {
+  json["num_attention_heads"] = layer.heads;
+  json["num_key_value_heads"] = layer.kv_heads;
+  if (defaults.has_head_dim) {
+    json["head_dim"] = layer.head_size;
+  }
+  json["intermediate_size"] = layer.mlp_width;
+  json["rope_theta"] = layer.rotary->base;
+  json["rope_scaling"] = RotaryScalingJson(*layer.rotary);
+}
+
+Activation ReadActivation(FieldReader& reader, const char* field, const char* absent) {
+  const std::string name = reader.Text(field, absent);
+  if (name == "silu" || name == "swish") {
+    return Activation::kSilu;
+  }
+  if (name == "gelu") {
+    return Activation::kGeluErf;
+  }
+  if (name != "gelu_new" && name != "gelu_pytorch_tanh" && name != "gelu_fast") {
+    reader.Refuse(field, name, "silu, gelu or gelu_new");
+  }
+  return Activation::kGeluTanh;
+}
+
+const char* ActivationName(Activation activation) {
+  switch (activation) {
+    case Activation::kGeluTanh:
+      return "gelu_new";
+    case Activation::kGeluErf:
+      return "gelu";
+    case Activation::kSilu:
+      return "silu";
+  }
+  return "";
+}
+
+DecoderConfig SizesOfShape(const v1::ModelShape& shape) {
+  DecoderConfig config;
+  config.width = shape.width();
+  config.vocabulary = shape.vocabulary_size();
+  config.max_positions = shape.context_length();
+  config.tied_embeddings = !shape.untied_head();
+  config.bos_token_id = std::min<int64_t>(1, config.vocabulary - 1);
+  config.eos_token_id = std::min<int64_t>(2, config.vocabulary - 1);
+  config.layers.resize(static_cast<size_t>(shape.layers()));
+  return config;
+}
+
+LayerDescription LayerOfShape(const v1::ModelShape& shape, double rotary_share) {
+  LayerDescription layer;
+  layer.heads = shape.heads();
+  layer.kv_heads = shape.kv_heads() > 0 ? shape.kv_heads() : shape.heads();
+  layer.head_size =
+      shape.head_size() > 0 ? shape.head_size() : int64_t{shape.width()} / shape.heads();
+  layer.mlp_width = shape.mlp_width() > 0 ? shape.mlp_width() : 4 * int64_t{shape.width()};
+  const auto dimensions =
+      static_cast<int64_t>(static_cast<double>(layer.head_size) * rotary_share);
+  layer.rotary = Rotary{.dimensions = dimensions / 2 * 2};
+  return layer;
+}
+
+}  // namespace wattle::models

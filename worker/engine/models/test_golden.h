@@ -1,0 +1,59 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// For tests: the goldens under tests/golden/engine, and a decoder with its arenas.
+#ifndef WATTLE_WORKER_ENGINE_MODELS_TEST_GOLDEN_H_
+#define WATTLE_WORKER_ENGINE_MODELS_TEST_GOLDEN_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "worker/engine/models/decoder.h"
+#include "worker/engine/models/parameters.h"
+
+namespace wattle::engine {
+
+// max |Δ| / max |reference| of a tensor. Single precision over two layers; the reference sums in
+// another order.
+inline constexpr double kLogitsTolerance = 1e-4;
+inline constexpr double kGradientTolerance = 1e-3;
+double RelativeError(const at::Tensor& got, const at::Tensor& wanted);
+
+// The path of a file under tests/golden/engine.
+std::string GoldenPath(const std::string& name);
+// Such a file as tensors, whole numbers or floats.
+std::map<std::string, at::Tensor> ReadTensors(const std::string& name);
+
+// A decoder with its arenas.
+struct Model {
+  std::vector<Parameter> parameters;
+  ArenaLayout layout;
+  at::Tensor arena;
+  at::Tensor gradients;
+  Decoder decoder;
+  DecoderWeights gradient_views;
+
+  [[nodiscard]] at::Tensor Value(size_t parameter) const {
+    return ArenaView(arena, layout, parameters, parameter);
+  }
+  [[nodiscard]] at::Tensor Gradient(size_t parameter) const {
+    return ArenaView(gradients, layout, parameters, parameter);
+  }
+};
+// All zero.
+Model MakeModel(const models::DecoderConfig& config);
+
+struct Example {
+  std::vector<int64_t> tokens;
+  std::vector<uint8_t> mask;
+};
+TokenBatch BatchOf(const std::vector<Example>& examples);
+// The examples of a golden: tokens [batch, longest], lengths [batch], mask [batch, longest].
+std::vector<Example> GoldenExamples(const std::map<std::string, at::Tensor>& golden);
+
+}  // namespace wattle::engine
+
+#endif  // WATTLE_WORKER_ENGINE_MODELS_TEST_GOLDEN_H_
