@@ -70,7 +70,7 @@ TEST(ModelCostTest, NonsenseIsRefusedByField) {
     const char* field;
   };
   const Case kCases[] = {
-      {[](v1::ModelShape* s) { s->set_architecture("mistral"); }, "f.model_shape.architecture"},
+      {[](v1::ModelShape* s) { s->set_architecture("bloom"); }, "f.model_shape.architecture"},
       {[](v1::ModelShape* s) { s->set_layers(0); }, "f.model_shape.layers"},
       {[](v1::ModelShape* s) { s->set_layers(1001); }, "f.model_shape.layers"},
       {[](v1::ModelShape* s) { s->set_width(-768); }, "f.model_shape.width"},
