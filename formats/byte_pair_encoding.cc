@@ -86,7 +86,7 @@ struct BytePairEncoding::Tables {
   TokenizerForm form;
   MergeTable merges;
   std::array<int64_t, 256> byte_tokens = {};
-  absl::flat_hash_map<std::string, int64_t> characters;  // kCharacters: tokens of one character
+  absl::flat_hash_map<std::string, int64_t> characters;    // kCharacters: tokens of one character
   absl::flat_hash_map<std::string, int64_t> whole_pieces;  // with form.whole_pieces: by their bytes
   std::vector<std::string> token_bytes;                    // by id; empty: no such token
   std::vector<AddedToken> added;                           // longest first
@@ -215,8 +215,8 @@ bool FileExists(const std::string& path) {
 }
 
 // The token of each byte, by the name that the kind gives it.
-absl::Status FillByteTokens(SymbolKind kind, const Vocabulary& vocabulary,
-                            absl::string_view file, std::array<int64_t, 256>& byte_tokens) {
+absl::Status FillByteTokens(SymbolKind kind, const Vocabulary& vocabulary, absl::string_view file,
+                            std::array<int64_t, 256>& byte_tokens) {
   for (size_t byte = 0; byte < 256; ++byte) {
     const std::string name =
         kind == SymbolKind::kBytes ? Symbols()[byte] : absl::StrFormat("<0x%02X>", byte);
@@ -240,7 +240,7 @@ void FillTokenBytes(SymbolKind kind, const Vocabulary& vocabulary,
     // What is not written in byte symbols is a special token and stands for its own text.
     AddToken(token_bytes, id,
              kind == SymbolKind::kBytes ? SymbolBytes(token).value_or(token)
-                                               : absl::StrReplaceAll(token, {{kSpaceMark, " "}}));
+                                        : absl::StrReplaceAll(token, {{kSpaceMark, " "}}));
   }
   if (kind == SymbolKind::kCharacters) {
     for (size_t byte = 0; byte < 256; ++byte) {
@@ -337,13 +337,13 @@ void BytePairEncoding::Tables::AppendStretch(absl::string_view stretch, bool at_
   }
   if (form.kind == SymbolKind::kCharacters) {
     // The whole stretch is one piece.
-    const bool spaced = at_start && (form.space_before == SpaceBefore::kAlways ||
-                                     (form.space_before == SpaceBefore::kUnlessThere &&
-                                      !absl::StartsWith(stretch, " ") &&
-                                      !absl::StartsWith(stretch, kSpaceMark)));
-    AppendPiece(absl::StrCat(spaced ? kSpaceMark : "",
-                             absl::StrReplaceAll(stretch, {{" ", kSpaceMark}})),
-                tokens);
+    const bool spaced =
+        at_start && (form.space_before == SpaceBefore::kAlways ||
+                     (form.space_before == SpaceBefore::kUnlessThere &&
+                      !absl::StartsWith(stretch, " ") && !absl::StartsWith(stretch, kSpaceMark)));
+    AppendPiece(
+        absl::StrCat(spaced ? kSpaceMark : "", absl::StrReplaceAll(stretch, {{" ", kSpaceMark}})),
+        tokens);
     return;
   }
   const std::string normalized = form.nfc ? NormalizedToNfc(stretch) : std::string();

@@ -6,8 +6,8 @@
 // tokenizer.json (Llama 2, Mistral, Gemma): the whole text is one piece, spaces are written "▁",
 // most put one before the text, and its characters become symbols, or their bytes where a character
 // has no token. Then neighbours are merged in the order of the merge list. Any bytes encode and
-// decode to themselves, but for the added space and normalization. Immutable after loading, so every
-// method may be called from many threads.
+// decode to themselves, but for the added space and normalization. Immutable after loading, so
+// every method may be called from many threads.
 #ifndef WATTLE_FORMATS_BYTE_PAIR_ENCODING_H_
 #define WATTLE_FORMATS_BYTE_PAIR_ENCODING_H_
 

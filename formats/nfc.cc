@@ -29,7 +29,9 @@ constexpr uint32_t kSyllableCount = kLeadCount * kVowelCount * kTrailCount;
 
 // The first character of valid UTF-8.
 uint32_t CodeOf(absl::string_view character) {
-  const auto byte = [&](size_t i) { return static_cast<uint32_t>(static_cast<unsigned char>(character[i])); };
+  const auto byte = [&](size_t i) {
+    return static_cast<uint32_t>(static_cast<unsigned char>(character[i]));
+  };
   switch (character.size()) {
     case 1:
       return byte(0);
@@ -125,9 +127,8 @@ void Order(std::vector<uint32_t>& codes) {
     }
     const auto end =
         std::find_if(begin, codes.end(), [](uint32_t code) { return CombiningClass(code) == 0; });
-    std::stable_sort(begin, end, [](uint32_t a, uint32_t b) {
-      return CombiningClass(a) < CombiningClass(b);
-    });
+    std::stable_sort(begin, end,
+                     [](uint32_t a, uint32_t b) { return CombiningClass(a) < CombiningClass(b); });
     begin = end;
   }
 }
@@ -135,12 +136,13 @@ void Order(std::vector<uint32_t>& codes) {
 std::string ComposedText(const std::vector<uint32_t>& codes) {
   std::vector<uint32_t> out;
   constexpr size_t kNone = static_cast<size_t>(-1);
-  size_t starter = kNone;  // where the last character of class 0 stands in `out`
+  size_t starter = kNone;   // where the last character of class 0 stands in `out`
   uint32_t last_class = 0;  // of the last character behind it
   for (const uint32_t code : codes) {
     const uint32_t own_class = CombiningClass(code);
     const bool adjacent = starter != kNone && starter + 1 == out.size();
-    const bool reaches = starter != kNone && (adjacent || (last_class != 0 && last_class < own_class));
+    const bool reaches =
+        starter != kNone && (adjacent || (last_class != 0 && last_class < own_class));
     const uint32_t composed = reaches ? Composed(out[starter], code) : 0;
     if (composed != 0) {
       out[starter] = composed;

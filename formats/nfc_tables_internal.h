@@ -12,7 +12,7 @@ namespace wattle::formats {
 struct NfcDecomposition {
   uint32_t code;
   uint32_t first;
-  uint32_t second;  // 0: `code` is another name of `first`
+  uint32_t second;    // 0: `code` is another name of `first`
   uint32_t composes;  // 1: NFC writes the pair as `code`
 };
 

@@ -23,19 +23,17 @@ namespace {
 constexpr char kGpt2[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^" WATTLE_WHITE_SPACE
                          "\\p{L}\\p{N}]+|" WATTLE_SPACES_AT_END "|[" WATTLE_WHITE_SPACE "]+";
 // openai/tiktoken's cl100k_base, in the form that Llama 3 and Qwen 2 have.
-#define WATTLE_CL100K(numbers)                                                             \
-  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" numbers                    \
-  "| ?[^" WATTLE_WHITE_SPACE "\\p{L}\\p{N}]+[\\r\\n]*|[" WATTLE_WHITE_SPACE "]*[\\r\\n]+|" \
-  WATTLE_SPACES_AT_END "|[" WATTLE_WHITE_SPACE "]+"
+#define WATTLE_CL100K(numbers)                                                                     \
+  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" numbers "| ?[^" WATTLE_WHITE_SPACE \
+  "\\p{L}\\p{N}]+[\\r\\n]*|[" WATTLE_WHITE_SPACE "]*[\\r\\n]+|" WATTLE_SPACES_AT_END               \
+  "|[" WATTLE_WHITE_SPACE "]+"
 constexpr char kLlama3[] = WATTLE_CL100K("\\p{N}{1,3}");
 constexpr char kQwen2[] = WATTLE_CL100K("\\p{N}");
 constexpr char kDigits[] = "\\p{N}|[^\\p{N}]+";
 
 // How a tokenizer.json states the two, around what they take for a number.
-constexpr char kStatedBefore[] =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|)";
-constexpr char kStatedBehind[] =
-    R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+constexpr char kStatedBefore[] = R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|)";
+constexpr char kStatedBehind[] = R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
 absl::string_view PatternOf(SplitRule rule) {
   switch (rule) {

@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// How byte-level tokenizers cut text into pieces before they merge bytes: one or several rules, each
-// of which cuts the pieces of the one before it. Private to formats. Thread-safe after construction.
+// How byte-level tokenizers cut text into pieces before they merge bytes: one or several rules,
+// each of which cuts the pieces of the one before it. Private to formats. Thread-safe after
+// construction.
 #ifndef WATTLE_FORMATS_PRE_TOKENIZER_INTERNAL_H_
 #define WATTLE_FORMATS_PRE_TOKENIZER_INTERNAL_H_
 

@@ -69,9 +69,9 @@ absl::StatusOr<SafetensorsSet> SafetensorsSet::OpenDirectory(const std::string& 
   if (FileExists(index)) {
     return OpenIndex(index);
   }
-  return absl::NotFoundError(absl::StrCat(
-      single, ": no such file, nor ", kWeightsIndexFileName,
-      "; save the model with save_pretrained(..., safe_serialization=True)"));
+  return absl::NotFoundError(
+      absl::StrCat(single, ": no such file, nor ", kWeightsIndexFileName,
+                   "; save the model with save_pretrained(..., safe_serialization=True)"));
 }
 
 absl::StatusOr<SafetensorsSet> SafetensorsSet::OpenFile(const std::string& path) {
@@ -103,9 +103,9 @@ absl::StatusOr<SafetensorsSet> SafetensorsSet::OpenIndex(const std::string& path
   }
   WATTLE_RETURN_IF_ERROR(set.Collect());
   if (set.tensors_.size() != indexed) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ": weight_map: has ", indexed, " tensors, the files have ",
-                     set.tensors_.size(), "; fetch or copy the model again"));
+    return absl::InvalidArgumentError(absl::StrCat(path, ": weight_map: has ", indexed,
+                                                   " tensors, the files have ", set.tensors_.size(),
+                                                   "; fetch or copy the model again"));
   }
   return set;
 }

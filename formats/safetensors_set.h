@@ -30,8 +30,8 @@ class SafetensorsSet {
   // One file. Errors: those of SafetensorsFile::Open.
   static absl::StatusOr<SafetensorsSet> OpenFile(const std::string& path);
   // path: of the index; the files lie beside it. Errors: those of SafetensorsFile::Open;
-  // kInvalidArgument for an index that is none, that names a file elsewhere, or that does not say of
-  // each tensor in which file it is.
+  // kInvalidArgument for an index that is none, that names a file elsewhere, or that does not say
+  // of each tensor in which file it is.
   static absl::StatusOr<SafetensorsSet> OpenIndex(const std::string& path);
 
   // Of the file, or of the index.

@@ -33,9 +33,8 @@ class SafetensorsSetTest : public testing::Test {
                  const std::vector<std::pair<std::string, std::string>>& tensors) {
     std::vector<TensorDescription> descriptions;
     for (const auto& [tensor, bytes] : tensors) {
-      descriptions.push_back({.name = tensor,
-                              .type = DataType::kU8,
-                              .shape = {static_cast<int64_t>(bytes.size())}});
+      descriptions.push_back(
+          {.name = tensor, .type = DataType::kU8, .shape = {static_cast<int64_t>(bytes.size())}});
     }
     auto writer = SafetensorsWriter::Create(directory_.File(name), descriptions);
     ASSERT_THAT(writer, IsOk());

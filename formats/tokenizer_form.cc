@@ -207,8 +207,7 @@ absl::StatusOr<std::vector<AddedToken>> ReadAddedTokens(const Json& json, absl::
             absl::StrCat(file, ": ", where, ".", field, ": not supported in this version"));
       }
     }
-    tokens.push_back(
-        {.text = token["content"].get<std::string>(), .id = *id, .special = special});
+    tokens.push_back({.text = token["content"].get<std::string>(), .id = *id, .special = special});
   }
   return tokens;
 }

@@ -27,9 +27,9 @@ enum class SymbolKind {
 
 // What is put before a text of characters.
 enum class SpaceBefore {
-  kNever,          // Gemma
-  kAlways,         // Llama 2
-  kUnlessThere,    // Mistral: where the text does not begin with a space
+  kNever,        // Gemma
+  kAlways,       // Llama 2
+  kUnlessThere,  // Mistral: where the text does not begin with a space
 };
 
 struct TokenizerForm {

@@ -91,7 +91,7 @@ TEST(NfcTest, HangulAndOrderOfMarks) {
 class GgufFields {
  public:
   explicit GgufFields(std::string bytes) : bytes_(std::move(bytes)) {
-    position_ = 8;  // magic and version
+    position_ = 8;       // magic and version
     Number<uint64_t>();  // tensors
     for (auto left = Number<uint64_t>(); left > 0; --left) {
       const std::string key = Text();
@@ -178,8 +178,8 @@ std::string ConvertedJson(const GgufFields& fields) {
   std::sort(merges.begin(), merges.end());
   auto& list = json["model"]["merges"] = nlohmann::json::array();
   for (const auto& [score, token, left, right] : merges) {
-    list.push_back({fields.tokens[static_cast<size_t>(left)],
-                    fields.tokens[static_cast<size_t>(right)]});
+    list.push_back(
+        {fields.tokens[static_cast<size_t>(left)], fields.tokens[static_cast<size_t>(right)]});
   }
   return json.dump();
 }

@@ -23,7 +23,8 @@ constexpr int64_t kLayersMax = 1 << 12;
 }  // namespace
 
 double Rotary::Frequency(int64_t i) const {
-  const double plain = std::pow(base, -2.0 * static_cast<double>(i) / static_cast<double>(dimensions));
+  const double plain =
+      std::pow(base, -2.0 * static_cast<double>(i) / static_cast<double>(dimensions));
   if (!scaling.has_value()) {
     return plain;
   }
@@ -46,9 +47,8 @@ double LayerDescription::query_scale() const {
 }
 
 bool DecoderConfig::ends_text(int64_t token) const {
-  return token == eos_token_id ||
-         std::find(more_eos_token_ids.begin(), more_eos_token_ids.end(), token) !=
-             more_eos_token_ids.end();
+  return token == eos_token_id || std::find(more_eos_token_ids.begin(), more_eos_token_ids.end(),
+                                            token) != more_eos_token_ids.end();
 }
 
 int64_t DecoderConfig::parameter_count() const {

@@ -66,9 +66,9 @@ struct Rotary {
 
 // How a block joins attention and MLP to the stream x.
 enum class Residual {
-  kSequential,        // m = x + attention(norm(x)), then m + mlp(mlp_norm(m))
-  kParallel,          // x + attention(norm(x)) + mlp(mlp_norm(x))
-  kParallelOneNorm,   // x + attention(norm(x)) + mlp(norm(x)); there is no mlp_norm
+  kSequential,       // m = x + attention(norm(x)), then m + mlp(mlp_norm(m))
+  kParallel,         // x + attention(norm(x)) + mlp(mlp_norm(x))
+  kParallelOneNorm,  // x + attention(norm(x)) + mlp(norm(x)); there is no mlp_norm
 };
 
 struct LayerDescription {
@@ -117,7 +117,7 @@ struct DecoderConfig {
   // (worker/engine/models/sinusoidal_positions.h).
   std::optional<int64_t> sinusoidal_offset;
   double embedding_scale = 1.0;  // what the embedding, without positions, is multiplied by
-  Norm norm = Norm::kLayerNorm;    // of every norm in the model
+  Norm norm = Norm::kLayerNorm;  // of every norm in the model
   double norm_epsilon = 1e-5;
   bool tied_embeddings = true;  // the output head is the token embedding
   bool head_bias = false;       // of an untied head

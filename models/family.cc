@@ -10,7 +10,7 @@ namespace {
 
 const std::vector<const Family*>& Families() {
   static const auto& families = *new std::vector<const Family*>{
-      &Gpt2Family(),  &LlamaFamily(),  &MistralFamily(), &Qwen2Family(),   &PhiFamily(),
+      &Gpt2Family(),  &LlamaFamily(),  &MistralFamily(), &Qwen2Family(),    &PhiFamily(),
       &GemmaFamily(), &Gemma2Family(), &GptNeoxFamily(), &StableLmFamily(), &Kosmos2TextFamily()};
   return families;
 }

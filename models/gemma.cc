@@ -54,8 +54,7 @@ DecoderConfig Read(FieldReader& reader) {
   config.norm_epsilon = reader.Number("rms_norm_eps", 1e-6, 0.0, 1.0);
   config.attention_dropout = reader.Number("attention_dropout", 0.0, 0.0, 1.0);
   // Gemma's first files say "gelu" in hidden_act and mean the approximation by tanh.
-  const Activation activation =
-      ReadActivation(reader, "hidden_activation", "gelu_pytorch_tanh");
+  const Activation activation = ReadActivation(reader, "hidden_activation", "gelu_pytorch_tanh");
   const bool bias = reader.Flag("attention_bias", false);
   for (LayerDescription& layer : config.layers) {
     layer.activation = activation;

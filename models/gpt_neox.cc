@@ -26,16 +26,15 @@ LayerDescription ReadLayer(FieldReader& reader, int64_t width) {
   layer.mlp_width = reader.Size("intermediate_size", std::nullopt);
   layer.head_size = width / layer.heads;
   if (width % layer.heads != 0) {
-    reader.Fail(absl::InvalidArgumentError(
-        absl::StrCat(reader.file(), ": hidden_size: a width of ", width,
-                     " is not divisible by ", layer.heads, " heads")));
+    reader.Fail(
+        absl::InvalidArgumentError(absl::StrCat(reader.file(), ": hidden_size: a width of ", width,
+                                                " is not divisible by ", layer.heads, " heads")));
   }
-  layer.rotary =
-      Rotary{.base = reader.Number("rotary_emb_base",
-                                   reader.Number("rope_theta", 10000.0, 1.0, 1e12), 1.0, 1e12),
-             .dimensions = ReadRotaryDimensions(reader, "rotary_pct", kRotaryShare,
-                                                layer.head_size),
-             .scaling = ReadRotaryScaling(reader)};
+  layer.rotary = Rotary{
+      .base = reader.Number("rotary_emb_base", reader.Number("rope_theta", 10000.0, 1.0, 1e12), 1.0,
+                            1e12),
+      .dimensions = ReadRotaryDimensions(reader, "rotary_pct", kRotaryShare, layer.head_size),
+      .scaling = ReadRotaryScaling(reader)};
   return layer;
 }
 

@@ -60,8 +60,7 @@ DecoderConfig Read(FieldReader& reader) {
         ": wants an even width from 4 on, divisible by attention_heads ", layer.heads)));
   }
   Describe(config, layer);
-  config.sinusoidal_offset =
-      reader.TokenId("pad_token_id", kPadTokenId, config.vocabulary) + 1;
+  config.sinusoidal_offset = reader.TokenId("pad_token_id", kPadTokenId, config.vocabulary) + 1;
   if (!reader.Flag("scale_embedding", true)) {
     config.embedding_scale = 1.0;
   }

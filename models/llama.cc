@@ -90,9 +90,9 @@ DecoderConfig ReadQwen2(FieldReader& reader) {
       ReadShared(reader, {.max_positions = 32768, .bos_token_id = 0, .eos_token_id = 0});
   const bool windows = reader.Flag("use_sliding_window", false);
   const int64_t window = reader.Size("sliding_window", kMistralWindow);
-  const auto first = static_cast<size_t>(
-      reader.Has("max_window_layers") ? reader.Number("max_window_layers", 0, 0, kSizeMax)
-                                      : static_cast<double>(kQwenFirstWindowedLayer));
+  const auto first = static_cast<size_t>(reader.Has("max_window_layers")
+                                             ? reader.Number("max_window_layers", 0, 0, kSizeMax)
+                                             : static_cast<double>(kQwenFirstWindowedLayer));
   const auto types = reader.Texts("layer_types", config.layer_count(), {kWindowed, kFull});
   for (size_t i = 0; i < config.layers.size(); ++i) {
     const bool windowed = types.has_value() ? (*types)[i] == kWindowed : windows && i >= first;
@@ -126,23 +126,23 @@ DecoderConfig Qwen2FromSizes(const v1::ModelShape& shape) {
 
 // The names that the three share.
 Family Named(const char* name, const char* class_name) {
-  return {.name = name,
-          .class_name = class_name,
-          .file_prefix = "model.",
-          .layer_prefix = "layers.",
-          .slots = {{Slot::kTokens, {"embed_tokens"}},
-                    {Slot::kAttentionNorm, {"input_layernorm"}},
-                    {Slot::kQkv, {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"}},
-                    {Slot::kAttentionOutput, {"self_attn.o_proj"}},
-                    {Slot::kMlpNorm, {"post_attention_layernorm"}},
-                    {Slot::kUp, {"mlp.gate_proj", "mlp.up_proj"}},
-                    {Slot::kDown, {"mlp.down_proj"}},
-                    {Slot::kFinalNorm, {"norm"}},
-                    {Slot::kHead, {"lm_head"}}},
-          .harmless_buffers = {{".self_attn.rotary_emb.inv_freq",
-                                HarmlessBuffer::kInverseFrequencies}},
-          .initial_deviation = kInitialDeviation,
-          .from_shape = FromSizes};
+  return {
+      .name = name,
+      .class_name = class_name,
+      .file_prefix = "model.",
+      .layer_prefix = "layers.",
+      .slots = {{Slot::kTokens, {"embed_tokens"}},
+                {Slot::kAttentionNorm, {"input_layernorm"}},
+                {Slot::kQkv, {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"}},
+                {Slot::kAttentionOutput, {"self_attn.o_proj"}},
+                {Slot::kMlpNorm, {"post_attention_layernorm"}},
+                {Slot::kUp, {"mlp.gate_proj", "mlp.up_proj"}},
+                {Slot::kDown, {"mlp.down_proj"}},
+                {Slot::kFinalNorm, {"norm"}},
+                {Slot::kHead, {"lm_head"}}},
+      .harmless_buffers = {{".self_attn.rotary_emb.inv_freq", HarmlessBuffer::kInverseFrequencies}},
+      .initial_deviation = kInitialDeviation,
+      .from_shape = FromSizes};
 }
 
 }  // namespace

@@ -67,9 +67,9 @@ int64_t SavedBytes(const Plan& plan) {
 // are there all the time.
 int64_t BackwardScratchBytes(const Plan& plan) {
   const int64_t mlp = 2 * plan.up_bytes() + plan.activated_bytes();
-  const int64_t scores = plan.layer.attention_softcap > 0.0 ? 2 : 0;  // computed again, and a tangent
-  const int64_t attention =
-      (3 + scores) * plan.probabilities_bytes() + 2 * plan.qkv_bytes();
+  const int64_t scores =
+      plan.layer.attention_softcap > 0.0 ? 2 : 0;  // computed again, and a tangent
+  const int64_t attention = (3 + scores) * plan.probabilities_bytes() + 2 * plan.qkv_bytes();
   return 2 * plan.stream_bytes() + std::max(mlp, attention);
 }
 

@@ -13,8 +13,7 @@ constexpr double kRotaryBase = 10000.0;
 
 // The fields of rope_scaling, or those of rope_parameters.
 std::optional<RotaryScaling> ScalingOf(FieldReader& fields) {
-  const std::string kind =
-      fields.Text("rope_type", fields.Text("type", "default").c_str());
+  const std::string kind = fields.Text("rope_type", fields.Text("type", "default").c_str());
   if (kind == "default") {
     if (fields.Has("factor")) {
       fields.Fail(absl::InvalidArgumentError(absl::StrCat(
@@ -77,8 +76,8 @@ LayerDescription ReadAttention(FieldReader& reader, int64_t width,
   layer.heads = reader.Size("num_attention_heads", std::nullopt);
   layer.kv_heads = reader.Size("num_key_value_heads", layer.heads);
   layer.mlp_width = reader.Size("intermediate_size", std::nullopt);
-  layer.head_size = defaults.head_size > 0 ? defaults.head_size
-                                           : std::max<int64_t>(1, width / layer.heads);
+  layer.head_size =
+      defaults.head_size > 0 ? defaults.head_size : std::max<int64_t>(1, width / layer.heads);
   const bool own_head_size =
       defaults.has_head_dim && (reader.Has("head_dim") || defaults.head_size > 0);
   if (own_head_size) {
@@ -102,8 +101,7 @@ LayerDescription ReadAttention(FieldReader& reader, int64_t width,
     rotary.scaling = ScalingOf(fields);
     share = fields.Number("partial_rotary_factor", share, 0.0, 1.0 + 1e-9);
   });
-  rotary.dimensions =
-      ReadRotaryDimensions(reader, "partial_rotary_factor", share, layer.head_size);
+  rotary.dimensions = ReadRotaryDimensions(reader, "partial_rotary_factor", share, layer.head_size);
   layer.rotary = rotary;
   return layer;
 }
@@ -198,8 +196,7 @@ LayerDescription LayerOfShape(const v1::ModelShape& shape, double rotary_share) 
   layer.head_size =
       shape.head_size() > 0 ? shape.head_size() : int64_t{shape.width()} / shape.heads();
   layer.mlp_width = shape.mlp_width() > 0 ? shape.mlp_width() : 4 * int64_t{shape.width()};
-  const auto dimensions =
-      static_cast<int64_t>(static_cast<double>(layer.head_size) * rotary_share);
+  const auto dimensions = static_cast<int64_t>(static_cast<double>(layer.head_size) * rotary_share);
   layer.rotary = Rotary{.dimensions = dimensions / 2 * 2};
   return layer;
 }

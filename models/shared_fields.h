@@ -29,8 +29,8 @@ struct SizeDefaults {
 void WriteSizes(const DecoderConfig& config, nlohmann::ordered_json& json);
 
 struct AttentionDefaults {
-  int64_t head_size = 0;     // 0: width / heads
-  bool has_head_dim = true;  // whether the family's config.json has the field head_dim
+  int64_t head_size = 0;      // 0: width / heads
+  bool has_head_dim = true;   // whether the family's config.json has the field head_dim
   double rotary_share = 1.0;  // of each head's dimensions, partial_rotary_factor
 };
 
@@ -49,8 +49,7 @@ void WriteAttention(const LayerDescription& layer, const AttentionDefaults& defa
                                            int64_t head_size);
 
 // "silu", "gelu", "gelu_new" and the other names of transformers for these functions.
-[[nodiscard]] Activation ReadActivation(FieldReader& reader, const char* field,
-                                        const char* absent);
+[[nodiscard]] Activation ReadActivation(FieldReader& reader, const char* field, const char* absent);
 [[nodiscard]] const char* ActivationName(Activation activation);
 
 // A description of a shape's sizes; token ids are 1 and 2 where the vocabulary has them.

@@ -185,8 +185,8 @@ Decoder MakeDecoder(models::DecoderConfig config, DecoderWeights weights, at::De
   decoder.weights = std::move(weights);
   decoder.device = device;
   if (const auto offset = decoder.config.sinusoidal_offset; offset.has_value()) {
-    decoder.sinusoids = SinusoidalPositions(decoder.config.max_positions, *offset,
-                                            decoder.config.width, device);
+    decoder.sinusoids =
+        SinusoidalPositions(decoder.config.max_positions, *offset, decoder.config.width, device);
   }
   for (size_t i = 0; i < decoder.config.layers.size(); ++i) {
     const std::optional<models::Rotary>& rotary = decoder.config.layers[i].rotary;

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Logits, loss and gradients of a tiny model of each family against transformers
-// (tests/golden/engine/families), and the proof that these goldens tell a wrong engine: each mutation
-// makes one mistake that is easily made, and the logits no longer agree.
+// (tests/golden/engine/families), and the proof that these goldens tell a wrong engine: each
+// mutation makes one mistake that is easily made, and the logits no longer agree.
 #include <algorithm>
 #include <cstring>
 #include <functional>
@@ -14,10 +14,10 @@
 #include "base/status_matchers.h"
 #include "formats/safetensors.h"
 #include "models/family.h"
+#include "worker/engine/generate/generate.h"
 #include "worker/engine/models/decoder.h"
 #include "worker/engine/models/model_files.h"
 #include "worker/engine/models/test_golden.h"
-#include "worker/engine/generate/generate.h"
 #include "worker/engine/test_model.h"
 
 namespace wattle::engine {
@@ -85,9 +85,9 @@ TEST_P(FamilyGoldenTest, LogitsLossAndGradientsAgreeWithTransformers) {
       ReadGoldenArena(GetParam(), "gradients.safetensors", files, model.parameters);
   for (size_t i = 0; i < model.parameters.size(); ++i) {
     const models::ModelTensor& tensor = model.parameters[i].tensor;
-    EXPECT_LT(RelativeError(model.Gradient(i),
-                            ArenaView(gradients, model.layout, model.parameters, i)),
-              kGradientTolerance)
+    EXPECT_LT(
+        RelativeError(model.Gradient(i), ArenaView(gradients, model.layout, model.parameters, i)),
+        kGradientTolerance)
         << tensor.name;
   }
 }
@@ -155,8 +155,7 @@ TEST_P(FamilyGoldenTest, WrittenFilesHoldWhatWasRead) {
   ASSERT_THAT(WriteArena(path, files, model.parameters, model.layout, model.arena, {}), IsOk());
   const auto written = formats::SafetensorsFile::Open(path);
   ASSERT_THAT(written, IsOk());
-  const auto original =
-      formats::SafetensorsFile::Open(FamilyPath(GetParam(), "model.safetensors"));
+  const auto original = formats::SafetensorsFile::Open(FamilyPath(GetParam(), "model.safetensors"));
   ASSERT_THAT(original, IsOk());
   ASSERT_EQ(written->tensors().size(), original->tensors().size());
   for (const formats::TensorEntry& tensor : original->tensors()) {
@@ -250,8 +249,9 @@ void MapHeadsByModulo(Model& model) {
     const models::LayerDescription& layer =
         model.decoder.config.layers[static_cast<size_t>(tensor.layer)];
     if (tensor.slot == models::Slot::kQkv) {
-      at::Tensor queries = model.Value(i).narrow(0, 0, layer.attention_width()).view(
-          {layer.heads, layer.head_size, -1});
+      at::Tensor queries = model.Value(i)
+                               .narrow(0, 0, layer.attention_width())
+                               .view({layer.heads, layer.head_size, -1});
       queries.copy_(queries.index_select(0, order));
     } else if (tensor.slot == models::Slot::kAttentionOutput && tensor.is_matrix()) {
       at::Tensor columns = model.Value(i).view({-1, layer.heads, layer.head_size});
@@ -288,10 +288,12 @@ std::vector<Mutation> Mutations() {
        EachLayer([](LayerDescription& l) { l.rotary->dimensions = l.head_size; })},
       {"RotaryShare", "stablelm",
        EachLayer([](LayerDescription& l) { l.rotary->dimensions = l.head_size; })},
-      {"NoRotaryScaling", "llama3", EachLayer([](LayerDescription& l) { l.rotary->scaling.reset(); })},
+      {"NoRotaryScaling", "llama3",
+       EachLayer([](LayerDescription& l) { l.rotary->scaling.reset(); })},
       {"LinearScaling", "llama3",
        EachLayer([](LayerDescription& l) { l.rotary->scaling->original_positions = 0; })},
-      {"ScalingFactor", "llama3", EachLayer([](LayerDescription& l) { l.rotary->scaling->factor = 4.0; })},
+      {"ScalingFactor", "llama3",
+       EachLayer([](LayerDescription& l) { l.rotary->scaling->factor = 4.0; })},
       {"HighFrequencyFactor", "llama3",
        EachLayer([](LayerDescription& l) { l.rotary->scaling->high_frequency_factor = 2.0; })},
       {"NoRotaryScaling", "llama_linear",
@@ -315,8 +317,7 @@ std::vector<Mutation> Mutations() {
            layer.window = layer.window > 0 ? 0 : 5;
          }
        }},
-      {"WindowInEveryLayer", "qwen2_windows",
-       EachLayer([](LayerDescription& l) { l.window = 5; })},
+      {"WindowInEveryLayer", "qwen2_windows", EachLayer([](LayerDescription& l) { l.window = 5; })},
       {"NormEpsilon", "llama3", HalveEpsilon},
       {"NormEpsilon", "phi", HalveEpsilon},
       {"NormEpsilon", "gemma", HalveEpsilon},
@@ -335,7 +336,8 @@ std::vector<Mutation> Mutations() {
       {"ResidualOrder", "gpt_neox", With(Residual::kSequential)},
       {"ResidualOrder", "gpt_neox_sequential", With(Residual::kParallel)},
       {"ResidualOrder", "llama3", With(Residual::kParallel)},
-      {"PositionOffset", "kosmos2_text", [](DecoderConfig& config) { --*config.sinusoidal_offset; }},
+      {"PositionOffset", "kosmos2_text",
+       [](DecoderConfig& config) { --*config.sinusoidal_offset; }},
       reorder("InterleavedHeads", "gpt_neox", ForgetInterleaving),
   };
 }

@@ -52,8 +52,9 @@ at::Tensor Activate(models::Activation activation, const at::Tensor& x) {
 
 at::Tensor ActivateBackward(models::Activation activation, const at::Tensor& grad_out,
                             const at::Tensor& x) {
-  return activation == models::Activation::kSilu ? at::silu_backward(grad_out, x)
-                                                 : at::gelu_backward(grad_out, x, GeluKind(activation));
+  return activation == models::Activation::kSilu
+             ? at::silu_backward(grad_out, x)
+             : at::gelu_backward(grad_out, x, GeluKind(activation));
 }
 
 // What the normed rows are multiplied with.

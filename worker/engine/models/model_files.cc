@@ -273,8 +273,7 @@ absl::Status WriteArena(const std::string& path, const models::ModelDirectory& f
   for (size_t i = 0; i < parameters.size(); ++i) {
     const models::ModelTensor& tensor = parameters[i].tensor;
     const at::Tensor values = ArenaView(arena, layout, parameters, i).to(at::kCPU);
-    WATTLE_RETURN_IF_ERROR(
-        WriteFloats(NamesInFile(files, tensor), tensor.layout, values, writer));
+    WATTLE_RETURN_IF_ERROR(WriteFloats(NamesInFile(files, tensor), tensor.layout, values, writer));
   }
   return writer.Commit();
 }

@@ -58,8 +58,8 @@ struct ArenaLayout {
                                          const std::vector<Parameter>& parameters,
                                          const ArenaLayout& layout, const at::Tensor& arena);
 
-// Random weights: normal with the family's deviation; biases 0, norms the identity. A pure function of
-// config and seed. arena: float [layout.elements], zero.
+// Random weights: normal with the family's deviation; biases 0, norms the identity. A pure function
+// of config and seed. arena: float [layout.elements], zero.
 void FillRandom(const models::DecoderConfig& config, const std::vector<Parameter>& parameters,
                 const ArenaLayout& layout, uint64_t seed, at::Tensor& arena);
 

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Fixed positions that are added to the embedding, Vaswani et al. 2017 in the form of
-// tensor2tensor: with half = width / 2 and f(i) = 10000^(-i / (half - 1)), column i of position p is
-// sin(p f(i)) and column half + i is cos(p f(i)).
+// tensor2tensor: with half = width / 2 and f(i) = 10000^(-i / (half - 1)), column i of position p
+// is sin(p f(i)) and column half + i is cos(p f(i)).
 #ifndef WATTLE_WORKER_ENGINE_MODELS_SINUSOIDAL_POSITIONS_H_
 #define WATTLE_WORKER_ENGINE_MODELS_SINUSOIDAL_POSITIONS_H_
 

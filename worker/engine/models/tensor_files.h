@@ -27,9 +27,9 @@ namespace wattle::engine {
 [[nodiscard]] std::vector<models::FileTensor> NamesInFile(const models::ModelDirectory& files,
                                                           const models::ModelTensor& tensor);
 
-// Reads parts that stand one below the other into `place`: float, on the host, in the engine's form.
-// Errors: kInvalidArgument for a part that is missing or of another shape, kDataLoss for values that are
-// not finite.
+// Reads parts that stand one below the other into `place`: float, on the host, in the engine's
+// form. Errors: kInvalidArgument for a part that is missing or of another shape, kDataLoss for
+// values that are not finite.
 absl::Status ReadFloats(const formats::SafetensorsSet& file,
                         const std::vector<models::FileTensor>& parts,
                         const models::FileLayout& layout, at::Tensor& place);

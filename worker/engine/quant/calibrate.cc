@@ -155,8 +155,8 @@ class Calibration {
 
   std::vector<LayerMatrix> MatricesOf(size_t layer) {
     BlockWeights& block = model_.decoder.weights.blocks[layer];
-    const bool evened =
-        CanRescale() && model_.files.config.layers[layer].residual != models::Residual::kParallelOneNorm;
+    const bool evened = CanRescale() && model_.files.config.layers[layer].residual !=
+                                            models::Residual::kParallelOneNorm;
     std::vector<LayerMatrix> matrices;
     for (const Parameter& parameter : model_.parameters) {
       const models::ModelTensor& tensor = parameter.tensor;
@@ -173,7 +173,8 @@ class Calibration {
           matrices.push_back({&parameter, &BlockActivations::merged, nullptr});
           break;
         case models::Slot::kUp:
-          matrices.push_back({&parameter, &BlockActivations::mlp_input, evened ? &block.mlp_norm : nullptr});
+          matrices.push_back(
+              {&parameter, &BlockActivations::mlp_input, evened ? &block.mlp_norm : nullptr});
           break;
         case models::Slot::kDown:
           matrices.push_back({&parameter, &BlockActivations::activated, nullptr});
@@ -273,8 +274,7 @@ absl::StatusOr<CalibrationText> ReadCalibrationText(const std::string& path,
 absl::Status QuantizeCalibrated(const CalibrationText& text,
                                 const std::function<bool(int64_t weights)>& on_quantized,
                                 LoadedModel& model) {
-  WATTLE_ASSIGN_OR_RETURN(const auto file,
-                          formats::SafetensorsSet::OpenDirectory(model.directory));
+  WATTLE_ASSIGN_OR_RETURN(const auto file, formats::SafetensorsSet::OpenDirectory(model.directory));
   return Calibration(file, text, on_quantized, model).Run();
 }
 
