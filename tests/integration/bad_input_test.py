@@ -1,6 +1,7 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 """Wrong input on the real programs: one clear line that says what to do, a status that scripts can use, nothing half-written."""
 
+import json
 import os
 import shutil
 import sqlite3
@@ -36,6 +37,51 @@ class BadInput(Scene):
                 self.refused("submit", self.job_file(f"bad-{number}", **fields), status=status, says=says)
         self.assertEqual(self.fleet.api("jobs").get("jobs", []), [])
 
+    def test_what_is_certain_to_fail_is_refused_before_a_device_spends_a_joule(self):
+        self.start("one")
+        self.push_demo()
+        long = self.job_file("long", finetune={"model": "base", "data": "train", "sequence_length": 4096, "steps": 2})
+        self.refused("submit", long, status=2, says=["4096 tokens", "context of model base, 256", "write at most 256"])
+        plan = self.fleet.run_wattle("plan", long)
+        self.assertEqual(plan.returncode, 5, plan.stdout + plan.stderr)
+        self.assertIn("4096 tokens", plan.stdout + plan.stderr)
+        self.assertEqual(self.fleet.api("jobs").get("jobs", []), [])
+
+    def test_names_are_neither_taken_nor_removed_by_mistake(self):
+        self.start("one")
+        self.push_demo()
+        self.refused("data", "push", "train", DEMO / "fleet-qa-heldout.json", status=5, says=['"train" is the name of another', "--move"])
+        self.refused("model", "push", "train", DEMO / "model", status=5, says=['"train" is the name of another data set', "--move"])
+        self.refused("model", "rm", "train", status=2, says=["is a data set", "wattle data rm"])
+        self.refused("data", "rm", "nothing", status=3, says=["nothing"])
+        self.fleet.wattle("data", "push", "again", DEMO / "fleet-qa-heldout.json")
+        self.assertIn("again, heldout", self.fleet.run_wattle("data", "ls").stdout)
+        self.assertIn("stays under its other names", self.fleet.run_wattle("data", "rm", "again").stdout)
+        self.fleet.wattle("data", "push", "train", DEMO / "fleet-qa-heldout.json", "--move")
+        self.refused("device", "rm", "one", status=5, says=["one is connected", "stop its worker"])
+        self.fleet.workers["one"].stop()
+        self.fleet.until("the device to be away", lambda: not self.fleet.devices()["one"].get("connected"))
+        self.fleet.wattle("device", "rm", "one")
+        self.assertEqual(self.fleet.devices(), {})
+        self.assertEqual(json.loads(self.fleet.get("/sd")), [])
+
+    def test_what_is_not_a_file_or_not_text(self):
+        self.start()
+        pipe = self.fleet.directory / "pipe.txt"
+        os.mkfifo(pipe)
+        self.refused("data", "push", "p", pipe, status=2, says=["pipe.txt", "not a regular file"])
+        short = self.fleet.directory / "short.txt"
+        short.write_text("x")
+        self.refused("data", "push", "p", short, status=2, says=["short.txt", "two tokens"])
+        self.refused("policy", "apply", self.policy_file("idle"), status=2, says=["limits nothing"])
+        self.refused("jobs", "--kind", "train", status=2, says=["finetune,quantize,generate,evaluate"])
+        self.refused("jobs", "--since", "soon", status=2, says=["30m, 24h, 7d"])
+
+    def policy_file(self, name):
+        path = self.fleet.directory / f"{name}.yaml"
+        path.write_text(f"name: {name}\n")
+        return path
+
     def test_files_that_are_not_what_they_should_be(self):
         self.start()
         text = self.fleet.directory / "notes.json"
@@ -66,6 +112,22 @@ class BadInput(Scene):
     def coordinator(self, *arguments, **options):
         return subprocess.run([str(BIN / "wattle-coordinator"), *[str(a) for a in arguments]], capture_output=True, text=True, timeout=60,
                               check=False, **options)
+
+    def test_wrong_flags_end_every_program_with_2(self):
+        state = self.fleet.directory / "state"
+        cases = [("wattle-coordinator", "--data-dir", flags, says) for flags, says in (
+            (["--listen", "junk"], "has no port"), (["--listen", "127.0.0.1:"], "has no port"), (["--listen", "127.0.0.1:99999"], "0 to 65535"),
+            (["--http", "127.0.0.1"], "has no port"), (["--heartbeat-seconds", "nan"], "nan"), (["--nonsense"], "--nonsense"),
+            (["--heartbeat-seconds", "5", "--unreachable-seconds", "1"], "shorter than two heartbeats"))]
+        cases += [("wattle-worker", "--state-dir", flags, says) for flags, says in (
+            (["--coordinator", "junk"], "has no port"), (["--disk-quota-bytes", "-1"], "--disk-quota-bytes"), (["--sensor-root", "/nope"], "/nope"),
+            (["--emulate", "raspberry-pi-5", "--time-scale", "nan"], "--time-scale"), (["--nonsense"], "--nonsense"))]
+        for program, directory, flags, says in cases:
+            with self.subTest(program=program, flags=flags):
+                done = subprocess.run([str(BIN / program), directory, str(state), *flags], capture_output=True, text=True, timeout=60, check=False)
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assertIn(says, done.stderr)
+                self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
 
     def test_port_in_use(self):
         self.start()
