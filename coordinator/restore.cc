@@ -170,6 +170,9 @@ absl::Status KeepArtifacts(const core::State& before, const std::string& directo
 // One line, or nothing where the restored state has the job as the replaced journal had it.
 std::string WhatIsLostOf(const v1::Job& job, const core::State& restored) {
   const v1::JobRecord* known = core::FindJob(restored, JobId(job.job_id()));
+  if (known == nullptr && core::WasGivenOut(restored, core::JobNumber(job.job_id()).value_or(0))) {
+    return "";  // The restored history has it, ended.
+  }
   if (known == nullptr) {
     return absl::StrCat("  ", job.job_id(), " (", job.spec().name(),
                         ") was submitted after the backup: submit it again\n");

@@ -43,7 +43,10 @@ class RestoreTest : public testing::Test {
   }
 
   std::string Do(const core::Command& command) {
-    const core::Decision decision = core::Decide(state_, command, {}, {now_, Monotonic()});
+    core::Observations observations;
+    observations.started = {now_, Monotonic()};
+    const core::Decision decision =
+        core::Decide(state_, command, observations, {now_, Monotonic(absl::Hours(1))});
     EXPECT_THAT(decision.status, IsOk());
     EXPECT_THAT(journal_->Append(decision.events), IsOk());
     for (const v1::Event& event : decision.events) {
@@ -86,6 +89,44 @@ TEST_F(RestoreTest, NamesTheLostJobsOfTheReplacedJournalsHistory) {
   EXPECT_THAT(*told, HasSubstr(after + " (after) was submitted after the backup"));
   EXPECT_THAT(*told, HasSubstr(open + " had ended"));
   EXPECT_THAT(*told, Not(HasSubstr("(before)")));
+}
+
+// The epoch of the copy is above that of the journal that it replaces, so no token is given twice.
+TEST_F(RestoreTest, OpensAboveTheEpochOfTheReplacedJournal) {
+  ASSERT_THAT(journal_->Backup(backup_ + "/" + std::string(kJournalFile)), IsOk());
+  core::OpenJournal copy;
+  copy.lineage_id = "lineage";
+  copy.opening_id = "opened again";
+  copy.copy = true;
+  copy.epoch_min = 6;
+  Do(copy);
+  journal_.reset();
+
+  ASSERT_THAT(Restore({.data_directory = data_, .backup = backup_, .replace = true}), IsOk());
+  const auto report = RestoreReport(data_);
+  ASSERT_THAT(report, IsOk());
+  EXPECT_THAT(*report, HasSubstr("epoch 7 "));
+}
+
+// The backup is newer than the journal that it replaces: what it has archived is in its history.
+TEST_F(RestoreTest, AJobOfTheRestoredHistoryIsNotLost) {
+  const std::string job = Submit("archived in the backup");
+  const std::string path = data_ + "/" + std::string(kJournalFile);
+  ASSERT_THAT(journal_->Backup(directory_.File("older.db")), IsOk());
+  End(job);
+  now_ += absl::Hours(1);
+  Do(core::ArchiveEnded{{.age_max = absl::Minutes(20), .jobs_max = 0}});
+  ASSERT_TRUE(state_.jobs.empty());
+  ASSERT_THAT(journal_->Backup(backup_ + "/" + std::string(kJournalFile)), IsOk());
+  journal_.reset();
+  for (const char* suffix : {"", "-wal", "-shm"}) {
+    std::filesystem::remove(path + suffix);
+  }
+  std::filesystem::rename(directory_.File("older.db"), path);
+
+  const auto told = Restore({.data_directory = data_, .backup = backup_, .replace = true});
+  ASSERT_THAT(told, IsOk());
+  EXPECT_THAT(*told, HasSubstr("nothing is missing"));
 }
 
 }  // namespace

@@ -23,6 +23,10 @@ constexpr double kWallEpochSeconds = 1.8e9;
 
 Coordinator::Coordinator(const World& world, Send send, std::function<void()> stopped)
     : world_(world), send_(std::move(send)), stopped_(std::move(stopped)), disk_(world.random) {
+  if (world.options.sqlite_journal) {
+    mount_.emplace(disk_, world.random);
+    ++world_.counts.sqlite_worlds;
+  }
   Restart();
 }
 Coordinator::~Coordinator() = default;
@@ -50,7 +54,13 @@ void Coordinator::Stop(bool power_cut) {
   }
   alive_ = false;
   ++life_;
+  if (mount_) {
+    mount_->Unplug(true);  // A process that ends does not close its database.
+  }
   log_.reset();
+  if (mount_) {
+    mount_->Unplug(false);
+  }
   if (power_cut) {
     disk_.LosePower();
   }
@@ -63,15 +73,35 @@ void Coordinator::Stop(bool power_cut) {
   stopped_();
 }
 
-void Coordinator::OpenLog() {
-  log_ = OpenPlainLog(disk_);
+bool Coordinator::OpenLog() {
+  if (!mount_) {
+    log_ = OpenPlainLog(disk_);
+    return true;
+  }
+  absl::StatusOr<std::unique_ptr<EventLog>> log = OpenSqliteLog(*mount_);
+  if (log.ok()) {
+    log_ = *std::move(log);
+    return true;
+  }
+  if (!disk_.full()) {
+    world_.invariants.Break(absl::StrCat("the journal cannot be opened: ", log.status().message()));
+  }
+  return false;
+}
+
+void Coordinator::RestartLater() {
+  world_.loop.After(world_.random.Between(1.0, world_.options.outage_seconds_max),
+                    [this] { Restart(); });
 }
 
 void Coordinator::Restart() {
   if (alive_) {
     return;
   }
-  OpenLog();
+  if (!OpenLog()) {
+    RestartLater();
+    return;
+  }
   std::vector<v1::Event> unconfirmed;
   const int64_t told = durable_.last_sequence.value();
   absl::StatusOr<core::State> state = log_->Recover([&](const v1::Event& event) {
@@ -80,6 +110,11 @@ void Coordinator::Restart() {
       unconfirmed.push_back(event);
     }
   });
+  if (!state.ok() && disk_.full()) {
+    log_.reset();
+    RestartLater();
+    return;
+  }
   if (!state.ok()) {
     world_.invariants.Break(absl::StrCat("the journal cannot be read: ", state.status().message()));
     return;
@@ -90,8 +125,7 @@ void Coordinator::Restart() {
                                          " was told to be durable"));
     return;
   }
-  world_.invariants.OnDurable(unconfirmed);
-  Count(unconfirmed);
+  Took(unconfirmed);
   if (unconfirmed.empty() && core::SnapshotBytes(*state) != core::SnapshotBytes(durable_)) {
     world_.invariants.Break(
         absl::StrCat("after event ", told, " the replayed state differs from the live one"));
@@ -106,8 +140,7 @@ void Coordinator::Restart() {
       std::max(absl::Seconds(10), absl::Seconds(3.0 * world_.options.heartbeat_seconds));
   if (!OpenLineage()) {
     Stop(false);
-    world_.loop.After(world_.random.Between(1.0, world_.options.outage_seconds_max),
-                      [this] { Restart(); });
+    RestartLater();
     return;
   }
   Every(world_.options.tick_seconds, &Coordinator::Tick);
@@ -126,8 +159,7 @@ bool Coordinator::OpenLineage() {
     return false;
   }
   on_copy_ = false;
-  Count(ready.events());
-  world_.invariants.OnDurable(ready.events());
+  Took(ready.events());
   durable_ = shell_->state();
   return true;
 }
@@ -136,7 +168,7 @@ bool Coordinator::Backup() {
   if (!alive_ || !pending_.events().empty()) {
     return false;
   }
-  backup_ = {disk_.Copy(), world_.invariants.Remember(), durable_};
+  backup_ = {disk_.Copy(), world_.invariants.Remember(), durable_, history_};
   return true;
 }
 
@@ -151,6 +183,7 @@ bool Coordinator::Restore() {
   disk_.Restore(backup_->disk);
   world_.invariants.GoBackTo(backup_->past);
   durable_ = backup_->durable;
+  history_ = backup_->history;
   on_copy_ = true;
   ++restores_;
   return true;
@@ -241,13 +274,11 @@ void Coordinator::Commit() {
     if (!log_->Append(batch.events()).ok()) {
       // The process ends, as the real one does, and is started again.
       Stop(false);
-      world_.loop.After(world_.random.Between(1.0, world_.options.outage_seconds_max),
-                        [this] { Restart(); });
+      RestartLater();
       return;
     }
     ++world_.counts.commits;
-    Count(batch.events());
-    world_.invariants.OnDurable(batch.events());
+    Took(batch.events());
     events_since_snapshot_ += static_cast<int64_t>(batch.events().size());
     for (const v1::Event& event : batch.events()) {
       core::Apply(durable_, event, Now().monotonic);
@@ -256,8 +287,7 @@ void Coordinator::Commit() {
   Release(std::move(batch).Durable(durable_.last_sequence));
   if (events_since_snapshot_ >= kSnapshotEveryEvents && alive_) {
     events_since_snapshot_ = 0;
-    // Refused by a full disk: the events are all there, and the next snapshot comes.
-    log_->WriteSnapshot(durable_).IgnoreError();
+    WriteSnapshot();
   }
   if (++commits_since_check_ >= kCheckEveryCommits) {
     commits_since_check_ = 0;
@@ -285,10 +315,52 @@ void Coordinator::Release(const shell::Released& released) {
 }
 
 void Coordinator::Tick() {
+  const core::Retention retention{.age_max = absl::Seconds(world_.options.retention_seconds)};
+  if (world_.options.retention_seconds > 0.0 &&
+      core::AnythingToArchive(durable_, observations_.started, retention, Now())) {
+    Post(core::ArchiveEnded{retention}, nullptr);
+  }
   if (shell_->state().open_jobs.empty()) {
     return;  // Time changes nothing else.
   }
   Post(core::Tick{}, nullptr);
+}
+
+void Coordinator::WriteSnapshot() {
+  // Refused by a full disk: the events are all there, and the next snapshot comes.
+  const absl::Status written = log_->WriteSnapshot(durable_);
+  if (written.ok()) {
+    ++world_.counts.snapshots;
+  } else if (!disk_.full()) {
+    world_.invariants.Break(absl::StrCat("snapshot: ", written.message()));
+  }
+}
+
+bool Coordinator::EvictSomeArtifact() {
+  if (!alive_ || durable_.artifacts.empty()) {
+    return false;
+  }
+  auto chosen = durable_.artifacts.begin();
+  for (int i = world_.random.Below(static_cast<int>(durable_.artifacts.size())); i > 0; --i) {
+    ++chosen;
+  }
+  Post(core::EvictArtifact{(*chosen).first, "evicted: the store is full"}, nullptr);
+  return true;
+}
+
+const v1::Job* Coordinator::FindArchived(const std::string& idempotency_key) const {
+  const auto found = history_.find(idempotency_key);
+  return found == history_.end() ? nullptr : &found->second;
+}
+
+void Coordinator::Took(const std::vector<v1::Event>& events) {
+  world_.invariants.OnDurable(events);
+  Count(events);
+  for (const v1::Event& event : events) {
+    if (event.has_job_archived()) {
+      history_[event.job_archived().idempotency_key()] = event.job_archived().job();
+    }
+  }
 }
 
 void Coordinator::Plan() {
@@ -332,6 +404,12 @@ void Coordinator::Count(const std::vector<v1::Event>& events) {
     ++counts.events;
     if (event.has_attempt_adopted()) {
       ++counts.adopted;
+    } else if (event.has_attempt_released()) {
+      ++counts.moved;
+    } else if (event.has_job_archived()) {
+      ++counts.archived;
+    } else if (event.has_artifact_removed()) {
+      ++counts.evicted;
     } else if (event.has_report_accepted()) {
       counts.late_receipts += absl::StartsWith(event.report_accepted().note(), "late:") ? 1 : 0;
     } else if (event.has_attempt_state_changed()) {
@@ -342,6 +420,11 @@ void Coordinator::Count(const std::vector<v1::Event>& events) {
       const v1::JobState state = event.job_state_changed().state();
       counts.succeeded_jobs += state == v1::JOB_STATE_SUCCEEDED ? 1 : 0;
       counts.failed_jobs += state == v1::JOB_STATE_FAILED ? 1 : 0;
+      counts.past_deadline +=
+          state == v1::JOB_STATE_FAILED &&
+                  absl::StrContains(event.job_state_changed().reason(), "its deadline of")
+              ? 1
+              : 0;
       counts.cancelled_jobs += state == v1::JOB_STATE_CANCELLED ? 1 : 0;
     }
   }

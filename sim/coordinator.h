@@ -25,6 +25,7 @@
 #include "sim/invariants.h"
 #include "sim/options.h"
 #include "sim/random.h"
+#include "sim/sqlite_disk.h"
 
 namespace wattle::sim {
 
@@ -61,6 +62,7 @@ class Coordinator {
   // Stops and comes back on the last backup's disk; nothing where there is none.
   bool Restore();
   void StepClock(double seconds) { clock_offset_seconds_ += seconds; }
+  bool EvictSomeArtifact();  // false: there is none
   Disk& disk() { return disk_; }
 
   [[nodiscard]] bool alive() const { return alive_; }
@@ -68,18 +70,26 @@ class Coordinator {
   [[nodiscard]] int64_t restores() const { return restores_; }
   // The state as the journal has it.
   [[nodiscard]] const core::State& durable() const { return durable_; }
+  // Jobs that left the state, by idempotency key: what the history of the journal would answer.
+  [[nodiscard]] const std::map<std::string, v1::Job>& history() const { return history_; }
+  [[nodiscard]] const v1::Job* FindArchived(const std::string& idempotency_key) const;
   [[nodiscard]] double SilenceSeconds(const std::string& device_id) const;
 
  private:
   [[nodiscard]] core::Instant Now() const;
   // A journal that begins, and a copy, are opened before anything else is decided.
   bool OpenLineage();
-  void OpenLog();
+  // False: the disk does not let it, and the process is started again later.
+  bool OpenLog();
+  void RestartLater();
+  void WriteSnapshot();
   void Commit();
   void Release(const shell::Released& released);
   void Every(double interval_seconds, void (Coordinator::*action)());
   void Tick();
   void Plan();
+  // What is durable from now on.
+  void Took(const std::vector<v1::Event>& events);
   void Count(const std::vector<v1::Event>& events);
 
   World world_;
@@ -87,11 +97,13 @@ class Coordinator {
   std::function<void()> stopped_;
 
   Disk disk_;
+  std::optional<SqliteMount> mount_;  // in a world with the real journal
   std::unique_ptr<EventLog> log_;
   struct Kept {
     Disk::Image disk;
     Invariants::Past past;
     core::State durable;
+    std::map<std::string, v1::Job> history;
   };
   std::optional<Kept> backup_;
   int64_t restores_ = 0;
@@ -109,6 +121,7 @@ class Coordinator {
   std::map<DeviceId, int64_t> last_report_;  // that the device had made by its hello
   shell::Ready pending_;
   core::State durable_;
+  std::map<std::string, v1::Job> history_;
   shell::PlanFilter plan_filter_;
   bool commit_scheduled_ = false;
   bool plan_under_way_ = false;

@@ -65,13 +65,16 @@ class PlainLog final : public EventLog {
   }
 
   absl::StatusOr<core::State> Recover(const std::function<void(const v1::Event&)>& seen) override {
-    core::State state;
-    if (const std::string* snapshot = disk_.Find(kSnapshot); snapshot != nullptr) {
-      WATTLE_ASSIGN_OR_RETURN(state, core::ParseSnapshot(*snapshot));
+    shell::Recorded recorded;
+    const std::string* snapshot = disk_.Find(kSnapshot);
+    if (snapshot != nullptr) {
+      WATTLE_ASSIGN_OR_RETURN(const core::State state, core::ParseSnapshot(*snapshot));
+      recorded.snapshots = {state.last_sequence.value()};
     }
-    return shell::Recover(
-        {.snapshot = std::move(state),
-         .replay = [&](int64_t after, const auto& take) { return Replay(after, take, seen); }});
+    // All rows of a snapshot joined are one row.
+    recorded.read_snapshot = [snapshot](int64_t, const auto& take) { return take(*snapshot); };
+    recorded.replay = [&](int64_t after, const auto& take) { return Replay(after, take, seen); };
+    return shell::Recover(recorded);
   }
 
   absl::Status WriteSnapshot(const core::State& state) override {

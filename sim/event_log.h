@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Where the simulated coordinator keeps its events: the real journal (coordinator/store, SQLite) on
-// the simulated disk, or a plain log of the same promises, which costs a hundredth of the time.
+// the simulated disk, or a plain log of the same promises, which takes a tenth of the time.
 // Single-threaded.
 #ifndef WATTLE_SIM_EVENT_LOG_H_
 #define WATTLE_SIM_EVENT_LOG_H_
@@ -15,6 +15,7 @@
 
 #include "coordinator/core/state.h"
 #include "sim/disk.h"
+#include "sim/sqlite_disk.h"
 #include "wattle/v1/journal.pb.h"
 
 namespace wattle::sim {
@@ -32,6 +33,9 @@ class EventLog {
   // The events are handed to the disk, and the machine stops before the disk confirms them.
   virtual void AppendUnconfirmed(const std::vector<v1::Event>& events) = 0;
 };
+
+// The journal file "journal" on the mounted disk. Errors: those of store::Journal::Open.
+absl::StatusOr<std::unique_ptr<EventLog>> OpenSqliteLog(SqliteMount& mount);
 
 // A record for each batch, with its length and a checksum: a torn batch is none.
 std::unique_ptr<EventLog> OpenPlainLog(Disk& disk);

@@ -37,6 +37,8 @@ const std::vector<MutantRow>& Mutants() {
       {"high-water mark", "a repeated report is applied again"},
       {"acknowledgement", "reports are never acknowledged"},
       {"journal fsync", "the journal tells a batch to be durable before the disk has it"},
+      {"SQLite's fsync", "the real journal tells a batch to be durable before the disk has it"},
+      {"eviction", "an artifact goes although an open job needs it"},
       {"epoch", "a restored copy of the journal goes on under the same epoch"},
       {"spool fsync", "a report is sent before it is on the worker's disk"},
       {"random counter on resume", "a resumed run draws its random numbers from the beginning"},

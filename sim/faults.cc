@@ -82,7 +82,7 @@ bool Faults::StopWorker(bool power_cut, bool disk_lost) {
 }
 
 bool Faults::Happen(Fault fault) {
-  return fault <= Fault::kCoordinatorClockStep ? HappenToCoordinator(fault) : HappenToWorker(fault);
+  return fault <= Fault::kArtifactEviction ? HappenToCoordinator(fault) : HappenToWorker(fault);
 }
 
 bool Faults::HappenToCoordinator(Fault fault) {
@@ -109,6 +109,8 @@ bool Faults::HappenToCoordinator(Fault fault) {
       For(Outage(), [&coordinator, step](bool on) { coordinator.StepClock(on ? step : -step); });
       return true;
     }
+    case Fault::kArtifactEviction:
+      return coordinator.EvictSomeArtifact();
     default:
       return false;
   }

@@ -78,18 +78,19 @@ void Invariants::OnDurable(const std::vector<v1::Event>& events) {
 
 void Invariants::OnEvent(const v1::Event& event) {
   switch (event.event_case()) {
-    case v1::Event::kJobSubmitted: {
-      const v1::JobSubmitted& submitted = event.job_submitted();
-      const std::string& id = submitted.job_id();
-      std::string& key = keys_of_jobs_[id];
-      if (!key.empty() && key != submitted.idempotency_key()) {
-        Break(absl::StrCat(id, " was given twice, to ", key, " and to ",
-                           submitted.idempotency_key()));
-      }
-      key = submitted.idempotency_key();
-      model_.jobs[id].state = v1::JOB_STATE_UNSPECIFIED;
+    case v1::Event::kJobSubmitted:
+      return OnSubmitted(event.job_submitted());
+    case v1::Event::kJobArchived:
+      return OnArchived(event.job_archived());
+    case v1::Event::kJobInputResolved:
+      model_.jobs[event.job_input_resolved().job_id()].inputs.insert(
+          event.job_input_resolved().artifact_id());
       return;
-    }
+    case v1::Event::kArtifactRemoved:
+      return OnRemoved(event.artifact_removed());
+    case v1::Event::kArtifactCommitted:
+      evicted_.erase(event.artifact_committed().info().artifact_id());
+      return;
     case v1::Event::kJobStateChanged:
       return OnJob(event.job_state_changed());
     case v1::Event::kAttemptPlaced:
@@ -106,6 +107,48 @@ void Invariants::OnEvent(const v1::Event& event) {
       return OnLedger(event.ledger_recorded());
     default:
       return;  // Changes nothing that is checked here.
+  }
+}
+
+void Invariants::OnSubmitted(const v1::JobSubmitted& submitted) {
+  const std::string& id = submitted.job_id();
+  std::string& key = keys_of_jobs_[id];
+  if (!key.empty() && key != submitted.idempotency_key()) {
+    Break(absl::StrCat(id, " was given twice, to ", key, " and to ", submitted.idempotency_key()));
+  }
+  key = submitted.idempotency_key();
+  std::string& job = model_.jobs_of_keys[key];
+  if (!job.empty()) {
+    Break(absl::StrCat("the submit ", key, " made two jobs, ", job, " and ", id));
+  }
+  job = id;
+  JobModel& model = model_.jobs[id];
+  model.state = v1::JOB_STATE_UNSPECIFIED;
+  for (const v1::ResolvedInput& input : submitted.inputs()) {
+    model.inputs.insert(input.artifact_id());
+  }
+}
+
+void Invariants::OnArchived(const v1::JobArchived& archived) {
+  const v1::Job& job = archived.job();
+  const auto model = model_.jobs.find(job.job_id());
+  if (model == model_.jobs.end() || model->second.state != job.state() ||
+      !core::IsTerminal(job.state())) {
+    Break(absl::StrCat(job.job_id(), " went to the history as ", v1::JobState_Name(job.state()),
+                       ", its events say otherwise"));
+  }
+}
+
+void Invariants::OnRemoved(const v1::ArtifactRemoved& removed) {
+  if (removed.names_only()) {
+    return;
+  }
+  evicted_.insert(removed.artifact_id());
+  for (const auto& [id, job] : model_.jobs) {
+    if (!core::IsTerminal(job.state) && job.inputs.contains(removed.artifact_id())) {
+      Break(absl::StrCat("artifact ", removed.artifact_id(), " was evicted, and ", id,
+                         " is to run on it"));
+    }
   }
 }
 
@@ -217,6 +260,9 @@ void Invariants::OnReport(const v1::ReportAccepted& report) {
                        " was taken after ", mark, ": lost or applied twice"));
   }
   mark = report.sequence();
+  if (absl::StartsWith(report.note(), "unknown attempt")) {
+    unbooked_.insert(report.device_id());
+  }
 }
 
 void Invariants::OnLedger(const v1::LedgerRecorded& recorded) {

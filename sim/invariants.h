@@ -57,6 +57,15 @@ class Invariants {
   [[nodiscard]] const std::string& breach() const { return breach_; }
   [[nodiscard]] uint64_t chain() const { return last_chain_; }
   [[nodiscard]] int64_t last_sequence() const { return model_.last_sequence; }
+  // An event took the artifact out of the store.
+  [[nodiscard]] bool WasEvicted(const std::string& artifact_id) const {
+    return evicted_.contains(artifact_id);
+  }
+  // A receipt of the device came after its job had left for the history: its joules are in the
+  // device's ledger alone.
+  [[nodiscard]] bool HasUnbookedReceipts(const std::string& device_id) const {
+    return unbooked_.contains(device_id);
+  }
 
  private:
   struct JobModel {
@@ -64,6 +73,7 @@ class Invariants {
     std::string current;  // attempt
     int live = 0;
     int finished = 0;
+    std::set<std::string> inputs;  // artifact ids
   };
   struct AttemptModel {
     std::string job_id;
@@ -77,6 +87,7 @@ class Invariants {
     std::unordered_map<std::string, JobModel> jobs;
     std::unordered_map<std::string, AttemptModel> attempts;
     std::unordered_map<std::string, v1::EnergyLedger> ledgers;  // by device
+    std::unordered_map<std::string, std::string> jobs_of_keys;  // also of archived jobs
     int64_t last_sequence = 0;
   };
 
@@ -94,6 +105,9 @@ class Invariants {
   void OnJob(const v1::JobStateChanged& changed);
   void OnReport(const v1::ReportAccepted& report);
   void OnLedger(const v1::LedgerRecorded& recorded);
+  void OnSubmitted(const v1::JobSubmitted& submitted);
+  void OnArchived(const v1::JobArchived& archived);
+  void OnRemoved(const v1::ArtifactRemoved& removed);
   void SetAttempt(AttemptModel& attempt, v1::AttemptState state);
 
   const Truth& truth_;
@@ -104,6 +118,8 @@ class Invariants {
   // Of the whole world, also of journals that a backup replaced.
   std::unordered_set<int64_t> tokens_;
   std::unordered_map<std::string, std::string> keys_of_jobs_;
+  std::unordered_set<std::string> evicted_;      // artifacts
+  std::unordered_set<std::string> unbooked_;     // devices
   std::unordered_map<int64_t, uint64_t> chain_;  // of the present journal, by sequence number
   uint64_t last_chain_ = 0;
 };

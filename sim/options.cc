@@ -21,6 +21,7 @@ constexpr FaultRow kRows[] = {
     {Fault::kRestore, "restore", 400.0, 1600.0},
     {Fault::kCoordinatorDiskFull, "coordinator disk full", 200.0, 1200.0},
     {Fault::kCoordinatorClockStep, "coordinator clock step", 100.0, 900.0},
+    {Fault::kArtifactEviction, "artifact eviction", 20.0, 200.0},
     {Fault::kWorkerCrash, "worker crash", 40.0, 400.0},
     {Fault::kWorkerPowerCut, "worker power cut", 40.0, 400.0},
     {Fault::kWorkerDiskLost, "worker disk lost", 300.0, 2000.0},
@@ -43,6 +44,8 @@ constexpr FaultRow kRows[] = {
 };
 static_assert(std::size(kRows) == kFaults, "every fault has its row");
 
+// The real journal takes about ten times as long as the plain log.
+constexpr double kSqliteWorlds = 0.1;
 constexpr double kHour = 3600.0;
 constexpr double kDay = 24.0 * kHour;
 
@@ -66,6 +69,7 @@ void MakeSlow(Random& random, Options& options) {
   options.lease_seconds_min = 4.0 * kHour;
   options.lease_seconds_max = 3.0 * kDay;
   options.outage_seconds_max = random.Between(kHour, kDay);
+  options.retention_seconds = random.Chance(0.5) ? 0.0 : random.Between(5.0 * kDay, 10.0 * kDay);
   options.loss = random.Chance(0.3) ? 0.0 : random.Between(0.00005, 0.001);
   const double stretch = options.fault_seconds / 1800.0;
   for (double& mean_seconds : options.mean_seconds) {
@@ -99,7 +103,10 @@ Options DrawOptions(uint64_t seed, bool slow) {
   if (random.Chance(0.67)) {
     options.mean_seconds[static_cast<size_t>(Fault::kRestore)] = 0.0;
   }
-  options.sqlite_journal = random.Chance(slow ? 0.0 : 0.1);
+  options.sqlite_journal = random.Chance(slow ? 0.0 : kSqliteWorlds);
+  options.other_kinds = random.Chance(0.2) ? 0.0 : random.Between(0.2, 0.6);
+  options.deadlines = random.Chance(0.3) ? 0.0 : random.Between(0.1, 0.5);
+  options.retention_seconds = random.Chance(0.5) ? 0.0 : random.Between(600.0, 1200.0);
   if (slow) {
     MakeSlow(random, options);
   }
@@ -120,6 +127,12 @@ void Counts::Add(const Counts& other) {
   late_receipts += other.late_receipts;
   guard_stops += other.guard_stops;
   resumed += other.resumed;
+  moved += other.moved;
+  past_deadline += other.past_deadline;
+  archived += other.archived;
+  evicted += other.evicted;
+  snapshots += other.snapshots;
+  sqlite_worlds += other.sqlite_worlds;
   empty_batteries += other.empty_batteries;
   succeeded_jobs += other.succeeded_jobs;
   failed_jobs += other.failed_jobs;

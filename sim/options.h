@@ -20,6 +20,7 @@ enum class Fault {
   kRestore,              // the coordinator is replaced by its last backup
   kCoordinatorDiskFull,
   kCoordinatorClockStep,  // up to ten days, forward or back
+  kArtifactEviction,      // the store wants room: some artifact that nothing needs goes
   kWorkerCrash,
   kWorkerPowerCut,
   kWorkerDiskLost,  // the card is replaced by an empty one
@@ -72,6 +73,11 @@ struct Options {
   double loss = 0.004;
   double duplication = 0.05;      // of a report, again after a while
   double attempt_failure = 0.08;  // of an attempt, by its own fault
+  // What users ask for, as shares of all jobs.
+  double other_kinds = 0.4;  // generate, evaluate, quantize; the rest are fine-tunes
+  double deadlines = 0.2;
+  // Ended jobs leave the state for the history after so long; 0: never.
+  double retention_seconds = 0.0;
   // Mean seconds between two faults of a kind, in the whole world; 0: never.
   std::array<double, kFaults> mean_seconds{};
 
@@ -95,7 +101,13 @@ struct Counts {
   int64_t adopted = 0;
   int64_t late_receipts = 0;
   int64_t guard_stops = 0;
-  int64_t resumed = 0;  // attempts that went on from a step above 0
+  int64_t resumed = 0;        // attempts that went on from a step above 0
+  int64_t moved = 0;          // paused attempts that were released to other devices
+  int64_t past_deadline = 0;  // jobs that ended as failed because of it
+  int64_t archived = 0;
+  int64_t evicted = 0;  // artifacts
+  int64_t snapshots = 0;
+  int64_t sqlite_worlds = 0;
   int64_t empty_batteries = 0;
   int64_t succeeded_jobs = 0;
   int64_t failed_jobs = 0;

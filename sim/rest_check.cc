@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 
@@ -15,10 +16,21 @@ namespace {
 constexpr double kEnergyTolerance = 1e-6;
 constexpr double kSaveSeconds = 16.0;  // agent::kSavePeriod, and the second in which it falls
 
+// Those of the state and those of the history.
+std::vector<v1::Job> AllJobs(const Resting& world) {
+  std::vector<v1::Job> jobs;
+  for (const auto& [number, record] : world.coordinator.durable().jobs) {
+    jobs.push_back(record.job());
+  }
+  for (const auto& [key, job] : world.coordinator.history()) {
+    jobs.push_back(job);
+  }
+  return jobs;
+}
+
 void CheckJobs(const Resting& world, Invariants& invariants) {
   const core::State& state = world.coordinator.durable();
-  for (const auto& [number, record] : state.jobs) {
-    const v1::Job& job = record.job();
+  for (const v1::Job& job : AllJobs(world)) {
     if (!core::IsTerminal(job.state())) {
       invariants.Break(absl::StrCat(job.job_id(), " is lost: ", v1::JobState_Name(job.state()),
                                     ", ", job.reason()));
@@ -26,7 +38,8 @@ void CheckJobs(const Resting& world, Invariants& invariants) {
     if (job.state() != v1::JOB_STATE_SUCCEEDED) {
       continue;
     }
-    if (!state.artifacts.contains(ArtifactId(job.output_artifact_id()))) {
+    if (!state.artifacts.contains(ArtifactId(job.output_artifact_id())) &&
+        !invariants.WasEvicted(job.output_artifact_id())) {
       invariants.Break(absl::StrCat(job.job_id(), ": its output is no artifact"));
     }
     if (job.output_artifact_id() != OutputId(absl::StrCat(ExpectedResult(job.spec())))) {
@@ -37,13 +50,14 @@ void CheckJobs(const Resting& world, Invariants& invariants) {
 }
 
 void CheckWorker(const Resting& world, Worker& worker, Invariants& invariants) {
-  if (world.coordinator.restores() > 0 || worker.lost_something()) {
+  if (world.coordinator.restores() > 0 || worker.lost_something() ||
+      invariants.HasUnbookedReceipts(worker.device_id())) {
     return;  // Reports and receipts went with a disk, on one side of the sums.
   }
   const core::State& state = world.coordinator.durable();
   double receipts_joules = 0.0;
-  for (const auto& [number, record] : state.jobs) {
-    for (const v1::Attempt& attempt : record.job().attempts()) {
+  for (const v1::Job& job : AllJobs(world)) {
+    for (const v1::Attempt& attempt : job.attempts()) {
       if (attempt.device_id() == worker.device_id()) {
         receipts_joules += attempt.receipt().total().gross_energy_joules();
       }

@@ -10,6 +10,7 @@
 #include "absl/strings/str_split.h"
 
 #include "base/fault_point.h"
+#include "proto/kind_name.h"
 #include "worker/agent/core/attempt_run.h"
 
 namespace wattle::sim {
@@ -20,6 +21,13 @@ constexpr size_t kCheckpointsKept = 2;
 constexpr int kDrawsPerStep = 3;
 constexpr double kLoadSteps = 0.5;  // of a step's time
 constexpr int64_t kTokensPerStep = 512;
+// Of the kinds that are short.
+constexpr int64_t kQuantizeSteps = 6;
+constexpr int64_t kGenerateSteps = 12;
+constexpr int64_t kExamplesPerStep = 4;
+// Of one prompt, by the spec's default.
+constexpr int64_t kGeneratedTokens = 32;
+constexpr int64_t kParameters = 100'000;
 
 uint64_t Mix(uint64_t a, uint64_t b) {
   return Random(a ^ (b * 0x9e3779b97f4a7c15u)).Next();
@@ -39,10 +47,22 @@ void Advance(uint64_t seed, uint64_t& counter, uint64_t& weights) {
   }
 }
 
+// The name of the phase in which the job's own work is done.
+std::string WorkPhase(const v1::JobSpec& spec) {
+  return spec.has_finetune() ? "train" : KindName(spec);
+}
+
 }  // namespace
 
 int64_t StepsOf(const v1::JobSpec& spec) {
-  return spec.finetune().steps();
+  if (spec.has_quantize()) {
+    return kQuantizeSteps;
+  }
+  if (spec.has_generate()) {
+    return kGenerateSteps;
+  }
+  return spec.has_evaluate() ? spec.evaluate().limit_examples() / kExamplesPerStep
+                             : spec.finetune().steps();
 }
 
 uint64_t ExpectedResult(const v1::JobSpec& spec) {
@@ -99,7 +119,7 @@ void Runner::Start(const v1::RunnerTask& task) {
   After(0.0, &Runner::Load);
 }
 
-void Runner::Phase(const char* phase) {
+void Runner::Phase(const std::string& phase) {
   phase_ = phase;
   v1::RunnerFrame frame;
   frame.mutable_phase()->set_phase(phase);
@@ -129,7 +149,8 @@ bool Runner::Restore(const std::string& text) {
 void Runner::Load() {
   Phase("load");
   for (const int64_t step : CheckpointSteps()) {
-    if (Restore(disk_.Read(CheckpointFile(task_.work_directory(), step)).value_or(""))) {
+    if (task_.spec().has_finetune() &&
+        Restore(disk_.Read(CheckpointFile(task_.work_directory(), step)).value_or(""))) {
       break;  // A damaged one is passed over; without any the run begins anew.
     }
   }
@@ -138,14 +159,14 @@ void Runner::Load() {
 
 // The first step of the run, or the next one.
 void Runner::Step() {
-  if (phase_ != "train") {
-    Phase("train");
+  if (phase_ != WorkPhase(task_.spec())) {
+    Phase(WorkPhase(task_.spec()));
     if (!running_) {
       return;
     }
   }
   if (stop_) {
-    if (!discard_) {
+    if (!discard_ && task_.spec().has_finetune()) {
       SaveCheckpoint();
     }
     if (running_) {
@@ -176,7 +197,7 @@ void Runner::StepDone() {
   ++step_;
   v1::RunnerFrame frame;
   v1::StepDone& done = *frame.mutable_step();
-  done.set_phase("train");
+  done.set_phase(phase_);
   done.set_step(step_);
   done.set_steps_total(steps_total_);
   done.set_loss(1.0);
@@ -188,7 +209,7 @@ void Runner::StepDone() {
   if (!running_) {
     return;
   }
-  if (step_ % kCheckpointEverySteps == 0 && step_ < steps_total_) {
+  if (task_.spec().has_finetune() && step_ % kCheckpointEverySteps == 0 && step_ < steps_total_) {
     SaveCheckpoint();
   }
   if (running_ && !waits_) {
@@ -228,7 +249,11 @@ void Runner::Finish() {
   v1::RunnerResult& result = *frame.mutable_result();
   v1::WorkDone& work = *result.mutable_work();
   v1::WorkloadSignature& signature = *work.mutable_signature();
-  signature.set_method(v1::METHOD_FINETUNE_FULL);
+  const v1::JobSpec& spec = task_.spec();
+  signature.set_method(spec.has_quantize()   ? v1::METHOD_QUANTIZE
+                       : spec.has_generate() ? v1::METHOD_GENERATE
+                       : spec.has_evaluate() ? v1::METHOD_EVALUATE
+                                             : v1::METHOD_FINETUNE_FULL);
   signature.mutable_model()->set_architecture("gpt2");
   signature.mutable_model()->set_layers(2);
   signature.mutable_model()->set_width(64);
@@ -240,14 +265,20 @@ void Runner::Finish() {
   signature.set_batch_size(4);
   signature.set_sequence_length(128);
   signature.set_engine("wattle");
-  work.set_unit(v1::WORK_UNIT_TRAINING_TOKEN);
+  work.set_unit(spec.has_quantize()   ? v1::WORK_UNIT_PARAMETER
+                : spec.has_generate() ? v1::WORK_UNIT_GENERATED_TOKEN
+                : spec.has_evaluate() ? v1::WORK_UNIT_EVALUATED_TOKEN
+                                      : v1::WORK_UNIT_TRAINING_TOKEN);
   work.set_steps(steps_total_);
-  work.set_tokens(steps_total_ * kTokensPerStep);
-  work.set_units(static_cast<double>(work.tokens()));
-  work.set_examples(steps_total_ * 4);
-  *result.mutable_model_shape() = signature.model();
-  result.set_parameter_count(100'000);
-  result.set_quantization("none");
+  work.set_tokens(spec.has_generate() ? kGeneratedTokens : steps_total_ * kTokensPerStep);
+  work.set_units(spec.has_quantize() ? static_cast<double>(kParameters)
+                                     : static_cast<double>(work.tokens()));
+  work.set_examples(steps_total_ * kExamplesPerStep);
+  if (spec.has_finetune() || spec.has_quantize()) {
+    *result.mutable_model_shape() = signature.model();
+    result.set_parameter_count(kParameters);
+    result.set_quantization(spec.has_quantize() ? "int8" : "none");
+  }
   port_.on_frame(frame);
   if (running_) {
     Exit(true);

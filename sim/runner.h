@@ -4,6 +4,7 @@
 // step mixes the weights with numbers drawn from a counter; a checkpoint holds step, counter and
 // weights, on the worker's disk. So the result of a job follows from its spec alone, however often
 // the run was interrupted, and a resume that repeats, skips or forgets anything gives another one.
+// Fine-tunes have checkpoints; generate, evaluate and quantize begin anew.
 // Single-threaded.
 #ifndef WATTLE_SIM_RUNNER_H_
 #define WATTLE_SIM_RUNNER_H_
@@ -63,7 +64,7 @@ class Runner {
   void SaveCheckpoint();
   void Finish();
   void Exit(bool clean);
-  void Phase(const char* phase);
+  void Phase(const std::string& phase);
   // Newest first.
   [[nodiscard]] std::vector<int64_t> CheckpointSteps() const;
   bool Restore(const std::string& text);

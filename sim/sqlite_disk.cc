@@ -18,6 +18,7 @@
 #include <sqlite3.h>
 
 #include "base/check.h"
+#include "base/fault_point.h"
 
 namespace wattle::sim {
 
@@ -42,6 +43,7 @@ struct Shared {
 struct Mounted {
   Disk* disk = nullptr;
   bool unplugged = false;
+  int operations_left = -1;  // until it unplugs itself; below 0: it does not
   std::map<std::string, Shared> shared;
 };
 
@@ -152,9 +154,17 @@ int Read(sqlite3_file* file, void* into, int size, sqlite3_int64 offset) {
   return there == size ? SQLITE_OK : SQLITE_IOERR_SHORT_READ;
 }
 
+// A change of the disk begins. False: the disk is out of reach.
+bool Begin(Mounted& mounted) {
+  if (mounted.operations_left >= 0 && mounted.operations_left-- == 0) {
+    mounted.unplugged = true;
+  }
+  return !mounted.unplugged;
+}
+
 int Write(sqlite3_file* file, const void* from, int size, sqlite3_int64 offset) {
   const OpenFile& open = Cast(file);
-  if (open.mounted->unplugged) {
+  if (!Begin(*open.mounted)) {
     return SQLITE_IOERR_WRITE;
   }
   const absl::string_view bytes(static_cast<const char*>(from), static_cast<size_t>(size));
@@ -163,7 +173,7 @@ int Write(sqlite3_file* file, const void* from, int size, sqlite3_int64 offset) 
 
 int Truncate(sqlite3_file* file, sqlite3_int64 size) {
   const OpenFile& open = Cast(file);
-  if (open.mounted->unplugged) {
+  if (!Begin(*open.mounted)) {
     return SQLITE_IOERR_TRUNCATE;
   }
   open.mounted->disk->Truncate(*open.path, size);
@@ -172,10 +182,12 @@ int Truncate(sqlite3_file* file, sqlite3_int64 size) {
 
 int Sync(sqlite3_file* file, int /*flags*/) {
   const OpenFile& open = Cast(file);
-  if (open.mounted->unplugged) {
+  if (!Begin(*open.mounted)) {
     return SQLITE_IOERR_FSYNC;
   }
-  open.mounted->disk->Sync(*open.path);
+  if (!WATTLE_FAULT_POINT("SQLite's fsync")) {
+    open.mounted->disk->Sync(*open.path);
+  }
   return SQLITE_OK;
 }
 
@@ -363,7 +375,7 @@ void Register() {
 
 }  // namespace
 
-SqliteMount::SqliteMount(Disk& disk) {
+SqliteMount::SqliteMount(Disk& disk, Random& random) : random_(random) {
   Register();
   int number = 0;
   do {
@@ -379,6 +391,11 @@ SqliteMount::~SqliteMount() {
 
 void SqliteMount::Unplug(bool unplugged) {
   Table().at(root_)->unplugged = unplugged;
+  Table().at(root_)->operations_left = -1;
+}
+
+void SqliteMount::UnplugSoon(int operations) {
+  Table().at(root_)->operations_left = random_.Below(operations);
 }
 
 }  // namespace wattle::sim

@@ -19,7 +19,7 @@ extern const char* const kSqliteVfsName;
 class SqliteMount {
  public:
   // disk: outlives the mount. Databases on it must be closed before the mount goes.
-  explicit SqliteMount(Disk& disk);
+  SqliteMount(Disk& disk, Random& random);
   ~SqliteMount();
   SqliteMount(const SqliteMount&) = delete;
   SqliteMount& operator=(const SqliteMount&) = delete;
@@ -29,8 +29,11 @@ class SqliteMount {
   // From now on every access fails, as for a process that is dead: to close its databases without
   // letting them write.
   void Unplug(bool unplugged);
+  // Unplugs itself at a random one of the next `operations` writes, truncations and syncs.
+  void UnplugSoon(int operations);
 
  private:
+  Random& random_;
   std::string root_;
 };
 

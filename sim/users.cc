@@ -10,11 +10,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
+#include "coordinator/core/core.h"
+
 namespace wattle::sim {
 namespace {
 
-constexpr double kAnswerLost = 0.2;  // of answers, on the way to the user
-constexpr double kChained = 0.3;     // of jobs: they take another one's output
+constexpr double kAnswerLost = 0.2;    // of answers, on the way to the user
+constexpr double kChained = 0.3;       // of jobs: they take another one's output
+constexpr double kPauseLimited = 0.5;  // of reserve policies: they also limit a pause
 constexpr const char* kReservePolicy = "reserve";
 constexpr const char* kHeatPolicy = "heat";
 
@@ -84,12 +87,27 @@ void Users::Submit(int number) {
   if (answered_.contains(number)) {
     return;
   }
+  // As the API does: a key that has left the state is answered from the history.
+  if (const v1::Job* job = coordinator_.FindArchived(absl::StrCat("key-", number));
+      job != nullptr) {
+    ids_[number] = job->job_id();
+    numbers_[job->job_id()] = number;
+    answered_.insert(number);
+    return;
+  }
   if (!specs_.contains(number)) {
     specs_[number] = MakeSpec(number);
   }
   core::SubmitJob submit;
   submit.idempotency_key = absl::StrCat("key-", number);
   submit.spec = specs_[number];
+  for (const JobId& source : core::ReferencedJobs(submit.spec)) {
+    for (const auto& [key, job] : coordinator_.history()) {
+      if (job.job_id() == source.value()) {
+        submit.archived_sources.push_back(job);
+      }
+    }
+  }
   coordinator_.Post(std::move(submit), [this, number](const shell::Answer& answer) {
     if (!answer.status.ok()) {
       // Its input has failed, or the coordinator does not know it any more.
@@ -115,19 +133,54 @@ v1::JobSpec Users::MakeSpec(int number) {
   spec.set_lease_seconds(random_.Between(options_.lease_seconds_min, options_.lease_seconds_max));
   spec.set_retries(random_.Below(4));
   spec.set_priority(random_.Below(3));
-  v1::FinetuneSpec& finetune = *spec.mutable_finetune();
-  finetune.set_model("tiny");
-  if (!ids_.empty() && random_.Chance(kChained)) {
-    auto chosen = ids_.begin();
-    std::advance(chosen, random_.Below(static_cast<int>(ids_.size())));
-    finetune.set_model(absl::StrCat("job:", chosen->second, "/output"));
+  if (random_.Chance(options_.deadlines)) {
+    spec.set_deadline_seconds(options_.fault_seconds * random_.Between(0.02, 0.6));
   }
+  const std::string model = ChooseModel();
+  if (random_.Chance(options_.other_kinds)) {
+    MakeShortJob(model, spec);
+    return spec;
+  }
+  v1::FinetuneSpec& finetune = *spec.mutable_finetune();
+  finetune.set_model(model);
   finetune.set_data("questions");
   finetune.set_batch_size(4);
   finetune.set_sequence_length(128);
   finetune.set_steps(5 + random_.Below(options_.job_steps_max));
-  finetune.set_seed(number);
+  finetune.set_seed(static_cast<uint64_t>(number));
   return spec;
+}
+
+// The base model, or the output of a job that makes a model.
+std::string Users::ChooseModel() {
+  if (ids_.empty() || !random_.Chance(kChained)) {
+    return "tiny";
+  }
+  auto chosen = ids_.begin();
+  std::advance(chosen, random_.Below(static_cast<int>(ids_.size())));
+  const v1::JobSpec& source = specs_[chosen->first];
+  return source.has_finetune() || source.has_quantize()
+             ? absl::StrCat("job:", chosen->second, "/output")
+             : "tiny";
+}
+
+void Users::MakeShortJob(const std::string& model, v1::JobSpec& spec) {
+  switch (random_.Below(3)) {
+    case 0:
+      spec.mutable_quantize()->set_model(model);
+      spec.mutable_quantize()->set_quantization(v1::QUANTIZATION_INT8);
+      return;
+    case 1:
+      spec.mutable_generate()->set_model(model);
+      spec.mutable_generate()->add_prompts("How much charge is left?");
+      return;
+    default:
+      spec.mutable_evaluate()->set_model(model);
+      spec.mutable_evaluate()->set_data("questions");
+      spec.mutable_evaluate()->set_batch_size(4);
+      spec.mutable_evaluate()->set_sequence_length(128);
+      spec.mutable_evaluate()->set_limit_examples(20 + random_.Below(100));
+  }
 }
 
 void Users::CancelSomeJob() {
@@ -189,6 +242,9 @@ void Users::ChangePolicies(Fraction reserve) {
   }
   if (of_charge) {
     policy.set_reserve_state_of_charge_ratio(reserve.value());
+    if (random_.Chance(kPauseLimited)) {
+      policy.set_pause_seconds_max(options_.outage_seconds_max * random_.Between(0.1, 1.0));
+    }
   } else {
     policy.set_max_temperature_celsius(random_.Between(60.0, 80.0));
   }
@@ -212,9 +268,9 @@ void Users::AskAgain() {
 
 void Users::StopFaults() {
   for (const char* name : {kReservePolicy, kHeatPolicy}) {
-    if (policies_.erase(name) > 0) {
-      Delete(name);
-    }
+    // Also one that only a restored journal still has.
+    policies_.erase(name);
+    Delete(name);
   }
 }
 

@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The people of a simulated world: they push artifacts, submit jobs (some wait for the output of
-// others), cancel, drain, set policies. Whoever gets no answer asks again. Single-threaded.
+// The people of a simulated world: they push artifacts, submit jobs of every kind (some with a
+// deadline, some wait for the output of others), cancel, drain, set policies. Whoever gets no
+// answer asks again. Single-threaded.
 #ifndef WATTLE_SIM_USERS_H_
 #define WATTLE_SIM_USERS_H_
 
@@ -48,6 +49,8 @@ class Users {
   void Apply(const v1::Policy& policy);
   void Delete(const std::string& name);
   v1::JobSpec MakeSpec(int number);
+  std::string ChooseModel();
+  void MakeShortJob(const std::string& model, v1::JobSpec& spec);
   void Retry(std::function<void()> action);
 
   EventLoop& loop_;

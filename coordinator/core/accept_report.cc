@@ -163,7 +163,7 @@ class ReportDecider {
     const v1::JobRecord* record = FindJob(draft_.state(), JobId(JobIdOf(id)));
     if (record == nullptr) {
       NoteUnknownJob(draft_, device_.value(), fact);
-      return absl::StrCat("of before the restore, and its job is not known here: ", id.value());
+      return absl::StrCat("of before the restore, and its job is not open here: ", id.value());
     }
     const v1::Job& job = record->job();
     v1::AttemptRecovered& recovered = *draft_.Add().mutable_attempt_recovered();

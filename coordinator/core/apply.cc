@@ -111,6 +111,12 @@ class Applier {
       }
     }
     Changed(*JobNumber(event.job_id()));
+    if (IsTerminal(event.state()) && now_.has_value()) {
+      JobTimes& end = state_.job_times.Mutable(*JobNumber(event.job_id()));
+      end = JobTimes();
+      end.ended = now_;
+      end.changed = sequence_;
+    }
     effects_.emplace_back(QueueChanged{});
   }
 
@@ -192,6 +198,7 @@ class Applier {
     opening.set_at_unix_seconds(at_);
     opening.set_copied_sequence(event.copied_sequence());
     opening.set_reason(event.reason());
+    opening.set_next_job_number(state_.next_job_number);
     state_.restore_findings.clear();
     // In an epoch above 0 every number begins above what earlier epochs can have given out.
     state_.next_job_number =
@@ -265,6 +272,7 @@ class Applier {
     state_.job_by_idempotency_key.erase(event.idempotency_key());
     state_.jobs.erase(number);
     state_.counted_jobs.erase(number);
+    state_.job_times.erase(number);
   }
 
   void On(const v1::DeviceRegistered& event) {
@@ -423,8 +431,10 @@ void IndexJob(State& state, int64_t job_number) {
   AddToCounts(state, job_number, counted, -1);
   AddToCounts(state, job_number, now, 1);
   counted = std::move(now);
-  if (IsTerminal(job.state())) {
-    state.job_times.erase(job_number);
+  const auto times = state.job_times.find(job_number);
+  if (IsTerminal(job.state()) && times != state.job_times.end() &&
+      !times->second.ended.has_value()) {
+    state.job_times.erase(job_number);  // Of a replayed end: its times are those of no process.
   }
   for (const v1::Attempt& attempt : job.attempts()) {
     const DeviceId device(attempt.device_id());

@@ -5,25 +5,35 @@
 
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
+#include "coordinator/core/elapsed.h"
 
 namespace wattle::core {
 namespace {
 
 // A repeated submit finds its job in the state or in the history. In between, neither has it for
-// the length of a commit, so a job stays for longer than any client repeats a submit.
+// the length of a commit, so a job stays for longer than any client repeats a submit. A step of the
+// wall clock must not shorten that.
 constexpr absl::Duration kStaysAtLeast = absl::Minutes(10);
 // Jobs that one command archives: a long queue of them must not delay other commands.
 constexpr size_t kJobsAtOnce = 200;
 
+// The oldest of `ended_jobs` leaves.
+bool Leaves(const EndedTime& age, size_t ended_jobs, const Retention& retention) {
+  return age.certain > kStaysAtLeast &&
+         (age.expected > retention.age_max || ended_jobs > static_cast<size_t>(retention.jobs_max));
+}
+
 }  // namespace
 
-bool AnythingToArchive(const State& state, const Retention& retention, absl::Time now) {
+bool AnythingToArchive(const State& state, const Instant& started, const Retention& retention,
+                       const Instant& now) {
   if (state.ended_jobs.empty()) {
     return false;
   }
-  const absl::Duration age = now - FromUnix(state.ended_jobs.begin()->first);
-  return age > kStaysAtLeast && (age > retention.age_max ||
-                                 state.ended_jobs.size() > static_cast<size_t>(retention.jobs_max));
+  const auto& [ended_unix_seconds, number] = *state.ended_jobs.begin();
+  const EndedTime age =
+      EndedFor(state, started, number, FromUnix(ended_unix_seconds), now.monotonic);
+  return Leaves(age, state.ended_jobs.size(), retention);
 }
 
 void DecideArchive(Draft& draft, const ArchiveEnded& command) {
@@ -32,9 +42,9 @@ void DecideArchive(Draft& draft, const ArchiveEnded& command) {
   size_t left = state.ended_jobs.size();
   size_t archived = 0;
   for (const auto& [ended_unix_seconds, number] : state.ended_jobs) {
-    const absl::Duration age = draft.now().wall - FromUnix(ended_unix_seconds);
-    const bool wanted = left <= static_cast<size_t>(retention.jobs_max) && age <= retention.age_max;
-    if (wanted || age <= kStaysAtLeast || archived == kJobsAtOnce) {
+    const EndedTime age = EndedFor(state, draft.observations().started, number,
+                                   FromUnix(ended_unix_seconds), draft.now().monotonic);
+    if (!Leaves(age, left, retention) || archived == kJobsAtOnce) {
       return;  // The jobs after this one ended later.
     }
     const v1::JobRecord& record = state.jobs.at(number);

@@ -28,9 +28,9 @@ class ArchiveTest : public testing::Test {
   }
 
   Decision Do(const Command& command) {
-    Decision decision = Decide(state_, command, {}, {now_, Monotonic()});
+    Decision decision = Decide(state_, command, Observed(), Now());
     for (const v1::Event& event : decision.events) {
-      Apply(state_, event, kReplayed);
+      Apply(state_, event, Now().monotonic);
     }
     return decision;
   }
@@ -55,7 +55,27 @@ class ArchiveTest : public testing::Test {
   }
 
   State state_;
-  absl::Time now_ = absl::FromUnixSeconds(1'000'000);
+  [[nodiscard]] Instant Now() const { return {now_ + clock_step_, Monotonic(now_ - kStart)}; }
+  [[nodiscard]] bool AnythingToArchive(const Retention& retention) const {
+    return core::AnythingToArchive(state_, started_, retention, Now());
+  }
+  [[nodiscard]] Observations Observed() const {
+    Observations observations;
+    observations.started = started_;
+    return observations;
+  }
+  // The process ends, and another one reads the journal.
+  void Restart() {
+    absl::StatusOr<State> replayed = ParseSnapshot(SnapshotBytes(state_));
+    ASSERT_THAT(replayed, IsOk());
+    state_ = *std::move(replayed);
+    started_ = Now();
+  }
+
+  static constexpr absl::Time kStart = absl::FromUnixSeconds(1'000'000);
+  absl::Time now_ = kStart;  // As time really passes.
+  absl::Duration clock_step_ = absl::ZeroDuration();
+  Instant started_ = {kStart, Monotonic()};
 };
 
 TEST_F(ArchiveTest, JobsLeaveByAgeAndOpenOnesStay) {
@@ -65,13 +85,13 @@ TEST_F(ArchiveTest, JobsLeaveByAgeAndOpenOnesStay) {
   EndedJob("c");
   now_ += absl::Minutes(30);
   const Retention retention{.age_max = absl::Hours(1), .jobs_max = 100};
-  EXPECT_TRUE(AnythingToArchive(state_, retention, now_));
+  EXPECT_TRUE(AnythingToArchive(retention));
   const Decision decision = Do(ArchiveEnded{retention});
   ASSERT_THAT(decision.events, testing::SizeIs(1));
   EXPECT_EQ(decision.events[0].job_archived().job().job_id(), "j1");
   EXPECT_EQ(decision.events[0].job_archived().idempotency_key(), "a");
   EXPECT_THAT(JobIds(), ElementsAre("j2", "j3"));
-  EXPECT_FALSE(AnythingToArchive(state_, retention, now_));
+  EXPECT_FALSE(AnythingToArchive(retention));
 }
 
 TEST_F(ArchiveTest, BeyondTheCountTheOldestLeave) {
@@ -87,7 +107,7 @@ TEST_F(ArchiveTest, AJobStaysForLongerThanASubmitIsRepeated) {
   EndedJob("a");
   now_ += absl::Minutes(9);
   const Retention nothing{.age_max = absl::ZeroDuration(), .jobs_max = 0};
-  EXPECT_FALSE(AnythingToArchive(state_, nothing, now_));
+  EXPECT_FALSE(AnythingToArchive(nothing));
   Do(ArchiveEnded{nothing});
   EXPECT_TRUE(Do(SubmitJob{Quantize("tiny"), "a"}).existed);
 }
@@ -99,7 +119,7 @@ TEST_F(ArchiveTest, ManyLeaveInSeveralCommands) {
   now_ += absl::Hours(1);
   const Retention retention{.age_max = absl::Minutes(20), .jobs_max = 0};
   int commands = 0;
-  while (AnythingToArchive(state_, retention, now_)) {
+  while (AnythingToArchive(retention)) {
     Do(ArchiveEnded{retention});
     ASSERT_LT(++commands, 10);
   }
@@ -156,6 +176,35 @@ TEST_F(ArchiveTest, TheOutputOfAnArchivedJobIsStillAnInput) {
   ASSERT_THAT(decision.status, IsOk());
   EXPECT_EQ(FindJob(state_, JobId(decision.id))->job().inputs(0).artifact_id(),
             std::string(64, 'a'));
+}
+
+// A clock that steps makes no job older or younger.
+TEST_F(ArchiveTest, AStepOfTheClockArchivesNothingEarlyAndDelaysNothing) {
+  const Retention retention{.age_max = absl::Hours(1), .jobs_max = 100};
+  for (const absl::Duration step : {absl::Hours(240), -absl::Hours(240)}) {
+    const std::string id = EndedJob(absl::StrCat("key ", absl::FormatDuration(step)));
+    clock_step_ = step;
+    now_ += absl::Minutes(59);
+    EXPECT_FALSE(AnythingToArchive(retention)) << step;
+    now_ += absl::Minutes(2);
+    EXPECT_TRUE(AnythingToArchive(retention)) << step;
+    Do(ArchiveEnded{retention});
+    EXPECT_THAT(JobIds(), testing::Not(testing::Contains(id)));
+    clock_step_ = absl::ZeroDuration();
+  }
+}
+
+// After a start with a wrong clock the age of older jobs is not known. They stay for as long as any
+// client repeats a submit.
+TEST_F(ArchiveTest, AStartWithAWrongClockArchivesNothingBeforeASubmitIsRepeated) {
+  const Retention retention{.age_max = absl::Hours(1), .jobs_max = 100};
+  EndedJob("a");
+  clock_step_ = absl::Hours(240);
+  Restart();
+  now_ += absl::Minutes(9);
+  EXPECT_FALSE(AnythingToArchive(retention));
+  now_ += absl::Minutes(2);
+  EXPECT_TRUE(AnythingToArchive(retention));
 }
 
 }  // namespace

@@ -4,7 +4,6 @@
 #ifndef WATTLE_COORDINATOR_CORE_CERTAIN_FAILURE_H_
 #define WATTLE_COORDINATOR_CORE_CERTAIN_FAILURE_H_
 
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -18,11 +17,6 @@ namespace wattle::core {
 // context, an int8 model to train or to quantize again.
 std::string CertainFailure(const v1::JobSpec& spec,
                            const std::vector<scheduler::InputView>& inputs);
-
-// The same from the inputs' files, where reading them is cheap. Injected, because the core may not
-// read files; may block.
-using FileChecker =
-    std::function<std::string(const v1::JobSpec&, const std::vector<scheduler::InputView>&)>;
 
 }  // namespace wattle::core
 

@@ -94,18 +94,19 @@ struct EvictArtifact {
 };
 // How long ended jobs stay in the state. They then are in the history, which answers the same.
 struct Retention {
-  absl::Duration age_max = absl::Hours(24 * 7);  // Since their end, by the wall clock.
-  int64_t jobs_max = 10'000;                     // Beyond it the oldest go first.
+  // Since their end. A step of the wall clock does not count; see EndedFor in elapsed.h.
+  absl::Duration age_max = absl::Hours(24 * 7);
+  int64_t jobs_max = 10'000;  // Beyond it the oldest go first.
 };
 // Ended jobs beyond the retention leave the state, some hundred at once.
 struct ArchiveEnded {
   Retention retention;
 };
 
-using Command = std::variant<OpenJournal, SubmitJob, CancelJob, WorkerHello, WorkerReport, Tick,
-                             PlanComputed, DrainDevice, ResumeDevice, RemoveDevice, ApplyPolicy,
-                             DeletePolicy, CommitArtifact, RemoveArtifact, EvictArtifact,
-                             ArchiveEnded>;
+using Command =
+    std::variant<OpenJournal, SubmitJob, CancelJob, WorkerHello, WorkerReport, Tick, PlanComputed,
+                 DrainDevice, ResumeDevice, RemoveDevice, ApplyPolicy, DeletePolicy, CommitArtifact,
+                 RemoveArtifact, EvictArtifact, ArchiveEnded>;
 
 // The device's desired set is to be sent, as DesiredFor says at that moment.
 struct DesiredSetChanged {

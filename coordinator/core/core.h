@@ -52,8 +52,9 @@ std::vector<Effect> Apply(State& state, const v1::Event& event, std::optional<Mo
 inline constexpr int32_t kProtocol = 2;
 inline constexpr int32_t kProtocolMin = 1;
 
-// Whether ArchiveEnded would do anything.
-bool AnythingToArchive(const State& state, const Retention& retention, absl::Time now);
+// Whether ArchiveEnded would do anything. started: Observations::started.
+bool AnythingToArchive(const State& state, const Instant& started, const Retention& retention,
+                       const Instant& now);
 
 // What the device shall hold. An unknown device: an empty set.
 v1::DesiredSet DesiredFor(const State& state, const DeviceId& device);

@@ -503,5 +503,32 @@ TEST(ViewTest, UnreachableIsAFlagBesideTheState) {
                    .unreachable());
 }
 
+// A device measures its idle watts again and again: that is no event.
+TEST(DecideHelloTest, OnlyAnotherDescriptionOrIncarnationRegistersTheDevice) {
+  State state;
+  WorkerHello command;
+  command.hello.mutable_device()->set_device_id("d1");
+  command.hello.mutable_device()->set_name("orin");
+  command.hello.mutable_device()->set_device_class("jetson-orin-nano");
+  command.hello.mutable_device()->set_idle_power_watts(3.1);
+  command.hello.set_incarnation(1);
+  const auto registers = [&] {
+    bool registered = false;
+    for (const v1::Event& event : Decide(state, command, {}, {}).events) {
+      registered = registered || event.has_device_registered();
+      Apply(state, event, kReplayed);
+    }
+    return registered;
+  };
+  EXPECT_TRUE(registers());
+  EXPECT_FALSE(registers());
+  command.hello.mutable_device()->set_idle_power_watts(3.2);
+  EXPECT_FALSE(registers());
+  command.hello.mutable_device()->set_memory_bytes(int64_t{8} << 30);
+  EXPECT_TRUE(registers());
+  command.hello.set_incarnation(2);
+  EXPECT_TRUE(registers());
+}
+
 }  // namespace
 }  // namespace wattle::core

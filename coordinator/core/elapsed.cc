@@ -30,6 +30,16 @@ const JobTimes& TimesOf(const State& state, const v1::JobRecord& record) {
 
 }  // namespace
 
+EndedTime EndedFor(const State& state, const Instant& started, int64_t number, absl::Time ended,
+                   Monotonic now) {
+  const auto times = state.job_times.find(number);
+  if (times != state.job_times.end() && times->second.ended.has_value()) {
+    return {now - *times->second.ended, now - *times->second.ended};
+  }
+  const absl::Duration running = now - started.monotonic;
+  return {std::max(absl::ZeroDuration(), started.wall - ended) + running, running};
+}
+
 absl::Duration JobAge(const State& state, const Observations& observations,
                       const v1::JobRecord& record, Monotonic now) {
   const std::optional<Monotonic>& submitted = TimesOf(state, record).submitted;

@@ -19,6 +19,16 @@ namespace wattle::core {
 // the process's start, and the monotonic time since.
 absl::Duration JobAge(const State& state, const Observations& observations,
                       const v1::JobRecord& record, Monotonic now);
+// Time since the job `number` ended, at `ended` by the wall clock. A job that this process saw end
+// has one monotonic time. Of a job from before the process, `expected` is what the wall clock said
+// at the process's start and the monotonic time since; `certain` is the latter alone, for the wall
+// clock may have been wrong.
+struct EndedTime {
+  absl::Duration expected;
+  absl::Duration certain;
+};
+EndedTime EndedFor(const State& state, const Instant& started, int64_t number, absl::Time ended,
+                   Monotonic now);
 // The queued job still waits after a failure.
 bool InBackoff(const State& state, const Observations& observations, const v1::JobRecord& record,
                Monotonic now);

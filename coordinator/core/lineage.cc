@@ -38,6 +38,16 @@ std::string OpeningOf(const State& state) {
   return state.openings.empty() ? "" : state.openings.back().opening_id();
 }
 
+bool WasGivenOut(const State& state, int64_t job_number) {
+  const int64_t epoch = (job_number - 1) / kJobNumbersOfAnEpoch;
+  for (const v1::Opening& opening : state.openings) {
+    if (opening.epoch() > epoch) {
+      return job_number < opening.next_job_number();
+    }
+  }
+  return job_number < state.next_job_number;
+}
+
 bool IsOfThisOpening(const State& state, const v1::Hello& hello) {
   return hello.lineage_id().empty() ||
          (hello.lineage_id() == state.lineage_id && hello.opening_id() == OpeningOf(state));

@@ -29,6 +29,9 @@ inline int64_t EpochOf(FencingToken token) {
 }
 // Random, of the latest opening; empty for a journal of a version before lineages.
 std::string OpeningOf(const State& state);
+// Whether this journal, or the copies that it began as, gave out the job number. A number that was
+// given out and whose job is not in the state is that of an archived job.
+bool WasGivenOut(const State& state, int64_t job_number);
 // Whether the hello comes from a worker that last worked for this very opening of this journal (or
 // for none yet), so that its reports go on where they were.
 bool IsOfThisOpening(const State& state, const v1::Hello& hello);

@@ -56,10 +56,13 @@ void NoteFinding(Draft& draft, const std::string& device_id, const Fact& fact, b
 
 template <typename Fact>
 void NoteUnknownJob(Draft& draft, const std::string& device_id, const Fact& fact) {
+  const std::string job_id = JobIdOf(AttemptId(fact.attempt_id()));
+  if (WasGivenOut(draft.state(), JobNumber(job_id).value_or(0))) {
+    return;  // It had ended before the backup, and the history has it.
+  }
   NoteFinding(
       draft, device_id, fact, /*recovered=*/false,
-      absl::StrCat("job ", JobIdOf(AttemptId(fact.attempt_id())),
-                   " was submitted after the backup and is not known here; ",
+      absl::StrCat("job ", job_id, " was submitted after the backup and is not known here; ",
                    DeviceName(draft.state(), device_id), " worked on it: submit the job again"));
 }
 

@@ -175,6 +175,17 @@ void DecidePlan(Draft& draft, const PlanComputed& command) {
   }
 }
 
+namespace {
+
+// The description without the idle watts, which the device measures again and again: its heartbeats
+// tell them.
+std::string HardwareOf(v1::DeviceInfo info) {
+  info.clear_idle_power_watts();
+  return info.SerializeAsString();
+}
+
+}  // namespace
+
 void DecideHello(Draft& draft, const WorkerHello& command) {
   const v1::Hello& hello = command.hello;
   if (absl::Status valid = ValidateHello(hello); !valid.ok()) {
@@ -193,7 +204,7 @@ void DecideHello(Draft& draft, const WorkerHello& command) {
   }
   const v1::DeviceRecord* record = FindDevice(state, device);
   if (record == nullptr || record->incarnation() != hello.incarnation() || record->removed() ||
-      record->info().SerializeAsString() != info.SerializeAsString()) {
+      HardwareOf(record->info()) != HardwareOf(info)) {
     v1::DeviceRegistered& registered = *draft.Add().mutable_device_registered();
     *registered.mutable_info() = info;
     registered.set_incarnation(hello.incarnation());
@@ -251,10 +262,20 @@ void EndOverdue(Draft& draft, const v1::JobRecord& record) {
     return;
   }
   const v1::Attempt* live = LiveAttempt(job);
-  if (live != nullptr && live->state() == v1::ATTEMPT_STATE_PAUSED) {
-    const std::string reason =
-        absl::StrCat(passed, "while it was paused on ",
-                     DeviceName(draft.state(), live->device_id()), ": ", live->reason());
+  if (live == nullptr) {
+    return;
+  }
+  // An attempt that runs may end late. One that stands still would hold its job without end: no
+  // other device may take it any more.
+  const std::string device = DeviceName(draft.state(), live->device_id());
+  std::string reason;
+  if (live->state() == v1::ATTEMPT_STATE_PAUSED) {
+    reason = absl::StrCat(passed, "while it was paused on ", device, ": ", live->reason());
+  } else if (LeaseIsOver(draft.state(), draft.observations(), *live, draft.now().monotonic)) {
+    reason =
+        absl::StrCat(passed, "and nothing was heard of ", device, " for longer than its lease");
+  }
+  if (!reason.empty()) {
     draft.SetAttempt(*live, v1::ATTEMPT_STATE_SUPERSEDED, reason, nullptr);
     draft.EndJob(job, v1::JOB_STATE_FAILED, reason, "");
   }

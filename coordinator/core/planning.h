@@ -31,7 +31,6 @@ using MemoryEstimator = std::function<int64_t(const v1::JobSpec&, const v1::Mode
 // What does not come from the state.
 struct PlanningInputs {
   MemoryEstimator estimate_memory;  // empty: memory is not checked
-  FileChecker check_files;          // empty: files are not looked at before a device does
 };
 
 // Queued jobs whose backoff is over, active ones that may leave their device (moving.h), devices,

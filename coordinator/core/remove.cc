@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
+#include "base/fault_point.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/inputs_internal.h"
@@ -182,7 +183,7 @@ void DecideRemoveArtifact(Draft& draft, const RemoveArtifact& command) {
 void DecideEvict(Draft& draft, const EvictArtifact& command) {
   const std::vector<std::string> names = NamesOf(draft.state(), command.artifact);
   const std::vector<std::string> jobs = OpenJobsWith(draft.state(), command.artifact);
-  if (!names.empty() || !jobs.empty()) {
+  if (!names.empty() || (!jobs.empty() && !WATTLE_FAULT_POINT("eviction"))) {
     draft.Refuse(absl::FailedPreconditionError(
         absl::StrCat("artifact ", command.artifact.value(), ": needed by ",
                      names.empty() ? absl::StrCat("job ", jobs.front())

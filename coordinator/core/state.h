@@ -47,6 +47,7 @@ struct JobTimes {
   std::optional<Monotonic> submitted;
   std::optional<Monotonic> queued;      // With its present backoff.
   std::optional<Monotonic> impossible;  // No device of the fleet can run it, since then.
+  std::optional<Monotonic> ended;       // The only time of a job that has ended.
   SequenceNumber changed;               // Event of the last change of state.
 };
 struct AttemptTimes {
@@ -101,7 +102,8 @@ struct State {
   // Open jobs that had an attempt on the device: it keeps their checkpoints.
   PersistentMap<DeviceId, std::set<int64_t>> jobs_of_device;
 
-  // Of open jobs; not part of the bytes, and not the same after a replay.
+  // Of open jobs, and of ended jobs that this process saw end; not part of the bytes, and not the
+  // same after a replay.
   PersistentMap<int64_t, JobTimes> job_times;
   PersistentMap<AttemptId, AttemptTimes> attempt_times;
 };

@@ -36,17 +36,18 @@ void Counters::CountSnapshot() {
   ++values_.snapshots;
 }
 
-void Counters::CountCommit(absl::Duration elapsed, absl::Span<const v1::Event> events) {
+void Counters::CountCommit(absl::Duration elapsed, absl::Span<const v1::Event> events,
+                           const core::State& before) {
   absl::MutexLock lock(&mutex_);
   ++values_.commits;
   values_.events += events.size();
   values_.commit_seconds.Observe(absl::ToDoubleSeconds(elapsed));
   for (const v1::Event& event : events) {
-    CountEvent(event);
+    CountEvent(event, before);
   }
 }
 
-void Counters::CountEvent(const v1::Event& event) {
+void Counters::CountEvent(const v1::Event& event, const core::State& before) {
   if (event.has_job_state_changed()) {
     const v1::JobStateChanged& changed = event.job_state_changed();
     ++values_.jobs_entered[changed.state()];
@@ -64,7 +65,11 @@ void Counters::CountEvent(const v1::Event& event) {
     ++values_.attempts_entered[v1::ATTEMPT_STATE_PLACED];
   } else if (event.has_attempt_state_changed()) {
     const v1::AttemptStateChanged& changed = event.attempt_state_changed();
-    ++values_.attempts_entered[changed.state()];
+    // A late receipt comes with the state that the attempt has had since its end.
+    const v1::Attempt* const attempt = core::FindAttempt(before, AttemptId(changed.attempt_id()));
+    if (attempt == nullptr || attempt->state() != changed.state()) {
+      ++values_.attempts_entered[changed.state()];
+    }
     const v1::Receipt& receipt = changed.receipt();
     if (changed.has_receipt()) {
       const v1::EnergySource source =

@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 
+#include "coordinator/core/state.h"
 #include "coordinator/runtime/work_totals.h"
 #include "telemetry/export/metrics_page.h"
 #include "wattle/v1/energy.pb.h"
@@ -48,11 +49,14 @@ class Counters {
   void CountRefusedCommand();
   void CountPlan(absl::Duration elapsed);
   void CountSnapshot();
-  void CountCommit(absl::Duration elapsed, absl::Span<const v1::Event> events);
+  // before: the state that the events were applied to.
+  void CountCommit(absl::Duration elapsed, absl::Span<const v1::Event> events,
+                   const core::State& before);
   [[nodiscard]] CounterValues Values() const;
 
  private:
-  void CountEvent(const v1::Event& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CountEvent(const v1::Event& event, const core::State& before)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   mutable absl::Mutex mutex_;
   CounterValues values_ ABSL_GUARDED_BY(mutex_);

@@ -32,7 +32,10 @@ class JobListTest : public RuntimeFixture {
       core::State state;
       absl::Time now = absl::Now() - absl::Hours(24);
       const auto step = [&](const core::Command& command) {
-        const core::Decision decision = core::Decide(state, command, {}, {now, Monotonic()});
+        core::Observations observations;
+        observations.started = {now, Monotonic()};
+        const core::Decision decision =
+            core::Decide(state, command, observations, {now, Monotonic(absl::Hours(1))});
         EXPECT_THAT(decision.status, IsOk());
         for (const v1::Event& event : decision.events) {
           core::Apply(state, event, core::kReplayed);

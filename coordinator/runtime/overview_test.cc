@@ -31,7 +31,10 @@ class EnergyOfTheHistoryTest : public RuntimeFixture {
   }
 
   std::string Do(const core::Command& command) {
-    const core::Decision decision = core::Decide(state_, command, {}, {now_, Monotonic()});
+    core::Observations observations;
+    observations.started = {now_, Monotonic()};
+    const core::Decision decision =
+        core::Decide(state_, command, observations, {now_, Monotonic(absl::Hours(1))});
     EXPECT_THAT(decision.status, IsOk());
     for (const v1::Event& event : decision.events) {
       Take(event);

@@ -39,38 +39,22 @@ std::string RandomHex() {
   return absl::StrFormat("%08x%08x", random(), random());
 }
 
-// The state of the newest snapshot that is whole; the empty state where there is none.
-absl::StatusOr<core::State> LoadSnapshot(store::Journal& journal) {
-  WATTLE_ASSIGN_OR_RETURN(const std::vector<int64_t> sequences, journal.Snapshots());
-  absl::Status problem;
-  for (const int64_t sequence : sequences) {
-    core::SnapshotReader reader;
-    problem = journal.ReadSnapshot(sequence,
-                                   [&reader](absl::string_view row) { return reader.Take(row); });
-    if (problem.ok()) {
-      return std::move(reader).Finish();
-    }
-    if (!absl::IsDataLoss(problem)) {
-      return problem;
-    }
-    spdlog::warn("journal: snapshot {} is damaged: {}", sequence, std::string(problem.message()));
-  }
-  if (sequences.empty()) {
-    return core::State();
-  }
-  return absl::DataLossError(absl::StrCat(
-      "journal: ", sequences.size() == 1 ? "the only snapshot is" : "both snapshots are",
-      " damaged: ", problem.message(), "; restore a backup"));
-}
-
 }  // namespace
 
 absl::StatusOr<core::State> Replay(store::Journal& journal) {
-  WATTLE_ASSIGN_OR_RETURN(core::State snapshot, LoadSnapshot(journal));
-  return shell::Recover({.snapshot = std::move(snapshot),
-                         .replay = [&journal](int64_t after_sequence, const auto& take) {
-                           return journal.Replay(after_sequence, take);
-                         }});
+  shell::Recorded recorded;
+  WATTLE_ASSIGN_OR_RETURN(recorded.snapshots, journal.Snapshots());
+  recorded.read_snapshot = [&journal](int64_t sequence, const shell::TakeRow& take) {
+    return journal.ReadSnapshot(sequence, take);
+  };
+  recorded.replay = [&journal](int64_t after_sequence, const auto& take) {
+    return journal.Replay(after_sequence, take);
+  };
+  recorded.passed_over = [](int64_t sequence, const absl::Status& problem) {
+    spdlog::warn("journal: snapshot {} is passed over: {}", sequence,
+                 std::string(problem.message()));
+  };
+  return shell::Recover(recorded);
 }
 
 // The first event of a journal names it; a copy goes on under the next epoch.
@@ -237,7 +221,7 @@ bool Runtime::Commit(shell::Ready ready, core::State state) {
       commands_.Close();
       return false;
     }
-    counters_.CountCommit(options_.clock->Boottime() - start, ready.events());
+    counters_.CountCommit(options_.clock->Boottime() - start, ready.events(), *view_.Version());
     view_.Publish(std::move(state));
     if (journal_->last_sequence() >= snapshot_due_at_) {
       keeper_wake_.Wake();
@@ -311,14 +295,8 @@ void Runtime::WriteSnapshot() {
       return keeper_wake_.stopped() ? absl::CancelledError("the coordinator stops") : take(row);
     });
   };
-  snapshot.check = [&state](const store::GiveRows& stored) -> absl::Status {
-    core::SnapshotReader reader;
-    WATTLE_RETURN_IF_ERROR(stored([&](absl::string_view row) { return reader.Take(row); }));
-    WATTLE_ASSIGN_OR_RETURN(const core::State back, std::move(reader).Finish());
-    WATTLE_ASSIGN_OR_RETURN(const uint32_t found, core::SnapshotDigest(back));
-    WATTLE_ASSIGN_OR_RETURN(const uint32_t wanted, core::SnapshotDigest(*state));
-    return found == wanted ? absl::OkStatus()
-                           : absl::DataLossError("what was stored reads back as another state");
+  snapshot.check = [&state](const store::GiveRows& stored) {
+    return shell::CheckSnapshot(*state, stored);
   };
   const absl::Status written = journal_->WriteSnapshot(snapshot);
   if (written.ok()) {
@@ -370,7 +348,7 @@ void Runtime::RunTimer() {
   while (timer_wake_.WaitFor(options_.tick_interval) != WakeSignal::Reason::kStopped) {
     // Lost when the queue is full: the next one comes.
     (void)Post(core::Tick{}, nullptr);
-    if (core::AnythingToArchive(*view_.Version(), options_.retention, options_.clock->Now())) {
+    if (core::AnythingToArchive(*view_.Version(), started_, options_.retention, Now())) {
       (void)Post(core::ArchiveEnded{options_.retention}, nullptr);
     }
   }

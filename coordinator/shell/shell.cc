@@ -4,10 +4,14 @@
 #include <algorithm>
 #include <iterator>
 #include <map>
+#include <string>
 #include <utility>
 #include <variant>
+#include <vector>
 
+#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 #include "base/check.h"
 #include "base/fault_point.h"
@@ -107,14 +111,55 @@ Ready Shell::Step(Request request, const core::Observations& observations,
   return ready;
 }
 
-absl::StatusOr<core::State> Recover(Recorded recorded) {
-  core::State state = std::move(recorded.snapshot);
+namespace {
+
+// From the snapshot; from nothing where `snapshot` is 0.
+absl::StatusOr<core::State> RecoverFrom(const Recorded& recorded, int64_t snapshot) {
+  core::State state;
+  if (snapshot > 0) {
+    core::SnapshotReader reader;
+    WATTLE_RETURN_IF_ERROR(recorded.read_snapshot(
+        snapshot, [&reader](absl::string_view row) { return reader.Take(row); }));
+    WATTLE_ASSIGN_OR_RETURN(state, std::move(reader).Finish());
+  }
   WATTLE_RETURN_IF_ERROR(
       recorded.replay(state.last_sequence.value(), [&state](const v1::Event& event) {
         core::Apply(state, event, core::kReplayed);
         return absl::OkStatus();
       }));
   return state;
+}
+
+}  // namespace
+
+absl::StatusOr<core::State> Recover(const Recorded& recorded) {
+  if (recorded.snapshots.empty()) {
+    return RecoverFrom(recorded, 0);
+  }
+  std::vector<std::string> problems;
+  for (const int64_t snapshot : recorded.snapshots) {
+    absl::StatusOr<core::State> state = RecoverFrom(recorded, snapshot);
+    if (state.ok() || !absl::IsDataLoss(state.status())) {
+      return state;
+    }
+    problems.emplace_back(state.status().message());
+    if (recorded.passed_over) {
+      recorded.passed_over(snapshot, state.status());
+    }
+  }
+  return absl::DataLossError(
+      absl::StrCat("journal: no snapshot leads to the last event (", absl::StrJoin(problems, "; "),
+                   "); restore a backup: wattle-coordinator restore --replace"));
+}
+
+absl::Status CheckSnapshot(const core::State& state, const GiveRows& stored) {
+  core::SnapshotReader reader;
+  WATTLE_RETURN_IF_ERROR(stored([&](absl::string_view row) { return reader.Take(row); }));
+  WATTLE_ASSIGN_OR_RETURN(const core::State back, std::move(reader).Finish());
+  WATTLE_ASSIGN_OR_RETURN(const uint32_t found, core::SnapshotDigest(back));
+  WATTLE_ASSIGN_OR_RETURN(const uint32_t wanted, core::SnapshotDigest(state));
+  return found == wanted ? absl::OkStatus()
+                         : absl::DataLossError("what was stored reads back as another state");
 }
 
 v1::Welcome WelcomeFor(const core::State& durable, const DeviceId& device, int64_t incarnation,

@@ -22,6 +22,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
 #include "coordinator/core/command.h"
@@ -99,18 +100,29 @@ class Shell {
   core::State state_;
 };
 
-// What a start finds in the journal: the latest snapshot, if there is one, and a way to read the
-// events after a sequence number, in order. Bound to store::Journal by the runtime, so that the
-// shell knows no database.
+// Takes one row of a snapshot; gives all rows of one.
+using TakeRow = std::function<absl::Status(absl::string_view row)>;
+using GiveRows = std::function<absl::Status(const TakeRow& take)>;
+
+// What a start finds in the journal: snapshots, and the events after them. Bound to store::Journal
+// by the runtime, so that the shell knows no database.
 struct Recorded {
-  core::State snapshot;  // The empty state where there is none.
+  std::vector<int64_t> snapshots;  // Sequence numbers of their last events, newest first.
+  std::function<absl::Status(int64_t sequence, const TakeRow& take)> read_snapshot;
+  // Events after a snapshot, or all of them (0), in order.
   std::function<absl::Status(int64_t after_sequence,
                              const std::function<absl::Status(const v1::Event&)>& take)>
       replay;
+  // A snapshot is passed over, because it or the event after it is damaged. May be null.
+  std::function<void(int64_t sequence, const absl::Status& problem)> passed_over;
 };
-// The state after the last durable event. Effects of the past are dropped: each worker gets its
-// desired set at its hello. Errors: those of `replay`.
-absl::StatusOr<core::State> Recover(Recorded recorded);
+// The state after the last durable event: that of the newest snapshot from which all later events
+// can be read. Effects of the past are dropped: each worker gets its desired set at its hello.
+// Errors: those of reading; kDataLoss names the damage that no snapshot avoids, and what to do.
+absl::StatusOr<core::State> Recover(const Recorded& recorded);
+
+// Whether the rows of a stored snapshot are the state. Errors: kDataLoss; those of `stored`.
+absl::Status CheckSnapshot(const core::State& state, const GiveRows& stored);
 
 // What a worker is told when its hello is durable, before its desired set: which journal this is,
 // and up to which of its reports the journal has them.

@@ -126,17 +126,62 @@ TEST_F(ShellTest, RecoveryGivesTheLiveStateFromSnapshotAndEvents) {
     return absl::OkStatus();
   };
 
-  for (const core::State& start : {core::State(), snapshot}) {
-    const absl::StatusOr<core::State> state = Recover({.snapshot = start, .replay = replay});
+  const auto read = [&](int64_t, const TakeRow& take) {
+    return core::GiveSnapshotRows(snapshot, take);
+  };
+  const int64_t sequence = snapshot.last_sequence.value();
+  for (const std::vector<int64_t>& snapshots : {std::vector<int64_t>(), {sequence}}) {
+    Recorded recorded;
+    recorded.snapshots = snapshots;
+    recorded.read_snapshot = read;
+    recorded.replay = replay;
+    const absl::StatusOr<core::State> state = Recover(recorded);
     ASSERT_THAT(state.status(), IsOk());
     EXPECT_EQ(core::SnapshotBytes(*state), core::SnapshotBytes(shell_.state()));
   }
+  EXPECT_THAT(CheckSnapshot(snapshot, [&](const TakeRow& take) { return read(0, take); }), IsOk());
+  EXPECT_THAT(CheckSnapshot(shell_.state(), [&](const TakeRow& take) { return read(0, take); }),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("another state")));
 }
 
 TEST_F(ShellTest, RecoveryPassesOnWhatIsWrongWithTheJournal) {
   const auto damaged = [](int64_t, const auto&) { return absl::DataLossError("event 3"); };
-  EXPECT_THAT(Recover({.snapshot = {}, .replay = damaged}).status(),
+  Recorded recorded;
+  recorded.replay = damaged;
+  EXPECT_THAT(Recover(recorded).status(),
               StatusIs(absl::StatusCode::kDataLoss, HasSubstr("event 3")));
+}
+
+// Snapshot 2 is damaged, or its checksum refuses every event after it: snapshot 1 leads on.
+TEST_F(ShellTest, RecoveryPassesOverASnapshotThatLeadsNowhere) {
+  for (const bool rows_damaged : {true, false}) {
+    std::vector<int64_t> passed_over;
+    Recorded recorded;
+    recorded.snapshots = {2, 1};
+    recorded.read_snapshot = [&](int64_t sequence, const TakeRow& take) -> absl::Status {
+      if (sequence == 2 && rows_damaged) {
+        return absl::DataLossError("snapshot 2 is damaged");
+      }
+      core::State state;
+      state.last_sequence = SequenceNumber(sequence);
+      return core::GiveSnapshotRows(state, take);
+    };
+    recorded.replay = [](int64_t after, const auto&) {
+      return after == 2 ? absl::DataLossError("event 3 is damaged") : absl::OkStatus();
+    };
+    recorded.passed_over = [&](int64_t sequence, const absl::Status&) {
+      passed_over.push_back(sequence);
+    };
+    const absl::StatusOr<core::State> state = Recover(recorded);
+    ASSERT_THAT(state, IsOk());
+    EXPECT_EQ(state->last_sequence.value(), 1);
+    EXPECT_THAT(passed_over, ElementsAre(2));
+
+    recorded.snapshots = {2};
+    EXPECT_THAT(Recover(recorded).status(),
+                StatusIs(absl::StatusCode::kDataLoss, HasSubstr("; restore a backup")));
+    EXPECT_THAT(std::string(Recover(recorded).status().message()), testing::Not(HasSubstr("\n")));
+  }
 }
 
 TEST_F(ShellTest, WelcomeTellsWhatIsDurableOfThisIncarnation) {

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <filesystem>
+#include <optional>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -44,8 +45,9 @@ std::string ArchivePath(const std::string& path) {
   return absl::StrCat(path, kArchiveSuffix);
 }
 
-absl::StatusOr<Database> OpenFile(const std::string& path, absl::string_view synchronous) {
-  WATTLE_ASSIGN_OR_RETURN(Database database, Database::Open(path, kOpenFlags));
+absl::StatusOr<Database> OpenFile(const std::string& path, absl::string_view synchronous,
+                                  const std::string& vfs) {
+  WATTLE_ASSIGN_OR_RETURN(Database database, Database::Open(path, kOpenFlags, vfs));
   WATTLE_RETURN_IF_ERROR(
       database.Execute(absl::StrCat("PRAGMA journal_mode = WAL; PRAGMA synchronous = ", synchronous,
                                     "; PRAGMA wal_autocheckpoint = ", kLogPagesForCommit)));
@@ -87,13 +89,14 @@ class SqliteJournal final : public Journal {
  public:
   // log: for the commits, every one on the disk before it is told to anybody. keeper: for snapshots
   // and checkpoints beside them.
-  SqliteJournal(std::string path, LockFile lock, Database log, Database keeper)
+  SqliteJournal(std::string path, std::string vfs, std::optional<LockFile> lock, Database log,
+                Database keeper)
       : path_(std::move(path)),
         lock_(std::move(lock)),
         log_(std::move(log)),
         keeper_(std::move(keeper)),
         tables_(&log_),
-        snapshots_(path_, &keeper_, &writing_) {}
+        snapshots_(path_, std::move(vfs), &keeper_, &writing_) {}
 
   absl::Status Load() {
     {
@@ -243,7 +246,7 @@ class SqliteJournal final : public Journal {
   }
 
   const std::string path_;
-  const LockFile lock_;
+  const std::optional<LockFile> lock_;
   Database log_;
   absl::Mutex keeping_ ABSL_ACQUIRED_BEFORE(writing_);
   Database keeper_ ABSL_GUARDED_BY(keeping_);
@@ -281,20 +284,25 @@ absl::Status BackupJournal(const std::string& path, const std::string& destinati
   return RenameDurably(partial, destination);
 }
 
-absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(const std::string& path) {
-  WATTLE_ASSIGN_OR_RETURN(LockFile lock, LockFile::Take(path + ".lock"));
-  absl::StatusOr<Database> log = OpenFile(path, "FULL");
+absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(const std::string& path,
+                                                       const std::string& vfs) {
+  std::optional<LockFile> lock;
+  if (vfs.empty()) {
+    WATTLE_ASSIGN_OR_RETURN(LockFile taken, LockFile::Take(path + ".lock"));
+    lock.emplace(std::move(taken));
+  }
+  absl::StatusOr<Database> log = OpenFile(path, "FULL", vfs);
   if (!log.ok()) {
     return WithContext(path, log.status());
   }
   WATTLE_RETURN_IF_ERROR(PrepareSchema(*log, path));
   // NORMAL: its transactions are made durable by the next commit, or by the snapshot's own end.
-  absl::StatusOr<Database> keeper = OpenFile(path, "NORMAL");
+  absl::StatusOr<Database> keeper = OpenFile(path, "NORMAL", vfs);
   if (!keeper.ok()) {
     return WithContext(path, keeper.status());
   }
-  auto journal =
-      std::make_unique<SqliteJournal>(path, std::move(lock), *std::move(log), *std::move(keeper));
+  auto journal = std::make_unique<SqliteJournal>(path, vfs, std::move(lock), *std::move(log),
+                                                 *std::move(keeper));
   if (absl::Status status = journal->Load(); !status.ok()) {
     return WithContext(path, status);
   }

@@ -43,7 +43,10 @@ class Journal {
   // is converted. Errors: kFailedPrecondition for a newer schema or a lock held by another process
   // (named); kDataLoss for a damaged file; kPermissionDenied, kNotFound, kResourceExhausted for the
   // file system, each with the remedy.
-  static absl::StatusOr<std::unique_ptr<Journal>> Open(const std::string& path);
+  // vfs: SQLite's name of a file system that only the caller uses, for simulations: then there is
+  // no lock file, and Backup has nothing to copy. Empty: that of the machine.
+  static absl::StatusOr<std::unique_ptr<Journal>> Open(const std::string& path,
+                                                       const std::string& vfs = "");
   virtual ~Journal() = default;
 
   // All of `events` in one durable transaction, or nothing. Sequence numbers must follow the last

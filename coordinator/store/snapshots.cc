@@ -196,7 +196,7 @@ absl::Status Snapshots::ArchiveEvents(int64_t up_to_sequence) {
   WATTLE_ASSIGN_OR_RETURN(
       Database archive,
       Database::Open(absl::StrCat(path_, kArchiveSuffix),
-                     SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX));
+                     SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, vfs_));
   WATTLE_RETURN_IF_ERROR(archive.Execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"));
   WATTLE_RETURN_IF_ERROR(PrepareArchiveSchema(archive));
   WATTLE_ASSIGN_OR_RETURN(

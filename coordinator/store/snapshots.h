@@ -28,8 +28,9 @@ class Snapshots {
   // path: of the journal, for messages and for the archive beside it. database: a connection of
   // its own. writing: held by whoever writes to the file, so that no writer waits on SQLite's own
   // lock, which it would poll.
-  Snapshots(std::string path, Database* database, absl::Mutex* writing)
-      : path_(std::move(path)), database_(database), writing_(writing) {}
+  // vfs: as for Database::Open, of the archive.
+  Snapshots(std::string path, std::string vfs, Database* database, absl::Mutex* writing)
+      : path_(std::move(path)), vfs_(std::move(vfs)), database_(database), writing_(writing) {}
 
   // Of the verified ones, newest first.
   absl::StatusOr<std::vector<int64_t>> List() const;
@@ -50,6 +51,7 @@ class Snapshots {
   absl::Status InTransaction(const std::function<absl::Status()>& body);
 
   const std::string path_;
+  const std::string vfs_;
   Database* const database_;
   absl::Mutex* const writing_;
 };

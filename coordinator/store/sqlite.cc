@@ -140,9 +140,11 @@ std::string Statement::Bytes(int column) const {
                          : std::string(static_cast<const char*>(data), static_cast<size_t>(size));
 }
 
-absl::StatusOr<Database> Database::Open(const std::string& path, int flags) {
+absl::StatusOr<Database> Database::Open(const std::string& path, int flags,
+                                        const std::string& vfs) {
   sqlite3* handle = nullptr;
-  const int code = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
+  const int code =
+      sqlite3_open_v2(path.c_str(), &handle, flags, vfs.empty() ? nullptr : vfs.c_str());
   Database database(handle);  // SQLite gives a handle to close even after an error.
   if (code != SQLITE_OK) {
     return StatusOfDatabase(handle, path);

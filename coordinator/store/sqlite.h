@@ -62,8 +62,10 @@ class Statement {
 
 class Database {
  public:
-  // Errors: as StatusOfDatabase; `flags` as for sqlite3_open_v2.
-  static absl::StatusOr<Database> Open(const std::string& path, int flags);
+  // Errors: as StatusOfDatabase; `flags` as for sqlite3_open_v2. vfs: SQLite's name of the file
+  // system; empty: that of the machine.
+  static absl::StatusOr<Database> Open(const std::string& path, int flags,
+                                       const std::string& vfs = "");
 
   [[nodiscard]] sqlite3* get() const { return database_.get(); }
   absl::Status Execute(const std::string& sql);

@@ -75,7 +75,7 @@ struct Ledger {
 TEST(SqliteDiskTest, CommittedTransactionsSurviveEveryCutWhole) {
   Random random(7);
   Disk disk(random);
-  SqliteMount mount(disk);
+  SqliteMount mount(disk, random);
   int64_t committed = 0;
   for (int life = 0; life < 40; ++life) {
     auto ledger = std::make_unique<Ledger>(mount.root());
@@ -102,7 +102,7 @@ TEST(SqliteDiskTest, WithoutSyncACutLosesCommittedTransactions) {
   for (uint64_t seed = 0; seed < 50 && !lost; ++seed) {
     Random random(seed);
     Disk disk(random);
-    SqliteMount mount(disk);
+    SqliteMount mount(disk, random);
     auto ledger = std::make_unique<Ledger>(mount.root());
     ledger->Run("PRAGMA synchronous = OFF;");
     ASSERT_TRUE(ledger->Run("INSERT INTO moves (amount) VALUES (5)"));
@@ -119,7 +119,7 @@ TEST(SqliteDiskTest, WithoutSyncACutLosesCommittedTransactions) {
 TEST(SqliteDiskTest, AFullDiskRefusesTheCommit) {
   Random random(1);
   Disk disk(random);
-  SqliteMount mount(disk);
+  SqliteMount mount(disk, random);
   const Ledger ledger(mount.root());
   disk.SetFull(true);
   EXPECT_FALSE(ledger.Run("INSERT INTO moves (amount) VALUES (5)"));

@@ -61,6 +61,12 @@ TEST(WorldTest, DenseWorldsKeepEveryInvariantAndEveryFaultHappens) {
   EXPECT_GT(sum.succeeded_jobs, kDenseWorlds);
   EXPECT_GT(sum.failed_jobs, 0);
   EXPECT_GT(sum.cancelled_jobs, 0);
+  EXPECT_GT(sum.past_deadline, 0);
+  EXPECT_GT(sum.moved, 0);
+  EXPECT_GT(sum.archived, 0);
+  EXPECT_GT(sum.evicted, 0);
+  EXPECT_GT(sum.snapshots, 0);
+  EXPECT_GT(sum.sqlite_worlds, 0);
 }
 
 TEST(WorldTest, SlowWorldsKeepEveryInvariant) {

@@ -1,0 +1,52 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/runtime/counters.h"
+
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "coordinator/core/core.h"
+
+namespace wattle::runtime {
+namespace {
+
+v1::Event Superseded(int64_t sequence, bool with_receipt) {
+  v1::Event event;
+  event.set_sequence(sequence);
+  v1::AttemptStateChanged& changed = *event.mutable_attempt_state_changed();
+  changed.set_attempt_id("j1.1");
+  changed.set_state(v1::ATTEMPT_STATE_SUPERSEDED);
+  if (with_receipt) {
+    changed.mutable_receipt()->mutable_total()->set_gross_energy_joules(40);
+  }
+  return event;
+}
+
+// The receipt of an attempt that has ended comes with its state once more.
+TEST(CountersTest, ALateReceiptCountsItsJoulesAndNoSecondEnd) {
+  core::State state;
+  Counters counters;
+  const auto commit = [&](const v1::Event& event) {
+    counters.CountCommit(absl::Milliseconds(1), std::vector<v1::Event>{event}, state);
+    core::Apply(state, event, core::kReplayed);
+  };
+  v1::Event submitted;
+  submitted.set_sequence(1);
+  submitted.mutable_job_submitted()->set_job_id("j1");
+  commit(submitted);
+  v1::Event placed;
+  placed.set_sequence(2);
+  placed.mutable_attempt_placed()->set_attempt_id("j1.1");
+  placed.mutable_attempt_placed()->set_job_id("j1");
+  placed.mutable_attempt_placed()->set_device_id("d1");
+  commit(placed);
+  commit(Superseded(3, false));
+  EXPECT_EQ(counters.Values().attempts_entered.at(v1::ATTEMPT_STATE_SUPERSEDED), 1U);
+  commit(Superseded(4, true));
+  EXPECT_EQ(counters.Values().attempts_entered.at(v1::ATTEMPT_STATE_SUPERSEDED), 1U);
+  EXPECT_EQ(counters.Values().receipt_energy_joules.at(v1::ENERGY_SOURCE_UNSPECIFIED), 40);
+}
+
+}  // namespace
+}  // namespace wattle::runtime
