@@ -10,6 +10,7 @@
 #include "base/crash_point.h"
 #include "base/fault_point.h"
 #include "worker/agent/core/attempt_facts_internal.h"
+#include "worker/agent/core/attempt_log.h"
 
 namespace wattle::agent {
 namespace {
@@ -326,8 +327,8 @@ void AgentCore::OnFrame(const v1::RunnerFrame& frame, const Instant& now) {
   if (run_ == nullptr) {
     return;
   }
+  run_->Log(LineOf(frame), now);
   if (frame.has_log()) {
-    OnRunnerLine(frame.log().text(), now);
     return;
   }
   run_->OnFrame(frame, now);
@@ -380,6 +381,9 @@ void AgentCore::HandleEnd(const Instant& now) {
   ended_at_.reset();
   const AttemptEnd end = *run_->end();
   v1::HeldAttemptRecord record = run_->Snapshot(now);
+  if (end.kind == AttemptEnd::Kind::kFailed) {
+    run_->Log(absl::StrCat("failed: ", end.message), now);
+  }
   device_.set_tokens(device_.tokens() + run_->TakeTokens());
   run_.reset();
   account_.EndAttempt();

@@ -317,15 +317,9 @@ void AgentCore::SendHello() {
 }
 
 void AgentCore::OnRunnerLine(const std::string& line, const Instant& now) {
-  if (run_ == nullptr) {
-    return;
+  if (run_ != nullptr) {
+    run_->Log(line, now);
   }
-  v1::WorkerMessage message;
-  v1::AttemptLog& log = *message.mutable_log();
-  log.set_attempt_id(run_->record().assignment().attempt_id());
-  log.set_at_unix_seconds(absl::ToDoubleSeconds(now.civil - absl::UnixEpoch()));
-  log.set_text(line);
-  ports_.Send(message);
 }
 
 }  // namespace wattle::agent

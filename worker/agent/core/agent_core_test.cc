@@ -240,6 +240,16 @@ class AgentCoreTest : public testing::Test {
     Phase("train");
   }
 
+  // What `wattle job logs` would print.
+  [[nodiscard]] std::vector<std::string> Logs() const {
+    std::vector<std::string> lines;
+    for (const v1::WorkerMessage& message : ports_.sent) {
+      if (message.has_log()) {
+        lines.push_back(message.log().text());
+      }
+    }
+    return lines;
+  }
   // Everything reported so far, except ledgers.
   [[nodiscard]] std::vector<std::string> Facts() const {
     std::vector<std::string> facts;
@@ -309,6 +319,8 @@ TEST_F(AgentCoreTest, AnAttemptGoesFromAcceptanceToItsReceipt) {
   EXPECT_NEAR(ledger.attempt_energy_joules(), receipt.total().gross_energy_joules(), 1e-6);
   EXPECT_EQ(core_->Counters().tokens, 400);
   EXPECT_EQ(core_->Counters().attempts.at(v1::ATTEMPT_STATE_FINISHED), 1);
+  EXPECT_THAT(Logs(), ElementsAre("the runner starts on cpu, 1 thread", "load", "train", "save",
+                                  "done"));
 }
 
 TEST_F(AgentCoreTest, ARestoredCoordinatorIsToldAgainWhatItForgot) {
@@ -827,6 +839,7 @@ TEST_F(AgentCoreTest, AFailureFrameKeepsItsClassAndIsNotRepeated) {
   core_->OnFrame(frame, Now());
   core_->OnRunnerExit({.clean = true, .failure_class = {}, .message = {}}, Now());
   EXPECT_EQ(Last("failed").failed().failure_class(), v1::FAILURE_CLASS_DATA);
+  EXPECT_EQ(Logs().back(), "failed: data.json: not SQuAD");
   EXPECT_EQ(ports_.tasks.size(), 1U);
 }
 

@@ -121,6 +121,18 @@ v1::HeldAttemptRecord AttemptRun::Snapshot(const Instant& now) {
   return record_;
 }
 
+void AttemptRun::Log(const std::string& line, const Instant& now) {
+  if (line.empty()) {
+    return;
+  }
+  v1::WorkerMessage message;
+  v1::AttemptLog& log = *message.mutable_log();
+  log.set_attempt_id(attempt_id());
+  log.set_at_unix_seconds(absl::ToDoubleSeconds(now.civil - absl::UnixEpoch()));
+  log.set_text(line);
+  ports_.Send(message);
+}
+
 v1::AttemptProgress AttemptRun::Progress() const {
   v1::AttemptProgress progress = progress_;
   const AttemptEnergy& energy = account_.attempt();

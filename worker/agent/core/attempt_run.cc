@@ -10,6 +10,7 @@
 
 #include "base/crash_point.h"
 #include "proto/kind_name.h"
+#include "worker/agent/core/attempt_log.h"
 #include "worker/agent/core/input_words.h"
 
 namespace wattle::agent {
@@ -122,6 +123,7 @@ void AttemptRun::OnFetched(const FetchResult& result, const Instant& now) {
   backoff_ = kBackoffMin;
   progress_.clear_waiting_reason();
   inputs_ = result.inputs;
+  Log(FetchedLine(record_.assignment(), result.moved_bytes), now);
   stage_ = Stage::kFetched;
   ready_ = pace_.TransferEnd(stage_begin_, result.moved_bytes, now.device);
   Step(now);
@@ -175,6 +177,7 @@ void AttemptRun::StartRunner(const Instant& now) {
   }
   hang_.clear();
   watch_.Start(now.wall);
+  Log(StartLine(task), now);
   const absl::Status status = ports_.StartRunner(task);
   if (!status.ok()) {
     watch_.Stop();
@@ -414,8 +417,9 @@ void AttemptRun::OnRunnerExit(const child::RunnerExit& exit, const Instant& now)
         absl::StrCat(message, " (restarted ", kCrashesMax, " times without a newer checkpoint)"));
   }
   record_.mutable_receipt()->set_restarts(record_.receipt().restarts() + 1);
-  ports_.Note(
-      absl::StrCat(progress_.attempt_id(), ": ", message, "; going on from its last checkpoint"));
+  message += "; going on from its last checkpoint";
+  ports_.Note(absl::StrCat(attempt_id(), ": ", message));
+  Log(message, now);
   stage_ = Stage::kFetched;
   ready_ = now.device;
   Step(now);

@@ -97,6 +97,8 @@ class AttemptRun {
   // The record with everything measured so far. Settles the account up to now.
   v1::HeldAttemptRecord Snapshot(const Instant& now);
   [[nodiscard]] v1::AttemptProgress Progress() const;
+  // A line for the job's log at the coordinator; nothing where the line is empty.
+  void Log(const std::string& line, const Instant& now);
   // How long this attempt would run on after an order to stop: predicted until measured.
   [[nodiscard]] policy::StopEstimate StopEstimateNow() const;
   // The step at which the runner began or went on, told once.

@@ -1,0 +1,79 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/agent/core/attempt_log.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/time.h"
+
+#include "units/format.h"
+
+namespace wattle::agent {
+namespace {
+
+std::string PhaseLine(const v1::PhaseChanged& phase) {
+  if (phase.steps_total() == 0) {
+    return phase.phase();
+  }
+  return phase.from_step() == 0
+             ? absl::StrCat(phase.phase(), ": ", phase.steps_total(), " steps")
+             : absl::StrCat(phase.phase(), ": from step ", phase.from_step(), " of ",
+                            phase.steps_total());
+}
+
+std::string ResultLine(const v1::RunnerResult& result) {
+  return absl::StrCat(
+      "done", result.metrics().empty() ? "" : ": ",
+      absl::StrJoin(result.metrics(), ", ", [](std::string* out, const v1::Metric& metric) {
+        absl::StrAppendFormat(out, "%s %.6g", metric.name(), metric.value());
+      }));
+}
+
+}  // namespace
+
+std::string FetchedLine(const v1::Assignment& assignment, int64_t moved_bytes) {
+  const std::string inputs = absl::StrJoin(
+      assignment.inputs(), ", ", [](std::string* out, const v1::ResolvedInput& input) {
+        absl::StrAppend(out, input.field(), " ", input.reference());
+      });
+  if (inputs.empty()) {
+    return "";
+  }
+  return absl::StrCat("fetched ", inputs, ": ",
+                      moved_bytes > 0 ? absl::StrCat(FormatBytes(moved_bytes), " over the link")
+                                      : "all were here already");
+}
+
+std::string StartLine(const v1::RunnerTask& task) {
+  return absl::StrCat("the runner starts on ", task.device(), ", ", task.threads(),
+                      task.threads() == 1 ? " thread" : " threads");
+}
+
+std::string LineOf(const v1::RunnerFrame& frame) {
+  switch (frame.frame_case()) {
+    case v1::RunnerFrame::kPhase:
+      return PhaseLine(frame.phase());
+    case v1::RunnerFrame::kStep:
+      return frame.step().heldout_loss() == 0.0
+                 ? ""
+                 : absl::StrFormat("step %d: held-out loss %.4g", frame.step().step(),
+                                   frame.step().heldout_loss());
+    case v1::RunnerFrame::kCheckpoint:
+      return absl::StrCat("checkpoint of step ", frame.checkpoint().step(), ": ",
+                          FormatBytes(frame.checkpoint().size_bytes()), " in ",
+                          FormatElapsed(absl::Seconds(frame.checkpoint().seconds())));
+    case v1::RunnerFrame::kResult:
+      return ResultLine(frame.result());
+    case v1::RunnerFrame::kStopped:
+      return absl::StrCat("stopped at the checkpoint of step ", frame.stopped().step());
+    case v1::RunnerFrame::kLog:
+      return frame.log().text();
+    case v1::RunnerFrame::kFailure:
+    case v1::RunnerFrame::kAlive:
+    case v1::RunnerFrame::FRAME_NOT_SET:
+      return "";
+  }
+  return "";
+}
+
+}  // namespace wattle::agent

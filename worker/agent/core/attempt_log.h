@@ -1,0 +1,26 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What `wattle job logs` tells of an attempt, beside the runner's own lines: what it got, with which
+// settings it ran, its phases, its checkpoints and its result. Pure; thread-safe.
+#ifndef WATTLE_WORKER_AGENT_CORE_ATTEMPT_LOG_H_
+#define WATTLE_WORKER_AGENT_CORE_ATTEMPT_LOG_H_
+
+#include <cstdint>
+#include <string>
+
+#include "wattle/v1/fleet.pb.h"
+#include "wattle/v1/runner.pb.h"
+
+namespace wattle::agent {
+
+// "fetched model gpt2, data squad: 474.7 MiB over the link".
+std::string FetchedLine(const v1::Assignment& assignment, int64_t moved_bytes);
+// "the runner starts on cpu, 4 threads".
+std::string StartLine(const v1::RunnerTask& task);
+// A line for a frame that is worth one; empty for the others: a step without a held-out loss, signs
+// of life, and a failure, which the attempt's end tells with its class.
+std::string LineOf(const v1::RunnerFrame& frame);
+
+}  // namespace wattle::agent
+
+#endif  // WATTLE_WORKER_AGENT_CORE_ATTEMPT_LOG_H_

@@ -1,0 +1,51 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/agent/core/attempt_log.h"
+
+#include <string>
+
+#include "google/protobuf/text_format.h"
+#include "gtest/gtest.h"
+
+namespace wattle::agent {
+namespace {
+
+std::string LineOfFrame(const std::string& text) {
+  v1::RunnerFrame frame;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &frame)) << text;
+  return LineOf(frame);
+}
+
+TEST(AttemptLogTest, FramesThatAPersonWantsToReadHaveALine) {
+  EXPECT_EQ(LineOfFrame("phase { phase: 'load' }"), "load");
+  EXPECT_EQ(LineOfFrame("phase { phase: 'train' steps_total: 80 }"), "train: 80 steps");
+  EXPECT_EQ(LineOfFrame("phase { phase: 'train' from_step: 40 steps_total: 80 }"),
+            "train: from step 40 of 80");
+  EXPECT_EQ(LineOfFrame("step { step: 3 loss: 2 }"), "");
+  EXPECT_EQ(LineOfFrame("step { step: 3 heldout_loss: 2.5 }"), "step 3: held-out loss 2.5");
+  EXPECT_EQ(LineOfFrame("checkpoint { step: 40 seconds: 0.3 size_bytes: 26738688 }"),
+            "checkpoint of step 40: 25.5 MiB in 300 ms");
+  EXPECT_EQ(LineOfFrame("result { metrics { name: 'perplexity' value: 3.96 } }"),
+            "done: perplexity 3.96");
+  EXPECT_EQ(LineOfFrame("stopped { step: 41 }"), "stopped at the checkpoint of step 41");
+  EXPECT_EQ(LineOfFrame("log { text: 'a warning' }"), "a warning");
+  EXPECT_EQ(LineOfFrame("alive { cpu_seconds: 3 }"), "");
+}
+
+TEST(AttemptLogTest, InputsAreToldByTheirReferences) {
+  v1::Assignment assignment;
+  EXPECT_EQ(FetchedLine(assignment, 0), "") << "a job without inputs";
+  assignment.add_inputs()->set_field("model");
+  assignment.mutable_inputs(0)->set_reference("gpt2");
+  EXPECT_EQ(FetchedLine(assignment, 2048), "fetched model gpt2: 2.0 KiB over the link");
+  EXPECT_EQ(FetchedLine(assignment, 0), "fetched model gpt2: all were here already");
+}
+
+TEST(AttemptLogTest, TheStartTellsTheSettings) {
+  v1::RunnerTask task;
+  task.set_device("cpu");
+  task.set_threads(4);
+  EXPECT_EQ(StartLine(task), "the runner starts on cpu, 4 threads");
+}
+
+}  // namespace
+}  // namespace wattle::agent
