@@ -319,8 +319,8 @@ TEST_F(AgentCoreTest, AnAttemptGoesFromAcceptanceToItsReceipt) {
   EXPECT_NEAR(ledger.attempt_energy_joules(), receipt.total().gross_energy_joules(), 1e-6);
   EXPECT_EQ(core_->Counters().tokens, 400);
   EXPECT_EQ(core_->Counters().attempts.at(v1::ATTEMPT_STATE_FINISHED), 1);
-  EXPECT_THAT(Logs(), ElementsAre("the runner starts on cpu, 1 thread", "load", "train", "save",
-                                  "done"));
+  EXPECT_THAT(Logs(),
+              ElementsAre("the runner starts on cpu, 1 thread", "load", "train", "save", "done"));
 }
 
 TEST_F(AgentCoreTest, ARestoredCoordinatorIsToldAgainWhatItForgot) {

@@ -15,10 +15,9 @@ std::string PhaseLine(const v1::PhaseChanged& phase) {
   if (phase.steps_total() == 0) {
     return phase.phase();
   }
-  return phase.from_step() == 0
-             ? absl::StrCat(phase.phase(), ": ", phase.steps_total(), " steps")
-             : absl::StrCat(phase.phase(), ": from step ", phase.from_step(), " of ",
-                            phase.steps_total());
+  return phase.from_step() == 0 ? absl::StrCat(phase.phase(), ": ", phase.steps_total(), " steps")
+                                : absl::StrCat(phase.phase(), ": from step ", phase.from_step(),
+                                               " of ", phase.steps_total());
 }
 
 std::string ResultLine(const v1::RunnerResult& result) {

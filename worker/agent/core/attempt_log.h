@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What `wattle job logs` tells of an attempt, beside the runner's own lines: what it got, with which
-// settings it ran, its phases, its checkpoints and its result. Pure; thread-safe.
+// What `wattle job logs` tells of an attempt, beside the runner's own lines: what it got, with
+// which settings it ran, its phases, its checkpoints and its result. Pure; thread-safe.
 #ifndef WATTLE_WORKER_AGENT_CORE_ATTEMPT_LOG_H_
 #define WATTLE_WORKER_AGENT_CORE_ATTEMPT_LOG_H_
 
