@@ -4,8 +4,10 @@
 #ifndef WATTLE_CLI_FLEET_VIEW_H_
 #define WATTLE_CLI_FLEET_VIEW_H_
 
+#include <optional>
 #include <string>
 
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "cli/text_style.h"
 
@@ -18,6 +20,9 @@ std::string RenderDevices(const v1::ListDevicesResponse& devices, absl::Time now
                           const TextStyle& style);
 std::string RenderDevice(const v1::Device& device, absl::Time now);
 
+// How many devices the policy of that name selects; nothing where the coordinator does not tell it.
+std::optional<int> SelectedDevices(const v1::ListPoliciesResponse& policies,
+                                   absl::string_view name);
 std::string RenderPolicies(const v1::ListPoliciesResponse& policies, const TextStyle& style);
 std::string RenderPolicy(const v1::Policy& policy);  // one line: what it demands of whom
 

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "cli/fleet_view.h"
 #include "cli/session.h"
 
@@ -29,6 +30,15 @@ absl::StatusOr<ExitCode> Apply(Session& session, const std::string& file) {
     }
     return text;
   });
+  // Applied all the same: devices may come later.
+  WATTLE_ASSIGN_OR_RETURN(const v1::ListPoliciesResponse all, session.client().ListPolicies());
+  for (const v1::Policy& policy : applied.policies()) {
+    if (SelectedDevices(all, policy.name()) == 0) {
+      session.PrintRemark(absl::StrCat("policy ", policy.name(),
+                                       " selects no device now; it waits for workers with --label ",
+                                       absl::StrJoin(policy.selector(), " --label ")));
+    }
+  }
   return ExitCode::kOk;
 }
 

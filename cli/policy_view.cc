@@ -56,20 +56,32 @@ std::string Alive(const v1::Policy& policy) {
 
 }  // namespace
 
+std::optional<int> SelectedDevices(const v1::ListPoliciesResponse& policies,
+                                   absl::string_view name) {
+  for (int i = 0; i < policies.selected_devices_size() && i < policies.policies_size(); ++i) {
+    if (policies.policies(i).name() == name) {
+      return policies.selected_devices(i);
+    }
+  }
+  return std::nullopt;
+}
+
 std::string RenderPolicies(const v1::ListPoliciesResponse& policies, const TextStyle& style) {
   if (policies.policies().empty()) {
     return "no policies; apply one with: wattle policy apply FILE\n";
   }
   Table table({{"policy"},
                {"devices", Align::kLeft, true},
+               {"now", Align::kRight},
                {"reserve", Align::kRight},
                {"max temperature", Align::kRight},
                {"a day", Align::kRight},
                {"work windows", Align::kLeft, true},
                {"alive until"}});
   for (const v1::Policy& policy : policies.policies()) {
-    table.AddRow({policy.name(), Selector(policy), Reserve(policy), Limit(policy), Budget(policy),
-                  Windows(policy), Alive(policy)});
+    const std::optional<int> now = SelectedDevices(policies, policy.name());
+    table.AddRow({policy.name(), Selector(policy), now ? absl::StrCat(*now) : "", Reserve(policy),
+                  Limit(policy), Budget(policy), Windows(policy), Alive(policy)});
   }
   return table.Render(style);
 }

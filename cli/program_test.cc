@@ -215,6 +215,15 @@ TEST_F(ProgramTest, DevicesAreShownDrainedAndResumed) {
   EXPECT_EQ(Run({"device", "resume", "nano-1"}).out, "nano-1 idle\n");
 }
 
+TEST_F(ProgramTest, APolicyThatSelectsNoDeviceIsAppliedAndSaysSo) {
+  const Result result = Run(
+      {"policy", "apply",
+       Write("p.yaml", "name: none\nselector: [\"site=mars\"]\nmax_temperature_celsius: 70\n")});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_EQ(result.err,
+            "policy none selects no device now; it waits for workers with --label site=mars\n");
+}
+
 TEST_F(ProgramTest, PoliciesAreAppliedListedAndRemoved) {
   const std::string file =
       Write("p.yaml",

@@ -339,6 +339,8 @@ v1::ListPoliciesResponse SamplePolicies() {
   policy->set_stay_alive_until("07:00");
   policy->set_utc_offset_minutes(60);
   policies.add_policies()->set_name("none");
+  policies.add_selected_devices(2);
+  policies.add_selected_devices(0);
   return policies;
 }
 

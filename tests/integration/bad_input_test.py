@@ -3,6 +3,7 @@
 
 import json
 import os
+import pathlib
 import shutil
 import sqlite3
 import subprocess
@@ -122,6 +123,8 @@ class BadInput(Scene):
         cases += [("wattle-worker", "--state-dir", flags, says) for flags, says in (
             (["--coordinator", "junk"], "has no port"), (["--disk-quota-bytes", "-1"], "--disk-quota-bytes"), (["--sensor-root", "/nope"], "/nope"),
             (["--emulate", "raspberry-pi-5", "--time-scale", "nan"], "--time-scale"), (["--nonsense"], "--nonsense"))]
+        if not any(pathlib.Path(device).exists() for device in ("/dev/nvidia0", "/dev/nvhost-gpu", "/dev/nvgpu")):
+            cases.append(("wattle-worker", "--state-dir", ["--device", "cuda"], "no NVIDIA driver"))
         for program, directory, flags, says in cases:
             with self.subTest(program=program, flags=flags):
                 done = subprocess.run([str(BIN / program), directory, str(state), *flags], capture_output=True, text=True, timeout=60, check=False)

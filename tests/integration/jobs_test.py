@@ -31,6 +31,10 @@ class Jobs(Scene):
         receipt = receipt_of(self.assert_succeeded(self.fleet.until_done(trained)))
         self.assertLess(metric(receipt, "heldout_loss_after"), metric(receipt, "heldout_loss_before"))
         self.assertFalse(receipt["emulated"])
+        self.assertGreater(len(receipt["curve"]), 10, "a chart of the run")
+        log = self.fleet.run_wattle("job", "logs", trained).stdout
+        for line in ("fetched model base, data train", "the runner starts on cpu, 1 thread", "train: 30 steps", "checkpoint of step", "heldout_loss_after"):
+            self.assertIn(line, log)
         self.assertGreater(receipt["run"]["seconds"], 0)
         for job in (generate, quantize, evaluate):
             self.assert_succeeded(self.fleet.until_done(job))

@@ -1,14 +1,17 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/agent/config.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
+#include <iterator>
 #include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include <CLI/CLI.hpp>
 
 #include "base/host_port.h"
@@ -21,6 +24,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr double kBatteryWhMax = 1e6;  // as the coordinator takes it
+// One of these is there where a driver runs: desktop and server cards, then Jetson boards.
+constexpr const char* kNvidiaDevices[] = {"/dev/nvidia0", "/dev/nvhost-gpu", "/dev/nvgpu"};
 constexpr char kExamples[] =
     "Examples:\n"
     "  wattle-worker --coordinator solar-hub.local:7410 --label site=mast3\n"
@@ -38,6 +43,13 @@ std::string DefaultStateDirectory(const Config& config) {
                                              : std::string("/var/lib");
   return config.emulate.empty() ? base + "/wattle-worker"
                                 : base + "/wattle-worker-" + config.emulate;
+}
+
+bool HasNvidiaDriver() {
+  return std::any_of(std::begin(kNvidiaDevices), std::end(kNvidiaDevices), [](const char* path) {
+    std::error_code ignored;
+    return fs::exists(path, ignored);
+  });
 }
 
 // An installed program has its boards under share/, a built one in the source tree above it.
@@ -218,6 +230,11 @@ absl::Status Validate(const Config& config) {
   if (config.device != "cpu" && config.device != "cuda") {
     return absl::InvalidArgumentError(
         absl::StrCat("--device ", config.device, ": wanted cpu or cuda"));
+  }
+  if (config.device == "cuda" && !HasNvidiaDriver()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--device cuda: this machine has no NVIDIA driver (none of ",
+        absl::StrJoin(kNvidiaDevices, ", "), "); install the driver, or start with --device cpu"));
   }
   if (config.threads < 0 || config.threads > 1024) {
     return absl::InvalidArgumentError(

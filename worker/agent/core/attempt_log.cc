@@ -12,6 +12,9 @@ namespace wattle::agent {
 namespace {
 
 std::string PhaseLine(const v1::PhaseChanged& phase) {
+  if (phase.phase() == "checkpoint") {
+    return "";  // The checkpoint tells of itself when it is made.
+  }
   if (phase.steps_total() == 0) {
     return phase.phase();
   }
