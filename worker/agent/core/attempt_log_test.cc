@@ -20,7 +20,8 @@ TEST(AttemptLogTest, FramesThatAPersonWantsToReadHaveALine) {
   EXPECT_EQ(LineOfFrame("phase { phase: 'train' steps_total: 80 }"), "train: 80 steps");
   EXPECT_EQ(LineOfFrame("phase { phase: 'train' from_step: 40 steps_total: 80 }"),
             "train: from step 40 of 80");
-  EXPECT_EQ(LineOfFrame("phase { phase: 'checkpoint' }"), "") << "the checkpoint's own line follows";
+  EXPECT_EQ(LineOfFrame("phase { phase: 'checkpoint' }"), "")
+      << "the checkpoint's own line follows";
   EXPECT_EQ(LineOfFrame("step { step: 3 loss: 2 }"), "");
   EXPECT_EQ(LineOfFrame("step { step: 3 heldout_loss: 2.5 }"), "step 3: held-out loss 2.5");
   EXPECT_EQ(LineOfFrame("checkpoint { step: 40 seconds: 0.3 size_bytes: 26738688 }"),
