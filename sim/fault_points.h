@@ -12,7 +12,7 @@ namespace wattle::sim {
 
 // Turns one fault point on and all others off; empty: all off.
 void TurnOnFaultPoint(const std::string& name);
-// How often the code asked for the one that is on: 0 tells that a mutant was never reached.
+// How often the code asked for the one that is on: 0: the mutant was never reached.
 int64_t FaultPointHits();
 
 // A mutant of the code under test.

@@ -21,7 +21,8 @@
 
 namespace wattle::sim {
 
-// What the invariants ask the world: the truth, as no part of the system knows it.
+// The truth about the world, which no part of the system knows. The invariants compare the system
+// with the truth.
 class Truth {
  public:
   virtual ~Truth() = default;
@@ -47,8 +48,8 @@ class Invariants {
   // Every job in one state, every index right. Walks everything.
   void CheckState(const core::State& state);
 
-  // A backup is taken, and later put in the coordinator's place: what the events after it said is
-  // forgotten by the journal. What was told to others (job ids, tokens) is not.
+  // A backup is taken, and later replaces the coordinator's journal. The journal then forgets the
+  // events after the backup. The job ids and tokens that it had given out stay given out.
   struct Past;
   [[nodiscard]] Past Remember() const;
   void GoBackTo(const Past& past);

@@ -12,7 +12,7 @@
 
 namespace wattle::sim {
 
-// What goes wrong. Each happens to a device, a job or the coordinator drawn at random.
+// A fault happens to a device, a job or the coordinator, drawn at random.
 enum class Fault {
   kCoordinatorCrash,     // the process ends, its disk keeps what was written
   kCoordinatorPowerCut,  // the disk loses what was not synced
@@ -89,7 +89,7 @@ struct Options {
 // A world drawn from the seed. `slow`: weeks of a field instead of an hour of a lab.
 Options DrawOptions(uint64_t seed, bool slow);
 
-// What happened, so that a test can tell that its faults did.
+// How often each thing happened. A test asserts with these counts that its faults happened.
 struct Counts {
   std::array<int64_t, kFaults> faults{};
   int64_t events = 0;

@@ -17,7 +17,7 @@ namespace wattle::sim {
 
 class ReserveWatch {
  public:
-  // The worker was told these policies.
+  // The coordinator has sent these policies to the worker.
   void SetPolicies(const v1::DesiredSet& desired, double now_seconds);
   void Disturb(double now_seconds) { disturbed_seconds_ = now_seconds; }
   // Returns the breach in words; empty: none. step_seconds: of the runner, about.

@@ -47,7 +47,7 @@ class Worker final : public agent::AgentPorts {
   struct Link {
     std::function<void()> dial;  // Connected follows, or Disconnected
     std::function<void(const v1::WorkerMessage&)> send;
-    // Commits the artifact; `done` is told how it went, or never.
+    // Commits the artifact. Calls `done` with the outcome, or never.
     std::function<void(const v1::ArtifactInfo&, std::function<void(const absl::Status&)> done)>
         upload;
     // What the coordinator's store has under the id; null: nothing.
@@ -155,7 +155,7 @@ class Worker final : public agent::AgentPorts {
   ReserveWatch reserve_;
   // Of the lease that the worker itself counts.
   double contact_seconds_ = 0.0;
-  std::map<std::string, double> leases_seconds_;  // by attempt, as told
+  std::map<std::string, double> leases_seconds_;  // by attempt, as the assignment says
   double running_lease_seconds_ = 0.0;
   int64_t stops_ = 0;  // of the process
 };

@@ -503,6 +503,22 @@ TEST(ViewTest, UnreachableIsAFlagBesideTheState) {
                    .unreachable());
 }
 
+// What may be planned may be submitted.
+TEST(ValidateSpecTest, ThePlannerHasTheSameBounds) {
+  const auto agree = [](const std::function<void(v1::FinetuneSpec&)>& change, bool valid) {
+    v1::JobSpec spec = Finetune();
+    change(*spec.mutable_finetune());
+    EXPECT_EQ(ValidateSpec(spec, true).ok(), valid) << spec.ShortDebugString();
+    EXPECT_EQ(scheduler::ValidateSpec(spec).ok(), valid) << spec.ShortDebugString();
+  };
+  agree([](v1::FinetuneSpec& finetune) { finetune.set_batch_size(4096); }, true);
+  agree([](v1::FinetuneSpec& finetune) { finetune.set_batch_size(4097); }, false);
+  agree([](v1::FinetuneSpec& finetune) { finetune.set_epochs(100'000); }, true);
+  agree([](v1::FinetuneSpec& finetune) { finetune.set_epochs(100'001); }, false);
+  agree([](v1::FinetuneSpec& finetune) { finetune.set_sequence_length(1 << 24); }, true);
+  agree([](v1::FinetuneSpec& finetune) { finetune.set_sequence_length((1 << 24) + 1); }, false);
+}
+
 // A device measures its idle watts again and again: that is no event.
 TEST(DecideHelloTest, OnlyAnotherDescriptionOrIncarnationRegistersTheDevice) {
   State state;

@@ -25,6 +25,7 @@
 #include "policy/schedule.h"
 #include "proto/kind_name.h"
 #include "proto/quantization_recipe.h"
+#include "scheduler/predict/spec_bounds.h"
 
 namespace wattle::core {
 namespace {
@@ -37,7 +38,6 @@ constexpr int kPromptsMax = 10'000;
 constexpr size_t kPromptBytesMax = size_t{64} << 10;
 constexpr size_t kTextBytesMax = 500;  // Of any text that has no bound of its own.
 constexpr double kYearSeconds = 366.0 * 24 * 3600;
-constexpr double kCountMax = 1e12;
 
 struct Bound {
   absl::string_view field;
@@ -249,28 +249,31 @@ absl::Status CheckFinetune(const v1::JobSpec& spec, bool files_needed) {
                                             .list_command = "wattle data ls"},
                                            files_needed));
   if (finetune.has_data_shape()) {
-    WATTLE_RETURN_IF_ERROR(CheckBounds(
-        "finetune.data_shape.",
-        {{"examples", D(finetune.data_shape().examples()), 1, kCountMax},
-         {"mean_tokens_per_example", finetune.data_shape().mean_tokens_per_example(), 0, 1e9}}));
+    WATTLE_RETURN_IF_ERROR(
+        CheckBounds("finetune.data_shape.",
+                    {{"examples", D(finetune.data_shape().examples()), 1, scheduler::kSpecCountMax},
+                     {"mean_tokens_per_example", finetune.data_shape().mean_tokens_per_example(), 0,
+                      scheduler::kSpecMeanTokensMax}}));
   }
   WATTLE_RETURN_IF_ERROR(CheckBounds(
       "finetune.",
-      {{"epochs", D(finetune.epochs()), 0, 100'000},
-       {"steps", D(finetune.steps()), 0, kCountMax},
-       {"limit_examples", D(finetune.limit_examples()), 0, kCountMax},
-       {"batch_size", D(finetune.batch_size()), 0, 4096},
-       {"gradient_accumulation_steps", D(finetune.gradient_accumulation_steps()), 0, 4096},
-       {"sequence_length", D(finetune.sequence_length()), 0, 1 << 24},
+      {{"epochs", D(finetune.epochs()), 0, scheduler::kSpecEpochsMax},
+       {"steps", D(finetune.steps()), 0, scheduler::kSpecCountMax},
+       {"limit_examples", D(finetune.limit_examples()), 0, scheduler::kSpecCountMax},
+       {"batch_size", D(finetune.batch_size()), 0, scheduler::kSpecBatchMax},
+       {"gradient_accumulation_steps", D(finetune.gradient_accumulation_steps()), 0,
+        scheduler::kSpecBatchMax},
+       {"sequence_length", D(finetune.sequence_length()), 0, scheduler::kSpecTokensMax},
        {"learning_rate", finetune.learning_rate(), 0, 10},
-       {"warmup_steps", D(finetune.warmup_steps()), 0, kCountMax},
+       {"warmup_steps", D(finetune.warmup_steps()), 0, scheduler::kSpecCountMax},
        {"weight_decay", finetune.weight_decay(), 0, 10},
        {"clip_norm", finetune.clip_norm(), -1e9, 1e9},
        {"adam_beta1", finetune.adam_beta1(), 0, 0.999999},
        {"adam_beta2", finetune.adam_beta2(), 0, 0.9999999},
        {"adam_epsilon", finetune.adam_epsilon(), 0, 1},
-       {"evaluate_every_steps", D(finetune.evaluate_every_steps()), 0, kCountMax},
-       {"checkpoint_every_steps", D(finetune.checkpoint_every_steps()), 0, kCountMax}}));
+       {"evaluate_every_steps", D(finetune.evaluate_every_steps()), 0, scheduler::kSpecCountMax},
+       {"checkpoint_every_steps", D(finetune.checkpoint_every_steps()), 0,
+        scheduler::kSpecCountMax}}));
   return absl::OkStatus();
 }
 
@@ -303,8 +306,8 @@ absl::Status CheckQuantize(const v1::JobSpec& spec, bool files_needed) {
         "quantize.calibration_data: only compensated rounding reads it; write rounding: "
         "compensated, or leave it out");
   }
-  return CheckBounds("quantize.",
-                     {{"calibration_tokens", D(quantize.calibration_tokens()), 0, kCountMax}});
+  return CheckBounds("quantize.", {{"calibration_tokens", D(quantize.calibration_tokens()), 0,
+                                    scheduler::kSpecCountMax}});
 }
 
 absl::Status CheckGenerate(const v1::JobSpec& spec, bool files_needed) {
@@ -335,11 +338,12 @@ absl::Status CheckGenerate(const v1::JobSpec& spec, bool files_needed) {
                      " bytes: want at most ", kPromptsMax, " and ", kPromptBytesMax,
                      " bytes; push a file with 'wattle data push' and name it in generate.data"));
   }
-  return CheckBounds("generate.", {{"prompt_count", D(generate.prompt_count()), 0, kCountMax},
-                                   {"max_new_tokens", D(generate.max_new_tokens()), 0, 1 << 24},
-                                   {"temperature", generate.temperature(), 0, 100},
-                                   {"top_k", D(generate.top_k()), 0, 1 << 24},
-                                   {"top_p", generate.top_p(), 0, 1}});
+  return CheckBounds(
+      "generate.", {{"prompt_count", D(generate.prompt_count()), 0, scheduler::kSpecCountMax},
+                    {"max_new_tokens", D(generate.max_new_tokens()), 0, scheduler::kSpecTokensMax},
+                    {"temperature", generate.temperature(), 0, 100},
+                    {"top_k", D(generate.top_k()), 0, 1 << 24},
+                    {"top_p", generate.top_p(), 0, 1}});
 }
 
 absl::Status CheckEvaluate(const v1::JobSpec& spec, bool files_needed) {
@@ -357,11 +361,12 @@ absl::Status CheckEvaluate(const v1::JobSpec& spec, bool files_needed) {
     return absl::InvalidArgumentError(
         "evaluate.max_answer_tokens: no answers are generated; write score_answers: true");
   }
-  return CheckBounds("evaluate.",
-                     {{"limit_examples", D(evaluate.limit_examples()), 0, kCountMax},
-                      {"batch_size", D(evaluate.batch_size()), 0, 4096},
-                      {"sequence_length", D(evaluate.sequence_length()), 0, 1 << 24},
-                      {"max_answer_tokens", D(evaluate.max_answer_tokens()), 0, 4096}});
+  return CheckBounds(
+      "evaluate.",
+      {{"limit_examples", D(evaluate.limit_examples()), 0, scheduler::kSpecCountMax},
+       {"batch_size", D(evaluate.batch_size()), 0, scheduler::kSpecBatchMax},
+       {"sequence_length", D(evaluate.sequence_length()), 0, scheduler::kSpecTokensMax},
+       {"max_answer_tokens", D(evaluate.max_answer_tokens()), 0, 4096}});
 }
 
 absl::Status CheckKind(const v1::JobSpec& spec, bool files_needed) {
@@ -404,12 +409,13 @@ absl::Status ValidateSpec(const v1::JobSpec& spec, bool files_needed) {
           absl::StrCat("required_labels: \"", label, "\": want key=value or key"));
     }
   }
-  WATTLE_RETURN_IF_ERROR(
-      CheckBounds("", {{"deadline_seconds", spec.deadline_seconds(), 0, kYearSeconds},
-                       {"timeout_seconds", spec.timeout_seconds(), 0, kYearSeconds},
-                       {"lease_seconds", spec.lease_seconds(), 0, kYearSeconds},
-                       {"priority", D(spec.priority()), -100, 100},
-                       {"retries", D(spec.retries()), 0, 10}}));
+  WATTLE_RETURN_IF_ERROR(CheckBounds(
+      "",
+      {{"deadline_seconds", spec.deadline_seconds(), 0, scheduler::kSpecSecondsMax},
+       {"timeout_seconds", spec.timeout_seconds(), 0, scheduler::kSpecSecondsMax},
+       {"lease_seconds", spec.lease_seconds(), 0, scheduler::kSpecSecondsMax},
+       {"priority", D(spec.priority()), -scheduler::kSpecPriorityMax, scheduler::kSpecPriorityMax},
+       {"retries", D(spec.retries()), 0, 10}}));
   return CheckKind(spec, files_needed);
 }
 

@@ -22,8 +22,8 @@
 
 namespace wattle::scheduler {
 
-// What the plan knows of a device beyond the snapshot: when it is free, and what its battery has
-// promised, after the decisions made so far. In the order of Snapshot::devices.
+// A device after the decisions that the plan has made so far: when the device is free, and how many
+// joules its battery owes. In the order of Snapshot::devices.
 struct DeviceLoad {
   absl::Time free_at;
   Joules committed;

@@ -36,12 +36,13 @@ absl::StatusOr<v1::PlanResponse> PlanJob(const Snapshot& snapshot, const JobView
 // take it. REQUIRES: there is one. Errors: as PlanJob.
 absl::StatusOr<v1::Candidate> PlanOnFirstDevice(const Snapshot& snapshot, const JobView& job);
 
-// One job of the queue. Three outcomes, told by `placement`:
-//   device_id set, wait false: start there now, the device is free.
-//   device_id set, wait true: the better device is busy; the job stays queued, and the plan keeps
-//   the device for it. device_id empty: no device may take it now; `reason` and `refusals` say why;
-//   `never` tells that no device of this fleet can (each refusal is permanent, or the spec is
-//   invalid): what to do with such a job is the caller's decision.
+// The plan for one job of the queue. `placement` has one of three outcomes:
+//   device_id set, wait false: the device is free, and the job starts there now.
+//   device_id set, wait true: the better device is busy. The job stays queued, and the plan keeps
+//   the device for the job.
+//   device_id empty: no device may take the job now; `reason` and `refusals` say why. With `never`,
+//   no device of this fleet can ever take the job: each refusal is permanent, or the spec is
+//   invalid. The caller decides what becomes of such a job.
 struct QueuePlacement {
   JobId job;
   v1::Placement placement;  // the explanation; decisions are the fields below

@@ -25,7 +25,7 @@ bool HasLabel(const v1::DeviceInfo& device, absl::string_view selector);
 // Every selector of the policy; a policy without any means every device.
 bool Selects(const v1::Policy& policy, const v1::DeviceInfo& device);
 
-// What the policies that select the device demand of it.
+// The limits that the policies which select the device set for the device.
 policy::Limits LimitsFor(const std::vector<v1::Policy>& policies, const v1::DeviceInfo& device);
 
 // Whether the device can tell its charge. A worker of an earlier version does not say so, and has a
@@ -38,8 +38,8 @@ policy::Gauge GaugeOf(const v1::DeviceInfo& device);
 Joules BudgetSpent(const policy::Limits& limits, const v1::Device& device, Joules committed,
                    absl::Time now, absl::Time start);
 
-// What an attempt takes from a battery when its run takes `run_energy` (gross): fetch, start and
-// checkpoints with the idle draw that they stand on.
+// The joules that an attempt takes from a battery: `run_energy` (gross) for the run, and the gross
+// joules of fetch, start and checkpoints, idle draw included.
 Joules GrossDemand(const v1::Prediction& prediction, Joules run_energy);
 
 }  // namespace wattle::scheduler

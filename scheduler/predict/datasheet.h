@@ -12,7 +12,8 @@ namespace wattle::scheduler {
 
 RunEstimate FromDatasheet(const RunQuery& query);
 
-// Gross watts under load where no row tells any; `idle_power_watts` 0: not known.
+// Gross watts under load, for a device class without a row that has watts. idle_power_watts: 0
+// where the idle power is not known.
 PowerEstimate PowerFromDatasheet(const v1::DeviceInfo& device, double idle_power_watts);
 
 }  // namespace wattle::scheduler

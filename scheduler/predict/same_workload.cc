@@ -25,8 +25,8 @@ constexpr double kPowerInterpolatedDeviation = 0.07;
 constexpr double kOtherPowerModeDeviation = 0.35;
 constexpr double kUnknownBatchDeviation = 0.12;
 constexpr double kUnknownLengthDeviation = 0.12;
-// The fixed cost of a step is searched over these multiples of its prior; ln 2 x
-// kStepPriorDeviation is how far off it may be.
+// The fixed cost of a step is searched over these multiples of its prior. The standard deviation of
+// the prior's logarithm is ln 2 x kStepPriorDeviation.
 constexpr double kStepMultiples[] = {0, 0.125, 0.25, 0.5,  0.707, 1,    1.414, 2,  2.83,
                                      4, 5.66,  8,    11.3, 16,    22.6, 32,    64, 128};
 constexpr double kStepPriorDeviation = 2.5;
@@ -46,8 +46,8 @@ int LengthOf(const v1::WorkloadSignature& signature) {
                                          : signature.model().context_length();
 }
 
-// A job that leaves batch or length open is served best by no row in particular, so exact means
-// both told and equal.
+// Whether the row was measured at the job's very batch and length. False for a job that leaves one
+// of them open: no single row serves such a job best.
 bool SameBatchAndLength(const v1::WorkloadSignature& row, const v1::WorkloadSignature& job) {
   return job.batch_size() > 0 && job.sequence_length() > 0 &&
          row.batch_size() == job.batch_size() && LengthOf(row) == LengthOf(job);
@@ -228,7 +228,8 @@ bool Serves(const v1::ProfileRow& row, const v1::DeviceInfo& device) {
 }
 
 double WildcardDeviation(const v1::WorkloadSignature& row, const v1::WorkloadSignature& job) {
-  // Open on both sides is the very experiment that the row is of, as its authors ran it.
+  // A published row that leaves the field open serves a job that leaves it open without a
+  // deviation: the job repeats the experiment of the row's authors.
   double squares = 0;
   if ((row.batch_size() == 0) != (job.batch_size() == 0)) {
     squares += Square(kUnknownBatchDeviation);

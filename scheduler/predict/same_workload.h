@@ -42,8 +42,8 @@ WorkloadRate InterpolateRate(const std::vector<const v1::ProfileRow*>& rows,
 // Best answer from measured rows of this workload on this device or its class, or none.
 std::optional<RunEstimate> FromSameWorkload(const ProfileTable& table, const RunQuery& query);
 
-// Parts of a workload (batch, length) that one of row and job tells and the other leaves open; each
-// adds to the deviation.
+// Standard deviation of the logarithm of the time for a batch or a length that the row specifies
+// and the job leaves open, or the other way round. 0 where both specify it or both leave it open.
 double WildcardDeviation(const v1::WorkloadSignature& row, const v1::WorkloadSignature& job);
 
 }  // namespace wattle::scheduler

@@ -11,16 +11,11 @@
 
 #include "base/status_macros.h"
 #include "scheduler/predict/model_cost.h"
+#include "scheduler/predict/spec_bounds.h"
 #include "scheduler/predict/work.h"
 
 namespace wattle::scheduler {
 namespace {
-
-constexpr double kCountMax = 1e12;
-constexpr double kBatchMax = 65536;
-constexpr double kTokensMax = 4e6;
-constexpr double kSecondsMax = 3.2e9;  // A century.
-constexpr double kPriorityMax = 100;   // spec.proto
 
 struct Range {
   double min;
@@ -56,9 +51,9 @@ absl::Status CheckEither(const Either& either) {
 
 absl::Status CheckDataShape(absl::string_view field, const v1::DataShape& shape) {
   WATTLE_RETURN_IF_ERROR(Check(absl::StrCat(field, ".examples"),
-                               static_cast<double>(shape.examples()), {1, kCountMax}));
+                               static_cast<double>(shape.examples()), {1, kSpecCountMax}));
   return Check(absl::StrCat(field, ".mean_tokens_per_example"), shape.mean_tokens_per_example(),
-               {0, kTokensMax});
+               {0, kSpecMeanTokensMax});
 }
 
 absl::Status CheckFinetune(const v1::FinetuneSpec& spec) {
@@ -72,20 +67,21 @@ absl::Status CheckFinetune(const v1::FinetuneSpec& spec) {
   if (spec.has_data_shape()) {
     WATTLE_RETURN_IF_ERROR(CheckDataShape("finetune.data_shape", spec.data_shape()));
   }
-  WATTLE_RETURN_IF_ERROR(Check("finetune.epochs", spec.epochs(), {0, 1e6}));
+  WATTLE_RETURN_IF_ERROR(Check("finetune.epochs", spec.epochs(), {0, kSpecEpochsMax}));
   WATTLE_RETURN_IF_ERROR(
-      Check("finetune.steps", static_cast<double>(spec.steps()), {0, kCountMax}));
-  WATTLE_RETURN_IF_ERROR(
-      Check("finetune.limit_examples", static_cast<double>(spec.limit_examples()), {0, kCountMax}));
-  WATTLE_RETURN_IF_ERROR(Check("finetune.batch_size", spec.batch_size(), {0, kBatchMax}));
+      Check("finetune.steps", static_cast<double>(spec.steps()), {0, kSpecCountMax}));
+  WATTLE_RETURN_IF_ERROR(Check("finetune.limit_examples",
+                               static_cast<double>(spec.limit_examples()), {0, kSpecCountMax}));
+  WATTLE_RETURN_IF_ERROR(Check("finetune.batch_size", spec.batch_size(), {0, kSpecBatchMax}));
   WATTLE_RETURN_IF_ERROR(Check("finetune.gradient_accumulation_steps",
-                               spec.gradient_accumulation_steps(), {0, kBatchMax}));
+                               spec.gradient_accumulation_steps(), {0, kSpecBatchMax}));
   WATTLE_RETURN_IF_ERROR(
-      Check("finetune.sequence_length", spec.sequence_length(), {0, kTokensMax}));
+      Check("finetune.sequence_length", spec.sequence_length(), {0, kSpecTokensMax}));
   WATTLE_RETURN_IF_ERROR(Check("finetune.evaluate_every_steps",
-                               static_cast<double>(spec.evaluate_every_steps()), {0, kCountMax}));
+                               static_cast<double>(spec.evaluate_every_steps()),
+                               {0, kSpecCountMax}));
   return Check("finetune.checkpoint_every_steps",
-               static_cast<double>(spec.checkpoint_every_steps()), {0, kCountMax});
+               static_cast<double>(spec.checkpoint_every_steps()), {0, kSpecCountMax});
 }
 
 absl::Status CheckModel(absl::string_view kind, const std::string& model, bool has_shape,
@@ -99,9 +95,10 @@ absl::Status CheckModel(absl::string_view kind, const std::string& model, bool h
 absl::Status CheckGenerate(const v1::GenerateSpec& spec) {
   WATTLE_RETURN_IF_ERROR(
       CheckModel("generate", spec.model(), spec.has_model_shape(), spec.model_shape()));
-  WATTLE_RETURN_IF_ERROR(Check("generate.max_new_tokens", spec.max_new_tokens(), {0, kTokensMax}));
   WATTLE_RETURN_IF_ERROR(
-      Check("generate.prompt_count", static_cast<double>(spec.prompt_count()), {0, kCountMax}));
+      Check("generate.max_new_tokens", spec.max_new_tokens(), {0, kSpecTokensMax}));
+  WATTLE_RETURN_IF_ERROR(
+      Check("generate.prompt_count", static_cast<double>(spec.prompt_count()), {0, kSpecCountMax}));
   if (spec.data().empty() && spec.prompts_size() == 0 && spec.prompt_count() == 0) {
     return absl::InvalidArgumentError(
         "generate.data: missing; name a data set of prompts, or give prompts, or prompt_count for "
@@ -118,10 +115,10 @@ absl::Status CheckEvaluate(const v1::EvaluateSpec& spec) {
   if (spec.has_data_shape()) {
     WATTLE_RETURN_IF_ERROR(CheckDataShape("evaluate.data_shape", spec.data_shape()));
   }
-  WATTLE_RETURN_IF_ERROR(
-      Check("evaluate.limit_examples", static_cast<double>(spec.limit_examples()), {0, kCountMax}));
-  WATTLE_RETURN_IF_ERROR(Check("evaluate.batch_size", spec.batch_size(), {0, kBatchMax}));
-  return Check("evaluate.sequence_length", spec.sequence_length(), {0, kTokensMax});
+  WATTLE_RETURN_IF_ERROR(Check("evaluate.limit_examples",
+                               static_cast<double>(spec.limit_examples()), {0, kSpecCountMax}));
+  WATTLE_RETURN_IF_ERROR(Check("evaluate.batch_size", spec.batch_size(), {0, kSpecBatchMax}));
+  return Check("evaluate.sequence_length", spec.sequence_length(), {0, kSpecTokensMax});
 }
 
 absl::Status CheckKind(const v1::JobSpec& spec) {
@@ -150,10 +147,10 @@ absl::Status ValidateSpec(const v1::JobSpec& spec) {
         absl::StrCat("objective: ", static_cast<int>(spec.objective()),
                      " is not supported in this version; wanted energy, time or edp"));
   }
-  WATTLE_RETURN_IF_ERROR(Check("deadline_seconds", spec.deadline_seconds(), {0, kSecondsMax}));
-  WATTLE_RETURN_IF_ERROR(Check("timeout_seconds", spec.timeout_seconds(), {0, kSecondsMax}));
-  WATTLE_RETURN_IF_ERROR(Check("lease_seconds", spec.lease_seconds(), {0, kSecondsMax}));
-  WATTLE_RETURN_IF_ERROR(Check("priority", spec.priority(), {-kPriorityMax, kPriorityMax}));
+  WATTLE_RETURN_IF_ERROR(Check("deadline_seconds", spec.deadline_seconds(), {0, kSpecSecondsMax}));
+  WATTLE_RETURN_IF_ERROR(Check("timeout_seconds", spec.timeout_seconds(), {0, kSpecSecondsMax}));
+  WATTLE_RETURN_IF_ERROR(Check("lease_seconds", spec.lease_seconds(), {0, kSpecSecondsMax}));
+  WATTLE_RETURN_IF_ERROR(Check("priority", spec.priority(), {-kSpecPriorityMax, kSpecPriorityMax}));
   return CheckKind(spec);
 }
 
