@@ -197,6 +197,10 @@ void AgentCore::RememberEnd(const v1::Report& report) {
   // The curve is for charts of the journal that has it already.
   if (ended.has_finished()) {
     ended.mutable_finished()->mutable_receipt()->clear_curve();
+  } else if (ended.has_failed()) {
+    ended.mutable_failed()->mutable_receipt()->clear_curve();
+  } else if (ended.has_stopped()) {
+    ended.mutable_stopped()->mutable_receipt()->clear_curve();
   }
   while (ended_.reports_size() > kEndedMax) {
     ended_.mutable_reports()->erase(ended_.mutable_reports()->begin());
