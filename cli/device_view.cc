@@ -85,7 +85,37 @@ void AddHardware(const v1::DeviceInfo& info, std::string* out) {
   AppendField("labels", Joined(", ", info.labels()), out);
   AppendField("worker", info.worker_version(), out);
   AppendField("engine", info.engine_version(), out);
-  AppendField("metrics", info.metrics_address(), out);
+  AppendField("metrics", info.pushes_metrics() ? "pushed" : info.metrics_address(), out);
+}
+
+// Empty where nothing of it is known.
+std::string BatteryWords(const v1::Heartbeat& heartbeat) {
+  std::vector<std::string> words;
+  if (heartbeat.has_battery_power()) {
+    const double watts = heartbeat.battery_power_watts();
+    words.push_back(
+        absl::StrCat(FormatPower(Watts(std::abs(watts))), watts < 0.0 ? " out" : " in"));
+  }
+  if (heartbeat.seconds_to_empty() > 0.0) {
+    words.push_back(
+        absl::StrCat("empty in ", FormatElapsed(absl::Seconds(heartbeat.seconds_to_empty()))));
+  }
+  if (heartbeat.seconds_to_full() > 0.0) {
+    words.push_back(
+        absl::StrCat("full in ", FormatElapsed(absl::Seconds(heartbeat.seconds_to_full()))));
+  }
+  return absl::StrJoin(words, ", ");
+}
+
+// Mean watts of each hour of the day; empty where none was observed yet.
+std::string HarvestWords(const v1::EnergyLedger& ledger) {
+  std::vector<std::string> hours;
+  bool any = false;
+  for (const double watts : ledger.harvest_power_watts_by_hour()) {
+    any = any || watts >= 0.0;
+    hours.push_back(watts < 0.0 ? "-" : absl::StrFormat("%.1f", watts));
+  }
+  return any ? absl::StrCat(absl::StrJoin(hours, " "), " W, by hour of the day (UTC)") : "";
 }
 
 // A heartbeat is under way for less than this.
@@ -168,6 +198,8 @@ std::string RenderDevice(const v1::Device& device, absl::Time now) {
   AppendField("temperature",
               heartbeat.has_temperature() ? absl::StrCat(Temperature(heartbeat), note) : "", &out);
   AppendField("charge", heartbeat.has_battery() ? absl::StrCat(Charge(heartbeat), note) : "", &out);
+  AppendField("", heartbeat.has_battery() ? BatteryWords(heartbeat) : "", &out);
+  AppendField("harvest", HarvestWords(device.ledger()), &out);
   AddHardware(info, &out);
   AppendField("cache",
               absl::StrCat(FormatBytes(heartbeat.cache_used_bytes()),

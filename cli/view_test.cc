@@ -155,5 +155,24 @@ TEST(LabelsTest, NumbersKeepThreeDigitsAndTheirUnit) {
   EXPECT_EQ(FormatEnergyRange(range), "3000.0 J-2.00 Wh");
 }
 
+TEST(FleetViewTest, ADeviceTellsHowLongItsBatteryLastsAndWhatEachHourBrings) {
+  v1::Device device = SampleDevices().devices(0);
+  device.mutable_info()->set_pushes_metrics(true);
+  v1::Heartbeat& heartbeat = *device.mutable_heartbeat();
+  heartbeat.set_has_battery(true);
+  heartbeat.set_has_battery_power(true);
+  heartbeat.set_battery_power_watts(-4.5);
+  heartbeat.set_seconds_to_empty(5 * 3600);
+  heartbeat.set_seconds_to_full(16 * 3600);
+  for (int hour = 0; hour < 24; ++hour) {
+    device.mutable_ledger()->add_harvest_power_watts_by_hour(hour < 6 ? -1 : hour == 12 ? 20 : 0);
+  }
+  const std::string text = RenderDevice(device, Now());
+  EXPECT_THAT(text, HasSubstr("4.50 W out, empty in 5 h"));
+  EXPECT_THAT(text, HasSubstr("full in 16 h"));
+  EXPECT_THAT(text, HasSubstr("- - - - - - 0.0 0.0 0.0 0.0 0.0 0.0 20.0 0.0"));
+  EXPECT_THAT(text, HasSubstr("pushed"));
+}
+
 }  // namespace
 }  // namespace wattle::cli

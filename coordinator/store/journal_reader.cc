@@ -12,11 +12,9 @@
 namespace wattle::store {
 namespace {
 
-// With max() among the columns SQLite takes the others from the row of the largest value.
-constexpr char kColumns[] =
+constexpr char kLatestColumns[] =
     "SELECT device_id, CAST(at_unix_seconds / 86400 AS INTEGER) AS day, at_unix_seconds, "
-    "attempt_energy_joules, idle_energy_joules, overhead_energy_joules, missing_energy_joules, "
-    "max(sequence) FROM energy_ledger ";
+    "attempt_energy_joules, idle_energy_joules, overhead_energy_joules, missing_energy_joules ";
 
 }  // namespace
 
@@ -48,14 +46,26 @@ absl::StatusOr<std::vector<v1::Event>> JournalReader::Events(int64_t after_seque
   }
 }
 
+// One step through the primary key for each device, then back from its newest row: what is read is
+// the time after `unix_seconds`, not the device's life.
 absl::StatusOr<std::vector<LedgerAt>> JournalReader::LedgersBefore(double unix_seconds) {
-  return Ledgers(absl::StrCat(kColumns, "WHERE at_unix_seconds < ?1 AND ?2 = 0 GROUP BY device_id"),
-                 unix_seconds, 0.0);
+  return Ledgers(
+      absl::StrCat("WITH RECURSIVE ids(id) AS (SELECT min(device_id) FROM energy_ledger UNION ALL "
+                   "SELECT (SELECT min(device_id) FROM energy_ledger WHERE device_id > ids.id) "
+                   "FROM ids WHERE ids.id IS NOT NULL) ",
+                   kLatestColumns,
+                   "FROM ids CROSS JOIN energy_ledger ON device_id = ids.id AND sequence = (SELECT "
+                   "sequence FROM energy_ledger AS e WHERE e.device_id = ids.id AND "
+                   "+e.at_unix_seconds < ?1 ORDER BY sequence DESC LIMIT 1) "
+                   "WHERE ids.id IS NOT NULL AND ?2 = 0 ORDER BY device_id"),
+      unix_seconds, 0.0);
 }
 
 absl::StatusOr<std::vector<LedgerAt>> JournalReader::LedgersByDay(double from_unix_seconds,
                                                                   double until_unix_seconds) {
-  return Ledgers(absl::StrCat(kColumns,
+  // With max() among the columns SQLite takes the others from the row of the largest value.
+  return Ledgers(absl::StrCat(kLatestColumns,
+                              ", max(sequence) FROM energy_ledger INDEXED BY energy_ledger_by_time "
                               "WHERE at_unix_seconds >= ?1 AND at_unix_seconds < ?2 "
                               "GROUP BY device_id, day ORDER BY day, device_id"),
                  from_unix_seconds, until_unix_seconds);

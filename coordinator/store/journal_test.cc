@@ -25,6 +25,7 @@
 #include "base/crc32c.h"
 #include "base/status_matchers.h"
 #include "coordinator/store/journal_fixture.h"
+#include "coordinator/store/journal_reader.h"
 #include "coordinator/store/sqlite.h"
 
 namespace wattle::store {
@@ -73,6 +74,38 @@ TEST_F(JournalTest, TablesFollowTheEventsInTheSameTransaction) {
   EXPECT_EQ(Query(path_, "SELECT count(*) FROM jobs WHERE kind = 'finetune'"), 1);
   EXPECT_EQ(Query(path_, "SELECT total_energy_joules FROM attempts WHERE state = 'finished'"), 40);
   EXPECT_EQ(Query(path_, "SELECT attempt_energy_joules FROM energy_ledger"), 40);
+}
+
+TEST_F(JournalTest, ALedgerOfAnOlderProgramGetsItsIndexAndIsReadByTime) {
+  std::vector<v1::Event> events;
+  for (int64_t sequence = 1; sequence <= 40; ++sequence) {
+    v1::Event event;
+    event.set_sequence(sequence);
+    event.mutable_ledger_recorded()->set_device_id(sequence % 2 == 0 ? "even" : "odd");
+    event.mutable_ledger_recorded()->mutable_ledger()->set_at_unix_seconds(
+        86400.0 * static_cast<double>(sequence));
+    events.push_back(event);
+  }
+  ASSERT_THAT(Open()->Append(events), IsOk());
+  {
+    auto database = Database::Open(path_, SQLITE_OPEN_READWRITE);
+    ASSERT_THAT(database, IsOk());
+    ASSERT_THAT(database->Execute("DROP INDEX energy_ledger_by_time"), IsOk());
+  }
+  const auto journal = Open();
+  const auto reader = JournalReader::Open(path_);
+  ASSERT_THAT(reader, IsOk());
+  const auto before = (*reader)->LedgersBefore(86400.0 * 7.5);
+  ASSERT_THAT(before, IsOk());
+  ASSERT_THAT(*before, SizeIs(2));
+  EXPECT_EQ((*before)[0].day, 6);  // even
+  EXPECT_EQ((*before)[1].day, 7);
+  EXPECT_THAT(*(*reader)->LedgersBefore(86400.0 * 1.5), SizeIs(1));
+  EXPECT_THAT(*(*reader)->LedgersBefore(1), SizeIs(0));
+  const auto days = (*reader)->LedgersByDay(86400.0 * 30, 86400.0 * 33);
+  ASSERT_THAT(days, IsOk());
+  ASSERT_THAT(*days, SizeIs(3));
+  EXPECT_EQ((*days)[0].day, 30);
 }
 
 TEST_F(JournalTest, GapInTheNumbersIsRefusedAndNothingIsStored) {

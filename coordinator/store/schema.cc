@@ -132,6 +132,12 @@ absl::Status MigrateFrom1(Database& database, const std::string& path) {
   return database.Execute("ALTER TABLE attempts ADD COLUMN placement BLOB");
 }
 
+// An index changes no content, so it has no version: an older program goes on with it.
+absl::Status AddIndexes(Database& database) {
+  return database.Execute(
+      "CREATE INDEX IF NOT EXISTS energy_ledger_by_time ON energy_ledger (at_unix_seconds)");
+}
+
 absl::Status Make(Database& database) {
   WATTLE_RETURN_IF_ERROR(database.Execute(kTables));
   return database.Execute(kSnapshotsAndHistory);
@@ -142,7 +148,7 @@ absl::Status Make(Database& database) {
 absl::Status PrepareSchema(Database& database, const std::string& path) {
   WATTLE_ASSIGN_OR_RETURN(const int64_t version, database.Integer("PRAGMA user_version"));
   if (version == kSchemaVersion) {
-    return absl::OkStatus();
+    return AddIndexes(database);
   }
   if (version > kSchemaVersion) {
     return absl::FailedPreconditionError(
@@ -151,6 +157,7 @@ absl::Status PrepareSchema(Database& database, const std::string& path) {
   }
   return database.InTransaction([&]() -> absl::Status {
     WATTLE_RETURN_IF_ERROR(version == 0 ? Make(database) : MigrateFrom1(database, path));
+    WATTLE_RETURN_IF_ERROR(AddIndexes(database));
     return database.Execute(absl::StrCat("PRAGMA user_version = ", kSchemaVersion));
   });
 }

@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/agent/agent.h"
 
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -518,6 +519,7 @@ void Agent::UpdateMetrics(const Instant& now) {
                                                  : MemoryAvailableBytes(""));
   core_->SetDiskFree(artifacts::FreeSpaceOf(config_.state_dir).value_or(0));
   NoteHungSources();
+  WatchClocks();
   if (metrics_ != nullptr) {
     metrics_->Update(Status(now));
   }
@@ -533,7 +535,20 @@ WorkerStatus Agent::Status(const Instant& now) const {
           .connected = connected_,
           .now = now.device,
           .sources = readings_->sources(),
-          .hung = hung_};
+          .hung = hung_,
+          .suspended = clock_watch_.suspended(),
+          .clock_steps = clock_watch_.clock_steps()};
+}
+
+void Agent::WatchClocks() {
+  timespec monotonic = {};
+  clock_gettime(CLOCK_MONOTONIC, &monotonic);
+  const std::string news = clock_watch_.Observe({.boottime = Clock::Real().Boottime().since_boot(),
+                                                 .monotonic = absl::DurationFromTimespec(monotonic),
+                                                 .civil = Clock::Real().Now()});
+  if (!news.empty()) {
+    Note(news);
+  }
 }
 
 void Agent::PushMetrics(const Instant& now) {

@@ -20,6 +20,7 @@
 
 #include "artifacts/disk_budget.h"
 #include "telemetry/sensors/source.h"
+#include "worker/agent/clock_watch.h"
 #include "worker/agent/config.h"
 #include "worker/agent/core/agent_core.h"
 #include "worker/agent/core/device_readings.h"
@@ -86,6 +87,7 @@ class Agent final : public AgentPorts {
   // Whether every source has answered once, or has had its time to.
   [[nodiscard]] bool SensorsKnown(const Instant& now) const;
   void NoteHungSources();
+  void WatchClocks();
   [[nodiscard]] WorkerStatus Status(const Instant& now) const;
   void UpdateMetrics(const Instant& now);
   void PushMetrics(const Instant& now);
@@ -121,6 +123,7 @@ class Agent final : public AgentPorts {
   Monotonic next_push_;         // wall
   Monotonic sensors_known_by_;  // wall: from then on the link does not wait for a sensor
   std::vector<size_t> hung_;    // sources, as noted
+  ClockWatch clock_watch_;
   bool connected_ = false;
   bool stop_begun_ = false;
 

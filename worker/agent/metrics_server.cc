@@ -145,6 +145,11 @@ void AddStatus(const WorkerStatus& status, telemetry::MetricsPage& page) {
   page.Counter("wattle_worker_implausible_readings_total",
                "Power readings that no such device can give; their time counts as missing.", device,
                static_cast<double>(status.ledger.implausible_readings()));
+  page.Counter("wattle_worker_suspended_seconds_total",
+               "Time for which the board was suspended while the worker ran.", device,
+               absl::ToDoubleSeconds(status.suspended));
+  page.Counter("wattle_worker_clock_steps_total", "How often the device's clock was set.", device,
+               static_cast<double>(status.clock_steps));
   for (size_t i = 0; i < status.sources.size(); ++i) {
     const bool hung = std::find(status.hung.begin(), status.hung.end(), i) != status.hung.end();
     AddSource(status.sources[i], hung, status.now, device, page);

@@ -36,7 +36,9 @@ struct WorkerStatus {
   bool connected = false;
   Monotonic now;  // device time
   std::vector<SourceStatus> sources;
-  std::vector<size_t> hung;  // sources whose present read does not return
+  std::vector<size_t> hung;    // sources whose present read does not return
+  absl::Duration suspended{};  // since the process started, as clock_steps
+  int64_t clock_steps = 0;
 };
 
 // The page of a status; docs/metrics.md says what each metric is.

@@ -1,0 +1,44 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Notices what moves the clocks of a board against each other: a suspend (boot time goes on, the
+// monotonic clock stands still) and a wall clock that is set. Nothing measured depends on either:
+// energy is counted in boot time, and a suspend is a gap like any other. People want to know, for
+// graphs have a hole or a step there. Pure; one thread owns an object.
+#ifndef WATTLE_WORKER_AGENT_CLOCK_WATCH_H_
+#define WATTLE_WORKER_AGENT_CLOCK_WATCH_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/time/time.h"
+
+namespace wattle::agent {
+
+// One moment on the three clocks, since boot and since 1970.
+struct ClockReading {
+  absl::Duration boottime{};
+  absl::Duration monotonic{};  // stands still in a suspend
+  absl::Time civil{};
+};
+
+class ClockWatch {
+ public:
+  // Less is the time between the reads of two clocks, or a clock that is being slewed.
+  static constexpr absl::Duration kNoticed = absl::Seconds(2);
+
+  // Empty, or what happened since the reading before, for the log.
+  std::string Observe(const ClockReading& reading);
+
+  [[nodiscard]] absl::Duration suspended() const { return suspended_; }
+  [[nodiscard]] int64_t clock_steps() const { return clock_steps_; }
+
+ private:
+  std::optional<ClockReading> last_;
+  absl::Duration suspended_{};
+  int64_t clock_steps_ = 0;
+};
+
+}  // namespace wattle::agent
+
+#endif  // WATTLE_WORKER_AGENT_CLOCK_WATCH_H_
