@@ -82,8 +82,7 @@ TEST_F(JournalTest, ALedgerOfAnOlderProgramGetsItsIndexAndIsReadByTime) {
     v1::Event event;
     event.set_sequence(sequence);
     event.mutable_ledger_recorded()->set_device_id(sequence % 2 == 0 ? "even" : "odd");
-    event.mutable_ledger_recorded()->mutable_ledger()->set_at_unix_seconds(
-        86400.0 * static_cast<double>(sequence));
+    event.set_at_unix_seconds(86400.0 * static_cast<double>(sequence));
     events.push_back(event);
   }
   ASSERT_THAT(Open()->Append(events), IsOk());
