@@ -58,10 +58,13 @@ models::MemoryWorkload WorkloadOf(const v1::JobSpec& spec, int64_t max_positions
     }
     case v1::JobSpec::kGenerate:
       workload.task = models::MemoryTask::kGenerate;
+      workload.batch = std::max(1, spec.generate().batch_size());
       workload.recipe = RecipeOf(spec.generate(), kNoQuantization);
       break;
     case v1::JobSpec::kQuantize:
-      workload.task = spec.quantize().rounding() == v1::ROUNDING_COMPENSATED
+      workload.task = spec.quantize().quantization() == v1::QUANTIZATION_ADAPTIVE
+                          ? models::MemoryTask::kQuantizeAdaptive
+                      : spec.quantize().rounding() == v1::ROUNDING_COMPENSATED
                           ? models::MemoryTask::kQuantizeCompensated
                           : models::MemoryTask::kQuantize;
       workload.calibration_tokens = spec.quantize().calibration_tokens();

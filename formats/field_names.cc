@@ -43,12 +43,6 @@ constexpr std::array<absl::string_view, 26> kComingFields = {"activation_checkpo
                                                              "upload",
                                                              "upload_budget_bytes"};
 
-struct ComingValue {
-  absl::string_view field;
-  absl::string_view value;
-};
-constexpr std::array kComingValues = {ComingValue{"quantization", "adaptive"}};
-
 // Unit at the end of a field's name, and how to say it after "a plain number".
 struct Unit {
   absl::string_view suffix;
@@ -107,12 +101,6 @@ void FindPlaces(absl::string_view name, const pb::Descriptor* message, const std
 
 bool IsComingField(absl::string_view name) {
   return std::binary_search(kComingFields.begin(), kComingFields.end(), name);
-}
-
-bool IsComingValue(absl::string_view field, absl::string_view value) {
-  return std::any_of(kComingValues.begin(), kComingValues.end(), [&](const ComingValue& coming) {
-    return coming.field == field && coming.value == value;
-  });
 }
 
 std::string UnitOf(absl::string_view field) {

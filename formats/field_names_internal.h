@@ -16,8 +16,6 @@ namespace wattle::formats {
 
 // Fields that the design names and this version does not have.
 bool IsComingField(absl::string_view name);
-// The same for a value of an enum field.
-bool IsComingValue(absl::string_view field, absl::string_view value);
 
 // " of seconds", " of degrees Celsius", " from 0 to 1 (a ratio)"; empty for a field without a unit
 // in its name.

@@ -317,11 +317,6 @@ absl::Status DocumentReader::ReadEnum(const YAML::Node& node, const pb::FieldDes
     }
   }
   const std::string choices = absl::StrJoin(names, ", ");
-  if (IsComingValue(field->name(), text)) {
-    return absl::UnimplementedError(
-        Text(node.Mark(), field->name(),
-             absl::StrCat(text, " is not supported in this version; write one of: ", choices)));
-  }
   return Error(node.Mark(), field->name(),
                absl::StrCat("\"", Printable(text), "\" is unknown; write one of: ", choices));
 }

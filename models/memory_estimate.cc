@@ -167,8 +167,7 @@ int64_t AllSavedBytes(const DecoderConfig& config, int64_t batch, int64_t tokens
   return saved;
 }
 
-// The keys and values of one sequence; generation goes through prompts one after the other. In int8
-// each position of a head has an FP32 scale.
+// The keys and values of one sequence. In int8 each position of a head has an FP32 scale.
 int64_t CacheBytes(const DecoderConfig& config, const v1::QuantizationRecipe& recipe,
                    int64_t tokens) {
   const bool int8 = KeysAndValuesAreInt8(recipe);
@@ -225,8 +224,8 @@ absl::StatusOr<MemoryEstimate> EstimateMemory(const DecoderConfig& config,
       break;
     case MemoryTask::kGenerate:
       estimate.weights_bytes = stored_weights;
-      estimate.activations_bytes = CacheBytes(config, workload.recipe, tokens);
-      estimate.logits_bytes = kLossBuffers * config.vocabulary * kFloatBytes;
+      estimate.activations_bytes = workload.batch * CacheBytes(config, workload.recipe, tokens);
+      estimate.logits_bytes = kLossBuffers * workload.batch * config.vocabulary * kFloatBytes;
       // The prompt goes through as one sequence.
       estimate.scratch_bytes = std::max(
           loading, WithAllocatorShare(LargestOfLayers(config, 1, tokens, ForwardScratchBytes)));
@@ -235,11 +234,21 @@ absl::StatusOr<MemoryEstimate> EstimateMemory(const DecoderConfig& config,
       estimate.weights_bytes = stored_weights;
       estimate.scratch_bytes = 2 * loading;
       break;
+    case MemoryTask::kQuantizeAdaptive:
     case MemoryTask::kQuantizeCompensated: {
       const int64_t calibration =
           workload.calibration_tokens == 0 ? kCalibrationTokens : workload.calibration_tokens;
       const int64_t window = std::min(config.max_positions, kCalibrationWindowTokens);
       estimate.weights_bytes = stored_weights + TokenTableBytes(config);
+      if (workload.task == MemoryTask::kQuantizeAdaptive) {
+        // The recipe is not known yet: beside the int8 model stand those in int4, and pieces of the
+        // logits of parent and model.
+        estimate.weights_bytes = StoredWeightsBytes(config, *RecipeOfIdentity(kInt8Quantization)) +
+                                 StoredWeightsBytes(config, *RecipeOfIdentity("int4-g64")) +
+                                 StoredWeightsBytes(config, *RecipeOfIdentity("int4-g32")) +
+                                 TokenTableBytes(config);
+        estimate.logits_bytes = 2 * LogitsBytes(config, window);
+      }
       // The stream of every calibration token, and one window's way through a layer.
       estimate.activations_bytes = calibration * config.width * kFloatBytes;
       estimate.scratch_bytes =

@@ -19,10 +19,11 @@ namespace wattle::models {
 
 enum class MemoryTask {
   kFinetune,  // FP32, AdamW, every parameter
-  kGenerate,  // one prompt after the other: KV cache of the full sequence, logits of one position
+  kGenerate,  // `batch` prompts at once: KV caches of full sequences, logits of one position each
   kEvaluate,  // forward over whole sequences
   kQuantize,  // FP32 weights read, one matrix after the other, the quantized ones kept
   kQuantizeCompensated,  // the same with calibration: one layer in FP32, statistics of its inputs
+  kQuantizeAdaptive,     // the search for bits by matrix: the int8 and the int4 models at once
 };
 
 // What compensated rounding reads at once, and at most where a job does not say how much

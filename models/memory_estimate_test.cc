@@ -103,6 +103,23 @@ TEST(MemoryEstimateTest, CompensationTakesALayerAndItsStatisticsMore) {
   EXPECT_EQ(Total(more) - Total(compensated), kCalibrationTokens * 768 * 4);
 }
 
+TEST(MemoryEstimateTest, ASearchForBitsHoldsTheInt8AndTheInt4Model) {
+  const MemoryWorkload int8 = {.task = MemoryTask::kQuantizeCompensated, .recipe = Recipe("int8")};
+  MemoryWorkload adaptive = int8;
+  adaptive.task = MemoryTask::kQuantizeAdaptive;
+  EXPECT_GT(Total(adaptive) - Total(int8), static_cast<int64_t>(124439808 * 0.53));
+}
+
+TEST(MemoryEstimateTest, PromptsAtOnceHaveACacheEach) {
+  const auto cache = [&](int64_t batch) {
+    const auto estimate = EstimateMemory(
+        Gpt2Small(), {.task = MemoryTask::kGenerate, .batch = batch, .sequence_tokens = 64});
+    EXPECT_THAT(estimate, IsOk());
+    return estimate->activations_bytes;
+  };
+  EXPECT_EQ(cache(8), 8 * cache(1));
+}
+
 TEST(MemoryEstimateTest, AReferenceModelIsHeldBesideTheModel) {
   const MemoryWorkload alone = {
       .task = MemoryTask::kEvaluate, .batch = 1, .sequence_tokens = 64, .recipe = Recipe("int8")};

@@ -200,6 +200,10 @@ std::string RecipeIdentity(const v1::QuantizationRecipe& recipe) {
 absl::StatusOr<v1::QuantizationRecipe> RecipeOfIdentity(absl::string_view identity) {
   v1::QuantizationRecipe recipe;
   recipe.set_name(std::string(identity));
+  if (identity == kAdaptiveQuantization) {
+    return absl::InvalidArgumentError(
+        "quantization: adaptive: a quantize job finds its recipe; name that job's output as model");
+  }
   bool first = true;
   for (absl::string_view part : absl::StrSplit(identity, '+')) {
     v1::TensorFormat* target = nullptr;
@@ -247,10 +251,12 @@ absl::StatusOr<std::string> WantedQuantization(v1::Quantization quantization,
       return "int4-g64";
     case v1::QUANTIZATION_NF4:
       return "nf4-g64";
+    case v1::QUANTIZATION_ADAPTIVE:
+      return kAdaptiveQuantization;
     default:
       return absl::InvalidArgumentError(
           absl::StrCat("quantization: ", static_cast<int>(quantization),
-                       " is not known in this version; write none, int8, int4 or nf4"));
+                       " is not known in this version; write none, int8, int4, nf4 or adaptive"));
   }
 }
 

@@ -20,6 +20,8 @@ namespace wattle {
 // The identities of the two recipes that every version knows.
 inline constexpr char kNoQuantization[] = "none";
 inline constexpr char kInt8Quantization[] = "int8";
+// What a quantize job asks for whose recipe is yet to be found: an identity that names no recipe.
+inline constexpr char kAdaptiveQuantization[] = "adaptive";
 
 // One text for one recipe: equal recipes have equal identities. "none" is FP32 everywhere; "int8",
 // "int4-g64" (group of 64), "nf4-g64", "int4a-g32" (asymmetric) or "bf16" say the format of the

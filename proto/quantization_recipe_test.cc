@@ -111,6 +111,9 @@ TEST(QuantizationRecipeTest, ASpecAsksByNameOrByRecipe) {
   EXPECT_EQ(*WantedQuantization(v1::QUANTIZATION_INT8, nullptr), "int8");
   EXPECT_EQ(*WantedQuantization(v1::QUANTIZATION_INT4, nullptr), "int4-g64");
   EXPECT_EQ(*WantedQuantization(v1::QUANTIZATION_NF4, nullptr), "nf4-g64");
+  EXPECT_EQ(*WantedQuantization(v1::QUANTIZATION_ADAPTIVE, nullptr), kAdaptiveQuantization);
+  EXPECT_THAT(RecipeOfIdentity(kAdaptiveQuantization),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("a quantize job finds")));
   EXPECT_EQ(*WantedQuantization(v1::QUANTIZATION_UNSPECIFIED, &*int8), "int8");
   EXPECT_THAT(WantedQuantization(v1::QUANTIZATION_INT8, &*int8),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("leave one of the two out")));

@@ -179,6 +179,41 @@ INSTANTIATE_TEST_SUITE_P(
                    spec.mutable_quantize()->set_calibration_data("x");
                  },
                  kInvalid, "write rounding: compensated"},
+        SpecCase{"AdaptiveWithoutCalibration",
+                 [](auto& spec) {
+                   spec.mutable_quantize()->set_model("tiny");
+                   spec.mutable_quantize()->set_quantization(v1::QUANTIZATION_ADAPTIVE);
+                 },
+                 kInvalid, "quantize.calibration_data: missing"},
+        SpecCase{"ABudgetWithoutAdaptive",
+                 [](auto& spec) {
+                   spec.mutable_quantize()->set_model("tiny");
+                   spec.mutable_quantize()->set_size_budget_bytes(1000);
+                 },
+                 kInvalid, "write quantization: adaptive"},
+        SpecCase{"ABudgetAndAFloor",
+                 [](auto& spec) {
+                   spec.mutable_quantize()->set_model("tiny");
+                   spec.mutable_quantize()->set_quantization(v1::QUANTIZATION_ADAPTIVE);
+                   spec.mutable_quantize()->set_calibration_data("x");
+                   spec.mutable_quantize()->set_size_budget_bytes(1000);
+                   spec.mutable_quantize()->set_perplexity_change_percent_max(1);
+                 },
+                 kInvalid, "leave one of the two out"},
+        SpecCase{"AdaptiveWithoutAQuantizeJob",
+                 [](auto& spec) {
+                   spec.mutable_generate()->set_model("tiny");
+                   spec.mutable_generate()->add_prompts("y");
+                   spec.mutable_generate()->set_quantization(v1::QUANTIZATION_ADAPTIVE);
+                 },
+                 kInvalid, "generate.quantization: adaptive: a quantize job finds"},
+        SpecCase{"AnEmptyStop",
+                 [](auto& spec) {
+                   spec.mutable_generate()->set_model("tiny");
+                   spec.mutable_generate()->add_prompts("y");
+                   spec.mutable_generate()->add_stop("");
+                 },
+                 kInvalid, "generate.stop: one of the texts is empty"},
         SpecCase{"AnswerLengthWithoutAnswers",
                  [](auto& spec) {
                    spec.mutable_evaluate()->set_model("tiny");

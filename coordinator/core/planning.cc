@@ -98,7 +98,10 @@ absl::StatusOr<v1::ArtifactInfo> Foresee(const State& state, const std::vector<v
         const v1::QuantizeSpec& quantize = source->spec().quantize();
         const auto wanted = WantedQuantization(
             quantize.quantization(), quantize.has_recipe() ? &quantize.recipe() : nullptr);
-        model.set_quantization(wanted.ok() && !wanted->empty() ? *wanted : kInt8Quantization);
+        // The recipe that a search will find is nearest to int4.
+        model.set_quantization(!wanted.ok() || wanted->empty() ? kInt8Quantization
+                               : *wanted == kAdaptiveQuantization ? "int4-g64"
+                                                                  : *wanted);
       }
       return model;
     }

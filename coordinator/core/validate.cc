@@ -34,6 +34,7 @@ constexpr size_t kNameCharactersMax = 80;
 constexpr int kLabelsMax = 64;
 constexpr int kWindowsMax = 24;
 constexpr int kPromptsMax = 10'000;
+constexpr int kStopsMax = 16;
 // A job's spec is kept in memory, in the journal and in snapshots; larger prompts are an artifact.
 constexpr size_t kPromptBytesMax = size_t{64} << 10;
 constexpr size_t kTextBytesMax = 500;  // Of any text that has no bound of its own.
@@ -287,6 +288,18 @@ absl::StatusOr<std::string> QuantizationOf(absl::string_view prefix, const Spec&
                            absl::StrCat(prefix, std::string(wanted.status().message())));
 }
 
+// What a job may run a model in: any recipe that is known beforehand.
+template <typename Spec>
+absl::Status CheckRunQuantization(absl::string_view prefix, const Spec& spec) {
+  WATTLE_RETURN_IF_ERROR(QuantizationOf(prefix, spec).status());
+  return spec.quantization() == v1::QUANTIZATION_ADAPTIVE
+             ? absl::InvalidArgumentError(absl::StrCat(
+                   prefix,
+                   "quantization: adaptive: a quantize job finds this recipe; name that job's "
+                   "output as model, and leave quantization out"))
+             : absl::OkStatus();
+}
+
 absl::Status CheckQuantize(const v1::JobSpec& spec, bool files_needed) {
   WATTLE_RETURN_IF_ERROR(CheckModel(spec, spec.quantize().model(), files_needed));
   WATTLE_ASSIGN_OR_RETURN(const std::string wanted, QuantizationOf("quantize.", spec.quantize()));
@@ -295,7 +308,23 @@ absl::Status CheckQuantize(const v1::JobSpec& spec, bool files_needed) {
         "quantize.quantization: none leaves nothing to do; want int8, int4, nf4 or a recipe");
   }
   const v1::QuantizeSpec& quantize = spec.quantize();
-  const bool compensated = quantize.rounding() == v1::ROUNDING_COMPENSATED;
+  const bool adaptive = quantize.quantization() == v1::QUANTIZATION_ADAPTIVE;
+  if (adaptive && quantize.rounding() == v1::ROUNDING_NEAREST) {
+    return absl::InvalidArgumentError(
+        "quantize.rounding: adaptive quantization rounds with compensation; leave rounding out");
+  }
+  if (!adaptive &&
+      (quantize.size_budget_bytes() != 0 || quantize.perplexity_change_percent_max() != 0)) {
+    return absl::InvalidArgumentError(
+        "quantize.size_budget_bytes, perplexity_change_percent_max: only adaptive quantization "
+        "has them; write quantization: adaptive, or leave them out");
+  }
+  if (quantize.size_budget_bytes() != 0 && quantize.perplexity_change_percent_max() != 0) {
+    return absl::InvalidArgumentError(
+        "quantize.size_budget_bytes: stands beside perplexity_change_percent_max; leave one of the "
+        "two out");
+  }
+  const bool compensated = adaptive || quantize.rounding() == v1::ROUNDING_COMPENSATED;
   if (compensated && quantize.calibration_data().empty() && files_needed) {
     return absl::InvalidArgumentError(
         "quantize.calibration_data: missing; compensated rounding wants a text or SQuAD data set "
@@ -306,14 +335,17 @@ absl::Status CheckQuantize(const v1::JobSpec& spec, bool files_needed) {
         "quantize.calibration_data: only compensated rounding reads it; write rounding: "
         "compensated, or leave it out");
   }
-  return CheckBounds("quantize.", {{"calibration_tokens", D(quantize.calibration_tokens()), 0,
-                                    scheduler::kSpecCountMax}});
+  return CheckBounds(
+      "quantize.",
+      {{"calibration_tokens", D(quantize.calibration_tokens()), 0, scheduler::kSpecCountMax},
+       {"size_budget_bytes", D(quantize.size_budget_bytes()), 0, 1e15},
+       {"perplexity_change_percent_max", quantize.perplexity_change_percent_max(), 0, 1000}});
 }
 
 absl::Status CheckGenerate(const v1::JobSpec& spec, bool files_needed) {
   const v1::GenerateSpec& generate = spec.generate();
   WATTLE_RETURN_IF_ERROR(CheckModel(spec, generate.model(), files_needed));
-  WATTLE_RETURN_IF_ERROR(QuantizationOf("generate.", generate).status());
+  WATTLE_RETURN_IF_ERROR(CheckRunQuantization("generate.", generate));
   if (!generate.data().empty() && generate.prompts_size() > 0) {
     return absl::InvalidArgumentError("generate.prompts: give either data or prompts, not both");
   }
@@ -332,6 +364,15 @@ absl::Status CheckGenerate(const v1::JobSpec& spec, bool files_needed) {
     }
     prompt_bytes += prompt.size();
   }
+  if (generate.stop_size() > kStopsMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("generate.stop: ", generate.stop_size(), " texts; wants at most ", kStopsMax));
+  }
+  for (const std::string& stop : generate.stop()) {
+    if (stop.empty()) {
+      return absl::InvalidArgumentError("generate.stop: one of the texts is empty");
+    }
+  }
   if (generate.prompts_size() > kPromptsMax || prompt_bytes > kPromptBytesMax) {
     return absl::InvalidArgumentError(
         absl::StrCat("generate.prompts: ", generate.prompts_size(), " prompts of ", prompt_bytes,
@@ -343,13 +384,15 @@ absl::Status CheckGenerate(const v1::JobSpec& spec, bool files_needed) {
                     {"max_new_tokens", D(generate.max_new_tokens()), 0, scheduler::kSpecTokensMax},
                     {"temperature", generate.temperature(), 0, 100},
                     {"top_k", D(generate.top_k()), 0, 1 << 24},
-                    {"top_p", generate.top_p(), 0, 1}});
+                    {"top_p", generate.top_p(), 0, 1},
+                    {"repetition_penalty", generate.repetition_penalty(), 0, 100},
+                    {"batch_size", D(generate.batch_size()), 0, 1024}});
 }
 
 absl::Status CheckEvaluate(const v1::JobSpec& spec, bool files_needed) {
   const v1::EvaluateSpec& evaluate = spec.evaluate();
   WATTLE_RETURN_IF_ERROR(CheckModel(spec, evaluate.model(), files_needed));
-  WATTLE_RETURN_IF_ERROR(QuantizationOf("evaluate.", evaluate).status());
+  WATTLE_RETURN_IF_ERROR(CheckRunQuantization("evaluate.", evaluate));
   WATTLE_RETURN_IF_ERROR(CheckFilesOrShape({.prefix = "evaluate.",
                                             .field = "data",
                                             .shape_field = "data_shape",

@@ -32,6 +32,8 @@ constexpr double kSecondsPerQuantizedParameter = 2e-8;
 // Two passes over 16,384 calibration tokens and the statistics of their inputs: about 10^5
 // operations.
 constexpr double kSecondsPerCompensatedParameter = 5e-6;
+// Three such quantizations, and as many passes of an eighth of the text as there are matrices.
+constexpr double kSecondsPerAdaptiveParameter = 5 * kSecondsPerCompensatedParameter;
 // Share of a power mode's nominal watts that training draws: 14.29 of 20 W, 11.15 of 15 W in the
 // published tables.
 constexpr double kNominalPowerShare = 0.75;
@@ -49,6 +51,17 @@ constexpr Board kBoards[] = {
     {"jetson-orin-nano", 68e9}, {"jetson-orin-nano-4gb", 34e9}, {"jetson-orin-nx", 102e9},
     {"jetson-agx-orin", 205e9}, {"raspberry-pi-4", 12.8e9},     {"raspberry-pi-5", 17.1e9},
 };
+
+double SecondsPerParameter(v1::Method method) {
+  switch (method) {
+    case v1::METHOD_QUANTIZE_COMPENSATED:
+      return kSecondsPerCompensatedParameter;
+    case v1::METHOD_QUANTIZE_ADAPTIVE:
+      return kSecondsPerAdaptiveParameter;
+    default:
+      return kSecondsPerQuantizedParameter;
+  }
+}
 
 double BytesPerSecond(const v1::DeviceInfo& device) {
   for (const Board& board : kBoards) {
@@ -95,10 +108,7 @@ RunEstimate FromDatasheet(const RunQuery& query) {
                                       BytesPerSecond(query.device) / 1e9);
       break;
     case Currency::kParameters:
-      estimate.run_seconds =
-          cost * (query.work.signature.method() == v1::METHOD_QUANTIZE_COMPENSATED
-                      ? kSecondsPerCompensatedParameter
-                      : kSecondsPerQuantizedParameter);
+      estimate.run_seconds = cost * SecondsPerParameter(query.work.signature.method());
       estimate.note = absl::StrFormat("roofline: %.3g million parameters", cost / 1e6);
       break;
   }

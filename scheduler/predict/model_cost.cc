@@ -22,6 +22,8 @@ constexpr absl::string_view kGpt2 = "gpt2";
 constexpr absl::string_view kLlama = "llama";
 constexpr double kFloatBytes = 4.0;
 constexpr double kLongRow = 1024.0;
+// The budget that a search for an adaptive recipe has where a job names none.
+constexpr double kAdaptiveBytesOverInt4 = 1.3;
 
 double MlpWidth(const v1::ModelShape& shape) {
   return shape.mlp_width() > 0 ? shape.mlp_width() : 4.0 * shape.width();
@@ -124,6 +126,9 @@ double TrainingFlopsPerToken(const v1::ModelShape& shape, double attended_tokens
 }
 
 double WeightBytesPerToken(const v1::ModelShape& shape, absl::string_view quantization) {
+  if (quantization == kAdaptiveQuantization) {
+    return kAdaptiveBytesOverInt4 * WeightBytesPerToken(shape, "int4-g64");
+  }
   // Identities with formats of single tensors are longer than their recipe; the layers' format is
   // in front.
   const absl::StatusOr<v1::QuantizationRecipe> recipe =

@@ -227,8 +227,9 @@ absl::StatusOr<WorkAmount> QuantizeWork(const v1::QuantizeSpec& spec,
   WATTLE_ASSIGN_OR_RETURN(const v1::ModelShape shape,
                           ShapeOf("quantize", spec.has_model_shape(), spec.model_shape(), inputs));
   WorkAmount work;
-  SetSignature(spec.rounding() == v1::ROUNDING_COMPENSATED ? v1::METHOD_QUANTIZE_COMPENSATED
-                                                           : v1::METHOD_QUANTIZE,
+  SetSignature(spec.quantization() == v1::QUANTIZATION_ADAPTIVE ? v1::METHOD_QUANTIZE_ADAPTIVE
+               : spec.rounding() == v1::ROUNDING_COMPENSATED    ? v1::METHOD_QUANTIZE_COMPENSATED
+                                                                : v1::METHOD_QUANTIZE,
                shape, &work);
   work.signature.set_quantization(kInt8Quantization);
   WATTLE_RETURN_IF_ERROR(SetQuantization(spec, {}, &work));
@@ -246,6 +247,7 @@ absl::StatusOr<WorkAmount> GenerateWork(const v1::GenerateSpec& spec,
                           ShapeOf("generate", spec.has_model_shape(), spec.model_shape(), inputs));
   WorkAmount work;
   SetSignature(v1::METHOD_GENERATE, shape, &work);
+  work.signature.set_batch_size(spec.batch_size());
   WATTLE_RETURN_IF_ERROR(SetQuantization(spec, inputs, &work));
   const double bytes_per_token = BytesPerToken(table, shape);
   double prompt_tokens = kPromptBytesDefault / bytes_per_token;

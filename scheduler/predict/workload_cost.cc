@@ -77,6 +77,7 @@ Currency CurrencyOf(v1::Method method) {
       return Currency::kWeightBytes;
     case v1::METHOD_QUANTIZE:
     case v1::METHOD_QUANTIZE_COMPENSATED:
+    case v1::METHOD_QUANTIZE_ADAPTIVE:
       return Currency::kParameters;
     default:
       return Currency::kFlops;

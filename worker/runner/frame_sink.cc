@@ -45,6 +45,7 @@ engine::StepDecision FrameSink::OnStep(const engine::StepReport& report) {
   step.set_tokens(report.tokens);
   step.set_real_tokens(report.real_tokens);
   step.set_tokens_left(report.tokens_left);
+  step.set_text(report.text);
   step.set_examples(report.examples);
   step.set_flops(report.flops);
   step.set_compute_seconds(absl::ToDoubleSeconds(report.compute_time));

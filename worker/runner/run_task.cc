@@ -28,6 +28,7 @@ using Metrics = std::map<std::string, double>;  // sorted by name, as the contra
 
 constexpr char kGenerationsFile[] = "generations.jsonl";
 constexpr char kMetricsFile[] = "metrics.json";
+constexpr char kFormsFile[] = "quantization.json";
 constexpr char kPredictionsFile[] = "predictions.json";
 
 int64_t PeakMemoryBytes() {
@@ -77,6 +78,32 @@ absl::Status WritePredictions(const std::string& directory, const engine::Answer
   return WriteFileDurably(
       absl::StrCat(directory, "/", kPredictionsFile),
       predictions.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+}
+
+// The form of every matrix and table of a quantized model, and of its keys and values.
+absl::Status WriteForms(const std::string& directory, const engine::QuantizeResult& done) {
+  nlohmann::ordered_json matrices = nlohmann::ordered_json::array();
+  for (const engine::StoredMatrix& matrix : done.matrices) {
+    nlohmann::ordered_json line = {{"tensor", matrix.tensor},
+                                   {"format", matrix.format},
+                                   {"stored_bytes", matrix.stored_bytes}};
+    if (matrix.importance.has_value()) {
+      line["importance_nats"] = *matrix.importance;
+    }
+    matrices.push_back(std::move(line));
+  }
+  nlohmann::ordered_json forms = {
+      {"quantization", RecipeIdentity(done.model.recipe)},
+      {"stored_bytes", done.stored_bytes},
+      {"kv_cache", KeysAndValuesAreInt8(done.model.recipe) ? "int8" : "fp32"},
+      {"norms_and_biases", "fp32"},
+      {"matrices", matrices}};
+  if (done.quality.has_value()) {
+    forms["quality"] = {{"kl_divergence", done.quality->kl_divergence},
+                        {"perplexity_change_percent", done.quality->perplexity_change_percent},
+                        {"predicted_tokens", done.quality->predicted_tokens}};
+  }
+  return WriteFileDurably(absl::StrCat(directory, "/", kFormsFile), forms.dump(1) + "\n");
 }
 
 // The names stand in docs/guide/job-file.md.
@@ -188,14 +215,28 @@ class JobRunner {
   absl::StatusOr<v1::RunnerResult> operator()(const engine::QuantizeSettings& settings) {
     WATTLE_ASSIGN_OR_RETURN(const auto done, engine::Quantize(settings, sink_));
     const bool calibrated = !settings.calibration_data.empty();
-    Metrics metrics;
+    Metrics metrics = {{"bits_per_weight", 8.0 * static_cast<double>(done.stored_bytes) /
+                                               static_cast<double>(done.weights)},
+                       {"stored_bytes", static_cast<double>(done.stored_bytes)}};
     if (calibrated) {
       metrics["calibration_tokens"] = static_cast<double>(done.calibration_tokens);
     }
+    if (done.quality.has_value()) {
+      metrics["kl_divergence"] = done.quality->kl_divergence;
+      metrics["perplexity_change_percent"] = done.quality->perplexity_change_percent;
+    }
+    WATTLE_RETURN_IF_ERROR(WriteForms(task_.output_directory(), done));
     v1::RunnerResult result = Result(task_, done.model, done.work, metrics);
     SetWork(*result.mutable_work(),
-            calibrated ? v1::METHOD_QUANTIZE_COMPENSATED : v1::METHOD_QUANTIZE,
+            settings.adaptive.has_value() ? v1::METHOD_QUANTIZE_ADAPTIVE
+            : calibrated                  ? v1::METHOD_QUANTIZE_COMPENSATED
+                                          : v1::METHOD_QUANTIZE,
             v1::WORK_UNIT_PARAMETER, done.quantized_parameters);
+    if (settings.adaptive.has_value()) {
+      // Another search is as long, whatever recipe it finds.
+      result.mutable_work()->mutable_signature()->set_quantization(kAdaptiveQuantization);
+      result.mutable_work()->mutable_signature()->clear_recipe();
+    }
     return result;
   }
 
@@ -212,7 +253,7 @@ class JobRunner {
     SetWork(work, v1::METHOD_GENERATE, v1::WORK_UNIT_GENERATED_TOKEN, done.generated_tokens);
     work.set_prompt_tokens(done.prompt_tokens);
     work.set_generated_tokens(done.generated_tokens);
-    work.mutable_signature()->set_batch_size(1);
+    work.mutable_signature()->set_batch_size(static_cast<int32_t>(settings.batch_size));
     return result;
   }
 

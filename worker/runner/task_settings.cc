@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/runner/task_settings.h"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
@@ -116,12 +117,19 @@ absl::StatusOr<JobSettings> FinetuneOf(const v1::RunnerTask& task) {
 absl::StatusOr<JobSettings> QuantizeOf(const v1::RunnerTask& task) {
   engine::QuantizeSettings settings{.model = ModelOf(task),
                                     .output_directory = task.output_directory()};
-  WATTLE_ASSIGN_OR_RETURN(settings.model.recipe, RecipeOf(task.spec().quantize()));
-  if (!settings.model.recipe.has_value()) {
-    WATTLE_ASSIGN_OR_RETURN(settings.model.recipe, RecipeOfIdentity(kInt8Quantization));
-  }
   const v1::QuantizeSpec& spec = task.spec().quantize();
-  switch (spec.rounding()) {
+  v1::Rounding rounding = spec.rounding();
+  if (spec.quantization() == v1::QUANTIZATION_ADAPTIVE) {
+    settings.adaptive = {.stored_bytes = spec.size_budget_bytes(),
+                         .perplexity_change_percent = spec.perplexity_change_percent_max()};
+    rounding = v1::ROUNDING_COMPENSATED;
+  } else {
+    WATTLE_ASSIGN_OR_RETURN(settings.model.recipe, RecipeOf(spec));
+    if (!settings.model.recipe.has_value()) {
+      WATTLE_ASSIGN_OR_RETURN(settings.model.recipe, RecipeOfIdentity(kInt8Quantization));
+    }
+  }
+  switch (rounding) {
     case v1::ROUNDING_UNSPECIFIED:
     case v1::ROUNDING_NEAREST:
       break;
@@ -136,8 +144,8 @@ absl::StatusOr<JobSettings> QuantizeOf(const v1::RunnerTask& task) {
       settings.calibration_tokens = spec.calibration_tokens();
       break;
     default:
-      return absl::FailedPreconditionError(absl::StrCat(
-          "rounding: ", static_cast<int>(spec.rounding()), " is not supported in this version"));
+      return absl::FailedPreconditionError(absl::StrCat("rounding: ", static_cast<int>(rounding),
+                                                        " is not supported in this version"));
   }
   return settings;
 }
@@ -165,7 +173,19 @@ absl::StatusOr<JobSettings> GenerateOf(const v1::RunnerTask& task) {
   settings.sampling = {.temperature = spec.temperature(),
                        .top_k = spec.top_k(),
                        .top_p = spec.top_p(),
-                       .seed = spec.seed()};
+                       .seed = spec.seed(),
+                       .repetition_penalty = OrDefault(spec.repetition_penalty(), 1.0)};
+  settings.stops.assign(spec.stop().begin(), spec.stop().end());
+  settings.batch_size = OrDefault(spec.batch_size(), 1);
+  if (settings.batch_size < 1) {
+    return absl::FailedPreconditionError("generate.batch_size: wants at least 1");
+  }
+  if (spec.repetition_penalty() < 0.0 ||
+      std::any_of(settings.stops.begin(), settings.stops.end(),
+                  [](const std::string& stop) { return stop.empty(); })) {
+    return absl::FailedPreconditionError(
+        "generate: wants repetition_penalty at least 0, and stop texts that are not empty");
+  }
   return settings;
 }
 

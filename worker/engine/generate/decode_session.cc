@@ -97,49 +97,79 @@ kernels::DecodeModel ModelOf(const Decoder& decoder) {
 }  // namespace
 
 struct DecodeSession::Operator {
-  Operator(kernels::DecodeModel decode_model, kernels::KvFormat kv_format, int64_t capacity_tokens)
+  Operator(kernels::DecodeModel decode_model, kernels::KvFormat kv_format, int64_t slots,
+           int64_t capacity_tokens)
       : model(std::move(decode_model)),
-        cache(kv_format, kernels::KvShapesOf(model), /*slots=*/1, capacity_tokens),
-        step(model, cache, KernelThreads(), std::min(kPromptTokens, capacity_tokens)) {}
+        cache(kv_format, kernels::KvShapesOf(model), slots, capacity_tokens),
+        step(model, cache, KernelThreads(),
+             std::max(slots, std::min(kPromptTokens, capacity_tokens))) {}
 
   kernels::DecodeModel model;
   kernels::KvCache cache;
   kernels::DecodeStep step;
 };
 
-DecodeSession::DecodeSession(const Decoder& decoder, int64_t capacity_tokens, DecodeForm form)
-    : decoder_(decoder), logits_(static_cast<size_t>(decoder.config.vocabulary)) {
+DecodeSession::DecodeSession(const Decoder& decoder, int64_t capacity_tokens, DecodeForm form,
+                             int64_t slots)
+    : decoder_(decoder),
+      lengths_(static_cast<size_t>(slots)),
+      logits_(static_cast<size_t>(slots * decoder.config.vocabulary)) {
   if (form == DecodeForm::kFastest && decoder.device.is_cpu() && OperatorServes(decoder.config)) {
     kernels::DecodeModel model = ModelOf(decoder);
     if (kernels::CheckDecodeModel(model).ok()) {
       operator_ = std::make_unique<Operator>(
           std::move(model),
           decoder.int8_keys_and_values ? kernels::KvFormat::kInt8 : kernels::KvFormat::kFloat32,
-          capacity_tokens);
+          slots, capacity_tokens);
       return;
     }
   }
-  cache_ =
-      std::make_unique<KeyValueCache>(decoder.config, /*slots=*/1, capacity_tokens, decoder.device);
+  cache_ = std::make_unique<KeyValueCache>(decoder.config, slots, capacity_tokens, decoder.device);
 }
 
 DecodeSession::~DecodeSession() = default;
 
-absl::Span<const float> DecodeSession::Feed(absl::Span<const int64_t> tokens) {
-  length_ += static_cast<int64_t>(tokens.size());
+absl::Span<const float> DecodeSession::Feed(absl::Span<const int64_t> tokens, int64_t slot) {
+  const auto vocabulary = static_cast<size_t>(decoder_.config.vocabulary);
+  lengths_[static_cast<size_t>(slot)] += static_cast<int64_t>(tokens.size());
   if (operator_ == nullptr) {
-    const at::Tensor logits =
-        DecodeLogits(decoder_, tokens, *cache_, /*slot=*/0).cpu().contiguous();
-    std::copy_n(logits.data_ptr<float>(), logits_.size(), logits_.begin());
-    return logits_;
+    const at::Tensor logits = DecodeLogits(decoder_, tokens, *cache_, slot).cpu().contiguous();
+    std::copy_n(logits.data_ptr<float>(), vocabulary, logits_.begin());
+    return absl::MakeConstSpan(logits_).subspan(0, vocabulary);
   }
   while (!tokens.empty()) {
     const auto piece = tokens.subspan(0, static_cast<size_t>(kPromptTokens));
-    const kernels::SequenceTokens sequence{.slot = 0, .tokens = piece};
+    const kernels::SequenceTokens sequence{.slot = slot, .tokens = piece};
     operator_->step.Run(absl::MakeConstSpan(&sequence, 1), logits_.data());
     tokens.remove_prefix(piece.size());
   }
-  return logits_;
+  return absl::MakeConstSpan(logits_).subspan(0, vocabulary);
+}
+
+absl::Span<const float> DecodeSession::Step(absl::Span<const kernels::SequenceTokens> sequences) {
+  const auto vocabulary = static_cast<size_t>(decoder_.config.vocabulary);
+  float* out = logits_.data();
+  for (const kernels::SequenceTokens& sequence : sequences) {
+    lengths_[static_cast<size_t>(sequence.slot)] += static_cast<int64_t>(sequence.tokens.size());
+    if (operator_ == nullptr) {
+      const at::Tensor logits =
+          DecodeLogits(decoder_, sequence.tokens, *cache_, sequence.slot).cpu().contiguous();
+      out = std::copy_n(logits.data_ptr<float>(), vocabulary, out);
+    }
+  }
+  if (operator_ != nullptr) {
+    operator_->step.Run(sequences, out);
+  }
+  return absl::MakeConstSpan(logits_).subspan(0, sequences.size() * vocabulary);
+}
+
+void DecodeSession::Clear(int64_t slot) {
+  lengths_[static_cast<size_t>(slot)] = 0;
+  if (operator_ != nullptr) {
+    operator_->cache.set_length(slot, 0);
+  } else {
+    cache_->Clear(slot);
+  }
 }
 
 }  // namespace wattle::engine

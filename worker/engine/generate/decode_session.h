@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// One sequence being generated. On the CPU a whole step is one operator of ours
+// Sequences being generated, each in a slot. On the CPU a whole step is one operator of ours
 // (kernels/decode_step.h); on other devices, and for shapes that the operator lacks, the session
 // runs the decoder's plain form. Keys and values are held as the decoder says: the operator's cache
 // holds int8, the plain form the same numbers as floats. May throw libtorch's exceptions. One
@@ -14,6 +14,7 @@
 
 #include "absl/types/span.h"
 
+#include "worker/engine/kernels/decode_step.h"
 #include "worker/engine/models/decoder.h"
 
 namespace wattle::engine {
@@ -23,25 +24,36 @@ enum class DecodeForm { kFastest, kPlain };
 
 class DecodeSession {
  public:
-  // Room for capacity_tokens. The decoder outlives the session and does not change.
+  // Room for capacity_tokens in each of `slots`. The decoder outlives the session and does not
+  // change.
   DecodeSession(const Decoder& decoder, int64_t capacity_tokens,
-                DecodeForm form = DecodeForm::kFastest);
+                DecodeForm form = DecodeForm::kFastest, int64_t slots = 1);
   ~DecodeSession();
   DecodeSession(const DecodeSession&) = delete;
   DecodeSession& operator=(const DecodeSession&) = delete;
 
-  // Feeds the tokens that follow those fed before; returns the logits after the last one, float
+  // Feeds the tokens that follow those in the slot; returns the logits after the last one, float
   // [vocabulary], valid until the next call.
-  absl::Span<const float> Feed(absl::Span<const int64_t> tokens);
+  absl::Span<const float> Feed(absl::Span<const int64_t> tokens, int64_t slot = 0);
 
-  [[nodiscard]] int64_t length() const { return length_; }  // tokens fed so far
+  // One token for each of some slots, in one step; returns their logits, float [sequences,
+  // vocabulary], valid until the next call. sequences: one token each, no slot twice.
+  absl::Span<const float> Step(absl::Span<const kernels::SequenceTokens> sequences);
+
+  // The slot serves another sequence.
+  void Clear(int64_t slot);
+
+  // Tokens that the slot holds.
+  [[nodiscard]] int64_t length(int64_t slot = 0) const {
+    return lengths_[static_cast<size_t>(slot)];
+  }
   [[nodiscard]] bool runs_operator() const { return operator_ != nullptr; }
 
  private:
   struct Operator;
 
   const Decoder& decoder_;
-  int64_t length_ = 0;
+  std::vector<int64_t> lengths_;        // by slot
   std::unique_ptr<Operator> operator_;  // one of the two
   std::unique_ptr<KeyValueCache> cache_;
   std::vector<float> logits_;

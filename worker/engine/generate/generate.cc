@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -11,6 +12,7 @@
 #include "base/status_macros.h"
 #include "formats/byte_pair_encoding.h"
 #include "worker/engine/generate/decode_session.h"
+#include "worker/engine/generate/streamed_text.h"
 #include "worker/engine/kernels/random.h"
 #include "worker/engine/load_for_job.h"
 #include "worker/engine/models/decoder.h"
@@ -22,12 +24,15 @@ namespace {
 
 // One token was made; fed: how many tokens the model read for it.
 struct TokenStep {
+  size_t prompt = 0;
   int64_t token = 0;
   int64_t fed = 0;
   double flops = 0.0;
+  bool is_last = false;  // no other token of the prompt comes, whatever this one is
 };
 
-using OnToken = std::function<bool(const TokenStep&)>;
+enum class AfterToken { kGoOn, kEndPrompt, kStop };
+using OnToken = std::function<AfterToken(const TokenStep&)>;
 
 double FlopsOf(const models::DecoderConfig& config, int64_t position, int64_t fed) {
   double flops = 0.0;
@@ -37,33 +42,152 @@ double FlopsOf(const models::DecoderConfig& config, int64_t position, int64_t fe
   return flops;
 }
 
-std::vector<int64_t> RunPrompt(const Decoder& decoder, const std::vector<int64_t>& prompt,
-                               const GenerateSettings& settings, uint64_t prompt_index,
-                               const OnToken& on_token) {
-  const int64_t room = decoder.config.max_positions - static_cast<int64_t>(prompt.size());
-  const int64_t limit = std::min(settings.max_new_tokens, room);
-  DecodeSession session(decoder, static_cast<int64_t>(prompt.size()) + limit);
-  Sampler sampler(settings.sampling);
-  std::vector<int64_t> made;
-  std::vector<int64_t> next = prompt;
-  while (static_cast<int64_t>(made.size()) < limit) {
-    const auto fed = static_cast<int64_t>(next.size());
-    const double flops = FlopsOf(decoder.config, session.length(), fed);
-    const absl::Span<const float> logits = session.Feed(next);
-    const float unit = kernels::RandomUnit({.seed = settings.sampling.seed,
-                                            .step = prompt_index,
+int64_t TokenLimit(const Decoder& decoder, const std::vector<int64_t>& prompt,
+                   const GenerateSettings& settings) {
+  return std::min(settings.max_new_tokens,
+                  decoder.config.max_positions - static_cast<int64_t>(prompt.size()));
+}
+
+int64_t LongestSequence(const Decoder& decoder, const std::vector<std::vector<int64_t>>& prompts,
+                        const GenerateSettings& settings) {
+  int64_t longest = 1;
+  for (const std::vector<int64_t>& prompt : prompts) {
+    longest = std::max(longest,
+                       static_cast<int64_t>(prompt.size()) + TokenLimit(decoder, prompt, settings));
+  }
+  return longest;
+}
+
+// The tokens of all prompts, settings.batch_size of them at once.
+class BatchedDecode {
+ public:
+  // first_index: counter of the first prompt's draws.
+  BatchedDecode(const Decoder& decoder, const std::vector<std::vector<int64_t>>& prompts,
+                const GenerateSettings& settings, uint64_t first_index, const OnToken& on_token)
+      : decoder_(decoder),
+        prompts_(prompts),
+        settings_(settings),
+        first_index_(first_index),
+        on_token_(on_token),
+        slots_(std::min(static_cast<size_t>(settings.batch_size), prompts.size())),
+        session_(decoder, LongestSequence(decoder, prompts, settings), DecodeForm::kFastest,
+                 static_cast<int64_t>(slots_.size())),
+        made_(prompts.size()) {}
+
+  // The tokens that were made, by prompt, the end token included where it came.
+  std::vector<std::vector<int64_t>> Run() {
+    size_t waiting = 0;
+    while (!stopped_) {
+      for (size_t i = 0; i < slots_.size() && !stopped_; ++i) {
+        while (!slots_[i].busy && waiting < prompts_.size() && !stopped_) {
+          Begin(static_cast<int64_t>(i), waiting++);
+        }
+      }
+      if (stopped_ || !StepAll()) {
+        break;
+      }
+    }
+    return std::move(made_);
+  }
+
+ private:
+  struct Slot {
+    bool busy = false;
+    size_t prompt = 0;
+    int64_t token = 0;  // the last one, which the next step reads
+    std::optional<Sampler> sampler;
+  };
+
+  void Begin(int64_t index, size_t prompt) {
+    const std::vector<int64_t>& tokens = prompts_[prompt];
+    if (TokenLimit(decoder_, tokens, settings_) < 1) {
+      return;
+    }
+    Slot& slot = slots_[static_cast<size_t>(index)];
+    slot.busy = true;
+    slot.prompt = prompt;
+    slot.sampler.emplace(settings_.sampling);
+    slot.sampler->Saw(tokens);
+    session_.Clear(index);
+    const auto fed = static_cast<int64_t>(tokens.size());
+    Take(slot, session_.Feed(tokens, index), fed, FlopsOf(decoder_.config, 0, fed));
+  }
+
+  // Draws the slot's next token.
+  void Take(Slot& slot, absl::Span<const float> logits, int64_t fed, double flops) {
+    std::vector<int64_t>& made = made_[slot.prompt];
+    const float unit = kernels::RandomUnit({.seed = settings_.sampling.seed,
+                                            .step = first_index_ + slot.prompt,
                                             .use = kernels::RandomUse::kSampling},
                                            static_cast<int64_t>(made.size()));
-    const int64_t token = sampler.Draw(logits, unit);
-    made.push_back(token);
-    next.assign(1, token);
-    const bool go_on = on_token({token, fed, flops});
-    if (!go_on || decoder.config.ends_text(token)) {
-      break;
-    }
+    slot.token = slot.sampler->Draw(logits, unit);
+    slot.sampler->Saw(absl::MakeConstSpan(&slot.token, 1));
+    made.push_back(slot.token);
+    const bool is_last =
+        static_cast<int64_t>(made.size()) == TokenLimit(decoder_, prompts_[slot.prompt], settings_);
+    const AfterToken after = on_token_({slot.prompt, slot.token, fed, flops, is_last});
+    stopped_ = stopped_ || after == AfterToken::kStop;
+    slot.busy = after == AfterToken::kGoOn && !is_last && !decoder_.config.ends_text(slot.token);
   }
-  return made;
-}
+
+  // One token for each busy slot; false: there is none.
+  bool StepAll() {
+    sequences_.clear();
+    for (size_t i = 0; i < slots_.size(); ++i) {
+      if (slots_[i].busy) {
+        sequences_.push_back(
+            {.slot = static_cast<int64_t>(i), .tokens = absl::MakeConstSpan(&slots_[i].token, 1)});
+      }
+    }
+    if (sequences_.empty()) {
+      return false;
+    }
+    const absl::Span<const float> logits = session_.Step(sequences_);
+    const size_t vocabulary = logits.size() / sequences_.size();
+    for (size_t i = 0; i < sequences_.size() && !stopped_; ++i) {
+      const int64_t slot = sequences_[i].slot;
+      Take(slots_[static_cast<size_t>(slot)], logits.subspan(i * vocabulary, vocabulary), 1,
+           FlopsOf(decoder_.config, session_.length(slot) - 1, 1));
+    }
+    return true;
+  }
+
+  const Decoder& decoder_;
+  const std::vector<std::vector<int64_t>>& prompts_;
+  const GenerateSettings& settings_;
+  uint64_t first_index_;
+  const OnToken& on_token_;
+  std::vector<Slot> slots_;
+  DecodeSession session_;
+  std::vector<std::vector<int64_t>> made_;
+  std::vector<kernels::SequenceTokens> sequences_;
+  bool stopped_ = false;
+};
+
+// Texts that grow side by side, told one after the other with an empty line between them.
+class TextsInOrder {
+ public:
+  explicit TextsInOrder(size_t count) : held_(count), ended_(count) {}
+
+  // What can be told now that `text` was added to a prompt's text; ended: no more of it comes.
+  std::string Add(size_t prompt, std::string text, bool ended) {
+    ended_[prompt] = ended;
+    if (prompt != front_) {
+      held_[prompt] += text;
+      return "";
+    }
+    while (ended_[front_] && front_ + 1 < held_.size()) {
+      ++front_;
+      text += "\n\n" + std::exchange(held_[front_], "");
+    }
+    return text;
+  }
+
+ private:
+  std::vector<std::string> held_;
+  std::vector<bool> ended_;
+  size_t front_ = 0;
+};
 
 // Tokens of every prompt; an empty prompt starts from the begin token.
 absl::StatusOr<std::vector<std::vector<int64_t>>> EncodePrompts(
@@ -95,19 +219,15 @@ FinishReason WhyFinished(const std::vector<int64_t>& made, int64_t max_new_token
                                                              : FinishReason::kContext;
 }
 
-// `made` ends with the end-of-text token if that is why it finished; the text is without it.
-Generation Describe(const formats::Prompt& prompt, size_t prompt_tokens, std::vector<int64_t> made,
-                    FinishReason finish, const formats::BytePairEncoding& tokenizer) {
+Generation Describe(const formats::Prompt& prompt, size_t prompt_tokens,
+                    const std::vector<int64_t>& made, FinishReason finish, std::string text) {
   Generation generation;
   generation.id = prompt.id;
   generation.prompt = prompt.text;
   generation.prompt_tokens = static_cast<int64_t>(prompt_tokens);
   generation.generated_tokens = static_cast<int64_t>(made.size());
   generation.finish = finish;
-  if (finish == FinishReason::kEndOfText) {
-    made.pop_back();
-  }
-  generation.text = tokenizer.Decode(made);
+  generation.text = std::move(text);
   return generation;
 }
 
@@ -124,33 +244,51 @@ absl::StatusOr<GenerateResult> GenerateLoaded(const GenerateSettings& settings,
   const int64_t steps_total =
       static_cast<int64_t>(encoded.size()) * settings.max_new_tokens;  // at most
   sink.OnPhase(Phase::kGenerate, 0, steps_total);
+  std::vector<StreamedText> texts(encoded.size(), StreamedText(settings.stops));
+  std::vector<std::vector<int64_t>> in_text(encoded.size());
+  TextsInOrder order(encoded.size());
   bool stopped = false;
-  for (size_t i = 0; i < encoded.size() && !stopped; ++i) {
-    Monotonic start = Clock::Real().Boottime();
-    const auto on_token = [&](const TokenStep& token) {
-      const Monotonic now = Clock::Real().Boottime();
-      StepReport report{.phase = Phase::kGenerate, .steps_total = steps_total};
-      report.step = ++result.work.steps;
-      report.tokens = token.fed;
-      report.real_tokens = token.fed;
-      report.flops = token.flops;
-      report.compute_time = now - start;
-      result.work.tokens += token.fed;
-      result.work.real_tokens += token.fed;
-      stopped = sink.OnStep(report) != StepDecision::kGoOn;
-      start = Clock::Real().Boottime();
-      return !stopped;
-    };
-    std::vector<int64_t> made = RunPrompt(model.decoder, encoded[i], settings, i, on_token);
-    result.prompt_tokens += static_cast<int64_t>(encoded[i].size());
-    result.generated_tokens += static_cast<int64_t>(made.size());
-    ++result.work.examples;
-    const FinishReason finish = WhyFinished(made, settings.max_new_tokens, config);
-    result.generations.push_back(
-        Describe(settings.prompts[i], encoded[i].size(), std::move(made), finish, tokenizer));
-  }
+  Monotonic start = Clock::Real().Boottime();
+  const OnToken on_token = [&](const TokenStep& token) {
+    StreamedText& text = texts[token.prompt];
+    std::string more;
+    const bool at_end = config.ends_text(token.token);
+    if (!at_end) {
+      in_text[token.prompt].push_back(token.token);
+      more = text.Grow(tokenizer.Decode(in_text[token.prompt]));
+    }
+    const bool ended = at_end || token.is_last || text.stopped();
+    if (ended) {
+      more += text.End();
+    }
+    StepReport report{.phase = Phase::kGenerate, .steps_total = steps_total};
+    report.step = ++result.work.steps;
+    report.tokens = token.fed;
+    report.real_tokens = token.fed;
+    report.flops = token.flops;
+    report.text = order.Add(token.prompt, std::move(more), ended);
+    report.compute_time = Clock::Real().Boottime() - start;
+    result.work.tokens += token.fed;
+    result.work.real_tokens += token.fed;
+    stopped = sink.OnStep(report) != StepDecision::kGoOn;
+    start = Clock::Real().Boottime();
+    return stopped          ? AfterToken::kStop
+           : text.stopped() ? AfterToken::kEndPrompt
+                            : AfterToken::kGoOn;
+  };
+  const auto made = BatchedDecode(model.decoder, encoded, settings, 0, on_token).Run();
   if (stopped) {
     return absl::CancelledError("stopped while generating");
+  }
+  for (size_t i = 0; i < encoded.size(); ++i) {
+    result.prompt_tokens += static_cast<int64_t>(encoded[i].size());
+    result.generated_tokens += static_cast<int64_t>(made[i].size());
+    ++result.work.examples;
+    const FinishReason finish = texts[i].stopped()
+                                    ? FinishReason::kStop
+                                    : WhyFinished(made[i], settings.max_new_tokens, config);
+    result.generations.push_back(
+        Describe(settings.prompts[i], encoded[i].size(), made[i], finish, texts[i].text()));
   }
   return result;
 }
@@ -161,6 +299,8 @@ absl::string_view FinishReasonName(FinishReason reason) {
   switch (reason) {
     case FinishReason::kEndOfText:
       return "end_of_text";
+    case FinishReason::kStop:
+      return "stop";
     case FinishReason::kLength:
       return "length";
     case FinishReason::kContext:
@@ -179,8 +319,9 @@ std::vector<int64_t> GenerateTokens(const Decoder& decoder, const std::vector<in
   GenerateSettings settings;
   settings.max_new_tokens = max_new_tokens;
   settings.sampling = sampling;
-  return RunPrompt(decoder, prompt, settings, prompt_index,
-                   [](const TokenStep& /*step*/) { return true; });
+  const std::vector<std::vector<int64_t>> prompts = {prompt};
+  const OnToken go_on = [](const TokenStep& /*step*/) { return AfterToken::kGoOn; };
+  return BatchedDecode(decoder, prompts, settings, prompt_index, go_on).Run().front();
 }
 
 }  // namespace wattle::engine

@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Batch generation: one prompt after another with a KV cache. No libtorch in this header.
+// Batch generation: several prompts of any lengths at once, each in a slot of one KV cache; a
+// prompt that ends gives its slot to the next one. No libtorch in this header.
 #ifndef WATTLE_WORKER_ENGINE_GENERATE_GENERATE_H_
 #define WATTLE_WORKER_ENGINE_GENERATE_GENERATE_H_
 
@@ -24,15 +25,17 @@ struct GenerateSettings {
   std::vector<formats::Prompt> prompts;
   int64_t max_new_tokens = 32;
   SamplingSettings sampling;
+  std::vector<std::string> stops = {};  // texts that end a generation
+  int64_t batch_size = 1;               // prompts at once
 };
 
-enum class FinishReason { kEndOfText, kLength, kContext };
+enum class FinishReason { kEndOfText, kStop, kLength, kContext };
 [[nodiscard]] absl::string_view FinishReasonName(FinishReason reason);  // "end_of_text", …
 
 struct Generation {
   std::string id;
   std::string prompt;
-  std::string text;  // without the prompt and the end token
+  std::string text;  // without the prompt, the end token, and what a stop text cut off
   int64_t prompt_tokens = 0;
   int64_t generated_tokens = 0;
   FinishReason finish = FinishReason::kLength;
@@ -46,9 +49,10 @@ struct GenerateResult {
   WorkTotals work;
 };
 
-// Whole job. Reports a step for each token. A prompt that leaves no room in the model's context is
-// an error before anything is generated (kInvalidArgument, naming it). Draws depend on (seed,
-// prompt's place, token's place) alone.
+// Whole job. Reports a step for each token, with the text that it adds. A prompt that leaves no
+// room in the model's context is an error before anything is generated (kInvalidArgument, naming
+// it). Draws depend on (seed, prompt's place, token's place) alone, not on the batch. Steps tell
+// the texts in the order of the prompts, with an empty line between them.
 absl::StatusOr<GenerateResult> Generate(const GenerateSettings& settings, ProgressSink& sink);
 
 // The tokens after `prompt`, the end token included where it came. May throw libtorch's exceptions.

@@ -18,6 +18,31 @@ int64_t GreedyToken(absl::Span<const float> logits) {
   return std::max_element(logits.begin(), logits.end()) - logits.begin();
 }
 
+void PenalizeRepetition(absl::Span<const int64_t> tokens, double penalty,
+                        absl::Span<float> logits) {
+  const auto factor = static_cast<float>(penalty);
+  for (const int64_t token : tokens) {
+    float& logit = logits[static_cast<size_t>(token)];
+    logit = logit > 0.0F ? logit / factor : logit * factor;
+  }
+}
+
+void Sampler::Saw(absl::Span<const int64_t> tokens) {
+  if (settings_.repetition_penalty == 0.0 || settings_.repetition_penalty == 1.0) {
+    return;
+  }
+  for (const int64_t token : tokens) {
+    const auto index = static_cast<size_t>(token);
+    if (index >= is_seen_.size()) {
+      is_seen_.resize(index + 1);
+    }
+    if (!is_seen_[index]) {
+      is_seen_[index] = true;
+      seen_.push_back(token);
+    }
+  }
+}
+
 void Sampler::SortFront(size_t count) {
   const auto more_likely = [this](uint32_t a, uint32_t b) {
     return logits_[a] > logits_[b] || (logits_[a] == logits_[b] && a < b);
@@ -41,6 +66,11 @@ double Sampler::WeightOf(size_t token) const {
 }
 
 int64_t Sampler::Draw(absl::Span<const float> logits, float unit) {
+  if (!seen_.empty()) {
+    penalized_.assign(logits.begin(), logits.end());
+    PenalizeRepetition(seen_, settings_.repetition_penalty, absl::MakeSpan(penalized_));
+    logits = penalized_;
+  }
   if (settings_.temperature <= 0.0) {
     return GreedyToken(logits);
   }

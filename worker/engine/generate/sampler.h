@@ -18,7 +18,13 @@ struct SamplingSettings {
   int64_t top_k = 0;         // 0: all
   double top_p = 0.0;        // 0 or 1: all
   uint64_t seed = 0;
+  double repetition_penalty = 1.0;  // 0 or 1: none
 };
+
+// Divides the logit of each token by the penalty, and multiplies a negative one with it, so that
+// above 1 the token becomes less likely (Keskar et al. 2019, CTRL). A token that stands twice in
+// `tokens` would be penalized twice: they are distinct.
+void PenalizeRepetition(absl::Span<const int64_t> tokens, double penalty, absl::Span<float> logits);
 
 // The smallest index among the largest logits.
 int64_t GreedyToken(absl::Span<const float> logits);
@@ -28,6 +34,9 @@ int64_t GreedyToken(absl::Span<const float> logits);
 class Sampler {
  public:
   explicit Sampler(const SamplingSettings& settings) : settings_(settings) {}
+
+  // These tokens stand in the text: the repetition penalty applies to them.
+  void Saw(absl::Span<const int64_t> tokens);
 
   // unit: in [0, 1), decides the draw: it is walked through the shares of the tokens from the most
   // likely on. Of equal logits the smaller token counts as more likely.
@@ -39,6 +48,9 @@ class Sampler {
   [[nodiscard]] double WeightOf(size_t token) const;
 
   SamplingSettings settings_;
+  std::vector<int64_t> seen_;     // distinct; empty without a penalty
+  std::vector<bool> is_seen_;     // by token
+  std::vector<float> penalized_;  // the logits of the draw, where there is a penalty
   absl::Span<const float> logits_;
   float largest_ = 0.0F;
   std::vector<uint32_t> order_;  // tokens; the first sorted_ are the most likely ones

@@ -57,6 +57,20 @@ TEST(SamplerTest, TopKAndTopPKeepTheMostLikely) {
   EXPECT_THAT(Reachable({.temperature = 1.0, .top_k = 9}), ElementsAre(0, 1, 2, 3));
 }
 
+TEST(SamplerTest, TheRepetitionPenaltyMakesSeenTokensLessLikelyOfEitherSign) {
+  std::vector<float> logits = {4.0F, -4.0F, 1.0F, -1.0F};
+  PenalizeRepetition({0, 1}, 2.0, absl::MakeSpan(logits));
+  EXPECT_THAT(logits, ElementsAre(2.0F, -8.0F, 1.0F, -1.0F));
+
+  Sampler sampler({.repetition_penalty = 3.0});
+  EXPECT_EQ(sampler.Draw(kLogits, 0.0F), 0);
+  sampler.Saw({0, 0});  // log 4 / 3 is below log 2; a token that was seen twice counts once
+  EXPECT_EQ(sampler.Draw(kLogits, 0.0F), 3);
+  Sampler without({});
+  without.Saw({0});
+  EXPECT_EQ(without.Draw(kLogits, 0.0F), 0);
+}
+
 // The same draw with the whole vocabulary sorted.
 int64_t DrawBySorting(const SamplingSettings& settings, const std::vector<float>& logits,
                       float unit) {

@@ -31,9 +31,11 @@ struct DecoderSizes {
 // The formats of a model's matrices.
 struct DecoderFormats {
   WeightFormat blocks;
-  WeightFormat head;       // of the head and the token embedding, which are one matrix
-  WeightFormat down = {};  // of the blocks' last matrix, FP32: that of the others
-  WeightFormat DownFormat() const { return down.scheme == WeightScheme::kFloat32 ? blocks : down; }
+  WeightFormat head;          // of the head and the token embedding, which are one matrix
+  WeightFormat outputs = {};  // of what ends attention and MLP, FP32: that of the others
+  WeightFormat OutputFormat() const {
+    return outputs.scheme == WeightScheme::kFloat32 ? blocks : outputs;
+  }
 };
 
 class RandomDecoder {
@@ -129,12 +131,12 @@ class RandomDecoder {
       layer.rotary = {
           .dimensions = sizes_.head_size, .cosines = cosines_.data(), .sines = sines_.data()};
     }
-    layer.attention_output = Matrix(format, sizes_.width, attention_width, bias);
+    layer.attention_output = Matrix(formats.OutputFormat(), sizes_.width, attention_width, bias);
     layer.mlp_norm = RandomNorm();
     layer.gated = sizes_.llama;
     layer.activation = sizes_.llama ? Nonlinearity::kSilu : Nonlinearity::kGeluTanh;
     layer.up = Matrix(format, sizes_.mlp_width * (sizes_.llama ? 2 : 1), sizes_.width, bias);
-    layer.down = Matrix(formats.DownFormat(), sizes_.width, sizes_.mlp_width, bias);
+    layer.down = Matrix(formats.OutputFormat(), sizes_.width, sizes_.mlp_width, bias);
     return layer;
   }
 

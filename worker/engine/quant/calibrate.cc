@@ -62,8 +62,9 @@ class InputStatistics {
 class Calibration {
  public:
   Calibration(const formats::SafetensorsSet& file, const CalibrationText& text,
-              const std::function<bool(int64_t)>& on_quantized, LoadedModel& model)
-      : file_(file), text_(text), on_quantized_(on_quantized), model_(model) {}
+              const std::function<bool(int64_t)>& on_quantized, LoadedModel& model,
+              ParentPass* parent)
+      : file_(file), text_(text), on_quantized_(on_quantized), model_(model), parent_(parent) {}
 
   absl::Status Run() {
     DecoderWeights& weights = model_.decoder.weights;
@@ -77,6 +78,12 @@ class Calibration {
     WATTLE_RETURN_IF_ERROR(ReadFloatMatrix(*tokens));
     for (const std::vector<int64_t>& sequence : text_) {
       streams_.push_back(EmbedTokens(model_.decoder, sequence));
+    }
+    if (parent_ != nullptr) {
+      parent_->outputs.clear();
+      for (const std::vector<int64_t>& sequence : parent_->text) {
+        parent_->outputs.push_back(EmbedTokens(model_.decoder, sequence));
+      }
     }
     if (head != nullptr && !tokens->in_arena()) {
       // Its rows are looked up, not multiplied: there is nothing to calibrate with.
@@ -194,6 +201,13 @@ class Calibration {
       statistics.emplace_back(matrix.parameter->tensor.shape[1]);
     }
     const BlockWeights& block = model_.decoder.weights.blocks[layer];
+    if (parent_ != nullptr) {
+      for (at::Tensor& stream : parent_->outputs) {
+        BlockContext context = ContextOf(model_.decoder, layer, {1, stream.size(0)});
+        context.int8_keys_and_values = false;
+        stream = BlockForward(context, block, stream, nullptr);
+      }
+    }
     for (const at::Tensor& stream : streams_) {
       BlockActivations activations;
       BlockForward(ContextOf(model_.decoder, layer, {1, stream.size(0)}), block, stream,
@@ -219,10 +233,18 @@ class Calibration {
 
   // tied: the matrix is the token embedding as well, so its columns stay as they are.
   absl::Status RoundHead(const Parameter& head, bool tied) {
+    WATTLE_RETURN_IF_ERROR(tied ? absl::OkStatus() : ReadFloatMatrix(head));
+    if (parent_ != nullptr) {
+      for (at::Tensor& stream : parent_->outputs) {
+        stream = HeadInput(model_.decoder, stream);
+      }
+      // The columns of a head of its own are evened out in place.
+      const at::Tensor& values = MatrixAt(model_.decoder.weights, head.tensor).value;
+      parent_->head = tied ? values : values.clone();
+    }
     if (head.in_arena()) {
       return absl::OkStatus();
     }
-    WATTLE_RETURN_IF_ERROR(tied ? absl::OkStatus() : ReadFloatMatrix(head));
     InputStatistics statistics(head.tensor.shape[1]);
     for (const at::Tensor& stream : streams_) {
       statistics.Add(HeadInput(model_.decoder, stream));
@@ -239,6 +261,7 @@ class Calibration {
   const CalibrationText& text_;
   const std::function<bool(int64_t)>& on_quantized_;
   LoadedModel& model_;
+  ParentPass* parent_;               // or null
   std::vector<at::Tensor> streams_;  // of each sequence, float [tokens, width], before a layer
 };
 
@@ -273,9 +296,9 @@ absl::StatusOr<CalibrationText> ReadCalibrationText(const std::string& path,
 
 absl::Status QuantizeCalibrated(const CalibrationText& text,
                                 const std::function<bool(int64_t weights)>& on_quantized,
-                                LoadedModel& model) {
+                                LoadedModel& model, ParentPass* parent) {
   WATTLE_ASSIGN_OR_RETURN(const auto file, formats::SafetensorsSet::OpenDirectory(model.directory));
-  return Calibration(file, text, on_quantized, model).Run();
+  return Calibration(file, text, on_quantized, model, parent).Run();
 }
 
 }  // namespace wattle::engine

@@ -19,6 +19,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include <ATen/core/Tensor.h>
 
 #include "formats/byte_pair_encoding.h"
 #include "worker/engine/models/model_files.h"
@@ -37,12 +38,20 @@ absl::StatusOr<CalibrationText> ReadCalibrationText(const std::string& path,
                                                     const models::DecoderConfig& config,
                                                     int64_t tokens);
 
+// What the model makes of some text before it is quantized. It is computed layer by layer beside
+// the calibration, so that the whole model never stands in memory in FP32.
+struct ParentPass {
+  CalibrationText text;             // to read; given by the caller
+  std::vector<at::Tensor> outputs;  // of each sequence: what the head reads, float [tokens, width]
+  at::Tensor head;                  // float [vocabulary, width]
+};
+
 // Rounds every matrix that `model`, loaded with defer_quantized, lacks. on_quantized: as
-// LoadOptions has it. Errors: those of reading the weights; kFailedPrecondition where the
-// statistics cannot be factored; kCancelled.
+// LoadOptions has it. parent: null, or a pass to fill. Errors: those of reading the weights;
+// kFailedPrecondition where the statistics cannot be factored; kCancelled.
 absl::Status QuantizeCalibrated(const CalibrationText& text,
                                 const std::function<bool(int64_t weights)>& on_quantized,
-                                LoadedModel& model);
+                                LoadedModel& model, ParentPass* parent = nullptr);
 
 }  // namespace wattle::engine
 

@@ -8,7 +8,9 @@
 #define WATTLE_WORKER_ENGINE_QUANT_QUANTIZE_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 
@@ -18,17 +20,49 @@
 
 namespace wattle::engine {
 
+// What a search for bits by matrix (adaptive.h) keeps to. At most one of the two; where both are 0,
+// the budget is kAdaptiveBytesOverInt4 times int4's bytes.
+struct AdaptiveLimits {
+  int64_t stored_bytes = 0;                // of the multiplied matrices, scales included, at most
+  double perplexity_change_percent = 0.0;  // at most, on a part of the calibration text
+};
+
+inline constexpr double kAdaptiveBytesOverInt4 = 1.3;
+
 struct QuantizeSettings {
-  ModelJob model;  // with the recipe to quantize by
+  ModelJob model;  // with the recipe to quantize by, unless `adaptive` finds one
   std::string output_directory;
   std::string calibration_data = {};  // empty: each weight is rounded to the nearest code
   int64_t calibration_tokens = 0;     // as ReadCalibrationText has it
+  std::optional<AdaptiveLimits> adaptive = std::nullopt;  // wants calibration_data
+};
+
+// One matrix or table of the result.
+struct StoredMatrix {
+  std::string tensor;
+  std::string format;        // "fp32", "int8", "int4-g64"
+  int64_t stored_bytes = 0;  // scales included
+  // Adaptive: mean KL divergence in nats that int8 in place of int4 takes away, all other matrices
+  // in int4.
+  std::optional<double> importance = std::nullopt;
+};
+
+// Against the unquantized model, on the eighth of the calibration text that the rounding does not
+// see.
+struct MeasuredQuality {
+  double kl_divergence = 0.0;  // mean, in nats
+  double perplexity_change_percent = 0.0;
+  int64_t predicted_tokens = 0;
 };
 
 struct QuantizeResult {
   ModelFigures model;  // of the result
   int64_t quantized_parameters = 0;
-  int64_t calibration_tokens = 0;  // that were read
+  int64_t calibration_tokens = 0;          // that were read
+  std::vector<StoredMatrix> matrices;      // every matrix and table, in the order of the files
+  int64_t stored_bytes = 0;                // of them all
+  int64_t weights = 0;                     // numbers in them
+  std::optional<MeasuredQuality> quality;  // with calibration, unless its text is too short
   WorkTotals work;
 };
 

@@ -1,0 +1,392 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/engine/quant/adaptive.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include <ATen/ATen.h>
+
+#include "base/status_macros.h"
+#include "models/model_directory.h"
+#include "proto/quantization_recipe.h"
+#include "worker/engine/models/model_files.h"
+#include "worker/engine/quant/parent_fit.h"
+
+namespace wattle::engine {
+namespace {
+
+// Parts of a budget that the choice tells apart: a thousandth is far below any matrix that counts.
+constexpr int64_t kBudgetParts = 4096;
+// Halvings of the bytes between int4 and int8, while the floor is looked for.
+constexpr int kFloorTrials = 7;
+
+// The whole model in one form, from which a mixed model takes its matrices.
+struct Form {
+  v1::TensorFormat format;
+  LoadedModel model;
+};
+
+// A matrix and the norm before it, which calibration changes together.
+struct Unit {
+  size_t parameter = 0;
+  std::vector<int64_t> stored_bytes = {};  // by form
+  std::vector<double> importance =
+      {};           // by form: the divergence that it takes off the first form's
+  size_t form = 0;  // the chosen one
+};
+
+v1::TensorFormat FormatOfBits(int bits, int group_size) {
+  v1::TensorFormat format;
+  format.set_bits(bits);
+  format.set_group_size(group_size);
+  return format;
+}
+
+constexpr int kGroup = 64;
+constexpr int kFineGroup = 32;
+
+// The largest group that divides every row.
+int GroupSizeFor(const models::DecoderConfig& config) {
+  int group = kGroup;
+  for (const models::ModelTensor& tensor : models::ModelTensors(config)) {
+    if (tensor.is_multiplied(config) && tensor.shape[1] % group != 0) {
+      group = kFineGroup;
+    }
+  }
+  return group;
+}
+
+// Every matrix in one format; an embedding that is not the head in int8.
+v1::QuantizationRecipe UniformRecipe(const v1::TensorFormat& format,
+                                     const models::DecoderConfig& config) {
+  v1::QuantizationRecipe recipe;
+  *recipe.mutable_matrices() = format;
+  if (!config.tied_embeddings) {
+    *recipe.mutable_embedding() = FormatOfBits(8, 0);
+  }
+  return recipe;
+}
+
+// The loss on a short text is noisy and may fall by chance; the divergence cannot.
+bool Meets(const ParentFit& fit, double change_percent) {
+  return std::max(fit.perplexity_change_percent(), 100.0 * std::expm1(fit.divergence)) <=
+         change_percent;
+}
+
+class Search {
+ public:
+  Search(const std::string& directory, const CalibrationText& text, const AdaptiveLimits& limits,
+         const std::function<bool()>& on_step)
+      : directory_(directory), limits_(limits), on_step_(on_step) {
+    SplitText split = SplitCalibrationText(text);
+    calibration_ = std::move(split.calibrating);
+    parent_.text = std::move(split.measuring);
+  }
+
+  absl::StatusOr<AdaptiveChoice> Run() {
+    if (parent_.text.empty()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("adaptive quantization wants at least ", kMeasuresEvery,
+                       " sequences of calibration text; give a longer file or more "
+                       "calibration_tokens"));
+    }
+    WATTLE_ASSIGN_OR_RETURN(const models::ModelDirectory files,
+                            models::InspectModelDirectory(directory_));
+    const int group = GroupSizeFor(files.config);
+    WATTLE_RETURN_IF_ERROR(AddForm(FormatOfBits(4, group), files.config));
+    if (group > kFineGroup) {
+      WATTLE_RETURN_IF_ERROR(AddForm(FormatOfBits(4, kFineGroup), files.config));
+    }
+    WATTLE_RETURN_IF_ERROR(AddForm(FormatOfBits(8, 0), files.config));
+    WATTLE_RETURN_IF_ERROR(MakeUnits());
+    if (limits_.perplexity_change_percent > 0.0) {
+      WATTLE_RETURN_IF_ERROR(MeetFloor());
+    } else {
+      WATTLE_RETURN_IF_ERROR(CheckBudget());
+      UseBudget(limits_.stored_bytes);
+    }
+    return Describe();
+  }
+
+ private:
+  // The first form fills parent_.
+  absl::Status AddForm(const v1::TensorFormat& format, const models::DecoderConfig& config) {
+    const v1::QuantizationRecipe recipe = UniformRecipe(format, config);
+    WATTLE_ASSIGN_OR_RETURN(LoadedModel model,
+                            LoadModel(directory_, {.recipe = &recipe, .defer_quantized = true}));
+    const auto on_quantized = [&](int64_t /*weights*/) { return on_step_(); };
+    WATTLE_RETURN_IF_ERROR(
+        QuantizeCalibrated(calibration_, on_quantized, model, forms_.empty() ? &parent_ : nullptr));
+    forms_.push_back({format, std::move(model)});
+    return absl::OkStatus();
+  }
+
+  // Every matrix with its bytes and its importance in each form.
+  absl::Status MakeUnits() {
+    const std::vector<Parameter>& parameters = forms_[0].model.parameters;
+    for (size_t i = 0; i < parameters.size(); ++i) {
+      const models::ModelTensor& tensor = parameters[i].tensor;
+      if (!tensor.is_multiplied(decoder(0).config)) {
+        continue;
+      }
+      Unit unit{.parameter = i, .importance = {0.0}};
+      for (const Form& form : forms_) {
+        unit.stored_bytes.push_back(StoredBytesIn(form.model.parameters[i].format, tensor));
+      }
+      units_.push_back(std::move(unit));
+    }
+    for (size_t form = 1; form < forms_.size(); ++form) {
+      WATTLE_RETURN_IF_ERROR(MeasureImportance(form));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status CheckBudget() {
+    const int64_t least = BytesOfForm(0);
+    if (limits_.stored_bytes == 0) {
+      limits_.stored_bytes =
+          static_cast<int64_t>(kAdaptiveBytesOverInt4 * static_cast<double>(least));
+    } else if (limits_.stored_bytes < least) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("size_budget_bytes: ", limits_.stored_bytes,
+                       " is below what every matrix in int4 takes; write at least ", least));
+    }
+    return absl::OkStatus();
+  }
+
+  const Decoder& decoder(size_t form) const { return forms_[form].model.decoder; }
+
+  static int64_t StoredBytesIn(kernels::WeightFormat format, const models::ModelTensor& tensor) {
+    const kernels::WeightMatrix shape{
+        .format = format, .rows = tensor.shape[0], .columns = tensor.shape[1]};
+    return kernels::OperationsOf(format.scheme).stored_bytes(shape).total();
+  }
+
+  int64_t BytesOfForm(size_t form) const {
+    int64_t bytes = 0;
+    for (const Unit& unit : units_) {
+      bytes += unit.stored_bytes[form];
+    }
+    return bytes;
+  }
+
+  const models::ModelTensor& TensorOf(const Unit& unit) const {
+    return forms_[0].model.parameters[unit.parameter].tensor;
+  }
+
+  // `from`'s form of the unit: its matrix, and the norm that calibration rescaled with it.
+  void Place(const Unit& unit, const Decoder& from, Decoder& into) const {
+    DecoderWeights source = from.weights;  // shares the tensors
+    const models::ModelTensor& tensor = TensorOf(unit);
+    MatrixAt(into.weights, tensor) = MatrixAt(source, tensor);
+    const auto layer = static_cast<size_t>(std::max<int64_t>(0, tensor.layer));
+    switch (tensor.slot) {
+      case models::Slot::kQkv:
+        into.weights.blocks[layer].attention_norm = source.blocks[layer].attention_norm;
+        break;
+      case models::Slot::kUp:
+        into.weights.blocks[layer].mlp_norm = source.blocks[layer].mlp_norm;
+        break;
+      case models::Slot::kHead:
+        into.weights.final_norm = source.final_norm;
+        break;
+      case models::Slot::kTokens:
+        TieHead(into.config, into.weights);
+        break;
+      default:
+        break;
+    }
+  }
+
+  Decoder Mixed() const {
+    Decoder mixed = decoder(0);
+    for (const Unit& unit : units_) {
+      Place(unit, decoder(unit.form), mixed);
+    }
+    return mixed;
+  }
+
+  // What a form of each unit takes off the divergence of the first form. The streams go through the
+  // first form's layers once: a unit's change begins at its own layer.
+  absl::Status MeasureImportance(size_t form) {
+    const Decoder& base = decoder(0);
+    std::vector<at::Tensor> streams = EmbedSequences(base, parent_.text);
+    const double divergence = FitToParentFrom(base, 0, streams, parent_).divergence;
+    const size_t layers = base.weights.blocks.size();
+    for (size_t layer = 0; layer <= layers; ++layer) {
+      for (Unit& unit : units_) {
+        const models::ModelTensor& tensor = TensorOf(unit);
+        const bool outside = tensor.layer < 0;
+        if (outside ? layer != layers : tensor.layer != static_cast<int64_t>(layer)) {
+          continue;
+        }
+        Decoder changed = base;
+        Place(unit, decoder(form), changed);
+        const ParentFit fit = tensor.slot == models::Slot::kTokens
+                                  ? FitToParent(changed, parent_)
+                                  : FitToParentFrom(changed, layer, streams, parent_);
+        unit.importance.push_back(divergence - fit.divergence);
+        if (!on_step_()) {
+          return absl::CancelledError("stopped while measuring the importance of matrices");
+        }
+      }
+      for (at::Tensor& stream : streams) {
+        stream = layer == layers ? stream : ThroughLayer(base, layer, stream);
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  // The forms with the largest sum of importance within the bytes: a knapsack with one choice for
+  // each unit, exact but that bytes are counted in parts of the budget, rounded up.
+  void UseBudget(int64_t budget) {
+    const int64_t spare = std::max<int64_t>(0, budget - BytesOfForm(0));
+    const int64_t part = spare / kBudgetParts + 1;
+    const auto parts = static_cast<size_t>(spare / part);
+    std::vector<double> best(parts + 1, 0.0);  // by parts that may be spent
+    std::vector<std::vector<uint8_t>> chosen;  // by unit, then by parts
+    for (const Unit& unit : units_) {
+      std::vector<double> with = best;
+      std::vector<uint8_t> choice(parts + 1, 0);
+      for (size_t form = 1; form < unit.importance.size(); ++form) {
+        const int64_t more = unit.stored_bytes[form] - unit.stored_bytes[0];
+        const auto cost = static_cast<size_t>((more + part - 1) / part);
+        for (size_t spent = cost; spent <= parts; ++spent) {
+          const double value = best[spent - cost] + unit.importance[form];
+          if (value > with[spent]) {
+            with[spent] = value;
+            choice[spent] = static_cast<uint8_t>(form);
+          }
+        }
+      }
+      best = std::move(with);
+      chosen.push_back(std::move(choice));
+    }
+    size_t left = parts;
+    for (size_t i = units_.size(); i-- > 0;) {
+      Unit& unit = units_[i];
+      unit.form = chosen[i][left];
+      const int64_t more = unit.stored_bytes[unit.form] - unit.stored_bytes[0];
+      left -= static_cast<size_t>((more + part - 1) / part);
+    }
+  }
+
+  bool MeetsFloor() const {
+    return Meets(FitToParent(Mixed(), parent_), limits_.perplexity_change_percent);
+  }
+
+  // The least budget between `least` and `most` bytes whose choice meets the floor, by halving;
+  // false: not even `most` does.
+  bool FindBudget(int64_t least, int64_t most) {
+    UseBudget(most);
+    if (!MeetsFloor()) {
+      return false;
+    }
+    for (int trial = 0; trial < kFloorTrials; ++trial) {
+      const int64_t middle = least + (most - least) / 2;
+      UseBudget(middle);
+      (MeetsFloor() ? most : least) = middle;
+    }
+    UseBudget(most);
+    return true;
+  }
+
+  absl::Status MeetFloor() {
+    if (MeetsFloor()) {
+      return absl::OkStatus();  // int4 everywhere
+    }
+    const size_t int8 = forms_.size() - 1;
+    if (FindBudget(BytesOfForm(0), BytesOfForm(int8))) {
+      return absl::OkStatus();
+    }
+    WATTLE_ASSIGN_OR_RETURN(LoadedModel floats, LoadModel(directory_, {}));
+    forms_.push_back({FormatOfBits(32, 0), std::move(floats)});
+    for (Unit& unit : units_) {
+      unit.stored_bytes.push_back(StoredBytesIn({}, TensorOf(unit)));
+    }
+    WATTLE_RETURN_IF_ERROR(MeasureImportance(forms_.size() - 1));
+    if (FindBudget(BytesOfForm(int8), BytesOfForm(forms_.size() - 1))) {
+      return absl::OkStatus();
+    }
+    // Importance may say that FP32 is no better where both are near the parent: then all of it.
+    for (Unit& unit : units_) {
+      unit.form = forms_.size() - 1;
+    }
+    return MeetsFloor() ? absl::OkStatus()
+                        : absl::FailedPreconditionError(absl::StrCat(
+                              "perplexity_change_percent_max: ", limits_.perplexity_change_percent,
+                              ": not even FP32 meets it; write a larger number"));
+  }
+
+  AdaptiveChoice Describe() const {
+    AdaptiveChoice choice;
+    std::vector<size_t> uses(forms_.size());
+    for (const Unit& unit : units_) {
+      uses[unit.form] += TensorOf(unit).layer < 0 ? 0 : 1;
+    }
+    const auto most =
+        static_cast<size_t>(std::max_element(uses.begin(), uses.end()) - uses.begin());
+    choice.recipe = UniformRecipe(forms_[most].format, decoder(0).config);
+    choice.recipe.set_name(kAdaptiveQuantization);
+    for (const Unit& unit : units_) {
+      const models::ModelTensor& tensor = TensorOf(unit);
+      const v1::TensorFormat& format = forms_[unit.form].format;
+      if (tensor.layer < 0) {
+        *choice.recipe.mutable_head() = format;
+      } else if (unit.form != most) {
+        v1::TensorException& exception = *choice.recipe.add_exceptions();
+        exception.set_tensor(tensor.name);
+        *exception.mutable_format() = format;
+      }
+      choice.matrices.push_back({.tensor = tensor.name,
+                                 .format = wattle::FormatName(format),
+                                 .stored_bytes = unit.stored_bytes[unit.form],
+                                 .importance = unit.importance[Int8Form()]});
+      choice.stored_bytes += choice.matrices.back().stored_bytes;
+    }
+    choice.int4_bytes = BytesOfForm(0);
+    auto& exceptions = *choice.recipe.mutable_exceptions();
+    std::sort(exceptions.begin(), exceptions.end(),
+              [](const auto& a, const auto& b) { return a.tensor() < b.tensor(); });
+    const ParentFit fit = FitToParent(Mixed(), parent_);
+    choice.divergence = fit.divergence;
+    choice.perplexity_change_percent = fit.perplexity_change_percent();
+    return choice;
+  }
+
+  size_t Int8Form() const {
+    size_t form = 0;
+    while (forms_[form].format.bits() != 8) {
+      ++form;
+    }
+    return form;
+  }
+
+  const std::string& directory_;
+  AdaptiveLimits limits_;
+  const std::function<bool()>& on_step_;
+  CalibrationText calibration_;
+  ParentPass parent_;
+  std::vector<Form> forms_;  // from the fewest bytes to the most
+  std::vector<Unit> units_;
+};
+
+}  // namespace
+
+int64_t StepsOfSearch(const models::DecoderConfig& config) {
+  // Each form is quantized, and each but the first is measured.
+  const int64_t forms = GroupSizeFor(config) > kFineGroup ? 3 : 2;
+  return (2 * forms - 1) * QuantizableWeightsOf(config).matrices;
+}
+
+absl::StatusOr<AdaptiveChoice> ChooseAdaptively(const std::string& directory,
+                                                const CalibrationText& text,
+                                                const AdaptiveLimits& limits,
+                                                const std::function<bool()>& on_step) {
+  return Search(directory, text, limits, on_step).Run();
+}
+
+}  // namespace wattle::engine

@@ -1,0 +1,151 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The search for bits by matrix on a tiny model with one matrix that int4 cannot hold: it finds
+// this matrix, keeps to its limits, and the recipe reloads bit for bit.
+#include "worker/engine/quant/adaptive.h"
+
+#include <algorithm>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include <ATen/ATen.h>
+
+#include "base/status_matchers.h"
+#include "proto/quantization_recipe.h"
+#include "worker/engine/evaluate/evaluate.h"
+#include "worker/engine/models/model_files.h"
+#include "worker/engine/quant/quantize.h"
+#include "worker/engine/test_model.h"
+
+namespace wattle::engine {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr int64_t kTokens = 1024;
+
+constexpr char kHardMatrix[] = "layers.1.down.weight";
+
+// In one matrix the first column of each group is so large that the others vanish in 4 bits. No
+// norm stands before this matrix, so that calibration cannot even its columns out.
+std::string MakeLopsidedModel() {
+  auto model = LoadModel(MakeTinyModel("lopsided_random", 11), {});
+  EXPECT_THAT(model, IsOk());
+  for (BlockWeights& block : model->decoder.weights.blocks) {
+    for (MatrixWeights* matrix : {&block.qkv.matrix, &block.attention_output.matrix,
+                                  &block.up.matrix, &block.down.matrix}) {
+      matrix->value.mul_(8.0);
+    }
+  }
+  at::Tensor& hard = model->decoder.weights.blocks[1].down.matrix.value;
+  for (int64_t column = 0; column < hard.size(1); column += 32) {
+    hard.select(1, column).mul_(14.0);
+  }
+  hard.mul_(4.0);
+  model->decoder.weights.tokens.value.mul_(8.0);
+  const std::string directory = TestDirectory("lopsided");
+  EXPECT_THAT(SaveModel(directory, *model), IsOk());
+  return directory;
+}
+
+class AdaptiveTest : public testing::Test {
+ protected:
+  AdaptiveTest() : parent_(MakeLopsidedModel()), text_(MakeTinyText("calibration", 400)) {}
+
+  absl::StatusOr<AdaptiveChoice> Choose(const AdaptiveLimits& limits) {
+    const auto tokenizer = formats::BytePairEncoding::LoadDirectory(parent_);
+    EXPECT_THAT(tokenizer, IsOk());
+    const auto text = ReadCalibrationText(text_, *tokenizer, TinyConfig(), kTokens);
+    EXPECT_THAT(text, IsOk());
+    return ChooseAdaptively(parent_, *text, limits, [] { return true; });
+  }
+
+  static std::string FormatIn(const AdaptiveChoice& choice, const std::string& tensor) {
+    for (const StoredMatrix& matrix : choice.matrices) {
+      if (matrix.tensor == tensor) {
+        return matrix.format;
+      }
+    }
+    return "absent";
+  }
+
+  std::string parent_;
+  std::string text_;
+};
+
+TEST_F(AdaptiveTest, BitsGoWhereTheyCountWithinTheBudget) {
+  const auto rich = Choose({.stored_bytes = 1'000'000});  // everything fits
+  ASSERT_THAT(rich, IsOk());
+  EXPECT_EQ(FormatIn(*rich, kHardMatrix), "int8");
+  const int64_t raised = 32 * 128 / 2;  // about what int8 costs more than int4 in the hard matrix
+  const AdaptiveLimits limits{.stored_bytes = rich->int4_bytes + raised};
+  const auto choice = Choose(limits);
+  ASSERT_THAT(choice, IsOk());
+  EXPECT_LE(choice->stored_bytes, limits.stored_bytes);
+  EXPECT_EQ(FormatIn(*choice, kHardMatrix), "int8");
+  EXPECT_EQ(FormatIn(*choice, "tokens.weight"), "int4-g32");  // more than there is room for
+  EXPECT_LT(rich->divergence, choice->divergence);            // more bytes, less loss
+  double hard = 0.0;
+  double others = 0.0;
+  for (const StoredMatrix& matrix : choice->matrices) {
+    if (matrix.tensor == kHardMatrix) {
+      hard = *matrix.importance;
+    } else if (matrix.tensor != "tokens.weight") {
+      others = std::max(others, *matrix.importance);
+    }
+  }
+  EXPECT_GT(hard, others);
+}
+
+TEST_F(AdaptiveTest, AFloorIsMetWithFewerBytesThanInt8) {
+  const auto loose = Choose({.perplexity_change_percent = 50.0});
+  const auto tight = Choose({.perplexity_change_percent = 0.001});
+  ASSERT_THAT(loose, IsOk());
+  ASSERT_THAT(tight, IsOk());
+  EXPECT_LE(loose->perplexity_change_percent, 50.0);
+  EXPECT_LE(tight->perplexity_change_percent, 0.001);
+  EXPECT_LT(loose->stored_bytes, tight->stored_bytes);
+  bool has_float = false;  // int8 alone does not meet the tight one
+  for (const StoredMatrix& matrix : tight->matrices) {
+    has_float = has_float || matrix.format == "fp32";
+  }
+  EXPECT_TRUE(has_float);
+}
+
+TEST_F(AdaptiveTest, TheJobWritesTheRecipeAndItReloadsBitForBit) {
+  QuantizeSettings settings;
+  settings.model.directory = parent_;
+  settings.output_directory = TestDirectory("out");
+  settings.calibration_data = text_;
+  settings.calibration_tokens = kTokens;
+  settings.adaptive = AdaptiveLimits{};
+  RecordingSink sink;
+  const auto result = Quantize(settings, sink);
+  ASSERT_THAT(result, IsOk());
+  EXPECT_EQ(result->model.recipe.name(), kAdaptiveQuantization);
+  EXPECT_EQ(result->work.steps, static_cast<int64_t>(sink.steps.size()));
+  EXPECT_EQ(result->matrices.size(), 10U);  // eight of the layers, tokens, positions
+  ASSERT_TRUE(result->quality.has_value());
+  EXPECT_GT(result->quality->kl_divergence, 0.0);
+  EXPECT_LT(result->quality->kl_divergence, 0.5);
+  const auto loaded = LoadModel(settings.output_directory, {});
+  ASSERT_THAT(loaded, IsOk());
+  EXPECT_EQ(RecipeIdentity(loaded->recipe), RecipeIdentity(result->model.recipe));
+  const std::string again = TestDirectory("again");
+  ASSERT_THAT(SaveModel(again, *loaded), IsOk());
+  EXPECT_EQ(FileBytes(again + "/model.safetensors"),
+            FileBytes(settings.output_directory + "/model.safetensors"));
+}
+
+TEST_F(AdaptiveTest, WhatCannotBeMetIsSaid) {
+  EXPECT_THAT(Choose({.stored_bytes = 10}).status(),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("size_budget_bytes")));
+  const CalibrationText one = {std::vector<int64_t>(64, 7)};
+  EXPECT_THAT(ChooseAdaptively(parent_, one, {}, [] { return true; }).status(),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("give a longer file")));
+}
+
+}  // namespace
+}  // namespace wattle::engine
