@@ -24,6 +24,7 @@ namespace {
 struct KindFlags {
   std::vector<std::string> assignments;  // "finetune.model=gpt2", in the order of the flags
   std::vector<std::string> prompts;
+  std::vector<std::string> stops;
   std::vector<std::string> set;
   SubmitOptions options;
   bool dry_run = false;
@@ -38,6 +39,9 @@ absl::StatusOr<ExitCode> Run(Session& session, const std::string& kind, const Ki
   }
   for (const std::string& prompt : flags.prompts) {
     spec.mutable_generate()->add_prompts(prompt);
+  }
+  for (const std::string& stop : flags.stops) {
+    spec.mutable_generate()->add_stop(stop);
   }
   for (const std::string& assignment : flags.set) {
     WATTLE_RETURN_IF_ERROR(ApplyOverride(assignment, &spec));
@@ -104,15 +108,22 @@ void AddKindCommands(CLI::App* app, CommandSlot* slot) {
                           "  wattle quantize --model gpt2 --set 'quantize.recipe={matrices: {bits: "
                           "4, group_size: 32}, head: {bits: 8}}'\n");
   leaf = app->get_subcommand("quantize");
-  AddField(leaf, quantize, "quantize.quantization", "FORM", "int8 (default), int4 or nf4");
+  AddField(leaf, quantize, "quantize.quantization", "FORM",
+           "int8 (default), int4, nf4 or adaptive");
   AddField(leaf, quantize, "quantize.rounding", "ROUNDING",
            "nearest (default), or compensated: GPTQ with --calibration-data");
   AddField(leaf, quantize, "quantize.calibration_data", "DATA",
-           "A text or SQuAD data set, for compensated rounding");
+           "A text or SQuAD data set, for compensated rounding and adaptive");
   AddField(leaf, quantize, "quantize.calibration_tokens", "N", "Tokens read of it; default 16384");
+  AddField(leaf, quantize, "quantize.size_budget_bytes", "BYTES",
+           "Adaptive: of all matrices at most; default 1.3 times those of int4");
+  AddField(leaf, quantize, "quantize.perplexity_change_percent_max", "PERCENT",
+           "Adaptive: meet this instead of a budget");
 
   auto generate = AddKind(app, slot, "generate", "Generate text from prompts, from flags.",
-                          "  wattle generate --model gpt2 --prompt \"The mast is\" --watch\n"
+                          "  wattle generate --model gpt2 \"The mast is\"\n"
+                          "  wattle generate --model gpt2 --prompt \"The mast is\" --stop . "
+                          "--repetition-penalty 1.2\n"
                           "  wattle generate --model gpt2 --data questions --max-new-tokens 64\n");
   leaf = app->get_subcommand("generate");
   AddField(leaf, generate, "generate.data", "DATA", "Prompts as a data set");
@@ -120,7 +131,24 @@ void AddKindCommands(CLI::App* app, CommandSlot* slot) {
       ->type_name("TEXT")
       ->allow_extra_args(false)
       ->take_all();
+  leaf->add_option_function<std::string>(
+          "text",
+          [generate](const std::string& prompt) {
+            generate->prompts.push_back(prompt);
+            generate->options.watch = true;
+          },
+          "A prompt; its text is shown as it is generated")
+      ->type_name("PROMPT");
+  leaf->add_option_function<std::vector<std::string>>(
+          "--stop", [generate](const std::vector<std::string>& stops) { generate->stops = stops; },
+          "A text that ends a generation; repeatable")
+      ->type_name("TEXT")
+      ->allow_extra_args(false)
+      ->take_all();
   AddField(leaf, generate, "generate.max_new_tokens", "N", "Default 32");
+  AddField(leaf, generate, "generate.batch_size", "N", "Prompts at once; default 1");
+  AddField(leaf, generate, "generate.repetition_penalty", "P",
+           "Above 1: tokens that were there already become less likely");
   AddField(leaf, generate, "generate.quantization", "FORM", "Applied when the model is loaded");
   AddField(leaf, generate, "generate.temperature", "T", "0, the default: greedy");
   AddField(leaf, generate, "generate.seed", "N", "Of sampling");

@@ -1,16 +1,38 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "cli/watch.h"
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "cli/job_output.h"
 #include "cli/job_view.h"
 #include "cli/json_output.h"
 #include "cli/progress.h"
+#include "cli/text_stream.h"
 
 namespace wattle::cli {
+
+namespace {
+
+// What the updates did not show of a single prompt's text before the job ended, and the end of its
+// line. A text that cannot be read is no fault of the watching: 'wattle job output' says why.
+std::string RestOfText(Session& session, const v1::Job& job, const TextStream& text) {
+  std::string rest;
+  if (job.state() == v1::JOB_STATE_SUCCEEDED && job.spec().generate().prompts_size() == 1) {
+    const auto output = ReadJobOutput(session.client(), job);
+    if (output.ok() && output->generations.size() == 1) {
+      rest = text.Rest(output->generations.front().text);
+    }
+  }
+  const bool ends_line = rest.empty() ? text.ends_line() : absl::EndsWith(rest, "\n");
+  return ends_line ? rest : absl::StrCat(rest, "\n");
+}
+
+}  // namespace
 
 absl::StatusOr<v1::Job> WatchUntilEnd(Session& session, const std::string& job_id, bool quiet) {
   const Environment& environment = session.environment();
   LiveLine line(*environment.out, environment.style, *environment.clock);
+  TextStream text;
   v1::Job last;
   std::string last_state;
   const absl::Status status = session.client().WatchJob(
@@ -24,11 +46,27 @@ absl::StatusOr<v1::Job> WatchUntilEnd(Session& session, const std::string& job_i
           return;
         }
         std::string state = RenderJobState(update.job());
+        const bool has_ended = IsTerminal(update.job().state());
+        const std::string more = text.More(update.progress());
+        if (!more.empty()) {
+          line.Clear();
+          *environment.out << more << std::flush;
+        }
+        if (has_ended) {
+          line.Clear();
+          *environment.out << RestOfText(session, update.job(), text) << std::flush;
+        }
         if (state != last_state) {
+          if (!text.ends_line() && !has_ended) {
+            *environment.out << "\n";
+          }
           line.Print(state);
           last_state = std::move(state);
         }
-        if (!update.progress().attempt_id().empty() && !IsTerminal(update.job().state())) {
+        if (text.has_text()) {
+          return;  // the text itself is the progress
+        }
+        if (!update.progress().attempt_id().empty() && !has_ended) {
           line.Update(RenderJobProgress(update, environment.style));
         }
       },

@@ -12,6 +12,7 @@
 #include "proto/kind_name.h"
 #include "worker/agent/core/attempt_log.h"
 #include "worker/agent/core/input_words.h"
+#include "worker/agent/core/text_tail.h"
 
 namespace wattle::agent {
 namespace {
@@ -291,6 +292,8 @@ void AttemptRun::OnPhase(const v1::PhaseChanged& phase, const Instant& now) {
   }
   const Monotonic begin = pace_.BeginPhase(now.device);
   if (is_main) {
+    progress_.clear_text();  // a generation that begins again begins its text again
+    progress_.clear_text_bytes();
     progress_.set_step(phase.from_step());
     progress_.set_steps_total(phase.steps_total());
   }
@@ -317,6 +320,7 @@ void AttemptRun::OnStep(const v1::StepDone& step, const Instant& now) {
     progress_.set_steps_total(step.steps_total());
     progress_.set_tokens(progress_.tokens() + step.tokens());
     new_tokens_ += step.tokens();
+    AppendText(step.text(), progress_);
     ++runner_steps_;
     runner_tokens_ += step.tokens();
     tokens_left_ = step.tokens_left();
