@@ -7,7 +7,11 @@ logits of the last position only, on every side. All sides take turns within a r
 figure is the median over the rounds. The bandwidth beside it is the best of five read loops over a buffer of the recipe's bytes, in
 the same rounds. Prints tables and writes build/bench/infer.json: a list of {"key", "value", "unit", "peer", "goal"}.
 
-The peer is the libtorch of this build in FP32 with eager operators. PyTorch's dynamic int8 and llama.cpp are not measured yet.
+Peers, each a process of its own with the environment that its users have: the libtorch of this build in FP32 with eager operators;
+llama.cpp as pip's llama-cpp-python builds it (F32, Q8_0, Q4_0), or another build by --llama-bench PATH; the latest PyTorch by pip
+with dynamic int8, output head included. A peer that cannot be installed is left out, with its keys. The adaptive row stands for a
+recipe of at most 1.3 times int4's bytes: random weights have no importance to search by. The figures of quality are those of
+./dev bench quality, which runs at the end (--no-quality leaves it out).
 """
 
 import argparse
@@ -18,6 +22,8 @@ import statistics
 import subprocess
 import sys
 
+import quality
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BIN = ROOT / "build/release/bin"
 DECODE_TOKENS = 64
@@ -26,22 +32,27 @@ RECIPES = {
     "fp32": "every tensor FP32",
     "int8": "every matrix, head and embedding int8 with an FP32 scale a row",
     "int4": "every matrix, head and embedding int4 in groups of 64 with an FP16 scale (4.25 bits)",
-    "adaptive": "as int4, the MLPs' second matrices int8",
+    "adaptive": "as int4, the head and embedding in groups of 32, the matrices that end attention and MLP int8",
 }
 KV = "norms, biases and positions FP32; KV cache FP32; products of quantized weights with int8 inputs"
 GOALS = {
     "fp32.speedup_vs_libtorch_eager": "≥ 1.2", "int8.speedup": "≥ 3.5", "int4.speedup": "≥ 6 (distilgpt2 ≥ 5)",
     "adaptive.speedup": "≥ 4.5 (distilgpt2 ≥ 4)", "int8.bandwidth_share_percent": "≥ 80 (gpt2)",
     "int4.bandwidth_share_percent": "≥ 80 (gpt2)", "int8.prefill_speedup": "≥ 2", "int4.prefill_speedup": "≥ 1.5",
-    "int8.busy_core_ratio": "≥ 0.8",
+    "int8.busy_core_ratio": "≥ 0.8", "fp32.ratio_vs_llamacpp_f32": "≥ 0.95", "int8.ratio_vs_llamacpp_q8_0": "≥ 1.2",
+    "int4.ratio_vs_llamacpp_q4_0": "≥ 1.2", "int8.prefill_ratio_vs_torch_int8": "≥ 1",
+    "int8.prefill_ratio_vs_llamacpp_q8_0": "≥ 1.3", "int4.prefill_ratio_vs_llamacpp_q4_0": "≥ 1.3",
 }
+VENV_LLAMA, VENV_TORCH = ROOT / "build/venv-llama", ROOT / "build/venv-torch"
+GGUF = ROOT / "build/bench/gguf"
+LLAMA_FORMATS = {"F32": "fp32", "Q8_0": "int8", "Q4_0": "int4"}  # and which of our recipes stands beside it
 
 
 class Side:
     """A program that answers one line for each line it is given."""
 
-    def __init__(self, command):
-        environment = {**os.environ, "OMP_WAIT_POLICY": "passive"}
+    def __init__(self, command, **variables):
+        environment = {**os.environ, **variables}
         environment.pop("OPENBLAS_CORETYPE", None)
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
 
@@ -58,21 +69,53 @@ class Side:
         self.process.wait()
 
 
+class LlamaBench:
+    """Another build of llama.cpp, by its own bench: the same questions, answered from its tokens a second."""
+
+    def __init__(self, program, shape):
+        self.program, self.shape = program, shape
+
+    def ask(self, line):
+        command, name, *numbers = line.split()
+        prompt, made = (0, DECODE_TOKENS) if command == "decode" else (int(numbers[0]), 0)
+        answer = subprocess.run([self.program, "-m", GGUF / f"{self.shape}-{name}.gguf", "-t", numbers[-1], "-p", str(prompt), "-n", str(made),
+                                 "-r", "1", "-o", "json"], capture_output=True, text=True, check=True)
+        return (prompt + made) / json.loads(answer.stdout)[0]["avg_ts"]
+
+    def close(self):
+        pass
+
+
 class Bench:
     def __init__(self, options):
         self.options = options
         self.figures = []
 
+    def peers(self, shape):
+        """{name: (side, its word for a format in a question)}; what is not installed is left out."""
+        sides = {"libtorch": (Side([BIN / "wattle-infer-torch", shape]), "")}
+        if (VENV_LLAMA / "ready").exists():
+            command = [VENV_LLAMA / "bin/python", ROOT / "bench/infer_llama.py", shape, GGUF]
+            if self.options.llama_bench:
+                subprocess.run([*command, "--write-only"], check=True)
+            llama = LlamaBench(self.options.llama_bench, shape) if self.options.llama_bench else Side(command)
+            sides.update({f"llama {name}": (llama, name) for name in LLAMA_FORMATS})
+        if (VENV_TORCH / "ready").exists():
+            sides["torch int8"] = (Side([VENV_TORCH / "bin/python", ROOT / "bench/infer_torch_int8.py", shape]), "")
+        return sides
+
     def add(self, key, value, unit, peer=None):
         goal = GOALS.get(key.split(".", 1)[1])
         self.figures.append({"key": key, "value": round(value, 3), "unit": unit, "peer": peer, "goal": goal})
 
-    def rounds(self, ours, libtorch):
+    def rounds(self, ours, peers):
         """Seconds of each side in each round, {name: [seconds]}, and the bandwidth beside each recipe."""
         threads = self.options.threads
         decode = {recipe: (ours, f"decode {recipe} {threads}") for recipe in RECIPES}
         prefill = {recipe: (ours, f"prefill {recipe} {PREFILL_TOKENS} {threads}") for recipe in RECIPES}
-        decode["libtorch"] = (libtorch, f"decode {threads}")
+        for name, (side, word) in peers.items():
+            decode[name] = (side, " ".join(filter(None, ["decode", word, str(threads)])))
+            prefill[name] = (side, " ".join(filter(None, ["prefill", word, str(PREFILL_TOKENS), str(threads)])))
         sizes = {recipe: ours.ask(f"load {recipe}") for recipe in RECIPES}
         seconds = {"decode": {name: [] for name in decode}, "prefill": {name: [] for name in prefill}}
         bandwidth = {recipe: [] for recipe in RECIPES}
@@ -129,6 +172,15 @@ class Bench:
             self.add(f"{shape}.{recipe}.bandwidth_share_percent", statistics.median(shares), "%")
         for recipe in ("int8", "int4"):
             self.add(f"{shape}.{recipe}.prefill_speedup", ratio(prefill["fp32"], prefill[recipe]), "x")
+        for name, recipe in LLAMA_FORMATS.items():
+            if f"llama {name}" in decode:
+                peer = f"llama.cpp {name}{', by ' + str(self.options.llama_bench) if self.options.llama_bench else ''}"
+                self.add(f"{shape}.{recipe}.ratio_vs_llamacpp_{name.lower()}", ratio(decode[f"llama {name}"], decode[recipe]), "x", peer)
+                self.add(f"{shape}.{recipe}.prefill_ratio_vs_llamacpp_{name.lower()}", ratio(prefill[f"llama {name}"], prefill[recipe]), "x", peer)
+        if "torch int8" in decode:
+            peer = "PyTorch dynamic int8, head included"
+            self.add(f"{shape}.int8.ratio_vs_torch_int8", ratio(decode["torch int8"], decode["int8"]), "x", peer)
+            self.add(f"{shape}.int8.prefill_ratio_vs_torch_int8", ratio(prefill["torch int8"], prefill["int8"]), "x", peer)
 
     def run(self):
         print("recipes (bits of every tensor):")
@@ -136,13 +188,15 @@ class Bench:
             print(f"  {name:9} {text}")
         print(f"  all       {KV}")
         for shape in self.options.shapes:
-            ours = Side([BIN / "wattle-infer-load", shape])
-            libtorch = Side([BIN / "wattle-infer-torch", shape])
-            seconds, bandwidth, sizes = self.rounds(ours, libtorch)
+            ours = Side([BIN / "wattle-infer-load", shape], OMP_WAIT_POLICY="passive")
+            peers = self.peers(shape)
+            seconds, bandwidth, sizes = self.rounds(ours, peers)
             self.report(shape, seconds, bandwidth, sizes)
             self.busy_core(shape, ours)
-            for side in (ours, libtorch):
+            for side in {id(side): side for side in (ours, *(side for side, _ in peers.values()))}.values():
                 side.close()
+        if self.options.quality:
+            self.figures += quality.Bench(quality.parser().parse_args(self.options.quality_arguments.split())).run()
         path = ROOT / "build/bench/infer.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(self.figures, indent=1) + "\n")
@@ -158,6 +212,9 @@ def main():
     parser.add_argument("--prefill-rounds", type=int, default=5, help="of which so many also read a prompt of 512 tokens (default 5)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--shapes", nargs="+", choices=("gpt2", "distilgpt2"), default=["distilgpt2", "gpt2"])
+    parser.add_argument("--llama-bench", metavar="PATH", help="this llama-bench program instead of pip's llama-cpp-python")
+    parser.add_argument("--no-quality", dest="quality", action="store_false", help="leave the figures of quality out")
+    parser.add_argument("--quality-arguments", default="", help="of ./dev bench quality, as one text: \"--randoms 5 --windows 16\"")
     Bench(parser.parse_args()).run()
 
 

@@ -55,7 +55,7 @@ DecoderFormats FormatsOf(const std::string& recipe) {
     return {.blocks = kInt4, .head = kInt4};
   }
   if (recipe == "adaptive") {
-    return {.blocks = kInt4, .head = kInt4, .down = kInt8};
+    return {.blocks = kInt4, .head = {WeightScheme::kInt4, 32}, .outputs = kInt8};
   }
   return {};
 }
