@@ -67,15 +67,6 @@ at::Tensor FinalNorm(const Decoder& decoder, const at::Tensor& x, NormActivation
                      x, saved);
 }
 
-// The head and its cap. hidden: float [rows, width], normed → float [rows, vocabulary].
-at::Tensor Logits(const Decoder& decoder, const at::Tensor& hidden) {
-  at::Tensor logits = MatrixProduct(decoder.weights.head, hidden, decoder.weights.head_bias);
-  if (const double cap = decoder.config.logit_softcap; cap > 0.0) {
-    logits.div_(cap).tanh_().mul_(cap);
-  }
-  return logits;
-}
-
 // The rows of one piece of the loss.
 struct LossRows {
   at::Tensor where;    // int64: rows of the stream
@@ -103,7 +94,7 @@ double NegativeLogLikelihood(const at::Tensor& log_probabilities, const at::Tens
 // float [rows, vocabulary]. x: the stream after the last block.
 at::Tensor LogProbabilities(const Decoder& decoder, const at::Tensor& x, const at::Tensor& where) {
   const at::Tensor hidden = FinalNorm(decoder, x.index_select(0, where), nullptr);
-  return at::_log_softmax(Logits(decoder, hidden), 1, /*half_to_float=*/false);
+  return at::_log_softmax(HeadLogits(decoder, hidden), 1, /*half_to_float=*/false);
 }
 
 // x: the stream after the last block.
@@ -132,7 +123,7 @@ HeadGradient HeadLossAndGradients(const Decoder& decoder, const TokenBatch& batc
     const at::Tensor rows_x = x.index_select(0, rows.where);
     NormActivations norm;
     const at::Tensor hidden = FinalNorm(decoder, rows_x, &norm);
-    at::Tensor logits = Logits(decoder, hidden);
+    at::Tensor logits = HeadLogits(decoder, hidden);
     at::Tensor grad_logits = at::_log_softmax(logits, 1, /*half_to_float=*/false);
     if (cap == 0.0) {
       logits.reset();  // its memory serves the rest
@@ -173,6 +164,14 @@ BlockContext ContextOf(const Decoder& decoder, size_t layer, const SequenceShape
 at::Tensor EmbedTokens(const Decoder& decoder, absl::Span<const int64_t> tokens) {
   return Embed(decoder, {1, static_cast<int64_t>(tokens.size())}, 0,
                Indices(tokens, decoder.device));
+}
+
+at::Tensor HeadLogits(const Decoder& decoder, const at::Tensor& hidden) {
+  at::Tensor logits = MatrixProduct(decoder.weights.head, hidden, decoder.weights.head_bias);
+  if (const double cap = decoder.config.logit_softcap; cap > 0.0) {
+    logits.div_(cap).tanh_().mul_(cap);
+  }
+  return logits;
 }
 
 at::Tensor HeadInput(const Decoder& decoder, const at::Tensor& x) {
@@ -259,7 +258,7 @@ at::Tensor AllLogits(const Decoder& decoder, const TokenBatch& batch) {
   const SequenceShape shape{batch.batch, batch.length};
   at::Tensor x = Embed(decoder, shape, 0, Indices(batch.tokens, decoder.device));
   x = RunBlocks(decoder, shape, DropoutState{}, x, nullptr);
-  return Logits(decoder, FinalNorm(decoder, x, nullptr));
+  return HeadLogits(decoder, FinalNorm(decoder, x, nullptr));
 }
 
 at::Tensor DecodeLogits(const Decoder& decoder, absl::Span<const int64_t> tokens,
@@ -275,7 +274,7 @@ at::Tensor DecodeLogits(const Decoder& decoder, absl::Span<const int64_t> tokens
   }
   cache.Advance(slot, count);
   const at::Tensor hidden = FinalNorm(decoder, x.narrow(0, count - 1, 1), nullptr);
-  return Logits(decoder, hidden).view({-1});
+  return HeadLogits(decoder, hidden).view({-1});
 }
 
 }  // namespace wattle::engine

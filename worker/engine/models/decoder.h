@@ -77,6 +77,8 @@ at::Tensor EmbedTokens(const Decoder& decoder, absl::Span<const int64_t> tokens)
                                      const SequenceShape& shape);
 // x: float [rows, width], the stream after the last block → the head's input.
 at::Tensor HeadInput(const Decoder& decoder, const at::Tensor& x);
+// The head and its cap. hidden: float [rows, width], the head's input → float [rows, vocabulary].
+at::Tensor HeadLogits(const Decoder& decoder, const at::Tensor& hidden);
 
 // Logits of every position: float [batch * length, vocabulary]. For tests and small inputs.
 at::Tensor AllLogits(const Decoder& decoder, const TokenBatch& batch);

@@ -7,7 +7,6 @@
 #include <ATen/ATen.h>
 
 #include "worker/engine/models/block.h"
-#include "worker/engine/models/layers.h"
 
 namespace wattle::engine {
 
@@ -40,6 +39,9 @@ at::Tensor ThroughLayer(const Decoder& decoder, size_t layer, const at::Tensor& 
 ParentFit FitToParentFrom(const Decoder& decoder, size_t first_layer,
                           const std::vector<at::Tensor>& streams, const ParentPass& parent) {
   ParentFit fit;
+  Decoder parent_head = decoder;  // shares the tensors; of the parent the head alone
+  parent_head.weights.head = MatrixWeights();
+  parent_head.weights.head.value = parent.head;
   for (size_t i = 0; i < streams.size(); ++i) {
     at::Tensor x = streams[i];
     for (size_t layer = first_layer; layer < decoder.weights.blocks.size(); ++layer) {
@@ -53,10 +55,10 @@ ParentFit FitToParentFrom(const Decoder& decoder, size_t first_layer,
       const at::Tensor targets =
           at::tensor(at::ArrayRef<int64_t>(tokens.data() + first + 1, static_cast<size_t>(rows)))
               .unsqueeze(1);
-      const at::Tensor log_p = at::log_softmax(
-          MatrixProduct(decoder.weights.head, hidden.narrow(0, first, rows), at::Tensor()), 1);
+      const at::Tensor log_p =
+          at::log_softmax(HeadLogits(decoder, hidden.narrow(0, first, rows)), 1);
       const at::Tensor log_q =
-          at::log_softmax(at::mm(parent.outputs[i].narrow(0, first, rows), parent.head.t()), 1);
+          at::log_softmax(HeadLogits(parent_head, parent.outputs[i].narrow(0, first, rows)), 1);
       fit.loss -= log_p.gather(1, targets).sum(at::kDouble).item<double>();
       fit.parent_loss -= log_q.gather(1, targets).sum(at::kDouble).item<double>();
       fit.divergence += log_q.exp().mul_(log_q - log_p).sum(at::kDouble).item<double>();
