@@ -99,7 +99,7 @@ absl::StatusOr<v1::ArtifactInfo> Foresee(const State& state, const std::vector<v
         const auto wanted = WantedQuantization(
             quantize.quantization(), quantize.has_recipe() ? &quantize.recipe() : nullptr);
         // The recipe that a search will find is nearest to int4.
-        model.set_quantization(!wanted.ok() || wanted->empty() ? kInt8Quantization
+        model.set_quantization(!wanted.ok() || wanted->empty()    ? kInt8Quantization
                                : *wanted == kAdaptiveQuantization ? "int4-g64"
                                                                   : *wanted);
       }
