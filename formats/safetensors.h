@@ -8,8 +8,7 @@
 // The writer adds checksums as metadata, "wattle.crc32c": eight hex digits of the header's CRC-32C
 // (of its text with this value as zeros), then eight of each tensor's, in the order of their names.
 // A reader that does not know them passes over them; ours finds every changed byte. A reader may be
-// used from many threads; a writer belongs to one. Sharded models (model.safetensors.index.json)
-// will be a map from tensor to SafetensorsFile beside this one.
+// used from many threads; a writer belongs to one. safetensors_set.h reads models of several files.
 #ifndef WATTLE_FORMATS_SAFETENSORS_H_
 #define WATTLE_FORMATS_SAFETENSORS_H_
 

@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A Hugging Face model directory, checked without libtorch: config.json, model.safetensors (every
-// tensor there, of the right shape), and a tokenizer that fits the vocabulary. `wattle model push`
+// A Hugging Face model directory, checked without libtorch: config.json, model.safetensors or the
+// files of model.safetensors.index.json (every tensor there, of the right shape), and a tokenizer
+// that fits the vocabulary. `wattle model push`
 // refuses a bad one before a byte is sent, the runner before a tensor is made. Thread-safe.
 //
 // A quantized directory, the result of a quantize job, has the same config.json and tokenizer. Its

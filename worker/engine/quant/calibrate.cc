@@ -73,7 +73,8 @@ class Calibration {
     const Parameter* head = nullptr;
     for (const Parameter& parameter : model_.parameters) {
       tokens = parameter.tensor.slot == models::Slot::kTokens ? &parameter : tokens;
-      head = parameter.tensor.slot == models::Slot::kHead ? &parameter : head;
+      const bool is_head = parameter.tensor.slot == models::Slot::kHead;
+      head = is_head && parameter.tensor.is_matrix() ? &parameter : head;
     }
     WATTLE_RETURN_IF_ERROR(ReadFloatMatrix(*tokens));
     for (const std::vector<int64_t>& sequence : text_) {

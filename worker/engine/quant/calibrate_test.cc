@@ -4,6 +4,7 @@
 // on.
 #include "worker/engine/quant/calibrate.h"
 
+#include <filesystem>
 #include <optional>
 #include <string>
 
@@ -15,6 +16,7 @@
 
 #include "base/durable_file.h"
 #include "base/status_matchers.h"
+#include "models/decoder_config.h"
 #include "proto/quantization_recipe.h"
 #include "worker/engine/evaluate/evaluate.h"
 #include "worker/engine/models/model_files.h"
@@ -91,6 +93,23 @@ double Divergence(const std::string& model, const std::string& parent, const std
   const auto result = Evaluate(settings, sink);
   EXPECT_THAT(result, IsOk());
   return result.ok() ? result->figures.reference->kl_divergence : 0.0;
+}
+
+// Norms of 1 + weight, one norm for two matrices, inner norms, a head with a bias.
+TEST(CalibrateFamiliesTest, EveryFormOfBlockCanBeCalibrated) {
+  for (const char* family : {"phi", "gpt_neox", "stablelm", "gemma2", "kosmos_2_text_model"}) {
+    const std::string parent = MakeTinyModel(family, 3);
+    ASSERT_TRUE(std::filesystem::remove(parent + "/model.safetensors"));
+    ASSERT_THAT(WriteFileDurably(parent + "/config.json",
+                                 models::FormatDecoderConfig(TinyConfigOf(family))),
+                IsOk());
+    ASSERT_THAT(InitializeModelDirectory(parent, 3), IsOk());
+    const std::string text = MakeTinyText("calibration", 600);
+    const auto calibrated =
+        Quantized(absl::StrCat(family, "_calibrated"), parent, "int4-g32", text);
+    ASSERT_THAT(calibrated, IsOk()) << family;
+    EXPECT_LT(Divergence(*calibrated, parent, text), 0.01) << family;
+  }
 }
 
 class CalibrateTest : public testing::TestWithParam<const char*> {};
