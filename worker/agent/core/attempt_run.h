@@ -152,6 +152,8 @@ class AttemptRun {
   Monotonic stage_begin_;           // device time, of a fetch or an upload
   Monotonic ready_;                 // device time at which the present stage may end
   std::optional<Monotonic> retry_;  // wall: a transfer that failed is tried again
+  // Before a transfer is tried again for the first time.
+  static constexpr absl::Duration kBackoffMin = absl::Seconds(1);
   absl::Duration backoff_;
   int damaged_transfers_ = 0;     // in a row
   std::string transfer_problem_;  // as last told: the same one is told once

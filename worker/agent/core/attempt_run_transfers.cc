@@ -1,0 +1,140 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The transfers of an attempt: its inputs come, its result goes, and both are tried again.
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+#include "worker/agent/core/attempt_log.h"
+#include "worker/agent/core/attempt_run.h"
+#include "worker/agent/core/input_words.h"
+
+namespace wattle::agent {
+namespace {
+
+// A chunk that arrives damaged this often is damaged where it comes from.
+constexpr int kDamagedTransfersMax = 3;
+constexpr absl::Duration kBackoffMax = absl::Seconds(30);
+// A full disk at the coordinator lasts until a person comes.
+constexpr absl::Duration kUploadBackoffMax = absl::Minutes(5);
+
+// Whose fault a transfer's failure is; nullopt: try again.
+std::optional<v1::FailureClass> TransferFailure(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kDeadlineExceeded:
+    case absl::StatusCode::kDataLoss:  // damaged on the way, see kDamagedTransfersMax
+    case absl::StatusCode::kCancelled:
+      return std::nullopt;
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kInvalidArgument:
+      return v1::FAILURE_CLASS_DATA;
+    case absl::StatusCode::kResourceExhausted:
+    case absl::StatusCode::kPermissionDenied:
+      return v1::FAILURE_CLASS_DEVICE;
+    default:
+      return v1::FAILURE_CLASS_LINK;
+  }
+}
+
+}  // namespace
+
+void AttemptRun::OnFetched(const FetchResult& result, const Instant& now) {
+  if (stage_ != Stage::kFetching) {
+    return;
+  }
+  if (stop_) {
+    return End({.kind = AttemptEnd::Kind::kStopped, .stop = *stop_});
+  }
+  if (!result.status.ok()) {
+    // Checkpoints that no held attempt owns give way to an artifact that is needed now, one by one.
+    if (absl::IsResourceExhausted(result.status) && state_.FreeLeftWork(1) > 0) {
+      return ports_.StartFetch(record_.assignment());
+    }
+    if (const auto failure = FailureOfTransfer(result.status)) {
+      return Fail(*failure, absl::StrCat("fetch: ", result.status.message()));
+    }
+    return RetryTransfer(result.status, now);
+  }
+  if (!result.note.empty()) {
+    ports_.Note(result.note);
+  }
+  backoff_ = kBackoffMin;
+  progress_.clear_waiting_reason();
+  inputs_ = result.inputs;
+  Log(FetchedLine(record_.assignment(), result.moved_bytes), now);
+  stage_ = Stage::kFetched;
+  ready_ = pace_.TransferEnd(stage_begin_, result.moved_bytes, now.device);
+  Step(now);
+}
+
+// Whose fault it is that a transfer failed; nullopt: it is tried again.
+std::optional<v1::FailureClass> AttemptRun::FailureOfTransfer(const absl::Status& status) {
+  damaged_transfers_ = absl::IsDataLoss(status) ? damaged_transfers_ + 1 : 0;
+  return damaged_transfers_ >= kDamagedTransfersMax ? v1::FAILURE_CLASS_DATA
+                                                    : TransferFailure(status);
+}
+
+void AttemptRun::RetryTransfer(const absl::Status& status, const Instant& now) {
+  if (status.message() != transfer_problem_) {
+    transfer_problem_ = std::string(status.message());
+    ports_.Note(absl::StrCat(progress_.attempt_id(), ": ", progress_.phase(), ": ",
+                             transfer_problem_, "; trying again"));
+  }
+  progress_.set_waiting_reason(absl::StrCat(progress_.phase(), ": ", transfer_problem_,
+                                            "; again in ", absl::ToInt64Seconds(backoff_), " s"));
+  retry_ = now.wall + backoff_;
+  backoff_ = std::min(2 * backoff_, kBackoffMax);
+  SetActivity(now.device, Activity::kPaused);
+}
+
+void AttemptRun::BeginUpload(const Instant& now) {
+  stage_ = Stage::kUploading;
+  stage_begin_ = now.device;
+  retry_.reset();
+  progress_.set_phase("upload");
+  SetActivity(now.device, Activity::kUpload);
+  if (state_.OutputSizeBytes(attempt_id()) == 0) {
+    return OnUploaded({}, now);
+  }
+  v1::ArtifactInfo info;
+  info.set_kind(v1::ARTIFACT_KIND_RESULT);
+  info.set_job_id(record_.assignment().job_id());
+  if (result_->parameter_count() > 0) {
+    *info.mutable_model_shape() = result_->model_shape();
+    info.set_parameter_count(result_->parameter_count());
+    info.set_quantization(result_->quantization());
+  }
+  ports_.StartUpload(state_.OutputDirectory(attempt_id()), info);
+}
+
+void AttemptRun::OnUploaded(const UploadResult& result, const Instant& now) {
+  if (stage_ != Stage::kUploading) {
+    return;
+  }
+  if (stop_) {
+    return End({.kind = AttemptEnd::Kind::kStopped, .stop = *stop_});
+  }
+  if (!result.status.ok()) {
+    // What the coordinator cannot take now, most likely because its disk is full, is no fault of
+    // the job or of this device: the result waits here.
+    if (TransferFailure(result.status) == v1::FAILURE_CLASS_DATA) {
+      return Fail(v1::FAILURE_CLASS_DATA, absl::StrCat("upload: ", result.status.message()));
+    }
+    progress_.set_waiting_reason(absl::StrCat(
+        "finished; its result waits on ", settings_.info.name(), ": ", result.status.message()));
+    retry_ = now.wall + backoff_;
+    backoff_ = std::min(2 * backoff_, kUploadBackoffMax);
+    SetActivity(now.device, Activity::kPaused);
+    return;
+  }
+  progress_.clear_waiting_reason();
+  upload_ = result;
+  stage_ = Stage::kUploaded;
+  ready_ = pace_.TransferEnd(stage_begin_, result.moved_bytes, now.device);
+  Step(now);
+}
+
+}  // namespace wattle::agent
