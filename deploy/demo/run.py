@@ -65,16 +65,20 @@ def board_file(board):
             for key in ("throughput_flops", "step_overhead_seconds")}
 
 
-def saved_words(placement):
-    """What the chosen board saved against the next best one, by the job's objective; "-" where there was no other."""
+def choice_words(placement):
+    """(why the chosen board was taken, what that saved against the next best one); saved is "-" where there was no other."""
     best = placement.get("best", [])
+    energy = placement.get("objective") != "OBJECTIVE_TIME"
+    why = "fewest joules" if energy else "earliest end"
     if len(best) < 2:
-        return "-"
-    if placement.get("objective") == "OBJECTIVE_TIME":
-        seconds = best[1]["finish_in_seconds"] - best[0]["finish_in_seconds"]
-        return f"{seconds:.1f} s here against {best[1]['device_name']}"
+        return why, "-"
+    seconds = best[1]["finish_in_seconds"] - best[0]["finish_in_seconds"]
     joules = best[1]["marginal_energy_joules"] - best[0]["marginal_energy_joules"]
-    return f"{joules:.1f} J against {best[1]['device_name']}"
+    other = best[1]["device_name"]
+    if energy and joules >= 0:
+        return why, f"{joules:.1f} J against {other}"
+    # Predictions that differ by less than their own error are equal in energy: then the earlier end decides.
+    return "joules alike, earliest end" if energy else why, f"{seconds:.1f} s here against {other}"
 
 
 def seconds_words(seconds):
@@ -100,11 +104,11 @@ def closing_lines(jobs):
         receipt, placement = attempt["receipt"], attempt["placement"]
         predicted, run = receipt["predicted"], receipt["run"]
         kind = next(kind for kind in ("finetune", "quantize", "generate", "evaluate") if kind in job["spec"])
-        why = "earliest end" if placement.get("objective") == "OBJECTIVE_TIME" else "fewest joules"
+        why, saved = choice_words(placement)
         device = next((best["device_name"] for best in placement.get("best", [])), attempt["device_id"][:8])
         rows.append((job["job_id"], kind, device, why, interval_words(predicted["run_seconds"], seconds_words),
                      seconds_words(run["seconds"]), interval_words(predicted["run_energy_joules"], joules_words),
-                     joules_words(run["gross_energy_joules"]), saved_words(placement)))
+                     joules_words(run["gross_energy_joules"]), saved))
     widths = [max(len(row[i]) for row in (heads, *rows)) for i in range(len(heads))]
     numbers = range(4, 8)
     return ["  ".join(cell.rjust(width) if i in numbers else cell.ljust(width)

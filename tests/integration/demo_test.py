@@ -30,7 +30,8 @@ def processes_with(text):
 class ClosingTable(unittest.TestCase):
     def test_a_line_tells_where_a_job_went_and_what_it_took(self):
         placement = {"objective": "OBJECTIVE_ENERGY",
-                     "best": [{"device_name": "nano", "marginal_energy_joules": 20.04}, {"device_name": "pi", "marginal_energy_joules": 43.5}]}
+                     "best": [{"device_name": "nano", "marginal_energy_joules": 20.04, "finish_in_seconds": 9},
+                              {"device_name": "pi", "marginal_energy_joules": 43.5, "finish_in_seconds": 4}]}
         receipt = {"attempt_id": "j1.1", "run": {"seconds": 4.191, "gross_energy_joules": 44.31},
                    "predicted": {"run_seconds": {"mean": 0.331, "low": 0.3, "high": 0.36},
                                  "run_energy_joules": {"mean": 28.3, "low": 1.9, "high": 412.6}}}
@@ -39,6 +40,14 @@ class ClosingTable(unittest.TestCase):
         self.assertEqual(run.closing_lines([job]), [
             "job  kind      device  why                 predicted s  took s       predicted J  took J  saved",
             "j1   finetune  nano    fewest joules  0.33 (0.30-0.36)    4.19  28.3 (1.9-412.6)    44.3  23.5 J against pi"])
+
+    def test_where_joules_are_alike_the_earlier_end_is_the_reason(self):
+        placement = {"objective": "OBJECTIVE_ENERGY",
+                     "best": [{"device_name": "nano", "marginal_energy_joules": 20.5, "finish_in_seconds": 4},
+                              {"device_name": "pi", "marginal_energy_joules": 20.0, "finish_in_seconds": 9}]}
+        self.assertEqual(run.choice_words(placement), ("joules alike, earliest end", "5.0 s here against pi"))
+        del placement["best"][1]
+        self.assertEqual(run.choice_words(placement), ("fewest joules", "-"))
 
 
 class Demo(unittest.TestCase):
