@@ -97,7 +97,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "job.yaml:2: lora: not supported in this version; remove the line"},
         BadFile{"ComingKind", "profile: {}\n", kUnsupported,
                 "job.yaml:1: profile: not supported in this version; remove the line"},
-        BadFile{"UnknownValue", "quantize: {model: m, quantization: int3}\n", kInvalid,
+        BadFile{"UnknownQuantization", "quantize: {model: m, quantization: int3}\n", kInvalid,
                 "job.yaml:1: quantization: \"int3\" is unknown; write one of: none, int8, int4, "
                 "nf4, adaptive"},
         BadFile{"FieldWithoutUnit", "deadline: 2h\n", kInvalid,
