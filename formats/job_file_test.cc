@@ -171,7 +171,8 @@ TEST(JobFileTest, FieldLikeNothingListsWhatThereIs) {
       StatusIs(
           kInvalid,
           "j:2: xyzzyxyzzy: unknown field; fields here: model, model_shape, quantization, recipe, "
-          "rounding, calibration_data, calibration_tokens"));
+          "rounding, calibration_data, calibration_tokens, size_budget_bytes, "
+          "perplexity_change_percent_max"));
 }
 
 TEST(JobFileTest, MissingFileIsNamed) {
