@@ -114,13 +114,15 @@ class Telemetry(PrometheusScene):
         idle_celsius = truth["ambient"] + truth["kelvin_per_watt"] * truth["idle"]
         self.assert_within(self.value(f"wattle_device_temperature_celsius{device}"), idle_celsius, 0.02, "idle temperature")
 
-        job_id = self.fleet.submit(self.finetune_file(steps=160, heldout_data="", checkpoint_every_steps=1000))
+        job_id = self.fleet.submit(self.finetune_file(steps=240, heldout_data="", checkpoint_every_steps=1000))
         self.fleet.until_step(job_id, 5)
         job = self.assert_succeeded(self.fleet.until_done(job_id, 400))
         run, total = receipt_of(job)["run"], receipt_of(job)["total"]
         self.assertEqual(run["source"], "ENERGY_SOURCE_EMULATED")
         covered = run["seconds"] * run["coverage_ratio"]
-        self.assertGreater(covered, 8, "device seconds: noise of 1 % a sample stays below 1 % of the mean")
+        # The run's length depends on the host's speed. Noise of 1 % a sample, one sample a device second:
+        # from 4 samples on, the bound of 2 % is four standard deviations of their mean.
+        self.assertGreater(covered, 4, "device seconds of the run that samples cover")
         self.assert_within(run["gross_energy_joules"], truth["finetune"] * covered, 0.02, "joules of the run")
         self.assertAlmostEqual(receipt_of(job)["wall_seconds"] / run["seconds"], 6, delta=0.3)
         self.until_true(f"{spent} >= {0.98 * total['gross_energy_joules']}")

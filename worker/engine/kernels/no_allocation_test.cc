@@ -33,6 +33,14 @@ void* operator new(std::size_t size) {
 void* operator new[](std::size_t size) {
   return Counted(size);
 }
+// std::stable_sort takes its buffer through these forms and gives the buffer back through the
+// plain operator delete, so all of them must stand on the same allocator.
+void* operator new(std::size_t size, const std::nothrow_t& /*tag*/) noexcept {
+  return Counted(size);
+}
+void* operator new[](std::size_t size, const std::nothrow_t& /*tag*/) noexcept {
+  return Counted(size);
+}
 void operator delete(void* bytes) noexcept {
   std::free(bytes);
 }
