@@ -35,8 +35,11 @@ std::string Budget(const v1::Policy& policy) {
              : FormatEnergy(FromWattHours(policy.daily_energy_budget_wh()));
 }
 
-// " UTC+02:00" behind times of day that are not UTC.
+// " UTC+02:00" or " Europe/Berlin" behind times of day that are not UTC.
 std::string Zone(const v1::Policy& policy) {
+  if (!policy.time_zone().empty()) {
+    return absl::StrCat(" ", Printable(policy.time_zone()));
+  }
   const int minutes = policy.utc_offset_minutes();
   return minutes == 0 ? " UTC"
                       : absl::StrFormat(" UTC%c%02d:%02d", minutes < 0 ? '-' : '+',

@@ -12,9 +12,15 @@ namespace {
 constexpr int kPiecesMax = 2000;
 
 void AddSchedule(const v1::Policy& policy, Limits& limits) {
-  const absl::Duration offset = absl::Minutes(policy.utc_offset_minutes());
+  absl::StatusOr<absl::TimeZone> parsed = ParseZone(policy.time_zone(), policy.utc_offset_minutes());
+  if (!parsed.ok()) {
+    limits.unreadable =
+        absl::StrCat("policy ", policy.name(), ": ", std::string(parsed.status().message()));
+    return;
+  }
+  const absl::TimeZone zone = *parsed;
   if (policy.work_windows_size() > 0) {
-    WindowLimit limit = {.utc_offset = offset, .policy = policy.name()};
+    WindowLimit limit = {.zone = zone, .policy = policy.name()};
     for (const std::string& text : policy.work_windows()) {
       const auto window = ParseDailyWindow(text);
       if (window.ok()) {
@@ -29,7 +35,7 @@ void AddSchedule(const v1::Policy& policy, Limits& limits) {
   if (!policy.stay_alive_until().empty()) {
     const auto until = ParseAliveTime(policy.stay_alive_until());
     if (until.ok()) {
-      limits.alive.push_back({*until, offset, policy.name()});
+      limits.alive.push_back({*until, zone, policy.name()});
     } else {
       limits.unreadable =
           absl::StrCat("policy ", policy.name(), ": ", std::string(until.status().message()));
@@ -37,7 +43,7 @@ void AddSchedule(const v1::Policy& policy, Limits& limits) {
   }
   const Joules budget = FromWattHours(policy.daily_energy_budget_wh());
   if (budget > Joules(0) && (!limits.budget || budget < limits.budget->per_day)) {
-    limits.budget = BudgetLimit{budget, offset, policy.name()};
+    limits.budget = BudgetLimit{budget, zone, policy.name()};
   }
 }
 

@@ -46,7 +46,7 @@ struct Limits {
   }
 };
 
-// The strictest demand of each kind. policies: those that select the device. A window or time that
+// The strictest demand of each kind. policies: those that select the device. A window, time or zone that
 // cannot be read makes the limits unreadable: the coordinator takes no such policy.
 Limits LimitsOf(const std::vector<const v1::Policy*>& policies);
 

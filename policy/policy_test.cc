@@ -153,8 +153,99 @@ TEST(ScheduleTest, WindowsThatFollowEachOtherAreOneAndOfSeveralPoliciesAllMustBe
   EXPECT_EQ(OpensAt(LimitsOf({&day, &night}).windows, At(7)), absl::InfiniteFuture());
 }
 
+absl::Time Utc(const char* text) {
+  absl::Time time;
+  std::string error;
+  EXPECT_TRUE(absl::ParseTime("%Y-%m-%d %H:%M", text, &time, &error)) << error;
+  return time;
+}
+
+v1::Policy BerlinWindows(const std::vector<std::string>& windows) {
+  v1::Policy policy = Windows(windows);
+  policy.set_time_zone("Europe/Berlin");
+  return policy;
+}
+
+TEST(TimeZoneTest, AWindowFollowsDaylightSavingTime) {
+  const v1::Policy policy = BerlinWindows({"08:00-16:00"});
+  const Limits limits = LimitsOf({&policy});
+  ASSERT_EQ(limits.unreadable, "");
+  EXPECT_EQ(Describe(limits.windows.front()), "08:00-16:00 Europe/Berlin");
+  EXPECT_EQ(OpensAt(limits.windows, Utc("2030-01-15 00:00")), Utc("2030-01-15 07:00"));
+  EXPECT_EQ(ClosesAt(limits.windows, Utc("2030-01-15 07:00")), Utc("2030-01-15 15:00"));
+  EXPECT_EQ(OpensAt(limits.windows, Utc("2030-07-15 00:00")), Utc("2030-07-15 06:00"));
+  EXPECT_EQ(ClosesAt(limits.windows, Utc("2030-07-15 06:00")), Utc("2030-07-15 14:00"));
+  // From the last day of one time to the first of the other.
+  EXPECT_EQ(OpensAt(limits.windows, Utc("2030-03-30 16:00")), Utc("2030-03-31 06:00"));
+  EXPECT_EQ(OpensAt(limits.windows, Utc("2030-10-26 16:00")), Utc("2030-10-27 07:00"));
+}
+
+// The clocks go from 02:00 to 03:00 at 01:00 UTC on 2030-03-31, and from 03:00 to 02:00 at 01:00
+// UTC on 2030-10-27.
+TEST(TimeZoneTest, ATimeThatIsMissingIsTheChangeAndOneThatComesTwiceIsBoth) {
+  const v1::Policy night = BerlinWindows({"22:00-06:00"});
+  const auto windows = LimitsOf({&night}).windows;
+  EXPECT_EQ(ClosesAt(windows, Utc("2030-03-30 21:00")), Utc("2030-03-31 04:00"));  // 7 h
+  EXPECT_EQ(ClosesAt(windows, Utc("2030-10-26 20:00")), Utc("2030-10-27 05:00"));  // 9 h
+  const v1::Policy missing = BerlinWindows({"02:15-02:45"});
+  const auto skipped = LimitsOf({&missing}).windows;
+  EXPECT_EQ(OpensAt(skipped, Utc("2030-03-30 12:00")), Utc("2030-04-01 00:15"));
+  const v1::Policy begins = BerlinWindows({"02:30-05:00"});
+  EXPECT_EQ(OpensAt(LimitsOf({&begins}).windows, Utc("2030-03-31 00:00")),
+            Utc("2030-03-31 01:00"));
+  const v1::Policy twice = BerlinWindows({"02:15-02:45"});
+  EXPECT_EQ(ClosesAt(LimitsOf({&twice}).windows, Utc("2030-10-27 00:20")),
+            Utc("2030-10-27 01:45"));
+}
+
+// Every minute of two years: a window is open exactly when the clock on the wall says so, but for
+// the hour that comes twice.
+TEST(TimeZoneTest, OpenIsWhatTheClockOnTheWallSays) {
+  const v1::Policy policy = BerlinWindows({"05:30-11:00", "20:00-04:00"});
+  const WindowLimit limit = LimitsOf({&policy}).windows.front();
+  for (absl::Time at = Utc("2030-01-01 00:00"); at < Utc("2032-01-01 00:00");
+       at += absl::Minutes(7)) {
+    const absl::CivilMinute wall = absl::ToCivilMinute(at, limit.zone);
+    const int minute = 60 * wall.hour() + wall.minute();
+    const bool open = (minute >= 330 && minute < 660) || minute >= 1200 || minute < 240;
+    ASSERT_EQ(OpensAt({limit}, at) == at, open) << at;
+  }
+}
+
+TEST(TimeZoneTest, TheDayOfABudgetHas23Or25HoursWhenTheClocksChange) {
+  v1::Policy policy = BerlinWindows({});
+  policy.set_daily_energy_budget_wh(10);
+  const BudgetLimit budget = *LimitsOf({&policy}).budget;
+  EXPECT_EQ(DayEnds(budget, Utc("2030-03-30 23:00")), Utc("2030-03-31 22:00"));
+  EXPECT_EQ(DayEnds(budget, Utc("2030-10-26 22:00")), Utc("2030-10-27 23:00"));
+  EXPECT_EQ(DayOf(budget, Utc("2030-10-27 22:59")), DayOf(budget, Utc("2030-10-26 22:00")));
+  EXPECT_EQ(DayOf(budget, Utc("2030-10-27 23:00")), DayOf(budget, Utc("2030-10-26 22:00")) + 1);
+}
+
+TEST(TimeZoneTest, TheBatteryLivesUntilTheHourOfThePlace) {
+  v1::Policy policy = BerlinWindows({});
+  policy.set_stay_alive_until("07:00");
+  const AliveLimit alive = LimitsOf({&policy}).alive.front();
+  EXPECT_EQ(AliveUntil(alive, Utc("2030-03-30 12:00")), Utc("2030-03-31 05:00"));
+  EXPECT_EQ(AliveUntil(alive, Utc("2030-10-26 12:00")), Utc("2030-10-27 06:00"));
+  EXPECT_EQ(Describe(alive), "07:00 Europe/Berlin");
+}
+
+TEST(TimeZoneTest, AZoneThatIsNotKnownMakesTheLimitsUnreadable) {
+  ASSERT_TRUE(ParseZone("", -300).ok());
+  EXPECT_EQ(Describe(*ParseZone("", -300)), " UTC-05:00");
+  EXPECT_EQ(Describe(*ParseZone("", 0)), " UTC");
+  for (const char* name : {"Europe/Bielefeld", "/etc/passwd", "../zoneinfo/UTC", "localtime", "+2",
+                           "Fixed/UTC+02:00:00"}) {
+    v1::Policy policy = BerlinWindows({"08:00-16:00"});
+    policy.set_time_zone(name);
+    EXPECT_THAT(LimitsOf({&policy}).unreadable, testing::HasSubstr("Europe/Berlin")) << name;
+  }
+  EXPECT_FALSE(ParseZone("Europe/Berlin", 60).ok());
+}
+
 TEST(ScheduleTest, TheDayOfABudgetIsThePolicys) {
-  const BudgetLimit west = {.per_day = Joules(1), .utc_offset = absl::Hours(-5)};
+  const BudgetLimit west = {.per_day = Joules(1), .zone = absl::FixedTimeZone(-5 * 3600)};
   EXPECT_EQ(DayOf(west, At(4.9)) + 1, DayOf(west, At(5)));
   EXPECT_EQ(DayEnds(west, At(4.9)), At(5));
   EXPECT_EQ(DayEnds(west, At(5)), At(29));

@@ -3,10 +3,13 @@
 
 #include <algorithm>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/civil_time.h"
 
 namespace wattle::policy {
 namespace {
@@ -28,19 +31,26 @@ std::optional<absl::Duration> ParseTimeOfDay(absl::string_view text) {
   return absl::Hours(hours) + absl::Minutes(minutes);
 }
 
-absl::Time DayBegins(absl::Duration utc_offset, absl::Time now) {
-  return absl::UnixEpoch() + absl::Floor(now + utc_offset - absl::UnixEpoch(), kDay) - utc_offset;
+// Where the clocks go forward a time of day is missing once a year; the moment of the change stands
+// for it. Where they go back it comes twice: a window is open over both.
+absl::Time FirstAt(absl::TimeZone zone, absl::CivilDay day, absl::Duration since_midnight) {
+  const auto at = zone.At(absl::CivilSecond(day) + since_midnight / absl::Seconds(1));
+  return at.kind == absl::TimeZone::TimeInfo::SKIPPED ? at.trans : at.pre;
+}
+absl::Time LastAt(absl::TimeZone zone, absl::CivilDay day, absl::Duration since_midnight) {
+  const auto at = zone.At(absl::CivilSecond(day) + since_midnight / absl::Seconds(1));
+  return at.kind == absl::TimeZone::TimeInfo::SKIPPED ? at.trans : at.post;
 }
 
 // When the window that is open at `now` closes; nullopt: it is closed.
 std::optional<absl::Time> OpenUntil(const WindowLimit& limit, const DailyWindow& window,
                                     absl::Time now) {
-  const absl::Duration length =
-      window.end > window.begin ? window.end - window.begin : window.end + kDay - window.begin;
-  const absl::Time today = DayBegins(limit.utc_offset, now) + window.begin;
-  for (const absl::Time begin : {today, today - kDay}) {
-    if (now >= begin && now < begin + length) {
-      return begin + length;
+  const absl::Duration end = window.end > window.begin ? window.end : window.end + kDay;
+  const absl::CivilDay today = absl::ToCivilDay(now, limit.zone);
+  for (const absl::CivilDay day : {today, today - 1}) {
+    const absl::Time until = LastAt(limit.zone, day, end);
+    if (now >= FirstAt(limit.zone, day, window.begin) && now < until) {
+      return until;
     }
   }
   return std::nullopt;
@@ -59,9 +69,10 @@ std::optional<absl::Time> OpenUntil(const WindowLimit& limit, absl::Time now) {
 
 absl::Time NextBegin(const WindowLimit& limit, absl::Time now) {
   absl::Time next = absl::InfiniteFuture();
+  const absl::CivilDay today = absl::ToCivilDay(now, limit.zone);
   for (const DailyWindow& window : limit.windows) {
-    const absl::Time today = DayBegins(limit.utc_offset, now) + window.begin;
-    next = std::min(next, today > now ? today : today + kDay);
+    const absl::Time begin = FirstAt(limit.zone, today, window.begin);
+    next = std::min(next, begin > now ? begin : FirstAt(limit.zone, today + 1, window.begin));
   }
   return next;
 }
@@ -71,12 +82,14 @@ std::string Clock(absl::Duration since_midnight) {
   return absl::StrFormat("%02d:%02d", minutes / 60, minutes % 60);
 }
 
-std::string Zone(absl::Duration utc_offset) {
-  if (utc_offset == absl::ZeroDuration()) {
-    return " UTC";
-  }
-  const bool behind = utc_offset < absl::ZeroDuration();
-  return absl::StrCat(" UTC", behind ? "-" : "+", Clock(behind ? -utc_offset : utc_offset));
+constexpr char kFixed[] = "Fixed/UTC";
+
+bool IsZoneName(absl::string_view name) {
+  return name != "localtime" && absl::ascii_isalpha(static_cast<unsigned char>(name.front())) &&
+         !absl::StartsWith(name, kFixed) && !absl::StrContains(name, "..") &&
+         std::all_of(name.begin(), name.end(), [](unsigned char c) {
+           return absl::ascii_isalnum(c) || c == '/' || c == '_' || c == '+' || c == '-';
+         });
 }
 
 }  // namespace
@@ -92,6 +105,34 @@ absl::StatusOr<DailyWindow> ParseDailyWindow(absl::string_view text) {
   }
   return absl::InvalidArgumentError(absl::StrCat(
       "\"", text.substr(0, 40), "\": want two different times of day, such as 06:00-18:00"));
+}
+
+absl::StatusOr<absl::TimeZone> ParseZone(absl::string_view time_zone, int utc_offset_minutes) {
+  if (time_zone.empty()) {
+    return absl::FixedTimeZone(60 * utc_offset_minutes);
+  }
+  if (utc_offset_minutes != 0) {
+    return absl::InvalidArgumentError(
+        "time_zone and utc_offset_minutes are given: want one of them");
+  }
+  absl::TimeZone zone;
+  if (!IsZoneName(time_zone) || !absl::LoadTimeZone(time_zone, &zone)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "time_zone: \"", time_zone.substr(0, 40),
+        "\": this machine knows no such zone; want a name such as Europe/Berlin (`timedatectl "
+        "list-timezones` lists them), and the package tzdata"));
+  }
+  return zone;
+}
+
+std::string Describe(absl::TimeZone zone) {
+  const std::string name = zone.name();
+  if (name == "UTC" || !absl::StartsWith(name, kFixed)) {
+    return " " + name;
+  }
+  const absl::Duration offset = absl::Seconds(zone.At(absl::UnixEpoch()).offset);
+  const bool behind = offset < absl::ZeroDuration();
+  return absl::StrCat(" UTC", behind ? "-" : "+", Clock(behind ? -offset : offset));
 }
 
 absl::StatusOr<AliveTime> ParseAliveTime(absl::string_view text) {
@@ -150,19 +191,20 @@ absl::Time ClosesAt(const std::vector<WindowLimit>& limits, absl::Time now) {
 }
 
 int64_t DayOf(const BudgetLimit& limit, absl::Time now) {
-  return (DayBegins(limit.utc_offset, now) + limit.utc_offset - absl::UnixEpoch()) / kDay;
+  return absl::ToCivilDay(now, limit.zone) - absl::CivilDay(1970, 1, 1);
 }
 
 absl::Time DayEnds(const BudgetLimit& limit, absl::Time now) {
-  return DayBegins(limit.utc_offset, now) + kDay;
+  return FirstAt(limit.zone, absl::ToCivilDay(now, limit.zone) + 1, absl::ZeroDuration());
 }
 
 absl::Time AliveUntil(const AliveLimit& limit, absl::Time now) {
   if (!limit.until.time_of_day) {
     return limit.until.moment;
   }
-  const absl::Time today = DayBegins(limit.utc_offset, now) + *limit.until.time_of_day;
-  return today > now ? today : today + kDay;
+  const absl::CivilDay today = absl::ToCivilDay(now, limit.zone);
+  const absl::Time until = LastAt(limit.zone, today, *limit.until.time_of_day);
+  return until > now ? until : LastAt(limit.zone, today + 1, *limit.until.time_of_day);
 }
 
 std::string Describe(const WindowLimit& limit) {
@@ -170,12 +212,12 @@ std::string Describe(const WindowLimit& limit) {
   for (const DailyWindow& window : limit.windows) {
     absl::StrAppend(&text, text.empty() ? "" : ", ", Clock(window.begin), "-", Clock(window.end));
   }
-  return text + Zone(limit.utc_offset);
+  return text + Describe(limit.zone);
 }
 
 std::string Describe(const AliveLimit& limit) {
   return limit.until.time_of_day
-             ? Clock(*limit.until.time_of_day) + Zone(limit.utc_offset)
+             ? Clock(*limit.until.time_of_day) + Describe(limit.zone)
              : absl::FormatTime("%Y-%m-%d %H:%M UTC", limit.until.moment, absl::UTCTimeZone());
 }
 

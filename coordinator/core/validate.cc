@@ -146,7 +146,9 @@ absl::Status CheckSchedule(const v1::Policy& policy) {
         WithContext("policy.stay_alive_until",
                     wattle::policy::ParseAliveTime(policy.stay_alive_until()).status()));
   }
-  return absl::OkStatus();
+  return WithContext(
+      "policy",
+      wattle::policy::ParseZone(policy.time_zone(), policy.utc_offset_minutes()).status());
 }
 
 absl::Status CheckSelector(const v1::Policy& policy) {
@@ -512,13 +514,13 @@ absl::Status ValidatePolicy(const v1::Policy& policy) {
   }
   WATTLE_RETURN_IF_ERROR(CheckTexts(policy, "policy"));
   WATTLE_RETURN_IF_ERROR(CheckSelector(policy));
-  WATTLE_RETURN_IF_ERROR(CheckSchedule(policy));
   WATTLE_RETURN_IF_ERROR(CheckBounds(
       "policy.", {{"pause_seconds_max", policy.pause_seconds_max(), 0, kYearSeconds},
                   {"reserve_state_of_charge_ratio", policy.reserve_state_of_charge_ratio(), 0, 1},
                   {"max_temperature_celsius", policy.max_temperature_celsius(), 0, 200},
                   {"daily_energy_budget_wh", policy.daily_energy_budget_wh(), 0, 1e6},
                   {"utc_offset_minutes", D(policy.utc_offset_minutes()), -14 * 60, 14 * 60}}));
+  WATTLE_RETURN_IF_ERROR(CheckSchedule(policy));
   if (policy.reserve_state_of_charge_ratio() == 0 && policy.max_temperature_celsius() == 0 &&
       policy.pause_seconds_max() == 0 && policy.daily_energy_budget_wh() == 0 &&
       policy.work_windows().empty() && policy.stay_alive_until().empty()) {
