@@ -12,7 +12,8 @@ namespace {
 constexpr int kPiecesMax = 2000;
 
 void AddSchedule(const v1::Policy& policy, Limits& limits) {
-  absl::StatusOr<absl::TimeZone> parsed = ParseZone(policy.time_zone(), policy.utc_offset_minutes());
+  absl::StatusOr<absl::TimeZone> parsed =
+      ParseZone(policy.time_zone(), policy.utc_offset_minutes());
   if (!parsed.ok()) {
     limits.unreadable =
         absl::StrCat("policy ", policy.name(), ": ", std::string(parsed.status().message()));

@@ -46,8 +46,8 @@ struct Limits {
   }
 };
 
-// The strictest demand of each kind. policies: those that select the device. A window, time or zone that
-// cannot be read makes the limits unreadable: the coordinator takes no such policy.
+// The strictest demand of each kind. policies: those that select the device. A window, time or zone
+// that cannot be read makes the limits unreadable: the coordinator takes no such policy.
 Limits LimitsOf(const std::vector<const v1::Policy*>& policies);
 
 // The charge that work must leave in the battery at `now`: the reserve, and on top of it the idle

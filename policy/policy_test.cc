@@ -191,11 +191,9 @@ TEST(TimeZoneTest, ATimeThatIsMissingIsTheChangeAndOneThatComesTwiceIsBoth) {
   const auto skipped = LimitsOf({&missing}).windows;
   EXPECT_EQ(OpensAt(skipped, Utc("2030-03-30 12:00")), Utc("2030-04-01 00:15"));
   const v1::Policy begins = BerlinWindows({"02:30-05:00"});
-  EXPECT_EQ(OpensAt(LimitsOf({&begins}).windows, Utc("2030-03-31 00:00")),
-            Utc("2030-03-31 01:00"));
+  EXPECT_EQ(OpensAt(LimitsOf({&begins}).windows, Utc("2030-03-31 00:00")), Utc("2030-03-31 01:00"));
   const v1::Policy twice = BerlinWindows({"02:15-02:45"});
-  EXPECT_EQ(ClosesAt(LimitsOf({&twice}).windows, Utc("2030-10-27 00:20")),
-            Utc("2030-10-27 01:45"));
+  EXPECT_EQ(ClosesAt(LimitsOf({&twice}).windows, Utc("2030-10-27 00:20")), Utc("2030-10-27 01:45"));
 }
 
 // Every minute of two years: a window is open exactly when the clock on the wall says so, but for

@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Policies and the time of day: windows in which work may run, the day of an energy budget, until
-// when a battery must keep the device alive. Times are wall time. A policy's own time is UTC plus its
-// offset, or that of a place with its daylight saving time: a window from 20:00 to 06:00 lasts an
-// hour longer in the night in which the clocks go back. Pure but for the rules of a place, which
+// when a battery must keep the device alive. Times are wall time. A policy's own time is UTC plus
+// its offset, or that of a place with its daylight saving time: a window from 20:00 to 06:00 lasts
+// an hour longer in the night in which the clocks go back. Pure but for the rules of a place, which
 // the system's time zone database tells; thread-safe.
 #ifndef WATTLE_POLICY_SCHEDULE_H_
 #define WATTLE_POLICY_SCHEDULE_H_
@@ -39,8 +39,8 @@ absl::StatusOr<DailyWindow> ParseDailyWindow(absl::string_view text);
 absl::StatusOr<AliveTime> ParseAliveTime(absl::string_view text);
 
 // The zone of a policy's times of day. time_zone: a name of the IANA database, such as
-// "Europe/Berlin"; empty: the offset counts. kInvalidArgument: both are given, or this machine knows
-// no such zone.
+// "Europe/Berlin"; empty: the offset counts. kInvalidArgument: both are given, or this machine
+// knows no such zone.
 absl::StatusOr<absl::TimeZone> ParseZone(absl::string_view time_zone, int utc_offset_minutes);
 // " UTC", " UTC+02:00", " Europe/Berlin": what stands behind a time of day, for people.
 std::string Describe(absl::TimeZone zone);

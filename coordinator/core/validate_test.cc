@@ -87,10 +87,9 @@ TEST(ValidatePolicyTest, ScheduleIsChecked) {
                   "name: 'p' work_windows: '06:00-18:00' time_zone: 'Europe/Atlantis'")),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        HasSubstr("policy: time_zone: \"Europe/Atlantis\": this machine knows no")));
-  EXPECT_THAT(
-      ValidatePolicy(Read<v1::Policy>(
-          "name: 'p' daily_energy_budget_wh: 5 time_zone: 'UTC' utc_offset_minutes: 60")),
-      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("want one of them")));
+  EXPECT_THAT(ValidatePolicy(Read<v1::Policy>(
+                  "name: 'p' daily_energy_budget_wh: 5 time_zone: 'UTC' utc_offset_minutes: 60")),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("want one of them")));
 }
 
 TEST(ValidateSpecTextTest, EveryTextHasABound) {
