@@ -55,7 +55,7 @@ void Board::Pass(double seconds) {
   energy_ = energy_ + drawn;
   powered_seconds_ += powered_ ? seconds : 0.0;
   if (powered_ && working_) {
-    work_energy_ = work_energy_ + (settings_.work - settings_.idle) * absl::Seconds(seconds);
+    work_energy_ = work_energy_ + drawn;
   }
   if (settings_.battery && !on_mains_) {
     const Joules sun = settings_.harvest_peak * (Sun(settings_, now_seconds_) * sun_share_) *

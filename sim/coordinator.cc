@@ -17,12 +17,15 @@ namespace {
 
 constexpr int64_t kSnapshotEveryEvents = 300;
 constexpr int64_t kCheckEveryCommits = 64;
-constexpr double kWallEpochSeconds = 1.8e9;
 
 }  // namespace
 
 Coordinator::Coordinator(const World& world, Send send, std::function<void()> stopped)
-    : world_(world), send_(std::move(send)), stopped_(std::move(stopped)), disk_(world.random) {
+    : world_(world),
+      send_(std::move(send)),
+      stopped_(std::move(stopped)),
+      disk_(world.random),
+      time_limits_(world.options, world.invariants) {
   if (world.options.sqlite_journal) {
     mount_.emplace(disk_, world.random);
     ++world_.counts.sqlite_worlds;
@@ -33,9 +36,8 @@ Coordinator::~Coordinator() = default;
 
 core::Instant Coordinator::Now() const {
   const double now_seconds = world_.loop.now_seconds();
-  return {
-      absl::UnixEpoch() + absl::Seconds(kWallEpochSeconds + now_seconds + clock_offset_seconds_),
-      Monotonic(absl::Seconds(1.0 + now_seconds))};
+  return {TrueTime(now_seconds) + absl::Seconds(clock_offset_seconds_),
+          Monotonic(absl::Seconds(1.0 + now_seconds))};
 }
 
 double Coordinator::SilenceSeconds(const std::string& device_id) const {
@@ -135,6 +137,7 @@ void Coordinator::Restart() {
   alive_ = true;
   ++life_;
   started_seconds_ = world_.loop.now_seconds();
+  time_limits_.OnStart(started_seconds_);
   observations_.started = Now();
   observations_.unreachable_after =
       std::max(absl::Seconds(10), absl::Seconds(3.0 * world_.options.heartbeat_seconds));
@@ -315,6 +318,7 @@ void Coordinator::Release(const shell::Released& released) {
 }
 
 void Coordinator::Tick() {
+  time_limits_.Check(durable_, observations_, world_.loop.now_seconds());
   const core::Retention retention{.age_max = absl::Seconds(world_.options.retention_seconds)};
   if (world_.options.retention_seconds > 0.0 &&
       core::AnythingToArchive(durable_, observations_.started, retention, Now())) {
@@ -357,6 +361,7 @@ void Coordinator::Took(const std::vector<v1::Event>& events) {
   world_.invariants.OnDurable(events);
   Count(events);
   for (const v1::Event& event : events) {
+    time_limits_.OnEvent(event, world_.loop.now_seconds());
     if (event.has_job_archived()) {
       history_[event.job_archived().idempotency_key()] = event.job_archived().job();
     }

@@ -26,6 +26,7 @@
 #include "sim/options.h"
 #include "sim/random.h"
 #include "sim/sqlite_disk.h"
+#include "sim/time_limits.h"
 
 namespace wattle::sim {
 
@@ -61,7 +62,10 @@ class Coordinator {
   bool Backup();  // false: not at this moment
   // Stops and comes back on the last backup's disk; nothing where there is none.
   bool Restore();
-  void StepClock(double seconds) { clock_offset_seconds_ += seconds; }
+  void StepClock(double seconds) {
+    clock_offset_seconds_ += seconds;
+    time_limits_.OnClockStep();
+  }
   bool EvictSomeArtifact();  // false: there is none
   Disk& disk() { return disk_; }
 
@@ -106,6 +110,7 @@ class Coordinator {
     std::map<std::string, v1::Job> history;
   };
   std::optional<Kept> backup_;
+  TimeLimits time_limits_;
   int64_t restores_ = 0;
   int64_t epoch_min_ = 0;
   bool on_copy_ = false;  // the disk is a backup that nobody has opened yet

@@ -43,6 +43,13 @@ const std::vector<MutantRow>& Mutants() {
       {"spool fsync", "a report is sent before it is on the worker's disk"},
       {"random counter on resume", "a resumed run draws its random numbers from the beginning"},
       {"guard margin", "the guard stops work at the reserve, not above it"},
+      {"daily budget", "the guard forgets the day's energy budget"},
+      {"work window", "the guard lets work run at any time of day"},
+      {"stay alive", "the guard keeps the reserve alone, not what the board needs to stay alive"},
+      {"deadline", "a job that is past its deadline does not fail"},
+      {"pause limit", "a paused attempt holds its job for as long as it is paused"},
+      {"archiving", "ended jobs never leave for the history"},
+      {"archived results", "an ended job goes to the history without its attempts"},
       {"stopped energy", "a stopped attempt's joules are missing in its receipt"},
       {"lease of the worker", "a worker goes on without contact when its lease has ended"},
   };

@@ -136,6 +136,24 @@ void Invariants::OnArchived(const v1::JobArchived& archived) {
       !core::IsTerminal(job.state())) {
     Break(absl::StrCat(job.job_id(), " went to the history as ", v1::JobState_Name(job.state()),
                        ", its events say otherwise"));
+    return;
+  }
+  // From here on the history alone answers for the job.
+  if (job.attempts_size() != model->second.attempts ||
+      job.output_artifact_id() != model->second.output) {
+    Break(absl::StrCat(job.job_id(), " went to the history with ", job.attempts_size(),
+                       " attempts and the result \"", job.output_artifact_id(),
+                       "\"; its events say ", model->second.attempts, " and \"",
+                       model->second.output, "\""));
+  }
+  for (const v1::Attempt& attempt : job.attempts()) {
+    const auto known = model_.attempts.find(attempt.attempt_id());
+    if (known == model_.attempts.end() || known->second.state != attempt.state() ||
+        attempt.receipt().SerializeAsString() != known->second.receipt) {
+      Break(absl::StrCat(attempt.attempt_id(), " went to the history as ",
+                         v1::AttemptState_Name(attempt.state()),
+                         ", its state or its receipt is not that of its events"));
+    }
   }
 }
 
@@ -175,6 +193,7 @@ void Invariants::OnPlaced(const v1::AttemptPlaced& placed) {
   attempt.device_id = placed.device_id();
   attempt.lease_seconds = placed.lease_seconds();
   JobModel& job = model_.jobs[placed.job_id()];
+  ++job.attempts;
   ++job.live;
   job.current = placed.attempt_id();
   touched_.insert(placed.job_id());
@@ -187,6 +206,7 @@ void Invariants::OnRecovered(const v1::AttemptRecovered& recovered) {
     attempt.device_id = recovered.device_id();
     attempt.lease_seconds = recovered.lease_seconds();
     attempt.state = v1::ATTEMPT_STATE_SUPERSEDED;
+    ++model_.jobs[recovered.job_id()].attempts;
   }
   SetAttempt(attempt, recovered.current() ? recovered.state() : v1::ATTEMPT_STATE_SUPERSEDED);
   if (recovered.current()) {
@@ -203,6 +223,9 @@ void Invariants::OnAttempt(const v1::AttemptStateChanged& changed) {
   }
   AttemptModel& attempt = found->second;
   SetAttempt(attempt, changed.state());
+  if (changed.has_receipt()) {
+    attempt.receipt = changed.receipt().SerializeAsString();
+  }
   if (changed.state() == v1::ATTEMPT_STATE_FINISHED &&
       model_.jobs[attempt.job_id].current != changed.attempt_id()) {
     Break(absl::StrCat(changed.attempt_id(), " was committed, and ",
@@ -250,6 +273,7 @@ void Invariants::OnJob(const v1::JobStateChanged& changed) {
                        ") and became ", v1::JobState_Name(changed.state())));
   }
   job.state = changed.state();
+  job.output = changed.output_artifact_id();
   touched_.insert(changed.job_id());
 }
 

@@ -74,6 +74,8 @@ class Invariants {
     std::string current;  // attempt
     int live = 0;
     int finished = 0;
+    int attempts = 0;
+    std::string output;            // artifact id
     std::set<std::string> inputs;  // artifact ids
   };
   struct AttemptModel {
@@ -81,6 +83,7 @@ class Invariants {
     std::string device_id;
     v1::AttemptState state = v1::ATTEMPT_STATE_PLACED;
     double lease_seconds = 0.0;
+    std::string receipt{};  // serialized
   };
   // What the durable events say.
   struct Model {

@@ -83,6 +83,10 @@ const char* FaultName(Fault fault) {
   return kRows[static_cast<size_t>(fault)].name;
 }
 
+absl::Time TrueTime(double now_seconds) {
+  return absl::FromUnixSeconds(1'799'970'300) + absl::Seconds(now_seconds);
+}
+
 Options DrawOptions(uint64_t seed, bool slow) {
   Random random(seed * 7919 + (slow ? 1 : 0));
   Options options;

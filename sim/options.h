@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/time/time.h"
+
 namespace wattle::sim {
 
 // A fault happens to a device, a job or the coordinator, drawn at random.
@@ -88,6 +90,10 @@ struct Options {
 
 // A world drawn from the seed. `slow`: weeks of a field instead of an hour of a lab.
 Options DrawOptions(uint64_t seed, bool slow);
+
+// The wall clock of the world: it begins a quarter of an hour before midnight UTC, so that a dense
+// world sees two days.
+absl::Time TrueTime(double now_seconds);
 
 // How often each thing happened. A test asserts with these counts that its faults happened.
 struct Counts {

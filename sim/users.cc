@@ -20,6 +20,21 @@ constexpr double kChained = 0.3;       // of jobs: they take another one's outpu
 constexpr double kPauseLimited = 0.5;  // of reserve policies: they also limit a pause
 constexpr const char* kReservePolicy = "reserve";
 constexpr const char* kHeatPolicy = "heat";
+constexpr const char* kBudgetPolicy = "budget";
+constexpr const char* kWindowPolicy = "window";
+constexpr const char* kAlivePolicy = "alive";
+constexpr const char* kPolicies[] = {kReservePolicy, kHeatPolicy, kBudgetPolicy, kWindowPolicy,
+                                     kAlivePolicy};
+constexpr double kDaySeconds = 86400.0;
+constexpr int kMinutesOfDay = 1440;
+// Of a budget: what a board draws at work, about.
+constexpr Watts kWorkPower(12.0);
+
+// "23:05", so many minutes after midnight.
+std::string TimeOfDay(int minutes) {
+  const int of_day = ((minutes % kMinutesOfDay) + kMinutesOfDay) % kMinutesOfDay;
+  return absl::StrFormat("%02d:%02d", of_day / 60, of_day % 60);
+}
 
 v1::ArtifactInfo BaseModel() {
   v1::ArtifactInfo model;
@@ -231,22 +246,61 @@ void Users::Delete(const std::string& name) {
   });
 }
 
-void Users::ChangePolicies(Fraction reserve) {
+v1::Policy Users::MakePolicy(Fraction reserve) {
+  constexpr int kReserveAndHeat = 12;  // of 16 draws
+  // What a policy of the day is measured by: a day, or a dense world's half hour.
+  const double span_seconds = std::min(options_.fault_seconds, kDaySeconds);
+  const int span_minutes = static_cast<int>(span_seconds / 60.0);
+  const int now_minutes = static_cast<int>(
+      absl::ToInt64Minutes(TrueTime(loop_.now_seconds()) - absl::UnixEpoch()) % kMinutesOfDay);
   v1::Policy policy;
-  const bool of_charge = random_.Chance(0.7);
+  const int draw = random_.Below(16);
+  if (draw < kReserveAndHeat) {
+    return MakeReserveOrHeat(reserve, draw < 8);
+  }
+  switch (draw) {
+    case kReserveAndHeat:
+    case kReserveAndHeat + 1:
+      policy.set_name(kBudgetPolicy);
+      policy.set_daily_energy_budget_wh(
+          ToWattHours(kWorkPower * absl::Seconds(span_seconds * random_.Between(0.08, 0.4))));
+      break;
+    case kReserveAndHeat + 2: {
+      // Every second board, so that the others go on.
+      policy.set_name(kWindowPolicy);
+      policy.add_selector("half=odd");
+      const int begin = now_minutes + random_.Below(span_minutes / 2) - span_minutes / 4;
+      policy.add_work_windows(absl::StrCat(TimeOfDay(begin), "-",
+                                           TimeOfDay(begin + 3 + random_.Below(span_minutes / 2))));
+      break;
+    }
+    default:
+      policy.set_name(kAlivePolicy);
+      policy.set_stay_alive_until(TimeOfDay(now_minutes + 1 + random_.Below(span_minutes / 2)));
+  }
+  return policy;
+}
+
+v1::Policy Users::MakeReserveOrHeat(Fraction reserve, bool of_charge) {
+  v1::Policy policy;
   policy.set_name(of_charge ? kReservePolicy : kHeatPolicy);
+  if (!of_charge) {
+    policy.set_max_temperature_celsius(random_.Between(60.0, 80.0));
+    return policy;
+  }
+  policy.set_reserve_state_of_charge_ratio(reserve.value());
+  if (random_.Chance(kPauseLimited)) {
+    policy.set_pause_seconds_max(options_.outage_seconds_max * random_.Between(0.1, 1.0));
+  }
+  return policy;
+}
+
+void Users::ChangePolicies(Fraction reserve) {
+  const v1::Policy policy = MakePolicy(reserve);
   if (policies_.contains(policy.name()) && random_.Chance(0.3)) {
     policies_.erase(policy.name());
     Delete(policy.name());
     return;
-  }
-  if (of_charge) {
-    policy.set_reserve_state_of_charge_ratio(reserve.value());
-    if (random_.Chance(kPauseLimited)) {
-      policy.set_pause_seconds_max(options_.outage_seconds_max * random_.Between(0.1, 1.0));
-    }
-  } else {
-    policy.set_max_temperature_celsius(random_.Between(60.0, 80.0));
   }
   policies_.insert(policy.name());
   Apply(policy);
@@ -267,7 +321,7 @@ void Users::AskAgain() {
 }
 
 void Users::StopFaults() {
-  for (const char* name : {kReservePolicy, kHeatPolicy}) {
+  for (const char* name : kPolicies) {
     // Also one that only a restored journal still has.
     policies_.erase(name);
     Delete(name);

@@ -46,6 +46,8 @@ class Users {
   void Push(const v1::ArtifactInfo& info);
   void Submit(int number);
   void Resume(const DeviceId& device);
+  v1::Policy MakePolicy(Fraction reserve);
+  v1::Policy MakeReserveOrHeat(Fraction reserve, bool of_charge);
   void Apply(const v1::Policy& policy);
   void Delete(const std::string& name);
   v1::JobSpec MakeSpec(int number);

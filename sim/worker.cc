@@ -2,6 +2,7 @@
 #include "sim/worker.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <utility>
 
@@ -11,7 +12,8 @@
 namespace wattle::sim {
 namespace {
 
-constexpr double kCivilEpochSeconds = 1.8e9;
+// Steps forth and back leave a rounding.
+constexpr double kClockIsRightSeconds = 1e-3;
 // No timer is shorter: rounding between two clocks must not stop the time.
 constexpr double kWakeSecondsMin = 0.001;
 constexpr double kBatteryPollDays = 0.01;
@@ -63,9 +65,8 @@ Worker::~Worker() = default;
 
 agent::Instant Worker::Now() const {
   const double now_seconds = world_.loop.now_seconds();
-  return clock_->At(
-      Monotonic(absl::Seconds(now_seconds - booted_seconds_)),
-      absl::UnixEpoch() + absl::Seconds(kCivilEpochSeconds + now_seconds + clock_offset_seconds_));
+  return clock_->At(Monotonic(absl::Seconds(now_seconds - booted_seconds_)),
+                    TrueTime(now_seconds) + absl::Seconds(clock_offset_seconds_));
 }
 
 v1::DeviceInfo Worker::Describe() const {
@@ -82,6 +83,9 @@ v1::DeviceInfo Worker::Describe() const {
   info.set_energy_scope("module");
   info.set_engine_version("wattle-sim");
   info.set_cache_quota_bytes(int64_t{1} << 34);
+  v1::Label& half = *info.add_labels();
+  half.set_key("half");
+  half.set_value(number_ % 2 == 0 ? "even" : "odd");
   if (board_.has_battery()) {
     info.set_battery_capacity_wh(ToWattHours(*board_.settings().battery));
   }
@@ -153,7 +157,7 @@ void Worker::Start() {
   readings_->Add(sensors, std::nullopt);
   ++life_;
   wake_scheduled_ = false;
-  reserve_.Disturb(world_.loop.now_seconds());
+  policies_.ProcessStarted(world_.loop.now_seconds());
   contact_seconds_ = world_.loop.now_seconds();
   Call([this](const agent::Instant& now) { core_->Start(now); });
   Dial();
@@ -191,6 +195,7 @@ void Worker::CutPowerSoon() {
 
 void Worker::LoseDisk() {
   lost_something_ = true;
+  policies_.ForgetSpent();
   const std::map<std::string, std::string> files = disk_.files();
   for (const auto& [name, content] : files) {
     disk_.Forget(name);
@@ -209,6 +214,7 @@ bool Worker::DamageFile() {
     return false;
   }
   lost_something_ = true;
+  policies_.ForgetSpent();
   const std::string name = file->first;
   const auto size = static_cast<int>(file->second.size());
   if (world_.random.Chance(0.3)) {
@@ -220,6 +226,7 @@ bool Worker::DamageFile() {
 }
 
 void Worker::SetDiskFull(bool full) {
+  policies_.ForgetSpent();
   disk_.set_full(full);
 }
 
@@ -276,8 +283,12 @@ void Worker::Later(double seconds, std::function<void()> action) {
 void Worker::Sample(const agent::Instant& now) {
   AdvanceBoard();
   readings_->OnPoll(0, board_.Read(now.device), now.device);
-  const std::string breach =
-      reserve_.Check(board_, world_.loop.now_seconds(), world_.options.step_seconds);
+  const double now_seconds = world_.loop.now_seconds();
+  const std::string breach = policies_.Check(
+      board_, {.now_seconds = now_seconds,
+               .step_seconds = world_.options.step_seconds,
+               .civil = TrueTime(now_seconds),
+               .clock_is_right = std::abs(clock_offset_seconds_) < kClockIsRightSeconds});
   if (!breach.empty()) {
     world_.invariants.Break(absl::StrCat(device_id_, ": ", breach));
   }
@@ -371,7 +382,7 @@ void Worker::Disconnected(int64_t stream) {
 
 void Worker::Receive(const v1::CoordinatorMessage& message) {
   if (message.has_desired()) {
-    reserve_.SetPolicies(message.desired(), world_.loop.now_seconds());
+    policies_.SetPolicies(message.desired(), world_.loop.now_seconds());
     for (const v1::Assignment& assignment : message.desired().assignments()) {
       leases_seconds_[assignment.attempt_id()] = assignment.lease_seconds();
     }

@@ -17,8 +17,8 @@
 #include "sim/event_loop.h"
 #include "sim/invariants.h"
 #include "sim/options.h"
+#include "sim/policy_watch.h"
 #include "sim/random.h"
-#include "sim/reserve_watch.h"
 #include "sim/runner.h"
 #include "wattle/v1/artifact.pb.h"
 #include "wattle/v1/fleet.pb.h"
@@ -152,7 +152,7 @@ class Worker final : public agent::AgentPorts {
   bool wake_scheduled_ = false;
   bool cache_empty_ = true;
   bool lost_something_ = false;
-  ReserveWatch reserve_;
+  PolicyWatch policies_;
   // Of the lease that the worker itself counts.
   double contact_seconds_ = 0.0;
   std::map<std::string, double> leases_seconds_;  // by attempt, as the assignment says

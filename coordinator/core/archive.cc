@@ -3,6 +3,7 @@
 // ArchiveEnded: ended jobs leave the state for the history. Pure.
 #include "absl/time/time.h"
 
+#include "base/fault_point.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/elapsed.h"
@@ -27,7 +28,7 @@ bool Leaves(const EndedTime& age, size_t ended_jobs, const Retention& retention)
 
 bool AnythingToArchive(const State& state, const Instant& started, const Retention& retention,
                        const Instant& now) {
-  if (state.ended_jobs.empty()) {
+  if (state.ended_jobs.empty() || WATTLE_FAULT_POINT("archiving")) {
     return false;
   }
   const auto& [ended_unix_seconds, number] = *state.ended_jobs.begin();
@@ -50,6 +51,9 @@ void DecideArchive(Draft& draft, const ArchiveEnded& command) {
     const v1::JobRecord& record = state.jobs.at(number);
     v1::JobArchived& event = *draft.Add().mutable_job_archived();
     *event.mutable_job() = record.job();
+    if (WATTLE_FAULT_POINT("archived results")) {
+      event.mutable_job()->clear_attempts();
+    }
     event.set_idempotency_key(record.idempotency_key());
     --left;
     ++archived;

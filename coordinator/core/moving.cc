@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "base/fault_point.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/elapsed.h"
 #include "coordinator/core/selects_internal.h"
@@ -69,7 +70,8 @@ std::optional<Move> MoveOf(const State& state, const Observations& observations,
   }
   const absl::Duration paused =
       SinceStateChange(state, observations, AttemptId(live->attempt_id()), now.monotonic);
-  if (paused > PauseLimit(state, DeviceId(live->device_id()))) {
+  if (paused > PauseLimit(state, DeviceId(live->device_id())) &&
+      !WATTLE_FAULT_POINT("pause limit")) {
     return Move{false, absl::StrCat("leaves ", device, " after a pause of ", FormatElapsed(paused),
                                     ": ", live->reason())};
   }

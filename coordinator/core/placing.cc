@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "base/fault_point.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/elapsed.h"
@@ -246,7 +247,7 @@ namespace {
 void EndOverdue(Draft& draft, const v1::JobRecord& record) {
   const v1::Job& job = record.job();
   const absl::Duration deadline = absl::Seconds(job.spec().deadline_seconds());
-  if (deadline <= absl::ZeroDuration() ||
+  if (deadline <= absl::ZeroDuration() || WATTLE_FAULT_POINT("deadline") ||
       JobAge(draft.state(), draft.observations(), record, draft.now().monotonic) <= deadline) {
     return;
   }

@@ -101,10 +101,14 @@ std::string Guard::CheckCharge(const policy::Limits& limits, const policy::StopE
   const Watts idle = moment.idle.value_or(estimate.load);
   std::optional<policy::ReserveLimit> floor =
       policy::ChargeFloor(limits, moment.civil, idle, capacity_);
+  if (WATTLE_FAULT_POINT("stay alive")) {
+    floor = limits.reserve;
+  }
   // When one time to stay alive has come the next one counts, and more must be left at once.
   const auto soon = policy::ChargeFloor(
       limits, moment.civil + moment.time_scale * policy::StopLead(estimate), idle, capacity_);
-  if (soon && (!floor || soon->state_of_charge > floor->state_of_charge)) {
+  if (soon && !WATTLE_FAULT_POINT("stay alive") &&
+      (!floor || soon->state_of_charge > floor->state_of_charge)) {
     floor = soon;
   }
   if (!limits.alive.empty() && charge_ && !capacity_) {
@@ -155,7 +159,7 @@ std::string Guard::CheckCharge(const policy::Limits& limits, const policy::StopE
 
 std::string Guard::CheckWindows(const policy::Limits& limits, const policy::StopEstimate& estimate,
                                 const GuardMoment& moment) {
-  if (limits.windows.empty()) {
+  if (limits.windows.empty() || WATTLE_FAULT_POINT("work window")) {
     outside_window_ = false;
     return "";
   }
@@ -182,7 +186,7 @@ std::string Guard::CheckWindows(const policy::Limits& limits, const policy::Stop
 
 std::string Guard::CheckBudget(const policy::Limits& limits, const policy::StopEstimate& estimate,
                                const GuardMoment& moment) {
-  if (!limits.budget) {
+  if (!limits.budget || WATTLE_FAULT_POINT("daily budget")) {
     over_budget_ = false;
     return "";
   }

@@ -1,0 +1,140 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "sim/policy_watch.h"
+
+#include <optional>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+
+namespace wattle::sim {
+namespace {
+
+// A jump of the gauge is believed after 20 s (telemetry/battery/guard.h), a silent one for 30 s
+// (policy/held_back.h); then the runner has its stop time, in which it ends a step and a
+// checkpoint.
+constexpr double kGraceSteps = 6.0;
+constexpr double kGraceSeconds = 75.0;
+// The idle draw, of which the worker knows what it measured.
+constexpr double kIdleTolerance = 0.99;
+// agent::kSavePeriod, and the second in which it falls: what a stop of the process costs the count
+// of the day's joules.
+constexpr double kSaveSeconds = 16.0;
+// A clock that was ahead is believed after a day (agent_core.cc), in which the count begins anew.
+constexpr int64_t kDaysUntilClockIsBelieved = 3;
+
+double GraceSeconds(const WatchMoment& moment) {
+  return kGraceSteps * moment.step_seconds + kGraceSeconds;
+}
+
+}  // namespace
+
+void PolicyWatch::SetPolicies(const v1::DesiredSet& desired, double now_seconds) {
+  std::string policies;
+  std::vector<const v1::Policy*> selected;
+  for (const v1::Policy& policy : desired.policies()) {
+    selected.push_back(&policy);
+    absl::StrAppend(&policies, policy.SerializeAsString(), "\n");
+  }
+  if (policies == policies_) {
+    return;
+  }
+  const bool had_budget = limits_.budget.has_value();
+  policies_ = policies;
+  limits_ = policy::LimitsOf(selected);
+  disturbed_seconds_ = now_seconds;
+  if (!had_budget) {
+    // The worker counts while there is a budget.
+    spent_ = Joules(0);
+    stops_ = 0;
+    spent_is_kept_ = true;
+  }
+}
+
+void PolicyWatch::ProcessStarted(double now_seconds) {
+  disturbed_seconds_ = now_seconds;
+  ++stops_;
+}
+
+void PolicyWatch::CountBudget(const Board& board, const WatchMoment& moment) {
+  const Joules drawn = board.work_energy() - counted_;
+  counted_ = board.work_energy();
+  if (!limits_.budget) {
+    return;
+  }
+  const int64_t day = policy::DayOf(*limits_.budget, moment.civil);
+  if (!moment.clock_is_right) {
+    distrusted_until_day_ = day + kDaysUntilClockIsBelieved;
+  }
+  if (day != day_) {
+    day_ = day;
+    spent_ = Joules(0);
+    stops_ = 0;
+    spent_is_kept_ = true;
+  }
+  spent_ += drawn;
+}
+
+std::string PolicyWatch::CheckCharge(const Board& board, const WatchMoment& moment) const {
+  if (!board.has_battery()) {
+    return "";
+  }
+  policy::Limits limits = limits_;
+  if (moment.now_seconds - clock_disturbed_seconds_ <= GraceSeconds(moment)) {
+    limits.alive.clear();
+  }
+  const auto floor = policy::ChargeFloor(
+      limits, moment.civil, board.settings().idle * kIdleTolerance, board.settings().battery);
+  const double error = board.settings().gauge_error.value();
+  if (!floor || board.charge().value() >= floor->state_of_charge.value() - error) {
+    return "";
+  }
+  return absl::StrCat("works at a true charge of ", board.charge().value(), ", policy ",
+                      floor->policy, " asks for ", floor->state_of_charge.value(),
+                      ", the gauge's stated error is ", error);
+}
+
+std::string PolicyWatch::CheckWindows(const WatchMoment& moment) const {
+  if (policy::OpensAt(limits_.windows, moment.civil) <= moment.civil) {
+    return "";
+  }
+  return absl::StrCat("works at ", absl::FormatTime(moment.civil, absl::UTCTimeZone()),
+                      ", outside the window of policy ", limits_.windows.front().policy, ": ",
+                      policy::Describe(limits_.windows.front()));
+}
+
+std::string PolicyWatch::CheckBudget(const Board& board) const {
+  if (!limits_.budget || !spent_is_kept_ || day_ < distrusted_until_day_) {
+    return "";
+  }
+  const Joules lost =
+      board.settings().work * absl::Seconds(kSaveSeconds * static_cast<double>(stops_));
+  if (spent_ <= limits_.budget->per_day + lost) {
+    return "";
+  }
+  return absl::StrCat("work has drawn ", spent_.value(), " J of this day's ",
+                      limits_.budget->per_day.value(), " J (policy ", limits_.budget->policy,
+                      "), and goes on");
+}
+
+std::string PolicyWatch::Check(const Board& board, const WatchMoment& moment) {
+  if (board.sensors.gauge_silent || board.sensors.gauge_says) {
+    disturbed_seconds_ = moment.now_seconds;
+  }
+  if (!moment.clock_is_right) {
+    clock_disturbed_seconds_ = moment.now_seconds;
+  }
+  CountBudget(board, moment);
+  const double grace_seconds = GraceSeconds(moment);
+  if (!board.working() || moment.now_seconds - disturbed_seconds_ <= grace_seconds) {
+    return "";
+  }
+  if (const std::string breach = CheckCharge(board, moment); !breach.empty()) {
+    return breach;
+  }
+  if (const std::string breach = CheckBudget(board); !breach.empty()) {
+    return breach;
+  }
+  return moment.now_seconds - clock_disturbed_seconds_ > grace_seconds ? CheckWindows(moment) : "";
+}
+
+}  // namespace wattle::sim

@@ -1,0 +1,229 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "sim/time_limits.h"
+
+#include <algorithm>
+#include <limits>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+namespace wattle::sim {
+namespace {
+
+// core/archive.cc: a job stays for so long after its end.
+constexpr double kStaysAtLeastSeconds = 600.0;
+// A submit is durable a moment after it was decided.
+constexpr double kCommitSeconds = 0.5;
+
+const v1::Job* JobOf(const core::State& state, const std::string& job_id) {
+  const v1::JobRecord* record = core::FindJob(state, JobId(job_id));
+  return record == nullptr ? nullptr : &record->job();
+}
+
+const v1::Attempt* LiveAttemptOf(const v1::Job& job) {
+  for (const v1::Attempt& attempt : job.attempts()) {
+    if (!core::IsTerminal(attempt.state())) {
+      return &attempt;
+    }
+  }
+  return nullptr;
+}
+
+// Policies that leave a mains-powered device free of every limit but the temperature.
+bool OnlyChargeAndHeat(const core::State& state) {
+  return std::all_of(state.policies.begin(), state.policies.end(), [](const auto& entry) {
+    const v1::Policy& policy = entry.second;
+    return policy.work_windows_size() == 0 && policy.daily_energy_budget_wh() == 0.0 &&
+           policy.stay_alive_until().empty();
+  });
+}
+
+double PauseLimitSeconds(const core::State& state) {
+  double limit_seconds = std::numeric_limits<double>::infinity();
+  for (const auto& [name, policy] : state.policies) {
+    if (policy.pause_seconds_max() > 0.0) {
+      limit_seconds = std::min(limit_seconds, policy.pause_seconds_max());
+    }
+  }
+  return limit_seconds;
+}
+
+}  // namespace
+
+void TimeLimits::OnStart(double now_seconds) {
+  started_seconds_ = now_seconds;
+  free_.clear();
+}
+
+void TimeLimits::OnEvent(const v1::Event& event, double now_seconds) {
+  switch (event.event_case()) {
+    case v1::Event::kJobSubmitted: {
+      const v1::JobSubmitted& submitted = event.job_submitted();
+      submitted_[submitted.job_id()] = {now_seconds, submitted.spec().deadline_seconds()};
+      if (submitted.spec().deadline_seconds() > 0.0) {
+        deadlines_.emplace(now_seconds + submitted.spec().deadline_seconds(), submitted.job_id());
+      }
+      return;
+    }
+    case v1::Event::kJobStateChanged:
+      return OnJob(event.job_state_changed(), now_seconds);
+    case v1::Event::kAttemptStateChanged: {
+      const v1::AttemptStateChanged& changed = event.attempt_state_changed();
+      if (changed.state() == v1::ATTEMPT_STATE_PAUSED) {
+        paused_[changed.attempt_id()] = now_seconds;
+      } else {
+        paused_.erase(changed.attempt_id());
+      }
+      return;
+    }
+    case v1::Event::kPolicyApplied:
+    case v1::Event::kPolicyDeleted:
+      policies_seconds_ = now_seconds;
+      return;
+    default:
+      return;
+  }
+}
+
+void TimeLimits::OnJob(const v1::JobStateChanged& changed, double now_seconds) {
+  if (!core::IsTerminal(changed.state())) {
+    return;
+  }
+  ended_.emplace_back(now_seconds, changed.job_id());
+  const Submitted& submitted = submitted_[changed.job_id()];
+  const double due_seconds = submitted.at_seconds + submitted.deadline_seconds;
+  // The decision is a little older than its event.
+  if (absl::StartsWith(changed.reason(), "its deadline of") &&
+      submitted.at_seconds > started_seconds_ && now_seconds < due_seconds - kCommitSeconds) {
+    invariants_.Break(absl::StrCat(changed.job_id(), " failed ", due_seconds - now_seconds,
+                                   " s before its deadline"));
+  }
+}
+
+void TimeLimits::CheckDeadlines(const core::State& state, double now_seconds) {
+  std::vector<std::pair<double, std::string>> again;
+  while (!deadlines_.empty() && deadlines_.begin()->first + TickGrace() < now_seconds) {
+    const auto [looked_seconds, job_id] = *deadlines_.begin();
+    deadlines_.erase(deadlines_.begin());
+    const v1::Job* job = JobOf(state, job_id);
+    if (job == nullptr || core::IsTerminal(job->state())) {
+      continue;
+    }
+    // Of a job from before the process it is only certain that it is as old as the process.
+    double due_seconds =
+        std::max(submitted_[job_id].at_seconds, started_seconds_) + job->spec().deadline_seconds();
+    if (const v1::Attempt* live = LiveAttemptOf(*job)) {
+      const auto paused = paused_.find(live->attempt_id());
+      if (paused == paused_.end() || live->state() != v1::ATTEMPT_STATE_PAUSED) {
+        again.emplace_back(now_seconds, job_id);  // What runs may end late.
+        continue;
+      }
+      due_seconds = std::max(due_seconds, paused->second);
+    }
+    if (due_seconds + TickGrace() < now_seconds) {
+      invariants_.Break(absl::StrCat(job_id, " is ", v1::JobState_Name(job->state()), ", ",
+                                     now_seconds - due_seconds,
+                                     " s after its deadline: ", job->reason()));
+    }
+    again.emplace_back(std::max(due_seconds, now_seconds), job_id);
+  }
+  deadlines_.insert(again.begin(), again.end());
+}
+
+void TimeLimits::CheckRetention(const core::State& state, double now_seconds) {
+  if (options_.retention_seconds <= 0.0 || clock_stepped_) {
+    return;
+  }
+  const double stays_seconds = std::max(options_.retention_seconds, kStaysAtLeastSeconds);
+  while (!ended_.empty()) {
+    const auto& [ended_seconds, job_id] = ended_.front();
+    if (std::max(ended_seconds, started_seconds_) + stays_seconds + TickGrace() >= now_seconds) {
+      return;
+    }
+    const v1::Job* job = JobOf(state, job_id);
+    if (job != nullptr && core::IsTerminal(job->state())) {
+      invariants_.Break(absl::StrCat(job_id, " ended ", now_seconds - ended_seconds,
+                                     " s ago and has not left for the history"));
+    }
+    ended_.pop_front();
+  }
+}
+
+void TimeLimits::FindFreeDevices(const core::State& state, const core::Observations& observations,
+                                 double now_seconds) {
+  for (const auto& [id, record] : state.devices) {
+    const auto seen = observations.devices.find(id);
+    const bool is_free =
+        !record.drained() && !record.removed() && record.info().battery_capacity_wh() == 0.0 &&
+        seen != observations.devices.end() && seen->second.connected && seen->second.caught_up &&
+        seen->second.last_seen.has_value() && seen->second.heartbeat.guard_reason().empty() &&
+        !state.wanted_attempt.contains(id);
+    if (is_free) {
+      free_.emplace(id.value(), now_seconds);
+    } else {
+      free_.erase(id.value());
+    }
+  }
+}
+
+bool TimeLimits::HasElsewhere(const core::State& state, const v1::Job& job,
+                              const std::string& device_id, double now_seconds) const {
+  for (const v1::Attempt& attempt : job.attempts()) {
+    if (attempt.state() == v1::ATTEMPT_STATE_FAILED) {
+      return false;  // The device where it failed is left alone for a while.
+    }
+  }
+  bool found = false;
+  for (const auto& [id, record] : state.devices) {
+    if (id.value() == device_id) {
+      continue;
+    }
+    const auto since = free_.find(id.value());
+    if (since != free_.end()) {
+      found = found || now_seconds - since->second > PlanGrace();
+    } else if (state.wanted_attempt.contains(id)) {
+      return false;  // A better device may be worth waiting for.
+    }
+  }
+  return found;
+}
+
+void TimeLimits::CheckPauses(const core::State& state, const core::Observations& observations,
+                             double now_seconds) {
+  const double limit_seconds = PauseLimitSeconds(state);
+  if (paused_.empty() || limit_seconds == std::numeric_limits<double>::infinity() ||
+      !OnlyChargeAndHeat(state)) {
+    free_.clear();
+    return;
+  }
+  FindFreeDevices(state, observations, now_seconds);
+  for (const auto& [attempt_id, paused_seconds] : paused_) {
+    const double since_seconds =
+        std::max({paused_seconds, started_seconds_, policies_seconds_}) + limit_seconds;
+    const v1::Attempt* attempt = core::FindAttempt(state, AttemptId(attempt_id));
+    if (since_seconds + PlanGrace() >= now_seconds || attempt == nullptr ||
+        attempt->state() != v1::ATTEMPT_STATE_PAUSED || attempt->released()) {
+      continue;
+    }
+    const DeviceId device(attempt->device_id());
+    const auto seen = observations.devices.find(device);
+    const v1::Job* job = JobOf(state, attempt->job_id());
+    if (seen != observations.devices.end() && seen->second.connected && job != nullptr &&
+        job->spec().deadline_seconds() == 0.0 &&
+        HasElsewhere(state, *job, attempt->device_id(), now_seconds)) {
+      invariants_.Break(absl::StrCat(attempt_id, " is paused for ", now_seconds - paused_seconds,
+                                     " s, a policy bears ", limit_seconds,
+                                     " s, and another device stands free"));
+    }
+  }
+}
+
+void TimeLimits::Check(const core::State& state, const core::Observations& observations,
+                       double now_seconds) {
+  CheckDeadlines(state, now_seconds);
+  CheckRetention(state, now_seconds);
+  CheckPauses(state, observations, now_seconds);
+}
+
+}  // namespace wattle::sim
