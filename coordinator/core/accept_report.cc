@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// WorkerReport: a device's durable facts, each taken exactly once. The high-water mark is an event
-// in the same batch as what the report caused. Pure.
+// WorkerReport: takes each durable fact of a device exactly once. The high-water mark is an event
+// in the same batch as the report's other events, so that a crash keeps both or neither. Pure.
 #include <algorithm>
 #include <cmath>
 #include <string>
@@ -41,7 +41,7 @@ bool WentBack(const v1::EnergyLedger& from, const v1::EnergyLedger& to) {
          to.overhead_energy_joules() < from.overhead_energy_joules();
 }
 
-// The attempt a fact is about, with its job; or why the fact changes nothing.
+// The attempt and the job of a fact; or the reason why the fact changes nothing.
 struct Subject {
   const v1::Job* job = nullptr;
   const v1::Attempt* attempt = nullptr;
@@ -87,7 +87,7 @@ class ReportDecider {
     stored.set_incarnation(incarnation_);
     stored.set_sequence(report_.sequence());
     stored.set_report(report_.SerializeAsString());
-    return "a fact that this version does not know; it is kept as it came";
+    return "this version does not know the fact; the journal keeps it unchanged";
   }
 
  private:
@@ -109,7 +109,7 @@ class ReportDecider {
     return subject;
   }
 
-  // The device is told again what it shall hold: it holds something else.
+  // The device holds something else than its desired set, so the device gets its desired set again.
   std::string Ignore(const std::string& why) {
     draft_.decision().effects.emplace_back(DesiredSetChanged{device_});
     return why;
@@ -129,7 +129,7 @@ class ReportDecider {
     return "";
   }
 
-  // The worker's receipt with what the coordinator knows better.
+  // The worker's receipt, completed with the coordinator's own data.
   [[nodiscard]] v1::Receipt Complete(const v1::Receipt& receipt, const v1::Attempt& attempt) const {
     v1::Receipt complete = receipt;
     complete.set_attempt_id(attempt.attempt_id());
@@ -140,7 +140,8 @@ class ReportDecider {
     return complete;
   }
 
-  // Joules of an attempt that had already ended for the coordinator: booked, its state stays.
+  // Books the joules of an attempt that had already ended for the coordinator. The attempt keeps
+  // its state.
   std::string BookLate(const Subject& subject, const v1::Receipt& receipt, const char* what) {
     const v1::Attempt& attempt = *subject.attempt;
     if (attempt.receipt().has_total()) {
@@ -155,15 +156,16 @@ class ReportDecider {
     return absl::StrCat("late: ", attempt.attempt_id(), " ", what, "; its energy is booked");
   }
 
-  // The end of an attempt that was placed after the backup from which this journal was restored:
-  // made known, so that its joules count, and its result taken where the store has it.
+  // Takes the end of an attempt that was placed after the backup of which this journal is a copy.
+  // The attempt is recorded, so that its joules count. Its result is adopted if the store has it.
   template <typename Fact>
   std::string RecoverEnd(const Fact& fact, v1::AttemptState end, const std::string& output) {
     const AttemptId id(fact.attempt_id());
     const v1::JobRecord* record = FindJob(draft_.state(), JobId(JobIdOf(id)));
     if (record == nullptr) {
       NoteUnknownJob(draft_, device_.value(), fact);
-      return absl::StrCat("of before the restore, and its job is not open here: ", id.value());
+      return absl::StrCat(id.value(),
+                          " was placed before the restore, and its job is not open here");
     }
     const v1::Job& job = record->job();
     v1::AttemptRecovered& recovered = *draft_.Add().mutable_attempt_recovered();
@@ -195,10 +197,10 @@ class ReportDecider {
                                DeviceName(draft_.state(), device_.value()), ", but its result ",
                                output, " is not in the restored store: the job runs again"));
     }
-    return absl::StrCat("of before the restore: ", id.value(), "; its energy is booked");
+    return absl::StrCat(id.value(), " was placed before the restore; its energy is booked");
   }
 
-  // The result of an attempt that has ended for the coordinator becomes the job's.
+  // Makes the result of an attempt that had already ended for the coordinator the job's result.
   void Adopt(const v1::Job& job, const v1::Attempt& attempt, const v1::Receipt& told,
              const std::string& output, const std::string& reason) {
     const v1::Attempt* newer = LiveAttempt(job);
@@ -255,7 +257,7 @@ class ReportDecider {
       return late ? BookLate(subject, fact.receipt(), "finished without a result") : Failed(lost);
     }
     if (!output.empty() && !draft_.state().artifacts.contains(ArtifactId(output))) {
-      // The artifact store never saw it, although the device says so: its upload is lost.
+      // The device uploaded the result, but the store does not have it: the upload is lost.
       v1::AttemptFailed lost;
       lost.set_attempt_id(fact.attempt_id());
       lost.set_fencing_token(fact.fencing_token());
@@ -278,7 +280,7 @@ class ReportDecider {
     return "";
   }
 
-  // A runner counts tokens; the bytes of a token follow from what is known of the data.
+  // A runner counts tokens. The bytes of a token follow from the data set's record.
   void CompleteWork(const v1::Job& job, v1::WorkDone& work) const {
     for (const v1::ResolvedInput& input : job.inputs()) {
       const auto data = draft_.state().artifacts.find(ArtifactId(input.artifact_id()));
@@ -313,7 +315,7 @@ class ReportDecider {
     if (IsTerminal(subject.attempt->state())) {
       return BookLate(subject, fact.receipt(), "failed");
     }
-    // A worker that names no class found a fault it cannot place: the device's.
+    // A worker that names no class could not classify the fault; the device is blamed.
     const v1::FailureClass failure_class = fact.failure_class() == v1::FAILURE_CLASS_UNSPECIFIED
                                                ? v1::FAILURE_CLASS_DEVICE
                                                : fact.failure_class();
@@ -329,8 +331,8 @@ class ReportDecider {
     return "";
   }
 
-  // A checkpoint that left its device is the job's, whatever became of the attempt: it counts steps
-  // of the job's own run.
+  // The checkpoint belongs to the job whatever became of the attempt, because its steps count from
+  // the start of the job.
   void TakeCheckpoint(const Subject& subject, const v1::AttemptStopped& fact) {
     const std::string& artifact = fact.checkpoint().artifact_id();
     const v1::JobRecord& record = *FindJob(draft_.state(), JobId(subject.job->job_id()));
@@ -377,9 +379,9 @@ class ReportDecider {
     return "";
   }
 
-  // Joules that a device counts from zero are added to what it had spent before. It says itself
-  // when it began to count anew (counter_id); of a device of 0.1, a new spool and a smaller sum say
-  // so.
+  // Adds joules that a device counts from zero to the device's earlier sum. A new counter_id says
+  // that the device began a new count. A device of version 0.1 sends no counter_id; there a new
+  // spool and a smaller sum say so.
   std::string Ledger(const v1::EnergyLedger& ledger) {
     for (const double joules : {ledger.attempt_energy_joules(), ledger.idle_energy_joules(),
                                 ledger.overhead_energy_joules(), ledger.missing_energy_joules()}) {
@@ -434,7 +436,7 @@ void DecideReport(Draft& draft, const WorkerReport& command) {
   }
   const bool again = sequence <= mark && WATTLE_FAULT_POINT("high-water mark");
   if (sequence <= mark && !again) {
-    // Repeated: its acknowledgement was lost.
+    // The worker repeats the report because the acknowledgement was lost.
     draft.decision().effects.emplace_back(Acknowledge{command.device, command.incarnation, mark});
     return;
   }

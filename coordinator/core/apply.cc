@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Apply: stores what an event carries, and nothing else. The meaning of an event never changes; a
-// new rule is a new event.
+// Apply: changes the state as an event says, and nothing else. The meaning of an event never
+// changes; a new rule is a new event.
 #include <algorithm>
 #include <optional>
 #include <set>
@@ -18,10 +18,10 @@
 namespace wattle::core {
 namespace {
 
-constexpr int kReportMarksMax = 16;  // incarnations remembered of a device, the latest ones
+constexpr int kReportMarksMax = 16;  // the latest incarnations of a device that are remembered
 constexpr size_t kRestoreFindingsMax = 1000;
 
-// The job's record, for change. Events name only jobs that exist.
+// The job's record, writable. Events name only jobs that exist.
 v1::JobRecord& Job(State& state, const std::string& job_id) {
   const std::optional<int64_t> number = JobNumber(job_id);
   WATTLE_CHECK(number.has_value() && state.jobs.contains(*number), "events name known jobs");
@@ -41,7 +41,7 @@ std::string JobOfAttempt(const std::string& attempt_id) {
   return attempt_id.substr(0, attempt_id.find('.'));
 }
 
-// Adds what a job counts for, or with sign -1 takes that away.
+// Adds the job to the counts; with sign -1 subtracts it.
 void AddToCounts(State& state, int64_t job_number, const CountedJob& job, int64_t sign) {
   if (job.state == v1::JOB_STATE_UNSPECIFIED) {
     return;  // Not counted yet.
@@ -144,7 +144,7 @@ class Applier {
     if (event.has_prediction()) {
       *attempt.mutable_prediction() = event.prediction();
     } else if (event.placement().best_size() > 0) {
-      // Events of 0.1 told what was decided only as the first candidate of the explanation.
+      // An event of version 0.1 has the decision only as the first candidate of its explanation.
       *attempt.mutable_prediction() = event.placement().best(0).prediction();
       attempt.set_power_mode(event.placement().best(0).power_mode());
     }
@@ -200,7 +200,7 @@ class Applier {
     opening.set_reason(event.reason());
     opening.set_next_job_number(state_.next_job_number);
     state_.restore_findings.clear();
-    // In an epoch above 0 every number begins above what earlier epochs can have given out.
+    // In an epoch above 0 the numbers begin above all numbers of earlier epochs.
     state_.next_job_number =
         std::max(state_.next_job_number, event.epoch() * kJobNumbersOfAnEpoch + 1);
     state_.next_fencing_token =
@@ -260,7 +260,7 @@ class Applier {
     Changed(*JobNumber(job_id));
   }
 
-  // From here on the history answers for the job; it stays counted.
+  // From now on the history answers for the job. The job stays in the counts.
   void On(const v1::JobArchived& event) {
     const int64_t number = *JobNumber(event.job().job_id());
     const CountedJob& counted = state_.counted_jobs.at(number);
@@ -368,7 +368,8 @@ class Applier {
 
   void On(const v1::ProfileUpdated& event) {
     for (const v1::ProfileRow& row : event.rows()) {
-      // Rows were checked when they were learned; one that no longer passes serves no prediction.
+      // The rows were checked when they were learned. A row that no longer passes is left out, and
+      // serves no prediction.
       (void)state_.profiles.Put(row);
     }
     effects_.emplace_back(QueueChanged{});
@@ -391,7 +392,7 @@ class Applier {
     effects_.emplace_back(QueueChanged{});
   }
 
-  // Of a new policy, `before` is empty and selects nothing.
+  // For a new policy `before` is empty and selects no device.
   void PolicyChanged(const v1::Policy& before, const v1::Policy& after) {
     for (const auto& [id, record] : state_.devices) {
       const bool selected = !before.name().empty() && Selects(before, record.info());
@@ -403,7 +404,7 @@ class Applier {
     effects_.emplace_back(QueueChanged{});
   }
 
-  // Events of 0.1 gave the end of a backoff on the wall clock alone.
+  // An event of version 0.1 has only the wall-clock time of the backoff's end.
   [[nodiscard]] double BackoffSeconds(const v1::JobStateChanged& event) const {
     return event.backoff_seconds() == 0.0 && event.not_before_unix_seconds() > at_
                ? event.not_before_unix_seconds() - at_
@@ -434,7 +435,7 @@ void IndexJob(State& state, int64_t job_number) {
   const auto times = state.job_times.find(job_number);
   if (IsTerminal(job.state()) && times != state.job_times.end() &&
       !times->second.ended.has_value()) {
-    state.job_times.erase(job_number);  // Of a replayed end: its times are those of no process.
+    state.job_times.erase(job_number);  // The job's end was replayed; no process has its time.
   }
   for (const v1::Attempt& attempt : job.attempts()) {
     const DeviceId device(attempt.device_id());
@@ -532,12 +533,12 @@ std::vector<Effect> Apply(State& state, const v1::Event& event, std::optional<Mo
       applier.On(event.journal_opened());
       break;
     case v1::Event::kReportStored:
-      break;  // In the journal alone, for a version that knows the fact.
+      break;  // Kept in the journal alone, for a version that knows the fact.
     case v1::Event::kRestoreFinding:
       applier.On(event.restore_finding());
       break;
     case v1::Event::EVENT_NOT_SET:
-      // Of a newer version: the journal's schema version keeps that from being replayed.
+      // The event is from a newer version. The journal's schema version prevents its replay here.
       WATTLE_CHECK(false, "an event says what happened");
   }
   return applier.TakeEffects();

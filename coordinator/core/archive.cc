@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// ArchiveEnded: ended jobs leave the state for the history. Pure.
+// ArchiveEnded: moves ended jobs from the state to the history. Pure.
 #include "absl/time/time.h"
 
 #include "base/fault_point.h"
@@ -11,14 +11,14 @@
 namespace wattle::core {
 namespace {
 
-// A repeated submit finds its job in the state or in the history. In between, neither has it for
-// the length of a commit, so a job stays for longer than any client repeats a submit. A step of the
-// wall clock must not shorten that.
+// A job stays in the state for longer than any client repeats a submit, and no step of the wall
+// clock shortens this time. Otherwise a repeated submit could come during the commit that archives
+// its job, when neither the state nor the history has the job.
 constexpr absl::Duration kStaysAtLeast = absl::Minutes(10);
-// Jobs that one command archives: a long queue of them must not delay other commands.
+// Jobs that one command archives. A larger batch would delay other commands.
 constexpr size_t kJobsAtOnce = 200;
 
-// The oldest of `ended_jobs` leaves.
+// Whether the oldest of `ended_jobs` leaves.
 bool Leaves(const EndedTime& age, size_t ended_jobs, const Retention& retention) {
   return age.certain > kStaysAtLeast &&
          (age.expected > retention.age_max || ended_jobs > static_cast<size_t>(retention.jobs_max));

@@ -40,7 +40,7 @@ class ArchiveTest : public testing::Test {
     spec.mutable_quantize()->set_quantization(v1::QUANTIZATION_INT8);
     return spec;
   }
-  // A job that ended now; returns its id.
+  // Submits a job, ends it now, and returns its id.
   std::string EndedJob(const std::string& key) {
     const std::string id = Do(SubmitJob{Quantize("tiny"), key}).id;
     Do(CancelJob{JobId(id), ""});
@@ -64,7 +64,7 @@ class ArchiveTest : public testing::Test {
     observations.started = started_;
     return observations;
   }
-  // The process ends, and another one reads the journal.
+  // The process ends. Another process replays the journal.
   void Restart() {
     absl::StatusOr<State> replayed = ParseSnapshot(SnapshotBytes(state_));
     ASSERT_THAT(replayed, IsOk());
@@ -73,7 +73,7 @@ class ArchiveTest : public testing::Test {
   }
 
   static constexpr absl::Time kStart = absl::FromUnixSeconds(1'000'000);
-  absl::Time now_ = kStart;  // As time really passes.
+  absl::Time now_ = kStart;  // The true time.
   absl::Duration clock_step_ = absl::ZeroDuration();
   Instant started_ = {kStart, Monotonic()};
 };
@@ -178,7 +178,7 @@ TEST_F(ArchiveTest, TheOutputOfAnArchivedJobIsStillAnInput) {
             std::string(64, 'a'));
 }
 
-// A clock that steps makes no job older or younger.
+// A step of the wall clock makes no job older or younger.
 TEST_F(ArchiveTest, AStepOfTheClockArchivesNothingEarlyAndDelaysNothing) {
   const Retention retention{.age_max = absl::Hours(1), .jobs_max = 100};
   for (const absl::Duration step : {absl::Hours(240), -absl::Hours(240)}) {
@@ -194,8 +194,8 @@ TEST_F(ArchiveTest, AStepOfTheClockArchivesNothingEarlyAndDelaysNothing) {
   }
 }
 
-// After a start with a wrong clock the age of older jobs is not known. They stay for as long as any
-// client repeats a submit.
+// After a start with a wrong wall clock the age of older jobs is unknown. Such jobs stay for as
+// long as any client repeats a submit.
 TEST_F(ArchiveTest, AStartWithAWrongClockArchivesNothingBeforeASubmitIsRepeated) {
   const Retention retention{.age_max = absl::Hours(1), .jobs_max = 100};
   EndedJob("a");

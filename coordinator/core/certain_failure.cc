@@ -18,7 +18,7 @@ const v1::ArtifactInfo* ModelOf(const std::vector<scheduler::InputView>& inputs)
   return nullptr;
 }
 
-// What people call the model: its reference in the spec, else its shape's family.
+// The model as people name it: by its reference in the spec, else as the declared model.
 std::string NameOf(const v1::JobSpec& spec) {
   for (const InputReference& input : InputsOf(spec)) {
     if (input.field == "model") {

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Jobs that would fail on every device, told before a device wastes joules on them. Pure.
+// Finds jobs that would fail on every device, before a device spends joules on them. Pure.
 #ifndef WATTLE_COORDINATOR_CORE_CERTAIN_FAILURE_H_
 #define WATTLE_COORDINATOR_CORE_CERTAIN_FAILURE_H_
 
@@ -12,9 +12,9 @@
 
 namespace wattle::core {
 
-// Why the job would fail whatever the device, with the remedy; empty: nothing known against it.
-// Looks at what the spec and the records of its inputs tell: a sequence longer than the model's
-// context, an int8 model to train or to quantize again.
+// Why the job would fail on every device, with the remedy; empty if nothing is known against the
+// job. CertainFailure reads the spec and the records of its inputs. It finds a sequence longer than
+// the model's context, and a quantized model that is to be trained or quantized again.
 std::string CertainFailure(const v1::JobSpec& spec,
                            const std::vector<scheduler::InputView>& inputs);
 

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What would fail on every device is known before a device spends a joule.
+// Tests that a job which would fail on every device is found before a device spends a joule.
 #include "coordinator/core/certain_failure.h"
 
 #include "gmock/gmock.h"

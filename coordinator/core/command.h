@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What the core is asked (Command), what it answers (Decision) and what follows from an event
-// (Effect). Plain values.
+// The core's plain values: a Command goes in, a Decision comes out, and an Effect follows from an
+// event.
 #ifndef WATTLE_COORDINATOR_CORE_COMMAND_H_
 #define WATTLE_COORDINATOR_CORE_COMMAND_H_
 
@@ -26,22 +26,23 @@ namespace wattle::core {
 struct SubmitJob {
   v1::JobSpec spec;
   std::string idempotency_key;  // Required.
-  // Jobs whose output the spec names (ReferencedJobs) and that left the state for the history.
+  // Jobs that the spec names as inputs (ReferencedJobs) and that have moved to the history.
   std::vector<v1::Job> archived_sources = {};
 };
 struct CancelJob {
   JobId job;
   std::string reason;
 };
-// The first command of a process. Both ids are random and used only where the journal needs them.
+// The first command of a process. Both ids are random. Only a new journal uses lineage_id, and only
+// a new opening uses opening_id.
 struct OpenJournal {
   std::string lineage_id;
   std::string opening_id;
   bool copy = false;      // the journal is a copy that nobody has opened yet
-  int64_t epoch_min = 0;  // with copy: open at least under this epoch
-  std::string reason;     // with copy
+  int64_t epoch_min = 0;  // with copy: the lowest epoch to open under
+  std::string reason;     // with copy: why, for people
 };
-// A stream was opened. The device must be valid (ValidateHello).
+// A worker opened a stream. DecideHello checks the hello (ValidateHello).
 struct WorkerHello {
   v1::Hello hello;
 };
@@ -50,11 +51,11 @@ struct WorkerReport {
   int64_t incarnation = 0;
   v1::Report report;
 };
-// Time passed: leases, time-outs.
+// Time passed: leases, deadlines and time-outs may end.
 struct Tick {};
 
-// For each queued job a start now (device_id set, wait false), or why it does not start: the reason
-// is then told to people.
+// The scheduler's answer for each queued job. Either the job starts now (device_id set, wait
+// false), or the answer carries a reason, which people see.
 struct PlanComputed {
   SequenceNumber computed_on;  // State::last_sequence of the snapshot
   std::vector<scheduler::QueuePlacement> jobs;
@@ -75,30 +76,31 @@ struct ApplyPolicy {
 struct DeletePolicy {
   std::string name;
 };
-// The artifact's blobs are all there and durable.
+// The artifact is complete: all its blobs are stored and durable.
 struct CommitArtifact {
   v1::ArtifactInfo info;
-  bool move_name = false;  // The name may be taken from another artifact.
+  bool move_name = false;  // Takes the name from another artifact that has it.
 };
-// A person takes away a name, and with its last name the artifact.
+// A person removes a name. The artifact goes with its last name.
 struct RemoveArtifact {
   std::string reference;                                  // As in ResolveArtifact.
-  v1::ArtifactKind kind = v1::ARTIFACT_KIND_UNSPECIFIED;  // What the caller takes it for.
+  v1::ArtifactKind kind = v1::ARTIFACT_KIND_UNSPECIFIED;  // The kind that the caller expects.
 };
 
-// The store wants room: the artifact may go unless an open job or a name needs it. Its files are
-// removed once the event is durable.
+// The store needs room and proposes to drop this artifact. The core refuses while an open job or a
+// name needs the artifact. The shell removes the files once the event is durable.
 struct EvictArtifact {
   ArtifactId artifact;
   std::string reason;
 };
-// How long ended jobs stay in the state. They then are in the history, which answers the same.
+// How long ended jobs stay in the state. After that the history answers for them with the same
+// fields.
 struct Retention {
-  // Since their end. A step of the wall clock does not count; see EndedFor in elapsed.h.
+  // Time since the job ended, unaffected by steps of the wall clock (EndedFor in elapsed.h).
   absl::Duration age_max = absl::Hours(24 * 7);
-  int64_t jobs_max = 10'000;  // Beyond it the oldest go first.
+  int64_t jobs_max = 10'000;  // Beyond this count the oldest jobs leave first.
 };
-// Ended jobs beyond the retention leave the state, some hundred at once.
+// Moves ended jobs beyond the retention to the history, a few hundred per command.
 struct ArchiveEnded {
   Retention retention;
 };
@@ -108,7 +110,7 @@ using Command =
                  DrainDevice, ResumeDevice, RemoveDevice, ApplyPolicy, DeletePolicy, CommitArtifact,
                  RemoveArtifact, EvictArtifact, ArchiveEnded>;
 
-// The device's desired set is to be sent, as DesiredFor says at that moment.
+// The shell sends the device its desired set, as DesiredFor gives it at that moment.
 struct DesiredSetChanged {
   DeviceId device;
 };
@@ -118,24 +120,24 @@ struct Acknowledge {
   int64_t incarnation = 0;
   int64_t sequence = 0;
 };
-// Something that a plan depends on changed: the planner should run.
+// An input of the plan changed: the planner should run.
 struct QueueChanged {};
 // Watchers of the job should look again.
 struct JobChanged {
   JobId job;
 };
-// Every effect can be derived from the state and may be lost or repeated.
+// The state alone is enough to derive every effect, so an effect may be lost or repeated.
 using Effect = std::variant<DesiredSetChanged, Acknowledge, QueueChanged, JobChanged>;
 
-// Release answer and effects only after the events are durable.
+// The shell releases the answer and the effects only after the events are durable.
 struct Decision {
-  std::vector<v1::Event> events;  // numbered and dated, to be journalled and applied in order
-  absl::Status status;            // the answer; with an error the only event, if any, notes a
-                                  // device's problem
-  std::string id;                 // of the job, device or artifact concerned
-  bool existed = false;           // SubmitJob: the idempotency key was known
-  std::vector<Effect> effects;    // to repeat although nothing changed (a repeated report's
-                                  // acknowledgement, a hello's desired set)
+  std::vector<v1::Event> events;  // numbered and dated; to be journalled and applied in order
+  absl::Status status;  // the caller's answer; an error comes with at most one event, which notes a
+                        // device's problem
+  std::string id;       // of the job, device or artifact concerned
+  bool existed = false;         // SubmitJob: the idempotency key was known
+  std::vector<Effect> effects;  // sent although nothing changed: a repeated report's
+                                // acknowledgement, a hello's desired set
 };
 
 }  // namespace wattle::core

@@ -1,13 +1,14 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The coordinator as a pure state machine: commands in, events and effects out. Nothing here reads
-// a clock, draws a random number, touches a file or a socket. The shell's duties, in this order:
+// a clock, draws a random number or touches a file or a socket. The shell's duties, in this order:
 //   1. decision = Decide(state, command, observations, now)
 //   2. for each event: effects += Apply(state, event, now.monotonic)
 //   3. append the events to the journal; on failure end the process (replay, never roll back)
 //   4. only then: answer the caller, carry out decision.effects and effects, publish the state
-// At start: Apply every journalled event, set Observations::started, and send each device its
-// desired set at its hello. Pure functions; State is owned by one thread.
+// At start the shell applies every journalled event, sets Observations::started, and sends each
+// device its desired set when the device's hello arrives. All functions are pure. One thread owns
+// State.
 #ifndef WATTLE_COORDINATOR_CORE_CORE_H_
 #define WATTLE_COORDINATOR_CORE_CORE_H_
 
@@ -25,55 +26,58 @@
 
 namespace wattle::core {
 
-// Answers `command`. An error in Decision::status is for the caller and leaves the state as it is,
-// but for the note that a device's identity is used twice.
+// Answers `command`. An error in Decision::status is the caller's answer and leaves the state
+// unchanged. One event may accompany an error: the note that two boards use one device's identity.
 // Errors, by command:
 //   SubmitJob: kInvalidArgument names the field; kNotFound for an unknown reference;
 //     kAlreadyExists when the key was used with another spec.
 //   WorkerReport: kFailedPrecondition for a device or incarnation without hello; kOutOfRange for a
-//     gap (effects then repeat the acknowledgement of what is there: the stream is to be reopened
-//     or the reports sent again from there).
+//     gap in the sequence. The effects of a gap acknowledge the last report before the gap, and the
+//     worker sends again from there.
 //   CancelJob, DrainDevice, ResumeDevice, DeletePolicy: kNotFound; kFailedPrecondition for a job
 //     that has ended.
 //   RemoveDevice, RemoveArtifact: kNotFound; kFailedPrecondition while the device is connected or
 //     holds an attempt, and while an open job needs the artifact.
-//   CommitArtifact: kAlreadyExists when its name stands for another artifact and may not move.
+//   CommitArtifact: kAlreadyExists when the name belongs to another artifact and move_name is
+//   false.
 Decision Decide(const State& state, const Command& command, const Observations& observations,
                 const Instant& now);
 
-// Stores what the event carries. `now` is the moment at which a live event is applied (Decide's, or
-// a little later); kReplayed for events of an earlier process. REQUIRES: the event is the next in
-// sequence.
+// Changes `state` as the event says. `now` is the moment at which a live event is applied:
+// Decide's, or a little later. For events of an earlier process `now` is kReplayed. REQUIRES: the
+// event's sequence number is last_sequence + 1.
 inline constexpr std::optional<Monotonic> kReplayed = std::nullopt;
 std::vector<Effect> Apply(State& state, const v1::Event& event, std::optional<Monotonic> now);
 
-// Version of the protocol between worker and coordinator that this coordinator speaks, and the
-// oldest one of a worker that it can work with. Version 1 is that of 0.1, whose hellos name none.
+// kProtocol is the version of the worker protocol that this coordinator speaks. kProtocolMin is the
+// oldest worker version that it works with. Version 1 is the protocol of Wattle 0.1, whose hellos
+// name no version.
 inline constexpr int32_t kProtocol = 2;
 inline constexpr int32_t kProtocolMin = 1;
 
-// Whether ArchiveEnded would do anything. started: Observations::started.
+// Whether ArchiveEnded would archive a job now. started: Observations::started.
 bool AnythingToArchive(const State& state, const Instant& started, const Retention& retention,
                        const Instant& now);
 
-// What the device shall hold. An unknown device: an empty set.
+// The attempt and the policies that the device shall hold. For an unknown device: an empty set.
 v1::DesiredSet DesiredFor(const State& state, const DeviceId& device);
 
 // How many devices of the fleet the policy selects now.
 int CountSelected(const State& state, const v1::Policy& policy);
 
-// The spec alone, without the fleet: fields that this version honours, ranges, kind. For SubmitJob
-// and for dry runs; `files_needed` refuses model_shape, data_shape and prompt_count, which are for
-// 'wattle plan'. Errors: kInvalidArgument, one line that names the field; kUnimplemented for what
-// is not supported in this version.
+// Checks the spec without the fleet: its kind, its ranges, and that this version honours every
+// field. SubmitJob and dry runs share this check. With `files_needed`, ValidateSpec refuses
+// model_shape, data_shape and prompt_count, because only 'wattle plan' runs without files. Errors:
+// kInvalidArgument, one line that names the field; kUnimplemented for a feature that this version
+// does not support.
 absl::Status ValidateSpec(const v1::JobSpec& spec, bool files_needed);
 // The jobs whose output the spec takes as input (job:ID/output).
 std::vector<JobId> ReferencedJobs(const v1::JobSpec& spec);
 // Errors: kInvalidArgument names the field.
 absl::Status ValidateHello(const v1::Hello& hello);
 absl::Status ValidatePolicy(const v1::Policy& policy);
-// A text that people give with a command: a reason, a reference. kInvalidArgument when it is longer
-// than any such text has to be.
+// Checks a text that a person gives with a command: a reason, a reference. Errors: kInvalidArgument
+// when the text is too long.
 absl::Status ValidateText(absl::string_view field, absl::string_view text);
 
 }  // namespace wattle::core

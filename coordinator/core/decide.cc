@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Decide: the commands that are short, and the dispatch to those that have a file of their own.
+// Decide: dispatches each command to its function, and has the functions of the short commands.
 #include <algorithm>
 #include <string>
 #include <type_traits>
@@ -28,7 +28,7 @@ void DecideCancel(Draft& draft, const CancelJob& command) {
   const v1::Job& job = record->job();
   draft.decision().id = job.job_id();
   if (job.state() == v1::JOB_STATE_CANCELLED) {
-    return;  // Repeated: as asked already.
+    return;  // The job is cancelled already; a repeated request succeeds.
   }
   if (IsTerminal(job.state())) {
     draft.Refuse(absl::FailedPreconditionError(
@@ -62,8 +62,8 @@ void DecideDrain(Draft& draft, const DrainDevice& command) {
   }
   const v1::Attempt& attempt = *FindAttempt(draft.state(), wanted->second);
   if (attempt.state() == v1::ATTEMPT_STATE_PLACED) {
-    // Perhaps it never got there, then nobody would report its stop. If it did, its joules come
-    // late.
+    // The device may never have received the attempt, and then nobody would report its stop. If the
+    // device did receive it, its joules are booked when its report comes.
     const std::string reason =
         absl::StrCat(record->info().name(), " was drained before it accepted");
     draft.SetAttempt(attempt, v1::ATTEMPT_STATE_SUPERSEDED, reason, nullptr);
@@ -82,7 +82,8 @@ void DecideResume(Draft& draft, const ResumeDevice& command) {
     draft.Add().mutable_device_resumed()->set_device_id(command.device.value());
   }
   if (!record->problem().empty()) {
-    // A person looked after it. If it is still there it is noted again.
+    // A person has looked at the problem. If the problem persists, the next refusal records it
+    // again.
     draft.Add().mutable_device_problem_changed()->set_device_id(command.device.value());
   }
 }

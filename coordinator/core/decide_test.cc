@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What transcripts show badly: ranges, limits, look-ups, snapshots, and the way to the scheduler.
+// Tests what transcripts show badly: ranges, limits, look-ups, snapshots, and the conversion for
+// the scheduler.
 #include <limits>
 #include <string>
 
@@ -25,12 +26,12 @@ using testing::SizeIs;
 constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 constexpr auto kUnsupported = absl::StatusCode::kUnimplemented;
 
-// `seconds` after the tests' beginning, on both clocks.
+// The moment `seconds` after the start of the test, on both clocks.
 Instant Now(double seconds = 0) {
   return {absl::FromUnixSeconds(1'000'000) + absl::Seconds(seconds),
           Monotonic(absl::Seconds(1000 + seconds))};
 }
-// The same moment after somebody set the wall clock.
+// The same moment after somebody set the wall clock by `step`.
 Instant Stepped(Instant now, absl::Duration step) {
   now.wall += step;
   return now;
@@ -332,11 +333,11 @@ TEST(PlanningTest, QueuedJobIsPlannedAndPlaced) {
   const v1::Attempt& attempt = *FindAttempt(fleet.state, AttemptId("j1.1"));
   const v1::Prediction& prediction = attempt.prediction();
   EXPECT_GT(attempt.lease_seconds(), prediction.run_seconds().high());
-  // The board is taken now, until the predicted end.
+  // The board is busy until the predicted end.
   const scheduler::Snapshot after = MakeSnapshot(fleet.state, fleet.observations, {}, Now());
   EXPECT_GT(after.devices[0].free_at, Now().wall);
   EXPECT_THAT(after.queue, SizeIs(0));
-  // Once it tells its progress: what is left of the run, and what ends it.
+  // With progress, the end follows from the remaining time of the run and of the work after it.
   fleet.observations.progress[AttemptId("j1.1")].set_remaining_seconds(1000);
   const scheduler::Snapshot later = MakeSnapshot(fleet.state, fleet.observations, {}, Now());
   EXPECT_GT(prediction.checkpoint_seconds(), 0);
@@ -427,7 +428,7 @@ TEST(PlanningTest, ModelTooLargeForEveryDeviceIsImpossible) {
                AllOf(HasSubstr("the nearest is orin: needs "), Not(HasSubstr("memory refuses")))));
 }
 
-// Whatever waits, a submit and a dry run look at their own job alone.
+// A submit and a dry run read their own job alone, however long the queue is.
 TEST(PlanningTest, ADryRunAndASubmitLookAtNoQueuedJob) {
   Fleet fleet;
   for (int i = 0; i < 50; ++i) {
@@ -447,7 +448,6 @@ TEST(PlanningTest, ADryRunAndASubmitLookAtNoQueuedJob) {
   EXPECT_EQ(looked_at, 2);
 }
 
-// Places j1 on the board.
 void PlaceFirst(Fleet& fleet) {
   Do(fleet.state, fleet.observations, SubmitJob{Finetune(), "key"});
   Do(fleet.state, fleet.observations,
@@ -538,7 +538,7 @@ TEST(ViewTest, UnreachableIsAFlagBesideTheState) {
                    .unreachable());
 }
 
-// What may be planned may be submitted.
+// The planner and the core accept the same specs.
 TEST(ValidateSpecTest, ThePlannerHasTheSameBounds) {
   const auto agree = [](const std::function<void(v1::FinetuneSpec&)>& change, bool valid) {
     v1::JobSpec spec = Finetune();
@@ -554,7 +554,7 @@ TEST(ValidateSpecTest, ThePlannerHasTheSameBounds) {
   agree([](v1::FinetuneSpec& finetune) { finetune.set_sequence_length((1 << 24) + 1); }, false);
 }
 
-// A device measures its idle watts again and again: that is no event.
+// A new measurement of the idle watts is no event.
 TEST(DecideHelloTest, OnlyAnotherDescriptionOrIncarnationRegistersTheDevice) {
   State state;
   WorkerHello command;

@@ -48,7 +48,7 @@ void Draft::Requeue(const std::string& job_id, const std::string& reason, absl::
 void Draft::EndJob(const v1::Job& job, v1::JobState state, const std::string& reason,
                    const std::string& output_artifact_id) {
   if (!ended_jobs_.insert(job.job_id()).second) {
-    return;  // The deadlines of a job and of its input passed at once.
+    return;  // The deadlines of the job and of its input passed in one decision.
   }
   v1::JobStateChanged& changed = *Add().mutable_job_state_changed();
   changed.set_job_id(job.job_id());
@@ -93,7 +93,8 @@ void Draft::ResolveDependents(const v1::Job& job, const std::string& output_arti
   }
 }
 
-// The whole chain behind the job, link by link: a chain may be long, so no recursion.
+// Fails the whole chain of jobs that depend on the job, without recursion, because a chain may be
+// long.
 void Draft::FailDependents(const v1::Job& job, const std::string& why) {
   struct Waiting {
     const v1::Job* job;

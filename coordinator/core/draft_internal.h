@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A decision in the making: numbers and dates events, and knows the transitions that several
-// commands share. Private to coordinator/core. Lives for one call of Decide.
+// A decision in the making. Draft numbers and dates the events, and has the transitions that
+// several commands share. A Draft lives for one call of Decide. Private to coordinator/core.
 #ifndef WATTLE_COORDINATOR_CORE_DRAFT_INTERNAL_H_
 #define WATTLE_COORDINATOR_CORE_DRAFT_INTERNAL_H_
 
@@ -32,21 +32,23 @@ class Draft {
 
   v1::Event& Add();
   Decision& decision() { return decision_; }
-  // Drops what was drafted and answers with the error.
+  // Drops all drafted events and answers with the error.
   void Refuse(absl::Status status);
 
   void SetJob(const std::string& job_id, v1::JobState state, const std::string& reason);
-  // Back into the queue after an attempt ended; it is not planned before the backoff is over.
+  // Puts the job back into the queue after an attempt ended. The planner skips the job until the
+  // backoff is over.
   void Requeue(const std::string& job_id, const std::string& reason,
                absl::Duration backoff = absl::ZeroDuration());
-  // To a terminal state. Jobs that wait for its output follow: they are queued, or fail with it.
+  // Moves the job to a terminal state. Jobs that wait for its output follow: they are queued if the
+  // output exists, and fail otherwise.
   void EndJob(const v1::Job& job, v1::JobState state, const std::string& reason,
               const std::string& output_artifact_id);
-  // `receipt` may be null; reached_step: of the newest checkpoint, 0: not told.
+  // `receipt` may be null. reached_step: the step of the newest checkpoint; 0: unknown.
   void SetAttempt(const v1::Attempt& attempt, v1::AttemptState state, const std::string& reason,
                   const v1::Receipt* receipt, int64_t reached_step = 0);
-  // After an attempt of the job failed: repeat it or give up, by class of failure. The attempt's
-  // own end is already drafted.
+  // Repeats the job after a failed attempt, or gives up, by class of failure. REQUIRES: the end of
+  // the attempt is drafted already.
   void AfterFailure(const v1::Job& job, const AttemptFailure& failure, const std::string& message);
 
  private:
@@ -57,17 +59,17 @@ class Draft {
   const Observations& observations_;
   Instant now_;
   Decision decision_;
-  std::set<std::string> ended_jobs_;  // by this decision
+  std::set<std::string> ended_jobs_;  // jobs that this decision ends
 };
 
-// "device", "link" …; for reasons.
+// "device", "link" …, for reasons that people read.
 std::string FailureClassName(v1::FailureClass failure_class);
-// The device's name, for people; its id where it has none.
+// The device's name for people, or its id if it has no name.
 std::string DeviceName(const State& state, const std::string& device_id);
-// The attempt that is not terminal; null where there is none. At most one is.
+// The job's attempt that has not ended; null if all have ended. A job has at most one.
 const v1::Attempt* LiveAttempt(const v1::Job& job);
 
-// The commands, each in the file of its name.
+// One function per command.
 void DecideSubmit(Draft& draft, const SubmitJob& command);
 void DecideReport(Draft& draft, const WorkerReport& command);
 void DecideHello(Draft& draft, const WorkerHello& command);

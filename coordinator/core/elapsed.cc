@@ -8,7 +8,7 @@
 namespace wattle::core {
 namespace {
 
-// The time since `mark`; where this process has not seen it, since the process started.
+// The time since `mark`, or since the process started if this process has not seen the mark.
 absl::Duration Since(const std::optional<Monotonic>& mark, const Observations& observations,
                      Monotonic now) {
   return now - mark.value_or(observations.started.monotonic);

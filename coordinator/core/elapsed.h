@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// How long something has lasted, counted on the monotonic clock: leases, backoffs, pauses, the age
-// of a job. A step of the wall clock changes none of them. What happened before this process
-// started counts from its start, as the monotonic clock of an earlier process tells nothing. Pure.
+// Durations on the monotonic clock: leases, backoffs, pauses, the age of a job. A step of the wall
+// clock changes none of them. An event of before this process counts from the process's start,
+// because the monotonic clock of an earlier process means nothing here. Pure.
 #ifndef WATTLE_COORDINATOR_CORE_ELAPSED_H_
 #define WATTLE_COORDINATOR_CORE_ELAPSED_H_
 
@@ -15,24 +15,24 @@
 
 namespace wattle::core {
 
-// Time since the job was submitted. Of a job from before the process: what the wall clock said at
-// the process's start, and the monotonic time since.
+// Time since the job was submitted. For a job of before this process: its age by the wall clock at
+// the process's start, plus the monotonic time since then.
 absl::Duration JobAge(const State& state, const Observations& observations,
                       const v1::JobRecord& record, Monotonic now);
-// Time since the job `number` ended, at `ended` by the wall clock. A job that this process saw end
-// has one monotonic time. Of a job from before the process, `expected` is what the wall clock said
-// at the process's start and the monotonic time since; `certain` is the latter alone, for the wall
-// clock may have been wrong.
+// Time since the job `number` ended, at `ended` by the wall clock. For a job that this process saw
+// end, both durations are the monotonic time. For a job of before this process, `certain` is the
+// monotonic time since the process's start. `expected` adds the wall clock's age at the start,
+// which is wrong if the wall clock was wrong.
 struct EndedTime {
   absl::Duration expected;
   absl::Duration certain;
 };
 EndedTime EndedFor(const State& state, const Instant& started, int64_t number, absl::Time ended,
                    Monotonic now);
-// The queued job still waits after a failure.
+// Whether the queued job still waits out its backoff after a failure.
 bool InBackoff(const State& state, const Observations& observations, const v1::JobRecord& record,
                Monotonic now);
-// For how long no device of the fleet could ever run the queued job; zero where one could.
+// For how long no device of the fleet could run the queued job; zero while one can.
 absl::Duration ImpossibleFor(const State& state, const Observations& observations,
                              const v1::JobRecord& record, Monotonic now);
 
@@ -43,7 +43,7 @@ absl::Duration SinceStateChange(const State& state, const Observations& observat
                                 const AttemptId& attempt, Monotonic now);
 absl::Duration SinceReleased(const State& state, const Observations& observations,
                              const AttemptId& attempt, Monotonic now);
-// The attempt's device was not heard of for longer than the lease.
+// Whether the attempt's device has been silent for longer than the attempt's lease.
 bool LeaseIsOver(const State& state, const Observations& observations, const v1::Attempt& attempt,
                  Monotonic now);
 

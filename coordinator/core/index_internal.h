@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Upkeep of the indices in State. Private to coordinator/core.
+// Keeps the indices in State. Private to coordinator/core.
 #ifndef WATTLE_COORDINATOR_CORE_INDEX_INTERNAL_H_
 #define WATTLE_COORDINATOR_CORE_INDEX_INTERNAL_H_
 
@@ -10,7 +10,7 @@
 
 namespace wattle::core {
 
-// Brings the indices and counts in line with the job's record, which must be in the state.
+// Brings the indices and counts in line with the job's record. REQUIRES: the state has the job.
 void IndexJob(State& state, int64_t job_number);
 
 }  // namespace wattle::core

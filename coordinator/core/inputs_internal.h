@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A spec's inputs by field, whatever its kind. Private to coordinator/core.
+// Lists the inputs of a spec by field, for every kind of job. Private to coordinator/core.
 #ifndef WATTLE_COORDINATOR_CORE_INPUTS_INTERNAL_H_
 #define WATTLE_COORDINATOR_CORE_INPUTS_INTERNAL_H_
 
@@ -22,20 +22,21 @@ struct InputReference {
 };
 std::vector<InputReference> InputsOf(const v1::JobSpec& spec);
 
-// Whether the job's result is a model: without result files it has not succeeded.
+// Whether the job's result is a model. Such a job has not succeeded without result files.
 bool MakesModel(const v1::JobSpec& spec);
 
-// The spec's declared shape; null where it names files.
+// The model shape that the spec declares; null if the spec names files.
 const v1::ModelShape* DeclaredShape(const v1::JobSpec& spec);
 
 // "j3" of "job:j3/output"; empty for any other reference.
 std::string ReferencedJob(absl::string_view reference);
 
-// The job, in the state or among those of the history; null where there is none.
+// The job from the state or from `archived`; null if neither has it.
 const v1::Job* FindSource(const State& state, const std::vector<v1::Job>& archived,
                           const std::string& job_id);
 
-// Is the artifact what the field wants? Errors: kInvalidArgument names field and remedy.
+// Checks that the artifact is of the kind that the field needs. Errors: kInvalidArgument names the
+// field and the remedy.
 absl::Status CheckInputKind(const v1::JobSpec& spec, const InputReference& input,
                             const v1::ArtifactInfo& info);
 

@@ -68,8 +68,8 @@ void DecideOpenJournal(Draft& draft, const OpenJournal& command) {
 
 bool CheckLineage(Draft& draft, const v1::Hello& hello) {
   const State& state = draft.state();
-  // A worker of another lineage drops what it holds, whatever the epochs; an older worker knows
-  // none.
+  // A worker of another lineage drops the attempts that it holds, whatever the epochs. A worker of
+  // version 0.1 names no lineage.
   if (hello.lineage_id().empty() || hello.lineage_id() != state.lineage_id ||
       KnowsOpening(state, hello.opening_id()) || hello.epoch() < EpochOf(state)) {
     return true;
@@ -83,8 +83,8 @@ bool CheckLineage(Draft& draft, const v1::Hello& hello) {
         hello.epoch() + 1, "'")));
     return false;
   }
-  // The same backup was opened twice, and the device worked for the other copy: both gave out
-  // numbers of one epoch. From here on this copy's are its own.
+  // The same backup was opened twice, and the device worked for the other copy. Both copies gave
+  // out numbers of one epoch. The new epoch makes the numbers of this copy distinct from now on.
   Open(draft, EpochOf(state) + 1, absl::StrCat(OpeningOf(state), "+"),
        absl::StrCat(hello.device().name(), " has worked for another copy of the same backup"));
   return true;
@@ -94,7 +94,7 @@ void RecoverHeldAttempts(Draft& draft, const v1::Hello& hello) {
   const State& state = draft.state();
   for (const v1::HeldAttempt& held : hello.attempts()) {
     if (!IsBeforeRestore(state, held) || IsTerminal(held.state())) {
-      continue;  // The end of an attempt comes as a report.
+      continue;  // A report tells the end of an attempt.
     }
     const AttemptId id(held.attempt_id());
     const v1::JobRecord* record = FindJob(state, JobId(JobIdOf(id)));
@@ -152,7 +152,8 @@ bool CheckIdentity(Draft& draft, const v1::Hello& hello) {
     RefuseClone(draft, *record, "a numbering of reports came back that a newer one had replaced");
     return false;
   }
-  // A board that made fewer reports than have come lost them with its card: it numbers anew.
+  // A smaller sequence number is no clone: the board lost reports with its card and draws a new
+  // incarnation.
   if (hello.last_report_sequence() == mark->sequence() && mark->digest() != 0 &&
       hello.last_report_digest() != 0 && hello.last_report_digest() != mark->digest()) {
     RefuseClone(draft, *record,

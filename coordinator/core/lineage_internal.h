@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What happens when a copy of the journal meets the fleet that worked for the original. Private to
+// How a copy of the journal meets the fleet that worked for the original. Private to
 // coordinator/core.
 #ifndef WATTLE_COORDINATOR_CORE_LINEAGE_INTERNAL_H_
 #define WATTLE_COORDINATOR_CORE_LINEAGE_INTERNAL_H_
@@ -16,26 +16,28 @@
 namespace wattle::core {
 
 void DecideOpenJournal(Draft& draft, const OpenJournal& command);
-// Whether the device may work for this journal. Refuses the hello of a device that has seen a later
-// epoch; opens the next epoch for one that worked for another copy of the same backup.
+// Whether the device may work for this journal. Refuses a device that has seen a later epoch of
+// this lineage. Opens the next epoch for a device that worked for another copy of the same backup.
 bool CheckLineage(Draft& draft, const v1::Hello& hello);
-// Attempts that the device still holds and the copy does not know: each goes on where its job has
-// no other, else it is made known so that its joules are booked when it stops.
+// Recovers the attempts that the device holds and the copy does not know. An attempt goes on if its
+// job has no other attempt. Any other attempt is recorded, so that its joules are booked when it
+// stops.
 void RecoverHeldAttempts(Draft& draft, const v1::Hello& hello);
 
-// Refuses what the device says: another board uses its identity too, most likely a copied SD card.
-// The device's record says so until a person removes the cause; the first such refusal is an event.
+// Refuses the device's message, because another board uses the same identity; most likely somebody
+// copied an SD card. The first refusal is an event. The device's record shows the problem until a
+// person removes the cause.
 void RefuseClone(Draft& draft, const v1::DeviceRecord& device, const std::string& evidence);
-// Whether the hello can come from the board that reported so far. Refuses it otherwise.
+// Whether the hello can come from the board that has reported so far. Refuses the hello otherwise.
 bool CheckIdentity(Draft& draft, const v1::Hello& hello);
 
 // "j12" of "j12.1".
 std::string JobIdOf(const AttemptId& attempt);
-// For the restore's report; each once.
+// Adds a finding to the restore's report, unless the report has it already.
 void AddFinding(Draft& draft, v1::RestoreFinding finding);
 
-// Whether the fact is of an attempt that was placed under an earlier epoch and that this journal
-// does not know: placed after the backup was made.
+// Whether the fact is about an attempt that was placed after the backup: an attempt of an earlier
+// epoch that this journal does not know.
 template <typename Fact>
 bool IsBeforeRestore(const State& state, const Fact& fact) {
   return EpochOf(FencingToken(fact.fencing_token())) < EpochOf(state) &&
@@ -58,7 +60,7 @@ template <typename Fact>
 void NoteUnknownJob(Draft& draft, const std::string& device_id, const Fact& fact) {
   const std::string job_id = JobIdOf(AttemptId(fact.attempt_id()));
   if (WasGivenOut(draft.state(), JobNumber(job_id).value_or(0))) {
-    return;  // It had ended before the backup, and the history has it.
+    return;  // The job ended before the backup, and the history has it.
   }
   NoteFinding(
       draft, device_id, fact, /*recovered=*/false,

@@ -16,7 +16,8 @@
 namespace wattle::core {
 namespace {
 
-// Of the predicted time: what an attempt that has outlasted its prediction is taken to need still.
+// An attempt that has outlasted its prediction is expected to need this share of the predicted time
+// still.
 constexpr double kOverdueShare = 0.1;
 
 // The shortest pause_seconds_max of the policies that select the device.
@@ -41,7 +42,8 @@ absl::Duration RemainingTime(const State& state, const Observations& observation
   const double scale = device == nullptr ? 1.0 : std::max(device->info().time_scale(), 1e-9);
   const auto progress = observations.progress.find(id);
   if (progress != observations.progress.end() && progress->second.remaining_seconds() > 0.0) {
-    // Of the run; its checkpoints, evaluations and result come on top, most of them at its end.
+    // The progress covers the run alone. Checkpoints, evaluations and the result come on top, most
+    // of them at the end.
     return absl::Seconds((progress->second.remaining_seconds() + prediction.checkpoint_seconds() +
                           prediction.evaluate_seconds()) *
                          scale);

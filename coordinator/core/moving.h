@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// When a job may leave the device that its attempt is on. Only a plan that has a place for it moves
-// it: without one, an attempt that waits costs nothing, and its work is kept. Pure.
+// When a job may leave the device of its attempt. A job moves only if a plan has another place for
+// it: without one, a waiting attempt costs nothing and keeps its work. Pure.
 #ifndef WATTLE_COORDINATOR_CORE_MOVING_H_
 #define WATTLE_COORDINATOR_CORE_MOVING_H_
 
@@ -14,21 +14,21 @@
 namespace wattle::core {
 
 struct Move {
-  // Its lease is over: the attempt ends as soon as there is another place. Otherwise the device can
-  // be asked to hand the attempt over with its checkpoint.
+  // True: the lease is over, and the attempt ends as soon as there is another place. False: the
+  // coordinator can ask the device to hand the attempt over with its checkpoint.
   bool device_is_silent = false;
   std::string reason;
 };
 
-// Nothing where the job stays: it is not active, is on its way already, or its attempt goes on.
-// An attempt moves when
-//   - nothing was heard of its device for longer than its lease,
-//   - it is paused for longer than a policy of its device bears (pause_seconds_max), or
-//   - it is paused, and what is left to do no longer fits before the job's deadline.
+// Why and how the job may move; nullopt if the job stays, because it is not active, is released
+// already, or its attempt goes on. An attempt moves when
+//   - its device has been silent for longer than the attempt's lease,
+//   - it is paused for longer than a policy of its device allows (pause_seconds_max), or
+//   - it is paused, and the remaining work no longer fits before the job's deadline.
 std::optional<Move> MoveOf(const State& state, const Observations& observations,
                            const v1::JobRecord& record, const Instant& now);
 
-// Wall time that a live attempt is still expected to take, were it running.
+// Expected remaining wall time of a live attempt if it runs without a pause.
 absl::Duration RemainingTime(const State& state, const Observations& observations,
                              const v1::Attempt& attempt, Monotonic now);
 

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What moves attempts without a report: a computed plan, a hello, time. Pure.
+// Moves attempts without a report: by a computed plan, a hello, or time. Pure.
 #include <algorithm>
 #include <cmath>
 #include <optional>
@@ -22,14 +22,14 @@
 namespace wattle::core {
 namespace {
 
-// A lease that nobody named: the predicted upper quantile, half of it again, and a minute for what
-// no prediction knows (a reboot, a slow link).
+// The default lease: the upper quantile of the prediction, half of that again, and a minute for
+// delays that no prediction covers (a reboot, a slow link).
 constexpr double kLeaseSlackFactor = 1.5;
 constexpr double kLeaseSlackSeconds = 60.0;
 constexpr double kLeaseSecondsUnpredicted = 24.0 * 3600;
-// "up to days": beyond that a lost device would hold its job for good.
+// The longest default lease. A longer one would let a lost device hold its job for good.
 constexpr double kLeaseSecondsMax = 14 * 24.0 * 3600;
-// For a checkpoint's way over a slow link.
+// How long a device may take to hand an attempt over: its checkpoint may cross a slow link.
 constexpr absl::Duration kReleasePatience = absl::Hours(1);
 
 double LeaseSeconds(const v1::JobSpec& spec, const v1::Prediction& prediction) {
@@ -46,7 +46,7 @@ double LeaseSeconds(const v1::JobSpec& spec, const v1::Prediction& prediction) {
   return std::isfinite(lease) ? std::min(lease, kLeaseSecondsMax) : kLeaseSecondsUnpredicted;
 }
 
-// Whether nothing happened since the plan was computed that touches the job or the device.
+// Whether no event since the plan was computed changed the job or the device.
 bool IsFresh(const State& state, const v1::JobRecord& record, const DeviceId& device,
              SequenceNumber computed_on) {
   const auto times = state.job_times.find(JobNumber(record.job().job_id()).value_or(0));
@@ -69,9 +69,10 @@ bool InputsAreThere(const State& state, const v1::Job& job) {
   });
 }
 
-// Whether the job may be placed on `device` now: a queued job once its backoff is over; an active
-// one whose attempt is lost to a silent device, which then ends. An attempt that its device can
-// still hand over is only released: the job is placed once it has left.
+// Whether the job may be placed on `device` now. A queued job may once its backoff is over. An
+// active job may if its device is silent for longer than the lease; its attempt then ends. If the
+// device can still hand the attempt over, the attempt is only released, and a later plan places the
+// job once the device has handed it over.
 bool LeaveQueueOrDevice(Draft& draft, const v1::JobRecord& record, const DeviceId& device) {
   const State& state = draft.state();
   const v1::Job& job = record.job();
@@ -96,7 +97,7 @@ bool LeaveQueueOrDevice(Draft& draft, const v1::JobRecord& record, const DeviceI
   return false;
 }
 
-// The newest earlier attempt of the job on the device: it may still hold its checkpoint.
+// The newest earlier attempt of the job on the device, which may still hold its checkpoint.
 std::string EarlierAttempt(const v1::Job& job, const std::string& device_id) {
   for (auto attempt = job.attempts().rbegin(); attempt != job.attempts().rend(); ++attempt) {
     if (attempt->device_id() == device_id) {
@@ -106,8 +107,9 @@ std::string EarlierAttempt(const v1::Job& job, const std::string& device_id) {
   return "";
 }
 
-// The journal keeps when a job became impossible, and when it no longer is. Other reasons change
-// with every plan: they are shown (Observations::why_not_now) and never journalled.
+// The journal records when a job becomes impossible and when it becomes possible again. Other
+// reasons change with every plan: readers see them (Observations::why_not_now), and the journal
+// never has them.
 void NoteWhetherPossible(Draft& draft, const v1::JobRecord& record,
                          const scheduler::QueuePlacement& planned) {
   if (planned.never == record.impossible() ||
@@ -178,8 +180,8 @@ void DecidePlan(Draft& draft, const PlanComputed& command) {
 
 namespace {
 
-// The description without the idle watts, which the device measures again and again: its heartbeats
-// tell them.
+// The device's description without the idle watts. The device measures its idle watts again and
+// again, and heartbeats report them.
 std::string HardwareOf(v1::DeviceInfo info) {
   info.clear_idle_power_watts();
   return info.SerializeAsString();
@@ -212,14 +214,14 @@ void DecideHello(Draft& draft, const WorkerHello& command) {
   }
   const v1::ReportMark* known = FindMark(state, device, hello.incarnation());
   const int64_t mark = known == nullptr ? 0 : known->sequence();
-  // A device that is to let go of its attempt and no longer holds it will never report the stop.
+  // A drained or released device that no longer holds its attempt will never report the stop.
   const auto wanted = state.wanted_attempt.find(device);
   if (record != nullptr && wanted != state.wanted_attempt.end() &&
       (record->drained() || FindAttempt(state, wanted->second)->released())) {
     const v1::Attempt& attempt = *FindAttempt(state, wanted->second);
     bool held = false;
     for (const v1::HeldAttempt& one : hello.attempts()) {
-      // A hello of 0.1 names no tokens.
+      // A hello of version 0.1 names no tokens.
       held = held || (one.attempt_id() == attempt.attempt_id() &&
                       (one.fencing_token() == 0 || one.fencing_token() == attempt.fencing_token()));
     }
@@ -243,7 +245,7 @@ void DecideHello(Draft& draft, const WorkerHello& command) {
 
 namespace {
 
-// A job that has not started by its deadline fails: no device may take it any more.
+// A job that has not started by its deadline fails, because no device may start it any more.
 void EndOverdue(Draft& draft, const v1::JobRecord& record) {
   const v1::Job& job = record.job();
   const absl::Duration deadline = absl::Seconds(job.spec().deadline_seconds());
@@ -266,8 +268,8 @@ void EndOverdue(Draft& draft, const v1::JobRecord& record) {
   if (live == nullptr) {
     return;
   }
-  // An attempt that runs may end late. One that stands still would hold its job without end: no
-  // other device may take it any more.
+  // A running attempt may end after the deadline. An attempt that stands still ends now: no other
+  // device may take the job any more, so the attempt would hold the job without end.
   const std::string device = DeviceName(draft.state(), live->device_id());
   std::string reason;
   if (live->state() == v1::ATTEMPT_STATE_PAUSED) {
@@ -292,7 +294,7 @@ void EndImpossible(Draft& draft, const v1::JobRecord& record) {
   }
 }
 
-// The device had long enough to hand the attempt over.
+// Ends a released attempt that the device has not handed over in time.
 void EndUnansweredRelease(Draft& draft, const v1::Attempt& attempt) {
   if (attempt.released() &&
       SinceReleased(draft.state(), draft.observations(), AttemptId(attempt.attempt_id()),
@@ -321,7 +323,7 @@ void EndTimedOut(Draft& draft, const v1::Job& job, const v1::Attempt& attempt) {
 
 }  // namespace
 
-// One event at most for each job: the next tick sees what this one did.
+// Drafts at most one change for each job: the next tick sees the change of this one.
 void DecideTick(Draft& draft) {
   const State& state = draft.state();
   for (const int64_t number : state.open_jobs) {

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// State and observations as the scheduler wants to see them. Pure.
+// Gives the scheduler its view of the state and the observations. Pure.
 #include "coordinator/core/planning.h"
 
 #include <algorithm>
@@ -28,21 +28,21 @@
 namespace wattle::core {
 namespace {
 
-// A device is left alone for so long by a job that failed there ("elsewhere"), unless the fleet has
-// no other.
+// How long a job avoids a device on which it failed, unless the fleet has no other device.
 constexpr absl::Duration kAvoid = absl::Minutes(10);
-// A job's output may be the input of a job whose output is the input of … ; a plan looks so far.
+// How many jobs back a plan follows a chain of jobs, each of which reads the output of the one
+// before.
 constexpr int kChainMax = 16;
 
-// The device is busy with the attempt: until when, and with how many gross joules at the upper
-// quantile, as the battery must bear them.
+// Notes that the device is busy with the attempt: until when, and how many gross joules at the
+// upper quantile the battery must still supply.
 void ReserveDevice(const State& state, const Observations& observations,
                    const AttemptId& attempt_id, const Instant& now, scheduler::DeviceView* view) {
   const v1::Attempt& attempt = *FindAttempt(state, attempt_id);
   const double scale = std::max(view->device.info().time_scale(), 1e-9);
   const v1::Prediction& prediction = attempt.prediction();
   const double mean_seconds = prediction.run_seconds().mean();
-  // How far the upper quantile lies above the mean; the joules grow as the time does.
+  // Ratio of the upper quantile to the mean. The joules grow in proportion to the time.
   const double upper =
       mean_seconds > 0.0 ? std::max(1.0, prediction.run_seconds().high() / mean_seconds) : 1.0;
   const absl::Duration remaining = RemainingTime(state, observations, attempt, now.monotonic);
@@ -69,8 +69,8 @@ std::vector<DeviceId> AvoidedDevices(const State& state, const Observations& obs
   return {};
 }
 
-// The artifact of a reference; for an output that is still to be made, what is known of it: the
-// shape of the model that it is made from.
+// The artifact of a reference. For an output that no job has made yet, the shape of the model that
+// the job starts from.
 absl::StatusOr<v1::ArtifactInfo> Foresee(const State& state, const std::vector<v1::Job>& archived,
                                          const std::string& reference, int depth) {
   absl::StatusOr<ArtifactId> id = ResolveArtifact(state, reference);
@@ -98,7 +98,7 @@ absl::StatusOr<v1::ArtifactInfo> Foresee(const State& state, const std::vector<v
         const v1::QuantizeSpec& quantize = source->spec().quantize();
         const auto wanted = WantedQuantization(
             quantize.quantization(), quantize.has_recipe() ? &quantize.recipe() : nullptr);
-        // The recipe that a search will find is nearest to int4.
+        // The recipe that the search will find is unknown; int4 is the nearest fixed recipe.
         model.set_quantization(!wanted.ok() || wanted->empty()    ? kInt8Quantization
                                : *wanted == kAdaptiveQuantization ? "int4-g64"
                                                                   : *wanted);
@@ -109,8 +109,9 @@ absl::StatusOr<v1::ArtifactInfo> Foresee(const State& state, const std::vector<v
   return id.status();
 }
 
-// The spec with the length that its data tell, where it leaves that open: the longest example is
-// known in bytes, and a token has at least one.
+// If the spec leaves the sequence length open, takes the length of the longest example from the
+// data set. That length is known in bytes; a token has at least one byte, so the bytes bound the
+// tokens.
 v1::JobSpec WithKnownLength(v1::JobSpec spec, const std::vector<scheduler::InputView>& views) {
   if (!spec.has_finetune() || spec.finetune().sequence_length() > 0) {
     return spec;
@@ -149,7 +150,7 @@ scheduler::DeviceView ViewOf(const State& state, const Observations& observation
   return view;
 }
 
-// Policies and profiles, without a device or a job.
+// A snapshot with policies and profiles, without devices and jobs.
 scheduler::Snapshot WithoutFleet(const State& state, absl::Time now) {
   scheduler::Snapshot snapshot;
   snapshot.sequence = state.last_sequence;
@@ -161,7 +162,7 @@ scheduler::Snapshot WithoutFleet(const State& state, absl::Time now) {
   return snapshot;
 }
 
-// The fleet alone: what one job needs. The queue would cost as much as it is long.
+// A snapshot with the fleet and without the queue, whose cost would grow with its length.
 scheduler::Snapshot FleetOf(const State& state, const Observations& observations,
                             const Instant& now) {
   scheduler::Snapshot snapshot = WithoutFleet(state, now.wall);
@@ -236,7 +237,7 @@ absl::StatusOr<std::vector<scheduler::InputView>> ForeseeInputs(
 
 namespace {
 
-// The job of a dry run, its inputs looked up.
+// The job of a dry run, with its inputs.
 absl::StatusOr<scheduler::JobView> DryJob(const State& state, const PlanningInputs& inputs,
                                           const v1::JobSpec& spec,
                                           const std::vector<v1::Job>& archived_sources) {
@@ -256,7 +257,7 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
   WATTLE_RETURN_IF_ERROR(ValidateSpec(request.spec(), /*files_needed=*/false));
   if (request.ignore_policies() && request.policies_size() > 0) {
     return absl::InvalidArgumentError(
-        "ignore_policies: cannot be asked together with policies; leave one of them out");
+        "ignore_policies: contradicts policies; leave one of the two out");
   }
   for (const v1::Policy& policy : request.policies()) {
     WATTLE_RETURN_IF_ERROR(ValidatePolicy(policy));
@@ -266,7 +267,8 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
   scheduler::Snapshot snapshot = FleetOf(state, observations, now);
   if (request.ignore_policies() || request.policies_size() > 0) {
     snapshot.policies.assign(request.policies().begin(), request.policies().end());
-    // A guard idles only by the fleet's own policies, and these are not asked about.
+    // The request replaces the fleet's policies, so the guards' reasons to idle, which follow from
+    // those policies, do not count.
     for (scheduler::DeviceView& device : snapshot.devices) {
       device.device.mutable_heartbeat()->clear_guard_reason();
     }
@@ -287,7 +289,8 @@ absl::Status CheckPossible(const State& state, const Observations& observations,
   }
   scheduler::Snapshot snapshot = WithoutFleet(state, now.wall);
   std::vector<v1::Candidate> refusals;
-  // Device by device: of most jobs the first one answers, whatever the size of the fleet.
+  // Asks device by device: for most jobs the first device can run the job, and the answer costs the
+  // same in a fleet of any size.
   for (const auto& [id, record] : state.devices) {
     if (record.removed()) {
       continue;
@@ -300,7 +303,8 @@ absl::Status CheckPossible(const State& state, const Observations& observations,
     refusals.push_back(std::move(candidate));
   }
   if (refusals.empty()) {
-    // An empty fleet: a device may come. But a spec without an amount of work suits none.
+    // The fleet is empty, and a device may join. A spec without an amount of work is refused all
+    // the same.
     return scheduler::PlanJob(snapshot, job).status();
   }
   std::vector<const v1::Candidate*> candidates;

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Between the core's state and the scheduler: the snapshot that a plan is computed on, and the plan
-// as a command. Pure; the snapshot is a value, so that planning may run on another thread.
+// Converts the core's state to the scheduler's snapshot, and the plan to a command. Pure. The
+// snapshot is a value, so that another thread may plan on it.
 #ifndef WATTLE_COORDINATOR_CORE_PLANNING_H_
 #define WATTLE_COORDINATOR_CORE_PLANNING_H_
 
@@ -24,42 +24,44 @@
 
 namespace wattle::core {
 
-// Peak memory of a runner for the spec on a model of this shape, 0: not known. Injected, because
-// the core may not include formats/.
+// Peak memory in bytes of a runner for the spec on a model of this shape; 0: unknown. The caller
+// injects this function, because the core may not include formats/.
 using MemoryEstimator = std::function<int64_t(const v1::JobSpec&, const v1::ModelShape&)>;
 
-// What does not come from the state.
+// The planner's inputs that are not in the state.
 struct PlanningInputs {
-  MemoryEstimator estimate_memory;  // empty: memory is not checked
+  MemoryEstimator estimate_memory;  // empty: plans do not check memory
 };
 
-// Queued jobs whose backoff is over, active ones that may leave their device (moving.h), devices,
-// policies, as of `now`. Its profiles are those of `state`, which must outlive it.
+// The snapshot at `now`: queued jobs whose backoff is over, active jobs that may leave their device
+// (moving.h), devices and policies. REQUIRES: `state` outlives the snapshot, whose profiles point
+// into it.
 scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observations,
                                  const PlanningInputs& inputs, const Instant& now);
-// Whether a plan could do anything.
+// Whether a plan could start or move a job.
 bool AnythingToPlan(const State& state, const Observations& observations, const Instant& now);
-// Why the plan does not start the job now, for people; without numbers that differ from plan to
-// plan. REQUIRES: it waits for a device, or has none.
+// Why the plan does not start the job now, for people. The text has no numbers that differ from
+// plan to plan. REQUIRES: the job waits for a device, or has none.
 std::string WhyNotNow(const State& state, const scheduler::QueuePlacement& planned);
 PlanComputed ComputePlan(const scheduler::Snapshot& snapshot);
 
-// What is known of each of the spec's inputs; of an output that is still to be made, as far as it
+// The known facts of each input of the spec. For an output that no job has made yet, the facts that
 // can be foreseen. archived_sources: as in SubmitJob. Errors: kNotFound, kInvalidArgument, naming
 // the field.
 absl::StatusOr<std::vector<scheduler::InputView>> ForeseeInputs(
     const State& state, const v1::JobSpec& spec, const std::vector<v1::Job>& archived_sources = {});
 
-// A dry run of request.spec against the fleet; the queue is not looked at. archived_sources: as in
-// SubmitJob. Errors as for SubmitJob.
+// A dry run of request.spec against the fleet. A dry run ignores the queue. archived_sources: as in
+// SubmitJob. Errors: those of SubmitJob.
 absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& observations,
                                         const PlanningInputs& inputs,
                                         const v1::PlanRequest& request, const Instant& now,
                                         const std::vector<v1::Job>& archived_sources = {});
 
-// OK unless no device of the (non-empty) fleet can ever run the job: kFailedPrecondition then, one
-// line with the reason of the device that lacks least; kInvalidArgument where the job would fail on
-// every device. For submit, before Decide.
+// Whether the fleet could ever run the job; submit asks this before Decide. OK for an empty fleet,
+// because a device may join. Errors: kFailedPrecondition when no device can ever run the job, one
+// line with the reason of the device that comes nearest; kInvalidArgument when the job would fail
+// on every device.
 absl::Status CheckPossible(const State& state, const Observations& observations,
                            const PlanningInputs& inputs, const v1::JobSpec& spec,
                            const Instant& now, const std::vector<v1::Job>& archived_sources = {});

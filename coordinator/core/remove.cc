@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What comes under a name and what goes: artifacts and their names, and devices that left the
-// fleet. Nothing that an open job needs goes. Pure.
+// Names and removes artifacts, and removes devices that left the fleet. Nothing that an open job
+// needs is removed. Pure.
 #include <algorithm>
 #include <string>
 #include <vector>
@@ -18,7 +18,7 @@
 namespace wattle::core {
 namespace {
 
-// Ids of the open jobs that need the artifact: as an input, or as the checkpoint to go on from.
+// The open jobs that need the artifact: as an input, or as the checkpoint to resume from.
 std::vector<std::string> OpenJobsWith(const State& state, const ArtifactId& artifact) {
   std::vector<std::string> jobs;
   for (const int64_t number : state.open_jobs) {
@@ -48,7 +48,7 @@ std::string KindWord(const v1::ArtifactInfo& info) {
   return info.kind() == v1::ARTIFACT_KIND_DATASET ? "data set" : "model";
 }
 
-// A name is taken from another artifact only by a caller who says so.
+// Refuses to take the name from another artifact, unless the caller says move_name.
 absl::Status CheckName(const State& state, const CommitArtifact& command) {
   const std::string& name = command.info.name();
   const auto named = state.artifact_names.find(name);
@@ -61,7 +61,7 @@ absl::Status CheckName(const State& state, const CommitArtifact& command) {
       named->second.value().substr(0, 12), "); choose another name, or add --move to take it"));
 }
 
-// What a job that makes no model leaves behind is none, whatever its worker says of it.
+// The output of a job that makes no model is no model, whatever the worker declares.
 void CorrectOutput(const State& state, v1::ArtifactInfo& info) {
   const v1::JobRecord* record = FindJob(state, JobId(info.job_id()));
   if (info.kind() == v1::ARTIFACT_KIND_RESULT && record != nullptr &&
@@ -73,7 +73,8 @@ void CorrectOutput(const State& state, v1::ArtifactInfo& info) {
   }
 }
 
-// A person who says "data rm" means no model.
+// Refuses to remove an artifact of another kind than the caller expects: "data rm" never removes a
+// model.
 absl::Status CheckKind(const RemoveArtifact& command, const v1::ArtifactInfo& info) {
   const bool is_data = info.kind() == v1::ARTIFACT_KIND_DATASET;
   if (command.kind == v1::ARTIFACT_KIND_DATASET && !is_data) {
@@ -110,7 +111,7 @@ void DecideCommitArtifact(Draft& draft, const CommitArtifact& command) {
   v1::ArtifactInfo& committed = *draft.Add().mutable_artifact_committed()->mutable_info();
   committed = info;
   if (known != draft.state().artifacts.end()) {
-    // The same bytes under another name: what is known of them stays.
+    // The same bytes get another name. The facts that are known of them stay.
     committed = known->second;
     committed.set_name(info.name());
   }
@@ -162,7 +163,7 @@ void DecideRemoveArtifact(Draft& draft, const RemoveArtifact& command) {
     return;
   }
   std::vector<std::string> names = NamesOf(state, *id);
-  // A name takes the artifact along only where it is the last one.
+  // Removes the name alone while the artifact has other names.
   const bool names_only = names.size() > 1 && state.artifact_names.contains(command.reference);
   if (names_only) {
     names = {command.reference};

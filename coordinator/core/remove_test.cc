@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Devices that leave, names that move, artifacts that go; and what stays.
+// Tests devices that leave, names that move, artifacts that are removed, and everything that must
+// stay.
 #include <string>
 
 #include "gmock/gmock.h"

@@ -14,15 +14,15 @@ namespace {
 
 constexpr absl::Duration kBackoffFirst = absl::Seconds(2);
 constexpr absl::Duration kBackoffMax = absl::Minutes(10);
-// A flat battery or a lost link lasts for hours.
+// The longest backoff after a failure of power or link, which can last for hours.
 constexpr absl::Duration kBackoffMaxOutside = absl::Hours(1);
 constexpr size_t kFailingDevicesMax = 3;
-constexpr int kFreeFailuresMax = 10;  // of one class, without progress
+constexpr int kFreeFailuresMax = 10;  // of one class, in a row, without progress
 
-// Ends without progress between them, up to the latest.
+// The latest ends of attempts without progress between them.
 struct Streak {
   std::map<v1::FailureClass, int> failures;
-  std::set<std::string> failing_devices;  // of class device
+  std::set<std::string> failing_devices;  // devices with failures of class device
   int ends = 0;                           // failures and stops
 };
 

@@ -1,12 +1,13 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What becomes of a job after an attempt failed: by class of failure, and by how often that
-// happened without progress between. Progress is a checkpoint with more steps than any before.
-//   spec, data    never again: another run would fail alike
-//   job           as often as the spec's `retries` says
-//   device        free, elsewhere: three different devices in a row make it the job's fault
-//   link, power   free: they say nothing of the job
-// Pure.
+// Decides whether a job runs again after a failed attempt: by class of failure, and by the number
+// of such failures without progress between them. Progress is a checkpoint at a later step than any
+// checkpoint before.
+//   spec, data    never again: another run would fail in the same way
+//   job           as often as the spec's `retries` allows
+//   device        free, on another device; failures on three devices in a row end the job
+//   link, power   free: such a failure is not caused by the job
+// Ten free failures in a row of one class end the job. Pure.
 #ifndef WATTLE_COORDINATOR_CORE_RETRY_POLICY_H_
 #define WATTLE_COORDINATOR_CORE_RETRY_POLICY_H_
 
@@ -19,11 +20,11 @@
 
 namespace wattle::core {
 
-// How an attempt ended, beside what the job's record says of the earlier ones.
+// How an attempt ended. The job's record has the earlier attempts.
 struct AttemptFailure {
   v1::FailureClass failure_class = v1::FAILURE_CLASS_UNSPECIFIED;
   std::string device_id;
-  int64_t reached_step = 0;  // newest checkpoint; 0: none
+  int64_t reached_step = 0;  // step of the newest checkpoint; 0: none
 };
 
 struct Retry {
@@ -33,10 +34,10 @@ struct Retry {
 };
 
 Retry RetryAfterFailure(const v1::Job& job, const AttemptFailure& failure);
-// How many attempts the job can have at most, those so far and those that its own failures leave
-// it. Failures of devices, links and power are free: they raise the number when they happen.
+// How many attempts the job can have at most: those so far, and those that its own failures still
+// leave. Failures of devices, links and power are free and raise the number when they happen.
 int AttemptsMax(const v1::Job& job);
-// Before the job is placed again after its device stopped it unasked.
+// How long the job waits after its device stopped the attempt unasked.
 absl::Duration BackoffAfterStop(const v1::Job& job, const AttemptFailure& stop);
 
 }  // namespace wattle::core

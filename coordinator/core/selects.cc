@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Policies by label. Pure.
+// Matches policies to devices by label. Pure.
 #include <string>
 
 #include "coordinator/core/core.h"

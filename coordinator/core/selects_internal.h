@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Policies by label. Private to coordinator/core.
+// Matches policies to devices by label. Private to coordinator/core.
 #ifndef WATTLE_COORDINATOR_CORE_SELECTS_INTERNAL_H_
 #define WATTLE_COORDINATOR_CORE_SELECTS_INTERNAL_H_
 
@@ -9,7 +9,7 @@
 
 namespace wattle::core {
 
-// Does the device have each label that the policy names ("key=value" or "key")?
+// Whether the device has each label that the policy names ("key=value" or "key").
 bool Selects(const v1::Policy& policy, const v1::DeviceInfo& device);
 
 }  // namespace wattle::core

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The state as rows of one record each, and back. A row is a StateSnapshot, so that all rows joined
-// are one, too. The messages have no map fields, and every container here is ordered: equal states
-// give equal rows.
+// Writes the state as rows of one record each, and reads it back. A row is a StateSnapshot, and so
+// are all rows joined. The messages have no map fields and every container is ordered, so equal
+// states give equal rows.
 #include <functional>
 #include <optional>
 #include <string>
@@ -21,10 +21,10 @@ namespace wattle::core {
 namespace {
 
 constexpr int kFormatVersion = 1;
-// Far above any record that the checks of commands and reports let in.
+// Far above any record that the checks of commands and reports accept.
 constexpr size_t kRowBytesMax = size_t{64} << 20;
 
-// The numbers, and what there is little of.
+// The first row: the counters, and the records of which there are few.
 v1::StateSnapshot FirstRow(const State& state) {
   v1::StateSnapshot row;
   row.set_format_version(kFormatVersion);
@@ -150,7 +150,8 @@ absl::Status SnapshotReader::AddRecords(const v1::StateSnapshot& snapshot) {
     state_.artifact_names.Mutable(entry.name()) = ArtifactId(entry.artifact_id());
   }
   for (const v1::ProfileRow& row : snapshot.profile_rows()) {
-    // Checked when it was learned; a row that no longer passes serves no prediction.
+    // The row was checked when it was learned. A row that no longer passes is left out, and serves
+    // no prediction.
     (void)state_.profiles.Put(row);
   }
   for (const v1::ArchivedJobs& archived : snapshot.archived_jobs()) {

@@ -46,7 +46,7 @@ const v1::JobRecord* FindJob(const State& state, const JobId& job) {
     return nullptr;
   }
   const v1::JobRecord* found = state.jobs.Find(*number);
-  // "j007" is not another spelling of j7.
+  // A job has one spelling: "j007" is not j7.
   return found == nullptr || found->job().job_id() != job.value() ? nullptr : found;
 }
 

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// SubmitJob: idempotency, validation, inputs. Pure.
+// SubmitJob: recognizes repeated submits, validates the spec and resolves its inputs. Pure.
 #include <string>
 #include <vector>
 
@@ -18,7 +18,8 @@ namespace {
 
 constexpr size_t kKeyBytesMax = 200;
 
-// Checks a reference to a job that may still make it; sets artifact_id where it is there already.
+// Checks a reference to the output of a job, which may not exist yet. Sets artifact_id if the
+// output exists.
 absl::Status ResolveJobOutput(const State& state, const SubmitJob& command,
                               const InputReference& input, v1::ResolvedInput* resolved) {
   const v1::JobSpec& spec = command.spec;

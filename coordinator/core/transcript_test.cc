@@ -1,11 +1,12 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Transcripts: commands in, every event, effect and answer out, compared as whole texts in
-// tests/golden/core/. WATTLE_UPDATE_GOLDEN=1 rewrites them: read the diff, it is what the core now
-// does otherwise. After each transcript the events are replayed and must give the same state.
+// Transcript tests: commands in; every event, effect and answer out. Each transcript is compared as
+// a whole text with tests/golden/core/. WATTLE_UPDATE_GOLDEN=1 rewrites the texts: read the diff,
+// because it shows how the core's behaviour changed. After each transcript the events are replayed
+// and must give the same state.
 //
-// A script's lines start with "> "; lines with "# " are kept. The words are those of the handlers
-// below.
+// Lines of the script start with "> "; lines with "# " are kept. The handlers below define the
+// words of the script.
 #include <cstdlib>
 #include <fstream>
 #include <functional>
@@ -42,7 +43,7 @@ int64_t Integer(const std::string& text) {
   return static_cast<int64_t>(Real(text));
 }
 
-// Not DebugString: later versions of protobuf make that unstable on purpose.
+// Not DebugString, because later versions of protobuf make its text unstable on purpose.
 std::string Text(const google::protobuf::Message& message) {
   google::protobuf::TextFormat::Printer printer;
   printer.SetSingleLineMode(true);
@@ -325,7 +326,7 @@ class Transcript {
                          " J"));
     }
   }
-  // open [copy]: as a process that starts on the journal does.
+  // open [copy]: a process starts on the journal.
   void Open(const Words& words) {
     const bool copy = words.size() > 1;
     Do(OpenJournal{.lineage_id = "lineage",
@@ -335,12 +336,12 @@ class Transcript {
                    .reason = copy ? "a backup" : ""});
   }
   void Backup(const Words&) { backup_ = journal_; }
-  // The journal is the backup again, and the coordinator starts on it.
+  // restore: the journal becomes the backup again, and the coordinator starts on it.
   void Restore(const Words& words) {
     journal_ = backup_;
     Restart(words);
   }
-  // The coordinator starts again: what was observed is gone.
+  // The coordinator starts again, without observations.
   void Restart(const Words&) {
     state_ = Replayed();
     observations_ = {};
@@ -352,8 +353,8 @@ class Transcript {
   std::vector<std::string> journal_;
   std::vector<std::string> backup_;
   int openings_ = 0;
-  absl::Duration elapsed_;    // On both clocks.
-  absl::Duration wall_step_;  // Of the wall clock alone.
+  absl::Duration elapsed_;    // Passed on both clocks.
+  absl::Duration wall_step_;  // Steps of the wall clock alone.
   std::string output_;
 };
 

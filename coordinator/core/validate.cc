@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What may enter the core: specs, hellos, policies. Each refusal is one line that names the field,
-// what it was and what is wanted. Pure.
+// Validates specs, hellos and policies before they enter the core. Each refusal is one line that
+// names the field, its value and the accepted values. Pure.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -35,9 +35,10 @@ constexpr int kLabelsMax = 64;
 constexpr int kWindowsMax = 24;
 constexpr int kPromptsMax = 10'000;
 constexpr int kStopsMax = 16;
-// A job's spec is kept in memory, in the journal and in snapshots; larger prompts are an artifact.
+// Limit for inline prompts. The memory, the journal and the snapshots keep every spec; larger
+// prompts go into an artifact.
 constexpr size_t kPromptBytesMax = size_t{64} << 10;
-constexpr size_t kTextBytesMax = 500;  // Of any text that has no bound of its own.
+constexpr size_t kTextBytesMax = 500;  // For every text that has no bound of its own.
 constexpr double kYearSeconds = 366.0 * 24 * 3600;
 
 struct Bound {
@@ -47,7 +48,7 @@ struct Bound {
   double max;
 };
 
-// A bound as people write it: "31622400", not "3.16224e+07".
+// A bound in plain digits: "31622400", not "3.16224e+07".
 std::string BoundWords(double value) {
   return value == std::floor(value) && std::abs(value) < 1e15 ? absl::StrFormat("%.0f", value)
                                                               : absl::StrCat(value);
@@ -55,7 +56,7 @@ std::string BoundWords(double value) {
 
 absl::Status CheckBounds(absl::string_view prefix, const std::vector<Bound>& bounds) {
   for (const Bound& bound : bounds) {
-    // Written so that NaN fails.
+    // The negated comparison also refuses NaN.
     if (!(bound.value >= bound.min && bound.value <= bound.max)) {
       return absl::InvalidArgumentError(
           absl::StrCat(prefix, bound.field, ": ", BoundWords(bound.value), ": want ",
@@ -70,8 +71,8 @@ double D(Integer value) {
   return static_cast<double>(value);
 }
 
-// Fields and enum values that this version does not know came from a newer client: honouring the
-// rest would be a lie.
+// Refuses fields and enum values that this version does not know. They come from a newer client,
+// and a job that ignores them would not be the job that was asked for.
 absl::Status RefuseUnknown(const google::protobuf::Message& message, const std::string& path) {
   const google::protobuf::Reflection& reflection = *message.GetReflection();
   if (!reflection.GetUnknownFields(message).empty()) {
@@ -98,7 +99,8 @@ absl::Status RefuseUnknown(const google::protobuf::Message& message, const std::
   return absl::OkStatus();
 }
 
-// Every text of the message, also in messages inside it and in lists. Prompts have their own bound.
+// Checks the length of every text of the message, also in nested messages and lists. Prompts have
+// their own bound.
 absl::Status CheckTexts(const google::protobuf::Message& message, const std::string& path) {
   using Field = google::protobuf::FieldDescriptor;
   const google::protobuf::Reflection& reflection = *message.GetReflection();
@@ -123,14 +125,14 @@ absl::Status CheckTexts(const google::protobuf::Message& message, const std::str
   return absl::OkStatus();
 }
 
-// What can be typed in a shell and shown in a table as it is.
+// Whether the name can be typed in a shell and shown in a table without quotes.
 bool IsPlainName(absl::string_view name) {
   return std::all_of(name.begin(), name.end(), [](char c) {
     return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '_' || c == '-';
   });
 }
 
-// Two values of one key can stand on no device together.
+// Refuses a policy with two values for one label key, because no device can have both.
 absl::Status CheckSchedule(const v1::Policy& policy) {
   if (policy.work_windows_size() > kWindowsMax) {
     return absl::InvalidArgumentError(
@@ -199,7 +201,8 @@ absl::Status CheckShape(absl::string_view prefix, const v1::ModelShape& shape) {
   return absl::OkStatus();
 }
 
-// One of two: a reference to files, or a shape that stands for them in a dry run.
+// Exactly one of two fields must be set: a reference to files, or a shape that replaces the files
+// in a dry run.
 struct FilesOrShape {
   std::string prefix;  // "finetune."
   absl::string_view field;
@@ -280,7 +283,7 @@ absl::Status CheckFinetune(const v1::JobSpec& spec, bool files_needed) {
   return absl::OkStatus();
 }
 
-// The identity of the recipe that a spec asks for; empty: it asks for none.
+// The identity of the recipe that the spec asks for; empty if it asks for none.
 template <typename Spec>
 absl::StatusOr<std::string> QuantizationOf(absl::string_view prefix, const Spec& spec) {
   auto wanted =
@@ -290,7 +293,8 @@ absl::StatusOr<std::string> QuantizationOf(absl::string_view prefix, const Spec&
                            absl::StrCat(prefix, std::string(wanted.status().message())));
 }
 
-// What a job may run a model in: any recipe that is known beforehand.
+// Checks the quantization that a job runs a model in: any recipe but an adaptive one, which only a
+// quantize job can find.
 template <typename Spec>
 absl::Status CheckRunQuantization(absl::string_view prefix, const Spec& spec) {
   WATTLE_RETURN_IF_ERROR(QuantizationOf(prefix, spec).status());

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Policies, and bounds that every text has.
+// Tests the validation of policies, and the bound of every text.
 #include <limits>
 #include <string>
 

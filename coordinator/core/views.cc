@@ -51,7 +51,8 @@ v1::ArtifactInfo DescribeArtifact(const State& state, const ArtifactId& artifact
       stands = stands || name == view.name();
     }
   }
-  // Of several names the latest push is the one to show, as long as the name stands for it.
+  // An artifact with several names is shown under the latest pushed name, as long as that name
+  // still points to the artifact.
   if (!stands) {
     view.set_name(view.names().empty() ? "" : view.names(0));
   }
@@ -60,8 +61,8 @@ v1::ArtifactInfo DescribeArtifact(const State& state, const ArtifactId& artifact
 
 namespace {
 
-// Why the job does not go on at this moment, as nobody journals it; empty: nothing more is known
-// than the job's own reason.
+// Why the job does not go on at this moment, from the observations; empty if only the job's own
+// reason is known.
 std::string WaitingReason(const Observations& observations, const v1::Job& job) {
   if (job.state() == v1::JOB_STATE_QUEUED && observations.why_not_now != nullptr) {
     const auto why = observations.why_not_now->find(JobId(job.job_id()));
