@@ -22,7 +22,7 @@
 namespace wattle::store {
 namespace {
 
-// "j12" → 12; 0 for anything else.
+// "j12" → 12; 0 for any other text.
 int64_t NumberOf(const JobId& job) {
   absl::string_view digits = job.value();
   int64_t number = 0;
@@ -48,7 +48,7 @@ std::string Among(absl::string_view column, size_t values) {
                            ")");
 }
 
-// The ended states that the query wants; nothing: all of them.
+// The ended states that the query names; empty if the query names none.
 std::vector<v1::JobState> EndedStates(const HistoryQuery& query) {
   std::vector<v1::JobState> ended;
   for (const v1::JobState state :
@@ -90,10 +90,10 @@ class SqliteHistory final : public History {
     absl::MutexLock lock(&mutex_);
     const std::vector<v1::JobState> states = EndedStates(query);
     if (states.empty() && !query.states.empty()) {
-      return std::vector<v1::Job>();  // Only states that no archived job has.
+      return std::vector<v1::Job>();  // The query names only states that no archived job has.
     }
-    // One query for each state walks the index (state, number) in order; one for several would
-    // sort all that match.
+    // One query per state walks the index (state, number) in order. One query for several states
+    // would sort all matching rows.
     std::map<int64_t, v1::Job, std::greater<>> found;
     if (states.empty() || states.size() == 3) {
       WATTLE_RETURN_IF_ERROR(Collect(query, v1::JOB_STATE_UNSPECIFIED, found));
@@ -123,7 +123,7 @@ class SqliteHistory final : public History {
       if (!row) {
         break;
       }
-      if (!select.IsNull(1)) {  // NULL: placed by a version that did not keep it.
+      if (!select.IsNull(1)) {  // NULL: a version that did not keep the placement placed it.
         placements[select.Bytes(0)] = select.Bytes(1);
       }
     }
@@ -139,7 +139,7 @@ class SqliteHistory final : public History {
   }
 
  private:
-  // The newest jobs of the state (unspecified: of all), up to the query's limit.
+  // Collects the newest jobs of one state, up to the query's limit. Unspecified: of all states.
   absl::Status Collect(const HistoryQuery& query, v1::JobState state,
                        std::map<int64_t, v1::Job, std::greater<>>& found)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What left the coordinator's state and is still asked for: ended jobs with their receipts, and why
-// each attempt was placed where it was. Reads what the journal commits, on a connection of its own,
-// so that no commit waits. Thread-safe; one query at a time.
+// The history answers for data that has left the coordinator's state: ended jobs with their
+// receipts, and the explanation of each placement. History reads what the journal commits, on its
+// own connection, so that no commit waits for a reader. Thread-safe; one query at a time.
 #ifndef WATTLE_COORDINATOR_STORE_HISTORY_H_
 #define WATTLE_COORDINATOR_STORE_HISTORY_H_
 
@@ -21,9 +21,9 @@
 
 namespace wattle::store {
 
-// Which archived jobs; an empty list: all.
+// Selects archived jobs. An empty list selects all.
 struct HistoryQuery {
-  int64_t before_number = 0;  // Jobs with a lower number; 0: from the newest.
+  int64_t before_number = 0;  // Only jobs with a lower number; 0: from the newest.
   int limit = 100;
   std::vector<v1::JobState> states = {};
   std::vector<std::string> owners = {};
@@ -33,17 +33,19 @@ struct HistoryQuery {
 
 class History {
  public:
-  // Of the journal at `path`, which must be open already. Errors: as Journal::Open.
+  // Opens the history of the journal at `path`. REQUIRES: Journal::Open has opened this file.
+  // Errors: as Journal::Open.
   static absl::StatusOr<std::unique_ptr<History>> Open(const std::string& path);
   virtual ~History() = default;
 
-  // An archived job, whole but for the explanations (Explain). Errors: kNotFound; kDataLoss.
+  // An archived job without the explanations, which Explain adds. Errors: kNotFound; kDataLoss.
   virtual absl::StatusOr<v1::Job> Job(const JobId& job) = 0;
-  // The archived job that was submitted with this key.
+  // The archived job that was submitted with this key, if there is one.
   virtual absl::StatusOr<std::optional<JobId>> JobOfKey(absl::string_view idempotency_key) = 0;
-  // Newest first.
+  // The archived jobs of the query, newest first.
   virtual absl::StatusOr<std::vector<v1::Job>> Jobs(const HistoryQuery& query) = 0;
-  // Sets the placement of each attempt of the job, archived or not, as its event explained it.
+  // Sets the placement of each attempt of the job as its event explained it. The job may be
+  // archived or open.
   virtual absl::Status Explain(v1::Job& job) = 0;
 };
 

@@ -30,15 +30,15 @@ namespace wattle::store {
 namespace {
 
 constexpr int kOpenFlags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-// sqlite3_backup_step: everything in one step, which is one read transaction.
+// For sqlite3_backup_step: all pages in one step, which is one read transaction.
 constexpr int kAllPages = -1;
-// Pages (4 KiB) in the write-ahead log at which Checkpoint stops the commits for a moment, because
-// only a log that is copied to its end can begin anew; and at which a commit copies by itself,
-// where nobody calls Checkpoint.
+// Sizes of the write-ahead log, in pages of 4 KiB. At kLogPagesForCheckpoint, Checkpoint stops the
+// commits for a moment, because SQLite can restart the log only once all of it is copied. At
+// kLogPagesForCommit a commit copies the log itself, if nobody calls Checkpoint.
 constexpr int kLogPagesForCheckpoint = 2'000;
 constexpr int kLogPagesForCommit = 8'000;
-// SQLite's application_id of a copy that nobody has opened yet ("copy" in ASCII); 0 otherwise. It
-// stands in the file's header, so that the copy carries it whoever moves it.
+// SQLite's application_id of a copy that nobody has opened yet ("copy" in ASCII); 0 otherwise. The
+// id is in the file's header, so it stays with a copy that somebody moves.
 constexpr int kCopyMark = 0x636f7079;
 
 std::string ArchivePath(const std::string& path) {
@@ -58,13 +58,13 @@ absl::Status CopyDatabase(const std::string& source_path, const std::string& des
   WATTLE_ASSIGN_OR_RETURN(Database source,
                           Database::Open(source_path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX));
   WATTLE_ASSIGN_OR_RETURN(Database destination, Database::Open(destination_path, kOpenFlags));
-  // synchronous applies to the copy: it is durable when this returns.
+  // FULL makes the copy durable before this function returns.
   WATTLE_RETURN_IF_ERROR(destination.Execute("PRAGMA synchronous = FULL;"));
   sqlite3_backup* backup = sqlite3_backup_init(destination.get(), "main", source.get(), "main");
   if (backup == nullptr) {
     return StatusOfDatabase(destination.get(), destination_path);
   }
-  // One read transaction: WAL lets the writer go on meanwhile.
+  // One read transaction; WAL lets the writer go on meanwhile.
   sqlite3_backup_step(backup, kAllPages);
   if (sqlite3_backup_finish(backup) != SQLITE_OK) {
     return StatusOfDatabase(destination.get(), destination_path);
@@ -72,7 +72,7 @@ absl::Status CopyDatabase(const std::string& source_path, const std::string& des
   return absl::OkStatus();
 }
 
-// Whoever opens the copy must know that the original may have gone on.
+// Marks the file as a copy: the process that opens it must know that the original may have gone on.
 absl::Status MarkAsCopy(const std::string& path) {
   WATTLE_ASSIGN_OR_RETURN(Database copy, Database::Open(path, kOpenFlags));
   return copy.Execute(
@@ -87,8 +87,8 @@ absl::Status RenameDurably(const std::string& from, const std::string& to) {
 
 class SqliteJournal final : public Journal {
  public:
-  // log: for the commits, every one on the disk before it is told to anybody. keeper: for snapshots
-  // and checkpoints beside them.
+  // log: the connection for commits; each is on the disk before anybody is told of it. keeper: the
+  // connection for snapshots and checkpoints beside the commits.
   SqliteJournal(std::string path, std::string vfs, std::optional<LockFile> lock, Database log,
                 Database keeper)
       : path_(std::move(path)),
@@ -206,7 +206,7 @@ class SqliteJournal final : public Journal {
     if (pages < kLogPagesForCheckpoint) {
       return absl::OkStatus();
     }
-    absl::MutexLock pause(&writing_);  // Few pages are left to copy by now.
+    absl::MutexLock pause(&writing_);  // Few pages are left to copy now.
     return CopyLog().status();
   }
 
@@ -223,7 +223,7 @@ class SqliteJournal final : public Journal {
                                             "; the events before it are whole; restore a backup"));
   }
 
-  // The chain's value after the event, which is kept or is that of a snapshot.
+  // The chain's value after the event. REQUIRES: the journal has the event or a snapshot of it.
   absl::StatusOr<uint32_t> ChainAt(int64_t sequence) {
     WATTLE_ASSIGN_OR_RETURN(
         Statement select,
@@ -233,13 +233,14 @@ class SqliteJournal final : public Journal {
     return row ? static_cast<uint32_t>(select.Integer(0)) : 0;
   }
 
-  // Copies what no reader still needs from the log to the file. Returns the log's pages.
+  // Copies those pages from the log to the file that no reader still needs. Returns the number of
+  // pages in the log.
   absl::StatusOr<int> CopyLog() ABSL_EXCLUSIVE_LOCKS_REQUIRED(keeping_) {
     int pages = 0;
     int copied = 0;
     const int code = sqlite3_wal_checkpoint_v2(keeper_.get(), nullptr, SQLITE_CHECKPOINT_PASSIVE,
                                                &pages, &copied);
-    if (code != SQLITE_OK && code != SQLITE_BUSY) {  // Busy: a commit copies right now.
+    if (code != SQLITE_OK && code != SQLITE_BUSY) {  // Busy: a commit is copying.
       return StatusOfDatabase(keeper_.get(), "journal: checkpoint");
     }
     return pages;
@@ -250,10 +251,10 @@ class SqliteJournal final : public Journal {
   Database log_;
   absl::Mutex keeping_ ABSL_ACQUIRED_BEFORE(writing_);
   Database keeper_ ABSL_GUARDED_BY(keeping_);
-  absl::Mutex writing_;  // Held by whoever writes to the file.
+  absl::Mutex writing_;  // Held by each writer to the file.
   Tables tables_;
   class Snapshots snapshots_ ABSL_GUARDED_BY(keeping_);
-  uint32_t chain_ = 0;  // At last_sequence_.
+  uint32_t chain_ = 0;  // The chain's value at last_sequence_.
   std::atomic<int64_t> last_sequence_ = 0;
   bool is_copy_ = false;
 };
@@ -273,7 +274,8 @@ absl::Status BackupJournal(const std::string& path, const std::string& destinati
   };
   unlink(partial.c_str());
   unlink(partial_archive.c_str());
-  // The archive last: it then has every event that the journal's copy lacks.
+  // The archive is copied last, so that it has every event that left the journal before the journal
+  // was copied.
   WATTLE_RETURN_IF_ERROR(WithContext("backup", CopyDatabase(path, partial)));
   WATTLE_RETURN_IF_ERROR(WithContext("backup", MarkAsCopy(partial)));
   const bool archived = access(ArchivePath(path).c_str(), F_OK) == 0;
@@ -296,7 +298,8 @@ absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(const std::string& path,
     return WithContext(path, log.status());
   }
   WATTLE_RETURN_IF_ERROR(PrepareSchema(*log, path));
-  // NORMAL: its transactions are made durable by the next commit, or by the snapshot's own end.
+  // NORMAL is enough: the next commit, or the end of the snapshot, makes these transactions
+  // durable.
   absl::StatusOr<Database> keeper = OpenFile(path, "NORMAL", vfs);
   if (!keeper.ok()) {
     return WithContext(path, keeper.status());

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// For tests: a journal in a directory of its own, events to put in, and a way around it to its
+// For tests: a journal in its own directory, events to append, and direct access to the journal's
 // file.
 #ifndef WATTLE_COORDINATOR_STORE_JOURNAL_FIXTURE_H_
 #define WATTLE_COORDINATOR_STORE_JOURNAL_FIXTURE_H_
@@ -70,7 +70,7 @@ inline absl::Status ReadRows(const GiveRows& give, Rows& rows) {
   });
 }
 
-// A snapshot of these rows, which is right when they read back as they are.
+// A snapshot of these rows. Its check passes when exactly these rows read back.
 inline SnapshotToWrite SnapshotOf(int64_t sequence, const Rows& rows) {
   SnapshotToWrite snapshot;
   snapshot.sequence = sequence;

@@ -46,8 +46,8 @@ absl::StatusOr<std::vector<v1::Event>> JournalReader::Events(int64_t after_seque
   }
 }
 
-// One step through the primary key for each device, then back from its newest row: what is read is
-// the time after `unix_seconds`, not the device's life.
+// The query takes one step through the primary key for each device, then goes back from the
+// device's newest row. It reads the rows after `unix_seconds`, not the device's whole history.
 absl::StatusOr<std::vector<LedgerAt>> JournalReader::LedgersBefore(double unix_seconds) {
   return Ledgers(
       absl::StrCat("WITH RECURSIVE ids(id) AS (SELECT min(device_id) FROM energy_ledger UNION ALL "
@@ -63,7 +63,8 @@ absl::StatusOr<std::vector<LedgerAt>> JournalReader::LedgersBefore(double unix_s
 
 absl::StatusOr<std::vector<LedgerAt>> JournalReader::LedgersByDay(double from_unix_seconds,
                                                                   double until_unix_seconds) {
-  // With max() among the columns SQLite takes the others from the row of the largest value.
+  // With max() among the columns SQLite takes the other columns from the row of the maximum
+  // (sqlite.org/lang_select.html, "Bare columns in an aggregate query").
   return Ledgers(absl::StrCat(kLatestColumns,
                               ", max(sequence) FROM energy_ledger INDEXED BY energy_ledger_by_time "
                               "WHERE at_unix_seconds >= ?1 AND at_unix_seconds < ?2 "

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A look at the journal's tables for reports and lists, on a connection of its own: no commit waits
-// for it. Thread-safe; one query at a time.
+// Reads the journal's tables for reports and lists, on its own connection, so that no commit waits.
+// Thread-safe; one query at a time.
 #ifndef WATTLE_COORDINATOR_STORE_JOURNAL_READER_H_
 #define WATTLE_COORDINATOR_STORE_JOURNAL_READER_H_
 
@@ -20,27 +20,27 @@
 
 namespace wattle::store {
 
-// A device's cumulative joules as they stood at the end of a span.
+// A device's cumulative joules at the end of a span.
 struct LedgerAt {
   std::string device_id;
-  int64_t day = 0;  // Days since 1970-01-01, UTC; of the record.
+  int64_t day = 0;  // The record's day: days since 1970-01-01, UTC.
   v1::EnergyLedger ledger;
 };
 
 class JournalReader {
  public:
-  // Of the journal at `path`, which must be open already. Errors: as StatusOfDatabase.
+  // Opens a reader of the journal at `path`. REQUIRES: Journal::Open has opened this file. Errors:
+  // as StatusOfDatabase.
   static absl::StatusOr<std::unique_ptr<JournalReader>> Open(const std::string& path);
 
-  // The latest `limit` of the events with a number above `after_sequence` and at most
-  // `last_sequence`, in order; without those that a snapshot has sent to the archive. kDataLoss for
-  // one that cannot be read.
+  // The events with a number above `after_sequence` and at most `last_sequence`, in order; at most
+  // the latest `limit` of them. Events that a snapshot has moved to the archive are left out.
+  // Errors: kDataLoss for an unreadable event.
   absl::StatusOr<std::vector<v1::Event>> Events(int64_t after_sequence, int64_t last_sequence,
                                                 int64_t limit);
-  // For each device its last record before `unix_seconds`. Devices without one are left out.
+  // Each device's last record before `unix_seconds`. A device without such a record is left out.
   absl::StatusOr<std::vector<LedgerAt>> LedgersBefore(double unix_seconds);
-  // For each device and each day of the span its last record of that day within the span; ascending
-  // in days.
+  // Each device's last record of each day of the span, in ascending order of days.
   absl::StatusOr<std::vector<LedgerAt>> LedgersByDay(double from_unix_seconds,
                                                      double until_unix_seconds);
 

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The journal under what really happens to it: kill -9 in the middle of appends, a full disk, a
-// second coordinator, a newer or damaged file, a backup while it is written.
+// Tests the journal under real faults: kill -9 during appends, a full disk, a second coordinator, a
+// newer or damaged file, and a backup during appends.
 #include "coordinator/store/journal.h"
 
 #include <signal.h>
@@ -97,7 +97,7 @@ TEST_F(JournalTest, ALedgerOfAnOlderProgramGetsItsIndexAndIsReadByTime) {
   const auto before = (*reader)->LedgersBefore(86400.0 * 7.5);
   ASSERT_THAT(before, IsOk());
   ASSERT_THAT(*before, SizeIs(2));
-  EXPECT_EQ((*before)[0].day, 6);  // even
+  EXPECT_EQ((*before)[0].day, 6);  // device "even"
   EXPECT_EQ((*before)[1].day, 7);
   EXPECT_THAT(*(*reader)->LedgersBefore(86400.0 * 1.5), SizeIs(1));
   EXPECT_THAT(*(*reader)->LedgersBefore(1), SizeIs(0));
@@ -124,14 +124,15 @@ TEST_F(JournalTest, SecondCoordinatorOnTheSameDirectoryIsToldSo) {
 TEST_F(JournalTest, NumberThatExistsMeansAnotherLeads) {
   auto journal = Open();
   ASSERT_THAT(journal->Append(JobEvents(1, 2)), IsOk());
-  // Somebody who did not see our lock (another host on a shared disk) wrote number 3.
+  // A process that did not see the lock (on another host of a shared disk) wrote number 3.
   Query(path_, "INSERT INTO events VALUES (3, 0, 'job_submitted', x'00', 0) RETURNING sequence");
   EXPECT_THAT(journal->Append({JobEvent(3)}),
               StatusIs(absl::StatusCode::kAborted, HasSubstr("another coordinator leads")));
   EXPECT_EQ(journal->last_sequence(), 2);
 }
 
-// Only the events' own numbers tell of another leader; every other clash is a fault of this file.
+// Only a clash of event numbers means another leader. A clash in another table is a fault of this
+// file.
 TEST_F(JournalTest, AClashInAnotherTableIsNoOtherLeader) {
   auto journal = Open();
   ASSERT_THAT(journal->Append(JobEvents(1, 1)), IsOk());
@@ -143,7 +144,7 @@ TEST_F(JournalTest, AClashInAnotherTableIsNoOtherLeader) {
   EXPECT_EQ(journal->last_sequence(), 1);
 }
 
-// The value is not left NULL: the statement fails, and says how much there may be.
+// The statement fails and names the limit; the value does not silently become NULL.
 TEST_F(JournalTest, AValueTooLargeForSqliteIsAnErrorOfItsStatement) {
   auto database = Database::Open(path_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
   ASSERT_THAT(database, IsOk());
@@ -181,7 +182,7 @@ absl::Status ReplayAll(Journal& journal) {
   return journal.Replay(0, [](const v1::Event&) { return absl::OkStatus(); });
 }
 
-// A flipped byte may leave an event that still parses: only the chain tells.
+// An event with a flipped byte may still parse; only the chain finds the damage.
 TEST_F(JournalTest, AnyFlippedByteOfAnEventIsFoundAndTheEventNamed) {
   Open()->Append(JobEvents(1, 4)).IgnoreError();
   const std::string bytes = JobEvent(3).SerializeAsString();
@@ -200,7 +201,7 @@ TEST_F(JournalTest, AnyFlippedByteOfAnEventIsFoundAndTheEventNamed) {
 
 TEST_F(JournalTest, AnEventOfAnotherJournalInTheMiddleBreaksTheChain) {
   Open()->Append(JobEvents(1, 3)).IgnoreError();
-  // With a checksum of its own that is right, but not chained.
+  // The event has its own right checksum, but the checksum is not chained.
   const std::string other = JobEvent(2, 20).SerializeAsString();
   SetEvent(2, other);
   Query(path_,
@@ -283,7 +284,7 @@ TEST_F(JournalTest, KillInTheMiddleOfAppendsLeavesOnlyWholeBatches) {
         if (!(*journal)->Append(JobEvents(next, kBatch, 2000)).ok()) {
           _exit(2);
         }
-        // Acknowledged only after the commit.
+        // The child reports the number only after the commit.
         const int64_t durable = next + kBatch - 1;
         if (write(pipe_ends[1], &durable, sizeof(durable)) != sizeof(durable)) {
           _exit(3);
@@ -291,7 +292,7 @@ TEST_F(JournalTest, KillInTheMiddleOfAppendsLeavesOnlyWholeBatches) {
       }
     });
     close(pipe_ends[1]);
-    // Kill at a commit that differs by round; the child is somewhere in a later append then.
+    // Kills at a commit that differs by round. The child is then in a later append.
     int64_t acknowledged = 0;
     for (int seen = 0; seen < 3 + round; ++seen) {
       ASSERT_EQ(read(pipe_ends[0], &acknowledged, sizeof(acknowledged)),
@@ -317,8 +318,7 @@ TEST_F(JournalTest, KillInTheMiddleOfAppendsLeavesOnlyWholeBatches) {
   }
 }
 
-// SQLite's own hook for its system calls: writes find the disk full once `g_bytes_free` are used
-// up.
+// Replaces SQLite's write call: a write fails with a full disk once `g_bytes_free` is used up.
 int64_t g_bytes_free = 0;
 ssize_t WriteOnSmallDisk(int file, const void* data, size_t size, off_t offset) {
   g_bytes_free -= static_cast<int64_t>(size);

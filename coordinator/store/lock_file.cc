@@ -29,7 +29,7 @@ absl::StatusOr<LockFile> LockFile::Take(const std::string& path) {
   }
   const std::string process = absl::StrCat(getpid());
   if (ftruncate(file, 0) != 0 || pwrite(file, process.data(), process.size(), 0) < 0) {
-    // The number is only told to people: the lock holds without it.
+    // The process number is only for people. The lock holds without it.
   }
   return lock;
 }

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// One coordinator for each directory: an exclusive lock on a file, held for life. The kernel
-// releases it when the process ends, however that happens.
+// One coordinator for each directory. LockFile holds an exclusive lock on a file for as long as it
+// lives. The kernel releases the lock when the process ends in any way.
 #ifndef WATTLE_COORDINATOR_STORE_LOCK_FILE_H_
 #define WATTLE_COORDINATOR_STORE_LOCK_FILE_H_
 
@@ -14,8 +14,8 @@ namespace wattle::store {
 
 class LockFile {
  public:
-  // Makes the file where there is none. Errors: kFailedPrecondition when another process holds it
-  // (named); those of FileError when it cannot be opened.
+  // Takes the lock; makes the file if there is none. Errors: kFailedPrecondition when another
+  // process holds the lock (named); those of FileError when the file cannot be opened.
   static absl::StatusOr<LockFile> Take(const std::string& path);
   LockFile(LockFile&& other) noexcept : file_(std::exchange(other.file_, -1)) {}
   LockFile& operator=(LockFile&&) = delete;

@@ -58,7 +58,7 @@ CREATE INDEX archived_jobs_by_key ON archived_jobs (idempotency_key);
 CREATE INDEX archived_jobs_by_state ON archived_jobs (state, number);
 )sql";
 
-// FNV-1a, 64 bits: the checksum of version 1's snapshots.
+// The checksum of version 1's snapshots: FNV-1a, 64 bits (draft-eastlake-fnv).
 int64_t ChecksumOfVersion1(absl::string_view bytes) {
   uint64_t hash = 0xcbf29ce484222325u;
   for (const char byte : bytes) {
@@ -67,7 +67,7 @@ int64_t ChecksumOfVersion1(absl::string_view bytes) {
   return static_cast<int64_t>(hash);
 }
 
-// Gives the kept events of version 1 their chained checksums, from 0.
+// Gives the events that a version 1 journal still has their chained checksums, starting from 0.
 absl::Status ChainEvents(Database& database) {
   WATTLE_RETURN_IF_ERROR(
       database.Execute("ALTER TABLE events ADD COLUMN crc INTEGER NOT NULL DEFAULT 0"));
@@ -91,8 +91,8 @@ absl::Status ChainEvents(Database& database) {
   return absl::OkStatus();
 }
 
-// A snapshot of version 1 is one blob: the message of the whole state, which also is a snapshot of
-// one row.
+// A snapshot of version 1 is one blob: the message of the whole state. This message is also a valid
+// snapshot of one row.
 absl::Status ConvertSnapshots(Database& database, const std::string& path) {
   WATTLE_RETURN_IF_ERROR(database.Execute("ALTER TABLE snapshots RENAME TO snapshots_1"));
   WATTLE_RETURN_IF_ERROR(database.Execute(kSnapshotsAndHistory));
@@ -132,7 +132,8 @@ absl::Status MigrateFrom1(Database& database, const std::string& path) {
   return database.Execute("ALTER TABLE attempts ADD COLUMN placement BLOB");
 }
 
-// An index changes no content, so it has no version: an older program goes on with it.
+// An index changes no content, so it needs no schema version: an older program still reads the
+// file.
 absl::Status AddIndexes(Database& database) {
   return database.Execute(
       "CREATE INDEX IF NOT EXISTS energy_ledger_by_time ON energy_ledger (at_unix_seconds)");

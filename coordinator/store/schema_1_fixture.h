@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// For tests: a journal file as version 1 of the schema (0.1.0) left it: one snapshot and the events
-// after it.
+// For tests: a journal file as version 1 of the schema (Wattle 0.1.0) left it, with one snapshot
+// and the events after it.
 #ifndef WATTLE_COORDINATOR_STORE_SCHEMA_1_FIXTURE_H_
 #define WATTLE_COORDINATOR_STORE_SCHEMA_1_FIXTURE_H_
 
@@ -48,7 +48,7 @@ CREATE TABLE profiles (
 PRAGMA user_version = 1;
 )sql";
 
-// FNV-1a, 64 bits: the checksum of a snapshot.
+// The checksum of a version 1 snapshot: FNV-1a, 64 bits (draft-eastlake-fnv).
 inline int64_t Schema1Checksum(absl::string_view bytes) {
   uint64_t hash = 0xcbf29ce484222325u;
   for (const char byte : bytes) {

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Files of earlier versions become files of this one, with everything that was in them.
+// Tests that a file of an earlier version is converted with all its content.
 #include "coordinator/store/schema.h"
 
 #include <string>
@@ -21,7 +21,7 @@ using testing::SizeIs;
 
 class Version1Test : public JournalFixture {
  protected:
-  // A snapshot at event 4 and the events 5 to 9 after it.
+  // Makes a file with a snapshot at event 4 and the events 5 to 9.
   void MakeVersion1(int64_t checksum) {
     ASSERT_THAT(MakeSchema1(path_, "the state", checksum, JobEvents(5, 5)), IsOk());
   }
@@ -29,7 +29,8 @@ class Version1Test : public JournalFixture {
 
 TEST_F(Version1Test, ItsSnapshotAndEventsAreReadAndGoOn) {
   MakeVersion1(Schema1Checksum("the state"));
-  for (int start = 0; start < 2; ++start) {  // Converted once, then found converted.
+  for (int start = 0; start < 2;
+       ++start) {  // The first start converts; the second finds a converted file.
     auto journal = Open();
     const auto sequences = journal->Snapshots();
     ASSERT_THAT(sequences, IsOk());

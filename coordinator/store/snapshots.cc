@@ -14,7 +14,7 @@
 namespace wattle::store {
 namespace {
 
-// A transaction of this size takes a few milliseconds, which a commit may have to wait.
+// A transaction of this size takes a few milliseconds. A commit may have to wait for it.
 constexpr size_t kTransactionBytes = size_t{128} << 10;
 constexpr int64_t kRowsRemovedAtOnce = 500;
 constexpr size_t kSnapshotsKept = 2;
@@ -77,10 +77,10 @@ absl::Status Snapshots::Read(int64_t sequence, const TakeRow& take) const {
 absl::Status Snapshots::Write(const SnapshotToWrite& snapshot) {
   WATTLE_ASSIGN_OR_RETURN(const std::vector<int64_t> kept, List());
   if (!kept.empty() && kept.front() >= snapshot.sequence) {
-    return absl::OkStatus();  // There is one that is as new.
+    return absl::OkStatus();  // A snapshot as new as this one exists.
   }
   absl::Cleanup remove = [&] {
-    // Best effort: the next start removes what is left.
+    // Best effort: the next start removes the rest.
     Remove(snapshot.sequence).IgnoreError();
   };
   WATTLE_RETURN_IF_ERROR(Remove(snapshot.sequence));
@@ -93,7 +93,7 @@ absl::Status Snapshots::Write(const SnapshotToWrite& snapshot) {
 absl::Status Snapshots::WriteRows(const SnapshotToWrite& snapshot) {
   WATTLE_ASSIGN_OR_RETURN(Statement insert,
                           database_->Prepare("INSERT INTO snapshot_rows VALUES (?, ?, ?)"));
-  std::vector<std::string> records;  // Of the next transaction.
+  std::vector<std::string> records;  // The rows of the next transaction.
   size_t bytes = 0;
   int64_t rows = 0;
   uint32_t digest = 0;
@@ -133,7 +133,7 @@ absl::Status Snapshots::WriteRows(const SnapshotToWrite& snapshot) {
 absl::Status Snapshots::Verify(const SnapshotToWrite& snapshot) {
   WATTLE_RETURN_IF_ERROR(
       snapshot.check([&](const TakeRow& take) { return Read(snapshot.sequence, take); }));
-  // Durable before anything that it replaces is deleted; the rows before it are so, too.
+  // The snapshot and its rows must be durable before anything that they replace is deleted.
   WATTLE_RETURN_IF_ERROR(database_->Execute("PRAGMA synchronous = FULL"));
   const absl::Status verified = InTransaction([&] {
     return database_->Execute(
@@ -144,7 +144,7 @@ absl::Status Snapshots::Verify(const SnapshotToWrite& snapshot) {
 }
 
 absl::Status Snapshots::Remove(int64_t sequence) {
-  // The line first: rows without one belong to no snapshot.
+  // Deletes the snapshot's row first: rows of `snapshot_rows` without it belong to no snapshot.
   WATTLE_RETURN_IF_ERROR(InTransaction([&] {
     return database_->Execute(absl::StrCat("DELETE FROM snapshots WHERE sequence = ", sequence));
   }));
@@ -191,7 +191,7 @@ absl::Status Snapshots::KeepTheLatest() {
                                            : ArchiveEvents(sequences[kSnapshotsKept - 1]);
 }
 
-// First copied, then deleted: a crash in between leaves events in both files, which is harmless.
+// Copies first, deletes then: a crash in between leaves events in both files, which is harmless.
 absl::Status Snapshots::ArchiveEvents(int64_t up_to_sequence) {
   WATTLE_ASSIGN_OR_RETURN(
       Database archive,

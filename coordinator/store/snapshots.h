@@ -1,10 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Snapshots of the state in the journal's file: many rows of one record each, so that no size is
-// too large. They are written in small transactions between the commits and count only once they
-// were read back and found right; a crash leaves an unverified one, which the next start removes.
-// The two latest are kept, with all events after the older one. One thread at a time, beside the
-// thread that commits.
+// Snapshots of the state in the journal's file. A snapshot is many rows of one record each, so that
+// a state of any size fits. Snapshots writes the rows in small transactions between the commits. A
+// snapshot counts only after its rows were read back and found right. A crash leaves an unverified
+// snapshot, which the next start removes. The two latest are kept, with all events after the older
+// one. One thread at a time uses Snapshots, beside the thread that commits.
 #ifndef WATTLE_COORDINATOR_STORE_SNAPSHOTS_H_
 #define WATTLE_COORDINATOR_STORE_SNAPSHOTS_H_
 
@@ -25,20 +25,20 @@ namespace wattle::store {
 
 class Snapshots {
  public:
-  // path: of the journal, for messages and for the archive beside it. database: a connection of
-  // its own. writing: held by whoever writes to the file, so that no writer waits on SQLite's own
-  // lock, which it would poll.
-  // vfs: as for Database::Open, of the archive.
+  // path: the journal's, for messages and for the archive beside it. vfs: of the archive, as for
+  // Database::Open. database: a connection that only Snapshots uses. writing: every writer to the
+  // file holds this mutex, because a thread that waits on SQLite's own lock would have to poll.
   Snapshots(std::string path, std::string vfs, Database* database, absl::Mutex* writing)
       : path_(std::move(path)), vfs_(std::move(vfs)), database_(database), writing_(writing) {}
 
-  // Of the verified ones, newest first.
+  // The verified snapshots, newest first.
   absl::StatusOr<std::vector<int64_t>> List() const;
   // As Journal::ReadSnapshot.
   absl::Status Read(int64_t sequence, const TakeRow& take) const;
   // As Journal::WriteSnapshot.
   absl::Status Write(const SnapshotToWrite& snapshot);
-  // Those that a crash left. Before the first commit.
+  // Removes the snapshots that a crash left unverified. The caller does this before the first
+  // commit.
   absl::Status RemoveUnverified();
 
  private:
@@ -47,7 +47,7 @@ class Snapshots {
   absl::Status Remove(int64_t sequence);
   absl::Status KeepTheLatest();
   absl::Status ArchiveEvents(int64_t up_to_sequence);
-  // One small transaction between two commits.
+  // Runs `body` as one small transaction between two commits.
   absl::Status InTransaction(const std::function<absl::Status()>& body);
 
   const std::string path_;

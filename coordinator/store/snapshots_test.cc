@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Snapshots through the journal's interface: what is kept, what a crash or damage leaves.
+// Tests snapshots through the journal's interface: which are kept, and what a crash or damage
+// leaves.
 #include <filesystem>
 #include <string>
 #include <thread>
@@ -61,7 +62,7 @@ TEST_F(SnapshotsTest, TheFirstOneKeepsEveryEvent) {
   EXPECT_THAT(ReadAll(*journal), SizeIs(5)) << "the only snapshot may turn out damaged";
 }
 
-// One row for each record: many megabytes, many transactions, one snapshot.
+// Many megabytes in many transactions make one snapshot.
 TEST_F(SnapshotsTest, ManyRowsOfManySizesReadBackInOrder) {
   Rows rows;
   for (size_t i = 0; i < 3000; ++i) {
@@ -125,7 +126,7 @@ TEST_F(SnapshotsTest, WhatACrashLeftHalfWrittenIsRemovedAtTheNextStart) {
     ASSERT_THAT(journal->Append(JobEvents(1, 5)), IsOk());
     ASSERT_THAT(journal->WriteSnapshot(SnapshotOf(2, {"two"})), IsOk());
   }
-  // Rows without a line, and a line that was never verified.
+  // Snapshot 3 has rows and no header; snapshot 4 has a header that was never verified.
   Query(path_, "INSERT INTO snapshot_rows VALUES (3, 0, x'00') RETURNING 1");
   Query(path_, "INSERT INTO snapshot_rows VALUES (4, 0, x'00') RETURNING 1");
   Query(path_, "INSERT INTO snapshots VALUES (4, 0, 1, 0, 0) RETURNING 1");
@@ -139,8 +140,8 @@ TEST_F(SnapshotsTest, CommitsGoOnWhileASnapshotIsWritten) {
   auto journal = Open();
   ASSERT_THAT(journal->Append(JobEvents(1, 1)), IsOk());
   SnapshotToWrite snapshot = SnapshotOf(1, {});
-  // Between two rows of the snapshot another thread commits, which would hang behind one large
-  // transaction.
+  // Another thread commits between two rows of the snapshot. With one large transaction that commit
+  // would hang.
   snapshot.rows = [&journal](const TakeRow& take) {
     for (int64_t i = 0; i < 20; ++i) {
       if (absl::Status taken = take(std::string(200'000, 'x')); !taken.ok()) {

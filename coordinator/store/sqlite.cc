@@ -1,6 +1,5 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// SQLite with Status instead of result codes.
 #include "coordinator/store/sqlite.h"
 
 #include <utility>
@@ -168,7 +167,7 @@ absl::Status Database::InTransaction(const std::function<absl::Status()>& body) 
     status = Execute("COMMIT");
   }
   if (!status.ok()) {
-    // SQLite has rolled back by itself after some errors; this is then refused, which is right.
+    // After some errors SQLite has rolled back already. ROLLBACK then fails, which is harmless.
     (void)Execute("ROLLBACK");
   }
   return status;

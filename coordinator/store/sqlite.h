@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// SQLite with Status instead of result codes: a connection and a prepared statement. One thread at
-// a time for each connection.
+// A SQLite connection and a prepared statement that return Status instead of result codes. One
+// thread at a time for each connection.
 #ifndef WATTLE_COORDINATOR_STORE_SQLITE_H_
 #define WATTLE_COORDINATOR_STORE_SQLITE_H_
 
@@ -17,10 +17,10 @@
 
 namespace wattle::store {
 
-// What SQLite's last error on `database` means, with `attempted` before it and the remedy after it:
-// kAlreadyExists primary key, kResourceExhausted full disk or memory, kOutOfRange a value that is
-// too large, kUnavailable busy, kPermissionDenied read-only or not openable, kDataLoss damage and
-// I/O.
+// SQLite's last error on `database` as a Status: `attempted`, SQLite's message and the remedy.
+// kAlreadyExists: primary key; kResourceExhausted: full disk or memory; kOutOfRange: too large a
+// value; kUnavailable: busy; kPermissionDenied: read-only or cannot be opened; kDataLoss: damage
+// and I/O errors.
 absl::Status StatusOfDatabase(sqlite3* database, absl::string_view attempted);
 
 class Statement {
@@ -28,23 +28,23 @@ class Statement {
   // Errors: as StatusOfDatabase.
   static absl::StatusOr<Statement> Prepare(sqlite3* database, const std::string& sql);
 
-  // Binds to ?1, ?2, … in order; Reset starts again. A value that cannot be bound is an error of
-  // the next Step.
+  // Binds the values to ?1, ?2, … in order; Reset starts again at ?1. A value that cannot be bound
+  // is an error of the next Step.
   Statement& Bind(int64_t value);
   Statement& Bind(double value);
   Statement& Bind(bool value) { return Bind(int64_t{value}); }
   Statement& Bind(absl::string_view text);
   Statement& BindBytes(absl::string_view bytes);
 
-  // True: there is a row. False: done. Errors: as StatusOfDatabase.
+  // True: a row is ready to be read. False: there are no more rows. Errors: as StatusOfDatabase.
   absl::StatusOr<bool> Step();
-  // For statements without rows: steps once and resets.
+  // Runs a statement that returns no rows: steps once and resets.
   absl::Status Run();
   void Reset();
 
   [[nodiscard]] int64_t Integer(int column) const;
   [[nodiscard]] double Real(int column) const;
-  [[nodiscard]] std::string Bytes(int column) const;  // Also text.
+  [[nodiscard]] std::string Bytes(int column) const;  // Also for text.
   [[nodiscard]] bool IsNull(int column) const;
 
  private:
@@ -62,8 +62,8 @@ class Statement {
 
 class Database {
  public:
-  // Errors: as StatusOfDatabase; `flags` as for sqlite3_open_v2. vfs: SQLite's name of the file
-  // system; empty: that of the machine.
+  // Opens `path` with the flags of sqlite3_open_v2. vfs: SQLite's name of the file system; empty:
+  // the machine's. Errors: as StatusOfDatabase.
   static absl::StatusOr<Database> Open(const std::string& path, int flags,
                                        const std::string& vfs = "");
 
@@ -72,7 +72,7 @@ class Database {
   absl::StatusOr<Statement> Prepare(const std::string& sql) const {
     return Statement::Prepare(database_.get(), sql);
   }
-  // The first column of the only row of `sql`; 0 where there is no row or the value is NULL.
+  // The first column of the only row of `sql`; 0 if there is no row or the value is NULL.
   [[nodiscard]] absl::StatusOr<int64_t> Integer(const std::string& sql) const;
   // Runs `body` between BEGIN IMMEDIATE and COMMIT; rolls back after an error, which is returned.
   absl::Status InTransaction(const std::function<absl::Status()>& body);

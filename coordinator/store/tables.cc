@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Event → SQL.
+// Converts events to SQL statements.
 #include "coordinator/store/tables.h"
 
 #include <utility>
@@ -92,7 +92,7 @@ absl::Status Tables::UpdateTables(const v1::Event& event) {
     case v1::Event::kReportStored:
     case v1::Event::kRestoreFinding:
     case v1::Event::EVENT_NOT_SET:
-      break;  // In the event alone.
+      break;  // No table has these events.
   }
   return absl::OkStatus();
 }
@@ -147,7 +147,7 @@ absl::Status Tables::On(const v1::JobArchived& archived) {
 absl::Status Tables::On(const v1::AttemptPlaced& placed, const v1::Event& event) {
   v1::Prediction prediction = placed.prediction();
   if (!placed.has_prediction() && placed.placement().best_size() > 0) {
-    prediction = placed.placement().best(0).prediction();  // An event of an earlier version.
+    prediction = placed.placement().best(0).prediction();  // The event is from an earlier version.
   }
   WATTLE_ASSIGN_OR_RETURN(
       Statement * insert,

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What an event changes in the tables (schema.h), within the transaction that appends it. One
+// Changes the tables (schema.h) as an event says, in the transaction that appends the event. One
 // thread at a time.
 #ifndef WATTLE_COORDINATOR_STORE_TABLES_H_
 #define WATTLE_COORDINATOR_STORE_TABLES_H_
@@ -21,9 +21,9 @@ class Tables {
   // `database` outlives this object.
   explicit Tables(const Database* database) : database_(database) {}
 
-  // Inserts the event and brings the tables up to it, within the caller's transaction. `chain`: crc
-  // of the event before; becomes this event's. Errors: kAborted where the event's number exists
-  // (another coordinator leads); kDataLoss where the tables do not agree with the events.
+  // Inserts the event and updates the tables, in the caller's transaction. `chain` is the crc of
+  // the event before, and becomes this event's crc. Errors: kAborted when the event's number
+  // exists, because another coordinator leads; kDataLoss when the tables contradict the events.
   absl::Status Store(const v1::Event& event, uint32_t& chain);
 
  private:
@@ -38,11 +38,11 @@ class Tables {
   absl::Status On(const v1::LedgerRecorded& recorded, const v1::Event& event);
   absl::Status On(const v1::ProfileUpdated& updated, const v1::Event& event);
   absl::Status SetDrained(const std::string& device_id, bool drained);
-  // Prepared once. Errors: as Database::Prepare.
+  // The statement of this text, prepared once. Errors: as Database::Prepare.
   absl::StatusOr<Statement*> Prepared(const std::string& sql);
 
   const Database* database_;
-  std::map<std::string, Statement> statements_;  // By their text.
+  std::map<std::string, Statement> statements_;  // Key: the statement's text.
 };
 
 }  // namespace wattle::store
