@@ -56,7 +56,7 @@ class Sorter {
   std::map<std::pair<DeviceId, int64_t>, int64_t> acknowledged_;
 };
 
-// The plan as one text: equal for plans that say the same.
+// The plan as one text. Plans with equal placements and reasons have equal texts.
 std::string Fingerprint(const core::PlanComputed& plan) {
   std::string text;
   for (const scheduler::QueuePlacement& job : plan.jobs) {
@@ -113,7 +113,7 @@ Ready Shell::Step(Request request, const core::Observations& observations,
 
 namespace {
 
-// From the snapshot; from nothing where `snapshot` is 0.
+// Recovers from the snapshot; with `snapshot` 0 from the events alone.
 absl::StatusOr<core::State> RecoverFrom(const Recorded& recorded, int64_t snapshot) {
   core::State state;
   if (snapshot > 0) {

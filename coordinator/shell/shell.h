@@ -1,16 +1,16 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The duties of whoever runs the pure core (coordinator/core/core.h), as types. The shape is that
-// of raft's Ready and Advance: commands go in, and what comes out cannot be told to anybody before
-// its events are durable. Both users of the shell follow this order:
+// The duties of the program around the pure core (coordinator/core/core.h), as types. The shape is
+// that of Ready and Advance in etcd's raft (rawnode.go): commands go in, and nobody hears of the
+// outcome before its events are durable. Both users of the shell keep this order:
 //   1. ready = shell.Step(request, observations, now), as often as there are commands;
 //      several Readys join into one batch with Ready::Add
 //   2. append ready.events() to the journal; on failure end the process (replay, never roll back)
 //   3. released = std::move(ready).Durable(number of the last durable event)
 //   4. give released.answers to the callers, then carry out the rest of `released`
-// coordinator/runtime is threads around this, sim is a loop around this. Nothing here reads a
-// clock, draws a random number, touches a file or starts a thread. Not thread-safe: one thread owns
-// a Shell; a Ready is a value and may be finished by another thread.
+// coordinator/runtime puts threads around the shell, sim puts a loop around it. Nothing here reads
+// a clock, draws a random number, touches a file or starts a thread. Not thread-safe: one thread
+// owns a Shell. A Ready is a value, and another thread may finish it.
 #ifndef WATTLE_COORDINATOR_SHELL_SHELL_H_
 #define WATTLE_COORDINATOR_SHELL_SHELL_H_
 
@@ -33,7 +33,6 @@
 
 namespace wattle::shell {
 
-// The answer to a command.
 struct Answer {
   absl::Status status;
   std::string id;  // of the job, device or artifact concerned
@@ -41,14 +40,15 @@ struct Answer {
 };
 using AnswerCallback = std::function<void(const Answer&)>;
 
-// A command, and whom its answer is for. The shell carries `done` and never calls it; may be null.
+// A command, and the callback for its answer. The shell passes `done` on and never calls it. `done`
+// may be null.
 struct Request {
   core::Command command;
   AnswerCallback done;
 };
 
-// What may be told to others, because everything that it depends on is durable. Effects are told
-// once for each device or job, however often the batch asks for them.
+// The outcome that others may hear of, because all its events are durable. Each effect appears once
+// for its device or job, however often the batch asks for it.
 struct Released {
   struct Answered {
     AnswerCallback done;
@@ -57,23 +57,23 @@ struct Released {
   std::vector<Answered> answers;  // in the order of the commands; `done` is never null
   std::vector<core::Acknowledge> acknowledgements;  // the highest of each device and incarnation
   std::set<DeviceId> desired;  // devices to send their desired set, as core::DesiredFor says
-  std::set<JobId> jobs;        // whose watchers shall look again
-  bool queue_changed = false;  // a plan may come out otherwise
+  std::set<JobId> jobs;        // jobs whose watchers shall look again
+  bool queue_changed = false;  // the next plan may differ
 };
 
-// The outcome of one or more commands, held back until it is durable.
+// The outcome of one or more commands. Ready holds the outcome back until it is durable.
 class Ready {
  public:
-  // To append to the journal, in this order. May be empty: then Durable asks for nothing.
+  // The events to append to the journal, in order. May be empty; Durable then needs no append.
   [[nodiscard]] const std::vector<v1::Event>& events() const { return events_; }
-  // Neither an event, nor an answer that somebody waits for, nor an effect.
+  // Whether there is no event, no answer that a caller waits for, and no effect.
   [[nodiscard]] bool empty() const {
     return events_.empty() && answers_.empty() && effects_.empty();
   }
-  // Joins the outcome of later commands.
+  // Adds the outcome of later commands.
   void Add(Ready later);
-  // Everything up to and including `sequence` is durable: lets go of answers and effects.
-  // REQUIRES: `sequence` is not below that of the last event.
+  // Releases the answers and effects, because every event up to and including `sequence` is
+  // durable. REQUIRES: `sequence` is at least the number of the last event.
   [[nodiscard]] Released Durable(SequenceNumber sequence) &&;
 
  private:
@@ -83,14 +83,14 @@ class Ready {
   std::vector<core::Effect> effects_;
 };
 
-// The live state: what the journal will say once everything that was stepped is durable.
+// Owns the live state: the state that the journal gives once every stepped command is durable.
 class Shell {
  public:
-  // state: what the journal says (Recover).
+  // state: the journal's state (Recover).
   explicit Shell(core::State state) : state_(std::move(state)) {}
 
   // Decides the command and applies its events to the live state at once, so that the next command
-  // builds on it.
+  // builds on them.
   [[nodiscard]] Ready Step(Request request, const core::Observations& observations,
                            const core::Instant& now);
 
@@ -100,32 +100,34 @@ class Shell {
   core::State state_;
 };
 
-// Takes one row of a snapshot; gives all rows of one.
+// TakeRow takes one row of a snapshot. GiveRows gives all its rows.
 using TakeRow = std::function<absl::Status(absl::string_view row)>;
 using GiveRows = std::function<absl::Status(const TakeRow& take)>;
 
-// What a start finds in the journal: snapshots, and the events after them. Bound to store::Journal
-// by the runtime, so that the shell knows no database.
+// The journal as a start finds it: snapshots, and the events after them. The runtime binds these
+// functions to store::Journal, so that the shell knows no database.
 struct Recorded {
-  std::vector<int64_t> snapshots;  // Sequence numbers of their last events, newest first.
+  std::vector<int64_t> snapshots;  // The sequence number of each one's last event, newest first.
   std::function<absl::Status(int64_t sequence, const TakeRow& take)> read_snapshot;
-  // Events after a snapshot, or all of them (0), in order.
+  // Gives the events after a snapshot, or all events (0), in order.
   std::function<absl::Status(int64_t after_sequence,
                              const std::function<absl::Status(const v1::Event&)>& take)>
       replay;
-  // A snapshot is passed over, because it or the event after it is damaged. May be null.
+  // Called when Recover passes over a snapshot, because the snapshot or an event after it is
+  // damaged. May be null.
   std::function<void(int64_t sequence, const absl::Status& problem)> passed_over;
 };
-// The state after the last durable event: that of the newest snapshot from which all later events
-// can be read. Effects of the past are dropped: each worker gets its desired set at its hello.
-// Errors: those of reading; kDataLoss names the damage that no snapshot avoids, and what to do.
+// The state after the last durable event: the newest snapshot from which all later events can be
+// read, and those events. Recover drops the effects of the past, because each worker gets its
+// desired set when its hello arrives. Errors: those of reading; kDataLoss when every snapshot leads
+// to damage, with the damage and the remedy.
 absl::StatusOr<core::State> Recover(const Recorded& recorded);
 
-// Whether the rows of a stored snapshot are the state. Errors: kDataLoss; those of `stored`.
+// Checks that the rows of a stored snapshot give `state`. Errors: kDataLoss; those of `stored`.
 absl::Status CheckSnapshot(const core::State& state, const GiveRows& stored);
 
-// What a worker is told when its hello is durable, before its desired set: which journal this is,
-// and up to which of its reports the journal has them.
+// The first message to a worker once its hello is durable; the desired set follows. Welcome names
+// the journal, and the last report of the worker that the journal has.
 struct WelcomeSettings {
   absl::Time now;
   absl::Duration heartbeat_interval;
@@ -133,16 +135,17 @@ struct WelcomeSettings {
 v1::Welcome WelcomeFor(const core::State& durable, const DeviceId& device, int64_t incarnation,
                        const WelcomeSettings& settings);
 
-// Whether the decision looks at observations closely enough to want fresh ones.
+// Whether the decision needs fresh observations.
 bool WantsFreshObservations(const core::Command& command);
 
-// When a computed plan is worth a command. A plan that starts nothing and says what the last one
-// said would only be decided again to nothing.
+// Decides whether a computed plan is worth a command. A plan that starts nothing and repeats the
+// last plan's reasons would change nothing.
 class PlanFilter {
  public:
-  // Remembers `plan`; false: drop it.
+  // Remembers `plan`. False: the caller drops the plan.
   bool WorthPosting(const core::PlanComputed& plan);
-  // The last plan did not arrive, or there was nothing to plan: the next one is worth posting.
+  // Forgets the last plan, so that the next plan is posted. For a plan that did not arrive, and for
+  // a moment with nothing to plan.
   void Forget() { last_.clear(); }
 
  private:

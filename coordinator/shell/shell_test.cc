@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The shell's promises: nothing is told before it is durable, effects are told once, a start finds
-// what the journal has.
+// Tests the shell's promises: nobody hears of a change before it is durable, each effect comes
+// once, and a start recovers the journal's state.
 #include "coordinator/shell/shell.h"
 
 #include <string>
@@ -51,7 +51,7 @@ core::WorkerReport Ledger(const std::string& device, int64_t sequence) {
 
 class ShellTest : public testing::Test {
  protected:
-  // Steps the command and notes its answer under `name` once it is released.
+  // Steps the command. Notes the answer under `name` when it is released.
   Ready Step(core::Command command, const std::string& name) {
     return shell_.Step(
         {std::move(command),
@@ -109,7 +109,7 @@ TEST_F(ShellTest, EffectsAreToldOnceHoweverOftenTheBatchAsks) {
 TEST_F(ShellTest, ATickThatChangesNothingIsEmpty) {
   const Ready ready = shell_.Step({core::Tick{}, nullptr}, observations_, Now());
   EXPECT_TRUE(ready.empty());
-  // Somebody waits for an answer: then there is something to release.
+  // A caller waits for an answer, so there is something to release.
   EXPECT_FALSE(Step(core::Tick{}, "tick").empty());
 }
 
@@ -152,7 +152,8 @@ TEST_F(ShellTest, RecoveryPassesOnWhatIsWrongWithTheJournal) {
               StatusIs(absl::StatusCode::kDataLoss, HasSubstr("event 3")));
 }
 
-// Snapshot 2 is damaged, or its checksum refuses every event after it: snapshot 1 leads on.
+// Snapshot 2 is damaged, or its checksum refuses every event after it. Recovery then starts from
+// snapshot 1.
 TEST_F(ShellTest, RecoveryPassesOverASnapshotThatLeadsNowhere) {
   for (const bool rows_damaged : {true, false}) {
     std::vector<int64_t> passed_over;
