@@ -199,7 +199,7 @@ absl::StatusOr<v1::ArtifactInfo> Api::ResolveArtifact(
   const std::shared_ptr<const core::State> state = runtime_.Version();
   absl::StatusOr<ArtifactId> id = core::ResolveArtifact(*state, request.reference());
   if (absl::IsNotFound(id.status()) && absl::StartsWith(request.reference(), "job:")) {
-    // The state forgets jobs; the history says what the job made.
+    // The job may have left the state; then the history knows its output.
     const absl::string_view rest = absl::StripPrefix(request.reference(), "job:");
     const absl::StatusOr<v1::Job> job =
         runtime_.history().Job(JobId(std::string(absl::StripSuffix(rest, "/output"))));
@@ -217,7 +217,7 @@ absl::StatusOr<v1::ArtifactInfo> Api::ResolveArtifact(
   return core::DescribeArtifact(*state, *id);
 }
 
-// Posts the command; `convert(answer)` makes the response of a successful one.
+// Posts the command. `convert(answer)` makes the response if the command succeeds.
 template <typename Response, typename Convert>
 void Api::Post(core::Command&& command, Reply<Response> reply, Convert convert) {
   const absl::Status posted = runtime_.Post(
@@ -260,7 +260,8 @@ void Api::SubmitJob(const v1::SubmitJobRequest& request, Reply<v1::SubmitJobResp
       return;
     }
     command.archived_sources = ArchivedSources(*state, request.spec());
-    // What a device reports changes no refusal for good, so that nothing observed is needed.
+    // CheckPossible refuses only for lasting reasons, which no observation changes; so the
+    // observations are empty.
     status = core::CheckPossible(*state, core::Observations(), runtime_.planning(), request.spec(),
                                  runtime_.Now(), command.archived_sources);
     if (!status.ok()) {
@@ -278,7 +279,8 @@ void Api::SubmitJob(const v1::SubmitJobRequest& request, Reply<v1::SubmitJobResp
        });
 }
 
-// The job of the first submit, whatever became of the fleet since then.
+// Answers a repeated submit with the job of the first one, even if the fleet could no longer run
+// it.
 absl::StatusOr<v1::SubmitJobResponse> Api::RepeatedSubmit(
     const JobId& job, const v1::SubmitJobRequest& request) const {
   WATTLE_ASSIGN_OR_RETURN(v1::JobUpdate update, UpdateOf(job));
@@ -402,7 +404,7 @@ std::set<ArtifactId> Api::LiveArtifacts() const {
       }
     }
     for (const auto& [name, id] : state.artifact_names) {
-      live.insert(id);  // A name that people gave keeps its latest push.
+      live.insert(id);  // A name keeps the artifact that it points to.
     }
     return live;
   });

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What callers may ask, in the messages of proto/wattle/v1, for both transports (rpc, http): checks
-// a request, reads the durable view or posts a command, converts the answer. No decisions.
-// Thread-safe.
+// The calls that both transports (rpc, http) offer, in the messages of proto/wattle/v1. Each call
+// checks the request, reads the durable view or posts a command, and converts the answer. Api takes
+// no decisions. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RUNTIME_API_H_
 #define WATTLE_COORDINATOR_RUNTIME_API_H_
 
@@ -26,15 +26,15 @@ using Reply = std::function<void(const absl::StatusOr<Response>&)>;
 
 class Api {
  public:
-  // runtime: outlives the Api and every reply.
+  // runtime: must outlive the Api and every reply.
   explicit Api(Runtime& runtime) : runtime_(runtime) {}
 
   [[nodiscard]] absl::StatusOr<v1::Job> GetJob(const v1::GetJobRequest& request) const;
   [[nodiscard]] absl::StatusOr<v1::ListJobsResponse> ListJobs(
       const v1::ListJobsRequest& request) const;
   [[nodiscard]] absl::StatusOr<v1::PlanResponse> PlanJob(const v1::PlanRequest& request) const;
-  // The job as it is, also one of the history, with the progress of its current attempt; without
-  // explanations (GetJob has them). kNotFound.
+  // The job, open or archived, with the progress of its current attempt and without explanations
+  // (GetJob adds them). Errors: kNotFound.
   [[nodiscard]] absl::StatusOr<v1::JobUpdate> UpdateOf(const JobId& job) const;
   [[nodiscard]] absl::StatusOr<v1::ListDevicesResponse> ListDevices(
       const v1::ListDevicesRequest& request) const;
@@ -48,8 +48,8 @@ class Api {
   [[nodiscard]] absl::StatusOr<v1::ArtifactInfo> ResolveArtifact(
       const v1::ResolveArtifactRequest& r) const;
 
-  // The reply comes once, on another thread after the commit, or at once on this one for what is
-  // refused without a command.
+  // The reply comes once. A request that is refused without a command is answered at once on this
+  // thread; every other reply comes on another thread after the commit.
   void SubmitJob(const v1::SubmitJobRequest& request, Reply<v1::SubmitJobResponse> reply);
   void CancelJob(const v1::CancelJobRequest& request, Reply<v1::Job> reply);
   void DrainDevice(const v1::DrainDeviceRequest& request, Reply<v1::Device> reply);
@@ -57,16 +57,16 @@ class Api {
   void RemoveDevice(const v1::RemoveDeviceRequest& request, Reply<v1::RemoveDeviceResponse> reply);
   void ApplyPolicy(const v1::ApplyPolicyRequest& request, Reply<v1::Policy> reply);
   void DeletePolicy(const v1::DeletePolicyRequest& request, Reply<v1::DeletePolicyResponse> reply);
-  // info: complete, its blobs durable.
+  // info: complete. REQUIRES: the artifact's blobs are durable.
   void CommitArtifact(const v1::ArtifactInfo& info, Reply<v1::ArtifactInfo> reply);
 
-  // Artifacts that open jobs name: eviction spares them.
+  // Artifacts that open jobs or names need. Eviction spares them.
   [[nodiscard]] std::set<ArtifactId> LiveArtifacts() const;
 
   Runtime& runtime() { return runtime_; }
 
  private:
-  // Of the jobs that the spec refers to, those that are only in the history.
+  // The jobs that the spec refers to and that only the history has.
   [[nodiscard]] std::vector<v1::Job> ArchivedSources(const core::State& state,
                                                      const v1::JobSpec& spec) const;
   [[nodiscard]] absl::StatusOr<v1::SubmitJobResponse> RepeatedSubmit(

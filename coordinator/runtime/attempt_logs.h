@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The last log lines of recent attempts, in memory only. Bounded: the oldest lines of an attempt go
-// first, then the attempt that was silent longest. Thread-safe.
+// The last log lines of recent attempts, in memory only. The memory is bounded: the oldest lines of
+// an attempt go first, then the attempt that was silent longest. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RUNTIME_ATTEMPT_LOGS_H_
 #define WATTLE_COORDINATOR_RUNTIME_ATTEMPT_LOGS_H_
 
@@ -24,14 +24,14 @@ namespace wattle::runtime {
 class AttemptLogs {
  public:
   static constexpr size_t kLinesPerAttemptMax = 2000;
-  static constexpr size_t kLineBytesMax = 4096;  // Longer ones are cut.
+  static constexpr size_t kLineBytesMax = 4096;  // Longer lines are cut.
   static constexpr size_t kAttemptsMax = 256;
 
   void Add(const v1::AttemptLog& log);
 
   struct Lines {
     std::vector<v1::LogLine> lines;
-    int64_t next = 0;  // Pass it to the next call for what comes later.
+    int64_t next = 0;  // The next call passes this number to get later lines.
   };
   // Lines of the job's attempts from number `from` on, in order of arrival, at most `lines_max`.
   [[nodiscard]] Lines Read(absl::string_view job_id, int64_t from, size_t lines_max) const;

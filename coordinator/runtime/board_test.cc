@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The soft state: observation board, log rings, watchers, the queue between threads.
+// Tests the soft state: observation board, log lines, watchers, and the queue between threads.
 #include <memory>
 #include <string>
 #include <thread>

@@ -65,7 +65,8 @@ void Counters::CountEvent(const v1::Event& event, const core::State& before) {
     ++values_.attempts_entered[v1::ATTEMPT_STATE_PLACED];
   } else if (event.has_attempt_state_changed()) {
     const v1::AttemptStateChanged& changed = event.attempt_state_changed();
-    // A late receipt comes with the state that the attempt has had since its end.
+    // A late receipt repeats the state that the attempt has had since its end; the attempt must not
+    // count twice.
     const v1::Attempt* const attempt = core::FindAttempt(before, AttemptId(changed.attempt_id()));
     if (attempt == nullptr || attempt->state() != changed.state()) {
       ++values_.attempts_entered[changed.state()];

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What the runtime counts since the process started, for /metrics. Thread-safe.
+// The runtime's counters since the process started, for /metrics. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RUNTIME_COUNTERS_H_
 #define WATTLE_COORDINATOR_RUNTIME_COUNTERS_H_
 
@@ -23,18 +23,18 @@ namespace wattle::runtime {
 
 struct CounterValues {
   uint64_t commands = 0;
-  uint64_t refused_commands = 0;  // The queue was full.
+  uint64_t refused_commands = 0;  // Refused because the queue was full.
   uint64_t events = 0;
   uint64_t commits = 0;
   uint64_t plans = 0;
   uint64_t snapshots = 0;                         // Written and verified.
   std::map<v1::JobState, uint64_t> jobs_entered;  // How often a job entered each state.
   std::map<v1::AttemptState, uint64_t> attempts_entered;
-  // Gross, of attempts with a receipt, by what the joules come from: sums of different evidence do
-  // not mix.
+  // Gross joules of attempts with a receipt, by energy source: joules of different sources are not
+  // comparable, so their sums stay apart.
   std::map<v1::EnergySource, double> receipt_energy_joules;
   WorkTotals work;  // of attempts with a receipt
-  // From a job's queueing to the placement of its attempt, wall.
+  // Wall time from a job's queueing to the placement of its attempt.
   telemetry::HistogramValue queue_wait_seconds{{0.1, 1, 10, 60, 300, 1800, 7200, 86400}};
   telemetry::HistogramValue commit_seconds{{0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 1}};
   telemetry::HistogramValue plan_seconds{{0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5}};
@@ -60,7 +60,8 @@ class Counters {
 
   mutable absl::Mutex mutex_;
   CounterValues values_ ABSL_GUARDED_BY(mutex_);
-  std::map<std::string, double> queued_unix_seconds_ ABSL_GUARDED_BY(mutex_);  // by queued job
+  std::map<std::string, double> queued_unix_seconds_
+      ABSL_GUARDED_BY(mutex_);  // key: the queued job's id
 };
 
 }  // namespace wattle::runtime

@@ -23,7 +23,7 @@ v1::Event Superseded(int64_t sequence, bool with_receipt) {
   return event;
 }
 
-// The receipt of an attempt that has ended comes with its state once more.
+// A late receipt repeats the state of the ended attempt.
 TEST(CountersTest, ALateReceiptCountsItsJoulesAndNoSecondEnd) {
   core::State state;
   Counters counters;

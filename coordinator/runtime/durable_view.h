@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The state as the journal has it: what readers see. The commit thread publishes a version after
-// each durable batch, so that nobody is shown what a crash could take back. A version never
-// changes: whoever takes one reads it without a lock, for as long as it likes. Thread-safe.
+// The state as the journal has it, for readers. The commit thread publishes a version after each
+// durable batch, so that no reader sees a change that a crash could undo. A version never changes:
+// a reader takes one and reads it without a lock for as long as needed. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RUNTIME_DURABLE_VIEW_H_
 #define WATTLE_COORDINATOR_RUNTIME_DURABLE_VIEW_H_
 
@@ -26,23 +26,23 @@ class DurableView {
     return version_;
   }
 
-  // Calls `look(const core::State&)` on the latest version and returns its result, which must be a
-  // value: pointers into the state do not outlive the call.
+  // Calls `look(const core::State&)` on the latest version and returns its result. The result must
+  // be a value, because pointers into the state are invalid after the call.
   template <typename Look>
   auto Read(Look&& look) const {
     const std::shared_ptr<const core::State> version = Version();
     return std::forward<Look>(look)(*version);
   }
 
-  // The state after events that are durable now.
+  // Publishes the state after events that are now durable.
   void Publish(core::State state) {
     auto next = std::make_shared<const core::State>(std::move(state));
     absl::MutexLock lock(&mutex_);
-    version_.swap(next);  // The old one, where this was its last owner, is dropped after the lock.
+    version_.swap(next);  // The old version is destroyed after the lock is released.
   }
 
  private:
-  mutable absl::Mutex mutex_;  // Held to copy or to replace the pointer, no longer.
+  mutable absl::Mutex mutex_;  // Held only to copy or replace the pointer.
   std::shared_ptr<const core::State> version_ ABSL_GUARDED_BY(mutex_);
 };
 

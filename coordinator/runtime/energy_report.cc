@@ -13,7 +13,7 @@ namespace {
 
 constexpr double kDaySeconds = 86400.0;
 
-// 2026-11-20 of the number of days since 1970-01-01.
+// The date, such as 2026-11-20, of a number of days since 1970-01-01.
 std::string DayName(int64_t day) {
   return absl::FormatCivilTime(absl::CivilDay(1970, 1, 1) + day);
 }
@@ -28,7 +28,7 @@ void AddSource(v1::EnergySource source, v1::EnergyRow* row) {
 
 void AddReceipt(const v1::Receipt& receipt, v1::EnergyRow* row) {
   const v1::EnergyMeasurement& total = receipt.total();
-  // Net of a sum is known where it is known of every part.
+  // The net energy of a sum is known only if it is known of every part.
   row->set_net_known((row->attempts() == 0 || row->net_known()) && total.idle_known());
   row->set_gross_energy_joules(row->gross_energy_joules() + total.gross_energy_joules());
   row->set_net_energy_joules(row->net_energy_joules() + total.net_energy_joules());
@@ -88,7 +88,7 @@ void EnergyReportBuilder::Add(const LedgerSpan& span) {
       request_.by() != v1::ENERGY_GROUPING_DAY) {
     return;
   }
-  std::map<std::string, v1::EnergyLedger> last;  // by device
+  std::map<std::string, v1::EnergyLedger> last;  // key: the device's id
   for (const store::LedgerAt& at : span.before) {
     last[at.device_id] = at.ledger;
   }
@@ -97,7 +97,8 @@ void EnergyReportBuilder::Add(const LedgerSpan& span) {
     const v1::DeviceInfo unknown;
     const v1::DeviceInfo& info = device == devices_.end() ? unknown : device->second;
     v1::EnergyLedger& before = last[at.device_id];
-    // A ledger only grows; one that does not was begun anew and is a whole of its own.
+    // A ledger only grows. A smaller value means that the ledger began anew, so the whole value
+    // counts.
     const auto grown = [](double now, double then) { return now >= then ? now - then : now; };
     const double idle = grown(at.ledger.idle_energy_joules(), before.idle_energy_joules());
     const double overhead =

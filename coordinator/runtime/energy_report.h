@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Where the joules went: receipts and ledgers grouped by job, owner, device, class or day. Pure.
+// Reports the use of energy: receipts and ledgers, grouped by job, owner, device, class or day.
+// Pure.
 #ifndef WATTLE_COORDINATOR_RUNTIME_ENERGY_REPORT_H_
 #define WATTLE_COORDINATOR_RUNTIME_ENERGY_REPORT_H_
 
@@ -16,21 +17,22 @@
 
 namespace wattle::runtime {
 
-// The ledgers of a span: as they stood before it, and at the end of each day in it.
+// The ledgers of a span: their values before the span, and at the end of each day of the span.
 struct LedgerSpan {
   std::vector<store::LedgerAt> before;
-  std::vector<store::LedgerAt> by_day;  // Ascending in days.
+  std::vector<store::LedgerAt> by_day;  // In ascending order of days.
 };
 
 class EnergyReportBuilder {
  public:
-  // devices: by id, also removed ones, for names and classes.
+  // devices: by id, for names and classes; includes removed devices.
   EnergyReportBuilder(const v1::ReportEnergyRequest& request,
                       std::map<std::string, v1::DeviceInfo> devices);
 
-  // Every attempt of the job that ended within the span and has a receipt. Each job once.
+  // Adds every attempt of the job that ended within the span and has a receipt. REQUIRES: no job is
+  // added twice.
   void Add(const v1::Job& job);
-  // Idle and overhead; of no effect where the rows are jobs or owners.
+  // Adds idle and overhead joules. Has no effect on a report by job or owner.
   void Add(const LedgerSpan& span);
   [[nodiscard]] v1::EnergyReport Build() const;
 
@@ -39,7 +41,7 @@ class EnergyReportBuilder {
 
   const v1::ReportEnergyRequest request_;
   const std::map<std::string, v1::DeviceInfo> devices_;
-  std::map<std::string, v1::EnergyRow> rows_;  // By key.
+  std::map<std::string, v1::EnergyRow> rows_;  // Key: EnergyRow::key.
   v1::EnergyRow total_;
 };
 

@@ -20,7 +20,8 @@ void EventFeed::Run(absl::Duration interval) {
   while (true) {
     const absl::Status looked = Look();
     if (!looked.ok() && looked != last) {
-      spdlog::warn("events are not told for now: {}", std::string(looked.message()));
+      spdlog::warn("the event feed cannot read the journal and will try again: {}",
+                   std::string(looked.message()));
     }
     last = looked;
     absl::MutexLock lock(&mutex_);

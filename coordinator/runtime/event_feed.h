@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The latest events of the fleet as sentences, for those who follow them. The feed looks at the
-// journal and at the connections every so often, on a thread of its own: no commit waits for it.
-// Bounded: the oldest events go first. Thread-safe.
+// The latest events of the fleet as sentences, for those who follow them. The feed's own thread
+// reads the journal and the connections at intervals, so that no commit waits for the feed. The
+// memory is bounded: the oldest events go first. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RUNTIME_EVENT_FEED_H_
 #define WATTLE_COORDINATOR_RUNTIME_EVENT_FEED_H_
 
@@ -28,42 +28,44 @@ class EventFeed {
  public:
   static constexpr size_t kEventsMax = 1000;
 
-  // Both outlive the feed.
+  // runtime, journal: must outlive the feed.
   EventFeed(Runtime& runtime, store::JournalReader& journal)
       : runtime_(runtime), journal_(journal) {}
 
-  // Looks again every `interval`, until Stop.
+  // Calls Look every `interval`, until Stop.
   void Run(absl::Duration interval);
   void Stop();
-  // Takes in what happened since the last look. One thread. Errors: those of the journal; the next
-  // look tries again.
+  // Adds the events since the last Look. One thread calls Look. Errors: those of the journal; the
+  // next Look tries again.
   absl::Status Look();
 
   struct Page {
     std::vector<v1::FleetEvent> events;
-    int64_t next = 0;  // Pass it to the next call for what comes later.
+    int64_t next = 0;  // The next call passes this number to get later events.
   };
-  // Events with a number from `from` on, at most `events_max`, the oldest first.
+  // Events numbered `from` or higher, oldest first, at most `events_max`.
   [[nodiscard]] Page Read(int64_t from, size_t events_max) const;
-  // The number from which the latest `limit` events not older than `since_unix_seconds` begin.
+  // The number of the first of the latest `limit` events that are not older than
+  // `since_unix_seconds`.
   [[nodiscard]] int64_t FirstOf(size_t limit, double since_unix_seconds) const;
-  // Waits for an event with the number `from` or a later one. False: none came within `patience`.
+  // Waits for an event numbered `from` or higher. False: no such event came within `patience`.
   [[nodiscard]] bool WaitFor(int64_t from, absl::Duration patience) const;
   [[nodiscard]] bool stopped() const;
 
  private:
-  // What no event of the journal tells: connections that came or went.
+  // Adds connections that came or went, which are no events of the journal.
   void LookAtConnections();
   void Push(v1::FleetEvent event) ABSL_LOCKS_EXCLUDED(mutex_);
 
   Runtime& runtime_;
   store::JournalReader& journal_;
-  int64_t told_sequence_ = 0;     // Of the journal. This and the next: of the looking thread.
-  std::set<DeviceId> connected_;  // At the last look.
+  int64_t told_sequence_ =
+      0;  // The journal's last told event. Only the looking thread uses this and connected_.
+  std::set<DeviceId> connected_;  // Devices that were connected at the last Look.
 
   mutable absl::Mutex mutex_;
   std::deque<v1::FleetEvent> events_ ABSL_GUARDED_BY(mutex_);
-  int64_t next_number_ ABSL_GUARDED_BY(mutex_) = 1;  // Of the event that comes next.
+  int64_t next_number_ ABSL_GUARDED_BY(mutex_) = 1;  // The next event's number.
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Events as sentences, the bounded feed of them, and the joules that the journal tells of a span.
+// Tests events as sentences, the bounded feed of them, and the joules of a span from the journal.
 #include "coordinator/runtime/event_feed.h"
 
 #include <memory>

@@ -19,7 +19,7 @@ namespace {
 
 constexpr int kJobsDefault = 100;
 constexpr int kJobsMax = 1000;
-// Whole jobs of one answer; gRPC's clients take 4 MiB unless they are told otherwise.
+// Bytes of whole jobs in one answer, below the 4 MiB that gRPC clients accept by default.
 constexpr size_t kPageBytesMax = (size_t{4} << 20) - (size_t{128} << 10);
 
 template <typename Values, typename Value>
@@ -66,7 +66,8 @@ absl::StatusOr<JobPage> ListJobs(const core::State& state, store::History& histo
                                  const v1::ListJobsRequest& request) {
   WATTLE_ASSIGN_OR_RETURN(store::HistoryQuery query, QueryOf(request));
   const auto limit = static_cast<size_t>(query.limit);
-  // One more than asked for, of each: then the merged list tells whether there is a next page.
+  // Asks the state and the history for one job more than the limit, which shows whether there is a
+  // next page.
   ++query.limit;
   std::vector<v1::Job> jobs;
   auto live = state.jobs.lower_bound(query.before_number);
@@ -78,7 +79,7 @@ absl::StatusOr<JobPage> ListJobs(const core::State& state, store::History& histo
   }
   WATTLE_ASSIGN_OR_RETURN(std::vector<v1::Job> archived, history.Jobs(query));
   std::move(archived.begin(), archived.end(), std::back_inserter(jobs));
-  // The history may be newer than the state and have jobs that are in both.
+  // The history may be newer than this version of the state, so a job can be in both.
   std::stable_sort(jobs.begin(), jobs.end(),
                    [](const v1::Job& a, const v1::Job& b) { return NumberOf(a) > NumberOf(b); });
   jobs.erase(

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Lists of jobs, page by page: those of the state and those of the history as one list, newest
-// first. Thread-safe.
+// Lists jobs page by page: the state's jobs and the history's jobs as one list, newest first.
+// Thread-safe.
 #ifndef WATTLE_COORDINATOR_RUNTIME_JOB_LIST_H_
 #define WATTLE_COORDINATOR_RUNTIME_JOB_LIST_H_
 
@@ -18,16 +18,16 @@
 namespace wattle::runtime {
 
 struct JobPage {
-  std::vector<v1::Job> jobs;    // As stored: see core::CompleteJob.
-  std::string next_page_token;  // Empty: that was all.
+  std::vector<v1::Job> jobs;    // As stored; core::CompleteJob adds the observations.
+  std::string next_page_token;  // Empty: this is the last page.
 };
 
-// The jobs that the request asks for. Errors: kInvalidArgument for a limit or token out of range;
-// those of the history.
+// The jobs of the request. Errors: kInvalidArgument for a limit or token out of range; those of the
+// history.
 absl::StatusOr<JobPage> ListJobs(const core::State& state, store::History& history,
                                  const v1::ListJobsRequest& request);
 
-// What a list shows of the job.
+// The job as a list shows it.
 v1::JobSummary Summarize(const v1::Job& job);
 
 }  // namespace wattle::runtime

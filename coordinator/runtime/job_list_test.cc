@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Lists over state and history, and what else the API answers for jobs that left the state.
+// Tests lists over state and history, and the other answers of the API about jobs that left the
+// state.
 #include "coordinator/runtime/job_list.h"
 
 #include <string>
@@ -22,7 +23,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-// Jobs 1 to 6; 1, 2 and 4 ended long ago and are archived, the others are queued.
+// Jobs 1 to 6. Jobs 1, 2 and 4 ended long ago and are archived; the others are queued.
 class JobListTest : public RuntimeFixture {
  protected:
   JobListTest() {

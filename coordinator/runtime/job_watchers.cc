@@ -70,7 +70,8 @@ void JobWatchers::Run(absl::Duration progress_interval) {
   }
 }
 
-// Both hold their watchers outside the lock: a watcher may be destroyed with its last pointer.
+// TellNotified and TellProgress hold their watchers outside the lock, because the last pointer
+// destroys the watcher.
 void JobWatchers::TellNotified() {
   std::set<JobId> jobs;
   {

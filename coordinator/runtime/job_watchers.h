@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Who wants to know when a job changed, progressed or logged. A watcher is told to look again; what
-// there is to see it reads itself. Telling is done by a thread of its own (Run), so that neither
-// commits nor answers wait for a thousand watchers. Thread-safe.
+// Tells watchers that a job changed, progressed or logged. The call carries no data: a watcher
+// reads the job itself. Run tells the watchers on its own thread, so that neither commits nor
+// answers wait for a thousand watchers. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RUNTIME_JOB_WATCHERS_H_
 #define WATTLE_COORDINATOR_RUNTIME_JOB_WATCHERS_H_
 
@@ -24,37 +24,36 @@ namespace wattle::runtime {
 class JobWatcher {
  public:
   virtual ~JobWatcher() = default;
-  // The job changed or logged. From any thread; must not block.
+  // The job changed or logged. Any thread may call this method. The method must not block.
   virtual void LookAgain() = 0;
-  // Time for a look at the job's progress, which may be as it was.
+  // Time to read the job's progress, which may be unchanged.
   virtual void LookAtProgress() = 0;
 };
 
 class JobWatchers {
  public:
-  // Watched until it is destroyed.
+  // The watcher is told of the job until the watcher is destroyed.
   void Add(const JobId& job, std::weak_ptr<JobWatcher> watcher);
-  // Its watchers look again soon.
+  // Asks Run to tell the job's watchers.
   void Notify(const JobId& job);
-  // Tells watchers what Notify asked for, and to look at progress every `progress_interval`. Until
-  // Stop.
+  // Tells the watchers of notified jobs, and every `progress_interval` all watchers, until Stop.
   void Run(absl::Duration progress_interval);
   void Stop() { wake_.Stop(); }
   // The steps of Run.
   void TellNotified();
   void TellProgress();
-  [[nodiscard]] size_t size() const;  // Destroyed ones may still be counted.
+  [[nodiscard]] size_t size() const;  // May count destroyed watchers.
 
  private:
   using Watchers = std::vector<std::shared_ptr<JobWatcher>>;
-  // Of the jobs, or of all; drops those that are gone.
+  // The living watchers of these jobs, or of all jobs. Drops destroyed watchers.
   Watchers LiveOf(const std::set<JobId>& jobs) ABSL_LOCKS_EXCLUDED(mutex_);
   Watchers LiveOfAll() ABSL_LOCKS_EXCLUDED(mutex_);
   static void AddLive(std::vector<std::weak_ptr<JobWatcher>>& watchers, Watchers& live);
 
   mutable absl::Mutex mutex_;
   std::map<JobId, std::vector<std::weak_ptr<JobWatcher>>> by_job_ ABSL_GUARDED_BY(mutex_);
-  std::set<JobId> notified_ ABSL_GUARDED_BY(mutex_);  // Jobs that are watched.
+  std::set<JobId> notified_ ABSL_GUARDED_BY(mutex_);  // Only jobs that have watchers.
   WakeSignal wake_;
 };
 

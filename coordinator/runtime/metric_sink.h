@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Where samples go that workers push: implemented by coordinator/remote_write, and by a recorder in
-// tests.
+// Receives the samples that workers push. coordinator/remote_write implements this interface, and
+// tests have a recorder.
 #ifndef WATTLE_COORDINATOR_RUNTIME_METRIC_SINK_H_
 #define WATTLE_COORDINATOR_RUNTIME_METRIC_SINK_H_
 
@@ -16,10 +16,11 @@ namespace wattle::runtime {
 class MetricSink {
  public:
   virtual ~MetricSink() = default;
-  // Thread-safe, never blocks. done: once, from another thread, when the batch need not come again.
-  // A batch that waits already, of the same device and number, is not taken twice.
+  // Takes a batch of samples. Thread-safe; never blocks. done: called once from another thread when
+  // the worker need not send the batch again. A batch of the same device and number that already
+  // waits is not taken a second time.
   virtual void Take(const DeviceId& device, v1::MetricBatch batch, std::function<void()> done) = 0;
-  // What it did, for /metrics.
+  // Adds the sink's own counters to /metrics.
   virtual void AddMetrics(telemetry::MetricsPage& page) const = 0;
 };
 

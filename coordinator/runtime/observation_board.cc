@@ -15,7 +15,7 @@ void ObservationBoard::Slot::Take(v1::Heartbeat& heartbeat, const core::Instant&
   Chart();
 }
 
-// A heartbeat has the watts of its moment: they stand for the time since the heartbeat before.
+// A heartbeat's watts are taken for the whole time since the heartbeat before.
 void ObservationBoard::Slot::Chart() {
   if (observation_.heartbeat.progress().empty()) {
     return;
@@ -29,7 +29,7 @@ void ObservationBoard::Slot::Chart() {
     curve_ = {};
   }
   if (progress.step() == charted_step_ || !std::isfinite(progress.elapsed_seconds())) {
-    return;  // Nothing new, as before the first step.
+    return;  // There is no new step.
   }
   const double length = std::max(0.0, progress.elapsed_seconds() - charted_totals_.seconds);
   charted_step_ = progress.step();

@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What the live streams said last: one slot for each device, latest value only, never stored. A
-// stream writes its slot under the slot's own lock by swapping messages, so that a heartbeat costs
-// neither an allocation nor a command; whoever decides, plans or shows merges the slots when it
-// needs them. Thread-safe.
+// The latest word of each live stream: one slot for each device with the latest values only, never
+// stored. A stream writes its slot under the slot's own lock by swapping messages, so that a
+// heartbeat costs neither an allocation nor a command. A reader merges the slots when it needs
+// them. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RUNTIME_OBSERVATION_BOARD_H_
 #define WATTLE_COORDINATOR_RUNTIME_OBSERVATION_BOARD_H_
 
@@ -32,21 +32,22 @@ class ObservationBoard {
    public:
     explicit Slot(DeviceId device) : device_(std::move(device)) {}
 
-    // Takes the heartbeat; what `heartbeat` then holds is its predecessor, to be overwritten.
+    // Takes the heartbeat by a swap: `heartbeat` then holds its predecessor, which the caller
+    // overwrites.
     void Take(v1::Heartbeat& heartbeat, const core::Instant& now);
-    // A stream of the device begins: the device is connected until that very stream ends. Returns
-    // the stream's number. caught_up: see core::DeviceObservation.
+    // Begins a stream and returns its number. The device is connected until this very stream ends.
+    // caught_up: see core::DeviceObservation.
     uint64_t Connected(const core::Instant& now, bool caught_up = true);
-    // Of the stream with that number; nothing where a newer stream has taken over.
+    // Sets caught_up for the stream with this number. Has no effect once a newer stream has begun.
     void SetCaughtUp(uint64_t stream, bool caught_up);
-    // The stream with that number ended. False where a newer stream had taken over: the device is
-    // still connected.
+    // Ends the stream with this number. False: a newer stream has begun, and the device is still
+    // connected.
     bool Disconnected(uint64_t stream);
-    // Copies the slot if it changed since `version`, and moves `version` on.
+    // If the slot changed since `version`, copies the slot and advances `version`.
     bool CopyIfNewer(uint64_t& version, core::DeviceObservation& observation) const;
-    // What the last heartbeat told of the attempt; nothing where it did not.
+    // The attempt's progress from the last heartbeat; nullopt if that heartbeat had none.
     [[nodiscard]] std::optional<v1::AttemptProgress> ProgressOf(const AttemptId& attempt) const;
-    // The attempt's curve so far, as its heartbeats told it; empty where they did not.
+    // The attempt's curve so far, from its heartbeats; empty for any other attempt.
     [[nodiscard]] RunCurve::Points CurveOf(const AttemptId& attempt) const;
     [[nodiscard]] const DeviceId& device() const { return device_; }
 
@@ -56,9 +57,9 @@ class ObservationBoard {
     const DeviceId device_;
     mutable absl::Mutex mutex_;
     uint64_t version_ ABSL_GUARDED_BY(mutex_) = 1;
-    uint64_t stream_ ABSL_GUARDED_BY(mutex_) = 0;  // of the latest Connected
+    uint64_t stream_ ABSL_GUARDED_BY(mutex_) = 0;  // number of the latest stream
     core::DeviceObservation observation_ ABSL_GUARDED_BY(mutex_);
-    // Of one attempt: a device runs one at a time.
+    // The chart of one attempt: a device runs one at a time.
     std::string charted_attempt_ ABSL_GUARDED_BY(mutex_);
     int64_t charted_step_ ABSL_GUARDED_BY(mutex_) = 0;
     double charted_heldout_loss_ ABSL_GUARDED_BY(mutex_) = 0;
@@ -66,13 +67,13 @@ class ObservationBoard {
     RunCurve curve_ ABSL_GUARDED_BY(mutex_);
   };
 
-  // A reader's own copy, brought up to date by Refresh. One thread owns a reader.
+  // A reader's own copy, which Refresh updates. One thread owns a Reader.
   struct Reader {
     core::Observations observations;
-    std::vector<uint64_t> versions;  // By slot.
+    std::vector<uint64_t> versions;  // One for each slot.
   };
 
-  // What the operator set; see core::Observations.
+  // The operator's settings; see core::Observations.
   struct Settings {
     absl::Duration unreachable_after = absl::Seconds(10);
     absl::Duration impossible_grace = absl::Minutes(10);
@@ -81,24 +82,25 @@ class ObservationBoard {
   ObservationBoard(const core::Instant& started, const Settings& settings)
       : started_(started), settings_(settings) {}
 
-  // Made at the first call for a device; lives as long as the board's user holds it.
+  // The device's slot, which the first call makes. The slot lives as long as the board or a holder.
   std::shared_ptr<Slot> SlotFor(const DeviceId& device);
 
   [[nodiscard]] Reader MakeReader() const;
   // Copies the slots that changed since the last Refresh.
   void Refresh(Reader& reader) const;
-  // Everything, for a reader that comes once.
+  // A copy of all slots, for a reader that reads once.
   [[nodiscard]] core::Observations Snapshot() const;
-  // Of these devices alone: a look at one job must not cost a copy of the fleet.
+  // A copy of the slots of these devices alone, so that a look at one job does not cost a copy of
+  // the fleet.
   [[nodiscard]] core::Observations SnapshotOf(const std::vector<DeviceId>& devices) const;
 
-  // Null where the device has no slot yet.
+  // The device's slot; null if there is none yet.
   [[nodiscard]] std::shared_ptr<Slot> FindSlot(const DeviceId& device) const;
-  // Of the latest plan; null: nothing was to be planned.
+  // Sets the reasons of the latest plan; null: there was nothing to plan.
   void SetWhyNotNow(std::shared_ptr<const std::map<JobId, std::string>> why);
 
   void CountHeartbeat() { heartbeats_.fetch_add(1, std::memory_order_relaxed); }
-  // Messages of workers whose kind this version does not know; they were skipped.
+  // Counts a worker's message of a kind that this version does not know. Such a message is skipped.
   void CountUnknownMessage() { unknown_messages_.fetch_add(1, std::memory_order_relaxed); }
   [[nodiscard]] uint64_t unknown_messages_total() const {
     return unknown_messages_.load(std::memory_order_relaxed);
@@ -115,9 +117,9 @@ class ObservationBoard {
   const Settings settings_;
   std::atomic<uint64_t> heartbeats_{0};
   std::atomic<uint64_t> unknown_messages_{0};
-  mutable absl::Mutex mutex_;  // Of the lists; a slot has its own.
+  mutable absl::Mutex mutex_;  // Guards the lists; each slot has its own mutex.
   std::map<DeviceId, std::shared_ptr<Slot>> by_device_ ABSL_GUARDED_BY(mutex_);
-  std::vector<std::shared_ptr<Slot>> slots_ ABSL_GUARDED_BY(mutex_);  // In order of arrival.
+  std::vector<std::shared_ptr<Slot>> slots_ ABSL_GUARDED_BY(mutex_);  // In order of creation.
   std::shared_ptr<const std::map<JobId, std::string>> why_not_now_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -19,13 +19,12 @@
 namespace wattle::runtime {
 namespace {
 
-// A person who follows the events does not see a delay; an idle coordinator does not feel the
-// looks.
+// Short enough that a person sees no delay, long enough that an idle coordinator spends nothing.
 constexpr absl::Duration kLookInterval = absl::Milliseconds(250);
 constexpr size_t kRestoreFindingsMax = 100;
 constexpr int kArchivedAtOnce = 1000;  // Jobs read from the history at once.
 
-// A restored journal says so, and what came of the restore.
+// Adds the restore and its findings to the status of a restored journal.
 void AddRestore(const core::State& state, v1::CoordinatorStatus& status) {
   status.set_epoch(core::EpochOf(state));
   if (status.epoch() == 0 || state.openings.empty()) {
@@ -41,8 +40,8 @@ void AddRestore(const core::State& state, v1::CoordinatorStatus& status) {
   }
 }
 
-// The jobs that left the state. The history may be newer than the state and have jobs that are in
-// both.
+// Adds the jobs that left the state. The history may be newer than this version of the state; jobs
+// that are in both are skipped.
 absl::Status AddArchived(store::History& history, const core::State& state,
                          EnergyReportBuilder& builder) {
   store::HistoryQuery query{.limit = kArchivedAtOnce};
@@ -115,7 +114,7 @@ absl::StatusOr<v1::EnergyReport> Overview::ReportEnergy(
   WATTLE_RETURN_IF_ERROR(RefuseUnknownFields(request));
   const double since = request.since_unix_seconds();
   const double until = request.until_unix_seconds();
-  // Written so that NaN fails.
+  // The negated comparison also refuses NaN.
   if (!(since >= 0.0 && until >= 0.0) || (until > 0.0 && until <= since)) {
     return absl::InvalidArgumentError(
         "since_unix_seconds, until_unix_seconds: want a span: since before until, none negative");

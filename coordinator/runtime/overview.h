@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The coordinator as a whole, for people: how it is, what happened, where the joules went. Reads
-// the durable state, and the journal on a connection of its own. Thread-safe.
+// The coordinator as a whole, for people: its status, its events, its use of energy. Reads the
+// durable state, and the journal on its own connection. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RUNTIME_OVERVIEW_H_
 #define WATTLE_COORDINATOR_RUNTIME_OVERVIEW_H_
 
@@ -19,21 +19,21 @@ namespace wattle::runtime {
 
 class Overview {
  public:
-  // runtime: outlives the Overview. Takes in the journal's latest events before it returns. Errors:
-  // those of the journal.
+  // runtime: must outlive the Overview. Open adds the journal's latest events to the feed before it
+  // returns. Errors: those of the journal.
   static absl::StatusOr<std::unique_ptr<Overview>> Open(Runtime& runtime);
   ~Overview();
   Overview(const Overview&) = delete;
   Overview& operator=(const Overview&) = delete;
 
-  // All but the version and the heartbeat, which the caller knows.
+  // The coordinator's status without the version and the heartbeat interval, which the caller adds.
   [[nodiscard]] absl::StatusOr<v1::CoordinatorStatus> GetCoordinator(
       const v1::GetCoordinatorRequest& request) const;
-  // Errors: kInvalidArgument for a span that is none.
+  // Errors: kInvalidArgument for a span that ends before it begins.
   [[nodiscard]] absl::StatusOr<v1::EnergyReport> ReportEnergy(
       const v1::ReportEnergyRequest& request) const;
   EventFeed& feed() { return feed_; }
-  // Nothing more is told; those who wait for an event wait no longer.
+  // Stops the feed and wakes every caller that waits for an event.
   void Stop();
 
  private:

@@ -51,7 +51,7 @@ class EnergyOfTheHistoryTest : public RuntimeFixture {
     EXPECT_THAT(journal_->Append({event}), IsOk());
     core::Apply(state_, event, core::kReplayed);
   }
-  // A job whose only attempt spent that much.
+  // Makes a succeeded job whose only attempt spent `gross_energy_joules`.
   void SucceededJob(const std::string& key, double gross_energy_joules) {
     const std::string job = Do(core::SubmitJob{GenerateSpecOf("tiny"), key, {}});
     v1::Event placed = Next();

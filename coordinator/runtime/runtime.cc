@@ -18,10 +18,10 @@
 namespace wattle::runtime {
 namespace {
 
-// Decided but not yet durable; the core thread waits beyond it.
+// Outcomes that are decided but not yet durable. The core thread waits when there are more.
 constexpr size_t kCommitQueueCapacity = 1024;
-// Requests that the core decides before it hands their outcome to the commit thread, where more
-// wait: a version of the state is then taken once for all of them.
+// Requests that the core thread decides before it hands their outcome to the commit thread, if more
+// wait. One version of the state then serves them all.
 constexpr size_t kRequestsOfACommit = 64;
 constexpr absl::Duration kCheckpointInterval = absl::Seconds(1);
 
@@ -57,7 +57,6 @@ absl::StatusOr<core::State> Replay(store::Journal& journal) {
   return shell::Recover(recorded);
 }
 
-// The first event of a journal names it; a copy goes on under the next epoch.
 absl::Status OpenLineage(store::Journal& journal, const Clock& clock, int64_t epoch_min,
                          const std::string& reason, bool as_copy, core::State& state) {
   core::OpenJournal command;
@@ -210,7 +209,7 @@ void Runtime::RunCommit() {
   released_.Close();
 }
 
-// Everything that waits is one transaction. False after a failure.
+// Commits all waiting outcomes in one transaction. False after a failure.
 bool Runtime::Commit(shell::Ready ready, core::State state) {
   if (!ready.events().empty()) {
     const Monotonic start = options_.clock->Boottime();
@@ -234,7 +233,7 @@ bool Runtime::Commit(shell::Ready ready, core::State state) {
 void Runtime::RunOutbound() {
   std::vector<shell::Released> batch;
   while (released_.PopAll(batch)) {
-    // Answers before effects: a hello's welcome goes out before its desired set.
+    // Answers go out before effects, so that a hello's welcome precedes its desired set.
     shell::Released all;
     for (shell::Released& released : batch) {
       for (const shell::Released::Answered& answered : released.answers) {
@@ -279,7 +278,7 @@ void Runtime::RunKeeper() {
     }
     const absl::Status copied = journal_->Checkpoint();
     if (!copied.ok()) {
-      // Commits copy by themselves where this does not.
+      // A commit copies the log itself if Checkpoint does not.
       spdlog::warn("{}", std::string(copied.message()));
     }
   }
@@ -302,7 +301,7 @@ void Runtime::WriteSnapshot() {
   if (written.ok()) {
     counters_.CountSnapshot();
   } else if (!absl::IsCancelled(written)) {
-    // The events are all there: a start only takes longer, and the next snapshot comes.
+    // No event is lost: the next start takes longer, and a later snapshot will be written.
     spdlog::warn("journal snapshot: {}", std::string(written.message()));
   }
 }
@@ -314,7 +313,7 @@ void Runtime::RunPlanner() {
   } while (planner_wake_.WaitFor(options_.plan_interval) != WakeSignal::Reason::kStopped);
 }
 
-// False where there was nothing to say.
+// False if no plan was posted.
 bool Runtime::PlanOnce(ObservationBoard::Reader& reader) {
   board_.Refresh(reader);
   const std::shared_ptr<const core::State> state = view_.Version();
@@ -337,7 +336,7 @@ bool Runtime::PlanOnce(ObservationBoard::Reader& reader) {
   if (!plan_filter_.WorthPosting(plan)) {
     return false;
   }
-  // Lost when the queue is full: the next interval plans again.
+  // A full queue drops the plan; the next interval plans again.
   if (!Post(std::move(plan), nullptr).ok()) {
     plan_filter_.Forget();
   }
@@ -346,7 +345,7 @@ bool Runtime::PlanOnce(ObservationBoard::Reader& reader) {
 
 void Runtime::RunTimer() {
   while (timer_wake_.WaitFor(options_.tick_interval) != WakeSignal::Reason::kStopped) {
-    // Lost when the queue is full: the next one comes.
+    // A full queue drops the tick; the next tick comes.
     (void)Post(core::Tick{}, nullptr);
     if (core::AnythingToArchive(*view_.Version(), started_, options_.retention, Now())) {
       (void)Post(core::ArchiveEnded{options_.retention}, nullptr);

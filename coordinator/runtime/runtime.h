@@ -1,16 +1,16 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Threads around the shell (coordinator/shell/shell.h), seven of them:
+// The seven threads around the shell (coordinator/shell/shell.h):
 //   core      takes commands in order from a bounded queue and steps the shell with each;
-//   commit    takes what the core thread decided, commits all that waits as one batch, publishes
-//             the state after it for readers, and hands the rest on: it does nobody else's work;
-//   outbound  answers the callers and carries out the effects of what is durable;
+//   commit    commits all waiting outcomes as one batch, publishes the state after it for readers,
+//             and hands the rest to `outbound`; the commit thread does no other work;
+//   outbound  answers the callers and carries out durable effects;
 //   keeper    writes snapshots of published states, and keeps the journal's write-ahead log short;
-//   planner   plans the queue over a published state when it changed or every so often;
+//   planner   plans the queue over a published state when the state changed, and at intervals;
 //   timer     posts ticks, and the command that archives ended jobs;
 //   watchers  tells those who follow a job to look again (job_watchers.h).
-// Heartbeats go to the board and never through the queue. A failed commit ends the process: at the
-// next start the journal is replayed. Thread-safe.
+// Heartbeats go to the board and never through the queue. A failed commit ends the process, and the
+// next start replays the journal. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RUNTIME_RUNTIME_H_
 #define WATTLE_COORDINATOR_RUNTIME_RUNTIME_H_
 
@@ -55,48 +55,54 @@ struct RuntimeOptions {
   core::PlanningInputs planning;
   size_t command_queue_capacity = 8192;
   absl::Duration tick_interval = absl::Seconds(1);
-  absl::Duration plan_interval = absl::Seconds(2);             // Batteries change without an event.
-  absl::Duration progress_interval = absl::Milliseconds(500);  // Of JobUpdates for progress.
+  absl::Duration plan_interval =
+      absl::Seconds(2);  // Plans repeat, because batteries change without an event.
+  absl::Duration progress_interval =
+      absl::Milliseconds(500);  // Between progress updates to watchers.
   absl::Duration unreachable_after = absl::Seconds(10);
-  // What becomes of a job that no device could ever run (core::Observations).
+  // For jobs that no device can ever run (core::Observations).
   absl::Duration impossible_grace = absl::Minutes(10);
   bool hold_impossible = false;
-  int64_t epoch_min = 0;  // Of a copy of a journal that is opened here for the first time.
+  int64_t epoch_min =
+      0;  // The lowest epoch for a copy of a journal that is opened for the first time.
   int64_t snapshot_every_events = 20'000;
   core::Retention retention;
-  MetricSink* metric_sink = nullptr;  // Of samples that workers push; null: they push none.
+  MetricSink* metric_sink =
+      nullptr;  // Receives the samples that workers push; null: workers push none.
   const Clock* clock = &Clock::Real();
-  // Called once when a commit failed; must not return to a running coordinator. Default: log and
+  // Called once when a commit failed. Must not return to a running coordinator. Default: log and
   // end the process with status 1.
   std::function<void(const absl::Status&)> on_commit_failure;
 };
 
-// What the journal says: its latest snapshot and the events after it. Errors: kDataLoss,
-// kFailedPrecondition for a newer version's.
+// The state of the journal: its latest readable snapshot and the events after it. Errors:
+// kDataLoss; kFailedPrecondition for the journal of a newer version.
 absl::StatusOr<core::State> Replay(store::Journal& journal);
 
-// Makes the journal's first event, or that of a copy which nobody has opened yet: it goes on under
-// the next epoch, at least `epoch_min`. Appends nothing otherwise.
+// Appends the first event of a new journal, or the opening of a copy that nobody has opened yet,
+// which goes on under the next epoch and at least `epoch_min`. Appends nothing for any other
+// journal.
 absl::Status OpenLineage(store::Journal& journal, const Clock& clock, int64_t epoch_min,
                          const std::string& reason, bool as_copy, core::State& state);
 
 class Runtime {
  public:
-  // Opens and replays the journal, then starts the threads. Errors: those of store::Journal::Open.
-  // links: outlives the runtime's threads (see Stop); may be null.
+  // Opens and replays the journal, then starts the threads. links: must outlive the runtime's
+  // threads (see Stop); may be null. Errors: those of store::Journal::Open.
   static absl::StatusOr<std::unique_ptr<Runtime>> Start(RuntimeOptions options, WorkerLinks* links);
   ~Runtime();
   Runtime(const Runtime&) = delete;
   Runtime& operator=(const Runtime&) = delete;
 
-  // Takes the command. `done` is called once, by the outbound thread, after everything that the
-  // answer depends on is durable; it must not block. kUnavailable when the queue is full or the
-  // runtime stops: `done` is then not called.
+  // Takes the command. The outbound thread calls `done` once, after all events of the answer are
+  // durable. `done` must not block. Errors: kUnavailable when the queue is full or the runtime
+  // stops; `done` is then not called.
   absl::Status Post(core::Command command, AnswerCallback done);
-  // The same, and waits for the answer. Not from a callback. kDeadlineExceeded after `timeout`.
+  // Posts the command and waits for the answer. Must not be called from a callback. Errors:
+  // kDeadlineExceeded after `timeout`.
   Answer PostAndWait(core::Command command, absl::Duration timeout);
 
-  // The latest durable state; never changes once taken.
+  // The latest durable state. A version never changes.
   [[nodiscard]] std::shared_ptr<const core::State> Version() const { return view_.Version(); }
   // See DurableView::Read.
   template <typename Look>
@@ -104,15 +110,15 @@ class Runtime {
     return view_.Read(std::forward<Look>(look));
   }
 
-  // Takes no more commands, commits what was taken, answers it, ends the threads.
+  // Takes no more commands; commits and answers those that were taken; ends the threads.
   void Stop();
-  // A consistent copy of the journal while it runs.
+  // Makes a consistent copy of the journal while the coordinator runs.
   absl::Status Backup(const std::string& destination) { return journal_->Backup(destination); }
 
   ObservationBoard& board() { return board_; }
   AttemptLogs& logs() { return logs_; }
   JobWatchers& watchers() { return watchers_; }
-  // Of jobs that are no longer in the state.
+  // The history of jobs that left the state.
   [[nodiscard]] store::History& history() const { return *history_; }
   [[nodiscard]] CounterValues counters() const { return counters_.Values(); }
   [[nodiscard]] size_t queued_commands() const { return commands_.size(); }
@@ -149,7 +155,7 @@ class Runtime {
   const std::unique_ptr<store::Journal> journal_;
   const std::unique_ptr<store::History> history_;
   WorkerLinks* const links_;
-  std::atomic<int64_t> snapshot_due_at_;  // Sequence number.
+  std::atomic<int64_t> snapshot_due_at_;  // The event's sequence number.
   DurableView view_;
   ObservationBoard board_;
   AttemptLogs logs_;
@@ -164,7 +170,7 @@ class Runtime {
   WakeSignal timer_wake_;
   absl::Mutex mutex_;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
-  shell::PlanFilter plan_filter_;  // Of the planner thread.
+  shell::PlanFilter plan_filter_;  // Only the planner thread uses it.
   std::vector<std::thread> threads_;
 };
 

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // For tests: a runtime on a real journal in a temporary directory, a recorder in place of the
-// workers' streams, and messages that the core takes.
+// workers' streams, and valid messages.
 #ifndef WATTLE_COORDINATOR_RUNTIME_RUNTIME_FIXTURE_H_
 #define WATTLE_COORDINATOR_RUNTIME_RUNTIME_FIXTURE_H_
 
@@ -23,7 +23,8 @@
 
 namespace wattle::runtime {
 
-inline constexpr absl::Duration kPatience = absl::Seconds(30);  // Of waits that should be short.
+inline constexpr absl::Duration kPatience =
+    absl::Seconds(30);  // The limit of waits that should be short.
 
 inline v1::Hello HelloOf(const std::string& device, int64_t incarnation = 1) {
   v1::Hello hello;
@@ -78,7 +79,7 @@ inline v1::ArtifactInfo ModelInfoOf(const std::string& name) {
   return info;
 }
 
-// What went down, by device; waits for it.
+// Records the messages to each device, and waits for one.
 class LinkRecorder final : public WorkerLinks {
  public:
   void SendDesired(const DeviceId& device, v1::DesiredSet desired) override {
@@ -127,7 +128,7 @@ class RuntimeFixture : public testing::Test {
   static Answer Ask(Runtime& runtime, core::Command command) {
     return runtime.PostAndWait(std::move(command), kPatience);
   }
-  // A device that is connected and heard of, as its stream would make it.
+  // Connects a device as its stream would.
   static void Connect(Runtime& runtime, const std::string& device, const std::string& name = "") {
     core::WorkerHello hello{HelloOf(device)};
     if (!name.empty()) {

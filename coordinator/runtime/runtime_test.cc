@@ -45,7 +45,7 @@ TEST_F(RuntimeTest, AnAnswerComesOnlyWhenItsEventIsInTheJournal) {
   absl::Status copied = absl::UnknownError("no answer");
   ASSERT_THAT(runtime->Post(core::ApplyPolicy{PolicyOf("solar")},
                             [&](const Answer& answer) {
-                              // A copy at the moment of the answer has the event.
+                              // A backup at the moment of the answer has the event.
                               copied = answer.status;
                               if (copied.ok()) {
                                 copied = runtime->Backup(Path("at-answer.db"));
@@ -86,7 +86,7 @@ TEST_F(RuntimeTest, AFailedCommandChangesNothing) {
   EXPECT_EQ(runtime->counters().events, 0U);
 }
 
-// The child acknowledges on a pipe what the runtime answered; the parent kills it in the middle.
+// The child writes a byte for each answer of the runtime. The parent kills the child meanwhile.
 TEST_F(RuntimeTest, KillAtAnyMomentLosesNothingThatWasAnswered) {
   for (const int kill_after : {1, 7, 40}) {
     std::filesystem::remove_all(Path("journal.db"));
@@ -119,7 +119,7 @@ TEST_F(RuntimeTest, KillAtAnyMomentLosesNothingThatWasAnswered) {
     }
     kill(child, SIGKILL);
     while (read(pipes[0], &byte, 1) == 1) {
-      ++acknowledged;  // Answered before the kill took effect.
+      ++acknowledged;  // The runtime answered before the kill took effect.
     }
     close(pipes[0]);
     ASSERT_EQ(waitpid(child, nullptr, 0), child);
@@ -134,7 +134,7 @@ TEST_F(RuntimeTest, KillAtAnyMomentLosesNothingThatWasAnswered) {
   }
 }
 
-// A file size limit of 0 is a disk that is full.
+// A file size limit of 0 acts like a full disk.
 TEST_F(RuntimeTest, AFailedCommitEndsTheProcessWithoutAnAnswer) {
   absl::Notification failed;
   absl::Status failure;
@@ -234,7 +234,7 @@ TEST_F(RuntimeTest, ASecondRuntimeOnTheJournalIsRefused) {
 
 class DamagedSnapshotTest : public RuntimeTest {
  protected:
-  // Policies p0 to p9, one event each, and snapshots after p3 and p7.
+  // Writes the policies p0 to p9, one event each, and snapshots after p3 and p7.
   DamagedSnapshotTest() {
     const auto journal = store::Journal::Open(Path("journal.db"));
     EXPECT_THAT(journal, IsOk());

@@ -108,8 +108,9 @@ class Teller {
     }
   }
   void On(const v1::ReportStored& event) {
-    Device(event.device_id(),
-           "sent a report of a newer version; it is kept for a coordinator that knows it");
+    Device(
+        event.device_id(),
+        "sent a report of a newer version; the journal keeps the report for a newer coordinator");
   }
   void On(const v1::PolicyApplied& event) {
     Say(absl::StrCat("policy ", event.policy().name(), " applied"));
@@ -148,7 +149,7 @@ class Teller {
     told_.set_device_id(device_id);
     told_.set_device_name(device_id.empty() ? "" : context_.device_name(device_id));
   }
-  // An attempt whose job has left the state has no device here.
+  // The device of the attempt is unknown here if its job has left the state.
   void Attempt(const std::string& attempt_id) {
     Attempt(attempt_id, context_.device_of_attempt(attempt_id));
   }

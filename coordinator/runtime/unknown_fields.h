@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The API accepts only what it honours: a field of a newer client is refused, not ignored.
+// The API accepts only fields that it honours: it refuses a field of a newer client instead of
+// ignoring it.
 #ifndef WATTLE_COORDINATOR_RUNTIME_UNKNOWN_FIELDS_H_
 #define WATTLE_COORDINATOR_RUNTIME_UNKNOWN_FIELDS_H_
 
@@ -9,8 +10,8 @@
 
 namespace wattle::runtime {
 
-// kUnimplemented "SubmitJobRequest.spec: field 99: not supported in this version; …" when the
-// message or one inside it carries a field that this version does not know. Thread-safe.
+// Errors: kUnimplemented, "SubmitJobRequest.spec: field 99: not supported in this version; …", when
+// the message or a nested message has a field that this version does not know. Thread-safe.
 absl::Status RefuseUnknownFields(const google::protobuf::Message& message);
 
 }  // namespace wattle::runtime

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a thread with a rhythm waits on: until somebody wakes it, its time is over, or it is to end.
-// Time is monotonic: a thread that waits a second waits a second, also when the wall clock is set
-// back by a day meanwhile (absl::Mutex waits for a wall time). Thread-safe.
+// A periodic thread waits on a WakeSignal until somebody wakes it, its interval ends, or it must
+// stop. The interval is monotonic: a step of the wall clock neither shortens nor lengthens it.
+// absl::Mutex waits for a wall time and would not do. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RUNTIME_WAKE_SIGNAL_H_
 #define WATTLE_COORDINATOR_RUNTIME_WAKE_SIGNAL_H_
 
@@ -18,7 +18,7 @@ class WakeSignal {
  public:
   enum class Reason { kWoken, kTimeout, kStopped };
 
-  // The next WaitFor, or the one under way, returns kWoken once.
+  // The current or the next WaitFor returns kWoken once.
   void Wake() {
     const std::lock_guard<std::mutex> lock(mutex_);
     woken_ = true;

@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What attempts took, by the kind of work: sums for metrics. The labels are closed sets (kind,
-// shape of the model, device class, source of the joules), never a job. A value without a lock.
+// Sums of the time and energy of attempts by kind of work, for metrics. The labels are closed sets
+// (kind, shape of the model, device class, energy source) and never name a job. A value without a
+// lock.
 #ifndef WATTLE_COORDINATOR_RUNTIME_WORK_TOTALS_H_
 #define WATTLE_COORDINATOR_RUNTIME_WORK_TOTALS_H_
 
@@ -19,15 +20,17 @@ struct WorkKind {
   std::string kind;          // "finetune", "quantize", "generate", "evaluate"; "unknown"
   std::string model;         // "gpt2-12x768": family, layers, width; "unknown"
   std::string device_class;  // "jetson-orin-nano"
-  v1::EnergySource source = v1::ENERGY_SOURCE_UNSPECIFIED;  // emulated joules stay apart
+  v1::EnergySource source = v1::ENERGY_SOURCE_UNSPECIFIED;  // emulated joules have their own source
 
   auto operator<=>(const WorkKind&) const = default;
 };
 
-// An attempt that ended before its runner told what the work is has kind and model "unknown".
+// The kind of the receipt's work. Kind and model are "unknown" for an attempt that ended before its
+// runner described the work.
 WorkKind WorkKindOf(const v1::Receipt& receipt);
 
-// Of attempts that ended in one state. Device seconds, gross joules of the whole attempt.
+// Sums over attempts that ended in one state: device seconds, and gross joules of the whole
+// attempt.
 struct WorkSum {
   int64_t attempts = 0;
   double seconds = 0;
@@ -35,7 +38,7 @@ struct WorkSum {
   double tokens = 0;  // padding included
 };
 
-// Of the runs of finished attempts which had a prediction: both sides over the same runs.
+// Sums over the runs of finished attempts that had a prediction. Both sides cover the same runs.
 struct PredictionSum {
   double predicted_seconds = 0;
   double measured_seconds = 0;
@@ -48,7 +51,7 @@ struct WorkTotals {
   std::map<WorkKind, PredictionSum> predictions;
   std::map<v1::FailureClass, int64_t> failures;
 
-  // The attempt ended in `state` with this receipt.
+  // Adds an attempt that ended in `state` with this receipt.
   void Add(v1::AttemptState state, const v1::Receipt& receipt);
 };
 
