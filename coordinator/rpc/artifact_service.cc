@@ -21,7 +21,7 @@ namespace {
 
 using artifacts::ChunkId;
 
-// Eviction spares what was used more recently.
+// Eviction spares artifacts that were used more recently than this.
 constexpr absl::Duration kYoungAge = absl::Minutes(10);
 constexpr absl::Duration kCommitTimeout = absl::Seconds(20);
 constexpr size_t kNameBytesMax = 200;
@@ -40,7 +40,7 @@ int64_t MissingBytes(const v1::Manifest& manifest, const std::vector<ChunkId>& m
   return total_bytes;
 }
 
-// What a client may say of an artifact; the rest is set here.
+// Checks the fields that a client may set. This service sets the others.
 absl::Status ValidateInfo(const v1::ArtifactInfo& info) {
   if (info.kind() == v1::ARTIFACT_KIND_UNSPECIFIED || !v1::ArtifactKind_IsValid(info.kind())) {
     return absl::InvalidArgumentError("info.kind: wanted MODEL, DATASET or RESULT");
@@ -70,8 +70,8 @@ grpc::Status Answer(absl::StatusOr<Response> result, Response* response) {
 
 }  // namespace
 
-// What goes is decided against the state and journalled before its files go: nobody is promised an
-// artifact that is not there.
+// The core decides each eviction against the state, and the event is durable before the files go.
+// No caller therefore resolves an artifact whose files are missing.
 absl::Status ArtifactService::MakeRoom(int64_t upload_bytes) {
   const std::vector<artifacts::StoredArtifact> stored = store_.ListArtifacts();
   std::set<ArtifactId> all;
@@ -126,7 +126,8 @@ grpc::Status ArtifactService::PutChunks(grpc::ServerContext*,
   int64_t received_bytes = 0;
   while (reader->Read(&request)) {
     const auto size_bytes = static_cast<int64_t>(request.data().size());
-    // Again for each chunk: others write to this disk too, and the reserve is the journal's.
+    // Checks again for each chunk, because others write to this disk too, and the free-space
+    // reserve belongs to the journal.
     absl::Status status = MakeRoom(size_bytes);
     if (status.ok()) {
       status = store_.PutChunk(ChunkId(request.sha256()), request.data());
@@ -146,7 +147,7 @@ grpc::Status ArtifactService::CommitArtifact(grpc::ServerContext*,
   const auto complete = [&]() -> absl::StatusOr<v1::ArtifactInfo> {
     WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
     WATTLE_RETURN_IF_ERROR(ValidateInfo(request->info()));
-    // Blobs are durable before any event names them.
+    // The blobs must be durable before an event names them.
     WATTLE_ASSIGN_OR_RETURN(const ArtifactId id, store_.CommitManifest(request->manifest()));
     v1::ArtifactInfo info = request->info();
     info.set_artifact_id(id.value());
@@ -179,7 +180,7 @@ grpc::Status ArtifactService::RemoveArtifact(grpc::ServerContext*,
     const runtime::Answer answer = api_.runtime().PostAndWait(
         core::RemoveArtifact{request->reference(), request->kind()}, kCommitTimeout);
     WATTLE_RETURN_IF_ERROR(answer.status);
-    // What is gone is what was there before and is there no more.
+    // The removed names are those of before that are missing now.
     resolve.set_reference(answer.id);
     const absl::StatusOr<v1::ArtifactInfo> after = api_.ResolveArtifact(resolve);
     response->set_artifact_id(answer.id);
@@ -192,8 +193,8 @@ grpc::Status ArtifactService::RemoveArtifact(grpc::ServerContext*,
       }
     }
     if (!after.ok()) {
-      // The journal has forgotten the artifact. Bytes that stay behind after a crash here are
-      // nobody's and go with the next eviction.
+      // The state no longer has the artifact. If a crash here leaves its files behind, nothing
+      // refers to them, and the next eviction removes them.
       WATTLE_RETURN_IF_ERROR(store_.Remove(ArtifactId(answer.id)));
     }
     return absl::OkStatus();

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Artifacts in and out of the coordinator's store. The blocking API, on threads of its own: chunks
-// are written with fsync, and heartbeats must not wait for that. Thread-safe.
+// Uploads and downloads of artifacts. Uses gRPC's blocking API on its own threads, because chunks
+// are written with fsync and heartbeats must not wait for that. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RPC_ARTIFACT_SERVICE_H_
 #define WATTLE_COORDINATOR_RPC_ARTIFACT_SERVICE_H_
 
@@ -13,10 +13,11 @@ namespace wattle::rpc {
 
 class ArtifactService final : public v1::ArtifactService::Service {
  public:
-  // Both outlive the server.
+  // api, store: must outlive the server.
   ArtifactService(runtime::Api& api, artifacts::BlobStore& store) : api_(api), store_(store) {}
 
-  // Checks free space and quota for what is missing: a full disk is said before the upload.
+  // Checks free space and quota for the missing chunks, so that a full disk is reported before the
+  // upload.
   grpc::Status MissingChunks(grpc::ServerContext* context, const v1::MissingChunksRequest* request,
                              v1::MissingChunksResponse* response) override;
   grpc::Status PutChunks(grpc::ServerContext* context,
@@ -39,8 +40,8 @@ class ArtifactService final : public v1::ArtifactService::Service {
                                v1::ArtifactInfo* response) override;
 
  private:
-  // Room for an upload, if need be by evicting what nothing needs. kResourceExhausted: see
-  // BlobStore::CheckRoom.
+  // Makes room for an upload, if necessary by evicting unneeded artifacts. Errors:
+  // kResourceExhausted, see BlobStore::CheckRoom.
   absl::Status MakeRoom(int64_t upload_bytes);
 
   runtime::Api& api_;

@@ -13,7 +13,7 @@ namespace {
 
 constexpr int kEventsDefault = 50;
 constexpr size_t kEventsAtOnce = 200;
-// A follower that left is noticed so late, where nothing happens meanwhile.
+// While there are no events, a follower that left is noticed after at most this time.
 constexpr absl::Duration kLookForCancel = absl::Milliseconds(500);
 
 absl::Status CheckEventsRequest(const v1::WatchEventsRequest& request) {

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The service about the coordinator as a whole: its state, the stream of events, the report of
-// joules. The blocking API, on threads of its own: a few people ask, and what they ask may read the
-// disk. Thread-safe.
+// The service about the coordinator as a whole: its status, its events, its energy report. Uses
+// gRPC's blocking API on its own threads: few people call it, and a call may read the disk.
+// Thread-safe.
 #ifndef WATTLE_COORDINATOR_RPC_COORDINATOR_SERVICE_H_
 #define WATTLE_COORDINATOR_RPC_COORDINATOR_SERVICE_H_
 
@@ -18,7 +18,7 @@ namespace wattle::rpc {
 
 class CoordinatorService final : public v1::CoordinatorService::Service {
  public:
-  // overview: outlives the server. version, heartbeat_interval: told as they are.
+  // overview: must outlive the server. version, heartbeat_interval: reported to callers.
   CoordinatorService(runtime::Overview& overview, std::string version,
                      absl::Duration heartbeat_interval)
       : overview_(overview),

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The service about the whole, through a real server: what a worker does comes out as events and as
-// joules.
+// Tests the service about the coordinator through a real server: a worker's actions come out as
+// events and as joules.
 #include <string>
 #include <thread>
 #include <vector>
@@ -51,7 +51,7 @@ TEST_F(CoordinatorServiceTest, AFollowerSeesADeviceComeAndGo) {
   ASSERT_TRUE(stream->Read(&event));
   EXPECT_EQ(event.kind(), "device_disconnected");
   EXPECT_EQ(event.device_id(), "device-a");
-  // A stop of the coordinator ends the stream by itself.
+  // A stop of the coordinator ends the stream.
   std::thread stops([this] { server_->Stop(); });
   EXPECT_FALSE(stream->Read(&event));
   EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);

@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The workers' streams. Each is a callback reactor: messages of a worker are handled in order on
-// gRPC's threads, never blocking; what goes down is a small outbox where a newer desired set or
-// acknowledgement replaces one that has not left yet. The newest stream of a device closes the
-// older one. Thread-safe.
+// The workers' streams. Each stream is a callback reactor: it handles its worker's messages in
+// order on gRPC's threads and never blocks. Messages to the worker wait in a small outbox, where a
+// newer desired set or acknowledgement replaces an unsent one. The newest stream of a device closes
+// the older one. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RPC_FLEET_SERVICE_H_
 #define WATTLE_COORDINATOR_RPC_FLEET_SERVICE_H_
 
@@ -24,15 +24,16 @@ namespace wattle::rpc {
 
 class WorkerStream;
 
-// Streams by device: the runtime's way down. Made before the runtime, outlives it.
+// The streams by device, through which the runtime reaches the workers. The table is made before
+// the runtime and outlives it.
 class StreamTable final : public runtime::WorkerLinks {
  public:
   void SendDesired(const DeviceId& device, v1::DesiredSet desired) override;
   void SendAcknowledgement(const DeviceId& device, v1::ReportAcknowledgement ack) override;
 
-  // Makes `stream` the device's; closes the older one.
+  // Makes `stream` the device's stream and closes the older one.
   void Install(const DeviceId& device, std::shared_ptr<WorkerStream> stream);
-  // True if `stream` was the device's; it is no more.
+  // Removes `stream`. False if it was not the device's stream.
   bool Remove(const DeviceId& device, const WorkerStream* stream);
   void CloseAll(const std::string& reason);
   [[nodiscard]] size_t size() const;
@@ -46,7 +47,8 @@ class StreamTable final : public runtime::WorkerLinks {
 
 class FleetService final : public v1::FleetService::CallbackService {
  public:
-  // runtime, streams: outlive the server. heartbeat_interval: what workers are asked for.
+  // runtime, streams: must outlive the server. heartbeat_interval: the interval that workers are
+  // asked for.
   FleetService(runtime::Runtime& runtime, StreamTable& streams, absl::Duration heartbeat_interval)
       : runtime_(runtime), streams_(streams), heartbeat_interval_(heartbeat_interval) {}
 

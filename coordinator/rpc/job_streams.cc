@@ -24,8 +24,8 @@ namespace {
 
 constexpr size_t kLinesAtOnce = 200;
 
-// A server stream that is woken to look for its next message. LookForNext runs under the lock, so
-// it is never asked twice at once; it only reads from the runtime.
+// A server stream that a watcher wakes to look for its next message. LookForNext runs under the
+// lock, so no two calls overlap. LookForNext only reads from the runtime.
 template <typename Message>
 class FollowStream : public grpc::ServerWriteReactor<Message>,
                      public runtime::JobWatcher,
@@ -68,8 +68,8 @@ class FollowStream : public grpc::ServerWriteReactor<Message>,
   void OnDone() override { self_.reset(); }
 
  protected:
-  // Fills `message` and returns true, or returns false: nothing new. Sets `end` when nothing will
-  // come any more. changed: the job changed or logged since the last look.
+  // Fills `message` and returns true, or returns false if there is nothing new. Sets `end` when no
+  // more messages will come. changed: the job changed or logged since the last look.
   virtual bool LookForNext(bool changed, Message& message, bool& end) = 0;
 
  private:
@@ -96,7 +96,7 @@ class FollowStream : public grpc::ServerWriteReactor<Message>,
     }
   }
 
-  std::shared_ptr<FollowStream> self_;  // Until OnDone.
+  std::shared_ptr<FollowStream> self_;  // Set until OnDone.
   absl::Mutex mutex_;
   Message outgoing_ ABSL_GUARDED_BY(mutex_);
   bool changed_ ABSL_GUARDED_BY(mutex_) = true;
@@ -133,16 +133,17 @@ class JobWatch final : public FollowStream<v1::JobUpdate> {
     return true;
   }
 
-  // A look at one message of one heartbeat: most of a thousand watchers find nothing new.
+  // Reads one message of the last heartbeat, which is cheap: most of a thousand watchers find
+  // nothing new.
   bool HasProgressed() const {
     if (slot_ == nullptr) {
-      return false;  // Without an attempt only a change of the job tells something.
+      return false;  // Without an attempt there is no progress.
     }
     const std::optional<v1::AttemptProgress> progress = slot_->ProgressOf(attempt_);
     return progress.has_value() && progress->SerializeAsString() != progress_;
   }
 
-  // The history is asked once for each attempt.
+  // Adds the explanations of the placements. Asks the history once for each attempt.
   void Explain(v1::Job& job) {
     if (job.attempts_size() == 0) {
       return;
@@ -153,7 +154,7 @@ class JobWatch final : public FollowStream<v1::JobUpdate> {
       slot_ = api_.runtime().board().SlotFor(DeviceId(last.device_id()));
       v1::Job explained = job;
       if (!api_.runtime().history().Explain(explained).ok()) {
-        return;  // The watch goes on; what it shows lacks the reasons of the placement.
+        return;  // The watch goes on without the explanations.
       }
       placements_.clear();
       for (v1::Attempt& attempt : *explained.mutable_attempts()) {
@@ -168,11 +169,11 @@ class JobWatch final : public FollowStream<v1::JobUpdate> {
   runtime::Api& api_;
   const JobId job_;
   std::string last_sent_;
-  std::string progress_;  // Of the last look, serialized.
+  std::string progress_;  // The progress at the last look, serialized.
   bool ended_ = false;
-  AttemptId attempt_;                                      // The latest one.
-  std::shared_ptr<runtime::ObservationBoard::Slot> slot_;  // Of its device.
-  std::map<std::string, v1::Placement> placements_;        // By attempt.
+  AttemptId attempt_;                                      // The latest attempt.
+  std::shared_ptr<runtime::ObservationBoard::Slot> slot_;  // The latest attempt's device.
+  std::map<std::string, v1::Placement> placements_;        // Key: the attempt's id.
 };
 
 class JobLogs final : public FollowStream<v1::LogLine> {
@@ -183,10 +184,11 @@ class JobLogs final : public FollowStream<v1::LogLine> {
  private:
   bool LookForNext(bool changed, v1::LogLine& message, bool& end) override {
     if (!changed && waiting_) {
-      return false;  // A new line comes with a notice.
+      return false;  // A new line would have set `changed`.
     }
     if (lines_.empty()) {
-      // Asked before the lines are read: what the job logged before its end is still found.
+      // Asks for the job's state before it reads the lines, so that it finds the lines that the job
+      // logged before its end.
       const absl::StatusOr<v1::JobUpdate> update = api_.UpdateOf(job_);
       const bool over = !follow_ || !update.ok() || HasEnded(update->job().state());
       runtime::AttemptLogs::Lines more =
@@ -208,11 +210,11 @@ class JobLogs final : public FollowStream<v1::LogLine> {
   const JobId job_;
   const bool follow_;
   int64_t next_ = 1;
-  bool waiting_ = false;  // The last look found nothing, and the job goes on.
+  bool waiting_ = false;  // The last look found no line, and the job has not ended.
   std::deque<v1::LogLine> lines_;
 };
 
-// Opens the stream for a job that is known, else one that is refused.
+// Opens the stream for a known job, or a stream that refuses.
 template <typename Stream, typename Request>
 auto Open(runtime::Api& api, const Request& request, std::shared_ptr<Stream> stream) {
   absl::Status status = runtime::RefuseUnknownFields(request);

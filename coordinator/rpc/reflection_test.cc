@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Lists every method through gRPC's reflection service and calls each with dynamic messages, as a
-// generic client (grpcurl) would: nothing here uses our generated classes for the calls.
+// generic client (grpcurl) does. The calls use none of the generated classes.
 #include <map>
 #include <memory>
 #include <set>
@@ -45,7 +45,8 @@ std::string ToString(const grpc::ByteBuffer& buffer) {
   return bytes;
 }
 
-// Any kind of method is a stream to a generic client: one message up, then what comes down.
+// Calls a method of any kind as a generic client does: a stream of one request and up to three
+// replies.
 Outcome CallGeneric(const std::shared_ptr<grpc::Channel>& channel, const std::string& method,
                     const std::string& request) {
   grpc::GenericStub stub(channel);
@@ -82,7 +83,7 @@ Outcome CallGeneric(const std::shared_ptr<grpc::Channel>& channel, const std::st
   return outcome;
 }
 
-// The reflection service's own messages, as the reflection library registered them; their names are
+// The reflection service's own messages, from the reflection library's descriptors. Their names are
 // those of gRPC's public protocol grpc.reflection.v1alpha.
 std::string ReflectionRequest(const std::string& json) {
   const pb::Descriptor* type = pb::DescriptorPool::generated_pool()->FindMessageTypeByName(
@@ -96,7 +97,7 @@ std::string ReflectionRequest(const std::string& json) {
 
 class ReflectionTest : public ServerFixture {
  protected:
-  // Asks the reflection service and hands its response to `look` as a message.
+  // Asks the reflection service and gives its response to `look` as a message.
   template <typename Look>
   void Reflect(const std::string& json, Look look) {
     const Outcome outcome =
@@ -161,11 +162,11 @@ class ReflectionTest : public ServerFixture {
 };
 
 struct Example {
-  std::string request;  // JSON of the method's input.
+  std::string request;  // The method's request as JSON.
   grpc::StatusCode wanted;
 };
 
-// What an empty fleet answers. A method that is missing here fails the test: a new one needs a row.
+// The answers of an empty fleet. A method without a row fails the test: a new method needs a row.
 const std::map<std::string, Example>& Examples() {
   using enum grpc::StatusCode;
   static const std::map<std::string, Example> examples = {
@@ -242,7 +243,7 @@ TEST_F(ReflectionTest, HealthIsServed) {
   ASSERT_TRUE(outcome.status.ok()) << outcome.status.error_message();
   ASSERT_EQ(outcome.replies.size(), 1U);
   EXPECT_EQ(outcome.replies[0], "\x08\x01") << "HealthCheckResponse.status = SERVING";
-  // A generic client finds the types as it finds ours.
+  // A generic client finds gRPC's own types as it finds Wattle's.
   Learn("grpc.health.v1.Health");
   ASSERT_NE(pool_.FindServiceByName("grpc.health.v1.Health"), nullptr);
   EXPECT_NE(pool_.FindServiceByName("grpc.health.v1.Health")->FindMethodByName("Watch"), nullptr);

@@ -22,7 +22,7 @@ constexpr absl::Duration kStopPatience = absl::Seconds(1);
 void EnablePlugins() {
   static std::once_flag once;  // gRPC's plugins are process-wide and must be added once.
   std::call_once(once, [] {
-    // Links the descriptors that reflection tells of gRPC's own health service.
+    // Links the descriptors of gRPC's own health service, so that reflection can report them.
     (void)grpc::health::v1::HealthCheckRequest::descriptor();
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
@@ -30,7 +30,7 @@ void EnablePlugins() {
 }
 
 void PermitKeepalive(grpc::ServerBuilder& builder) {
-  // Workers behind NAT ping through idle times; so does this side, to find dead links.
+  // Workers behind NAT send pings when idle. The coordinator sends pings too, to find dead links.
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
@@ -59,7 +59,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
       std::unique_ptr<Server>(new Server(options, api, streams, store, std::move(overview)));
   grpc::ServerBuilder builder;
   PermitKeepalive(builder);
-  // A second coordinator on the port must fail, not share it.
+  // A second coordinator must fail on this port, not share it.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::NUM_CQS, 1);
   builder.AddListeningPort(options.listen_address, grpc::InsecureServerCredentials(),

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The gRPC server: all services of the protocol, gRPC health and reflection, keepalive permitted.
+// The gRPC server: all services of the protocol, gRPC health and reflection. Permits keepalive.
 // Thread-safe.
 #ifndef WATTLE_COORDINATOR_RPC_SERVER_H_
 #define WATTLE_COORDINATOR_RPC_SERVER_H_
@@ -23,25 +23,25 @@
 namespace wattle::rpc {
 
 struct ServerOptions {
-  std::string listen_address = "127.0.0.1:7410";  // Port 0: any free one.
+  std::string listen_address = "127.0.0.1:7410";  // Port 0: any free port.
   absl::Duration heartbeat_interval = absl::Seconds(1);
-  std::string version = {};  // Told to whom asks.
+  std::string version = {};  // Reported to callers.
 };
 
 class Server {
  public:
-  // api, streams, store: outlive the server. kUnavailable: the address cannot be listened on; says
-  // what to do. Others: the journal cannot be read.
+  // api, streams, store: must outlive the server. Errors: kUnavailable, with the remedy, when the
+  // server cannot listen on the address; those of reading the journal.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options,
                                                        runtime::Api& api, StreamTable& streams,
                                                        artifacts::BlobStore& store);
   ~Server();
 
   [[nodiscard]] int port() const { return port_; }
-  [[nodiscard]] const std::string& address() const { return address_; }  // host:port, as bound.
+  [[nodiscard]] const std::string& address() const { return address_; }  // The bound host:port.
   // For tests in the same process.
   std::shared_ptr<grpc::Channel> InProcessChannel();
-  // Health says NOT_SERVING, workers are told, calls get a moment to end.
+  // Sets the health status to NOT_SERVING, tells the workers, and gives calls a moment to end.
   void Stop();
 
  private:

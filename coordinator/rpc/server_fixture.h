@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// For tests: the whole gRPC side of a coordinator in this process, on a free port, and a worker
-// that is played by hand.
+// For tests: a coordinator's whole gRPC side in this process, on a free port, and a worker that the
+// test plays.
 #ifndef WATTLE_COORDINATOR_RPC_SERVER_FIXTURE_H_
 #define WATTLE_COORDINATOR_RPC_SERVER_FIXTURE_H_
 
@@ -31,7 +31,7 @@ inline void SetDeadline(grpc::ClientContext& context) {
   context.set_deadline(absl::ToChronoTime(absl::Now() + runtime::kPatience));
 }
 
-// One worker's stream, driven step by step.
+// A worker's stream that the test drives step by step.
 class HandWorker {
  public:
   HandWorker(const std::shared_ptr<grpc::Channel>& channel, v1::Hello hello)
@@ -135,7 +135,7 @@ class ServerFixture : public runtime::RuntimeFixture {
     return FromGrpc((stub.*method)(&context, request, &response));
   }
 
-  int64_t free_bytes_ = -1;  // What the store believes; -1: the truth.
+  int64_t free_bytes_ = -1;  // The free space that the store sees; -1: the real free space.
   StreamTable streams_;
   std::unique_ptr<runtime::Runtime> runtime_;
   std::unique_ptr<artifacts::BlobStore> store_;

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The services over a real connection: what a person's, a script's and a worker's calls do.
+// Tests the services over a real connection: the calls of a person, a script and a worker.
 #include "coordinator/rpc/server.h"
 
 #include <fstream>
@@ -183,7 +183,7 @@ TEST_F(ServerTest, HeartbeatsShowInTheDevice) {
   heartbeat.set_has_power(true);
   heartbeat.set_power_watts(7.5);
   worker.Beat(heartbeat);
-  // A report after it is answered after it: then the heartbeat has arrived.
+  // Messages are handled in order: once this report is acknowledged, the heartbeat has arrived.
   v1::Report ledger;
   ledger.mutable_ledger()->set_idle_energy_joules(1);
   worker.Report(ledger);
@@ -231,7 +231,7 @@ TEST_F(ServerTest, ANewerWorkerIsNotLockedOut) {
   v1::CoordinatorMessage message;
   ASSERT_TRUE(worker.ReadUntil(v1::CoordinatorMessage::kWelcome, message));
   EXPECT_EQ(message.welcome().protocol(), core::kProtocol);
-  v1::WorkerMessage newer;  // A kind that this version does not know: skipped and counted.
+  v1::WorkerMessage newer;  // This version does not know the kind; it skips and counts the message.
   newer.GetReflection()->MutableUnknownFields(&newer)->AddLengthDelimited(99, "hello");
   ASSERT_TRUE(worker.Send(newer));
   v1::WorkerMessage report;

@@ -28,7 +28,8 @@ Reactor* Now(Context* context, absl::StatusOr<Response> result, Response* respon
   return reactor;
 }
 
-// Answers when the command is durable: `command` takes the reply. The response lives until Finish.
+// Answers when the command is durable. `command` gets the reply callback. The response lives until
+// Finish.
 template <typename Response, typename Command>
 Reactor* Later(Context* context, Response* response, const Command& command) {
   Reactor* reactor = context->DefaultReactor();

@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The services that people and scripts call, each method one line to runtime/api.h. Thread-safe.
+// The services that people and scripts call. Each method is one line that calls runtime/api.h.
+// Thread-safe.
 #ifndef WATTLE_COORDINATOR_RPC_SERVICES_H_
 #define WATTLE_COORDINATOR_RPC_SERVICES_H_
 
@@ -13,7 +14,7 @@
 
 namespace wattle::rpc {
 
-// JobService, DeviceService, PolicyService, ProfileService. api: outlives them.
+// Makes JobService, DeviceService, PolicyService and ProfileService. api: must outlive them.
 std::vector<std::unique_ptr<grpc::Service>> MakeServices(runtime::Api& api);
 
 }  // namespace wattle::rpc

@@ -17,7 +17,7 @@
 namespace wattle::rpc {
 namespace {
 
-// No report has this number.
+// A number that no report has: the device never counts as caught up.
 constexpr int64_t kNeverCaughtUp = std::numeric_limits<int64_t>::max();
 
 }  // namespace
@@ -42,10 +42,10 @@ void WorkerStream::OnReadDone(bool ok) {
   }
 }
 
-// Handles incoming_ and goes on reading, unless that waits for an answer.
+// Handles incoming_ and starts the next read, except after a hello, which waits for its answer.
 absl::Status WorkerStream::Handle() {
   if (slot_ == nullptr || incoming_.has_hello()) {
-    return HandleHello();  // Goes on reading in Welcome.
+    return HandleHello();  // Welcome starts the next read.
   }
   switch (incoming_.message_case()) {
     case v1::WorkerMessage::kHeartbeat:
@@ -59,12 +59,13 @@ absl::Status WorkerStream::Handle() {
       HandleLog(incoming_.log());
       break;
     case v1::WorkerMessage::kHello:
-      break;  // Above.
+      break;  // Handled above.
     case v1::WorkerMessage::kMetrics:
       HandleMetrics();
       break;
     case v1::WorkerMessage::MESSAGE_NOT_SET:
-      // A kind of a newer version. What must not be lost comes as a report.
+      // A newer worker sent a kind that this version does not know. Skipping it loses nothing,
+      // because every durable fact comes as a report.
       runtime_.board().CountUnknownMessage();
       break;
   }
@@ -84,7 +85,8 @@ absl::Status WorkerStream::HandleHello() {
   device_ = DeviceId(hello.device().device_id());
   incarnation_ = hello.incarnation();
   {
-    // What waits for this device was said before it knew which journal this is.
+    // The worker may switch to this journal with this hello, so messages of before the hello are
+    // dropped. The welcome and the effects of the hello replace them.
     absl::MutexLock lock(&mutex_);
     greeting_ = true;
     outbox_.desired.reset();
@@ -95,7 +97,8 @@ absl::Status WorkerStream::HandleHello() {
       [self = shared_from_this()](const runtime::Answer& answer) { self->Welcome(answer); });
 }
 
-// The hello is durable. Its desired set follows as an effect, so the stream is installed first.
+// The hello is durable. The stream is installed first, because the desired set follows as an
+// effect.
 void WorkerStream::Welcome(const runtime::Answer& answer) {
   if (!answer.status.ok()) {
     FinishWith(answer.status);
@@ -109,7 +112,8 @@ void WorkerStream::Welcome(const runtime::Answer& answer) {
         state, device_, incarnation_,
         {.now = runtime_.Now().wall, .heartbeat_interval = heartbeat_interval_});
   });
-  // A worker of another opening of the journal renumbers its reports and says hello again.
+  // A worker that last worked for another opening of the journal renumbers its reports and sends a
+  // second hello.
   last_report_sequence_ = of_this_opening ? hello.last_report_sequence() : kNeverCaughtUp;
   welcome.set_takes_metrics(runtime_.options().metric_sink != nullptr);
   const bool caught_up = welcome.acknowledged_sequence() >= last_report_sequence_;
@@ -124,13 +128,13 @@ void WorkerStream::Welcome(const runtime::Answer& answer) {
   }
   if (slot_ != nullptr) {
     slot_->SetCaughtUp(stream_number_, caught_up);
-    StartRead(&incoming_);  // A second hello: the stream is in its place already.
+    StartRead(&incoming_);  // A second hello: the stream is installed already.
     return;
   }
   streams_.Install(device_, shared_from_this());
   absl::MutexLock lock(&mutex_);
   if (finishing_ || finished_) {
-    streams_.Remove(device_, this);  // It ended meanwhile; OnDone may have come before Install.
+    streams_.Remove(device_, this);  // The stream has ended; OnDone may have run before Install.
     return;
   }
   slot_ = runtime_.board().SlotFor(device_);
@@ -145,7 +149,8 @@ absl::Status WorkerStream::HandleReport() {
   command.incarnation = incarnation_;
   command.report = std::move(*incoming_.mutable_report());
   const bool last = command.report.sequence() >= last_report_sequence_;
-  // Full queue: the stream ends, the worker comes back and sends again what was not acknowledged.
+  // If the queue is full, the stream ends. The worker reconnects and sends again every report that
+  // was not acknowledged.
   return runtime_.Post(std::move(command),
                        [self = shared_from_this(), last](const runtime::Answer& answer) {
                          if (!answer.status.ok()) {
@@ -162,7 +167,7 @@ void WorkerStream::HandleLog(const v1::AttemptLog& log) {
       runtime_.Read([&](const core::State& state) -> std::optional<JobId> {
         const v1::Attempt* found = core::FindAttempt(state, attempt);
         if (found == nullptr || found->device_id() != device_.value()) {
-          return std::nullopt;  // Not this device's to write in.
+          return std::nullopt;  // The attempt belongs to another device.
         }
         return JobId(found->job_id());
       });
@@ -175,7 +180,7 @@ void WorkerStream::HandleLog(const v1::AttemptLog& log) {
 void WorkerStream::HandleMetrics() {
   runtime::MetricSink* const sink = runtime_.options().metric_sink;
   if (sink == nullptr) {
-    return runtime_.board().CountUnknownMessage();  // The welcome did not ask for them.
+    return runtime_.board().CountUnknownMessage();  // The welcome did not ask for metrics.
   }
   const int64_t number = incoming_.metrics().number();
   sink->Take(device_, std::move(*incoming_.mutable_metrics()), [stream = weak_from_this(), number] {
@@ -194,7 +199,7 @@ void WorkerStream::SendMetricsAcknowledgement(int64_t number) {
 void WorkerStream::SendDesired(v1::DesiredSet desired) {
   absl::MutexLock lock(&mutex_);
   if (greeting_) {
-    return;  // The hello's own desired set follows its welcome.
+    return;  // The hello's own desired set follows the welcome.
   }
   outbox_.desired = std::move(desired);
   WriteNextLocked();
@@ -203,7 +208,7 @@ void WorkerStream::SendDesired(v1::DesiredSet desired) {
 void WorkerStream::SendAcknowledgement(v1::ReportAcknowledgement ack) {
   absl::MutexLock lock(&mutex_);
   if (greeting_) {
-    return;  // The welcome says it.
+    return;  // The welcome carries the acknowledgement.
   }
   outbox_.acknowledgement = std::move(ack);
   WriteNextLocked();
@@ -284,7 +289,7 @@ void WorkerStream::FinishLocked() {
 
 void WorkerStream::OnDone() {
   streams_.Remove(device_, this);
-  // A newer stream of the device may have taken over: then the device is still connected.
+  // If a newer stream of the device has begun, the device is still connected.
   if (slot_ != nullptr && slot_->Disconnected(stream_number_)) {
     spdlog::info("device {} disconnected", device_.value());
   }

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// One worker's stream, from its hello to its end; see fleet_service.h. gRPC calls the On… methods,
-// reads one at a time and writes one at a time; Send… and Close come from any thread. It keeps
+// One worker's stream from its hello to its end; see fleet_service.h. gRPC calls the On… methods,
+// with one read and one write at a time. Any thread may call Send… and Close. The stream keeps
 // itself alive until gRPC is done with it.
 #ifndef WATTLE_COORDINATOR_RPC_WORKER_STREAM_H_
 #define WATTLE_COORDINATOR_RPC_WORKER_STREAM_H_
@@ -34,7 +34,7 @@ class WorkerStream final
 
   void SendDesired(v1::DesiredSet desired);
   void SendAcknowledgement(v1::ReportAcknowledgement ack);
-  // Tells the worker why, then ends the stream.
+  // Tells the worker the reason, then ends the stream.
   void Close(const std::string& reason);
 
   void OnReadDone(bool ok) override;
@@ -62,27 +62,27 @@ class WorkerStream final
   const absl::Duration heartbeat_interval_;
   std::shared_ptr<WorkerStream> self_;  // Until OnDone.
 
-  // Of the reading side: one callback at a time.
+  // The reading side, with one callback at a time:
   v1::WorkerMessage incoming_;
   DeviceId device_;
   int64_t incarnation_ = 0;
-  std::shared_ptr<runtime::ObservationBoard::Slot> slot_;  // Set once hello was taken.
-  uint64_t stream_number_ = 0;                             // Of this stream in slot_.
-  int64_t last_report_sequence_ = 0;  // The last report that the device had made at its hello.
+  std::shared_ptr<runtime::ObservationBoard::Slot> slot_;  // Set once the hello is durable.
+  uint64_t stream_number_ = 0;                             // This stream's number in slot_.
+  int64_t last_report_sequence_ = 0;                       // The device's last report at its hello.
 
   absl::Mutex mutex_;
   struct Outbox {
     std::optional<v1::Welcome> welcome;
     std::optional<v1::ReportAcknowledgement> acknowledgement;
     std::optional<v1::DesiredSet> desired;
-    std::deque<int64_t> metrics;  // Numbers of batches to acknowledge.
+    std::deque<int64_t> metrics;  // Numbers of the batches to acknowledge.
     std::optional<v1::Closing> closing;
   };
   Outbox outbox_ ABSL_GUARDED_BY(mutex_);
-  v1::CoordinatorMessage outgoing_ ABSL_GUARDED_BY(mutex_);  // In flight while writing_.
+  v1::CoordinatorMessage outgoing_ ABSL_GUARDED_BY(mutex_);  // In flight while writing_ is true.
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
-  bool greeting_ ABSL_GUARDED_BY(mutex_) = true;    // A hello has no welcome yet.
-  bool finishing_ ABSL_GUARDED_BY(mutex_) = false;  // Finish as soon as nothing is in flight.
+  bool greeting_ ABSL_GUARDED_BY(mutex_) = true;    // A hello waits for its welcome.
+  bool finishing_ ABSL_GUARDED_BY(mutex_) = false;  // Finish once nothing is in flight.
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status final_status_ ABSL_GUARDED_BY(mutex_);
 };
