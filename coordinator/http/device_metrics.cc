@@ -23,7 +23,7 @@ using telemetry::MetricsPage;
 void AddLedger(const v1::DeviceRecord& record, MetricsPage& page) {
   const v1::EnergyLedger& ledger = record.ledger();
   if (ledger.at_unix_seconds() <= 0) {
-    return;  // the device has reported none yet
+    return;  // the device has not reported a ledger yet
   }
   const MetricLabels device = telemetry::DeviceLabels(record.info());
   for (const auto& [use, joules] : {std::pair("attempt", ledger.attempt_energy_joules()),

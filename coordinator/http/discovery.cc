@@ -21,9 +21,9 @@ std::string DiscoveryJson(const runtime::Api& api) {
     group["targets"].mutable_list_value()->add_values()->set_string_value(
         device.info().metrics_address());
     auto& labels = *group["labels"].mutable_struct_value()->mutable_fields();
-    // A worker's own series carry device, device_class and emulated. Labels of a target with these
-    // names would rename the worker's to exported_…; labels that begin with __meta_ are for
-    // relabelling and reach no series by themselves.
+    // A worker's own series carry device, device_class and emulated. Target labels with these names
+    // would make Prometheus rename the worker's labels to exported_…. Labels that begin with
+    // __meta_ are only for relabelling and reach no series.
     labels["__meta_wattle_device"].set_string_value(device.info().name());
     labels["__meta_wattle_device_id"].set_string_value(device.info().device_id());
     labels["__meta_wattle_device_class"].set_string_value(device.info().device_class());

@@ -28,8 +28,8 @@ using httplib::Request;
 using httplib::Response;
 
 constexpr absl::Duration kReplyTimeout = absl::Seconds(20);
-// A thread waits with each open connection. Posts may wait long for their answer; they are fewer
-// than the threads, so that health and metrics always find one.
+// Each open connection occupies a thread. Posts may wait long for their answer, so their number is
+// limited below the number of threads: health and metrics always find a free thread.
 constexpr size_t kThreads = 32;
 constexpr int kPostsMax = 16;
 constexpr size_t kBodyBytesMax = size_t{1} << 20;
@@ -49,7 +49,8 @@ void SetResult(const absl::StatusOr<Message>& result, Response& response) {
   }
 }
 
-// What the HTTP library refused by itself, with the code that goes with its status.
+// The error for a request that the HTTP library refused, with the code that matches the HTTP
+// status.
 absl::Status LibraryError(const Request& request, int status) {
   const std::string where = absl::StrCat(request.method, " ", request.path);
   if (status == 413) {
@@ -139,8 +140,8 @@ absl::StatusOr<v1::ListJobsRequest> ParseListJobs(const Request& request) {
   return list;
 }
 
-// A browser sends application/json to another site only after that site agreed: scripts of foreign
-// pages cannot submit jobs to a coordinator on loopback.
+// Requires application/json, because a browser sends this type to another site only if that site
+// agrees. Scripts of foreign pages therefore cannot submit jobs to a coordinator on loopback.
 absl::Status ParseBody(const Request& request, google::protobuf::Message& message) {
   if (!absl::StartsWith(request.get_header_value("Content-Type"), kJson)) {
     return absl::InvalidArgumentError("Content-Type: wanted application/json");
@@ -156,10 +157,11 @@ HttpServer::HttpServer(const HttpOptions& options)
   server_->set_payload_max_length(kBodyBytesMax);
   server_->set_read_timeout(5, 0);
   server_->set_keep_alive_timeout(2);
-  // The library's default shares a port among processes; a port in use must be an error.
+  // The library's default lets processes share a port; here a port in use must be an error.
   server_->set_socket_options([](int socket) {
     const int yes = 1;
-    // Without it a restart would wait for old connections; nothing else depends on it.
+    // Without SO_REUSEADDR a restart would wait for old connections. A failure here has no other
+    // effect.
     (void)setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
   });
 }
@@ -194,7 +196,7 @@ void HttpServer::Stop() {
     return;
   }
   while (!server_->is_running() && !ended_) {
-    std::this_thread::yield();  // stop() before listen_after_bind() began would be lost.
+    std::this_thread::yield();  // A stop() before listen_after_bind() would be lost.
   }
   server_->stop();
   thread_.join();
@@ -216,7 +218,7 @@ void HttpServer::Route() {
   });
   RouteReads();
   RoutePosts();
-  // Everything but /healthz wants the replayed journal.
+  // Every path but /healthz needs the replayed journal.
   server_->set_pre_routing_handler([this](const Request& request, Response& response) {
     if (api_.load() == nullptr && request.path != "/healthz") {
       SetError(absl::UnavailableError("starting: the journal is being replayed"), response);
@@ -268,7 +270,7 @@ void HttpServer::RouteReads() {
   });
 }
 
-// Routes a post: at most kPostsMax at once, the others are told to come again.
+// Routes a post. At most kPostsMax run at once; further posts are told to try again.
 template <typename Request, typename Handle>
 void HttpServer::RoutePost(const std::string& path, Handle handle) {
   server_->Post(path, [this, handle](const httplib::Request& request, Response& response) {
@@ -301,7 +303,7 @@ void HttpServer::RoutePosts() {
   RouteActions();
 }
 
-// The body may be empty, or give a reason.
+// The body may be empty or contain a reason.
 void HttpServer::RouteActions() {
   server_->Post(R"(/api/v1/jobs/([^/]+)/cancel)",
                 [this](const Request& request, Response& response) {

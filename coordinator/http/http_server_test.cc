@@ -126,7 +126,7 @@ TEST_F(HttpServerTest, MetricsTellLimitsClocksAndJournal) {
   EXPECT_THAT(metrics, Not(HasSubstr("wattle_device_power_watts"))) << "the worker's page has it";
 }
 
-// Each device has one path to Prometheus.
+// Each device reaches Prometheus by one path only.
 TEST_F(HttpServerTest, ADeviceWithoutAPageOfItsOwnIsShownByTheCoordinator) {
   server_->Serve(api_);
   core::WorkerHello hello{runtime::HelloOf("device-a")};
@@ -153,7 +153,7 @@ TEST_F(HttpServerTest, ABodyThatIsTooLargeHasTheCodeOfItsStatus) {
   EXPECT_THAT(body, HasSubstr("1 MiB"));
 }
 
-// A connection that says nothing more after the first byte of its body.
+// A connection that sends nothing after the first byte of its body.
 class SlowPost {
  public:
   explicit SlowPost(const std::string& address) : socket_(socket(AF_INET, SOCK_STREAM, 0)) {

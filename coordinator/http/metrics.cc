@@ -127,7 +127,7 @@ void AddWork(MetricsPage& page, const runtime::CounterValues& values) {
                  values.energy_error_ratio);
 }
 
-// What the kinds of work took, and what was predicted of them.
+// Adds the measured and the predicted totals of each kind of work.
 void AddKinds(MetricsPage& page, const runtime::WorkTotals& work) {
   const auto labels_of = [](const runtime::WorkKind& kind) {
     return telemetry::MetricLabels{{"kind", kind.kind},

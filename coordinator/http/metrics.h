@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The coordinator's /metrics, built from the runtime when it is asked. Thread-safe.
+// The coordinator's /metrics page, built from the runtime at each request. Thread-safe.
 #ifndef WATTLE_COORDINATOR_HTTP_METRICS_H_
 #define WATTLE_COORDINATOR_HTTP_METRICS_H_
 
@@ -12,7 +12,7 @@
 
 namespace wattle::http {
 
-// Prometheus text format 0.0.4.
+// The metrics in Prometheus text format 0.0.4.
 std::string MetricsText(runtime::Runtime& runtime, absl::string_view version);
 
 }  // namespace wattle::http

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Prometheus' own linter reads the coordinator's metrics: names, units, help, types.
+// Tests that Prometheus' linter accepts the coordinator's metrics: names, units, help, types.
 #include <sys/wait.h>
 
 #include <cstdio>
@@ -19,7 +19,7 @@
 namespace wattle::http {
 namespace {
 
-// As `./dev deps` fetched it, or from PATH; empty where there is none.
+// The promtool that `./dev deps` fetched, or the one in PATH; empty if there is none.
 std::string Promtool() {
   const std::string fetched =
       std::string(WATTLE_SOURCE_DIR) + "/build/tools/prometheus/usr/bin/promtool";

@@ -32,7 +32,7 @@ absl::Status OldSamples::Keep(const Scrape& scrape) {
     const ssize_t bytes = write(file, text.data() + written, text.size() - written);
     if (bytes < 0 && errno != EINTR) {
       const int error = errno;
-      (void)ftruncate(file, size);  // no half line
+      (void)ftruncate(file, size);  // removes a half-written line
       return FileError(error, path_, "cannot write");
     }
     written += bytes > 0 ? static_cast<size_t>(bytes) : 0;

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The coordinator's own store of samples that Prometheus refuses, because they are older than its
-// window: one text file of OpenMetrics lines, which a person can load with `promtool tsdb
-// create-blocks-from openmetrics`. The file has a bound. One thread owns an object.
+// Keeps the samples that Prometheus refuses because they are older than its window: one text file
+// of OpenMetrics lines, which a person can load with `promtool tsdb create-blocks-from
+// openmetrics`. The file has a maximum size. One thread owns an object.
 #ifndef WATTLE_COORDINATOR_REMOTE_WRITE_OLD_SAMPLES_H_
 #define WATTLE_COORDINATOR_REMOTE_WRITE_OLD_SAMPLES_H_
 
@@ -20,8 +20,8 @@ class OldSamples {
   OldSamples(std::string path, int64_t size_bytes_max)
       : path_(std::move(path)), size_bytes_max_(size_bytes_max) {}
 
-  // Durable after OK. kResourceExhausted: the file has reached its bound; names it and says what to
-  // do.
+  // Appends the scrape durably. Errors: kResourceExhausted when the file has reached its maximum
+  // size, with the file's name and the remedy.
   absl::Status Keep(const Scrape& scrape);
 
  private:

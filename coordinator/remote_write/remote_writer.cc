@@ -15,10 +15,11 @@
 namespace wattle::remote_write {
 namespace {
 
-// Batches of one request: a device has at most two under way.
+// Batches of one request. A device has at most two batches under way.
 constexpr size_t kBatchesPerRequest = 16;
 constexpr absl::Duration kWindowMargin = absl::Hours(1);
-// A device whose clock is ahead: one such sample would make every right one look old.
+// How far a device's clock may be ahead. One later sample would make all right samples look too
+// old.
 constexpr absl::Duration kAheadMax = absl::Minutes(5);
 constexpr int kTimeoutSeconds = 30;
 
@@ -30,8 +31,8 @@ int64_t SamplesIn(absl::Span<const Scrape> scrapes) {
   return samples;
 }
 
-// The receiver has read the request and will never take it. Everything else may pass: the receiver
-// is away, is not switched on, is overloaded, wants a password.
+// Whether the receiver has read the request and will never take it. Any other error may pass: the
+// receiver is away, not switched on, overloaded, or wants a password.
 bool IsRefusal(int status, const std::string& body) {
   return status == 400 || status == 413 || status == 422 ||
          absl::StrContains(absl::AsciiStrToLower(body), "too old sample");
@@ -79,7 +80,7 @@ void RemoteWriter::Take(const DeviceId& device, v1::MetricBatch batch, std::func
   if (answer == nullptr) {
     waiting_.push_back({device, std::move(batch)});
   }
-  // Else the stream broke meanwhile: its worker sends again, and waits on the new stream.
+  // A batch that waits already was sent again on a new stream; the answer goes to the new stream.
   answer = std::move(done);
 }
 
@@ -146,7 +147,8 @@ bool RemoteWriter::Send(absl::Span<const Scrape> scrapes) {
     case Answer::kRefused:
       break;
   }
-  // Prometheus refuses a whole request for one sample of it.
+  // Prometheus refuses a whole request for one bad sample, so the request is split until that
+  // sample is alone.
   if (scrapes.size() == 1) {
     Refuse(scrapes.front(), "refused", /*keep=*/true);
     return true;

@@ -1,11 +1,12 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Sends what workers push to Prometheus by remote write 1.0, on a thread of its own. A batch is
-// acknowledged to its worker when Prometheus has it, so that the worker keeps what a coordinator or
-// a Prometheus that goes away would lose; nothing is stored here meanwhile. Requests are repeated
-// with backoff until they are answered. A repetition makes no double: a sample is known by its
-// series and its time. What Prometheus refuses for good is counted by reason; samples that are
-// older than its window are kept in a file (old_samples.h). Thread-safe.
+// Sends the samples that workers push to Prometheus by remote write 1.0, on its own thread. A batch
+// is acknowledged to its worker only when Prometheus has it. Until then the worker keeps the batch,
+// so that neither a stop of the coordinator nor of Prometheus loses samples; the coordinator stores
+// nothing. Requests are repeated with backoff until they are answered. A repeated sample is no
+// duplicate, because Prometheus identifies a sample by its series and time. Samples that Prometheus
+// refuses for good are counted by reason; those older than its window go to a file (old_samples.h).
+// Thread-safe.
 #ifndef WATTLE_COORDINATOR_REMOTE_WRITE_REMOTE_WRITER_H_
 #define WATTLE_COORDINATOR_REMOTE_WRITE_REMOTE_WRITER_H_
 
@@ -35,8 +36,8 @@ namespace wattle::remote_write {
 
 struct RemoteWriteOptions {
   std::string url;  // "http://127.0.0.1:9090/api/v1/write"
-  // Prometheus' out_of_order_time_window. Samples close to it are taken as too old: Prometheus
-  // answers some of them with an error that looks like its own trouble.
+  // Prometheus' out_of_order_time_window. Samples within an hour of its edge already count as too
+  // old: Prometheus answers some of them with an error that looks temporary.
   absl::Duration window = absl::Hours(7 * 24);
   std::string old_samples_path = {};
   int64_t old_samples_bytes_max = int64_t{256} << 20;
@@ -46,7 +47,8 @@ struct RemoteWriteOptions {
 
 class RemoteWriter final : public runtime::MetricSink {
  public:
-  // kInvalidArgument: not a URL; names the flag. Prometheus need not be there yet.
+  // Prometheus need not run yet. Errors: kInvalidArgument for a text that is not a URL, with the
+  // name of the flag.
   static absl::StatusOr<std::unique_ptr<RemoteWriter>> Start(const RemoteWriteOptions& options,
                                                              const Clock& clock);
   ~RemoteWriter() override;
@@ -61,8 +63,8 @@ class RemoteWriter final : public runtime::MetricSink {
   };
   struct Counts {
     int64_t samples = 0;
-    std::map<std::string, int64_t> refused_samples;  // By reason.
-    int64_t unkept_samples = 0;                      // Too old, and not in the file either.
+    std::map<std::string, int64_t> refused_samples;  // Key: the reason.
+    int64_t unkept_samples = 0;  // Refused, and not in the file of old samples either.
     int64_t requests = 0;
     int64_t failed_requests = 0;
     double last_success_unix_seconds = 0;
@@ -73,22 +75,22 @@ class RemoteWriter final : public runtime::MetricSink {
                const Clock& clock);
   void Run();
   bool SendAll(const std::vector<Waiting>& batches);
-  // False: the process ends before everything was answered.
+  // False: the process ends before every request was answered.
   bool Send(absl::Span<const Scrape> scrapes);
   Answer PostUntilAnswered(absl::Span<const Scrape> scrapes);
   absl::Status Post(const std::string& body, bool* refused);
   void Refuse(const Scrape& scrape, const std::string& reason, bool keep);
-  bool WaitBefore(absl::Duration pause);  // False: stopping.
+  bool WaitBefore(absl::Duration pause);  // False: the writer stops.
 
   const RemoteWriteOptions options_;
   const std::string host_;  // "http://127.0.0.1:9090"
   const std::string path_;
   const Clock& clock_;
-  OldSamples old_samples_;   // Of the thread.
-  absl::Status last_error_;  // Of the thread: an error is logged when it is a new one.
+  OldSamples old_samples_;   // Only the thread uses it.
+  absl::Status last_error_;  // Only the thread uses it, to log an error only when it changes.
   mutable absl::Mutex mutex_;
   std::deque<Waiting> waiting_ ABSL_GUARDED_BY(mutex_);
-  // Of the batches that wait or are being sent, by device and number.
+  // The callbacks of the batches that wait or are being sent, by device and number.
   std::map<std::pair<DeviceId, int64_t>, std::function<void()>> answers_ ABSL_GUARDED_BY(mutex_);
   Counts counts_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

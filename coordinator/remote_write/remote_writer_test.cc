@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Against an HTTP server that decodes what it gets, as Prometheus does. A real Prometheus:
-// tests/integration/remote_write_test.py.
+// Tests the writer against an HTTP server that decodes requests as Prometheus does.
+// tests/integration/remote_write_test.py uses a real Prometheus.
 #include "coordinator/remote_write/remote_writer.h"
 
 #include <snappy.h>
@@ -40,7 +40,8 @@ class FixedClock final : public Clock {
   [[nodiscard]] Monotonic Boottime() const override { return {}; }
 };
 
-// Answers each request with what `judge` says; keeps the times of what it took.
+// Answers each request with the status that `judge` returns; keeps the times of the samples that it
+// took.
 class Receiver {
  public:
   using Judge = std::function<int(const v1::RemoteWriteRequest&)>;

@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a worker pushed, as Prometheus' remote write wants it: one request for each scrape time, so
-// that scrapes can be sent together, and apart where one of them is refused. Pure; thread-safe.
+// Converts pushed samples to Prometheus' remote write messages: one request for each scrape time.
+// Requests can therefore be sent together, and one by one if Prometheus refuses one of them. Pure;
+// thread-safe.
 #ifndef WATTLE_COORDINATOR_REMOTE_WRITE_SCRAPE_H_
 #define WATTLE_COORDINATOR_REMOTE_WRITE_SCRAPE_H_
 
@@ -23,15 +24,16 @@ struct Scrape {
   v1::RemoteWriteRequest request;  // One sample in each series.
 };
 
-// Labels: those of the batch and the series, device_id as the stream has it, and job and instance
-// as a scrape would set them. Absent values (NaN) are left out; a scrape of a malformed batch may
-// lack series.
+// The batch as one Scrape for each time. The labels are those of the batch and the series,
+// device_id from the stream, and job and instance as a scrape would set them. Absent values (NaN)
+// are left out. A scrape of a malformed batch may lack series.
 std::vector<Scrape> ScrapesOf(const DeviceId& device, const v1::MetricBatch& batch);
 
-// All of them in one request.
+// Joins the scrapes into one request.
 v1::RemoteWriteRequest Join(absl::Span<const Scrape> scrapes);
 
-// As OpenMetrics lines with times, which `promtool tsdb create-blocks-from openmetrics` reads.
+// The scrape as OpenMetrics lines with timestamps, which `promtool tsdb create-blocks-from
+// openmetrics` reads.
 std::string ToOpenMetrics(const Scrape& scrape);
 
 }  // namespace wattle::remote_write
