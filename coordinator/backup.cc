@@ -30,8 +30,8 @@ absl::Status Backup(const std::string& data_directory, const std::string& destin
     return absl::PermissionDeniedError(absl::StrCat(partial, ": cannot be made: ", error.message(),
                                                     "; choose a directory you may write to"));
   }
-  // The journal first: blobs are durable before any event names them, so those copied after it have
-  // all that it names.
+  // Copies the journal first. Blobs are durable before an event names them, so the later copy of
+  // the store has every blob that the journal's copy names.
   absl::Status status = store::BackupJournal(journal, absl::StrCat(partial, "/", kJournalFile));
   if (status.ok()) {
     status = artifacts::CopyStore(absl::StrCat(data_directory, "/", kArtifactsFolder),

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// `wattle-coordinator backup`: a data directory that a coordinator can be started on, copied while
-// another one writes to the original.
+// `wattle-coordinator backup`: copies a data directory while a coordinator writes to the original.
+// A coordinator can start on the copy.
 #ifndef WATTLE_COORDINATOR_BACKUP_H_
 #define WATTLE_COORDINATOR_BACKUP_H_
 
@@ -15,8 +15,9 @@ namespace wattle {
 inline constexpr char kJournalFile[] = "journal.db";
 inline constexpr char kArtifactsFolder[] = "artifacts";
 
-// Copies journal and artifacts into the new directory `destination`; it appears whole or not at
-// all. Errors: kNotFound (no coordinator's directory), kAlreadyExists, kResourceExhausted.
+// Copies journal and artifacts into the new directory `destination`, which appears complete or not
+// at all. Errors: kNotFound (the data directory is no coordinator's), kAlreadyExists,
+// kResourceExhausted.
 absl::Status Backup(const std::string& data_directory, const std::string& destination);
 
 }  // namespace wattle

@@ -15,13 +15,14 @@ namespace {
 constexpr int64_t kBatchDefault = 8;       // finetune.batch_size, evaluate.batch_size
 constexpr int64_t kEvaluateWindow = 1024;  // tokens of a window of a text file
 
-// In a dry run on declared shapes, a batch or length that is left out is unknown (as in the
-// published tables), not the default: the smallest one then tells only what can never fit.
+// In a dry run on declared shapes (as in the published tables) an omitted batch or length is
+// unknown, so the smallest value is assumed: a job that does not fit with it never fits. Otherwise
+// the default applies.
 int64_t OrUnknown(int64_t value, bool declared, int64_t otherwise) {
   return value > 0 ? value : declared ? 1 : otherwise;
 }
 
-// The form of the weights that a spec asks for; `otherwise` where it asks for none.
+// The quantization recipe that the spec asks for; `otherwise` if it asks for none.
 template <typename Spec>
 v1::QuantizationRecipe RecipeOf(const Spec& spec, const char* otherwise) {
   if (spec.has_recipe()) {
@@ -51,7 +52,7 @@ models::MemoryWorkload WorkloadOf(const v1::JobSpec& spec, int64_t max_positions
       workload.batch = OrUnknown(evaluate.batch_size(), declared, kBatchDefault);
       workload.sequence_tokens = std::min<int64_t>(
           OrUnknown(evaluate.sequence_length(), declared, kEvaluateWindow), max_positions);
-      // Without a wish the files decide; FP32 is the largest that they can be.
+      // If the spec names no quantization, the files decide. FP32 is their largest form.
       workload.recipe = RecipeOf(evaluate, kNoQuantization);
       workload.beside_reference = !evaluate.reference_model().empty();
       break;

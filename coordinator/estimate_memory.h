@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The engine's memory (models/memory_estimate.h) for a job, as the planner wants it; see
-// core::MemoryEstimator. Thread-safe.
+// Estimates a job's memory for the planner (core::MemoryEstimator) by models/memory_estimate.h.
+// Thread-safe.
 #ifndef WATTLE_COORDINATOR_ESTIMATE_MEMORY_H_
 #define WATTLE_COORDINATOR_ESTIMATE_MEMORY_H_
 
@@ -12,7 +12,7 @@
 
 namespace wattle {
 
-// Peak bytes of a runner for `spec` on a model of `shape`; 0 where it cannot be told.
+// Peak memory in bytes of a runner for `spec` on a model of `shape`; 0 if unknown.
 int64_t EstimateJobMemory(const v1::JobSpec& spec, const v1::ModelShape& shape);
 
 }  // namespace wattle

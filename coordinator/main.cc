@@ -55,17 +55,18 @@ struct Options {
   double keep_ended_days = 7;
   int64_t keep_ended_jobs = 10'000;
   int64_t snapshot_every_events = 20'000;
-  double artifact_quota_gib = 0;  // 0: none.
-  // The journal beside the artifacts must still be able to commit.
+  double artifact_quota_gib = 0;  // 0: no quota.
+  // Free space that uploads leave for the journal's commits.
   int64_t disk_reserve_mib = 256;
   double impossible_grace_seconds = 600;
   std::string impossible_jobs = "fail";
-  std::string remote_write;  // Empty: none.
+  std::string remote_write;  // Empty: no remote write.
   double remote_write_window_days = 7;
   std::string log_level = "info";
 };
 
-// CLI11's own range lets NaN pass: every comparison with it is false.
+// A range that refuses NaN, which CLI11's own range accepts because every comparison with NaN is
+// false.
 CLI::Validator Between(double low, double high) {
   return {[low, high](const std::string& text) {
             double value = 0.0;
@@ -107,7 +108,8 @@ absl::Status MakeDataDirectory(const std::string& path) {
   return absl::OkStatus();
 }
 
-// For scripts: which ports were chosen. Not vital, so a failure is only told.
+// Writes the chosen ports for scripts. A failure is only logged, because the coordinator works
+// without this file.
 void WriteEndpoints(const std::string& directory, const std::string& grpc,
                     const std::string& http) {
   const std::string path = absl::StrCat(directory, "/endpoints.json");
@@ -125,7 +127,7 @@ sigset_t BlockStopSignals() {
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // Threads inherit it.
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // Threads inherit the mask.
   return signals;
 }
 
@@ -157,7 +159,8 @@ absl::Status Run(const Options& options) {
             wattle::Clock::Real()));
     runtime_options.metric_sink = remote_writer.get();
   }
-  // The journal's lock comes first: nobody else may touch the artifacts of a running coordinator.
+  // Takes the journal's lock first: no other process may touch the artifacts of a running
+  // coordinator.
   WATTLE_ASSIGN_OR_RETURN(const auto runtime,
                           wattle::runtime::Runtime::Start(runtime_options, &streams));
   wattle::artifacts::BlobStoreOptions store_options;
@@ -181,7 +184,7 @@ absl::Status Run(const Options& options) {
   int signal = 0;
   sigwait(&signals, &signal);
   spdlog::info("stopping: {}", signal == SIGTERM ? "SIGTERM" : "SIGINT");
-  // From the outside in: nobody asks any more when the runtime ends.
+  // Stops from the outside in, so that the runtime ends without callers.
   grpc->Stop();
   http->Stop();
   runtime->Stop();
@@ -190,16 +193,16 @@ absl::Status Run(const Options& options) {
 
 void AddRunFlags(CLI::App& app, Options& options) {
   app.add_option("--data-dir", options.data_directory,
-                 "Directory of journal and artifacts; made if it is not there (required)");
+                 "Directory of the journal and the artifacts; created if missing (required)");
   app.add_option("--listen", options.listen_address, "gRPC, HOST:PORT; port 0: any free one")
       ->capture_default_str();
   app.add_option("--http", options.http_address,
                  "HTTP (metrics, health, discovery, API), HOST:PORT; port 0: any free one")
       ->capture_default_str();
   app.add_flag("--insecure-listen", options.insecure_listen,
-               "Allow addresses other than loopback although there is no TLS");
+               "Allow addresses other than loopback, without TLS");
   app.add_option("--heartbeat-seconds", options.heartbeat_seconds,
-                 "Interval that workers are asked for")
+                 "Interval of the workers' heartbeats")
       ->capture_default_str()
       ->check(Between(0.1, 3600.0));
   app.add_option("--unreachable-seconds", options.unreachable_seconds,
@@ -207,41 +210,42 @@ void AddRunFlags(CLI::App& app, Options& options) {
       ->capture_default_str()
       ->check(Between(0.2, 86400.0));
   app.add_option("--keep-ended-days", options.keep_ended_days,
-                 "Ended jobs stay in memory so long; then they are read from the journal")
+                 "How long ended jobs stay in memory; later the journal answers for them")
       ->capture_default_str()
       ->check(Between(0.0, 36500.0));
   app.add_option("--keep-ended-jobs", options.keep_ended_jobs,
-                 "Beyond so many ended jobs the oldest leave memory sooner")
+                 "Most ended jobs in memory; beyond this the oldest leave sooner")
       ->capture_default_str()
       ->check(Between(0.0, 1e6));
-  app.add_option("--snapshot-every-events", options.snapshot_every_events,
-                 "A start reads the latest snapshot and at most so many events more")
+  app.add_option(
+         "--snapshot-every-events", options.snapshot_every_events,
+         "Events between snapshots; a start reads the latest snapshot and the events after it")
       ->capture_default_str()
       ->check(Between(10.0, 1e7));
   app.add_option("--artifact-quota-gib", options.artifact_quota_gib,
-                 "Evict the longest unused artifacts beyond it; 0: no quota")
+                 "Beyond this size the longest unused artifacts are evicted; 0: no quota")
       ->capture_default_str()
       ->check(Between(0.0, 1e6));
   app.add_option("--disk-reserve-mib", options.disk_reserve_mib,
-                 "Uploads leave so much of the disk free, for the journal")
+                 "Free disk space that uploads leave for the journal")
       ->capture_default_str()
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 30));
   app.add_option("--impossible-jobs", options.impossible_jobs,
-                 "A queued job that no device of the fleet can ever run: fail it after a grace, or "
-                 "hold it for a device that may come")
+                 "Queued jobs that no device of the fleet can ever run: fail them after a grace "
+                 "period, or hold them for a device that may join")
       ->capture_default_str()
       ->check(CLI::IsMember({"fail", "hold"}));
   app.add_option("--impossible-grace-seconds", options.impossible_grace_seconds,
-                 "How long no device could ever run the job before it fails")
+                 "How long such a job stays queued before it fails")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 1e8));
   app.add_option(
       "--remote-write", options.remote_write,
-      "Prometheus' remote-write URL, such as http://127.0.0.1:9090/api/v1/write: samples "
-      "of workers that it cannot reach (--metrics pushed) go there");
+      "Prometheus' remote-write URL, such as http://127.0.0.1:9090/api/v1/write, for the "
+      "samples of workers that Prometheus cannot reach (--metrics pushed)");
   app.add_option("--remote-write-window-days", options.remote_write_window_days,
-                 "Its out_of_order_time_window; older samples go to old_samples.om in the data "
-                 "directory")
+                 "Prometheus' out_of_order_time_window; older samples go to old_samples.om in the "
+                 "data directory")
       ->capture_default_str()
       ->check(Between(0.05, 3650.0));
   app.add_option("--log-level", options.log_level, "debug, info, warn or err")
@@ -249,7 +253,7 @@ void AddRunFlags(CLI::App& app, Options& options) {
       ->check(CLI::IsMember({"debug", "info", "warn", "err"}));
 }
 
-// 2 for what was asked wrongly, as in every program of Wattle; 1 for what then went wrong.
+// The exit code, as in every program of Wattle: 2 for a wrong command line, 1 for a later failure.
 int Report(const absl::Status& status) {
   if (status.ok()) {
     return 0;
@@ -270,26 +274,28 @@ int main(int argc, char** argv) {
   std::string backup_from;
   std::string backup_to;
   CLI::App* backup = app.add_subcommand(
-      "backup", "Copy journal and artifacts, also while the coordinator runs; start another on it");
-  backup->add_option("--data-dir", backup_from, "The running coordinator's")->required();
-  backup->add_option("--to", backup_to, "A new directory")->required();
+      "backup", "Copy the journal and the artifacts, also while the coordinator runs");
+  backup->add_option("--data-dir", backup_from, "The coordinator's data directory")->required();
+  backup->add_option("--to", backup_to, "The new directory of the backup")->required();
   wattle::RestoreOptions restore_options;
   bool restore_report = false;
   CLI::App* restore = app.add_subcommand(
       "restore", "Make a data directory from a backup; its journal goes on under the next epoch");
-  restore->add_option("--data-dir", restore_options.data_directory, "Of the coordinator to start")
+  restore
+      ->add_option("--data-dir", restore_options.data_directory,
+                   "The data directory of the coordinator to start")
       ->required();
   restore->add_option("--from", restore_options.backup,
                       "The backup; without it the directory's own journal goes on under a later "
                       "epoch");
   restore->add_flag("--replace", restore_options.replace,
-                    "Set the journal aside that is there; artifacts stay");
+                    "Set an existing journal aside; its artifacts stay");
   restore
       ->add_option("--epoch", restore_options.epoch_min,
-                   "At least this epoch, where a refused worker says so")
+                   "The lowest epoch to open, as the error of a refused worker says")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 22));
   restore->add_flag("--report", restore_report,
-                    "Tell what the workers still had of the time after the backup");
+                    "List the work from after the backup that workers still had");
   app.require_subcommand(0, 1);
   try {
     app.parse(argc, argv);
@@ -300,8 +306,7 @@ int main(int argc, char** argv) {
         absl::InvalidArgumentError(absl::StrCat(error.what(), "; see wattle-coordinator --help")));
   }
 
-  // What gRPC cannot do comes back as a status; its own log would say it twice.
-  // NOLINTNEXTLINE(concurrency-mt-unsafe): before any thread
+  // gRPC's errors come back as a status; gRPC's own log would repeat them.
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
   spdlog::set_default_logger(spdlog::stderr_logger_mt("wattle-coordinator"));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %^%l%$ %v");

@@ -38,7 +38,7 @@ absl::StatusOr<core::State> StateOf(const std::string& journal_path) {
   return runtime::Replay(*journal);
 }
 
-// Read from a copy: the original may be in use.
+// Reads a copy of the journal, because the original may be in use.
 absl::StatusOr<core::State> StateOfCopy(const std::string& journal_path) {
   const std::string copy = absl::StrCat(journal_path, ".look");
   const auto remove = [&copy] {
@@ -57,7 +57,8 @@ absl::StatusOr<core::State> StateOfCopy(const std::string& journal_path) {
 // The journal that a restore replaces.
 struct Replaced {
   core::State state;
-  // Of its history, what the backup does not have as ended: the id, name, state and reason alone.
+  // Jobs of its history that the backup does not have as ended: only their id, name, state and
+  // reason.
   std::vector<v1::Job> archived;
 };
 
@@ -70,7 +71,7 @@ v1::Job OutlineOf(const v1::Job& job) {
   return outline;
 }
 
-// Jobs of the history of the journal at `path` that the backup does not know, or has open.
+// Jobs in the history of the journal at `path` that the backup does not know or has as open.
 absl::StatusOr<std::vector<v1::Job>> ArchivedSince(const std::string& path,
                                                    const core::State& backup) {
   WATTLE_ASSIGN_OR_RETURN(const std::unique_ptr<store::History> history,
@@ -99,8 +100,8 @@ absl::StatusOr<std::vector<v1::Job>> ArchivedSince(const std::string& path,
   }
 }
 
-// The journal that is in the way, out of it. What it knows, where it can be read, tells what is
-// lost.
+// Sets the existing journal aside. Returns its content, if it can be read, because that content
+// tells which work is lost.
 absl::StatusOr<std::optional<Replaced>> SetAside(const std::string& path,
                                                  const core::State& backup) {
   std::optional<Replaced> before;
@@ -115,7 +116,7 @@ absl::StatusOr<std::optional<Replaced>> SetAside(const std::string& path,
     before.emplace().state = *std::move(state);
     WATTLE_ASSIGN_OR_RETURN(before->archived, ArchivedSince(path, backup));
   } else if (absl::IsFailedPrecondition(state.status())) {
-    return state.status();  // A coordinator runs on it, or a newer version wrote it.
+    return state.status();  // A coordinator runs on the journal, or a newer version wrote it.
   }
   const std::string aside =
       absl::StrCat(path, ".before-restore-", absl::ToUnixSeconds(Clock::Real().Now()));
@@ -131,7 +132,8 @@ absl::StatusOr<std::optional<Replaced>> SetAside(const std::string& path,
   return before;
 }
 
-// Artifacts never change under their id, so those that are there already stay.
+// Adds the artifacts that are missing. An artifact never changes under its id, so existing ones
+// stay.
 absl::Status AddArtifacts(const std::string& from, const std::string& to) {
   std::error_code error;
   if (!fs::exists(from, error)) {
@@ -140,8 +142,8 @@ absl::Status AddArtifacts(const std::string& from, const std::string& to) {
   return artifacts::AddStore(from, to);
 }
 
-// An artifact that the backup does not know, and whose files are still in the store, is known
-// again: a result that a worker tells of ends its job then, and what was pushed need not be pushed
+// Commits again each artifact that the backup does not know and whose files are still in the store.
+// A worker's report can then end its job with this result, and nobody has to push an artifact
 // again.
 absl::Status KeepArtifacts(const core::State& before, const std::string& directory,
                            store::Journal& journal, core::State& restored) {
@@ -167,11 +169,12 @@ absl::Status KeepArtifacts(const core::State& before, const std::string& directo
   return absl::OkStatus();
 }
 
-// One line, or nothing where the restored state has the job as the replaced journal had it.
+// One line about a job that is lost or open again; empty if the restored state has the job as the
+// replaced journal had it.
 std::string WhatIsLostOf(const v1::Job& job, const core::State& restored) {
   const v1::JobRecord* known = core::FindJob(restored, JobId(job.job_id()));
   if (known == nullptr && core::WasGivenOut(restored, core::JobNumber(job.job_id()).value_or(0))) {
-    return "";  // The restored history has it, ended.
+    return "";  // The job has ended, and the restored history has it.
   }
   if (known == nullptr) {
     return absl::StrCat("  ", job.job_id(), " (", job.spec().name(),
@@ -179,7 +182,7 @@ std::string WhatIsLostOf(const v1::Job& job, const core::State& restored) {
   }
   return core::IsTerminal(job.state()) && !core::IsTerminal(known->job().state())
              ? absl::StrCat("  ", job.job_id(), " had ended (", job.reason(),
-                            "): it is open again, until its worker tells of it\n")
+                            "): the job is open again until its worker reports\n")
              : "";
 }
 
@@ -231,7 +234,7 @@ absl::StatusOr<std::string> Restore(const RestoreOptions& options) {
                           store::Journal::Open(path));
   WATTLE_ASSIGN_OR_RETURN(core::State state, runtime::Replay(*journal));
   const int64_t last = state.last_sequence.value();
-  // A backup that was restored before must not give out the numbers of that epoch again.
+  // A backup that was restored before must not give out the numbers of that restore's epoch again.
   const int64_t epoch_min =
       std::max(options.epoch_min, before.has_value() ? core::EpochOf(before->state) + 1 : 0);
   WATTLE_RETURN_IF_ERROR(runtime::OpenLineage(*journal, Clock::Real(), epoch_min, reason,
@@ -251,7 +254,7 @@ absl::StatusOr<std::string> Restore(const RestoreOptions& options) {
   }
   absl::StrAppend(&text, "start it: wattle-coordinator --data-dir ", options.data_directory,
                   "\nthen: wattle-coordinator restore --report --data-dir ", options.data_directory,
-                  " tells what the workers still had\n");
+                  " lists what the workers still had\n");
   return text;
 }
 

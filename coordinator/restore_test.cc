@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Restores beside living workers: tests/integration/restore_test.py.
+// Tests restores without workers. tests/integration/restore_test.py tests them with workers.
 #include "coordinator/restore.h"
 
 #include <filesystem>
@@ -71,7 +71,7 @@ class RestoreTest : public testing::Test {
   absl::Time now_ = absl::FromUnixSeconds(1'000'000);
 };
 
-// What the replaced journal had moved to its history is missing from the backup as well.
+// A job that the replaced journal had moved to its history is missing from the backup too.
 TEST_F(RestoreTest, NamesTheLostJobsOfTheReplacedJournalsHistory) {
   End(Submit("before"));
   const std::string open = Submit("open");
@@ -91,7 +91,7 @@ TEST_F(RestoreTest, NamesTheLostJobsOfTheReplacedJournalsHistory) {
   EXPECT_THAT(*told, Not(HasSubstr("(before)")));
 }
 
-// The epoch of the copy is above that of the journal that it replaces, so no token is given twice.
+// The copy opens above the epoch of the journal that it replaces, so that no token is given twice.
 TEST_F(RestoreTest, OpensAboveTheEpochOfTheReplacedJournal) {
   ASSERT_THAT(journal_->Backup(backup_ + "/" + std::string(kJournalFile)), IsOk());
   core::OpenJournal copy;
@@ -108,7 +108,8 @@ TEST_F(RestoreTest, OpensAboveTheEpochOfTheReplacedJournal) {
   EXPECT_THAT(*report, HasSubstr("epoch 7 "));
 }
 
-// The backup is newer than the journal that it replaces: what it has archived is in its history.
+// The backup is newer than the journal that it replaces. The job is archived, so the backup's
+// history has it.
 TEST_F(RestoreTest, AJobOfTheRestoredHistoryIsNotLost) {
   const std::string job = Submit("archived in the backup");
   const std::string path = data_ + "/" + std::string(kJournalFile);
