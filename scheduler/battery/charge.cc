@@ -1,6 +1,5 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Arithmetic of charge.
 #include "scheduler/battery/charge.h"
 
 #include <algorithm>

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// State of charge as arithmetic: what a run leaves in a battery. What must be left above a reserve
-// is policy/held_back.h. Harvest is not counted: sun that may come keeps no promise. Pure;
-// thread-safe.
+// Arithmetic of the state of charge: how much charge a run leaves in a battery. policy/held_back.h
+// says how much must stay above a reserve. Harvest does not count, because sun is never certain.
+// Pure; thread-safe.
 #ifndef WATTLE_SCHEDULER_BATTERY_CHARGE_H_
 #define WATTLE_SCHEDULER_BATTERY_CHARGE_H_
 
@@ -12,18 +12,19 @@ namespace wattle::scheduler {
 
 struct BatteryState {
   Joules capacity;   // REQUIRES: > 0 in the functions below.
-  Fraction charge;   // As the gauge says.
-  Joules committed;  // Gross draw still expected of the running attempt.
+  Fraction charge;   // The gauge's reading.
+  Joules committed;  // Gross joules that the running attempt is still expected to draw.
 };
 
-// Charge that is left after `demand` gross joules more; below 0: the battery is empty before the
-// end.
+// Charge that is left after `demand` more gross joules. Below 0: the battery is empty before the
+// run ends.
 Fraction ChargeAfter(const BatteryState& battery, Joules demand);
 
-// Joules that are missing for `demand` and `margin` to end at `reserve` or above; 0: it fits.
+// Joules that are missing for `demand` and `margin` to leave at least `reserve`; 0: none.
 Joules Shortfall(const BatteryState& battery, Joules demand, Joules margin, Fraction reserve);
 
-// Charge from which on it would fit; above 1: never on this battery.
+// The lowest charge at which `demand` and `margin` leave `reserve`; above 1: this battery is too
+// small.
 Fraction ChargeNeeded(const BatteryState& battery, Joules demand, Joules margin, Fraction reserve);
 
 }  // namespace wattle::scheduler

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// From the receipt of a finished attempt to the rows it changes.
+// Learns profile rows from the receipt of a finished attempt.
 #include <algorithm>
 #include <cmath>
 #include <string>
@@ -15,7 +15,8 @@
 namespace wattle::scheduler {
 namespace {
 
-// Below it the mean watts of the samples say too little of the part without samples.
+// Lowest coverage from which a row is learned. With less, the samples' mean watts say too little
+// about the part without samples.
 constexpr double kCoverageMin = 0.8;
 
 bool HasSensor(const v1::EnergyMeasurement& run) {
@@ -30,8 +31,8 @@ bool Teaches(const v1::Receipt& receipt) {
   if (receipt.failure_class() != v1::FAILURE_CLASS_UNSPECIFIED || receipt.emulation_overrun()) {
     return false;
   }
-  // After a restart of the runner, steps were repeated and the work was counted in total: the
-  // quotient would be no rate.
+  // After a restart of the runner some steps ran twice, and the work counts in total. Seconds per
+  // unit would be no rate.
   if (receipt.restarts() > 0) {
     return false;
   }
@@ -43,7 +44,8 @@ bool Teaches(const v1::Receipt& receipt) {
          (run.coverage_ratio() >= kCoverageMin && IsPositive(run.mean_power_watts()));
 }
 
-// Adds one observation; the deviation is the sample's (n - 1), kept as a share of the mean.
+// Adds one observation by Welford's update. The deviation is the sample's (divisor n - 1), kept as
+// a share of the mean.
 void Observe(double value, v1::Statistic* statistic) {
   const auto count = static_cast<double>(statistic->count());
   const double mean_before = statistic->mean();
@@ -62,7 +64,7 @@ void Observe(double value, v1::Statistic* statistic) {
   statistic->set_max(std::max(statistic->max(), value));
 }
 
-// Running mean of a plain number, 0 meaning "not known"; `count` observations after this one.
+// Running mean of a plain number, where 0 means unknown. `count` includes this observation.
 double Blend(double before, double value, int64_t count) {
   if (!IsPositive(value)) {
     return before;
@@ -77,7 +79,7 @@ void ObserveEnergy(const v1::EnergyMeasurement& run, double units, v1::ProfileRo
   if (!HasSensor(run)) {
     return;
   }
-  // Mean watts x all seconds, not the measured joules: a gap in the samples is no saving.
+  // Mean watts × all seconds, not the measured joules: a gap in the samples saves no energy.
   Observe(run.mean_power_watts() * run.seconds() / units, row->mutable_energy_joules_per_unit());
   Observe(run.mean_power_watts(), row->mutable_power_watts());
   row->set_peak_power_watts(std::max(row->peak_power_watts(), run.peak_power_watts()));
@@ -95,8 +97,8 @@ void ObserveEnergy(const v1::EnergyMeasurement& run, double units, v1::ProfileRo
   }
 }
 
-// Mean padded length of an example. Units of a fine-tuning may hold a share for held-out data, its
-// tokens do not.
+// Mean padded length of an example. A fine-tuning's units may include held-out data; its tokens do
+// not.
 double UnitsPerExample(const v1::WorkDone& work) {
   const bool trained = work.unit() == v1::WORK_UNIT_TRAINING_TOKEN && work.tokens() > 0;
   const double units = trained ? static_cast<double>(work.tokens()) : UnitsOf(work);
@@ -159,7 +161,7 @@ std::vector<v1::ProfileRow> LearnFromReceipt(const ProfileTable& table,
       row = *known;
     }
     row = WithReceipt(std::move(row), receipt, now);
-    // A receipt that makes no sane row (a worker with a broken meter) teaches nothing.
+    // A receipt whose row is invalid (a worker with a broken meter) teaches nothing.
     if (ValidateProfileRow(row).ok()) {
       changed.push_back(std::move(row));
     }

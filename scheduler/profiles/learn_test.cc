@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a receipt teaches, and which receipts teach nothing.
+// Tests which rows a receipt changes, and which receipts change none.
 #include <cmath>
 #include <functional>
 #include <vector>
@@ -30,7 +30,7 @@ v1::Receipt MakeReceipt(double seconds) {
   v1::EnergyMeasurement& run = *receipt.mutable_run();
   run.set_seconds(seconds);
   run.set_mean_power_watts(10);
-  run.set_gross_energy_joules(10 * seconds * 0.9);  // A tenth of the run was not sampled.
+  run.set_gross_energy_joules(10 * seconds * 0.9);  // A tenth of the run has no samples.
   run.set_coverage_ratio(0.9);
   run.set_idle_known(true);
   run.set_idle_power_watts(4);
@@ -64,7 +64,7 @@ TEST(LearnTest, OneReceiptMakesADeviceRowAndAClassRow) {
     EXPECT_THAT(ValidateProfileRow(row), IsOk());
     EXPECT_EQ(row.source(), v1::PROFILE_SOURCE_MEASURED);
     EXPECT_DOUBLE_EQ(row.seconds_per_unit().mean(), 0.002);
-    // Watts x all seconds, so that the gap in the samples saves nothing.
+    // Mean watts × all seconds: the gap in the samples saves no energy.
     EXPECT_DOUBLE_EQ(row.energy_joules_per_unit().mean(), 0.02);
     EXPECT_DOUBLE_EQ(row.net_energy_joules_per_unit(), 0.012);
     EXPECT_DOUBLE_EQ(row.units_per_example(), 120);

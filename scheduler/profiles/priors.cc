@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The published tables, as rows that every coordinator starts with. Figures stand as printed in the
-// papers; a rate is made of them here. What a paper does not tell (batch, sequence length,
+// The published tables as rows that every coordinator starts with. The figures are those printed in
+// the papers; this file computes the rates. A parameter that a paper omits (batch, sequence length,
 // precision) stays a wildcard.
 #include <string>
 
@@ -39,7 +39,7 @@ struct PublishedInferencePower {
   absl::string_view device_class;
   double total_power_watts = 0;
 };
-// Table 1 of that paper: watts of the whole board under inference; it gives no time.
+// Table 1 of that paper: watts of the whole board under inference. The paper gives no time.
 constexpr PublishedInferencePower kInferencePower[] = {
     {"jetson-xavier-nx", 13.92},
     {"jetson-orin-nano", 10.4},
@@ -47,10 +47,10 @@ constexpr PublishedInferencePower kInferencePower[] = {
 
 struct PublishedGeneration {
   absl::string_view quantization;
-  double seconds = 0;  // Of one prompt of seven words.
+  double seconds = 0;  // For one prompt of seven words.
 };
-// "Adaptive mixed-precision quantization of DistilGPT-2 on Raspberry Pi 5": time of one prompt. Its
-// int4 and mixed rows are for formats that this version does not offer.
+// "Adaptive mixed-precision quantization of DistilGPT-2 on Raspberry Pi 5": the time of one prompt.
+// The paper's int4 and mixed rows are left out, because Wattle does not have their formats.
 constexpr PublishedGeneration kGeneration[] = {{"none", 6.215}, {"int8", 2.7178}};
 
 v1::ModelShape ShapeOf(Family family) {

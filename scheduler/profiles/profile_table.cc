@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The ordered table and its key. What a row must satisfy is in validate_row.cc.
+// The ordered table and its key. validate_row.cc says which rows are valid.
 #include "scheduler/profiles/profile_table.h"
 
 #include "absl/strings/str_cat.h"

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The table, its keys, and what it refuses.
+// Tests the table, its keys, and the rows that it refuses.
 #include "scheduler/profiles/profile_table.h"
 
 #include <cmath>

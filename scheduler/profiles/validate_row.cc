@@ -1,8 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a profile row must satisfy. The bounds are wide enough for any board that Wattle names, and
-// narrow enough to find a unit that is off by 1000; three columns that must agree (seconds, watts,
-// joules) find most of the rest.
+// Validates profile rows. The bounds admit any board that Wattle knows and reject a unit that is
+// off by 1000. Most other errors show in the three columns that must agree: seconds, watts, joules.
 #include <cmath>
 #include <string>
 
@@ -16,11 +15,11 @@
 namespace wattle::scheduler {
 namespace {
 
-// A device of this fleet draws between a sleeping microcontroller's and a large server's watts.
+// Power from a sleeping microcontroller's to a large server's.
 constexpr double kPowerWattsMin = 0.05;
 constexpr double kPowerWattsMax = 3000.0;
-// Joules per unit against watts x seconds per unit: means over different samples differ a little,
-// units by 1000 or 3600.
+// Largest ratio between joules per unit and watts × seconds per unit. Means over different samples
+// differ a little; wrong units differ by 1000 or 3600.
 constexpr double kEnergyMismatchMax = 2.0;
 
 struct Bounds {
@@ -28,8 +27,8 @@ struct Bounds {
   double max;
 };
 
-// Seconds per unit: from a server's accelerator to the slowest board with a model at the limit of
-// its memory.
+// Seconds per unit, from a server's accelerator to the slowest board with a model that just fits
+// into its memory.
 Bounds SecondsBounds(v1::WorkUnit unit) {
   switch (unit) {
     case v1::WORK_UNIT_EXAMPLE:
@@ -93,12 +92,12 @@ absl::Status CheckEnergy(const v1::ProfileRow& row) {
   const bool has_energy =
       row.energy_joules_per_unit().count() != 0 || row.energy_joules_per_unit().mean() != 0;
   if (!has_power && !has_energy) {
-    return absl::OkStatus();  // No sensor: a row of time alone.
+    return absl::OkStatus();  // A row without a sensor has time alone.
   }
   WATTLE_RETURN_IF_ERROR(
       CheckStatistic(row, "power_watts", row.power_watts(), {kPowerWattsMin, kPowerWattsMax}));
   if (row.seconds_per_unit().count() == 0) {
-    return absl::OkStatus();  // A row of power alone.
+    return absl::OkStatus();  // A row with power alone.
   }
   WATTLE_RETURN_IF_ERROR(
       CheckStatistic(row, "energy_joules_per_unit", row.energy_joules_per_unit(), {1e-15, 1e9}));

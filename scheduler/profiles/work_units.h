@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// How work is counted, the same for what was done (receipts) and for what is asked (predictions).
+// Counts work in the same units for finished work (receipts) and for requested work (predictions).
 // Pure.
 #ifndef WATTLE_SCHEDULER_PROFILES_WORK_UNITS_H_
 #define WATTLE_SCHEDULER_PROFILES_WORK_UNITS_H_
@@ -9,19 +9,21 @@
 
 namespace wattle::scheduler {
 
-// A prompt token passes the model in a batch of the whole prompt, a generated one alone, when each
-// weight is read from memory for one token. Measured on one x86 core with a model of 30 million
-// parameters: 0.03; a Pi 5 has fewer operations for each byte: about 0.07 by its datasheet.
+// A prompt token costs this share of a generated one. All prompt tokens pass the model in one
+// batch; a generated token passes alone, and each weight is read from memory for it. Measured on
+// one x86 core with a model of 30 million parameters: 0.03. By its datasheet a Pi 5 has fewer
+// operations for each byte: about 0.07.
 inline constexpr double kPromptTokenWeight = 0.05;
 
 inline double GenerationUnits(double prompt_tokens, double generated_tokens) {
   return generated_tokens + kPromptTokenWeight * prompt_tokens;
 }
 
-// A held-out example's token passes forward only: a third of a training token's work.
+// A held-out token passes forward only, which is a third of a training token's work.
 inline constexpr double kHeldoutTokenWeight = 1.0 / 3.0;
 
-// Units of a finished attempt: as the runner counted them, generated tokens with their prompts.
+// Units of a finished attempt as the runner counted them; for generation, generated tokens and
+// weighted prompt tokens.
 double UnitsOf(const v1::WorkDone& work);
 
 }  // namespace wattle::scheduler
