@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Bytes per token: looked up in measured rows, and found from a finished attempt.
+// Looks up bytes per token in measured rows, and determines them from a finished attempt.
 #include <cmath>
 #include <vector>
 
@@ -10,12 +10,12 @@
 namespace wattle::scheduler {
 namespace {
 
-// English text in byte-level BPE. A large vocabulary holds whole words: GPT-2's, of 50,257,
-// makes 4.3 of WikiText-2 and 4.8 to 4.9 of SQuAD's paragraphs, but 3.3 of Shakespeare's verse.
+// English text in byte-level BPE. A large vocabulary has whole words: GPT-2's 50,257 tokens hold
+// 4.3 bytes each of WikiText-2, 4.8 to 4.9 of SQuAD's paragraphs, but 3.3 of Shakespeare's verse.
 constexpr double kBytesPerTokenDefault = 4.0;
 constexpr double kBytesPerTokenLargeVocabulary = 4.5;
 constexpr int64_t kLargeVocabularyMin = 30000;
-// A byte-level token has at least one byte; English words seldom reach the other end.
+// A byte-level token has at least one byte. English words seldom reach the maximum.
 constexpr double kBytesPerTokenMin = 1.0;
 constexpr double kBytesPerTokenMax = 16.0;
 constexpr int kBisections = 40;
@@ -25,7 +25,7 @@ bool SameShape(const v1::ModelShape& a, const v1::ModelShape& b) {
          a.vocabulary_size() == b.vocabulary_size();
 }
 
-// Mean tokens of an example, its end token included, cut at `limit`.
+// Mean tokens of an example, including its end token, cut at `limit`.
 double MeanTokens(const v1::DatasetStatistics& data, double bytes_per_token, double limit) {
   std::vector<double> quantiles;
   for (const double bytes : data.byte_length_quantiles()) {
@@ -78,8 +78,8 @@ double BytesPerTokenOf(const v1::WorkDone& work, const v1::DatasetStatistics& da
       static_cast<double>(work.real_tokens()) / static_cast<double>(work.examples());
   double low = kBytesPerTokenMin;
   double high = kBytesPerTokenMax;
-  // More bytes in a token, fewer tokens. Where nearly all examples were cut, no value is told
-  // apart.
+  // More bytes in a token mean fewer tokens, so bisection finds the value. If nearly all examples
+  // were cut, every value gives the same mean.
   if (!(mean < 0.98 * limit) || MeanTokens(data, low, limit) < mean ||
       MeanTokens(data, high, limit) > mean) {
     return 0;

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Constants with their sources; docs/design/prediction.md explains them.
+// Estimates from datasheets. docs/design/prediction.md explains the constants.
 #include "scheduler/predict/datasheet.h"
 
 #include <algorithm>
@@ -16,28 +16,32 @@ namespace {
 
 constexpr double kDatasheetDeviation = 0.9;
 constexpr double kPowerDatasheetDeviation = 0.35;
-// Share of the datasheet's operations that training reaches. The published GPT-2 row of the Xavier
-// NX is 134 GFLOP an example in 0.73 s: 0.22 of its 845 GFLOP/s in FP32 (384 cores x 2 x 1.1 GHz).
+// Share of the datasheet's operations that training reaches. By the published GPT-2 row of the
+// Xavier NX: 134 GFLOP per example in 0.73 s are 0.22 of its 845 GFLOP/s in FP32 (384 cores × 2 ×
+// 1.1 GHz).
 constexpr double kAcceleratorEfficiency = 0.2;
-// FP32 matrix products on the cores of a small CPU, with the element-wise part of a step.
+// Share of peak that a small CPU reaches in FP32 matrix products, including the element-wise part
+// of a step.
 constexpr double kCpuEfficiency = 0.4;
-// A core without a datasheet: 4 FP32 lanes, fused, two pipes, 1.5 GHz.
+// A core without a datasheet: 4 FP32 lanes, fused multiply-add, two pipes, 1.5 GHz.
 constexpr double kFlopsPerCoreDefault = 24e9;
 // Share of a memory's bandwidth that reading weights reaches (hardware fact sheet, boards: 40 to 70
 // % on a Pi).
 constexpr double kBandwidthEfficiency = 0.5;
 constexpr double kBandwidthDefault = 15e9;
-// Quantizing reads, finds a scale, and writes: a few dozen operations for a parameter on one core.
+// Quantization reads a weight, finds a scale and writes: a few dozen operations for each parameter
+// on one core.
 constexpr double kSecondsPerQuantizedParameter = 2e-8;
-// Two passes over 16,384 calibration tokens and the statistics of their inputs: about 10^5
-// operations.
+// Compensated rounding takes two passes over 16,384 calibration tokens and the statistics of their
+// inputs: about 10^5 operations for each parameter.
 constexpr double kSecondsPerCompensatedParameter = 5e-6;
-// Three such quantizations, and as many passes of an eighth of the text as there are matrices.
+// A search for an adaptive recipe takes three such quantizations, and for each matrix one pass over
+// an eighth of the text.
 constexpr double kSecondsPerAdaptiveParameter = 5 * kSecondsPerCompensatedParameter;
-// Share of a power mode's nominal watts that training draws: 14.29 of 20 W, 11.15 of 15 W in the
+// Share of a power mode's nominal watts that training draws: 14.29 of 20 W and 11.15 of 15 W in the
 // published tables.
 constexpr double kNominalPowerShare = 0.75;
-// Load over idle where idle alone is known: 8 W to 3 W on a Pi 5.
+// Ratio of load to idle watts when only idle is known: 8 W to 3 W on a Pi 5.
 constexpr double kLoadOverIdle = 2.5;
 constexpr double kPowerWattsDefault = 10;
 
@@ -83,7 +87,7 @@ double FlopsPerSecond(const v1::DeviceInfo& device) {
 }  // namespace
 
 RunEstimate FromDatasheet(const RunQuery& query) {
-  // A row without figures: what the job leaves open takes the defaults.
+  // A row without figures: values that the job omits take the defaults.
   v1::ProfileRow open;
   *open.mutable_signature() = query.work.signature;
   open.set_unit(query.work.unit);

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Level 6 of the predictor: a roofline from what the device says of itself and what its datasheet
-// says. Always answers, with the widest interval. Pure; thread-safe.
+// Level 6 of the predictor: a roofline from the device's own description and its datasheet. This
+// level always answers, with the widest interval. Pure; thread-safe.
 #ifndef WATTLE_SCHEDULER_PREDICT_DATASHEET_H_
 #define WATTLE_SCHEDULER_PREDICT_DATASHEET_H_
 
@@ -12,8 +12,8 @@ namespace wattle::scheduler {
 
 RunEstimate FromDatasheet(const RunQuery& query);
 
-// Gross watts under load, for a device class without a row that has watts. idle_power_watts: 0
-// where the idle power is not known.
+// Gross watts under load for a device class without a row that has watts. idle_power_watts: 0 if
+// unknown.
 PowerEstimate PowerFromDatasheet(const v1::DeviceInfo& device, double idle_power_watts);
 
 }  // namespace wattle::scheduler

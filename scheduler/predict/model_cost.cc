@@ -1,6 +1,5 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Arithmetic on model sizes.
 #include "scheduler/predict/model_cost.h"
 
 #include "absl/status/statusor.h"
@@ -11,8 +10,7 @@
 namespace wattle::scheduler {
 namespace {
 
-// Far above any model that a device of this fleet could hold: what is larger is a mistake in the
-// file.
+// Far above any model that fits a device of this fleet: a larger size is a mistake in the file.
 constexpr int kLayersMax = 1000;
 constexpr int kWidthMax = 65536;
 constexpr int kVocabularyMax = 4000000;
@@ -22,21 +20,21 @@ constexpr absl::string_view kGpt2 = "gpt2";
 constexpr absl::string_view kLlama = "llama";
 constexpr double kFloatBytes = 4.0;
 constexpr double kLongRow = 1024.0;
-// The budget that a search for an adaptive recipe has where a job names none.
+// Size of an adaptive recipe, relative to int4, if the job names no budget.
 constexpr double kAdaptiveBytesOverInt4 = 1.3;
 
 double MlpWidth(const v1::ModelShape& shape) {
   return shape.mlp_width() > 0 ? shape.mlp_width() : 4.0 * shape.width();
 }
 
-// The heads of a layer side by side.
+// Width of all heads of a layer together.
 double AttentionWidth(const v1::ModelShape& shape) {
   return shape.head_size() > 0 ? static_cast<double>(shape.heads()) * shape.head_size()
                                : static_cast<double>(shape.width());
 }
 
-// Weights of one layer's matrices: query, key, value, output; two of the MLP, or three of a gated
-// one.
+// Weights of one layer's matrices: query, key, value and output; two for the MLP, or three for a
+// gated MLP.
 double LayerWeights(const v1::ModelShape& shape) {
   const double kv_share =
       shape.kv_heads() > 0 ? static_cast<double>(shape.kv_heads()) / shape.heads() : 1.0;
@@ -84,7 +82,7 @@ absl::Status ValidateModelShape(const v1::ModelShape& shape, absl::string_view f
     return absl::InvalidArgumentError(
         absl::StrCat(field, ".heads: ", shape.heads(), " does not divide width ", shape.width()));
   }
-  // 0 leaves the default of the field.
+  // 0 means the field's default.
   for (const Size& size : {Size{"kv_heads", shape.kv_heads(), kWidthMax},
                            Size{"head_size", shape.head_size(), kWidthMax},
                            Size{"mlp_width", shape.mlp_width(), kWidthMax}}) {
@@ -107,11 +105,11 @@ double MatmulParameterCount(const v1::ModelShape& shape) {
 double ParameterCount(const v1::ModelShape& shape) {
   const double width = shape.width();
   const double embedding = shape.untied_head() ? HeadWeights(shape) : 0.0;
-  if (shape.architecture() == kLlama) {  // two norms a layer and one at the end, no biases
+  if (shape.architecture() == kLlama) {  // two norms for each layer and one at the end, no biases
     return MatmulParameterCount(shape) + embedding + (2.0 * shape.layers() + 1.0) * width;
   }
-  // Biases of a layer's products: 3 + 1 + 1 widths and one MLP width; 4 widths for two norms; at
-  // the end one norm of 2.
+  // A layer's biases: 3 + 1 + 1 widths and one MLP width. Its two norms: 4 widths. The last norm: 2
+  // widths.
   const double vectors = shape.layers() * (9.0 * width + MlpWidth(shape)) + 2.0 * width;
   return MatmulParameterCount(shape) + embedding + vectors + shape.context_length() * width;
 }
@@ -129,13 +127,13 @@ double WeightBytesPerToken(const v1::ModelShape& shape, absl::string_view quanti
   if (quantization == kAdaptiveQuantization) {
     return kAdaptiveBytesOverInt4 * WeightBytesPerToken(shape, "int4-g64");
   }
-  // Identities with formats of single tensors are longer than their recipe; the layers' format is
-  // in front.
+  // An identity may add formats of single tensors after a '+'; the layers' format comes first.
   const absl::StatusOr<v1::QuantizationRecipe> recipe =
       RecipeOfIdentity(quantization.substr(0, quantization.find('+')));
   double linear_bytes = kFloatBytes;
   if (recipe.ok()) {
-    // In one long row the scales of channels vanish: they are less than a hundredth of the bytes.
+    // A long row makes the scales of channels negligible: they are less than a hundredth of the
+    // bytes.
     const v1::TensorFormat format = MatrixFormat(*recipe, "", /*is_head=*/false);
     linear_bytes = (StoredBytes(format, 1.0, kLongRow) - StoredBytes(format, 1.0, 0.0)) / kLongRow;
   }

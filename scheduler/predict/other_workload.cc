@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Scaling by cost within a class, transfer between classes. Deviations grow with the logarithm of
-// the factor that is bridged.
+// Scales by cost within a class and transfers between classes. Deviations grow with the logarithm
+// of the factor that is bridged.
 #include "scheduler/predict/other_workload.h"
 
 #include <cmath>
@@ -18,12 +18,12 @@
 namespace wattle::scheduler {
 namespace {
 
-// Another engine, another operating system: a published row of this model.
+// For a published row of this model, which another engine and operating system measured.
 constexpr double kPublishedDeviation = 0.15;
 constexpr double kOtherModelDeviation = 0.30;
 // For each factor of e in cost between two models: small models leave a board idle between
-// operations. The published tables themselves disagree by 1.6 between two models that are a factor
-// of 1.5 apart.
+// operations. Even the published tables disagree by a factor of 1.6 between two models whose cost
+// differs by 1.5.
 constexpr double kModelDistanceDeviation = 0.35;
 constexpr double kOtherMethodDeviation = 0.20;
 constexpr double kRatioDeviation = 0.15;
@@ -59,7 +59,8 @@ double GrossWatts(const v1::ProfileRow& row) {
              : 0;
 }
 
-// How far a row's rate may be from this job's, measured or published, same model or not.
+// Standard deviation of a row's rate from this job's, for measured and published rows of the same
+// or another model.
 double DeviationOf(const v1::ProfileRow& row, const WorkAmount& work) {
   const bool same = SameWorkload(row.signature(), work.signature);
   const bool published = row.source() == v1::PROFILE_SOURCE_PUBLISHED;
@@ -90,7 +91,7 @@ RunEstimate ScaledFrom(const v1::ProfileRow& row, const RunQuery& query) {
   estimate.own_time_deviation =
       row.source() == v1::PROFILE_SOURCE_PUBLISHED ? kPublishedDeviation : kRatioDeviation;
   estimate.energy_joules = GrossWatts(row) * estimate.run_seconds;
-  // The paper's own watts, which it rounds apart from its joules.
+  // The paper's own watts, which it rounds separately from its joules.
   estimate.power_watts = row.power_watts().mean();
   estimate.power_deviation = same ? kPowerPublishedDeviation : kPowerOtherModelDeviation;
   estimate.provenance = ProvenanceOf(row);
@@ -128,7 +129,7 @@ std::optional<RunEstimate> NearestOfClass(const ProfileTable& table, const RunQu
 struct Shared {
   const v1::ProfileRow* here = nullptr;
   const v1::ProfileRow* there = nullptr;
-  double distance = 0;  // Of its cost from the job's.
+  double distance = 0;  // Distance of its cost from the job's.
 };
 
 bool MayTransfer(const v1::ProfileRow& row, const v1::DeviceInfo& device) {
@@ -136,7 +137,7 @@ bool MayTransfer(const v1::ProfileRow& row, const v1::DeviceInfo& device) {
          (row.source() == v1::PROFILE_SOURCE_PUBLISHED || row.emulated() == device.emulated());
 }
 
-// Which shared workloads may carry a rate over.
+// Which shared workloads may transfer a rate.
 enum class Bridges { kAny, kMeasured };
 
 bool Allows(Bridges bridges, const v1::ProfileRow& row) {
@@ -153,7 +154,7 @@ std::optional<Shared> NearestShared(const ProfileTable::ClassRows& here,
     }
     const double distance = ModelDistance(a.signature(), query.work.signature);
     for (const auto& [there_key, b] : there) {
-      // Two engines have no common ratio, so both rows are measured or both are published.
+      // Both rows must be measured or both published, because two engines have no common ratio.
       if (a.source() == b.source() && Allows(bridges, a) && MayTransfer(b, query.device) &&
           SameWorkload(a.signature(), b.signature()) &&
           (!best.has_value() || distance < best->distance)) {
@@ -233,7 +234,7 @@ bool HasPublishedRowOfWorkload(const ProfileTable& table, const RunQuery& query)
 
 std::optional<RunEstimate> FromOtherWorkloads(const ProfileTable& table, const RunQuery& query) {
   std::optional<RunEstimate> nearest = NearestOfClass(table, query);
-  // The class's own published row of this model stands above the published ratio of two classes.
+  // The class's own published row of this model is better than the published ratio of two classes.
   const bool published = HasPublishedRowOfWorkload(table, query);
   std::optional<Transfer> transfer =
       BestTransfer(table, query, published ? Bridges::kMeasured : Bridges::kAny);
@@ -253,7 +254,7 @@ std::optional<PowerEstimate> PowerFromRows(const ProfileTable& table, const RunQ
     if (row.power_watts().count() == 0 || !Serves(row, query.device)) {
       continue;
     }
-    // Method first, then measured before published, then the device's own.
+    // The method matters most, then measured before published, then the device's own row.
     const double rank = (row.signature().method() == query.work.signature.method() ? 4 : 0) +
                         (row.source() == v1::PROFILE_SOURCE_MEASURED ? 2 : 0) +
                         (row.device_id().empty() ? 0 : 1);

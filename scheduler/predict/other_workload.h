@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Levels 3 to 5 of the predictor where this workload was never measured here: published rows, rows
-// of other models scaled by their cost, and rows of other classes carried over through workloads
-// that both classes have. Pure; thread-safe.
+// Levels 3 to 5 of the predictor, for a workload that was never measured on this device or class:
+// published rows, rows of other models scaled by their cost, and rows of other classes transferred
+// through workloads that both classes have. Pure; thread-safe.
 #ifndef WATTLE_SCHEDULER_PREDICT_OTHER_WORKLOAD_H_
 #define WATTLE_SCHEDULER_PREDICT_OTHER_WORKLOAD_H_
 
@@ -13,10 +13,11 @@
 
 namespace wattle::scheduler {
 
-// The narrowest of: the class's nearest row (published row of this very model, or another model
-// scaled by cost), and a row of this model from another class times the ratio of both classes on
-// the nearest shared workload. A published row of this model gives way only to a transfer through
-// a measured workload of similar size (a factor of 4).
+// The estimate with the smaller deviation of two. The first is from the class's nearest row: a
+// published row of this model, or another model's row scaled by cost. The second is from a row of
+// this model on another class, times the ratio of both classes on the nearest shared workload. A
+// published row of this model yields only to a transfer through a measured workload of similar size
+// (a factor of 4).
 std::optional<RunEstimate> FromOtherWorkloads(const ProfileTable& table, const RunQuery& query);
 
 struct PowerEstimate {
@@ -25,7 +26,7 @@ struct PowerEstimate {
   std::string note;
 };
 
-// Gross watts under load, for estimates that know time alone: from any row of the device or its
+// Gross watts under load, for estimates that have only a time: from any row of the device or its
 // class, the nearest method first.
 std::optional<PowerEstimate> PowerFromRows(const ProfileTable& table, const RunQuery& query);
 

@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// E[max of B draws] is the integral of Q(u) d(u^B): the largest of B uniform numbers has the
-// distribution u^B. Q is a chain of straight lines, so each piece has a closed form.
+// E[max of B draws] is the integral of Q(u) d(u^B), because the largest of B uniform numbers has
+// the distribution u^B. Q, the quantile function, is a chain of straight lines, so each piece has a
+// closed form.
 #include "scheduler/predict/padding.h"
 
 #include <algorithm>
@@ -28,7 +29,7 @@ double Piece(Point a, Point b, double draws) {
   return intercept * mass + slope * moment;
 }
 
-// Where the line from `a` to `b` reaches `limit`. REQUIRES: a.value < limit < b.value.
+// The point where the line from `a` to `b` reaches `limit`. REQUIRES: a.value < limit < b.value.
 Point Crossing(Point a, Point b, double limit) {
   const double part = (limit - a.value) / (b.value - a.value);
   return {a.share + part * (b.share - a.share), limit};

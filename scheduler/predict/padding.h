@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// How many tokens an example costs once its batch is padded to its longest member. Pure;
+// The tokens that an example costs once its batch is padded to the longest example. Pure;
 // thread-safe.
 #ifndef WATTLE_SCHEDULER_PREDICT_PADDING_H_
 #define WATTLE_SCHEDULER_PREDICT_PADDING_H_
@@ -9,12 +9,13 @@
 
 namespace wattle::scheduler {
 
-// Expected maximum of `draws` independent draws from the distribution with these quantiles (evenly
-// spaced from the minimum to the maximum, straight lines between), each cut at `limit`. One
-// quantile is a constant. REQUIRES: quantiles not empty and not falling, draws >= 1.
+// Expected maximum of `draws` independent draws, each cut at `limit`, from the distribution with
+// these quantiles. The quantiles are evenly spaced from the minimum to the maximum, with straight
+// lines between them; one quantile alone is a constant. REQUIRES: quantiles are not empty and do
+// not fall; draws >= 1.
 double ExpectedMaximum(absl::Span<const double> quantiles, double draws, double limit);
 
-// Share of the distribution above `limit`.
+// The share of the distribution above `limit`.
 double ShareAbove(absl::Span<const double> quantiles, double limit);
 
 }  // namespace wattle::scheduler

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The closed form against known distributions and against sampling.
+// Compares the closed form with known distributions and with sampling.
 #include "scheduler/predict/padding.h"
 
 #include <algorithm>
@@ -29,7 +29,8 @@ TEST(PaddingTest, ConstantLengthsNeedNoPadding) {
 }
 
 TEST(PaddingTest, LimitCutsEachDraw) {
-  EXPECT_NEAR(ExpectedMaximum({0, 100}, 1, 50), 37.5, 1e-9);  // Half is 50, half is 25 on average.
+  EXPECT_NEAR(ExpectedMaximum({0, 100}, 1, 50), 37.5,
+              1e-9);  // Half of the draws are 50; the others are 25 on average.
   EXPECT_NEAR(ExpectedMaximum({10, 20}, 4, 5), 5, 1e-9);
   EXPECT_DOUBLE_EQ(ShareAbove({0, 100}, 75), 0.25);
   EXPECT_DOUBLE_EQ(ShareAbove({0, 50, 100}, 100), 0);

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The levels in their order, and what surrounds the run.
+// Asks the levels in their order, and adds everything that surrounds the run.
 #include "scheduler/predict/predict.h"
 
 #include <algorithm>
@@ -18,20 +18,20 @@
 namespace wattle::scheduler {
 namespace {
 
-// Nine times in ten a normal variable is within 1.645 deviations.
+// 90 % of a normal variable lie within 1.645 standard deviations.
 constexpr double kInterval90 = 1.645;
-// A link that nobody measured: an LTE or slow Wi-Fi link in the field, 10 Mbit/s.
+// A link of unknown speed: LTE or slow Wi-Fi in the field, 10 Mbit/s.
 constexpr double kLinkBytesPerSecondDefault = 1.25e6;
-// A radio and a disk at work, above idle.
+// Watts above idle of a radio and a disk at work.
 constexpr double kTransferPowerWatts = 1.5;
 // Writing with fsync to a microSD card or eMMC, and reading from it (hardware fact sheet,
 // "Storage").
 constexpr double kDiskWriteBytesPerSecond = 40e6;
 constexpr double kDiskReadBytesPerSecond = 80e6;
-// Starting a process that links libtorch.
+// Start of a process that links libtorch.
 constexpr double kStartSecondsDefault = 2.0;
-// Writing and loading keep one core busy, a run all of the board: half of what the run draws above
-// idle.
+// Writing and loading keep one core busy, a run the whole board: they draw half of the run's watts
+// above idle.
 constexpr double kSurroundingPowerShare = 0.5;
 
 v1::Interval IntervalOf(double mean, double deviation) {
@@ -58,8 +58,8 @@ RunEstimate BestEstimate(const ProfileTable& table, const RunQuery& query) {
   }
   RunEstimate datasheet = FromDatasheet(query);
   std::optional<RunEstimate> other = FromOtherWorkloads(table, query);
-  // Rows of a model a hundred times smaller may say less than the datasheet. Published rows are
-  // kept all the same: their class and engine are real.
+  // Rows of a much smaller model may say less than the datasheet. Published and transferred rows
+  // are used all the same: their class and engine are real.
   if (other.has_value() && (other->time_deviation <= datasheet.time_deviation ||
                             other->provenance != v1::PROVENANCE_INTERPOLATED)) {
     return *other;
@@ -91,7 +91,7 @@ void AddFetch(const v1::Device& device, absl::Span<const InputView> inputs,
               v1::Prediction* prediction) {
   const std::set<std::string> cached(device.heartbeat().cached_artifact_ids().begin(),
                                      device.heartbeat().cached_artifact_ids().end());
-  std::set<std::string> counted;  // One artifact may be two inputs.
+  std::set<std::string> counted;  // One artifact may serve two inputs.
   double bytes = 0;
   for (const InputView& input : inputs) {
     const std::string& id = input.artifact.artifact_id();
@@ -104,7 +104,8 @@ void AddFetch(const v1::Device& device, absl::Span<const InputView> inputs,
   prediction->set_fetch_energy_joules(kTransferPowerWatts * prediction->fetch_seconds());
 }
 
-// The result's files. Checkpoints travel only where a device is left, which is not predicted.
+// Adds the upload of the result. A checkpoint is uploaded only when a job leaves its device, which
+// is not predicted.
 void AddUpload(const v1::Device& device, const WorkAmount& work, v1::Prediction* prediction) {
   const double bytes = std::max(0.0, work.result_bytes);
   prediction->set_upload_bytes(static_cast<int64_t>(bytes));
@@ -112,7 +113,7 @@ void AddUpload(const v1::Device& device, const WorkAmount& work, v1::Prediction*
   prediction->set_upload_energy_joules(kTransferPowerWatts * prediction->upload_seconds());
 }
 
-// Start, checkpoints and evaluation; REQUIRES: mean power and idle of `prediction` set.
+// Adds start, checkpoints and evaluation. REQUIRES: mean power and idle of `prediction` are set.
 void AddSurroundings(const WorkAmount& work, const RunEstimate& estimate,
                      v1::Prediction* prediction) {
   const double above_idle =

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The levels of the predictor: which one answers, and how well after one attempt on a device whose
+// Tests which level of the predictor answers, and its error after one attempt on a device whose
 // truth is known.
 #include "scheduler/predict/predict.h"
 
@@ -51,7 +51,7 @@ WorkAmount DeclaredWork(const v1::ModelShape& shape, int64_t examples, double to
   return WorkOf(spec, {}, ProfileTable()).value();
 }
 
-// What a device really does: a fixed part of each step, and operations at a rate.
+// The true behaviour of a device: a fixed time for each step, and operations at a rate.
 struct Truth {
   double step_seconds;
   double flops_per_second;
@@ -110,7 +110,7 @@ TEST(PredictTest, LevelsAnswerBestFirst) {
   EXPECT_EQ(Predict(table, device, half_batch, {}).provenance(), v1::PROVENANCE_INTERPOLATED);
   EXPECT_EQ(Predict(table, device, other_model, {}).provenance(), v1::PROVENANCE_INTERPOLATED);
   EXPECT_EQ(Predict(table, cousin, work, {}).provenance(), v1::PROVENANCE_DATASHEET);
-  // Both classes have run the smaller model; the larger one is carried over by their ratio.
+  // Both classes have run the smaller model; their ratio transfers the larger one.
   Learn(cousin, work, Truth{0.2, 2.5e10, 5}, &table);
   Learn(device, other_model, truth, &table);
   const v1::Prediction transferred = Predict(table, cousin, other_model, {});
@@ -162,8 +162,8 @@ TEST(PredictTest, EmulatedRowsNeverServeARealDevice) {
             v1::PROVENANCE_DATASHEET);
 }
 
-// The figure of `bench core`, on devices whose truth is known: one attempt teaches, then other
-// example counts, batches and lengths at half to twice are predicted.
+// The figure of `bench core` on devices whose truth is known: one attempt teaches; then jobs with
+// half to twice the examples, batch and length are predicted.
 TEST(PredictTest, MedianErrorAfterOneAttemptIsBelowFifteenPercent) {
   constexpr unsigned kSeed = 20261120;
   SCOPED_TRACE(testing::Message() << "seed " << kSeed);
@@ -172,7 +172,7 @@ TEST(PredictTest, MedianErrorAfterOneAttemptIsBelowFifteenPercent) {
   struct Case {
     const char* name;
     v1::ModelShape shape;
-    double step_tokens;  // Fixed part of a step, in tokens' time.
+    double step_tokens;  // The fixed part of a step, in the time of this many tokens.
   };
   const Case kCases[] = {{"one core, AdamW alone", Shape(6, 384), 50},
                          {"slow optimizer", Shape(6, 384), 200},
@@ -246,7 +246,7 @@ TEST(PredictTest, UploadIsTheResultOverTheDevicesLink) {
   EXPECT_EQ(with.upload_bytes(), 5000000);
   EXPECT_DOUBLE_EQ(with.upload_seconds(), 5);
   EXPECT_GT(with.upload_energy_joules(), 0);
-  // The result is written to the device's disk too; only the upload's share is compared.
+  // The result is also written to the device's disk; only the upload is compared.
   device.mutable_info()->set_link_bytes_per_second(1e9);
   const v1::Prediction fast = Predict(ProfileTable(), device, work, {});
   EXPECT_NEAR(TotalSeconds(with, 0) - TotalSeconds(fast, 0), 5 - 0.005, 1e-9);

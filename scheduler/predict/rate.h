@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What the levels of the predictor (same_workload.h, other_workload.h, datasheet.h) answer with. A
-// plain value.
+// The answer of a level of the predictor (same_workload.h, other_workload.h, datasheet.h). A plain
+// value.
 #ifndef WATTLE_SCHEDULER_PREDICT_RATE_H_
 #define WATTLE_SCHEDULER_PREDICT_RATE_H_
 
@@ -12,15 +12,17 @@
 
 namespace wattle::scheduler {
 
-// Deviations are of the logarithm: the interval of 90 % is mean x exp(+-1.645 deviation).
+// Deviations are standard deviations of the logarithm: the 90 % interval is mean × exp(±1.645
+// deviation).
 struct RunEstimate {
   double run_seconds = 0;
   double time_deviation = 0;
-  // The part of time_deviation that the prediction of this work on another device does not share. A
-  // job's open batch and its distance from the measured model move both predictions alike.
+  // The part of time_deviation that a prediction of this work on another device does not share. An
+  // unspecified batch of the job, and the job's distance from the measured model, shift both
+  // predictions alike.
   double own_time_deviation = 0;
   double power_watts = 0;    // Gross mean; 0: this level knows no power.
-  double energy_joules = 0;  // Gross; 0 with it.
+  double energy_joules = 0;  // Gross; 0 if power_watts is 0.
   double power_deviation = 0;
   v1::Provenance provenance = v1::PROVENANCE_UNSPECIFIED;
   std::string note;
@@ -29,7 +31,7 @@ struct RunEstimate {
   int64_t peak_memory_bytes = 0;
 };
 
-// What a level looks at besides the rows.
+// The inputs of a level besides the rows.
 struct RunQuery {
   const v1::DeviceInfo& device;
   const struct WorkAmount& work;

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Exact rows, and the small regression over batch and length.
+// Uses exact rows, and a small regression over batch and length.
 #include "scheduler/predict/same_workload.h"
 
 #include <algorithm>
@@ -17,20 +17,21 @@ namespace {
 constexpr double kRepeatDeviation = 0.04;
 // Two devices of a class differ by about this much.
 constexpr double kClassDeviation = 0.10;
-// Added for each factor of e between the batches or lengths of row and job.
+// Deviation for each factor of e between the batches or lengths of row and job.
 constexpr double kDistanceDeviation = 0.10;
 constexpr double kPowerRepeatDeviation = 0.04;
 constexpr double kPowerInterpolatedDeviation = 0.07;
-// A row of another power mode says little of speed and watts in this one.
+// A row of another power mode says little about speed and watts in this one.
 constexpr double kOtherPowerModeDeviation = 0.35;
 constexpr double kUnknownBatchDeviation = 0.12;
 constexpr double kUnknownLengthDeviation = 0.12;
 // The fixed cost of a step is searched over these multiples of its prior. The standard deviation of
-// the prior's logarithm is ln 2 x kStepPriorDeviation.
+// the prior's logarithm is ln 2 × kStepPriorDeviation.
 constexpr double kStepMultiples[] = {0, 0.125, 0.25, 0.5,  0.707, 1,    1.414, 2,  2.83,
                                      4, 5.66,  8,    11.3, 16,    22.6, 32,    64, 128};
 constexpr double kStepPriorDeviation = 2.5;
-constexpr double kStepZeroDistance = 4;  // Of "none at all" from the prior, in factors of two.
+constexpr double kStepZeroDistance =
+    4;  // Distance of "no fixed cost" from the prior, in factors of two.
 
 double Square(double value) {
   return value * value;
@@ -46,8 +47,8 @@ int LengthOf(const v1::WorkloadSignature& signature) {
                                          : signature.model().context_length();
 }
 
-// Whether the row was measured at the job's very batch and length. False for a job that leaves one
-// of them open: no single row serves such a job best.
+// Whether the row was measured at the job's batch and length. False for a job that omits one of
+// them: no single row serves such a job best.
 bool SameBatchAndLength(const v1::WorkloadSignature& row, const v1::WorkloadSignature& job) {
   return job.batch_size() > 0 && job.sequence_length() > 0 &&
          row.batch_size() == job.batch_size() && LengthOf(row) == LengthOf(job);
@@ -72,7 +73,7 @@ double Weight(const v1::ProfileRow& row, const WorkAmount& work) {
 
 struct LogMean {
   double mean = 0;
-  double misfit = 0;  // Sum of squares about the mean, in repeat deviations.
+  double misfit = 0;  // Sum of squares about the mean, in units of the repeat deviation.
 };
 
 LogMean MeanOfLogRates(const std::vector<const v1::ProfileRow*>& rows, const WorkAmount& work,
@@ -93,8 +94,8 @@ LogMean MeanOfLogRates(const std::vector<const v1::ProfileRow*>& rows, const Wor
   return result;
 }
 
-// Least misfit plus distance from the prior. Rows that agree on their batch leave the prior as it
-// is.
+// The step cost with the least misfit plus distance from the prior. Rows of one batch leave the
+// prior unchanged.
 double FitStepCost(const std::vector<const v1::ProfileRow*>& rows, const WorkAmount& work) {
   if (rows.size() < 2) {
     return kStepFlopsPerParameter;
@@ -113,7 +114,7 @@ double FitStepCost(const std::vector<const v1::ProfileRow*>& rows, const WorkAmo
   return best;
 }
 
-// All rows of this workload that may serve the device, its own or its class's.
+// All rows of this workload that may serve the device: its own, or its class's.
 std::vector<const v1::ProfileRow*> Select(const ProfileTable& table, const RunQuery& query,
                                           bool own) {
   std::vector<const v1::ProfileRow*> rows;
@@ -128,8 +129,7 @@ std::vector<const v1::ProfileRow*> Select(const ProfileTable& table, const RunQu
   return rows.empty() ? other_modes : rows;
 }
 
-// The newest row at the job's batch and length (other engine versions leave rows of their own), or
-// null.
+// The newest row at the job's batch and length, or null. Each engine version leaves its own row.
 const v1::ProfileRow* Exact(const std::vector<const v1::ProfileRow*>& rows, const RunQuery& query) {
   const v1::ProfileRow* newest = nullptr;
   for (const v1::ProfileRow* row : rows) {
@@ -142,7 +142,7 @@ const v1::ProfileRow* Exact(const std::vector<const v1::ProfileRow*>& rows, cons
   return newest;
 }
 
-// The device differs from the one that was measured.
+// Widens the interval, because the device is not the one that was measured.
 void Widen(double deviation, RunEstimate* estimate) {
   estimate->time_deviation = std::hypot(estimate->time_deviation, deviation);
   estimate->own_time_deviation = std::hypot(estimate->own_time_deviation, deviation);
@@ -192,8 +192,7 @@ RunEstimate FromRows(const std::vector<const v1::ProfileRow*>& rows, const RunQu
   }
   const bool open =
       query.work.signature.batch_size() == 0 || query.work.signature.sequence_length() == 0;
-  // Rows of this workload for a job that leaves batch or length open are its measurement all the
-  // same.
+  // A job that omits batch or length still counts as measured by rows of its workload.
   estimate.provenance = !open ? v1::PROVENANCE_INTERPOLATED
                         : own ? v1::PROVENANCE_MEASURED_DEVICE
                               : v1::PROVENANCE_MEASURED_CLASS;
@@ -228,8 +227,8 @@ bool Serves(const v1::ProfileRow& row, const v1::DeviceInfo& device) {
 }
 
 double WildcardDeviation(const v1::WorkloadSignature& row, const v1::WorkloadSignature& job) {
-  // A published row that leaves the field open serves a job that leaves it open without a
-  // deviation: the job repeats the experiment of the row's authors.
+  // A published row and a job that both omit the field need no deviation: the job repeats the
+  // experiment of the row's authors.
   double squares = 0;
   if ((row.batch_size() == 0) != (job.batch_size() == 0)) {
     squares += Square(kUnknownBatchDeviation);
@@ -237,7 +236,7 @@ double WildcardDeviation(const v1::WorkloadSignature& row, const v1::WorkloadSig
   if ((row.sequence_length() == 0) != (job.sequence_length() == 0)) {
     squares += Square(kUnknownLengthDeviation);
   }
-  // Generation has neither; quantization neither.
+  // Generation and quantization have neither batch nor length.
   return CurrencyOf(job.method()) == Currency::kFlops ? std::sqrt(squares) : 0;
 }
 
@@ -260,7 +259,7 @@ WorkloadRate InterpolateRate(const std::vector<const v1::ProfileRow*>& rows,
       rate.nearest = row;
     }
     if (row->power_watts().count() > 0) {
-      // Joules over seconds, which a published row rounds apart from its watts.
+      // Joules over seconds: a published row rounds its watts separately.
       power += weight * row->energy_joules_per_unit().mean() / row->seconds_per_unit().mean();
       power_weights += weight;
     }

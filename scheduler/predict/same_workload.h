@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Levels 1 to 3 of the predictor: rows of this very workload (method, architecture and sizes,
-// quantization), at the same batch and length, or interpolated to them. Pure; thread-safe.
+// Levels 1 to 3 of the predictor: rows of this workload (method, architecture and sizes,
+// quantization) at the same batch and length, or interpolated to them. Pure; thread-safe.
 #ifndef WATTLE_SCHEDULER_PREDICT_SAME_WORKLOAD_H_
 #define WATTLE_SCHEDULER_PREDICT_SAME_WORKLOAD_H_
 
@@ -16,11 +16,12 @@
 
 namespace wattle::scheduler {
 
-// Method, model sizes and quantization agree; batch, length, engine and names do not matter.
+// Whether method, model sizes and quantization agree. Batch, length, engine and names do not
+// matter.
 bool SameWorkload(const v1::WorkloadSignature& a, const v1::WorkloadSignature& b);
 
-// A row may serve a device: measured rows stay on their side of "emulated", a device's own row
-// serves that device alone, published rows serve all of the class.
+// Whether a row may serve a device. A measured row serves only devices with the same `emulated`,
+// and a device's own row serves that device alone. A published row serves all devices of its class.
 bool Serves(const v1::ProfileRow& row, const v1::DeviceInfo& device);
 
 // Seconds per unit of cost, from rows of one workload on one device or class.
@@ -28,22 +29,23 @@ struct WorkloadRate {
   double seconds_per_cost = 0;
   double deviation = 0;
   double step_flops_per_parameter = 0;
-  double power_watts = 0;                   // 0: not known.
+  double power_watts = 0;                   // 0: unknown.
   const v1::ProfileRow* nearest = nullptr;  // Never null.
   int rows = 0;
 };
 
-// Rate at the batch and length of `work` from all of `rows` (measured ones of the same workload,
-// not empty). Nearer rows weigh more; where their batches differ they also tell the fixed cost of a
-// step.
+// The rate at the batch and length of `work` from all `rows`. Nearer rows weigh more. Rows of
+// different batches also determine the fixed cost of a step. REQUIRES: `rows` is not empty and has
+// measured rows of one workload.
 WorkloadRate InterpolateRate(const std::vector<const v1::ProfileRow*>& rows,
                              const WorkAmount& work);
 
-// Best answer from measured rows of this workload on this device or its class, or none.
+// The best estimate from measured rows of this workload on this device or its class; nullopt if
+// there are none.
 std::optional<RunEstimate> FromSameWorkload(const ProfileTable& table, const RunQuery& query);
 
-// Standard deviation of the logarithm of the time for a batch or a length that the row specifies
-// and the job leaves open, or the other way round. 0 where both specify it or both leave it open.
+// Standard deviation of the logarithm of the time when one of row and job specifies the batch or
+// the length and the other does not; 0 when both or neither specify it.
 double WildcardDeviation(const v1::WorkloadSignature& row, const v1::WorkloadSignature& job);
 
 }  // namespace wattle::scheduler

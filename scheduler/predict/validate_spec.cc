@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Ranges of the fields that a plan depends on. What the engine alone uses (rates, seeds) is checked
-// where jobs are submitted.
+// Checks the ranges of the fields that a plan depends on. The coordinator checks the fields of the
+// engine alone (rates, seeds) at submit.
 #include <cmath>
 #include <string>
 

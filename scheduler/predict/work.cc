@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// From a spec and its inputs to an amount of work; one function for each kind of job.
+// Computes the amount of work from a spec and its inputs, with one function for each kind of job.
 #include "scheduler/predict/work.h"
 
 #include <algorithm>
@@ -19,14 +19,14 @@
 namespace wattle::scheduler {
 namespace {
 
-// Defaults of spec.proto, where they are written down for people.
+// Defaults as spec.proto documents them.
 constexpr int kBatchDefault = 8;
 constexpr double kNewTokensDefault = 32;
 constexpr double kCheckpointEveryStepsDefault = 50;
 constexpr double kTextWindowMax = 1024;
-// Weights, first and second moment, four bytes each.
+// The weights and both moments, four bytes each.
 constexpr double kCheckpointBytesPerParameter = 12;
-// Of a prompt whose text is not known.
+// Bytes of a prompt whose text is unknown.
 constexpr double kPromptBytesDefault = 64;
 
 const v1::ArtifactInfo* FindInput(absl::Span<const InputView> inputs, absl::string_view field) {
@@ -38,7 +38,7 @@ const v1::ArtifactInfo* FindInput(absl::Span<const InputView> inputs, absl::stri
   return nullptr;
 }
 
-// The declared shape, else that of the model artifact.
+// The declared shape, else the model artifact's shape.
 absl::StatusOr<v1::ModelShape> ShapeOf(absl::string_view kind, bool declared,
                                        const v1::ModelShape& shape,
                                        absl::Span<const InputView> inputs) {
@@ -59,7 +59,7 @@ absl::StatusOr<v1::ModelShape> ShapeOf(absl::string_view kind, bool declared,
 
 struct Examples {
   double count = 0;
-  std::vector<double> token_quantiles;  // Of one example; empty: not known.
+  std::vector<double> token_quantiles;  // Tokens of one example; empty: unknown.
 };
 
 absl::StatusOr<Examples> ExamplesOf(absl::string_view field, const v1::ArtifactInfo* data,
@@ -80,7 +80,7 @@ absl::StatusOr<Examples> ExamplesOf(absl::string_view field, const v1::ArtifactI
       return absl::InvalidArgumentError(
           absl::StrCat(field, ": byte_length_quantiles: ", bytes, "; wanted lengths in bytes"));
     }
-    // An example has at least a token, and its end token.
+    // An example has its end token besides its text.
     previous = std::max(previous, bytes / bytes_per_token + 1);
     examples.token_quantiles.push_back(previous);
   }
@@ -95,7 +95,7 @@ struct Declared {
   const v1::DataShape& shape;
 };
 
-// Real data as their statistics say, declared data by their mean length.
+// Examples of real data from their statistics, of declared data from their mean length.
 absl::StatusOr<Examples> ExamplesOf(absl::string_view field, Declared declared,
                                     const v1::ArtifactInfo* data, double bytes_per_token) {
   if (!declared.present) {
@@ -112,7 +112,7 @@ double PaddedTokens(const Examples& examples, double batch, double limit) {
   return ExpectedMaximum(examples.token_quantiles, std::min(batch, examples.count), limit);
 }
 
-// Evaluation sorts its examples by length, which leaves next to no padding.
+// Tokens of an evaluation. Evaluation sorts its examples by length, which leaves almost no padding.
 double SortedTokens(const Examples& examples, double limit) {
   return PaddedTokens(examples, 1, limit);
 }
@@ -126,7 +126,7 @@ void SetSignature(v1::Method method, const v1::ModelShape& shape, WorkAmount* wo
   work->parameters = ParameterCount(shape);
 }
 
-// The recipe that the job will run with: the spec's, else that of the model's files.
+// Sets the recipe that the job will run with: the spec's, else the model files'.
 template <typename Spec>
 absl::Status SetQuantization(const Spec& spec, absl::Span<const InputView> inputs,
                              WorkAmount* work) {
@@ -137,7 +137,7 @@ absl::Status SetQuantization(const Spec& spec, absl::Span<const InputView> input
   const v1::ArtifactInfo* const model = FindInput(inputs, "model");
   if (!wanted.empty()) {
     signature.set_quantization(wanted);
-    if (spec.recipe().exceptions_size() > 0) {  // which the identity does not hold
+    if (spec.recipe().exceptions_size() > 0) {  // the identity does not contain them
       *signature.mutable_recipe() = spec.recipe();
     }
   } else if (model != nullptr && !model->quantization().empty()) {
@@ -146,8 +146,8 @@ absl::Status SetQuantization(const Spec& spec, absl::Span<const InputView> input
   return absl::OkStatus();
 }
 
-// Held-out loss before and after, and during the run where asked for: tokens of training that cost
-// as much.
+// Adds the evaluations of held-out data before, after and, if requested, during the run, as
+// training tokens of equal cost.
 absl::Status AddHeldout(const v1::FinetuneSpec& spec, absl::Span<const InputView> inputs,
                         double bytes_per_token, WorkAmount* work) {
   const v1::ArtifactInfo* const heldout = FindInput(inputs, "heldout_data");
@@ -184,8 +184,8 @@ absl::StatusOr<WorkAmount> FinetuneWork(const v1::FinetuneSpec& spec,
   if (spec.limit_examples() > 0) {
     examples.count = std::min(examples.count, static_cast<double>(spec.limit_examples()));
   }
-  // A declared job that leaves batch or length out does not know them; a real one runs with the
-  // defaults.
+  // A job on declared data may omit batch and length, and then they are unknown. A job on real data
+  // runs with the defaults.
   const bool real = !spec.has_data_shape();
   const int batch = spec.batch_size() > 0 ? spec.batch_size() : kBatchDefault;
   const int length = spec.sequence_length() > 0
@@ -202,7 +202,7 @@ absl::StatusOr<WorkAmount> FinetuneWork(const v1::FinetuneSpec& spec,
   } else {
     const double epochs = std::max(1, spec.epochs());
     work.examples = examples.count * epochs;
-    work.steps = std::ceil(work.examples / per_step);  // Epochs follow each other without a gap.
+    work.steps = std::ceil(work.examples / per_step);  // A batch may span two epochs.
   }
   work.unit = v1::WORK_UNIT_EXAMPLE;
   work.units = work.examples;
@@ -277,7 +277,7 @@ absl::StatusOr<WorkAmount> GenerateWork(const v1::GenerateSpec& spec,
   return work;
 }
 
-// What an evaluation costs by: answers are generated beside everything else.
+// The method that determines an evaluation's cost. Answers are generated in addition to the rest.
 v1::Method EvaluateMethod(const v1::EvaluateSpec& spec) {
   if (spec.score_answers()) {
     return v1::METHOD_EVALUATE_ANSWERS;
@@ -300,7 +300,7 @@ absl::StatusOr<WorkAmount> EvaluateWork(const v1::EvaluateSpec& spec,
   work.unit = v1::WORK_UNIT_EVALUATED_TOKEN;
   work.signature.set_batch_size(batch);
   if (!spec.has_data_shape() && data != nullptr && data->dataset().format() == "text") {
-    // Windows with a stride of half a window: each token passes about twice.
+    // Windows overlap by half, so each token is read about twice.
     const double window = std::min(context, kTextWindowMax);
     const double tokens = std::max(1.0, static_cast<double>(data->size_bytes()) / bytes_per_token);
     work.examples = 1 + std::ceil(std::max(0.0, tokens - window) / (window / 2));

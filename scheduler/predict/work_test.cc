@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Amounts of work of each kind of job, and specs that have none.
+// Tests the amount of work of each kind of job, and specs that have none.
 #include "scheduler/predict/work.h"
 
 #include <functional>
@@ -34,7 +34,7 @@ InputView Model() {
   return input;
 }
 
-// Examples of `low` to `high` bytes, evenly spread.
+// A data set with examples of `low` to `high` bytes, evenly spread.
 InputView Data(absl::string_view field, int64_t examples, double low, double high) {
   InputView input{std::string(field), {}};
   v1::DatasetStatistics& statistics = *input.artifact.mutable_dataset();
@@ -57,7 +57,8 @@ TEST(WorkTest, FinetuneCountsPaddedTokensOfEveryEpoch) {
   v1::JobSpec spec = Finetune();
   spec.mutable_finetune()->set_epochs(3);
   spec.mutable_finetune()->set_batch_size(4);
-  // 400 to 800 bytes are 100 to 200 tokens and an end token; the longest of 4 is at four fifths.
+  // 400 to 800 bytes are 100 to 200 tokens and an end token. The expected longest of 4 lies at four
+  // fifths.
   const auto work = WorkOf(spec, {Model(), Data("data", 100, 400, 800)}, ProfileTable());
   ASSERT_THAT(work, IsOk());
   EXPECT_EQ(work->unit, v1::WORK_UNIT_TRAINING_TOKEN);
@@ -68,7 +69,7 @@ TEST(WorkTest, FinetuneCountsPaddedTokensOfEveryEpoch) {
   EXPECT_EQ(work->signature.batch_size(), 4);
   EXPECT_EQ(work->signature.sequence_length(), 512);
   EXPECT_DOUBLE_EQ(work->checkpoint_bytes, 12 * ParameterCount(SmallShape()));
-  EXPECT_DOUBLE_EQ(work->checkpoints, 1);  // Of 75 steps, one each 50.
+  EXPECT_DOUBLE_EQ(work->checkpoints, 1);  // 75 steps, one checkpoint every 50.
 }
 
 TEST(WorkTest, StepsOverrideEpochsAndLimitExamplesCuts) {
@@ -127,7 +128,8 @@ TEST(WorkTest, BytesPerTokenAreFoundFromRealTokens) {
   const v1::DatasetStatistics data = Data("data", 100, 400, 1200).artifact.dataset();
   done.set_real_tokens(static_cast<int64_t>(1000 * (800 / 4.4 + 1)));
   EXPECT_NEAR(BytesPerTokenOf(done, data), 4.4, 0.01);
-  // Cut at 200 tokens, of which 1200 bytes would make 273: a third of the examples at 4.4.
+  // Cut at 200 tokens: at 4.4 bytes per token a third of the examples is cut, because 1200 bytes
+  // would make 273 tokens.
   done.mutable_signature()->set_sequence_length(200);
   const double at_limit = 199 * 4.4;
   const double below = (at_limit - 400) / 800;
@@ -192,7 +194,8 @@ TEST(WorkTest, OtherKindsCountTheirOwnUnits) {
   work = WorkOf(evaluate, {Model(), text}, ProfileTable());
   ASSERT_THAT(work, IsOk());
   EXPECT_EQ(work->unit, v1::WORK_UNIT_EVALUATED_TOKEN);
-  EXPECT_DOUBLE_EQ(work->units, 19 * 512);  // One window, and 4608 further tokens by 256.
+  EXPECT_DOUBLE_EQ(work->units,
+                   19 * 512);  // The first window, and 4608 more tokens in steps of 256.
 }
 
 TEST(WorkTest, SpecsWithoutWorkAreRefusedByField) {

@@ -1,6 +1,5 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Prices of rows and of jobs.
 #include "scheduler/predict/workload_cost.h"
 
 #include <algorithm>
@@ -10,8 +9,8 @@
 namespace wattle::scheduler {
 namespace {
 
-// A published generation gives the time of a prompt and not its tokens; 50 is the usual default of
-// the library it was made with.
+// A published generation row gives the time of a prompt without its tokens. 50 is the usual default
+// of the library that made it.
 constexpr double kPublishedTokensPerPrompt = 50;
 
 double Truncated(double tokens, const v1::WorkloadSignature& signature) {
