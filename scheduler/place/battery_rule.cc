@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The reserve is kept over the whole predicted run: upper quantile of gross joules, what the
-// running attempt still draws, and what the guard holds back (policy/held_back.h). Without a policy
-// the only limit is an empty battery.
+// Keeps the reserve over the whole predicted run. Counted are the upper quantile of the run's gross
+// joules, the joules that the running attempt still draws, and the joules that the guard holds back
+// (policy/held_back.h). Without a policy the only limit is an empty battery.
 #include "absl/strings/str_cat.h"
 
 #include "policy/held_back.h"
@@ -36,7 +36,7 @@ Refusal RefusalFor(const BatteryState& battery, Joules demand, Joules margin,
       needed.value() - battery.committed / battery.capacity > 1};
 }
 
-// Nobody can ask the device for its charge. What that means is for the policy to say.
+// The device has no gauge. The policy says whether that refuses the device.
 std::optional<Refusal> WithoutGauge(const policy::Limits& limits) {
   if (limits.refuses_missing_gauge.empty()) {
     return std::nullopt;
@@ -47,8 +47,8 @@ std::optional<Refusal> WithoutGauge(const policy::Limits& limits) {
                  true};
 }
 
-// The gauge tells no capacity, so what the job draws is no share of it: only the guard's own
-// threshold can be asked for.
+// The gauge reports no capacity, so the job's joules are no share of the battery. Only the guard's
+// own threshold can be checked.
 std::optional<Refusal> WithoutCapacity(Fraction charge, const policy::ReserveLimit& reserve,
                                        const policy::Gauge& gauge,
                                        const policy::StopEstimate& stop) {
@@ -61,7 +61,7 @@ std::optional<Refusal> WithoutCapacity(Fraction charge, const policy::ReserveLim
                               "); feasible above ", FormatPercent(needed), " of charge")};
 }
 
-// Without a measured idle draw the job's own stands for it, as in the guard.
+// If the idle draw was never measured, the job's own draw replaces it, as in the guard.
 Watts IdlePower(const Consideration& on) {
   for (const double watts : {on.device.device.heartbeat().idle_power_watts(),
                              on.device.device.info().idle_power_watts()}) {
@@ -78,7 +78,8 @@ std::optional<Refusal> CheckBatteryReserve(const Consideration& on) {
   const v1::Device& device = on.device.device;
   const Joules capacity = FromWattHours(device.info().battery_capacity_wh());
   policy::Limits limits = LimitsFor(on.snapshot.policies, device.info());
-  // At the run's end the battery must hold the reserve and what the device needs to stay alive.
+  // At the end of the run the battery must hold the reserve and the charge that the device needs to
+  // stay alive.
   limits.reserve =
       policy::ChargeFloor(limits, on.snapshot.now + absl::Seconds(on.finish_in_seconds_upper),
                           IdlePower(on), GaugeOf(device.info()).capacity);

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Predictions, rules and costs of jobs on every device.
+// Computes predictions, rules and costs of jobs on every device.
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -23,7 +23,8 @@
 namespace wattle::scheduler {
 namespace {
 
-// An attempt that runs past its expected end is taken to need this much longer, again and again.
+// An attempt that runs past its expected end is expected to need this much longer, at each plan
+// anew.
 constexpr absl::Duration kOverdue = absl::Seconds(30);
 
 // The refusal that counts among the rules of `scope`: the first permanent one, else the first.
@@ -52,7 +53,7 @@ double WaitedSeconds(const JobView& job, absl::Time now) {
              : std::max(0.0, absl::ToDoubleSeconds(now - job.submitted));
 }
 
-// A reserve that nobody guards is told of.
+// Warns of a reserve that nothing guards.
 void WarnOfReserve(const Snapshot& snapshot, const DeviceView& view, v1::Candidate* candidate) {
   const policy::Limits limits = LimitsFor(snapshot.policies, view.device.info());
   if (limits.reserve && limits.refuses_missing_gauge.empty() && !HasGauge(view.device)) {
@@ -77,7 +78,7 @@ void DescribeBattery(const DeviceView& view, const DeviceLoad& load, v1::Candida
       ChargeAfter(BatteryState{capacity, charge, load.committed}, demand).value(), 0.0, 1.0));
 }
 
-// Two jobs of one key are the same to every rule and prediction, and with one objective to the
+// Jobs of one key are the same to every rule and prediction, and with one objective also to the
 // plan.
 std::string ShapeKey(const JobView& job) {
   v1::JobSpec spec = job.spec;
@@ -100,8 +101,8 @@ std::string ShapeKey(const JobView& job) {
   return key;
 }
 
-// Wall seconds from now until the end of a run of `run_seconds`, with the pauses that the device's
-// windows and budget make. A run that never ends within them takes a century.
+// Wall seconds from now until the end of a run of `run_seconds`, including the pauses for the
+// device's windows and budget. A run that never ends within them takes a century.
 double FinishIn(const Snapshot& snapshot, const policy::Limits& limits, const DeviceView& view,
                 const DeviceLoad& load, const v1::Candidate& candidate, double run_seconds) {
   constexpr double kNever = 100.0 * 366 * 86400;
@@ -124,7 +125,7 @@ bool Same(const DeviceLoad& a, const DeviceLoad& b) {
   return a.free_at == b.free_at && a.committed.value() == b.committed.value();
 }
 
-// Candidates that a view keeps, about 60 MiB: beyond it all shapes are forgotten.
+// Candidates that a view keeps, about 60 MiB. Beyond this number the view forgets all shapes.
 constexpr size_t kCandidatesKept = 40'000;
 
 }  // namespace
@@ -161,7 +162,7 @@ FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& w
   }
   const double marginal = MarginalEnergyJoules(prediction);
   candidate.set_marginal_energy_joules(marginal);
-  // Only the run's joules are uncertain, not those of fetching and starting.
+  // Only the run's joules are uncertain, not those of fetch and start.
   described.deviation =
       marginal > 0 ? predicted.own_energy_deviation * prediction.net_energy_joules() / marginal : 0;
   WarnOfReserve(snapshot_, view, &candidate);
@@ -203,7 +204,7 @@ void FleetView::PlaceAt(const JobView& job, size_t device, const DeviceLoad& loa
                                .finish_in_seconds_upper = finish_upper,
                                .committed = load.committed},
                  &refusing_rule);
-  // Of the two scopes' refusals the permanent one counts, of equals the one of the earlier rule.
+  // A permanent refusal of either scope counts; among equals the refusal of the earlier rule.
   if (described.refusal.has_value() &&
       (!refusal.has_value() ||
        std::make_tuple(!described.refusal->permanent, described.refusing_rule) <
@@ -242,7 +243,8 @@ size_t FleetView::ChoiceOf(const Shape& shape) {
     if (!other.feasible) {
       break;
     }
-    // Deviations are of the logarithm. Costs of 0 are equal as they are.
+    // Deviations are standard deviations of the logarithm. Costs of 0 have none and are simply
+    // equal.
     const bool equal = cheapest.cost > 0 && std::log(other.cost / cheapest.cost) <
                                                 std::hypot(cheapest.deviation, other.deviation);
     if (equal && other.finish_in_seconds < shape.ranks[shape.order[choice]].finish_in_seconds) {
@@ -257,7 +259,7 @@ FleetView::Shape& FleetView::ShapeOf(const JobView& job, const WorkAmount& work,
   const std::string work_key = ShapeKey(job);
   std::string key = absl::StrCat(job.spec.objective(), "|", work_key);
   if (job.spec.objective() == v1::OBJECTIVE_EDP) {
-    absl::StrAppend(&key, "|", absl::ToUnixNanos(job.submitted));  // The waiting is in its cost.
+    absl::StrAppend(&key, "|", absl::ToUnixNanos(job.submitted));  // The cost includes the waiting.
   }
   const auto before = [](const Shape& in) {
     return [&in](size_t a, size_t b) { return ComesBefore(in, a, b); };

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Jobs against all devices: predictions, rules, costs, order. PlanJob and PlanQueue stand on it.
+// Considers all devices for a job: predictions, rules, costs, order. PlanJob and PlanQueue use it.
 // One thread at a time.
 #ifndef WATTLE_SCHEDULER_PLACE_CONSIDER_INTERNAL_H_
 #define WATTLE_SCHEDULER_PLACE_CONSIDER_INTERNAL_H_
@@ -22,8 +22,8 @@
 
 namespace wattle::scheduler {
 
-// A device after the decisions that the plan has made so far: when the device is free, and how many
-// joules its battery owes. In the order of Snapshot::devices.
+// A device after the plan's decisions so far: when the device is free, and how many joules its
+// battery has promised. In the order of Snapshot::devices.
 struct DeviceLoad {
   absl::Time free_at;
   Joules committed;
@@ -31,21 +31,21 @@ struct DeviceLoad {
 
 std::vector<DeviceLoad> InitialLoads(const Snapshot& snapshot);
 
-// Every device for one job. The first candidate is the choice, if it is feasible.
+// All devices as candidates for one job. The first candidate is the choice, if it is feasible.
 //
-// The rule of choice: two candidates are equal in energy when their costs differ by less than the
-// combined standard deviation of both predictions. Of the candidates that are equal to the cheapest
-// one, the candidate with the earliest end is chosen; of equal ends the cheaper one, then name and
-// id decide. Each candidate is compared with the cheapest alone, never with a third one, so the
-// choice follows from the set of candidates and not from their order. With the objectives time and
-// edp only equal costs are equal: the end is part of the cost.
+// The rule of choice. Two candidates are equal in energy when their costs differ by less than the
+// combined standard deviation of both predictions. Among the candidates that are equal to the
+// cheapest one, the earliest end wins; among equal ends the cheaper candidate, then name and id.
+// Each candidate is compared with the cheapest alone and never with a third one, so the choice
+// depends on the set of candidates and not on their order. With the objectives time and edp only
+// equal costs are equal, because the end is part of the cost.
 struct Considered {
-  // The choice, then the other feasible ones, cheapest first, then the refused ones by name. They
-  // belong to the FleetView.
+  // The choice, then the other feasible candidates, cheapest first, then the refused ones by name.
+  // The FleetView owns them.
   std::vector<const v1::Candidate*> candidates;
-  std::vector<size_t> devices;  // Index into Snapshot::devices of each candidate.
+  std::vector<size_t> devices;  // Each candidate's index in Snapshot::devices.
   int feasible = 0;
-  // A cheaper candidate is equal to the choice, and ends later.
+  // A cheaper candidate is equal to the choice and ends later.
   bool chosen_by_end = false;
 };
 
@@ -53,40 +53,41 @@ struct ConsiderOptions {
   bool dry_run = false;
 };
 
-// Looks at the fleet for one job after the other. Jobs of one shape (the same work, wishes and
-// inputs) differ only in what the plan decided between them: the candidates of the job before are
-// kept, and only devices with another load are looked at again. So a long queue of few shapes costs
-// little more than its shapes.
+// Considers the fleet for one job after the other. Jobs of one shape (the same work, requirements
+// and inputs) differ only by the plan's decisions between them. FleetView therefore keeps the
+// candidates of a shape and recomputes only devices whose load changed. A long queue of few shapes
+// costs little more than its shapes.
 class FleetView {
  public:
-  // snapshot: outlives the view and does not change.
+  // snapshot: must outlive the view and must not change.
   FleetView(const Snapshot& snapshot, ConsiderOptions options)
       : snapshot_(snapshot), options_(options) {}
 
-  // Every device for the job, given the loads (in the order of Snapshot::devices). The answer's
-  // pointers hold until the next call.
+  // Considers every device for the job under the loads (in the order of Snapshot::devices). The
+  // pointers of the answer are valid until the next call.
   Considered Consider(const JobView& job, const WorkAmount& work,
                       const std::vector<DeviceLoad>& loads);
 
  private:
-  // By what feasible candidates are ordered, computed once.
+  // The sort key of a candidate, computed once.
   struct Rank {
     bool feasible = false;
     double cost = 0;
     double finish_in_seconds = 0;
-    // Of the logarithm of the cost; 0 where the objective tells any two costs apart.
+    // Standard deviation of the logarithm of the cost; 0 if the objective tells any two costs
+    // apart.
     double deviation = 0;
   };
-  // What a device is to the job, whatever the plan has put on it.
+  // The part of a candidate that does not depend on the plan's load of the device.
   struct Described {
     v1::Candidate candidate;
-    double deviation = 0;  // Of the logarithm of the marginal joules.
-    // Of the rules of the scope kDevice, the refusal that counts, and its row in Rules().
+    double deviation = 0;  // Standard deviation of the logarithm of the marginal joules.
+    // The refusal that counts among the rules of the scope kDevice, and its row in Rules().
     std::optional<Refusal> refusal;
     size_t refusing_rule = 0;
   };
   struct Shape {
-    // As Snapshot::devices, and so are loads and ranks.
+    // In the order of Snapshot::devices, like loads and ranks.
     std::shared_ptr<const std::vector<Described>> described;
     std::vector<v1::Candidate> candidates;
     std::vector<DeviceLoad> loads;
@@ -95,22 +96,22 @@ class FleetView {
   };
 
   Shape& ShapeOf(const JobView& job, const WorkAmount& work, const std::vector<DeviceLoad>& loads);
-  // Everything that depends on the load: when, battery, rules, rank.
+  // Computes everything that depends on the load: the start, the battery, the rules, the rank.
   void PlaceAt(const JobView& job, size_t device, const DeviceLoad& load, Shape& shape) const;
   static bool ComesBefore(const Shape& shape, size_t a, size_t b);
-  // Position in `order` of the choice among the feasible ones.
+  // Position of the choice in `order`. REQUIRES: there is a feasible candidate.
   static size_t ChoiceOf(const Shape& shape);
   Described Describe(const JobView& job, const WorkAmount& work, const DeviceView& view) const;
 
   const Snapshot& snapshot_;
   const ConsiderOptions options_;
   std::map<std::string, Shape> shapes_;
-  // The latest work and what each device would take for it: the same for every objective.
+  // The latest work and each device's description for it, which are the same for every objective.
   std::string described_key_;
   std::shared_ptr<const std::vector<Described>> described_;
 };
 
-// The choice: the first candidate, if it is feasible; null: none.
+// The choice: the first candidate if it is feasible; else null.
 const v1::Candidate* Chosen(const Considered& considered);
 
 }  // namespace wattle::scheduler

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The run's upper quantile, with what surrounds it, ends before the deadline.
+// Requires that the upper quantile of the run, with everything around it, ends before the deadline.
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 
@@ -30,7 +30,7 @@ std::optional<Refusal> CheckDeadline(const Consideration& on) {
       absl::StrCat("may end in ", end, ", the deadline is in ", FormatElapsed(absl::Seconds(left)),
                    "; feasible with a deadline of ",
                    FormatElapsed(absl::Seconds(on.finish_in_seconds_upper + waited)));
-  // Time only passes: what does not fit a free device now never will.
+  // Permanent if a free device would be too late already, because the deadline only comes nearer.
   return Refusal{alone > left ? text : absl::StrCat(text, ", or were it free now"), alone > left};
 }
 

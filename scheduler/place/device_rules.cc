@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Rules about what the device is and does now.
+// Rules about the device and its present state.
 #include <optional>
 #include <string>
 
@@ -13,7 +13,7 @@
 
 namespace wattle::scheduler {
 
-// A worker without a runner can execute nothing.
+// A worker without a runner cannot run jobs.
 std::optional<Refusal> CheckEngine(const Consideration& on) {
   if (!on.device.device.info().engine_version().empty()) {
     return std::nullopt;
@@ -30,7 +30,7 @@ std::optional<Refusal> CheckLabels(const Consideration& on) {
   return std::nullopt;
 }
 
-// An attempt of this job failed there for a reason of the device.
+// An attempt of this job failed on the device, by the device's fault.
 std::optional<Refusal> CheckAvoidedDevice(const Consideration& on) {
   const std::string& device_id = on.device.device.info().device_id();
   for (const DeviceId& avoided : on.job.avoided_devices) {
@@ -55,7 +55,7 @@ std::optional<Refusal> CheckConnected(const Consideration& on) {
   return std::nullopt;
 }
 
-// A drained device finishes what it has and takes nothing new.
+// A drained device finishes its attempt and takes no new one.
 std::optional<Refusal> CheckDrained(const Consideration& on) {
   const v1::Device& device = on.device.device;
   if (!device.drained()) {
@@ -80,8 +80,8 @@ std::optional<Refusal> CheckMaxTemperature(const Consideration& on) {
       device.heartbeat().temperature_celsius(), limit->policy, limit->temperature.value())};
 }
 
-// The agent stopped work by policy. Where no policy limits the device any more, its last heartbeat
-// speaks of a policy that is gone.
+// The agent stopped work by policy. If no policy limits the device any more, the last heartbeat
+// refers to a removed policy and does not count.
 std::optional<Refusal> CheckGuard(const Consideration& on) {
   const v1::Device& device = on.device.device;
   const std::string& reason = device.heartbeat().guard_reason();

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Sentences.
+// Writes the sentences.
 #include <algorithm>
 #include <map>
 #include <tuple>
@@ -40,7 +40,8 @@ std::string WhyNone(const Considered& considered) {
     return "no device has registered; start a wattle-worker";
   }
   const v1::Candidate& nearest = *NearestToFeasible(considered.candidates);
-  // What may pass is nearer than what never does: a permanent refusal of the nearest is one of all.
+  // A refusal that may pass is nearer than a permanent one: if the nearest refusal is permanent,
+  // all are.
   const size_t others = considered.candidates.size() - 1;
   return absl::StrCat(
       nearest.permanent() ? "no device of this fleet can run it; " : "no device can take it now; ",
@@ -48,7 +49,7 @@ std::string WhyNone(const Considered& considered) {
       others > 0 ? absl::StrCat("; 'wattle plan' tells of the other ", others) : "");
 }
 
-// How many rules the candidate's refusal leaves behind it, in the order in which they are asked.
+// How many rules the candidate passes before the rule that refuses it.
 size_t RulesPassed(const v1::Candidate& candidate) {
   const absl::Span<const Rule> rules = Rules();
   const auto refusing = std::find_if(rules.begin(), rules.end(), [&](const Rule& rule) {
@@ -57,8 +58,8 @@ size_t RulesPassed(const v1::Candidate& candidate) {
   return static_cast<size_t>(refusing - rules.begin());
 }
 
-// The cheapest feasible candidate besides the chosen one. For a choice that waits and is the
-// cheapest, the cheapest candidate that is free.
+// The cheapest feasible candidate besides the choice. If the choice is the cheapest and must wait,
+// the cheapest candidate that is free.
 const v1::Candidate* RunnerUp(const Considered& considered) {
   const bool free_only =
       !considered.chosen_by_end && considered.candidates.front()->start_in_seconds() > 0;

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Why: one sentence for a choice or for its absence, and the bounded explanation that a placement
-// carries.
+// Explains a plan: one sentence for a choice or for its absence, and the bounded explanation of a
+// placement.
 #ifndef WATTLE_SCHEDULER_PLACE_EXPLAIN_INTERNAL_H_
 #define WATTLE_SCHEDULER_PLACE_EXPLAIN_INTERNAL_H_
 
@@ -16,11 +16,11 @@ namespace wattle::scheduler {
 // "orin: 36.33 Wh, the least; xavier would take 57.82 Wh (+59 %)".
 std::string ReasonOf(const Considered& considered, const ObjectiveRow& objective);
 
-// The choice of `considered`, with the five best and the refusals counted; where none is feasible,
-// `best` holds up to five of the refused with their reasons.
+// The choice of `considered` with the five best candidates and counts of the refusals. Without a
+// feasible candidate, `best` has up to five refused ones with their reasons.
 v1::Placement PlacementOf(const Considered& considered, const ObjectiveRow& objective);
 
-// There are devices, and each is refused for a reason that does not pass by itself.
+// Whether there are devices and each one's refusal is permanent.
 bool NeverFeasible(const Considered& considered);
 
 }  // namespace wattle::scheduler

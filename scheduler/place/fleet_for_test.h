@@ -16,7 +16,7 @@ namespace wattle::scheduler {
 
 inline const absl::Time kTestNow = absl::FromUnixSeconds(1800000000);
 
-// Connected, free, with an engine, without a battery.
+// A device that is connected and free, with an engine and without a battery.
 inline DeviceView MakeDevice(const std::string& device_class, const std::string& name) {
   DeviceView view;
   v1::DeviceInfo& info = *view.device.mutable_info();
@@ -56,7 +56,7 @@ inline v1::ModelShape Gpt2Shape(int layers) {
   return shape;
 }
 
-// The papers' workload: 10,000 examples, two epochs, no batch and no length.
+// The papers' workload: 10,000 examples, two epochs, unspecified batch and length.
 inline v1::JobSpec PublishedSpec(int layers, v1::Objective objective = v1::OBJECTIVE_ENERGY) {
   v1::JobSpec spec;
   spec.set_objective(objective);
@@ -74,7 +74,7 @@ inline JobView MakeJob(const std::string& id, v1::JobSpec spec) {
   return job;
 }
 
-// A job on real files: `examples` examples of 900 bytes: 200 tokens.
+// A job on real files with `examples` examples of 900 bytes, which are 200 tokens.
 inline JobView RealJob(const std::string& id, int64_t examples,
                        v1::Objective objective = v1::OBJECTIVE_ENERGY) {
   v1::JobSpec spec;

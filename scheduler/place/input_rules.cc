@@ -11,7 +11,7 @@
 
 namespace wattle::scheduler {
 
-// Inputs that are larger than the worker may ever hold.
+// Inputs that exceed the worker's cache quota never fit.
 std::optional<Refusal> CheckCacheQuota(const Consideration& on) {
   const int64_t quota = on.device.device.info().cache_quota_bytes();
   int64_t needed = 0;
@@ -27,7 +27,7 @@ std::optional<Refusal> CheckCacheQuota(const Consideration& on) {
       true};
 }
 
-// A job runs on real files. Files that are only declared can be planned, not run.
+// A job needs real files to run. Declared shapes can only be planned.
 std::optional<Refusal> CheckInputs(const Consideration& on) {
   if (on.dry_run) {
     return std::nullopt;

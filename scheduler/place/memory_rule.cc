@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The runner's estimated peak against the board's memory, and on an idle real board against what is
-// free.
+// Compares the runner's estimated peak memory with the board's memory, and on an idle real board
+// with the free memory.
 #include "absl/strings/str_cat.h"
 
 #include "scheduler/place/rules_internal.h"
@@ -10,7 +10,7 @@
 namespace wattle::scheduler {
 namespace {
 
-// The rest is the system's own and the agent's.
+// The share of the memory that a runner may use. The system and the agent use the rest.
 constexpr double kUsableShare = 0.95;
 
 }  // namespace
@@ -30,8 +30,8 @@ std::optional<Refusal> CheckMemory(const Consideration& on) {
                      FormatBytes(needed - usable), " more, or a smaller batch or length"),
         true};
   }
-  // An emulated board has its own memory and the host has another; a busy one frees what it
-  // holds.
+  // Free memory counts only on an idle real board: an emulated board's memory is not the host's,
+  // and a busy board will free memory.
   const int64_t available = device.heartbeat().memory_available_bytes();
   if (device.info().emulated() || on.start_in_seconds > 0 || available <= 0 ||
       needed <= available) {

@@ -1,6 +1,5 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The table of objectives.
 #include "scheduler/place/objective.h"
 
 #include <string>
@@ -19,12 +18,12 @@ constexpr ObjectiveRow kObjectives[] = {
     {v1::OBJECTIVE_ENERGY,
      [](const v1::Candidate& candidate, double) { return candidate.marginal_energy_joules(); },
      /*equal_within_error=*/true, [](double cost) { return FormatEnergy(Joules(cost)); }},
-    // The earliest completion in wall time. The time since the
-    // submission is the same on every device and is left out.
+    // The earliest completion in wall time. The time since the submission is the same on every
+    // device and is left out.
     {v1::OBJECTIVE_TIME,
      [](const v1::Candidate& candidate, double) { return candidate.finish_in_seconds(); },
      /*equal_within_error=*/false, [](double cost) { return FormatElapsed(absl::Seconds(cost)); }},
-    // Marginal joules x delay. The delay is the wall time from the submission to the completion.
+    // Marginal joules × delay. The delay is the wall time from the submission to the completion.
     {v1::OBJECTIVE_EDP,
      [](const v1::Candidate& candidate, double waited_seconds) {
        return candidate.marginal_energy_joules() * (waited_seconds + candidate.finish_in_seconds());

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// One job against the fleet.
+// Plans one job on the fleet.
 #include "scheduler/place/place.h"
 
 #include <vector>
@@ -15,7 +15,7 @@ namespace wattle::scheduler {
 
 namespace {
 
-// What each objective would choose on the same snapshot.
+// Adds the choice of each objective on the same snapshot.
 void AddChoices(FleetView& fleet, const std::vector<DeviceLoad>& loads, JobView job,
                 const WorkAmount& work, v1::PlanResponse& plan) {
   for (const v1::Objective objective :

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The planner: which job runs where, and why. Pure functions of a snapshot: the same snapshot gives
-// the same plan, byte for byte, on every architecture. Rules are in constraint.h (one small file
-// each), costs in objective.h, predictions in scheduler/predict. Thread-safe: no state.
+// the same plan, byte for byte, on every architecture. The rules are in rule.h and rules.cc, the
+// costs in objective.h, the predictions in scheduler/predict. Thread-safe: no state.
 #ifndef WATTLE_SCHEDULER_PLACE_PLACE_H_
 #define WATTLE_SCHEDULER_PLACE_PLACE_H_
 
@@ -21,19 +21,19 @@
 
 namespace wattle::scheduler {
 
-// The candidate that lacks least: a feasible one, else one whose refusal may pass, else the one
-// that gets furthest through the rules in the order in which they are asked. Of equals the first;
-// null of none. The pointer is into `candidates`.
+// The candidate that is nearest to feasible: a feasible one, else one whose refusal may pass, else
+// the one that passes most rules in their order. The first of equal candidates; null for an empty
+// list. The pointer is into `candidates`.
 const v1::Candidate* NearestToFeasible(absl::Span<const v1::Candidate* const> candidates);
 
-// `wattle plan`: `job` alone against the fleet, the queue left aside. Every device is in the
-// answer: the choice, then the other feasible ones, cheapest first, then the refused ones by name.
-// Policies are those of the snapshot. Errors: kInvalidArgument where the spec or an input gives no
-// amount of work (the message names the field).
+// `wattle plan`: plans `job` alone on the fleet and ignores the queue. The answer has every device:
+// the choice, then the other feasible ones, cheapest first, then the refused ones by name. The
+// snapshot's policies apply. Errors: kInvalidArgument names the field when the spec or an input
+// gives no amount of work.
 absl::StatusOr<v1::PlanResponse> PlanJob(const Snapshot& snapshot, const JobView& job);
 
-// The same for the first device of the snapshot alone: a quick look at whether the device could
-// take it. REQUIRES: there is one. Errors: as PlanJob.
+// PlanJob for the first device of the snapshot alone: a quick check whether the device could take
+// the job. REQUIRES: the snapshot has a device. Errors: as PlanJob.
 absl::StatusOr<v1::Candidate> PlanOnFirstDevice(const Snapshot& snapshot, const JobView& job);
 
 // The plan for one job of the queue. `placement` has one of three outcomes:
@@ -45,16 +45,16 @@ absl::StatusOr<v1::Candidate> PlanOnFirstDevice(const Snapshot& snapshot, const 
 //   invalid. The caller decides what becomes of such a job.
 struct QueuePlacement {
   JobId job;
-  v1::Placement placement;  // the explanation; decisions are the fields below
+  v1::Placement placement;  // the explanation; the decisions are the fields below
   bool never = false;
-  // Of a start now: the mode to set (empty: leave it) and what the attempt is expected to take.
+  // For a start now: the power mode to set (empty: unchanged), and the prediction of the attempt.
   std::string power_mode;
   v1::Prediction prediction;
 };
 
-// Every job of the queue in planning order: effective priority (the spec's, plus one for each full
-// hour of waiting, so that none starves), then age, then id. A device runs one attempt at a time;
-// each decision is seen by the jobs after it.
+// Plans every job of the queue in planning order: effective priority (the spec's, plus one for each
+// full hour of waiting, so that no job starves), then age, then id. A device runs one attempt at a
+// time; each decision counts for the jobs after it.
 std::vector<QueuePlacement> PlanQueue(const Snapshot& snapshot);
 
 }  // namespace wattle::scheduler

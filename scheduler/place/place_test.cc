@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// `wattle plan`: what decides, what is shown, what is refused.
+// Tests `wattle plan`: its choice, its answer and its errors.
 #include "scheduler/place/place.h"
 
 #include <string>
@@ -23,7 +23,8 @@ v1::PlanResponse Plan(const Snapshot& snapshot, const JobView& job) {
   return plan.value_or(v1::PlanResponse());
 }
 
-// The Orin Nano is busy for two hours: with energy the job waits for it, with time it does not.
+// The Orin Nano is busy for two hours. With the objective energy the job waits for it; with time
+// the job does not.
 TEST(PlanJobTest, TheObjectiveDecides) {
   const ProfileTable priors = ProfileTable::Priors();
   Snapshot snapshot = MakeSnapshot({XavierNx(), OrinNano()}, priors);

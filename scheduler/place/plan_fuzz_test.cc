@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Random fleets and jobs, valid and not: no rule is broken by a placement, every job is placed or
-// has a reason, every number is finite, and the same snapshot gives the same plan.
+// Random fleets and jobs, valid and invalid: no placement breaks a rule, every job is placed or has
+// a reason, every number is finite, and the same snapshot gives the same plan.
 #include <cmath>
 #include <map>
 #include <random>
@@ -120,7 +120,7 @@ void ExpectFinite(const v1::Candidate& candidate) {
   }
 }
 
-// The rules again, written from their definition.
+// Checks the rules by a second implementation, written from their definitions.
 void ExpectKeepsRules(const Snapshot& snapshot, const JobView& job, const v1::Candidate& chosen,
                       double committed_joules) {
   for (const DeviceView& view : snapshot.devices) {
@@ -231,7 +231,7 @@ TEST(PlanFuzzTest, NoRuleIsBrokenAndEveryJobHasAnAnswer) {
       return;
     }
   }
-  // The dice reach both sides.
+  // The random cases include both outcomes.
   EXPECT_GT(placed, 100);
   EXPECT_GT(refused, 100);
 }

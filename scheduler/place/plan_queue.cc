@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The queue, job by job. Each job takes its cheapest device at the time it is free after the
-// decisions before; a job that waits holds its place there, so that later ones cannot push it back.
+// Plans the queue job by job. Each job takes its best device, at the time when the device is free
+// after the decisions before. A waiting job keeps its place on the device, so that no later job can
+// push it back.
 #include <algorithm>
 #include <tuple>
 #include <utility>
@@ -16,8 +17,8 @@
 namespace wattle::scheduler {
 namespace {
 
-// Each hour of waiting raises the priority by 1: a priority of -100 overtakes one of 100 after
-// 200 h.
+// Each hour of waiting raises the priority by 1. A job of priority -100 therefore overtakes a new
+// job of priority 100 after 200 h.
 constexpr absl::Duration kAgeing = absl::Hours(1);
 
 int64_t EffectivePriority(const JobView& job, absl::Time now) {
@@ -27,7 +28,7 @@ int64_t EffectivePriority(const JobView& job, absl::Time now) {
   return job.spec.priority() + (now - job.submitted) / kAgeing;
 }
 
-// Ids are "j" and a number: by length first, "j9" comes before "j10".
+// Ids are "j" and a number, so they are ordered by length first: "j9" before "j10".
 std::vector<const JobView*> InPlanningOrder(const Snapshot& snapshot) {
   std::vector<const JobView*> order;
   for (const JobView& job : snapshot.queue) {
@@ -42,7 +43,8 @@ std::vector<const JobView*> InPlanningOrder(const Snapshot& snapshot) {
   return order;
 }
 
-// The chosen device is busy until the job's expected end, and its battery owes the job's joules.
+// Marks the chosen device as busy until the job's expected end, and adds the job's joules to the
+// battery's promised joules.
 void ReserveDevice(const Considered& considered, const Snapshot& snapshot,
                    std::vector<DeviceLoad>* loads) {
   const v1::Candidate& chosen = *considered.candidates.front();

@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The queue: order, waiting, reservations, and a brute-force oracle on tiny instances.
+// Tests the plan of a queue: order, waiting and reservations, and a brute-force oracle on tiny
+// instances.
 #include <algorithm>
 #include <limits>
 #include <map>
@@ -50,7 +51,7 @@ TEST(PlanQueueTest, AWaitingJobDoesNotStarve) {
   snapshot.queue = {RealJob("j1", 100), RealJob("j2", 100)};
   snapshot.queue[1].spec.set_priority(3);
   EXPECT_EQ(PlanQueue(snapshot)[0].job, JobId("j2"));
-  snapshot.queue[0].submitted = kTestNow - absl::Hours(4);  // Four hours are worth four.
+  snapshot.queue[0].submitted = kTestNow - absl::Hours(4);  // Four hours of waiting add four.
   EXPECT_EQ(PlanQueue(snapshot)[0].job, JobId("j1"));
 }
 
@@ -118,7 +119,7 @@ TEST(PlanQueueTest, TheOrderOfTheSnapshotDoesNotMatter) {
   }
 }
 
-// The device has run the job once, at `seconds_per_token` and 10 W.
+// Lets the device have run the job once, at `seconds_per_token` and 10 W.
 void Learn(const DeviceView& view, const JobView& job, double seconds_per_token,
            ProfileTable* table) {
   const absl::StatusOr<WorkAmount> work = WorkOf(job.spec, job.inputs, *table);
@@ -173,7 +174,7 @@ TEST(PlanQueueTest, ABoardThatMeasuredClearlyBetterIsWaitedFor) {
   EXPECT_THAT(Summary(PlanQueue(snapshot)), ElementsAre("j1 on id-a", "j2 waits for id-a"));
 }
 
-// b is equal to a, c is equal to b, and c is not equal to a: c is no choice, though it ends first.
+// b is equal to a, and c is equal to b but not to a. So c is no choice, although c ends first.
 TEST(PlanQueueTest, EachCandidateIsComparedWithTheCheapestAlone) {
   ProfileTable profiles;
   Snapshot snapshot = MakeSnapshot({OrinNano("a"), OrinNano("b"), OrinNano("c")}, profiles);
@@ -190,7 +191,7 @@ TEST(PlanQueueTest, EachCandidateIsComparedWithTheCheapestAlone) {
   }
 }
 
-// A job that has waited long loses little by waiting a little longer.
+// For a job that has waited long, a little more waiting changes the product little.
 TEST(PlanQueueTest, TheDelayOfEdpBeginsAtTheSubmission) {
   const ProfileTable priors = ProfileTable::Priors();
   Snapshot snapshot = MakeSnapshot({XavierNx(), OrinNano()}, priors);
@@ -200,12 +201,12 @@ TEST(PlanQueueTest, TheDelayOfEdpBeginsAtTheSubmission) {
   EXPECT_THAT(Summary(PlanQueue(snapshot)), ElementsAre("j2 waits for id-orin", "j1 on id-nx"));
 }
 
-// The oracle: every assignment of jobs to devices in queue order. Without batteries and deadlines
-// waiting costs no joules, so the greedy plan must reach the least fleet energy; with time and one
-// job it must reach the earliest end.
+// The oracle tries every assignment of jobs to devices in queue order. Without batteries and
+// deadlines waiting costs no joules, so the greedy plan must reach the least fleet energy. With the
+// objective time and one job the plan must reach the earliest end.
 struct Oracle {
   std::vector<std::map<std::string, v1::Candidate>>
-      options;  // Of each job: by device, on an empty fleet.
+      options;  // For each job, the candidate of each device on an empty fleet.
 
   [[nodiscard]] double LeastEnergy(size_t job = 0) const {
     if (job == options.size()) {

@@ -1,7 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The published tables, predicted: `wattle plan` of the papers' workload must give the papers'
-// rows, as a rate.
+// Tests that `wattle plan` of the papers' workload gives the papers' figures.
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
@@ -64,7 +63,7 @@ TEST(PublishedRowsTest, AllFourArePredicted) {
   }
 }
 
-// Of a flat JSON object: the text after a field's name, without quotes.
+// The value of a field in a flat JSON object, without quotes.
 std::string ValueOf(const std::string& object, const std::string& field) {
   const std::string name = "\"" + field + "\": ";
   const size_t begin = object.find(name);
@@ -82,7 +81,7 @@ double NumberOf(const std::string& object, const std::string& field) {
   return std::strtod(ValueOf(object, field).c_str(), nullptr);
 }
 
-// The figures as the file beside the repository prints them, if it is there.
+// Compares with the figures in the file beside the repository, if the file exists.
 TEST(PublishedRowsTest, AgreeWithTheSeedFile) {
   std::ifstream file(WATTLE_SOURCE_DIR "/../shared/seed_profiles.json");
   if (!file) {
@@ -164,14 +163,15 @@ TEST(PublishedRowsTest, ABatchOrLengthUnknownToTheTablesIsLessSureAndHasTheSameM
   for (const v1::Prediction& prediction : {both, batch, length, none}) {
     EXPECT_NEAR(prediction.run_seconds().mean(), 11726, kTolerance * 11726);
   }
-  // The papers tell neither: a job that asks for one may differ from what they measured.
+  // The papers give neither batch nor length, so a job that specifies one may differ from their
+  // experiment.
   EXPECT_GT(both.run_seconds().high(), batch.run_seconds().high());
   EXPECT_GT(both.run_seconds().high(), length.run_seconds().high());
   EXPECT_GT(batch.run_seconds().high(), none.run_seconds().high());
   EXPECT_LT(batch.run_seconds().low(), none.run_seconds().low());
 }
 
-// A measured attempt as an emulated worker of `view`'s class reports it.
+// The receipt of a measured attempt of an emulated worker of `view`'s class.
 v1::Receipt ReceiptFor(const DeviceView& view, const v1::ModelShape& shape, double seconds) {
   v1::Receipt receipt;
   receipt.set_attempt_id("j1.1");
@@ -220,7 +220,8 @@ TEST(PublishedRowsTest, StillHoldAfterADemoWithASmallModel) {
     SCOPED_TRACE(testing::Message() << row.device << ", " << row.layers << " layers");
     ExpectRow(table, row);
   }
-  // Not even where the other class has measured this very workload: the shared one is far smaller.
+  // The published row stays even if the other class has measured this workload, because the shared
+  // workload is far smaller.
   Learn(XavierNx(), Gpt2Shape(12), 3000, &table);
   EXPECT_NEAR(
       FindCandidate(Plan(PublishedSpec(12), table), "orin")->prediction().run_seconds().mean(),

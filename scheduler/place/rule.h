@@ -2,7 +2,7 @@
 //
 // Rules that refuse a device for a job, with a reason that a person can act on. A rule is a
 // function and a row of the table in rules.cc. To add one: the function, its line in
-// rules_internal.h, its row, a case in rule_test.cc. Thread-safe: rules have no state.
+// rules_internal.h, its row, and a case in rule_test.cc. Thread-safe: rules have no state.
 #ifndef WATTLE_SCHEDULER_PLACE_RULE_H_
 #define WATTLE_SCHEDULER_PLACE_RULE_H_
 
@@ -18,8 +18,8 @@
 
 namespace wattle::scheduler {
 
-// One device, looked at for one job, at the time it could start there. A rule of the scope kDevice
-// sees the load's fields empty.
+// One device that is considered for one job at the time when the job could start there. For a rule
+// of the scope kDevice the fields of the load are empty.
 struct Consideration {
   const Snapshot& snapshot;
   const JobView& job;
@@ -29,30 +29,30 @@ struct Consideration {
   // The load.
   double start_in_seconds = 0;         // Wall.
   double finish_in_seconds_upper = 0;  // Wall, at the run's upper quantile.
-  Joules committed = Joules(0);        // The device's, with what this plan put there before.
+  Joules committed =
+      Joules(0);  // The joules that the device's battery has promised, including this plan's.
 };
 
 struct Refusal {
-  std::string reason;      // With the numbers, and what would make it feasible.
-  bool permanent = false;  // Cannot pass by itself, as against not now.
+  std::string reason;      // With the numbers, and the change that would make the device feasible.
+  bool permanent = false;  // True: waiting does not help. False: the refusal may pass.
 };
 
-// What a rule looks at besides the job. The planner asks each rule again only when its scope has
+// The inputs of a rule besides the job. The planner asks a rule again only when these inputs have
 // changed.
 enum class RuleScope {
-  kDevice,  // The device and its last heartbeat: one answer for the whole plan.
-  kLoad,    // Also when the device is free and what its battery owes.
+  kDevice,  // The device and its last heartbeat, which are fixed for the whole plan.
+  kLoad,    // Also the time when the device is free, and the promised joules of its battery.
 };
 
 struct Rule {
   absl::string_view name;  // As in Candidate.refused_by; part of the API, never changed.
   RuleScope scope;
-  // None: the rule has nothing against the device.
+  // nullopt: the rule allows the device.
   std::optional<Refusal> (*check)(const Consideration& on);
 };
 
-// All rules, in the order in which they are asked. The first permanent refusal counts, else the
-// first.
+// All rules in their order. The first permanent refusal counts, else the first refusal.
 absl::Span<const Rule> Rules();
 
 }  // namespace wattle::scheduler

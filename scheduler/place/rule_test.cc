@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Each rule: what it refuses, with which words, whether that can pass, and the case beside it that
-// it lets through.
+// Tests each rule: what it refuses, with which text, whether the refusal may pass, and a
+// neighbouring case that it allows.
 #include "scheduler/place/rule.h"
 
 #include <functional>
@@ -46,7 +46,7 @@ v1::Policy MakePolicy(double reserve, double max_celsius, const std::string& sel
   return policy;
 }
 
-// A window from and to so many hours after now; equal: none.
+// A policy with a window that opens and closes this many hours after now; equal numbers: no window.
 v1::Policy Scheduled(double opens_in_hours, double closes_in_hours, double budget_wh,
                      const std::string& alive_until) {
   v1::Policy policy = MakePolicy(0, 0, "");
@@ -67,8 +67,8 @@ void AddLabel(const std::string& key, const std::string& value, Situation* s) {
   label.set_value(value);
 }
 
-// 10,000 examples of GPT-2 Small take about 18 Wh on the Orin Nano, at the upper quantile up to
-// twice that.
+// 10,000 examples of GPT-2 Small take about 18 Wh on the Orin Nano, and up to twice that at the
+// upper quantile.
 const Case kCases[] = {
     {"nothing against it", [](Situation*) {}, "", "", false},
     {"not connected", [](Situation* s) { s->device.device.set_connected(false); }, "connected",
@@ -275,8 +275,8 @@ TEST(RuleTest, EachRuleRefusesWithItsReason) {
   }
 }
 
-// Each rule's text stands alone before people: what is wrong, then what to do; the rule's own name
-// is for programs.
+// A rule's text must make sense to people on its own: first the problem, then the remedy. The
+// rule's name is only for programs.
 TEST(RuleTest, EveryRefusalHasARemedyAndNoIdentifier) {
   const ProfileTable priors = ProfileTable::Priors();
   std::set<std::string> told;

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The table of rules: what a device is, then what it may do now, then what the run would do to it.
-// The guard comes after the policies that it enforces: these name the policy and the remedy, and
-// the guard refuses alone only while its hysteresis lasts.
+// The table of rules: first the device's properties, then its present state, then the effects of
+// the run. The guard comes after the policies that it enforces, because these name the policy and
+// the remedy. The guard alone refuses only during its hysteresis.
 #include "scheduler/place/rule.h"
 #include "scheduler/place/rules_internal.h"
 

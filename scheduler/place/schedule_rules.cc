@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Windows of the day and the daily energy budget: no job starts where the device's own guard would
-// hold it at once. How long a run pauses for them is in its predicted end (policy::FinishUnder).
+// Daily windows and the daily energy budget: no job starts when the device's own guard would hold
+// it at once. The predicted end includes the pauses of a run (policy::FinishUnder).
 #include "absl/strings/str_cat.h"
 
 #include "policy/held_back.h"

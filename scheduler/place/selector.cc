@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Matching of labels; the strictest policy.
+// Matches labels, and finds the strictest policy.
 #include "scheduler/place/selector.h"
 
 #include "absl/strings/str_split.h"
@@ -10,7 +10,7 @@
 namespace wattle::scheduler {
 namespace {
 
-// Fuel gauges are off by a few percent; for a worker that does not tell.
+// The gauge error of a worker that reports none: fuel gauges are off by a few percent.
 constexpr Fraction kUnknownGaugeError(0.02);
 
 }  // namespace

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Labels and policies: which of them mean a device. Pure; thread-safe.
+// Matches labels and policies to devices. Pure; thread-safe.
 #ifndef WATTLE_SCHEDULER_PLACE_SELECTOR_H_
 #define WATTLE_SCHEDULER_PLACE_SELECTOR_H_
 
@@ -19,27 +19,29 @@
 
 namespace wattle::scheduler {
 
-// `selector` is "key=value", or "key" for any value.
+// Whether the device has the label. `selector` is "key=value", or "key" for any value.
 bool HasLabel(const v1::DeviceInfo& device, absl::string_view selector);
 
-// Every selector of the policy; a policy without any means every device.
+// Whether the device matches every selector of the policy. A policy without selectors selects every
+// device.
 bool Selects(const v1::Policy& policy, const v1::DeviceInfo& device);
 
 // The limits that the policies which select the device set for the device.
 policy::Limits LimitsFor(const std::vector<v1::Policy>& policies, const v1::DeviceInfo& device);
 
-// Whether the device can tell its charge. A worker of an earlier version does not say so, and has a
-// gauge where it has told a capacity or a charge.
+// Whether the device has a battery gauge. A worker of an earlier version does not say so; its
+// device has a gauge if it reported a capacity or a charge.
 bool HasGauge(const v1::Device& device);
 policy::Gauge GaugeOf(const v1::DeviceInfo& device);
 
-// What work has drawn of the daily budget at `start`, as far as it is told, with the draw that is
-// still expected of the present attempt; 0 on a later day. REQUIRES: limits.budget.
+// The joules of the daily budget that work has drawn by `start`, as far as they are reported, plus
+// the joules that the present attempt is still expected to draw; 0 on a later day. REQUIRES:
+// limits.budget.
 Joules BudgetSpent(const policy::Limits& limits, const v1::Device& device, Joules committed,
                    absl::Time now, absl::Time start);
 
 // The joules that an attempt takes from a battery: `run_energy` (gross) for the run, and the gross
-// joules of fetch, start and checkpoints, idle draw included.
+// joules of fetch, start and checkpoints, including idle draw.
 Joules GrossDemand(const v1::Prediction& prediction, Joules run_energy);
 
 }  // namespace wattle::scheduler

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a plan is computed from: the fleet and the queue at one event of the journal. Plain values,
-// copied by whoever asks for a plan; nothing here reads a clock. Thread safety: none needed, a
-// snapshot is not changed once built. Read place.h next.
+// The input of a plan: the fleet and the queue at one event of the journal. Plain values, which the
+// caller copies; nothing here reads a clock. A snapshot never changes once built, so it needs no
+// lock. Read place.h next.
 #ifndef WATTLE_SCHEDULER_PLACE_SNAPSHOT_H_
 #define WATTLE_SCHEDULER_PLACE_SNAPSHOT_H_
 
@@ -22,36 +22,38 @@
 
 namespace wattle::scheduler {
 
-// A device with what it is already committed to.
+// A device with its present commitments.
 struct DeviceView {
   v1::Device device;
-  // Wall time at which its running or placed attempt is expected to end; <= Snapshot::now: free. A
-  // device that still runs an attempt past that time is taken as busy for a little longer, never as
-  // free.
+  // Wall time at which the device's running or placed attempt is expected to end; at or before
+  // Snapshot::now: the device is free. A device that still runs an attempt after that time counts
+  // as busy for a little longer, never as free.
   absl::Time free_at = absl::InfinitePast();
-  Joules
-      committed_energy;  // Gross draw still expected of that attempt; counts against the battery.
+  Joules committed_energy;  // Gross joules that the attempt is still expected to draw from the
+                            // battery.
 };
 
 struct JobView {
   JobId id;
   v1::JobSpec spec;
-  absl::Time submitted = absl::InfinitePast();  // Infinite past: a dry run, as if submitted now.
+  absl::Time submitted =
+      absl::InfinitePast();  // Infinite past: a dry run, which counts as submitted now.
   std::vector<InputView> inputs;
-  std::vector<DeviceId> avoided_devices;  // An attempt failed there.
-  // Estimate of the runner's peak (models/memory_estimate.h: the scheduler may not include it); 0:
-  // not known, memory is then no reason to refuse.
+  std::vector<DeviceId> avoided_devices;  // Devices on which an attempt failed.
+  // Estimated peak memory of the runner (models/memory_estimate.h, which the scheduler may not
+  // include); 0: unknown, and memory is no reason to refuse.
   int64_t peak_memory_bytes = 0;
 };
 
 struct Snapshot {
-  SequenceNumber sequence;  // The journal's, that this is a view of.
+  SequenceNumber sequence;  // The journal's sequence number of this snapshot.
   absl::Time now;
   std::vector<DeviceView> devices;
-  std::vector<JobView> queue;        // In any order.
-  std::vector<v1::Policy> policies;  // Those that apply; for "what if" the caller puts others here.
+  std::vector<JobView> queue;  // In any order.
+  std::vector<v1::Policy>
+      policies;  // The policies that apply; for a "what if" plan the caller puts others here.
   const ProfileTable* profiles =
-      nullptr;  // Not owned, outlives the plan; never null when planning.
+      nullptr;  // Not owned; must outlive the plan. REQUIRES: not null when planning.
 };
 
 }  // namespace wattle::scheduler
