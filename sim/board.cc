@@ -10,7 +10,7 @@
 namespace wattle::sim {
 namespace {
 
-// The sun is taken as constant over such a share of a day.
+// The sun is constant over this share of a day.
 constexpr double kSliceShare = 0.01;
 constexpr double kKelvinPerWatt = 3.0;
 constexpr double kThermalSeconds = 90.0;

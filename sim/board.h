@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The truth of one simulated board: what it draws, how full its battery is, how hot it is; and its
-// sensors, which can be silent, stuck or wrong. The worker sees the sensors alone, the invariants
+// The truth of one simulated board: its power, its battery's charge, its temperature; and its
+// sensors, which can be silent, stuck or wrong. The worker sees only the sensors; the invariants
 // see the truth. Single-threaded.
 #ifndef WATTLE_SIM_BOARD_H_
 #define WATTLE_SIM_BOARD_H_
@@ -22,21 +22,22 @@ struct BoardSettings {
   Fraction charge{1.0};             // at the start
   Watts harvest_peak{};             // of a panel at noon
   double day_seconds = 86400.0;     // from one noon to the next
-  double noon_seconds = 0.0;        // of the first one
-  Fraction gauge_error{0.02};       // as the gauge states
-  double gauge_bias = 0.0;          // of its readings, within the stated error
+  double noon_seconds = 0.0;        // time of the first noon
+  Fraction gauge_error{0.02};       // the error that the gauge states
+  double gauge_bias = 0.0;          // constant offset of the readings, within the stated error
 };
 
 class Board {
  public:
   explicit Board(const BoardSettings& settings);
 
-  // Moves energy, charge and heat along. Times: seconds of the world, never going back.
+  // Advances energy, charge and heat to this time. Times are seconds of the world and never go
+  // back.
   void AdvanceTo(double at_seconds);
   void SetWorking(bool working) { working_ = working; }
   void SetPowered(bool powered) { powered_ = powered; }
-  void SetClouds(double share) { sun_share_ = share; }  // of the harvest that is left
-  void Recharge();                                      // full, from mains from now on
+  void SetClouds(double share) { sun_share_ = share; }  // remaining share of the harvest
+  void Recharge();  // fills the battery and switches to mains for good
   void SetAmbient(Celsius ambient) { ambient_ = ambient; }
 
   [[nodiscard]] bool working() const { return working_; }
@@ -49,19 +50,18 @@ class Board {
   [[nodiscard]] Celsius temperature() const { return temperature_; }
   [[nodiscard]] const BoardSettings& settings() const { return settings_; }
 
-  // What is wrong with the sensors.
   struct SensorFaults {
     bool gauge_silent = false;
-    bool gauge_sags = false;  // its next reading says empty
+    bool gauge_sags = false;  // the next reading says empty
     std::optional<Fraction> gauge_says{};
     bool thermometer_silent = false;
   };
   SensorFaults sensors;
 
-  // The sensors as the worker knows them: one source with a counter of the energy, a thermometer
-  // and, on a battery, a gauge.
+  // The sensors as the worker sees them: one source with an energy counter, a thermometer and, on a
+  // battery, a gauge.
   [[nodiscard]] telemetry::SourceInfo Sensors() const;
-  // What they tell now. A sensor that is silent is left out.
+  // The present readings. A silent sensor has none.
   [[nodiscard]] std::vector<telemetry::Reading> Read(Monotonic now);
 
  private:

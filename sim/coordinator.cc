@@ -57,7 +57,7 @@ void Coordinator::Stop(bool power_cut) {
   alive_ = false;
   ++life_;
   if (mount_) {
-    mount_->Unplug(true);  // A process that ends does not close its database.
+    mount_->Unplug(true);  // A process that is killed does not close its database.
   }
   log_.reset();
   if (mount_) {
@@ -180,8 +180,7 @@ bool Coordinator::Restore() {
     return false;
   }
   Stop(true);
-  // As `wattle-coordinator restore --replace` does: above the epoch of the journal that is
-  // replaced.
+  // As `wattle-coordinator restore --replace` does: opens above the epoch of the replaced journal.
   epoch_min_ = std::max(epoch_min_, core::EpochOf(durable_) + 1);
   disk_.Restore(backup_->disk);
   world_.invariants.GoBackTo(backup_->past);
@@ -220,7 +219,8 @@ void Coordinator::Hello(const v1::Hello& hello, std::function<void(bool)> done) 
         durable_, device, incarnation,
         {.now = Now().wall, .heartbeat_interval = absl::Seconds(world_.options.heartbeat_seconds)});
     send_(device, message);
-    // A worker of another opening of the journal renumbers its reports and says hello again.
+    // A worker that last worked for another opening of the journal renumbers its reports and sends
+    // a second hello.
     last_report_[device] = core::IsOfThisOpening(durable_, hello)
                                ? hello.last_report_sequence()
                                : std::numeric_limits<int64_t>::max();
@@ -275,7 +275,7 @@ void Coordinator::Commit() {
   shell::Ready batch = std::exchange(pending_, {});
   if (!batch.events().empty()) {
     if (!log_->Append(batch.events()).ok()) {
-      // The process ends, as the real one does, and is started again.
+      // The process ends, as the real one does, and starts again later.
       Stop(false);
       RestartLater();
       return;
@@ -325,13 +325,13 @@ void Coordinator::Tick() {
     Post(core::ArchiveEnded{retention}, nullptr);
   }
   if (shell_->state().open_jobs.empty()) {
-    return;  // Time changes nothing else.
+    return;  // Time changes nothing but open jobs and their attempts.
   }
   Post(core::Tick{}, nullptr);
 }
 
 void Coordinator::WriteSnapshot() {
-  // Refused by a full disk: the events are all there, and the next snapshot comes.
+  // A full disk may refuse the snapshot. No event is lost, and a later snapshot will be written.
   const absl::Status written = log_->WriteSnapshot(durable_);
   if (written.ok()) {
     ++world_.counts.snapshots;
@@ -378,7 +378,7 @@ void Coordinator::Plan() {
     return;
   }
   plan_under_way_ = true;
-  // The plan takes its time on another thread, and is stale when it comes back.
+  // The plan takes some time on another thread and is stale when it arrives.
   world_.loop.After(world_.random.Between(0.01, 1.5), [this, life = life_] {
     if (life != life_ || !alive_) {
       return;

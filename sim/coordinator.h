@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // A coordinator's process and machine in virtual time: a loop around the shell (coordinator/shell),
-// where the real one has threads. It commits in batches, releases what is durable, plans with a
-// delay, and can stop at any step, lose what was not synced, be replaced by a backup.
-// Single-threaded.
+// where the real coordinator has threads. The loop commits in batches, releases durable outcomes
+// and plans with a delay. The process can stop at any step, lose unsynced writes, and be replaced
+// by a backup. Single-threaded.
 #ifndef WATTLE_SIM_COORDINATOR_H_
 #define WATTLE_SIM_COORDINATOR_H_
 
@@ -32,7 +32,7 @@ namespace wattle::sim {
 
 class Coordinator {
  public:
-  // The way down to a device's present stream.
+  // Sends a message to the device's present stream.
   using Send = std::function<void(const DeviceId&, const v1::CoordinatorMessage&)>;
 
   struct World {
@@ -42,48 +42,49 @@ class Coordinator {
     Counts& counts;
     Invariants& invariants;
   };
-  // stopped: the process has ended, and with it every stream.
+  // stopped: called when the process has ended, and every stream with it.
   Coordinator(const World& world, Send send, std::function<void()> stopped);
   ~Coordinator();
   Coordinator(const Coordinator&) = delete;
   Coordinator& operator=(const Coordinator&) = delete;
 
-  // `done` is called when the answer is durable; never if the process stops first.
+  // Calls `done` when the answer is durable, or never if the process stops first.
   void Post(core::Command command, shell::AnswerCallback done);
-  // A stream's messages. welcomed: the hello is durable and the welcome goes out; false: refused.
+  // The messages of a stream. welcomed: true when the hello is durable and the welcome goes out;
+  // false when the hello is refused.
   void Hello(const v1::Hello& hello, std::function<void(bool welcomed)> done);
   void Heard(const DeviceId& device, const v1::Heartbeat* heartbeat);
   void Disconnected(const DeviceId& device);
   void TookReport(const DeviceId& device, int64_t sequence);
 
-  // The process ends. power_cut: so does the machine, and its disk loses what was not synced.
+  // Ends the process. power_cut: the machine stops too, and its disk loses unsynced writes.
   void Stop(bool power_cut);
   void Restart();
-  bool Backup();  // false: not at this moment
-  // Stops and comes back on the last backup's disk; nothing where there is none.
+  bool Backup();  // false: not possible at this moment
+  // Stops and comes back on the disk of the last backup. False: there is no backup.
   bool Restore();
   void StepClock(double seconds) {
     clock_offset_seconds_ += seconds;
     time_limits_.OnClockStep();
   }
-  bool EvictSomeArtifact();  // false: there is none
+  bool EvictSomeArtifact();  // false: there is no artifact
   Disk& disk() { return disk_; }
 
   [[nodiscard]] bool alive() const { return alive_; }
-  [[nodiscard]] int64_t life() const { return life_; }  // number of the process
+  [[nodiscard]] int64_t life() const { return life_; }  // the process's number
   [[nodiscard]] int64_t restores() const { return restores_; }
-  // The state as the journal has it.
+  // The durable state.
   [[nodiscard]] const core::State& durable() const { return durable_; }
-  // Jobs that left the state, by idempotency key: what the history of the journal would answer.
+  // Jobs that left the state, by idempotency key: the answers of the journal's history.
   [[nodiscard]] const std::map<std::string, v1::Job>& history() const { return history_; }
   [[nodiscard]] const v1::Job* FindArchived(const std::string& idempotency_key) const;
   [[nodiscard]] double SilenceSeconds(const std::string& device_id) const;
 
  private:
   [[nodiscard]] core::Instant Now() const;
-  // A journal that begins, and a copy, are opened before anything else is decided.
+  // Opens a new journal or a copy under its epoch, before any other decision.
   bool OpenLineage();
-  // False: the disk does not let it, and the process is started again later.
+  // False: the disk prevents it, and the process will start again later.
   bool OpenLog();
   void RestartLater();
   void WriteSnapshot();
@@ -92,7 +93,7 @@ class Coordinator {
   void Every(double interval_seconds, void (Coordinator::*action)());
   void Tick();
   void Plan();
-  // What is durable from now on.
+  // Takes the events as durable.
   void Took(const std::vector<v1::Event>& events);
   void Count(const std::vector<v1::Event>& events);
 
@@ -115,7 +116,7 @@ class Coordinator {
   int64_t epoch_min_ = 0;
   bool on_copy_ = false;  // the disk is a backup that nobody has opened yet
 
-  // In memory.
+  // The process's memory:
   bool alive_ = false;
   int64_t life_ = 0;
   double started_seconds_ = 0.0;
@@ -123,7 +124,7 @@ class Coordinator {
   std::optional<shell::Shell> shell_;
   core::Observations observations_;
   std::map<std::string, double> heard_seconds_;
-  std::map<DeviceId, int64_t> last_report_;  // that the device had made by its hello
+  std::map<DeviceId, int64_t> last_report_;  // the device's last report at its hello
   shell::Ready pending_;
   core::State durable_;
   std::map<std::string, v1::Job> history_;

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A simulated disk. What was written and not synced may be lost from its end when the power goes:
-// the disk then keeps a random number of the writes and a part of the next one. It can be full, and
-// it can flip a byte. Deterministic for one seed; single-threaded.
+// A simulated disk. When the power goes, the disk keeps a random number of the unsynced writes and
+// a part of the next one, and loses the rest. The disk can be full and can flip a byte.
+// Deterministic for one seed; single-threaded.
 #ifndef WATTLE_SIM_DISK_H_
 #define WATTLE_SIM_DISK_H_
 
@@ -20,31 +20,35 @@ namespace wattle::sim {
 
 class Disk {
  public:
-  // Durable files by path: what a backup copies.
+  // Durable files by path, as a backup copies them.
   using Image = std::map<std::string, std::string>;
 
-  // random: outlives the disk.
+  // random: must outlive the disk.
   explicit Disk(Random& random) : random_(random) {}
 
-  // As a running process sees them. Null where there is no such file; holds until the next change.
+  // The file as a running process sees it; null if there is none. The pointer is valid until the
+  // next change.
   [[nodiscard]] const std::string* Find(const std::string& path) const;
   [[nodiscard]] std::vector<std::string> List(absl::string_view prefix) const;
 
-  // Make the file where it is missing. kResourceExhausted: the disk is full, nothing was written.
+  // Write and Append create a missing file. Errors: kResourceExhausted: the disk is full, and
+  // nothing was written.
   absl::Status Write(const std::string& path, int64_t offset, absl::string_view bytes);
   absl::Status Append(const std::string& path, absl::string_view bytes);
   void Truncate(const std::string& path, int64_t size_bytes);
   void Sync(const std::string& path);
-  // Written aside, synced, renamed and the directory synced: durable when it returns OK, and at no
-  // moment half there. kResourceExhausted: the old content stays.
+  // Replaces the file by writing aside, syncing, renaming and syncing the directory. The new
+  // content is durable when Replace returns OK, and no moment shows half of it. Errors:
+  // kResourceExhausted: the old content stays.
   absl::Status Replace(const std::string& path, absl::string_view content);
   void Remove(const std::string& path);  // durable at once
 
-  // The machine stops here: what was not synced is lost from a random point on.
+  // The machine loses power: unsynced writes are lost from a random point on.
   void LosePower();
   void SetFull(bool full) { full_ = full; }
   [[nodiscard]] bool full() const { return full_; }
-  // Flips one bit of one durable file whose path begins so; false where there is none.
+  // Flips one bit of one durable file whose path begins with `prefix`. False: there is no such
+  // file.
   bool Damage(absl::string_view prefix);
   void Wipe() { files_.clear(); }
 

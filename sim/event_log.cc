@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The plain log. File "log": for each batch its length and checksum, 8 bytes each, then the events
-// as one JournalBatch of length-delimited messages. File "snapshot": the state that it begins with.
+// The plain log. The file "log" has for each batch its length and checksum, 8 bytes each, then the
+// events as length-delimited messages. The file "snapshot" has the state at the start of the log.
 #include "sim/event_log.h"
 
 #include <cstdint>
@@ -60,7 +60,7 @@ class PlainLog final : public EventLog {
   }
 
   void AppendUnconfirmed(const std::vector<v1::Event>& events) override {
-    // The outcome is not looked at: the machine stops in the middle of it.
+    // The machine stops during the append, so the outcome is unknown.
     disk_.Append(kLog, Record(events)).IgnoreError();
   }
 
@@ -71,7 +71,7 @@ class PlainLog final : public EventLog {
       WATTLE_ASSIGN_OR_RETURN(const core::State state, core::ParseSnapshot(*snapshot));
       recorded.snapshots = {state.last_sequence.value()};
     }
-    // All rows of a snapshot joined are one row.
+    // All rows of a snapshot joined are also one valid row.
     recorded.read_snapshot = [snapshot](int64_t, const auto& take) { return take(*snapshot); };
     recorded.replay = [&](int64_t after, const auto& take) { return Replay(after, take, seen); };
     return shell::Recover(recorded);
@@ -79,7 +79,7 @@ class PlainLog final : public EventLog {
 
   absl::Status WriteSnapshot(const core::State& state) override {
     WATTLE_RETURN_IF_ERROR(disk_.Replace(kSnapshot, core::SnapshotBytes(state)));
-    // A stop in between leaves events that the snapshot has too: Replay passes over them.
+    // A stop in between leaves events that the snapshot also has; Replay skips them.
     return disk_.Replace(kLog, "");
   }
 
@@ -101,7 +101,7 @@ class PlainLog final : public EventLog {
       whole += sizeof(header) + payload.size();
     }
     if (content != nullptr && whole < content->size()) {
-      disk_.Truncate(kLog, static_cast<int64_t>(whole));  // a torn tail was promised to nobody
+      disk_.Truncate(kLog, static_cast<int64_t>(whole));  // nobody was told of a torn tail
       disk_.Sync(kLog);
     }
     return absl::OkStatus();

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Virtual time: things to do, in order of their time and then of their making. Time passes only by
-// running them. Single-threaded.
+// Virtual time: actions in order of their time, and of their creation at one time. Only running an
+// action advances the time. Single-threaded.
 #ifndef WATTLE_SIM_EVENT_LOOP_H_
 #define WATTLE_SIM_EVENT_LOOP_H_
 
@@ -28,7 +28,8 @@ class EventLoop {
     At(now_seconds_ + delay_seconds, std::move(action));
   }
 
-  // Runs everything up to that time, then stands at it. Stops early when `stop` says so.
+  // Runs all actions up to `end_seconds`, then sets the time to it. Stops early when `stop` returns
+  // true.
   template <typename Stop>
   void RunUntil(double end_seconds, const Stop& stop) {
     while (!heap_.empty() && heap_.front().at_seconds <= end_seconds && !stop()) {

@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The bugs that can be put into the code under test (base/fault_point.h). One at a time.
+// The mutants: bugs that the simulation switches on in the code under test (base/fault_point.h),
+// one at a time.
 #ifndef WATTLE_SIM_FAULT_POINTS_H_
 #define WATTLE_SIM_FAULT_POINTS_H_
 
@@ -12,7 +13,7 @@ namespace wattle::sim {
 
 // Turns one fault point on and all others off; empty: all off.
 void TurnOnFaultPoint(const std::string& name);
-// How often the code asked for the one that is on: 0: the mutant was never reached.
+// How often the code reached the fault point that is on; 0: the mutant was never reached.
 int64_t FaultPointHits();
 
 // A mutant of the code under test.

@@ -177,7 +177,7 @@ bool Faults::HappenToWorker(Fault fault) {
       worker.EvictCache();
       return true;
     case Fault::kPolicyChange: {
-      // A little below where a battery stands, so that the guard has to act.
+      // A reserve a little below the battery's charge, so that the guard must act.
       const double charge = worker.board().has_battery() ? worker.board().charge().value() : 0.5;
       parts_.users.ChangePolicies(
           Fraction(std::clamp(charge - parts_.random.Between(0.0, 0.15), 0.05, 0.8)));

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Makes the faults of a world happen (sim/options.h), each at times drawn from the seed, and takes
-// them back: a full disk gets room, a clock is set right, a partition heals. Single-threaded.
+// Causes the faults of a world (sim/options.h) at times that are drawn from the seed, and ends them
+// again: a full disk gets room, a clock is set right, a partition heals. Single-threaded.
 #ifndef WATTLE_SIM_FAULTS_H_
 #define WATTLE_SIM_FAULTS_H_
 
@@ -19,7 +19,7 @@
 
 namespace wattle::sim {
 
-// The parts of a world; all outlive the injector.
+// The parts of a world. All must outlive the injector.
 struct Parts {
   EventLoop& loop;
   Random& random;
@@ -36,12 +36,12 @@ class Faults {
   explicit Faults(const Parts& parts) : parts_(parts) {}
 
   void Start();
-  // No fault happens any more, and what is broken is mended.
+  // Ends all faults and mends everything that is broken.
   void Stop();
 
  private:
   void Repeat(Fault fault);
-  bool Happen(Fault fault);  // false: it found nothing to break
+  bool Happen(Fault fault);  // false: there is nothing to break
   bool HappenToCoordinator(Fault fault);
   bool HappenToWorker(Fault fault);
   bool StopCoordinator(bool power_cut);
@@ -51,7 +51,7 @@ class Faults {
   [[nodiscard]] double Outage() {
     return parts_.random.Between(0.5, parts_.options.outage_seconds_max);
   }
-  // Does it, and takes it back after an outage or when the faults stop.
+  // Calls set(true), and set(false) after this time or when the faults stop.
   void For(double seconds, const std::function<void(bool on)>& set);
 
   Parts parts_;

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The checks. They look at events and the world's truth alone, not at how the core came to them.
+// The checks. They use only the events and the world's truth, not the core's reasoning.
 #include "sim/invariants.h"
 
 #include <algorithm>
@@ -12,13 +12,13 @@
 namespace wattle::sim {
 namespace {
 
-// Energy is summed in another order here than there.
+// The checks and the core sum energy in different orders.
 constexpr double kRelativeTolerance = 1e-6;
 constexpr double kJoulesTolerance = 1e-3;
-// A lease is looked at once a tick, on a clock that started with the process.
+// Leases are checked once a tick, on a clock that started with the process.
 constexpr double kLeaseTolerance = 1e-6;
 
-// Of the chain before the event and the event's bytes.
+// The hash of the chain before the event and of the event's bytes.
 uint64_t Chain(uint64_t before, const v1::Event& event) {
   uint64_t hash = before ^ 0xcbf29ce484222325u;
   for (const char byte : event.SerializeAsString()) {
@@ -106,7 +106,7 @@ void Invariants::OnEvent(const v1::Event& event) {
     case v1::Event::kLedgerRecorded:
       return OnLedger(event.ledger_recorded());
     default:
-      return;  // Changes nothing that is checked here.
+      return;  // No check depends on this event.
   }
 }
 

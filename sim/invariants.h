@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What must hold after every event, whatever went wrong. Kept up event by event: an event costs the
-// same in a large world as in a small one; the full check of a state is for samples. The first
-// breach is kept, in words. Single-threaded.
+// The invariants that hold after every event, whatever the faults. They are updated event by event,
+// so that an event costs the same in a large world as in a small one; CheckState walks a whole
+// state and is for samples. The first breach is kept as a sentence. Single-threaded.
 #ifndef WATTLE_SIM_INVARIANTS_H_
 #define WATTLE_SIM_INVARIANTS_H_
 
@@ -21,35 +21,37 @@
 
 namespace wattle::sim {
 
-// The truth about the world, which no part of the system knows. The invariants compare the system
-// with the truth.
+// The truth about the world, which no part of the system knows and the invariants compare with.
 class Truth {
  public:
   virtual ~Truth() = default;
-  // Since the coordinator's process last heard of the device; since its start where it never did.
+  // Seconds since the coordinator's process last heard of the device, or since the process's start
+  // if it never did.
   [[nodiscard]] virtual double SilenceSeconds(const std::string& device_id) const = 0;
-  // All that the device drew since the world began.
+  // All joules that the device has drawn since the world began.
   [[nodiscard]] virtual Joules Drawn(const std::string& device_id) const = 0;
 };
 
 class Invariants {
  public:
-  // trace: every durable event goes to stderr, for people who look for a fault.
+  // trace: prints every durable event to stderr, for people who look for a fault.
   Invariants(const Truth& truth, bool trace) : truth_(truth), trace_(trace) {}
 
-  // What a command was decided to, at that moment.
+  // The events of a decision, at the moment of the decision.
   void OnDecided(const std::vector<v1::Event>& events);
-  // One durable batch, in order.
+  // One durable batch of events, in order.
   void OnDurable(const std::vector<v1::Event>& events);
-  // An event as a start reads it from the journal: the hash chain must be that of the live events.
+  // An event that a start reads from the journal. Its hash chain must equal that of the live
+  // events.
   void OnReplayed(const v1::Event& event);
-  // A worker dropped reports up to and including this one: they must be durable.
+  // A worker dropped its reports up to and including this one, so they must be durable.
   void OnAcknowledged(const std::string& device_id, int64_t incarnation, int64_t sequence);
-  // Every job in one state, every index right. Walks everything.
+  // Checks that every job is in one state and every index is right. Walks the whole state.
   void CheckState(const core::State& state);
 
-  // A backup is taken, and later replaces the coordinator's journal. The journal then forgets the
-  // events after the backup. The job ids and tokens that it had given out stay given out.
+  // Remember takes a backup; GoBackTo replaces the coordinator's journal with it. The journal then
+  // forgets the events after the backup. The job ids and tokens that it gave out after the backup
+  // stay given out.
   struct Past;
   [[nodiscard]] Past Remember() const;
   void GoBackTo(const Past& past);
@@ -58,12 +60,12 @@ class Invariants {
   [[nodiscard]] const std::string& breach() const { return breach_; }
   [[nodiscard]] uint64_t chain() const { return last_chain_; }
   [[nodiscard]] int64_t last_sequence() const { return model_.last_sequence; }
-  // An event took the artifact out of the store.
+  // Whether an event removed the artifact from the store.
   [[nodiscard]] bool WasEvicted(const std::string& artifact_id) const {
     return evicted_.contains(artifact_id);
   }
-  // A receipt of the device came after its job had left for the history: its joules are in the
-  // device's ledger alone.
+  // Whether a receipt of the device came after its job had moved to the history. Its joules are
+  // then only in the device's ledger.
   [[nodiscard]] bool HasUnbookedReceipts(const std::string& device_id) const {
     return unbooked_.contains(device_id);
   }
@@ -85,13 +87,13 @@ class Invariants {
     double lease_seconds = 0.0;
     std::string receipt{};  // serialized
   };
-  // What the durable events say.
+  // The state that the durable events describe.
   struct Model {
     std::map<std::pair<std::string, int64_t>, int64_t> marks;  // by device and incarnation
     std::unordered_map<std::string, JobModel> jobs;
     std::unordered_map<std::string, AttemptModel> attempts;
     std::unordered_map<std::string, v1::EnergyLedger> ledgers;  // by device
-    std::unordered_map<std::string, std::string> jobs_of_keys;  // also of archived jobs
+    std::unordered_map<std::string, std::string> jobs_of_keys;  // includes archived jobs
     int64_t last_sequence = 0;
   };
 
@@ -119,12 +121,12 @@ class Invariants {
   std::string breach_;
   Model model_;
   std::unordered_set<std::string> touched_;  // jobs of the present batch
-  // Of the whole world, also of journals that a backup replaced.
+  // Facts of the whole world, including journals that a backup replaced:
   std::unordered_set<int64_t> tokens_;
   std::unordered_map<std::string, std::string> keys_of_jobs_;
   std::unordered_set<std::string> evicted_;      // artifacts
   std::unordered_set<std::string> unbooked_;     // devices
-  std::unordered_map<int64_t, uint64_t> chain_;  // of the present journal, by sequence number
+  std::unordered_map<int64_t, uint64_t> chain_;  // key: sequence number in the present journal
   uint64_t last_chain_ = 0;
 };
 

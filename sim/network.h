@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The links between workers and coordinator: in order within a stream until it breaks, and what an
-// older stream still carries may arrive after the newer one's messages. Single-threaded.
+// The links between workers and coordinator. A stream delivers in order until it breaks. Messages
+// of an older stream may arrive after messages of a newer one. Single-threaded.
 #ifndef WATTLE_SIM_NETWORK_H_
 #define WATTLE_SIM_NETWORK_H_
 
@@ -24,8 +24,8 @@ class Network {
  public:
   using StreamId = int64_t;  // from 1; 0: none
 
-  // broken: called once for a stream when a message of it is lost; both ends find out by themselves
-  // later. All references outlive the network.
+  // broken: called once for a stream when one of its messages is lost; each end notices later. All
+  // references must outlive the network.
   Network(EventLoop& loop, Random& random, const Options& options, Counts& counts,
           std::function<void(int device, StreamId stream)> broken)
       : loop_(loop),
@@ -38,7 +38,7 @@ class Network {
   StreamId Open(int device);
   void Send(StreamId stream, Direction direction, std::function<void()> deliver);
   void Break(StreamId stream);
-  void BreakAll();  // the process at one end is gone
+  void BreakAll();  // one end's process has ended
   void SetPartitioned(int device, bool partitioned) {
     partitioned_[static_cast<size_t>(device)] = partitioned;
   }
@@ -61,7 +61,7 @@ class Network {
   bool faults_ = true;
   std::vector<bool> partitioned_;
   StreamId next_ = 1;
-  std::map<StreamId, Stream> streams_;  // that are not broken
+  std::map<StreamId, Stream> streams_;  // the unbroken streams
 };
 
 }  // namespace wattle::sim

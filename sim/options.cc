@@ -9,7 +9,7 @@ namespace {
 struct FaultRow {
   Fault fault;
   const char* name;
-  // Mean seconds between two of them in a dense world, drawn between these; 0: never there.
+  // The mean seconds between two such faults in a dense world are drawn from this range; 0: never.
   double low_seconds;
   double high_seconds;
 };
@@ -44,13 +44,13 @@ constexpr FaultRow kRows[] = {
 };
 static_assert(std::size(kRows) == kFaults, "every fault has its row");
 
-// The real journal takes about ten times as long as the plain log.
+// The share of worlds with the real journal, which takes about ten times as long as the plain log.
 constexpr double kSqliteWorlds = 0.1;
 constexpr double kHour = 3600.0;
 constexpr double kDay = 24.0 * kHour;
 
-// A dense world lives half an hour with faults, a slow one three weeks: the faults per device and
-// virtual day differ, those per job do not.
+// A dense world has faults for half an hour, a slow world for three weeks. The faults per device
+// and virtual day differ; the faults per job do not.
 void MakeSlow(Random& random, Options& options) {
   options.devices = 8 + random.Below(9);
   options.jobs = 20 + random.Below(30);
@@ -58,7 +58,8 @@ void MakeSlow(Random& random, Options& options) {
   options.end_seconds = 150.0 * kDay;
   options.step_seconds = random.Between(10.0, 60.0);
   options.job_steps_max = 60;
-  // Idle time is most of the time: whatever happens in it costs the simulation.
+  // Devices are idle most of the time, so the cost of idle time determines the cost of the
+  // simulation.
   options.heartbeat_seconds = random.Between(0.5 * kHour, kHour);
   options.ledger_seconds = random.Between(6.0 * kHour, 24.0 * kHour);
   options.idle_save_seconds = random.Between(6.0 * kHour, 12.0 * kHour);
@@ -103,7 +104,7 @@ Options DrawOptions(uint64_t seed, bool slow) {
     options.mean_seconds[static_cast<size_t>(row.fault)] =
         random.Chance(0.3) ? 0.0 : random.Between(row.low_seconds, row.high_seconds);
   }
-  // Restores one world in three: after one, less can be told about what came before.
+  // One world in three has restores, because after a restore fewer facts can be checked.
   if (random.Chance(0.67)) {
     options.mean_seconds[static_cast<size_t>(Fault::kRestore)] = 0.0;
   }

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A simulated world as data: its size, its pace, its faults, and the bug that is put into the code
-// on purpose. Drawn from a seed, so that no two worlds go wrong in the same way.
+// A simulated world as data: its size, its pace, its faults, and its mutant. The options are drawn
+// from a seed, so that each world fails in a different way.
 #ifndef WATTLE_SIM_OPTIONS_H_
 #define WATTLE_SIM_OPTIONS_H_
 
@@ -14,7 +14,7 @@
 
 namespace wattle::sim {
 
-// A fault happens to a device, a job or the coordinator, drawn at random.
+// A fault. It hits a device, a job or the coordinator, drawn at random.
 enum class Fault {
   kCoordinatorCrash,     // the process ends, its disk keeps what was written
   kCoordinatorPowerCut,  // the disk loses what was not synced
@@ -22,7 +22,7 @@ enum class Fault {
   kRestore,              // the coordinator is replaced by its last backup
   kCoordinatorDiskFull,
   kCoordinatorClockStep,  // up to ten days, forward or back
-  kArtifactEviction,      // the store wants room: some artifact that nothing needs goes
+  kArtifactEviction,      // the store needs room and drops an unneeded artifact
   kWorkerCrash,
   kWorkerPowerCut,
   kWorkerDiskLost,  // the card is replaced by an empty one
@@ -51,36 +51,37 @@ struct Options {
   uint64_t seed = 1;
   int devices = 6;
   int jobs = 24;
-  // Faults happen until then; by end_seconds everything must have come to rest. Ends sooner when it
-  // has.
+  // Faults happen until fault_seconds. By end_seconds everything must be at rest; the world ends as
+  // soon as it is.
   double fault_seconds = 1800.0;
   double end_seconds = 30000.0;
 
-  // Pace. A dense world lives an hour in steps of a second, a slow one weeks in steps of minutes.
-  double step_seconds = 1.0;  // of a runner, about
+  // The pace. A dense world lives an hour in steps of a second, a slow world weeks in steps of
+  // minutes.
+  double step_seconds = 1.0;  // mean duration of a runner's step
   int job_steps_max = 300;
   double heartbeat_seconds = 2.0;
-  double ledger_seconds = 900.0;     // of a worker's report of its joules
-  double idle_save_seconds = 300.0;  // of its record while nothing runs
-  double sample_seconds = 0.5;       // of power, heat and charge while an attempt is held
-  double day_seconds = 900.0;        // of the sun on the panels
+  double ledger_seconds = 900.0;     // between a worker's reports of its joules
+  double idle_save_seconds = 300.0;  // between saves of its record while idle
+  double sample_seconds = 0.5;       // between samples while an attempt is held
+  double day_seconds = 900.0;        // length of a day
   double tick_seconds = 1.0;
   double plan_seconds = 2.0;
   double lease_seconds_min = 15.0;
   double lease_seconds_max = 90.0;
-  double outage_seconds_max = 60.0;  // of a machine, a link, a sensor
+  double outage_seconds_max = 60.0;  // outage of a machine, a link, a sensor
   double delay_seconds_max = 0.5;    // of a message
 
-  // Of each message; the stream breaks with it, as a TCP connection does.
+  // Probability for each message. The stream breaks with the message, as a TCP connection does.
   double loss = 0.004;
-  double duplication = 0.05;      // of a report, again after a while
-  double attempt_failure = 0.08;  // of an attempt, by its own fault
-  // What users ask for, as shares of all jobs.
+  double duplication = 0.05;      // probability that a report is sent again later
+  double attempt_failure = 0.08;  // probability that an attempt fails by its own fault
+  // The users' requests, as shares of all jobs:
   double other_kinds = 0.4;  // generate, evaluate, quantize; the rest are fine-tunes
   double deadlines = 0.2;
-  // Ended jobs leave the state for the history after so long; 0: never.
+  // Ended jobs move to the history after this time; 0: never.
   double retention_seconds = 0.0;
-  // Mean seconds between two faults of a kind, in the whole world; 0: never.
+  // Mean seconds between two faults of a kind in the whole world; 0: never.
   std::array<double, kFaults> mean_seconds{};
 
   bool sqlite_journal = false;  // the real journal on the simulated disk; else a plain log
@@ -88,28 +89,28 @@ struct Options {
   std::string mutant;           // the fault point that is on; empty: none
 };
 
-// A world drawn from the seed. `slow`: weeks of a field instead of an hour of a lab.
+// Draws a world from the seed. `slow`: weeks in the field instead of an hour in a lab.
 Options DrawOptions(uint64_t seed, bool slow);
 
 // The wall clock of the world: it begins a quarter of an hour before midnight UTC, so that a dense
 // world sees two days.
 absl::Time TrueTime(double now_seconds);
 
-// How often each thing happened. A test asserts with these counts that its faults happened.
+// How often each thing happened. Tests use these counts to prove that their faults happened.
 struct Counts {
   std::array<int64_t, kFaults> faults{};
   int64_t events = 0;
   int64_t commits = 0;
-  int64_t lost_batches = 0;  // decided, not yet durable when the coordinator stopped
+  int64_t lost_batches = 0;  // decided but not durable when the coordinator stopped
   int64_t broken_streams = 0;
   int64_t duplicates = 0;
   int64_t expired_leases = 0;
   int64_t adopted = 0;
   int64_t late_receipts = 0;
   int64_t guard_stops = 0;
-  int64_t resumed = 0;        // attempts that went on from a step above 0
+  int64_t resumed = 0;        // attempts that resumed above step 0
   int64_t moved = 0;          // paused attempts that were released to other devices
-  int64_t past_deadline = 0;  // jobs that ended as failed because of it
+  int64_t past_deadline = 0;  // jobs that failed because of it
   int64_t archived = 0;
   int64_t evicted = 0;  // artifacts
   int64_t snapshots = 0;

@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Seeded random numbers that are the same on every machine (SplitMix64; the distributions of the
-// standard library are not). A value; not for two threads at once.
+// Seeded random numbers that are the same on every machine (SplitMix64: Steele, Lea, Flood, OOPSLA
+// 2014). The distributions of the standard library differ between machines. A value; not for two
+// threads at once.
 #ifndef WATTLE_SIM_RANDOM_H_
 #define WATTLE_SIM_RANDOM_H_
 

@@ -14,9 +14,9 @@ namespace wattle::sim {
 namespace {
 
 constexpr double kEnergyTolerance = 1e-6;
-constexpr double kSaveSeconds = 16.0;  // agent::kSavePeriod, and the second in which it falls
+constexpr double kSaveSeconds = 16.0;  // agent::kSavePeriod, plus the second of the save
 
-// Those of the state and those of the history.
+// The jobs of the state and of the history.
 std::vector<v1::Job> AllJobs(const Resting& world) {
   std::vector<v1::Job> jobs;
   for (const auto& [number, record] : world.coordinator.durable().jobs) {
@@ -52,7 +52,7 @@ void CheckJobs(const Resting& world, Invariants& invariants) {
 void CheckWorker(const Resting& world, Worker& worker, Invariants& invariants) {
   if (world.coordinator.restores() > 0 || worker.lost_something() ||
       invariants.HasUnbookedReceipts(worker.device_id())) {
-    return;  // Reports and receipts went with a disk, on one side of the sums.
+    return;  // A disk took reports or receipts with it, so the two sums differ.
   }
   const core::State& state = world.coordinator.durable();
   double receipts_joules = 0.0;
@@ -66,7 +66,7 @@ void CheckWorker(const Resting& world, Worker& worker, Invariants& invariants) {
   const v1::DeviceRecord* record = core::FindDevice(state, DeviceId(worker.device_id()));
   const double ledger_joules = record == nullptr ? 0.0 : record->ledger().attempt_energy_joules();
   const double tolerance_joules = kEnergyTolerance * (1.0 + ledger_joules);
-  // A stop of the process costs what was measured after the last save.
+  // A stop of the process loses the joules since the last save.
   const double lost_joules =
       worker.board().settings().work.value() * kSaveSeconds * static_cast<double>(worker.stops());
   if (ledger_joules > receipts_joules + lost_joules + tolerance_joules) {

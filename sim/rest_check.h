@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What must hold once the faults have ended and everything has come to rest: no job was lost, every
-// result is the one that its spec asks for, every joule is booked once. Pure.
+// Checks a world after the faults have ended and everything is at rest: no job is lost, every
+// result is the one that its spec determines, and every joule is booked once. Pure.
 #ifndef WATTLE_SIM_REST_CHECK_H_
 #define WATTLE_SIM_REST_CHECK_H_
 
@@ -24,7 +24,7 @@ struct Resting {
 
 // Whether nothing is left to do.
 bool IsAtRest(const Resting& world);
-// Breaks the invariants where one does not hold.
+// Reports each violation to `invariants`.
 void CheckAtRest(const Resting& world, Invariants& invariants);
 
 }  // namespace wattle::sim

@@ -19,13 +19,13 @@ namespace {
 constexpr int64_t kCheckpointEverySteps = 5;
 constexpr size_t kCheckpointsKept = 2;
 constexpr int kDrawsPerStep = 3;
-constexpr double kLoadSteps = 0.5;  // of a step's time
+constexpr double kLoadSteps = 0.5;  // in the time of a step
 constexpr int64_t kTokensPerStep = 512;
-// Of the kinds that are short.
+// The lengths of short jobs.
 constexpr int64_t kQuantizeSteps = 6;
 constexpr int64_t kGenerateSteps = 12;
 constexpr int64_t kExamplesPerStep = 4;
-// Of one prompt, by the spec's default.
+// Tokens for one prompt, the spec's default.
 constexpr int64_t kGeneratedTokens = 32;
 constexpr int64_t kParameters = 100'000;
 
@@ -47,7 +47,7 @@ void Advance(uint64_t seed, uint64_t& counter, uint64_t& weights) {
   }
 }
 
-// The name of the phase in which the job's own work is done.
+// The name of the phase of the job's own work.
 std::string WorkPhase(const v1::JobSpec& spec) {
   return spec.has_finetune() ? "train" : KindName(spec);
 }
@@ -151,13 +151,13 @@ void Runner::Load() {
   for (const int64_t step : CheckpointSteps()) {
     if (task_.spec().has_finetune() &&
         Restore(disk_.Read(CheckpointFile(task_.work_directory(), step)).value_or(""))) {
-      break;  // A damaged one is passed over; without any the run begins anew.
+      break;  // A damaged checkpoint is skipped; without any the run begins anew.
     }
   }
   After(settings_.step_seconds * kLoadSteps, &Runner::Step);
 }
 
-// The first step of the run, or the next one.
+// Begins the first or the next step.
 void Runner::Step() {
   if (phase_ != WorkPhase(task_.spec())) {
     Phase(WorkPhase(task_.spec()));
@@ -221,7 +221,7 @@ void Runner::SaveCheckpoint() {
   const std::string text = absl::StrCat(step_, " ", counter_, " ", weights_, " ",
                                         Mix(static_cast<uint64_t>(step_), Mix(counter_, weights_)));
   if (!disk_.Replace(CheckpointFile(task_.work_directory(), step_), text).ok()) {
-    return;  // A checkpoint that does not fit does not end the training.
+    return;  // A failed checkpoint does not end the training.
   }
   const std::vector<int64_t> steps = CheckpointSteps();
   for (size_t i = kCheckpointsKept; i < steps.size(); ++i) {
@@ -303,7 +303,7 @@ void Runner::Command(const v1::RunnerCommand& command) {
     stop_ = true;
     discard_ = command.stop().discard();
   }
-  // A stop opens the gate too: the runner is between two steps.
+  // A stop also opens the gate: the runner is between two steps.
   if (std::exchange(waits_, false)) {
     After(0.0, &Runner::Step);
   }

@@ -1,11 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A simulated wattle-runner: the frames of a real one, with a chain of hashes for an engine. Each
-// step mixes the weights with numbers drawn from a counter; a checkpoint holds step, counter and
-// weights, on the worker's disk. So the result of a job follows from its spec alone, however often
-// the run was interrupted, and a resume that repeats, skips or forgets anything gives another one.
-// Fine-tunes have checkpoints; generate, evaluate and quantize begin anew.
-// Single-threaded.
+// A simulated wattle-runner: it sends the frames of a real runner and has a chain of hashes for an
+// engine. Each step mixes the weights with numbers drawn from a counter. A checkpoint on the
+// worker's disk has the step, the counter and the weights. The result of a job therefore follows
+// from its spec alone, however often the run was interrupted; a resume that repeats, skips or
+// forgets anything gives another result. Fine-tunes have checkpoints; generate, evaluate and
+// quantize begin anew. Single-threaded.
 #ifndef WATTLE_SIM_RUNNER_H_
 #define WATTLE_SIM_RUNNER_H_
 
@@ -22,34 +22,34 @@
 
 namespace wattle::sim {
 
-// The result of the spec's run without interruption, and the number of its steps.
+// The result of an uninterrupted run of the spec, and the number of its steps.
 uint64_t ExpectedResult(const v1::JobSpec& spec);
 int64_t StepsOf(const v1::JobSpec& spec);
-// Where the runner keeps the state after a step.
+// The file of the checkpoint at a step.
 std::string CheckpointFile(const std::string& work_directory, int64_t step);
 
 class Runner {
  public:
   struct Port {
     std::function<void(const v1::RunnerFrame&)> on_frame;
-    // clean: it left by itself with exit code 0. After it the runner says no more.
+    // clean: the runner exited by itself with code 0. The runner sends nothing after its exit.
     std::function<void(bool clean)> on_exit;
     std::function<void(bool working)> set_working;  // the board's load
   };
   struct Settings {
     double step_seconds = 1.0;
-    bool fails = false;  // of its own fault, at some step
+    bool fails = false;  // the run fails by its own fault at some step
   };
   Runner(EventLoop& loop, Random& random, agent::Disk& disk, const Settings& settings, Port port);
-  ~Runner();  // nothing is called any more
+  ~Runner();  // calls nothing any more
   Runner(const Runner&) = delete;
   Runner& operator=(const Runner&) = delete;
 
   void Start(const v1::RunnerTask& task);
   void Command(const v1::RunnerCommand& command);
-  void Kill();   // its exit follows
-  void Crash();  // by itself
-  void Hang();   // silent until it is killed
+  void Kill();   // the exit follows
+  void Crash();  // the runner ends by itself
+  void Hang();   // the runner is silent until it is killed
 
   [[nodiscard]] bool running() const { return running_; }
   [[nodiscard]] bool hung() const { return hung_; }
@@ -65,7 +65,7 @@ class Runner {
   void Finish();
   void Exit(bool clean);
   void Phase(const std::string& phase);
-  // Newest first.
+  // The steps of the checkpoints on disk, newest first.
   [[nodiscard]] std::vector<int64_t> CheckpointSteps() const;
   bool Restore(const std::string& text);
 
@@ -78,7 +78,7 @@ class Runner {
   std::string phase_;
   bool running_ = false;
   bool hung_ = false;
-  bool waits_ = false;  // at its gate
+  bool waits_ = false;  // the runner waits at its gate
   bool stop_ = false;
   bool discard_ = false;
   int64_t step_ = 0;
@@ -86,7 +86,7 @@ class Runner {
   int64_t fails_at_ = -1;
   uint64_t counter_ = 0;
   uint64_t weights_ = 0;
-  // Outlived by the loop's actions, which look whether the runner is still there.
+  // Actions of the loop may outlive the runner and check this pointer first.
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };
 

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The virtual file system: https://www.sqlite.org/vfs.html. Locks and shared memory are those of
-// one process: SQLite trusts them to tell its connections apart.
+// The virtual file system (https://www.sqlite.org/vfs.html). Locks and shared memory are those of
+// one process, but SQLite relies on them to tell its connections apart.
 #include "sim/sqlite_disk.h"
 
 #include <algorithm>
@@ -29,7 +29,7 @@ namespace {
 constexpr int kSectorBytes = 512;
 constexpr double kJulianDayOfEpoch = 2440587.5;
 
-// What all connections to one file share.
+// State that all connections to one file share.
 struct Shared {
   int readers = 0;
   void* reserved = nullptr;   // the connection that holds it
@@ -43,11 +43,11 @@ struct Shared {
 struct Mounted {
   Disk* disk = nullptr;
   bool unplugged = false;
-  int operations_left = -1;  // until it unplugs itself; below 0: it does not
+  int operations_left = -1;  // operations until the disk unplugs itself; below 0: never
   std::map<std::string, Shared> shared;
 };
 
-// By root.
+// The mounted disks, by root.
 std::map<std::string, std::unique_ptr<Mounted>>& Table() {
   static auto* const table = new std::map<std::string, std::unique_ptr<Mounted>>();
   return *table;
@@ -154,7 +154,7 @@ int Read(sqlite3_file* file, void* into, int size, sqlite3_int64 offset) {
   return there == size ? SQLITE_OK : SQLITE_IOERR_SHORT_READ;
 }
 
-// A change of the disk begins. False: the disk is out of reach.
+// Begins a change of the disk. False: the disk is unplugged.
 bool Begin(Mounted& mounted) {
   if (mounted.operations_left >= 0 && mounted.operations_left-- == 0) {
     mounted.unplugged = true;
@@ -288,7 +288,7 @@ int OpenPath(sqlite3_vfs* /*vfs*/, const char* name, sqlite3_file* file, int fla
   file->pMethods = nullptr;
   Mounted* const mounted = name == nullptr ? nullptr : Find(name);
   if (mounted == nullptr || mounted->unplugged) {
-    return SQLITE_CANTOPEN;  // also temporary files, which nothing here needs
+    return SQLITE_CANTOPEN;  // includes temporary files, which nothing here needs
   }
   if (mounted->disk->Find(name) == nullptr) {
     if ((flags & SQLITE_OPEN_CREATE) == 0) {
@@ -332,7 +332,8 @@ int FullPathname(sqlite3_vfs* /*vfs*/, const char* name, int size, char* full) {
 }
 
 int Randomness(sqlite3_vfs* /*vfs*/, int size, char* bytes) {
-  std::memset(bytes, 0x5a, static_cast<size_t>(size));  // the same run again for the same seed
+  std::memset(bytes, 0x5a,
+              static_cast<size_t>(size));  // constant, so that a seed always gives the same run
   return size;
 }
 int Sleep(sqlite3_vfs* /*vfs*/, int microseconds) {

@@ -17,7 +17,7 @@
 namespace wattle::sim {
 namespace {
 
-// Of the disk's operations that an append of one batch takes, about.
+// About the number of disk operations of one append.
 constexpr int kOperationsOfAnAppend = 12;
 
 class SqliteLog final : public EventLog {
@@ -30,7 +30,7 @@ class SqliteLog final : public EventLog {
   }
 
   void AppendUnconfirmed(const std::vector<v1::Event>& events) override {
-    // The machine stops in the middle of it, or right after it.
+    // The machine stops during the append or right after it.
     mount_.UnplugSoon(kOperationsOfAnAppend);
     journal_->Append(events).IgnoreError();
   }

@@ -15,9 +15,9 @@
 namespace wattle::sim {
 namespace {
 
-constexpr double kAnswerLost = 0.2;    // of answers, on the way to the user
-constexpr double kChained = 0.3;       // of jobs: they take another one's output
-constexpr double kPauseLimited = 0.5;  // of reserve policies: they also limit a pause
+constexpr double kAnswerLost = 0.2;    // share of answers that are lost on the way to the user
+constexpr double kChained = 0.3;       // share of jobs that read another job's output
+constexpr double kPauseLimited = 0.5;  // share of reserve policies that also limit a pause
 constexpr const char* kReservePolicy = "reserve";
 constexpr const char* kHeatPolicy = "heat";
 constexpr const char* kBudgetPolicy = "budget";
@@ -102,7 +102,7 @@ void Users::Submit(int number) {
   if (answered_.contains(number)) {
     return;
   }
-  // As the API does: a key that has left the state is answered from the history.
+  // As the API does: the history answers for a key that has left the state.
   if (const v1::Job* job = coordinator_.FindArchived(absl::StrCat("key-", number));
       job != nullptr) {
     ids_[number] = job->job_id();
@@ -125,7 +125,7 @@ void Users::Submit(int number) {
   }
   coordinator_.Post(std::move(submit), [this, number](const shell::Answer& answer) {
     if (!answer.status.ok()) {
-      // Its input has failed, or the coordinator does not know it any more.
+      // The job's input has failed, or the coordinator no longer knows it.
       answered_.insert(number);
       refused_.insert(number);
       return;
@@ -322,7 +322,7 @@ void Users::AskAgain() {
 
 void Users::StopFaults() {
   for (const char* name : kPolicies) {
-    // Also one that only a restored journal still has.
+    // Deletes also a policy that only a restored journal still has.
     policies_.erase(name);
     Delete(name);
   }

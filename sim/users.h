@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The people of a simulated world: they push artifacts, submit jobs of every kind (some with a
-// deadline, some wait for the output of others), cancel, drain, set policies. Whoever gets no
-// answer asks again. Single-threaded.
+// The people of a simulated world. They push artifacts, submit jobs of every kind (some with a
+// deadline, some on the output of others), cancel jobs, drain devices and set policies. A user
+// without an answer asks again. Single-threaded.
 #ifndef WATTLE_SIM_USERS_H_
 #define WATTLE_SIM_USERS_H_
 
@@ -29,17 +29,17 @@ class Users {
   void Start();
   void CancelSomeJob();
   void DrainAndResume(const DeviceId& device);
-  // reserve: of a policy that is made.
+  // reserve: the reserve of a new policy.
   void ChangePolicies(Fraction reserve);
-  // The coordinator came back from an old backup: what was asked since is asked again.
+  // The coordinator came back from an old backup: repeats every request since the backup.
   void AskAgain();
-  // No more cancels, drains and reserves: everything shall come to rest.
+  // Ends cancels, drains and reserves, so that everything can come to rest.
   void StopFaults();
 
   [[nodiscard]] bool all_answered() const;
-  // Jobs that the coordinator refused for good, because their input had failed.
+  // Jobs that the coordinator refused for good because their input failed.
   [[nodiscard]] size_t refused() const { return refused_.size(); }
-  // The spec of a job that was accepted; null for an unknown id.
+  // The spec of an accepted job; null for an unknown id.
   [[nodiscard]] const v1::JobSpec* SpecOf(const std::string& job_id) const;
 
  private:
@@ -61,7 +61,7 @@ class Users {
   Coordinator& coordinator_;
   double retry_seconds_;
   std::map<int, v1::JobSpec> specs_;    // by the user's number
-  std::map<int, std::string> ids_;      // of answered submits
+  std::map<int, std::string> ids_;      // job ids of answered submits
   std::map<std::string, int> numbers_;  // by job id
   std::set<int> begun_;
   std::set<int> answered_;

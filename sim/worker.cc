@@ -14,20 +14,21 @@ namespace {
 
 // Steps forth and back leave a rounding.
 constexpr double kClockIsRightSeconds = 1e-3;
-// No timer is shorter: rounding between two clocks must not stop the time.
+// The shortest timer. With a shorter one, rounding between two clocks could stop the time.
 constexpr double kWakeSecondsMin = 0.001;
 constexpr double kBatteryPollDays = 0.01;
-// A board starts again only with so much in its battery.
+// The charge from which a board starts again.
 constexpr Fraction kBootCharge(0.1);
-// The first operations of its disk after the order: anywhere in a save or a report.
+// The power fails within this many disk operations, which covers any point of a save or a report.
 constexpr int kOperationsBeforeCut = 12;
 constexpr int kTornBytesMax = 60;
 constexpr double kTransferBytesPerSecond = 1e6;
-// A work load empties a battery in so long, or the gauge could not follow (telemetry/battery).
+// The shortest time in which work may empty a battery; the gauge could not follow a faster drop
+// (telemetry/battery).
 constexpr absl::Duration kEmptiedByWorkMin = absl::Seconds(1300);
 
 BoardSettings DrawBoard(int number, const Options& options) {
-  // Of its own numbers, so that the board is the same whatever happens to it.
+  // The board has its own random numbers, so that it is the same whatever happens to it.
   Random random(options.seed * 1000003 + static_cast<uint64_t>(number));
   BoardSettings board;
   board.idle = Watts(random.Between(1.5, 4.0));
@@ -35,8 +36,8 @@ BoardSettings DrawBoard(int number, const Options& options) {
   if (random.Chance(0.3)) {
     return board;  // on mains
   }
-  // Between a quarter of a day and three days of idle draw, and never so little that work empties
-  // it faster than a battery bears.
+  // The battery holds between a quarter of a day and three days of idle draw, but at least as much
+  // that work does not empty it too fast.
   board.day_seconds = options.day_seconds;
   board.battery =
       std::max(board.idle * absl::Seconds(options.day_seconds) * random.Between(0.25, 3.0),
@@ -45,7 +46,7 @@ BoardSettings DrawBoard(int number, const Options& options) {
   board.harvest_peak = board.idle * random.Between(1.0, 5.0);
   board.noon_seconds = random.Between(0.0, options.day_seconds);
   board.gauge_error = Fraction(random.Between(0.005, 0.03));
-  // Every second gauge is off by all that it states.
+  // Every second gauge is off by its whole stated error.
   board.gauge_bias =
       board.gauge_error.value() *
       (random.Chance(0.5) ? random.Between(-1.0, 1.0) : (random.Chance(0.5) ? 1.0 : -1.0));
@@ -114,7 +115,7 @@ void Worker::Start() {
   absl::StatusOr<std::unique_ptr<agent::Spool>> spool =
       state.ok() ? agent::Spool::Open(&disk_) : state.status();
   if (!spool.ok()) {
-    // As the real one: says why, ends, and is started again by its supervisor.
+    // As the real worker: it reports the reason, ends, and its supervisor starts it again.
     if (absl::IsDataLoss(spool.status())) {
       LoseDisk();  // somebody puts in a new card
     }
@@ -140,7 +141,7 @@ void Worker::Start() {
   settings.guard = {.has_gauge = board_.has_battery(),
                     .gauge_error = board_.settings().gauge_error,
                     .has_thermometer = true};
-  // A real runner says every two seconds that it is alive, the simulated one after each step.
+  // A real runner sends a sign of life every two seconds, the simulated one only after each step.
   const absl::Duration step = absl::Seconds(world_.options.step_seconds);
   settings.watch.start = std::max(settings.watch.start, 4.0 * step);
   settings.watch.silence = std::max(settings.watch.silence, 4.0 * step);
@@ -209,7 +210,7 @@ bool Worker::DamageFile() {
   }
   auto file = files.begin();
   std::advance(file, world_.random.Below(static_cast<int>(files.size())));
-  // A result carries checksums of its own (ADR 17), which whoever loads it compares.
+  // A result has its own checksums (ADR 17), which its reader compares.
   if (file->second.empty() || absl::StrContains(file->first, "/output/")) {
     return false;
   }
@@ -295,8 +296,8 @@ void Worker::Sample(const agent::Instant& now) {
   CheckLease();
 }
 
-// After its lease without contact a worker checkpoints and stops; a runner that hangs is killed
-// after two minutes.
+// A worker checkpoints and stops when it has had no contact for longer than its lease. A hung
+// runner is killed after two minutes.
 void Worker::CheckLease() {
   const double now_seconds = world_.loop.now_seconds();
   if (stream_ != 0) {
@@ -322,7 +323,7 @@ void Worker::Call(const CoreCall& call) {
   incarnation_ = spool_->incarnation();
   if (disk_.power_is_cut() || (board_.has_battery() && board_.charge() <= Fraction(0))) {
     world_.counts.empty_batteries += disk_.power_is_cut() ? 0 : 1;
-    // Not inside a call of the runner or the core, which both go with it.
+    // Not inside a call of the runner or the core, because the stop destroys both.
     Later(0.0, [this] {
       Stop(true);
       world_.loop.After(world_.random.Between(0.5, world_.options.outage_seconds_max),
@@ -411,7 +412,7 @@ void Worker::Note(const std::string& line) {
 
 absl::Status Worker::StartRunner(const v1::RunnerTask& task) {
   if (runner_ != nullptr) {
-    left_runner_ = std::move(runner_);  // it may be its own exit that brings us here
+    left_runner_ = std::move(runner_);  // the old runner's own exit may be the caller
   }
   const auto lease = leases_seconds_.find(task.attempt_id());
   running_lease_seconds_ = lease == leases_seconds_.end() ? 0.0 : lease->second;
@@ -469,20 +470,21 @@ void Worker::StartFetch(const v1::Assignment& assignment) {
   };
   const double seconds = static_cast<double>(result.moved_bytes) / kTransferBytesPerSecond;
   Later(0.01 + seconds, [this, transfer = transfer_] {
-    // Without the coordinator only what is in the cache can be had.
+    // Without a link only a cached input is available.
     const bool there = stream_ != 0 || !cache_empty_;
     cache_empty_ = cache_empty_ && !there;
     EndTransfer(transfer, there ? absl::OkStatus() : absl::UnavailableError("no link"));
   });
 }
 
-// Where another device left off; a checkpoint of this device's own is not overwritten.
+// Places the checkpoint at which another device left off. This device's own checkpoint is not
+// overwritten.
 void Worker::PlaceCheckpoint(const v1::Assignment& assignment) {
   const std::string* content = link_.blob(assignment.checkpoint_artifact_id());
   const std::string file =
       CheckpointFile(state_->WorkDirectory(assignment.attempt_id()), assignment.checkpoint_step());
   if (content != nullptr && !disk_.Read(file).ok()) {
-    disk_.Replace(file, *content).IgnoreError();  // then the run begins anew
+    disk_.Replace(file, *content).IgnoreError();  // without the checkpoint the run begins anew
   }
 }
 
@@ -514,7 +516,7 @@ void Worker::StartUpload(const std::string& directory, const v1::ArtifactInfo& i
         EndTransfer(transfer, status);
       }
     });
-    // An upload that is never answered is one that failed.
+    // An upload without an answer has failed.
     Later(30.0 + 2.0 * world_.options.delay_seconds_max,
           [this, transfer] { EndTransfer(transfer, absl::DeadlineExceededError("no answer")); });
   });
@@ -525,7 +527,7 @@ void Worker::CancelTransfer() {
         [this, transfer = transfer_] { EndTransfer(transfer, absl::CancelledError("cancelled")); });
 }
 
-// Once for each transfer, by whatever comes first.
+// Ends the transfer once, by the first outcome.
 void Worker::EndTransfer(int64_t transfer, const absl::Status& status) {
   if (transfer == transfer_ && transfer != 0) {
     transfer_ = 0;

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // A worker's machine in virtual time around the real agent (worker/agent/core,
-// worker/agent/storage): board, sensors, runner, transfers, disk and link. Its process can stop at
-// any operation of its disk, and come back. Single-threaded.
+// worker/agent/storage): board, sensors, runner, transfers, disk and link. The process can stop at
+// any disk operation and come back. Single-threaded.
 #ifndef WATTLE_SIM_WORKER_H_
 #define WATTLE_SIM_WORKER_H_
 
@@ -43,14 +43,14 @@ class Worker final : public agent::AgentPorts {
     Counts& counts;
     Invariants& invariants;
   };
-  // What leads out of the machine.
+  // The machine's connections to the world.
   struct Link {
     std::function<void()> dial;  // Connected follows, or Disconnected
     std::function<void(const v1::WorkerMessage&)> send;
     // Commits the artifact. Calls `done` with the outcome, or never.
     std::function<void(const v1::ArtifactInfo&, std::function<void(const absl::Status&)> done)>
         upload;
-    // What the coordinator's store has under the id; null: nothing.
+    // The content of the artifact in the coordinator's store; null: none.
     std::function<const std::string*(const std::string& artifact_id)> blob;
     std::function<void(const std::string& artifact_id, const std::string& content)> keep_blob;
     std::function<void()> stopped;  // the machine stopped by itself
@@ -61,20 +61,20 @@ class Worker final : public agent::AgentPorts {
   Worker& operator=(const Worker&) = delete;
 
   void Start();
-  // The process ends. power_cut: so does the machine.
+  // Ends the process. power_cut: the machine stops too.
   void Stop(bool power_cut);
-  // The power goes within one of the next operations of the disk.
+  // Cuts the power during one of the next disk operations.
   void CutPowerSoon();
-  void LoseDisk();              // while stopped: an empty card
-  bool DamageFile();            // false: there is none
-  bool BreakRunner(bool hang);  // false: none runs
+  void LoseDisk();              // while stopped: replaces the card with an empty one
+  bool DamageFile();            // false: there is no file
+  bool BreakRunner(bool hang);  // false: no runner runs
   void SetDiskFull(bool full);
   void StepClock(double seconds) { clock_offset_seconds_ += seconds; }
   void EvictCache() { cache_empty_ = true; }
   void StopFaults();
 
   void Connected(int64_t stream);
-  void Disconnected(int64_t stream);  // found out; dials again after a while
+  void Disconnected(int64_t stream);  // the worker noticed; it dials again after a while
   void Receive(const v1::CoordinatorMessage& message);
 
   [[nodiscard]] bool alive() const { return core_ != nullptr; }
@@ -106,10 +106,10 @@ class Worker final : public agent::AgentPorts {
   using CoreCall = std::function<void(const agent::Instant&)>;
 
   [[nodiscard]] agent::Instant Now() const;
-  // Samples the board, calls the core, and sees to what follows: the next wake, a cut of the power.
+  // Samples the board, calls the core, and handles the consequences: the next wake, a power cut.
   void Call(const CoreCall& call);
   void Sample(const agent::Instant& now);
-  void Later(double seconds, std::function<void()> action);  // in this life of the process
+  void Later(double seconds, std::function<void()> action);  // only if the process still lives
   void SetWorking(bool working);
   void EndTransfer(int64_t transfer, const absl::Status& status);
   void CheckLease();
@@ -125,13 +125,13 @@ class Worker final : public agent::AgentPorts {
   agent::MemoryDisk disk_;
   bool faults_ = true;
 
-  // Of the machine since its power came on.
+  // The machine since its power came on:
   bool powered_ = false;
   double booted_seconds_ = 0.0;
   int64_t boots_ = 0;
   double clock_offset_seconds_ = 0.0;
 
-  // Of the process; gone when it stops.
+  // The process; gone when it stops:
   int64_t life_ = 0;
   int64_t stream_ = 0;
   std::string device_id_;
@@ -144,8 +144,8 @@ class Worker final : public agent::AgentPorts {
   std::unique_ptr<agent::AgentCore> core_;
   std::unique_ptr<agent::DeviceReadings> readings_;
   std::unique_ptr<Runner> runner_;
-  std::unique_ptr<Runner> left_runner_;  // ended inside one of its own calls
-  int64_t transfer_ = 0;                 // number of the present one; 0: none
+  std::unique_ptr<Runner> left_runner_;  // a runner that ended during one of its own calls
+  int64_t transfer_ = 0;                 // number of the present transfer; 0: none
   int64_t transfers_ = 0;
   std::function<void(const absl::Status&)> transfer_done_;
   double wake_seconds_ = 0.0;
@@ -153,9 +153,9 @@ class Worker final : public agent::AgentPorts {
   bool cache_empty_ = true;
   bool lost_something_ = false;
   PolicyWatch policies_;
-  // Of the lease that the worker itself counts.
+  // For the check of the worker's own lease:
   double contact_seconds_ = 0.0;
-  std::map<std::string, double> leases_seconds_;  // by attempt, as the assignment says
+  std::map<std::string, double> leases_seconds_;  // key: attempt; as the assignment says
   double running_lease_seconds_ = 0.0;
   int64_t stops_ = 0;  // of the process
 };

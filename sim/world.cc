@@ -88,7 +88,7 @@ class World final : public Truth {
         return worker->board().energy();
       }
     }
-    // An identity that was lost with its disk.
+    // The identity was lost with its disk.
     return Joules(std::numeric_limits<double>::infinity());
   }
 
@@ -152,7 +152,7 @@ class World final : public Truth {
     if (message.has_hello()) {
       coordinator_.Hello(message.hello(), [this, device, stream](bool welcomed) {
         if (welcomed) {
-          // The newest stream of a device closes the older.
+          // The newest stream of a device closes the older one.
           const int64_t older = std::exchange(streams_[Index(device)], stream);
           network_.Break(older);
         } else {
@@ -185,7 +185,7 @@ class World final : public Truth {
       network_.Send(stream, Direction::kDown, [this, device, stream, message, restores] {
         Worker& worker = WorkerOf(device);
         if (!worker.alive() || worker.stream() != stream) {
-          network_.Break(stream);  // The worker has given it up.
+          network_.Break(stream);  // The worker has left this stream.
           return;
         }
         worker.Receive(message);
@@ -199,7 +199,7 @@ class World final : public Truth {
     }
   }
 
-  // Each end finds out by itself that the stream is dead.
+  // Each end notices separately that the stream is dead.
   void OnBroken(int device, int64_t stream) {
     loop_.After(random_.Between(0.1, 8.0),
                 [this, device, stream] { WorkerOf(device).Disconnected(stream); });

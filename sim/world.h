@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// One simulated world from start to rest: coordinator, workers, users, faults. Everything follows
-// from the options; the same options give the same run, on every machine.
+// One simulated world from start to rest: coordinator, workers, users, faults. The options
+// determine everything: the same options give the same run on every machine.
 #ifndef WATTLE_SIM_WORLD_H_
 #define WATTLE_SIM_WORLD_H_
 
@@ -13,11 +13,11 @@
 namespace wattle::sim {
 
 struct Outcome {
-  std::string breach;  // of an invariant, in words; empty: none
+  std::string breach;  // the broken invariant as a sentence; empty: none
   Counts counts;
-  int64_t steps = 0;  // things that happened in virtual time
+  int64_t steps = 0;  // actions of the event loop
   double virtual_seconds = 0.0;
-  double device_seconds = 0.0;  // of all devices together, while their power was on
+  double device_seconds = 0.0;  // sum over all devices, while their power was on
   uint64_t fingerprint = 0;     // of all durable events
 };
 
