@@ -6,7 +6,7 @@
 namespace wattle::telemetry {
 namespace {
 
-// A board without a battery for its clock begins at 1970: its hours mean nothing.
+// A board without a battery for its clock starts at 1970; its hours of the day are wrong.
 constexpr absl::Duration kClockSetAfter = absl::Hours(50 * 365 * 24);
 
 int HourOf(absl::Time civil) {
@@ -46,7 +46,7 @@ void BatteryForecast::FollowSlope(const BatteryReading& reading) {
   }
 }
 
-// What came in is what went into the battery and what the device took.
+// The harvest is the power into the battery plus the device's draw.
 void BatteryForecast::CountHarvest(const BatteryReading& reading) {
   if (!last_ || !power_ || reading.at - last_->at > kGapMax ||
       reading.civil - absl::UnixEpoch() < kClockSetAfter) {

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// How long a battery lasts and when it is full, from its charge, its power and the harvest that
-// each hour of the day has brought so far. What is forecast is for people and metrics: the guard
-// counts on no sun. Pure: times come with the calls. One thread owns an object.
+// Forecasts how long a battery lasts and when it is full, from its charge, its power and the
+// harvest of each hour of the day so far. Forecasts are for people and metrics; the guard never
+// counts on sun. Pure: times come with the calls. One thread owns an object.
 #ifndef WATTLE_TELEMETRY_BATTERY_FORECAST_H_
 #define WATTLE_TELEMETRY_BATTERY_FORECAST_H_
 
@@ -16,41 +16,41 @@
 
 namespace wattle::telemetry {
 
-// What came from panel or charger in one hour of the day, UTC. Each new day halves what earlier
-// days left, so that a season is followed within a week.
+// The harvest from panel or charger in one hour of the day, UTC. Each new day halves the weight of
+// earlier days, so that the mean follows a season within a week.
 struct HarvestHour {
   Joules energy{};
   absl::Duration observed{};
 };
 using HarvestHours = std::array<HarvestHour, 24>;
 
-// A gauge's reading and what the device drew then.
+// A gauge's reading and the device's draw at that time.
 struct BatteryReading {
   Monotonic at{};
   absl::Time civil{};
   Fraction charge{};
   std::optional<Joules> capacity{};
   std::optional<Watts> discharge{};  // out of the battery; negative: into it
-  std::optional<Watts> device{};     // of the whole device
+  std::optional<Watts> device{};     // draw of the whole device
 };
 
 class BatteryForecast {
  public:
   explicit BatteryForecast(const HarvestHours& harvest) : harvest_(harvest) {}
 
-  // Readings in order of time. Where the gauge tells no power, the power follows from how the
-  // charge moves over kSlopeTime. A gap, such as a suspend, is no harvest.
+  // Adds a reading. Readings come in order of time. If the gauge gives no power, the power follows
+  // from the change of the charge over kSlopeTime. A gap, such as a suspend, counts no harvest.
   void Add(const BatteryReading& reading);
 
-  // Into the battery; negative: out of it. Absent: not known yet, or the last reading is old.
+  // Power into the battery; negative: out of it. Absent: unknown, or the last reading is too old.
   [[nodiscard]] std::optional<Watts> Power(Monotonic now) const;
-  // At the present power; absent while the battery does not discharge.
+  // Time until empty at the present power; absent while the battery does not discharge.
   [[nodiscard]] std::optional<absl::Duration> ToEmpty(Monotonic now) const;
-  // By what each hour has brought, at the device's present draw; hours without an observation bring
-  // what the present one does. Absent: not within kAheadMax, or not known.
+  // Time until full by each hour's past harvest and the device's present draw. An hour without an
+  // observation counts as the present one. Absent: unknown, or longer than kAheadMax.
   [[nodiscard]] std::optional<absl::Duration> ToFull(Monotonic now) const;
   [[nodiscard]] const HarvestHours& harvest() const { return harvest_; }
-  // Mean over the observed time of an hour; absent: none.
+  // Mean harvest in the observed time of an hour; absent: the hour was never observed.
   [[nodiscard]] std::optional<Watts> HarvestAt(int hour) const;
 
   static constexpr absl::Duration kSlopeTime = absl::Minutes(15);
@@ -67,7 +67,7 @@ class BatteryForecast {
   std::optional<BatteryReading> slope_from_;
   std::optional<Joules> capacity_;
   std::optional<Watts> power_;  // into the battery
-  std::optional<int> hour_;     // that is being counted
+  std::optional<int> hour_;     // the hour that is being counted
 };
 
 }  // namespace wattle::telemetry

@@ -34,7 +34,7 @@ TEST(BatteryForecastTest, EmptyAndFullAtThePresentPower) {
   EXPECT_EQ(forecast.ToEmpty(Now(0.01)), std::nullopt);
   EXPECT_NEAR(absl::ToDoubleHours(*forecast.ToFull(Now(0.01))), 5, 0.01);
   EXPECT_EQ(forecast.Power(Now(0.01)), Watts(10));
-  EXPECT_EQ(forecast.Power(Now(1)), std::nullopt);  // that was an hour ago
+  EXPECT_EQ(forecast.Power(Now(1)), std::nullopt);  // the last reading is an hour old
 }
 
 TEST(BatteryForecastTest, WithoutAPowerTheChargesSlopeTellsIt) {
@@ -46,7 +46,7 @@ TEST(BatteryForecastTest, WithoutAPowerTheChargesSlopeTellsIt) {
   EXPECT_NEAR(forecast.Power(Now(0.5))->value(), -10, 0.01);
 }
 
-// A panel of 20 W from 6 to 18 o'clock, a device of 5 W.
+// A panel of 20 W from 6 to 18 o'clock and a device of 5 W.
 BatteryForecast AfterDays(int days) {
   BatteryForecast forecast({});
   for (int minute = 0; minute < days * 24 * 60; ++minute) {
@@ -66,7 +66,7 @@ TEST(BatteryForecastTest, EachHourOfTheDayHasItsHarvest) {
 
 TEST(BatteryForecastTest, TheTimeToFullKnowsTheNight) {
   BatteryForecast forecast = AfterDays(2);
-  // At 20 o'clock 30 Wh are missing; until 6 the device takes 50 Wh more, of a battery of 100 Wh.
+  // At 20 o'clock 30 Wh of 100 Wh are missing. Until 6 o'clock the device draws 50 Wh more.
   forecast = BatteryForecast(forecast.harvest());
   forecast.Add(At(20, 0.7, Watts(5)));
   EXPECT_NEAR(absl::ToDoubleHours(*forecast.ToFull(Now(20))), 10 + 80.0 / 15, 0.05);

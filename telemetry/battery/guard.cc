@@ -14,14 +14,15 @@
 namespace wattle::telemetry {
 namespace {
 
-// Work resumes only this much above the stopping point: about a quarter of an hour of sun on a
-// small panel, and well above the steps of a whole-percent gauge.
+// Work resumes only this far above the stopping point. 3 % are about a quarter of an hour of sun on
+// a small panel, and more than a step of a gauge with whole percents.
 constexpr Fraction kChargeHysteresis(0.03);
 constexpr Celsius kTemperatureHysteresis(5.0);
 constexpr absl::Duration kWindowHysteresis = absl::Minutes(5);
 constexpr char kClockNotSet[] = "the device's clock is not set, and policy ";
-// The fastest that a state of charge can move: about 4 C, which no battery of a field device bears
-// for long. A step on top, for gauges that show whole percents or update seldom.
+// The fastest plausible change of a state of charge is about 4 C, which no battery of a field
+// device bears for long. One step is allowed on top, for gauges that show whole percents or update
+// seldom.
 constexpr double kChargePerSecondMax = 0.001;
 constexpr double kChargeStep = 0.02;
 
@@ -36,7 +37,7 @@ bool IsCurrent(const std::optional<Timed<Value>>& reading, Monotonic now) {
 
 }  // namespace
 
-// Two readings may each be off by the gauge's error, in opposite directions.
+// Each of two readings may be off by the gauge's error, in opposite directions.
 bool Guard::Follows(const Timed<Fraction>& before, Monotonic at, Fraction charge) const {
   const double allowed = 2 * settings_.gauge_error.value() + kChargeStep +
                          kChargePerSecondMax * absl::ToDoubleSeconds(at - before.at);
@@ -67,7 +68,7 @@ void Guard::AddCharge(Monotonic at, Fraction state_of_charge, std::optional<Joul
   }
   suspect_->last = reading;
   if (at - suspect_->first.at >= kSuspectHold) {
-    charge_ = reading;  // the battery was changed, or the gauge has learned
+    charge_ = reading;  // somebody changed the battery, or the gauge has learned
     suspect_.reset();
   }
 }
@@ -97,14 +98,16 @@ std::string Guard::CheckCharge(const policy::Limits& limits, const policy::StopE
     return absl::StrCat(kClockNotSet, limits.alive.front().policy,
                         " says until when to stay alive");
   }
-  // Without a measured idle draw the load's stands for it: more than what the board needs to live.
+  // If the idle draw was never measured, the load's draw replaces it, which is more than the board
+  // needs to stay alive.
   const Watts idle = moment.idle.value_or(estimate.load);
   std::optional<policy::ReserveLimit> floor =
       policy::ChargeFloor(limits, moment.civil, idle, capacity_);
   if (WATTLE_FAULT_POINT("stay alive")) {
     floor = limits.reserve;
   }
-  // When one time to stay alive has come the next one counts, and more must be left at once.
+  // After one time to stay alive the next one counts, and the floor rises at once. The higher of
+  // both floors counts.
   const auto soon = policy::ChargeFloor(
       limits, moment.civil + moment.time_scale * policy::StopLead(estimate), idle, capacity_);
   if (soon && !WATTLE_FAULT_POINT("stay alive") &&
@@ -112,9 +115,10 @@ std::string Guard::CheckCharge(const policy::Limits& limits, const policy::StopE
     floor = soon;
   }
   if (!limits.alive.empty() && charge_ && !capacity_) {
-    Warn(absl::StrCat("policy ", limits.alive.front().policy,
-                      " says until when to stay alive, and the gauge tells no capacity: it is not "
-                      "guarded"));
+    Warn(absl::StrCat(
+        "policy ", limits.alive.front().policy,
+        " says until when to stay alive, and the gauge gives no capacity: this limit is "
+        "not guarded"));
   }
   if (!floor && !limits.alive.empty()) {
     floor = policy::ReserveLimit{Fraction(0), limits.alive.front().policy};
@@ -129,8 +133,9 @@ std::string Guard::CheckCharge(const policy::Limits& limits, const policy::StopE
                           " keeps a reserve and refuses devices without a battery gauge, and this "
                           "device has none");
     }
-    Warn(absl::StrCat("policy ", floor->policy,
-                      " keeps a reserve, and this device has no battery gauge: it is not guarded"));
+    Warn(absl::StrCat(
+        "policy ", floor->policy,
+        " keeps a reserve, and this device has no battery gauge: the reserve is not guarded"));
     return "";
   }
   if (!charge_) {
@@ -168,7 +173,7 @@ std::string Guard::CheckWindows(const policy::Limits& limits, const policy::Stop
                         " says at which times work may run");
   }
   const bool open = policy::OpensAt(limits.windows, moment.civil) <= moment.civil;
-  // What was stopped for the end of a window starts again only where there is time for it.
+  // Work that was stopped for the end of a window starts again only if there is enough time for it.
   const absl::Duration needed = moment.time_scale * policy::StopLead(estimate) +
                                 (outside_window_ ? kWindowHysteresis : absl::ZeroDuration());
   outside_window_ =
@@ -220,13 +225,13 @@ std::string Guard::CheckTemperature(const policy::Limits& limits, Monotonic now)
   }
   if (too_hot_) {
     return absl::StrFormat(
-        "temperature was %.1f °C, limit %.1f °C, and the thermometer tells nothing since %s",
+        "temperature was %.1f °C, limit %.1f °C, and the thermometer has given no reading for %s",
         temperature_->value.value(), limit.value(), Ago(temperature_->at, now));
   }
   const std::string demand =
       absl::StrCat("policy ", limits.temperature_max->policy, " limits the temperature");
   if (!settings_.has_thermometer) {
-    Warn(absl::StrCat(demand, ", and this device has no thermometer: it is not guarded"));
+    Warn(absl::StrCat(demand, ", and this device has no thermometer: the limit is not guarded"));
     return "";
   }
   return temperature_ ? absl::StrCat("thermometer: no reading for ", Ago(temperature_->at, now),
@@ -238,10 +243,10 @@ const std::string& Guard::Check(const policy::Limits& limits, const policy::Stop
                                 const GuardMoment& moment) {
   warning_.clear();
   if (!limits.unreadable.empty()) {
-    reason_ = absl::StrCat("the policies of this device are not known: ", limits.unreadable);
+    reason_ = absl::StrCat("the policies of this device cannot be read: ", limits.unreadable);
     return reason_;
   }
-  // Each is asked: each keeps its own hysteresis.
+  // Every check runs, because each keeps its own hysteresis.
   const std::array<std::string, 4> reasons = {
       CheckCharge(limits, estimate, moment), CheckTemperature(limits, moment.now),
       CheckWindows(limits, estimate, moment), CheckBudget(limits, estimate, moment)};

@@ -1,16 +1,16 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The guard decides whether work may go on, with or without a coordinator: the battery's reserve
-// and what the device needs to stay alive, the temperature limit, the day's energy budget, the
-// windows of the day. The promise: above idle draw, no joule is spent on Wattle's work once the
-// true state of charge is at the reserve, beyond the budget, or outside a window. How much earlier
-// work must stop is policy/held_back.h.
+// The guard decides whether work may go on, with or without a coordinator. It checks the battery's
+// reserve and the charge that the device needs to stay alive, the temperature limit, the day's
+// energy budget, and the windows of the day. The promise: above idle draw, no joule is spent on
+// Wattle's work once the true state of charge is at the reserve, the budget is spent, or the window
+// is closed. policy/held_back.h says how much earlier work must stop.
 //
-// Three rules for readings. A reading that is older than policy::kReadingAgeMax is none: work stops
-// at its next step, and without a reading no work starts. One failed or absurd reading is not an
-// empty battery: a jump that no battery can make is set aside, and believed once it has stood for
-// kSuspectHold. A limit that was exceeded stays exceeded until a reading says otherwise: if the
-// thermometer fails, the device stays too hot.
+// Three rules for readings. First, a reading that is older than policy::kReadingAgeMax does not
+// count: work stops at its next step, and without a reading no work starts. Second, one failed or
+// absurd reading is not an empty battery: the guard sets a jump that no battery can make aside, and
+// believes it once it has lasted for kSuspectHold. Third, a limit that was exceeded stays exceeded
+// until a reading says otherwise: if the thermometer fails, the device stays too hot.
 //
 // Pure: times come with the calls. One thread owns an object.
 #ifndef WATTLE_TELEMETRY_BATTERY_GUARD_H_
@@ -29,14 +29,14 @@
 
 namespace wattle::telemetry {
 
-// A value and when it was taken, on the device's clock.
+// A value and the time when it was taken, on the device's clock.
 template <typename Value>
 struct Timed {
   Value value{};
   Monotonic at{};
 };
 
-// When the guard is asked, and what the agent knows besides readings.
+// The moment of a check, and the agent's knowledge besides readings.
 struct GuardMoment {
   Monotonic now{};              // on the device's clock
   absl::Time civil{};           // for times of day; may be wrong (policy::ClockIsSet)
@@ -53,28 +53,28 @@ struct GuardSettings {
 
 class Guard {
  public:
-  // A charge that contradicts the last one must stand for this long before it is believed.
+  // The guard believes a charge that contradicts the last one only after this time.
   static constexpr absl::Duration kSuspectHold = absl::Seconds(20);
 
   explicit Guard(const GuardSettings& settings) : settings_(settings) {}
 
-  // A reading. One that is not newer than the last one of its kind is ignored. capacity: absent
-  // where the gauge does not tell it; the last known one is kept.
+  // Adds a reading. A reading that is not newer than the last one of its kind is ignored. capacity:
+  // absent if the gauge does not report it; the guard then keeps the last known capacity.
   void AddCharge(Monotonic at, Fraction state_of_charge, std::optional<Joules> capacity);
   void AddTemperature(Monotonic at, Celsius temperature);
 
-  // Whether work may go on, or start. Empty: yes; else the reason, for people. estimate: of the
-  // attempt that runs or would run next.
+  // Checks whether work may start or go on. Empty: yes; else the reason, for people. estimate: for
+  // the attempt that runs or would run next.
   const std::string& Check(const policy::Limits& limits, const policy::StopEstimate& estimate,
                            const GuardMoment& moment);
   [[nodiscard]] const std::string& reason() const { return reason_; }
-  // What a policy demands and this device cannot guard; empty: nothing. As of the last Check.
+  // A demand of a policy that this device cannot guard; empty: none. As of the last Check.
   [[nodiscard]] const std::string& warning() const { return warning_; }
 
-  // The last believed readings, where they are not too old.
+  // The last believed reading, unless it is too old.
   [[nodiscard]] std::optional<Timed<Fraction>> Charge(Monotonic now) const;
   [[nodiscard]] std::optional<Timed<Celsius>> Temperature(Monotonic now) const;
-  // Charges that were set aside as impossible, so far.
+  // Number of charges that were set aside as impossible.
   [[nodiscard]] int64_t implausible_readings() const { return implausible_readings_; }
 
  private:

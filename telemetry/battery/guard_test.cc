@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The guard's rules one by one. That they keep the promise over hundreds of random days, with the
-// agent's own wiring, is shown in worker/agent/core/guard_days_test.cc.
+// Tests the guard's rules one by one. worker/agent/core/guard_days_test.cc shows that they keep the
+// promise over hundreds of random days, with the agent's own wiring.
 #include "telemetry/battery/guard.h"
 
 #include "gmock/gmock.h"
@@ -128,7 +128,7 @@ TEST(GuardTemperatureTest, AThermometerThatFailsWhileTheDeviceIsTooHotDoesNotCoo
   guard.AddTemperature(At(0), Celsius(90));
   EXPECT_THAT(guard.Check(Hot(80), kWork, Moment(At(0))), HasSubstr("90.0 °C"));
   EXPECT_THAT(guard.Check(Hot(80), kWork, Moment(At(3600))),
-              HasSubstr("tells nothing since 3600 s"));
+              HasSubstr("has given no reading for 3600 s"));
   guard.AddTemperature(At(3601), Celsius(60));
   EXPECT_THAT(guard.Check(Hot(80), kWork, Moment(At(3601))), IsEmpty());
 }
@@ -150,7 +150,7 @@ TEST(GuardLimitsTest, LimitsThatCannotBeReadHoldTheDevice) {
               HasSubstr("desired.pb: checksum"));
 }
 
-// kWork is told 90 s before and holds back 1.1 kJ (policy/held_back.h).
+// kWork must be told to stop 90 s before the end, and holds back 1.1 kJ (policy/held_back.h).
 class ScheduleGuardTest : public testing::Test {
  protected:
   std::string CheckAt(const policy::Limits& limits, absl::Duration after_noon, Joules spent = {},
@@ -187,7 +187,7 @@ TEST_F(ScheduleGuardTest, WhatWasStoppedForAWindowDoesNotStartAgainForItsLastMin
   policy.add_work_windows("06:00-18:00");
   const policy::Limits limits = From(policy);
   EXPECT_THAT(CheckAt(limits, absl::Hours(-7)), HasSubstr("work may run"));
-  // The window of a policy that was applied a moment ago closes in four minutes.
+  // The window of a newly applied policy closes in four minutes.
   EXPECT_THAT(CheckAt(limits, absl::Hours(6) - absl::Minutes(4)), HasSubstr("the window closes"));
 }
 
@@ -214,7 +214,8 @@ TEST_F(ScheduleGuardTest, StayingAliveAsksForTheIdleDrawUntilThen) {
   EXPECT_THAT(CheckAt(limits, {}, {}, Watts(2)), IsEmpty());
   charge_ = Fraction(0.632);
   EXPECT_THAT(CheckAt(limits, absl::Seconds(1), {}, Watts(2)), HasSubstr("reserve 58 %"));
-  // Without a measured idle draw the load of 10 W counts: more than the battery holds.
+  // If the idle draw was never measured, the load of 10 W counts, which is more than the battery
+  // holds.
   charge_ = Fraction(0.64);
   EXPECT_THAT(CheckAt(limits, absl::Seconds(2)), HasSubstr("reserve 210 %"));
 }
@@ -230,7 +231,7 @@ TEST_F(ScheduleGuardTest, ADemandForTheTimeOfDayHoldsWorkWhileTheClockIsNotSet) 
   EXPECT_THAT(CheckAt(From(policy), absl::UnixEpoch() - kNoon), HasSubstr("clock is not set"));
 }
 
-TEST_F(ScheduleGuardTest, AWindowThatCannotBeReadIsNoLicence) {
+TEST_F(ScheduleGuardTest, AWindowThatCannotBeReadHoldsWork) {
   v1::Policy policy;
   policy.set_name("day");
   policy.add_work_windows("dawn to dusk");

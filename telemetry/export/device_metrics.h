@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a device's heartbeat tells, as series. The worker's page shows them where Prometheus reaches
-// the worker, else the coordinator's page does: one path for each device, and the same names on
-// both, so that dashboards and alerts know no difference.
+// Adds a heartbeat's values as metrics. If Prometheus reaches the worker, the worker's page shows
+// them, else the coordinator's page does. Each device therefore has one path, and both pages use
+// the same names, so that dashboards and alerts see no difference.
 #ifndef WATTLE_TELEMETRY_EXPORT_DEVICE_METRICS_H_
 #define WATTLE_TELEMETRY_EXPORT_DEVICE_METRICS_H_
 
@@ -13,14 +13,15 @@
 
 namespace wattle::telemetry {
 
-// device, device_id, device_class: on every series of a device.
+// The labels of every series of a device: device, device_id, device_class.
 MetricLabels DeviceLabels(const v1::DeviceInfo& info);
 
-// The series of power and energy carry the source too: figures of different sources do not mix.
+// The labels of power and energy series, which also name the source: figures of different sources
+// do not compare.
 MetricLabels MeasuredLabels(const v1::DeviceInfo& info, absl::string_view source);
 
-// What is not known is left out: absent is not 0. source: "ina3221", "model" …; has_power_sensor:
-// the joules of the heartbeat were measured.
+// Unknown values are left out: absent is not 0. source: "ina3221", "model" …; has_power_sensor: the
+// joules of the heartbeat were measured.
 void AddHeartbeat(const v1::DeviceInfo& info, const v1::Heartbeat& heartbeat,
                   absl::string_view source, bool has_power_sensor, MetricsPage& page);
 

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a process takes, under the names that every Prometheus client library uses.
+// The resources of a process, under the names that every Prometheus client library uses.
 #ifndef WATTLE_TELEMETRY_EXPORT_PROCESS_METRICS_H_
 #define WATTLE_TELEMETRY_EXPORT_PROCESS_METRICS_H_
 
@@ -8,8 +8,9 @@
 
 namespace wattle::telemetry {
 
-// Of this process, from /proc/self and getrusage: process_cpu_seconds_total,
-// process_resident_memory_bytes, process_open_fds, process_max_fds. What cannot be read is absent.
+// Adds process_cpu_seconds_total, process_resident_memory_bytes, process_open_fds and
+// process_max_fds of this process, from /proc/self and getrusage. A value that cannot be read is
+// left out.
 void AddProcessMetrics(MetricsPage& page);
 
 }  // namespace wattle::telemetry

@@ -7,7 +7,7 @@
 namespace wattle::telemetry {
 namespace {
 
-// Samples for an idle mean: at the usual second each, five seconds and eight minutes.
+// Samples of an idle mean. At one sample a second these are five seconds and eight minutes.
 constexpr int64_t kIdleSamplesMin = 5;
 constexpr int64_t kIdleWindow = 500;
 constexpr absl::Duration kPeakTimeConstant = absl::Minutes(10);

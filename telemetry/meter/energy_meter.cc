@@ -10,13 +10,13 @@ namespace {
 constexpr absl::Duration kGapMin = absl::Milliseconds(2500);
 constexpr int kGapCadences = 3;
 constexpr absl::Duration kCounterPatience = absl::Minutes(1);
-// An INA3221 on an idle rail shows a few milliwatts below zero now and then; those are zero. More
-// is a sensor that is wired or read wrongly.
+// An INA3221 on an idle rail sometimes shows a few milliwatts below zero; these count as zero. A
+// lower value means a sensor that is wired or read wrongly.
 constexpr Watts kBelowZeroMax(1.0);
-// The spread of a load is that of about its last 16 samples: more would take a load that really
-// rises for one that flickers. Samples that beat with the load are worth an eighth of independent
-// ones (a 1 Hz square wave sampled once a second with a fifth of jitter: the autocorrelation is
-// 0.77, and (1 + 0.77) / (1 - 0.77) is 7.7).
+// The spread of a load covers about its last 16 samples: with more, a load that rises would look
+// like one that flickers. Samples that beat with the load are worth an eighth of independent ones.
+// For a 1 Hz square wave sampled once a second with a fifth of jitter, the autocorrelation is 0.77,
+// and (1 + 0.77) / (1 - 0.77) is 7.7.
 constexpr double kSpreadSamples = 16;
 constexpr double kSamplesAsOne = 8;
 
@@ -90,7 +90,7 @@ std::vector<EnergyIncrement> EnergyMeter::AddPower(Monotonic at, Watts power,
   if (at - settled_ > std::max(kGapCadences * settings_.cadence, kGapMin)) {
     increments = Missing(at, marks);
   } else {
-    // Without a reading at settled_ the new one counts back to there.
+    // If there was no reading at settled_, the new reading's power counts back to it.
     const Watts before = contiguous_ && last_power_ ? *last_power_ : power;
     const double step_watts = (power - before).value();
     const bool slope = marks.empty() && !switched_;
@@ -126,15 +126,15 @@ void EnergyMeter::Spread::Add(Watts power) {
   variance = (1 - 1 / kSpreadSamples) * (variance + difference * difference / kSpreadSamples);
 }
 
-// In W²: by how much the mean power between two samples may differ from the samples' own mean.
+// Variance, in W², of the mean power between two samples about the samples' own mean.
 double EnergyMeter::HiddenVariance(double step_watts) const {
   if (settings_.averages) {
-    // Nothing falls between two values. Only the moment of the change is not known, and it is
-    // uniform over the interval.
+    // An averaging sensor misses nothing between two values. Only the moment of the change is
+    // unknown; it is uniform over the interval, which gives step² / 12.
     return step_watts * step_watts / 12;
   }
   // Half the squared difference is the variance of two independent samples. Samples of a load that
-  // beats with the sampling follow each other slowly, so several of them count as one.
+  // beats with the sampling change slowly, so several of them count as one.
   return kSamplesAsOne * std::max(spread_.variance, step_watts * step_watts / 2 / kSamplesAsOne);
 }
 
@@ -182,7 +182,8 @@ std::vector<EnergyIncrement> EnergyMeter::AddCounters(Monotonic at,
   } else {
     const Watts mean = *difference / (at - settled_);
     const std::vector<absl::Duration> lengths = Pieces(at, marks);
-    // The first piece goes on as before, as far as the counter allows; the rest is spread evenly.
+    // The first piece keeps the power from before, as far as the counter allows; the rest is spread
+    // evenly.
     Joules left = *difference;
     absl::Duration time_left = at - settled_;
     for (size_t i = 0; i < lengths.size(); ++i) {
@@ -195,14 +196,14 @@ std::vector<EnergyIncrement> EnergyMeter::AddCounters(Monotonic at,
       increment.measured = joules;
       increment.peak = lengths[i] > absl::ZeroDuration() ? joules / lengths[i] : Watts(0);
       if (lengths[i] > absl::ZeroDuration() && lengths[i] < at - settled_) {
-        // Which side of a mark the joules belong to is not known.
+        // The joules may belong to either side of a mark.
         increment.error = std::max(joules, *difference - joules);
       }
       Describe(&increment, lengths[i]);
       left = std::max(left - joules, Joules(0));
       time_left -= lengths[i];
     }
-    // A short last piece tells the new power badly.
+    // A short last piece is too uncertain for the new power.
     last_power_ = 2 * lengths.back() > at - settled_ ? *increments.back().peak : mean;
   }
   increments.back().samples = 1;

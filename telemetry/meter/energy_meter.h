@@ -1,10 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Readings to joules: the trapezoid of sampled power, or the difference of energy counters. Energy
-// is credited when a reading comes, for the time since the reading before; marks split that time
-// where the load is known to have changed. So no increment is ever below zero, and the increments
-// of a counter add up to the counter. Pure: no clock, no file; times come with the readings. One
-// thread owns an object.
+// Converts readings to joules: by the trapezoid rule for sampled power, by differences for energy
+// counters. A reading credits the energy of the time since the reading before. Marks split that
+// time where the load is known to have changed. So no increment is ever below zero, and the
+// increments of a counter add up to the counter. Pure: no clock, no file; times come with the
+// readings. One thread owns an object.
 #ifndef WATTLE_TELEMETRY_METER_ENERGY_METER_H_
 #define WATTLE_TELEMETRY_METER_ENERGY_METER_H_
 
@@ -21,57 +21,58 @@
 
 namespace wattle::telemetry {
 
-// How the present source measures.
+// The properties of the present source.
 struct MeterSettings {
-  absl::Duration cadence = absl::Seconds(1);  // how often the source has a new value
-  // Whether a value is the mean since the value before (an INA3221 in continuous mode), so that
-  // nothing falls between two samples.
+  absl::Duration cadence = absl::Seconds(1);  // interval between new values of the source
+  // Whether a value is the mean since the value before (an INA3221 in continuous mode). The meter
+  // then misses nothing between two samples.
   bool averages = false;
-  // No device of this kind draws more; a reading beyond it is a fault of the sensor.
+  // Largest plausible power of the device. A higher reading is a fault of the sensor.
   Watts plausible_max = Watts(1000);
   double error_ratio = 0.0;  // stated error of a value
-  Watts error_floor{};       // stated error that does not grow with the value
+  Watts error_floor{};       // stated error that is independent of the value
 };
 
 // One energy counter of several that add up to the device (RAPL has one for each package).
 struct CounterValue {
   Joules value{};
-  Joules modulus{};  // the counter starts again from 0 here; 0: not known
+  Joules modulus{};  // the value at which the counter wraps to 0; 0: unknown
 };
 
 class EnergyMeter {
  public:
-  // start: nothing before is this meter's.
+  // start: the meter counts nothing before this time.
   EnergyMeter(const MeterSettings& settings, Monotonic start);
 
-  // From now on readings come from another source. What was measured stays; the time from the last
-  // reading to the first of the new source is held at the power on each side, as at a mark.
+  // Switches to another source and keeps the measured energy. From the last reading to the first of
+  // the new source, the power is held constant on each side, as at a mark.
   void Switch(const MeterSettings& settings);
 
-  // A reading taken at `at`. marks: rising instants after settled() and before `at`; the load is
-  // held on both sides of a mark instead of being drawn as a slope across it.
-  // Returns marks.size() + 1 increments, for the pieces of time between settled(), the marks and
-  // `at`; none where the reading is not used: it is not after the last one, not a finite number, or
-  // more than the device can draw. Then its time is left to the next reading.
+  // Adds a reading that was taken at `at`. marks: rising instants after settled() and before `at`.
+  // On both sides of a mark the power is held constant instead of rising or falling across the
+  // mark.
+  // Returns marks.size() + 1 increments for the times between settled(), the marks and `at`.
+  // Returns none for an unused reading: one that is not after the last one, not a finite number, or
+  // more than the device can draw. The time of an unused reading is left to the next reading.
   std::vector<EnergyIncrement> AddPower(Monotonic at, Watts power,
                                         absl::Span<const Monotonic> marks);
-  // The same for counters. A counter that went back has wrapped if its modulus is known and the
-  // difference then is one that the device can draw; else it was reset and the time is missing.
+  // AddPower for counters. A counter that fell has wrapped if its modulus is known and the device
+  // can have drawn the difference. Otherwise the counter was reset, and the time is missing.
   std::vector<EnergyIncrement> AddCounters(Monotonic at, absl::Span<const CounterValue> counters,
                                            absl::Span<const Monotonic> marks);
 
-  // Waits no longer for a reading: the time up to `at` is missing, and the next reading begins
-  // anew.
+  // Stops waiting for a reading: the time up to `at` is missing, and the next reading begins anew.
   std::vector<EnergyIncrement> GiveUp(Monotonic at, absl::Span<const Monotonic> marks);
-  // For how long after settled() to wait before GiveUp: the gap rule of a power sensor,
-  // max(3 cadences, 2.5 s); a minute of a counter, which bridges gaps.
+  // How long to wait after settled() before GiveUp. For a power sensor the gap rule, max(3
+  // cadences, 2.5 s); for a counter, which bridges gaps, a minute.
   [[nodiscard]] absl::Duration patience() const;
 
-  // Up to here everything is credited.
+  // The time up to which all energy is credited.
   [[nodiscard]] Monotonic settled() const { return settled_; }
-  // As of the last reading; of a counter the mean since the one before. Absent after GiveUp.
+  // The power of the last reading; for a counter the mean since the reading before. Absent after
+  // GiveUp.
   [[nodiscard]] std::optional<Watts> power() const { return last_power_; }
-  // Readings that no device of this kind can give.
+  // Number of readings that no device of this kind can give.
   [[nodiscard]] int64_t implausible_readings() const { return implausible_readings_; }
 
  private:
@@ -81,7 +82,7 @@ class EnergyMeter {
   std::optional<Joules> Difference(absl::Span<const CounterValue> counters,
                                    absl::Duration length) const;
 
-  // The level and the spread of the last samples.
+  // Mean and variance of the last samples.
   struct Spread {
     Watts mean{};
     double variance = 0;  // W²
@@ -92,7 +93,7 @@ class EnergyMeter {
   MeterSettings settings_;
   Monotonic settled_;
   bool contiguous_ = false;  // a reading was taken at settled_
-  bool switched_ = false;    // since that reading
+  bool switched_ = false;    // the source changed since that reading
   std::optional<Watts> last_power_;
   std::vector<CounterValue> last_counters_;
   bool counts_ = false;  // the source is a counter

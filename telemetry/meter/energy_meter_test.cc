@@ -138,7 +138,8 @@ TEST(CounterMeterTest, BridgesGapsAndAResetIsMissing) {
   EXPECT_NEAR(Sum(meter.AddCounters(At(61), Counter(15), {})).gross.value(), 10.0, 1e-9);
 }
 
-// RAPL wraps at 262 kJ. A reset looks like a wrap, but half a second cannot have drawn that.
+// RAPL wraps at 262 kJ. A reset looks like a wrap, but no device can draw that much in half a
+// second.
 TEST(CounterMeterTest, AWrapIsUndoneOnlyWhereTheDeviceCanHaveDrawnIt) {
   const double range = 262143.328850;
   EnergyMeter meter({.plausible_max = Watts(1000)}, At(0));
@@ -161,8 +162,8 @@ TEST(CounterMeterTest, EveryCounterOfASumIsUnwrappedAlone) {
   EXPECT_NEAR(span.gross.value(), 5 + 2, 1e-9);
 }
 
-// The load fell from 20 W to 2 W before the boundary was noted: the piece before the boundary gets
-// what the counter shows and not more, and nothing is taken back later.
+// The load fell from 20 W to 2 W before the boundary was noted. The piece before the boundary gets
+// no more than the counter shows, and nothing is taken back later.
 TEST(CounterMeterTest, AMarkAfterTheLoadFellTakesNothingBack) {
   EnergyMeter meter({.cadence = absl::Milliseconds(500)}, At(0));
   meter.AddCounters(At(0), Counter(0), {});
@@ -174,7 +175,7 @@ TEST(CounterMeterTest, AMarkAfterTheLoadFellTakesNothingBack) {
   EXPECT_NEAR(pieces[1].measured.value(), 0.0, 1e-9);
 }
 
-// Whatever the readings and marks: no increment below zero, and the sum is the counter's.
+// For any readings and marks no increment is below zero, and the sum equals the counter's.
 TEST(CounterMeterTest, IncrementsAreNeverBelowZeroAndAddUpToTheCounter) {
   constexpr uint64_t kFirstSeed = 1;
   for (uint64_t seed = kFirstSeed; seed < kFirstSeed + 200; ++seed) {
@@ -229,8 +230,8 @@ class SquareWaveTest : public testing::TestWithParam<Wave> {
 };
 
 // 10 minutes, sampled with jitter through a sensor that averages over its period, as an INA3221
-// does. Tolerance 1 %: duty x cycles gives at least 60 edges, each off by at most half a window
-// (0.2 s x amplitude), of random sign.
+// does. Tolerance 1 %: duty × cycles gives at least 60 edges, each off by at most half a window
+// (0.2 s × amplitude), with random sign.
 TEST_P(SquareWaveTest, IsWithinOnePercentUnderJitterWhereTheSensorAverages) {
   std::printf("seed %llu\n", static_cast<unsigned long long>(kSeed));
   const double phase = unit_(random_);
@@ -257,8 +258,8 @@ TEST_P(SquareWaveTest, IsWithinOnePercentUnderJitterWhereTheSensorAverages) {
   EXPECT_GE(span.High().value(), truth);
 }
 
-// A sensor that shows the power of an instant misses what falls between two samples. Then the
-// bounds must hold the truth.
+// A sensor of instantaneous power misses energy between two samples. The bounds must contain the
+// truth.
 TEST_P(SquareWaveTest, TheBoundsHoldTheTruthWhereTheSensorDoesNotAverage) {
   for (int run = 0; run < 20; ++run) {
     SCOPED_TRACE(run);
@@ -279,7 +280,7 @@ TEST_P(SquareWaveTest, TheBoundsHoldTheTruthWhereTheSensorDoesNotAverage) {
     const double truth = WaveEnergy(GetParam(), phase, end) - WaveEnergy(GetParam(), phase, 0);
     EXPECT_LE(span.Low().value(), truth);
     EXPECT_GE(span.High().value(), truth);
-    EXPECT_LT((span.High() - span.Low()) / span.gross, 0.5);  // and say something
+    EXPECT_LT((span.High() - span.Low()) / span.gross, 0.5);  // and the bounds are not trivial
   }
 }
 
