@@ -39,7 +39,7 @@ std::optional<size_t> Chooser::Choose(Monotonic now) {
   if (!chosen_ && !ever_chosen_at_) {
     ever_chosen_at_ = now;
   }
-  // Right after the start, and when the chosen one is gone, nobody has to hold.
+  // Right after the start, and when the chosen source is gone, no source has to hold.
   const bool hold = chosen_.has_value() && now - *ever_chosen_at_ > kHold;
   for (size_t i = 0; i < entries_.size(); ++i) {
     const bool better = !chosen_ || entries_[i].rank < entries_[*chosen_].rank;

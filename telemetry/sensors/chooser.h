@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Which of several sources is used: the best one that answers. The choice is made again with every
-// reading and as time passes, so a battery that begins to charge, a plug that is pulled and a chip
-// that comes back are followed. Pure: times come with the calls. One thread owns an object.
+// Chooses the best source that answers. The choice is made again with every reading and as time
+// passes, so it follows a battery that begins to charge, a plug that is pulled and a chip that
+// comes back. Pure: times come with the calls. One thread owns an object.
 #ifndef WATTLE_TELEMETRY_SENSORS_CHOOSER_H_
 #define WATTLE_TELEMETRY_SENSORS_CHOOSER_H_
 
@@ -18,16 +18,17 @@ namespace wattle::telemetry {
 
 class Chooser {
  public:
-  // A better source must have answered for this long before it takes over from one that works, so
-  // that a loose contact does not change the source every second.
+  // A better source must have answered for this long before it replaces a working one, so that a
+  // loose contact does not change the source every second.
   static constexpr absl::Duration kHold = absl::Seconds(10);
 
-  // rank: the lowest is the best; of equal ones the first added. Returns the source's number.
+  // rank: the lowest is the best; among equal ranks the first added wins. Returns the source's
+  // number.
   size_t Add(int rank, absl::Duration cadence);
   // The source gave a reading.
   void OnReading(size_t source, Monotonic at);
-  // nullopt: none answers. A source answers while its latest reading is no older than three
-  // cadences, or 10 s.
+  // The chosen source; nullopt: none answers. A source answers while its latest reading is no older
+  // than three cadences or 10 s, whichever is longer.
   std::optional<size_t> Choose(Monotonic now);
   [[nodiscard]] bool Answers(size_t source, Monotonic now) const;
 
@@ -40,7 +41,7 @@ class Chooser {
   };
   std::vector<Entry> entries_;
   std::optional<size_t> chosen_;
-  std::optional<Monotonic> ever_chosen_at_;  // the first time that anyone asked
+  std::optional<Monotonic> ever_chosen_at_;  // time of the first call of Choose
 };
 
 }  // namespace wattle::telemetry

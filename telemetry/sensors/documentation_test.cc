@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// docs/metrics.md has every family that a source can show, and docs/operate/sensors.md every kind
-// and setting.
+// Tests that docs/metrics.md has every metric that a source can show, and docs/operate/sensors.md
+// every kind and setting.
 #include <filesystem>
 #include <fstream>
 #include <set>

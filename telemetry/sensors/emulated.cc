@@ -10,7 +10,8 @@
 namespace wattle::telemetry {
 namespace {
 
-// Finalizer of SplitMix64: every input bit moves every output bit.
+// Finalizer of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): every input bit changes every output
+// bit.
 uint64_t Mix(uint64_t x) {
   x += 0x9e3779b97f4a7c15ULL;
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
@@ -23,20 +24,21 @@ double UnitOf(uint64_t bits) {
   return (static_cast<double>(bits >> 11) + 1.0) * 0x1.0p-53;
 }
 
-// Position inside the current dip period, from 0. The dip is at the period's end.
+// Position inside the current dip period, from 0. The dip is at the end of the period.
 absl::Duration Offset(const ThrottlingDips& dips, Monotonic at) {
   absl::Duration remainder;
   absl::IDivDuration(at.since_boot(), dips.period, &remainder);
   return remainder;
 }
 
-// Power outside the dips, so that the mean over a period is the load's.
+// Power outside the dips. The mean over a period is then the load's.
 Watts HighPower(const EmulatedLoad& load) {
   const double share = load.dips->share();
   return (load.mean - load.dips->power * share) / (1.0 - share);
 }
 
-// After the machine slept: samples of the gap are not made up.
+// Largest number of samples to catch up with. After the machine slept, the samples of the gap are
+// not invented.
 constexpr int kCatchUpMax = 50'000;
 
 class EmulatedSource final : public Source {
@@ -93,7 +95,7 @@ class EmulatedSource final : public Source {
 
  private:
   EmulatedBoard* board_;
-  Monotonic next_;  // of the power readings
+  Monotonic next_;  // the next power reading's time
   SourceInfo info_;
   uint64_t reading_ = 0;
 };
@@ -188,7 +190,7 @@ void EmulatedBoard::AdvanceTo(Monotonic at) {
     const Segment& segment = segments_.front();
     Monotonic end = segments_.size() > 1 ? std::min(at, segments_[1].from) : at;
     if (segment.load && segment.load->dips) {
-      // Stop where the dip begins or ends: power is constant in between.
+      // Stops where a dip begins or ends, because power is constant in between.
       const ThrottlingDips& dips = *segment.load->dips;
       const absl::Duration offset = Offset(dips, now_);
       const absl::Duration dip_begin = dips.period - dips.length;

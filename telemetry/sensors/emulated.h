@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The physics of an emulated board: what it draws is decided by the load that is on it, never by
-// what somebody predicted. The load changes at known instants of device time (also ahead of now);
-// power, heat and charge follow, with seeded noise and a seeded hidden offset. Its source answers
-// like a real one and always says `emulated`. One thread owns the board and its source.
+// The physics of an emulated board. The load on the board determines its draw; no prediction does.
+// The load changes at known instants of device time, which may lie ahead. Power, heat and charge
+// follow, with seeded noise and a seeded hidden offset. The board's source answers like a real one
+// and always says `emulated`. One thread owns the board and its source.
 #ifndef WATTLE_TELEMETRY_SENSORS_EMULATED_H_
 #define WATTLE_TELEMETRY_SENSORS_EMULATED_H_
 
@@ -21,8 +21,8 @@
 
 namespace wattle::telemetry {
 
-// The board lowers its clocks now and then: at the end of every `period` of device time, for
-// `length`, it draws `power` and works at `speed` (0 to 1) of its normal rate.
+// Periodic throttling: at the end of every `period` of device time the board draws `power` for
+// `length` and works at `speed` (0 to 1) of its normal rate.
 struct ThrottlingDips {
   absl::Duration period;
   absl::Duration length;
@@ -33,7 +33,7 @@ struct ThrottlingDips {
 };
 
 struct EmulatedLoad {
-  Watts mean{};  // over whole periods of the dips
+  Watts mean{};  // mean over whole periods of the dips
   std::optional<ThrottlingDips> dips{};
 };
 
@@ -47,8 +47,8 @@ struct EmulatedPhysics {
   std::optional<Joules> battery_capacity{};
   Fraction state_of_charge = Fraction(1.0);
   Watts harvest{};            // constant charging power
-  uint64_t seed = 0;          // of the noise
-  double power_factor = 1.0;  // hidden offset: the board draws this much of what its file says
+  uint64_t seed = 0;          // seed of the noise
+  double power_factor = 1.0;  // hidden offset: the true draw as a share of the board file's
 };
 
 class EmulatedBoard {
@@ -56,24 +56,25 @@ class EmulatedBoard {
   // start: device time at which the board is idle at ambient temperature.
   EmulatedBoard(const EmulatedPhysics& physics, Monotonic start);
 
-  // From `from` on the board carries `load`; nullopt: idle. Changes set earlier for `from` or later
-  // are taken back. Time that was already asked about stays as it was: `from` is moved up to
-  // there.
+  // From `from` on the board carries `load`; nullopt: idle. Cancels changes that were set earlier
+  // for `from` or later. The past never changes: `from` is moved up to the latest time that was
+  // asked about.
   void SetLoad(Monotonic from, std::optional<EmulatedLoad> load);
 
-  // Truth, without noise. at: not before the last call's. Moves heat and charge along.
+  // The true values, without noise. Each call advances heat and charge. REQUIRES: `at` is not
+  // before the last call's.
   Watts Power(Monotonic at);
   Celsius Temperature(Monotonic at);
   Fraction StateOfCharge(Monotonic at);
   Joules Energy(Monotonic at);  // since start
   [[nodiscard]] const EmulatedPhysics& physics() const { return physics_; }
 
-  // Whether the board has lowered its clocks.
+  // Whether the board throttles.
   bool Throttled(Monotonic at);
 
-  // The board's sensors as one source; the board outlives it. Power has a reading for each refresh
-  // period of device time since the last Poll; temperature, throttling and, where there is a
-  // battery, charge have one for each Poll.
+  // The board's sensors as one source. The board must outlive the source. A Poll gives one power
+  // reading for each refresh period of device time since the last Poll, and one reading each of
+  // temperature, throttling and, with a battery, charge.
   std::unique_ptr<Source> MakeSource();
 
  private:
@@ -88,19 +89,19 @@ class EmulatedBoard {
   EmulatedPhysics physics_;
   Monotonic start_;
   Monotonic now_;
-  std::deque<Segment> segments_;  // the first one holds now_
+  std::deque<Segment> segments_;  // the first segment contains now_
   Celsius temperature_;
   Joules energy_;
   Joules charge_;
 };
 
-// When work of `nominal` seconds (at the mean rate over whole dip periods) that begins at `begin`
-// ends.
+// The end of work of `nominal` seconds (at the mean rate over whole dip periods) that begins at
+// `begin`.
 Monotonic EndOfWork(const std::optional<ThrottlingDips>& dips, Monotonic begin,
                     absl::Duration nominal);
 
-// A seeded factor in [1 - range, 1 + range], or [0.8, 1.2] for range 0.2. purpose tells apart what
-// is drawn from one seed.
+// A seeded factor in [1 - range, 1 + range], such as [0.8, 1.2] for range 0.2. purpose
+// distinguishes several factors of one seed.
 double HiddenFactor(uint64_t seed, const std::string& purpose, double range);
 
 // Standard normal deviate number `index` of a seed: the same on every machine.

@@ -123,7 +123,7 @@ TEST(EmulatedBoardTest, NoiseIsSeededAndHasTheMeanOfTheTruth) {
     sum += watts;
     squares += (watts - 10) * (watts - 10);
   }
-  // Of 10,000 samples the mean is off by 0.002 W (one sigma); five of those.
+  // The mean of 10,000 samples has a standard deviation of 0.002 W; the tolerance is five of these.
   EXPECT_NEAR(sum / kSamples, 10.0, 0.01);
   EXPECT_NEAR(std::sqrt(squares / kSamples), 0.2, 0.01);
 }

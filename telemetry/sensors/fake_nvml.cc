@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // A libnvidia-ml for tests: two GPUs, of which only the first counts energy. WATTLE_FAKE_NVML in
-// the environment changes that: "init", "denied" and "power" fail there, "counts": both count.
+// the environment changes this: with "init", "denied" or "power" that call fails; with "counts"
+// both GPUs count energy.
 #include <cstdlib>
 #include <cstring>
 #include <string>

@@ -24,9 +24,9 @@ namespace wattle::telemetry {
 namespace {
 
 constexpr absl::Duration kCadence = absl::Seconds(2);
-constexpr int kSectorBytes = 512;  // of /proc/diskstats, whatever the disk's own are
+constexpr int kSectorBytes = 512;  // of /proc/diskstats, independent of the disk's own sectors
 
-// Files below /proc may be longer than a page. Empty where the file is absent.
+// The file's lines; empty if the file is absent. Files below /proc may be longer than a page.
 std::vector<std::string> LinesOf(const std::string& path) {
   std::ifstream in(path);
   std::vector<std::string> lines;
@@ -45,7 +45,7 @@ std::optional<double> ToNumber(absl::string_view text) {
   return absl::SimpleAtod(text, &number) ? std::optional(number) : std::nullopt;
 }
 
-// A value of a file, or of one field of one line.
+// Reads a value from a file or from one field of a line.
 using Read = std::function<std::optional<double>()>;
 
 Read ScaledFile(const std::string& path, double scale) {
@@ -85,7 +85,7 @@ Read StalledSeconds(const std::string& path, const std::string& kind) {
   };
 }
 
-// Share of processor time that was not idle since the last call; nothing at the first one.
+// Share of processor time that was not idle since the last call; nullopt at the first call.
 Read BusyRatio(const std::string& path) {
   struct Times {
     double idle = 0;
@@ -122,7 +122,7 @@ class Host final : public Source {
   }
   [[nodiscard]] const SourceInfo& info() const override { return info_; }
 
-  // Kept where there is a value now; `needed`: also where it comes later.
+  // Adds a channel if it has a value now, or with `needed` also if the value comes later.
   void Add(Channel channel, bool tally, Read read, bool needed = false) {
     if (needed || read()) {
       info_.channels.push_back(std::move(channel));
@@ -149,7 +149,7 @@ class Host final : public Source {
     Read read;
     bool tally;
   };
-  std::vector<Item> items_;  // by channel
+  std::vector<Item> items_;  // one for each channel
   SourceInfo info_;
 };
 
@@ -173,7 +173,7 @@ void AddProcessor(const std::string& root, Host& host) {
   }
 }
 
-// Jetsons: the integrated GPU is a devfreq device.
+// The integrated GPU of a Jetson is a devfreq device.
 void AddGpu(const std::string& root, Host& host) {
   static constexpr const char* kGpus[] = {"gpu", "gp10b", "gv11b", "ga10b", "gb10b"};
   const std::string devices = root + "/sys/class/devfreq";
@@ -224,7 +224,7 @@ void AddMemory(const std::string& root, Host& host) {
 
 void AddDisks(const std::string& root, Host& host) {
   const std::string stats = root + "/proc/diskstats";
-  for (const std::string& disk : ListDirectory(root + "/sys/block")) {  // no partitions
+  for (const std::string& disk : ListDirectory(root + "/sys/block")) {  // without partitions
     if (absl::StartsWith(disk, "loop") || absl::StartsWith(disk, "ram") ||
         absl::StartsWith(disk, "zram")) {
       continue;

@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What the operating system tells of this machine besides power: load and frequency of processor
-// and GPU, memory, pressure (PSI), bytes of disks and networks. For metrics alone; nothing is
-// decided by them. What a kernel does not tell is left out (hardware.md 3.4 and 9 in the design's
-// fact sheet).
+// The operating system's figures besides power: load and frequency of processor and GPU, memory,
+// pressure (PSI), bytes of disks and networks. Only metrics use them; no decision does. Figures
+// that a kernel does not have are left out. Formats: the kernel's filesystems/proc.rst,
+// accounting/psi.rst and admin-guide/iostats.rst.
 #ifndef WATTLE_TELEMETRY_SENSORS_HOST_H_
 #define WATTLE_TELEMETRY_SENSORS_HOST_H_
 
@@ -14,7 +14,7 @@
 
 namespace wattle::telemetry {
 
-// One source; none where the tree tells nothing of these.
+// One source; none if the tree has none of these files.
 std::vector<Candidate> DiscoverHost(const std::string& root);
 
 }  // namespace wattle::telemetry

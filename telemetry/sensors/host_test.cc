@@ -20,7 +20,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Pair;
 
-// Metric and channel → value of one Poll.
+// The values of one Poll by metric and channel.
 std::map<std::string, double> ValuesOf(Source& source) {
   const auto readings = source.Poll(Monotonic());
   EXPECT_THAT(readings, IsOk());
@@ -82,11 +82,11 @@ TEST(HostTest, LoadIsTheShareOfTimeBetweenTwoPolls) {
   tree.Write("/proc", {{"stat", "cpu  100 0 50 800 50 0 0 0 0 0"}});
   const auto source = Only(DiscoverHost(tree.root()));
   EXPECT_THAT(source->Poll(Monotonic()), StatusIs(StatusCode::kUnavailable, HasSubstr("nothing")));
-  // 100 ticks more: 60 of work, 30 idle, 10 waiting for a disk.
+  // 100 more ticks: 60 of work, 30 idle, 10 waiting for a disk.
   tree.Write("/proc", {{"stat", "cpu  140 0 70 830 60 0 0 0 0 0"}});
   EXPECT_THAT(ValuesOf(*source),
               ElementsAre(Pair("cpu_busy_ratio all", testing::DoubleNear(0.6, 1e-9))));
-  // Counters that went back give no share.
+  // Counters that fell give no share.
   tree.Write("/proc", {{"stat", "cpu  1 0 1 1 1 0 0 0 0 0"}});
   EXPECT_THAT(source->Poll(Monotonic()), StatusIs(StatusCode::kUnavailable, HasSubstr("nothing")));
 }

@@ -41,18 +41,18 @@ constexpr Setting kSettings[] = {
 
 constexpr const char* kNames[] = {"ina219", "ina220", "ina226", "ina230", "ina231",
                                   "ina228", "ina237", "ina238", "ina780"};
-// The drivers' defaults convert in 68 ms at most.
+// With the drivers' defaults a conversion takes 68 ms at most.
 constexpr absl::Duration kCadence = absl::Milliseconds(100);
 
 struct Chip {
   std::string directory{};
   std::string name{};
-  std::string device{};  // "1-0040"; the directory's own name where the link is missing
+  std::string device{};  // "1-0040"; the directory's own name if the link is missing
 };
 
 class Ina2xx final : public Source {
  public:
-  // pack: of the battery whose terminals the chip is at; nullopt elsewhere.
+  // pack: the battery at whose terminals the chip is; nullopt elsewhere.
   Ina2xx(const Chip& chip, const std::string& position, double current_scale,
          std::optional<BatteryPack> pack, double resistance_ohms)
       : directory_(chip.directory),
@@ -73,7 +73,7 @@ class Ina2xx final : public Source {
              .scope = "board_input",
              .rank = 20,
              .plausible_max = Watts(500),
-             // The shunt that the driver was told may be another than the real one: a percent.
+             // The real shunt may differ from the driver's setting: one percent.
              .error_ratio = 0.01,
              .error_floor = Watts(0.02)};
     info_.channels = {{.name = label,
@@ -110,7 +110,7 @@ class Ina2xx final : public Source {
     if (pack_) {
       WATTLE_ASSIGN_OR_RETURN(const double millivolts, Read("in1_input"));
       const double volts = millivolts * 1e-3;
-      // The curve is of a battery at rest; what flows into it lifts the voltage.
+      // The curve is for a battery at rest; a charging current raises the voltage.
       const double lift = volts > 0 ? power.value() / volts * resistance_ohms_ : 0.0;
       WATTLE_ASSIGN_OR_RETURN(ChargeState charge, ChargeFromVoltage(*pack_, volts - lift));
       charge.draw = -power;
@@ -129,7 +129,8 @@ class Ina2xx final : public Source {
                             ReadInteger(absl::StrCat(directory_, "/", attribute)));
     return static_cast<double>(value);
   }
-  // At a battery the sign says whether it charges; elsewhere it says how the shunt is wired.
+  // At a battery the sign means charging or discharging; elsewhere it depends only on the shunt's
+  // wiring.
   [[nodiscard]] absl::StatusOr<Watts> ReadPower() const {
     double microwatts = 0;
     if (has_power_) {
@@ -139,7 +140,7 @@ class Ina2xx final : public Source {
         microwatts = -microwatts;
       }
     } else {
-      // in0 is the shunt's voltage here, in1 the bus's.
+      // in0 is the shunt's voltage, in1 the bus's.
       WATTLE_ASSIGN_OR_RETURN(const double millivolts, Read("in1_input"));
       WATTLE_ASSIGN_OR_RETURN(const double milliamperes, Read("curr1_input"));
       microwatts = millivolts * milliamperes;

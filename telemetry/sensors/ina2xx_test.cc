@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// INA2xx chips as their kernel drivers show them, and what settings say of them.
+// Tests INA2xx chips as their kernel drivers show them, and the effect of settings.
 #include "telemetry/sensors/ina2xx.h"
 
 #include <filesystem>
@@ -54,7 +54,7 @@ TEST(Ina2xxTest, OfSeveralMonitorsNoneIsTheTotal) {
 }
 
 // Two chips of one kind on a HAT: the board's output at 0x40 and the battery at 0x41, whose shunt
-// is a tenth of what the driver takes it for.
+// is a tenth of the driver's setting.
 void WriteHat(Tree& tree) {
   for (const std::string chip : {"hwmon4", "hwmon5"}) {
     const bool battery = chip == "hwmon5";
@@ -116,7 +116,7 @@ TEST(Ina2xxTest, TheBatterysResistanceTakesTheSagUnderLoadBack) {
                                                               {"cells", "2"},
                                                               {"resistance_ohms", "0.5"}}}});
   ASSERT_THAT(found, testing::SizeIs(2));
-  // 80 mA out of it: 7.90 V under load is 7.94 V at rest; while it charges, 7.86 V.
+  // With 80 mA out of the battery, 7.90 V under load are 7.94 V at rest; while it charges, 7.86 V.
   const auto discharging = found[1].source->Poll(Monotonic());
   ASSERT_THAT(discharging, IsOk());
   EXPECT_NEAR(std::get<ChargeState>(discharging->at(1).value).state_of_charge.value(),

@@ -14,14 +14,14 @@
 namespace wattle::telemetry {
 namespace {
 
-// The chip has three channels. in4..in6 are shunt voltages in µV, in7 their sum, curr4 the sum of
-// the currents: none is a rail, although in7 has a label.
+// The chip has three channels. in4..in6 are shunt voltages in µV, in7 is their sum, curr4 is the
+// sum of the currents. None of these is a rail, although in7 has a label.
 constexpr int kChannels = 3;
-// 512 averages x 3 channels x 280 µs, as NVIDIA's boot script sets it on JetPack 5; where the
-// driver does not tell.
+// 512 averages × 3 channels × 280 µs, NVIDIA's boot setting on JetPack 5; used if the driver does
+// not report its interval.
 constexpr absl::Duration kHwmonCadence = absl::Milliseconds(430);
-// JetPack 4: 64 averages x 3 channels x 2.2 ms in continuous mode; one conversion for each read,
-// and no averaging, in triggered mode.
+// JetPack 4: 64 averages × 3 channels × 2.2 ms in continuous mode. Triggered mode makes one
+// conversion for each read, without averages.
 constexpr absl::Duration kIioCadence = absl::Milliseconds(422);
 constexpr absl::Duration kIioTriggeredCadence = absl::Milliseconds(100);
 // Offset of ±80 µV at a shunt of 5 mΩ is ±16 mA, at 5 V; gain 0.25 % (the chip's data sheet).
@@ -111,8 +111,8 @@ bool IsModuleInput(const Rail& rail) {
   return rail.label == "VDD_IN" || rail.label == "POM_5V_IN";
 }
 
-// On the AGX Orin this rail hangs below VIN_SYS_5V0, so it is already in the sum; tegrastats leaves
-// it out too.
+// On the AGX Orin this rail is below VIN_SYS_5V0 and therefore in the sum already; tegrastats
+// leaves it out too.
 bool IsInsideAnother(const Rail& rail) {
   return rail.label == "VDDQ_VDD2_1V8AO";
 }

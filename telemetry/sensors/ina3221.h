@@ -1,10 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Power rails of Jetson boards by the INA3221 chips, in both layouts of NVIDIA's kernels
-// (hardware.md 2.2 and 2.3 in the design's fact sheet): the hwmon driver `ina3221` of JetPack 5 and
-// 6, where power is inN_input [mV] x currN_input [mA], and the iio driver `ina3221x` of JetPack 4.
-// All chips of a board are one source. The board's total is the rail VDD_IN or POM_5V_IN where
-// there is one, for the other rails are inside it; else the sum of the rails that have no parent.
+// Power rails of Jetson boards by INA3221 chips, in both layouts of NVIDIA's kernels: the hwmon
+// driver `ina3221` of JetPack 5 and 6 (the kernel's hwmon/ina3221.rst), where power is inN_input
+// [mV] × currN_input [mA], and the iio driver `ina3221x` of JetPack 4. All chips of a board are one
+// source. The board's total is the rail VDD_IN or POM_5V_IN, which includes the other rails.
+// Without such a rail the total is the sum of the rails that no other rail includes.
 #ifndef WATTLE_TELEMETRY_SENSORS_INA3221_H_
 #define WATTLE_TELEMETRY_SENSORS_INA3221_H_
 

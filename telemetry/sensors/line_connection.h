@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A TCP connection to a server that speaks lines of text, all of it before one deadline. One
+// A TCP connection to a server of text lines, with one deadline for the whole conversation. One
 // thread.
 #ifndef WATTLE_TELEMETRY_SENSORS_LINE_CONNECTION_H_
 #define WATTLE_TELEMETRY_SENSORS_LINE_CONNECTION_H_
@@ -19,15 +19,16 @@ namespace wattle::telemetry {
 
 class LineConnection {
  public:
-  // Errors of all calls: kUnavailable (no such host, refused, the connection ended),
-  // kDeadlineExceeded. The look-up of a host's name may take longer than the deadline.
+  // Errors of all calls: kUnavailable (unknown host, refused, connection ended), kDeadlineExceeded.
+  // The look-up of a host's name may exceed the deadline.
   static absl::StatusOr<LineConnection> Open(const HostPort& server, Monotonic deadline);
   ~LineConnection();
   LineConnection(LineConnection&& other) noexcept;
   LineConnection& operator=(LineConnection&&) = delete;
 
   absl::Status Send(absl::string_view text);
-  // The next line without its end ("\n" or "\r\n"). kInternal: a line of more than 4096 bytes.
+  // The next line without its end ("\n" or "\r\n"). Errors: also kInternal for a line of more than
+  // 4096 bytes.
   absl::StatusOr<std::string> ReadLine();
 
  private:

@@ -39,9 +39,9 @@ constexpr Setting kSettings[] = {
 constexpr uint16_t kAddress = 0x36;
 constexpr uint8_t kVoltage = 0x02;
 constexpr uint8_t kCharge = 0x04;
-// The chip's model of the cell renews its percent about twice a minute, its voltage twice a second.
+// The chip updates its percent about twice a minute and its voltage twice a second.
 constexpr absl::Duration kCadence = absl::Seconds(2);
-// A chip that has just learned a battery tells a little more than 100 %.
+// A chip that has just learned a battery may report a little more than 100 %.
 constexpr double kPercentMax = 110;
 
 absl::StatusOr<uint16_t> ReadOverI2c(int bus, uint8_t number) {
@@ -86,7 +86,7 @@ absl::StatusOr<uint16_t> ReadRecorded(const std::string& root, int bus, uint8_t 
   return static_cast<uint16_t>(value);
 }
 
-// Volts of one step of VCELL, after the shift. Data sheets of the chips; not verified on boards.
+// Volts of one step of VCELL after the shift, by the chips' data sheets; not verified on boards.
 struct VoltageStep {
   int shift;
   double volts;

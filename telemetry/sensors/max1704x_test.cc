@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Fuel gauges by their registers, as a recorded tree has them.
+// Tests fuel gauges by their registers in a recorded tree.
 #include "telemetry/sensors/max1704x.h"
 
 #include <filesystem>

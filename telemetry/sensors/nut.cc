@@ -38,7 +38,7 @@ constexpr Setting kSettings[] = {
 };
 
 constexpr int kUpsdPort = 3493;
-// Drivers ask their UPS every two seconds.
+// NUT's drivers poll their UPS every two seconds.
 constexpr absl::Duration kCadence = absl::Seconds(2);
 constexpr absl::Duration kDeadline = absl::Seconds(4);
 constexpr int kLinesMax = 1000;
@@ -56,7 +56,7 @@ std::optional<double> Number(const UpsVariables& variables, const char* key) {
 std::set<std::string> StatusFlags(const UpsVariables& variables) {
   const auto status = variables.find("ups.status");
   if (status == variables.end()) {
-    return {};  // not known, which is not "off"
+    return {};  // unknown, which does not mean "off"
   }
   return absl::StrSplit(status->second, ' ', absl::SkipEmpty());
 }
@@ -182,7 +182,8 @@ class Nut final : public Source {
     return (nominal_ ? *nominal_ : Watts(*told)) * (*percent / 100);
   }
 
-  // kNotFound: the UPS tells none. Direction and draw are the caller's.
+  // The charge without direction and draw, which the caller adds. Errors: kNotFound if the UPS
+  // reports none.
   [[nodiscard]] absl::StatusOr<ChargeState> Charge(const UpsVariables& variables) const {
     if (const auto percent = Number(variables, "battery.charge")) {
       if (*percent < 0 || *percent > 100) {

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A UPS behind Network UPS Tools: its charge, and its output power where the settings say that this
-// device alone hangs on it. Asked by upsd's own protocol (LIST VAR) over TCP; reading needs no
-// login. Found by settings alone.
+// A UPS behind Network UPS Tools: its charge, and its output power if the settings say that this
+// device alone hangs on the UPS. Uses upsd's protocol (RFC 9271, LIST VAR) over TCP; reading needs
+// no login. Only settings find it.
 #ifndef WATTLE_TELEMETRY_SENSORS_NUT_H_
 #define WATTLE_TELEMETRY_SENSORS_NUT_H_
 
@@ -22,16 +22,16 @@ namespace wattle::telemetry {
 
 using UpsVariables = std::map<std::string, std::string>;
 
-// One line `VAR ups key "value"`, put into *variables. kInternal: another line.
+// Parses one line `VAR ups key "value"` into *variables. Errors: kInternal for any other line.
 absl::Status ParseUpsVariable(absl::string_view line, UpsVariables* variables);
 
-// What upsd's `ERR REASON` means, with the remedy: kUnavailable, kNotFound (no such UPS),
+// Converts upsd's `ERR REASON` to a status with the remedy: kUnavailable, kNotFound (no such UPS),
 // kPermissionDenied.
 absl::Status UpsError(absl::string_view line);
 
 absl::Span<const Setting> NutSettings();
 
-// One source for each entry, reachable or not. Its Poll answers within the deadline.
+// One source for each entry, whether upsd is reachable or not. Poll keeps its deadline.
 std::vector<Candidate> DiscoverNut(const std::string& root,
                                    const std::vector<SourceSettings>& entries);
 

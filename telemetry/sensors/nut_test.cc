@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// upsd's lines, and a server that speaks them wrongly. tests/integration/sensors_test.py asks a
-// real upsd.
+// Tests upsd's lines, and a server that speaks them wrongly. tests/integration/sensors_test.py uses
+// a real upsd.
 #include "telemetry/sensors/nut.h"
 
 #include <arpa/inet.h>
@@ -52,7 +52,7 @@ TEST(UpsErrorTest, EachReasonHasItsRemedy) {
               StatusIs(StatusCode::kUnavailable, HasSubstr("WHATEVER")));
 }
 
-// Answers the one client that comes with a text, and hangs up; or says nothing until the end.
+// Answers its only client with a text and hangs up, or says nothing until the end.
 class FakeUpsd {
  public:
   FakeUpsd(std::string answer, bool hangs_up) : answer_(std::move(answer)) {

@@ -20,10 +20,10 @@ namespace wattle::telemetry {
 namespace {
 
 constexpr char kLibrary[] = "libnvidia-ml.so.1";
-// Power is a mean of up to a second since Ampere.
+// Since Ampere, power is a mean over up to a second.
 constexpr absl::Duration kCadence = absl::Milliseconds(500);
 
-// The library's stable C interface, as far as it is used here.
+// The part of the library's stable C interface that is used here.
 using Device = struct DeviceTag*;
 using Code = int;
 constexpr Code kSuccess = 0;
@@ -35,7 +35,7 @@ struct Utilization {
   unsigned memory;  // percent in which memory was read or written
 };
 
-// A function that the library does not have is null, and its call "not supported".
+// A function that the library lacks is null, and counts as "not supported".
 struct Library {
   Code (*init)() = nullptr;
   const char* (*error_string)(Code) = nullptr;
@@ -66,7 +66,7 @@ void Find(void* handle, const char* symbol, Function** function) {
   *function = reinterpret_cast<Function*>(dlsym(handle, symbol));
 }
 
-// nullopt: absent. The library stays loaded as long as the process lives.
+// nullopt: the library is absent. A loaded library stays loaded until the process ends.
 std::optional<Library> Load(const std::string& root) {
   std::string path = kLibrary;
   if (!root.empty()) {
@@ -142,8 +142,8 @@ class Nvml final : public Source {
     return Answers(device, Quantity::kEnergy);
   }
 
-  // What the GPU answers now becomes channels; none where it answers nothing. by_counter: every GPU
-  // counts energy, so the total is of counters; else it is of powers, for the two do not add.
+  // Adds a channel for each quantity that the GPU reports now. by_counter: every GPU counts energy,
+  // so the total consists of counters; else it consists of powers. The two do not add.
   void Add(Device device, const std::string& name, bool by_counter) {
     info_.plausible_max += Watts(1500);
     AddChannel(device, Quantity::kPower,
@@ -210,7 +210,7 @@ class Nvml final : public Source {
   }
 
   Library library_;
-  std::vector<Item> items_;  // by channel
+  std::vector<Item> items_;  // one for each channel
   SourceInfo info_;
 };
 

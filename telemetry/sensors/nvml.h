@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// NVIDIA's discrete GPUs by libnvidia-ml, loaded at run time: absent is fine. Every call is
-// optional, for boards and old GPUs answer "not supported" to some (hardware.md 7 in the design's
-// fact sheet). The energy counter is used where there is one: on large GPUs the power value samples
-// a quarter of the time only. The scope is "gpu": processor, memory and board are not in it.
+// NVIDIA's discrete GPUs by libnvidia-ml, which is loaded at run time and may be absent. Every call
+// is optional, because some boards and old GPUs answer "not supported" (NVML API reference). The
+// energy counter is used if there is one, because the power value of large GPUs samples only a
+// quarter of the time. The scope "gpu" excludes processor, memory and board.
 #ifndef WATTLE_TELEMETRY_SENSORS_NVML_H_
 #define WATTLE_TELEMETRY_SENSORS_NVML_H_
 
@@ -14,8 +14,8 @@
 
 namespace wattle::telemetry {
 
-// One source for all GPUs; none where the library or a GPU is absent. A problem where the library
-// is there and fails. root: in a tree the library is root/usr/lib/libnvidia-ml.so.1.
+// One source for all GPUs; none if the library or a GPU is absent; a problem if the library fails.
+// In a tree the library is root/usr/lib/libnvidia-ml.so.1.
 std::vector<Candidate> DiscoverNvml(const std::string& root);
 
 }  // namespace wattle::telemetry

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A library with NVML's interface, built for this test (fake_nvml.cc), in a file tree.
+// Tests against a library with NVML's interface (fake_nvml.cc) in a file tree.
 #include "telemetry/sensors/nvml.h"
 
 #include <cstdlib>

@@ -39,7 +39,7 @@ constexpr Setting kSettings[] = {
      .high = 20},
 };
 
-// Newer firmware has a device of its own for these calls.
+// Newer firmware has a separate device for these calls.
 constexpr const char* kDevices[] = {"/dev/vcio_gencmd", "/dev/vcio"};
 constexpr size_t kAnswerMax = 4096;
 
@@ -106,7 +106,7 @@ class Pmic final : public Source {
              .scope = fitted_ ? "estimated" : "rails_sum",
              .rank = 15,
              .plausible_max = Watts(60),
-             // One Pi 5 against a USB-C meter (the fact sheet, 4.1).
+             // Measured on one Pi 5 with a USB-C meter.
              .error_ratio = 0.05,
              .error_floor = Watts(0.1)};
     for (const PmicRail& rail : rails) {
@@ -161,12 +161,13 @@ class Pmic final : public Source {
   SourceInfo info_;
 };
 
-// One condition for each of the four low bits; the same four from bit 16 on say that it held at
-// some time since boot. The kernel's own driver may clear those, so the source remembers them too.
+// Each of the four low bits is a condition that holds now. The same four bits from bit 16 on say
+// that the condition has held since boot. The kernel's own driver may clear these, so the source
+// also remembers them.
 constexpr const char* kConditions[] = {"under_voltage", "frequency_capped", "throttled",
                                        "soft_temperature_limit"};
 constexpr uint32_t kSinceBootShift = 16;
-// Too little voltage alone lowers no clock; the bits beside it say when the firmware did.
+// Under-voltage alone does not lower the clocks; the other bits say when the firmware did.
 constexpr uint32_t kClocksLowered = 0b1110;
 
 class Throttled final : public Source {
@@ -278,7 +279,7 @@ std::vector<Candidate> DiscoverPiFirmware(const FirmwareCall& ask,
   const absl::StatusOr<std::string> answer = ask(kReadRails);
   if (answer.ok()) {
     const auto rails = ParsePmicAnswer(*answer);
-    if (rails.ok()) {  // a Pi 4 has the firmware and no such command
+    if (rails.ok()) {  // a Pi 4's firmware lacks this command
       found.push_back({.name = "pi pmic", .source = std::make_unique<Pmic>(ask, *rails, entries)});
     }
   }

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The firmware's answers, literally, as printed by real boards.
+// Tests with literal answers of real boards' firmware.
 #include "telemetry/sensors/pi_firmware.h"
 
 #include <filesystem>
@@ -66,7 +66,7 @@ TEST(PmicAnswerTest, RailsArePairedByNameAndTheInputVoltageIsNone) {
   for (const PmicRail& rail : *rails) {
     sum += rail.power.value();
   }
-  EXPECT_NEAR(sum, 2.28, 0.005);  // as the sheet has it for this very answer
+  EXPECT_NEAR(sum, 2.28, 0.005);  // the known sum of this answer's rails
 }
 
 TEST(PmicAnswerTest, APi4DoesNotKnowTheCommand) {
@@ -116,7 +116,7 @@ TEST_F(PiFirmwareTest, ConditionsThatTheKernelClearedAreRemembered) {
   const auto found = DiscoverPiFirmware(directory_.path(), {});
   ASSERT_THAT(found, SizeIs(1));
   EXPECT_THAT(Conditions(*found[0].source), testing::ElementsAre(0, 0, 0, 0, 0, 1, 0, 1, 0));
-  Answer("get_throttled", "throttled=0x1");  // too little voltage; the clocks are as they were
+  Answer("get_throttled", "throttled=0x1");  // under-voltage; the clocks are unchanged
   EXPECT_THAT(Conditions(*found[0].source), testing::ElementsAre(0, 1, 0, 0, 0, 1, 0, 1, 0));
   Answer("get_throttled", "throttled=0x8");
   EXPECT_THAT(Conditions(*found[0].source), testing::ElementsAre(1, 0, 0, 0, 1, 1, 0, 1, 1));
@@ -136,7 +136,7 @@ TEST_F(PiFirmwareTest, AFittedLineMakesAnEstimatedInputThatAloneIsTheTotal) {
   for (const Reading& reading : *readings) {
     total += info.channels[reading.channel].in_total ? std::get<Watts>(reading.value).value() : 0;
   }
-  EXPECT_NEAR(total, 3.20, 0.005);  // as the sheet has it
+  EXPECT_NEAR(total, 3.20, 0.005);  // 1.1451 × 2.28 W + 0.5879 W
 }
 
 TEST_F(PiFirmwareTest, AUserOutsideTheGroupVideoIsToldTheRemedy) {

@@ -33,8 +33,8 @@ std::string TextAttribute(const std::string& directory, const char* name) {
 
 enum class Direction { kCharging, kDischarging, kUnknown };
 
-// Magnitude of the power at the battery's terminals; nullopt where the gauge has neither power nor
-// current with voltage.
+// Magnitude of the power at the battery's terminals; nullopt if the gauge has neither power nor
+// both current and voltage.
 std::optional<Watts> TerminalPower(const std::string& directory) {
   if (const auto microwatts = Attribute(directory, "power_now")) {
     return Watts(std::abs(*microwatts) * 1e-6);
@@ -55,8 +55,8 @@ Direction DirectionOf(const std::string& directory) {
   if (status == "Charging" || status == "Full" || status == "Not charging") {
     return Direction::kCharging;
   }
-  // Unknown: the kernel's own convention since 5.10 is that negative means discharging. A
-  // magnitude without a sign tells nothing.
+  // If the status is unknown, the sign decides: since 5.10 the kernel's convention is that negative
+  // means discharging. A magnitude without a sign decides nothing.
   const auto microamperes = Attribute(directory, "current_now");
   return microamperes && *microamperes < 0 ? Direction::kDischarging : Direction::kUnknown;
 }
@@ -67,7 +67,7 @@ std::optional<Joules> Capacity(const std::string& directory) {
       return FromWattHours(*microwatt_hours * 1e-6);
     }
   }
-  // The nominal voltage is nearer to the mean of a discharge than the present one.
+  // The nominal voltage is closer to the mean of a discharge than the present voltage.
   auto microvolts = Attribute(directory, "voltage_min_design");
   if (!microvolts) {
     microvolts = Attribute(directory, "voltage_now");
@@ -81,7 +81,7 @@ std::optional<Joules> Capacity(const std::string& directory) {
   return std::nullopt;
 }
 
-// energy or charge gives finer steps than the whole percents of `capacity`.
+// energy and charge have finer steps than the whole percents of `capacity`.
 std::optional<Fraction> StateOfCharge(const std::string& directory) {
   for (const auto& [now, full] :
        {std::pair("energy_now", "energy_full"), std::pair("charge_now", "charge_full")}) {
@@ -115,8 +115,8 @@ std::vector<std::string> BatteryDirectories(const std::string& root) {
 
 class PowerSupply final : public Source {
  public:
-  // only: the device has no other battery, so that this one's power is the device's.
-  // pack: what settings say of the battery; its voltage is used only where it tells no charge.
+  // only: the device has no other battery, so this battery's power is the device's. pack: the
+  // settings of the battery. Its voltage is used only if the battery reports no charge.
   PowerSupply(std::string directory, const std::string& name, bool only,
               const std::optional<BatteryPack>& pack)
       : directory_(std::move(directory)) {
@@ -129,7 +129,7 @@ class PowerSupply final : public Source {
              .rank = 40,
              .plausible_max = Watts(500),
              .error_ratio = 0.05,
-             // Fuel gauges are off by a few percent; whole-percent steps are inside this.
+             // Fuel gauges are off by a few percent, which includes the steps of whole percents.
              .gauge_error = Fraction(0.05)};
     info_.channels.push_back({.name = name,
                               .file = directory_,
@@ -177,7 +177,8 @@ class PowerSupply final : public Source {
   }
 
  private:
-  // kNotFound: the battery tells none now. Direction and draw are the caller's.
+  // The charge without direction and draw, which the caller adds. Errors: kNotFound if the battery
+  // reports none now.
   [[nodiscard]] absl::StatusOr<ChargeState> Charge() const {
     const auto microvolts = Attribute(directory_, "voltage_now");
     if (pack_ && microvolts) {

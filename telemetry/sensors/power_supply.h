@@ -1,8 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The kernel's power_supply class: batteries and small UPSs of the system itself. Mice, headsets
-// and USB-C ports are listed there too and are left out. Every attribute may be missing; the sign
-// of current has three conventions, so the direction comes from `status` (hardware.md 5.2).
+// The kernel's power_supply class (ABI/testing/sysfs-class-power): batteries and small UPSs of the
+// system itself. The class also lists mice, headsets and USB-C ports, which are left out. Every
+// attribute may be missing. The sign of the current has three conventions, so the direction comes
+// from `status`.
 #ifndef WATTLE_TELEMETRY_SENSORS_POWER_SUPPLY_H_
 #define WATTLE_TELEMETRY_SENSORS_POWER_SUPPLY_H_
 
@@ -16,10 +17,10 @@
 
 namespace wattle::telemetry {
 
-// One source for each battery. Its charge is a reading at any time; its power is the device's, and
-// a reading, only while it discharges.
-// entries: the chemistry of batteries that tell their voltage and no charge; an entry without
-// `name` speaks of every battery. Where the battery tells its charge itself, that is used.
+// One source for each battery. Its charge is always a reading. Its power is a reading, and the
+// device's power, only while the battery discharges.
+// entries: the chemistry of batteries that report voltage and no charge; an entry without `name`
+// applies to every battery. A charge that the battery reports itself takes precedence.
 std::vector<Candidate> DiscoverPowerSupplies(const std::string& root,
                                              const std::vector<SourceSettings>& entries = {});
 

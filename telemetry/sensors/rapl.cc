@@ -14,7 +14,7 @@
 namespace wattle::telemetry {
 namespace {
 
-// A server's package with its memory at full load stays below this.
+// The largest power of a server's package with its memory.
 constexpr Watts kZoneMax(1000);
 
 struct Zone {
@@ -27,7 +27,7 @@ class Rapl final : public Source {
  public:
   explicit Rapl(std::vector<Zone> zones) : zones_(std::move(zones)) {
     info_ = {.name = "rapl",
-             // The counter moves every millisecond; for a difference twice a second is plenty.
+             // The counter changes every millisecond; two reads a second are enough.
              .cadence = absl::Milliseconds(500),
              .energy_source = v1::ENERGY_SOURCE_RAPL,
              .scope = "soc_rails",
@@ -82,7 +82,8 @@ absl::StatusOr<std::vector<Zone>> FindZones(const std::string& root) {
   std::vector<Zone> zones;
   std::set<std::string> packages;
   for (const std::string& entry : ListDirectory(powercap)) {
-    // "intel-rapl:0" is a package, "intel-rapl:0:1" a zone inside; "intel-rapl-mmio:0" repeats one.
+    // "intel-rapl:0" is a package, "intel-rapl:0:1" a zone inside it; "intel-rapl-mmio:0" repeats a
+    // package.
     if (!absl::StartsWith(entry, "intel-rapl:")) {
       continue;
     }

@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Energy counters of x86 processors (powercap's intel-rapl; AMD uses the same name): packages plus
-// their dram zones. core and uncore are inside the package and are not added; the -mmio copy of a
-// package is counted once. The counters are passed on as they are, with the value at which they
-// wrap.
+// Energy counters of x86 processors (powercap's intel-rapl, which AMD's driver also uses): packages
+// plus their dram zones. core and uncore are parts of the package and are not added; the -mmio copy
+// of a package does not count again. The source passes the counters on unchanged, with the value at
+// which they wrap.
 #ifndef WATTLE_TELEMETRY_SENSORS_RAPL_H_
 #define WATTLE_TELEMETRY_SENSORS_RAPL_H_
 
@@ -14,8 +14,8 @@
 
 namespace wattle::telemetry {
 
-// One candidate where there is RAPL. It is a problem where energy_uj may be read by root alone
-// (kernels since 5.10); its text says how to change that.
+// One candidate on a machine with RAPL. The candidate is a problem with its remedy if only root may
+// read energy_uj (kernels since 5.10).
 std::vector<Candidate> DiscoverRapl(const std::string& root);
 
 }  // namespace wattle::telemetry

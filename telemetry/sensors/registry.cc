@@ -25,7 +25,7 @@
 namespace wattle::telemetry {
 namespace {
 
-// A kind that is found by its files alone.
+// Discovers a kind by its files alone, without settings.
 template <auto Discover>
 std::vector<Candidate> ByFiles(const std::string& root,
                                const std::vector<SourceSettings>& /*entries*/) {

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The real sources, on literal file trees: values and layouts as dumped from real boards, and each
-// known pitfall.
+// Tests the real sources on literal file trees: values and layouts of real boards, and each known
+// pitfall.
 #include <unistd.h>
 
 #include <cerrno>
@@ -52,7 +52,7 @@ std::vector<std::string> ChannelNames(const Source& source) {
   return names;
 }
 
-// Orin Nano, JetPack 6: with the shunt sum's label and the sums that are no rails.
+// Orin Nano, JetPack 6, including the labelled shunt sum and the sums that are no rails.
 void WriteOrinNano(Tree& tree) {
   tree.Write("/sys/class/hwmon/hwmon1", {{"name", "ina3221"},
                                          {"in1_label", "VDD_IN"},
@@ -93,8 +93,9 @@ TEST(Ina3221Test, EveryRailIsAChannelAndShuntSumAndCurrentSumAreNone) {
   EXPECT_THAT(*source->Poll(Monotonic()), testing::SizeIs(3));
 }
 
-// AGX Orin: no parent rail; the second chip's only rail hangs below VIN_SYS_5V0, its other channels
-// are not connected; about 20 V. The cadence is that of the chip whose rails are in the total.
+// AGX Orin, about 20 V: no rail includes all others. The second chip's only rail is below
+// VIN_SYS_5V0; its other channels are not connected. The cadence is that of the chip whose rails
+// are in the total.
 TEST(Ina3221Test, WithoutAParentRailTheTopRailsAreSummed) {
   Tree tree;
   tree.Write("/sys/class/hwmon/hwmon3", {{"name", "ina3221"},
@@ -147,7 +148,7 @@ TEST(Ina3221Test, ReadsTheIioLayoutOfJetPack4) {
   EXPECT_FALSE(Only(DiscoverIna3221(tree.root()))->info().averages);
 }
 
-// AGX Xavier, JetPack 4: two chips, six rails, no parent.
+// AGX Xavier, JetPack 4: two chips with six rails, none of which includes another.
 TEST(Ina3221Test, TheSixRailsOfAnAgxXavierAreSummed) {
   Tree tree;
   const std::string driver = "/sys/bus/i2c/drivers/ina3221x/";
@@ -262,7 +263,7 @@ TEST(RaplTest, EveryPackageCountsOnceAndPsysNotAtAll) {
 
 TEST(RaplTest, PermissionDeniedIsACandidateWithTheRemedy) {
   Tree tree;
-  // Root may read every file: for root the tree is looked at as another user, who may enter it.
+  // Root may read every file, so a test as root discovers as another user, who may enter the tree.
   std::filesystem::permissions(tree.root(), std::filesystem::perms(0755));
   WriteRapl(tree, "1");
   std::filesystem::permissions(tree.root() + "/sys/class/powercap/intel-rapl:0/energy_uj",
@@ -294,7 +295,7 @@ TEST(PowerSupplyTest, MicroWattHoursAndStatusDecideNotTheSign) {
   EXPECT_NEAR(TotalWatts(*source), 8.2, 1e-9);
 }
 
-// The power of a battery that charges is not the device's: the charge is told, the power is not.
+// The power of a charging battery is not the device's: the source gives the charge and no power.
 TEST(PowerSupplyTest, MicroAmpereHoursUseTheVoltageAndChargingIsNoPower) {
   Tree tree;
   tree.Write("/sys/class/power_supply/bq27441-0", {{"type", "Battery"},
@@ -313,7 +314,7 @@ TEST(PowerSupplyTest, MicroAmpereHoursUseTheVoltageAndChargingIsNoPower) {
   EXPECT_EQ(TotalWatts(*source), -1);
 }
 
-// max17040: volts and percent only, status Unknown.
+// max17040: only volts and percent, status Unknown.
 TEST(PowerSupplyTest, AGaugeWithoutCurrentGivesChargeAndNoPower) {
   Tree tree;
   tree.Write("/sys/class/power_supply/battery", {{"type", "Battery"},
@@ -329,7 +330,7 @@ TEST(PowerSupplyTest, AGaugeWithoutCurrentGivesChargeAndNoPower) {
   EXPECT_EQ(TotalWatts(*source), -1);
 }
 
-// A lead battery behind a charger that measures volts alone.
+// A lead battery behind a charger that measures only volts.
 TEST(PowerSupplyTest, ABatteryOfVoltsAloneNeedsItsChemistry) {
   Tree tree;
   tree.Write("/sys/class/power_supply/solar",
@@ -342,7 +343,7 @@ TEST(PowerSupplyTest, ABatteryOfVoltsAloneNeedsItsChemistry) {
   const auto source = Only(DiscoverPowerSupplies(tree.root(), lead));
   EXPECT_NEAR(ChargeOf(*source)->state_of_charge.value(), 0.6, 1e-9);
   EXPECT_GT(source->info().gauge_error, Fraction(0.05));
-  // A gauge that tells percent knows better than the curve.
+  // A gauge's own percent takes precedence over the curve.
   tree.Write("/sys/class/power_supply/solar", {{"capacity", "83"}});
   EXPECT_NEAR(ChargeOf(*Only(DiscoverPowerSupplies(tree.root(), lead)))->state_of_charge.value(),
               0.83, 1e-9);
@@ -439,7 +440,7 @@ TEST(SettingsTest, EntriesAreCheckedByTheirKindsTable) {
   }
 }
 
-// What every source of the registry must keep, whatever it finds.
+// The contract of every source in the registry.
 TEST(SourceContractTest, ReadingsBelongToChannelsAndAreTakenNoLaterThanNow) {
   Tree tree;
   WriteRapl(tree, "1");

@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What an operator says about sources that cannot be found by looking at the board (a smart plug, a
-// UPS in the network), or whose readings need a fact that no file tells (the chemistry of a
-// battery). Each entry names a kind of source and the settings that this kind takes. Every kind
-// declares them in one table, by which entries are checked, so no source checks texts on its own.
+// The operator's settings of sources that discovery cannot find (a smart plug, a UPS in the
+// network), or whose readings need a fact that no file has (the chemistry of a battery). Each entry
+// names a kind of source and its settings. Every kind declares its settings in one table.
+// CheckEntry checks entries by these tables, so that no source checks texts itself.
 #ifndef WATTLE_TELEMETRY_SENSORS_SETTINGS_H_
 #define WATTLE_TELEMETRY_SENSORS_SETTINGS_H_
 
@@ -16,8 +16,8 @@
 
 namespace wattle::telemetry {
 
-// One setting of a kind. A number where low < high; one of `choices` ("a|b") where those are given;
-// else any text.
+// One setting of a kind. With low < high the value is a number in this range; with choices ("a|b")
+// it is one of them; else it is any text.
 struct Setting {
   const char* name;
   const char* meaning;  // with the unit
@@ -33,13 +33,14 @@ struct SourceSettings {
   std::map<std::string, std::string> values{};
 
   [[nodiscard]] bool Has(const std::string& name) const { return values.count(name) != 0; }
-  // `otherwise` where the entry does not have the setting. Number: of a checked entry.
+  // The setting's value, or `otherwise` if the entry does not have the setting. REQUIRES for
+  // Number: the entry is checked.
   [[nodiscard]] std::string Text(const std::string& name, const std::string& otherwise = "") const;
   [[nodiscard]] double Number(const std::string& name, double otherwise) const;
 };
 
-// kInvalidArgument: a setting is missing, is not one of `known`, or has a value that is none. The
-// message names the setting and what is wanted.
+// Errors: kInvalidArgument for a setting that is missing, not one of `known`, or invalid. The
+// message names the setting and the valid values.
 absl::Status CheckEntry(const SourceSettings& entry, absl::Span<const Setting> known);
 
 }  // namespace wattle::telemetry

@@ -32,10 +32,10 @@ constexpr Setting kSettings[] = {
      .high = 1000},
 };
 
-// Plugs renew their values about once a second.
+// Plugs update their values about once a second.
 constexpr absl::Duration kCadence = absl::Seconds(1);
 constexpr absl::Duration kDeadline = absl::Seconds(4);
-constexpr int kTimeoutSeconds = 2;  // of one connect, one read, one write
+constexpr int kTimeoutSeconds = 2;  // for each connect, read or write
 constexpr size_t kAnswerMax = size_t{64} << 10;
 constexpr int kHttpPort = 80;
 
@@ -62,7 +62,8 @@ class PlugClient {
   PlugClient(HostPort endpoint, std::string user, std::string password)
       : endpoint_(std::move(endpoint)), user_(std::move(user)), password_(std::move(password)) {}
 
-  // digest: SHA-256, as later Shellys want it; else basic. Errors: kUnavailable, kDeadlineExceeded.
+  // digest: SHA-256 digest authentication, for later Shellys; else basic. Errors: kUnavailable,
+  // kDeadlineExceeded.
   [[nodiscard]] absl::StatusOr<Answer> Get(const std::string& path, bool digest) const {
     httplib::Client client(endpoint_.host, endpoint_.port);
     client.set_connection_timeout(kTimeoutSeconds);
@@ -74,13 +75,15 @@ class PlugClient {
       client.set_basic_auth(user_, password_);
     }
     Answer answer;
-    // A plug that sends byte by byte would never run into the timeout of one read.
+    // The whole answer has a deadline, because a plug that sends byte by byte never reaches the
+    // timeout of one read.
     const Monotonic end = Clock::Real().Boottime() + kDeadline;
     bool late = false;
     const httplib::Result result = client.Get(
         path,
         [&answer](const httplib::Response& response) {
-          answer = {.status = response.status};  // the answer after a 401 is another one
+          answer = {.status =
+                        response.status};  // the answer to a request after a 401 replaces the first
           return true;
         },
         [&answer, &late, end](const char* data, size_t size) {
@@ -88,7 +91,7 @@ class PlugClient {
           answer.body.append(data, size);
           return !late && answer.body.size() <= kAnswerMax;
         });
-    // Without the query, which may hold a password.
+    // Without the query, which may have a password.
     const std::string where =
         absl::StrCat("http://", FormatHostPort(endpoint_), path.substr(0, path.find('?')));
     if (late) {
@@ -136,7 +139,7 @@ class SmartPlug final : public Source {
              .averages = true,
              .plausible_max = Watts(4000),
              .error_ratio = 0.02,
-             // Many plugs read low, or 0, below some watts.
+             // Many plugs read low, or 0, below a few watts.
              .error_floor = Watts(1)};
     info_.channels = {{.name = address,
                        .file = absl::StrCat("http://", address),
@@ -190,7 +193,7 @@ class SmartPlug final : public Source {
     }
     absl::StatusOr<std::string> body = Body(status_path_, /*digest=*/generation_ > 1);
     if (!body.ok()) {
-      status_path_.clear();  // the plug may have been replaced: looked at again next time
+      status_path_.clear();  // the plug may have been replaced; the next call looks again
       return body.status();
     }
     return generation_ > 1 ? ParseShellyStatus(*body) : ParseShellyMeter(*body);

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A smart plug that the device hangs on, asked by HTTP: Shelly of the first and of later
-// generations, Tasmota. Found by settings alone. What it measures is the mains: the power supply's
-// loss is in it, and everything else that hangs on the plug.
+// A smart plug that supplies the device, asked by HTTP: Shelly of the first and of later
+// generations, Tasmota. Only settings find it. The plug measures the mains, including the power
+// supply's loss and everything else on the plug.
 #ifndef WATTLE_TELEMETRY_SENSORS_SMART_PLUG_H_
 #define WATTLE_TELEMETRY_SENSORS_SMART_PLUG_H_
 
@@ -18,8 +18,9 @@ namespace wattle::telemetry {
 
 absl::Span<const Setting> SmartPlugSettings();
 
-// One source for each entry, reachable or not. Its Poll answers within the deadline: kUnavailable
-// (no answer, or an answer of another kind), kPermissionDenied (the password), kDeadlineExceeded.
+// One source for each entry, whether the plug is reachable or not. Poll keeps its deadline. Errors
+// of Poll: kUnavailable (no answer, or another kind of answer), kPermissionDenied (the password),
+// kDeadlineExceeded.
 std::vector<Candidate> DiscoverSmartPlugs(const std::string& root,
                                           const std::vector<SourceSettings>& entries);
 

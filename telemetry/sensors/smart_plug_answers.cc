@@ -47,7 +47,7 @@ absl::StatusOr<double> Power(const Json& object, const char* name) {
   return *watts;
 }
 
-// The element of a plug with several outlets, or the one value of a plug with one.
+// The element of the list of a plug with several outlets, or the only value of a plug with one.
 absl::StatusOr<Json> OfChannel(const Json& energy, const char* name, size_t channel) {
   const auto field = energy.find(name);
   if (field == energy.end()) {
@@ -131,7 +131,7 @@ absl::StatusOr<PlugReading> ParseTasmotaStatus(const std::string& json, size_t c
   WATTLE_ASSIGN_OR_RETURN(const double watts, Power(own, "Power"));
   PlugReading reading = {.power = Watts(watts)};
   WATTLE_ASSIGN_OR_RETURN(const std::optional<double> kilowatt_hours, Number(own, "Total"));
-  if (kilowatt_hours && channel == 0) {  // one counter for all outlets
+  if (kilowatt_hours && channel == 0) {  // all outlets share one counter
     reading.energy = FromWattHours(*kilowatt_hours * 1000);
   }
   return reading;

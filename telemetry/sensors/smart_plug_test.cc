@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Smart plugs: their answers, literally, and a local HTTP server that behaves as they do.
+// Tests smart plugs with literal answers, and with a local HTTP server that behaves like them.
 #include "telemetry/sensors/smart_plug.h"
 
 #include <atomic>
@@ -88,7 +88,7 @@ TEST(PlugAnswerTest, OtherTextsAreRefused) {
   EXPECT_EQ(*ParseShellyGeneration(R"({"name":null,"gen":3,"auth_en":false})"), 3);
 }
 
-// A plug on a port of its own.
+// A plug on its own port.
 class PlugTest : public testing::Test {
  protected:
   PlugTest() {
@@ -235,7 +235,7 @@ TEST_F(PlugTest, APlugThatAcceptsAndSaysNothingDoesNotHoldItsSourceUp) {
   EXPECT_THAT(Plug("tasmota")->Poll(Monotonic()),
               StatusIs(StatusCode::kUnavailable, HasSubstr("Read")));
   end.Notify();
-  Stop();  // the handler waits on `end`, which goes before the server does
+  Stop();  // the handler waits on `end`, which is destroyed before the server
 }
 
 TEST(SmartPlugTest, AddressesAreParsed) {

@@ -1,10 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a device can be asked. A source is one thing that measures: a chip, the kernel's battery
-// class, a smart plug. It tells readings on its channels, each with the time at which the reading
-// was taken. A source that this board lacks is not there (discovery finds nothing); one that is
-// there and fails answers with an error, and never with 0. To add a source: one file beside this
-// one, its fixture in the test, one entry in registry.cc (with the settings that it takes).
+// A source is one thing that measures: a chip, the kernel's battery class, a smart plug. A source
+// gives readings on its channels, each with the time when it was taken. Discovery returns no
+// candidate for a source that the board lacks. A present source that fails answers with an error,
+// and never with 0. To add a source: one file in this folder, its fixture in the test, and one
+// entry in registry.cc with its settings.
 #ifndef WATTLE_TELEMETRY_SENSORS_SOURCE_H_
 #define WATTLE_TELEMETRY_SENSORS_SOURCE_H_
 
@@ -25,16 +25,16 @@
 
 namespace wattle::telemetry {
 
-// A cumulative counter of energy; its zero is arbitrary. The meter, not the source, decides whether
-// a value that went back has wrapped or was reset.
+// A cumulative energy counter with an arbitrary zero. The meter, not the source, decides whether a
+// fallen value has wrapped or was reset.
 struct EnergyCount {
   Joules value{};
-  Joules modulus{};  // starts again from 0 here; 0: not known
+  Joules modulus{};  // the value at which the counter wraps to 0; 0: unknown
 };
 
 struct ChargeState {
   Fraction state_of_charge{};
-  std::optional<Joules> capacity{};  // when full; absent where the gauge does not tell it
+  std::optional<Joules> capacity{};  // energy when full; absent if the gauge does not report it
   std::optional<Watts> draw{};       // above 0: the battery discharges
   bool charging = false;
 };
@@ -44,7 +44,7 @@ struct Throttling {
   bool now = false;
 };
 
-// Numbers that only metrics show, in the base unit that the family's name says.
+// Numbers only for metrics, in the base unit that the metric's name says.
 struct Level {  // goes up and down
   double value = 0;
 };
@@ -60,38 +60,38 @@ struct Reading {
   Monotonic taken_at{};
 };
 
-// What a source measures at one place.
+// One place at which a source measures.
 struct Channel {
-  std::string name{};  // of the rail, zone or battery: "VDD_IN", "package-0", "cpu-thermal"
-  std::string file{};  // where it is read, for `probe`
-  // The metric family of the channel, as docs/metrics.md has it; labels source and channel are
-  // added. Of a ChargeState it shows the ratio.
+  std::string name{};  // name of the rail, zone or battery: "VDD_IN", "package-0", "cpu-thermal"
+  std::string file{};  // the file that is read, for `probe`
+  // The channel's metric, as in docs/metrics.md. The labels source and channel are added. A
+  // ChargeState is shown as its ratio.
   std::string metric{};
   std::string help{};
-  // The readings of these channels (Watts, or EnergyCount) add up to the device's power.
+  // Whether the channel's readings (Watts or EnergyCount) are part of the device's power.
   bool in_total = false;
-  bool gauge = false;        // tells a ChargeState
-  bool thermometer = false;  // tells Celsius
+  bool gauge = false;        // readings are ChargeState
+  bool thermometer = false;  // readings are Celsius
 };
 
 struct SourceInfo {
   std::string name{};                         // for people and the label `source`: "ina3221 1-0040"
-  absl::Duration cadence = absl::Seconds(1);  // how often there is a new value; asked no more often
-  absl::Duration deadline = absl::Seconds(5);  // a Poll that takes longer hangs
+  absl::Duration cadence = absl::Seconds(1);  // interval of new values, and of polls
+  absl::Duration deadline = absl::Seconds(5);  // a Poll that takes longer counts as hung
 
-  // Where channels are in the total: what their sum is, and how good.
+  // For sources with channels in the total: what their sum covers, and its error.
   v1::EnergySource energy_source = v1::ENERGY_SOURCE_UNSPECIFIED;
-  // What the sum covers: "module", "board_input", "rails_sum", "mains", "soc_rails", "battery".
-  // Figures of different scopes are never compared.
+  // The scope of the sum: "module", "board_input", "rails_sum", "mains", "soc_rails", "battery".
+  // Figures of different scopes do not compare.
   std::string scope{};
-  int rank = 0;                       // among sources of the device's power, the lowest is used
+  int rank = 0;                       // among sources of the device's power the lowest rank is used
   bool averages = false;              // a value is the mean since the value before
   Watts plausible_max = Watts(1000);  // more is a fault
   double error_ratio = 0.0;           // stated error of a value
   Watts error_floor{};                // stated error that does not grow with the value
 
-  Fraction gauge_error = Fraction(0.05);  // of a ChargeState, as a share of the capacity
-  int gauge_rank = 10;                    // among gauges of the device, the lowest is used
+  Fraction gauge_error = Fraction(0.05);  // error of a ChargeState, as a share of the capacity
+  int gauge_rank = 10;                    // among gauges the lowest rank is used
   std::vector<Channel> channels{};
 
   [[nodiscard]] bool measures_power() const;
@@ -103,23 +103,24 @@ class Source {
  public:
   virtual ~Source() = default;
   [[nodiscard]] virtual const SourceInfo& info() const = 0;
-  // The readings since the last call, in order of time, none later than `now`. taken_at is `now`
-  // where the source cannot tell better. A channel without a value now is left out; a channel of
-  // the total is left out with all others of the total, for part of a sum is no sum. May block for
-  // up to info().deadline: a source has a thread of its own.
-  // Errors: kUnavailable (no value now: disabled, bus busy), kPermissionDenied, kInternal (a value
-  // that cannot be), kDeadlineExceeded (network).
+  // The readings since the last call, in order of time, none later than `now`. taken_at is `now` if
+  // the source does not know better. A channel without a present value is left out. If one channel
+  // of the total has no value, all channels of the total are left out, because a partial sum is
+  // wrong. May block for up to info().deadline; each source has its own thread.
+  // Errors: kUnavailable (no value now: disabled, bus busy), kPermissionDenied, kInternal (an
+  // impossible value), kDeadlineExceeded (network).
   virtual absl::StatusOr<std::vector<Reading>> Poll(Monotonic now) = 0;
 };
 
-// What discovery found: a source, or something that is there and cannot be used.
+// A result of discovery: a source, or a present source that cannot be used.
 struct Candidate {
   std::string name{};
-  std::unique_ptr<Source> source{};  // null: `problem` says why, in one line with the remedy
+  std::unique_ptr<Source> source{};  // null: `problem` has the reason and the remedy in one line
   absl::Status problem = absl::OkStatus();
 };
 
-// "ina3221", "pmic", "power_supply", …, as in metrics and receipts; "unspecified" where it is not.
+// "ina3221", "pmic", "power_supply", …, as in metrics and receipts; "unspecified" for an unset
+// source.
 std::string EnergySourceName(v1::EnergySource source);
 
 }  // namespace wattle::telemetry

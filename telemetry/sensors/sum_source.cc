@@ -66,7 +66,7 @@ Candidate* Usable(std::vector<Candidate>& candidates, const std::string& name) {
   return found == candidates.end() ? nullptr : &*found;
 }
 
-// By the families of the total: those of counters end like this.
+// Whether the total consists of counters, whose metric names end with this suffix.
 bool CountsEnergy(const Source& source) {
   return std::none_of(source.info().channels.begin(), source.info().channels.end(),
                       [](const Channel& channel) {

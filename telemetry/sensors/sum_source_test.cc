@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A machine with RAPL and NVIDIA's GPUs (the library of fake_nvml.cc).
+// Tests a machine with RAPL and NVIDIA's GPUs (the library of fake_nvml.cc).
 #include "telemetry/sensors/sum_source.h"
 
 #include <cstdlib>

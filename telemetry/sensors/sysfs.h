@@ -13,17 +13,17 @@
 
 namespace wattle::telemetry {
 
-// The file's text without the white space (and NULs, as in the device tree) at its end. Errors:
+// The file's text without white space (and NULs, as in the device tree) at its end. Errors:
 // kNotFound (no such file or device), kPermissionDenied, kUnavailable (the driver has no value now:
 // ENODATA, EAGAIN, EIO, ETIMEDOUT …).
 absl::StatusOr<std::string> ReadText(const std::string& path);
 
-// As ReadText, and the text is one whole decimal number. kInternal: it is not (names file and
-// text). An empty file is kUnavailable: some drivers print nothing for "off".
+// ReadText for a text that is one whole decimal number. Errors: kInternal for any other text (names
+// file and text); kUnavailable for an empty file, because some drivers print nothing for "off".
 absl::StatusOr<int64_t> ReadInteger(const std::string& path);
 
-// Names in a directory, sorted; empty where there is no such directory. Kernel indices (hwmon3) are
-// not stable over boots: callers match on what the files say.
+// Names in a directory, sorted; empty if there is no such directory. Kernel indices (hwmon3) are
+// not stable across boots, so callers match the content of files.
 std::vector<std::string> ListDirectory(const std::string& path);
 
 }  // namespace wattle::telemetry

@@ -27,7 +27,7 @@ constexpr Setting kSettings[] = {
      .high = 60},
 };
 
-// Of a log; a day of lines at one a second is 30 MB.
+// Limit of a log's lines. A day of lines at one a second is 30 MB.
 constexpr size_t kLinesMax = 200'000;
 
 bool IsTotal(const std::string& rail) {
@@ -41,7 +41,7 @@ std::optional<Watts> PowerOf(absl::string_view word) {
     return std::nullopt;
   }
   int64_t milliwatts = 0;
-  for (const absl::string_view value : values) {  // each must be one: "2850/7486MB" is none
+  for (const absl::string_view value : values) {  // each must be a power; "2850/7486MB" is none
     if (!absl::SimpleAtoi(absl::StripSuffix(value, "mW"), &milliwatts)) {
       return std::nullopt;
     }
@@ -84,7 +84,7 @@ class TegrastatsLog final : public Source {
   }
   [[nodiscard]] const SourceInfo& info() const override { return info_; }
 
-  // The line of this time; each at most once.
+  // The readings of the present line. Each line is given at most once.
   absl::StatusOr<std::vector<Reading>> Poll(Monotonic now) override {
     begin_ = begin_.value_or(now);
     const int64_t periods = (now - *begin_) / info_.cadence;
@@ -145,7 +145,7 @@ absl::StatusOr<TegrastatsLine> ParseTegrastatsLine(absl::string_view line) {
       absl::StrSplit(line, absl::ByAnyChar(" \r"), absl::SkipEmpty());
   TegrastatsLine parsed;
   for (size_t i = 0; i < words.size(); ++i) {
-    // "GR3D_FREQ 0%@114" and "5%@204" have an @ too, and no C at the end.
+    // "GR3D_FREQ 0%@114" and "5%@204" also have an @, but do not end with C.
     const std::vector<std::string> halves = absl::StrSplit(words[i], '@');
     double celsius = 0;
     if (halves.size() == 2 && absl::EndsWith(halves[1], "C") && halves[0] != "PMIC" &&

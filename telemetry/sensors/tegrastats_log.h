@@ -2,7 +2,7 @@
 //
 // Plays a log of NVIDIA's tegrastats as if its board were here: rails and temperatures, one line
 // for each period. A recording is no measurement of this device, so its source is `emulated` and
-// its scope "recorded". For trying policies and dashboards with a real board's trace.
+// its scope "recorded". Use it to try policies and dashboards with a real board's trace.
 #ifndef WATTLE_TELEMETRY_SENSORS_TEGRASTATS_LOG_H_
 #define WATTLE_TELEMETRY_SENSORS_TEGRASTATS_LOG_H_
 
@@ -24,15 +24,15 @@ struct TegrastatsLine {
   std::map<std::string, Celsius> temperatures{};  // "CPU", "tj"
 };
 
-// "… CPU@42C … VDD_IN 4239mW/4239mW …" of JetPack 5 and 6, "POM_5V_IN 1372/1372" of JetPack 4; of a
-// rail's values the first is the present one. PMIC is a constant and left out. kInternal: no rail
-// in the line.
+// Parses "… CPU@42C … VDD_IN 4239mW/4239mW …" of JetPack 5 and 6, or "POM_5V_IN 1372/1372" of
+// JetPack 4. The first value of a rail is the present one. PMIC is a constant and left out. Errors:
+// kInternal for a line without a rail.
 absl::StatusOr<TegrastatsLine> ParseTegrastatsLine(absl::string_view line);
 
 absl::Span<const Setting> TegrastatsLogSettings();
 
-// One source for each entry; a problem where the file is absent or its first line has no rail. A
-// line that is cut or damaged is a reading that fails. After the last line comes the first.
+// One source for each entry; a problem if the file is absent or its first line has no rail. A cut
+// or damaged line is a failed reading. After the last line the log starts again.
 std::vector<Candidate> DiscoverTegrastatsLogs(const std::string& root,
                                               const std::vector<SourceSettings>& entries);
 

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Lines as tegrastats prints them, and whole recordings of boards under load where the checkout has
-// them (../shared/data/profiles/tegrastats).
+// Tests lines of tegrastats, and complete recordings of boards under load if the checkout has them
+// (../shared/data/profiles/tegrastats).
 #include "telemetry/sensors/tegrastats_log.h"
 
 #include <string>
@@ -84,7 +84,7 @@ TEST(TegrastatsLogTest, AFileThatIsNoLogIsAProblem) {
               StatusIs(StatusCode::kInvalidArgument, HasSubstr("is it a log of tegrastats?")));
 }
 
-// Means and maxima as awk has them over the same files.
+// Means and maxima that awk computed over the same files.
 TEST(TegrastatsLogTest, RealBoardsUnderLoad) {
   const struct {
     const char* file;

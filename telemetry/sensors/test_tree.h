@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// For tests: a file tree as a board shows it, and what a source reads from it.
+// For tests: a file tree like a board's, and the readings of a source in it.
 #ifndef WATTLE_TELEMETRY_SENSORS_TEST_TREE_H_
 #define WATTLE_TELEMETRY_SENSORS_TEST_TREE_H_
 
@@ -46,7 +46,7 @@ inline std::unique_ptr<Source> Only(std::vector<Candidate> found) {
   return std::move(found[0].source);
 }
 
-// The sum of the readings that make the device's power; -1: none.
+// The sum of the readings in the device's total; -1: none.
 inline double TotalWatts(Source& source) {
   const auto readings = source.Poll(Monotonic());
   EXPECT_THAT(readings, IsOk());

@@ -13,7 +13,7 @@
 namespace wattle::telemetry {
 namespace {
 
-// A powered-off zone reads 0 or -256 °C; nothing computes at 200 °C.
+// A powered-off zone reads 0 or -256 °C; no board computes at 200 °C.
 bool IsTemperature(int64_t millidegrees) {
   return millidegrees != 0 && millidegrees > -60'000 && millidegrees < 200'000;
 }
@@ -54,7 +54,7 @@ std::vector<Candidate> DiscoverThermalZones(const std::string& root) {
     }
     const std::string directory = absl::StrCat(thermal, "/", entry);
     const std::string type = ReadText(directory + "/type").value_or("");
-    // PMIC-Die prints a constant; thermal-fan-est is a weighted mean that the fan is driven by.
+    // PMIC-Die is constant; thermal-fan-est is a weighted mean that drives the fan.
     if (type == "PMIC-Die" || type == "thermal-fan-est") {
       continue;
     }

@@ -1,8 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The board's thermal zones, each a channel; the hottest one counts. Zones that are off (empty,
-// error, 0 or -256 °C) give no reading, and those whose value is a constant (PMIC-Die of Jetsons)
-// are left out.
+// The board's thermal zones, one channel each. A zone that is off (empty, error, 0 or -256 °C)
+// gives no reading. Zones with a constant value (PMIC-Die of Jetsons) are left out.
 #ifndef WATTLE_TELEMETRY_SENSORS_THERMAL_ZONE_H_
 #define WATTLE_TELEMETRY_SENSORS_THERMAL_ZONE_H_
 
@@ -13,7 +12,7 @@
 
 namespace wattle::telemetry {
 
-// One source for all zones; none where there is no zone that counts.
+// One source for all zones; none if no zone remains.
 std::vector<Candidate> DiscoverThermalZones(const std::string& root);
 
 }  // namespace wattle::telemetry

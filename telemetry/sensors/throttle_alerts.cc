@@ -12,13 +12,13 @@
 namespace wattle::telemetry {
 namespace {
 
-// What Orin's three over-current inputs watch.
+// The events of Orin's three over-current inputs.
 constexpr const char* kEvents[] = {"under_voltage", "average_over_current",
                                    "instantaneous_over_current"};
 
 class ThrottleAlerts final : public Source {
  public:
-  // alerts: files that hold 0 or a state of throttling. counters: channels of events.
+  // alerts: files with 0 or a state of throttling. counters: channels of events.
   ThrottleAlerts(std::vector<Channel> alerts, std::vector<Channel> counters)
       : alerts_(alerts.size()) {
     info_.name = "throttle_alerts";
@@ -54,7 +54,7 @@ class ThrottleAlerts final : public Source {
         readings.push_back({i, Tally{number}, now});
       }
     }
-    // An alert that does not answer may be the one that is on: "no" needs all of them.
+    // Only if every alert answers can the answer be "not throttled".
     if (alerts_ > 0 && (throttled || answered == alerts_)) {
       readings.push_back({files, Throttling{throttled}, now});
     }
@@ -77,7 +77,7 @@ std::vector<Candidate> DiscoverThrottleAlerts(const std::string& root) {
   for (const std::string& entry : ListDirectory(thermal)) {
     const std::string directory = absl::StrCat(thermal, "/", entry);
     const std::string type = ReadText(directory + "/type").value_or("");
-    // "pwm-fan" and "cpufreq-cpu0" have states above 0 in normal use.
+    // "pwm-fan" and "cpufreq-cpu0" are above 0 in normal use.
     if (absl::StartsWith(entry, "cooling_device") && absl::EndsWith(type, "-throttle-alert")) {
       alerts.push_back({.name = type,
                         .file = directory + "/cur_state",

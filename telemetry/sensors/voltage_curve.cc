@@ -82,7 +82,8 @@ Fraction ChargeAtRest(Chemistry chemistry, double volts_per_cell) {
 
 Fraction VoltageChargeError(Chemistry chemistry) {
   double worst = 0;
-  // Linear pieces: the largest difference over a fixed width begins or ends at a point.
+  // The curve has linear pieces, so the largest difference over a fixed width begins or ends at a
+  // point.
   for (const Point& point : CurveOf(chemistry)) {
     for (const double shift : {-kErrorVolts, kErrorVolts}) {
       worst = std::max(

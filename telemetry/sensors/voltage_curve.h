@@ -1,12 +1,12 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// State of charge from a battery's voltage, for batteries that have no gauge. The voltage of a cell
-// at rest falls with its charge; load, cold and age move it, so this is the coarsest gauge there
-// is, and its error is stated. Pure.
+// State of charge from a battery's voltage, for batteries without a gauge. The voltage of a resting
+// cell falls with its charge. Load, cold and age also change the voltage, so this is the coarsest
+// gauge, and its error is stated. Pure.
 //
-// Sources of the curves (volts at rest, 25 °C): the common tables of makers and chargers, rounded
-// to 5 mV: LiCoO2/NMC cells from 3.27 V to 4.20 V; LiFePO4 from 2.50 V to 3.40 V; lead-acid
-// from 1.75 V to 2.12 V for each of the six cells of a 12 V battery. Not verified for any one cell.
+// The curves (volts at rest, 25 °C) are the common tables of makers and chargers, rounded to 5 mV:
+// LiCoO2/NMC cells from 3.27 V to 4.20 V; LiFePO4 from 2.50 V to 3.40 V; lead-acid from 1.75 V to
+// 2.12 V for each of the six cells of a 12 V battery. They are not verified for any single cell.
 #ifndef WATTLE_TELEMETRY_SENSORS_VOLTAGE_CURVE_H_
 #define WATTLE_TELEMETRY_SENSORS_VOLTAGE_CURVE_H_
 
@@ -29,7 +29,7 @@ struct BatteryPack {
   std::optional<Joules> capacity{};
 };
 
-// The settings that name a battery, for the tables of kinds that take them.
+// The settings that describe a battery, for all kinds that have them.
 inline constexpr Setting kChemistrySetting = {
     .name = "chemistry",
     .meaning = "of the battery, whose charge then follows from its voltage",
@@ -42,19 +42,19 @@ inline constexpr Setting kCellsSetting = {
 inline constexpr Setting kCapacitySetting = {
     .name = "capacity_wh", .meaning = "watt-hours of the full battery", .low = 0.1, .high = 1e6};
 
-// nullopt: the entry names no chemistry.
+// The battery of the entry; nullopt: the entry names no chemistry.
 std::optional<BatteryPack> PackOf(const SourceSettings& entry);
 
-// 0 to 1: linear between the points of the chemistry's curve, 0 below and 1 above it.
+// The charge, 0 to 1: linear between the points of the chemistry's curve, 0 below and 1 above it.
 Fraction ChargeAtRest(Chemistry chemistry, double volts_per_cell);
 
-// The stated error: how much of the capacity 50 mV a cell (a load or a charger of about 1 A, cold,
-// the meter's own error) can move the result by, at the flattest part of the curve. A stronger load
-// moves the voltage further, down; a stronger charger up.
+// The stated error: the largest change of the charge by 50 mV per cell (a load or a charger of
+// about 1 A, cold, or the meter's error), at the flattest part of the curve. A stronger load lowers
+// the voltage further; a stronger charger raises it.
 Fraction VoltageChargeError(Chemistry chemistry);
 
-// kInternal: a voltage that such a battery cannot have (below half of empty, or above 1.3 x full):
-// wrong number of cells, or a loose wire.
+// Errors: kInternal for a voltage that such a battery cannot have (below half of empty, or above
+// 1.3 × full): a wrong number of cells, or a loose wire.
 absl::StatusOr<ChargeState> ChargeFromVoltage(const BatteryPack& pack, double volts);
 
 }  // namespace wattle::telemetry

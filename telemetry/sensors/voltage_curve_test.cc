@@ -36,7 +36,7 @@ TEST(VoltageCurveTest, KnownPoints) {
   EXPECT_NEAR(ChargeAtRest(Chemistry::kLithiumIronPhosphate, 13.2 / 4).value(), 0.7, 1e-9);
 }
 
-// Whatever moves a cell by up to 50 mV, the truth lies within the stated error.
+// The truth lies within the stated error for every shift of a cell by up to 50 mV.
 TEST(VoltageCurveTest, TheStatedErrorCoversAVoltageThatIsOff) {
   for (const Chemistry chemistry : kAll) {
     const double error = VoltageChargeError(chemistry).value();
@@ -50,7 +50,7 @@ TEST(VoltageCurveTest, TheStatedErrorCoversAVoltageThatIsOff) {
       }
     }
   }
-  // A flat curve tells less.
+  // A flatter curve has a larger error.
   EXPECT_GT(VoltageChargeError(Chemistry::kLithiumIronPhosphate),
             VoltageChargeError(Chemistry::kLithiumIon));
 }
@@ -72,7 +72,7 @@ TEST(VoltageCurveTest, AVoltageThatTheBatteryCannotHaveIsAnError) {
     EXPECT_THAT(ChargeFromVoltage(pack, volts),
                 StatusIs(StatusCode::kInternal, HasSubstr("`cells`")));
   }
-  EXPECT_THAT(ChargeFromVoltage(pack, 6.0), IsOk());  // empty, and no fault
+  EXPECT_THAT(ChargeFromVoltage(pack, 6.0), IsOk());  // an empty battery, not a fault
 }
 
 }  // namespace
