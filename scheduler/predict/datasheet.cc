@@ -25,8 +25,7 @@ constexpr double kAcceleratorEfficiency = 0.2;
 constexpr double kCpuEfficiency = 0.4;
 // A core without a datasheet: 4 FP32 lanes, fused multiply-add, two pipes, 1.5 GHz.
 constexpr double kFlopsPerCoreDefault = 24e9;
-// Share of a memory's bandwidth that reading weights reaches (hardware fact sheet, boards: 40 to 70
-// % on a Pi).
+// Share of a memory's bandwidth that reading weights reaches: 40 to 70 % on a Raspberry Pi.
 constexpr double kBandwidthEfficiency = 0.5;
 constexpr double kBandwidthDefault = 15e9;
 // Quantization reads a weight, finds a scale and writes: a few dozen operations for each parameter
@@ -49,7 +48,7 @@ struct Board {
   absl::string_view device_class;
   double bytes_per_second = 0;
 };
-// Datasheet memory bandwidth (hardware fact sheet, section "Boards").
+// Memory bandwidth by NVIDIA's Jetson module data sheets and the Raspberry Pi product briefs.
 constexpr Board kBoards[] = {
     {"jetson-nano", 25.6e9},    {"jetson-xavier-nx", 51.2e9},   {"jetson-agx-xavier", 137e9},
     {"jetson-orin-nano", 68e9}, {"jetson-orin-nano-4gb", 34e9}, {"jetson-orin-nx", 102e9},

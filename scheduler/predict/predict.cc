@@ -24,8 +24,7 @@ constexpr double kInterval90 = 1.645;
 constexpr double kLinkBytesPerSecondDefault = 1.25e6;
 // Watts above idle of a radio and a disk at work.
 constexpr double kTransferPowerWatts = 1.5;
-// Writing with fsync to a microSD card or eMMC, and reading from it (hardware fact sheet,
-// "Storage").
+// Speed of a microSD card or eMMC: writing with fsync, and reading.
 constexpr double kDiskWriteBytesPerSecond = 40e6;
 constexpr double kDiskReadBytesPerSecond = 80e6;
 // Start of a process that links libtorch.
