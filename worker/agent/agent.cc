@@ -25,16 +25,18 @@ namespace wattle::agent {
 namespace {
 
 constexpr int64_t kDefaultDiskQuota = int64_t{20} << 30;
-// More events than this are waiting: whoever posts waits too (a runner's pipe then fills up).
+// Limit of waiting events. Beyond it a thread that posts waits too (a runner's pipe then fills up).
 constexpr size_t kEventsMax = 10'000;
-// An emulated sensor is asked in batches, so that a small time scale costs no wake-up per sample.
+// Emulated sensors are asked in batches, so that a small time scale does not cost one wake-up per
+// sample.
 constexpr absl::Duration kSampleWakeMin = absl::Milliseconds(100);
-// An emulated board is asked this often while nothing runs, wall time.
+// Interval in wall time at which an idle emulated board is asked.
 constexpr absl::Duration kIdleSamplePeriod = absl::Milliseconds(250);
-// The hello tells the battery's capacity, so the link waits this long for the sensors' first
-// answers.
+// How long the link waits for the sensors' first answers, because the hello reports the battery's
+// capacity.
 constexpr absl::Duration kFirstReadings = absl::Seconds(2);
-// At most this often; it comes along with samples and heartbeats and wakes nobody itself.
+// The shortest interval of status updates. An update happens with samples and heartbeats and causes
+// no wake-up.
 constexpr absl::Duration kStatusPeriod = absl::Milliseconds(200);
 
 std::string HostName() {
@@ -63,7 +65,7 @@ Agent::~Agent() {
     events_.clear();
   }
   sampler_.reset();
-  // These post events: they go before the queue does.
+  // These objects post events, so they are destroyed before the queue.
   link_.reset();
   transfers_.reset();
   runner_.reset();
@@ -88,7 +90,7 @@ absl::Status Agent::OpenEmulation(const v1::WorkerRecord& kept) {
     physics.state_of_charge = Fraction(*config_.state_of_charge);
   }
   settings_.initial_charge = physics.state_of_charge;
-  // A restarted worker finds its battery as it left it, not full again.
+  // A restarted worker finds its battery as it was, not full again.
   if (kept.initial_state_of_charge_ratio() == physics.state_of_charge.value() &&
       kept.state_of_charge_ratio() > 0) {
     physics.state_of_charge = Fraction(kept.state_of_charge_ratio());
@@ -129,12 +131,12 @@ absl::Status Agent::OpenEmulation(const v1::WorkerRecord& kept) {
   return disk_->Replace("hidden_offsets.json", offsets);
 }
 
-// What a killed worker left changed is put back first, also where this worker may change nothing.
+// First restores the changes of a killed worker, even if this worker may change nothing.
 absl::Status Agent::OpenPowerModes() {
   power_settings_ = std::make_unique<PowerSettings>(config_.sensor_root, BootId(""), disk_.get());
   const absl::Status restored = power_settings_->Restore();
   if (!restored.ok()) {
-    AddFinding(absl::StrCat("power mode: the board is not as it was before an earlier worker: ",
+    AddFinding(absl::StrCat("power mode: the settings of an earlier worker could not be restored: ",
                             std::string(restored.message())));
   }
   v1::DeviceInfo& info = settings_.info;
@@ -311,7 +313,7 @@ absl::Status Agent::Open() {
   return absl::OkStatus();
 }
 
-// Checkpoints, results and records count against the cache's quota: the cache gives way to them.
+// Checkpoints, results and records count against the cache's quota, and the cache yields to them.
 artifacts::DiskBudget Agent::CacheBudget() const {
   const std::string state = config_.state_dir;
   const std::string cache = disk_->PathOf("cache");
@@ -413,7 +415,8 @@ bool Agent::SensorsKnown(const Instant& now) const {
 
 void Agent::ShowUnusableSources() {
   for (const telemetry::Candidate& candidate : unusable_) {
-    // A source without channels that has failed once: the log tells why, and wattle_sensor_up is 0.
+    // Shown as a source without channels whose only read failed: the log gives the reason, and
+    // wattle_sensor_up is 0.
     const size_t number = readings_->Add({.name = candidate.name}, {});
     readings_->OnPoll(number, candidate.problem, Now().device);
   }
@@ -482,7 +485,7 @@ Monotonic Agent::NextWake(const Instant& now) const {
   return wake;
 }
 
-// The board's sensors tell every reading since the last call, so asking them seldom loses nothing.
+// The board's sensors give every reading since the last call, so rare calls lose nothing.
 void Agent::SampleEmulated(const Instant& now) {
   if (emulator_ == nullptr) {
     return;
@@ -504,7 +507,8 @@ void Agent::NoteHungSources() {
     if (std::find(hung_.begin(), hung_.end(), source) == hung_.end()) {
       const telemetry::SourceInfo& info = readings_->sources()[source].info;
       Note(absl::StrCat("sensor ", info.name, ": a read takes longer than ",
-                        absl::FormatDuration(info.deadline), "; it is waited for no more"));
+                        absl::FormatDuration(info.deadline),
+                        "; the worker no longer waits for it"));
     }
   }
   hung_ = std::move(hung);
@@ -597,7 +601,7 @@ absl::Status Agent::StartRunner(const v1::RunnerTask& task) {
 
 void Agent::SendToRunner(const v1::RunnerCommand& command) {
   if (runner_ != nullptr) {
-    (void)runner_->Send(command);  // a runner that reads no more tells so by its exit
+    (void)runner_->Send(command);  // if the runner no longer reads, its exit reports it
   }
 }
 

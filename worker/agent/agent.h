@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The worker as a process: sensors, link, transfers, runner and metrics around the core. One thread
-// (Run's) owns the core; the others post events to it. Runners are started on it too, so that they
-// die when it does.
+// The worker's process: sensors, link, transfers, runner and metrics around the core. The thread of
+// Run owns the core; other threads post events to it. This thread also starts the runners, so that
+// they die with it.
 #ifndef WATTLE_WORKER_AGENT_AGENT_H_
 #define WATTLE_WORKER_AGENT_AGENT_H_
 
@@ -39,19 +39,19 @@ namespace wattle::agent {
 
 class Agent final : public AgentPorts {
  public:
-  // Opens everything that can fail: state, board file, sensors, cache, metrics.
+  // Opens everything whose opening can fail: state, board file, sensors, cache, metrics.
   static absl::StatusOr<std::unique_ptr<Agent>> Create(const Config& config,
                                                        const std::string& version);
   ~Agent() override;
 
   // "worker NAME id=… metrics=host:port"
   [[nodiscard]] std::string ReadyLine() const;
-  // Until RequestStop() and a clean end.
+  // Runs until RequestStop() and an orderly end.
   void Run();
-  // From a signal handler's thread: checkpoint, save, leave.
+  // Called on a signal handler's thread: the worker writes a checkpoint, saves and ends.
   void RequestStop();
 
-  // AgentPorts, called by the core on Run's thread.
+  // AgentPorts, which the core calls on the thread of Run.
   absl::Status StartRunner(const v1::RunnerTask& task) override;
   void SendToRunner(const v1::RunnerCommand& command) override;
   void KillRunner() override;
@@ -73,18 +73,18 @@ class Agent final : public AgentPorts {
   absl::Status DescribeReal();
   absl::Status OpenPowerModes();
   void OpenAccount(const v1::WorkerRecord& kept);
-  // Something wrong that a person can mend: for this worker's log and for `wattle device show`.
+  // Adds a problem that a person can fix to this worker's log and to `wattle device show`.
   void AddFinding(const std::string& sentence);
   [[nodiscard]] artifacts::DiskBudget CacheBudget() const;
   void StartLink();
   void Post(Event event);
   [[nodiscard]] Instant Now() const;
   [[nodiscard]] std::deque<Event> AwaitEvents(Monotonic wake);
-  // Metrics and log tell what cannot be used; numbered after those that can.
+  // Shows the unusable sources in metrics and log. Their numbers follow those of the usable ones.
   void ShowUnusableSources();
   void StartSampling();
   void SampleEmulated(const Instant& now);
-  // Whether every source has answered once, or has had its time to.
+  // Whether every source has answered once or has had enough time to.
   [[nodiscard]] bool SensorsKnown(const Instant& now) const;
   void NoteHungSources();
   void WatchClocks();
@@ -104,9 +104,9 @@ class Agent final : public AgentPorts {
   std::unique_ptr<PowerSettings> power_settings_;
   std::unique_ptr<Emulator> emulator_;
   std::unique_ptr<Pace> pace_;
-  // On a real device they move to the sampler; an emulated board's stays here.
+  // On a real device the sources move to the sampler; the source of an emulated board stays here.
   std::vector<std::unique_ptr<telemetry::Source>> sources_;
-  std::vector<telemetry::Candidate> unusable_;  // sources that discovery found and cannot use
+  std::vector<telemetry::Candidate> unusable_;  // present sources that cannot be used
   std::unique_ptr<EnergyAccount> account_;
   std::unique_ptr<AgentCore> core_;
   std::unique_ptr<DeviceReadings> readings_;
@@ -117,12 +117,12 @@ class Agent final : public AgentPorts {
   std::unique_ptr<CoordinatorLink> link_;
   std::unique_ptr<Sampler> sampler_;  // null on an emulated board
 
-  int64_t runner_number_ = 0;   // events of an earlier runner are dropped
+  int64_t runner_number_ = 0;   // events of earlier runners are dropped
   Monotonic next_sample_;       // device time, emulation
   Monotonic next_status_;       // wall
   Monotonic next_push_;         // wall
-  Monotonic sensors_known_by_;  // wall: from then on the link does not wait for a sensor
-  std::vector<size_t> hung_;    // sources, as noted
+  Monotonic sensors_known_by_;  // wall: after this time the link does not wait for sensors
+  std::vector<size_t> hung_;    // hung sources that the log has named
   ClockWatch clock_watch_;
   bool connected_ = false;
   bool stop_begun_ = false;
@@ -130,7 +130,7 @@ class Agent final : public AgentPorts {
   absl::Mutex mutex_;
   std::deque<Event> events_ ABSL_GUARDED_BY(mutex_);
   bool stop_requested_ ABSL_GUARDED_BY(mutex_) = false;
-  bool closing_ ABSL_GUARDED_BY(mutex_) = false;  // nobody takes events any more
+  bool closing_ ABSL_GUARDED_BY(mutex_) = false;  // no thread takes events any more
 };
 
 }  // namespace wattle::agent

@@ -20,7 +20,7 @@
 namespace wattle::agent {
 namespace {
 
-// Module numbers inside `compatible`, most specific entry first; then the chip alone.
+// Module numbers in `compatible`, the most specific entry first; then the chip alone.
 constexpr std::array<std::pair<absl::string_view, absl::string_view>, 16> kClasses = {{
     {"p3448-0003", "jetson-nano-2gb"},
     {"p3448", "jetson-nano"},
@@ -51,7 +51,7 @@ std::string ClassOf(const std::vector<std::string>& compatible) {
   return "";
 }
 
-// A line "Name:   123 kB" of /proc/meminfo.
+// The value of a line "Name:   123 kB" of /proc/meminfo, in bytes.
 int64_t MemoryLine(const std::string& root, absl::string_view name) {
   std::ifstream file(root + "/proc/meminfo");
   for (std::string line; std::getline(file, line);) {

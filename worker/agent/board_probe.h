@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What machine this is: device class, board name, memory, cores. Reads files under `root` ("" for
+// Identifies the machine: device class, board name, memory, cores. Reads files under `root` ("" for
 // this machine). Functions are thread-safe.
 #ifndef WATTLE_WORKER_AGENT_BOARD_PROBE_H_
 #define WATTLE_WORKER_AGENT_BOARD_PROBE_H_
@@ -11,14 +11,14 @@
 namespace wattle::agent {
 
 struct BoardIdentity {
-  std::string board;         // the board's own words
+  std::string board;         // the board's own name
   std::string device_class;  // "jetson-orin-nano", …, "generic-x86-64"
   std::string architecture;  // "aarch64", "x86_64"
   int64_t memory_bytes = 0;
 };
 
 BoardIdentity ProbeBoard(const std::string& root);
-int64_t MemoryAvailableBytes(const std::string& root);  // 0: not told
+int64_t MemoryAvailableBytes(const std::string& root);  // 0: unknown
 std::string BootId(const std::string& root);
 
 }  // namespace wattle::agent

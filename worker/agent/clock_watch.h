@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Notices what moves the clocks of a board against each other: a suspend (boot time goes on, the
-// monotonic clock stands still) and a wall clock that is set. Nothing measured depends on either:
-// energy is counted in boot time, and a suspend is a gap like any other. People want to know, for
-// graphs have a hole or a step there. Pure; one thread owns an object.
+// Notices when a board's clocks move against each other: in a suspend (boot time goes on, the
+// monotonic clock stands still), and when somebody sets the wall clock. No measurement depends on
+// either: energy is counted in boot time, and a suspend is a gap like any other. ClockWatch tells
+// people, because graphs then have a hole or a step. Pure; one thread owns an object.
 #ifndef WATTLE_WORKER_AGENT_CLOCK_WATCH_H_
 #define WATTLE_WORKER_AGENT_CLOCK_WATCH_H_
 
@@ -24,10 +24,11 @@ struct ClockReading {
 
 class ClockWatch {
  public:
-  // Less is the time between the reads of two clocks, or a clock that is being slewed.
+  // Smaller differences are the time between the reads of two clocks, or a clock that is being
+  // slewed.
   static constexpr absl::Duration kNoticed = absl::Seconds(2);
 
-  // Empty, or what happened since the reading before, for the log.
+  // An event since the last reading, for the log; empty: none.
   std::string Observe(const ClockReading& reading);
 
   [[nodiscard]] absl::Duration suspended() const { return suspended_; }

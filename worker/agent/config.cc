@@ -23,8 +23,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr double kBatteryWhMax = 1e6;  // as the coordinator takes it
-// One of these is there where a driver runs: desktop and server cards, then Jetson boards.
+constexpr double kBatteryWhMax = 1e6;  // the coordinator's limit
+// With a driver one of these exists: desktop and server cards, then Jetson boards.
 constexpr const char* kNvidiaDevices[] = {"/dev/nvidia0", "/dev/nvhost-gpu", "/dev/nvgpu"};
 constexpr char kExamples[] =
     "Examples:\n"
@@ -68,7 +68,7 @@ std::string FindBoards() {
   return "deploy/emulated";
 }
 
-// Flags whose values need more than CLI11 to become part of the Config.
+// Flags whose values must be converted for the Config.
 struct RawFlags {
   std::vector<std::string> labels{};
   std::string sensors{};
@@ -82,9 +82,9 @@ void Declare(CLI::App& app, Config* config, RawFlags* raw) {
       "--state-dir", config->state_dir,
       "Folder for identity, spool, checkpoints and cache [~/.local/state/wattle-worker]");
   app.add_option("--metrics", config->metrics,
-                 "host:port for /metrics; port 0: any free one. Where Prometheus cannot reach this "
-                 "device: pushed (its samples go through the coordinator, also those of a time "
-                 "without a link) or none (the coordinator shows what heartbeats say)")
+                 "host:port for /metrics; port 0: any free one. If Prometheus cannot reach this "
+                 "device: pushed (samples go through the coordinator, also those from a time "
+                 "without a link) or none (the coordinator shows the values of heartbeats)")
       ->capture_default_str();
   app.add_option("--metrics-interval-seconds", config->metrics_interval_seconds,
                  "With --metrics pushed: time between samples")
@@ -104,18 +104,18 @@ void Declare(CLI::App& app, Config* config, RawFlags* raw) {
                  "Bytes of the state folder's disk that artifacts and checkpoints leave free")
       ->capture_default_str();
   app.add_option("--runner-silence-seconds", config->runner_silence_seconds,
-                 "A runner that says nothing for this long, or for three times as long before its "
-                 "first word, hangs: it is killed and resumed")
+                 "A runner that is silent for this long, or for three times as long before its "
+                 "first message, counts as hung and is killed and resumed")
       ->capture_default_str();
   app.add_flag("--allow-power-modes", config->allow_power_modes,
                "Let the worker set the board's power mode, as root: nvpmodel's modes, else caps of "
-               "frequencies and cores. The board is put back when the worker ends");
+               "frequencies and cores. The worker restores the board when it ends");
   app.add_option("--power-mode", config->power_mode,
-                 "With --allow-power-modes: be in this mode while the worker runs");
+                 "With --allow-power-modes: the mode while the worker runs");
   app.add_option("--sensor-root", config->sensor_root,
                  "Read sensors from a recorded file tree instead of this machine");
   app.add_option("--sensors", raw->sensors,
-                 "YAML file about sensors that looking at the board does not find, or not fully");
+                 "YAML file with settings of sensors that the worker cannot find by itself");
 
   const std::string group = "Emulation";
   app.add_option("--emulate", config->emulate,
@@ -132,7 +132,8 @@ void Declare(CLI::App& app, Config* config, RawFlags* raw) {
   app.add_option("--time-scale", config->time_scale, "Wall seconds per device second")
       ->capture_default_str()
       ->group(group);
-  app.add_option("--state-of-charge", config->state_of_charge, "Of the battery at first, 0 to 1")
+  app.add_option("--state-of-charge", config->state_of_charge,
+                 "Charge of the battery at first, 0 to 1")
       ->group(group);
   app.add_option("--battery-wh", config->battery_wh, "Capacity of the battery; 0: none")
       ->group(group);

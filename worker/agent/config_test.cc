@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Flags that cannot be honoured are refused at start, each by its name.
+// Tests that impossible flags are refused at the start, each by its name.
 #include "worker/agent/config.h"
 
 #include <functional>

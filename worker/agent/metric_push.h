@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Samples for a device that Prometheus cannot reach. At each interval the worker's own page is
-// taken as values and kept in the spool. While the coordinator takes them, batches go up in the
-// order in which they were taken, a few at a time, and each leaves the spool when the coordinator
+// Pushes the samples of a device that Prometheus cannot reach. At each interval MetricPush takes
+// the worker's own page as values and keeps them in the spool. While the coordinator accepts
+// samples, batches go up in order, a few at a time. A batch leaves the spool when the coordinator
 // says that Prometheus has it. One thread owns an object.
 #ifndef WATTLE_WORKER_AGENT_METRIC_PUSH_H_
 #define WATTLE_WORKER_AGENT_METRIC_PUSH_H_
@@ -21,15 +21,16 @@ namespace wattle::agent {
 
 class MetricPush {
  public:
-  // On their way at once: enough for the round trips of a slow link, little memory at the other
-  // end.
+  // Batches under way at once: enough for the round trips of a slow link, and little memory at the
+  // coordinator.
   static constexpr size_t kUnderWayMax = 2;
 
-  // disk: outlives the object. send: to the coordinator, or into nothing where there is no stream.
+  // disk: must outlive the object. send: sends to the coordinator, or drops the message if there is
+  // no stream.
   MetricPush(Disk* disk, const MetricSpoolLimits& limits,
              std::function<void(const v1::WorkerMessage&)> send);
 
-  // shared: labels that every series has; they are sent once for a batch. at: the device's clock.
+  // shared: labels of every series, which a batch carries once. at: the device's clock.
   void Take(const telemetry::MetricsPage& page, const telemetry::MetricLabels& shared,
             absl::Time at);
 
@@ -45,9 +46,9 @@ class MetricPush {
 
   MetricSpool spool_;
   const std::function<void(const v1::WorkerMessage&)> send_;
-  bool taken_ = false;  // by the coordinator, on this stream
+  bool taken_ = false;  // the coordinator accepts samples on this stream
   std::set<int64_t> under_way_;
-  int64_t last_sent_ = 0;  // on this stream
+  int64_t last_sent_ = 0;  // the last number sent on this stream
 };
 
 }  // namespace wattle::agent

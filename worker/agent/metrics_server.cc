@@ -61,7 +61,7 @@ void AddDevice(const WorkerStatus& status, const telemetry::MetricLabels& device
                ledger.missing_energy_joules());
 }
 
-// The value of a reading as its family shows it; nullopt: it has none.
+// The value of a reading for its metric; nullopt: none.
 std::optional<double> Shown(const telemetry::Value& value) {
   if (const auto* power = std::get_if<Watts>(&value)) {
     return power->value();
@@ -87,7 +87,7 @@ std::optional<double> Shown(const telemetry::Value& value) {
   return std::nullopt;
 }
 
-// Each source has told its own families; one reading of each channel is shown while it is new.
+// Adds the metrics of a source: one reading of each channel, while the reading is recent.
 void AddSource(const SourceStatus& source, bool hung, Monotonic now,
                const telemetry::MetricLabels& device, telemetry::MetricsPage& page) {
   telemetry::MetricLabels labels = device;
@@ -168,11 +168,11 @@ absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(const std::s
   }
   const std::string host = address.substr(0, colon);
   std::unique_ptr<MetricsServer> server(new MetricsServer);
-  // One thread answers; Prometheus asks once in many seconds.
+  // One thread is enough: Prometheus asks once in many seconds.
   server->server_->new_task_queue = [] { return new httplib::ThreadPool(1); };
-  server->server_->set_keep_alive_max_count(1);  // the one thread waits for nobody
+  server->server_->set_keep_alive_max_count(1);  // the only thread must not wait for a client
   server->server_->set_read_timeout(5, 0);
-  // The default option lets a second worker bind the same port and take half of the requests.
+  // The default option would let a second worker bind the same port and take half of the requests.
   server->server_->set_socket_options([](socket_t socket) {
     const int yes = 1;
     setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
@@ -214,7 +214,7 @@ absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(const std::s
 MetricsServer::~MetricsServer() {
   if (thread_.joinable()) {
     while (!server_->is_running() && !ended_) {
-      std::this_thread::yield();  // stop() before listen_after_bind() began would be lost.
+      std::this_thread::yield();  // A stop() before listen_after_bind() would be lost.
     }
     server_->stop();
     thread_.join();

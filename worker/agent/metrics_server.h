@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The worker's own /metrics, on two threads. The page is built from the latest status when
-// Prometheus asks. Update is thread-safe.
+// The worker's own /metrics page, on two threads. The server builds the page from the latest status
+// when Prometheus asks. Update is thread-safe.
 #ifndef WATTLE_WORKER_AGENT_METRICS_SERVER_H_
 #define WATTLE_WORKER_AGENT_METRICS_SERVER_H_
 
@@ -37,17 +37,17 @@ struct WorkerStatus {
   Monotonic now;  // device time
   std::vector<SourceStatus> sources;
   std::vector<size_t> hung;    // sources whose present read does not return
-  absl::Duration suspended{};  // since the process started, as clock_steps
+  absl::Duration suspended{};  // since the process started, like clock_steps
   int64_t clock_steps = 0;
 };
 
-// The page of a status; docs/metrics.md says what each metric is.
+// Adds a status to the page. docs/metrics.md describes each metric.
 void AddStatus(const WorkerStatus& status, telemetry::MetricsPage& page);
 
 class MetricsServer {
  public:
-  // address: host:port; port 0: any free one. kInvalidArgument: not host:port;
-  // kFailedPrecondition: the port is taken.
+  // address: host:port; port 0: any free port. Errors: kInvalidArgument for another text;
+  // kFailedPrecondition when the port is taken.
   static absl::StatusOr<std::unique_ptr<MetricsServer>> Start(const std::string& address);
   ~MetricsServer();
 
@@ -59,7 +59,7 @@ class MetricsServer {
 
   std::unique_ptr<httplib::Server> server_;
   std::string address_;
-  std::atomic<bool> ended_{false};  // the thread's listening
+  std::atomic<bool> ended_{false};  // the listening thread's loop has ended
   std::thread thread_;
   absl::Mutex mutex_;
   WorkerStatus status_ ABSL_GUARDED_BY(mutex_);

@@ -32,7 +32,7 @@ std::string HeaderValue(const std::vector<std::string>& words, absl::string_view
   return "";
 }
 
-// "MODE_15W_6CORE" and "25W" name their watts; "MAXN" does not. 0: not told.
+// The watts in names such as "MODE_15W_6CORE" and "25W"; 0 for names without watts, such as "MAXN".
 double WattsInName(const std::string& name) {
   for (const absl::string_view part : absl::StrSplit(name, '_')) {
     double watts = 0;
@@ -45,12 +45,12 @@ double WattsInName(const std::string& name) {
 }
 
 struct NvpmodelFile {
-  std::map<std::string, std::map<std::string, std::string>> paths{};  // by parameter and argument
-  std::map<int, PowerModeRow> modes{};                                // by id
+  std::map<std::string, std::map<std::string, std::string>> paths{};  // keys: parameter, argument
+  std::map<int, PowerModeRow> modes{};                                // key: id
 };
 
-// A mode names a parameter and one of its arguments; newer kernels have other paths for some
-// arguments, under the same name with _KNEXT.
+// A mode names a parameter and one of its arguments. Newer kernels have other paths for some
+// arguments, under the same name with the suffix _KNEXT.
 void AddSetting(const NvpmodelFile& file, const std::vector<std::string>& words,
                 PowerModeRow* mode) {
   const auto parameter = file.paths.find(words[0]);
@@ -106,7 +106,7 @@ NvpmodelFile ReadNvpmodel(const std::string& root) {
 constexpr char kCpuFolder[] = "/sys/devices/system/cpu";
 constexpr char kDevfreqFolder[] = "/sys/class/devfreq";
 
-// Numbers of the processors whose frequency can be capped, with their folders' names.
+// The processors whose frequency can be capped, by number, with their folders.
 std::map<int, std::string> Cores(const std::string& root) {
   std::map<int, std::string> cores;
   for (const std::string& name : telemetry::ListDirectory(root + kCpuFolder)) {
@@ -118,7 +118,7 @@ std::map<int, std::string> Cores(const std::string& root) {
   return cores;
 }
 
-// Folder of the GPU's frequencies (hardware.md 3.4); empty: none.
+// The folder of the GPU's frequencies; empty: none.
 std::string GpuFolder(const std::string& root) {
   for (const std::string& name : telemetry::ListDirectory(root + kDevfreqFolder)) {
     for (const char* part : {"gpu", "gp10b", "gv11b", "ga10b", "gb10b"}) {
@@ -130,7 +130,7 @@ std::string GpuFolder(const std::string& root) {
   return "";
 }
 
-// The frequencies that the driver lists, ascending; empty: it lists none.
+// The frequencies that the driver lists, ascending; empty if it lists none.
 std::vector<int64_t> Frequencies(const std::string& path) {
   std::vector<int64_t> frequencies;
   const std::string text = telemetry::ReadText(path).value_or("");
@@ -144,7 +144,8 @@ std::vector<int64_t> Frequencies(const std::string& path) {
   return frequencies;
 }
 
-// The highest listed frequency up to this share of the highest; where none are listed, that share.
+// The highest listed frequency that is at most this share of the highest; without a list, that
+// share.
 int64_t ShareOf(int64_t highest, double share, const std::vector<int64_t>& listed) {
   const auto wanted = static_cast<int64_t>(share * static_cast<double>(highest));
   const auto above = std::upper_bound(listed.begin(), listed.end(), wanted);
@@ -163,8 +164,8 @@ struct KernelKnobs {
   std::vector<int64_t> gpu_hz{};
 };
 
-// Every knob in one mode: cores on, frequencies, cores off, so that no frequency is written to a
-// core that is off.
+// One mode with every setting, in the order cores on, frequencies, cores off, so that no frequency
+// is written to a core that is off.
 PowerModeRow MakeMode(const KernelKnobs& knobs, const std::string& name, int64_t cpu_khz,
                       size_t cores, int64_t gpu_hz) {
   PowerModeRow mode = {.name = name};
@@ -187,7 +188,7 @@ PowerModeRow MakeMode(const KernelKnobs& knobs, const std::string& name, int64_t
   return mode;
 }
 
-// "pmode:0002 fmode:fan_mode_quiet" → 2.
+// The number in "pmode:0002 fmode:fan_mode_quiet", here 2.
 std::optional<int> ActiveMode(const std::string& root) {
   const std::string status = telemetry::ReadText(root + "/var/lib/nvpmodel/status").value_or("");
   for (const absl::string_view word : absl::StrSplit(status, ' ')) {

@@ -26,7 +26,7 @@ std::string Folder(const std::string& path) {
   return path.substr(0, path.rfind('/'));
 }
 
-// The highest value that the hardware takes in a file of a frequency's cap; empty: not known.
+// The highest value of the hardware for a file that caps a frequency; empty: unknown.
 std::string Highest(const std::string& path) {
   if (absl::EndsWith(path, "scaling_max_freq")) {
     return telemetry::ReadText(Folder(path) + "/cpuinfo_max_freq").value_or("");
@@ -58,7 +58,7 @@ std::vector<PowerSettings::Change> PowerSettings::ChangesOf(const PowerModeRow& 
   std::vector<Change> changes;
   for (const PowerSetting& setting : mode.settings) {
     for (const std::string& path : setting.paths) {
-      // A core that is off has no frequency yet; the mode itself switches it on first.
+      // A core that is off has no frequency yet; the mode switches the core on first.
       const bool there = telemetry::ReadText(root_ + path).ok();
       const bool comes = absl::StrContains(path, "/cpufreq/") &&
                          telemetry::ReadText(root_ + Folder(Folder(path)) + "/online").ok();
@@ -110,8 +110,8 @@ absl::Status PowerSettings::Write(const Change& change) const {
   return written ? absl::OkStatus() : FileError(error, path, "cannot write");
 }
 
-// A cap below the present floor is refused, and the floor may come later in the list: what was
-// refused is tried once more.
+// Writes all changes, and refused ones a second time: the kernel refuses a cap below the present
+// floor, and the floor may come later in the list.
 absl::Status PowerSettings::WriteAll(std::vector<Change> changes) const {
   std::vector<Change> refused;
   for (const Change& change : changes) {
@@ -130,7 +130,7 @@ absl::Status PowerSettings::Set(const PowerModeRow& mode) {
   WATTLE_RETURN_IF_ERROR(Remember(changes));
   const absl::Status written = WriteAll(changes);
   if (!written.ok()) {
-    (void)Restore();  // the error that matters is the first one
+    (void)Restore();  // the first error matters
   }
   return written;
 }
@@ -139,7 +139,7 @@ absl::Status PowerSettings::Restore() {
   if (record_.originals().empty()) {
     return absl::OkStatus();
   }
-  // Backwards: a core is on before its frequency is written.
+  // In reverse order, so that a core is on before its frequency is written.
   std::vector<Change> changes;
   for (auto original = record_.originals().rbegin(); original != record_.originals().rend();
        ++original) {

@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Sets a power mode and puts the board back. What a file held before the first change is written to
-// the state directory before the file is changed, so that a worker that was killed puts the board
-// back when it starts again. A reboot sets the board anew by itself: settings of an earlier boot
-// are forgotten. One thread owns an object.
+// Sets a power mode and restores the board afterwards. Before the first change of a file its
+// content is saved in the state directory, so that a worker that was killed restores the board at
+// its next start. A reboot resets the board by itself, so settings of an earlier boot are
+// forgotten. One thread owns an object.
 #ifndef WATTLE_WORKER_AGENT_POWER_SETTINGS_H_
 #define WATTLE_WORKER_AGENT_POWER_SETTINGS_H_
 
@@ -21,13 +21,14 @@ namespace wattle::agent {
 
 class PowerSettings {
  public:
-  // root: "" for this machine. disk: the worker's state; outlives the object.
+  // root: "" for this machine. disk: the worker's state; must outlive the object.
   PowerSettings(std::string root, std::string boot_id, Disk* disk);
 
-  // Writes the mode's settings. After an error the board is as it was before the first Set, as far
-  // as it can be. kPermissionDenied: says what is wanted; others: a file that cannot be written.
+  // Writes the mode's settings. After an error the board is restored as far as possible. Errors:
+  // kPermissionDenied with the remedy; those of writing a file.
   absl::Status Set(const PowerModeRow& mode);
-  // As before the first Set, of this process or of one that was killed. OK where nothing was set.
+  // Restores the content from before the first Set of this process, or of one that was killed. OK
+  // if nothing was set.
   absl::Status Restore();
 
  private:

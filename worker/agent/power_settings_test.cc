@@ -23,7 +23,7 @@ constexpr char kGpu[] = "/sys/devices/17000000.gv11b/devfreq/17000000.gv11b";
 
 class PowerSettingsTest : public testing::Test {
  protected:
-  // A Xavier NX of two cores in a mode of its own.
+  // A Xavier NX with two cores in its own mode.
   void MakeJetson() {
     for (const char* core : {"cpu0", "cpu1"}) {
       const std::string folder = std::string("/sys/devices/system/cpu/") + core;
@@ -79,7 +79,7 @@ TEST_F(PowerSettingsTest, AnNvpmodelModeIsSetAndTheOriginalRestored) {
   EXPECT_EQ(Cpu(0), "1 1200000");
   EXPECT_EQ(Cpu(1), "0 1900000");
   EXPECT_EQ(Text(std::string(kGpu) + "/max_freq"), "510000000");
-  // Without a cap: what the hardware has, which is not what the board was set to.
+  // Without a cap the hardware's maximum counts, which is not the earlier setting.
   ASSERT_THAT(settings.Set(modes[1]), IsOk());
   EXPECT_EQ(Cpu(0), "1 1907200");
   EXPECT_EQ(Text(std::string(kGpu) + "/max_freq"), "1109250000");
@@ -118,7 +118,7 @@ TEST_F(PowerSettingsTest, SettingsOfAnEarlierBootAreForgotten) {
 
 TEST_F(PowerSettingsTest, AFileThatCannotBeWrittenLeavesTheBoardAsItWas) {
   MakeJetson();
-  // Also root may only read this one.
+  // Even root may only read this file.
   std::filesystem::create_symlink("/proc/version", tree_.root() + "/locked");
   const PowerModeRow mode = {
       .name = "half",

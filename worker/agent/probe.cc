@@ -49,7 +49,7 @@ Shown Show(const telemetry::Value& value) {
   return {std::get<telemetry::Tally>(value).value, "", 0};
 }
 
-// One read of a source. Shared with its thread, which may stay in the read for ever.
+// One read of a source. The thread of the read shares it and may never return.
 struct Ask {
   std::unique_ptr<telemetry::Source> source;
   Monotonic begin{};
@@ -87,7 +87,7 @@ bool TellsPower(const ProbedSource& source) {
   return source.problem.ok() && source.info.measures_power();
 }
 
-// As the worker does: telemetry::Chooser decides.
+// Chooses the source as the worker does, by telemetry::Chooser.
 void ChoosePower(std::vector<ProbedSource>& sources) {
   telemetry::Chooser chooser;
   std::vector<ProbedSource*> power;
@@ -136,7 +136,7 @@ std::string AgeText(const ProbedSource& source, const std::optional<Reading>& re
                  : "-";
 }
 
-// Columns are counted in characters: a byte of UTF-8 that continues a character has no width.
+// Columns count characters: a continuation byte of UTF-8 has no width.
 std::string Padded(const std::string& text, size_t width, bool right = false) {
   const auto shown = static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
     return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
@@ -265,7 +265,7 @@ std::string ProbeJson(const std::vector<ProbedSource>& sources) {
   for (const ProbedSource& source : sources) {
     objects.push_back(SourceJson(source));
   }
-  // A driver's text may be no UTF-8: what is not is replaced.
+  // A driver's text may not be UTF-8; invalid bytes are replaced.
   return objects.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -34,7 +34,7 @@ class ProbeTest : public testing::Test {
       std::ofstream(directory_.path() + "/board" + folder + "/" + name) << text << "\n";
     }
   }
-  // An Orin Nano on a battery whose gauge tells nothing now.
+  // An Orin Nano on a battery whose gauge has no value now.
   void WriteBoard() {
     Write("/sys/class/hwmon/hwmon1", {{"name", "ina3221"},
                                       {"in1_label", "VDD_IN"},
@@ -84,7 +84,7 @@ TEST_F(ProbeTest, ASourceThatIsNotChosenSaysWhichOneIsAndWhy) {
                           HasSubstr("0.500 of full"), HasSubstr("wattle_battery_charge_ratio")));
 }
 
-// Never answers; or answers with a problem.
+// A source that never answers, or answers with a problem.
 class FakeSource final : public telemetry::Source {
  public:
   explicit FakeSource(absl::Notification* hangs) : hangs_(hangs) {

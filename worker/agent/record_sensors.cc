@@ -19,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Directories of devices, each a directory of attributes.
+// Directories of devices; each device is a directory of attributes.
 constexpr const char* kClasses[] = {"/sys/class/hwmon", "/sys/class/power_supply",
                                     "/sys/class/thermal", "/sys/class/powercap",
                                     "/sys/class/devfreq"};
@@ -27,9 +27,9 @@ constexpr char kIioDriver[] = "/sys/bus/i2c/drivers/ina3221x";
 constexpr const char* kFiles[] = {
     "/proc/device-tree/compatible", "/proc/device-tree/model", "/proc/meminfo",
     "/etc/nvpmodel.conf",           "/etc/nv_tegra_release",   "/var/lib/nvpmodel/status"};
-// uevent repeats the serial number among the others.
+// uevent also has the serial number.
 constexpr const char* kPrivate[] = {"serial_number", "uevent"};
-// Of a file; the longest that is read is nvpmodel.conf.
+// Limit of a file; the longest one is nvpmodel.conf.
 constexpr size_t kBytesMax = size_t{1} << 16;
 
 void AddAttributes(const std::string& root, const std::string& path,
@@ -80,7 +80,7 @@ absl::Status RecordSensors(const std::string& root, const std::string& directory
     return absl::UnavailableError(absl::StrCat(directory, ": ", error.message()));
   }
   for (const std::string& file : FilesOf(root)) {
-    // The name of a chip's I2C device is the end of the link `device`.
+    // A chip's I2C device is named by the end of the link `device`.
     if (fs::path(file).filename() == "device") {
       const fs::path target = fs::read_symlink(root + file, error);
       if (!error) {
@@ -89,7 +89,7 @@ absl::Status RecordSensors(const std::string& root, const std::string& directory
       }
       continue;
     }
-    // An attribute may be write-only, or a directory: what cannot be read is not wanted.
+    // An attribute may be write-only or a directory; unreadable ones are not needed.
     if (!fs::is_regular_file(root + file, error)) {
       continue;
     }

@@ -13,14 +13,14 @@
 namespace wattle::agent {
 namespace {
 
-// Ten times a second is enough for any sum of energy, and costs little.
+// Ten times a second is enough for every sum of energy, at little cost.
 constexpr absl::Duration kBusyPeriodMin = absl::Milliseconds(100);
 constexpr absl::Duration kIdlePeriodMin = absl::Milliseconds(500);
 constexpr absl::Duration kFarewell = absl::Milliseconds(500);
 
 }  // namespace
 
-// Shared with the thread, which may outlive the sampler inside a read.
+// The thread shares this object and may outlive the sampler inside a read.
 struct Sampler::Line {
   size_t number = 0;
   std::unique_ptr<telemetry::Source> source;
@@ -29,7 +29,7 @@ struct Sampler::Line {
   std::atomic<bool> busy{false};
   std::atomic<int64_t> reading_since_ns{0};  // boot time; 0: in no read
 
-  absl::Mutex mutex;  // held while the sink is called, which may wait for its own reader
+  absl::Mutex mutex;  // held during the sink's call, which may wait for its own reader
   Sink sink ABSL_GUARDED_BY(mutex);
   bool stopping ABSL_GUARDED_BY(mutex) = false;
   bool ended ABSL_GUARDED_BY(mutex) = false;
@@ -76,8 +76,8 @@ void Sampler::Run(const std::shared_ptr<Line>& line) {
     }
     line->reading_since_ns = absl::ToInt64Nanoseconds(begin.since_boot());
     absl::StatusOr<std::vector<telemetry::Reading>> readings = line->source->Poll(begin);
-    // A chip may take a second to answer. Where the source does not tell when it measured, it was
-    // in the middle of the read.
+    // A chip may take a second to answer. If the source gives no time of measurement, the middle of
+    // the read is the best estimate.
     const Monotonic end = line->clock->Boottime();
     if (readings.ok()) {
       for (telemetry::Reading& reading : *readings) {

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Asks every source at its own cadence, each on a thread of its own: a chip that hangs or a plug
-// that is far away delays nobody else. A read that never returns is left behind with its thread;
-// the others go on, and the readings of the hung source grow old.
+// Asks every source at its own cadence, each on its own thread, so that a hanging chip or a distant
+// plug delays no other source. A read that never returns keeps its thread; the other sources go on,
+// and the readings of the hung source grow old.
 #ifndef WATTLE_WORKER_AGENT_SAMPLER_H_
 #define WATTLE_WORKER_AGENT_SAMPLER_H_
 
@@ -25,18 +25,18 @@ class Sampler {
   using Sink =
       std::function<void(size_t source, absl::StatusOr<std::vector<telemetry::Reading>> readings)>;
 
-  // sink: called on the source's thread. clock: outlives the process's last thread.
+  // sink: called on the source's thread. clock: must outlive the last thread of the process.
   Sampler(std::vector<std::unique_ptr<telemetry::Source>> sources, Sink sink, const Clock& clock);
-  // After this the sink is not called any more. Waits for threads that are in no read, and for half
-  // a second for the others.
+  // Ends the calls of the sink. Waits for threads that are not in a read, and for half a second for
+  // the others.
   ~Sampler();
   Sampler(const Sampler&) = delete;
   Sampler& operator=(const Sampler&) = delete;
 
-  // Whether work runs. While the device is idle sources are asked twice a second at most.
+  // Sets whether work runs. While the device is idle, sources are asked at most twice a second.
   void SetBusy(bool busy);
 
-  // The sources whose present read takes longer than their deadline, by number.
+  // The numbers of the sources whose present read exceeds their deadline.
   [[nodiscard]] std::vector<size_t> Hung() const;
 
  private:

@@ -18,7 +18,7 @@ struct Gate {
   absl::Notification open;
 };
 
-// Answers at once, or when its gate opens.
+// A source that answers at once, or when its gate opens.
 class FakeSource final : public telemetry::Source {
  public:
   explicit FakeSource(Gate* gate) : gate_(gate) {
@@ -66,7 +66,7 @@ TEST(SamplerTest, AReadThatHangsDelaysNoOtherSourceAndNotTheEnd) {
     mutex.Await(absl::Condition(&two));
     EXPECT_THAT(sampler.Hung(), testing::Contains(0U));
   }
-  const int at_end = answers;  // the sink is called no more
+  const int at_end = answers;  // no further call of the sink
   gate->open.Notify();
   EXPECT_EQ(answers, at_end);
 }

@@ -1,11 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The file that --sensors names: what the operator says about sources. A YAML map with one list:
+// The file that --sensors names, with the operator's settings of sources. A YAML map with one list:
 //   sensors:
 //     - kind: ina2xx
 //       device: 1-0040
 //       position: output
-// Each entry has a `kind`; telemetry/sensors says which kinds there are and what each takes.
+// Each entry has a `kind`; telemetry/sensors defines the kinds and their settings.
 #ifndef WATTLE_WORKER_AGENT_SENSOR_SETTINGS_H_
 #define WATTLE_WORKER_AGENT_SENSOR_SETTINGS_H_
 
@@ -18,8 +18,8 @@
 
 namespace wattle::agent {
 
-// Checked entries. kInvalidArgument names file, line and what is wanted there; kNotFound: no such
-// file.
+// Returns the checked entries. Errors: kInvalidArgument names file, line and the expected value;
+// kNotFound: no such file.
 absl::StatusOr<std::vector<telemetry::SourceSettings>> ReadSensorSettings(const std::string& path);
 
 }  // namespace wattle::agent

@@ -13,8 +13,8 @@
 namespace wattle::agent {
 namespace {
 
-// Reads fields of one map and remembers which: what is left over is a misspelling. Errors are
-// thrown as Problem inside this file and leave it as a Status.
+// Reads the fields of one map and remembers them: a field that is left over is a misspelling.
+// Errors are thrown as Problem inside this file and leave it as a Status.
 struct Problem {
   std::string message;
 };
@@ -206,7 +206,7 @@ ModelDimensions ReadModelDimensions(const std::string& model_directory) {
     dimensions.layers = config["n_layer"].as<int>(0);
     dimensions.width = config["n_embd"].as<int>(0);
   } catch (const YAML::Exception&) {
-    // Not a model that a published row names; the runner says what is wrong with it.
+    // No published row names such a model; the runner reports its error.
     return {};
   }
   return dimensions;

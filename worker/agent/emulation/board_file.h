@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// deploy/emulated/<board>.yaml: the emulator's truth about a board. Unknown fields and missing ones
-// are errors with file and line. Functions are thread-safe.
+// deploy/emulated/<board>.yaml: the emulator's truth about a board. Unknown and missing fields are
+// errors with file and line. Functions are thread-safe.
 #ifndef WATTLE_WORKER_AGENT_EMULATION_BOARD_FILE_H_
 #define WATTLE_WORKER_AGENT_EMULATION_BOARD_FILE_H_
 
@@ -18,14 +18,14 @@
 
 namespace wattle::agent {
 
-// How the board does one kind of work.
+// The board's rate and power for one kind of work.
 struct WorkRate {
   double flops_per_second = 0;  // sustained
   absl::Duration step_overhead;
   Watts power;
 };
 
-// A workload whose time and power were published; overrides the kind's rate where it matches.
+// A workload with published time and power, which replaces the kind's rate if it matches.
 struct PublishedWorkload {
   std::string kind;          // "finetune"
   std::string architecture;  // "gpt2"
@@ -54,8 +54,8 @@ struct BoardFile {
   double link_bytes_per_second = 0;
   int64_t cache_quota_bytes = 0;
 
-  absl::Duration start_time;         // process and libraries
-  double load_bytes_per_second = 0;  // of the model's files
+  absl::Duration start_time;         // of process and libraries
+  double load_bytes_per_second = 0;  // for the model's files
   absl::Duration checkpoint_time;    // fixed part
   double storage_bytes_per_second = 0;
   Watts start_power;
@@ -72,7 +72,8 @@ struct BoardFile {
   std::vector<PublishedWorkload> workloads;
 };
 
-// directory/<name>.yaml. kNotFound lists the boards there are; kInvalidArgument: "file:line: …".
+// Reads directory/<name>.yaml. Errors: kNotFound lists the known boards; kInvalidArgument:
+// "file:line: …".
 absl::StatusOr<BoardFile> ReadBoardFile(const std::string& directory, const std::string& name);
 
 struct ModelDimensions {
@@ -80,7 +81,8 @@ struct ModelDimensions {
   int layers = 0;
   int width = 0;
 };
-// From a model directory's config.json (GPT-2 family names). Empty where it has none.
+// The dimensions in a model directory's config.json (names of the GPT-2 family); empty if it has
+// none.
 ModelDimensions ReadModelDimensions(const std::string& model_directory);
 
 }  // namespace wattle::agent

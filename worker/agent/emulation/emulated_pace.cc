@@ -7,8 +7,8 @@
 namespace wattle::agent {
 namespace {
 
-// This machine may lag behind the board by this share of all steps, or by this wall time, before
-// the receipt says that it could not keep up.
+// The lag of this machine behind the board, as a share of all steps or as wall time, above which
+// the receipt says that the machine could not keep the pace.
 constexpr double kLagShare = 0.02;
 constexpr absl::Duration kLagWall = absl::Milliseconds(250);
 
@@ -35,8 +35,8 @@ std::optional<WorkSpan> EmulatedPace::BeginRunner(const v1::RunnerTask& task, in
   return WorkSpan{now, schedule_};
 }
 
-// A phase begins when the one before it has ended on the board, and not before this machine got
-// there: this machine may take longer to load a model or to write a checkpoint.
+// A phase begins when the one before has ended on the board and this machine has reached it,
+// because this machine may be slower to load a model or to write a checkpoint.
 Monotonic EmulatedPace::BeginPhase(Monotonic now) {
   schedule_ = std::max(schedule_, now);
   KeepLag();
@@ -47,7 +47,7 @@ Monotonic EmulatedPace::EndStep(const v1::StepDone& step, Monotonic now) {
   schedule_ = emulator_->StepEnd(step, schedule_);
   gate_opens_ = schedule_;
   lag_ = now - schedule_;
-  return std::max(now, schedule_);  // the board ends the step later than this machine, or lags
+  return std::max(now, schedule_);  // the later of this machine and the board
 }
 
 std::optional<WorkSpan> EmulatedPace::EndWrite(int64_t size_bytes, Monotonic /*now*/) {
@@ -57,7 +57,7 @@ std::optional<WorkSpan> EmulatedPace::EndWrite(int64_t size_bytes, Monotonic /*n
   return WorkSpan{begin, schedule_};
 }
 
-// A lag that later steps made up for does not count: only that of a phase's last step.
+// Counts the lag of a phase's last step only, because later steps may make up for an earlier lag.
 void EmulatedPace::KeepLag() {
   lag_total_ += std::max(std::exchange(lag_, absl::ZeroDuration()), absl::ZeroDuration());
 }

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The pace of an emulated board: its work is laid out on a schedule in device time, ahead of this
-// machine or behind it, and the runner's gate opens when the wall has caught up. One thread.
+// The pace of an emulated board. The board's work is scheduled in device time, and this machine may
+// be ahead or behind. The runner's gate opens when the wall clock has caught up. One thread.
 #ifndef WATTLE_WORKER_AGENT_EMULATION_EMULATED_PACE_H_
 #define WATTLE_WORKER_AGENT_EMULATION_EMULATED_PACE_H_
 
@@ -16,7 +16,7 @@ namespace wattle::agent {
 
 class EmulatedPace final : public Pace {
  public:
-  // emulator: outlives the pace. time_scale: wall seconds of a device second.
+  // emulator: must outlive the pace. time_scale: wall seconds for a device second.
   EmulatedPace(Emulator* emulator, double time_scale)
       : emulator_(emulator), time_scale_(time_scale) {}
 
@@ -39,11 +39,12 @@ class EmulatedPace final : public Pace {
 
   Emulator* emulator_;
   double time_scale_;
-  Monotonic schedule_;  // the board's work is laid out up to here
+  Monotonic schedule_;  // end of the scheduled work
   std::optional<Monotonic> gate_opens_;
-  std::string attempt_id_;  // of the runner
-  absl::Duration lag_;  // of this machine behind the schedule at the latest step; below 0: ahead
-  absl::Duration lag_total_;  // of the attempt's phases
+  std::string attempt_id_;  // the runner's attempt
+  absl::Duration
+      lag_;  // how far this machine is behind the schedule at the latest step; below 0: ahead
+  absl::Duration lag_total_;  // sum over the attempt's phases
 };
 
 }  // namespace wattle::agent

@@ -9,7 +9,7 @@
 namespace wattle::agent {
 namespace {
 
-// Real steps differ by about this much from one another (standard deviation).
+// Standard deviation between real steps.
 constexpr double kStepNoise = 0.01;
 
 telemetry::EmulatedPhysics WithSeed(telemetry::EmulatedPhysics physics,

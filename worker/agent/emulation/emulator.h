@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// How long an emulated board takes and what it draws. Reads only its board file and a seed; nothing
-// that the coordinator predicted comes in here. One thread.
+// The time and the draw of an emulated board. The emulator uses only its board file and a seed, and
+// nothing that the coordinator predicted. One thread.
 #ifndef WATTLE_WORKER_AGENT_EMULATION_EMULATOR_H_
 #define WATTLE_WORKER_AGENT_EMULATION_EMULATOR_H_
 
@@ -30,11 +30,11 @@ class Emulator {
 
   [[nodiscard]] telemetry::EmulatedBoard& board() { return board_; }
   [[nodiscard]] const BoardFile& file() const { return file_; }
-  // What the board takes and draws, over what its file says.
+  // The board's true time and draw, relative to its file.
   [[nodiscard]] double hidden_time_factor() const { return time_factor_; }
   [[nodiscard]] double hidden_power_factor() const { return board_.physics().power_factor; }
 
-  // The job whose runner is started next.
+  // Sets the job of the next runner.
   void BeginRun(const v1::JobSpec& spec, const ModelDimensions& model);
   // Puts the load of an activity on the board.
   void SetActivity(Monotonic from, Activity activity);
@@ -42,7 +42,7 @@ class Emulator {
   [[nodiscard]] absl::Duration TransferTime(int64_t size_bytes) const;
   [[nodiscard]] absl::Duration StartTime(int64_t model_bytes) const;
   [[nodiscard]] absl::Duration CheckpointTime(int64_t size_bytes) const;
-  // When a step that begins at `begin` ends.
+  // The end of a step that begins at `begin`.
   Monotonic StepEnd(const v1::StepDone& step, Monotonic begin);
 
  private:
@@ -53,9 +53,9 @@ class Emulator {
   double time_factor_;
   telemetry::EmulatedBoard board_;
   const WorkRate* run_rate_;
-  const PublishedWorkload* published_ = nullptr;  // of the present job
+  const PublishedWorkload* published_ = nullptr;  // the present job's, if there is one
   std::string run_phase_ = "train";
-  uint64_t steps_ = 0;  // ever; the index of the noise
+  uint64_t steps_ = 0;  // steps so far, the index of the noise
 };
 
 }  // namespace wattle::agent

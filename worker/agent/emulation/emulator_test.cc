@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The shipped board files reproduce the published rows when the emulator is driven step by step in
-// virtual time, through its own sensor and the meter.
+// Tests that the shipped board files reproduce the published rows when the emulator is driven step
+// by step in virtual time, through its own sensor and the meter.
 #include "worker/agent/emulation/emulator.h"
 
 #include <fstream>
@@ -30,7 +30,8 @@ struct Row {
 };
 class PublishedRowTest : public testing::TestWithParam<Row> {};
 
-// 1 %: the noise of 2,500 steps and 30,000 samples is far below; the tables round to four digits.
+// Tolerance 1 %: the noise of 2,500 steps and 30,000 samples is far smaller, and the tables round
+// to four digits.
 TEST_P(PublishedRowTest, TimeEnergyAndPowerComeOutWithinOnePercent) {
   const Row& row = GetParam();
   const Monotonic start(absl::Seconds(1000));

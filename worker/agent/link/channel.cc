@@ -9,7 +9,7 @@ namespace wattle::agent {
 
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target, ChannelUse use) {
   grpc::ChannelArguments arguments;
-  // A dead NAT entry or a lost LTE link shows within half a minute.
+  // Detects a dead NAT entry or a lost LTE link within half a minute.
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, use == ChannelUse::kLink ? 1 : 0);
@@ -17,7 +17,7 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target, ChannelUse
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 200);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 5'000);
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // no connection shared between uses
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // uses share no connection
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   arguments.SetMaxReceiveMessageSize(16 << 20);
   return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// gRPC channels of the worker: the one place that knows credentials and channel arguments.
+// The worker's gRPC channels. Only this file knows credentials and channel arguments.
 #ifndef WATTLE_WORKER_AGENT_LINK_CHANNEL_H_
 #define WATTLE_WORKER_AGENT_LINK_CHANNEL_H_
 
@@ -12,8 +12,8 @@
 namespace wattle::agent {
 
 enum class ChannelUse {
-  kLink,      // long-lived stream: keepalive, fast reconnect
-  kTransfer,  // artifacts: a connection of its own, so that a large file never delays a heartbeat
+  kLink,      // a long-lived stream: keepalive, fast reconnect
+  kTransfer,  // artifacts: a separate connection, so that a large file never delays a heartbeat
 };
 
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target, ChannelUse use);

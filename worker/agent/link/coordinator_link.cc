@@ -17,7 +17,7 @@ namespace {
 
 constexpr absl::Duration kBackoffMin = absl::Milliseconds(200);
 constexpr absl::Duration kBackoffMax = absl::Seconds(15);
-// Log lines may be lost; the bound keeps a chatty runner from eating the agent's memory.
+// Log lines may be lost. The limit keeps a chatty runner from filling the agent's memory.
 constexpr size_t kLogsMax = 200;
 
 }  // namespace
@@ -106,7 +106,7 @@ void CoordinatorLink::NoteOnce(const std::string& note) {
   }
 }
 
-// Whether a stream really stood: the backoff begins anew.
+// True if the stream was established, so that the backoff begins anew.
 bool CoordinatorLink::RunStream(const std::shared_ptr<grpc::ChannelInterface>& channel) {
   const auto stub = v1::FleetService::NewStub(channel);
   grpc::ClientContext context;
@@ -130,7 +130,7 @@ bool CoordinatorLink::RunStream(const std::shared_ptr<grpc::ChannelInterface>& c
       callbacks_.on_message(std::move(message));
       message.Clear();
     }
-    context.TryCancel();  // lets a Write that is stuck return
+    context.TryCancel();  // makes a stuck Write return
     absl::MutexLock lock(&mutex_);
     open_ = false;
   });
@@ -148,7 +148,7 @@ bool CoordinatorLink::RunStream(const std::shared_ptr<grpc::ChannelInterface>& c
     writing_ = false;
   }
   callbacks_.on_disconnected();
-  // Our own cancelling is no news.
+  // The link's own cancellation needs no note.
   if (Stopping()) {
     return heard;
   }
@@ -169,7 +169,7 @@ void CoordinatorLink::Run() {
   std::mt19937_64 random(std::random_device{}());
   std::uniform_real_distribution<double> jitter(0.5, 1.5);
   absl::Duration backoff = kBackoffMin;
-  // One channel for all streams: it keeps the resolved address and reconnects on demand.
+  // One channel for all streams, because it keeps the resolved address and reconnects on demand.
   const std::shared_ptr<grpc::Channel> channel = MakeChannel(target_, ChannelUse::kLink);
   while (true) {
     if (Stopping()) {

@@ -1,10 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The one outbound stream to the coordinator. The link connects, sends messages, hands on those
-// that come, and reconnects with jitter for as long as it lives. A message sent while there is no
-// stream is dropped: the core sends its reports again after the next welcome. In the queue a
-// heartbeat replaces the one before it, and of too many log lines the oldest goes. Two threads of
-// its own; Send and Reconnect are thread-safe.
+// The only outbound stream to the coordinator. The link connects, sends messages, passes received
+// messages on, and reconnects with jitter for as long as it lives. A message that is sent without a
+// stream is dropped, because the core sends its reports again after the next welcome. In the queue
+// a heartbeat replaces the one before it; of too many log lines the oldest is dropped. The link has
+// two threads; Send and Reconnect are thread-safe.
 #ifndef WATTLE_WORKER_AGENT_LINK_COORDINATOR_LINK_H_
 #define WATTLE_WORKER_AGENT_LINK_COORDINATOR_LINK_H_
 
@@ -31,24 +31,24 @@ namespace wattle::agent {
 
 // Called on the link's threads.
 struct LinkCallbacks {
-  std::function<void()> on_connected;  // a stream is open: the first message to send is hello
+  std::function<void()> on_connected;  // a stream is open; the first message must be a hello
   std::function<void(v1::CoordinatorMessage)> on_message;
   std::function<void()> on_disconnected;
-  std::function<void(std::string)> on_note;  // for people; the same trouble is told once
+  std::function<void(std::string)> on_note;  // for people; a repeated problem is told once
 };
 
 class CoordinatorLink {
  public:
-  // target: host:port. Connects at once, in the background.
+  // target: host:port. Connects at once in the background.
   CoordinatorLink(std::string target, LinkCallbacks callbacks);
   ~CoordinatorLink();
   CoordinatorLink(const CoordinatorLink&) = delete;
   CoordinatorLink& operator=(const CoordinatorLink&) = delete;
 
   void Send(const v1::WorkerMessage& message);
-  // Ends the present stream; a new one follows.
+  // Ends the present stream and opens a new one.
   void Reconnect();
-  // Waits until the queue is written or `timeout` has passed: for the last words before leaving.
+  // Waits until the queue is written or `timeout` has passed, for the last messages before the end.
   void Flush(absl::Duration timeout);
 
  private:
@@ -68,7 +68,7 @@ class CoordinatorLink {
   std::deque<v1::WorkerMessage> queue_ ABSL_GUARDED_BY(mutex_);
   size_t logs_queued_ ABSL_GUARDED_BY(mutex_) = 0;
   grpc::ClientContext* context_ ABSL_GUARDED_BY(mutex_) = nullptr;
-  std::string last_note_;  // of the link's thread
+  std::string last_note_;  // only the link's thread uses it
   std::thread thread_;
 };
 

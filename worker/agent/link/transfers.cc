@@ -92,7 +92,7 @@ void Transfers::MakeRoom(int64_t size_bytes, std::vector<std::string> needed) {
     if (cache_->used_bytes() != used_bytes) {
       TellCache();
     }
-    // A disk that does not tell its free space says so to whoever writes.
+    // If the disk does not report its free space, the writer will see the error.
     if (short_bytes.ok() && *short_bytes > 0) {
       callbacks_.on_short_of_room(*short_bytes);
     }
@@ -129,7 +129,7 @@ absl::Status Transfers::Bring(const ArtifactId& id, int64_t& moved_bytes) {
   return artifacts::Fetch(*stub, id, *cache_, options);
 }
 
-// An artifact that the card changed is fetched once more.
+// Fetches an artifact again if the card has changed it.
 absl::StatusOr<artifacts::FileCache::Files> Transfers::BringVerified(const ArtifactId& id,
                                                                      int64_t& moved_bytes) {
   const auto cancelled = [this] { return cancelled_.load(); };
@@ -160,8 +160,8 @@ absl::StatusOr<FetchedInput> Transfers::FetchInput(const v1::ResolvedInput& inpu
   return fetched;
 }
 
-// The files are copies, not the cache's own: the runner removes a checkpoint when newer ones are
-// there.
+// The files are copies, because the runner removes old checkpoints and must not remove the cache's
+// files.
 absl::Status Transfers::PlaceCheckpoint(const ArtifactId& id, const std::string& directory,
                                         int64_t& moved_bytes) {
   namespace fs = std::filesystem;
@@ -188,15 +188,15 @@ FetchResult Transfers::RunFetch(const v1::Assignment& assignment,
                                 const std::vector<std::string>& needed,
                                 const std::string& checkpoint_directory) {
   KeepOnly(needed);
-  pushed_directory_.clear();  // the runner that follows writes its result anew
+  pushed_directory_.clear();  // the next runner writes a new result
   FetchResult result;
   if (!assignment.checkpoint_artifact_id().empty()) {
     const absl::Status placed = PlaceCheckpoint(ArtifactId(assignment.checkpoint_artifact_id()),
                                                 checkpoint_directory, result.moved_bytes);
     if (!placed.ok() && !absl::IsCancelled(placed)) {
-      result.note = absl::StrCat(assignment.attempt_id(), ": the checkpoint of step ",
-                                 assignment.checkpoint_step(),
-                                 " cannot be had, earlier steps are repeated: ", placed.message());
+      result.note = absl::StrCat(
+          assignment.attempt_id(), ": the checkpoint of step ", assignment.checkpoint_step(),
+          " cannot be fetched, earlier steps are repeated: ", placed.message());
     }
   }
   for (const v1::ResolvedInput& input : assignment.inputs()) {
@@ -213,7 +213,7 @@ FetchResult Transfers::RunFetch(const v1::Assignment& assignment,
   return result;
 }
 
-// The files of a result do not change between two tries: they are hashed at the first one.
+// The files of a result do not change between two tries, so only the first try hashes them.
 absl::StatusOr<v1::ArtifactInfo> Transfers::Push(const std::string& directory,
                                                  const v1::ArtifactInfo& info,
                                                  int64_t& moved_bytes) {
@@ -231,7 +231,7 @@ absl::StatusOr<v1::ArtifactInfo> Transfers::Push(const std::string& directory,
   const auto stub = v1::ArtifactService::NewStub(MakeChannel(target_, ChannelUse::kTransfer));
   absl::StatusOr<v1::ArtifactInfo> pushed =
       artifacts::PushManifest(*stub, directory, pushed_manifest_, info, options);
-  // After kDataLoss the files are not those that were hashed.
+  // kDataLoss means that the files differ from the hashed ones.
   if (pushed.ok() || absl::IsDataLoss(pushed.status())) {
     pushed_directory_.clear();
   }

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Moves artifacts between the coordinator and this device's cache, one at a time, on a thread of
-// its own and a connection that lives as long as the transfer. Methods are thread-safe.
+// Moves artifacts between the coordinator and this device's cache, one at a time, on its own thread
+// and with one connection for each transfer. Methods are thread-safe.
 #ifndef WATTLE_WORKER_AGENT_LINK_TRANSFERS_H_
 #define WATTLE_WORKER_AGENT_LINK_TRANSFERS_H_
 
@@ -30,28 +30,28 @@ namespace wattle::agent {
 struct TransferCallbacks {  // called on the transfers' thread
   std::function<void(FetchResult)> on_fetched;
   std::function<void(UploadResult)> on_uploaded;
-  // The cache changed: ids of whole artifacts, bytes used.
+  // The cache changed: ids of the complete artifacts, and the used bytes.
   std::function<void(std::vector<std::string>, int64_t)> on_cache;
-  // MakeRoom lacks this many bytes.
+  // MakeRoom could not free this many bytes.
   std::function<void(int64_t)> on_short_of_room;
 };
 
 class Transfers {
  public:
-  // target: the coordinator's host:port. budget: of the cache. Errors: those of FileCache::Open.
+  // target: the coordinator's host:port. budget: the cache's. Errors: those of FileCache::Open.
   static absl::StatusOr<std::unique_ptr<Transfers>> Open(const std::string& target,
                                                          artifacts::DiskBudget budget,
                                                          TransferCallbacks callbacks);
   ~Transfers();
 
-  // needed: artifacts of all held attempts; they stay in the cache.
-  // checkpoint_directory: where the assignment's uploaded checkpoint, if it has one, is put, unless
-  // that directory is there already. A checkpoint that cannot be had costs time, not the attempt.
+  // needed: artifacts of all held attempts, which stay in the cache. checkpoint_directory: receives
+  // the assignment's uploaded checkpoint, if there is one, unless this directory exists. A
+  // checkpoint that cannot be fetched costs time, but does not fail the attempt.
   void Fetch(const v1::Assignment& assignment, std::vector<std::string> needed,
              const std::string& checkpoint_directory);
   void Upload(const std::string& directory, const v1::ArtifactInfo& info);
-  void Cancel();  // what is under way; its result still comes
-  // Somebody else writes about this much: artifacts that are not needed give way.
+  void Cancel();  // cancels the present transfer, whose result still comes
+  // Makes room for about this many bytes of another writer: unneeded artifacts are removed.
   void MakeRoom(int64_t size_bytes, std::vector<std::string> needed);
 
  private:
@@ -74,9 +74,9 @@ class Transfers {
   void Enqueue(std::function<void()> job);
 
   const std::string target_;
-  // Of the thread below.
+  // Only the thread below uses these:
   const std::unique_ptr<artifacts::FileCache> cache_;
-  std::string pushed_directory_;  // whose manifest was built last; empty: none
+  std::string pushed_directory_;  // the directory whose manifest was built last; empty: none
   v1::Manifest pushed_manifest_;
   const TransferCallbacks callbacks_;
   std::atomic<bool> cancelled_{false};

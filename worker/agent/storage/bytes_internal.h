@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Whole numbers in the worker's files: little endian on every architecture.
+// Integers in the worker's files: little endian on every architecture.
 #ifndef WATTLE_WORKER_AGENT_STORAGE_BYTES_INTERNAL_H_
 #define WATTLE_WORKER_AGENT_STORAGE_BYTES_INTERNAL_H_
 
@@ -17,7 +17,7 @@ inline void AppendLittleEndian(uint64_t value, int bytes, std::string* out) {
   }
 }
 
-// Of at most eight bytes.
+// REQUIRES: at most eight bytes.
 inline uint64_t ReadLittleEndian(absl::string_view bytes) {
   uint64_t value = 0;
   for (size_t i = bytes.size(); i > 0; --i) {

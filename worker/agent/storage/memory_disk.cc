@@ -66,7 +66,7 @@ absl::Status MemoryDisk::Replace(const std::string& name, absl::string_view cont
     return Full(name);
   }
   files_[name] = std::string(content);
-  unreadable_.erase(name);  // the new content lies elsewhere on the card
+  unreadable_.erase(name);  // the new content is elsewhere on the card
   directories_[ParentOf(name)] = operations_;
   return absl::OkStatus();
 }

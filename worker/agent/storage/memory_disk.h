@@ -1,8 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The worker's disk in memory, with the faults of real ones: full, cut off at any operation, with a
-// torn tail, forgetful, unreadable, with flipped bits. It outlives the Spool and the StateDirectory
-// that stand on it, as a disk outlives a process. Same calls, same seed: same bytes. One thread.
+// The worker's disk in memory, with the faults of real disks: full, power lost at any operation,
+// torn or lost tails, lost files, unreadable files, flipped bits. The disk outlives the Spool and
+// the StateDirectory on it, as a disk outlives a process. The same calls with the same seed give
+// the same bytes. One thread.
 #ifndef WATTLE_WORKER_AGENT_STORAGE_MEMORY_DISK_H_
 #define WATTLE_WORKER_AGENT_STORAGE_MEMORY_DISK_H_
 
@@ -33,31 +34,32 @@ class MemoryDisk final : public Disk {
   [[nodiscard]] std::string PathOf(const std::string& name) const override { return name; }
   uint64_t Random() override;
 
-  // From now on every Replace and Append answers kResourceExhausted.
+  // While full, every Replace and Append answers kResourceExhausted.
   void set_full(bool full) { full_ = full; }
-  // The power goes within the operation that changes something after `operations` more: of an
-  // Append `torn_bytes` reach the disk, of anything else nothing. From then on every call answers
-  // kUnavailable and changes nothing, until RestorePower.
+  // Cuts the power during a changing operation after `operations` more of them. If this operation
+  // is an Append, `torn_bytes` of it reach the disk; of any other operation nothing does. From then
+  // on every call answers kUnavailable and changes nothing, until RestorePower.
   void CutPowerAfter(int64_t operations, size_t torn_bytes = 0);
   void RestorePower();
   [[nodiscard]] bool power_is_cut() const { return power_is_cut_; }
-  // Reading this file answers kInternal, as a worn card does.
+  // Reads of this file answer kInternal, as with a worn card.
   void SetUnreadable(const std::string& name, bool unreadable);
-  // The disk did not keep what it said it had: the newest bytes of a file are gone. Nothing happens
-  // to a file that is shorter or not there.
+  // Removes the newest bytes of a file, like a disk that did not keep synced data. Does nothing if
+  // the file is shorter or absent.
   void LoseTail(const std::string& name, size_t size_bytes);
-  // Flips one bit of a file. Nothing happens beyond its end.
+  // Flips one bit of a file. Does nothing beyond its end.
   void FlipBit(const std::string& name, size_t bit);
-  void Forget(const std::string& name);  // the file is gone
+  void Forget(const std::string& name);  // removes the file
 
   [[nodiscard]] const std::map<std::string, std::string>& files() const { return files_; }
 
  private:
-  // Counts an operation that changes something; an error where it does not take place.
+  // Counts a changing operation. An error: the operation does not take place.
   absl::Status Operate();
 
-  std::map<std::string, std::string> files_;    // by name
-  std::map<std::string, int64_t> directories_;  // and the operation that last changed each
+  std::map<std::string, std::string> files_;  // by name
+  std::map<std::string, int64_t>
+      directories_;  // value: the operation that last changed the directory
   std::set<std::string> unreadable_;
   uint64_t random_;
   bool full_ = false;

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Both disks keep the same contract; the one in memory also has faults.
+// Tests the contract of both disks, and the faults of the one in memory.
 #include "worker/agent/storage/memory_disk.h"
 
 #include <memory>

@@ -40,7 +40,7 @@ int64_t LastTime(const v1::MetricBatch& batch) {
   return batch.at_unix_milliseconds(batch.at_unix_milliseconds_size() - 1);
 }
 
-// Adds every `stride`-th scrape of `from`; a series that is new in `to` was absent before.
+// Adds every `stride`-th scrape of `from`. A series that is new in `to` counts as absent before.
 void AppendScrapes(const v1::MetricBatch& from, int stride, v1::MetricBatch& to) {
   const int before = to.at_unix_milliseconds_size();
   std::map<std::string, int> places;
@@ -103,8 +103,8 @@ MetricSpool::MetricSpool(Disk* disk, const MetricSpoolLimits& limits)
       disk_.Remove(absl::StrCat(kFolder, "/", entry.name));
       continue;
     }
-    // A power cut came between the thinned batch, which is listed later, and the removal of the one
-    // that it replaces.
+    // A power cut happened after the thinned batch, which is listed later, was written and before
+    // the replaced one was removed.
     if (const auto replaced = stored_.find(number); replaced != stored_.end()) {
       RemoveStored(replaced);
     }
@@ -118,7 +118,7 @@ void MetricSpool::Add(const v1::MetricBatch& scrape) {
   const bool fits = open_.at_unix_milliseconds_size() == 0 ||
                     (SameLabels(open_, scrape) && LastTime(scrape) > LastTime(open_));
   if (!fits) {
-    CloseOpen();  // the clock was set back, or the device has another name
+    CloseOpen();  // the clock went back, or the device has another name
   }
   AppendScrapes(scrape, 1, open_);
   if (open_.at_unix_milliseconds_size() >= limits_.scrapes_per_batch) {
@@ -142,7 +142,7 @@ void MetricSpool::CloseOpen() {
 void MetricSpool::Store(const v1::MetricBatch& batch) {
   const std::string bytes = EncodeRecord(batch);
   if (!disk_.Replace(NameOf(batch.number(), 0), bytes).ok()) {
-    return Drop(batch);  // a full disk has no room for graphs
+    return Drop(batch);  // metrics do not matter on a full disk
   }
   stored_[batch.number()] = {0, static_cast<int64_t>(bytes.size())};
   size_bytes_ += static_cast<int64_t>(bytes.size());
@@ -184,8 +184,8 @@ void MetricSpool::KeepWithinBound() {
   }
 }
 
-// The oldest two neighbours of this level become one batch of the next level. A batch that is on
-// its way stays as it is: its acknowledgement must not remove more than what was sent.
+// Merges the oldest two neighbours of this level into one batch of the next level. A batch under
+// way stays unchanged, because its acknowledgement must not remove more than was sent.
 bool MetricSpool::ThinPair(int level) {
   for (auto first = stored_.upper_bound(handed_out_); first != stored_.end(); ++first) {
     const auto second = std::next(first);
@@ -198,7 +198,7 @@ bool MetricSpool::ThinPair(int level) {
     const auto a = ReadStored(first->first, level);
     const auto b = ReadStored(second->first, level);
     if (!a || !b) {
-      RemoveStored(a ? second : first);  // damaged: what it held is not known any more
+      RemoveStored(a ? second : first);  // damaged: its content is unknown
       return true;
     }
     if (!SameLabels(*a, *b) || LastTime(*b) <= LastTime(*a)) {

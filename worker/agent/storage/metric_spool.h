@@ -1,11 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Samples of the worker's /metrics that Prometheus does not have yet, for a device that nobody can
-// reach. Scrapes are gathered into batches. The latest few batches are in memory, older ones are
-// files, so that weeks without a link cost disk and not memory; a power cut costs what was in
-// memory, at most kBatchesInMemory batches. The files have a bound. Beyond it two neighbours become
-// one batch with every second scrape, oldest first, so that a long silence is told coarser and not
-// cut off; what goes is counted. One thread owns a spool.
+// Keeps samples of the worker's /metrics until Prometheus has them, for a device that Prometheus
+// cannot reach. Scrapes are collected into batches. The latest batches are in memory and older ones
+// in files, so that weeks without a link cost disk instead of memory. A power cut loses the batches
+// in memory, at most kBatchesInMemory. The files have a maximum size. Beyond it two neighbouring
+// batches become one with every second scrape, oldest first, so that a long silence gets coarser
+// instead of shorter; dropped samples are counted. One thread owns a spool.
 #ifndef WATTLE_WORKER_AGENT_STORAGE_METRIC_SPOOL_H_
 #define WATTLE_WORKER_AGENT_STORAGE_METRIC_SPOOL_H_
 
@@ -23,31 +23,33 @@
 namespace wattle::agent {
 
 struct MetricSpoolLimits {
-  int64_t size_bytes_max = int64_t{32} << 20;  // of all files
+  int64_t size_bytes_max = int64_t{32} << 20;  // size of all files
   int scrapes_per_batch = 20;
 };
 
 class MetricSpool {
  public:
   static constexpr size_t kBatchesInMemory = 4;
-  // Each level halves the scrapes; 64 times as coarse, a batch is dropped rather than thinned.
+  // Each level halves the scrapes. A batch of the last level, 64 times as coarse, is dropped
+  // instead of thinned.
   static constexpr int kLevelMax = 6;
 
-  // Takes up what an earlier process left in the folder "metrics". disk: outlives the spool.
+  // Continues with the batches that an earlier process left in the folder "metrics". disk: must
+  // outlive the spool.
   MetricSpool(Disk* disk, const MetricSpoolLimits& limits);
 
-  // scrape: one time and the series of that time.
+  // Adds a scrape: the series of one time.
   void Add(const v1::MetricBatch& scrape);
-  // The oldest batch with a number above `after`; nullopt: there is none. The batch stays until
+  // The oldest batch with a number above `after`; nullopt: none. The batch stays until it is
   // acknowledged.
   std::optional<v1::MetricBatch> Next(int64_t after);
-  // Prometheus has the batch, or refused it for good.
+  // Removes a batch that Prometheus has or has refused for good.
   void Acknowledge(int64_t number);
-  // Writes what is in memory, before the process ends.
+  // Writes the batches in memory to the disk, before the process ends.
   void Save();
 
-  [[nodiscard]] int64_t size_bytes() const { return size_bytes_; }  // of the files
-  // Samples that were thinned out or that the disk refused, since the process started.
+  [[nodiscard]] int64_t size_bytes() const { return size_bytes_; }  // size of the files
+  // Samples that were thinned out, or refused by the disk, since the process started.
   [[nodiscard]] int64_t dropped_samples() const { return dropped_samples_; }
 
  private:

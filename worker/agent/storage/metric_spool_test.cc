@@ -26,7 +26,7 @@ v1::MetricBatch Scrape(int64_t at_unix_milliseconds, double value, const std::st
   return scrape;
 }
 
-// Times of every batch, as a coordinator would get them that acknowledges each.
+// The times of all batches, as for a coordinator that acknowledges each.
 std::vector<int64_t> Drain(MetricSpool& spool) {
   std::vector<int64_t> times;
   while (const auto batch = spool.Next(0)) {
@@ -101,7 +101,7 @@ TEST(MetricSpoolTest, BeyondItsBoundALongSilenceIsToldCoarserAndNotCutOff) {
   }
   const int64_t dropped = spool.dropped_samples();
   const std::vector<int64_t> times = Drain(spool);
-  EXPECT_EQ(dropped + static_cast<int64_t>(times.size()), kScrapes);  // each is told or counted
+  EXPECT_EQ(dropped + static_cast<int64_t>(times.size()), kScrapes);  // each is sent or counted
   int64_t widest = 0;
   for (size_t i = 1; i < times.size(); ++i) {
     ASSERT_GT(times[i], times[i - 1]);

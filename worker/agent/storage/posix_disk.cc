@@ -43,7 +43,7 @@ absl::Time ChangeTime(const std::string& path) {
                                          : absl::InfinitePast();
 }
 
-// 0: all of it is written and synced; else the errno.
+// 0 if all bytes are written and synced, else the errno.
 int WriteAndSync(int file, const std::string& name, absl::string_view bytes) {
   CrashPoint(absl::StrCat(name, ":write"));
   const ssize_t written = write(file, bytes.data(), bytes.size());
@@ -99,7 +99,7 @@ absl::Status PosixDisk::Append(const std::string& name, absl::string_view bytes)
   int error = fstat(file, &before) == 0 ? 0 : errno;
   if (error == 0) {
     error = WriteAndSync(file, name, bytes);
-    // Half a record must not stand before the next one.
+    // Half a record must not precede the next one.
     if (error != 0 && ftruncate(file, before.st_size) != 0) {
       close(file);
       return absl::DataLossError(absl::StrCat(path, ": cannot be written nor cut back"));
@@ -110,7 +110,7 @@ absl::Status PosixDisk::Append(const std::string& name, absl::string_view bytes)
 }
 
 absl::Status PosixDisk::KeepAs(const std::string& name, const std::string& copy) {
-  // By way of a third name, so that there is a copy at every moment.
+  // Uses a third name, so that a copy exists at every moment.
   const std::string aside = PathOf(copy) + ".new";
   unlink(aside.c_str());
   if (link(PathOf(name).c_str(), aside.c_str()) != 0) {

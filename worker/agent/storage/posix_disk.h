@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A directory of this machine as the worker's disk. One process holds it, by a lock on the file
-// "lock"; one thread owns the object. Tests kill the process at the places "spool:…" and "state:…"
+// A directory of this machine as the worker's disk. A lock on the file "lock" makes one process its
+// owner; one thread owns the object. Tests kill the process at the places "spool:…" and "state:…"
 // of base/crash_point.h.
 #ifndef WATTLE_WORKER_AGENT_STORAGE_POSIX_DISK_H_
 #define WATTLE_WORKER_AGENT_STORAGE_POSIX_DISK_H_
@@ -17,8 +17,8 @@ namespace wattle::agent {
 
 class PosixDisk final : public Disk {
  public:
-  // Makes the directory where it is missing and takes the lock. kFailedPrecondition: another worker
-  // holds it.
+  // Makes the directory if it is missing, and takes the lock. Errors: kFailedPrecondition if
+  // another worker holds the lock.
   static absl::StatusOr<std::unique_ptr<PosixDisk>> Open(const std::string& path);
   ~PosixDisk() override;
   PosixDisk(const PosixDisk&) = delete;

@@ -7,7 +7,7 @@
 namespace wattle::agent {
 namespace {
 
-// Its first byte begins no protobuf message (wire type 7), so a bare message is never taken for it.
+// The first byte cannot begin a protobuf message (wire type 7), so no bare message looks like this.
 constexpr absl::string_view kMagic = "wattle-record-1\n";
 constexpr size_t kHeaderSize = kMagic.size() + 4;
 

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The form of a small record on the worker's disk: a magic line, the CRC-32C of the message, the
-// message. The checksum finds the damage that a protobuf parser takes for content; an empty file is
-// damage too. Functions are thread-safe.
+// The format of a small record on the worker's disk: a magic line, the CRC-32C of the message, and
+// the message. The checksum finds damage that a protobuf parser would accept. An empty file is
+// damaged too. Functions are thread-safe.
 #ifndef WATTLE_WORKER_AGENT_STORAGE_RECORD_FILE_H_
 #define WATTLE_WORKER_AGENT_STORAGE_RECORD_FILE_H_
 
@@ -16,8 +16,8 @@ namespace wattle::agent {
 
 std::string EncodeRecord(const google::protobuf::MessageLite& message);
 
-// Reads a record into `message`. Records of older workers, which are the bare message, are read
-// too. kDataLoss: the bytes are no whole record; `message` is then cleared.
+// Reads a record into `message`. Also reads records of older workers, which are the bare message.
+// Errors: kDataLoss if the bytes are no complete record; `message` is then empty.
 absl::Status DecodeRecord(absl::string_view bytes, google::protobuf::MessageLite& message);
 
 }  // namespace wattle::agent

@@ -17,15 +17,14 @@ namespace {
 constexpr char kName[] = "spool";
 constexpr char kDamagedName[] = "spool.damaged";
 constexpr absl::string_view kMagic = "wattle-spool-02\n";
-// Workers before version 2 of the file: no checksum of the header, and CRC-32 (IEEE 802.3) of a
-// record.
+// The format of workers before version 2 of the file: no checksum of the header, and CRC-32 (IEEE
+// 802.3) for each record.
 constexpr absl::string_view kMagic1 = "wattle-spool-01\n";
 constexpr size_t kNumbersSize = 16;
 constexpr size_t kHeaderSize = kMagic.size() + kNumbersSize + 4;
 constexpr size_t kHeader1Size = kMagic1.size() + kNumbersSize;
 constexpr size_t kRecordHeaderSize = 8;
-// The file is written anew once the acknowledged part of it has this size: far below what an SD
-// card minds.
+// The file is rewritten once its acknowledged part has this size, which is harmless for an SD card.
 constexpr int64_t kRewriteAtBytes = int64_t{256} << 10;
 
 uint32_t Crc32Ieee(absl::string_view bytes) {
@@ -98,8 +97,8 @@ size_t Spool::ReadHeader(absl::string_view content) {
   return is_version_1 ? kHeader1Size : kHeaderSize;
 }
 
-// Reads every record that is whole. Where one is not, the next begins at the first place from which
-// a whole record can be read: its checksum makes a false find as good as impossible.
+// Reads every complete record. After damage the next record begins at the first place from which a
+// complete record can be read; the checksum makes a false match practically impossible.
 void Spool::ReadRecords(absl::string_view records) {
   size_t skipped_bytes = 0;
   size_t at = 0;
@@ -147,7 +146,7 @@ absl::Status Spool::Load() {
   repair_ =
       absl::StrCat(disk_->PathOf(kName), ": ", repair_, "; ", pending_.size(),
                    " reports were saved, the numbers begin anew, the old file is ", kDamagedName);
-  // Without the copy only a person who wants to look at the damage misses something.
+  // The copy is only for a person who inspects the damage.
   (void)disk_->KeepAs(kName, kDamagedName);
   return BeginIncarnation();
 }
@@ -210,7 +209,7 @@ absl::Status Spool::Acknowledge(int64_t sequence) {
   for (const v1::Report& report : pending_) {
     pending_bytes += static_cast<int64_t>(report.ByteSizeLong());
   }
-  // Acknowledged records that still stand in the file are only sent once more after a restart.
+  // Acknowledged records that are still in the file are only sent once more after a restart.
   return size_bytes_ - pending_bytes < kRewriteAtBytes ? absl::OkStatus() : Rewrite();
 }
 

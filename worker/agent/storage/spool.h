@@ -1,14 +1,14 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Reports that the coordinator must get: numbered from 1 without gaps within an incarnation, on
-// disk before they are sent, kept until they are acknowledged. One file: a header (magic,
-// incarnation, number of the last report that was dropped from the front, CRC-32C of the two), then
-// records (length, CRC-32C, report).
+// The reports that the coordinator must get. They are numbered from 1 without gaps within an
+// incarnation, on disk before they are sent, and kept until they are acknowledged. The file has a
+// header (magic, incarnation, number of the last report that was dropped from the front, CRC-32C of
+// the two numbers), then records (length, CRC-32C, report).
 //
-// A file that is damaged or does not end with a whole record may have lost reports whose numbers
-// the coordinator knows. So the numbers begin anew: the reports that can still be read, also those
-// after the damaged place, get new numbers under a new incarnation, and repair() tells of it. The
-// old file is kept as spool.damaged. One thread owns a spool.
+// A damaged file, or one that ends within a record, may have lost reports whose numbers the
+// coordinator knows. The numbers therefore begin anew: all readable reports, also those after the
+// damage, get new numbers under a new incarnation, and repair() describes the damage. The old file
+// is kept as spool.damaged. One thread owns a spool.
 #ifndef WATTLE_WORKER_AGENT_STORAGE_SPOOL_H_
 #define WATTLE_WORKER_AGENT_STORAGE_SPOOL_H_
 
@@ -29,27 +29,29 @@ namespace wattle::agent {
 
 class Spool {
  public:
-  // Opens or makes the file "spool". disk: outlives the spool. Errors: those of the disk.
+  // Opens or makes the file "spool". disk: must outlive the spool. Errors: those of the disk.
   static absl::StatusOr<std::unique_ptr<Spool>> Open(Disk* disk);
 
-  // Random: tells this numbering from one before the disk was wiped, damaged or restored.
+  // The random incarnation, which distinguishes this numbering from one before the disk was wiped,
+  // damaged or restored.
   [[nodiscard]] int64_t incarnation() const { return incarnation_; }
-  // Not yet acknowledged, in order.
+  // The reports that are not acknowledged, in order.
   [[nodiscard]] const std::deque<v1::Report>& pending() const { return pending_; }
-  // The number of the last report that this incarnation made; 0: none yet.
+  // The number of this incarnation's last report; 0: none yet.
   [[nodiscard]] int64_t last_sequence() const {
     return dropped_ + static_cast<int64_t>(pending_.size());
   }
-  // What was found damaged when the file was opened, in one line; empty: nothing.
+  // The damage that was found when the file was opened, in one line; empty: none.
   [[nodiscard]] const std::string& repair() const { return repair_; }
 
-  // Numbers the report and makes it durable; returns the number. kResourceExhausted: the disk is
-  // full; nothing was added, try again.
+  // Numbers the report, makes it durable and returns the number. Errors: kResourceExhausted if the
+  // disk is full; nothing was added, and the caller may try again.
   absl::StatusOr<int64_t> Append(v1::Report report);
-  // Everything up to `sequence` is safe at the coordinator. Less than already known: no change.
+  // Drops all reports up to `sequence`, which the coordinator has. A smaller number than before
+  // changes nothing.
   absl::Status Acknowledge(int64_t sequence);
-  // Draws a new incarnation and numbers the pending reports from 1. Errors: those of the disk; then
-  // the old numbering stands.
+  // Draws a new incarnation and numbers the pending reports from 1. Errors: those of the disk; the
+  // old numbering then stays.
   absl::Status BeginIncarnation();
 
  private:

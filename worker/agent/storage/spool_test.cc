@@ -89,7 +89,7 @@ TEST_F(SpoolTest, AcknowledgedReportsLeaveTheFileOnceTheyAreMany) {
   EXPECT_EQ(*spool_->Append(Ledger(1)), 5);
 }
 
-// Only a card that lies loses what was synced. The coordinator may know the lost numbers.
+// Only a faulty card loses synced bytes. The coordinator may know the lost numbers.
 TEST_F(SpoolTest, ATornTailKeepsWhatStandsBeforeItUnderANewIncarnation) {
   Fill(1);
   const size_t first_end = FileSize();
@@ -179,7 +179,7 @@ TEST_F(SpoolTest, ANewIncarnationNumbersPendingReportsFromOne) {
   EXPECT_EQ(*spool_->Append(Ledger(4)), 3);
 }
 
-// The file of a worker before version 2: header without checksum, CRC-32 (IEEE 802.3) of the
+// The file of a worker before version 2: a header without checksum, and CRC-32 (IEEE 802.3) of the
 // record.
 TEST_F(SpoolTest, ReadsTheFileOfAnOlderWorker) {
   std::string file = "wattle-spool-01\n";
@@ -207,8 +207,8 @@ TEST_F(SpoolTest, ReadsTheFileOfAnOlderWorker) {
   EXPECT_EQ(*spool_->Append(Ledger(2)), 6);
 }
 
-// A child appends and says each number only after Append returned; it is killed at a seeded moment.
-// All that it said is there.
+// A child appends and reports each number only after Append returned. It is killed at a seeded
+// moment. Every reported number must be in the file.
 TEST(PosixSpoolTest, EveryAppendedReportSurvivesAKillAtAnyMoment) {
   constexpr uint64_t kSeed = 7;
   std::printf("seed %llu\n", static_cast<unsigned long long>(kSeed));

@@ -44,7 +44,7 @@ std::string RecordOf(const std::string& attempt_id) {
 std::string FormatIdentity(const std::string& device_id) {
   return absl::StrFormat("%s\ncrc32c %08x\n", device_id, Crc32c(device_id));
 }
-// Older workers wrote the id alone.
+// Also reads the file of older workers, which is the id alone.
 absl::StatusOr<std::string> ParseIdentity(const std::string& text) {
   const std::string id = text.substr(0, text.find('\n'));
   const bool is_id =
@@ -74,7 +74,7 @@ absl::Status StateDirectory::LoadIdentity() {
         text.ok() ? ParseIdentity(*text) : absl::StatusOr<std::string>(text.status());
     if (id.ok()) {
       device_id_ = *id;
-      // Both copies again where one was damaged or never made. Without it the next start tries
+      // Restores both copies if one was damaged or missing. After an error the next start tries
       // again.
       (void)WriteIdentity();
       return absl::OkStatus();
@@ -130,11 +130,11 @@ StoredRecord<Record> StateDirectory::ReadRecord(const std::string& name, const s
   return stored;
 }
 
-// What the disk holds now becomes the second copy, unless it is damaged: then the copy is better.
+// The present content becomes the second copy, unless it is damaged; then the copy is better.
 absl::Status StateDirectory::WriteAndKeepPrevious(const std::string& name,
                                                   const google::protobuf::MessageLite& record) {
   if (whole_.count(name) > 0) {
-    // Without the second copy the record is only less safe.
+    // Without the second copy the record is merely less safe.
     (void)disk_->KeepAs(name, PreviousOf(name));
   }
   WATTLE_RETURN_IF_ERROR(disk_->Replace(name, EncodeRecord(record)));
@@ -153,7 +153,7 @@ StoredRecord<v1::DesiredSet> StateDirectory::ReadDesired() {
   return ReadRecord<v1::DesiredSet>(kDesired, DesiredCopy());
 }
 absl::Status StateDirectory::WriteDesired(const v1::DesiredSet& desired) {
-  // The copy has the same content: an older one might lack the limits that were added since.
+  // The copy has the same content, because an older copy might lack newer limits.
   const std::string bytes = EncodeRecord(desired);
   WATTLE_RETURN_IF_ERROR(disk_->Replace(kDesired, bytes));
   return disk_->Replace(DesiredCopy(), bytes);
@@ -184,7 +184,7 @@ std::map<std::string, v1::HeldAttemptRecord> StateDirectory::ReadAttempts() {
 
 absl::Status StateDirectory::WriteAttempt(const v1::HeldAttemptRecord& record) {
   const std::string& id = record.assignment().attempt_id();
-  // The id becomes a directory's name.
+  // The id becomes the name of a directory.
   if (id.empty() || id[0] == '.' || id.find('/') != std::string::npos || id.size() > 100) {
     return absl::InvalidArgumentError(absl::StrCat("\"", id, "\" is not an attempt id"));
   }
@@ -195,7 +195,7 @@ absl::Status StateDirectory::WriteAttempt(const v1::HeldAttemptRecord& record) {
 }
 
 void StateDirectory::RemoveAttempt(const std::string& attempt_id) {
-  // The copy goes first: alone it would bring the attempt back at the next start.
+  // Removes the copy first: a copy alone would bring the attempt back at the next start.
   disk_->Remove(PreviousOf(RecordOf(attempt_id)));
   disk_->Remove(RecordOf(attempt_id));
   whole_.erase(RecordOf(attempt_id));

@@ -1,10 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The worker's records: who it is, what the coordinator wants of it, what it holds, what it
-// measured.
+// The worker's records: its identity, the coordinator's desired set, the held attempts, and the
+// measurements.
 //   identity  device.pb  desired.pb  attempts/ID/{state.pb,work/,output/}
-// (Beside them stand spool, see spool.h, and cache/.) Records are replaced whole. Of each there is
-// a second copy, so that a card that loses one block loses no record:
+// The same directory has the spool (spool.h) and cache/. A record is replaced as a whole. Each
+// record has a second copy, so that a card that loses one block loses no record:
 //   identity.copy, desired.pb.copy         the same content
 //   device.pb.previous, state.pb.previous  the content before the last save
 // One thread owns an object.
@@ -30,65 +30,64 @@
 
 namespace wattle::agent {
 
-// What reading a record gave.
+// The outcome of reading a record.
 enum class RecordState {
   kAbsent,      // never written: a new device
-  kWhole,       // as it was last written
-  kCopy,        // the newest one cannot be read; this is the second copy
-  kUnreadable,  // there was one, and no copy of it can be read
+  kWhole,       // the last content
+  kCopy,        // the newest content is unreadable; this is the second copy
+  kUnreadable,  // the record exists, and no copy can be read
 };
 template <typename Record>
 struct StoredRecord {
-  Record record;  // empty where absent or unreadable
+  Record record;  // empty if absent or unreadable
   RecordState state = RecordState::kAbsent;
-  std::string problem;  // of kCopy and kUnreadable: one line for people
+  std::string problem;  // for kCopy and kUnreadable: one line for people
 };
 
 class StateDirectory {
  public:
-  // disk: outlives the object. Makes the identity at the first start. kDataLoss: the identity
-  // cannot be read.
+  // disk: must outlive the object. Makes the identity at the first start. Errors: kDataLoss if the
+  // identity cannot be read.
   static absl::StatusOr<std::unique_ptr<StateDirectory>> Open(Disk* disk);
   StateDirectory(const StateDirectory&) = delete;
   StateDirectory& operator=(const StateDirectory&) = delete;
 
-  // Made at the first start, the same ever after: "d" and 16 hex digits.
+  // The identity, made at the first start and never changed: "d" and 16 hex digits.
   [[nodiscard]] const std::string& device_id() const { return device_id_; }
   [[nodiscard]] Disk& disk() { return *disk_; }
 
-  // A worker starts after any accident, but never takes a record that it cannot read for one that
-  // was never written: limits that cannot be read are not "no limits".
+  // An unreadable record never counts as one that was never written: unreadable limits do not mean
+  // "no limits". The worker starts after any accident all the same.
   StoredRecord<v1::WorkerRecord> ReadDevice();
   absl::Status WriteDevice(const v1::WorkerRecord& record);
   StoredRecord<v1::DesiredSet> ReadDesired();
   absl::Status WriteDesired(const v1::DesiredSet& desired);
 
-  // Which journal this device works for, and the ends of its latest attempts. Absent or unreadable:
-  // empty; the worker then meets the next coordinator as its first.
+  // The journal that this device works for, and the ends of its latest attempts. Empty if absent or
+  // unreadable; the worker then treats the next coordinator as its first.
   v1::LineageRecord ReadLineage();
   absl::Status WriteLineage(const v1::LineageRecord& record);
   v1::EndedRecord ReadEnded();
   absl::Status WriteEnded(const v1::EndedRecord& record);
 
-  // By attempt id. A directory without a record that can be read is not held.
+  // The held attempts by id. A directory without a readable record is not held.
   std::map<std::string, v1::HeldAttemptRecord> ReadAttempts();
-  absl::Status WriteAttempt(const v1::HeldAttemptRecord& record);  // makes its directories
-  // The record and the output go. The work directory, with the last checkpoints, stays: of jobs
-  // that are open (KeepWorkOf) for a later attempt of the job, those of the eight newest such
-  // attempts; of others for whoever wants to look, those of the two newest.
+  absl::Status WriteAttempt(const v1::HeldAttemptRecord& record);  // also makes its directories
+  // Removes the record and the output. The work directory with the last checkpoints stays: of open
+  // jobs (KeepWorkOf), for a later attempt of the job, those of the eight newest such attempts; of
+  // other jobs, for inspection, those of the two newest.
   void RemoveAttempt(const std::string& attempt_id);
   void KeepWorkOf(std::set<std::string> job_ids) { open_jobs_ = std::move(job_ids); }
-  // An attempt goes on from the checkpoints of another, which is no longer held. kNotFound: it left
-  // none here.
+  // Lets an attempt resume from the checkpoints of another one, which is no longer held. Errors:
+  // kNotFound if that attempt left none here.
   absl::Status TakeWork(const std::string& from_attempt_id, const std::string& to_attempt_id);
-  // The disk lacks room: of the work directories of attempts that are no longer held, those of jobs
-  // that are not open go first, the oldest first, until `wanted_bytes` are free. Returns the bytes
-  // freed.
+  // Frees `wanted_bytes` on a full disk: removes work directories of attempts that are no longer
+  // held, first those of jobs that are not open, and the oldest first. Returns the freed bytes.
   int64_t FreeLeftWork(int64_t wanted_bytes);
-  // The work directories of attempts that are no longer held.
+  // Removes the work directories of attempts that are no longer held.
   void RemoveAllWork();
   void RemoveOutput(const std::string& attempt_id);
-  // Bytes of the result's files; 0: the job made none.
+  // Bytes of the result's files; 0 if the job has no result.
   [[nodiscard]] int64_t OutputSizeBytes(const std::string& attempt_id);
   // Paths for the runner.
   [[nodiscard]] std::string WorkDirectory(const std::string& attempt_id) const;
@@ -103,7 +102,7 @@ class StateDirectory {
   absl::Status WriteAndKeepPrevious(const std::string& name,
                                     const google::protobuf::MessageLite& record);
   void KeepNewest();
-  // A directory of an attempt that is not held and has checkpoints.
+  // The directory of an attempt that is not held and has checkpoints.
   struct Left {
     std::string attempt_id;
     int64_t size_bytes = 0;
@@ -114,7 +113,7 @@ class StateDirectory {
   Disk* disk_;
   std::string device_id_;
   std::set<std::string> open_jobs_;
-  std::set<std::string> whole_;  // names whose present content this process read or wrote
+  std::set<std::string> whole_;  // names whose present content this process has read or written
 };
 
 }  // namespace wattle::agent
