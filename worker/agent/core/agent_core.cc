@@ -16,8 +16,8 @@ namespace wattle::agent {
 namespace {
 
 constexpr absl::Duration kRetryPeriod = absl::Seconds(5);
-// How long to wait for the reading that tells an attempt's last joules, in device time. A sensor
-// that is slower than this leaves them missing.
+// The longest wait for the reading that settles an attempt's last joules, in device time. With a
+// slower sensor those joules are missing.
 constexpr absl::Duration kLastReadingWait = absl::Seconds(3);
 
 constexpr char kLimitsUnreadable[] =
@@ -64,7 +64,7 @@ v1::WorkerRecord ReadKeptDevice(StateDirectory& state, AgentPorts& ports) {
     ports.Note(stored.problem + "; the device's energy is counted from zero, under a new counter");
   }
   stored.record.clear_ledger();
-  // Positive and never 0, which says "an older worker".
+  // Positive and never 0: 0 stands for an older worker.
   stored.record.mutable_ledger()->set_counter_id(static_cast<int64_t>(state.disk().Random() >> 1) |
                                                  1);
   return stored.record;
@@ -85,7 +85,7 @@ void AgentCore::Start(const Instant& now) {
   ended_ = state_.ReadEnded();
   held_ = state_.ReadAttempts();
   for (const v1::Report& report : spool_.pending()) {
-    // The report of the end was spooled, then the process died before it wrote the record.
+    // The process spooled the report of the end, then died before it wrote the record.
     const auto ended = held_.find(EndedAttempt(report));
     if (ended != held_.end() && !IsTerminal(ended->second.state())) {
       ended->second.set_state(report.has_finished() ? v1::ATTEMPT_STATE_FINISHED
@@ -103,7 +103,8 @@ void AgentCore::Start(const Instant& now) {
   lease_since_ = now.wall;
   civil_ = now.civil;
   next_heartbeat_ = now.wall;
-  // What an earlier process measured last may not have been told: a receipt was, its joules not.
+  // An earlier process may have reported a receipt, but not yet the ledger that contains its
+  // joules.
   next_ledger_ = account_.total() > Joules(0) ? now.wall : now.wall + settings_.ledger_period;
   next_save_ = now.wall + kSavePeriod;
   next_retry_ = now.wall;
@@ -136,7 +137,7 @@ void AgentCore::OnMessage(const v1::CoordinatorMessage& message, const Instant& 
         break;
       }
       welcomed_ = true;
-      // Losing this only sends reports once more after a restart.
+      // If this write is lost, a restart only sends the reports once more.
       (void)spool_.Acknowledge(message.welcome().acknowledged_sequence());
       for (const v1::Report& report : spool_.pending()) {
         v1::WorkerMessage again;
@@ -162,7 +163,7 @@ void AgentCore::OnMessage(const v1::CoordinatorMessage& message, const Instant& 
       }
       break;
     case v1::CoordinatorMessage::kClosing:
-    case v1::CoordinatorMessage::kMetricsAcknowledgement:  // the agent's, which keeps the samples
+    case v1::CoordinatorMessage::kMetricsAcknowledgement:  // for the agent, which keeps the samples
     case v1::CoordinatorMessage::MESSAGE_NOT_SET:
       break;
   }
@@ -180,7 +181,7 @@ void AgentCore::Reconcile(const Instant& now) {
       Accept(assignment, now);
     } else if (held != held_.end() &&
                held->second.assignment().fencing_token() != assignment.fencing_token()) {
-      reconciled_ = false;  // One of an earlier token still stops.
+      reconciled_ = false;  // The attempt with the earlier token is still stopping.
     }
   }
 }
@@ -191,7 +192,7 @@ void AgentCore::Accept(const v1::Assignment& assignment, const Instant& now) {
   record.set_state(v1::ATTEMPT_STATE_FETCHING);
   record.set_boot_id(settings_.boot_id);
   if (!assignment.resume_attempt_id().empty()) {
-    // Without it the attempt begins anew, or from the checkpoint that the coordinator has.
+    // Without those files the attempt begins anew, or from the checkpoint that the coordinator has.
     (void)state_.TakeWork(assignment.resume_attempt_id(), assignment.attempt_id());
   }
   const absl::Status status = state_.WriteAttempt(record);
@@ -223,14 +224,14 @@ void AgentCore::DropUnwanted(const Instant& now) {
     }
     const bool released = ReleaseOf(id) != nullptr && !IsTerminal(record.state());
     if (run_ != nullptr && run_->record().assignment().attempt_id() == id) {
-      // A complete result is adopted although it comes late; it only waits for its way out.
+      // A complete result is taken even if it is late: only its upload is left.
       if (!run_->has_result() || !(released || JobIsOpen(record.assignment().job_id()))) {
         run_->Stop(released ? StopReason::kRelease : StopReason::kUnwanted, now);
       }
       continue;
     }
     if (released) {
-      continue;  // HandOverNext
+      continue;  // HandOverNext uploads its checkpoint.
     }
     if (!IsTerminal(record.state())) {
       v1::Report report;
@@ -244,8 +245,8 @@ void AgentCore::DropUnwanted(const Instant& now) {
   }
 }
 
-// An attempt runs in the mode that it is placed for. Where the mode cannot be set, the attempt runs
-// all the same: its receipt names the mode that it ran in.
+// The attempt runs in the power mode of its placement. If the mode cannot be set, the attempt runs
+// nevertheless, and its receipt names the mode that it ran in.
 void AgentCore::EnterPowerMode(const v1::Assignment& assignment) {
   const std::string& mode = assignment.power_mode();
   if (!settings_.info.sets_power_modes() || mode.empty() || mode == settings_.info.power_mode()) {
@@ -290,15 +291,15 @@ void AgentCore::ActivateNext(const Instant& now) {
       .state = &state_, .ports = &ports_, .account = &account_, .pace = &pace_, .clock = &clock_};
   run_ = std::make_unique<AttemptRun>(surroundings, std::move(attempt), std::move(record));
   run_->Begin(now);
-  // The last save while idle may have put the next one minutes away.
+  // While idle the next save may have been set minutes ahead.
   next_save_ = std::min(next_save_, now.wall + kSavePeriod);
   if (interrupted) {
     AddLostEnergy(held_[id], now);
   }
 }
 
-// The process died while the attempt ran: what was measured after the last record is lost, and the
-// time until the runner died with it is not known better than the period of the records.
+// The process died while the attempt ran. The energy measured after the last record is lost. How
+// long the runner went on is known no better than the period of the records.
 void AgentCore::AddLostEnergy(const v1::HeldAttemptRecord& record, const Instant& now) {
   absl::Duration lost = kSavePeriod;
   if (record.boot_id() == settings_.boot_id) {
@@ -387,7 +388,7 @@ void AgentCore::HandleEnd(const Instant& now) {
   device_.set_tokens(device_.tokens() + run_->TakeTokens());
   run_.reset();
   account_.EndAttempt();
-  SaveDevice(now);  // the ledger is never below a receipt that was reported
+  SaveDevice(now);  // before the report: the ledger is never below a reported receipt
   EndRun(std::move(record), end, now);
   SetIdle(now);
   ReportLedger(now);
@@ -425,7 +426,7 @@ void AgentCore::EndRun(v1::HeldAttemptRecord record, const AttemptEnd& end, cons
     }
     case AttemptEnd::Kind::kStopped: {
       if (end.stop == StopReason::kShutdown || end.stop == StopReason::kRelease) {
-        record.set_state(v1::ATTEMPT_STATE_PAUSED);  // not interrupted: its checkpoint is new
+        record.set_state(v1::ATTEMPT_STATE_PAUSED);  // not an interruption: its checkpoint is new
         held_[id] = record;
         SaveAttempt(record, now);
         return;
@@ -487,8 +488,9 @@ policy::StopEstimate AgentCore::StopEstimateNow() const {
   return {};
 }
 
-// A day that has begun is never taken back, so that a clock which begins at 1970 after each power
-// cut, and is set later, gives no second budget. A clock that was ahead is believed after a day.
+// A day of the budget never goes back: a clock that starts at 1970 after each power cut and is set
+// later must not grant a second budget. A clock that was ahead is the exception: once the clock has
+// shown an earlier day for 24 hours, that day counts.
 void AgentCore::CountBudget(const Instant& now) {
   const Joules drawn =
       account_.work_energy() - std::exchange(budget_counted_, account_.work_energy());
@@ -523,7 +525,7 @@ void AgentCore::CheckGuard(const Instant& now) {
                     .idle = account_.idle().power()});
   if (reason.empty() != before.empty()) {
     ports_.Note(reason.empty() ? "guard: work may go on" : "guard: " + reason);
-    next_heartbeat_ = now.wall;  // the coordinator plans with it
+    next_heartbeat_ = now.wall;  // at once, because the coordinator plans with the guard's state
   }
   if (!guard_.warning().empty() && guard_.warning() != warned) {
     ports_.Note("guard: warning: " + guard_.warning());
@@ -540,7 +542,7 @@ absl::Duration AgentCore::LeaseUsed(Monotonic wall) const {
 void AgentCore::CheckLease(const Instant& now) {
   if (run_ == nullptr || run_->stopping() || run_->has_result() ||
       WATTLE_FAULT_POINT("lease of the worker")) {
-    return;  // A result that waits for its way out spends nothing.
+    return;  // A result that waits for its upload spends no energy.
   }
   const double lease_seconds = run_->record().assignment().lease_seconds();
   if (lease_seconds > 0 && LeaseUsed(now.wall) >= absl::Seconds(lease_seconds)) {
@@ -595,7 +597,7 @@ void AgentCore::Step(const Instant& now) {
 
 Monotonic AgentCore::NextStep(const Instant& now) const {
   Monotonic next = std::min(next_ledger_, next_save_);
-  // Without a coordinator, and with nothing held, nothing happens before then.
+  // Without a coordinator and without attempts, nothing happens before the ledger and the save.
   if (welcomed_ || !held_.empty() || !unsaved_.empty() || !reconciled_) {
     next = std::min(next, next_heartbeat_);
   }

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// An attempt that the coordinator releases leaves this device: its newest checkpoint is uploaded,
-// then its stop is reported, and the job goes on elsewhere.
+// Hand-over: an attempt that the coordinator releases leaves this device. The worker uploads its
+// newest checkpoint and then reports the stop, and the job goes on elsewhere.
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -15,7 +15,7 @@
 namespace wattle::agent {
 namespace {
 
-// Then the job goes on from an older checkpoint, or anew.
+// After this many failed uploads the job goes on from an older checkpoint, or from the beginning.
 constexpr int kTriesMax = 6;
 constexpr absl::Duration kRetryMin = absl::Seconds(5);
 
@@ -39,7 +39,8 @@ bool AgentCore::JobIsOpen(const std::string& job_id) const {
 }
 
 void AgentCore::HandOverNext(const Instant& now) {
-  // An upload is work: below the reserve it waits, and the coordinator waits for it for an hour.
+  // An upload is work, so it waits while the guard holds work. The coordinator waits an hour for it
+  // (kReleasePatience in coordinator/core/placing.cc).
   if (run_ != nullptr || shutting_down_ || !handing_over_.empty() || now.wall < next_hand_over_ ||
       !guard_.reason().empty() || !welcomed_) {
     return;
@@ -66,10 +67,11 @@ void AgentCore::HandOverNext(const Instant& now) {
 void AgentCore::OnCheckpointUploaded(const UploadResult& result, const Instant& now) {
   const std::string id = std::exchange(handing_over_, "");
   if (held_.count(id) == 0) {
-    return;  // Unwanted meanwhile.
+    return;  // The coordinator stopped desiring it meanwhile.
   }
   if (!result.status.ok()) {
-    ports_.Note(absl::StrCat(id, ": its checkpoint cannot leave yet: ", result.status.message()));
+    ports_.Note(
+        absl::StrCat(id, ": its checkpoint cannot be uploaded yet: ", result.status.message()));
     next_hand_over_ = now.wall + kRetryMin * static_cast<double>(int64_t{1} << hand_over_tries_);
     ++hand_over_tries_;
     return;
@@ -103,7 +105,7 @@ void AgentCore::LetGo(const std::string& attempt_id) {
   if (!IsTerminal(record.state())) {
     record.set_state(v1::ATTEMPT_STATE_SUPERSEDED);
   }
-  reconciled_ = false;  // DropUnwanted comes back to it
+  reconciled_ = false;  // so that DropUnwanted looks at it again
 }
 
 void AgentCore::Forget(const std::string& attempt_id) {

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Which journal the worker works for (coordinator/core/lineage.h), and what it does when that
-// changes: a coordinator was restored from a backup and knows less than this worker told it, or it
-// writes another journal altogether.
+// Which journal the worker works for (coordinator/core/lineage.h), and what the worker does when
+// the journal changes: a coordinator was restored from a backup and knows less than this worker
+// reported, or the coordinator writes another journal altogether.
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -17,14 +17,14 @@ namespace wattle::agent {
 namespace {
 
 constexpr int kEndedMax = 64;
-// A disk that refused the new numbering is asked again after this time.
+// After the disk refused the new numbering, the next try is this much later.
 constexpr absl::Duration kGreetAgain = absl::Seconds(5);
 
 }  // namespace
 
 AgentCore::JournalChange AgentCore::CompareJournal(const v1::Welcome& welcome) const {
   if (welcome.lineage_id().empty()) {
-    return JournalChange::kNone;  // A coordinator of 0.1.
+    return JournalChange::kNone;  // A coordinator of version 0.1 sends no journal id.
   }
   if (lineage_.lineage_id().empty()) {
     return JournalChange::kFirst;
@@ -33,7 +33,8 @@ AgentCore::JournalChange AgentCore::CompareJournal(const v1::Welcome& welcome) c
     return JournalChange::kOther;
   }
   if (welcome.opening_id() == lineage_.opening_id()) {
-    // A copy of the files that nobody marked as one also forgets what it had acknowledged.
+    // If someone put back a copy of the journal's files by hand, the opening id stays the same, but
+    // the coordinator forgets reports that it had acknowledged.
     const int64_t dropped = spool_.last_sequence() - static_cast<int64_t>(spool_.pending().size());
     return welcome.acknowledged_sequence() < dropped ? JournalChange::kRestored
                                                      : JournalChange::kNone;
@@ -62,7 +63,7 @@ bool AgentCore::EnterJournal(const v1::Welcome& welcome, const Instant& now) {
     case JournalChange::kOutdated:
       ports_.Note(absl::StrCat("the coordinator stands at epoch ", welcome.epoch(),
                                " of its journal, and a restored copy of it at ", lineage_.epoch(),
-                               ": nothing is told to the older one; stop it"));
+                               ": this worker reports nothing to the older one; stop it"));
       return false;
     case JournalChange::kRestored:
     case JournalChange::kOther:
@@ -72,7 +73,7 @@ bool AgentCore::EnterJournal(const v1::Welcome& welcome, const Instant& now) {
   if (welcome.acknowledged_sequence() > spool_.last_sequence()) {
     RenumberReports(absl::StrCat("the coordinator has report ", welcome.acknowledged_sequence(),
                                  " of this device, its spool ends at ", spool_.last_sequence(),
-                                 ": the card lost reports that it had said were written"),
+                                 ": the SD card lost reports that it had confirmed"),
                     now);
     return false;
   }
@@ -88,12 +89,12 @@ bool AgentCore::EnterJournal(const v1::Welcome& welcome, const Instant& now) {
 
 void AgentCore::BeginAnew(const v1::Welcome& welcome, bool restored, const Instant& now) {
   if (!restored) {
-    // What the old journal was to be told means nothing to this one.
+    // Reports for the old journal mean nothing to this one.
     unsaved_.clear();
     (void)spool_.Acknowledge(spool_.last_sequence());
   }
-  // The new numbering first: if the process dies before the journal is remembered, all of this
-  // happens once more, and what is told twice is noted and dropped by the coordinator.
+  // Begin the new numbering first. If the process dies before it remembers the journal, all of this
+  // happens again, and the coordinator drops the repeated reports.
   if (const absl::Status begun = spool_.BeginIncarnation(); !begun.ok()) {
     greet_again_ = now.wall + kGreetAgain;
     NoteDisk(begun, now);
@@ -101,7 +102,7 @@ void AgentCore::BeginAnew(const v1::Welcome& welcome, bool restored, const Insta
   }
   if (restored) {
     ports_.Note(absl::StrCat("the coordinator was restored from a backup (epoch ", welcome.epoch(),
-                             "): it is told again what this device holds and ended"));
+                             "): this device reports again what it holds and ended"));
     TellAgain(now);
   } else {
     ports_.Note(
@@ -142,7 +143,7 @@ void AgentCore::TellAgain(const Instant& now) {
         report.mutable_paused()->set_reason("paused before the coordinator was restored");
         break;
       default:
-        continue;  // Its end is told above.
+        continue;  // The loop above reported its end.
     }
     Report(std::move(report), now);
   }
@@ -166,7 +167,7 @@ void AgentCore::DropEverything(const Instant& now) {
     }
   }
   if (run_ == nullptr) {
-    state_.RemoveAllWork();  // The new journal gives the same ids to other work.
+    state_.RemoveAllWork();  // The new journal will use the same ids for other work.
   }
 }
 
@@ -194,7 +195,7 @@ std::pair<std::string, int64_t> AgentCore::EndOf(const v1::Report& report) {
 
 void AgentCore::RememberEnd(const v1::Report& report) {
   v1::Report& ended = *ended_.add_reports() = report;
-  // The curve is for charts of the journal that has it already.
+  // The coordinator has the curve already; it serves only charts.
   if (ended.has_finished()) {
     ended.mutable_finished()->mutable_receipt()->clear_curve();
   } else if (ended.has_failed()) {
@@ -209,7 +210,7 @@ void AgentCore::RememberEnd(const v1::Report& report) {
 }
 
 void AgentCore::SaveEnded() {
-  // A lost list costs only what a restored coordinator could have learned from it.
+  // If the list is lost, only a restored coordinator misses it.
   if (const absl::Status saved = state_.WriteEnded(ended_); !saved.ok()) {
     ports_.Note(std::string(saved.message()));
   }

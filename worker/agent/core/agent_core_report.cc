@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What the core tells: reports, heartbeats, records on its disk. What it decides: agent_core.cc.
+// The core's reports, heartbeats and records on disk. Its decisions are in agent_core.cc.
 #include <set>
 #include <string>
 #include <utility>
@@ -15,11 +15,11 @@
 namespace wattle::agent {
 namespace {
 
-// A disk that refuses a report is asked again after this time.
+// After the disk refused a report, the next try is this much later.
 constexpr absl::Duration kFlushRetryPeriod = absl::Seconds(5);
 constexpr absl::Duration kDiskNotePeriod = absl::Minutes(10);
 
-// Versions of the protocol (coordinator/core/core.h) that this worker speaks.
+// The protocol versions (coordinator/core/core.h) that this worker speaks.
 constexpr int32_t kProtocolMin = 1;
 constexpr int32_t kProtocolMax = 2;
 
@@ -33,7 +33,7 @@ void AgentCore::Report(v1::Report report, const Instant& now) {
   }
 }
 
-// The same end as its attempt's record tells it.
+// Reports an end again, from the attempt's record.
 void AgentCore::ReportEndAgain(const v1::HeldAttemptRecord& record, const Instant& now) {
   v1::Report report;
   switch (record.state()) {
@@ -64,8 +64,8 @@ void AgentCore::ReportEndAgain(const v1::HeldAttemptRecord& record, const Instan
   Report(std::move(report), now);
 }
 
-// Reports were lost: of each attempt that the device holds, where it stands is told once more. The
-// coordinator takes a fact that it knows for a repetition.
+// Reports were lost, so the worker reports the state of each held attempt once more. The
+// coordinator ignores a fact that it already knows.
 void AgentCore::ReportHeldAgain(const Instant& now) {
   std::set<std::string> end_is_pending;
   for (const v1::Report& report : spool_.pending()) {
@@ -86,7 +86,7 @@ void AgentCore::ReportHeldAgain(const Instant& now) {
   }
 }
 
-// The coordinator and the spool disagree about the numbers of reports, so the numbers begin anew.
+// The coordinator and the spool disagree about the reports' numbers, so the numbering begins anew.
 void AgentCore::RenumberReports(const std::string& why, const Instant& now) {
   const absl::Status begun = spool_.BeginIncarnation();
   if (!begun.ok()) {
@@ -101,7 +101,7 @@ void AgentCore::RenumberReports(const std::string& why, const Instant& now) {
 
 void AgentCore::FlushReports(const Instant& now) {
   if (!unsaved_.empty() && device_unsaved_) {
-    SaveDevice(now);  // first, as always: the ledger on the disk is never below a receipt
+    SaveDevice(now);  // first, so that the ledger on the disk is never below a receipt
     if (device_unsaved_) {
       next_flush_ = now.wall + kFlushRetryPeriod;
       return;
@@ -122,7 +122,8 @@ void AgentCore::FlushReports(const Instant& now) {
   }
 }
 
-// Saved before it is told: a ledger that went back after a kill would be refused.
+// The ledger is saved before it is reported: after a kill it would otherwise go back, and the
+// coordinator refuses a ledger that goes back.
 void AgentCore::ReportLedger(const Instant& now) {
   next_ledger_ = now.wall + settings_.ledger_period;
   SaveDevice(now);
@@ -160,14 +161,14 @@ void AgentCore::SaveDevice(const Instant& now) {
   NoteDisk(saved, now);
 }
 
-// The ledger goes first: a kill between the two must not leave it below the receipt.
+// Saves the ledger, then the attempt's record.
 void AgentCore::SaveRun(const Instant& now) {
   v1::HeldAttemptRecord& held = held_[run_->record().assignment().attempt_id()];
   const v1::AttemptState state = held.state();
   held = run_->Snapshot(now);
   held.set_state(state);
   held.set_boot_id(settings_.boot_id);
-  // The ledger first: after a power cut between the two it holds more than the receipt, not less.
+  // After a power cut between the two writes the ledger holds more than the receipt, never less.
   SaveDevice(now);
   SaveAttempt(held, now);
 }
@@ -211,7 +212,7 @@ void AgentCore::OnShortOfRoom(int64_t size_bytes) {
   const int64_t freed_bytes = state_.FreeLeftWork(size_bytes);
   if (freed_bytes > 0) {
     ports_.Note(absl::StrCat("disk: removed ", FormatBytes(freed_bytes),
-                             " of checkpoints that no attempt here goes on from"));
+                             " of checkpoints that no attempt on this device needs"));
   }
 }
 

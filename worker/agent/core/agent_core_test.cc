@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The core in virtual time, with fake ports: what is accepted, run, paused, resumed and reported.
+// The core in virtual time, with fake ports: what it accepts, runs, pauses, resumes and reports.
 #include "worker/agent/core/agent_core.h"
 
 #include <algorithm>
@@ -77,7 +77,7 @@ const char* FactName(const v1::Report& report) {
   return "none";
 }
 
-// A worker whose process can be killed: Boot() leaves only what is on the disk.
+// A worker whose process can be killed: Boot() keeps only the disk.
 class AgentCoreTest : public testing::Test {
  protected:
   AgentCoreTest() { Boot(); }
@@ -131,7 +131,7 @@ class AgentCoreTest : public testing::Test {
     }
   }
 
-  // Ten minutes later, so that the battery can have got there.
+  // Ten minutes pass first, so that the battery can have reached the charge.
   void Charge(double ratio) {
     wall_ = wall_ + absl::Minutes(10);
     core_->OnCharge(Now().device, Fraction(ratio), FromWattHours(50));
@@ -143,7 +143,7 @@ class AgentCoreTest : public testing::Test {
     message.mutable_welcome()->set_heartbeat_seconds(1);
     core_->OnMessage(message, Now());
   }
-  // As a coordinator of a journal does.
+  // The welcome of a coordinator with this journal.
   void WelcomeOf(const std::string& lineage, int64_t epoch, int64_t acknowledged = 0) {
     v1::CoordinatorMessage message;
     message.mutable_welcome()->set_heartbeat_seconds(1);
@@ -240,7 +240,7 @@ class AgentCoreTest : public testing::Test {
     Phase("train");
   }
 
-  // What `wattle job logs` would print.
+  // The lines that `wattle job logs` would print.
   [[nodiscard]] std::vector<std::string> Logs() const {
     std::vector<std::string> lines;
     for (const v1::WorkerMessage& message : ports_.sent) {
@@ -250,7 +250,7 @@ class AgentCoreTest : public testing::Test {
     }
     return lines;
   }
-  // Everything reported so far, except ledgers.
+  // All reports so far, except ledgers.
   [[nodiscard]] std::vector<std::string> Facts() const {
     std::vector<std::string> facts;
     for (const v1::Report& report : spool_->pending()) {
@@ -314,7 +314,7 @@ TEST_F(AgentCoreTest, AnAttemptGoesFromAcceptanceToItsReceipt) {
   EXPECT_NEAR(receipt.curve(3).seconds(), 20, 0.11);
   EXPECT_NEAR(receipt.curve(3).power_watts(), 10, 1e-6);
   EXPECT_EQ(Last("finished").finished().fencing_token(), 7);
-  // The ledger's parts are what was measured, all of it.
+  // The ledger's parts hold all measured energy.
   const v1::EnergyLedger& ledger = Last("ledger").ledger();
   EXPECT_NEAR(ledger.attempt_energy_joules(), receipt.total().gross_energy_joules(), 1e-6);
   EXPECT_EQ(core_->Counters().tokens, 400);
@@ -356,7 +356,7 @@ TEST_F(AgentCoreTest, ARestoredCoordinatorIsToldAgainWhatItForgot) {
   EXPECT_THAT(Facts(), ElementsAre("accepted", "finished", "accepted"));
   EXPECT_EQ(Last("finished").finished().attempt_id(), "j1.1");
   EXPECT_EQ(spool_->pending().front().sequence(), 1);
-  // The desired set of the hello before is none; what ended is not done again.
+  // A desired set for the earlier hello does not count, and an ended attempt is not run again.
   Desire({});
   EXPECT_EQ(state_->ReadAttempts().size(), 1U);
   WelcomeOf("farm", 1);
@@ -364,7 +364,7 @@ TEST_F(AgentCoreTest, ARestoredCoordinatorIsToldAgainWhatItForgot) {
   EXPECT_EQ(state_->ReadAttempts().size(), 1U);
 }
 
-// Found by the simulation: the worker stayed connected and unwelcomed for ever.
+// The simulation found the fault: the worker stayed connected for ever without a welcome.
 TEST_F(AgentCoreTest, AFullDiskOnlyDelaysTheNewNumberingAfterARestore) {
   core_->OnConnected(Now());
   WelcomeOf("farm", 0);
@@ -542,7 +542,7 @@ TEST_F(AgentCoreTest, ACrashedRunnerGoesOnInTheSameAttemptAFewTimes) {
   EXPECT_EQ(Last("failed").failed().receipt().restarts(), 3);
 }
 
-// On a solar mast three nights are enough for three restarts of the agent.
+// A solar mast restarts the agent every night, so three nights would use up the crashes.
 TEST_F(AgentCoreTest, PowerCutsAreNotCrashesOfTheRunner) {
   Welcome();
   StartTraining();
@@ -574,7 +574,7 @@ TEST_F(AgentCoreTest, ANewerCheckpointForgivesCrashes) {
   }
   EXPECT_EQ(Facts().back(), "started");
   for (int crash = 1; crash <= 3; ++crash) {
-    Checkpoint(10);  // the same one again is no progress
+    Checkpoint(10);  // the same checkpoint again, so no progress
     Killed();
     Phase("load");
     Phase("train", 10);
@@ -583,7 +583,7 @@ TEST_F(AgentCoreTest, ANewerCheckpointForgivesCrashes) {
   EXPECT_EQ(Facts().back(), "failed");
 }
 
-// Offline too: nothing here needs the coordinator.
+// Works offline too.
 TEST_F(AgentCoreTest, ARunnerThatFallsSilentIsKilledAndResumedInEveryPhase) {
   v1::Assignment job = Job("j1.1");
   job.set_lease_seconds(0);
@@ -600,7 +600,7 @@ TEST_F(AgentCoreTest, ARunnerThatFallsSilentIsKilledAndResumedInEveryPhase) {
     Pass(absl::Seconds(62));
     ++kills;
     ASSERT_EQ(ports_.kills, kills) << phase;
-    Checkpoint(kills);  // so that it is no crash without progress
+    Checkpoint(kills);  // so that the crash is not one without progress
     Killed();
     ASSERT_EQ(ports_.tasks.size(), static_cast<size_t>(kills) + 1) << phase;
     ASSERT_THAT(ports_.notes.back(), HasSubstr(phase));
@@ -637,7 +637,8 @@ TEST_F(AgentCoreTest, ATimeoutEndsAStepThatNeverEnds) {
   EXPECT_THAT(Last("failed").failed().message(), HasSubstr("timeout_seconds"));
 }
 
-// A save made while idle must not put the next one five minutes off.
+// While idle, saves are five minutes apart; the start of an attempt must bring the next one
+// forward.
 TEST_F(AgentCoreTest, AKillLosesAtMostFifteenSecondsOfTheLedger) {
   Welcome();
   Pass(absl::Minutes(6));
@@ -648,8 +649,8 @@ TEST_F(AgentCoreTest, AKillLosesAtMostFifteenSecondsOfTheLedger) {
   EXPECT_NEAR(account_->ledger().attempt_energy_joules(), measured, 15 * 10 + 1);
 }
 
-// Found by the simulation: a power cut between a receipt and the ledger after it left the ledger at
-// the coordinator below its receipts for a quarter of an hour.
+// The simulation found the fault: after a power cut between a receipt and its ledger, the
+// coordinator's ledger stayed below its receipts for a quarter of an hour.
 TEST_F(AgentCoreTest, AStartTellsTheLedgerOfTheProcessBefore) {
   Welcome();
   StartTraining();
@@ -670,7 +671,8 @@ TEST_F(AgentCoreTest, AKillInALongFetchLosesAtMostFifteenSecondsToo) {
   EXPECT_NEAR(account_->ledger().attempt_energy_joules(), measured, 15 * 10 + 1);
 }
 
-// Whenever the process dies: each receipt on the disk or in the spool is within the ledger.
+// Invariant, whenever the process dies: the ledger contains each receipt on the disk or in the
+// spool.
 TEST_F(AgentCoreTest, TheLedgerOnTheDiskIsNeverBelowItsReceipts) {
   Welcome();
   StartTraining();
@@ -725,8 +727,8 @@ TEST_F(AgentCoreTest, LimitsThatCannotBeReadHoldTheDeviceUntilTheyAreToldAgain) 
   EXPECT_EQ(ports_.fetches, 1);
 }
 
-// Trial: the spool's records were cut off, so "started" and "finished" got numbers that the
-// coordinator knew, and the job ran for ever.
+// A trial found the fault: the spool lost its records, so "started" and "finished" got numbers that
+// the coordinator already had, and the job ran for ever.
 TEST_F(AgentCoreTest, ADamagedSpoolIsSaidAndEveryHeldAttemptIsReportedAgain) {
   Welcome();
   StartTraining();
@@ -747,7 +749,7 @@ TEST_F(AgentCoreTest, ADamagedSpoolIsSaidAndEveryHeldAttemptIsReportedAgain) {
   EXPECT_EQ(Last("finished").finished().output().artifact_id(), "abc");
 }
 
-// A card that loses whole records leaves a spool that looks whole.
+// An SD card that loses whole records leaves a spool that looks intact.
 TEST_F(AgentCoreTest, ACoordinatorThatKnowsMoreReportsThanTheSpoolGetsThemUnderNewNumbers) {
   Welcome();
   Desire({Job("j1.1")});
@@ -772,13 +774,14 @@ TEST_F(AgentCoreTest, AFullDiskIsToldOnceAndNothingIsLost) {
   Phase("load");
   Phase("train", 2);
   Pass(absl::Seconds(50));
-  EXPECT_EQ(ports_.notes.size(), notes + 2);  // the disk, once, and the crash
+  EXPECT_EQ(ports_.notes.size(), notes + 2);  // one note about the disk, one about the crash
   disk_.set_full(false);
   Pass(absl::Seconds(6));
   EXPECT_EQ(Facts(), (std::vector<std::string>{"accepted", "started", "started"}));
 }
 
-// Found by the simulation: the attempt's record went while its last report was only in memory.
+// The simulation found the fault: the attempt's record was deleted while its last report was only
+// in memory.
 TEST_F(AgentCoreTest, AFullDiskAndAKillLoseNoReceipt) {
   Welcome();
   StartTraining();
@@ -801,8 +804,8 @@ TEST_F(AgentCoreTest, AFullDiskAndAKillLoseNoReceipt) {
   EXPECT_THAT(Facts(), ElementsAre("accepted", "started", "stopped"));
 }
 
-// Found by the simulation: after a kill the ledger was below a receipt that had waited for the
-// disk.
+// The simulation found the fault: after a kill the ledger was below a receipt that had waited for
+// the disk.
 TEST_F(AgentCoreTest, AReceiptThatWaitsForTheDiskIsToldAfterItsLedger) {
   Welcome();
   StartTraining();
@@ -865,7 +868,8 @@ TEST_F(AgentCoreTest, AKilledAgentResumesTheAttemptBeforeTheCoordinatorIsReached
   Uploaded();
   const v1::Receipt& receipt = Last("finished").finished().receipt();
   EXPECT_EQ(receipt.restarts(), 1);
-  // 20 s before the record, 15 s after the restart; the 4 s between are missing, not free.
+  // 20 s before the record and 15 s after the restart were measured. The 4 s between count as
+  // missing.
   EXPECT_NEAR(receipt.run().gross_energy_joules(), 350, 4);
   EXPECT_NEAR(receipt.run().seconds(), 39, 0.5);
   EXPECT_NEAR(receipt.run().coverage_ratio(), 35.0 / 39, 0.01);
@@ -915,7 +919,8 @@ TEST_F(AgentCoreTest, AResultWhoseRecordWasNotWrittenIsNotRunAgain) {
   const v1::HeldAttemptRecord before = state_->ReadAttempts().at("j1.1");
   Result();
   Uploaded();
-  ASSERT_THAT(state_->WriteAttempt(before), IsOk());  // as after a kill between the two
+  ASSERT_THAT(state_->WriteAttempt(before),
+              IsOk());  // as after a kill between the report and the record
   Boot();
   core_->Step(Now());
   EXPECT_EQ(ports_.fetches, 0);
@@ -1024,7 +1029,7 @@ TEST_F(AgentCoreTest, AnAttemptRunsInTheModeThatItIsPlacedForWhereThatCanBeSet) 
 
   job.set_attempt_id("j1.3");
   Desire({job});
-  EXPECT_THAT(ports_.modes, ElementsAre("15W"));  // it is in that mode
+  EXPECT_THAT(ports_.modes, ElementsAre("15W"));  // already in that mode
   job.set_power_mode("MAXN");
   job.set_attempt_id("j1.4");
   Desire({job});
@@ -1048,7 +1053,7 @@ TEST_F(AgentCoreTest, AHeartbeatTellsWhatWorkHasDrawnOfTheDaysBudget) {
   Pass(absl::Seconds(100));
   EXPECT_TRUE(core_->MakeHeartbeat(Now()).has_budget_day());
   EXPECT_NEAR(core_->MakeHeartbeat(Now()).budget_day_energy_joules(), 1000, 20);
-  Boot();  // a kill costs what was not saved, and no more
+  Boot();  // a kill loses only what was not saved
   EXPECT_NEAR(core_->MakeHeartbeat(Now()).budget_day_energy_joules(), 1000, 170);
   civil_ += absl::Hours(24);
   core_->Step(Now());
@@ -1065,7 +1070,8 @@ TEST_F(AgentCoreTest, AFetchWithoutALinkIsTriedAgainAndAMissingArtifactFails) {
   EXPECT_EQ(Last("failed").failed().failure_class(), v1::FAILURE_CLASS_DATA);
 }
 
-// Of an attempt that ended here: a full disk takes it before it fails an attempt.
+// The checkpoint belongs to an attempt that ended here. A full disk deletes it before it fails an
+// attempt.
 TEST_F(AgentCoreTest, CheckpointsThatNobodyGoesOnFromGiveWayToAnArtifactThatIsNeeded) {
   ASSERT_THAT(disk_.Replace(state_->WorkDirectory("j0.1") + "/checkpoint", "old"), IsOk());
   Welcome();
@@ -1129,7 +1135,7 @@ TEST_F(AgentCoreTest, ShutdownCheckpointsAndTheNextProcessGoesOn) {
   EXPECT_EQ(ports_.fetches, 1);
 }
 
-// Steps differ in length: the first of four may have a tenth of the tokens.
+// Steps differ in length: the first of four steps may have a tenth of the tokens.
 TEST_F(AgentCoreTest, TimeLeftIsOfTheTokensToComeWhereTheRunnerKnowsThem) {
   Welcome();
   StartTraining();
@@ -1149,7 +1155,7 @@ TEST_F(AgentCoreTest, TwoAttemptsRunOneAfterTheOther) {
   EXPECT_EQ(ports_.fetches, 2);
 }
 
-// Emulation: the runner's gate opens when the wall has caught up with the board.
+// Emulation: the runner's gate opens when the wall clock has caught up with the board.
 class EmulatedCoreTest : public AgentCoreTest {
  protected:
   EmulatedCoreTest() {
@@ -1167,9 +1173,9 @@ TEST_F(EmulatedCoreTest, StepsArePacedByTheBoardAndTheReceiptIsInDeviceTime) {
   ASSERT_TRUE(ports_.tasks.at(0).gated());
   Phase("load");
   Phase("train");
-  // 7 s start and 1 s a step, times two.
+  // The start takes 7 s and each step 1 s, times two.
   StepDone(1);
-  // This machine is ahead of the board: the step counts with the time that the board takes for it.
+  // This machine is ahead of the board, so the step counts with the board's time.
   const v1::AttemptProgress progress = core_->MakeHeartbeat(Now()).progress(0);
   EXPECT_NEAR(progress.remaining_seconds(), 3, 0.2);
   EXPECT_NEAR(progress.tokens_per_second(), 100, 6);
@@ -1215,7 +1221,7 @@ TEST_F(EmulatedCoreTest, AHostThatIsTooSlowIsSaidSo) {
   EXPECT_TRUE(Last("finished").finished().receipt().emulation_overrun());
 }
 
-// The run keeps its pace; the evaluation after it does not, and its seconds are the host's.
+// This machine keeps the board's pace during the run, but not during the evaluation after it.
 TEST_F(EmulatedCoreTest, AHostThatIsTooSlowForTheHeldOutEvaluationIsSaidSoToo) {
   Welcome();
   Desire({Job("j1.1")});

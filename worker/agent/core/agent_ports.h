@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What the agent's core asks others to do: run a process, move files, send messages, write a log.
-// The worker does these things on this machine; a simulation does them in memory. No call blocks;
-// results come back to the core as events.
+// AgentPorts is what the agent's core asks of its surroundings: run a process, move files, send
+// messages, write a log. The worker does these things on the machine, a simulation does them in
+// memory. No call blocks; results come back to the core as events.
 #ifndef WATTLE_WORKER_AGENT_CORE_AGENT_PORTS_H_
 #define WATTLE_WORKER_AGENT_CORE_AGENT_PORTS_H_
 
@@ -18,12 +18,12 @@
 
 namespace wattle::agent {
 
-// One input of a job, as it lies on this device.
+// One input of a job on this device.
 struct FetchedInput {
-  std::string
-      field;  // of the spec: "model", "data", "heldout_data", "calibration_data", "reference_model"
-  std::string directory;  // the artifact's files
-  std::string file;       // the only file in it, or empty
+  std::string field;      // the spec's field: "model", "data", "heldout_data", "calibration_data",
+                          // "reference_model"
+  std::string directory;  // holds the artifact's files
+  std::string file;       // the artifact's only file; empty if there are several
   int64_t size_bytes = 0;
 };
 
@@ -32,7 +32,7 @@ struct FetchResult {
   absl::Status status;
   int64_t moved_bytes = 0;
   std::vector<FetchedInput> inputs{};
-  std::string note{};  // what went wrong without harm, for the worker's log; empty: nothing
+  std::string note{};  // a harmless problem, for the worker's log; empty = none
 };
 struct UploadResult {
   absl::Status status;
@@ -44,28 +44,30 @@ class AgentPorts {
  public:
   virtual ~AgentPorts() = default;
 
-  // Starts the attempt's runner; the one before it has ended. Its frames and its exit follow as
-  // events, its exit also when it cannot be started after all. An error: nothing follows.
+  // Starts the attempt's runner; the runner before it has ended. The runner's frames and its exit
+  // follow as events. The exit also follows if the process cannot be started after all. After an
+  // error nothing follows.
   virtual absl::Status StartRunner(const v1::RunnerTask& task) = 0;
   virtual void SendToRunner(const v1::RunnerCommand& command) = 0;
-  virtual void KillRunner() = 0;  // its exit follows
+  virtual void KillRunner() = 0;  // the exit follows as an event
 
-  // One transfer at a time; its result follows.
+  // One transfer runs at a time. Its result follows as an event.
   virtual void StartFetch(const v1::Assignment& assignment) = 0;
   virtual void StartUpload(const std::string& directory, const v1::ArtifactInfo& info) = 0;
-  virtual void CancelTransfer() = 0;  // its result still follows, as kCancelled
+  virtual void CancelTransfer() = 0;  // the result still follows, as kCancelled
 
-  // A file of about this size is to be written: artifacts that no job needs give way where the
-  // disk's budget asks for it. OnShortOfRoom follows where that is not enough.
+  // The caller is about to write a file of about this size. If the disk's budget asks for it,
+  // artifacts that no job needs are deleted. OnShortOfRoom follows if that does not free enough.
   virtual void MakeRoom(int64_t /*size_bytes*/) {}
 
-  // Before an attempt begins, on a device that sets power modes (DeviceInfo.sets_power_modes). An
-  // error: the board is in the mode in which it was.
+  // Called before an attempt begins, on a device that sets power modes
+  // (DeviceInfo.sets_power_modes). After an error the board is still in its earlier mode.
   virtual absl::Status SetPowerMode(const std::string& /*mode*/) {
     return absl::UnimplementedError("this device sets no power modes");
   }
 
-  // To the coordinator if there is a stream, else dropped: reports are in the spool besides.
+  // Sends to the coordinator. Without a stream the message is dropped: reports are in the spool as
+  // well.
   virtual void Send(const v1::WorkerMessage& message) = 0;
   // Closes the stream; the next one begins with a new hello (OnDisconnected, then OnConnected).
   virtual void Reconnect() = 0;

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Small facts about attempts that the core's files share. Functions are pure.
+// Small functions about attempts that the core's files share. All are pure.
 #ifndef WATTLE_WORKER_AGENT_CORE_ATTEMPT_FACTS_INTERNAL_H_
 #define WATTLE_WORKER_AGENT_CORE_ATTEMPT_FACTS_INTERNAL_H_
 
@@ -15,7 +15,7 @@ inline bool IsTerminal(v1::AttemptState state) {
          state == v1::ATTEMPT_STATE_SUPERSEDED;
 }
 
-// The attempt whose end a report tells; empty: the report tells another fact.
+// The attempt whose end the report carries; empty for every other report.
 inline std::string EndedAttempt(const v1::Report& report) {
   if (report.has_finished()) {
     return report.finished().attempt_id();
@@ -26,7 +26,7 @@ inline std::string EndedAttempt(const v1::Report& report) {
   return report.has_stopped() ? report.stopped().attempt_id() : "";
 }
 
-// Says in a fact which attempt it is about, and under which token.
+// Names the attempt and its token in a fact.
 template <typename Fact>
 void SetAttempt(const v1::Assignment& assignment, Fact* fact) {
   fact->set_attempt_id(assignment.attempt_id());

@@ -13,7 +13,7 @@ namespace {
 
 std::string PhaseLine(const v1::PhaseChanged& phase) {
   if (phase.phase() == "checkpoint") {
-    return "";  // The checkpoint tells of itself when it is made.
+    return "";  // The checkpoint's own frame gives the line.
   }
   if (phase.steps_total() == 0) {
     return phase.phase();
@@ -43,7 +43,7 @@ std::string FetchedLine(const v1::Assignment& assignment, int64_t moved_bytes) {
   }
   return absl::StrCat("fetched ", inputs, ": ",
                       moved_bytes > 0 ? absl::StrCat(FormatBytes(moved_bytes), " over the link")
-                                      : "all were here already");
+                                      : "all were on this device already");
 }
 
 std::string StartLine(const v1::RunnerTask& task) {

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What `wattle job logs` tells of an attempt, beside the runner's own lines: what it got, with
-// which settings it ran, its phases, its checkpoints and its result. Pure; thread-safe.
+// The lines of `wattle job logs` about an attempt besides the runner's own: what was fetched, the
+// runner's settings, phases, checkpoints and the result. Pure; thread-safe.
 #ifndef WATTLE_WORKER_AGENT_CORE_ATTEMPT_LOG_H_
 #define WATTLE_WORKER_AGENT_CORE_ATTEMPT_LOG_H_
 
@@ -17,8 +17,8 @@ namespace wattle::agent {
 std::string FetchedLine(const v1::Assignment& assignment, int64_t moved_bytes);
 // "the runner starts on cpu, 4 threads".
 std::string StartLine(const v1::RunnerTask& task);
-// A line for a frame that is worth one; empty for the others: a step without a held-out loss, signs
-// of life, and a failure, which the attempt's end tells with its class.
+// The line for a frame. Empty for a step without a held-out loss, for a sign of life, and for a
+// failure, which the attempt's end reports with its class.
 std::string LineOf(const v1::RunnerFrame& frame);
 
 }  // namespace wattle::agent

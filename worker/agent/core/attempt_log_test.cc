@@ -39,7 +39,7 @@ TEST(AttemptLogTest, InputsAreToldByTheirReferences) {
   assignment.add_inputs()->set_field("model");
   assignment.mutable_inputs(0)->set_reference("gpt2");
   EXPECT_EQ(FetchedLine(assignment, 2048), "fetched model gpt2: 2.0 KiB over the link");
-  EXPECT_EQ(FetchedLine(assignment, 0), "fetched model gpt2: all were here already");
+  EXPECT_EQ(FetchedLine(assignment, 0), "fetched model gpt2: all were on this device already");
 }
 
 TEST(AttemptLogTest, TheStartTellsTheSettings) {

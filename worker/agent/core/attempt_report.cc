@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What an attempt tells of itself: its receipt, the record that outlives the process, its progress.
-// What it does: attempt_run.cc.
+// An attempt's receipt, its record that outlives the process, and its progress. What the attempt
+// does: attempt_run.cc.
 #include <algorithm>
 
 #include "worker/agent/core/attempt_run.h"
@@ -47,7 +47,7 @@ AttemptEnergy AttemptRun::MeasuredBefore() const {
     const Activity activity = static_cast<Activity>(i);
     const v1::AttemptPhase phase = PhaseOf(activity);
     if (activity == Activity::kEvaluate && phase == main_phase_) {
-      continue;  // the job's own work is the run
+      continue;  // counted as the run: the job's own work
     }
     for (const v1::PhaseEnergy& part : receipt.phases()) {
       if (part.phase() == phase && phase != v1::ATTEMPT_PHASE_UNSPECIFIED) {
@@ -62,7 +62,7 @@ AttemptEnergy AttemptRun::MeasuredBefore() const {
   return energy;
 }
 
-// An evaluation as a job's own work and held-out loss are two activities of one phase.
+// Two activities belong to the phase "evaluate": an evaluation job's own work, and a held-out loss.
 void AttemptRun::FillPhases() {
   const AttemptEnergy& energy = account_.attempt();
   v1::Receipt& receipt = *record_.mutable_receipt();
@@ -115,7 +115,7 @@ void AttemptRun::FillReceipt() {
 v1::HeldAttemptRecord AttemptRun::Snapshot(const Instant& now) {
   account_.AdvanceTo(now.device);
   FillReceipt();
-  // Energy is known up to the last reading: if the process dies, what follows is lost.
+  // Energy is known up to the last reading; if the process dies, the energy after it is lost.
   const Monotonic known = std::min(now.wall, clock_.ToWall(account_.settled()));
   record_.set_written_boottime_seconds(absl::ToDoubleSeconds(known.since_boot()));
   return record_;
@@ -140,11 +140,12 @@ v1::AttemptProgress AttemptRun::Progress() const {
   progress.set_energy_joules(energy.total.gross.value());
   progress.set_power_watts(account_.power().value_or(Watts(0)).value());
   progress.set_energy_source(account_.AttemptOrigin().source);
-  // By whole steps: a step that an emulated board has not ended yet counts with its time.
+  // The rate counts whole steps; a step that an emulated board has not ended yet counts with its
+  // full time.
   const double seconds = absl::ToDoubleSeconds(runner_step_time_);
   if (seconds > 0) {
     progress.set_tokens_per_second(static_cast<double>(runner_tokens_) / seconds);
-    // Steps differ in length: by tokens where the runner knows how many are to come.
+    // Steps differ in length, so tokens are used where the runner knows how many are left.
     const double steps_left = static_cast<double>(progress.steps_total() - progress.step());
     progress.set_remaining_seconds(
         tokens_left_ > 0 ? static_cast<double>(tokens_left_) / progress.tokens_per_second()

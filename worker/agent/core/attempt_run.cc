@@ -17,14 +17,15 @@
 namespace wattle::agent {
 namespace {
 
-// A runner that crashes or hangs this often without a newer checkpoint makes no progress.
+// A runner may crash or hang this often without a newer checkpoint; then the attempt fails.
 constexpr int kCrashesMax = 3;
-// From the order to stop to the step boundary and its checkpoint; after it the runner is killed.
+// The time for the step boundary and its checkpoint after an order to stop; then the runner is
+// killed.
 constexpr absl::Duration kStopTime = absl::Minutes(2);
 // A checkpoint holds the weights and two moments of each, in FP32 as most model files are.
 constexpr int64_t kCheckpointModels = 3;
 
-// "train" → ATTEMPT_PHASE_TRAIN. Unspecified: this version knows no such phase.
+// "train" → ATTEMPT_PHASE_TRAIN. Unspecified if this version does not know the phase.
 v1::AttemptPhase PhaseNamed(const std::string& name) {
   v1::AttemptPhase phase = v1::ATTEMPT_PHASE_UNSPECIFIED;
   v1::AttemptPhase_Parse(absl::StrCat("ATTEMPT_PHASE_", absl::AsciiStrToUpper(name)), &phase);
@@ -101,7 +102,7 @@ void AttemptRun::StartRunner(const Instant& now) {
       model_bytes += input.size_bytes;
     }
   }
-  // What a killed runner left half-made is not a result.
+  // A killed runner may have left half of a result.
   state_.RemoveOutput(attempt_id());
 
   starting_ = true;
@@ -147,7 +148,7 @@ Activity AttemptRun::ActivityOf(v1::AttemptPhase phase) const {
       return Activity::kCheckpoint;
     case v1::ATTEMPT_PHASE_UPLOAD:
       return Activity::kUpload;
-    default:  // another kind's work: not this job's run, and not lost either
+    default:  // the work of another kind of job: counted, but not as this job's run
       return Activity::kEvaluate;
   }
 }
@@ -207,8 +208,8 @@ void AttemptRun::OnFrame(const v1::RunnerFrame& frame, const Instant& now) {
     case v1::RunnerFrame::kFailure:
       failure_ = frame.failure();
       return;
-    case v1::RunnerFrame::kStopped:  // its exit follows
-    case v1::RunnerFrame::kLog:      // the core's
+    case v1::RunnerFrame::kStopped:  // the exit follows
+    case v1::RunnerFrame::kLog:      // handled by the core
     case v1::RunnerFrame::kAlive:
     case v1::RunnerFrame::FRAME_NOT_SET:
       return;
@@ -223,7 +224,7 @@ void AttemptRun::OnPhase(const v1::PhaseChanged& phase, const Instant& now) {
     return;
   }
   if (kind == v1::ATTEMPT_PHASE_UNSPECIFIED) {
-    // Its time stays with the phase before: no activity is guessed.
+    // The time stays with the phase before; the activity is not guessed.
     ports_.Note(
         absl::StrCat(attempt_id(),
                      ": the runner is in a phase that this worker does not know: ", phase.phase()));
@@ -237,7 +238,7 @@ void AttemptRun::OnPhase(const v1::PhaseChanged& phase, const Instant& now) {
   }
   const Monotonic begin = pace_.BeginPhase(now.device);
   if (is_main) {
-    progress_.clear_text();  // a generation that begins again begins its text again
+    progress_.clear_text();  // a generation that starts over starts its text over
     progress_.clear_text_bytes();
     progress_.set_step(phase.from_step());
     progress_.set_steps_total(phase.steps_total());
@@ -257,7 +258,7 @@ void AttemptRun::OnStep(const v1::StepDone& step, const Instant& now) {
   watch_.SetWaiting(pace_.gate_opens().has_value(), now.wall);
   if (is_main) {
     RunCurve::Totals totals = RunTotals();
-    // An emulated board ends the step later than this machine.
+    // An emulated board may end the step later than this machine did.
     totals.seconds += std::max(0.0, absl::ToDoubleSeconds(at - now.device));
     curve_.AddStep(step.step(), step.loss(), totals);
     progress_.set_loss(step.loss());
@@ -299,7 +300,7 @@ void AttemptRun::CheckTimeout() {
   }
 }
 
-// The device writes: the span it takes, where the pace knows it ahead.
+// Books the write. Returns its span where the pace knows the span ahead of time.
 std::optional<WorkSpan> AttemptRun::EndWrite(int64_t size_bytes, const Instant& now) {
   const std::optional<WorkSpan> span = pace_.EndWrite(size_bytes, now.device);
   if (span) {
@@ -320,7 +321,7 @@ void AttemptRun::OnCheckpoint(const v1::CheckpointDone& checkpoint, const Instan
   record_.set_newest_checkpoint_step(std::max(record_.newest_checkpoint_step(), checkpoint.step()));
   CrashPoint("checkpoint");
   account_.AdvanceTo(now.device);
-  ports_.MakeRoom(checkpoint.size_bytes());  // for the next one
+  ports_.MakeRoom(checkpoint.size_bytes());  // for the next checkpoint
 }
 
 void AttemptRun::OnResult(const v1::RunnerResult& result, const Instant& now) {
@@ -354,7 +355,7 @@ void AttemptRun::OnRunnerExit(const child::RunnerExit& exit, const Instant& now)
     return Fail(failure_->failure_class(),
                 InUsersWords(failure_->message(), record_.assignment(), inputs_));
   }
-  std::string message = exit.clean ? "runner: left without a result" : exit.message;
+  std::string message = exit.clean ? "runner: exited without a result" : exit.message;
   if (!hang_.empty()) {
     message = hang_;
   }
@@ -378,7 +379,7 @@ void AttemptRun::Stop(StopReason reason, const Instant& now) {
   if (end_ || stage_ == Stage::kEnded) {
     return;
   }
-  // Unwanted is for good and overrides a pause.
+  // kUnwanted is final and overrides a pause.
   if (!stop_ || reason == StopReason::kUnwanted) {
     const bool first = !stop_.has_value();
     stop_ = reason;
@@ -410,8 +411,9 @@ void AttemptRun::Stop(StopReason reason, const Instant& now) {
   }
 }
 
-// The guard counts on it that nothing draws for longer than policy::StopTime. For any other reason
-// a runner may take its time, and on an emulated board this machine is not the one that draws.
+// The guard relies on policy::StopTime: nothing draws for longer after its order. For any other
+// reason the runner gets at least kStopTime. On an emulated board it always does: this machine is
+// slower or faster than the board, and does not draw its power.
 absl::Duration AttemptRun::StopTime(StopReason reason) const {
   const absl::Duration counted = policy::StopTime(StopEstimateNow());
   return reason == StopReason::kGuard && !pace_.gated() ? counted : std::max(counted, kStopTime);

@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// One attempt, from its first byte fetched to its result uploaded: fetch → start the runner → steps
-// and checkpoints → upload → end. Frames, exits, transfers and the passing of time drive it; it
-// acts through AgentPorts. Pace says when work is done on the device; RunnerWatch says when a
-// runner hangs. Reads no clock; one thread.
+// One attempt, from the first byte that it fetches to the upload of its result: fetch → start the
+// runner → steps and checkpoints → upload → end. Frames, exits, transfers and the passing of time
+// drive it; it acts through AgentPorts. Pace says when work is done on the device; RunnerWatch says
+// when a runner hangs. Reads no clock; use it from one thread.
 #ifndef WATTLE_WORKER_AGENT_CORE_ATTEMPT_RUN_H_
 #define WATTLE_WORKER_AGENT_CORE_ATTEMPT_RUN_H_
 
@@ -35,8 +35,8 @@ namespace wattle::agent {
 
 enum class StopReason { kUnwanted, kGuard, kLease, kShutdown, kRelease };
 
-// The directory of the checkpoint of that step within an attempt's work directory, as the runner
-// names it (worker/engine/train/checkpoint.h).
+// The directory of the checkpoint of `step` within an attempt's work directory, as the runner names
+// it (worker/engine/train/checkpoint.h).
 std::string CheckpointDirectory(const std::string& work_directory, int64_t step);
 
 struct AttemptEnd {
@@ -45,7 +45,7 @@ struct AttemptEnd {
   StopReason stop = StopReason::kUnwanted;  // of kStopped
   v1::FailureClass failure_class = v1::FAILURE_CLASS_UNSPECIFIED;
   std::string message{};
-  std::optional<v1::ArtifactInfo> output{};  // of kFinished, where the job made files
+  std::optional<v1::ArtifactInfo> output{};  // of kFinished, if the job made files
 };
 
 struct AttemptSettings {
@@ -57,7 +57,7 @@ struct AttemptSettings {
   int64_t free_space_reserve_bytes = 0;
 };
 
-// Where an attempt acts. All outlive it.
+// What an attempt acts on. All of it must outlive the attempt.
 struct AttemptSurroundings {
   StateDirectory* state;
   AgentPorts* ports;
@@ -66,14 +66,14 @@ struct AttemptSurroundings {
   const DeviceClock* clock;
 };
 
-// The phase that is a job's own work.
+// The phase of the job's own work.
 v1::AttemptPhase MainPhase(const v1::JobSpec& spec);
-// What the coordinator predicted for the device that it placed the attempt on.
+// The coordinator's prediction for the device of the placement.
 v1::Prediction PredictionOf(const v1::Assignment& assignment);
 
 class AttemptRun {
  public:
-  // record: as held on disk; its receipt is what an earlier process had measured.
+  // record: the attempt's record on disk; its receipt holds what an earlier process measured.
   AttemptRun(const AttemptSurroundings& surroundings, AttemptSettings settings,
              v1::HeldAttemptRecord record);
 
@@ -82,26 +82,27 @@ class AttemptRun {
   void OnFrame(const v1::RunnerFrame& frame, const Instant& now);
   void OnRunnerExit(const child::RunnerExit& exit, const Instant& now);
   void OnUploaded(const UploadResult& result, const Instant& now);
-  void Stop(StopReason reason, const Instant& now);  // at the next step boundary
+  void Stop(StopReason reason, const Instant& now);  // takes effect at the next step boundary
   void Step(const Instant& now);
 
-  // The next instant (wall) at which Step() has something to do; nullopt: only an event helps.
+  // The next instant (wall) at which Step() has something to do; nullopt if only an event can go
+  // on.
   [[nodiscard]] std::optional<Monotonic> NextStep() const;
   [[nodiscard]] const std::optional<AttemptEnd>& end() const { return end_; }
   [[nodiscard]] bool stopping() const { return stop_.has_value(); }
-  // The runner is done: only the result's way to the coordinator is left.
+  // Whether the runner is done and only the result's upload is left.
   [[nodiscard]] bool has_result() const {
     return stage_ == Stage::kExited || stage_ == Stage::kUploading || stage_ == Stage::kUploaded;
   }
   [[nodiscard]] const v1::HeldAttemptRecord& record() const { return record_; }
-  // The record with everything measured so far. Settles the account up to now.
+  // The record with all measurements so far. Settles the account up to now.
   v1::HeldAttemptRecord Snapshot(const Instant& now);
   [[nodiscard]] v1::AttemptProgress Progress() const;
-  // A line for the job's log at the coordinator; nothing where the line is empty.
+  // Sends a line for the job's log to the coordinator; an empty line is not sent.
   void Log(const std::string& line, const Instant& now);
-  // How long this attempt would run on after an order to stop: predicted until measured.
+  // How long this attempt would run on after an order to stop: predicted, until it is measured.
   [[nodiscard]] policy::StopEstimate StopEstimateNow() const;
-  // The step at which the runner began or went on, told once.
+  // The step at which the runner began or resumed; returned once.
   [[nodiscard]] std::optional<int64_t> TakeStarted() {
     return std::exchange(started_, std::nullopt);
   }
@@ -132,7 +133,7 @@ class AttemptRun {
   void FillPhases();
   [[nodiscard]] const std::string& attempt_id() const { return record_.assignment().attempt_id(); }
   [[nodiscard]] RunCurve::Totals RunTotals() const;
-  [[nodiscard]] AttemptEnergy MeasuredBefore() const;  // by earlier processes, as the record says
+  [[nodiscard]] AttemptEnergy MeasuredBefore() const;  // by earlier processes, from the record
 
   StateDirectory& state_;
   AgentPorts& ports_;
@@ -144,37 +145,37 @@ class AttemptRun {
   const v1::AttemptPhase main_phase_;
   Stage stage_ = Stage::kFetching;
   std::optional<StopReason> stop_;
-  std::optional<Monotonic> kill_at_;  // wall: a runner that does not stop
+  std::optional<Monotonic> kill_at_;  // wall; when a runner that does not stop is killed
   RunnerWatch watch_;
-  std::string hang_;  // why the runner was killed as one that hangs; empty: it was not
+  std::string hang_;  // why the runner was killed as hung; empty if it was not
   std::optional<AttemptEnd> end_;
 
-  Monotonic stage_begin_;           // device time, of a fetch or an upload
-  Monotonic ready_;                 // device time at which the present stage may end
-  std::optional<Monotonic> retry_;  // wall: a transfer that failed is tried again
-  // Before a transfer is tried again for the first time.
+  Monotonic stage_begin_;           // device time; start of the fetch or the upload
+  Monotonic ready_;                 // device time; the present stage ends no earlier
+  std::optional<Monotonic> retry_;  // wall; when the failed transfer is tried again
+  // The wait before the first retry of a transfer.
   static constexpr absl::Duration kBackoffMin = absl::Seconds(1);
   absl::Duration backoff_;
   int damaged_transfers_ = 0;     // in a row
-  std::string transfer_problem_;  // as last told: the same one is told once
+  std::string transfer_problem_;  // the last one noted; the same problem is noted once
   std::vector<FetchedInput> inputs_;
   UploadResult upload_;
 
   std::optional<int64_t> started_;
-  bool starting_ = false;  // the runner runs, its first phase has not begun
+  bool starting_ = false;  // the runner was started, but its first phase has not begun
   std::optional<v1::RunnerResult> result_;
   std::optional<v1::RunnerFailure> failure_;
 
   v1::AttemptProgress progress_;
   RunCurve curve_;
-  int64_t runner_steps_ = 0;  // of the main phase, by this runner
+  int64_t runner_steps_ = 0;  // of the main phase, made by this runner
   int64_t runner_tokens_ = 0;
-  absl::Duration runner_step_time_;  // that they take, in device time
-  int64_t tokens_left_ = 0;          // of the main phase, told by the runner; 0: none, or not known
+  absl::Duration runner_step_time_;  // of these steps, in device time
+  int64_t tokens_left_ = 0;          // of the main phase, from the runner; 0 = none or unknown
   Monotonic last_step_at_;           // device time
   policy::StopEstimate predicted_stop_;
-  absl::Duration longest_step_;        // of those that this runner made; 0: none yet
-  absl::Duration longest_checkpoint_;  // 0: none yet
+  absl::Duration longest_step_;        // made by this runner; 0 = none yet
+  absl::Duration longest_checkpoint_;  // 0 = none yet
   int64_t new_tokens_ = 0;
 };
 

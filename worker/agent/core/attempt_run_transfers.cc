@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The transfers of an attempt: its inputs come, its result goes, and both are tried again.
+// The transfers of an attempt: the fetch of its inputs and the upload of its result. Both are
+// retried.
 #include <algorithm>
 #include <optional>
 #include <utility>
@@ -14,18 +15,18 @@
 namespace wattle::agent {
 namespace {
 
-// A chunk that arrives damaged this often is damaged where it comes from.
+// If a chunk arrives damaged this often, it is damaged at its source.
 constexpr int kDamagedTransfersMax = 3;
 constexpr absl::Duration kBackoffMax = absl::Seconds(30);
-// A full disk at the coordinator lasts until a person comes.
+// A full disk at the coordinator lasts until a person makes room.
 constexpr absl::Duration kUploadBackoffMax = absl::Minutes(5);
 
-// Whose fault a transfer's failure is; nullopt: try again.
+// The class of a transfer's failure; nullopt if the transfer is tried again.
 std::optional<v1::FailureClass> TransferFailure(const absl::Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kUnavailable:
     case absl::StatusCode::kDeadlineExceeded:
-    case absl::StatusCode::kDataLoss:  // damaged on the way, see kDamagedTransfersMax
+    case absl::StatusCode::kDataLoss:  // damaged on the way; see kDamagedTransfersMax
     case absl::StatusCode::kCancelled:
       return std::nullopt;
     case absl::StatusCode::kNotFound:
@@ -49,7 +50,8 @@ void AttemptRun::OnFetched(const FetchResult& result, const Instant& now) {
     return End({.kind = AttemptEnd::Kind::kStopped, .stop = *stop_});
   }
   if (!result.status.ok()) {
-    // Checkpoints that no held attempt owns give way to an artifact that is needed now, one by one.
+    // The disk is full: delete checkpoints of attempts that are no longer held, one at a time, and
+    // fetch again.
     if (absl::IsResourceExhausted(result.status) && state_.FreeLeftWork(1) > 0) {
       return ports_.StartFetch(record_.assignment());
     }
@@ -70,7 +72,7 @@ void AttemptRun::OnFetched(const FetchResult& result, const Instant& now) {
   Step(now);
 }
 
-// Whose fault it is that a transfer failed; nullopt: it is tried again.
+// As TransferFailure, but counts damaged transfers in a row.
 std::optional<v1::FailureClass> AttemptRun::FailureOfTransfer(const absl::Status& status) {
   damaged_transfers_ = absl::IsDataLoss(status) ? damaged_transfers_ + 1 : 0;
   return damaged_transfers_ >= kDamagedTransfersMax ? v1::FAILURE_CLASS_DATA
@@ -118,8 +120,8 @@ void AttemptRun::OnUploaded(const UploadResult& result, const Instant& now) {
     return End({.kind = AttemptEnd::Kind::kStopped, .stop = *stop_});
   }
   if (!result.status.ok()) {
-    // What the coordinator cannot take now, most likely because its disk is full, is no fault of
-    // the job or of this device: the result waits here.
+    // If the coordinator cannot take the result now, most likely its disk is full. Neither the job
+    // nor this device is at fault, so the result waits here.
     if (TransferFailure(result.status) == v1::FAILURE_CLASS_DATA) {
       return Fail(v1::FAILURE_CLASS_DATA, absl::StrCat("upload: ", result.status.message()));
     }

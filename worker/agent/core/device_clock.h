@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Device time. On a real device it is boot time; an emulated one's runs slower or faster: wall
-// seconds = device seconds x time_scale. Sampling, energy and progress are in device time;
-// heartbeats, leases and timeouts of the link in wall time. A value; thread-safe.
+// Device time. On a real device, device time is boot time. On an emulated device it runs slower or
+// faster: wall seconds = device seconds × time_scale. Sampling, energy and progress use device
+// time; heartbeats, leases and the link's timeouts use wall time. A value; thread-safe.
 #ifndef WATTLE_WORKER_AGENT_CORE_DEVICE_CLOCK_H_
 #define WATTLE_WORKER_AGENT_CORE_DEVICE_CLOCK_H_
 
@@ -16,12 +16,12 @@ namespace wattle::agent {
 struct Instant {
   Monotonic wall;    // boot time
   Monotonic device;  // the device's own
-  absl::Time civil;  // may jump; for people
+  absl::Time civil;  // may jump; for people and calendars
 };
 
 class DeviceClock {
  public:
-  // origin: where both clocks show the same. time_scale > 0.
+  // origin: the instant at which both clocks show the same. time_scale > 0.
   DeviceClock(Monotonic origin, double time_scale) : origin_(origin), time_scale_(time_scale) {}
   [[nodiscard]] Monotonic ToDevice(Monotonic wall) const {
     return time_scale_ == 1.0 ? wall : origin_ + (wall - origin_) / time_scale_;

@@ -13,7 +13,7 @@ namespace {
 using telemetry::Reading;
 using telemetry::SourceInfo;
 
-// Of readings that were taken at one time, those of the total: complete, or none.
+// The readings of a total that were taken at one time. The total is complete or absent.
 struct Total {
   Monotonic at;
   Watts power{};
@@ -139,7 +139,7 @@ void DeviceReadings::TakeRest(size_t source, const std::vector<Reading>& reading
     return;
   }
   entry.hottest = hottest;
-  // The hottest of all sources that have told lately.
+  // The hottest of all sources with a recent reading.
   telemetry::Timed<Celsius> device = *hottest;
   for (const Entry& other : entries_) {
     if (other.hottest && device.at - other.hottest->at <= policy::kReadingAgeMax) {
@@ -152,7 +152,7 @@ void DeviceReadings::TakeRest(size_t source, const std::vector<Reading>& reading
 void DeviceReadings::ChoosePower(Monotonic now) {
   const std::optional<size_t> number = power_chooser_.Choose(now);
   if (!number || chosen_ == power_sources_[*number]) {
-    return;  // while none answers the last one stays, and its time is missing
+    return;  // while no source answers, the last one stays and its time is missing
   }
   if (chosen_) {
     status_[*chosen_].is_power_source = false;

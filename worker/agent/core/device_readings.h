@@ -1,8 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Where the readings of all sources go: power to the energy account, charge and temperature to the
-// guard, everything to metrics. Several sources may tell the device's power or charge; the best one
-// that answers is used, chosen again with every reading and as time passes. Pure; one thread.
+// Passes the readings of all sources on: power to the energy account, charge and temperature to the
+// guard, everything to the metrics. Several sources may measure the device's power or its charge.
+// The best source that answers is used; every reading and the passing of time may change the
+// choice. Pure; use it from one thread.
 #ifndef WATTLE_WORKER_AGENT_CORE_DEVICE_READINGS_H_
 #define WATTLE_WORKER_AGENT_CORE_DEVICE_READINGS_H_
 
@@ -24,32 +25,32 @@
 
 namespace wattle::agent {
 
-// One source, as metrics show it.
+// One source, for the metrics.
 struct SourceStatus {
   telemetry::SourceInfo info;
-  bool is_power_source = false;            // the device's power is this one's now
+  bool is_power_source = false;            // the device's power now comes from this source
   std::optional<Monotonic> answered_at{};  // device time
   int64_t errors = 0;
-  std::string error{};  // of the latest poll; empty: it answered
-  // The latest reading of each channel; absent: none yet.
+  std::string error{};  // of the latest poll; empty if the source answered
+  // The latest reading of each channel; absent until the first one.
   std::vector<std::optional<telemetry::Reading>> latest{};
 };
 
 class DeviceReadings {
  public:
-  // All outlive this object.
+  // All three must outlive this object.
   DeviceReadings(AgentCore* core, EnergyAccount* account, AgentPorts* ports)
       : core_(*core), account_(*account), ports_(*ports) {}
 
-  // plausible_max: what the device can draw at most, where that is known better than the source
-  // knows it. Returns the source's number.
+  // plausible_max: an upper bound of the device's power, where the board's is known better than the
+  // source's. Returns the source's number.
   size_t Add(const telemetry::SourceInfo& info, std::optional<Watts> plausible_max);
 
-  // What a Poll of the source answered.
+  // Takes the answer of a poll of the source.
   void OnPoll(size_t source, const absl::StatusOr<std::vector<telemetry::Reading>>& readings,
               Monotonic now);
-  // Time passes: a source that is silent is replaced. A device without any source of power is taken
-  // to draw what was predicted for its attempt, and the receipt says so.
+  // Replaces a source that has fallen silent. Without any source of power the account takes the
+  // power that was predicted for the attempt, and the receipt says so.
   void AdvanceTo(Monotonic now);
 
   [[nodiscard]] bool measures_power() const { return measures_power_; }
@@ -73,7 +74,7 @@ class DeviceReadings {
   std::vector<SourceStatus> status_;
   telemetry::Chooser power_chooser_;
   telemetry::Chooser gauge_chooser_;
-  std::vector<size_t> power_sources_;  // by number among them
+  std::vector<size_t> power_sources_;  // number among the sources of power → source
   std::optional<size_t> chosen_;       // a source
   bool measures_power_ = false;
 };

@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// From readings to the account, the guard and metrics, through a core on a disk in memory.
+// Readings on their way to the account, the guard and the metrics, through a core on a disk in
+// memory.
 #include "worker/agent/core/device_readings.h"
 
 #include <memory>
@@ -82,7 +83,8 @@ class DeviceReadingsTest : public testing::Test {
   std::unique_ptr<DeviceReadings> readings_;
 };
 
-// A board that started while its battery discharged goes on measuring when the battery charges.
+// A board measures with its battery's gauge while the battery discharges. It must go on measuring
+// when the battery charges.
 TEST_F(DeviceReadingsTest, ASourceThatDiesIsReplacedByTheNextBest) {
   const size_t battery = readings_->Add(PowerSource("battery", 40), {});
   const size_t rapl = readings_->Add(PowerSource("rapl", 50), {});
@@ -178,8 +180,8 @@ TEST_F(DeviceReadingsTest, ChargeAndTheHottestZoneOfAllReachTheHeartbeatWithThei
   EXPECT_FALSE(core_->MakeHeartbeat(clock_.At(At(33), absl::UnixEpoch())).has_battery());
 }
 
-// A power monitor at the battery's terminals ranks before a plug as a source of power, and after a
-// fuel gauge as a source of charge: its charge is a guess from the voltage.
+// A power monitor at the battery's terminals ranks before a plug as a source of power. It ranks
+// after a fuel gauge as a source of charge, because it guesses the charge from the voltage.
 TEST_F(DeviceReadingsTest, AGaugeIsChosenByItsRankAmongGaugesAndNotByThatAmongSourcesOfPower) {
   telemetry::SourceInfo voltage = PowerSource("ina219", 20);
   voltage.channels = {{.name = "battery", .gauge = true}};

@@ -6,9 +6,10 @@
 namespace wattle::agent {
 namespace {
 
-// After work the fan runs on and clocks come down: what is drawn then is not idle yet.
+// After work the fan runs on and the clocks come down: power during this time is not idle power
+// yet.
 constexpr absl::Duration kSettleTime = absl::Seconds(3);
-// A throttling flag older than this says nothing about the time since.
+// A throttling flag says nothing about a gap longer than this.
 constexpr absl::Duration kThrottlingGapMax = absl::Seconds(10);
 
 bool BelongsToAttempt(Activity activity) {
@@ -36,7 +37,7 @@ EnergyAccount::EnergyAccount(const telemetry::MeterSettings& settings, EnergyOri
     : meter_(settings, start),
       origin_(std::move(origin)),
       passed_(start),
-      metered_since_(start - kSettleTime),  // nothing of ours ran before
+      metered_since_(start - kSettleTime),  // no work of ours ran before
       ledger_(ledger),
       idle_(idle) {}
 
@@ -267,7 +268,7 @@ telemetry::EnergySpan FromProto(const v1::EnergyMeasurement& measurement) {
   span.missing = length - span.covered;
   span.gross = Joules(measurement.gross_energy_joules());
   span.missing_at_most = Joules(measurement.missing_energy_joules());
-  // What fell between samples is kept as an error: a little too careful, and never too small.
+  // The energy between samples is kept as an error: slightly too large, never too small.
   span.error = std::max(Joules(0), Joules(measurement.gross_energy_joules_high()) - span.gross);
   span.peak = Watts(measurement.peak_power_watts());
   if (measurement.temperature_celsius_max() != 0) {

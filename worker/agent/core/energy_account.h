@@ -1,10 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Whose joules: what the meter measures goes to the activity of the time it was measured in, to the
+// EnergyAccount attributes measured energy: to the activity during which it was measured, to the
 // attempt that held the device then, and to the device's cumulative ledger. Activities change at
-// known instants of device time, also ahead of now (an emulated board's schedule). Time is counted
-// as it passes; energy is counted when a reading comes, for the time before the reading. Pure; one
-// thread.
+// known instants of device time, which may lie in the future (an emulated board's schedule). Time
+// is counted as it passes. Energy is counted when a reading comes, for the time before the reading.
+// Pure; use it from one thread.
 #ifndef WATTLE_WORKER_AGENT_CORE_ENERGY_ACCOUNT_H_
 #define WATTLE_WORKER_AGENT_CORE_ENERGY_ACCOUNT_H_
 
@@ -31,17 +31,17 @@ namespace wattle::agent {
 enum class Activity {
   kIdle,
   kFetch,
-  kStart,       // of the runner: process, model load
-  kRun,         // the work that was asked for
-  kEvaluate,    // held-out loss of a training job: not part of the run
-  kCheckpoint,  // also the result's files
+  kStart,       // the runner's process starts and loads the model
+  kRun,         // the job's own work
+  kEvaluate,    // held-out loss of a training job; not part of the run
+  kCheckpoint,  // also writing the result's files
   kUpload,
-  kPaused,       // an attempt is held, nothing is done for it
-  kWaitForHost,  // emulation: the device would be done, this machine is not
+  kPaused,       // an attempt is held, but nothing is done for it
+  kWaitForHost,  // emulation: the device would be done, but this machine is not
 };
 inline constexpr size_t kActivities = 9;
 
-// Where figures come from, for receipts.
+// Where a receipt's figures come from.
 struct EnergyOrigin {
   v1::EnergySource source = v1::ENERGY_SOURCE_MODEL;
   std::string scope = "estimated";
@@ -49,13 +49,13 @@ struct EnergyOrigin {
   friend bool operator==(const EnergyOrigin&, const EnergyOrigin&) = default;
 };
 
-// What an attempt has taken so far.
+// An attempt's energy and time so far.
 struct AttemptEnergy {
   telemetry::EnergySpan run;
-  telemetry::EnergySpan total;  // run and all that surrounds it, without pauses
+  telemetry::EnergySpan total;  // the run and everything around it, without pauses
   std::array<absl::Duration, kActivities> time{};
-  std::array<Joules, kActivities> energy{};  // measured part
-  // The sources that measured it, with the time that each of them covered.
+  std::array<Joules, kActivities> energy{};  // the measured part
+  // The sources that measured the attempt, and the time that each source covered.
   std::vector<std::pair<EnergyOrigin, absl::Duration>> origins{};
 
   [[nodiscard]] absl::Duration In(Activity activity) const {
@@ -68,38 +68,40 @@ struct AttemptEnergy {
 
 class EnergyAccount {
  public:
-  // start: device time now. ledger, idle: kept from earlier runs of the process.
+  // start: device time now. ledger, idle: from earlier processes.
   EnergyAccount(const telemetry::MeterSettings& settings, EnergyOrigin origin, Monotonic start,
                 const v1::EnergyLedger& ledger, telemetry::IdleBaseline idle);
 
-  // From now on another source measures.
+  // Changes the source of power; later readings come from the new source.
   void SwitchSource(const telemetry::MeterSettings& settings, EnergyOrigin origin);
   [[nodiscard]] const EnergyOrigin& origin() const { return origin_; }
 
-  // From `from` on the device does this. Changes set earlier for `from` or later are taken back.
-  // Time that has passed stays as it was: `from` is moved up to there.
+  // The device does `activity` from `from` on. Changes set earlier for `from` or later are
+  // withdrawn. Time that has already passed keeps its activity: `from` is moved up to the present.
   void SetActivity(Monotonic from, Activity activity);
   [[nodiscard]] Activity activity() const { return current_; }
 
-  // Readings of the present source, as EnergyMeter takes them.
+  // Readings of the present source; see EnergyMeter.
   void AddPower(Monotonic at, Watts power);
   void AddCounters(Monotonic at, absl::Span<const telemetry::CounterValue> counters);
   void AddTemperature(Celsius temperature);
-  // Whether the device throttled in the time since the last call, as something that can tell says.
+  // Whether the device throttled since the last call. Call it only if a source reports throttling.
   void AddThrottling(Monotonic at, bool throttled);
 
-  // Time passes. Where the source has been silent for too long, its time is missing.
+  // Counts time up to `at`. If the source has been silent for too long, the time is counted as
+  // missing.
   void AdvanceTo(Monotonic at);
-  // Whether the energy up to `at` is not known yet but will be with the next reading.
+  // Whether the next reading will tell the energy up to `at`, which is not known yet.
   [[nodiscard]] bool AwaitsReading(Monotonic at) const;
-  // Waits for no reading any more: what is not settled up to `at` is missing.
+  // Ends the wait for readings: energy up to `at` that is not settled counts as missing.
   void Settle(Monotonic at);
-  // Up to here energy is credited.
+  // Energy is credited up to this instant.
   [[nodiscard]] Monotonic settled() const { return meter_.settled(); }
 
-  // Attempts come one after the other. energy: of the same attempt, before a restart.
+  // Begins an attempt; attempts follow one another. energy: what the same attempt took before a
+  // restart.
   void BeginAttempt(const AttemptEnergy& energy);
-  // The process was not there for `lost`: missing.
+  // The process did not run for `lost`: that time counts as missing.
   void AddLost(absl::Duration lost);
   [[nodiscard]] const AttemptEnergy& attempt() const { return attempt_; }
   // The source that covered most of the attempt's time.
@@ -107,14 +109,14 @@ class EnergyAccount {
   void EndAttempt() { attempt_held_ = false; }
 
   [[nodiscard]] v1::EnergyLedger ledger() const;
-  // What work has drawn since the process started, an upper estimate for its gaps included: what a
-  // budget counts.
+  // The energy of work since the process started, with an upper estimate for gaps: a budget counts
+  // it.
   [[nodiscard]] Joules work_energy() const { return work_energy_; }
-  [[nodiscard]] Joules total() const;  // that the device measured since its identity was made
+  [[nodiscard]] Joules total() const;  // measured since the device got its identity
   [[nodiscard]] const telemetry::IdleBaseline& idle() const { return idle_; }
-  // The highest power of the last while under work; absent: no work was measured yet.
+  // The highest recent power during work (telemetry::RecentPeak); absent until work was measured.
   [[nodiscard]] std::optional<Watts> working_peak() const { return working_peak_.power(); }
-  // As of the latest reading; absent while the source is silent.
+  // Power of the latest reading; absent while the source is silent.
   [[nodiscard]] std::optional<Watts> power() const { return meter_.power(); }
 
  private:
@@ -131,11 +133,11 @@ class EnergyAccount {
 
   telemetry::EnergyMeter meter_;
   EnergyOrigin origin_;
-  // Time: what the device does at passed_, and the changes after it.
+  // Time: the activity at passed_, and the changes after it.
   Monotonic passed_;
   Activity current_ = Activity::kIdle;
   std::deque<Change> changes_;
-  // Energy: what it did at meter_.settled(), since when, and the changes after it.
+  // Energy: the activity at meter_.settled(), since when, and the changes after it.
   Activity metered_ = Activity::kIdle;
   Monotonic metered_since_;
   std::deque<Change> marks_;
@@ -150,7 +152,7 @@ class EnergyAccount {
   telemetry::RecentPeak resting_peak_;
 };
 
-// A span as a receipt has it, and back (after a restart).
+// A span in the form of a receipt, and back (after a restart).
 v1::EnergyMeasurement ToProto(const telemetry::EnergySpan& span, std::optional<Watts> idle,
                               const EnergyOrigin& origin);
 telemetry::EnergySpan FromProto(const v1::EnergyMeasurement& measurement);

@@ -103,7 +103,7 @@ TEST(EnergyAccountTest, TheEnergyOfAnAttemptsEndComesWithTheNextReading) {
   EXPECT_NEAR(account.ledger().idle_energy_joules(), 0.2, 1e-9);
 }
 
-// A reading that was under way while time went on is of the time before it was taken.
+// A reading counts for the time before it was taken, even if it arrives later.
 TEST(EnergyAccountTest, AReadingFromBeforeAChangeThatWasNotedFirstStillCounts) {
   EnergyAccount account = NewAccount();
   account.AddPower(At(0), Watts(10));
@@ -124,12 +124,12 @@ TEST(EnergyAccountTest, AGapIsPricedByWhatTheDeviceDidAndAGlitchIsForgotten) {
   Sample(account, 0, 2000, 3);
   account.AddPower(At(2000.1), Watts(500));
   Sample(account, 2000.1, 8000, 3);
-  account.AdvanceTo(At(8100));  // silent while idle: priced as idle, not at 500 W
+  account.AdvanceTo(At(8100));  // silent while idle: the gap costs idle power, not 500 W
   EXPECT_GT(account.ledger().missing_energy_joules(), 3 * 95);
   EXPECT_LT(account.ledger().missing_energy_joules(), 3.2 * 101);
 }
 
-// A device without a sensor is modelled while it works; between jobs nobody knows what it draws.
+// A device without a sensor is modelled while it works. Between jobs its power is unknown.
 TEST(EnergyAccountTest, AModelledGuessDoesNotOutliveItsJob) {
   EnergyAccount account({.cadence = absl::Milliseconds(430)},
                         {v1::ENERGY_SOURCE_MODEL, "estimated"}, At(0), {}, {});

@@ -1,11 +1,12 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Hundreds of random days of a solar mast that nobody reaches: the agent's own core with its guard,
-// a fake runner, a battery, clouds, and a gauge that is off by almost 5 %, shows whole percents,
-// sags under load, fails for minutes and now and then shows nonsense. The promise must hold: no
-// joule of work below the reserve; and with the other demands of a policy and power cuts: no joule
-// beyond the day's budget, outside a window, or out of what the device needs to stay alive. Planted
-// faults show that the checks can fail.
+// Hundreds of random days of a solar mast that has no contact to its coordinator: the agent's own
+// core with its guard, a fake runner, a battery, clouds and a bad gauge. The gauge errs by almost 5
+// %, shows whole percents, sags under load, fails for minutes and sometimes shows nonsense.
+//
+// Invariants: no joule of work below the reserve. With a policy's other demands and power cuts: no
+// joule beyond the day's budget, outside a window, or out of the energy that the device needs to
+// stay alive. Planted faults show that the checks can fail.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -30,14 +31,14 @@ namespace {
 enum class Fault {
   kNone,
   kGaugeErrorForgotten,  // the margin does not count the gauge's error
-  kOldReadingsLookNew,   // a gauge that is gone is told as if it were read again and again
-  kKillDoesNothing,      // a runner that hangs is never ended
-  kBudgetForgotten,      // a power cut loses what was spent of the day's budget
-  kClockIsBehind,        // the device's clock is ten minutes late
-  kIdleLooksSmall,       // the idle draw is measured as half of what it is
+  kOldReadingsLookNew,   // a dead gauge's last reading is repeated as if it were new
+  kKillDoesNothing,      // a runner that hangs is never killed
+  kBudgetForgotten,      // a power cut loses the energy already spent of the day's budget
+  kClockIsBehind,        // the device's clock is ten minutes slow
+  kIdleLooksSmall,       // the idle power is measured as half its true value
 };
 
-// What is demanded besides the reserve.
+// A policy's demands besides the reserve.
 struct Schedule {
   double budget_joules = 0;
   double opens_hour = 0, closes_hour = 0;  // UTC
@@ -47,12 +48,12 @@ struct Schedule {
 struct Outcome {
   double work_joules = 0;
   double work_joules_below_reserve = 0;
-  int idle_crossings = 0;  // of the reserve, by idle draw alone
+  int idle_crossings = 0;  // how often idle power alone crossed the reserve
   // With a schedule.
   double joules_over_budget = 0;
   double joules_outside_window = 0;
   double joules_not_kept_to_stay_alive = 0;
-  int days_at_budget = 0;  // that used nine tenths of it
+  int days_at_budget = 0;  // days that used nine tenths of the budget
 };
 
 // One mast: physics, gauge and runner around the core. All times in seconds.
@@ -70,7 +71,7 @@ class Mast final : public AgentPorts {
     charge_ = capacity_ * Uniform(reserve_, 1);
     gauge_outage_until_ = 0;
     if (scheduled) {
-      // Each demand alone on some masts, so that none hides what another one lets through.
+      // Some masts have only one of the demands, so that no demand hides a fault of another.
       const int demands = std::uniform_int_distribution<int>(1, 7)(random_);
       schedule_.emplace();
       schedule_->budget_joules = (demands & 1) != 0 ? 3600 * Uniform(5, 40) : 0;
@@ -144,14 +145,14 @@ class Mast final : public AgentPorts {
   [[nodiscard]] Instant Now() const {
     const Monotonic at{absl::Seconds(now_)};
     const double error = fault_ == Fault::kClockIsBehind ? -600 : 0;
-    // Without a battery for its clock the board begins at 1970 until it is set.
+    // Without a battery for its clock, the board's clock begins at 1970 until it is set.
     return {at, at,
             now_ < clock_set_at_ ? absl::UnixEpoch()
                                  : absl::FromUnixSeconds(kEpoch) + absl::Seconds(now_ + error)};
   }
   [[nodiscard]] double HourOfDay() const { return std::fmod(now_ / 3600, 24); }
 
-  // The board is off for a while; what it was told and has written is all it knows.
+  // The board loses power for a while. It keeps only its disk.
   void CutPower() {
     next_power_cut_ = now_ + Uniform(3600, 40'000);
     runner_ = Runner::kNone;
@@ -202,7 +203,7 @@ class Mast final : public AgentPorts {
   }
 
   v1::CoordinatorMessage Desired() {
-    constexpr int64_t kSteps = 1'000'000;  // more than the days hold
+    constexpr int64_t kSteps = 1'000'000;  // more than the days can hold
     v1::CoordinatorMessage message;
     v1::Policy& policy = *message.mutable_desired()->add_policies();
     policy.set_name("mast");
@@ -258,7 +259,7 @@ class Mast final : public AgentPorts {
     }
   }
 
-  // joules: drawn by the whole device for work, from now on.
+  // joules: drawn by the whole device while it works, from now on.
   void CheckSchedule(double joules) {
     drawn_on_day_[static_cast<int64_t>(now_ / 86400)] += joules;
     const double hour = HourOfDay();
@@ -301,7 +302,7 @@ class Mast final : public AgentPorts {
   void BeginStep() {
     runner_ = Runner::kSteps;
     runner_until_ = now_ + step_seconds_ * Uniform(0.5, 1.0);
-    // Only one that is being stopped hangs here: nobody else would end it within these days.
+    // Only a runner that was told to stop hangs here: no other hang would end within these days.
     if (stop_asked_ && Chance(0.3)) {
       runner_ = Runner::kHangs;
       runner_until_.reset();
@@ -344,7 +345,8 @@ class Mast final : public AgentPorts {
     }
   }
 
-  // The gauge: error, steps, sag, outages, nonsense. Shows at most 4.5 % more than there is.
+  // The gauge: error, whole percents, sag, outages, nonsense. Shows at most 4.5 % more than the
+  // charge.
   void Poll() {
     const bool working = runner_ != Runner::kNone;
     next_poll_ = now_ + (working ? Uniform(3, 10) : Uniform(5, 20));
@@ -415,8 +417,8 @@ TEST(GuardDaysTest, NoJouleOfWorkIsSpentBelowTheReserve) {
   }
   std::printf("300 days: %.0f Wh of work, %d crossings of a reserve by idle draw alone\n",
               work / 3600, idle_crossings);
-  EXPECT_GT(work / 3600, 5000);  // the guard that never lets anything run would pass too
-  EXPECT_GT(idle_crossings, 0);  // and so would a mast on which the reserve is never near
+  EXPECT_GT(work / 3600, 5000);  // a guard that lets nothing run would pass otherwise
+  EXPECT_GT(idle_crossings, 0);  // so would a mast whose charge never comes near the reserve
 }
 
 TEST(GuardDaysTest, NoJouleOfWorkBreaksBudgetWindowOrStayAlive) {
@@ -433,8 +435,8 @@ TEST(GuardDaysTest, NoJouleOfWorkBreaksBudgetWindowOrStayAlive) {
   }
   std::printf("300 days: %.0f Wh of work, %d days that used nine tenths of their budget\n",
               work / 3600, days_at_budget);
-  EXPECT_GT(work / 3600, 1000);   // a guard that never lets anything run would pass too
-  EXPECT_GT(days_at_budget, 30);  // and one whose budget never binds
+  EXPECT_GT(work / 3600, 1000);   // a guard that lets nothing run would pass otherwise
+  EXPECT_GT(days_at_budget, 30);  // so would a budget that never binds
 }
 
 class PlantedFaultTest : public testing::TestWithParam<Fault> {};
@@ -452,7 +454,7 @@ INSTANTIATE_TEST_SUITE_P(Faults, PlantedFaultTest,
                          testing::Values(Fault::kGaugeErrorForgotten, Fault::kOldReadingsLookNew,
                                          Fault::kKillDoesNothing));
 
-// Each fault breaks the demand that it is about.
+// Whether the fault breaks the demand that it is planted against.
 bool IsFound(Fault fault, double Outcome::*broken) {
   for (uint64_t seed = 1; seed <= 150; ++seed) {
     if (Mast(seed, fault, /*scheduled=*/true).Run(kDays).*broken > 0) {

@@ -15,7 +15,7 @@ std::string InUsersWords(const std::string& message, const v1::Assignment& assig
         continue;
       }
       const std::string name = absl::StrCat(named.field(), " ", named.reference());
-      // The file before the directory that it lies in.
+      // Replace the file's path before the path of its directory.
       for (const std::string& path : {input.file, input.directory}) {
         if (!path.empty()) {
           absl::StrReplaceAll({{path, name}}, &text);

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Failures in the words of the person who submitted the job: an input is called by its reference,
-// not by its place on this device. Pure; thread-safe.
+// Words a failure for the person who submitted the job: inputs have the names from the job file,
+// not their paths on this device. Pure; thread-safe.
 #ifndef WATTLE_WORKER_AGENT_CORE_INPUT_WORDS_H_
 #define WATTLE_WORKER_AGENT_CORE_INPUT_WORDS_H_
 
@@ -13,8 +13,8 @@
 
 namespace wattle::agent {
 
-// `message` with "data squad" for the input's file and "model gpt2/config.json" for a file in the
-// input's directory.
+// Returns `message` with each input's path replaced: "data squad" for the input's file, "model
+// gpt2/config.json" for a file in the input's directory.
 std::string InUsersWords(const std::string& message, const v1::Assignment& assignment,
                          const std::vector<FetchedInput>& inputs);
 

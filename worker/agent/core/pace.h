@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// When the parts of an attempt happen on the device. On a real device they happen when this machine
-// does them: RealPace. An emulated board has a time of its own: EmulatedPace (emulation/) says when
-// the board would be done, and the runner waits at a gate after each step until then. All times are
-// device time. One thread.
+// Pace says when the parts of an attempt happen on the device. On a real device they happen when
+// this machine does them: RealPace. An emulated board has a time of its own: EmulatedPace
+// (emulation/) computes when the board would be done, and the runner waits at a gate after each
+// step until then. All times are device time. Use it from one thread.
 #ifndef WATTLE_WORKER_AGENT_CORE_PACE_H_
 #define WATTLE_WORKER_AGENT_CORE_PACE_H_
 
@@ -18,7 +18,7 @@
 
 namespace wattle::agent {
 
-// Work of the device between two instants, of which the second may lie ahead of now.
+// Work of the device between two instants. The second instant may lie in the future.
 struct WorkSpan {
   Monotonic begin;
   Monotonic end;
@@ -28,42 +28,44 @@ class Pace {
  public:
   virtual ~Pace() = default;
 
-  // Whether the runner waits after each step until it is told to go on.
+  // Whether the runner waits after each step for the order to continue.
   [[nodiscard]] virtual bool gated() const = 0;
 
-  // From `from` on the device does this: an emulated board draws power accordingly.
+  // The device does `activity` from `from` on; an emulated board then draws the power of that
+  // activity.
   virtual void SetActivity(Monotonic from, Activity activity) = 0;
 
-  // A transfer of `moved_bytes` began at `begin` and is done on this machine: when it is done on
+  // When a transfer of `moved_bytes` that began at `begin`, and is done on this machine, is done on
   // the device.
   [[nodiscard]] virtual Monotonic TransferEnd(Monotonic begin, int64_t moved_bytes,
                                               Monotonic now) const = 0;
 
-  // The functions from here on follow one run of the runner, in the order of its frames. Those that
-  // return a WorkSpan know ahead of time when the device is done; after it the device waits for
-  // this machine. nullopt: only this machine tells, by its next frame.
+  // The functions below follow one run of the runner, in the order of its frames. A function that
+  // returns a WorkSpan computes ahead of time when the device is done; from then on the device
+  // waits for this machine. nullopt: only this machine's next frame tells.
 
-  // The runner starts and loads a model whose files have model_bytes.
+  // The runner starts and loads a model with files of model_bytes.
   virtual std::optional<WorkSpan> BeginRunner(const v1::RunnerTask& task, int64_t model_bytes,
                                               Monotonic now) = 0;
-  // A phase begins: from when on it counts.
+  // A phase begins. Returns the instant from which its time counts.
   virtual Monotonic BeginPhase(Monotonic now) = 0;
-  // A step ended, of the job's own work or of an evaluation: when it ends on the device.
+  // A step of the job's own work or of an evaluation ended here. Returns when it ends on the
+  // device.
   virtual Monotonic EndStep(const v1::StepDone& step, Monotonic now) = 0;
-  // The instant at which the gate after the latest step opens; nullopt: no runner waits at it. The
-  // gate has opened once GateOpened was called.
+  // The instant at which the gate after the latest step opens; nullopt if no runner waits there.
+  // The gate counts as open once GateOpened was called.
   [[nodiscard]] virtual std::optional<Monotonic> gate_opens() const = 0;
   virtual void GateOpened() = 0;
-  // A checkpoint was written, or the result's files.
+  // A checkpoint or the result's files were written.
   virtual std::optional<WorkSpan> EndWrite(int64_t size_bytes, Monotonic now) = 0;
-  // The runner left, or is told to stop: nobody waits at the gate.
+  // The runner exited or was told to stop, so nobody waits at the gate.
   virtual void EndRunner() = 0;
-  // Whether this machine was too slow for the device during steps, evaluations included, that took
-  // `step_time` together: their receipt tells nothing about the device.
+  // Whether this machine was too slow to keep the device's pace during steps (evaluations included)
+  // of `step_time` in all. If so, the receipt says nothing about the device.
   [[nodiscard]] virtual bool Overrun(absl::Duration step_time) const = 0;
 };
 
-// The device is this machine.
+// The pace of a real device: this machine is the device.
 class RealPace final : public Pace {
  public:
   [[nodiscard]] bool gated() const override { return false; }

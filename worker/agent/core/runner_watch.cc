@@ -6,10 +6,11 @@
 namespace wattle::agent {
 namespace {
 
-// To say that it is alive costs a runner some 50 microseconds of processor time: far less than this
-// within the stuck limit.
+// A sign of life costs the runner about 50 microseconds of processor time. All signs of life within
+// the stuck limit cost far less than this.
 constexpr double kWorkCpuSeconds = 0.05;
-// A caller that looks this much later than the deadline slept, and so did the runner.
+// If the caller looks this much later than the deadline, the machine slept, and the runner slept
+// too.
 constexpr absl::Duration kOversleep = absl::Seconds(10);
 
 std::string Seconds(absl::Duration time) {

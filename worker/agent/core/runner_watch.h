@@ -1,13 +1,12 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Finds a runner that hangs. A runner says every two seconds that it is alive, with the processor
-// time that it has used. So three cases can be told apart, in every phase:
-//   a long step        the runner says so and uses the processor: nobody is in a hurry
-//   a stopped process  (SIGSTOP) the runner says nothing for the silence limit
-//   stuck work         (a deadlock, a disk that does not answer) the runner says that it is alive,
-//   but
-//                      has neither used the processor nor ended a step for the stuck limit, or for
-//                      ten times its longest step
+// RunnerWatch finds a runner that hangs. A runner sends a sign of life every two seconds, with the
+// processor time that it has used. The watch therefore distinguishes three cases, in every phase:
+// - A long step: signs of life come, and the processor is used. The runner may take its time.
+// - A stopped process (SIGSTOP): nothing comes for the silence limit. The runner hangs.
+// - Stuck work (a deadlock, a disk that does not answer): signs of life come. But for the stuck
+//   limit, or ten times the longest step if that is longer, the runner neither used the processor
+//   nor ended a step. The runner hangs.
 // All times are wall time of this machine (boot time). A value; reads no clock.
 #ifndef WATTLE_WORKER_AGENT_CORE_RUNNER_WATCH_H_
 #define WATTLE_WORKER_AGENT_CORE_RUNNER_WATCH_H_
@@ -23,11 +22,11 @@
 namespace wattle::agent {
 
 struct RunnerWatchLimits {
-  // Of the silence before the first frame: the process starts and loads its libraries from a slow
+  // Silence before the first frame: the process starts and loads its libraries, perhaps from a slow
   // card.
   absl::Duration start = absl::Minutes(3);
   absl::Duration silence = absl::Minutes(1);
-  // Longer than the sync of a large checkpoint on a slow card, which uses no processor time.
+  // Longer than the sync of a large checkpoint on a slow card: a sync uses no processor time.
   absl::Duration stuck = absl::Minutes(10);
 };
 
@@ -38,19 +37,19 @@ class RunnerWatch {
   void Start(Monotonic now);
   void Stop() { watching_ = false; }
 
-  // A frame that tells of work: a phase, a step, a checkpoint, a result, a line for people.
+  // A frame that shows work: a phase, a step, a checkpoint, a result, a line for people.
   void OnWork(Monotonic now);
-  // The runner is alive and has used this much processor time.
+  // A sign of life, with the processor time that the runner has used.
   void OnAlive(double cpu_seconds, Monotonic now);
-  // A step ended: later ones may take ten times as long.
+  // A step ended. Later steps may take ten times as long.
   void OnStep(absl::Duration step_time) { longest_step_ = std::max(longest_step_, step_time); }
-  // A runner that waits at the gate of an emulated board need not work.
+  // Whether the runner waits at the gate of an emulated board, where it need not work.
   void SetWaiting(bool waiting, Monotonic now);
 
-  // Why the runner counts as hung, as a part of a sentence; empty: it does not. Call it at the
-  // deadline or before. A call that comes much later gives the runner its whole time again.
+  // Why the runner counts as hung, as part of a sentence; empty if it does not. Call it at the
+  // deadline or before: a call that comes much later gives the runner its whole time again.
   [[nodiscard]] std::string Look(Monotonic now);
-  // nullopt: no runner is watched.
+  // nullopt if no runner is watched.
   [[nodiscard]] std::optional<Monotonic> deadline() const;
 
  private:
@@ -61,9 +60,9 @@ class RunnerWatch {
   bool watching_ = false;
   bool heard_any_ = false;
   bool waiting_ = false;
-  Monotonic heard_;         // when the latest frame came
-  Monotonic worked_;        // when the latest sign of work came
-  double cpu_seconds_ = 0;  // used by then
+  Monotonic heard_;         // time of the latest frame
+  Monotonic worked_;        // time of the latest sign of work
+  double cpu_seconds_ = 0;  // processor time used by worked_
   absl::Duration longest_step_;
 };
 
