@@ -44,7 +44,7 @@ class Board {
   [[nodiscard]] Watts power() const;
   [[nodiscard]] Joules energy() const { return energy_; }  // drawn since the start
   [[nodiscard]] double powered_seconds() const { return powered_seconds_; }
-  [[nodiscard]] Joules work_energy() const { return work_energy_; }  // gross, while work runs
+  [[nodiscard]] Joules work_energy() const { return work_energy_; }  // gross energy while work runs
   [[nodiscard]] bool has_battery() const { return settings_.battery.has_value(); }
   [[nodiscard]] Fraction charge() const;
   [[nodiscard]] Celsius temperature() const { return temperature_; }

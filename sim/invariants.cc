@@ -138,7 +138,7 @@ void Invariants::OnArchived(const v1::JobArchived& archived) {
                        ", its events say otherwise"));
     return;
   }
-  // From here on the history alone answers for the job.
+  // From now on only the history has the job.
   if (job.attempts_size() != model->second.attempts ||
       job.output_artifact_id() != model->second.output) {
     Break(absl::StrCat(job.job_id(), " went to the history with ", job.attempts_size(),

@@ -92,7 +92,7 @@ struct Options {
 // Draws a world from the seed. `slow`: weeks in the field instead of an hour in a lab.
 Options DrawOptions(uint64_t seed, bool slow);
 
-// The wall clock of the world: it begins a quarter of an hour before midnight UTC, so that a dense
+// The start of the world's wall clock: a quarter of an hour before midnight UTC, so that a dense
 // world sees two days.
 absl::Time TrueTime(double now_seconds);
 

@@ -9,17 +9,18 @@
 namespace wattle::sim {
 namespace {
 
-// A jump of the gauge is believed after 20 s (telemetry/battery/guard.h), a silent one for 30 s
-// (policy/held_back.h); then the runner has its stop time, in which it ends a step and a
-// checkpoint.
+// The guard accepts a jump of the gauge after 20 s (telemetry/battery/guard.h), and accepts a
+// silent gauge for 30 s (policy/held_back.h). Then the runner has its stop time, in which it ends a
+// step and writes a checkpoint.
 constexpr double kGraceSteps = 6.0;
 constexpr double kGraceSeconds = 75.0;
-// The idle draw, of which the worker knows what it measured.
+// The worker's measured idle power may be this much below the true one.
 constexpr double kIdleTolerance = 0.99;
-// agent::kSavePeriod, and the second in which it falls: what a stop of the process costs the count
-// of the day's joules.
+// A stop of the process loses at most this much of the day's count: agent::kSavePeriod, and the
+// second in which the save falls.
 constexpr double kSaveSeconds = 16.0;
-// A clock that was ahead is believed after a day (agent_core.cc), in which the count begins anew.
+// After 24 hours the worker accepts that its clock was ahead (agent_core.cc), and begins a new
+// count. From the third day on its day is the true one.
 constexpr int64_t kDaysUntilClockIsBelieved = 3;
 
 double GraceSeconds(const WatchMoment& moment) {
@@ -43,7 +44,7 @@ void PolicyWatch::SetPolicies(const v1::DesiredSet& desired, double now_seconds)
   limits_ = policy::LimitsOf(selected);
   disturbed_seconds_ = now_seconds;
   if (!had_budget) {
-    // The worker counts while there is a budget.
+    // The worker counts only while there is a budget.
     spent_ = Joules(0);
     stops_ = 0;
     spent_is_kept_ = true;

@@ -1,13 +1,14 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The promises of the guard (telemetry/battery/guard.h), against the truth of one device:
-//   - no joule is spent on work once the true state of charge is below the reserve, and what the
-//     device needs to stay alive, by more than the gauge's stated error;
-//   - no work runs outside a policy's window;
-//   - work draws no more in a day than the day's budget.
-// A sensor or a clock that lies cannot be held to them; nor can a worker in the moment in which it
-// learns of a policy. After such a disturbance the promises hold again once the step under way may
-// have ended. Single-threaded.
+// PolicyWatch compares the promises of the guard (telemetry/battery/guard.h) with the true state of
+// one device:
+//   - Work uses no energy once the true state of charge is below the floor by more than the gauge's
+//     stated error. The floor is the reserve plus the energy that the device needs to stay alive.
+//   - No work runs outside a policy's window.
+//   - Work draws no more energy in a day than the day's budget.
+// The promises do not hold while a sensor or a clock is wrong, nor right after the worker starts or
+// learns of a policy. After such a disturbance they hold again once the step under way may have
+// ended. Use it from one thread.
 #ifndef WATTLE_SIM_POLICY_WATCH_H_
 #define WATTLE_SIM_POLICY_WATCH_H_
 
@@ -23,23 +24,24 @@
 
 namespace wattle::sim {
 
-// When the watch looks.
+// The moment at which the watch looks.
 struct WatchMoment {
-  double now_seconds = 0.0;   // of the world
-  double step_seconds = 0.0;  // of the runner, about
+  double now_seconds = 0.0;   // time of the world
+  double step_seconds = 0.0;  // about the length of the runner's step
   absl::Time civil{};         // the true time of day
   bool clock_is_right = true;
 };
 
 class PolicyWatch {
  public:
-  // The coordinator has sent these policies to the worker.
+  // Call it when the coordinator has sent these policies to the worker.
   void SetPolicies(const v1::DesiredSet& desired, double now_seconds);
-  // The process of the worker begins.
+  // Call it when a process of the worker starts.
   void ProcessStarted(double now_seconds);
-  // What the worker counted of the day's budget may be gone: its disk was lost, damaged or full.
+  // Call it when the worker may have lost its count of the day's budget: its disk was lost, damaged
+  // or full.
   void ForgetSpent() { spent_is_kept_ = false; }
-  // Returns the breach in words; empty: none.
+  // Returns the breach in words; empty if there is none.
   std::string Check(const Board& board, const WatchMoment& moment);
 
  private:
@@ -53,13 +55,14 @@ class PolicyWatch {
   double disturbed_seconds_ = 0.0;
   double clock_disturbed_seconds_ = 0.0;
 
-  // Of the budget.
+  // The state of the budget's check.
   int64_t day_ = 0;
   Joules spent_;
-  Joules counted_;     // of the board's work
-  int64_t stops_ = 0;  // of the process in this day
+  Joules counted_;     // the part of the board's work energy that is in spent_ or in earlier days
+  int64_t stops_ = 0;  // starts of the process in this day
   bool spent_is_kept_ = true;
-  int64_t distrusted_until_day_ = 0;  // the worker's day was another one than the true day
+  int64_t distrusted_until_day_ =
+      0;  // before it the worker may count another day than the true one
 };
 
 }  // namespace wattle::sim

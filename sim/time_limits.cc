@@ -11,9 +11,9 @@
 namespace wattle::sim {
 namespace {
 
-// core/archive.cc: a job stays for so long after its end.
+// A job stays in the state for at least this long after its end (kStaysAtLeast in core/archive.cc).
 constexpr double kStaysAtLeastSeconds = 600.0;
-// A submit is durable a moment after it was decided.
+// A submit becomes durable at most this long after its decision.
 constexpr double kCommitSeconds = 0.5;
 
 const v1::Job* JobOf(const core::State& state, const std::string& job_id) {
@@ -30,7 +30,7 @@ const v1::Attempt* LiveAttemptOf(const v1::Job& job) {
   return nullptr;
 }
 
-// Policies that leave a mains-powered device free of every limit but the temperature.
+// Whether policies limit a device on mains power by its temperature alone.
 bool OnlyChargeAndHeat(const core::State& state) {
   return std::all_of(state.policies.begin(), state.policies.end(), [](const auto& entry) {
     const v1::Policy& policy = entry.second;
@@ -93,7 +93,7 @@ void TimeLimits::OnJob(const v1::JobStateChanged& changed, double now_seconds) {
   ended_.emplace_back(now_seconds, changed.job_id());
   const Submitted& submitted = submitted_[changed.job_id()];
   const double due_seconds = submitted.at_seconds + submitted.deadline_seconds;
-  // The decision is a little older than its event.
+  // The decision is slightly older than its event, hence kCommitSeconds.
   if (absl::StartsWith(changed.reason(), "its deadline of") &&
       submitted.at_seconds > started_seconds_ && now_seconds < due_seconds - kCommitSeconds) {
     invariants_.Break(absl::StrCat(changed.job_id(), " failed ", due_seconds - now_seconds,
@@ -110,13 +110,13 @@ void TimeLimits::CheckDeadlines(const core::State& state, double now_seconds) {
     if (job == nullptr || core::IsTerminal(job->state())) {
       continue;
     }
-    // Of a job from before the process it is only certain that it is as old as the process.
+    // The process counts a job that is older than itself from its own start.
     double due_seconds =
         std::max(submitted_[job_id].at_seconds, started_seconds_) + job->spec().deadline_seconds();
     if (const v1::Attempt* live = LiveAttemptOf(*job)) {
       const auto paused = paused_.find(live->attempt_id());
       if (paused == paused_.end() || live->state() != v1::ATTEMPT_STATE_PAUSED) {
-        again.emplace_back(now_seconds, job_id);  // What runs may end late.
+        again.emplace_back(now_seconds, job_id);  // A running attempt may end after the deadline.
         continue;
       }
       due_seconds = std::max(due_seconds, paused->second);
@@ -144,7 +144,7 @@ void TimeLimits::CheckRetention(const core::State& state, double now_seconds) {
     const v1::Job* job = JobOf(state, job_id);
     if (job != nullptr && core::IsTerminal(job->state())) {
       invariants_.Break(absl::StrCat(job_id, " ended ", now_seconds - ended_seconds,
-                                     " s ago and has not left for the history"));
+                                     " s ago and is not in the history yet"));
     }
     ended_.pop_front();
   }
@@ -171,7 +171,7 @@ bool TimeLimits::HasElsewhere(const core::State& state, const v1::Job& job,
                               const std::string& device_id, double now_seconds) const {
   for (const v1::Attempt& attempt : job.attempts()) {
     if (attempt.state() == v1::ATTEMPT_STATE_FAILED) {
-      return false;  // The device where it failed is left alone for a while.
+      return false;  // The planner avoids the device of a failed attempt for a while.
     }
   }
   bool found = false;
@@ -213,8 +213,8 @@ void TimeLimits::CheckPauses(const core::State& state, const core::Observations&
         job->spec().deadline_seconds() == 0.0 &&
         HasElsewhere(state, *job, attempt->device_id(), now_seconds)) {
       invariants_.Break(absl::StrCat(attempt_id, " is paused for ", now_seconds - paused_seconds,
-                                     " s, a policy bears ", limit_seconds,
-                                     " s, and another device stands free"));
+                                     " s, a policy allows ", limit_seconds,
+                                     " s, and another device is free"));
     }
   }
 }

@@ -1,12 +1,12 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a coordinator must have done by now, by the world's true time:
-//   - a job that is past its deadline and does not run has failed, and none fails before;
-//   - an ended job has left the state for the history once its retention is over;
-//   - an attempt that is paused for longer than a policy bears has left its device, where another
-//     device stands free.
-// A process counts such times from its start at the latest, so each limit holds for what one
-// process has seen. Single-threaded.
+// TimeLimits checks by the world's true time that the coordinator acted in time:
+//   - A job that does not run fails at its deadline, not before it and not later.
+//   - An ended job moves to the history once its retention is over.
+//   - A paused attempt leaves its device when the pause is longer than a policy allows and another
+//     device is free.
+// A restarted coordinator counts such times anew from its start, so each limit counts from the
+// start of the present process at the earliest. Use it from one thread.
 #ifndef WATTLE_SIM_TIME_LIMITS_H_
 #define WATTLE_SIM_TIME_LIMITS_H_
 
@@ -29,12 +29,14 @@ class TimeLimits {
   TimeLimits(const Options& options, Invariants& invariants)
       : options_(options), invariants_(invariants) {}
 
-  // The coordinator's process begins.
+  // Call it when the coordinator's process starts.
   void OnStart(double now_seconds);
-  // Its wall clock steps: ended jobs are ordered by what the wall clock said.
+  // Call it when the coordinator's wall clock steps. Retention is not checked from then on, because
+  // ended jobs are in the order of the wall clock.
   void OnClockStep() { clock_stepped_ = true; }
   void OnEvent(const v1::Event& event, double now_seconds);
-  // At a tick of a living coordinator. Costs what is due, not what is there.
+  // Call it at each tick while the coordinator runs. The cost grows with what is due, not with the
+  // state.
   void Check(const core::State& state, const core::Observations& observations, double now_seconds);
 
  private:
@@ -45,10 +47,10 @@ class TimeLimits {
                    double now_seconds);
   void FindFreeDevices(const core::State& state, const core::Observations& observations,
                        double now_seconds);
-  // Whether another device stands free for the job, and every device that could be waited for too.
+  // Whether another device is free for the job, and no busy device could be worth a wait.
   [[nodiscard]] bool HasElsewhere(const core::State& state, const v1::Job& job,
                                   const std::string& device_id, double now_seconds) const;
-  // Two looks at the clock, and a commit after each.
+  // Enough for two ticks, and for a commit after each.
   [[nodiscard]] double TickGrace() const { return 3.0 * options_.tick_seconds + 2.0; }
   [[nodiscard]] double PlanGrace() const {
     return TickGrace() + 4.0 * (options_.plan_seconds + 3.0) + 3.0 * options_.heartbeat_seconds;
@@ -66,7 +68,7 @@ class TimeLimits {
   std::set<std::pair<double, std::string>> deadlines_;    // when to look at the job
   std::deque<std::pair<double, std::string>> ended_;      // when the job ended, oldest first
   std::map<std::string, double> paused_;                  // since when, by attempt
-  double policies_seconds_ = 0.0;                         // of the latest change of a policy
+  double policies_seconds_ = 0.0;                         // time of the latest change of a policy
   std::map<std::string, double> free_;                    // since when, by device
 };
 
