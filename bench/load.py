@@ -90,7 +90,9 @@ class Bench:
         with tempfile.TemporaryDirectory(dir=ROOT / "build/bench") as directory:
             data = pathlib.Path(directory) / "coordinator"
             data.mkdir()
-            run(BIN / "wattle-load-state", "history", data / "journal.db", count)
+            made = run(BIN / "wattle-load-state", "history", data / "journal.db", count)
+            if made["live"] > 10_500:
+                raise FleetError(f"{made['live']:.0f} ended jobs were never archived")
             with Fleet(directory=directory, keep=True) as fleet:
                 started = time.monotonic()
                 fleet.start_coordinator()

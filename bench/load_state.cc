@@ -62,10 +62,13 @@ v1::JobSpec Job(int64_t number) {
 // Events in order, committed some thousand at once, with snapshots as a coordinator makes them.
 class Writer {
  public:
-  Writer(wattle::store::Journal& journal, absl::Time begin) : journal_(journal), now_(begin) {}
+  Writer(wattle::store::Journal& journal, absl::Time begin)
+      : journal_(journal), now_{begin, wattle::Monotonic(absl::Hours(1))} {
+    seen_.started = now_;
+  }
 
   absl::Status Do(const core::Command& command) {
-    const core::Decision decision = core::Decide(state_, command, {}, {now_, {}});
+    const core::Decision decision = core::Decide(state_, command, seen_, now_);
     WATTLE_RETURN_IF_ERROR(decision.status);
     for (const v1::Event& event : decision.events) {
       WATTLE_RETURN_IF_ERROR(Add(event));
@@ -75,11 +78,11 @@ class Writer {
   v1::Event Next() const {
     v1::Event event;
     event.set_sequence(state_.last_sequence.value() + 1);
-    event.set_at_unix_seconds(absl::ToDoubleSeconds(now_ - absl::UnixEpoch()));
+    event.set_at_unix_seconds(absl::ToDoubleSeconds(now_.wall - absl::UnixEpoch()));
     return event;
   }
   absl::Status Add(const v1::Event& event) {
-    core::Apply(state_, event, core::kReplayed);
+    core::Apply(state_, event, now_.monotonic);
     events_.push_back(event);
     return events_.size() < 5000 ? absl::OkStatus() : Flush();
   }
@@ -103,12 +106,16 @@ class Writer {
     WATTLE_RETURN_IF_ERROR(journal_.WriteSnapshot(snapshot));
     return journal_.Checkpoint();
   }
-  void Wait(absl::Duration time) { now_ += time; }
+  void Wait(absl::Duration time) {
+    now_.wall += time;
+    now_.monotonic = now_.monotonic + time;
+  }
   const core::State& state() const { return state_; }
 
  private:
   wattle::store::Journal& journal_;
-  absl::Time now_;
+  core::Instant now_;
+  core::Observations seen_;
   core::State state_;
   std::vector<v1::Event> events_;
   size_t since_snapshot_ = 0;
