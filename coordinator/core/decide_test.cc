@@ -513,7 +513,7 @@ TEST(PlanningTest, APlanOlderThanAPolicyOfItsDeviceIsDropped) {
   EXPECT_EQ(FindAttempt(fleet.state, AttemptId("j1.1")), nullptr);
 }
 
-TEST(PlanningTest, WhatWasDecidedStandsBesideTheExplanation) {
+TEST(PlanningTest, TheDecisionNeedsNothingFromTheExplanation) {
   Fleet fleet;
   Do(fleet.state, fleet.observations, SubmitJob{Finetune(), "key"});
   PlanComputed plan = ComputePlan(MakeSnapshot(fleet.state, fleet.observations, {}, Now()));

@@ -75,7 +75,7 @@ TEST_F(RemoveTest, ANameIsTakenFromAnotherArtifactOnlyWhenAsked) {
   EXPECT_THAT(View("aaaa0001").names(), IsEmpty());
 }
 
-TEST_F(RemoveTest, EveryNameOfAnArtifactIsTold) {
+TEST_F(RemoveTest, AnArtifactListsAllItsNames) {
   EXPECT_THAT(Commit("aaaa0001", "base", v1::ARTIFACT_KIND_MODEL), IsOk());
   EXPECT_THAT(View("aaaa0001").names(), ElementsAre("base", "tiny"));
   EXPECT_EQ(View("aaaa0001").name(), "base") << "the latest push";
@@ -92,7 +92,7 @@ TEST_F(RemoveTest, ANameGoesAloneUntilItIsTheLastOne) {
   EXPECT_THAT(Do(RemoveArtifact{"tiny"}), StatusIs(absl::StatusCode::kNotFound, HasSubstr("tiny")));
 }
 
-TEST_F(RemoveTest, WhatAnOpenJobNeedsStays) {
+TEST_F(RemoveTest, AnArtifactThatAnOpenJobNeedsStays) {
   ASSERT_THAT(SubmitGenerate(), IsOk());
   EXPECT_THAT(Do(RemoveArtifact{"tiny"}),
               StatusIs(absl::StatusCode::kFailedPrecondition,
@@ -102,12 +102,12 @@ TEST_F(RemoveTest, WhatAnOpenJobNeedsStays) {
   EXPECT_THAT(Do(RemoveArtifact{"tiny"}), IsOk());
 }
 
-TEST_F(RemoveTest, AModelIsNoDataSet) {
+TEST_F(RemoveTest, AModelIsNotTakenAsADataSet) {
   EXPECT_THAT(Do(RemoveArtifact{"tiny", v1::ARTIFACT_KIND_DATASET}),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("wattle model rm")));
 }
 
-TEST_F(RemoveTest, WhatAGenerateJobMakesIsNoModel) {
+TEST_F(RemoveTest, TheOutputOfAGenerateJobIsNotTakenAsAModel) {
   ASSERT_THAT(SubmitGenerate(), IsOk());
   ASSERT_THAT(Commit("cccc0003", "", v1::ARTIFACT_KIND_RESULT, false, "j1"), IsOk());
   EXPECT_FALSE(View("cccc0003").has_model_shape());

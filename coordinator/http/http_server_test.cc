@@ -271,7 +271,7 @@ TEST_F(HttpServerTest, ErrorsAreJsonWithCodeAndMessage) {
   EXPECT_THAT(Post("/api/v1/jobs", "{}", 400, "text/plain"), HasSubstr("application/json"));
 }
 
-TEST_F(HttpServerTest, APortInUseAndAnOddAddressAreSaid) {
+TEST_F(HttpServerTest, APortInUseAndAnInvalidAddressAreReported) {
   EXPECT_THAT(HttpServer::Start({server_->address(), ""}),
               StatusIs(absl::StatusCode::kUnavailable, HasSubstr("in use")));
   EXPECT_THAT(HttpServer::Start({"7411", ""}),

@@ -209,7 +209,7 @@ TEST_F(RemoteWriterTest, OneRefusedScrapeCostsNoOther) {
   EXPECT_THAT(OldSamplesText(), HasSubstr(" 4.5 1899999997.000\n"));
 }
 
-TEST_F(RemoteWriterTest, WhatIsTooOldIsKeptAndCountedAndNotSent) {
+TEST_F(RemoteWriterTest, SamplesThatAreTooOldAreKeptAndCountedAndNotSent) {
   Receiver receiver(TakeAll);
   const auto writer = Start(receiver.url());
   const int64_t day_ms = 86'400'000;
@@ -224,7 +224,7 @@ TEST_F(RemoteWriterTest, WhatIsTooOldIsKeptAndCountedAndNotSent) {
   EXPECT_THAT(Metrics(*writer), HasSubstr("wattle_coordinator_remote_write_lost_samples_total 0"));
 }
 
-TEST_F(RemoteWriterTest, AClockThatIsAheadSpoilsNoSeries) {
+TEST_F(RemoteWriterTest, SamplesFromAClockThatIsAheadAreDropped) {
   Receiver receiver(TakeAll);
   const auto writer = Start(receiver.url());
   TakeAndWait(*writer, Batch(1, {0, 3'600'000}));

@@ -248,7 +248,7 @@ TEST_F(ServerTest, ANewerWorkerIsNotLockedOut) {
   worker.Finish();
 }
 
-TEST_F(ServerTest, AWorkerOfADistantVersionIsTold) {
+TEST_F(ServerTest, AWorkerOfADistantVersionGetsAnError) {
   v1::Hello hello = HelloOf("device-a");
   hello.set_protocol_min(core::kProtocol + 1);
   hello.set_protocol_max(core::kProtocol + 2);
@@ -383,7 +383,7 @@ TEST_F(ServerTest, AfterARestartJobsDevicesAndArtifactsAreThere) {
   EXPECT_EQ(store_->ListArtifacts().size(), 1U);
 }
 
-TEST_F(ServerTest, APortInUseIsSaid) {
+TEST_F(ServerTest, APortInUseIsReported) {
   StreamTable streams;
   EXPECT_THAT(Server::Start({server_->address(), absl::Seconds(1)}, *api_, streams, *store_),
               StatusIs(absl::StatusCode::kUnavailable, HasSubstr(server_->address())));

@@ -61,7 +61,7 @@ TEST(TellEventTest, IsOneSentenceWithoutInternalNames) {
             "after the restore: j1.2 goes on");
 }
 
-TEST(TellEventTest, BookkeepingIsNotTold) {
+TEST(TellEventTest, BookkeepingEventsAreNotShown) {
   EXPECT_EQ(Tell("report_accepted { device_id: 'd1' sequence: 4 }"), "");
   EXPECT_EQ(Tell("ledger_recorded { device_id: 'd1' }"), "");
   EXPECT_EQ(Tell("journal_opened { lineage_id: 'ab' }"), "") << "a journal that began";
@@ -97,7 +97,7 @@ class EventFeedTest : public RuntimeFixture {
   std::unique_ptr<EventFeed> feed_;
 };
 
-TEST_F(EventFeedTest, ALookTakesInWhatHappenedSinceTheLast) {
+TEST_F(EventFeedTest, ALookReturnsTheEventsSinceTheLastLook) {
   Start();
   ASSERT_THAT(feed_->Look(), IsOk());
   EXPECT_THAT(Texts(), IsEmpty());
@@ -115,7 +115,7 @@ TEST_F(EventFeedTest, OutlivesARestart) {
   EXPECT_THAT(Texts(), ElementsAre("artifact tiny stored: 1000 B"));
 }
 
-TEST_F(EventFeedTest, TellsConnectionsThatCameAndWent) {
+TEST_F(EventFeedTest, ShowsConnectionsThatOpenedAndClosed) {
   Start();
   Connect(*runtime_, "device-a", "nano");
   ASSERT_THAT(feed_->Look(), IsOk());

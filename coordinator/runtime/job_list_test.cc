@@ -104,7 +104,7 @@ TEST_F(JobListTest, FiltersHoldForBoth) {
   EXPECT_THAT(Ids(request), ElementsAre());
 }
 
-TEST_F(JobListTest, SummariesSayWhatAListShows) {
+TEST_F(JobListTest, SummariesHaveTheFieldsThatAListShows) {
   v1::ListJobsRequest request;
   request.set_summaries(true);
   const auto response = api_->ListJobs(request);

@@ -62,7 +62,7 @@ TEST_F(RuntimeTest, AnAnswerComesOnlyWhenItsEventIsInTheJournal) {
   EXPECT_THAT(PolicyNames(**copy), testing::ElementsAre("solar"));
 }
 
-TEST_F(RuntimeTest, WhatWasAnsweredIsThereAfterARestart) {
+TEST_F(RuntimeTest, AnAnsweredCommandSurvivesARestart) {
   {
     const auto runtime = StartRuntime();
     ASSERT_THAT(Ask(*runtime, core::ApplyPolicy{PolicyOf("solar")}).status, IsOk());

@@ -84,14 +84,14 @@ TEST_F(ShellTest, LiveStateIsAheadAndAnswersComeInTheOrderOfTheCommands) {
   EXPECT_THAT(answers_, ElementsAre("first:d1", "second:refused", "third:d2"));
 }
 
-TEST_F(ShellTest, NothingIsToldBeforeItIsDurable) {
+TEST_F(ShellTest, NoAnswerLeavesBeforeItsEventsAreDurable) {
   Ready ready = Step(Hello("d1"), "first");
   const SequenceNumber before_last(ready.events().back().sequence() - 1);
   EXPECT_DEATH(static_cast<void>(std::move(ready).Durable(before_last)),
                "nothing is told before it is durable");
 }
 
-TEST_F(ShellTest, EffectsAreToldOnceHoweverOftenTheBatchAsks) {
+TEST_F(ShellTest, EffectsOfABatchAreSentOnce) {
   Ready ready = Step(Hello("d1"), "hello");
   ready.Add(Step(Hello("d1"), "hello again"));
   ready.Add(Step(Ledger("d1", 1), "one"));
@@ -144,7 +144,7 @@ TEST_F(ShellTest, RecoveryGivesTheLiveStateFromSnapshotAndEvents) {
               StatusIs(absl::StatusCode::kDataLoss, HasSubstr("another state")));
 }
 
-TEST_F(ShellTest, RecoveryPassesOnWhatIsWrongWithTheJournal) {
+TEST_F(ShellTest, RecoveryReportsTheJournalsProblems) {
   const auto damaged = [](int64_t, const auto&) { return absl::DataLossError("event 3"); };
   Recorded recorded;
   recorded.replay = damaged;
@@ -185,7 +185,7 @@ TEST_F(ShellTest, RecoveryPassesOverASnapshotThatLeadsNowhere) {
   }
 }
 
-TEST_F(ShellTest, WelcomeTellsWhatIsDurableOfThisIncarnation) {
+TEST_F(ShellTest, WelcomeAcknowledgesTheDurableReportsOfThisIncarnation) {
   static_cast<void>(Step(Hello("d1"), "hello"));
   static_cast<void>(Step(Ledger("d1", 1), "one"));
   const WelcomeSettings settings = {.now = Now().wall, .heartbeat_interval = absl::Seconds(2)};

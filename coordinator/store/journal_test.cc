@@ -37,7 +37,7 @@ using testing::SizeIs;
 
 using JournalTest = JournalFixture;
 
-TEST_F(JournalTest, WhatWasAppendedIsReplayedInOrderAfterReopening) {
+TEST_F(JournalTest, AppendedEventsAreReplayedInOrderAfterReopening) {
   Open()->Append(JobEvents(1, 3)).IgnoreError();
   auto journal = Open();
   EXPECT_EQ(journal->last_sequence(), 3);
@@ -114,7 +114,7 @@ TEST_F(JournalTest, GapInTheNumbersIsRefusedAndNothingIsStored) {
   EXPECT_THAT(ReadAll(*journal), SizeIs(0));
 }
 
-TEST_F(JournalTest, SecondCoordinatorOnTheSameDirectoryIsToldSo) {
+TEST_F(JournalTest, ASecondCoordinatorOnTheSameDirectoryGetsAnError) {
   auto journal = Open();
   EXPECT_THAT(Journal::Open(path_),
               StatusIs(absl::StatusCode::kFailedPrecondition,
@@ -133,7 +133,7 @@ TEST_F(JournalTest, NumberThatExistsMeansAnotherLeads) {
 
 // Only a clash of event numbers means another leader. A clash in another table is a fault of this
 // file.
-TEST_F(JournalTest, AClashInAnotherTableIsNoOtherLeader) {
+TEST_F(JournalTest, AClashInAnotherTableDoesNotCountAsAnotherLeader) {
   auto journal = Open();
   ASSERT_THAT(journal->Append(JobEvents(1, 1)), IsOk());
   v1::Event again = JobEvent(2);
@@ -167,7 +167,7 @@ TEST_F(JournalTest, NewerSchemaIsRefusedInOneLine) {
                                                    HasSubstr("newer wattle-coordinator"))));
 }
 
-TEST_F(JournalTest, FileThatIsNoJournalIsRefused) {
+TEST_F(JournalTest, AFileOfAnotherKindIsRefused) {
   std::ofstream(path_) << std::string(8192, 'z');
   EXPECT_THAT(Journal::Open(path_),
               StatusIs(absl::StatusCode::kDataLoss, HasSubstr("restore a backup")));
@@ -348,7 +348,7 @@ class SmallDisk {
   }
 };
 
-TEST_F(JournalTest, FullDiskIsToldWithItsRemedyAndNothingIsHalfWritten) {
+TEST_F(JournalTest, AFullDiskGivesAnErrorWithARemedyAndLeavesNothingHalfWritten) {
   constexpr int kBatch = 5;
   auto journal = Open();
   absl::Status status;

@@ -76,7 +76,7 @@ TEST_F(SnapshotsTest, ManyRowsOfManySizesReadBackInOrder) {
   EXPECT_EQ(back, rows);
 }
 
-TEST_F(SnapshotsTest, OneThatDoesNotReadBackRightIsDroppedAndNothingWithIt) {
+TEST_F(SnapshotsTest, ASnapshotThatReadsBackWrongIsDroppedAlone) {
   auto journal = Open();
   ASSERT_THAT(journal->Append(JobEvents(1, 10)), IsOk());
   ASSERT_THAT(journal->WriteSnapshot(SnapshotOf(3, {"three"})), IsOk());
@@ -120,7 +120,7 @@ TEST_F(SnapshotsTest, DamageIsFoundWhereverItIs) {
   }
 }
 
-TEST_F(SnapshotsTest, WhatACrashLeftHalfWrittenIsRemovedAtTheNextStart) {
+TEST_F(SnapshotsTest, TheNextStartRemovesTheHalfWrittenSnapshotOfACrash) {
   {
     auto journal = Open();
     ASSERT_THAT(journal->Append(JobEvents(1, 5)), IsOk());

@@ -140,7 +140,7 @@ TEST(PlanJobTest, SurroundingsAreColumnsOfTheirOwnAndEnterTheObjective) {
               1e-6);
 }
 
-TEST(PlanJobTest, NoDeviceSaysWhatWouldHaveToChange) {
+TEST(PlanJobTest, ARefusalByEveryDeviceSaysWhatWouldHaveToChange) {
   const ProfileTable priors = ProfileTable::Priors();
   EXPECT_THAT(Plan(MakeSnapshot({}, priors), MakeJob("j1", PublishedSpec(12))).reason(),
               HasSubstr("no device has registered"));

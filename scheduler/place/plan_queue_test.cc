@@ -93,7 +93,7 @@ TEST(PlanQueueTest, EarlierJobsDrawOnTheBatteryOfLaterOnes) {
   EXPECT_FALSE(placements[1].never);
 }
 
-TEST(PlanQueueTest, AnInvalidJobIsToldAndHoldsUpNobody) {
+TEST(PlanQueueTest, AnInvalidJobIsReportedAndDelaysNoOtherJob) {
   const ProfileTable priors = ProfileTable::Priors();
   Snapshot snapshot = MakeSnapshot({OrinNano()}, priors);
   snapshot.queue = {MakeJob("j1", v1::JobSpec()), RealJob("j2", 100)};

@@ -121,7 +121,7 @@ TEST(PublishedRowsTest, HalfTheExamplesOrEpochsTakeHalf) {
   }
 }
 
-TEST(PublishedRowsTest, TheNameChangesNothing) {
+TEST(PublishedRowsTest, TheJobsNameDoesNotChangeThePrediction) {
   v1::JobSpec spec = PublishedSpec(6);
   spec.set_name("something else");
   EXPECT_NEAR(

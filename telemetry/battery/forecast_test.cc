@@ -37,7 +37,7 @@ TEST(BatteryForecastTest, EmptyAndFullAtThePresentPower) {
   EXPECT_EQ(forecast.Power(Now(1)), std::nullopt);  // the last reading is an hour old
 }
 
-TEST(BatteryForecastTest, WithoutAPowerTheChargesSlopeTellsIt) {
+TEST(BatteryForecastTest, WithoutAPowerReadingTheSlopeOfTheChargeGivesThePower) {
   BatteryForecast forecast({});
   for (int minute = 0; minute <= 30; ++minute) {
     forecast.Add(At(minute / 60.0, 0.5 - minute / 60.0 * 0.1, std::nullopt));

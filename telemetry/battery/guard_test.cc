@@ -58,7 +58,7 @@ TEST_F(BatteryGuardTest, WithoutAnyReadingNoWorkStarts) {
   EXPECT_THAT(CheckAt(0), HasSubstr("no reading yet"));
 }
 
-TEST_F(BatteryGuardTest, AReadingThatIsTooOldIsNone) {
+TEST_F(BatteryGuardTest, AReadingThatIsTooOldDoesNotCount) {
   EXPECT_THAT(CheckAt(0, 0.8), IsEmpty());
   EXPECT_THAT(CheckAt(30), IsEmpty());
   EXPECT_THAT(CheckAt(30.1), HasSubstr("no plausible reading for 30 s"));
@@ -73,7 +73,7 @@ TEST_F(BatteryGuardTest, OneAbsurdReadingIsASensorFaultAndNotAnEmptyBattery) {
   EXPECT_EQ(guard_.implausible_readings(), 1);
 }
 
-TEST_F(BatteryGuardTest, AReadingThatStandsIsBelievedBeforeTheOldOneIsTooOld) {
+TEST_F(BatteryGuardTest, ARepeatedReadingIsAcceptedBeforeTheOldOneIsTooOld) {
   EXPECT_THAT(CheckAt(0, 0.61), IsEmpty());
   for (int second = 1; second <= 20; ++second) {
     EXPECT_THAT(CheckAt(second, 0.0), IsEmpty()) << second;
@@ -89,7 +89,7 @@ TEST_F(BatteryGuardTest, AbsurdReadingsThatContradictEachOtherAreNeverBelieved) 
   EXPECT_THAT(CheckAt(61), HasSubstr("no plausible reading for 61 s"));
 }
 
-TEST_F(BatteryGuardTest, ABatteryCanFallFarWhileNobodyLooked) {
+TEST_F(BatteryGuardTest, AfterAGapWithoutReadingsALargeFallOfTheChargeIsAccepted) {
   EXPECT_THAT(CheckAt(0, 0.9), IsEmpty());
   EXPECT_THAT(CheckAt(600, 0.35), HasSubstr("battery at 35 %"));
 }
@@ -182,7 +182,7 @@ TEST_F(ScheduleGuardTest, WorkEndsBeforeItsWindowAndStartsWithTheNext) {
   EXPECT_THAT(CheckAt(limits, closes + absl::Hours(12)), IsEmpty());
 }
 
-TEST_F(ScheduleGuardTest, WhatWasStoppedForAWindowDoesNotStartAgainForItsLastMinutes) {
+TEST_F(ScheduleGuardTest, WorkThatAWindowStoppedDoesNotStartAgainForTheLastMinutes) {
   v1::Policy policy;
   policy.add_work_windows("06:00-18:00");
   const policy::Limits limits = From(policy);
@@ -191,7 +191,7 @@ TEST_F(ScheduleGuardTest, WhatWasStoppedForAWindowDoesNotStartAgainForItsLastMin
   EXPECT_THAT(CheckAt(limits, absl::Hours(6) - absl::Minutes(4)), HasSubstr("the window closes"));
 }
 
-TEST_F(ScheduleGuardTest, TheBudgetHoldsBackWhatStoppingCosts) {
+TEST_F(ScheduleGuardTest, TheBudgetReservesTheEnergyOfAStop) {
   v1::Policy policy;
   policy.set_name("lean");
   policy.set_daily_energy_budget_wh(10);

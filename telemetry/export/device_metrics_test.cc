@@ -10,7 +10,7 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-TEST(DeviceMetricsTest, WhatIsNotKnownIsAbsent) {
+TEST(DeviceMetricsTest, UnknownValuesAreAbsent) {
   v1::DeviceInfo info;
   info.set_name("mast");
   info.set_time_scale(1);

@@ -83,7 +83,7 @@ TEST(PowerMeterTest, TheFirstReadingCountsBackToTheStart) {
   EXPECT_EQ(Sum(late.AddPower(At(60), Watts(4), {})).missing, absl::Seconds(59));
 }
 
-TEST(PowerMeterTest, WhatNoDeviceCanDrawIsNoReadingAndItsTimeIsBridged) {
+TEST(PowerMeterTest, AnImplausibleReadingIsDroppedAndItsTimeIsBridged) {
   EnergyMeter meter({.cadence = absl::Milliseconds(500), .plausible_max = Watts(150)}, At(0));
   meter.AddPower(At(0), Watts(10), {});
   for (const double absurd : {150.1, -5.0, std::numeric_limits<double>::quiet_NaN(),
@@ -102,7 +102,7 @@ TEST(PowerMeterTest, AFewMilliwattsBelowZeroAreZero) {
   EXPECT_EQ(Sum(meter.AddPower(At(0.4), Watts(-0.04), {})).gross, Joules(0));
 }
 
-TEST(PowerMeterTest, TimeThatDoesNotGoOnAddsNothing) {
+TEST(PowerMeterTest, ATimeThatDoesNotAdvanceAddsNoEnergy) {
   EnergyMeter meter(kIna3221, At(0));
   meter.AddPower(At(1), Watts(4), {});
   EXPECT_THAT(meter.AddPower(At(0.5), Watts(4), {}), IsEmpty());

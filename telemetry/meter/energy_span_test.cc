@@ -30,7 +30,7 @@ TEST(EnergySpanTest, ErrorsAddUpAndWhatFallsBetweenSamplesAddsInQuadrature) {
   EXPECT_NEAR(span.Low().value(), 1000 - 10 - 3 * 10, 1e-9);
 }
 
-TEST(EnergySpanTest, ThrottlingIsUnknownUntilSomethingTellsIt) {
+TEST(EnergySpanTest, ThrottlingIsUnknownUntilASourceReportsIt) {
   EnergySpan span;
   EXPECT_EQ(span.throttled, std::nullopt);
   span.AddThrottling(absl::Seconds(2), false);

@@ -70,7 +70,7 @@ TEST_F(NvmlTest, CountersAreAddedWhereEveryGpuHasOne) {
   EXPECT_EQ(InTotal(*source), std::pair(0, 2));
 }
 
-TEST_F(NvmlTest, AbsentIsNoCandidateAndAFileThatIsNoLibraryIsAbsent) {
+TEST_F(NvmlTest, AMissingOrInvalidLibraryIsNotACandidate) {
   EXPECT_THAT(DiscoverNvml(tree_.root()), IsEmpty());
   tree_.Write("/usr/lib", {{"libnvidia-ml.so.1", "text"}});
   EXPECT_THAT(DiscoverNvml(tree_.root()), IsEmpty());

@@ -16,7 +16,7 @@ class ClockWatchTest : public testing::Test {
   ClockWatch watch_;
 };
 
-TEST_F(ClockWatchTest, TimeThatPassesIsNoNews) {
+TEST_F(ClockWatchTest, PassingTimeIsNotReported) {
   const absl::Duration second = absl::Seconds(1);
   EXPECT_EQ(After({}, {}, {}), "");
   EXPECT_EQ(After(second, second, second), "");
@@ -25,7 +25,7 @@ TEST_F(ClockWatchTest, TimeThatPassesIsNoNews) {
   EXPECT_EQ(watch_.clock_steps(), 0);
 }
 
-TEST_F(ClockWatchTest, ASuspendIsToldAndCounted) {
+TEST_F(ClockWatchTest, ASuspendIsReportedAndCounted) {
   After({}, {}, {});
   EXPECT_EQ(After(absl::Hours(2), absl::Seconds(1), absl::Hours(2)),
             "the board was suspended for 1h59m59s; nothing was measured meanwhile");
@@ -33,7 +33,7 @@ TEST_F(ClockWatchTest, ASuspendIsToldAndCounted) {
   EXPECT_EQ(watch_.clock_steps(), 0);
 }
 
-TEST_F(ClockWatchTest, AClockThatIsSetIsToldAndCounted) {
+TEST_F(ClockWatchTest, AClockThatIsSetIsReportedAndCounted) {
   After({}, {}, {});
   EXPECT_EQ(After(absl::Seconds(1), absl::Seconds(1), absl::Seconds(91)),
             "the clock was set forward by 1m30s");

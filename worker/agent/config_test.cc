@@ -32,7 +32,7 @@ TEST(ConfigTest, AWorkerMayServeNoMetrics) {
   EXPECT_THAT(Validate(config), IsOk());
 }
 
-TEST(ConfigTest, WhatCannotBeHonouredIsRefusedByItsFlag) {
+TEST(ConfigTest, ASettingThatCannotBeHonouredIsRefusedWithItsFlag) {
   static constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
   const Case cases[] = {
       {"--coordinator", [](Config& c) { c.coordinator = "hub"; }},

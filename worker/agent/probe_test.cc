@@ -117,7 +117,7 @@ TEST_F(ProbeTest, ASourceThatHangsIsAProblemAndHoldsNothingUp) {
   never->Notify();
 }
 
-TEST_F(ProbeTest, WhatIsDeniedStandsThereWithItsRemedy) {
+TEST_F(ProbeTest, ADeniedSourceIsListedWithItsRemedy) {
   std::vector<telemetry::Candidate> candidates;
   candidates.push_back(
       {.name = "rapl",
@@ -130,7 +130,7 @@ TEST_F(ProbeTest, WhatIsDeniedStandsThereWithItsRemedy) {
               HasSubstr("\"problem\": \"energy_uj: only root; chmod \\\"a+r\\\"\""));
 }
 
-TEST_F(ProbeTest, ABareMachineIsToldSo) {
+TEST_F(ProbeTest, ABareMachineIsReportedAsSuch) {
   std::filesystem::create_directories(root());
   EXPECT_THAT(ProbeText(Probe(root())), HasSubstr("no sensor was found"));
   EXPECT_EQ(ProbeJson({}), "[]\n");

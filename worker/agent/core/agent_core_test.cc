@@ -323,7 +323,7 @@ TEST_F(AgentCoreTest, AnAttemptGoesFromAcceptanceToItsReceipt) {
               ElementsAre("the runner starts on cpu, 1 thread", "load", "train", "save", "done"));
 }
 
-TEST_F(AgentCoreTest, ARestoredCoordinatorIsToldAgainWhatItForgot) {
+TEST_F(AgentCoreTest, TheWorkerReportsAgainWhatARestoredCoordinatorForgot) {
   core_->OnConnected(Now());
   WelcomeOf("farm", 0);
   StartTraining();
@@ -383,7 +383,7 @@ TEST_F(AgentCoreTest, AFullDiskOnlyDelaysTheNewNumberingAfterARestore) {
   EXPECT_EQ(LastHello().epoch(), 1);
 }
 
-TEST_F(AgentCoreTest, AJournalThatThisWorkerNeverWorkedForGetsNothingOfTheOldOne) {
+TEST_F(AgentCoreTest, AnotherJournalGetsNoReportOfTheOldOne) {
   core_->OnConnected(Now());
   WelcomeOf("farm", 0);
   StartTraining();
@@ -398,7 +398,7 @@ TEST_F(AgentCoreTest, AJournalThatThisWorkerNeverWorkedForGetsNothingOfTheOldOne
   EXPECT_THAT(Facts(), ElementsAre("accepted"));
 }
 
-TEST_F(AgentCoreTest, TheCoordinatorThatARestoredOneReplacedIsToldNothing) {
+TEST_F(AgentCoreTest, TheWorkerReportsNothingToAReplacedCoordinator) {
   core_->OnConnected(Now());
   WelcomeOf("farm", 3);
   Desire({Job("j1.1")});
@@ -502,7 +502,7 @@ TEST_F(AgentCoreTest, ARepeatedDesiredSetStartsNothingTwice) {
   EXPECT_EQ(ports_.fetches, 1);
 }
 
-TEST_F(AgentCoreTest, WhatIsNoLongerDesiredIsStoppedAndReportedWithItsJoules) {
+TEST_F(AgentCoreTest, AnAttemptThatIsNoLongerDesiredIsStoppedAndReportedWithItsEnergy) {
   Welcome();
   StartTraining();
   Pass(absl::Seconds(10));
@@ -608,7 +608,7 @@ TEST_F(AgentCoreTest, ARunnerThatFallsSilentIsKilledAndResumedInEveryPhase) {
   }
 }
 
-TEST_F(AgentCoreTest, ALongStepIsNoHang) {
+TEST_F(AgentCoreTest, ALongStepDoesNotCountAsAHang) {
   v1::Assignment job = Job("j1.1");
   job.set_lease_seconds(0);
   Welcome();
@@ -651,7 +651,7 @@ TEST_F(AgentCoreTest, AKillLosesAtMostFifteenSecondsOfTheLedger) {
 
 // The simulation found the fault: after a power cut between a receipt and its ledger, the
 // coordinator's ledger stayed below its receipts for a quarter of an hour.
-TEST_F(AgentCoreTest, AStartTellsTheLedgerOfTheProcessBefore) {
+TEST_F(AgentCoreTest, AStartReportsTheLedgerOfTheProcessBefore) {
   Welcome();
   StartTraining();
   Pass(absl::Seconds(40));
@@ -712,7 +712,7 @@ TEST_F(AgentCoreTest, AHeartbeatTellsClockDiskAndSourceOfItsPower) {
   EXPECT_EQ(heartbeat.power_source(), account_->origin().source);
 }
 
-TEST_F(AgentCoreTest, LimitsThatCannotBeReadHoldTheDeviceUntilTheyAreToldAgain) {
+TEST_F(AgentCoreTest, LimitsThatCannotBeReadHoldWorkUntilTheCoordinatorSendsThem) {
   Welcome();
   Desire({Job("j1.1")}, 0.3);
   const int fetches = ports_.fetches;
@@ -729,7 +729,7 @@ TEST_F(AgentCoreTest, LimitsThatCannotBeReadHoldTheDeviceUntilTheyAreToldAgain) 
 
 // A trial found the fault: the spool lost its records, so "started" and "finished" got numbers that
 // the coordinator already had, and the job ran for ever.
-TEST_F(AgentCoreTest, ADamagedSpoolIsSaidAndEveryHeldAttemptIsReportedAgain) {
+TEST_F(AgentCoreTest, ADamagedSpoolIsNotedAndEveryHeldAttemptIsReportedAgain) {
   Welcome();
   StartTraining();
   StepDone(4);
@@ -764,7 +764,7 @@ TEST_F(AgentCoreTest, ACoordinatorThatKnowsMoreReportsThanTheSpoolGetsThemUnderN
   EXPECT_THAT(Facts(), testing::Contains("accepted"));
 }
 
-TEST_F(AgentCoreTest, AFullDiskIsToldOnceAndNothingIsLost) {
+TEST_F(AgentCoreTest, AFullDiskIsNotedOnceAndNothingIsLost) {
   Welcome();
   StartTraining();
   disk_.set_full(true);
@@ -806,7 +806,7 @@ TEST_F(AgentCoreTest, AFullDiskAndAKillLoseNoReceipt) {
 
 // The simulation found the fault: after a kill the ledger was below a receipt that had waited for
 // the disk.
-TEST_F(AgentCoreTest, AReceiptThatWaitsForTheDiskIsToldAfterItsLedger) {
+TEST_F(AgentCoreTest, AReceiptThatWaitsForTheDiskIsReportedAfterItsLedger) {
   Welcome();
   StartTraining();
   disk_.set_full(true);
@@ -902,7 +902,7 @@ TEST_F(AgentCoreTest, ReportsComeAgainAfterAWelcomeUntilAcknowledged) {
   EXPECT_TRUE(spool_->pending().empty());
 }
 
-TEST_F(AgentCoreTest, AnAcknowledgementOfAnotherIncarnationIsNotOurs) {
+TEST_F(AgentCoreTest, AnAcknowledgementOfAnotherIncarnationIsIgnored) {
   Welcome();
   Desire({Job("j1.1")});
   v1::CoordinatorMessage message;
@@ -1072,7 +1072,7 @@ TEST_F(AgentCoreTest, AFetchWithoutALinkIsTriedAgainAndAMissingArtifactFails) {
 
 // The checkpoint belongs to an attempt that ended here. A full disk deletes it before it fails an
 // attempt.
-TEST_F(AgentCoreTest, CheckpointsThatNobodyGoesOnFromGiveWayToAnArtifactThatIsNeeded) {
+TEST_F(AgentCoreTest, UnneededCheckpointsAreDeletedForAnArtifactThatIsNeeded) {
   ASSERT_THAT(disk_.Replace(state_->WorkDirectory("j0.1") + "/checkpoint", "old"), IsOk());
   Welcome();
   Desire({Job("j1.1")});
@@ -1104,7 +1104,7 @@ TEST_F(AgentCoreTest, RoomIsMadeForTheFirstCheckpointAndForTheNextOne) {
   EXPECT_THAT(ports_.notes.back(), HasSubstr("removed 3 B"));
 }
 
-TEST_F(AgentCoreTest, AChunkThatIsDamagedWhereItComesFromIsNotFetchedForEver) {
+TEST_F(AgentCoreTest, AChunkThatIsDamagedAtItsSourceIsNotFetchedForEver) {
   Welcome();
   Desire({Job("j1.1")});
   for (int i = 1; i <= 2; ++i) {
@@ -1202,7 +1202,7 @@ TEST_F(EmulatedCoreTest, StepsArePacedByTheBoardAndTheReceiptIsInDeviceTime) {
   EXPECT_FALSE(receipt.emulation_overrun());
 }
 
-TEST_F(EmulatedCoreTest, AHostThatIsTooSlowIsSaidSo) {
+TEST_F(EmulatedCoreTest, TheReceiptSaysThatTheHostWasTooSlow) {
   Welcome();
   Desire({Job("j1.1")});
   core_->OnFetched({}, Now());
@@ -1222,7 +1222,7 @@ TEST_F(EmulatedCoreTest, AHostThatIsTooSlowIsSaidSo) {
 }
 
 // This machine keeps the board's pace during the run, but not during the evaluation after it.
-TEST_F(EmulatedCoreTest, AHostThatIsTooSlowForTheHeldOutEvaluationIsSaidSoToo) {
+TEST_F(EmulatedCoreTest, TheReceiptSaysThatTheHostWasTooSlowForTheHeldOutEvaluation) {
   Welcome();
   Desire({Job("j1.1")});
   core_->OnFetched({}, Now());

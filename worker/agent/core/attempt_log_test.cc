@@ -33,7 +33,7 @@ TEST(AttemptLogTest, FramesThatAPersonWantsToReadHaveALine) {
   EXPECT_EQ(LineOfFrame("alive { cpu_seconds: 3 }"), "");
 }
 
-TEST(AttemptLogTest, InputsAreToldByTheirReferences) {
+TEST(AttemptLogTest, InputsAreNamedByTheirReferences) {
   v1::Assignment assignment;
   EXPECT_EQ(FetchedLine(assignment, 0), "") << "a job without inputs";
   assignment.add_inputs()->set_field("model");
@@ -42,7 +42,7 @@ TEST(AttemptLogTest, InputsAreToldByTheirReferences) {
   EXPECT_EQ(FetchedLine(assignment, 0), "fetched model gpt2: all were on this device already");
 }
 
-TEST(AttemptLogTest, TheStartTellsTheSettings) {
+TEST(AttemptLogTest, TheStartLineShowsTheSettings) {
   v1::RunnerTask task;
   task.set_device("cpu");
   task.set_threads(4);

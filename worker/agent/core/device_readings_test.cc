@@ -106,7 +106,7 @@ TEST_F(DeviceReadingsTest, ASourceThatDiesIsReplacedByTheNextBest) {
   EXPECT_THAT(ports_.notes, Contains(HasSubstr("rapl instead of battery")));
 }
 
-TEST_F(DeviceReadingsTest, PartOfASumIsNoSum) {
+TEST_F(DeviceReadingsTest, APartOfASumGivesNoPower) {
   telemetry::SourceInfo info = PowerSource("ina3221", 10);
   info.channels = {{.name = "a", .in_total = true}, {.name = "b", .in_total = true}, {.name = "c"}};
   const size_t source = readings_->Add(info, {});
@@ -136,7 +136,7 @@ TEST_F(DeviceReadingsTest, CountersOfATotalAreUnwrappedByTheMeter) {
   EXPECT_NEAR(Joules(), 7 + 3, 1e-9);
 }
 
-TEST_F(DeviceReadingsTest, TheBoardsOwnLimitIsTheBoundOfWhatIsPlausible) {
+TEST_F(DeviceReadingsTest, TheBoardsOwnLimitBoundsPlausiblePower) {
   const size_t source = readings_->Add(PowerSource("ina3221", 10), Watts(150));
   Power(source, 0, 10);
   Power(source, 1, 151);

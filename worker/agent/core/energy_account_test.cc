@@ -118,7 +118,7 @@ TEST(EnergyAccountTest, AReadingFromBeforeAChangeThatWasNotedFirstStillCounts) {
   EXPECT_NEAR(account.attempt().EnergyIn(Activity::kCheckpoint).value(), 2.0, 1e-9);
 }
 
-TEST(EnergyAccountTest, AGapIsPricedByWhatTheDeviceDidAndAGlitchIsForgotten) {
+TEST(EnergyAccountTest, TheEstimateForAGapFollowsTheActivityAndIgnoresAnOldGlitch) {
   EnergyAccount account = NewAccount();
   account.AddPower(At(0), Watts(3));
   Sample(account, 0, 2000, 3);
@@ -161,7 +161,7 @@ TEST(EnergyAccountTest, TheReceiptNamesTheSourceThatMeasuredMostOfTheAttempt) {
   EXPECT_EQ(account.attempt().run.Coverage(), Fraction(1.0));
 }
 
-TEST(EnergyAccountTest, ThrottlingCountsOnlyWhereSomethingTellsIt) {
+TEST(EnergyAccountTest, ThrottlingCountsOnlyIfASourceReportsIt) {
   EnergyAccount account = NewAccount();
   account.BeginAttempt({});
   account.SetActivity(At(0), Activity::kRun);

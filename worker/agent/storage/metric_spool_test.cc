@@ -50,7 +50,7 @@ TEST(MetricSpoolTest, ScrapesOfASilenceComeBackInOrderAndOnce) {
   EXPECT_EQ(spool.dropped_samples(), 0);
 }
 
-TEST(MetricSpoolTest, ABatchThatNobodyAcknowledgedComesAgain) {
+TEST(MetricSpoolTest, AnUnacknowledgedBatchIsSentAgain) {
   MemoryDisk disk(1);
   MetricSpool spool(&disk, {});
   spool.Add(Scrape(1, 1));
@@ -91,7 +91,7 @@ TEST(MetricSpoolTest, ASeriesThatComesLaterWasAbsentBefore) {
   EXPECT_THAT(batch->series(1).values(), ElementsAre(testing::IsNan(), 6, testing::IsNan()));
 }
 
-TEST(MetricSpoolTest, BeyondItsBoundALongSilenceIsToldCoarserAndNotCutOff) {
+TEST(MetricSpoolTest, BeyondItsBoundALongBacklogIsThinnedAndNotCutOff) {
   MemoryDisk disk(1);
   constexpr int64_t kScrapes = 20'000;
   MetricSpool spool(&disk, {.size_bytes_max = 20'000, .scrapes_per_batch = 10});

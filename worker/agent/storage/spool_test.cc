@@ -106,7 +106,7 @@ TEST_F(SpoolTest, ATornTailKeepsWhatStandsBeforeItUnderANewIncarnation) {
   }
 }
 
-TEST_F(SpoolTest, EveryFlippedBitOfARecordLosesThatRecordAloneAndIsSaid) {
+TEST_F(SpoolTest, EveryFlippedBitLosesItsRecordAloneAndIsNoted) {
   Fill(1);
   const size_t begin = FileSize();
   ASSERT_THAT(spool_->Append(Ledger(2)), IsOk());
@@ -148,7 +148,7 @@ TEST_F(SpoolTest, AFileThatCannotBeReadBeginsANewIncarnation) {
   EXPECT_EQ(*spool_->Append(Ledger(1)), 1);
 }
 
-TEST_F(SpoolTest, AFileThatIsNoSpoolIsSetAside) {
+TEST_F(SpoolTest, AFileOfAnotherKindIsSetAside) {
   ASSERT_THAT(disk_.Replace("spool", "something else"), IsOk());
   Open();
   EXPECT_GT(spool_->incarnation(), 0);

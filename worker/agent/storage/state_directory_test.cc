@@ -38,7 +38,7 @@ class StateDirectoryTest : public testing::Test {
   std::unique_ptr<StateDirectory> state_;
 };
 
-TEST_F(StateDirectoryTest, TheIdentityIsMadeOnceAndEitherCopyTellsIt) {
+TEST_F(StateDirectoryTest, TheIdentityIsMadeOnceAndEitherCopyIsEnough) {
   const std::string id = state_->device_id();
   EXPECT_EQ(id.size(), 17U);
   for (const char* name : {"identity", "identity.copy"}) {
@@ -52,7 +52,7 @@ TEST_F(StateDirectoryTest, TheIdentityIsMadeOnceAndEitherCopyTellsIt) {
   }
 }
 
-TEST_F(StateDirectoryTest, AnIdentityThatCannotBeReadIsNoNewDevice) {
+TEST_F(StateDirectoryTest, AnIdentityThatCannotBeReadDoesNotMakeANewDevice) {
   ASSERT_THAT(disk_.Replace("identity", ""), IsOk());
   disk_.SetUnreadable("identity.copy", true);
   EXPECT_THAT(StateDirectory::Open(&disk_),
@@ -80,7 +80,7 @@ TEST_F(StateDirectoryTest, LimitsThatWereNeverWrittenAreAbsentAndDamagedOnesCome
   }
 }
 
-TEST_F(StateDirectoryTest, LimitsOfWhichNoCopyCanBeReadAreNotNoLimits) {
+TEST_F(StateDirectoryTest, LimitsThatCannotBeReadDoNotCountAsNoLimits) {
   ASSERT_THAT(state_->WriteDesired(Reserve(0.3)), IsOk());
   ASSERT_THAT(disk_.Replace("desired.pb", ""), IsOk());
   disk_.SetUnreadable("desired.pb.copy", true);
@@ -134,7 +134,7 @@ TEST_F(StateDirectoryTest, TheLastTwoAttemptsWorkIsKept) {
   EXPECT_EQ(disk_.files().at("attempts/j3.1/work/checkpoint"), "j3.1");
 }
 
-TEST_F(StateDirectoryTest, LeftWorkGivesWayThatOfOpenJobsLast) {
+TEST_F(StateDirectoryTest, LeftWorkIsDeletedWithThatOfOpenJobsLast) {
   state_->KeepWorkOf({"j1"});
   for (const char* id : {"j1.1", "j2.1", "j3.1", "j4.1"}) {
     ASSERT_THAT(state_->WriteAttempt(Held(id)), IsOk());
