@@ -45,6 +45,9 @@ GOALS = {
 }
 VENV_LLAMA, VENV_TORCH = ROOT / "build/venv-llama", ROOT / "build/venv-torch"
 GGUF = ROOT / "build/bench/gguf"
+# DistilGPT-2 on a Raspberry Pi 5 as published (adaptive mixed-precision quantization on 4 Cortex-A76): seconds of one generation. Beside it a prediction for that board: bytes read per token at half the datasheet's 17.1 GB/s (scheduler/predict/datasheet.cc).
+PI5_PUBLISHED_SECONDS = {"fp32": 6.215, "int8": 2.7178, "int4": 6.212, "adaptive": 6.2204}
+PI5_BYTES_PER_SECOND = 17.1e9 * 0.5
 LLAMA_FORMATS = {"F32": "fp32", "Q8_0": "int8", "Q4_0": "int4"}  # and which of our recipes stands beside it
 
 
@@ -182,6 +185,15 @@ class Bench:
             self.add(f"{shape}.int8.ratio_vs_torch_int8", ratio(decode["torch int8"], decode["int8"]), "x", peer)
             self.add(f"{shape}.int8.prefill_ratio_vs_torch_int8", ratio(prefill["torch int8"], prefill["int8"]), "x", peer)
 
+    def beside_the_pi(self, seconds, sizes):
+        rates = {recipe: DECODE_TOKENS / statistics.median(seconds["decode"][recipe]) for recipe in RECIPES}
+        predicted = {recipe: PI5_BYTES_PER_SECOND / sizes[recipe] for recipe in RECIPES}
+        print(f"\n{'distilgpt2':12} {'Pi 5, published':>20} {'this machine':>20} {'Pi 5, predicted from bytes':>28}")
+        for recipe, published in PI5_PUBLISHED_SECONDS.items():
+            print(f"{recipe:12} {published:10.4f} s {PI5_PUBLISHED_SECONDS['fp32'] / published:5.2f} x"
+                  f" {rates[recipe]:10.1f} /s {rates[recipe] / rates['fp32']:4.2f} x"
+                  f" {predicted[recipe]:18.1f} /s {predicted[recipe] / predicted['fp32']:4.2f} x")
+
     def run(self):
         print("recipes (bits of every tensor):")
         for name, text in RECIPES.items():
@@ -192,6 +204,8 @@ class Bench:
             peers = self.peers(shape)
             seconds, bandwidth, sizes = self.rounds(ours, peers)
             self.report(shape, seconds, bandwidth, sizes)
+            if shape == "distilgpt2":
+                self.beside_the_pi(seconds, sizes)
             self.busy_core(shape, ours)
             for side in {id(side): side for side in (ours, *(side for side, _ in peers.values()))}.values():
                 side.close()

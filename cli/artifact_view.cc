@@ -2,6 +2,7 @@
 #include "cli/artifact_view.h"
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "cli/labels.h"
 #include "cli/table.h"
@@ -35,6 +36,24 @@ std::string ShortId(const v1::ArtifactInfo& artifact) {
   return artifact.artifact_id().substr(0, 12);
 }
 
+// The model that a quantized one was made from, by name where the list has it.
+std::string ParentOf(const v1::ArtifactInfo& artifact, const v1::ListArtifactsResponse& artifacts) {
+  for (const v1::ArtifactInfo& other : artifacts.artifacts()) {
+    if (!artifact.parent_artifact_id().empty() &&
+        other.artifact_id() == artifact.parent_artifact_id()) {
+      return Reference(other);
+    }
+  }
+  return artifact.parent_artifact_id().substr(0, 12);
+}
+
+// Against the parent: "+0.31 %".
+std::string QualityWords(const v1::ArtifactInfo& artifact) {
+  return artifact.has_quality()
+             ? absl::StrFormat("%+.2f %%", artifact.quality().perplexity_change_percent())
+             : "";
+}
+
 std::string ExampleWords(const v1::DatasetStatistics& statistics) {
   std::string out = FormatCount(static_cast<double>(statistics.examples()));
   if (statistics.format() == "squad") {
@@ -57,6 +76,8 @@ std::string RenderModels(const v1::ListArtifactsResponse& artifacts, absl::Time 
                {"shape", Align::kLeft, true},
                {"parameters", Align::kRight},
                {"quantization"},
+               {"made from", Align::kLeft, false, true},
+               {"perplexity", Align::kRight},
                {"made", Align::kLeft, false, true}});
   for (const v1::ArtifactInfo& artifact : artifacts.artifacts()) {
     table.AddRow({Names(artifact), ShortId(artifact), FormatBytes(artifact.size_bytes()),
@@ -64,7 +85,8 @@ std::string RenderModels(const v1::ListArtifactsResponse& artifacts, absl::Time 
                   artifact.parameter_count() > 0
                       ? FormatCount(static_cast<double>(artifact.parameter_count()))
                       : "",
-                  artifact.quantization(), FormatAge(now, artifact.created_unix_seconds())});
+                  artifact.quantization(), ParentOf(artifact, artifacts), QualityWords(artifact),
+                  FormatAge(now, artifact.created_unix_seconds())});
   }
   return table.Render(style);
 }

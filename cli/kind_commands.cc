@@ -53,6 +53,19 @@ absl::StatusOr<ExitCode> Run(Session& session, const std::string& kind, const Ki
   return SubmitSpecs(session, {{absl::StrCat("wattle ", kind), spec}}, flags.options);
 }
 
+// The one number of a quality floor that people use most; --set has the others.
+void AddFloor(CLI::App* leaf, const std::shared_ptr<KindFlags>& flags) {
+  leaf->add_option_function<std::string>(
+          "--quality-floor",
+          [flags](const std::string& percent) {
+            flags->assignments.push_back(
+                absl::StrCat("quality_floor.perplexity_change_percent_max=", percent));
+          },
+          "Run the model or one quantized from it, whatever takes the fewest joules per token and "
+          "has at most this much more perplexity")
+      ->type_name("PERCENT");
+}
+
 // A flag for a field: --learning-rate for finetune.learning_rate.
 void AddField(CLI::App* leaf, const std::shared_ptr<KindFlags>& flags, const std::string& path,
               const std::string& type, const std::string& help) {
@@ -124,7 +137,8 @@ void AddKindCommands(CLI::App* app, CommandSlot* slot) {
                           "  wattle generate --model gpt2 \"The mast is\"\n"
                           "  wattle generate --model gpt2 --prompt \"The mast is\" --stop . "
                           "--repetition-penalty 1.2\n"
-                          "  wattle generate --model gpt2 --data questions --max-new-tokens 64\n");
+                          "  wattle generate --model gpt2 --data questions --max-new-tokens 64\n"
+                          "  wattle generate --model gpt2 --data questions --quality-floor 1\n");
   leaf = app->get_subcommand("generate");
   AddField(leaf, generate, "generate.data", "DATA", "Prompts as a data set");
   leaf->add_option("--prompt", generate->prompts, "A prompt, instead of --data; repeatable")
@@ -150,6 +164,7 @@ void AddKindCommands(CLI::App* app, CommandSlot* slot) {
   AddField(leaf, generate, "generate.repetition_penalty", "P",
            "Above 1: tokens that were there already become less likely");
   AddField(leaf, generate, "generate.quantization", "FORM", "Applied when the model is loaded");
+  AddFloor(leaf, generate);
   AddField(leaf, generate, "generate.temperature", "T", "0, the default: greedy");
   AddField(leaf, generate, "generate.seed", "N", "Of sampling");
 
@@ -161,6 +176,7 @@ void AddKindCommands(CLI::App* app, CommandSlot* slot) {
   leaf = app->get_subcommand("evaluate");
   AddField(leaf, evaluate, "evaluate.data", "DATA", "A text or SQuAD data set (required)");
   AddField(leaf, evaluate, "evaluate.quantization", "FORM", "Applied when the model is loaded");
+  AddFloor(leaf, evaluate);
   AddField(leaf, evaluate, "evaluate.batch_size", "N", "Default 8");
   AddField(leaf, evaluate, "evaluate.limit_examples", "N", "Only the first of them");
   AddField(leaf, evaluate, "evaluate.reference_model", "REFERENCE",

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "cli/labels.h"
 #include "cli/table.h"
@@ -134,6 +135,52 @@ Table BesideTable(const v1::PlanResponse& plan) {
   return table;
 }
 
+// Of a job with a quality floor: the models that each device could run, the choice first.
+Table AlternativesTable(const v1::PlanResponse& plan) {
+  const bool tokens = plan.unit() != v1::WORK_UNIT_EXAMPLE;
+  Table table({{""},
+               {"device"},
+               {"model"},
+               {"form"},
+               {"bits", Align::kRight},
+               {"bytes", Align::kRight},
+               {"perplexity", Align::kRight},
+               {"KL", Align::kRight},
+               {"same top", Align::kRight},
+               {tokens ? "tokens/s" : "examples/s", Align::kRight},
+               {tokens ? "J/token" : "J/example", Align::kRight},
+               {"net", Align::kRight},
+               {"offered", Align::kLeft, true}});
+  for (const v1::Candidate& candidate : plan.candidates()) {
+    for (const v1::ModelAlternative& one : candidate.alternatives()) {
+      const bool choice = candidate.model_choice().artifact_id() == one.artifact_id();
+      const v1::ModelQuality& quality = one.quality();
+      const std::string parent = one.is_parent() ? "parent" : "";
+      const auto measured = [&](const std::string& text) {
+        return one.has_quality() ? text : parent;
+      };
+      table.AddRow(
+          {choice ? Mark(candidate, plan) : " ", candidate.device_name(), one.model(),
+           one.is_parent() ? "fp32" : one.quantization(),
+           one.bits_per_weight() > 0 ? absl::StrFormat("%.3g", one.bits_per_weight()) : "",
+           one.stored_bytes() > 0 ? FormatBytes(one.stored_bytes()) : "",
+           measured(absl::StrFormat("%+.2f %%", quality.perplexity_change_percent())),
+           measured(absl::StrFormat("%.4f", quality.kl_divergence())),
+           quality.has_top1_agreement_percent()
+               ? absl::StrFormat("%.1f %%", quality.top1_agreement_percent())
+               : parent,
+           absl::StrFormat("%.4g", one.units_per_second()),
+           absl::StrFormat("%.3g", one.energy_joules_per_unit()),
+           absl::StrFormat("%.3g", one.net_energy_joules_per_unit()),
+           !one.offered() ? absl::StrCat("no: ", one.reason())
+                          : absl::StrCat(choice ? "runs" : "yes",
+                                         one.speed_measured() ? "" : ", speed not measured")},
+          choice ? EmphasisOf(candidate, plan) : Emphasis::kNone);
+    }
+  }
+  return table;
+}
+
 // One line for each time scale among the devices that is not 1.
 std::string ScaleNotes(const v1::PlanResponse& plan) {
   std::vector<double> scales;
@@ -181,6 +228,9 @@ std::string RenderPlan(const v1::JobSpec& spec, const v1::PlanResponse& plan,
     absl::StrAppend(&out, ", ", FormatCount(plan.work_units()), " ", UnitWord(plan.unit()),
                     plan.work_units() == 1.0 ? "" : "s");
   }
+  if (plan.batch_size() > 0) {
+    absl::StrAppend(&out, ", batch_size ", plan.batch_size());
+  }
   absl::StrAppend(&out, "\n\n");
   if (plan.candidates().empty()) {
     absl::StrAppend(&out, "no device has registered\n");
@@ -189,6 +239,10 @@ std::string RenderPlan(const v1::JobSpec& spec, const v1::PlanResponse& plan,
     const Table beside = BesideTable(plan);
     if (!beside.empty()) {
       absl::StrAppend(&out, "\n", beside.Render(style));
+    }
+    const Table alternatives = AlternativesTable(plan);
+    if (!alternatives.empty()) {
+      absl::StrAppend(&out, "\n", alternatives.Render(style));
     }
   }
   absl::StrAppend(&out, "\n", ScaleNotes(plan));

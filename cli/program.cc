@@ -89,6 +89,7 @@ std::unique_ptr<CLI::App> MakeApp(const std::string& version, GlobalFlags* flags
   AddSubmitCommand(app.get(), slot);
   AddKindCommands(app.get(), slot);
   AddPlanCommand(app.get(), slot);
+  AddProbeCommand(app.get(), slot);
   AddJobCommands(app.get(), slot);
   AddDeviceCommands(app.get(), slot);
   AddPolicyCommands(app.get(), slot);

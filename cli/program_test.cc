@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "cli/fleet_view.h"
@@ -58,6 +59,63 @@ TEST_F(ProgramTest, PlanWithoutAFeasibleDeviceExitsWith5) {
   const Result result = Run({"plan", Write("job.yaml", kJobFile)});
   EXPECT_EQ(result.code, 5);
   EXPECT_THAT(result.out, HasSubstr("no device is feasible: every device lacks memory"));
+}
+
+// Two boards of one class and a third of another; int8 was measured on the first class alone, and
+// int4's quality nowhere.
+v1::PlanResponse PlanWithAlternatives() {
+  v1::PlanResponse plan = SamplePlan();
+  for (v1::Candidate& candidate : *plan.mutable_candidates()) {
+    candidate.set_refused_by("");
+    candidate.set_feasible(true);
+    for (const char* form : {"none", "int8", "int4-g64"}) {
+      v1::ModelAlternative& one = *candidate.add_alternatives();
+      one.set_model(absl::StrCat("gpt2-", form));
+      one.set_quantization(form);
+      one.set_is_parent(std::string(form) == "none");
+      one.set_speed_measured(candidate.device_class() == plan.candidates(0).device_class());
+      if (std::string(form) == "int8") {
+        one.mutable_quality()->set_kl_divergence(0.001);
+      }
+    }
+  }
+  *plan.add_candidates() = plan.candidates(2);
+  plan.mutable_candidates(3)->set_device_name("pi-second");
+  return plan;
+}
+
+TEST_F(ProgramTest, ProbeSubmitsWhatIsMissing) {
+  coordinator_.state().plan = PlanWithAlternatives();
+  const Result result = Run({"probe", "gpt2", "--data", "wiki"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  const v1::JobSpec asked = coordinator_.state().plans.at(0).spec();
+  EXPECT_EQ(asked.generate().model(), "gpt2");
+  EXPECT_GT(asked.quality_floor().perplexity_change_percent_max(), 100);
+  std::vector<std::string> sent;
+  for (const v1::SubmitJobRequest& submit : coordinator_.state().submits) {
+    const v1::JobSpec& spec = submit.spec();
+    EXPECT_FALSE(spec.has_quality_floor()) << "a probe runs the model that it names";
+    sent.push_back(
+        spec.has_evaluate()
+            ? absl::StrCat(spec.evaluate().model(), " against ", spec.evaluate().reference_model())
+            : absl::StrCat(spec.generate().model(), " with ", spec.required_labels(0)));
+  }
+  EXPECT_THAT(sent,
+              ElementsAre("gpt2-int4-g64 against gpt2", "gpt2-none with device=xavier-1",
+                          "gpt2-int8 with device=xavier-1", "gpt2-int4-g64 with device=xavier-1",
+                          "gpt2-none with device=pi-läuft", "gpt2-int8 with device=pi-läuft",
+                          "gpt2-int4-g64 with device=pi-läuft"));
+}
+
+TEST_F(ProgramTest, ProbeOfANamedDeviceAndWithoutData) {
+  coordinator_.state().plan = PlanWithAlternatives();
+  const Result result = Run({"probe", "gpt2", "--device", "nano-1"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("nothing to probe"));
+  EXPECT_THAT(result.err, HasSubstr("quality of gpt2-int4-g64 was not measured; repeat with"));
+  EXPECT_EQ(Run({"probe", "gpt2", "--device", "nobody"}).code, 5);
+  EXPECT_EQ(Run({"probe", "gpt2", "--kind", "evaluate"}).code, 2);
+  EXPECT_THAT(coordinator_.state().submits, IsEmpty());
 }
 
 TEST_F(ProgramTest, SubmitSendsOwnerAndAKeyOfItsOwnForEachFile) {
@@ -251,37 +309,22 @@ TEST_F(ProgramTest, VersionAndHelp) {
 }
 
 TEST_F(ProgramTest, EveryCommandHasHelpWithExamples) {
-  const std::vector<std::vector<std::string>> commands = {{"submit"},
-                                                          {"plan"},
-                                                          {"jobs"},
-                                                          {"job", "show"},
-                                                          {"job", "watch"},
-                                                          {"job", "logs"},
-                                                          {"job", "cancel"},
-                                                          {"job", "receipt"},
-                                                          {"job", "output"},
-                                                          {"job", "retry"},
-                                                          {"finetune"},
-                                                          {"quantize"},
-                                                          {"generate"},
-                                                          {"evaluate"},
-                                                          {"data", "pull"},
-                                                          {"devices"},
-                                                          {"device", "show"},
-                                                          {"device", "drain"},
-                                                          {"device", "resume"},
-                                                          {"policy", "apply"},
-                                                          {"policy", "ls"},
-                                                          {"policy", "rm"},
-                                                          {"model", "push"},
-                                                          {"model", "ls"},
-                                                          {"model", "pull"},
-                                                          {"data", "push"},
-                                                          {"data", "ls"},
-                                                          {"profile", "ls"},
-                                                          {"profile", "show"},
-                                                          {"completion"},
-                                                          {"version"}};
+  const std::vector<std::vector<std::string>> commands = {{"submit"},          {"plan"},
+                                                          {"probe"},           {"jobs"},
+                                                          {"job", "show"},     {"job", "watch"},
+                                                          {"job", "logs"},     {"job", "cancel"},
+                                                          {"job", "receipt"},  {"job", "output"},
+                                                          {"job", "retry"},    {"finetune"},
+                                                          {"quantize"},        {"generate"},
+                                                          {"evaluate"},        {"data", "pull"},
+                                                          {"devices"},         {"device", "show"},
+                                                          {"device", "drain"}, {"device", "resume"},
+                                                          {"policy", "apply"}, {"policy", "ls"},
+                                                          {"policy", "rm"},    {"model", "push"},
+                                                          {"model", "ls"},     {"model", "pull"},
+                                                          {"data", "push"},    {"data", "ls"},
+                                                          {"profile", "ls"},   {"profile", "show"},
+                                                          {"completion"},      {"version"}};
   for (std::vector<std::string> command : commands) {
     const std::string name = absl::StrJoin(command, " ");
     command.push_back("--help");

@@ -148,6 +148,9 @@ std::string WorkNotes(const v1::Receipt& receipt) {
     }
     absl::StrAppend(&out, "\n");
   }
+  if (receipt.has_model_choice()) {
+    absl::StrAppend(&out, "model         ", Printable(receipt.model_choice().reason()), "\n");
+  }
   if (receipt.restarts() > 0) {
     absl::StrAppend(&out, "restarts      ", receipt.restarts(), ", resumed from a checkpoint\n");
   }

@@ -189,6 +189,48 @@ v1::PlanResponse SamplePlan() {
   return plan;
 }
 
+v1::PlanResponse SampleAlternativesPlan() {
+  v1::PlanResponse plan;
+  v1::Candidate& nano = *plan.add_candidates() = Nano();
+  const auto add = [&](const std::string& model, const std::string& form, double bits,
+                       double tokens_per_second, double energy_joules) -> v1::ModelAlternative& {
+    v1::ModelAlternative& one = *nano.add_alternatives();
+    one.set_artifact_id(model);
+    one.set_model(model);
+    one.set_quantization(form);
+    one.set_bits_per_weight(bits);
+    one.set_stored_bytes(static_cast<int64_t>(bits / 8 * 123'532'032));
+    one.set_units_per_second(tokens_per_second);
+    one.set_energy_joules_per_unit(energy_joules);
+    one.set_net_energy_joules_per_unit(energy_joules * 0.6);
+    one.set_speed_measured(true);
+    one.set_offered(true);
+    return one;
+  };
+  const auto measured = [](double change, double divergence, double agreement,
+                           v1::ModelAlternative& one) {
+    one.mutable_quality()->set_perplexity_change_percent(change);
+    one.mutable_quality()->set_kl_divergence(divergence);
+    one.mutable_quality()->set_top1_agreement_percent(agreement);
+  };
+  measured(0.12, 0.0004, 98.7, add("gpt2-int8", "int8", 8.03, 31.2, 0.212));
+  v1::ModelAlternative& parent = add("gpt2", "none", 32, 9.4, 0.731);
+  parent.set_is_parent(true);
+  parent.set_speed_measured(false);
+  v1::ModelAlternative& int4 = add("job:j12/output", "int4-g64", 4.25, 52.9, 0.131);
+  measured(2.41, 0.0183, 91.2, int4);
+  int4.set_offered(false);
+  int4.set_reason("perplexity change 2.41 %, and the floor is perplexity change at most 1 %");
+  nano.mutable_model_choice()->set_artifact_id("gpt2-int8");
+  plan.set_chosen_device_id(kNanoId);
+  plan.set_reason("nano-1: 12.7 J; the only feasible device; runs gpt2-int8 (int8)");
+  plan.set_objective(v1::OBJECTIVE_ENERGY);
+  plan.set_work_units(100);
+  plan.set_unit(v1::WORK_UNIT_GENERATED_TOKEN);
+  plan.set_batch_size(4);
+  return plan;
+}
+
 v1::PlanResponse SampleInfeasiblePlan() {
   v1::PlanResponse plan;
   *plan.add_candidates() = Pi();

@@ -16,8 +16,9 @@ namespace wattle::cli {
 inline constexpr double kSampleNowUnixSeconds = 1'763'628'000.0;  // 2025-11-20 08:40:00 UTC
 
 v1::ListDevicesResponse SampleDevices();
-v1::PlanResponse SamplePlan();            // published priors of GPT-2 Small; the Pi refused
-v1::PlanResponse SampleInfeasiblePlan();  // every device refused
+v1::PlanResponse SamplePlan();              // published priors of GPT-2 Small; the Pi refused
+v1::PlanResponse SampleAlternativesPlan();  // a job with a quality floor
+v1::PlanResponse SampleInfeasiblePlan();    // every device refused
 v1::JobSpec SampleSpec();
 v1::Job SampleFinishedJob();    // "j1", with a receipt of an emulated device
 v1::Job SampleMeasuredJob();    // "j4", with a receipt of a real device and incomplete coverage

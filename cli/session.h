@@ -78,6 +78,7 @@ CLI::App* AddGroup(CLI::App* parent, const std::string& name, const std::string&
 // The nouns. Each adds its commands to `app`; main lists them.
 void AddSubmitCommand(CLI::App* app, CommandSlot* slot);
 void AddPlanCommand(CLI::App* app, CommandSlot* slot);
+void AddProbeCommand(CLI::App* app, CommandSlot* slot);
 void AddJobCommands(CLI::App* app, CommandSlot* slot);
 void AddDeviceCommands(CLI::App* app, CommandSlot* slot);
 void AddPolicyCommands(CLI::App* app, CommandSlot* slot);

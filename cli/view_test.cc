@@ -33,6 +33,7 @@ TEST(PlanViewTest, Golden) {
   ExpectGolden("plan.txt", RenderPlan(SampleSpec(), SamplePlan(), kPipe));
   ExpectGolden("plan_80_columns.txt", RenderPlan(SampleSpec(), SamplePlan(), kNarrow));
   ExpectGolden("plan_infeasible.txt", RenderPlan(SampleSpec(), SampleInfeasiblePlan(), kPipe));
+  ExpectGolden("plan_alternatives.txt", RenderPlan(SampleSpec(), SampleAlternativesPlan(), kPipe));
   ExpectGolden("plan_empty_fleet.txt", RenderPlan(SampleSpec(), v1::PlanResponse(), kPipe));
   ExpectGolden("plan.json", ToJsonDocument(SamplePlan()));
 }

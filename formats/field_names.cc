@@ -16,7 +16,7 @@ namespace {
 namespace pb = google::protobuf;
 
 // Job fields, then policy fields. A name leaves the list when its field comes.
-constexpr std::array<absl::string_view, 26> kComingFields = {"activation_checkpointing",
+constexpr std::array<absl::string_view, 25> kComingFields = {"activation_checkpointing",
                                                              "adapter",
                                                              "allow_power_off",
                                                              "allowed_power_modes",
@@ -38,7 +38,6 @@ constexpr std::array<absl::string_view, 26> kComingFields = {"activation_checkpo
                                                              "precision",
                                                              "profile",
                                                              "qlora",
-                                                             "quality_floor",
                                                              "sweep",
                                                              "upload",
                                                              "upload_budget_bytes"};

@@ -91,8 +91,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadFile{"TypingErrorOfAComingField", "\n\n\n\n\n\nprecison: bf16\n", kInvalid,
                 "job.yaml:7: precison: unknown field; did you mean \"precision\"? (not supported "
                 "in this version)"},
-        BadFile{"ComingField", "name: a\nquality_floor: 3\n", kUnsupported,
-                "job.yaml:2: quality_floor: not supported in this version; remove the line"},
+        BadFile{"ComingField", "name: a\nsweep: 3\n", kUnsupported,
+                "job.yaml:2: sweep: not supported in this version; remove the line"},
         BadFile{"ComingFieldInASection", "finetune:\n  lora: {rank: 8}\n", kUnsupported,
                 "job.yaml:2: lora: not supported in this version; remove the line"},
         BadFile{"ComingKind", "profile: {}\n", kUnsupported,
@@ -257,8 +257,8 @@ TEST(EditDistanceTest, CountsSwapsOnce) {
 
 TEST(FieldNamesTest, ComingFieldsAreFoundAndNoneIsAlreadyThere) {
   for (const char* name :
-       {"activation_checkpointing", "quality_floor", "matrix", "sweep", "profile",
-        "energy_budget_wh", "precision", "lora", "mezo", "optimizer", "upload", "power_modes"}) {
+       {"activation_checkpointing", "matrix", "sweep", "profile", "energy_budget_wh", "precision",
+        "lora", "mezo", "optimizer", "upload", "power_modes"}) {
     EXPECT_TRUE(IsComingField(name)) << name;
   }
   EXPECT_FALSE(IsComingField("model"));

@@ -15,6 +15,7 @@
 #include "coordinator/core/elapsed.h"
 #include "coordinator/core/inputs_internal.h"
 #include "coordinator/core/lineage_internal.h"
+#include "coordinator/core/model_family_internal.h"
 #include "proto/report_digest.h"
 #include "scheduler/predict/work.h"
 #include "scheduler/profiles/profile_table.h"
@@ -137,6 +138,9 @@ class ReportDecider {
     if (!complete.has_predicted() && attempt.has_prediction()) {
       *complete.mutable_predicted() = attempt.prediction();
     }
+    if (attempt.has_model_choice()) {
+      *complete.mutable_model_choice() = attempt.model_choice();
+    }
     return complete;
   }
 
@@ -219,6 +223,7 @@ class ReportDecider {
     }
     draft_.SetAttempt(attempt, v1::ATTEMPT_STATE_FINISHED, reason, &receipt);
     Learn(receipt);
+    RecordMeasurement(draft_, job, receipt, output);
     std::string how = absl::StrCat("finished on ", DeviceName(draft_.state(), device_.value()));
     const v1::JobRecord& record = *FindJob(draft_.state(), JobId(job.job_id()));
     const absl::Duration late =

@@ -141,6 +141,9 @@ class Applier {
     attempt.set_lease_seconds(event.lease_seconds());
     attempt.set_power_mode(event.power_mode());
     attempt.set_resume_attempt_id(event.resume_attempt_id());
+    if (event.has_model_choice()) {
+      *attempt.mutable_model_choice() = event.model_choice();
+    }
     if (event.has_prediction()) {
       *attempt.mutable_prediction() = event.prediction();
     } else if (event.placement().best_size() > 0) {
@@ -366,6 +369,24 @@ class Applier {
     }
   }
 
+  void On(const v1::ModelMeasured& event) {
+    const ArtifactId id(event.artifact_id());
+    if (!state_.artifacts.contains(id)) {
+      return;
+    }
+    v1::ArtifactInfo& info = state_.artifacts.Mutable(id);
+    if (event.bits_per_weight() > 0) {
+      info.set_bits_per_weight(event.bits_per_weight());
+    }
+    if (event.stored_bytes() > 0) {
+      info.set_stored_bytes(event.stored_bytes());
+    }
+    if (event.has_quality()) {
+      *info.mutable_quality() = event.quality();
+    }
+    effects_.emplace_back(QueueChanged{});
+  }
+
   void On(const v1::ProfileUpdated& event) {
     for (const v1::ProfileRow& row : event.rows()) {
       // The rows were checked when they were learned. A row that no longer passes is left out, and
@@ -531,6 +552,9 @@ std::vector<Effect> Apply(State& state, const v1::Event& event, std::optional<Mo
       break;
     case v1::Event::kJournalOpened:
       applier.On(event.journal_opened());
+      break;
+    case v1::Event::kModelMeasured:
+      applier.On(event.model_measured());
       break;
     case v1::Event::kReportStored:
       break;  // Kept in the journal alone, for a version that knows the fact.

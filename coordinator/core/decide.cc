@@ -198,7 +198,17 @@ v1::DesiredSet DesiredFor(const State& state, const DeviceId& device) {
   assignment.set_job_id(job.job_id());
   assignment.set_fencing_token(attempt.fencing_token());
   *assignment.mutable_spec() = job.spec();
-  *assignment.mutable_inputs() = job.inputs();
+  for (const v1::ResolvedInput& input : job.inputs()) {
+    if (input.field() == scheduler::kFloorModelsField) {
+      continue;  // The device runs one of them.
+    }
+    v1::ResolvedInput& wanted_input = *assignment.add_inputs();
+    wanted_input = input;
+    if (input.field() == "model" && attempt.has_model_choice()) {
+      wanted_input.set_artifact_id(attempt.model_choice().artifact_id());
+      wanted_input.set_reference(attempt.model_choice().model());
+    }
+  }
   assignment.set_lease_seconds(attempt.lease_seconds());
   assignment.set_power_mode(attempt.power_mode());
   if (attempt.has_prediction()) {

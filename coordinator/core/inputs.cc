@@ -9,6 +9,7 @@
 #include "coordinator/core/core.h"
 #include "coordinator/core/inputs_internal.h"
 #include "proto/kind_name.h"
+#include "scheduler/place/snapshot.h"
 
 namespace wattle::core {
 namespace {
@@ -60,6 +61,9 @@ std::vector<InputReference> InputsOf(const v1::JobSpec& spec) {
       break;
     case v1::JobSpec::KIND_NOT_SET:
       break;
+  }
+  for (const std::string& model : spec.quality_floor().models()) {
+    AddUnlessEmpty(inputs, scheduler::kFloorModelsField, model);
   }
   return inputs;
 }
@@ -114,10 +118,17 @@ const v1::Job* FindSource(const State& state, const std::vector<v1::Job>& archiv
   return nullptr;
 }
 
+std::string FieldName(const v1::JobSpec& spec, const InputReference& input) {
+  return input.field == scheduler::kFloorModelsField
+             ? input.field
+             : absl::StrCat(KindName(spec), ".", input.field);
+}
+
 absl::Status CheckInputKind(const v1::JobSpec& spec, const InputReference& input,
                             const v1::ArtifactInfo& info) {
-  const std::string where = absl::StrCat(KindName(spec), ".", input.field, ": ", input.reference);
-  if (input.field == "model" || input.field == "reference_model") {
+  const std::string where = absl::StrCat(FieldName(spec, input), ": ", input.reference);
+  if (input.field == scheduler::kFloorModelsField || input.field == "model" ||
+      input.field == "reference_model") {
     if (!info.has_model_shape()) {
       return absl::InvalidArgumentError(
           absl::StrCat(where, " is no model; 'wattle model ls' lists the models"));

@@ -17,10 +17,14 @@
 namespace wattle::core {
 
 struct InputReference {
-  std::string field;      // "model", "data", "heldout_data", "calibration_data", "reference_model"
+  std::string field;      // "model", "data", "heldout_data", "calibration_data", "reference_model",
+                          // "quality_floor.models"
   std::string reference;  // never empty
 };
 std::vector<InputReference> InputsOf(const v1::JobSpec& spec);
+
+// The field as a job file has it: "generate.model".
+std::string FieldName(const v1::JobSpec& spec, const InputReference& input);
 
 // Whether the job's result is a model. Such a job has not succeeded without result files.
 bool MakesModel(const v1::JobSpec& spec);

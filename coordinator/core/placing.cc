@@ -63,7 +63,11 @@ bool IsFree(const Draft& draft, const DeviceId& device, const std::set<DeviceId>
          IsReachable(draft.observations(), device, draft.now().monotonic);
 }
 
-bool InputsAreThere(const State& state, const v1::Job& job) {
+bool InputsAreThere(const State& state, const v1::Job& job, const v1::ModelChoice& choice) {
+  if (!choice.artifact_id().empty() &&
+      !state.artifacts.contains(ArtifactId(choice.artifact_id()))) {
+    return false;
+  }
   return std::all_of(job.inputs().begin(), job.inputs().end(), [&](const v1::ResolvedInput& input) {
     return state.artifacts.contains(ArtifactId(input.artifact_id()));
   });
@@ -136,6 +140,9 @@ void Place(Draft& draft, const v1::JobRecord& record, const scheduler::QueuePlac
   if (planned.prediction.has_run_seconds()) {
     *placed.mutable_prediction() = planned.prediction;
   }
+  if (!planned.model_choice.artifact_id().empty()) {
+    *placed.mutable_model_choice() = planned.model_choice;
+  }
   placed.set_computed_on(computed_on.value());
   placed.set_resume_attempt_id(EarlierAttempt(job, placement.device_id()));
   *placed.mutable_placement() = placement;
@@ -170,7 +177,8 @@ void DecidePlan(Draft& draft, const PlanComputed& command) {
     }
     const DeviceId device(planned.placement.device_id());
     if (starts && IsFresh(state, *record, device, command.computed_on) &&
-        IsFree(draft, device, taken) && InputsAreThere(state, record->job()) &&
+        IsFree(draft, device, taken) &&
+        InputsAreThere(state, record->job(), planned.model_choice) &&
         LeaveQueueOrDevice(draft, *record, device)) {
       Place(draft, *record, planned, command.computed_on, token++);
       taken.insert(device);

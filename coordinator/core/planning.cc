@@ -18,6 +18,7 @@
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/elapsed.h"
 #include "coordinator/core/inputs_internal.h"
+#include "coordinator/core/model_family_internal.h"
 #include "coordinator/core/moving.h"
 #include "proto/kind_name.h"
 #include "proto/quantization_recipe.h"
@@ -91,6 +92,8 @@ absl::StatusOr<v1::ArtifactInfo> Foresee(const State& state, const std::vector<v
     if (input.field() == "model") {
       WATTLE_ASSIGN_OR_RETURN(v1::ArtifactInfo model,
                               Foresee(state, archived, input.reference(), depth - 1));
+      model.set_parent_artifact_id(source->spec().has_quantize() ? model.artifact_id() : "");
+      model.clear_quality();
       model.clear_name();
       model.set_artifact_id(absl::StrCat("output of ", source->job_id()));
       model.set_job_id(source->job_id());
@@ -203,6 +206,7 @@ scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observa
       view.avoided_devices.emplace_back(LiveAttempt(job)->device_id());
     }
     view.peak_memory_bytes = PeakMemory(inputs, job.spec(), view.inputs);
+    view.models = FamilyOf(state, inputs, job.spec(), view.inputs);
     snapshot.queue.push_back(std::move(view));
   }
   return snapshot;
@@ -227,7 +231,7 @@ absl::StatusOr<std::vector<scheduler::InputView>> ForeseeInputs(
     absl::StatusOr<v1::ArtifactInfo> artifact =
         Foresee(state, archived_sources, input.reference, kChainMax);
     if (!artifact.ok()) {
-      return WithContext(absl::StrCat(KindName(spec), ".", input.field), artifact.status());
+      return WithContext(FieldName(spec, input), artifact.status());
     }
     WATTLE_RETURN_IF_ERROR(CheckInputKind(spec, input, *artifact));
     inputs.push_back({input.field, *std::move(artifact)});
@@ -237,6 +241,35 @@ absl::StatusOr<std::vector<scheduler::InputView>> ForeseeInputs(
 
 namespace {
 
+std::string WhyItFails(const v1::JobSpec& spec, const scheduler::JobView& job) {
+  std::string failure = CertainFailure(spec, job.inputs);
+  return failure.empty() ? WhyNoFamily(spec, job.models) : failure;
+}
+
+// Each model that a floor names is the job's own or was quantized from it.
+absl::Status CheckFamily(const v1::JobSpec& spec, const std::vector<scheduler::InputView>& views) {
+  std::string parent;
+  for (const scheduler::InputView& view : views) {
+    if (view.field == "model") {
+      parent = view.artifact.artifact_id();
+    }
+  }
+  int number = 0;
+  for (const scheduler::InputView& view : views) {
+    if (view.field != scheduler::kFloorModelsField) {
+      continue;
+    }
+    const std::string& reference = spec.quality_floor().models(number++);
+    if (view.artifact.artifact_id() != parent && view.artifact.parent_artifact_id() != parent) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "quality_floor.models: ", reference, " was not quantized from ", KindName(spec),
+          ".model; 'wattle model ls' shows what each model was made "
+          "from"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 // The job of a dry run, with its inputs.
 absl::StatusOr<scheduler::JobView> DryJob(const State& state, const PlanningInputs& inputs,
                                           const v1::JobSpec& spec,
@@ -245,6 +278,8 @@ absl::StatusOr<scheduler::JobView> DryJob(const State& state, const PlanningInpu
   job.spec = spec;
   WATTLE_ASSIGN_OR_RETURN(job.inputs, ForeseeInputs(state, spec, archived_sources));
   job.peak_memory_bytes = PeakMemory(inputs, spec, job.inputs);
+  job.models = FamilyOf(state, inputs, spec, job.inputs);
+  WATTLE_RETURN_IF_ERROR(CheckFamily(spec, job.inputs));
   return job;
 }
 
@@ -274,7 +309,7 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
     }
   }
   WATTLE_ASSIGN_OR_RETURN(v1::PlanResponse plan, scheduler::PlanJob(snapshot, job));
-  plan.set_certain_failure(CertainFailure(request.spec(), job.inputs));
+  plan.set_certain_failure(WhyItFails(request.spec(), job));
   return plan;
 }
 
@@ -284,7 +319,7 @@ absl::Status CheckPossible(const State& state, const Observations& observations,
   WATTLE_RETURN_IF_ERROR(ValidateSpec(spec, /*files_needed=*/false));
   WATTLE_ASSIGN_OR_RETURN(const scheduler::JobView job,
                           DryJob(state, inputs, spec, archived_sources));
-  if (const std::string failure = CertainFailure(spec, job.inputs); !failure.empty()) {
+  if (const std::string failure = WhyItFails(spec, job); !failure.empty()) {
     return absl::InvalidArgumentError(failure);
   }
   scheduler::Snapshot snapshot = WithoutFleet(state, now.wall);

@@ -14,17 +14,21 @@
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/inputs_internal.h"
+#include "coordinator/core/model_family_internal.h"
 
 namespace wattle::core {
 namespace {
 
-// The open jobs that need the artifact: as an input, or as the checkpoint to resume from.
+// The open jobs that need the artifact: as an input, as the model that a live attempt runs, or as
+// the checkpoint to resume from.
 std::vector<std::string> OpenJobsWith(const State& state, const ArtifactId& artifact) {
   std::vector<std::string> jobs;
   for (const int64_t number : state.open_jobs) {
     const v1::JobRecord& record = state.jobs.at(number);
     const auto& inputs = record.job().inputs();
-    if (record.checkpoint().artifact_id() == artifact.value() ||
+    const v1::Attempt* const live = LiveAttempt(record.job());
+    if ((live != nullptr && live->model_choice().artifact_id() == artifact.value()) ||
+        record.checkpoint().artifact_id() == artifact.value() ||
         std::any_of(inputs.begin(), inputs.end(), [&](const v1::ResolvedInput& input) {
           return input.artifact_id() == artifact.value();
         })) {
@@ -61,7 +65,8 @@ absl::Status CheckName(const State& state, const CommitArtifact& command) {
       named->second.value().substr(0, 12), "); choose another name, or add --move to take it"));
 }
 
-// The output of a job that makes no model is no model, whatever the worker declares.
+// The output of a job that makes no model is no model, whatever the worker declares. The
+// coordinator knows what a quantized model was made from.
 void CorrectOutput(const State& state, v1::ArtifactInfo& info) {
   const v1::JobRecord* record = FindJob(state, JobId(info.job_id()));
   if (info.kind() == v1::ARTIFACT_KIND_RESULT && record != nullptr &&
@@ -71,6 +76,7 @@ void CorrectOutput(const State& state, v1::ArtifactInfo& info) {
     info.clear_quantization();
     info.clear_recipe();
   }
+  SetParent(state, info);
 }
 
 // Refuses to remove an artifact of another kind than the caller expects: "data rm" never removes a
@@ -109,12 +115,13 @@ void DecideCommitArtifact(Draft& draft, const CommitArtifact& command) {
     return;  // Repeated.
   }
   v1::ArtifactInfo& committed = *draft.Add().mutable_artifact_committed()->mutable_info();
-  committed = info;
   if (known != draft.state().artifacts.end()) {
     // The same bytes get another name. The facts that are known of them stay.
     committed = known->second;
     committed.set_name(info.name());
+    return;
   }
+  committed = info;
   CorrectOutput(draft.state(), committed);
 }
 

@@ -12,6 +12,7 @@
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/inputs_internal.h"
 #include "proto/kind_name.h"
+#include "scheduler/place/snapshot.h"
 
 namespace wattle::core {
 namespace {
@@ -23,14 +24,15 @@ constexpr size_t kKeyBytesMax = 200;
 absl::Status ResolveJobOutput(const State& state, const SubmitJob& command,
                               const InputReference& input, v1::ResolvedInput* resolved) {
   const v1::JobSpec& spec = command.spec;
-  const std::string where = absl::StrCat(KindName(spec), ".", input.field, ": ");
+  const std::string where = absl::StrCat(FieldName(spec, input), ": ");
   const std::string source_id = ReferencedJob(input.reference);
   const v1::Job* source = FindSource(state, command.archived_sources, source_id);
   if (source == nullptr) {
     return absl::NotFoundError(
         absl::StrCat(where, "no job \"", source_id, "\"; 'wattle jobs' lists them"));
   }
-  if (input.field != "model" && input.field != "reference_model") {
+  if (input.field != "model" && input.field != "reference_model" &&
+      input.field != scheduler::kFloorModelsField) {
     return absl::UnimplementedError(absl::StrCat(
         where, "a job's output as data: not supported in this version; pull and push it"));
   }
@@ -42,6 +44,10 @@ absl::Status ResolveJobOutput(const State& state, const SubmitJob& command,
   if (job.state() == v1::JOB_STATE_FAILED || job.state() == v1::JOB_STATE_CANCELLED) {
     return absl::FailedPreconditionError(
         absl::StrCat(where, "job ", source_id, " has ended without output: ", job.reason()));
+  }
+  if (input.field == scheduler::kFloorModelsField && job.output_artifact_id().empty()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        where, "job ", source_id, " has not ended; submit the job once its output is there"));
   }
   resolved->set_artifact_id(job.output_artifact_id());
   return absl::OkStatus();
@@ -60,7 +66,7 @@ absl::Status ResolveInputs(const State& state, const SubmitJob& command,
     }
     const absl::StatusOr<ArtifactId> id = ResolveArtifact(state, input.reference);
     if (!id.ok()) {
-      return WithContext(absl::StrCat(KindName(spec), ".", input.field), id.status());
+      return WithContext(FieldName(spec, input), id.status());
     }
     WATTLE_RETURN_IF_ERROR(CheckInputKind(spec, input, state.artifacts.at(*id)));
     resolved->set_artifact_id(id->value());

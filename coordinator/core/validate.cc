@@ -25,6 +25,7 @@
 #include "policy/schedule.h"
 #include "proto/kind_name.h"
 #include "proto/quantization_recipe.h"
+#include "scheduler/place/quality_floor.h"
 #include "scheduler/predict/spec_bounds.h"
 
 namespace wattle::core {
@@ -448,6 +449,7 @@ absl::Status ValidateSpec(const v1::JobSpec& spec, bool files_needed) {
         "owner: ", spec.owner().size(), " characters: want at most ", kNameCharactersMax));
   }
   WATTLE_RETURN_IF_ERROR(CheckTexts(spec, ""));
+  WATTLE_RETURN_IF_ERROR(scheduler::CheckQualityFloor(spec));
   if (spec.required_labels_size() > kLabelsMax) {
     return absl::InvalidArgumentError(absl::StrCat("required_labels: ", spec.required_labels_size(),
                                                    " entries: want at most ", kLabelsMax));

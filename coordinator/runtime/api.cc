@@ -399,6 +399,11 @@ std::set<ArtifactId> Api::LiveArtifacts() const {
       for (const v1::ResolvedInput& input : state.jobs.at(number).job().inputs()) {
         live.insert(ArtifactId(input.artifact_id()));
       }
+      for (const v1::Attempt& attempt : state.jobs.at(number).job().attempts()) {
+        if (!core::IsTerminal(attempt.state()) && attempt.has_model_choice()) {
+          live.insert(ArtifactId(attempt.model_choice().artifact_id()));
+        }
+      }
       if (state.jobs.at(number).has_checkpoint()) {
         live.insert(ArtifactId(state.jobs.at(number).checkpoint().artifact_id()));
       }

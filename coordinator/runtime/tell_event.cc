@@ -214,6 +214,7 @@ void Tell(const v1::Event& event, Teller& teller) {
     case v1::Event::kJobArchived:
     case v1::Event::kLedgerRecorded:
     case v1::Event::kProfileUpdated:
+    case v1::Event::kModelMeasured:
     case v1::Event::EVENT_NOT_SET:
       return;
   }

@@ -91,6 +91,7 @@ absl::Status Tables::UpdateTables(const v1::Event& event) {
     case v1::Event::kJournalOpened:
     case v1::Event::kReportStored:
     case v1::Event::kRestoreFinding:
+    case v1::Event::kModelMeasured:
     case v1::Event::EVENT_NOT_SET:
       break;  // No table has these events.
   }

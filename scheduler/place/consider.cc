@@ -82,7 +82,9 @@ void DescribeBattery(const DeviceView& view, const DeviceLoad& load, v1::Candida
 // plan.
 std::string ShapeKey(const JobView& job) {
   v1::JobSpec spec = job.spec;
-  spec.clear_objective();
+  if (!spec.has_quality_floor()) {  // With which the objective chooses the model.
+    spec.clear_objective();
+  }
   spec.clear_name();
   spec.clear_owner();
   spec.clear_priority();
@@ -97,6 +99,11 @@ std::string ShapeKey(const JobView& job) {
   for (const InputView& input : job.inputs) {
     const std::string artifact = input.artifact.SerializeAsString();
     absl::StrAppend(&key, "|", input.field, "=", artifact.size(), ":", artifact);
+  }
+  for (const ModelView& model : job.models) {
+    const std::string artifact = model.artifact.SerializeAsString();
+    absl::StrAppend(&key, "|", model.is_parent, model.peak_memory_bytes, ":", model.reference, ":",
+                    artifact.size(), ":", artifact);
   }
   return key;
 }
@@ -144,6 +151,7 @@ std::vector<DeviceLoad> InitialLoads(const Snapshot& snapshot) {
 }
 
 FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& work,
+                                         const std::vector<ModelWork>& models,
                                          const DeviceView& view) const {
   const v1::DeviceInfo& info = view.device.info();
   Described described;
@@ -153,11 +161,14 @@ FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& w
   candidate.set_device_class(info.device_class());
   candidate.set_emulated(info.emulated());
   candidate.set_power_mode(info.power_mode());
+  std::optional<ComparablePrediction> chosen =
+      ChooseModel(job, models, *snapshot_.profiles, view.device, &candidate);
   ComparablePrediction predicted =
-      PredictToCompare(*snapshot_.profiles, view.device, work, job.inputs);
+      chosen.has_value() ? *std::move(chosen)
+                         : PredictToCompare(*snapshot_.profiles, view.device, work, job.inputs);
   v1::Prediction& prediction = *candidate.mutable_prediction();
   prediction = std::move(predicted.prediction);
-  if (job.peak_memory_bytes > 0) {
+  if (job.models.empty() && job.peak_memory_bytes > 0) {
     prediction.set_peak_memory_bytes(job.peak_memory_bytes);
   }
   const double marginal = MarginalEnergyJoules(prediction);
@@ -171,7 +182,8 @@ FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& w
                                                .job = job,
                                                .device = view,
                                                .prediction = prediction,
-                                               .dry_run = options_.dry_run},
+                                               .dry_run = options_.dry_run,
+                                               .candidate = &candidate},
                                  &described.refusing_rule);
   return described;
 }
@@ -200,6 +212,7 @@ void FleetView::PlaceAt(const JobView& job, size_t device, const DeviceLoad& loa
                                .device = view,
                                .prediction = prediction,
                                .dry_run = options_.dry_run,
+                               .candidate = &candidate,
                                .start_in_seconds = candidate.start_in_seconds(),
                                .finish_in_seconds_upper = finish_upper,
                                .committed = load.committed},
@@ -289,8 +302,9 @@ FleetView::Shape& FleetView::ShapeOf(const JobView& job, const WorkAmount& work,
     described_key_ = work_key;
     std::vector<Described> described;
     described.reserve(snapshot_.devices.size());
+    const std::vector<ModelWork> models = WorksOfModels(job, *snapshot_.profiles);
     for (const DeviceView& device : snapshot_.devices) {
-      described.push_back(Describe(job, work, device));
+      described.push_back(Describe(job, work, models, device));
     }
     described_ = std::make_shared<const std::vector<Described>>(std::move(described));
   }

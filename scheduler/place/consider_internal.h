@@ -13,6 +13,7 @@
 
 #include "absl/time/time.h"
 
+#include "scheduler/place/model_choice_internal.h"
 #include "scheduler/place/objective.h"
 #include "scheduler/place/rule.h"
 #include "scheduler/place/snapshot.h"
@@ -101,7 +102,8 @@ class FleetView {
   static bool ComesBefore(const Shape& shape, size_t a, size_t b);
   // Position of the choice in `order`. REQUIRES: there is a feasible candidate.
   static size_t ChoiceOf(const Shape& shape);
-  Described Describe(const JobView& job, const WorkAmount& work, const DeviceView& view) const;
+  Described Describe(const JobView& job, const WorkAmount& work,
+                     const std::vector<ModelWork>& models, const DeviceView& view) const;
 
   const Snapshot& snapshot_;
   const ConsiderOptions options_;

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
 
 #include "scheduler/place/rules_internal.h"
 #include "scheduler/place/selector.h"
@@ -21,9 +22,22 @@ std::optional<Refusal> CheckEngine(const Consideration& on) {
   return Refusal{"has no engine; install wattle-runner beside its worker", true};
 }
 
+namespace {
+
+// Every device has these beside the labels that its operator gave it.
+bool HasOwnLabel(const v1::DeviceInfo& device, absl::string_view label) {
+  if (absl::ConsumePrefix(&label, "device=")) {
+    return label == device.name() || label == device.device_id();
+  }
+  return absl::ConsumePrefix(&label, "class=") && label == device.device_class();
+}
+
+}  // namespace
+
 std::optional<Refusal> CheckLabels(const Consideration& on) {
+  const v1::DeviceInfo& device = on.device.device.info();
   for (const std::string& label : on.job.spec.required_labels()) {
-    if (!HasLabel(on.device.device.info(), label)) {
+    if (!HasOwnLabel(device, label) && !HasLabel(device, label)) {
       return Refusal{absl::StrCat("lacks the label ", label, "; feasible with it"), true};
     }
   }

@@ -117,6 +117,9 @@ std::string ReasonOf(const Considered& considered, const ObjectiveRow& objective
   } else if (considered.feasible == 1) {
     absl::StrAppend(&reason, "; the only feasible device");
   }
+  if (chosen->has_model_choice()) {
+    absl::StrAppend(&reason, "; ", chosen->model_choice().reason());
+  }
   if (objective.objective != v1::OBJECTIVE_TIME && !chosen->prediction().idle_known()) {
     absl::StrAppend(&reason, "; gross joules, as its idle watts are not known");
   }
@@ -134,6 +137,9 @@ v1::Placement PlacementOf(const Considered& considered, const ObjectiveRow& obje
                                                : considered.candidates.size();
   for (size_t i = 0; i < std::min(shown, kBestMax); ++i) {
     *placement.add_best() = *considered.candidates[i];
+    if (i > 0) {  // Bounded: the alternatives of the first candidate are enough.
+      placement.mutable_best()->rbegin()->clear_alternatives();
+    }
   }
   for (const auto& [name, devices] : CountRefusals(considered)) {
     v1::RefusalCount* const count = placement.add_refusals();

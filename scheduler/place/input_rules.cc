@@ -3,9 +3,11 @@
 // Rules about the job's files.
 #include <cstdint>
 #include <optional>
+#include <tuple>
 
 #include "absl/strings/str_cat.h"
 
+#include "scheduler/place/quality_floor.h"
 #include "scheduler/place/rules_internal.h"
 #include "units/format.h"
 
@@ -16,7 +18,9 @@ std::optional<Refusal> CheckCacheQuota(const Consideration& on) {
   const int64_t quota = on.device.device.info().cache_quota_bytes();
   int64_t needed = 0;
   for (const InputView& input : on.job.inputs) {
-    needed += input.artifact.size_bytes();
+    if (input.field != kFloorModelsField) {
+      needed += input.artifact.size_bytes();
+    }
   }
   if (quota <= 0 || needed <= quota) {
     return std::nullopt;
@@ -25,6 +29,37 @@ std::optional<Refusal> CheckCacheQuota(const Consideration& on) {
       absl::StrCat("inputs of ", FormatBytes(needed), " exceed its cache quota of ",
                    FormatBytes(quota), "; feasible with a quota of ", FormatBytes(needed)),
       true};
+}
+
+// No model of the job is offered on the device. What a probe could change passes; what the memory
+// or the measured quality says does not.
+std::optional<Refusal> CheckQualityFloor(const Consideration& on) {
+  if (!on.job.spec.has_quality_floor() || on.candidate == nullptr ||
+      on.candidate->has_model_choice()) {
+    return std::nullopt;
+  }
+  const v1::QualityFloor& floor = on.job.spec.quality_floor();
+  const v1::ModelAlternative* nearest = nullptr;
+  const auto rank = [&floor](const v1::ModelAlternative& one) {
+    const bool known = one.is_parent() || one.has_quality();
+    const double shortfall = one.is_parent() ? 0 : Shortfall(one.quality(), floor);
+    // First what waits for a probe of its speed alone, then what lacks both measurements.
+    return std::make_tuple(known ? shortfall : 0, !known, one.speed_measured());
+  };
+  for (const v1::ModelAlternative& one : on.candidate->alternatives()) {
+    if (nearest == nullptr || rank(one) < rank(*nearest)) {
+      nearest = &one;
+    }
+  }
+  if (nearest == nullptr) {
+    return Refusal{"no model of quality_floor.models is there; push one or leave the list out"};
+  }
+  const bool known = nearest->is_parent() || nearest->has_quality();
+  const bool meets = nearest->is_parent() || (known && Meets(nearest->quality(), floor));
+  const bool needs_probe = !known || (meets && !nearest->is_parent() && !nearest->speed_measured());
+  return Refusal{absl::StrCat("no model is offered for the quality floor; the nearest is ",
+                              nearest->model(), ": ", nearest->reason()),
+                 /*permanent=*/!needs_probe};
 }
 
 // A job needs real files to run. Declared shapes can only be planned.

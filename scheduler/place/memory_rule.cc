@@ -15,11 +15,16 @@ constexpr double kUsableShare = 0.95;
 
 }  // namespace
 
+int64_t UsableMemoryBytes(const v1::DeviceInfo& device) {
+  return static_cast<int64_t>(static_cast<double>(device.memory_bytes()) * kUsableShare);
+}
+
 std::optional<Refusal> CheckMemory(const Consideration& on) {
   const v1::Device& device = on.device.device;
-  const int64_t needed = on.job.peak_memory_bytes;
-  const auto usable =
-      static_cast<int64_t>(static_cast<double>(device.info().memory_bytes()) * kUsableShare);
+  // Of several models the one that would run here counts.
+  const int64_t needed =
+      on.job.models.empty() ? on.job.peak_memory_bytes : on.prediction.peak_memory_bytes();
+  const int64_t usable = UsableMemoryBytes(device.info());
   if (needed <= 0 || device.info().memory_bytes() <= 0) {
     return std::nullopt;
   }

@@ -57,6 +57,7 @@ absl::StatusOr<v1::PlanResponse> PlanJob(const Snapshot& snapshot, const JobView
   plan.set_sequence_number(snapshot.sequence.value());
   plan.set_work_units(work.units);
   plan.set_unit(work.unit);
+  plan.set_batch_size(work.signature.batch_size());
   for (const v1::Candidate* candidate : considered.candidates) {
     *plan.add_candidates() = *candidate;
   }

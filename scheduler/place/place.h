@@ -50,6 +50,7 @@ struct QueuePlacement {
   // For a start now: the power mode to set (empty: unchanged), and the prediction of the attempt.
   std::string power_mode;
   v1::Prediction prediction;
+  v1::ModelChoice model_choice;  // Of a job with a quality floor.
 };
 
 // Plans every job of the queue in planning order: effective priority (the spec's, plus one for each

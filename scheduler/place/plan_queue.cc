@@ -80,6 +80,7 @@ std::vector<QueuePlacement> PlanQueue(const Snapshot& snapshot) {
     if (considered.feasible > 0) {
       placed.power_mode = considered.candidates.front()->power_mode();
       placed.prediction = considered.candidates.front()->prediction();
+      placed.model_choice = considered.candidates.front()->model_choice();
       ReserveDevice(considered, snapshot, &loads);
     }
     placements.push_back(std::move(placed));

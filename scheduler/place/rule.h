@@ -14,6 +14,7 @@
 
 #include "scheduler/place/snapshot.h"
 #include "units/quantity.h"
+#include "wattle/v1/plan.pb.h"
 #include "wattle/v1/profile.pb.h"
 
 namespace wattle::scheduler {
@@ -26,6 +27,8 @@ struct Consideration {
   const DeviceView& device;
   const v1::Prediction& prediction;
   bool dry_run = false;  // `wattle plan`: files may be declared instead of named.
+  // Of a job with a quality floor: what the device would run, with the alternatives.
+  const v1::Candidate* candidate = nullptr;
   // The load.
   double start_in_seconds = 0;         // Wall.
   double finish_in_seconds_upper = 0;  // Wall, at the run's upper quantile.

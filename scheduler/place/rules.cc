@@ -12,6 +12,7 @@ absl::Span<const Rule> Rules() {
   static constexpr Rule kRules[] = {
       {"engine", RuleScope::kDevice, CheckEngine},
       {"labels", RuleScope::kDevice, CheckLabels},
+      {"quality_floor", RuleScope::kDevice, CheckQualityFloor},
       {"memory", RuleScope::kLoad, CheckMemory},
       {"cache_quota", RuleScope::kDevice, CheckCacheQuota},
       {"inputs", RuleScope::kDevice, CheckInputs},

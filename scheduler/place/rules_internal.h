@@ -4,9 +4,11 @@
 #ifndef WATTLE_SCHEDULER_PLACE_RULES_INTERNAL_H_
 #define WATTLE_SCHEDULER_PLACE_RULES_INTERNAL_H_
 
+#include <cstdint>
 #include <optional>
 
 #include "scheduler/place/rule.h"
+#include "wattle/v1/device.pb.h"
 
 namespace wattle::scheduler {
 
@@ -21,6 +23,10 @@ std::optional<Refusal> CheckGuard(const Consideration& on);
 // input_rules.cc
 std::optional<Refusal> CheckCacheQuota(const Consideration& on);
 std::optional<Refusal> CheckInputs(const Consideration& on);
+std::optional<Refusal> CheckQualityFloor(const Consideration& on);
+// memory_rule.cc
+// Of the board's memory, what a runner can have; 0: not known.
+int64_t UsableMemoryBytes(const v1::DeviceInfo& device);
 // memory_rule.cc, battery_rule.cc, deadline_rule.cc
 std::optional<Refusal> CheckMemory(const Consideration& on);
 std::optional<Refusal> CheckBatteryReserve(const Consideration& on);

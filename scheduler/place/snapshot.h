@@ -16,6 +16,7 @@
 #include "scheduler/profiles/profile_table.h"
 #include "units/id.h"
 #include "units/quantity.h"
+#include "wattle/v1/artifact.pb.h"
 #include "wattle/v1/device.pb.h"
 #include "wattle/v1/policy.pb.h"
 #include "wattle/v1/spec.pb.h"
@@ -33,6 +34,17 @@ struct DeviceView {
                             // battery.
 };
 
+// Field of the inputs that a job's quality floor names.
+inline constexpr char kFloorModelsField[] = "quality_floor.models";
+
+// A model that a job with a quality floor may run.
+struct ModelView {
+  v1::ArtifactInfo artifact;
+  std::string reference;          // What a job file can write to mean it.
+  bool is_parent = false;         // The model that the job names.
+  int64_t peak_memory_bytes = 0;  // As JobView's, with this model.
+};
+
 struct JobView {
   JobId id;
   v1::JobSpec spec;
@@ -43,6 +55,7 @@ struct JobView {
   // Estimated peak memory of the runner (models/memory_estimate.h, which the scheduler may not
   // include); 0: unknown, and memory is no reason to refuse.
   int64_t peak_memory_bytes = 0;
+  std::vector<ModelView> models;  // Of a job with a quality floor, all that it may run.
 };
 
 struct Snapshot {

@@ -2,6 +2,8 @@
 //
 #include "scheduler/predict/model_cost.h"
 
+#include <utility>
+
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 
@@ -18,8 +20,6 @@ constexpr int kContextMax = 4000000;
 
 constexpr absl::string_view kGpt2 = "gpt2";
 constexpr absl::string_view kLlama = "llama";
-constexpr double kFloatBytes = 4.0;
-constexpr double kLongRow = 1024.0;
 // Size of an adaptive recipe, relative to int4, if the job names no budget.
 constexpr double kAdaptiveBytesOverInt4 = 1.3;
 
@@ -33,12 +33,25 @@ double AttentionWidth(const v1::ModelShape& shape) {
                                : static_cast<double>(shape.width());
 }
 
+// Heads of keys and values for each head of queries.
+double KvShare(const v1::ModelShape& shape) {
+  return shape.kv_heads() > 0 ? static_cast<double>(shape.kv_heads()) / shape.heads() : 1.0;
+}
+
+// The recipe of an identity, without the formats of single tensors that may end it ("+3x9f0c21d4").
+// An unknown identity counts as FP32.
+v1::QuantizationRecipe RecipeWithoutExceptions(absl::string_view identity) {
+  absl::StatusOr<v1::QuantizationRecipe> recipe = RecipeOfIdentity(identity);
+  if (!recipe.ok()) {
+    recipe = RecipeOfIdentity(identity.substr(0, identity.rfind('+')));
+  }
+  return recipe.ok() ? *std::move(recipe) : v1::QuantizationRecipe();
+}
+
 // Weights of one layer's matrices: query, key, value and output; two for the MLP, or three for a
 // gated MLP.
 double LayerWeights(const v1::ModelShape& shape) {
-  const double kv_share =
-      shape.kv_heads() > 0 ? static_cast<double>(shape.kv_heads()) / shape.heads() : 1.0;
-  const double attention = (2.0 + 2.0 * kv_share) * AttentionWidth(shape);
+  const double attention = (2.0 + 2.0 * KvShare(shape)) * AttentionWidth(shape);
   const double mlp = (shape.architecture() == kLlama ? 3.0 : 2.0) * MlpWidth(shape);
   return shape.width() * (attention + mlp);
 }
@@ -127,17 +140,18 @@ double WeightBytesPerToken(const v1::ModelShape& shape, absl::string_view quanti
   if (quantization == kAdaptiveQuantization) {
     return kAdaptiveBytesOverInt4 * WeightBytesPerToken(shape, "int4-g64");
   }
-  // An identity may add formats of single tensors after a '+'; the layers' format comes first.
-  const absl::StatusOr<v1::QuantizationRecipe> recipe =
-      RecipeOfIdentity(quantization.substr(0, quantization.find('+')));
-  double linear_bytes = kFloatBytes;
-  if (recipe.ok()) {
-    // A long row makes the scales of channels negligible: they are less than a hundredth of the
-    // bytes.
-    const v1::TensorFormat format = MatrixFormat(*recipe, "", /*is_head=*/false);
-    linear_bytes = (StoredBytes(format, 1.0, kLongRow) - StoredBytes(format, 1.0, 0.0)) / kLongRow;
-  }
-  return shape.layers() * LayerWeights(shape) * linear_bytes + HeadWeights(shape) * kFloatBytes;
+  const v1::QuantizationRecipe recipe = RecipeWithoutExceptions(quantization);
+  const v1::TensorFormat matrices = MatrixFormat(recipe, "", /*is_head=*/false);
+  const double width = shape.width();
+  const double attention = AttentionWidth(shape);
+  const double gates = shape.architecture() == kLlama ? 2.0 : 1.0;
+  const double layer =
+      StoredBytes(matrices, attention * (1.0 + 2.0 * KvShare(shape)), width) +  // query, key, value
+      StoredBytes(matrices, width, attention) +                                 // output
+      StoredBytes(matrices, gates * MlpWidth(shape), width) +
+      StoredBytes(matrices, width, MlpWidth(shape));
+  return shape.layers() * layer +
+         StoredBytes(MatrixFormat(recipe, "", /*is_head=*/true), shape.vocabulary_size(), width);
 }
 
 }  // namespace wattle::scheduler

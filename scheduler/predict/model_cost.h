@@ -33,8 +33,10 @@ double ForwardFlopsPerToken(const v1::ModelShape& shape, double attended_tokens)
 // each product of the forward pass.
 double TrainingFlopsPerToken(const v1::ModelShape& shape, double attended_tokens);
 
-// Bytes of weights that are read to generate one token. quantization: the identity of a recipe
-// (proto/quantization_recipe.h). The head counts four bytes for each weight.
+// Bytes of weights that generating one token reads, scales included: the matrices of the layers and
+// the head, in the recipe's formats. quantization: the identity of a recipe
+// (proto/quantization_recipe.h). Formats of single tensors, which the identity does not hold, count
+// as the layers' format; "adaptive" as 1.3 times int4, the default budget of its search.
 double WeightBytesPerToken(const v1::ModelShape& shape, absl::string_view quantization);
 
 }  // namespace wattle::scheduler

@@ -37,13 +37,26 @@ TEST(ModelCostTest, FlopsFollowTheFormula) {
                    4.0 * 12 * 768 * 100);
 }
 
-TEST(ModelCostTest, Int8ReadsAQuarterOfTheLinearLayers) {
-  EXPECT_DOUBLE_EQ(WeightBytesPerToken(Gpt2Small(), "none"), 4 * 123532032.0);
-  EXPECT_DOUBLE_EQ(WeightBytesPerToken(Gpt2Small(), "int8"), 84934656.0 + 4 * 38597376.0);
-  EXPECT_DOUBLE_EQ(WeightBytesPerToken(Gpt2Small(), "int4-g64"),
-                   84934656.0 * (0.5 + 2.0 / 64) + 4 * 38597376.0);
-  EXPECT_DOUBLE_EQ(WeightBytesPerToken(Gpt2Small(), "int4-g64+head=int8"),
-                   WeightBytesPerToken(Gpt2Small(), "int4-g64"));
+// The head is read for every token, and is quantized like any other matrix.
+TEST(ModelCostTest, ATokenReadsEveryMatrixInItsFormatWithItsScales) {
+  constexpr double kLayers = 84934656;
+  constexpr double kHead = 38597376;
+  constexpr double kLayerRows = 12.0 * (3 * 768 + 768 + 3072 + 768);
+  constexpr double kHeadRows = 50257;
+  constexpr double kInt4 = 0.5 + 2.0 / 64;  // An FP16 scale for each group of 64.
+  const v1::ModelShape shape = Gpt2Small();
+  EXPECT_DOUBLE_EQ(WeightBytesPerToken(shape, "none"), 4 * (kLayers + kHead));
+  EXPECT_DOUBLE_EQ(WeightBytesPerToken(shape, "int8"),
+                   kLayers + kHead + 4 * (kLayerRows + kHeadRows));
+  EXPECT_DOUBLE_EQ(WeightBytesPerToken(shape, "int4-g64"), kInt4 * (kLayers + kHead));
+  EXPECT_DOUBLE_EQ(WeightBytesPerToken(shape, "int4-g64+head=int8+kv=int8"),
+                   kInt4 * kLayers + kHead + 4 * kHeadRows);
+  EXPECT_DOUBLE_EQ(WeightBytesPerToken(shape, "int8+head=fp32"),
+                   kLayers + 4 * kLayerRows + 4 * kHead);
+  EXPECT_DOUBLE_EQ(WeightBytesPerToken(shape, "int4-g64+head=int8+3x9f0c21d4"),
+                   WeightBytesPerToken(shape, "int4-g64+head=int8"));
+  EXPECT_DOUBLE_EQ(WeightBytesPerToken(shape, "adaptive"),
+                   1.3 * WeightBytesPerToken(shape, "int4-g64"));
 }
 
 TEST(ModelCostTest, TinyLlamaHasItsPublishedParameterCount) {

@@ -269,6 +269,11 @@ WorkloadRate InterpolateRate(const std::vector<const v1::ProfileRow*>& rows,
   return rate;
 }
 
+bool IsMeasured(const ProfileTable& table, const RunQuery& query) {
+  return !Select(table, query, /*own=*/true).empty() ||
+         !Select(table, query, /*own=*/false).empty();
+}
+
 std::optional<RunEstimate> FromSameWorkload(const ProfileTable& table, const RunQuery& query) {
   const std::vector<const v1::ProfileRow*> of_device = Select(table, query, /*own=*/true);
   const std::vector<const v1::ProfileRow*> of_class = Select(table, query, /*own=*/false);

@@ -44,6 +44,10 @@ WorkloadRate InterpolateRate(const std::vector<const v1::ProfileRow*>& rows,
 // there are none.
 std::optional<RunEstimate> FromSameWorkload(const ProfileTable& table, const RunQuery& query);
 
+// Whether the work was measured on this device or its class, at any batch and length and in any
+// power mode.
+bool IsMeasured(const ProfileTable& table, const RunQuery& query);
+
 // Standard deviation of the logarithm of the time when one of row and job specifies the batch or
 // the length and the other does not; 0 when both or neither specify it.
 double WildcardDeviation(const v1::WorkloadSignature& row, const v1::WorkloadSignature& job);

@@ -247,7 +247,7 @@ absl::StatusOr<WorkAmount> GenerateWork(const v1::GenerateSpec& spec,
                           ShapeOf("generate", spec.has_model_shape(), spec.model_shape(), inputs));
   WorkAmount work;
   SetSignature(v1::METHOD_GENERATE, shape, &work);
-  work.signature.set_batch_size(spec.batch_size());
+  work.signature.set_batch_size(std::max(1, spec.batch_size()));
   WATTLE_RETURN_IF_ERROR(SetQuantization(spec, inputs, &work));
   const double bytes_per_token = BytesPerToken(table, shape);
   double prompt_tokens = kPromptBytesDefault / bytes_per_token;

@@ -29,7 +29,11 @@ class BadInput(Scene):
             ({"finetune": {"model": "base", "data": "train", "batch_sise": 1}}, 2, ["batch_sise", 'did you mean "batch_size"']),
             ({"deadline_minutes": 5, "finetune": {"model": "base", "data": "train"}}, 2, ["deadline_seconds"]),
             ({"finetune": {"model": "nothing", "data": "train"}}, 3, ["nothing", "model push"]),
-            ({"quality_floor": "3 %", "finetune": {"model": "base", "data": "train"}}, 2, ["not supported in this version"]),
+            ({"sweep": 8, "finetune": {"model": "base", "data": "train"}}, 2, ["not supported in this version"]),
+            ({"quality_floor": {"perplexity_change_percent_max": 3}, "finetune": {"model": "base", "data": "train"}}, 2,
+             ["quality_floor: only generate and evaluate jobs"]),
+            ({"quality_floor": {"kl_divergence_max": 1, "models": ["nothing"]}, "generate": {"model": "base", "prompts": ["a"]}}, 3,
+             ["quality_floor.models", "nothing"]),
             ({"finetune": {"model_shape": {"architecture": "gpt2", "layers": 2, "width": 64, "heads": 2, "vocabulary_size": 100,
                                            "context_length": 64}, "data": "train"}}, 2, ["wattle plan"]),
         ]

@@ -101,6 +101,7 @@ absl::Status WriteForms(const std::string& directory, const engine::QuantizeResu
   if (done.quality.has_value()) {
     forms["quality"] = {{"kl_divergence", done.quality->kl_divergence},
                         {"perplexity_change_percent", done.quality->perplexity_change_percent},
+                        {"top1_agreement_percent", 100.0 * done.quality->top1_agreement},
                         {"predicted_tokens", done.quality->predicted_tokens}};
   }
   return WriteFileDurably(absl::StrCat(directory, "/", kFormsFile), forms.dump(1) + "\n");
@@ -224,6 +225,8 @@ class JobRunner {
     if (done.quality.has_value()) {
       metrics["kl_divergence"] = done.quality->kl_divergence;
       metrics["perplexity_change_percent"] = done.quality->perplexity_change_percent;
+      metrics["top1_agreement_percent"] = 100.0 * done.quality->top1_agreement;
+      metrics["predicted_tokens"] = static_cast<double>(done.quality->predicted_tokens);
     }
     WATTLE_RETURN_IF_ERROR(WriteForms(task_.output_directory(), done));
     v1::RunnerResult result = Result(task_, done.model, done.work, metrics);

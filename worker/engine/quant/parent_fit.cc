@@ -61,6 +61,7 @@ ParentFit FitToParentFrom(const Decoder& decoder, size_t first_layer,
           at::log_softmax(HeadLogits(parent_head, parent.outputs[i].narrow(0, first, rows)), 1);
       fit.loss -= log_p.gather(1, targets).sum(at::kDouble).item<double>();
       fit.parent_loss -= log_q.gather(1, targets).sum(at::kDouble).item<double>();
+      fit.top1_agreement += log_p.argmax(1).eq(log_q.argmax(1)).sum().item<double>();
       fit.divergence += log_q.exp().mul_(log_q - log_p).sum(at::kDouble).item<double>();
     }
     fit.predicted_tokens += count;
@@ -69,6 +70,7 @@ ParentFit FitToParentFrom(const Decoder& decoder, size_t first_layer,
   fit.loss *= scale;
   fit.parent_loss *= scale;
   fit.divergence *= scale;
+  fit.top1_agreement *= scale;
   return fit;
 }
 

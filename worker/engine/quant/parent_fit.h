@@ -28,9 +28,10 @@ inline constexpr size_t kMeasuresEvery = 8;
 
 // Means over the predicted tokens.
 struct ParentFit {
-  double divergence = 0.0;   // KL(parent, model) in nats
-  double loss = 0.0;         // negative log-likelihood in nats …
-  double parent_loss = 0.0;  // … and the parent's
+  double divergence = 0.0;      // KL(parent, model) in nats
+  double loss = 0.0;            // negative log-likelihood in nats …
+  double parent_loss = 0.0;     // … and the parent's
+  double top1_agreement = 0.0;  // share of the tokens of which both find the same most likely
   int64_t predicted_tokens = 0;
 
   [[nodiscard]] double perplexity_change_percent() const;

@@ -130,6 +130,7 @@ absl::StatusOr<QuantizeResult> QuantizeModel(const QuantizeSettings& settings, P
       const ParentFit fit = FitToParent(model.decoder, parent);
       result.quality = {.kl_divergence = fit.divergence,
                         .perplexity_change_percent = fit.perplexity_change_percent(),
+                        .top1_agreement = fit.top1_agreement,
                         .predicted_tokens = fit.predicted_tokens};
     }
   }

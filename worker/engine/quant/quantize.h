@@ -52,6 +52,7 @@ struct StoredMatrix {
 struct MeasuredQuality {
   double kl_divergence = 0.0;  // mean, in nats
   double perplexity_change_percent = 0.0;
+  double top1_agreement = 0.0;  // share of the predicted tokens
   int64_t predicted_tokens = 0;
 };
 

@@ -1,0 +1,206 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+#include "coordinator/core/core.h"
+#include "coordinator/core/inputs_internal.h"
+#include "coordinator/core/model_family_internal.h"
+#include "proto/kind_name.h"
+#include "proto/quantization_recipe.h"
+#include "scheduler/place/quality_floor.h"
+
+namespace wattle::core {
+namespace {
+
+constexpr size_t kIdDigitsShown = 12;
+
+// What a job file can write to mean the artifact.
+std::string ReferenceOf(const State& state, const v1::ArtifactInfo& artifact) {
+  const ArtifactId id(artifact.artifact_id());
+  if (state.artifacts.contains(id)) {
+    const v1::ArtifactInfo described = DescribeArtifact(state, id);
+    if (!described.name().empty()) {
+      return described.name();
+    }
+  }
+  return artifact.job_id().empty() ? artifact.artifact_id().substr(0, kIdDigitsShown)
+                                   : absl::StrCat("job:", artifact.job_id(), "/output");
+}
+
+// The job as it would be if it asked for the model's own recipe.
+v1::JobSpec WithRecipe(v1::JobSpec spec, const v1::ArtifactInfo& model) {
+  const auto recipe = model.has_recipe() ? absl::StatusOr<v1::QuantizationRecipe>(model.recipe())
+                                         : RecipeOfIdentity(model.quantization());
+  if (!recipe.ok()) {
+    return spec;  // As FP32, the largest that it can be.
+  }
+  if (spec.has_generate()) {
+    *spec.mutable_generate()->mutable_recipe() = *recipe;
+  } else if (spec.has_evaluate()) {
+    *spec.mutable_evaluate()->mutable_recipe() = *recipe;
+  }
+  return spec;
+}
+
+scheduler::ModelView ViewOf(const State& state, const PlanningInputs& inputs,
+                            const v1::JobSpec& spec, const v1::ArtifactInfo& artifact,
+                            bool is_parent) {
+  scheduler::ModelView view{artifact, ReferenceOf(state, artifact), is_parent, 0};
+  if (inputs.estimate_memory) {
+    view.peak_memory_bytes = inputs.estimate_memory(is_parent ? spec : WithRecipe(spec, artifact),
+                                                    artifact.model_shape());
+  }
+  return view;
+}
+
+// The metric's value; nothing where the receipt has none of that name.
+std::optional<double> MetricOf(const v1::Receipt& receipt, absl::string_view name) {
+  for (const v1::Metric& metric : receipt.metrics()) {
+    if (metric.name() == name) {
+      return metric.value();
+    }
+  }
+  return std::nullopt;
+}
+
+const v1::ResolvedInput* InputOf(const v1::Job& job, absl::string_view field) {
+  for (const v1::ResolvedInput& input : job.inputs()) {
+    if (input.field() == field) {
+      return &input;
+    }
+  }
+  return nullptr;
+}
+
+bool IsQuantized(const v1::ArtifactInfo& model) {
+  return !model.quantization().empty() && model.quantization() != kNoQuantization;
+}
+
+// Nothing where the receipt compares no model with another.
+std::optional<v1::ModelQuality> QualityIn(const v1::Receipt& receipt, const v1::Job& job,
+                                          absl::string_view data_field) {
+  const std::optional<double> change = MetricOf(receipt, "perplexity_change_percent");
+  const std::optional<double> divergence = MetricOf(receipt, "kl_divergence");
+  if (!change.has_value() || !divergence.has_value()) {
+    return std::nullopt;
+  }
+  v1::ModelQuality quality;
+  quality.set_perplexity_change_percent(*change);
+  quality.set_kl_divergence(*divergence);
+  if (const auto agreement = MetricOf(receipt, "top1_agreement_percent"); agreement.has_value()) {
+    quality.set_top1_agreement_percent(*agreement);
+  }
+  quality.set_predicted_tokens(
+      static_cast<int64_t>(MetricOf(receipt, "predicted_tokens").value_or(0)));
+  quality.set_job_id(job.job_id());
+  if (const v1::ResolvedInput* data = InputOf(job, data_field); data != nullptr) {
+    quality.set_data_artifact_id(data->artifact_id());
+  }
+  return quality;
+}
+
+}  // namespace
+
+std::vector<scheduler::ModelView> FamilyOf(const State& state, const PlanningInputs& inputs,
+                                           const v1::JobSpec& spec,
+                                           const std::vector<scheduler::InputView>& views) {
+  std::vector<scheduler::ModelView> models;
+  if (!spec.has_quality_floor()) {
+    return models;
+  }
+  std::string parent;
+  for (const scheduler::InputView& view : views) {
+    if (view.field == "model") {
+      parent = view.artifact.artifact_id();
+    }
+  }
+  const auto add = [&](const v1::ArtifactInfo& artifact) {
+    models.push_back(ViewOf(state, inputs, spec, artifact, artifact.artifact_id() == parent));
+  };
+  if (spec.quality_floor().models_size() > 0) {
+    for (const scheduler::InputView& view : views) {
+      if (view.field == scheduler::kFloorModelsField) {
+        add(view.artifact);
+      }
+    }
+    return models;
+  }
+  for (const scheduler::InputView& view : views) {
+    if (view.field == "model") {
+      add(view.artifact);
+    }
+  }
+  for (const auto& [id, artifact] : state.artifacts) {
+    if (!parent.empty() && artifact.parent_artifact_id() == parent) {
+      add(artifact);
+    }
+  }
+  return models;
+}
+
+std::string WhyNoFamily(const v1::JobSpec& spec, const std::vector<scheduler::ModelView>& models) {
+  for (const scheduler::ModelView& model : models) {
+    if (model.is_parent && IsQuantized(model.artifact)) {
+      return absl::StrCat(KindName(spec), ".model: ", model.reference, " is ",
+                          model.artifact.quantization(),
+                          ", and a quality_floor wants the model that it was made from; name that "
+                          "one, or leave quality_floor out");
+    }
+  }
+  return scheduler::WhyNoneMeets(spec.quality_floor(), models);
+}
+
+void SetParent(const State& state, v1::ArtifactInfo& output) {
+  output.clear_parent_artifact_id();
+  output.clear_bits_per_weight();
+  output.clear_stored_bytes();
+  output.clear_quality();
+  const v1::JobRecord* record = FindJob(state, JobId(output.job_id()));
+  if (record == nullptr || !record->job().spec().has_quantize()) {
+    return;
+  }
+  if (const v1::ResolvedInput* model = InputOf(record->job(), "model"); model != nullptr) {
+    output.set_parent_artifact_id(model->artifact_id());
+  }
+}
+
+void RecordMeasurement(Draft& draft, const v1::Job& job, const v1::Receipt& receipt,
+                       const std::string& output_artifact_id) {
+  v1::ModelMeasured measured;
+  if (job.spec().has_quantize()) {
+    measured.set_artifact_id(output_artifact_id);
+    measured.set_bits_per_weight(MetricOf(receipt, "bits_per_weight").value_or(0));
+    measured.set_stored_bytes(static_cast<int64_t>(MetricOf(receipt, "stored_bytes").value_or(0)));
+    if (auto quality = QualityIn(receipt, job, "calibration_data"); quality.has_value()) {
+      *measured.mutable_quality() = *std::move(quality);
+    }
+  } else if (job.spec().has_evaluate()) {
+    const v1::ResolvedInput* const reference = InputOf(job, "reference_model");
+    const v1::ResolvedInput* const model = InputOf(job, "model");
+    if (reference == nullptr || model == nullptr) {
+      return;
+    }
+    const v1::ArtifactInfo* const artifact =
+        draft.state().artifacts.Find(ArtifactId(model->artifact_id()));
+    // Of the model as its files are, against what it was made from.
+    if (artifact == nullptr || artifact->parent_artifact_id().empty() ||
+        artifact->parent_artifact_id() != reference->artifact_id() ||
+        artifact->quantization() != receipt.work().signature().quantization()) {
+      return;
+    }
+    auto quality = QualityIn(receipt, job, "data");
+    if (!quality.has_value()) {
+      return;
+    }
+    measured.set_artifact_id(model->artifact_id());
+    *measured.mutable_quality() = *std::move(quality);
+  }
+  if (!measured.artifact_id().empty() &&
+      draft.state().artifacts.contains(ArtifactId(measured.artifact_id()))) {
+    *draft.Add().mutable_model_measured() = std::move(measured);
+  }
+}
+
+}  // namespace wattle::core

@@ -1,0 +1,41 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// A model and those quantized from it: which of them a job with a quality floor may run, and what
+// finished jobs tell of their quality. Private to coordinator/core. Pure.
+#ifndef WATTLE_COORDINATOR_CORE_MODEL_FAMILY_INTERNAL_H_
+#define WATTLE_COORDINATOR_CORE_MODEL_FAMILY_INTERNAL_H_
+
+#include <string>
+#include <vector>
+
+#include "coordinator/core/draft_internal.h"
+#include "coordinator/core/planning.h"
+#include "coordinator/core/state.h"
+#include "scheduler/place/snapshot.h"
+#include "wattle/v1/artifact.pb.h"
+#include "wattle/v1/job.pb.h"
+#include "wattle/v1/spec.pb.h"
+
+namespace wattle::core {
+
+// The models that the job may run: those that its floor names, else the model and all that were
+// quantized from it, the model first. Empty for a job without a floor.
+std::vector<scheduler::ModelView> FamilyOf(const State& state, const PlanningInputs& inputs,
+                                           const v1::JobSpec& spec,
+                                           const std::vector<scheduler::InputView>& views);
+
+// What is wrong with the models of a floor, whatever the device: the model is quantized itself, one
+// of the list was not made from it, or none can meet the floor. Empty: nothing.
+std::string WhyNoFamily(const v1::JobSpec& spec, const std::vector<scheduler::ModelView>& models);
+
+// The quantized model that the job's output is: sets what it was made from.
+void SetParent(const State& state, v1::ArtifactInfo& output);
+
+// Bits, bytes and quality that the finished job tells of a quantized model: of its output, or of
+// the model that it compared with its parent.
+void RecordMeasurement(Draft& draft, const v1::Job& job, const v1::Receipt& receipt,
+                       const std::string& output_artifact_id);
+
+}  // namespace wattle::core
+
+#endif  // WATTLE_COORDINATOR_CORE_MODEL_FAMILY_INTERNAL_H_

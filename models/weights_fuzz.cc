@@ -1,0 +1,42 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// libFuzzer's entry: its input is the weights file of a tiny model (weights_fuzz_internal.h).
+// `./dev fuzz` builds it with clang and begins with the valid files, which this program writes when
+// WATTLE_FUZZ_CORPUS names a directory.
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+
+#include "base/check.h"
+#include "models/weights_fuzz_internal.h"
+
+namespace {
+
+std::string Prepare() {
+  const std::string directory =
+      absl::StrCat(std::filesystem::temp_directory_path().string(), "/wattle-fuzz-", getpid());
+  std::filesystem::create_directories(directory);
+  WATTLE_CHECK(wattle::models::MakeDirectoryWithoutWeights(directory).ok(), "it can be written");
+  if (const char* corpus = std::getenv("WATTLE_FUZZ_CORPUS"); corpus != nullptr) {
+    const auto files = wattle::models::ValidWeights(directory);
+    WATTLE_CHECK(files.ok(), "valid files can be written");
+    for (size_t i = 0; i < files->size(); ++i) {
+      std::ofstream(absl::StrCat(corpus, "/valid-", i), std::ios::binary) << (*files)[i];
+    }
+  }
+  return directory;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  static const std::string directory = Prepare();
+  (void)wattle::models::LookAtWeights(directory, {reinterpret_cast<const char*>(data), size});
+  return 0;
+}

@@ -1,0 +1,100 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Seeded damage to the weights files of a tiny model, plain and quantized: the loader accepts or
+// answers with one line, and never crashes or lies. WATTLE_FUZZ_SEED and WATTLE_FUZZ_SECONDS make
+// another and a longer run; a failure prints its seed.
+#include <cstdint>
+#include <cstdlib>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "base/test_directory.h"
+#include "formats/mutation_internal.h"
+#include "models/weights_fuzz_internal.h"
+
+namespace wattle::models {
+namespace {
+
+constexpr uint32_t kSeedDefault = 20261121;
+constexpr int kRoundsOfEach = 1500;
+constexpr size_t kLengthBytes = 8;
+
+double Setting(const char* name, double otherwise) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? otherwise : std::atof(text);
+}
+
+uint64_t HeaderBytes(const std::string& file) {
+  uint64_t length = 0;
+  for (size_t i = kLengthBytes; i > 0; --i) {
+    length = length << 8 | static_cast<unsigned char>(file[i - 1]);
+  }
+  return length;
+}
+
+// The file with another header, its length told as it is: damage that only meaning can find.
+std::string WithHeader(const std::string& file, const std::string& header) {
+  std::string length(kLengthBytes, '\0');
+  for (size_t i = 0; i < kLengthBytes; ++i) {
+    length[i] = static_cast<char>(header.size() >> (8 * i));
+  }
+  return length + header + file.substr(kLengthBytes + HeaderBytes(file));
+}
+
+std::string Damage(const std::string& file, std::mt19937& random) {
+  const std::string header = file.substr(kLengthBytes, HeaderBytes(file));
+  switch (random() % 4) {
+    case 0:  // anywhere, most often in the data
+      return formats::Mutate(file, random);
+    case 1: {  // the end is missing, or there is more
+      std::string other = file;
+      other.resize(random() % (2 * file.size()));
+      return other;
+    }
+    default:
+      return WithHeader(file, formats::Mutate(header, random));
+  }
+}
+
+TEST(WeightsMutationTest, DamagedWeightsAreRefusedInOneLine) {
+  const auto seed = static_cast<uint32_t>(Setting("WATTLE_FUZZ_SEED", kSeedDefault));
+  const absl::Duration longer = absl::Seconds(Setting("WATTLE_FUZZ_SECONDS", 0));
+  TestDirectory directory;
+  ASSERT_THAT(MakeDirectoryWithoutWeights(directory.path()), IsOk());
+  const auto files = ValidWeights(directory.path());
+  ASSERT_THAT(files, IsOk());
+  ASSERT_EQ(files->size(), 6U);
+  std::mt19937 random(seed);
+  std::vector<int> accepted(files->size());
+  int refused = 0;
+  const absl::Time end = absl::Now() + longer;
+  int64_t rounds = 0;
+  do {
+    for (size_t i = 0; i < files->size(); ++i) {
+      ASSERT_THAT(LookAtWeights(directory.path(), (*files)[i]), IsOk()) << "a valid file, " << i;
+      for (int round = 0; round < kRoundsOfEach; ++round, ++rounds) {
+        SCOPED_TRACE(absl::StrCat("WATTLE_FUZZ_SEED=", seed, ", file ", i, ", round ", round));
+        ++(LookAtWeights(directory.path(), Damage((*files)[i], random)).ok() ? accepted[i]
+                                                                             : refused);
+      }
+    }
+  } while (absl::Now() < end);
+  for (size_t i = 0; i < files->size(); ++i) {
+    EXPECT_GT(accepted[i], 0) << "file " << i << ": the damage is too coarse to be missed";
+  }
+  EXPECT_GT(refused, 0);
+  RecordProperty("seed", static_cast<int>(seed));
+  std::printf("%lld damaged files, %d refused, seed %u\n", static_cast<long long>(rounds), refused,
+              seed);
+}
+
+}  // namespace
+}  // namespace wattle::models

@@ -1,0 +1,255 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Jobs with a quality floor: which model each device is offered, which is chosen, and what is said.
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "scheduler/place/fleet_for_test.h"
+#include "scheduler/place/place.h"
+#include "scheduler/place/quality_floor.h"
+
+namespace wattle::scheduler {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::UnorderedElementsAre;
+
+constexpr int64_t kMiB = int64_t{1} << 20;
+
+v1::ArtifactInfo Model(const std::string& id, const std::string& quantization) {
+  v1::ArtifactInfo artifact;
+  artifact.set_artifact_id(id);
+  artifact.set_size_bytes(100 * kMiB);
+  artifact.set_parameter_count(124'439'808);
+  artifact.set_quantization(quantization);
+  *artifact.mutable_model_shape() = Gpt2Shape(12);
+  return artifact;
+}
+
+ModelView Quantized(const std::string& quantization, double perplexity_change_percent) {
+  ModelView model{Model("id-" + quantization, quantization), "gpt2-" + quantization, false, 0};
+  model.artifact.set_parent_artifact_id("id-parent");
+  model.artifact.mutable_quality()->set_perplexity_change_percent(perplexity_change_percent);
+  model.artifact.mutable_quality()->set_kl_divergence(perplexity_change_percent / 100);
+  return model;
+}
+
+JobView FloorJob(double perplexity_change_percent_max,
+                 v1::Objective objective = v1::OBJECTIVE_ENERGY) {
+  v1::JobSpec spec;
+  spec.set_objective(objective);
+  spec.mutable_generate()->set_model("gpt2");
+  spec.mutable_generate()->add_prompts("The mast is");
+  spec.mutable_generate()->set_max_new_tokens(100);
+  spec.mutable_quality_floor()->set_perplexity_change_percent_max(perplexity_change_percent_max);
+  JobView job = MakeJob("j1", std::move(spec));
+  job.inputs.push_back({"model", Model("id-parent", "none")});
+  job.models.push_back({job.inputs[0].artifact, "gpt2", true, 0});
+  job.models.push_back(Quantized("int8", 0.3));
+  job.models.push_back(Quantized("int4-g64", 2.4));
+  return job;
+}
+
+// A probe: what a short generation of that form took.
+v1::ProfileRow Probe(const std::string& device_class, const std::string& quantization,
+                     double seconds_per_token, double watts) {
+  v1::ProfileRow row;
+  row.set_device_class(device_class);
+  row.set_emulated(true);
+  row.set_source(v1::PROFILE_SOURCE_MEASURED);
+  row.set_source_note("attempt j1.1");
+  row.set_unit(v1::WORK_UNIT_GENERATED_TOKEN);
+  row.mutable_signature()->set_method(v1::METHOD_GENERATE);
+  *row.mutable_signature()->mutable_model() = Gpt2Shape(12);
+  row.mutable_signature()->set_precision("fp32");
+  row.mutable_signature()->set_quantization(quantization);
+  row.mutable_signature()->set_batch_size(1);
+  row.mutable_signature()->set_engine("wattle");
+  row.set_idle_power_watts(3);
+  for (auto [statistic, value] :
+       {std::pair(row.mutable_seconds_per_unit(), seconds_per_token),
+        std::pair(row.mutable_power_watts(), watts),
+        std::pair(row.mutable_energy_joules_per_unit(), watts * seconds_per_token)}) {
+    statistic->set_mean(value);
+    statistic->set_count(1);
+  }
+  return row;
+}
+
+ProfileTable Probed(const std::vector<v1::ProfileRow>& rows) {
+  ProfileTable table = ProfileTable::Priors();
+  for (const v1::ProfileRow& row : rows) {
+    EXPECT_THAT(table.Put(row), IsOk());
+  }
+  return table;
+}
+
+// int4 is fastest on the Orin; on the Xavier, which has no kernel for it, int8 is.
+ProfileTable AllProbed() {
+  return Probed(
+      {Probe("jetson-orin-nano", "none", 0.10, 8), Probe("jetson-orin-nano", "int8", 0.03, 8),
+       Probe("jetson-orin-nano", "int4-g64", 0.02, 8), Probe("jetson-xavier-nx", "none", 0.12, 9),
+       Probe("jetson-xavier-nx", "int8", 0.04, 9), Probe("jetson-xavier-nx", "int4-g64", 0.20, 9)});
+}
+
+v1::Candidate On(const std::string& name, const ProfileTable& profiles, const JobView& job) {
+  const auto plan = PlanJob(MakeSnapshot({OrinNano(), XavierNx()}, profiles), job);
+  EXPECT_THAT(plan, IsOk());
+  const v1::Candidate* candidate = plan.ok() ? FindCandidate(*plan, name) : nullptr;
+  EXPECT_NE(candidate, nullptr);
+  return candidate == nullptr ? v1::Candidate() : *candidate;
+}
+
+std::vector<std::string> ModelsOf(const v1::Candidate& candidate) {
+  std::vector<std::string> models;
+  for (const v1::ModelAlternative& one : candidate.alternatives()) {
+    models.push_back((one.offered() ? "+" : "-") + one.quantization());
+  }
+  return models;
+}
+
+std::string WhyNot(const v1::Candidate& candidate, const std::string& quantization) {
+  for (const v1::ModelAlternative& one : candidate.alternatives()) {
+    if (one.quantization() == quantization) {
+      return one.reason();
+    }
+  }
+  return "no such alternative";
+}
+
+TEST(ModelChoiceTest, EachDeviceRunsTheFewestJoulesThatMeetTheFloor) {
+  const ProfileTable profiles = AllProbed();
+  EXPECT_EQ(On("orin", profiles, FloorJob(3)).model_choice().quantization(), "int4-g64");
+  EXPECT_EQ(On("nx", profiles, FloorJob(3)).model_choice().quantization(), "int8");
+  const v1::Candidate one_percent = On("orin", profiles, FloorJob(1));
+  EXPECT_EQ(one_percent.model_choice().artifact_id(), "id-int8");
+  EXPECT_THAT(ModelsOf(one_percent), ElementsAre("+int8", "+none", "-int4-g64"));
+  EXPECT_EQ(On("orin", profiles, FloorJob(0)).model_choice().quantization(), "none")
+      << "nothing is as good as the model itself but the model";
+  EXPECT_THAT(one_percent.model_choice().reason(),
+              AllOf(HasSubstr("runs gpt2-int8 (int8): 0.15 J per unit"),
+                    HasSubstr("perplexity change 0.3 %"), HasSubstr("the least of 2 models"),
+                    HasSubstr("next gpt2 (fp32): 0.5 J per unit")));
+  EXPECT_THAT(one_percent.alternatives(2).reason(),
+              HasSubstr("perplexity change 2.4 %, and the floor is perplexity change at most 1 %"));
+}
+
+TEST(ModelChoiceTest, TheChoiceIsWhatThePlanPredicts) {
+  const v1::Candidate candidate = On("orin", AllProbed(), FloorJob(3));
+  const v1::ModelAlternative& chosen = candidate.alternatives(0);
+  EXPECT_NEAR(chosen.units_per_second(), 50, 0.5);
+  EXPECT_NEAR(chosen.energy_joules_per_unit(), 0.16, 0.002);
+  EXPECT_NEAR(chosen.net_energy_joules_per_unit(), 0.10, 0.002) << "above 3 W of idle";
+  EXPECT_TRUE(chosen.speed_measured());
+  EXPECT_NEAR(candidate.prediction().run_seconds().mean() * 50, candidate.prediction().work_units(),
+              1);
+  EXPECT_EQ(candidate.prediction().fetch_bytes(), 100 * kMiB) << "one model, not three";
+}
+
+TEST(ModelChoiceTest, TheObjectiveTimeTakesTheFastest) {
+  // int4 is faster, and draws more than twice the watts.
+  const ProfileTable profiles = Probed({Probe("jetson-orin-nano", "int8", 0.03, 5),
+                                        Probe("jetson-orin-nano", "int4-g64", 0.025, 14)});
+  const JobView energy = FloorJob(3);
+  const JobView time = FloorJob(3, v1::OBJECTIVE_TIME);
+  EXPECT_EQ(On("orin", profiles, energy).model_choice().quantization(), "int8");
+  EXPECT_EQ(On("orin", profiles, time).model_choice().quantization(), "int4-g64");
+}
+
+TEST(ModelChoiceTest, WithoutAProbeAPrecisionIsNotOffered) {
+  const ProfileTable priors = ProfileTable::Priors();
+  const v1::Candidate candidate = On("orin", priors, FloorJob(3));
+  EXPECT_THAT(ModelsOf(candidate), UnorderedElementsAre("+none", "-int8", "-int4-g64"));
+  EXPECT_EQ(candidate.model_choice().quantization(), "none");
+  EXPECT_THAT(WhyNot(candidate, "int8"),
+              HasSubstr("speed was not measured on this class; run: wattle probe gpt2"));
+  // A probe of another class says nothing, nor does one of a real board about an emulated one.
+  v1::ProfileRow real = Probe("jetson-orin-nano", "int8", 0.03, 8);
+  real.set_emulated(false);
+  const ProfileTable others = Probed({Probe("jetson-xavier-nx", "int8", 0.03, 8), real});
+  EXPECT_THAT(ModelsOf(On("orin", others, FloorJob(3))),
+              UnorderedElementsAre("+none", "-int8", "-int4-g64"));
+}
+
+TEST(ModelChoiceTest, WithoutAMeasuredQualityAPrecisionIsNotOffered) {
+  JobView job = FloorJob(3);
+  job.models[2].artifact.clear_quality();
+  const v1::Candidate candidate = On("orin", AllProbed(), job);
+  EXPECT_THAT(ModelsOf(candidate), ElementsAre("+int8", "+none", "-int4-g64"));
+  EXPECT_THAT(WhyNot(candidate, "int4-g64"),
+              HasSubstr("quality was not measured; run: wattle probe gpt2 --data TEXT"));
+}
+
+TEST(ModelChoiceTest, AModelThatDoesNotFitIsNotOffered) {
+  JobView job = FloorJob(0.5);
+  job.models[0].peak_memory_bytes = int64_t{9} << 30;
+  job.models[1].peak_memory_bytes = int64_t{1} << 30;
+  const ProfileTable profiles = AllProbed();
+  const v1::Candidate candidate = On("orin", profiles, job);
+  EXPECT_EQ(candidate.model_choice().quantization(), "int8");
+  EXPECT_TRUE(candidate.feasible()) << candidate.reason();
+  EXPECT_EQ(candidate.prediction().peak_memory_bytes(), int64_t{1} << 30);
+  // Only the model itself is good enough, and it is too large for the board.
+  const JobView strict = [&] {
+    JobView strictest = job;
+    strictest.spec.mutable_quality_floor()->set_perplexity_change_percent_max(0.1);
+    return strictest;
+  }();
+  const v1::Candidate refused = On("orin", profiles, strict);
+  EXPECT_FALSE(refused.feasible());
+  EXPECT_TRUE(refused.permanent());
+  EXPECT_EQ(refused.refused_by(), "quality_floor");
+  EXPECT_THAT(refused.reason(), HasSubstr("the nearest is gpt2: needs 9.0 GiB of memory"));
+}
+
+TEST(ModelChoiceTest, AJobOfAListWaitsForItsProbe) {
+  JobView job = FloorJob(1);
+  job.models.erase(job.models.begin());
+  const v1::Candidate candidate = On("orin", ProfileTable::Priors(), job);
+  EXPECT_FALSE(candidate.feasible());
+  EXPECT_FALSE(candidate.permanent()) << "a probe makes it feasible";
+  EXPECT_THAT(candidate.reason(),
+              AllOf(HasSubstr("the nearest is gpt2-int8"), HasSubstr("wattle probe gpt2")));
+}
+
+TEST(ModelChoiceTest, TheQueuesDecisionNamesTheModel) {
+  const ProfileTable profiles = AllProbed();
+  Snapshot snapshot = MakeSnapshot({OrinNano()}, profiles);
+  snapshot.queue = {FloorJob(3)};
+  const std::vector<QueuePlacement> placements = PlanQueue(snapshot);
+  ASSERT_EQ(placements.size(), 1U);
+  EXPECT_EQ(placements[0].model_choice.artifact_id(), "id-int4-g64");
+  EXPECT_THAT(placements[0].placement.reason(), HasSubstr("runs gpt2-int4-g64"));
+}
+
+TEST(QualityFloorTest, ANumberThatWasNotMeasuredIsNotMet) {
+  v1::QualityFloor floor;
+  floor.set_top1_agreement_percent_min(99);
+  v1::ModelQuality quality;
+  quality.set_perplexity_change_percent(0.1);
+  EXPECT_FALSE(Meets(quality, floor));
+  quality.set_top1_agreement_percent(99);
+  EXPECT_TRUE(Meets(quality, floor));
+  floor.set_perplexity_change_percent_max(0.05);
+  EXPECT_FALSE(Meets(quality, floor)) << "every number counts";
+}
+
+TEST(QualityFloorTest, TheNearestOfThoseThatMissIsNamed) {
+  JobView job = FloorJob(0.1);
+  EXPECT_EQ(WhyNoneMeets(job.spec.quality_floor(), job.models), "") << "the model itself meets any";
+  job.models.erase(job.models.begin());
+  EXPECT_THAT(WhyNoneMeets(job.spec.quality_floor(), job.models),
+              AllOf(HasSubstr("no model has perplexity change at most 0.1 %"),
+                    HasSubstr("the nearest is gpt2-int8 with perplexity change 0.3 %")));
+  job.models[1].artifact.clear_quality();
+  EXPECT_EQ(WhyNoneMeets(job.spec.quality_floor(), job.models), "") << "it may yet be good enough";
+}
+
+}  // namespace
+}  // namespace wattle::scheduler

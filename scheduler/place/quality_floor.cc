@@ -1,0 +1,168 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "scheduler/place/quality_floor.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+
+namespace wattle::scheduler {
+namespace {
+
+constexpr double kPerplexityChangePercentMax = 1000;
+constexpr double kDivergenceMax = 100;
+constexpr int kModelsMax = 16;
+
+// What a floor may bound. A model's value is at most the bound, or at least, by `sign`.
+struct Bound {
+  const char* field;
+  const char* name;
+  const char* unit;
+  bool at_least;
+  double range_max;
+  bool wanted;  // The floor has it.
+  double bound;
+  bool known;  // The model's was measured.
+  double value;
+};
+
+std::vector<Bound> BoundsOf(const v1::ModelQuality& quality, const v1::QualityFloor& floor) {
+  return {{"perplexity_change_percent_max", "perplexity change", " %", false,
+           kPerplexityChangePercentMax, floor.has_perplexity_change_percent_max(),
+           floor.perplexity_change_percent_max(), true, quality.perplexity_change_percent()},
+          {"kl_divergence_max", "KL divergence", " nats", false, kDivergenceMax,
+           floor.has_kl_divergence_max(), floor.kl_divergence_max(), true, quality.kl_divergence()},
+          {"top1_agreement_percent_min", "top-1 agreement", " %", true, 100,
+           floor.has_top1_agreement_percent_min(), floor.top1_agreement_percent_min(),
+           quality.has_top1_agreement_percent(), quality.top1_agreement_percent()}};
+}
+
+bool Holds(const Bound& bound) {
+  return bound.known && (bound.at_least ? bound.value >= bound.bound : bound.value <= bound.bound);
+}
+
+template <typename Spec>
+bool NamesQuantization(const Spec& spec) {
+  return spec.has_recipe() || spec.quantization() != v1::QUANTIZATION_UNSPECIFIED;
+}
+
+}  // namespace
+
+absl::Status CheckQualityFloor(const v1::JobSpec& spec) {
+  if (!spec.has_quality_floor()) {
+    return absl::OkStatus();
+  }
+  if (!spec.has_generate() && !spec.has_evaluate()) {
+    return absl::InvalidArgumentError(
+        "quality_floor: only generate and evaluate jobs have one; an adaptive quantize job has "
+        "quantize.perplexity_change_percent_max");
+  }
+  const char* const kind = spec.has_generate() ? "generate" : "evaluate";
+  if (spec.has_generate() ? NamesQuantization(spec.generate())
+                          : NamesQuantization(spec.evaluate())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(kind,
+                     ".quantization: stands beside quality_floor, with which the planner "
+                     "chooses it; leave one of the two out"));
+  }
+  if (spec.generate().has_model_shape() || spec.evaluate().has_model_shape()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        kind,
+        ".model_shape: a quality_floor wants a model whose quantized copies were measured; "
+        "name it in ",
+        kind, ".model"));
+  }
+  const v1::QualityFloor& floor = spec.quality_floor();
+  if (floor.models_size() > kModelsMax) {
+    return absl::InvalidArgumentError(absl::StrCat("quality_floor.models: ", floor.models_size(),
+                                                   " entries: want at most ", kModelsMax));
+  }
+  if (std::any_of(floor.models().begin(), floor.models().end(),
+                  [](const std::string& model) { return model.empty(); })) {
+    return absl::InvalidArgumentError("quality_floor.models: one of them is empty");
+  }
+  bool any = false;
+  for (const Bound& bound : BoundsOf(v1::ModelQuality(), floor)) {
+    any = any || bound.wanted;
+    // Written so that NaN fails.
+    if (bound.wanted && !(bound.bound >= 0 && bound.bound <= bound.range_max)) {
+      return absl::InvalidArgumentError(absl::StrFormat("quality_floor.%s: %g: want 0 to %g",
+                                                        bound.field, bound.bound, bound.range_max));
+    }
+  }
+  return any ? absl::OkStatus()
+             : absl::InvalidArgumentError(
+                   "quality_floor: bounds nothing; write perplexity_change_percent_max, "
+                   "kl_divergence_max or top1_agreement_percent_min");
+}
+
+std::string FloorWords(const v1::QualityFloor& floor) {
+  std::vector<std::string> words;
+  for (const Bound& bound : BoundsOf(v1::ModelQuality(), floor)) {
+    if (bound.wanted) {
+      words.push_back(absl::StrFormat("%s at %s %g%s", bound.name,
+                                      bound.at_least ? "least" : "most", bound.bound, bound.unit));
+    }
+  }
+  return absl::StrJoin(words, ", ");
+}
+
+std::string QualityWords(const v1::ModelQuality& quality, const v1::QualityFloor& floor) {
+  std::vector<std::string> words;
+  for (const Bound& bound : BoundsOf(quality, floor)) {
+    if (bound.wanted) {
+      words.push_back(bound.known
+                          ? absl::StrFormat("%s %.3g%s", bound.name, bound.value, bound.unit)
+                          : absl::StrCat(bound.name, " not measured"));
+    }
+  }
+  return absl::StrJoin(words, ", ");
+}
+
+bool Meets(const v1::ModelQuality& quality, const v1::QualityFloor& floor) {
+  const std::vector<Bound> bounds = BoundsOf(quality, floor);
+  return std::all_of(bounds.begin(), bounds.end(),
+                     [](const Bound& bound) { return !bound.wanted || Holds(bound); });
+}
+
+double Shortfall(const v1::ModelQuality& quality, const v1::QualityFloor& floor) {
+  double largest = 0;
+  for (const Bound& bound : BoundsOf(quality, floor)) {
+    if (!bound.wanted || Holds(bound)) {
+      continue;
+    }
+    if (!bound.known) {
+      return std::numeric_limits<double>::infinity();
+    }
+    // Of an agreement the share that is left to 100 % counts.
+    const double scale = std::max(bound.at_least ? 100 - bound.bound : bound.bound, 1e-6);
+    largest = std::max(largest, std::abs(bound.value - bound.bound) / scale);
+  }
+  return largest;
+}
+
+std::string WhyNoneMeets(const v1::QualityFloor& floor, const std::vector<ModelView>& models) {
+  const ModelView* nearest = nullptr;
+  for (const ModelView& model : models) {
+    if (model.is_parent || !model.artifact.has_quality() ||
+        Meets(model.artifact.quality(), floor)) {
+      return "";
+    }
+    if (nearest == nullptr || Shortfall(model.artifact.quality(), floor) <
+                                  Shortfall(nearest->artifact.quality(), floor)) {
+      nearest = &model;
+    }
+  }
+  return nearest == nullptr
+             ? ""
+             : absl::StrCat(
+                   "quality_floor: no model has ", FloorWords(floor), "; the nearest is ",
+                   nearest->reference, " with ", QualityWords(nearest->artifact.quality(), floor),
+                   "; loosen the floor to that, or leave quality_floor.models out, so that "
+                   "the job's own model counts too");
+}
+
+}  // namespace wattle::scheduler
