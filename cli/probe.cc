@@ -14,6 +14,7 @@
 #include "cli/labels.h"
 #include "cli/session.h"
 #include "cli/submit.h"
+#include "cli/table.h"
 #include <CLI/Validators.hpp>
 
 #include "base/status_macros.h"
