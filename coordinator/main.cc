@@ -61,6 +61,7 @@ struct Options {
   double impossible_grace_seconds = 600;
   std::string impossible_jobs = "fail";
   std::string remote_write;  // Empty: no remote write.
+  wattle::remote_write::Credentials remote_write_credentials;
   double remote_write_window_days = 7;
   std::string log_level = "info";
 };
@@ -148,12 +149,18 @@ absl::Status Run(const Options& options) {
   runtime_options.snapshot_every_events = options.snapshot_every_events;
   runtime_options.impossible_grace = absl::Seconds(options.impossible_grace_seconds);
   runtime_options.hold_impossible = options.impossible_jobs == "hold";
+  const wattle::remote_write::Credentials& credentials = options.remote_write_credentials;
+  if (options.remote_write.empty() && !(credentials.none() && credentials.user.empty())) {
+    return absl::InvalidArgumentError(
+        "--remote-write-user, -password-file and -bearer-file: give --remote-write URL too");
+  }
   std::unique_ptr<wattle::remote_write::RemoteWriter> remote_writer;
   if (!options.remote_write.empty()) {
     WATTLE_ASSIGN_OR_RETURN(
         remote_writer,
         wattle::remote_write::RemoteWriter::Start(
             {.url = options.remote_write,
+             .credentials = credentials,
              .window = absl::Hours(24) * options.remote_write_window_days,
              .old_samples_path = absl::StrCat(options.data_directory, "/old_samples.om")},
             wattle::Clock::Real()));
@@ -243,6 +250,12 @@ void AddRunFlags(CLI::App& app, Options& options) {
       "--remote-write", options.remote_write,
       "Prometheus' remote-write URL, such as http://127.0.0.1:9090/api/v1/write, for the "
       "samples of workers that Prometheus cannot reach (--metrics pushed)");
+  app.add_option("--remote-write-user", options.remote_write_credentials.user,
+                 "User that the URL's server asks for");
+  app.add_option("--remote-write-password-file", options.remote_write_credentials.password_file,
+                 "File with the user's password on one line, which others cannot read");
+  app.add_option("--remote-write-bearer-file", options.remote_write_credentials.bearer_file,
+                 "File with a bearer token on one line, instead of user and password");
   app.add_option("--remote-write-window-days", options.remote_write_window_days,
                  "Prometheus' out_of_order_time_window; older samples go to old_samples.om in the "
                  "data directory")

@@ -12,6 +12,8 @@
 #include "spdlog/spdlog.h"
 #include <httplib.h>
 
+#include "base/status_macros.h"
+
 namespace wattle::remote_write {
 namespace {
 
@@ -42,6 +44,7 @@ bool IsRefusal(int status, const std::string& body) {
 
 absl::StatusOr<std::unique_ptr<RemoteWriter>> RemoteWriter::Start(const RemoteWriteOptions& options,
                                                                   const Clock& clock) {
+  WATTLE_RETURN_IF_ERROR(CheckCredentials(options.url, options.credentials));
   const size_t scheme = options.url.find("://");
   const size_t slash =
       scheme == std::string::npos ? std::string::npos : options.url.find('/', scheme + 3);
@@ -51,6 +54,13 @@ absl::StatusOr<std::unique_ptr<RemoteWriter>> RemoteWriter::Start(const RemoteWr
     return absl::InvalidArgumentError(
         absl::StrCat("--remote-write ", options.url,
                      ": wanted a URL with a path, for example http://127.0.0.1:9090/api/v1/write"));
+  }
+  if (!options.credentials.none() && absl::StartsWith(options.url, "http://") &&
+      !absl::StartsWith(options.url, "http://127.0.0.1") &&
+      !absl::StartsWith(options.url, "http://localhost")) {
+    spdlog::warn(
+        "remote write: the secret goes over http:// as everybody on the way can read it; "
+        "give an https:// URL");
   }
   std::unique_ptr<RemoteWriter> writer(
       new RemoteWriter(options, options.url.substr(0, slash), options.url.substr(slash), clock));
@@ -63,6 +73,7 @@ RemoteWriter::RemoteWriter(const RemoteWriteOptions& options, std::string host, 
     : options_(options),
       host_(std::move(host)),
       path_(std::move(path)),
+      shown_url_(options.url.substr(0, options.url.find('?'))),
       clock_(clock),
       old_samples_(options.old_samples_path, options.old_samples_bytes_max) {}
 
@@ -189,22 +200,33 @@ absl::Status RemoteWriter::Post(const std::string& body, bool* refused) {
   client.set_connection_timeout(kTimeoutSeconds);
   client.set_read_timeout(kTimeoutSeconds);
   client.set_write_timeout(kTimeoutSeconds);
-  const httplib::Headers headers = {{"Content-Encoding", "snappy"},
-                                    {"User-Agent", "wattle-coordinator"},
-                                    {"X-Prometheus-Remote-Write-Version", "0.1.0"}};
+  WATTLE_ASSIGN_OR_RETURN(const auto authorization, AuthorizationHeader(options_.credentials));
+  httplib::Headers headers = {{"Content-Encoding", "snappy"},
+                              {"User-Agent", "wattle-coordinator"},
+                              {"X-Prometheus-Remote-Write-Version", "0.1.0"}};
+  if (!authorization.first.empty()) {
+    headers.insert(authorization);
+  }
   const httplib::Result result = client.Post(path_, headers, body, "application/x-protobuf");
   if (!result) {
-    return absl::UnavailableError(absl::StrCat(
-        options_.url, ": ", httplib::to_string(result.error()), "; samples wait at the workers"));
+    return absl::UnavailableError(absl::StrCat(shown_url_, ": ", httplib::to_string(result.error()),
+                                               "; samples wait at the workers"));
   }
   if (result->status / 100 == 2) {
     return absl::OkStatus();
   }
   *refused = IsRefusal(result->status, result->body);
-  return absl::UnavailableError(absl::StrCat(
-      options_.url, ": HTTP ", result->status, ": ", result->body.substr(0, 200),
-      result->status == 404 ? "; is Prometheus started with --web.enable-remote-write-receiver?"
-                            : ""));
+  const char* remedy = "";
+  if (result->status == 404) {
+    remedy = "; is Prometheus started with --web.enable-remote-write-receiver?";
+  } else if (result->status == 401 || result->status == 403) {
+    remedy = options_.credentials.none()
+                 ? "; give --remote-write-user and --remote-write-password-file, or "
+                   "--remote-write-bearer-file"
+                 : "; correct the secret in its file, which is read for each request";
+  }
+  return absl::UnavailableError(absl::StrCat(shown_url_, ": HTTP ", result->status, ": ",
+                                             result->body.substr(0, 200), remedy));
 }
 
 void RemoteWriter::Refuse(const Scrape& scrape, const std::string& reason, bool keep) {

@@ -28,6 +28,7 @@
 #include "absl/types/span.h"
 
 #include "base/clock.h"
+#include "coordinator/remote_write/credentials.h"
 #include "coordinator/remote_write/old_samples.h"
 #include "coordinator/remote_write/scrape.h"
 #include "coordinator/runtime/metric_sink.h"
@@ -36,6 +37,7 @@ namespace wattle::remote_write {
 
 struct RemoteWriteOptions {
   std::string url;  // "http://127.0.0.1:9090/api/v1/write"
+  Credentials credentials = {};
   // Prometheus' out_of_order_time_window. Samples within an hour of its edge already count as too
   // old: Prometheus answers some of them with an error that looks temporary.
   absl::Duration window = absl::Hours(7 * 24);
@@ -47,8 +49,8 @@ struct RemoteWriteOptions {
 
 class RemoteWriter final : public runtime::MetricSink {
  public:
-  // Prometheus need not run yet. Errors: kInvalidArgument for a text that is not a URL, with the
-  // name of the flag.
+  // Prometheus need not run yet. Errors: kInvalidArgument for a text that is not a URL and for what
+  // CheckCredentials refuses, with the name of the flag.
   static absl::StatusOr<std::unique_ptr<RemoteWriter>> Start(const RemoteWriteOptions& options,
                                                              const Clock& clock);
   ~RemoteWriter() override;
@@ -85,6 +87,7 @@ class RemoteWriter final : public runtime::MetricSink {
   const RemoteWriteOptions options_;
   const std::string host_;  // "http://127.0.0.1:9090"
   const std::string path_;
+  const std::string shown_url_;  // without the query, which may hold a key
   const Clock& clock_;
   OldSamples old_samples_;   // Only the thread uses it.
   absl::Status last_error_;  // Only the thread uses it, to log an error only when it changes.

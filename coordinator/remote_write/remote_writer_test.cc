@@ -57,6 +57,10 @@ class Receiver {
       }
       absl::MutexLock lock(&mutex_);
       ++requests_;
+      if (request.get_header_value("Authorization") != authorization_) {
+        response.status = 401;
+        return;
+      }
       response.status = judge_(write);
       if (response.status == 204) {
         taken_.push_back(write);
@@ -74,6 +78,10 @@ class Receiver {
   }
   [[nodiscard]] std::string url() const {
     return absl::StrCat("http://127.0.0.1:", port_, "/write");
+  }
+  void DemandAuthorization(const std::string& authorization) {
+    absl::MutexLock lock(&mutex_);
+    authorization_ = authorization;
   }
   [[nodiscard]] int requests() {
     absl::MutexLock lock(&mutex_);
@@ -101,6 +109,7 @@ class Receiver {
   std::thread thread_;
   absl::Mutex mutex_;
   int requests_ = 0;
+  std::string authorization_;
   std::vector<v1::RemoteWriteRequest> taken_;
 };
 
@@ -135,8 +144,9 @@ class RemoteWriterTest : public testing::Test {
   }
   ~RemoteWriterTest() override { std::filesystem::remove(path_); }
 
-  std::unique_ptr<RemoteWriter> Start(const std::string& url) {
+  std::unique_ptr<RemoteWriter> Start(const std::string& url, const Credentials& credentials = {}) {
     auto writer = RemoteWriter::Start({.url = url,
+                                       .credentials = credentials,
                                        .old_samples_path = path_,
                                        .backoff_min = absl::Milliseconds(1),
                                        .backoff_max = absl::Milliseconds(10)},
@@ -189,6 +199,32 @@ TEST_F(RemoteWriterTest, AReceiverInTroubleIsAskedAgain) {
   EXPECT_EQ(receiver.requests(), 4);
   EXPECT_THAT(Metrics(*writer),
               HasSubstr("wattle_coordinator_remote_write_failed_requests_total 3"));
+}
+
+// A wrong password is no refusal of the samples: they wait until it is right.
+TEST_F(RemoteWriterTest, SamplesWaitForTheRightPassword) {
+  const std::string secret = absl::StrCat(path_, ".secret");
+  const auto write = [&secret](const std::string& text) {
+    std::ofstream(secret) << text;
+    std::filesystem::permissions(
+        secret, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  };
+  write("wrong\n");
+  Receiver receiver(TakeAll);
+  receiver.DemandAuthorization("Basic ZmxlZXQ6cmlnaHQ=");  // fleet:right
+  const auto writer = Start(receiver.url(), {.user = "fleet", .password_file = secret});
+  absl::Notification done;
+  writer->Take(DeviceId("d1"), Batch(1, {0}), [&] { done.Notify(); });
+  while (receiver.requests() < 2) {
+    std::this_thread::yield();
+  }
+  EXPECT_THAT(receiver.Times(), ElementsAre());
+  write("right\n");
+  done.WaitForNotification();
+  EXPECT_THAT(receiver.Times(), ElementsAre(0));
+  EXPECT_THAT(Metrics(*writer),
+              HasSubstr("remote_write_refused_samples_total{reason=\"refused\"} 0"));
+  std::filesystem::remove(secret);
 }
 
 TEST_F(RemoteWriterTest, OneRefusedScrapeCostsNoOther) {

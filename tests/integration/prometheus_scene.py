@@ -43,15 +43,15 @@ class PrometheusScene(Scene):
         return (("127.0.0.1:7411", self.fleet.http), ("scrape_interval: 15s", "scrape_interval: 500ms\n  scrape_timeout: 400ms"),
                 ("/sd'}", "/sd', refresh_interval: 1s}"), ("evaluation_interval: 30s", "evaluation_interval: 1s"))
 
-    def start_prometheus(self, rules=False):
+    def start_prometheus(self, *flags, rules=False, address=None):
         """Sets self.prometheus to its address. rules: with those of deploy/prometheus, computed each second."""
         directory = self.fleet.directory
         if rules:
             (directory / "rules").mkdir()
             for path in (DEPLOY / "rules").glob("*.yml"):
                 (directory / "rules" / path.name).write_text(path.read_text().replace("interval: 1m", "interval: 1s"))
-        self.prometheus = free_address()
-        self.start_server("prometheus", self.prometheus, shipped("prometheus.yml", *self.pace()))
+        self.prometheus = address or free_address()
+        self.start_server("prometheus", self.prometheus, shipped("prometheus.yml", *self.pace()), *flags)
 
     def start_server(self, name, address, configuration, *flags):
         """A Prometheus of that name in the fleet's directory; started again it goes on with its data. Returns the process."""

@@ -191,8 +191,10 @@ class Dashboards(PrometheusScene):
         self.wrong = []
 
     def start_fleet(self):
-        """What a fleet in the field has: a board with a battery, one that nobody can reach, policies, an ended job and one that waits."""
-        self.start()
+        """What a fleet in the field has: a board with a battery, one that nobody can reach, one that pushes its samples, policies, an
+        ended job and one that waits."""
+        prometheus = free_address()
+        self.start(extra=["--remote-write", f"http://{prometheus}/api/v1/write"])
         self.fleet.start_worker("nano", emulate="jetson-orin-nano", extra=[
             "--time-scale=12", "--battery-wh=50", "--state-of-charge=0.7", "--label=board=nano"])
         self.fleet.start_worker("mast", emulate="raspberry-pi-5", metrics="none")
@@ -200,14 +202,16 @@ class Dashboards(PrometheusScene):
         policy = self.fleet.directory / "policy.yaml"
         policy.write_text("name: field\nreserve_state_of_charge_ratio: 0.2\nmax_temperature_celsius: 95\n")
         self.fleet.wattle("policy", "apply", policy)
-        self.start_prometheus(rules=True)
+        self.start_prometheus("--web.enable-remote-write-receiver", rules=True, address=prometheus)
         self.until_true('count(up == 1) == 2')  # Before anything happens: a counter's first value is no increase.
+        self.fleet.start_worker("far", emulate="raspberry-pi-5", metrics="pushed", extra=["--time-scale=1", "--metrics-interval-seconds=0.5"])
+        self.fleet.until_connected("far")
         self.push_demo()
         # On the slowed board: mast, at its own pace, may outrun this host, and nothing is learned or compared then.
         job = self.fleet.submit(self.job_file(required_labels=["board=nano"], finetune={**FINETUNE, "steps": 6, "heldout_data": "", "limit_examples": 40}))
         receipt = receipt_of(self.assert_succeeded(self.fleet.until_done(job, 300)))
         self.assertFalse(receipt.get("emulation_overrun"), "this host is too busy for the pace")
-        for device in ("nano", "mast"):
+        for device in ("nano", "mast", "far"):
             self.fleet.wattle("device", "drain", device, "--reason", "so that a job waits")
         self.fleet.submit(self.job_file("waits", generate={"model": "base", "prompts": ["hello"], "max_new_tokens": 4}))
         self.until_true('wattle_coordinator_jobs{state="succeeded"} == 1')
@@ -300,7 +304,8 @@ class Dashboards(PrometheusScene):
                              '({__name__=~"wattle_(device|worker|sensor|rail|zone|throttled).*"}) > 1')
         self.assertEqual(doubles, [], "a series of a device comes twice")
         self.assertEqual({series["metric"]["job"] for series in self.query('wattle_device_power_watts{device="mast"}')}, {"wattle-coordinator"})
-        self.assertEqual({series["metric"]["job"] for series in self.query('wattle_device_power_watts{device="nano"}')}, {"wattle-worker"})
+        for device in ("nano", "far"):
+            self.assertEqual({series["metric"]["job"] for series in self.query(f'wattle_device_power_watts{{device="{device}"}}')}, {"wattle-worker"})
 
     def test_every_query_of_dashboards_and_rules_has_data(self):
         self.start_fleet()
@@ -357,7 +362,7 @@ class ThinLink(PrometheusScene):
         self.assertFalse({name for name in names if name.startswith(("wattle_coordinator_plan_seconds_bucket", "wattle_rail_"))}, "they stay at the site")
         # What the centre's alerts read came along.
         exported = {series["metric"]["__name__"] for series in self.query('{__name__=~".+"}', site)}
-        for path, _, name, expression in rules_of("battery.yml", "coordinator.yml", "devices.yml", "sites.yml"):
+        for path, _, name, expression in rules_of("battery.yml", "coordinator.yml", "devices.yml", "remote_write.yml", "sites.yml"):
             needed = {metric for metric, _ in selectors(expression)}
             dropped = {metric for metric in needed & exported if metric not in names}
             self.assertEqual(dropped, set(), f"{path}: {name}")

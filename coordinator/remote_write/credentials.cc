@@ -1,0 +1,106 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/remote_write/credentials.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+
+#include "base/file.h"
+#include "base/status_macros.h"
+
+namespace wattle::remote_write {
+namespace {
+
+constexpr char kUserFlag[] = "--remote-write-user";
+constexpr char kPasswordFlag[] = "--remote-write-password-file";
+constexpr char kBearerFlag[] = "--remote-write-bearer-file";
+constexpr int64_t kSecretBytesMax = 16384;
+
+bool HasUserInfo(const std::string& url) {
+  const size_t scheme = url.find("://");
+  const size_t begin = scheme == std::string::npos ? 0 : scheme + 3;
+  const size_t at = url.find('@', begin);
+  return at != std::string::npos && at < url.find('/', begin);
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> SecretIn(const std::string& path) {
+  struct stat status = {};
+  if (stat(path.c_str(), &status) != 0) {
+    return absl::InvalidArgumentError(std::string(FileError(errno, path, "cannot read").message()));
+  }
+  if ((status.st_mode & (S_IRWXO | S_IWGRP)) != 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        path, ": others may read or change the secret; allow the coordinator alone: chmod 600 ",
+        path));
+  }
+  const absl::StatusOr<std::string> text = ReadWholeFile(path, kSecretBytesMax);
+  if (!text.ok()) {
+    return absl::InvalidArgumentError(std::string(text.status().message()));
+  }
+  absl::string_view secret = *text;
+  absl::ConsumeSuffix(&secret, "\n");
+  absl::ConsumeSuffix(&secret, "\r");
+  const bool control = std::any_of(secret.begin(), secret.end(), [](char c) {
+    return static_cast<unsigned char>(c) < ' ' || c == '\x7f';
+  });
+  if (secret.empty() || control) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": wanted a secret alone on one line, and nothing else"));
+  }
+  return std::string(secret);
+}
+
+absl::Status CheckCredentials(const std::string& url, const Credentials& credentials) {
+  if (HasUserInfo(url)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--remote-write: the URL has a user or a password in it, where `ps` and logs "
+                     "show them; give the URL without, ",
+                     kUserFlag, " and ", kPasswordFlag));
+  }
+  if (credentials.user.empty() != credentials.password_file.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(credentials.user.empty() ? kPasswordFlag : kUserFlag, ": give ",
+                     credentials.user.empty() ? kUserFlag : kPasswordFlag, " too"));
+  }
+  if (absl::StrContains(credentials.user, ':')) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(kUserFlag, ": no user's name has a ':'; the password belongs in the file of ",
+                     kPasswordFlag));
+  }
+  if (!credentials.password_file.empty() && !credentials.bearer_file.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(kBearerFlag, ": not together with ", kPasswordFlag));
+  }
+  if (credentials.none()) {
+    return absl::OkStatus();
+  }
+  const bool bearer = !credentials.bearer_file.empty();
+  return WithContext(
+      bearer ? kBearerFlag : kPasswordFlag,
+      SecretIn(bearer ? credentials.bearer_file : credentials.password_file).status());
+}
+
+absl::StatusOr<std::pair<std::string, std::string>> AuthorizationHeader(
+    const Credentials& credentials) {
+  if (credentials.none()) {
+    return std::pair<std::string, std::string>();
+  }
+  if (!credentials.bearer_file.empty()) {
+    WATTLE_ASSIGN_OR_RETURN(const std::string token, SecretIn(credentials.bearer_file));
+    return std::pair<std::string, std::string>("Authorization", "Bearer " + token);
+  }
+  WATTLE_ASSIGN_OR_RETURN(const std::string password, SecretIn(credentials.password_file));
+  return std::pair<std::string, std::string>(
+      "Authorization",
+      "Basic " + absl::Base64Escape(absl::StrCat(credentials.user, ":", password)));
+}
+
+}  // namespace wattle::remote_write

@@ -1,0 +1,40 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What a remote-write receiver asks for: a user with a password, or a bearer token. The secret
+// stands in a file, since `ps` shows a command line to everybody and logs keep a URL. The file is
+// read for each request, so a new secret counts without a restart. No message has any of it.
+#ifndef WATTLE_COORDINATOR_REMOTE_WRITE_CREDENTIALS_H_
+#define WATTLE_COORDINATOR_REMOTE_WRITE_CREDENTIALS_H_
+
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace wattle::remote_write {
+
+struct Credentials {
+  std::string user{};
+  std::string password_file{};  // with user
+  std::string bearer_file{};    // instead of both
+
+  [[nodiscard]] bool none() const { return password_file.empty() && bearer_file.empty(); }
+};
+
+// kInvalidArgument: a user without a password or the reverse, both kinds, a URL with a user or
+// password in it, or a file that SecretIn refuses. Names the flag.
+absl::Status CheckCredentials(const std::string& url, const Credentials& credentials);
+
+// The file's first line. kInvalidArgument: the file cannot be read, others may read or change it,
+// it is empty, or has more than one line. Names the file and what to do.
+absl::StatusOr<std::string> SecretIn(const std::string& path);
+
+// Name and value of the header Authorization; an empty name where there are no credentials.
+// kInvalidArgument: as SecretIn.
+absl::StatusOr<std::pair<std::string, std::string>> AuthorizationHeader(
+    const Credentials& credentials);
+
+}  // namespace wattle::remote_write
+
+#endif  // WATTLE_COORDINATOR_REMOTE_WRITE_CREDENTIALS_H_
