@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <limits>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -281,6 +282,82 @@ TEST_P(SquareWaveTest, TheBoundsHoldTheTruthWhereTheSensorDoesNotAverage) {
     EXPECT_LE(span.Low().value(), truth);
     EXPECT_GE(span.High().value(), truth);
     EXPECT_LT((span.High() - span.Low()) / span.gross, 0.5);  // and the bounds are not trivial
+  }
+}
+
+// 14 W, and another power from time to time for a while: the dips of a board that throttles, the
+// spikes of one that starts a kernel. Both are random.
+class Pulses {
+ public:
+  // Begin and length of each pulse over 700 s.
+  Pulses(double power, double length_min, double length_max, std::mt19937_64& random)
+      : power_(power) {
+    std::uniform_real_distribution<double> unit(0.0, 1.0);
+    for (double at = unit(random); at < 700; at += length_max + 2 * unit(random)) {
+      pulses_.emplace_back(at, length_min + (length_max - length_min) * unit(random));
+    }
+  }
+  [[nodiscard]] double Energy(double until) const {
+    double energy = kBase * until;
+    for (const auto& [at, length] : pulses_) {
+      energy += (power_ - kBase) * std::clamp(until - at, 0.0, length);
+    }
+    return energy;
+  }
+  [[nodiscard]] double Power(double at) const {
+    const bool inside = std::any_of(pulses_.begin(), pulses_.end(), [at](const auto& pulse) {
+      return at >= pulse.first && at < pulse.first + pulse.second;
+    });
+    return inside ? power_ : kBase;
+  }
+
+ private:
+  static constexpr double kBase = 14;
+  double power_;
+  std::vector<std::pair<double, double>> pulses_;
+};
+
+TEST(PulseTest, DipsOf300MillisecondsAndMoreAreWithinOnePercentOverTenMinutes) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937_64 random(seed);
+    std::uniform_real_distribution<double> unit(0.0, 1.0);
+    const Pulses dips(4, 0.3, 1.5, random);
+    const double window = 0.43;
+    EnergyMeter meter(kIna3221, At(1));
+    EnergySpan span;
+    double end = 1;
+    for (double at = 1; at < 601; at += window * (0.8 + 0.4 * unit(random))) {
+      const Watts mean((dips.Energy(at) - dips.Energy(at - window)) / window);
+      for (const EnergyIncrement& increment : meter.AddPower(At(at), mean, {})) {
+        span.Add(increment, Watts(0));
+      }
+      end = at;
+    }
+    const double truth = dips.Energy(end) - dips.Energy(1);
+    EXPECT_NEAR(span.gross.value() / truth, 1.0, 0.01);
+    EXPECT_LE(span.Low().value(), truth);
+    EXPECT_GE(span.High().value(), truth);
+  }
+}
+
+TEST(PulseTest, TheBoundsHoldTheTruthOfSpikesThatASensorOfInstantsMisses) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937_64 random(seed);
+    std::uniform_real_distribution<double> unit(0.0, 1.0);
+    const Pulses spikes(30, 0.02, 0.2, random);
+    EnergyMeter meter({.cadence = absl::Seconds(1)}, At(0));
+    EnergySpan span;
+    double end = 0;
+    for (double at = 0; at < 600; at += 0.8 + 0.4 * unit(random)) {
+      for (const EnergyIncrement& increment : meter.AddPower(At(at), Watts(spikes.Power(at)), {})) {
+        span.Add(increment, Watts(0));
+      }
+      end = at;
+    }
+    EXPECT_LE(span.Low().value(), spikes.Energy(end));
+    EXPECT_GE(span.High().value(), spikes.Energy(end));
   }
 }
 
