@@ -67,6 +67,17 @@ void AddLabel(const std::string& key, const std::string& value, Situation* s) {
   label.set_value(value);
 }
 
+// A job that may run one quantized model alone, whose quality nobody knows.
+void FloorWithoutProbe(Situation* s) {
+  s->job.spec.Clear();
+  s->job.spec.mutable_generate()->set_model("gpt2");
+  s->job.spec.mutable_generate()->add_prompts("Who?");
+  s->job.spec.mutable_quality_floor()->set_kl_divergence_max(1);
+  ModelView model{s->job.inputs[0].artifact, "gpt2-int8", false, 0};
+  model.artifact.set_quantization("int8");
+  s->job.models = {model};
+}
+
 // 10,000 examples of GPT-2 Small take about 18 Wh on the Orin Nano, and up to twice that at the
 // upper quantile.
 const Case kCases[] = {
@@ -222,6 +233,16 @@ const Case kCases[] = {
        s->device.committed_energy = FromWattHours(40);
      },
      "battery_reserve", "the reserve is 20 %", false},
+    {"labels that every device has",
+     [](Situation* s) {
+       s->job.spec.add_required_labels("device=orin");
+       s->job.spec.add_required_labels("class=jetson-orin-nano");
+     },
+     "", "", false},
+    {"another device's name", [](Situation* s) { s->job.spec.add_required_labels("device=nx"); },
+     "labels", "lacks the label device=nx", true},
+    {"no model of the floor was measured", FloorWithoutProbe, "quality_floor",
+     "the nearest is gpt2-int8: its quality was not measured; run: wattle probe gpt2", false},
     {"deadline too early", [](Situation* s) { s->job.spec.set_deadline_seconds(60); }, "deadline",
      "the deadline is in 1 min 00 s; feasible with a deadline of", true},
     {"deadline passed",
