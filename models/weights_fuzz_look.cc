@@ -1,7 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <fstream>
+#include <system_error>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -23,9 +25,12 @@ using formats::TensorDescription;
 
 constexpr int64_t kFileBytesMax = int64_t{1} << 22;
 
-// Without fsync: a fuzzer writes thousands of files.
+// Without fsync, and as a new file: some file systems flush a file that was cut to nothing and
+// written again. A fuzzer writes thousands of files.
 absl::Status WriteText(const std::string& path, absl::string_view text) {
-  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  std::error_code ignored;
+  std::filesystem::remove(path, ignored);
+  std::ofstream file(path, std::ios::binary);
   file.write(text.data(), static_cast<std::streamsize>(text.size()));
   file.close();
   return file.good() ? absl::OkStatus()

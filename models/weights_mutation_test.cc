@@ -24,7 +24,7 @@ namespace wattle::models {
 namespace {
 
 constexpr uint32_t kSeedDefault = 20261121;
-constexpr int kRoundsOfEach = 1500;
+constexpr int kRoundsOfEach = 500;
 constexpr size_t kLengthBytes = 8;
 
 double Setting(const char* name, double otherwise) {
