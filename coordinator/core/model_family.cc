@@ -197,8 +197,9 @@ void RecordMeasurement(Draft& draft, const v1::Job& job, const v1::Receipt& rece
     measured.set_artifact_id(model->artifact_id());
     *measured.mutable_quality() = *std::move(quality);
   }
-  if (!measured.artifact_id().empty() &&
-      draft.state().artifacts.contains(ArtifactId(measured.artifact_id()))) {
+  const bool tells =
+      measured.bits_per_weight() > 0 || measured.stored_bytes() > 0 || measured.has_quality();
+  if (tells && draft.state().artifacts.contains(ArtifactId(measured.artifact_id()))) {
     *draft.Add().mutable_model_measured() = std::move(measured);
   }
 }
