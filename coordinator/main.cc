@@ -28,6 +28,7 @@
 #include "coordinator/backup.h"
 #include "coordinator/estimate_memory.h"
 #include "coordinator/http/http_server.h"
+#include "coordinator/prompts/prompt_check.h"
 #include "coordinator/remote_write/remote_writer.h"
 #include "coordinator/restore.h"
 #include "coordinator/rpc/server.h"
@@ -176,7 +177,10 @@ absl::Status Run(const Options& options) {
   store_options.free_space_reserve_bytes = options.disk_reserve_mib << 20;
   WATTLE_ASSIGN_OR_RETURN(const auto store,
                           wattle::artifacts::BlobStore::Open(store_options, wattle::Clock::Real()));
-  wattle::runtime::Api api(*runtime);
+  wattle::prompts::PromptCheck prompts(*store, wattle::Clock::Real());
+  wattle::runtime::Api api(*runtime, [&prompts](auto question, auto answer) {
+    prompts.Ask(std::move(question), std::move(answer));
+  });
   WATTLE_ASSIGN_OR_RETURN(
       const auto grpc,
       wattle::rpc::Server::Start({.listen_address = options.listen_address,
@@ -192,6 +196,7 @@ absl::Status Run(const Options& options) {
   sigwait(&signals, &signal);
   spdlog::info("stopping: {}", signal == SIGTERM ? "SIGTERM" : "SIGINT");
   // Stops from the outside in, so that the runtime ends without callers.
+  prompts.Stop();
   grpc->Stop();
   http->Stop();
   runtime->Stop();

@@ -1,6 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "coordinator/core/certain_failure.h"
 
+#include <utility>
+
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 
 #include "coordinator/core/inputs_internal.h"
@@ -41,6 +44,33 @@ bool IsQuantized(const v1::ArtifactInfo& model) {
   return !model.quantization().empty() && model.quantization() != "none";
 }
 
+constexpr int kChainMax = 16;
+
+// The artifact with the tokenizer of the model that `reference` stands for. A job's output that is
+// still to be made gets the tokenizer of the model that the job reads. Empty: not known.
+ArtifactId TokenizerOf(const State& state, const std::vector<v1::Job>& archived,
+                       std::string reference) {
+  for (int depth = 0; depth < kChainMax; ++depth) {
+    if (const absl::StatusOr<ArtifactId> id = ResolveArtifact(state, reference); id.ok()) {
+      return *id;
+    }
+    const v1::Job* source = FindSource(state, archived, ReferencedJob(reference));
+    if (source == nullptr) {
+      return ArtifactId();
+    }
+    if (!source->output_artifact_id().empty()) {
+      return ArtifactId(source->output_artifact_id());
+    }
+    reference.clear();
+    for (const v1::ResolvedInput& input : source->inputs()) {
+      if (input.field() == "model") {
+        reference = input.artifact_id().empty() ? input.reference() : input.artifact_id();
+      }
+    }
+  }
+  return ArtifactId();
+}
+
 }  // namespace
 
 std::string CertainFailure(const v1::JobSpec& spec,
@@ -66,6 +96,31 @@ std::string CertainFailure(const v1::JobSpec& spec,
                         " already; name the model that it was quantized from");
   }
   return "";
+}
+
+std::optional<PromptQuestion> QuestionOfPrompts(const State& state, const v1::JobSpec& spec,
+                                                const std::vector<scheduler::InputView>& inputs,
+                                                const std::vector<v1::Job>& archived_sources) {
+  const v1::ArtifactInfo* model = ModelOf(inputs);
+  if (!spec.has_generate() || model == nullptr || model->model_shape().context_length() <= 0) {
+    return std::nullopt;
+  }
+  PromptQuestion question;
+  question.prompts.assign(spec.generate().prompts().begin(), spec.generate().prompts().end());
+  for (const scheduler::InputView& input : inputs) {
+    if (input.field == "data") {
+      question.data = spec.generate().data();
+      question.data_artifact = ArtifactId(input.artifact.artifact_id());
+    }
+  }
+  question.model = spec.generate().model();
+  question.model_artifact = TokenizerOf(state, archived_sources, question.model);
+  question.context_length = model->model_shape().context_length();
+  if (question.model_artifact.value().empty() ||
+      (question.prompts.empty() && question.data_artifact.value().empty())) {
+    return std::nullopt;
+  }
+  return question;
 }
 
 }  // namespace wattle::core

@@ -4,10 +4,14 @@
 #ifndef WATTLE_COORDINATOR_CORE_CERTAIN_FAILURE_H_
 #define WATTLE_COORDINATOR_CORE_CERTAIN_FAILURE_H_
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "coordinator/core/state.h"
 #include "scheduler/place/snapshot.h"
+#include "wattle/v1/job.pb.h"
 #include "wattle/v1/spec.pb.h"
 
 namespace wattle::core {
@@ -17,6 +21,23 @@ namespace wattle::core {
 // the model's context, and a quantized model that is to be trained or quantized again.
 std::string CertainFailure(const v1::JobSpec& spec,
                            const std::vector<scheduler::InputView>& inputs);
+
+// The prompts of a generate job, for whoever can count their tokens: a prompt that fills the
+// model's context is refused by every device, and the core has no tokenizer.
+struct PromptQuestion {
+  std::vector<std::string> prompts;  // That the spec has itself.
+  std::string data;                  // What the spec calls the artifact with prompts; empty: none.
+  ArtifactId data_artifact;
+  std::string model;           // What the spec calls the model.
+  ArtifactId model_artifact;   // Has the model's tokenizer: the model, or what it is made from.
+  int64_t context_length = 0;  // Tokens.
+};
+
+// inputs: of ForeseeInputs. archived_sources: as in SubmitJob. Nothing where there is nothing to
+// count: another kind, a declared model, a model whose context is not known.
+std::optional<PromptQuestion> QuestionOfPrompts(const State& state, const v1::JobSpec& spec,
+                                                const std::vector<scheduler::InputView>& inputs,
+                                                const std::vector<v1::Job>& archived_sources);
 
 }  // namespace wattle::core
 

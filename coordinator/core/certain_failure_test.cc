@@ -6,6 +6,10 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "base/status_matchers.h"
+#include "coordinator/core/core.h"
+#include "coordinator/core/planning.h"
+
 namespace wattle::core {
 namespace {
 
@@ -53,6 +57,47 @@ TEST(CertainFailureTest, QuantizedWeightsAreNeitherTrainedNorQuantizedAgain) {
   v1::JobSpec generate;
   generate.mutable_generate()->set_model("small");
   EXPECT_EQ(CertainFailure(generate, Model("int8")), "") << "that is what it is for";
+}
+
+// Who counts prompts needs the model's tokenizer: also that of a model which a job is still to make.
+TEST(QuestionOfPromptsTest, NamesTheArtifactThatHasTheTokenizer) {
+  State state;
+  const Instant now{absl::UnixEpoch() + absl::Hours(500'000), Monotonic()};
+  const auto apply = [&](const Command& command) {
+    const Decision decision = Decide(state, command, Observations(), now);
+    ASSERT_THAT(decision.status, IsOk());
+    for (const v1::Event& event : decision.events) {
+      Apply(state, event, now.monotonic);
+    }
+  };
+  v1::ArtifactInfo model;
+  model.set_artifact_id("aaaa0001");
+  model.set_name("tiny");
+  model.set_kind(v1::ARTIFACT_KIND_MODEL);
+  model.mutable_model_shape()->set_architecture("gpt2");
+  model.mutable_model_shape()->set_context_length(64);
+  apply(CommitArtifact{model, false});
+  SubmitJob quantize;
+  quantize.idempotency_key = "key";
+  quantize.spec.mutable_quantize()->set_model("tiny");
+  apply(quantize);
+
+  v1::JobSpec spec;
+  spec.mutable_generate()->add_prompts("Who?");
+  for (const char* reference : {"tiny", "job:j1/output"}) {
+    spec.mutable_generate()->set_model(reference);
+    const auto inputs = ForeseeInputs(state, spec);
+    ASSERT_THAT(inputs, IsOk());
+    const auto question = QuestionOfPrompts(state, spec, *inputs, {});
+    ASSERT_TRUE(question.has_value()) << reference;
+    EXPECT_EQ(question->model, reference);
+    EXPECT_EQ(question->model_artifact, ArtifactId("aaaa0001"));
+    EXPECT_EQ(question->context_length, 64);
+    EXPECT_THAT(question->prompts, testing::ElementsAre("Who?"));
+  }
+  v1::JobSpec other;
+  other.mutable_quantize()->set_model("tiny");
+  EXPECT_FALSE(QuestionOfPrompts(state, other, Model("none"), {}).has_value());
 }
 
 }  // namespace

@@ -293,8 +293,11 @@ void HttpServer::RoutePost(const std::string& path, Handle handle) {
 }
 
 void HttpServer::RoutePosts() {
-  RoutePost<v1::PlanRequest>(
-      "/api/v1/plan", [this](const v1::PlanRequest& plan) { return api_.load()->PlanJob(plan); });
+  RoutePost<v1::PlanRequest>("/api/v1/plan", [this](const v1::PlanRequest& plan) {
+    return Await<v1::PlanResponse>([&](runtime::Reply<v1::PlanResponse> reply) {
+      api_.load()->PlanJob(plan, std::move(reply));
+    });
+  });
   RoutePost<v1::SubmitJobRequest>("/api/v1/jobs", [this](const v1::SubmitJobRequest& submit) {
     return Await<v1::SubmitJobResponse>([&](runtime::Reply<v1::SubmitJobResponse> reply) {
       api_.load()->SubmitJob(submit, std::move(reply));

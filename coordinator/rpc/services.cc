@@ -28,8 +28,8 @@ Reactor* Now(Context* context, absl::StatusOr<Response> result, Response* respon
   return reactor;
 }
 
-// Answers when the command is durable. `command` gets the reply callback. The response lives until
-// Finish.
+// Answers when the reply comes; the reply of a command comes after it is durable. `command` gets the
+// reply callback. The response lives until Finish.
 template <typename Response, typename Command>
 Reactor* Later(Context* context, Response* response, const Command& command) {
   Reactor* reactor = context->DefaultReactor();
@@ -73,7 +73,7 @@ class JobService final : public v1::JobService::CallbackService {
   }
   Reactor* PlanJob(Context* context, const v1::PlanRequest* request,
                    v1::PlanResponse* response) override {
-    return Now(context, api_.PlanJob(*request), response);
+    return Later(context, response, [&](auto reply) { api_.PlanJob(*request, std::move(reply)); });
   }
 
  private:

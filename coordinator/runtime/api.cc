@@ -105,11 +105,40 @@ std::vector<v1::Job> Api::ArchivedSources(const core::State& state, const v1::Jo
   return sources;
 }
 
-absl::StatusOr<v1::PlanResponse> Api::PlanJob(const v1::PlanRequest& request) const {
-  WATTLE_RETURN_IF_ERROR(RefuseUnknownFields(request));
+void Api::CheckPrompts(const core::State& state, const v1::JobSpec& spec,
+                       const std::vector<v1::Job>& archived_sources,
+                       std::function<void(std::string)> done) const {
+  std::optional<core::PromptQuestion> question;
+  if (check_prompts_ && spec.has_generate()) {
+    if (const auto inputs = core::ForeseeInputs(state, spec, archived_sources); inputs.ok()) {
+      question = core::QuestionOfPrompts(state, spec, *inputs, archived_sources);
+    }
+  }
+  if (question.has_value()) {
+    check_prompts_(*std::move(question), std::move(done));
+  } else {
+    done("");
+  }
+}
+
+void Api::PlanJob(const v1::PlanRequest& request, Reply<v1::PlanResponse> reply) const {
+  if (const absl::Status known = RefuseUnknownFields(request); !known.ok()) {
+    reply(known);
+    return;
+  }
   const std::shared_ptr<const core::State> state = runtime_.Version();
-  return core::DryRun(*state, runtime_.board().Snapshot(), runtime_.planning(), request,
-                      runtime_.Now(), ArchivedSources(*state, request.spec()));
+  const std::vector<v1::Job> archived = ArchivedSources(*state, request.spec());
+  absl::StatusOr<v1::PlanResponse> plan = core::DryRun(
+      *state, runtime_.board().Snapshot(), runtime_.planning(), request, runtime_.Now(), archived);
+  if (!plan.ok() || !plan->certain_failure().empty()) {
+    reply(plan);
+    return;
+  }
+  CheckPrompts(*state, request.spec(), archived,
+               [plan = *std::move(plan), reply = std::move(reply)](std::string refusal) mutable {
+                 plan.set_certain_failure(std::move(refusal));
+                 reply(std::move(plan));
+               });
 }
 
 absl::StatusOr<v1::ListDevicesResponse> Api::ListDevices(
@@ -268,7 +297,20 @@ void Api::SubmitJob(const v1::SubmitJobRequest& request, Reply<v1::SubmitJobResp
       reply(status);
       return;
     }
+    CheckPrompts(*state, request.spec(), command.archived_sources,
+                 [this, command, reply = std::move(reply)](std::string refusal) mutable {
+                   if (refusal.empty()) {
+                     PostSubmit(std::move(command), std::move(reply));
+                   } else {
+                     reply(absl::InvalidArgumentError(refusal));
+                   }
+                 });
+    return;
   }
+  PostSubmit(std::move(command), std::move(reply));
+}
+
+void Api::PostSubmit(core::SubmitJob command, Reply<v1::SubmitJobResponse> reply) {
   Post(std::move(command), std::move(reply),
        [this](const Answer& answer) -> absl::StatusOr<v1::SubmitJobResponse> {
          WATTLE_ASSIGN_OR_RETURN(v1::JobUpdate update, UpdateOf(JobId(answer.id)));

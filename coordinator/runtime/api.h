@@ -9,11 +9,13 @@
 #include <functional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
+#include "coordinator/core/certain_failure.h"
 #include "coordinator/runtime/runtime.h"
 #include "units/id.h"
 #include "wattle/v1/artifact.pb.h"
@@ -24,15 +26,20 @@ namespace wattle::runtime {
 template <typename Response>
 using Reply = std::function<void(const absl::StatusOr<Response>&)>;
 
+// Calls the function once: with the reason why every device would refuse a prompt of the question, or
+// with "". The call may come on any thread, after the checker returned or before. This folder reads
+// no tokenizers; coordinator/prompts does.
+using PromptChecker = std::function<void(core::PromptQuestion, std::function<void(std::string)>)>;
+
 class Api {
  public:
-  // runtime: must outlive the Api and every reply.
-  explicit Api(Runtime& runtime) : runtime_(runtime) {}
+  // runtime: must outlive the Api and every reply. Without check_prompts, prompts are not counted.
+  explicit Api(Runtime& runtime, PromptChecker check_prompts = {})
+      : runtime_(runtime), check_prompts_(std::move(check_prompts)) {}
 
   [[nodiscard]] absl::StatusOr<v1::Job> GetJob(const v1::GetJobRequest& request) const;
   [[nodiscard]] absl::StatusOr<v1::ListJobsResponse> ListJobs(
       const v1::ListJobsRequest& request) const;
-  [[nodiscard]] absl::StatusOr<v1::PlanResponse> PlanJob(const v1::PlanRequest& request) const;
   // The job, open or archived, with the progress of its current attempt and without explanations
   // (GetJob adds them). Errors: kNotFound.
   [[nodiscard]] absl::StatusOr<v1::JobUpdate> UpdateOf(const JobId& job) const;
@@ -51,6 +58,8 @@ class Api {
   // The reply comes once. A request that is refused without a command is answered at once on this
   // thread; every other reply comes on another thread after the commit.
   void SubmitJob(const v1::SubmitJobRequest& request, Reply<v1::SubmitJobResponse> reply);
+  // Posts no command. The reply comes at once, except where prompts must be counted.
+  void PlanJob(const v1::PlanRequest& request, Reply<v1::PlanResponse> reply) const;
   void CancelJob(const v1::CancelJobRequest& request, Reply<v1::Job> reply);
   void DrainDevice(const v1::DrainDeviceRequest& request, Reply<v1::Device> reply);
   void ResumeDevice(const v1::ResumeDeviceRequest& request, Reply<v1::Device> reply);
@@ -71,10 +80,16 @@ class Api {
                                                      const v1::JobSpec& spec) const;
   [[nodiscard]] absl::StatusOr<v1::SubmitJobResponse> RepeatedSubmit(
       const JobId& job, const v1::SubmitJobRequest& request) const;
+  // Calls `done` with why the job's prompts are refused, or with "".
+  void CheckPrompts(const core::State& state, const v1::JobSpec& spec,
+                    const std::vector<v1::Job>& archived_sources,
+                    std::function<void(std::string)> done) const;
+  void PostSubmit(core::SubmitJob command, Reply<v1::SubmitJobResponse> reply);
   template <typename Response, typename Convert>
   void Post(core::Command&& command, Reply<Response> reply, Convert convert);
 
   Runtime& runtime_;
+  const PromptChecker check_prompts_;
 };
 
 }  // namespace wattle::runtime

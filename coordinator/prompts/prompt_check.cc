@@ -1,0 +1,137 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/prompts/prompt_check.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "spdlog/spdlog.h"
+
+#include "base/status_macros.h"
+#include "coordinator/prompts/prompt_count.h"
+#include "coordinator/prompts/stored_files.h"
+
+namespace wattle::prompts {
+namespace {
+
+bool HasOnlyShortPrompts(const core::PromptQuestion& question) {
+  return question.data_artifact.value().empty() &&
+         std::all_of(
+             question.prompts.begin(), question.prompts.end(),
+             [&](const std::string& text) { return MostTokens(text) < question.context_length; });
+}
+
+std::string Tell(const core::PromptQuestion& question, const std::vector<LongPrompt>& found) {
+  const LongPrompt& first = found.front();
+  const size_t others = found.size() - 1;
+  const std::string where = question.data.empty()
+                                ? "generate.prompts: "
+                                : absl::StrCat("generate.data: ", question.data, ": ");
+  return absl::StrCat(
+      where, "prompt ", first.id, " has ", first.tokens, first.tokens == 1 ? " token" : " tokens",
+      ", and the context of model ", question.model, " is ", question.context_length,
+      " with at least one token to generate",
+      others == 0
+          ? ""
+          : absl::StrCat(" (", others, others == 1 ? " other prompt is" : " other prompts are",
+                         " too long too)"),
+      "; shorten it to ", question.context_length - 1, " tokens");
+}
+
+}  // namespace
+
+PromptCheck::PromptCheck(artifacts::BlobStore& store, const Clock& clock, PromptCheckLimits limits)
+    : store_(store), clock_(clock), limits_(limits), waiting_(limits.questions), thread_([this] {
+        Run();
+      }) {}
+
+PromptCheck::~PromptCheck() {
+  Stop();
+}
+
+void PromptCheck::Stop() {
+  stopping_ = true;
+  waiting_.Close();
+  if (thread_.joinable()) {
+    thread_.join();
+  }
+}
+
+void PromptCheck::Ask(core::PromptQuestion question, Answer answer) {
+  if (HasOnlyShortPrompts(question)) {
+    answer("");
+    return;
+  }
+  Waiting waiting{std::move(question), std::move(answer), clock_.Boottime()};
+  if (!waiting_.TryPush(waiting)) {
+    waiting.answer("");
+  }
+}
+
+void PromptCheck::Run() {
+  std::vector<Waiting> taken;
+  while (waiting_.PopAll(taken)) {
+    for (const Waiting& waiting : taken) {
+      const bool in_time = clock_.Boottime() - waiting.asked <= limits_.wait;
+      waiting.answer(in_time && !stopping_ ? Refusal(waiting.question) : "");
+    }
+  }
+}
+
+std::string PromptCheck::Refusal(const core::PromptQuestion& question) {
+  const absl::StatusOr<std::vector<formats::Prompt>> prompts = PromptsOf(question);
+  if (!prompts.ok()) {
+    spdlog::warn("prompts of {} are not counted: {}", question.data,
+                 std::string(prompts.status().message()));
+    return "";
+  }
+  const bool all_are_short =
+      std::all_of(prompts->begin(), prompts->end(), [&](const formats::Prompt& prompt) {
+        return MostTokens(prompt.text) < question.context_length;
+      });
+  if (all_are_short) {
+    return "";
+  }
+  const absl::StatusOr<const formats::BytePairEncoding*> tokenizer =
+      TokenizerOf(question.model_artifact);
+  if (!tokenizer.ok()) {
+    spdlog::warn("prompts for {} are not counted: {}", question.model,
+                 std::string(tokenizer.status().message()));
+    return "";
+  }
+  const std::vector<LongPrompt> found =
+      FindLongPrompts(*prompts, **tokenizer, question.context_length, limits_.text_bytes);
+  return found.empty() ? "" : Tell(question, found);
+}
+
+absl::StatusOr<std::vector<formats::Prompt>> PromptCheck::PromptsOf(
+    const core::PromptQuestion& question) {
+  std::vector<formats::Prompt> prompts;
+  if (!question.data_artifact.value().empty()) {
+    WATTLE_ASSIGN_OR_RETURN(const std::string lines,
+                            ReadPromptLines(store_, question.data_artifact, limits_.file_bytes));
+    WATTLE_ASSIGN_OR_RETURN(prompts, formats::ParsePrompts(lines, question.data));
+  }
+  for (const std::string& text : question.prompts) {
+    prompts.push_back({.id = absl::StrCat(prompts.size() + 1), .text = text});
+  }
+  return prompts;
+}
+
+// The pointer holds until the next call.
+absl::StatusOr<const formats::BytePairEncoding*> PromptCheck::TokenizerOf(const ArtifactId& model) {
+  const auto known = std::find_if(tokenizers_.begin(), tokenizers_.end(),
+                                  [&](const auto& entry) { return entry.first == model; });
+  if (known != tokenizers_.end()) {
+    tokenizers_.splice(tokenizers_.begin(), tokenizers_, known);
+    return &tokenizers_.front().second;
+  }
+  WATTLE_ASSIGN_OR_RETURN(formats::BytePairEncoding tokenizer, ReadTokenizer(store_, model));
+  tokenizers_.emplace_front(model, std::move(tokenizer));
+  if (tokenizers_.size() > limits_.tokenizers) {
+    tokenizers_.pop_back();
+  }
+  return &tokenizers_.front().second;
+}
+
+}  // namespace wattle::prompts

@@ -1,0 +1,183 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// A prompt that fills the context is told before the job is accepted; the work for that is bounded.
+#include "coordinator/prompts/prompt_check.h"
+
+#include <filesystem>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "artifacts/store_fixture.h"
+#include "base/file.h"
+#include "coordinator/prompts/prompt_count.h"
+
+namespace wattle::prompts {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+std::string SourceFile(absl::string_view path) {
+  const auto text = ReadWholeFile(absl::StrCat(WATTLE_SOURCE_DIR, "/", path), int64_t{1} << 24);
+  EXPECT_TRUE(text.ok()) << text.status();
+  return text.ok() ? *text : "";
+}
+
+// Byte-level and SentencePiece, with and without a begin token, with normalization: the bound that
+// spares a tokenizer holds for each of them.
+TEST(MostTokensTest, NoTokenizerMakesMore) {
+  const std::vector<std::string> texts = {"",
+                                          "a",
+                                          "plain words, and 12345 numbers\n\n\tand  spaces",
+                                          "Zürich ökonomisch naïve",
+                                          "\xE0\xA5\x98\xE0\xA5\x98",          // U+0958, grows
+                                          "\xF0\x9D\x85\xA0\xF0\x9D\x85\xA0",  // U+1D160, grows
+                                          "\xF0\x9F\x8C\x8D\xE6\xBC\xA2\xE5\xAD\x97",
+                                          "\xFF\xFE broken \x80"};
+  for (const char* name :
+       {"gemma", "gpt2", "gpt_neox", "llama2", "llama3", "mistral", "qwen2", "smollm2"}) {
+    const auto tokenizer = formats::BytePairEncoding::ParseTokenizerJson(
+        SourceFile(absl::StrCat("tests/golden/tokenizer/", name, ".json")), name);
+    ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
+    for (const std::string& text : texts) {
+      EXPECT_LE(static_cast<int64_t>(tokenizer->EncodeDocument(text).size()), MostTokens(text))
+          << name << ": " << text;
+    }
+  }
+}
+
+class PromptCheckTest : public artifacts::StoreFixture {
+ protected:
+  PromptCheckTest() : store_(OpenStore()) {
+    model_ = AddDirectory("model", {{"vocab.json", SourceFile("deploy/demo/model/vocab.json")},
+                                    {"merges.txt", SourceFile("deploy/demo/model/merges.txt")}});
+    const auto tokenizer = formats::BytePairEncoding::LoadDirectory(Path("model"));
+    EXPECT_TRUE(tokenizer.ok()) << tokenizer.status();
+    long_prompt_ = "What is the yield of an east-west roof";
+    for (int i = 0; i < 40; ++i) {
+      long_prompt_ += " in winter";
+    }
+    long_prompt_tokens_ = static_cast<int64_t>(tokenizer->EncodeDocument(long_prompt_).size());
+    // Else the bound by bytes alone would decide, and nothing here would be counted.
+    EXPECT_LT(long_prompt_tokens_ + 1, MostTokens(long_prompt_));
+  }
+
+  ArtifactId AddDirectory(const std::string& name,
+                          const std::vector<std::pair<std::string, std::string>>& files) {
+    for (const auto& [file, bytes] : files) {
+      WriteFile(name + "/" + file, bytes);
+    }
+    return Add(*store_, Path(name));
+  }
+
+  [[nodiscard]] core::PromptQuestion Question(std::vector<std::string> texts,
+                                              int64_t context_length) const {
+    core::PromptQuestion question;
+    question.prompts = std::move(texts);
+    question.model = "tiny";
+    question.model_artifact = model_;
+    question.context_length = context_length;
+    return question;
+  }
+
+  core::PromptQuestion FileQuestion(const std::string& lines, int64_t context_length) {
+    core::PromptQuestion question = Question({}, context_length);
+    question.data = "chats";
+    question.data_artifact = AddDirectory("chats", {{"chats.jsonl", lines}});
+    return question;
+  }
+
+  std::string Ask(const core::PromptQuestion& question, PromptCheckLimits limits = {}) {
+    PromptCheck check(*store_, clock_, limits);
+    return AskOf(check, question);
+  }
+  static std::string AskOf(PromptCheck& check, const core::PromptQuestion& question) {
+    absl::Notification answered;
+    std::string answer;
+    check.Ask(question, [&](const std::string& refusal) {
+      answer = refusal;
+      answered.Notify();
+    });
+    answered.WaitForNotification();
+    return answer;
+  }
+
+  std::unique_ptr<artifacts::BlobStore> store_;
+  ArtifactId model_;
+  std::string long_prompt_;
+  int64_t long_prompt_tokens_ = 0;
+};
+
+// As worker/engine/generate: the prompt leaves room for one token, or it is refused.
+TEST_F(PromptCheckTest, APromptLeavesRoomForOneToken) {
+  EXPECT_EQ(Ask(Question({"short", long_prompt_}, long_prompt_tokens_ + 1)), "");
+  EXPECT_THAT(Ask(Question({"short", long_prompt_}, long_prompt_tokens_)),
+              AllOf(HasSubstr(absl::StrCat("generate.prompts: prompt 2 has ", long_prompt_tokens_,
+                                           " tokens")),
+                    HasSubstr(absl::StrCat("context of model tiny is ", long_prompt_tokens_)),
+                    HasSubstr(absl::StrCat("shorten it to ", long_prompt_tokens_ - 1))));
+}
+
+TEST_F(PromptCheckTest, PromptsOfAFileAreNamedByTheirIds) {
+  const std::string lines =
+      absl::StrCat("{\"prompt\": \"short\"}\n\n{\"prompt\": \"", long_prompt_,
+                   "\"}\n{\"id\": \"roof\", \"prompt\": \"", long_prompt_, "\"}\n");
+  EXPECT_EQ(Ask(FileQuestion(lines, long_prompt_tokens_ + 1)), "");
+  std::filesystem::remove_all(Path("chats"));
+  EXPECT_THAT(Ask(FileQuestion(lines, long_prompt_tokens_)),
+              AllOf(HasSubstr("generate.data: chats: prompt 3 has"),
+                    HasSubstr("1 other prompt is too long too")));
+}
+
+TEST_F(PromptCheckTest, ATokenizerIsReadOnce) {
+  PromptCheck check(*store_, clock_);
+  EXPECT_NE(AskOf(check, Question({long_prompt_}, 8)), "");
+  ASSERT_TRUE(store_->Remove(model_).ok());
+  EXPECT_NE(AskOf(check, Question({long_prompt_}, 8)), "") << "it was kept";
+}
+
+TEST_F(PromptCheckTest, WhatLiesBeyondTheBoundsIsLeftToTheDevice) {
+  PromptCheckLimits limits;
+  limits.text_bytes = static_cast<int64_t>(long_prompt_.size()) - 1;
+  EXPECT_EQ(Ask(Question({long_prompt_}, 8), limits), "");
+  const std::string lines =
+      absl::StrCat("{\"prompt\": \"short\"}\n{\"prompt\": \"", long_prompt_, "\"}\n");
+  limits = {};
+  limits.file_bytes = static_cast<int64_t>(lines.size()) - 3;  // Within the second line.
+  EXPECT_EQ(Ask(FileQuestion(lines, 8), limits), "");
+}
+
+TEST_F(PromptCheckTest, AModelWithoutATokenizerRefusesNothing) {
+  core::PromptQuestion question = Question({long_prompt_}, 8);
+  question.model_artifact = AddDirectory("bare", {{"config.json", "{}"}});
+  EXPECT_EQ(Ask(question), "");
+}
+
+// The caller would have given up by then, and what comes after must not wait as long.
+TEST_F(PromptCheckTest, AQuestionThatWaitedTooLongIsNotCounted) {
+  PromptCheck check(*store_, clock_);
+  absl::Notification answered;
+  std::string answer = "none";
+  check.Ask(Question({long_prompt_}, 8), [&](const std::string& first) {
+    EXPECT_NE(first, "");
+    check.Ask(Question({long_prompt_}, 8), [&](const std::string& second) {
+      answer = second;
+      answered.Notify();
+    });
+    clock_.now += absl::Seconds(10);
+  });
+  answered.WaitForNotification();
+  EXPECT_EQ(answer, "");
+}
+
+TEST_F(PromptCheckTest, AfterStopNothingIsCounted) {
+  PromptCheck check(*store_, clock_);
+  check.Stop();
+  EXPECT_EQ(AskOf(check, Question({long_prompt_}, 8)), "");
+}
+
+}  // namespace
+}  // namespace wattle::prompts

@@ -1,0 +1,88 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/prompts/stored_files.h"
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+
+#include "artifacts/sha256.h"
+#include "base/status_macros.h"
+
+namespace wattle::prompts {
+namespace {
+
+constexpr int64_t kTokenizerBytesMax = int64_t{64} << 20;
+
+const v1::ManifestFile* FindFile(const v1::Manifest& manifest, absl::string_view path) {
+  for (const v1::ManifestFile& file : manifest.files()) {
+    if (file.path() == path) {
+      return &file;
+    }
+  }
+  return nullptr;
+}
+
+absl::StatusOr<std::string> ReadWhole(artifacts::BlobStore& store, const v1::ManifestFile& file) {
+  if (file.size_bytes() > kTokenizerBytesMax) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(file.path(), ": ", file.size_bytes(), " bytes are too many for a tokenizer"));
+  }
+  return ReadStart(store, file, file.size_bytes());
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> ReadStart(artifacts::BlobStore& store, const v1::ManifestFile& file,
+                                      int64_t bytes_max) {
+  const auto wanted = static_cast<size_t>(bytes_max);
+  std::string bytes;
+  for (const std::string& chunk : file.chunk_sha256()) {
+    if (bytes.size() >= wanted) {
+      break;
+    }
+    WATTLE_ASSIGN_OR_RETURN(const std::string more, store.ReadChunk(artifacts::ChunkId(chunk)));
+    bytes += more;
+  }
+  if (bytes.size() > wanted) {
+    bytes.resize(wanted);
+  }
+  return bytes;
+}
+
+absl::StatusOr<formats::BytePairEncoding> ReadTokenizer(artifacts::BlobStore& store,
+                                                        const ArtifactId& model) {
+  WATTLE_ASSIGN_OR_RETURN(const v1::Manifest manifest, store.ReadManifest(model));
+  if (const v1::ManifestFile* json = FindFile(manifest, "tokenizer.json"); json != nullptr) {
+    WATTLE_ASSIGN_OR_RETURN(const std::string text, ReadWhole(store, *json));
+    return formats::BytePairEncoding::ParseTokenizerJson(text, json->path());
+  }
+  const v1::ManifestFile* vocabulary = FindFile(manifest, "vocab.json");
+  const v1::ManifestFile* merges = FindFile(manifest, "merges.txt");
+  if (vocabulary == nullptr || merges == nullptr) {
+    return absl::NotFoundError(absl::StrCat(model.value(), ": the model has no tokenizer"));
+  }
+  WATTLE_ASSIGN_OR_RETURN(const std::string vocabulary_text, ReadWhole(store, *vocabulary));
+  WATTLE_ASSIGN_OR_RETURN(const std::string merges_text, ReadWhole(store, *merges));
+  return formats::BytePairEncoding::ParseVocabularyAndMerges(vocabulary_text, merges_text,
+                                                             vocabulary->path());
+}
+
+absl::StatusOr<std::string> ReadPromptLines(artifacts::BlobStore& store, const ArtifactId& data,
+                                            int64_t bytes_max) {
+  WATTLE_ASSIGN_OR_RETURN(const v1::Manifest manifest, store.ReadManifest(data));
+  for (const v1::ManifestFile& file : manifest.files()) {
+    if (!absl::EndsWith(file.path(), ".jsonl")) {
+      continue;
+    }
+    WATTLE_ASSIGN_OR_RETURN(std::string lines, ReadStart(store, file, bytes_max));
+    if (static_cast<int64_t>(lines.size()) < file.size_bytes()) {
+      const size_t end = lines.rfind('\n');
+      lines.resize(end == std::string::npos ? 0 : end + 1);
+    }
+    return lines;
+  }
+  return absl::NotFoundError(absl::StrCat(data.value(), ": no file of prompts (.jsonl)"));
+}
+
+}  // namespace wattle::prompts

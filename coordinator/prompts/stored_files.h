@@ -1,0 +1,38 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Small files of stored artifacts, read into memory: a model's tokenizer, the prompts of a data
+// set. Thread-safe, as the store is.
+#ifndef WATTLE_COORDINATOR_PROMPTS_STORED_FILES_H_
+#define WATTLE_COORDINATOR_PROMPTS_STORED_FILES_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+
+#include "artifacts/blob_store.h"
+#include "formats/byte_pair_encoding.h"
+#include "units/id.h"
+#include "wattle/v1/artifact.pb.h"
+
+namespace wattle::prompts {
+
+// The first bytes_max bytes of the file, or all of them where the file is shorter. Errors: those of
+// BlobStore::ReadChunk.
+absl::StatusOr<std::string> ReadStart(artifacts::BlobStore& store, const v1::ManifestFile& file,
+                                      int64_t bytes_max);
+
+// The tokenizer of a stored model: tokenizer.json where there is one, else vocab.json and
+// merges.txt, as BytePairEncoding::LoadDirectory. Errors: those of the tokenizer's parser;
+// kNotFound; kResourceExhausted for files of more than 64 MiB.
+absl::StatusOr<formats::BytePairEncoding> ReadTokenizer(artifacts::BlobStore& store,
+                                                        const ArtifactId& model);
+
+// The lines of a stored prompts file (.jsonl) within its first bytes_max bytes; the last line is
+// left out where it is cut. Errors: kNotFound for an artifact without such a file.
+absl::StatusOr<std::string> ReadPromptLines(artifacts::BlobStore& store, const ArtifactId& data,
+                                            int64_t bytes_max);
+
+}  // namespace wattle::prompts
+
+#endif  // WATTLE_COORDINATOR_PROMPTS_STORED_FILES_H_
