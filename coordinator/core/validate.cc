@@ -334,8 +334,9 @@ absl::Status CheckQuantize(const v1::JobSpec& spec, bool files_needed) {
   const bool compensated = adaptive || quantize.rounding() == v1::ROUNDING_COMPENSATED;
   if (compensated && quantize.calibration_data().empty() && files_needed) {
     return absl::InvalidArgumentError(
-        "quantize.calibration_data: missing; compensated rounding wants a text or SQuAD data set "
-        "('wattle data ls' lists them)");
+        absl::StrCat("quantize.calibration_data: missing; ",
+                     adaptive ? "adaptive quantization" : "compensated rounding",
+                     " wants a text or SQuAD data set ('wattle data ls' lists them)"));
   }
   if (!compensated && (!quantize.calibration_data().empty() || quantize.calibration_tokens() > 0)) {
     return absl::InvalidArgumentError(
@@ -353,6 +354,11 @@ absl::Status CheckGenerate(const v1::JobSpec& spec, bool files_needed) {
   const v1::GenerateSpec& generate = spec.generate();
   WATTLE_RETURN_IF_ERROR(CheckModel(spec, generate.model(), files_needed));
   WATTLE_RETURN_IF_ERROR(CheckRunQuantization("generate.", generate));
+  if (generate.data().empty() && generate.prompts_size() == 0 && generate.prompt_count() == 0) {
+    return absl::InvalidArgumentError(
+        "generate.prompts: missing; give prompts, or name a data set of prompts in generate.data "
+        "('wattle data ls' lists them)");
+  }
   if (!generate.data().empty() && generate.prompts_size() > 0) {
     return absl::InvalidArgumentError("generate.prompts: give either data or prompts, not both");
   }

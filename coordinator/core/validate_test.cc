@@ -92,6 +92,12 @@ TEST(ValidatePolicyTest, ScheduleIsChecked) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("want one of them")));
 }
 
+TEST(ValidateSpecTextTest, AGenerateJobWantsPrompts) {
+  EXPECT_THAT(ValidateSpec(Read<v1::JobSpec>("generate { model: 'm' }"), /*files_needed=*/true),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("generate.prompts: missing; give prompts")));
+}
+
 TEST(ValidateSpecTextTest, EveryTextHasABound) {
   v1::JobSpec spec = Read<v1::JobSpec>("generate { model: 'm' prompts: 'Who?' }");
   EXPECT_THAT(ValidateSpec(spec, true), IsOk());
