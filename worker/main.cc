@@ -35,7 +35,7 @@ int main(int argc, char** argv) {
       wattle::agent::Agent::Create(config, WATTLE_VERSION);
   if (!agent.ok()) {
     std::fprintf(stderr, "wattle-worker: %s\n", std::string(agent.status().message()).c_str());
-    return 1;
+    return absl::IsInvalidArgument(agent.status()) ? 2 : 1;  // 2: of the flags
   }
   std::printf("%s\n", (*agent)->ReadyLine().c_str());
   std::fflush(stdout);

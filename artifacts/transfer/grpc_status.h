@@ -25,6 +25,14 @@ inline grpc::Status ToGrpc(const absl::Status& status) {
                                     std::string(status.message()));
 }
 
+// Whether gRPC's message tells of a peer that answers and does not speak gRPC: an HTTP server, as a
+// rule.
+bool PeerSpeaksNoGrpc(absl::string_view message);
+
+// gRPC's message about a connection that was not made or was lost, in the words of people:
+// "connection refused". A message of another kind comes back as it is.
+std::string ConnectionTrouble(absl::string_view message);
+
 }  // namespace wattle
 
 #endif  // WATTLE_ARTIFACTS_TRANSFER_GRPC_STATUS_H_

@@ -20,6 +20,7 @@
 #include "telemetry/sensors/registry.h"
 #include "worker/agent/board_probe.h"
 #include "worker/agent/emulation/emulated_pace.h"
+#include "worker/agent/found_line.h"
 
 namespace wattle::agent {
 namespace {
@@ -35,6 +36,8 @@ constexpr absl::Duration kIdleSamplePeriod = absl::Milliseconds(250);
 // How long the link waits for the sensors' first answers, because the hello reports the battery's
 // capacity.
 constexpr absl::Duration kFirstReadings = absl::Seconds(2);
+// How long a runner may take for an answer; it loads libtorch first.
+constexpr absl::Duration kRunnerAnswers = absl::Seconds(60);
 // The shortest interval of status updates. An update happens with samples and heartbeats and causes
 // no wake-up.
 constexpr absl::Duration kStatusPeriod = absl::Milliseconds(200);
@@ -262,13 +265,7 @@ absl::Status Agent::Open() {
   if (config_.disk_quota_bytes > 0) {
     info.set_cache_quota_bytes(config_.disk_quota_bytes);
   }
-  const auto engine = child::RunnerVersion(config_.runner, absl::Seconds(60));
-  if (engine.ok()) {
-    info.set_engine_version(*engine);
-  } else {
-    AddFinding(
-        absl::StrCat(std::string(engine.status().message()), "; no job can run here until then"));
-  }
+  WATTLE_RETURN_IF_ERROR(AskRunner());
   if (config_.metrics == kPushedMetrics) {
     push_ = std::make_unique<MetricPush>(
         disk_.get(), MetricSpoolLimits{.size_bytes_max = config_.metrics_spool_bytes},
@@ -310,6 +307,31 @@ absl::Status Agent::Open() {
   }
   WATTLE_ASSIGN_OR_RETURN(
       transfers_, Transfers::Open(config_.coordinator, CacheBudget(), std::move(callbacks)));
+  return absl::OkStatus();
+}
+
+// Validate has found the driver. The runner's libtorch may still lack CUDA, and then every job that is
+// placed here would fail.
+absl::Status Agent::AskRunner() {
+  const auto engine = child::RunnerVersion(config_.runner, kRunnerAnswers);
+  if (!engine.ok()) {
+    AddFinding(
+        absl::StrCat(std::string(engine.status().message()), "; no job can run here until then"));
+    return absl::OkStatus();
+  }
+  settings_.info.set_engine_version(*engine);
+  if (config_.device == "cpu") {
+    return absl::OkStatus();
+  }
+  const absl::Status usable =
+      child::CheckRunnerDevice(config_.runner, config_.device, kRunnerAnswers);
+  if (absl::IsFailedPrecondition(usable)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--device ", config_.device, ": ", std::string(usable.message())));
+  }
+  if (!usable.ok()) {
+    AddFinding(absl::StrCat("--device ", config_.device, ": ", std::string(usable.message())));
+  }
   return absl::OkStatus();
 }
 
@@ -423,6 +445,7 @@ void Agent::ShowUnusableSources() {
 }
 
 void Agent::Run() {
+  Note(FoundLine(settings_.info, readings_->sources()));
   core_->Start(Now());
   ShowUnusableSources();
   StartSampling();

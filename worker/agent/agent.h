@@ -73,6 +73,9 @@ class Agent final : public AgentPorts {
   absl::Status DescribeReal();
   absl::Status OpenPowerModes();
   void OpenAccount(const v1::WorkerRecord& kept);
+  // Asks the runner for its version, and whether it can use the configured device. Errors:
+  // kInvalidArgument where it cannot.
+  absl::Status AskRunner();
   // Adds a problem that a person can fix to this worker's log and to `wattle device show`.
   void AddFinding(const std::string& sentence);
   [[nodiscard]] artifacts::DiskBudget CacheBudget() const;

@@ -24,7 +24,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr double kBatteryWhMax = 1e6;  // the coordinator's limit
-// With a driver one of these exists: desktop and server cards, then Jetson boards.
+// With a driver one of these exists below the sensor root: desktop and server cards, then Jetson
+// boards.
 constexpr const char* kNvidiaDevices[] = {"/dev/nvidia0", "/dev/nvhost-gpu", "/dev/nvgpu"};
 constexpr char kExamples[] =
     "Examples:\n"
@@ -45,10 +46,10 @@ std::string DefaultStateDirectory(const Config& config) {
                                 : base + "/wattle-worker-" + config.emulate;
 }
 
-bool HasNvidiaDriver() {
-  return std::any_of(std::begin(kNvidiaDevices), std::end(kNvidiaDevices), [](const char* path) {
+bool HasNvidiaDriver(const std::string& root) {
+  return std::any_of(std::begin(kNvidiaDevices), std::end(kNvidiaDevices), [&](const char* path) {
     std::error_code ignored;
-    return fs::exists(path, ignored);
+    return fs::exists(root + path, ignored);
   });
 }
 
@@ -232,7 +233,7 @@ absl::Status Validate(const Config& config) {
     return absl::InvalidArgumentError(
         absl::StrCat("--device ", config.device, ": wanted cpu or cuda"));
   }
-  if (config.device == "cuda" && !HasNvidiaDriver()) {
+  if (config.device == "cuda" && !HasNvidiaDriver(config.sensor_root)) {
     return absl::InvalidArgumentError(absl::StrCat(
         "--device cuda: this machine has no NVIDIA driver (none of ",
         absl::StrJoin(kNvidiaDevices, ", "), "); install the driver, or start with --device cpu"));

@@ -362,8 +362,15 @@ RunnerExit RunnerProcess::Reap() {
   return ClassifyExit(status, killed_by_us_);
 }
 
-absl::StatusOr<std::string> RunnerVersion(const std::string& program, absl::Duration timeout) {
-  WATTLE_ASSIGN_OR_RETURN(const Spawned child, Spawn({.program = program}, {program, "--version"}));
+namespace {
+
+// The first line that the program prints when it is started with the flag (and its value).
+absl::StatusOr<std::string> FirstLineOf(const std::string& program,
+                                        const std::vector<std::string>& flag,
+                                        absl::Duration timeout) {
+  std::vector<std::string> command = {program};
+  command.insert(command.end(), flag.begin(), flag.end());
+  WATTLE_ASSIGN_OR_RETURN(const Spawned child, Spawn({.program = program}, command));
   std::string text;
   std::array<char, 512> buffer = {};
   const absl::Time deadline = absl::Now() + timeout;
@@ -377,7 +384,7 @@ absl::StatusOr<std::string> RunnerVersion(const std::string& program, absl::Dura
     }
     if (ready == 0) {
       kill(child.pid, SIGKILL);
-      status = absl::DeadlineExceededError(absl::StrCat(program, " --version: no answer"));
+      status = absl::DeadlineExceededError(absl::StrCat(program, " ", flag.front(), ": no answer"));
       break;
     }
     const ssize_t size = read(child.streams.output.get(), buffer.data(), buffer.size());
@@ -392,9 +399,22 @@ absl::StatusOr<std::string> RunnerVersion(const std::string& program, absl::Dura
   const size_t end = text.find('\n');
   if (!WIFEXITED(wait_status) || WEXITSTATUS(wait_status) != 0 || end == std::string::npos) {
     return absl::InternalError(
-        absl::StrCat(program, " --version: ", ClassifyExit(wait_status, false).message));
+        absl::StrCat(program, " ", flag.front(), ": ", ClassifyExit(wait_status, false).message));
   }
   return text.substr(0, end);
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> RunnerVersion(const std::string& program, absl::Duration timeout) {
+  return FirstLineOf(program, {"--version"}, timeout);
+}
+
+absl::Status CheckRunnerDevice(const std::string& program, const std::string& device,
+                               absl::Duration timeout) {
+  WATTLE_ASSIGN_OR_RETURN(const std::string answer,
+                          FirstLineOf(program, {"--check-device", device}, timeout));
+  return answer == "ok" ? absl::OkStatus() : absl::FailedPreconditionError(answer);
 }
 
 }  // namespace wattle::child

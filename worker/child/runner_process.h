@@ -94,6 +94,11 @@ class RunnerProcess {
 // What `program --version` prints, one line. Errors: kNotFound, kDeadlineExceeded, kInternal.
 absl::StatusOr<std::string> RunnerVersion(const std::string& program, absl::Duration timeout);
 
+// Whether the runner can use the device ("cuda"), asked before any job comes. kFailedPrecondition:
+// it cannot, and why; else the errors of RunnerVersion: the runner gave no answer.
+absl::Status CheckRunnerDevice(const std::string& program, const std::string& device,
+                               absl::Duration timeout);
+
 // Of a wait status: exit code or signal. killed_by_us: the agent sent SIGKILL.
 RunnerExit ClassifyExit(int wait_status, bool killed_by_us);
 

@@ -244,5 +244,14 @@ TEST(RunnerVersionTest, IsTheFirstLine) {
               StatusIs(absl::StatusCode::kInternal, HasSubstr("exit code 1")));
 }
 
+TEST(CheckRunnerDeviceTest, TheRunnerSaysWhyNot) {
+  EXPECT_THAT(CheckRunnerDevice(kFakeRunner, "cpu", absl::Seconds(30)), IsOk());
+  EXPECT_THAT(CheckRunnerDevice(kFakeRunner, "cuda", absl::Seconds(30)),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("no such device")));
+  EXPECT_THAT(CheckRunnerDevice("/bin/false", "cuda", absl::Seconds(30)),
+              StatusIs(absl::StatusCode::kInternal, HasSubstr("--check-device")))
+      << "no answer is not an answer";
+}
+
 }  // namespace
 }  // namespace wattle::child

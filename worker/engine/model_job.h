@@ -33,6 +33,9 @@ struct ModelFigures {
 // is fixed for the process.
 absl::Status SetThreads(int threads);
 
+// Can jobs run on the device ("cpu", "cuda", "cuda:1")? kUnavailable, with the remedy.
+absl::Status CheckDevice(const std::string& name);
+
 // Writes random weights into `directory`, which has config.json and no weights yet: the start of a
 // pretraining run. The weights are a pure function of config and seed. Errors: kAlreadyExists where
 // there are weights; kNotFound.

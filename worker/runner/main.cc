@@ -140,13 +140,28 @@ int Main(int argc, char** argv) {
   bool as_json = false;
   std::string initialize_directory;
   uint64_t seed = 0;
+  std::string device;
   app.set_version_flag("--version", wattle::engine::EngineVersion());
   app.add_option("--task", task_path, "Run the RunnerTask in this file (text format or JSON)");
   app.add_flag("--json", as_json, "With --task: print frames as lines of JSON on standard output");
+  app.add_option("--check-device", device,
+                 "Print \"ok\" where jobs can run on this device (cpu, cuda), else why not");
   app.add_option("--initialize", initialize_directory,
                  "Write random weights into this directory, which has config.json and no weights");
   app.add_option("--seed", seed, "Of --initialize");
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& asked) {  // --help, --version
+    return app.exit(asked);
+  } catch (const CLI::ParseError& error) {
+    std::fprintf(stderr, "wattle-runner: %s; see wattle-runner --help\n", error.what());
+    return kExitUsage;
+  }
+  if (!device.empty()) {
+    const absl::Status usable = wattle::engine::CheckDevice(device);
+    std::printf("%s\n", usable.ok() ? "ok" : std::string(usable.message()).c_str());
+    return 0;
+  }
   if (!initialize_directory.empty()) {
     const absl::Status status =
         wattle::engine::InitializeModelDirectory(initialize_directory, seed);

@@ -9,6 +9,7 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 
+#include "artifacts/transfer/grpc_status.h"
 #include "wattle/v1/fleet.grpc.pb.h"
 #include "worker/agent/link/channel.h"
 
@@ -152,7 +153,11 @@ bool CoordinatorLink::RunStream(const std::shared_ptr<grpc::ChannelInterface>& c
   if (Stopping()) {
     return heard;
   }
-  if (status.error_code() != grpc::StatusCode::CANCELLED && !status.ok()) {
+  if (status.error_code() == grpc::StatusCode::UNAVAILABLE ||
+      PeerSpeaksNoGrpc(status.error_message())) {
+    NoteOnce(absl::StrCat("coordinator ", target_, ": ", ConnectionTrouble(status.error_message()),
+                          "; trying again"));
+  } else if (status.error_code() != grpc::StatusCode::CANCELLED && !status.ok()) {
     NoteOnce(absl::StrCat("coordinator ", target_, ": ", status.error_message()));
   } else if (heard) {
     NoteOnce(absl::StrCat("coordinator ", target_, ": the stream ended; reconnecting"));

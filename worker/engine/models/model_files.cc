@@ -25,6 +25,7 @@
 #include "worker/engine/models/tensor_files.h"
 #include "worker/engine/quant/recipe_formats.h"
 #include "worker/engine/torch_border.h"
+#include "worker/engine/torch_version.h"
 
 namespace wattle::engine {
 namespace {
@@ -36,7 +37,8 @@ absl::StatusOr<at::Device> DeviceOf(const std::string& name) {
   const at::Device device(name.empty() ? "cpu" : name);
   if (device.is_cuda() && !at::hasCUDA()) {
     return absl::UnavailableError(
-        absl::StrCat("device \"", name, "\": this libtorch has no CUDA device; use \"cpu\""));
+        absl::StrCat("libtorch ", kTorchVersion, " finds no device \"", name,
+                     "\"; build wattle-runner with a libtorch that has CUDA, or use \"cpu\""));
   }
   return device;
 }
@@ -236,6 +238,10 @@ absl::Status WritePacked(const std::string& path, const LoadedModel& model) {
 }
 
 }  // namespace
+
+absl::Status CheckDevice(const std::string& name) {
+  return AtTorchBorder("device", [&] { return DeviceOf(name).status(); });
+}
 
 bool LoadedModel::is_quantized() const {
   return std::any_of(parameters.begin(), parameters.end(),
