@@ -12,7 +12,7 @@
 namespace wattle::cli {
 namespace {
 
-// What a job file can write to mean this artifact.
+// How a job file can refer to this artifact.
 std::string Reference(const v1::ArtifactInfo& artifact) {
   if (!artifact.name().empty()) {
     return artifact.name();
@@ -21,7 +21,7 @@ std::string Reference(const v1::ArtifactInfo& artifact) {
                                    : absl::StrCat("job:", artifact.job_id(), "/output");
 }
 
-// All names, the latest push first; what a job made without a name is its output.
+// All names, the latest one first. An artifact without a name is called by the job that made it.
 std::string Names(const v1::ArtifactInfo& artifact) {
   std::string names = Reference(artifact);
   for (const std::string& name : artifact.names()) {

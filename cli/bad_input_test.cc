@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What is wrong is said in one line that says what to do, the exit code tells scripts the sort, and
-// nothing was sent.
+// Each wrong input gets one line that says what to do and the exit code of its sort; nothing is
+// sent to the coordinator.
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -23,7 +23,7 @@ using ::testing::StartsWith;
 
 class BadInputTest : public ProgramTest {
  protected:
-  // Runs and wants the code and an error of one line that holds `text`.
+  // Runs the command, which must end with `code` and with one line of error that holds `text`.
   void ExpectError(const std::vector<std::string>& arguments, int code, const std::string& text) {
     const Result result = Run(arguments);
     EXPECT_EQ(result.code, code) << result.err;

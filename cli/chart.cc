@@ -26,7 +26,7 @@ struct Range {
   double low = 0;
   double high = 1;
 
-  // Where `value` lies among `count` places.
+  // The number of the place for `value`, of `count` places.
   [[nodiscard]] size_t Place(double value, size_t count) const {
     const double share = std::clamp((value - low) / (high - low), 0.0, 1.0);
     return static_cast<size_t>(std::lround(share * static_cast<double>(count - 1)));
@@ -40,7 +40,7 @@ Range RangeOf(const std::vector<double>& values, bool from_zero) {
   if (from_zero) {
     range.low = std::min(range.low, 0.0);
   }
-  if (range.high <= range.low) {  // One value: a line in the middle.
+  if (range.high <= range.low) {  // All values are equal: the line lies in the middle.
     const double around = std::max(std::abs(range.low) * 0.1, 1e-6);
     range.low -= around;
     range.high += around;
@@ -55,7 +55,7 @@ std::string Utf8Braille(unsigned dots) {
           static_cast<char>(0x80U | (code & 0x3FU))};
 }
 
-// The area that lines and marks are drawn into, finer than the characters it becomes.
+// The dots that lines and marks are drawn with; several dots become one character.
 class Canvas {
  public:
   Canvas(size_t columns, bool unicode)
@@ -72,7 +72,7 @@ class Canvas {
   void Mark(size_t x, size_t y) {
     marks_[(height() - 1 - y) / down_ * columns_ + x / across_] = true;
   }
-  // From one dot to the next, without a gap.
+  // Draws a line from one dot to the other, without a gap.
   void Line(size_t x0, size_t y0, size_t x1, size_t y1) {
     const double dx = static_cast<double>(x1) - static_cast<double>(x0);
     const double dy = static_cast<double>(y1) - static_cast<double>(y0);
@@ -84,7 +84,7 @@ class Canvas {
     }
   }
 
-  // One row of characters, without blanks at its end.
+  // One row of characters, without blanks at the end.
   [[nodiscard]] std::string Row(size_t row) const {
     std::string out;
     size_t used = 0;

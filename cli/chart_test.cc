@@ -50,7 +50,7 @@ TEST(ChartTest, NeverWiderThanTheTerminal) {
   for (const int width : {30, 40, 80, 99, 140, 400}) {
     for (const absl::string_view line :
          absl::StrSplit(RenderJobChart(JobWithCurve(), {.width_columns = width}), '\n')) {
-      if (!absl::StrContains(line, " of j5.2 ")) {  // Titles are sentences.
+      if (!absl::StrContains(line, " of j5.2 ")) {  // A title is a sentence.
         EXPECT_LE(DisplayWidth(line), static_cast<size_t>(width));
       }
     }
@@ -71,7 +71,7 @@ TEST(ChartTest, ARunningJobIsChartedToo) {
   EXPECT_THAT(chart, Not(HasSubstr("loss"))) << "a job without a loss";
 }
 
-// Where the dots of each row are, as a person sees them.
+// For each row, the places of its dots as a person sees them.
 std::vector<std::string> Rows(const Chart& chart) {
   std::vector<std::string> rows;
   for (const absl::string_view line :
@@ -101,6 +101,15 @@ TEST(ChartTest, WhatIsNoNumberIsLeftOut) {
   const std::string one =
       RenderChart({.title = "t", .line = {{0, nan}, {1, 5}}, .marks = {}, .x_unit = "s"}, {});
   EXPECT_THAT(one, HasSubstr("5.5")) << "one value has a range around it";
+}
+
+TEST(JobChartTest, ACurveWithNothingToDrawSaysSo) {
+  v1::Job job;
+  v1::Attempt& attempt = *job.add_attempts();
+  attempt.set_attempt_id("j1.1");
+  attempt.mutable_receipt()->add_curve()->set_seconds(0.1);
+  EXPECT_THAT(RenderJobChart(job, {}),
+              testing::HasSubstr("no curve of j1.1: its steps have no loss"));
 }
 
 }  // namespace

@@ -9,14 +9,13 @@
 #include <system_error>
 #include <utility>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "cli/progress.h"
 #include <grpcpp/grpcpp.h>
 
 #include "artifacts/blob_store.h"
 #include "artifacts/sha256.h"
+#include "artifacts/transfer/grpc_status.h"
 #include "artifacts/transfer/transfer.h"
 #include "base/host_port.h"
 #include "base/status_macros.h"
@@ -32,14 +31,14 @@ namespace {
 constexpr int kSubmitAttempts = 4;
 constexpr absl::Duration kFirstPause = absl::Milliseconds(200);
 constexpr absl::Duration kWatchPause = absl::Seconds(1);
-constexpr int kEventsAgainMax = 1000;       // That came while the coordinator was away.
+constexpr int kEventsAgainMax = 1000;  // of the events that happened while the coordinator was away
 constexpr int kMessageBytesMax = 16 << 20;  // a list of many jobs with their receipts
 
 std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMessageBytesMax);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);  // a coordinator is in one's own network
-  // A stream has no deadline; a coordinator that is gone without a word is noticed by this.
+  // A stream has no deadline; keepalive finds a coordinator that vanished without closing it.
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
@@ -50,25 +49,6 @@ std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
 
 void SetTimeout(absl::Duration timeout, grpc::ClientContext* context) {
   context->set_deadline(std::chrono::system_clock::now() + absl::ToChronoMicroseconds(timeout));
-}
-
-// gRPC's sentence about a connection that was not made, in two words.
-std::string ConnectionTrouble(const std::string& message) {
-  const std::string lower = absl::AsciiStrToLower(message);
-  if (absl::StrContains(lower, "connection refused")) {
-    return "connection refused";
-  }
-  if (absl::StrContains(lower, "dns resolution failed") ||
-      absl::StrContains(lower, "name or service not known")) {
-    return "unknown host name";
-  }
-  if (absl::StrContains(lower, "no route to host")) {
-    return "no route to host";
-  }
-  if (absl::StrContains(lower, "socket closed") || absl::StrContains(lower, "connection reset")) {
-    return "connection lost";
-  }
-  return message;
 }
 
 bool MayRepeat(const absl::Status& status) {
@@ -83,7 +63,7 @@ std::string TransferLine(absl::string_view verb, const artifacts::TransferProgre
                       " of ", FormatBytes(progress.total_bytes));
 }
 
-// A directory beside the destination, removed with all that is in it.
+// A directory beside the destination. The destructor removes it with its content.
 class ScratchDirectory {
  public:
   static absl::StatusOr<std::unique_ptr<ScratchDirectory>> Make(const std::string& beside) {
@@ -98,7 +78,7 @@ class ScratchDirectory {
   }
   explicit ScratchDirectory(std::string path) : path_(std::move(path)) {}
   ~ScratchDirectory() {
-    std::error_code ignored;  // nothing more can be done, and its name says what it is
+    std::error_code ignored;  // nothing more can be done; the name of the directory says what it is
     std::filesystem::remove_all(path_, ignored);
   }
   ScratchDirectory(const ScratchDirectory&) = delete;
@@ -131,7 +111,7 @@ Client::Client(Options options, const Environment& environment)
     : options_(std::move(options)),
       environment_(environment),
       address_(ParseHostPort("--coordinator", options_.address).status()),
-      // An address that is none is refused by each call; gRPC need not see it.
+      // Each call refuses an invalid address, so that gRPC never sees one.
       stubs_(std::make_unique<Stubs>(Connect(address_.ok() ? options_.address : "127.0.0.1:0"))) {}
 
 Client::~Client() = default;
@@ -140,9 +120,7 @@ absl::Status Client::Explain(absl::StatusCode code, const std::string& message) 
   if (environment_.interrupt->raised()) {
     return absl::CancelledError("interrupted");
   }
-  // Something answers there that does not speak gRPC: an HTTP server, as a rule.
-  if (absl::StrContains(message, "http2 header with status") ||
-      absl::StrContains(message, "http1.x server")) {
+  if (PeerSpeaksNoGrpc(message)) {
     return absl::UnavailableError(absl::StrCat("what answers at ", options_.address,
                                                " is no coordinator's gRPC port; give the address "
                                                "that wattle-coordinator printed as grpc=…"));
@@ -157,7 +135,7 @@ absl::Status Client::Explain(absl::StatusCode code, const std::string& message) 
         absl::StrCat("no answer from the coordinator at ", options_.address, " within ",
                      FormatElapsed(options_.timeout), "; try again or raise --timeout-seconds"));
   }
-  if (code == absl::StatusCode::kCancelled) {  // by the other side: it stops
+  if (code == absl::StatusCode::kCancelled) {  // by the coordinator, which stops
     return absl::UnavailableError(absl::StrCat("the coordinator at ", options_.address,
                                                " ended the call: ", message, "; try again"));
   }
@@ -250,7 +228,7 @@ absl::Status Client::Follow(const Open& open, const std::function<void(const Mes
     }
     const absl::Status why =
         Explain(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
-    // A coordinator that was there and is not may be restarting; one that never was is not.
+    // A coordinator that answered before may be restarting; one that never answered is not there.
     if (!seen || !absl::IsUnavailable(why)) {
       return why;
     }
@@ -279,7 +257,7 @@ absl::Status Client::WatchJob(const std::string& job_id,
 absl::Status Client::WatchEvents(v1::WatchEventsRequest request,
                                  const std::function<void(const v1::FleetEvent&)>& on_event,
                                  const std::function<void(const absl::Status&)>& on_lost) {
-  // A stream that is opened again goes on behind the last event.
+  // When the stream is opened again, it goes on after the last event.
   const auto take = [&](const v1::FleetEvent& event) {
     constexpr double kNextMoment = 1e-6;
     request.set_since_unix_seconds(event.at_unix_seconds() + kNextMoment);

@@ -10,7 +10,8 @@
 namespace wattle::cli {
 namespace {
 
-// bash splits words at ':' and '=' and wants back only what follows; the line itself is whole.
+// bash splits words at ':' and '=' and wants back only the part after them; the script therefore
+// passes the whole line.
 constexpr char kBash[] = R"(# bash completion for wattle: source <(wattle completion bash)
 _wattle() {
   local line="${COMP_LINE:0:COMP_POINT}" current prefix="" candidate
@@ -71,8 +72,8 @@ end
 complete -c wattle -f -a '(__wattle_complete)'
 )";
 
-// Where the words before the typed one lead: the deepest subcommand, how many of its positional
-// arguments are given, and the option that waits for its value.
+// The place on the command line of the word that is being typed: the deepest subcommand, how many
+// of its positional arguments are given, and the option that waits for its value.
 struct Place {
   CLI::App* app = nullptr;
   size_t positionals = 0;
@@ -124,7 +125,7 @@ Place Walk(CLI::App* app, const std::vector<std::string>& words) {
   return place;
 }
 
-// Values of a flag or an argument by what it is called in the help.
+// The values of a flag or an argument, by the name that the help gives them.
 std::vector<std::string> ValuesOf(const std::string& sort, const FleetNames& fleet_names) {
   if (sort == "FILE") {
     return {":files"};

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Completion as the program answers it, and as bash itself gets it: the script is sourced in a real
-// bash with the real program, and COMPREPLY is read back.
+// Completion, first as the program answers it, then as bash gets it: a real bash sources the
+// script, calls the real program, and the test reads COMPREPLY.
 #include <array>
 #include <cstdio>
 #include <string>

@@ -27,15 +27,15 @@ absl::StatusOr<ExitCode> ListDevices(Session& session) {
   return ExitCode::kOk;
 }
 
-// Until the interrupt: rewritten in place on a terminal, else one list after the other (JSON: one a
-// line).
+// Shows the list again and again until the interrupt: in place on a terminal, else one list after
+// the other. With -o json each list is one line.
 absl::StatusOr<ExitCode> WatchDevices(Session& session) {
   constexpr absl::Duration kInterval = absl::Seconds(2);
   LiveScreen screen(*session.environment().out, session.style());
   while (true) {
     const absl::StatusOr<v1::ListDevicesResponse> devices = session.client().ListDevices();
     if (absl::IsCancelled(devices.status())) {
-      return ExitCode::kOk;  // Ctrl-C is how a watch ends.
+      return ExitCode::kOk;  // Ctrl-C is the usual end of a watch.
     }
     WATTLE_RETURN_IF_ERROR(devices.status());
     if (session.json()) {
@@ -44,7 +44,7 @@ absl::StatusOr<ExitCode> WatchDevices(Session& session) {
       screen.Show(RenderDevices(*devices, session.Now(), session.style()));
     }
     if (!session.environment().out->good()) {
-      return ExitCode::kOk;  // Nobody reads: the program says so at its end.
+      return ExitCode::kOk;  // Nobody reads the output; RunProgram makes an error of it.
     }
     session.environment().sleep(kInterval);
     if (session.environment().interrupt->raised()) {
@@ -124,17 +124,17 @@ void AddDeviceCommands(CLI::App* app, CommandSlot* slot) {
              slot, ShowDevice);
   CLI::App* drain = AddLeaf(
       device, "drain",
-      "Take no new work on a device; its attempt checkpoints, stops and is placed elsewhere.",
+      "Give a device no new work. Its attempt writes a checkpoint, stops and goes on elsewhere.",
       "  wattle device drain nano-1 --reason \"new power supply\"\n");
   const auto flags = BindDevice(drain, slot, Drain);
-  drain->add_option("--reason", flags->reason, "For people; shown with the device")
+  drain->add_option("--reason", flags->reason, "Why, for people; shown with the device")
       ->type_name("TEXT");
   BindDevice(AddLeaf(device, "resume", "Let a drained device take work again.",
                      "  wattle device resume nano-1\n"),
              slot, Resume);
   BindDevice(AddLeaf(device, "rm",
-                     "Forget a device that left the fleet: no list, plan or scrape names it any "
-                     "more. Its history stays; a worker that comes back registers again.",
+                     "Remove a device that left the fleet from lists, plans and /sd. Its history "
+                     "stays. A worker that comes back registers again.",
                      "  wattle device rm old-pi\n"),
              slot, Remove);
 }

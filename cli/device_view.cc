@@ -1,5 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include <cmath>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -16,7 +17,7 @@
 namespace wattle::cli {
 namespace {
 
-// What keeps the device from work, the worst first; empty: nothing.
+// The reasons why the device takes no work, the worst first; "" where there is none.
 const std::string& Reason(const v1::Device& device) {
   return !device.problem().empty()        ? device.problem()
          : !device.drain_reason().empty() ? device.drain_reason()
@@ -88,7 +89,7 @@ void AddHardware(const v1::DeviceInfo& info, std::string* out) {
   AppendField("metrics", info.pushes_metrics() ? "pushed" : info.metrics_address(), out);
 }
 
-// Empty where nothing of it is known.
+// "" where none of these is known.
 std::string BatteryWords(const v1::Heartbeat& heartbeat) {
   std::vector<std::string> words;
   if (heartbeat.has_battery_power()) {
@@ -107,7 +108,7 @@ std::string BatteryWords(const v1::Heartbeat& heartbeat) {
   return absl::StrJoin(words, ", ");
 }
 
-// Mean watts of each hour of the day; empty where none was observed yet.
+// Mean watts of each hour of the day; "" where no hour was observed yet.
 std::string HarvestWords(const v1::EnergyLedger& ledger) {
   std::vector<std::string> hours;
   bool any = false;
@@ -118,10 +119,10 @@ std::string HarvestWords(const v1::EnergyLedger& ledger) {
   return any ? absl::StrCat(absl::StrJoin(hours, " "), " W, by hour of the day (UTC)") : "";
 }
 
-// A heartbeat is under way for less than this.
+// A heartbeat travels for less time than this.
 constexpr double kClockDifferenceShownSeconds = 10.0;
 
-// Empty where the device's clock agrees with the coordinator's, or where it is not known.
+// "" where the device's clock agrees with the coordinator's, and where no difference is known.
 std::string ClockWords(const v1::Device& device) {
   if (device.heartbeat().unix_seconds() <= 0.0 || device.last_seen_unix_seconds() <= 0.0) {
     return "";
@@ -140,9 +141,15 @@ std::string RenderDevices(const v1::ListDevicesResponse& devices, absl::Time now
   if (devices.devices().empty()) {
     return "no devices; start a worker with: wattle-worker --coordinator HOST:PORT\n";
   }
+  // Where two devices have one name, only the ids tell them apart.
+  std::set<std::string> names;
+  for (const v1::Device& device : devices.devices()) {
+    names.insert(device.info().name());
+  }
+  const bool id_drops = static_cast<int>(names.size()) == devices.devices_size();
   Table table({{"device"},
-               {"id"},
-               {"class"},
+               {"id", Align::kLeft, false, id_drops},
+               {"class", Align::kLeft, true},
                {"state"},
                {"job"},
                {"power", Align::kRight},

@@ -44,7 +44,7 @@ class Doctor {
     findings_.push_back({true, std::move(what), std::move(remedy)});
     ++troubles_;
   }
-  // Says that all is well where `check` found no trouble.
+  // Runs `check`; where it finds no trouble, adds the finding that all is well.
   template <typename Check>
   void Look(const std::string& well, const Check& check) {
     const int before = troubles_;
@@ -73,17 +73,17 @@ class Doctor {
     });
   }
 
-  // What a restored journal lost, attempt by attempt.
+  // The attempts that a restored journal lost.
   void Restore() {
     const v1::CoordinatorStatus& coordinator = facts_.coordinator;
     if (coordinator.epoch() == 0) {
-      return;  // Never restored: nothing to look at.
+      return;  // The journal was never restored.
     }
     const std::string since = FormatInstant(coordinator.restored_unix_seconds());
     Look(absl::StrCat("the restore of ", since, " lost nothing that a device knows of"), [&] {
       for (const v1::RestoreFinding& finding : coordinator.restore_findings()) {
         if (!finding.recovered()) {
-          // The finding says itself what to do, where there is something to do.
+          // The coordinator's sentence has the remedy, where there is one.
           Trouble(absl::StrCat("after the restore of ", since, ": ", Printable(finding.text())),
                   "");
         }
@@ -207,7 +207,7 @@ class Doctor {
 
   void Policies() {
     if (facts_.policies.selected_devices_size() != facts_.policies.policies_size()) {
-      return;  // An older coordinator does not tell it.
+      return;  // An older coordinator does not know it.
     }
     Look("every policy selects a device", [&] {
       for (int i = 0; i < facts_.policies.selected_devices_size(); ++i) {
@@ -221,7 +221,7 @@ class Doctor {
     });
   }
 
-  // Workers of older versions do not tell everything: what nobody told was not looked at.
+  // Workers of older versions do not report everything; a check without a report says nothing.
   template <typename Told>
   [[nodiscard]] bool AnyDevice(const Told& told) const {
     return std::any_of(facts_.devices.devices().begin(), facts_.devices.devices().end(), told);

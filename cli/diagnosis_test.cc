@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Each thing that goes wrong in practice is planted and found, with its remedy.
+// Plants each fault that happens in practice; the diagnosis must find it, with its remedy.
 #include "cli/diagnosis.h"
 
 #include <functional>

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle doctor: looks at everything that goes wrong in practice.
+// wattle doctor: looks for the faults that happen in practice.
 #include <string>
 #include <vector>
 
@@ -14,7 +14,7 @@ namespace wattle::cli {
 namespace {
 
 std::string FindingsJson(const std::vector<Finding>& findings) {
-  nlohmann::ordered_json document;  // As written here: the same order each time.
+  nlohmann::ordered_json document;  // Keeps the order of the code below.
   document["findings"] = nlohmann::ordered_json::array();
   for (const Finding& finding : findings) {
     document["findings"].push_back(
@@ -46,11 +46,12 @@ absl::StatusOr<ExitCode> Examine(Session& session) {
 
 void AddDoctorCommand(CLI::App* app, CommandSlot* slot) {
   slot->Bind(
-      AddLeaf(app, "doctor",
-              "Look for what goes wrong in practice: versions, clocks, disks, sensors, names, "
-              "silent devices; each finding with its remedy. Exits with 5 where there is one.",
-              "  wattle doctor\n"
-              "  wattle -o json doctor | jq -r '.findings[] | select(.trouble).what'\n"),
+      AddLeaf(
+          app, "doctor",
+          "Look for faults of the fleet: versions, clocks, disks, sensors, names, silent devices. "
+          "Each finding has its remedy. Exits with 5 where something is wrong.",
+          "  wattle doctor\n"
+          "  wattle -o json doctor | jq -r '.findings[] | select(.trouble).what'\n"),
       Examine);
 }
 

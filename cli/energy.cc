@@ -36,12 +36,13 @@ absl::StatusOr<ExitCode> ReportEnergy(Session& session, const EnergyFlags& flags
 }  // namespace
 
 void AddEnergyCommand(CLI::App* app, CommandSlot* slot) {
-  CLI::App* leaf = AddLeaf(app, "energy",
-                           "Show where the joules went: gross, net of idle, their source, and what "
-                           "is missing at most.",
-                           "  wattle energy --by owner --since 7d\n"
-                           "  wattle energy --by day\n"
-                           "  wattle energy --by device -o csv > energy.csv\n");
+  CLI::App* leaf =
+      AddLeaf(app, "energy",
+              "Show where the joules went: gross, net of idle, their source, and how many "
+              "may be missing.",
+              "  wattle energy --by owner --since 7d\n"
+              "  wattle energy --by day\n"
+              "  wattle energy --by device -o csv > energy.csv\n");
   const auto flags = std::make_shared<EnergyFlags>();
   leaf->add_option_function<std::string>(
           "--by",

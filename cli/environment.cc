@@ -20,12 +20,12 @@ namespace wattle::cli {
 namespace {
 
 std::string Variable(const std::string& name) {
-  // Nothing in this program sets variables, so that reading them is safe in any thread.
+  // This program sets no variables after its start, so that every thread may read them.
   const char* value = std::getenv(name.c_str());  // NOLINT(concurrency-mt-unsafe)
   return value == nullptr ? "" : value;
 }
 
-// As the C library picks the locale of characters: the first of these that is set.
+// The first variable that is set decides, as in the C library.
 bool LocaleIsUtf8() {
   for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
     if (const std::string locale = absl::AsciiStrToLower(Variable(name)); !locale.empty()) {
@@ -43,7 +43,7 @@ TextStyle StyleOf(int descriptor) {
     return style;
   }
   winsize size = {};
-  // A terminal that does not know its size gets the one that fits everywhere.
+  // A terminal that does not tell its size gets 80 columns.
   style.width_columns =
       ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
   style.height_rows = size.ws_row;
@@ -51,8 +51,8 @@ TextStyle StyleOf(int descriptor) {
   return style;
 }
 
-// One read of the terminal: a letter, or the whole sequence of a special key. A terminal that went
-// away quits.
+// Reads the terminal once: a letter, or the whole sequence of a special key. A terminal that went
+// away counts as the key q.
 std::string ReadKey(absl::Duration wait) {
   pollfd waiting = {.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
   if (poll(&waiting, 1, static_cast<int>(absl::ToInt64Milliseconds(wait))) <= 0) {

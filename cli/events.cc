@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle events: what happened in the fleet, one line an event.
+// wattle events: the events of the fleet, one on each line.
 #include <memory>
 
 #include "absl/strings/str_cat.h"
@@ -42,7 +42,7 @@ absl::StatusOr<ExitCode> ShowEvents(Session& session, const EventsFlags& flags) 
       [&](const absl::Status& why) {
         session.PrintRemark(absl::StrCat("wattle: ", why.message(), "; trying again"));
       });
-  // Ctrl-C is how following ends.
+  // Ctrl-C is the usual end of --follow.
   return absl::IsCancelled(status) && flags.follow ? ExitCode::kOk
          : status.ok()                             ? absl::StatusOr<ExitCode>(ExitCode::kOk)
                                                    : status;
@@ -52,12 +52,13 @@ absl::StatusOr<ExitCode> ShowEvents(Session& session, const EventsFlags& flags) 
 
 void AddEventsCommand(CLI::App* app, CommandSlot* slot) {
   CLI::App* leaf = AddLeaf(
-      app, "events", "Show what happened, one line an event; with -o json one object a line.",
+      app, "events",
+      "Show what happened in the fleet, one event a line; with -o json one object a line.",
       "  wattle events\n"
       "  wattle events --follow\n"
       "  wattle -o json events --follow | jq -r 'select(.kind == \"device_registered\")'\n");
   const auto flags = std::make_shared<EventsFlags>();
-  leaf->add_flag("-f,--follow", flags->follow, "Go on with what happens next, until Ctrl-C");
+  leaf->add_flag("-f,--follow", flags->follow, "Go on with new events until Ctrl-C");
   leaf->add_option("--limit", flags->limit, "Past events at most; default 50")
       ->check(CLI::Range(1, 1000));
   leaf->add_option("--since", flags->since,

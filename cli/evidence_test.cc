@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A modelled number is called so everywhere, and what a job took is what all its attempts took.
+// A modelled number is called modelled everywhere. The energy of a job is that of all its attempts.
 #include <string>
 
 #include "cli/golden_text.h"

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What the documentation shows must be so: every file of deploy/examples is read, and the guide
-// names every field of the protos and every exit code.
+// The documentation must agree with the program: the readers accept every file of deploy/examples,
+// and the guide names every field of the protos and every exit code.
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -36,7 +36,7 @@ std::string ReadText(const std::string& path) {
   return text.str();
 }
 
-// Of a file; nothing stands in the standard input.
+// Reads a file; standard input is empty.
 absl::StatusOr<v1::JobSpec> ReadJobAt(const std::string& path,
                                       const std::vector<std::string>& assignments) {
   std::istringstream none;
@@ -49,7 +49,7 @@ TEST(ExamplesTest, EveryExampleIsRead) {
     const std::string name = entry.path().filename().string();
     names.insert(name);
     if (name == "sensors.yaml") {
-      continue;  // Of a worker (--sensors), whose own tests read it.
+      continue;  // A file for wattle-worker --sensors; the worker's tests read it.
     }
     if (name == "policy.yaml") {
       EXPECT_THAT(formats::ReadPolicyFile(entry.path().string()), IsOk()) << name;

@@ -121,7 +121,7 @@ class FakeJobs : public v1::JobService::Service {
       }
       if (i == 0 && on_watch) {
         on_watch();
-        while (writer->Write(updates[0])) {  // until the client has gone
+        while (writer->Write(updates[0])) {  // until the client is gone
         }
       }
     }

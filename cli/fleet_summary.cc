@@ -17,8 +17,8 @@
 namespace wattle::cli {
 namespace {
 
-constexpr double kRecentSeconds = 24.0 * 3600.0;  // A failure older than that is history.
-constexpr size_t kSentenceColumnsMin = 20;        // A narrower terminal breaks lines itself.
+constexpr double kRecentSeconds = 24.0 * 3600.0;  // An older failure needs no attention.
+constexpr size_t kSentenceColumnsMin = 20;  // On a narrower terminal lines are not broken here.
 
 void AddDevice(const v1::Device& device, absl::Time now, FleetSummary* summary) {
   const std::string name = Printable(device.info().name());
@@ -232,7 +232,7 @@ std::string RenderStatus(const FleetSummary& summary, const TextStyle& style) {
 }
 
 std::string StatusJson(const FleetSummary& summary) {
-  nlohmann::ordered_json document;  // As written here: the same order each time.
+  nlohmann::ordered_json document;  // Keeps the order of the code below.
   document["devices_by_state"] = nlohmann::ordered_json::object();
   for (const auto& [state, count] : summary.devices_by_state) {
     document["devices_by_state"][state] = count;

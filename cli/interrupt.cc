@@ -61,8 +61,8 @@ SignalThread::SignalThread(Interrupt& interrupt, absl::Duration patience) {
       return;
     }
     interrupt.Raise();
-    // The command ends in order. What hangs in a system call does not: a second signal, or time,
-    // ends the process.
+    // After the first signal the command ends in order. A command that hangs in a system call
+    // cannot: a second signal, or time, ends the process.
     const timespec wait = absl::ToTimespec(patience);
     if (sigtimedwait(&handled, nullptr, &wait) != kStopSignal) {
       _exit(static_cast<int>(ExitCode::kInterrupted));

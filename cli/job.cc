@@ -24,7 +24,7 @@
 namespace wattle::cli {
 namespace {
 
-// Of one answer; the coordinator gives no more.
+// Jobs in one answer; the coordinator gives no more.
 constexpr int32_t kPageJobsMax = 1000;
 
 struct JobsFlags {
@@ -58,7 +58,7 @@ absl::StatusOr<v1::JobState> ParseState(const std::string& word) {
       absl::StrCat("--state ", word, ": no such state; wants one of ", choices));
 }
 
-// The coordinator answers page by page; a person counts jobs.
+// Asks for page after page until `limit` jobs are there.
 absl::StatusOr<v1::ListJobsResponse> AskForJobs(Session& session, v1::ListJobsRequest request,
                                                 int32_t limit) {
   v1::ListJobsResponse all;
@@ -87,7 +87,7 @@ absl::StatusOr<ExitCode> ListJobs(Session& session, const JobsFlags& flags) {
     WATTLE_ASSIGN_OR_RETURN(const absl::Time since, ParseSince(flags.since, session.Now()));
     request.set_submitted_since_unix_seconds(UnixSeconds(since));
   }
-  request.set_summaries(!session.json());  // A script gets whole jobs.
+  request.set_summaries(!session.json());  // Scripts get whole jobs.
   WATTLE_ASSIGN_OR_RETURN(const v1::ListJobsResponse jobs,
                           AskForJobs(session, request, flags.limit));
   const bool any =
@@ -124,7 +124,7 @@ absl::StatusOr<ExitCode> ShowOutput(Session& session, const JobFlags& flags) {
   return ExitCode::kOk;
 }
 
-// The same job anew: names of inputs mean what they mean now.
+// Submits the same spec as a new job. The names of inputs are resolved anew.
 absl::StatusOr<ExitCode> RetryJob(Session& session, const JobFlags& flags) {
   WATTLE_ASSIGN_OR_RETURN(const v1::Job job, session.client().GetJob(flags.job_id));
   if (!IsTerminal(job.state())) {
@@ -177,7 +177,7 @@ absl::StatusOr<ExitCode> ShowReceipt(Session& session, const JobFlags& flags) {
 
 using JobCommand = absl::StatusOr<ExitCode> (*)(Session&, const JobFlags&);
 
-// A leaf that takes a job's id.
+// Adds a subcommand that takes the id of a job.
 std::pair<CLI::App*, std::shared_ptr<JobFlags>> AddJobLeaf(CLI::App* noun, const std::string& verb,
                                                            const std::string& sentence,
                                                            const std::string& examples) {
@@ -239,13 +239,13 @@ void AddJobCommands(CLI::App* app, CommandSlot* slot) {
   BindJob(slot, show, ShowJob);
   BindJob(slot,
           AddJobLeaf(job, "output",
-                     "Print what a job made without fetching a model: generated text, metrics, "
-                     "the table of a quantization. With -o json the job's own files.",
+                     "Print the output of a job: generated text, metrics, or the table of a "
+                     "quantization. Fetches no model. With -o json: the job's own JSON.",
                      "  wattle job output j12\n"
                      "  wattle -o json job output j12 | jq -r .text\n"),
           ShowOutput);
   const auto retry =
-      AddJobLeaf(job, "retry", "Submit a job that has ended once more, as a new job.",
+      AddJobLeaf(job, "retry", "Submit the spec of an ended job again, as a new job.",
                  "  wattle job retry j12\n"
                  "  wattle job retry j12 --watch\n");
   retry.first->add_flag("-w,--watch", retry.second->watch, "Show progress until it has ended");
@@ -257,20 +257,22 @@ void AddJobCommands(CLI::App* app, CommandSlot* slot) {
                      "  wattle job watch j12\n"
                      "  wattle job watch j12 && wattle job receipt j12\n"),
           WatchJob);
-  const auto logs = AddJobLeaf(job, "logs", "Print what the job's attempts logged.",
+  const auto logs = AddJobLeaf(job, "logs", "Print the log lines of the job's attempts.",
                                "  wattle job logs j12\n"
                                "  wattle job logs j12 --follow\n");
-  logs.first->add_flag("-f,--follow", logs.second->follow, "Go on until the job has ended");
+  logs.first->add_flag("-f,--follow", logs.second->follow,
+                       "Go on with new lines until the job has ended");
   BindJob(slot, logs, ShowLogs);
-  const auto cancel = AddJobLeaf(job, "cancel", "Stop a job; what it spent stays on its receipt.",
-                                 "  wattle job cancel j12 --reason \"wrong data\"\n");
-  cancel.first->add_option("--reason", cancel.second->reason, "For people; kept with the job")
+  const auto cancel =
+      AddJobLeaf(job, "cancel", "Stop a job. Its receipt keeps the energy that it took.",
+                 "  wattle job cancel j12 --reason \"wrong data\"\n");
+  cancel.first->add_option("--reason", cancel.second->reason, "Why, for people; the job keeps it")
       ->type_name("TEXT");
   BindJob(slot, cancel, CancelJob);
   BindJob(slot,
           AddJobLeaf(job, "receipt",
-                     "Show what a job took beside what was predicted: device seconds, watts, "
-                     "energy and its source, losses; of several attempts each and their total.",
+                     "Show the run beside its prediction: device seconds, watts, energy and its "
+                     "source, losses. Of several attempts: each one and their total.",
                      "  wattle job receipt j12\n"
                      "  wattle -o json job receipt j12 | jq .run.gross_energy_joules\n"),
           ShowReceipt);

@@ -16,7 +16,7 @@ const Curve& CurveOf(const v1::Attempt& attempt) {
   return attempt.receipt().curve().empty() ? attempt.curve() : attempt.receipt().curve();
 }
 
-// What the watts are: known with the receipt, and before by the device's being emulated alone.
+// How the watts were found. The receipt tells; before there is one, only "emulated" is known.
 std::string EvidenceOf(const v1::Attempt& attempt) {
   if (attempt.has_receipt()) {
     return absl::StrCat(
@@ -49,7 +49,7 @@ std::string RenderJobChart(const v1::Job& job, const TextStyle& style) {
       power.line.push_back({point.seconds(), point.power_watts()});
     }
   }
-  // What was measured before the first step and after the last one is told beside the curve.
+  // Held-out losses from before the first step and after the last step are no points of the curve.
   for (const v1::Metric& metric : charted->receipt().metrics()) {
     if (metric.name() == "heldout_loss_before") {
       loss.marks.push_back({0.0, metric.value()});
@@ -63,6 +63,10 @@ std::string RenderJobChart(const v1::Job& job, const TextStyle& style) {
   power.title = absl::StrCat("watts", of, EvidenceOf(*charted));
   const std::string upper = RenderChart(loss, style);
   const std::string lower = RenderChart(power, style);
+  if (upper.empty() && lower.empty()) {
+    return absl::StrCat("no curve of ", charted->attempt_id(),
+                        ": its steps have no loss, and it was too short for a sample of watts\n");
+  }
   return absl::StrCat(upper, upper.empty() || lower.empty() ? "" : "\n", lower);
 }
 

@@ -18,7 +18,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-// Texts and tables are far smaller; weights are far larger.
+// The largest file that is read. Texts and tables are far smaller, weights are far larger.
 constexpr int64_t kReadBytesMax = int64_t{64} << 20;
 constexpr char kGenerations[] = "generations.jsonl";
 constexpr char kMetrics[] = "metrics.json";
@@ -30,7 +30,7 @@ absl::Status Odd(absl::string_view path) {
                    "pull job:ID/output DIRECTORY"));
 }
 
-// A whole number or a text, as text.
+// The text of a JSON value that is a whole number or a text.
 std::string TextOf(const Json& json, const char* key) {
   const auto found = json.find(key);
   if (found == json.end()) {

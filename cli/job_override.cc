@@ -21,7 +21,7 @@ namespace {
 
 namespace pb = google::protobuf;
 
-// The fields that `path` leads through; shorter than `path` where a name is unknown.
+// The fields along `path`; fewer than `path` has names where a name is unknown.
 std::vector<const pb::FieldDescriptor*> Resolve(const std::vector<std::string>& path) {
   std::vector<const pb::FieldDescriptor*> fields;
   const pb::Descriptor* type = v1::JobSpec::descriptor();
@@ -31,12 +31,12 @@ std::vector<const pb::FieldDescriptor*> Resolve(const std::vector<std::string>& 
       break;
     }
     fields.push_back(field);
-    type = field->message_type();  // nullptr for a plain field
+    type = field->message_type();  // nullptr for a field that is no message
   }
   return fields;
 }
 
-// A text field takes the value as it stands; a number or a list is read as YAML reads it.
+// The value as YAML: quoted for a text field, unchanged for a number or a list.
 std::string AsYaml(const std::string& value, const pb::FieldDescriptor* field) {
   if (field == nullptr || field->is_repeated() ||
       field->cpp_type() != pb::FieldDescriptor::CPPTYPE_STRING) {
@@ -45,7 +45,7 @@ std::string AsYaml(const std::string& value, const pb::FieldDescriptor* field) {
   return absl::StrCat("\"", absl::StrReplaceAll(value, {{"\\", "\\\\"}, {"\"", "\\\""}}), "\"");
 }
 
-// A job file of the one field, in the job's kind, so that the reader takes it.
+// The text of a job file that has this field alone and the kind of the job, for the reader.
 std::string OneFieldFile(const std::vector<std::string>& path, const std::string& value,
                          const std::string& kind) {
   std::string text;
@@ -60,7 +60,7 @@ std::string OneFieldFile(const std::vector<std::string>& path, const std::string
   return text;
 }
 
-// Copies the field that `fields` leads to; zero is a value like any other.
+// Copies the field at the end of `fields`, also where its value is zero.
 void CopyField(const std::vector<const pb::FieldDescriptor*>& fields, const pb::Message& from,
                pb::Message* to) {
   const pb::Message* source = &from;
@@ -69,7 +69,7 @@ void CopyField(const std::vector<const pb::FieldDescriptor*>& fields, const pb::
     source = &source->GetReflection()->GetMessage(*source, fields[i]);
     target = target->GetReflection()->MutableMessage(target, fields[i]);
   }
-  // Merging one field alone: clear it, then merge a message that holds nothing else.
+  // The source has no other field, so that clearing and merging copies this field alone.
   target->GetReflection()->ClearField(target, fields.back());
   target->MergeFrom(*source);
 }
@@ -110,7 +110,7 @@ absl::Status ApplyOverride(const std::string& assignment, v1::JobSpec* spec) {
       AsYaml(assignment.substr(equals + 1), fields.size() == path.size() ? fields.back() : nullptr),
       kind);
   const auto parsed = formats::ParseJobFile(text, label);
-  if (!parsed.ok()) {  // "--set a.b=1:2: …": the line of a file that nobody wrote says nothing
+  if (!parsed.ok()) {  // without the line number of a file that nobody wrote
     std::string message(parsed.status().message());
     for (size_t line = 1; line <= path.size(); ++line) {
       message = absl::StrReplaceAll(

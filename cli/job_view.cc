@@ -16,7 +16,7 @@
 namespace wattle::cli {
 namespace {
 
-// The device of the job's last attempt, with the mark that it is emulated.
+// The device of the job's last attempt, with "(emulated)" and "(unreachable)" where they hold.
 std::string JobDevice(const v1::JobSummary& job) {
   return absl::StrCat(job.device_name().empty() ? job.device_id().substr(0, 8) : job.device_name(),
                       job.emulated() ? " (emulated)" : "",
@@ -48,8 +48,8 @@ std::string EnergyOf(const v1::Attempt& attempt) {
                       EvidenceWord(receipt.total().source(), receipt.emulated()));
 }
 
-// "attempt j12.2 running on nano-1", of a repeated one "attempt 2 of 3 (j12.2) running on nano-1,
-// because attempt 1 failed: …".
+// "attempt j12.1 running on nano-1"; for a repeated attempt "attempt 2 of 3 (j12.2) running on
+// nano-1, because j12.1 failed on nano-2: …".
 std::string AttemptWords(const v1::Job& job) {
   const v1::Attempt& last = job.attempts(job.attempts_size() - 1);
   const std::string device = JobDevice(Summarize(job));
@@ -223,7 +223,11 @@ std::string RenderJobState(const v1::Job& job) {
   } else if (job.state() == v1::JOB_STATE_SUCCEEDED && !device.empty()) {
     absl::StrAppend(&line, " on ", device);
   }
-  if (!job.reason().empty()) {
+  // "placed on nano-1" repeats what the attempt's words say.
+  const bool is_repetition =
+      job.state() == v1::JOB_STATE_ACTIVE && !job.attempts().empty() &&
+      job.reason() == absl::StrCat("placed on ", AttemptDevice(*job.attempts().rbegin()));
+  if (!job.reason().empty() && !is_repetition) {
     absl::StrAppend(&line, ": ", job.reason());
   }
   return Printable(line);

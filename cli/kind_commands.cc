@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle finetune|quantize|generate|evaluate: a job from flags alone. The flags are fields of the
-// job file; --dry-run prints the file that they stand for.
+// wattle finetune|quantize|generate|evaluate: submits a job that flags describe. Each flag is a
+// field of a job file; --dry-run prints that job file.
 #include <memory>
 #include <string>
 #include <utility>
@@ -21,8 +21,13 @@
 namespace wattle::cli {
 namespace {
 
+struct FieldFlag {
+  std::string flag;        // "--learning-rate 1e-4", for messages
+  std::string assignment;  // "finetune.learning_rate=1e-4"
+};
+
 struct KindFlags {
-  std::vector<std::string> assignments;  // "finetune.model=gpt2", in the order of the flags
+  std::vector<FieldFlag> fields;  // in the order of the command line
   std::vector<std::string> prompts;
   std::vector<std::string> stops;
   std::vector<std::string> set;
@@ -34,8 +39,13 @@ absl::StatusOr<ExitCode> Run(Session& session, const std::string& kind, const Ki
   v1::JobSpec spec;
   const google::protobuf::FieldDescriptor* field = v1::JobSpec::descriptor()->FindFieldByName(kind);
   spec.GetReflection()->MutableMessage(&spec, field);  // Chooses the kind.
-  for (const std::string& assignment : flags.assignments) {
-    WATTLE_RETURN_IF_ERROR(ApplyOverride(assignment, &spec));
+  for (const FieldFlag& given : flags.fields) {
+    if (const absl::Status applied = ApplyOverride(given.assignment, &spec); !applied.ok()) {
+      return absl::Status(
+          applied.code(),
+          absl::StrReplaceAll(applied.message(),
+                              {{absl::StrCat("--set ", given.assignment), given.flag}}));
+    }
   }
   for (const std::string& prompt : flags.prompts) {
     spec.mutable_generate()->add_prompts(prompt);
@@ -53,27 +63,30 @@ absl::StatusOr<ExitCode> Run(Session& session, const std::string& kind, const Ki
   return SubmitSpecs(session, {{absl::StrCat("wattle ", kind), spec}}, flags.options);
 }
 
-// The one number of a quality floor that people use most; --set has the others.
+// Adds the flag for the number of a quality floor that people use most; --set has the others.
 void AddFloor(CLI::App* leaf, const std::shared_ptr<KindFlags>& flags) {
   leaf->add_option_function<std::string>(
           "--quality-floor",
           [flags](const std::string& percent) {
-            flags->assignments.push_back(
-                absl::StrCat("quality_floor.perplexity_change_percent_max=", percent));
+            flags->fields.push_back(
+                {absl::StrCat("--quality-floor ", percent),
+                 absl::StrCat("quality_floor.perplexity_change_percent_max=", percent)});
           },
           "Run the model or one quantized from it, whatever takes the fewest joules per token and "
           "has at most this much more perplexity")
       ->type_name("PERCENT");
 }
 
-// A flag for a field: --learning-rate for finetune.learning_rate.
+// Adds the flag for a field: --learning-rate for finetune.learning_rate.
 void AddField(CLI::App* leaf, const std::shared_ptr<KindFlags>& flags, const std::string& path,
               const std::string& type, const std::string& help) {
-  const std::string field = path.substr(path.rfind('.') + 1);
+  const std::string flag =
+      absl::StrCat("--", absl::StrReplaceAll(path.substr(path.rfind('.') + 1), {{"_", "-"}}));
   leaf->add_option_function<std::string>(
-          absl::StrCat("--", absl::StrReplaceAll(field, {{"_", "-"}})),
-          [flags, path](const std::string& value) {
-            flags->assignments.push_back(absl::StrCat(path, "=", value));
+          flag,
+          [flags, path, flag](const std::string& value) {
+            flags->fields.push_back(
+                {absl::StrCat(flag, " ", value), absl::StrCat(path, "=", value)});
           },
           help)
       ->type_name(type);
@@ -85,9 +98,10 @@ std::shared_ptr<KindFlags> AddKind(CLI::App* app, CommandSlot* slot, const std::
   auto flags = std::make_shared<KindFlags>();
   AddField(leaf, flags, absl::StrCat(kind, ".model"), "REFERENCE",
            "Model: name, id, or job:ID/output (required)");
-  AddField(leaf, flags, "name", "TEXT", "Name of the job, for people");
+  AddField(leaf, flags, "name", "TEXT", "Name of the job, for people to read");
   AddField(leaf, flags, "objective", "OBJECTIVE", "energy (default), time or edp");
-  AddField(leaf, flags, "deadline_seconds", "SECONDS", "From submission");
+  AddField(leaf, flags, "deadline_seconds", "SECONDS",
+           "Seconds after submission by which the job shall have ended");
   leaf->add_option("--set", flags->set, "Any other field=value of a job file; repeatable")
       ->type_name("FIELD=VALUE")
       ->allow_extra_args(false)
@@ -106,13 +120,15 @@ void AddKindCommands(CLI::App* app, CommandSlot* slot) {
                           "  wattle finetune --model gpt2 --data squad --dry-run > job.yaml\n");
   CLI::App* leaf = app->get_subcommand("finetune");
   AddField(leaf, finetune, "finetune.data", "DATA", "Training data (required)");
-  AddField(leaf, finetune, "finetune.heldout_data", "DATA", "For the held-out loss");
-  AddField(leaf, finetune, "finetune.epochs", "N", "Default 1");
+  AddField(leaf, finetune, "finetune.heldout_data", "DATA",
+           "Data set on which the held-out loss is measured");
+  AddField(leaf, finetune, "finetune.epochs", "N", "Passes over the data; default 1");
   AddField(leaf, finetune, "finetune.steps", "N", "Optimizer steps, instead of epochs");
-  AddField(leaf, finetune, "finetune.batch_size", "N", "Default 8");
-  AddField(leaf, finetune, "finetune.sequence_length", "N", "Tokens at most");
-  AddField(leaf, finetune, "finetune.learning_rate", "RATE", "Default 5e-5");
-  AddField(leaf, finetune, "finetune.seed", "N", "Of data order and dropout");
+  AddField(leaf, finetune, "finetune.batch_size", "N", "Examples at once; default 8");
+  AddField(leaf, finetune, "finetune.sequence_length", "N",
+           "Tokens of an example at most; default the model's context");
+  AddField(leaf, finetune, "finetune.learning_rate", "RATE", "Highest learning rate; default 5e-5");
+  AddField(leaf, finetune, "finetune.seed", "N", "Seed of the data order and of dropout");
 
   auto quantize = AddKind(app, slot, "quantize", "Quantize a model, from flags.",
                           "  wattle quantize --model gpt2\n"
@@ -127,11 +143,12 @@ void AddKindCommands(CLI::App* app, CommandSlot* slot) {
            "nearest (default), or compensated: GPTQ with --calibration-data");
   AddField(leaf, quantize, "quantize.calibration_data", "DATA",
            "A text or SQuAD data set, for compensated rounding and adaptive");
-  AddField(leaf, quantize, "quantize.calibration_tokens", "N", "Tokens read of it; default 16384");
+  AddField(leaf, quantize, "quantize.calibration_tokens", "N",
+           "Tokens of the calibration data that are read; default 16384");
   AddField(leaf, quantize, "quantize.size_budget_bytes", "BYTES",
-           "Adaptive: of all matrices at most; default 1.3 times those of int4");
+           "Adaptive: size of all matrices at most; default 1.3 times that of int4");
   AddField(leaf, quantize, "quantize.perplexity_change_percent_max", "PERCENT",
-           "Adaptive: meet this instead of a budget");
+           "Adaptive: perplexity may grow by this much, instead of a size budget");
 
   auto generate = AddKind(app, slot, "generate", "Generate text from prompts, from flags.",
                           "  wattle generate --model gpt2 \"The mast is\"\n"
@@ -140,7 +157,7 @@ void AddKindCommands(CLI::App* app, CommandSlot* slot) {
                           "  wattle generate --model gpt2 --data questions --max-new-tokens 64\n"
                           "  wattle generate --model gpt2 --data questions --quality-floor 1\n");
   leaf = app->get_subcommand("generate");
-  AddField(leaf, generate, "generate.data", "DATA", "Prompts as a data set");
+  AddField(leaf, generate, "generate.data", "DATA", "Data set of prompts");
   leaf->add_option("--prompt", generate->prompts, "A prompt, instead of --data; repeatable")
       ->type_name("TEXT")
       ->allow_extra_args(false)
@@ -159,14 +176,16 @@ void AddKindCommands(CLI::App* app, CommandSlot* slot) {
       ->type_name("TEXT")
       ->allow_extra_args(false)
       ->take_all();
-  AddField(leaf, generate, "generate.max_new_tokens", "N", "Default 32");
+  AddField(leaf, generate, "generate.max_new_tokens", "N",
+           "Tokens to generate at most; default 32");
   AddField(leaf, generate, "generate.batch_size", "N", "Prompts at once; default 1");
   AddField(leaf, generate, "generate.repetition_penalty", "P",
-           "Above 1: tokens that were there already become less likely");
-  AddField(leaf, generate, "generate.quantization", "FORM", "Applied when the model is loaded");
+           "Above 1: tokens of the prompt and the text so far become less likely");
+  AddField(leaf, generate, "generate.quantization", "FORM",
+           "Quantize the model when it is loaded: int8, int4, nf4");
   AddFloor(leaf, generate);
   AddField(leaf, generate, "generate.temperature", "T", "0, the default: greedy");
-  AddField(leaf, generate, "generate.seed", "N", "Of sampling");
+  AddField(leaf, generate, "generate.seed", "N", "Seed of the sampling");
 
   auto evaluate =
       AddKind(app, slot, "evaluate", "Measure a model's quality on data, from flags.",
@@ -175,15 +194,17 @@ void AddKindCommands(CLI::App* app, CommandSlot* slot) {
               "  wattle evaluate --model gpt2 --data squad --score-answers true\n");
   leaf = app->get_subcommand("evaluate");
   AddField(leaf, evaluate, "evaluate.data", "DATA", "A text or SQuAD data set (required)");
-  AddField(leaf, evaluate, "evaluate.quantization", "FORM", "Applied when the model is loaded");
+  AddField(leaf, evaluate, "evaluate.quantization", "FORM",
+           "Quantize the model when it is loaded: int8, int4, nf4");
   AddFloor(leaf, evaluate);
-  AddField(leaf, evaluate, "evaluate.batch_size", "N", "Default 8");
-  AddField(leaf, evaluate, "evaluate.limit_examples", "N", "Only the first of them");
+  AddField(leaf, evaluate, "evaluate.batch_size", "N", "Examples at once; default 8");
+  AddField(leaf, evaluate, "evaluate.limit_examples", "N", "Use only the first N examples");
   AddField(leaf, evaluate, "evaluate.reference_model", "REFERENCE",
-           "Model to compare with: KL divergence, top-1 agreement");
+           "Model to compare with, by KL divergence and top-1 agreement");
   AddField(leaf, evaluate, "evaluate.score_answers", "BOOL",
            "true: generate answers to a SQuAD file; exact match and F1");
-  AddField(leaf, evaluate, "evaluate.max_answer_tokens", "N", "Default 32");
+  AddField(leaf, evaluate, "evaluate.max_answer_tokens", "N",
+           "Tokens of an answer at most; default 32");
 }
 
 }  // namespace wattle::cli

@@ -30,7 +30,7 @@ std::string ValuePrefix(absl::string_view type_name) {
   return prefix + "_";
 }
 
-// "57.8" and "Wh" of FormatEnergy's two words.
+// The two words of FormatEnergy: "57.8" and "Wh".
 std::pair<std::string, std::string> Split(const std::string& quantity) {
   const size_t blank = quantity.find(' ');
   return {quantity.substr(0, blank), quantity.substr(blank + 1)};
@@ -41,7 +41,7 @@ std::pair<std::string, std::string> Split(const std::string& quantity) {
 std::string EnumWord(const google::protobuf::EnumDescriptor* type, int value) {
   const google::protobuf::EnumValueDescriptor* found = type->FindValueByNumber(value);
   if (found == nullptr) {
-    return absl::StrCat("unknown ", value);  // of a newer coordinator
+    return absl::StrCat("unknown ", value);  // a value of a newer coordinator
   }
   const std::string prefix = ValuePrefix(type->name());
   const std::string word =
@@ -173,7 +173,7 @@ size_t UniqueDigits(const std::vector<std::string>& ids) {
   std::set<std::string> seen;
   for (size_t i = 0; i < ids.size();) {
     if (!seen.insert(ids[i].substr(0, digits)).second && digits < ids[i].size()) {
-      ++digits;  // Two ids begin alike: once more from the first.
+      ++digits;  // Two ids have this beginning: check all ids again.
       seen.clear();
       i = 0;
     } else {
@@ -229,7 +229,7 @@ std::string FormatAge(absl::Time now, double unix_seconds) {
     return "";
   }
   const double age = absl::ToDoubleSeconds(now - absl::UnixEpoch()) - unix_seconds;
-  if (age < 2.0) {  // also a clock that runs a little ahead
+  if (age < 2.0) {  // also where a clock runs a little ahead
     return "now";
   }
   if (age < 60.0) {

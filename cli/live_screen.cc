@@ -14,19 +14,19 @@ void LiveScreen::Show(absl::string_view text) {
     return;
   }
   std::vector<std::string> lines = absl::StrSplit(absl::StripSuffix(text, "\n"), '\n');
-  // The last row stays free: the cursor stands there.
+  // The last row stays free for the cursor.
   const auto room = static_cast<size_t>(style_.height_rows > 1 ? style_.height_rows - 1 : 0);
   if (room > 0 && lines.size() > room) {
     lines.resize(room);
   }
   std::string frame;
   if (shown_lines_ > 0) {
-    absl::StrAppend(&frame, "\x1b[", shown_lines_, "A");  // Up to the first line.
+    absl::StrAppend(&frame, "\x1b[", shown_lines_, "A");  // The cursor goes up to the first line.
   }
   for (const std::string& line : lines) {
-    absl::StrAppend(&frame, "\r", line, "\x1b[K\n");  // The rest of the old line goes.
+    absl::StrAppend(&frame, "\r", line, "\x1b[K\n");  // Erases the rest of the old line.
   }
-  absl::StrAppend(&frame, "\x1b[J");  // So do lines below that the new text does not have.
+  absl::StrAppend(&frame, "\x1b[J");  // Erases old lines below the new text.
   out_ << frame << std::flush;
   shown_lines_ = lines.size();
 }

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The command line for people and scripts. What it does is in program.h.
+// The main function of `wattle`; program.h has the program.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -14,8 +14,9 @@
 
 namespace {
 
-// A descriptor that is closed would be given to the next file or socket, and the answer would go
-// there. A device that refuses writes takes the place: the program then says that it cannot write.
+// Where standard input, output or error is closed, the next file or socket would get its
+// descriptor, and the answer would be written there. So a closed descriptor is filled first, with a
+// file that refuses writes: the program then says that it cannot write.
 void OccupyClosedDescriptors() {
   for (int descriptor = STDIN_FILENO; descriptor <= STDERR_FILENO; ++descriptor) {
     if (fcntl(descriptor, F_GETFD) == -1) {
@@ -28,7 +29,7 @@ void OccupyClosedDescriptors() {
 
 int main(int argc, char** argv) {
   OccupyClosedDescriptors();
-  // What gRPC cannot do comes back as a status; its own log would say it twice.
+  // gRPC returns its errors as a status; its own log would repeat them.
   // NOLINTNEXTLINE(concurrency-mt-unsafe): before any thread
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
   wattle::cli::Interrupt interrupt;

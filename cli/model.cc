@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle model push|ls|pull|rm. A directory is checked whole before a byte is sent, and only the
-// files that belong to the model travel.
+// wattle model push|ls|pull|rm. push checks the whole directory before it sends a byte, and sends
+// only the files that belong to the model.
 #include <filesystem>
 #include <memory>
 #include <set>
@@ -28,8 +28,8 @@ struct ModelFlags {
   bool move_name = false;
 };
 
-// A directory of links to the model's files alone: a checkout often holds the same weights in
-// other formats, many times their size.
+// Makes a directory of links to the files that belong to the model. A checkout often has the same
+// weights in several other formats, which must not be sent.
 absl::StatusOr<std::string> StageModel(const std::string& directory,
                                        const models::ModelDirectory& model) {
   std::error_code error;
@@ -78,7 +78,7 @@ absl::StatusOr<ExitCode> Push(Session& session, const ModelFlags& flags) {
 absl::StatusOr<ExitCode> List(Session& session) {
   WATTLE_ASSIGN_OR_RETURN(const v1::ListArtifactsResponse all,
                           session.client().ListArtifacts(v1::ARTIFACT_KIND_UNSPECIFIED));
-  v1::ListArtifactsResponse models;  // also what jobs made, where that is a model
+  v1::ListArtifactsResponse models;  // also outputs of jobs that are models
   for (const v1::ArtifactInfo& artifact : all.artifacts()) {
     if (artifact.kind() == v1::ARTIFACT_KIND_MODEL ||
         (artifact.kind() == v1::ARTIFACT_KIND_RESULT && artifact.has_model_shape())) {
@@ -118,8 +118,8 @@ void AddModelCommands(CLI::App* app, CommandSlot* slot) {
   const auto push_flags = std::make_shared<ModelFlags>();
   CLI::App* push =
       AddLeaf(noun, "push",
-              "Check a Hugging Face directory and store it under a name. A name that stands for "
-              "something else is taken with --move only.",
+              "Check a Hugging Face directory and store it under a name. --move takes a name that "
+              "another artifact has.",
               "  wattle model push gpt2 ./gpt2\n"
               "  wattle model push gpt2 ./gpt2-new --move\n");
   push->add_option("NAME", push_flags->name, "Name that job files use")->required();

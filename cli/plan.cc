@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle plan: a dry run. What each device would take, and which one would be chosen and why.
+// wattle plan: a dry run. It shows what the job would take on each device, and which device would
+// be chosen and why.
 #include <memory>
 #include <vector>
 
@@ -42,24 +43,24 @@ absl::StatusOr<ExitCode> Plan(Session& session, const PlanFlags& flags) {
 }  // namespace
 
 void AddPlanCommand(CLI::App* app, CommandSlot* slot) {
-  CLI::App* leaf = AddLeaf(
-      app, "plan",
-      "Show what each device would take for a job and which one would be chosen; nothing is "
-      "submitted. Exits with 5 where no device is feasible.",
-      "  wattle plan deploy/examples/squad-gpt2.yaml\n"
-      "  wattle plan job.yaml --set objective=time\n"
-      "  wattle plan job.yaml --without-policies\n"
-      "  wattle plan job.yaml --policy deploy/examples/policy.yaml\n");
+  CLI::App* leaf =
+      AddLeaf(app, "plan",
+              "Show what a job would take on each device and which device would be chosen. Submits "
+              "nothing. Exits with 5 where the job can run nowhere.",
+              "  wattle plan deploy/examples/squad-gpt2.yaml\n"
+              "  wattle plan job.yaml --set objective=time\n"
+              "  wattle plan job.yaml --without-policies\n"
+              "  wattle plan job.yaml --policy deploy/examples/policy.yaml\n");
   const auto flags = std::make_shared<PlanFlags>();
   leaf->add_option("FILE", flags->file, "Job file; - is the standard input")->required();
   leaf->add_option("--set", flags->set, "field=value instead of what the file says; repeatable")
       ->type_name("FIELD=VALUE")
       ->allow_extra_args(false)
       ->take_all();
-  CLI::Option* without =
-      leaf->add_flag("--without-policies", flags->without_policies, "As if there were no policy");
+  CLI::Option* without = leaf->add_flag("--without-policies", flags->without_policies,
+                                        "Plan as if the fleet had no policies");
   leaf->add_option("--policy", flags->policy_files,
-                   "As if these policy files were the fleet's policies; repeatable")
+                   "Plan as if the policies of this file were the fleet's; repeatable")
       ->type_name("FILE")
       ->allow_extra_args(false)
       ->take_all()

@@ -181,7 +181,7 @@ Table AlternativesTable(const v1::PlanResponse& plan) {
   return table;
 }
 
-// One line for each time scale among the devices that is not 1.
+// One line for each time scale other than 1 among the devices.
 std::string ScaleNotes(const v1::PlanResponse& plan) {
   std::vector<double> scales;
   for (const v1::Candidate& candidate : plan.candidates()) {

@@ -30,7 +30,7 @@ absl::StatusOr<ExitCode> Apply(Session& session, const std::string& file) {
     }
     return text;
   });
-  // Applied all the same: devices may come later.
+  // The policy is applied: devices that it selects may come later.
   WATTLE_ASSIGN_OR_RETURN(const v1::ListPoliciesResponse all, session.client().ListPolicies());
   for (const v1::Policy& policy : applied.policies()) {
     if (SelectedDevices(all, policy.name()) == 0) {
@@ -57,14 +57,15 @@ absl::StatusOr<ExitCode> Remove(Session& session, const std::string& name) {
 }  // namespace
 
 void AddPolicyCommands(CLI::App* app, CommandSlot* slot) {
-  CLI::App* policy = AddGroup(app, "policy", "What devices may spend: apply, ls, rm.",
-                              "  wattle policy apply deploy/examples/policy.yaml\n"
-                              "  wattle policy ls\n");
-  CLI::App* apply = AddLeaf(
-      policy, "apply",
-      "Apply the policies of a file; one of the same name is replaced. Devices enforce them "
-      "also when they are offline.",
-      "  wattle policy apply deploy/examples/policy.yaml\n");
+  CLI::App* policy =
+      AddGroup(app, "policy", "Limits of devices (charge, heat, energy, hours): apply, ls, rm.",
+               "  wattle policy apply deploy/examples/policy.yaml\n"
+               "  wattle policy ls\n");
+  CLI::App* apply =
+      AddLeaf(policy, "apply",
+              "Apply the policies of a file. A policy replaces the one of the same name. Devices "
+              "enforce policies also while they are offline.",
+              "  wattle policy apply deploy/examples/policy.yaml\n");
   const auto file = std::make_shared<std::string>();
   apply->add_option("FILE", *file, "Policy file")->required();
   slot->Bind(apply, [file](Session& session) { return Apply(session, *file); });

@@ -35,7 +35,7 @@ std::string Budget(const v1::Policy& policy) {
              : FormatEnergy(FromWattHours(policy.daily_energy_budget_wh()));
 }
 
-// " UTC+02:00" or " Europe/Berlin" behind times of day that are not UTC.
+// The zone of a policy's times of day: " UTC", " UTC+02:00" or " Europe/Berlin".
 std::string Zone(const v1::Policy& policy) {
   if (!policy.time_zone().empty()) {
     return absl::StrCat(" ", Printable(policy.time_zone()));

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle profile ls|show: what predictions are made from.
+// wattle profile ls|show: the profile rows, from which predictions are made.
 #include <memory>
 
 #include "absl/strings/str_cat.h"
@@ -39,10 +39,11 @@ absl::StatusOr<ExitCode> Show(Session& session, const std::string& device_class)
 }  // namespace
 
 void AddProfileCommands(CLI::App* app, CommandSlot* slot) {
-  CLI::App* noun = AddGroup(app, "profile",
-                            "Measured and published rows that predictions are made from: ls, show.",
-                            "  wattle profile ls\n"
-                            "  wattle profile show jetson-orin-nano\n");
+  CLI::App* noun =
+      AddGroup(app, "profile",
+               "Profile rows, the measured and published numbers behind predictions: ls, show.",
+               "  wattle profile ls\n"
+               "  wattle profile show jetson-orin-nano\n");
   const auto class_filter = std::make_shared<std::string>();
   CLI::App* list = AddLeaf(noun, "ls", "List profile rows, measured ones first.",
                            "  wattle profile ls\n"

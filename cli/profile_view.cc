@@ -11,7 +11,7 @@
 namespace wattle::cli {
 namespace {
 
-// "1.23 s", "456 ms", "78 µs": a unit of work may be a token.
+// "1.23 s", "456 ms", "78 µs". A unit of work can be as small as a token.
 std::string UnitSeconds(double seconds) {
   if (seconds <= 0.0) {
     return "";  // Not known.
@@ -38,7 +38,7 @@ std::string Power(double watts) {
   return watts > 0.0 ? FormatPower(Watts(watts)) : "";
 }
 
-// "published", "measured", "emulated": a measured row of an emulated device says so.
+// "published", "measured", or "emulated" for a row that was measured on an emulated device.
 std::string SourceWord(const v1::ProfileRow& row) {
   if (row.source() == v1::PROFILE_SOURCE_MEASURED && row.emulated()) {
     return "emulated";
@@ -46,7 +46,7 @@ std::string SourceWord(const v1::ProfileRow& row) {
   return Word(row.source());
 }
 
-// What is not known is a wildcard: "any batch".
+// The workload in words. An unknown setting holds for all: "any batch".
 std::string WorkloadWords(const v1::WorkloadSignature& signature) {
   std::string out = Word(signature.method());
   absl::StrAppend(&out, ", ",
@@ -71,7 +71,7 @@ std::string WorkloadWords(const v1::WorkloadSignature& signature) {
 
 std::string Spread(const v1::Statistic& statistic) {
   if (statistic.count() == 0) {
-    return "";  // A published mean tells of no observations.
+    return "";  // A published mean has no count of observations.
   }
   std::string out = absl::StrCat(" (", statistic.count(),
                                  statistic.count() == 1 ? " observation" : " observations");

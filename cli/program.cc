@@ -21,7 +21,7 @@ namespace {
 
 constexpr char kDefaultCoordinator[] = "127.0.0.1:7410";
 constexpr char kCompleteCommand[] = "__complete";
-// A key was pressed: better no names than a wait.
+// A person who pressed Tab waits: rather no names than a longer wait.
 constexpr double kCompletionSeconds = 0.7;
 
 void AddGlobalFlags(CLI::App* app, GlobalFlags* flags) {
@@ -36,10 +36,13 @@ void AddGlobalFlags(CLI::App* app, GlobalFlags* flags) {
                            : word == "csv" ? OutputFormat::kCsv
                                            : OutputFormat::kTable;
          },
-         "table for people, json for scripts (protobuf JSON, proto field names), csv of energy")
+         "table for people; json for scripts (protobuf JSON, proto field names); csv: wattle "
+         "energy "
+         "alone")
       ->check(CLI::IsMember({"table", "json", "csv"}).description(""))
       ->type_name("FORMAT");
-  app->add_option("--timeout-seconds", flags->timeout_seconds, "Of a call; default 20")
+  app->add_option("--timeout-seconds", flags->timeout_seconds,
+                  "How long a call may take; default 20")
       ->check(NumberBetween(0.01, 86400.0))
       ->type_name("SECONDS");
 }
@@ -74,7 +77,7 @@ std::unique_ptr<CLI::App> MakeApp(const std::string& version, GlobalFlags* flags
       "wattle");
   app->set_version_flag("--version", absl::StrCat("wattle ", version));
   app->require_subcommand(1);
-  app->fallthrough();  // global flags may stand after the command
+  app->fallthrough();  // global flags may also stand after the command
   app->footer(
       "\nExamples:\n"
       "  wattle status\n"
@@ -107,7 +110,7 @@ std::string OneLine(absl::string_view text) {
   return absl::StrJoin(words, " ");
 }
 
-// One line; on a terminal that is too narrow for it, broken between words.
+// Writes the error as one line; on a narrower terminal the line is broken between words.
 int Fail(const Environment& environment, ExitCode code, absl::string_view message) {
   const std::string line = absl::StrCat("wattle: ", OneLine(message));
   const int width = environment.error_style.width_columns;
@@ -117,7 +120,7 @@ int Fail(const Environment& environment, ExitCode code, absl::string_view messag
   return static_cast<int>(code);
 }
 
-// What was printed and did not get out is an error, whatever the command itself came to.
+// Output that could not be written is an error, whatever the command's own result was.
 int AfterOutput(const Environment& environment, int code) {
   environment.out->flush();
   if (environment.out->good()) {
@@ -128,7 +131,7 @@ int AfterOutput(const Environment& environment, int code) {
               "output closed?");
 }
 
-// The deepest command that was named, "wattle job", and the word after it that is none.
+// The deepest command on the line ("wattle job"), and the word after it that is no command.
 struct CommandLine {
   std::string path = "wattle";
   std::string unknown;
@@ -144,7 +147,8 @@ CommandLine Named(CLI::App* app) {
   return line;
 }
 
-// Runs the parser. An exit code if the program ends here: help, version, or a usage error.
+// Parses the arguments. Returns an exit code where the program ends here: help, version, usage
+// error.
 std::optional<int> Parse(CLI::App* app, const std::vector<std::string>& arguments,
                          const Environment& environment) {
   try {

@@ -18,16 +18,16 @@ namespace {
 
 constexpr int kBarWidth = 26;
 
-// " emulated", " modelled"; nothing after what a sensor of the device measured.
+// " emulated" or " modelled"; "" for watts that a sensor of the device measured.
 std::string EvidenceNote(const v1::AttemptProgress& progress, const v1::Candidate* chosen) {
   if (chosen != nullptr && chosen->emulated()) {
     return " emulated";
   }
-  // An older worker does not tell its source.
+  // An older worker does not report the source of its watts.
   return progress.energy_source() == v1::ENERGY_SOURCE_MODEL ? " modelled" : "";
 }
 
-// The parts after the bar, most wanted first; shorter ones where the terminal is narrow.
+// The parts after the bar, the most important first; shorter ones for a narrow terminal.
 std::vector<std::string> Parts(const v1::JobUpdate& update, const v1::Candidate* chosen,
                                bool narrow) {
   const v1::AttemptProgress& progress = update.progress();
@@ -42,7 +42,7 @@ std::vector<std::string> Parts(const v1::JobUpdate& update, const v1::Candidate*
   if (progress.remaining_seconds() > 0.0) {
     const double scale = chosen != nullptr ? chosen->prediction().time_scale() : 1.0;
     const absl::Duration left = absl::Seconds(progress.remaining_seconds());
-    // On an emulated device two clocks run: the one people wait by comes first.
+    // An emulated device has two clocks. The wall clock comes first, because people wait by it.
     parts.push_back(
         scale == 0.0 || scale == 1.0
             ? absl::StrCat("left ", FormatElapsed(left))
@@ -91,7 +91,7 @@ std::string RenderJobProgress(const v1::JobUpdate& update, const TextStyle& styl
   if (progress.steps_total() > 0) {
     const double ratio =
         static_cast<double>(progress.step()) / static_cast<double>(progress.steps_total());
-    // Where room is short the numbers say what the bar shows.
+    // On a narrow terminal the numbers stand for the bar.
     absl::StrAppend(&line, narrow ? "" : absl::StrCat(" ", RenderBar(ratio, kBarWidth)), " ",
                     progress.step(), "/", progress.steps_total());
   }
@@ -100,7 +100,7 @@ std::string RenderJobProgress(const v1::JobUpdate& update, const TextStyle& styl
   for (const std::string& part : Parts(update, chosen, narrow)) {
     const std::string longer = absl::StrCat(line, "  ", part);
     if (limit > 0 && DisplayWidth(longer) > limit) {
-      break;  // What is wanted less does not take the place of what is wanted more.
+      break;  // A less important part must not replace a more important one.
     }
     line = longer;
   }

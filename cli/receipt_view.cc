@@ -18,7 +18,8 @@ double ScaleOf(const v1::Receipt& receipt) {
   return receipt.time_scale() == 0.0 ? 1.0 : receipt.time_scale();
 }
 
-// A run that was cancelled, failed or replaced took less than the whole one that was predicted.
+// Whether the attempt did all its work. Only then may the run be compared with the prediction,
+// which is for all the work.
 bool RanToItsEnd(const v1::Attempt& attempt) {
   return attempt.state() == v1::ATTEMPT_STATE_FINISHED;
 }
@@ -35,7 +36,7 @@ Table ComparisonTable(const v1::Attempt& attempt) {
                {"9 in 10 between"}});
   const v1::Prediction& predicted = receipt.predicted();
   const v1::EnergyMeasurement& run = receipt.run();
-  // Without a prediction (an attempt of another version) the column stays empty, not zero.
+  // An attempt of another version may have no prediction; the column is then empty, not zero.
   const auto guess = [&](const std::string& text) { return receipt.has_predicted() ? text : ""; };
   table.AddRow({"device s", guess(FormatSeconds(predicted.run_seconds().mean())),
                 FormatSeconds(run.seconds()),
@@ -112,7 +113,7 @@ std::string EnergyNotes(const v1::Receipt& receipt) {
   return out;
 }
 
-// Empty where the attempt ended before a step was made.
+// "" where the attempt ended before its first step.
 std::string AmountOfWork(const v1::WorkDone& work) {
   if (work.units() <= 0.0 || work.unit() == v1::WORK_UNIT_UNSPECIFIED) {
     return "";
@@ -121,10 +122,11 @@ std::string AmountOfWork(const v1::WorkDone& work) {
   absl::StrAppend(&out, FormatCount(work.units()), " ", UnitWord(work.unit()),
                   work.units() == 1.0 ? "" : "s");
   if (work.steps() > 0) {
-    absl::StrAppend(&out, ", ", work.steps(), " steps");
+    absl::StrAppend(&out, ", ", work.steps(), work.steps() == 1 ? " step" : " steps");
   }
   if (work.examples() > 0) {
-    absl::StrAppend(&out, ", ", FormatCount(static_cast<double>(work.examples())), " examples");
+    absl::StrAppend(&out, ", ", FormatCount(static_cast<double>(work.examples())),
+                    work.examples() == 1 ? " example" : " examples");
   }
   if (work.tokens() > 0) {
     absl::StrAppend(&out, ", ", FormatCount(static_cast<double>(work.tokens())), " tokens");

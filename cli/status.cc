@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle status: the fleet at a glance.
+// wattle status: the fleet on one page.
 #include <utility>
 
 #include "cli/ask_fleet.h"

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle submit: job files to jobs. Every file is read before the first job is submitted.
+// wattle submit: submits job files. It reads every file before it submits the first job.
 #include "cli/submit.h"
 
 #include <memory>
@@ -23,7 +23,7 @@ struct SubmitFlags {
   SubmitOptions options;
 };
 
-// What to do about a submit without an answer: it may have arrived.
+// Adds what to do about a submit without an answer, which may have arrived.
 absl::Status WithKey(const absl::Status& status, const std::string& file, const std::string& key) {
   if (!absl::IsDeadlineExceeded(status)) {
     return status;
@@ -55,7 +55,7 @@ absl::StatusOr<v1::SubmitJobResponse> SubmitOne(Session& session, const v1::JobS
   return response;
 }
 
-// The jobs of the files before the one that failed are jobs: their ids must not get lost.
+// Adds the ids of the jobs that were submitted before the error, so that they are not lost.
 absl::Status WithSubmitted(const absl::Status& status,
                            const std::vector<v1::SubmitJobResponse>& submitted) {
   std::string ids;
@@ -76,7 +76,7 @@ std::string NextSteps(const std::vector<v1::SubmitJobResponse>& submitted, bool 
   return absl::StrCat("next:\n", hints);
 }
 
-// One document: of one file the service's own answer, of several the list of their jobs.
+// Prints one document: the service's answer for one file, a list of the jobs for several files.
 void PrintSubmitted(Session& session, const std::vector<v1::SubmitJobResponse>& submitted,
                     bool watched) {
   const auto hints = [&] { return NextSteps(submitted, watched); };
@@ -142,12 +142,13 @@ void AddSubmitCommand(CLI::App* app, CommandSlot* slot) {
   const auto flags = std::make_shared<SubmitFlags>();
   leaf->add_option("FILE", flags->files, "Job files; - is the standard input")->required();
   leaf->add_flag("-w,--watch", flags->options.watch, "Show progress until the jobs have ended");
-  leaf->add_option("--set", flags->set, "field=value instead of what the file says; repeatable")
+  leaf->add_option("--set", flags->set, "field=value instead of the file's; repeatable")
       ->type_name("FIELD=VALUE")
       ->allow_extra_args(false)
       ->take_all();
-  leaf->add_option("--idempotency-key", flags->options.idempotency_key,
-                   "A repeated submit with the same key is the same job; made at random by default")
+  leaf->add_option(
+          "--idempotency-key", flags->options.idempotency_key,
+          "A second submit with this key gives the same job, no new one; default: a random key")
       ->type_name("KEY");
   slot->Bind(leaf, [flags](Session& session) { return Submit(session, *flags); });
 }

@@ -36,6 +36,7 @@ TEST_F(SubmitTest, AJobComesFromFlagsAlone) {
   EXPECT_EQ(spec.owner(), "ada");
   const Result bad = Run({"finetune", "--epochs", "two"});
   EXPECT_EQ(bad.code, 2);
+  EXPECT_THAT(bad.err, HasSubstr("--epochs two: "));
   EXPECT_THAT(bad.err, HasSubstr("wants a whole number"));
 }
 

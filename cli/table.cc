@@ -15,7 +15,7 @@
 namespace wattle::cli {
 namespace {
 
-constexpr size_t kGap = 2;             // blanks between columns
+constexpr size_t kGap = 2;             // blanks between two columns
 constexpr size_t kNarrowestWrap = 18;  // a wrapped column narrower than this cannot be read
 constexpr char32_t kBroken = 0xFFFFFFFF;
 
@@ -24,8 +24,8 @@ struct CodePoint {
   size_t size_bytes = 1;
 };
 
-// The code point at the start of `text`, which is not empty. kBroken and one byte where it is not
-// UTF-8.
+// The code point at the start of `text`, and its size. kBroken and one byte where `text` does not
+// begin with UTF-8. REQUIRES: `text` is not empty.
 CodePoint Decode(absl::string_view text) {
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char first = byte(0);
@@ -55,8 +55,8 @@ bool In(const Range* begin, const Range* end, char32_t value) {
                      [&](const Range& r) { return value >= r.first && value <= r.last; });
 }
 
-// The blocks that matter in names: combining marks and joiners (no column), East Asian wide and
-// emoji (two). After Unicode's EastAsianWidth.txt, whole blocks instead of single characters.
+// Columns of a code point: combining marks and joiners take none, East Asian wide characters and
+// emoji take two. From Unicode's EastAsianWidth.txt, by whole blocks instead of single characters.
 size_t ColumnsOf(char32_t value) {
   static constexpr std::array<Range, 6> kZero = {{{0x0300, 0x036F},
                                                   {0x0483, 0x0489},
@@ -140,7 +140,7 @@ std::vector<std::string> WrapText(absl::string_view text, size_t width) {
       lines.back() += ' ';
       ++used;
     }
-    while (columns > width) {  // longer than a line: cut
+    while (columns > width) {  // a word longer than a line is cut
       size_t taken_bytes = 0;
       size_t taken = 0;
       while (taken_bytes < word.size()) {
@@ -212,7 +212,7 @@ bool Table::Shrink(const std::vector<size_t>& shown, size_t limit,
   for (const size_t i : shown) {
     total += (*widths)[i];
   }
-  while (total > limit) {  // take from the widest column that may wrap
+  while (total > limit) {  // narrow the widest column that may wrap
     size_t widest = columns_.size();
     for (const size_t i : shown) {
       const size_t least = std::max(kNarrowestWrap, DisplayWidth(columns_[i].head));
@@ -288,7 +288,7 @@ std::string Table::RenderBlocks(const TextStyle& style) const {
   const size_t value_width = std::max(limit > indent ? limit - indent : 0, kNarrowestWrap);
   std::string out;
   for (const Row& row : rows_) {
-    // A first column without a head is a mark: it belongs before the name.
+    // A first column without a head holds a mark, which is written before the name.
     const size_t title = columns_.front().head.empty() && columns_.size() > 1 ? 1 : 0;
     std::string heading = row.cells[title];
     if (title == 1 && row.cells.front() != "-") {

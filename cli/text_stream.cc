@@ -9,7 +9,7 @@
 namespace wattle::cli {
 namespace {
 
-// Line ends stay; other control characters are made visible.
+// `text` without control characters, except for line ends.
 std::string ForTerminal(absl::string_view text) {
   std::string out;
   const char* separator = "";

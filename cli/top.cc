@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle top: the fleet, live. Without a terminal: one screen after the other.
+// wattle top: the fleet, live. Without a terminal it writes one screen after the other.
 #include <memory>
 #include <string>
 #include <utility>
@@ -18,7 +18,7 @@
 namespace wattle::cli {
 namespace {
 
-// The joules of a day change slowly.
+// Today's joules are asked for less often, because they change slowly.
 constexpr absl::Duration kTodayInterval = absl::Seconds(30);
 
 struct TopFlags {
@@ -38,7 +38,7 @@ TopOrder Next(TopOrder order) {
   return TopOrder::kName;
 }
 
-// Waits for the next look; false: the person wants to leave, or nobody reads any more.
+// Waits until the next screen is due. False: the person quits, or nobody reads the output any more.
 bool Wait(Session& session, absl::Duration interval, TopState* state) {
   const Environment& environment = session.environment();
   if (!environment.out->good()) {
@@ -73,7 +73,7 @@ absl::StatusOr<ExitCode> ShowTop(Session& session, const TopFlags& flags) {
     if (!state.paused || !asked) {
       absl::StatusOr<FleetAnswers> fresh = AskFleet(session);
       if (absl::IsCancelled(fresh.status())) {
-        return ExitCode::kOk;  // Ctrl-C is one way to leave.
+        return ExitCode::kOk;  // Ctrl-C ends it like q.
       }
       WATTLE_RETURN_IF_ERROR(fresh.status());
       fresh->today = std::move(answers.today);
@@ -101,8 +101,9 @@ void AddTopCommand(CLI::App* app, CommandSlot* slot) {
                            "  wattle top\n"
                            "  wattle top --once\n");
   const auto flags = std::make_shared<TopFlags>();
-  leaf->add_flag("--once", flags->once, "One screen, then end");
-  leaf->add_option("--interval-seconds", flags->interval_seconds, "Between two looks; default 1")
+  leaf->add_flag("--once", flags->once, "Show one screen and end");
+  leaf->add_option("--interval-seconds", flags->interval_seconds,
+                   "Seconds between two screens; default 1")
       ->check(NumberBetween(0.2, 3600.0))
       ->type_name("SECONDS");
   slot->Bind(leaf, [flags](Session& session) -> absl::StatusOr<ExitCode> {

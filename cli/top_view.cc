@@ -20,9 +20,9 @@ namespace wattle::cli {
 namespace {
 
 constexpr int kBarWidth = 12;
-constexpr int kWaitingShownMax = 8;  // Jobs of the queue.
+constexpr int kWaitingShownMax = 8;  // Waiting jobs that are listed.
 
-// Where room is short a mark tells what is not measured; the screen's last line explains it.
+// In narrow columns a mark stands for "emulated" or "modelled"; the screen's last line explains it.
 std::string MarkedPower(const v1::Device& device) {
   if (PowerWords(device).empty()) {
     return "";
@@ -78,7 +78,7 @@ double OrderKey(const v1::Device& device, TopOrder order) {
     case TopOrder::kName:
       break;
   }
-  return 0.0;  // As the coordinator lists them: by name.
+  return 0.0;  // By name, the coordinator's own order.
 }
 
 Table DeviceTable(const v1::ListDevicesResponse& devices, TopOrder order) {
@@ -133,7 +133,7 @@ std::string Queue(const v1::ListJobsResponse& jobs, absl::Time now, const TextSt
   }
   for (const v1::JobSummary& job : rows) {
     if (job.state() != v1::JOB_STATE_WAITING && job.state() != v1::JOB_STATE_QUEUED) {
-      continue;  // An active job stands with its device.
+      continue;  // The table of devices shows active jobs.
     }
     if (shown == kWaitingShownMax) {
       ++more;

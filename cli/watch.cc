@@ -13,8 +13,8 @@ namespace wattle::cli {
 
 namespace {
 
-// What the updates did not show of a single prompt's text before the job ended, and the end of its
-// line. A text that cannot be read is no fault of the watching: 'wattle job output' says why.
+// The rest of a single prompt's text, which the updates did not show before the job ended, and the
+// end of its line. Where the text cannot be read, nothing: 'wattle job output' says why.
 std::string RestOfText(Session& session, const v1::Job& job, const TextStream& text) {
   std::string rest;
   if (job.state() == v1::JOB_STATE_SUCCEEDED && job.spec().generate().prompts_size() == 1) {
