@@ -52,6 +52,29 @@ class BadInput(Scene):
         self.assertIn("4096 tokens", plan.stdout + plan.stderr)
         self.assertEqual(self.fleet.api("jobs").get("jobs", []), [])
 
+    def test_a_prompt_that_fills_the_context_is_refused_before_a_device_spends_a_joule(self):
+        self.start("one")
+        self.push_demo()
+        words = "winter roof " * 300  # The context of the demo's model is 256 tokens.
+        file = self.fleet.directory / "chats.jsonl"
+        file.write_text(json.dumps({"prompt": "A roof?"}) + "\n" + json.dumps({"id": "long", "prompt": words}) + "\n")
+        self.fleet.wattle("data", "push", "chats", file)
+        quantized = self.fleet.submit(self.job_file("small", quantize={"model": "base"}))
+        cases = [
+            ({"model": "base", "prompts": ["A roof?", words]}, ["generate.prompts: prompt 2 has", "context of model base is 256", "shorten it to 255"]),
+            ({"model": "base", "data": "chats"}, ["generate.data: chats: prompt long has", "context of model base is 256"]),
+            ({"model": f"job:{quantized}/output", "prompts": [words]}, ["prompt 1 has", "context of model job:"]),
+        ]
+        for number, (generate, says) in enumerate(cases):
+            with self.subTest(generate=generate):
+                path = self.job_file(f"prompts-{number}", generate=generate)
+                self.refused("submit", path, status=2, says=says)
+                plan = self.fleet.run_wattle("plan", path)
+                self.assertEqual(plan.returncode, 5, plan.stdout + plan.stderr)
+                self.assertIn(says[-1], " ".join((plan.stdout + plan.stderr).split()))
+        self.assertEqual(len(self.fleet.api("jobs")["jobs"]), 1, "the quantize job alone")
+        self.fleet.submit(self.job_file("fits", generate={"model": "base", "prompts": ["winter " * 100], "max_new_tokens": 4}))
+
     def test_names_are_neither_taken_nor_removed_by_mistake(self):
         self.start("one")
         self.push_demo()
@@ -129,12 +152,27 @@ class BadInput(Scene):
             (["--emulate", "raspberry-pi-5", "--time-scale", "nan"], "--time-scale"), (["--nonsense"], "--nonsense"))]
         if not any(pathlib.Path(device).exists() for device in ("/dev/nvidia0", "/dev/nvhost-gpu", "/dev/nvgpu")):
             cases.append(("wattle-worker", "--state-dir", ["--device", "cuda"], "no NVIDIA driver"))
+        cases.append(("wattle-runner", "--task", ["--nonsense"], "--nonsense"))
         for program, directory, flags, says in cases:
             with self.subTest(program=program, flags=flags):
                 done = subprocess.run([str(BIN / program), directory, str(state), *flags], capture_output=True, text=True, timeout=60, check=False)
                 self.assertEqual(done.returncode, 2, done.stderr)
                 self.assertIn(says, done.stderr)
                 self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
+
+    def test_a_runner_without_cuda_is_told_when_the_worker_starts(self):
+        board = self.fleet.directory / "board"  # A machine that has the driver.
+        (board / "dev").mkdir(parents=True)
+        (board / "dev" / "nvidia0").touch()
+        flags = ["--coordinator", "127.0.0.1:1", "--state-dir", self.fleet.directory / "state", "--metrics", "none", "--sensor-root", board]
+        done = subprocess.run([str(BIN / "wattle-worker"), *[str(flag) for flag in flags], "--device", "cuda"], capture_output=True, text=True,
+                              timeout=120, check=False)
+        if done.returncode == 0:
+            self.skipTest("this machine's libtorch has CUDA")
+        self.assertEqual(done.returncode, 2, done.stderr)
+        last = done.stderr.strip().splitlines()[-1]
+        for text in ("--device cuda", 'finds no device "cuda"', 'use "cpu"'):
+            self.assertIn(text, last)
 
     def test_port_in_use(self):
         self.start()
