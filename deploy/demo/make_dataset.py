@@ -3,7 +3,7 @@
 #
 # Writes the demo's question-answer pairs, fleet-qa-train.json and fleet-qa-heldout.json (SQuAD 2.0 format): manual pages
 # written by hand and log entries drawn from fleet_text.py. Standard library only; a fixed seed gives the same bytes
-# everywhere. Also prompts.jsonl: held-out questions that the demo asks before and after. `--check` writes nothing and fails if the files differ from what would be written.
+# everywhere. Also prompts.jsonl: the held-out questions, which the demo asks before and after. `--check` writes nothing and fails if the files differ from what would be written.
 
 import argparse
 import hashlib
@@ -175,9 +175,9 @@ def paragraphs(data_set):
 
 
 def prompts(heldout):
-    """One JSON line each, in the template of formats/squad.h up to the answer."""
+    """Every held-out question as a JSON line, in the template of formats/squad.h up to the answer; first those that the demo prints."""
     context_of = {q["question"]: p["context"] for p in paragraphs(heldout) for q in p["qas"]}
-    lines = ({"prompt": f"{context_of[asked]}\nQuestion: {asked}\nAnswer:"} for asked in PROMPTS)
+    lines = ({"prompt": f"{context_of[asked]}\nQuestion: {asked}\nAnswer:"} for asked in (*PROMPTS, *(other for other in context_of if other not in PROMPTS)))
     return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
 
 

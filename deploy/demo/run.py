@@ -148,12 +148,12 @@ class Demo:
         first part. With --squad the held-out questions and the prompts are the last ones."""
         paragraphs = squad_paragraphs(self.train)
         self.train, _ = self.cut("train.json", paragraphs, CAPPED_EXAMPLES)
-        if self.options.squad:
-            self.heldout, kept = self.cut("heldout.json", reversed(paragraphs), CAPPED_HELDOUT)
-            self.prompts = self.fleet.directory / "prompts.jsonl"
-            lines = [{"prompt": f"{paragraph['context'][:400]}\nQuestion: {paragraph['qas'][0]['question']}\nAnswer:"}
-                     for _, paragraph in kept if paragraph["qas"]]
-            self.prompts.write_text("".join(json.dumps(line) + "\n" for line in lines[:5]))
+        heldout = reversed(paragraphs) if self.options.squad else squad_paragraphs(self.heldout)
+        self.heldout, kept = self.cut("heldout.json", heldout, CAPPED_HELDOUT)
+        self.prompts = self.fleet.directory / "prompts.jsonl"
+        lines = [{"prompt": f"{paragraph['context'][:400]}\nQuestion: {paragraph['qas'][0]['question']}\nAnswer:"}
+                 for _, paragraph in kept if paragraph["qas"]]
+        self.prompts.write_text("".join(json.dumps(line) + "\n" for line in lines[:5]))
 
     # The stage ---------------------------------------------------------------------------------------------------------
 
@@ -288,7 +288,7 @@ class Demo:
                    f"{', '.join(names[device] for device in excluded) or 'nothing'} is excluded and {names.get(instead, 'nothing')} is chosen")
 
     def generate_and_evaluate(self, finetuned):
-        heading("(c) int8 batch generation and (d) perplexity, before and after, under the same policy")
+        heading("(c) int8 batch generation and (d) perplexity and answers, before and after, under the same policy")
         jobs = [self.fleet.submit(HERE / f"{kind}.yaml", **{f"{kind}__model": model})
                 for kind in ("generate", "evaluate") for model in ("demo-base", f"job:{finetuned}/output")]
         self.watch(*jobs)
@@ -351,7 +351,7 @@ class Demo:
             print(self.text("job", "receipt", job["job_id"]) + "\n")
 
     def losses(self, finetunes, evaluations):
-        heading("Held-out loss and perplexity, before and after")
+        heading("Held-out loss, perplexity and exact answers, before and after")
         for job in finetunes:
             before, after = (metric(receipt_of(job), f"heldout_loss_{when}") for when in ("before", "after"))
             fall = 100 * (1 - after / before)
@@ -362,6 +362,8 @@ class Demo:
                 self.capped_note(job)
         before, after = (metric(receipt_of(job), "perplexity") for job in evaluations)
         note(f"perplexity of the held-out answers: {before:.1f} -> {after:.1f}")
+        exact = [metric(receipt_of(job), "squad_exact_match_percent") for job in evaluations]
+        note(f"held-out questions answered rightly (exact match): {exact[0]:.0f} % -> {exact[1]:.0f} %")
         self.check(after < before, f"perplexity fell from {before:.1f} to {after:.1f}")
 
     def capped_note(self, job):
