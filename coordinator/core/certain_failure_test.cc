@@ -59,7 +59,8 @@ TEST(CertainFailureTest, QuantizedWeightsAreNeitherTrainedNorQuantizedAgain) {
   EXPECT_EQ(CertainFailure(generate, Model("int8")), "") << "that is what it is for";
 }
 
-// Who counts prompts needs the model's tokenizer: also that of a model which a job is still to make.
+// Who counts prompts needs the model's tokenizer: also that of a model which a job is still to
+// make.
 TEST(QuestionOfPromptsTest, NamesTheArtifactThatHasTheTokenizer) {
   State state;
   const Instant now{absl::UnixEpoch() + absl::Hours(500'000), Monotonic()};

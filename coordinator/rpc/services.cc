@@ -28,8 +28,8 @@ Reactor* Now(Context* context, absl::StatusOr<Response> result, Response* respon
   return reactor;
 }
 
-// Answers when the reply comes; the reply of a command comes after it is durable. `command` gets the
-// reply callback. The response lives until Finish.
+// Answers when the reply comes; the reply of a command comes after it is durable. `command` gets
+// the reply callback. The response lives until Finish.
 template <typename Response, typename Command>
 Reactor* Later(Context* context, Response* response, const Command& command) {
   Reactor* reactor = context->DefaultReactor();

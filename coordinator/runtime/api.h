@@ -26,9 +26,9 @@ namespace wattle::runtime {
 template <typename Response>
 using Reply = std::function<void(const absl::StatusOr<Response>&)>;
 
-// Calls the function once: with the reason why every device would refuse a prompt of the question, or
-// with "". The call may come on any thread, after the checker returned or before. This folder reads
-// no tokenizers; coordinator/prompts does.
+// Calls the function once: with the reason why every device would refuse a prompt of the question,
+// or with "". The call may come on any thread, after the checker returned or before. This folder
+// reads no tokenizers; coordinator/prompts does.
 using PromptChecker = std::function<void(core::PromptQuestion, std::function<void(std::string)>)>;
 
 class Api {

@@ -310,8 +310,8 @@ absl::Status Agent::Open() {
   return absl::OkStatus();
 }
 
-// Validate has found the driver. The runner's libtorch may still lack CUDA, and then every job that is
-// placed here would fail.
+// Validate has found the driver. The runner's libtorch may still lack CUDA, and then every job that
+// is placed here would fail.
 absl::Status Agent::AskRunner() {
   const auto engine = child::RunnerVersion(config_.runner, kRunnerAnswers);
   if (!engine.ok()) {
