@@ -413,6 +413,9 @@ void Coordinator::Count(const std::vector<v1::Event>& events) {
       ++counts.moved;
     } else if (event.has_job_archived()) {
       ++counts.archived;
+    } else if (event.has_restore_finding()) {
+      counts.returned +=
+          absl::StrContains(event.restore_finding().text(), "was taken in again") ? 1 : 0;
     } else if (event.has_artifact_removed()) {
       ++counts.evicted;
     } else if (event.has_report_accepted()) {

@@ -89,7 +89,7 @@ void Invariants::OnEvent(const v1::Event& event) {
     case v1::Event::kArtifactRemoved:
       return OnRemoved(event.artifact_removed());
     case v1::Event::kArtifactCommitted:
-      evicted_.erase(event.artifact_committed().info().artifact_id());
+      model_.evicted.erase(event.artifact_committed().info().artifact_id());
       return;
     case v1::Event::kJobStateChanged:
       return OnJob(event.job_state_changed());
@@ -161,7 +161,7 @@ void Invariants::OnRemoved(const v1::ArtifactRemoved& removed) {
   if (removed.names_only()) {
     return;
   }
-  evicted_.insert(removed.artifact_id());
+  model_.evicted.insert(removed.artifact_id());
   for (const auto& [id, job] : model_.jobs) {
     if (!core::IsTerminal(job.state) && job.inputs.contains(removed.artifact_id())) {
       Break(absl::StrCat("artifact ", removed.artifact_id(), " was evicted, and ", id,

@@ -62,7 +62,7 @@ class Invariants {
   [[nodiscard]] int64_t last_sequence() const { return model_.last_sequence; }
   // Whether an event removed the artifact from the store.
   [[nodiscard]] bool WasEvicted(const std::string& artifact_id) const {
-    return evicted_.contains(artifact_id);
+    return model_.evicted.contains(artifact_id);
   }
   // Whether a receipt of the device came after its job had moved to the history. Its joules are
   // then only in the device's ledger.
@@ -95,6 +95,7 @@ class Invariants {
     std::unordered_map<std::string, v1::EnergyLedger> ledgers;  // by device
     std::unordered_map<std::string, std::string> jobs_of_keys;  // includes archived jobs
     int64_t last_sequence = 0;
+    std::unordered_set<std::string> evicted;  // artifacts
   };
 
  public:
@@ -124,7 +125,6 @@ class Invariants {
   // Facts of the whole world, including journals that a backup replaced:
   std::unordered_set<int64_t> tokens_;
   std::unordered_map<std::string, std::string> keys_of_jobs_;
-  std::unordered_set<std::string> evicted_;      // artifacts
   std::unordered_set<std::string> unbooked_;     // devices
   std::unordered_map<int64_t, uint64_t> chain_;  // key: sequence number in the present journal
   uint64_t last_chain_ = 0;

@@ -136,6 +136,7 @@ void Counts::Add(const Counts& other) {
   past_deadline += other.past_deadline;
   archived += other.archived;
   evicted += other.evicted;
+  returned += other.returned;
   snapshots += other.snapshots;
   sqlite_worlds += other.sqlite_worlds;
   empty_batteries += other.empty_batteries;

@@ -112,7 +112,8 @@ struct Counts {
   int64_t moved = 0;          // paused attempts that were released to other devices
   int64_t past_deadline = 0;  // jobs that failed because of it
   int64_t archived = 0;
-  int64_t evicted = 0;  // artifacts
+  int64_t evicted = 0;   // artifacts
+  int64_t returned = 0;  // results that a restored coordinator took in again
   int64_t snapshots = 0;
   int64_t sqlite_worlds = 0;
   int64_t empty_batteries = 0;

@@ -91,6 +91,7 @@ void TimeLimits::OnJob(const v1::JobStateChanged& changed, double now_seconds) {
     return;
   }
   ended_.emplace_back(now_seconds, changed.job_id());
+  last_ended_[changed.job_id()] = now_seconds;
   const Submitted& submitted = submitted_[changed.job_id()];
   const double due_seconds = submitted.at_seconds + submitted.deadline_seconds;
   // The decision is slightly older than its event, hence kCommitSeconds.
@@ -142,7 +143,8 @@ void TimeLimits::CheckRetention(const core::State& state, double now_seconds) {
       return;
     }
     const v1::Job* job = JobOf(state, job_id);
-    if (job != nullptr && core::IsTerminal(job->state())) {
+    // After a restore a job may have ended for a second time.
+    if (job != nullptr && core::IsTerminal(job->state()) && last_ended_[job_id] == ended_seconds) {
       invariants_.Break(absl::StrCat(job_id, " ended ", now_seconds - ended_seconds,
                                      " s ago and is not in the history yet"));
     }

@@ -67,6 +67,7 @@ class TimeLimits {
   std::unordered_map<std::string, Submitted> submitted_;  // by job
   std::set<std::pair<double, std::string>> deadlines_;    // when to look at the job
   std::deque<std::pair<double, std::string>> ended_;      // when the job ended, oldest first
+  std::unordered_map<std::string, double> last_ended_;    // by job
   std::map<std::string, double> paused_;                  // since when, by attempt
   double policies_seconds_ = 0.0;                         // time of the latest change of a policy
   std::map<std::string, double> free_;                    // since when, by device

@@ -211,7 +211,8 @@ bool Worker::DamageFile() {
   auto file = files.begin();
   std::advance(file, world_.random.Below(static_cast<int>(files.size())));
   // A result has its own checksums (ADR 17), which its reader compares.
-  if (file->second.empty() || absl::StrContains(file->first, "/output/")) {
+  if (file->second.empty() || absl::StrContains(file->first, "/output/") ||
+      absl::StartsWith(file->first, "results/")) {
     return false;
   }
   lost_something_ = true;

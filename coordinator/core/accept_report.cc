@@ -246,12 +246,17 @@ class ReportDecider {
     const v1::Attempt& attempt = *subject.attempt;
     const v1::Job& job = *subject.job;
     const bool late = IsTerminal(attempt.state()) && !WATTLE_FAULT_POINT("token check");
-    const bool adoptable = attempt.state() == v1::ATTEMPT_STATE_SUPERSEDED &&
-                           !IsTerminal(job.state()) && !attempt.receipt().has_total();
+    const std::string& output = fact.output().artifact_id();
+    // After a restore an end may be told twice: at once, and with its result once that is here.
+    const bool returned = EpochOf(FencingToken(fact.fencing_token())) < EpochOf(draft_.state()) &&
+                          draft_.state().artifacts.contains(ArtifactId(output));
+    const bool superseded = attempt.state() == v1::ATTEMPT_STATE_SUPERSEDED;
+    const bool adoptable = !IsTerminal(job.state()) &&
+                           (returned ? superseded || attempt.state() == v1::ATTEMPT_STATE_FAILED
+                                     : superseded && !attempt.receipt().has_total());
     if (late && !adoptable) {
       return BookLate(subject, fact.receipt(), "finished");
     }
-    const std::string& output = fact.output().artifact_id();
     if (output.empty() && MakesModel(job.spec())) {
       v1::AttemptFailed lost;
       lost.set_attempt_id(fact.attempt_id());
@@ -398,6 +403,11 @@ class ReportDecider {
     v1::EnergyLedger base = record.ledger_base();
     v1::EnergyLedger total = Sum(base, ledger);
     const bool names_counter = ledger.counter_id() != 0 && record.ledger().counter_id() != 0;
+    if (names_counter && ledger.counter_id() == base.counter_id() &&
+        ledger.counter_id() != record.ledger().counter_id()) {
+      // A worker that numbers its reports anew may repeat what it told under the counter before.
+      return "ledger: of a counter that a later one has replaced";
+    }
     const bool anew = names_counter ? ledger.counter_id() != record.ledger().counter_id()
                                     : WentBack(record.ledger(), total) &&
                                           (record.ledger_incarnation() != incarnation_ ||

@@ -68,6 +68,28 @@ class Restore(Scene):
         report = self.command("restore", "--report", "--data-dir", self.fleet.directory / "coordinator")
         self.assertIn(f"{waiting} had finished on one; its result was taken in again", report)
 
+    def test_a_result_that_went_with_the_coordinators_disk_comes_back(self):
+        self.start()
+        self.push_demo()
+        waiting = self.fleet.submit(self.finetune_file("waiting", **SHORT))
+        backup = self.backup()
+        self.plain_worker("one")
+        ended = self.assert_succeeded(self.fleet.until_done(waiting, 240))
+        self.fleet.coordinator.kill()
+        shutil.rmtree(self.fleet.directory / "coordinator")
+        self.command("restore", "--from", backup, "--data-dir", self.fleet.directory / "coordinator")
+        self.fleet.start_coordinator()
+        again = self.assert_succeeded(self.fleet.until_done(waiting, 60))
+        self.assertEqual(again["output_artifact_id"], ended["output_artifact_id"])
+        attempt = self.attempt_of(again, ended["attempts"][-1]["attempt_id"])
+        self.assertEqual(attempt["state"], "ATTEMPT_STATE_FINISHED", "nothing was trained twice")
+        output = self.fleet.directory / "output"
+        self.fleet.cli("model", "pull", f"job:{waiting}/output", output)
+        self.assertTrue((output / "model.safetensors").is_file(), "the store has the bytes again")
+
+    def attempt_of(self, job, attempt_id):
+        return next(attempt for attempt in job["attempts"] if attempt["attempt_id"] == attempt_id)
+
     def test_an_empty_directory_beside_living_workers(self):
         self.start("one")
         self.push_demo()

@@ -8,7 +8,6 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/crash_point.h"
-#include "base/fault_point.h"
 #include "worker/agent/core/attempt_facts_internal.h"
 #include "worker/agent/core/attempt_log.h"
 
@@ -16,9 +15,6 @@ namespace wattle::agent {
 namespace {
 
 constexpr absl::Duration kRetryPeriod = absl::Seconds(5);
-// The longest wait for the reading that settles an attempt's last joules, in device time. With a
-// slower sensor those joules are missing.
-constexpr absl::Duration kLastReadingWait = absl::Seconds(3);
 
 constexpr char kLimitsUnreadable[] =
     "their copy on the disk cannot be read; work waits until the coordinator tells them again";
@@ -262,7 +258,8 @@ void AgentCore::EnterPowerMode(const v1::Assignment& assignment) {
 }
 
 void AgentCore::ActivateNext(const Instant& now) {
-  if (run_ != nullptr || shutting_down_ || !guard_.reason().empty() || !handing_over_.empty()) {
+  if (run_ != nullptr || shutting_down_ || !guard_.reason().empty() || !handing_over_.empty() ||
+      !returning_.empty()) {
     return;
   }
   const auto next = std::find_if(order_.begin(), order_.end(), [&](const std::string& id) {
@@ -280,6 +277,9 @@ void AgentCore::ActivateNext(const Instant& now) {
   const bool interrupted = record.state() == v1::ATTEMPT_STATE_RUNNING;
   if (interrupted) {
     record.mutable_receipt()->set_restarts(record.receipt().restarts() + 1);
+  }
+  if (record.started()) {
+    record.set_interruptions_in_a_row(record.interruptions_in_a_row() + 1);
   }
   EnterPowerMode(record.assignment());
   AttemptSettings attempt = {.threads = settings_.threads,
@@ -318,6 +318,8 @@ void AgentCore::OnFetched(const FetchResult& result, const Instant& now) {
 void AgentCore::OnUploaded(const UploadResult& result, const Instant& now) {
   if (run_ != nullptr) {
     run_->OnUploaded(result, now);
+  } else if (!returning_.empty()) {
+    OnResultReturned(result, now);
   } else {
     OnCheckpointUploaded(result, now);
   }
@@ -355,203 +357,6 @@ void AgentCore::OnRunnerExit(const child::RunnerExit& exit, const Instant& now) 
   }
 }
 
-void AgentCore::SetIdle(const Instant& now) {
-  const bool paused = std::any_of(held_.begin(), held_.end(), [](const auto& held) {
-    return !IsTerminal(held.second.state());
-  });
-  const Activity activity = paused ? Activity::kPaused : Activity::kIdle;
-  account_.SetActivity(now.device, activity);
-  pace_.SetActivity(now.device, activity);
-}
-
-bool AgentCore::BooksClosed(const Instant& now) {
-  if (!ended_at_) {
-    ended_at_ = now.device;
-    SetIdle(now);
-  }
-  if (account_.AwaitsReading(*ended_at_) && now.device < *ended_at_ + kLastReadingWait) {
-    return false;
-  }
-  if (account_.settled() < *ended_at_) {
-    account_.Settle(*ended_at_);
-  }
-  return true;
-}
-
-void AgentCore::HandleEnd(const Instant& now) {
-  ended_at_.reset();
-  const AttemptEnd end = *run_->end();
-  v1::HeldAttemptRecord record = run_->Snapshot(now);
-  if (end.kind == AttemptEnd::Kind::kFailed) {
-    run_->Log(absl::StrCat("failed: ", end.message), now);
-  }
-  device_.set_tokens(device_.tokens() + run_->TakeTokens());
-  run_.reset();
-  account_.EndAttempt();
-  SaveDevice(now);  // before the report: the ledger is never below a reported receipt
-  EndRun(std::move(record), end, now);
-  SetIdle(now);
-  ReportLedger(now);
-}
-
-void AgentCore::EndRun(v1::HeldAttemptRecord record, const AttemptEnd& end, const Instant& now) {
-  const std::string id = record.assignment().attempt_id();
-  if (std::exchange(forget_runs_, false)) {
-    Forget(id);
-    state_.RemoveAllWork();
-    reconciled_ = false;
-    return;
-  }
-  v1::Report report;
-  switch (end.kind) {
-    case AttemptEnd::Kind::kFinished: {
-      CrashPoint("finish");
-      record.set_state(v1::ATTEMPT_STATE_FINISHED);
-      SetAttempt(record.assignment(), report.mutable_finished());
-      *report.mutable_finished()->mutable_receipt() = record.receipt();
-      if (end.output) {
-        *report.mutable_finished()->mutable_output() = *end.output;
-      }
-      break;
-    }
-    case AttemptEnd::Kind::kFailed: {
-      record.set_state(v1::ATTEMPT_STATE_FAILED);
-      v1::AttemptFailed& failed = *report.mutable_failed();
-      SetAttempt(record.assignment(), &failed);
-      failed.set_failure_class(end.failure_class);
-      failed.set_message(end.message);
-      failed.set_checkpoint_step(record.newest_checkpoint_step());
-      *failed.mutable_receipt() = record.receipt();
-      break;
-    }
-    case AttemptEnd::Kind::kStopped: {
-      if (end.stop == StopReason::kShutdown || end.stop == StopReason::kRelease) {
-        record.set_state(v1::ATTEMPT_STATE_PAUSED);  // not an interruption: its checkpoint is new
-        held_[id] = record;
-        SaveAttempt(record, now);
-        return;
-      }
-      if (end.stop == StopReason::kUnwanted) {
-        record.set_state(v1::ATTEMPT_STATE_SUPERSEDED);
-        SetAttempt(record.assignment(), report.mutable_stopped());
-        *report.mutable_stopped()->mutable_receipt() = record.receipt();
-        report.mutable_stopped()->set_checkpoint_step(record.newest_checkpoint_step());
-        if (WATTLE_FAULT_POINT("stopped energy")) {
-          report.mutable_stopped()->mutable_receipt()->clear_total();
-        }
-        break;
-      }
-      record.set_state(v1::ATTEMPT_STATE_PAUSED);
-      SetAttempt(record.assignment(), report.mutable_paused());
-      report.mutable_paused()->set_checkpoint_step(record.newest_checkpoint_step());
-      report.mutable_paused()->set_reason(end.stop == StopReason::kGuard
-                                              ? guard_.reason()
-                                              : "lease ended without contact to the coordinator");
-      break;
-    }
-  }
-  if (IsTerminal(record.state())) {
-    RememberEnd(report);
-  }
-  Report(std::move(report), now);
-  CrashPoint("reported");
-  held_[id] = record;
-  SaveAttempt(record, now);
-  if (IsTerminal(record.state())) {
-    CountEnd(record.state());
-    state_.RemoveOutput(id);
-  }
-}
-
-void AgentCore::CountEnd(v1::AttemptState state) {
-  for (v1::AttemptCount& count : *device_.mutable_attempts()) {
-    if (count.state() == state) {
-      count.set_count(count.count() + 1);
-      return;
-    }
-  }
-  v1::AttemptCount& count = *device_.add_attempts();
-  count.set_state(state);
-  count.set_count(1);
-}
-
-policy::StopEstimate AgentCore::StopEstimateNow() const {
-  if (run_ != nullptr) {
-    return run_->StopEstimateNow();
-  }
-  for (const std::string& id : order_) {
-    const v1::HeldAttemptRecord& record = held_.at(id);
-    if (!IsTerminal(record.state())) {
-      return policy::PredictedStop(record.assignment().spec(), PredictionOf(record.assignment()));
-    }
-  }
-  return {};
-}
-
-// A day of the budget never goes back: a clock that starts at 1970 after each power cut and is set
-// later must not grant a second budget. A clock that was ahead is the exception: once the clock has
-// shown an earlier day for 24 hours, that day counts.
-void AgentCore::CountBudget(const Instant& now) {
-  const Joules drawn =
-      account_.work_energy() - std::exchange(budget_counted_, account_.work_energy());
-  if (!limits_.budget) {
-    return;
-  }
-  v1::BudgetDayRecord& record = *device_.mutable_budget_day();
-  const int64_t day = policy::DayOf(*limits_.budget, now.civil);
-  if (day < record.day()) {
-    clock_behind_ = clock_behind_.value_or(now.wall);
-  } else {
-    clock_behind_.reset();
-  }
-  if (day > record.day() || (clock_behind_ && now.wall - *clock_behind_ >= absl::Hours(24))) {
-    record.set_day(day);
-    record.set_spent_energy_joules(0);
-    clock_behind_.reset();
-  }
-  record.set_spent_energy_joules(record.spent_energy_joules() + drawn.value());
-}
-
-void AgentCore::CheckGuard(const Instant& now) {
-  const std::string before = guard_.reason();
-  const std::string warned = guard_.warning();
-  CountBudget(now);
-  const std::string& reason =
-      guard_.Check(limits_, StopEstimateNow(),
-                   {.now = now.device,
-                    .civil = now.civil,
-                    .time_scale = clock_.time_scale(),
-                    .budget_spent = Joules(device_.budget_day().spent_energy_joules()),
-                    .idle = account_.idle().power()});
-  if (reason.empty() != before.empty()) {
-    ports_.Note(reason.empty() ? "guard: work may go on" : "guard: " + reason);
-    next_heartbeat_ = now.wall;  // at once, because the coordinator plans with the guard's state
-  }
-  if (!guard_.warning().empty() && guard_.warning() != warned) {
-    ports_.Note("guard: warning: " + guard_.warning());
-  }
-  if (!reason.empty() && run_ != nullptr && !run_->stopping()) {
-    run_->Stop(StopReason::kGuard, now);
-  }
-}
-
-absl::Duration AgentCore::LeaseUsed(Monotonic wall) const {
-  return welcomed_ ? absl::ZeroDuration() : lease_used_ + (wall - lease_since_);
-}
-
-void AgentCore::CheckLease(const Instant& now) {
-  if (run_ == nullptr || run_->stopping() || run_->has_result() ||
-      WATTLE_FAULT_POINT("lease of the worker")) {
-    return;  // A result that waits for its upload spends no energy.
-  }
-  const double lease_seconds = run_->record().assignment().lease_seconds();
-  if (lease_seconds > 0 && LeaseUsed(now.wall) >= absl::Seconds(lease_seconds)) {
-    ports_.Note(absl::StrCat(run_->record().assignment().attempt_id(),
-                             ": lease ended without contact to the coordinator"));
-    run_->Stop(StopReason::kLease, now);
-  }
-}
-
 void AgentCore::Step(const Instant& now) {
   civil_ = now.civil;
   if (run_ != nullptr) {
@@ -578,6 +383,7 @@ void AgentCore::Step(const Instant& now) {
     }
   }
   HandOverNext(now);
+  ReturnNextResult(now);
   ActivateNext(now);
   if (now.wall >= next_heartbeat_) {
     next_heartbeat_ = now.wall + heartbeat_period_;

@@ -162,6 +162,33 @@ class AgentCore {
   void SaveEnded();
   [[nodiscard]] bool HasEnded(const v1::Assignment& assignment) const;
 
+  // agent_core_ends.cc
+  // The longest wait for the reading that settles an attempt's last joules, in device time. With a
+  // slower sensor those joules are missing.
+  static constexpr absl::Duration kLastReadingWait = absl::Seconds(3);
+  void SetIdle(const Instant& now);
+  // Whether the receipt of the ended attempt can be closed: the energy up to its end is known, or
+  // the wait for it is over.
+  bool BooksClosed(const Instant& now);
+  void HandleEnd(const Instant& now);
+  void EndRun(v1::HeldAttemptRecord record, const AttemptEnd& end, const Instant& now);
+  void CountEnd(v1::AttemptState state);
+
+  // agent_core_limits.cc
+  [[nodiscard]] policy::StopEstimate StopEstimateNow() const;
+  void CountBudget(const Instant& now);
+  void CheckGuard(const Instant& now);
+  [[nodiscard]] absl::Duration LeaseUsed(Monotonic wall) const;
+  void CheckLease(const Instant& now);
+
+  // agent_core_results.cc
+  void KeepResult(const std::string& attempt_id, const Instant& now);
+  void ReturnNextResult(const Instant& now);
+  void OnResultReturned(const UploadResult& result, const Instant& now);
+  // Whether the attempt's result is kept here. If so, notes that the coordinator is to get it.
+  bool WillReturn(const v1::Report& ended);
+  [[nodiscard]] const v1::Report* EndRemembered(const std::string& attempt_id) const;
+
   // agent_core_hand_over.cc
   [[nodiscard]] const v1::ReleaseAttempt* ReleaseOf(const std::string& attempt_id) const;
   // Whether the coordinator still takes a late result of this job.
@@ -182,17 +209,6 @@ class AgentCore {
   void ActivateNext(const Instant& now);
   void EnterPowerMode(const v1::Assignment& assignment);
   void AddLostEnergy(const v1::HeldAttemptRecord& record, const Instant& now);
-  void HandleEnd(const Instant& now);
-  void EndRun(v1::HeldAttemptRecord record, const AttemptEnd& end, const Instant& now);
-  void CountEnd(v1::AttemptState state);
-  void CheckGuard(const Instant& now);
-  void CountBudget(const Instant& now);
-  void CheckLease(const Instant& now);
-  [[nodiscard]] policy::StopEstimate StopEstimateNow() const;
-  // Whether the receipt of the ended attempt can be closed: the energy up to its end is known, or
-  // the wait for it is over.
-  bool BooksClosed(const Instant& now);
-  void SetIdle(const Instant& now);
   void Report(v1::Report report, const Instant& now);
   void ReportEndAgain(const v1::HeldAttemptRecord& record, const Instant& now);
   void ReportHeldAgain(const Instant& now);
@@ -205,7 +221,6 @@ class AgentCore {
   void SaveAttempt(const v1::HeldAttemptRecord& record, const Instant& now);
   void NoteDisk(const absl::Status& status, const Instant& now);
   void SendHello();
-  [[nodiscard]] absl::Duration LeaseUsed(Monotonic wall) const;
 
   StateDirectory& state_;
   Spool& spool_;
@@ -232,6 +247,9 @@ class AgentCore {
   std::string handing_over_;  // the attempt whose checkpoint is being uploaded; empty = none
   int hand_over_tries_ = 0;
   Monotonic next_hand_over_;  // wall
+  std::string returning_;     // the attempt whose kept result is being uploaded; empty = none
+  int return_tries_ = 0;
+  Monotonic next_return_;  // wall
   policy::Limits limits_;
   telemetry::Guard guard_;
   telemetry::BatteryForecast forecast_;

@@ -41,8 +41,8 @@ bool AgentCore::JobIsOpen(const std::string& job_id) const {
 void AgentCore::HandOverNext(const Instant& now) {
   // An upload is work, so it waits while the guard holds work. The coordinator waits an hour for it
   // (kReleasePatience in coordinator/core/placing.cc).
-  if (run_ != nullptr || shutting_down_ || !handing_over_.empty() || now.wall < next_hand_over_ ||
-      !guard_.reason().empty() || !welcomed_) {
+  if (run_ != nullptr || shutting_down_ || !handing_over_.empty() || !returning_.empty() ||
+      now.wall < next_hand_over_ || !guard_.reason().empty() || !welcomed_) {
     return;
   }
   const auto next = std::find_if(order_.begin(), order_.end(), [&](const std::string& id) {

@@ -121,10 +121,15 @@ void AgentCore::TellAgain(const Instant& now) {
         spool_.pending().begin(), spool_.pending().end(), [&](const v1::Report& report) {
           return EndOf(report) == EndOf(ended) && EndOf(report).second != 0;
         });
-    if (!pending) {
+    // While an attempt runs, the result cannot go first: the end is reported now, in case the store
+    // has the result, and once more with it.
+    if (!(WillReturn(ended) && run_ == nullptr) && !pending) {
       v1::Report again = ended;
       unsaved_.push_back(std::move(again));
     }
+  }
+  if (!ended_.results_to_return().empty()) {
+    SaveEnded();
   }
   for (const std::string& id : order_) {
     const v1::HeldAttemptRecord& record = held_[id];
@@ -195,6 +200,7 @@ std::pair<std::string, int64_t> AgentCore::EndOf(const v1::Report& report) {
 
 void AgentCore::RememberEnd(const v1::Report& report) {
   v1::Report& ended = *ended_.add_reports() = report;
+  ended.set_at_unix_seconds(absl::ToDoubleSeconds(civil_ - absl::UnixEpoch()));
   // The coordinator has the curve already; it serves only charts.
   if (ended.has_finished()) {
     ended.mutable_finished()->mutable_receipt()->clear_curve();

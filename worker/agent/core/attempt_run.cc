@@ -19,6 +19,9 @@ namespace {
 
 // A runner may crash or hang this often without a newer checkpoint; then the attempt fails.
 constexpr int kCrashesMax = 3;
+// Work that is paused or cut off so often in a row before it writes a newer checkpoint would begin
+// anew for ever; then the attempt fails. Only fine-tunes have checkpoints.
+constexpr int kInterruptionsMax = 6;
 // The time for the step boundary and its checkpoint after an order to stop; then the runner is
 // killed.
 constexpr absl::Duration kStopTime = absl::Minutes(2);
@@ -72,6 +75,11 @@ void AttemptRun::Begin(const Instant& now) {
   stage_ = Stage::kFetching;
   stage_begin_ = now.device;
   progress_.set_phase("fetch");
+  if (record_.interruptions_in_a_row() > kInterruptionsMax) {
+    return Fail(v1::FAILURE_CLASS_POWER,
+                absl::StrCat("interrupted ", kInterruptionsMax,
+                             " times in a row without a newer checkpoint to go on from"));
+  }
   SetActivity(now.device, Activity::kFetch);
   ports_.StartFetch(record_.assignment());
 }
@@ -233,6 +241,7 @@ void AttemptRun::OnPhase(const v1::PhaseChanged& phase, const Instant& now) {
   const bool is_main = kind == main_phase_;
   if (starting_) {
     starting_ = false;
+    record_.set_started(true);
     started_ = is_main ? phase.from_step() : 0;
     record_.mutable_receipt()->set_resumed_from_step(*started_);
   }
@@ -314,6 +323,7 @@ void AttemptRun::OnCheckpoint(const v1::CheckpointDone& checkpoint, const Instan
   if (checkpoint.step() > record_.newest_checkpoint_step()) {
     record_.set_newest_checkpoint_step(checkpoint.step());
     record_.set_crashes_in_a_row(0);
+    record_.set_interruptions_in_a_row(0);
   }
   const auto span = EndWrite(checkpoint.size_bytes(), now);
   const absl::Duration time = span ? span->end - span->begin : absl::Seconds(checkpoint.seconds());

@@ -24,6 +24,8 @@ constexpr char kIdentityCopy[] = "identity.copy";
 constexpr char kDevice[] = "device.pb";
 constexpr char kDesired[] = "desired.pb";
 constexpr char kAttempts[] = "attempts";
+constexpr char kResults[] = "results";
+constexpr int64_t kKeptResultsBytesMax = int64_t{1} << 30;
 constexpr char kLineage[] = "lineage.pb";
 constexpr char kEnded[] = "ended.pb";
 
@@ -35,6 +37,9 @@ std::string DesiredCopy() {
 }
 std::string DirectoryOf(const std::string& attempt_id) {
   return absl::StrCat(kAttempts, "/", attempt_id);
+}
+std::string ResultOf(const std::string& attempt_id) {
+  return absl::StrCat(kResults, "/", attempt_id);
 }
 std::string RecordOf(const std::string& attempt_id) {
   return DirectoryOf(attempt_id) + "/state.pb";
@@ -165,6 +170,9 @@ std::string StateDirectory::WorkDirectory(const std::string& attempt_id) const {
 std::string StateDirectory::OutputDirectory(const std::string& attempt_id) const {
   return disk_->PathOf(DirectoryOf(attempt_id) + "/output");
 }
+std::string StateDirectory::ResultDirectory(const std::string& attempt_id) const {
+  return disk_->PathOf(ResultOf(attempt_id));
+}
 
 std::map<std::string, v1::HeldAttemptRecord> StateDirectory::ReadAttempts() {
   std::map<std::string, v1::HeldAttemptRecord> attempts;
@@ -244,14 +252,26 @@ void StateDirectory::KeepNewest() {
 int64_t StateDirectory::FreeLeftWork(int64_t wanted_bytes) {
   const std::multimap<absl::Time, Left> by_age = LeftWork();
   int64_t freed_bytes = 0;
-  for (const bool open : {false, true}) {
+  const auto free_work = [&](bool of_open_jobs) {
     for (const auto& [changed, left] : by_age) {
-      if (left.job_is_open == open && freed_bytes < wanted_bytes) {
+      if (left.job_is_open == of_open_jobs && freed_bytes < wanted_bytes) {
         disk_->Remove(DirectoryOf(left.attempt_id));
         freed_bytes += left.size_bytes;
       }
     }
+  };
+  free_work(/*of_open_jobs=*/false);
+  std::multimap<absl::Time, DiskEntry> results;
+  for (const DiskEntry& result : disk_->List(kResults)) {
+    results.emplace(result.changed, result);
   }
+  for (const auto& [changed, result] : results) {
+    if (freed_bytes < wanted_bytes) {
+      disk_->Remove(ResultOf(result.name));
+      freed_bytes += result.size_bytes;
+    }
+  }
+  free_work(/*of_open_jobs=*/true);
   return freed_bytes;
 }
 
@@ -265,6 +285,7 @@ void StateDirectory::RemoveAllWork() {
   for (const auto& [changed, left] : LeftWork()) {
     disk_->Remove(DirectoryOf(left.attempt_id));
   }
+  disk_->Remove(kResults);
 }
 
 v1::LineageRecord StateDirectory::ReadLineage() {
@@ -291,6 +312,43 @@ int64_t StateDirectory::OutputSizeBytes(const std::string& attempt_id) {
 
 void StateDirectory::RemoveOutput(const std::string& attempt_id) {
   disk_->Remove(DirectoryOf(attempt_id) + "/output");
+}
+
+absl::Status StateDirectory::KeepResult(const std::string& attempt_id) {
+  disk_->Remove(ResultOf(attempt_id));
+  const absl::Status kept =
+      disk_->RenameDirectory(DirectoryOf(attempt_id) + "/output", ResultOf(attempt_id));
+  if (!kept.ok()) {
+    RemoveOutput(attempt_id);
+  }
+  return kept;
+}
+
+void StateDirectory::KeepResultsOf(const std::vector<std::string>& attempt_ids) {
+  std::map<std::string, int64_t> there;
+  for (const DiskEntry& result : disk_->List(kResults)) {
+    there[result.name] = result.size_bytes;
+  }
+  int64_t kept_bytes = 0;
+  for (const std::string& id : attempt_ids) {
+    const auto result = there.find(id);
+    if (result != there.end() && kept_bytes + result->second <= kKeptResultsBytesMax) {
+      kept_bytes += result->second;
+      there.erase(result);
+    }
+  }
+  for (const auto& [id, size_bytes] : there) {
+    disk_->Remove(ResultOf(id));
+  }
+}
+
+int64_t StateDirectory::ResultSizeBytes(const std::string& attempt_id) {
+  for (const DiskEntry& result : disk_->List(kResults)) {
+    if (result.name == attempt_id) {
+      return result.size_bytes;
+    }
+  }
+  return 0;
 }
 
 }  // namespace wattle::agent

@@ -82,16 +82,25 @@ class StateDirectory {
   // kNotFound if that attempt left none here.
   absl::Status TakeWork(const std::string& from_attempt_id, const std::string& to_attempt_id);
   // Frees `wanted_bytes` on a full disk: removes work directories of attempts that are no longer
-  // held, first those of jobs that are not open, and the oldest first. Returns the freed bytes.
+  // held and whose jobs are not open, then kept results, then work directories of open jobs; of
+  // each the oldest first. Returns the freed bytes.
   int64_t FreeLeftWork(int64_t wanted_bytes);
-  // Removes the work directories of attempts that are no longer held.
+  // Removes the work directories of attempts that are no longer held, and all kept results.
   void RemoveAllWork();
   void RemoveOutput(const std::string& attempt_id);
+  // Keeps the uploaded output of an attempt, in case the coordinator is restored from an older
+  // backup. Errors: of the disk; the output is removed then.
+  absl::Status KeepResult(const std::string& attempt_id);
+  // Keeps the results of these attempts, newest first, up to 1 GiB together. Removes all others.
+  void KeepResultsOf(const std::vector<std::string>& attempt_ids);
+  // Bytes of the kept result; 0 = none.
+  [[nodiscard]] int64_t ResultSizeBytes(const std::string& attempt_id);
   // Bytes of the result's files; 0 if the job has no result.
   [[nodiscard]] int64_t OutputSizeBytes(const std::string& attempt_id);
   // Paths for the runner.
   [[nodiscard]] std::string WorkDirectory(const std::string& attempt_id) const;
   [[nodiscard]] std::string OutputDirectory(const std::string& attempt_id) const;
+  [[nodiscard]] std::string ResultDirectory(const std::string& attempt_id) const;
 
  private:
   explicit StateDirectory(Disk* disk) : disk_(disk) {}

@@ -156,6 +156,37 @@ TEST_F(StateDirectoryTest, LeftWorkIsDeletedWithThatOfOpenJobsLast) {
   EXPECT_EQ(state_->FreeLeftWork(1), 0);
 }
 
+TEST_F(StateDirectoryTest, ResultsAreKeptUntilTheyGiveWay) {
+  state_->KeepWorkOf({"j9"});
+  for (const char* id : {"j1.1", "j2.1", "j3.1"}) {
+    ASSERT_THAT(state_->WriteAttempt(Held(id)), IsOk());
+    ASSERT_THAT(disk_.Replace(state_->OutputDirectory(id) + "/weights", "1234"), IsOk());
+    ASSERT_THAT(state_->KeepResult(id), IsOk());
+    state_->RemoveAttempt(id);
+  }
+  EXPECT_EQ(state_->ResultSizeBytes("j1.1"), 4);
+  EXPECT_EQ(*disk_.Read(state_->ResultDirectory("j2.1") + "/weights"), "1234");
+  state_->KeepResultsOf({"j3.1", "j1.1"});
+  EXPECT_EQ(state_->ResultSizeBytes("j2.1"), 0);
+  // Checkpoints of jobs that are not open go before results, those of open jobs after them.
+  for (const char* id : {"j8.1", "j9.1"}) {
+    ASSERT_THAT(state_->WriteAttempt(Held(id)), IsOk());
+    ASSERT_THAT(disk_.Replace(state_->WorkDirectory(id) + "/checkpoint", "12"), IsOk());
+    state_->RemoveAttempt(id);
+  }
+  EXPECT_EQ(state_->FreeLeftWork(3), 6);
+  EXPECT_EQ(state_->ResultSizeBytes("j1.1"), 0) << "the oldest";
+  EXPECT_EQ(state_->ResultSizeBytes("j3.1"), 4);
+  EXPECT_EQ(disk_.files().count("attempts/j9.1/work/checkpoint"), 1U);
+  state_->RemoveAllWork();
+  EXPECT_EQ(state_->ResultSizeBytes("j3.1"), 0);
+}
+
+TEST_F(StateDirectoryTest, AnOutputThatIsNotThereIsNoResult) {
+  EXPECT_FALSE(state_->KeepResult("j1.1").ok()) << "there is none";
+  EXPECT_EQ(state_->ResultSizeBytes("j1.1"), 0);
+}
+
 TEST(PosixStateDirectoryTest, OneProcessHoldsTheDirectory) {
   const TestDirectory directory;
   auto disk = *PosixDisk::Open(directory.path());

@@ -1,0 +1,245 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The core over a disk that is full or damaged, and a process that is killed.
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "worker/agent/core/agent_core_fixture.h"
+
+namespace wattle::agent {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+// While idle, saves are five minutes apart; the start of an attempt must bring the next one
+// forward.
+TEST_F(AgentCoreTest, AKillLosesAtMostFifteenSecondsOfTheLedger) {
+  Welcome();
+  Pass(absl::Minutes(6));
+  StartTraining();
+  Pass(absl::Seconds(103));
+  const double measured = account_->ledger().attempt_energy_joules();
+  Boot();
+  EXPECT_NEAR(account_->ledger().attempt_energy_joules(), measured, 15 * 10 + 1);
+}
+
+// The simulation found the fault: after a power cut between a receipt and its ledger, the
+// coordinator's ledger stayed below its receipts for a quarter of an hour.
+TEST_F(AgentCoreTest, AStartReportsTheLedgerOfTheProcessBefore) {
+  Welcome();
+  StartTraining();
+  Pass(absl::Seconds(40));
+  Boot();
+  Pass(absl::Seconds(1));
+  EXPECT_GE(Last("ledger").ledger().attempt_energy_joules(), 250);
+}
+
+TEST_F(AgentCoreTest, AKillInALongFetchLosesAtMostFifteenSecondsToo) {
+  Welcome();
+  Pass(absl::Minutes(6));
+  Desire({Job("j1.1")});
+  Pass(absl::Seconds(103));
+  const double measured = account_->ledger().attempt_energy_joules();
+  ASSERT_GT(measured, 1000);
+  Boot();
+  EXPECT_NEAR(account_->ledger().attempt_energy_joules(), measured, 15 * 10 + 1);
+}
+
+// Invariant, whenever the process dies: the ledger contains each receipt on the disk or in the
+// spool.
+TEST_F(AgentCoreTest, TheLedgerOnTheDiskIsNeverBelowItsReceipts) {
+  Welcome();
+  StartTraining();
+  for (int step = 1; step <= 4; ++step) {
+    Pass(absl::Seconds(7));
+    StepDone(step);
+    Checkpoint(step);
+    const double receipt =
+        state_->ReadAttempts().at("j1.1").receipt().total().gross_energy_joules();
+    EXPECT_GE(state_->ReadDevice().record.ledger().attempt_energy_joules(), receipt - 1e-6);
+  }
+  Result();
+  Uploaded();
+  EXPECT_GE(state_->ReadDevice().record.ledger().attempt_energy_joules(),
+            Last("finished").finished().receipt().total().gross_energy_joules() - 1e-6);
+}
+
+TEST_F(AgentCoreTest, ADamagedDeviceRecordBeginsANewCounter) {
+  Pass(absl::Minutes(6));
+  const v1::EnergyLedger before = account_->ledger();
+  EXPECT_NE(before.counter_id(), 0);
+  Boot();
+  EXPECT_EQ(account_->ledger().counter_id(), before.counter_id());
+  ASSERT_THAT(disk_.Replace("device.pb", ""), IsOk());
+  Boot();
+  EXPECT_NE(account_->ledger().counter_id(), before.counter_id());
+  EXPECT_NE(account_->ledger().counter_id(), 0);
+  EXPECT_EQ(account_->total(), Joules(0));
+  EXPECT_THAT(ports_.notes, testing::Contains(HasSubstr("new counter")));
+}
+
+TEST_F(AgentCoreTest, AFullDiskIsNotedOnceAndNothingIsLost) {
+  Welcome();
+  StartTraining();
+  disk_.set_full(true);
+  const size_t notes = ports_.notes.size();
+  PassAlive(absl::Minutes(9), 0.5);
+  Killed();
+  Phase("load");
+  Phase("train", 2);
+  Pass(absl::Seconds(50));
+  EXPECT_EQ(ports_.notes.size(), notes + 2);  // one note about the disk, one about the crash
+  disk_.set_full(false);
+  Pass(absl::Seconds(6));
+  EXPECT_EQ(Facts(), (std::vector<std::string>{"accepted", "started", "started"}));
+}
+
+// The simulation found the fault: the attempt's record was deleted while its last report was only
+// in memory.
+TEST_F(AgentCoreTest, AFullDiskAndAKillLoseNoReceipt) {
+  Welcome();
+  StartTraining();
+  Pass(absl::Seconds(30));
+  disk_.set_full(true);
+  Desire({});
+  Killed();
+  Pass(absl::Seconds(10));
+  disk_.set_full(false);
+  Boot();
+  Welcome();
+  Pass(absl::Seconds(1));
+  Desire({});
+  core_->OnFetched({.status = absl::CancelledError("cancelled")}, Now());
+  Pass(absl::Seconds(5));
+  EXPECT_GE(Last("stopped").stopped().receipt().total().gross_energy_joules(), 150);
+  Boot();
+  Welcome();
+  Desire({});
+  EXPECT_THAT(Facts(), ElementsAre("accepted", "started", "stopped"));
+}
+
+// The simulation found the fault: after a kill the ledger was below a receipt that had waited for
+// the disk.
+TEST_F(AgentCoreTest, AReceiptThatWaitsForTheDiskIsReportedAfterItsLedger) {
+  Welcome();
+  StartTraining();
+  disk_.set_full(true);
+  PassAlive(absl::Seconds(50), 0.5);
+  v1::RunnerFrame frame;
+  frame.mutable_failure()->set_failure_class(v1::FAILURE_CLASS_JOB);
+  core_->OnFrame(frame, Now());
+  Killed();
+  Pass(absl::Seconds(2));
+  disk_.set_full(false);
+  Pass(absl::Seconds(5));
+  EXPECT_GE(state_->ReadDevice().record.ledger().attempt_energy_joules(),
+            Last("failed").failed().receipt().total().gross_energy_joules() - 1e-6);
+}
+
+TEST_F(AgentCoreTest, AKilledAgentResumesTheAttemptBeforeTheCoordinatorIsReached) {
+  Welcome();
+  StartTraining();
+  Pass(absl::Seconds(20));
+  StepDone(1);
+  Checkpoint(1);
+  Pass(absl::Seconds(4));
+  Boot();
+  core_->Step(Now());
+  EXPECT_EQ(ports_.fetches, 1);
+  core_->OnFetched({}, Now());
+  ASSERT_EQ(ports_.tasks.size(), 1U);
+  Phase("load");
+  Phase("train", 1);
+  for (int step = 2; step <= 4; ++step) {
+    Pass(absl::Seconds(5));
+    StepDone(step);
+  }
+  Result();
+  Uploaded();
+  const v1::Receipt& receipt = Last("finished").finished().receipt();
+  EXPECT_EQ(receipt.restarts(), 1);
+  // 20 s before the record and 15 s after the restart were measured. The 4 s between count as
+  // missing.
+  EXPECT_NEAR(receipt.run().gross_energy_joules(), 350, 4);
+  EXPECT_NEAR(receipt.run().seconds(), 39, 0.5);
+  EXPECT_NEAR(receipt.run().coverage_ratio(), 35.0 / 39, 0.01);
+  EXPECT_NEAR(receipt.run().missing_energy_joules(), 40, 2);
+  ASSERT_EQ(receipt.curve_size(), 4) << "the killed process's part is in the record";
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_EQ(receipt.curve(i).step(), i + 1);
+    EXPECT_NEAR(receipt.curve(i).power_watts(), 10, 0.5);
+  }
+}
+
+TEST_F(AgentCoreTest, AResultWhoseRecordWasNotWrittenIsNotRunAgain) {
+  Welcome();
+  StartTraining();
+  StepDone(4);
+  const v1::HeldAttemptRecord before = state_->ReadAttempts().at("j1.1");
+  Result();
+  Uploaded();
+  ASSERT_THAT(state_->WriteAttempt(before),
+              IsOk());  // as after a kill between the report and the record
+  Boot();
+  core_->Step(Now());
+  EXPECT_EQ(ports_.fetches, 0);
+}
+
+// The checkpoint belongs to an attempt that ended here. A full disk deletes it before it fails an
+// attempt.
+TEST_F(AgentCoreTest, UnneededCheckpointsAreDeletedForAnArtifactThatIsNeeded) {
+  ASSERT_THAT(disk_.Replace(state_->WorkDirectory("j0.1") + "/checkpoint", "old"), IsOk());
+  Welcome();
+  Desire({Job("j1.1")});
+  const absl::Status full = absl::ResourceExhaustedError("disk full");
+  core_->OnFetched({.status = full}, Now());
+  EXPECT_EQ(ports_.fetches, 2);
+  EXPECT_EQ(disk_.files().count("attempts/j0.1/work/checkpoint"), 0U);
+  core_->OnFetched({.status = full}, Now());
+  Pass(absl::Seconds(4));
+  EXPECT_EQ(Last("failed").failed().failure_class(), v1::FAILURE_CLASS_DEVICE);
+}
+
+TEST_F(AgentCoreTest, RoomIsMadeForTheFirstCheckpointAndForTheNextOne) {
+  Welcome();
+  Desire({Job("j1.1")});
+  FetchResult fetched;
+  fetched.inputs = {{.field = "model", .directory = "m", .file = {}, .size_bytes = 100}};
+  core_->OnFetched(fetched, Now());
+  EXPECT_EQ(ports_.room_bytes, 300);
+  Phase("train");
+  v1::RunnerFrame frame;
+  frame.mutable_checkpoint()->set_step(1);
+  frame.mutable_checkpoint()->set_size_bytes(321);
+  core_->OnFrame(frame, Now());
+  EXPECT_EQ(ports_.room_bytes, 321);
+  ASSERT_THAT(disk_.Replace(state_->WorkDirectory("j0.1") + "/checkpoint", "old"), IsOk());
+  core_->OnShortOfRoom(1);
+  EXPECT_EQ(disk_.files().count("attempts/j0.1/work/checkpoint"), 0U);
+  EXPECT_THAT(ports_.notes.back(), HasSubstr("removed 3 B"));
+}
+
+TEST_F(AgentCoreTest, ShutdownCheckpointsAndTheNextProcessGoesOn) {
+  Welcome();
+  StartTraining();
+  core_->Shutdown(Now());
+  EXPECT_EQ(ports_.stops, 1);
+  EXPECT_FALSE(core_->done());
+  core_->OnRunnerExit({.clean = true, .failure_class = {}, .message = {}}, Now());
+  EXPECT_TRUE(core_->done());
+  EXPECT_THAT(Facts(), ElementsAre("accepted", "started"));
+  Boot();
+  core_->Step(Now());
+  EXPECT_EQ(ports_.fetches, 1);
+}
+
+}  // namespace
+}  // namespace wattle::agent

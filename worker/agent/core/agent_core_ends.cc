@@ -1,0 +1,139 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The end of a run: its last joules, its report, what stays on the disk.
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "base/crash_point.h"
+#include "base/fault_point.h"
+#include "worker/agent/core/agent_core.h"
+#include "worker/agent/core/attempt_facts_internal.h"
+
+namespace wattle::agent {
+
+void AgentCore::SetIdle(const Instant& now) {
+  const bool paused = std::any_of(held_.begin(), held_.end(), [](const auto& held) {
+    return !IsTerminal(held.second.state());
+  });
+  const Activity activity = paused ? Activity::kPaused : Activity::kIdle;
+  account_.SetActivity(now.device, activity);
+  pace_.SetActivity(now.device, activity);
+}
+
+bool AgentCore::BooksClosed(const Instant& now) {
+  if (!ended_at_) {
+    ended_at_ = now.device;
+    SetIdle(now);
+  }
+  if (account_.AwaitsReading(*ended_at_) && now.device < *ended_at_ + kLastReadingWait) {
+    return false;
+  }
+  if (account_.settled() < *ended_at_) {
+    account_.Settle(*ended_at_);
+  }
+  return true;
+}
+
+void AgentCore::HandleEnd(const Instant& now) {
+  ended_at_.reset();
+  const AttemptEnd end = *run_->end();
+  v1::HeldAttemptRecord record = run_->Snapshot(now);
+  if (end.kind == AttemptEnd::Kind::kFailed) {
+    run_->Log(absl::StrCat("failed: ", end.message), now);
+  }
+  device_.set_tokens(device_.tokens() + run_->TakeTokens());
+  run_.reset();
+  account_.EndAttempt();
+  SaveDevice(now);  // before the report: the ledger is never below a reported receipt
+  EndRun(std::move(record), end, now);
+  SetIdle(now);
+  ReportLedger(now);
+}
+
+void AgentCore::EndRun(v1::HeldAttemptRecord record, const AttemptEnd& end, const Instant& now) {
+  const std::string id = record.assignment().attempt_id();
+  if (std::exchange(forget_runs_, false)) {
+    Forget(id);
+    state_.RemoveAllWork();
+    reconciled_ = false;
+    return;
+  }
+  v1::Report report;
+  switch (end.kind) {
+    case AttemptEnd::Kind::kFinished: {
+      CrashPoint("finish");
+      record.set_state(v1::ATTEMPT_STATE_FINISHED);
+      SetAttempt(record.assignment(), report.mutable_finished());
+      *report.mutable_finished()->mutable_receipt() = record.receipt();
+      if (end.output) {
+        *report.mutable_finished()->mutable_output() = *end.output;
+      }
+      break;
+    }
+    case AttemptEnd::Kind::kFailed: {
+      record.set_state(v1::ATTEMPT_STATE_FAILED);
+      v1::AttemptFailed& failed = *report.mutable_failed();
+      SetAttempt(record.assignment(), &failed);
+      failed.set_failure_class(end.failure_class);
+      failed.set_message(end.message);
+      failed.set_checkpoint_step(record.newest_checkpoint_step());
+      *failed.mutable_receipt() = record.receipt();
+      break;
+    }
+    case AttemptEnd::Kind::kStopped: {
+      if (end.stop == StopReason::kShutdown || end.stop == StopReason::kRelease) {
+        record.set_state(v1::ATTEMPT_STATE_PAUSED);  // not an interruption: its checkpoint is new
+        held_[id] = record;
+        SaveAttempt(record, now);
+        return;
+      }
+      if (end.stop == StopReason::kUnwanted) {
+        record.set_state(v1::ATTEMPT_STATE_SUPERSEDED);
+        SetAttempt(record.assignment(), report.mutable_stopped());
+        *report.mutable_stopped()->mutable_receipt() = record.receipt();
+        report.mutable_stopped()->set_checkpoint_step(record.newest_checkpoint_step());
+        if (WATTLE_FAULT_POINT("stopped energy")) {
+          report.mutable_stopped()->mutable_receipt()->clear_total();
+        }
+        break;
+      }
+      record.set_state(v1::ATTEMPT_STATE_PAUSED);
+      SetAttempt(record.assignment(), report.mutable_paused());
+      report.mutable_paused()->set_checkpoint_step(record.newest_checkpoint_step());
+      report.mutable_paused()->set_reason(end.stop == StopReason::kGuard
+                                              ? guard_.reason()
+                                              : "lease ended without contact to the coordinator");
+      break;
+    }
+  }
+  if (IsTerminal(record.state())) {
+    RememberEnd(report);
+  }
+  Report(std::move(report), now);
+  CrashPoint("reported");
+  held_[id] = record;
+  SaveAttempt(record, now);
+  if (IsTerminal(record.state())) {
+    CountEnd(record.state());
+    if (end.kind == AttemptEnd::Kind::kFinished && end.output) {
+      KeepResult(id, now);
+    } else {
+      state_.RemoveOutput(id);
+    }
+  }
+}
+
+void AgentCore::CountEnd(v1::AttemptState state) {
+  for (v1::AttemptCount& count : *device_.mutable_attempts()) {
+    if (count.state() == state) {
+      count.set_count(count.count() + 1);
+      return;
+    }
+  }
+  v1::AttemptCount& count = *device_.add_attempts();
+  count.set_state(state);
+  count.set_count(1);
+}
+
+}  // namespace wattle::agent

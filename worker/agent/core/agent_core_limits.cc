@@ -1,0 +1,92 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What stops work from outside the run: the guard of the device's policies, and the lease.
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+#include "base/fault_point.h"
+#include "worker/agent/core/agent_core.h"
+#include "worker/agent/core/attempt_facts_internal.h"
+
+namespace wattle::agent {
+
+policy::StopEstimate AgentCore::StopEstimateNow() const {
+  if (run_ != nullptr) {
+    return run_->StopEstimateNow();
+  }
+  for (const std::string& id : order_) {
+    const v1::HeldAttemptRecord& record = held_.at(id);
+    if (!IsTerminal(record.state())) {
+      return policy::PredictedStop(record.assignment().spec(), PredictionOf(record.assignment()));
+    }
+  }
+  return {};
+}
+
+// A day of the budget never goes back: a clock that starts at 1970 after each power cut and is set
+// later must not grant a second budget. A clock that was ahead is the exception: once the clock has
+// shown an earlier day for 24 hours, that day counts.
+void AgentCore::CountBudget(const Instant& now) {
+  const Joules drawn =
+      account_.work_energy() - std::exchange(budget_counted_, account_.work_energy());
+  if (!limits_.budget) {
+    return;
+  }
+  v1::BudgetDayRecord& record = *device_.mutable_budget_day();
+  const int64_t day = policy::DayOf(*limits_.budget, now.civil);
+  if (day < record.day()) {
+    clock_behind_ = clock_behind_.value_or(now.wall);
+  } else {
+    clock_behind_.reset();
+  }
+  if (day > record.day() || (clock_behind_ && now.wall - *clock_behind_ >= absl::Hours(24))) {
+    record.set_day(day);
+    record.set_spent_energy_joules(0);
+    clock_behind_.reset();
+  }
+  record.set_spent_energy_joules(record.spent_energy_joules() + drawn.value());
+}
+
+void AgentCore::CheckGuard(const Instant& now) {
+  const std::string before = guard_.reason();
+  const std::string warned = guard_.warning();
+  CountBudget(now);
+  const std::string& reason =
+      guard_.Check(limits_, StopEstimateNow(),
+                   {.now = now.device,
+                    .civil = now.civil,
+                    .time_scale = clock_.time_scale(),
+                    .budget_spent = Joules(device_.budget_day().spent_energy_joules()),
+                    .idle = account_.idle().power()});
+  if (reason.empty() != before.empty()) {
+    ports_.Note(reason.empty() ? "guard: work may go on" : "guard: " + reason);
+    next_heartbeat_ = now.wall;  // at once, because the coordinator plans with the guard's state
+  }
+  if (!guard_.warning().empty() && guard_.warning() != warned) {
+    ports_.Note("guard: warning: " + guard_.warning());
+  }
+  if (!reason.empty() && run_ != nullptr && !run_->stopping()) {
+    run_->Stop(StopReason::kGuard, now);
+  }
+}
+
+absl::Duration AgentCore::LeaseUsed(Monotonic wall) const {
+  return welcomed_ ? absl::ZeroDuration() : lease_used_ + (wall - lease_since_);
+}
+
+void AgentCore::CheckLease(const Instant& now) {
+  if (run_ == nullptr || run_->stopping() || run_->has_result() ||
+      WATTLE_FAULT_POINT("lease of the worker")) {
+    return;  // A result that waits for its upload spends no energy.
+  }
+  const double lease_seconds = run_->record().assignment().lease_seconds();
+  if (lease_seconds > 0 && LeaseUsed(now.wall) >= absl::Seconds(lease_seconds)) {
+    ports_.Note(absl::StrCat(run_->record().assignment().attempt_id(),
+                             ": lease ended without contact to the coordinator"));
+    run_->Stop(StopReason::kLease, now);
+  }
+}
+
+}  // namespace wattle::agent

@@ -1,0 +1,188 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What stops the core's work from outside: leases, reserves, budgets, limits that cannot be read.
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "worker/agent/core/agent_core_fixture.h"
+
+namespace wattle::agent {
+namespace {
+
+using testing::HasSubstr;
+
+TEST_F(AgentCoreTest, LimitsThatCannotBeReadHoldWorkUntilTheCoordinatorSendsThem) {
+  Welcome();
+  Desire({Job("j1.1")}, 0.3);
+  const int fetches = ports_.fetches;
+  ASSERT_THAT(disk_.Replace("desired.pb", ""), IsOk());
+  ASSERT_THAT(disk_.Replace("desired.pb.copy", "damaged"), IsOk());
+  Boot();
+  Pass(absl::Seconds(10));
+  EXPECT_EQ(ports_.fetches, 0) << fetches;
+  EXPECT_THAT(core_->MakeHeartbeat(Now()).guard_reason(), HasSubstr("cannot be read"));
+  Welcome();
+  Desire({Job("j1.1")});
+  EXPECT_EQ(ports_.fetches, 1);
+}
+
+TEST_F(AgentCoreTest, TheLeaseRunsInPoweredOnTimeAndEndsInACheckpoint) {
+  Welcome();
+  StartTraining();
+  core_->OnDisconnected(Now());
+  Pass(absl::Seconds(59));
+  EXPECT_EQ(ports_.stops, 0);
+  Pass(absl::Seconds(2));
+  EXPECT_EQ(ports_.stops, 1);
+  core_->OnRunnerExit({.clean = true, .failure_class = {}, .message = {}}, Now());
+  EXPECT_THAT(Last("paused").paused().reason(), HasSubstr("lease"));
+  Pass(absl::Seconds(30));
+  EXPECT_EQ(ports_.fetches, 1);
+  Welcome();
+  Desire({Job("j1.1")});
+  EXPECT_EQ(ports_.fetches, 2);
+}
+
+TEST_F(AgentCoreTest, ALeaseThatIsRenewedByContactDoesNotEnd) {
+  Welcome();
+  StartTraining();
+  for (int i = 0; i < 5; ++i) {
+    core_->OnDisconnected(Now());
+    Pass(absl::Seconds(50));
+    Welcome();
+  }
+  EXPECT_EQ(ports_.stops, 0);
+}
+
+TEST_F(AgentCoreTest, TheReserveStopsWorkOfflineAndItResumesWithTheCharge) {
+  has_gauge_ = true;
+  Boot();
+  Welcome();
+  Charge(0.5);
+  v1::Assignment job = Job("j1.1");
+  job.set_lease_seconds(86400);
+  Desire({job}, 0.3);
+  core_->OnFetched({}, Now());
+  Phase("train");
+  core_->OnDisconnected(Now());
+  Charge(0.301);
+  core_->Step(Now());
+  EXPECT_EQ(ports_.stops, 1);
+  core_->OnRunnerExit({.clean = true, .failure_class = {}, .message = {}}, Now());
+  EXPECT_THAT(Last("paused").paused().reason(), HasSubstr("reserve 30 %"));
+  EXPECT_THAT(core_->MakeHeartbeat(Now()).guard_reason(), HasSubstr("reserve"));
+  Charge(0.32);
+  Pass(absl::Seconds(10));
+  EXPECT_EQ(ports_.fetches, 1);
+  Charge(0.4);
+  Pass(absl::Seconds(1));
+  EXPECT_EQ(ports_.fetches, 2);
+}
+
+// Found by the simulation: a job without checkpoints was paused and begun anew for ever.
+TEST_F(AgentCoreTest, WorkThatIsInterruptedAgainAndAgainWithoutACheckpointGivesUp) {
+  has_gauge_ = true;
+  Boot();
+  Welcome();
+  Charge(0.5);
+  v1::Assignment job = Job("j1.1");
+  job.mutable_spec()->mutable_generate()->add_prompts("how?");
+  job.set_lease_seconds(0);
+  Desire({job}, 0.3);
+  for (int pause = 1; pause <= 7; ++pause) {
+    ASSERT_EQ(ports_.fetches, pause);
+    core_->OnFetched({}, Now());
+    Phase("load");
+    Phase("generate");
+    Charge(0.301);
+    core_->Step(Now());
+    ASSERT_EQ(ports_.stops, pause);
+    core_->OnRunnerExit({.clean = true, .failure_class = {}, .message = {}}, Now());
+    Charge(0.45);
+    Pass(absl::Seconds(1));
+  }
+  EXPECT_EQ(ports_.fetches, 7);
+  EXPECT_EQ(Last("failed").failed().failure_class(), v1::FAILURE_CLASS_POWER);
+  EXPECT_THAT(Last("failed").failed().message(), HasSubstr("interrupted 6 times in a row"));
+}
+
+TEST_F(AgentCoreTest, ANewerCheckpointForgivesPauses) {
+  has_gauge_ = true;
+  Boot();
+  Welcome();
+  Charge(0.5);
+  v1::Assignment job = Job("j1.1");
+  job.set_lease_seconds(0);
+  Desire({job}, 0.3);
+  for (int pause = 1; pause <= 10; ++pause) {
+    core_->OnFetched({}, Now());
+    Phase("load");
+    Phase("train", pause);
+    Charge(0.301);
+    core_->Step(Now());
+    Checkpoint(pause);
+    core_->OnRunnerExit({.clean = true, .failure_class = {}, .message = {}}, Now());
+    Charge(0.45);
+    Pass(absl::Seconds(1));
+  }
+  EXPECT_EQ(ports_.fetches, 11);
+  EXPECT_EQ(Facts().back(), "paused");
+}
+
+TEST_F(AgentCoreTest, TheCoordinatorLearnsAtOnceThatAPolicyStopsOrFreesTheDevice) {
+  has_gauge_ = true;
+  Boot();
+  Welcome();
+  Charge(0.5);
+  for (const double reserve : {0.9, 0.0, 0.8, 0.2}) {
+    ports_.sent.clear();
+    Desire({}, reserve);
+    const auto heartbeat =
+        std::find_if(ports_.sent.begin(), ports_.sent.end(),
+                     [](const v1::WorkerMessage& message) { return message.has_heartbeat(); });
+    ASSERT_NE(heartbeat, ports_.sent.end()) << reserve;
+    EXPECT_EQ(heartbeat->heartbeat().guard_reason().empty(), reserve < 0.5) << reserve;
+  }
+}
+
+TEST_F(AgentCoreTest, ThePolicyHoldsAfterARestartWithoutTheCoordinator) {
+  has_gauge_ = true;
+  Boot();
+  Welcome();
+  Charge(0.9);
+  Desire({Job("j1.1")}, 0.3);
+  Boot();
+  Charge(0.2);
+  core_->Step(Now());
+  EXPECT_EQ(ports_.fetches, 0);
+}
+
+TEST_F(AgentCoreTest, AHeartbeatTellsWhatWorkHasDrawnOfTheDaysBudget) {
+  Welcome();
+  EXPECT_FALSE(core_->MakeHeartbeat(Now()).has_budget_day());
+  v1::CoordinatorMessage message;
+  *message.mutable_desired()->add_assignments() = Job("j1.1");
+  message.mutable_desired()->add_policies()->set_daily_energy_budget_wh(1);
+  civil_ = absl::FromUnixSeconds(1'900'022'400);
+  core_->OnMessage(message, Now());
+  core_->OnFetched({}, Now());
+  Phase("train");
+  Pass(absl::Seconds(100));
+  EXPECT_TRUE(core_->MakeHeartbeat(Now()).has_budget_day());
+  EXPECT_NEAR(core_->MakeHeartbeat(Now()).budget_day_energy_joules(), 1000, 20);
+  Boot();  // a kill loses only what was not saved
+  EXPECT_NEAR(core_->MakeHeartbeat(Now()).budget_day_energy_joules(), 1000, 170);
+  civil_ += absl::Hours(24);
+  core_->Step(Now());
+  EXPECT_NEAR(core_->MakeHeartbeat(Now()).budget_day_energy_joules(), 0, 170);
+}
+
+}  // namespace
+}  // namespace wattle::agent
