@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What models and data sets have in common: they are fetched and removed alike. One thread.
+// The commands that models and data sets share: pull and rm. One thread.
 #ifndef WATTLE_CLI_ARTIFACT_COMMANDS_H_
 #define WATTLE_CLI_ARTIFACT_COMMANDS_H_
 
@@ -13,10 +13,11 @@
 
 namespace wattle::cli {
 
-// kind: what the person takes it for; the coordinator refuses another one.
+// Removes the artifact or its name. kind: model or data set, as the command says; the coordinator
+// refuses an artifact of the other kind.
 absl::StatusOr<ExitCode> RemoveArtifact(Session& session, const std::string& reference,
                                         v1::ArtifactKind kind);
-// Into a new directory, whole or not at all.
+// Fetches the artifact into a new directory. The directory appears whole or not at all.
 absl::StatusOr<ExitCode> PullArtifact(Session& session, const std::string& reference,
                                       const std::string& directory);
 

@@ -13,8 +13,8 @@
 
 namespace wattle::cli {
 
-// A job file refers to an artifact by name, by (a beginning of) its id or as job:ID/output; a name
-// must not look like one of the others.
+// A job file refers to an artifact by its name, by its id or the beginning of its id, or as
+// job:ID/output. So a name must not look like an id or like job:ID/output.
 inline absl::Status CheckArtifactName(const std::string& name) {
   const auto allowed = [](unsigned char c) {
     return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-';

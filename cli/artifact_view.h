@@ -13,15 +13,15 @@
 
 namespace wattle::cli {
 
-// Models and jobs' results, or data sets: which one decides the columns.
+// A table of models (with the results of jobs) or of data sets; each kind has its own columns.
 std::string RenderModels(const v1::ListArtifactsResponse& artifacts, absl::Time now,
                          const TextStyle& style);
 std::string RenderDataSets(const v1::ListArtifactsResponse& artifacts, absl::Time now,
                            const TextStyle& style);
 
-// What a push made: "model tiny: 1f2e3d4c5b6a, 7.9 MiB, …".
+// The line after a push: "model tiny: 1f2e3d4c5b6a, 7.9 MiB, …".
 std::string RenderPushed(const v1::ArtifactInfo& artifact);
-// What a removal took: "removed tiny (1f2e3d4c5b6a), 7.9 MiB".
+// The line after a removal: "removed tiny (1f2e3d4c5b6a), 7.9 MiB".
 std::string RenderRemoved(const v1::RemoveArtifactResponse& removed);
 
 }  // namespace wattle::cli

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The calls that an overview of the fleet is made of. One thread.
+// Asks a coordinator all that an overview of the fleet (status, top, doctor) shows. One thread.
 #ifndef WATTLE_CLI_ASK_FLEET_H_
 #define WATTLE_CLI_ASK_FLEET_H_
 
@@ -10,10 +10,10 @@
 
 namespace wattle::cli {
 
-// All of it but the joules of today. Errors: those of the calls that every coordinator knows; what
-// an older one does not know is left out.
+// Everything except today's joules. Calls that an older coordinator does not know are left out of
+// the answers. Errors: those of the calls that every coordinator knows.
 absl::StatusOr<FleetAnswers> AskFleet(Session& session);
-// The joules since midnight (UTC), which cost the coordinator more to find.
+// The joules since midnight (UTC). Apart, because the coordinator reads its ledger for them.
 void AskToday(Session& session, FleetAnswers& answers);
 
 }  // namespace wattle::cli

@@ -1,9 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Calls to a coordinator as plain functions: requests in, absl::Status out. The only file of this
-// folder, beside the transfer of artifacts, that knows gRPC. A call has a deadline, a stream
-// is given up when the connection is dead; both are cancelled by the interrupt. Errors carry the
-// coordinator's own words; kUnavailable says what to do when it is not there. One thread.
+// Calls to a coordinator as plain functions: a request goes in, an absl::Status or a response comes
+// out. No other file of this folder uses gRPC, except for the transfer of artifacts. Every call has
+// a deadline. A stream has none: it ends when its connection is dead. The interrupt cancels calls
+// and streams. An error has the coordinator's own words; kUnavailable says how to reach a
+// coordinator. One thread.
 #ifndef WATTLE_CLI_CLIENT_H_
 #define WATTLE_CLI_CLIENT_H_
 
@@ -31,23 +32,24 @@ class Client {
  public:
   struct Options {
     std::string address;     // host:port
-    absl::Duration timeout;  // of a call; of a watch: without a coordinator
+    absl::Duration timeout;  // of a call; a watch waits so long for a coordinator that went away
   };
-  // `environment` must outlive this. Nothing is sent yet.
+  // `environment` must outlive the client. The constructor sends nothing.
   Client(Options options, const Environment& environment);
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
-  // Sent again with the same key while the coordinator does not answer, a few times within the
-  // timeout: what was accepted once stays one job.
+  // While the coordinator does not answer, the request is sent again with the same idempotency key,
+  // a few times within the timeout. So a submit that was accepted without an answer stays one job.
   absl::StatusOr<v1::SubmitJobResponse> SubmitJob(const v1::SubmitJobRequest& request);
   absl::StatusOr<v1::PlanResponse> PlanJob(const v1::PlanRequest& request);
   absl::StatusOr<v1::Job> GetJob(const std::string& job_id);
   absl::StatusOr<v1::ListJobsResponse> ListJobs(const v1::ListJobsRequest& request);
   absl::StatusOr<v1::Job> CancelJob(const v1::CancelJobRequest& request);
-  // Until the job has ended. A lost coordinator is waited for, `timeout` long; on_lost is called
-  // once for each loss. kUnavailable: it did not come back.
+  // Returns when the job has ended. When the coordinator is lost, WatchJob calls on_lost once and
+  // waits for the coordinator, at most `timeout` long. kUnavailable: the coordinator did not come
+  // back.
   absl::Status WatchJob(const std::string& job_id,
                         const std::function<void(const v1::JobUpdate&)>& on_update,
                         const std::function<void(const absl::Status&)>& on_lost);
@@ -70,20 +72,22 @@ class Client {
   absl::StatusOr<v1::ArtifactInfo> ResolveArtifact(const std::string& reference);
   absl::StatusOr<v1::RemoveArtifactResponse> RemoveArtifact(
       const v1::RemoveArtifactRequest& request);
-  // Sends a file or a directory and makes it an artifact; progress on the error stream. move_name:
-  // the name may be taken from another artifact.
+  // Sends a file or a directory and makes an artifact of it. Shows progress on the error stream.
+  // move_name: the name may be taken from the artifact that has it.
   absl::StatusOr<v1::ArtifactInfo> PushArtifact(const std::string& path,
                                                 const v1::ArtifactInfo& info, bool move_name);
   absl::StatusOr<v1::Manifest> GetManifest(const std::string& artifact_id);
-  // The bytes of one small file of an artifact, verified chunk by chunk.
+  // The bytes of one small file of an artifact. Each chunk is compared with its SHA-256.
   absl::StatusOr<std::string> ReadArtifactFile(const v1::ManifestFile& file);
-  // Writes the artifact's files into `directory`, which must not be there yet: whole or not at all.
+  // Writes the artifact's files into `directory`, which must not exist yet. It appears whole or not
+  // at all.
   absl::Status PullArtifact(const std::string& artifact_id, const std::string& directory);
 
   absl::StatusOr<v1::CoordinatorStatus> GetCoordinator();
   absl::StatusOr<v1::EnergyReport> ReportEnergy(const v1::ReportEnergyRequest& request);
-  // Past events, and with `follow` those to come, until the interrupt. A lost coordinator is waited
-  // for as in WatchJob; what happened meanwhile comes then.
+  // Past events first. With `follow` also the events to come, until the interrupt. A lost
+  // coordinator is waited for as in WatchJob; the events of the time without it come when it is
+  // back.
   absl::Status WatchEvents(v1::WatchEventsRequest request,
                            const std::function<void(const v1::FleetEvent&)>& on_event,
                            const std::function<void(const absl::Status&)>& on_lost);
@@ -98,16 +102,17 @@ class Client {
   template <typename Stub, typename Request, typename Response>
   absl::StatusOr<Response> Call(Stub& stub, Method<Stub, Request, Response> method,
                                 const Request& request);
-  // Reads the streams that `open` makes, one after the other while the coordinator comes back.
+  // Reads the stream that `open` makes. When the coordinator is lost and comes back, Follow opens
+  // the next stream.
   template <typename Message, typename Open>
   absl::Status Follow(const Open& open, const std::function<void(const Message&)>& on_message,
                       const std::function<void(const absl::Status&)>& on_lost);
-  // What a failed call means to the person who made it.
+  // The error of a failed call in words for the person who made the call.
   absl::Status Explain(absl::StatusCode code, const std::string& message) const;
 
   const Options options_;
   const Environment& environment_;
-  absl::Status address_;  // kInvalidArgument: nothing can be called
+  absl::Status address_;  // of options.address; not OK: every call returns this error
   std::unique_ptr<Stubs> stubs_;
 };
 

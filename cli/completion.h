@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Shell completion. The scripts are a few lines each and ask the program itself, `wattle __complete
-// WORDS…`, so that a new command or flag is completed as soon as it exists; ids and names of the
-// fleet are asked of the coordinator, briefly.
+// Shell completion. A shell's script is a few lines that ask the program itself: `wattle __complete
+// WORDS…`. So a new command or flag is completed as soon as it exists. The program asks the
+// coordinator for ids and names of the fleet, and waits for them only briefly.
 #ifndef WATTLE_CLI_COMPLETION_H_
 #define WATTLE_CLI_COMPLETION_H_
 
@@ -18,11 +18,13 @@ namespace wattle::cli {
 // The script for "bash", "zsh" or "fish". kInvalidArgument for another shell.
 absl::StatusOr<std::string> CompletionScript(const std::string& shell);
 
-// Names of things of one sort that the fleet has: "JOB", "DEVICE", "POLICY", "REFERENCE", "CLASS".
+// The names that the fleet has of one sort of things. The sorts: "JOB", "DEVICE", "POLICY",
+// "REFERENCE" (of an artifact), "CLASS" (of devices).
 using FleetNames = std::function<std::vector<std::string>(const std::string& sort)>;
 
-// What may follow: words are those after the program's name; the last one is being typed, perhaps
-// empty. A candidate ":files" or ":directories" leaves the rest to the shell.
+// The candidates for the last word. words: those after the program's name; the last word is being
+// typed and may be empty. The candidates ":files" and ":directories" tell the shell to complete
+// paths itself.
 std::vector<std::string> Complete(CLI::App* app, const std::vector<std::string>& words,
                                   const FleetNames& fleet_names);
 

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What is wrong with a fleet, each finding with its remedy. Pure; thread-safe.
+// Finds what is wrong with a fleet; each finding has its remedy. Pure; thread-safe.
 #ifndef WATTLE_CLI_DIAGNOSIS_H_
 #define WATTLE_CLI_DIAGNOSIS_H_
 
@@ -17,20 +17,20 @@ namespace wattle::cli {
 struct Facts {
   std::string version;  // Of this program.
   v1::CoordinatorStatus coordinator;
-  absl::Time asked_at;  // This machine's clock, in the middle of the call for `coordinator`
-  absl::Duration answered_within;  // Of that call: no clock is known better.
+  absl::Time asked_at;  // This machine's clock, halfway through the call that gave `coordinator`
+  absl::Duration answered_within;  // Duration of that call; clocks are known no better than this.
   v1::ListDevicesResponse devices;
   v1::ListPoliciesResponse policies;
 };
 
 struct Finding {
-  bool trouble = false;  // False: looked at, and well.
+  bool trouble = false;  // False: this was looked at and is well.
   std::string what;
-  std::string remedy;  // Of trouble; empty where the sentence has it.
+  std::string remedy;  // Of a finding with trouble; empty where `what` says the remedy.
 };
 
-// In the order in which one would look: coordinator, versions, restore, clocks, disks, devices,
-// sensors, policies.
+// The findings, in the order in which a person would look: coordinator, versions, restore, clocks,
+// disks, devices, sensors, names, policies.
 std::vector<Finding> Diagnose(const Facts& facts);
 
 // One line a finding: "ok  …", "!!  …; remedy".

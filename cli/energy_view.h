@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Where the joules went, as a table and as CSV. Pure; thread-safe.
+// An energy report as a table and as CSV. Pure; thread-safe.
 #ifndef WATTLE_CLI_ENERGY_VIEW_H_
 #define WATTLE_CLI_ENERGY_VIEW_H_
 
@@ -12,10 +12,11 @@
 
 namespace wattle::cli {
 
-// by: what the rows are; UNSPECIFIED is JOB.
+// by: what one row stands for; UNSPECIFIED is JOB.
 std::string RenderEnergy(const v1::EnergyReport& report, v1::EnergyGrouping by,
                          const TextStyle& style);
-// RFC 4180, with a line of heads; joules and seconds as plain numbers, unknown ones empty.
+// CSV by RFC 4180 with a line of heads. Joules and seconds are plain numbers; an unknown number is
+// an empty field.
 std::string EnergyCsv(const v1::EnergyReport& report, v1::EnergyGrouping by);
 
 }  // namespace wattle::cli

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The world that the program runs in, as values: where it writes, what it reads from the
-// environment, its clock and its dice. Tests give their own.
+// What the program uses of the world, as values: its streams, environment variables, clock and
+// random keys. Tests give their own.
 #ifndef WATTLE_CLI_ENVIRONMENT_H_
 #define WATTLE_CLI_ENVIRONMENT_H_
 
@@ -19,22 +19,23 @@
 namespace wattle::cli {
 
 struct Environment {
-  std::istream* in = nullptr;  // "submit -"
+  std::istream* in = nullptr;  // standard input, read by "submit -" and "plan -"
   std::ostream* out = nullptr;
   std::ostream* err = nullptr;
   TextStyle style;        // of `out`
   TextStyle error_style;  // of `err`: progress of transfers goes there
   const Clock* clock = nullptr;
   Interrupt* interrupt = nullptr;
-  std::function<std::string(const std::string& name)> variable;  // empty where it is not set
-  std::function<std::string()> new_key;                          // 128 random bits, 32 hex digits
+  std::function<std::string(const std::string& name)>
+      variable;                          // returns "" where the variable is not set
+  std::function<std::string()> new_key;  // 128 random bits, 32 hex digits
   std::function<std::string()> user_name;
   std::function<void(absl::Duration)> sleep;
-  // A key that was pressed within the time; empty: none was. Null where no one can press any.
+  // The key that was pressed within the time; "" where no key was. Null without a terminal.
   std::function<std::string(absl::Duration)> read_key;
 };
 
-// The process's own: standard output and error, their terminals, NO_COLOR, the real clock.
+// The environment of this process: standard streams, their terminals, NO_COLOR, the real clock.
 Environment RealEnvironment(Interrupt* interrupt);
 
 }  // namespace wattle::cli

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a script learns from how `wattle` ended. These numbers are a promise:
-// docs/guide/commands.md.
+// The exit codes of `wattle`. Scripts rely on these numbers: docs/guide/commands.md lists them, and
+// they never change.
 #ifndef WATTLE_CLI_EXIT_CODE_H_
 #define WATTLE_CLI_EXIT_CODE_H_
 
@@ -12,11 +12,11 @@ namespace wattle::cli {
 enum class ExitCode {
   kOk = 0,
   kJobFailed = 1,    // watch, submit --watch: the job failed or was cancelled
-  kBadInput = 2,     // usage, or a file that is not what it should be
+  kBadInput = 2,     // wrong usage, or an input file with an error
   kNotFound = 3,     // no such job, device, policy, artifact
-  kUnreachable = 4,  // no coordinator, or no answer in time
-  kRefused = 5,      // not possible now or at all: no feasible device, a job that has ended
-  kServerError = 6,  // anything else that went wrong
+  kUnreachable = 4,  // no coordinator, or no answer before the timeout
+  kRefused = 5,      // impossible now or ever: no feasible device, a job that has ended
+  kServerError = 6,  // any other error
   kInterrupted = 130,
 };
 
@@ -25,7 +25,7 @@ enum class ExitCode {
     case absl::StatusCode::kOk:
       return ExitCode::kOk;
     case absl::StatusCode::kInvalidArgument:
-    case absl::StatusCode::kUnimplemented:  // a field of a coming version
+    case absl::StatusCode::kUnimplemented:  // a field that a later version will have
     case absl::StatusCode::kOutOfRange:
       return ExitCode::kBadInput;
     case absl::StatusCode::kNotFound:
@@ -42,12 +42,13 @@ enum class ExitCode {
       return ExitCode::kRefused;
     case absl::StatusCode::kCancelled:
       return ExitCode::kInterrupted;
-    default:  // Unknown, internal, data loss, and codes of a later Abseil.
+    default:  // Unknown, internal, data loss, and codes that a later Abseil may add.
       return ExitCode::kServerError;
   }
 }
 
-// An error of a file on this machine: whatever its reader found, the input is bad.
+// Turns an error of a file on this machine into kInvalidArgument, because the input is bad whatever
+// its reader found.
 [[nodiscard]] inline absl::Status AsBadInput(const absl::Status& status) {
   return status.ok() ? status : absl::InvalidArgumentError(status.message());
 }

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A coordinator for tests: real gRPC on a free port of the loopback, canned state
-// (sample_messages.h), faults on demand. It decides nothing. Fields under `mutex` are shared with
-// gRPC's threads.
+// A coordinator for tests. It serves real gRPC on a free port of the loopback, answers with the
+// messages of sample_messages.h, and makes faults on demand. It decides nothing. gRPC's threads
+// share the fields below `mutex`.
 #ifndef WATTLE_CLI_FAKE_COORDINATOR_H_
 #define WATTLE_CLI_FAKE_COORDINATOR_H_
 
@@ -21,7 +21,7 @@
 
 namespace wattle::cli {
 
-// What the fake was asked, and what it shall answer.
+// The requests that the fake got, and the answers that it gives.
 struct FakeState {
   absl::Mutex mutex;
   std::vector<v1::SubmitJobRequest> submits;

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The fleet in a few numbers, and what needs a person. Pure; thread-safe.
+// The fleet in a few numbers, and what needs a person's attention. Pure; thread-safe.
 #ifndef WATTLE_CLI_FLEET_SUMMARY_H_
 #define WATTLE_CLI_FLEET_SUMMARY_H_
 
@@ -18,12 +18,13 @@
 
 namespace wattle::cli {
 
-// What an overview is made of. Lists of jobs: summaries or whole jobs, as the coordinator answers.
+// The answers that an overview is made of. A list of jobs has summaries or whole jobs, as the
+// coordinator answers.
 struct FleetAnswers {
   v1::ListDevicesResponse devices;
   v1::ListJobsResponse open_jobs;
-  v1::ListJobsResponse failed_jobs;  // The latest few.
-  // Nothing where an older coordinator does not tell it.
+  v1::ListJobsResponse failed_jobs;  // Only the latest few.
+  // Absent where an older coordinator does not know the call.
   std::optional<v1::CoordinatorStatus> coordinator;
   std::optional<v1::EnergyReport> today;  // Since midnight (UTC), by day.
 };
@@ -32,9 +33,9 @@ struct FleetSummary {
   std::string coordinator;                         // "0.1.0, started 2 h ago"
   std::map<std::string, int> devices_by_state;     // "idle", "busy" … as `wattle devices` says.
   std::map<v1::JobState, int> open_jobs_by_state;  // Waiting, queued, active.
-  bool more_open_jobs = false;                     // Than were listed.
+  bool more_open_jobs = false;                     // There are more open jobs than were listed.
   int devices = 0;
-  double power_watts = 0.0;  // Of the devices that tell it.
+  double power_watts = 0.0;  // Sum over the devices that report their power.
   int devices_with_power = 0;
   std::set<v1::EnergySource> power_sources;
   double today_attempt_joules = 0.0;
@@ -47,25 +48,26 @@ struct FleetSummary {
 
 FleetSummary SummarizeFleet(const FleetAnswers& answers, absl::Time now);
 
-// What there is to say of a restored journal, in one sentence with what to do; empty: nothing was
-// lost, or the journal was never restored.
+// One sentence about what a restored journal lost, with what to do. "" where nothing was lost, or
+// where the journal was never restored.
 std::string RestoreWords(const v1::CoordinatorStatus& coordinator);
 
-// What the device's watts come from; an emulated device's are emulated.
+// The source of the device's watts: "measured", "modelled", or "emulated" for an emulated device.
 v1::EnergySource PowerSource(const v1::Device& device);
 
 // "3 devices: 1 busy, 2 idle".
 std::string DeviceCountWords(const FleetSummary& summary);
 // "1 active, 2 queued"; "no open jobs".
 std::string QueueWords(const FleetSummary& summary);
-// "21.30 W emulated"; "3.10 W measured (2 of 3 devices tell it)"; empty where no device tells.
+// "21.30 W emulated"; "3.10 W measured (2 of 3 devices tell it)"; "" where no device reports its
+// power.
 std::string PowerNowWords(const FleetSummary& summary);
-// "12.40 Wh emulated"; empty where unknown.
+// "12.40 Wh emulated"; "" where it is not known.
 std::string TodayWords(const FleetSummary& summary);
 // "10.10 Wh in ended attempts, 2.30 Wh idle and overhead".
 std::string TodayPartsWords(const FleetSummary& summary);
 
-// wattle status.
+// The output of `wattle status`.
 std::string RenderStatus(const FleetSummary& summary, const TextStyle& style);
 // The same for scripts: plain JSON.
 std::string StatusJson(const FleetSummary& summary);

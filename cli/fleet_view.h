@@ -20,14 +20,15 @@ std::string RenderDevices(const v1::ListDevicesResponse& devices, absl::Time now
                           const TextStyle& style);
 std::string RenderDevice(const v1::Device& device, absl::Time now);
 
-// How many devices the policy of that name selects; nothing where the coordinator does not tell it.
+// How many devices the policy of that name selects; absent where the coordinator does not say.
 std::optional<int> SelectedDevices(const v1::ListPoliciesResponse& policies,
                                    absl::string_view name);
 std::string RenderPolicies(const v1::ListPoliciesResponse& policies, const TextStyle& style);
-std::string RenderPolicy(const v1::Policy& policy);  // one line: what it demands of whom
+std::string RenderPolicy(
+    const v1::Policy& policy);  // one line: its limits, and the devices that it selects
 
 std::string RenderProfiles(const v1::ListProfilesResponse& profiles, const TextStyle& style);
-std::string RenderProfileRow(const v1::ProfileRow& row);  // all of it, several lines
+std::string RenderProfileRow(const v1::ProfileRow& row);  // every field, on several lines
 
 }  // namespace wattle::cli
 

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Ctrl-C and SIGTERM. The first one cancels the call that is under way, so that the command ends in
-// order and says what goes on without it; a second one ends the process at once. A command that
-// hangs in a system call is ended after a few seconds. Thread-safe.
+// Ctrl-C and SIGTERM. The first signal cancels the call under way: the command ends in order and
+// says what goes on without it, for example a job. The second signal ends the process at once. A
+// command that hangs in a system call ends a few seconds after the first signal. Thread-safe.
 #ifndef WATTLE_CLI_INTERRUPT_H_
 #define WATTLE_CLI_INTERRUPT_H_
 
@@ -17,7 +17,7 @@ namespace wattle::cli {
 
 class Interrupt {
  public:
-  // Raised by the program's signals or by a test.
+  // Called for a signal, or by a test.
   void Raise();
   [[nodiscard]] bool raised() const;
 
@@ -28,8 +28,8 @@ class Interrupt {
   std::function<void()> cancel_ ABSL_GUARDED_BY(mutex_);
 };
 
-// While it lives, `cancel` is called when the interrupt is raised, also if it was raised before.
-// `cancel` must not block. One at a time.
+// As long as the object lives, an interrupt calls `cancel`; an interrupt that was raised before
+// calls it in the constructor. `cancel` must not block. At most one object at a time.
 class CancelOnInterrupt {
  public:
   CancelOnInterrupt(Interrupt& interrupt, std::function<void()> cancel);
@@ -41,8 +41,8 @@ class CancelOnInterrupt {
   Interrupt& interrupt_;
 };
 
-// Takes SIGINT and SIGTERM of the process while it lives and raises `interrupt`. Made in main
-// before any other thread, for these inherit the blocked signals.
+// As long as the object lives, it takes the process's SIGINT and SIGTERM and raises `interrupt`.
+// main makes it before any other thread, because threads inherit the blocked signals.
 class SignalThread {
  public:
   // patience: how long a command may take to end in order after the first signal.

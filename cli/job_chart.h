@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// How a job went: loss and watts over the seconds of its run. Pure; thread-safe.
+// Charts of a job: loss and watts over the seconds of its run. Pure; thread-safe.
 #ifndef WATTLE_CLI_JOB_CHART_H_
 #define WATTLE_CLI_JOB_CHART_H_
 
@@ -12,8 +12,8 @@
 
 namespace wattle::cli {
 
-// Of the latest attempt that has a curve: its receipt's, or of a running one what its progress
-// told. A sentence where there is none.
+// Charts of the latest attempt that has a curve. The curve is the receipt's, or that of the
+// progress where the attempt still runs. Returns a sentence where no attempt has a curve.
 std::string RenderJobChart(const v1::Job& job, const TextStyle& style);
 
 }  // namespace wattle::cli

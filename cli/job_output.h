@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a job made, as text: the small files of its output, read without fetching the weights beside
-// them. One thread.
+// The output of a job as text. Only the small files of the output are read; the weights beside them
+// are not fetched. One thread.
 #ifndef WATTLE_CLI_JOB_OUTPUT_H_
 #define WATTLE_CLI_JOB_OUTPUT_H_
 
@@ -29,15 +29,15 @@ struct GeneratedText {
 struct JobOutput {
   std::vector<GeneratedText> generations;
   std::map<std::string, double> metrics;  // by name
-  std::vector<v1::ManifestFile> files;    // all of them, also those that were not read
-  std::string json;                       // the job's own JSON: its lines of text, else its metrics
+  std::vector<v1::ManifestFile> files;    // every file of the output, also those that were not read
+  std::string json;  // the job's own JSON: the generated texts, else the metrics
 };
 
-// Errors: kFailedPrecondition for a job that has made nothing (yet), those of the calls, kDataLoss
-// for a file that is not what its kind of job writes.
+// Errors: kFailedPrecondition for a job that has no output (yet); kDataLoss for a file that this
+// kind of job does not write; those of the calls.
 absl::StatusOr<JobOutput> ReadJobOutput(Client& client, const v1::Job& job);
 
-// The same from the files' text, by path; for tests.
+// The same from the text of the files, by path. For tests.
 absl::StatusOr<JobOutput> ParseJobOutput(const std::map<std::string, std::string>& text_by_path);
 
 std::string RenderJobOutput(const v1::Job& job, const JobOutput& output, const TextStyle& style);

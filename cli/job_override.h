@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// "--set finetune.seed=2": a field of a job file given on the command line. Names, types, units and
-// advice are those of the job file's own reader. Thread-safe.
+// "--set finetune.seed=2" sets a field of a job file on the command line. The reader of job files
+// reads the value, so that names, types, units and advice are the same. Thread-safe.
 #ifndef WATTLE_CLI_JOB_OVERRIDE_H_
 #define WATTLE_CLI_JOB_OVERRIDE_H_
 
@@ -22,11 +22,12 @@ absl::StatusOr<v1::JobSpec> ReadJob(const std::string& path,
                                     const std::vector<std::string>& assignments,
                                     std::istream& input);
 
-// Applies one. The kind of the job stays: a field of another kind is an error.
+// Applies one assignment. It cannot change the kind of the job: a field of another kind is an
+// error.
 absl::Status ApplyOverride(const std::string& assignment, v1::JobSpec* spec);
 
-// Every path that can be set in a job of any kind: "objective", "finetune.seed", sorted as in the
-// proto. For completion and for the reference.
+// Every path that can be set in a job of some kind ("objective", "finetune.seed"), in the order of
+// the .proto file. For completion and for the reference.
 std::vector<std::string> OverridePaths();
 
 }  // namespace wattle::cli

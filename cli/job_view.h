@@ -14,17 +14,18 @@
 
 namespace wattle::cli {
 
-// Of whole jobs and of summaries.
+// A table of jobs, whole or as summaries.
 std::string RenderJobs(const v1::ListJobsResponse& jobs, absl::Time now, const TextStyle& style);
 std::string RenderJob(const v1::Job& job, absl::Time now, const TextStyle& style);
 
-// "j12 active: placed on nano-1, fewest joules": a change of state, one line. A repeated attempt
-// says which one it is and why there is another: "attempt 2 of 3 on nano-1, because …".
+// One line for a change of state: "j12 active: placed on nano-1, fewest joules". For a repeated
+// attempt the line has its number and the reason of the repetition: "attempt 2 of 3 on nano-1,
+// because …".
 std::string RenderJobState(const v1::Job& job);
-// Gross joules of all attempts that have a receipt, with what they are: "49.1 J modelled, of 2
-// attempts". Empty where none has one.
+// Gross joules of all attempts that have a receipt, with their source: "49.1 J modelled, of 2
+// attempts". "" where no attempt has a receipt.
 std::string JobEnergyWords(const v1::Job& job);
-// What a list shows of the job.
+// The fields of the job that a list shows.
 v1::JobSummary Summarize(const v1::Job& job);
 std::string RenderLogLine(const v1::LogLine& line);
 

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Words and numbers as every table writes them. One rule lives here alone: what an emulated device
-// or a model gave is never called measured. Thread-safe.
+// Words and numbers as every table writes them. This file alone keeps one rule: a number of an
+// emulated device or of a model is never called measured. Thread-safe.
 #ifndef WATTLE_CLI_LABELS_H_
 #define WATTLE_CLI_LABELS_H_
 
@@ -31,21 +31,21 @@ std::string Word(E value) {
   return EnumWord(google::protobuf::GetEnumDescriptor<E>(), static_cast<int>(value));
 }
 
-std::string ObjectiveWord(v1::Objective objective);  // the default named: "energy"
+std::string ObjectiveWord(v1::Objective objective);  // the default by its name: "energy"
 std::string DeviceClassWord(absl::string_view device_class, bool emulated);
 std::string DeviceStateWord(const v1::Device& device);  // "idle", "busy", "drained" …
 std::string ModelShapeWords(const v1::ModelShape& shape);
 std::string UnitWord(v1::WorkUnit unit);  // "example", "training token"
 std::string ProvenanceWords(const v1::Prediction& prediction);
 
-// What the numbers of a span may be called: "measured", "emulated", "modelled".
+// How the numbers of a span were found: "measured", "emulated" or "modelled".
 std::string EvidenceWord(v1::EnergySource source, bool emulated);
-// The same of a sum over several sources: "measured", "emulated and modelled". Empty of none.
+// The same for a sum over several sources: "measured", "emulated and modelled". "" for no source.
 std::string EvidenceWords(const std::set<v1::EnergySource>& sources);
-// What the attempt's joules come from; an emulated device's count as emulated.
+// The source of the attempt's joules; the joules of an emulated device are emulated.
 v1::EnergySource SourceOf(const v1::Receipt& receipt);
-// What the device draws now: "12.41 W", "5.04 W modelled"; empty where no sensor tells, and of a
-// device that cannot be reached. Between jobs a device without a sensor draws nobody knows what.
+// The device's power now: "12.41 W", "5.04 W modelled". "" for a device that cannot be reached, and
+// for a device without a sensor between jobs, whose power nobody knows.
 std::string PowerWords(const v1::Device& device);
 // "ina3221, module"; "emulated, board_input: not measured".
 std::string EnergySourceWords(const v1::EnergyMeasurement& energy, bool emulated);
@@ -55,10 +55,12 @@ std::string AttemptDevice(const v1::Attempt& attempt);
 // The chosen candidate of a placement; nullptr where the placement does not carry it.
 const v1::Candidate* ChosenCandidate(const v1::Placement& placement);
 
-// As many digits as tell the ids apart, eight at least: what a command takes for one of them.
+// The shortest beginnings that tell the ids apart, at least eight digits. Commands take them as
+// ids.
 size_t UniqueDigits(const std::vector<std::string>& ids);
 
-std::string FormatSeconds(double seconds);  // "11726", "83.4", "4.27": the head names the unit
+std::string FormatSeconds(
+    double seconds);  // "11726", "83.4", "4.27"; the column's head has the unit
 std::string FormatSeconds(const v1::Interval& range);        // "10553-12899 s"
 std::string FormatEnergyRange(const v1::Interval& joules);   // "32.70-39.96 Wh"
 std::string FormatCount(double count);                       // "812", "20,000", "5.12 M"

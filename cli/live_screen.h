@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A text of several lines that is shown again and again: in place on a terminal, where the lines
-// that stay the same do not flicker; elsewhere one below the other. Not thread-safe.
+// Shows a text of several lines again and again. On a terminal the text is rewritten in place, and
+// lines that stay the same do not flicker. Elsewhere the texts follow each other. Not thread-safe.
 #ifndef WATTLE_CLI_LIVE_SCREEN_H_
 #define WATTLE_CLI_LIVE_SCREEN_H_
 
@@ -16,11 +16,11 @@ namespace wattle::cli {
 
 class LiveScreen {
  public:
-  // `out` must outlive this.
+  // `out` must outlive the screen.
   LiveScreen(std::ostream& out, const TextStyle& style) : out_(out), style_(style) {}
 
-  // text: whole lines, no wider than the terminal. Lines beyond its height are left out, for what
-  // scrolled away could not be rewritten.
+  // text: whole lines, no wider than the terminal. Lines beyond the terminal's height are left out,
+  // because a line that scrolled away could not be rewritten.
   void Show(absl::string_view text);
 
  private:

@@ -12,7 +12,8 @@
 
 namespace wattle::cli {
 
-// CLI11's own range lets NaN pass: every comparison with it is false.
+// A number from low to high. CLI11's own range check lets NaN pass, because every comparison with
+// NaN is false.
 inline CLI::Validator NumberBetween(double low, double high) {
   return {[low, high](const std::string& text) {
             double value = 0.0;

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A plan as people read it: every device with what it would take, the rule that refuses it, the
-// chosen one marked, and why. Pure; thread-safe.
+// A plan as text: for every device the seconds and joules that the job would take there, or the
+// rule that refuses the device; the chosen device is marked, with the reason. Pure; thread-safe.
 #ifndef WATTLE_CLI_PLAN_VIEW_H_
 #define WATTLE_CLI_PLAN_VIEW_H_
 
@@ -13,7 +13,7 @@
 
 namespace wattle::cli {
 
-// spec: what was planned, for the heading.
+// spec: the job that was planned; the heading shows it.
 std::string RenderPlan(const v1::JobSpec& spec, const v1::PlanResponse& plan,
                        const TextStyle& style);
 

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The program `wattle` as a function: arguments in, exit code out, all else through the
-// environment. Start reading here; the commands stand in one file per noun.
+// The program `wattle` as a function. Arguments go in, an exit code comes out; the environment has
+// everything else. Start reading here. Each noun's commands are in one file.
 #ifndef WATTLE_CLI_PROGRAM_H_
 #define WATTLE_CLI_PROGRAM_H_
 

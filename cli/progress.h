@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Live progress: one line that is rewritten on a terminal, plain lines every few seconds elsewhere.
-// The renderers are pure; the printers own the line they write. Not thread-safe.
+// Live progress: on a terminal one line that is rewritten, elsewhere a plain line every few
+// seconds. The renderers are pure. A printer owns the line that it writes. Not thread-safe.
 #ifndef WATTLE_CLI_PROGRESS_H_
 #define WATTLE_CLI_PROGRESS_H_
 
@@ -18,7 +18,7 @@
 
 namespace wattle::cli {
 
-// "[######........]", width columns with the brackets. ratio is held to 0 … 1.
+// "[######........]": width columns, brackets included. A ratio outside 0 to 1 counts as 0 or 1.
 std::string RenderBar(double ratio, int width);
 
 // One line for a job's progress: bar, step, loss, tokens/s, watts, time left. Shortened from the
@@ -31,10 +31,11 @@ class LiveLine {
  public:
   static constexpr absl::Duration kPlainInterval = absl::Seconds(5);
 
-  // Elsewhere than on a terminal: a transfer of a moment needs no line at all.
+  // kAfterInterval: where the output is no terminal, the first line waits for kPlainInterval too. A
+  // transfer that takes a moment then writes no line.
   enum class FirstLine { kAtOnce, kAfterInterval };
 
-  // `out` and `clock` must outlive this.
+  // `out` and `clock` must outlive the line.
   LiveLine(std::ostream& out, const TextStyle& style, const Clock& clock,
            FirstLine first = FirstLine::kAtOnce)
       : out_(out),
@@ -47,9 +48,9 @@ class LiveLine {
   LiveLine& operator=(const LiveLine&) = delete;
 
   void Update(absl::string_view line);
-  // A line that stays, above the live one.
+  // Writes a line that stays, above the live line.
   void Print(absl::string_view line);
-  // Takes the live line away.
+  // Removes the live line.
   void Clear();
 
  private:

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A receipt as text: what was predicted beside what was measured. The head of the second column
-// says what the numbers are: measured, emulated, or modelled. Pure; thread-safe.
+// A receipt as text: the predicted numbers beside those of the run. The head of the second column
+// says how the run's numbers were found: measured, emulated, or modelled. Pure; thread-safe.
 #ifndef WATTLE_CLI_RECEIPT_VIEW_H_
 #define WATTLE_CLI_RECEIPT_VIEW_H_
 
@@ -13,14 +13,14 @@
 
 namespace wattle::cli {
 
-// attempt: the one whose receipt is shown; has_receipt.
+// attempt: the attempt whose receipt is shown. REQUIRES: attempt.has_receipt().
 std::string RenderReceipt(const v1::Job& job, const v1::Attempt& attempt, const TextStyle& style);
 
-// The job's whole: where several attempts have a receipt, what each of them took and their total,
-// then the receipt of the last one. At least one has a receipt.
+// The receipts of the whole job. Where several attempts have one: what each of them took, and their
+// total; then the last receipt in full. REQUIRES: at least one attempt has a receipt.
 std::string RenderReceipts(const v1::Job& job, const TextStyle& style);
 
-// The job's last attempt that has a receipt; nullptr: none has.
+// The job's last attempt that has a receipt; nullptr where no attempt has one.
 const v1::Attempt* LastReceipt(const v1::Job& job);
 
 }  // namespace wattle::cli

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a command gets: the world, the flags that all commands share, and the coordinator. And how a
-// command joins the program: one function per noun adds its subcommands and says what they run.
-// Not thread-safe.
+// A Session is what a command gets: the environment, the flags that all commands share, and the
+// coordinator. The rest of the file is how a command joins the program: one function for each noun
+// adds the subcommands and binds what they run. Not thread-safe.
 #ifndef WATTLE_CLI_SESSION_H_
 #define WATTLE_CLI_SESSION_H_
 
@@ -41,11 +41,12 @@ class Session {
   [[nodiscard]] absl::Time Now() const { return environment_.clock->Now(); }
   Client& client() { return client_; }
 
-  // The answer of a command: the message as JSON, or what `render` makes of it.
+  // Prints a command's answer: with -o json the message, else the text that `render` returns.
   void Print(const google::protobuf::Message& message, const std::function<std::string()>& render);
-  // What cannot be written ends the command: RunProgram says so, and streams are cancelled at once.
+  // Prints text. Where the text cannot be written, the command ends: streams are cancelled at once,
+  // and RunProgram returns an error.
   void PrintText(absl::string_view text);
-  // Remarks beside the answer go to the error stream: a pipe gets the answer alone.
+  // Prints a remark on the error stream, so that a pipe gets the answer alone.
   void PrintRemark(absl::string_view text) { *environment_.err << text << "\n" << std::flush; }
 
  private:
@@ -56,10 +57,10 @@ class Session {
 
 using Command = std::function<absl::StatusOr<ExitCode>(Session&)>;
 
-// Where commands are put while flags are parsed: the one that was named is run afterwards.
+// Holds the command that the command line names, from the parsing of flags until the command runs.
 class CommandSlot {
  public:
-  // When `leaf` is the subcommand on the command line, `command` runs.
+  // `command` runs where `leaf` is the subcommand on the command line.
   void Bind(CLI::App* leaf, Command command);
   [[nodiscard]] const Command& chosen() const { return chosen_; }
 
@@ -67,15 +68,15 @@ class CommandSlot {
   Command chosen_;
 };
 
-// A subcommand with its help: one sentence, examples a person can copy, and the flags that every
-// command takes.
+// Adds a subcommand. Its help has one sentence, examples that a person can copy, and the flags that
+// every command takes.
 CLI::App* AddLeaf(CLI::App* parent, const std::string& name, const std::string& sentence,
                   const std::string& examples);
-// A noun with verbs of its own; the examples are of its verbs.
+// Adds a noun that has verbs. The examples are those of its verbs.
 CLI::App* AddGroup(CLI::App* parent, const std::string& name, const std::string& sentence,
                    const std::string& examples);
 
-// The nouns. Each adds its commands to `app`; main lists them.
+// Each function adds the commands of one noun to `app`.
 void AddSubmitCommand(CLI::App* app, CommandSlot* slot);
 void AddPlanCommand(CLI::App* app, CommandSlot* slot);
 void AddProbeCommand(CLI::App* app, CommandSlot* slot);

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// "--since 24h": a moment as people name it. Pure; thread-safe.
+// Reads the moments that people write after --since. Pure; thread-safe.
 #ifndef WATTLE_CLI_SINCE_H_
 #define WATTLE_CLI_SINCE_H_
 
@@ -11,8 +11,8 @@
 namespace wattle::cli {
 
 // "90s", "30m", "24h", "7d" before `now`; "today" (since midnight); "2026-11-20" and
-// "2026-11-20T08:30". Days and dates are UTC, as every time that wattle prints. kInvalidArgument
-// for anything else and for a moment after `now`.
+// "2026-11-20T08:30". Days and dates are in UTC, as are all times that wattle prints. Errors:
+// kInvalidArgument for any other text, and for a moment after `now`.
 absl::StatusOr<absl::Time> ParseSince(absl::string_view text, absl::Time now);
 
 // The latest midnight of UTC that is not after `now`.

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Specs to jobs: what every command that submits has in common. One thread.
+// Submits job specs: the part that all submitting commands share. One thread.
 #ifndef WATTLE_CLI_SUBMIT_H_
 #define WATTLE_CLI_SUBMIT_H_
 
@@ -24,8 +24,9 @@ struct SubmitOptions {
   bool watch = false;           // show progress until the jobs have ended
 };
 
-// Submits one after the other, prints their ids and what to do next. Each submit is repeated with
-// its own key until it is answered. Errors name the label, and the jobs that were made before.
+// Submits the specs one after the other, prints the ids of the jobs, and says what to do next. A
+// submit without an answer is repeated with its own idempotency key. An error names the spec's
+// label and the jobs that were submitted before it.
 absl::StatusOr<ExitCode> SubmitSpecs(Session& session, const std::vector<NamedSpec>& specs,
                                      const SubmitOptions& options);
 

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A terminal that gives each key at once and does not print it, as long as this lives. One at a
-// time.
+// As long as the object lives, the terminal gives each key at once and does not print it. At most
+// one object at a time.
 #ifndef WATTLE_CLI_TERMINAL_KEYS_H_
 #define WATTLE_CLI_TERMINAL_KEYS_H_
 
@@ -11,7 +11,7 @@ namespace wattle::cli {
 
 class TerminalKeys {
  public:
-  // Of the standard input; nothing happens where that is no terminal.
+  // Changes the terminal of the standard input. Does nothing where standard input is no terminal.
   TerminalKeys();
   ~TerminalKeys();
   TerminalKeys(const TerminalKeys&) = delete;

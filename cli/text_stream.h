@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The text of a generation as it grows, from updates that each hold its end: what is new in them.
-// Pure; not thread-safe.
+// A generated text while it grows. Each update of a job holds the end of the text; TextStream
+// returns the part that was not shown yet. Pure; not thread-safe.
 #ifndef WATTLE_CLI_TEXT_STREAM_H_
 #define WATTLE_CLI_TEXT_STREAM_H_
 
@@ -16,12 +16,13 @@ namespace wattle::cli {
 
 class TextStream {
  public:
-  // What to show beyond what was shown, safe for a terminal. A gap is " … ". An attempt that begins
-  // again, or a new one, begins on a new line.
+  // The part of the text that was not shown yet, safe for a terminal. Where updates were missed, "
+  // … " stands for the gap. The text of a new attempt begins on a new line, and so does that of an
+  // attempt that begins again.
   std::string More(const v1::AttemptProgress& progress);
 
-  // The rest of the whole text, which is known at the end; nothing where it does not go on from
-  // what was shown last.
+  // The part of the whole text that was not shown yet. The whole text is known when the job has
+  // ended.
   std::string Rest(absl::string_view whole) const;
 
   [[nodiscard]] bool has_text() const { return shown_bytes_ > 0; }

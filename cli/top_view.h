@@ -12,14 +12,14 @@
 
 namespace wattle::cli {
 
-enum class TopOrder { kName, kPower, kCharge };  // Key s goes round.
+enum class TopOrder { kName, kPower, kCharge };  // Key s takes the next one.
 
 struct TopState {
   TopOrder order = TopOrder::kName;
   bool paused = false;
 };
 
-// summary: of the same answers.
+// summary: made from the same answers.
 std::string RenderTop(const FleetAnswers& answers, const FleetSummary& summary,
                       const TopState& state, absl::Time now, const TextStyle& style);
 

@@ -13,11 +13,11 @@
 
 namespace wattle::cli {
 
-// Shows progress on the output (JSON: a line for each update, unless `quiet`) and returns the job
-// as it ended. An interrupt ends the watching, never the job.
+// Shows progress until the job has ended, and returns the ended job. With -o json: one line for
+// each update, or none where `quiet`. An interrupt ends the watch; the job goes on.
 absl::StatusOr<v1::Job> WatchUntilEnd(Session& session, const std::string& job_id, bool quiet);
 
-// kOk for a job that succeeded, else kJobFailed with a remark on the error stream.
+// kOk for a job that succeeded. Else kJobFailed, after a remark on the error stream.
 ExitCode ReportEnd(Session& session, const v1::Job& job);
 
 }  // namespace wattle::cli
