@@ -27,7 +27,7 @@ namespace wattle::formats {
 namespace {
 
 constexpr char kEndOfText[] = "<|endoftext|>";
-// Names of the token that ends a text, of which the first that a tokenizer has counts.
+// Names of the token that ends a text. The first name that a tokenizer has counts.
 constexpr absl::string_view kEnds[] = {kEndOfText, "<|end_of_text|>", "</s>", "<eos>"};
 constexpr char kSpaceMark[] = "▁";
 constexpr int64_t kTokenizerBytesMax = 256LL << 20;
@@ -57,7 +57,7 @@ const std::array<std::string, 256>& Symbols() {
   return symbols;
 }
 
-// The bytes that a vocabulary string stands for; nothing if a character is not one of the 256
+// The bytes that a vocabulary string stands for. Nothing where a character is not one of the 256
 // symbols.
 std::optional<std::string> SymbolBytes(absl::string_view token) {
   static const auto& bytes = *[] {
@@ -94,12 +94,12 @@ struct BytePairEncoding::Tables {
   std::optional<int64_t> eos;
   PreTokenizer pre_tokenizer;
 
-  // The added token that `text` begins with; null: none. special: whether special ones count.
+  // The added token that `text` begins with, or null. special: whether special tokens count.
   [[nodiscard]] const AddedToken* AddedAt(absl::string_view text, bool special) const;
-  // Tokens of text, added tokens found in it. at_start: nothing stands before it.
+  // Appends the tokens of text that may spell added tokens. at_start: no text stands before it.
   void Append(absl::string_view text, bool at_start, bool special,
               std::vector<int64_t>& tokens) const;
-  // Tokens of a stretch without added tokens.
+  // Appends the tokens of a stretch without added tokens.
   void AppendStretch(absl::string_view stretch, bool at_start, std::vector<int64_t>& tokens) const;
   void AppendPiece(absl::string_view piece, std::vector<int64_t>& tokens) const;
 };
@@ -214,7 +214,7 @@ bool FileExists(const std::string& path) {
   return stat(path.c_str(), &about) == 0;
 }
 
-// The token of each byte, by the name that the kind gives it.
+// The token of each byte. The kind decides how the vocabulary names a byte.
 absl::Status FillByteTokens(SymbolKind kind, const Vocabulary& vocabulary, absl::string_view file,
                             std::array<int64_t, 256>& byte_tokens) {
   for (size_t byte = 0; byte < 256; ++byte) {
@@ -237,7 +237,8 @@ void FillTokenBytes(SymbolKind kind, const Vocabulary& vocabulary,
                     const std::array<int64_t, 256>& byte_tokens,
                     std::vector<std::string>& token_bytes) {
   for (const auto& [token, id] : vocabulary) {
-    // What is not written in byte symbols is a special token and stands for its own text.
+    // A name with other characters than byte symbols is a special token; it stands for its own
+    // text.
     AddToken(token_bytes, id,
              kind == SymbolKind::kBytes ? SymbolBytes(token).value_or(token)
                                         : absl::StrReplaceAll(token, {{kSpaceMark, " "}}));
@@ -249,7 +250,7 @@ void FillTokenBytes(SymbolKind kind, const Vocabulary& vocabulary,
   }
 }
 
-// Every token by the bytes of its piece, a piece of characters with its marks.
+// Every token by the bytes of its piece. A piece of characters keeps its "▁".
 absl::flat_hash_map<std::string, int64_t> WholePiecesOf(SymbolKind kind,
                                                         const Vocabulary& vocabulary) {
   absl::flat_hash_map<std::string, int64_t> pieces;
@@ -259,7 +260,7 @@ absl::flat_hash_map<std::string, int64_t> WholePiecesOf(SymbolKind kind,
   return pieces;
 }
 
-// The tokens that are one character.
+// The tokens that stand for one character.
 absl::flat_hash_map<std::string, int64_t> CharactersOf(const Vocabulary& vocabulary) {
   absl::flat_hash_map<std::string, int64_t> characters;
   for (const auto& [token, id] : vocabulary) {
@@ -295,7 +296,7 @@ void BytePairEncoding::Tables::Append(absl::string_view text, bool at_start, boo
     tokens.push_back(found->id);
     i += found->text.size();
     start = i;
-    // Llama 2's kind puts a space before every stretch, the others before the first alone.
+    // Llama 2 puts a space before every stretch, the others before the first stretch alone.
     at_start = form.space_before == SpaceBefore::kAlways;
   }
   AppendStretch(text.substr(start), at_start, tokens);

@@ -1,13 +1,18 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Byte-pair encoding of two kinds. Byte-level (GPT-2, GPT-NeoX, phi, Llama 3, Qwen 2, SmolLM2,
-// StableLM 2): text is cut by regular expressions, some bring it to Unicode's normalization form C
-// before, and the UTF-8 bytes of each piece become symbols. SentencePiece converted to
-// tokenizer.json (Llama 2, Mistral, Gemma): the whole text is one piece, spaces are written "▁",
-// most put one before the text, and its characters become symbols, or their bytes where a character
-// has no token. Then neighbours are merged in the order of the merge list. Any bytes encode and
-// decode to themselves, but for the added space and normalization. Immutable after loading, so
-// every method may be called from many threads.
+// Byte-pair encoding: text to token ids and back. There are two kinds, which differ in the first
+// symbols of a text:
+//   byte-level (GPT-2, GPT-NeoX, phi, Llama 3, Qwen 2, SmolLM2, StableLM 2): regular expressions
+//   cut
+//     the text into pieces, and the UTF-8 bytes of a piece are its symbols. Some tokenizers bring
+//     the text to Unicode's normalization form C before.
+//   SentencePiece, converted to tokenizer.json (Llama 2, Mistral, Gemma): the whole text is one
+//   piece,
+//     and its characters are the symbols; a character without a token becomes its bytes. Spaces are
+//     written "▁". Most of these tokenizers put a space before the text.
+// Both kinds then merge neighbouring symbols in the order of the merge list. Any bytes encode and
+// decode to themselves, except for the added space and the normalization. A tokenizer does not
+// change after loading, so that many threads may call every method.
 #ifndef WATTLE_FORMATS_BYTE_PAIR_ENCODING_H_
 #define WATTLE_FORMATS_BYTE_PAIR_ENCODING_H_
 
@@ -25,22 +30,22 @@
 
 namespace wattle::formats {
 
-// What to do with text that spells a special token ("<|endoftext|>").
+// How Encode treats text that spells a special token ("<|endoftext|>").
 enum class SpecialTokens {
-  kAsText,     // as any other text: what a user's data must get
-  kRecognise,  // becomes the one special token
+  kAsText,     // like any other text; data of users must be encoded so
+  kRecognise,  // the text becomes that special token
 };
 
 class BytePairEncoding {
  public:
-  // dir/tokenizer.json if there is one, else dir/vocab.json and dir/merges.txt.
+  // Reads dir/tokenizer.json if it exists, else dir/vocab.json and dir/merges.txt.
   // Errors: kNotFound (names the files that were looked for), kInvalidArgument (not JSON, a merge
   // of unknown symbols, a byte without a token), kUnimplemented (tokenizer.json of another kind).
   static absl::StatusOr<BytePairEncoding> LoadDirectory(const std::string& directory);
   static absl::StatusOr<BytePairEncoding> LoadVocabularyAndMerges(
       const std::string& vocabulary_path, const std::string& merges_path);
   static absl::StatusOr<BytePairEncoding> LoadTokenizerJson(const std::string& path);
-  // The same from text; the names are for messages.
+  // The same from the text of the files. file: a name for messages.
   static absl::StatusOr<BytePairEncoding> ParseVocabularyAndMerges(
       absl::string_view vocabulary_json, absl::string_view merges, absl::string_view file);
   static absl::StatusOr<BytePairEncoding> ParseTokenizerJson(absl::string_view json,
@@ -55,10 +60,10 @@ class BytePairEncoding {
                                             SpecialTokens special = SpecialTokens::kAsText) const;
   // The same with the begin token before it, if the tokenizer puts one before a text.
   [[nodiscard]] std::vector<int64_t> EncodeDocument(absl::string_view text) const;
-  // Token ids of text that follows other text: no space is put before it.
+  // Token ids of text that follows other text: the tokenizer puts no space before it.
   [[nodiscard]] std::vector<int64_t> EncodeContinuation(absl::string_view text) const;
-  // Bytes of `tokens`; an id outside the vocabulary gives nothing. A cut through a character leaves
-  // invalid UTF-8.
+  // Bytes of `tokens`. An id outside the vocabulary has no bytes. Where `tokens` end within a
+  // character, the bytes end with invalid UTF-8.
   [[nodiscard]] std::string Decode(absl::Span<const int64_t> tokens) const;
   // How many bytes one token stands for; 0 for an unknown id.
   [[nodiscard]] size_t TokenSizeBytes(int64_t token) const;

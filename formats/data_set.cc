@@ -20,8 +20,8 @@ namespace wattle::formats {
 namespace {
 
 constexpr int64_t kDataBytesMax = 1LL << 30;
-// Minimum, every 1/32, maximum: enough to integrate step times over a data set's lengths within a
-// percent.
+// The quantiles at 0, 1/32, … 1. From them a predictor can integrate step times over the lengths of
+// a data set within one percent.
 constexpr size_t kQuantileSteps = 32;
 
 v1::DatasetStatistics Describe(DataSetKind kind, std::vector<int64_t> lengths_bytes) {
@@ -199,7 +199,7 @@ std::vector<TextWindow> TextWindows(absl::Span<const int64_t> tokens, int64_t wi
   const auto window = static_cast<size_t>(window_tokens);
   const auto stride = static_cast<size_t>(stride_tokens);
   std::vector<TextWindow> windows;
-  size_t scored_end = 1;  // Tokens before it are scored, or have nothing that predicts them.
+  size_t scored_end = 1;  // Tokens before it are scored, or have no prediction.
   for (size_t begin = 0; scored_end < tokens.size(); begin += stride) {
     const size_t end = std::min(begin + window, tokens.size());
     const size_t first = std::max(scored_end, begin + 1);

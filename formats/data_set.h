@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The data files that jobs read, told apart by their name's ending: SQuAD JSON (.json), one prompt
-// a line (.jsonl), plain text (.txt); and the statistics that a plan needs before any tokenizer has
-// seen the file. Thread-safe.
+// The data files that jobs read: SQuAD JSON (.json), one prompt a line (.jsonl), plain text (.txt).
+// The ending of the name decides. Also the statistics of a file that a plan needs; they are made
+// without a tokenizer. Thread-safe.
 #ifndef WATTLE_FORMATS_DATA_SET_H_
 #define WATTLE_FORMATS_DATA_SET_H_
 
@@ -23,13 +23,13 @@ namespace wattle::formats {
 
 enum class DataSetKind { kSquad, kPrompts, kText };
 
-// By the ending alone. Errors: kInvalidArgument, naming the endings there are.
+// By the ending of the name alone. Errors: kInvalidArgument, which lists the endings.
 absl::StatusOr<DataSetKind> DataSetKindOf(absl::string_view path);
 [[nodiscard]] absl::string_view DataSetKindName(DataSetKind kind);  // "squad", "prompts", "text"
 
-// Reads and checks the file; the quantiles are minimum, every 1/32, maximum of an example's UTF-8
-// bytes as the model sees it (SQuAD: the whole template; prompts: the prompt; text: a non-empty
-// line). Errors: those of its reader; kInvalidArgument for an empty data set.
+// Reads and checks the file. The quantiles of the examples' UTF-8 bytes are those at 0, 1/32, … 1.
+// An example is what the model reads: the whole template (SQuAD), the prompt (prompts), a non-empty
+// line (text). Errors: those of the file's reader; kInvalidArgument for an empty data set.
 absl::StatusOr<v1::DatasetStatistics> DescribeDataSet(const std::string& path);
 [[nodiscard]] v1::DatasetStatistics DescribeSquad(const SquadDataSet& data);
 
@@ -39,7 +39,8 @@ struct Prompt {
 };
 
 // JSON lines: {"prompt": "…"}, optionally "id" (string or whole number). Blank lines are skipped.
-// Errors: kInvalidArgument with file:line, the field, and what was wanted; an unknown field is one.
+// Errors: kInvalidArgument with file:line, the field, and the wanted value. An unknown field is an
+// error.
 absl::StatusOr<std::vector<Prompt>> ParsePrompts(absl::string_view text, absl::string_view file);
 absl::StatusOr<std::vector<Prompt>> ReadPrompts(const std::string& path);
 
@@ -47,17 +48,18 @@ absl::StatusOr<std::vector<Prompt>> ReadPrompts(const std::string& path);
 // the byte offset).
 absl::StatusOr<std::string> ReadText(const std::string& path);
 
-// One forward pass of a perplexity evaluation. The prediction of tokens[i] counts for first_scored
-// ≤ i.
+// One forward pass of a perplexity evaluation. The prediction of tokens[i] counts where i ≥
+// first_scored.
 struct TextWindow {
   absl::Span<const int64_t> tokens;
   size_t first_scored = 1;
 };
 
-// Windows of at most `window_tokens` ≥ 2, each `stride_tokens` (1 to window_tokens) after the one
-// before; together they score every token once, but for the first of the text, and, where the
-// stride is a whole window, the first of each window. A rest that would score nothing gives no
-// window. The spans point into `tokens`.
+// Cuts `tokens` into windows of at most `window_tokens` (2 or more). Each window begins
+// `stride_tokens` (1 to window_tokens) after the window before it. Together the windows score every
+// token once, except for the first token of the text and, where the stride is a whole window, the
+// first token of each window. A window that would score nothing is left out. The spans point into
+// `tokens`.
 [[nodiscard]] std::vector<TextWindow> TextWindows(absl::Span<const int64_t> tokens,
                                                   int64_t window_tokens, int64_t stride_tokens);
 

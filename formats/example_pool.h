@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Training and evaluation examples as ranges of one pool of tokens. Examples that share text share
-// its tokens: the paragraph of several questions, the overlap of two windows. A token takes 4 bytes
-// once, an example about 50 bytes beside its own tokens. One thread fills a pool; then it is
+// its tokens: several questions share a paragraph, two windows share their overlap. A token of the
+// pool takes 4 bytes; an example takes about 50 bytes more. One thread fills a pool; a full pool is
 // thread-safe.
 #ifndef WATTLE_FORMATS_EXAMPLE_POOL_H_
 #define WATTLE_FORMATS_EXAMPLE_POOL_H_
@@ -19,15 +19,15 @@ namespace wattle::formats {
 struct TokenRange {
   size_t begin = 0;
   size_t size = 0;
-  bool counts = false;  // the predictions of these tokens have a loss
+  bool counts = false;  // the loss includes the predictions of these tokens
 };
 
 class ExamplePool {
  public:
-  // Stores tokens and returns where they begin. tokens: each from 0 to 2^32 - 1.
+  // Stores tokens and returns the range's begin. tokens: each from 0 to 2^32 - 1.
   size_t AddTokens(absl::Span<const int64_t> tokens);
-  // An example: the ranges one after the other. Nothing predicts the first token of an example,
-  // whether it counts or not.
+  // Adds an example: the ranges, one after the other. The first token of an example has no
+  // prediction, so that its range's `counts` does not matter for it.
   void AddExample(absl::Span<const TokenRange> ranges);
 
   [[nodiscard]] size_t size() const { return examples_.size(); }

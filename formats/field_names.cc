@@ -15,7 +15,7 @@ namespace {
 
 namespace pb = google::protobuf;
 
-// Job fields, then policy fields. A name leaves the list when its field comes.
+// Job fields, then policy fields. Remove a name when its field is added.
 constexpr std::array<absl::string_view, 25> kComingFields = {"activation_checkpointing",
                                                              "adapter",
                                                              "allow_power_off",
@@ -42,10 +42,10 @@ constexpr std::array<absl::string_view, 25> kComingFields = {"activation_checkpo
                                                              "upload",
                                                              "upload_budget_bytes"};
 
-// Unit at the end of a field's name, and how to say it after "a plain number".
+// The unit at the end of a field's name, and the words for it after "a plain number".
 struct Unit {
   absl::string_view suffix;
-  absl::string_view words;  // empty: people write it, our fields do not
+  absl::string_view words;  // empty: a unit that people write and no field has
 };
 constexpr std::array kUnits = {
     Unit{"_seconds", " of seconds"},
@@ -81,7 +81,7 @@ absl::string_view WithoutUnit(absl::string_view name) {
   return name;
 }
 
-// Where fields called `name` are, as paths of their messages from `message` down.
+// The messages below `message` that have a field called `name`, as paths.
 void FindPlaces(absl::string_view name, const pb::Descriptor* message, const std::string& path,
                 std::vector<std::string>& places) {
   for (int i = 0; i < message->field_count(); ++i) {
@@ -112,7 +112,7 @@ std::string UnitOf(absl::string_view field) {
 }
 
 size_t EditDistance(absl::string_view a, absl::string_view b) {
-  // Three rows of the usual table; the oldest serves swaps.
+  // Three rows of the table of edit distances; swaps need the oldest of them.
   std::vector<size_t> before(b.size() + 1);
   std::vector<size_t> last(b.size() + 1);
   std::vector<size_t> row(b.size() + 1);
@@ -136,7 +136,7 @@ size_t EditDistance(absl::string_view a, absl::string_view b) {
 
 std::string FieldAdvice(absl::string_view name, const pb::Descriptor* here,
                         const pb::Descriptor* root) {
-  constexpr size_t kLongestName = 64;  // Longer is no typing error.
+  constexpr size_t kLongestName = 64;  // A longer name is no typing error.
   const absl::string_view stem = WithoutUnit(name);
   std::vector<std::string> fields;
   for (int i = 0; i < here->field_count(); ++i) {
@@ -161,7 +161,7 @@ std::string FieldAdvice(absl::string_view name, const pb::Descriptor* here,
         candidates.begin(), candidates.end(), [&](absl::string_view a, absl::string_view b) {
           return EditDistance(name, a) < EditDistance(name, b);
         });
-    // A third of the letters wrong is still the same word; more is another one.
+    // Up to a third of the letters may be wrong; a name with more wrong letters is another word.
     if (EditDistance(name, nearest) <= std::max<size_t>(1, name.size() / 3)) {
       return absl::StrCat("did you mean \"", nearest, "\"?",
                           IsComingField(nearest) ? " (not supported in this version)" : "");

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What to tell somebody who wrote a field that is not there: the same quantity in the field's own
-// unit, the place where it belongs, the nearest name, or the names there are. Private to formats.
-// Pure; thread-safe.
+// Advice for a person who wrote a field that does not exist: the field for the same quantity in
+// another unit, the message that has the field, the most similar name, or a list of the names.
+// Private to formats. Pure; thread-safe.
 #ifndef WATTLE_FORMATS_FIELD_NAMES_INTERNAL_H_
 #define WATTLE_FORMATS_FIELD_NAMES_INTERNAL_H_
 
@@ -14,18 +14,19 @@
 
 namespace wattle::formats {
 
-// Fields that the design names and this version does not have.
+// Fields that the design has and this version does not have yet.
 bool IsComingField(absl::string_view name);
 
 // " of seconds", " of degrees Celsius", " from 0 to 1 (a ratio)"; empty for a field without a unit
 // in its name.
 std::string UnitOf(absl::string_view field);
 
-// How many characters to insert, delete, replace, or swap with a neighbour.
+// The edit distance: how many characters must be inserted, deleted, replaced, or swapped with a
+// neighbour.
 size_t EditDistance(absl::string_view a, absl::string_view b);
 
-// "did you mean …?", "write … ", "belongs inside …", "fields here: …". name: not a field of `here`.
-// root: of the document.
+// "did you mean …?", "write … ", "belongs inside …", "fields here: …". name: no field of `here`.
+// root: the document's message.
 std::string FieldAdvice(absl::string_view name, const google::protobuf::Descriptor* here,
                         const google::protobuf::Descriptor* root);
 

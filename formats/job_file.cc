@@ -30,10 +30,10 @@ namespace {
 
 namespace pb = google::protobuf;
 
-constexpr int64_t kFileBytesMax = 1 << 20;  // A list of prompts longer than this is a data set.
+constexpr int64_t kFileBytesMax = 1 << 20;  // A longer list of prompts belongs into a data set.
 constexpr int kDocumentsMax = 1000;
 
-// ".nan", "-.inf": YAML's words for what no field can be.
+// YAML's words for numbers that are not finite (".nan", "-.inf"). No field accepts them.
 bool IsYamlSpecialNumber(absl::string_view text) {
   const std::string lower = absl::AsciiStrToLower(text);
   absl::string_view word = lower;
@@ -219,7 +219,7 @@ absl::Status DocumentReader::ReadFlag(const YAML::Node& node, const pb::FieldDes
   return absl::OkStatus();
 }
 
-// Stores a number; false if the text is none, or not in the range of the field.
+// Stores a number. False where the text is no number, or the number is outside the field's range.
 bool StoreNumber(const std::string& text, const pb::FieldDescriptor* field, pb::Message& message) {
   const pb::Reflection* reflection = message.GetReflection();
   const auto store = [&](auto number, auto set, auto add) {
@@ -321,8 +321,9 @@ absl::Status DocumentReader::ReadEnum(const YAML::Node& node, const pb::FieldDes
                absl::StrCat("\"", Printable(text), "\" is unknown; write one of: ", choices));
 }
 
-// Walks through a stream without building anything. yaml-cpp 0.7 stands still at some damage (a ','
-// outside brackets) and gives empty documents without end, each of which LoadAll would keep.
+// Reads a stream without building anything, to find damage before LoadAll reads the stream. At some
+// damage (a ',' outside brackets) yaml-cpp 0.7 does not advance: it gives empty documents without
+// end, and LoadAll would keep them all.
 class DocumentCounter : public YAML::EventHandler {
  public:
   void OnDocumentStart(const YAML::Mark& mark) override { last = mark; }
@@ -355,7 +356,7 @@ std::vector<YAML::Node> LoadAllBounded(const std::string& text) {
   return YAML::LoadAll(text);
 }
 
-// The documents of a file. No exception of yaml-cpp leaves it.
+// The documents of a file. No exception of yaml-cpp leaves this function.
 absl::StatusOr<std::vector<YAML::Node>> LoadDocuments(absl::string_view text,
                                                       absl::string_view file) {
   if (const size_t valid = ValidUtf8Prefix(text); valid != text.size()) {
@@ -377,7 +378,7 @@ absl::StatusOr<std::vector<YAML::Node>> LoadDocuments(absl::string_view text,
   return documents;
 }
 
-// Reads one document; what yaml-cpp throws on reading a node is a damaged document as well.
+// Reads one document. An exception of yaml-cpp while a node is read also means a damaged document.
 absl::Status ReadDocument(const YAML::Node& document, absl::string_view file,
                           pb::Message& message) {
   try {

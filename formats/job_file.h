@@ -1,11 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Job and policy files: YAML or JSON text (JSON is YAML) to protobuf messages, by reflection. Field
-// names are those of the .proto files, enum values are lower case without their prefix (objective:
-// energy). Anything that would be ignored is an error: an unknown field, a field twice, another
-// type, a unit that the field does not have, a field of a coming version. Every error is one line:
-// job.yaml:7: precison: unknown field; did you mean "precision"? In the target wattle::job_file, so
-// that only its users link yaml-cpp. Thread-safe.
+// names are those of the .proto files. Enum values are lower case without their prefix (objective:
+// energy). Nothing in a file is ignored: an unknown field, a field that stands twice, a value of
+// another type or with another unit, and a field of a later version are errors. Every error is one
+// line: job.yaml:7: precison: unknown field; did you mean "precision"? The target wattle::job_file
+// is apart, so that only its users link yaml-cpp. Thread-safe.
 #ifndef WATTLE_FORMATS_JOB_FILE_H_
 #define WATTLE_FORMATS_JOB_FILE_H_
 
@@ -21,13 +21,13 @@
 
 namespace wattle::formats {
 
-// file: name for messages, as the user wrote it. One document a file.
-// Errors: kInvalidArgument; kUnimplemented "... not supported in this version" for what the design
-// names and this version does not have; ReadX also kNotFound.
+// A file has one document. file: the name for messages, as the user wrote it.
+// Errors: kInvalidArgument; kUnimplemented "... not supported in this version" for a field that the
+// design has and this version does not have yet; ReadJobFile also kNotFound.
 absl::StatusOr<v1::JobSpec> ParseJobFile(absl::string_view text, absl::string_view file);
 absl::StatusOr<v1::JobSpec> ReadJobFile(const std::string& path);
 
-// Policies, one for each YAML document ("---" between them); names must differ.
+// Each YAML document of the file ("---" between them) is one policy. The names must differ.
 absl::StatusOr<std::vector<v1::Policy>> ParsePolicyFile(absl::string_view text,
                                                         absl::string_view file);
 absl::StatusOr<std::vector<v1::Policy>> ReadPolicyFile(const std::string& path);

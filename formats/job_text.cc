@@ -22,7 +22,8 @@ namespace {
 namespace pb = google::protobuf;
 using Field = pb::FieldDescriptor;
 
-// What YAML would read as something else than text, and what could be mistaken for it, is quoted.
+// Whether the text must be quoted: YAML would read it as something other than text, or a person
+// could mistake it.
 bool NeedsQuotes(const std::string& text) {
   static constexpr std::array<absl::string_view, 8> kWords = {"true", "false", "yes",  "no",
                                                               "on",   "off",   "null", "y"};
@@ -58,7 +59,7 @@ std::string TextScalar(const std::string& text) {
   return out + "\"";
 }
 
-// The fewest digits that give the same number back.
+// The shortest decimal text that reads back as the same number.
 std::string NumberScalar(double value) {
   for (int digits = 6; digits < 17; ++digits) {
     const std::string text = absl::StrFormat("%.*g", digits, value);
@@ -78,7 +79,7 @@ std::string EnumScalar(const pb::EnumDescriptor* type, int value) {
                           : absl::AsciiStrToLower(absl::StripPrefix(found->name(), prefix));
 }
 
-// One value of a field that is no message; `index` of a repeated one, else -1.
+// One value of a field that is no message. index: the element of a repeated field, else -1.
 std::string Scalar(const pb::Message& message, const Field* field, int index) {
   const pb::Reflection& reflection = *message.GetReflection();
   const bool listed = index >= 0;

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// JSON of untrusted files: parsing without exceptions reaching the caller, and typed reading of
-// fields with errors that name them. Thread-safe.
+// Reads JSON of untrusted files. No exception of the JSON library reaches the caller, and errors
+// name the field. Thread-safe.
 #ifndef WATTLE_FORMATS_JSON_INTERNAL_H_
 #define WATTLE_FORMATS_JSON_INTERNAL_H_
 
@@ -18,11 +18,11 @@ namespace wattle::formats {
 
 using Json = nlohmann::json;
 
-// Errors: kInvalidArgument "file:line:column: not valid JSON…", and for a key that stands twice in
-// an object.
+// Errors: kInvalidArgument "file:line:column: not valid JSON…"; also where a key stands twice in an
+// object.
 absl::StatusOr<Json> ParseJson(absl::string_view text, absl::string_view file);
 
-// The value as a whole number, if it is one and fits.
+// The value, if it is a whole number that fits into 64 bits.
 std::optional<int64_t> WholeNumber(const Json& value);
 
 // "an object", "a list", "text", "a number", "true or false", "null".
@@ -32,8 +32,7 @@ absl::string_view JsonKind(const Json& value);
 absl::Status WrongKind(absl::string_view file, absl::string_view where, absl::string_view wanted,
                        const Json& found);
 
-// `text` fit for a one-line message: control characters and invalid UTF-8 replaced, at most 60
-// bytes.
+// `text` for a one-line message: at most 60 bytes, control characters and invalid UTF-8 replaced.
 std::string Printable(absl::string_view text);
 
 }  // namespace wattle::formats

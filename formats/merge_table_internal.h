@@ -16,12 +16,13 @@ namespace wattle::formats {
 class MergeTable {
  public:
   void Reserve(size_t merges) { merges_.reserve(merges); }
-  // The neighbours left, right become `result`. rank: lower ones are merged first. The first of two
-  // equal merges stays.
+  // Adds a merge: the neighbours `left` and `right` become `result`. A merge of lower rank is
+  // applied first. Where two merges have the same neighbours, the first one stays.
   void Add(int64_t left, int64_t right, int32_t rank, int64_t result);
 
-  // Appends what `symbols` become. Merges the neighbours of lowest rank first, leftmost first among
-  // equals, in n log n steps: a piece can be as long as the text.
+  // Merges `symbols` and appends the result. The merge of lowest rank is applied first, the
+  // leftmost one among equal ranks. Takes n log n steps, because a piece can be as long as the
+  // text.
   void Apply(absl::Span<const int64_t> symbols, std::vector<int64_t>& tokens) const;
 
  private:

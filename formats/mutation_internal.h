@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Damages a text in seeded ways and checks how a parser answers. For tests of formats only.
+// Damages a text by a seed and checks the parser's answer. For tests of formats only.
 #ifndef WATTLE_FORMATS_MUTATION_INTERNAL_H_
 #define WATTLE_FORMATS_MUTATION_INTERNAL_H_
 
@@ -27,8 +27,9 @@ inline std::string Insert(const std::string& text, size_t at, const std::string&
   return absl::StrCat(text.substr(0, at), what, text.substr(at));
 }
 
-// `text` with one to three damages: a bit flipped, a byte replaced by one that means something to
-// parsers, a stretch removed, repeated, or moved, the end cut off, a number made huge or negative.
+// Returns `text` with one to three damages. A damage flips a bit, replaces a byte by a character of
+// the format's syntax, removes, repeats or moves a stretch, cuts off the end, or makes a number
+// huge or negative.
 inline std::string Mutate(std::string text, std::mt19937& random) {
   static constexpr char kMeaning[] = "{}[]\":,.-+eE0123456789 \n\t\\#&*!|>%@`'\xff\xc3\x80";
   const auto below = [&](size_t limit) { return limit == 0 ? 0 : random() % limit; };
@@ -66,8 +67,8 @@ inline std::string Mutate(std::string text, std::mt19937& random) {
   return text;
 }
 
-// Calls `parse` with mutants of `text`. An error must be one line of printable UTF-8 and not be a
-// kInternal or kUnknown.
+// Calls `parse` with damaged copies of `text`. Where `parse` returns an error, the error must be
+// one line of printable UTF-8, and neither kInternal nor kUnknown.
 inline void ForEachMutation(const std::string& text, const MutationPlan& plan,
                             const std::function<absl::Status(const std::string&)>& parse) {
   std::mt19937 random(plan.seed);

@@ -11,7 +11,7 @@
 
 namespace wattle::formats {
 
-// Bytes that are no UTF-8 stay as they are.
+// Returns `text` in normalization form C. Bytes that are no UTF-8 do not change.
 [[nodiscard]] std::string NormalizedToNfc(absl::string_view text);
 
 }  // namespace wattle::formats

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// How byte-level tokenizers cut text into pieces before they merge bytes: one or several rules,
-// each of which cuts the pieces of the one before it. Private to formats. Thread-safe after
-// construction.
+// Cuts text into pieces, as byte-level tokenizers do before they merge bytes. A tokenizer has one
+// or several rules; each rule cuts the pieces that the rule before it made. Private to formats.
+// Thread-safe after construction.
 #ifndef WATTLE_FORMATS_PRE_TOKENIZER_INTERNAL_H_
 #define WATTLE_FORMATS_PRE_TOKENIZER_INTERNAL_H_
 
@@ -21,8 +21,8 @@ enum class SplitRule {
   kDigits,  // each digit by itself
 };
 
-// The rule that a regular expression of a tokenizer.json states; nothing for any other expression:
-// one from a file could take forever to match.
+// The rule for a regular expression of a tokenizer.json. No rule for an unknown expression: an
+// expression from a file is never run, because it could match forever.
 [[nodiscard]] std::optional<SplitRule> RuleOfPattern(absl::string_view pattern);
 
 class PreTokenizer {
@@ -34,16 +34,17 @@ class PreTokenizer {
   PreTokenizer& operator=(PreTokenizer&& other) noexcept;
   ~PreTokenizer();
 
-  // Calls `take` with each piece, in order; together they are `text`. Bytes that are no UTF-8 are
-  // pieces of their own.
+  // Calls `take` with each piece, in order. The pieces together are `text`. Each byte that is no
+  // UTF-8 is a piece.
   void Split(absl::string_view text, absl::FunctionRef<void(absl::string_view)> take) const;
 
  private:
-  // text: UTF-8. Cuts it by the rules from `rule` on.
+  // Cuts `text` (UTF-8) by the rules from number `rule` on.
   void SplitValid(size_t rule, absl::string_view text,
                   absl::FunctionRef<void(absl::string_view)> take) const;
 
-  std::vector<void*> expressions_;  // pcre2_code: its header stays in the one file that needs it
+  std::vector<void*>
+      expressions_;  // pcre2_code*; void*, so that only pre_tokenizer.cc includes pcre2.h
 };
 
 }  // namespace wattle::formats

@@ -1,14 +1,16 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The safetensors file format: 8 bytes of little-endian header length, a JSON header, then the
-// tensors' bytes. https://github.com/huggingface/safetensors#format. The reader maps the file and
-// trusts nothing in it: every offset, size, shape and type is checked before anybody sees a byte.
-// The writer's bytes depend on the content alone (tensors by element size, largest first, then
-// by name, so that each is aligned; no padding but the header's): equal tensors give equal SHA-256.
-// The writer adds checksums as metadata, "wattle.crc32c": eight hex digits of the header's CRC-32C
-// (of its text with this value as zeros), then eight of each tensor's, in the order of their names.
-// A reader that does not know them passes over them; ours finds every changed byte. A reader may be
-// used from many threads; a writer belongs to one. safetensors_set.h reads models of several files.
+// tensors' bytes. https://github.com/huggingface/safetensors#format.
+// The reader maps the file and trusts nothing in it: it checks every offset, size, shape and type
+// before it gives a byte to a caller.
+// Equal tensors give files of equal SHA-256: the writer's bytes depend on the content alone. The
+// tensors stand in the order of their element size (largest first), then of their names, so that
+// each tensor is aligned without padding. The writer adds checksums as the metadata
+// "wattle.crc32c": eight hex digits for the header (its text with zeros in place of the checksums),
+// then eight for each tensor, in the order of their names. Our reader finds every changed byte by
+// them; other readers ignore them. Many threads may use a reader; one thread uses a writer.
+// safetensors_set.h reads a model of several files.
 #ifndef WATTLE_FORMATS_SAFETENSORS_H_
 #define WATTLE_FORMATS_SAFETENSORS_H_
 
@@ -27,13 +29,14 @@
 
 namespace wattle::formats {
 
-// Numbers are little-endian, as on every machine that Wattle supports.
+// The types of a tensor's elements. Numbers are little-endian, as on every machine that Wattle
+// supports.
 enum class DataType { kF32, kF16, kBF16, kI8, kI32, kI64, kU8 };
 
 [[nodiscard]] int64_t ElementSizeBytes(DataType type);
 [[nodiscard]] absl::string_view DataTypeName(DataType type);  // "F32", as in the header
 
-// What a tensor is, without where it lies.
+// A tensor's name, type and shape, without its place in the file.
 struct TensorDescription {
   std::string name;
   DataType type = DataType::kF32;
@@ -58,16 +61,16 @@ struct SafetensorsHeader {
   int64_t data_start_bytes = 0;      // of the data section, from the start of the file
 };
 
-// Parses and checks the header. file: name for messages. start: the file's first bytes, at least
-// the whole header. Errors (all one line, naming the file and, where there is one, the tensor):
-// kDataLoss for a file that is shorter than its header says ("fetch or copy it again");
-// kInvalidArgument for one that is no safetensors file or contradicts itself; kUnimplemented for a
-// data type that this version does not read.
+// Parses and checks the header. file: the name for messages. start: the first bytes of the file,
+// with the whole header. Errors are one line and name the file and the tensor: kDataLoss for a file
+// that is shorter than its header says ("fetch or copy it again"); kInvalidArgument for a file that
+// is no safetensors file or contradicts itself; kUnimplemented for a data type that this version
+// does not read.
 absl::StatusOr<SafetensorsHeader> ParseSafetensorsHeader(absl::string_view file,
                                                          absl::Span<const std::byte> start,
                                                          int64_t file_size_bytes);
 
-// A file, open for the lifetime of the object.
+// A safetensors file, open as long as the object lives.
 class SafetensorsFile {
  public:
   // Errors: those of ParseSafetensorsHeader, kDataLoss for a header that its checksum contradicts,
@@ -84,16 +87,16 @@ class SafetensorsFile {
   [[nodiscard]] int64_t size_bytes() const { return size_bytes_; }
   [[nodiscard]] const std::vector<TensorEntry>& tensors() const { return header_.tensors; }
   [[nodiscard]] const SafetensorsMetadata& metadata() const { return header_.metadata; }
-  // nullptr if there is none of that name.
+  // nullptr where the file has no tensor of that name.
   [[nodiscard]] const TensorEntry* Find(absl::string_view name) const;
-  // Reads one of this file's tensors. out: exactly its size. A read that the disk refuses is
-  // kInternal, bytes that their checksum contradicts are kDataLoss; after either `out` holds
-  // nothing of use.
+  // Reads a tensor of this file. out: exactly the tensor's size. Errors: kInternal where the disk
+  // cannot read; kDataLoss where the checksum contradicts the bytes. After an error the bytes of
+  // `out` are meaningless.
   [[nodiscard]] absl::Status Read(const TensorEntry& tensor, absl::Span<std::byte> out) const;
-  // Whether the file says what its bytes should be. Files of other writers do not.
+  // Whether the file has checksums. Files of other writers have none.
   [[nodiscard]] bool has_checksums() const { return !checksums_.empty(); }
-  // The bytes of one of this file's tensors, mapped and not compared with a checksum; a disk that
-  // cannot read them ends the process. Other writers do not align them: copy, do not cast.
+  // The mapped bytes of a tensor of this file, not compared with a checksum. Where the disk cannot
+  // read them, the process ends. Copy them, do not cast: other writers do not align tensors.
   [[nodiscard]] absl::Span<const std::byte> Bytes(const TensorEntry& tensor) const;
 
  private:

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The tensors of a model that lie in one safetensors file or, sharded, in several, which
-// model.safetensors.index.json names: {"weight_map": {tensor: file}}. Reads like one file. May be
-// used from many threads.
+// The tensors of a model, in one safetensors file or in several. Several files are named by
+// model.safetensors.index.json: {"weight_map": {tensor: file}}. Callers read a set like one file.
+// Many threads may use a set.
 #ifndef WATTLE_FORMATS_SAFETENSORS_SET_H_
 #define WATTLE_FORMATS_SAFETENSORS_SET_H_
 
@@ -24,33 +24,34 @@ inline constexpr char kWeightsIndexFileName[] = "model.safetensors.index.json";
 
 class SafetensorsSet {
  public:
-  // The weights of a model directory: model.safetensors, or else model.safetensors.index.json.
-  // Errors: those of OpenFile and OpenIndex; kNotFound where there is neither.
+  // Opens the weights of a model directory: model.safetensors, or else
+  // model.safetensors.index.json. Errors: those of OpenFile and OpenIndex; kNotFound where neither
+  // file exists.
   static absl::StatusOr<SafetensorsSet> OpenDirectory(const std::string& directory);
-  // One file. Errors: those of SafetensorsFile::Open.
+  // Opens one file. Errors: those of SafetensorsFile::Open.
   static absl::StatusOr<SafetensorsSet> OpenFile(const std::string& path);
-  // path: of the index; the files lie beside it. Errors: those of SafetensorsFile::Open;
-  // kInvalidArgument for an index that is none, that names a file elsewhere, or that does not say
-  // of each tensor in which file it is.
+  // Opens the files that the index at `path` names; they lie beside the index. Errors: those of
+  // SafetensorsFile::Open; kInvalidArgument for a file that is no index, for an index that names a
+  // file in another directory, and for an index that does not name the file of each tensor.
   static absl::StatusOr<SafetensorsSet> OpenIndex(const std::string& path);
 
-  // Of the file, or of the index.
+  // The path of the file, or of the index.
   [[nodiscard]] const std::string& path() const { return path_; }
-  // The files, by their names inside the directory, sorted.
+  // The names of the files inside the directory, sorted.
   [[nodiscard]] std::vector<std::string> FileNames() const;
-  // Of every file, sorted by name.
+  // The tensors of all files, sorted by name.
   [[nodiscard]] const std::vector<TensorEntry>& tensors() const { return tensors_; }
-  // Of the first file.
+  // The metadata of the first file.
   [[nodiscard]] const SafetensorsMetadata& metadata() const { return files_.front().metadata(); }
-  // nullptr if there is none of that name.
+  // nullptr where no file has a tensor of that name.
   [[nodiscard]] const TensorEntry* Find(absl::string_view name) const;
-  // As those of SafetensorsFile. tensor: one of this set's.
+  // As the methods of SafetensorsFile. tensor: a tensor of this set.
   [[nodiscard]] absl::Status Read(const TensorEntry& tensor, absl::Span<std::byte> out) const;
   [[nodiscard]] absl::Span<const std::byte> Bytes(const TensorEntry& tensor) const;
 
  private:
   SafetensorsSet() = default;
-  // Puts the tensors of all files together. Errors: kInvalidArgument for one that is in two files.
+  // Collects the tensors of all files. Errors: kInvalidArgument for a tensor that two files have.
   absl::Status Collect();
   // The file that holds the tensor.
   [[nodiscard]] const SafetensorsFile& FileOf(const TensorEntry& tensor) const;
@@ -58,7 +59,7 @@ class SafetensorsSet {
   std::string path_;
   std::vector<SafetensorsFile> files_;  // at least one
   std::vector<TensorEntry> tensors_;
-  std::vector<size_t> homes_;  // of each of tensors_: which of files_
+  std::vector<size_t> homes_;  // for each of tensors_: the number of its file in files_
 };
 
 }  // namespace wattle::formats

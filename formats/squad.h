@@ -25,13 +25,14 @@ namespace wattle::formats {
 struct SquadAnswer {
   std::string text;
   int64_t start_code_points = 0;  // in the context, in Unicode code points as SQuAD counts
-  int64_t start_bytes = 0;        // the same place in bytes
+  int64_t start_bytes = 0;        // the same place, in bytes
 };
 
 struct SquadQuestion {
   std::string id;
   std::string question;
-  std::vector<SquadAnswer> answers = {};  // empty where is_impossible; the first one is trained on
+  std::vector<SquadAnswer> answers =
+      {};  // empty where is_impossible; training uses the first answer
   bool is_impossible = false;
   size_t paragraph = 0;  // index into SquadDataSet::contexts
 };
@@ -43,13 +44,13 @@ struct SquadDataSet {
 
 // Parses SQuAD 1.1 or 2.0 JSON. file: name for messages.
 // Errors: kInvalidArgument, one line with file, JSON path
-// ("data[0].paragraphs[2].qas[1].answers[0].answer_start") and what was wanted. An answer that does
-// not stand in the context at answer_start is an error: offsets are then bytes or guesses, and
-// training on them teaches nonsense. A file without a question is an error.
+// ("data[0].paragraphs[2].qas[1].answers[0].answer_start") and the wanted value. An answer that
+// does not stand in the context at answer_start is an error, because training on wrong offsets
+// teaches nonsense. A file without a question is an error.
 absl::StatusOr<SquadDataSet> ParseSquad(absl::string_view json, absl::string_view file);
 absl::StatusOr<SquadDataSet> ReadSquad(const std::string& path);
 
-// What the model sees of one question, as text.
+// The text of one question that the model reads, and the text that it shall answer.
 [[nodiscard]] std::string SquadPrompt(const SquadDataSet& data,
                                       const SquadQuestion& question);      // … "Answer:"
 [[nodiscard]] std::string SquadAnswerText(const SquadQuestion& question);  // " answer"
@@ -62,7 +63,7 @@ enum class LossOn {
 struct PackedExamples {
   ExamplePool pool;       // an example for each question: prompt, answer, end of text
   int64_t truncated = 0;  // examples whose context was cut
-  int64_t dropped = 0;    // questions that with their answer alone exceed the length
+  int64_t dropped = 0;  // questions that are left out: question and answer alone exceed the length
 };
 
 struct PackOptions {
@@ -71,16 +72,17 @@ struct PackOptions {
   int64_t eos_token_id = 0;
 };
 
-// Tokenizes every question. A context that does not fit is cut to the window of its tokens that
-// holds the answer whole (as near to the middle as the ends allow; from the start where there is no
-// answer); question and answer are never cut. Errors: kInvalidArgument if nothing is left.
+// Tokenizes every question. Question and answer are never cut. A context that does not fit is cut
+// to a window of its tokens that holds the whole answer, as near to the middle as possible; the
+// window begins at the start where there is no answer. Errors: kInvalidArgument where no example is
+// left.
 absl::StatusOr<PackedExamples> PackSquad(const SquadDataSet& data,
                                          const BytePairEncoding& tokenizer,
                                          const PackOptions& options);
 
-// The prompt alone, for generation: at most max_length_tokens, the context cut at its end where it
-// does not fit. The answer is not looked at. Errors: kInvalidArgument if the question alone does
-// not fit.
+// The tokens of the prompt alone, for generation: at most max_length_tokens. A context that does
+// not fit is cut at its end. The answer has no influence. Errors: kInvalidArgument where the
+// question alone does not fit.
 absl::StatusOr<std::vector<int64_t>> PackSquadPrompt(const SquadDataSet& data,
                                                      const SquadQuestion& question,
                                                      const BytePairEncoding& tokenizer,

@@ -1,8 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// SQuAD's scores of answers, as the official script evaluate-v2.0.py (Rajpurkar et al., 2018) gives
-// them: exact match and F1 over tokens of normalized text, the best over the given answers. An
-// unanswerable question has the empty answer. Pure; thread-safe.
+// SQuAD's scores of answers, equal to those of the official script evaluate-v2.0.py (Rajpurkar et
+// al., 2018): exact match, and F1 over the tokens of normalized text. Where a question has several
+// right answers, the best score counts. The right answer of an unanswerable question is "". Pure;
+// thread-safe.
 #ifndef WATTLE_FORMATS_SQUAD_SCORE_H_
 #define WATTLE_FORMATS_SQUAD_SCORE_H_
 
@@ -14,8 +15,8 @@
 
 namespace wattle::formats {
 
-// Lower case, without ASCII punctuation, without the words a, an and the, one space between tokens.
-// Bytes that are no UTF-8 are dropped.
+// Normalizes an answer: lower case, without ASCII punctuation, without the words a, an and the,
+// with one space between tokens. Bytes that are no UTF-8 are left out.
 [[nodiscard]] std::string NormalizeSquadAnswer(absl::string_view answer);
 
 struct SquadScore {
@@ -23,11 +24,11 @@ struct SquadScore {
   double f1 = 0.0;           // 0 to 1
 };
 
-// Of one answer. answer: "" says that the question cannot be answered.
+// Scores one answer. answer: "" says that the question cannot be answered.
 [[nodiscard]] SquadScore ScoreSquadAnswer(const SquadQuestion& question, absl::string_view answer);
 
-// The answer in what a model generated after the prompt of formats/squad.h: the text up to the
-// first line's end, trimmed; empty where it is "unanswerable".
+// The answer in the text that a model generated after the prompt of formats/squad.h: the first
+// line, trimmed; "" where that line is "unanswerable".
 [[nodiscard]] std::string SquadAnswerOf(absl::string_view generated);
 
 }  // namespace wattle::formats

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a tokenizer.json says of the way from text to first symbols, read into one value. Whatever
-// would change token ids and is not in the value is refused. Private to formats. Thread-safe.
+// How a tokenizer.json turns text into first symbols, as one value. A setting that would change
+// token ids and that the value cannot hold is refused. Private to formats. Thread-safe.
 #ifndef WATTLE_FORMATS_TOKENIZER_FORM_INTERNAL_H_
 #define WATTLE_FORMATS_TOKENIZER_FORM_INTERNAL_H_
 
@@ -19,13 +19,13 @@
 
 namespace wattle::formats {
 
-// What the first symbols of a text are.
+// The kind of the first symbols of a text.
 enum class SymbolKind {
   kBytes,       // GPT-2: bytes, in pieces that rules cut
   kCharacters,  // SentencePiece: characters, bytes where a character has no token; spaces are "▁"
 };
 
-// What is put before a text of characters.
+// Whether a space is put before a text (SymbolKind::kCharacters).
 enum class SpaceBefore {
   kNever,        // Gemma
   kAlways,       // Llama 2
@@ -37,22 +37,24 @@ struct TokenizerForm {
   bool nfc = false;  // the text is brought to Unicode's normalization form C first
   std::vector<SplitRule> rules = {SplitRule::kGpt2};  // of kBytes
   SpaceBefore space_before = SpaceBefore::kNever;     // of kCharacters
-  bool whole_pieces = false;  // a piece that is a token needs no merges ("ignore_merges")
+  bool whole_pieces = false;  // a piece that is a token is not merged ("ignore_merges")
 };
 
-// Errors: kInvalidArgument (no tokenizer.json), kUnimplemented (another kind; names the field).
+// Errors: kInvalidArgument for a file that is no tokenizer.json; kUnimplemented for a tokenizer of
+// another kind, with the field that says so.
 absl::StatusOr<TokenizerForm> ReadTokenizerForm(const Json& json, absl::string_view file);
 
-// A token beside the vocabulary that stands for its own text.
+// A token outside the vocabulary. It stands for its own text.
 struct AddedToken {
   std::string text;
   int64_t id = 0;
-  bool special = true;  // false: it is found in every text, as the runs of spaces of GPT-NeoX are
+  bool special =
+      true;  // false: it is recognised in every text, like the runs of spaces of GPT-NeoX
 };
 
 absl::StatusOr<std::vector<AddedToken>> ReadAddedTokens(const Json& json, absl::string_view file);
 
-// The token that the post-processor puts before a text, if there is one.
+// The token that the post-processor puts before a text, if it puts one there.
 absl::StatusOr<std::optional<int64_t>> ReadBeginToken(const Json& json,
                                                       const std::vector<AddedToken>& added,
                                                       absl::string_view file);

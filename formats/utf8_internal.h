@@ -10,8 +10,8 @@
 
 namespace wattle::formats {
 
-// Bytes of the character that `text` begins with: 1 to 4; 0 for empty text or bytes that are no
-// character (overlong forms, surrogates, above U+10FFFF, cut off).
+// The size in bytes of the character that `text` begins with: 1 to 4. 0 for empty text, and for
+// bytes that are no character (overlong form, surrogate, above U+10FFFF, cut off).
 inline size_t Utf8CharacterSize(absl::string_view text) {
   if (text.empty()) {
     return 0;
@@ -36,7 +36,7 @@ inline size_t Utf8CharacterSize(absl::string_view text) {
   return wrong ? 0 : size;
 }
 
-// How many bytes at the front are whole characters.
+// How many bytes from the start of `text` are whole characters.
 inline size_t ValidUtf8Prefix(absl::string_view text) {
   size_t position = 0;
   while (position < text.size()) {
