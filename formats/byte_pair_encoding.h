@@ -1,15 +1,13 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Byte-pair encoding: text to token ids and back. There are two kinds, which differ in the first
-// symbols of a text:
-//   byte-level (GPT-2, GPT-NeoX, phi, Llama 3, Qwen 2, SmolLM2, StableLM 2): regular expressions
-//   cut
-//     the text into pieces, and the UTF-8 bytes of a piece are its symbols. Some tokenizers bring
-//     the text to Unicode's normalization form C before.
-//   SentencePiece, converted to tokenizer.json (Llama 2, Mistral, Gemma): the whole text is one
-//   piece,
-//     and its characters are the symbols; a character without a token becomes its bytes. Spaces are
-//     written "▁". Most of these tokenizers put a space before the text.
+// symbols of a text.
+// Byte-level (GPT-2, GPT-NeoX, phi, Llama 3, Qwen 2, SmolLM2, StableLM 2): regular expressions cut
+// the text into pieces, and the UTF-8 bytes of a piece are its symbols. Some of these tokenizers
+// bring the text to Unicode's normalization form C before.
+// SentencePiece, converted to tokenizer.json (Llama 2, Mistral, Gemma): the whole text is one
+// piece, and its characters are the symbols; a character without a token becomes its bytes. Spaces
+// are written "▁". Most of these tokenizers put a space before the text.
 // Both kinds then merge neighbouring symbols in the order of the merge list. Any bytes encode and
 // decode to themselves, except for the added space and the normalization. A tokenizer does not
 // change after loading, so that many threads may call every method.
