@@ -77,11 +77,13 @@ void AddFloor(CLI::App* leaf, const std::shared_ptr<KindFlags>& flags) {
       ->type_name("PERCENT");
 }
 
-// Adds the flag for a field: --learning-rate for finetune.learning_rate.
+// Adds the flag for a field: --learning-rate for finetune.learning_rate, --lora-rank for
+// finetune.lora.rank.
 void AddField(CLI::App* leaf, const std::shared_ptr<KindFlags>& flags, const std::string& path,
               const std::string& type, const std::string& help) {
-  const std::string flag =
-      absl::StrCat("--", absl::StrReplaceAll(path.substr(path.rfind('.') + 1), {{"_", "-"}}));
+  // A path without a dot is a field of the job itself.
+  const std::string flag = absl::StrCat(
+      "--", absl::StrReplaceAll(path.substr(path.find('.') + 1), {{"_", "-"}, {".", "-"}}));
   leaf->add_option_function<std::string>(
           flag,
           [flags, path, flag](const std::string& value) {
@@ -129,6 +131,19 @@ void AddKindCommands(CLI::App* app, CommandSlot* slot) {
            "Tokens of an example at most; default the model's context");
   AddField(leaf, finetune, "finetune.learning_rate", "RATE", "Highest learning rate; default 5e-5");
   AddField(leaf, finetune, "finetune.seed", "N", "Seed of the data order and of dropout");
+  AddField(leaf, finetune, "finetune.lora.rank", "N",
+           "Train adapters (LoRA) of this rank instead of every weight");
+  AddField(leaf, finetune, "finetune.lora.alpha", "ALPHA",
+           "Adapters count alpha / rank; default: as rank");
+  AddField(leaf, finetune, "finetune.lora.dropout", "RATE", "Of the adapters' input; default 0");
+  AddField(leaf, finetune, "finetune.lora.targets", "[NAMES]",
+           "Such as [q_proj, v_proj]; default all-linear");
+  AddField(leaf, finetune, "finetune.lora.merge", "BOOL",
+           "true: the result is the whole model, adapters added");
+  AddField(leaf, finetune, "finetune.quantization", "FORM",
+           "With adapters: int8, int4 or nf4 for the weights beside them (QLoRA)");
+  AddField(leaf, finetune, "finetune.activation_checkpointing", "BOOL",
+           "true: less memory, about a third more time");
 
   auto quantize = AddKind(app, slot, "quantize", "Quantize a model, from flags.",
                           "  wattle quantize --model gpt2\n"

@@ -12,8 +12,9 @@
 namespace wattle {
 namespace {
 
-constexpr int64_t kBatchDefault = 8;       // finetune.batch_size, evaluate.batch_size
-constexpr int64_t kEvaluateWindow = 1024;  // tokens of a window of a text file
+constexpr int64_t kBatchDefault = 8;        // finetune.batch_size, evaluate.batch_size
+constexpr int64_t kAdapterRankDefault = 8;  // finetune.lora.rank
+constexpr int64_t kEvaluateWindow = 1024;   // tokens of a window of a text file
 
 // In a dry run on declared shapes (as in the published tables) an omitted batch or length is
 // unknown, so the smallest value is assumed: a job that does not fit with it never fits. Otherwise
@@ -43,6 +44,15 @@ models::MemoryWorkload WorkloadOf(const v1::JobSpec& spec, int64_t max_positions
       workload.batch = OrUnknown(finetune.batch_size(), declared, kBatchDefault);
       workload.sequence_tokens = std::min<int64_t>(
           OrUnknown(finetune.sequence_length(), declared, max_positions), max_positions);
+      workload.activation_checkpointing = finetune.activation_checkpointing();
+      if (finetune.has_lora()) {
+        workload.adapter_rank =
+            finetune.lora().rank() > 0 ? finetune.lora().rank() : kAdapterRankDefault;
+        workload.adapter_targets.assign(finetune.lora().targets().begin(),
+                                        finetune.lora().targets().end());
+        // Without a wish the files decide; FP32 is the largest that they can be.
+        workload.recipe = RecipeOf(finetune, kNoQuantization);
+      }
       break;
     }
     case v1::JobSpec::kEvaluate: {

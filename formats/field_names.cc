@@ -16,8 +16,7 @@ namespace {
 namespace pb = google::protobuf;
 
 // Job fields, then policy fields. Remove a name when its field is added.
-constexpr std::array<absl::string_view, 25> kComingFields = {"activation_checkpointing",
-                                                             "adapter",
+constexpr std::array<absl::string_view, 23> kComingFields = {"adapter",
                                                              "allow_power_off",
                                                              "allowed_power_modes",
                                                              "anti_affinity",
@@ -27,7 +26,6 @@ constexpr std::array<absl::string_view, 25> kComingFields = {"activation_checkpo
                                                              "energy_budget_wh",
                                                              "gradient_checkpointing",
                                                              "harvest",
-                                                             "lora",
                                                              "matrix",
                                                              "method",
                                                              "mezo",

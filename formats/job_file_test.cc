@@ -39,6 +39,23 @@ finetune:
   seed: 18446744073709551615
 )";
 
+TEST(JobFileTest, AdaptersAreASection) {
+  const auto spec = ParseJobFile(
+      "finetune:\n  model: base\n  data: squad\n  quantization: nf4\n"
+      "  lora: {rank: 16, alpha: 32, dropout: 0.05, targets: [q_proj, v_proj], merge: false}\n",
+      "job.yaml");
+  ASSERT_THAT(spec, IsOk());
+  const v1::LoraSpec& lora = spec->finetune().lora();
+  EXPECT_EQ(lora.rank(), 16);
+  EXPECT_DOUBLE_EQ(lora.alpha(), 32.0);
+  EXPECT_DOUBLE_EQ(lora.dropout(), 0.05);
+  EXPECT_THAT(lora.targets(), ElementsAre("q_proj", "v_proj"));
+  EXPECT_EQ(spec->finetune().quantization(), v1::QUANTIZATION_NF4);
+  const auto defaults = ParseJobFile("finetune: {model: m, data: d, lora: {}}\n", "job.yaml");
+  ASSERT_THAT(defaults, IsOk());
+  EXPECT_TRUE(defaults->finetune().has_lora());
+}
+
 TEST(JobFileTest, EveryKindOfValueIsRead) {
   const auto spec = ParseJobFile(kJob, "job.yaml");
   ASSERT_THAT(spec, IsOk());
@@ -93,8 +110,8 @@ INSTANTIATE_TEST_SUITE_P(
                 "in this version)"},
         BadFile{"ComingField", "name: a\nsweep: 3\n", kUnsupported,
                 "job.yaml:2: sweep: not supported in this version; remove the line"},
-        BadFile{"ComingFieldInASection", "finetune:\n  lora: {rank: 8}\n", kUnsupported,
-                "job.yaml:2: lora: not supported in this version; remove the line"},
+        BadFile{"ComingFieldInASection", "finetune:\n  mezo: {samples: 8}\n", kUnsupported,
+                "job.yaml:2: mezo: not supported in this version; remove the line"},
         BadFile{"ComingKind", "profile: {}\n", kUnsupported,
                 "job.yaml:1: profile: not supported in this version; remove the line"},
         BadFile{"UnknownQuantization", "quantize: {model: m, quantization: int3}\n", kInvalid,
@@ -257,8 +274,8 @@ TEST(EditDistanceTest, CountsSwapsOnce) {
 
 TEST(FieldNamesTest, ComingFieldsAreFoundAndNoneIsAlreadyThere) {
   for (const char* name :
-       {"activation_checkpointing", "matrix", "sweep", "profile", "energy_budget_wh", "precision",
-        "lora", "mezo", "optimizer", "upload", "power_modes"}) {
+       {"early_stop", "matrix", "sweep", "profile", "energy_budget_wh", "precision",
+        "qlora", "mezo", "optimizer", "upload", "power_modes"}) {
     EXPECT_TRUE(IsComingField(name)) << name;
   }
   EXPECT_FALSE(IsComingField("model"));

@@ -5,6 +5,8 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "base/status_macros.h"
+#include "models/adapters.h"
 #include "models/tensors.h"
 #include "proto/quantization_recipe.h"
 
@@ -167,6 +169,13 @@ int64_t AllSavedBytes(const DecoderConfig& config, int64_t batch, int64_t tokens
   return saved;
 }
 
+// With checkpointing: the input of every block, and all of the largest block, which is computed
+// again while its gradient is.
+int64_t CheckpointedBytes(const DecoderConfig& config, int64_t batch, int64_t tokens) {
+  return (3 + config.layer_count()) * batch * tokens * config.width * kFloatBytes +
+         LargestOfLayers(config, batch, tokens, SavedBytes);
+}
+
 // The keys and values of one sequence. In int8 each position of a head has an FP32 scale.
 int64_t CacheBytes(const DecoderConfig& config, const v1::QuantizationRecipe& recipe,
                    int64_t tokens) {
@@ -178,6 +187,12 @@ int64_t CacheBytes(const DecoderConfig& config, const v1::QuantizationRecipe& re
   }
   return size;
 }
+
+// What fine-tuning holds of weights.
+struct TrainedBytes {
+  int64_t frozen_bytes = 0;  // no gradient, no moments
+  int64_t trained_bytes = 0;
+};
 
 }  // namespace
 
@@ -202,15 +217,24 @@ absl::StatusOr<MemoryEstimate> EstimateMemory(const DecoderConfig& config,
   const int64_t stored_weights = StoredWeightsBytes(config, workload.recipe);
   // Tensors are read, and quantized, one after the other.
   const int64_t loading = LargestTensorBytes(config);
+  TrainedBytes trained{.trained_bytes = float_weights};
+  if (workload.adapter_rank > 0) {
+    WATTLE_ASSIGN_OR_RETURN(
+        const std::vector<AdapterModule> modules,
+        AdapterModules(config, workload.adapter_targets, workload.adapter_rank));
+    trained = {.frozen_bytes = stored_weights,
+               .trained_bytes = AdapterParameterCount(modules) * kFloatBytes};
+  }
   MemoryEstimate estimate;
   estimate.runtime_bytes = kRuntimeBytes;
   switch (workload.task) {
     case MemoryTask::kFinetune:
-      estimate.weights_bytes = float_weights;
-      estimate.gradients_bytes = float_weights;
-      estimate.optimizer_bytes = 2 * float_weights;
-      estimate.activations_bytes =
-          WithAllocatorShare(AllSavedBytes(config, workload.batch, tokens));
+      estimate.weights_bytes = trained.frozen_bytes + trained.trained_bytes;
+      estimate.gradients_bytes = trained.trained_bytes;
+      estimate.optimizer_bytes = 2 * trained.trained_bytes;
+      estimate.activations_bytes = WithAllocatorShare(
+          workload.activation_checkpointing ? CheckpointedBytes(config, workload.batch, tokens)
+                                            : AllSavedBytes(config, workload.batch, tokens));
       estimate.logits_bytes = LogitsBytes(config, rows);
       estimate.scratch_bytes =
           WithAllocatorShare(LargestOfLayers(config, workload.batch, tokens, BackwardScratchBytes));

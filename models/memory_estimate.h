@@ -2,13 +2,16 @@
 //
 // Peak memory of a runner process, computed from the tensors that the engine holds (not a fit), so
 // that a job which does not fit is refused before it starts. The parts are those of worker/engine:
-// an explicit backward pass that keeps every activation of every block, attention probabilities
-// included, and logits of a few hundred rows at a time. Pages of a mapped weights file are not
-// counted: the kernel takes them back when memory is short. Pure; thread-safe.
+// an explicit backward pass that keeps every activation of every block (with checkpointing: of one
+// block, and the inputs of the others), attention probabilities included, and logits of a few
+// hundred rows at a time. Pages of a mapped weights file are not counted: the kernel takes them
+// back when memory is short. Pure; thread-safe.
 #ifndef WATTLE_MODELS_MEMORY_ESTIMATE_H_
 #define WATTLE_MODELS_MEMORY_ESTIMATE_H_
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 
@@ -18,7 +21,7 @@
 namespace wattle::models {
 
 enum class MemoryTask {
-  kFinetune,  // FP32, AdamW, every parameter
+  kFinetune,  // FP32, AdamW, every parameter, or adapters
   kGenerate,  // `batch` prompts at once: KV caches of full sequences, logits of one position each
   kEvaluate,  // forward over whole sequences
   kQuantize,  // FP32 weights read, one matrix after the other, the quantized ones kept
@@ -38,7 +41,13 @@ struct MemoryWorkload {
       0;  // longest sequence; 0: the model's max_positions. Generation: prompt + new tokens
   int64_t calibration_tokens = 0;  // of kQuantizeCompensated; 0: kCalibrationTokens
   bool beside_reference = false;   // of kEvaluate: a second model, FP32 at most, of the same shape
-  // Generate, evaluate: in which form the weights are held. Quantize: the form of the result.
+  // kFinetune: more than 0: adapters of this rank are trained beside weights in the form of
+  // `recipe`.
+  int64_t adapter_rank = 0;
+  std::vector<std::string> adapter_targets = {};  // models/adapters.h; empty: every linear layer
+  bool activation_checkpointing = false;          // of kFinetune: a block keeps its input alone
+  // Generate, evaluate, adapters: in which form the weights are held. Quantize: the form of the
+  // result.
   v1::QuantizationRecipe recipe = {};
 };
 

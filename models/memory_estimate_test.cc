@@ -54,6 +54,46 @@ TEST(MemoryEstimateTest, FinetuneHoldsFourCopiesOfTheWeights) {
   EXPECT_LT(estimate->total_bytes(), 2867LL << 20);
 }
 
+TEST(MemoryEstimateTest, AdaptersAloneHaveGradientsAndMoments) {
+  MemoryWorkload workload = {.task = MemoryTask::kFinetune,
+                             .batch = 1,
+                             .sequence_tokens = 256,
+                             .adapter_rank = 16,
+                             .recipe = Recipe("none")};
+  const auto full = EstimateMemory(Gpt2Small(), workload);
+  ASSERT_THAT(full, IsOk());
+  // Rank 16 beside c_attn, attn.c_proj, c_fc and mlp.c_proj of twelve layers: (4 + 2 + 5 + 5)
+  // widths.
+  constexpr int64_t kAdapters = 12LL * 16 * 16 * 768 * 4;
+  EXPECT_EQ(full->gradients_bytes, kAdapters);
+  EXPECT_EQ(full->optimizer_bytes, 2 * kAdapters);
+  EXPECT_EQ(full->weights_bytes, 124439808LL * 4 + kAdapters);
+  workload.recipe = Recipe("nf4-g64");
+  const auto quantized = EstimateMemory(Gpt2Small(), workload);
+  ASSERT_THAT(quantized, IsOk());
+  EXPECT_LT(quantized->weights_bytes, full->weights_bytes / 5);
+  workload.adapter_targets = {"c_attn"};
+  const auto attention = EstimateMemory(Gpt2Small(), workload);
+  ASSERT_THAT(attention, IsOk());
+  EXPECT_EQ(attention->gradients_bytes, kAdapters / 4);
+  workload.adapter_targets = {"q_proj"};
+  EXPECT_THAT(EstimateMemory(Gpt2Small(), workload),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("names no linear layer")));
+}
+
+TEST(MemoryEstimateTest, CheckpointingKeepsOneBlockAndTheInputsOfTheOthers) {
+  const MemoryWorkload kept = {.task = MemoryTask::kFinetune, .batch = 2, .sequence_tokens = 512};
+  MemoryWorkload recomputed = kept;
+  recomputed.activation_checkpointing = true;
+  const auto all = EstimateMemory(Gpt2Small(), kept);
+  const auto one = EstimateMemory(Gpt2Small(), recomputed);
+  ASSERT_THAT(all, IsOk());
+  ASSERT_THAT(one, IsOk());
+  EXPECT_LT(one->activations_bytes, all->activations_bytes / 6);
+  EXPECT_EQ(all->total_bytes() - all->activations_bytes,
+            one->total_bytes() - one->activations_bytes);
+}
+
 TEST(MemoryEstimateTest, GrowsWithBatchAndLength) {
   const MemoryWorkload small = {.task = MemoryTask::kFinetune, .batch = 2, .sequence_tokens = 128};
   MemoryWorkload wider = small;

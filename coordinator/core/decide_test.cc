@@ -143,6 +143,34 @@ INSTANTIATE_TEST_SUITE_P(
         SpecCase{"LearningRateAbove",
                  [](auto& spec) { spec.mutable_finetune()->set_learning_rate(11); }, kInvalid,
                  "finetune.learning_rate: 11"},
+        SpecCase{"AdapterRankAbove",
+                 [](auto& spec) { spec.mutable_finetune()->mutable_lora()->set_rank(1025); },
+                 kInvalid, "finetune.lora.rank: 1025: want 0 to 1024"},
+        SpecCase{"AdapterDropoutOfOne",
+                 [](auto& spec) { spec.mutable_finetune()->mutable_lora()->set_dropout(1); },
+                 kInvalid, "finetune.lora.dropout: 1: want 0 to 0.999"},
+        SpecCase{"AdapterAlphaBelow",
+                 [](auto& spec) { spec.mutable_finetune()->mutable_lora()->set_alpha(-1); },
+                 kInvalid, "finetune.lora.alpha: -1"},
+        SpecCase{"EmptyAdapterTarget",
+                 [](auto& spec) { spec.mutable_finetune()->mutable_lora()->add_targets(""); },
+                 kInvalid, "finetune.lora.targets: one of the names is empty"},
+        SpecCase{
+            "QuantizedWithoutAdapters",
+            [](auto& spec) { spec.mutable_finetune()->set_quantization(v1::QUANTIZATION_NF4); },
+            kInvalid, "add a lora section"},
+        SpecCase{"AdaptersBesideAdaptive",
+                 [](auto& spec) {
+                   spec.mutable_finetune()->mutable_lora();
+                   spec.mutable_finetune()->set_quantization(v1::QUANTIZATION_ADAPTIVE);
+                 },
+                 kInvalid, "finetune.quantization: adaptive"},
+        SpecCase{"MergeIntoQuantized",
+                 [](auto& spec) {
+                   spec.mutable_finetune()->mutable_lora()->set_merge(true);
+                   spec.mutable_finetune()->set_quantization(v1::QUANTIZATION_INT8);
+                 },
+                 kInvalid, "finetune.lora.merge: weights that are int8"},
         SpecCase{"UnknownEnum",
                  [](auto& spec) { spec.set_objective(static_cast<v1::Objective>(77)); },
                  kUnsupported, "objective: value 77: not supported in this version"},

@@ -245,6 +245,64 @@ absl::Status CheckModel(const v1::JobSpec& spec, const std::string& model, bool 
   return shape == nullptr ? absl::OkStatus() : CheckShape(prefix + "model_shape.", *shape);
 }
 
+// The identity of the recipe that the spec asks for; empty if it asks for none.
+template <typename Spec>
+absl::StatusOr<std::string> QuantizationOf(absl::string_view prefix, const Spec& spec) {
+  auto wanted =
+      WantedQuantization(spec.quantization(), spec.has_recipe() ? &spec.recipe() : nullptr);
+  return wanted.ok() ? std::move(wanted)
+                     : absl::InvalidArgumentError(
+                           absl::StrCat(prefix, std::string(wanted.status().message())));
+}
+
+// Checks the quantization that a job runs a model in: any recipe but an adaptive one, which only a
+// quantize job can find.
+template <typename Spec>
+absl::Status CheckRunQuantization(absl::string_view prefix, const Spec& spec) {
+  WATTLE_RETURN_IF_ERROR(QuantizationOf(prefix, spec).status());
+  return spec.quantization() == v1::QUANTIZATION_ADAPTIVE
+             ? absl::InvalidArgumentError(absl::StrCat(
+                   prefix,
+                   "quantization: adaptive: a quantize job finds this recipe; name that job's "
+                   "output as model, and leave quantization out"))
+             : absl::OkStatus();
+}
+
+constexpr int kTargetsMax = 64;
+
+// Adapters, and the form of the weights beside them.
+absl::Status CheckAdapters(const v1::FinetuneSpec& finetune) {
+  WATTLE_RETURN_IF_ERROR(CheckRunQuantization("finetune.", finetune));
+  WATTLE_ASSIGN_OR_RETURN(const std::string quantization, QuantizationOf("finetune.", finetune));
+  if (!finetune.has_lora()) {
+    return quantization.empty()
+               ? absl::OkStatus()
+               : absl::InvalidArgumentError(
+                     "finetune.quantization: weights that are trained are FP32; add a lora "
+                     "section to train adapters beside quantized weights, or leave it out");
+  }
+  const v1::LoraSpec& lora = finetune.lora();
+  if (lora.targets_size() > kTargetsMax) {
+    return absl::InvalidArgumentError(absl::StrCat("finetune.lora.targets: ", lora.targets_size(),
+                                                   " names; want at most ", kTargetsMax));
+  }
+  for (const std::string& target : lora.targets()) {
+    if (target.empty()) {
+      return absl::InvalidArgumentError(
+          "finetune.lora.targets: one of the names is empty; want names such as q_proj or c_attn, "
+          "or all-linear");
+    }
+  }
+  if (lora.merge() && !quantization.empty() && quantization != kNoQuantization) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("finetune.lora.merge: weights that are ", quantization,
+                     " cannot take the adapters in; leave merge out, or quantization"));
+  }
+  return CheckBounds("finetune.lora.", {{"rank", D(lora.rank()), 0, scheduler::kSpecAdapterRankMax},
+                                        {"alpha", lora.alpha(), 0, 1e6},
+                                        {"dropout", lora.dropout(), 0, 0.999}});
+}
+
 absl::Status CheckFinetune(const v1::JobSpec& spec, bool files_needed) {
   const v1::FinetuneSpec& finetune = spec.finetune();
   WATTLE_RETURN_IF_ERROR(CheckModel(spec, finetune.model(), files_needed));
@@ -281,30 +339,7 @@ absl::Status CheckFinetune(const v1::JobSpec& spec, bool files_needed) {
        {"evaluate_every_steps", D(finetune.evaluate_every_steps()), 0, scheduler::kSpecCountMax},
        {"checkpoint_every_steps", D(finetune.checkpoint_every_steps()), 0,
         scheduler::kSpecCountMax}}));
-  return absl::OkStatus();
-}
-
-// The identity of the recipe that the spec asks for; empty if it asks for none.
-template <typename Spec>
-absl::StatusOr<std::string> QuantizationOf(absl::string_view prefix, const Spec& spec) {
-  auto wanted =
-      WantedQuantization(spec.quantization(), spec.has_recipe() ? &spec.recipe() : nullptr);
-  return wanted.ok() ? std::move(wanted)
-                     : absl::InvalidArgumentError(
-                           absl::StrCat(prefix, std::string(wanted.status().message())));
-}
-
-// Checks the quantization that a job runs a model in: any recipe but an adaptive one, which only a
-// quantize job can find.
-template <typename Spec>
-absl::Status CheckRunQuantization(absl::string_view prefix, const Spec& spec) {
-  WATTLE_RETURN_IF_ERROR(QuantizationOf(prefix, spec).status());
-  return spec.quantization() == v1::QUANTIZATION_ADAPTIVE
-             ? absl::InvalidArgumentError(absl::StrCat(
-                   prefix,
-                   "quantization: adaptive: a quantize job finds this recipe; name that job's "
-                   "output as model, and leave quantization out"))
-             : absl::OkStatus();
+  return CheckAdapters(finetune);
 }
 
 absl::Status CheckQuantize(const v1::JobSpec& spec, bool files_needed) {

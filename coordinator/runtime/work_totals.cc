@@ -9,6 +9,8 @@ namespace {
 const char* KindOf(v1::Method method) {
   switch (method) {
     case v1::METHOD_FINETUNE_FULL:
+    case v1::METHOD_FINETUNE_LORA:
+    case v1::METHOD_FINETUNE_QLORA:
       return "finetune";
     case v1::METHOD_QUANTIZE:
       return "quantize";

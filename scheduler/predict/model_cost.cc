@@ -136,6 +136,22 @@ double TrainingFlopsPerToken(const v1::ModelShape& shape, double attended_tokens
   return 3.0 * ForwardFlopsPerToken(shape, attended_tokens);
 }
 
+double AdapterTrainingFlopsPerToken(const v1::ModelShape& shape, double attended_tokens) {
+  return TrainingFlopsPerToken(shape, attended_tokens) - ForwardFlopsPerToken(shape, 0);
+}
+
+double AdapterParameterCount(const v1::ModelShape& shape, double rank) {
+  const double width = shape.width();
+  const double kv_share =
+      shape.kv_heads() > 0 ? static_cast<double>(shape.kv_heads()) / shape.heads() : 1.0;
+  const double attention = AttentionWidth(shape);
+  const double mlp_matrices = shape.architecture() == kLlama ? 3.0 : 2.0;
+  // Query and output see width and heads, key and value width and their share of the heads.
+  const double sides = 2.0 * (width + attention) + 2.0 * (width + kv_share * attention) +
+                       mlp_matrices * (width + MlpWidth(shape));
+  return rank * shape.layers() * sides;
+}
+
 double WeightBytesPerToken(const v1::ModelShape& shape, absl::string_view quantization) {
   if (quantization == kAdaptiveQuantization) {
     return kAdaptiveBytesOverInt4 * WeightBytesPerToken(shape, "int4-g64");

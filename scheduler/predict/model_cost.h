@@ -33,6 +33,14 @@ double ForwardFlopsPerToken(const v1::ModelShape& shape, double attended_tokens)
 // each product of the forward pass.
 double TrainingFlopsPerToken(const v1::ModelShape& shape, double attended_tokens);
 
+// As TrainingFlopsPerToken where the weights of the products are not trained: no gradient of theirs
+// is computed. The adapters' own operations are left out: a hundredth.
+double AdapterTrainingFlopsPerToken(const v1::ModelShape& shape, double attended_tokens);
+
+// Numbers in adapters of this rank beside every matrix of the layers: rank x (inputs + outputs) of
+// each.
+double AdapterParameterCount(const v1::ModelShape& shape, double rank);
+
 // Bytes of weights that generating one token reads, scales included: the matrices of the layers and
 // the head, in the recipe's formats. quantization: the identity of a recipe
 // (proto/quantization_recipe.h). Formats of single tensors, which the identity does not hold, count

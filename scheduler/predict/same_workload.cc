@@ -214,7 +214,8 @@ bool SameWorkload(const v1::WorkloadSignature& a, const v1::WorkloadSignature& b
          a.model().layers() == b.model().layers() && a.model().width() == b.model().width() &&
          a.model().heads() == b.model().heads() &&
          a.model().vocabulary_size() == b.model().vocabulary_size() &&
-         quantization(a) == quantization(b) &&
+         quantization(a) == quantization(b) && a.adapter_rank() == b.adapter_rank() &&
+         a.activation_checkpointing() == b.activation_checkpointing() &&
          (a.precision().empty() || b.precision().empty() || a.precision() == b.precision());
 }
 

@@ -13,6 +13,7 @@ inline constexpr double kSpecBatchMax = 4096;      // Also for gradient accumula
 inline constexpr double kSpecTokensMax = 1 << 24;  // In a sequence, or newly generated.
 inline constexpr double kSpecMeanTokensMax = 1e9;  // Mean of a declared data set's examples.
 inline constexpr double kSpecSecondsMax = 366.0 * 24 * 3600;  // A year.
+inline constexpr double kSpecAdapterRankMax = 1024;           // spec.proto
 inline constexpr double kSpecPriorityMax = 100;               // spec.proto
 
 }  // namespace wattle::scheduler

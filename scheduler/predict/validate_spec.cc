@@ -80,6 +80,7 @@ absl::Status CheckFinetune(const v1::FinetuneSpec& spec) {
   WATTLE_RETURN_IF_ERROR(Check("finetune.evaluate_every_steps",
                                static_cast<double>(spec.evaluate_every_steps()),
                                {0, kSpecCountMax}));
+  WATTLE_RETURN_IF_ERROR(Check("finetune.lora.rank", spec.lora().rank(), {0, kSpecAdapterRankMax}));
   return Check("finetune.checkpoint_every_steps",
                static_cast<double>(spec.checkpoint_every_steps()), {0, kSpecCountMax});
 }

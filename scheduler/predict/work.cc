@@ -146,6 +146,24 @@ absl::Status SetQuantization(const Spec& spec, absl::Span<const InputView> input
   return absl::OkStatus();
 }
 
+constexpr int kAdapterRankDefault = 8;  // spec.proto
+
+// What is trained, and beside which form of the weights.
+absl::Status SetFinetuneMethod(const v1::FinetuneSpec& spec, absl::Span<const InputView> inputs,
+                               WorkAmount* work) {
+  work->signature.set_activation_checkpointing(spec.activation_checkpointing());
+  if (!spec.has_lora()) {
+    return absl::OkStatus();
+  }
+  const int rank = spec.lora().rank() > 0 ? spec.lora().rank() : kAdapterRankDefault;
+  work->signature.set_adapter_rank(rank);
+  WATTLE_RETURN_IF_ERROR(SetQuantization(spec, inputs, work));
+  work->signature.set_method(work->signature.quantization() == kNoQuantization
+                                 ? v1::METHOD_FINETUNE_LORA
+                                 : v1::METHOD_FINETUNE_QLORA);
+  return absl::OkStatus();
+}
+
 // Adds the evaluations of held-out data before, after and, if requested, during the run, as
 // training tokens of equal cost.
 absl::Status AddHeldout(const v1::FinetuneSpec& spec, absl::Span<const InputView> inputs,
@@ -176,6 +194,7 @@ absl::StatusOr<WorkAmount> FinetuneWork(const v1::FinetuneSpec& spec,
                           ShapeOf("finetune", spec.has_model_shape(), spec.model_shape(), inputs));
   WorkAmount work;
   SetSignature(v1::METHOD_FINETUNE_FULL, shape, &work);
+  WATTLE_RETURN_IF_ERROR(SetFinetuneMethod(spec, inputs, &work));
   const double bytes_per_token = BytesPerToken(table, shape);
   WATTLE_ASSIGN_OR_RETURN(
       Examples examples,
@@ -217,8 +236,11 @@ absl::StatusOr<WorkAmount> FinetuneWork(const v1::FinetuneSpec& spec,
                            ? static_cast<double>(spec.checkpoint_every_steps())
                            : kCheckpointEveryStepsDefault;
   work.checkpoints = std::floor(work.steps / every);
-  work.checkpoint_bytes = kCheckpointBytesPerParameter * work.parameters;
-  work.result_bytes = 4 * work.parameters;
+  const double trained = spec.has_lora()
+                             ? AdapterParameterCount(shape, work.signature.adapter_rank())
+                             : work.parameters;
+  work.checkpoint_bytes = kCheckpointBytesPerParameter * trained;
+  work.result_bytes = 4 * (spec.lora().merge() ? work.parameters : trained);
   return work;
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/status_matchers.h"
 #include "scheduler/predict/model_cost.h"
+#include "scheduler/predict/same_workload.h"
 
 namespace wattle::scheduler {
 namespace {
@@ -70,6 +71,43 @@ TEST(WorkTest, FinetuneCountsPaddedTokensOfEveryEpoch) {
   EXPECT_EQ(work->signature.sequence_length(), 512);
   EXPECT_DOUBLE_EQ(work->checkpoint_bytes, 12 * ParameterCount(SmallShape()));
   EXPECT_DOUBLE_EQ(work->checkpoints, 1);  // 75 steps, one checkpoint every 50.
+}
+
+// Measured time and energy of one method never serve another.
+TEST(WorkTest, FinetuneSignatureTellsTheMethod) {
+  const ProfileTable table;
+  const std::vector<InputView> inputs = {Model(), Data("data", 100, 400, 800)};
+  const auto work_of = [&](const v1::JobSpec& spec) {
+    const auto work = WorkOf(spec, inputs, table);
+    EXPECT_THAT(work, IsOk());
+    return *work;
+  };
+  v1::JobSpec full = Finetune();
+  v1::JobSpec lora = Finetune();
+  lora.mutable_finetune()->mutable_lora();
+  v1::JobSpec qlora = lora;
+  qlora.mutable_finetune()->set_quantization(v1::QUANTIZATION_NF4);
+  v1::JobSpec wider = lora;
+  wider.mutable_finetune()->mutable_lora()->set_rank(64);
+  v1::JobSpec recomputed = full;
+  recomputed.mutable_finetune()->set_activation_checkpointing(true);
+  EXPECT_EQ(work_of(full).signature.method(), v1::METHOD_FINETUNE_FULL);
+  EXPECT_EQ(work_of(lora).signature.method(), v1::METHOD_FINETUNE_LORA);
+  EXPECT_EQ(work_of(lora).signature.adapter_rank(), 8);
+  EXPECT_EQ(work_of(qlora).signature.method(), v1::METHOD_FINETUNE_QLORA);
+  EXPECT_EQ(work_of(qlora).signature.quantization(), "nf4-g64");
+  const std::vector<v1::JobSpec> specs = {full, lora, qlora, wider, recomputed};
+  for (size_t a = 0; a < specs.size(); ++a) {
+    for (size_t b = 0; b < specs.size(); ++b) {
+      EXPECT_EQ(SameWorkload(work_of(specs[a]).signature, work_of(specs[b]).signature), a == b)
+          << a << " and " << b;
+    }
+  }
+  // Adapters of rank 8 beside six layers of 16 widths; a merged result is the whole model.
+  EXPECT_DOUBLE_EQ(work_of(lora).result_bytes, 4.0 * 8 * 6 * 16 * 384);
+  EXPECT_DOUBLE_EQ(work_of(lora).checkpoint_bytes, 3 * work_of(lora).result_bytes);
+  lora.mutable_finetune()->mutable_lora()->set_merge(true);
+  EXPECT_DOUBLE_EQ(work_of(lora).result_bytes, work_of(full).result_bytes);
 }
 
 TEST(WorkTest, StepsOverrideEpochsAndLimitExamplesCuts) {

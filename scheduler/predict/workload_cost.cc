@@ -21,6 +21,15 @@ double Truncated(double tokens, const v1::WorkloadSignature& signature) {
   return std::min(tokens, limit);
 }
 
+double TrainingFlops(const v1::WorkloadSignature& signature, double attended_tokens) {
+  const v1::ModelShape& shape = signature.model();
+  const double again =
+      signature.activation_checkpointing() ? ForwardFlopsPerToken(shape, attended_tokens) : 0;
+  return again + (signature.adapter_rank() > 0
+                      ? AdapterTrainingFlopsPerToken(shape, attended_tokens)
+                      : TrainingFlopsPerToken(shape, attended_tokens));
+}
+
 double FlopsPerToken(const v1::WorkloadSignature& signature, double attended_tokens) {
   switch (signature.method()) {
     case v1::METHOD_EVALUATE:
@@ -29,7 +38,7 @@ double FlopsPerToken(const v1::WorkloadSignature& signature, double attended_tok
     case v1::METHOD_EVALUATE_ANSWERS:  // A question is read for its loss and for its answer.
       return 2 * ForwardFlopsPerToken(signature.model(), attended_tokens);
     default:
-      return TrainingFlopsPerToken(signature.model(), attended_tokens);
+      return TrainingFlops(signature, attended_tokens);
   }
 }
 

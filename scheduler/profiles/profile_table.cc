@@ -32,7 +32,10 @@ std::string ProfileKey(const v1::ProfileRow& row) {
                    model.heads(), "/", model.vocabulary_size(), "/", model.context_length()),
       "|", signature.precision(), "|", signature.quantization(), "|batch ", signature.batch_size(),
       "|length ", signature.sequence_length(), "|", signature.engine(), "|",
-      signature.engine_version(), "|", v1::WorkUnit_Name(row.unit()));
+      signature.engine_version(), "|", v1::WorkUnit_Name(row.unit()),
+      // Only where they say something, so that a row of an earlier version keeps its key.
+      signature.adapter_rank() > 0 ? absl::StrCat("|rank ", signature.adapter_rank()) : "",
+      signature.activation_checkpointing() ? "|checkpointing" : "");
 }
 
 absl::Status ProfileTable::Put(const v1::ProfileRow& row) {

@@ -70,6 +70,9 @@ TEST(ProfileTableTest, KeysTellEveryPartOfARowApart) {
       {"layers",
        [](v1::ProfileRow* row) { row->mutable_signature()->mutable_model()->set_layers(7); }},
       {"batch", [](v1::ProfileRow* row) { row->mutable_signature()->set_batch_size(4); }},
+      {"rank", [](v1::ProfileRow* row) { row->mutable_signature()->set_adapter_rank(8); }},
+      {"checkpointing",
+       [](v1::ProfileRow* row) { row->mutable_signature()->set_activation_checkpointing(true); }},
       {"length", [](v1::ProfileRow* row) { row->mutable_signature()->set_sequence_length(64); }},
   };
   for (const auto& [name, change] : kChanges) {

@@ -17,10 +17,9 @@ void TellIgnored(const LoadedModel& model, ProgressSink& sink) {
   }
 }
 
-}  // namespace
-
-absl::StatusOr<LoadedModel> LoadForInference(const ModelJob& job, ProgressSink& sink) {
-  LoadOptions options{.device = job.device};
+// The model in the form of job.recipe, with the other options.
+absl::StatusOr<LoadedModel> LoadInForm(const ModelJob& job, LoadOptions options,
+                                       ProgressSink& sink) {
   if (job.recipe.has_value()) {
     WATTLE_ASSIGN_OR_RETURN(const models::ModelDirectory files,
                             models::InspectModelDirectory(job.directory));
@@ -30,6 +29,28 @@ absl::StatusOr<LoadedModel> LoadForInference(const ModelJob& job, ProgressSink& 
   }
   WATTLE_ASSIGN_OR_RETURN(LoadedModel model, LoadModel(job.directory, options));
   TellIgnored(model, sink);
+  return model;
+}
+
+}  // namespace
+
+absl::StatusOr<LoadedModel> LoadForInference(const ModelJob& job, ProgressSink& sink) {
+  return LoadInForm(job, {.device = job.device}, sink);
+}
+
+absl::StatusOr<LoadedModel> LoadFrozen(const ModelJob& job, ProgressSink& sink) {
+  WATTLE_ASSIGN_OR_RETURN(LoadedModel model,
+                          LoadInForm(job, {.device = job.device, .double_quantize = true}, sink));
+  for (Parameter& parameter : model.parameters) {
+    parameter.trainable = false;
+  }
+  DecoderWeights& weights = model.decoder.weights;
+  for (BlockWeights& block : weights.blocks) {
+    for (LinearWeights* linear : {&block.qkv, &block.attention_output, &block.up, &block.down}) {
+      linear->matrix.dequantized_products = true;
+    }
+  }
+  weights.head.dequantized_products = true;
   return model;
 }
 

@@ -20,6 +20,11 @@ absl::StatusOr<LoadedModel> LoadForInference(const ModelJob& job, ProgressSink& 
 // model.
 absl::StatusOr<LoadedModel> LoadForTraining(const ModelJob& job, ProgressSink& sink);
 
+// The model as LoadForInference, with no weight to be trained, for adapters beside it: products
+// with quantized matrices are those that training wants (MatrixWeights::dequantized_products), and
+// NF4 has quantized scales.
+absl::StatusOr<LoadedModel> LoadFrozen(const ModelJob& job, ProgressSink& sink);
+
 [[nodiscard]] ModelFigures FiguresOf(const LoadedModel& model);
 
 }  // namespace wattle::engine

@@ -143,6 +143,13 @@ v1::Method MethodOf(const engine::EvaluateSettings& settings) {
   return settings.reference_directory.empty() ? v1::METHOD_EVALUATE : v1::METHOD_EVALUATE_AGAINST;
 }
 
+v1::Method MethodOf(const engine::FinetuneSettings& settings, const std::string& quantization) {
+  if (!settings.lora.has_value()) {
+    return v1::METHOD_FINETUNE_FULL;
+  }
+  return quantization == kNoQuantization ? v1::METHOD_FINETUNE_LORA : v1::METHOD_FINETUNE_QLORA;
+}
+
 // The parts of a result that all kinds have.
 v1::RunnerResult Result(const v1::RunnerTask& task, const engine::ModelFigures& model,
                         const engine::WorkTotals& totals, const Metrics& metrics) {
@@ -205,7 +212,12 @@ class JobRunner {
     }
     v1::RunnerResult result = Result(task_, done.model, done.work, metrics);
     v1::WorkDone& work = *result.mutable_work();
-    SetWork(work, v1::METHOD_FINETUNE_FULL, v1::WORK_UNIT_TRAINING_TOKEN, done.work.tokens);
+    SetWork(work, MethodOf(settings, result.quantization()), v1::WORK_UNIT_TRAINING_TOKEN,
+            done.work.tokens);
+    work.mutable_signature()->set_activation_checkpointing(settings.activation_checkpointing);
+    if (settings.lora.has_value()) {
+      work.mutable_signature()->set_adapter_rank(static_cast<int32_t>(settings.lora->rank));
+    }
     work.set_truncated_examples(done.truncated_examples);
     work.mutable_signature()->set_batch_size(static_cast<int32_t>(settings.batch_size));
     work.mutable_signature()->set_sequence_length(

@@ -23,6 +23,7 @@ constexpr double kAdamBeta1 = 0.9;
 constexpr double kAdamBeta2 = 0.999;
 constexpr double kAdamEpsilon = 1e-8;
 constexpr int64_t kCheckpointEverySteps = 50;
+constexpr int64_t kAdapterRank = 8;
 constexpr int64_t kMaxNewTokens = 32;
 constexpr int64_t kMaxAnswerTokens = 32;
 
@@ -79,6 +80,17 @@ engine::ModelJob ModelOf(const v1::RunnerTask& task) {
           .device = OrDefault<std::string>(task.device(), "cpu")};
 }
 
+engine::LoraSettings LoraOf(const v1::FinetuneSpec& spec) {
+  const v1::LoraSpec& lora = spec.lora();
+  engine::LoraSettings settings{.rank = OrDefault<int64_t>(lora.rank(), kAdapterRank),
+                                .dropout = lora.dropout(),
+                                .merge = lora.merge(),
+                                .base_model = spec.model()};
+  settings.alpha = OrDefault(lora.alpha(), static_cast<double>(settings.rank));
+  settings.targets.assign(lora.targets().begin(), lora.targets().end());
+  return settings;
+}
+
 absl::StatusOr<JobSettings> FinetuneOf(const v1::RunnerTask& task) {
   const v1::FinetuneSpec& spec = task.spec().finetune();
   if (task.data_file().empty() || task.work_directory().empty()) {
@@ -111,6 +123,13 @@ absl::StatusOr<JobSettings> FinetuneOf(const v1::RunnerTask& task) {
   settings.checkpoint_every_steps =
       OrDefault<int64_t>(spec.checkpoint_every_steps(), kCheckpointEverySteps);
   settings.threads = task.threads();
+  settings.activation_checkpointing = spec.activation_checkpointing();
+  WATTLE_ASSIGN_OR_RETURN(settings.model.recipe, RecipeOf(spec));
+  if (spec.has_lora()) {
+    settings.lora = LoraOf(spec);
+  } else if (settings.model.recipe.has_value()) {
+    return absl::FailedPreconditionError("quantization: weights that are trained are FP32");
+  }
   return settings;
 }
 

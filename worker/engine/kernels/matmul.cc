@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/check.h"
 #include "worker/engine/kernels/formats_internal.h"
 
 namespace wattle::kernels {
@@ -28,6 +29,8 @@ ProductFunction FunctionOf(const KernelTable& kernels, WeightScheme scheme) {
       return kernels.int4_asymmetric;
     case WeightScheme::kNf4:
       return kernels.nf4;
+    case WeightScheme::kNf4DoubleQuantized:
+      WATTLE_CHECK(false, "training dequantizes this format; no product reads it");
   }
   return nullptr;
 }

@@ -24,6 +24,8 @@ enum class RandomUse : uint32_t {
   kDataOrder = 5,
   kInitialization = 6,
   kSampling = 7,
+  kAdapterDropout = 8,
+  kAdapterInitialization = 9,
 };
 
 // One stream of numbers.

@@ -17,7 +17,7 @@ namespace {
 
 constexpr int32_t kGroupSizes[] = {32, 64, 128};
 
-// In the order of WeightScheme.
+// In the order of WeightScheme; those that a recipe may name and that products read.
 const FormatOperations kTable[] = {
     Float32Operations(),        Int8Operations(), Int4Operations(),
     Int4AsymmetricOperations(), Nf4Operations(),
@@ -44,6 +44,9 @@ std::vector<std::string> KnownNames() {
 }  // namespace
 
 const FormatOperations& OperationsOf(WeightScheme scheme) {
+  if (scheme == WeightScheme::kNf4DoubleQuantized) {
+    return Nf4DoubleOperations();
+  }
   for (const FormatOperations& format : kTable) {
     if (format.scheme == scheme) {
       return format;

@@ -34,6 +34,9 @@ enum class WeightScheme : uint8_t {
   kInt4 = 3,            // scale * (code - 8), code in [0, 15]; one FP16 scale for each group
   kInt4Asymmetric = 4,  // scale * code + minimum, code in [0, 15]; both FP16, for each group
   kNf4 = 5,             // scale * level[code], 16 levels (nf4_format.cc); one FP16 scale per group
+  // NF4 whose scales are quantized too (nf4_double_format.cc). Training dequantizes it; there are
+  // no products, and files do not hold it.
+  kNf4DoubleQuantized = 6,
 };
 
 // A storage format. Two formats are the same when both fields are.
@@ -131,7 +134,7 @@ struct FormatOperations {
 // The table's line of a scheme. Every value of WeightScheme has one.
 const FormatOperations& OperationsOf(WeightScheme scheme);
 
-// All lines, in the order of WeightScheme.
+// The lines of all formats that MatMul multiplies with, in the order of WeightScheme.
 absl::Span<const FormatOperations> AllFormats();
 
 // Whether a matrix of this shape can have this format. kInvalidArgument says which number is wrong

@@ -81,7 +81,7 @@ at::Tensor EndForward(const BlockContext& context, const BranchEnd& end, at::Ten
                     saved == nullptr ? nullptr : &(saved->*activations));
   };
   norm(end.inner_norm, &BranchEndActivations::inner, &BranchEndActivations::inner_norm);
-  x = LinearForward(end.linear, keeper.Keep(end.linear_input, std::move(x)));
+  x = LinearForward(end.linear, keeper.Keep(end.linear_input, std::move(x)), context.dropout);
   norm(end.post_norm, &BranchEndActivations::post, &BranchEndActivations::post_norm);
   DropInPlace(context.dropout, end.dropout, context.layer, config.residual_dropout, x);
   return x;
@@ -106,7 +106,8 @@ at::Tensor EndBackward(const BlockContext& context, const BranchEnd& end,
     grad = NormBackward(config.norm, end.post_norm, saved.post_norm, saved.post, grad,
                         gradients.post_norm);
   }
-  grad = LinearBackward(end.linear, activations.*end.linear_input, grad, gradients.linear);
+  grad = LinearBackward(end.linear, activations.*end.linear_input, grad, gradients.linear,
+                        context.dropout);
   if (end.inner_norm.weight.defined()) {
     grad = NormBackward(config.norm, end.inner_norm, saved.inner_norm, saved.inner, grad,
                         gradients.inner_norm);
@@ -127,10 +128,11 @@ at::Tensor BlockForward(const BlockContext& context, const BlockWeights& weights
                   NormForward(config.norm, config.norm_epsilon, weights.attention_norm, x,
                               keeper.Norm(&BlockActivations::attention_norm)));
   at::Tensor stream =
-      EndForward(context, AttentionEnd(weights),
-                 AttentionForward(context, LinearForward(weights.qkv, attention_input),
-                                  keeper.Attention()),
-                 keeper)
+      EndForward(
+          context, AttentionEnd(weights),
+          AttentionForward(context, LinearForward(weights.qkv, attention_input, context.dropout),
+                           keeper.Attention()),
+          keeper)
           .add_(x);
   at::Tensor mlp_input;
   if (residual == Residual::kParallelOneNorm) {
@@ -143,7 +145,8 @@ at::Tensor BlockForward(const BlockContext& context, const BlockWeights& weights
                                         keeper.Norm(&BlockActivations::mlp_norm)));
   }
   attention_input.reset();
-  at::Tensor up = keeper.Keep(&BlockActivations::up, LinearForward(weights.up, mlp_input));
+  at::Tensor up =
+      keeper.Keep(&BlockActivations::up, LinearForward(weights.up, mlp_input, context.dropout));
   mlp_input.reset();
   at::Tensor activated = ActivationForward(context.description(), up);
   up.reset();
@@ -160,7 +163,7 @@ at::Tensor BlockBackward(const BlockContext& context, const BlockWeights& weight
                   {gradients.mlp_inner_norm, gradients.down, gradients.mlp_post_norm});
   const at::Tensor grad_up = ActivationBackward(context.description(), saved.up, grad_activated);
   const at::Tensor grad_mlp_input =
-      LinearBackward(weights.up, saved.mlp_input, grad_up, gradients.up);
+      LinearBackward(weights.up, saved.mlp_input, grad_up, gradients.up, context.dropout);
   // The gradient of the stream that the MLP's norm reads, and with it that of what attention adds.
   at::Tensor grad_stream = grad_out;
   at::Tensor grad_middle;
@@ -176,7 +179,7 @@ at::Tensor BlockBackward(const BlockContext& context, const BlockWeights& weight
       {gradients.attention_inner_norm, gradients.attention_output, gradients.attention_post_norm});
   const at::Tensor grad_qkv = AttentionBackward(context, saved.attention, grad_merged);
   at::Tensor grad_attention_input =
-      LinearBackward(weights.qkv, saved.attention_input, grad_qkv, gradients.qkv);
+      LinearBackward(weights.qkv, saved.attention_input, grad_qkv, gradients.qkv, context.dropout);
   if (residual == Residual::kParallelOneNorm) {
     grad_attention_input.add_(grad_mlp_input);
   }

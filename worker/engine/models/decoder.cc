@@ -52,12 +52,17 @@ void EmbedBackward(const Decoder& decoder, const TokenBatch& batch, const at::Te
 // The stream after the last block. activations: null, or one for each block to fill.
 at::Tensor RunBlocks(const Decoder& decoder, const SequenceShape& shape,
                      const DropoutState& dropout, at::Tensor x,
-                     std::vector<BlockActivations>* activations) {
+                     std::vector<BlockActivations>* activations,
+                     KeptActivations kept = KeptActivations::kAll) {
   for (size_t i = 0; i < decoder.weights.blocks.size(); ++i) {
     BlockContext context = ContextOf(decoder, i, shape);
     context.dropout = dropout;
-    x = BlockForward(context, decoder.weights.blocks[i], x,
-                     activations == nullptr ? nullptr : &(*activations)[i]);
+    BlockActivations* saved = activations == nullptr ? nullptr : &(*activations)[i];
+    if (kept == KeptActivations::kInputs) {
+      saved->input = x;
+      saved = nullptr;
+    }
+    x = BlockForward(context, decoder.weights.blocks[i], x, saved);
   }
   return x;
 }
@@ -117,7 +122,6 @@ HeadGradient HeadLossAndGradients(const Decoder& decoder, const TokenBatch& batc
                                   const at::Tensor& x, double gradient_scale,
                                   DecoderWeights& gradients) {
   HeadGradient result{.grad_x = at::zeros_like(x)};
-  const at::Tensor& head = decoder.weights.head.value;
   const double cap = decoder.config.logit_softcap;
   ForEachLossRows(batch, x.device(), [&](const LossRows& rows) {
     const at::Tensor rows_x = x.index_select(0, rows.where);
@@ -144,7 +148,7 @@ HeadGradient HeadLossAndGradients(const Decoder& decoder, const TokenBatch& batc
     }
     const at::Tensor grad_rows =
         NormBackward(decoder.config.norm, decoder.weights.final_norm, norm, rows_x,
-                     at::mm(grad_logits, head), gradients.final_norm);
+                     TransposedProduct(decoder.weights.head, grad_logits), gradients.final_norm);
     result.grad_x.index_copy_(0, rows.where, grad_rows);
   });
   return result;
@@ -231,19 +235,22 @@ ComparisonSums CompareWith(const Decoder& decoder, const Decoder& reference,
 
 double LossSumAndGradients(const Decoder& decoder, const TokenBatch& batch,
                            const DropoutState& dropout, double gradient_scale,
-                           DecoderWeights& gradients) {
-  WATTLE_CHECK(decoder.weights.head.is_float(), "only FP32 weights are trained");
+                           DecoderWeights& gradients, KeptActivations kept) {
   const SequenceShape shape{batch.batch, batch.length};
   const at::Tensor tokens = Indices(batch.tokens, decoder.device);
   at::Tensor x = Embed(decoder, shape, 0, tokens);
   DropInPlace(dropout, kernels::RandomUse::kEmbeddingDropout, 0, decoder.config.embedding_dropout,
               x);
   std::vector<BlockActivations> activations(decoder.weights.blocks.size());
-  x = RunBlocks(decoder, shape, dropout, x, &activations);
+  x = RunBlocks(decoder, shape, dropout, x, &activations, kept);
   auto [sum, grad] = HeadLossAndGradients(decoder, batch, x, gradient_scale, gradients);
   for (size_t i = activations.size(); i-- > 0;) {
     BlockContext context = ContextOf(decoder, i, shape);
     context.dropout = dropout;
+    if (kept == KeptActivations::kInputs) {
+      const at::Tensor input = activations[i].input;
+      BlockForward(context, decoder.weights.blocks[i], input, &activations[i]);
+    }
     grad = BlockBackward(context, decoder.weights.blocks[i], activations[i], grad,
                          gradients.blocks[i]);
     activations[i] = BlockActivations{};  // its memory serves the next block

@@ -43,11 +43,17 @@ struct Decoder {
 // Sum over batch.predicting of the negative log-likelihood of its target, in nats.
 double LossSum(const Decoder& decoder, const TokenBatch& batch);
 
+// What a block keeps from its forward to its backward pass.
+enum class KeptActivations {
+  kAll,
+  kInputs,  // checkpointing: the block's input; the rest is computed again, to the same bits
+};
+
 // The same with dropout, and adds gradient_scale * ∂(sum)/∂w to `gradients` (gradient_scale is 1 /
 // predictions of the step). Undefined gradients are not computed.
 double LossSumAndGradients(const Decoder& decoder, const TokenBatch& batch,
                            const DropoutState& dropout, double gradient_scale,
-                           DecoderWeights& gradients);
+                           DecoderWeights& gradients, KeptActivations kept = KeptActivations::kAll);
 
 // Sums over batch.predicting of two models on the same tokens.
 struct ComparisonSums {

@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/engine/models/layers.h"
 
+#include <algorithm>
 #include <tuple>
 
 #include <ATen/ATen.h>
@@ -35,6 +36,71 @@ void OnHost(at::Tensor& x, Kernel kernel) {
   at::Tensor mask = at::ones(x.sizes(), at::kFloat);
   kernel(mask.data_ptr<float>());
   x.mul_(mask.to(x.device()));
+}
+
+// Rows of a quantized matrix that are FP32 at once in products of training.
+constexpr int64_t kDequantizedRows = 256;
+static_assert(kDequantizedRows % kernels::kPanelRows == 0);
+
+// Calls body(first_row, float [rows, inputs]) for pieces of a quantized matrix, one after the other
+// in the same memory.
+template <typename Body>
+void ForEachDequantizedPiece(const MatrixWeights& matrix, at::Device device, Body body) {
+  const kernels::WeightMatrix& stored = matrix.matrix;
+  const kernels::FormatOperations& format = kernels::OperationsOf(stored.format.scheme);
+  const at::Tensor piece =
+      at::empty({std::min(kDequantizedRows, stored.rows), stored.columns}, at::kFloat);
+  auto* values = piece.data_ptr<float>();
+  for (int64_t first = 0; first < stored.rows; first += kDequantizedRows) {
+    const int64_t rows = std::min(kDequantizedRows, stored.rows - first);
+    at::parallel_for(0, kernels::PanelCount(rows), 1, [&](int64_t begin, int64_t end) {
+      const int64_t begin_row = begin * kernels::kPanelRows;
+      format.dequantize(stored, first + begin_row,
+                        first + std::min(rows, end * kernels::kPanelRows),
+                        values + begin_row * stored.columns);
+    });
+    const at::Tensor weights = piece.narrow(0, 0, rows);
+    body(first, device.is_cpu() ? weights : weights.to(device));
+  }
+}
+
+at::Tensor DequantizedProduct(const MatrixWeights& matrix, const at::Tensor& x,
+                              const at::Tensor& bias) {
+  at::Tensor out = at::empty({x.size(0), matrix.matrix.rows}, x.options());
+  ForEachDequantizedPiece(matrix, x.device(), [&](int64_t first, const at::Tensor& weights) {
+    out.narrow(1, first, weights.size(0)).copy_(at::mm(x, weights.t()));
+  });
+  return bias.defined() ? out.add_(bias) : out;
+}
+
+// What an adapter reads: x itself, or a copy with dropout.
+at::Tensor AdapterInput(const LowRankAdapter& adapter, const DropoutState& dropout,
+                        const at::Tensor& x) {
+  if (!dropout.active || adapter.dropout == 0.0) {
+    return x;
+  }
+  at::Tensor dropped = x.clone(at::MemoryFormat::Contiguous);
+  DropInPlace(dropout, kernels::RandomUse::kAdapterDropout, adapter.site, adapter.dropout, dropped);
+  return dropped;
+}
+
+// The rows of an adapter in the layer's output, or its gradient.
+at::Tensor AdapterRows(const LowRankAdapter& adapter, const at::Tensor& out) {
+  return out.narrow(1, adapter.first_row, adapter.b.size(0));
+}
+
+// y = s B A d(x), with u = A d(x): ∂B = s gᵀ u, ∂u = s g B, ∂A = ∂uᵀ d(x), ∂x = d(∂u A).
+void AdapterBackward(const LowRankAdapter& adapter, const at::Tensor& x, const at::Tensor& grad_out,
+                     const DropoutState& dropout, LowRankAdapter& gradients, at::Tensor& grad_x) {
+  const at::Tensor input = AdapterInput(adapter, dropout, x);
+  const at::Tensor grad = AdapterRows(adapter, grad_out);
+  const at::Tensor grad_inner = at::mm(grad, adapter.b).mul_(adapter.scale);
+  gradients.b.addmm_(grad.t(), at::mm(input, adapter.a.t()), 1.0, adapter.scale);
+  gradients.a.addmm_(grad_inner.t(), input);
+  at::Tensor grad_input = at::mm(grad_inner, adapter.a);
+  DropInPlace(dropout, kernels::RandomUse::kAdapterDropout, adapter.site, adapter.dropout,
+              grad_input);
+  grad_x.add_(grad_input);
 }
 
 // The row-wise mean of a · b: [rows, 1].
@@ -120,6 +186,9 @@ at::Tensor MatrixProduct(const MatrixWeights& matrix, const at::Tensor& x, const
     return (bias.defined() ? at::addmv(bias, matrix.value, row) : at::mv(matrix.value, row))
         .unsqueeze(0);
   }
+  if (matrix.dequantized_products) {
+    return DequantizedProduct(matrix, x, bias);
+  }
   if (!x.device().is_cpu()) {
     return MatrixProductPlain(matrix, x, bias);
   }
@@ -132,20 +201,41 @@ at::Tensor MatrixProduct(const MatrixWeights& matrix, const at::Tensor& x, const
   return out;
 }
 
-at::Tensor LinearForward(const LinearWeights& linear, const at::Tensor& x) {
-  return MatrixProduct(linear.matrix, x, linear.bias);
+at::Tensor TransposedProduct(const MatrixWeights& matrix, const at::Tensor& x) {
+  if (matrix.is_float()) {
+    return at::mm(x, matrix.value);
+  }
+  at::Tensor out = at::zeros({x.size(0), matrix.matrix.columns}, x.options());
+  ForEachDequantizedPiece(matrix, x.device(), [&](int64_t first, const at::Tensor& weights) {
+    out.addmm_(x.narrow(1, first, weights.size(0)), weights);
+  });
+  return out;
+}
+
+at::Tensor LinearForward(const LinearWeights& linear, const at::Tensor& x,
+                         const DropoutState& dropout) {
+  at::Tensor out = MatrixProduct(linear.matrix, x, linear.bias);
+  for (const LowRankAdapter& adapter : linear.adapters) {
+    const at::Tensor inner = at::mm(AdapterInput(adapter, dropout, x), adapter.a.t());
+    AdapterRows(adapter, out).addmm_(inner, adapter.b.t(), 1.0, adapter.scale);
+  }
+  return out;
 }
 
 at::Tensor LinearBackward(const LinearWeights& linear, const at::Tensor& x,
-                          const at::Tensor& grad_out, LinearWeights& gradients) {
-  WATTLE_CHECK(linear.matrix.is_float(), "only FP32 weights are trained");
+                          const at::Tensor& grad_out, LinearWeights& gradients,
+                          const DropoutState& dropout) {
   if (gradients.matrix.value.defined()) {
     gradients.matrix.value.addmm_(grad_out.t(), x);
   }
   if (gradients.bias.defined()) {
     gradients.bias.add_(grad_out.sum(0));
   }
-  return at::mm(grad_out, linear.matrix.value);
+  at::Tensor grad_x = TransposedProduct(linear.matrix, grad_out);
+  for (size_t i = 0; i < gradients.adapters.size(); ++i) {
+    AdapterBackward(linear.adapters[i], x, grad_out, dropout, gradients.adapters[i], grad_x);
+  }
+  return grad_x;
 }
 
 at::Tensor NormForward(models::Norm kind, double epsilon, const NormWeights& norm,

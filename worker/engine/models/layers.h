@@ -44,12 +44,19 @@ at::Tensor MatrixProductPlain(const MatrixWeights& matrix, const at::Tensor& x,
 // The matrix as float [outputs, inputs], on `device`.
 at::Tensor Dequantize(const MatrixWeights& matrix, at::Device device);
 
-at::Tensor LinearForward(const LinearWeights& linear, const at::Tensor& x);
+// x W: [rows, outputs] → [rows, inputs], the backward form of MatrixProduct. A quantized matrix is
+// dequantized piece by piece.
+at::Tensor TransposedProduct(const MatrixWeights& matrix, const at::Tensor& x);
 
-// x: input of the forward pass; grad_out: [rows, outputs]. FP32 weights only. Adds to gradients;
-// returns [rows, inputs].
+// dropout: of the adapters' input.
+at::Tensor LinearForward(const LinearWeights& linear, const at::Tensor& x,
+                         const DropoutState& dropout = {});
+
+// x: input of the forward pass; grad_out: [rows, outputs]; dropout: as in the forward pass. Adds to
+// gradients; returns [rows, inputs]. Weights of any format, those with a gradient FP32.
 at::Tensor LinearBackward(const LinearWeights& linear, const at::Tensor& x,
-                          const at::Tensor& grad_out, LinearWeights& gradients);
+                          const at::Tensor& grad_out, LinearWeights& gradients,
+                          const DropoutState& dropout = {});
 
 // What the backward pass of a norm needs.
 struct NormActivations {

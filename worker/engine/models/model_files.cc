@@ -85,6 +85,10 @@ class ModelLoad {
     for (Parameter& parameter : model_.parameters) {
       WATTLE_ASSIGN_OR_RETURN(parameter.format,
                               FormatOfTensor(model_.recipe, files.config, parameter.tensor));
+      if (options_.double_quantize && options_.recipe != nullptr &&
+          parameter.format.scheme == kernels::WeightScheme::kNf4) {
+        parameter.format.scheme = kernels::WeightScheme::kNf4DoubleQuantized;
+      }
       parameter.trainable = parameter.in_arena();
     }
     return absl::OkStatus();

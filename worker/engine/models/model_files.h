@@ -41,6 +41,9 @@ struct LoadOptions {
   // Quantizes each matrix as it is read; null: every parameter is held as the files have it, and
   // F16 and BF16 as FP32.
   const v1::QuantizationRecipe* recipe = nullptr;
+  // NF4 matrices that are quantized here have their scales quantized too, as QLoRA wants: the model
+  // is held for training, and cannot generate or be saved.
+  bool double_quantize = false;
   // Leaves every matrix that the recipe quantizes empty, for a caller that rounds them itself.
   bool defer_quantized = false;
   // Called after each matrix that was quantized, with its number of weights; false stops the load

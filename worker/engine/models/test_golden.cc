@@ -27,8 +27,9 @@ std::map<std::string, at::Tensor> ReadTensors(const std::string& name) {
   const auto file = formats::SafetensorsFile::Open(GoldenPath(name));
   EXPECT_THAT(file, IsOk());
   for (const formats::TensorEntry& entry : file->tensors()) {
-    at::Tensor tensor =
-        at::empty(entry.shape, entry.type == formats::DataType::kI64 ? at::kLong : at::kFloat);
+    at::Tensor tensor = at::empty(entry.shape, entry.type == formats::DataType::kI64  ? at::kLong
+                                               : entry.type == formats::DataType::kU8 ? at::kByte
+                                                                                      : at::kFloat);
     const auto bytes = file->Bytes(entry);
     std::memcpy(tensor.data_ptr(), bytes.data(), bytes.size());
     tensors[entry.name] = tensor;

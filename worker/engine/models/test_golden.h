@@ -24,7 +24,7 @@ double RelativeError(const at::Tensor& got, const at::Tensor& wanted);
 
 // The path of a file under tests/golden/engine.
 std::string GoldenPath(const std::string& name);
-// Such a file as tensors, whole numbers or floats.
+// Such a file as tensors: whole numbers, bytes or floats.
 std::map<std::string, at::Tensor> ReadTensors(const std::string& name);
 
 // A decoder with its arenas.

@@ -6,6 +6,7 @@
 #ifndef WATTLE_WORKER_ENGINE_MODELS_WEIGHTS_H_
 #define WATTLE_WORKER_ENGINE_MODELS_WEIGHTS_H_
 
+#include <cstdint>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -22,14 +23,29 @@ struct MatrixWeights {
   at::Tensor packed;             // uint8, on the host: the bytes of another format …
   at::Tensor scales;             // … and its scales
   kernels::WeightMatrix matrix;  // what `packed` and `scales` are; of FP32 the shape alone
+  // Of a quantized matrix: products are FP32 with the dequantized weights, piece by piece, and
+  // their inputs are not rounded. Training wants that: the backward pass is of just this function.
+  bool dequantized_products = false;
 
   [[nodiscard]] bool is_float() const { return value.defined(); }
 };
 
-// y = W x + b.
+// Adds scale * B A d(x) to `outputs` of the rows from first_row on, where d is dropout (LoRA, Hu et
+// al. 2021). Among gradients the two tensors alone.
+struct LowRankAdapter {
+  at::Tensor a;  // float [rank, inputs]
+  at::Tensor b;  // float [outputs, rank]
+  int64_t first_row = 0;
+  double scale = 1.0;
+  double dropout = 0.0;
+  int64_t site = 0;  // of its random numbers: each adapter of a model has its own
+};
+
+// y = W x + b, and what the adapters add.
 struct LinearWeights {
   MatrixWeights matrix;
-  at::Tensor bias;  // float [outputs], undefined where the layer has none
+  at::Tensor bias;                       // float [outputs], undefined where the layer has none
+  std::vector<LowRankAdapter> adapters;  // in the order of their rows; none outside of training
 };
 
 struct NormWeights {

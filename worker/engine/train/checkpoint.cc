@@ -40,6 +40,11 @@ std::string DirectoryOf(const std::string& work_directory, int64_t step) {
   return absl::StrFormat("%s/%s%010d", work_directory, kDirectoryPrefix, step);
 }
 
+std::string WeightsPath(const std::string& directory, const TrainingState& state) {
+  return absl::StrCat(directory, "/",
+                      state.adapters.has_value() ? kAdapterWeightsFile : models::kWeightsFile);
+}
+
 // Steps of the complete checkpoints, newest first.
 std::vector<int64_t> StepsIn(const std::string& work_directory) {
   std::vector<int64_t> steps;
@@ -203,7 +208,7 @@ struct StoredMoment {
 
 std::vector<StoredMoment> StoredMoments(const TrainingState& state) {
   std::vector<StoredMoment> stored;
-  const std::vector<Parameter>& parameters = state.model.parameters;
+  const std::vector<Parameter>& parameters = state.trained().parameters;
   for (size_t i = 0; i < parameters.size(); ++i) {
     if (!state.layout.holds(i)) {
       continue;
@@ -276,10 +281,10 @@ absl::Status RestoreFrom(const std::string& directory, const CheckpointIdentity&
   if (static_cast<int64_t>(counters.losses.size()) != counters.work.steps) {
     return absl::DataLossError(absl::StrCat(path, ": wants a loss for each step"));
   }
-  LoadedModel& model = state.model;
-  at::Tensor weights = at::zeros({model.layout.elements}, at::kFloat);
-  WATTLE_RETURN_IF_ERROR(ReadArena(absl::StrCat(directory, "/", models::kWeightsFile), model.files,
-                                   model.parameters, model.layout, weights));
+  TrainedValues trained = state.trained();
+  at::Tensor weights = at::zeros({trained.layout.elements}, at::kFloat);
+  WATTLE_RETURN_IF_ERROR(ReadArena(WeightsPath(directory, state), trained.files, trained.parameters,
+                                   trained.layout, weights));
   // A checkpoint that cannot be read leaves the state as it was, for the older one or a start from
   // step 0: the moments of a run that has not begun are zeros, and zeroing them takes no memory
   // beside them; weights and counters change only when all of the checkpoint was read.
@@ -289,7 +294,7 @@ absl::Status RestoreFrom(const std::string& directory, const CheckpointIdentity&
     state.moments.second.zero_();
     return read;
   }
-  model.arena.copy_(weights);
+  trained.arena.copy_(weights);
   state.counters = counters;
   restored.step = counters.work.steps;
   restored.same_build = reader.Text("build") == identity.build;
@@ -298,7 +303,8 @@ absl::Status RestoreFrom(const std::string& directory, const CheckpointIdentity&
 
 // Weights and two moments, without the headers.
 int64_t CheckpointBytes(const TrainingState& state) {
-  return (state.model.arena.numel() + state.moments.first.numel() + state.moments.second.numel()) *
+  return (state.trained().arena.numel() + state.moments.first.numel() +
+          state.moments.second.numel()) *
          static_cast<int64_t>(sizeof(float));
 }
 
@@ -328,9 +334,9 @@ absl::Status WriteFiles(const std::string& directory, const CheckpointIdentity& 
   std::error_code error;
   fs::remove_all(directory, error);
   WATTLE_RETURN_IF_ERROR(MakeDirectories(directory));
-  const LoadedModel& model = state.model;
-  WATTLE_RETURN_IF_ERROR(WriteArena(absl::StrCat(directory, "/", models::kWeightsFile), model.files,
-                                    model.parameters, model.layout, model.arena,
+  const TrainedValues trained = state.trained();
+  WATTLE_RETURN_IF_ERROR(WriteArena(WeightsPath(directory, state), trained.files,
+                                    trained.parameters, trained.layout, trained.arena,
                                     CheckpointObserver("weights")));
   return WriteMoments(absl::StrCat(directory, "/", kOptimizerFile),
                       MetadataOf(identity, state.counters), state);

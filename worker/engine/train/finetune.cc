@@ -6,10 +6,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 
 #include "base/durable_file.h"
 #include "base/status_macros.h"
 #include "formats/byte_pair_encoding.h"
+#include "proto/quantization_recipe.h"
 #include "worker/engine/evaluate/evaluate.h"
 #include "worker/engine/load_for_job.h"
 #include "worker/engine/torch_border.h"
@@ -52,15 +54,22 @@ absl::Status Validate(const FinetuneSettings& settings) {
 }
 
 CheckpointIdentity IdentityOf(const FinetuneSettings& settings, const Trainer& trainer,
-                              uint64_t data_fingerprint) {
+                              uint64_t data_fingerprint, const std::string& quantization) {
   const AdamWSettings& adamw = settings.adamw;
+  std::string adapters;
+  if (settings.lora.has_value()) {
+    const LoraSettings& lora = *settings.lora;
+    adapters = absl::StrFormat(", adapters of rank %d, alpha %.17g, dropout %.17g on %s beside %s",
+                               lora.rank, lora.alpha, lora.dropout,
+                               absl::StrJoin(lora.targets, " "), quantization);
+  }
   return {.job = absl::StrFormat(
               "steps %d, batch %d x %d, seed %d, data %016x, rate %.17g, warm-up %d, shape %d, "
-              "beta %.17g %.17g, epsilon %.17g, decay %.17g, clip %.17g",
+              "beta %.17g %.17g, epsilon %.17g, decay %.17g, clip %.17g%s",
               trainer.total_steps(), settings.batch_size, settings.accumulation_steps,
               settings.seed, data_fingerprint, settings.learning_rate, settings.warmup_steps,
               static_cast<int>(settings.learning_rate_shape), adamw.beta1, adamw.beta2,
-              adamw.epsilon, adamw.weight_decay, adamw.clip_norm),
+              adamw.epsilon, adamw.weight_decay, adamw.clip_norm, adapters),
           .build = absl::StrCat(EngineVersion(), ", threads ", settings.threads)};
 }
 
@@ -74,7 +83,8 @@ class FinetuneRun {
     sink_.OnPhase(Phase::kLoad, 0, 0);
     WATTLE_RETURN_IF_ERROR(Load());
     Trainer trainer(settings_, data_.pool, state_);
-    identity_ = IdentityOf(settings_, trainer, FingerprintOf(data_.pool));
+    identity_ = IdentityOf(settings_, trainer, FingerprintOf(data_.pool),
+                           RecipeIdentity(state_.model.recipe));
     WATTLE_RETURN_IF_ERROR(Restore());
     if (resumed_from_ == 0) {
       WATTLE_RETURN_IF_ERROR(MeasureHeldout());
@@ -85,14 +95,44 @@ class FinetuneRun {
       WATTLE_RETURN_IF_ERROR(MeasureHeldout());
     }
     sink_.OnPhase(Phase::kSave, 0, 0);
-    WATTLE_RETURN_IF_ERROR(SaveModel(settings_.output_directory, state_.model));
+    WATTLE_RETURN_IF_ERROR(SaveResult());
     WATTLE_RETURN_IF_ERROR(SaveLosses());
     return Describe();
   }
 
  private:
+  absl::Status LoadModels() {
+    if (!settings_.lora.has_value()) {
+      WATTLE_ASSIGN_OR_RETURN(state_.model, LoadForTraining(settings_.model, sink_));
+      state_.layout = TrainableLayout(state_.model.parameters);
+      return absl::OkStatus();
+    }
+    WATTLE_ASSIGN_OR_RETURN(state_.model, LoadFrozen(settings_.model, sink_));
+    if (settings_.lora->merge && state_.model.is_quantized()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("lora.merge: weights that are ", RecipeIdentity(state_.model.recipe),
+                       " cannot take the adapters in; leave merge out"));
+    }
+    Decoder& decoder = state_.model.decoder;
+    WATTLE_ASSIGN_OR_RETURN(state_.adapters, MakeAdapters(*settings_.lora, state_.model.files,
+                                                          settings_.seed, decoder.device));
+    AttachAdapters(*state_.adapters, state_.adapters->arena, decoder.weights);
+    state_.layout = TrainableLayout(state_.adapters->parameters);
+    return absl::OkStatus();
+  }
+
+  absl::Status SaveResult() {
+    if (state_.adapters.has_value() && !settings_.lora->merge) {
+      return SaveAdapters(settings_.output_directory, *state_.adapters);
+    }
+    if (state_.adapters.has_value()) {
+      MergeAdapters(*state_.adapters, state_.model);
+    }
+    return SaveModel(settings_.output_directory, state_.model);
+  }
+
   absl::Status Load() {
-    WATTLE_ASSIGN_OR_RETURN(state_.model, LoadForTraining(settings_.model, sink_));
+    WATTLE_RETURN_IF_ERROR(LoadModels());
     const models::DecoderConfig& config = state_.model.files.config;
     WATTLE_ASSIGN_OR_RETURN(const auto tokenizer,
                             formats::BytePairEncoding::LoadDirectory(settings_.model.directory));
@@ -104,7 +144,6 @@ class FinetuneRun {
       WATTLE_ASSIGN_OR_RETURN(heldout_,
                               LoadExamples(settings_.heldout_data, tokenizer, config, options));
     }
-    state_.layout = TrainableLayout(state_.model.parameters);
     state_.moments = ZeroMoments(state_.layout, state_.model.decoder.device);
     return absl::OkStatus();
   }

@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The finetune job: full fine-tuning in FP32 with AdamW, checkpoints, exact resume. No libtorch in
-// this header. Read next: trainer.h (one step), checkpoint.h (what is kept).
+// The finetune job: fine-tuning of every weight or of adapters in FP32 with AdamW, checkpoints,
+// exact resume. No libtorch in this header. Read next: trainer.h (one step), checkpoint.h (what is
+// kept).
 #ifndef WATTLE_WORKER_ENGINE_TRAIN_FINETUNE_H_
 #define WATTLE_WORKER_ENGINE_TRAIN_FINETUNE_H_
 
@@ -15,6 +16,7 @@
 #include "worker/engine/progress.h"
 #include "worker/engine/train/adamw_settings.h"
 #include "worker/engine/train/examples.h"
+#include "worker/engine/train/lora_settings.h"
 #include "worker/engine/train/schedule.h"
 
 namespace wattle::engine {
@@ -22,9 +24,10 @@ namespace wattle::engine {
 struct FinetuneSettings {
   ModelJob model;
   std::string data;
-  std::string heldout_data;      // empty: no held-out loss
-  std::string work_directory;    // checkpoints; the newest complete one is resumed from
-  std::string output_directory;  // the result: a directory that transformers loads
+  std::string heldout_data;    // empty: no held-out loss
+  std::string work_directory;  // checkpoints; the newest complete one is resumed from
+  std::string
+      output_directory;  // the result: a directory that transformers loads, or PEFT adapters
 
   int64_t epochs = 1;
   int64_t steps = 0;  // optimizer steps; 0: as epochs says
@@ -35,8 +38,10 @@ struct FinetuneSettings {
   int64_t warmup_steps = 0;
   LearningRateShape learning_rate_shape = LearningRateShape::kLinear;
   AdamWSettings adamw;
-  uint64_t seed = 0;                 // of data order and dropout
-  int64_t evaluate_every_steps = 0;  // 0: before the first and after the last step only
+  std::optional<LoraSettings> lora;       // trains adapters beside weights in any form
+  bool activation_checkpointing = false;  // a block keeps its input alone (models/decoder.h)
+  uint64_t seed = 0;                      // of data order, dropout and adapters
+  int64_t evaluate_every_steps = 0;       // 0: before the first and after the last step only
   int64_t checkpoint_every_steps = 50;
   // Of the disk with the work directory: a checkpoint that would leave less is left out.
   int64_t free_space_reserve_bytes = 0;

@@ -14,6 +14,7 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
+#include "proto/quantization_recipe.h"
 #include "worker/engine/test_model.h"
 
 namespace wattle::engine {
@@ -297,6 +298,128 @@ TEST_F(FinetuneTest, TextPretrainsFromRandomWeights) {
   ASSERT_THAT(result, IsOk());
   EXPECT_LT(result->train_loss_last, result->train_loss_first - 1.0);
   EXPECT_FALSE(result->heldout_loss_after.has_value());
+}
+
+FinetuneSettings TinyLora(const std::string& name) {
+  FinetuneSettings settings = TinyFinetune(name);
+  settings.lora = {.rank = 4, .alpha = 8.0, .dropout = 0.1};
+  return settings;
+}
+
+TEST_F(FinetuneTest, AdaptersLowerTheLossAndAreAllThatIsWritten) {
+  FinetuneSettings settings = TinyLora("run");
+  settings.epochs = 20;
+  settings.learning_rate = 2e-2;
+  settings.checkpoint_every_steps = 1000;
+  RecordingSink sink;
+  const auto result = Finetune(settings, sink);
+  ASSERT_THAT(result, IsOk());
+  EXPECT_LT(*result->heldout_loss_after, *result->heldout_loss_before - 0.3);
+  EXPECT_THAT(NamesIn(settings.output_directory),
+              ElementsAre("adapter_config.json", "adapter_model.safetensors", "losses.jsonl"));
+  EXPECT_THAT(NamesIn(Checkpoint(settings, 35)),
+              ElementsAre("adapter_model.safetensors", "optimizer.safetensors"));
+}
+
+// The first loss is that of the model as it is, for B begins at zero.
+TEST_F(FinetuneTest, AdaptersBeginWithTheModelAsItIs) {
+  FinetuneSettings lora = TinyLora("lora");
+  FinetuneSettings full = TinyFinetune("full");
+  RecordingSink lora_sink;
+  RecordingSink full_sink;
+  const auto with_adapters = Finetune(lora, lora_sink);
+  const auto without = Finetune(full, full_sink);
+  ASSERT_THAT(with_adapters, IsOk());
+  ASSERT_THAT(without, IsOk());
+  EXPECT_EQ(with_adapters->heldout_loss_before, without->heldout_loss_before);
+  EXPECT_EQ(lora_sink.TrainingLosses()[0], full_sink.TrainingLosses()[0]);
+}
+
+TEST_F(FinetuneTest, AdaptersResumeToTheSameBits) {
+  const FinetuneSettings whole = TinyLora("whole");
+  RecordingSink whole_sink;
+  ASSERT_THAT(Finetune(whole, whole_sink), IsOk());
+  for (int64_t cut = 1; cut < kSteps; ++cut) {
+    const FinetuneSettings parts = TinyLora(absl::StrCat("parts", cut));
+    RecordingSink first;
+    first.decide = [cut](const StepReport& report) { return StopAfter(report, cut); };
+    EXPECT_THAT(Finetune(parts, first), StatusIs(absl::StatusCode::kCancelled, HasSubstr("step")));
+    RecordingSink second;
+    const auto result = Finetune(parts, second);
+    ASSERT_THAT(result, IsOk());
+    EXPECT_EQ(result->resumed_from_step, cut);
+    for (const char* file : {"adapter_model.safetensors", "losses.jsonl"}) {
+      EXPECT_EQ(FileBytes(absl::StrCat(parts.output_directory, "/", file)),
+                FileBytes(absl::StrCat(whole.output_directory, "/", file)))
+          << file << ", cut after step " << cut;
+    }
+    EXPECT_EQ(FileBytes(Checkpoint(parts, kSteps) + "/optimizer.safetensors"),
+              FileBytes(Checkpoint(whole, kSteps) + "/optimizer.safetensors"));
+  }
+}
+
+TEST_F(FinetuneTest, RecomputedActivationsTrainToTheSameBits) {
+  for (const bool lora : {false, true}) {
+    FinetuneSettings kept = lora ? TinyLora("kept") : TinyFinetune("kept");
+    FinetuneSettings recomputed = lora ? TinyLora("recomputed") : TinyFinetune("recomputed");
+    recomputed.activation_checkpointing = true;
+    RecordingSink kept_sink;
+    RecordingSink recomputed_sink;
+    ASSERT_THAT(Finetune(kept, kept_sink), IsOk());
+    ASSERT_THAT(Finetune(recomputed, recomputed_sink), IsOk());
+    EXPECT_EQ(kept_sink.TrainingLosses(), recomputed_sink.TrainingLosses());
+    const char* file = lora ? "/adapter_model.safetensors" : "/model.safetensors";
+    EXPECT_EQ(FileBytes(kept.output_directory + file),
+              FileBytes(recomputed.output_directory + file));
+  }
+}
+
+TEST_F(FinetuneTest, ACheckpointOfOtherAdaptersIsRefused) {
+  FinetuneSettings settings = TinyLora("run");
+  RecordingSink sink;
+  ASSERT_THAT(Finetune(settings, sink), IsOk());
+  settings.lora->alpha = 16.0;
+  EXPECT_THAT(Finetune(settings, sink),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("another job")));
+  settings.lora.reset();
+  EXPECT_THAT(Finetune(settings, sink),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("another job")));
+}
+
+TEST_F(FinetuneTest, MergedAdaptersAreAWholeModelOfTheSameLoss) {
+  FinetuneSettings settings = TinyLora("run");
+  settings.learning_rate = 2e-2;
+  settings.lora->merge = true;
+  RecordingSink sink;
+  const auto result = Finetune(settings, sink);
+  ASSERT_THAT(result, IsOk());
+  EXPECT_THAT(
+      NamesIn(settings.output_directory),
+      ElementsAre("config.json", "losses.jsonl", "merges.txt", "model.safetensors", "vocab.json"));
+  FinetuneSettings again = TinyFinetune("again");
+  again.model.directory = settings.output_directory;
+  const auto merged = Finetune(again, sink);
+  ASSERT_THAT(merged, IsOk());
+  EXPECT_NEAR(*merged->heldout_loss_before, *result->heldout_loss_after, 1e-5);
+  EXPECT_NE(*merged->heldout_loss_before, *result->heldout_loss_before);
+}
+
+TEST_F(FinetuneTest, AdaptersBesideQuantizedWeightsLowerTheLoss) {
+  for (const char* identity : {"int8", "int4-g32", "nf4-g32"}) {
+    FinetuneSettings settings = TinyLora(identity);
+    settings.epochs = 20;
+    settings.learning_rate = 2e-2;
+    settings.checkpoint_every_steps = 1000;
+    settings.model.recipe = *RecipeOfIdentity(identity);
+    RecordingSink sink;
+    const auto result = Finetune(settings, sink);
+    ASSERT_THAT(result, IsOk()) << identity;
+    EXPECT_EQ(RecipeIdentity(result->model.recipe), identity);
+    EXPECT_LT(*result->heldout_loss_after, *result->heldout_loss_before - 0.3) << identity;
+    settings.lora->merge = true;
+    EXPECT_THAT(Finetune(settings, sink),
+                StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("leave merge out")));
+  }
 }
 
 }  // namespace

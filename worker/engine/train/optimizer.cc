@@ -68,9 +68,10 @@ double ClipScale(const AdamWSettings& settings, double gradient_norm) {
   return settings.clip_norm / gradient_norm;
 }
 
-void AdamWStep(const kernels::AdamWStep& step, LoadedModel& model, const ArenaLayout& layout,
-               const at::Tensor& gradients, const OptimizerMoments& moments) {
-  const std::vector<Parameter>& parameters = model.parameters;
+void AdamWStep(const kernels::AdamWStep& step, const UpdatedValues& values,
+               const ArenaLayout& layout, const at::Tensor& gradients,
+               const OptimizerMoments& moments) {
+  const std::vector<Parameter>& parameters = values.parameters;
   for (size_t i = 0; i < parameters.size(); ++i) {
     if (!layout.holds(i)) {
       continue;
@@ -79,7 +80,7 @@ void AdamWStep(const kernels::AdamWStep& step, LoadedModel& model, const ArenaLa
     const int64_t count = parameters[i].tensor.element_count();
     kernels::AdamWStep own = step;
     own.weight_decay = parameters[i].decays() ? step.weight_decay : 0.0;
-    Update(own, {.weights = model.arena.narrow(0, model.layout.offsets[i], count),
+    Update(own, {.weights = values.arena.narrow(0, values.layout.offsets[i], count),
                  .gradients = gradients.narrow(0, offset, count),
                  .moments = {moments.first.narrow(0, offset, count),
                              moments.second.narrow(0, offset, count)}});

@@ -6,11 +6,11 @@
 #define WATTLE_WORKER_ENGINE_TRAIN_OPTIMIZER_H_
 
 #include <cstdint>
+#include <vector>
 
 #include <ATen/core/Tensor.h>
 
 #include "worker/engine/kernels/adamw.h"
-#include "worker/engine/models/model_files.h"
 #include "worker/engine/models/parameters.h"
 #include "worker/engine/train/adamw_settings.h"
 
@@ -27,10 +27,18 @@ OptimizerMoments ZeroMoments(const ArenaLayout& layout, at::Device device);
 // √Σ g², accumulated in double precision; the same for any number of threads.
 double GradientNorm(const at::Tensor& gradients);
 
+// The parameters that a step updates, with the arena of their values.
+struct UpdatedValues {
+  const std::vector<Parameter>& parameters;
+  const ArenaLayout& layout;  // of `arena`
+  at::Tensor arena;
+};
+
 // One step over every trainable parameter; step.weight_decay applies to those that decay. layout:
 // of gradients and moments.
-void AdamWStep(const kernels::AdamWStep& step, LoadedModel& model, const ArenaLayout& layout,
-               const at::Tensor& gradients, const OptimizerMoments& moments);
+void AdamWStep(const kernels::AdamWStep& step, const UpdatedValues& values,
+               const ArenaLayout& layout, const at::Tensor& gradients,
+               const OptimizerMoments& moments);
 
 // The factor that brings a gradient of this norm to at most clip_norm.
 double ClipScale(const AdamWSettings& settings, double gradient_norm);

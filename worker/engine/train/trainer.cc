@@ -31,9 +31,13 @@ Trainer::Trainer(const FinetuneSettings& settings, const formats::ExamplePool& e
   const int64_t passes = static_cast<int64_t>(examples.size()) * settings.epochs;
   total_steps_ = settings.steps > 0 ? settings.steps : CeilDivide(passes, per_step);
   last_position_ = settings.steps > 0 ? settings.steps * per_step : passes;
-  gradients_ = at::zeros({state.layout.elements}, state.model.arena.options());
-  gradient_views_ =
-      WeightsOver(state.model.files.config, state.model.parameters, state.layout, gradients_);
+  gradients_ = at::zeros({state.layout.elements}, state.moments.first.options());
+  if (state.adapters.has_value()) {
+    AttachAdapters(*state.adapters, gradients_, gradient_views_);
+  } else {
+    gradient_views_ =
+        WeightsOver(state.model.files.config, state.model.parameters, state.layout, gradients_);
+  }
 }
 
 std::vector<size_t> Trainer::Draw() {
@@ -85,7 +89,9 @@ absl::StatusOr<StepReport> Trainer::Step() {
         MakeTokenBatch(examples_, all.subspan(first, std::min(batch_size, all.size() - first)));
     const DropoutState dropout{
         .active = true, .seed = settings_.seed, .counter = counters.random_counter++};
-    loss_sum += LossSumAndGradients(state_.model.decoder, batch, dropout, scale, gradient_views_);
+    loss_sum += LossSumAndGradients(
+        state_.model.decoder, batch, dropout, scale, gradient_views_,
+        settings_.activation_checkpointing ? KeptActivations::kInputs : KeptActivations::kAll);
     report.tokens += batch.batch * batch.length;
     report.real_tokens += batch.real_tokens;
     report.examples += batch.batch;
@@ -112,7 +118,9 @@ absl::StatusOr<StepReport> Trainer::Step() {
       .epsilon = settings_.adamw.epsilon,
       .weight_decay = settings_.adamw.weight_decay,
       .gradient_scale = ClipScale(settings_.adamw, norm)};
-  AdamWStep(update, state_.model, state_.layout, gradients_, state_.moments);
+  const TrainedValues trained = state_.trained();
+  AdamWStep(update, {trained.parameters, trained.layout, trained.arena}, state_.layout, gradients_,
+            state_.moments);
   counters.work.steps = step;
   counters.work.examples += report.examples;
   counters.work.tokens += report.tokens;

@@ -12,6 +12,7 @@
 
 #include "worker/engine/models/model_files.h"
 #include "worker/engine/progress.h"
+#include "worker/engine/train/adapters.h"
 #include "worker/engine/train/optimizer.h"
 
 namespace wattle::engine {
@@ -27,11 +28,27 @@ struct TrainingCounters {
   int64_t heldout_last_step = -1;
 };
 
+// What training changes and a checkpoint holds: the model's weights, or the adapters beside them.
+struct TrainedValues {
+  const models::ModelDirectory& files;  // says how a file names them
+  const std::vector<Parameter>& parameters;
+  const ArenaLayout& layout;
+  at::Tensor arena;
+};
+
 struct TrainingState {
-  LoadedModel model;   // FP32
-  ArenaLayout layout;  // of gradients and moments: the trainable parameters
+  LoadedModel model;                 // FP32, or beside adapters in any form
+  std::optional<Adapters> adapters;  // attached to the model; the model's own weights stay
+  ArenaLayout layout;                // of gradients and moments: the trainable parameters
   OptimizerMoments moments;
   TrainingCounters counters;
+
+  [[nodiscard]] TrainedValues trained() const {
+    if (adapters.has_value()) {
+      return {adapters->files, adapters->parameters, adapters->layout, adapters->arena};
+    }
+    return {model.files, model.parameters, model.layout, model.arena};
+  }
 };
 
 }  // namespace wattle::engine
