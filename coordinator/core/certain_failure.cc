@@ -81,7 +81,8 @@ std::string CertainFailure(const v1::JobSpec& spec,
                                  : model != nullptr  ? model->model_shape().context_length()
                                                      : 0;
   if (spec.has_finetune()) {
-    if (model != nullptr && IsQuantized(*model)) {
+    // Adapters stand beside weights of any form.
+    if (model != nullptr && IsQuantized(*model) && !spec.finetune().has_lora()) {
       return absl::StrCat("finetune.model: ", NameOf(spec), " is ", model->quantization(),
                           ", and training wants its FP32 weights; name the model that it was "
                           "quantized from");

@@ -105,7 +105,7 @@ TEST(OptimizerTest, KernelAgreesWithThePlainForm) {
     const at::Tensor gradients = Normal({layout.elements}, 10 + static_cast<uint64_t>(step));
     kernels::AdamWStep update{
         .step = step, .learning_rate = 0.01, .weight_decay = 0.2, .gradient_scale = 0.5};
-    AdamWStep(update, model, layout, gradients, moments);
+    AdamWStep(update, {model.parameters, model.layout, model.arena}, layout, gradients, moments);
     for (size_t i = 0; i < model.parameters.size(); ++i) {
       if (!layout.holds(i)) {
         continue;

@@ -45,7 +45,7 @@ struct LowRankAdapter {
 struct LinearWeights {
   MatrixWeights matrix;
   at::Tensor bias;                       // float [outputs], undefined where the layer has none
-  std::vector<LowRankAdapter> adapters;  // in the order of their rows; none outside of training
+  std::vector<LowRankAdapter> adapters = {};  // in the order of their rows; none outside of training
 };
 
 struct NormWeights {
