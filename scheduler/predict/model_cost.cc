@@ -145,7 +145,8 @@ double AdapterParameterCount(const v1::ModelShape& shape, double rank) {
   const double kv_share =
       shape.kv_heads() > 0 ? static_cast<double>(shape.kv_heads()) / shape.heads() : 1.0;
   const double attention = AttentionWidth(shape);
-  // The inputs and outputs of query, key and value: three matrices in Llama's files, one in GPT-2's.
+  // The inputs and outputs of query, key and value: three matrices in Llama's files, one in
+  // GPT-2's.
   const bool llama = shape.architecture() == kLlama;
   const double projections = (llama ? 3.0 : 1.0) * width + (1.0 + 2.0 * kv_share) * attention;
   const double sides =

@@ -44,8 +44,9 @@ struct LowRankAdapter {
 // y = W x + b, and what the adapters add.
 struct LinearWeights {
   MatrixWeights matrix;
-  at::Tensor bias;                       // float [outputs], undefined where the layer has none
-  std::vector<LowRankAdapter> adapters = {};  // in the order of their rows; none outside of training
+  at::Tensor bias;  // float [outputs], undefined where the layer has none
+  std::vector<LowRankAdapter> adapters =
+      {};  // in the order of their rows; none outside of training
 };
 
 struct NormWeights {
