@@ -82,7 +82,7 @@ std::optional<Refusal> CheckBatteryReserve(const Consideration& on) {
   // stay alive.
   limits.reserve =
       policy::ChargeFloor(limits, on.snapshot.now + absl::Seconds(on.finish_in_seconds_upper),
-                          IdlePower(on), GaugeOf(device.info()).capacity);
+                          IdlePower(on), GaugeOf(device).capacity);
   if (!HasGauge(device)) {
     return WithoutGauge(limits);
   }
@@ -94,7 +94,7 @@ std::optional<Refusal> CheckBatteryReserve(const Consideration& on) {
                : std::nullopt;
   }
   const Fraction charge(device.heartbeat().state_of_charge_ratio());
-  const policy::Gauge gauge = GaugeOf(device.info());
+  const policy::Gauge gauge = GaugeOf(device);
   const policy::StopEstimate stop = policy::PredictedStop(on.job.spec, on.prediction);
   if (!gauge.capacity) {
     return limits.reserve ? WithoutCapacity(charge, *limits.reserve, gauge, stop) : std::nullopt;

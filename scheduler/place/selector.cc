@@ -49,13 +49,17 @@ bool HasGauge(const v1::Device& device) {
          device.heartbeat().has_battery();
 }
 
-policy::Gauge GaugeOf(const v1::DeviceInfo& device) {
-  policy::Gauge gauge = {.error = Fraction(device.gauge_error_ratio())};
+policy::Gauge GaugeOf(const v1::Device& device) {
+  const v1::DeviceInfo& info = device.info();
+  policy::Gauge gauge = {.error = Fraction(info.gauge_error_ratio())};
+  if (device.heartbeat().has_battery() && device.heartbeat().gauge_error_ratio() > 0) {
+    gauge.error = Fraction(device.heartbeat().gauge_error_ratio());
+  }
   if (gauge.error <= Fraction(0)) {
     gauge.error = kUnknownGaugeError;
   }
-  if (device.battery_capacity_wh() > 0) {
-    gauge.capacity = FromWattHours(device.battery_capacity_wh());
+  if (info.battery_capacity_wh() > 0) {
+    gauge.capacity = FromWattHours(info.battery_capacity_wh());
   }
   return gauge;
 }

@@ -32,7 +32,7 @@ policy::Limits LimitsFor(const std::vector<v1::Policy>& policies, const v1::Devi
 // Whether the device has a battery gauge. A worker of an earlier version does not say so; its
 // device has a gauge if it reported a capacity or a charge.
 bool HasGauge(const v1::Device& device);
-policy::Gauge GaugeOf(const v1::DeviceInfo& device);
+policy::Gauge GaugeOf(const v1::Device& device);
 
 // The joules of the daily budget that work has drawn by `start`, as far as they are reported, plus
 // the joules that the present attempt is still expected to draw; 0 on a later day. REQUIRES:

@@ -37,14 +37,15 @@ bool IsCurrent(const std::optional<Timed<Value>>& reading, Monotonic now) {
 
 }  // namespace
 
-// Each of two readings may be off by the gauge's error, in opposite directions.
-bool Guard::Follows(const Timed<Fraction>& before, Monotonic at, Fraction charge) const {
-  const double allowed = 2 * settings_.gauge_error.value() + kChargeStep +
-                         kChargePerSecondMax * absl::ToDoubleSeconds(at - before.at);
+// Two readings may each be off by their error, in opposite directions; errors: their sum.
+bool Guard::Follows(const Timed<Fraction>& before, Monotonic at, Fraction charge, Fraction errors) {
+  const double allowed =
+      errors.value() + kChargeStep + kChargePerSecondMax * absl::ToDoubleSeconds(at - before.at);
   return std::abs((charge - before.value).value()) <= allowed;
 }
 
-void Guard::AddCharge(Monotonic at, Fraction state_of_charge, std::optional<Joules> capacity) {
+void Guard::AddCharge(Monotonic at, Fraction state_of_charge, std::optional<Joules> capacity,
+                      std::optional<Fraction> error) {
   if ((charge_ && at <= charge_->at) || (suspect_ && at <= suspect_->last.at)) {
     return;
   }
@@ -56,18 +57,21 @@ void Guard::AddCharge(Monotonic at, Fraction state_of_charge, std::optional<Joul
     capacity_ = capacity;
   }
   const Timed<Fraction> reading = {state_of_charge, at};
-  if (!charge_ || Follows(*charge_, at, state_of_charge)) {
+  const Fraction reading_error = error.value_or(settings_.gauge_error);
+  if (!charge_ || Follows(*charge_, at, state_of_charge, charge_error_ + reading_error)) {
     charge_ = reading;
+    charge_error_ = reading_error;
     suspect_.reset();
     return;
   }
   ++implausible_readings_;
-  if (!suspect_ || !Follows(suspect_->last, at, state_of_charge)) {
+  if (!suspect_ || !Follows(suspect_->last, at, state_of_charge, 2 * reading_error)) {
     suspect_ = Suspect{reading, reading};
     return;
   }
   suspect_->last = reading;
   if (at - suspect_->first.at >= kSuspectHold) {
+    charge_error_ = reading_error;
     charge_ = reading;  // somebody changed the battery, or the gauge has learned
     suspect_.reset();
   }
@@ -149,7 +153,7 @@ std::string Guard::CheckCharge(const policy::Limits& limits, const policy::StopE
   const Fraction stop =
       WATTLE_FAULT_POINT("guard margin")
           ? reserve
-          : policy::StopThreshold(reserve, {.error = settings_.gauge_error, .capacity = capacity_},
+          : policy::StopThreshold(reserve, {.error = charge_error_, .capacity = capacity_},
                                   estimate);
   const Fraction resume = stop + kChargeHysteresis;
   low_charge_ = charge_->value <= (low_charge_ ? resume : stop);

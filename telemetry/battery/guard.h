@@ -56,11 +56,14 @@ class Guard {
   // The guard believes a charge that contradicts the last one only after this time.
   static constexpr absl::Duration kSuspectHold = absl::Seconds(20);
 
-  explicit Guard(const GuardSettings& settings) : settings_(settings) {}
+  explicit Guard(const GuardSettings& settings)
+      : settings_(settings), charge_error_(settings.gauge_error) {}
 
   // Adds a reading. A reading that is not newer than the last one of its kind is ignored. capacity:
-  // absent if the gauge does not report it; the guard then keeps the last known capacity.
-  void AddCharge(Monotonic at, Fraction state_of_charge, std::optional<Joules> capacity);
+  // absent if the gauge does not report it; the guard then keeps the last known capacity. error: by
+  // how much this charge may be off, as a share of the capacity; absent: as the settings say.
+  void AddCharge(Monotonic at, Fraction state_of_charge, std::optional<Joules> capacity,
+                 std::optional<Fraction> error = std::nullopt);
   void AddTemperature(Monotonic at, Celsius temperature);
 
   // Checks whether work may start or go on. Empty: yes; else the reason, for people. estimate: for
@@ -73,6 +76,7 @@ class Guard {
 
   // The last believed reading, unless it is too old.
   [[nodiscard]] std::optional<Timed<Fraction>> Charge(Monotonic now) const;
+  [[nodiscard]] Fraction charge_error() const { return charge_error_; }  // of that charge
   [[nodiscard]] std::optional<Timed<Celsius>> Temperature(Monotonic now) const;
   // Number of charges that were set aside as impossible.
   [[nodiscard]] int64_t implausible_readings() const { return implausible_readings_; }
@@ -82,7 +86,8 @@ class Guard {
     Timed<Fraction> first;
     Timed<Fraction> last;
   };
-  [[nodiscard]] bool Follows(const Timed<Fraction>& before, Monotonic at, Fraction charge) const;
+  [[nodiscard]] static bool Follows(const Timed<Fraction>& before, Monotonic at, Fraction charge,
+                                    Fraction errors);
   std::string CheckCharge(const policy::Limits& limits, const policy::StopEstimate& estimate,
                           const GuardMoment& moment);
   std::string CheckWindows(const policy::Limits& limits, const policy::StopEstimate& estimate,
@@ -94,6 +99,7 @@ class Guard {
 
   const GuardSettings settings_;
   std::optional<Timed<Fraction>> charge_;
+  Fraction charge_error_;
   std::optional<Suspect> suspect_;
   std::optional<Joules> capacity_;
   std::optional<Timed<Celsius>> temperature_;

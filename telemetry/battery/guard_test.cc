@@ -94,6 +94,14 @@ TEST_F(BatteryGuardTest, AfterAGapWithoutReadingsALargeFallOfTheChargeIsAccepted
   EXPECT_THAT(CheckAt(600, 0.35), HasSubstr("battery at 35 %"));
 }
 
+TEST_F(BatteryGuardTest, AChargeMayTellItsOwnError) {
+  guard_.AddCharge(At(0), Fraction(0.5), std::nullopt, Fraction(0.01));
+  EXPECT_THAT(CheckAt(0), IsEmpty());
+  guard_.AddCharge(At(1), Fraction(0.5), std::nullopt, Fraction(0.3));
+  EXPECT_THAT(CheckAt(1), HasSubstr("battery at 50 %"));
+  EXPECT_EQ(guard_.charge_error(), Fraction(0.3));
+}
+
 TEST_F(BatteryGuardTest, AReadingThatComesLateDoesNotReplaceANewerOne) {
   EXPECT_THAT(CheckAt(10, 0.5), IsEmpty());
   guard_.AddCharge(At(5), Fraction(0.45), std::nullopt);

@@ -34,6 +34,11 @@ void AddHeartbeat(const v1::DeviceInfo& info, const v1::Heartbeat& heartbeat,
     page.Gauge("wattle_device_battery_charge_ratio", "State of charge, 0 to 1.", device,
                heartbeat.state_of_charge_ratio());
   }
+  if (heartbeat.has_battery() && heartbeat.gauge_error_ratio() > 0) {
+    page.Gauge("wattle_device_battery_charge_error_ratio",
+               "By how much the state of charge may be off, as a share of the capacity.", device,
+               heartbeat.gauge_error_ratio());
+  }
   if (heartbeat.has_battery_power()) {
     page.Gauge("wattle_device_battery_power_watts",
                "Power into the battery; below 0 it discharges.", device,

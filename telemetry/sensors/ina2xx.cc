@@ -33,10 +33,7 @@ constexpr Setting kSettings[] = {
     kChemistrySetting,
     kCellsSetting,
     kCapacitySetting,
-    {.name = "resistance_ohms",
-     .meaning = "of the battery between its terminals, by which its voltage moves under load",
-     .low = 0,
-     .high = 10},
+    kResistanceSetting,
 };
 
 constexpr const char* kNames[] = {"ina219", "ina220", "ina226", "ina230", "ina231",
@@ -110,11 +107,9 @@ class Ina2xx final : public Source {
     if (pack_) {
       WATTLE_ASSIGN_OR_RETURN(const double millivolts, Read("in1_input"));
       const double volts = millivolts * 1e-3;
-      // The curve is for a battery at rest; a charging current raises the voltage.
-      const double lift = volts > 0 ? power.value() / volts * resistance_ohms_ : 0.0;
-      WATTLE_ASSIGN_OR_RETURN(ChargeState charge, ChargeFromVoltage(*pack_, volts - lift));
-      charge.draw = -power;
-      charge.charging = power > Watts(0);
+      const double amperes = volts > 0 ? -power.value() / volts : 0.0;
+      WATTLE_ASSIGN_OR_RETURN(const ChargeState charge,
+                              ChargeFromVoltage(*pack_, volts, amperes, resistance_ohms_));
       readings.push_back({readings.size(), charge, now});
     }
     return readings;

@@ -20,6 +20,7 @@ constexpr Setting kSettings[] = {
     kChemistrySetting,
     kCellsSetting,
     kCapacitySetting,
+    kResistanceSetting,
 };
 
 std::optional<double> Attribute(const std::string& directory, const char* name) {
@@ -118,8 +119,8 @@ class PowerSupply final : public Source {
   // only: the device has no other battery, so this battery's power is the device's. pack: the
   // settings of the battery. Its voltage is used only if the battery reports no charge.
   PowerSupply(std::string directory, const std::string& name, bool only,
-              const std::optional<BatteryPack>& pack)
-      : directory_(std::move(directory)) {
+              const std::optional<BatteryPack>& pack, double resistance_ohms)
+      : directory_(std::move(directory)), resistance_ohms_(resistance_ohms) {
     if (!StateOfCharge(directory_)) {
       pack_ = pack;
     }
@@ -152,7 +153,7 @@ class PowerSupply final : public Source {
     const Direction direction = DirectionOf(directory_);
     const std::optional<Watts> power = TerminalPower(directory_);
     std::vector<Reading> readings;
-    absl::StatusOr<ChargeState> told = Charge();
+    absl::StatusOr<ChargeState> told = Charge(direction, power);
     if (!told.ok() && !absl::IsNotFound(told.status())) {
       return told.status();
     }
@@ -179,10 +180,18 @@ class PowerSupply final : public Source {
  private:
   // The charge without direction and draw, which the caller adds. Errors: kNotFound if the battery
   // reports none now.
-  [[nodiscard]] absl::StatusOr<ChargeState> Charge() const {
+  [[nodiscard]] absl::StatusOr<ChargeState> Charge(Direction direction,
+                                                   const std::optional<Watts>& power) const {
     const auto microvolts = Attribute(directory_, "voltage_now");
     if (pack_ && microvolts) {
-      return ChargeFromVoltage(*pack_, *microvolts * 1e-6);
+      const double volts = *microvolts * 1e-6;
+      if (!power || direction == Direction::kUnknown || volts <= 0) {
+        return ChargeFromVoltage(*pack_, volts);
+      }
+      const double amperes = power->value() / volts;
+      return ChargeFromVoltage(*pack_, volts,
+                               direction == Direction::kDischarging ? amperes : -amperes,
+                               resistance_ohms_);
     }
     if (const std::optional<Fraction> charge = StateOfCharge(directory_)) {
       return ChargeState{.state_of_charge = *charge, .capacity = Capacity(directory_)};
@@ -192,6 +201,7 @@ class PowerSupply final : public Source {
 
   std::string directory_;
   std::optional<BatteryPack> pack_;
+  double resistance_ohms_;
   SourceInfo info_;
 };
 
@@ -210,10 +220,12 @@ std::vector<Candidate> DiscoverPowerSupplies(const std::string& root,
     const auto entry = std::find_if(entries.begin(), entries.end(), [&name](const auto& one) {
       return one.Text("name", name) == name;
     });
-    const auto pack = entry == entries.end() ? std::nullopt : PackOf(*entry);
+    const bool said = entry != entries.end();
     found.push_back(
         {.name = absl::StrCat("power_supply ", name),
-         .source = std::make_unique<PowerSupply>(directory, name, directories.size() == 1, pack)});
+         .source = std::make_unique<PowerSupply>(directory, name, directories.size() == 1,
+                                                 said ? PackOf(*entry) : std::nullopt,
+                                                 said ? entry->Number("resistance_ohms", 0) : 0)});
   }
   return found;
 }

@@ -32,11 +32,23 @@ struct EnergyCount {
   Joules modulus{};  // the value at which the counter wraps to 0; 0: unknown
 };
 
+// What volts and amperes of a battery say: the counter of charge (battery/charge_counter.h, where
+// the fields are explained) makes a state of charge of them.
+struct VoltageBounds {
+  Fraction low{};
+  Fraction high{};
+  Watts drain{};
+  absl::Duration rest_time{};
+  double charge_loss = 0;
+};
+
 struct ChargeState {
   Fraction state_of_charge{};
   std::optional<Joules> capacity{};  // energy when full; absent if the gauge does not report it
   std::optional<Watts> draw{};       // above 0: the battery discharges
   bool charging = false;
+  // With capacity: of a charge that was read from a voltage, where the current is known too.
+  std::optional<VoltageBounds> by_voltage{};
 };
 
 // Whether the device has lowered its clocks because of heat, current or voltage.

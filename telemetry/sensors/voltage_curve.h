@@ -42,6 +42,12 @@ inline constexpr Setting kCellsSetting = {
 inline constexpr Setting kCapacitySetting = {
     .name = "capacity_wh", .meaning = "watt-hours of the full battery", .low = 0.1, .high = 1e6};
 
+inline constexpr Setting kResistanceSetting = {
+    .name = "resistance_ohms",
+    .meaning = "of the battery between its terminals, by which its voltage moves under load",
+    .low = 0,
+    .high = 10};
+
 // The battery of the entry; nullopt: the entry names no chemistry.
 std::optional<BatteryPack> PackOf(const SourceSettings& entry);
 
@@ -56,6 +62,12 @@ Fraction VoltageChargeError(Chemistry chemistry);
 // Errors: kInternal for a voltage that such a battery cannot have (below half of empty, or above
 // 1.3 × full): a wrong number of cells, or a loose wire.
 absl::StatusOr<ChargeState> ChargeFromVoltage(const BatteryPack& pack, double volts);
+
+// The same with a current out of the battery (negative: into it), by which the voltage is moved:
+// tells `draw` and `charging` too, and `by_voltage` where the pack's capacity is known.
+// resistance_ohms: of the battery between its terminals; 0: not known.
+absl::StatusOr<ChargeState> ChargeFromVoltage(const BatteryPack& pack, double volts, double amperes,
+                                              double resistance_ohms);
 
 }  // namespace wattle::telemetry
 

@@ -75,5 +75,26 @@ TEST(VoltageCurveTest, AVoltageThatTheBatteryCannotHaveIsAnError) {
   EXPECT_THAT(ChargeFromVoltage(pack, 6.0), IsOk());  // an empty battery, not a fault
 }
 
+TEST(VoltageCurveTest, WithACurrentTheVoltageIsABoundOnEachSide) {
+  const BatteryPack pack = {
+      .chemistry = Chemistry::kLithiumIon, .cells = 2, .capacity = FromWattHours(38)};
+  const auto idle = ChargeFromVoltage(pack, 7.68, 0.0, 0);  // 3.84 V a cell
+  ASSERT_THAT(idle, IsOk());
+  ASSERT_TRUE(idle->by_voltage.has_value());
+  EXPECT_EQ(idle->by_voltage->low, ChargeAtRest(Chemistry::kLithiumIon, 3.82));
+  EXPECT_EQ(idle->by_voltage->high, ChargeAtRest(Chemistry::kLithiumIon, 3.86));
+  EXPECT_FALSE(idle->charging);
+  // 1 A at the mean voltage of the curve, which is 3.86 V a cell.
+  const auto loaded = ChargeFromVoltage(pack, 7.68, 1.0, 0.1);
+  ASSERT_THAT(loaded, IsOk());
+  EXPECT_NEAR(loaded->by_voltage->drain.value(), 7.7165, 1e-4);
+  EXPECT_NEAR(loaded->draw->value(), 7.68, 1e-9);
+  EXPECT_LT(loaded->by_voltage->low, idle->by_voltage->low);
+  EXPECT_GT(loaded->by_voltage->high, idle->by_voltage->high);
+  EXPECT_TRUE(ChargeFromVoltage(pack, 7.68, -1.0, 0)->charging);
+  // Without a capacity nothing can be counted.
+  EXPECT_FALSE(ChargeFromVoltage({.cells = 2}, 7.68, 1.0, 0)->by_voltage.has_value());
+}
+
 }  // namespace
 }  // namespace wattle::telemetry

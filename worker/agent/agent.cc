@@ -179,6 +179,15 @@ absl::Status Agent::SetPowerMode(const std::string& mode) {
       absl::StrCat(mode, ": this board has ", names.empty() ? "no modes" : names));
 }
 
+absl::Status Agent::RestorePowerMode() {
+  if (!config_.power_mode.empty()) {
+    return SetPowerMode(config_.power_mode);
+  }
+  WATTLE_RETURN_IF_ERROR(power_settings_->Restore());
+  Note("power mode: the board is as it was");
+  return absl::OkStatus();
+}
+
 absl::Status Agent::DescribeReal() {
   for (telemetry::Candidate& candidate :
        telemetry::DiscoverSources(config_.sensor_root, config_.sensors)) {
@@ -583,7 +592,8 @@ void Agent::PushMetrics(const Instant& now) {
     return;
   }
   const absl::Duration interval = absl::Seconds(config_.metrics_interval_seconds);
-  next_push_ = std::max(next_push_ + interval, now.wall);
+  // A page that was taken late is not followed by the next one at once.
+  next_push_ = std::max(next_push_ + interval, now.wall + 0.5 * interval);
   telemetry::MetricsPage page;
   AddStatus(Status(now), page);
   const telemetry::MetricLabels device = telemetry::DeviceLabels(settings_.info);

@@ -60,6 +60,7 @@ class Agent final : public AgentPorts {
   void CancelTransfer() override;
   void MakeRoom(int64_t size_bytes) override;
   absl::Status SetPowerMode(const std::string& mode) override;
+  absl::Status RestorePowerMode() override;
   void Send(const v1::WorkerMessage& message) override;
   void Reconnect() override;
   void Note(const std::string& line) override;

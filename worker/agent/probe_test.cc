@@ -141,6 +141,11 @@ TEST_F(ProbeTest, ARecordingProbesAsTheBoardDoes) {
   const std::string copy = directory_.path() + "/copy";
   Write("/sys/class/power_supply/BAT0", {{"serial_number", "4711"}, {"uevent", "SERIAL=4711"}});
   Write("/vcgencmd", {{"get_throttled", "throttled=0x0"}});
+  Write("/proc", {{"stat", "cpu 1 2 3 4 5 6"}, {"diskstats", "8 0 sda 1 1 1 1 1 1 1 1 1 1 1"}});
+  Write("/sys/block/sda", {{"size", "1000"}});
+  Write("/sys/class/net/eth0", {{"address", "00:11:22:33:44:55"}});
+  Write("/sys/class/net/eth0/statistics", {{"rx_bytes", "1"}, {"tx_bytes", "1"}});
+  Write("/sys/devices/system/cpu/cpufreq/policy0", {{"scaling_cur_freq", "1500000"}});
   std::filesystem::create_symlink("../../../1-0040", root() + "/sys/class/hwmon/hwmon1/device");
   ASSERT_THAT(RecordSensors(root(), copy), IsOk());
   const auto board = Probe(root());
@@ -149,9 +154,11 @@ TEST_F(ProbeTest, ARecordingProbesAsTheBoardDoes) {
   for (size_t i = 0; i < board.size(); ++i) {
     EXPECT_EQ(recorded[i].name, board[i].name);
     EXPECT_EQ(recorded[i].measures_device, board[i].measures_device);
+    EXPECT_EQ(recorded[i].info.channels.size(), board[i].info.channels.size()) << board[i].name;
     EXPECT_EQ(recorded[i].problem.code(), board[i].problem.code());
   }
-  EXPECT_EQ(recorded.size(), 4U);
+  EXPECT_EQ(recorded.size(), 5U);
+  EXPECT_FALSE(std::filesystem::exists(copy + "/sys/class/net/eth0/address"));
   EXPECT_EQ(std::filesystem::read_symlink(copy + "/sys/class/hwmon/hwmon1/device"),
             "../../../1-0040");
   for (const char* secret : {"serial_number", "uevent"}) {

@@ -26,6 +26,8 @@ constexpr const char* kClasses[] = {"/sys/class/hwmon", "/sys/class/power_supply
 constexpr char kIioDriver[] = "/sys/bus/i2c/drivers/ina3221x";
 constexpr const char* kFiles[] = {
     "/proc/device-tree/compatible", "/proc/device-tree/model", "/proc/meminfo",
+    "/proc/stat",                   "/proc/diskstats",         "/proc/pressure/cpu",
+    "/proc/pressure/memory",        "/proc/pressure/io",       "/sys/devices/system/cpu/online",
     "/etc/nvpmodel.conf",           "/etc/nv_tegra_release",   "/var/lib/nvpmodel/status"};
 // uevent also has the serial number.
 constexpr const char* kPrivate[] = {"serial_number", "uevent"};
@@ -38,6 +40,27 @@ void AddAttributes(const std::string& root, const std::string& path,
     if (std::find(std::begin(kPrivate), std::end(kPrivate), name) == std::end(kPrivate)) {
       files->push_back(absl::StrCat(path, "/", name));
     }
+  }
+}
+
+// Frequencies, networks and disks: single files, for their other attributes tell addresses and
+// serial numbers.
+void AddHost(const std::string& root, std::vector<std::string>* files) {
+  const std::string cpus = "/sys/devices/system/cpu";
+  for (const std::string& entry : telemetry::ListDirectory(root + cpus)) {
+    files->push_back(absl::StrCat(cpus, "/", entry, "/online"));
+    AddAttributes(root, absl::StrCat(cpus, "/", entry, "/cpufreq"), files);
+  }
+  for (const std::string& policy : telemetry::ListDirectory(root + cpus + "/cpufreq")) {
+    AddAttributes(root, absl::StrCat(cpus, "/cpufreq/", policy), files);
+  }
+  for (const std::string& network : telemetry::ListDirectory(root + "/sys/class/net")) {
+    for (const char* counter : {"rx_bytes", "tx_bytes"}) {
+      files->push_back(absl::StrCat("/sys/class/net/", network, "/statistics/", counter));
+    }
+  }
+  for (const std::string& disk : telemetry::ListDirectory(root + "/sys/block")) {
+    files->push_back(absl::StrCat("/sys/block/", disk, "/size"));
   }
 }
 
@@ -54,6 +77,7 @@ std::vector<std::string> FilesOf(const std::string& root) {
       AddAttributes(root, absl::StrCat(path, "/", entry), &files);
     }
   }
+  AddHost(root, &files);
   return files;
 }
 

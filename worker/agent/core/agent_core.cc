@@ -15,6 +15,7 @@ namespace wattle::agent {
 namespace {
 
 constexpr absl::Duration kRetryPeriod = absl::Seconds(5);
+constexpr absl::Duration kPowerModeRetry = absl::Minutes(1);
 
 constexpr char kLimitsUnreadable[] =
     "their copy on the disk cannot be read; work waits until the coordinator tells them again";
@@ -47,6 +48,7 @@ AgentCore::AgentCore(const CoreDependencies& dependencies, CoreSettings settings
       clock_(*dependencies.clock),
       settings_(std::move(settings)),
       device_(dependencies.kept),
+      own_power_mode_(settings_.info.power_mode()),
       process_id_(absl::StrCat(absl::Hex(state_.disk().Random(), absl::kZeroPad16))),
       guard_(settings_.guard),
       forecast_(HarvestOf(device_)) {}
@@ -95,6 +97,7 @@ void AgentCore::Start(const Instant& now) {
     ports_.Note(spool_.repair());
     ReportHeldAgain(now);
   }
+  ResumeChargeCounter(now);
   lease_used_ = absl::Seconds(device_.lease_used_seconds());
   lease_since_ = now.wall;
   civil_ = now.civil;
@@ -241,20 +244,38 @@ void AgentCore::DropUnwanted(const Instant& now) {
   }
 }
 
-// The attempt runs in the power mode of its placement. If the mode cannot be set, the attempt runs
-// nevertheless, and its receipt names the mode that it ran in.
+// The attempt runs in the power mode of its placement; placed without a mode it runs in the board's
+// own. If the mode cannot be set, the attempt runs nevertheless, and its receipt names the mode
+// that it ran in.
 void AgentCore::EnterPowerMode(const v1::Assignment& assignment) {
-  const std::string& mode = assignment.power_mode();
-  if (!settings_.info.sets_power_modes() || mode.empty() || mode == settings_.info.power_mode()) {
+  const std::string& placed = assignment.power_mode();
+  const std::string& mode = placed.empty() ? own_power_mode_ : placed;
+  if (!settings_.info.sets_power_modes() || mode == settings_.info.power_mode()) {
     return;
   }
-  const absl::Status set = ports_.SetPowerMode(mode);
+  const absl::Status set =
+      mode == own_power_mode_ ? ports_.RestorePowerMode() : ports_.SetPowerMode(mode);
   if (!set.ok()) {
     ports_.Note(absl::StrCat(assignment.attempt_id(), ": power mode ", mode,
                              " is not set: ", std::string(set.message())));
     return;
   }
   settings_.info.set_power_mode(mode);
+}
+
+// The mode was set for an attempt, and none runs: the board idles in its own mode.
+void AgentCore::LeavePowerMode(const Instant& now) {
+  if (run_ != nullptr || settings_.info.power_mode() == own_power_mode_ ||
+      now.wall < next_mode_try_) {
+    return;
+  }
+  if (const absl::Status restored = ports_.RestorePowerMode(); !restored.ok()) {
+    next_mode_try_ = now.wall + kPowerModeRetry;
+    ports_.Note(absl::StrCat("power mode ", settings_.info.power_mode(),
+                             " stays: ", std::string(restored.message())));
+    return;
+  }
+  settings_.info.set_power_mode(own_power_mode_);
 }
 
 void AgentCore::ActivateNext(const Instant& now) {
@@ -385,6 +406,7 @@ void AgentCore::Step(const Instant& now) {
   HandOverNext(now);
   ReturnNextResult(now);
   ActivateNext(now);
+  LeavePowerMode(now);
   if (now.wall >= next_heartbeat_) {
     next_heartbeat_ = now.wall + heartbeat_period_;
     if (welcomed_) {

@@ -22,6 +22,7 @@
 
 #include "policy/held_back.h"
 #include "policy/limits.h"
+#include "telemetry/battery/charge_counter.h"
 #include "telemetry/battery/forecast.h"
 #include "telemetry/battery/guard.h"
 #include "wattle/v1/fleet.pb.h"
@@ -107,9 +108,12 @@ class AgentCore {
   // energy account.) A failed reading makes no call: the last value grows old.
   void OnTemperature(Monotonic at, Celsius temperature);
   // discharge: the power that leaves the battery, negative while the battery charges; absent where
-  // the gauge does not measure power.
+  // the gauge does not measure power. error: of this charge; absent: as the guard's settings say.
   void OnCharge(Monotonic at, Fraction state_of_charge, std::optional<Joules> capacity,
-                std::optional<Watts> discharge = std::nullopt);
+                std::optional<Watts> discharge = std::nullopt,
+                std::optional<Fraction> error = std::nullopt);
+  // The same for a battery without a gauge, whose charge the core counts and keeps over restarts.
+  void OnBatteryCurrent(const telemetry::BatteryCurrent& current, Watts discharge);
   // Facts that heartbeats carry.
   void SetMemoryAvailable(int64_t size_bytes) { memory_available_bytes_ = size_bytes; }
   // Free space of the disk that holds the state and the cache; 0 = unknown.
@@ -208,6 +212,7 @@ class AgentCore {
   void DropUnwanted(const Instant& now);
   void ActivateNext(const Instant& now);
   void EnterPowerMode(const v1::Assignment& assignment);
+  void LeavePowerMode(const Instant& now);
   void AddLostEnergy(const v1::HeldAttemptRecord& record, const Instant& now);
   void Report(v1::Report report, const Instant& now);
   void ReportEndAgain(const v1::HeldAttemptRecord& record, const Instant& now);
@@ -217,6 +222,7 @@ class AgentCore {
   void ReportLedger(const Instant& now);
   void AddForecast(Monotonic now, v1::Heartbeat& heartbeat) const;
   void SaveDevice(const Instant& now);
+  void ResumeChargeCounter(const Instant& now);
   void SaveRun(const Instant& now);
   void SaveAttempt(const v1::HeldAttemptRecord& record, const Instant& now);
   void NoteDisk(const absl::Status& status, const Instant& now);
@@ -238,6 +244,7 @@ class AgentCore {
   v1::WorkerRecord device_;
   v1::LineageRecord lineage_;
   v1::EndedRecord ended_;
+  const std::string own_power_mode_;  // Of the board while no attempt runs.
   const std::string process_id_;
   std::optional<Monotonic> greet_again_;  // wall; the disk refused what the welcome asked for
   bool greeting_ =
@@ -253,6 +260,7 @@ class AgentCore {
   policy::Limits limits_;
   telemetry::Guard guard_;
   telemetry::BatteryForecast forecast_;
+  telemetry::ChargeCounter charge_counter_;
   absl::Time civil_;       // at the last Step
   Joules budget_counted_;  // the part of the account's work energy that the budget has counted
   std::optional<Monotonic>
@@ -274,6 +282,7 @@ class AgentCore {
   Monotonic next_heartbeat_;   // wall, as all below
   Monotonic next_ledger_;
   Monotonic next_save_;
+  Monotonic next_mode_try_;  // The board's own power mode could not be restored.
   Monotonic next_retry_;
   Monotonic next_flush_;      // next try to write the reports that the disk refused
   Monotonic next_disk_note_;  // no note about the disk before then, since the log is on the same

@@ -39,6 +39,13 @@ class FakePorts final : public AgentPorts {
     modes.push_back(mode);
     return mode == "MAXN" ? absl::PermissionDeniedError("only root") : absl::OkStatus();
   }
+  absl::Status RestorePowerMode() override {
+    if (restore_fails) {
+      return absl::UnavailableError("the bus is busy");
+    }
+    modes.push_back("own");
+    return absl::OkStatus();
+  }
   void Send(const v1::WorkerMessage& message) override { sent.push_back(message); }
   void Reconnect() override { ++reconnects; }
   void Note(const std::string& line) override { notes.push_back(line); }
@@ -49,6 +56,7 @@ class FakePorts final : public AgentPorts {
   std::vector<v1::WorkerMessage> sent;
   std::vector<std::string> notes;
   int64_t room_bytes = 0;
+  bool restore_fails = false;
   int continues = 0, stops = 0, kills = 0, fetches = 0, cancels = 0, reconnects = 0;
 };
 
@@ -97,7 +105,7 @@ class AgentCoreTest : public testing::Test {
     settings.info.set_device_class("test");
     settings.info.set_power_mode("10W");
     settings.info.set_sets_power_modes(sets_power_modes_);
-    settings.boot_id = "boot";
+    settings.boot_id = boot_id_;
     settings.guard = {.has_gauge = has_gauge_, .gauge_error = Fraction(0.01)};
     core_ = std::make_unique<AgentCore>(CoreDependencies{.state = state_.get(),
                                                          .spool = spool_.get(),
@@ -275,6 +283,7 @@ class AgentCoreTest : public testing::Test {
   DeviceClock clock_{Monotonic(absl::Seconds(1000)), 1.0};
   bool has_gauge_ = false;
   bool sets_power_modes_ = false;
+  std::string boot_id_ = "boot";
   FakePorts ports_;
   MemoryDisk disk_{/*seed=*/1};
   std::unique_ptr<StateDirectory> state_;

@@ -149,6 +149,18 @@ void AgentCore::SaveDevice(const Instant& now) {
     device_.set_state_of_charge_ratio(charge->value.value());
     device_.set_initial_state_of_charge_ratio(settings_.initial_charge.value());
   }
+  if (const auto& counted = charge_counter_.standing()) {
+    v1::ChargeRecord& kept = *device_.mutable_charge();
+    kept.set_counted_joules((counted->charge.state_of_charge.value() * counted->capacity).value());
+    kept.set_error_joules((counted->charge.error.value() * counted->capacity).value());
+    kept.set_capacity_joules(counted->capacity.value());
+    kept.set_source(counted->source);
+    kept.set_boot_id(settings_.boot_id);
+    kept.set_at_boottime_seconds(absl::ToDoubleSeconds(counted->at.since_boot()));
+    const absl::Time at = now.civil - (now.device - counted->at);
+    kept.set_at_unix_seconds(policy::ClockIsSet(at) ? absl::ToDoubleSeconds(at - absl::UnixEpoch())
+                                                    : 0.0);
+  }
   device_.clear_harvest();
   for (const telemetry::HarvestHour& hour : forecast_.harvest()) {
     v1::HarvestHour& kept = *device_.add_harvest();
@@ -159,6 +171,29 @@ void AgentCore::SaveDevice(const Instant& now) {
   const absl::Status saved = state_.WriteDevice(device_);
   device_unsaved_ = !saved.ok();
   NoteDisk(saved, now);
+}
+
+// A reboot sets the board's clock of readings back to 0: the time since the last reading is then
+// the wall clock's, where it was set both times. Else nothing is known of what flowed meanwhile.
+void AgentCore::ResumeChargeCounter(const Instant& now) {
+  const v1::ChargeRecord& kept = device_.charge();
+  if (kept.capacity_joules() <= 0) {
+    return;
+  }
+  Monotonic at(absl::Seconds(kept.at_boottime_seconds()));
+  if (kept.boot_id() != settings_.boot_id) {
+    if (kept.at_unix_seconds() <= 0 || !policy::ClockIsSet(now.civil)) {
+      return;
+    }
+    at = now.device - (now.civil - (absl::UnixEpoch() + absl::Seconds(kept.at_unix_seconds())));
+  }
+  const Joules capacity(kept.capacity_joules());
+  charge_counter_.Resume(
+      {.source = kept.source(),
+       .capacity = capacity,
+       .charge = {.state_of_charge = Fraction(Joules(kept.counted_joules()) / capacity),
+                  .error = Fraction(Joules(kept.error_joules()) / capacity)},
+       .at = at});
 }
 
 // Saves the ledger, then the attempt's record.
@@ -190,8 +225,8 @@ void AgentCore::OnTemperature(Monotonic at, Celsius temperature) {
 }
 
 void AgentCore::OnCharge(Monotonic at, Fraction state_of_charge, std::optional<Joules> capacity,
-                         std::optional<Watts> discharge) {
-  guard_.AddCharge(at, state_of_charge, capacity);
+                         std::optional<Watts> discharge, std::optional<Fraction> error) {
+  guard_.AddCharge(at, state_of_charge, capacity, error);
   forecast_.Add({.at = at,
                  .civil = civil_,
                  .charge = state_of_charge,
@@ -201,6 +236,11 @@ void AgentCore::OnCharge(Monotonic at, Fraction state_of_charge, std::optional<J
   if (capacity) {
     settings_.info.set_battery_capacity_wh(ToWattHours(*capacity));
   }
+}
+
+void AgentCore::OnBatteryCurrent(const telemetry::BatteryCurrent& current, Watts discharge) {
+  const telemetry::CountedCharge counted = charge_counter_.Add(current);
+  OnCharge(current.at, counted.state_of_charge, current.capacity, discharge, counted.error);
 }
 
 void AgentCore::SetCache(std::vector<std::string> artifact_ids, int64_t used_bytes) {
@@ -241,6 +281,7 @@ v1::Heartbeat AgentCore::MakeHeartbeat(const Instant& now) const {
   if (const auto charge = guard_.Charge(now.device)) {
     heartbeat.set_has_battery(true);
     heartbeat.set_state_of_charge_ratio(charge->value.value());
+    heartbeat.set_gauge_error_ratio(guard_.charge_error().value());
     heartbeat.set_battery_age_seconds(absl::ToDoubleSeconds(now.device - charge->at));
     AddForecast(now.device, heartbeat);
   }
@@ -288,6 +329,7 @@ void AgentCore::SendHello() {
   v1::WorkerMessage message;
   v1::Hello& hello = *message.mutable_hello();
   *hello.mutable_device() = settings_.info;
+  hello.mutable_device()->set_power_mode(own_power_mode_);
   hello.mutable_device()->set_energy_source(account_.origin().source);
   hello.mutable_device()->set_energy_scope(account_.origin().scope);
   hello.mutable_device()->set_has_battery_gauge(settings_.guard.has_gauge);

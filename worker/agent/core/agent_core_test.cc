@@ -305,6 +305,59 @@ TEST_F(AgentCoreTest, AFailureFrameKeepsItsClassAndIsNotRepeated) {
   EXPECT_EQ(ports_.tasks.size(), 1U);
 }
 
+// A battery of volts and amperes: at rest, at 60 to 70 %, then 36 of its 180 kJ flow in ten
+// minutes.
+TEST_F(AgentCoreTest, ChargeIsCountedAndTheCountIsKeptOverARestart) {
+  has_gauge_ = true;
+  civil_ = absl::FromUnixSeconds(1'900'022'400);
+  Boot();
+  Welcome();
+  const auto read = [this](double watts, double low, double high) {
+    core_->OnBatteryCurrent({.at = Now().device,
+                             .source = "ina219",
+                             .capacity = FromWattHours(50),
+                             .drain = Watts(watts),
+                             .low = Fraction(low),
+                             .high = Fraction(high),
+                             .rest_time = absl::Minutes(30),
+                             .charge_loss = 0.02},
+                            Watts(watts));
+    return core_->MakeHeartbeat(Now());
+  };
+  for (int second = 0; second < 1801; ++second) {
+    wall_ = wall_ + absl::Seconds(1);
+    read(1, 0.6, 0.7);
+  }
+  v1::Heartbeat heartbeat;
+  for (int second = 0; second < 600; ++second) {
+    wall_ = wall_ + absl::Seconds(1);
+    heartbeat = read(60, 0, 1);
+  }
+  EXPECT_NEAR(heartbeat.state_of_charge_ratio(), 0.45, 0.01);
+  EXPECT_NEAR(heartbeat.gauge_error_ratio(), 0.05 + 0.2 * 0.14, 0.01);
+  Pass(absl::Minutes(5));  // written to the disk
+  const double error = read(1, 0, 1).gauge_error_ratio();
+
+  Boot();
+  heartbeat = read(1, 0, 1);
+  EXPECT_NEAR(heartbeat.state_of_charge_ratio(), 0.45, 0.02);
+  EXPECT_LT(heartbeat.gauge_error_ratio(), error + 0.03);
+
+  // A reboot: the wall clock says how long the board was away.
+  boot_id_ = "boot 2";
+  Pass(absl::Minutes(5));
+  Boot();
+  heartbeat = read(1, 0, 1);
+  EXPECT_NEAR(heartbeat.state_of_charge_ratio(), 0.45, 0.03);
+  EXPECT_LT(heartbeat.gauge_error_ratio(), 0.3);
+
+  // Nobody knows how long: the voltage alone tells.
+  boot_id_ = "boot 3";
+  civil_ = absl::UnixEpoch();
+  Boot();
+  EXPECT_NEAR(read(1, 0.2, 0.3).state_of_charge_ratio(), 0.25, 1e-9);
+}
+
 TEST_F(AgentCoreTest, AnAttemptRunsInTheModeThatItIsPlacedForWhereThatCanBeSet) {
   v1::Assignment job = Job("j1.1");
   job.set_power_mode("15W");
@@ -319,23 +372,47 @@ TEST_F(AgentCoreTest, AnAttemptRunsInTheModeThatItIsPlacedForWhereThatCanBeSet) 
   job.set_attempt_id("j1.2");
   Desire({job});
   EXPECT_THAT(ports_.modes, ElementsAre("15W"));
-  core_->OnFetched({}, Now());
+  core_->OnFetched({.status = absl::CancelledError("x")}, Now());  // of the attempt before
   Desire({});
-  Killed();
+  core_->OnFetched({.status = absl::CancelledError("x")}, Now());
   Pass(absl::Seconds(5));
   EXPECT_EQ(Last("stopped").stopped().receipt().power_mode(), "15W");
+  EXPECT_THAT(ports_.modes, ElementsAre("15W", "own"));  // while nothing runs
 
-  job.set_attempt_id("j1.3");
-  Desire({job});
-  EXPECT_THAT(ports_.modes, ElementsAre("15W"));  // already in that mode
   job.set_power_mode("MAXN");
-  job.set_attempt_id("j1.4");
+  job.set_attempt_id("j1.5");
   Desire({job});
   core_->OnFetched({.status = absl::CancelledError("x")}, Now());
   Pass(absl::Seconds(5));
-  EXPECT_THAT(ports_.modes, ElementsAre("15W", "MAXN"));
+  EXPECT_THAT(ports_.modes, ElementsAre("15W", "own", "MAXN"));
   EXPECT_THAT(ports_.notes,
-              testing::Contains(HasSubstr("j1.4: power mode MAXN is not set: only root")));
+              testing::Contains(HasSubstr("j1.5: power mode MAXN is not set: only root")));
+}
+
+TEST_F(AgentCoreTest, AModeThatCannotBeRestoredIsTriedAgain) {
+  sets_power_modes_ = true;
+  Boot();
+  Welcome();
+  v1::Assignment job = Job("j1.1");
+  job.set_power_mode("15W");
+  Desire({job});
+  ports_.restore_fails = true;
+  Desire({});
+  core_->OnFetched({.status = absl::CancelledError("x")}, Now());
+  Pass(absl::Seconds(30));
+  EXPECT_THAT(ports_.notes, testing::Contains(HasSubstr("power mode 15W stays: the bus is busy")));
+  EXPECT_EQ(std::count_if(ports_.notes.begin(), ports_.notes.end(),
+                          [](const std::string& note) { return note.find("stays") != note.npos; }),
+            1);
+  ports_.restore_fails = false;
+  Pass(absl::Seconds(61));
+  EXPECT_THAT(ports_.modes, ElementsAre("15W", "own"));
+  // The coordinator plans with the board's own mode, also while an attempt runs in another.
+  job.set_attempt_id("j1.2");
+  Desire({job});
+  EXPECT_THAT(ports_.modes, ElementsAre("15W", "own", "15W"));
+  core_->OnConnected(Now());
+  EXPECT_EQ(LastHello().device().power_mode(), "10W");
 }
 
 TEST_F(AgentCoreTest, AFetchWithoutALinkIsTriedAgainAndAMissingArtifactFails) {

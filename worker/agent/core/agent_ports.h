@@ -65,6 +65,8 @@ class AgentPorts {
   virtual absl::Status SetPowerMode(const std::string& /*mode*/) {
     return absl::UnimplementedError("this device sets no power modes");
   }
+  // After an attempt: the board as its operator wants it while the worker runs.
+  virtual absl::Status RestorePowerMode() { return absl::OkStatus(); }
 
   // Sends to the coordinator. Without a stream the message is dropped: reports are in the spool as
   // well.

@@ -129,7 +129,7 @@ void DeviceReadings::TakeRest(size_t source, const std::vector<Reading>& reading
     } else if (const auto* charge = std::get_if<telemetry::ChargeState>(&reading.value)) {
       gauge_chooser_.OnReading(*entry.gauge, reading.taken_at);
       if (gauge_chooser_.Choose(reading.taken_at) == entry.gauge) {
-        core_.OnCharge(reading.taken_at, charge->state_of_charge, charge->capacity, charge->draw);
+        TakeCharge(status_[source].info, reading.taken_at, *charge);
       }
     } else if (const auto* throttling = std::get_if<telemetry::Throttling>(&reading.value)) {
       account_.AddThrottling(reading.taken_at, throttling->now);
@@ -147,6 +147,24 @@ void DeviceReadings::TakeRest(size_t source, const std::vector<Reading>& reading
     }
   }
   core_.OnTemperature(device.at, device.value);
+}
+
+void DeviceReadings::TakeCharge(const SourceInfo& info, Monotonic at,
+                                const telemetry::ChargeState& charge) {
+  if (!charge.by_voltage || !charge.capacity || !charge.draw) {
+    core_.OnCharge(at, charge.state_of_charge, charge.capacity, charge.draw, info.gauge_error);
+    return;
+  }
+  const telemetry::VoltageBounds& bounds = *charge.by_voltage;
+  core_.OnBatteryCurrent({.at = at,
+                          .source = info.name,
+                          .capacity = *charge.capacity,
+                          .drain = bounds.drain,
+                          .low = bounds.low,
+                          .high = bounds.high,
+                          .rest_time = bounds.rest_time,
+                          .charge_loss = bounds.charge_loss},
+                         *charge.draw);
 }
 
 void DeviceReadings::ChoosePower(Monotonic now) {

@@ -64,6 +64,8 @@ class DeviceReadings {
     std::optional<telemetry::Timed<Celsius>> hottest;
   };
   void TakeTotals(size_t source, const std::vector<telemetry::Reading>& readings);
+  void TakeCharge(const telemetry::SourceInfo& info, Monotonic at,
+                  const telemetry::ChargeState& charge);
   void TakeRest(size_t source, const std::vector<telemetry::Reading>& readings);
   void ChoosePower(Monotonic now);
 

@@ -1,0 +1,116 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "telemetry/battery/charge_counter.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace wattle::telemetry {
+namespace {
+
+// Of the counted charge: the meter and its shunt (2 %), and a battery that holds up to 12 % more or
+// less than its label says. Cells lose a fifth of their capacity over their life.
+constexpr double kCountError = 0.14;
+// The meter's zero and the battery's own discharge: the capacity in 2,000 h.
+constexpr absl::Duration kOffsetTime = absl::Hours(2000);
+// Readings come every few seconds at most. Between two that are farther apart anything may have
+// flowed, up to the capacity in four hours: the battery of a field device lasts that long at least.
+constexpr absl::Duration kUnseenMin = absl::Seconds(10);
+constexpr absl::Duration kUnseenTime = absl::Hours(4);
+
+// A voltage comes to rest as exp(-t / constant), and rest_time is this many constants. Then a load
+// of before may still move it by a share of what a current of rest may.
+constexpr double kRestConstants = 5;
+constexpr double kRestShare = 0.2;
+
+}  // namespace
+
+// Of a battery that nobody has watched the voltage tells all that is known. An earlier load may
+// have moved it still, to either side; a present one does, to one side.
+void ChargeCounter::Begin(const BatteryCurrent& reading) {
+  const Watts rest = reading.capacity / absl::Hours(kRestHours);
+  const double width = (reading.high - reading.low).value();
+  charge_.low = reading.low.value() - (reading.drain < -rest ? width : 0.5 * width);
+  charge_.high = reading.high.value() + (reading.drain > rest ? width : 0.5 * width);
+  charge_.low = std::max(charge_.low, 0.0);
+  charge_.high = std::min(charge_.high, 1.0);
+  loaded_.last = charged_.last = reading.at;
+}
+
+void ChargeCounter::Count(const BatteryCurrent& reading) {
+  const absl::Duration elapsed = reading.at - standing_->at;
+  double moved = 0;
+  double error = absl::FDivDuration(elapsed, kOffsetTime);
+  if (drain_ && elapsed <= kGapMax) {
+    moved = -(0.5 * (*drain_ + reading.drain) * elapsed) / reading.capacity;
+    // When the load changed between the two readings is not known.
+    error += std::abs(0.5 * ((reading.drain - *drain_) * elapsed) / reading.capacity);
+  } else {
+    loaded_.last = charged_.last = reading.at;
+  }
+  if (!drain_ || elapsed > kUnseenMin) {
+    error += absl::FDivDuration(elapsed, kUnseenTime);
+  }
+  if (moved > 0) {
+    error += 0.5 * reading.charge_loss * moved;
+    moved *= 1 - 0.5 * reading.charge_loss;
+  }
+  error += kCountError * std::abs(moved);
+  charge_.low = std::clamp(charge_.low + moved - error, 0.0, 1.0);
+  charge_.high = std::clamp(charge_.high + moved + error, 0.0, 1.0);
+}
+
+// Whether a current in one direction moves the voltage still, by more than `now` does.
+bool ChargeCounter::Stir::Moves(Monotonic at, Watts now, const BatteryCurrent& reading) {
+  const Watts rest = reading.capacity / absl::Hours(kRestHours);
+  const double kept = std::exp(-kRestConstants * absl::FDivDuration(at - seen, reading.rest_time));
+  strength = std::max(strength * kept, now);
+  seen = at;
+  if (now > rest) {
+    last = at;
+  }
+  return at - last < reading.rest_time || strength > std::max(now, Watts(0)) + kRestShare * rest;
+}
+
+void ChargeCounter::Bound(const BatteryCurrent& reading) {
+  const bool charged = charged_.Moves(reading.at, -reading.drain, reading);
+  const bool loaded = loaded_.Moves(reading.at, reading.drain, reading);
+  const double low = charged ? charge_.low : reading.low.value();
+  const double high = loaded ? charge_.high : reading.high.value();
+  const double width = charge_.high - charge_.low;
+  if (low > charge_.high) {
+    charge_ = {low, std::max(high, std::min(low + width, 1.0))};
+  } else if (high < charge_.low) {
+    charge_ = {std::min(low, std::max(high - width, 0.0)), high};
+  } else {
+    charge_ = {std::max(low, charge_.low), std::min(high, charge_.high)};
+  }
+}
+
+CountedCharge ChargeCounter::Add(const BatteryCurrent& reading) {
+  const bool first = !begun_;
+  begun_ = true;
+  if (!first && reading.at <= standing_->at) {
+    return standing_->charge;
+  }
+  const bool goes_on = standing_ && standing_->source == reading.source &&
+                       standing_->capacity == reading.capacity && standing_->at <= reading.at;
+  if (goes_on && first) {
+    charge_ = {(standing_->charge.state_of_charge - standing_->charge.error).value(),
+               (standing_->charge.state_of_charge + standing_->charge.error).value()};
+  }
+  if (goes_on) {
+    Count(reading);
+    Bound(reading);
+  } else {
+    Begin(reading);
+  }
+  drain_ = reading.drain;
+  standing_ = Standing{.source = reading.source,
+                       .capacity = reading.capacity,
+                       .charge = {.state_of_charge = Fraction(0.5 * (charge_.low + charge_.high)),
+                                  .error = Fraction(0.5 * (charge_.high - charge_.low))},
+                       .at = reading.at};
+  return standing_->charge;
+}
+
+}  // namespace wattle::telemetry

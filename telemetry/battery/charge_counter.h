@@ -1,0 +1,103 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// State of charge of a battery that tells only volts and amperes. What flows is counted; what the
+// voltage says bounds the count, so that it cannot drift away. The voltage of a loaded battery lies
+// below that of the same battery at rest, and that of a charging one above it. A voltage is thus
+// always a bound on one side: after discharge the battery holds at least what the curve at rest
+// says, after charge at most. It is a bound on both sides once the battery has rested.
+//
+// The answer is an interval that holds the truth, told as its middle and half its width. Each
+// ampere-second widens it by the errors of meter and stated capacity, each bound of the voltage
+// narrows it. Where count and voltage contradict each other the voltage is right: the battery was
+// changed, or was charged while nobody looked.
+//
+// Pure: times come with the calls. One thread owns an object.
+#ifndef WATTLE_TELEMETRY_BATTERY_CHARGE_COUNTER_H_
+#define WATTLE_TELEMETRY_BATTERY_CHARGE_COUNTER_H_
+
+#include <optional>
+#include <string>
+
+#include "absl/time/time.h"
+
+#include "base/clock.h"
+#include "units/quantity.h"
+
+namespace wattle::telemetry {
+
+// Charge is told in joules of the stated capacity: ampere-seconds at the mean voltage of the curve.
+struct BatteryCurrent {
+  Monotonic at{};
+  std::string source{};  // another source is another battery
+  Joules capacity{};
+  Watts drain{};  // out of the battery; negative: into it
+  // What a battery at rest would hold at this voltage, by the errors of the curve and the meter:
+  // at least `low` and at most `high`.
+  Fraction low{};
+  Fraction high{};
+  absl::Duration rest_time{};  // after a load, until the voltage is that of a battery at rest
+  double charge_loss = 0;      // share of what flows in that is not stored, at most
+};
+
+struct CountedCharge {
+  Fraction state_of_charge{};
+  Fraction error{};  // the truth is no farther away
+};
+
+class ChargeCounter {
+ public:
+  // Where a counter stood, to go on from there after a restart. at: of its last reading, on the
+  // clock of the readings to come.
+  struct Standing {
+    std::string source{};
+    Joules capacity{};
+    CountedCharge charge{};
+    Monotonic at{};
+  };
+
+  ChargeCounter() = default;
+
+  // REQUIRES: no reading yet. A standing of another source or capacity than the first reading's is
+  // dropped, and so is one of a later time.
+  void Resume(const Standing& standing) { standing_ = standing; }
+
+  // REQUIRES: capacity > 0; 0 <= low <= high <= 1. A reading that is not newer than the last one
+  // changes nothing.
+  CountedCharge Add(const BatteryCurrent& reading);
+
+  // Absent before the first reading.
+  [[nodiscard]] const std::optional<Standing>& standing() const { return standing_; }
+
+  // A current of less than the capacity in ten hours is rest: it moves the voltage of a cell by no
+  // more than BatteryCurrent's low and high allow for.
+  static constexpr int kRestHours = 10;
+  // Over a longer time between two readings nothing is counted: the interval widens.
+  static constexpr absl::Duration kGapMax = absl::Minutes(2);
+
+ private:
+  struct Interval {
+    double low = 0;
+    double high = 1;
+  };
+  // How currents in one direction have moved the voltage.
+  struct Stir {
+    bool Moves(Monotonic at, Watts now, const BatteryCurrent& reading);
+    Monotonic last{};  // more than a current of rest, or nobody knows
+    Watts strength{};  // of the currents so far, as far as the voltage remembers them at `seen`
+    Monotonic seen{};
+  };
+  void Begin(const BatteryCurrent& reading);
+  void Count(const BatteryCurrent& reading);
+  void Bound(const BatteryCurrent& reading);
+
+  std::optional<Standing> standing_;
+  Interval charge_;
+  std::optional<Watts> drain_;  // of the last reading; absent: of an earlier process
+  bool begun_ = false;          // a reading was added
+  Stir loaded_;
+  Stir charged_;
+};
+
+}  // namespace wattle::telemetry
+
+#endif  // WATTLE_TELEMETRY_BATTERY_CHARGE_COUNTER_H_
