@@ -24,11 +24,18 @@ constexpr const char* kClasses[] = {"/sys/class/hwmon", "/sys/class/power_supply
                                     "/sys/class/thermal", "/sys/class/powercap",
                                     "/sys/class/devfreq"};
 constexpr char kIioDriver[] = "/sys/bus/i2c/drivers/ina3221x";
-constexpr const char* kFiles[] = {
-    "/proc/device-tree/compatible", "/proc/device-tree/model", "/proc/meminfo",
-    "/proc/stat",                   "/proc/diskstats",         "/proc/pressure/cpu",
-    "/proc/pressure/memory",        "/proc/pressure/io",       "/sys/devices/system/cpu/online",
-    "/etc/nvpmodel.conf",           "/etc/nv_tegra_release",   "/var/lib/nvpmodel/status"};
+constexpr const char* kFiles[] = {"/proc/device-tree/compatible",
+                                  "/proc/device-tree/model",
+                                  "/proc/meminfo",
+                                  "/proc/stat",
+                                  "/proc/diskstats",
+                                  "/proc/pressure/cpu",
+                                  "/proc/pressure/memory",
+                                  "/proc/pressure/io",
+                                  "/sys/devices/system/cpu/online",
+                                  "/etc/nvpmodel.conf",
+                                  "/etc/nv_tegra_release",
+                                  "/var/lib/nvpmodel/status"};
 // uevent also has the serial number.
 constexpr const char* kPrivate[] = {"serial_number", "uevent"};
 // Limit of a file; the longest one is nvpmodel.conf.
