@@ -1,14 +1,20 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "models/decoder_config.h"
 
+#include <algorithm>
 #include <string>
+#include <vector>
 
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
+#include "models/family.h"
 #include "models/tensors.h"
+#include "proto/model_shape.h"
 
 namespace wattle::models {
 namespace {
@@ -161,6 +167,41 @@ TEST(DecoderConfigTest, ShapeOutOfRangeIsRefused) {
                                          HasSubstr("model_shape.width: 0 is not between 1")));
 }
 
+// The coordinator and the predictor know a model by its shape alone.
+TEST(DecoderConfigTest, AShapeCountsTheWeightsOfEveryFamily) {
+  std::vector<std::string> names = absl::StrSplit(FamilyNames(), ", ");
+  std::sort(names.begin(), names.end());
+  EXPECT_EQ(absl::StrJoin(names, ", "), ModelFamilyNames());
+  for (const std::string& name : names) {
+    SCOPED_TRACE(name);
+    v1::ModelShape shape;
+    shape.set_architecture(name);
+    shape.set_layers(3);
+    shape.set_width(48);
+    shape.set_heads(4);
+    shape.set_kv_heads(2);
+    shape.set_head_size(8);
+    shape.set_mlp_width(112);
+    shape.set_vocabulary_size(97);
+    shape.set_context_length(31);
+    if (FromShape(shape).ok() && !FromShape(shape)->tied_embeddings) {
+      shape.set_untied_head(true);
+    }
+    const auto config = FromShape(shape);
+    ASSERT_THAT(config, IsOk());
+    // A family without grouped heads or with heads as wide as the model changes the shape.
+    const v1::ModelShape kept = ToShape(*config);
+    EXPECT_THAT(CheckModelShape(kept, "shape"), IsOk());
+    EXPECT_EQ(ParameterCount(kept), static_cast<double>(config->parameter_count()));
+    const std::vector<ModelTensor> tensors = ModelTensors(*config);
+    const auto qkv = std::find_if(tensors.begin(), tensors.end(), [](const ModelTensor& tensor) {
+      return tensor.slot == Slot::kQkv;
+    });
+    ASSERT_NE(qkv, tensors.end());
+    EXPECT_EQ(FindModelFamily(name)->fused_qkv, qkv->files.size() == 1);
+  }
+}
+
 // Models of the families with the numbers of parameters that their authors give.
 struct Published {
   const char* name;
@@ -174,6 +215,11 @@ TEST_P(PublishedModelTest, HasItsParametersAndReadsBackTheSame) {
   const auto config = ParseDecoderConfig(GetParam().config, "config.json");
   ASSERT_THAT(config, IsOk());
   EXPECT_EQ(config->parameter_count(), GetParam().parameters);
+  // A shape does not say whether a config.json adds or drops biases, which are few.
+  const v1::ModelShape shape = ToShape(*config);
+  EXPECT_THAT(CheckModelShape(shape, "shape"), IsOk());
+  const auto count = static_cast<double>(config->parameter_count());
+  EXPECT_NEAR(ParameterCount(shape), count, 2e-4 * count);
   const auto again = ParseDecoderConfig(FormatDecoderConfig(*config), "config.json");
   ASSERT_THAT(again, IsOk());
   EXPECT_EQ(*again, *config);

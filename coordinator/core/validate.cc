@@ -24,6 +24,7 @@
 #include "coordinator/core/inputs_internal.h"
 #include "policy/schedule.h"
 #include "proto/kind_name.h"
+#include "proto/model_shape.h"
 #include "proto/quantization_recipe.h"
 #include "scheduler/place/quality_floor.h"
 #include "scheduler/predict/spec_bounds.h"
@@ -176,32 +177,6 @@ absl::Status CheckSelector(const v1::Policy& policy) {
   return absl::OkStatus();
 }
 
-absl::Status CheckShape(absl::string_view prefix, const v1::ModelShape& shape) {
-  if (shape.architecture() != "gpt2" && shape.architecture() != "llama") {
-    return absl::UnimplementedError(
-        absl::StrCat(prefix, "architecture: \"", shape.architecture(),
-                     "\": not supported in this version; want \"gpt2\" or \"llama\""));
-  }
-  WATTLE_RETURN_IF_ERROR(
-      CheckBounds(prefix, {{"layers", D(shape.layers()), 1, 1000},
-                           {"width", D(shape.width()), 1, 1 << 20},
-                           {"heads", D(shape.heads()), 1, 4096},
-                           {"vocabulary_size", D(shape.vocabulary_size()), 1, 1 << 24},
-                           {"context_length", D(shape.context_length()), 1, 1 << 24},
-                           {"kv_heads", D(shape.kv_heads()), 0, 4096},
-                           {"head_size", D(shape.head_size()), 0, 1 << 20},
-                           {"mlp_width", D(shape.mlp_width()), 0, 1 << 20}}));
-  if (shape.kv_heads() > 0 && shape.heads() % shape.kv_heads() != 0) {
-    return absl::InvalidArgumentError(absl::StrCat(prefix, "kv_heads: ", shape.kv_heads(),
-                                                   ": want a divisor of heads ", shape.heads()));
-  }
-  if (shape.head_size() == 0 && shape.width() % shape.heads() != 0) {
-    return absl::InvalidArgumentError(absl::StrCat(prefix, "heads: ", shape.heads(),
-                                                   ": want a divisor of width ", shape.width()));
-  }
-  return absl::OkStatus();
-}
-
 // Exactly one of two fields must be set: a reference to files, or a shape that replaces the files
 // in a dry run.
 struct FilesOrShape {
@@ -242,7 +217,7 @@ absl::Status CheckModel(const v1::JobSpec& spec, const std::string& model, bool 
                                             .has_shape = shape != nullptr,
                                             .list_command = "wattle model ls"},
                                            files_needed));
-  return shape == nullptr ? absl::OkStatus() : CheckShape(prefix + "model_shape.", *shape);
+  return shape == nullptr ? absl::OkStatus() : CheckModelShape(*shape, prefix + "model_shape");
 }
 
 // The identity of the recipe that the spec asks for; empty if it asks for none.

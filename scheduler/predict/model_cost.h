@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The cost of a decoder model from its sizes alone: parameters, floating-point operations, bytes of
-// weights. docs/design/prediction.md explains the formulas. Pure; thread-safe.
+// The cost of a decoder model from its sizes alone: floating-point operations, bytes of weights.
+// proto/model_shape.h counts the weights. docs/design/prediction.md explains the formulas. Pure;
+// thread-safe.
 #ifndef WATTLE_SCHEDULER_PREDICT_MODEL_COST_H_
 #define WATTLE_SCHEDULER_PREDICT_MODEL_COST_H_
 
@@ -11,18 +12,6 @@
 #include "wattle/v1/profile.pb.h"
 
 namespace wattle::scheduler {
-
-// Refuses sizes that make no model, or no model that this version supports. `field`
-// ("finetune.model_shape") begins the message. Errors: kInvalidArgument.
-absl::Status ValidateModelShape(const v1::ModelShape& shape, absl::string_view field);
-
-// All parameters; a head that is tied to the token embedding counts once: 124,439,808 for GPT-2
-// Small.
-double ParameterCount(const v1::ModelShape& shape);
-
-// Weights of the matrix products that each token passes: the layers' (12 width² each for GPT-2) and
-// the head's.
-double MatmulParameterCount(const v1::ModelShape& shape);
 
 // Floating-point operations of one token in a forward pass that attends to `attended_tokens`
 // positions: two for each matrix weight, and 4 × layers × heads × head size × attended_tokens for

@@ -10,7 +10,7 @@
 #include "absl/strings/str_format.h"
 
 #include "base/status_macros.h"
-#include "scheduler/predict/model_cost.h"
+#include "proto/model_shape.h"
 #include "scheduler/predict/spec_bounds.h"
 #include "scheduler/predict/work.h"
 
@@ -62,7 +62,7 @@ absl::Status CheckFinetune(const v1::FinetuneSpec& spec) {
   WATTLE_RETURN_IF_ERROR(CheckEither(
       {"finetune.data", !spec.data().empty(), "finetune.data_shape", spec.has_data_shape()}));
   if (spec.has_model_shape()) {
-    WATTLE_RETURN_IF_ERROR(ValidateModelShape(spec.model_shape(), "finetune.model_shape"));
+    WATTLE_RETURN_IF_ERROR(CheckModelShape(spec.model_shape(), "finetune.model_shape"));
   }
   if (spec.has_data_shape()) {
     WATTLE_RETURN_IF_ERROR(CheckDataShape("finetune.data_shape", spec.data_shape()));
@@ -89,8 +89,7 @@ absl::Status CheckModel(absl::string_view kind, const std::string& model, bool h
                         const v1::ModelShape& shape) {
   WATTLE_RETURN_IF_ERROR(CheckEither({absl::StrCat(kind, ".model"), !model.empty(),
                                       absl::StrCat(kind, ".model_shape"), has_shape}));
-  return has_shape ? ValidateModelShape(shape, absl::StrCat(kind, ".model_shape"))
-                   : absl::OkStatus();
+  return has_shape ? CheckModelShape(shape, absl::StrCat(kind, ".model_shape")) : absl::OkStatus();
 }
 
 absl::Status CheckGenerate(const v1::GenerateSpec& spec) {

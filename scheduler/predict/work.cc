@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
+#include "proto/model_shape.h"
 #include "proto/quantization_recipe.h"
 #include "scheduler/predict/model_cost.h"
 #include "scheduler/predict/padding.h"
@@ -43,7 +44,7 @@ absl::StatusOr<v1::ModelShape> ShapeOf(absl::string_view kind, bool declared,
                                        const v1::ModelShape& shape,
                                        absl::Span<const InputView> inputs) {
   if (declared) {
-    WATTLE_RETURN_IF_ERROR(ValidateModelShape(shape, absl::StrCat(kind, ".model_shape")));
+    WATTLE_RETURN_IF_ERROR(CheckModelShape(shape, absl::StrCat(kind, ".model_shape")));
     return shape;
   }
   const v1::ArtifactInfo* const model = FindInput(inputs, "model");
@@ -52,7 +53,7 @@ absl::StatusOr<v1::ModelShape> ShapeOf(absl::string_view kind, bool declared,
         kind,
         ".model: names no known artifact; push the model, or declare model_shape for a plan"));
   }
-  WATTLE_RETURN_IF_ERROR(ValidateModelShape(
+  WATTLE_RETURN_IF_ERROR(CheckModelShape(
       model->model_shape(), absl::StrCat(kind, ".model: artifact ", model->artifact_id())));
   return model->model_shape();
 }

@@ -10,6 +10,7 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
+#include "proto/model_shape.h"
 #include "scheduler/predict/model_cost.h"
 #include "scheduler/predict/same_workload.h"
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "proto/model_shape.h"
 #include "scheduler/predict/model_cost.h"
 
 namespace wattle::scheduler {

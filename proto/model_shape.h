@@ -1,0 +1,63 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What a ModelShape (profile.proto) means: the families that there are, the bounds of its sizes,
+// and the number of its weights. The coordinator's checks, the predictor and the tests of models/
+// all use these functions. Pure; thread-safe.
+#ifndef WATTLE_PROTO_MODEL_SHAPE_H_
+#define WATTLE_PROTO_MODEL_SHAPE_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+
+#include "wattle/v1/profile.pb.h"
+
+namespace wattle {
+
+// What an architecture says of a model's weights beyond the sizes in its shape. models/ describes
+// the same families whole; a test there compares the two for every family.
+struct ModelFamily {
+  absl::string_view architecture;  // "gpt2", as model_type in config.json
+  bool gated_mlp = false;          // The MLP has a third matrix, the gate.
+  bool learned_positions = false;  // A table of context_length rows is added to the embedding.
+  int norm_vectors = 1;            // Of one norm: 1 (a weight), or 2 (a weight and a bias).
+  int layer_norms = 2;             // Of one layer, as wide as the model.
+  bool inner_norms = false;        // Two more, as wide as the heads together and as the MLP.
+  bool fused_qkv = false;          // Query, key and value are one matrix in the files.
+  bool qkv_bias = false;
+  bool output_bias = false;  // Of attention's last matrix.
+  bool mlp_bias = false;
+  bool head_bias = false;  // Of an untied head.
+};
+
+// nullptr: this version has no such family.
+[[nodiscard]] const ModelFamily* FindModelFamily(absl::string_view architecture);
+// "gpt2, llama, mistral"
+[[nodiscard]] std::string ModelFamilyNames();
+
+// Refuses sizes that make no model, and families that this version lacks. `field`
+// ("finetune.model_shape") begins the message. Errors: kUnimplemented for another architecture,
+// kInvalidArgument for a size.
+absl::Status CheckModelShape(const v1::ModelShape& shape, absl::string_view field);
+
+// The functions below need a shape that CheckModelShape takes.
+
+[[nodiscard]] double MlpWidth(const v1::ModelShape& shape);
+// Width of all heads of a layer together.
+[[nodiscard]] double AttentionWidth(const v1::ModelShape& shape);
+// Heads of keys and values for each head of queries.
+[[nodiscard]] double KvShare(const v1::ModelShape& shape);
+// Matrices of the MLP that read the stream: 2 with a gate, otherwise 1.
+[[nodiscard]] double UpMatrices(const v1::ModelShape& shape);
+
+// All parameters; a head that is tied to the token embedding counts once: 124,439,808 for GPT-2
+// Small.
+[[nodiscard]] double ParameterCount(const v1::ModelShape& shape);
+// Weights of the matrix products that each token passes: the layers' (12 width² each for GPT-2) and
+// the head's.
+[[nodiscard]] double MatmulParameterCount(const v1::ModelShape& shape);
+
+}  // namespace wattle
+
+#endif  // WATTLE_PROTO_MODEL_SHAPE_H_
