@@ -2,6 +2,7 @@
 """Jobs as a user runs them, on the real processes."""
 
 import json
+import shutil
 import subprocess
 import unittest
 
@@ -45,6 +46,19 @@ class Jobs(Scene):
         lines = [json.loads(line) for line in (target / "generations.jsonl").read_text().splitlines()]
         self.assertEqual([line["prompt"] for line in lines], ["The mast is", "Battery"])
         self.assertGreater(int(receipt_of(self.fleet.job(generate))["work"]["generated_tokens"]), 0)
+
+    def test_every_family_that_the_engine_reads_can_be_placed(self):
+        """Weights and tokenizer of a small Llama under the name of Mistral, whose tensors have the same names."""
+        self.start("one")
+        model = self.fleet.directory / "mistral"
+        shutil.copytree(ROOT / "tests/golden/engine/llama_tiny", model)
+        config = json.loads((model / "config.json").read_text())
+        (model / "config.json").write_text(json.dumps({**config, "model_type": "mistral", "architectures": ["MistralForCausalLM"],
+                                                       "sliding_window": None}))
+        self.fleet.wattle("model", "push", "mistral", model)
+        job = self.fleet.submit(self.job_file("generate", generate={"model": "mistral", "prompts": ["a"], "max_new_tokens": 4}))
+        receipt = receipt_of(self.assert_succeeded(self.fleet.until_done(job)))
+        self.assertGreater(int(receipt["work"]["generated_tokens"]), 0)
 
     def test_a_calibrated_model_tells_its_quality_against_its_parent(self):
         self.start("one")
