@@ -251,7 +251,7 @@ class Faults(Scene):
         """The coordinator answers nobody (SIGSTOP) while a device ends its run; another device is there to take the job."""
         self.start("one")
         self.push_demo()
-        job_id = self.fleet.submit(self.job_file(lease_seconds=5, finetune=FINETUNE))
+        job_id = self.fleet.submit(self.job_file(lease_seconds=5, finetune={**FINETUNE, "steps": 60}))
         self.fleet.until_step(job_id, 2)
         self.plain_worker("two")
         self.fleet.until_connected("two")

@@ -84,7 +84,7 @@ class Restore(Scene):
         attempt = self.attempt_of(again, ended["attempts"][-1]["attempt_id"])
         self.assertEqual(attempt["state"], "ATTEMPT_STATE_FINISHED", "nothing was trained twice")
         output = self.fleet.directory / "output"
-        self.fleet.cli("model", "pull", f"job:{waiting}/output", output)
+        self.fleet.wattle("model", "pull", f"job:{waiting}/output", output)
         self.assertTrue((output / "model.safetensors").is_file(), "the store has the bytes again")
 
     def attempt_of(self, job, attempt_id):
