@@ -72,8 +72,8 @@ void AddFloor(CLI::App* leaf, const std::shared_ptr<KindFlags>& flags) {
                 {absl::StrCat("--quality-floor ", percent),
                  absl::StrCat("quality_floor.perplexity_change_percent_max=", percent)});
           },
-          "Run the model or one quantized from it, whatever takes the fewest joules per token and "
-          "has at most this much more perplexity")
+          "Run the model, or the best by --objective of those quantized from it with at most this "
+          "much more perplexity")
       ->type_name("PERCENT");
 }
 

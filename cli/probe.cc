@@ -160,7 +160,7 @@ absl::StatusOr<ExitCode> Probe(Session& session, const ProbeFlags& flags) {
       session.Print(v1::ListJobsResponse(), [] { return std::string(); });
     } else {
       session.PrintText(
-          "nothing to probe: every model of the family was measured on every class\n");
+          "nothing to probe: the speed of every model was measured on the devices asked for\n");
     }
     return ExitCode::kOk;
   }

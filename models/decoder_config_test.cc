@@ -171,7 +171,7 @@ TEST(DecoderConfigTest, ShapeOutOfRangeIsRefused) {
 TEST(DecoderConfigTest, AShapeCountsTheWeightsOfEveryFamily) {
   std::vector<std::string> names = absl::StrSplit(FamilyNames(), ", ");
   std::sort(names.begin(), names.end());
-  EXPECT_EQ(absl::StrJoin(names, ", "), ModelFamilyNames());
+  EXPECT_EQ(absl::StrJoin(names, ", "), ArchitectureNames());
   for (const std::string& name : names) {
     SCOPED_TRACE(name);
     v1::ModelShape shape;
@@ -198,7 +198,7 @@ TEST(DecoderConfigTest, AShapeCountsTheWeightsOfEveryFamily) {
       return tensor.slot == Slot::kQkv;
     });
     ASSERT_NE(qkv, tensors.end());
-    EXPECT_EQ(FindModelFamily(name)->fused_qkv, qkv->files.size() == 1);
+    EXPECT_EQ(FindArchitecture(name)->fused_qkv, qkv->files.size() == 1);
   }
 }
 

@@ -2,7 +2,6 @@
 //
 #include "proto/model_shape.h"
 
-#include <iterator>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -17,45 +16,45 @@ constexpr int kWidthMax = 65536;
 constexpr int kVocabularyMax = 4000000;
 constexpr int kContextMax = 4000000;
 
-constexpr ModelFamily kFamilies[] = {
-    {.architecture = "gemma", .gated_mlp = true},
-    {.architecture = "gemma2", .gated_mlp = true, .layer_norms = 4},
-    {.architecture = "gpt2",
+constexpr Architecture kArchitectures[] = {
+    {.name = "gemma", .gated_mlp = true},
+    {.name = "gemma2", .gated_mlp = true, .layer_norms = 4},
+    {.name = "gpt2",
      .learned_positions = true,
      .norm_vectors = 2,
      .fused_qkv = true,
      .qkv_bias = true,
      .output_bias = true,
      .mlp_bias = true},
-    {.architecture = "gpt_neox",
+    {.name = "gpt_neox",
      .norm_vectors = 2,
      .fused_qkv = true,
      .qkv_bias = true,
      .output_bias = true,
      .mlp_bias = true},
-    {.architecture = "kosmos_2_text_model",
+    {.name = "kosmos_2_text_model",
      .norm_vectors = 2,
      .inner_norms = true,
      .qkv_bias = true,
      .output_bias = true,
      .mlp_bias = true},
-    {.architecture = "llama", .gated_mlp = true},
-    {.architecture = "mistral", .gated_mlp = true},
-    {.architecture = "phi",
+    {.name = "llama", .gated_mlp = true},
+    {.name = "mistral", .gated_mlp = true},
+    {.name = "phi",
      .norm_vectors = 2,
      .layer_norms = 1,
      .qkv_bias = true,
      .output_bias = true,
      .mlp_bias = true,
      .head_bias = true},
-    {.architecture = "qwen2", .gated_mlp = true, .qkv_bias = true},
-    {.architecture = "stablelm", .gated_mlp = true, .norm_vectors = 2},
+    {.name = "qwen2", .gated_mlp = true, .qkv_bias = true},
+    {.name = "stablelm", .gated_mlp = true, .norm_vectors = 2},
 };
 
-const ModelFamily& FamilyOf(const v1::ModelShape& shape) {
-  static constexpr ModelFamily kNoFamily = {};
-  const ModelFamily* const family = FindModelFamily(shape.architecture());
-  return family == nullptr ? kNoFamily : *family;
+const Architecture& ArchitectureOf(const v1::ModelShape& shape) {
+  static constexpr Architecture kUnknown = {};
+  const Architecture* const found = FindArchitecture(shape.architecture());
+  return found == nullptr ? kUnknown : *found;
 }
 
 double HeadWeights(const v1::ModelShape& shape) {
@@ -63,21 +62,21 @@ double HeadWeights(const v1::ModelShape& shape) {
 }
 
 // Norms and biases of one layer.
-double LayerVectors(const v1::ModelShape& shape, const ModelFamily& family) {
+double LayerVectors(const v1::ModelShape& shape, const Architecture& one) {
   const double width = shape.width();
   const double attention = AttentionWidth(shape);
   const double mlp = MlpWidth(shape);
-  double count = family.norm_vectors * family.layer_norms * width;
-  if (family.inner_norms) {
-    count += family.norm_vectors * (attention + mlp);
+  double count = one.norm_vectors * one.layer_norms * width;
+  if (one.inner_norms) {
+    count += one.norm_vectors * (attention + mlp);
   }
-  if (family.qkv_bias) {
+  if (one.qkv_bias) {
     count += attention * (1.0 + 2.0 * KvShare(shape));
   }
-  if (family.output_bias) {
+  if (one.output_bias) {
     count += width;
   }
-  if (family.mlp_bias) {
+  if (one.mlp_bias) {
     count += UpMatrices(shape) * mlp + width;
   }
   return count;
@@ -85,28 +84,28 @@ double LayerVectors(const v1::ModelShape& shape, const ModelFamily& family) {
 
 }  // namespace
 
-const ModelFamily* FindModelFamily(absl::string_view architecture) {
-  for (const ModelFamily& family : kFamilies) {
-    if (family.architecture == architecture) {
-      return &family;
+const Architecture* FindArchitecture(absl::string_view name) {
+  for (const Architecture& one : kArchitectures) {
+    if (one.name == name) {
+      return &one;
     }
   }
   return nullptr;
 }
 
-std::string ModelFamilyNames() {
+std::string ArchitectureNames() {
   std::vector<absl::string_view> names;
-  for (const ModelFamily& family : kFamilies) {
-    names.push_back(family.architecture);
+  for (const Architecture& one : kArchitectures) {
+    names.push_back(one.name);
   }
   return absl::StrJoin(names, ", ");
 }
 
 absl::Status CheckModelShape(const v1::ModelShape& shape, absl::string_view field) {
-  if (FindModelFamily(shape.architecture()) == nullptr) {
+  if (FindArchitecture(shape.architecture()) == nullptr) {
     return absl::UnimplementedError(absl::StrCat(field, ".architecture: \"", shape.architecture(),
                                                  "\": not supported in this version; want one of ",
-                                                 ModelFamilyNames()));
+                                                 ArchitectureNames()));
   }
   struct Size {
     absl::string_view name;
@@ -153,7 +152,7 @@ double KvShare(const v1::ModelShape& shape) {
 }
 
 double UpMatrices(const v1::ModelShape& shape) {
-  return FamilyOf(shape).gated_mlp ? 2.0 : 1.0;
+  return ArchitectureOf(shape).gated_mlp ? 2.0 : 1.0;
 }
 
 double MatmulParameterCount(const v1::ModelShape& shape) {
@@ -163,14 +162,14 @@ double MatmulParameterCount(const v1::ModelShape& shape) {
 }
 
 double ParameterCount(const v1::ModelShape& shape) {
-  const ModelFamily& family = FamilyOf(shape);
+  const Architecture& one = ArchitectureOf(shape);
   const double width = shape.width();
-  double count = MatmulParameterCount(shape) + shape.layers() * LayerVectors(shape, family) +
-                 family.norm_vectors * width;
+  double count = MatmulParameterCount(shape) + shape.layers() * LayerVectors(shape, one) +
+                 one.norm_vectors * width;
   if (shape.untied_head()) {
-    count += HeadWeights(shape) + (family.head_bias ? shape.vocabulary_size() : 0.0);
+    count += HeadWeights(shape) + (one.head_bias ? shape.vocabulary_size() : 0.0);
   }
-  if (family.learned_positions) {
+  if (one.learned_positions) {
     count += shape.context_length() * width;
   }
   return count;

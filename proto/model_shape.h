@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a ModelShape (profile.proto) means: the families that there are, the bounds of its sizes,
-// and the number of its weights. The coordinator's checks, the predictor and the tests of models/
-// all use these functions. Pure; thread-safe.
+// What a ModelShape (profile.proto) means: the architectures that there are, the bounds of its
+// sizes, and the number of its weights. The coordinator's checks, the predictor and the tests of
+// models/ all use these functions. Pure; thread-safe.
 #ifndef WATTLE_PROTO_MODEL_SHAPE_H_
 #define WATTLE_PROTO_MODEL_SHAPE_H_
 
@@ -16,9 +16,9 @@
 namespace wattle {
 
 // What an architecture says of a model's weights beyond the sizes in its shape. models/ describes
-// the same families whole; a test there compares the two for every family.
-struct ModelFamily {
-  absl::string_view architecture;  // "gpt2", as model_type in config.json
+// the same architectures whole; a test there compares the two for each.
+struct Architecture {
+  absl::string_view name;          // "gpt2", as model_type in config.json
   bool gated_mlp = false;          // The MLP has a third matrix, the gate.
   bool learned_positions = false;  // A table of context_length rows is added to the embedding.
   int norm_vectors = 1;            // Of one norm: 1 (a weight), or 2 (a weight and a bias).
@@ -31,12 +31,12 @@ struct ModelFamily {
   bool head_bias = false;  // Of an untied head.
 };
 
-// nullptr: this version has no such family.
-[[nodiscard]] const ModelFamily* FindModelFamily(absl::string_view architecture);
+// nullptr: this version has no such architecture.
+[[nodiscard]] const Architecture* FindArchitecture(absl::string_view name);
 // "gpt2, llama, mistral"
-[[nodiscard]] std::string ModelFamilyNames();
+[[nodiscard]] std::string ArchitectureNames();
 
-// Refuses sizes that make no model, and families that this version lacks. `field`
+// Refuses sizes that make no model, and architectures that this version lacks. `field`
 // ("finetune.model_shape") begins the message. Errors: kUnimplemented for another architecture,
 // kInvalidArgument for a size.
 absl::Status CheckModelShape(const v1::ModelShape& shape, absl::string_view field);

@@ -35,8 +35,8 @@ class TimeLimits {
   // ended jobs are in the order of the wall clock.
   void OnClockStep() { clock_stepped_ = true; }
   void OnEvent(const v1::Event& event, double now_seconds);
-  // Call it at each tick while the coordinator runs. The cost grows with what is due, not with the
-  // state.
+  // Call it at each tick while the coordinator runs. The cost grows with what is due and, while an
+  // attempt is paused, with the number of devices; not with the number of jobs.
   void Check(const core::State& state, const core::Observations& observations, double now_seconds);
 
  private:

@@ -40,10 +40,6 @@ std::string TooLong(const v1::JobSpec& spec, int64_t sequence_length, int64_t co
                       "; write at most ", context_length, " or leave it out");
 }
 
-bool IsQuantized(const v1::ArtifactInfo& model) {
-  return !model.quantization().empty() && model.quantization() != "none";
-}
-
 constexpr int kChainMax = 16;
 
 // The artifact with the tokenizer of the model that `reference` stands for. A job's output that is

@@ -9,6 +9,7 @@
 #include "coordinator/core/core.h"
 #include "coordinator/core/inputs_internal.h"
 #include "proto/kind_name.h"
+#include "proto/quantization_recipe.h"
 #include "scheduler/place/snapshot.h"
 
 namespace wattle::core {
@@ -70,6 +71,10 @@ std::vector<InputReference> InputsOf(const v1::JobSpec& spec) {
 
 bool MakesModel(const v1::JobSpec& spec) {
   return spec.has_finetune() || spec.has_quantize();
+}
+
+bool IsQuantized(const v1::ArtifactInfo& model) {
+  return !model.quantization().empty() && model.quantization() != kNoQuantization;
 }
 
 const v1::ModelShape* DeclaredShape(const v1::JobSpec& spec) {

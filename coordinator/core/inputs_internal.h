@@ -29,6 +29,9 @@ std::string FieldName(const v1::JobSpec& spec, const InputReference& input);
 // Whether the job's result is a model. Such a job has not succeeded without result files.
 bool MakesModel(const v1::JobSpec& spec);
 
+// Whether the model's files hold quantized weights.
+bool IsQuantized(const v1::ArtifactInfo& model);
+
 // The model shape that the spec declares; null if the spec names files.
 const v1::ModelShape* DeclaredShape(const v1::JobSpec& spec);
 

@@ -74,10 +74,6 @@ const v1::ResolvedInput* InputOf(const v1::Job& job, absl::string_view field) {
   return nullptr;
 }
 
-bool IsQuantized(const v1::ArtifactInfo& model) {
-  return !model.quantization().empty() && model.quantization() != kNoQuantization;
-}
-
 // Nothing where the receipt compares no model with another.
 std::optional<v1::ModelQuality> QualityIn(const v1::Receipt& receipt, const v1::Job& job,
                                           absl::string_view data_field) {

@@ -24,8 +24,8 @@ std::vector<scheduler::ModelView> FamilyOf(const State& state, const PlanningInp
                                            const v1::JobSpec& spec,
                                            const std::vector<scheduler::InputView>& views);
 
-// What is wrong with the models of a floor, whatever the device: the model is quantized itself, one
-// of the list was not made from it, or none can meet the floor. Empty: nothing.
+// What is wrong with the models of a floor, whatever the device: the model is quantized itself, or
+// none can meet the floor. Empty: nothing.
 std::string WhyNoFamily(const v1::JobSpec& spec, const std::vector<scheduler::ModelView>& models);
 
 // The quantized model that the job's output is: sets what it was made from.

@@ -59,8 +59,8 @@ absl::StatusOr<std::unique_ptr<RemoteWriter>> RemoteWriter::Start(const RemoteWr
       !absl::StartsWith(options.url, "http://127.0.0.1") &&
       !absl::StartsWith(options.url, "http://localhost")) {
     spdlog::warn(
-        "remote write: the secret goes over http:// as everybody on the way can read it; "
-        "give an https:// URL");
+        "remote write: over http:// everybody on the way can read the secret; give an https:// "
+        "URL");
   }
   std::unique_ptr<RemoteWriter> writer(
       new RemoteWriter(options, options.url.substr(0, slash), options.url.substr(slash), clock));

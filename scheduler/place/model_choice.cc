@@ -70,7 +70,8 @@ std::string WhyNotOffered(const JobView& job, const ModelView& model, const v1::
                           FloorWords(floor));
     }
     if (!looked.alternative.speed_measured()) {
-      return absl::StrCat("its speed was not measured on this class; run: wattle probe ", parent);
+      return absl::StrCat("its speed was not measured on this class; run: wattle probe ", parent,
+                          job.spec.has_evaluate() ? " --kind evaluate --data TEXT" : "");
     }
   }
   const int64_t usable = UsableMemoryBytes(device);

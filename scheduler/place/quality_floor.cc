@@ -16,7 +16,8 @@ constexpr double kPerplexityChangePercentMax = 1000;
 constexpr double kDivergenceMax = 100;
 constexpr int kModelsMax = 16;
 
-// What a floor may bound. A model's value is at most the bound, or at least, by `sign`.
+// What a floor may bound. at_least: the model's value must reach the bound, otherwise not exceed
+// it.
 struct Bound {
   const char* field;
   const char* name;

@@ -22,13 +22,14 @@ absl::Status CheckQualityFloor(const v1::JobSpec& spec);
 
 // "perplexity change at most 1 %, top-1 agreement at least 99 %".
 std::string FloorWords(const v1::QualityFloor& floor);
-// The same numbers of a model: "perplexity +0.12 %, top-1 agreement 99.4 %".
+// The same numbers of a model: "perplexity change 0.12 %, top-1 agreement 99.4 %".
 std::string QualityWords(const v1::ModelQuality& quality, const v1::QualityFloor& floor);
 
 // Whether the quality meets every number of the floor. A number that was not measured does not.
 bool Meets(const v1::ModelQuality& quality, const v1::QualityFloor& floor);
-// By how much the quality misses the floor, for "the nearest": 0 where it meets it, else the
-// largest excess over a number, as a share of that number.
+// By how much the quality misses the floor, for "the nearest": 0 where it meets it, infinity
+// where a number was not measured, else the largest excess over a bound, as a share of that bound
+// (of an agreement: as a share of what the bound leaves to 100 %).
 double Shortfall(const v1::ModelQuality& quality, const v1::QualityFloor& floor);
 
 // Why no model of the job can meet its floor, with the nearest one and the remedy; empty: one meets

@@ -44,7 +44,7 @@ double AdapterTrainingFlopsPerToken(const v1::ModelShape& shape, double attended
 double AdapterParameterCount(const v1::ModelShape& shape, double rank) {
   const double width = shape.width();
   const double attention = AttentionWidth(shape);
-  const ModelFamily* const family = FindModelFamily(shape.architecture());
+  const Architecture* const family = FindArchitecture(shape.architecture());
   // The inputs of query, key and value, which are one matrix or three in the files, and their
   // outputs.
   const double inputs = family != nullptr && family->fused_qkv ? width : 3.0 * width;

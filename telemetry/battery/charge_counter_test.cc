@@ -67,7 +67,7 @@ TEST(ChargeCounterTest, UnderLoadTheVoltageBoundsFromBelowAloneAndAfterRestFromB
   ChargeCounter counter;
   counter.Resume({"ina219 battery", kCapacity, {Fraction(0.5), Fraction(0.2)}, At(0)});
   counter.Add(Current(0, 10));
-  // For an hour after the start a charger may still lift the voltage.
+  // For half an hour after the start a charger may still lift the voltage.
   CountedCharge charge = Pass(counter, 0, 60, 10, 0.45, 0.5);
   EXPECT_LT(Low(charge), 0.31);
   charge = Pass(counter, 60, 1800, 10, 0.40, 0.45);

@@ -22,7 +22,7 @@ absl::StatusOr<LoadedModel> LoadForTraining(const ModelJob& job, ProgressSink& s
 
 // The model as LoadForInference, with no weight to be trained, for adapters beside it: products
 // with quantized matrices are those that training wants (MatrixWeights::dequantized_products), and
-// NF4 has quantized scales.
+// NF4 that job.recipe asks for has quantized scales.
 absl::StatusOr<LoadedModel> LoadFrozen(const ModelJob& job, ProgressSink& sink);
 
 [[nodiscard]] ModelFigures FiguresOf(const LoadedModel& model);

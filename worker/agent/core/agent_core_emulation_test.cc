@@ -85,11 +85,7 @@ TEST_F(EmulatedCoreTest, TheReceiptSaysThatTheHostWasTooSlow) {
     Pass(absl::Seconds(5));
     StepDone(step);
   }
-  Phase("save");
-  Result();
-  Pass(absl::Seconds(1));
-  Uploaded();
-  Pass(absl::Seconds(0.5));
+  EndRun();
   EXPECT_TRUE(Last("finished").finished().receipt().emulation_overrun());
 }
 
@@ -112,11 +108,7 @@ TEST_F(EmulatedCoreTest, TheReceiptSaysThatTheHostWasTooSlowForTheHeldOutEvaluat
   frame.mutable_step()->set_phase("evaluate");
   frame.mutable_step()->set_flops(330e9);
   core_->OnFrame(frame, Now());
-  Phase("save");
-  Result();
-  Pass(absl::Seconds(1));
-  Uploaded();
-  Pass(absl::Seconds(0.5));
+  EndRun();
   EXPECT_TRUE(Last("finished").finished().receipt().emulation_overrun());
 }
 
@@ -131,11 +123,7 @@ TEST_F(EmulatedCoreTest, ASlowLoadOfTheHostIsNeitherStartNorOverrun) {
     StepDone(step);
     Pass(absl::Seconds(2.2));
   }
-  Phase("save");
-  Result();
-  Pass(absl::Seconds(1));
-  Uploaded();
-  Pass(absl::Seconds(0.5));
+  EndRun();
   const v1::Receipt& receipt = Last("finished").finished().receipt();
   EXPECT_NEAR(receipt.start_seconds(), 7, 0.1);
   EXPECT_FALSE(receipt.emulation_overrun());

@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+
 #include "base/crash_point.h"
 #include "base/fault_point.h"
 #include "worker/agent/core/agent_core.h"

@@ -248,6 +248,26 @@ class AgentCoreTest : public testing::Test {
     Phase("train");
   }
 
+  // The runner saves and ends, and the result is uploaded.
+  void EndRun() {
+    Phase("save");
+    Result();
+    Pass(absl::Seconds(1));
+    Uploaded();
+    Pass(absl::Seconds(0.5));
+  }
+  // Attempt j1.1 of the coordinator "farm", from its assignment to the upload of its result. The
+  // coordinator then no longer desires the attempt.
+  void RunForFarm() {
+    core_->OnConnected(Now());
+    WelcomeOf("farm", 0);
+    StartTraining();
+    StepDone(4);
+    Result();
+    Uploaded();
+    Desire({});
+  }
+
   // The lines that `wattle job logs` would print.
   [[nodiscard]] std::vector<std::string> Logs() const {
     std::vector<std::string> lines;

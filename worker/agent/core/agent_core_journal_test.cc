@@ -21,13 +21,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 TEST_F(AgentCoreTest, TheWorkerReportsAgainWhatARestoredCoordinatorForgot) {
-  core_->OnConnected(Now());
-  WelcomeOf("farm", 0);
-  StartTraining();
-  StepDone(4);
-  Result();
-  Uploaded();
-  Desire({});
+  RunForFarm();
   Acknowledge();
   v1::Assignment second = Job("j2.1");
   second.set_job_id("j2");
@@ -56,13 +50,7 @@ TEST_F(AgentCoreTest, TheWorkerReportsAgainWhatARestoredCoordinatorForgot) {
 
 // The restored store may not have the result: it goes back before the end is told.
 TEST_F(AgentCoreTest, ARestoredCoordinatorGetsAResultThatIsStillHere) {
-  core_->OnConnected(Now());
-  WelcomeOf("farm", 0);
-  StartTraining();
-  StepDone(4);
-  Result();
-  Uploaded();
-  Desire({});
+  RunForFarm();
   EXPECT_TRUE(state_->ReadAttempts().empty());
   ASSERT_GT(state_->ResultSizeBytes("j1.1"), 0);
   Acknowledge();
@@ -97,13 +85,7 @@ TEST_F(AgentCoreTest, ARestoredCoordinatorGetsAResultThatIsStillHere) {
 
 // The files went with the card, or gave way: the end is told without them.
 TEST_F(AgentCoreTest, AResultThatIsGoneIsToldAllTheSame) {
-  core_->OnConnected(Now());
-  WelcomeOf("farm", 0);
-  StartTraining();
-  StepDone(4);
-  Result();
-  Uploaded();
-  Desire({});
+  RunForFarm();
   Acknowledge();
   core_->OnConnected(Now());
   WelcomeOf("farm", 1);

@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The core's reports, heartbeats and records on disk. Its decisions are in agent_core.cc.
+// The core's reports, heartbeats and records on disk. Its decisions are in agent_core.cc and
+// agent_core_limits.cc.
 #include <set>
 #include <string>
 #include <utility>

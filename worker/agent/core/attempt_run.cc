@@ -77,7 +77,7 @@ void AttemptRun::Begin(const Instant& now) {
   progress_.set_phase("fetch");
   if (record_.interruptions_in_a_row() > kInterruptionsMax) {
     return Fail(v1::FAILURE_CLASS_POWER,
-                absl::StrCat("interrupted ", kInterruptionsMax,
+                absl::StrCat("interrupted more than ", kInterruptionsMax,
                              " times in a row without a newer checkpoint to go on from"));
   }
   SetActivity(now.device, Activity::kFetch);

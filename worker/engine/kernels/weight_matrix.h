@@ -131,7 +131,7 @@ struct FormatOperations {
   void (*dequantize)(const WeightMatrix& matrix, int64_t first, int64_t end, float* out);
 };
 
-// The table's line of a scheme. Every value of WeightScheme has one.
+// What a scheme does. Every value of WeightScheme has it, also those that AllFormats leaves out.
 const FormatOperations& OperationsOf(WeightScheme scheme);
 
 // The lines of all formats that MatMul multiplies with, in the order of WeightScheme.
