@@ -128,6 +128,19 @@ double FinishIn(const Snapshot& snapshot, const policy::Limits& limits, const De
   return std::min(absl::ToDoubleSeconds(finish - snapshot.now), kNever);
 }
 
+v1::PowerModeChoice ChoiceOfMode(const v1::Candidate& candidate) {
+  v1::PowerModeChoice choice;
+  choice.set_power_mode(candidate.power_mode());
+  choice.set_feasible(candidate.feasible());
+  choice.set_reason(candidate.reason());
+  choice.set_run_seconds(candidate.prediction().run_seconds().mean());
+  choice.set_run_energy_joules(candidate.prediction().run_energy_joules().mean());
+  choice.set_marginal_energy_joules(candidate.marginal_energy_joules());
+  choice.set_finish_in_seconds(candidate.finish_in_seconds());
+  choice.set_provenance(candidate.prediction().provenance());
+  return choice;
+}
+
 bool Same(const DeviceLoad& a, const DeviceLoad& b) {
   return a.free_at == b.free_at && a.committed.value() == b.committed.value();
 }
@@ -150,10 +163,29 @@ std::vector<DeviceLoad> InitialLoads(const Snapshot& snapshot) {
   return loads;
 }
 
+FleetView::Modes FleetView::DescribeModes(const JobView& job, const WorkAmount& work,
+                                          const std::vector<ModelWork>& models,
+                                          const DeviceView& view) const {
+  const v1::DeviceInfo& info = view.device.info();
+  Modes modes;
+  modes.push_back(Describe(job, work, models, view, view.device));
+  if (!info.sets_power_modes()) {
+    return modes;
+  }
+  v1::Device device = view.device;
+  for (const v1::PowerMode& mode : info.power_modes()) {
+    if (mode.name() != info.power_mode()) {
+      device.mutable_info()->set_power_mode(mode.name());
+      modes.push_back(Describe(job, work, models, view, device));
+    }
+  }
+  return modes;
+}
+
 FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& work,
                                          const std::vector<ModelWork>& models,
-                                         const DeviceView& view) const {
-  const v1::DeviceInfo& info = view.device.info();
+                                         const DeviceView& view, const v1::Device& in_mode) const {
+  const v1::DeviceInfo& info = in_mode.info();
   Described described;
   v1::Candidate& candidate = described.candidate;
   candidate.set_device_id(info.device_id());
@@ -162,10 +194,10 @@ FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& w
   candidate.set_emulated(info.emulated());
   candidate.set_power_mode(info.power_mode());
   std::optional<ComparablePrediction> chosen =
-      ChooseModel(job, models, *snapshot_.profiles, view.device, &candidate);
+      ChooseModel(job, models, *snapshot_.profiles, in_mode, &candidate);
   ComparablePrediction predicted =
       chosen.has_value() ? *std::move(chosen)
-                         : PredictToCompare(*snapshot_.profiles, view.device, work, job.inputs);
+                         : PredictToCompare(*snapshot_.profiles, in_mode, work, job.inputs);
   v1::Prediction& prediction = *candidate.mutable_prediction();
   prediction = std::move(predicted.prediction);
   if (job.models.empty() && job.peak_memory_bytes > 0) {
@@ -188,11 +220,9 @@ FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& w
   return described;
 }
 
-void FleetView::PlaceAt(const JobView& job, size_t device, const DeviceLoad& load,
-                        Shape& shape) const {
-  const DeviceView& view = snapshot_.devices[device];
-  const Described& described = (*shape.described)[device];
-  v1::Candidate& candidate = shape.candidates[device];
+FleetView::Rank FleetView::PlaceInMode(const JobView& job, const DeviceView& view,
+                                       const Described& described, const DeviceLoad& load,
+                                       v1::Candidate& candidate) const {
   const v1::Prediction& prediction = candidate.prediction();
   candidate.set_start_in_seconds(
       std::max(0.0, absl::ToDoubleSeconds(load.free_at - snapshot_.now)));
@@ -229,11 +259,57 @@ void FleetView::PlaceAt(const JobView& job, size_t device, const DeviceLoad& loa
   candidate.set_refused_by(refusal ? std::string(Rules()[refusing_rule].name) : "");
   candidate.set_reason(refusal ? refusal->reason : "");
   candidate.set_permanent(refusal && refusal->permanent);
+  if (!candidate.feasible()) {
+    return {};
+  }
+  return {true, candidate.cost(), candidate.finish_in_seconds(),
+          objective.equal_within_error ? described.deviation : 0};
+}
+
+// The present mode stays unless another one is cheaper by more than the error of both predictions,
+// or the present one is refused. Without any feasible mode a refusal that may pass is shown.
+size_t FleetView::ChooseMode(const std::vector<v1::Candidate>& modes,
+                             const std::vector<Rank>& ranks) {
+  size_t choice = 0;
+  for (size_t i = 1; i < modes.size(); ++i) {
+    if (ranks[i].feasible != ranks[choice].feasible) {
+      choice = ranks[i].feasible ? i : choice;
+    } else if (!ranks[i].feasible) {
+      choice = modes[choice].permanent() && !modes[i].permanent() ? i : choice;
+    } else if (ranks[i].cost < ranks[choice].cost) {
+      choice = i;
+    }
+  }
+  return ranks[0].feasible && EqualWithinError(ranks[choice], ranks[0]) ? 0 : choice;
+}
+
+void FleetView::PlaceAt(const JobView& job, size_t device, const DeviceLoad& load,
+                        Shape& shape) const {
+  const DeviceView& view = snapshot_.devices[device];
+  const Modes& modes = (*shape.described)[device];
   shape.loads[device] = load;
-  shape.ranks[device] = {};
-  if (candidate.feasible()) {
-    shape.ranks[device] = {true, candidate.cost(), candidate.finish_in_seconds(),
-                           objective.equal_within_error ? described.deviation : 0};
+  if (modes.size() == 1) {
+    shape.ranks[device] = PlaceInMode(job, view, modes.front(), load, shape.candidates[device]);
+    return;
+  }
+  std::vector<v1::Candidate> candidates;
+  std::vector<Rank> ranks;
+  for (const Described& mode : modes) {
+    candidates.push_back(mode.candidate);
+    ranks.push_back(PlaceInMode(job, view, mode, load, candidates.back()));
+  }
+  const size_t choice = ChooseMode(candidates, ranks);
+  shape.ranks[device] = ranks[choice];
+  v1::Candidate& chosen = shape.candidates[device];
+  chosen = candidates[choice];
+  chosen.set_sets_power_mode(choice != 0);
+  for (const v1::PowerMode& mode : view.device.info().power_modes()) {
+    const auto other = std::find_if(candidates.begin(), candidates.end(), [&](const auto& each) {
+      return each.power_mode() == mode.name();
+    });
+    if (mode.name() != chosen.power_mode() && other != candidates.end()) {
+      *chosen.add_other_power_modes() = ChoiceOfMode(*other);
+    }
   }
 }
 
@@ -248,6 +324,12 @@ bool FleetView::ComesBefore(const Shape& shape, size_t a, size_t b) {
   return rank(a) < rank(b);
 }
 
+// Deviations are standard deviations of the logarithm. Costs of 0 have none and are simply equal.
+bool FleetView::EqualWithinError(const Rank& cheaper, const Rank& other) {
+  return cheaper.cost > 0 &&
+         std::log(other.cost / cheaper.cost) < std::hypot(cheaper.deviation, other.deviation);
+}
+
 size_t FleetView::ChoiceOf(const Shape& shape) {
   const Rank& cheapest = shape.ranks[shape.order.front()];
   size_t choice = 0;
@@ -256,11 +338,8 @@ size_t FleetView::ChoiceOf(const Shape& shape) {
     if (!other.feasible) {
       break;
     }
-    // Deviations are standard deviations of the logarithm. Costs of 0 have none and are simply
-    // equal.
-    const bool equal = cheapest.cost > 0 && std::log(other.cost / cheapest.cost) <
-                                                std::hypot(cheapest.deviation, other.deviation);
-    if (equal && other.finish_in_seconds < shape.ranks[shape.order[choice]].finish_in_seconds) {
+    if (EqualWithinError(cheapest, other) &&
+        other.finish_in_seconds < shape.ranks[shape.order[choice]].finish_in_seconds) {
       choice = i;
     }
   }
@@ -300,18 +379,18 @@ FleetView::Shape& FleetView::ShapeOf(const JobView& job, const WorkAmount& work,
   std::iota(shape.order.begin(), shape.order.end(), size_t{0});
   if (described_key_ != work_key) {
     described_key_ = work_key;
-    std::vector<Described> described;
+    std::vector<Modes> described;
     described.reserve(snapshot_.devices.size());
     const std::vector<ModelWork> models = WorksOfModels(job, *snapshot_.profiles);
     for (const DeviceView& device : snapshot_.devices) {
-      described.push_back(Describe(job, work, models, device));
+      described.push_back(DescribeModes(job, work, models, device));
     }
-    described_ = std::make_shared<const std::vector<Described>>(std::move(described));
+    described_ = std::make_shared<const std::vector<Modes>>(std::move(described));
   }
   shape.described = described_;
   shape.candidates.clear();
-  for (const Described& described : *described_) {
-    shape.candidates.push_back(described.candidate);
+  for (const Modes& modes : *described_) {
+    shape.candidates.push_back(modes.front().candidate);
   }
   for (size_t i = 0; i < loads.size(); ++i) {
     PlaceAt(job, i, loads[i], shape);

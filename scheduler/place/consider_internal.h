@@ -40,6 +40,10 @@ std::vector<DeviceLoad> InitialLoads(const Snapshot& snapshot);
 // Each candidate is compared with the cheapest alone and never with a third one, so the choice
 // depends on the set of candidates and not on their order. With the objectives time and edp only
 // equal costs are equal, because the end is part of the cost.
+//
+// A device whose worker may set power modes (DeviceInfo.sets_power_modes) stands for its best mode.
+// The present mode stays unless another one is cheaper by more than the combined deviation, or the
+// present one is refused, as by a deadline.
 struct Considered {
   // The choice, then the other feasible candidates, cheapest first, then the refused ones by name.
   // The FleetView owns them.
@@ -87,9 +91,11 @@ class FleetView {
     std::optional<Refusal> refusal;
     size_t refusing_rule = 0;
   };
+  // A device in its present power mode, then in the others that its worker may set.
+  using Modes = std::vector<Described>;
   struct Shape {
     // In the order of Snapshot::devices, like loads and ranks.
-    std::shared_ptr<const std::vector<Described>> described;
+    std::shared_ptr<const std::vector<Modes>> described;
     std::vector<v1::Candidate> candidates;
     std::vector<DeviceLoad> loads;
     std::vector<Rank> ranks;
@@ -99,18 +105,27 @@ class FleetView {
   Shape& ShapeOf(const JobView& job, const WorkAmount& work, const std::vector<DeviceLoad>& loads);
   // Computes everything that depends on the load: the start, the battery, the rules, the rank.
   void PlaceAt(const JobView& job, size_t device, const DeviceLoad& load, Shape& shape) const;
+  Rank PlaceInMode(const JobView& job, const DeviceView& view, const Described& described,
+                   const DeviceLoad& load, v1::Candidate& candidate) const;
+  // Index of the mode that a device would run the job in. REQUIRES: the present mode is the first.
+  static size_t ChooseMode(const std::vector<v1::Candidate>& modes, const std::vector<Rank>& ranks);
+  static bool EqualWithinError(const Rank& cheaper, const Rank& other);
   static bool ComesBefore(const Shape& shape, size_t a, size_t b);
   // Position of the choice in `order`. REQUIRES: there is a feasible candidate.
   static size_t ChoiceOf(const Shape& shape);
+  Modes DescribeModes(const JobView& job, const WorkAmount& work,
+                      const std::vector<ModelWork>& models, const DeviceView& view) const;
+  // in_mode: the view's device with the power mode that is asked about.
   Described Describe(const JobView& job, const WorkAmount& work,
-                     const std::vector<ModelWork>& models, const DeviceView& view) const;
+                     const std::vector<ModelWork>& models, const DeviceView& view,
+                     const v1::Device& in_mode) const;
 
   const Snapshot& snapshot_;
   const ConsiderOptions options_;
   std::map<std::string, Shape> shapes_;
   // The latest work and each device's description for it, which are the same for every objective.
   std::string described_key_;
-  std::shared_ptr<const std::vector<Described>> described_;
+  std::shared_ptr<const std::vector<Modes>> described_;
 };
 
 // The choice: the first candidate if it is feasible; else null.

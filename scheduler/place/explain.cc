@@ -104,6 +104,9 @@ std::string ReasonOf(const Considered& considered, const ObjectiveRow& objective
   const v1::Candidate* const other = RunnerUp(considered);
   std::string reason = absl::StrCat(NameOf(*chosen), ": ", objective.format(chosen->cost()),
                                     objective.objective == v1::OBJECTIVE_TIME ? " until done" : "");
+  if (chosen->sets_power_mode()) {
+    absl::StrAppend(&reason, " in power mode ", chosen->power_mode(), ", which the worker sets");
+  }
   const bool waits = chosen->start_in_seconds() > 0;
   if (waits) {
     absl::StrAppend(&reason, "; waits ", FormatElapsed(absl::Seconds(chosen->start_in_seconds())),
@@ -136,9 +139,10 @@ v1::Placement PlacementOf(const Considered& considered, const ObjectiveRow& obje
   const size_t shown = considered.feasible > 0 ? static_cast<size_t>(considered.feasible)
                                                : considered.candidates.size();
   for (size_t i = 0; i < std::min(shown, kBestMax); ++i) {
-    *placement.add_best() = *considered.candidates[i];
+    v1::Candidate& best = *placement.add_best() = *considered.candidates[i];
     if (i > 0) {  // Bounded: the alternatives of the first candidate are enough.
-      placement.mutable_best()->rbegin()->clear_alternatives();
+      best.clear_alternatives();
+      best.clear_other_power_modes();
     }
   }
   for (const auto& [name, devices] : CountRefusals(considered)) {

@@ -8,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 
+#include "scheduler/predict/power_mode.h"
 #include "scheduler/predict/work.h"
 #include "scheduler/predict/workload_cost.h"
 
@@ -99,6 +100,7 @@ RunEstimate FromDatasheet(const RunQuery& query) {
   estimate.time_deviation = kDatasheetDeviation;
   estimate.own_time_deviation = kDatasheetDeviation;
   estimate.provenance = v1::PROVENANCE_DATASHEET;
+  estimate.power_mode = LargestPowerMode(query.device);
   switch (CurrencyOf(query.work.signature.method())) {
     case Currency::kFlops:
       estimate.run_seconds = cost / FlopsPerSecond(query.device);

@@ -96,6 +96,7 @@ RunEstimate ScaledFrom(const v1::ProfileRow& row, const RunQuery& query) {
   estimate.power_deviation = same ? kPowerPublishedDeviation : kPowerOtherModelDeviation;
   estimate.provenance = ProvenanceOf(row);
   estimate.idle_power_watts = row.idle_power_watts();
+  estimate.power_mode = row.power_mode();
   const absl::string_view source =
       row.source() == v1::PROFILE_SOURCE_PUBLISHED ? "published" : "measured";
   estimate.note =
@@ -182,6 +183,7 @@ RunEstimate TransferredFrom(const std::vector<const v1::ProfileRow*>& rows, cons
   estimate.power_deviation = kPowerOtherModelDeviation;
   estimate.provenance = v1::PROVENANCE_TRANSFERRED;
   estimate.idle_power_watts = shared.here->idle_power_watts();
+  estimate.power_mode = shared.here->power_mode();
   estimate.note =
       absl::StrFormat("transferred from %s, x%.3g by %s on both", rate.nearest->device_class(),
                       ratio, Name(shared.here->signature()));
@@ -268,7 +270,7 @@ std::optional<PowerEstimate> PowerFromRows(const ProfileTable& table, const RunQ
   }
   return PowerEstimate{best->power_watts().mean(),
                        best_rank >= 4 ? kPowerOtherModelDeviation : kPowerOtherMethodDeviation,
-                       absl::StrCat("watts of ", best->source_note())};
+                       absl::StrCat("watts of ", best->source_note()), best->power_mode()};
 }
 
 }  // namespace wattle::scheduler

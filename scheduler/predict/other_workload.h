@@ -24,6 +24,7 @@ struct PowerEstimate {
   double power_watts = 0;
   double deviation = 0;
   std::string note;
+  std::string power_mode{};  // of the row; empty: of the device's present mode, or not known
 };
 
 // Gross watts under load, for estimates that have only a time: from any row of the device or its

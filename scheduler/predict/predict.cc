@@ -13,6 +13,7 @@
 
 #include "scheduler/predict/datasheet.h"
 #include "scheduler/predict/other_workload.h"
+#include "scheduler/predict/power_mode.h"
 #include "scheduler/predict/same_workload.h"
 
 namespace wattle::scheduler {
@@ -32,6 +33,9 @@ constexpr double kStartSecondsDefault = 2.0;
 // Writing and loading keep one core busy, a run the whole board: they draw half of the run's watts
 // above idle.
 constexpr double kSurroundingPowerShare = 0.5;
+
+// A row of another power mode says little about speed and watts in this one.
+constexpr double kOtherPowerModeDeviation = 0.35;
 
 v1::Interval IntervalOf(double mean, double deviation) {
   v1::Interval interval;
@@ -66,19 +70,34 @@ RunEstimate BestEstimate(const ProfileTable& table, const RunQuery& query) {
   return datasheet;
 }
 
+// The power where the estimate has a time alone, and all of it carried into the device's present
+// power mode.
 void AddPower(const ProfileTable& table, const RunQuery& query, double idle_power_watts,
               RunEstimate* estimate) {
-  if (estimate->power_watts > 0) {
+  const v1::DeviceInfo& device = query.device;
+  const double factor = PowerModeFactor(device, estimate->power_mode);
+  const bool time_alone = estimate->power_watts <= 0;
+  if (time_alone) {
+    std::optional<PowerEstimate> power = PowerFromRows(table, query);
+    if (!power.has_value()) {
+      power = PowerFromDatasheet(device, idle_power_watts);
+    }
+    estimate->power_watts = power->power_watts * PowerModeFactor(device, power->power_mode);
+    estimate->power_deviation = power->deviation;
+    estimate->energy_joules = estimate->power_watts * estimate->run_seconds;
+    absl::StrAppend(&estimate->note, "; ", power->note);
+  }
+  CarryToPresentMode(factor, time_alone, idle_power_watts, estimate);
+  const bool other_mode = !estimate->power_mode.empty() && !device.power_mode().empty() &&
+                          estimate->power_mode != device.power_mode();
+  if (!other_mode || estimate->provenance == v1::PROVENANCE_DATASHEET) {
     return;
   }
-  std::optional<PowerEstimate> power = PowerFromRows(table, query);
-  if (!power.has_value()) {
-    power = PowerFromDatasheet(query.device, idle_power_watts);
+  for (double* deviation :
+       {&estimate->time_deviation, &estimate->own_time_deviation, &estimate->power_deviation}) {
+    *deviation = std::hypot(*deviation, kOtherPowerModeDeviation);
   }
-  estimate->power_watts = power->power_watts;
-  estimate->power_deviation = power->deviation;
-  estimate->energy_joules = power->power_watts * estimate->run_seconds;
-  absl::StrAppend(&estimate->note, "; ", power->note);
+  absl::StrAppend(&estimate->note, "; measured in power mode ", estimate->power_mode);
 }
 
 double LinkBytesPerSecond(const v1::Device& device) {

@@ -29,6 +29,7 @@ struct RunEstimate {
   double start_seconds = 0;     // Of the rows used; 0: not known.
   double idle_power_watts = 0;  // Of the rows used; 0: not known.
   int64_t peak_memory_bytes = 0;
+  std::string power_mode{};  // In which the rows were measured; empty: not known.
 };
 
 // The inputs of a level besides the rows.

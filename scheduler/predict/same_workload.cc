@@ -21,8 +21,6 @@ constexpr double kClassDeviation = 0.10;
 constexpr double kDistanceDeviation = 0.10;
 constexpr double kPowerRepeatDeviation = 0.04;
 constexpr double kPowerInterpolatedDeviation = 0.07;
-// A row of another power mode says little about speed and watts in this one.
-constexpr double kOtherPowerModeDeviation = 0.35;
 constexpr double kUnknownBatchDeviation = 0.12;
 constexpr double kUnknownLengthDeviation = 0.12;
 // The fixed cost of a step is searched over these multiples of its prior. The standard deviation of
@@ -163,9 +161,7 @@ RunEstimate Finish(const WorkloadRate& rate, const RunQuery& query) {
   estimate.start_seconds = row.start_seconds();
   estimate.idle_power_watts = row.idle_power_watts();
   estimate.peak_memory_bytes = row.peak_memory_bytes();
-  if (!SameMode(row, query.device)) {
-    Widen(kOtherPowerModeDeviation, &estimate);
-  }
+  estimate.power_mode = row.power_mode();
   return estimate;
 }
 

@@ -1,0 +1,59 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "scheduler/predict/power_mode.h"
+
+#include <algorithm>
+
+namespace wattle::scheduler {
+namespace {
+
+// Modes differ by no more: 5 to 60 W on any one board.
+constexpr double kSpeedFactorMax = 8;
+
+double NominalWatts(const v1::DeviceInfo& device, const std::string& name) {
+  for (const v1::PowerMode& mode : device.power_modes()) {
+    if (mode.name() == name) {
+      return std::max(0.0, mode.nominal_power_watts());
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+
+double PowerModeFactor(const v1::DeviceInfo& device, const std::string& from) {
+  const double there = NominalWatts(device, from);
+  const double here = NominalWatts(device, device.power_mode());
+  return there > 0 && here > 0 ? here / there : 1.0;
+}
+
+std::string LargestPowerMode(const v1::DeviceInfo& device) {
+  std::string largest;
+  double watts = 0;
+  for (const v1::PowerMode& mode : device.power_modes()) {
+    if (mode.nominal_power_watts() > watts) {
+      watts = mode.nominal_power_watts();
+      largest = mode.name();
+    }
+  }
+  return largest;
+}
+
+// Speed goes with the watts above idle. So the joules above idle stay as they are: no mode looks
+// better by a guess, and the measured mode is left only for its time.
+void CarryToPresentMode(double power_factor, bool power_is_of_present_mode, double idle_power_watts,
+                        RunEstimate* estimate) {
+  if (power_factor == 1.0) {
+    return;
+  }
+  const double there =
+      power_is_of_present_mode ? estimate->power_watts / power_factor : estimate->power_watts;
+  const double here = there * power_factor;
+  const bool above_idle = std::min(there, here) > idle_power_watts;
+  const double speed =
+      above_idle ? (here - idle_power_watts) / (there - idle_power_watts) : power_factor;
+  estimate->run_seconds /= std::clamp(speed, 1 / kSpeedFactorMax, kSpeedFactorMax);
+  estimate->power_watts = here;
+  estimate->energy_joules = here * estimate->run_seconds;
+}
+
+}  // namespace wattle::scheduler
