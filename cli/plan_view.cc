@@ -106,6 +106,47 @@ Table RunTable(const v1::PlanResponse& plan) {
   return table;
 }
 
+std::string ProvenanceWord(v1::Provenance provenance) {
+  v1::Prediction without_note;
+  without_note.set_provenance(provenance);
+  return ProvenanceWords(without_note);
+}
+
+// The modes of devices whose worker may set them: the one of the plan, then those that it was
+// preferred to. Empty where no device has a choice.
+Table PowerModeTable(const v1::PlanResponse& plan) {
+  Table table({{""},
+               {"device"},
+               {"power mode"},
+               {"device s", Align::kRight},
+               {"energy", Align::kRight},
+               {"marginal", Align::kRight},
+               {"from"},
+               {"", Align::kLeft, true}});
+  for (const v1::Candidate& candidate : plan.candidates()) {
+    if (candidate.other_power_modes().empty()) {
+      continue;
+    }
+    const v1::Prediction& prediction = candidate.prediction();
+    table.AddRow(
+        {Mark(candidate, plan), candidate.device_name(), candidate.power_mode(),
+         FormatSeconds(prediction.run_seconds().mean()),
+         FormatEnergy(Joules(prediction.run_energy_joules().mean())),
+         FormatEnergy(Joules(candidate.marginal_energy_joules())),
+         ProvenanceWord(prediction.provenance()),
+         candidate.sets_power_mode() ? "the worker sets it for the job" : "the device is in it"},
+        EmphasisOf(candidate, plan));
+    for (const v1::PowerModeChoice& other : candidate.other_power_modes()) {
+      table.AddRow({"", "", other.power_mode(), FormatSeconds(other.run_seconds()),
+                    FormatEnergy(Joules(other.run_energy_joules())),
+                    FormatEnergy(Joules(other.marginal_energy_joules())),
+                    ProvenanceWord(other.provenance()),
+                    other.feasible() ? "" : absl::StrCat("not: ", other.reason())});
+    }
+  }
+  return table;
+}
+
 Table BesideTable(const v1::PlanResponse& plan) {
   Table table({{""},
                {"device"},
@@ -243,6 +284,10 @@ std::string RenderPlan(const v1::JobSpec& spec, const v1::PlanResponse& plan,
     const Table alternatives = AlternativesTable(plan);
     if (!alternatives.empty()) {
       absl::StrAppend(&out, "\n", alternatives.Render(style));
+    }
+    const Table modes = PowerModeTable(plan);
+    if (!modes.empty()) {
+      absl::StrAppend(&out, "\n", modes.Render(style));
     }
   }
   absl::StrAppend(&out, "\n", ScaleNotes(plan));

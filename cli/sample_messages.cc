@@ -231,6 +231,29 @@ v1::PlanResponse SampleAlternativesPlan() {
   return plan;
 }
 
+v1::PlanResponse SamplePowerModePlan() {
+  v1::PlanResponse plan;
+  v1::Candidate& board = *plan.add_candidates() = Nano();
+  board.set_power_mode("7W");
+  board.set_sets_power_mode(true);
+  for (const char* mode : {"15W", "25W"}) {
+    v1::PowerModeChoice& other = *board.add_other_power_modes();
+    other.set_power_mode(mode);
+    other.set_feasible(mode[0] == '1');
+    other.set_reason(other.feasible() ? "" : "might end at 12 % of charge");
+    other.set_run_seconds(9000);
+    other.set_run_energy_joules(99000);
+    other.set_marginal_energy_joules(81000);
+    other.set_finish_in_seconds(9100);
+    other.set_provenance(v1::PROVENANCE_MEASURED_DEVICE);
+  }
+  plan.set_chosen_device_id(kNanoId);
+  plan.set_reason(
+      "nano-1: 20.14 Wh in power mode 7W, which the worker sets; the only feasible device");
+  plan.set_objective(v1::OBJECTIVE_ENERGY);
+  return plan;
+}
+
 v1::PlanResponse SampleInfeasiblePlan() {
   v1::PlanResponse plan;
   *plan.add_candidates() = Pi();

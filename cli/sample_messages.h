@@ -18,6 +18,7 @@ inline constexpr double kSampleNowUnixSeconds = 1'763'628'000.0;  // 2025-11-20 
 v1::ListDevicesResponse SampleDevices();
 v1::PlanResponse SamplePlan();              // published priors of GPT-2 Small; the Pi refused
 v1::PlanResponse SampleAlternativesPlan();  // a job with a quality floor
+v1::PlanResponse SamplePowerModePlan();     // one board, which would be set to a smaller mode
 v1::PlanResponse SampleInfeasiblePlan();    // every device refused
 v1::JobSpec SampleSpec();
 v1::Job SampleFinishedJob();    // "j1", with a receipt of an emulated device

@@ -32,6 +32,7 @@ absl::Time Now() {
 TEST(PlanViewTest, Golden) {
   ExpectGolden("plan.txt", RenderPlan(SampleSpec(), SamplePlan(), kPipe));
   ExpectGolden("plan_80_columns.txt", RenderPlan(SampleSpec(), SamplePlan(), kNarrow));
+  ExpectGolden("plan_power_modes.txt", RenderPlan(SampleSpec(), SamplePowerModePlan(), kPipe));
   ExpectGolden("plan_infeasible.txt", RenderPlan(SampleSpec(), SampleInfeasiblePlan(), kPipe));
   ExpectGolden("plan_alternatives.txt", RenderPlan(SampleSpec(), SampleAlternativesPlan(), kPipe));
   ExpectGolden("plan_empty_fleet.txt", RenderPlan(SampleSpec(), v1::PlanResponse(), kPipe));
