@@ -8,6 +8,8 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 
+#include "scheduler/predict/model_cost.h"
+#include "scheduler/predict/pass_time.h"
 #include "scheduler/predict/power_mode.h"
 #include "scheduler/predict/work.h"
 #include "scheduler/predict/workload_cost.h"
@@ -44,6 +46,12 @@ constexpr double kNominalPowerShare = 0.75;
 // Ratio of load to idle watts when only idle is known: 8 W to 3 W on a Pi 5.
 constexpr double kLoadOverIdle = 2.5;
 constexpr double kPowerWattsDefault = 10;
+// Of one pass, for each layer and for what surrounds the layers (embedding, head, the draw), which
+// counts as two layers. A layer is 15 to 20 operators: about 20 us each where a kernel is launched,
+// 10 us where it is a call.
+constexpr double kPassSecondsPerLayerOnAccelerator = 4e-4;
+constexpr double kPassSecondsPerLayerOnCpu = 2e-4;
+constexpr double kLayersAroundTheLayers = 2;
 
 struct Board {
   absl::string_view device_class;
@@ -86,6 +94,16 @@ double FlopsPerSecond(const v1::DeviceInfo& device) {
 
 }  // namespace
 
+double PassSecondsPrior(const v1::DeviceInfo& device, const v1::WorkloadSignature& signature) {
+  const double per_layer =
+      device.accelerator().empty() ? kPassSecondsPerLayerOnCpu : kPassSecondsPerLayerOnAccelerator;
+  const double reading = signature.method() == v1::METHOD_EVALUATE_ANSWERS
+                             ? WeightBytesPerToken(signature.model(), signature.quantization()) /
+                                   BytesPerSecond(device)
+                             : 0;
+  return (signature.model().layers() + kLayersAroundTheLayers) * per_layer + reading;
+}
+
 RunEstimate FromDatasheet(const RunQuery& query) {
   // A row without figures: values that the job omits take the defaults.
   v1::ProfileRow open;
@@ -97,8 +115,6 @@ RunEstimate FromDatasheet(const RunQuery& query) {
   }
   const double cost = CostOfWork(query.work, open, kStepFlopsPerParameter);
   RunEstimate estimate;
-  estimate.time_deviation = kDatasheetDeviation;
-  estimate.own_time_deviation = kDatasheetDeviation;
   estimate.provenance = v1::PROVENANCE_DATASHEET;
   estimate.power_mode = LargestPowerMode(query.device);
   switch (CurrencyOf(query.work.signature.method())) {
@@ -117,6 +133,15 @@ RunEstimate FromDatasheet(const RunQuery& query) {
       estimate.note = absl::StrFormat("roofline: %.3g million parameters", cost / 1e6);
       break;
   }
+  const double pass_seconds =
+      PassesOfWork(query.work) * PassSecondsPrior(query.device, query.work.signature);
+  const RunTime time{estimate.run_seconds, pass_seconds, pass_seconds};
+  if (time.pass_seconds > 0) {
+    absl::StrAppendFormat(&estimate.note, ", and %.3g s for passes", time.pass_seconds);
+  }
+  estimate.run_seconds = time.seconds();
+  estimate.time_deviation = CombinedDeviation(time, kDatasheetDeviation);
+  estimate.own_time_deviation = estimate.time_deviation;
   return estimate;
 }
 

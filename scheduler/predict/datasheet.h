@@ -12,6 +12,11 @@ namespace wattle::scheduler {
 
 RunEstimate FromDatasheet(const RunQuery& query);
 
+// Seconds of one pass over the model that no amount of work explains: launching kernels, calling
+// operators, drawing a token. A pass that answers a question also reads all weights. Before a
+// measurement the value is a guess for small models on boards (kPassDeviation, pass_time.h).
+double PassSecondsPrior(const v1::DeviceInfo& device, const v1::WorkloadSignature& signature);
+
 // Gross watts under load for a device class without a row that has watts. idle_power_watts: 0 if
 // unknown.
 PowerEstimate PowerFromDatasheet(const v1::DeviceInfo& device, double idle_power_watts);

@@ -4,6 +4,7 @@
 // of the factor that is bridged.
 #include "scheduler/predict/other_workload.h"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
+#include "scheduler/predict/pass_time.h"
 #include "scheduler/predict/same_workload.h"
 #include "scheduler/predict/work.h"
 #include "scheduler/predict/workload_cost.h"
@@ -28,6 +30,9 @@ constexpr double kModelDistanceDeviation = 0.35;
 constexpr double kOtherMethodDeviation = 0.20;
 constexpr double kRatioDeviation = 0.15;
 constexpr double kSimilarFactor = 4.0;
+// Passes are taken to last as long on one class as on the other. By how much the seconds of passes
+// may be off, where the prior of a pass may be off by a factor of e.
+constexpr double kPassRatioShare = 0.6;
 constexpr double kPowerPublishedDeviation = 0.08;
 constexpr double kPowerOtherModelDeviation = 0.15;
 constexpr double kPowerOtherMethodDeviation = 0.25;
@@ -49,8 +54,9 @@ bool SameCurrency(const v1::ProfileRow& row, const v1::WorkloadSignature& signat
   return CurrencyOf(row.signature().method()) == CurrencyOf(signature.method());
 }
 
-double SecondsPerCost(const v1::ProfileRow& row) {
-  return row.seconds_per_unit().mean() / CostPerUnit(row, kStepFlopsPerParameter);
+// Without the time of passes.
+double SecondsPerCost(const v1::ProfileRow& row, const RunQuery& query) {
+  return SplitRow(row, query, kStepFlopsPerParameter).seconds_per_cost;
 }
 
 double GrossWatts(const v1::ProfileRow& row) {
@@ -86,10 +92,13 @@ v1::Provenance ProvenanceOf(const v1::ProfileRow& row) {
 RunEstimate ScaledFrom(const v1::ProfileRow& row, const RunQuery& query) {
   RunEstimate estimate;
   const bool same = SameWorkload(row.signature(), query.work.signature);
-  estimate.run_seconds = SecondsPerCost(row) * CostOfWork(query.work, row, kStepFlopsPerParameter);
-  estimate.time_deviation = DeviationOf(row, query.work);
-  estimate.own_time_deviation =
-      row.source() == v1::PROFILE_SOURCE_PUBLISHED ? kPublishedDeviation : kRatioDeviation;
+  const RunTime time = TimeAtRate(SplitRow(row, query, kStepFlopsPerParameter),
+                                  CostOfWork(query.work, row, kStepFlopsPerParameter),
+                                  PassesOfWork(query.work), /*size_ratio=*/1);
+  estimate.run_seconds = time.seconds();
+  estimate.time_deviation = CombinedDeviation(time, DeviationOf(row, query.work));
+  estimate.own_time_deviation = CombinedDeviation(
+      time, row.source() == v1::PROFILE_SOURCE_PUBLISHED ? kPublishedDeviation : kRatioDeviation);
   estimate.energy_joules = GrossWatts(row) * estimate.run_seconds;
   // The paper's own watts, which it rounds separately from its joules.
   estimate.power_watts = row.power_watts().mean();
@@ -168,16 +177,20 @@ std::optional<Shared> NearestShared(const ProfileTable::ClassRows& here,
 
 RunEstimate TransferredFrom(const std::vector<const v1::ProfileRow*>& rows, const Shared& shared,
                             const RunQuery& query) {
-  const WorkloadRate rate = InterpolateRate(rows, query.work);
-  const double ratio = SecondsPerCost(*shared.here) / SecondsPerCost(*shared.there);
+  const WorkloadRate rate = InterpolateRate(rows, query);
+  const double ratio = SecondsPerCost(*shared.here, query) / SecondsPerCost(*shared.there, query);
+  RunTime time =
+      TimeAtRate(rate.seconds, CostOfWork(query.work, *rate.nearest, rate.step_flops_per_parameter),
+                 PassesOfWork(query.work), ratio);
+  time.pass_error_seconds = std::max(time.pass_error_seconds, kPassRatioShare * time.pass_seconds);
+  const double own_deviation = std::hypot(rate.deviation, kRatioDeviation);
   RunEstimate estimate;
-  estimate.run_seconds = ratio * rate.seconds_per_cost *
-                         CostOfWork(query.work, *rate.nearest, rate.step_flops_per_parameter);
-  estimate.time_deviation =
-      std::hypot(std::hypot(rate.deviation, kRatioDeviation),
-                 WildcardDeviation(rate.nearest->signature(), query.work.signature)) +
-      kModelDistanceDeviation * shared.distance;
-  estimate.own_time_deviation = std::hypot(rate.deviation, kRatioDeviation);
+  estimate.run_seconds = time.seconds();
+  estimate.time_deviation = CombinedDeviation(
+      time, std::hypot(own_deviation,
+                       WildcardDeviation(rate.nearest->signature(), query.work.signature)) +
+                kModelDistanceDeviation * shared.distance);
+  estimate.own_time_deviation = CombinedDeviation(time, own_deviation);
   estimate.power_watts = GrossWatts(*shared.here);
   estimate.energy_joules = estimate.power_watts * estimate.run_seconds;
   estimate.power_deviation = kPowerOtherModelDeviation;

@@ -70,20 +70,19 @@ double Weight(const v1::ProfileRow& row, const WorkAmount& work) {
 }
 
 struct LogMean {
-  double mean = 0;
+  double mean = 0;    // Of the seconds for a unit of cost, without those of passes.
   double misfit = 0;  // Sum of squares about the mean, in units of the repeat deviation.
 };
 
-LogMean MeanOfLogRates(const std::vector<const v1::ProfileRow*>& rows, const WorkAmount& work,
+LogMean MeanOfLogRates(const std::vector<const v1::ProfileRow*>& rows, const RunQuery& query,
                        double step_flops_per_parameter) {
   double weights = 0;
   LogMean result;
   std::vector<double> logs;
   for (const v1::ProfileRow* row : rows) {
-    logs.push_back(
-        std::log(row->seconds_per_unit().mean() / CostPerUnit(*row, step_flops_per_parameter)));
-    result.mean += Weight(*row, work) * logs.back();
-    weights += Weight(*row, work);
+    logs.push_back(std::log(SplitRow(*row, query, step_flops_per_parameter).seconds_per_cost));
+    result.mean += Weight(*row, query.work) * logs.back();
+    weights += Weight(*row, query.work);
   }
   result.mean /= weights;
   for (const double log : logs) {
@@ -94,15 +93,15 @@ LogMean MeanOfLogRates(const std::vector<const v1::ProfileRow*>& rows, const Wor
 
 // The step cost with the least misfit plus distance from the prior. Rows of one batch leave the
 // prior unchanged.
-double FitStepCost(const std::vector<const v1::ProfileRow*>& rows, const WorkAmount& work) {
+double FitStepCost(const std::vector<const v1::ProfileRow*>& rows, const RunQuery& query) {
   if (rows.size() < 2) {
     return kStepFlopsPerParameter;
   }
   double best = kStepFlopsPerParameter;
-  double best_penalty = MeanOfLogRates(rows, work, best).misfit;
+  double best_penalty = MeanOfLogRates(rows, query, best).misfit;
   for (const double multiple : kStepMultiples) {
     const double distance = multiple > 0 ? std::log2(multiple) : kStepZeroDistance;
-    const double penalty = MeanOfLogRates(rows, work, multiple * kStepFlopsPerParameter).misfit +
+    const double penalty = MeanOfLogRates(rows, query, multiple * kStepFlopsPerParameter).misfit +
                            Square(distance / kStepPriorDeviation);
     if (penalty < best_penalty) {
       best_penalty = penalty;
@@ -150,11 +149,13 @@ void Widen(double deviation, RunEstimate* estimate) {
 RunEstimate Finish(const WorkloadRate& rate, const RunQuery& query) {
   const v1::ProfileRow& row = *rate.nearest;
   RunEstimate estimate;
-  estimate.run_seconds =
-      rate.seconds_per_cost * CostOfWork(query.work, row, rate.step_flops_per_parameter);
-  estimate.time_deviation =
-      std::hypot(rate.deviation, WildcardDeviation(row.signature(), query.work.signature));
-  estimate.own_time_deviation = rate.deviation;
+  const RunTime time =
+      TimeAtRate(rate.seconds, CostOfWork(query.work, row, rate.step_flops_per_parameter),
+                 PassesOfWork(query.work), /*size_ratio=*/1);
+  estimate.run_seconds = time.seconds();
+  estimate.own_time_deviation = std::hypot(rate.deviation, CombinedDeviation(time, 0));
+  estimate.time_deviation = std::hypot(estimate.own_time_deviation,
+                                       WildcardDeviation(row.signature(), query.work.signature));
   estimate.power_watts = rate.power_watts;
   estimate.energy_joules = rate.power_watts * estimate.run_seconds;
   estimate.power_deviation = rate.rows == 1 ? kPowerRepeatDeviation : kPowerInterpolatedDeviation;
@@ -166,7 +167,7 @@ RunEstimate Finish(const WorkloadRate& rate, const RunQuery& query) {
 }
 
 RunEstimate FromExactRow(const v1::ProfileRow& row, const RunQuery& query, bool own) {
-  WorkloadRate rate = InterpolateRate({&row}, query.work);
+  WorkloadRate rate = InterpolateRate({&row}, query);
   rate.deviation = std::max(kRepeatDeviation, row.seconds_per_unit().relative_deviation());
   RunEstimate estimate = Finish(rate, query);
   if (!own) {
@@ -181,7 +182,7 @@ RunEstimate FromExactRow(const v1::ProfileRow& row, const RunQuery& query, bool 
 
 RunEstimate FromRows(const std::vector<const v1::ProfileRow*>& rows, const RunQuery& query,
                      bool own) {
-  RunEstimate estimate = Finish(InterpolateRate(rows, query.work), query);
+  RunEstimate estimate = Finish(InterpolateRate(rows, query), query);
   estimate.power_deviation = std::hypot(estimate.power_deviation, kPowerInterpolatedDeviation);
   if (!own) {
     Widen(kClassDeviation, &estimate);
@@ -238,18 +239,22 @@ double WildcardDeviation(const v1::WorkloadSignature& row, const v1::WorkloadSig
 }
 
 WorkloadRate InterpolateRate(const std::vector<const v1::ProfileRow*>& rows,
-                             const WorkAmount& work) {
+                             const RunQuery& query) {
   WorkloadRate rate;
   rate.rows = static_cast<int>(rows.size());
-  rate.step_flops_per_parameter = FitStepCost(rows, work);
-  rate.seconds_per_cost = std::exp(MeanOfLogRates(rows, work, rate.step_flops_per_parameter).mean);
+  rate.step_flops_per_parameter = FitStepCost(rows, query);
+  rate.seconds.seconds_per_cost =
+      std::exp(MeanOfLogRates(rows, query, rate.step_flops_per_parameter).mean);
   double weights = 0;
   rate.nearest = rows.front();
   double nearest_weight = -1;
   double power = 0;
   double power_weights = 0;
   for (const v1::ProfileRow* row : rows) {
-    const double weight = Weight(*row, work);
+    const double weight = Weight(*row, query.work);
+    const SplitRate split = SplitRow(*row, query, rate.step_flops_per_parameter);
+    rate.seconds.seconds_per_pass += weight * split.seconds_per_pass;
+    rate.seconds.pass_seconds_per_cost += weight * split.pass_seconds_per_cost;
     weights += weight;
     if (weight > nearest_weight) {
       nearest_weight = weight;
@@ -261,6 +266,8 @@ WorkloadRate InterpolateRate(const std::vector<const v1::ProfileRow*>& rows,
       power_weights += weight;
     }
   }
+  rate.seconds.seconds_per_pass /= weights;
+  rate.seconds.pass_seconds_per_cost /= weights;
   rate.power_watts = power_weights > 0 ? power / power_weights : 0;
   rate.deviation = std::hypot(1 / std::sqrt(weights), kRepeatDeviation);
   return rate;

@@ -10,6 +10,7 @@
 
 #include "absl/strings/string_view.h"
 
+#include "scheduler/predict/pass_time.h"
 #include "scheduler/predict/rate.h"
 #include "scheduler/predict/work.h"
 #include "scheduler/profiles/profile_table.h"
@@ -26,7 +27,7 @@ bool Serves(const v1::ProfileRow& row, const v1::DeviceInfo& device);
 
 // Seconds per unit of cost, from rows of one workload on one device or class.
 struct WorkloadRate {
-  double seconds_per_cost = 0;
+  SplitRate seconds;
   double deviation = 0;
   double step_flops_per_parameter = 0;
   double power_watts = 0;                   // 0: unknown.
@@ -34,11 +35,10 @@ struct WorkloadRate {
   int rows = 0;
 };
 
-// The rate at the batch and length of `work` from all `rows`. Nearer rows weigh more. Rows of
+// The rate at the batch and length of the job from all `rows`. Nearer rows weigh more. Rows of
 // different batches also determine the fixed cost of a step. REQUIRES: `rows` is not empty and has
 // measured rows of one workload.
-WorkloadRate InterpolateRate(const std::vector<const v1::ProfileRow*>& rows,
-                             const WorkAmount& work);
+WorkloadRate InterpolateRate(const std::vector<const v1::ProfileRow*>& rows, const RunQuery& query);
 
 // The best estimate from measured rows of this workload on this device or its class; nullopt if
 // there are none.

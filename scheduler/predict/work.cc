@@ -23,6 +23,7 @@ namespace {
 // Defaults as spec.proto documents them.
 constexpr int kBatchDefault = 8;
 constexpr double kNewTokensDefault = 32;
+constexpr int kAnswerTokensDefault = 32;
 constexpr double kCheckpointEveryStepsDefault = 50;
 constexpr double kTextWindowMax = 1024;
 // The weights and both moments, four bytes each.
@@ -351,6 +352,12 @@ absl::StatusOr<WorkAmount> EvaluateWork(const v1::EvaluateSpec& spec,
   work.units =
       work.unit == v1::WORK_UNIT_EXAMPLE ? work.examples : work.examples * work.tokens_per_example;
   work.steps = std::ceil(work.examples / batch);
+  if (spec.score_answers()) {
+    const int tokens =
+        spec.max_answer_tokens() > 0 ? spec.max_answer_tokens() : kAnswerTokensDefault;
+    // The question is one pass. Answers end before their limit: half of the tokens are expected.
+    work.answer_passes_per_example = 1 + tokens / 2.0;
+  }
   return work;
 }
 

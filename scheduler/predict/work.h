@@ -33,6 +33,8 @@ struct WorkAmount {
   double units_of_heldout = 0;    // Evaluations of held-out data, in equivalent training tokens.
   double examples = 0;            // Example passes, prompts, or windows of text.
   double tokens_per_example = 0;  // Including padding; 0: unknown.
+  // Tokens of an answer to an example of an evaluation, which are generated one at a time.
+  double answer_passes_per_example = 0;
   double steps =
       0;  // Optimizer steps, or batches; with an unknown batch, as if it were the default of 8.
   double parameters = 0;

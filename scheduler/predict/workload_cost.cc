@@ -10,10 +10,6 @@
 namespace wattle::scheduler {
 namespace {
 
-// A published generation row gives the time of a prompt without its tokens. 50 is the usual default
-// of the library that made it.
-constexpr double kPublishedTokensPerPrompt = 50;
-
 double Truncated(double tokens, const v1::WorkloadSignature& signature) {
   double limit = signature.model().context_length();
   if (signature.sequence_length() > 0) {

@@ -20,6 +20,10 @@ Currency CurrencyOf(v1::Method method);
 // of context, question and answer on average (development set) at 4.4 bytes per token.
 inline constexpr double kSquadTokensPerExample = 200;
 
+// A published generation row gives the time of a prompt without its tokens. 50 is the usual default
+// of the library that made it.
+inline constexpr double kPublishedTokensPerPrompt = 50;
+
 // Fixed work of an optimizer step (AdamW, clipping, clearing) in operations for each parameter.
 // Measured on one x86 core with a model of 30 million parameters and batches of 2 to 16: the time
 // of 44 training tokens, which is 270 operations for each parameter. This is a prior: rows of

@@ -1,0 +1,103 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+#include "scheduler/predict/pass_time.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "scheduler/predict/datasheet.h"
+#include "scheduler/predict/workload_cost.h"
+
+namespace wattle::scheduler {
+namespace {
+
+// 90 % of a normal variable lie within 1.645 standard deviations.
+constexpr double kInterval90 = 1.645;
+// An evaluated batch beside a generated token: the batch is packed and padded, and the loss of
+// each of its tokens is read back.
+constexpr double kPassesOfBatch = 4;
+// A row's time bounds its passes; a tenth is left for operations and bytes.
+constexpr double kPassShareMax = 0.9;
+
+double BatchOf(const v1::WorkloadSignature& signature, const WorkAmount& work) {
+  const int batch =
+      signature.batch_size() > 0 ? signature.batch_size() : work.signature.batch_size();
+  return std::max(1, batch);
+}
+
+double PassesOfExample(const v1::WorkloadSignature& signature, const WorkAmount& work) {
+  const double models = signature.method() == v1::METHOD_EVALUATE_AGAINST ? 2 : 1;
+  return models * kPassesOfBatch / BatchOf(signature, work) + work.answer_passes_per_example;
+}
+
+bool Evaluates(v1::Method method) {
+  return method == v1::METHOD_EVALUATE || method == v1::METHOD_EVALUATE_AGAINST ||
+         method == v1::METHOD_EVALUATE_ANSWERS;
+}
+
+// The factor e^(1.645 deviation) above the mean, less one.
+double RiseAt90(double deviation) {
+  return std::expm1(kInterval90 * deviation);
+}
+
+}  // namespace
+
+double PassesOfWork(const WorkAmount& work) {
+  const v1::Method method = work.signature.method();
+  if (method == v1::METHOD_GENERATE) {
+    return work.units / BatchOf(work.signature, work);
+  }
+  return Evaluates(method) ? work.examples * PassesOfExample(work.signature, work) : 0;
+}
+
+double PassesPerUnit(const v1::ProfileRow& row, const WorkAmount& work) {
+  const v1::WorkloadSignature& signature = row.signature();
+  if (signature.method() == v1::METHOD_GENERATE) {
+    return row.unit() == v1::WORK_UNIT_EXAMPLE ? kPublishedTokensPerPrompt
+                                               : 1 / BatchOf(signature, work);
+  }
+  if (!Evaluates(signature.method())) {
+    return 0;
+  }
+  const double of_example = PassesOfExample(signature, work);
+  if (row.unit() == v1::WORK_UNIT_EXAMPLE) {
+    return of_example;
+  }
+  return row.units_per_example() > 0 ? of_example / row.units_per_example() : 0;
+}
+
+SplitRate SplitRow(const v1::ProfileRow& row, const RunQuery& query,
+                   double step_flops_per_parameter) {
+  const double cost = CostPerUnit(row, step_flops_per_parameter);
+  const double seconds = row.seconds_per_unit().mean();
+  const double passes = PassesPerUnit(row, query.work);
+  const double prior_here = PassSecondsPrior(query.device, query.work.signature);
+  if (passes <= 0) {
+    return {seconds / cost, prior_here, 0};
+  }
+  const double prior_of_row = PassSecondsPrior(query.device, row.signature());
+  const double in_passes = std::min(passes * prior_of_row, kPassShareMax * seconds);
+  return {(seconds - in_passes) / cost, in_passes / passes * prior_here / prior_of_row,
+          in_passes / cost};
+}
+
+RunTime TimeAtRate(const SplitRate& rate, double cost, double passes, double size_ratio) {
+  RunTime time;
+  time.size_seconds = rate.seconds_per_cost * cost * size_ratio;
+  time.pass_seconds = rate.seconds_per_pass * passes;
+  // What the row's own passes took is not counted as the time of its sizes.
+  time.pass_error_seconds =
+      std::abs(time.pass_seconds - rate.pass_seconds_per_cost * cost * size_ratio);
+  return time;
+}
+
+double CombinedDeviation(const RunTime& time, double size_deviation) {
+  if (time.seconds() <= 0) {
+    return size_deviation;
+  }
+  const double rise = std::hypot(time.size_seconds * RiseAt90(size_deviation),
+                                 time.pass_error_seconds * RiseAt90(kPassDeviation));
+  return std::log1p(rise / time.seconds()) / kInterval90;
+}
+
+}  // namespace wattle::scheduler
