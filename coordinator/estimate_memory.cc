@@ -62,7 +62,8 @@ models::MemoryWorkload WorkloadOf(const v1::JobSpec& spec, int64_t max_positions
       workload.batch = OrUnknown(evaluate.batch_size(), declared, kBatchDefault);
       workload.sequence_tokens = std::min<int64_t>(
           OrUnknown(evaluate.sequence_length(), declared, kEvaluateWindow), max_positions);
-      // If the spec names no quantization, the files decide. FP32 is their largest form.
+      // A spec without quantization is of a model whose recipe is unknown. FP32 is the largest
+      // form.
       workload.recipe = RecipeOf(evaluate, kNoQuantization);
       workload.beside_reference = !evaluate.reference_model().empty();
       break;

@@ -193,6 +193,14 @@ TEST(DecoderConfigTest, AShapeCountsTheWeightsOfEveryFamily) {
     const v1::ModelShape kept = ToShape(*config);
     EXPECT_THAT(CheckModelShape(kept, "shape"), IsOk());
     EXPECT_EQ(ParameterCount(kept), static_cast<double>(config->parameter_count()));
+    for (const ModelTensor& tensor : ModelTensors(*config)) {
+      const auto matrix = FindMatrix(kept, tensor.name);
+      ASSERT_EQ(matrix.has_value(), tensor.is_multiplied(*config)) << tensor.name;
+      if (matrix.has_value()) {
+        EXPECT_EQ(matrix->rows, static_cast<double>(tensor.shape[0])) << tensor.name;
+        EXPECT_EQ(matrix->columns, static_cast<double>(tensor.shape[1])) << tensor.name;
+      }
+    }
     const std::vector<ModelTensor> tensors = ModelTensors(*config);
     const auto qkv = std::find_if(tensors.begin(), tensors.end(), [](const ModelTensor& tensor) {
       return tensor.slot == Slot::kQkv;

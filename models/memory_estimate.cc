@@ -91,14 +91,17 @@ int64_t LogitsBytes(const DecoderConfig& config, int64_t rows) {
 int64_t StoredWeightsBytes(const DecoderConfig& config, const v1::QuantizationRecipe& recipe) {
   double size = 0.0;
   for (const ModelTensor& tensor : ModelTensors(config)) {
-    const auto elements = static_cast<double>(tensor.element_count());
-    if (!tensor.is_multiplied(config)) {
-      size += elements * static_cast<double>(kFloatBytes);
+    const bool multiplied = tensor.is_multiplied(config);
+    const bool is_tokens = tensor.slot == Slot::kTokens && tensor.part == Part::kWeight;
+    if (!multiplied && !is_tokens) {
+      size += static_cast<double>(tensor.element_count() * kFloatBytes);
       continue;
     }
-    const bool is_head = tensor.slot == Slot::kTokens || tensor.slot == Slot::kHead;
-    size += StoredBytes(MatrixFormat(recipe, tensor.name, is_head),
-                        static_cast<double>(tensor.shape[0]), static_cast<double>(tensor.shape[1]));
+    const v1::TensorFormat format =
+        multiplied ? MatrixFormat(recipe, tensor.name, is_tokens || tensor.slot == Slot::kHead)
+                   : EmbeddingFormat(recipe);
+    size += StoredBytes(format, static_cast<double>(tensor.shape[0]),
+                        static_cast<double>(tensor.shape[1]));
   }
   return static_cast<int64_t>(size);
 }

@@ -133,6 +133,25 @@ TEST(MemoryEstimateTest, WeightsTakeWhatTheirRecipeSays) {
   EXPECT_GT(weights("int4-g64+head=int8"), weights("int4-g64"));
 }
 
+TEST(MemoryEstimateTest, EveryTensorHasTheFormatThatTheRecipeGivesIt) {
+  DecoderConfig untied = Gpt2Small();
+  untied.tied_embeddings = false;
+  const auto weights = [&](const v1::QuantizationRecipe& recipe) {
+    const auto estimate = EstimateMemory(
+        untied, {.task = MemoryTask::kGenerate, .sequence_tokens = 64, .recipe = recipe});
+    EXPECT_THAT(estimate, IsOk());
+    return estimate.ok() ? estimate->weights_bytes : 0;
+  };
+  const int64_t plain = weights(Recipe("int4-g64"));
+  constexpr int64_t kTable = 50257LL * 768;
+  EXPECT_EQ(plain - weights(Recipe("int4-g64+embedding=int8")), 3 * kTable - 4 * 50257)
+      << "a table of its own that is looked up alone";
+  v1::QuantizationRecipe adaptive = Recipe("int4-g64");
+  adaptive.add_exceptions()->set_tensor("layers.2.up.weight");
+  adaptive.mutable_exceptions(0)->mutable_format()->set_bits(8);
+  EXPECT_EQ(weights(adaptive) - plain, 3072 * (768 / 2 + 4 - 768 / 64 * 2));
+}
+
 TEST(MemoryEstimateTest, CompensationTakesALayerAndItsStatisticsMore) {
   const MemoryWorkload nearest = {.task = MemoryTask::kQuantize, .recipe = Recipe("int4-g64")};
   MemoryWorkload compensated = nearest;

@@ -4,8 +4,10 @@
 
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 
 namespace wattle {
 namespace {
@@ -15,6 +17,9 @@ constexpr int kLayersMax = 1000;
 constexpr int kWidthMax = 65536;
 constexpr int kVocabularyMax = 4000000;
 constexpr int kContextMax = 4000000;
+
+constexpr absl::string_view kHeadTensor = "head.weight";
+constexpr absl::string_view kTokensTensor = "tokens.weight";
 
 constexpr Architecture kArchitectures[] = {
     {.name = "gemma", .gated_mlp = true},
@@ -159,6 +164,39 @@ double MatmulParameterCount(const v1::ModelShape& shape) {
   const double attention = (2.0 + 2.0 * KvShare(shape)) * AttentionWidth(shape);
   const double mlp = (UpMatrices(shape) + 1.0) * MlpWidth(shape);
   return shape.layers() * shape.width() * (attention + mlp) + HeadWeights(shape);
+}
+
+std::optional<MatrixSize> FindMatrix(const v1::ModelShape& shape, absl::string_view tensor) {
+  const double width = shape.width();
+  if (IsHeadTensor(tensor)) {
+    const bool has = tensor == (shape.untied_head() ? kHeadTensor : kTokensTensor);
+    return has ? std::optional<MatrixSize>({static_cast<double>(shape.vocabulary_size()), width})
+               : std::nullopt;
+  }
+  const std::vector<absl::string_view> parts = absl::StrSplit(tensor, '.');
+  int layer = 0;
+  if (parts.size() != 4 || parts[0] != "layers" || !absl::SimpleAtoi(parts[1], &layer) ||
+      layer < 0 || layer >= shape.layers() || parts[3] != "weight") {
+    return std::nullopt;
+  }
+  const double attention = AttentionWidth(shape);
+  if (parts[2] == "qkv") {
+    return MatrixSize{attention * (1.0 + 2.0 * KvShare(shape)), width};
+  }
+  if (parts[2] == "attention_output") {
+    return MatrixSize{width, attention};
+  }
+  if (parts[2] == "up") {
+    return MatrixSize{UpMatrices(shape) * MlpWidth(shape), width};
+  }
+  if (parts[2] == "down") {
+    return MatrixSize{width, MlpWidth(shape)};
+  }
+  return std::nullopt;
+}
+
+bool IsHeadTensor(absl::string_view tensor) {
+  return tensor == kHeadTensor || tensor == kTokensTensor;
 }
 
 double ParameterCount(const v1::ModelShape& shape) {

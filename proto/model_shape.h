@@ -6,6 +6,7 @@
 #ifndef WATTLE_PROTO_MODEL_SHAPE_H_
 #define WATTLE_PROTO_MODEL_SHAPE_H_
 
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -57,6 +58,18 @@ absl::Status CheckModelShape(const v1::ModelShape& shape, absl::string_view fiel
 // Weights of the matrix products that each token passes: the layers' (12 width² each for GPT-2) and
 // the head's.
 [[nodiscard]] double MatmulParameterCount(const v1::ModelShape& shape);
+
+struct MatrixSize {
+  double rows = 0.0;  // output channels
+  double columns = 0.0;
+};
+// The size of a matrix that each token passes, by the name that models/tensors.h gives it
+// ("layers.3.qkv.weight"); nullopt: the model has none of that name.
+[[nodiscard]] std::optional<MatrixSize> FindMatrix(const v1::ModelShape& shape,
+                                                   absl::string_view tensor);
+// Whether the name is that of the output head, or of the token embedding, which is the head of a
+// tied model.
+[[nodiscard]] bool IsHeadTensor(absl::string_view tensor);
 
 }  // namespace wattle
 

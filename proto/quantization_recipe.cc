@@ -3,14 +3,18 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <set>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+
+#include "proto/model_shape.h"
 
 namespace wattle {
 namespace {
@@ -136,11 +140,12 @@ absl::StatusOr<v1::TensorFormat> ParseFormat(absl::string_view text) {
   return format;
 }
 
-// FNV-1a of the exceptions' text.
-uint32_t HashOf(absl::string_view text) {
-  uint32_t hash = 0x811c9dc5U;
+// 64-bit FNV-1a of the exceptions' text. 32 bits are too few: two of some 100,000 assignments
+// already share them (the test has such a pair).
+uint64_t HashOf(absl::string_view text) {
+  uint64_t hash = 0xcbf29ce484222325U;
   for (const char c : text) {
-    hash = (hash ^ static_cast<unsigned char>(c)) * 0x01000193U;
+    hash = (hash ^ static_cast<unsigned char>(c)) * 0x00000100000001b3U;
   }
   return hash;
 }
@@ -182,17 +187,17 @@ std::string RecipeIdentity(const v1::QuantizationRecipe& recipe) {
   if (const std::string cache = FormatName(KeysAndValues(recipe)); cache != "fp32") {
     absl::StrAppend(&identity, "+kv=", cache);
   }
-  if (recipe.exceptions_size() > 0) {
-    std::vector<std::string> lines;
-    for (const v1::TensorException& exception : recipe.exceptions()) {
-      lines.push_back(absl::StrCat(exception.tensor(), "=", FormatName(exception.format()), "\n"));
+  std::vector<std::string> lines;
+  for (const v1::TensorException& exception : recipe.exceptions()) {
+    const std::string format = FormatName(exception.format());
+    const bool is_head = IsHeadTensor(exception.tensor());
+    if (format != FormatName(is_head ? Head(recipe) : Matrices(recipe))) {
+      lines.push_back(absl::StrCat(exception.tensor(), "=", format, "\n"));
     }
+  }
+  if (!lines.empty()) {
     std::sort(lines.begin(), lines.end());
-    std::string text;
-    for (const std::string& line : lines) {
-      text += line;
-    }
-    absl::StrAppendFormat(&identity, "+%dx%08x", recipe.exceptions_size(), HashOf(text));
+    absl::StrAppendFormat(&identity, "+%dx%016x", lines.size(), HashOf(absl::StrJoin(lines, "")));
   }
   return identity == "fp32" ? kNoQuantization : identity;
 }
@@ -272,9 +277,14 @@ absl::Status CheckRecipe(const v1::QuantizationRecipe& recipe) {
       return status;
     }
   }
+  std::set<absl::string_view> tensors;
   for (const v1::TensorException& exception : recipe.exceptions()) {
     if (exception.tensor().empty()) {
       return absl::InvalidArgumentError("recipe.exceptions: one names no tensor");
+    }
+    if (!tensors.insert(exception.tensor()).second) {
+      return absl::InvalidArgumentError(absl::StrCat("recipe.exceptions: ", exception.tensor(),
+                                                     " is named twice; leave one of the two out"));
     }
     if (const absl::Status status =
             CheckFormat(absl::StrCat("exceptions[", exception.tensor(), "]"), exception.format());

@@ -26,7 +26,8 @@ inline constexpr char kAdaptiveQuantization[] = "adaptive";
 // One text for one recipe: equal recipes have equal identities. "none" is FP32 everywhere; "int8",
 // "int4-g64" (group of 64), "nf4-g64", "int4a-g32" (asymmetric) or "bf16" say the format of the
 // layers' matrices and the head. What differs from that follows: "int4-g64+head=int8+kv=int8". A
-// recipe with exceptions for single tensors ends with their number and a hash, "+3x9f0c21d4".
+// recipe with exceptions for single tensors ends with their number and a hash of all of them,
+// "+3x8b31f0429f0c21d4"; an exception that says what holds without it does not count.
 [[nodiscard]] std::string RecipeIdentity(const v1::QuantizationRecipe& recipe);
 
 // The recipe of an identity. Errors: kInvalidArgument for a text that is none, or one with

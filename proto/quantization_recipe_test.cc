@@ -2,6 +2,8 @@
 #include "proto/quantization_recipe.h"
 
 #include <set>
+#include <utility>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -52,7 +54,7 @@ TEST(QuantizationRecipeTest, ExceptionsChangeTheIdentityWhateverTheirOrder) {
   add(other, "a", 8);
   v1::QuantizationRecipe third = *recipe;
   add(third, "a", 8);
-  add(third, "b", 4);
+  add(third, "b", 16);
   EXPECT_EQ(RecipeIdentity(one), RecipeIdentity(other));
   EXPECT_EQ(
       std::set<std::string>({RecipeIdentity(*recipe), RecipeIdentity(one), RecipeIdentity(third)})
@@ -63,6 +65,48 @@ TEST(QuantizationRecipeTest, ExceptionsChangeTheIdentityWhateverTheirOrder) {
   EXPECT_EQ(FormatName(MatrixFormat(one, "c", false)), "int4-g64");
   EXPECT_THAT(RecipeOfIdentity(RecipeIdentity(one)),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("give the recipe itself")));
+}
+
+v1::QuantizationRecipe Int4With(const std::vector<std::pair<const char*, int>>& bits_by_tensor) {
+  v1::QuantizationRecipe recipe = *RecipeOfIdentity("int4-g64");
+  for (const auto& [tensor, bits] : bits_by_tensor) {
+    v1::TensorException& exception = *recipe.add_exceptions();
+    exception.set_tensor(tensor);
+    exception.mutable_format()->set_bits(bits);
+  }
+  return recipe;
+}
+
+TEST(QuantizationRecipeTest, DifferentAssignmentsHaveDifferentIdentities) {
+  // The two share the 32-bit FNV-1a hash 0xf270e71c.
+  EXPECT_NE(RecipeIdentity(Int4With({{"layers.0.qkv.weight", 32},
+                                     {"layers.1.up.weight", 32},
+                                     {"layers.3.attention_output.weight", 8},
+                                     {"layers.3.up.weight", 8}})),
+            RecipeIdentity(Int4With({{"layers.1.qkv.weight", 32},
+                                     {"layers.2.up.weight", 32},
+                                     {"layers.4.qkv.weight", 8},
+                                     {"layers.5.qkv.weight", 32}})));
+}
+
+TEST(QuantizationRecipeTest, AnExceptionThatChangesNothingIsNotInTheIdentity) {
+  EXPECT_EQ(RecipeIdentity(Int4With({{"layers.0.qkv.weight", 4}})), "int4-g64");
+  EXPECT_EQ(RecipeIdentity(Int4With({{"layers.0.qkv.weight", 8}, {"layers.1.qkv.weight", 4}})),
+            RecipeIdentity(Int4With({{"layers.0.qkv.weight", 8}})));
+  // The head's exception stands beside the head's format, not the matrices'.
+  v1::QuantizationRecipe recipe = Int4With({{"tokens.weight", 8}});
+  EXPECT_NE(RecipeIdentity(recipe), "int4-g64");
+  recipe.mutable_head()->set_bits(8);
+  EXPECT_EQ(RecipeIdentity(recipe), "int4-g64+head=int8");
+  recipe.mutable_exceptions(0)->mutable_format()->set_bits(4);
+  EXPECT_NE(RecipeIdentity(recipe), "int4-g64+head=int8");
+}
+
+TEST(QuantizationRecipeTest, ATensorHasOneException) {
+  // The first of them would hold, and the identity would not say which that is.
+  EXPECT_THAT(CheckRecipe(Int4With({{"layers.0.qkv.weight", 8}, {"layers.0.qkv.weight", 32}})),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("recipe.exceptions: layers.0.qkv.weight is named twice")));
 }
 
 TEST(QuantizationRecipeTest, HeadFollowsTheMatricesUnlessItHasItsOwnFormat) {

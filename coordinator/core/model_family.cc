@@ -29,19 +29,10 @@ std::string ReferenceOf(const State& state, const v1::ArtifactInfo& artifact) {
                                    : absl::StrCat("job:", artifact.job_id(), "/output");
 }
 
-// The job as it would be if it asked for the model's own recipe.
-v1::JobSpec WithRecipe(v1::JobSpec spec, const v1::ArtifactInfo& model) {
-  const auto recipe = model.has_recipe() ? absl::StatusOr<v1::QuantizationRecipe>(model.recipe())
-                                         : RecipeOfIdentity(model.quantization());
-  if (!recipe.ok()) {
-    return spec;  // As FP32, the largest that it can be.
-  }
-  if (spec.has_generate()) {
-    *spec.mutable_generate()->mutable_recipe() = *recipe;
-  } else if (spec.has_evaluate()) {
-    *spec.mutable_evaluate()->mutable_recipe() = *recipe;
-  }
-  return spec;
+// Whether the spec asks for no quantization of its own.
+template <typename Spec>
+bool TakesTheFiles(const Spec& spec) {
+  return !spec.has_recipe() && spec.quantization() == v1::QUANTIZATION_UNSPECIFIED;
 }
 
 scheduler::ModelView ViewOf(const State& state, const PlanningInputs& inputs,
@@ -98,6 +89,20 @@ std::optional<v1::ModelQuality> QualityIn(const v1::Receipt& receipt, const v1::
 }
 
 }  // namespace
+
+v1::JobSpec WithRecipe(v1::JobSpec spec, const v1::ArtifactInfo& model) {
+  const auto recipe = model.has_recipe() ? absl::StatusOr<v1::QuantizationRecipe>(model.recipe())
+                                         : RecipeOfIdentity(model.quantization());
+  if (!recipe.ok()) {
+    return spec;  // As FP32, the largest that it can be.
+  }
+  if (spec.has_generate() && TakesTheFiles(spec.generate())) {
+    *spec.mutable_generate()->mutable_recipe() = *recipe;
+  } else if (spec.has_evaluate() && TakesTheFiles(spec.evaluate())) {
+    *spec.mutable_evaluate()->mutable_recipe() = *recipe;
+  }
+  return spec;
+}
 
 std::vector<scheduler::ModelView> FamilyOf(const State& state, const PlanningInputs& inputs,
                                            const v1::JobSpec& spec,

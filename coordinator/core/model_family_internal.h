@@ -24,6 +24,11 @@ std::vector<scheduler::ModelView> FamilyOf(const State& state, const PlanningInp
                                            const v1::JobSpec& spec,
                                            const std::vector<scheduler::InputView>& views);
 
+// The job as the model's files make it: a generate or evaluate job that asks for no quantization
+// gets the model's own recipe. Unchanged where the artifact does not tell its recipe, which then
+// counts as FP32, the largest that it can be.
+v1::JobSpec WithRecipe(v1::JobSpec spec, const v1::ArtifactInfo& model);
+
 // What is wrong with the models of a floor, whatever the device: the model is quantized itself, or
 // none can meet the floor. Empty: nothing.
 std::string WhyNoFamily(const v1::JobSpec& spec, const std::vector<scheduler::ModelView>& models);

@@ -12,6 +12,7 @@
 #include "base/status_matchers.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/planning.h"
+#include "proto/quantization_recipe.h"
 
 namespace wattle::core {
 namespace {
@@ -63,6 +64,9 @@ class ModelFamilyTest : public testing::Test {
     info.set_size_bytes(1'000'000);
     info.set_parameter_count(100'000);
     info.set_quantization(quantization);
+    if (next_recipe_.has_value()) {
+      *info.mutable_recipe() = *std::exchange(next_recipe_, std::nullopt);
+    }
     v1::ModelShape& shape = *info.mutable_model_shape();
     shape.set_architecture("gpt2");
     shape.set_layers(2);
@@ -139,6 +143,7 @@ class ModelFamilyTest : public testing::Test {
   Observations observations_;
   Instant now_{absl::UnixEpoch() + absl::Hours(500'000), Monotonic()};
   std::string last_id_;
+  std::optional<v1::QuantizationRecipe> next_recipe_;  // Of the artifact that is committed next.
   int submitted_ = 0;
   int64_t reports_ = 0;
 };
@@ -197,6 +202,78 @@ TEST_F(ModelFamilyTest, TheAlternativesAreTheModelAndAllThatWereMadeFromIt) {
     models.push_back(one.model());
   }
   EXPECT_THAT(models, ElementsAre("demo", "job:" + job + "/output"));
+}
+
+// An estimate that tells of which recipe the job was: bits of the matrices, and of exceptions.
+PlanningInputs BytesByRecipe() {
+  PlanningInputs inputs;
+  inputs.estimate_memory = [](const v1::JobSpec& spec, const v1::ModelShape&) {
+    const v1::QuantizationRecipe& recipe =
+        spec.has_generate() ? spec.generate().recipe() : spec.evaluate().recipe();
+    const int64_t bits = recipe.matrices().bits() == 0 ? 32 : recipe.matrices().bits();
+    return 1000 * bits + recipe.exceptions_size();
+  };
+  return inputs;
+}
+
+v1::QuantizationRecipe AdaptiveRecipe() {
+  v1::QuantizationRecipe recipe;
+  recipe.mutable_matrices()->set_bits(4);
+  recipe.add_exceptions()->set_tensor("layers.0.qkv.weight");
+  recipe.mutable_exceptions(0)->mutable_format()->set_bits(8);
+  return recipe;
+}
+
+TEST_F(ModelFamilyTest, EachModelsMemoryIsThatOfItsOwnRecipe) {
+  Quantize(v1::QUANTIZATION_INT8, "bbbb000022", "int8", {});  // Its identity says all.
+  next_recipe_ = AdaptiveRecipe();
+  Quantize(v1::QUANTIZATION_INT4, "bbbb000033", RecipeIdentity(*next_recipe_), {});
+  EXPECT_EQ(Info("bbbb000033").recipe().exceptions_size(), 1);
+  Submit(FloorSpec(1));
+  const scheduler::Snapshot snapshot = MakeSnapshot(state_, observations_, BytesByRecipe(), now_);
+  ASSERT_EQ(snapshot.queue.size(), 1U);
+  std::vector<std::string> bytes;
+  for (const scheduler::ModelView& model : snapshot.queue[0].models) {
+    bytes.push_back(model.artifact.artifact_id() + " " + std::to_string(model.peak_memory_bytes));
+  }
+  EXPECT_THAT(bytes, ElementsAre("aaaa000011 32000", "bbbb000022 8000", "bbbb000033 4001"));
+}
+
+TEST_F(ModelFamilyTest, AJobOnAQuantizedModelNeedsTheMemoryOfItsFiles) {
+  next_recipe_ = AdaptiveRecipe();
+  Quantize(v1::QUANTIZATION_INT4, "bbbb000033", RecipeIdentity(*next_recipe_), {});
+  const auto bytes = [&](const v1::JobSpec& spec) {
+    Submit(spec);
+    const auto snapshot = MakeSnapshot(state_, observations_, BytesByRecipe(), now_);
+    return snapshot.queue.empty() ? 0 : snapshot.queue.back().peak_memory_bytes;
+  };
+  v1::JobSpec spec;
+  spec.mutable_generate()->set_model("bbbb000033");
+  spec.mutable_generate()->add_prompts("Who?");
+  EXPECT_EQ(bytes(spec), 4001);
+  spec.mutable_evaluate()->set_model("bbbb000033");
+  spec.mutable_evaluate()->set_data("wiki");
+  EXPECT_EQ(bytes(spec), 4001);
+  spec.mutable_evaluate()->set_model("demo");
+  EXPECT_EQ(bytes(spec), 32'000);
+  // A recipe of the job's own counts for a model that has none.
+  spec.mutable_evaluate()->mutable_recipe()->mutable_matrices()->set_bits(8);
+  EXPECT_EQ(bytes(spec), 8000);
+}
+
+TEST_F(ModelFamilyTest, AnOutputToComeHasTheRecipeOfItsJob) {
+  next_recipe_ = v1::QuantizationRecipe();  // FP32 in so many words, as a push tells it.
+  Commit("aaaa000044", "told", v1::ARTIFACT_KIND_MODEL, "none", "");
+  v1::JobSpec quantize;
+  quantize.mutable_quantize()->set_model("told");
+  *quantize.mutable_quantize()->mutable_recipe() = AdaptiveRecipe();
+  const std::string reference = "job:" + Submit(quantize) + "/output";
+  v1::PlanRequest request;
+  request.mutable_spec()->mutable_generate()->set_model(reference);
+  request.mutable_spec()->mutable_generate()->add_prompts("Who?");
+  const auto plan = DryRun(state_, observations_, BytesByRecipe(), request, now_);
+  ASSERT_THAT(plan, IsOk());
+  EXPECT_EQ(plan->candidates(0).prediction().peak_memory_bytes(), 4001);
 }
 
 TEST_F(ModelFamilyTest, AnAttemptIsGivenTheModelThatWasChosen) {

@@ -105,6 +105,10 @@ absl::StatusOr<v1::ArtifactInfo> Foresee(const State& state, const std::vector<v
         model.set_quantization(!wanted.ok() || wanted->empty()    ? kInt8Quantization
                                : *wanted == kAdaptiveQuantization ? "int4-g64"
                                                                   : *wanted);
+        model.clear_recipe();  // The parent's.
+        if (quantize.has_recipe()) {
+          *model.mutable_recipe() = quantize.recipe();
+        }
       }
       return model;
     }
@@ -135,12 +139,14 @@ int64_t PeakMemory(const PlanningInputs& inputs, const v1::JobSpec& spec,
     return 0;
   }
   const v1::ModelShape* shape = DeclaredShape(spec);
+  v1::JobSpec whole = WithKnownLength(spec, views);
   for (const scheduler::InputView& view : views) {
     if (view.field == "model" && view.artifact.has_model_shape()) {
       shape = &view.artifact.model_shape();
+      whole = WithRecipe(std::move(whole), view.artifact);
     }
   }
-  return shape == nullptr ? 0 : inputs.estimate_memory(WithKnownLength(spec, views), *shape);
+  return shape == nullptr ? 0 : inputs.estimate_memory(whole, *shape);
 }
 
 scheduler::DeviceView ViewOf(const State& state, const Observations& observations,

@@ -16,13 +16,16 @@ namespace {
 // Size of an adaptive recipe, relative to int4, if the job names no budget.
 constexpr double kAdaptiveBytesOverInt4 = 1.3;
 
-// The recipe of an identity, without the formats of single tensors that may end it ("+3x9f0c21d4").
-// An unknown identity counts as FP32.
-v1::QuantizationRecipe RecipeWithoutExceptions(absl::string_view identity) {
+v1::QuantizationRecipe RecipeOf(const v1::WorkloadSignature& signature) {
+  if (signature.has_recipe()) {
+    return signature.recipe();
+  }
+  const absl::string_view identity = signature.quantization();
   absl::StatusOr<v1::QuantizationRecipe> recipe = RecipeOfIdentity(identity);
-  if (!recipe.ok()) {
+  if (!recipe.ok()) {  // A row of an older version: the hash of its formats of single tensors.
     recipe = RecipeOfIdentity(identity.substr(0, identity.rfind('+')));
   }
+  // An unknown identity counts as FP32.
   return recipe.ok() ? *std::move(recipe) : v1::QuantizationRecipe();
 }
 
@@ -54,12 +57,9 @@ double AdapterParameterCount(const v1::ModelShape& shape, double rank) {
   return rank * shape.layers() * sides;
 }
 
-double WeightBytesPerToken(const v1::ModelShape& shape, absl::string_view quantization) {
-  if (quantization == kAdaptiveQuantization) {
-    return kAdaptiveBytesOverInt4 * WeightBytesPerToken(shape, "int4-g64");
-  }
-  const v1::QuantizationRecipe recipe = RecipeWithoutExceptions(quantization);
+double WeightBytesPerToken(const v1::ModelShape& shape, const v1::QuantizationRecipe& recipe) {
   const v1::TensorFormat matrices = MatrixFormat(recipe, "", /*is_head=*/false);
+  const v1::TensorFormat head = MatrixFormat(recipe, "", /*is_head=*/true);
   const double width = shape.width();
   const double attention = AttentionWidth(shape);
   const double layer =
@@ -67,8 +67,23 @@ double WeightBytesPerToken(const v1::ModelShape& shape, absl::string_view quanti
       StoredBytes(matrices, width, attention) +                                 // output
       StoredBytes(matrices, UpMatrices(shape) * MlpWidth(shape), width) +
       StoredBytes(matrices, width, MlpWidth(shape));
-  return shape.layers() * layer +
-         StoredBytes(MatrixFormat(recipe, "", /*is_head=*/true), shape.vocabulary_size(), width);
+  double bytes = shape.layers() * layer + StoredBytes(head, shape.vocabulary_size(), width);
+  for (const v1::TensorException& exception : recipe.exceptions()) {
+    if (const auto matrix = FindMatrix(shape, exception.tensor()); matrix.has_value()) {
+      bytes += StoredBytes(exception.format(), matrix->rows, matrix->columns) -
+               StoredBytes(IsHeadTensor(exception.tensor()) ? head : matrices, matrix->rows,
+                           matrix->columns);
+    }
+  }
+  return bytes;
+}
+
+double WeightBytesPerToken(const v1::WorkloadSignature& signature) {
+  if (signature.quantization() == kAdaptiveQuantization) {
+    return kAdaptiveBytesOverInt4 *
+           WeightBytesPerToken(signature.model(), *RecipeOfIdentity("int4-g64"));
+  }
+  return WeightBytesPerToken(signature.model(), RecipeOf(signature));
 }
 
 }  // namespace wattle::scheduler

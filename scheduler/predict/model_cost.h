@@ -6,10 +6,8 @@
 #ifndef WATTLE_SCHEDULER_PREDICT_MODEL_COST_H_
 #define WATTLE_SCHEDULER_PREDICT_MODEL_COST_H_
 
-#include "absl/status/status.h"
-#include "absl/strings/string_view.h"
-
 #include "wattle/v1/profile.pb.h"
+#include "wattle/v1/quantization.pb.h"
 
 namespace wattle::scheduler {
 
@@ -31,10 +29,12 @@ double AdapterTrainingFlopsPerToken(const v1::ModelShape& shape, double attended
 double AdapterParameterCount(const v1::ModelShape& shape, double rank);
 
 // Bytes of weights that generating one token reads, scales included: the matrices of the layers and
-// the head, in the recipe's formats. quantization: the identity of a recipe
-// (proto/quantization_recipe.h). Formats of single tensors, which the identity does not hold, count
-// as the layers' format; "adaptive" as 1.3 times int4, the default budget of its search.
-double WeightBytesPerToken(const v1::ModelShape& shape, absl::string_view quantization);
+// the head, each in the format that the recipe gives it.
+double WeightBytesPerToken(const v1::ModelShape& shape, const v1::QuantizationRecipe& recipe);
+// The same by the signature's recipe, or, where its name says all, by `quantization`; "adaptive"
+// counts as 1.3 times int4, the default budget of its search. Where a row tells the name alone of a
+// recipe with formats of single tensors, they count as the layers' format.
+double WeightBytesPerToken(const v1::WorkloadSignature& signature);
 
 }  // namespace wattle::scheduler
 

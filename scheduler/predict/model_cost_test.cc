@@ -4,6 +4,7 @@
 #include "gtest/gtest.h"
 
 #include "proto/model_shape.h"
+#include "proto/quantization_recipe.h"
 
 namespace wattle::scheduler {
 namespace {
@@ -17,6 +18,13 @@ v1::ModelShape Gpt2Small() {
   shape.set_vocabulary_size(50257);
   shape.set_context_length(1024);
   return shape;
+}
+
+double BytesOf(const char* quantization) {
+  v1::WorkloadSignature signature;
+  *signature.mutable_model() = Gpt2Small();
+  signature.set_quantization(quantization);
+  return WeightBytesPerToken(signature);
 }
 
 TEST(ModelCostTest, FlopsFollowTheFormula) {
@@ -35,19 +43,34 @@ TEST(ModelCostTest, ATokenReadsEveryMatrixInItsFormatWithItsScales) {
   constexpr double kLayerRows = 12.0 * (3 * 768 + 768 + 3072 + 768);
   constexpr double kHeadRows = 50257;
   constexpr double kInt4 = 0.5 + 2.0 / 64;  // An FP16 scale for each group of 64.
-  const v1::ModelShape shape = Gpt2Small();
-  EXPECT_DOUBLE_EQ(WeightBytesPerToken(shape, "none"), 4 * (kLayers + kHead));
-  EXPECT_DOUBLE_EQ(WeightBytesPerToken(shape, "int8"),
-                   kLayers + kHead + 4 * (kLayerRows + kHeadRows));
-  EXPECT_DOUBLE_EQ(WeightBytesPerToken(shape, "int4-g64"), kInt4 * (kLayers + kHead));
-  EXPECT_DOUBLE_EQ(WeightBytesPerToken(shape, "int4-g64+head=int8+kv=int8"),
-                   kInt4 * kLayers + kHead + 4 * kHeadRows);
-  EXPECT_DOUBLE_EQ(WeightBytesPerToken(shape, "int8+head=fp32"),
-                   kLayers + 4 * kLayerRows + 4 * kHead);
-  EXPECT_DOUBLE_EQ(WeightBytesPerToken(shape, "int4-g64+head=int8+3x9f0c21d4"),
-                   WeightBytesPerToken(shape, "int4-g64+head=int8"));
-  EXPECT_DOUBLE_EQ(WeightBytesPerToken(shape, "adaptive"),
-                   1.3 * WeightBytesPerToken(shape, "int4-g64"));
+  EXPECT_DOUBLE_EQ(BytesOf("none"), 4 * (kLayers + kHead));
+  EXPECT_DOUBLE_EQ(BytesOf("int8"), kLayers + kHead + 4 * (kLayerRows + kHeadRows));
+  EXPECT_DOUBLE_EQ(BytesOf("int4-g64"), kInt4 * (kLayers + kHead));
+  EXPECT_DOUBLE_EQ(BytesOf("int4-g64+head=int8+kv=int8"), kInt4 * kLayers + kHead + 4 * kHeadRows);
+  EXPECT_DOUBLE_EQ(BytesOf("int8+head=fp32"), kLayers + 4 * kLayerRows + 4 * kHead);
+  EXPECT_DOUBLE_EQ(BytesOf("int4-g64+head=int8+3x8b31f0429f0c21d4"), BytesOf("int4-g64+head=int8"));
+  EXPECT_DOUBLE_EQ(BytesOf("adaptive"), 1.3 * BytesOf("int4-g64"));
+}
+
+TEST(ModelCostTest, FormatsOfSingleTensorsCount) {
+  v1::WorkloadSignature signature;
+  *signature.mutable_model() = Gpt2Small();
+  v1::QuantizationRecipe& recipe = *signature.mutable_recipe();
+  recipe = *RecipeOfIdentity("int4-g64");
+  EXPECT_DOUBLE_EQ(WeightBytesPerToken(signature), BytesOf("int4-g64"));
+  const auto with = [&](const char* tensor) {
+    recipe.clear_exceptions();
+    recipe.add_exceptions()->set_tensor(tensor);
+    recipe.mutable_exceptions(0)->mutable_format()->set_bits(8);
+    signature.set_quantization(RecipeIdentity(recipe));
+    return WeightBytesPerToken(signature) - BytesOf("int4-g64");
+  };
+  constexpr double kMore = 1 - 0.5 - 2.0 / 64;  // Of a weight; a row has its FP32 scale as well.
+  EXPECT_DOUBLE_EQ(with("layers.3.qkv.weight"), 3 * 768 * (768 * kMore + 4));
+  EXPECT_DOUBLE_EQ(with("layers.11.down.weight"), 768 * (3072 * kMore + 4));
+  EXPECT_DOUBLE_EQ(with("tokens.weight"), 50257 * (768 * kMore + 4)) << "which is the head";
+  EXPECT_DOUBLE_EQ(with("head.weight"), 0) << "the model has no other head";
+  EXPECT_DOUBLE_EQ(with("layers.12.qkv.weight"), 0) << "nor a thirteenth layer";
 }
 
 }  // namespace

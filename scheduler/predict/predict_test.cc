@@ -14,7 +14,9 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
+#include "proto/quantization_recipe.h"
 #include "scheduler/predict/model_cost.h"
+#include "scheduler/predict/same_workload.h"
 
 namespace wattle::scheduler {
 namespace {
@@ -266,6 +268,37 @@ TEST(PredictTest, NetEnergyIsAboveIdleWhereIdleIsKnown) {
   EXPECT_TRUE(prediction.idle_known());
   EXPECT_NEAR(prediction.net_energy_joules(),
               prediction.run_energy_joules().mean() - 3.5 * prediction.run_seconds().mean(), 1e-6);
+}
+
+// A generation with an int4 model of which one matrix is in another form.
+WorkAmount AdaptiveGeneration(const char* tensor, int bits) {
+  InputView model{"model", {}};
+  *model.artifact.mutable_model_shape() = Shape(6, 384);
+  v1::QuantizationRecipe& recipe = *model.artifact.mutable_recipe();
+  recipe = *RecipeOfIdentity("int4-g64");
+  recipe.add_exceptions()->set_tensor(tensor);
+  recipe.mutable_exceptions(0)->mutable_format()->set_bits(bits);
+  model.artifact.set_quantization(RecipeIdentity(recipe));
+  v1::JobSpec spec;
+  spec.mutable_generate()->set_model("m");
+  spec.mutable_generate()->add_prompts("The mast is");
+  return WorkOf(spec, {model}, ProfileTable()).value();
+}
+
+TEST(PredictTest, AdaptiveModelsOfDifferentAssignmentsShareNoMeasurement) {
+  const v1::Device device = MakeDevice("d1", "board-a", false);
+  const WorkAmount one = AdaptiveGeneration("layers.0.down.weight", 8);
+  const WorkAmount other = AdaptiveGeneration("tokens.weight", 32);
+  ProfileTable table;
+  Learn(device, one, {0.1, 5e10, 9}, &table);
+  EXPECT_TRUE(IsMeasured(table, {device.info(), one}));
+  EXPECT_FALSE(IsMeasured(table, {device.info(), other}));
+  // The other's prediction is scaled by the bytes that its own matrices have.
+  const double ratio = WeightBytesPerToken(other.signature) / WeightBytesPerToken(one.signature);
+  EXPECT_GT(ratio, 3) << "the head is the largest matrix by far";
+  EXPECT_NEAR(Predict(table, device, other, {}).run_seconds().mean() /
+                  Predict(table, device, one, {}).run_seconds().mean(),
+              ratio, 0.01 * ratio);
 }
 
 TEST(PredictTest, PublishedGenerationRowsServeThePi) {

@@ -139,11 +139,14 @@ absl::Status SetQuantization(const Spec& spec, absl::Span<const InputView> input
   const v1::ArtifactInfo* const model = FindInput(inputs, "model");
   if (!wanted.empty()) {
     signature.set_quantization(wanted);
-    if (spec.recipe().exceptions_size() > 0) {  // the identity does not contain them
+    if (spec.recipe().exceptions_size() > 0) {  // the identity holds their hash alone
       *signature.mutable_recipe() = spec.recipe();
     }
   } else if (model != nullptr && !model->quantization().empty()) {
     signature.set_quantization(model->quantization());
+    if (model->recipe().exceptions_size() > 0) {
+      *signature.mutable_recipe() = model->recipe();
+    }
   }
   return absl::OkStatus();
 }
@@ -260,7 +263,7 @@ absl::StatusOr<WorkAmount> QuantizeWork(const v1::QuantizeSpec& spec,
   work.unit = v1::WORK_UNIT_PARAMETER;
   work.units = work.parameters;
   work.steps = shape.layers();
-  work.result_bytes = WeightBytesPerToken(shape, work.signature.quantization());
+  work.result_bytes = WeightBytesPerToken(work.signature);
   return work;
 }
 

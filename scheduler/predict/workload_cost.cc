@@ -94,7 +94,7 @@ double CostPerUnit(const v1::ProfileRow& row, double step_flops_per_parameter) {
     case Currency::kFlops:
       return FlopsPerUnit(row, step_flops_per_parameter);
     case Currency::kWeightBytes:
-      return WeightBytesPerToken(row.signature().model(), row.signature().quantization()) *
+      return WeightBytesPerToken(row.signature()) *
              (row.unit() == v1::WORK_UNIT_EXAMPLE ? kPublishedTokensPerPrompt : 1);
     case Currency::kParameters:
       break;
@@ -108,8 +108,7 @@ double CostOfWork(const WorkAmount& work, const v1::ProfileRow& row,
     case Currency::kFlops:
       return FlopsOfWork(work, row, step_flops_per_parameter);
     case Currency::kWeightBytes:
-      return work.units *
-             WeightBytesPerToken(work.signature.model(), work.signature.quantization());
+      return work.units * WeightBytesPerToken(work.signature);
     case Currency::kParameters:
       break;
   }
@@ -121,7 +120,7 @@ double CostPerToken(const v1::WorkloadSignature& signature) {
     case Currency::kFlops:
       return FlopsPerToken(signature, Truncated(kSquadTokensPerExample, signature));
     case Currency::kWeightBytes:
-      return WeightBytesPerToken(signature.model(), signature.quantization());
+      return WeightBytesPerToken(signature);
     case Currency::kParameters:
       break;
   }

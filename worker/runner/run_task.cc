@@ -174,7 +174,7 @@ v1::RunnerResult Result(const v1::RunnerTask& task, const engine::ModelFigures& 
   *signature.mutable_model() = result.model_shape();
   signature.set_precision("fp32");
   signature.set_quantization(result.quantization());
-  if (model.recipe.exceptions_size() > 0) {  // which the identity does not hold
+  if (model.recipe.exceptions_size() > 0) {  // the identity holds their hash alone
     *signature.mutable_recipe() = model.recipe;
   }
   signature.set_engine("wattle");

@@ -30,8 +30,9 @@ class FakePorts final : public AgentPorts {
   }
   void KillRunner() override { ++kills; }
   void StartFetch(const v1::Assignment& /*assignment*/) override { ++fetches; }
-  void StartUpload(const std::string& directory, const v1::ArtifactInfo& /*info*/) override {
+  void StartUpload(const std::string& directory, const v1::ArtifactInfo& info) override {
     uploads.push_back(directory);
+    uploaded = info;
   }
   void CancelTransfer() override { ++cancels; }
   void MakeRoom(int64_t size_bytes) override { room_bytes = size_bytes; }
@@ -52,6 +53,7 @@ class FakePorts final : public AgentPorts {
 
   std::vector<v1::RunnerTask> tasks;
   std::vector<std::string> uploads;
+  v1::ArtifactInfo uploaded;  // The latest.
   std::vector<std::string> modes;
   std::vector<v1::WorkerMessage> sent;
   std::vector<std::string> notes;

@@ -58,6 +58,22 @@ TEST_F(AgentCoreTest, AnAttemptGoesFromAcceptanceToItsReceipt) {
               ElementsAre("the runner starts on cpu, 1 thread", "load", "train", "save", "done"));
 }
 
+TEST_F(AgentCoreTest, AModelIsUploadedWithTheFormatOfEveryTensor) {
+  Welcome();
+  StartTraining();
+  ASSERT_THAT(disk_.Replace(ports_.tasks.back().output_directory() + "/model", "weights"), IsOk());
+  v1::RunnerFrame frame;
+  v1::RunnerResult& result = *frame.mutable_result();
+  result.set_parameter_count(100);
+  result.set_quantization("int4-g64+1x8b31f0429f0c21d4");
+  result.mutable_recipe()->mutable_matrices()->set_bits(4);
+  result.mutable_recipe()->add_exceptions()->set_tensor("layers.0.qkv.weight");
+  core_->OnFrame(frame, Now());
+  core_->OnRunnerExit({.clean = true, .failure_class = {}, .message = {}}, Now());
+  EXPECT_EQ(ports_.uploaded.quantization(), result.quantization());
+  EXPECT_EQ(ports_.uploaded.recipe().SerializeAsString(), result.recipe().SerializeAsString());
+}
+
 TEST_F(AgentCoreTest, AResultThatTheCoordinatorCannotTakeWaitsAndSaysWhy) {
   Welcome();
   StartTraining();

@@ -108,6 +108,7 @@ void AttemptRun::BeginUpload(const Instant& now) {
     *info.mutable_model_shape() = result_->model_shape();
     info.set_parameter_count(result_->parameter_count());
     info.set_quantization(result_->quantization());
+    *info.mutable_recipe() = result_->recipe();
   }
   ports_.StartUpload(state_.OutputDirectory(attempt_id()), info);
 }
