@@ -25,6 +25,7 @@ namespace {
 // Long enough for a mean, short enough for a battery.
 constexpr int kProbeTokens = 48;
 constexpr int kProbeWindows = 64;
+constexpr int kProbeQuestions = 16;  // With generated answers: a question takes up to 32 tokens.
 constexpr const char* kProbePrompts[] = {"The battery of the mast is", "Every morning the farmer"};
 // No model misses it: the plan is asked for its alternatives alone.
 constexpr double kAnyChangePercent = 1000;
@@ -33,6 +34,8 @@ struct ProbeFlags {
   std::string model;
   std::string data;
   std::string kind = "generate";
+  bool score_answers = false;
+  std::string reference_model;
   std::vector<std::string> devices;
   bool again = false;
   SubmitOptions options;
@@ -42,9 +45,12 @@ struct ProbeFlags {
 v1::JobSpec JobWith(const ProbeFlags& flags, const std::string& model) {
   v1::JobSpec spec;
   if (flags.kind == "evaluate") {
-    spec.mutable_evaluate()->set_model(model);
-    spec.mutable_evaluate()->set_data(flags.data);
-    spec.mutable_evaluate()->set_limit_examples(kProbeWindows);
+    v1::EvaluateSpec& evaluate = *spec.mutable_evaluate();
+    evaluate.set_model(model);
+    evaluate.set_data(flags.data);
+    evaluate.set_score_answers(flags.score_answers);
+    evaluate.set_reference_model(flags.reference_model);
+    evaluate.set_limit_examples(flags.score_answers ? kProbeQuestions : kProbeWindows);
     return spec;
   }
   spec.mutable_generate()->set_model(model);
@@ -131,6 +137,11 @@ absl::StatusOr<ExitCode> Probe(Session& session, const ProbeFlags& flags) {
     return absl::InvalidArgumentError(
         "--kind evaluate: wants --data, the text or SQuAD file to evaluate on");
   }
+  if (flags.kind != "evaluate" && (flags.score_answers || !flags.reference_model.empty())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(flags.score_answers ? "--score-answers" : "--reference-model",
+                     ": belongs to evaluations; add --kind evaluate"));
+  }
   v1::PlanRequest request;
   *request.mutable_spec() = JobWith(flags, flags.model);
   request.mutable_spec()->mutable_quality_floor()->set_perplexity_change_percent_max(
@@ -177,7 +188,8 @@ void AddProbeCommand(CLI::App* app, CommandSlot* slot) {
       "what was measured before is left out.",
       "  wattle probe gpt2 --data wiki\n"
       "  wattle probe gpt2 --device mast-3 --again --watch\n"
-      "  wattle probe gpt2 --kind evaluate --data wiki\n");
+      "  wattle probe gpt2 --kind evaluate --data wiki\n"
+      "  wattle probe gpt2 --kind evaluate --data squad-dev --score-answers\n");
   const auto flags = std::make_shared<ProbeFlags>();
   leaf->add_option("REFERENCE", flags->model, "The model that is not quantized")->required();
   leaf->add_option("--data", flags->data, "A text or SQuAD data set to measure quality on")
@@ -187,6 +199,11 @@ void AddProbeCommand(CLI::App* app, CommandSlot* slot) {
                    "or evaluate")
       ->type_name("KIND")
       ->check(CLI::IsMember({"generate", "evaluate"}));
+  leaf->add_flag("--score-answers", flags->score_answers,
+                 "With --kind evaluate: evaluations that generate and score answers");
+  leaf->add_option("--reference-model", flags->reference_model,
+                   "With --kind evaluate: evaluations beside this model")
+      ->type_name("REFERENCE");
   leaf->add_option("--device", flags->devices, "Probe this device; repeatable")
       ->type_name("DEVICE")
       ->allow_extra_args(false)

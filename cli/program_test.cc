@@ -118,6 +118,30 @@ TEST_F(ProgramTest, ProbeOfANamedDeviceAndWithoutData) {
   EXPECT_THAT(coordinator_.state().submits, IsEmpty());
 }
 
+TEST_F(ProgramTest, ProbeOfAnEvaluationIsOfTheKindThatTheJobIs) {
+  coordinator_.state().plan = PlanWithAlternatives();
+  for (const std::string& device : {std::string("xavier-1"), std::string("pi-second")}) {
+    const Result result = Run({"probe", "gpt2", "--kind", "evaluate", "--data", "squad-dev",
+                               "--score-answers", "--reference-model", "gpt2", "--device", device});
+    EXPECT_EQ(result.code, 0) << result.err;
+  }
+  EXPECT_TRUE(coordinator_.state().plans.at(0).spec().evaluate().score_answers());
+  int speeds = 0;
+  for (const v1::SubmitJobRequest& submit : coordinator_.state().submits) {
+    const v1::EvaluateSpec& evaluate = submit.spec().evaluate();
+    if (submit.spec().required_labels_size() > 0) {
+      ++speeds;
+      EXPECT_TRUE(evaluate.score_answers());
+      EXPECT_EQ(evaluate.reference_model(), "gpt2");
+      EXPECT_EQ(evaluate.limit_examples(), 16) << "answers are generated token by token";
+    }
+  }
+  EXPECT_GE(speeds, 3);
+  const Result wrong = Run({"probe", "gpt2", "--score-answers"});
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_THAT(wrong.err, HasSubstr("--score-answers: belongs to evaluations; add --kind evaluate"));
+}
+
 TEST_F(ProgramTest, SubmitSendsOwnerAndAKeyOfItsOwnForEachFile) {
   const Result result = Run({"submit", Write("a.yaml", kJobFile), Write("b.yaml", kJobFile)});
   EXPECT_EQ(result.code, 0) << result.err;

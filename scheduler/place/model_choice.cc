@@ -54,6 +54,20 @@ v1::ModelAlternative Describe(const ModelView& model) {
   return alternative;
 }
 
+// The options of wattle probe that measure the speed of the job's own kind: an evaluation's cost
+// depends on whether it generates answers or has a second model beside it.
+std::string ProbeOptions(const v1::JobSpec& spec) {
+  if (!spec.has_evaluate()) {
+    return "";
+  }
+  const v1::EvaluateSpec& evaluate = spec.evaluate();
+  return absl::StrCat(" --kind evaluate --data ", evaluate.data(),
+                      evaluate.score_answers() ? " --score-answers" : "",
+                      evaluate.reference_model().empty()
+                          ? ""
+                          : absl::StrCat(" --reference-model ", evaluate.reference_model()));
+}
+
 // Why the model may not run on the device; empty: it is offered.
 std::string WhyNotOffered(const JobView& job, const ModelView& model, const v1::DeviceInfo& device,
                           const Looked& looked) {
@@ -71,7 +85,7 @@ std::string WhyNotOffered(const JobView& job, const ModelView& model, const v1::
     }
     if (!looked.alternative.speed_measured()) {
       return absl::StrCat("its speed was not measured on this class; run: wattle probe ", parent,
-                          job.spec.has_evaluate() ? " --kind evaluate --data TEXT" : "");
+                          ProbeOptions(job.spec));
     }
   }
   const int64_t usable = UsableMemoryBytes(device);

@@ -162,6 +162,62 @@ TEST(ModelChoiceTest, TheObjectiveTimeTakesTheFastest) {
   EXPECT_EQ(On("orin", profiles, time).model_choice().quantization(), "int4-g64");
 }
 
+TEST(ModelChoiceTest, TheObjectiveEdpTakesTheLeastProductOfJoulesAndSeconds) {
+  // Above 3 W of idle a token takes 0.06 J and 1.8 mJ s in int8, 0.05 J and 2.5 mJ s in int4, and
+  // 0.09 J and 0.9 mJ s in FP32: each objective takes another one.
+  const ProfileTable profiles = Probed({Probe("jetson-orin-nano", "none", 0.01, 12),
+                                        Probe("jetson-orin-nano", "int8", 0.03, 5),
+                                        Probe("jetson-orin-nano", "int4-g64", 0.05, 4)});
+  const auto chosen = [&](v1::Objective objective) {
+    return On("orin", profiles, FloorJob(3, objective)).model_choice();
+  };
+  EXPECT_EQ(chosen(v1::OBJECTIVE_ENERGY).quantization(), "int4-g64");
+  EXPECT_EQ(chosen(v1::OBJECTIVE_EDP).quantization(), "none");
+  EXPECT_THAT(
+      chosen(v1::OBJECTIVE_EDP).reason(),
+      AllOf(HasSubstr("0.0009 J x s per unit"), HasSubstr("next gpt2-int8 (int8): 0.0018")));
+  // The fastest loses by its joules, and the one with the fewest joules by its seconds.
+  const ProfileTable between = Probed({Probe("jetson-orin-nano", "none", 0.02, 33),
+                                       Probe("jetson-orin-nano", "int8", 0.03, 5),
+                                       Probe("jetson-orin-nano", "int4-g64", 0.05, 4)});
+  const auto of = [&](v1::Objective objective) {
+    return On("orin", between, FloorJob(3, objective)).model_choice().quantization();
+  };
+  EXPECT_EQ(of(v1::OBJECTIVE_TIME), "none");
+  EXPECT_EQ(of(v1::OBJECTIVE_ENERGY), "int4-g64");
+  EXPECT_EQ(of(v1::OBJECTIVE_EDP), "int8");
+}
+
+// An evaluation that generates answers, or has a second model beside it, takes another time: it
+// wants a probe of its own kind.
+TEST(ModelChoiceTest, AnEvaluationWantsAProbeOfItsOwnKind) {
+  JobView job = FloorJob(3);
+  v1::EvaluateSpec& evaluate = *job.spec.mutable_evaluate();
+  evaluate.set_model("gpt2");
+  evaluate.set_data("squad-dev");
+  evaluate.set_score_answers(true);
+  InputView data{"data", {}};
+  data.artifact.mutable_dataset()->set_format("squad");
+  data.artifact.mutable_dataset()->set_examples(100);
+  job.inputs.push_back(data);
+  const auto probed = [&](v1::Method method) {
+    v1::ProfileRow row = Probe("jetson-orin-nano", "int8", 0.01, 5);
+    row.mutable_signature()->set_method(method);
+    row.set_unit(v1::WORK_UNIT_EVALUATED_TOKEN);
+    row.set_units_per_example(100);
+    return On("orin", Probed({row}), job);
+  };
+  const v1::Candidate plain = probed(v1::METHOD_EVALUATE);
+  EXPECT_THAT(WhyNot(plain, "int8"),
+              HasSubstr("run: wattle probe gpt2 --kind evaluate --data squad-dev --score-answers"));
+  EXPECT_EQ(WhyNot(probed(v1::METHOD_EVALUATE_ANSWERS), "int8"), "");
+  evaluate.set_score_answers(false);
+  evaluate.set_reference_model("gpt2");
+  EXPECT_THAT(WhyNot(probed(v1::METHOD_EVALUATE), "int8"),
+              HasSubstr("--data squad-dev --reference-model gpt2"));
+  EXPECT_EQ(WhyNot(probed(v1::METHOD_EVALUATE_AGAINST), "int8"), "");
+}
+
 TEST(ModelChoiceTest, WithoutAProbeAPrecisionIsNotOffered) {
   const ProfileTable priors = ProfileTable::Priors();
   const v1::Candidate candidate = On("orin", priors, FloorJob(3));
