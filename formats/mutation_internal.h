@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Damages a text by a seed and checks the parser's answer. For tests of formats only.
+// Damages a text or a weights file by a seed and checks the parser's answer. For tests only.
 #ifndef WATTLE_FORMATS_MUTATION_INTERNAL_H_
 #define WATTLE_FORMATS_MUTATION_INTERNAL_H_
 
@@ -65,6 +65,38 @@ inline std::string Mutate(std::string text, std::mt19937& random) {
     }
   }
   return text;
+}
+
+// A safetensors file with another header, its length told as it is: damage that only meaning can
+// find.
+inline std::string WithHeader(const std::string& file, size_t old_header_bytes,
+                              const std::string& header) {
+  std::string length(8, '\0');
+  for (size_t i = 0; i < length.size(); ++i) {
+    length[i] = static_cast<char>(header.size() >> (8 * i));
+  }
+  return length + header + file.substr(length.size() + old_header_bytes);
+}
+
+// A valid safetensors file, damaged anywhere, at its end, or in its header.
+inline std::string MutateSafetensors(const std::string& file, std::mt19937& random) {
+  constexpr size_t kLengthBytes = 8;
+  size_t header_bytes = 0;
+  for (size_t i = kLengthBytes; i > 0; --i) {
+    header_bytes = header_bytes << 8 | static_cast<unsigned char>(file[i - 1]);
+  }
+  switch (random() % 4) {
+    case 0:  // most often in the data
+      return Mutate(file, random);
+    case 1: {  // the end is missing, or there is more
+      std::string other = file;
+      other.resize(random() % (2 * file.size()));
+      return other;
+    }
+    default:
+      return WithHeader(file, header_bytes,
+                        Mutate(file.substr(kLengthBytes, header_bytes), random));
+  }
 }
 
 // Calls `parse` with damaged copies of `text`. Where `parse` returns an error, the error must be

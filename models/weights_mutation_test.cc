@@ -25,43 +25,10 @@ namespace {
 
 constexpr uint32_t kSeedDefault = 20261121;
 constexpr int kRoundsOfEach = 500;
-constexpr size_t kLengthBytes = 8;
 
 double Setting(const char* name, double otherwise) {
   const char* text = std::getenv(name);
   return text == nullptr ? otherwise : std::atof(text);
-}
-
-uint64_t HeaderBytes(const std::string& file) {
-  uint64_t length = 0;
-  for (size_t i = kLengthBytes; i > 0; --i) {
-    length = length << 8 | static_cast<unsigned char>(file[i - 1]);
-  }
-  return length;
-}
-
-// The file with another header, its length told as it is: damage that only meaning can find.
-std::string WithHeader(const std::string& file, const std::string& header) {
-  std::string length(kLengthBytes, '\0');
-  for (size_t i = 0; i < kLengthBytes; ++i) {
-    length[i] = static_cast<char>(header.size() >> (8 * i));
-  }
-  return length + header + file.substr(kLengthBytes + HeaderBytes(file));
-}
-
-std::string Damage(const std::string& file, std::mt19937& random) {
-  const std::string header = file.substr(kLengthBytes, HeaderBytes(file));
-  switch (random() % 4) {
-    case 0:  // anywhere, most often in the data
-      return formats::Mutate(file, random);
-    case 1: {  // the end is missing, or there is more
-      std::string other = file;
-      other.resize(random() % (2 * file.size()));
-      return other;
-    }
-    default:
-      return WithHeader(file, formats::Mutate(header, random));
-  }
 }
 
 TEST(WeightsMutationTest, DamagedWeightsAreRefusedInOneLine) {
@@ -82,8 +49,9 @@ TEST(WeightsMutationTest, DamagedWeightsAreRefusedInOneLine) {
       ASSERT_THAT(LookAtWeights(directory.path(), (*files)[i]), IsOk()) << "a valid file, " << i;
       for (int round = 0; round < kRoundsOfEach; ++round, ++rounds) {
         SCOPED_TRACE(absl::StrCat("WATTLE_FUZZ_SEED=", seed, ", file ", i, ", round ", round));
-        ++(LookAtWeights(directory.path(), Damage((*files)[i], random)).ok() ? accepted[i]
-                                                                             : refused);
+        ++(LookAtWeights(directory.path(), formats::MutateSafetensors((*files)[i], random)).ok()
+               ? accepted[i]
+               : refused);
       }
     }
   } while (absl::Now() < end);

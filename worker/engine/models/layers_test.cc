@@ -246,6 +246,27 @@ TEST(QuantizeRefusalTest, WhatTheEngineDoesNotHonourIsRefused) {
   EXPECT_EQ(blocks[0].up.matrix.matrix.format.scheme, kernels::WeightScheme::kInt4);
 }
 
+// The embedding's rows are dequantized one by one as they are looked up, so that the packed matrix
+// of the head serves both.
+TEST(QuantizeTest, ATiedHeadAndItsEmbeddingAreOneMatrix) {
+  QuantizeSettings settings;
+  settings.model = {.directory = MakeTinyModel("model", 5), .recipe = Recipe("int4-g32+head=int8")};
+  settings.output_directory = TestDirectory("tied");
+  RecordingSink sink;
+  const auto result = Quantize(settings, sink);
+  ASSERT_THAT(result, IsOk());
+  int tables = 0;
+  for (const StoredMatrix& matrix : result->matrices) {
+    tables += matrix.tensor == "tokens.weight" || matrix.tensor == "head.weight" ? 1 : 0;
+  }
+  EXPECT_EQ(tables, 1);
+  const LoadedModel model = Load(settings.output_directory);
+  const DecoderWeights& weights = model.decoder.weights;
+  EXPECT_EQ(weights.head.packed.data_ptr(), weights.tokens.packed.data_ptr());
+  EXPECT_EQ(weights.head.scales.data_ptr(), weights.tokens.scales.data_ptr());
+  EXPECT_FALSE(weights.tokens.value.defined()) << "no table in FP32 beside the codes";
+}
+
 TEST(QuantizeRefusalTest, AScaleThatIsNotFiniteIsRefused) {
   QuantizeSettings settings;
   settings.model = {.directory = MakeTinyModel("model", 5), .recipe = Recipe("int8")};
