@@ -98,8 +98,7 @@ double PassSecondsPrior(const v1::DeviceInfo& device, const v1::WorkloadSignatur
   const double per_layer =
       device.accelerator().empty() ? kPassSecondsPerLayerOnCpu : kPassSecondsPerLayerOnAccelerator;
   const double reading = signature.method() == v1::METHOD_EVALUATE_ANSWERS
-                             ? WeightBytesPerToken(signature.model(), signature.quantization()) /
-                                   BytesPerSecond(device)
+                             ? WeightBytesPerToken(signature) / BytesPerSecond(device)
                              : 0;
   return (signature.model().layers() + kLayersAroundTheLayers) * per_layer + reading;
 }

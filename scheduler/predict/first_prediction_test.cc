@@ -12,6 +12,7 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
+#include "proto/quantization_recipe.h"
 #include "scheduler/predict/model_cost.h"
 #include "scheduler/predict/predict.h"
 
@@ -158,7 +159,8 @@ struct Truth {
   }
   [[nodiscard]] double Generate(const v1::ModelShape& shape, int prompts, int new_tokens) const {
     return prompts * new_tokens * new_token_share *
-           (PassSeconds(shape) + WeightBytesPerToken(shape, "int8") / bytes_per_second);
+           (PassSeconds(shape) +
+            WeightBytesPerToken(shape, *RecipeOfIdentity("int8")) / bytes_per_second);
   }
   // A batch is packed, scored and read back besides its pass: three passes.
   [[nodiscard]] double Evaluate(const v1::ModelShape& shape, int examples, double tokens,
