@@ -1,6 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "base/host_port.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 
 #include "absl/status/status.h"
@@ -63,9 +65,17 @@ std::string FormatHostPort(const HostPort& address) {
                                               : absl::StrCat(address.host, ":", address.port);
 }
 
+// An address is compared as a number: "127.example.com" is a name, and anybody may register it.
 bool IsLoopback(const HostPort& address) {
-  return absl::StartsWith(address.host, "127.") || address.host == "localhost" ||
-         address.host == "::1";
+  in_addr ipv4 = {};
+  if (inet_pton(AF_INET, address.host.c_str(), &ipv4) == 1) {
+    return ntohl(ipv4.s_addr) >> 24 == 127;
+  }
+  in6_addr ipv6 = {};
+  if (inet_pton(AF_INET6, address.host.c_str(), &ipv6) == 1) {
+    return IN6_IS_ADDR_LOOPBACK(&ipv6);
+  }
+  return address.host == "localhost";
 }
 
 }  // namespace wattle

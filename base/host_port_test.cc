@@ -44,7 +44,13 @@ TEST(HostPortTest, GuessesNothing) {
 TEST(HostPortTest, KnowsLoopback) {
   EXPECT_TRUE(IsLoopback(*ParseHostPort("", "127.9.9.9:1")));
   EXPECT_TRUE(IsLoopback(*ParseHostPort("", "[::1]:1")));
-  EXPECT_FALSE(IsLoopback(*ParseHostPort("", "0.0.0.0:1")));
+  EXPECT_TRUE(IsLoopback(*ParseHostPort("", "[0:0:0:0:0:0:0:1]:1")));
+  EXPECT_TRUE(IsLoopback(*ParseHostPort("", "localhost:1")));
+  for (const char* other :
+       {"0.0.0.0:1", "[::]:1", "[::2]:1", "10.127.0.1:1", "127.0.0.1.example.com:1",
+        "127.example.com:1", "localhost.example.com:1", "mylocalhost:1"}) {
+    EXPECT_FALSE(IsLoopback(*ParseHostPort("", other))) << other;
+  }
 }
 
 }  // namespace
