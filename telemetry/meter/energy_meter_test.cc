@@ -225,6 +225,35 @@ double WaveEnergy(const Wave& wave, double phase, double seconds) {
 
 class SquareWaveTest : public testing::TestWithParam<Wave> {
  protected:
+  // Of ten minutes at a random phase.
+  double ErrorPercent() {
+    const double phase = unit_(random_);
+    const double window = 0.43;
+    const double begin = 1.0;
+    double at = begin;
+    double end = at;
+    // With the error that the source states (sensors/ina3221.cc): what lies between the end of one
+    // average and the begin of the next is in no value.
+    MeterSettings ina3221 = kIna3221;
+    ina3221.error_ratio = 0.0025;
+    ina3221.error_floor = Watts(0.08);
+    EnergyMeter meter(ina3221, At(begin));
+    EnergySpan span;
+    while (at < begin + 600.0) {
+      const double power =
+          (WaveEnergy(GetParam(), phase, at) - WaveEnergy(GetParam(), phase, at - window)) / window;
+      for (const EnergyIncrement& increment : meter.AddPower(At(at), Watts(power), {})) {
+        span.Add(increment, Watts(0));
+      }
+      end = at;
+      at += window * (0.8 + 0.4 * unit_(random_));
+    }
+    const double truth = WaveEnergy(GetParam(), phase, end) - WaveEnergy(GetParam(), phase, begin);
+    outside_bounds_ += span.Low().value() > truth || span.High().value() < truth ? 1 : 0;
+    return 100.0 * std::abs(span.gross.value() / truth - 1.0);
+  }
+
+  int outside_bounds_ = 0;  // how often the bounds of such ten minutes did not hold the truth
   static constexpr uint64_t kSeed = 20261120;
   std::mt19937_64 random_{kSeed};
   std::uniform_real_distribution<double> unit_{0.0, 1.0};
@@ -235,28 +264,15 @@ class SquareWaveTest : public testing::TestWithParam<Wave> {
 // (0.2 s × amplitude), with random sign.
 TEST_P(SquareWaveTest, IsWithinOnePercentUnderJitterWhereTheSensorAverages) {
   std::printf("seed %llu\n", static_cast<unsigned long long>(kSeed));
-  const double phase = unit_(random_);
-  const double window = 0.43;
-  const double begin = 1.0;
-  double at = begin;
-  double end = at;
-  EnergyMeter meter(kIna3221, At(begin));
-  EnergySpan span;
-  while (at < begin + 600.0) {
-    const double power =
-        (WaveEnergy(GetParam(), phase, at) - WaveEnergy(GetParam(), phase, at - window)) / window;
-    for (const EnergyIncrement& increment : meter.AddPower(At(at), Watts(power), {})) {
-      span.Add(increment, Watts(0));
-    }
-    end = at;
-    at += window * (0.8 + 0.4 * unit_(random_));
+  double worst_percent = 0;
+  for (int run = 0; run < 20; ++run) {
+    worst_percent = std::max(worst_percent, ErrorPercent());
   }
-  const double truth = WaveEnergy(GetParam(), phase, end) - WaveEnergy(GetParam(), phase, begin);
-  const double error_percent = 100.0 * std::abs(span.gross.value() / truth - 1.0);
-  RecordProperty("integral_error_percent", absl::StrCat(error_percent));  // for bench/telemetry.py
-  EXPECT_LE(error_percent, 1.0);
-  EXPECT_LE(span.Low().value(), truth);
-  EXPECT_GE(span.High().value(), truth);
+  RecordProperty("integral_error_percent", absl::StrCat(worst_percent));  // for bench/telemetry.py
+  EXPECT_LE(worst_percent, 1.0);
+  EXPECT_EQ(outside_bounds_, 0);
+  std::printf("worst of 20 phases: %.3f %%, %d outside of their bounds\n", worst_percent,
+              outside_bounds_);
 }
 
 // A sensor of instantaneous power misses energy between two samples. The bounds must contain the
@@ -362,8 +378,10 @@ TEST(PulseTest, TheBoundsHoldTheTruthOfSpikesThatASensorOfInstantsMisses) {
 }
 
 INSTANTIATE_TEST_SUITE_P(DutyAndRate, SquareWaveTest,
-                         testing::Values(Wave{0.1, 0.1}, Wave{0.1, 3}, Wave{0.5, 0.1}, Wave{0.5, 1},
-                                         Wave{0.5, 3}, Wave{0.9, 0.3}, Wave{0.9, 3}));
+                         testing::Values(Wave{0.1, 0.1}, Wave{0.1, 0.3}, Wave{0.1, 1}, Wave{0.1, 3},
+                                         Wave{0.3, 0.1}, Wave{0.3, 3}, Wave{0.5, 0.1}, Wave{0.5, 1},
+                                         Wave{0.5, 3}, Wave{0.7, 0.3}, Wave{0.9, 0.1},
+                                         Wave{0.9, 0.3}, Wave{0.9, 1}, Wave{0.9, 3}));
 
 }  // namespace
 }  // namespace wattle::telemetry
