@@ -27,7 +27,7 @@ constexpr double kRestShare = 0.2;
 // Of a battery that nobody has watched the voltage tells all that is known. An earlier load may
 // have moved it still, to either side; a present one does, to one side.
 void ChargeCounter::Begin(const BatteryCurrent& reading) {
-  const Watts rest = reading.capacity / absl::Hours(kRestHours);
+  const Watts rest = reading.rest_drain;
   const double width = (reading.high - reading.low).value();
   charge_.low = reading.low.value() - (reading.drain < -rest ? width : 0.5 * width);
   charge_.high = reading.high.value() + (reading.drain > rest ? width : 0.5 * width);
@@ -61,7 +61,7 @@ void ChargeCounter::Count(const BatteryCurrent& reading) {
 
 // Whether a current in one direction moves the voltage still, by more than `now` does.
 bool ChargeCounter::Stir::Moves(Monotonic at, Watts now, const BatteryCurrent& reading) {
-  const Watts rest = reading.capacity / absl::Hours(kRestHours);
+  const Watts rest = reading.rest_drain;
   const double kept = std::exp(-kRestConstants * absl::FDivDuration(at - seen, reading.rest_time));
   strength = std::max(strength * kept, now);
   seen = at;

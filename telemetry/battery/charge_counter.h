@@ -31,6 +31,8 @@ struct BatteryCurrent {
   std::string source{};  // another source is another battery
   Joules capacity{};
   Watts drain{};  // out of the battery; negative: into it
+  // A current of at most this, in either direction, is rest: `low` and `high` allow for it.
+  Watts rest_drain{};
   // What a battery at rest would hold at this voltage, by the errors of the curve and the meter:
   // at least `low` and at most `high`.
   Fraction low{};
@@ -61,16 +63,13 @@ class ChargeCounter {
   // dropped, and so is one of a later time.
   void Resume(const Standing& standing) { standing_ = standing; }
 
-  // REQUIRES: capacity > 0; 0 <= low <= high <= 1. A reading that is not newer than the last one
-  // changes nothing.
+  // REQUIRES: capacity > 0; rest_drain > 0; 0 <= low <= high <= 1. A reading that is not newer than
+  // the last one changes nothing.
   CountedCharge Add(const BatteryCurrent& reading);
 
   // Absent before the first reading.
   [[nodiscard]] const std::optional<Standing>& standing() const { return standing_; }
 
-  // A current of less than the capacity in ten hours is rest: it moves the voltage of a cell by no
-  // more than BatteryCurrent's low and high allow for.
-  static constexpr int kRestHours = 10;
   // Over a longer time between two readings nothing is counted: the interval widens.
   static constexpr absl::Duration kGapMax = absl::Minutes(2);
 

@@ -18,6 +18,7 @@ BatteryCurrent Current(double seconds, double watts, double low = 0, double high
           .source = "ina219 battery",
           .capacity = kCapacity,
           .drain = Watts(watts),
+          .rest_drain = kCapacity / absl::Hours(10),
           .low = Fraction(low),
           .high = Fraction(high),
           .rest_time = kRest,

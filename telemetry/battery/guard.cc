@@ -37,10 +37,15 @@ bool IsCurrent(const std::optional<Timed<Value>>& reading, Monotonic now) {
 
 }  // namespace
 
-// Two readings may each be off by their error, in opposite directions; errors: their sum.
+// Two readings may each be off by their error, in opposite directions; errors: their sum. A rise
+// lets work start, so a gap without readings does not explain one: a gauge that answers with
+// nonsense after an outage would be believed at once.
 bool Guard::Follows(const Timed<Fraction>& before, Monotonic at, Fraction charge, Fraction errors) {
+  const absl::Duration elapsed = at - before.at;
+  const absl::Duration counted =
+      charge > before.value ? std::min(elapsed, policy::kReadingAgeMax) : elapsed;
   const double allowed =
-      errors.value() + kChargeStep + kChargePerSecondMax * absl::ToDoubleSeconds(at - before.at);
+      errors.value() + kChargeStep + kChargePerSecondMax * absl::ToDoubleSeconds(counted);
   return std::abs((charge - before.value).value()) <= allowed;
 }
 

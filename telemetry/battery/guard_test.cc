@@ -94,6 +94,17 @@ TEST_F(BatteryGuardTest, AfterAGapWithoutReadingsALargeFallOfTheChargeIsAccepted
   EXPECT_THAT(CheckAt(600, 0.35), HasSubstr("battery at 35 %"));
 }
 
+// The random days found the fault: a gauge that had been away answered with nonsense once.
+TEST_F(BatteryGuardTest, AfterAGapWithoutReadingsALargeRiseIsBelievedOnceItHasLasted) {
+  EXPECT_THAT(CheckAt(0, 0.35), HasSubstr("battery at 35 %"));
+  EXPECT_THAT(CheckAt(3600, 1.0), HasSubstr("no plausible reading for 3600 s"));
+  EXPECT_THAT(CheckAt(3605, 0.36), HasSubstr("battery at 36 %"));
+  EXPECT_EQ(guard_.implausible_readings(), 1);
+  EXPECT_THAT(CheckAt(7200, 0.9), HasSubstr("no plausible reading"));  // three hours of sun
+  EXPECT_THAT(CheckAt(7210, 0.9), HasSubstr("no plausible reading"));
+  EXPECT_THAT(CheckAt(7220, 0.9), IsEmpty());
+}
+
 TEST_F(BatteryGuardTest, AChargeMayTellItsOwnError) {
   guard_.AddCharge(At(0), Fraction(0.5), std::nullopt, Fraction(0.01));
   EXPECT_THAT(CheckAt(0), IsEmpty());

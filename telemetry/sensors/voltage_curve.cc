@@ -37,7 +37,6 @@ constexpr double kErrorVolts = 0.05;
 // which is 60 mOhm in a cell of 10 Ah.
 constexpr double kRestErrorVolts = 0.02;
 constexpr double kLoadErrorVolts = 0.06;
-constexpr double kRestHours = 10;
 
 // How a chemistry behaves besides its curve. Not verified for any one cell: rest times are those
 // after which makers take a voltage as that of rest, losses those of ampere-hours, not of energy.
@@ -82,7 +81,7 @@ double MeanVolts(Chemistry chemistry) {
 
 VoltageBounds BoundsOf(const BatteryPack& pack, double volts, double amperes, double rest_volts) {
   const Watts drain(amperes * MeanVolts(pack.chemistry) * pack.cells);
-  const double share = std::min(1.0, std::abs(drain * absl::Hours(kRestHours) / *pack.capacity));
+  const double share = std::min(1.0, std::abs(drain / RestDrain(*pack.capacity)));
   const double error = kRestErrorVolts + share * kLoadErrorVolts;
   const Behaviour behaviour = BehaviourOf(pack.chemistry);
   return {.low = ChargeAtRest(pack.chemistry, std::min(volts, rest_volts) / pack.cells - error),

@@ -51,6 +51,12 @@ inline constexpr Setting kResistanceSetting = {
 // The battery of the entry; nullopt: the entry names no chemistry.
 std::optional<BatteryPack> PackOf(const SourceSettings& entry);
 
+// The largest power, out of the battery or into it, that counts as rest: the capacity in ten hours.
+// It moves the voltage of a cell by no more than VoltageBounds allows for.
+constexpr Watts RestDrain(Joules capacity) {
+  return Watts(capacity.value() / (10 * 3600.0));
+}
+
 // The charge, 0 to 1: linear between the points of the chemistry's curve, 0 below and 1 above it.
 Fraction ChargeAtRest(Chemistry chemistry, double volts_per_cell);
 

@@ -51,7 +51,8 @@ AgentCore::AgentCore(const CoreDependencies& dependencies, CoreSettings settings
       own_power_mode_(settings_.info.power_mode()),
       process_id_(absl::StrCat(absl::Hex(state_.disk().Random(), absl::kZeroPad16))),
       guard_(settings_.guard),
-      forecast_(HarvestOf(device_)) {}
+      forecast_(HarvestOf(device_)),
+      heartbeat_period_(settings_.heartbeat_period) {}
 
 v1::WorkerRecord ReadKeptDevice(StateDirectory& state, AgentPorts& ports) {
   StoredRecord<v1::WorkerRecord> stored = state.ReadDevice();
@@ -98,6 +99,10 @@ void AgentCore::Start(const Instant& now) {
     ReportHeldAgain(now);
   }
   ResumeChargeCounter(now);
+  if (device_.boot_id() != settings_.boot_id) {
+    device_.set_boot_id(settings_.boot_id);
+    device_.set_energy_joules_at_boot(account_.total().value());
+  }
   lease_used_ = absl::Seconds(device_.lease_used_seconds());
   lease_since_ = now.wall;
   civil_ = now.civil;

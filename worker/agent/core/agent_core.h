@@ -64,6 +64,9 @@ struct CoreSettings {
   RunnerWatchLimits watch;
   // The ledger is reported this often, and at the end of each attempt.
   absl::Duration ledger_period = absl::Minutes(15);
+  // Until the coordinator's welcome names its own. An offline worker that holds an attempt wakes
+  // this often, also without readings.
+  absl::Duration heartbeat_period = absl::Seconds(1);
   // A power cut while nothing runs loses at most this much of the device's counters.
   absl::Duration idle_save_period = absl::Minutes(5);
   int64_t free_space_reserve_bytes = 0;  // checkpoints leave this much of the disk free
@@ -79,6 +82,7 @@ struct CoreCounters {
   bool attempt_running = false;
   int64_t spooled_reports = 0;
   bool spool_repaired = false;  // since the process started; reports may have been lost
+  Joules energy_since_boot;     // measured since the board booted; a restart of the agent keeps it
 };
 
 class AgentCore {
@@ -276,7 +280,7 @@ class AgentCore {
   bool welcomed_ = false;
   bool reconciled_ = true;  // every desired attempt is held
   bool shutting_down_ = false;
-  absl::Duration heartbeat_period_ = absl::Seconds(1);
+  absl::Duration heartbeat_period_;
   absl::Duration lease_used_;  // used by lease_since_
   Monotonic lease_since_;      // wall; when contact was lost
   Monotonic next_heartbeat_;   // wall, as all below

@@ -42,6 +42,26 @@ TEST_F(AgentCoreTest, AStartReportsTheLedgerOfTheProcessBefore) {
   EXPECT_GE(Last("ledger").ledger().attempt_energy_joules(), 250);
 }
 
+TEST_F(AgentCoreTest, TheEnergySinceBootOutlivesARestartAndBeginsAgainWithAReboot) {
+  const auto since_boot = [this] { return core_->Counters().energy_since_boot.value(); };
+  Pass(absl::Seconds(100));
+  core_->Shutdown(Now());
+  const double before = since_boot();
+  EXPECT_NEAR(before, 1000, 5);
+  EXPECT_EQ(before, account_->total().value());  // of a device that was never booted before
+  Boot();
+  Pass(absl::Seconds(10));
+  EXPECT_NEAR(since_boot(), before + 100, 5);
+  core_->Shutdown(Now());
+
+  boot_id_ = "the next boot";
+  Boot();
+  EXPECT_EQ(since_boot(), 0);
+  Pass(absl::Seconds(10));
+  EXPECT_NEAR(since_boot(), 100, 5);
+  EXPECT_GT(account_->total().value(), 1190);
+}
+
 TEST_F(AgentCoreTest, AKillInALongFetchLosesAtMostFifteenSecondsToo) {
   Welcome();
   Pass(absl::Minutes(6));

@@ -134,10 +134,14 @@ class AgentCoreTest : public testing::Test {
     }
   }
 
-  // Ten minutes pass first, so that the battery can have reached the charge.
+  // Ten minutes pass first, so that the battery can have reached the charge. The guard believes a
+  // rise over such a gap once it has lasted, so the charge is read three times.
   void Charge(double ratio) {
     wall_ = wall_ + absl::Minutes(10);
-    core_->OnCharge(Now().device, Fraction(ratio), FromWattHours(50));
+    for (int reading = 0; reading < 3; ++reading) {
+      wall_ = wall_ + absl::Seconds(10);
+      core_->OnCharge(Now().device, Fraction(ratio), FromWattHours(50));
+    }
   }
 
   void Welcome() {

@@ -309,11 +309,13 @@ v1::Heartbeat AgentCore::MakeHeartbeat(const Instant& now) const {
 }
 
 CoreCounters AgentCore::Counters() const {
-  CoreCounters counters = {.tokens = device_.tokens(),
-                           .attempts = {},
-                           .attempt_running = run_ != nullptr,
-                           .spooled_reports = static_cast<int64_t>(spool_.pending().size()),
-                           .spool_repaired = spool_repaired_ || !spool_.repair().empty()};
+  CoreCounters counters = {
+      .tokens = device_.tokens(),
+      .attempts = {},
+      .attempt_running = run_ != nullptr,
+      .spooled_reports = static_cast<int64_t>(spool_.pending().size()),
+      .spool_repaired = spool_repaired_ || !spool_.repair().empty(),
+      .energy_since_boot = account_.total() - Joules(device_.energy_joules_at_boot())};
   for (const v1::AttemptCount& count : device_.attempts()) {
     counters.attempts[count.state()] = count.count();
   }

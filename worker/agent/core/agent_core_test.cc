@@ -333,6 +333,7 @@ TEST_F(AgentCoreTest, ChargeIsCountedAndTheCountIsKeptOverARestart) {
                              .source = "ina219",
                              .capacity = FromWattHours(50),
                              .drain = Watts(watts),
+                             .rest_drain = Watts(5),
                              .low = Fraction(low),
                              .high = Fraction(high),
                              .rest_time = absl::Minutes(30),

@@ -8,14 +8,14 @@
 
 namespace wattle::agent {
 
-v1::Prediction PredictionOf(const v1::Assignment& assignment) {
+const v1::Prediction& PredictionOf(const v1::Assignment& assignment) {
   const v1::Placement& placement = assignment.placement();
   for (const v1::Candidate& candidate : placement.best()) {
     if (candidate.device_id() == placement.device_id()) {
       return candidate.prediction();
     }
   }
-  return {};
+  return v1::Prediction::default_instance();
 }
 
 void AttemptRun::BeginReceipt() {

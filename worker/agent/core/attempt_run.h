@@ -69,7 +69,7 @@ struct AttemptSurroundings {
 // The phase of the job's own work.
 v1::AttemptPhase MainPhase(const v1::JobSpec& spec);
 // The coordinator's prediction for the device of the placement.
-v1::Prediction PredictionOf(const v1::Assignment& assignment);
+const v1::Prediction& PredictionOf(const v1::Assignment& assignment);
 
 class AttemptRun {
  public:

@@ -155,6 +155,7 @@ Outcome RunDays(Chemistry chemistry, unsigned seed, bool bound_by_voltage = true
                      .source = "ina219",
                      .capacity = *pack.capacity,
                      .drain = bounds.drain,
+                     .rest_drain = RestDrain(*pack.capacity),
                      .low = bound_by_voltage || seconds == 0 ? bounds.low : Fraction(0),
                      .high = bound_by_voltage || seconds == 0 ? bounds.high : Fraction(1),
                      .rest_time = bounds.rest_time,

@@ -6,12 +6,17 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+#include "telemetry/sensors/voltage_curve.h"
 
 namespace wattle::agent {
 namespace {
 
 using telemetry::Reading;
 using telemetry::SourceInfo;
+
+constexpr absl::Duration kImplausibleNotePeriod = absl::Minutes(10);
 
 // The readings of a total that were taken at one time. The total is complete or absent.
 struct Total {
@@ -110,12 +115,28 @@ void DeviceReadings::TakeTotals(size_t source, const std::vector<Reading>& readi
     if (chosen_ != source) {
       continue;
     }
+    const int64_t implausible = account_.implausible_readings();
     if (total.counters.empty()) {
       account_.AddPower(total.at, total.power);
     } else {
       account_.AddCounters(total.at, total.counters);
     }
+    if (account_.implausible_readings() > implausible) {
+      NoteImplausible(source, total.at,
+                      total.counters.empty() ? absl::StrFormat("%.1f W", total.power.value())
+                                             : "the step of its energy counter");
+    }
   }
+}
+
+void DeviceReadings::NoteImplausible(size_t source, Monotonic at, const std::string& value) {
+  std::optional<Monotonic>& noted = entries_[source].implausible_noted_at;
+  if (noted && at - *noted < kImplausibleNotePeriod) {
+    return;
+  }
+  noted = at;
+  ports_.Note(absl::StrCat("sensor ", status_[source].info.name, ": ", value,
+                           " is nothing that this device can have drawn; it is not counted"));
 }
 
 void DeviceReadings::TakeRest(size_t source, const std::vector<Reading>& readings) {
@@ -160,6 +181,7 @@ void DeviceReadings::TakeCharge(const SourceInfo& info, Monotonic at,
                           .source = info.name,
                           .capacity = *charge.capacity,
                           .drain = bounds.drain,
+                          .rest_drain = telemetry::RestDrain(*charge.capacity),
                           .low = bounds.low,
                           .high = bounds.high,
                           .rest_time = bounds.rest_time,

@@ -62,8 +62,12 @@ class DeviceReadings {
     std::optional<size_t> power;  // its number among the sources of power
     std::optional<size_t> gauge;  // its number among the gauges
     std::optional<telemetry::Timed<Celsius>> hottest;
+    std::optional<Monotonic> implausible_noted_at;
   };
   void TakeTotals(size_t source, const std::vector<telemetry::Reading>& readings);
+  // Notes that a reading of the source was not counted. A sensor that goes on like this is noted
+  // every ten minutes.
+  void NoteImplausible(size_t source, Monotonic at, const std::string& value);
   void TakeCharge(const telemetry::SourceInfo& info, Monotonic at,
                   const telemetry::ChargeState& charge);
   void TakeRest(size_t source, const std::vector<telemetry::Reading>& readings);

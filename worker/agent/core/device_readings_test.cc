@@ -4,6 +4,7 @@
 // memory.
 #include "worker/agent/core/device_readings.h"
 
+#include <cmath>
 #include <memory>
 #include <utility>
 
@@ -143,6 +144,32 @@ TEST_F(DeviceReadingsTest, TheBoardsOwnLimitBoundsPlausiblePower) {
   Power(source, 2, 10);
   EXPECT_NEAR(Joules(), 20, 1e-9);
   EXPECT_EQ(account_->ledger().implausible_readings(), 1);
+}
+
+TEST_F(DeviceReadingsTest, AnAbsurdReadingIsNotedAndASensorThatGoesOnSoDoesNotFloodTheLog) {
+  const size_t source = readings_->Add(PowerSource("ina3221", 10), Watts(150));
+  Power(source, 0, 10);
+  for (int second = 1; second <= 1300; ++second) {
+    Power(source, second, second % 2 == 0 ? 10 : std::nan(""));
+  }
+  const std::string line =
+      "sensor ina3221: nan W is nothing that this device can have drawn; it is not counted";
+  EXPECT_THAT(ports_.notes, testing::ElementsAre(line, line, line));
+  EXPECT_EQ(account_->ledger().implausible_readings(), 650);
+  EXPECT_NEAR(Joules(), 13'000, 1e-6);
+
+  const size_t rapl = readings_->Add(PowerSource("rapl", 1), {});
+  const auto count = [&](double seconds, double joules) {
+    readings_->OnPoll(
+        rapl, std::vector<Reading>{{0, EnergyCount{wattle::Joules(joules), {}}, At(seconds)}},
+        At(seconds));
+  };
+  for (int second = 1301; second <= 1330; ++second) {
+    count(second, 5000 + second);  // takes over once it has held
+  }
+  count(1331, 3);  // without a modulus: a reset
+  EXPECT_THAT(ports_.notes.back(),
+              HasSubstr("sensor rapl: the step of its energy counter is nothing"));
 }
 
 TEST_F(DeviceReadingsTest, AnErrorIsNotedOnceAndSoIsItsEnd) {

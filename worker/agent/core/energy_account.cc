@@ -228,7 +228,7 @@ EnergyOrigin EnergyAccount::AttemptOrigin() const {
 
 v1::EnergyLedger EnergyAccount::ledger() const {
   v1::EnergyLedger ledger = ledger_;
-  ledger.set_implausible_readings(ledger_.implausible_readings() + meter_.implausible_readings());
+  ledger.set_implausible_readings(implausible_readings());
   return ledger;
 }
 

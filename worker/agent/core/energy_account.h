@@ -113,6 +113,10 @@ class EnergyAccount {
   // it.
   [[nodiscard]] Joules work_energy() const { return work_energy_; }
   [[nodiscard]] Joules total() const;  // measured since the device got its identity
+  // Readings that no such device can give, since the device got its identity.
+  [[nodiscard]] int64_t implausible_readings() const {
+    return ledger_.implausible_readings() + meter_.implausible_readings();
+  }
   [[nodiscard]] const telemetry::IdleBaseline& idle() const { return idle_; }
   // The highest recent power during work (telemetry::RecentPeak); absent until work was measured.
   [[nodiscard]] std::optional<Watts> working_peak() const { return working_peak_.power(); }
