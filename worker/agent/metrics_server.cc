@@ -55,6 +55,9 @@ void AddDevice(const WorkerStatus& status, const telemetry::MetricLabels& device
       page.Counter("wattle_device_energy_use_joules_total",
                    "The same energy by what it was used for.", use_labels, joules);
     }
+    page.Counter("wattle_device_boot_energy_joules_total",
+                 "Energy measured since the board booted.", labels,
+                 status.counters.energy_since_boot.value());
   }
   page.Counter("wattle_device_energy_missing_joules_total",
                "Upper estimate for time without samples; a model, not measured.", device,

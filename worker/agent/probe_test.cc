@@ -14,7 +14,10 @@
 #include "base/status_matchers.h"
 #include "base/test_directory.h"
 #include "telemetry/sensors/registry.h"
+#include "telemetry/sensors/sysfs.h"
+#include "worker/agent/power_settings.h"
 #include "worker/agent/record_sensors.h"
+#include "worker/agent/storage/memory_disk.h"
 
 namespace wattle::agent {
 namespace {
@@ -136,6 +139,15 @@ TEST_F(ProbeTest, ABareMachineIsReportedAsSuch) {
   EXPECT_EQ(ProbeJson({}), "[]\n");
 }
 
+// Which metrics a source has, with the channels.
+std::vector<std::string> MetricsOf(const ProbedSource& source) {
+  std::vector<std::string> metrics;
+  for (const telemetry::Channel& channel : source.info.channels) {
+    metrics.push_back(channel.metric + " " + channel.name);
+  }
+  return metrics;
+}
+
 TEST_F(ProbeTest, ARecordingProbesAsTheBoardDoes) {
   WriteBoard();
   const std::string copy = directory_.path() + "/copy";
@@ -146,6 +158,20 @@ TEST_F(ProbeTest, ARecordingProbesAsTheBoardDoes) {
   Write("/sys/class/net/eth0", {{"address", "00:11:22:33:44:55"}});
   Write("/sys/class/net/eth0/statistics", {{"rx_bytes", "1"}, {"tx_bytes", "1"}});
   Write("/sys/devices/system/cpu/cpufreq/policy0", {{"scaling_cur_freq", "1500000"}});
+  // A Jetson's GPU: the load stands behind a link.
+  Write("/sys/devices/platform/17000000.gpu", {{"load", "642"}});
+  Write("/sys/devices/platform/17000000.gpu/devfreq/17000000.gpu",
+        {{"cur_freq", "510000000"},
+         {"max_freq", "918000000"},
+         {"available_frequencies", "510000000 918000000"}});
+  Write("/sys/class/devfreq", {});
+  const std::string gpu = "../../devices/platform/17000000.gpu/devfreq/17000000.gpu";
+  std::filesystem::create_symlink(gpu, root() + "/sys/class/devfreq/17000000.gpu");
+  std::filesystem::create_symlink("../..", root() + "/sys/class/devfreq/17000000.gpu/device");
+  Write("/etc", {{"nvpmodel.conf",
+                  "< PARAM TYPE=CLOCK NAME=GPU >\n"
+                  "MAX_FREQ /sys/devices/platform/17000000.gpu/devfreq/17000000.gpu/max_freq\n"
+                  "< POWER_MODEL ID=0 NAME=7W >\nGPU MAX_FREQ 510000000\n"}});
   std::filesystem::create_symlink("../../../1-0040", root() + "/sys/class/hwmon/hwmon1/device");
   ASSERT_THAT(RecordSensors(root(), copy), IsOk());
   const auto board = Probe(root());
@@ -154,10 +180,20 @@ TEST_F(ProbeTest, ARecordingProbesAsTheBoardDoes) {
   for (size_t i = 0; i < board.size(); ++i) {
     EXPECT_EQ(recorded[i].name, board[i].name);
     EXPECT_EQ(recorded[i].measures_device, board[i].measures_device);
-    EXPECT_EQ(recorded[i].info.channels.size(), board[i].info.channels.size()) << board[i].name;
+    EXPECT_EQ(MetricsOf(recorded[i]), MetricsOf(board[i])) << board[i].name;
     EXPECT_EQ(recorded[i].problem.code(), board[i].problem.code());
   }
   EXPECT_EQ(recorded.size(), 5U);
+  EXPECT_THAT(MetricsOf(recorded.back()), testing::Contains("wattle_gpu_busy_ratio 17000000.gpu"));
+  // The power modes can be set in the recording as on the board.
+  MemoryDisk disk(1);
+  const std::vector<PowerModeRow> modes = NvpmodelModes(copy);
+  ASSERT_EQ(modes.size(), 1);
+  ASSERT_THAT(PowerSettings(copy, "boot", &disk).Set(modes[0]), IsOk());
+  EXPECT_EQ(
+      telemetry::ReadText(copy + "/sys/devices/platform/17000000.gpu/devfreq/17000000.gpu/max_freq")
+          .value_or(""),
+      "510000000");
   EXPECT_FALSE(std::filesystem::exists(copy + "/sys/class/net/eth0/address"));
   EXPECT_EQ(std::filesystem::read_symlink(copy + "/sys/class/hwmon/hwmon1/device"),
             "../../../1-0040");

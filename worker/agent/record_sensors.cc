@@ -8,11 +8,13 @@
 #include <system_error>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
 #include "telemetry/sensors/pi_firmware.h"
 #include "telemetry/sensors/sysfs.h"
+#include "worker/agent/power_modes.h"
 
 namespace wattle::agent {
 namespace {
@@ -21,8 +23,8 @@ namespace fs = std::filesystem;
 
 // Directories of devices; each device is a directory of attributes.
 constexpr const char* kClasses[] = {"/sys/class/hwmon", "/sys/class/power_supply",
-                                    "/sys/class/thermal", "/sys/class/powercap",
-                                    "/sys/class/devfreq"};
+                                    "/sys/class/thermal", "/sys/class/powercap"};
+constexpr char kDevfreq[] = "/sys/class/devfreq";
 constexpr char kIioDriver[] = "/sys/bus/i2c/drivers/ina3221x";
 constexpr const char* kFiles[] = {"/proc/device-tree/compatible",
                                   "/proc/device-tree/model",
@@ -71,6 +73,35 @@ void AddHost(const std::string& root, std::vector<std::string>* files) {
   }
 }
 
+// A GPU's load and name stand in the folder of its device, which is a link that leads out of here.
+void AddDevfreq(const std::string& root, std::vector<std::string>* files) {
+  for (const std::string& entry : telemetry::ListDirectory(root + kDevfreq)) {
+    const std::string path = absl::StrCat(kDevfreq, "/", entry);
+    for (const std::string& name : telemetry::ListDirectory(root + path)) {
+      if (name != "device" && name != "uevent") {
+        files->push_back(absl::StrCat(path, "/", name));
+      }
+    }
+    for (const char* name : {"/device/load", "/device/of_node/name"}) {
+      files->push_back(path + name);
+    }
+  }
+}
+
+// The files that the board's power modes write, and those beside them that tell the highest value.
+void AddPowerModeFiles(const std::string& root, std::vector<std::string>* files) {
+  for (const PowerModeRow& mode : NvpmodelModes(root)) {
+    for (const PowerSetting& setting : mode.settings) {
+      for (const std::string& path : setting.paths) {
+        if (absl::StartsWith(path, "/sys/") && !absl::StrContains(path, "..")) {
+          files->push_back(path);
+          files->push_back(absl::StrCat(path.substr(0, path.rfind('/')), "/available_frequencies"));
+        }
+      }
+    }
+  }
+}
+
 std::vector<std::string> FilesOf(const std::string& root) {
   std::vector<std::string> files(std::begin(kFiles), std::end(kFiles));
   for (const char* folder : kClasses) {
@@ -84,7 +115,9 @@ std::vector<std::string> FilesOf(const std::string& root) {
       AddAttributes(root, absl::StrCat(path, "/", entry), &files);
     }
   }
+  AddDevfreq(root, &files);
   AddHost(root, &files);
+  AddPowerModeFiles(root, &files);
   return files;
 }
 
