@@ -149,6 +149,40 @@ TEST_F(PowerSettingsTest, ABoardWithoutNvpmodelHasModesOfItsFrequenciesAndCores)
   EXPECT_EQ(ActiveKernelMode(tree_.root(), modes), "full");
 }
 
+// A Jetson of a mainline kernel: without nvpmodel, with a GPU whose frequency can be capped.
+TEST_F(PowerSettingsTest, AGpuWhoseFrequencyCanBeCappedHasAModeOfItsOwn) {
+  MakePi();
+  const std::string gpu = "/sys/class/devfreq/17000000.gpu";
+  tree_.Write(gpu, {{"max_freq", "918000000"},
+                    {"available_frequencies", "918000000 306000000 510000000 408000000"}});
+  // The memory's clock is no GPU.
+  tree_.Write("/sys/class/devfreq/31b0000.emc",
+              {{"max_freq", "3199000000"}, {"available_frequencies", "204000000 3199000000"}});
+  const std::vector<PowerModeRow> modes = KernelModes(tree_.root());
+  ASSERT_EQ(modes.size(), 5);
+  EXPECT_EQ(modes[4].name, "gpu-408MHz");  // the highest within half of 918 MHz
+  EXPECT_EQ(ActiveKernelMode(tree_.root(), modes), "full");
+  PowerSettings settings(tree_.root(), "boot", &disk_);
+  ASSERT_THAT(settings.Set(modes[4]), IsOk());
+  EXPECT_EQ(Text(gpu + "/max_freq"), "408000000");
+  EXPECT_EQ(Cpu(0), "1 2400000");
+  EXPECT_EQ(ActiveKernelMode(tree_.root(), modes), "gpu-408MHz");
+  // Every mode sets every cap: a cap of the processor takes that of the GPU away.
+  ASSERT_THAT(settings.Set(modes[1]), IsOk());
+  EXPECT_EQ(Text(gpu + "/max_freq"), "918000000");
+  EXPECT_EQ(ActiveKernelMode(tree_.root(), modes), "cpu-1800MHz");
+  ASSERT_THAT(settings.Set(modes[4]), IsOk());
+  ASSERT_THAT(PowerSettings(tree_.root(), "boot", &disk_).Restore(), IsOk());  // after a kill
+  EXPECT_EQ(Text(gpu + "/max_freq"), "918000000");
+  EXPECT_EQ(Text("/sys/class/devfreq/31b0000.emc/max_freq"), "3199000000");
+}
+
+TEST_F(PowerSettingsTest, AGpuThatListsNoFrequenciesHasNoMode) {
+  MakePi();
+  tree_.Write("/sys/class/devfreq/17000000.gpu", {{"max_freq", "918000000"}});
+  EXPECT_EQ(KernelModes(tree_.root()).size(), 4);
+}
+
 TEST_F(PowerSettingsTest, AMachineWhoseFrequenciesCannotBeCappedHasNoModes) {
   tree_.Write("/sys/devices/system/cpu/cpu0", {{"online", "1"}});
   EXPECT_TRUE(KernelModes(tree_.root()).empty());
