@@ -12,6 +12,7 @@
 #include "absl/strings/strip.h"
 
 #include "base/file.h"
+#include "base/host_port.h"
 #include "base/status_macros.h"
 
 namespace wattle::remote_write {
@@ -22,11 +23,16 @@ constexpr char kPasswordFlag[] = "--remote-write-password-file";
 constexpr char kBearerFlag[] = "--remote-write-bearer-file";
 constexpr int64_t kSecretBytesMax = 16384;
 
+// What stands between the scheme and the path: "user@host:9090".
+absl::string_view AuthorityOf(absl::string_view url) {
+  if (const size_t scheme = url.find("://"); scheme != absl::string_view::npos) {
+    url.remove_prefix(scheme + 3);
+  }
+  return url.substr(0, url.find('/'));
+}
+
 bool HasUserInfo(const std::string& url) {
-  const size_t scheme = url.find("://");
-  const size_t begin = scheme == std::string::npos ? 0 : scheme + 3;
-  const size_t at = url.find('@', begin);
-  return at != std::string::npos && at < url.find('/', begin);
+  return absl::StrContains(AuthorityOf(url), '@');
 }
 
 }  // namespace
@@ -56,6 +62,18 @@ absl::StatusOr<std::string> SecretIn(const std::string& path) {
         absl::StrCat(path, ": wanted a secret alone on one line, and nothing else"));
   }
   return std::string(secret);
+}
+
+bool IsReadOnTheWay(const std::string& url) {
+  if (!absl::StartsWith(url, "http://")) {
+    return false;
+  }
+  const std::string authority(AuthorityOf(url));
+  absl::StatusOr<HostPort> address = ParseHostPort("--remote-write", authority);
+  if (!address.ok()) {  // the port may be left out
+    address = ParseHostPort("--remote-write", absl::StrCat(authority, ":80"));
+  }
+  return !address.ok() || !IsLoopback(*address);
 }
 
 absl::Status CheckCredentials(const std::string& url, const Credentials& credentials) {

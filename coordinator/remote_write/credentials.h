@@ -26,6 +26,10 @@ struct Credentials {
 // password in it, or a file that SecretIn refuses. Names the flag.
 absl::Status CheckCredentials(const std::string& url, const Credentials& credentials);
 
+// Whether everybody on the way to the receiver can read the secret: the URL is http:// and its host
+// is not this machine (base/host_port.h, IsLoopback).
+bool IsReadOnTheWay(const std::string& url);
+
 // The file's first line. kInvalidArgument: the file cannot be read, others may read or change it,
 // it is empty, or has more than one line. Names the file and what to do.
 absl::StatusOr<std::string> SecretIn(const std::string& path);

@@ -86,6 +86,20 @@ TEST_F(CredentialsTest, APasswordInTheUrlIsRefusedAndNotRepeated) {
   EXPECT_TRUE(CheckCredentials("https://prometheus.example/write/@fleet", {}).ok());
 }
 
+TEST_F(CredentialsTest, ASecretIsReadOnTheWayUnlessTheHostIsThisMachineOrTheUrlIsHttps) {
+  for (const char* url : {"https://prometheus.example/write", "http://127.0.0.1:9090/write",
+                          "http://127.8.8.8/write", "http://[::1]:9090/write", "http://[::1]/write",
+                          "http://localhost/write", "http://localhost:9090/write"}) {
+    EXPECT_FALSE(IsReadOnTheWay(url)) << url;
+  }
+  for (const char* url :
+       {"http://prometheus.example/write", "http://localhost.example.com/write",
+        "http://127.0.0.1.example.com:9090/write", "http://[::2]:9090/write",
+        "http://10.0.0.1/write", "http://10.0.0.1?127.0.0.1/write", "http://[::1/write"}) {
+    EXPECT_TRUE(IsReadOnTheWay(url)) << url;
+  }
+}
+
 TEST_F(CredentialsTest, HalfOfAPairAndBothKindsAreRefused) {
   Write(kSecret);
   ExpectRefused(CheckCredentials(kUrl, {.user = "fleet"}), "give --remote-write-password-file");

@@ -55,9 +55,7 @@ absl::StatusOr<std::unique_ptr<RemoteWriter>> RemoteWriter::Start(const RemoteWr
         absl::StrCat("--remote-write ", options.url,
                      ": wanted a URL with a path, for example http://127.0.0.1:9090/api/v1/write"));
   }
-  if (!options.credentials.none() && absl::StartsWith(options.url, "http://") &&
-      !absl::StartsWith(options.url, "http://127.0.0.1") &&
-      !absl::StartsWith(options.url, "http://localhost")) {
+  if (!options.credentials.none() && IsReadOnTheWay(options.url)) {
     spdlog::warn(
         "remote write: over http:// everybody on the way can read the secret; give an https:// "
         "URL");
