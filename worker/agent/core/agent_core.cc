@@ -304,9 +304,10 @@ void AgentCore::ActivateNext(const Instant& now) {
   if (interrupted) {
     record.mutable_receipt()->set_restarts(record.receipt().restarts() + 1);
   }
-  if (record.started()) {
+  if (record.started() && !record.stopped_in_order()) {
     record.set_interruptions_in_a_row(record.interruptions_in_a_row() + 1);
   }
+  record.clear_stopped_in_order();
   EnterPowerMode(record.assignment());
   AttemptSettings attempt = {.threads = settings_.threads,
                              .device = settings_.runner_device,

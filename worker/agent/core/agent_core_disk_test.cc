@@ -261,5 +261,42 @@ TEST_F(AgentCoreTest, ShutdownCheckpointsAndTheNextProcessGoesOn) {
   EXPECT_EQ(ports_.fetches, 1);
 }
 
+// A job without checkpoints begins anew after each upgrade of the worker, but nothing is wrong with
+// it or with the power.
+TEST_F(AgentCoreTest, AWorkerThatIsStoppedInOrderDoesNotInterruptItsWork) {
+  Welcome();
+  v1::Assignment job = Job("j1.1");
+  job.mutable_spec()->mutable_generate()->add_prompts("how?");
+  Desire({job});
+  const auto run = [this] {
+    core_->OnFetched({}, Now());
+    Phase("load");
+    Phase("generate");
+  };
+  const auto restart = [this] {
+    Boot();
+    Welcome();
+    core_->Step(Now());
+  };
+  run();
+  for (int upgrade = 1; upgrade <= 10; ++upgrade) {
+    core_->Shutdown(Now());
+    core_->OnRunnerExit({.clean = true, .failure_class = {}, .message = {}}, Now());
+    ASSERT_TRUE(core_->done());
+    restart();
+    ASSERT_EQ(ports_.fetches, 1) << "upgrade " << upgrade;
+    run();
+  }
+  EXPECT_EQ(Facts().back(), "started");
+  // Cuts of the power still count.
+  for (int cut = 1; cut <= 7; ++cut) {
+    ASSERT_EQ(Facts().back(), "started") << "cut " << cut;
+    restart();
+    run();
+  }
+  EXPECT_THAT(Last("failed").failed().message(),
+              HasSubstr("interrupted more than 6 times in a row"));
+}
+
 }  // namespace
 }  // namespace wattle::agent

@@ -85,7 +85,8 @@ void AgentCore::EndRun(v1::HeldAttemptRecord record, const AttemptEnd& end, cons
     }
     case AttemptEnd::Kind::kStopped: {
       if (end.stop == StopReason::kShutdown || end.stop == StopReason::kRelease) {
-        record.set_state(v1::ATTEMPT_STATE_PAUSED);  // not an interruption: its checkpoint is new
+        record.set_state(v1::ATTEMPT_STATE_PAUSED);
+        record.set_stopped_in_order(true);
         held_[id] = record;
         SaveAttempt(record, now);
         return;

@@ -20,7 +20,8 @@ namespace {
 // A runner may crash or hang this often without a newer checkpoint; then the attempt fails.
 constexpr int kCrashesMax = 3;
 // Work that is paused or cut off so often in a row before it writes a newer checkpoint would begin
-// anew for ever; then the attempt fails. Only fine-tunes have checkpoints.
+// anew for ever; then the attempt fails. Only fine-tunes have checkpoints. A worker that is stopped
+// in order, for an upgrade say, cuts nothing off.
 constexpr int kInterruptionsMax = 6;
 // The time for the step boundary and its checkpoint after an order to stop; then the runner is
 // killed.
