@@ -17,6 +17,10 @@ namespace {
 
 constexpr int64_t kSnapshotEveryEvents = 300;
 constexpr int64_t kCheckEveryCommits = 64;
+// The share of backups of the real journal during which the power fails, and about the number of
+// disk operations of one backup.
+constexpr double kBackupsCut = 0.2;
+constexpr int kOperationsOfABackup = 200;
 
 }  // namespace
 
@@ -80,7 +84,7 @@ bool Coordinator::OpenLog() {
     log_ = OpenPlainLog(disk_);
     return true;
   }
-  absl::StatusOr<std::unique_ptr<EventLog>> log = OpenSqliteLog(*mount_);
+  absl::StatusOr<std::unique_ptr<EventLog>> log = OpenSqliteLog(*mount_, disk_);
   if (log.ok()) {
     log_ = *std::move(log);
     return true;
@@ -132,6 +136,7 @@ void Coordinator::Restart() {
     world_.invariants.Break(
         absl::StrCat("after event ", told, " the replayed state differs from the live one"));
   }
+  CheckHistory();
   durable_ = *state;
   shell_.emplace(*std::move(state));
   alive_ = true;
@@ -154,14 +159,13 @@ bool Coordinator::OpenLineage() {
   core::OpenJournal command;
   command.lineage_id = absl::StrCat(absl::Hex(world_.random.Next(), absl::kZeroPad16));
   command.opening_id = absl::StrCat(absl::Hex(world_.random.Next(), absl::kZeroPad16));
-  command.copy = on_copy_;
+  command.copy = log_->is_copy();
   command.epoch_min = epoch_min_;
   command.reason = "restored from a backup";
   shell::Ready ready = shell_->Step({std::move(command), nullptr}, observations_, Now());
   if (!ready.events().empty() && !log_->Append(ready.events()).ok()) {
     return false;
   }
-  on_copy_ = false;
   Took(ready.events());
   durable_ = shell_->state();
   return true;
@@ -171,8 +175,28 @@ bool Coordinator::Backup() {
   if (!alive_ || !pending_.events().empty()) {
     return false;
   }
-  backup_ = {disk_.Copy(), world_.invariants.Remember(), durable_, history_};
-  return true;
+  const bool cut = mount_.has_value() && world_.random.Chance(kBackupsCut);
+  if (cut) {
+    mount_->UnplugSoon(kOperationsOfABackup);
+  }
+  absl::StatusOr<Disk::Image> image = log_->Backup();
+  if (image.ok()) {
+    backup_ = {*std::move(image), world_.invariants.Remember(), durable_, history_};
+  } else if (!cut && !disk_.full()) {
+    world_.invariants.Break(absl::StrCat("backup: ", image.status().message()));
+  }
+  if (cut) {
+    Stop(true);
+    RestartLater();
+  }
+  return image.ok();
+}
+
+void Coordinator::CheckHistory() {
+  const absl::Status whole = log_ == nullptr ? absl::OkStatus() : log_->CheckHistory(history_);
+  if (!whole.ok()) {
+    world_.invariants.Break(std::string(whole.message()));
+  }
 }
 
 bool Coordinator::Restore() {
@@ -186,7 +210,6 @@ bool Coordinator::Restore() {
   world_.invariants.GoBackTo(backup_->past);
   durable_ = backup_->durable;
   history_ = backup_->history;
-  on_copy_ = true;
   ++restores_;
   return true;
 }
@@ -295,6 +318,7 @@ void Coordinator::Commit() {
   if (++commits_since_check_ >= kCheckEveryCommits) {
     commits_since_check_ = 0;
     world_.invariants.CheckState(durable_);
+    CheckHistory();
   }
 }
 

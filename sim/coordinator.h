@@ -60,7 +60,9 @@ class Coordinator {
   // Ends the process. power_cut: the machine stops too, and its disk loses unsynced writes.
   void Stop(bool power_cut);
   void Restart();
-  bool Backup();  // false: not possible at this moment
+  // Copies the journal. In a world with the real journal the power can fail meanwhile. False: there
+  // is no new backup.
+  bool Backup();
   // Stops and comes back on the disk of the last backup. False: there is no backup.
   bool Restore();
   void StepClock(double seconds) {
@@ -77,6 +79,8 @@ class Coordinator {
   [[nodiscard]] const core::State& durable() const { return durable_; }
   // Jobs that left the state, by idempotency key: the answers of the journal's history.
   [[nodiscard]] const std::map<std::string, v1::Job>& history() const { return history_; }
+  // Compares history() with what the real journal's history answers, if the process runs.
+  void CheckHistory();
   [[nodiscard]] const v1::Job* FindArchived(const std::string& idempotency_key) const;
   [[nodiscard]] double SilenceSeconds(const std::string& device_id) const;
 
@@ -114,7 +118,6 @@ class Coordinator {
   TimeLimits time_limits_;
   int64_t restores_ = 0;
   int64_t epoch_min_ = 0;
-  bool on_copy_ = false;  // the disk is a backup that nobody has opened yet
 
   // The process's memory:
   bool alive_ = false;

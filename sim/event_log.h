@@ -7,7 +7,9 @@
 #define WATTLE_SIM_EVENT_LOG_H_
 
 #include <functional>
+#include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -16,6 +18,7 @@
 #include "coordinator/core/state.h"
 #include "sim/disk.h"
 #include "sim/sqlite_disk.h"
+#include "wattle/v1/job.pb.h"
 #include "wattle/v1/journal.pb.h"
 
 namespace wattle::sim {
@@ -32,10 +35,17 @@ class EventLog {
   virtual absl::Status WriteSnapshot(const core::State& state) = 0;
   // Gives the events to the disk, and the machine stops before the disk confirms them.
   virtual void AppendUnconfirmed(const std::vector<v1::Event>& events) = 0;
+  // Copies the log while it is in use. Returns the durable files of a disk that has only the copy.
+  virtual absl::StatusOr<Disk::Image> Backup() = 0;
+  // Whether the log is such a copy, and nothing was appended that opened it.
+  [[nodiscard]] virtual bool is_copy() const = 0;
+  // Compares the history with the jobs that the events moved there, by idempotency key. The plain
+  // log has no history.
+  virtual absl::Status CheckHistory(const std::map<std::string, v1::Job>& archived) = 0;
 };
 
-// Opens the file "journal" on the mounted disk. Errors: those of store::Journal::Open.
-absl::StatusOr<std::unique_ptr<EventLog>> OpenSqliteLog(SqliteMount& mount);
+// Opens the file "journal" on the mounted disk `disk`. Errors: those of store::Journal::Open.
+absl::StatusOr<std::unique_ptr<EventLog>> OpenSqliteLog(SqliteMount& mount, const Disk& disk);
 
 // One record for each batch, with its length and a checksum. A torn record counts as no batch.
 std::unique_ptr<EventLog> OpenPlainLog(Disk& disk);

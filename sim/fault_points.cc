@@ -37,8 +37,11 @@ const std::vector<MutantRow>& Mutants() {
       {"high-water mark", "a repeated report is applied again"},
       {"acknowledgement", "reports are never acknowledged"},
       {"journal fsync", "the journal tells a batch to be durable before the disk has it"},
-      {"SQLite's fsync", "the real journal tells a batch to be durable before the disk has it"},
+      {"SQLite's fsync", "the real journal tells a batch to be durable before the disk has it",
+       true},
       {"eviction", "an artifact goes although an open job needs it"},
+      {"history row", "the history lacks an ended job that left the state", true},
+      {"copy mark", "a backup of the real journal does not say that it is a copy", true},
       {"epoch", "a restored copy of the journal goes on under the same epoch"},
       {"spool fsync", "a report is sent before it is on the worker's disk"},
       {"random counter on resume", "a resumed run draws its random numbers from the beginning"},
@@ -54,6 +57,13 @@ const std::vector<MutantRow>& Mutants() {
       {"lease of the worker", "a worker goes on without contact when its lease has ended"},
   };
   return *kMutants;
+}
+
+void AddMutant(const std::string& name, Options& options) {
+  options.mutant = name;
+  for (const MutantRow& mutant : Mutants()) {
+    options.sqlite_journal |= mutant.in_real_journal && name == mutant.name;
+  }
 }
 
 }  // namespace sim

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "sim/options.h"
+
 namespace wattle::sim {
 
 // Turns one fault point on and all others off; empty: all off.
@@ -20,8 +22,12 @@ int64_t FaultPointHits();
 struct MutantRow {
   const char* name;  // of its fault point
   const char* what;  // for people
+  // Whether only worlds with the real journal have the code.
+  bool in_real_journal = false;
 };
 const std::vector<MutantRow>& Mutants();
+// Puts the mutant of this name into the world; empty: none.
+void AddMutant(const std::string& name, Options& options);
 
 }  // namespace wattle::sim
 

@@ -1,8 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The real journal as an event log.
+// The real journal as an event log, with the real history.
 #include <functional>
+#include <map>
 #include <memory>
+#include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -10,7 +13,9 @@
 #include "absl/strings/string_view.h"
 
 #include "base/status_macros.h"
+#include "coordinator/core/core.h"
 #include "coordinator/shell/shell.h"
+#include "coordinator/store/history.h"
 #include "coordinator/store/journal.h"
 #include "sim/event_log.h"
 
@@ -19,11 +24,15 @@ namespace {
 
 // About the number of disk operations of one append.
 constexpr int kOperationsOfAnAppend = 12;
+constexpr char kJournalFile[] = "/journal";
+constexpr char kCopyFile[] = "/copy";
+constexpr int kHistoryPage = 5;  // small, so that most lists have several pages
 
 class SqliteLog final : public EventLog {
  public:
-  SqliteLog(SqliteMount& mount, std::unique_ptr<store::Journal> journal)
-      : mount_(mount), journal_(std::move(journal)) {}
+  SqliteLog(SqliteMount& mount, const Disk& disk, std::unique_ptr<store::Journal> journal,
+            std::unique_ptr<store::History> history)
+      : mount_(mount), disk_(disk), journal_(std::move(journal)), history_(std::move(history)) {}
 
   absl::Status Append(const std::vector<v1::Event>& events) override {
     return journal_->Append(events);
@@ -64,18 +73,81 @@ class SqliteLog final : public EventLog {
     return journal_->Checkpoint();
   }
 
+  absl::StatusOr<Disk::Image> Backup() override {
+    const std::string copy = mount_.root() + kCopyFile;
+    WATTLE_RETURN_IF_ERROR(store::CopyJournal(mount_.root() + kJournalFile, copy, kSqliteVfsName));
+    Disk::Image image;
+    for (const auto& [path, content] : disk_.Copy()) {
+      for (const std::string& suffix : {std::string(), std::string(store::kArchiveSuffix)}) {
+        if (path == copy + suffix) {
+          image[mount_.root() + kJournalFile + suffix] = content;
+        }
+      }
+    }
+    return image;
+  }
+
+  [[nodiscard]] bool is_copy() const override { return journal_->is_copy(); }
+
+  absl::Status CheckHistory(const std::map<std::string, v1::Job>& archived) override {
+    size_t listed = 0;
+    for (store::HistoryQuery page{.limit = kHistoryPage};;) {
+      WATTLE_ASSIGN_OR_RETURN(const std::vector<v1::Job> jobs, history_->Jobs(page));
+      if (jobs.empty()) {
+        break;
+      }
+      listed += jobs.size();
+      page.before_number = core::JobNumber(jobs.back().job_id()).value_or(0);
+    }
+    if (listed != archived.size()) {
+      return absl::DataLossError(absl::StrCat("the history lists ", listed, " jobs, and ",
+                                              archived.size(), " were archived"));
+    }
+    for (const auto& [key, job] : archived) {
+      WATTLE_RETURN_IF_ERROR(CheckArchived(key, job));
+    }
+    return absl::OkStatus();
+  }
+
  private:
+  absl::Status CheckArchived(const std::string& key, const v1::Job& job) {
+    WATTLE_ASSIGN_OR_RETURN(const std::optional<JobId> id, history_->JobOfKey(key));
+    if (!id.has_value() || id->value() != job.job_id()) {
+      return absl::DataLossError(
+          absl::StrCat("the history does not find ", job.job_id(), " by the key ", key));
+    }
+    WATTLE_ASSIGN_OR_RETURN(v1::Job found, history_->Job(*id));
+    if (found.SerializeAsString() != job.SerializeAsString()) {
+      return absl::DataLossError(
+          absl::StrCat("the history has another ", job.job_id(), " than its event"));
+    }
+    WATTLE_RETURN_IF_ERROR(history_->Explain(found));
+    for (const v1::Attempt& attempt : found.attempts()) {
+      const std::string& explained = attempt.placement().device_id();
+      if (!explained.empty() && explained != attempt.device_id()) {
+        return absl::DataLossError(absl::StrCat("the history explains ", attempt.attempt_id(),
+                                                " on ", explained, ", which ran on ",
+                                                attempt.device_id()));
+      }
+    }
+    return absl::OkStatus();
+  }
+
   SqliteMount& mount_;
+  const Disk& disk_;
   std::unique_ptr<store::Journal> journal_;
+  std::unique_ptr<store::History> history_;
 };
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<EventLog>> OpenSqliteLog(SqliteMount& mount) {
-  WATTLE_ASSIGN_OR_RETURN(
-      std::unique_ptr<store::Journal> journal,
-      store::Journal::Open(absl::StrCat(mount.root(), "/journal"), kSqliteVfsName));
-  return std::make_unique<SqliteLog>(mount, std::move(journal));
+absl::StatusOr<std::unique_ptr<EventLog>> OpenSqliteLog(SqliteMount& mount, const Disk& disk) {
+  const std::string path = mount.root() + kJournalFile;
+  WATTLE_ASSIGN_OR_RETURN(std::unique_ptr<store::Journal> journal,
+                          store::Journal::Open(path, kSqliteVfsName));
+  WATTLE_ASSIGN_OR_RETURN(std::unique_ptr<store::History> history,
+                          store::History::Open(path, kSqliteVfsName));
+  return std::make_unique<SqliteLog>(mount, disk, std::move(journal), std::move(history));
 }
 
 }  // namespace wattle::sim

@@ -62,6 +62,7 @@ class World final : public Truth {
     }
     if (!broken()) {
       CheckAtRest(resting, invariants_);
+      coordinator_.CheckHistory();
     }
     Outcome outcome;
     outcome.breach = invariants_.breach();

@@ -175,9 +175,10 @@ class SqliteHistory final : public History {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<History>> History::Open(const std::string& path) {
+absl::StatusOr<std::unique_ptr<History>> History::Open(const std::string& path,
+                                                       const std::string& vfs) {
   WATTLE_ASSIGN_OR_RETURN(Database database,
-                          Database::Open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX));
+                          Database::Open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, vfs));
   WATTLE_RETURN_IF_ERROR(database.Execute("PRAGMA query_only = ON"));
   return std::make_unique<SqliteHistory>(std::move(database));
 }

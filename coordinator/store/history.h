@@ -33,9 +33,10 @@ struct HistoryQuery {
 
 class History {
  public:
-  // Opens the history of the journal at `path`. REQUIRES: Journal::Open has opened this file.
-  // Errors: as Journal::Open.
-  static absl::StatusOr<std::unique_ptr<History>> Open(const std::string& path);
+  // Opens the history of the journal at `path`. vfs: as for Journal::Open. REQUIRES: Journal::Open
+  // has opened this file. Errors: as Journal::Open.
+  static absl::StatusOr<std::unique_ptr<History>> Open(const std::string& path,
+                                                       const std::string& vfs = "");
   virtual ~History() = default;
 
   // An archived job without the explanations, which Explain adds. Errors: kNotFound; kDataLoss.

@@ -18,6 +18,7 @@
 #include <sqlite3.h>
 
 #include "base/crc32c.h"
+#include "base/fault_point.h"
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "coordinator/store/lock_file.h"
@@ -54,10 +55,12 @@ absl::StatusOr<Database> OpenFile(const std::string& path, absl::string_view syn
   return database;
 }
 
-absl::Status CopyDatabase(const std::string& source_path, const std::string& destination_path) {
-  WATTLE_ASSIGN_OR_RETURN(Database source,
-                          Database::Open(source_path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX));
-  WATTLE_ASSIGN_OR_RETURN(Database destination, Database::Open(destination_path, kOpenFlags));
+absl::Status CopyDatabase(const std::string& source_path, const std::string& destination_path,
+                          const std::string& vfs) {
+  WATTLE_ASSIGN_OR_RETURN(
+      Database source,
+      Database::Open(source_path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, vfs));
+  WATTLE_ASSIGN_OR_RETURN(Database destination, Database::Open(destination_path, kOpenFlags, vfs));
   // FULL makes the copy durable before this function returns.
   WATTLE_RETURN_IF_ERROR(destination.Execute("PRAGMA synchronous = FULL;"));
   sqlite3_backup* backup = sqlite3_backup_init(destination.get(), "main", source.get(), "main");
@@ -73,10 +76,40 @@ absl::Status CopyDatabase(const std::string& source_path, const std::string& des
 }
 
 // Marks the file as a copy: the process that opens it must know that the original may have gone on.
-absl::Status MarkAsCopy(const std::string& path) {
-  WATTLE_ASSIGN_OR_RETURN(Database copy, Database::Open(path, kOpenFlags));
-  return copy.Execute(
-      absl::StrCat("PRAGMA synchronous = FULL; PRAGMA application_id = ", kCopyMark, ";"));
+absl::Status MarkAsCopy(const std::string& path, const std::string& vfs) {
+  if (WATTLE_FAULT_POINT("copy mark")) {
+    return absl::OkStatus();
+  }
+  WATTLE_ASSIGN_OR_RETURN(Database copy, Database::Open(path, kOpenFlags, vfs));
+  WATTLE_RETURN_IF_ERROR(copy.Execute(
+      absl::StrCat("PRAGMA synchronous = FULL; PRAGMA application_id = ", kCopyMark, ";")));
+  // The mark is in the copy's write-ahead log, which does not go along with a file that is renamed.
+  if (sqlite3_wal_checkpoint_v2(copy.get(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr,
+                                nullptr) != SQLITE_OK) {
+    return StatusOfDatabase(copy.get(), path);
+  }
+  return absl::OkStatus();
+}
+
+// The names of a database's files after its path.
+constexpr const char* kFilesOfADatabase[] = {"", "-wal", "-shm", "-journal"};
+
+sqlite3_vfs* FileSystem(const std::string& vfs) {
+  return sqlite3_vfs_find(vfs.empty() ? nullptr : vfs.c_str());
+}
+
+bool Exists(const std::string& path, const std::string& vfs) {
+  sqlite3_vfs* const files = FileSystem(vfs);
+  int exists = 0;
+  return files->xAccess(files, path.c_str(), SQLITE_ACCESS_EXISTS, &exists) == SQLITE_OK &&
+         exists != 0;
+}
+
+void RemoveDatabase(const std::string& path, const std::string& vfs) {
+  sqlite3_vfs* const files = FileSystem(vfs);
+  for (const char* suffix : kFilesOfADatabase) {
+    (void)files->xDelete(files, (path + suffix).c_str(), 0);  // Most of them do not exist.
+  }
 }
 
 absl::Status RenameDurably(const std::string& from, const std::string& to) {
@@ -261,27 +294,30 @@ class SqliteJournal final : public Journal {
 
 }  // namespace
 
+absl::Status CopyJournal(const std::string& path, const std::string& to, const std::string& vfs) {
+  RemoveDatabase(to, vfs);
+  RemoveDatabase(ArchivePath(to), vfs);
+  // The archive is copied last, so that it has every event that left the journal before the journal
+  // was copied.
+  WATTLE_RETURN_IF_ERROR(CopyDatabase(path, to, vfs));
+  WATTLE_RETURN_IF_ERROR(MarkAsCopy(to, vfs));
+  return Exists(ArchivePath(path), vfs) ? CopyDatabase(ArchivePath(path), ArchivePath(to), vfs)
+                                        : absl::OkStatus();
+}
+
 absl::Status BackupJournal(const std::string& path, const std::string& destination) {
   if (access(destination.c_str(), F_OK) == 0) {
     return absl::AlreadyExistsError(
         absl::StrCat(destination, ": exists; give a path that does not"));
   }
   const std::string partial = destination + ".partial";
-  const std::string partial_archive = ArchivePath(destination) + ".partial";
   const absl::Cleanup remove = [&] {
-    unlink(partial.c_str());
-    unlink(partial_archive.c_str());
+    RemoveDatabase(partial, "");
+    RemoveDatabase(ArchivePath(partial), "");
   };
-  unlink(partial.c_str());
-  unlink(partial_archive.c_str());
-  // The archive is copied last, so that it has every event that left the journal before the journal
-  // was copied.
-  WATTLE_RETURN_IF_ERROR(WithContext("backup", CopyDatabase(path, partial)));
-  WATTLE_RETURN_IF_ERROR(WithContext("backup", MarkAsCopy(partial)));
-  const bool archived = access(ArchivePath(path).c_str(), F_OK) == 0;
-  if (archived) {
-    WATTLE_RETURN_IF_ERROR(WithContext("backup", CopyDatabase(ArchivePath(path), partial_archive)));
-    WATTLE_RETURN_IF_ERROR(RenameDurably(partial_archive, ArchivePath(destination)));
+  WATTLE_RETURN_IF_ERROR(WithContext("backup", CopyJournal(path, partial)));
+  if (Exists(ArchivePath(partial), "")) {
+    WATTLE_RETURN_IF_ERROR(RenameDurably(ArchivePath(partial), ArchivePath(destination)));
   }
   return RenameDurably(partial, destination);
 }

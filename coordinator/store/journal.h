@@ -41,8 +41,8 @@ class Journal {
  public:
   // Opens or makes the journal file `path`; its directory must exist. Open converts a file of an
   // earlier version. vfs: SQLite's name of a simulated file system; empty: the machine's. A
-  // simulated file system belongs to its one caller, so there is no lock file, and Backup cannot
-  // copy it.
+  // simulated file system belongs to its one caller, so there is no lock file. Backup does not work
+  // there; CopyJournal does.
   // Errors: kFailedPrecondition for a newer schema, or for a lock that another process holds
   // (named); kDataLoss for a damaged file; kPermissionDenied, kNotFound, kResourceExhausted for the
   // file system, each with the remedy.
@@ -90,7 +90,15 @@ class Journal {
   [[nodiscard]] virtual int64_t last_sequence() const = 0;
 };
 
-// Journal::Backup for the journal at `path`, also while another process has it open.
+// Copies the journal at `path` to `to`, and its archive to `to`.archive, also while another process
+// has the journal open. The copy is marked as one (Journal::is_copy). vfs: as for Journal::Open. OK
+// means that the whole copy is on the disk, in these two files. After an error or a crash the files
+// are useless; the next call replaces them. Errors: as Journal::Backup.
+absl::Status CopyJournal(const std::string& path, const std::string& to,
+                         const std::string& vfs = "");
+
+// Journal::Backup for the journal at `path`: CopyJournal under another name, then a rename, so that
+// `destination` is never half a copy.
 absl::Status BackupJournal(const std::string& path, const std::string& destination);
 
 }  // namespace wattle::store

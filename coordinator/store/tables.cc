@@ -10,6 +10,7 @@
 #include "absl/strings/strip.h"
 
 #include "base/crc32c.h"
+#include "base/fault_point.h"
 #include "base/status_macros.h"
 #include "proto/kind_name.h"
 #include "proto/state_names.h"
@@ -127,6 +128,9 @@ absl::Status Tables::On(const v1::JobStateChanged& job, const v1::Event& event) 
 
 absl::Status Tables::On(const v1::JobArchived& archived) {
   const v1::Job& job = archived.job();
+  if (WATTLE_FAULT_POINT("history row")) {
+    return absl::OkStatus();
+  }
   int64_t number = 0;
   if (!absl::SimpleAtoi(absl::StripPrefix(job.job_id(), "j"), &number)) {
     return absl::InternalError(absl::StrCat("journal: archived job \"", job.job_id(), "\""));

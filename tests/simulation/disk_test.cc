@@ -7,6 +7,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
@@ -14,6 +15,7 @@
 #include <sqlite3.h>
 
 #include "base/status_matchers.h"
+#include "coordinator/store/journal.h"
 #include "sim/sqlite_disk.h"
 
 namespace wattle::sim {
@@ -114,6 +116,46 @@ TEST(SqliteDiskTest, WithoutSyncACutLosesCommittedTransactions) {
     lost = ledger->Integer("SELECT count(*) FROM moves") == 0;
   }
   EXPECT_TRUE(lost) << "the disk forgets nothing";
+}
+
+// A copy without its mark goes on under the epoch of the original, and gives out its tokens again.
+TEST(SqliteDiskTest, ABackupThatIsDoneIsWholeAndMarkedWhereverThePowerFails) {
+  constexpr int64_t kEvents = 40;
+  constexpr int kOperationsOfACopy = 40;
+  int done = 0;
+  int failed = 0;
+  for (uint64_t seed = 0; seed < 200; ++seed) {
+    Random random(seed);
+    Disk disk(random);
+    SqliteMount mount(disk, random);
+    auto journal = store::Journal::Open(mount.root() + "/journal", kSqliteVfsName);
+    ASSERT_THAT(journal, IsOk());
+    std::vector<v1::Event> events(kEvents);
+    for (int64_t i = 0; i < kEvents; ++i) {
+      events[static_cast<size_t>(i)].set_sequence(i + 1);
+      events[static_cast<size_t>(i)].mutable_policy_deleted()->set_name("reserve");
+    }
+    ASSERT_THAT((*journal)->Append(events), IsOk());
+    mount.UnplugSoon(kOperationsOfACopy);
+    const absl::Status copied =
+        store::CopyJournal(mount.root() + "/journal", mount.root() + "/copy", kSqliteVfsName);
+    mount.Unplug(true);
+    journal->reset();
+    disk.LosePower();
+    (copied.ok() ? done : failed) += 1;
+    if (!copied.ok()) {
+      continue;
+    }
+    Disk other(random);
+    SqliteMount there(other, random);
+    other.Restore({{there.root() + "/journal", disk.Copy().at(mount.root() + "/copy")}});
+    auto restored = store::Journal::Open(there.root() + "/journal", kSqliteVfsName);
+    ASSERT_THAT(restored, IsOk()) << "seed " << seed;
+    EXPECT_TRUE((*restored)->is_copy()) << "seed " << seed;
+    EXPECT_EQ((*restored)->last_sequence(), kEvents) << "seed " << seed;
+  }
+  EXPECT_GT(done, 0);
+  EXPECT_GT(failed, 0);
 }
 
 TEST(SqliteDiskTest, AFullDiskRefusesTheCommit) {

@@ -51,7 +51,7 @@ std::string Replay(uint64_t seed, bool slow, const std::string& mutant) {
 // True: an invariant broke.
 bool RunOne(const Settings& settings, uint64_t seed, bool slow, Sum& sum) {
   Options options = DrawOptions(seed, slow);
-  options.mutant = settings.mutant;
+  AddMutant(settings.mutant, options);
   options.trace = settings.trace;
   const Outcome outcome = RunWorld(options);
   ++sum.worlds;

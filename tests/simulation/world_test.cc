@@ -87,7 +87,7 @@ class MutantTest : public testing::TestWithParam<MutantRow> {};
 TEST_P(MutantTest, IsFoundWithinAThousandSeeds) {
   for (int seed = kFirstSeed; seed < kFirstSeed + kMutantSeedsMax; ++seed) {
     Options options = DrawOptions(static_cast<uint64_t>(seed), false);
-    options.mutant = GetParam().name;
+    AddMutant(GetParam().name, options);
     const Outcome outcome = RunWorld(options);
     if (!outcome.breach.empty()) {
       // The breach must be the mutant's: without it the same world is whole.
