@@ -170,6 +170,33 @@ TEST(Ina3221Test, TheSixRailsOfAnAgxXavierAreSummed) {
   EXPECT_EQ(source->info().scope, "rails_sum");
 }
 
+// TX2: the module's input is on the second chip, and the carrier's own chip measures beside it.
+TEST(Ina3221Test, TheModuleInputOfATx2IsOnItsSecondChip) {
+  Tree tree;
+  const std::string driver = "/sys/bus/i2c/drivers/ina3221x/";
+  int milliamperes = 100;
+  for (const auto& [device, rails] :
+       {std::pair("0-0040/iio:device0",
+                  std::vector<std::string>{"VDD_SYS_GPU", "VDD_SYS_SOC", "VDD_4V0_WIFI"}),
+        std::pair("0-0041/iio:device1",
+                  std::vector<std::string>{"VDD_IN", "VDD_SYS_CPU", "VDD_SYS_DDR"}),
+        std::pair("0-0042/iio:device2",
+                  std::vector<std::string>{"VDD_MUX", "VDD_5V0_IO_SYS", "VDD_3V3_SYS"})}) {
+    for (int channel = 0; channel < 3; ++channel) {
+      const std::string number = std::to_string(channel);
+      tree.Write(driver + device,
+                 {{"rail_name_" + number, rails[static_cast<size_t>(channel)]},
+                  {"in_voltage" + number + "_input", "10000"},
+                  {"in_current" + number + "_input", std::to_string(milliamperes)}});
+      milliamperes += 100;
+    }
+  }
+  const auto source = Only(DiscoverIna3221(tree.root()));
+  EXPECT_NEAR(TotalWatts(*source), 10 * 0.4, 1e-9);
+  EXPECT_EQ(source->info().scope, "module");
+  EXPECT_EQ(source->info().channels.size(), 9);
+}
+
 TEST(Ina3221Test, ANegativeCurrentKeepsItsSign) {
   Tree tree;
   tree.Write(
@@ -312,6 +339,35 @@ TEST(PowerSupplyTest, MicroAmpereHoursUseTheVoltageAndChargingIsNoPower) {
   EXPECT_NEAR(charge->draw->value(), -1.85, 1e-9);
   EXPECT_TRUE(charge->charging);
   EXPECT_EQ(TotalWatts(*source), -1);
+}
+
+// Drivers sign the current by the kernel's rule, the other way round, or not at all.
+TEST(PowerSupplyTest, TheStatusGivesTheDirectionAndWithoutAStatusTheKernelsSignDoes) {
+  struct Case {
+    const char* status;
+    const char* microamperes;
+    std::optional<double> draw;
+  };
+  for (const auto& [status, microamperes, draw] :
+       {Case{"Discharging", "-500000", 2.0}, Case{"Discharging", "500000", 2.0},
+        Case{"Charging", "500000", -2.0}, Case{"Charging", "-500000", -2.0},
+        Case{"Not charging", "0", 0.0}, Case{"Unknown", "-500000", 2.0},
+        Case{"Unknown", "500000", std::nullopt}}) {
+    SCOPED_TRACE(std::string(status) + " " + microamperes);
+    Tree tree;
+    tree.Write("/sys/class/power_supply/BAT0", {{"type", "Battery"},
+                                                {"status", status},
+                                                {"capacity", "50"},
+                                                {"voltage_now", "4000000"},
+                                                {"current_now", microamperes}});
+    const auto source = Only(DiscoverPowerSupplies(tree.root()));
+    const auto charge = ChargeOf(*source);
+    ASSERT_EQ(charge->draw.has_value(), draw.has_value());
+    if (draw) {
+      EXPECT_NEAR(charge->draw->value(), *draw, 1e-9);
+    }
+    EXPECT_NEAR(TotalWatts(*source), draw.value_or(0) > 0 ? *draw : -1, 1e-9);
+  }
 }
 
 // max17040: only volts and percent, status Unknown.

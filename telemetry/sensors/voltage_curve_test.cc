@@ -83,6 +83,7 @@ TEST(VoltageCurveTest, WithACurrentTheVoltageIsABoundOnEachSide) {
   ASSERT_TRUE(idle->by_voltage.has_value());
   EXPECT_EQ(idle->by_voltage->low, ChargeAtRest(Chemistry::kLithiumIon, 3.82));
   EXPECT_EQ(idle->by_voltage->high, ChargeAtRest(Chemistry::kLithiumIon, 3.86));
+  EXPECT_NEAR(RestDrain(*pack.capacity).value(), 3.8, 1e-9);
   EXPECT_FALSE(idle->charging);
   // 1 A at the mean voltage of the curve, which is 3.86 V a cell.
   const auto loaded = ChargeFromVoltage(pack, 7.68, 1.0, 0.1);
