@@ -29,10 +29,6 @@ std::string Temperature(const v1::Heartbeat& heartbeat) {
                                      : "";
 }
 
-std::string Charge(const v1::Heartbeat& heartbeat) {
-  return heartbeat.has_battery() ? FormatPercent(Fraction(heartbeat.state_of_charge_ratio())) : "";
-}
-
 // "j12" of "j12.1".
 std::string JobOf(const std::string& attempt_id) {
   return attempt_id.substr(0, attempt_id.find('.'));
@@ -167,7 +163,7 @@ std::string RenderDevices(const v1::ListDevicesResponse& devices, absl::Time now
     table.AddRow({device.info().name(), device.info().device_id().substr(0, id_digits),
                   DeviceClassWord(device.info().device_class(), device.info().emulated()),
                   DeviceStateWord(device), JobOf(device.running_attempt_id()), PowerWords(device),
-                  Temperature(heartbeat), Charge(heartbeat),
+                  Temperature(heartbeat), ChargeWords(device),
                   FormatAge(now, device.last_seen_unix_seconds()), Reason(device)});
   }
   return table.Render(style);
@@ -204,7 +200,8 @@ std::string RenderDevice(const v1::Device& device, absl::Time now) {
               &out);
   AppendField("temperature",
               heartbeat.has_temperature() ? absl::StrCat(Temperature(heartbeat), note) : "", &out);
-  AppendField("charge", heartbeat.has_battery() ? absl::StrCat(Charge(heartbeat), note) : "", &out);
+  const std::string charge = ChargeWords(device);
+  AppendField("charge", charge.empty() ? "" : absl::StrCat(charge, note), &out);
   AppendField("", heartbeat.has_battery() ? BatteryWords(heartbeat) : "", &out);
   AppendField("harvest", HarvestWords(device.ledger()), &out);
   AddHardware(info, &out);

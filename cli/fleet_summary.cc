@@ -126,19 +126,19 @@ FleetSummary SummarizeFleet(const FleetAnswers& answers, absl::Time now) {
       summary.attention.push_back(std::move(restored));
     }
   }
-  std::vector<std::pair<double, std::string>> charges;
+  std::vector<std::pair<double, std::string>> charges;  // The lowest first.
   std::map<std::string, int> names;
   for (const v1::Device& device : answers.devices.devices()) {
     AddDevice(device, now, &summary);
     ++names[device.info().name()];
     if (device.heartbeat().has_battery()) {
       charges.emplace_back(device.heartbeat().state_of_charge_ratio(),
-                           Printable(device.info().name()));
+                           absl::StrCat(Printable(device.info().name()), " ", ChargeWords(device)));
     }
   }
   std::sort(charges.begin(), charges.end());
-  for (const auto& [ratio, name] : charges) {
-    summary.charges.push_back(absl::StrCat(name, " ", FormatPercent(Fraction(ratio))));
+  for (auto& [ratio, words] : charges) {
+    summary.charges.push_back(std::move(words));
   }
   for (const auto& [name, count] : names) {
     if (count > 1) {

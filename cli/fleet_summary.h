@@ -42,7 +42,7 @@ struct FleetSummary {
   double today_other_joules = 0.0;  // Idle and overhead.
   bool today_known = false;
   std::set<v1::EnergySource> today_sources;
-  std::vector<std::string> charges;    // "nano-1 83 %", lowest first.
+  std::vector<std::string> charges;    // "nano-1 83 ± 7 %", lowest first.
   std::vector<std::string> attention;  // One sentence with a remedy each.
 };
 

@@ -119,7 +119,7 @@ TEST(TopViewTest, LongIdsLeaveATableAtEightyColumns) {
   answers.devices.mutable_devices(1)->set_unreachable(true);
   EXPECT_THAT(RenderTop(answers, SummarizeFleet(answers, Now()), {}, Now(),
                         {.width_columns = 80, .height_rows = 24, .is_terminal = true}),
-              HasSubstr("\nnano-mast3  busy         14.31 W ~       -  j10000002  train 40 %"));
+              HasSubstr("\nnano-mast3  busy         14.31 W ~         -  j10000002  train 40 %"));
 }
 
 TEST(TopViewTest, FitsEightyColumns) {

@@ -130,6 +130,21 @@ std::string PowerWords(const v1::Device& device) {
                       evidence == "modelled" ? " modelled" : "");
 }
 
+std::string ChargeWords(const v1::Device& device) {
+  const v1::Heartbeat& heartbeat = device.heartbeat();
+  if (!heartbeat.has_battery()) {
+    return "";
+  }
+  const std::string charge = FormatPercent(Fraction(heartbeat.state_of_charge_ratio()));
+  const double error = heartbeat.gauge_error_ratio() > 0.0 ? heartbeat.gauge_error_ratio()
+                                                           : device.info().gauge_error_ratio();
+  const std::string error_words = FormatPercent(Fraction(error));
+  if (error_words == FormatPercent(Fraction(0.0))) {
+    return charge;
+  }
+  return absl::StrCat(absl::StripSuffix(charge, " %"), " ± ", error_words);
+}
+
 std::string EnergySourceWords(const v1::EnergyMeasurement& energy, bool emulated) {
   const std::string evidence = EvidenceWord(energy.source(), emulated);
   std::string words = Word(energy.source());

@@ -47,6 +47,9 @@ v1::EnergySource SourceOf(const v1::Receipt& receipt);
 // The device's power now: "12.41 W", "5.04 W modelled". "" for a device that cannot be reached, and
 // for a device without a sensor between jobs, whose power nobody knows.
 std::string PowerWords(const v1::Device& device);
+// The battery's charge: "83 %", and "83 ± 7 %" where the device says by how much it may be off. ""
+// for a device without a battery.
+std::string ChargeWords(const v1::Device& device);
 // "ina3221, module"; "emulated, board_input: not measured".
 std::string EnergySourceWords(const v1::EnergyMeasurement& energy, bool emulated);
 

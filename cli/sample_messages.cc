@@ -373,6 +373,7 @@ v1::ListDevicesResponse SampleDevices() {
   *devices.add_devices() = Worker(Nano(), 5.04);
   devices.mutable_devices(0)->mutable_heartbeat()->set_has_battery(true);
   devices.mutable_devices(0)->mutable_heartbeat()->set_state_of_charge_ratio(0.83);
+  devices.mutable_devices(0)->mutable_heartbeat()->set_gauge_error_ratio(0.07);
   *devices.add_devices() = Worker(Pi(), 3.1);
   devices.mutable_devices(1)->set_drained(true);
   devices.mutable_devices(1)->set_drain_reason("new power supply");

@@ -108,9 +108,9 @@ Table DeviceTable(const v1::ListDevicesResponse& devices, TopOrder order) {
     const v1::AttemptProgress& shown = progress == nullptr ? none : *progress;
     table.AddRow(
         {device->info().name(), DeviceStateWord(*device), MarkedPower(*device),
-         heartbeat.has_battery() ? FormatPercent(Fraction(heartbeat.state_of_charge_ratio())) : "",
-         JobOf(device->running_attempt_id()), StepWords(shown), LeftWords(*device, shown),
-         StepBar(shown), shown.loss() != 0.0 ? absl::StrFormat("%.3f", shown.loss()) : "",
+         ChargeWords(*device), JobOf(device->running_attempt_id()), StepWords(shown),
+         LeftWords(*device, shown), StepBar(shown),
+         shown.loss() != 0.0 ? absl::StrFormat("%.3f", shown.loss()) : "",
          shown.tokens_per_second() > 0.0 ? absl::StrFormat("%.0f", shown.tokens_per_second()) : "",
          heartbeat.has_temperature() ? absl::StrFormat("%.0f", heartbeat.temperature_celsius())
                                      : "",

@@ -97,6 +97,24 @@ TEST(FleetViewTest, Golden) {
   ExpectGolden("profile_show.txt", RenderProfileRow(SampleProfiles().rows(0)));
 }
 
+// A charge that is read from a voltage, or counted, is told with the error that the worker states.
+TEST(FleetViewTest, AChargeIsToldWithItsError) {
+  v1::Device device = SampleDevices().devices(0);
+  EXPECT_THAT(RenderDevice(device, Now()), HasSubstr("  charge        83 ± 7 %"));
+  // Of this moment, which may be more than the gauge's own.
+  device.mutable_info()->set_gauge_error_ratio(0.05);
+  device.mutable_heartbeat()->set_gauge_error_ratio(0.14);
+  EXPECT_EQ(ChargeWords(device), "83 ± 14 %");
+  device.mutable_heartbeat()->clear_gauge_error_ratio();
+  EXPECT_EQ(ChargeWords(device), "83 ± 5 %");
+  device.mutable_info()->set_gauge_error_ratio(0.004);
+  EXPECT_EQ(ChargeWords(device), "83 %");
+  device.mutable_info()->clear_gauge_error_ratio();
+  EXPECT_EQ(ChargeWords(device), "83 %");
+  device.mutable_heartbeat()->set_has_battery(false);
+  EXPECT_EQ(ChargeWords(device), "");
+}
+
 TEST(FleetViewTest, IdsAreAsLongAsTellsDevicesApart) {
   v1::ListDevicesResponse devices = SampleDevices();
   devices.mutable_devices(0)->mutable_info()->set_device_id("0123456789ab0000");

@@ -21,7 +21,7 @@ std::string Measures(const telemetry::SourceInfo& sensor) {
     what.emplace_back("temperature");
   }
   if (sensor.has_gauge()) {
-    what.emplace_back("charge");
+    what.push_back(absl::StrCat("charge ± ", FormatPercent(sensor.gauge_error)));
   }
   return what.empty() ? "" : absl::StrCat(sensor.name, " (", absl::StrJoin(what, ", "), ")");
 }

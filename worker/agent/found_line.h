@@ -13,8 +13,9 @@
 namespace wattle::agent {
 
 // "found: Raspberry Pi 5 Model B (raspberry-pi-5, aarch64), 4 cores, 8.0 GiB; sensors: pmic
-// (power), cpu-thermal (temperature); runner wattle-0.1.0/libtorch-1.13.1". A sensor that can
-// measure nothing is left out: the log has a line of its own for it.
+// (power), cpu-thermal (temperature); runner wattle-0.1.0/libtorch-1.13.1". A charge stands
+// with its error. A sensor that can measure nothing is left out: the log has a line of its own for
+// it.
 std::string FoundLine(const v1::DeviceInfo& info, const std::vector<SourceStatus>& sensors);
 
 }  // namespace wattle::agent

@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/agent/found_line.h"
 
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 namespace wattle::agent {
@@ -36,6 +37,23 @@ TEST(FoundLineTest, NamesBoardSensorsAndRunner) {
       "found: emulated Raspberry Pi 5 Model B (raspberry-pi-5, aarch64), 4 cores, 8.0 GiB, "
       "cuda; sensors: ina3221 (power), pmic (power, temperature); 2 power modes, now 15W; runner "
       "wattle-1/libtorch-2");
+}
+
+// What an operator of a battery looks for: which of the sensors tells the charge.
+TEST(FoundLineTest, NamesWhatTellsTheCharge) {
+  v1::DeviceInfo info;
+  info.set_device_class("raspberry-pi-5");
+  SourceStatus gauge;
+  gauge.info.name = "max17048";
+  gauge.info.gauge_error = Fraction(0.15);
+  gauge.info.channels.push_back({.name = "capacity", .gauge = true});
+  SourceStatus ups = Sensor("ups", true, false);
+  ups.info.channels.push_back({.name = "charge", .gauge = true});
+  EXPECT_THAT(FoundLine(info, {gauge, ups}),
+              testing::HasSubstr("sensors: max17048 (charge ± 15 %), ups (power, charge ± 5 %); "));
+  // Without one, the line names no charge.
+  EXPECT_THAT(FoundLine(info, {Sensor("ina3221", true, true)}),
+              testing::Not(testing::HasSubstr("charge")));
 }
 
 }  // namespace
