@@ -22,11 +22,18 @@ namespace wattle::core {
 std::string CertainFailure(const v1::JobSpec& spec,
                            const std::vector<scheduler::InputView>& inputs);
 
-// The prompts of a generate job, for whoever can count their tokens: a prompt that fills the
-// model's context is refused by every device, and the core has no tokenizer.
+// A text above this size has more than one token.
+inline constexpr int64_t kTextOfOneTokenBytesMax = 256;
+
+// What has to be counted in tokens before a job is accepted, for whoever has a tokenizer; the core
+// has none. Of a generate job the prompts: one that fills the model's context is refused by every
+// device. Of an evaluation or a fine-tune its short text: a text of one token has nothing to
+// predict.
 struct PromptQuestion {
+  bool is_text = false;              // `data` is a text, and there are no prompts.
+  std::string field;                 // "generate.data"
   std::vector<std::string> prompts;  // That the spec has itself.
-  std::string data;                  // What the spec calls the artifact with prompts; empty: none.
+  std::string data;                  // What the spec calls the artifact; empty: none.
   ArtifactId data_artifact;
   std::string model;           // What the spec calls the model.
   ArtifactId model_artifact;   // Has the model's tokenizer: the model, or what it is made from.
@@ -34,7 +41,7 @@ struct PromptQuestion {
 };
 
 // inputs: of ForeseeInputs. archived_sources: as in SubmitJob. Nothing where there is nothing to
-// count: another kind, a declared model, a model whose context is not known.
+// count: another kind, a long text, a declared model, a model whose context is not known.
 std::optional<PromptQuestion> QuestionOfPrompts(const State& state, const v1::JobSpec& spec,
                                                 const std::vector<scheduler::InputView>& inputs,
                                                 const std::vector<v1::Job>& archived_sources);

@@ -59,6 +59,58 @@ TEST(CertainFailureTest, QuantizedWeightsAreNeitherTrainedNorQuantizedAgain) {
   EXPECT_EQ(CertainFailure(generate, Model("int8")), "") << "that is what it is for";
 }
 
+TEST(CertainFailureTest, AdaptersAreNotMergedIntoQuantizedWeights) {
+  v1::JobSpec spec;
+  spec.mutable_finetune()->set_model("small");
+  spec.mutable_finetune()->mutable_lora()->set_rank(4);
+  EXPECT_EQ(CertainFailure(spec, Model("int8")), "");
+  spec.mutable_finetune()->mutable_lora()->set_merge(true);
+  EXPECT_EQ(CertainFailure(spec, Model("none")), "");
+  EXPECT_THAT(
+      CertainFailure(spec, Model("int8")),
+      AllOf(HasSubstr("finetune.lora.merge: model small is int8"), HasSubstr("leave merge out")));
+}
+
+TEST(CertainFailureTest, AnAnswerLeavesRoomForItsQuestion) {
+  v1::JobSpec spec;
+  v1::EvaluateSpec& evaluate = *spec.mutable_evaluate();
+  evaluate.set_model("tiny");
+  evaluate.set_max_answer_tokens(256);
+  EXPECT_EQ(CertainFailure(spec, Model("none")), "") << "nothing is answered";
+  evaluate.set_score_answers(true);
+  EXPECT_THAT(CertainFailure(spec, Model("none")),
+              AllOf(HasSubstr("evaluate.max_answer_tokens: 256 tokens"),
+                    HasSubstr("a sequence of 256; write at most 255")));
+  evaluate.set_max_answer_tokens(255);
+  EXPECT_EQ(CertainFailure(spec, Model("none")), "");
+  evaluate.clear_max_answer_tokens();  // 32
+  evaluate.set_sequence_length(33);
+  EXPECT_EQ(CertainFailure(spec, Model("none")), "");
+  evaluate.set_sequence_length(32);
+  EXPECT_THAT(CertainFailure(spec, Model("none")),
+              HasSubstr("write at most 31; or raise sequence_length"));
+}
+
+TEST(CertainFailureTest, AReferenceReadsWhatTheModelReads) {
+  v1::JobSpec spec;
+  spec.mutable_evaluate()->set_model("tiny");
+  spec.mutable_evaluate()->set_reference_model("other");
+  std::vector<scheduler::InputView> inputs = Model("int8");
+  inputs[0].artifact.mutable_model_shape()->set_vocabulary_size(2016);
+  inputs.push_back(inputs[0]);
+  inputs[1].field = "reference_model";
+  EXPECT_EQ(CertainFailure(spec, inputs), "");
+  inputs[1].artifact.mutable_model_shape()->set_context_length(512);
+  EXPECT_EQ(CertainFailure(spec, inputs), "");
+  inputs[1].artifact.mutable_model_shape()->set_vocabulary_size(50257);
+  EXPECT_THAT(CertainFailure(spec, inputs),
+              AllOf(HasSubstr("evaluate.reference_model: other has a vocabulary of 50257"),
+                    HasSubstr("model tiny has 2016"), HasSubstr("made from")));
+  inputs[1].artifact.mutable_model_shape()->set_vocabulary_size(2016);
+  inputs[1].artifact.mutable_model_shape()->set_context_length(128);
+  EXPECT_NE(CertainFailure(spec, inputs), "");
+}
+
 // Who counts prompts needs the model's tokenizer: also that of a model which a job is still to
 // make.
 TEST(QuestionOfPromptsTest, NamesTheArtifactThatHasTheTokenizer) {
@@ -96,6 +148,32 @@ TEST(QuestionOfPromptsTest, NamesTheArtifactThatHasTheTokenizer) {
     EXPECT_EQ(question->context_length, 64);
     EXPECT_THAT(question->prompts, testing::ElementsAre("Who?"));
   }
+  // Of a text the short ones alone: a text of one token has nothing to predict.
+  v1::ArtifactInfo text;
+  text.set_artifact_id("bbbb0001");
+  text.set_name("word");
+  text.set_kind(v1::ARTIFACT_KIND_DATASET);
+  text.mutable_dataset()->set_format("text");
+  text.mutable_dataset()->set_examples(1);
+  text.set_size_bytes(6);
+  apply(CommitArtifact{text, false});
+  v1::JobSpec evaluate;
+  evaluate.mutable_evaluate()->set_model("tiny");
+  evaluate.mutable_evaluate()->set_data("word");
+  auto inputs = ForeseeInputs(state, evaluate);
+  ASSERT_THAT(inputs, IsOk());
+  const auto question = QuestionOfPrompts(state, evaluate, *inputs, {});
+  ASSERT_TRUE(question.has_value());
+  EXPECT_TRUE(question->is_text);
+  EXPECT_EQ(question->field, "evaluate.data");
+  EXPECT_EQ(question->data, "word");
+  EXPECT_EQ(question->data_artifact, ArtifactId("bbbb0001"));
+  EXPECT_EQ(question->model, "tiny");
+  for (scheduler::InputView& input : *inputs) {
+    input.artifact.set_size_bytes(kTextOfOneTokenBytesMax + 1);
+  }
+  EXPECT_FALSE(QuestionOfPrompts(state, evaluate, *inputs, {}).has_value());
+
   v1::JobSpec other;
   other.mutable_quantize()->set_model("tiny");
   EXPECT_FALSE(QuestionOfPrompts(state, other, Model("none"), {}).has_value());

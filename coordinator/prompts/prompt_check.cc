@@ -26,7 +26,7 @@ std::string Tell(const core::PromptQuestion& question, const std::vector<LongPro
   const size_t others = found.size() - 1;
   const std::string where = question.data.empty()
                                 ? "generate.prompts: "
-                                : absl::StrCat("generate.data: ", question.data, ": ");
+                                : absl::StrCat(question.field, ": ", question.data, ": ");
   return absl::StrCat(
       where, "prompt ", first.id, " has ", first.tokens, first.tokens == 1 ? " token" : " tokens",
       ", and the context of model ", question.model, " is ", question.context_length,
@@ -78,7 +78,30 @@ void PromptCheck::Run() {
   }
 }
 
+// As worker/engine counts: the tokens of the text with the begin token of the tokenizer.
+std::string PromptCheck::RefusalOfText(const core::PromptQuestion& question) {
+  const absl::StatusOr<std::string> text =
+      ReadTextStart(store_, question.data_artifact, core::kTextOfOneTokenBytesMax);
+  const absl::StatusOr<const formats::BytePairEncoding*> tokenizer =
+      TokenizerOf(question.model_artifact);
+  if (!text.ok() || !tokenizer.ok()) {
+    spdlog::warn("text {} is not counted: {}", question.data,
+                 std::string((text.ok() ? tokenizer.status() : text.status()).message()));
+    return "";
+  }
+  if ((*tokenizer)->EncodeDocument(*text).size() >= 2) {
+    return "";
+  }
+  return absl::StrCat(question.field, ": ", question.data, ": is one token for model ",
+                      question.model,
+                      ", and a text wants two at least, one to predict the other; push a longer "
+                      "text");
+}
+
 std::string PromptCheck::Refusal(const core::PromptQuestion& question) {
+  if (question.is_text) {
+    return RefusalOfText(question);
+  }
   const absl::StatusOr<std::vector<formats::Prompt>> prompts = PromptsOf(question);
   if (!prompts.ok()) {
     spdlog::warn("prompts of {} are not counted: {}", question.data,

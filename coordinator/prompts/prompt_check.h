@@ -1,10 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Tells before a generate job is accepted that one of its prompts fills the model's context, which
-// every device would refuse. Short prompts need no tokenizer and are answered at once. The others
-// are counted on a thread of this class, so that neither the thread of the state nor a thread of
-// gRPC waits. The work on one question is bounded; what lies beyond the bound is found by the
-// device alone. Thread-safe.
+// Tells before a generate job is accepted that one of its prompts fills the model's context, and
+// before a job on a text that the text is one token: every device would refuse them. Short prompts
+// need no tokenizer and are answered at once. The others are counted on a thread of this class, so
+// that neither the thread of the state nor a thread of gRPC waits. The work on one question is
+// bounded; what lies beyond the bound is found by the device alone. Thread-safe.
 #ifndef WATTLE_COORDINATOR_PROMPTS_PROMPT_CHECK_H_
 #define WATTLE_COORDINATOR_PROMPTS_PROMPT_CHECK_H_
 
@@ -66,6 +66,7 @@ class PromptCheck {
 
   void Run();
   std::string Refusal(const core::PromptQuestion& question);
+  std::string RefusalOfText(const core::PromptQuestion& question);
   absl::StatusOr<std::vector<formats::Prompt>> PromptsOf(const core::PromptQuestion& question);
   absl::StatusOr<const formats::BytePairEncoding*> TokenizerOf(const ArtifactId& model);
 

@@ -85,6 +85,7 @@ class PromptCheckTest : public artifacts::StoreFixture {
 
   core::PromptQuestion FileQuestion(const std::string& lines, int64_t context_length) {
     core::PromptQuestion question = Question({}, context_length);
+    question.field = "generate.data";
     question.data = "chats";
     question.data_artifact = AddDirectory("chats", {{"chats.jsonl", lines}});
     return question;
@@ -130,6 +131,21 @@ TEST_F(PromptCheckTest, PromptsOfAFileAreNamedByTheirIds) {
   EXPECT_THAT(Ask(FileQuestion(lines, long_prompt_tokens_)),
               AllOf(HasSubstr("generate.data: chats: prompt 3 has"),
                     HasSubstr("1 other prompt is too long too")));
+}
+
+TEST_F(PromptCheckTest, ATextOfOneTokenHasNothingToPredict) {
+  const auto ask = [&](const std::string& name, const std::string& text) {
+    core::PromptQuestion question = Question({}, 256);
+    question.is_text = true;
+    question.field = "evaluate.data";
+    question.data = name;
+    question.data_artifact = AddDirectory(name, {{"text.txt", text}});
+    return Ask(question);
+  };
+  EXPECT_THAT(ask("one", " winter"),
+              AllOf(HasSubstr("evaluate.data: one: is one token for model tiny"),
+                    HasSubstr("push a longer text")));
+  EXPECT_EQ(ask("two", " winter winter"), "");
 }
 
 TEST_F(PromptCheckTest, ATokenizerIsReadOnce) {

@@ -85,4 +85,15 @@ absl::StatusOr<std::string> ReadPromptLines(artifacts::BlobStore& store, const A
   return absl::NotFoundError(absl::StrCat(data.value(), ": no file of prompts (.jsonl)"));
 }
 
+absl::StatusOr<std::string> ReadTextStart(artifacts::BlobStore& store, const ArtifactId& data,
+                                          int64_t bytes_max) {
+  WATTLE_ASSIGN_OR_RETURN(const v1::Manifest manifest, store.ReadManifest(data));
+  for (const v1::ManifestFile& file : manifest.files()) {
+    if (absl::EndsWith(file.path(), ".txt")) {
+      return ReadStart(store, file, bytes_max);
+    }
+  }
+  return absl::NotFoundError(absl::StrCat(data.value(), ": no text file (.txt)"));
+}
+
 }  // namespace wattle::prompts

@@ -33,6 +33,10 @@ absl::StatusOr<formats::BytePairEncoding> ReadTokenizer(artifacts::BlobStore& st
 absl::StatusOr<std::string> ReadPromptLines(artifacts::BlobStore& store, const ArtifactId& data,
                                             int64_t bytes_max);
 
+// The first bytes_max bytes of a stored text (.txt). Errors: kNotFound for an artifact without one.
+absl::StatusOr<std::string> ReadTextStart(artifacts::BlobStore& store, const ArtifactId& data,
+                                          int64_t bytes_max);
+
 }  // namespace wattle::prompts
 
 #endif  // WATTLE_COORDINATOR_PROMPTS_STORED_FILES_H_

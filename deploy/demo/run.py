@@ -115,6 +115,13 @@ def closing_lines(jobs):
                       for i, (cell, width) in enumerate(zip(row, widths))).rstrip() for row in (heads, *rows)]
 
 
+def inside_intervals(jobs):
+    """How many of the jobs took seconds within the interval that was predicted."""
+    receipts = [receipt_of(job) for job in jobs]
+    return sum(receipt["predicted"]["run_seconds"]["low"] <= receipt["run"]["seconds"] <= receipt["predicted"]["run_seconds"]["high"]
+               for receipt in receipts)
+
+
 class Demo:
     def __init__(self, options):
         self.options = options
@@ -344,6 +351,7 @@ class Demo:
         for line in closing_lines(jobs):
             note(line)
         note("in brackets: 9 in 10 between. Nothing was measured on these boards before; published rows of other models predict the first jobs.")
+        note(f"{inside_intervals(jobs)} of {len(jobs)} jobs took seconds within their interval.")
 
     def receipts(self, jobs):
         heading("Receipts: predicted against measured, in device seconds, watts and joules (all emulated)")

@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -50,6 +51,13 @@ class BadInput(Scene):
         plan = self.fleet.run_wattle("plan", long)
         self.assertEqual(plan.returncode, 5, plan.stdout + plan.stderr)
         self.assertIn("4096 tokens", plan.stdout + plan.stderr)
+        word = self.fleet.directory / "word.txt"
+        word.write_text(" winter")
+        self.fleet.wattle("data", "push", "word", word)
+        self.refused("submit", self.job_file("word", evaluate={"model": "base", "data": "word"}), status=2,
+                     says=["evaluate.data: word: is one token for model base", "push a longer text"])
+        answers = self.job_file("answers", evaluate={"model": "base", "data": "heldout", "score_answers": True, "max_answer_tokens": 256})
+        self.refused("submit", answers, status=2, says=["evaluate.max_answer_tokens: 256 tokens", "write at most 255"])
         self.assertEqual(self.fleet.api("jobs").get("jobs", []), [])
 
     def test_a_prompt_that_fills_the_context_is_refused_before_a_device_spends_a_joule(self):
@@ -136,6 +144,22 @@ class BadInput(Scene):
         self.assertEqual(done.returncode, 4)
         self.assertIn("127.0.0.1:1", done.stderr)
         self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
+
+    def test_a_peer_that_is_no_coordinator(self):
+        self.start()
+        done = subprocess.run([str(BIN / "wattle"), "--coordinator", self.fleet.http, "devices"], capture_output=True, text=True, timeout=60,
+                              check=False)
+        self.assertEqual(done.returncode, 4, done.stderr)
+        self.assertIn(f"what answers at {self.fleet.http} is no coordinator's gRPC port", done.stderr)
+        self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
+
+    def test_the_log_of_a_worker_says_when_it_connected_to_whom_and_what_it_found(self):
+        self.start("one")
+        instant = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z "
+        log = self.fleet.until("the line of the connection", lambda: ": connected" in self.fleet.workers["one"].log() and
+                               self.fleet.workers["one"].log())
+        for says in (f"coordinator {re.escape(self.fleet.grpc)}: connected$", r"found: .*; sensors: .*; runner wattle-"):
+            self.assertRegex(log, re.compile(instant + "wattle-worker: " + says, re.MULTILINE))
 
     def coordinator(self, *arguments, **options):
         return subprocess.run([str(BIN / "wattle-coordinator"), *[str(a) for a in arguments]], capture_output=True, text=True, timeout=60,

@@ -41,6 +41,11 @@ class ClosingTable(unittest.TestCase):
             "job  kind      device  why                 predicted s  took s       predicted J  took J  saved",
             "j1   finetune  nano    fewest joules  0.33 (0.30-0.36)    4.19  28.3 (1.9-412.6)    44.3  23.5 J against pi"])
 
+    def test_jobs_within_their_intervals_are_counted(self):
+        jobs = [{"attempts": [{"receipt": {"run": {"seconds": seconds}, "predicted": {"run_seconds": {"low": 1.0, "high": 2.0}}}}]}
+                for seconds in (0.99, 1.0, 1.5, 2.01)]
+        self.assertEqual(run.inside_intervals(jobs), 2)
+
     def test_where_joules_are_alike_the_earlier_end_is_the_reason(self):
         placement = {"objective": "OBJECTIVE_ENERGY",
                      "best": [{"device_name": "nano", "marginal_energy_joules": 20.5, "finish_in_seconds": 4},
