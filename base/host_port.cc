@@ -32,6 +32,9 @@ absl::StatusOr<HostPort> ParseHostPort(absl::string_view flag, absl::string_view
                                                    "; wants HOST:PORT, for example "
                                                    "127.0.0.1:7410 or [::1]:7410"));
   };
+  if (const size_t scheme = text.find("://"); scheme != absl::string_view::npos) {
+    return refuse(absl::StrCat("leave \"", text.substr(0, scheme + 3), "\" out"));
+  }
   const size_t colon = text.rfind(':');
   if (colon == absl::string_view::npos || absl::EndsWith(text, "]")) {
     return refuse("has no port");

@@ -33,7 +33,7 @@ TEST(HostPortTest, GuessesNothing) {
                                    {"::1:7410", "in brackets"},
                                    {"[::1:7410", "not IPv6"},
                                    {"[hub]:7410", "not IPv6"},
-                                   {"http://hub:7410", "in brackets"},
+                                   {"http://hub:7410", "leave \"http://\" out"},
                                    {"hub/x:7410", "odd characters"}}) {
     EXPECT_THAT(ParseHostPort("--listen", text),
                 StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(what)))

@@ -38,11 +38,15 @@ class BadInputTest : public ProgramTest {
 
 TEST_F(BadInputTest, UsageErrorsExitWith2AndNameTheHelp) {
   ExpectError({}, 2, "see wattle --help");
-  ExpectError({"sumbit", "a.yaml"}, 2, "sumbit: not known here; see wattle --help");
+  ExpectError({"sumbit", "a.yaml"}, 2,
+              "sumbit: not known here; did you mean submit? see wattle --help");
   ExpectError({"job"}, 2, "see wattle job --help");
-  ExpectError({"job", "shw", "j1"}, 2, "shw: not known here; see wattle job --help");
+  ExpectError({"job", "shw", "j1"}, 2,
+              "shw: not known here; did you mean show? see wattle job --help");
   ExpectError({"job", "show"}, 2, "JOB is required; see wattle job show --help");
   ExpectError({"devices", "--colour"}, 2, "--colour: not known here; see wattle devices --help");
+  ExpectError({"devices", "--wacth"}, 2,
+              "--wacth: not known here; did you mean --watch? see wattle devices --help");
   ExpectError({"devices", "-o", "yaml"}, 2, "yaml not in {table,json,csv}");
   ExpectError({"devices", "--timeout-seconds", "0"}, 2, "--timeout-seconds");
   ExpectError({"devices", "--timeout-seconds", "nan"}, 2, "wants a number from 0.01");

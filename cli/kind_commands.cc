@@ -60,7 +60,7 @@ absl::StatusOr<ExitCode> Run(Session& session, const std::string& kind, const Ki
     session.Print(spec, [&] { return formats::JobFileText(spec); });
     return ExitCode::kOk;
   }
-  return SubmitSpecs(session, {{absl::StrCat("wattle ", kind), spec}}, flags.options);
+  return SubmitSpecs(session, {{"", spec}}, flags.options);
 }
 
 // Adds the flag for the number of a quality floor that people use most; --set has the others.

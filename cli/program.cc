@@ -16,6 +16,8 @@
 #include "cli/table.h"
 #include <CLI/CLI.hpp>
 
+#include "base/nearest_word.h"
+
 namespace wattle::cli {
 namespace {
 
@@ -135,6 +137,7 @@ int AfterOutput(const Environment& environment, int code) {
 struct CommandLine {
   std::string path = "wattle";
   std::string unknown;
+  std::vector<std::string> words;  // The commands and flags that could stand there.
 };
 CommandLine Named(CLI::App* app) {
   CommandLine line;
@@ -143,6 +146,14 @@ CommandLine Named(CLI::App* app) {
   while (!app->get_subcommands().empty()) {
     app = app->get_subcommands().front();
     absl::StrAppend(&line.path, " ", app->get_name());
+  }
+  for (const CLI::App* command : app->get_subcommands([](const CLI::App*) { return true; })) {
+    line.words.push_back(command->get_name());
+  }
+  for (const CLI::Option* option : app->get_options()) {
+    for (const std::string& name : option->get_lnames()) {
+      line.words.push_back(absl::StrCat("--", name));
+    }
   }
   return line;
 }
@@ -158,10 +169,15 @@ std::optional<int> Parse(CLI::App* app, const std::vector<std::string>& argument
     return app->exit(help, *environment.out, *environment.err);
   } catch (const CLI::ParseError& error) {
     const CommandLine line = Named(app);
-    const std::string what =
-        line.unknown.empty() ? error.what() : absl::StrCat(line.unknown, ": not known here");
+    if (line.unknown.empty()) {
+      return Fail(environment, ExitCode::kBadInput,
+                  absl::StrCat(error.what(), "; see ", line.path, " --help"));
+    }
+    const std::string nearest = NearestWord(line.unknown, line.words);
     return Fail(environment, ExitCode::kBadInput,
-                absl::StrCat(what, "; see ", line.path, " --help"));
+                absl::StrCat(line.unknown, ": not known here; ",
+                             nearest.empty() ? "" : absl::StrCat("did you mean ", nearest, "? "),
+                             "see ", line.path, " --help"));
   }
 }
 

@@ -45,7 +45,10 @@ absl::StatusOr<v1::SubmitJobResponse> SubmitOne(Session& session, const v1::JobS
   request.set_idempotency_key(key.empty() ? session.environment().new_key() : key);
   auto response = session.client().SubmitJob(request);
   if (!response.ok()) {
-    return WithKey(WithContext(file, response.status()), file, request.idempotency_key());
+    // A job from flags has no file that an error could be in.
+    const absl::Status status =
+        file.empty() ? response.status() : WithContext(file, response.status());
+    return WithKey(status, file.empty() ? "the job" : file, request.idempotency_key());
   }
   if (!session.json()) {
     session.PrintText(absl::StrCat(response->job().job_id(),

@@ -15,7 +15,7 @@
 namespace wattle::cli {
 
 struct NamedSpec {
-  std::string label;  // for messages: the file, "standard input", "retry of j12"
+  std::string label;  // for messages: the file, "standard input", "retry of j12"; empty: flags
   v1::JobSpec spec;
 };
 

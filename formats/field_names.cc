@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
+#include "base/nearest_word.h"
 #include "formats/field_names_internal.h"
 
 namespace wattle::formats {
@@ -109,32 +110,8 @@ std::string UnitOf(absl::string_view field) {
   return "";
 }
 
-size_t EditDistance(absl::string_view a, absl::string_view b) {
-  // Three rows of the table of edit distances; swaps need the oldest of them.
-  std::vector<size_t> before(b.size() + 1);
-  std::vector<size_t> last(b.size() + 1);
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) {
-    last[j] = j;
-  }
-  for (size_t i = 1; i <= a.size(); ++i) {
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replace = last[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
-      row[j] = std::min({replace, last[j] + 1, row[j - 1] + 1});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
-        row[j] = std::min(row[j], before[j - 2] + 1);
-      }
-    }
-    std::swap(before, last);
-    std::swap(last, row);
-  }
-  return last[b.size()];
-}
-
 std::string FieldAdvice(absl::string_view name, const pb::Descriptor* here,
                         const pb::Descriptor* root) {
-  constexpr size_t kLongestName = 64;  // A longer name is no typing error.
   const absl::string_view stem = WithoutUnit(name);
   std::vector<std::string> fields;
   for (int i = 0; i < here->field_count(); ++i) {
@@ -152,18 +129,13 @@ std::string FieldAdvice(absl::string_view name, const pb::Descriptor* here,
     return top ? "it belongs at the top level"
                : absl::StrCat("it belongs inside ", absl::StrJoin(places, " or "));
   }
-  if (name.size() <= kLongestName) {
-    std::vector<absl::string_view> candidates(fields.begin(), fields.end());
-    candidates.insert(candidates.end(), kComingFields.begin(), kComingFields.end());
-    const absl::string_view nearest = *std::min_element(
-        candidates.begin(), candidates.end(), [&](absl::string_view a, absl::string_view b) {
-          return EditDistance(name, a) < EditDistance(name, b);
-        });
-    // Up to a third of the letters may be wrong; a name with more wrong letters is another word.
-    if (EditDistance(name, nearest) <= std::max<size_t>(1, name.size() / 3)) {
-      return absl::StrCat("did you mean \"", nearest, "\"?",
-                          IsComingField(nearest) ? " (not supported in this version)" : "");
-    }
+  std::vector<std::string> candidates = fields;
+  for (const absl::string_view coming : kComingFields) {
+    candidates.emplace_back(coming);
+  }
+  if (const std::string nearest = NearestWord(name, candidates); !nearest.empty()) {
+    return absl::StrCat("did you mean \"", nearest, "\"?",
+                        IsComingField(nearest) ? " (not supported in this version)" : "");
   }
   return absl::StrCat("fields here: ", absl::StrJoin(fields, ", "));
 }

@@ -6,7 +6,6 @@
 #ifndef WATTLE_FORMATS_FIELD_NAMES_INTERNAL_H_
 #define WATTLE_FORMATS_FIELD_NAMES_INTERNAL_H_
 
-#include <cstddef>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -20,10 +19,6 @@ bool IsComingField(absl::string_view name);
 // " of seconds", " of degrees Celsius", " from 0 to 1 (a ratio)"; empty for a field without a unit
 // in its name.
 std::string UnitOf(absl::string_view field);
-
-// The edit distance: how many characters must be inserted, deleted, replaced, or swapped with a
-// neighbour.
-size_t EditDistance(absl::string_view a, absl::string_view b);
 
 // "did you mean …?", "write … ", "belongs inside …", "fields here: …". name: no field of `here`.
 // root: the document's message.

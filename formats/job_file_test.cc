@@ -264,14 +264,6 @@ TEST(JobFileTest, EveryExampleIsValid) {
   EXPECT_GE(jobs, 6);
 }
 
-TEST(EditDistanceTest, CountsSwapsOnce) {
-  EXPECT_EQ(EditDistance("", "abc"), 3U);
-  EXPECT_EQ(EditDistance("abc", "abc"), 0U);
-  EXPECT_EQ(EditDistance("modle", "model"), 1U);
-  EXPECT_EQ(EditDistance("precison", "precision"), 1U);
-  EXPECT_EQ(EditDistance("abc", "xyz"), 3U);
-}
-
 TEST(FieldNamesTest, ComingFieldsAreFoundAndNoneIsAlreadyThere) {
   for (const char* name : {"early_stop", "matrix", "sweep", "profile", "energy_budget_wh",
                            "precision", "qlora", "mezo", "optimizer", "upload", "power_modes"}) {
