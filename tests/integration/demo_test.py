@@ -1,16 +1,21 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 """The demo as a new user runs it: to its end, and ended early by Ctrl-C and by a terminal that closes."""
 
+import json
 import os
 import pathlib
+import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import unittest
+import urllib.request
 
 import run
 from fleet import ROOT, Fleet
+from prometheus_scene import program
 
 
 def processes_with(text):
@@ -80,6 +85,29 @@ class Demo(unittest.TestCase):
 
     def test_a_closed_terminal_leaves_nothing_behind(self):
         self.check_ended_by(signal.SIGHUP, 128 + signal.SIGHUP)
+
+    def test_keep_leaves_the_fleet_and_a_prometheus_that_scrapes_it(self):
+        if not program("prometheus"):
+            self.skipTest("Debian's prometheus is not here; ./dev deps fetches it")
+        for port in (7410, 7411, 9090):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    self.skipTest(f"port {port}, which the demo keeps, is taken")
+        demo = self.start("--keep", "--no-jobs")
+        output, _ = demo.communicate(timeout=600)
+        stop = re.search(r"to stop it: kill ([0-9 ]+)", output)
+        self.assertTrue(stop, output[-2000:])
+        for number in stop.group(1).split():
+            self.addCleanup(os.kill, int(number), signal.SIGKILL)
+        self.assertEqual(demo.returncode, 0, output[-2000:])
+        prometheus = re.search(r"prometheus (http://[0-9.:]+)/graph", output)
+        self.assertTrue(prometheus, output[-2000:])
+
+        def scraped():
+            with urllib.request.urlopen(f"{prometheus.group(1)}/api/v1/query?query=count(up==1)", timeout=10) as answer:
+                result = json.loads(answer.read())["data"]["result"]
+            return result and result[0]["value"][1] == "4"
+        Fleet.until(None, "the coordinator and three boards to be scraped", scraped, 120)
 
     def test_slow_the_whole_demo_holds_what_it_checks(self):
         demo = self.start()

@@ -266,6 +266,16 @@ class Dashboards(PrometheusScene):
                     queries += 1
         self.assertGreater(queries, 60)
 
+    def check_links(self):
+        """A link of a dashboard leads to what it names: here the receipts of the coordinator's API."""
+        links = [link["url"] for dashboard in dashboards.read_all().values() for link in dashboard.get("links", []) if "url" in link]
+        self.assertTrue(links, "no dashboard leads to the receipts")
+        for url in links:
+            with urllib.request.urlopen(url.replace("${coordinator}", self.fleet.http), timeout=10) as answer:
+                jobs = json.loads(answer.read())["jobs"]
+            receipts = [attempt["receipt"] for job in jobs for attempt in job.get("attempts", []) if "receipt" in attempt]
+            self.assertTrue(receipts and receipts[0]["total"]["gross_energy_joules"] > 0, url)
+
     def check_rules(self, known):
         recorded = 0
         for path, kind, name, expression in rules():
@@ -311,6 +321,7 @@ class Dashboards(PrometheusScene):
         self.start_fleet()
         known = self.known_labels()
         self.check_dashboards(known)
+        self.check_links()
         self.check_rules(known)
         self.check_page(self.fleet.get("/metrics"))
         self.check_page(self.page_of(self.fleet.workers["nano"]))
