@@ -98,6 +98,31 @@ WATTLE_UNCHECKED bool Mutex::AwaitWithTimeout(const Condition& condition, Durati
   return met;
 }
 
+// A wait lets the mutex go and takes it again inside the library.
+WATTLE_UNCHECKED void CondVar::Wait(Mutex* mutex) {
+  static auto* const next =
+      Next<void(CondVar*, Mutex*)>("_ZN4absl7debian37CondVar4WaitEPNS0_5MutexE");
+  __tsan_release(mutex);
+  next(this, mutex);
+  __tsan_acquire(mutex);
+}
+WATTLE_UNCHECKED bool CondVar::WaitWithTimeout(Mutex* mutex, Duration timeout) {
+  static auto* const next = Next<bool(CondVar*, Mutex*, Duration)>(
+      "_ZN4absl7debian37CondVar15WaitWithTimeoutEPNS0_5MutexENS0_8DurationE");
+  __tsan_release(mutex);
+  const bool timed_out = next(this, mutex, timeout);
+  __tsan_acquire(mutex);
+  return timed_out;
+}
+WATTLE_UNCHECKED bool CondVar::WaitWithDeadline(Mutex* mutex, Time deadline) {
+  static auto* const next = Next<bool(CondVar*, Mutex*, Time)>(
+      "_ZN4absl7debian37CondVar16WaitWithDeadlineEPNS0_5MutexENS0_4TimeE");
+  __tsan_release(mutex);
+  const bool timed_out = next(this, mutex, deadline);
+  __tsan_acquire(mutex);
+  return timed_out;
+}
+
 WATTLE_UNCHECKED void Notification::Notify() {
   static auto* const next = Next<void(Notification*)>("_ZN4absl7debian312Notification6NotifyEv");
   __tsan_release(this);

@@ -12,10 +12,11 @@ if(WATTLE_SANITIZE)
   add_compile_options(-fsanitize=${WATTLE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${WATTLE_SANITIZE})
   if(WATTLE_SANITIZE MATCHES thread)
-    # Before every other library, so that it stands in front of Abseil's own symbols.
-    add_library(wattle_tsan_abseil SHARED ${CMAKE_CURRENT_LIST_DIR}/tsan_abseil.cc)
-    target_link_libraries(wattle_tsan_abseil PRIVATE ${CMAKE_DL_LIBS})
-    link_libraries(wattle_tsan_abseil)
+    # A program must load this library before every other, so that it stands in front of the symbols of Abseil and gRPC.
+    add_library(wattle_tsan_order SHARED ${CMAKE_CURRENT_LIST_DIR}/tsan_abseil.cc ${CMAKE_CURRENT_LIST_DIR}/tsan_grpc.cc)
+    target_link_libraries(wattle_tsan_order PRIVATE ${CMAKE_DL_LIBS})
+    link_libraries(wattle_tsan_order)
+    add_link_options("$<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:LINKER:--push-state,--no-as-needed,$<TARGET_FILE:wattle_tsan_order>,--pop-state>")
   endif()
 endif()
 

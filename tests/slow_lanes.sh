@@ -18,11 +18,11 @@ build build/asan-engine wattle_engine_test wattle_runner_test
 run_ctest build/asan-engine -L ':(engine|runner)$' -LE 'slow|integration|reference'
 unset ASAN_OPTIONS
 
-say "slow lane: threads under ThreadSanitizer (what has neither libtorch nor gRPC, which is not instrumented)"
+say "slow lane: threads under ThreadSanitizer (what has no libtorch; what gRPC orders: cmake/tsan_grpc.cc)"
 export TSAN_OPTIONS="suppressions=$PWD/tests/tsan.supp"
 configure build/tsan -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS='-O1 -g1' -DWATTLE_ENGINE=OFF -DWATTLE_SANITIZE=thread
 build build/tsan
-run_ctest build/tsan -LE 'slow|integration|reference|:(rpc|http|cli|artifact_transfer)$'
+run_ctest build/tsan -LE 'slow|integration|reference|:(http|cli)$'
 unset TSAN_OPTIONS
 
 say "slow lane: libtorch 2.7.1 (compile, and the engine's tests)"
