@@ -6,6 +6,7 @@
 
 #include "scheduler/predict/padding.h"
 #include "scheduler/predict/work.h"
+#include "scheduler/profiles/signature_fields.h"
 
 namespace wattle::scheduler {
 namespace {
@@ -19,11 +20,6 @@ constexpr int64_t kLargeVocabularyMin = 30000;
 constexpr double kBytesPerTokenMin = 1.0;
 constexpr double kBytesPerTokenMax = 16.0;
 constexpr int kBisections = 40;
-
-bool SameShape(const v1::ModelShape& a, const v1::ModelShape& b) {
-  return a.layers() == b.layers() && a.width() == b.width() &&
-         a.vocabulary_size() == b.vocabulary_size();
-}
 
 // Mean tokens of an example, including its end token, cut at `limit`.
 double MeanTokens(const v1::DatasetStatistics& data, double bytes_per_token, double limit) {
@@ -41,6 +37,8 @@ double BytesPerToken(const ProfileTable& table, const v1::ModelShape& model) {
   double same_model_weight = 0;
   double same_vocabulary = 0;
   double same_vocabulary_weight = 0;
+  v1::WorkloadSignature of_model;
+  *of_model.mutable_model() = model;
   for (const auto& [device_class, rows] : table.by_class()) {
     for (const auto& [key, row] : rows) {
       const v1::ModelShape& measured = row.signature().model();
@@ -50,7 +48,7 @@ double BytesPerToken(const ProfileTable& table, const v1::ModelShape& model) {
       const auto weight = static_cast<double>(row.seconds_per_unit().count());
       same_vocabulary += weight * row.bytes_per_token();
       same_vocabulary_weight += weight;
-      if (SameShape(measured, model)) {
+      if (SameIn(SignaturePart::kModel, row.signature(), of_model)) {
         same_model += weight * row.bytes_per_token();
         same_model_weight += weight;
       }

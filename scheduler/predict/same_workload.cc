@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "scheduler/predict/workload_cost.h"
+#include "scheduler/profiles/signature_fields.h"
 
 namespace wattle::scheduler {
 namespace {
@@ -203,17 +204,7 @@ RunEstimate FromRows(const std::vector<const v1::ProfileRow*>& rows, const RunQu
 }  // namespace
 
 bool SameWorkload(const v1::WorkloadSignature& a, const v1::WorkloadSignature& b) {
-  const auto quantization = [](const v1::WorkloadSignature& signature) {
-    return signature.quantization().empty() ? absl::string_view("none")
-                                            : absl::string_view(signature.quantization());
-  };
-  return a.method() == b.method() && a.model().architecture() == b.model().architecture() &&
-         a.model().layers() == b.model().layers() && a.model().width() == b.model().width() &&
-         a.model().heads() == b.model().heads() &&
-         a.model().vocabulary_size() == b.model().vocabulary_size() &&
-         quantization(a) == quantization(b) && a.adapter_rank() == b.adapter_rank() &&
-         a.activation_checkpointing() == b.activation_checkpointing() &&
-         (a.precision().empty() || b.precision().empty() || a.precision() == b.precision());
+  return SameIn(SignaturePart::kModel, a, b) && SameIn(SignaturePart::kWorkload, a, b);
 }
 
 bool Serves(const v1::ProfileRow& row, const v1::DeviceInfo& device) {

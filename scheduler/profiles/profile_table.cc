@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
+#include "scheduler/profiles/signature_fields.h"
 
 namespace wattle::scheduler {
 namespace {
@@ -22,20 +23,9 @@ absl::string_view SourceName(v1::ProfileSource source) {
 }  // namespace
 
 std::string ProfileKey(const v1::ProfileRow& row) {
-  const v1::WorkloadSignature& signature = row.signature();
-  const v1::ModelShape& model = signature.model();
-  return absl::StrCat(
-      SourceName(row.source()), "|", row.device_class(), "|", row.device_id(), "|",
-      row.emulated() ? "emulated" : "real", "|", row.power_mode(), "|",
-      v1::Method_Name(signature.method()), "|",
-      absl::StrCat(model.architecture(), "/", model.layers(), "x", model.width(), "x",
-                   model.heads(), "/", model.vocabulary_size(), "/", model.context_length()),
-      "|", signature.precision(), "|", signature.quantization(), "|batch ", signature.batch_size(),
-      "|length ", signature.sequence_length(), "|", signature.engine(), "|",
-      signature.engine_version(), "|", v1::WorkUnit_Name(row.unit()),
-      // Only where they say something, so that a row of an earlier version keeps its key.
-      signature.adapter_rank() > 0 ? absl::StrCat("|rank ", signature.adapter_rank()) : "",
-      signature.activation_checkpointing() ? "|checkpointing" : "");
+  return absl::StrCat(SourceName(row.source()), "|", row.device_class(), "|", row.device_id(), "|",
+                      row.emulated() ? "emulated" : "real", "|", row.power_mode(),
+                      SignatureKey(row.signature()), "|", v1::WorkUnit_Name(row.unit()));
 }
 
 absl::Status ProfileTable::Put(const v1::ProfileRow& row) {

@@ -22,8 +22,8 @@
 namespace wattle::scheduler {
 
 // The identity of a row: source, class, device, emulated, power mode, signature and unit, as one
-// readable text. Two rows with the same key are the same row. The text is stable across versions,
-// because the journal and the tables use it.
+// readable text. Two rows with the same key are the same row. The journal and the tables keep rows,
+// not keys.
 std::string ProfileKey(const v1::ProfileRow& row);
 
 // Refuses zeros, NaN, infinities, a row without class or unit, and units that are off by 1000 (a

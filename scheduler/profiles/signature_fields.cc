@@ -1,0 +1,107 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "scheduler/profiles/signature_fields.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace wattle::scheduler {
+namespace {
+
+using Signature = v1::WorkloadSignature;
+
+std::string TextOf(int number) {
+  return absl::StrCat(number);
+}
+std::string TextOf(absl::string_view text) {
+  return std::string(text);
+}
+std::string TextOf(v1::Method method) {
+  return v1::Method_Name(method);
+}
+
+// A row of the table from the function that reads the field.
+template <auto kGet>
+constexpr SignatureField Field(absl::string_view name, SignaturePart part,
+                               absl::string_view before) {
+  return {name, part, before, [](const Signature& signature) { return TextOf(kGet(signature)); },
+          [](const Signature& a, const Signature& b) { return kGet(a) == kGet(b); }};
+}
+
+absl::string_view Quantization(const Signature& signature) {
+  return signature.quantization().empty() ? absl::string_view("none")
+                                          : absl::string_view(signature.quantization());
+}
+
+// A size that a shape tells although it is the default counts as not told.
+int KvHeads(const v1::ModelShape& model) {
+  return model.kv_heads() == model.heads() ? 0 : model.kv_heads();
+}
+int HeadSize(const v1::ModelShape& model) {
+  return int64_t{model.head_size()} * model.heads() == model.width() ? 0 : model.head_size();
+}
+int MlpWidth(const v1::ModelShape& model) {
+  return model.mlp_width() == int64_t{4} * model.width() ? 0 : model.mlp_width();
+}
+
+}  // namespace
+
+absl::Span<const SignatureField> SignatureFields() {
+  using enum SignaturePart;
+  static constexpr SignatureField kFields[] = {
+      Field<[](const Signature& s) { return s.method(); }>("method", kWorkload, "|"),
+      Field<[](const Signature& s) -> absl::string_view { return s.model().architecture(); }>(
+          "model.architecture", kModel, "|"),
+      Field<[](const Signature& s) { return s.model().layers(); }>("model.layers", kModel, "/"),
+      Field<[](const Signature& s) { return s.model().width(); }>("model.width", kModel, "x"),
+      Field<[](const Signature& s) { return s.model().heads(); }>("model.heads", kModel, "x"),
+      Field<[](const Signature& s) { return s.model().vocabulary_size(); }>("model.vocabulary_size",
+                                                                            kModel, "/"),
+      Field<[](const Signature& s) { return s.model().context_length(); }>("model.context_length",
+                                                                           kScale, "/"),
+      {"precision", kWorkload, "|", [](const Signature& s) { return s.precision(); },
+       // An empty precision is a wildcard.
+       [](const Signature& a, const Signature& b) {
+         return a.precision().empty() || b.precision().empty() || a.precision() == b.precision();
+       }},
+      {"quantization", kWorkload, "|", [](const Signature& s) { return s.quantization(); },
+       [](const Signature& a, const Signature& b) { return Quantization(a) == Quantization(b); }},
+      Field<[](const Signature& s) { return s.batch_size(); }>("batch_size", kScale, "|batch "),
+      Field<[](const Signature& s) { return s.sequence_length(); }>("sequence_length", kScale,
+                                                                    "|length "),
+      Field<[](const Signature& s) -> absl::string_view { return s.engine(); }>("engine", kEngine,
+                                                                                "|"),
+      Field<[](const Signature& s) -> absl::string_view { return s.engine_version(); }>(
+          "engine_version", kEngine, "|"),
+      Field<[](const Signature& s) { return s.adapter_rank(); }>("adapter_rank", kWorkload,
+                                                                 "|rank "),
+      Field<[](const Signature& s) { return s.activation_checkpointing() ? 1 : 0; }>(
+          "activation_checkpointing", kWorkload, "|checkpointing "),
+      Field<[](const Signature& s) { return KvHeads(s.model()); }>("model.kv_heads", kModel,
+                                                                   "|kv heads "),
+      Field<[](const Signature& s) { return HeadSize(s.model()); }>("model.head_size", kModel,
+                                                                    "|head size "),
+      Field<[](const Signature& s) { return MlpWidth(s.model()); }>("model.mlp_width", kModel,
+                                                                    "|mlp width "),
+      Field<[](const Signature& s) { return s.model().untied_head() ? 1 : 0; }>(
+          "model.untied_head", kModel, "|untied head "),
+  };
+  return kFields;
+}
+
+std::string SignatureKey(const v1::WorkloadSignature& signature) {
+  std::string key;
+  for (const SignatureField& field : SignatureFields()) {
+    absl::StrAppend(&key, field.before, field.text(signature));
+  }
+  return key;
+}
+
+bool SameIn(SignaturePart part, const v1::WorkloadSignature& a, const v1::WorkloadSignature& b) {
+  for (const SignatureField& field : SignatureFields()) {
+    if (field.part == part && !field.same(a, b)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace wattle::scheduler
