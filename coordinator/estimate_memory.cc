@@ -8,13 +8,10 @@
 #include "models/decoder_config.h"
 #include "models/memory_estimate.h"
 #include "proto/quantization_recipe.h"
+#include "proto/spec_defaults.h"
 
 namespace wattle {
 namespace {
-
-constexpr int64_t kBatchDefault = 8;        // finetune.batch_size, evaluate.batch_size
-constexpr int64_t kAdapterRankDefault = 8;  // finetune.lora.rank
-constexpr int64_t kEvaluateWindow = 1024;   // tokens of a window of a text file
 
 // In a dry run on declared shapes (as in the published tables) an omitted batch or length is
 // unknown, so the smallest value is assumed: a job that does not fit with it never fits. Otherwise
@@ -41,13 +38,12 @@ models::MemoryWorkload WorkloadOf(const v1::JobSpec& spec, int64_t max_positions
       const v1::FinetuneSpec& finetune = spec.finetune();
       const bool declared = finetune.has_model_shape();
       workload.task = models::MemoryTask::kFinetune;
-      workload.batch = OrUnknown(finetune.batch_size(), declared, kBatchDefault);
+      workload.batch = OrUnknown(finetune.batch_size(), declared, kBatchSizeDefault);
       workload.sequence_tokens = std::min<int64_t>(
           OrUnknown(finetune.sequence_length(), declared, max_positions), max_positions);
       workload.activation_checkpointing = finetune.activation_checkpointing();
       if (finetune.has_lora()) {
-        workload.adapter_rank =
-            finetune.lora().rank() > 0 ? finetune.lora().rank() : kAdapterRankDefault;
+        workload.adapter_rank = AdapterRankOf(finetune.lora());
         workload.adapter_targets.assign(finetune.lora().targets().begin(),
                                         finetune.lora().targets().end());
         // Without a wish the files decide; FP32 is the largest that they can be.
@@ -59,9 +55,9 @@ models::MemoryWorkload WorkloadOf(const v1::JobSpec& spec, int64_t max_positions
       const v1::EvaluateSpec& evaluate = spec.evaluate();
       const bool declared = evaluate.has_model_shape();
       workload.task = models::MemoryTask::kEvaluate;
-      workload.batch = OrUnknown(evaluate.batch_size(), declared, kBatchDefault);
+      workload.batch = OrUnknown(evaluate.batch_size(), declared, kBatchSizeDefault);
       workload.sequence_tokens = std::min<int64_t>(
-          OrUnknown(evaluate.sequence_length(), declared, kEvaluateWindow), max_positions);
+          OrUnknown(evaluate.sequence_length(), declared, kTextWindowTokensMax), max_positions);
       // A spec without quantization is of a model whose recipe is unknown. FP32 is the largest
       // form.
       workload.recipe = RecipeOf(evaluate, kNoQuantization);

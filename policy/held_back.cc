@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "proto/spec_defaults.h"
+
 namespace wattle::policy {
 namespace {
 
@@ -13,10 +15,8 @@ constexpr absl::Duration kStopTimeMin = absl::Seconds(20);
 constexpr double kAboveMean = 1.1;
 constexpr Fraction kUnknownCapacityShare(0.05);
 constexpr absl::Duration kStepNotPredicted = absl::Seconds(30);
-// Where the job does not say (spec.proto); the context of the GPT-2 family.
-constexpr double kDefaultBatch = 8;
+// Tokens of an example where the job does not say: the context of the GPT-2 family.
 constexpr double kDefaultSequence = 1024;
-constexpr double kDefaultCheckpointEvery = 50;
 
 double OrDefault(double value, double fallback) {
   return value > 0 ? value : fallback;
@@ -29,7 +29,7 @@ std::optional<absl::Duration> FinetuneStep(const v1::FinetuneSpec& spec,
   if (spec.steps() > 0) {
     return absl::Seconds(prediction.run_seconds().high() / static_cast<double>(spec.steps()));
   }
-  const double examples = OrDefault(spec.batch_size(), kDefaultBatch) *
+  const double examples = OrDefault(spec.batch_size(), kBatchSizeDefault) *
                           OrDefault(spec.gradient_accumulation_steps(), 1);
   switch (prediction.unit()) {
     case v1::WORK_UNIT_EXAMPLE:
@@ -45,8 +45,8 @@ std::optional<absl::Duration> FinetuneStep(const v1::FinetuneSpec& spec,
 // The prediction's figure is of all checkpoints and the result together.
 double CheckpointCount(const v1::JobSpec& spec) {
   const v1::FinetuneSpec& finetune = spec.finetune();
-  const double every =
-      OrDefault(static_cast<double>(finetune.checkpoint_every_steps()), kDefaultCheckpointEvery);
+  const double every = OrDefault(static_cast<double>(finetune.checkpoint_every_steps()),
+                                 kCheckpointEveryStepsDefault);
   return 1 + static_cast<double>(finetune.steps()) / every;
 }
 

@@ -9,6 +9,8 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 
+#include "proto/field_bounds.h"
+
 namespace wattle {
 namespace {
 
@@ -17,6 +19,17 @@ constexpr int kLayersMax = 1000;
 constexpr int kWidthMax = 65536;
 constexpr int kVocabularyMax = 4000000;
 constexpr int kContextMax = 4000000;
+// 0 means the field's default where it is allowed.
+constexpr FieldBound kSizes[] = {
+    {"layers", 1, kLayersMax},
+    {"width", 1, kWidthMax},
+    {"heads", 1, kWidthMax},
+    {"vocabulary_size", 1, kVocabularyMax},
+    {"context_length", 1, kContextMax},
+    {"kv_heads", 0, kWidthMax},
+    {"head_size", 0, kWidthMax},
+    {"mlp_width", 0, kWidthMax},
+};
 
 constexpr absl::string_view kHeadTensor = "head.weight";
 constexpr absl::string_view kTokensTensor = "tokens.weight";
@@ -112,25 +125,9 @@ absl::Status CheckModelShape(const v1::ModelShape& shape, absl::string_view fiel
                                                  "\": not supported in this version; want one of ",
                                                  ArchitectureNames()));
   }
-  struct Size {
-    absl::string_view name;
-    int value = 0;
-    int min = 0;
-    int max = 0;
-  };
-  // 0 means the field's default where it is allowed.
-  for (const Size& size :
-       {Size{"layers", shape.layers(), 1, kLayersMax}, Size{"width", shape.width(), 1, kWidthMax},
-        Size{"heads", shape.heads(), 1, kWidthMax},
-        Size{"vocabulary_size", shape.vocabulary_size(), 1, kVocabularyMax},
-        Size{"context_length", shape.context_length(), 1, kContextMax},
-        Size{"kv_heads", shape.kv_heads(), 0, kWidthMax},
-        Size{"head_size", shape.head_size(), 0, kWidthMax},
-        Size{"mlp_width", shape.mlp_width(), 0, kWidthMax}}) {
-    if (size.value < size.min || size.value > size.max) {
-      return absl::InvalidArgumentError(absl::StrCat(field, ".", size.name, ": ", size.value,
-                                                     ": want ", size.min, " to ", size.max));
-    }
+  if (const absl::Status sizes = CheckBounds(shape, absl::StrCat(field, "."), kSizes);
+      !sizes.ok()) {
+    return sizes;
   }
   if (shape.head_size() == 0 && shape.width() % shape.heads() != 0) {
     return absl::InvalidArgumentError(absl::StrCat(field, ".heads: ", shape.heads(),

@@ -10,7 +10,7 @@
 #include "absl/strings/str_split.h"
 
 #include "base/fault_point.h"
-#include "proto/kind_name.h"
+#include "proto/job_kind.h"
 #include "worker/agent/core/attempt_run.h"
 
 namespace wattle::sim {
@@ -45,11 +45,6 @@ void Advance(uint64_t seed, uint64_t& counter, uint64_t& weights) {
   for (int i = 0; i < kDrawsPerStep; ++i) {
     weights = Mix(weights, Mix(seed, counter++));
   }
-}
-
-// The name of the phase of the job's own work.
-std::string WorkPhase(const v1::JobSpec& spec) {
-  return spec.has_finetune() ? "train" : KindName(spec);
 }
 
 }  // namespace
@@ -149,7 +144,7 @@ bool Runner::Restore(const std::string& text) {
 void Runner::Load() {
   Phase("load");
   for (const int64_t step : CheckpointSteps()) {
-    if (task_.spec().has_finetune() &&
+    if (KindOf(task_.spec()).keeps_checkpoints &&
         Restore(disk_.Read(CheckpointFile(task_.work_directory(), step)).value_or(""))) {
       break;  // A damaged checkpoint is skipped; without any the run begins anew.
     }
@@ -159,14 +154,14 @@ void Runner::Load() {
 
 // Begins the first or the next step.
 void Runner::Step() {
-  if (phase_ != WorkPhase(task_.spec())) {
-    Phase(WorkPhase(task_.spec()));
+  if (const std::string main_phase(KindOf(task_.spec()).main_phase); phase_ != main_phase) {
+    Phase(main_phase);
     if (!running_) {
       return;
     }
   }
   if (stop_) {
-    if (!discard_ && task_.spec().has_finetune()) {
+    if (!discard_ && KindOf(task_.spec()).keeps_checkpoints) {
       SaveCheckpoint();
     }
     if (running_) {
@@ -209,7 +204,8 @@ void Runner::StepDone() {
   if (!running_) {
     return;
   }
-  if (task_.spec().has_finetune() && step_ % kCheckpointEverySteps == 0 && step_ < steps_total_) {
+  if (KindOf(task_.spec()).keeps_checkpoints && step_ % kCheckpointEverySteps == 0 &&
+      step_ < steps_total_) {
     SaveCheckpoint();
   }
   if (running_ && !waits_) {
@@ -250,10 +246,8 @@ void Runner::Finish() {
   v1::WorkDone& work = *result.mutable_work();
   v1::WorkloadSignature& signature = *work.mutable_signature();
   const v1::JobSpec& spec = task_.spec();
-  signature.set_method(spec.has_quantize()   ? v1::METHOD_QUANTIZE
-                       : spec.has_generate() ? v1::METHOD_GENERATE
-                       : spec.has_evaluate() ? v1::METHOD_EVALUATE
-                                             : v1::METHOD_FINETUNE_FULL);
+  const JobKind& kind = KindOf(spec);
+  signature.set_method(kind.methods.front());
   signature.mutable_model()->set_architecture("gpt2");
   signature.mutable_model()->set_layers(2);
   signature.mutable_model()->set_width(64);
@@ -265,16 +259,13 @@ void Runner::Finish() {
   signature.set_batch_size(4);
   signature.set_sequence_length(128);
   signature.set_engine("wattle");
-  work.set_unit(spec.has_quantize()   ? v1::WORK_UNIT_PARAMETER
-                : spec.has_generate() ? v1::WORK_UNIT_GENERATED_TOKEN
-                : spec.has_evaluate() ? v1::WORK_UNIT_EVALUATED_TOKEN
-                                      : v1::WORK_UNIT_TRAINING_TOKEN);
+  work.set_unit(kind.unit);
   work.set_steps(steps_total_);
   work.set_tokens(spec.has_generate() ? kGeneratedTokens : steps_total_ * kTokensPerStep);
   work.set_units(spec.has_quantize() ? static_cast<double>(kParameters)
                                      : static_cast<double>(work.tokens()));
   work.set_examples(steps_total_ * kExamplesPerStep);
-  if (spec.has_finetune() || spec.has_quantize()) {
+  if (kind.makes_model) {
     *result.mutable_model_shape() = signature.model();
     result.set_parameter_count(kParameters);
     result.set_quantization(spec.has_quantize() ? "int8" : "none");

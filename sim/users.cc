@@ -11,6 +11,7 @@
 #include "absl/strings/str_format.h"
 
 #include "coordinator/core/core.h"
+#include "proto/job_kind.h"
 
 namespace wattle::sim {
 namespace {
@@ -173,10 +174,8 @@ std::string Users::ChooseModel() {
   }
   auto chosen = ids_.begin();
   std::advance(chosen, random_.Below(static_cast<int>(ids_.size())));
-  const v1::JobSpec& source = specs_[chosen->first];
-  return source.has_finetune() || source.has_quantize()
-             ? absl::StrCat("job:", chosen->second, "/output")
-             : "tiny";
+  return KindOf(specs_[chosen->first]).makes_model ? absl::StrCat("job:", chosen->second, "/output")
+                                                   : "tiny";
 }
 
 void Users::MakeShortJob(const std::string& model, v1::JobSpec& spec) {

@@ -16,6 +16,7 @@
 #include "coordinator/core/inputs_internal.h"
 #include "coordinator/core/lineage_internal.h"
 #include "coordinator/core/model_family_internal.h"
+#include "proto/job_kind.h"
 #include "proto/report_digest.h"
 #include "scheduler/predict/work.h"
 #include "scheduler/profiles/profile_table.h"
@@ -257,7 +258,7 @@ class ReportDecider {
     if (late && !adoptable) {
       return BookLate(subject, fact.receipt(), "finished");
     }
-    if (output.empty() && MakesModel(job.spec())) {
+    if (output.empty() && KindOf(job.spec()).makes_model) {
       v1::AttemptFailed lost;
       lost.set_attempt_id(fact.attempt_id());
       lost.set_fencing_token(fact.fencing_token());

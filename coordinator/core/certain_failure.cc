@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "coordinator/core/inputs_internal.h"
+#include "proto/job_kind.h"
 #include "proto/kind_name.h"
 
 namespace wattle::core {
@@ -111,7 +112,7 @@ ArtifactId TokenizerOf(const State& state, const std::vector<v1::Job>& archived,
 std::string CertainFailure(const v1::JobSpec& spec,
                            const std::vector<scheduler::InputView>& inputs) {
   const v1::ArtifactInfo* model = ModelOf(inputs);
-  const v1::ModelShape* declared = DeclaredShape(spec);
+  const v1::ModelShape* declared = DeclaredModel(spec);
   const int64_t context_length = declared != nullptr ? declared->context_length()
                                  : model != nullptr  ? model->model_shape().context_length()
                                                      : 0;

@@ -190,6 +190,8 @@ INSTANTIATE_TEST_SUITE_P(
         SpecCase{"ModelAndShape",
                  [](auto& spec) { *spec.mutable_finetune()->mutable_model_shape() = Shape(); },
                  kInvalid, "give either model or model_shape"},
+        SpecCase{"NoModel", [](auto& spec) { spec.mutable_finetune()->clear_model(); }, kInvalid,
+                 "finetune.model: missing"},
         SpecCase{"QuantizeToNothing",
                  [](auto& spec) {
                    spec.mutable_quantize()->set_model("tiny");
@@ -564,22 +566,6 @@ TEST(ViewTest, UnreachableIsAFlagBesideTheState) {
   EXPECT_FALSE(DescribeDevice(fleet.state, fleet.observations, DeviceId("device-1"),
                               Stepped(Now(), absl::Hours(240)))
                    .unreachable());
-}
-
-// The planner and the core accept the same specs.
-TEST(ValidateSpecTest, ThePlannerHasTheSameBounds) {
-  const auto agree = [](const std::function<void(v1::FinetuneSpec&)>& change, bool valid) {
-    v1::JobSpec spec = Finetune();
-    change(*spec.mutable_finetune());
-    EXPECT_EQ(ValidateSpec(spec, true).ok(), valid) << spec.ShortDebugString();
-    EXPECT_EQ(scheduler::ValidateSpec(spec).ok(), valid) << spec.ShortDebugString();
-  };
-  agree([](v1::FinetuneSpec& finetune) { finetune.set_batch_size(4096); }, true);
-  agree([](v1::FinetuneSpec& finetune) { finetune.set_batch_size(4097); }, false);
-  agree([](v1::FinetuneSpec& finetune) { finetune.set_epochs(100'000); }, true);
-  agree([](v1::FinetuneSpec& finetune) { finetune.set_epochs(100'001); }, false);
-  agree([](v1::FinetuneSpec& finetune) { finetune.set_sequence_length(1 << 24); }, true);
-  agree([](v1::FinetuneSpec& finetune) { finetune.set_sequence_length((1 << 24) + 1); }, false);
 }
 
 // A new measurement of the idle watts is no event.

@@ -8,89 +8,35 @@
 
 #include "coordinator/core/core.h"
 #include "coordinator/core/inputs_internal.h"
+#include "proto/job_kind.h"
 #include "proto/kind_name.h"
 #include "proto/quantization_recipe.h"
 #include "scheduler/place/snapshot.h"
 
 namespace wattle::core {
-namespace {
-
-void AddUnlessEmpty(std::vector<InputReference>& inputs, absl::string_view field,
-                    const std::string& reference) {
-  if (!reference.empty()) {
-    inputs.push_back({std::string(field), reference});
-  }
-}
-
-// The data-set format that the kind reads; empty: any.
-absl::string_view WantedFormat(const v1::JobSpec& spec) {
-  switch (spec.kind_case()) {
-    case v1::JobSpec::kFinetune:
-      return "squad";
-    case v1::JobSpec::kGenerate:
-      return "prompts";
-    case v1::JobSpec::kQuantize:
-    case v1::JobSpec::kEvaluate:
-    case v1::JobSpec::KIND_NOT_SET:
-      break;
-  }
-  return "";
-}
-
-}  // namespace
 
 std::vector<InputReference> InputsOf(const v1::JobSpec& spec) {
   std::vector<InputReference> inputs;
-  switch (spec.kind_case()) {
-    case v1::JobSpec::kFinetune:
-      AddUnlessEmpty(inputs, "model", spec.finetune().model());
-      AddUnlessEmpty(inputs, "data", spec.finetune().data());
-      AddUnlessEmpty(inputs, "heldout_data", spec.finetune().heldout_data());
-      break;
-    case v1::JobSpec::kQuantize:
-      AddUnlessEmpty(inputs, "model", spec.quantize().model());
-      AddUnlessEmpty(inputs, "calibration_data", spec.quantize().calibration_data());
-      break;
-    case v1::JobSpec::kGenerate:
-      AddUnlessEmpty(inputs, "model", spec.generate().model());
-      AddUnlessEmpty(inputs, "data", spec.generate().data());
-      break;
-    case v1::JobSpec::kEvaluate:
-      AddUnlessEmpty(inputs, "model", spec.evaluate().model());
-      AddUnlessEmpty(inputs, "data", spec.evaluate().data());
-      AddUnlessEmpty(inputs, "reference_model", spec.evaluate().reference_model());
-      break;
-    case v1::JobSpec::KIND_NOT_SET:
-      break;
+  const auto add = [&inputs](absl::string_view field, const std::string& reference) {
+    if (!reference.empty()) {
+      inputs.push_back({std::string(field), reference});
+    }
+  };
+  for (const JobInput& input : KindOf(spec).inputs) {
+    add(input.field, ReferenceIn(spec, input.field));
   }
   for (const std::string& model : spec.quality_floor().models()) {
-    AddUnlessEmpty(inputs, scheduler::kFloorModelsField, model);
+    add(scheduler::kFloorModelsField, model);
   }
   return inputs;
 }
 
-bool MakesModel(const v1::JobSpec& spec) {
-  return spec.has_finetune() || spec.has_quantize();
+bool IsModelField(absl::string_view field) {
+  return IsModelInput(field) || field == scheduler::kFloorModelsField;
 }
 
 bool IsQuantized(const v1::ArtifactInfo& model) {
   return !model.quantization().empty() && model.quantization() != kNoQuantization;
-}
-
-const v1::ModelShape* DeclaredShape(const v1::JobSpec& spec) {
-  switch (spec.kind_case()) {
-    case v1::JobSpec::kFinetune:
-      return spec.finetune().has_model_shape() ? &spec.finetune().model_shape() : nullptr;
-    case v1::JobSpec::kQuantize:
-      return spec.quantize().has_model_shape() ? &spec.quantize().model_shape() : nullptr;
-    case v1::JobSpec::kGenerate:
-      return spec.generate().has_model_shape() ? &spec.generate().model_shape() : nullptr;
-    case v1::JobSpec::kEvaluate:
-      return spec.evaluate().has_model_shape() ? &spec.evaluate().model_shape() : nullptr;
-    case v1::JobSpec::KIND_NOT_SET:
-      break;
-  }
-  return nullptr;
 }
 
 std::string ReferencedJob(absl::string_view reference) {
@@ -132,8 +78,7 @@ std::string FieldName(const v1::JobSpec& spec, const InputReference& input) {
 absl::Status CheckInputKind(const v1::JobSpec& spec, const InputReference& input,
                             const v1::ArtifactInfo& info) {
   const std::string where = absl::StrCat(FieldName(spec, input), ": ", input.reference);
-  if (input.field == scheduler::kFloorModelsField || input.field == "model" ||
-      input.field == "reference_model") {
+  if (IsModelField(input.field)) {
     if (!info.has_model_shape()) {
       return absl::InvalidArgumentError(
           absl::StrCat(where, " is no model; 'wattle model ls' lists the models"));
@@ -144,13 +89,13 @@ absl::Status CheckInputKind(const v1::JobSpec& spec, const InputReference& input
     return absl::InvalidArgumentError(
         absl::StrCat(where, " is a model, a data set is wanted; 'wattle data ls' lists them"));
   }
-  const absl::string_view wanted = WantedFormat(spec);
+  const absl::string_view wanted = KindOf(spec).data_format;
   const std::string& format = info.dataset().format();
   if (!wanted.empty() && !format.empty() && format != wanted) {
     return absl::InvalidArgumentError(absl::StrCat(where, " is a data set of format \"", format,
                                                    "\", \"", wanted, "\" is wanted"));
   }
-  if ((spec.has_evaluate() || spec.has_quantize()) && format == "prompts") {
+  if (wanted.empty() && format == "prompts") {
     return absl::InvalidArgumentError(
         absl::StrCat(where, " is a list of prompts; a text or SQuAD file is wanted"));
   }

@@ -17,23 +17,19 @@
 namespace wattle::core {
 
 struct InputReference {
-  std::string field;      // "model", "data", "heldout_data", "calibration_data", "reference_model",
-                          // "quality_floor.models"
-  std::string reference;  // never empty
+  std::string field;      // Of the job's kind (proto/job_kind.h), or "quality_floor.models".
+  std::string reference;  // Never empty.
 };
 std::vector<InputReference> InputsOf(const v1::JobSpec& spec);
+
+// Whether an input of this name is a model; otherwise it is a data set.
+bool IsModelField(absl::string_view field);
 
 // The field as a job file has it: "generate.model".
 std::string FieldName(const v1::JobSpec& spec, const InputReference& input);
 
-// Whether the job's result is a model. Such a job has not succeeded without result files.
-bool MakesModel(const v1::JobSpec& spec);
-
 // Whether the model's files hold quantized weights.
 bool IsQuantized(const v1::ArtifactInfo& model);
-
-// The model shape that the spec declares; null if the spec names files.
-const v1::ModelShape* DeclaredShape(const v1::JobSpec& spec);
 
 // "j3" of "job:j3/output"; empty for any other reference.
 std::string ReferencedJob(absl::string_view reference);

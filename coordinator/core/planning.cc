@@ -20,6 +20,7 @@
 #include "coordinator/core/inputs_internal.h"
 #include "coordinator/core/model_family_internal.h"
 #include "coordinator/core/moving.h"
+#include "proto/job_kind.h"
 #include "proto/kind_name.h"
 #include "proto/quantization_recipe.h"
 #include "scheduler/place/place.h"
@@ -138,7 +139,7 @@ int64_t PeakMemory(const PlanningInputs& inputs, const v1::JobSpec& spec,
   if (!inputs.estimate_memory) {
     return 0;
   }
-  const v1::ModelShape* shape = DeclaredShape(spec);
+  const v1::ModelShape* shape = DeclaredModel(spec);
   v1::JobSpec whole = WithKnownLength(spec, views);
   for (const scheduler::InputView& view : views) {
     if (view.field == "model" && view.artifact.has_model_shape()) {

@@ -15,6 +15,7 @@
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/inputs_internal.h"
 #include "coordinator/core/model_family_internal.h"
+#include "proto/job_kind.h"
 
 namespace wattle::core {
 namespace {
@@ -70,7 +71,7 @@ absl::Status CheckName(const State& state, const CommitArtifact& command) {
 void CorrectOutput(const State& state, v1::ArtifactInfo& info) {
   const v1::JobRecord* record = FindJob(state, JobId(info.job_id()));
   if (info.kind() == v1::ARTIFACT_KIND_RESULT && record != nullptr &&
-      !MakesModel(record->job().spec())) {
+      !KindOf(record->job().spec()).makes_model) {
     info.clear_model_shape();
     info.clear_parameter_count();
     info.clear_quantization();

@@ -11,6 +11,7 @@
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/inputs_internal.h"
+#include "proto/job_kind.h"
 #include "proto/kind_name.h"
 #include "scheduler/place/snapshot.h"
 
@@ -31,13 +32,12 @@ absl::Status ResolveJobOutput(const State& state, const SubmitJob& command,
     return absl::NotFoundError(
         absl::StrCat(where, "no job \"", source_id, "\"; 'wattle jobs' lists them"));
   }
-  if (input.field != "model" && input.field != "reference_model" &&
-      input.field != scheduler::kFloorModelsField) {
+  if (!IsModelField(input.field)) {
     return absl::UnimplementedError(absl::StrCat(
         where, "a job's output as data: not supported in this version; pull and push it"));
   }
   const v1::Job& job = *source;
-  if (!MakesModel(job.spec())) {
+  if (!KindOf(job.spec()).makes_model) {
     return absl::InvalidArgumentError(
         absl::StrCat(where, "job ", source_id, " (", KindName(job.spec()), ") makes no model"));
   }

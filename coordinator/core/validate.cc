@@ -23,11 +23,13 @@
 #include "coordinator/core/core.h"
 #include "coordinator/core/inputs_internal.h"
 #include "policy/schedule.h"
+#include "proto/field_bounds.h"
+#include "proto/job_kind.h"
 #include "proto/kind_name.h"
 #include "proto/model_shape.h"
 #include "proto/quantization_recipe.h"
+#include "proto/spec_bounds.h"
 #include "scheduler/place/quality_floor.h"
-#include "scheduler/predict/spec_bounds.h"
 
 namespace wattle::core {
 namespace {
@@ -42,36 +44,6 @@ constexpr int kStopsMax = 16;
 constexpr size_t kPromptBytesMax = size_t{64} << 10;
 constexpr size_t kTextBytesMax = 500;  // For every text that has no bound of its own.
 constexpr double kYearSeconds = 366.0 * 24 * 3600;
-
-struct Bound {
-  absl::string_view field;
-  double value;
-  double min;
-  double max;
-};
-
-// A bound in plain digits: "31622400", not "3.16224e+07".
-std::string BoundWords(double value) {
-  return value == std::floor(value) && std::abs(value) < 1e15 ? absl::StrFormat("%.0f", value)
-                                                              : absl::StrCat(value);
-}
-
-absl::Status CheckBounds(absl::string_view prefix, const std::vector<Bound>& bounds) {
-  for (const Bound& bound : bounds) {
-    // The negated comparison also refuses NaN.
-    if (!(bound.value >= bound.min && bound.value <= bound.max)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(prefix, bound.field, ": ", BoundWords(bound.value), ": want ",
-                       BoundWords(bound.min), " to ", BoundWords(bound.max)));
-    }
-  }
-  return absl::OkStatus();
-}
-
-template <typename Integer>
-double D(Integer value) {
-  return static_cast<double>(value);
-}
 
 // Refuses fields and enum values that this version does not know. They come from a newer client,
 // and a job that ignores them would not be the job that was asked for.
@@ -134,7 +106,6 @@ bool IsPlainName(absl::string_view name) {
   });
 }
 
-// Refuses a policy with two values for one label key, because no device can have both.
 absl::Status CheckSchedule(const v1::Policy& policy) {
   if (policy.work_windows_size() > kWindowsMax) {
     return absl::InvalidArgumentError(
@@ -155,6 +126,7 @@ absl::Status CheckSchedule(const v1::Policy& policy) {
       wattle::policy::ParseZone(policy.time_zone(), policy.utc_offset_minutes()).status());
 }
 
+// Refuses a policy with two values for one label key, because no device can have both.
 absl::Status CheckSelector(const v1::Policy& policy) {
   std::map<std::string, std::string> values;
   for (const std::string& selector : policy.selector()) {
@@ -207,13 +179,13 @@ absl::Status CheckFilesOrShape(const FilesOrShape& input, bool files_needed) {
   return absl::OkStatus();
 }
 
-absl::Status CheckModel(const v1::JobSpec& spec, const std::string& model, bool files_needed) {
+absl::Status CheckModel(const v1::JobSpec& spec, bool files_needed) {
   const std::string prefix = absl::StrCat(KindName(spec), ".");
-  const v1::ModelShape* shape = DeclaredShape(spec);
+  const v1::ModelShape* shape = DeclaredModel(spec);
   WATTLE_RETURN_IF_ERROR(CheckFilesOrShape({.prefix = prefix,
                                             .field = "model",
                                             .shape_field = "model_shape",
-                                            .has_files = !model.empty(),
+                                            .has_files = !ReferenceIn(spec, kModelInput).empty(),
                                             .has_shape = shape != nullptr,
                                             .list_command = "wattle model ls"},
                                            files_needed));
@@ -273,14 +245,11 @@ absl::Status CheckAdapters(const v1::FinetuneSpec& finetune) {
         absl::StrCat("finetune.lora.merge: weights that are ", quantization,
                      " cannot take the adapters in; leave merge out, or quantization"));
   }
-  return CheckBounds("finetune.lora.", {{"rank", D(lora.rank()), 0, scheduler::kSpecAdapterRankMax},
-                                        {"alpha", lora.alpha(), 0, 1e6},
-                                        {"dropout", lora.dropout(), 0, 0.999}});
+  return absl::OkStatus();
 }
 
 absl::Status CheckFinetune(const v1::JobSpec& spec, bool files_needed) {
   const v1::FinetuneSpec& finetune = spec.finetune();
-  WATTLE_RETURN_IF_ERROR(CheckModel(spec, finetune.model(), files_needed));
   WATTLE_RETURN_IF_ERROR(CheckFilesOrShape({.prefix = "finetune.",
                                             .field = "data",
                                             .shape_field = "data_shape",
@@ -288,37 +257,10 @@ absl::Status CheckFinetune(const v1::JobSpec& spec, bool files_needed) {
                                             .has_shape = finetune.has_data_shape(),
                                             .list_command = "wattle data ls"},
                                            files_needed));
-  if (finetune.has_data_shape()) {
-    WATTLE_RETURN_IF_ERROR(
-        CheckBounds("finetune.data_shape.",
-                    {{"examples", D(finetune.data_shape().examples()), 1, scheduler::kSpecCountMax},
-                     {"mean_tokens_per_example", finetune.data_shape().mean_tokens_per_example(), 0,
-                      scheduler::kSpecMeanTokensMax}}));
-  }
-  WATTLE_RETURN_IF_ERROR(CheckBounds(
-      "finetune.",
-      {{"epochs", D(finetune.epochs()), 0, scheduler::kSpecEpochsMax},
-       {"steps", D(finetune.steps()), 0, scheduler::kSpecCountMax},
-       {"limit_examples", D(finetune.limit_examples()), 0, scheduler::kSpecCountMax},
-       {"batch_size", D(finetune.batch_size()), 0, scheduler::kSpecBatchMax},
-       {"gradient_accumulation_steps", D(finetune.gradient_accumulation_steps()), 0,
-        scheduler::kSpecBatchMax},
-       {"sequence_length", D(finetune.sequence_length()), 0, scheduler::kSpecTokensMax},
-       {"learning_rate", finetune.learning_rate(), 0, 10},
-       {"warmup_steps", D(finetune.warmup_steps()), 0, scheduler::kSpecCountMax},
-       {"weight_decay", finetune.weight_decay(), 0, 10},
-       {"clip_norm", finetune.clip_norm(), -1e9, 1e9},
-       {"adam_beta1", finetune.adam_beta1(), 0, 0.999999},
-       {"adam_beta2", finetune.adam_beta2(), 0, 0.9999999},
-       {"adam_epsilon", finetune.adam_epsilon(), 0, 1},
-       {"evaluate_every_steps", D(finetune.evaluate_every_steps()), 0, scheduler::kSpecCountMax},
-       {"checkpoint_every_steps", D(finetune.checkpoint_every_steps()), 0,
-        scheduler::kSpecCountMax}}));
   return CheckAdapters(finetune);
 }
 
 absl::Status CheckQuantize(const v1::JobSpec& spec, bool files_needed) {
-  WATTLE_RETURN_IF_ERROR(CheckModel(spec, spec.quantize().model(), files_needed));
   WATTLE_ASSIGN_OR_RETURN(const std::string wanted, QuantizationOf("quantize.", spec.quantize()));
   if (wanted == kNoQuantization) {
     return absl::InvalidArgumentError(
@@ -353,16 +295,11 @@ absl::Status CheckQuantize(const v1::JobSpec& spec, bool files_needed) {
         "quantize.calibration_data: only compensated rounding reads it; write rounding: "
         "compensated, or leave it out");
   }
-  return CheckBounds(
-      "quantize.",
-      {{"calibration_tokens", D(quantize.calibration_tokens()), 0, scheduler::kSpecCountMax},
-       {"size_budget_bytes", D(quantize.size_budget_bytes()), 0, 1e15},
-       {"perplexity_change_percent_max", quantize.perplexity_change_percent_max(), 0, 1000}});
+  return absl::OkStatus();
 }
 
 absl::Status CheckGenerate(const v1::JobSpec& spec, bool files_needed) {
   const v1::GenerateSpec& generate = spec.generate();
-  WATTLE_RETURN_IF_ERROR(CheckModel(spec, generate.model(), files_needed));
   WATTLE_RETURN_IF_ERROR(CheckRunQuantization("generate.", generate));
   if (generate.data().empty() && generate.prompts_size() == 0 && generate.prompt_count() == 0) {
     return absl::InvalidArgumentError(
@@ -402,19 +339,11 @@ absl::Status CheckGenerate(const v1::JobSpec& spec, bool files_needed) {
                      " bytes: want at most ", kPromptsMax, " and ", kPromptBytesMax,
                      " bytes; push a file with 'wattle data push' and name it in generate.data"));
   }
-  return CheckBounds(
-      "generate.", {{"prompt_count", D(generate.prompt_count()), 0, scheduler::kSpecCountMax},
-                    {"max_new_tokens", D(generate.max_new_tokens()), 0, scheduler::kSpecTokensMax},
-                    {"temperature", generate.temperature(), 0, 100},
-                    {"top_k", D(generate.top_k()), 0, 1 << 24},
-                    {"top_p", generate.top_p(), 0, 1},
-                    {"repetition_penalty", generate.repetition_penalty(), 0, 100},
-                    {"batch_size", D(generate.batch_size()), 0, 1024}});
+  return absl::OkStatus();
 }
 
 absl::Status CheckEvaluate(const v1::JobSpec& spec, bool files_needed) {
   const v1::EvaluateSpec& evaluate = spec.evaluate();
-  WATTLE_RETURN_IF_ERROR(CheckModel(spec, evaluate.model(), files_needed));
   WATTLE_RETURN_IF_ERROR(CheckRunQuantization("evaluate.", evaluate));
   WATTLE_RETURN_IF_ERROR(CheckFilesOrShape({.prefix = "evaluate.",
                                             .field = "data",
@@ -427,15 +356,14 @@ absl::Status CheckEvaluate(const v1::JobSpec& spec, bool files_needed) {
     return absl::InvalidArgumentError(
         "evaluate.max_answer_tokens: no answers are generated; write score_answers: true");
   }
-  return CheckBounds(
-      "evaluate.",
-      {{"limit_examples", D(evaluate.limit_examples()), 0, scheduler::kSpecCountMax},
-       {"batch_size", D(evaluate.batch_size()), 0, scheduler::kSpecBatchMax},
-       {"sequence_length", D(evaluate.sequence_length()), 0, scheduler::kSpecTokensMax},
-       {"max_answer_tokens", D(evaluate.max_answer_tokens()), 0, 4096}});
+  return absl::OkStatus();
 }
 
 absl::Status CheckKind(const v1::JobSpec& spec, bool files_needed) {
+  if (spec.kind_case() == v1::JobSpec::KIND_NOT_SET) {
+    return absl::InvalidArgumentError(absl::StrCat("spec: no kind; want one of ", JobKindNames()));
+  }
+  WATTLE_RETURN_IF_ERROR(CheckModel(spec, files_needed));
   switch (spec.kind_case()) {
     case v1::JobSpec::kFinetune:
       return CheckFinetune(spec, files_needed);
@@ -448,8 +376,7 @@ absl::Status CheckKind(const v1::JobSpec& spec, bool files_needed) {
     case v1::JobSpec::KIND_NOT_SET:
       break;
   }
-  return absl::InvalidArgumentError(
-      "spec: no kind; want one of finetune, quantize, generate, evaluate");
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -465,7 +392,7 @@ absl::Status ValidateSpec(const v1::JobSpec& spec, bool files_needed) {
         "owner: ", spec.owner().size(), " characters: want at most ", kNameCharactersMax));
   }
   WATTLE_RETURN_IF_ERROR(CheckTexts(spec, ""));
-  WATTLE_RETURN_IF_ERROR(scheduler::CheckQualityFloor(spec));
+  WATTLE_RETURN_IF_ERROR(scheduler::ValidateQualityFloor(spec));
   if (spec.required_labels_size() > kLabelsMax) {
     return absl::InvalidArgumentError(absl::StrCat("required_labels: ", spec.required_labels_size(),
                                                    " entries: want at most ", kLabelsMax));
@@ -476,13 +403,7 @@ absl::Status ValidateSpec(const v1::JobSpec& spec, bool files_needed) {
           absl::StrCat("required_labels: \"", label, "\": want key=value or key"));
     }
   }
-  WATTLE_RETURN_IF_ERROR(CheckBounds(
-      "",
-      {{"deadline_seconds", spec.deadline_seconds(), 0, scheduler::kSpecSecondsMax},
-       {"timeout_seconds", spec.timeout_seconds(), 0, scheduler::kSpecSecondsMax},
-       {"lease_seconds", spec.lease_seconds(), 0, scheduler::kSpecSecondsMax},
-       {"priority", D(spec.priority()), -scheduler::kSpecPriorityMax, scheduler::kSpecPriorityMax},
-       {"retries", D(spec.retries()), 0, 10}}));
+  WATTLE_RETURN_IF_ERROR(CheckSpecBounds(spec));
   return CheckKind(spec, files_needed);
 }
 
@@ -512,14 +433,15 @@ absl::Status ValidateHello(const v1::Hello& hello) {
                      hello.protocol_max(), ", this coordinator ", kProtocolMin, " to ", kProtocol,
                      "; update the ", hello.protocol_min() > kProtocol ? "coordinator" : "worker"));
   }
-  return CheckBounds(
-      "hello.device.",
-      {{"time_scale", device.time_scale(), 0, 1e6},
-       {"memory_bytes", D(device.memory_bytes()), 0, 1e15},
-       {"idle_power_watts", device.idle_power_watts(), 0, 1e5},
-       {"battery_capacity_wh", device.battery_capacity_wh(), 0, 1e6},
-       {"link_bytes_per_second", device.link_bytes_per_second(), 0, 1e12},
-       {"throughput_flops_datasheet", device.throughput_flops_datasheet(), 0, 1e18}});
+  static constexpr FieldBound kBounds[] = {
+      {"time_scale", 0, 1e6},
+      {"memory_bytes", 0, 1e15},
+      {"idle_power_watts", 0, 1e5},
+      {"battery_capacity_wh", 0, 1e6},
+      {"link_bytes_per_second", 0, 1e12},
+      {"throughput_flops_datasheet", 0, 1e18},
+  };
+  return CheckBounds(device, "hello.device.", kBounds);
 }
 
 absl::Status ValidatePolicy(const v1::Policy& policy) {
@@ -536,12 +458,12 @@ absl::Status ValidatePolicy(const v1::Policy& policy) {
   }
   WATTLE_RETURN_IF_ERROR(CheckTexts(policy, "policy"));
   WATTLE_RETURN_IF_ERROR(CheckSelector(policy));
-  WATTLE_RETURN_IF_ERROR(CheckBounds(
-      "policy.", {{"pause_seconds_max", policy.pause_seconds_max(), 0, kYearSeconds},
-                  {"reserve_state_of_charge_ratio", policy.reserve_state_of_charge_ratio(), 0, 1},
-                  {"max_temperature_celsius", policy.max_temperature_celsius(), 0, 200},
-                  {"daily_energy_budget_wh", policy.daily_energy_budget_wh(), 0, 1e6},
-                  {"utc_offset_minutes", D(policy.utc_offset_minutes()), -14 * 60, 14 * 60}}));
+  static constexpr FieldBound kBounds[] = {
+      {"pause_seconds_max", 0, kYearSeconds},    {"reserve_state_of_charge_ratio", 0, 1},
+      {"max_temperature_celsius", 0, 200},       {"daily_energy_budget_wh", 0, 1e6},
+      {"utc_offset_minutes", -14 * 60, 14 * 60},
+  };
+  WATTLE_RETURN_IF_ERROR(CheckBounds(policy, "policy.", kBounds));
   WATTLE_RETURN_IF_ERROR(CheckSchedule(policy));
   if (policy.reserve_state_of_charge_ratio() == 0 && policy.max_temperature_celsius() == 0 &&
       policy.pause_seconds_max() == 0 && policy.daily_energy_budget_wh() == 0 &&

@@ -3,32 +3,15 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "proto/job_kind.h"
+
 namespace wattle::runtime {
-namespace {
-
-const char* KindOf(v1::Method method) {
-  switch (method) {
-    case v1::METHOD_FINETUNE_FULL:
-    case v1::METHOD_FINETUNE_LORA:
-    case v1::METHOD_FINETUNE_QLORA:
-      return "finetune";
-    case v1::METHOD_QUANTIZE:
-      return "quantize";
-    case v1::METHOD_GENERATE:
-      return "generate";
-    case v1::METHOD_EVALUATE:
-      return "evaluate";
-    default:
-      return "unknown";
-  }
-}
-
-}  // namespace
 
 WorkKind WorkKindOf(const v1::Receipt& receipt) {
   const v1::WorkloadSignature& signature = receipt.work().signature();
   const v1::ModelShape& model = signature.model();
-  return {.kind = KindOf(signature.method()),
+  const absl::string_view kind = KindOf(signature.method()).name;
+  return {.kind = kind.empty() ? "unknown" : std::string(kind),
           .model = model.architecture().empty() ? "unknown"
                                                 : absl::StrCat(model.architecture(), "-",
                                                                model.layers(), "x", model.width()),

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "proto/job_kind.h"
 #include "scheduler/place/quality_floor.h"
 #include "scheduler/place/rules_internal.h"
 #include "units/format.h"
@@ -68,12 +69,11 @@ std::optional<Refusal> CheckInputs(const Consideration& on) {
     return std::nullopt;
   }
   const v1::JobSpec& spec = on.job.spec;
-  if (spec.finetune().has_model_shape() || spec.quantize().has_model_shape() ||
-      spec.generate().has_model_shape() || spec.evaluate().has_model_shape()) {
+  if (DeclaredModel(spec) != nullptr) {
     return Refusal{"the job declares model_shape, which is for plans; name a model to run it",
                    true};
   }
-  if (spec.finetune().has_data_shape() || spec.evaluate().has_data_shape()) {
+  if (DeclaredData(spec) != nullptr) {
     return Refusal{"the job declares data_shape, which is for plans; name a data set to run it",
                    true};
   }

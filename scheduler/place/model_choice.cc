@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
+#include "proto/job_kind.h"
 #include "scheduler/place/model_choice_internal.h"
 #include "scheduler/place/quality_floor.h"
 #include "scheduler/place/rules_internal.h"
@@ -15,7 +16,6 @@
 namespace wattle::scheduler {
 namespace {
 
-constexpr absl::string_view kModelField = "model";
 constexpr double kFloatBits = 32;
 
 // A model on the device, with what decides.
@@ -72,8 +72,7 @@ std::string ProbeOptions(const v1::JobSpec& spec) {
 std::string WhyNotOffered(const JobView& job, const ModelView& model, const v1::DeviceInfo& device,
                           const Looked& looked) {
   const v1::QualityFloor& floor = job.spec.quality_floor();
-  const std::string& parent =
-      job.spec.has_generate() ? job.spec.generate().model() : job.spec.evaluate().model();
+  const std::string& parent = ReferenceIn(job.spec, kModelInput);
   if (!model.is_parent) {
     if (!model.artifact.has_quality()) {
       return absl::StrCat("its quality was not measured; run: wattle probe ", parent,
@@ -172,7 +171,7 @@ std::string WhyChosen(const JobView& job, const std::vector<Looked>& looked) {
 std::vector<InputView> InputsWith(const JobView& job, const v1::ArtifactInfo& model) {
   std::vector<InputView> inputs;
   for (const InputView& input : job.inputs) {
-    if (input.field == kModelField) {
+    if (input.field == kModelInput) {
       inputs.push_back({input.field, model});
     } else if (input.field != kFloorModelsField) {
       inputs.push_back(input);

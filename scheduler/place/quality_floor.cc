@@ -9,21 +9,19 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 
+#include "proto/job_kind.h"
+
 namespace wattle::scheduler {
 namespace {
 
-constexpr double kPerplexityChangePercentMax = 1000;
-constexpr double kDivergenceMax = 100;
 constexpr int kModelsMax = 16;
 
 // What a floor may bound. at_least: the model's value must reach the bound, otherwise not exceed
 // it.
 struct Bound {
-  const char* field;
   const char* name;
   const char* unit;
   bool at_least;
-  double range_max;
   bool wanted;  // The floor has it.
   double bound;
   bool known;  // The model's was measured.
@@ -31,14 +29,13 @@ struct Bound {
 };
 
 std::vector<Bound> BoundsOf(const v1::ModelQuality& quality, const v1::QualityFloor& floor) {
-  return {{"perplexity_change_percent_max", "perplexity change", " %", false,
-           kPerplexityChangePercentMax, floor.has_perplexity_change_percent_max(),
+  return {{"perplexity change", " %", false, floor.has_perplexity_change_percent_max(),
            floor.perplexity_change_percent_max(), true, quality.perplexity_change_percent()},
-          {"kl_divergence_max", "KL divergence", " nats", false, kDivergenceMax,
-           floor.has_kl_divergence_max(), floor.kl_divergence_max(), true, quality.kl_divergence()},
-          {"top1_agreement_percent_min", "top-1 agreement", " %", true, 100,
-           floor.has_top1_agreement_percent_min(), floor.top1_agreement_percent_min(),
-           quality.has_top1_agreement_percent(), quality.top1_agreement_percent()}};
+          {"KL divergence", " nats", false, floor.has_kl_divergence_max(),
+           floor.kl_divergence_max(), true, quality.kl_divergence()},
+          {"top-1 agreement", " %", true, floor.has_top1_agreement_percent_min(),
+           floor.top1_agreement_percent_min(), quality.has_top1_agreement_percent(),
+           quality.top1_agreement_percent()}};
 }
 
 bool Holds(const Bound& bound) {
@@ -52,29 +49,29 @@ bool NamesQuantization(const Spec& spec) {
 
 }  // namespace
 
-absl::Status CheckQualityFloor(const v1::JobSpec& spec) {
+absl::Status ValidateQualityFloor(const v1::JobSpec& spec) {
   if (!spec.has_quality_floor()) {
     return absl::OkStatus();
   }
-  if (!spec.has_generate() && !spec.has_evaluate()) {
+  const JobKind& kind = KindOf(spec);
+  if (!kind.takes_quality_floor) {
     return absl::InvalidArgumentError(
         "quality_floor: only generate and evaluate jobs have one; an adaptive quantize job has "
         "quantize.perplexity_change_percent_max");
   }
-  const char* const kind = spec.has_generate() ? "generate" : "evaluate";
   if (spec.has_generate() ? NamesQuantization(spec.generate())
                           : NamesQuantization(spec.evaluate())) {
     return absl::InvalidArgumentError(
-        absl::StrCat(kind,
+        absl::StrCat(kind.name,
                      ".quantization: stands beside quality_floor, with which the planner "
                      "chooses it; leave one of the two out"));
   }
-  if (spec.generate().has_model_shape() || spec.evaluate().has_model_shape()) {
+  if (DeclaredModel(spec) != nullptr) {
     return absl::InvalidArgumentError(absl::StrCat(
-        kind,
+        kind.name,
         ".model_shape: a quality_floor wants a model whose quantized copies were measured; "
         "name it in ",
-        kind, ".model"));
+        kind.name, ".model"));
   }
   const v1::QualityFloor& floor = spec.quality_floor();
   if (floor.models_size() > kModelsMax) {
@@ -85,15 +82,9 @@ absl::Status CheckQualityFloor(const v1::JobSpec& spec) {
                   [](const std::string& model) { return model.empty(); })) {
     return absl::InvalidArgumentError("quality_floor.models: one of them is empty");
   }
-  bool any = false;
-  for (const Bound& bound : BoundsOf(v1::ModelQuality(), floor)) {
-    any = any || bound.wanted;
-    // Written so that NaN fails.
-    if (bound.wanted && !(bound.bound >= 0 && bound.bound <= bound.range_max)) {
-      return absl::InvalidArgumentError(absl::StrFormat("quality_floor.%s: %g: want 0 to %g",
-                                                        bound.field, bound.bound, bound.range_max));
-    }
-  }
+  const std::vector<Bound> bounds = BoundsOf(v1::ModelQuality(), floor);
+  const bool any =
+      std::any_of(bounds.begin(), bounds.end(), [](const Bound& bound) { return bound.wanted; });
   return any ? absl::OkStatus()
              : absl::InvalidArgumentError(
                    "quality_floor: bounds nothing; write perplexity_change_percent_max, "

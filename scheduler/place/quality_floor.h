@@ -16,9 +16,9 @@
 namespace wattle::scheduler {
 
 // The floor of a spec: for generate and evaluate jobs that leave the quantization to the planner,
-// with at least one number, each in its range. OK for a spec without a floor. Errors:
-// kInvalidArgument, the field first.
-absl::Status CheckQualityFloor(const v1::JobSpec& spec);
+// with at least one number. CheckSpecBounds has the numbers' ranges. OK for a spec without a floor.
+// Errors: kInvalidArgument, the field first.
+absl::Status ValidateQualityFloor(const v1::JobSpec& spec);
 
 // "perplexity change at most 1 %, top-1 agreement at least 99 %".
 std::string FloorWords(const v1::QualityFloor& floor);

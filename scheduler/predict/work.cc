@@ -11,8 +11,11 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
+#include "proto/job_kind.h"
 #include "proto/model_shape.h"
 #include "proto/quantization_recipe.h"
+#include "proto/spec_bounds.h"
+#include "proto/spec_defaults.h"
 #include "scheduler/predict/model_cost.h"
 #include "scheduler/predict/padding.h"
 #include "scheduler/profiles/work_units.h"
@@ -20,12 +23,6 @@
 namespace wattle::scheduler {
 namespace {
 
-// Defaults as spec.proto documents them.
-constexpr int kBatchDefault = 8;
-constexpr double kNewTokensDefault = 32;
-constexpr int kAnswerTokensDefault = 32;
-constexpr double kCheckpointEveryStepsDefault = 50;
-constexpr double kTextWindowMax = 1024;
 // The weights and both moments, four bytes each.
 constexpr double kCheckpointBytesPerParameter = 12;
 // Bytes of a prompt whose text is unknown.
@@ -41,14 +38,14 @@ const v1::ArtifactInfo* FindInput(absl::Span<const InputView> inputs, absl::stri
 }
 
 // The declared shape, else the model artifact's shape.
-absl::StatusOr<v1::ModelShape> ShapeOf(absl::string_view kind, bool declared,
-                                       const v1::ModelShape& shape,
+absl::StatusOr<v1::ModelShape> ShapeOf(const v1::JobSpec& spec,
                                        absl::Span<const InputView> inputs) {
-  if (declared) {
-    WATTLE_RETURN_IF_ERROR(CheckModelShape(shape, absl::StrCat(kind, ".model_shape")));
-    return shape;
+  const absl::string_view kind = KindOf(spec).name;
+  if (const v1::ModelShape* declared = DeclaredModel(spec); declared != nullptr) {
+    WATTLE_RETURN_IF_ERROR(CheckModelShape(*declared, absl::StrCat(kind, ".model_shape")));
+    return *declared;
   }
-  const v1::ArtifactInfo* const model = FindInput(inputs, "model");
+  const v1::ArtifactInfo* const model = FindInput(inputs, kModelInput);
   if (model == nullptr) {
     return absl::InvalidArgumentError(absl::StrCat(
         kind,
@@ -151,8 +148,6 @@ absl::Status SetQuantization(const Spec& spec, absl::Span<const InputView> input
   return absl::OkStatus();
 }
 
-constexpr int kAdapterRankDefault = 8;  // spec.proto
-
 // What is trained, and beside which form of the weights.
 absl::Status SetFinetuneMethod(const v1::FinetuneSpec& spec, absl::Span<const InputView> inputs,
                                WorkAmount* work) {
@@ -160,8 +155,7 @@ absl::Status SetFinetuneMethod(const v1::FinetuneSpec& spec, absl::Span<const In
   if (!spec.has_lora()) {
     return absl::OkStatus();
   }
-  const int rank = spec.lora().rank() > 0 ? spec.lora().rank() : kAdapterRankDefault;
-  work->signature.set_adapter_rank(rank);
+  work->signature.set_adapter_rank(AdapterRankOf(spec.lora()));
   WATTLE_RETURN_IF_ERROR(SetQuantization(spec, inputs, work));
   work->signature.set_method(work->signature.quantization() == kNoQuantization
                                  ? v1::METHOD_FINETUNE_LORA
@@ -192,11 +186,9 @@ absl::Status AddHeldout(const v1::FinetuneSpec& spec, absl::Span<const InputView
   return absl::OkStatus();
 }
 
-absl::StatusOr<WorkAmount> FinetuneWork(const v1::FinetuneSpec& spec,
+absl::StatusOr<WorkAmount> FinetuneWork(const v1::FinetuneSpec& spec, const v1::ModelShape& shape,
                                         absl::Span<const InputView> inputs,
                                         const ProfileTable& table) {
-  WATTLE_ASSIGN_OR_RETURN(const v1::ModelShape shape,
-                          ShapeOf("finetune", spec.has_model_shape(), spec.model_shape(), inputs));
   WorkAmount work;
   SetSignature(v1::METHOD_FINETUNE_FULL, shape, &work);
   WATTLE_RETURN_IF_ERROR(SetFinetuneMethod(spec, inputs, &work));
@@ -211,7 +203,7 @@ absl::StatusOr<WorkAmount> FinetuneWork(const v1::FinetuneSpec& spec,
   // A job on declared data may omit batch and length, and then they are unknown. A job on real data
   // runs with the defaults.
   const bool real = !spec.has_data_shape();
-  const int batch = spec.batch_size() > 0 ? spec.batch_size() : kBatchDefault;
+  const int batch = spec.batch_size() > 0 ? spec.batch_size() : kBatchSizeDefault;
   const int length = spec.sequence_length() > 0
                          ? std::min(spec.sequence_length(), shape.context_length())
                          : shape.context_length();
@@ -249,10 +241,7 @@ absl::StatusOr<WorkAmount> FinetuneWork(const v1::FinetuneSpec& spec,
   return work;
 }
 
-absl::StatusOr<WorkAmount> QuantizeWork(const v1::QuantizeSpec& spec,
-                                        absl::Span<const InputView> inputs) {
-  WATTLE_ASSIGN_OR_RETURN(const v1::ModelShape shape,
-                          ShapeOf("quantize", spec.has_model_shape(), spec.model_shape(), inputs));
+absl::StatusOr<WorkAmount> QuantizeWork(const v1::QuantizeSpec& spec, const v1::ModelShape& shape) {
   WorkAmount work;
   SetSignature(spec.quantization() == v1::QUANTIZATION_ADAPTIVE ? v1::METHOD_QUANTIZE_ADAPTIVE
                : spec.rounding() == v1::ROUNDING_COMPENSATED    ? v1::METHOD_QUANTIZE_COMPENSATED
@@ -267,11 +256,9 @@ absl::StatusOr<WorkAmount> QuantizeWork(const v1::QuantizeSpec& spec,
   return work;
 }
 
-absl::StatusOr<WorkAmount> GenerateWork(const v1::GenerateSpec& spec,
+absl::StatusOr<WorkAmount> GenerateWork(const v1::GenerateSpec& spec, const v1::ModelShape& shape,
                                         absl::Span<const InputView> inputs,
                                         const ProfileTable& table) {
-  WATTLE_ASSIGN_OR_RETURN(const v1::ModelShape shape,
-                          ShapeOf("generate", spec.has_model_shape(), spec.model_shape(), inputs));
   WorkAmount work;
   SetSignature(v1::METHOD_GENERATE, shape, &work);
   work.signature.set_batch_size(std::max(1, spec.batch_size()));
@@ -312,23 +299,21 @@ v1::Method EvaluateMethod(const v1::EvaluateSpec& spec) {
   return spec.reference_model().empty() ? v1::METHOD_EVALUATE : v1::METHOD_EVALUATE_AGAINST;
 }
 
-absl::StatusOr<WorkAmount> EvaluateWork(const v1::EvaluateSpec& spec,
+absl::StatusOr<WorkAmount> EvaluateWork(const v1::EvaluateSpec& spec, const v1::ModelShape& shape,
                                         absl::Span<const InputView> inputs,
                                         const ProfileTable& table) {
-  WATTLE_ASSIGN_OR_RETURN(const v1::ModelShape shape,
-                          ShapeOf("evaluate", spec.has_model_shape(), spec.model_shape(), inputs));
   WorkAmount work;
   SetSignature(EvaluateMethod(spec), shape, &work);
   WATTLE_RETURN_IF_ERROR(SetQuantization(spec, inputs, &work));
   const double bytes_per_token = BytesPerToken(table, shape);
   const v1::ArtifactInfo* const data = FindInput(inputs, "data");
-  const int batch = spec.batch_size() > 0 ? spec.batch_size() : kBatchDefault;
+  const int batch = spec.batch_size() > 0 ? spec.batch_size() : kBatchSizeDefault;
   const double context = shape.context_length();
   work.unit = v1::WORK_UNIT_EVALUATED_TOKEN;
   work.signature.set_batch_size(batch);
   if (!spec.has_data_shape() && data != nullptr && data->dataset().format() == "text") {
     // Windows overlap by half, so each token is read about twice.
-    const double window = std::min(context, kTextWindowMax);
+    const double window = std::min<double>(context, kTextWindowTokensMax);
     const double tokens = std::max(1.0, static_cast<double>(data->size_bytes()) / bytes_per_token);
     work.examples = 1 + std::ceil(std::max(0.0, tokens - window) / (window / 2));
     work.tokens_per_example = std::min(window, tokens);
@@ -356,8 +341,7 @@ absl::StatusOr<WorkAmount> EvaluateWork(const v1::EvaluateSpec& spec,
       work.unit == v1::WORK_UNIT_EXAMPLE ? work.examples : work.examples * work.tokens_per_example;
   work.steps = std::ceil(work.examples / batch);
   if (spec.score_answers()) {
-    const int tokens =
-        spec.max_answer_tokens() > 0 ? spec.max_answer_tokens() : kAnswerTokensDefault;
+    const int tokens = spec.max_answer_tokens() > 0 ? spec.max_answer_tokens() : kNewTokensDefault;
     // The question is one pass. Answers end before their limit: half of the tokens are expected.
     work.answer_passes_per_example = 1 + tokens / 2.0;
   }
@@ -368,21 +352,21 @@ absl::StatusOr<WorkAmount> EvaluateWork(const v1::EvaluateSpec& spec,
 
 absl::StatusOr<WorkAmount> WorkOf(const v1::JobSpec& spec, absl::Span<const InputView> inputs,
                                   const ProfileTable& table) {
-  WATTLE_RETURN_IF_ERROR(ValidateSpec(spec));
+  WATTLE_RETURN_IF_ERROR(CheckSpecBounds(spec));
+  WATTLE_ASSIGN_OR_RETURN(const v1::ModelShape shape, ShapeOf(spec, inputs));
   switch (spec.kind_case()) {
     case v1::JobSpec::kFinetune:
-      return FinetuneWork(spec.finetune(), inputs, table);
+      return FinetuneWork(spec.finetune(), shape, inputs, table);
     case v1::JobSpec::kQuantize:
-      return QuantizeWork(spec.quantize(), inputs);
+      return QuantizeWork(spec.quantize(), shape);
     case v1::JobSpec::kGenerate:
-      return GenerateWork(spec.generate(), inputs, table);
+      return GenerateWork(spec.generate(), shape, inputs, table);
     case v1::JobSpec::kEvaluate:
-      return EvaluateWork(spec.evaluate(), inputs, table);
+      return EvaluateWork(spec.evaluate(), shape, inputs, table);
     case v1::JobSpec::KIND_NOT_SET:
       break;
   }
-  return absl::InvalidArgumentError(
-      "kind: missing; wanted one of finetune, quantize, generate, evaluate");
+  return absl::InvalidArgumentError(absl::StrCat("kind: missing; want one of ", JobKindNames()));
 }
 
 }  // namespace wattle::scheduler

@@ -53,10 +53,6 @@ double BytesPerToken(const ProfileTable& table, const v1::ModelShape& model);
 // lengths or all examples were cut.
 double BytesPerTokenOf(const v1::WorkDone& work, const v1::DatasetStatistics& data);
 
-// Checks the fields of `spec` that a plan depends on: every number in its range, exactly one kind,
-// and a model and data that are named or declared. Errors: kInvalidArgument names the field first.
-absl::Status ValidateSpec(const v1::JobSpec& spec);
-
 // The amount of work of a job. Errors: kInvalidArgument names the field when spec or inputs give no
 // amount of work.
 absl::StatusOr<WorkAmount> WorkOf(const v1::JobSpec& spec, absl::Span<const InputView> inputs,

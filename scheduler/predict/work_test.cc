@@ -244,9 +244,6 @@ TEST(WorkTest, SpecsWithoutWorkAreRefusedByField) {
   };
   const Case kCases[] = {
       {[](v1::JobSpec* s) { s->clear_finetune(); }, "kind: missing"},
-      {[](v1::JobSpec* s) { s->mutable_finetune()->clear_model(); }, "finetune.model: missing"},
-      {[](v1::JobSpec* s) { *s->mutable_finetune()->mutable_model_shape() = SmallShape(); },
-       "finetune.model_shape: given beside"},
       {[](v1::JobSpec* s) {
          s->mutable_finetune()->clear_model();
          s->mutable_finetune()->mutable_model_shape()->set_architecture("gpt2");
@@ -262,7 +259,6 @@ TEST(WorkTest, SpecsWithoutWorkAreRefusedByField) {
       {[](v1::JobSpec* s) { s->mutable_finetune()->set_steps(-1); }, "finetune.steps"},
       {[](v1::JobSpec* s) { s->set_deadline_seconds(-1); }, "deadline_seconds"},
       {[](v1::JobSpec* s) { s->set_priority(101); }, "priority"},
-      {[](v1::JobSpec* s) { s->set_objective(static_cast<v1::Objective>(9)); }, "objective"},
   };
   for (const Case& test : kCases) {
     v1::JobSpec spec = Finetune();

@@ -11,21 +11,17 @@
 #include "base/status_macros.h"
 #include "formats/data_set.h"
 #include "proto/quantization_recipe.h"
+#include "proto/spec_defaults.h"
 
 namespace wattle::runner {
 namespace {
 
-// Defaults of spec.proto.
-constexpr int64_t kBatchSize = 8;
+// Defaults of spec.proto, beside those of proto/spec_defaults.h.
 constexpr double kLearningRate = 5e-5;
 constexpr double kClipNorm = 1.0;
 constexpr double kAdamBeta1 = 0.9;
 constexpr double kAdamBeta2 = 0.999;
 constexpr double kAdamEpsilon = 1e-8;
-constexpr int64_t kCheckpointEverySteps = 50;
-constexpr int64_t kAdapterRank = 8;
-constexpr int64_t kMaxNewTokens = 32;
-constexpr int64_t kMaxAnswerTokens = 32;
 
 template <typename Value>
 Value OrDefault(Value value, Value fallback) {
@@ -82,7 +78,7 @@ engine::ModelJob ModelOf(const v1::RunnerTask& task) {
 
 engine::LoraSettings LoraOf(const v1::FinetuneSpec& spec) {
   const v1::LoraSpec& lora = spec.lora();
-  engine::LoraSettings settings{.rank = OrDefault<int64_t>(lora.rank(), kAdapterRank),
+  engine::LoraSettings settings{.rank = AdapterRankOf(lora),
                                 .dropout = lora.dropout(),
                                 .merge = lora.merge(),
                                 .base_model = spec.model()};
@@ -108,7 +104,7 @@ absl::StatusOr<JobSettings> FinetuneOf(const v1::RunnerTask& task) {
   settings.examples = {.limit_examples = spec.limit_examples(),
                        .sequence_length = spec.sequence_length(),
                        .loss_on = LossOnOf(spec.loss_on())};
-  settings.batch_size = OrDefault<int64_t>(spec.batch_size(), kBatchSize);
+  settings.batch_size = OrDefault<int64_t>(spec.batch_size(), kBatchSizeDefault);
   settings.accumulation_steps = OrDefault(spec.gradient_accumulation_steps(), 1);
   settings.learning_rate = OrDefault(spec.learning_rate(), kLearningRate);
   settings.warmup_steps = spec.warmup_steps();
@@ -121,7 +117,7 @@ absl::StatusOr<JobSettings> FinetuneOf(const v1::RunnerTask& task) {
   settings.seed = spec.seed();
   settings.evaluate_every_steps = spec.evaluate_every_steps();
   settings.checkpoint_every_steps =
-      OrDefault<int64_t>(spec.checkpoint_every_steps(), kCheckpointEverySteps);
+      OrDefault<int64_t>(spec.checkpoint_every_steps(), kCheckpointEveryStepsDefault);
   settings.threads = task.threads();
   settings.activation_checkpointing = spec.activation_checkpointing();
   WATTLE_ASSIGN_OR_RETURN(settings.model.recipe, RecipeOf(spec));
@@ -188,7 +184,7 @@ absl::StatusOr<JobSettings> GenerateOf(const v1::RunnerTask& task) {
     return absl::FailedPreconditionError(
         "generate: wants max_new_tokens, temperature and top_k at least 0, top_p from 0 to 1");
   }
-  settings.max_new_tokens = OrDefault<int64_t>(spec.max_new_tokens(), kMaxNewTokens);
+  settings.max_new_tokens = OrDefault<int64_t>(spec.max_new_tokens(), kNewTokensDefault);
   settings.sampling = {.temperature = spec.temperature(),
                        .top_k = spec.top_k(),
                        .top_p = spec.top_p(),
@@ -223,13 +219,13 @@ absl::StatusOr<JobSettings> EvaluateOf(const v1::RunnerTask& task) {
   settings.examples = {.limit_examples = spec.limit_examples(),
                        .sequence_length = spec.sequence_length(),
                        .loss_on = LossOnOf(spec.loss_on())};
-  settings.batch_size = OrDefault<int64_t>(spec.batch_size(), kBatchSize);
+  settings.batch_size = OrDefault<int64_t>(spec.batch_size(), kBatchSizeDefault);
   if (!spec.reference_model().empty() && task.reference_model_directory().empty()) {
     return Missing("reference_model_directory");
   }
   settings.reference_directory = task.reference_model_directory();
   settings.score_answers = spec.score_answers();
-  settings.max_answer_tokens = OrDefault<int64_t>(spec.max_answer_tokens(), kMaxAnswerTokens);
+  settings.max_answer_tokens = OrDefault<int64_t>(spec.max_answer_tokens(), kNewTokensDefault);
   return settings;
 }
 

@@ -9,7 +9,7 @@
 #include "absl/strings/str_format.h"
 
 #include "base/crash_point.h"
-#include "proto/kind_name.h"
+#include "proto/job_kind.h"
 #include "worker/agent/core/attempt_log.h"
 #include "worker/agent/core/input_words.h"
 #include "worker/agent/core/text_tail.h"
@@ -30,7 +30,7 @@ constexpr absl::Duration kStopTime = absl::Minutes(2);
 constexpr int64_t kCheckpointModels = 3;
 
 // "train" → ATTEMPT_PHASE_TRAIN. Unspecified if this version does not know the phase.
-v1::AttemptPhase PhaseNamed(const std::string& name) {
+v1::AttemptPhase PhaseNamed(absl::string_view name) {
   v1::AttemptPhase phase = v1::ATTEMPT_PHASE_UNSPECIFIED;
   v1::AttemptPhase_Parse(absl::StrCat("ATTEMPT_PHASE_", absl::AsciiStrToUpper(name)), &phase);
   return phase;
@@ -39,7 +39,7 @@ v1::AttemptPhase PhaseNamed(const std::string& name) {
 }  // namespace
 
 v1::AttemptPhase MainPhase(const v1::JobSpec& spec) {
-  return PhaseNamed(spec.has_finetune() ? "train" : KindName(spec));
+  return PhaseNamed(KindOf(spec).main_phase);
 }
 
 std::string CheckpointDirectory(const std::string& work_directory, int64_t step) {
@@ -128,7 +128,7 @@ void AttemptRun::StartRunner(const Instant& now) {
   if (const auto load = pace_.BeginRunner(task, model_bytes, now.device)) {
     SetActivity(load->end, Activity::kWaitForHost);
   }
-  if (task.spec().has_finetune()) {
+  if (KindOf(task.spec()).keeps_checkpoints) {
     ports_.MakeRoom(kCheckpointModels * model_bytes);
   }
   hang_.clear();

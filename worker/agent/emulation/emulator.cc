@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "proto/kind_name.h"
+#include "proto/job_kind.h"
 
 namespace wattle::agent {
 namespace {
@@ -18,6 +18,22 @@ telemetry::EmulatedPhysics WithSeed(telemetry::EmulatedPhysics physics,
   physics.power_factor =
       telemetry::HiddenFactor(options.seed, "power", options.hidden_offset_ratio);
   return physics;
+}
+
+const WorkRate& RateOfRun(const BoardFile& file, const v1::JobSpec& spec) {
+  switch (spec.kind_case()) {
+    case v1::JobSpec::kQuantize:
+      return file.quantize;
+    case v1::JobSpec::kGenerate:
+      return spec.generate().quantization() == v1::QUANTIZATION_INT8 ? file.generate_int8
+                                                                     : file.generate;
+    case v1::JobSpec::kEvaluate:
+      return file.evaluate;
+    case v1::JobSpec::kFinetune:
+    case v1::JobSpec::KIND_NOT_SET:
+      break;
+  }
+  return file.finetune;
 }
 
 }  // namespace
@@ -37,25 +53,13 @@ const WorkRate& Emulator::RateOf(const std::string& phase) const {
 }
 
 void Emulator::BeginRun(const v1::JobSpec& spec, const ModelDimensions& model) {
-  run_phase_ = spec.has_finetune() ? "train" : KindName(spec);
+  const JobKind& kind = KindOf(spec);
+  run_phase_ = std::string(kind.main_phase);
+  run_rate_ = &RateOfRun(file_, spec);
   published_ = nullptr;
-  std::string kind = "finetune";
-  if (spec.has_evaluate()) {
-    run_rate_ = &file_.evaluate;
-    kind = "evaluate";
-  } else if (spec.has_quantize()) {
-    run_rate_ = &file_.quantize;
-    kind = "quantize";
-  } else if (spec.has_generate()) {
-    const bool int8 = spec.generate().quantization() == v1::QUANTIZATION_INT8;
-    run_rate_ = int8 ? &file_.generate_int8 : &file_.generate;
-    kind = "generate";
-  } else {
-    run_rate_ = &file_.finetune;
-  }
   const auto match = std::find_if(
       file_.workloads.begin(), file_.workloads.end(), [&](const PublishedWorkload& workload) {
-        return workload.kind == kind && workload.architecture == model.architecture &&
+        return workload.kind == kind.name && workload.architecture == model.architecture &&
                workload.layers == model.layers && workload.width == model.width;
       });
   if (match != file_.workloads.end()) {

@@ -12,6 +12,7 @@
 #include "artifacts/transfer/transfer.h"
 #include "base/clock.h"
 #include "base/status_macros.h"
+#include "proto/job_kind.h"
 #include "units/id.h"
 #include "wattle/v1/artifact.grpc.pb.h"
 #include "worker/agent/link/channel.h"
@@ -153,7 +154,7 @@ absl::StatusOr<FetchedInput> Transfers::FetchInput(const v1::ResolvedInput& inpu
                           .size_bytes = artifacts::SizeBytes(files->manifest)};
   if (files->manifest.files_size() == 1) {
     fetched.file = absl::StrCat(fetched.directory, "/", files->manifest.files(0).path());
-  } else if (input.field() != "model" && input.field() != "reference_model") {
+  } else if (!IsModelInput(input.field())) {
     return absl::InvalidArgumentError(absl::StrCat(input.field(), ": ", input.reference(),
                                                    " must be one file, it is a directory"));
   }

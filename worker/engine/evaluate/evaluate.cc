@@ -13,6 +13,7 @@
 #include "base/status_macros.h"
 #include "formats/byte_pair_encoding.h"
 #include "formats/data_set.h"
+#include "proto/spec_defaults.h"
 #include "worker/engine/load_for_job.h"
 #include "worker/engine/models/decoder.h"
 #include "worker/engine/models/flops.h"
@@ -21,8 +22,6 @@
 
 namespace wattle::engine {
 namespace {
-
-constexpr int64_t kWindowTokensMax = 1024;
 
 // Numbers of the examples, longest first: what needs most memory is met at once, and neighbours are
 // of similar length.
@@ -49,7 +48,7 @@ absl::StatusOr<TextExamples> CutText(const EvaluateSettings& settings,
   WATTLE_ASSIGN_OR_RETURN(const std::string text, formats::ReadText(settings.data));
   const std::vector<int64_t> tokens = tokenizer.EncodeDocument(text);
   const int64_t window = settings.window_tokens == 0
-                             ? std::min(config.max_positions, kWindowTokensMax)
+                             ? std::min<int64_t>(config.max_positions, kTextWindowTokensMax)
                              : settings.window_tokens;
   const int64_t stride =
       settings.stride_tokens == 0 ? std::max<int64_t>(1, window / 2) : settings.stride_tokens;

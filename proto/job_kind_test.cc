@@ -1,0 +1,108 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Walks spec.proto: the table has each kind, and its rows name fields that there are.
+#include "proto/job_kind.h"
+
+#include <algorithm>
+#include <set>
+
+#include "google/protobuf/descriptor.h"
+#include "google/protobuf/message.h"
+#include "gtest/gtest.h"
+
+#include "wattle/v1/job.pb.h"
+
+namespace wattle {
+namespace {
+
+using google::protobuf::FieldDescriptor;
+
+const FieldDescriptor* SectionField(const JobKind& kind) {
+  return v1::JobSpec::descriptor()->FindFieldByNumber(kind.kind_case);
+}
+
+TEST(JobKindTest, EachSectionOfASpecHasARow) {
+  const auto* oneof = v1::JobSpec::descriptor()->FindOneofByName("kind");
+  EXPECT_EQ(static_cast<int>(JobKinds().size()), oneof->field_count());
+  for (const JobKind& kind : JobKinds()) {
+    ASSERT_NE(SectionField(kind), nullptr);
+    EXPECT_EQ(SectionField(kind)->containing_oneof(), oneof);
+    EXPECT_EQ(SectionField(kind)->name(), kind.name);
+    v1::JobSpec spec;
+    spec.GetReflection()->MutableMessage(&spec, SectionField(kind));
+    EXPECT_EQ(&KindOf(spec), &kind);
+  }
+  EXPECT_EQ(JobKindNames(), "finetune, quantize, generate, evaluate");
+  EXPECT_EQ(KindOf(v1::JobSpec()).name, "");
+}
+
+// An input is a text field whose name is a model or data; the table lists each of them.
+TEST(JobKindTest, InputsAreTheFieldsThatNameArtifacts) {
+  for (const JobKind& kind : JobKinds()) {
+    std::set<std::string> fields;
+    const auto* section = SectionField(kind)->message_type();
+    for (int i = 0; i < section->field_count(); ++i) {
+      const std::string& name = section->field(i)->name();
+      const bool is_artifact =
+          name.find("model") != std::string::npos || name.find("data") != std::string::npos;
+      if (is_artifact && section->field(i)->cpp_type() == FieldDescriptor::CPPTYPE_STRING) {
+        fields.insert(name);
+      }
+    }
+    std::set<std::string> inputs;
+    for (const JobInput& input : kind.inputs) {
+      inputs.emplace(input.field);
+      EXPECT_EQ(input.is_model, input.field.find("model") != absl::string_view::npos);
+    }
+    EXPECT_EQ(inputs, fields) << kind.name;
+  }
+}
+
+TEST(JobKindTest, EachMethodBelongsToOneKindWithThePhaseOfThatName) {
+  for (int number = v1::Method_MIN; number <= v1::Method_MAX; ++number) {
+    if (number == v1::METHOD_UNSPECIFIED || !v1::Method_IsValid(number)) {
+      continue;
+    }
+    const auto method = static_cast<v1::Method>(number);
+    int kinds = 0;
+    for (const JobKind& kind : JobKinds()) {
+      kinds += static_cast<int>(std::count(kind.methods.begin(), kind.methods.end(), method));
+    }
+    EXPECT_EQ(kinds, 1) << v1::Method_Name(method);
+    EXPECT_FALSE(KindOf(method).name.empty()) << v1::Method_Name(method);
+  }
+  EXPECT_EQ(KindOf(v1::METHOD_UNSPECIFIED).name, "");
+  EXPECT_EQ(KindOf(v1::METHOD_FINETUNE_QLORA).name, "finetune");
+}
+
+TEST(JobKindTest, MainPhasesArePhasesOfAnAttempt) {
+  for (const JobKind& kind : JobKinds()) {
+    std::string name = "ATTEMPT_PHASE_";
+    for (const char c : kind.main_phase) {
+      name += static_cast<char>(c - 'a' + 'A');
+    }
+    v1::AttemptPhase phase = v1::ATTEMPT_PHASE_UNSPECIFIED;
+    EXPECT_TRUE(v1::AttemptPhase_Parse(name, &phase)) << name;
+  }
+}
+
+TEST(JobKindTest, ReferencesAndDeclaredShapesAreReadByField) {
+  v1::JobSpec spec;
+  EXPECT_EQ(ReferenceIn(spec, "model"), "");
+  EXPECT_EQ(DeclaredModel(spec), nullptr);
+  spec.mutable_evaluate()->set_reference_model("gpt2");
+  EXPECT_EQ(ReferenceIn(spec, "reference_model"), "gpt2");
+  EXPECT_EQ(ReferenceIn(spec, "heldout_data"), "");
+  EXPECT_EQ(ReferenceIn(spec, "batch_size"), "");
+  EXPECT_EQ(DeclaredModel(spec), nullptr);
+  EXPECT_EQ(DeclaredData(spec), nullptr);
+  spec.mutable_evaluate()->mutable_model_shape();
+  spec.mutable_evaluate()->mutable_data_shape();
+  EXPECT_EQ(DeclaredModel(spec), &spec.evaluate().model_shape());
+  EXPECT_EQ(DeclaredData(spec), &spec.evaluate().data_shape());
+  spec.mutable_generate();
+  EXPECT_EQ(DeclaredData(spec), nullptr);
+}
+
+}  // namespace
+}  // namespace wattle

@@ -1,0 +1,25 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What a number that a spec leaves out means, as spec.proto documents it. The runner, the predictor
+// and the estimate of memory take the values from here. Thread-safe.
+#ifndef WATTLE_PROTO_SPEC_DEFAULTS_H_
+#define WATTLE_PROTO_SPEC_DEFAULTS_H_
+
+#include "wattle/v1/spec.pb.h"
+
+namespace wattle {
+
+inline constexpr int kBatchSizeDefault = 8;  // Examples; of finetune and evaluate jobs.
+inline constexpr int kCheckpointEveryStepsDefault = 50;
+inline constexpr int kNewTokensDefault = 32;  // Also of an answer.
+inline constexpr int kTextWindowTokensMax =
+    1024;  // A text file is scored in windows of this length.
+
+// The rank of the adapters, with its default.
+inline int AdapterRankOf(const v1::LoraSpec& lora) {
+  return lora.rank() > 0 ? lora.rank() : 8;
+}
+
+}  // namespace wattle
+
+#endif  // WATTLE_PROTO_SPEC_DEFAULTS_H_
