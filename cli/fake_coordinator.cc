@@ -8,6 +8,7 @@
 #include "cli/sample_messages.h"
 
 #include "artifacts/manifest.h"
+#include "proto/job_summary.h"
 
 namespace wattle::cli {
 namespace {

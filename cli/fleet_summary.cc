@@ -11,6 +11,7 @@
 #include "cli/table.h"
 #include <nlohmann/json.hpp>
 
+#include "proto/job_summary.h"
 #include "units/format.h"
 #include "units/quantity.h"
 

@@ -9,6 +9,7 @@
 #include "cli/table.h"
 
 #include "formats/job_text.h"
+#include "proto/job_summary.h"
 #include "proto/kind_name.h"
 #include "units/format.h"
 #include "units/quantity.h"
@@ -88,11 +89,6 @@ Table AttemptTable(const v1::Job& job, absl::Time now) {
 }
 
 }  // namespace
-
-bool IsTerminal(v1::JobState state) {
-  return state == v1::JOB_STATE_SUCCEEDED || state == v1::JOB_STATE_FAILED ||
-         state == v1::JOB_STATE_CANCELLED;
-}
 
 std::string RenderJobs(const v1::ListJobsResponse& jobs, absl::Time now, const TextStyle& style) {
   if (jobs.jobs().empty() && jobs.summaries().empty()) {
@@ -176,43 +172,6 @@ std::string JobEnergyWords(const v1::Job& job) {
                        ? absl::StrCat("; without samples at most ",
                                       FormatEnergy(Joules(missing_joules)), " more (model)")
                        : "");
-}
-
-v1::JobSummary Summarize(const v1::Job& job) {
-  v1::JobSummary summary;
-  summary.set_job_id(job.job_id());
-  summary.set_name(job.spec().name());
-  summary.set_owner(job.spec().owner());
-  summary.set_kind(KindName(job.spec()));
-  summary.set_objective(job.spec().objective());
-  summary.set_state(job.state());
-  summary.set_reason(job.reason());
-  summary.set_submitted_unix_seconds(job.submitted_unix_seconds());
-  summary.set_finished_unix_seconds(job.finished_unix_seconds());
-  summary.set_output_artifact_id(job.output_artifact_id());
-  summary.set_attempts(job.attempts_size());
-  std::set<int> sources;
-  for (const v1::Attempt& attempt : job.attempts()) {
-    if (attempt.has_receipt()) {
-      summary.set_total_energy_joules(summary.total_energy_joules() +
-                                      attempt.receipt().total().gross_energy_joules());
-      sources.insert(static_cast<int>(SourceOf(attempt.receipt())));
-    }
-  }
-  for (const int source : sources) {
-    summary.add_energy_sources(static_cast<v1::EnergySource>(source));
-  }
-  if (!job.attempts().empty()) {
-    const v1::Attempt& last = job.attempts(job.attempts_size() - 1);
-    const v1::Candidate* chosen = ChosenCandidate(last.placement());
-    summary.set_attempt_id(last.attempt_id());
-    summary.set_attempt_state(last.state());
-    summary.set_device_id(last.device_id());
-    summary.set_device_name(AttemptDevice(last));
-    summary.set_emulated(last.emulated() || (chosen != nullptr && chosen->emulated()));
-    summary.set_unreachable(last.unreachable());
-  }
-  return summary;
 }
 
 std::string RenderJobState(const v1::Job& job) {

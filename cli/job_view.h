@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "cli/text_style.h"
 
+#include "proto/state_names.h"
 #include "wattle/v1/job.pb.h"
 #include "wattle/v1/service.pb.h"
 
@@ -25,11 +26,7 @@ std::string RenderJobState(const v1::Job& job);
 // Gross joules of all attempts that have a receipt, with their source: "49.1 J modelled, of 2
 // attempts". "" where no attempt has a receipt.
 std::string JobEnergyWords(const v1::Job& job);
-// The fields of the job that a list shows.
-v1::JobSummary Summarize(const v1::Job& job);
 std::string RenderLogLine(const v1::LogLine& line);
-
-[[nodiscard]] bool IsTerminal(v1::JobState state);
 
 }  // namespace wattle::cli
 

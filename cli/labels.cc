@@ -12,6 +12,7 @@
 #include "absl/strings/strip.h"
 #include <google/protobuf/descriptor.h>
 
+#include "proto/job_summary.h"
 #include "units/format.h"
 #include "units/quantity.h"
 
@@ -112,10 +113,6 @@ std::string EvidenceWords(const std::set<v1::EnergySource>& sources) {
   return absl::StrJoin(words, " and ");
 }
 
-v1::EnergySource SourceOf(const v1::Receipt& receipt) {
-  return receipt.emulated() ? v1::ENERGY_SOURCE_EMULATED : receipt.total().source();
-}
-
 std::string PowerWords(const v1::Device& device) {
   const v1::Heartbeat& heartbeat = device.heartbeat();
   const v1::EnergySource source = heartbeat.power_source() != v1::ENERGY_SOURCE_UNSPECIFIED
@@ -159,15 +156,6 @@ std::string EnergySourceWords(const v1::EnergyMeasurement& energy, bool emulated
                     ": not measured");
   }
   return words;
-}
-
-const v1::Candidate* ChosenCandidate(const v1::Placement& placement) {
-  for (const v1::Candidate& candidate : placement.best()) {
-    if (candidate.device_id() == placement.device_id()) {
-      return &candidate;
-    }
-  }
-  return nullptr;
 }
 
 std::string AttemptDevice(const v1::Attempt& attempt) {

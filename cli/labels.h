@@ -42,8 +42,6 @@ std::string ProvenanceWords(const v1::Prediction& prediction);
 std::string EvidenceWord(v1::EnergySource source, bool emulated);
 // The same for a sum over several sources: "measured", "emulated and modelled". "" for no source.
 std::string EvidenceWords(const std::set<v1::EnergySource>& sources);
-// The source of the attempt's joules; the joules of an emulated device are emulated.
-v1::EnergySource SourceOf(const v1::Receipt& receipt);
 // The device's power now: "12.41 W", "5.04 W modelled". "" for a device that cannot be reached, and
 // for a device without a sensor between jobs, whose power nobody knows.
 std::string PowerWords(const v1::Device& device);
@@ -55,8 +53,6 @@ std::string EnergySourceWords(const v1::EnergyMeasurement& energy, bool emulated
 
 // Name of the device of an attempt as its placement knew it, else the first digits of the id.
 std::string AttemptDevice(const v1::Attempt& attempt);
-// The chosen candidate of a placement; nullptr where the placement does not carry it.
-const v1::Candidate* ChosenCandidate(const v1::Placement& placement);
 
 // The shortest beginnings that tell the ids apart, at least eight digits. Commands take them as
 // ids.

@@ -10,6 +10,7 @@
 #include "cli/labels.h"
 #include "cli/table.h"
 
+#include "proto/job_summary.h"
 #include "units/format.h"
 #include "units/quantity.h"
 

@@ -12,6 +12,7 @@
 #include "cli/progress.h"
 #include "cli/table.h"
 
+#include "proto/job_summary.h"
 #include "units/format.h"
 #include "units/quantity.h"
 #include "wattle/v1/service.pb.h"

@@ -180,7 +180,7 @@ std::string WhatIsLostOf(const v1::Job& job, const core::State& restored) {
     return absl::StrCat("  ", job.job_id(), " (", job.spec().name(),
                         ") was submitted after the backup: submit it again\n");
   }
-  return core::IsTerminal(job.state()) && !core::IsTerminal(known->job().state())
+  return IsTerminal(job.state()) && !IsTerminal(known->job().state())
              ? absl::StrCat("  ", job.job_id(), " had ended (", job.reason(),
                             "): the job is open again until its worker reports\n")
              : "";

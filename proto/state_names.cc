@@ -33,12 +33,12 @@ std::string LowerName(const google::protobuf::EnumDescriptor& type, int value) {
   return std::string(absl::StripPrefix(name, PrefixOf(type.name())));
 }
 
-bool HasEnded(v1::JobState state) {
+bool IsTerminal(v1::JobState state) {
   return state == v1::JOB_STATE_SUCCEEDED || state == v1::JOB_STATE_FAILED ||
          state == v1::JOB_STATE_CANCELLED;
 }
 
-bool HasEnded(v1::AttemptState state) {
+bool IsTerminal(v1::AttemptState state) {
   return state == v1::ATTEMPT_STATE_FINISHED || state == v1::ATTEMPT_STATE_FAILED ||
          state == v1::ATTEMPT_STATE_SUPERSEDED;
 }

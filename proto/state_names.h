@@ -24,8 +24,8 @@ std::string LowerName(Enum value) {
 }
 
 // The state is final: nothing follows it.
-bool HasEnded(v1::JobState state);
-bool HasEnded(v1::AttemptState state);
+bool IsTerminal(v1::JobState state);
+bool IsTerminal(v1::AttemptState state);
 
 }  // namespace wattle
 

@@ -21,10 +21,10 @@ TEST(StateNamesTest, AValueOfANewerVersionIsItsNumber) {
 }
 
 TEST(StateNamesTest, FinalStates) {
-  EXPECT_TRUE(HasEnded(v1::JOB_STATE_CANCELLED));
-  EXPECT_FALSE(HasEnded(v1::JOB_STATE_ACTIVE));
-  EXPECT_TRUE(HasEnded(v1::ATTEMPT_STATE_SUPERSEDED));
-  EXPECT_FALSE(HasEnded(v1::ATTEMPT_STATE_PAUSED));
+  EXPECT_TRUE(IsTerminal(v1::JOB_STATE_CANCELLED));
+  EXPECT_FALSE(IsTerminal(v1::JOB_STATE_ACTIVE));
+  EXPECT_TRUE(IsTerminal(v1::ATTEMPT_STATE_SUPERSEDED));
+  EXPECT_FALSE(IsTerminal(v1::ATTEMPT_STATE_PAUSED));
 }
 
 }  // namespace

@@ -133,7 +133,7 @@ void Invariants::OnArchived(const v1::JobArchived& archived) {
   const v1::Job& job = archived.job();
   const auto model = model_.jobs.find(job.job_id());
   if (model == model_.jobs.end() || model->second.state != job.state() ||
-      !core::IsTerminal(job.state())) {
+      !IsTerminal(job.state())) {
     Break(absl::StrCat(job.job_id(), " went to the history as ", v1::JobState_Name(job.state()),
                        ", its events say otherwise"));
     return;
@@ -163,7 +163,7 @@ void Invariants::OnRemoved(const v1::ArtifactRemoved& removed) {
   }
   model_.evicted.insert(removed.artifact_id());
   for (const auto& [id, job] : model_.jobs) {
-    if (!core::IsTerminal(job.state) && job.inputs.contains(removed.artifact_id())) {
+    if (!IsTerminal(job.state) && job.inputs.contains(removed.artifact_id())) {
       Break(absl::StrCat("artifact ", removed.artifact_id(), " was evicted, and ", id,
                          " is to run on it"));
     }
@@ -173,10 +173,10 @@ void Invariants::OnRemoved(const v1::ArtifactRemoved& removed) {
 void Invariants::SetAttempt(AttemptModel& attempt, v1::AttemptState state) {
   JobModel& job = model_.jobs[attempt.job_id];
   touched_.insert(attempt.job_id);
-  job.live -= core::IsTerminal(attempt.state) ? 0 : 1;
+  job.live -= IsTerminal(attempt.state) ? 0 : 1;
   job.finished -= attempt.state == v1::ATTEMPT_STATE_FINISHED ? 1 : 0;
   attempt.state = state;
-  job.live += core::IsTerminal(state) ? 0 : 1;
+  job.live += IsTerminal(state) ? 0 : 1;
   job.finished += state == v1::ATTEMPT_STATE_FINISHED ? 1 : 0;
 }
 
@@ -238,7 +238,7 @@ void Invariants::OnDecided(const std::vector<v1::Event>& events) {
     const v1::AttemptStateChanged& changed = event.attempt_state_changed();
     const auto found = model_.attempts.find(changed.attempt_id());
     if (changed.state() != v1::ATTEMPT_STATE_SUPERSEDED || found == model_.attempts.end() ||
-        core::IsTerminal(found->second.state) || changed.has_receipt() ||
+        IsTerminal(found->second.state) || changed.has_receipt() ||
         !absl::StartsWith(changed.reason(), "lease of")) {
       continue;  // A late receipt repeats the reason.
     }
@@ -254,7 +254,7 @@ void Invariants::OnDecided(const std::vector<v1::Event>& events) {
 
 void Invariants::OnAdopted(const v1::AttemptAdopted& adopted) {
   const auto superseded = model_.attempts.find(adopted.superseded_attempt_id());
-  if (superseded != model_.attempts.end() && !core::IsTerminal(superseded->second.state)) {
+  if (superseded != model_.attempts.end() && !IsTerminal(superseded->second.state)) {
     SetAttempt(superseded->second, v1::ATTEMPT_STATE_SUPERSEDED);
   }
   const auto attempt = model_.attempts.find(adopted.attempt_id());
@@ -268,7 +268,7 @@ void Invariants::OnAdopted(const v1::AttemptAdopted& adopted) {
 
 void Invariants::OnJob(const v1::JobStateChanged& changed) {
   JobModel& job = model_.jobs[changed.job_id()];
-  if (core::IsTerminal(job.state)) {
+  if (IsTerminal(job.state)) {
     Break(absl::StrCat(changed.job_id(), " had ended (", v1::JobState_Name(job.state),
                        ") and became ", v1::JobState_Name(changed.state())));
   }
@@ -325,7 +325,7 @@ void Invariants::CheckState(const core::State& state) {
                          ", its events say otherwise"));
     }
     for (const v1::Attempt& attempt : job.attempts()) {
-      if (!core::IsTerminal(attempt.state()) &&
+      if (!IsTerminal(attempt.state()) &&
           !wanted.emplace(DeviceId(attempt.device_id()), AttemptId(attempt.attempt_id())).second) {
         Break(absl::StrCat(attempt.device_id(), " is wanted to run two attempts"));
       }

@@ -31,7 +31,7 @@ std::vector<v1::Job> AllJobs(const Resting& world) {
 void CheckJobs(const Resting& world, Invariants& invariants) {
   const core::State& state = world.coordinator.durable();
   for (const v1::Job& job : AllJobs(world)) {
-    if (!core::IsTerminal(job.state())) {
+    if (!IsTerminal(job.state())) {
       invariants.Break(absl::StrCat(job.job_id(), " is lost: ", v1::JobState_Name(job.state()),
                                     ", ", job.reason()));
     }

@@ -23,7 +23,7 @@ const v1::Job* JobOf(const core::State& state, const std::string& job_id) {
 
 const v1::Attempt* LiveAttemptOf(const v1::Job& job) {
   for (const v1::Attempt& attempt : job.attempts()) {
-    if (!core::IsTerminal(attempt.state())) {
+    if (!IsTerminal(attempt.state())) {
       return &attempt;
     }
   }
@@ -87,7 +87,7 @@ void TimeLimits::OnEvent(const v1::Event& event, double now_seconds) {
 }
 
 void TimeLimits::OnJob(const v1::JobStateChanged& changed, double now_seconds) {
-  if (!core::IsTerminal(changed.state())) {
+  if (!IsTerminal(changed.state())) {
     return;
   }
   ended_.emplace_back(now_seconds, changed.job_id());
@@ -108,7 +108,7 @@ void TimeLimits::CheckDeadlines(const core::State& state, double now_seconds) {
     const auto [looked_seconds, job_id] = *deadlines_.begin();
     deadlines_.erase(deadlines_.begin());
     const v1::Job* job = JobOf(state, job_id);
-    if (job == nullptr || core::IsTerminal(job->state())) {
+    if (job == nullptr || IsTerminal(job->state())) {
       continue;
     }
     // The process counts a job that is older than itself from its own start.
@@ -144,7 +144,7 @@ void TimeLimits::CheckRetention(const core::State& state, double now_seconds) {
     }
     const v1::Job* job = JobOf(state, job_id);
     // After a restore a job may have ended for a second time.
-    if (job != nullptr && core::IsTerminal(job->state()) && last_ended_[job_id] == ended_seconds) {
+    if (job != nullptr && IsTerminal(job->state()) && last_ended_[job_id] == ended_seconds) {
       invariants_.Break(absl::StrCat(job_id, " ended ", now_seconds - ended_seconds,
                                      " s ago and is not in the history yet"));
     }

@@ -12,7 +12,7 @@
 #include "coordinator/core/core.h"
 #include "coordinator/core/index_internal.h"
 #include "coordinator/core/lineage.h"
-#include "coordinator/core/selects_internal.h"
+#include "scheduler/place/selector.h"
 #include "scheduler/profiles/profile_table.h"
 
 namespace wattle::core {
@@ -416,8 +416,8 @@ class Applier {
   // For a new policy `before` is empty and selects no device.
   void PolicyChanged(const v1::Policy& before, const v1::Policy& after) {
     for (const auto& [id, record] : state_.devices) {
-      const bool selected = !before.name().empty() && Selects(before, record.info());
-      if (selected || Selects(after, record.info())) {
+      const bool selected = !before.name().empty() && scheduler::Selects(before, record.info());
+      if (selected || scheduler::Selects(after, record.info())) {
         state_.device_changed.Mutable(id) = sequence_;
         effects_.emplace_back(DesiredSetChanged{id});
       }

@@ -9,32 +9,15 @@
 #include "coordinator/core/inputs_internal.h"
 #include "proto/job_kind.h"
 #include "proto/kind_name.h"
+#include "proto/spec_defaults.h"
 
 namespace wattle::core {
 namespace {
 
-const v1::ArtifactInfo* InputOf(const std::vector<scheduler::InputView>& inputs,
-                                absl::string_view field) {
-  for (const scheduler::InputView& input : inputs) {
-    if (input.field == field) {
-      return &input.artifact;
-    }
-  }
-  return nullptr;
-}
-
-const v1::ArtifactInfo* ModelOf(const std::vector<scheduler::InputView>& inputs) {
-  return InputOf(inputs, "model");
-}
-
 // The model as people name it: by its reference in the spec, else as the declared model.
 std::string NameOf(const v1::JobSpec& spec) {
-  for (const InputReference& input : InputsOf(spec)) {
-    if (input.field == "model") {
-      return absl::StrCat("model ", input.reference);
-    }
-  }
-  return "the declared model";
+  const std::string& model = ReferenceIn(spec, kModelInput);
+  return model.empty() ? "the declared model" : absl::StrCat("model ", model);
 }
 
 std::string TooLong(const v1::JobSpec& spec, int64_t sequence_length, int64_t context_length) {
@@ -46,12 +29,10 @@ std::string TooLong(const v1::JobSpec& spec, int64_t sequence_length, int64_t co
                       "; write at most ", context_length, " or leave it out");
 }
 
-constexpr int kAnswerTokensDefault = 32;  // spec.proto
-
 // An answer is generated behind its question, in one sequence.
 std::string AnswersTooLong(const v1::EvaluateSpec& spec, int64_t context_length) {
   const int64_t length = spec.sequence_length() > 0 ? spec.sequence_length() : context_length;
-  const int answer = spec.max_answer_tokens() > 0 ? spec.max_answer_tokens() : kAnswerTokensDefault;
+  const int answer = spec.max_answer_tokens() > 0 ? spec.max_answer_tokens() : kNewTokensDefault;
   if (!spec.score_answers() || length <= 0 || answer < length) {
     return "";
   }
@@ -80,38 +61,11 @@ std::string ReferenceDoesNotFit(const v1::EvaluateSpec& spec, const v1::Artifact
                       own.context_length(), "; name the model that it was made from");
 }
 
-constexpr int kChainMax = 16;
-
-// The artifact with the tokenizer of the model that `reference` stands for. A job's output that is
-// still to be made gets the tokenizer of the model that the job reads. Empty: not known.
-ArtifactId TokenizerOf(const State& state, const std::vector<v1::Job>& archived,
-                       std::string reference) {
-  for (int depth = 0; depth < kChainMax; ++depth) {
-    if (const absl::StatusOr<ArtifactId> id = ResolveArtifact(state, reference); id.ok()) {
-      return *id;
-    }
-    const v1::Job* source = FindSource(state, archived, ReferencedJob(reference));
-    if (source == nullptr) {
-      return ArtifactId();
-    }
-    if (!source->output_artifact_id().empty()) {
-      return ArtifactId(source->output_artifact_id());
-    }
-    reference.clear();
-    for (const v1::ResolvedInput& input : source->inputs()) {
-      if (input.field() == "model") {
-        reference = input.artifact_id().empty() ? input.reference() : input.artifact_id();
-      }
-    }
-  }
-  return ArtifactId();
-}
-
 }  // namespace
 
 std::string CertainFailure(const v1::JobSpec& spec,
                            const std::vector<scheduler::InputView>& inputs) {
-  const v1::ArtifactInfo* model = ModelOf(inputs);
+  const v1::ArtifactInfo* model = scheduler::FindInput(inputs, kModelInput);
   const v1::ModelShape* declared = DeclaredModel(spec);
   const int64_t context_length = declared != nullptr ? declared->context_length()
                                  : model != nullptr  ? model->model_shape().context_length()
@@ -138,7 +92,8 @@ std::string CertainFailure(const v1::JobSpec& spec,
     if (std::string sentence = AnswersTooLong(spec.evaluate(), context_length); !sentence.empty()) {
       return sentence;
     }
-    return ReferenceDoesNotFit(spec.evaluate(), model, InputOf(inputs, "reference_model"));
+    return ReferenceDoesNotFit(spec.evaluate(), model,
+                               scheduler::FindInput(inputs, "reference_model"));
   }
   if (spec.has_quantize() && model != nullptr && IsQuantized(*model)) {
     return absl::StrCat("quantize.model: ", NameOf(spec), " is ", model->quantization(),
@@ -150,8 +105,8 @@ std::string CertainFailure(const v1::JobSpec& spec,
 std::optional<PromptQuestion> QuestionOfPrompts(const State& state, const v1::JobSpec& spec,
                                                 const std::vector<scheduler::InputView>& inputs,
                                                 const std::vector<v1::Job>& archived_sources) {
-  const v1::ArtifactInfo* model = ModelOf(inputs);
-  const v1::ArtifactInfo* data = InputOf(inputs, "data");
+  const v1::ArtifactInfo* model = scheduler::FindInput(inputs, kModelInput);
+  const v1::ArtifactInfo* data = scheduler::FindInput(inputs, "data");
   const bool reads_text = (spec.has_evaluate() || spec.has_finetune()) && data != nullptr &&
                           data->dataset().format() == "text" &&
                           data->size_bytes() <= kTextOfOneTokenBytesMax;
@@ -162,17 +117,16 @@ std::optional<PromptQuestion> QuestionOfPrompts(const State& state, const v1::Jo
   PromptQuestion question;
   question.is_text = reads_text;
   question.prompts.assign(spec.generate().prompts().begin(), spec.generate().prompts().end());
-  for (const InputReference& input : InputsOf(spec)) {
-    if (input.field == "data" && data != nullptr) {
-      question.field = absl::StrCat(KindName(spec), ".data");
-      question.data = input.reference;
-      question.data_artifact = ArtifactId(data->artifact_id());
-    }
-    if (input.field == "model") {
-      question.model = input.reference;
-    }
+  if (data != nullptr) {
+    question.field = absl::StrCat(KindName(spec), ".data");
+    question.data = ReferenceIn(spec, "data");
+    question.data_artifact = ArtifactId(data->artifact_id());
   }
-  question.model_artifact = TokenizerOf(state, archived_sources, question.model);
+  question.model = ReferenceIn(spec, kModelInput);
+  // A job's output that is still to be made has the tokenizer of the model that it is made from.
+  if (const auto chain = ChainOf(state, archived_sources, question.model); chain.ok()) {
+    question.model_artifact = chain->stored;
+  }
   question.context_length = model->model_shape().context_length();
   if (question.model_artifact.value().empty() ||
       (question.prompts.empty() && question.data_artifact.value().empty())) {

@@ -13,7 +13,8 @@
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/lineage_internal.h"
-#include "coordinator/core/selects_internal.h"
+#include "proto/job_kind.h"
+#include "scheduler/place/selector.h"
 
 namespace wattle::core {
 namespace {
@@ -170,7 +171,7 @@ v1::DesiredSet DesiredFor(const State& state, const DeviceId& device) {
   }
   desired.set_drained(record->drained());
   for (const auto& [name, policy] : state.policies) {
-    if (Selects(policy, record->info())) {
+    if (scheduler::Selects(policy, record->info())) {
       *desired.add_policies() = policy;
     }
   }
@@ -204,7 +205,7 @@ v1::DesiredSet DesiredFor(const State& state, const DeviceId& device) {
     }
     v1::ResolvedInput& wanted_input = *assignment.add_inputs();
     wanted_input = input;
-    if (input.field() == "model" && attempt.has_model_choice()) {
+    if (input.field() == kModelInput && attempt.has_model_choice()) {
       wanted_input.set_artifact_id(attempt.model_choice().artifact_id());
       wanted_input.set_reference(attempt.model_choice().model());
     }

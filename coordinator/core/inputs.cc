@@ -14,6 +14,11 @@
 #include "scheduler/place/snapshot.h"
 
 namespace wattle::core {
+namespace {
+
+constexpr size_t kChainMax = 16;
+
+}  // namespace
 
 std::vector<InputReference> InputsOf(const v1::JobSpec& spec) {
   std::vector<InputReference> inputs;
@@ -67,6 +72,38 @@ const v1::Job* FindSource(const State& state, const std::vector<v1::Job>& archiv
     }
   }
   return nullptr;
+}
+
+const v1::ResolvedInput* FindInput(const v1::Job& job, absl::string_view field) {
+  for (const v1::ResolvedInput& input : job.inputs()) {
+    if (input.field() == field) {
+      return &input;
+    }
+  }
+  return nullptr;
+}
+
+absl::StatusOr<ModelChain> ChainOf(const State& state, const std::vector<v1::Job>& archived,
+                                   std::string reference) {
+  ModelChain chain;
+  while (true) {
+    absl::StatusOr<ArtifactId> id = ResolveArtifact(state, reference);
+    const v1::Job* source =
+        id.ok() ? nullptr : FindSource(state, archived, ReferencedJob(reference));
+    if (source != nullptr && state.artifacts.contains(ArtifactId(source->output_artifact_id()))) {
+      id = ArtifactId(source->output_artifact_id());
+    }
+    if (id.ok()) {
+      chain.stored = *std::move(id);
+      return chain;
+    }
+    const v1::ResolvedInput* model = source == nullptr ? nullptr : FindInput(*source, kModelInput);
+    if (model == nullptr || IsTerminal(source->state()) || chain.to_be_made.size() == kChainMax) {
+      return id.status();
+    }
+    chain.to_be_made.push_back(source);
+    reference = model->artifact_id().empty() ? model->reference() : model->artifact_id();
+  }
 }
 
 std::string FieldName(const v1::JobSpec& spec, const InputReference& input) {

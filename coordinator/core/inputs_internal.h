@@ -8,10 +8,12 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
 #include "coordinator/core/state.h"
 #include "wattle/v1/artifact.pb.h"
+#include "wattle/v1/job.pb.h"
 #include "wattle/v1/spec.pb.h"
 
 namespace wattle::core {
@@ -37,6 +39,21 @@ std::string ReferencedJob(absl::string_view reference);
 // The job from the state or from `archived`; null if neither has it.
 const v1::Job* FindSource(const State& state, const std::vector<v1::Job>& archived,
                           const std::string& job_id);
+
+// What a reference to a model comes from.
+struct ModelChain {
+  ArtifactId stored;  // The artifact that there is.
+  std::vector<const v1::Job*>
+      to_be_made;  // The jobs between, which have no output yet; newest first.
+};
+
+// The stored artifact behind a reference: of an output that no job has made yet, of the model that
+// the job reads, and so on, 16 jobs back at most. Errors: those of ResolveArtifact.
+absl::StatusOr<ModelChain> ChainOf(const State& state, const std::vector<v1::Job>& archived,
+                                   std::string reference);
+
+// The input of the field; null: the job has none.
+const v1::ResolvedInput* FindInput(const v1::Job& job, absl::string_view field);
 
 // Checks that the artifact is of the kind that the field needs. Errors: kInvalidArgument names the
 // field and the remedy.

@@ -7,6 +7,7 @@
 #include "coordinator/core/core.h"
 #include "coordinator/core/inputs_internal.h"
 #include "coordinator/core/model_family_internal.h"
+#include "proto/job_kind.h"
 #include "proto/kind_name.h"
 #include "proto/quantization_recipe.h"
 #include "scheduler/place/quality_floor.h"
@@ -56,15 +57,6 @@ std::optional<double> MetricOf(const v1::Receipt& receipt, absl::string_view nam
   return std::nullopt;
 }
 
-const v1::ResolvedInput* InputOf(const v1::Job& job, absl::string_view field) {
-  for (const v1::ResolvedInput& input : job.inputs()) {
-    if (input.field() == field) {
-      return &input;
-    }
-  }
-  return nullptr;
-}
-
 // Nothing where the receipt compares no model with another.
 std::optional<v1::ModelQuality> QualityIn(const v1::Receipt& receipt, const v1::Job& job,
                                           absl::string_view data_field) {
@@ -82,7 +74,7 @@ std::optional<v1::ModelQuality> QualityIn(const v1::Receipt& receipt, const v1::
   quality.set_predicted_tokens(
       static_cast<int64_t>(MetricOf(receipt, "predicted_tokens").value_or(0)));
   quality.set_job_id(job.job_id());
-  if (const v1::ResolvedInput* data = InputOf(job, data_field); data != nullptr) {
+  if (const v1::ResolvedInput* data = FindInput(job, data_field); data != nullptr) {
     quality.set_data_artifact_id(data->artifact_id());
   }
   return quality;
@@ -111,12 +103,8 @@ std::vector<scheduler::ModelView> FamilyOf(const State& state, const PlanningInp
   if (!spec.has_quality_floor()) {
     return models;
   }
-  std::string parent;
-  for (const scheduler::InputView& view : views) {
-    if (view.field == "model") {
-      parent = view.artifact.artifact_id();
-    }
-  }
+  const v1::ArtifactInfo* const own = scheduler::FindInput(views, kModelInput);
+  const std::string parent = own == nullptr ? "" : own->artifact_id();
   const auto add = [&](const v1::ArtifactInfo& artifact) {
     models.push_back(ViewOf(state, inputs, spec, artifact, artifact.artifact_id() == parent));
   };
@@ -128,10 +116,8 @@ std::vector<scheduler::ModelView> FamilyOf(const State& state, const PlanningInp
     }
     return models;
   }
-  for (const scheduler::InputView& view : views) {
-    if (view.field == "model") {
-      add(view.artifact);
-    }
+  if (own != nullptr) {
+    add(*own);
   }
   for (const auto& [id, artifact] : state.artifacts) {
     if (!parent.empty() && artifact.parent_artifact_id() == parent) {
@@ -162,7 +148,7 @@ void SetParent(const State& state, v1::ArtifactInfo& output) {
   if (record == nullptr || !record->job().spec().has_quantize()) {
     return;
   }
-  if (const v1::ResolvedInput* model = InputOf(record->job(), "model"); model != nullptr) {
+  if (const v1::ResolvedInput* model = FindInput(record->job(), kModelInput); model != nullptr) {
     output.set_parent_artifact_id(model->artifact_id());
   }
 }
@@ -178,8 +164,8 @@ void RecordMeasurement(Draft& draft, const v1::Job& job, const v1::Receipt& rece
       *measured.mutable_quality() = *std::move(quality);
     }
   } else if (job.spec().has_evaluate()) {
-    const v1::ResolvedInput* const reference = InputOf(job, "reference_model");
-    const v1::ResolvedInput* const model = InputOf(job, "model");
+    const v1::ResolvedInput* const reference = FindInput(job, "reference_model");
+    const v1::ResolvedInput* const model = FindInput(job, kModelInput);
     if (reference == nullptr || model == nullptr) {
       return;
     }

@@ -9,7 +9,7 @@
 #include "base/fault_point.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/elapsed.h"
-#include "coordinator/core/selects_internal.h"
+#include "scheduler/place/selector.h"
 #include "scheduler/predict/predict.h"
 #include "units/format.h"
 
@@ -25,7 +25,8 @@ absl::Duration PauseLimit(const State& state, const DeviceId& device) {
   absl::Duration limit = absl::InfiniteDuration();
   const v1::DeviceRecord* record = FindDevice(state, device);
   for (const auto& [name, policy] : state.policies) {
-    if (policy.pause_seconds_max() > 0.0 && record != nullptr && Selects(policy, record->info())) {
+    if (policy.pause_seconds_max() > 0.0 && record != nullptr &&
+        scheduler::Selects(policy, record->info())) {
       limit = std::min(limit, absl::Seconds(policy.pause_seconds_max()));
     }
   }

@@ -32,9 +32,6 @@ namespace {
 
 // How long a job avoids a device on which it failed, unless the fleet has no other device.
 constexpr absl::Duration kAvoid = absl::Minutes(10);
-// How many jobs back a plan follows a chain of jobs, each of which reads the output of the one
-// before.
-constexpr int kChainMax = 16;
 
 // Notes that the device is busy with the attempt: until when, and how many gross joules at the
 // upper quantile the battery must still supply.
@@ -71,50 +68,39 @@ std::vector<DeviceId> AvoidedDevices(const State& state, const Observations& obs
   return {};
 }
 
+// The model that the job will make from `model`.
+v1::ArtifactInfo OutputFrom(const v1::Job& source, v1::ArtifactInfo model) {
+  model.set_parent_artifact_id(source.spec().has_quantize() ? model.artifact_id() : "");
+  model.clear_quality();
+  model.clear_name();
+  model.set_artifact_id(absl::StrCat("output of ", source.job_id()));
+  model.set_job_id(source.job_id());
+  if (source.spec().has_quantize()) {
+    const v1::QuantizeSpec& quantize = source.spec().quantize();
+    const auto wanted = WantedQuantization(quantize.quantization(),
+                                           quantize.has_recipe() ? &quantize.recipe() : nullptr);
+    // The recipe that the search will find is unknown; int4 is the nearest fixed recipe.
+    model.set_quantization(!wanted.ok() || wanted->empty()    ? kInt8Quantization
+                           : *wanted == kAdaptiveQuantization ? "int4-g64"
+                                                              : *wanted);
+    model.clear_recipe();  // The parent's.
+    if (quantize.has_recipe()) {
+      *model.mutable_recipe() = quantize.recipe();
+    }
+  }
+  return model;
+}
+
 // The artifact of a reference. For an output that no job has made yet, the shape of the model that
 // the job starts from.
 absl::StatusOr<v1::ArtifactInfo> Foresee(const State& state, const std::vector<v1::Job>& archived,
-                                         const std::string& reference, int depth) {
-  absl::StatusOr<ArtifactId> id = ResolveArtifact(state, reference);
-  if (id.ok()) {
-    return state.artifacts.at(*id);
+                                         const std::string& reference) {
+  WATTLE_ASSIGN_OR_RETURN(const ModelChain chain, ChainOf(state, archived, reference));
+  v1::ArtifactInfo artifact = state.artifacts.at(chain.stored);
+  for (auto source = chain.to_be_made.rbegin(); source != chain.to_be_made.rend(); ++source) {
+    artifact = OutputFrom(**source, std::move(artifact));
   }
-  const v1::Job* source = FindSource(state, archived, ReferencedJob(reference));
-  if (source != nullptr) {
-    const v1::ArtifactInfo* output = state.artifacts.Find(ArtifactId(source->output_artifact_id()));
-    if (output != nullptr) {
-      return *output;
-    }
-  }
-  if (source == nullptr || IsTerminal(source->state()) || depth == 0) {
-    return id.status();
-  }
-  for (const v1::ResolvedInput& input : source->inputs()) {
-    if (input.field() == "model") {
-      WATTLE_ASSIGN_OR_RETURN(v1::ArtifactInfo model,
-                              Foresee(state, archived, input.reference(), depth - 1));
-      model.set_parent_artifact_id(source->spec().has_quantize() ? model.artifact_id() : "");
-      model.clear_quality();
-      model.clear_name();
-      model.set_artifact_id(absl::StrCat("output of ", source->job_id()));
-      model.set_job_id(source->job_id());
-      if (source->spec().has_quantize()) {
-        const v1::QuantizeSpec& quantize = source->spec().quantize();
-        const auto wanted = WantedQuantization(
-            quantize.quantization(), quantize.has_recipe() ? &quantize.recipe() : nullptr);
-        // The recipe that the search will find is unknown; int4 is the nearest fixed recipe.
-        model.set_quantization(!wanted.ok() || wanted->empty()    ? kInt8Quantization
-                               : *wanted == kAdaptiveQuantization ? "int4-g64"
-                                                                  : *wanted);
-        model.clear_recipe();  // The parent's.
-        if (quantize.has_recipe()) {
-          *model.mutable_recipe() = quantize.recipe();
-        }
-      }
-      return model;
-    }
-  }
-  return id.status();
+  return artifact;
 }
 
 // If the spec leaves the sequence length open, takes the length of the longest example from the
@@ -124,12 +110,10 @@ v1::JobSpec WithKnownLength(v1::JobSpec spec, const std::vector<scheduler::Input
   if (!spec.has_finetune() || spec.finetune().sequence_length() > 0) {
     return spec;
   }
-  for (const scheduler::InputView& view : views) {
-    const auto& quantiles = view.artifact.dataset().byte_length_quantiles();
-    if (view.field == "data" && !quantiles.empty()) {
-      spec.mutable_finetune()->set_sequence_length(
-          static_cast<int32_t>(std::min(1e9, *quantiles.rbegin())));
-    }
+  const v1::ArtifactInfo* data = scheduler::FindInput(views, "data");
+  if (data != nullptr && !data->dataset().byte_length_quantiles().empty()) {
+    const double longest = *data->dataset().byte_length_quantiles().rbegin();
+    spec.mutable_finetune()->set_sequence_length(static_cast<int32_t>(std::min(1e9, longest)));
   }
   return spec;
 }
@@ -141,11 +125,10 @@ int64_t PeakMemory(const PlanningInputs& inputs, const v1::JobSpec& spec,
   }
   const v1::ModelShape* shape = DeclaredModel(spec);
   v1::JobSpec whole = WithKnownLength(spec, views);
-  for (const scheduler::InputView& view : views) {
-    if (view.field == "model" && view.artifact.has_model_shape()) {
-      shape = &view.artifact.model_shape();
-      whole = WithRecipe(std::move(whole), view.artifact);
-    }
+  const v1::ArtifactInfo* model = scheduler::FindInput(views, kModelInput);
+  if (model != nullptr && model->has_model_shape()) {
+    shape = &model->model_shape();
+    whole = WithRecipe(std::move(whole), *model);
   }
   return shape == nullptr ? 0 : inputs.estimate_memory(whole, *shape);
 }
@@ -235,8 +218,7 @@ absl::StatusOr<std::vector<scheduler::InputView>> ForeseeInputs(
     const State& state, const v1::JobSpec& spec, const std::vector<v1::Job>& archived_sources) {
   std::vector<scheduler::InputView> inputs;
   for (const InputReference& input : InputsOf(spec)) {
-    absl::StatusOr<v1::ArtifactInfo> artifact =
-        Foresee(state, archived_sources, input.reference, kChainMax);
+    absl::StatusOr<v1::ArtifactInfo> artifact = Foresee(state, archived_sources, input.reference);
     if (!artifact.ok()) {
       return WithContext(FieldName(spec, input), artifact.status());
     }
@@ -255,12 +237,8 @@ std::string WhyItFails(const v1::JobSpec& spec, const scheduler::JobView& job) {
 
 // Each model that a floor names is the job's own or was quantized from it.
 absl::Status CheckFamily(const v1::JobSpec& spec, const std::vector<scheduler::InputView>& views) {
-  std::string parent;
-  for (const scheduler::InputView& view : views) {
-    if (view.field == "model") {
-      parent = view.artifact.artifact_id();
-    }
-  }
+  const v1::ArtifactInfo* model = scheduler::FindInput(views, kModelInput);
+  const std::string parent = model == nullptr ? "" : model->artifact_id();
   int number = 0;
   for (const scheduler::InputView& view : views) {
     if (view.field != scheduler::kFloorModelsField) {

@@ -160,16 +160,6 @@ absl::StatusOr<ArtifactId> ResolveArtifact(const State& state, absl::string_view
                    "; push it with 'wattle model push' or 'wattle data push'"));
 }
 
-bool IsTerminal(v1::JobState state) {
-  return state == v1::JOB_STATE_SUCCEEDED || state == v1::JOB_STATE_FAILED ||
-         state == v1::JOB_STATE_CANCELLED;
-}
-
-bool IsTerminal(v1::AttemptState state) {
-  return state == v1::ATTEMPT_STATE_FINISHED || state == v1::ATTEMPT_STATE_FAILED ||
-         state == v1::ATTEMPT_STATE_SUPERSEDED;
-}
-
 absl::Time FromUnix(double seconds) {
   return absl::UnixEpoch() + absl::Seconds(seconds);
 }

@@ -25,6 +25,7 @@
 
 #include "base/clock.h"
 #include "base/persistent_map.h"
+#include "proto/state_names.h"
 #include "scheduler/profiles/profile_table.h"
 #include "units/id.h"
 #include "wattle/v1/device.pb.h"
@@ -124,9 +125,6 @@ absl::StatusOr<DeviceId> ResolveDevice(const State& state, absl::string_view ref
 // Errors: kNotFound; kInvalidArgument for an ambiguous reference; kFailedPrecondition for the
 // output of a job that has no output yet.
 absl::StatusOr<ArtifactId> ResolveArtifact(const State& state, absl::string_view reference);
-
-bool IsTerminal(v1::JobState state);
-bool IsTerminal(v1::AttemptState state);
 
 // Gives the whole durable state as rows of one record each, so that no state is too large to be
 // stored. Each row is a serialized v1.StateSnapshot. Equal states give equal rows on every

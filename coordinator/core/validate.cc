@@ -183,7 +183,7 @@ absl::Status CheckModel(const v1::JobSpec& spec, bool files_needed) {
   const std::string prefix = absl::StrCat(KindName(spec), ".");
   const v1::ModelShape* shape = DeclaredModel(spec);
   WATTLE_RETURN_IF_ERROR(CheckFilesOrShape({.prefix = prefix,
-                                            .field = "model",
+                                            .field = kModelInput,
                                             .shape_field = "model_shape",
                                             .has_files = !ReferenceIn(spec, kModelInput).empty(),
                                             .has_shape = shape != nullptr,

@@ -4,9 +4,11 @@
 #include <utility>
 
 #include "base/check.h"
+#include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/retry_policy.h"
 #include "coordinator/core/state.h"
+#include "scheduler/place/selector.h"
 
 namespace wattle::core {
 
@@ -40,6 +42,14 @@ v1::Device DescribeDevice(const State& state, const Observations& observations,
     view.set_running_attempt_id(wanted->second.value());
   }
   return view;
+}
+
+int CountSelected(const State& state, const v1::Policy& policy) {
+  int selected = 0;
+  for (const auto& [id, record] : state.devices) {
+    selected += !record.removed() && scheduler::Selects(policy, record.info()) ? 1 : 0;
+  }
+  return selected;
 }
 
 v1::ArtifactInfo DescribeArtifact(const State& state, const ArtifactId& artifact) {

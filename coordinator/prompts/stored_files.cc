@@ -23,16 +23,7 @@ const v1::ManifestFile* FindFile(const v1::Manifest& manifest, absl::string_view
   return nullptr;
 }
 
-absl::StatusOr<std::string> ReadWhole(artifacts::BlobStore& store, const v1::ManifestFile& file) {
-  if (file.size_bytes() > kTokenizerBytesMax) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat(file.path(), ": ", file.size_bytes(), " bytes are too many for a tokenizer"));
-  }
-  return ReadStart(store, file, file.size_bytes());
-}
-
-}  // namespace
-
+// The first bytes_max bytes of the file, or all of them where the file is shorter.
 absl::StatusOr<std::string> ReadStart(artifacts::BlobStore& store, const v1::ManifestFile& file,
                                       int64_t bytes_max) {
   const auto wanted = static_cast<size_t>(bytes_max);
@@ -49,6 +40,16 @@ absl::StatusOr<std::string> ReadStart(artifacts::BlobStore& store, const v1::Man
   }
   return bytes;
 }
+
+absl::StatusOr<std::string> ReadWhole(artifacts::BlobStore& store, const v1::ManifestFile& file) {
+  if (file.size_bytes() > kTokenizerBytesMax) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(file.path(), ": ", file.size_bytes(), " bytes are too many for a tokenizer"));
+  }
+  return ReadStart(store, file, file.size_bytes());
+}
+
+}  // namespace
 
 absl::StatusOr<formats::BytePairEncoding> ReadTokenizer(artifacts::BlobStore& store,
                                                         const ArtifactId& model) {

@@ -17,11 +17,6 @@
 
 namespace wattle::prompts {
 
-// The first bytes_max bytes of the file, or all of them where the file is shorter. Errors: those of
-// BlobStore::ReadChunk.
-absl::StatusOr<std::string> ReadStart(artifacts::BlobStore& store, const v1::ManifestFile& file,
-                                      int64_t bytes_max);
-
 // The tokenizer of a stored model: tokenizer.json where there is one, else vocab.json and
 // merges.txt, as BytePairEncoding::LoadDirectory. Errors: those of the tokenizer's parser;
 // kNotFound; kResourceExhausted for files of more than 64 MiB.

@@ -120,7 +120,7 @@ class JobWatch final : public FollowStream<v1::JobUpdate> {
       end = true;
       return false;
     }
-    ended_ = HasEnded(update->job().state());
+    ended_ = IsTerminal(update->job().state());
     progress_ = update->progress().SerializeAsString();
     Explain(*update->mutable_job());
     std::string bytes = update->SerializeAsString();
@@ -190,7 +190,7 @@ class JobLogs final : public FollowStream<v1::LogLine> {
       // Asks for the job's state before it reads the lines, so that it finds the lines that the job
       // logged before its end.
       const absl::StatusOr<v1::JobUpdate> update = api_.UpdateOf(job_);
-      const bool over = !follow_ || !update.ok() || HasEnded(update->job().state());
+      const bool over = !follow_ || !update.ok() || IsTerminal(update->job().state());
       runtime::AttemptLogs::Lines more =
           api_.runtime().logs().Read(job_.value(), next_, kLinesAtOnce);
       next_ = more.next;

@@ -17,6 +17,7 @@
 #include "coordinator/core/core.h"
 #include "coordinator/runtime/job_list.h"
 #include "coordinator/runtime/unknown_fields.h"
+#include "proto/job_summary.h"
 
 namespace wattle::runtime {
 namespace {
@@ -442,7 +443,7 @@ std::set<ArtifactId> Api::LiveArtifacts() const {
         live.insert(ArtifactId(input.artifact_id()));
       }
       for (const v1::Attempt& attempt : state.jobs.at(number).job().attempts()) {
-        if (!core::IsTerminal(attempt.state()) && attempt.has_model_choice()) {
+        if (!IsTerminal(attempt.state()) && attempt.has_model_choice()) {
           live.insert(ArtifactId(attempt.model_choice().artifact_id()));
         }
       }

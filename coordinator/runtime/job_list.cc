@@ -100,42 +100,4 @@ absl::StatusOr<JobPage> ListJobs(const core::State& state, store::History& histo
   return page;
 }
 
-v1::JobSummary Summarize(const v1::Job& job) {
-  v1::JobSummary summary;
-  summary.set_job_id(job.job_id());
-  summary.set_name(job.spec().name());
-  summary.set_owner(job.spec().owner());
-  summary.set_kind(KindName(job.spec()));
-  summary.set_objective(job.spec().objective());
-  summary.set_priority(job.spec().priority());
-  summary.set_state(job.state());
-  summary.set_reason(job.reason());
-  summary.set_submitted_unix_seconds(job.submitted_unix_seconds());
-  summary.set_finished_unix_seconds(job.finished_unix_seconds());
-  summary.set_output_artifact_id(job.output_artifact_id());
-  summary.set_attempts(job.attempts_size());
-  double joules = 0;
-  std::set<v1::EnergySource> sources;
-  for (const v1::Attempt& attempt : job.attempts()) {
-    if (attempt.has_receipt()) {
-      joules += attempt.receipt().total().gross_energy_joules();
-      sources.insert(attempt.receipt().total().source());
-    }
-  }
-  summary.set_total_energy_joules(joules);
-  for (const v1::EnergySource source : sources) {
-    summary.add_energy_sources(source);
-  }
-  if (job.attempts_size() > 0) {
-    const v1::Attempt& last = *job.attempts().rbegin();
-    summary.set_attempt_id(last.attempt_id());
-    summary.set_attempt_state(last.state());
-    summary.set_device_id(last.device_id());
-    summary.set_device_name(last.device_name());
-    summary.set_emulated(last.emulated());
-    summary.set_unreachable(last.unreachable());
-  }
-  return summary;
-}
-
 }  // namespace wattle::runtime

@@ -27,9 +27,6 @@ struct JobPage {
 absl::StatusOr<JobPage> ListJobs(const core::State& state, store::History& history,
                                  const v1::ListJobsRequest& request);
 
-// The job as a list shows it.
-v1::JobSummary Summarize(const v1::Job& job);
-
 }  // namespace wattle::runtime
 
 #endif  // WATTLE_COORDINATOR_RUNTIME_JOB_LIST_H_

@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "proto/job_kind.h"
+#include "proto/job_summary.h"
 
 namespace wattle::runtime {
 
@@ -16,7 +17,7 @@ WorkKind WorkKindOf(const v1::Receipt& receipt) {
                                                 : absl::StrCat(model.architecture(), "-",
                                                                model.layers(), "x", model.width()),
           .device_class = receipt.device_class(),
-          .source = receipt.emulated() ? v1::ENERGY_SOURCE_EMULATED : receipt.total().source()};
+          .source = SourceOf(receipt)};
 }
 
 void WorkTotals::Add(v1::AttemptState state, const v1::Receipt& receipt) {

@@ -113,7 +113,7 @@ absl::Status Tables::On(const v1::JobSubmitted& job, const v1::Event& event) {
 }
 
 absl::Status Tables::On(const v1::JobStateChanged& job, const v1::Event& event) {
-  const bool ended = HasEnded(job.state());
+  const bool ended = IsTerminal(job.state());
   WATTLE_ASSIGN_OR_RETURN(
       Statement * update,
       Prepared(ended ? "UPDATE jobs SET state = ?, reason = ?, output_artifact_id = ?, "
@@ -192,7 +192,7 @@ absl::Status Tables::On(const v1::AttemptStateChanged& changed, const v1::Event&
           "ended_unix_seconds IS NULL THEN ?4 ELSE ended_unix_seconds END WHERE attempt_id = ?5"));
   WATTLE_RETURN_IF_ERROR(update->Bind(LowerName(changed.state()))
                              .Bind(changed.reason())
-                             .Bind(HasEnded(changed.state()))
+                             .Bind(IsTerminal(changed.state()))
                              .Bind(event.at_unix_seconds())
                              .Bind(changed.attempt_id())
                              .Run());

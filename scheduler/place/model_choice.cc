@@ -8,6 +8,7 @@
 
 #include "proto/job_kind.h"
 #include "scheduler/place/model_choice_internal.h"
+#include "scheduler/place/objective.h"
 #include "scheduler/place/quality_floor.h"
 #include "scheduler/place/rules_internal.h"
 #include "scheduler/predict/same_workload.h"
@@ -28,14 +29,7 @@ struct Looked {
 double CostPerUnit(v1::Objective objective, const v1::ModelAlternative& alternative) {
   const double seconds =
       alternative.units_per_second() > 0 ? 1 / alternative.units_per_second() : 0;
-  switch (objective) {
-    case v1::OBJECTIVE_TIME:
-      return seconds;
-    case v1::OBJECTIVE_EDP:
-      return seconds * alternative.net_energy_joules_per_unit();
-    default:
-      return alternative.net_energy_joules_per_unit();
-  }
+  return ObjectiveOf(objective).cost_per_unit(seconds, alternative.net_energy_joules_per_unit());
 }
 
 v1::ModelAlternative Describe(const ModelView& model) {
@@ -135,17 +129,9 @@ bool ComesBefore(const Looked& a, const Looked& b) {
 
 std::string WordsOf(v1::Objective objective, const Looked& looked) {
   const v1::ModelAlternative& alternative = looked.alternative;
-  const std::string what =
-      absl::StrFormat("%s (%s)", alternative.model(),
-                      alternative.is_parent() ? "fp32" : alternative.quantization());
-  switch (objective) {
-    case v1::OBJECTIVE_TIME:
-      return absl::StrFormat("%s: %.4g s per unit", what, looked.cost);
-    case v1::OBJECTIVE_EDP:
-      return absl::StrFormat("%s: %.4g J x s per unit", what, looked.cost);
-    default:
-      return absl::StrFormat("%s: %.4g J per unit", what, looked.cost);
-  }
+  return absl::StrFormat("%s (%s): %.4g %s per unit", alternative.model(),
+                         alternative.is_parent() ? "fp32" : alternative.quantization(), looked.cost,
+                         ObjectiveOf(objective).unit);
 }
 
 std::string WhyChosen(const JobView& job, const std::vector<Looked>& looked) {
@@ -166,8 +152,7 @@ std::string WhyChosen(const JobView& job, const std::vector<Looked>& looked) {
   return reason;
 }
 
-}  // namespace
-
+// The inputs of the job where it runs `model`: other models of its floor are left out.
 std::vector<InputView> InputsWith(const JobView& job, const v1::ArtifactInfo& model) {
   std::vector<InputView> inputs;
   for (const InputView& input : job.inputs) {
@@ -179,6 +164,8 @@ std::vector<InputView> InputsWith(const JobView& job, const v1::ArtifactInfo& mo
   }
   return inputs;
 }
+
+}  // namespace
 
 std::vector<ModelWork> WorksOfModels(const JobView& job, const ProfileTable& profiles) {
   std::vector<ModelWork> works;

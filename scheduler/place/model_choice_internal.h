@@ -32,9 +32,6 @@ struct ModelWork {
 // As JobView::models; empty for a job without a floor.
 std::vector<ModelWork> WorksOfModels(const JobView& job, const ProfileTable& profiles);
 
-// The inputs of the job where it runs `model`: other models of its floor are left out.
-std::vector<InputView> InputsWith(const JobView& job, const v1::ArtifactInfo& model);
-
 // Sets the alternatives of `candidate`, the choice first, and where one is offered the choice.
 // Returns what the choice is predicted to take; nothing where none is offered.
 std::optional<ComparablePrediction> ChooseModel(const JobView& job,

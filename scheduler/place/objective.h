@@ -21,6 +21,9 @@ struct ObjectiveRow {
   // predictions' error are then equal, and the earlier end decides (consider_internal.h).
   bool equal_within_error;
   std::string (*format)(double cost);  // "36.33 Wh": the cost for people.
+  // The cost of one unit of work, by which two models on one device are compared.
+  double (*cost_per_unit)(double seconds, double net_joules);
+  const char* unit;  // Of cost_per_unit: "J".
 };
 
 // The objective's row. OBJECTIVE_UNSPECIFIED means energy.

@@ -28,15 +28,6 @@ constexpr double kCheckpointBytesPerParameter = 12;
 // Bytes of a prompt whose text is unknown.
 constexpr double kPromptBytesDefault = 64;
 
-const v1::ArtifactInfo* FindInput(absl::Span<const InputView> inputs, absl::string_view field) {
-  for (const InputView& input : inputs) {
-    if (input.field == field) {
-      return &input.artifact;
-    }
-  }
-  return nullptr;
-}
-
 // The declared shape, else the model artifact's shape.
 absl::StatusOr<v1::ModelShape> ShapeOf(const v1::JobSpec& spec,
                                        absl::Span<const InputView> inputs) {
@@ -133,7 +124,7 @@ absl::Status SetQuantization(const Spec& spec, absl::Span<const InputView> input
   WATTLE_ASSIGN_OR_RETURN(
       const std::string wanted,
       WantedQuantization(spec.quantization(), spec.has_recipe() ? &spec.recipe() : nullptr));
-  const v1::ArtifactInfo* const model = FindInput(inputs, "model");
+  const v1::ArtifactInfo* const model = FindInput(inputs, kModelInput);
   if (!wanted.empty()) {
     signature.set_quantization(wanted);
     if (spec.recipe().exceptions_size() > 0) {  // the identity holds their hash alone
@@ -349,6 +340,15 @@ absl::StatusOr<WorkAmount> EvaluateWork(const v1::EvaluateSpec& spec, const v1::
 }
 
 }  // namespace
+
+const v1::ArtifactInfo* FindInput(absl::Span<const InputView> inputs, absl::string_view field) {
+  for (const InputView& input : inputs) {
+    if (input.field == field) {
+      return &input.artifact;
+    }
+  }
+  return nullptr;
+}
 
 absl::StatusOr<WorkAmount> WorkOf(const v1::JobSpec& spec, absl::Span<const InputView> inputs,
                                   const ProfileTable& table) {

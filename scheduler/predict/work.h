@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 
 #include "scheduler/profiles/profile_table.h"
@@ -21,9 +22,12 @@ namespace wattle::scheduler {
 
 // An input of a job, resolved to an artifact.
 struct InputView {
-  std::string field;  // "model", "data", "heldout_data", "calibration_data", "reference_model".
+  std::string field;  // Of the job's kind (proto/job_kind.h), or "quality_floor.models".
   v1::ArtifactInfo artifact;
 };
+
+// The artifact of the field's first input; null: the job has no such input.
+const v1::ArtifactInfo* FindInput(absl::Span<const InputView> inputs, absl::string_view field);
 
 struct WorkAmount {
   // Batch and length stay 0 for a job on declared shapes that omits them.

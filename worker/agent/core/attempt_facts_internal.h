@@ -6,14 +6,10 @@
 
 #include <string>
 
+#include "proto/state_names.h"
 #include "wattle/v1/fleet.pb.h"
 
 namespace wattle::agent {
-
-inline bool IsTerminal(v1::AttemptState state) {
-  return state == v1::ATTEMPT_STATE_FINISHED || state == v1::ATTEMPT_STATE_FAILED ||
-         state == v1::ATTEMPT_STATE_SUPERSEDED;
-}
 
 // The attempt whose end the report carries; empty for every other report.
 inline std::string EndedAttempt(const v1::Report& report) {
