@@ -29,15 +29,15 @@ struct JobInput {
 
 struct JobKind {
   v1::JobSpec::KindCase kind_case = v1::JobSpec::KIND_NOT_SET;
-  absl::string_view name;        // The section in job files: "finetune".
-  absl::string_view main_phase;  // The phase of the job's own work: "train".
-  bool makes_model = false;      // The result is a model. Without result files the job has failed.
-  bool keeps_checkpoints = false;    // The run is resumed from its checkpoints.
-  bool takes_quality_floor = false;  // JobSpec.quality_floor lets the planner choose the model.
-  absl::string_view data_format;     // Of its data sets; empty: a text or a SQuAD file.
+  absl::string_view name;             // The section in job files: "finetune".
+  absl::string_view main_phase = {};  // The phase of the job's own work: "train".
+  bool makes_model = false;  // The result is a model. Without result files the job has failed.
+  bool keeps_checkpoints = false;      // The run is resumed from its checkpoints.
+  bool takes_quality_floor = false;    // JobSpec.quality_floor lets the planner choose the model.
+  absl::string_view data_format = {};  // Of its data sets; empty: a text or a SQuAD file.
   v1::WorkUnit unit = v1::WORK_UNIT_UNSPECIFIED;  // Of a run on real data.
-  absl::Span<const JobInput> inputs;              // In the order in which a spec lists them.
-  absl::Span<const v1::Method> methods;           // The plain one first.
+  absl::Span<const JobInput> inputs = {};         // In the order in which a spec lists them.
+  absl::Span<const v1::Method> methods = {};      // The plain one first.
 };
 
 absl::Span<const JobKind> JobKinds();

@@ -73,7 +73,8 @@ int ExpectBounds(const Descriptor* type, const Path& before, const std::string& 
     const std::string name = prefix + field->name();
     if (field->message_type() == nullptr) {
       ++numbers;
-      EXPECT_THAT(CheckSpecBounds(WithLargest(path)).message(), StartsWith(name + ": "));
+      EXPECT_THAT(std::string(CheckSpecBounds(WithLargest(path)).message()),
+                  StartsWith(name + ": "));
     } else if (field->message_type() != v1::ModelShape::descriptor() &&
                field->message_type() != v1::QuantizationRecipe::descriptor()) {
       numbers += ExpectBounds(field->message_type(), path, name + ".");

@@ -353,6 +353,9 @@ const v1::ArtifactInfo* FindInput(absl::Span<const InputView> inputs, absl::stri
 absl::StatusOr<WorkAmount> WorkOf(const v1::JobSpec& spec, absl::Span<const InputView> inputs,
                                   const ProfileTable& table) {
   WATTLE_RETURN_IF_ERROR(CheckSpecBounds(spec));
+  if (spec.kind_case() == v1::JobSpec::KIND_NOT_SET) {
+    return absl::InvalidArgumentError(absl::StrCat("kind: missing; want one of ", JobKindNames()));
+  }
   WATTLE_ASSIGN_OR_RETURN(const v1::ModelShape shape, ShapeOf(spec, inputs));
   switch (spec.kind_case()) {
     case v1::JobSpec::kFinetune:
@@ -366,7 +369,7 @@ absl::StatusOr<WorkAmount> WorkOf(const v1::JobSpec& spec, absl::Span<const Inpu
     case v1::JobSpec::KIND_NOT_SET:
       break;
   }
-  return absl::InvalidArgumentError(absl::StrCat("kind: missing; want one of ", JobKindNames()));
+  return absl::UnimplementedError(absl::StrCat(KindOf(spec).name, ": no amount of work"));
 }
 
 }  // namespace wattle::scheduler
