@@ -23,7 +23,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr double kBatteryWhMax = 1e6;  // the coordinator's limit
+constexpr int kBatteryWhMax = 1'000'000;  // the coordinator's limit
 // With a driver one of these exists below the sensor root: desktop and server cards, then Jetson
 // boards.
 constexpr const char* kNvidiaDevices[] = {"/dev/nvidia0", "/dev/nvhost-gpu", "/dev/nvgpu"};

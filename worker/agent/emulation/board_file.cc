@@ -181,7 +181,7 @@ absl::StatusOr<BoardFile> ReadBoardFile(const std::string& directory, const std:
   const std::string file = absl::StrCat(directory, "/", name, ".yaml");
   const std::vector<std::string> names = BoardNames(directory);
   if (std::find(names.begin(), names.end(), name) == names.end()) {
-    return absl::NotFoundError(
+    return absl::InvalidArgumentError(
         names.empty()
             ? absl::StrCat(directory,
                            ": holds no board files; name their folder with --emulated-dir")

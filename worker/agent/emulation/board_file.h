@@ -72,7 +72,7 @@ struct BoardFile {
   std::vector<PublishedWorkload> workloads;
 };
 
-// Reads directory/<name>.yaml. Errors: kNotFound lists the known boards; kInvalidArgument:
+// Reads directory/<name>.yaml. Errors: kInvalidArgument lists the known boards, or says
 // "file:line: …".
 absl::StatusOr<BoardFile> ReadBoardFile(const std::string& directory, const std::string& name);
 
