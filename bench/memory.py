@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+# Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+"""./dev bench memory: the peak memory that the planner expects of a training job, beside what the runner takes.
+
+Draws models (80 to 160 million parameters, random weights), methods (every weight, adapters beside FP32, int8, int4 or NF4 weights,
+with and without activation checkpointing), batches and lengths. Each is trained for two steps in a fresh wattle-runner; its peak is
+VmHWM from start to written result, mapped pages included. Writes build/bench/memory.json.
+
+  max_over_percent    the estimate above the peak, at most (a job is refused that would fit)
+  max_under_percent   the estimate below the peak, at most (a job is started that does not fit)
+"""
+
+import argparse
+import json
+import pathlib
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+
+from train import ROOT, RUNNER, byte_symbols, environment
+
+ESTIMATE = ROOT / "build/release/bin/wattle-job-memory"
+PARAMETERS = (80e6, 160e6)
+ROWS_MAX = 1024  # tokens of one forward pass: keeps a run short
+METHODS = ("full", "full", "lora", "lora", "qlora int8", "qlora int4", "qlora nf4")
+
+
+def gpt2_config(draw):
+    width = 64 * draw.randint(8, 16)
+    return {"model_type": "gpt2", "vocab_size": draw.randint(20000, 50257), "n_positions": 1024, "n_embd": width,
+            "n_head": width // 64, "n_layer": draw.randint(6, 16), "bos_token_id": 256, "eos_token_id": 256}
+
+
+def llama_config(draw):
+    heads = draw.choice((8, 12, 16))
+    return {"model_type": "llama", "vocab_size": draw.randint(20000, 50257), "max_position_embeddings": 1024,
+            "hidden_size": 64 * heads, "intermediate_size": 64 * draw.randint(2 * heads, 4 * heads), "num_attention_heads": heads,
+            "num_key_value_heads": draw.choice([heads, heads // 4]), "num_hidden_layers": draw.randint(6, 16), "rms_norm_eps": 1e-5,
+            "hidden_act": "silu", "rope_theta": 10000.0, "tie_word_embeddings": draw.random() < 0.5, "bos_token_id": 256,
+            "eos_token_id": 256}
+
+
+def parameters(config):
+    if config["model_type"] == "gpt2":
+        width, vocabulary = config["n_embd"], config["vocab_size"]
+        return vocabulary * width + config["n_positions"] * width + config["n_layer"] * 12 * width * width
+    width = config["hidden_size"]
+    keys = width * config["num_key_value_heads"] // config["num_attention_heads"]
+    layer = 2 * width * width + 2 * width * keys + 3 * width * config["intermediate_size"]
+    return config["vocab_size"] * width * (1 if config["tie_word_embeddings"] else 2) + config["num_hidden_layers"] * layer
+
+
+def draw_job(draw):
+    while True:
+        config = draw.choice((gpt2_config, llama_config))(draw)
+        if PARAMETERS[0] <= parameters(config) <= PARAMETERS[1]:
+            break
+    length = draw.choice((64, 128, 256, 512, 1024))
+    batch = draw.choice([size for size in (1, 2, 4, 8, 16) if size * length <= ROWS_MAX])
+    method = draw.choice(METHODS)
+    finetune = {"steps": 2, "batchSize": batch, "sequenceLength": length, "learningRate": 1e-5,
+                "activationCheckpointing": draw.random() < 0.3}
+    if method != "full":
+        finetune["lora"] = {"rank": draw.choice((4, 8, 16, 32)), "alpha": 16}
+    if method.startswith("qlora"):
+        finetune["quantization"] = "QUANTIZATION_" + method.split()[1].upper()
+    name = f"{config['model_type']} {parameters(config) / 1e6:.0f} M, {method}, {batch} x {length}"
+    return config, {"finetune": finetune}, name + (", checkpointing" if finetune["activationCheckpointing"] else "")
+
+
+def run(command, **how):
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **how)
+    if done.returncode != 0:
+        sys.exit(f"{command[0]} failed: {(done.stderr.strip() or 'no output').splitlines()[-1]}")
+    return done.stdout
+
+
+def measure(config, spec, options):
+    """(expected, taken) in bytes."""
+    with tempfile.TemporaryDirectory(prefix="wattle-memory-") as directory:
+        model = pathlib.Path(directory) / "model"
+        model.mkdir()
+        (model / "config.json").write_text(json.dumps(config))
+        (model / "vocab.json").write_text(json.dumps({**byte_symbols(), "<|endoftext|>": 256}))
+        (model / "merges.txt").write_text("#version: 0.2\n")
+        run([RUNNER, "--initialize", model, "--seed", "1"])
+        text = pathlib.Path(directory) / "text.txt"
+        text.write_text("The mast has a panel, a battery and a board; it wakes up with the sun. " * 2000)
+        task = pathlib.Path(directory) / "task.json"
+        task.write_text(json.dumps({"modelDirectory": str(model), "dataFile": str(text), "workDirectory": directory + "/work",
+                                    "outputDirectory": directory + "/output", "threads": options.threads, "spec": spec}))
+        frames = [json.loads(line) for line in run([RUNNER, "--task", task, "--json"], env=environment()).splitlines()]
+        result = next((frame["result"] for frame in frames if "result" in frame), None)
+        if result is None:
+            sys.exit(f"wattle-runner: {frames[-1]}")
+        return int(run([ESTIMATE, model, json.dumps(spec)])), int(result["peak_memory_bytes"])
+
+
+def compare(options):
+    """The figures of `options.jobs` drawn jobs."""
+    draw = random.Random(options.seed)
+    errors = []
+    for number in range(options.jobs):
+        config, spec, name = draw_job(draw)
+        expected, taken = measure(config, spec, options)
+        errors.append(100.0 * (expected - taken) / taken)
+        print(f"  {number + 1:2}  {name:<52} expected {expected / 2**20:6.0f} MiB, took {taken / 2**20:6.0f} MiB  {errors[-1]:+6.1f} %",
+              flush=True)
+    return {"max_over_percent": round(max(0.0, *errors), 1), "max_under_percent": round(max(0.0, *(-error for error in errors)), 1),
+            "median_percent": round(statistics.median(errors), 1), "jobs": options.jobs, "seed": options.seed}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=None, help="of the draw; default: a new one, which is printed")
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    if options.jobs < 1:
+        parser.error("--jobs: at least 1")
+    if options.seed is None:
+        options.seed = random.SystemRandom().randrange(1_000_000)
+    print(f"seed {options.seed}, {options.threads} threads")
+    figures = compare(options)
+    output = ROOT / "build/bench/memory.json"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(figures, indent=1) + "\n")
+    for key, value in figures.items():
+        print(f"{key:<20} {value}")
+    print(f"written: {output.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
