@@ -16,10 +16,9 @@ import pathlib
 import random
 import statistics
 import subprocess
-import sys
 import tempfile
 
-from train import ROOT, RUNNER, byte_symbols, environment
+from random_model import ROOT, TEXT, make_model, result_of, run_task
 
 ESTIMATE = ROOT / "build/release/bin/wattle-job-memory"
 PARAMETERS = (80e6, 160e6)
@@ -30,7 +29,7 @@ METHODS = ("full", "full", "lora", "lora", "qlora int8", "qlora int4", "qlora nf
 def gpt2_config(draw):
     width = 64 * draw.randint(8, 16)
     return {"model_type": "gpt2", "vocab_size": draw.randint(20000, 50257), "n_positions": 1024, "n_embd": width,
-            "n_head": width // 64, "n_layer": draw.randint(6, 16), "bos_token_id": 256, "eos_token_id": 256}
+            "n_head": width // 64, "n_layer": draw.randint(6, 16)}
 
 
 def llama_config(draw):
@@ -38,8 +37,7 @@ def llama_config(draw):
     return {"model_type": "llama", "vocab_size": draw.randint(20000, 50257), "max_position_embeddings": 1024,
             "hidden_size": 64 * heads, "intermediate_size": 64 * draw.randint(2 * heads, 4 * heads), "num_attention_heads": heads,
             "num_key_value_heads": draw.choice([heads, heads // 4]), "num_hidden_layers": draw.randint(6, 16), "rms_norm_eps": 1e-5,
-            "hidden_act": "silu", "rope_theta": 10000.0, "tie_word_embeddings": draw.random() < 0.5, "bos_token_id": 256,
-            "eos_token_id": 256}
+            "hidden_act": "silu", "rope_theta": 10000.0, "tie_word_embeddings": draw.random() < 0.5}
 
 
 def parameters(config):
@@ -70,59 +68,45 @@ def draw_job(draw):
     return config, {"finetune": finetune}, name + (", checkpointing" if finetune["activationCheckpointing"] else "")
 
 
-def run(command, **how):
-    done = subprocess.run(command, capture_output=True, text=True, check=False, **how)
-    if done.returncode != 0:
-        sys.exit(f"{command[0]} failed: {(done.stderr.strip() or 'no output').splitlines()[-1]}")
-    return done.stdout
-
-
 def measure(config, spec, options):
     """(expected, taken) in bytes."""
     with tempfile.TemporaryDirectory(prefix="wattle-memory-") as directory:
-        model = pathlib.Path(directory) / "model"
-        model.mkdir()
-        (model / "config.json").write_text(json.dumps(config))
-        (model / "vocab.json").write_text(json.dumps({**byte_symbols(), "<|endoftext|>": 256}))
-        (model / "merges.txt").write_text("#version: 0.2\n")
-        run([RUNNER, "--initialize", model, "--seed", "1"])
-        text = pathlib.Path(directory) / "text.txt"
-        text.write_text("The mast has a panel, a battery and a board; it wakes up with the sun. " * 2000)
-        task = pathlib.Path(directory) / "task.json"
-        task.write_text(json.dumps({"modelDirectory": str(model), "dataFile": str(text), "workDirectory": directory + "/work",
-                                    "outputDirectory": directory + "/output", "threads": options.threads, "spec": spec}))
-        frames = [json.loads(line) for line in run([RUNNER, "--task", task, "--json"], env=environment()).splitlines()]
-        result = next((frame["result"] for frame in frames if "result" in frame), None)
-        if result is None:
-            sys.exit(f"wattle-runner: {frames[-1]}")
-        return int(run([ESTIMATE, model, json.dumps(spec)])), int(result["peak_memory_bytes"])
+        model, text = pathlib.Path(directory) / "model", pathlib.Path(directory) / "text.txt"
+        make_model(model, config)
+        text.write_text(TEXT)
+        taken = int(result_of(run_task(directory, model, text, spec, options.threads))["peak_memory_bytes"])
+        return int(subprocess.run([ESTIMATE, model, json.dumps(spec)], check=True, capture_output=True, text=True).stdout), taken
 
 
 def compare(options):
     """The figures of `options.jobs` drawn jobs."""
-    draw = random.Random(options.seed)
+    seed = random.SystemRandom().randrange(1_000_000) if options.seed is None else options.seed
+    print(f"estimate of memory: seed {seed}, {options.threads} threads", flush=True)
+    draw = random.Random(seed)
     errors = []
     for number in range(options.jobs):
         config, spec, name = draw_job(draw)
         expected, taken = measure(config, spec, options)
         errors.append(100.0 * (expected - taken) / taken)
-        print(f"  {number + 1:2}  {name:<52} expected {expected / 2**20:6.0f} MiB, took {taken / 2**20:6.0f} MiB  {errors[-1]:+6.1f} %",
+        print(f"  {number + 1:2}  {name:<56} expected {expected / 2**20:6.0f} MiB, took {taken / 2**20:6.0f} MiB  {errors[-1]:+6.1f} %",
               flush=True)
     return {"max_over_percent": round(max(0.0, *errors), 1), "max_under_percent": round(max(0.0, *(-error for error in errors)), 1),
-            "median_percent": round(statistics.median(errors), 1), "jobs": options.jobs, "seed": options.seed}
+            "median_percent": round(statistics.median(errors), 1), "jobs": options.jobs, "seed": seed}
+
+
+def parser():
+    options = argparse.ArgumentParser(prog="./dev bench memory", description=__doc__,
+                                      formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--jobs", type=int, default=30)
+    options.add_argument("--seed", type=int, default=None, help="of the draw; default: a new one, which is printed")
+    options.add_argument("--threads", type=int, default=2)
+    return options
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", type=int, default=30)
-    parser.add_argument("--seed", type=int, default=None, help="of the draw; default: a new one, which is printed")
-    parser.add_argument("--threads", type=int, default=2)
-    options = parser.parse_args()
+    options = parser().parse_args()
     if options.jobs < 1:
-        parser.error("--jobs: at least 1")
-    if options.seed is None:
-        options.seed = random.SystemRandom().randrange(1_000_000)
-    print(f"seed {options.seed}, {options.threads} threads")
+        parser().error("--jobs: at least 1")
     figures = compare(options)
     output = ROOT / "build/bench/memory.json"
     output.parent.mkdir(parents=True, exist_ok=True)

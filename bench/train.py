@@ -5,9 +5,10 @@
 Each engine trains the same shape (GPT-2 Small, DistilGPT2; batch 4 x 256, FP32, AdamW, clipping, dropout) in a process of its own.
 The processes alternate; a round is one of each, in turn first. A round's figure is the median of its steps after the warm-up ones;
 the ratio printed is the median of the rounds' ratios, with its range. Peak memory is VmHWM of the whole process, from start to
-written checkpoint for ours. Writes build/bench/train.json.
+written checkpoint for ours. The figures of ./dev bench memory are taken at the end. Writes build/bench/train.json.
 
   --rounds N  --steps N  --warm-up N  --threads N  --dropout P  --shapes gpt2,distilgpt2
+  --no-estimator       leave out the figures of ./dev bench memory
   --peer-python PATH   the Python that has PyTorch (default /usr/bin/python3, Debian's: the libtorch that ours is linked with)
 """
 
@@ -21,54 +22,26 @@ import subprocess
 import sys
 import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-RUNNER = ROOT / "build/release/bin/wattle-runner"
+import memory
+from random_model import ROOT, TEXT, environment, make_model, result_of, run_task
+
 LAYERS = {"gpt2": 12, "distilgpt2": 6}
 BATCH, LENGTH = 4, 256
 
 
-def environment():
-    """Both engines get the same: OpenBLAS chooses its own kernels, waiting threads sleep."""
-    own = {name: value for name, value in os.environ.items() if name not in ("OPENBLAS_CORETYPE", "OMP_NUM_THREADS")}
-    own["OMP_WAIT_POLICY"] = "passive"
-    return own
-
-
-def byte_symbols():
-    """GPT-2's way to write bytes as visible characters."""
-    symbols, following = {}, 256
-    for byte in range(256):
-        printable = 33 <= byte <= 126 or (byte >= 161 and byte != 173)
-        symbols[chr(byte if printable else following)] = byte
-        following += 0 if printable else 1
-    return symbols
-
-
-def make_model(directory, layers, dropout):
-    directory.mkdir(parents=True)
-    config = {"model_type": "gpt2", "vocab_size": 50257, "n_positions": 1024, "n_embd": 768, "n_head": 12, "n_layer": layers,
-              "attn_pdrop": dropout, "embd_pdrop": dropout, "resid_pdrop": dropout, "bos_token_id": 256, "eos_token_id": 256}
-    (directory / "config.json").write_text(json.dumps(config))
-    (directory / "vocab.json").write_text(json.dumps({**byte_symbols(), "<|endoftext|>": 256}))
-    (directory / "merges.txt").write_text("#version: 0.2\n")
-    subprocess.run([RUNNER, "--initialize", directory, "--seed", "1"], check=True)
+def config_of(layers, dropout):
+    return {"model_type": "gpt2", "vocab_size": 50257, "n_positions": 1024, "n_embd": 768, "n_head": 12, "n_layer": layers,
+            "attn_pdrop": dropout, "embd_pdrop": dropout, "resid_pdrop": dropout}
 
 
 def run_ours(work, options):
     """A whole job in a fresh process; returns the seconds of its measured steps and its peak memory."""
+    spec = {"finetune": {"steps": options.warm_up + options.steps, "batchSize": BATCH, "sequenceLength": LENGTH,
+                         "learningRate": 1e-5, "weightDecay": 0.01, "clipNorm": 1.0}}
     with tempfile.TemporaryDirectory(dir=work) as directory:
-        task = {"modelDirectory": str(work / "model"), "dataFile": str(work / "text.txt"), "workDirectory": directory + "/work",
-                "outputDirectory": directory + "/output", "threads": options.threads,
-                "spec": {"finetune": {"steps": options.warm_up + options.steps, "batchSize": BATCH, "sequenceLength": LENGTH,
-                                      "learningRate": 1e-5, "weightDecay": 0.01, "clipNorm": 1.0}}}
-        path = pathlib.Path(directory) / "task.json"
-        path.write_text(json.dumps(task))
-        done = subprocess.run([RUNNER, "--task", path, "--json"], capture_output=True, text=True, env=environment(), check=False)
-    if done.returncode != 0:
-        sys.exit(f"wattle-runner failed: {done.stderr.strip().splitlines()[-1]}")
-    frames = [json.loads(line) for line in done.stdout.splitlines()]
+        frames = run_task(directory, work / "model", work / "text.txt", spec, options.threads)
     steps = [frame["step"]["compute_seconds"] for frame in frames if frame.get("step", {}).get("phase") == "train"]
-    result = next(frame["result"] for frame in frames if "result" in frame)
+    result = result_of(frames)
     return {"step_seconds": steps[options.warm_up:], "peak_mib": int(result["peak_memory_bytes"]) / 2**20,
             "version": result["engine_version"]}
 
@@ -91,8 +64,8 @@ def bench_shape(name, options, figures):
     tokens = BATCH * LENGTH
     with tempfile.TemporaryDirectory(prefix="wattle-bench-") as directory:
         work = pathlib.Path(directory)
-        make_model(work / "model", layers, options.dropout)
-        (work / "text.txt").write_text("The mast has a panel, a battery and a board; it wakes up with the sun. " * 2000)
+        make_model(work / "model", config_of(layers, options.dropout))
+        (work / "text.txt").write_text(TEXT)
         speed_ratios, memory_ratios, ours, peers = [], [], [], []
         for number in range(options.rounds):
             runs = {"ours": lambda: run_ours(work, options), "peer": lambda: run_peer(layers, options)}
@@ -129,6 +102,7 @@ def main():
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--shapes", default="gpt2,distilgpt2")
     parser.add_argument("--peer-python", default="/usr/bin/python3")
+    parser.add_argument("--no-estimator", dest="estimator", action="store_false")
     options = parser.parse_args()
     unknown = [name for name in options.shapes.split(",") if name not in LAYERS]
     if unknown or options.rounds < 1 or options.steps < 1 or options.warm_up < 0:
@@ -137,6 +111,9 @@ def main():
     figures = []
     for name in options.shapes.split(","):
         bench_shape(name, options, figures)
+    if options.estimator:
+        found = memory.compare(memory.parser().parse_args([]))
+        figures += [{"key": f"estimator.{key}", "value": found[key], "unit": "%"} for key in ("max_over_percent", "max_under_percent")]
     output = ROOT / "build/bench/train.json"
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(figures, indent=1) + "\n")

@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+# Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+"""./dev bench adapters: adapters on TinyLlama 1.1B's shape, by memory and speed, beside FP32 and 4-bit weights.
+
+Writes a model of that shape with random weights as sharded BF16 safetensors, and trains adapters of rank 16 on all linear layers,
+batch 1 x 512, with activation checkpointing, each form of the weights in a fresh process. Peak memory is VmHWM from start, reading
+the shards included, to the written result. Writes build/bench/adapters.json.
+
+  lora_fp32.tinyllama.peak_gib   beside FP32 weights
+  qlora.tinyllama.peak_gib       beside NF4 weights with double quantization
+"""
+
+import argparse
+import json
+import pathlib
+import statistics
+import tempfile
+
+import torch
+from random_model import ROOT, TEXT, result_of, run_task, write_files
+
+WIDTH, LAYERS, MLP_WIDTH, HEADS, KV_HEADS, VOCABULARY = 2048, 22, 5632, 32, 4, 32000
+CONFIG = {"model_type": "llama", "vocab_size": VOCABULARY, "max_position_embeddings": 2048, "hidden_size": WIDTH,
+          "intermediate_size": MLP_WIDTH, "num_attention_heads": HEADS, "num_key_value_heads": KV_HEADS, "num_hidden_layers": LAYERS,
+          "rms_norm_eps": 1e-5, "hidden_act": "silu", "rope_theta": 10000.0, "tie_word_embeddings": False, "torch_dtype": "bfloat16"}
+FORMS = {"lora_fp32": {}, "qlora": {"quantization": "QUANTIZATION_NF4"}}
+
+
+def tensors():
+    """(name, shape) in two halves, as a download of the model comes."""
+    keys = WIDTH // HEADS * KV_HEADS
+    layers = [[(f"model.layers.{layer}.{name}.weight", shape) for name, shape in (
+        ("input_layernorm", (WIDTH,)), ("self_attn.q_proj", (WIDTH, WIDTH)), ("self_attn.k_proj", (keys, WIDTH)),
+        ("self_attn.v_proj", (keys, WIDTH)), ("self_attn.o_proj", (WIDTH, WIDTH)), ("post_attention_layernorm", (WIDTH,)),
+        ("mlp.gate_proj", (MLP_WIDTH, WIDTH)), ("mlp.up_proj", (MLP_WIDTH, WIDTH)), ("mlp.down_proj", (WIDTH, MLP_WIDTH)))]
+        for layer in range(LAYERS)]
+    yield [("model.embed_tokens.weight", (VOCABULARY, WIDTH)), *sum(layers[:LAYERS // 2], [])]
+    yield [*sum(layers[LAYERS // 2:], []), ("model.norm.weight", (WIDTH,)), ("lm_head.weight", (VOCABULARY, WIDTH))]
+
+
+def write_shard(path, names_and_shapes):
+    """The format is https://github.com/huggingface/safetensors: length of the header, header, bytes."""
+    header, end = {}, 0
+    for name, shape in names_and_shapes:
+        begin, end = end, end + 2 * torch.Size(shape).numel()
+        header[name] = {"dtype": "BF16", "shape": list(shape), "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for name, shape in names_and_shapes:
+            values = torch.ones(shape) if len(shape) == 1 else torch.randn(shape) * 0.02
+            file.write(values.to(torch.bfloat16).view(torch.int16).numpy().tobytes())
+
+
+def make_model(directory):
+    torch.manual_seed(1)
+    write_files(directory, CONFIG)
+    shards = list(tensors())
+    names = {}
+    for number, shard in enumerate(shards, 1):
+        file = f"model-{number:05}-of-{len(shards):05}.safetensors"
+        write_shard(directory / file, shard)
+        names.update({name: file for name, _ in shard})
+    (directory / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": names}))
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./dev bench adapters", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=4, help="of each form; the first one does not count for the speed")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--no-checkpointing", dest="checkpointing", action="store_false")
+    options = parser.parse_args()
+    if options.steps < 2:
+        parser.error("--steps: at least 2")
+    figures = []
+    with tempfile.TemporaryDirectory(prefix="wattle-adapters-") as work:
+        model, text = pathlib.Path(work) / "model", pathlib.Path(work) / "text.txt"
+        make_model(model)
+        text.write_text(TEXT)
+        for form, fields in FORMS.items():
+            spec = {"finetune": {"steps": options.steps, "batchSize": 1, "sequenceLength": 512, "learningRate": 1e-4,
+                                 "activationCheckpointing": options.checkpointing,
+                                 "lora": {"rank": 16, "alpha": 32, "targets": ["all-linear"]}, **fields}}
+            with tempfile.TemporaryDirectory(dir=work) as directory:
+                frames = run_task(directory, model, text, spec, options.threads)
+            seconds = [frame["step"]["compute_seconds"] for frame in frames if frame.get("step", {}).get("phase") == "train"]
+            peak = int(result_of(frames)["peak_memory_bytes"]) / 2**30
+            speed = 512 / statistics.median(seconds[1:])
+            print(f"{form:<10} {peak:5.2f} GiB, {speed:6.1f} tokens/s", flush=True)
+            figures.append({"key": f"{form}.tinyllama.peak_gib", "value": round(peak, 2), "unit": "GiB"})
+            figures.append({"key": f"{form}.tinyllama.tokens_per_s", "value": round(speed, 1), "unit": "tokens/s"})
+    output = ROOT / "build/bench/adapters.json"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(figures, indent=1) + "\n")
+    print(f"written: {output.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()

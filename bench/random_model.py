@@ -1,0 +1,59 @@
+# Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+"""Models with random weights, and wattle-runner tasks on them: what the benches of training share."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+RUNNER = ROOT / "build/release/bin/wattle-runner"
+TEXT = "The mast has a panel, a battery and a board; it wakes up with the sun. " * 2000
+
+
+def environment():
+    """Both engines get the same: OpenBLAS chooses its own kernels, waiting threads sleep."""
+    own = {name: value for name, value in os.environ.items() if name not in ("OPENBLAS_CORETYPE", "OMP_NUM_THREADS")}
+    own["OMP_WAIT_POLICY"] = "passive"
+    return own
+
+
+def byte_symbols():
+    """GPT-2's way to write bytes as visible characters."""
+    symbols, following = {}, 256
+    for byte in range(256):
+        printable = 33 <= byte <= 126 or (byte >= 161 and byte != 173)
+        symbols[chr(byte if printable else following)] = byte
+        following += 0 if printable else 1
+    return symbols
+
+
+def write_files(directory, config):
+    """A model directory without weights; its tokens are bytes."""
+    directory.mkdir(parents=True)
+    (directory / "config.json").write_text(json.dumps({**config, "bos_token_id": 256, "eos_token_id": 256}))
+    (directory / "vocab.json").write_text(json.dumps({**byte_symbols(), "<|endoftext|>": 256}))
+    (directory / "merges.txt").write_text("#version: 0.2\n")
+
+
+def make_model(directory, config):
+    """The same with random weights."""
+    write_files(directory, config)
+    subprocess.run([RUNNER, "--initialize", directory, "--seed", "1"], check=True)
+
+
+def run_task(directory, model, text, spec, threads):
+    """A whole job in a fresh process, with its files in `directory`; returns its frames."""
+    task = {"modelDirectory": str(model), "dataFile": str(text), "workDirectory": f"{directory}/work",
+            "outputDirectory": f"{directory}/output", "threads": threads, "spec": spec}
+    path = pathlib.Path(directory) / "task.json"
+    path.write_text(json.dumps(task))
+    done = subprocess.run([RUNNER, "--task", path, "--json"], capture_output=True, text=True, env=environment(), check=False)
+    if done.returncode != 0:
+        sys.exit(f"wattle-runner failed: {(done.stderr.strip() or 'no message').splitlines()[-1]}")
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def result_of(frames):
+    return next(frame["result"] for frame in frames if "result" in frame)
