@@ -24,6 +24,7 @@
 #include "artifacts/blob_store.h"
 #include "base/clock.h"
 #include "base/host_port.h"
+#include "base/standard_output.h"
 #include "base/status_macros.h"
 #include "coordinator/backup.h"
 #include "coordinator/estimate_memory.h"
@@ -37,6 +38,7 @@
 
 namespace {
 
+using wattle::AfterOutput;
 using wattle::WithContext;
 
 constexpr char kExamples[] =
@@ -318,7 +320,7 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {  // --help, --version
-    return app.exit(asked);
+    return AfterOutput("wattle-coordinator", app.exit(asked));
   } catch (const CLI::ParseError& error) {
     return Report(
         absl::InvalidArgumentError(absl::StrCat(error.what(), "; see wattle-coordinator --help")));
@@ -334,7 +336,7 @@ int main(int argc, char** argv) {
     if (done.ok()) {
       std::printf("backup of %s is in %s\n", backup_from.c_str(), backup_to.c_str());
     }
-    return Report(WithContext("backup", done));
+    return AfterOutput("wattle-coordinator", Report(WithContext("backup", done)));
   }
   if (restore->parsed()) {
     const absl::StatusOr<std::string> done =
@@ -343,7 +345,7 @@ int main(int argc, char** argv) {
     if (done.ok()) {
       std::printf("%s", done->c_str());
     }
-    return Report(WithContext("restore", done.status()));
+    return AfterOutput("wattle-coordinator", Report(WithContext("restore", done.status())));
   }
   if (options.data_directory.empty()) {
     return Report(absl::InvalidArgumentError(

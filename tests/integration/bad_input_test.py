@@ -185,6 +185,14 @@ class BadInput(Scene):
                 self.assertIn(says, done.stderr)
                 self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
 
+    def test_an_answer_that_cannot_be_written_is_an_error(self):
+        for command in (["wattle-coordinator", "--help"], ["wattle-worker", "--version"], ["wattle-worker", "probe", "--json"],
+                        ["wattle-runner", "--check-device", "cpu"]):
+            with open("/dev/full", "w") as full:
+                done = subprocess.run([BIN / command[0], *command[1:]], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+            self.assertEqual(done.returncode, 1, command)
+            self.assertRegex(done.stderr, rf"^{command[0]}.*: cannot write to standard output: No space left on device\n$")
+
     def test_a_runner_without_cuda_is_told_when_the_worker_starts(self):
         board = self.fleet.directory / "board"  # A machine that has the driver.
         (board / "dev").mkdir(parents=True)

@@ -15,6 +15,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/host_port.h"
+#include "base/standard_output.h"
 #include "base/status_macros.h"
 #include "worker/agent/sensor_settings.h"
 
@@ -175,9 +176,9 @@ std::optional<int> ParseCommandLine(int argc, char** argv, const std::string& ve
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& help) {
-    return app.exit(help);
+    return AfterOutput("wattle-worker", app.exit(help));
   } catch (const CLI::CallForVersion& asked) {
-    return app.exit(asked);
+    return AfterOutput("wattle-worker", app.exit(asked));
   } catch (const CLI::ParseError& error) {
     std::fprintf(stderr, "wattle-worker: %s; see wattle-worker --help\n", error.what());
     return 2;

@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/clock.h"
+#include "base/standard_output.h"
 #include "telemetry/sensors/registry.h"
 #include "worker/agent/probe.h"
 #include "worker/agent/record_sensors.h"
@@ -44,7 +45,7 @@ int RunProbe(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& help) {
-    return app.exit(help);
+    return AfterOutput("wattle-worker probe", app.exit(help));
   } catch (const CLI::ParseError& error) {
     std::fprintf(stderr, "wattle-worker probe: %s; see wattle-worker probe --help\n", error.what());
     return 2;
@@ -66,7 +67,7 @@ int RunProbe(int argc, char** argv) {
   const std::vector<ProbedSource> sources =
       ProbeSources(telemetry::DiscoverSources(root, entries), Clock::Real());
   std::fputs((json ? ProbeJson(sources) : ProbeText(sources)).c_str(), stdout);
-  return 0;
+  return AfterOutput("wattle-worker probe", 0);
 }
 
 }  // namespace wattle::agent

@@ -20,6 +20,7 @@
 #include "google/protobuf/util/json_util.h"
 
 #include "base/file.h"
+#include "base/standard_output.h"
 #include "wattle/v1/runner.pb.h"
 #include "worker/engine/model_job.h"
 #include "worker/runner/frame_channel.h"
@@ -152,7 +153,7 @@ int Main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {  // --help, --version
-    return app.exit(asked);
+    return wattle::AfterOutput("wattle-runner", app.exit(asked));
   } catch (const CLI::ParseError& error) {
     std::fprintf(stderr, "wattle-runner: %s; see wattle-runner --help\n", error.what());
     return kExitUsage;
@@ -160,7 +161,7 @@ int Main(int argc, char** argv) {
   if (!device.empty()) {
     const absl::Status usable = wattle::engine::CheckDevice(device);
     std::printf("%s\n", usable.ok() ? "ok" : std::string(usable.message()).c_str());
-    return 0;
+    return wattle::AfterOutput("wattle-runner", 0);
   }
   if (!initialize_directory.empty()) {
     const absl::Status status =
