@@ -46,9 +46,10 @@ models::MemoryWorkload WorkloadOf(const v1::JobSpec& spec, int64_t max_positions
         workload.adapter_rank = AdapterRankOf(finetune.lora());
         workload.adapter_targets.assign(finetune.lora().targets().begin(),
                                         finetune.lora().targets().end());
-        // Without a wish the files decide; FP32 is the largest that they can be.
-        workload.recipe = RecipeOf(finetune, kNoQuantization);
       }
+      // With adapters the frozen weights' form, of which FP32 is the largest; without them the one
+      // that training rounds to.
+      workload.recipe = RecipeOf(finetune, kNoQuantization);
       break;
     }
     case v1::JobSpec::kEvaluate: {

@@ -87,23 +87,37 @@ int64_t LogitsBytes(const DecoderConfig& config, int64_t rows) {
   return kLossBuffers * std::min(rows, kLossRows) * config.vocabulary * kFloatBytes;
 }
 
+// The format of a tensor under a recipe; FP32 for what recipes do not speak of.
+v1::TensorFormat FormatIn(const v1::QuantizationRecipe& recipe, const DecoderConfig& config,
+                          const ModelTensor& tensor) {
+  const bool is_tokens = tensor.slot == Slot::kTokens;
+  if (tensor.is_multiplied(config)) {
+    return MatrixFormat(recipe, tensor.name, is_tokens || tensor.slot == Slot::kHead);
+  }
+  return is_tokens ? EmbeddingFormat(recipe) : EmbeddingFormat({});
+}
+
 // Every tensor in the form that the recipe gives it.
 int64_t StoredWeightsBytes(const DecoderConfig& config, const v1::QuantizationRecipe& recipe) {
   double size = 0.0;
   for (const ModelTensor& tensor : ModelTensors(config)) {
-    const bool multiplied = tensor.is_multiplied(config);
-    const bool is_tokens = tensor.slot == Slot::kTokens && tensor.part == Part::kWeight;
-    if (!multiplied && !is_tokens) {
-      size += static_cast<double>(tensor.element_count() * kFloatBytes);
-      continue;
-    }
-    const v1::TensorFormat format =
-        multiplied ? MatrixFormat(recipe, tensor.name, is_tokens || tensor.slot == Slot::kHead)
-                   : EmbeddingFormat(recipe);
-    size += StoredBytes(format, static_cast<double>(tensor.shape[0]),
-                        static_cast<double>(tensor.shape[1]));
+    size += tensor.is_matrix() ? StoredBytes(FormatIn(recipe, config, tensor),
+                                             static_cast<double>(tensor.shape[0]),
+                                             static_cast<double>(tensor.shape[1]))
+                               : static_cast<double>(tensor.element_count() * kFloatBytes);
   }
   return static_cast<int64_t>(size);
+}
+
+// The matrices that the recipe quantizes, in FP32 (worker/engine/train/rounded_weights.h).
+int64_t RoundedMatricesBytes(const DecoderConfig& config, const v1::QuantizationRecipe& recipe) {
+  int64_t size = 0;
+  for (const ModelTensor& tensor : ModelTensors(config)) {
+    const bool is_float =
+        !tensor.is_matrix() || FormatName(FormatIn(recipe, config, tensor)) == "fp32";
+    size += is_float ? 0 : tensor.element_count() * kFloatBytes;
+  }
+  return size;
 }
 
 int64_t LargestTensorBytes(const DecoderConfig& config) {
@@ -232,7 +246,9 @@ absl::StatusOr<MemoryEstimate> EstimateMemory(const DecoderConfig& config,
   estimate.runtime_bytes = kRuntimeBytes;
   switch (workload.task) {
     case MemoryTask::kFinetune:
-      estimate.weights_bytes = trained.frozen_bytes + trained.trained_bytes;
+      estimate.weights_bytes =
+          trained.frozen_bytes + trained.trained_bytes +
+          (workload.adapter_rank > 0 ? 0 : RoundedMatricesBytes(config, workload.recipe));
       estimate.gradients_bytes = trained.trained_bytes;
       estimate.optimizer_bytes = 2 * trained.trained_bytes;
       estimate.activations_bytes = WithAllocatorShare(

@@ -54,6 +54,20 @@ TEST(MemoryEstimateTest, FinetuneHoldsFourCopiesOfTheWeights) {
   EXPECT_LT(estimate->total_bytes(), 2867LL << 20);
 }
 
+TEST(MemoryEstimateTest, QuantizationAwareTrainingHasItsMatricesTwice) {
+  const auto weights = [](const char* identity) {
+    const auto estimate = EstimateMemory(Gpt2Small(), {.task = MemoryTask::kFinetune,
+                                                       .batch = 1,
+                                                       .sequence_tokens = 256,
+                                                       .recipe = Recipe(identity)});
+    EXPECT_THAT(estimate, IsOk());
+    return estimate.ok() ? estimate->weights_bytes : 0;
+  };
+  constexpr int64_t kMatrices = (84934656LL + 38597376LL) * 4;  // of the layers, and the head
+  EXPECT_EQ(weights("int4-g64") - weights("none"), kMatrices);
+  EXPECT_EQ(weights("int8+head=fp32") - weights("none"), 84934656LL * 4);
+}
+
 TEST(MemoryEstimateTest, AdaptersAloneHaveGradientsAndMoments) {
   MemoryWorkload workload = {.task = MemoryTask::kFinetune,
                              .batch = 1,

@@ -155,10 +155,15 @@ INSTANTIATE_TEST_SUITE_P(
         SpecCase{"EmptyAdapterTarget",
                  [](auto& spec) { spec.mutable_finetune()->mutable_lora()->add_targets(""); },
                  kInvalid, "finetune.lora.targets: one of the names is empty"},
+        SpecCase{"RoundedToAdaptive",
+                 [](auto& spec) {
+                   spec.mutable_finetune()->set_quantization(v1::QUANTIZATION_ADAPTIVE);
+                 },
+                 kInvalid, "finetune.quantization: adaptive"},
         SpecCase{
-            "QuantizedWithoutAdapters",
-            [](auto& spec) { spec.mutable_finetune()->set_quantization(v1::QUANTIZATION_NF4); },
-            kInvalid, "add a lora section"},
+            "RoundedToInt4",
+            [](auto& spec) { spec.mutable_finetune()->set_quantization(v1::QUANTIZATION_INT4); },
+            absl::StatusCode::kOk, ""},
         SpecCase{"AdaptersBesideAdaptive",
                  [](auto& spec) {
                    spec.mutable_finetune()->mutable_lora();

@@ -217,16 +217,12 @@ absl::Status CheckRunQuantization(absl::string_view prefix, const Spec& spec) {
 
 constexpr int kTargetsMax = 64;
 
-// Adapters, and the form of the weights beside them.
+// Adapters, and the form of the weights beside them, or the one that training rounds to.
 absl::Status CheckAdapters(const v1::FinetuneSpec& finetune) {
   WATTLE_RETURN_IF_ERROR(CheckRunQuantization("finetune.", finetune));
   WATTLE_ASSIGN_OR_RETURN(const std::string quantization, QuantizationOf("finetune.", finetune));
   if (!finetune.has_lora()) {
-    return quantization.empty()
-               ? absl::OkStatus()
-               : absl::InvalidArgumentError(
-                     "finetune.quantization: weights that are trained are FP32; add a lora "
-                     "section to train adapters beside quantized weights, or leave it out");
+    return absl::OkStatus();
   }
   const v1::LoraSpec& lora = finetune.lora();
   if (lora.targets_size() > kTargetsMax) {

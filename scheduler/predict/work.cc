@@ -144,7 +144,7 @@ absl::Status SetFinetuneMethod(const v1::FinetuneSpec& spec, absl::Span<const In
                                WorkAmount* work) {
   work->signature.set_activation_checkpointing(spec.activation_checkpointing());
   if (!spec.has_lora()) {
-    return absl::OkStatus();
+    return SetQuantization(spec, {}, work);  // Of quantization-aware training; else FP32.
   }
   work->signature.set_adapter_rank(AdapterRankOf(spec.lora()));
   WATTLE_RETURN_IF_ERROR(SetQuantization(spec, inputs, work));

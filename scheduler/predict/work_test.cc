@@ -97,7 +97,10 @@ TEST(WorkTest, FinetuneSignatureTellsTheMethod) {
   EXPECT_EQ(work_of(lora).signature.adapter_rank(), 8);
   EXPECT_EQ(work_of(qlora).signature.method(), v1::METHOD_FINETUNE_QLORA);
   EXPECT_EQ(work_of(qlora).signature.quantization(), "nf4-g64");
-  const std::vector<v1::JobSpec> specs = {full, lora, qlora, wider, recomputed};
+  v1::JobSpec aware = full;
+  aware.mutable_finetune()->set_quantization(v1::QUANTIZATION_INT4);
+  EXPECT_EQ(work_of(aware).signature.method(), v1::METHOD_FINETUNE_FULL);
+  const std::vector<v1::JobSpec> specs = {full, lora, qlora, wider, recomputed, aware};
   for (size_t a = 0; a < specs.size(); ++a) {
     for (size_t b = 0; b < specs.size(); ++b) {
       EXPECT_EQ(SameWorkload(work_of(specs[a]).signature, work_of(specs[b]).signature), a == b)

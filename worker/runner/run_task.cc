@@ -215,6 +215,9 @@ class JobRunner {
     SetWork(work, MethodOf(settings, result.quantization()), v1::WORK_UNIT_TRAINING_TOKEN,
             done.work.tokens);
     work.mutable_signature()->set_activation_checkpointing(settings.activation_checkpointing);
+    if (!settings.lora.has_value() && settings.model.recipe.has_value()) {
+      work.mutable_signature()->set_quantization(RecipeIdentity(*settings.model.recipe));
+    }
     if (settings.lora.has_value()) {
       work.mutable_signature()->set_adapter_rank(static_cast<int32_t>(settings.lora->rank));
     }

@@ -123,8 +123,6 @@ absl::StatusOr<JobSettings> FinetuneOf(const v1::RunnerTask& task) {
   WATTLE_ASSIGN_OR_RETURN(settings.model.recipe, RecipeOf(spec));
   if (spec.has_lora()) {
     settings.lora = LoraOf(spec);
-  } else if (settings.model.recipe.has_value()) {
-    return absl::FailedPreconditionError("quantization: weights that are trained are FP32");
   }
   return settings;
 }

@@ -63,13 +63,17 @@ CheckpointIdentity IdentityOf(const FinetuneSettings& settings, const Trainer& t
                                lora.rank, lora.alpha, lora.dropout,
                                absl::StrJoin(lora.targets, " "), quantization);
   }
+  const std::string rounded =
+      settings.lora.has_value() || !settings.model.recipe.has_value()
+          ? ""
+          : absl::StrCat(", rounded to ", RecipeIdentity(*settings.model.recipe));
   return {.job = absl::StrFormat(
               "steps %d, batch %d x %d, seed %d, data %016x, rate %.17g, warm-up %d, shape %d, "
-              "beta %.17g %.17g, epsilon %.17g, decay %.17g, clip %.17g%s",
+              "beta %.17g %.17g, epsilon %.17g, decay %.17g, clip %.17g%s%s",
               trainer.total_steps(), settings.batch_size, settings.accumulation_steps,
               settings.seed, data_fingerprint, settings.learning_rate, settings.warmup_steps,
               static_cast<int>(settings.learning_rate_shape), adamw.beta1, adamw.beta2,
-              adamw.epsilon, adamw.weight_decay, adamw.clip_norm, adapters),
+              adamw.epsilon, adamw.weight_decay, adamw.clip_norm, adapters, rounded),
           .build = absl::StrCat(EngineVersion(), ", threads ", settings.threads)};
 }
 
@@ -105,6 +109,10 @@ class FinetuneRun {
     if (!settings_.lora.has_value()) {
       WATTLE_ASSIGN_OR_RETURN(state_.model, LoadForTraining(settings_.model, sink_));
       state_.layout = TrainableLayout(state_.model.parameters);
+      if (settings_.model.recipe.has_value()) {
+        WATTLE_ASSIGN_OR_RETURN(state_.rounded,
+                                RoundedWeights::Make(state_.model, *settings_.model.recipe));
+      }
       return absl::OkStatus();
     }
     WATTLE_ASSIGN_OR_RETURN(state_.model, LoadFrozen(settings_.model, sink_));
@@ -245,7 +253,7 @@ class FinetuneRun {
     }
     HeldoutSink sink(sink_);
     const auto figures =
-        LossOverExamples(state_.model.decoder, heldout_.pool, settings_.batch_size, sink);
+        LossOverExamples(state_.ForPasses(), heldout_.pool, settings_.batch_size, sink);
     WATTLE_RETURN_IF_ERROR(Obey(sink.decision()));
     WATTLE_RETURN_IF_ERROR(figures.status());
     state_.counters.heldout_last = figures->loss;

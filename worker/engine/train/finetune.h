@@ -22,6 +22,8 @@
 namespace wattle::engine {
 
 struct FinetuneSettings {
+  // With lora its recipe is the form of the frozen weights; without, the one that each step rounds
+  // to (rounded_weights.h).
   ModelJob model;
   std::string data;
   std::string heldout_data;    // empty: no held-out loss

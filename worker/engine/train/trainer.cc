@@ -80,6 +80,7 @@ absl::StatusOr<StepReport> Trainer::Step() {
   }
   StepReport report{.phase = Phase::kTrain, .step = step, .steps_total = total_steps_};
   gradients_.zero_();
+  const Decoder& decoder = state_.ForPasses();
   double loss_sum = 0.0;
   const double scale = 1.0 / static_cast<double>(std::max<int64_t>(1, predicted));
   const absl::Span<const size_t> all(drawn);
@@ -90,7 +91,7 @@ absl::StatusOr<StepReport> Trainer::Step() {
     const DropoutState dropout{
         .active = true, .seed = settings_.seed, .counter = counters.random_counter++};
     loss_sum += LossSumAndGradients(
-        state_.model.decoder, batch, dropout, scale, gradient_views_,
+        decoder, batch, dropout, scale, gradient_views_,
         settings_.activation_checkpointing ? KeptActivations::kInputs : KeptActivations::kAll);
     report.tokens += batch.batch * batch.length;
     report.real_tokens += batch.real_tokens;

@@ -14,6 +14,7 @@
 #include "worker/engine/progress.h"
 #include "worker/engine/train/adapters.h"
 #include "worker/engine/train/optimizer.h"
+#include "worker/engine/train/rounded_weights.h"
 
 namespace wattle::engine {
 
@@ -37,11 +38,21 @@ struct TrainedValues {
 };
 
 struct TrainingState {
-  LoadedModel model;                 // FP32, or beside adapters in any form
-  std::optional<Adapters> adapters;  // attached to the model; the model's own weights stay
-  ArenaLayout layout;                // of gradients and moments: the trainable parameters
+  LoadedModel model;                      // FP32, or beside adapters in any form
+  std::optional<Adapters> adapters;       // attached to the model; the model's own weights stay
+  std::optional<RoundedWeights> rounded;  // of quantization-aware training
+  ArenaLayout layout;                     // of gradients and moments: the trainable parameters
   OptimizerMoments moments;
   TrainingCounters counters;
+
+  // What a pass of the model computes with, as the weights are now.
+  const Decoder& ForPasses() {
+    if (!rounded.has_value()) {
+      return model.decoder;
+    }
+    rounded->Refresh(model);
+    return rounded->decoder();
+  }
 
   [[nodiscard]] TrainedValues trained() const {
     if (adapters.has_value()) {
