@@ -12,6 +12,9 @@ if(WATTLE_SANITIZE)
   add_compile_options(-fsanitize=${WATTLE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${WATTLE_SANITIZE})
   if(WATTLE_SANITIZE MATCHES thread)
+    # Under this macro protobuf's map_field.h adds members that the system's library does not have, and a google.protobuf.Struct
+    # crashes. libstdc++ reads its own macro, which follows from the first one.
+    add_compile_options(-U__SANITIZE_THREAD__ -D_GLIBCXX_TSAN=1)
     # A program must load this library before every other, so that it stands in front of the symbols of Abseil and gRPC.
     add_library(wattle_tsan_order SHARED ${CMAKE_CURRENT_LIST_DIR}/tsan_abseil.cc ${CMAKE_CURRENT_LIST_DIR}/tsan_grpc.cc)
     target_link_libraries(wattle_tsan_order PRIVATE ${CMAKE_DL_LIBS})

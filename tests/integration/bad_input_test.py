@@ -191,7 +191,7 @@ class BadInput(Scene):
             with open("/dev/full", "w") as full:
                 done = subprocess.run([BIN / command[0], *command[1:]], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
             self.assertEqual(done.returncode, 1, command)
-            self.assertRegex(done.stderr, rf"^{command[0]}.*: cannot write to standard output: No space left on device\n$")
+            self.assertRegex(done.stderr, rf"^{command[0]}.*: cannot write the answer to standard output; is the disk full\?\n$")
 
     def test_a_runner_without_cuda_is_told_when_the_worker_starts(self):
         board = self.fleet.directory / "board"  # A machine that has the driver.
