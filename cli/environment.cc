@@ -16,6 +16,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 
+#include "base/standard_output.h"
+
 namespace wattle::cli {
 namespace {
 
@@ -42,10 +44,9 @@ TextStyle StyleOf(int descriptor) {
   if (!style.is_terminal) {
     return style;
   }
+  style.width_columns = TerminalColumns(descriptor);
   winsize size = {};
-  // A terminal that does not tell its size gets 80 columns.
-  style.width_columns =
-      ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+  ioctl(descriptor, TIOCGWINSZ, &size);
   style.height_rows = size.ws_row;
   style.colour = Variable("NO_COLOR").empty();
   return style;

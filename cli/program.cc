@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <sstream>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -17,6 +18,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/nearest_word.h"
+#include "base/standard_output.h"
 
 namespace wattle::cli {
 namespace {
@@ -166,7 +168,10 @@ std::optional<int> Parse(CLI::App* app, const std::vector<std::string>& argument
     app->parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
     return std::nullopt;
   } catch (const CLI::Success& help) {  // --help, --version
-    return app->exit(help, *environment.out, *environment.err);
+    std::ostringstream text;
+    const int code = app->exit(help, text, *environment.err);
+    *environment.out << WrapHelp(text.str(), environment.style.width_columns);
+    return code;
   } catch (const CLI::ParseError& error) {
     const CommandLine line = Named(app);
     if (line.unknown.empty()) {

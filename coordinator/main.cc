@@ -8,7 +8,9 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -320,7 +322,9 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {  // --help, --version
-    return AfterOutput("wattle-coordinator", app.exit(asked));
+    std::ostringstream help;
+    app.exit(asked, help, std::cerr);
+    return wattle::PrintHelp("wattle-coordinator", help.str());
   } catch (const CLI::ParseError& error) {
     return Report(
         absl::InvalidArgumentError(absl::StrCat(error.what(), "; see wattle-coordinator --help")));

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <iostream>
 #include <iterator>
+#include <sstream>
 #include <system_error>
 #include <utility>
 
@@ -175,10 +176,10 @@ std::optional<int> ParseCommandLine(int argc, char** argv, const std::string& ve
   Declare(app, config, &raw);
   try {
     app.parse(argc, argv);
-  } catch (const CLI::CallForHelp& help) {
-    return AfterOutput("wattle-worker", app.exit(help));
-  } catch (const CLI::CallForVersion& asked) {
-    return AfterOutput("wattle-worker", app.exit(asked));
+  } catch (const CLI::Success& asked) {  // --help, --version
+    std::ostringstream help;
+    app.exit(asked, help, std::cerr);
+    return PrintHelp("wattle-worker", help.str());
   } catch (const CLI::ParseError& error) {
     std::fprintf(stderr, "wattle-worker: %s; see wattle-worker --help\n", error.what());
     return 2;

@@ -2,6 +2,8 @@
 #include "worker/agent/probe_command.h"
 
 #include <cstdio>
+#include <iostream>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -44,8 +46,10 @@ int RunProbe(int argc, char** argv) {
   app.add_flag("--json", json, "For scripts");
   try {
     app.parse(argc, argv);
-  } catch (const CLI::CallForHelp& help) {
-    return AfterOutput("wattle-worker probe", app.exit(help));
+  } catch (const CLI::Success& asked) {  // --help
+    std::ostringstream help;
+    app.exit(asked, help, std::cerr);
+    return PrintHelp("wattle-worker probe", help.str());
   } catch (const CLI::ParseError& error) {
     std::fprintf(stderr, "wattle-worker probe: %s; see wattle-worker probe --help\n", error.what());
     return 2;

@@ -12,6 +12,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <iostream>
+#include <sstream>
 #include <string>
 
 #include "CLI/CLI.hpp"
@@ -153,7 +155,9 @@ int Main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {  // --help, --version
-    return wattle::AfterOutput("wattle-runner", app.exit(asked));
+    std::ostringstream help;
+    app.exit(asked, help, std::cerr);
+    return wattle::PrintHelp("wattle-runner", help.str());
   } catch (const CLI::ParseError& error) {
     std::fprintf(stderr, "wattle-runner: %s; see wattle-runner --help\n", error.what());
     return kExitUsage;
