@@ -20,6 +20,7 @@ namespace {
 constexpr int kColumnsDefault = 80;
 // A description narrower than this is not worth an indent.
 constexpr size_t kDescriptionColumnsMin = 24;
+constexpr size_t kNarrowIndent = 4;
 
 // Where the text of a line begins, or the description beside a name: "  --name TEXT   Description".
 size_t TextColumn(absl::string_view line) {
@@ -29,6 +30,7 @@ size_t TextColumn(absl::string_view line) {
 }
 
 void AppendWrapped(absl::string_view line, size_t columns, std::string* out) {
+  line = absl::StripTrailingAsciiWhitespace(line);
   size_t begin = line.find_first_not_of(' ');
   if (line.size() <= columns || begin == absl::string_view::npos) {
     out->append(line.data(), line.size());
@@ -36,7 +38,11 @@ void AppendWrapped(absl::string_view line, size_t columns, std::string* out) {
   }
   size_t indent = TextColumn(line);
   if (indent + kDescriptionColumnsMin > columns) {
-    indent = begin + 2;
+    indent = begin == 0 ? 0 : kNarrowIndent;
+    if (begin > indent) {
+      line.remove_prefix(begin - indent);
+      begin = indent;
+    }
   }
   size_t width = columns;
   while (line.size() > width) {
