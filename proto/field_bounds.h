@@ -4,8 +4,6 @@
 #ifndef WATTLE_PROTO_FIELD_BOUNDS_H_
 #define WATTLE_PROTO_FIELD_BOUNDS_H_
 
-#include <string>
-
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"

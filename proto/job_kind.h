@@ -2,8 +2,8 @@
 //
 // The kinds of jobs: a table of what generic code must know of each. A new kind is a section of
 // JobSpec (spec.proto), a row here, and its own work in five places: its checks
-// (coordinator/core/validate_spec.cc), its bounds (scheduler/predict/spec_bounds.cc), its amount of
-// work (scheduler/predict/work.cc), its memory (coordinator/estimate_memory.cc) and its settings
+// (coordinator/core/validate_spec.cc), its bounds (proto/spec_bounds.cc), its amount of work
+// (scheduler/predict/work.cc), its memory (coordinator/estimate_memory.cc) and its settings
 // (worker/runner/task_settings.cc). Thread-safe.
 #ifndef WATTLE_PROTO_JOB_KIND_H_
 #define WATTLE_PROTO_JOB_KIND_H_

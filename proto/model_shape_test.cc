@@ -7,25 +7,15 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
+#include "proto/gpt2_shape_for_test.h"
 
 namespace wattle {
 namespace {
 
 using ::testing::HasSubstr;
 
-v1::ModelShape Gpt2Small() {
-  v1::ModelShape shape;
-  shape.set_architecture("gpt2");
-  shape.set_layers(12);
-  shape.set_width(768);
-  shape.set_heads(12);
-  shape.set_vocabulary_size(50257);
-  shape.set_context_length(1024);
-  return shape;
-}
-
 TEST(ModelShapeTest, Gpt2SmallHasItsPublishedParameterCount) {
-  EXPECT_DOUBLE_EQ(ParameterCount(Gpt2Small()), 124439808);
+  EXPECT_DOUBLE_EQ(ParameterCount(Gpt2Shape()), 124439808);
 }
 
 TEST(ModelShapeTest, TinyLlamaHasItsPublishedParameterCount) {
@@ -47,7 +37,7 @@ TEST(ModelShapeTest, TinyLlamaHasItsPublishedParameterCount) {
 }
 
 TEST(ModelShapeTest, AnUnknownFamilyIsRefusedWithTheKnownOnes) {
-  v1::ModelShape shape = Gpt2Small();
+  v1::ModelShape shape = Gpt2Shape();
   shape.set_architecture("bloom");
   EXPECT_THAT(CheckModelShape(shape, "f"),
               StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("gpt2, gpt_neox")));
@@ -67,9 +57,9 @@ TEST(ModelShapeTest, NonsenseIsRefusedByField) {
       {[](v1::ModelShape* s) { s->set_vocabulary_size(0); }, "f.model_shape.vocabulary_size"},
       {[](v1::ModelShape* s) { s->set_context_length(0); }, "f.model_shape.context_length"},
   };
-  EXPECT_THAT(CheckModelShape(Gpt2Small(), "f.model_shape"), IsOk());
+  EXPECT_THAT(CheckModelShape(Gpt2Shape(), "f.model_shape"), IsOk());
   for (const Case& test : kCases) {
-    v1::ModelShape shape = Gpt2Small();
+    v1::ModelShape shape = Gpt2Shape();
     test.change(&shape);
     EXPECT_THAT(CheckModelShape(shape, "f.model_shape"),
                 StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(test.field)));

@@ -10,6 +10,7 @@
 
 #include "absl/time/time.h"
 
+#include "proto/gpt2_shape_for_test.h"
 #include "scheduler/place/snapshot.h"
 
 namespace wattle::scheduler {
@@ -43,17 +44,6 @@ inline void SetBattery(double capacity_wh, double charge, DeviceView* view) {
   view->device.mutable_info()->set_battery_capacity_wh(capacity_wh);
   view->device.mutable_heartbeat()->set_has_battery(true);
   view->device.mutable_heartbeat()->set_state_of_charge_ratio(charge);
-}
-
-inline v1::ModelShape Gpt2Shape(int layers) {
-  v1::ModelShape shape;
-  shape.set_architecture("gpt2");
-  shape.set_layers(layers);
-  shape.set_width(768);
-  shape.set_heads(12);
-  shape.set_vocabulary_size(50257);
-  shape.set_context_length(1024);
-  return shape;
 }
 
 // The papers' workload: 10,000 examples, two epochs, unspecified batch and length.

@@ -9,6 +9,7 @@
 #include "base/status_matchers.h"
 #include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/place.h"
+#include "scheduler/predict/receipt_for_test.h"
 #include "scheduler/predict/work.h"
 #include "scheduler/profiles/profile_table.h"
 
@@ -38,21 +39,8 @@ DeviceView Board(const std::string& name = "board") {
 void Learn(const std::string& mode, double seconds, double watts, ProfileTable* table) {
   const JobView job = RealJob("j1", kExamples);
   const WorkAmount work = WorkOf(job.spec, job.inputs, *table).value();
-  v1::Receipt receipt;
-  receipt.set_attempt_id("j1.1");
+  v1::Receipt receipt = MeasuredReceipt(work, seconds, watts);
   receipt.set_power_mode(mode);
-  v1::EnergyMeasurement& run = *receipt.mutable_run();
-  run.set_seconds(seconds);
-  run.set_mean_power_watts(watts);
-  run.set_coverage_ratio(1);
-  run.set_source(v1::ENERGY_SOURCE_INA3221);
-  v1::WorkDone& done = *receipt.mutable_work();
-  *done.mutable_signature() = work.signature;
-  done.set_unit(work.unit);
-  done.set_units(work.units);
-  done.set_tokens(static_cast<int64_t>(work.units));
-  done.set_examples(static_cast<int64_t>(work.examples));
-  done.set_steps(static_cast<int64_t>(work.steps));
   // Three runs each: a row of a device that was measured well.
   for (int i = 0; i < 3; ++i) {
     for (const v1::ProfileRow& row :

@@ -268,16 +268,21 @@ const Case kCases[] = {
      "deadline", "feasible with a deadline", true},
 };
 
+// The placements of the case's one job on its one device.
+std::vector<QueuePlacement> PlacementsOf(const Case& test, const ProfileTable& priors) {
+  Situation situation;
+  test.change(&situation);
+  Snapshot snapshot = MakeSnapshot({situation.device}, priors);
+  snapshot.policies = situation.policies;
+  snapshot.queue = {situation.job};
+  return PlanQueue(snapshot);
+}
+
 TEST(RuleTest, EachRuleRefusesWithItsReason) {
   const ProfileTable priors = ProfileTable::Priors();
   for (const Case& test : kCases) {
     SCOPED_TRACE(test.name);
-    Situation situation;
-    test.change(&situation);
-    Snapshot snapshot = MakeSnapshot({situation.device}, priors);
-    snapshot.policies = situation.policies;
-    snapshot.queue = {situation.job};
-    const std::vector<QueuePlacement> placements = PlanQueue(snapshot);
+    const std::vector<QueuePlacement> placements = PlacementsOf(test, priors);
     ASSERT_EQ(placements.size(), 1U);
     const v1::Placement& placement = placements[0].placement;
     ASSERT_EQ(placement.best_size(), 1);
@@ -303,12 +308,7 @@ TEST(RuleTest, EveryRefusalHasARemedyAndNoIdentifier) {
   std::set<std::string> told;
   for (const Case& test : kCases) {
     SCOPED_TRACE(test.name);
-    Situation situation;
-    test.change(&situation);
-    Snapshot snapshot = MakeSnapshot({situation.device}, priors);
-    snapshot.policies = situation.policies;
-    snapshot.queue = {situation.job};
-    const std::vector<QueuePlacement> placements = PlanQueue(snapshot);
+    const std::vector<QueuePlacement> placements = PlacementsOf(test, priors);
     const v1::Candidate& candidate = placements.at(0).placement.best(0);
     if (candidate.feasible()) {
       continue;

@@ -15,6 +15,7 @@
 #include "proto/quantization_recipe.h"
 #include "scheduler/predict/model_cost.h"
 #include "scheduler/predict/predict.h"
+#include "scheduler/predict/receipt_for_test.h"
 
 namespace wattle::scheduler {
 namespace {
@@ -91,19 +92,7 @@ v1::JobSpec Finetune(const v1::ModelShape& shape, int steps, double tokens) {
 
 void Learn(const v1::Device& device, const v1::JobSpec& spec, double seconds, ProfileTable* table) {
   const WorkAmount work = WorkOf(spec, {}, *table).value();
-  v1::Receipt receipt;
-  receipt.set_attempt_id("j1.1");
-  receipt.mutable_run()->set_seconds(seconds);
-  receipt.mutable_run()->set_mean_power_watts(10);
-  receipt.mutable_run()->set_coverage_ratio(1);
-  receipt.mutable_run()->set_source(v1::ENERGY_SOURCE_EMULATED);
-  v1::WorkDone& done = *receipt.mutable_work();
-  *done.mutable_signature() = work.signature;
-  done.set_unit(work.unit);
-  done.set_units(work.units);
-  done.set_tokens(static_cast<int64_t>(work.units));
-  done.set_examples(static_cast<int64_t>(work.examples));
-  done.set_steps(static_cast<int64_t>(work.steps));
+  const v1::Receipt receipt = MeasuredReceipt(work, seconds, /*watts=*/10);
   const auto rows = LearnFromReceipt(*table, device.info(), receipt, absl::UnixEpoch());
   ASSERT_FALSE(rows.empty());
   for (const v1::ProfileRow& row : rows) {

@@ -3,36 +3,26 @@
 
 #include "gtest/gtest.h"
 
+#include "proto/gpt2_shape_for_test.h"
 #include "proto/model_shape.h"
 #include "proto/quantization_recipe.h"
 
 namespace wattle::scheduler {
 namespace {
 
-v1::ModelShape Gpt2Small() {
-  v1::ModelShape shape;
-  shape.set_architecture("gpt2");
-  shape.set_layers(12);
-  shape.set_width(768);
-  shape.set_heads(12);
-  shape.set_vocabulary_size(50257);
-  shape.set_context_length(1024);
-  return shape;
-}
-
 double BytesOf(const char* quantization) {
   v1::WorkloadSignature signature;
-  *signature.mutable_model() = Gpt2Small();
+  *signature.mutable_model() = Gpt2Shape();
   signature.set_quantization(quantization);
   return WeightBytesPerToken(signature);
 }
 
 TEST(ModelCostTest, FlopsFollowTheFormula) {
   // 12 layers x 12 x 768^2 and the head.
-  EXPECT_DOUBLE_EQ(MatmulParameterCount(Gpt2Small()), 84934656.0 + 38597376.0);
-  EXPECT_DOUBLE_EQ(ForwardFlopsPerToken(Gpt2Small(), 0), 2 * 123532032.0);
-  EXPECT_DOUBLE_EQ(TrainingFlopsPerToken(Gpt2Small(), 0), 6 * 123532032.0);
-  EXPECT_DOUBLE_EQ(ForwardFlopsPerToken(Gpt2Small(), 100) - ForwardFlopsPerToken(Gpt2Small(), 0),
+  EXPECT_DOUBLE_EQ(MatmulParameterCount(Gpt2Shape()), 84934656.0 + 38597376.0);
+  EXPECT_DOUBLE_EQ(ForwardFlopsPerToken(Gpt2Shape(), 0), 2 * 123532032.0);
+  EXPECT_DOUBLE_EQ(TrainingFlopsPerToken(Gpt2Shape(), 0), 6 * 123532032.0);
+  EXPECT_DOUBLE_EQ(ForwardFlopsPerToken(Gpt2Shape(), 100) - ForwardFlopsPerToken(Gpt2Shape(), 0),
                    4.0 * 12 * 768 * 100);
 }
 
@@ -54,7 +44,7 @@ TEST(ModelCostTest, ATokenReadsEveryMatrixInItsFormatWithItsScales) {
 
 TEST(ModelCostTest, FormatsOfSingleTensorsCount) {
   v1::WorkloadSignature signature;
-  *signature.mutable_model() = Gpt2Small();
+  *signature.mutable_model() = Gpt2Shape();
   v1::QuantizationRecipe& recipe = *signature.mutable_recipe();
   recipe = *RecipeOfIdentity("int4-g64");
   EXPECT_DOUBLE_EQ(WeightBytesPerToken(signature), BytesOf("int4-g64"));

@@ -11,8 +11,6 @@
 namespace wattle::scheduler {
 namespace {
 
-// 90 % of a normal variable lie within 1.645 standard deviations.
-constexpr double kInterval90 = 1.645;
 // An evaluated batch beside a generated token: the batch is packed and padded, and the loss of
 // each of its tokens is read back.
 constexpr double kPassesOfBatch = 4;
@@ -35,7 +33,7 @@ bool Evaluates(v1::Method method) {
          method == v1::METHOD_EVALUATE_ANSWERS;
 }
 
-// The factor e^(1.645 deviation) above the mean, less one.
+// The factor e^(kInterval90 deviation) above the mean, less one.
 double RiseAt90(double deviation) {
   return std::expm1(kInterval90 * deviation);
 }

@@ -5,7 +5,9 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
+#include "proto/gpt2_shape_for_test.h"
 #include "scheduler/predict/predict.h"
+#include "scheduler/predict/receipt_for_test.h"
 
 namespace wattle::scheduler {
 namespace {
@@ -33,13 +35,7 @@ v1::Device Board(const std::string& mode = "10W") {
 
 WorkAmount Work() {
   v1::JobSpec spec;
-  v1::ModelShape& shape = *spec.mutable_finetune()->mutable_model_shape();
-  shape.set_architecture("gpt2");
-  shape.set_layers(6);
-  shape.set_width(384);
-  shape.set_heads(6);
-  shape.set_vocabulary_size(50257);
-  shape.set_context_length(1024);
+  *spec.mutable_finetune()->mutable_model_shape() = Gpt2Shape(6, 384);
   spec.mutable_finetune()->mutable_data_shape()->set_examples(1000);
   spec.mutable_finetune()->mutable_data_shape()->set_mean_tokens_per_example(128);
   spec.mutable_finetune()->set_batch_size(8);
@@ -50,21 +46,8 @@ WorkAmount Work() {
 // 100 s at `watts` in the mode.
 void Learn(const std::string& mode, double seconds, double watts, ProfileTable* table) {
   const WorkAmount work = Work();
-  v1::Receipt receipt;
-  receipt.set_attempt_id("j1.1");
+  v1::Receipt receipt = MeasuredReceipt(work, seconds, watts);
   receipt.set_power_mode(mode);
-  v1::EnergyMeasurement& run = *receipt.mutable_run();
-  run.set_seconds(seconds);
-  run.set_mean_power_watts(watts);
-  run.set_coverage_ratio(1);
-  run.set_source(v1::ENERGY_SOURCE_INA3221);
-  v1::WorkDone& done = *receipt.mutable_work();
-  *done.mutable_signature() = work.signature;
-  done.set_unit(work.unit);
-  done.set_units(work.units);
-  done.set_tokens(static_cast<int64_t>(work.units));
-  done.set_examples(static_cast<int64_t>(work.examples));
-  done.set_steps(static_cast<int64_t>(work.steps));
   for (const v1::ProfileRow& row :
        LearnFromReceipt(*table, Board(mode).info(), receipt, absl::UnixEpoch())) {
     ASSERT_THAT(table->Put(row), IsOk());

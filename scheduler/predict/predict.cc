@@ -14,13 +14,12 @@
 #include "scheduler/predict/datasheet.h"
 #include "scheduler/predict/other_workload.h"
 #include "scheduler/predict/power_mode.h"
+#include "scheduler/predict/rate.h"
 #include "scheduler/predict/same_workload.h"
 
 namespace wattle::scheduler {
 namespace {
 
-// 90 % of a normal variable lie within 1.645 standard deviations.
-constexpr double kInterval90 = 1.645;
 // Generation is priced at max_new_tokens, and a prompt may end before. One prediction in twenty is
 // three times too high for that alone, and none is too low.
 constexpr double kEarlyEndDeviation = 0.67;

@@ -14,8 +14,10 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
+#include "proto/gpt2_shape_for_test.h"
 #include "proto/quantization_recipe.h"
 #include "scheduler/predict/model_cost.h"
+#include "scheduler/predict/receipt_for_test.h"
 #include "scheduler/predict/same_workload.h"
 #include "scheduler/predict/workload_cost.h"
 
@@ -23,17 +25,6 @@ namespace wattle::scheduler {
 namespace {
 
 using ::testing::HasSubstr;
-
-v1::ModelShape Shape(int layers, int width) {
-  v1::ModelShape shape;
-  shape.set_architecture("gpt2");
-  shape.set_layers(layers);
-  shape.set_width(width);
-  shape.set_heads(width / 64);
-  shape.set_vocabulary_size(50257);
-  shape.set_context_length(1024);
-  return shape;
-}
 
 v1::Device MakeDevice(const std::string& id, const std::string& device_class, bool emulated) {
   v1::Device device;
@@ -68,21 +59,7 @@ struct Truth {
 };
 
 v1::Receipt ReceiptOf(const WorkAmount& work, const Truth& truth) {
-  v1::Receipt receipt;
-  receipt.set_attempt_id("j1.1");
-  v1::EnergyMeasurement& run = *receipt.mutable_run();
-  run.set_seconds(truth.Seconds(work));
-  run.set_mean_power_watts(truth.power_watts);
-  run.set_coverage_ratio(1);
-  run.set_source(v1::ENERGY_SOURCE_EMULATED);
-  v1::WorkDone& done = *receipt.mutable_work();
-  *done.mutable_signature() = work.signature;
-  done.set_unit(work.unit);
-  done.set_units(work.units);
-  done.set_tokens(static_cast<int64_t>(work.units));
-  done.set_examples(static_cast<int64_t>(work.examples));
-  done.set_steps(static_cast<int64_t>(work.steps));
-  return receipt;
+  return MeasuredReceipt(work, truth.Seconds(work), truth.power_watts);
 }
 
 void Learn(const v1::Device& device, const WorkAmount& work, const Truth& truth,
@@ -101,9 +78,9 @@ TEST(PredictTest, LevelsAnswerBestFirst) {
   const v1::Device device = MakeDevice("d1", "board-a", false);
   const v1::Device sibling = MakeDevice("d2", "board-a", false);
   const v1::Device cousin = MakeDevice("d3", "board-b", false);
-  const WorkAmount work = DeclaredWork(Shape(6, 384), 1000, 128, 8);
-  const WorkAmount half_batch = DeclaredWork(Shape(6, 384), 1000, 128, 4);
-  const WorkAmount other_model = DeclaredWork(Shape(12, 384), 1000, 128, 8);
+  const WorkAmount work = DeclaredWork(Gpt2Shape(6, 384), 1000, 128, 8);
+  const WorkAmount half_batch = DeclaredWork(Gpt2Shape(6, 384), 1000, 128, 4);
+  const WorkAmount other_model = DeclaredWork(Gpt2Shape(12, 384), 1000, 128, 8);
   const Truth truth{0.1, 5e10, 9};
   ProfileTable table;
   EXPECT_EQ(Predict(table, device, work, {}).provenance(), v1::PROVENANCE_DATASHEET);
@@ -128,8 +105,8 @@ TEST(PredictTest, ExactRowsGiveTheirOwnFigures) {
   const v1::Device device = MakeDevice("d1", "board-a", false);
   const Truth truth{0.1, 5e10, 9};
   ProfileTable table;
-  Learn(device, DeclaredWork(Shape(6, 384), 1000, 128, 8), truth, &table);
-  const WorkAmount twice = DeclaredWork(Shape(6, 384), 2000, 128, 8);
+  Learn(device, DeclaredWork(Gpt2Shape(6, 384), 1000, 128, 8), truth, &table);
+  const WorkAmount twice = DeclaredWork(Gpt2Shape(6, 384), 2000, 128, 8);
   const v1::Prediction prediction = Predict(table, device, twice, {});
   EXPECT_NEAR(prediction.run_seconds().mean(), truth.Seconds(twice), 1e-6);
   EXPECT_NEAR(prediction.run_energy_joules().mean(), 9 * truth.Seconds(twice), 1e-5);
@@ -140,24 +117,24 @@ TEST(PredictTest, IntervalsWidenWithDistance) {
   const v1::Device device = MakeDevice("d1", "board-a", false);
   const v1::Device sibling = MakeDevice("d2", "board-a", false);
   ProfileTable table;
-  Learn(device, DeclaredWork(Shape(6, 384), 1000, 128, 8), Truth{0.1, 5e10, 9}, &table);
+  Learn(device, DeclaredWork(Gpt2Shape(6, 384), 1000, 128, 8), Truth{0.1, 5e10, 9}, &table);
   const auto width = [&table](const v1::Device& on, const WorkAmount& work) {
     return Width(Predict(table, on, work, {}).run_seconds());
   };
-  const WorkAmount exact = DeclaredWork(Shape(6, 384), 1000, 128, 8);
+  const WorkAmount exact = DeclaredWork(Gpt2Shape(6, 384), 1000, 128, 8);
   EXPECT_LT(width(device, exact), width(sibling, exact));
-  EXPECT_LT(width(device, exact), width(device, DeclaredWork(Shape(6, 384), 1000, 128, 4)));
-  EXPECT_LT(width(device, DeclaredWork(Shape(6, 384), 1000, 128, 4)),
-            width(device, DeclaredWork(Shape(6, 384), 1000, 128, 1)));
-  EXPECT_LT(width(device, exact), width(device, DeclaredWork(Shape(6, 384), 1000, 0, 0)));
-  EXPECT_LT(width(device, DeclaredWork(Shape(8, 384), 1000, 128, 8)),
-            width(device, DeclaredWork(Shape(48, 1536), 1000, 128, 8)));
+  EXPECT_LT(width(device, exact), width(device, DeclaredWork(Gpt2Shape(6, 384), 1000, 128, 4)));
+  EXPECT_LT(width(device, DeclaredWork(Gpt2Shape(6, 384), 1000, 128, 4)),
+            width(device, DeclaredWork(Gpt2Shape(6, 384), 1000, 128, 1)));
+  EXPECT_LT(width(device, exact), width(device, DeclaredWork(Gpt2Shape(6, 384), 1000, 0, 0)));
+  EXPECT_LT(width(device, DeclaredWork(Gpt2Shape(8, 384), 1000, 128, 8)),
+            width(device, DeclaredWork(Gpt2Shape(48, 1536), 1000, 128, 8)));
 }
 
 TEST(PredictTest, EmulatedRowsNeverServeARealDevice) {
   const v1::Device emulated = MakeDevice("d1", "board-a", true);
   ProfileTable table;
-  const WorkAmount work = DeclaredWork(Shape(6, 384), 1000, 128, 8);
+  const WorkAmount work = DeclaredWork(Gpt2Shape(6, 384), 1000, 128, 8);
   Learn(emulated, work, Truth{0.1, 5e10, 9}, &table);
   EXPECT_EQ(Predict(table, MakeDevice("d2", "board-a", true), work, {}).provenance(),
             v1::PROVENANCE_MEASURED_CLASS);
@@ -177,10 +154,10 @@ TEST(PredictTest, MedianErrorAfterOneAttemptIsBelowFifteenPercent) {
     v1::ModelShape shape;
     double step_tokens;  // The fixed part of a step, in the time of this many tokens.
   };
-  const Case kCases[] = {{"one core, AdamW alone", Shape(6, 384), 50},
-                         {"slow optimizer", Shape(6, 384), 200},
-                         {"no fixed part", Shape(6, 384), 0},
-                         {"board with launch overhead", Shape(12, 768), 250}};
+  const Case kCases[] = {{"one core, AdamW alone", Gpt2Shape(6, 384), 50},
+                         {"slow optimizer", Gpt2Shape(6, 384), 200},
+                         {"no fixed part", Gpt2Shape(6, 384), 0},
+                         {"board with launch overhead", Gpt2Shape(12, 768), 250}};
   for (const Case& test : kCases) {
     std::vector<double> errors;
     for (int round = 0; round < 40; ++round) {
@@ -207,7 +184,7 @@ TEST(PredictTest, MedianErrorAfterOneAttemptIsBelowFifteenPercent) {
 
 TEST(PredictTest, TwoBatchesTellTheFixedCostOfAStep) {
   const v1::Device device = MakeDevice("d1", "board-a", false);
-  const v1::ModelShape shape = Shape(6, 384);
+  const v1::ModelShape shape = Gpt2Shape(6, 384);
   const double token = TrainingFlopsPerToken(shape, 128) / 2e10;
   const Truth truth{800 * token, 2e10, 9};
   ProfileTable table;
@@ -234,7 +211,7 @@ TEST(PredictTest, FetchCountsWhatTheDeviceDoesNotHold) {
   inputs[2].artifact.set_artifact_id("data");
   inputs[2].artifact.set_size_bytes(3000000);
   const v1::Prediction prediction =
-      Predict(ProfileTable(), device, DeclaredWork(Shape(6, 384), 10, 128, 8), inputs);
+      Predict(ProfileTable(), device, DeclaredWork(Gpt2Shape(6, 384), 10, 128, 8), inputs);
   EXPECT_EQ(prediction.fetch_bytes(), 3000000);
   EXPECT_DOUBLE_EQ(prediction.fetch_seconds(), 3);
   EXPECT_GT(prediction.fetch_energy_joules(), 0);
@@ -243,7 +220,7 @@ TEST(PredictTest, FetchCountsWhatTheDeviceDoesNotHold) {
 TEST(PredictTest, UploadIsTheResultOverTheDevicesLink) {
   v1::Device device = MakeDevice("d1", "board-a", false);
   device.mutable_info()->set_link_bytes_per_second(1e6);
-  WorkAmount work = DeclaredWork(Shape(6, 384), 10, 128, 8);
+  WorkAmount work = DeclaredWork(Gpt2Shape(6, 384), 10, 128, 8);
   work.result_bytes = 5e6;
   const v1::Prediction with = Predict(ProfileTable(), device, work, {});
   EXPECT_EQ(with.upload_bytes(), 5000000);
@@ -260,7 +237,7 @@ TEST(PredictTest, UploadIsTheResultOverTheDevicesLink) {
 TEST(PredictTest, NetEnergyIsAboveIdleWhereIdleIsKnown) {
   v1::Device device = MakeDevice("d1", "jetson-orin-nano", true);
   const ProfileTable priors = ProfileTable::Priors();
-  const WorkAmount work = DeclaredWork(Shape(12, 768), 10000, 0, 0);
+  const WorkAmount work = DeclaredWork(Gpt2Shape(12, 768), 10000, 0, 0);
   v1::Prediction prediction = Predict(priors, device, work, {});
   EXPECT_FALSE(prediction.idle_known());
   EXPECT_DOUBLE_EQ(prediction.net_energy_joules(), prediction.run_energy_joules().mean());
@@ -274,7 +251,7 @@ TEST(PredictTest, NetEnergyIsAboveIdleWhereIdleIsKnown) {
 // A generation with an int4 model of which one matrix is in another form.
 WorkAmount AdaptiveGeneration(const char* tensor, int bits) {
   InputView model{"model", {}};
-  *model.artifact.mutable_model_shape() = Shape(6, 384);
+  *model.artifact.mutable_model_shape() = Gpt2Shape(6, 384);
   v1::QuantizationRecipe& recipe = *model.artifact.mutable_recipe();
   recipe = *RecipeOfIdentity("int4-g64");
   recipe.add_exceptions()->set_tensor(tensor);
@@ -301,7 +278,7 @@ TEST(PredictTest, AdaptiveModelsOfDifferentAssignmentsShareNoMeasurement) {
 
 TEST(PredictTest, PublishedGenerationRowsServeThePi) {
   v1::JobSpec spec;
-  *spec.mutable_generate()->mutable_model_shape() = Shape(6, 768);
+  *spec.mutable_generate()->mutable_model_shape() = Gpt2Shape(6, 768);
   spec.mutable_generate()->mutable_model_shape()->set_heads(12);
   spec.mutable_generate()->set_prompt_count(10);
   const ProfileTable priors = ProfileTable::Priors();

@@ -12,7 +12,10 @@
 
 namespace wattle::scheduler {
 
-// Deviations are standard deviations of the logarithm: the 90 % interval is mean × exp(±1.645
+// 90 % of a normal variable lie within so many standard deviations.
+inline constexpr double kInterval90 = 1.645;
+
+// Deviations are standard deviations of the logarithm: the 90 % interval is mean × exp(±kInterval90
 // deviation).
 struct RunEstimate {
   double run_seconds = 0;

@@ -113,6 +113,7 @@ void SetSignature(v1::Method method, const v1::ModelShape& shape, WorkAmount* wo
   work->signature.set_precision("fp32");
   work->signature.set_quantization("none");
   work->signature.set_engine("wattle");
+  work->unit = KindOf(method).unit;
   work->parameters = ParameterCount(shape);
 }
 
@@ -211,10 +212,10 @@ absl::StatusOr<WorkAmount> FinetuneWork(const v1::FinetuneSpec& spec, const v1::
     work.examples = examples.count * epochs;
     work.steps = std::ceil(work.examples / per_step);  // A batch may span two epochs.
   }
-  work.unit = v1::WORK_UNIT_EXAMPLE;
-  work.units = work.examples;
-  if (!examples.token_quantiles.empty()) {
-    work.unit = v1::WORK_UNIT_TRAINING_TOKEN;
+  if (examples.token_quantiles.empty()) {
+    work.unit = v1::WORK_UNIT_EXAMPLE;
+    work.units = work.examples;
+  } else {
     work.tokens_per_example = PaddedTokens(examples, batch, length);
     work.truncated_share = ShareAbove(examples.token_quantiles, length);
     work.units = work.examples * work.tokens_per_example;
@@ -240,7 +241,6 @@ absl::StatusOr<WorkAmount> QuantizeWork(const v1::QuantizeSpec& spec, const v1::
                shape, &work);
   work.signature.set_quantization(kInt8Quantization);
   WATTLE_RETURN_IF_ERROR(SetQuantization(spec, {}, &work));
-  work.unit = v1::WORK_UNIT_PARAMETER;
   work.units = work.parameters;
   work.steps = shape.layers();
   work.result_bytes = WeightBytesPerToken(work.signature);
@@ -275,7 +275,6 @@ absl::StatusOr<WorkAmount> GenerateWork(const v1::GenerateSpec& spec, const v1::
     }
   }
   const double new_tokens = spec.max_new_tokens() > 0 ? spec.max_new_tokens() : kNewTokensDefault;
-  work.unit = v1::WORK_UNIT_GENERATED_TOKEN;
   work.tokens_per_example = GenerationUnits(prompt_tokens, new_tokens);
   work.units = work.examples * work.tokens_per_example;
   work.steps = work.examples * new_tokens;
@@ -300,7 +299,6 @@ absl::StatusOr<WorkAmount> EvaluateWork(const v1::EvaluateSpec& spec, const v1::
   const v1::ArtifactInfo* const data = FindInput(inputs, "data");
   const int batch = spec.batch_size() > 0 ? spec.batch_size() : kBatchSizeDefault;
   const double context = shape.context_length();
-  work.unit = v1::WORK_UNIT_EVALUATED_TOKEN;
   work.signature.set_batch_size(batch);
   if (!spec.has_data_shape() && data != nullptr && data->dataset().format() == "text") {
     // Windows overlap by half, so each token is read about twice.

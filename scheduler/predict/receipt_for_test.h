@@ -1,0 +1,34 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The receipt of an attempt that did all of a job's work, for tests.
+#ifndef WATTLE_SCHEDULER_PREDICT_RECEIPT_FOR_TEST_H_
+#define WATTLE_SCHEDULER_PREDICT_RECEIPT_FOR_TEST_H_
+
+#include "scheduler/predict/work.h"
+#include "wattle/v1/energy.pb.h"
+#include "wattle/v1/job.pb.h"
+
+namespace wattle::scheduler {
+
+// A run of `seconds` at `watts` that was measured without gaps.
+inline v1::Receipt MeasuredReceipt(const WorkAmount& work, double seconds, double watts) {
+  v1::Receipt receipt;
+  receipt.set_attempt_id("j1.1");
+  v1::EnergyMeasurement& run = *receipt.mutable_run();
+  run.set_seconds(seconds);
+  run.set_mean_power_watts(watts);
+  run.set_coverage_ratio(1);
+  run.set_source(v1::ENERGY_SOURCE_INA3221);
+  v1::WorkDone& done = *receipt.mutable_work();
+  *done.mutable_signature() = work.signature;
+  done.set_unit(work.unit);
+  done.set_units(work.units);
+  done.set_tokens(static_cast<int64_t>(work.units));
+  done.set_examples(static_cast<int64_t>(work.examples));
+  done.set_steps(static_cast<int64_t>(work.steps));
+  return receipt;
+}
+
+}  // namespace wattle::scheduler
+
+#endif  // WATTLE_SCHEDULER_PREDICT_RECEIPT_FOR_TEST_H_
