@@ -44,14 +44,20 @@ void DecideCancel(Draft& draft, const CancelJob& command) {
   draft.EndJob(job, v1::JOB_STATE_CANCELLED, reason, "");
 }
 
-void DecideDrain(Draft& draft, const DrainDevice& command) {
-  const v1::DeviceRecord* record = FindDevice(draft.state(), command.device);
+// The device that a command names, as the decision's id; null: none, and the command is refused.
+const v1::DeviceRecord* NamedDevice(Draft& draft, const DeviceId& id) {
+  const v1::DeviceRecord* record = FindDevice(draft.state(), id);
   if (record == nullptr) {
-    draft.Refuse(absl::NotFoundError(absl::StrCat("no device \"", command.device.value(), "\"")));
-    return;
+    draft.Refuse(absl::NotFoundError(absl::StrCat("no device \"", id.value(), "\"")));
+  } else {
+    draft.decision().id = id.value();
   }
-  draft.decision().id = command.device.value();
-  if (record->drained()) {
+  return record;
+}
+
+void DecideDrain(Draft& draft, const DrainDevice& command) {
+  const v1::DeviceRecord* record = NamedDevice(draft, command.device);
+  if (record == nullptr || record->drained()) {
     return;
   }
   v1::DeviceDrained& drained = *draft.Add().mutable_device_drained();
@@ -73,12 +79,10 @@ void DecideDrain(Draft& draft, const DrainDevice& command) {
 }
 
 void DecideResume(Draft& draft, const ResumeDevice& command) {
-  const v1::DeviceRecord* record = FindDevice(draft.state(), command.device);
+  const v1::DeviceRecord* record = NamedDevice(draft, command.device);
   if (record == nullptr) {
-    draft.Refuse(absl::NotFoundError(absl::StrCat("no device \"", command.device.value(), "\"")));
     return;
   }
-  draft.decision().id = command.device.value();
   if (record->drained()) {
     draft.Add().mutable_device_resumed()->set_device_id(command.device.value());
   }

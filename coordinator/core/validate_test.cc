@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Tests the validation of policies, and the bound of every text.
+// Tests the validation of hellos and policies, and the bound of every text.
 #include <limits>
 #include <string>
 
@@ -23,6 +23,18 @@ Message Read(const std::string& text) {
   Message message;
   EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &message)) << text;
   return message;
+}
+
+TEST(ValidateHelloTest, IncarnationAndNamesAreNeeded) {
+  v1::Hello hello;
+  hello.set_incarnation(1);
+  hello.mutable_device()->set_device_id("d");
+  hello.mutable_device()->set_name("n");
+  hello.mutable_device()->set_device_class("c");
+  EXPECT_THAT(ValidateHello(hello), IsOk());
+  hello.set_incarnation(0);
+  EXPECT_THAT(ValidateHello(hello),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("incarnation")));
 }
 
 absl::Status CheckPolicy(const std::string& text) {
@@ -54,6 +66,15 @@ TEST(ValidatePolicyTest, SelectorsThatCanMatchNothingAreRefused) {
       IsOk());
   EXPECT_THAT(CheckPolicy("name: 'p' max_temperature_celsius: 70 selector: 'site = a'"),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("without blanks")));
+}
+
+TEST(ValidatePolicyTest, ReserveIsARatio) {
+  v1::Policy policy;
+  policy.set_name("field");
+  policy.set_reserve_state_of_charge_ratio(20);
+  EXPECT_THAT(ValidatePolicy(policy),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("reserve_state_of_charge_ratio: 20: want 0 to 1")));
 }
 
 TEST(ValidatePolicyTest, NotANumberIsOutOfRange) {

@@ -1,0 +1,72 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include <set>
+#include <utility>
+
+#include "coordinator/core/index_internal.h"
+
+namespace wattle::core {
+namespace {
+
+// Adds the job to the counts; with sign -1 subtracts it.
+void AddToCounts(State& state, int64_t job_number, const CountedJob& job, int64_t sign) {
+  if (job.state == v1::JOB_STATE_UNSPECIFIED) {
+    return;  // Not counted yet.
+  }
+  state.job_counts[job.state] += sign;
+  for (const auto& [attempt_state, attempts] : job.attempts) {
+    state.attempt_counts[attempt_state] += sign * attempts;
+  }
+  const bool ended = IsTerminal(job.state);
+  const std::pair<double, int64_t> end(job.finished_unix_seconds, job_number);
+  if (sign > 0 && ended) {
+    state.ended_jobs.insert(end);
+  } else if (sign > 0) {
+    state.open_jobs.insert(job_number);
+  } else if (ended) {
+    state.ended_jobs.erase(end);
+  } else {
+    state.open_jobs.erase(job_number);
+  }
+}
+
+}  // namespace
+
+void IndexJob(State& state, int64_t job_number) {
+  const v1::Job& job = state.jobs.at(job_number).job();
+  CountedJob now;
+  now.state = job.state();
+  now.finished_unix_seconds = job.finished_unix_seconds();
+  for (const v1::Attempt& attempt : job.attempts()) {
+    ++now.attempts[attempt.state()];
+  }
+  CountedJob& counted = state.counted_jobs.Mutable(job_number);
+  AddToCounts(state, job_number, counted, -1);
+  AddToCounts(state, job_number, now, 1);
+  counted = std::move(now);
+  const auto times = state.job_times.find(job_number);
+  if (IsTerminal(job.state()) && times != state.job_times.end() &&
+      !times->second.ended.has_value()) {
+    state.job_times.erase(job_number);  // The job's end was replayed; no process has its time.
+  }
+  for (const v1::Attempt& attempt : job.attempts()) {
+    const DeviceId device(attempt.device_id());
+    const std::set<int64_t>* const jobs = state.jobs_of_device.Find(device);
+    const bool keeps = jobs != nullptr && jobs->contains(job_number);
+    if (IsTerminal(job.state())) {
+      state.attempt_times.erase(AttemptId(attempt.attempt_id()));
+      if (keeps) {
+        state.jobs_of_device.Mutable(device).erase(job_number);
+      }
+    } else if (!keeps) {
+      state.jobs_of_device.Mutable(device).insert(job_number);
+    }
+    const AttemptId* wanted = state.wanted_attempt.Find(device);
+    if (job.state() == v1::JOB_STATE_ACTIVE && !IsTerminal(attempt.state())) {
+      state.wanted_attempt.Mutable(device) = AttemptId(attempt.attempt_id());
+    } else if (wanted != nullptr && wanted->value() == attempt.attempt_id()) {
+      state.wanted_attempt.erase(device);
+    }
+  }
+}
+
+}  // namespace wattle::core

@@ -1,0 +1,76 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "google/protobuf/descriptor.h"
+
+#include "base/status_macros.h"
+#include "coordinator/core/core.h"
+#include "coordinator/core/message_checks_internal.h"
+
+namespace wattle::core {
+namespace {
+
+constexpr size_t kTextBytesMax = 500;  // For every text that has no bound of its own.
+
+}  // namespace
+
+absl::Status RefuseUnknown(const google::protobuf::Message& message, const std::string& path) {
+  const google::protobuf::Reflection& reflection = *message.GetReflection();
+  if (!reflection.GetUnknownFields(message).empty()) {
+    return absl::UnimplementedError(absl::StrCat(
+        path, ": field number ", reflection.GetUnknownFields(message).field(0).number(),
+        ": not supported in this version; update the coordinator"));
+  }
+  std::vector<const google::protobuf::FieldDescriptor*> fields;
+  reflection.ListFields(message, &fields);
+  for (const auto* field : fields) {
+    const std::string name = path.empty() ? field->name() : absl::StrCat(path, ".", field->name());
+    if (field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_ENUM &&
+        !field->is_repeated() &&
+        field->enum_type()->FindValueByNumber(reflection.GetEnumValue(message, field)) == nullptr) {
+      return absl::UnimplementedError(absl::StrCat(name, ": value ",
+                                                   reflection.GetEnumValue(message, field),
+                                                   ": not supported in this version"));
+    }
+    if (field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_MESSAGE &&
+        !field->is_repeated()) {
+      WATTLE_RETURN_IF_ERROR(RefuseUnknown(reflection.GetMessage(message, field), name));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckTexts(const google::protobuf::Message& message, const std::string& path) {
+  using Field = google::protobuf::FieldDescriptor;
+  const google::protobuf::Reflection& reflection = *message.GetReflection();
+  std::vector<const Field*> fields;
+  reflection.ListFields(message, &fields);
+  for (const Field* field : fields) {
+    const std::string name = path.empty() ? field->name() : absl::StrCat(path, ".", field->name());
+    const int count = field->is_repeated() ? reflection.FieldSize(message, field) : 1;
+    for (int i = 0; i < count; ++i) {
+      if (field->cpp_type() == Field::CPPTYPE_MESSAGE) {
+        WATTLE_RETURN_IF_ERROR(CheckTexts(field->is_repeated()
+                                              ? reflection.GetRepeatedMessage(message, field, i)
+                                              : reflection.GetMessage(message, field),
+                                          name));
+      } else if (field->cpp_type() == Field::CPPTYPE_STRING && field->name() != "prompts") {
+        WATTLE_RETURN_IF_ERROR(ValidateText(
+            name, field->is_repeated() ? reflection.GetRepeatedString(message, field, i)
+                                       : reflection.GetString(message, field)));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateText(absl::string_view field, absl::string_view text) {
+  if (text.size() > kTextBytesMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(field, ": ", text.size(), " bytes: want at most ", kTextBytesMax));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace wattle::core

@@ -1,0 +1,30 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Checks of every message that enters the core. Private to coordinator/core. Pure.
+#ifndef WATTLE_COORDINATOR_CORE_MESSAGE_CHECKS_INTERNAL_H_
+#define WATTLE_COORDINATOR_CORE_MESSAGE_CHECKS_INTERNAL_H_
+
+#include <cstddef>
+#include <string>
+
+#include "absl/status/status.h"
+#include "google/protobuf/message.h"
+
+namespace wattle::core {
+
+inline constexpr size_t kNameCharactersMax = 80;
+inline constexpr int kLabelsMax = 64;
+
+// path: of the message, for the errors; empty: the message is the whole.
+
+// Refuses fields and enum values that this version does not know. They come from a newer client,
+// and a job that ignores them would not be the job that was asked for. Errors: kUnimplemented.
+absl::Status RefuseUnknown(const google::protobuf::Message& message, const std::string& path);
+
+// Checks the length of every text of the message, also in nested messages and lists. Prompts have
+// their own bound. Errors: kInvalidArgument.
+absl::Status CheckTexts(const google::protobuf::Message& message, const std::string& path);
+
+}  // namespace wattle::core
+
+#endif  // WATTLE_COORDINATOR_CORE_MESSAGE_CHECKS_INTERNAL_H_
