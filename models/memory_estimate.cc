@@ -7,85 +7,18 @@
 
 #include "base/status_macros.h"
 #include "models/adapters.h"
+#include "models/decode_operator.h"
+#include "models/tensor_plan.h"
 #include "models/tensors.h"
 #include "proto/quantization_recipe.h"
 
 namespace wattle::models {
 namespace {
 
-// libtorch 1.13, tokenizer, and a SQuAD file parsed and packed (Debian 12, x86-64): what is left of
-// the runner's measured peak when the tensors below are taken off. Without a data set about 60 MiB
-// are enough.
-constexpr int64_t kRuntimeBytes = 170LL << 20;
+// libtorch 1.13 and the runner with a small model (Debian 12, x86-64), pages of libraries included.
+constexpr int64_t kRuntimeBytes = 173LL << 20;
 constexpr int64_t kFloatBytes = 4;
-// Rows of logits that the loss holds at once, and how many such buffers: logits, their gradient,
-// one temporary.
-constexpr int64_t kLossRows = 256;
-constexpr int64_t kLossBuffers = 3;
-// What malloc keeps beyond what is in use, as a share of the tensors that come and go in a step.
-constexpr double kAllocatorShare = 0.05;
-
-// Sizes of one forward pass through one layer.
-struct Plan {
-  const DecoderConfig& config;
-  const LayerDescription& layer;
-  int64_t batch;
-  int64_t tokens;  // of a sequence
-
-  [[nodiscard]] int64_t rows() const { return batch * tokens; }
-  [[nodiscard]] int64_t stream_bytes() const { return rows() * config.width * kFloatBytes; }
-  [[nodiscard]] int64_t heads_bytes() const {
-    return rows() * layer.attention_width() * kFloatBytes;
-  }
-  [[nodiscard]] int64_t qkv_bytes() const { return rows() * layer.qkv_rows() * kFloatBytes; }
-  // The MLP before and after its activation.
-  [[nodiscard]] int64_t up_bytes() const { return rows() * layer.up_rows() * kFloatBytes; }
-  [[nodiscard]] int64_t activated_bytes() const { return rows() * layer.mlp_width * kFloatBytes; }
-  // Attention probabilities: [batch, heads, tokens, tokens].
-  [[nodiscard]] int64_t probabilities_bytes() const {
-    return batch * layer.heads * tokens * tokens * kFloatBytes;
-  }
-};
-
-// Kept of one layer from forward to backward: its input, both norms' outputs, the stream between
-// attention and MLP, query, key, value, the merged heads, the MLP before and after its activation,
-// the probabilities, and mean and deviation of both norms; of inner and post norms their inputs.
-int64_t SavedBytes(const Plan& plan) {
-  const int64_t inner_norms =
-      plan.layer.inner_norms ? plan.heads_bytes() + plan.activated_bytes() : 0;
-  const int64_t post_norms = plan.layer.post_norms ? 2 * plan.stream_bytes() : 0;
-  // Where one norm serves both there is no second one, and nothing between attention and MLP.
-  const int64_t streams = plan.layer.residual == Residual::kParallelOneNorm ? 2
-                          : plan.layer.residual == Residual::kParallel      ? 3
-                                                                            : 4;
-  return streams * plan.stream_bytes() + plan.qkv_bytes() + plan.heads_bytes() + plan.up_bytes() +
-         plan.activated_bytes() + plan.probabilities_bytes() + 4 * plan.rows() * kFloatBytes +
-         inner_norms + post_norms;
-}
-
-// At its highest inside one layer's backward: either in the MLP (gradients of both inner tensors,
-// one temporary) or in attention (dropped probabilities, their gradient, that of the scores;
-// gradients of query, key, value, fused and apart). The gradient of the stream, and a copy of it,
-// are there all the time.
-int64_t BackwardScratchBytes(const Plan& plan) {
-  const int64_t mlp = 2 * plan.up_bytes() + plan.activated_bytes();
-  const int64_t scores =
-      plan.layer.attention_softcap > 0.0 ? 2 : 0;  // computed again, and a tangent
-  const int64_t attention = (3 + scores) * plan.probabilities_bytes() + 2 * plan.qkv_bytes();
-  return 2 * plan.stream_bytes() + std::max(mlp, attention);
-}
-
-// Inside one layer's forward: the stream, a norm's output, and the larger of attention and MLP.
-int64_t ForwardScratchBytes(const Plan& plan) {
-  const int64_t mlp = plan.up_bytes() + 2 * plan.activated_bytes();
-  const int64_t attention =
-      2 * plan.probabilities_bytes() + 2 * plan.qkv_bytes() + plan.heads_bytes();
-  return 3 * plan.stream_bytes() + std::max(mlp, attention);
-}
-
-int64_t LogitsBytes(const DecoderConfig& config, int64_t rows) {
-  return kLossBuffers * std::min(rows, kLossRows) * config.vocabulary * kFloatBytes;
-}
+constexpr int64_t kLossRows = 256;  // rows of logits at once (worker/engine/models/decoder.h)
 
 // The format of a tensor under a recipe; FP32 for what recipes do not speak of.
 v1::TensorFormat FormatIn(const v1::QuantizationRecipe& recipe, const DecoderConfig& config,
@@ -97,16 +30,22 @@ v1::TensorFormat FormatIn(const v1::QuantizationRecipe& recipe, const DecoderCon
   return is_tokens ? EmbeddingFormat(recipe) : EmbeddingFormat({});
 }
 
+int64_t StoredTensorBytes(const DecoderConfig& config, const v1::QuantizationRecipe& recipe,
+                          const ModelTensor& tensor) {
+  return tensor.is_matrix()
+             ? static_cast<int64_t>(StoredBytes(FormatIn(recipe, config, tensor),
+                                                static_cast<double>(tensor.shape[0]),
+                                                static_cast<double>(tensor.shape[1])))
+             : tensor.element_count() * kFloatBytes;
+}
+
 // Every tensor in the form that the recipe gives it.
 int64_t StoredWeightsBytes(const DecoderConfig& config, const v1::QuantizationRecipe& recipe) {
-  double size = 0.0;
+  int64_t size = 0;
   for (const ModelTensor& tensor : ModelTensors(config)) {
-    size += tensor.is_matrix() ? StoredBytes(FormatIn(recipe, config, tensor),
-                                             static_cast<double>(tensor.shape[0]),
-                                             static_cast<double>(tensor.shape[1]))
-                               : static_cast<double>(tensor.element_count() * kFloatBytes);
+    size += StoredTensorBytes(config, recipe, tensor);
   }
-  return static_cast<int64_t>(size);
+  return size;
 }
 
 // The matrices that the recipe quantizes, in FP32 (worker/engine/train/rounded_weights.h).
@@ -120,12 +59,98 @@ int64_t RoundedMatricesBytes(const DecoderConfig& config, const v1::Quantization
   return size;
 }
 
-int64_t LargestTensorBytes(const DecoderConfig& config) {
+// What OpenBLAS copies for the largest product of a training step: a product with k terms takes the
+// whole second operand, k rows at a time, into memory that it keeps. The gradient of a matrix is
+// such a product, with a column for each output and a term for each token.
+int64_t PackedOperandBytes(const DecoderConfig& config, int64_t rows) {
+  constexpr int64_t kTerms = 384;  // SGEMM_DEFAULT_Q of most processors, more or less
+  int64_t outputs = 0;
+  for (const LayerDescription& layer : config.layers) {
+    outputs = std::max({outputs, layer.qkv_rows(), layer.up_rows()});
+  }
+  return std::max(std::min(kTerms, rows) * outputs,
+                  std::min(kLossRows, rows) * config.vocabulary) *
+         kFloatBytes;
+}
+
+// The largest tensor of the files that the tensor is made of, in FP32.
+int64_t LargestPartBytes(const ModelTensor& tensor) {
   int64_t largest = 0;
-  for (const ModelTensor& tensor : ModelTensors(config)) {
-    largest = std::max(largest, tensor.element_count() * kFloatBytes);
+  for (const FileTensor& part : tensor.files) {
+    int64_t elements = 1;
+    for (const int64_t size : part.shape) {
+      elements *= size;
+    }
+    largest = std::max(largest, elements * kFloatBytes);
   }
   return largest;
+}
+
+int64_t LargestPartBytes(const DecoderConfig& config) {
+  int64_t largest = 0;
+  for (const ModelTensor& tensor : ModelTensors(config)) {
+    largest = std::max(largest, LargestPartBytes(tensor));
+  }
+  return largest;
+}
+
+// The peak while a model is read (worker/engine/models/model_files.cc). What stays FP32 has its
+// place from the start; then tensor after tensor is read, and where the recipe says so quantized:
+// the FP32 matrix, and its codes and scales before they are packed, stand beside those that are
+// done.
+int64_t LoadingBytes(const DecoderConfig& config, const v1::QuantizationRecipe& recipe) {
+  int64_t held = 0;
+  for (const ModelTensor& tensor : ModelTensors(config)) {
+    if (FormatName(FormatIn(recipe, config, tensor)) == "fp32" || !tensor.is_matrix()) {
+      held += tensor.element_count() * kFloatBytes;
+    }
+  }
+  int64_t peak = held;
+  for (const ModelTensor& tensor : ModelTensors(config)) {
+    const std::string format = FormatName(FormatIn(recipe, config, tensor));
+    if (!tensor.is_matrix() || format == "fp32") {
+      peak = std::max(peak, held + LargestPartBytes(tensor));
+      continue;
+    }
+    const int64_t stored = StoredTensorBytes(config, recipe, tensor);
+    const int64_t values = tensor.element_count() * kFloatBytes;
+    peak = std::max({peak, held + values + LargestPartBytes(tensor),
+                     held + values + stored + tensor.element_count()});
+    held += stored;
+  }
+  return peak;
+}
+
+// Tables of positions that no file holds: layers with the same angles share theirs.
+int64_t PositionTableBytes(const DecoderConfig& config) {
+  int64_t size = config.sinusoidal_offset.has_value()
+                     ? config.max_positions * config.width * kFloatBytes
+                     : 0;
+  for (size_t i = 0; i < config.layers.size(); ++i) {
+    const std::optional<Rotary>& rotary = config.layers[i].rotary;
+    const bool same = i > 0 && config.layers[i - 1].rotary == rotary;
+    if (rotary.has_value() && !same) {
+      size += config.max_positions * rotary->dimensions * kFloatBytes;
+    }
+  }
+  return size;
+}
+
+// What products with quantized weights round their inputs to: a byte a number, and two floats for
+// each group of 32 (worker/engine/kernels/matmul.h).
+int64_t RoundedInputBytes(const DecoderConfig& config, const v1::QuantizationRecipe& recipe,
+                          int64_t rows) {
+  bool is_quantized = false;
+  for (const ModelTensor& tensor : ModelTensors(config)) {
+    is_quantized = is_quantized || (tensor.is_multiplied(config) &&
+                                    FormatName(FormatIn(recipe, config, tensor)) != "fp32");
+  }
+  int64_t widest = config.width;
+  for (const LayerDescription& layer : config.layers) {
+    widest = std::max({widest, layer.attention_width(), layer.mlp_width});
+  }
+  constexpr int64_t kGroup = 32;
+  return is_quantized ? rows * (widest + widest / kGroup * 2 * kFloatBytes) : 0;
 }
 
 // The token embedding in FP32.
@@ -161,38 +186,6 @@ int64_t StatisticsBytes(const DecoderConfig& config) {
   return largest;
 }
 
-int64_t WithAllocatorShare(int64_t bytes) {
-  return bytes + static_cast<int64_t>(static_cast<double>(bytes) * kAllocatorShare);
-}
-
-// The largest of what each layer takes.
-template <typename Bytes>
-int64_t LargestOfLayers(const DecoderConfig& config, int64_t batch, int64_t tokens, Bytes bytes) {
-  int64_t largest = 0;
-  for (const LayerDescription& layer : config.layers) {
-    largest = std::max(largest,
-                       bytes({.config = config, .layer = layer, .batch = batch, .tokens = tokens}));
-  }
-  return largest;
-}
-
-// Of every layer together; beside the layers the embedding's output, the final norm's output and
-// its gradient.
-int64_t AllSavedBytes(const DecoderConfig& config, int64_t batch, int64_t tokens) {
-  int64_t saved = 3 * batch * tokens * config.width * kFloatBytes;
-  for (const LayerDescription& layer : config.layers) {
-    saved += SavedBytes({.config = config, .layer = layer, .batch = batch, .tokens = tokens});
-  }
-  return saved;
-}
-
-// With checkpointing: the input of every block, and all of the largest block, which is computed
-// again while its gradient is.
-int64_t CheckpointedBytes(const DecoderConfig& config, int64_t batch, int64_t tokens) {
-  return (3 + config.layer_count()) * batch * tokens * config.width * kFloatBytes +
-         LargestOfLayers(config, batch, tokens, SavedBytes);
-}
-
 // The keys and values of one sequence. In int8 each position of a head has an FP32 scale.
 int64_t CacheBytes(const DecoderConfig& config, const v1::QuantizationRecipe& recipe,
                    int64_t tokens) {
@@ -205,17 +198,100 @@ int64_t CacheBytes(const DecoderConfig& config, const v1::QuantizationRecipe& re
   return size;
 }
 
-// What fine-tuning holds of weights.
-struct TrainedBytes {
-  int64_t frozen_bytes = 0;  // no gradient, no moments
-  int64_t trained_bytes = 0;
+// The buffers of the decode operator: made for the largest step, and a row of logits for each
+// sequence (worker/engine/kernels/decode_step.h). A model that the operator does not serve has the
+// tensors of a plain pass instead, with a prompt as long as the sequence.
+int64_t DecodeBytes(const DecoderConfig& config, const v1::QuantizationRecipe& recipe,
+                    int64_t slots, int64_t capacity) {
+  constexpr int64_t kPromptTokens = 256;  // worker/engine/generate/decode_session.cc
+  constexpr int64_t kScoreRows = 4;
+  const int64_t rows = std::max(slots, std::min(kPromptTokens, capacity));
+  int64_t qkv = 0;
+  int64_t merged = 0;
+  int64_t up = 0;
+  for (const LayerDescription& layer : config.layers) {
+    qkv = std::max(qkv, layer.qkv_rows());
+    merged = std::max(merged, layer.attention_width());
+    up = std::max(up, layer.up_rows());
+  }
+  const int64_t buffers =
+      (rows * (2 * config.width + qkv + merged + up) + kScoreRows * capacity) * kFloatBytes;
+  const int64_t logits = slots * config.vocabulary * kFloatBytes;
+  return buffers + logits + RoundedInputBytes(config, recipe, rows);
+}
+
+// The workload with its sizes looked up and checked.
+struct Sized {
+  const DecoderConfig& config;
+  const MemoryWorkload& workload;
+  int64_t tokens = 0;
 };
+
+int64_t PassBytes(const Sized& sized, PassDescription pass) {
+  pass.batch = sized.workload.batch;
+  pass.tokens = sized.tokens;
+  pass.recipe = sized.workload.recipe;
+  return PlanPass(sized.config, pass).arena_bytes;
+}
+
+absl::Status EstimateFinetune(const Sized& sized, MemoryEstimate& estimate) {
+  const auto& [config, workload, tokens] = sized;
+  PassDescription pass{.kind = PassKind::kTrain,
+                       .activation_checkpointing = workload.activation_checkpointing,
+                       .adapter_dropout = workload.adapter_dropout};
+  const v1::QuantizationRecipe float_recipe = *RecipeOfIdentity(kNoQuantization);
+  int64_t trained = config.parameter_count() * kFloatBytes;
+  if (workload.adapter_rank > 0) {
+    WATTLE_ASSIGN_OR_RETURN(
+        pass.adapters, AdapterModules(config, workload.adapter_targets, workload.adapter_rank));
+    trained = AdapterParameterCount(pass.adapters) * kFloatBytes;
+    estimate.weights_bytes += StoredWeightsBytes(config, workload.recipe);
+    estimate.loading_bytes = LoadingBytes(config, workload.recipe);
+    estimate.pass_bytes = PassBytes(sized, pass);
+    estimate.writing_bytes = trained;
+  } else {
+    estimate.weights_bytes += RoundedMatricesBytes(config, workload.recipe);
+    estimate.loading_bytes = LoadingBytes(config, float_recipe);
+    MemoryWorkload in_floats = workload;
+    in_floats.recipe = float_recipe;  // of the pass: rounded weights are floats
+    estimate.pass_bytes = PassBytes({config, in_floats, tokens}, pass) +
+                          PackedOperandBytes(config, workload.batch * tokens);
+    estimate.writing_bytes = LargestPartBytes(config);
+  }
+  estimate.weights_bytes += trained;
+  estimate.gradients_bytes = trained;
+  estimate.optimizer_bytes = 2 * trained;
+  return absl::OkStatus();
+}
+
+void EstimateCalibration(const Sized& sized, MemoryEstimate& estimate) {
+  const auto& [config, workload, tokens] = sized;
+  const int64_t calibration =
+      workload.calibration_tokens == 0 ? kCalibrationTokens : workload.calibration_tokens;
+  const int64_t window = std::min(config.max_positions, kCalibrationWindowTokens);
+  int64_t logits = 0;
+  estimate.weights_bytes +=
+      StoredWeightsBytes(config, workload.recipe) + TokenTableBytes(config);
+  if (workload.task == MemoryTask::kQuantizeAdaptive) {
+    // The recipe is not known yet: beside the int8 model stand those in int4, and pieces of the
+    // logits of parent and model.
+    estimate.weights_bytes = StoredWeightsBytes(config, *RecipeOfIdentity(kInt8Quantization)) +
+                             StoredWeightsBytes(config, *RecipeOfIdentity("int4-g64")) +
+                             StoredWeightsBytes(config, *RecipeOfIdentity("int4-g32")) +
+                             TokenTableBytes(config);
+    constexpr int64_t kLogits = 6;  // logits, their logarithms and a difference, of both
+    logits = kLogits * std::min(window, kLossRows) * config.vocabulary * kFloatBytes;
+  }
+  // The stream of every calibration token, and one window's way through a layer.
+  estimate.cache_bytes = calibration * config.width * kFloatBytes;
+  const int64_t block =
+      PlanPass(config, {.kind = PassKind::kCalibrate, .batch = 1, .tokens = window}).arena_bytes;
+  estimate.pass_bytes = logits + std::max(LayerBytes(config) + StatisticsBytes(config) + block,
+                                          2 * LargestPartBytes(config));
+}
 
 }  // namespace
 
-// Against VmHWM of the runner, one thread: full fine-tuning of gpt2-30m with batch 4 x 256 +6 %, 2
-// x 512 +9 %, 8 x 512 +2 %; of GPT-2 Small with 1 x 128 and 2 x 256 -0.5 %; evaluation of gpt2-30m
-// with 8 x 512 +8 %. Generation and quantization need clearly less than said.
 absl::StatusOr<MemoryEstimate> EstimateMemory(const DecoderConfig& config,
                                               const MemoryWorkload& workload) {
   const int64_t tokens =
@@ -229,77 +305,52 @@ absl::StatusOr<MemoryEstimate> EstimateMemory(const DecoderConfig& config,
                                                    " is not between 1 and the model's context of ",
                                                    config.max_positions, " tokens"));
   }
-  const int64_t rows = workload.batch * tokens;
-  const int64_t float_weights = config.parameter_count() * kFloatBytes;
-  const int64_t stored_weights = StoredWeightsBytes(config, workload.recipe);
-  // Tensors are read, and quantized, one after the other.
-  const int64_t loading = LargestTensorBytes(config);
-  TrainedBytes trained{.trained_bytes = float_weights};
-  if (workload.adapter_rank > 0) {
-    WATTLE_ASSIGN_OR_RETURN(
-        const std::vector<AdapterModule> modules,
-        AdapterModules(config, workload.adapter_targets, workload.adapter_rank));
-    trained = {.frozen_bytes = stored_weights,
-               .trained_bytes = AdapterParameterCount(modules) * kFloatBytes};
-  }
+  const Sized sized{config, workload, tokens};
   MemoryEstimate estimate;
   estimate.runtime_bytes = kRuntimeBytes;
+  estimate.weights_bytes = PositionTableBytes(config);
   switch (workload.task) {
     case MemoryTask::kFinetune:
-      estimate.weights_bytes =
-          trained.frozen_bytes + trained.trained_bytes +
-          (workload.adapter_rank > 0 ? 0 : RoundedMatricesBytes(config, workload.recipe));
-      estimate.gradients_bytes = trained.trained_bytes;
-      estimate.optimizer_bytes = 2 * trained.trained_bytes;
-      estimate.activations_bytes = WithAllocatorShare(
-          workload.activation_checkpointing ? CheckpointedBytes(config, workload.batch, tokens)
-                                            : AllSavedBytes(config, workload.batch, tokens));
-      estimate.logits_bytes = LogitsBytes(config, rows);
-      estimate.scratch_bytes =
-          WithAllocatorShare(LargestOfLayers(config, workload.batch, tokens, BackwardScratchBytes));
+      WATTLE_RETURN_IF_ERROR(EstimateFinetune(sized, estimate));
       break;
     case MemoryTask::kEvaluate:
-      estimate.weights_bytes = stored_weights + (workload.beside_reference ? float_weights : 0);
-      estimate.logits_bytes = (workload.beside_reference ? 2 : 1) * LogitsBytes(config, rows);
-      estimate.scratch_bytes = std::max(
-          loading,
-          WithAllocatorShare(LargestOfLayers(config, workload.batch, tokens, ForwardScratchBytes)));
+      estimate.weights_bytes += StoredWeightsBytes(config, workload.recipe);
+      estimate.loading_bytes = LoadingBytes(config, workload.recipe);
+      estimate.pass_bytes = PassBytes(sized, {.kind = workload.beside_reference
+                                                          ? PassKind::kCompare
+                                                          : PassKind::kEvaluate}) +
+                            RoundedInputBytes(config, workload.recipe, workload.batch * tokens);
+      if (workload.beside_reference) {
+        // The reference is read while the model is there.
+        const v1::QuantizationRecipe in_floats = *RecipeOfIdentity(kNoQuantization);
+        estimate.loading_bytes = std::max(
+            estimate.loading_bytes, estimate.weights_bytes + LoadingBytes(config, in_floats));
+        estimate.weights_bytes += StoredWeightsBytes(config, in_floats);
+      }
       break;
     case MemoryTask::kGenerate:
-      estimate.weights_bytes = stored_weights;
-      estimate.activations_bytes = workload.batch * CacheBytes(config, workload.recipe, tokens);
-      estimate.logits_bytes = kLossBuffers * workload.batch * config.vocabulary * kFloatBytes;
-      // The prompt goes through as one sequence.
-      estimate.scratch_bytes = std::max(
-          loading, WithAllocatorShare(LargestOfLayers(config, 1, tokens, ForwardScratchBytes)));
+      estimate.weights_bytes += StoredWeightsBytes(config, workload.recipe);
+      estimate.loading_bytes = LoadingBytes(config, workload.recipe);
+      estimate.cache_bytes = workload.batch * CacheBytes(config, workload.recipe, tokens);
+      estimate.pass_bytes = DecodeBytes(config, workload.recipe, workload.batch, tokens);
+      if (!DecodeOperatorServes(config)) {
+        // The prompt goes through the plain blocks as one sequence.
+        estimate.pass_bytes = PlanPass(config, {.kind = PassKind::kEvaluate,
+                                                .tokens = tokens,
+                                                .predicted = 1,
+                                                .recipe = workload.recipe})
+                                  .arena_bytes +
+                              RoundedInputBytes(config, workload.recipe, tokens);
+      }
       break;
     case MemoryTask::kQuantize:
-      estimate.weights_bytes = stored_weights;
-      estimate.scratch_bytes = 2 * loading;
+      estimate.weights_bytes += StoredWeightsBytes(config, workload.recipe);
+      estimate.loading_bytes = LoadingBytes(config, workload.recipe);
       break;
     case MemoryTask::kQuantizeAdaptive:
-    case MemoryTask::kQuantizeCompensated: {
-      const int64_t calibration =
-          workload.calibration_tokens == 0 ? kCalibrationTokens : workload.calibration_tokens;
-      const int64_t window = std::min(config.max_positions, kCalibrationWindowTokens);
-      estimate.weights_bytes = stored_weights + TokenTableBytes(config);
-      if (workload.task == MemoryTask::kQuantizeAdaptive) {
-        // The recipe is not known yet: beside the int8 model stand those in int4, and pieces of the
-        // logits of parent and model.
-        estimate.weights_bytes = StoredWeightsBytes(config, *RecipeOfIdentity(kInt8Quantization)) +
-                                 StoredWeightsBytes(config, *RecipeOfIdentity("int4-g64")) +
-                                 StoredWeightsBytes(config, *RecipeOfIdentity("int4-g32")) +
-                                 TokenTableBytes(config);
-        estimate.logits_bytes = 2 * LogitsBytes(config, window);
-      }
-      // The stream of every calibration token, and one window's way through a layer.
-      estimate.activations_bytes = calibration * config.width * kFloatBytes;
-      estimate.scratch_bytes =
-          std::max(LayerBytes(config) + StatisticsBytes(config) +
-                       WithAllocatorShare(LargestOfLayers(config, 1, window, SavedBytes)),
-                   2 * loading);
+    case MemoryTask::kQuantizeCompensated:
+      EstimateCalibration(sized, estimate);
       break;
-    }
   }
   return estimate;
 }

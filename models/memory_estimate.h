@@ -1,14 +1,13 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Peak memory of a runner process, computed from the tensors that the engine holds (not a fit), so
-// that a job which does not fit is refused before it starts. The parts are those of worker/engine:
-// an explicit backward pass that keeps every activation of every block (with checkpointing: of one
-// block, and the inputs of the others), attention probabilities included, and logits of a few
-// hundred rows at a time. Pages of a mapped weights file are not counted: the kernel takes them
-// back when memory is short. Pure; thread-safe.
+// Peak memory of a runner process: the sizes of what it holds (not a fit), so that a job which does
+// not fit is refused before it starts. The tensors of a pass are those of its plan (tensor_plan.h);
+// beside them stand weights, gradients, moments and caches, and before them loading. On a board
+// whose GPU shares the memory, tensors on the GPU take the same bytes. Pure; thread-safe.
 #ifndef WATTLE_MODELS_MEMORY_ESTIMATE_H_
 #define WATTLE_MODELS_MEMORY_ESTIMATE_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -45,6 +44,7 @@ struct MemoryWorkload {
   // `recipe`.
   int64_t adapter_rank = 0;
   std::vector<std::string> adapter_targets = {};  // models/adapters.h; empty: every linear layer
+  double adapter_dropout = 0.0;
   bool activation_checkpointing = false;          // of kFinetune: a block keeps its input alone
   // Generate, evaluate, adapters: in which form the weights are held. Quantize: the form of the
   // result.
@@ -52,18 +52,22 @@ struct MemoryWorkload {
 };
 
 struct MemoryEstimate {
-  int64_t runtime_bytes = 0;  // process with libtorch loaded, no model
-  int64_t weights_bytes = 0;
+  int64_t runtime_bytes = 0;    // process with libtorch loaded, no model
+  int64_t weights_bytes = 0;    // and tables of positions
   int64_t gradients_bytes = 0;
-  int64_t optimizer_bytes = 0;    // both AdamW moments
-  int64_t activations_bytes = 0;  // kept from forward to backward, or the KV cache
-  int64_t logits_bytes = 0;       // and their gradient
-  int64_t scratch_bytes =
-      0;  // the largest temporary: loading, backward of a block, writing a result
+  int64_t optimizer_bytes = 0;  // both AdamW moments
+  int64_t cache_bytes = 0;      // keys and values, or the stream of a calibration text
+  // Two peaks beside all of these, one after the other: the arena of the largest pass with what
+  // kernels take beside it, and what a result is written through.
+  int64_t pass_bytes = 0;
+  int64_t writing_bytes = 0;
+  // The peak while the model is read, weights included: before gradients, moments and passes.
+  int64_t loading_bytes = 0;
 
   [[nodiscard]] int64_t total_bytes() const {
-    return runtime_bytes + weights_bytes + gradients_bytes + optimizer_bytes + activations_bytes +
-           logits_bytes + scratch_bytes;
+    return runtime_bytes + std::max(loading_bytes, weights_bytes + gradients_bytes +
+                                                       optimizer_bytes + cache_bytes +
+                                                       std::max(pass_bytes, writing_bytes));
   }
 };
 

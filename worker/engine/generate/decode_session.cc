@@ -6,6 +6,7 @@
 
 #include <ATen/ATen.h>
 
+#include "models/decode_operator.h"
 #include "worker/engine/kernels/decode_step.h"
 #include "worker/engine/kernels/kv_cache.h"
 #include "worker/engine/threads.h"
@@ -38,20 +39,6 @@ kernels::Norm NormOf(const models::DecoderConfig& config, const NormWeights& nor
           .subtract_mean = config.norm == models::Norm::kLayerNorm,
           .epsilon = static_cast<float>(config.norm_epsilon),
           .width = config.width};
-}
-
-// Whether the operator has everything that the description asks for. What it lacks runs through the
-// plain blocks.
-bool OperatorServes(const models::DecoderConfig& config) {
-  const auto plain = [](const models::LayerDescription& layer) {
-    return layer.residual == models::Residual::kSequential && !layer.inner_norms &&
-           !layer.post_norms && layer.attention_softcap == 0.0 &&
-           layer.query_pre_attention_scalar == 0.0 &&
-           layer.activation != models::Activation::kGeluErf;
-  };
-  return config.norm != models::Norm::kRmsNormPlusOne && config.embedding_scale == 1.0 &&
-         config.logit_softcap == 0.0 && !config.sinusoidal_offset.has_value() &&
-         std::all_of(config.layers.begin(), config.layers.end(), plain);
 }
 
 kernels::DecodeLayer LayerOf(const Decoder& decoder, size_t index) {
@@ -114,7 +101,7 @@ DecodeSession::DecodeSession(const Decoder& decoder, int64_t capacity_tokens, De
     : decoder_(decoder),
       lengths_(static_cast<size_t>(slots)),
       logits_(static_cast<size_t>(slots * decoder.config.vocabulary)) {
-  if (form == DecodeForm::kFastest && decoder.device.is_cpu() && OperatorServes(decoder.config)) {
+  if (form == DecodeForm::kFastest && decoder.device.is_cpu() && models::DecodeOperatorServes(decoder.config)) {
     kernels::DecodeModel model = ModelOf(decoder);
     if (kernels::CheckDecodeModel(model).ok()) {
       operator_ = std::make_unique<Operator>(

@@ -1,0 +1,199 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// PlanPass: the twin of worker/engine/models/decoder.cc.
+#include <algorithm>
+
+#include "base/check.h"
+#include "models/planned_layer.h"
+#include "models/tensor_plan.h"
+
+namespace wattle::models {
+namespace {
+
+constexpr int64_t kLossRows = 256;  // worker/engine/models/decoder.h
+constexpr int64_t kIndexBytes = 8;
+constexpr int64_t kDoubleBytes = 8;
+
+class PlannedDecoder : public PlannedLayers {
+ public:
+  PlannedDecoder(const PlannedPass& pass, PlanRecorder& memory) : PlannedLayers(pass, memory) {}
+
+  void LossSumAndGradients() {
+    const DecoderConfig& config = pass_.config;
+    const bool checkpointing = pass_.pass.activation_checkpointing;
+    const Planned tokens = Indices(pass_.rows());
+    Planned x = Embed();
+    std::vector<PlannedBlockActivations> activations(config.layers.size());
+    for (size_t i = 0; i < activations.size(); ++i) {
+      PlannedBlockActivations* saved = &activations[i];
+      if (checkpointing) {
+        saved->input = x;
+        saved = nullptr;
+      }
+      x = Block(i).Forward(x, saved);
+    }
+    Planned grad = HeadLossAndGradients();
+    for (size_t i = activations.size(); i-- > 0;) {
+      if (checkpointing) {
+        const Planned input = activations[i].input;
+        Block(i).Forward(input, &activations[i]);
+      }
+      grad = Block(i).Backward(activations[i], grad);
+      activations[i] = {};
+    }
+    if (pass_.trains_weights() && config.learned_positions) {
+      Make("position gradient", {pass_.pass.tokens, config.width});
+    }
+  }
+
+  void LossSum() {
+    const Planned x = EmbedTokens();
+    const Planned last = RunBlocks(x);
+    ForEachLossRows([&](int64_t rows) {
+      const Planned log_probabilities = LogProbabilities(rows);
+      NegativeLogLikelihood(rows);
+    });
+  }
+
+  void CompareWith() {
+    const Planned x = Stream();
+    const Planned reference_x = Stream();
+    const int64_t vocabulary = pass_.config.vocabulary;
+    ForEachLossRows([&](int64_t rows) {
+      const Planned log_p = LogProbabilities(rows);
+      const Planned log_q = LogProbabilities(rows);
+      NegativeLogLikelihood(rows);
+      NegativeLogLikelihood(rows);
+      {
+        const Planned q = Make("probabilities of the reference", {rows, vocabulary});
+        const Planned difference = Make("difference of logs", {rows, vocabulary});
+        Make("divergences in doubles", {rows, vocabulary}, kDoubleBytes);
+      }
+      const Planned top = Make("most likely tokens", {rows}, kIndexBytes);
+      const Planned top_of_reference = Make("most likely tokens", {rows}, kIndexBytes);
+      const Planned same = Make("same tokens", {rows}, 1);
+      Make("same tokens counted", {rows}, kIndexBytes);
+    });
+  }
+
+  // As worker/engine/quant/calibrate.cc runs a window through the layers.
+  void Calibrate() {
+    Planned x = EmbedTokens();
+    for (size_t i = 0; i < pass_.config.layers.size(); ++i) {
+      PlannedBlockActivations activations;
+      x = Block(i).Forward(x, &activations);
+    }
+  }
+
+ private:
+  [[nodiscard]] PlannedLayer Block(size_t i) {
+    return {pass_, static_cast<int64_t>(i), memory_};
+  }
+  Planned Indices(int64_t count) { return Make("indices", {count}, kIndexBytes); }
+  Planned Embed() { return Make("embedded", {pass_.rows(), pass_.config.width}); }
+
+  // The tokens are let go at once.
+  Planned EmbedTokens() {
+    const Planned tokens = Indices(pass_.rows());
+    return Embed();
+  }
+
+  Planned RunBlocks(Planned x) {
+    for (size_t i = 0; i < pass_.config.layers.size(); ++i) {
+      x = Block(i).Forward(x, nullptr);
+    }
+    return x;
+  }
+
+  Planned Stream() {
+    const Planned x = EmbedTokens();
+    return RunBlocks(x);
+  }
+
+  template <typename Body>
+  void ForEachLossRows(Body body) {
+    const int64_t count = pass_.pass.predicted >= 0 ? pass_.pass.predicted
+                                                    : pass_.pass.batch * (pass_.pass.tokens - 1);
+    for (int64_t start = 0; start < count; start += kLossRows) {
+      const int64_t rows = std::min(kLossRows, count - start);
+      const Planned where = Indices(rows);
+      const Planned targets = Indices(rows);
+      body(rows);
+    }
+  }
+
+  [[nodiscard]] PlannedMatrix Head() const {
+    return {Slot::kHead, -1, pass_.config.vocabulary, pass_.config.width};
+  }
+
+  void NegativeLogLikelihood(int64_t rows) {
+    const Planned gathered = Make("log-likelihoods", {rows});
+    Make("log-likelihoods in doubles", {rows}, kDoubleBytes);
+  }
+
+  Planned LogProbabilities(int64_t rows) {
+    const int64_t width = pass_.config.width;
+    Planned hidden;
+    {
+      const Planned rows_x = Make("rows with a loss", {rows, width});
+      hidden = NormForward("head input", rows, width, nullptr);
+    }
+    const Planned logits = MatrixProduct("logits", Head(), rows);
+    return Make("log-probabilities", {rows, pass_.config.vocabulary});
+  }
+
+  Planned HeadLossAndGradients() {
+    const DecoderConfig& config = pass_.config;
+    Planned grad_x = Make("stream gradient", {pass_.rows(), config.width});
+    ForEachLossRows([&](int64_t rows) {
+      const Planned rows_x = Make("rows with a loss", {rows, config.width});
+      PlannedNormActivations norm;
+      const Planned hidden = NormForward("head input", rows, config.width, &norm);
+      Planned logits = MatrixProduct("logits", Head(), rows);
+      const Planned grad_logits = Make("logits gradient", {rows, config.vocabulary});
+      if (config.logit_softcap == 0.0) {
+        logits.reset();
+      }
+      NegativeLogLikelihood(rows);
+      Make("minus one", {rows});
+      if (config.logit_softcap > 0.0) {
+        Make("logits gradient times tangent", {rows, config.vocabulary});
+      }
+      if (pass_.trains_weights() && config.head_bias) {
+        Make("head bias gradient", {config.vocabulary});
+      }
+      const Planned product = TransposedProduct("head input gradient", Head(), rows);
+      NormBackward("rows gradient", rows, config.width);
+    });
+    return grad_x;
+  }
+};
+
+}  // namespace
+
+TensorPlan PlanPass(const DecoderConfig& config, const PassDescription& description) {
+  WATTLE_CHECK(description.batch > 0 && description.tokens > 0 && description.threads > 0,
+               "a pass has tokens and threads");
+  PlanRecorder memory;
+  {
+    const PlannedPass pass(config, description);
+    PlannedDecoder decoder(pass, memory);
+    switch (description.kind) {
+      case PassKind::kTrain:
+        decoder.LossSumAndGradients();
+        break;
+      case PassKind::kEvaluate:
+        decoder.LossSum();
+        break;
+      case PassKind::kCompare:
+        decoder.CompareWith();
+        break;
+      case PassKind::kCalibrate:
+        decoder.Calibrate();
+        break;
+    }
+  }
+  return std::move(memory).Finish();
+}
+
+}  // namespace wattle::models
