@@ -17,4 +17,12 @@ static_assert(TORCH_VERSION_MAJOR > 1 || (TORCH_VERSION_MAJOR == 1 && TORCH_VERS
 
 }  // namespace wattle::engine
 
+// at::Allocator: allocate is const in 1.13; in 2.x it is not, and there is copy_data.
+#if TORCH_VERSION_MAJOR >= 2
+#define WATTLE_TORCH_ALLOCATE_CONST
+#define WATTLE_TORCH_ALLOCATOR_COPIES
+#else
+#define WATTLE_TORCH_ALLOCATE_CONST const
+#endif
+
 #endif  // WATTLE_WORKER_ENGINE_TORCH_VERSION_H_

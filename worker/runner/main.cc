@@ -4,6 +4,7 @@
 // input and writes frames to standard output; started by a person with --task it prints what it
 // does. See README.md in this folder.
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -54,6 +55,18 @@ void StartAgainWithOurEnvironment(char** arguments) {
   // NOLINTEND(concurrency-mt-unsafe)
   execv("/proc/self/exe", arguments);
   std::perror("wattle-runner: cannot start again; goes on with the environment as it is");
+}
+
+// Freed memory goes back: otherwise glibc raises its threshold with each large block that is freed,
+// up to 32 MiB, and keeps what is smaller. The tensors of a pass do not come this way
+// (engine/pass_arena.h), so the system calls are few.
+void GiveFreedMemoryBack() {
+#ifdef __GLIBC__
+  constexpr int kOwnMappingBytes = 1 << 20;
+  constexpr int kKeptBytes = 4 << 20;
+  mallopt(M_MMAP_THRESHOLD, kOwnMappingBytes);
+  mallopt(M_TRIM_THRESHOLD, kKeptBytes);
+#endif
 }
 
 // Frames get a descriptor of their own: what any library prints goes to standard error.
@@ -183,6 +196,7 @@ int Main(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   StartAgainWithOurEnvironment(argv);
+  GiveFreedMemoryBack();
   try {
     return Main(argc, argv);
   } catch (const std::exception& error) {

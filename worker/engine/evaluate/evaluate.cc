@@ -13,11 +13,13 @@
 #include "base/status_macros.h"
 #include "formats/byte_pair_encoding.h"
 #include "formats/data_set.h"
+#include "models/tensor_plan.h"
 #include "proto/spec_defaults.h"
 #include "worker/engine/load_for_job.h"
 #include "worker/engine/models/decoder.h"
 #include "worker/engine/models/flops.h"
 #include "worker/engine/models/token_batch.h"
+#include "worker/engine/pass_arena.h"
 #include "worker/engine/torch_border.h"
 
 namespace wattle::engine {
@@ -32,6 +34,13 @@ std::vector<size_t> ByLength(const formats::ExamplePool& examples) {
     return examples.TokenCount(a) > examples.TokenCount(b);
   });
   return order;
+}
+
+// Address space for the tensors of a pass, and a quarter more: a pass over quantized weights has
+// some tensors that the plan of one over floats has not.
+int64_t RoomForPasses(const models::DecoderConfig& config, const models::PassDescription& pass) {
+  const int64_t planned = models::PlanPass(config, pass).arena_bytes;
+  return planned + planned / 4;
 }
 
 struct TextExamples {
@@ -161,6 +170,13 @@ absl::StatusOr<LossFigures> LossOverExamples(const Decoder& decoder,
     tokens_left += std::min(batch_size, count - first) * longest;
   }
   sink.OnPhase(Phase::kEvaluate, 0, steps);
+  PassArena arena(RoomForPasses(
+      decoder.config,
+      {.kind = reference == nullptr ? models::PassKind::kEvaluate : models::PassKind::kCompare,
+       .batch = batch_size,
+       .tokens =
+           count == 0 ? 1 : static_cast<int64_t>(examples.TokenCount(order.front()))}));
+  const PassArena::Scope scope(arena);
   LossFigures figures;
   ComparisonSums sums;  // without a reference the loss alone
   for (int64_t step = 1; step <= steps; ++step) {

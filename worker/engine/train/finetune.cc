@@ -95,6 +95,7 @@ class FinetuneRun {
       state_.counters.heldout_before = state_.counters.heldout_last;
     }
     WATTLE_RETURN_IF_ERROR(Train(trainer));
+    trainer.ReleaseMemory();
     if (state_.counters.heldout_last_step != trainer.total_steps()) {
       WATTLE_RETURN_IF_ERROR(MeasureHeldout());
     }
@@ -184,6 +185,7 @@ class FinetuneRun {
       }
       const int64_t every = settings_.evaluate_every_steps;
       if (every > 0 && report->step % every == 0) {
+        trainer.ReleaseMemory();
         WATTLE_RETURN_IF_ERROR(MeasureHeldout());
         report->heldout_loss = state_.counters.heldout_last.value_or(0.0);
         sink_.OnPhase(Phase::kTrain, report->step, trainer.total_steps());
@@ -191,6 +193,7 @@ class FinetuneRun {
       WATTLE_RETURN_IF_ERROR(Obey(sink_.OnStep(*report)));
       // Also after the last step: what follows, evaluation and upload, may be interrupted too.
       if (report->step % settings_.checkpoint_every_steps == 0 || trainer.finished()) {
+        trainer.ReleaseMemory();
         WATTLE_RETURN_IF_ERROR(Checkpoint());
         if (!trainer.finished()) {
           sink_.OnPhase(Phase::kTrain, report->step, trainer.total_steps());

@@ -6,8 +6,10 @@
 
 #include "absl/strings/str_cat.h"
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include "base/clock.h"
+#include "models/tensor_plan.h"
 #include "worker/engine/models/decoder.h"
 #include "worker/engine/models/flops.h"
 #include "worker/engine/models/token_batch.h"
@@ -19,6 +21,26 @@ int64_t CeilDivide(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
 
+// The largest micro-batch of the run.
+models::PassDescription LargestPass(const FinetuneSettings& settings,
+                                    const formats::ExamplePool& examples,
+                                    const TrainingState& state) {
+  models::PassDescription pass{
+      .kind = models::PassKind::kTrain,
+      .batch = settings.batch_size,
+      .activation_checkpointing = settings.activation_checkpointing,
+      .threads = at::get_num_threads()};
+  for (size_t i = 0; i < examples.size(); ++i) {
+    pass.tokens = std::max(pass.tokens, static_cast<int64_t>(examples.TokenCount(i)));
+  }
+  if (state.adapters.has_value()) {
+    pass.adapters = state.adapters->modules;
+    pass.adapter_dropout = state.adapters->settings.dropout;
+    pass.recipe = state.model.recipe;
+  }
+  return pass;
+}
+
 }  // namespace
 
 Trainer::Trainer(const FinetuneSettings& settings, const formats::ExamplePool& examples,
@@ -26,7 +48,9 @@ Trainer::Trainer(const FinetuneSettings& settings, const formats::ExamplePool& e
     : settings_(settings),
       examples_(examples),
       state_(state),
-      order_(settings.seed, static_cast<int64_t>(examples.size())) {
+      order_(settings.seed, static_cast<int64_t>(examples.size())),
+      arena_(models::PlanPass(state.model.files.config, LargestPass(settings, examples, state))
+                 .arena_bytes) {
   const int64_t per_step = settings.batch_size * settings.accumulation_steps;
   const int64_t passes = static_cast<int64_t>(examples.size()) * settings.epochs;
   total_steps_ = settings.steps > 0 ? settings.steps : CeilDivide(passes, per_step);
@@ -90,6 +114,7 @@ absl::StatusOr<StepReport> Trainer::Step() {
         MakeTokenBatch(examples_, all.subspan(first, std::min(batch_size, all.size() - first)));
     const DropoutState dropout{
         .active = true, .seed = settings_.seed, .counter = counters.random_counter++};
+    const PassArena::Scope scope(arena_);
     loss_sum += LossSumAndGradients(
         decoder, batch, dropout, scale, gradient_views_,
         settings_.activation_checkpointing ? KeptActivations::kInputs : KeptActivations::kAll);

@@ -13,6 +13,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "formats/example_pool.h"
+#include "worker/engine/pass_arena.h"
 #include "worker/engine/progress.h"
 #include "worker/engine/train/data_order.h"
 #include "worker/engine/train/finetune.h"
@@ -33,6 +34,10 @@ class Trainer {
   // are as before the step.
   absl::StatusOr<StepReport> Step();
 
+  // Gives back the memory of the steps' tensors, which stays resident from step to step: for what
+  // takes memory of its own between two steps.
+  void ReleaseMemory() { arena_.ReleaseMemory(); }
+
  private:
   std::vector<size_t> Draw();
   // Of the examples that are still to be drawn, padding included.
@@ -48,6 +53,7 @@ class Trainer {
   std::optional<int64_t> tokens_left_;  // counted before the first step
   at::Tensor gradients_;                // float [state.layout.elements]
   DecoderWeights gradient_views_;
+  PassArena arena_;  // of the tensors of a micro-batch
 };
 
 }  // namespace wattle::engine
