@@ -68,8 +68,7 @@ int64_t PackedOperandBytes(const DecoderConfig& config, int64_t rows) {
   for (const LayerDescription& layer : config.layers) {
     outputs = std::max({outputs, layer.qkv_rows(), layer.up_rows()});
   }
-  return std::max(std::min(kTerms, rows) * outputs,
-                  std::min(kLossRows, rows) * config.vocabulary) *
+  return std::max(std::min(kTerms, rows) * outputs, std::min(kLossRows, rows) * config.vocabulary) *
          kFloatBytes;
 }
 
@@ -123,9 +122,8 @@ int64_t LoadingBytes(const DecoderConfig& config, const v1::QuantizationRecipe& 
 
 // Tables of positions that no file holds: layers with the same angles share theirs.
 int64_t PositionTableBytes(const DecoderConfig& config) {
-  int64_t size = config.sinusoidal_offset.has_value()
-                     ? config.max_positions * config.width * kFloatBytes
-                     : 0;
+  int64_t size =
+      config.sinusoidal_offset.has_value() ? config.max_positions * config.width * kFloatBytes : 0;
   for (size_t i = 0; i < config.layers.size(); ++i) {
     const std::optional<Rotary>& rotary = config.layers[i].rotary;
     const bool same = i > 0 && config.layers[i - 1].rotary == rotary;
@@ -270,8 +268,7 @@ void EstimateCalibration(const Sized& sized, MemoryEstimate& estimate) {
       workload.calibration_tokens == 0 ? kCalibrationTokens : workload.calibration_tokens;
   const int64_t window = std::min(config.max_positions, kCalibrationWindowTokens);
   int64_t logits = 0;
-  estimate.weights_bytes +=
-      StoredWeightsBytes(config, workload.recipe) + TokenTableBytes(config);
+  estimate.weights_bytes += StoredWeightsBytes(config, workload.recipe) + TokenTableBytes(config);
   if (workload.task == MemoryTask::kQuantizeAdaptive) {
     // The recipe is not known yet: beside the int8 model stand those in int4, and pieces of the
     // logits of parent and model.
@@ -316,15 +313,15 @@ absl::StatusOr<MemoryEstimate> EstimateMemory(const DecoderConfig& config,
     case MemoryTask::kEvaluate:
       estimate.weights_bytes += StoredWeightsBytes(config, workload.recipe);
       estimate.loading_bytes = LoadingBytes(config, workload.recipe);
-      estimate.pass_bytes = PassBytes(sized, {.kind = workload.beside_reference
-                                                          ? PassKind::kCompare
-                                                          : PassKind::kEvaluate}) +
-                            RoundedInputBytes(config, workload.recipe, workload.batch * tokens);
+      estimate.pass_bytes =
+          PassBytes(sized, {.kind = workload.beside_reference ? PassKind::kCompare
+                                                              : PassKind::kEvaluate}) +
+          RoundedInputBytes(config, workload.recipe, workload.batch * tokens);
       if (workload.beside_reference) {
         // The reference is read while the model is there.
         const v1::QuantizationRecipe in_floats = *RecipeOfIdentity(kNoQuantization);
-        estimate.loading_bytes = std::max(
-            estimate.loading_bytes, estimate.weights_bytes + LoadingBytes(config, in_floats));
+        estimate.loading_bytes = std::max(estimate.loading_bytes,
+                                          estimate.weights_bytes + LoadingBytes(config, in_floats));
         estimate.weights_bytes += StoredWeightsBytes(config, in_floats);
       }
       break;

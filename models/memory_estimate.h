@@ -45,15 +45,15 @@ struct MemoryWorkload {
   int64_t adapter_rank = 0;
   std::vector<std::string> adapter_targets = {};  // models/adapters.h; empty: every linear layer
   double adapter_dropout = 0.0;
-  bool activation_checkpointing = false;          // of kFinetune: a block keeps its input alone
+  bool activation_checkpointing = false;  // of kFinetune: a block keeps its input alone
   // Generate, evaluate, adapters: in which form the weights are held. Quantize: the form of the
   // result.
   v1::QuantizationRecipe recipe = {};
 };
 
 struct MemoryEstimate {
-  int64_t runtime_bytes = 0;    // process with libtorch loaded, no model
-  int64_t weights_bytes = 0;    // and tables of positions
+  int64_t runtime_bytes = 0;  // process with libtorch loaded, no model
+  int64_t weights_bytes = 0;  // and tables of positions
   int64_t gradients_bytes = 0;
   int64_t optimizer_bytes = 0;  // both AdamW moments
   int64_t cache_bytes = 0;      // keys and values, or the stream of a calibration text
@@ -65,9 +65,9 @@ struct MemoryEstimate {
   int64_t loading_bytes = 0;
 
   [[nodiscard]] int64_t total_bytes() const {
-    return runtime_bytes + std::max(loading_bytes, weights_bytes + gradients_bytes +
-                                                       optimizer_bytes + cache_bytes +
-                                                       std::max(pass_bytes, writing_bytes));
+    return runtime_bytes +
+           std::max(loading_bytes, weights_bytes + gradients_bytes + optimizer_bytes + cache_bytes +
+                                       std::max(pass_bytes, writing_bytes));
   }
 };
 

@@ -183,7 +183,8 @@ Planned PlannedLayer::MaskedScores() {
   if (tokens == 1 || layer_.attention_softcap > 0.0) {
     return Make("scores", OfScores());
   }
-  const Planned repeated = Make("mask of a group", {layer_.heads / layer_.kv_heads, tokens, tokens});
+  const Planned repeated =
+      Make("mask of a group", {layer_.heads / layer_.kv_heads, tokens, tokens});
   return Make("scores", OfScores());
 }
 
@@ -374,15 +375,14 @@ Planned PlannedLayer::Forward(const Planned& x, PlannedBlockActivations* saved) 
     return NormForward(name, pass_.rows(), width, saved == nullptr ? nullptr : &(saved->*member));
   };
   keep(&PlannedBlockActivations::input, x);
-  Planned attention_input =
-      keep(&PlannedBlockActivations::attention_input,
-           norm("attention input", &PlannedBlockActivations::attention_norm));
+  Planned attention_input = keep(&PlannedBlockActivations::attention_input,
+                                 norm("attention input", &PlannedBlockActivations::attention_norm));
   Planned stream;
   {
     const Planned qkv = LinearForward("qkv", Matrix(Slot::kQkv), attention_input);
-    stream = EndForward(AttentionEnd(),
-                        AttentionForward(qkv, saved == nullptr ? nullptr : &saved->attention),
-                        saved);
+    stream =
+        EndForward(AttentionEnd(),
+                   AttentionForward(qkv, saved == nullptr ? nullptr : &saved->attention), saved);
   }
   Planned mlp_input;
   if (layer_.residual == Residual::kParallelOneNorm) {

@@ -86,9 +86,7 @@ class PlannedDecoder : public PlannedLayers {
   }
 
  private:
-  [[nodiscard]] PlannedLayer Block(size_t i) {
-    return {pass_, static_cast<int64_t>(i), memory_};
-  }
+  [[nodiscard]] PlannedLayer Block(size_t i) { return {pass_, static_cast<int64_t>(i), memory_}; }
   Planned Indices(int64_t count) { return Make("indices", {count}, kIndexBytes); }
   Planned Embed() { return Make("embedded", {pass_.rows(), pass_.config.width}); }
 

@@ -40,10 +40,10 @@ struct TensorPlan {
 };
 
 enum class PassKind {
-  kTrain,     // forward and backward of one micro-batch
-  kEvaluate,  // loss alone
-  kCompare,   // loss and divergence, beside a reference model of the same shape
-  kCalibrate, // forward through one layer after the other, each with all that it keeps
+  kTrain,      // forward and backward of one micro-batch
+  kEvaluate,   // loss alone
+  kCompare,    // loss and divergence, beside a reference model of the same shape
+  kCalibrate,  // forward through one layer after the other, each with all that it keeps
 };
 
 struct PassDescription {

@@ -101,9 +101,8 @@ TEST(TensorPlanTest, AdaptersTakeTheirRowsAndQuantizedWeightsAPieceOfThem) {
   pass.adapters = *modules;
   const auto count = [&](const char* name) {
     const TensorPlan plan = PlanPass(config, pass);
-    return std::count_if(plan.tensors.begin(), plan.tensors.end(), [&](const PlannedTensor& t) {
-      return std::string(t.name) == name;
-    });
+    return std::count_if(plan.tensors.begin(), plan.tensors.end(),
+                         [&](const PlannedTensor& t) { return std::string(t.name) == name; });
   };
   EXPECT_EQ(count("adapter rows"), 2 * 2) << "a layer, forward and backward";
   EXPECT_EQ(count("dequantized rows"), 0);

@@ -28,9 +28,9 @@ struct ArenaTensor {
 };
 
 struct ArenaFigures {
-  int64_t peak_bytes = 0;     // in use at once
-  int64_t extent_bytes = 0;   // of the region that was ever used
-  int64_t heap_tensors = 0;   // that found no room
+  int64_t peak_bytes = 0;    // in use at once
+  int64_t extent_bytes = 0;  // of the region that was ever used
+  int64_t heap_tensors = 0;  // that found no room
   int64_t in_use_bytes = 0;
 };
 

@@ -22,9 +22,9 @@
 #include "proto/quantization_recipe.h"
 #include "worker/engine/models/block.h"
 #include "worker/engine/models/decoder.h"
+#include "worker/engine/models/tensor_files.h"
 #include "worker/engine/models/test_golden.h"
 #include "worker/engine/quant/recipe_formats.h"
-#include "worker/engine/models/tensor_files.h"
 #include "worker/engine/test_model.h"
 #include "worker/engine/torch_version.h"
 #include "worker/engine/train/adapters.h"
@@ -173,8 +173,8 @@ Drawn DrawTraining(const std::string& family, Draw& draw) {
   pass.batch = draw.Of({1, 2, 3});
   pass.tokens = draw.Of({40, 64, 120});
   pass.activation_checkpointing = draw.Heads();
-  drawn.name = absl::StrCat(family, " x ", drawn.config.layers.size(), ", ", pass.batch, " x ",
-                            pass.tokens);
+  drawn.name =
+      absl::StrCat(family, " x ", drawn.config.layers.size(), ", ", pass.batch, " x ", pass.tokens);
   const int64_t method = draw.Of({0, 1, 2});
   if (method > 0) {
     drawn.rank = draw.Of({2, 5});
@@ -184,7 +184,10 @@ Drawn DrawTraining(const std::string& family, Draw& draw) {
     pass.adapter_dropout = draw.Heads() ? 0.1 : 0.0;
     pass.recipe = *RecipeOfIdentity(method == 1 ? "none" : "int8");
   }
-  absl::StrAppend(&drawn.name, method == 0 ? ", full" : method == 1 ? ", LoRA" : ", QLoRA",
+  absl::StrAppend(&drawn.name,
+                  method == 0   ? ", full"
+                  : method == 1 ? ", LoRA"
+                                : ", QLoRA",
                   pass.activation_checkpointing ? ", checkpointing" : "");
   return drawn;
 }
@@ -199,11 +202,11 @@ Drawn DrawEvaluation(const std::string& family, Draw& draw) {
   pass.batch = pass.kind == PassKind::kCalibrate ? 1 : draw.Of({1, 4});
   pass.tokens = draw.Of({30, 128});
   pass.recipe = *RecipeOfIdentity(draw.Heads() ? "none" : "int8");
-  drawn.name = absl::StrCat(family, ", ", pass.batch, " x ", pass.tokens, ", ",
-                            RecipeIdentity(pass.recipe),
-                            kind == 0   ? ""
-                            : kind == 1 ? ", beside a reference"
-                                        : ", calibration");
+  drawn.name =
+      absl::StrCat(family, ", ", pass.batch, " x ", pass.tokens, ", ", RecipeIdentity(pass.recipe),
+                   kind == 0   ? ""
+                   : kind == 1 ? ", beside a reference"
+                               : ", calibration");
   return drawn;
 }
 
@@ -238,9 +241,9 @@ DrawnModel MakeDrawn(const Drawn& drawn) {
   if (!drawn.pass.adapters.empty()) {
     models::ModelDirectory files;
     files.config = drawn.config;
-    auto adapters = MakeAdapters(
-        {.rank = drawn.rank, .alpha = 8.0, .dropout = drawn.pass.adapter_dropout}, files, 1,
-        at::kCPU);
+    auto adapters =
+        MakeAdapters({.rank = drawn.rank, .alpha = 8.0, .dropout = drawn.pass.adapter_dropout},
+                     files, 1, at::kCPU);
     EXPECT_THAT(adapters, IsOk());
     made.adapters = *std::move(adapters);
     AttachAdapters(*made.adapters, made.adapters->arena, made.model.decoder.weights);
@@ -272,10 +275,9 @@ std::vector<ArenaTensor> RunPass(const Drawn& drawn, ArenaFigures* figures = nul
     const PassArena::Scope scope(arena);
     switch (drawn.pass.kind) {
       case PassKind::kTrain:
-        LossSumAndGradients(made.model.decoder, batch, {.active = true, .seed = 1}, 0.01,
-                            made.model.gradient_views,
-                            drawn.pass.activation_checkpointing ? KeptActivations::kInputs
-                                                                : KeptActivations::kAll);
+        LossSumAndGradients(
+            made.model.decoder, batch, {.active = true, .seed = 1}, 0.01, made.model.gradient_views,
+            drawn.pass.activation_checkpointing ? KeptActivations::kInputs : KeptActivations::kAll);
         break;
       case PassKind::kEvaluate:
         LossSum(made.model.decoder, batch);
@@ -298,11 +300,10 @@ std::vector<ArenaTensor> RunPass(const Drawn& drawn, ArenaFigures* figures = nul
   if (figures != nullptr) {
     *figures = arena.figures();
   }
-  tensors.erase(std::remove_if(tensors.begin(), tensors.end(),
-                               [](const ArenaTensor& tensor) {
-                                 return tensor.size_bytes <= kScalarBytes;
-                               }),
-                tensors.end());
+  tensors.erase(
+      std::remove_if(tensors.begin(), tensors.end(),
+                     [](const ArenaTensor& tensor) { return tensor.size_bytes <= kScalarBytes; }),
+      tensors.end());
   return tensors;
 }
 
@@ -349,8 +350,8 @@ std::string Difference(const models::TensorPlan& plan, const std::vector<ArenaTe
   if (first == wanted.size() && first == got.size()) {
     return "";
   }
-  std::string text = absl::StrCat("event ", first, " of ", got.size(), " (planned ", wanted.size(),
-                                  ")\n");
+  std::string text =
+      absl::StrCat("event ", first, " of ", got.size(), " (planned ", wanted.size(), ")\n");
   for (size_t i = first < 8 ? 0 : first - 8; i < first + 8; ++i) {
     absl::StrAppend(&text, i < wanted.size() ? wanted[i] : "", "   |   ",
                     i < got.size() ? got[i] : "", i == first ? "   <--\n" : "\n");

@@ -174,8 +174,7 @@ absl::StatusOr<LossFigures> LossOverExamples(const Decoder& decoder,
       decoder.config,
       {.kind = reference == nullptr ? models::PassKind::kEvaluate : models::PassKind::kCompare,
        .batch = batch_size,
-       .tokens =
-           count == 0 ? 1 : static_cast<int64_t>(examples.TokenCount(order.front()))}));
+       .tokens = count == 0 ? 1 : static_cast<int64_t>(examples.TokenCount(order.front()))}));
   const PassArena::Scope scope(arena);
   LossFigures figures;
   ComparisonSums sums;  // without a reference the loss alone

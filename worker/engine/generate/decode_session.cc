@@ -101,7 +101,8 @@ DecodeSession::DecodeSession(const Decoder& decoder, int64_t capacity_tokens, De
     : decoder_(decoder),
       lengths_(static_cast<size_t>(slots)),
       logits_(static_cast<size_t>(slots * decoder.config.vocabulary)) {
-  if (form == DecodeForm::kFastest && decoder.device.is_cpu() && models::DecodeOperatorServes(decoder.config)) {
+  if (form == DecodeForm::kFastest && decoder.device.is_cpu() &&
+      models::DecodeOperatorServes(decoder.config)) {
     kernels::DecodeModel model = ModelOf(decoder);
     if (kernels::CheckDecodeModel(model).ok()) {
       operator_ = std::make_unique<Operator>(

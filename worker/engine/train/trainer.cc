@@ -25,11 +25,10 @@ int64_t CeilDivide(int64_t a, int64_t b) {
 models::PassDescription LargestPass(const FinetuneSettings& settings,
                                     const formats::ExamplePool& examples,
                                     const TrainingState& state) {
-  models::PassDescription pass{
-      .kind = models::PassKind::kTrain,
-      .batch = settings.batch_size,
-      .activation_checkpointing = settings.activation_checkpointing,
-      .threads = at::get_num_threads()};
+  models::PassDescription pass{.kind = models::PassKind::kTrain,
+                               .batch = settings.batch_size,
+                               .activation_checkpointing = settings.activation_checkpointing,
+                               .threads = at::get_num_threads()};
   for (size_t i = 0; i < examples.size(); ++i) {
     pass.tokens = std::max(pass.tokens, static_cast<int64_t>(examples.TokenCount(i)));
   }
