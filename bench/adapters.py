@@ -26,16 +26,16 @@ CONFIG = {"model_type": "llama", "vocab_size": VOCABULARY, "max_position_embeddi
 FORMS = {"lora_fp32": {}, "qlora": {"quantization": "QUANTIZATION_NF4"}}
 
 
-def tensors():
+def tensors(layer_count):
     """(name, shape) in two halves, as a download of the model comes."""
     keys = WIDTH // HEADS * KV_HEADS
     layers = [[(f"model.layers.{layer}.{name}.weight", shape) for name, shape in (
         ("input_layernorm", (WIDTH,)), ("self_attn.q_proj", (WIDTH, WIDTH)), ("self_attn.k_proj", (keys, WIDTH)),
         ("self_attn.v_proj", (keys, WIDTH)), ("self_attn.o_proj", (WIDTH, WIDTH)), ("post_attention_layernorm", (WIDTH,)),
         ("mlp.gate_proj", (MLP_WIDTH, WIDTH)), ("mlp.up_proj", (MLP_WIDTH, WIDTH)), ("mlp.down_proj", (WIDTH, MLP_WIDTH)))]
-        for layer in range(LAYERS)]
-    yield [("model.embed_tokens.weight", (VOCABULARY, WIDTH)), *sum(layers[:LAYERS // 2], [])]
-    yield [*sum(layers[LAYERS // 2:], []), ("model.norm.weight", (WIDTH,)), ("lm_head.weight", (VOCABULARY, WIDTH))]
+        for layer in range(layer_count)]
+    yield [("model.embed_tokens.weight", (VOCABULARY, WIDTH)), *sum(layers[:layer_count // 2], [])]
+    yield [*sum(layers[layer_count // 2:], []), ("model.norm.weight", (WIDTH,)), ("lm_head.weight", (VOCABULARY, WIDTH))]
 
 
 def write_shard(path, names_and_shapes):
@@ -52,10 +52,10 @@ def write_shard(path, names_and_shapes):
             file.write(values.to(torch.bfloat16).view(torch.int16).numpy().tobytes())
 
 
-def make_model(directory):
+def make_model(directory, layer_count=LAYERS):
     torch.manual_seed(1)
-    write_files(directory, CONFIG)
-    shards = list(tensors())
+    write_files(directory, {**CONFIG, "num_hidden_layers": layer_count})
+    shards = list(tensors(layer_count))
     names = {}
     for number, shard in enumerate(shards, 1):
         file = f"model-{number:05}-of-{len(shards):05}.safetensors"

@@ -43,7 +43,7 @@ std::string MakeLopsidedModel() {
   for (int64_t column = 0; column < hard.size(1); column += 32) {
     hard.select(1, column).mul_(14.0);
   }
-  hard.mul_(4.0);
+  hard.mul_(8.0);
   model->decoder.weights.tokens.value.mul_(8.0);
   const std::string directory = TestDirectory("lopsided");
   EXPECT_THAT(SaveModel(directory, *model), IsOk());

@@ -23,6 +23,11 @@ namespace {
 // No example is shorter; so many examples hold the tokens that are wanted.
 constexpr int64_t kLeastTokensOfAnExample = 8;
 
+// Damping of a table whose rows are looked up as well as multiplied. The head's inputs keep to few
+// directions, and error compensation moves the table's error into all others, where the looked-up
+// rows carry it into the first layer. The damping counts an error in those directions too.
+constexpr double kLookedUpDamping = 0.3;
+
 absl::Span<float> FloatsOf(at::Tensor& values) {
   return {values.data_ptr<float>(), static_cast<size_t>(values.numel())};
 }
@@ -129,7 +134,8 @@ class Calibration {
   }
 
   // The FP32 matrix in its place becomes the rounded one.
-  absl::Status Round(const Parameter& parameter, const kernels::InputHessian& hessian) {
+  absl::Status Round(const Parameter& parameter, const kernels::InputHessian& hessian,
+                     const kernels::GptqSettings& settings = {}) {
     MatrixWeights& matrix = MatrixAt(model_.decoder.weights, parameter.tensor);
     const at::Tensor values = matrix.value.contiguous();
     const kernels::WeightMatrix shape{
@@ -138,8 +144,8 @@ class Calibration {
     std::vector<kernels::GroupScale> scales(
         static_cast<size_t>(shape.rows * kernels::GroupsOfRow(shape)));
     const absl::Status rounded = kernels::RoundWithCompensation(
-        shape, values.data_ptr<float>(), hessian, kernels::GptqSettings{}, KernelThreads(),
-        absl::MakeSpan(codes), absl::MakeSpan(scales));
+        shape, values.data_ptr<float>(), hessian, settings, KernelThreads(), absl::MakeSpan(codes),
+        absl::MakeSpan(scales));
     if (!rounded.ok()) {
       return absl::FailedPreconditionError(
           absl::StrCat(parameter.tensor.name, ": ", std::string(rounded.message())));
@@ -255,7 +261,9 @@ class Calibration {
     if (!tied && CanRescale()) {
       Rescale(statistics.EvenOut(matrix.value), weights.final_norm, matrix);
     }
-    return Round(head, statistics.hessian());
+    return Round(head, statistics.hessian(),
+                 tied ? kernels::GptqSettings{.damping = kLookedUpDamping}
+                      : kernels::GptqSettings{});
   }
 
   const formats::SafetensorsSet& file_;
