@@ -63,8 +63,7 @@ __attribute__((noinline)) void LookUpRounded(const uint8_t* line, const int8_t* 
       const uint8x16_t indices = vld1q_u8(line + plane * kRows);
       const int8x16_t a = vqtbl1q_s8(left, vandq_u8(indices, vdupq_n_u8(0xF)));
       const int8x16_t b = vqtbl1q_s8(right, vshrq_n_u8(indices, 4));
-      sums.low[plane] =
-          vaddq_s16(sums.low[plane], vaddl_s8(vget_low_s8(a), vget_low_s8(b)));
+      sums.low[plane] = vaddq_s16(sums.low[plane], vaddl_s8(vget_low_s8(a), vget_low_s8(b)));
       sums.high[plane] = vaddq_s16(sums.high[plane], vaddl_high_s8(a, b));
     }
     line += kLineBytes;

@@ -261,9 +261,9 @@ class Calibration {
     if (!tied && CanRescale()) {
       Rescale(statistics.EvenOut(matrix.value), weights.final_norm, matrix);
     }
-    return Round(head, statistics.hessian(),
-                 tied ? kernels::GptqSettings{.damping = kLookedUpDamping}
-                      : kernels::GptqSettings{});
+    return Round(
+        head, statistics.hessian(),
+        tied ? kernels::GptqSettings{.damping = kLookedUpDamping} : kernels::GptqSettings{});
   }
 
   const formats::SafetensorsSet& file_;
