@@ -20,6 +20,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
+#include "base/clock.h"
 #include "base/status_macros.h"
 
 extern char** environ;
@@ -373,11 +374,11 @@ absl::StatusOr<std::string> FirstLineOf(const std::string& program,
   WATTLE_ASSIGN_OR_RETURN(const Spawned child, Spawn({.program = program}, command));
   std::string text;
   std::array<char, 512> buffer = {};
-  const absl::Time deadline = absl::Now() + timeout;
+  const Monotonic deadline = Clock::Real().Boottime() + timeout;
   absl::Status status = absl::OkStatus();
   while (true) {
     pollfd stream = {child.streams.output.get(), POLLIN, 0};
-    const int64_t left = absl::ToInt64Milliseconds(deadline - absl::Now());
+    const int64_t left = absl::ToInt64Milliseconds(deadline - Clock::Real().Boottime());
     const int ready = left > 0 ? poll(&stream, 1, static_cast<int>(left)) : 0;
     if (ready < 0 && errno == EINTR) {
       continue;
