@@ -166,21 +166,6 @@ class Faults(Scene):
             finished = [a for a in job["attempts"] if a["state"] == "ATTEMPT_STATE_FINISHED"]
             self.assertEqual(len(finished), 1, f"seed {SEED}: one commit")
 
-    def runner_pids(self):
-        pids = []
-        for entry in os.listdir("/proc"):
-            if entry.isdigit():
-                try:
-                    with open(f"/proc/{entry}/cmdline", "rb") as file:
-                        command = file.read().split(b"\0")
-                    with open(f"/proc/{entry}/stat", encoding="utf-8", errors="replace") as file:
-                        parent = int(file.read().rsplit(")", 1)[1].split()[1])
-                except (FileNotFoundError, ProcessLookupError):
-                    continue
-                if command[0].endswith(b"wattle-runner") and parent in {w.pid for w in self.fleet.workers.values() if w.running()}:
-                    pids.append(int(entry))
-        return sorted(pids)
-
     def test_runner_killed_from_outside_is_started_again(self):
         self.start("one")
         self.push_demo()

@@ -2,6 +2,7 @@
 """What the integration tests share: a fleet in a temporary directory, the demo's model and data pushed, small job files."""
 
 import json
+import os
 import pathlib
 import unittest
 
@@ -12,6 +13,17 @@ SHARED = ROOT.parent / "shared"
 # A run that takes a few seconds on one core: dropout and accumulation on, several checkpoints.
 FINETUNE = {"model": "base", "data": "train", "heldout_data": "heldout", "steps": 12, "batch_size": 4, "gradient_accumulation_steps": 2,
             "sequence_length": 96, "learning_rate": 5e-4, "warmup_steps": 2, "checkpoint_every_steps": 3, "limit_examples": 80, "seed": 11}
+
+
+def process_status(pid):
+    """(name, state, parent's process id, session) of a process of this machine, or None where it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            name, fields = file.read().split("(", 1)[1].rsplit(")", 1)
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    state, parent, _, session = fields.split()[:4]
+    return name, state, int(parent), int(session)
 
 
 class Scene(unittest.TestCase):
@@ -55,6 +67,16 @@ class Scene(unittest.TestCase):
 
     def finetune_file(self, name="finetune", objective="energy", **settings):
         return self.job_file(name, objective=objective, finetune={**FINETUNE, **settings})
+
+    def runner_pids(self):
+        """The process ids of the runners of this fleet's workers."""
+        workers = {worker.pid for worker in self.fleet.workers.values() if worker.running()}
+        pids = []
+        for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+            name, _, parent, _ = process_status(pid) or ("", "", 0, 0)
+            if name == "wattle-runner" and parent in workers:
+                pids.append(pid)
+        return sorted(pids)
 
     def assert_succeeded(self, job):
         self.assertEqual(job["state"], "JOB_STATE_SUCCEEDED", job.get("reason"))

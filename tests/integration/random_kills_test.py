@@ -1,0 +1,182 @@
+# Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+"""Coordinator, agents and runners are killed at random while jobs of several kinds run.
+
+Each job ends once, with the bits of an undisturbed run, and the ledgers agree with the receipts. WATTLE_SEED repeats a draw
+(the seed is printed); WATTLE_KILL_SECONDS makes the time of the kills longer.
+"""
+
+import collections
+import json
+import os
+import random
+import signal
+import time
+import unittest
+
+from fleet import TERMINAL_STATES
+from scene import FINETUNE, Scene, process_status
+
+SEED = int(os.environ.get("WATTLE_SEED") or random.SystemRandom().randrange(1, 1_000_000))
+KILL_SECONDS = float(os.environ.get("WATTLE_KILL_SECONDS") or 60)
+MEAN_SECONDS_BETWEEN_KILLS = 1.5
+OPEN_JOBS = 6  # More are submitted while fewer than these are open.
+WORKERS = ("one", "two", "three")
+LONG = {**FINETUNE, "steps": 45}
+JOBS = {
+    "finetune": {"finetune": LONG},
+    "adapters": {"finetune": {**LONG, "lora": {"rank": 4}, "seed": 12}},
+    "quantize": {"quantize": {"model": "base"}},
+    "generate": {"generate": {"model": "base", "prompts": ["The mast is", "Battery"], "max_new_tokens": 100}},
+    "evaluate": {"evaluate": {"model": "base", "data": "train", "batch_size": 1, "sequence_length": 128}},
+}
+
+
+class RandomKills(Scene):
+    def setUp(self):
+        super().setUp()
+        self.generator = random.Random(SEED)
+        self.sessions = set()  # Process ids of all workers that were ever started.
+        self.kinds = {}  # Job id → kind.
+        self.kills = collections.Counter()
+        self.must_resume = False  # A run with checkpoints was hit.
+        self.away = {}  # Name of a killed process → when it is started again.
+        print(f"seed {SEED}")
+
+    def submit(self, kind):
+        job_id = self.fleet.submit(self.job_file(kind, **JOBS[kind]))
+        self.kinds[job_id] = kind
+        return job_id
+
+    def undisturbed(self):
+        """The output of each kind of job when nothing is killed."""
+        jobs = {kind: self.submit(kind) for kind in JOBS}
+        return {kind: self.result(self.assert_succeeded(self.fleet.until_done(job_id))) for kind, job_id in jobs.items()}
+
+    def result(self, job):
+        finished = [attempt for attempt in job["attempts"] if attempt["state"] == "ATTEMPT_STATE_FINISHED"]
+        # An output is known by the digest of its files; seconds and joules are in none of them.
+        metrics = {entry["name"]: entry["value"] for entry in finished[0]["receipt"]["metrics"]}
+        return job["output_artifact_id"], {name: value for name, value in metrics.items() if "per_second" not in name}
+
+    def in_training(self, victim):
+        """Whether the victim, a runner's process id or a worker, is on a training that has saved a checkpoint."""
+        if "coordinator" in self.away:
+            return False
+        if isinstance(victim, int):
+            _, _, parent, _ = process_status(victim) or ("", "", 0, 0)
+            victim = next((worker for worker in self.fleet.workers.values() if worker.pid == parent), None)
+        name = victim and victim.name
+        progress = self.fleet.devices().get(name, {}).get("heartbeat", {}).get("progress", [])
+        return any(entry.get("phase") == "train" and int(entry.get("step", 0)) > 2 * LONG["checkpoint_every_steps"] for entry in progress)
+
+    def kill_one(self):
+        """Kills one process, drawn from those that run; most kills hit a runner or an agent."""
+        victims = [("coordinator", self.fleet.coordinator)] * 2
+        victims += [(name, worker) for name, worker in self.fleet.workers.items()]
+        victims = [(name, process) for name, process in victims if process.running()]
+        runners = self.runner_pids()
+        victims += [("runner", pid) for pid in runners]
+        if not victims:
+            return
+        name, victim = self.generator.choice(victims)
+        self.must_resume = self.must_resume or (name != "coordinator" and self.in_training(victim))
+        if name == "runner":
+            try:
+                os.kill(victim, signal.SIGKILL)
+            except ProcessLookupError:  # It ended by itself since it was listed.
+                return
+        else:
+            if self.generator.random() < 0.2:  # A few are asked to end, as by a reboot.
+                victim.stop()
+                self.kills["ended in order"] += 1
+            else:
+                victim.kill()
+            self.away[name] = time.monotonic() + self.generator.uniform(0, 3)
+        self.kills["worker" if name in WORKERS else name] += 1
+
+    def plain_worker(self, name, env=None, extra=()):
+        worker = super().plain_worker(name, env, extra)
+        self.sessions.add(worker.pid)
+        return worker
+
+    def orphans(self):
+        """Runners of workers that are gone: a worker leads a session, and its runners stay in that session."""
+        found = []
+        for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+            name, state, parent, session = process_status(pid) or ("", "", 0, 0)
+            if name == "wattle-runner" and state != "Z" and session in self.sessions and parent not in self.sessions:
+                found.append(pid)
+        return found
+
+    def start_those_due(self, now):
+        for name, due in list(self.away.items()):
+            if now < due:
+                continue
+            if name == "coordinator":
+                self.fleet.start_coordinator()
+            else:
+                self.plain_worker(name)
+            del self.away[name]
+
+    def top_up(self):
+        if "coordinator" in self.away:
+            return
+        still_open = sum(self.fleet.job(job_id)["state"] not in TERMINAL_STATES for job_id in self.kinds)
+        for _ in range(OPEN_JOBS - still_open):
+            self.submit(self.generator.choice([*JOBS, "finetune", "adapters"]))  # Long runs are hit more often.
+
+    def terminal_events(self, job_id):
+        listed = self.fleet.run_wattle("-o", "json", "events", "--limit", "1000").stdout.splitlines()
+        texts = [json.loads(line)["text"] for line in listed]
+        return [text for text in texts if text.startswith(tuple(f"{job_id} {end}" for end in ("succeeded", "failed", "cancelled")))]
+
+    def check_ledgers(self, jobs):
+        """What a device spent in attempts is what the receipts of its attempts say."""
+        receipts = collections.defaultdict(float)
+        for job in jobs:
+            for attempt in job["attempts"]:
+                receipts[attempt["device_id"]] += attempt.get("receipt", {}).get("total", {}).get("gross_energy_joules", 0)
+        told = {}
+        for line in self.fleet.get("/metrics").splitlines():
+            if line.startswith("wattle_coordinator_ledger_energy_joules_total") and 'use="attempt"' in line:
+                told[line.split('device_id="')[1].split('"')[0]] = float(line.split()[-1])
+        print("ledgers:", {device: (round(told[device], 1), round(joules, 1)) for device, joules in receipts.items()})
+        for device, joules in receipts.items():
+            self.assertGreaterEqual(told[device], joules * (1 - 1e-6), f"seed {SEED}: the ledger is below its receipts")
+            self.assertLessEqual(told[device], joules * (1 + 1e-6), f"seed {SEED}: joules of an attempt that no receipt tells")
+
+    def test_slow_random_kills_lose_nothing_and_commit_nothing_twice(self):
+        self.start(*WORKERS)
+        self.push_demo()
+        expected = self.undisturbed()
+        end = time.monotonic() + KILL_SECONDS
+        while time.monotonic() < end:
+            self.top_up()
+            next_kill = time.monotonic() + self.generator.expovariate(1 / MEAN_SECONDS_BETWEEN_KILLS)
+            while (now := time.monotonic()) < next_kill:
+                self.start_those_due(now)
+                time.sleep(0.02)
+            self.kill_one()
+        self.start_those_due(float("inf"))
+        self.fleet.until_connected(*WORKERS)
+
+        jobs = [self.fleet.until_done(job_id, 600) for job_id in self.kinds]
+        resumed = [int(attempt.get("receipt", {}).get("resumed_from_step", 0)) for job in jobs for attempt in job["attempts"]]
+        print(f"seed {SEED}: {dict(self.kills)}, {len(jobs)} jobs, {len(resumed)} attempts, {sum(step > 0 for step in resumed)} resumed")
+        for job in jobs:
+            with self.subTest(job=job["job_id"], seed=SEED):
+                self.assert_succeeded(job)
+                tokens = [int(attempt["fencing_token"]) for attempt in job["attempts"]]
+                finished = [attempt for attempt in job["attempts"] if attempt["state"] == "ATTEMPT_STATE_FINISHED"]
+                self.assertEqual(len(finished), 1, "one commit")
+                self.assertEqual(sorted(set(tokens)), tokens, "each attempt has a token of its own, higher than the one before")
+                self.assertEqual(len(self.terminal_events(job["job_id"])), 1, "one end")
+                self.assertEqual(self.result(job), expected[self.kinds[job["job_id"]]], "the bits of an undisturbed run")
+        self.assertTrue(any(resumed) or not self.must_resume, f"seed {SEED}: no attempt went on from a checkpoint")
+        self.fleet.until("the fleet to be idle", lambda: not self.runner_pids())
+        self.check_ledgers(jobs)
+        self.assertEqual(self.orphans(), [], "a runner outlived its worker")
+
+
+if __name__ == "__main__":
+    unittest.main()
