@@ -30,6 +30,21 @@ std::vector<DeviceId> DevicesOf(const v1::Job& job) {
   return devices;
 }
 
+v1::GetDeviceRequest RequestFor(const DeviceId& id) {
+  v1::GetDeviceRequest get;
+  get.set_device(id.value());
+  return get;
+}
+
+// The device that a request names. Errors: those of GetDevice and RefuseUnknownFields.
+template <typename Request>
+absl::StatusOr<v1::Device> NamedDevice(const Api& api, const Request& request) {
+  WATTLE_RETURN_IF_ERROR(RefuseUnknownFields(request));
+  v1::GetDeviceRequest get;
+  get.set_device(request.device());
+  return api.GetDevice(get);
+}
+
 }  // namespace
 
 absl::StatusOr<v1::Job> Api::GetJob(const v1::GetJobRequest& request) const {
@@ -359,39 +374,32 @@ void Api::CancelJob(const v1::CancelJobRequest& request, Reply<v1::Job> reply) {
 }
 
 void Api::DrainDevice(const v1::DrainDeviceRequest& request, Reply<v1::Device> reply) {
-  v1::GetDeviceRequest get;
-  get.set_device(request.device());
-  const absl::Status known = RefuseUnknownFields(request);
-  const absl::StatusOr<v1::Device> device = GetDevice(get);
-  if (!known.ok() || !device.ok()) {
-    reply(known.ok() ? device.status() : known);
+  const absl::StatusOr<v1::Device> device = NamedDevice(*this, request);
+  if (!device.ok()) {
+    reply(device.status());
     return;
   }
-  Post(core::DrainDevice{DeviceId(device->info().device_id()), request.reason()}, std::move(reply),
-       [this, get](const Answer&) { return GetDevice(get); });
+  const DeviceId id(device->info().device_id());
+  Post(core::DrainDevice{id, request.reason()}, std::move(reply),
+       [this, id](const Answer&) { return GetDevice(RequestFor(id)); });
 }
 
 void Api::ResumeDevice(const v1::ResumeDeviceRequest& request, Reply<v1::Device> reply) {
-  v1::GetDeviceRequest get;
-  get.set_device(request.device());
-  const absl::Status known = RefuseUnknownFields(request);
-  const absl::StatusOr<v1::Device> device = GetDevice(get);
-  if (!known.ok() || !device.ok()) {
-    reply(known.ok() ? device.status() : known);
+  const absl::StatusOr<v1::Device> device = NamedDevice(*this, request);
+  if (!device.ok()) {
+    reply(device.status());
     return;
   }
-  Post(core::ResumeDevice{DeviceId(device->info().device_id())}, std::move(reply),
-       [this, get](const Answer&) { return GetDevice(get); });
+  const DeviceId id(device->info().device_id());
+  Post(core::ResumeDevice{id}, std::move(reply),
+       [this, id](const Answer&) { return GetDevice(RequestFor(id)); });
 }
 
 void Api::RemoveDevice(const v1::RemoveDeviceRequest& request,
                        Reply<v1::RemoveDeviceResponse> reply) {
-  v1::GetDeviceRequest get;
-  get.set_device(request.device());
-  const absl::Status known = RefuseUnknownFields(request);
-  const absl::StatusOr<v1::Device> device = GetDevice(get);
-  if (!known.ok() || !device.ok()) {
-    reply(known.ok() ? device.status() : known);
+  const absl::StatusOr<v1::Device> device = NamedDevice(*this, request);
+  if (!device.ok()) {
+    reply(device.status());
     return;
   }
   v1::RemoveDeviceResponse removed;
