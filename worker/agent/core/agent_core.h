@@ -28,6 +28,7 @@
 #include "wattle/v1/fleet.pb.h"
 #include "worker/agent/core/agent_ports.h"
 #include "worker/agent/core/attempt_run.h"
+#include "worker/agent/core/backoff.h"
 #include "worker/agent/core/device_clock.h"
 #include "worker/agent/core/energy_account.h"
 #include "worker/agent/core/pace.h"
@@ -201,6 +202,7 @@ class AgentCore {
   [[nodiscard]] const v1::ReleaseAttempt* ReleaseOf(const std::string& attempt_id) const;
   // Whether the coordinator still takes a late result of this job.
   [[nodiscard]] bool JobIsOpen(const std::string& job_id) const;
+  [[nodiscard]] bool MayUpload() const;
   void HandOverNext(const Instant& now);
   void OnCheckpointUploaded(const UploadResult& result, const Instant& now);
   void ReportHandOver(const std::string& attempt_id, const v1::ArtifactInfo* checkpoint,
@@ -255,11 +257,13 @@ class AgentCore {
       false;  // a hello awaits its welcome; a desired set that comes now answers the hello before
   bool forget_runs_ =
       false;  // the present run belongs to another journal, so its end is not reported
+  // The first wait before a checkpoint or a kept result is uploaded again.
+  static constexpr absl::Duration kUploadRetryMin = absl::Seconds(5);
   std::string handing_over_;  // the attempt whose checkpoint is being uploaded; empty = none
-  int hand_over_tries_ = 0;
+  Backoff hand_over_backoff_{kUploadRetryMin};
   Monotonic next_hand_over_;  // wall
   std::string returning_;     // the attempt whose kept result is being uploaded; empty = none
-  int return_tries_ = 0;
+  Backoff return_backoff_{kUploadRetryMin};
   Monotonic next_return_;  // wall
   policy::Limits limits_;
   telemetry::Guard guard_;

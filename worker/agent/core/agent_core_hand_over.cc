@@ -17,7 +17,7 @@ namespace {
 
 // After this many failed uploads the job goes on from an older checkpoint, or from the beginning.
 constexpr int kTriesMax = 6;
-constexpr absl::Duration kRetryMin = absl::Seconds(5);
+constexpr absl::Duration kRetryMax = absl::Minutes(5);
 
 }  // namespace
 
@@ -38,11 +38,15 @@ bool AgentCore::JobIsOpen(const std::string& job_id) const {
                    job_id) != desired_.keep_checkpoint_job_ids().end();
 }
 
+// An upload is work, so it waits while the guard holds work. The coordinator waits an hour for a
+// checkpoint (kReleasePatience in coordinator/core/placing.cc).
+bool AgentCore::MayUpload() const {
+  return run_ == nullptr && !shutting_down_ && handing_over_.empty() && returning_.empty() &&
+         guard_.reason().empty() && welcomed_;
+}
+
 void AgentCore::HandOverNext(const Instant& now) {
-  // An upload is work, so it waits while the guard holds work. The coordinator waits an hour for it
-  // (kReleasePatience in coordinator/core/placing.cc).
-  if (run_ != nullptr || shutting_down_ || !handing_over_.empty() || !returning_.empty() ||
-      now.wall < next_hand_over_ || !guard_.reason().empty() || !welcomed_) {
+  if (now.wall < next_hand_over_ || !MayUpload()) {
     return;
   }
   const auto next = std::find_if(order_.begin(), order_.end(), [&](const std::string& id) {
@@ -54,7 +58,7 @@ void AgentCore::HandOverNext(const Instant& now) {
   const std::string id = *next;
   const v1::HeldAttemptRecord& record = held_.at(id);
   const int64_t step = record.newest_checkpoint_step();
-  if (step == 0 || hand_over_tries_ >= kTriesMax) {
+  if (step == 0 || hand_over_backoff_.failures() >= kTriesMax) {
     return ReportHandOver(id, nullptr, now);
   }
   handing_over_ = id;
@@ -72,8 +76,7 @@ void AgentCore::OnCheckpointUploaded(const UploadResult& result, const Instant& 
   if (!result.status.ok()) {
     ports_.Note(
         absl::StrCat(id, ": its checkpoint cannot be uploaded yet: ", result.status.message()));
-    next_hand_over_ = now.wall + kRetryMin * static_cast<double>(int64_t{1} << hand_over_tries_);
-    ++hand_over_tries_;
+    next_hand_over_ = now.wall + hand_over_backoff_.AfterFailure(kRetryMax);
     return;
   }
   ReportHandOver(id, &result.artifact, now);
@@ -91,7 +94,7 @@ void AgentCore::ReportHandOver(const std::string& attempt_id, const v1::Artifact
   if (checkpoint != nullptr) {
     *stopped.mutable_checkpoint() = *checkpoint;
   }
-  hand_over_tries_ = 0;
+  hand_over_backoff_.Reset();
   RememberEnd(report);
   Report(std::move(report), now);
   LetGo(attempt_id);

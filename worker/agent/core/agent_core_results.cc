@@ -18,7 +18,6 @@ namespace {
 
 constexpr size_t kKeptResultsMax = 16;
 constexpr absl::Duration kKeptFor = absl::Hours(14 * 24);
-constexpr absl::Duration kRetryMin = absl::Seconds(5);
 // A full disk at the coordinator lasts until a person comes.
 constexpr absl::Duration kRetryMax = absl::Minutes(5);
 
@@ -65,10 +64,7 @@ bool AgentCore::WillReturn(const v1::Report& ended) {
 }
 
 void AgentCore::ReturnNextResult(const Instant& now) {
-  // An upload is work, as that of a checkpoint (HandOverNext).
-  if (ended_.results_to_return().empty() || run_ != nullptr || shutting_down_ ||
-      !handing_over_.empty() || !returning_.empty() || now.wall < next_return_ ||
-      !guard_.reason().empty() || !welcomed_) {
+  if (ended_.results_to_return().empty() || now.wall < next_return_ || !MayUpload()) {
     return;
   }
   const std::string id = ended_.results_to_return(0);
@@ -94,13 +90,10 @@ void AgentCore::OnResultReturned(const UploadResult& result, const Instant& now)
   if (!result.status.ok() && !gone && state_.ResultSizeBytes(id) > 0) {
     ports_.Note(absl::StrCat(
         id, ": its result cannot go back to the coordinator yet: ", result.status.message()));
-    next_return_ =
-        now.wall + std::min(kRetryMax, kRetryMin * static_cast<double>(
-                                                       int64_t{1} << std::min(return_tries_, 10)));
-    ++return_tries_;
+    next_return_ = now.wall + return_backoff_.AfterFailure(kRetryMax);
     return;
   }
-  return_tries_ = 0;
+  return_backoff_.Reset();
   v1::Report again = *ended;
   waiting.erase(place);
   Report(std::move(again), now);

@@ -4,6 +4,7 @@
 // does: attempt_run.cc.
 #include <algorithm>
 
+#include "worker/agent/core/attempt_phase.h"
 #include "worker/agent/core/attempt_run.h"
 
 namespace wattle::agent {
@@ -45,7 +46,7 @@ AttemptEnergy AttemptRun::MeasuredBefore() const {
   set(Activity::kUpload, receipt.upload_seconds());
   for (size_t i = 0; i < kActivities; ++i) {
     const Activity activity = static_cast<Activity>(i);
-    const v1::AttemptPhase phase = PhaseOf(activity);
+    const v1::AttemptPhase phase = PhaseOf(activity, main_phase_);
     if (activity == Activity::kEvaluate && phase == main_phase_) {
       continue;  // counted as the run: the job's own work
     }
@@ -70,7 +71,7 @@ void AttemptRun::FillPhases() {
   for (int number = 1; number < v1::AttemptPhase_ARRAYSIZE; ++number) {
     v1::PhaseEnergy part;
     for (size_t i = 0; i < kActivities; ++i) {
-      if (PhaseOf(static_cast<Activity>(i)) == number) {
+      if (PhaseOf(static_cast<Activity>(i), main_phase_) == number) {
         part.set_seconds(part.seconds() + absl::ToDoubleSeconds(energy.time[i]));
         part.set_gross_energy_joules(part.gross_energy_joules() + energy.energy[i].value());
       }

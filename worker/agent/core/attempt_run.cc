@@ -4,13 +4,13 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
 #include "base/crash_point.h"
 #include "proto/job_kind.h"
 #include "worker/agent/core/attempt_log.h"
+#include "worker/agent/core/attempt_phase.h"
 #include "worker/agent/core/input_words.h"
 #include "worker/agent/core/text_tail.h"
 
@@ -29,18 +29,7 @@ constexpr absl::Duration kStopTime = absl::Minutes(2);
 // A checkpoint holds the weights and two moments of each, in FP32 as most model files are.
 constexpr int64_t kCheckpointModels = 3;
 
-// "train" → ATTEMPT_PHASE_TRAIN. Unspecified if this version does not know the phase.
-v1::AttemptPhase PhaseNamed(absl::string_view name) {
-  v1::AttemptPhase phase = v1::ATTEMPT_PHASE_UNSPECIFIED;
-  v1::AttemptPhase_Parse(absl::StrCat("ATTEMPT_PHASE_", absl::AsciiStrToUpper(name)), &phase);
-  return phase;
-}
-
 }  // namespace
-
-v1::AttemptPhase MainPhase(const v1::JobSpec& spec) {
-  return PhaseNamed(KindOf(spec).main_phase);
-}
 
 std::string CheckpointDirectory(const std::string& work_directory, int64_t step) {
   return absl::StrFormat("%s/checkpoint-%010d", work_directory, step);
@@ -141,49 +130,6 @@ void AttemptRun::StartRunner(const Instant& now) {
   }
 }
 
-Activity AttemptRun::ActivityOf(v1::AttemptPhase phase) const {
-  if (phase == main_phase_) {
-    return Activity::kRun;
-  }
-  switch (phase) {
-    case v1::ATTEMPT_PHASE_FETCH:
-      return Activity::kFetch;
-    case v1::ATTEMPT_PHASE_LOAD:
-      return Activity::kStart;
-    case v1::ATTEMPT_PHASE_EVALUATE:
-      return Activity::kEvaluate;
-    case v1::ATTEMPT_PHASE_CHECKPOINT:
-    case v1::ATTEMPT_PHASE_SAVE:
-      return Activity::kCheckpoint;
-    case v1::ATTEMPT_PHASE_UPLOAD:
-      return Activity::kUpload;
-    default:  // the work of another kind of job: counted, but not as this job's run
-      return Activity::kEvaluate;
-  }
-}
-
-v1::AttemptPhase AttemptRun::PhaseOf(Activity activity) const {
-  switch (activity) {
-    case Activity::kFetch:
-      return v1::ATTEMPT_PHASE_FETCH;
-    case Activity::kStart:
-      return v1::ATTEMPT_PHASE_LOAD;
-    case Activity::kRun:
-      return main_phase_;
-    case Activity::kEvaluate:
-      return v1::ATTEMPT_PHASE_EVALUATE;
-    case Activity::kCheckpoint:
-      return v1::ATTEMPT_PHASE_CHECKPOINT;
-    case Activity::kUpload:
-      return v1::ATTEMPT_PHASE_UPLOAD;
-    case Activity::kIdle:
-    case Activity::kPaused:
-    case Activity::kWaitForHost:
-      break;
-  }
-  return v1::ATTEMPT_PHASE_UNSPECIFIED;
-}
-
 policy::StopEstimate AttemptRun::StopEstimateNow() const {
   policy::StopEstimate estimate = predicted_stop_;
   if (longest_step_ > absl::ZeroDuration()) {
@@ -254,7 +200,7 @@ void AttemptRun::OnPhase(const v1::PhaseChanged& phase, const Instant& now) {
     progress_.set_steps_total(phase.steps_total());
   }
   last_step_at_ = begin;
-  SetActivity(begin, ActivityOf(kind));
+  SetActivity(begin, ActivityOf(kind, main_phase_));
 }
 
 void AttemptRun::OnStep(const v1::StepDone& step, const Instant& now) {

@@ -24,6 +24,7 @@
 #include "wattle/v1/runner.pb.h"
 #include "wattle/v1/worker_state.pb.h"
 #include "worker/agent/core/agent_ports.h"
+#include "worker/agent/core/backoff.h"
 #include "worker/agent/core/device_clock.h"
 #include "worker/agent/core/energy_account.h"
 #include "worker/agent/core/pace.h"
@@ -66,8 +67,6 @@ struct AttemptSurroundings {
   const DeviceClock* clock;
 };
 
-// The phase of the job's own work.
-v1::AttemptPhase MainPhase(const v1::JobSpec& spec);
 // The coordinator's prediction for the device of the placement.
 const v1::Prediction& PredictionOf(const v1::Assignment& assignment);
 
@@ -126,8 +125,6 @@ class AttemptRun {
   void Fail(v1::FailureClass failure_class, const std::string& message);
   void End(AttemptEnd end);
   std::optional<WorkSpan> EndWrite(int64_t size_bytes, const Instant& now);
-  [[nodiscard]] Activity ActivityOf(v1::AttemptPhase phase) const;
-  [[nodiscard]] v1::AttemptPhase PhaseOf(Activity activity) const;
   void BeginReceipt();
   void FillReceipt();
   void FillPhases();
@@ -155,7 +152,7 @@ class AttemptRun {
   std::optional<Monotonic> retry_;  // wall; when the failed transfer is tried again
   // The wait before the first retry of a transfer.
   static constexpr absl::Duration kBackoffMin = absl::Seconds(1);
-  absl::Duration backoff_;
+  Backoff backoff_;
   int damaged_transfers_ = 0;     // in a row
   std::string transfer_problem_;  // the last one noted; the same problem is noted once
   std::vector<FetchedInput> inputs_;

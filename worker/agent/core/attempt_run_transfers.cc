@@ -2,7 +2,6 @@
 //
 // The transfers of an attempt: the fetch of its inputs and the upload of its result. Both are
 // retried.
-#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -63,7 +62,7 @@ void AttemptRun::OnFetched(const FetchResult& result, const Instant& now) {
   if (!result.note.empty()) {
     ports_.Note(result.note);
   }
-  backoff_ = kBackoffMin;
+  backoff_.Reset();
   progress_.clear_waiting_reason();
   inputs_ = result.inputs;
   Log(FetchedLine(record_.assignment(), result.moved_bytes), now);
@@ -85,10 +84,10 @@ void AttemptRun::RetryTransfer(const absl::Status& status, const Instant& now) {
     ports_.Note(absl::StrCat(progress_.attempt_id(), ": ", progress_.phase(), ": ",
                              transfer_problem_, "; trying again"));
   }
+  const absl::Duration wait = backoff_.AfterFailure(kBackoffMax);
   progress_.set_waiting_reason(absl::StrCat(progress_.phase(), ": ", transfer_problem_,
-                                            "; again in ", absl::ToInt64Seconds(backoff_), " s"));
-  retry_ = now.wall + backoff_;
-  backoff_ = std::min(2 * backoff_, kBackoffMax);
+                                            "; again in ", absl::ToInt64Seconds(wait), " s"));
+  retry_ = now.wall + wait;
   SetActivity(now.device, Activity::kPaused);
 }
 
@@ -128,8 +127,7 @@ void AttemptRun::OnUploaded(const UploadResult& result, const Instant& now) {
     }
     progress_.set_waiting_reason(absl::StrCat(
         "finished; its result waits on ", settings_.info.name(), ": ", result.status.message()));
-    retry_ = now.wall + backoff_;
-    backoff_ = std::min(2 * backoff_, kUploadBackoffMax);
+    retry_ = now.wall + backoff_.AfterFailure(kUploadBackoffMax);
     SetActivity(now.device, Activity::kPaused);
     return;
   }

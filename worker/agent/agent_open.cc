@@ -1,0 +1,290 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Opens an agent: what the board is, which sensors it has, and the parts that its flags ask for.
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+#include "base/status_macros.h"
+#include "telemetry/sensors/registry.h"
+#include "worker/agent/agent.h"
+#include "worker/agent/board_probe.h"
+#include "worker/agent/emulation/emulated_pace.h"
+
+namespace wattle::agent {
+namespace {
+
+constexpr int64_t kDefaultDiskQuota = int64_t{20} << 30;
+// How long a runner may take for an answer; it loads libtorch first.
+constexpr absl::Duration kRunnerAnswers = absl::Seconds(60);
+
+std::string HostName() {
+  std::array<char, 256> name = {};
+  return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "worker";
+}
+
+}  // namespace
+
+absl::Status Agent::OpenEmulation(const v1::WorkerRecord& kept) {
+  WATTLE_ASSIGN_OR_RETURN(BoardFile file, ReadBoardFile(config_.emulated_dir, config_.emulate));
+  telemetry::EmulatedPhysics& physics = file.physics;
+  if (config_.battery_wh) {
+    physics.battery_capacity =
+        *config_.battery_wh > 0 ? std::optional(FromWattHours(*config_.battery_wh)) : std::nullopt;
+  }
+  if (config_.state_of_charge) {
+    if (!physics.battery_capacity) {
+      return absl::InvalidArgumentError(
+          "--state-of-charge: this board has no battery; give it one with --battery-wh");
+    }
+    physics.state_of_charge = Fraction(*config_.state_of_charge);
+  }
+  settings_.initial_charge = physics.state_of_charge;
+  // A restarted worker finds its battery as it was, not full again.
+  if (kept.initial_state_of_charge_ratio() == physics.state_of_charge.value() &&
+      kept.state_of_charge_ratio() > 0) {
+    physics.state_of_charge = Fraction(kept.state_of_charge_ratio());
+  }
+  v1::DeviceInfo& info = settings_.info;
+  info.set_name(file.device_class);
+  info.set_device_class(file.device_class);
+  info.set_board(file.board);
+  info.set_architecture(file.architecture);
+  info.set_emulated(true);
+  info.set_memory_bytes(file.memory_bytes);
+  info.set_cores(file.cores);
+  info.set_accelerator(file.accelerator);
+  for (const BoardPowerMode& board_mode : file.power_modes) {
+    v1::PowerMode& mode = *info.add_power_modes();
+    mode.set_name(board_mode.name);
+    mode.set_nominal_power_watts(board_mode.nominal.value());
+  }
+  info.set_power_mode(file.power_mode);
+  info.set_battery_capacity_wh(ToWattHours(physics.battery_capacity.value_or(Joules(0))));
+  info.set_link_bytes_per_second(file.link_bytes_per_second);
+  info.set_cache_quota_bytes(file.cache_quota_bytes);
+  info.set_throughput_flops_datasheet(file.throughput_flops_datasheet);
+  settings_.threads = config_.threads > 0 ? config_.threads : 1;
+  emulator_ = std::make_unique<Emulator>(
+      std::move(file),
+      EmulationOptions{.seed = config_.emulation_seed,
+                       .hidden_offset_ratio = config_.hidden_offset_percent / 100},
+      Now().device);
+  sources_.push_back(emulator_->board().MakeSource());
+  next_sample_ = Now().device;
+  const std::string offsets = absl::StrFormat(
+      "{\"seed\": %d, \"time_factor\": %.6f, \"power_factor\": %.6f}\n", config_.emulation_seed,
+      emulator_->hidden_time_factor(), emulator_->hidden_power_factor());
+  if (config_.print_hidden_offsets) {
+    std::printf("hidden offsets: %s", offsets.c_str());
+  }
+  return disk_->Replace("hidden_offsets.json", offsets);
+}
+
+// First restores the changes of a killed worker, even if this worker may change nothing.
+absl::Status Agent::OpenPowerModes() {
+  power_settings_ = std::make_unique<PowerSettings>(config_.sensor_root, BootId(""), disk_.get());
+  const absl::Status restored = power_settings_->Restore();
+  if (!restored.ok()) {
+    AddFinding(absl::StrCat("power mode: the settings of an earlier worker could not be restored: ",
+                            std::string(restored.message())));
+  }
+  v1::DeviceInfo& info = settings_.info;
+  AddPowerModes(config_.sensor_root, &info);
+  if (!config_.allow_power_modes) {
+    return absl::OkStatus();
+  }
+  power_modes_ = NvpmodelModes(config_.sensor_root);
+  if (power_modes_.empty()) {
+    power_modes_ = KernelModes(config_.sensor_root);
+    AddModes(power_modes_, &info);
+    info.set_power_mode(ActiveKernelMode(config_.sensor_root, power_modes_));
+  }
+  if (power_modes_.empty()) {
+    AddFinding("--allow-power-modes: this board has no nvpmodel.conf and no cpufreq to set");
+  }
+  info.set_sets_power_modes(!power_modes_.empty());
+  if (config_.power_mode.empty()) {
+    return absl::OkStatus();
+  }
+  WATTLE_RETURN_IF_ERROR(WithContext("--power-mode", SetPowerMode(config_.power_mode)));
+  info.set_power_mode(config_.power_mode);
+  return absl::OkStatus();
+}
+
+absl::Status Agent::DescribeReal() {
+  for (telemetry::Candidate& candidate :
+       telemetry::DiscoverSources(config_.sensor_root, config_.sensors)) {
+    if (candidate.source != nullptr) {
+      sources_.push_back(std::move(candidate.source));
+    } else {
+      settings_.info.add_findings(
+          absl::StrCat("sensor ", candidate.name, ": ", candidate.problem.message()));
+      unusable_.push_back(std::move(candidate));
+    }
+  }
+  const BoardIdentity identity = ProbeBoard(config_.sensor_root);
+  v1::DeviceInfo& info = settings_.info;
+  info.set_name(HostName());
+  info.set_device_class(identity.device_class);
+  info.set_board(identity.board);
+  info.set_architecture(identity.architecture);
+  info.set_memory_bytes(identity.memory_bytes);
+  settings_.threads = config_.threads > 0
+                          ? config_.threads
+                          : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  info.set_cores(settings_.threads);
+  info.set_accelerator(config_.device == "cuda" ? "cuda" : "");
+  info.set_cache_quota_bytes(kDefaultDiskQuota);
+  return OpenPowerModes();
+}
+
+void Agent::OpenAccount(const v1::WorkerRecord& kept) {
+  EnergyOrigin origin;
+  const telemetry::SourceInfo* best = nullptr;
+  for (const auto& source : sources_) {
+    const telemetry::SourceInfo& info = source->info();
+    if (info.measures_power() && (best == nullptr || info.rank < best->rank)) {
+      best = &info;
+    }
+    settings_.guard.has_thermometer |= info.has_thermometer();
+    if (info.has_gauge()) {
+      settings_.guard.has_gauge = true;
+      settings_.guard.gauge_error = std::max(settings_.guard.gauge_error, info.gauge_error);
+    }
+  }
+  telemetry::MeterSettings meter;
+  if (best != nullptr) {
+    origin = {best->energy_source, best->scope};
+    meter.cadence = best->cadence;
+  } else {
+    AddFinding("no power sensor: energy is modelled from predictions and labelled so");
+  }
+  account_ = std::make_unique<EnergyAccount>(
+      meter, origin, Now().device, kept.ledger(),
+      telemetry::IdleBaseline(Watts(kept.idle_power_watts()), kept.idle_samples()));
+}
+
+void Agent::AddFinding(const std::string& sentence) {
+  Note(sentence);
+  settings_.info.add_findings(sentence);
+}
+
+absl::Status Agent::Open() {
+  WATTLE_ASSIGN_OR_RETURN(disk_, PosixDisk::Open(config_.state_dir));
+  WATTLE_ASSIGN_OR_RETURN(state_, StateDirectory::Open(disk_.get()));
+  WATTLE_ASSIGN_OR_RETURN(spool_, Spool::Open(disk_.get()));
+  const v1::WorkerRecord kept = ReadKeptDevice(*state_, *this);
+  if (config_.emulate.empty()) {
+    WATTLE_RETURN_IF_ERROR(DescribeReal());
+    pace_ = std::make_unique<RealPace>();
+  } else {
+    WATTLE_RETURN_IF_ERROR(OpenEmulation(kept));
+    pace_ = std::make_unique<EmulatedPace>(emulator_.get(), config_.time_scale);
+  }
+  OpenAccount(kept);
+  v1::DeviceInfo& info = settings_.info;
+  info.set_device_id(state_->device_id());
+  info.set_time_scale(config_.time_scale);
+  info.set_worker_version(version_);
+  if (!config_.name.empty()) {
+    info.set_name(config_.name);
+  }
+  for (const auto& [key, value] : config_.labels) {
+    v1::Label& label = *info.add_labels();
+    label.set_key(key);
+    label.set_value(value);
+  }
+  if (config_.disk_quota_bytes > 0) {
+    info.set_cache_quota_bytes(config_.disk_quota_bytes);
+  }
+  WATTLE_RETURN_IF_ERROR(AskRunner());
+  if (config_.metrics == kPushedMetrics) {
+    push_ = std::make_unique<MetricPush>(
+        disk_.get(), MetricSpoolLimits{.size_bytes_max = config_.metrics_spool_bytes},
+        [this](const v1::WorkerMessage& message) { Send(message); });
+    info.set_pushes_metrics(true);
+  } else if (config_.metrics != kNoMetrics) {
+    WATTLE_ASSIGN_OR_RETURN(metrics_, MetricsServer::Start(config_.metrics));
+    info.set_metrics_address(metrics_->address());
+  }
+  TransferCallbacks callbacks;
+  callbacks.on_fetched = [this](const FetchResult& result) {
+    Post([this, result](const Instant& now) { core_->OnFetched(result, now); });
+  };
+  callbacks.on_uploaded = [this](const UploadResult& result) {
+    Post([this, result](const Instant& now) { core_->OnUploaded(result, now); });
+  };
+  callbacks.on_cache = [this](const std::vector<std::string>& ids, int64_t used) {
+    Post([this, ids, used](const Instant&) { core_->SetCache(ids, used); });
+  };
+  callbacks.on_short_of_room = [this](int64_t bytes) {
+    Post([this, bytes](const Instant&) { core_->OnShortOfRoom(bytes); });
+  };
+  settings_.runner_device = config_.device;
+  settings_.watch.silence = absl::Seconds(config_.runner_silence_seconds);
+  settings_.watch.start = 3 * settings_.watch.silence;
+  settings_.free_space_reserve_bytes = config_.disk_reserve_bytes;
+  settings_.boot_id = BootId("");
+  core_ = std::make_unique<AgentCore>(CoreDependencies{.state = state_.get(),
+                                                       .spool = spool_.get(),
+                                                       .ports = this,
+                                                       .account = account_.get(),
+                                                       .pace = pace_.get(),
+                                                       .clock = &clock_,
+                                                       .kept = kept},
+                                      settings_);
+  readings_ = std::make_unique<DeviceReadings>(core_.get(), account_.get(), this);
+  for (const auto& source : sources_) {
+    readings_->Add(source->info(), PlausiblePower(info));
+  }
+  WATTLE_ASSIGN_OR_RETURN(
+      transfers_, Transfers::Open(config_.coordinator, CacheBudget(), std::move(callbacks)));
+  return absl::OkStatus();
+}
+
+// Validate has found the driver. The runner's libtorch may still lack CUDA, and then every job that
+// is placed here would fail.
+absl::Status Agent::AskRunner() {
+  const auto engine = child::RunnerVersion(config_.runner, kRunnerAnswers);
+  if (!engine.ok()) {
+    AddFinding(
+        absl::StrCat(std::string(engine.status().message()), "; no job can run here until then"));
+    return absl::OkStatus();
+  }
+  settings_.info.set_engine_version(*engine);
+  if (config_.device == "cpu") {
+    return absl::OkStatus();
+  }
+  const absl::Status usable =
+      child::CheckRunnerDevice(config_.runner, config_.device, kRunnerAnswers);
+  if (absl::IsFailedPrecondition(usable)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--device ", config_.device, ": ", std::string(usable.message())));
+  }
+  if (!usable.ok()) {
+    AddFinding(absl::StrCat("--device ", config_.device, ": ", std::string(usable.message())));
+  }
+  return absl::OkStatus();
+}
+
+// Checkpoints, results and records count against the cache's quota, and the cache yields to them.
+artifacts::DiskBudget Agent::CacheBudget() const {
+  const std::string state = config_.state_dir;
+  const std::string cache = disk_->PathOf("cache");
+  return {.directory = cache,
+          .quota_bytes = settings_.info.cache_quota_bytes(),
+          .reserve_bytes = config_.disk_reserve_bytes,
+          .others = [state, cache] {
+            return artifacts::TreeSizeBytes(state) - artifacts::TreeSizeBytes(cache);
+          }};
+}
+
+}  // namespace wattle::agent
