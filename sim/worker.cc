@@ -22,7 +22,6 @@ constexpr Fraction kBootCharge(0.1);
 // The power fails within this many disk operations, which covers any point of a save or a report.
 constexpr int kOperationsBeforeCut = 12;
 constexpr int kTornBytesMax = 60;
-constexpr double kTransferBytesPerSecond = 1e6;
 // The shortest time in which work may empty a battery; the gauge could not follow a faster drop
 // (telemetry/battery).
 constexpr absl::Duration kEmptiedByWorkMin = absl::Seconds(1300);
@@ -409,7 +408,7 @@ void Worker::Note(const std::string& line) {
   }
 }
 
-// --- runner and transfers ---
+// --- the runner ---
 
 absl::Status Worker::StartRunner(const v1::RunnerTask& task) {
   if (runner_ != nullptr) {
@@ -449,104 +448,6 @@ void Worker::KillRunner() {
   if (runner_ != nullptr) {
     runner_->Kill();
   }
-}
-
-void Worker::StartFetch(const v1::Assignment& assignment) {
-  transfer_ = ++transfers_;
-  agent::FetchResult result;
-  for (const v1::ResolvedInput& input : assignment.inputs()) {
-    const std::string directory = absl::StrCat("cache/", input.artifact_id());
-    result.inputs.push_back({.field = input.field(),
-                             .directory = directory,
-                             .file = absl::StrCat(directory, "/file"),
-                             .size_bytes = 1 << 20});
-    result.moved_bytes += cache_empty_ ? 1 << 20 : 0;
-  }
-  transfer_done_ = [this, result, assignment](const absl::Status& status) mutable {
-    result.status = status;
-    if (status.ok()) {
-      PlaceCheckpoint(assignment);
-    }
-    Call([&](const agent::Instant& now) { core_->OnFetched(result, now); });
-  };
-  const double seconds = static_cast<double>(result.moved_bytes) / kTransferBytesPerSecond;
-  Later(0.01 + seconds, [this, transfer = transfer_] {
-    // Without a link only a cached input is available.
-    const bool there = stream_ != 0 || !cache_empty_;
-    cache_empty_ = cache_empty_ && !there;
-    EndTransfer(transfer, there ? absl::OkStatus() : absl::UnavailableError("no link"));
-  });
-}
-
-// Places the checkpoint at which another device left off. This device's own checkpoint is not
-// overwritten.
-void Worker::PlaceCheckpoint(const v1::Assignment& assignment) {
-  const std::string* content = link_.blob(assignment.checkpoint_artifact_id());
-  const std::string file =
-      CheckpointFile(state_->WorkDirectory(assignment.attempt_id()), assignment.checkpoint_step());
-  if (content != nullptr && !disk_.Read(file).ok()) {
-    disk_.Replace(file, *content).IgnoreError();  // without the checkpoint the run begins anew
-  }
-}
-
-void Worker::StartUpload(const std::string& directory, const v1::ArtifactInfo& info) {
-  transfer_ = ++transfers_;
-  agent::UploadResult result;
-  result.artifact = info;
-  if (info.kind() == v1::ARTIFACT_KIND_CHECKPOINT) {
-    const std::string content = disk_.Read(absl::StrCat(directory, "/state")).value_or("");
-    result.artifact.set_artifact_id(CheckpointId(content));
-    link_.keep_blob(result.artifact.artifact_id(), content);
-  } else {
-    result.artifact.set_artifact_id(
-        OutputId(disk_.Read(absl::StrCat(directory, "/weights")).value_or("unreadable")));
-  }
-  result.artifact.set_size_bytes(1 << 20);
-  result.moved_bytes = 1 << 20;
-  transfer_done_ = [this, result](const absl::Status& status) mutable {
-    result.status = status;
-    Call([&](const agent::Instant& now) { core_->OnUploaded(result, now); });
-  };
-  Later(1.0, [this, artifact = result.artifact, transfer = transfer_] {
-    if (stream_ == 0) {
-      EndTransfer(transfer, absl::UnavailableError("no link"));
-      return;
-    }
-    link_.upload(artifact, [this, transfer, life = life_](const absl::Status& status) {
-      if (life == life_) {
-        EndTransfer(transfer, status);
-      }
-    });
-    // An upload without an answer has failed.
-    Later(30.0 + 2.0 * world_.options.delay_seconds_max,
-          [this, transfer] { EndTransfer(transfer, absl::DeadlineExceededError("no answer")); });
-  });
-}
-
-void Worker::CancelTransfer() {
-  Later(0.0,
-        [this, transfer = transfer_] { EndTransfer(transfer, absl::CancelledError("cancelled")); });
-}
-
-// Ends the transfer once, by the first outcome.
-void Worker::EndTransfer(int64_t transfer, const absl::Status& status) {
-  if (transfer == transfer_ && transfer != 0) {
-    transfer_ = 0;
-    const auto done = std::exchange(transfer_done_, nullptr);
-    done(status);
-  }
-}
-
-std::string CheckpointId(const std::string& content) {
-  uint64_t hash = 0xcbf29ce484222325u;
-  for (const char byte : content) {
-    hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3u;
-  }
-  return absl::StrCat(std::string(48, 'c'), absl::Hex(hash, absl::kZeroPad16));
-}
-
-std::string OutputId(const std::string& weights) {
-  return absl::StrCat(std::string(64 - std::min<size_t>(weights.size(), 64), '0'), weights);
 }
 
 }  // namespace wattle::sim

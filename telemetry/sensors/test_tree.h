@@ -37,6 +37,27 @@ class Tree {
   TestDirectory directory_;
 };
 
+// Orin Nano, JetPack 6, including the labelled shunt sum and the sums that are no rails.
+inline void WriteOrinNano(Tree& tree) {
+  tree.Write("/sys/class/hwmon/hwmon1", {{"name", "ina3221"},
+                                         {"in1_label", "VDD_IN"},
+                                         {"in1_enable", "1"},
+                                         {"in1_input", "4984"},
+                                         {"curr1_input", "1856"},
+                                         {"in2_label", "VDD_CPU_GPU_CV"},
+                                         {"in2_input", "4976"},
+                                         {"curr2_input", "88"},
+                                         {"in3_label", "VDD_SOC"},
+                                         {"in3_input", "4976"},
+                                         {"curr3_input", "224"},
+                                         {"in4_input", "9280"},
+                                         {"in7_label", "sum of shunt voltages"},
+                                         {"in7_input", "10840"},
+                                         {"curr4_input", "2168"},
+                                         {"samples", "512"},
+                                         {"update_interval", "430"}});
+}
+
 inline std::unique_ptr<Source> Only(std::vector<Candidate> found) {
   EXPECT_THAT(found, testing::SizeIs(1));
   if (found.size() != 1) {
@@ -57,6 +78,14 @@ inline double TotalWatts(Source& source) {
     }
   }
   return sum;
+}
+
+inline std::vector<std::string> ChannelNames(const Source& source) {
+  std::vector<std::string> names;
+  for (const Channel& channel : source.info().channels) {
+    names.push_back(channel.name);
+  }
+  return names;
 }
 
 }  // namespace wattle::telemetry
