@@ -2,15 +2,16 @@
 //
 // The safetensors file format: 8 bytes of little-endian header length, a JSON header, then the
 // tensors' bytes. https://github.com/huggingface/safetensors#format.
-// The reader maps the file and trusts nothing in it: it checks every offset, size, shape and type
-// before it gives a byte to a caller.
-// Equal tensors give files of equal SHA-256: the writer's bytes depend on the content alone. The
-// tensors stand in the order of their element size (largest first), then of their names, so that
-// each tensor is aligned without padding. The writer adds checksums as the metadata
-// "wattle.crc32c": eight hex digits for the header (its text with zeros in place of the checksums),
-// then eight for each tensor, in the order of their names. Our reader finds every changed byte by
-// them; other readers ignore them. Many threads may use a reader; one thread uses a writer.
-// safetensors_set.h reads a model of several files.
+// The reader trusts nothing in the file: it checks every offset, size, shape and type before it
+// gives a byte to a caller. It never maps the file: where the disk cannot deliver a mapped page,
+// the kernel ends the process; a read answers with an error. Equal tensors give files of equal
+// SHA-256: the writer's bytes depend on the content alone. The tensors stand in the order of their
+// element size (largest first), then of their names, so that each tensor is aligned without
+// padding. The writer adds checksums as the metadata "wattle.crc32c": eight hex digits for the
+// header (its text with zeros in place of the checksums), then eight for each tensor, in the order
+// of their names. Our reader finds every changed byte by them; other readers ignore them. Many
+// threads may use a reader; one thread uses a writer. safetensors_set.h reads a model of several
+// files.
 #ifndef WATTLE_FORMATS_SAFETENSORS_H_
 #define WATTLE_FORMATS_SAFETENSORS_H_
 
@@ -95,9 +96,9 @@ class SafetensorsFile {
   [[nodiscard]] absl::Status Read(const TensorEntry& tensor, absl::Span<std::byte> out) const;
   // Whether the file has checksums. Files of other writers have none.
   [[nodiscard]] bool has_checksums() const { return !checksums_.empty(); }
-  // The mapped bytes of a tensor of this file, not compared with a checksum. Where the disk cannot
-  // read them, the process ends. Copy them, do not cast: other writers do not align tensors.
-  [[nodiscard]] absl::Span<const std::byte> Bytes(const TensorEntry& tensor) const;
+  // As Read, a part of a tensor, which is not compared with the checksum.
+  [[nodiscard]] absl::Status ReadPart(const TensorEntry& tensor, int64_t offset_bytes,
+                                      absl::Span<std::byte> out) const;
 
  private:
   SafetensorsFile() = default;
@@ -107,7 +108,6 @@ class SafetensorsFile {
   SafetensorsHeader header_;
   std::vector<uint32_t> checksums_;  // one for each of header_.tensors, or none
   int descriptor_ = -1;
-  const std::byte* data_ = nullptr;  // start of the mapping
   int64_t size_bytes_ = 0;
 };
 

@@ -161,9 +161,10 @@ absl::Status SafetensorsSet::Read(const TensorEntry& tensor, absl::Span<std::byt
   return file.Read(*file.Find(tensor.name), out);
 }
 
-absl::Span<const std::byte> SafetensorsSet::Bytes(const TensorEntry& tensor) const {
+absl::Status SafetensorsSet::ReadPart(const TensorEntry& tensor, int64_t offset_bytes,
+                                      absl::Span<std::byte> out) const {
   const SafetensorsFile& file = FileOf(tensor);
-  return file.Bytes(*file.Find(tensor.name));
+  return file.ReadPart(*file.Find(tensor.name), offset_bytes, out);
 }
 
 }  // namespace wattle::formats

@@ -47,7 +47,8 @@ class SafetensorsSet {
   [[nodiscard]] const TensorEntry* Find(absl::string_view name) const;
   // As the methods of SafetensorsFile. tensor: a tensor of this set.
   [[nodiscard]] absl::Status Read(const TensorEntry& tensor, absl::Span<std::byte> out) const;
-  [[nodiscard]] absl::Span<const std::byte> Bytes(const TensorEntry& tensor) const;
+  [[nodiscard]] absl::Status ReadPart(const TensorEntry& tensor, int64_t offset_bytes,
+                                      absl::Span<std::byte> out) const;
 
  private:
   SafetensorsSet() = default;

@@ -1,14 +1,17 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "models/harmless_tensors.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
+#include "base/status_macros.h"
 #include "models/family.h"
 
 namespace wattle::models {
@@ -18,6 +21,8 @@ using formats::DataType;
 
 // float16 keeps 11 bits of a frequency.
 constexpr double kFrequencyTolerance = 1e-2;
+// Of two large tensors, so much is in memory at a time.
+constexpr int64_t kCompareBytes = int64_t{1} << 20;
 
 absl::Status Contradicts(const formats::SafetensorsSet& file, const formats::TensorEntry& tensor,
                          absl::string_view what) {
@@ -25,12 +30,18 @@ absl::Status Contradicts(const formats::SafetensorsSet& file, const formats::Ten
       absl::StrCat(file.path(), ": tensor ", tensor.name, ": ", what));
 }
 
+// All bytes of a buffer, which is small: it has no dimension of the vocabulary.
+absl::StatusOr<std::vector<std::byte>> BytesOf(const formats::SafetensorsSet& file,
+                                               const formats::TensorEntry& tensor) {
+  std::vector<std::byte> bytes(static_cast<size_t>(tensor.size_bytes()));
+  WATTLE_RETURN_IF_ERROR(file.Read(tensor, absl::MakeSpan(bytes)));
+  return bytes;
+}
+
 // One number of a buffer as float; nothing for a type that such buffers never have.
-std::optional<float> NumberAt(const formats::SafetensorsSet& file,
-                              const formats::TensorEntry& tensor, int64_t index) {
-  const std::byte* bytes =
-      file.Bytes(tensor).data() + index * formats::ElementSizeBytes(tensor.type);
-  switch (tensor.type) {
+std::optional<float> NumberAt(DataType type, absl::Span<const std::byte> buffer, int64_t index) {
+  const std::byte* bytes = buffer.data() + index * formats::ElementSizeBytes(type);
+  switch (type) {
     case DataType::kF32: {
       float value = 0.0F;
       std::memcpy(&value, bytes, sizeof(value));
@@ -59,9 +70,10 @@ absl::Status CheckMask(const DecoderConfig& config, const formats::SafetensorsSe
                        absl::StrCat("a causal mask of ", positions, " positions is wanted, found ",
                                     formats::FormatShape(tensor.shape)));
   }
+  WATTLE_ASSIGN_OR_RETURN(const std::vector<std::byte> mask, BytesOf(file, tensor));
   for (int64_t row = 0; row < positions; ++row) {
     for (int64_t column = 0; column < positions; ++column) {
-      const std::optional<float> value = NumberAt(file, tensor, row * positions + column);
+      const std::optional<float> value = NumberAt(tensor.type, mask, row * positions + column);
       if (value.has_value() && *value != (column <= row ? 1.0F : 0.0F)) {
         return Contradicts(file, tensor,
                            absl::StrCat("is no causal mask at row ", row, ", column ", column,
@@ -79,9 +91,10 @@ absl::Status CheckFrequencies(const DecoderConfig& config, const formats::Safete
     return Contradicts(file, tensor,
                        "does not fit the rotary positions that config.json describes");
   }
+  WATTLE_ASSIGN_OR_RETURN(const std::vector<std::byte> frequencies, BytesOf(file, tensor));
   for (int64_t i = 0; i < rotary->dimensions / 2; ++i) {
     const double wanted = rotary->Frequency(i);
-    const std::optional<float> value = NumberAt(file, tensor, i);
+    const std::optional<float> value = NumberAt(tensor.type, frequencies, i);
     if (value.has_value() && !(std::abs(*value - wanted) <= kFrequencyTolerance * wanted)) {
       return Contradicts(file, tensor,
                          absl::StrCat("frequency ", i, " is ", *value, ", rope_theta makes it ",
@@ -97,10 +110,16 @@ absl::Status CheckTiedHead(const formats::SafetensorsSet& file, const formats::T
   if (tokens == nullptr) {
     return absl::OkStatus();  // the missing embedding is reported by itself
   }
-  const auto ours = file.Bytes(*tokens);
-  const auto theirs = file.Bytes(head);
-  if (tokens->type != head.type || ours.size() != theirs.size() ||
-      std::memcmp(ours.data(), theirs.data(), ours.size()) != 0) {
+  bool same = tokens->type == head.type && tokens->size_bytes() == head.size_bytes();
+  std::vector<std::byte> ours(kCompareBytes);
+  std::vector<std::byte> theirs(kCompareBytes);
+  for (int64_t at = 0; same && at < head.size_bytes(); at += kCompareBytes) {
+    const auto part = static_cast<size_t>(std::min(kCompareBytes, head.size_bytes() - at));
+    WATTLE_RETURN_IF_ERROR(file.ReadPart(*tokens, at, absl::MakeSpan(ours).first(part)));
+    WATTLE_RETURN_IF_ERROR(file.ReadPart(head, at, absl::MakeSpan(theirs).first(part)));
+    same = std::memcmp(ours.data(), theirs.data(), part) == 0;
+  }
+  if (!same) {
     return Contradicts(file, head,
                        absl::StrCat("differs from ", embedding,
                                     ", although config.json ties the two; write "

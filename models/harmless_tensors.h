@@ -14,7 +14,8 @@
 namespace wattle::models {
 
 // Whether `tensor` may be passed over; false: it is none of those. embedding: name of the token
-// embedding in the file. Errors: kInvalidArgument where its content contradicts the config.
+// embedding in the file. Errors: kInvalidArgument where its content contradicts the config; those
+// of SafetensorsFile::Read.
 absl::StatusOr<bool> IsHarmless(const DecoderConfig& config, const formats::SafetensorsSet& file,
                                 const formats::TensorEntry& tensor, const std::string& embedding);
 

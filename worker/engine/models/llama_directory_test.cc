@@ -18,6 +18,7 @@
 #include "worker/engine/evaluate/evaluate.h"
 #include "worker/engine/generate/generate.h"
 #include "worker/engine/load_for_job.h"
+#include "worker/engine/models/test_golden.h"
 #include "worker/engine/test_model.h"
 
 namespace wattle::engine {
@@ -99,7 +100,7 @@ std::string ShardedDirectory() {
     auto writer = formats::SafetensorsWriter::Create(copy + "/" + name, tensors);
     EXPECT_THAT(writer, IsOk());
     for (const formats::TensorDescription& tensor : tensors) {
-      EXPECT_THAT(writer->Write(tensor.name, whole->Bytes(*whole->Find(tensor.name))), IsOk());
+      EXPECT_THAT(writer->Write(tensor.name, BytesOf(*whole, *whole->Find(tensor.name))), IsOk());
     }
     EXPECT_THAT(writer->Commit(), IsOk());
   }

@@ -1,7 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/engine/models/test_golden.h"
 
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -30,11 +29,19 @@ std::map<std::string, at::Tensor> ReadTensors(const std::string& name) {
     at::Tensor tensor = at::empty(entry.shape, entry.type == formats::DataType::kI64  ? at::kLong
                                                : entry.type == formats::DataType::kU8 ? at::kByte
                                                                                       : at::kFloat);
-    const auto bytes = file->Bytes(entry);
-    std::memcpy(tensor.data_ptr(), bytes.data(), bytes.size());
+    const auto bytes = absl::MakeSpan(static_cast<std::byte*>(tensor.data_ptr()),
+                                      static_cast<size_t>(entry.size_bytes()));
+    EXPECT_THAT(file->Read(entry, bytes), IsOk()) << entry.name;
     tensors[entry.name] = tensor;
   }
   return tensors;
+}
+
+std::vector<std::byte> BytesOf(const formats::SafetensorsFile& file,
+                               const formats::TensorEntry& tensor) {
+  std::vector<std::byte> bytes(static_cast<size_t>(tensor.size_bytes()));
+  EXPECT_THAT(file.Read(tensor, absl::MakeSpan(bytes)), IsOk()) << tensor.name;
+  return bytes;
 }
 
 Model MakeModel(const models::DecoderConfig& config) {

@@ -4,6 +4,7 @@
 #ifndef WATTLE_WORKER_ENGINE_MODELS_TEST_GOLDEN_H_
 #define WATTLE_WORKER_ENGINE_MODELS_TEST_GOLDEN_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -11,6 +12,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "formats/safetensors.h"
 #include "worker/engine/models/decoder.h"
 #include "worker/engine/models/parameters.h"
 
@@ -26,6 +28,9 @@ double RelativeError(const at::Tensor& got, const at::Tensor& wanted);
 std::string GoldenPath(const std::string& name);
 // Such a file as tensors: whole numbers, bytes or floats.
 std::map<std::string, at::Tensor> ReadTensors(const std::string& name);
+// The bytes of a tensor in any file.
+std::vector<std::byte> BytesOf(const formats::SafetensorsFile& file,
+                               const formats::TensorEntry& tensor);
 
 // A decoder with its arenas.
 struct Model {

@@ -9,6 +9,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "proto/gpt2_shape_for_test.h"
 #include "worker/engine/models/flops.h"
 #include "worker/engine/models/token_batch.h"
 #include "worker/engine/test_model.h"
@@ -64,14 +65,7 @@ TEST(TokenBatchTest, PadsToTheLongestAndPointsAtThePositionBeforeATarget) {
 }
 
 TEST(FlopsTest, Gpt2SmallNeeds756MegaflopsATokenAtLength256) {
-  v1::ModelShape shape;
-  shape.set_architecture("gpt2");
-  shape.set_layers(12);
-  shape.set_width(768);
-  shape.set_heads(12);
-  shape.set_vocabulary_size(50257);
-  shape.set_context_length(1024);
-  const auto config = models::FromShape(shape);
+  const auto config = models::FromShape(Gpt2Shape());
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_NEAR(TrainingFlops(*config, 4, 256) / 1024.0, 756e6, 1e6);
 }

@@ -1,0 +1,51 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Tests the reads of tensors that are passed over. What they may hold: model_directory_test.cc.
+#include "models/harmless_tensors.h"
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "base/test_directory.h"
+#include "formats/small_model_internal.h"
+
+namespace wattle::models {
+namespace {
+
+// A card that cannot read its file any more. If the file were mapped, a signal would end the test.
+TEST(HarmlessTensorsTest, AFileThatIsCutShortWhileItIsOpenIsAnError) {
+  const TestDirectory directory;
+  const std::string path = directory.File("model.safetensors");
+  const std::vector<formats::TensorDescription> tensors = {
+      {.name = "wte.weight", .shape = {262, 8}},
+      {.name = "lm_head.weight", .shape = {262, 8}},
+      {.name = "h.0.attn.bias", .type = formats::DataType::kU8, .shape = {1, 1, 16, 16}}};
+  auto writer = formats::SafetensorsWriter::Create(path, tensors);
+  ASSERT_THAT(writer, IsOk());
+  for (const formats::TensorDescription& tensor : tensors) {
+    const std::vector<std::byte> zeros(static_cast<size_t>(tensor.size_bytes()));
+    ASSERT_THAT(writer->Write(tensor.name, zeros), IsOk());
+  }
+  ASSERT_THAT(writer->Commit(), IsOk());
+  const auto config = ParseDecoderConfig(formats::kSmallConfig, "config.json");
+  ASSERT_THAT(config, IsOk());
+  const auto file = formats::SafetensorsSet::OpenFile(path);
+  ASSERT_THAT(file, IsOk());
+  const auto before = IsHarmless(*config, *file, *file->Find("lm_head.weight"), "wte.weight");
+  ASSERT_THAT(before, IsOk());
+  EXPECT_TRUE(*before);
+  std::filesystem::resize_file(path, 0);
+  for (const char* name : {"lm_head.weight", "h.0.attn.bias"}) {
+    EXPECT_THAT(IsHarmless(*config, *file, *file->Find(name), "wte.weight"),
+                StatusIs(absl::StatusCode::kDataLoss, testing::HasSubstr("truncated")))
+        << name;
+  }
+}
+
+}  // namespace
+}  // namespace wattle::models
