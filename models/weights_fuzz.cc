@@ -3,33 +3,19 @@
 // libFuzzer's entry: its input is the weights file of a tiny model (weights_fuzz_internal.h).
 // `./dev fuzz` builds it with clang and begins with the valid files, which this program writes when
 // WATTLE_FUZZ_CORPUS names a directory.
-#include <unistd.h>
-
 #include <cstdint>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <string>
 
-#include "absl/strings/str_cat.h"
-
 #include "base/check.h"
+#include "models/fuzz_files_internal.h"
 #include "models/weights_fuzz_internal.h"
 
 namespace {
 
 std::string Prepare() {
-  const std::string directory =
-      absl::StrCat(std::filesystem::temp_directory_path().string(), "/wattle-fuzz-", getpid());
-  std::filesystem::create_directories(directory);
+  const std::string directory = wattle::models::FuzzDirectory("wattle-fuzz");
   WATTLE_CHECK(wattle::models::MakeDirectoryWithoutWeights(directory).ok(), "it can be written");
-  if (const char* corpus = std::getenv("WATTLE_FUZZ_CORPUS"); corpus != nullptr) {
-    const auto files = wattle::models::ValidWeights(directory);
-    WATTLE_CHECK(files.ok(), "valid files can be written");
-    for (size_t i = 0; i < files->size(); ++i) {
-      std::ofstream(absl::StrCat(corpus, "/valid-", i), std::ios::binary) << (*files)[i];
-    }
-  }
+  wattle::models::WriteFuzzCorpus([&] { return wattle::models::ValidWeights(directory); });
   return directory;
 }
 

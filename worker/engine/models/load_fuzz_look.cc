@@ -2,18 +2,17 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 
 #include "base/check.h"
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "formats/safetensors.h"
 #include "formats/small_model_internal.h"
+#include "models/fuzz_files_internal.h"
 #include "models/model_directory.h"
 #include "models/tensors.h"
 #include "proto/quantization_recipe.h"
@@ -29,7 +28,6 @@ namespace {
 using formats::DataType;
 using formats::TensorDescription;
 
-constexpr int64_t kFileBytesMax = int64_t{1} << 22;
 constexpr uint64_t kSeed = 5;
 // Heads of 16, so that the operator for decode steps reads the packed bytes.
 constexpr char kConfig[] =
@@ -42,24 +40,13 @@ std::string WeightsPath(const std::string& directory) {
   return absl::StrCat(directory, "/", models::kWeightsFile);
 }
 
-// Without fsync, and as a new file: a fuzzer writes thousands of files.
-absl::Status WriteText(const std::string& path, absl::string_view text) {
-  std::error_code ignored;
-  std::filesystem::remove(path, ignored);
-  std::ofstream file(path, std::ios::binary);
-  file.write(text.data(), static_cast<std::streamsize>(text.size()));
-  file.close();
-  return file.good() ? absl::OkStatus()
-                     : absl::InternalError(absl::StrCat(path, ": could not be written"));
-}
-
 // The model of the directory in a packed form.
 absl::StatusOr<std::string> PackedFile(const std::string& directory, const char* identity) {
   WATTLE_ASSIGN_OR_RETURN(const auto recipe, RecipeOfIdentity(identity));
   WATTLE_ASSIGN_OR_RETURN(const LoadedModel model, LoadModel(directory, {.recipe = &recipe}));
   const std::string packed = absl::StrCat(directory, "/packed");
   WATTLE_RETURN_IF_ERROR(SaveModel(packed, model));
-  return ReadWholeFile(WeightsPath(packed), kFileBytesMax);
+  return ReadWholeFile(WeightsPath(packed), models::kFuzzFileBytesMax);
 }
 
 // The int8 form of versions before 0.2: codes of 1, scales of 0.01.
@@ -92,14 +79,14 @@ absl::StatusOr<std::string> OldInt8File(const std::string& directory) {
         tensor.name, absl::MakeConstSpan(bytes, static_cast<size_t>(tensor.size_bytes()))));
   }
   WATTLE_RETURN_IF_ERROR(writer.Commit());
-  return ReadWholeFile(path, kFileBytesMax);
+  return ReadWholeFile(path, models::kFuzzFileBytesMax);
 }
 
 }  // namespace
 
 absl::Status MakeDirectoryToLoad(const std::string& directory) {
   const auto write = [&](const char* name, absl::string_view text) {
-    return WriteText(absl::StrCat(directory, "/", name), text);
+    return models::WriteFuzzFile(absl::StrCat(directory, "/", name), text);
   };
   WATTLE_RETURN_IF_ERROR(write(models::kConfigFile, kConfig));
   WATTLE_RETURN_IF_ERROR(write(models::kVocabularyFile, formats::SmallVocabulary().dump()));
@@ -111,7 +98,8 @@ absl::StatusOr<std::vector<std::string>> WeightsToLoad(const std::string& direct
   std::filesystem::remove(WeightsPath(directory), ignored);
   WATTLE_RETURN_IF_ERROR(InitializeModelDirectory(directory, kSeed));
   std::vector<std::string> with_checksums;
-  WATTLE_ASSIGN_OR_RETURN(std::string floats, ReadWholeFile(WeightsPath(directory), kFileBytesMax));
+  WATTLE_ASSIGN_OR_RETURN(std::string floats,
+                          ReadWholeFile(WeightsPath(directory), models::kFuzzFileBytesMax));
   with_checksums.push_back(std::move(floats));
   for (const char* identity : kPackedRecipes) {
     WATTLE_ASSIGN_OR_RETURN(std::string packed, PackedFile(directory, identity));
@@ -119,24 +107,15 @@ absl::StatusOr<std::vector<std::string>> WeightsToLoad(const std::string& direct
   }
   WATTLE_ASSIGN_OR_RETURN(std::string old, OldInt8File(directory));
   with_checksums.push_back(std::move(old));
-  std::vector<std::string> files;
-  for (std::string& file : with_checksums) {
-    // Files of other writers have no checksums: damage gets past the first look.
-    files.push_back(absl::StrReplaceAll(file, {{"wattle.crc32c", "another.key.x"}}));
-    files.push_back(std::move(file));
-  }
-  return files;
+  return models::WithAndWithoutChecksums(std::move(with_checksums));
 }
 
 absl::Status LookAtLoad(const std::string& directory, absl::string_view weights) {
-  WATTLE_CHECK(WriteText(WeightsPath(directory), weights).ok(), "the directory can be written");
+  WATTLE_CHECK(models::WriteFuzzFile(WeightsPath(directory), weights).ok(),
+               "the directory can be written");
   const auto model = LoadModel(directory, {});
   if (!model.ok()) {
-    WATTLE_CHECK(model.status().message().find('\n') == absl::string_view::npos,
-                 "an error is one line");
-    WATTLE_CHECK(model.status().code() != absl::StatusCode::kInternal &&
-                     model.status().code() != absl::StatusCode::kUnknown,
-                 "a damaged file is the file's fault");
+    models::CheckRefusal(model.status());
     return model.status();
   }
   const absl::Status decoded = AtTorchBorder("decode", [&] {
