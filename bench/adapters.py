@@ -17,6 +17,7 @@ import statistics
 import tempfile
 
 import torch
+from figures import write_figures
 from random_model import ROOT, TEXT, result_of, run_task, write_files
 
 WIDTH, LAYERS, MLP_WIDTH, HEADS, KV_HEADS, VOCABULARY = 2048, 22, 5632, 32, 4, 32000
@@ -90,10 +91,7 @@ def main():
             print(f"{form:<10} {peak:5.2f} GiB, {speed:6.1f} tokens/s", flush=True)
             figures.append({"key": f"{form}.tinyllama.peak_gib", "value": round(peak, 2), "unit": "GiB"})
             figures.append({"key": f"{form}.tinyllama.tokens_per_s", "value": round(speed, 1), "unit": "tokens/s"})
-    output = ROOT / "build/bench/adapters.json"
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(figures, indent=1) + "\n")
-    print(f"written: {output.relative_to(ROOT)}")
+    write_figures("adapters", figures)
 
 
 if __name__ == "__main__":

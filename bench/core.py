@@ -22,6 +22,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "deploy/demo"))
 
+from figures import write_figures  # noqa: E402
 from fleet import BIN, Fleet, FleetError, receipt_of  # noqa: E402
 from run import board_file  # noqa: E402
 
@@ -224,12 +225,10 @@ class Bench:
         self.predict_energy()
         self.predict_time()
         finish_agent()
-        path = ROOT / "build/bench/core.json"
-        path.write_text(json.dumps(self.figures, indent=1) + "\n")
         print(f"\n{'key':34} {'value':>12} {'unit':6} {'goal':10} peer")
         for figure in self.figures:
             print(f"{figure['key']:34} {figure['value']:12.2f} {figure['unit']:6} {figure['goal'] or '-':10} {figure['peer'] or '-'}")
-        print(f"written to {path.relative_to(ROOT)}")
+        write_figures("core", self.figures)
 
 
 def main():

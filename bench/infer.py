@@ -23,6 +23,7 @@ import subprocess
 import sys
 
 import quality
+from figures import write_figures
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BIN = ROOT / "build/release/bin"
@@ -211,13 +212,10 @@ class Bench:
                 side.close()
         if self.options.quality:
             self.figures += quality.Bench(quality.parser().parse_args(self.options.quality_arguments.split())).run()
-        path = ROOT / "build/bench/infer.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(self.figures, indent=1) + "\n")
         print(f"\n{'key':46} {'value':>9} {'unit':4} {'goal':22} beside")
         for figure in self.figures:
             print(f"{figure['key']:46} {figure['value']:9.2f} {figure['unit']:4} {figure['goal'] or '-':22} {figure['peer'] or '-'}")
-        print(f"written to {path.relative_to(ROOT)}")
+        write_figures("infer", self.figures)
 
 
 def main():

@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import tempfile
 
+from figures import write_figures
 from random_model import ROOT, TEXT, make_model, result_of, run_task
 
 ESTIMATE = ROOT / "build/release/bin/wattle-job-memory"
@@ -108,12 +109,9 @@ def main():
     if options.jobs < 1:
         parser().error("--jobs: at least 1")
     figures = compare(options)
-    output = ROOT / "build/bench/memory.json"
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(figures, indent=1) + "\n")
     for key, value in figures.items():
         print(f"{key:<20} {value}")
-    print(f"written: {output.relative_to(ROOT)}")
+    write_figures("memory", figures)
 
 
 if __name__ == "__main__":

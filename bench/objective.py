@@ -7,7 +7,6 @@ board than the one that (a)'s objective would have it wait for. Writes build/ben
 """
 
 import argparse
-import json
 import pathlib
 import sys
 
@@ -15,6 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "deploy/demo"))
 
 import run  # noqa: E402
+from figures import write_figures  # noqa: E402
 from fleet import FleetError  # noqa: E402
 
 
@@ -47,10 +47,8 @@ def main():
         print(f"seed {seed}: {'ok' if holds else 'FAILED'}  {text}", flush=True)
         results.append(bool(holds))
     figure = {"key": "objective_decides_seeds", "value": sum(results), "unit": f"of {len(results)} seeds", "peer": None, "goal": str(len(results))}
-    path = ROOT / "build/bench/objective.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps([figure], indent=1) + "\n")
-    print(f"the objective decides for {sum(results)} of {len(results)} seeds (written to {path.relative_to(ROOT)})")
+    print(f"the objective decides for {sum(results)} of {len(results)} seeds")
+    write_figures("objective", [figure])
     return 0 if all(results) else 1
 
 

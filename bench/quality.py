@@ -27,6 +27,8 @@ import subprocess
 import sys
 import tempfile
 
+from figures import write_figures
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 RUNNER = ROOT / "build/release/bin/wattle-runner"
 SHARED = pathlib.Path(os.environ.get("WATTLE_SHARED", ROOT.parent / "shared"))
@@ -288,13 +290,10 @@ def main():
     if options.model and not (options.calibration and options.evaluation):
         sys.exit("bench: --model wants --calibration and --evaluation: two different texts")
     figures = Bench(options).run()
-    path = ROOT / "build/bench/quality.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(figures, indent=1) + "\n")
     print(f"\n{'key':46} {'value':>9} {'unit':4} {'goal':8} beside")
     for figure in figures:
         print(f"{figure['key']:46} {figure['value']:9.3f} {figure['unit']:4} {figure['goal'] or '-':8} {figure['peer'] or '-'}")
-    print(f"written to {path.relative_to(ROOT)}")
+    write_figures("quality", figures)
 
 
 if __name__ == "__main__":

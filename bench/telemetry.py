@@ -27,6 +27,7 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "deploy/demo"))
+from figures import write_figures  # noqa: E402
 from fleet import BIN, Fleet  # noqa: E402
 from infer import Side  # noqa: E402
 
@@ -157,10 +158,7 @@ def main():
         add("integral_error_percent_max", integral_error_percent_max(), "%")
         slowdown, spread = decode_slowdown_percent(worker, options.rounds)
         add("decode_slowdown_percent", slowdown, "%", f"quartiles of {options.rounds} rounds {spread:.2f} % apart")
-    target = ROOT / "build/bench/telemetry.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
-    print(f"written: {target}")
+    write_figures("telemetry", figures)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ import sys
 import tempfile
 
 import memory
+from figures import write_figures
 from random_model import ROOT, TEXT, environment, make_model, result_of, run_task
 
 LAYERS = {"gpt2": 12, "distilgpt2": 6}
@@ -114,10 +115,7 @@ def main():
     if options.estimator:
         found = memory.compare(memory.parser().parse_args([]))
         figures += [{"key": f"estimator.{key}", "value": found[key], "unit": "%"} for key in ("max_over_percent", "max_under_percent")]
-    output = ROOT / "build/bench/train.json"
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(figures, indent=1) + "\n")
-    print(f"written: {output.relative_to(ROOT)}")
+    write_figures("train", figures)
 
 
 if __name__ == "__main__":
