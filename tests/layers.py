@@ -14,11 +14,16 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]')
 OURS = {"base", "units", "proto", "policy", "formats", "models", "artifacts", "telemetry", "scheduler", "sim", "coordinator", "worker", "cli"}
 LIBRARIES = {"absl", "google", "grpcpp", "grpc", "prometheus", "sqlite3.h", "yaml-cpp", "nlohmann", "pcre2.h", "snappy.h", "spdlog", "fmt",
              "CLI", "httplib.h", "openssl", "ATen", "c10", "torch"}
-PURE = ("policy/", "scheduler/", "coordinator/core/", "coordinator/shell/", "telemetry/meter/", "sim/")
+PURE = ("policy/", "scheduler/", "coordinator/core/", "coordinator/shell/", "telemetry/battery/", "telemetry/meter/", "sim/", "worker/agent/core/")
 IMPURE = [
     (re.compile(r"#\s*include\s+<(thread|mutex|fstream|chrono|random|condition_variable|future)>"), "a pure folder includes <{}>"),
     (re.compile(r"\b(absl::Now|std::random_device|absl::GetCurrentTimeNanos|std::rand|clock_gettime|getenv)\b"), "a pure folder uses {}"),
 ]
+# A board without a clock of its own sets its wall clock in the middle of everything. Time that passes is Clock::Boottime's; gRPC's
+# deadlines alone are made of wall time, and gRPC counts them on a clock that does not step.
+MEASURED = ("coordinator/", "worker/", "telemetry/")
+WALL_CLOCK = re.compile(r"\babsl::Now\(\)")
+GRPC_DEADLINE = "absl::ToChronoTime(absl::Now() + "
 
 
 def read_rules():
@@ -74,6 +79,8 @@ def main():
                 problem = breach(rules, folder, *match.groups())
                 if problem:
                     breaches.append(f"{name}:{number}: {problem}")
+            if name.startswith(MEASURED) and WALL_CLOCK.search(line.replace(GRPC_DEADLINE, "")) and "_fixture" not in name:
+                breaches.append(f"{name}:{number}: takes absl::Now(); base/clock.h has the clocks, Boottime for time that passes")
             if name.startswith(PURE):
                 for pattern, text in IMPURE:
                     found = pattern.search(line)
