@@ -55,7 +55,10 @@ std::set<ChunkId> ChunksOf(const v1::Manifest& manifest) {
 }
 
 absl::Status NoSuchArtifact(const ArtifactId& id) {
-  return absl::NotFoundError(absl::StrCat("artifact ", id.value(), " is not in this store"));
+  return absl::NotFoundError(
+      absl::StrCat("artifact ", id.value(),
+                   " is not in this store: it was removed, or the disk damaged "
+                   "its files; push or fetch it again"));
 }
 
 }  // namespace

@@ -26,6 +26,15 @@ class Restore(Scene):
     def finish(self, name, **settings):
         return self.assert_succeeded(self.fleet.until_done(self.fleet.submit(self.finetune_file(name, **{**SHORT, **settings})), 240))
 
+    def end_a_job_after_a_backup(self):
+        """A backup of a fleet with one waiting job, which then ends. Returns the backup, the job's id and the ended job."""
+        self.start()
+        self.push_demo()
+        waiting = self.fleet.submit(self.finetune_file("waiting", **SHORT))
+        backup = self.backup()
+        self.plain_worker("one")
+        return backup, waiting, self.assert_succeeded(self.fleet.until_done(waiting, 240))
+
     def token_of(self, job):
         return int(job["attempts"][-1]["fencing_token"])
 
@@ -53,12 +62,7 @@ class Restore(Scene):
         self.assertIn(f"job {second['job_id']} was submitted after the backup", report)
 
     def test_what_ended_after_the_backup_is_taken_in_again(self):
-        self.start()
-        self.push_demo()
-        waiting = self.fleet.submit(self.finetune_file("waiting", **SHORT))
-        backup = self.backup()
-        self.plain_worker("one")
-        ended = self.assert_succeeded(self.fleet.until_done(waiting, 240))
+        backup, waiting, ended = self.end_a_job_after_a_backup()
         self.fleet.coordinator.kill()
         self.command("restore", "--from", backup, "--data-dir", self.fleet.directory / "coordinator", "--replace")
         self.fleet.start_coordinator()
@@ -69,12 +73,7 @@ class Restore(Scene):
         self.assertIn(f"{waiting} had finished on one; its result was taken in again", report)
 
     def test_a_result_that_went_with_the_coordinators_disk_comes_back(self):
-        self.start()
-        self.push_demo()
-        waiting = self.fleet.submit(self.finetune_file("waiting", **SHORT))
-        backup = self.backup()
-        self.plain_worker("one")
-        ended = self.assert_succeeded(self.fleet.until_done(waiting, 240))
+        backup, waiting, ended = self.end_a_job_after_a_backup()
         self.fleet.coordinator.kill()
         shutil.rmtree(self.fleet.directory / "coordinator")
         self.command("restore", "--from", backup, "--data-dir", self.fleet.directory / "coordinator")
