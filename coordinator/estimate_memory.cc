@@ -44,6 +44,7 @@ models::MemoryWorkload WorkloadOf(const v1::JobSpec& spec, int64_t max_positions
       workload.activation_checkpointing = finetune.activation_checkpointing();
       if (finetune.has_lora()) {
         workload.adapter_rank = AdapterRankOf(finetune.lora());
+        workload.adapter_dropout = finetune.lora().dropout();
         workload.adapter_targets.assign(finetune.lora().targets().begin(),
                                         finetune.lora().targets().end());
       }
