@@ -1,7 +1,7 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 """Coordinator, agents and runners are killed at random while jobs of several kinds run.
 
-Each job ends once, with the bits of an undisturbed run, and the ledgers agree with the receipts. WATTLE_SEED repeats a draw
+Each job ends once, with the bits of an undisturbed run, and no ledger is below its receipts. WATTLE_SEED repeats a draw
 (the seed is printed); WATTLE_KILL_SECONDS makes the time of the kills longer.
 """
 
@@ -20,6 +20,7 @@ SEED = int(os.environ.get("WATTLE_SEED") or random.SystemRandom().randrange(1, 1
 KILL_SECONDS = float(os.environ.get("WATTLE_KILL_SECONDS") or 60)
 MEAN_SECONDS_BETWEEN_KILLS = 1.5
 OPEN_JOBS = 6  # More are submitted while fewer than these are open.
+LOST_SECONDS_MAX = 15  # Of a receipt, by one kill: a worker saves its ledger, then the attempt's record, at least this often.
 WORKERS = ("one", "two", "three")
 LONG = {**FINETUNE, "steps": 45}
 JOBS = {
@@ -38,6 +39,7 @@ class RandomKills(Scene):
         self.sessions = set()  # Process ids of all workers that were ever started.
         self.kinds = {}  # Job id → kind.
         self.kills = collections.Counter()
+        self.kills_of = collections.Counter()  # By the worker's name.
         self.must_resume = False  # A run with checkpoints was hit.
         self.away = {}  # Name of a killed process → when it is started again.
         print(f"seed {SEED}")
@@ -67,7 +69,7 @@ class RandomKills(Scene):
             victim = next((worker for worker in self.fleet.workers.values() if worker.pid == parent), None)
         name = victim and victim.name
         progress = self.fleet.devices().get(name, {}).get("heartbeat", {}).get("progress", [])
-        return any(entry.get("phase") == "train" and int(entry.get("step", 0)) > 2 * LONG["checkpoint_every_steps"] for entry in progress)
+        return any(entry.get("phase") == "train" and int(entry.get("step", 0)) > LONG["checkpoint_every_steps"] for entry in progress)
 
     def kill_one(self):
         """Kills one process, drawn from those that run; most kills hit a runner or an agent."""
@@ -92,6 +94,7 @@ class RandomKills(Scene):
             else:
                 victim.kill()
             self.away[name] = time.monotonic() + self.generator.uniform(0, 3)
+        self.kills_of[name] += 1
         self.kills["worker" if name in WORKERS else name] += 1
 
     def plain_worker(self, name, env=None, extra=()):
@@ -130,12 +133,18 @@ class RandomKills(Scene):
         texts = [json.loads(line)["text"] for line in listed]
         return [text for text in texts if text.startswith(tuple(f"{job_id} {end}" for end in ("succeeded", "failed", "cancelled")))]
 
+    def name_of(self, device_id):
+        return next(name for name, worker in self.fleet.workers.items() if worker.device_id == device_id)
+
     def check_ledgers(self, jobs):
-        """What a device spent in attempts is what the receipts of its attempts say."""
-        receipts = collections.defaultdict(float)
+        """What a device spent in attempts is what the receipts of its attempts say. A kill between the save of the ledger and that of
+        the attempt's record takes joules from the receipt alone."""
+        receipts, watts = collections.defaultdict(float), collections.defaultdict(float)
         for job in jobs:
             for attempt in job["attempts"]:
-                receipts[attempt["device_id"]] += attempt.get("receipt", {}).get("total", {}).get("gross_energy_joules", 0)
+                device, total = attempt["device_id"], attempt.get("receipt", {}).get("total", {})
+                receipts[device] += total.get("gross_energy_joules", 0)
+                watts[device] = max(watts[device], total.get("peak_power_watts", 0))
         told = {}
         for line in self.fleet.get("/metrics").splitlines():
             if line.startswith("wattle_coordinator_ledger_energy_joules_total") and 'use="attempt"' in line:
@@ -143,7 +152,8 @@ class RandomKills(Scene):
         print("ledgers:", {device: (round(told[device], 1), round(joules, 1)) for device, joules in receipts.items()})
         for device, joules in receipts.items():
             self.assertGreaterEqual(told[device], joules * (1 - 1e-6), f"seed {SEED}: the ledger is below its receipts")
-            self.assertLessEqual(told[device], joules * (1 + 1e-6), f"seed {SEED}: joules of an attempt that no receipt tells")
+            lost = self.kills_of[self.name_of(device)] * LOST_SECONDS_MAX * watts[device]
+            self.assertLessEqual(told[device], joules * (1 + 1e-6) + lost, f"seed {SEED}: joules of an attempt that no receipt tells")
 
     def test_slow_random_kills_lose_nothing_and_commit_nothing_twice(self):
         self.start(*WORKERS)
@@ -162,7 +172,8 @@ class RandomKills(Scene):
 
         jobs = [self.fleet.until_done(job_id, 600) for job_id in self.kinds]
         resumed = [int(attempt.get("receipt", {}).get("resumed_from_step", 0)) for job in jobs for attempt in job["attempts"]]
-        print(f"seed {SEED}: {dict(self.kills)}, {len(jobs)} jobs, {len(resumed)} attempts, {sum(step > 0 for step in resumed)} resumed")
+        print(f"seed {SEED}: {dict(self.kills)}, {len(jobs)} jobs, {len(resumed)} attempts, {sum(step > 0 for step in resumed)} resumed"
+              f"{' (some must)' if self.must_resume else ''}")
         for job in jobs:
             with self.subTest(job=job["job_id"], seed=SEED):
                 self.assert_succeeded(job)
