@@ -272,17 +272,15 @@ void Runtime::CarryOut(const shell::Released& released) {
 }
 
 void Runtime::RunKeeper() {
-  absl::Status last;
   while (keeper_wake_.WaitFor(kCheckpointInterval) != WakeSignal::Reason::kStopped) {
     if (journal_->last_sequence() >= snapshot_due_at_) {
       WriteSnapshot();
     }
     const absl::Status copied = journal_->Checkpoint();
-    if (!copied.ok() && copied != last) {  // A full disk is told once, not every second.
+    if (!copied.ok()) {
       // A commit copies the log itself if Checkpoint does not.
       spdlog::warn("{}", std::string(copied.message()));
     }
-    last = copied;
   }
 }
 
