@@ -5,9 +5,11 @@
 Each engine trains the same shape (GPT-2 Small, DistilGPT2; batch 4 x 256, FP32, AdamW, clipping, dropout) in a process of its own.
 The processes alternate; a round is one of each, in turn first. A round's figure is the median of its steps after the warm-up ones;
 the ratio printed is the median of the rounds' ratios, with its range. Peak memory is VmHWM of the whole process, from start to
-written checkpoint for ours. The figures of ./dev bench memory are taken at the end. Writes build/bench/train.json.
+written checkpoint for ours. Then fine-tuning on SQuAD beside the transformers script (bench/train_squad.py). The figures of
+./dev bench memory are taken at the end. Writes build/bench/train.json.
 
-  --rounds N  --steps N  --warm-up N  --threads N  --dropout P  --shapes gpt2,distilgpt2
+  --rounds N  --steps N  --warm-up N  --threads N  --dropout P  --shapes gpt2,distilgpt2 (none: no shape)
+  --squad-steps N      measured steps of a SQuAD run; 0 leaves SQuAD out
   --no-estimator       leave out the figures of ./dev bench memory
   --peer-python PATH   the Python that has PyTorch (default /usr/bin/python3, Debian's: the libtorch that ours is linked with)
 """
@@ -23,6 +25,7 @@ import sys
 import tempfile
 
 import memory
+import train_squad
 from figures import write_figures
 from random_model import ROOT, TEXT, environment, make_model, result_of, run_task
 
@@ -102,16 +105,19 @@ def main():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--shapes", default="gpt2,distilgpt2")
+    parser.add_argument("--squad-steps", type=int, default=6)
     parser.add_argument("--peer-python", default="/usr/bin/python3")
     parser.add_argument("--no-estimator", dest="estimator", action="store_false")
     options = parser.parse_args()
-    unknown = [name for name in options.shapes.split(",") if name not in LAYERS]
-    if unknown or options.rounds < 1 or options.steps < 1 or options.warm_up < 0:
-        parser.error(f"--shapes: wants some of {', '.join(LAYERS)}; rounds and steps at least 1")
+    shapes = [] if options.shapes == "none" else options.shapes.split(",")
+    if not set(shapes) <= set(LAYERS) or options.rounds < 1 or options.steps < 1 or options.warm_up < 0 or options.squad_steps < 0:
+        parser.error(f"--shapes: wants some of {', '.join(LAYERS)}, or none; rounds and steps at least 1")
     print(f"{machine()}, {options.threads} threads, FP32, batch {BATCH} x {LENGTH}, dropout {options.dropout}")
     figures = []
-    for name in options.shapes.split(","):
+    for name in shapes:
         bench_shape(name, options, figures)
+    if options.squad_steps > 0:
+        train_squad.bench(config_of(LAYERS["gpt2"], options.dropout), options, figures)
     if options.estimator:
         found = memory.compare(memory.parser().parse_args([]))
         figures += [{"key": f"estimator.{key}", "value": found[key], "unit": "%"} for key in ("max_over_percent", "max_under_percent")]

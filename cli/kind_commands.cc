@@ -142,6 +142,12 @@ void AddKindCommands(CLI::App* app, CommandSlot* slot) {
            "true: the result is the whole model, adapters added");
   AddField(leaf, finetune, "finetune.quantization", "FORM",
            "With adapters: int8, int4 or nf4 for the weights beside them (QLoRA)");
+  AddField(leaf, finetune, "finetune.last_layers", "N",
+           "Train the last N layers alone, instead of every weight");
+  AddField(leaf, finetune, "finetune.packing", "BOOL",
+           "true: examples stand one behind the other, without padding");
+  AddField(leaf, finetune, "finetune.early_stop_evaluations", "N",
+           "End after N evaluations in a row without a lower held-out loss");
   AddField(leaf, finetune, "finetune.activation_checkpointing", "BOOL",
            "true: less memory, about a third more time");
 

@@ -17,12 +17,11 @@ namespace {
 namespace pb = google::protobuf;
 
 // Job fields, then policy fields. Remove a name when its field is added.
-constexpr std::array<absl::string_view, 23> kComingFields = {"adapter",
+constexpr std::array<absl::string_view, 21> kComingFields = {"adapter",
                                                              "allow_power_off",
                                                              "allowed_power_modes",
                                                              "anti_affinity",
                                                              "chat_template",
-                                                             "early_stop",
                                                              "energy_budget_joules",
                                                              "energy_budget_wh",
                                                              "gradient_checkpointing",
@@ -31,7 +30,6 @@ constexpr std::array<absl::string_view, 23> kComingFields = {"adapter",
                                                              "method",
                                                              "mezo",
                                                              "optimizer",
-                                                             "packing",
                                                              "power_mode",
                                                              "power_modes",
                                                              "precision",

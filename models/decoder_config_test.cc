@@ -193,6 +193,13 @@ TEST(DecoderConfigTest, AShapeCountsTheWeightsOfEveryFamily) {
     const v1::ModelShape kept = ToShape(*config);
     EXPECT_THAT(CheckModelShape(kept, "shape"), IsOk());
     EXPECT_EQ(ParameterCount(kept), static_cast<double>(config->parameter_count()));
+    double last_layer = 0;
+    for (const ModelTensor& tensor : ModelTensors(*config)) {
+      last_layer += TrainedWithLastLayers(*config, 1, tensor)
+                        ? static_cast<double>(tensor.element_count())
+                        : 0.0;
+    }
+    EXPECT_EQ(LastLayersParameterCount(kept, 1), last_layer);
     for (const ModelTensor& tensor : ModelTensors(*config)) {
       const auto matrix = FindMatrix(kept, tensor.name);
       ASSERT_EQ(matrix.has_value(), tensor.is_multiplied(*config)) << tensor.name;

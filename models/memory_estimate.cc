@@ -184,6 +184,15 @@ int64_t StatisticsBytes(const DecoderConfig& config) {
   return largest;
 }
 
+// Numbers of what is trained where the last layers alone are.
+int64_t LastLayersElements(const DecoderConfig& config, int64_t trained) {
+  int64_t elements = 0;
+  for (const ModelTensor& tensor : ModelTensors(config)) {
+    elements += TrainedWithLastLayers(config, trained, tensor) ? tensor.element_count() : 0;
+  }
+  return elements;
+}
+
 // The keys and values of one sequence. In int8 each position of a head has an FP32 scale.
 int64_t CacheBytes(const DecoderConfig& config, const v1::QuantizationRecipe& recipe,
                    int64_t tokens) {
@@ -236,7 +245,13 @@ absl::Status EstimateFinetune(const Sized& sized, MemoryEstimate& estimate) {
   const auto& [config, workload, tokens] = sized;
   PassDescription pass{.kind = PassKind::kTrain,
                        .activation_checkpointing = workload.activation_checkpointing,
-                       .adapter_dropout = workload.adapter_dropout};
+                       .adapter_dropout = workload.adapter_dropout,
+                       .trained_layers = workload.trained_layers};
+  if (workload.trained_layers > config.layer_count()) {
+    return absl::InvalidArgumentError(absl::StrCat("last_layers: ", workload.trained_layers,
+                                                   " is more than the model's ",
+                                                   config.layer_count(), " layers"));
+  }
   const v1::QuantizationRecipe float_recipe = *RecipeOfIdentity(kNoQuantization);
   int64_t trained = config.parameter_count() * kFloatBytes;
   if (workload.adapter_rank > 0) {
@@ -255,6 +270,11 @@ absl::Status EstimateFinetune(const Sized& sized, MemoryEstimate& estimate) {
     estimate.pass_bytes = PassBytes({config, in_floats, tokens}, pass) +
                           PackedOperandBytes(config, workload.batch * tokens);
     estimate.writing_bytes = LargestPartBytes(config);
+    if (workload.trained_layers > 0) {
+      estimate.weights_bytes += trained;
+      trained = LastLayersElements(config, workload.trained_layers) * kFloatBytes;
+      estimate.weights_bytes -= trained;
+    }
   }
   estimate.weights_bytes += trained;
   estimate.gradients_bytes = trained;

@@ -46,6 +46,9 @@ struct MemoryWorkload {
   std::vector<std::string> adapter_targets = {};  // models/adapters.h; empty: every linear layer
   double adapter_dropout = 0.0;
   bool activation_checkpointing = false;  // of kFinetune: a block keeps its input alone
+  // kFinetune: more than 0: the last layers alone are trained, with the final norm and an untied
+  // head.
+  int64_t trained_layers = 0;
   // Generate, evaluate, adapters: in which form the weights are held. Quantize: the form of the
   // result.
   v1::QuantizationRecipe recipe = {};

@@ -108,6 +108,24 @@ TEST(MemoryEstimateTest, CheckpointingKeepsOneBlockAndTheInputsOfTheOthers) {
   EXPECT_EQ(all->total_bytes() - all->pass_bytes, one->total_bytes() - one->pass_bytes);
 }
 
+TEST(MemoryEstimateTest, TheLastLayersAloneHaveGradientsMomentsAndActivations) {
+  MemoryWorkload workload = {.task = MemoryTask::kFinetune, .batch = 2, .sequence_tokens = 256};
+  const auto all = EstimateMemory(Gpt2Small(), workload);
+  workload.trained_layers = 3;
+  const auto last = EstimateMemory(Gpt2Small(), workload);
+  ASSERT_THAT(all, IsOk());
+  ASSERT_THAT(last, IsOk());
+  // Three layers of 12 widths squared and 13 widths, and the final norm; the tied head stays.
+  constexpr int64_t kTrained = (3LL * (12 * 768 * 768 + 13 * 768) + 2 * 768) * 4;
+  EXPECT_EQ(last->gradients_bytes, kTrained);
+  EXPECT_EQ(last->optimizer_bytes, 2 * kTrained);
+  EXPECT_EQ(last->weights_bytes, all->weights_bytes);
+  EXPECT_LT(last->pass_bytes, all->pass_bytes * 2 / 3);
+  workload.trained_layers = 13;
+  EXPECT_THAT(EstimateMemory(Gpt2Small(), workload),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("last_layers: 13")));
+}
+
 TEST(MemoryEstimateTest, GrowsWithBatchAndLength) {
   const MemoryWorkload small = {.task = MemoryTask::kFinetune, .batch = 2, .sequence_tokens = 128};
   MemoryWorkload wider = small;

@@ -24,16 +24,19 @@ class PlannedDecoder : public PlannedLayers {
     const Planned tokens = Indices(pass_.rows());
     Planned x = Embed();
     std::vector<PlannedBlockActivations> activations(config.layers.size());
+    const size_t lowest = pass_.pass.trained_layers == 0
+                              ? 0
+                              : activations.size() - static_cast<size_t>(pass_.pass.trained_layers);
     for (size_t i = 0; i < activations.size(); ++i) {
-      PlannedBlockActivations* saved = &activations[i];
-      if (checkpointing) {
+      PlannedBlockActivations* saved = i < lowest ? nullptr : &activations[i];
+      if (checkpointing && saved != nullptr) {
         saved->input = x;
         saved = nullptr;
       }
       x = Block(i).Forward(x, saved);
     }
     Planned grad = HeadLossAndGradients();
-    for (size_t i = activations.size(); i-- > 0;) {
+    for (size_t i = activations.size(); i-- > lowest;) {
       if (checkpointing) {
         const Planned input = activations[i].input;
         Block(i).Forward(input, &activations[i]);
@@ -41,7 +44,7 @@ class PlannedDecoder : public PlannedLayers {
       grad = Block(i).Backward(activations[i], grad);
       activations[i] = {};
     }
-    if (pass_.trains_weights() && config.learned_positions) {
+    if (pass_.trains_weights() && pass_.pass.trained_layers == 0 && config.learned_positions) {
       Make("position gradient", {pass_.pass.tokens, config.width});
     }
   }

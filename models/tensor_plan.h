@@ -55,6 +55,7 @@ struct PassDescription {
   // kTrain: adapters are trained beside frozen weights; none: every weight is trained.
   std::vector<AdapterModule> adapters = {};
   double adapter_dropout = 0.0;
+  int64_t trained_layers = 0;  // kTrain without adapters: the last layers alone; 0: every weight
   // The form of the weights that the pass reads.
   v1::QuantizationRecipe recipe = {};
   int threads = 1;

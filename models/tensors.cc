@@ -218,6 +218,13 @@ std::vector<ModelTensor> ModelTensors(const DecoderConfig& config) {
   return list.Take();
 }
 
+bool TrainedWithLastLayers(const DecoderConfig& config, int64_t layers, const ModelTensor& tensor) {
+  if (tensor.layer >= 0) {
+    return tensor.layer >= config.layer_count() - layers;
+  }
+  return tensor.slot == Slot::kFinalNorm || tensor.slot == Slot::kHead;
+}
+
 std::vector<formats::TensorDescription> CheckpointTensors(const DecoderConfig& config,
                                                           formats::DataType type) {
   std::vector<formats::TensorDescription> tensors;

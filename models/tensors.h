@@ -74,6 +74,13 @@ struct ModelTensor {
 // family).
 [[nodiscard]] std::vector<ModelTensor> ModelTensors(const DecoderConfig& config);
 
+// Whether training of the last `layers` layers alone changes the tensor: those of these layers, the
+// final norm, and a head of its own. The token embedding is below the layers, so a head that is
+// tied to it stays as it is, too: its share of that tensor's gradient alone would move the inputs
+// of the frozen layers.
+[[nodiscard]] bool TrainedWithLastLayers(const DecoderConfig& config, int64_t layers,
+                                         const ModelTensor& tensor);
+
 // The tensors that a checkpoint must hold, by their names without prefix, in file order. type: the
 // one given.
 [[nodiscard]] std::vector<formats::TensorDescription> CheckpointTensors(

@@ -79,6 +79,13 @@ double HeadWeights(const v1::ModelShape& shape) {
   return static_cast<double>(shape.vocabulary_size()) * shape.width();
 }
 
+// Weights of the matrices of one layer.
+double LayerMatrices(const v1::ModelShape& shape) {
+  const double attention = (2.0 + 2.0 * KvShare(shape)) * AttentionWidth(shape);
+  const double mlp = (UpMatrices(shape) + 1.0) * MlpWidth(shape);
+  return shape.width() * (attention + mlp);
+}
+
 // Norms and biases of one layer.
 double LayerVectors(const v1::ModelShape& shape, const Architecture& one) {
   const double width = shape.width();
@@ -158,9 +165,7 @@ double UpMatrices(const v1::ModelShape& shape) {
 }
 
 double MatmulParameterCount(const v1::ModelShape& shape) {
-  const double attention = (2.0 + 2.0 * KvShare(shape)) * AttentionWidth(shape);
-  const double mlp = (UpMatrices(shape) + 1.0) * MlpWidth(shape);
-  return shape.layers() * shape.width() * (attention + mlp) + HeadWeights(shape);
+  return shape.layers() * LayerMatrices(shape) + HeadWeights(shape);
 }
 
 std::optional<MatrixSize> FindMatrix(const v1::ModelShape& shape, absl::string_view tensor) {
@@ -197,17 +202,20 @@ bool IsHeadTensor(absl::string_view tensor) {
 }
 
 double ParameterCount(const v1::ModelShape& shape) {
-  const Architecture& one = ArchitectureOf(shape);
-  const double width = shape.width();
-  double count = MatmulParameterCount(shape) + shape.layers() * LayerVectors(shape, one) +
-                 one.norm_vectors * width;
-  if (shape.untied_head()) {
-    count += HeadWeights(shape) + (one.head_bias ? shape.vocabulary_size() : 0.0);
-  }
-  if (one.learned_positions) {
-    count += shape.context_length() * width;
+  double count = LastLayersParameterCount(shape, shape.layers()) + HeadWeights(shape);
+  if (ArchitectureOf(shape).learned_positions) {
+    count += static_cast<double>(shape.context_length()) * shape.width();
   }
   return count;
+}
+
+double LastLayersParameterCount(const v1::ModelShape& shape, double layers) {
+  const Architecture& one = ArchitectureOf(shape);
+  const double count = layers * (LayerMatrices(shape) + LayerVectors(shape, one)) +
+                       static_cast<double>(one.norm_vectors) * shape.width();
+  return shape.untied_head()
+             ? count + HeadWeights(shape) + (one.head_bias ? shape.vocabulary_size() : 0.0)
+             : count;
 }
 
 }  // namespace wattle

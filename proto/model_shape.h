@@ -55,6 +55,9 @@ absl::Status CheckModelShape(const v1::ModelShape& shape, absl::string_view fiel
 // All parameters; a head that is tied to the token embedding counts once: 124,439,808 for GPT-2
 // Small.
 [[nodiscard]] double ParameterCount(const v1::ModelShape& shape);
+// Of them those of the last `layers` layers, of the final norm, and of a head that is not tied:
+// what finetune.last_layers trains.
+[[nodiscard]] double LastLayersParameterCount(const v1::ModelShape& shape, double layers);
 // Weights of the matrix products that each token passes: the layers' (12 width² each for GPT-2) and
 // the head's.
 [[nodiscard]] double MatmulParameterCount(const v1::ModelShape& shape);

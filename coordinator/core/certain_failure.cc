@@ -29,6 +29,14 @@ std::string TooLong(const v1::JobSpec& spec, int64_t sequence_length, int64_t co
                       "; write at most ", context_length, " or leave it out");
 }
 
+std::string TooManyLayers(const v1::JobSpec& spec, int last_layers, int layers) {
+  if (last_layers <= layers || layers <= 0) {
+    return "";
+  }
+  return absl::StrCat("finetune.last_layers: ", last_layers, ": ", NameOf(spec), " has ", layers,
+                      " layers; write at most ", layers, ", or leave it out to train every weight");
+}
+
 // An answer is generated behind its question, in one sequence.
 std::string AnswersTooLong(const v1::EvaluateSpec& spec, int64_t context_length) {
   const int64_t length = spec.sequence_length() > 0 ? spec.sequence_length() : context_length;
@@ -81,6 +89,13 @@ std::string CertainFailure(const v1::JobSpec& spec,
       return absl::StrCat("finetune.lora.merge: ", NameOf(spec), " is ", model->quantization(),
                           " and cannot take the adapters in; leave merge out, or name the model "
                           "that it was quantized from");
+    }
+    const int layers = declared != nullptr ? declared->layers()
+                       : model != nullptr  ? model->model_shape().layers()
+                                           : 0;
+    if (std::string sentence = TooManyLayers(spec, spec.finetune().last_layers(), layers);
+        !sentence.empty()) {
+      return sentence;
     }
     return TooLong(spec, spec.finetune().sequence_length(), context_length);
   }

@@ -46,6 +46,16 @@ TEST(CertainFailureTest, ADeclaredModelHasAContextToo) {
   EXPECT_THAT(CertainFailure(spec, {}), HasSubstr("context of the declared model, 128"));
 }
 
+TEST(CertainFailureTest, NoMoreLayersAreTrainedThanThereAre) {
+  v1::JobSpec spec;
+  spec.mutable_finetune()->mutable_model_shape()->set_layers(6);
+  spec.mutable_finetune()->set_last_layers(6);
+  EXPECT_EQ(CertainFailure(spec, {}), "");
+  spec.mutable_finetune()->set_last_layers(7);
+  EXPECT_THAT(CertainFailure(spec, {}),
+              HasSubstr("finetune.last_layers: 7: the declared model has 6 layers"));
+}
+
 TEST(CertainFailureTest, QuantizedWeightsAreNeitherTrainedNorQuantizedAgain) {
   v1::JobSpec spec;
   spec.mutable_finetune()->set_model("small");

@@ -101,6 +101,11 @@ absl::Status CheckAdapters(const v1::FinetuneSpec& finetune) {
   if (!finetune.has_lora()) {
     return absl::OkStatus();
   }
+  if (finetune.last_layers() > 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("finetune.last_layers: ", finetune.last_layers(),
+                     ": adapters stand beside every layer; leave last_layers out, or lora"));
+  }
   const v1::LoraSpec& lora = finetune.lora();
   if (lora.targets_size() > kTargetsMax) {
     return absl::InvalidArgumentError(absl::StrCat("finetune.lora.targets: ", lora.targets_size(),
@@ -130,6 +135,13 @@ absl::Status CheckFinetune(const v1::JobSpec& spec, bool files_needed) {
                                             .has_shape = finetune.has_data_shape(),
                                             .list_command = "wattle data ls"},
                                            files_needed));
+  if (finetune.early_stop_evaluations() > 0 &&
+      (finetune.heldout_data().empty() || finetune.evaluate_every_steps() == 0)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "finetune.early_stop_evaluations: ", finetune.early_stop_evaluations(), ": wants ",
+        finetune.heldout_data().empty() ? "heldout_data" : "evaluate_every_steps",
+        ", whose losses tell when to stop"));
+  }
   return CheckAdapters(finetune);
 }
 

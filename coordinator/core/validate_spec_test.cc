@@ -113,6 +113,27 @@ INSTANTIATE_TEST_SUITE_P(
                    spec.mutable_finetune()->set_quantization(v1::QUANTIZATION_INT8);
                  },
                  kInvalid, "finetune.lora.merge: weights that are int8"},
+        SpecCase{"LastLayersBelow",
+                 [](auto& spec) { spec.mutable_finetune()->set_last_layers(-1); }, kInvalid,
+                 "finetune.last_layers: -1: want 0 to 1000"},
+        SpecCase{"LastLayersWithAdapters",
+                 [](auto& spec) {
+                   spec.mutable_finetune()->mutable_lora();
+                   spec.mutable_finetune()->set_last_layers(1);
+                 },
+                 kInvalid, "finetune.last_layers: 1: adapters stand beside every layer"},
+        SpecCase{"EarlyStopWithoutHeldoutData",
+                 [](auto& spec) {
+                   spec.mutable_finetune()->clear_heldout_data();
+                   spec.mutable_finetune()->set_early_stop_evaluations(2);
+                 },
+                 kInvalid, "finetune.early_stop_evaluations: 2: wants heldout_data"},
+        SpecCase{"EarlyStopWithoutEvaluations",
+                 [](auto& spec) {
+                   spec.mutable_finetune()->set_heldout_data("squad-dev");
+                   spec.mutable_finetune()->set_early_stop_evaluations(2);
+                 },
+                 kInvalid, "finetune.early_stop_evaluations: 2: wants evaluate_every_steps"},
         SpecCase{"UnknownEnum",
                  [](auto& spec) { spec.set_objective(static_cast<v1::Objective>(77)); },
                  kUnsupported, "objective: value 77: not supported in this version"},

@@ -40,6 +40,14 @@ double TrainingFlopsPerToken(const v1::ModelShape& shape, double attended_tokens
   return 3.0 * ForwardFlopsPerToken(shape, attended_tokens);
 }
 
+double LastLayersTrainingFlopsPerToken(const v1::ModelShape& shape, double layers,
+                                       double attended_tokens) {
+  const double head = 2.0 * shape.vocabulary_size() * shape.width();
+  const double forward = ForwardFlopsPerToken(shape, attended_tokens);
+  const double share = layers / shape.layers();
+  return forward + 2.0 * share * (forward - head) + (shape.untied_head() ? 2.0 : 1.0) * head;
+}
+
 double AdapterTrainingFlopsPerToken(const v1::ModelShape& shape, double attended_tokens) {
   return TrainingFlopsPerToken(shape, attended_tokens) - ForwardFlopsPerToken(shape, 0);
 }

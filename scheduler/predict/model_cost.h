@@ -24,6 +24,12 @@ double TrainingFlopsPerToken(const v1::ModelShape& shape, double attended_tokens
 // is computed. The adapters' own operations are left out: a hundredth.
 double AdapterTrainingFlopsPerToken(const v1::ModelShape& shape, double attended_tokens);
 
+// As TrainingFlopsPerToken where the last `layers` layers alone are trained: the forward pass is
+// that of the whole model; the backward pass is that of these layers and of the head, which has a
+// gradient of its own only where it is not tied.
+double LastLayersTrainingFlopsPerToken(const v1::ModelShape& shape, double layers,
+                                       double attended_tokens);
+
 // Numbers in adapters of this rank beside every matrix of the layers: rank x (inputs + outputs) of
 // each.
 double AdapterParameterCount(const v1::ModelShape& shape, double rank);

@@ -6,6 +6,7 @@
 #include "proto/gpt2_shape_for_test.h"
 #include "proto/model_shape.h"
 #include "proto/quantization_recipe.h"
+#include "scheduler/predict/workload_cost.h"
 
 namespace wattle::scheduler {
 namespace {
@@ -24,6 +25,35 @@ TEST(ModelCostTest, FlopsFollowTheFormula) {
   EXPECT_DOUBLE_EQ(TrainingFlopsPerToken(Gpt2Shape(), 0), 6 * 123532032.0);
   EXPECT_DOUBLE_EQ(ForwardFlopsPerToken(Gpt2Shape(), 100) - ForwardFlopsPerToken(Gpt2Shape(), 0),
                    4.0 * 12 * 768 * 100);
+}
+
+TEST(ModelCostTest, TheLastLayersAndTheHeadHaveABackwardPass) {
+  const v1::ModelShape tied = Gpt2Shape();
+  v1::ModelShape untied = tied;
+  untied.set_untied_head(true);
+  constexpr double kHead = 2.0 * 38597376;
+  EXPECT_DOUBLE_EQ(LastLayersTrainingFlopsPerToken(untied, 12, 100),
+                   TrainingFlopsPerToken(untied, 100));
+  EXPECT_DOUBLE_EQ(LastLayersTrainingFlopsPerToken(tied, 12, 100),
+                   TrainingFlopsPerToken(tied, 100) - kHead);
+  const double layer = 2.0 * 12 * 768 * 768 + 4.0 * 768 * 100;
+  EXPECT_NEAR(
+      LastLayersTrainingFlopsPerToken(tied, 3, 100) - LastLayersTrainingFlopsPerToken(tied, 2, 100),
+      2.0 * layer, 1.0);
+}
+
+TEST(ModelCostTest, ASignatureOfTheLastLayersCostsLess) {
+  v1::WorkloadSignature signature;
+  signature.set_method(v1::METHOD_FINETUNE_FULL);
+  *signature.mutable_model() = Gpt2Shape();
+  const double full = CostPerToken(signature);
+  signature.set_trained_layers(2);
+  const double last = CostPerToken(signature);
+  EXPECT_DOUBLE_EQ(last, LastLayersTrainingFlopsPerToken(Gpt2Shape(), 2, kSquadTokensPerExample));
+  EXPECT_LT(last, 0.7 * full);
+  signature.set_activation_checkpointing(true);
+  EXPECT_NEAR(CostPerToken(signature) - last,
+              ForwardFlopsPerToken(Gpt2Shape(), kSquadTokensPerExample) / 6, 1e-6 * last);
 }
 
 // The head is read for every token, and is quantized like any other matrix.

@@ -102,8 +102,9 @@ double PaddedTokens(const Examples& examples, double batch, double limit) {
   return ExpectedMaximum(examples.token_quantiles, std::min(batch, examples.count), limit);
 }
 
-// Tokens of an evaluation. Evaluation sorts its examples by length, which leaves almost no padding.
-double SortedTokens(const Examples& examples, double limit) {
+// Tokens of an example without padding, as in packed training. An evaluation sorts its examples by
+// length, which leaves almost no padding.
+double MeanTokens(const Examples& examples, double limit) {
   return PaddedTokens(examples, 1, limit);
 }
 
@@ -144,6 +145,8 @@ absl::Status SetQuantization(const Spec& spec, absl::Span<const InputView> input
 absl::Status SetFinetuneMethod(const v1::FinetuneSpec& spec, absl::Span<const InputView> inputs,
                                WorkAmount* work) {
   work->signature.set_activation_checkpointing(spec.activation_checkpointing());
+  work->signature.set_trained_layers(spec.last_layers());
+  work->signature.set_packing(spec.packing());
   if (!spec.has_lora()) {
     return SetQuantization(spec, {}, work);  // Of quantization-aware training; else FP32.
   }
@@ -173,7 +176,7 @@ absl::Status AddHeldout(const v1::FinetuneSpec& spec, absl::Span<const InputView
     evaluations += std::max(
         0.0, std::ceil(work->steps / static_cast<double>(spec.evaluate_every_steps())) - 1);
   }
-  const double tokens = SortedTokens(examples, work->signature.sequence_length());
+  const double tokens = MeanTokens(examples, work->signature.sequence_length());
   work->units_of_heldout = evaluations * examples.count * tokens * kHeldoutTokenWeight;
   return absl::OkStatus();
 }
@@ -216,7 +219,8 @@ absl::StatusOr<WorkAmount> FinetuneWork(const v1::FinetuneSpec& spec, const v1::
     work.unit = v1::WORK_UNIT_EXAMPLE;
     work.units = work.examples;
   } else {
-    work.tokens_per_example = PaddedTokens(examples, batch, length);
+    work.tokens_per_example =
+        spec.packing() ? MeanTokens(examples, length) : PaddedTokens(examples, batch, length);
     work.truncated_share = ShareAbove(examples.token_quantiles, length);
     work.units = work.examples * work.tokens_per_example;
   }
@@ -225,11 +229,12 @@ absl::StatusOr<WorkAmount> FinetuneWork(const v1::FinetuneSpec& spec, const v1::
                            ? static_cast<double>(spec.checkpoint_every_steps())
                            : kCheckpointEveryStepsDefault;
   work.checkpoints = std::floor(work.steps / every);
-  const double trained = spec.has_lora()
-                             ? AdapterParameterCount(shape, work.signature.adapter_rank())
-                             : work.parameters;
+  const double trained =
+      spec.has_lora()          ? AdapterParameterCount(shape, work.signature.adapter_rank())
+      : spec.last_layers() > 0 ? LastLayersParameterCount(shape, spec.last_layers())
+                               : work.parameters;
   work.checkpoint_bytes = kCheckpointBytesPerParameter * trained;
-  work.result_bytes = 4 * (spec.lora().merge() ? work.parameters : trained);
+  work.result_bytes = 4 * (spec.has_lora() && !spec.lora().merge() ? trained : work.parameters);
   return work;
 }
 
@@ -322,7 +327,7 @@ absl::StatusOr<WorkAmount> EvaluateWork(const v1::EvaluateSpec& spec, const v1::
     if (examples.token_quantiles.empty()) {
       work.unit = v1::WORK_UNIT_EXAMPLE;
     } else {
-      work.tokens_per_example = SortedTokens(examples, length);
+      work.tokens_per_example = MeanTokens(examples, length);
       work.truncated_share = ShareAbove(examples.token_quantiles, length);
     }
   }

@@ -100,7 +100,14 @@ TEST(WorkTest, FinetuneSignatureTellsTheMethod) {
   v1::JobSpec aware = full;
   aware.mutable_finetune()->set_quantization(v1::QUANTIZATION_INT4);
   EXPECT_EQ(work_of(aware).signature.method(), v1::METHOD_FINETUNE_FULL);
-  const std::vector<v1::JobSpec> specs = {full, lora, qlora, wider, recomputed, aware};
+  v1::JobSpec last = full;
+  last.mutable_finetune()->set_last_layers(2);
+  v1::JobSpec fewer = full;
+  fewer.mutable_finetune()->set_last_layers(1);
+  v1::JobSpec packed = full;
+  packed.mutable_finetune()->set_packing(true);
+  const std::vector<v1::JobSpec> specs = {full,  lora, qlora, wider, recomputed,
+                                          aware, last, fewer, packed};
   for (size_t a = 0; a < specs.size(); ++a) {
     for (size_t b = 0; b < specs.size(); ++b) {
       EXPECT_EQ(SameWorkload(work_of(specs[a]).signature, work_of(specs[b]).signature), a == b)
@@ -112,6 +119,14 @@ TEST(WorkTest, FinetuneSignatureTellsTheMethod) {
   EXPECT_DOUBLE_EQ(work_of(lora).checkpoint_bytes, 3 * work_of(lora).result_bytes);
   lora.mutable_finetune()->mutable_lora()->set_merge(true);
   EXPECT_DOUBLE_EQ(work_of(lora).result_bytes, work_of(full).result_bytes);
+  // Two layers of 12 widths squared, their norms and biases, and the final norm; the result is
+  // whole.
+  EXPECT_DOUBLE_EQ(work_of(last).checkpoint_bytes,
+                   12.0 * (2 * (12.0 * 384 * 384 + 13 * 384) + 2 * 384));
+  EXPECT_DOUBLE_EQ(work_of(last).result_bytes, work_of(full).result_bytes);
+  // 100 to 200 tokens and an end token: packed, each example has its own.
+  EXPECT_NEAR(work_of(packed).tokens_per_example, 151, 1e-9);
+  EXPECT_GT(work_of(full).tokens_per_example, 180);
 }
 
 TEST(WorkTest, StepsOverrideEpochsAndLimitExamplesCuts) {

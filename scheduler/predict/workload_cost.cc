@@ -20,11 +20,26 @@ double Truncated(double tokens, const v1::WorkloadSignature& signature) {
 
 double TrainingFlops(const v1::WorkloadSignature& signature, double attended_tokens) {
   const v1::ModelShape& shape = signature.model();
-  const double again =
-      signature.activation_checkpointing() ? ForwardFlopsPerToken(shape, attended_tokens) : 0;
+  const double share =
+      signature.trained_layers() > 0
+          ? std::min(1.0, static_cast<double>(signature.trained_layers()) / shape.layers())
+          : 1.0;
+  const double again = signature.activation_checkpointing()
+                           ? share * ForwardFlopsPerToken(shape, attended_tokens)
+                           : 0;
+  if (signature.trained_layers() > 0) {
+    return again + LastLayersTrainingFlopsPerToken(shape, share * shape.layers(), attended_tokens);
+  }
   return again + (signature.adapter_rank() > 0
                       ? AdapterTrainingFlopsPerToken(shape, attended_tokens)
                       : TrainingFlopsPerToken(shape, attended_tokens));
+}
+
+// Numbers that an optimizer step changes, where its fixed work counts.
+double UpdatedParameters(const v1::WorkloadSignature& signature) {
+  return signature.trained_layers() > 0
+             ? LastLayersParameterCount(signature.model(), signature.trained_layers())
+             : ParameterCount(signature.model());
 }
 
 double FlopsPerToken(const v1::WorkloadSignature& signature, double attended_tokens) {
@@ -51,10 +66,10 @@ double FlopsPerUnit(const v1::ProfileRow& row, double step_flops_per_parameter) 
     return tokens * per_token;
   }
   const bool trains = row.signature().method() == v1::METHOD_FINETUNE_FULL;
-  const double step = trains && row.units_per_step() > 0
-                          ? step_flops_per_parameter * ParameterCount(row.signature().model()) /
-                                row.units_per_step()
-                          : 0;
+  const double step =
+      trains && row.units_per_step() > 0
+          ? step_flops_per_parameter * UpdatedParameters(row.signature()) / row.units_per_step()
+          : 0;
   return per_token + step;
 }
 
@@ -68,9 +83,10 @@ double FlopsOfWork(const WorkAmount& work, const v1::ProfileRow& row,
   if (work.signature.batch_size() == 0 && row.units_per_step() > 0) {
     steps = units / row.units_per_step();
   }
-  const double step_flops = work.signature.method() == v1::METHOD_FINETUNE_FULL
-                                ? steps * step_flops_per_parameter * work.parameters
-                                : 0;
+  const double step_flops =
+      work.signature.method() == v1::METHOD_FINETUNE_FULL
+          ? steps * step_flops_per_parameter * UpdatedParameters(work.signature)
+          : 0;
   return units * FlopsPerToken(work.signature, tokens) + step_flops;
 }
 

@@ -73,6 +73,9 @@ TEST(ProfileTableTest, KeysTellEveryPartOfARowApart) {
       {"rank", [](v1::ProfileRow* row) { row->mutable_signature()->set_adapter_rank(8); }},
       {"checkpointing",
        [](v1::ProfileRow* row) { row->mutable_signature()->set_activation_checkpointing(true); }},
+      {"trained layers",
+       [](v1::ProfileRow* row) { row->mutable_signature()->set_trained_layers(2); }},
+      {"packing", [](v1::ProfileRow* row) { row->mutable_signature()->set_packing(true); }},
       {"length", [](v1::ProfileRow* row) { row->mutable_signature()->set_sequence_length(64); }},
   };
   for (const auto& [name, change] : kChanges) {

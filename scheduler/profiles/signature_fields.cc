@@ -83,6 +83,10 @@ absl::Span<const SignatureField> SignatureFields() {
                                                                     "|mlp width "),
       Field<[](const Signature& s) { return s.model().untied_head() ? 1 : 0; }>(
           "model.untied_head", kModel, "|untied head "),
+      Field<[](const Signature& s) { return s.trained_layers(); }>("trained_layers", kWorkload,
+                                                                   "|last layers "),
+      Field<[](const Signature& s) { return s.packing() ? 1 : 0; }>("packing", kWorkload,
+                                                                    "|packing "),
   };
   return kFields;
 }

@@ -2,6 +2,7 @@
 """wattle-runner against transformers: engine_reference.py CASE RUNNER.
 
 training    five steps of AdamW from the same weights on the same batch: every loss agrees, and so does the saved model
+last_layers the same with the lower layers and the embedding frozen, in packed batches; what is frozen stays as it was
 shapes      GPT-2 Small and DistilGPT2 (random weights) load, train one step, and transformers loads the result
 perplexity  a text in overlapping windows: the same value
 perplexity_gpt2_30m  the same of a trained model, ../shared/models/gpt2-30m; skipped where that is absent
@@ -125,27 +126,35 @@ def finetune(runner, work, spec, text):
     return [line for line in metrics if line.startswith("train ")]
 
 
-def training(runner, work):
+def training(runner, work, method=None, frozen=()):
+    """method: fields of the job beside the schedule; frozen: beginnings of the names of tensors that are not trained."""
     model = make_model(work / "model", scale=1.0, **TINY).train()
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad = not name.startswith(tuple(frozen))
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     steps, rate = 5, 3e-3
     text = TEXT[:64 * 6]
     batch = windows(list(text.encode()), 64)
     lines = finetune(runner, work, dict(steps=steps, batchSize=len(batch) // 2, gradientAccumulationSteps=2, learningRate=rate,
-                                        warmupSteps=1, weightDecay=0.1, clipNorm=0.5), text)
-    matrices = [p for p in model.parameters() if p.dim() > 1]
-    others = [p for p in model.parameters() if p.dim() == 1]
+                                        warmupSteps=1, weightDecay=0.1, clipNorm=0.5, **(method or {})), text)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    matrices = [p for p in trained if p.dim() > 1]
+    others = [p for p in trained if p.dim() == 1]
     optimizer = torch.optim.AdamW([dict(params=matrices, weight_decay=0.1), dict(params=others, weight_decay=0.0)])
     for step in range(1, steps + 1):
         total, count = losses_of(batch, model)
         agree(f"loss of step {step}", float(lines[step - 1].split(" loss ")[1].split()[0]), float(total) / count)
         optimizer.zero_grad()
         (total / count).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 0.5)
+        torch.nn.utils.clip_grad_norm_(trained, 0.5)
         for group in optimizer.param_groups:
             group["lr"] = rate / 2 if step == 1 else rate * (1 - (step - 2) / (steps - 1))
         optimizer.step()
     ours = GPT2LMHeadModel.from_pretrained(work / "result").eval()
     model.eval()
+    for name, parameter in ours.named_parameters():
+        if torch.equal(parameter, before[name]) != name.startswith(tuple(frozen)):
+            sys.exit(f"{name}: trained where it is frozen, or the reverse")
     with torch.no_grad():
         ids = torch.tensor([batch[0]])
         wanted = model(input_ids=ids).logits
@@ -156,6 +165,10 @@ def training(runner, work):
     total, count = losses_of(windows(list(TEXT.encode()), 64), ours)
     result = evaluate(runner, work, work / "result", TEXT)
     agree("loss of the saved model", result["loss"], strided_loss(ours, list(TEXT.encode()), 64, 32))
+
+
+def last_layers(runner, work):
+    training(runner, work, dict(lastLayers=1, packing=True), ("transformer.wte", "transformer.wpe", "transformer.h.0."))
 
 
 def shapes(runner, work):
@@ -330,7 +343,7 @@ def calibration(runner, work):
 def main():
     case, runner = sys.argv[1:]
     with tempfile.TemporaryDirectory() as directory:
-        {"training": training, "shapes": shapes, "perplexity": perplexity,
+        {"training": training, "last_layers": last_layers, "shapes": shapes, "perplexity": perplexity,
          "perplexity_gpt2_30m": perplexity_gpt2_30m, "generation": generation,
          "comparison": comparison, "calibration": calibration}[case](
             runner, pathlib.Path(directory))

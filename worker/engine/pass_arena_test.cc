@@ -175,8 +175,10 @@ Drawn DrawTraining(const std::string& family, Draw& draw) {
   pass.activation_checkpointing = draw.Heads();
   drawn.name =
       absl::StrCat(family, " x ", drawn.config.layers.size(), ", ", pass.batch, " x ", pass.tokens);
-  const int64_t method = draw.Of({0, 1, 2});
-  if (method > 0) {
+  const int64_t method = draw.Of({0, 1, 2, 3});
+  if (method == 3) {
+    pass.trained_layers = draw.Of({1, 2});
+  } else if (method > 0) {
     drawn.rank = draw.Of({2, 5});
     const auto modules = models::AdapterModules(drawn.config, {}, drawn.rank);
     EXPECT_THAT(modules, IsOk());
@@ -187,7 +189,8 @@ Drawn DrawTraining(const std::string& family, Draw& draw) {
   absl::StrAppend(&drawn.name,
                   method == 0   ? ", full"
                   : method == 1 ? ", LoRA"
-                                : ", QLoRA",
+                  : method == 2 ? ", QLoRA"
+                                : absl::StrCat(", last ", pass.trained_layers),
                   pass.activation_checkpointing ? ", checkpointing" : "");
   return drawn;
 }
@@ -238,6 +241,12 @@ DrawnModel MakeDrawn(const Drawn& drawn) {
   made.model = MakeModel(drawn.config);
   made.model.arena.uniform_(-0.1, 0.1);
   Quantize(drawn.pass, made.model);
+  if (drawn.pass.trained_layers > 0) {
+    FreezeBelow(drawn.config, drawn.pass.trained_layers, made.model.parameters);
+    made.model.gradient_views = WeightsOver(
+        drawn.config, made.model.parameters,
+        OnlyThose(made.model.layout, TrainableLayout(made.model.parameters)), made.model.gradients);
+  }
   if (!drawn.pass.adapters.empty()) {
     models::ModelDirectory files;
     files.config = drawn.config;
@@ -289,7 +298,7 @@ std::vector<ArenaTensor> RunPass(const Drawn& drawn, ArenaFigures* figures = nul
         at::Tensor x = EmbedTokens(made.model.decoder, batch.tokens);
         for (size_t i = 0; i < drawn.config.layers.size(); ++i) {
           BlockActivations activations;
-          x = BlockForward(ContextOf(made.model.decoder, i, {1, batch.length}),
+          x = BlockForward(ContextOf(made.model.decoder, i, batch.groups),
                            made.model.decoder.weights.blocks[i], x, &activations);
         }
         break;

@@ -210,11 +210,16 @@ class JobRunner {
     if (done.heldout_loss_after.has_value()) {
       metrics["heldout_loss_after"] = *done.heldout_loss_after;
     }
+    if (done.best_step.has_value()) {
+      metrics["best_step"] = static_cast<double>(*done.best_step);
+    }
     v1::RunnerResult result = Result(task_, done.model, done.work, metrics);
     v1::WorkDone& work = *result.mutable_work();
     SetWork(work, MethodOf(settings, result.quantization()), v1::WORK_UNIT_TRAINING_TOKEN,
             done.work.tokens);
     work.mutable_signature()->set_activation_checkpointing(settings.activation_checkpointing);
+    work.mutable_signature()->set_trained_layers(static_cast<int32_t>(settings.last_layers));
+    work.mutable_signature()->set_packing(settings.packing);
     if (!settings.lora.has_value() && settings.model.recipe.has_value()) {
       work.mutable_signature()->set_quantization(RecipeIdentity(*settings.model.recipe));
     }

@@ -165,8 +165,7 @@ struct WholeRun {
   std::string optimizer;
 };
 
-WholeRun RunWhole() {
-  const v1::RunnerTask task = TinyTask("whole");
+WholeRun RunWhole(const v1::RunnerTask& task = TinyTask("whole")) {
   Runner runner;
   runner.Send(task);
   const auto frames = runner.Rest();
@@ -310,8 +309,8 @@ constexpr const char* kCrashPlaces[] = {"weights:write:1",
                                         "frame:step:5:after"};
 
 // Runs a task that is killed at `place`, then again to its end.
-void ExpectTheSameAfterACrash(const std::string& place, const WholeRun& whole) {
-  const v1::RunnerTask task = TinyTask("killed");
+void ExpectTheSameAfterACrash(const std::string& place, const v1::RunnerTask& task,
+                              const WholeRun& whole) {
   size_t steps_before = 0;
   {
     Runner runner(place);
@@ -341,7 +340,26 @@ TEST(RunnerCrashTest, AKilledRunGoesOnBitForBit) {
   const WholeRun whole = RunWhole();
   for (const char* place : kCrashPlaces) {
     SCOPED_TRACE(place);
-    ExpectTheSameAfterACrash(place, whole);
+    ExpectTheSameAfterACrash(place, TinyTask("killed"), whole);
+  }
+}
+
+// The last layers, packed batches, and the best weights of a run that may stop early.
+TEST(RunnerCrashTest, AKilledRunOfOtherMethodsGoesOnBitForBit) {
+  const auto task_of = [](const std::string& name) {
+    v1::RunnerTask task = TinyTask(name);
+    task.mutable_spec()->mutable_finetune()->set_last_layers(1);
+    task.mutable_spec()->mutable_finetune()->set_packing(true);
+    task.mutable_spec()->mutable_finetune()->set_evaluate_every_steps(1);
+    task.mutable_spec()->mutable_finetune()->set_early_stop_evaluations(4);
+    return task;
+  };
+  const WholeRun whole = RunWhole(task_of("whole_last"));
+  for (const char* place :
+       {"weights:write:3", "optimizer:write:30:after", "weights:rename:2",
+        "directory:rename:2:after", "best:write:2", "best:rename:1", "best:rename:2:after"}) {
+    SCOPED_TRACE(place);
+    ExpectTheSameAfterACrash(place, task_of("killed_last"), whole);
   }
 }
 

@@ -120,6 +120,9 @@ absl::StatusOr<JobSettings> FinetuneOf(const v1::RunnerTask& task) {
       OrDefault<int64_t>(spec.checkpoint_every_steps(), kCheckpointEveryStepsDefault);
   settings.threads = task.threads();
   settings.activation_checkpointing = spec.activation_checkpointing();
+  settings.last_layers = spec.last_layers();
+  settings.packing = spec.packing();
+  settings.early_stop_evaluations = spec.early_stop_evaluations();
   WATTLE_ASSIGN_OR_RETURN(settings.model.recipe, RecipeOf(spec));
   if (spec.has_lora()) {
     settings.lora = LoraOf(spec);

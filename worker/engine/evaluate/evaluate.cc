@@ -191,19 +191,21 @@ absl::StatusOr<LossFigures> LossOverExamples(const Decoder& decoder,
     sums += of_batch;
     figures.predicted_tokens += predicted;
     figures.work.steps = step;
-    figures.work.examples += batch.batch;
-    figures.work.tokens += batch.batch * batch.length;
+    figures.work.examples += batch.examples;
+    figures.work.tokens += batch.rows();
     figures.work.real_tokens += batch.real_tokens;
     StepReport report{.phase = Phase::kEvaluate, .step = step, .steps_total = steps};
     report.loss = predicted == 0 ? 0.0 : of_batch.loss / static_cast<double>(predicted);
-    report.tokens = batch.batch * batch.length;
+    report.tokens = batch.rows();
     report.real_tokens = batch.real_tokens;
     tokens_left -= report.tokens;
     report.tokens_left = tokens_left;
-    report.examples = batch.batch;
-    report.flops = ForwardFlops(decoder.config, batch.batch, batch.length);
-    if (reference != nullptr) {
-      report.flops += ForwardFlops(reference->config, batch.batch, batch.length);
+    report.examples = batch.examples;
+    for (const SequenceGroup& group : batch.groups) {
+      report.flops += ForwardFlops(decoder.config, group.sequences, group.tokens);
+      if (reference != nullptr) {
+        report.flops += ForwardFlops(reference->config, group.sequences, group.tokens);
+      }
     }
     report.compute_time = Clock::Real().Boottime() - start;
     if (sink.OnStep(report) != StepDecision::kGoOn) {

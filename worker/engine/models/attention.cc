@@ -26,26 +26,51 @@ void CapInPlace(double cap, at::Tensor& x) {
   x.div_(cap).tanh_().mul_(cap);
 }
 
-// Heads [first, first + count) of a fused tensor of rows: a view [batch, count, tokens, head_size].
-at::Tensor HeadsOf(const BlockContext& context, const at::Tensor& fused, int64_t first,
-                   int64_t count) {
-  return fused
-      .view({context.shape.batch, context.shape.tokens, -1, context.description().head_size})
+// A group on its way through attention.
+struct PlacedGroup {
+  const SequenceGroup& shape;
+  int64_t first_row = 0;          // in the stream
+  int64_t first_probability = 0;  // among the elements that dropout counts
+};
+
+// Calls body(index, group) for each group, in the order of their rows.
+template <typename Body>
+void ForEachGroup(const BlockContext& context, Body body) {
+  int64_t row = 0;
+  int64_t probability = 0;
+  for (size_t i = 0; i < context.groups.size(); ++i) {
+    const SequenceGroup& shape = context.groups[i];
+    body(i, PlacedGroup{.shape = shape, .first_row = row, .first_probability = probability});
+    row += shape.rows();
+    probability += shape.rows() * context.description().heads * shape.tokens;
+  }
+}
+
+at::Tensor RowsOf(const PlacedGroup& group, const at::Tensor& rows) {
+  return rows.narrow(0, group.first_row, group.shape.rows());
+}
+
+// Heads [first, first + count) of a group's rows in a fused tensor: a view [sequences, count,
+// tokens, head_size].
+at::Tensor HeadsOf(const BlockContext& context, const PlacedGroup& group, const at::Tensor& fused,
+                   int64_t first, int64_t count) {
+  return RowsOf(group, fused)
+      .view({group.shape.sequences, group.shape.tokens, -1, context.description().head_size})
       .narrow(2, first, count)
       .transpose(1, 2);
 }
 
-// A view of [batch * heads, tokens, seen] in which the heads of a group stand one below the other:
-// [batch * kv_heads, group * tokens, seen]. Head h belongs to KV head h / group, so the memory is
-// the same.
+// A view of [sequences * heads, tokens, seen] in which the heads that share keys and values stand
+// one below the other: [sequences * kv_heads, shared * tokens, seen]. Head h reads KV head h /
+// shared, so the memory is the same.
 at::Tensor Grouped(const models::LayerDescription& layer, const at::Tensor& x) {
-  const int64_t group = layer.heads / layer.kv_heads;
-  return x.view({x.size(0) / group, group * x.size(1), x.size(2)});
+  const int64_t shared = layer.heads / layer.kv_heads;
+  return x.view({x.size(0) / shared, shared * x.size(1), x.size(2)});
 }
 
 // Scores of every query with the keys it may see; of the others minus infinity.
-// query: [batch * heads, tokens, head_size]; key: [batch * kv_heads, seen, head_size] →
-// [batch * heads, tokens, seen].
+// query: [sequences * heads, tokens, head_size]; key: [sequences * kv_heads, seen, head_size] →
+// [sequences * heads, tokens, seen].
 at::Tensor MaskedScores(const models::LayerDescription& layer, const at::Tensor& query,
                         const at::Tensor& key) {
   const int64_t tokens = query.size(1);
@@ -88,23 +113,22 @@ at::Tensor RoundedToInt8(const at::Tensor& x) {
   return x.div(scale).round_().mul_(scale);
 }
 
-}  // namespace
-
-at::Tensor AttentionForward(const BlockContext& context, const at::Tensor& qkv,
-                            AttentionActivations* saved) {
+// Fills the group's rows of `out`, which the first group makes.
+void GroupForward(const BlockContext& context, const PlacedGroup& group, const at::Tensor& qkv,
+                  GroupActivations* saved, at::Tensor& out) {
   const models::LayerDescription& layer = context.description();
-  const SequenceShape& shape = context.shape;
+  const SequenceGroup& shape = group.shape;
   const auto contiguous = [&](int64_t first, int64_t count) {
-    return HeadsOf(context, qkv, first, count)
+    return HeadsOf(context, group, qkv, first, count)
         .contiguous()
-        .view({shape.batch * count, shape.tokens, layer.head_size});
+        .view({shape.sequences * count, shape.tokens, layer.head_size});
   };
   at::Tensor query = contiguous(0, layer.heads).mul_(layer.query_scale());
   at::Tensor key = contiguous(layer.heads, layer.kv_heads);
   at::Tensor value;
   if (context.rotary != nullptr) {
-    Rotate(*context.rotary, context.first_position(), Turn::kForward, query);
-    Rotate(*context.rotary, context.first_position(), Turn::kForward, key);
+    Rotate(*context.rotary, shape.first_position, Turn::kForward, query);
+    Rotate(*context.rotary, shape.first_position, Turn::kForward, key);
   }
   if (context.int8_keys_and_values) {
     query = RoundedToInt8(query);
@@ -115,11 +139,12 @@ at::Tensor AttentionForward(const BlockContext& context, const at::Tensor& qkv,
     return context.int8_keys_and_values ? RoundedToInt8(x) : x;
   };
   if (context.cache != nullptr) {
-    WATTLE_CHECK(shape.batch == 1 && saved == nullptr, "a cached block serves one sequence");
-    const int64_t filled = context.first_position();
+    WATTLE_CHECK(context.groups.size() == 1 && shape.sequences == 1 && saved == nullptr,
+                 "a cached block serves one sequence");
+    const int64_t filled = shape.first_position;
     key = Append(context.cache->Keys(context.layer, context.slot), filled, key.unsqueeze(0));
     value = Append(context.cache->Values(context.layer, context.slot), filled,
-                   rounded(HeadsOf(context, qkv, first_value, layer.kv_heads)));
+                   rounded(HeadsOf(context, group, qkv, first_value, layer.kv_heads)));
   } else {
     value = rounded(contiguous(first_value, layer.kv_heads));
   }
@@ -131,35 +156,42 @@ at::Tensor AttentionForward(const BlockContext& context, const at::Tensor& qkv,
   if (context.dropout.active && context.config.attention_dropout > 0.0) {
     probabilities = probabilities.clone();
     DropCausalInPlace(context.dropout, context.layer, context.config.attention_dropout,
-                      probabilities);
+                      group.first_probability, probabilities);
   }
-  return at::bmm(Grouped(layer, probabilities), value)
-      .view({shape.batch, layer.heads, shape.tokens, layer.head_size})
-      .transpose(1, 2)
-      .reshape({shape.batch * shape.tokens, layer.attention_width()});
+  const at::Tensor heads = at::bmm(Grouped(layer, probabilities), value);
+  if (!out.defined()) {
+    out = at::empty({qkv.size(0), layer.attention_width()}, qkv.options());
+  }
+  RowsOf(group, out)
+      .view({shape.sequences, shape.tokens, layer.heads, layer.head_size})
+      .copy_(heads.view({shape.sequences, layer.heads, shape.tokens, layer.head_size})
+                 .transpose(1, 2));
 }
 
-at::Tensor AttentionBackward(const BlockContext& context, const AttentionActivations& saved,
-                             const at::Tensor& grad_out) {
+// Fills the group's rows of grad_qkv, which the first group makes.
+void GroupBackward(const BlockContext& context, const PlacedGroup& group,
+                   const GroupActivations& saved, const at::Tensor& grad_out,
+                   at::Tensor& grad_qkv) {
   const models::LayerDescription& layer = context.description();
-  const SequenceShape& shape = context.shape;
+  const SequenceGroup& shape = group.shape;
   const at::Tensor grad_heads =
-      HeadsOf(context, grad_out, 0, layer.heads)
+      HeadsOf(context, group, grad_out, 0, layer.heads)
           .contiguous()
-          .view({shape.batch * layer.heads, shape.tokens, layer.head_size});
+          .view({shape.sequences * layer.heads, shape.tokens, layer.head_size});
   at::Tensor dropped = saved.probabilities;
   const double rate = context.config.attention_dropout;
   if (context.dropout.active && rate > 0.0) {
     dropped = dropped.clone();
-    DropCausalInPlace(context.dropout, context.layer, rate, dropped);
+    DropCausalInPlace(context.dropout, context.layer, rate, group.first_probability, dropped);
   }
-  // The heads of a group share keys and values: their gradients are summed by the products.
+  // The heads that share keys and values have their gradients summed by the products.
   const at::Tensor grad_value =
       at::bmm(Grouped(layer, dropped).transpose(1, 2), Grouped(layer, grad_heads));
   at::Tensor grad_probabilities =
       at::bmm(Grouped(layer, grad_heads), saved.value.transpose(1, 2))
-          .view({shape.batch * layer.heads, shape.tokens, shape.tokens});
-  DropCausalInPlace(context.dropout, context.layer, rate, grad_probabilities);
+          .view({shape.sequences * layer.heads, shape.tokens, shape.tokens});
+  DropCausalInPlace(context.dropout, context.layer, rate, group.first_probability,
+                    grad_probabilities);
   // Above the diagonal probabilities are 0, and so is the gradient of the scores whatever stands in
   // grad_probabilities.
   at::Tensor grad_scores =
@@ -178,18 +210,41 @@ at::Tensor AttentionBackward(const BlockContext& context, const AttentionActivat
   at::Tensor grad_key =
       at::bmm(Grouped(layer, grad_scores).transpose(1, 2), Grouped(layer, saved.query));
   if (context.rotary != nullptr) {
-    Rotate(*context.rotary, 0, Turn::kBack, grad_query);
-    Rotate(*context.rotary, 0, Turn::kBack, grad_key);
+    Rotate(*context.rotary, shape.first_position, Turn::kBack, grad_query);
+    Rotate(*context.rotary, shape.first_position, Turn::kBack, grad_key);
   }
-  at::Tensor grad_qkv =
-      at::empty({shape.batch * shape.tokens, layer.qkv_rows()}, grad_out.options());
+  if (!grad_qkv.defined()) {
+    grad_qkv = at::empty({grad_out.size(0), layer.qkv_rows()}, grad_out.options());
+  }
   const auto place = [&](const at::Tensor& grad, int64_t first, int64_t count) {
-    HeadsOf(context, grad_qkv, first, count)
-        .copy_(grad.view({shape.batch, count, shape.tokens, layer.head_size}));
+    HeadsOf(context, group, grad_qkv, first, count)
+        .copy_(grad.view({shape.sequences, count, shape.tokens, layer.head_size}));
   };
   place(grad_query, 0, layer.heads);
   place(grad_key, layer.heads, layer.kv_heads);
   place(grad_value, layer.heads + layer.kv_heads, layer.kv_heads);
+}
+
+}  // namespace
+
+at::Tensor AttentionForward(const BlockContext& context, const at::Tensor& qkv,
+                            AttentionActivations* saved) {
+  if (saved != nullptr) {
+    saved->resize(context.groups.size());
+  }
+  at::Tensor out;
+  ForEachGroup(context, [&](size_t index, const PlacedGroup& group) {
+    GroupForward(context, group, qkv, saved == nullptr ? nullptr : &(*saved)[index], out);
+  });
+  return out;
+}
+
+at::Tensor AttentionBackward(const BlockContext& context, const AttentionActivations& saved,
+                             const at::Tensor& grad_out) {
+  at::Tensor grad_qkv;
+  ForEachGroup(context, [&](size_t index, const PlacedGroup& group) {
+    GroupBackward(context, group, saved[index], grad_out, grad_qkv);
+  });
   return grad_qkv;
 }
 

@@ -20,19 +20,35 @@ at::Tensor Indices(absl::Span<const int64_t> values, at::Device device) {
   return device.is_cpu() ? indices : indices.to(device);
 }
 
-// The stream before the first block: float [batch * length, width].
-at::Tensor Embed(const Decoder& decoder, const SequenceShape& shape, int64_t first_position,
+// Calls body(rows of the group, its positions) for each group; of_rows: [rows, width] → [sequences,
+// tokens, width]; of_positions: [max_positions, width] → [tokens, width].
+template <typename Body>
+void ForEachGroup(absl::Span<const SequenceGroup> groups, const at::Tensor& of_rows,
+                  const at::Tensor& of_positions, Body body) {
+  int64_t row = 0;
+  for (const SequenceGroup& group : groups) {
+    body(of_rows.narrow(0, row, group.rows()).view({group.sequences, group.tokens, -1}),
+         of_positions.narrow(0, group.first_position, group.tokens));
+    row += group.rows();
+  }
+}
+
+// The stream before the first block: float [rows, width].
+at::Tensor Embed(const Decoder& decoder, absl::Span<const SequenceGroup> groups,
                  const at::Tensor& tokens) {
-  WATTLE_CHECK(first_position + shape.tokens <= decoder.config.max_positions,
-               "batches are cut to the model's context");
+  for (const SequenceGroup& group : groups) {
+    WATTLE_CHECK(group.first_position + group.tokens <= decoder.config.max_positions,
+                 "batches are cut to the model's context");
+  }
   at::Tensor x = LookUpRows(decoder.weights.tokens, tokens);
   if (decoder.config.embedding_scale != 1.0) {
     x.mul_(decoder.config.embedding_scale);
   }
   for (const at::Tensor& positions : {decoder.weights.positions, decoder.sinusoids}) {
     if (positions.defined()) {
-      x.view({shape.batch, shape.tokens, decoder.config.width})
-          .add_(positions.narrow(0, first_position, shape.tokens).unsqueeze(0));
+      ForEachGroup(groups, x, positions, [](const at::Tensor& rows, const at::Tensor& own) {
+        rows.add_(own.unsqueeze(0));
+      });
     }
   }
   return x;
@@ -44,23 +60,47 @@ void EmbedBackward(const Decoder& decoder, const TokenBatch& batch, const at::Te
     gradients.tokens.value.index_add_(0, tokens, grad, decoder.config.embedding_scale);
   }
   if (gradients.positions.defined()) {
-    gradients.positions.narrow(0, 0, batch.length)
-        .add_(grad.view({batch.batch, batch.length, grad.size(1)}).sum(0));
+    ForEachGroup(batch.groups, grad, gradients.positions,
+                 [](const at::Tensor& rows, const at::Tensor& own) { own.add_(rows.sum(0)); });
   }
 }
 
-// The stream after the last block. activations: null, or one for each block to fill.
-at::Tensor RunBlocks(const Decoder& decoder, const SequenceShape& shape,
-                     const DropoutState& dropout, at::Tensor x,
-                     std::vector<BlockActivations>* activations,
-                     KeptActivations kept = KeptActivations::kAll) {
+// Whether the backward pass goes on below the first block.
+bool LearnsTables(const DecoderWeights& gradients) {
+  return gradients.tokens.value.defined() || gradients.positions.defined();
+}
+
+// The lowest block through which the backward pass goes: none below has something to learn.
+size_t LowestLearningBlock(const DecoderWeights& gradients) {
+  size_t block = 0;
+  if (!LearnsTables(gradients)) {
+    while (block < gradients.blocks.size() && !HasAny(gradients.blocks[block])) {
+      ++block;
+    }
+  }
+  return block;
+}
+
+// What a pass keeps for the way back.
+struct Keeping {
+  std::vector<BlockActivations>& activations;  // one for each block
+  size_t first_block = 0;                      // those below keep nothing
+  KeptActivations kept = KeptActivations::kAll;
+};
+
+// The stream after the last block. keeping: null without a backward pass.
+at::Tensor RunBlocks(const Decoder& decoder, const std::vector<SequenceGroup>& groups,
+                     const DropoutState& dropout, at::Tensor x, const Keeping* keeping) {
   for (size_t i = 0; i < decoder.weights.blocks.size(); ++i) {
-    BlockContext context = ContextOf(decoder, i, shape);
+    BlockContext context = ContextOf(decoder, i, groups);
     context.dropout = dropout;
-    BlockActivations* saved = activations == nullptr ? nullptr : &(*activations)[i];
-    if (kept == KeptActivations::kInputs) {
-      saved->input = x;
-      saved = nullptr;
+    BlockActivations* saved = nullptr;
+    if (keeping != nullptr && i >= keeping->first_block) {
+      saved = &keeping->activations[i];
+      if (keeping->kept == KeptActivations::kInputs) {
+        saved->input = x;
+        saved = nullptr;
+      }
     }
     x = BlockForward(context, decoder.weights.blocks[i], x, saved);
   }
@@ -156,18 +196,18 @@ HeadGradient HeadLossAndGradients(const Decoder& decoder, const TokenBatch& batc
 
 }  // namespace
 
-BlockContext ContextOf(const Decoder& decoder, size_t layer, const SequenceShape& shape) {
+BlockContext ContextOf(const Decoder& decoder, size_t layer, std::vector<SequenceGroup> groups) {
   BlockContext context{.config = decoder.config};
   context.layer = static_cast<int64_t>(layer);
-  context.shape = shape;
+  context.groups = std::move(groups);
   context.rotary = decoder.rotary.empty() ? nullptr : &decoder.rotary[layer];
   context.int8_keys_and_values = decoder.int8_keys_and_values;
   return context;
 }
 
 at::Tensor EmbedTokens(const Decoder& decoder, absl::Span<const int64_t> tokens) {
-  return Embed(decoder, {1, static_cast<int64_t>(tokens.size())}, 0,
-               Indices(tokens, decoder.device));
+  const SequenceGroup group{.sequences = 1, .tokens = static_cast<int64_t>(tokens.size())};
+  return Embed(decoder, {group}, Indices(tokens, decoder.device));
 }
 
 at::Tensor HeadLogits(const Decoder& decoder, const at::Tensor& hidden) {
@@ -207,17 +247,15 @@ Decoder MakeDecoder(models::DecoderConfig config, DecoderWeights weights, at::De
 }
 
 double LossSum(const Decoder& decoder, const TokenBatch& batch) {
-  const SequenceShape shape{batch.batch, batch.length};
-  const at::Tensor x = Embed(decoder, shape, 0, Indices(batch.tokens, decoder.device));
-  return HeadLoss(decoder, batch, RunBlocks(decoder, shape, DropoutState{}, x, nullptr));
+  const at::Tensor x = Embed(decoder, batch.groups, Indices(batch.tokens, decoder.device));
+  return HeadLoss(decoder, batch, RunBlocks(decoder, batch.groups, DropoutState{}, x, nullptr));
 }
 
 ComparisonSums CompareWith(const Decoder& decoder, const Decoder& reference,
                            const TokenBatch& batch) {
-  const SequenceShape shape{batch.batch, batch.length};
   const auto stream = [&](const Decoder& of) {
-    const at::Tensor x = Embed(of, shape, 0, Indices(batch.tokens, of.device));
-    return RunBlocks(of, shape, DropoutState{}, x, nullptr);
+    const at::Tensor x = Embed(of, batch.groups, Indices(batch.tokens, of.device));
+    return RunBlocks(of, batch.groups, DropoutState{}, x, nullptr);
   };
   const at::Tensor x = stream(decoder);
   const at::Tensor reference_x = stream(reference);
@@ -236,16 +274,17 @@ ComparisonSums CompareWith(const Decoder& decoder, const Decoder& reference,
 double LossSumAndGradients(const Decoder& decoder, const TokenBatch& batch,
                            const DropoutState& dropout, double gradient_scale,
                            DecoderWeights& gradients, KeptActivations kept) {
-  const SequenceShape shape{batch.batch, batch.length};
   const at::Tensor tokens = Indices(batch.tokens, decoder.device);
-  at::Tensor x = Embed(decoder, shape, 0, tokens);
+  at::Tensor x = Embed(decoder, batch.groups, tokens);
   DropInPlace(dropout, kernels::RandomUse::kEmbeddingDropout, 0, decoder.config.embedding_dropout,
               x);
   std::vector<BlockActivations> activations(decoder.weights.blocks.size());
-  x = RunBlocks(decoder, shape, dropout, x, &activations, kept);
+  const size_t lowest = LowestLearningBlock(gradients);
+  const Keeping keeping{.activations = activations, .first_block = lowest, .kept = kept};
+  x = RunBlocks(decoder, batch.groups, dropout, x, &keeping);
   auto [sum, grad] = HeadLossAndGradients(decoder, batch, x, gradient_scale, gradients);
-  for (size_t i = activations.size(); i-- > 0;) {
-    BlockContext context = ContextOf(decoder, i, shape);
+  for (size_t i = activations.size(); i-- > lowest;) {
+    BlockContext context = ContextOf(decoder, i, batch.groups);
     context.dropout = dropout;
     if (kept == KeptActivations::kInputs) {
       const at::Tensor input = activations[i].input;
@@ -255,26 +294,27 @@ double LossSumAndGradients(const Decoder& decoder, const TokenBatch& batch,
                          gradients.blocks[i]);
     activations[i] = BlockActivations{};  // its memory serves the next block
   }
-  DropInPlace(dropout, kernels::RandomUse::kEmbeddingDropout, 0, decoder.config.embedding_dropout,
-              grad);
-  EmbedBackward(decoder, batch, tokens, grad, gradients);
+  if (LearnsTables(gradients)) {
+    DropInPlace(dropout, kernels::RandomUse::kEmbeddingDropout, 0, decoder.config.embedding_dropout,
+                grad);
+    EmbedBackward(decoder, batch, tokens, grad, gradients);
+  }
   return sum;
 }
 
 at::Tensor AllLogits(const Decoder& decoder, const TokenBatch& batch) {
-  const SequenceShape shape{batch.batch, batch.length};
-  at::Tensor x = Embed(decoder, shape, 0, Indices(batch.tokens, decoder.device));
-  x = RunBlocks(decoder, shape, DropoutState{}, x, nullptr);
+  at::Tensor x = Embed(decoder, batch.groups, Indices(batch.tokens, decoder.device));
+  x = RunBlocks(decoder, batch.groups, DropoutState{}, x, nullptr);
   return HeadLogits(decoder, FinalNorm(decoder, x, nullptr));
 }
 
 at::Tensor DecodeLogits(const Decoder& decoder, absl::Span<const int64_t> tokens,
                         KeyValueCache& cache, int64_t slot) {
   const auto count = static_cast<int64_t>(tokens.size());
-  const SequenceShape shape{1, count};
-  at::Tensor x = Embed(decoder, shape, cache.length(slot), Indices(tokens, decoder.device));
+  const SequenceGroup group{.sequences = 1, .tokens = count, .first_position = cache.length(slot)};
+  at::Tensor x = Embed(decoder, {group}, Indices(tokens, decoder.device));
   for (size_t i = 0; i < decoder.weights.blocks.size(); ++i) {
-    BlockContext context = ContextOf(decoder, i, shape);
+    BlockContext context = ContextOf(decoder, i, {group});
     context.cache = &cache;
     context.slot = slot;
     x = BlockForward(context, decoder.weights.blocks[i], x, nullptr);

@@ -50,7 +50,8 @@ enum class KeptActivations {
 };
 
 // The same with dropout, and adds gradient_scale * ∂(sum)/∂w to `gradients` (gradient_scale is 1 /
-// predictions of the step). Undefined gradients are not computed.
+// predictions of the step). Undefined gradients are not computed, and where the lowest blocks and
+// the tables have none the backward pass ends above them: nothing of them is kept for it.
 double LossSumAndGradients(const Decoder& decoder, const TokenBatch& batch,
                            const DropoutState& dropout, double gradient_scale,
                            DecoderWeights& gradients, KeptActivations kept = KeptActivations::kAll);
@@ -80,13 +81,13 @@ ComparisonSums CompareWith(const Decoder& decoder, const Decoder& reference,
 at::Tensor EmbedTokens(const Decoder& decoder, absl::Span<const int64_t> tokens);
 // What BlockForward needs of a layer.
 [[nodiscard]] BlockContext ContextOf(const Decoder& decoder, size_t layer,
-                                     const SequenceShape& shape);
+                                     std::vector<SequenceGroup> groups);
 // x: float [rows, width], the stream after the last block → the head's input.
 at::Tensor HeadInput(const Decoder& decoder, const at::Tensor& x);
 // The head and its cap. hidden: float [rows, width], the head's input → float [rows, vocabulary].
 at::Tensor HeadLogits(const Decoder& decoder, const at::Tensor& hidden);
 
-// Logits of every position: float [batch * length, vocabulary]. For tests and small inputs.
+// Logits of every position: float [rows, vocabulary]. For tests and small inputs.
 at::Tensor AllLogits(const Decoder& decoder, const TokenBatch& batch);
 
 // Feeds the tokens that follow those in the cache's slot; returns the logits after the last one:

@@ -112,10 +112,11 @@ class AutogradOracle {
 
   at::Tensor LossSum(const TokenBatch& batch) {
     const at::Tensor tokens = at::tensor(at::IntArrayRef(batch.tokens), at::kLong);
-    at::Tensor x =
-        Leaf("tokens.weight").index_select(0, tokens).view({batch.batch, batch.length, -1});
+    at::Tensor x = Leaf("tokens.weight")
+                       .index_select(0, tokens)
+                       .view({batch.groups[0].sequences, batch.groups[0].tokens, -1});
     if (config_.learned_positions) {
-      x = x + Leaf("positions.weight").narrow(0, 0, batch.length);
+      x = x + Leaf("positions.weight").narrow(0, 0, batch.groups[0].tokens);
     }
     x = Drop(x.reshape({-1, config_.width}), kernels::RandomUse::kEmbeddingDropout, 0,
              config_.embedding_dropout);
@@ -181,14 +182,16 @@ class AutogradOracle {
 
   at::Tensor Attention(const at::Tensor& x, const TokenBatch& batch, int64_t index) {
     const models::LayerDescription& layer = config_.layers[static_cast<size_t>(index)];
-    const at::Tensor fused = Linear(x, absl::StrCat("layers.", index, ".qkv"))
-                                 .view({batch.batch, batch.length, -1, layer.head_size})
-                                 .transpose(1, 2);
+    const at::Tensor fused =
+        Linear(x, absl::StrCat("layers.", index, ".qkv"))
+            .view({batch.groups[0].sequences, batch.groups[0].tokens, -1, layer.head_size})
+            .transpose(1, 2);
     const at::Tensor query = Rotated(layer, fused.narrow(1, 0, layer.heads));
     const at::Tensor key = Rotated(layer, fused.narrow(1, layer.heads, layer.kv_heads));
     const at::Tensor value = fused.narrow(1, layer.heads + layer.kv_heads, layer.kv_heads);
-    const at::Tensor hidden =
-        at::ones({batch.length, batch.length}, at::kFloat).triu(1).to(at::kBool);
+    const at::Tensor hidden = at::ones({batch.groups[0].tokens, batch.groups[0].tokens}, at::kFloat)
+                                  .triu(1)
+                                  .to(at::kBool);
     std::vector<at::Tensor> heads;
     for (int64_t head = 0; head < layer.heads; ++head) {
       const int64_t shared = head / (layer.heads / layer.kv_heads);

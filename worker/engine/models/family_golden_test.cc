@@ -12,7 +12,6 @@
 
 #include "base/status_matchers.h"
 #include "formats/safetensors.h"
-#include "models/family.h"
 #include "worker/engine/generate/generate.h"
 #include "worker/engine/models/decoder.h"
 #include "worker/engine/models/model_files.h"
@@ -22,33 +21,16 @@
 namespace wattle::engine {
 namespace {
 
-std::string FamilyPath(const std::string& name, const std::string& file) {
-  return GoldenPath(absl::StrCat("families/", name, "/", file));
+std::string DirectoryOf(const std::string& name) {
+  return absl::StrCat("families/", name);
 }
 
 models::ModelDirectory FilesOf(const std::string& name) {
-  models::ModelDirectory files;
-  auto config = models::ReadDecoderConfig(FamilyPath(name, "config.json"));
-  EXPECT_THAT(config, IsOk());
-  files.config = *std::move(config);
-  files.tensor_prefix = models::FamilyOf(files.config).file_prefix;
-  return files;
-}
-
-// The golden's weights, read as `parameters` say.
-at::Tensor ReadGoldenArena(const std::string& name, const std::string& file,
-                           const models::ModelDirectory& files,
-                           const std::vector<Parameter>& parameters) {
-  const ArenaLayout layout = ValueLayout(parameters);
-  at::Tensor arena = at::zeros({layout.elements});
-  EXPECT_THAT(ReadArena(FamilyPath(name, file), files, parameters, layout, arena), IsOk());
-  return arena;
+  return GoldenFiles(DirectoryOf(name));
 }
 
 Model ReadModel(const std::string& name, const models::ModelDirectory& files) {
-  Model model = MakeModel(files.config);
-  model.arena.copy_(ReadGoldenArena(name, "model.safetensors", files, model.parameters));
-  return model;
+  return ReadGoldenModel(DirectoryOf(name), files);
 }
 
 // The largest error of the logits of any sequence, padding left out.
@@ -81,7 +63,7 @@ TEST_P(FamilyGoldenTest, LogitsLossAndGradientsAgreeWithTransformers) {
       LossSumAndGradients(model.decoder, batch, DropoutState{}, scale, model.gradient_views);
   EXPECT_NEAR(loss * scale, wanted, 1e-5 * wanted);
   const at::Tensor gradients =
-      ReadGoldenArena(GetParam(), "gradients.safetensors", files, model.parameters);
+      ReadGoldenArena(DirectoryOf(GetParam()) + "/gradients.safetensors", files, model.parameters);
   for (size_t i = 0; i < model.parameters.size(); ++i) {
     const models::ModelTensor& tensor = model.parameters[i].tensor;
     EXPECT_LT(
@@ -154,7 +136,8 @@ TEST_P(FamilyGoldenTest, WrittenFilesHoldWhatWasRead) {
   ASSERT_THAT(WriteArena(path, files, model.parameters, model.layout, model.arena, {}), IsOk());
   const auto written = formats::SafetensorsFile::Open(path);
   ASSERT_THAT(written, IsOk());
-  const auto original = formats::SafetensorsFile::Open(FamilyPath(GetParam(), "model.safetensors"));
+  const auto original =
+      formats::SafetensorsFile::Open(GoldenPath(DirectoryOf(GetParam()) + "/model.safetensors"));
   ASSERT_THAT(original, IsOk());
   ASSERT_EQ(written->tensors().size(), original->tensors().size());
   for (const formats::TensorEntry& tensor : original->tensors()) {
@@ -263,7 +246,7 @@ void ForgetInterleaving(Model& model) {
     parameter.tensor.layout.interleaved_heads = 0;
   }
   model.arena.copy_(
-      ReadGoldenArena("gpt_neox", "model.safetensors", FilesOf("gpt_neox"), parameters));
+      ReadGoldenArena("families/gpt_neox/model.safetensors", FilesOf("gpt_neox"), parameters));
 }
 
 std::vector<Mutation> Mutations() {

@@ -41,9 +41,19 @@ inline double ForwardFlops(const models::DecoderConfig& config, int64_t batch, i
   return tokens * (2.0 * MatrixParameters(config) + attention);
 }
 
-// Forward and backward.
-inline double TrainingFlops(const models::DecoderConfig& config, int64_t batch, int64_t length) {
-  return 3.0 * ForwardFlops(config, batch, length);
+// Forward and backward. trained_layers: more than 0: the backward pass is that of the last layers
+// and of the head, which has a gradient of its own where it is not tied.
+inline double TrainingFlops(const models::DecoderConfig& config, int64_t batch, int64_t length,
+                            int64_t trained_layers = 0) {
+  const double forward = ForwardFlops(config, batch, length);
+  if (trained_layers == 0) {
+    return 3.0 * forward;
+  }
+  const double head = 2.0 * static_cast<double>(batch * length) *
+                      static_cast<double>(config.vocabulary) * static_cast<double>(config.width);
+  const double share =
+      static_cast<double>(trained_layers) / static_cast<double>(config.layer_count());
+  return forward + 2.0 * share * (forward - head) + (config.tied_embeddings ? 1.0 : 2.0) * head;
 }
 
 // One token at `position` (from 0) with a KV cache.

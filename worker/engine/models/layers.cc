@@ -143,7 +143,8 @@ void DropInPlace(const DropoutState& state, kernels::RandomUse use, int64_t laye
   });
 }
 
-void DropCausalInPlace(const DropoutState& state, int64_t layer, double rate, at::Tensor& x) {
+void DropCausalInPlace(const DropoutState& state, int64_t layer, double rate, int64_t first_element,
+                       at::Tensor& x) {
   if (!state.active || rate == 0.0) {
     return;
   }
@@ -154,7 +155,8 @@ void DropCausalInPlace(const DropoutState& state, int64_t layer, double rate, at
     const int64_t grain = std::max<int64_t>(1, kDropoutGrain / tokens);
     at::parallel_for(0, x.size(0) * tokens, grain, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
-        kernels::ApplyDropout(stream, rate, row * tokens, row % tokens + 1, values + row * tokens);
+        kernels::ApplyDropout(stream, rate, first_element + row * tokens, row % tokens + 1,
+                              values + row * tokens);
       }
     });
   });

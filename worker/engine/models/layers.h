@@ -30,9 +30,10 @@ struct DropoutState {
 void DropInPlace(const DropoutState& state, kernels::RandomUse use, int64_t layer, double rate,
                  at::Tensor& x);
 
-// As DropInPlace for x: float [sequences, tokens, tokens], the upper triangle of which is zero and
-// stays so.
-void DropCausalInPlace(const DropoutState& state, int64_t layer, double rate, at::Tensor& x);
+// As DropInPlace for x: float [heads, tokens, tokens], the upper triangle of which is zero and
+// stays so. first_element: what the first number of x counts as.
+void DropCausalInPlace(const DropoutState& state, int64_t layer, double rate, int64_t first_element,
+                       at::Tensor& x);
 
 // x Wᵀ (+ bias where it is defined): [rows, inputs] → [rows, outputs]. W in any format. One row of
 // FP32 goes through a matrix-vector product: OpenBLAS is five times slower otherwise.

@@ -261,6 +261,9 @@ absl::Status ReadArena(const std::string& path, const models::ModelDirectory& fi
                        at::Tensor& arena) {
   WATTLE_ASSIGN_OR_RETURN(const auto file, formats::SafetensorsSet::OpenFile(path));
   for (size_t i = 0; i < parameters.size(); ++i) {
+    if (!layout.holds(i)) {
+      continue;
+    }
     const models::ModelTensor& tensor = parameters[i].tensor;
     at::Tensor place = ArenaView(arena, layout, parameters, i);
     WATTLE_RETURN_IF_ERROR(ReadFloats(file, NamesInFile(files, tensor), tensor.layout, place));
@@ -272,8 +275,11 @@ absl::Status WriteArena(const std::string& path, const models::ModelDirectory& f
                         const std::vector<Parameter>& parameters, const ArenaLayout& layout,
                         const at::Tensor& arena, const FileOperationObserver& observer) {
   std::vector<formats::TensorDescription> descriptions;
-  for (const Parameter& parameter : parameters) {
-    for (const models::FileTensor& part : NamesInFile(files, parameter.tensor)) {
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    if (!layout.holds(i)) {
+      continue;
+    }
+    for (const models::FileTensor& part : NamesInFile(files, parameters[i].tensor)) {
       descriptions.push_back(
           {.name = part.name, .type = formats::DataType::kF32, .shape = part.shape});
     }
@@ -281,6 +287,9 @@ absl::Status WriteArena(const std::string& path, const models::ModelDirectory& f
   WATTLE_ASSIGN_OR_RETURN(auto writer, formats::SafetensorsWriter::Create(
                                            path, descriptions, {{"format", "pt"}}, observer));
   for (size_t i = 0; i < parameters.size(); ++i) {
+    if (!layout.holds(i)) {
+      continue;
+    }
     const models::ModelTensor& tensor = parameters[i].tensor;
     const at::Tensor values = ArenaView(arena, layout, parameters, i).to(at::kCPU);
     WATTLE_RETURN_IF_ERROR(WriteFloats(NamesInFile(files, tensor), tensor.layout, values, writer));

@@ -48,6 +48,20 @@ ArenaLayout TrainableLayout(const std::vector<Parameter>& parameters) {
   });
 }
 
+ArenaLayout OnlyThose(ArenaLayout layout, const ArenaLayout& held) {
+  for (size_t i = 0; i < layout.offsets.size(); ++i) {
+    layout.offsets[i] = held.holds(i) ? layout.offsets[i] : ArenaLayout::kAbsent;
+  }
+  return layout;
+}
+
+void FreezeBelow(const models::DecoderConfig& config, int64_t layers,
+                 std::vector<Parameter>& parameters) {
+  for (Parameter& parameter : parameters) {
+    parameter.trainable = models::TrainedWithLastLayers(config, layers, parameter.tensor);
+  }
+}
+
 at::Tensor ArenaView(const at::Tensor& arena, const ArenaLayout& layout,
                      const std::vector<Parameter>& parameters, size_t parameter) {
   WATTLE_CHECK(layout.holds(parameter), "the arena has room for this parameter");

@@ -49,6 +49,13 @@ struct ArenaLayout {
 // The arena of anything that training keeps for each trained number: gradients, moments.
 [[nodiscard]] ArenaLayout TrainableLayout(const std::vector<Parameter>& parameters);
 
+// Of a layout those parameters that another one holds too, where they lie.
+[[nodiscard]] ArenaLayout OnlyThose(ArenaLayout layout, const ArenaLayout& held);
+// The last `layers` layers stay trainable, with what belongs to them
+// (models::TrainedWithLastLayers).
+void FreezeBelow(const models::DecoderConfig& config, int64_t layers,
+                 std::vector<Parameter>& parameters);
+
 // The part of an arena that belongs to a parameter, in the parameter's shape.
 [[nodiscard]] at::Tensor ArenaView(const at::Tensor& arena, const ArenaLayout& layout,
                                    const std::vector<Parameter>& parameters, size_t parameter);

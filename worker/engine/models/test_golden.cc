@@ -9,6 +9,7 @@
 
 #include "base/status_matchers.h"
 #include "formats/safetensors.h"
+#include "models/family.h"
 #include "worker/engine/test_model.h"
 
 namespace wattle::engine {
@@ -57,14 +58,37 @@ Model MakeModel(const models::DecoderConfig& config) {
   return model;
 }
 
-TokenBatch BatchOf(const std::vector<Example>& examples) {
+models::ModelDirectory GoldenFiles(const std::string& directory) {
+  models::ModelDirectory files;
+  auto config = models::ReadDecoderConfig(GoldenPath(directory + "/config.json"));
+  EXPECT_THAT(config, IsOk());
+  files.config = *std::move(config);
+  files.tensor_prefix = models::FamilyOf(files.config).file_prefix;
+  return files;
+}
+
+at::Tensor ReadGoldenArena(const std::string& name, const models::ModelDirectory& files,
+                           const std::vector<Parameter>& parameters) {
+  const ArenaLayout layout = ValueLayout(parameters);
+  at::Tensor arena = at::zeros({layout.elements});
+  EXPECT_THAT(ReadArena(GoldenPath(name), files, parameters, layout, arena), IsOk());
+  return arena;
+}
+
+Model ReadGoldenModel(const std::string& directory, const models::ModelDirectory& files) {
+  Model model = MakeModel(files.config);
+  model.arena.copy_(ReadGoldenArena(directory + "/model.safetensors", files, model.parameters));
+  return model;
+}
+
+TokenBatch BatchOf(const std::vector<Example>& examples, BatchForm form) {
   formats::ExamplePool pool;
   std::vector<size_t> numbers;
   for (const Example& example : examples) {
     numbers.push_back(pool.size());
     AddExample(pool, example.tokens, example.mask);
   }
-  return MakeTokenBatch(pool, numbers);
+  return MakeTokenBatch(pool, numbers, form);
 }
 
 std::vector<Example> GoldenExamples(const std::map<std::string, at::Tensor>& golden) {

@@ -14,6 +14,7 @@
 
 #include "formats/safetensors.h"
 #include "worker/engine/models/decoder.h"
+#include "worker/engine/models/model_files.h"
 #include "worker/engine/models/parameters.h"
 
 namespace wattle::engine {
@@ -51,11 +52,18 @@ struct Model {
 // All zero.
 Model MakeModel(const models::DecoderConfig& config);
 
+// config.json of a directory under tests/golden/engine, and how its files name the tensors.
+models::ModelDirectory GoldenFiles(const std::string& directory);
+// Weights or gradients of such a model, read as `parameters` say.
+at::Tensor ReadGoldenArena(const std::string& name, const models::ModelDirectory& files,
+                           const std::vector<Parameter>& parameters);
+Model ReadGoldenModel(const std::string& directory, const models::ModelDirectory& files);
+
 struct Example {
   std::vector<int64_t> tokens;
   std::vector<uint8_t> mask;
 };
-TokenBatch BatchOf(const std::vector<Example>& examples);
+TokenBatch BatchOf(const std::vector<Example>& examples, BatchForm form = BatchForm::kPadded);
 // The examples of a golden: tokens [batch, longest], lengths [batch], mask [batch, longest].
 std::vector<Example> GoldenExamples(const std::map<std::string, at::Tensor>& golden);
 

@@ -4,28 +4,46 @@
 #include <algorithm>
 
 namespace wattle::engine {
+namespace {
 
-TokenBatch MakeTokenBatch(const formats::ExamplePool& pool, absl::Span<const size_t> examples) {
-  TokenBatch batch;
-  batch.batch = static_cast<int64_t>(examples.size());
+// Any token pads: causality hides it. 0 is in every vocabulary.
+constexpr int64_t kPadding = 0;
+
+std::vector<SequenceGroup> GroupsOf(const formats::ExamplePool& pool,
+                                    absl::Span<const size_t> examples, BatchForm form) {
+  std::vector<SequenceGroup> groups;
   for (const size_t example : examples) {
-    batch.length = std::max(batch.length, static_cast<int64_t>(pool.TokenCount(example)));
+    const auto tokens = static_cast<int64_t>(pool.TokenCount(example));
+    if (form == BatchForm::kPacked || groups.empty()) {
+      groups.push_back({.sequences = 1, .tokens = tokens});
+    } else {
+      ++groups[0].sequences;
+      groups[0].tokens = std::max(groups[0].tokens, tokens);
+    }
   }
-  // Any token pads: causality hides it. 0 is in every vocabulary.
-  batch.tokens.assign(static_cast<size_t>(batch.batch * batch.length), 0);
-  int64_t row_start = 0;
+  return groups;
+}
+
+}  // namespace
+
+TokenBatch MakeTokenBatch(const formats::ExamplePool& pool, absl::Span<const size_t> examples,
+                          BatchForm form) {
+  TokenBatch batch;
+  batch.groups = GroupsOf(pool, examples, form);
+  batch.examples = static_cast<int64_t>(examples.size());
   for (const size_t example : examples) {
-    int64_t place = row_start;
+    const size_t row_start = batch.tokens.size();
     pool.ForEachToken(example, [&](int64_t token, bool counts) {
-      batch.tokens[static_cast<size_t>(place)] = token;
       if (counts) {
-        batch.predicting.push_back(place - 1);
+        batch.predicting.push_back(batch.rows() - 1);
         batch.targets.push_back(token);
       }
-      ++place;
+      batch.tokens.push_back(token);
     });
-    batch.real_tokens += place - row_start;
-    row_start += batch.length;
+    batch.real_tokens += static_cast<int64_t>(batch.tokens.size() - row_start);
+    if (form == BatchForm::kPadded) {
+      batch.tokens.resize(row_start + static_cast<size_t>(batch.groups[0].tokens), kPadding);
+    }
   }
   return batch;
 }

@@ -81,6 +81,25 @@ at::Tensor& TensorAt(DecoderWeights& weights, const models::ModelTensor& tensor)
   return LinearAt(weights, tensor)->bias;
 }
 
+bool HasAny(const BlockWeights& block) {
+  for (const NormWeights* norm :
+       {&block.attention_norm, &block.attention_inner_norm, &block.attention_post_norm,
+        &block.mlp_norm, &block.mlp_inner_norm, &block.mlp_post_norm}) {
+    if (norm->weight.defined() || norm->bias.defined()) {
+      return true;
+    }
+  }
+  for (const LinearWeights* linear :
+       {&block.qkv, &block.attention_output, &block.up, &block.down}) {
+    const MatrixWeights& matrix = linear->matrix;
+    if (matrix.value.defined() || matrix.packed.defined() || linear->bias.defined() ||
+        !linear->adapters.empty()) {
+      return true;
+    }
+  }
+  return false;
+}
+
 void TieHead(const models::DecoderConfig& config, DecoderWeights& weights) {
   if (config.tied_embeddings) {
     weights.head = weights.tokens;

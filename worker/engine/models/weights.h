@@ -84,6 +84,9 @@ MatrixWeights& MatrixAt(DecoderWeights& weights, const models::ModelTensor& tens
 [[nodiscard]] bool IsMatrixSlot(const models::ModelTensor& tensor);
 at::Tensor& TensorAt(DecoderWeights& weights, const models::ModelTensor& tensor);
 
+// Whether any tensor of a block, or any adapter beside it, is there.
+[[nodiscard]] bool HasAny(const BlockWeights& block);
+
 // Ties the head to the token embedding where the config says so. Call once all tensors are placed.
 void TieHead(const models::DecoderConfig& config, DecoderWeights& weights);
 

@@ -210,14 +210,14 @@ class Calibration {
     const BlockWeights& block = model_.decoder.weights.blocks[layer];
     if (parent_ != nullptr) {
       for (at::Tensor& stream : parent_->outputs) {
-        BlockContext context = ContextOf(model_.decoder, layer, {1, stream.size(0)});
+        BlockContext context = ContextOf(model_.decoder, layer, {{1, stream.size(0)}});
         context.int8_keys_and_values = false;
         stream = BlockForward(context, block, stream, nullptr);
       }
     }
     for (const at::Tensor& stream : streams_) {
       BlockActivations activations;
-      BlockForward(ContextOf(model_.decoder, layer, {1, stream.size(0)}), block, stream,
+      BlockForward(ContextOf(model_.decoder, layer, {{1, stream.size(0)}}), block, stream,
                    &activations);
       for (size_t i = 0; i < matrices.size(); ++i) {
         statistics[i].Add(activations.*matrices[i].input);
@@ -232,7 +232,7 @@ class Calibration {
       WATTLE_RETURN_IF_ERROR(Round(parameter, statistics[i].hessian()));
     }
     for (at::Tensor& stream : streams_) {
-      stream = BlockForward(ContextOf(model_.decoder, layer, {1, stream.size(0)}), block, stream,
+      stream = BlockForward(ContextOf(model_.decoder, layer, {{1, stream.size(0)}}), block, stream,
                             nullptr);
     }
     return absl::OkStatus();

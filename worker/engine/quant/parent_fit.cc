@@ -32,7 +32,7 @@ std::vector<at::Tensor> EmbedSequences(const Decoder& decoder, const Calibration
 }
 
 at::Tensor ThroughLayer(const Decoder& decoder, size_t layer, const at::Tensor& x) {
-  return BlockForward(ContextOf(decoder, layer, {1, x.size(0)}), decoder.weights.blocks[layer], x,
+  return BlockForward(ContextOf(decoder, layer, {{1, x.size(0)}}), decoder.weights.blocks[layer], x,
                       nullptr);
 }
 

@@ -21,6 +21,7 @@
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "formats/safetensors.h"
+#include "worker/engine/train/best_weights.h"
 
 namespace wattle::engine {
 namespace {
@@ -128,6 +129,11 @@ formats::SafetensorsMetadata MetadataOf(const CheckpointIdentity& identity,
   if (counters.heldout_last.has_value()) {
     metadata["heldout_last"] = Exact(*counters.heldout_last);
   }
+  if (counters.heldout_best.has_value()) {
+    metadata["heldout_best"] = Exact(*counters.heldout_best);
+    metadata["heldout_best_step"] = absl::StrCat(counters.heldout_best_step);
+    metadata["evaluations_without_gain"] = absl::StrCat(counters.evaluations_without_gain);
+  }
   return metadata;
 }
 
@@ -194,6 +200,11 @@ absl::StatusOr<TrainingCounters> CountersOf(const std::string& path,
   reader.Read("heldout_last_step", counters.heldout_last_step);
   reader.Read("heldout_before", counters.heldout_before);
   reader.Read("heldout_last", counters.heldout_last);
+  reader.Read("heldout_best", counters.heldout_best);
+  if (counters.heldout_best.has_value()) {
+    reader.Read("heldout_best_step", counters.heldout_best_step);
+    reader.Read("evaluations_without_gain", counters.evaluations_without_gain);
+  }
   if (!reader.status().ok()) {
     return reader.status();
   }
@@ -281,10 +292,14 @@ absl::Status RestoreFrom(const std::string& directory, const CheckpointIdentity&
   if (static_cast<int64_t>(counters.losses.size()) != counters.work.steps) {
     return absl::DataLossError(absl::StrCat(path, ": wants a loss for each step"));
   }
-  TrainedValues trained = state.trained();
-  at::Tensor weights = at::zeros({trained.layout.elements}, at::kFloat);
+  const TrainedValues trained = state.trained();
+  at::Tensor weights = at::zeros({state.layout.elements}, at::kFloat);
   WATTLE_RETURN_IF_ERROR(ReadArena(WeightsPath(directory, state), trained.files, trained.parameters,
-                                   trained.layout, weights));
+                                   state.layout, weights));
+  if (counters.heldout_best.has_value()) {
+    WATTLE_RETURN_IF_ERROR(
+        PassBestWeightsOn(directory, fs::path(directory).parent_path().string()));
+  }
   // A checkpoint that cannot be read leaves the state as it was, for the older one or a start from
   // step 0: the moments of a run that has not begun are zeros, and zeroing them takes no memory
   // beside them; weights and counters change only when all of the checkpoint was read.
@@ -294,7 +309,12 @@ absl::Status RestoreFrom(const std::string& directory, const CheckpointIdentity&
     state.moments.second.zero_();
     return read;
   }
-  trained.arena.copy_(weights);
+  for (size_t i = 0; i < trained.parameters.size(); ++i) {
+    if (state.layout.holds(i)) {
+      ArenaView(trained.arena, trained.layout, trained.parameters, i)
+          .copy_(ArenaView(weights, state.layout, trained.parameters, i));
+    }
+  }
   state.counters = counters;
   restored.step = counters.work.steps;
   restored.same_build = reader.Text("build") == identity.build;
@@ -303,9 +323,7 @@ absl::Status RestoreFrom(const std::string& directory, const CheckpointIdentity&
 
 // Weights and two moments, without the headers.
 int64_t CheckpointBytes(const TrainingState& state) {
-  return (state.trained().arena.numel() + state.moments.first.numel() +
-          state.moments.second.numel()) *
-         static_cast<int64_t>(sizeof(float));
+  return 3 * state.layout.elements * static_cast<int64_t>(sizeof(float));
 }
 
 // Older checkpoints give way, the newest one stays. kResourceExhausted: there is no room even so.
@@ -329,8 +347,8 @@ absl::Status MakeRoom(const std::string& work_directory, int64_t wanted_bytes,
 }
 
 // The files of a checkpoint in a directory of their own, each synced.
-absl::Status WriteFiles(const std::string& directory, const CheckpointIdentity& identity,
-                        const TrainingState& state) {
+absl::Status WriteFiles(const std::string& work_directory, const std::string& directory,
+                        const CheckpointIdentity& identity, const TrainingState& state) {
   std::error_code error;
   fs::remove_all(directory, error);
   WATTLE_RETURN_IF_ERROR(MakeDirectories(directory));
@@ -338,6 +356,9 @@ absl::Status WriteFiles(const std::string& directory, const CheckpointIdentity& 
   WATTLE_RETURN_IF_ERROR(WriteArena(WeightsPath(directory, state), trained.files,
                                     trained.parameters, trained.layout, trained.arena,
                                     CheckpointObserver("weights")));
+  if (state.counters.heldout_best.has_value()) {
+    WATTLE_RETURN_IF_ERROR(PassBestWeightsOn(work_directory, directory));
+  }
   return WriteMoments(absl::StrCat(directory, "/", kOptimizerFile),
                       MetadataOf(identity, state.counters), state);
 }
@@ -364,7 +385,7 @@ absl::StatusOr<CheckpointReport> WriteCheckpoint(const std::string& work_directo
   WATTLE_RETURN_IF_ERROR(
       MakeRoom(work_directory, CheckpointBytes(state), free_space_reserve_bytes));
   const std::string partial = path + kPartialSuffix;
-  const absl::Status written = WriteFiles(partial, identity, state);
+  const absl::Status written = WriteFiles(work_directory, partial, identity, state);
   std::error_code error;
   if (!written.ok()) {
     fs::remove_all(partial, error);  // half a checkpoint only takes space

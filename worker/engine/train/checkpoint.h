@@ -1,8 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Checkpoints of a training run. One is a directory "checkpoint-<step>" with model.safetensors
-// (weights; adapter_model.safetensors where adapters alone are trained) and optimizer.safetensors
-// (both moments; the counters stand in its metadata). It is written as "checkpoint-<step>.partial",
+// (the trained weights; adapter_model.safetensors where adapters alone are trained) and
+// optimizer.safetensors (both moments; the counters stand in its metadata), and of a run that stops
+// early the best weights so far (best_weights.h). It is written as "checkpoint-<step>.partial",
 // each file synced, then renamed and the directory synced: it is there whole or not at all. Its
 // files have checksums, and a run is restored from all of a checkpoint or from none of it. The
 // newest two are kept. One process at a time uses a work directory. May throw libtorch's

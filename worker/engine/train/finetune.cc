@@ -15,6 +15,7 @@
 #include "worker/engine/evaluate/evaluate.h"
 #include "worker/engine/load_for_job.h"
 #include "worker/engine/torch_border.h"
+#include "worker/engine/train/best_weights.h"
 #include "worker/engine/train/checkpoint.h"
 #include "worker/engine/train/trainer.h"
 
@@ -39,6 +40,16 @@ absl::Status Validate(const FinetuneSettings& settings) {
   }
   if (settings.checkpoint_every_steps < 1) {
     return wrong("checkpoint_every_steps", settings.checkpoint_every_steps, "at least 1");
+  }
+  if (settings.last_layers < 0 || (settings.last_layers > 0 && settings.lora.has_value())) {
+    return wrong("last_layers", settings.last_layers,
+                 "0, or a number of layers without lora, whose adapters stand beside every layer");
+  }
+  if (settings.early_stop_evaluations < 0 ||
+      (settings.early_stop_evaluations > 0 &&
+       (settings.heldout_data.empty() || settings.evaluate_every_steps < 1))) {
+    return wrong("early_stop_evaluations", settings.early_stop_evaluations,
+                 "0, or a number beside heldout_data and evaluate_every_steps");
   }
   const AdamWSettings& adamw = settings.adamw;
   if (!(adamw.beta1 >= 0.0 && adamw.beta1 < 1.0)) {
@@ -67,13 +78,21 @@ CheckpointIdentity IdentityOf(const FinetuneSettings& settings, const Trainer& t
       settings.lora.has_value() || !settings.model.recipe.has_value()
           ? ""
           : absl::StrCat(", rounded to ", RecipeIdentity(*settings.model.recipe));
+  const std::string last_layers =
+      settings.last_layers > 0 ? absl::StrCat(", last ", settings.last_layers, " layers") : "";
+  const std::string early_stop =
+      settings.early_stop_evaluations > 0
+          ? absl::StrFormat(", early stop after %d of every %d", settings.early_stop_evaluations,
+                            settings.evaluate_every_steps)
+          : "";
   return {.job = absl::StrFormat(
               "steps %d, batch %d x %d, seed %d, data %016x, rate %.17g, warm-up %d, shape %d, "
-              "beta %.17g %.17g, epsilon %.17g, decay %.17g, clip %.17g%s%s",
+              "beta %.17g %.17g, epsilon %.17g, decay %.17g, clip %.17g%s%s%s%s%s",
               trainer.total_steps(), settings.batch_size, settings.accumulation_steps,
               settings.seed, data_fingerprint, settings.learning_rate, settings.warmup_steps,
               static_cast<int>(settings.learning_rate_shape), adamw.beta1, adamw.beta2,
-              adamw.epsilon, adamw.weight_decay, adamw.clip_norm, adapters, rounded),
+              adamw.epsilon, adamw.weight_decay, adamw.clip_norm, adapters, rounded, last_layers,
+              settings.packing ? ", packed" : "", early_stop),
           .build = absl::StrCat(EngineVersion(), ", threads ", settings.threads)};
 }
 
@@ -96,9 +115,10 @@ class FinetuneRun {
     }
     WATTLE_RETURN_IF_ERROR(Train(trainer));
     trainer.ReleaseMemory();
-    if (state_.counters.heldout_last_step != trainer.total_steps()) {
+    if (state_.counters.heldout_last_step != state_.counters.work.steps) {
       WATTLE_RETURN_IF_ERROR(MeasureHeldout());
     }
+    WATTLE_RETURN_IF_ERROR(TakeBest());
     sink_.OnPhase(Phase::kSave, 0, 0);
     WATTLE_RETURN_IF_ERROR(SaveResult());
     WATTLE_RETURN_IF_ERROR(SaveLosses());
@@ -109,6 +129,7 @@ class FinetuneRun {
   absl::Status LoadModels() {
     if (!settings_.lora.has_value()) {
       WATTLE_ASSIGN_OR_RETURN(state_.model, LoadForTraining(settings_.model, sink_));
+      WATTLE_RETURN_IF_ERROR(FreezeLowerLayers());
       state_.layout = TrainableLayout(state_.model.parameters);
       if (settings_.model.recipe.has_value()) {
         WATTLE_ASSIGN_OR_RETURN(state_.rounded,
@@ -127,6 +148,19 @@ class FinetuneRun {
                                                           settings_.seed, decoder.device));
     AttachAdapters(*state_.adapters, state_.adapters->arena, decoder.weights);
     state_.layout = TrainableLayout(state_.adapters->parameters);
+    return absl::OkStatus();
+  }
+
+  absl::Status FreezeLowerLayers() {
+    const models::DecoderConfig& config = state_.model.files.config;
+    if (settings_.last_layers > config.layer_count()) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "last_layers: ", settings_.last_layers, "; the model has ", config.layer_count(),
+          " layers; write at most that, or leave it out to train every weight"));
+    }
+    if (settings_.last_layers > 0) {
+      FreezeBelow(config, settings_.last_layers, state_.model.parameters);
+    }
     return absl::OkStatus();
   }
 
@@ -172,12 +206,40 @@ class FinetuneRun {
     return absl::OkStatus();
   }
 
+  [[nodiscard]] bool Finished(const Trainer& trainer) const {
+    const int64_t patience = settings_.early_stop_evaluations;
+    return trainer.finished() ||
+           (patience > 0 && state_.counters.evaluations_without_gain >= patience);
+  }
+
+  // The result of a run that may stop early.
+  absl::Status TakeBest() {
+    const TrainingCounters& counters = state_.counters;
+    if (!counters.heldout_best.has_value() || counters.heldout_best_step == counters.work.steps) {
+      return absl::OkStatus();
+    }
+    sink_.OnLog(absl::StrCat("the lowest held-out loss was that of step ",
+                             counters.heldout_best_step, " of ", counters.work.steps,
+                             "; the result is the model of that step"));
+    return TakeBestWeights(settings_.work_directory, state_);
+  }
+
+  // A run that was stopped within an evaluation has its checkpoint and not its loss.
+  absl::Status CatchUpOnHeldout() {
+    const int64_t step = state_.counters.work.steps;
+    const int64_t every = settings_.evaluate_every_steps;
+    const bool missed =
+        every > 0 && step > 0 && step % every == 0 && state_.counters.heldout_last_step != step;
+    return missed ? MeasureHeldout() : absl::OkStatus();
+  }
+
   absl::Status Train(Trainer& trainer) {
-    if (trainer.finished()) {
+    WATTLE_RETURN_IF_ERROR(CatchUpOnHeldout());
+    if (Finished(trainer)) {
       return absl::OkStatus();
     }
     sink_.OnPhase(Phase::kTrain, state_.counters.work.steps, trainer.total_steps());
-    while (!trainer.finished()) {
+    while (!Finished(trainer)) {
       auto report = trainer.Step();
       if (!report.ok()) {
         return absl::Status(report.status().code(),
@@ -192,10 +254,10 @@ class FinetuneRun {
       }
       WATTLE_RETURN_IF_ERROR(Obey(sink_.OnStep(*report)));
       // Also after the last step: what follows, evaluation and upload, may be interrupted too.
-      if (report->step % settings_.checkpoint_every_steps == 0 || trainer.finished()) {
+      if (report->step % settings_.checkpoint_every_steps == 0 || Finished(trainer)) {
         trainer.ReleaseMemory();
         WATTLE_RETURN_IF_ERROR(Checkpoint());
-        if (!trainer.finished()) {
+        if (!Finished(trainer)) {
           sink_.OnPhase(Phase::kTrain, report->step, trainer.total_steps());
         }
       }
@@ -261,6 +323,9 @@ class FinetuneRun {
     WATTLE_RETURN_IF_ERROR(figures.status());
     state_.counters.heldout_last = figures->loss;
     state_.counters.heldout_last_step = state_.counters.work.steps;
+    if (settings_.early_stop_evaluations > 0 && state_.counters.work.steps > 0) {
+      return NoteHeldoutLoss(settings_.work_directory, figures->loss, state_);
+    }
     return absl::OkStatus();
   }
 
@@ -286,7 +351,11 @@ class FinetuneRun {
             .train_loss_first = counters.losses.front(),
             .train_loss_last = counters.losses.back(),
             .heldout_loss_before = counters.heldout_before,
-            .heldout_loss_after = counters.heldout_last,
+            .heldout_loss_after =
+                counters.heldout_best.has_value() ? counters.heldout_best : counters.heldout_last,
+            .best_step = counters.heldout_best.has_value()
+                             ? std::optional<int64_t>(counters.heldout_best_step)
+                             : std::nullopt,
             .truncated_examples = data_.truncated,
             .dropped_examples = data_.dropped,
             .resumed_from_step = resumed_from_};

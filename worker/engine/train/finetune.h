@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The finetune job: fine-tuning of every weight or of adapters in FP32 with AdamW, checkpoints,
-// exact resume. No libtorch in this header. Read next: trainer.h (one step), checkpoint.h (what is
-// kept).
+// The finetune job: fine-tuning of every weight, of the last layers or of adapters in FP32 with
+// AdamW, checkpoints, exact resume. No libtorch in this header. Read next: trainer.h (one step),
+// checkpoint.h (what is kept).
 #ifndef WATTLE_WORKER_ENGINE_TRAIN_FINETUNE_H_
 #define WATTLE_WORKER_ENGINE_TRAIN_FINETUNE_H_
 
@@ -41,9 +41,14 @@ struct FinetuneSettings {
   LearningRateShape learning_rate_shape = LearningRateShape::kLinear;
   AdamWSettings adamw;
   std::optional<LoraSettings> lora;       // trains adapters beside weights in any form
+  int64_t last_layers = 0;                // 0: all; otherwise models::TrainedWithLastLayers
+  bool packing = false;                   // micro-batches are BatchForm::kPacked
   bool activation_checkpointing = false;  // a block keeps its input alone (models/decoder.h)
   uint64_t seed = 0;                      // of data order, dropout and adapters
   int64_t evaluate_every_steps = 0;       // 0: before the first and after the last step only
+  // More than 0: training ends after this many evaluations in a row without a lower held-out loss,
+  // and the result is the model of the lowest one. Wants held-out data and evaluate_every_steps.
+  int64_t early_stop_evaluations = 0;
   int64_t checkpoint_every_steps = 50;
   // Of the disk with the work directory: a checkpoint that would leave less is left out.
   int64_t free_space_reserve_bytes = 0;
@@ -59,7 +64,8 @@ struct FinetuneResult {
   double train_loss_first = 0.0;
   double train_loss_last = 0.0;
   std::optional<double> heldout_loss_before;
-  std::optional<double> heldout_loss_after;
+  std::optional<double> heldout_loss_after;  // of the result
+  std::optional<int64_t> best_step;          // of the result of a run that may stop early
   int64_t truncated_examples = 0;
   int64_t dropped_examples = 0;
   int64_t resumed_from_step = 0;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -253,8 +254,11 @@ TEST_F(FinetuneTest, HeldOutLossDuringTheRunStandsInTheStep) {
   EXPECT_THAT(measured, ElementsAre(false, true, false, true));
 }
 
-TEST_F(FinetuneTest, TokensLeftAreThoseOfTheStepsToCome) {
+class TokensLeftTest : public FinetuneTest, public testing::WithParamInterface<bool> {};
+
+TEST_P(TokensLeftTest, TokensLeftAreThoseOfTheStepsToCome) {
   FinetuneSettings settings = TinyFinetune("run");
+  settings.packing = GetParam();
   settings.epochs = 3;  // 21 examples: the last of its steps is a smaller one
   RecordingSink first;
   first.decide = [](const StepReport& step) { return StopAfter(step, 2); };
@@ -273,6 +277,9 @@ TEST_F(FinetuneTest, TokensLeftAreThoseOfTheStepsToCome) {
   }
   EXPECT_EQ(trained, 6);
 }
+
+INSTANTIATE_TEST_SUITE_P(Forms, TokensLeftTest, testing::Bool(),
+                         [](const auto& row) { return row.param ? "packed" : "padded"; });
 
 TEST_F(FinetuneTest, SettingsOutOfRangeNameTheField) {
   RecordingSink sink;
@@ -335,12 +342,16 @@ TEST_F(FinetuneTest, AdaptersBeginWithTheModelAsItIs) {
   EXPECT_EQ(lora_sink.TrainingLosses()[0], full_sink.TrainingLosses()[0]);
 }
 
-TEST_F(FinetuneTest, AdaptersResumeToTheSameBits) {
-  const FinetuneSettings whole = TinyLora("whole");
+// Stops after each step in turn: result, losses and optimizer state equal those of a run that is
+// not stopped. weights: the result's file.
+void ExpectTheSameBitsAfterAStop(
+    const std::function<FinetuneSettings(const std::string&)>& settings_of,
+    const std::string& weights) {
+  const FinetuneSettings whole = settings_of("whole");
   RecordingSink whole_sink;
   ASSERT_THAT(Finetune(whole, whole_sink), IsOk());
   for (int64_t cut = 1; cut < kSteps; ++cut) {
-    const FinetuneSettings parts = TinyLora(absl::StrCat("parts", cut));
+    const FinetuneSettings parts = settings_of(absl::StrCat("parts", cut));
     RecordingSink first;
     first.decide = [cut](const StepReport& report) { return StopAfter(report, cut); };
     EXPECT_THAT(Finetune(parts, first), StatusIs(absl::StatusCode::kCancelled, HasSubstr("step")));
@@ -348,7 +359,7 @@ TEST_F(FinetuneTest, AdaptersResumeToTheSameBits) {
     const auto result = Finetune(parts, second);
     ASSERT_THAT(result, IsOk());
     EXPECT_EQ(result->resumed_from_step, cut);
-    for (const char* file : {"adapter_model.safetensors", "losses.jsonl"}) {
+    for (const std::string& file : {weights, std::string(kLossesFile)}) {
       EXPECT_EQ(FileBytes(absl::StrCat(parts.output_directory, "/", file)),
                 FileBytes(absl::StrCat(whole.output_directory, "/", file)))
           << file << ", cut after step " << cut;
@@ -356,6 +367,64 @@ TEST_F(FinetuneTest, AdaptersResumeToTheSameBits) {
     EXPECT_EQ(FileBytes(Checkpoint(parts, kSteps) + "/optimizer.safetensors"),
               FileBytes(Checkpoint(whole, kSteps) + "/optimizer.safetensors"));
   }
+}
+
+TEST_F(FinetuneTest, AdaptersResumeToTheSameBits) {
+  ExpectTheSameBitsAfterAStop(TinyLora, "adapter_model.safetensors");
+}
+
+TEST_F(FinetuneTest, TheLastLayersResumeToTheSameBits) {
+  ExpectTheSameBitsAfterAStop(
+      [](const std::string& name) {
+        FinetuneSettings settings = TinyFinetune(name);
+        settings.last_layers = 1;
+        return settings;
+      },
+      "model.safetensors");
+}
+
+FinetuneSettings TinyPacked(const std::string& name) {
+  FinetuneSettings settings = TinyFinetune(name);
+  settings.packing = true;
+  return settings;
+}
+
+TEST_F(FinetuneTest, PackedBatchesResumeToTheSameBits) {
+  ExpectTheSameBitsAfterAStop(TinyPacked, "model.safetensors");
+}
+
+// The same examples in the same steps: losses and held-out loss are those of padded batches.
+TEST_F(FinetuneTest, PackedBatchesTrainLikePaddedOnes) {
+  FinetuneSettings padded = TinyFinetune("padded");
+  FinetuneSettings packed = TinyPacked("packed");
+  for (const FinetuneSettings* settings : {&padded, &packed}) {
+    models::DecoderConfig config = TinyConfig();
+    config.attention_dropout = config.residual_dropout = config.embedding_dropout = 0.0;
+    std::ofstream(settings->model.directory + "/config.json")
+        << models::FormatDecoderConfig(config);
+  }
+  RecordingSink padded_sink;
+  RecordingSink packed_sink;
+  const auto wanted = Finetune(padded, padded_sink);
+  const auto got = Finetune(packed, packed_sink);
+  ASSERT_THAT(wanted, IsOk());
+  ASSERT_THAT(got, IsOk());
+  const std::vector<double> wanted_losses = padded_sink.TrainingLosses();
+  const std::vector<double> losses = packed_sink.TrainingLosses();
+  ASSERT_EQ(losses.size(), wanted_losses.size());
+  for (size_t i = 0; i < losses.size(); ++i) {
+    EXPECT_NEAR(losses[i], wanted_losses[i], 1e-5 * wanted_losses[i]) << "step " << i + 1;
+  }
+  EXPECT_NEAR(*got->heldout_loss_after, *wanted->heldout_loss_after,
+              1e-5 * *wanted->heldout_loss_after);
+  EXPECT_EQ(got->work.examples, wanted->work.examples);
+  EXPECT_EQ(got->work.real_tokens, wanted->work.real_tokens);
+  EXPECT_EQ(got->work.tokens, got->work.real_tokens);
+  EXPECT_LT(got->work.tokens, wanted->work.tokens);
+  // What was padded is not gone on with packed: dropout draws other numbers.
+  packed.packing = false;
+  EXPECT_THAT(Finetune(packed, packed_sink),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("another job")));
 }
 
 TEST_F(FinetuneTest, RecomputedActivationsTrainToTheSameBits) {

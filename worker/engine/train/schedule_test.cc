@@ -57,9 +57,30 @@ TEST(TokenBatchTest, PadsToTheLongestAndPointsAtThePositionBeforeATarget) {
   AddExample(pool, {5, 6, 7}, {1, 0, 1});  // a first token is never predicted
   AddExample(pool, {8, 9}, {0, 1});
   const TokenBatch batch = MakeTokenBatch(pool, {0, 1});
-  EXPECT_EQ(batch.length, 3);
+  ASSERT_EQ(batch.groups.size(), 1U);
+  EXPECT_EQ(batch.groups[0].sequences, 2);
+  EXPECT_EQ(batch.groups[0].tokens, 3);
   EXPECT_EQ(batch.real_tokens, 5);
   EXPECT_THAT(batch.tokens, ElementsAre(5, 6, 7, 8, 9, 0));
+  EXPECT_THAT(batch.predicting, ElementsAre(1, 3));
+  EXPECT_THAT(batch.targets, ElementsAre(7, 9));
+}
+
+TEST(TokenBatchTest, PacksOneBehindTheOtherAndNoTargetCrossesABorder) {
+  formats::ExamplePool pool;
+  AddExample(pool, {5, 6, 7}, {1, 0, 1});
+  AddExample(pool, {8, 9}, {1, 1});  // its first token would be the target of the other's last
+  AddExample(pool, {4}, {1});
+  const TokenBatch batch = MakeTokenBatch(pool, {0, 1, 2}, BatchForm::kPacked);
+  ASSERT_EQ(batch.groups.size(), 3U);
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(batch.groups[i].sequences, 1);
+    EXPECT_EQ(batch.groups[i].tokens, static_cast<int64_t>(pool.TokenCount(i)));
+    EXPECT_EQ(batch.groups[i].first_position, 0);
+  }
+  EXPECT_EQ(batch.examples, 3);
+  EXPECT_EQ(batch.real_tokens, 6);
+  EXPECT_THAT(batch.tokens, ElementsAre(5, 6, 7, 8, 9, 4));
   EXPECT_THAT(batch.predicting, ElementsAre(1, 3));
   EXPECT_THAT(batch.targets, ElementsAre(7, 9));
 }
@@ -68,6 +89,12 @@ TEST(FlopsTest, Gpt2SmallNeeds756MegaflopsATokenAtLength256) {
   const auto config = models::FromShape(Gpt2Shape());
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_NEAR(TrainingFlops(*config, 4, 256) / 1024.0, 756e6, 1e6);
+  // All layers but no gradient of the tied head, which is 2 x 50257 x 768 a token; then a third.
+  const double head = 2.0 * 1024 * 50257 * 768;
+  EXPECT_DOUBLE_EQ(TrainingFlops(*config, 4, 256, 12), TrainingFlops(*config, 4, 256) - head);
+  EXPECT_DOUBLE_EQ(
+      TrainingFlops(*config, 4, 256, 4),
+      ForwardFlops(*config, 4, 256) + head + 2.0 / 3.0 * (ForwardFlops(*config, 4, 256) - head));
 }
 
 }  // namespace

@@ -21,13 +21,14 @@ int64_t CeilDivide(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
 
-// The largest micro-batch of the run.
+// The largest micro-batch of the run; a packed one takes less.
 models::PassDescription LargestPass(const FinetuneSettings& settings,
                                     const formats::ExamplePool& examples,
                                     const TrainingState& state) {
   models::PassDescription pass{.kind = models::PassKind::kTrain,
                                .batch = settings.batch_size,
                                .activation_checkpointing = settings.activation_checkpointing,
+                               .trained_layers = settings.last_layers,
                                .threads = at::get_num_threads()};
   for (size_t i = 0; i < examples.size(); ++i) {
     pass.tokens = std::max(pass.tokens, static_cast<int64_t>(examples.TokenCount(i)));
@@ -80,11 +81,15 @@ int64_t Trainer::TokensLeft() {
   for (int64_t first = state_.counters.position; first < last_position_;
        first += settings_.batch_size) {
     const int64_t end = std::min(last_position_, first + settings_.batch_size);
-    size_t longest = 0;
+    int64_t longest = 0;
+    int64_t real = 0;
     for (int64_t position = first; position < end; ++position) {
-      longest = std::max(longest, examples_.TokenCount(static_cast<size_t>(order_.At(position))));
+      const auto own =
+          static_cast<int64_t>(examples_.TokenCount(static_cast<size_t>(order_.At(position))));
+      longest = std::max(longest, own);
+      real += own;
     }
-    tokens += (end - first) * static_cast<int64_t>(longest);
+    tokens += settings_.packing ? real : (end - first) * longest;
   }
   return tokens;
 }
@@ -110,17 +115,21 @@ absl::StatusOr<StepReport> Trainer::Step() {
   const auto batch_size = static_cast<size_t>(settings_.batch_size);
   for (size_t first = 0; first < all.size(); first += batch_size) {
     const TokenBatch batch =
-        MakeTokenBatch(examples_, all.subspan(first, std::min(batch_size, all.size() - first)));
+        MakeTokenBatch(examples_, all.subspan(first, std::min(batch_size, all.size() - first)),
+                       settings_.packing ? BatchForm::kPacked : BatchForm::kPadded);
     const DropoutState dropout{
         .active = true, .seed = settings_.seed, .counter = counters.random_counter++};
     const PassArena::Scope scope(arena_);
     loss_sum += LossSumAndGradients(
         decoder, batch, dropout, scale, gradient_views_,
         settings_.activation_checkpointing ? KeptActivations::kInputs : KeptActivations::kAll);
-    report.tokens += batch.batch * batch.length;
+    report.tokens += batch.rows();
     report.real_tokens += batch.real_tokens;
-    report.examples += batch.batch;
-    report.flops += TrainingFlops(state_.model.files.config, batch.batch, batch.length);
+    report.examples += batch.examples;
+    for (const SequenceGroup& group : batch.groups) {
+      report.flops += TrainingFlops(state_.model.files.config, group.sequences, group.tokens,
+                                    settings_.last_layers);
+    }
   }
   *tokens_left_ -= report.tokens;
   report.tokens_left = *tokens_left_;

@@ -27,13 +27,18 @@ struct TrainingCounters {
   std::optional<double> heldout_before;
   std::optional<double> heldout_last;  // measured after step heldout_last_step
   int64_t heldout_last_step = -1;
+  // Of a run that stops early: the lowest loss of an evaluation after step 0 (best_weights.h).
+  std::optional<double> heldout_best;
+  int64_t heldout_best_step = 0;
+  int64_t evaluations_without_gain = 0;  // since then
 };
 
-// What training changes and a checkpoint holds: the model's weights, or the adapters beside them.
+// What training changes and a checkpoint holds: the model's weights, those of its last layers, or
+// the adapters beside it.
 struct TrainedValues {
   const models::ModelDirectory& files;  // says how a file names them
   const std::vector<Parameter>& parameters;
-  const ArenaLayout& layout;
+  ArenaLayout layout;  // of the trainable parameters in `arena`
   at::Tensor arena;
 };
 
@@ -58,7 +63,7 @@ struct TrainingState {
     if (adapters.has_value()) {
       return {adapters->files, adapters->parameters, adapters->layout, adapters->arena};
     }
-    return {model.files, model.parameters, model.layout, model.arena};
+    return {model.files, model.parameters, OnlyThose(model.layout, layout), model.arena};
   }
 };
 

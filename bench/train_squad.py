@@ -1,0 +1,118 @@
+# Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+"""The SQuAD part of ./dev bench train: examples per second of full fine-tuning of GPT-2 Small's shape, beside the transformers script.
+
+Both get the same examples in the same steps (the engine's order), template, length, loss mask, schedule, clipping and dropout; no example
+is longer than LENGTH, so none is cut. Ours packs, the script pads to the longest of the batch. A run without dropout before the rounds
+proves that both train on the same: their losses agree. The processes alternate; a round is one of each, in turn first. A round's
+figure is examples over the sum of its steps after the first; the script's best precision counts.
+"""
+
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import pathlib
+
+import squad_data
+from random_model import ROOT, RUNNER, environment, run_task
+
+SHARED = ROOT.parent / "shared"
+SOURCE = SHARED / "data/squad/squad-v2.0-dev-full.json"
+TOKENIZER = SHARED / "models/gpt2-30m"
+PEER_PYTHON = ROOT / "build/venv-torch/bin/python"
+BATCH, LENGTH, RATE, ARTICLES = 8, 512, 5e-5, 4
+WARM_UP = 1
+TOLERANCE = 2e-4  # of a loss, relative: single precision, sums in another order, one update between
+
+
+def missing():
+    """What the part needs and this machine does not have; empty: it can run."""
+    for path in (SOURCE, TOKENIZER / "merges.txt"):
+        if not path.exists():
+            return f"{path.relative_to(ROOT.parent)} is not there"
+    done = subprocess.run([PEER_PYTHON, "-c", "import torch, transformers"], capture_output=True, check=False) if PEER_PYTHON.exists() else None
+    return "" if done is not None and done.returncode == 0 else "build/venv-torch has no PyTorch with transformers"
+
+
+def make_model(directory, config):
+    directory.mkdir(parents=True)
+    for name in ("vocab.json", "merges.txt"):
+        shutil.copy(TOKENIZER / name, directory / name)
+    (directory / "config.json").write_text(json.dumps({**config, "bos_token_id": 50256, "eos_token_id": 50256}))
+    subprocess.run([RUNNER, "--initialize", directory, "--seed", "1"], check=True)
+
+
+def set_dropout(directory, dropout):
+    config = json.loads((directory / "config.json").read_text())
+    config.update(attn_pdrop=dropout, embd_pdrop=dropout, resid_pdrop=dropout)
+    (directory / "config.json").write_text(json.dumps(config))
+
+
+def run_ours(work, steps, threads):
+    spec = {"finetune": {"steps": steps, "batchSize": BATCH, "sequenceLength": LENGTH, "learningRate": RATE, "clipNorm": 1.0, "packing": True,
+                         "checkpointEverySteps": 1000}}
+    with tempfile.TemporaryDirectory(dir=work) as directory:
+        frames = run_task(directory, work / "model", work / "squad.json", spec, threads)
+    taken = [frame["step"] for frame in frames if frame.get("step", {}).get("phase") == "train"]
+    return {"step_seconds": [step["compute_seconds"] for step in taken], "losses": [step["loss"] for step in taken]}
+
+
+def run_peer(work, steps, threads, precision):
+    options = {"model": str(work / "model"), "data": str(work / "squad.json"), "steps": steps, "batch": BATCH, "rate": RATE,
+               "threads": threads, "precision": precision}
+    done = subprocess.run([PEER_PYTHON, ROOT / "bench/train_squad_peer.py", json.dumps(options)], capture_output=True, text=True,
+                          env=environment(), check=False)
+    if done.returncode != 0:
+        sys.exit(f"the transformers script failed: {(done.stderr.strip() or 'no output').splitlines()[-1]}")
+    return json.loads(done.stdout)
+
+
+def rate_of(run):
+    seconds = run["step_seconds"][WARM_UP:]
+    return BATCH * len(seconds) / sum(seconds)
+
+
+def check_the_same_work(work, threads):
+    ours, peer = run_ours(work, 2, threads), run_peer(work, 2, threads, "fp32")
+    if peer["longest"] > LENGTH:
+        sys.exit(f"squad: an example of {peer['longest']} tokens would be cut; want at most {LENGTH}")
+    for step, (own, other) in enumerate(zip(ours["losses"], peer["losses"], strict=True), 1):
+        print(f"  squad without dropout, loss of step {step}: ours {own:.5f}, transformers {other:.5f}", flush=True)
+        if abs(own - other) > TOLERANCE * other:
+            sys.exit("squad: the losses differ: both do not train on the same")
+
+
+def bench(config, options, figures):
+    """config: of GPT-2 Small, with the dropout of the measured runs."""
+    reason = missing()
+    if reason:
+        print(f"squad: left out, {reason}")
+        return
+    with tempfile.TemporaryDirectory(prefix="wattle-bench-") as directory:
+        work = pathlib.Path(directory)
+        squad_data.write_part(SOURCE, work / "squad.json", ARTICLES)
+        make_model(work / "model", config)
+        set_dropout(work / "model", 0.0)
+        check_the_same_work(work, options.threads)
+        set_dropout(work / "model", options.dropout)
+        steps = WARM_UP + options.squad_steps
+        rates = {"ours": [], "fp32": [], "bf16": []}
+        for number in range(options.rounds):
+            order = list(rates) if number % 2 == 0 else list(reversed(rates))
+            done = {which: run_ours(work, steps, options.threads) if which == "ours" else run_peer(work, steps, options.threads, which)
+                    for which in order}
+            for which, run in done.items():
+                rates[which].append(rate_of(run))
+            print(f"  squad round {number + 1}: ours {rates['ours'][-1]:.2f} examples/s; {done['bf16']['version']} FP32 "
+                  f"{rates['fp32'][-1]:.2f}, BF16 {rates['bf16'][-1]:.2f}", flush=True)
+    best = max(("fp32", "bf16"), key=lambda which: statistics.median(rates[which]))
+    for key, which in (("squad.examples_per_s_ratio_vs_transformers", best), ("squad.examples_per_s_ratio_vs_transformers_fp32", "fp32")):
+        ratios = [own / other for own, other in zip(rates["ours"], rates[which], strict=True)]
+        peer = f"{done['bf16']['version']}, {which.upper()}, {statistics.median(rates[which]):.2f} examples/s"
+        figures.append({"key": key, "value": round(statistics.median(ratios), 3), "unit": "x", "peer": peer,
+                        "range": [round(min(ratios), 3), round(max(ratios), 3)]})
+        print(f"{key}: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}), peer {peer}")
+    figures.append({"key": "squad.fp32.examples_per_s", "value": round(statistics.median(rates["ours"]), 3), "unit": "examples/s",
+                    "peer": f"{done['bf16']['version']}, {best.upper()}, {statistics.median(rates[best]):.2f} examples/s"})

@@ -1,0 +1,233 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Packed batches: loss and gradients equal those of the padded batch and of transformers, for every
+// family, and the proof that this tells a wrong packing. Dropout of packed examples draws numbers
+// of their own.
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include <ATen/ATen.h>
+
+#include "worker/engine/models/decoder.h"
+#include "worker/engine/models/test_golden.h"
+
+namespace wattle::engine {
+namespace {
+
+// Rounding alone: the same products over other rows, in single precision.
+constexpr double kPackingTolerance = 1e-4;
+
+// A tiny model and examples of different lengths.
+struct Family {
+  std::string name;
+  std::string directory;
+  std::string batch;
+  std::string gradients;  // of that batch by transformers; empty: of another computation
+};
+
+std::ostream& operator<<(std::ostream& out, const Family& family) {
+  return out << family.name;
+}
+
+Family FamilyNamed(const std::string& name) {
+  if (name == "gpt2") {
+    return {name, "adapters/gpt2_model", "adapters/gpt2/golden.safetensors", ""};
+  }
+  const std::string directory = absl::StrCat("families/", name);
+  return {name, directory, directory + "/golden.safetensors", directory + "/gradients.safetensors"};
+}
+
+std::vector<Family> Families() {
+  std::vector<Family> families;
+  for (const char* name :
+       {"gpt2", "llama3", "llama_linear", "smollm2", "mistral", "qwen2", "qwen2_windows", "phi",
+        "gpt_neox", "gpt_neox_sequential", "stablelm", "gemma", "gemma2", "kosmos2_text"}) {
+    families.push_back(FamilyNamed(name));
+  }
+  return families;
+}
+
+struct Loaded {
+  models::ModelDirectory files;
+  Model model;
+  std::vector<Example> examples;
+};
+
+Loaded Load(const Family& family) {
+  Loaded loaded;
+  loaded.files = GoldenFiles(family.directory);
+  loaded.model = ReadGoldenModel(family.directory, loaded.files);
+  loaded.examples = GoldenExamples(ReadTensors(family.batch));
+  return loaded;
+}
+
+// Fills the model's gradients; returns the loss.
+double Train(Model& model, const TokenBatch& batch, const DropoutState& dropout = {}) {
+  model.gradients.zero_();
+  const double scale = 1.0 / static_cast<double>(batch.targets.size());
+  return LossSumAndGradients(model.decoder, batch, dropout, scale, model.gradient_views) * scale;
+}
+
+// The largest error of any tensor's gradient.
+double GradientError(const Model& model, const at::Tensor& wanted) {
+  double error = 0.0;
+  for (size_t i = 0; i < model.parameters.size(); ++i) {
+    error = std::max(error, RelativeError(model.Gradient(i),
+                                          ArenaView(wanted, model.layout, model.parameters, i)));
+  }
+  return error;
+}
+
+class PackingTest : public testing::TestWithParam<Family> {};
+
+TEST_P(PackingTest, LossAndGradientsEqualThoseOfThePaddedBatch) {
+  auto [files, model, examples] = Load(GetParam());
+  const TokenBatch padded = BatchOf(examples);
+  const TokenBatch packed = BatchOf(examples, BatchForm::kPacked);
+  ASSERT_LT(packed.rows(), padded.rows());
+  EXPECT_EQ(packed.real_tokens, packed.rows());
+  const double wanted_loss = Train(model, padded);
+  const at::Tensor wanted = model.gradients.clone();
+  EXPECT_NEAR(Train(model, packed), wanted_loss, kPackingTolerance * wanted_loss);
+  EXPECT_LT(GradientError(model, wanted), kPackingTolerance);
+  EXPECT_NEAR(LossSum(model.decoder, packed) / static_cast<double>(packed.targets.size()),
+              wanted_loss, kPackingTolerance * wanted_loss);
+  if (!GetParam().gradients.empty()) {
+    EXPECT_LT(GradientError(model, ReadGoldenArena(GetParam().gradients, files, model.parameters)),
+              kGradientTolerance);
+  }
+}
+
+TEST_P(PackingTest, RecomputedBlocksGiveTheSameGradients) {
+  auto [files, model, examples] = Load(GetParam());
+  const TokenBatch packed = BatchOf(examples, BatchForm::kPacked);
+  const DropoutState dropout{.active = true, .seed = 5, .counter = 7};
+  model.decoder.config.attention_dropout = 0.2;
+  Train(model, packed, dropout);
+  const at::Tensor wanted = model.gradients.clone();
+  model.gradients.zero_();
+  LossSumAndGradients(model.decoder, packed, dropout,
+                      1.0 / static_cast<double>(packed.targets.size()), model.gradient_views,
+                      KeptActivations::kInputs);
+  EXPECT_TRUE(at::equal(model.gradients, wanted));
+}
+
+// Dropout draws the same masks forward and backward: the gradient agrees with a difference of
+// losses along a random direction.
+TEST_P(PackingTest, GradientsWithDropoutAgreeWithADifferenceOfLosses) {
+  auto [files, model, examples] = Load(GetParam());
+  model.decoder.config.attention_dropout = 0.2;
+  model.decoder.config.residual_dropout = 0.3;
+  model.decoder.config.embedding_dropout = 0.1;
+  const TokenBatch packed = BatchOf(examples, BatchForm::kPacked);
+  const DropoutState dropout{.active = true, .seed = 5, .counter = 7};
+  LossSumAndGradients(model.decoder, packed, dropout, 1.0, model.gradient_views);
+  const at::Tensor direction = model.gradients / model.gradients.norm();
+  const auto slope = at::dot(model.gradients, direction).item<double>();
+  constexpr double kStep = 1e-4;
+  DecoderWeights unwanted;
+  unwanted.blocks.resize(files.config.layers.size());
+  const auto loss_at = [&, &model = model](double step) {
+    model.arena.add_(direction, step);
+    const double loss = LossSumAndGradients(model.decoder, packed, dropout, 1.0, unwanted);
+    model.arena.add_(direction, -step);
+    return loss;
+  };
+  EXPECT_NEAR((loss_at(kStep) - loss_at(-kStep)) / (2.0 * kStep), slope, 0.01 * slope);
+}
+
+// Two copies of an example stand beside each other with masks of their own: were the counters those
+// of one example, the loss of both would be twice that of one.
+TEST_P(PackingTest, AttentionDropoutOfEachExampleDrawsItsOwnNumbers) {
+  auto [files, model, examples] = Load(GetParam());
+  model.decoder.config.attention_dropout = 0.3;
+  const DropoutState dropout{.active = true, .seed = 5, .counter = 7};
+  const double one = Train(model, BatchOf({examples[2]}, BatchForm::kPacked), dropout);
+  const double both =
+      Train(model, BatchOf({examples[2], examples[2]}, BatchForm::kPacked), dropout);
+  EXPECT_GT(std::abs(both - one), 1e-4 * one);
+  model.decoder.config.attention_dropout = 0.0;
+  const double plain_one = Train(model, BatchOf({examples[2]}, BatchForm::kPacked));
+  const double plain_both = Train(model, BatchOf({examples[2], examples[2]}, BatchForm::kPacked));
+  EXPECT_NEAR(plain_both, plain_one, kPackingTolerance * plain_one);
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, PackingTest, testing::ValuesIn(Families()),
+                         [](const auto& row) { return row.param.name; });
+
+// A mistake in packing.
+struct Mutation {
+  std::string name;
+  std::string family;
+  std::function<void(TokenBatch&)> change;
+};
+
+std::ostream& operator<<(std::ostream& out, const Mutation& mutation) {
+  return out << mutation.name << " in " << mutation.family;
+}
+
+// The second example sees the first, and its positions go on.
+void JoinTwoExamples(TokenBatch& batch) {
+  batch.groups[0].tokens += batch.groups[1].tokens;
+  batch.groups.erase(batch.groups.begin() + 1);
+}
+
+// The first token of the second example belongs to the first one.
+void BorderOneTokenLate(TokenBatch& batch) {
+  ++batch.groups[0].tokens;
+  --batch.groups[1].tokens;
+}
+
+void BorderOneTokenEarly(TokenBatch& batch) {
+  --batch.groups[0].tokens;
+  ++batch.groups[1].tokens;
+}
+
+// The examples in the order of another batch: each border is that of a neighbour.
+void BordersOfTheNeighbours(TokenBatch& batch) {
+  std::rotate(batch.groups.begin(), batch.groups.begin() + 1, batch.groups.end());
+}
+
+void PositionsGoOn(TokenBatch& batch) {
+  batch.groups[1].first_position = batch.groups[0].tokens;
+}
+
+std::vector<Mutation> Mutations() {
+  std::vector<Mutation> mutations;
+  for (const Family& family : Families()) {
+    mutations.push_back({"JoinTwoExamples", family.name, JoinTwoExamples});
+    mutations.push_back({"BorderOneTokenLate", family.name, BorderOneTokenLate});
+    mutations.push_back({"BorderOneTokenEarly", family.name, BorderOneTokenEarly});
+    mutations.push_back({"BordersOfTheNeighbours", family.name, BordersOfTheNeighbours});
+  }
+  // Rotary positions count by their differences alone: a shift of a whole example changes nothing.
+  mutations.push_back({"PositionsGoOn", "gpt2", PositionsGoOn});
+  mutations.push_back({"PositionsGoOn", "kosmos2_text", PositionsGoOn});
+  return mutations;
+}
+
+class PackingMutationTest : public testing::TestWithParam<Mutation> {};
+
+TEST_P(PackingMutationTest, TheComparisonTellsIt) {
+  auto [files, model, examples] = Load(FamilyNamed(GetParam().family));
+  Train(model, BatchOf(examples));
+  const at::Tensor wanted = model.gradients.clone();
+  // The longest example last: joined, the first two still fit the model's positions.
+  TokenBatch packed = BatchOf(examples, BatchForm::kPacked);
+  GetParam().change(packed);
+  Train(model, packed);
+  EXPECT_GT(GradientError(model, wanted), 10.0 * kGradientTolerance);
+}
+
+INSTANTIATE_TEST_SUITE_P(Mutations, PackingMutationTest, testing::ValuesIn(Mutations()),
+                         [](const auto& row) {
+                           return absl::StrCat(row.param.name, "_", row.param.family);
+                         });
+
+}  // namespace
+}  // namespace wattle::engine
