@@ -32,4 +32,4 @@ run_ctest build/torch2-build -L ':engine$' -LE 'slow|integration|reference'
 
 say "slow lane: clang-tidy"
 need "${lint_packages[@]}"
-check tidy tests/tidy.sh
+check tidy tests/tidy.py

@@ -7,10 +7,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <vector>
 
 #include "worker/engine/kernels/decode_step.h"
+#include "worker/engine/kernels/formats_internal.h"
 #include "worker/engine/kernels/test_matrix.h"
 
 namespace wattle::kernels {
@@ -52,18 +54,13 @@ class RandomDecoder {
       model.layers.push_back(Layer(formats));
     }
     model.final_norm = RandomNorm();
+    MoveIntoArena();
   }
 
   DecodeModel model;
 
   // Bytes that one decoded token reads of the weights.
-  [[nodiscard]] int64_t weight_bytes() const {
-    int64_t bytes = 0;
-    for (const auto& matrix : matrices_) {
-      bytes += OperationsOf(matrix->matrix.format.scheme).stored_bytes(matrix->matrix).total();
-    }
-    return bytes;
-  }
+  [[nodiscard]] int64_t weight_bytes() const { return weight_bytes_; }
 
  private:
   const float* Vector(int64_t count, float mean, float deviation) {
@@ -94,6 +91,36 @@ class RandomDecoder {
     owned.weights = {};  // a bench has no use for them
     owned.matrix.bias = bias ? Vector(rows, 0.0F, 0.1F) : nullptr;
     return owned.matrix;
+  }
+
+  // The matrices side by side, as a loaded model has them, so that huge pages serve the small ones.
+  void MoveIntoArena() {
+    std::vector<WeightMatrix*> matrices = {&model.tokens};
+    for (DecodeLayer& layer : model.layers) {
+      matrices.insert(matrices.end(),
+                      {&layer.qkv, &layer.attention_output, &layer.up, &layer.down});
+    }
+    int64_t room = 0;
+    for (const WeightMatrix* matrix : matrices) {
+      const StoredBytes bytes = OperationsOf(matrix->format.scheme).stored_bytes(*matrix);
+      weight_bytes_ += bytes.total();
+      room += RoundUp(bytes.packed, kPackedAlignment) + RoundUp(bytes.scales, kPackedAlignment);
+    }
+    arena_ = AlignedBuffer(room);
+    std::byte* end = arena_.data();
+    const auto move = [&end](const void* from, int64_t bytes) {
+      std::byte* place = end;
+      std::memcpy(place, from, static_cast<size_t>(bytes));
+      end += RoundUp(bytes, kPackedAlignment);
+      return place;
+    };
+    for (WeightMatrix* matrix : matrices) {
+      const StoredBytes bytes = OperationsOf(matrix->format.scheme).stored_bytes(*matrix);
+      matrix->packed = move(matrix->packed, bytes.packed);
+      matrix->scales = bytes.scales == 0 ? nullptr : move(matrix->scales, bytes.scales);
+    }
+    model.head = model.tokens;
+    matrices_.clear();
   }
 
   Norm RandomNorm() {
@@ -142,7 +169,9 @@ class RandomDecoder {
 
   DecoderSizes sizes_;
   uint64_t seed_;
-  std::vector<std::unique_ptr<OwnedMatrix>> matrices_;
+  std::vector<std::unique_ptr<OwnedMatrix>> matrices_;  // until MoveIntoArena
+  AlignedBuffer arena_;
+  int64_t weight_bytes_ = 0;
   std::vector<std::unique_ptr<std::vector<float>>> vectors_;
   std::vector<float> cosines_;
   std::vector<float> sines_;

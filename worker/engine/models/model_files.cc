@@ -21,6 +21,7 @@
 #include "formats/safetensors_set.h"
 #include "models/family.h"
 #include "proto/quantization_recipe.h"
+#include "worker/engine/kernels/aligned_buffer.h"
 #include "worker/engine/model_job.h"
 #include "worker/engine/models/tensor_files.h"
 #include "worker/engine/quant/recipe_formats.h"
@@ -55,7 +56,10 @@ class ModelLoad {
     model_.parameters = ParametersOf(config);
     WATTLE_RETURN_IF_ERROR(ChooseFormats());
     model_.layout = ValueLayout(model_.parameters);
-    model_.arena = at::zeros({model_.layout.elements}, at::kFloat);
+    model_.arena = at::empty({model_.layout.elements}, at::kFloat);
+    kernels::PreferHugePages(model_.arena.data_ptr(), static_cast<int64_t>(model_.arena.nbytes()));
+    model_.arena.zero_();
+    packed_arena_ = PackedArena(PackedShapes());
     for (size_t i = 0; i < model_.parameters.size(); ++i) {
       WATTLE_RETURN_IF_ERROR(LoadParameter(i));
     }
@@ -94,6 +98,19 @@ class ModelLoad {
     return absl::OkStatus();
   }
 
+  // The matrices that this load packs.
+  [[nodiscard]] std::vector<kernels::WeightMatrix> PackedShapes() const {
+    std::vector<kernels::WeightMatrix> shapes;
+    for (const Parameter& parameter : model_.parameters) {
+      if (!options_.defer_quantized && !parameter.in_arena()) {
+        shapes.push_back({.format = parameter.format,
+                          .rows = parameter.tensor.shape[0],
+                          .columns = parameter.tensor.shape[1]});
+      }
+    }
+    return shapes;
+  }
+
   absl::Status LoadParameter(size_t index) {
     const Parameter& parameter = model_.parameters[index];
     if (options_.defer_quantized && !parameter.in_arena()) {
@@ -130,16 +147,17 @@ class ModelLoad {
     at::Tensor values = at::empty(parameter.tensor.shape, at::kFloat);
     WATTLE_RETURN_IF_ERROR(ReadFloats(file_, NamesInFile(model_.files, parameter.tensor),
                                       parameter.tensor.layout, values));
-    WATTLE_ASSIGN_OR_RETURN(packed_[index],
-                            PackFloats(parameter.tensor.name, parameter.format, values));
+    WATTLE_ASSIGN_OR_RETURN(packed_[index], PackFloats(parameter.tensor.name, parameter.format,
+                                                       values, &packed_arena_));
     const bool go_on = !options_.on_quantized || options_.on_quantized(values.numel());
     return go_on ? absl::OkStatus() : absl::CancelledError("stopped while quantizing");
   }
 
   absl::Status LoadPacked(size_t index) {
     const Parameter& parameter = model_.parameters[index];
-    WATTLE_ASSIGN_OR_RETURN(packed_[index], ReadPacked(file_, parameter.tensor.name,
-                                                       parameter.tensor.shape, parameter.format));
+    WATTLE_ASSIGN_OR_RETURN(packed_[index],
+                            ReadPacked(file_, parameter.tensor.name, parameter.tensor.shape,
+                                       parameter.format, &packed_arena_));
     return absl::OkStatus();
   }
 
@@ -148,13 +166,15 @@ class ModelLoad {
     WATTLE_ASSIGN_OR_RETURN(
         packed_[index],
         ReadInt8PerChannel(file_, NamesInFile(model_.files, parameter.tensor).front().name,
-                           parameter.tensor.shape, parameter.tensor.layout.transposed));
+                           parameter.tensor.shape, parameter.tensor.layout.transposed,
+                           &packed_arena_));
     return absl::OkStatus();
   }
 
   const formats::SafetensorsSet& file_;
   const LoadOptions& options_;
   LoadedModel& model_;
+  PackedArena packed_arena_;
   std::map<size_t, MatrixWeights> packed_;  // by parameter
 };
 

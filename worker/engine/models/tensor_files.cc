@@ -8,6 +8,7 @@
 #include <ATen/ATen.h>
 
 #include "base/status_macros.h"
+#include "worker/engine/kernels/aligned_buffer.h"
 
 namespace wattle::engine {
 namespace {
@@ -86,14 +87,18 @@ bool AllFinite(const MatrixWeights& matrix) {
   return true;
 }
 
-// Buffers of a format's size, and the matrix that points into them.
-MatrixWeights EmptyMatrix(kernels::WeightFormat format, int64_t rows, int64_t columns) {
+// Buffers of a format's size, and the matrix that points into them. arena: null for buffers of
+// their own.
+MatrixWeights EmptyMatrix(kernels::WeightFormat format, int64_t rows, int64_t columns,
+                          PackedArena* arena) {
   MatrixWeights matrix;
   matrix.matrix = {.format = format, .rows = rows, .columns = columns};
   const kernels::StoredBytes bytes =
       kernels::OperationsOf(format.scheme).stored_bytes(matrix.matrix);
-  matrix.packed = at::zeros({bytes.packed}, at::kByte);
-  matrix.scales = at::zeros({bytes.scales}, at::kByte);
+  PackedArena own;
+  PackedArena& memory = arena == nullptr ? own : *arena;
+  matrix.packed = memory.Take(bytes.packed);
+  matrix.scales = memory.Take(bytes.scales);
   matrix.matrix.packed = static_cast<const std::byte*>(matrix.packed.data_ptr());
   matrix.matrix.scales = static_cast<const std::byte*>(matrix.scales.data_ptr());
   return matrix;
@@ -129,7 +134,32 @@ absl::Status ReadBytes(const SafetensorsSet& file, const std::string& name, at::
   return absl::OkStatus();
 }
 
+int64_t RoomOf(int64_t bytes) {
+  constexpr int64_t kAlignment = kernels::kPackedAlignment;
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
+
 }  // namespace
+
+PackedArena::PackedArena(const std::vector<kernels::WeightMatrix>& shapes) {
+  int64_t room = 0;
+  for (const kernels::WeightMatrix& shape : shapes) {
+    const kernels::StoredBytes bytes =
+        kernels::OperationsOf(shape.format.scheme).stored_bytes(shape);
+    room += RoomOf(bytes.packed) + RoomOf(bytes.scales);
+  }
+  memory_ = at::empty({room}, at::kByte);
+  kernels::PreferHugePages(memory_.data_ptr(), room);
+  memory_.zero_();
+}
+
+at::Tensor PackedArena::Take(int64_t bytes) {
+  if (!memory_.defined() || taken_ + RoomOf(bytes) > memory_.size(0)) {
+    return at::zeros({bytes}, at::kByte);
+  }
+  taken_ += RoomOf(bytes);
+  return memory_.narrow(0, taken_ - RoomOf(bytes), bytes);
+}
 
 std::vector<models::FileTensor> NamesInFile(const models::ModelDirectory& files,
                                             const models::ModelTensor& tensor) {
@@ -179,9 +209,9 @@ absl::Status WriteFloats(const std::vector<models::FileTensor>& parts,
 }
 
 absl::StatusOr<MatrixWeights> PackFloats(const std::string& name, kernels::WeightFormat format,
-                                         const at::Tensor& values) {
+                                         const at::Tensor& values, PackedArena* arena) {
   const at::Tensor source = values.contiguous();
-  MatrixWeights matrix = EmptyMatrix(format, source.size(0), source.size(1));
+  MatrixWeights matrix = EmptyMatrix(format, source.size(0), source.size(1), arena);
   const absl::Status status =
       kernels::Quantize(matrix.matrix, source.data_ptr<float>(), BuffersOf(matrix));
   if (!status.ok()) {
@@ -193,15 +223,15 @@ absl::StatusOr<MatrixWeights> PackFloats(const std::string& name, kernels::Weigh
 
 MatrixWeights PackCodes(kernels::WeightFormat format, int64_t outputs, int64_t inputs,
                         const kernels::QuantizedRows& rows) {
-  MatrixWeights matrix = EmptyMatrix(format, outputs, inputs);
+  MatrixWeights matrix = EmptyMatrix(format, outputs, inputs, nullptr);
   kernels::OperationsOf(format.scheme).pack(matrix.matrix, rows, BuffersOf(matrix));
   return matrix;
 }
 
 absl::StatusOr<MatrixWeights> ReadPacked(const SafetensorsSet& file, const std::string& name,
                                          const std::vector<int64_t>& shape,
-                                         kernels::WeightFormat format) {
-  MatrixWeights matrix = EmptyMatrix(format, shape[0], shape[1]);
+                                         kernels::WeightFormat format, PackedArena* arena) {
+  MatrixWeights matrix = EmptyMatrix(format, shape[0], shape[1], arena);
   WATTLE_RETURN_IF_ERROR(ReadBytes(file, name, matrix.packed));
   WATTLE_RETURN_IF_ERROR(ReadBytes(file, name + models::kScaleSuffix, matrix.scales));
   if (!AllFinite(matrix)) {
@@ -212,8 +242,8 @@ absl::StatusOr<MatrixWeights> ReadPacked(const SafetensorsSet& file, const std::
 
 absl::StatusOr<MatrixWeights> ReadInt8PerChannel(const SafetensorsSet& file,
                                                  const std::string& name,
-                                                 const std::vector<int64_t>& shape,
-                                                 bool transposed) {
+                                                 const std::vector<int64_t>& shape, bool transposed,
+                                                 PackedArena* arena) {
   const std::vector<int64_t> stored_shape =
       transposed ? std::vector<int64_t>{shape[1], shape[0]} : shape;
   WATTLE_ASSIGN_OR_RETURN(const at::Tensor stored, ReadTensor(file, name, stored_shape));
@@ -232,7 +262,8 @@ absl::StatusOr<MatrixWeights> ReadInt8PerChannel(const SafetensorsSet& file,
                                             " has the code -128, which is never written; fetch the "
                                             "model again"));
   }
-  MatrixWeights matrix = EmptyMatrix({.scheme = kernels::WeightScheme::kInt8}, shape[0], shape[1]);
+  MatrixWeights matrix =
+      EmptyMatrix({.scheme = kernels::WeightScheme::kInt8}, shape[0], shape[1], arena);
   std::vector<kernels::GroupScale> groups(static_cast<size_t>(shape[0]));
   for (size_t row = 0; row < groups.size(); ++row) {
     groups[row].scale = scales.data_ptr<float>()[row];

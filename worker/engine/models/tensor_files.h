@@ -23,6 +23,21 @@
 
 namespace wattle::engine {
 
+// Memory for the packed matrices of one model, side by side: a huge page serves many matrices, most
+// of which are smaller than a page. A matrix without an arena owns its bytes. Not thread-safe.
+class PackedArena {
+ public:
+  PackedArena() = default;
+  explicit PackedArena(const std::vector<kernels::WeightMatrix>& shapes);
+
+  // uint8 [bytes], zero: of the arena while it has room, else memory of its own.
+  [[nodiscard]] at::Tensor Take(int64_t bytes);
+
+ private:
+  at::Tensor memory_;
+  int64_t taken_ = 0;
+};
+
 // The parts of a tensor with the names that they have in a Hugging Face file.
 [[nodiscard]] std::vector<models::FileTensor> NamesInFile(const models::ModelDirectory& files,
                                                           const models::ModelTensor& tensor);
@@ -42,7 +57,7 @@ absl::Status WriteFloats(const std::vector<models::FileTensor>& parts,
 // Quantizes float [outputs, inputs] of the host by rounding to nearest. name: for messages. Errors:
 // kDataLoss for values that are not finite.
 absl::StatusOr<MatrixWeights> PackFloats(const std::string& name, kernels::WeightFormat format,
-                                         const at::Tensor& values);
+                                         const at::Tensor& values, PackedArena* arena = nullptr);
 
 // Packs codes and scales that somebody else has rounded to. rows: as FormatOperations::pack wants
 // them, of a matrix [outputs, inputs].
@@ -53,13 +68,14 @@ absl::StatusOr<MatrixWeights> PackFloats(const std::string& name, kernels::Weigh
 // size than the format has, kDataLoss for weights that come out not finite.
 absl::StatusOr<MatrixWeights> ReadPacked(const formats::SafetensorsSet& file,
                                          const std::string& name, const std::vector<int64_t>& shape,
-                                         kernels::WeightFormat format);
+                                         kernels::WeightFormat format,
+                                         PackedArena* arena = nullptr);
 
 // Reads the int8 form of versions before 0.2. name: as in the file.
 absl::StatusOr<MatrixWeights> ReadInt8PerChannel(const formats::SafetensorsSet& file,
                                                  const std::string& name,
-                                                 const std::vector<int64_t>& shape,
-                                                 bool transposed);
+                                                 const std::vector<int64_t>& shape, bool transposed,
+                                                 PackedArena* arena = nullptr);
 
 }  // namespace wattle::engine
 

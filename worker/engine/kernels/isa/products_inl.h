@@ -18,8 +18,9 @@ namespace {
 
 constexpr int64_t kLanes = 16;
 constexpr int64_t kLineBytes = 64;
-// How far ahead of its use a packed line is asked for: a few hundred cycles of one core's stream.
-constexpr int64_t kPrefetchBytes = 1024;
+// How far ahead of its use a packed line is asked for. 2048 bytes, about 250 cycles of one core's
+// stream, decode int4 a tenth faster than 1024 bytes do (./dev bench infer); 4096 gain nothing more.
+constexpr int64_t kPrefetchBytes = 2048;
 
 inline int64_t Smaller(int64_t a, int64_t b) {
   return a < b ? a : b;
