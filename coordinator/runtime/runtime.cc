@@ -272,15 +272,17 @@ void Runtime::CarryOut(const shell::Released& released) {
 }
 
 void Runtime::RunKeeper() {
+  absl::Status told;  // A full disk fails every look: the log has one line of it.
   while (keeper_wake_.WaitFor(kCheckpointInterval) != WakeSignal::Reason::kStopped) {
     if (journal_->last_sequence() >= snapshot_due_at_) {
       WriteSnapshot();
     }
     const absl::Status copied = journal_->Checkpoint();
-    if (!copied.ok()) {
+    if (!copied.ok() && copied != told) {
       // A commit copies the log itself if Checkpoint does not.
       spdlog::warn("{}", std::string(copied.message()));
     }
+    told = copied;
   }
 }
 
