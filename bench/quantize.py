@@ -4,7 +4,7 @@
 
 Writes a model of TinyLlama 1.1B's shape with random weights as sharded BF16 safetensors (2.2 GB) and quantizes it in a fresh
 wattle-runner for each recipe: int8 and int4 in groups of 64 rounded to nearest, and int4 with error compensation. Peak memory is
-VmHWM from start to the written result, mapped pages of the shards included. Writes build/bench/quantize.json.
+VmHWM from start to the written result, reading the shards included. Writes build/bench/quantize.json.
 
   FORM.tinyllama.peak_gib    int8, int4 and int4_compensated; at most 4
 
@@ -12,13 +12,13 @@ Compensation takes hours on two small cores; --layers makes the model shallower,
 """
 
 import argparse
-import json
 import pathlib
 import tempfile
 import time
 
 import adapters
-from random_model import ROOT, TEXT, result_of, run_task
+from figures import write_figures
+from random_model import TEXT, result_of, run_task
 
 INT4 = {"recipe": {"matrices": {"bits": 4, "groupSize": 64}}}
 FORMS = {"int8": {"recipe": {"matrices": {"bits": 8}}}, "int4": INT4, "int4_compensated": {**INT4, "rounding": "ROUNDING_COMPENSATED"}}
@@ -56,10 +56,7 @@ def main():
             print(f"{form:<17} {peak:5.2f} GiB, {time.monotonic() - start:6.0f} s", flush=True)
             name = "tinyllama" if options.layers == adapters.LAYERS else f"tinyllama_{options.layers}_layers"
             figures.append({"key": f"{form}.{name}.peak_gib", "value": round(peak, 2), "unit": "GiB", "goal": f"≤ {GOAL_GIB:g}"})
-    output = ROOT / "build/bench/quantize.json"
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(figures, indent=1) + "\n")
-    print(f"written: {output.relative_to(ROOT)}")
+    write_figures("quantize", figures)
 
 
 if __name__ == "__main__":

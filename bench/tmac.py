@@ -7,14 +7,14 @@ eight columns, one input, everything in the first-level cache, and the building 
 holds their sums against each other. Writes build/bench/tmac.json.
 """
 
-import json
 import pathlib
 import re
 import subprocess
 import sys
 import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from figures import ROOT, write_figures
+
 SOURCE = ROOT / "bench/tmac_loops.cc"
 COMPILE = ["aarch64-linux-gnu-g++", "-std=c++20", "-O3", "-ffp-contract=off", "-mcpu=cortex-a72", f"-I{ROOT}", str(SOURCE)]
 LOOPS = {"multiply": "our kernel: widening multiplications", "look-up-8-bit": "look-ups, sums rounded to 8 bits",
@@ -41,10 +41,7 @@ def main():
         speed = cycles["multiply"] / cycles[name]
         print(f"{text:<40} {cycles[name]:8.1f} {cycles[name] / WEIGHTS:11.3f} {speed:6.2f}x")
         figures.append({"key": f"{name}.cycles_per_weight", "value": round(cycles[name] / WEIGHTS, 4), "unit": "cycles"})
-    output = ROOT / "build/bench/tmac.json"
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(figures, indent=1) + "\n")
-    print(f"written: {output.relative_to(ROOT)}")
+    write_figures("tmac", figures)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@
 #include "coordinator/core/core.h"
 #include "coordinator/core/elapsed.h"
 #include "coordinator/core/planning.h"
+#include "coordinator/core/spec_for_test.h"
 #include "coordinator/core/state.h"
 
 namespace wattle::core {
@@ -32,26 +33,6 @@ Instant Now(double seconds = 0) {
 Instant Stepped(Instant now, absl::Duration step) {
   now.wall += step;
   return now;
-}
-
-v1::ModelShape Shape() {
-  v1::ModelShape shape;
-  shape.set_architecture("gpt2");
-  shape.set_layers(2);
-  shape.set_width(64);
-  shape.set_heads(2);
-  shape.set_vocabulary_size(512);
-  shape.set_context_length(128);
-  return shape;
-}
-
-v1::JobSpec Finetune() {
-  v1::JobSpec spec;
-  spec.mutable_finetune()->set_model("tiny");
-  spec.mutable_finetune()->set_data("questions");
-  spec.mutable_finetune()->set_epochs(1);
-  spec.mutable_finetune()->set_batch_size(4);
-  return spec;
 }
 
 void Do(State& state, const Observations& observations, const Command& command,

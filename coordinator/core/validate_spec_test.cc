@@ -10,6 +10,7 @@
 
 #include "base/status_matchers.h"
 #include "coordinator/core/core.h"
+#include "coordinator/core/spec_for_test.h"
 
 namespace wattle::core {
 namespace {
@@ -18,26 +19,6 @@ using testing::HasSubstr;
 
 constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 constexpr auto kUnsupported = absl::StatusCode::kUnimplemented;
-
-v1::ModelShape Shape() {
-  v1::ModelShape shape;
-  shape.set_architecture("gpt2");
-  shape.set_layers(2);
-  shape.set_width(64);
-  shape.set_heads(2);
-  shape.set_vocabulary_size(512);
-  shape.set_context_length(128);
-  return shape;
-}
-
-v1::JobSpec Finetune() {
-  v1::JobSpec spec;
-  spec.mutable_finetune()->set_model("tiny");
-  spec.mutable_finetune()->set_data("questions");
-  spec.mutable_finetune()->set_epochs(1);
-  spec.mutable_finetune()->set_batch_size(4);
-  return spec;
-}
 
 v1::JobSpec Declared() {
   v1::JobSpec spec;
