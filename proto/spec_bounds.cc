@@ -42,6 +42,8 @@ constexpr FieldBound kBounds[] = {
     {"finetune.checkpoint_every_steps", 0, kCountMax},
     {"finetune.last_layers", 0, 1000},
     {"finetune.early_stop_evaluations", 0, 10'000},
+    {"finetune.mezo.perturbation", 0, 1},
+    {"finetune.mezo.samples", 0, 64},
     {"finetune.lora.rank", 0, 1024},
     {"finetune.lora.alpha", 0, 1e6},
     {"finetune.lora.dropout", 0, 0.999},

@@ -126,8 +126,33 @@ absl::Status CheckAdapters(const v1::FinetuneSpec& finetune) {
   return absl::OkStatus();
 }
 
+// What the protocol has words for and the engine does not compute yet.
+absl::Status CheckTrainingForm(const v1::FinetuneSpec& finetune) {
+  const auto refuse = [](absl::string_view field) {
+    return absl::UnimplementedError(
+        absl::StrCat("finetune.", field, ": not supported in this version; leave the field out"));
+  };
+  if (finetune.precision() > v1::PRECISION_FP32) {
+    return refuse("precision");
+  }
+  if (finetune.optimizer() > v1::OPTIMIZER_ADAMW) {
+    return refuse("optimizer");
+  }
+  if (finetune.update_in_backward()) {
+    return refuse("update_in_backward");
+  }
+  if (finetune.weights_precision() > v1::PRECISION_FP32) {
+    return refuse("weights_precision");
+  }
+  if (finetune.has_mezo()) {
+    return refuse("mezo");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckFinetune(const v1::JobSpec& spec, bool files_needed) {
   const v1::FinetuneSpec& finetune = spec.finetune();
+  WATTLE_RETURN_IF_ERROR(CheckTrainingForm(finetune));
   WATTLE_RETURN_IF_ERROR(CheckFilesOrShape({.prefix = "finetune.",
                                             .field = "data",
                                             .shape_field = "data_shape",

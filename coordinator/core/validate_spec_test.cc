@@ -103,6 +103,9 @@ INSTANTIATE_TEST_SUITE_P(
                    spec.mutable_finetune()->set_last_layers(1);
                  },
                  kInvalid, "finetune.last_layers: 1: adapters stand beside every layer"},
+        SpecCase{"PrecisionThatIsNotThere",
+                 [](auto& spec) { spec.mutable_finetune()->set_precision(v1::PRECISION_FP16); },
+                 kUnsupported, "finetune.precision: not supported in this version"},
         SpecCase{"EarlyStopWithoutHeldoutData",
                  [](auto& spec) {
                    spec.mutable_finetune()->clear_heldout_data();

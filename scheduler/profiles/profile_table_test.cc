@@ -76,6 +76,9 @@ TEST(ProfileTableTest, KeysTellEveryPartOfARowApart) {
       {"trained layers",
        [](v1::ProfileRow* row) { row->mutable_signature()->set_trained_layers(2); }},
       {"packing", [](v1::ProfileRow* row) { row->mutable_signature()->set_packing(true); }},
+      {"optimizer", [](v1::ProfileRow* row) { row->mutable_signature()->set_optimizer("mezo"); }},
+      {"update_in_backward",
+       [](v1::ProfileRow* row) { row->mutable_signature()->set_update_in_backward(true); }},
       {"length", [](v1::ProfileRow* row) { row->mutable_signature()->set_sequence_length(64); }},
   };
   for (const auto& [name, change] : kChanges) {

@@ -87,6 +87,10 @@ absl::Span<const SignatureField> SignatureFields() {
                                                                    "|last layers "),
       Field<[](const Signature& s) { return s.packing() ? 1 : 0; }>("packing", kWorkload,
                                                                     "|packing "),
+      Field<[](const Signature& s) -> absl::string_view { return s.optimizer(); }>(
+          "optimizer", kWorkload, "|optimizer "),
+      Field<[](const Signature& s) { return s.update_in_backward() ? 1 : 0; }>(
+          "update_in_backward", kWorkload, "|update in backward "),
   };
   return kFields;
 }
