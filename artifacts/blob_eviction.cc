@@ -85,10 +85,10 @@ absl::StatusOr<int64_t> BlobStore::Evict(int64_t target_bytes, const std::set<Ar
   if (used_bytes_ > target_bytes) {
     RemoveStaleChunksLocked();
   }
-  const absl::Time young = clock_.Now() - options_.young_age;
+  const Monotonic young = clock_.Boottime() - options_.young_age;
   std::vector<std::pair<absl::Time, ArtifactId>> oldest_first;
   for (const auto& [id, entry] : artifacts_) {
-    if (!entry.pinned && entry.last_used < young && !live.contains(id)) {
+    if (!entry.pinned && entry.touched < young && !live.contains(id)) {
       oldest_first.emplace_back(entry.last_used, id);
     }
   }
@@ -107,12 +107,12 @@ absl::Status BlobStore::Remove(const ArtifactId& id) {
   if (!artifacts_.contains(id)) {
     return absl::NotFoundError(absl::StrCat("artifact ", id.value(), " is not in this store"));
   }
-  return RemoveLocked(id, absl::InfiniteFuture());
+  return RemoveLocked(id, Monotonic(absl::InfiniteDuration()));
 }
 
 // The manifest goes first, durably: an artifact without all its chunks is never listed. Chunks that
 // came or were asked for since `young` stay: an upload under way relies on them.
-absl::Status BlobStore::RemoveLocked(const ArtifactId& id, absl::Time young) {
+absl::Status BlobStore::RemoveLocked(const ArtifactId& id, Monotonic young) {
   const auto it = artifacts_.find(id);
   const std::string manifest = PathOf("manifests", id.value());
   if (unlink(manifest.c_str()) != 0 && errno != ENOENT) {
@@ -141,7 +141,7 @@ absl::Status BlobStore::RemoveLocked(const ArtifactId& id, absl::Time young) {
 
 // Chunks of uploads that nobody went on with.
 void BlobStore::RemoveStaleChunksLocked() {
-  const absl::Time young = clock_.Now() - options_.young_age;
+  const Monotonic young = clock_.Boottime() - options_.young_age;
   for (auto it = chunks_.begin(); it != chunks_.end();) {
     if (it->second.references == 0 && it->second.arrived < young) {
       used_bytes_ -= it->second.size_bytes;

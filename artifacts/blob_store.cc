@@ -95,11 +95,16 @@ absl::Status BlobStore::LoadChunks() {
     }
     ChunkEntry entry;
     entry.size_bytes = static_cast<int64_t>(it->file_size(error));
-    entry.arrived = ChangeTime(it->path().string(), clock_.Now());
+    entry.arrived = UsedAt(ChangeTime(it->path().string(), clock_.Now()));
     used_bytes_ += entry.size_bytes;
     chunks_.emplace(ChunkId(absl::HexStringToBytes(name)), entry);
   }
   return error ? FileError(error.value(), PathOf("chunks", ""), "cannot list") : absl::OkStatus();
+}
+
+Monotonic BlobStore::UsedAt(absl::Time changed) const {
+  return clock_.Boottime() -
+         std::clamp(clock_.Now() - changed, absl::ZeroDuration(), 2 * options_.young_age);
 }
 
 absl::Status BlobStore::LoadManifests() {
@@ -123,6 +128,7 @@ absl::Status BlobStore::LoadManifests() {
     Entry entry;
     entry.size_bytes = SizeBytes(*manifest);
     entry.last_used = ChangeTime(it->path().string(), clock_.Now());
+    entry.touched = UsedAt(entry.last_used);
     entry.pinned = fs::exists(PathOf("pins", id.value()), error);
     entry.manifest = *std::move(manifest);
     InsertLocked(id, std::move(entry));
@@ -161,7 +167,7 @@ absl::Status BlobStore::PutChunk(const ChunkId& id, absl::string_view bytes) {
   const auto [it, is_new] = chunks_.try_emplace(id);
   if (is_new) {
     it->second.size_bytes = static_cast<int64_t>(bytes.size());
-    it->second.arrived = clock_.Now();
+    it->second.arrived = clock_.Boottime();
     used_bytes_ += it->second.size_bytes;
   }
   return absl::OkStatus();
@@ -192,7 +198,7 @@ void BlobStore::ForgetChunk(const ChunkId& id) {
   }
   for (const ArtifactId& artifact : broken) {
     // Whatever cannot be unlinked is left out at the next Open, since its chunk is missing.
-    (void)RemoveLocked(artifact, absl::InfinitePast());
+    (void)RemoveLocked(artifact, Monotonic(-absl::InfiniteDuration()));
   }
   const auto it = chunks_.find(id);
   if (it != chunks_.end()) {
@@ -205,7 +211,7 @@ void BlobStore::ForgetChunk(const ChunkId& id) {
 std::vector<ChunkId> BlobStore::MissingChunks(const v1::Manifest& manifest) {
   std::vector<ChunkId> missing;
   std::set<ChunkId> seen;
-  const absl::Time now = clock_.Now();
+  const Monotonic now = clock_.Boottime();
   absl::MutexLock lock(&mutex_);
   for (const v1::ManifestFile& file : manifest.files()) {
     for (const std::string& digest : file.chunk_sha256()) {
@@ -256,6 +262,7 @@ absl::StatusOr<ArtifactId> BlobStore::CommitManifest(const v1::Manifest& manifes
     entry.manifest = manifest;
     entry.size_bytes = SizeBytes(manifest);
     entry.last_used = clock_.Now();
+    entry.touched = clock_.Boottime();
     InsertLocked(id, std::move(entry));
   }
   return id;
@@ -363,6 +370,7 @@ void BlobStore::Touch(const ArtifactId& id) {
       return;
     }
     it->second.last_used = now;
+    it->second.touched = clock_.Boottime();
   }
   SetChangeTime(PathOf("manifests", id.value()), now);
 }

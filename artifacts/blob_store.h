@@ -105,14 +105,15 @@ class BlobStore final : public ArtifactSink {
   struct Entry {
     v1::Manifest manifest;
     int64_t size_bytes = 0;
-    absl::Time last_used;
+    absl::Time last_used;  // a stamp, for people and for the order of eviction
+    Monotonic touched;     // the same instant; whether the artifact is young
     bool pinned = false;
   };
   // A chunk on disk: how many committed artifacts use it, its size, and when it came.
   struct ChunkEntry {
     int64_t size_bytes = 0;
     int64_t references = 0;
-    absl::Time arrived;
+    Monotonic arrived;
   };
 
   BlobStore(BlobStoreOptions options, const Clock& clock);
@@ -122,8 +123,12 @@ class BlobStore final : public ArtifactSink {
   absl::Status SyncChunkDirectories(const v1::Manifest& manifest) const;
   absl::Status WriteFiles(const v1::Manifest& manifest, const std::string& directory);
   void InsertLocked(const ArtifactId& id, Entry entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status RemoveLocked(const ArtifactId& id, absl::Time young)
+  absl::Status RemoveLocked(const ArtifactId& id, Monotonic young)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // When a file of this change time counts as used: its age by the wall clock, no less than zero
+  // and no more than twice what is young. A stamp of the future, from a clock that was set back,
+  // ages as well.
+  [[nodiscard]] Monotonic UsedAt(absl::Time changed) const;
   void RemoveStaleChunksLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ForgetChunk(const ChunkId& id);
   std::string PathOf(absl::string_view folder, absl::string_view name) const;

@@ -173,6 +173,31 @@ TEST_F(BlobStoreTest, AnUploadUnderWayIsSparedUntilItIsStale) {
   EXPECT_EQ(*store->Evict(0, {}), 1);
 }
 
+TEST_F(BlobStoreTest, AStepOfTheWallClockEndsNoUploadAndKeepsNothingForEver) {
+  for (const absl::Duration step : {absl::Hours(240), -absl::Hours(240)}) {
+    const auto store = OpenStore();
+    ASSERT_THAT(store->PutChunk(Sha256("x"), "x"), IsOk());
+    const ArtifactId id = Add(*store, WriteFile("file", "bytes"));
+    clock_.wall_step += step;
+    EXPECT_EQ(*store->Evict(0, {}), 0) << "both are young";
+    clock_.now += absl::Minutes(11);
+    EXPECT_EQ(*store->Evict(0, {}), 6) << "neither is young any more";
+    EXPECT_FALSE(store->HasArtifact(id));
+  }
+}
+
+TEST_F(BlobStoreTest, WhatIsStampedInTheFutureIsYoungOnlyForAWhile) {
+  {
+    const auto store = OpenStore();
+    Add(*store, WriteFile("file", "bytes"));
+  }
+  clock_.wall_step = -absl::Hours(24 * 365 * 20);
+  const auto store = OpenStore();
+  EXPECT_EQ(*store->Evict(0, {}), 0);
+  clock_.now += absl::Minutes(11);
+  EXPECT_EQ(*store->Evict(0, {}), 5);
+}
+
 TEST_F(BlobStoreTest, AFullDiskIsSaidBeforeTheUpload) {
   BlobStoreOptions options;
   options.free_space = [](const std::string&) -> absl::StatusOr<int64_t> { return 5000; };

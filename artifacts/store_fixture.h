@@ -21,10 +21,11 @@ namespace wattle::artifacts {
 
 class HandClock final : public Clock {
  public:
-  [[nodiscard]] absl::Time Now() const override { return now; }
+  [[nodiscard]] absl::Time Now() const override { return now + wall_step; }
   [[nodiscard]] Monotonic Boottime() const override { return Monotonic(now - start); }
   const absl::Time start = absl::FromUnixSeconds(1'800'000'000);
   absl::Time now = start;
+  absl::Duration wall_step;  // how far the wall clock was set
 };
 
 class StoreFixture : public testing::Test {

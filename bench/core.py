@@ -23,7 +23,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "deploy/demo"))
 
 from figures import write_figures  # noqa: E402
-from fleet import BIN, Fleet, FleetError, receipt_of  # noqa: E402
+from fleet import BIN, Fleet, FleetError, leave_no_fleet_behind, receipt_of  # noqa: E402
 from run import board_file  # noqa: E402
 
 DEMO = ROOT / "deploy/demo"
@@ -235,7 +235,9 @@ def main():
     parser = argparse.ArgumentParser(prog="./dev bench core")
     parser.add_argument("--quick", action="store_true", help="watch the agent for one minute instead of ten, predict with one seed")
     parser.add_argument("--seed", type=int, default=1, help="the first of five: of the drawn jobs and of the hidden offset")
-    Bench(parser.parse_args()).run()
+    options = parser.parse_args()
+    leave_no_fleet_behind()
+    Bench(options).run()
 
 
 if __name__ == "__main__":

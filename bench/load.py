@@ -28,7 +28,7 @@ import urllib.request
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "deploy/demo"))
 
-from fleet import BIN, Fleet, FleetError  # noqa: E402
+from fleet import BIN, Fleet, FleetError, leave_no_fleet_behind  # noqa: E402
 
 DEMO = ROOT / "deploy/demo"
 
@@ -158,6 +158,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="a fiftieth of the sizes; for trying the bench")
     parser.add_argument("--only", choices=["plan", "history", "submits", "busy"], help="one part")
     options = parser.parse_args()
+    leave_no_fleet_behind()
     output = ROOT / "build/bench"
     output.mkdir(parents=True, exist_ok=True)
     bench = Bench(0.02 if options.quick else 1)

@@ -15,7 +15,7 @@ sys.path.insert(0, str(ROOT / "deploy/demo"))
 
 import run  # noqa: E402
 from figures import write_figures  # noqa: E402
-from fleet import FleetError  # noqa: E402
+from fleet import FleetError, leave_no_fleet_behind  # noqa: E402
 
 
 def objective_decides(seed):
@@ -41,6 +41,7 @@ def main():
     parser = argparse.ArgumentParser(prog="./dev bench objective")
     parser.add_argument("--seeds", default="1-20", help="first and last seed of the hidden offsets [1-20]")
     first, last = (int(part) for part in parser.parse_args().seeds.split("-"))
+    leave_no_fleet_behind()
     results = []
     for seed in range(first, last + 1):
         holds, text = objective_decides(seed)

@@ -28,7 +28,7 @@ import urllib.request
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "deploy/demo"))
 from figures import write_figures  # noqa: E402
-from fleet import BIN, Fleet  # noqa: E402
+from fleet import BIN, Fleet, leave_no_fleet_behind  # noqa: E402
 from infer import Side  # noqa: E402
 
 DEMO = ROOT / "deploy/demo"
@@ -140,6 +140,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=60, help="of sampling")
     parser.add_argument("--rounds", type=int, default=20, help="of decoding with and without")
     options = parser.parse_args()
+    leave_no_fleet_behind()
     figures = []
 
     def add(key, value, unit, note=""):

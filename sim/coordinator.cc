@@ -250,13 +250,19 @@ void Coordinator::Hello(const v1::Hello& hello, std::function<void(bool)> done) 
     core::DeviceObservation& seen = observations_.devices[device];
     seen.connected = true;
     seen.caught_up = message.welcome().acknowledged_sequence() >= last_report_[device];
+    seen.results_to_come.clear();
+    for (const std::string& attempt : hello.results_to_return()) {
+      seen.results_to_come.insert(AttemptId(attempt));
+    }
     Heard(device, nullptr);
   });
 }
 
-void Coordinator::TookReport(const DeviceId& device, int64_t sequence) {
-  if (sequence >= last_report_[device]) {
-    observations_.devices[device].caught_up = true;
+void Coordinator::TookReport(const DeviceId& device, const v1::Report& report) {
+  core::DeviceObservation& seen = observations_.devices[device];
+  seen.results_to_come.erase(AttemptId(report.finished().attempt_id()));
+  if (report.sequence() >= last_report_[device]) {
+    seen.caught_up = true;
   }
 }
 

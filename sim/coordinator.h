@@ -55,7 +55,7 @@ class Coordinator {
   void Hello(const v1::Hello& hello, std::function<void(bool welcomed)> done);
   void Heard(const DeviceId& device, const v1::Heartbeat* heartbeat);
   void Disconnected(const DeviceId& device);
-  void TookReport(const DeviceId& device, int64_t sequence);
+  void TookReport(const DeviceId& device, const v1::Report& report);
 
   // Ends the process. power_cut: the machine stops too, and its disk loses unsynced writes.
   void Stop(bool power_cut);

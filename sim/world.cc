@@ -164,13 +164,12 @@ class World final : public Truth {
     }
     coordinator_.Heard(id, message.has_heartbeat() ? &message.heartbeat() : nullptr);
     if (message.has_report()) {
-      const int64_t sequence = message.report().sequence();
       coordinator_.Post(core::WorkerReport{id, incarnation, message.report()},
-                        [this, stream, id, sequence](const shell::Answer& answer) {
+                        [this, stream, id, report = message.report()](const shell::Answer& answer) {
                           if (!answer.status.ok()) {
                             network_.Break(stream);
                           } else {
-                            coordinator_.TookReport(id, sequence);
+                            coordinator_.TookReport(id, report);
                           }
                         });
     }

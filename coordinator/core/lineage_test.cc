@@ -3,6 +3,7 @@
 // A coordinator that was restored from a backup meets a device that worked on after it.
 #include "coordinator/core/lineage.h"
 
+#include <set>
 #include <string>
 
 #include "gmock/gmock.h"
@@ -39,12 +40,17 @@ class LineageTest : public testing::Test {
     EXPECT_THAT(Do(SubmitJob{spec, "key"}).status, IsOk());
   }
 
-  Decision Do(const Command& command) {
+  [[nodiscard]] Observations Seen() const {
     Observations observations;
     observations.started = {kStart, Monotonic()};
-    observations.devices[DeviceId("d1")].connected = true;
-    observations.devices[DeviceId("d1")].last_seen = Now();
-    Decision decision = Decide(state_, command, observations, Now());
+    DeviceObservation& device = observations.devices[DeviceId("d1")];
+    device.connected = true;
+    device.last_seen = Now();
+    device.results_to_come = results_to_come_;
+    return observations;
+  }
+  Decision Do(const Command& command) {
+    Decision decision = Decide(state_, command, Seen(), Now());
     for (const v1::Event& event : decision.events) {
       Apply(state_, event, Now().monotonic);
     }
@@ -102,6 +108,7 @@ class LineageTest : public testing::Test {
   static constexpr absl::Time kStart = absl::FromUnixSeconds(1'800'000'000);
   absl::Time now_ = kStart;
   int64_t sequence_ = 0;
+  std::set<AttemptId> results_to_come_;  // as the device's hello announced them
   State state_;
 };
 
@@ -121,6 +128,36 @@ TEST_F(LineageTest, AResultThatComesBackAfterItsEndWasToldEndsTheJob) {
   EXPECT_EQ(JobOne().output_artifact_id(), kOutput);
   EXPECT_TRUE(state_.wanted_attempt.empty()) << "the second run is superseded";
   EXPECT_THAT(TellFinished().events[0].report_accepted().note(), HasSubstr("receipt already"));
+}
+
+// The upload of the result takes a while, and the device that makes it could start anew meanwhile.
+TEST_F(LineageTest, AJobWhoseResultIsOnItsWayIsNotPlacedAgain) {
+  const std::string backup = SnapshotBytes(state_);
+  Place("j1");
+  Restore(backup);
+  Do(WorkerHello{HelloOf("second", 1)});
+  results_to_come_ = {AttemptId("j1.1")};
+  Place("j1");
+  EXPECT_EQ(JobOne().state(), v1::JOB_STATE_QUEUED);
+  EXPECT_TRUE(MakeSnapshot(state_, Seen(), {}, Now()).queue.empty());
+  EXPECT_THAT(DescribeJob(state_, Seen(), JobId("j1"), Now()).reason(),
+              HasSubstr("waits for its result"));
+  CommitOutput();
+  TellFinished();
+  EXPECT_EQ(JobOne().state(), v1::JOB_STATE_SUCCEEDED);
+}
+
+// Nothing came: the job is placed like any other.
+TEST_F(LineageTest, AJobWhoseResultDidNotComeIsPlacedAgain) {
+  const std::string backup = SnapshotBytes(state_);
+  Place("j1");
+  Restore(backup);
+  Do(WorkerHello{HelloOf("second", 1)});
+  results_to_come_ = {AttemptId("j1.1"), AttemptId("j2.1")};
+  TellFinished();
+  results_to_come_.erase(AttemptId("j1.1"));
+  Place("j1");
+  EXPECT_EQ(JobOne().state(), v1::JOB_STATE_ACTIVE);
 }
 
 TEST_F(LineageTest, AlsoWhereTheBackupKnewTheAttempt) {

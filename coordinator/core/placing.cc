@@ -73,15 +73,18 @@ bool InputsAreThere(const State& state, const v1::Job& job, const v1::ModelChoic
   });
 }
 
-// Whether the job may be placed on `device` now. A queued job may once its backoff is over. An
+// Whether the job may be placed on `device` now. A queued job may once its backoff is over, unless
+// a result of it is on its way. An
 // active job may if its device is silent for longer than the lease; its attempt then ends. If the
 // device can still hand the attempt over, the attempt is only released, and a later plan places the
 // job once the device has handed it over.
-bool LeaveQueueOrDevice(Draft& draft, const v1::JobRecord& record, const DeviceId& device) {
+bool LeaveQueueOrDevice(Draft& draft, const v1::JobRecord& record, const DeviceId& device,
+                        const std::set<JobId>& results_to_come) {
   const State& state = draft.state();
   const v1::Job& job = record.job();
   if (job.state() == v1::JOB_STATE_QUEUED) {
-    return !InBackoff(state, draft.observations(), record, draft.now().monotonic);
+    return !results_to_come.contains(JobId(job.job_id())) &&
+           !InBackoff(state, draft.observations(), record, draft.now().monotonic);
   }
   const v1::Attempt* live = job.state() == v1::JOB_STATE_ACTIVE ? LiveAttempt(job) : nullptr;
   if (live == nullptr || live->device_id() == device.value()) {
@@ -165,6 +168,8 @@ void DecidePlan(Draft& draft, const PlanComputed& command) {
   const State& state = draft.state();
   std::set<DeviceId> taken;
   std::set<std::string> seen;
+  const std::set<JobId> results_to_come =
+      JobsWithResultsToCome(draft.observations(), draft.now().monotonic);
   int64_t token = state.next_fencing_token.value();
   for (const scheduler::QueuePlacement& planned : command.jobs) {
     const v1::JobRecord* record = FindJob(state, planned.job);
@@ -179,7 +184,7 @@ void DecidePlan(Draft& draft, const PlanComputed& command) {
     if (starts && IsFresh(state, *record, device, command.computed_on) &&
         IsFree(draft, device, taken) &&
         InputsAreThere(state, record->job(), planned.model_choice) &&
-        LeaveQueueOrDevice(draft, *record, device)) {
+        LeaveQueueOrDevice(draft, *record, device, results_to_come)) {
       Place(draft, *record, planned, command.computed_on, token++);
       taken.insert(device);
     }

@@ -173,12 +173,14 @@ scheduler::Snapshot FleetOf(const State& state, const Observations& observations
 scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observations,
                                  const PlanningInputs& inputs, const Instant& now) {
   scheduler::Snapshot snapshot = FleetOf(state, observations, now);
+  const std::set<JobId> results_to_come = JobsWithResultsToCome(observations, now.monotonic);
   for (const int64_t number : state.open_jobs) {
     const v1::JobRecord& record = state.jobs.at(number);
     const v1::Job& job = record.job();
     const bool moves = MoveOf(state, observations, record, now).has_value();
     if (!moves && (job.state() != v1::JOB_STATE_QUEUED ||
-                   InBackoff(state, observations, record, now.monotonic))) {
+                   InBackoff(state, observations, record, now.monotonic) ||
+                   results_to_come.contains(JobId(job.job_id())))) {
       continue;
     }
     scheduler::JobView view;

@@ -12,6 +12,8 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 
+#include "coordinator/core/lineage_internal.h"
+
 namespace wattle::core {
 namespace {
 
@@ -178,6 +180,18 @@ bool IsReachable(const Observations& observations, const DeviceId& device, Monot
 bool IsCaughtUp(const Observations& observations, const DeviceId& device) {
   const auto found = observations.devices.find(device);
   return found != observations.devices.end() && found->second.caught_up;
+}
+
+std::set<JobId> JobsWithResultsToCome(const Observations& observations, Monotonic now) {
+  std::set<JobId> jobs;
+  for (const auto& [device, observation] : observations.devices) {
+    if (!observation.results_to_come.empty() && IsReachable(observations, device, now)) {
+      for (const AttemptId& attempt : observation.results_to_come) {
+        jobs.insert(JobId(JobIdOf(attempt)));
+      }
+    }
+  }
+  return jobs;
 }
 
 Monotonic LastContact(const Observations& observations, const DeviceId& device) {

@@ -161,6 +161,9 @@ struct DeviceObservation {
   // Until then the device gets no new work, because its next report may end the very job that
   // waits.
   bool caught_up = true;
+  // Ended attempts whose results the device announced in its hello and has not returned yet. A
+  // queued job with such an attempt is not placed again.
+  std::set<AttemptId> results_to_come;
   std::optional<Instant> last_seen;
   v1::Heartbeat heartbeat;  // latest
 };
@@ -184,6 +187,8 @@ struct Observations {
 bool IsReachable(const Observations& observations, const DeviceId& device, Monotonic now);
 // DeviceObservation::caught_up; false for a device that never connected to this process.
 bool IsCaughtUp(const Observations& observations, const DeviceId& device);
+// Jobs whose results reachable devices are about to return.
+std::set<JobId> JobsWithResultsToCome(const Observations& observations, Monotonic now);
 // When the coordinator last heard of the device, or the coordinator's start if that is later.
 Monotonic LastContact(const Observations& observations, const DeviceId& device);
 

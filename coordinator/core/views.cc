@@ -73,7 +73,11 @@ namespace {
 
 // Why the job does not go on at this moment, from the observations; empty if only the job's own
 // reason is known.
-std::string WaitingReason(const Observations& observations, const v1::Job& job) {
+std::string WaitingReason(const Observations& observations, const v1::Job& job, Monotonic now) {
+  if (job.state() == v1::JOB_STATE_QUEUED &&
+      JobsWithResultsToCome(observations, now).contains(JobId(job.job_id()))) {
+    return "waits for its result, which a device made before the restore and is about to upload";
+  }
   if (job.state() == v1::JOB_STATE_QUEUED && observations.why_not_now != nullptr) {
     const auto why = observations.why_not_now->find(JobId(job.job_id()));
     return why == observations.why_not_now->end() ? "" : why->second;
@@ -90,7 +94,8 @@ std::string WaitingReason(const Observations& observations, const v1::Job& job) 
 
 void CompleteJob(const State& state, const Observations& observations, const Instant& now,
                  v1::Job& job) {
-  if (const std::string waiting = WaitingReason(observations, job); !waiting.empty()) {
+  if (const std::string waiting = WaitingReason(observations, job, now.monotonic);
+      !waiting.empty()) {
     job.set_reason(waiting);
   }
   job.set_attempts_max(AttemptsMax(job));

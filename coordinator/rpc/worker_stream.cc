@@ -116,7 +116,11 @@ void WorkerStream::Welcome(const runtime::Answer& answer) {
   // second hello.
   last_report_sequence_ = of_this_opening ? hello.last_report_sequence() : kNeverCaughtUp;
   welcome.set_takes_metrics(runtime_.options().metric_sink != nullptr);
-  const bool caught_up = welcome.acknowledged_sequence() >= last_report_sequence_;
+  runtime::Greeting greeting;
+  greeting.caught_up = welcome.acknowledged_sequence() >= last_report_sequence_;
+  for (const std::string& attempt : hello.results_to_return()) {
+    greeting.results_to_come.insert(AttemptId(attempt));
+  }
   {
     absl::MutexLock lock(&mutex_);
     if (finishing_ || finished_) {
@@ -127,7 +131,7 @@ void WorkerStream::Welcome(const runtime::Answer& answer) {
     WriteNextLocked();
   }
   if (slot_ != nullptr) {
-    slot_->SetCaughtUp(stream_number_, caught_up);
+    slot_->Greeted(stream_number_, std::move(greeting));
     StartRead(&incoming_);  // A second hello: the stream is installed already.
     return;
   }
@@ -138,7 +142,7 @@ void WorkerStream::Welcome(const runtime::Answer& answer) {
     return;
   }
   slot_ = runtime_.board().SlotFor(device_);
-  stream_number_ = slot_->Connected(runtime_.Now(), caught_up);
+  stream_number_ = slot_->Connected(runtime_.Now(), std::move(greeting));
   spdlog::info("device {} connected", device_.value());
   StartRead(&incoming_);
 }
@@ -149,14 +153,19 @@ absl::Status WorkerStream::HandleReport() {
   command.incarnation = incarnation_;
   command.report = std::move(*incoming_.mutable_report());
   const bool last = command.report.sequence() >= last_report_sequence_;
+  AttemptId finished(command.report.finished().attempt_id());
   // If the queue is full, the stream ends. The worker reconnects and sends again every report that
   // was not acknowledged.
   return runtime_.Post(std::move(command),
-                       [self = shared_from_this(), last](const runtime::Answer& answer) {
+                       [self = shared_from_this(), last,
+                        finished = std::move(finished)](const runtime::Answer& answer) {
                          if (!answer.status.ok()) {
                            self->FinishWith(answer.status);
-                         } else if (last) {
-                           self->slot_->SetCaughtUp(self->stream_number_, true);
+                           return;
+                         }
+                         self->slot_->ResultCame(self->stream_number_, finished);
+                         if (last) {
+                           self->slot_->CaughtUp(self->stream_number_);
                          }
                        });
 }

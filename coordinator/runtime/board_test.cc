@@ -21,7 +21,9 @@
 namespace wattle::runtime {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 
 const core::Instant kStart{absl::FromUnixSeconds(1'800'000'000), Monotonic(absl::Seconds(100))};
 
@@ -107,6 +109,26 @@ TEST(ObservationBoardTest, AStreamsEndDoesNotUndoItsSuccessorsStart) {
   EXPECT_TRUE(board.Snapshot().devices.at(DeviceId("a")).connected);
   EXPECT_TRUE(slot->Disconnected(newer));
   EXPECT_FALSE(board.Snapshot().devices.at(DeviceId("a")).connected);
+}
+
+TEST(ObservationBoardTest, AResultToComeIsAwaitedUntilItsEndIsReportedOnTheSameStream) {
+  ObservationBoard board(kStart, {});
+  const auto slot = board.SlotFor(DeviceId("a"));
+  const AttemptId first("j1.1");
+  const AttemptId second("j2.1");
+  const auto awaited = [&board] {
+    return board.Snapshot().devices.at(DeviceId("a")).results_to_come;
+  };
+  const uint64_t older = slot->Connected(kStart, {.results_to_come = {first}});
+  const uint64_t newer = slot->Connected(kStart);
+  EXPECT_THAT(awaited(), IsEmpty());
+  slot->Greeted(older, {.results_to_come = {first}});
+  EXPECT_THAT(awaited(), IsEmpty());
+  slot->Greeted(newer, {.results_to_come = {first, second}});
+  slot->ResultCame(older, first);
+  EXPECT_THAT(awaited(), ElementsAre(first, second));
+  slot->ResultCame(newer, first);
+  EXPECT_THAT(awaited(), ElementsAre(second));
 }
 
 TEST(ObservationBoardTest, ManyStreamsAndAReaderAtOnce) {

@@ -50,19 +50,36 @@ RunCurve::Points ObservationBoard::Slot::CurveOf(const AttemptId& attempt) const
   return attempt.value() == charted_attempt_ ? curve_.ToProto() : RunCurve::Points();
 }
 
-uint64_t ObservationBoard::Slot::Connected(const core::Instant& now, bool caught_up) {
+uint64_t ObservationBoard::Slot::Connected(const core::Instant& now, Greeting greeting) {
   absl::MutexLock lock(&mutex_);
   observation_.connected = true;
-  observation_.caught_up = caught_up;
+  observation_.caught_up = greeting.caught_up;
+  observation_.results_to_come = std::move(greeting.results_to_come);
   observation_.last_seen = now;
   ++version_;
   return ++stream_;
 }
 
-void ObservationBoard::Slot::SetCaughtUp(uint64_t stream, bool caught_up) {
+void ObservationBoard::Slot::Greeted(uint64_t stream, Greeting greeting) {
   absl::MutexLock lock(&mutex_);
-  if (stream == stream_ && observation_.caught_up != caught_up) {
-    observation_.caught_up = caught_up;
+  if (stream == stream_) {
+    observation_.caught_up = greeting.caught_up;
+    observation_.results_to_come = std::move(greeting.results_to_come);
+    ++version_;
+  }
+}
+
+void ObservationBoard::Slot::CaughtUp(uint64_t stream) {
+  absl::MutexLock lock(&mutex_);
+  if (stream == stream_ && !observation_.caught_up) {
+    observation_.caught_up = true;
+    ++version_;
+  }
+}
+
+void ObservationBoard::Slot::ResultCame(uint64_t stream, const AttemptId& attempt) {
+  absl::MutexLock lock(&mutex_);
+  if (stream == stream_ && observation_.results_to_come.erase(attempt) > 0) {
     ++version_;
   }
 }

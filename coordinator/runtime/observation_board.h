@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,12 @@
 
 namespace wattle::runtime {
 
+// What a hello tells; see core::DeviceObservation.
+struct Greeting {
+  bool caught_up = true;
+  std::set<AttemptId> results_to_come;
+};
+
 class ObservationBoard {
  public:
   class Slot {
@@ -36,10 +43,14 @@ class ObservationBoard {
     // overwrites.
     void Take(v1::Heartbeat& heartbeat, const core::Instant& now);
     // Begins a stream and returns its number. The device is connected until this very stream ends.
-    // caught_up: see core::DeviceObservation.
-    uint64_t Connected(const core::Instant& now, bool caught_up = true);
-    // Sets caught_up for the stream with this number. Has no effect once a newer stream has begun.
-    void SetCaughtUp(uint64_t stream, bool caught_up);
+    uint64_t Connected(const core::Instant& now, Greeting greeting = {});
+    // The next three are of the stream with this number, and have no effect once a newer stream has
+    // begun. A further hello:
+    void Greeted(uint64_t stream, Greeting greeting);
+    // The device's last report of before its hello was taken.
+    void CaughtUp(uint64_t stream);
+    // The device has reported the attempt's end.
+    void ResultCame(uint64_t stream, const AttemptId& attempt);
     // Ends the stream with this number. False: a newer stream has begun, and the device is still
     // connected.
     bool Disconnected(uint64_t stream);

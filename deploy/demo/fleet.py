@@ -11,6 +11,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -92,6 +93,12 @@ class Process:
 
     def log(self):
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+
+def leave_no_fleet_behind():
+    """From now on SIGTERM, and SIGHUP of a terminal that closes, end this program as Ctrl-C does: by way of what stops its fleet."""
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, lambda number, _: sys.exit(128 + number))
 
 
 class Fleet:

@@ -26,7 +26,7 @@ import tempfile
 import time
 
 import fleet as fleets
-from fleet import BIN, ROOT, Fleet, FleetError, metric, receipt_of
+from fleet import BIN, ROOT, Fleet, FleetError, leave_no_fleet_behind, metric, receipt_of
 
 HERE = pathlib.Path(__file__).resolve().parent
 BOARDS = {"xavier-nx": "jetson-xavier-nx", "orin-nano": "jetson-orin-nano", "pi-5": "raspberry-pi-5"}
@@ -470,9 +470,7 @@ def main():
         parser.error(f"--model {options.model}: no config.json there; give a Hugging Face GPT-2 directory")
     if options.check_options:
         return 0
-    # A terminal that closes sends SIGHUP. Either signal ends the demo as Ctrl-C does: nothing of the fleet stays behind.
-    for ending in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, lambda number, _: sys.exit(128 + number))
+    leave_no_fleet_behind()
     demo = Demo(options)
     kept = False
     try:

@@ -57,6 +57,7 @@ TEST_F(AgentCoreTest, ARestoredCoordinatorGetsAResultThatIsStillHere) {
   core_->OnConnected(Now());
   WelcomeOf("farm", 1);
   EXPECT_THAT(Facts(), ElementsAre());
+  EXPECT_THAT(LastHello().results_to_return(), ElementsAre("j1.1"));
   WelcomeOf("farm", 1);
   ASSERT_EQ(ports_.uploads.size(), 2U);
   EXPECT_THAT(ports_.uploads[1], HasSubstr("results/j1.1"));
@@ -81,6 +82,8 @@ TEST_F(AgentCoreTest, ARestoredCoordinatorGetsAResultThatIsStillHere) {
   EXPECT_THAT(Facts(), ElementsAre("accepted", "started", "finished", "finished"));
   EXPECT_EQ(Last("finished").finished().attempt_id(), "j1.1");
   EXPECT_EQ(Last("finished").finished().fencing_token(), 7);
+  core_->OnConnected(Now());
+  EXPECT_THAT(LastHello().results_to_return(), ElementsAre());
 }
 
 // The files went with the card, or gave way: the end is told without them.

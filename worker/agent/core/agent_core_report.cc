@@ -359,6 +359,7 @@ void AgentCore::SendHello() {
     attempt.set_power_mode(record.assignment().power_mode());
     attempt.set_checkpoint_step(record.newest_checkpoint_step());
   }
+  *hello.mutable_results_to_return() = ended_.results_to_return();
   ports_.Send(message);
 }
 
