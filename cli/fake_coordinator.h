@@ -56,7 +56,11 @@ class FakeCoordinator {
   FakeCoordinator();
   ~FakeCoordinator();
   [[nodiscard]] std::string address() const;
-  FakeState& state() { return state_; }
+  // The lock orders what gRPC's threads wrote before what a test reads when its command has ended.
+  FakeState& state() {
+    const absl::MutexLock lock(&state_.mutex);
+    return state_;
+  }
 
  private:
   struct Services;

@@ -74,8 +74,8 @@ struct Fleet {
     hello.mutable_device()->set_memory_bytes(int64_t{8} << 30);
     hello.mutable_device()->set_engine_version("test");
     hello.mutable_device()->set_cache_quota_bytes(int64_t{1} << 34);
-    observations.devices[DeviceId("device-1")] = {
-        .connected = true, .last_seen = Now(), .heartbeat = {}};
+    observations.devices[DeviceId("device-1")].connected = true;
+    observations.devices[DeviceId("device-1")].last_seen = Now();
     Do(state, observations, WorkerHello{hello});
   }
 };
