@@ -184,8 +184,8 @@ class SlowPost {
 
 TEST_F(HttpServerTest, SlowPostsDoNotHoldUpHealthAndMetrics) {
   server_->Serve(api_);
-  // The HTTP library fills a table at its first request, under a guard that ThreadSanitizer does not
-  // see; requests that come together would be reported as a race.
+  // The HTTP library fills a table at its first request, under a guard that ThreadSanitizer does
+  // not see; requests that come together would be reported as a race.
   EXPECT_EQ(Get("/healthz"), "ok\n");
   std::vector<std::unique_ptr<SlowPost>> posts;
   for (int i = 0; i < 16; ++i) {
