@@ -1,0 +1,176 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// BF16 factors in AVX-512 with its BF16 instructions. A packed panel is cut into blocks of 32 terms,
+// 1 KiB each: of a left panel [16 rows][16 pairs of terms], of a right one [16 pairs][16 columns].
+// Both are tiles of AMX. A pair is two neighbouring terms, the first in the lower half.
+#ifndef WATTLE_WORKER_ENGINE_KERNELS_ISA_BF16_AVX512_H_
+#define WATTLE_WORKER_ENGINE_KERNELS_ISA_BF16_AVX512_H_
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+#include "worker/engine/kernels/isa/rounded_kernels.h"
+
+namespace wattle::kernels {
+namespace {
+
+constexpr int64_t kBlockPairs = 16;
+constexpr int64_t kBlockWords = 16 * kBlockPairs;  // of 32 bits, each a pair
+
+// 16 x 16 words of 32 bits.
+inline void Transpose(__m512i rows[16]) {
+  __m512i t[16];
+  for (int i = 0; i < 8; ++i) {
+    t[2 * i] = _mm512_unpacklo_epi32(rows[2 * i], rows[2 * i + 1]);
+    t[2 * i + 1] = _mm512_unpackhi_epi32(rows[2 * i], rows[2 * i + 1]);
+  }
+  // rows[4 i + j]: in lane L of 128 bits column 4 L + j of rows 4 i to 4 i + 3.
+  for (int i = 0; i < 4; ++i) {
+    rows[4 * i] = _mm512_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
+    rows[4 * i + 1] = _mm512_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
+    rows[4 * i + 2] = _mm512_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
+    rows[4 * i + 3] = _mm512_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
+  }
+  for (int j = 0; j < 4; ++j) {
+    t[j] = _mm512_shuffle_i32x4(rows[j], rows[4 + j], 0x88);
+    t[4 + j] = _mm512_shuffle_i32x4(rows[8 + j], rows[12 + j], 0x88);
+    t[8 + j] = _mm512_shuffle_i32x4(rows[j], rows[4 + j], 0xDD);
+    t[12 + j] = _mm512_shuffle_i32x4(rows[8 + j], rows[12 + j], 0xDD);
+  }
+  for (int j = 0; j < 4; ++j) {
+    rows[j] = _mm512_shuffle_i32x4(t[j], t[4 + j], 0x88);
+    rows[8 + j] = _mm512_shuffle_i32x4(t[j], t[4 + j], 0xDD);
+    rows[4 + j] = _mm512_shuffle_i32x4(t[8 + j], t[12 + j], 0x88);
+    rows[12 + j] = _mm512_shuffle_i32x4(t[8 + j], t[12 + j], 0xDD);
+  }
+}
+
+inline __mmask16 FirstLanes(int64_t count) {
+  return static_cast<__mmask16>(count >= 16 ? 0xFFFFU : count <= 0 ? 0U : (1U << count) - 1U);
+}
+
+inline __m512i RoundPairs(__m512 low, __m512 high) {
+  return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
+}
+
+// 32 terms from `first` on, terms side by side in memory → [lane][pair].
+inline void LoadLanes(const RoundedPanel& panel, int64_t first, __m512i block[16]) {
+  const int64_t left = panel.terms - first;
+  const __mmask16 low = FirstLanes(left);
+  const __mmask16 high = FirstLanes(left - 16);
+  for (int64_t lane = 0; lane < 16; ++lane) {
+    const float* from = panel.values + lane * panel.lane_stride + first;
+    block[lane] = lane >= panel.lanes ? _mm512_setzero_si512()
+                                      : RoundPairs(_mm512_maskz_loadu_ps(low, from),
+                                                   _mm512_maskz_loadu_ps(high, from + 16));
+  }
+}
+
+// The same for lanes side by side in memory → [pair][lane].
+inline void LoadPairs(const RoundedPanel& panel, int64_t first, __m512i block[16]) {
+  const __m512i interleave =
+      _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
+                       21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  const __mmask16 lanes = FirstLanes(panel.lanes);
+  for (int64_t pair = 0; pair < kBlockPairs; ++pair) {
+    const int64_t term = first + 2 * pair;
+    const float* from = panel.values + term * panel.term_stride;
+    const __m512 low =
+        _mm512_maskz_loadu_ps(term < panel.terms ? lanes : static_cast<__mmask16>(0), from);
+    const __m512 high =
+        _mm512_maskz_loadu_ps(term + 1 < panel.terms ? lanes : static_cast<__mmask16>(0),
+                              from + panel.term_stride);
+    block[pair] = _mm512_permutexvar_epi16(interleave, RoundPairs(low, high));
+  }
+}
+
+template <bool kPairsFirst>
+inline void PackBf16(const RoundedPanel& panel) {
+  auto* out = static_cast<int32_t*>(panel.packed);
+  for (int64_t first = 0; first < panel.terms; first += kRoundedTermMultiple) {
+    __m512i block[16];
+    const bool pairs_first = panel.lane_stride == 1;
+    if (pairs_first) {
+      LoadPairs(panel, first, block);
+    } else {
+      LoadLanes(panel, first, block);
+    }
+    if (pairs_first != kPairsFirst) {
+      Transpose(block);
+    }
+    for (const __m512i& line : block) {
+      _mm512_store_si512(out, line);
+      out += kBlockPairs;
+    }
+  }
+}
+
+inline void PackBf16Left(const RoundedPanel& panel) {
+  PackBf16<false>(panel);
+}
+inline void PackBf16Right(const RoundedPanel& panel) {
+  PackBf16<true>(panel);
+}
+
+// kRows rows of a left panel times kPanels panels of columns, from `column` on.
+template <int kRows, int kPanels>
+inline void DotRows(const RoundedStrip& strip, int64_t row, int64_t column) {
+  const auto* left = static_cast<const int32_t*>(strip.left) + row / 16 * 8 * strip.terms;
+  const auto* right = static_cast<const int32_t*>(strip.right) + column / 16 * 8 * strip.terms;
+  __m512 sums[kRows][kPanels];
+  for (int i = 0; i < kRows; ++i) {
+    for (int panel = 0; panel < kPanels; ++panel) {
+      sums[i][panel] = _mm512_setzero_ps();
+    }
+  }
+  for (int64_t block = 0; block < strip.terms / kRoundedTermMultiple; ++block) {
+    const int32_t* left_block = left + block * kBlockWords + row % 16 * kBlockPairs;
+    const int32_t* right_block = right + block * kBlockWords;
+    for (int64_t pair = 0; pair < kBlockPairs; ++pair) {
+      __m512bh columns[kPanels];
+      for (int panel = 0; panel < kPanels; ++panel) {
+        columns[panel] = reinterpret_cast<__m512bh>(
+            _mm512_load_si512(right_block + panel * 8 * strip.terms + pair * 16));
+      }
+      for (int i = 0; i < kRows; ++i) {
+        const auto both =
+            reinterpret_cast<__m512bh>(_mm512_set1_epi32(left_block[i * kBlockPairs + pair]));
+        for (int panel = 0; panel < kPanels; ++panel) {
+          sums[i][panel] = _mm512_dpbf16_ps(sums[i][panel], both, columns[panel]);
+        }
+      }
+    }
+  }
+  for (int i = 0; i < kRows && row + i < strip.rows; ++i) {
+    for (int panel = 0; panel < kPanels; ++panel) {
+      const int64_t first = column + panel * 16;
+      const __mmask16 mask = FirstLanes(strip.columns - first);
+      __m512 sum = sums[i][panel];
+      if (strip.initial != nullptr) {
+        sum = _mm512_add_ps(
+            sum, _mm512_maskz_loadu_ps(
+                     mask, strip.initial + (row + i) * strip.initial_stride + first));
+      }
+      _mm512_mask_storeu_ps(strip.out + (row + i) * strip.out_stride + first, mask, sum);
+    }
+  }
+}
+
+[[maybe_unused]] inline void Bf16Dots(const RoundedStrip& strip) {
+  constexpr int kRows = 8;
+  for (int64_t row = 0; row < strip.rows; row += kRows) {
+    for (int64_t column = 0; column < strip.columns; column += 32) {
+      if (strip.columns - column > 16) {
+        DotRows<kRows, 2>(strip, row, column);
+      } else {
+        DotRows<kRows, 1>(strip, row, column);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace wattle::kernels
+
+#endif  // WATTLE_WORKER_ENGINE_KERNELS_ISA_BF16_AVX512_H_

@@ -1,0 +1,16 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Products of rounded factors for x86 processors with AVX2: rounded, and multiplied in FP32.
+#include "worker/engine/kernels/isa/lanes_avx2.h"
+// Over those lanes:
+#include "worker/engine/kernels/isa/rounded_inl.h"
+
+namespace wattle::kernels {
+
+const RoundedKernels& Avx2RoundedKernels() {
+  static constexpr RoundedKernels kTable = {
+      .name = "avx2", .bf16 = kBf16AsFloat, .fp16 = kFp16AsFloat};
+  return kTable;
+}
+
+}  // namespace wattle::kernels

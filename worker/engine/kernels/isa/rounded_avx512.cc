@@ -1,0 +1,16 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Products of rounded factors for x86 processors with AVX-512: rounded, and multiplied in FP32.
+#include "worker/engine/kernels/isa/lanes_avx512.h"
+// Over those lanes:
+#include "worker/engine/kernels/isa/rounded_inl.h"
+
+namespace wattle::kernels {
+
+const RoundedKernels& Avx512RoundedKernels() {
+  static constexpr RoundedKernels kTable = {
+      .name = "avx512", .bf16 = kBf16AsFloat, .fp16 = kFp16AsFloat};
+  return kTable;
+}
+
+}  // namespace wattle::kernels

@@ -1,0 +1,68 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The functions behind products of rounded factors (rounded_matmul.h), a table for each instruction
+// set that has a way of its own. Included by files that are compiled with the flags of one
+// instruction set, so nothing but <cstdint> may be included here and no function may be defined.
+#ifndef WATTLE_WORKER_ENGINE_KERNELS_ISA_ROUNDED_KERNELS_H_
+#define WATTLE_WORKER_ENGINE_KERNELS_ISA_ROUNDED_KERNELS_H_
+
+#include <cstdint>
+
+namespace wattle::kernels {
+
+// Products whose factors are rounded to 16 bits and whose sums are FP32 (rounded_matmul.h). A panel
+// is sixteen rows of the left factor or sixteen columns of the right one: its lanes.
+inline constexpr int64_t kRoundedLanes = 16;
+inline constexpr int64_t kRoundedTermMultiple = 32;
+
+// One panel to pack: lane i has the terms values[i * lane_stride + t * term_stride], and one of the
+// strides is 1. Lanes from `lanes` to 16, and terms from `terms` to the next multiple of 32, become
+// zero.
+struct RoundedPanel {
+  const float* values = nullptr;
+  int64_t lane_stride = 0;
+  int64_t term_stride = 0;
+  int64_t lanes = 0;
+  int64_t terms = 0;
+  void* packed = nullptr;  // aligned to 64; element_bytes * 16 * terms rounded up to 32
+};
+
+// out[i, j] = initial + Σ_t left[i, t] right[t, j] for some rows i and columns j.
+struct RoundedStrip {
+  const void* left = nullptr;   // packed panels, one behind the other
+  const void* right = nullptr;  // the same of the columns
+  int64_t rows = 0;
+  int64_t columns = 0;
+  int64_t terms = 0;               // a multiple of 32
+  const float* initial = nullptr;  // element [i, j] at i * initial_stride + j; null: zero
+  int64_t initial_stride = 0;      // 0: every row is the same
+  float* out = nullptr;            // [rows, out_stride]; may be `initial`
+  int64_t out_stride = 0;
+};
+
+// The functions for one type of factors.
+struct RoundedFunctions {
+  int64_t element_bytes;  // of a packed number
+  void (*pack_left)(const RoundedPanel& panel);
+  void (*pack_right)(const RoundedPanel& panel);
+  void (*multiply)(const RoundedStrip& strip);
+};
+
+struct RoundedKernels {
+  const char* name;
+  RoundedFunctions bf16;
+  RoundedFunctions fp16;
+};
+
+// The tables, each defined in the file of its name. Only those of the target architecture are
+// built.
+const RoundedKernels& PortableRoundedKernels();
+const RoundedKernels& Avx2RoundedKernels();
+const RoundedKernels& Avx512RoundedKernels();
+const RoundedKernels& Avx512Bf16RoundedKernels();
+const RoundedKernels& AmxRoundedKernels();
+const RoundedKernels& NeonRoundedKernels();
+
+}  // namespace wattle::kernels
+
+#endif  // WATTLE_WORKER_ENGINE_KERNELS_ISA_ROUNDED_KERNELS_H_

@@ -1,0 +1,16 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Products of rounded factors for ARM processors: rounded, and multiplied in FP32.
+#include "worker/engine/kernels/isa/lanes_neon.h"
+// Over those lanes:
+#include "worker/engine/kernels/isa/rounded_inl.h"
+
+namespace wattle::kernels {
+
+const RoundedKernels& NeonRoundedKernels() {
+  static constexpr RoundedKernels kTable = {
+      .name = "neon", .bf16 = kBf16AsFloat, .fp16 = kFp16AsFloat};
+  return kTable;
+}
+
+}  // namespace wattle::kernels

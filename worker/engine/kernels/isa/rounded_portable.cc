@@ -1,0 +1,16 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Products of rounded factors in plain C++: the reference of every other table.
+#include "worker/engine/kernels/isa/lanes_portable.h"
+// Over those lanes:
+#include "worker/engine/kernels/isa/rounded_inl.h"
+
+namespace wattle::kernels {
+
+const RoundedKernels& PortableRoundedKernels() {
+  static constexpr RoundedKernels kTable = {
+      .name = "portable", .bf16 = kBf16AsFloat, .fp16 = kFp16AsFloat};
+  return kTable;
+}
+
+}  // namespace wattle::kernels

@@ -1,0 +1,77 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include <vector>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+#include "worker/engine/kernels/instruction_set.h"
+#include "worker/engine/kernels/rounded_matmul.h"
+
+namespace wattle::kernels {
+namespace {
+
+#if defined(__x86_64__)
+
+// Bits of CPUID's leaf 7 (Intel's manual, volume 2A, table 3-17).
+bool HasAvx512Bf16() {
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax >> 5 & 1U) != 0;
+}
+bool HasAmxBf16() {
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (edx >> 22 & 1U) != 0;
+}
+
+// What the tables of instruction_set.h found of registers, matrix unit and the system's permission
+// holds here too.
+std::vector<const RoundedKernels*> Look() {
+  std::vector<const RoundedKernels*> tables = {&PortableRoundedKernels()};
+  if (FindKernels("avx2") != nullptr) {
+    tables.push_back(&Avx2RoundedKernels());
+  }
+  if (FindKernels("avx512-vnni") == nullptr) {
+    return tables;
+  }
+  tables.push_back(&Avx512RoundedKernels());
+  if (HasAvx512Bf16()) {
+    tables.push_back(&Avx512Bf16RoundedKernels());
+    if (FindKernels("amx") != nullptr && HasAmxBf16()) {
+      tables.push_back(&AmxRoundedKernels());
+    }
+  }
+  return tables;
+}
+
+#elif defined(__aarch64__)
+
+std::vector<const RoundedKernels*> Look() {
+  return {&PortableRoundedKernels(), &NeonRoundedKernels()};
+}
+
+#else
+
+std::vector<const RoundedKernels*> Look() {
+  return {&PortableRoundedKernels()};
+}
+
+#endif
+
+}  // namespace
+
+absl::Span<const RoundedKernels* const> SupportedRoundedKernels() {
+  static const auto* const kTables = new std::vector<const RoundedKernels*>(Look());
+  return *kTables;
+}
+
+const RoundedKernels& BestRoundedKernels() {
+  return *SupportedRoundedKernels().back();
+}
+
+}  // namespace wattle::kernels

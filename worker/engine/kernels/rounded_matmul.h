@@ -1,0 +1,74 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Products of FP32 matrices whose factors are rounded to 16 bits and whose sums are FP32: what
+// training in BF16 or FP16 computes. A factor is rounded to the nearest number, ties to even, on its
+// way into the packed panels that the processor multiplies; nothing else is rounded. BF16 numbers
+// below the smallest normal one count as zero, as the processors' own BF16 units have it.
+//
+// The rounding of factors is the same on every instruction set; the order in which FP32 sums are
+// added is not, so results agree within the rounding of such sums. On one instruction set the
+// result is the same to the last bit for every number of threads.
+#ifndef WATTLE_WORKER_ENGINE_KERNELS_ROUNDED_MATMUL_H_
+#define WATTLE_WORKER_ENGINE_KERNELS_ROUNDED_MATMUL_H_
+
+#include <cstdint>
+
+#include "absl/types/span.h"
+
+#include "worker/engine/kernels/isa/rounded_kernels.h"
+#include "worker/engine/kernels/thread_pool.h"
+
+namespace wattle::kernels {
+
+enum class FactorType : uint8_t { kFloat32, kBf16, kFp16 };
+
+// A matrix in memory: element [i, j] at values[i * row_stride + j * column_stride]. One of the
+// strides is 1, so that a matrix and its transpose are both views.
+struct FloatMatrix {
+  const float* values = nullptr;
+  int64_t row_stride = 0;
+  int64_t column_stride = 0;
+};
+
+// out = initial + left right.
+struct RoundedProduct {
+  FactorType factors = FactorType::kBf16;  // not kFloat32
+  int64_t rows = 0;
+  int64_t terms = 0;
+  int64_t columns = 0;
+  FloatMatrix left;                // [rows, terms]
+  FloatMatrix right;               // [terms, columns]
+  const float* initial = nullptr;  // [rows, initial_stride]; null: zero. May be `out`
+  int64_t initial_stride = 0;      // 0: every row is the same, as a bias is
+  float* out = nullptr;            // [rows, out_stride], columns side by side
+  int64_t out_stride = 0;
+};
+
+// The tables that this processor can run, the portable one first, the best last. Asked for once:
+// the processor is looked at in the first call.
+absl::Span<const RoundedKernels* const> SupportedRoundedKernels();
+
+// The last of SupportedRoundedKernels().
+const RoundedKernels& BestRoundedKernels();
+
+// On the pool's threads. Factors are packed into memory that the calling thread keeps: 1 MiB, and 128
+// KiB for each of the pool's threads; twice that where the processor has no 16-bit products.
+void MultiplyRounded(const RoundedProduct& product, ThreadPool& pool,
+                     const RoundedKernels& kernels = BestRoundedKernels());
+
+// Products of one shape, each `*_stride` numbers behind the one before. Without `initial`.
+struct RoundedBatch {
+  RoundedProduct first;
+  int64_t count = 0;
+  int64_t left_stride = 0;
+  int64_t right_stride = 0;
+  int64_t out_stride = 0;
+};
+
+// Each product on one of the pool's threads, each of which keeps such memory.
+void MultiplyRoundedBatch(const RoundedBatch& batch, ThreadPool& pool,
+                          const RoundedKernels& kernels = BestRoundedKernels());
+
+}  // namespace wattle::kernels
+
+#endif  // WATTLE_WORKER_ENGINE_KERNELS_ROUNDED_MATMUL_H_

@@ -1,0 +1,312 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Products of rounded factors of every instruction set that this processor has: the rounding is
+// exact, and the sums are those of the rounded factors in double precision.
+#include "worker/engine/kernels/rounded_matmul.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <random>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+
+#include "worker/engine/kernels/half.h"
+
+namespace wattle::kernels {
+namespace {
+
+// The two neighbours of a number with 16 bits are compared in double precision: a definition that
+// shares nothing with the kernels' arithmetic on bits.
+float NearestBf16(float value) {
+  if (std::isnan(value)) {
+    return value;
+  }
+  if (std::fabs(value) < std::numeric_limits<float>::min()) {
+    return std::copysign(0.0F, value);
+  }
+  const auto bits = std::bit_cast<uint32_t>(value);
+  const auto below = std::bit_cast<float>(bits & 0xFFFF0000U);
+  const uint32_t above_bits = (bits & 0xFFFF0000U) + 0x10000U;
+  const auto above = std::bit_cast<float>(above_bits);
+  if (std::isinf(value) || below == value) {
+    return value;
+  }
+  // Infinity stands where the next power of two would be.
+  const double next = std::isinf(above) ? std::copysign(0x1p128, value) : double{above};
+  const double to_below = std::fabs(double{value} - double{below});
+  const double to_above = std::fabs(next - double{value});
+  if (to_below != to_above) {
+    return to_below < to_above ? below : above;
+  }
+  return (above_bits >> 16) % 2 == 0 ? above : below;
+}
+
+float Nearest(FactorType factors, float value) {
+  return factors == FactorType::kBf16 ? NearestBf16(value)
+                                      : FloatFromHalf(HalfFromFloat(value));
+}
+
+using Parameter = std::tuple<const RoundedKernels*, FactorType>;
+
+class RoundedMatMulTest : public testing::TestWithParam<Parameter> {
+ protected:
+  [[nodiscard]] const RoundedKernels& kernels() const { return *std::get<0>(GetParam()); }
+  [[nodiscard]] FactorType factors() const { return std::get<1>(GetParam()); }
+};
+
+INSTANTIATE_TEST_SUITE_P(
+    AllTables, RoundedMatMulTest,
+    testing::Combine(testing::ValuesIn(SupportedRoundedKernels().begin(), SupportedRoundedKernels().end()),
+                     testing::Values(FactorType::kBf16, FactorType::kFp16)),
+    [](const testing::TestParamInfo<Parameter>& param) {
+      std::string name =
+          absl::StrCat(std::get<0>(param.param)->name,
+                       std::get<1>(param.param) == FactorType::kBf16 ? "_bf16" : "_fp16");
+      std::replace(name.begin(), name.end(), '-', '_');
+      return name;
+    });
+
+// Ties, both sides of them, the ends of the ranges of BF16 and FP16, and what is no number.
+std::vector<float> DifficultNumbers() {
+  std::vector<float> numbers = {0.0F, -0.0F, 1.0F, 65504.0F, 65519.0F, 65520.0F, 1e30F};
+  for (const uint32_t bits :
+       {0x3F808000U, 0x3F818000U, 0x3F808001U, 0x3F817FFFU, 0x3F801000U, 0x3F803000U, 0x3F801001U,
+        0x7F7FFFFFU, 0x7F7F8000U, 0x7F7F7FFFU, 0x7F800000U, 0x00000001U, 0x007FFFFFU, 0x00800000U,
+        0x00808000U, 0x33000000U, 0x33000001U, 0x33800000U, 0x33C00000U, 0x38800000U, 0x387FFFFFU,
+        0x7FC00000U}) {
+    numbers.push_back(std::bit_cast<float>(bits));
+    numbers.push_back(-std::bit_cast<float>(bits));
+  }
+  std::mt19937 random(20260113);
+  for (int i = 0; i < 2000; ++i) {
+    const auto drawn = static_cast<uint32_t>(random());
+    numbers.push_back(std::bit_cast<float>(drawn));
+  }
+  return numbers;
+}
+
+void ExpectSame(float got, float wanted, float of) {
+  if (std::isnan(wanted)) {
+    EXPECT_TRUE(std::isnan(got)) << "of NaN: " << got;
+    return;
+  }
+  EXPECT_EQ(got, wanted) << "of " << absl::StrCat(absl::Hex(std::bit_cast<uint32_t>(of)));
+}
+
+TEST_P(RoundedMatMulTest, FactorsAreRoundedToTheNearest) {
+  const std::vector<float> numbers = DifficultNumbers();
+  const auto count = static_cast<int64_t>(numbers.size());
+  constexpr int64_t kGap = 3;
+  std::vector<float> spread(numbers.size() * kGap, 9.0F);
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    spread[i * kGap] = numbers[i];
+  }
+  const float one = 1.0F;
+  const FloatMatrix unit{.values = &one, .row_stride = 1, .column_stride = 1};
+  ThreadPool pool(1);
+  std::vector<float> out(numbers.size());
+  // Side by side, and each in a row of its own: the two ways to pack.
+  for (const int64_t stride : {int64_t{1}, kGap}) {
+    const float* values = stride == 1 ? numbers.data() : spread.data();
+    MultiplyRounded({.factors = factors(),
+                     .rows = count,
+                     .terms = 1,
+                     .columns = 1,
+                     .left = {.values = values, .row_stride = stride, .column_stride = 1},
+                     .right = unit,
+                     .out = out.data(),
+                     .out_stride = 1},
+                    pool, kernels());
+    for (size_t i = 0; i < numbers.size(); ++i) {
+      ExpectSame(out[i], Nearest(factors(), numbers[i]), numbers[i]);
+    }
+    std::fill(out.begin(), out.end(), -1.0F);
+    MultiplyRounded({.factors = factors(),
+                     .rows = 1,
+                     .terms = 1,
+                     .columns = count,
+                     .left = unit,
+                     .right = {.values = values, .row_stride = 1, .column_stride = stride},
+                     .out = out.data(),
+                     .out_stride = count},
+                    pool, kernels());
+    for (size_t i = 0; i < numbers.size(); ++i) {
+      ExpectSame(out[i], Nearest(factors(), numbers[i]), numbers[i]);
+    }
+  }
+}
+
+struct Shape {
+  int64_t rows = 0;
+  int64_t terms = 0;
+  int64_t columns = 0;
+};
+
+// Whole panels and blocks, and one more or less than those; the last two have several blocks of
+// terms, and of rows.
+constexpr Shape kShapes[] = {{1, 1, 1},   {16, 32, 32},  {17, 33, 31},  {31, 70, 33},
+                             {5, 64, 48}, {33, 1, 17},   {64, 96, 100}, {7, 2051, 19},
+                             {1039, 40, 18}};
+
+// A matrix of deviates whose rows or columns lie side by side, with a gap behind each.
+struct Stored {
+  Stored(int64_t rows, int64_t columns, bool transposed, uint64_t seed) {
+    const int64_t gap = 5;
+    const int64_t side = transposed ? rows : columns;
+    const int64_t count = transposed ? columns : rows;
+    std::mt19937_64 random(seed);
+    std::normal_distribution<float> deviate(0.0F, 1.0F);
+    values.resize(static_cast<size_t>((side + gap) * count));
+    for (float& value : values) {
+      value = deviate(random);
+    }
+    view = {.values = values.data(),
+            .row_stride = transposed ? 1 : side + gap,
+            .column_stride = transposed ? side + gap : 1};
+  }
+  [[nodiscard]] float At(int64_t row, int64_t column) const {
+    return view.values[row * view.row_stride + column * view.column_stride];
+  }
+
+  std::vector<float> values;
+  FloatMatrix view;
+};
+
+enum class Initial { kZero, kBias, kOut };
+
+// An FP32 sum of n products is within n + 1 roundings of the sum of their sizes.
+void ExpectProduct(const RoundedProduct& product, const Stored& left, const Stored& right,
+                   const std::vector<float>& initial, const std::vector<float>& out) {
+  for (int64_t i = 0; i < product.rows; ++i) {
+    for (int64_t j = 0; j < product.columns; ++j) {
+      double sum = 0.0;
+      double size = 0.0;
+      if (!initial.empty()) {
+        sum = initial[static_cast<size_t>(i * product.initial_stride + j)];
+        size = std::fabs(sum);
+      }
+      for (int64_t t = 0; t < product.terms; ++t) {
+        const double term = double{Nearest(product.factors, left.At(i, t))} *
+                            double{Nearest(product.factors, right.At(t, j))};
+        sum += term;
+        size += std::fabs(term);
+      }
+      const double bound = static_cast<double>(product.terms + 2) * 0x1p-24 * size;
+      ASSERT_NEAR(out[static_cast<size_t>(i * product.out_stride + j)], sum, bound)
+          << "row " << i << ", column " << j;
+    }
+  }
+}
+
+TEST_P(RoundedMatMulTest, SumsAreThoseOfTheRoundedFactorsInEveryFormAndShape) {
+  ThreadPool pool(2);
+  uint64_t seed = 1;
+  for (const Shape& shape : kShapes) {
+    for (int form = 0; form < 4; ++form) {
+      const auto how = static_cast<Initial>(seed % 3);
+      SCOPED_TRACE(absl::StrCat(shape.rows, " x ", shape.terms, " x ", shape.columns, ", form ",
+                                form, ", initial ", seed % 3, ", seed ", seed));
+      const Stored left(shape.rows, shape.terms, form % 2 == 1, seed);
+      const Stored right(shape.terms, shape.columns, form / 2 == 1, seed + 100);
+      const int64_t stride = shape.columns + 3;
+      std::vector<float> out(static_cast<size_t>(shape.rows * stride));
+      for (size_t i = 0; i < out.size(); ++i) {
+        out[i] = static_cast<float>(i % 7);
+      }
+      const std::vector<float> before = out;
+      std::vector<float> initial;
+      RoundedProduct product{.factors = factors(),
+                             .rows = shape.rows,
+                             .terms = shape.terms,
+                             .columns = shape.columns,
+                             .left = left.view,
+                             .right = right.view,
+                             .out = out.data(),
+                             .out_stride = stride};
+      if (how == Initial::kBias) {
+        initial.assign(before.begin(), before.begin() + shape.columns);
+        product.initial = initial.data();
+      } else if (how == Initial::kOut) {
+        initial = before;
+        product.initial = out.data();
+        product.initial_stride = stride;
+      }
+      MultiplyRounded(product, pool, kernels());
+      ExpectProduct(product, left, right, initial, out);
+      for (int64_t i = 0; i < shape.rows; ++i) {
+        for (int64_t j = shape.columns; j < stride; ++j) {
+          const auto behind = static_cast<size_t>(i * stride + j);
+          ASSERT_EQ(out[behind], before[behind]) << "behind row " << i;
+        }
+      }
+      ++seed;
+    }
+  }
+}
+
+TEST_P(RoundedMatMulTest, ThreadsChangeNoBit) {
+  const Shape shape{.rows = 100, .terms = 1500, .columns = 300};
+  const Stored left(shape.rows, shape.terms, false, 1);
+  const Stored right(shape.terms, shape.columns, true, 2);
+  std::vector<float> outs[2];
+  for (const int threads : {1, 3}) {
+    ThreadPool pool(threads);
+    std::vector<float>& out = outs[threads / 2];
+    out.resize(static_cast<size_t>(shape.rows * shape.columns));
+    MultiplyRounded({.factors = factors(),
+                     .rows = shape.rows,
+                     .terms = shape.terms,
+                     .columns = shape.columns,
+                     .left = left.view,
+                     .right = right.view,
+                     .out = out.data(),
+                     .out_stride = shape.columns},
+                    pool, kernels());
+  }
+  EXPECT_EQ(outs[0], outs[1]);
+}
+
+TEST_P(RoundedMatMulTest, ABatchIsItsProductsOneByOne) {
+  const Shape shape{.rows = 35, .terms = 40, .columns = 37};
+  constexpr int64_t kCount = 5;
+  // Matrices one below the other are those of a batch.
+  const Stored left(kCount * shape.rows, shape.terms, false, 3);
+  const Stored right(kCount * shape.terms, shape.columns, false, 4);
+  const int64_t left_stride = shape.rows * left.view.row_stride;
+  const int64_t right_stride = shape.terms * right.view.row_stride;
+  const int64_t out_stride = shape.rows * shape.columns;
+  std::vector<float> out(static_cast<size_t>(kCount * out_stride));
+  RoundedProduct product{.factors = factors(),
+                         .rows = shape.rows,
+                         .terms = shape.terms,
+                         .columns = shape.columns,
+                         .left = left.view,
+                         .right = right.view,
+                         .out = out.data(),
+                         .out_stride = shape.columns};
+  ThreadPool pool(2);
+  MultiplyRoundedBatch({.first = product,
+                        .count = kCount,
+                        .left_stride = left_stride,
+                        .right_stride = right_stride,
+                        .out_stride = out_stride},
+                       pool, kernels());
+  for (int64_t i = 0; i < kCount; ++i) {
+    std::vector<float> one(static_cast<size_t>(out_stride));
+    product.out = one.data();
+    MultiplyRounded(product, pool, kernels());
+    const auto first = out.begin() + i * out_stride;
+    EXPECT_EQ(one, std::vector<float>(first, first + out_stride)) << "product " << i;
+    product.left.values += left_stride;
+    product.right.values += right_stride;
+  }
+}
+
+}  // namespace
+}  // namespace wattle::kernels
