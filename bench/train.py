@@ -5,12 +5,15 @@
 Each engine trains the same shape (GPT-2 Small, DistilGPT2; batch 4 x 256, FP32, AdamW, clipping, dropout) in a process of its own.
 The processes alternate; a round is one of each, in turn first. A round's figure is the median of its steps after the warm-up ones;
 the ratio printed is the median of the rounds' ratios, with its range. Peak memory is VmHWM of the whole process, from start to
-written checkpoint for ours. Then fine-tuning on SQuAD beside the transformers script (bench/train_squad.py). The figures of
+written checkpoint for ours. With a newer PyTorch (--best-python) the same in BF16 follows: our products of rounded factors beside
+autocast, and the share that each reaches of that PyTorch's best BF16 product, which is measured in each round. Then fine-tuning on SQuAD beside the transformers script (bench/train_squad.py). The figures of
 ./dev bench memory are taken at the end. Writes build/bench/train.json.
 
   --rounds N  --steps N  --warm-up N  --threads N  --dropout P  --shapes gpt2,distilgpt2 (none: no shape)
   --squad-steps N      measured steps of a SQuAD run; 0 leaves SQuAD out
   --no-estimator       leave out the figures of ./dev bench memory
+  --best-python PATH   the Python that has a newer PyTorch, the peer in BF16; "" leaves BF16 out (default build/venv-torch's)
+  --no-fp32            leave out the comparison in FP32
   --peer-python PATH   the Python that has PyTorch (default /usr/bin/python3, Debian's: the libtorch that ours is linked with)
 """
 
@@ -38,10 +41,16 @@ def config_of(layers, dropout):
             "attn_pdrop": dropout, "embd_pdrop": dropout, "resid_pdrop": dropout}
 
 
-def run_ours(work, options):
+def flops_per_token(layers):
+    """Of training: six for each weight that is multiplied (the head once, no positions), and causal attention."""
+    width, vocabulary = 768, 50257
+    return 6 * (layers * 12 * width * width + vocabulary * width) + 6 * LENGTH * width * layers
+
+
+def run_ours(work, options, precision="fp32"):
     """A whole job in a fresh process; returns the seconds of its measured steps and its peak memory."""
     spec = {"finetune": {"steps": options.warm_up + options.steps, "batchSize": BATCH, "sequenceLength": LENGTH,
-                         "learningRate": 1e-5, "weightDecay": 0.01, "clipNorm": 1.0}}
+                         "learningRate": 1e-5, "weightDecay": 0.01, "clipNorm": 1.0, "precision": f"PRECISION_{precision.upper()}"}}
     with tempfile.TemporaryDirectory(dir=work) as directory:
         frames = run_task(directory, work / "model", work / "text.txt", spec, options.threads)
     steps = [frame["step"]["compute_seconds"] for frame in frames if frame.get("step", {}).get("phase") == "train"]
@@ -50,10 +59,9 @@ def run_ours(work, options):
             "version": result["engine_version"]}
 
 
-def run_peer(layers, options):
-    done = subprocess.run(
-        [options.peer_python, ROOT / "bench/train_peer.py", str(layers), str(options.steps), str(options.warm_up),
-         str(options.threads), str(options.dropout)], capture_output=True, text=True, env=environment(), check=False)
+def run_peer(python, *arguments):
+    done = subprocess.run([python, ROOT / "bench/train_peer.py", *map(str, arguments)], capture_output=True, text=True, env=environment(),
+                          check=False)
     if done.returncode != 0:
         sys.exit(f"the peer failed: {(done.stderr.strip() or 'no output').splitlines()[-1]}")
     return json.loads(done.stdout)
@@ -72,7 +80,8 @@ def bench_shape(name, options, figures):
         (work / "text.txt").write_text(TEXT)
         speed_ratios, memory_ratios, ours, peers = [], [], [], []
         for number in range(options.rounds):
-            runs = {"ours": lambda: run_ours(work, options), "peer": lambda: run_peer(layers, options)}
+            runs = {"ours": lambda: run_ours(work, options),
+                    "peer": lambda: run_peer(options.peer_python, layers, options.steps, options.warm_up, options.threads, options.dropout)}
             order = ["ours", "peer"] if number % 2 == 0 else ["peer", "ours"]
             done = {which: runs[which]() for which in order}
             speed = {which: tokens / statistics.median(done[which]["step_seconds"]) for which in order}
@@ -92,6 +101,40 @@ def bench_shape(name, options, figures):
                     "unit": "x", "peer": peer, "range": [round(min(memory_ratios), 3), round(max(memory_ratios), 3)]})
 
 
+def bench_bf16(name, options, figures):
+    layers, python = LAYERS[name], options.best_python
+    tokens = BATCH * LENGTH
+    ratios, shares, peer_shares, ours, peers = [], [], [], [], []
+    with tempfile.TemporaryDirectory(prefix="wattle-bench-") as directory:
+        work = pathlib.Path(directory)
+        make_model(work / "model", config_of(layers, options.dropout))
+        (work / "text.txt").write_text(TEXT)
+        for number in range(options.rounds):
+            runs = {"ours": lambda: run_ours(work, options, "bf16"),
+                    "peer": lambda: run_peer(python, layers, options.steps, options.warm_up, options.threads, options.dropout, "bf16"),
+                    "gemm": lambda: run_peer(python, "gemm", options.threads)}
+            order = ["ours", "gemm", "peer"] if number % 2 == 0 else ["peer", "gemm", "ours"]
+            done = {which: runs[which]() for which in order}
+            speed = {which: tokens / statistics.median(done[which]["step_seconds"]) for which in ("ours", "peer")}
+            bound = done["gemm"]["flops"] / flops_per_token(layers)
+            ours.append(speed["ours"])
+            peers.append(speed["peer"])
+            ratios.append(speed["ours"] / speed["peer"])
+            shares.append(100 * speed["ours"] / bound)
+            peer_shares.append(100 * speed["peer"] / bound)
+            print(f"  {name} BF16 round {number + 1}: ours {speed['ours']:.0f} tokens/s, {done['ours']['peak_mib']:.0f} MiB; PyTorch "
+                  f"{done['peer']['version']} {speed['peer']:.0f} tokens/s, {done['peer']['peak_mib']:.0f} MiB; products alone {bound:.0f}",
+                  flush=True)
+    print(f"{name} BF16: {statistics.median(ours):.0f} tokens/s, {summary(ratios)} x PyTorch, {summary(shares)} % of the bound")
+    peer = f"PyTorch {done['peer']['version']} BF16 autocast, {statistics.median(peers):.1f} tokens/s, {done['peer']['peak_mib']:.0f} MiB"
+    figures.append({"key": f"{name}.bf16.tokens_per_s", "value": round(statistics.median(ours), 1), "unit": "tokens/s", "peer": peer})
+    figures.append({"key": f"{name}.bf16.peak_mib", "value": round(done["ours"]["peak_mib"], 1), "unit": "MiB", "peer": peer})
+    figures.append({"key": f"{name}.speedup_vs_torch_best", "value": round(statistics.median(ratios), 3), "unit": "x", "peer": peer,
+                    "range": [round(min(ratios), 3), round(max(ratios), 3)]})
+    figures.append({"key": f"{name}.best_bound_percent", "value": round(statistics.median(shares), 1), "unit": "%",
+                    "peer": f"{peer}, {statistics.median(peer_shares):.1f} %", "range": [round(min(shares), 1), round(max(shares), 1)]})
+
+
 def machine():
     model = re.search(r"model name\s*:\s*(.+)", pathlib.Path("/proc/cpuinfo").read_text())
     return f"{model.group(1) if model else 'unknown processor'}, {os.cpu_count()} cores"
@@ -107,15 +150,20 @@ def main():
     parser.add_argument("--shapes", default="gpt2,distilgpt2")
     parser.add_argument("--squad-steps", type=int, default=6)
     parser.add_argument("--peer-python", default="/usr/bin/python3")
+    parser.add_argument("--best-python", default=str(ROOT / "build/venv-torch/bin/python"))
+    parser.add_argument("--no-fp32", dest="fp32", action="store_false")
     parser.add_argument("--no-estimator", dest="estimator", action="store_false")
     options = parser.parse_args()
     shapes = [] if options.shapes == "none" else options.shapes.split(",")
     if not set(shapes) <= set(LAYERS) or options.rounds < 1 or options.steps < 1 or options.warm_up < 0 or options.squad_steps < 0:
         parser.error(f"--shapes: wants some of {', '.join(LAYERS)}, or none; rounds and steps at least 1")
-    print(f"{machine()}, {options.threads} threads, FP32, batch {BATCH} x {LENGTH}, dropout {options.dropout}")
+    print(f"{machine()}, {options.threads} threads, batch {BATCH} x {LENGTH}, dropout {options.dropout}")
     figures = []
     for name in shapes:
-        bench_shape(name, options, figures)
+        if options.fp32:
+            bench_shape(name, options, figures)
+        if options.best_python:
+            bench_bf16(name, options, figures)
     if options.squad_steps > 0:
         train_squad.bench(config_of(LAYERS["gpt2"], options.dropout), options, figures)
     if options.estimator:

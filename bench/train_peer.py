@@ -3,7 +3,9 @@
 """Full fine-tuning of a GPT-2 shape with plain PyTorch: the peer of ./dev bench train. One process, one JSON line of figures.
 
 A lean module rather than transformers' (which is slower): fused projections, one additive mask, cross-entropy on all positions,
-AdamW with the foreach implementation, clipping, dropout. train_peer.py LAYERS STEPS WARM_UP THREADS DROPOUT
+AdamW with the foreach implementation (fused, where PyTorch has it for processors), clipping, dropout.
+train_peer.py LAYERS STEPS WARM_UP THREADS DROPOUT [fp32|bf16]     bf16: under autocast
+train_peer.py gemm THREADS                                         FLOP/s of its best BF16 product of cubes
 """
 
 import json
@@ -65,19 +67,44 @@ def peak_mib():
     return int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path("/proc/self/status").read_text()).group(1)) / 1024
 
 
+def gemm_flops(threads):
+    """The best of several products of each size: what products alone could reach."""
+    torch.set_num_threads(threads)
+    best = 0.0
+    for size in (1024, 2048, 4096):
+        left, right = (torch.randn(size, size).bfloat16() for _ in range(2))
+        for _ in range(8):
+            start = time.perf_counter()
+            left @ right
+            best = max(best, 2 * size**3 / (time.perf_counter() - start))
+    return best
+
+
+def adamw(model):
+    try:
+        return torch.optim.AdamW(model.parameters(), lr=1e-5, weight_decay=0.01, fused=True)
+    except (RuntimeError, TypeError):
+        return torch.optim.AdamW(model.parameters(), lr=1e-5, weight_decay=0.01, foreach=True)
+
+
 def main():
+    if sys.argv[1] == "gemm":
+        print(json.dumps({"flops": gemm_flops(int(sys.argv[2])), "version": torch.__version__}))
+        return
     layers, steps, warm_up, threads = (int(value) for value in sys.argv[1:5])
     dropout = float(sys.argv[5])
+    bf16 = sys.argv[6:] == ["bf16"]
     torch.set_num_threads(threads)
     torch.manual_seed(1)
     libraries_mib = peak_mib()
     model = Decoder(layers, dropout).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, weight_decay=0.01, foreach=True)
+    optimizer = adamw(model)
     seconds = []
     for _ in range(warm_up + steps):
         tokens = torch.randint(0, 256, (BATCH, LENGTH))
         start = time.perf_counter()
-        loss = model(tokens)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+            loss = model(tokens)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
