@@ -17,7 +17,7 @@ namespace {
 namespace pb = google::protobuf;
 
 // Job fields, then policy fields. Remove a name when its field is added.
-constexpr std::array<absl::string_view, 21> kComingFields = {"adapter",
+constexpr std::array<absl::string_view, 18> kComingFields = {"adapter",
                                                              "allow_power_off",
                                                              "allowed_power_modes",
                                                              "anti_affinity",
@@ -28,11 +28,8 @@ constexpr std::array<absl::string_view, 21> kComingFields = {"adapter",
                                                              "harvest",
                                                              "matrix",
                                                              "method",
-                                                             "mezo",
-                                                             "optimizer",
                                                              "power_mode",
                                                              "power_modes",
-                                                             "precision",
                                                              "profile",
                                                              "qlora",
                                                              "sweep",

@@ -105,13 +105,13 @@ INSTANTIATE_TEST_SUITE_P(
                 "job.yaml:2: objectiv: unknown field; did you mean \"objective\"?"},
         BadFile{"TypingErrorInASection", "finetune:\n  modle: base\n", kInvalid,
                 "job.yaml:2: modle: unknown field; did you mean \"model\"?"},
-        BadFile{"TypingErrorOfAComingField", "\n\n\n\n\n\nprecison: bf16\n", kInvalid,
-                "job.yaml:7: precison: unknown field; did you mean \"precision\"? (not supported "
+        BadFile{"TypingErrorOfAComingField", "\n\n\n\n\n\nswep: 3\n", kInvalid,
+                "job.yaml:7: swep: unknown field; did you mean \"sweep\"? (not supported "
                 "in this version)"},
         BadFile{"ComingField", "name: a\nsweep: 3\n", kUnsupported,
                 "job.yaml:2: sweep: not supported in this version; remove the line"},
-        BadFile{"ComingFieldInASection", "finetune:\n  mezo: {samples: 8}\n", kUnsupported,
-                "job.yaml:2: mezo: not supported in this version; remove the line"},
+        BadFile{"ComingFieldInASection", "finetune:\n  qlora: {rank: 8}\n", kUnsupported,
+                "job.yaml:2: qlora: not supported in this version; remove the line"},
         BadFile{"ComingKind", "profile: {}\n", kUnsupported,
                 "job.yaml:1: profile: not supported in this version; remove the line"},
         BadFile{"UnknownQuantization", "quantize: {model: m, quantization: int3}\n", kInvalid,
@@ -265,8 +265,8 @@ TEST(JobFileTest, EveryExampleIsValid) {
 }
 
 TEST(FieldNamesTest, ComingFieldsAreFoundAndNoneIsAlreadyThere) {
-  for (const char* name : {"matrix", "sweep", "profile", "energy_budget_wh", "precision", "qlora",
-                           "mezo", "optimizer", "upload", "power_modes"}) {
+  for (const char* name : {"matrix", "sweep", "profile", "energy_budget_wh", "qlora", "upload",
+                           "power_modes"}) {
     EXPECT_TRUE(IsComingField(name)) << name;
   }
   EXPECT_FALSE(IsComingField("model"));
