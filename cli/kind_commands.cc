@@ -144,6 +144,8 @@ void AddKindCommands(CLI::App* app, CommandSlot* slot) {
            "With adapters: int8, int4 or nf4 for the weights beside them (QLoRA)");
   AddField(leaf, finetune, "finetune.last_layers", "N",
            "Train the last N layers alone, instead of every weight");
+  AddField(leaf, finetune, "finetune.precision", "PRECISION",
+           "fp32 (default) or bf16: the factors of matrix products are rounded to BF16");
   AddField(leaf, finetune, "finetune.packing", "BOOL",
            "true: examples stand one behind the other, without padding");
   AddField(leaf, finetune, "finetune.early_stop_evaluations", "N",

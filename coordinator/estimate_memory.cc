@@ -42,6 +42,7 @@ models::MemoryWorkload WorkloadOf(const v1::JobSpec& spec, int64_t max_positions
       workload.sequence_tokens = std::min<int64_t>(
           OrUnknown(finetune.sequence_length(), declared, max_positions), max_positions);
       workload.activation_checkpointing = finetune.activation_checkpointing();
+      workload.rounded_factors = finetune.precision() > v1::PRECISION_FP32;
       workload.trained_layers = finetune.last_layers();
       if (finetune.has_lora()) {
         workload.adapter_rank = AdapterRankOf(finetune.lora());

@@ -72,6 +72,11 @@ int64_t PackedOperandBytes(const DecoderConfig& config, int64_t rows) {
          kFloatBytes;
 }
 
+// What products of rounded factors pack into (worker/engine/kernels/rounded_matmul.h) on four
+// threads: for each a block of 1024 x 512 numbers and strips of 128 x 512, held in 32 bits where
+// the processor has no 16-bit products, in whole huge pages.
+constexpr int64_t kRoundedFactorsBytes = 17LL << 20;
+
 // The largest tensor of the files that the tensor is made of, in FP32.
 int64_t LargestPartBytes(const ModelTensor& tensor) {
   int64_t largest = 0;
@@ -276,6 +281,7 @@ absl::Status EstimateFinetune(const Sized& sized, MemoryEstimate& estimate) {
       estimate.weights_bytes -= trained;
     }
   }
+  estimate.pass_bytes += workload.rounded_factors ? kRoundedFactorsBytes : 0;
   estimate.weights_bytes += trained;
   estimate.gradients_bytes = trained;
   estimate.optimizer_bytes = 2 * trained;

@@ -46,6 +46,7 @@ struct MemoryWorkload {
   std::vector<std::string> adapter_targets = {};  // models/adapters.h; empty: every linear layer
   double adapter_dropout = 0.0;
   bool activation_checkpointing = false;  // of kFinetune: a block keeps its input alone
+  bool rounded_factors = false;           // of kFinetune: products in BF16
   // kFinetune: more than 0: the last layers alone are trained, with the final norm and an untied
   // head.
   int64_t trained_layers = 0;

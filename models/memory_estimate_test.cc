@@ -108,6 +108,17 @@ TEST(MemoryEstimateTest, CheckpointingKeepsOneBlockAndTheInputsOfTheOthers) {
   EXPECT_EQ(all->total_bytes() - all->pass_bytes, one->total_bytes() - one->pass_bytes);
 }
 
+TEST(MemoryEstimateTest, RoundedFactorsTakeWhatTheyArePackedInto) {
+  MemoryWorkload workload = {.task = MemoryTask::kFinetune, .batch = 2, .sequence_tokens = 256};
+  const auto exact = EstimateMemory(Gpt2Small(), workload);
+  workload.rounded_factors = true;
+  const auto rounded = EstimateMemory(Gpt2Small(), workload);
+  ASSERT_THAT(exact, IsOk());
+  ASSERT_THAT(rounded, IsOk());
+  EXPECT_EQ(rounded->pass_bytes - exact->pass_bytes, 17 << 20);
+  EXPECT_EQ(rounded->total_bytes() - rounded->pass_bytes, exact->total_bytes() - exact->pass_bytes);
+}
+
 TEST(MemoryEstimateTest, TheLastLayersAloneHaveGradientsMomentsAndActivations) {
   MemoryWorkload workload = {.task = MemoryTask::kFinetune, .batch = 2, .sequence_tokens = 256};
   const auto all = EstimateMemory(Gpt2Small(), workload);

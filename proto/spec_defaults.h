@@ -20,6 +20,18 @@ inline int AdapterRankOf(const v1::LoraSpec& lora) {
   return lora.rank() > 0 ? lora.rank() : 8;
 }
 
+// A precision of training as signatures name it.
+inline const char* PrecisionName(v1::Precision precision) {
+  switch (precision) {
+    case v1::PRECISION_BF16:
+      return "bf16";
+    case v1::PRECISION_FP16:
+      return "fp16";
+    default:
+      return "fp32";
+  }
+}
+
 }  // namespace wattle
 
 #endif  // WATTLE_PROTO_SPEC_DEFAULTS_H_

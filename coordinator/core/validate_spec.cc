@@ -132,7 +132,7 @@ absl::Status CheckTrainingForm(const v1::FinetuneSpec& finetune) {
     return absl::UnimplementedError(
         absl::StrCat("finetune.", field, ": not supported in this version; leave the field out"));
   };
-  if (finetune.precision() > v1::PRECISION_FP32) {
+  if (finetune.precision() > v1::PRECISION_BF16) {
     return refuse("precision");
   }
   if (finetune.optimizer() > v1::OPTIMIZER_ADAMW) {

@@ -147,6 +147,7 @@ absl::Status SetFinetuneMethod(const v1::FinetuneSpec& spec, absl::Span<const In
   work->signature.set_activation_checkpointing(spec.activation_checkpointing());
   work->signature.set_trained_layers(spec.last_layers());
   work->signature.set_packing(spec.packing());
+  work->signature.set_precision(PrecisionName(spec.precision()));
   if (!spec.has_lora()) {
     return SetQuantization(spec, {}, work);  // Of quantization-aware training; else FP32.
   }

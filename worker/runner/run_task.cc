@@ -19,6 +19,7 @@
 #include "base/status_macros.h"
 #include "models/decoder_config.h"
 #include "proto/quantization_recipe.h"
+#include "proto/spec_defaults.h"
 #include "worker/runner/task_settings.h"
 
 namespace wattle::runner {
@@ -220,6 +221,7 @@ class JobRunner {
     work.mutable_signature()->set_activation_checkpointing(settings.activation_checkpointing);
     work.mutable_signature()->set_trained_layers(static_cast<int32_t>(settings.last_layers));
     work.mutable_signature()->set_packing(settings.packing);
+    work.mutable_signature()->set_precision(PrecisionName(task_.spec().finetune().precision()));
     if (!settings.lora.has_value() && settings.model.recipe.has_value()) {
       work.mutable_signature()->set_quantization(RecipeIdentity(*settings.model.recipe));
     }

@@ -67,6 +67,19 @@ absl::StatusOr<engine::LearningRateShape> ShapeOf(v1::LearningRateSchedule sched
   }
 }
 
+absl::StatusOr<kernels::FactorType> FactorsOf(v1::Precision precision) {
+  switch (precision) {
+    case v1::PRECISION_UNSPECIFIED:
+    case v1::PRECISION_FP32:
+      return kernels::FactorType::kFloat32;
+    case v1::PRECISION_BF16:
+      return kernels::FactorType::kBf16;
+    default:
+      return absl::FailedPreconditionError(absl::StrCat("precision: ", static_cast<int>(precision),
+                                                        " is not supported in this version"));
+  }
+}
+
 formats::LossOn LossOnOf(v1::LossOn loss_on) {
   return loss_on == v1::LOSS_ON_ALL ? formats::LossOn::kAll : formats::LossOn::kAnswer;
 }
@@ -120,6 +133,7 @@ absl::StatusOr<JobSettings> FinetuneOf(const v1::RunnerTask& task) {
       OrDefault<int64_t>(spec.checkpoint_every_steps(), kCheckpointEveryStepsDefault);
   settings.threads = task.threads();
   settings.activation_checkpointing = spec.activation_checkpointing();
+  WATTLE_ASSIGN_OR_RETURN(settings.precision, FactorsOf(spec.precision()));
   settings.last_layers = spec.last_layers();
   settings.packing = spec.packing();
   settings.early_stop_evaluations = spec.early_stop_evaluations();

@@ -6,6 +6,7 @@
 #include <ATen/ATen.h>
 
 #include "base/check.h"
+#include "worker/engine/models/products.h"
 
 namespace wattle::engine {
 namespace {
@@ -83,12 +84,15 @@ at::Tensor MaskedScores(const models::LayerDescription& layer, const at::Tensor&
   }
   at::Tensor scores;
   if (layer.attention_softcap > 0.0) {
-    scores = at::bmm(grouped, key.transpose(1, 2)).view({query.size(0), tokens, seen});
+    scores = BatchProduct(grouped, key.transpose(1, 2)).view({query.size(0), tokens, seen});
     CapInPlace(layer.attention_softcap, scores);
     return sees_all ? scores : scores.add_(mask);
   }
   if (sees_all) {
-    scores = at::bmm(grouped, key.transpose(1, 2));
+    scores = BatchProduct(grouped, key.transpose(1, 2));
+  } else if (FactorsOfThread() != kernels::FactorType::kFloat32) {
+    scores = BatchProduct(grouped, key.transpose(1, 2));
+    scores.view({query.size(0), tokens, seen}).add_(mask);
   } else {
     scores = at::baddbmm(mask.repeat({layer.heads / layer.kv_heads, 1}).unsqueeze(0), grouped,
                          key.transpose(1, 2));
@@ -158,7 +162,7 @@ void GroupForward(const BlockContext& context, const PlacedGroup& group, const a
     DropCausalInPlace(context.dropout, context.layer, context.config.attention_dropout,
                       group.first_probability, probabilities);
   }
-  const at::Tensor heads = at::bmm(Grouped(layer, probabilities), value);
+  const at::Tensor heads = BatchProduct(Grouped(layer, probabilities), value);
   if (!out.defined()) {
     out = at::empty({qkv.size(0), layer.attention_width()}, qkv.options());
   }
@@ -186,9 +190,9 @@ void GroupBackward(const BlockContext& context, const PlacedGroup& group,
   }
   // The heads that share keys and values have their gradients summed by the products.
   const at::Tensor grad_value =
-      at::bmm(Grouped(layer, dropped).transpose(1, 2), Grouped(layer, grad_heads));
+      BatchProduct(Grouped(layer, dropped).transpose(1, 2), Grouped(layer, grad_heads));
   at::Tensor grad_probabilities =
-      at::bmm(Grouped(layer, grad_heads), saved.value.transpose(1, 2))
+      BatchProduct(Grouped(layer, grad_heads), saved.value.transpose(1, 2))
           .view({shape.sequences * layer.heads, shape.tokens, shape.tokens});
   DropCausalInPlace(context.dropout, context.layer, rate, group.first_probability,
                     grad_probabilities);
@@ -198,17 +202,17 @@ void GroupBackward(const BlockContext& context, const PlacedGroup& group,
       at::_softmax_backward_data(grad_probabilities, saved.probabilities, -1, at::kFloat);
   if (layer.attention_softcap > 0.0) {
     // d(cap tanh(s / cap)) / ds = 1 - tanh²; the scores are computed again rather than kept.
-    const at::Tensor tangent = at::bmm(Grouped(layer, saved.query), saved.key.transpose(1, 2))
+    const at::Tensor tangent = BatchProduct(Grouped(layer, saved.query), saved.key.transpose(1, 2))
                                    .view(grad_scores.sizes())
                                    .div_(layer.attention_softcap)
                                    .tanh_();
     grad_scores.sub_(grad_scores * tangent.square_());
   }
-  at::Tensor grad_query = at::bmm(Grouped(layer, grad_scores), saved.key)
+  at::Tensor grad_query = BatchProduct(Grouped(layer, grad_scores), saved.key)
                               .mul_(layer.query_scale())
                               .view(saved.query.sizes());
   at::Tensor grad_key =
-      at::bmm(Grouped(layer, grad_scores).transpose(1, 2), Grouped(layer, saved.query));
+      BatchProduct(Grouped(layer, grad_scores).transpose(1, 2), Grouped(layer, saved.query));
   if (context.rotary != nullptr) {
     Rotate(*context.rotary, shape.first_position, Turn::kBack, grad_query);
     Rotate(*context.rotary, shape.first_position, Turn::kBack, grad_key);

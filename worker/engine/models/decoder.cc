@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "worker/engine/models/block.h"
+#include "worker/engine/models/products.h"
 #include "worker/engine/models/sinusoidal_positions.h"
 
 namespace wattle::engine {
@@ -184,7 +185,7 @@ HeadGradient HeadLossAndGradients(const Decoder& decoder, const TokenBatch& batc
       gradients.head_bias.add_(grad_logits.sum(0));
     }
     if (gradients.head.value.defined()) {
-      gradients.head.value.addmm_(grad_logits.t(), hidden);
+      AddProduct(grad_logits.t(), hidden, gradients.head.value);
     }
     const at::Tensor grad_rows =
         NormBackward(decoder.config.norm, decoder.weights.final_norm, norm, rows_x,

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "worker/engine/kernels/matmul.h"
+#include "worker/engine/models/products.h"
 #include "worker/engine/threads.h"
 
 namespace wattle::engine {
@@ -68,7 +69,7 @@ at::Tensor DequantizedProduct(const MatrixWeights& matrix, const at::Tensor& x,
                               const at::Tensor& bias) {
   at::Tensor out = at::empty({x.size(0), matrix.matrix.rows}, x.options());
   ForEachDequantizedPiece(matrix, x.device(), [&](int64_t first, const at::Tensor& weights) {
-    out.narrow(1, first, weights.size(0)).copy_(at::mm(x, weights.t()));
+    out.narrow(1, first, weights.size(0)).copy_(Product(x, weights.t()));
   });
   return bias.defined() ? out.add_(bias) : out;
 }
@@ -176,12 +177,12 @@ at::Tensor Dequantize(const MatrixWeights& matrix, at::Device device) {
 at::Tensor MatrixProductPlain(const MatrixWeights& matrix, const at::Tensor& x,
                               const at::Tensor& bias) {
   const at::Tensor weight = Dequantize(matrix, x.device());
-  return bias.defined() ? at::addmm(bias, x, weight.t()) : at::mm(x, weight.t());
+  return Product(x, weight.t(), bias);
 }
 
 at::Tensor MatrixProduct(const MatrixWeights& matrix, const at::Tensor& x, const at::Tensor& bias) {
   if (matrix.is_float()) {
-    if (x.size(0) != 1) {
+    if (x.size(0) != 1 || FactorsOfThread() != kernels::FactorType::kFloat32) {
       return MatrixProductPlain(matrix, x, bias);
     }
     const at::Tensor row = x.view({-1});
@@ -205,11 +206,11 @@ at::Tensor MatrixProduct(const MatrixWeights& matrix, const at::Tensor& x, const
 
 at::Tensor TransposedProduct(const MatrixWeights& matrix, const at::Tensor& x) {
   if (matrix.is_float()) {
-    return at::mm(x, matrix.value);
+    return Product(x, matrix.value);
   }
   at::Tensor out = at::zeros({x.size(0), matrix.matrix.columns}, x.options());
   ForEachDequantizedPiece(matrix, x.device(), [&](int64_t first, const at::Tensor& weights) {
-    out.addmm_(x.narrow(1, first, weights.size(0)), weights);
+    AddProduct(x.narrow(1, first, weights.size(0)), weights, out);
   });
   return out;
 }
@@ -228,7 +229,7 @@ at::Tensor LinearBackward(const LinearWeights& linear, const at::Tensor& x,
                           const at::Tensor& grad_out, LinearWeights& gradients,
                           const DropoutState& dropout) {
   if (gradients.matrix.value.defined()) {
-    gradients.matrix.value.addmm_(grad_out.t(), x);
+    AddProduct(grad_out.t(), x, gradients.matrix.value);
   }
   if (gradients.bias.defined()) {
     gradients.bias.add_(grad_out.sum(0));

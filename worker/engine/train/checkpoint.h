@@ -25,11 +25,11 @@ namespace wattle::engine {
 
 inline constexpr int kCheckpointsKept = 2;
 
-// What a checkpoint is of. A resume needs the same job; another build or number of threads goes on
-// "numerically".
+// What a checkpoint is of. A resume needs the same job; another build, instruction set or number
+// of threads goes on "numerically".
 struct CheckpointIdentity {
   std::string job;    // settings and data as one line
-  std::string build;  // EngineVersion() and threads
+  std::string build;  // EngineVersion(), threads and the kernels that the processor runs
 };
 
 // free_space_reserve_bytes: of the disk, left free. Errors: kResourceExhausted where the checkpoint

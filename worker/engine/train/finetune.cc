@@ -13,6 +13,7 @@
 #include "formats/byte_pair_encoding.h"
 #include "proto/quantization_recipe.h"
 #include "worker/engine/evaluate/evaluate.h"
+#include "worker/engine/kernels/instruction_set.h"
 #include "worker/engine/load_for_job.h"
 #include "worker/engine/torch_border.h"
 #include "worker/engine/train/best_weights.h"
@@ -85,15 +86,19 @@ CheckpointIdentity IdentityOf(const FinetuneSettings& settings, const Trainer& t
           ? absl::StrFormat(", early stop after %d of every %d", settings.early_stop_evaluations,
                             settings.evaluate_every_steps)
           : "";
+  const std::string precision =
+      settings.precision == kernels::FactorType::kBf16 ? ", precision bf16" : "";
   return {.job = absl::StrFormat(
               "steps %d, batch %d x %d, seed %d, data %016x, rate %.17g, warm-up %d, shape %d, "
-              "beta %.17g %.17g, epsilon %.17g, decay %.17g, clip %.17g%s%s%s%s%s",
+              "beta %.17g %.17g, epsilon %.17g, decay %.17g, clip %.17g%s%s%s%s%s%s",
               trainer.total_steps(), settings.batch_size, settings.accumulation_steps,
               settings.seed, data_fingerprint, settings.learning_rate, settings.warmup_steps,
               static_cast<int>(settings.learning_rate_shape), adamw.beta1, adamw.beta2,
               adamw.epsilon, adamw.weight_decay, adamw.clip_norm, adapters, rounded, last_layers,
-              settings.packing ? ", packed" : "", early_stop),
-          .build = absl::StrCat(EngineVersion(), ", threads ", settings.threads)};
+              settings.packing ? ", packed" : "", early_stop, precision),
+          .build = absl::StrCat(EngineVersion(), ", threads ", settings.threads, ", kernels ",
+                                kernels::BestKernels().name, ", products ",
+                                kernels::BestRoundedKernels().name)};
 }
 
 // The job while it runs.
@@ -201,7 +206,7 @@ class FinetuneRun {
     if (restored.step > 0) {
       sink_.OnLog(absl::StrCat(
           "resumed from the checkpoint of step ", restored.step,
-          restored.same_build ? "" : "; numerically continued: another build or thread count"));
+          restored.same_build ? "" : "; numerically continued: another build, processor or thread count"));
     }
     return absl::OkStatus();
   }

@@ -1,7 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The finetune job: fine-tuning of every weight, of the last layers or of adapters in FP32 with
-// AdamW, checkpoints, exact resume. No libtorch in this header. Read next: trainer.h (one step),
+// The finetune job: fine-tuning of every weight, of the last layers or of adapters with AdamW, checkpoints, exact resume. No libtorch in this header. Read next: trainer.h (one step),
 // checkpoint.h (what is kept).
 #ifndef WATTLE_WORKER_ENGINE_TRAIN_FINETUNE_H_
 #define WATTLE_WORKER_ENGINE_TRAIN_FINETUNE_H_
@@ -12,6 +11,7 @@
 
 #include "absl/status/statusor.h"
 
+#include "worker/engine/kernels/rounded_matmul.h"
 #include "worker/engine/model_job.h"
 #include "worker/engine/progress.h"
 #include "worker/engine/train/adamw_settings.h"
@@ -41,6 +41,9 @@ struct FinetuneSettings {
   LearningRateShape learning_rate_shape = LearningRateShape::kLinear;
   AdamWSettings adamw;
   std::optional<LoraSettings> lora;       // trains adapters beside weights in any form
+  // What the factors of the products of training are rounded to; weights, gradients, moments and
+  // held-out losses are FP32 whatever it is (models/products.h).
+  kernels::FactorType precision = kernels::FactorType::kFloat32;
   int64_t last_layers = 0;                // 0: all; otherwise models::TrainedWithLastLayers
   bool packing = false;                   // micro-batches are BatchForm::kPacked
   bool activation_checkpointing = false;  // a block keeps its input alone (models/decoder.h)

@@ -12,6 +12,7 @@
 #include "models/tensor_plan.h"
 #include "worker/engine/models/decoder.h"
 #include "worker/engine/models/flops.h"
+#include "worker/engine/models/products.h"
 #include "worker/engine/models/token_batch.h"
 
 namespace wattle::engine {
@@ -109,6 +110,7 @@ absl::StatusOr<StepReport> Trainer::Step() {
   StepReport report{.phase = Phase::kTrain, .step = step, .steps_total = total_steps_};
   gradients_.zero_();
   const Decoder& decoder = state_.ForPasses();
+  const FactorScope factors(settings_.precision);
   double loss_sum = 0.0;
   const double scale = 1.0 / static_cast<double>(std::max<int64_t>(1, predicted));
   const absl::Span<const size_t> all(drawn);

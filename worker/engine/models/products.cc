@@ -1,0 +1,127 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/engine/models/products.h"
+
+#include <ATen/ATen.h>
+
+#include "base/check.h"
+#include "worker/engine/threads.h"
+
+namespace wattle::engine {
+namespace {
+
+using kernels::FactorType;
+
+thread_local FactorType factors_of_thread = FactorType::kFloat32;
+
+at::ScalarType TypeOf(FactorType factors) {
+  return factors == FactorType::kBf16 ? at::kBFloat16 : at::kHalf;
+}
+
+// The last two dimensions of x. What has a size of 1 has no stride to keep.
+kernels::FloatMatrix MatrixOf(const at::Tensor& x) {
+  return {.values = x.data_ptr<float>(),
+          .row_stride = x.size(-2) == 1 ? 1 : x.stride(-2),
+          .column_stride = x.size(-1) == 1 ? 1 : x.stride(-1)};
+}
+
+// x itself, or a copy whose columns lie side by side.
+at::Tensor WithRowsOrColumnsTogether(const at::Tensor& x) {
+  const kernels::FloatMatrix matrix = MatrixOf(x);
+  return matrix.row_stride == 1 || matrix.column_stride == 1 ? x : x.contiguous();
+}
+
+kernels::RoundedProduct Describe(FactorType factors, const at::Tensor& left,
+                                 const at::Tensor& right, const at::Tensor& out) {
+  return {.factors = factors,
+          .rows = left.size(-2),
+          .terms = left.size(-1),
+          .columns = right.size(-1),
+          .left = MatrixOf(left),
+          .right = MatrixOf(right),
+          .out = out.data_ptr<float>(),
+          .out_stride = out.stride(-2)};
+}
+
+// On a device: the type of the factors is that of the result.
+at::Tensor Rounded(FactorType factors, const at::Tensor& x) {
+  return x.to(TypeOf(factors));
+}
+
+}  // namespace
+
+FactorType FactorsOfThread() {
+  return factors_of_thread;
+}
+
+FactorScope::FactorScope(FactorType factors) : outer_(factors_of_thread) {
+  factors_of_thread = factors;
+}
+
+FactorScope::~FactorScope() {
+  factors_of_thread = outer_;
+}
+
+at::Tensor Product(const at::Tensor& left, const at::Tensor& right, const at::Tensor& bias) {
+  const FactorType factors = factors_of_thread;
+  if (factors == FactorType::kFloat32) {
+    return bias.defined() ? at::addmm(bias, left, right) : at::mm(left, right);
+  }
+  if (!left.device().is_cpu()) {
+    const at::Tensor out =
+        at::mm(Rounded(factors, left), Rounded(factors, right)).to(at::kFloat);
+    return bias.defined() ? out.add_(bias) : out;
+  }
+  at::Tensor out = at::empty({left.size(0), right.size(1)}, left.options());
+  const at::Tensor own_left = WithRowsOrColumnsTogether(left);
+  const at::Tensor own_right = WithRowsOrColumnsTogether(right);
+  kernels::RoundedProduct product = Describe(factors, own_left, own_right, out);
+  product.initial = bias.defined() ? bias.data_ptr<float>() : nullptr;
+  kernels::MultiplyRounded(product, KernelThreads());
+  return out;
+}
+
+void AddProduct(const at::Tensor& left, const at::Tensor& right, const at::Tensor& out) {
+  const FactorType factors = factors_of_thread;
+  if (factors == FactorType::kFloat32) {
+    out.addmm_(left, right);
+    return;
+  }
+  if (!left.device().is_cpu()) {
+    out.add_(at::mm(Rounded(factors, left), Rounded(factors, right)));
+    return;
+  }
+  WATTLE_CHECK(out.stride(1) == 1 || out.size(1) == 1, "columns of a sum lie side by side");
+  const at::Tensor own_left = WithRowsOrColumnsTogether(left);
+  const at::Tensor own_right = WithRowsOrColumnsTogether(right);
+  kernels::RoundedProduct product = Describe(factors, own_left, own_right, out);
+  product.initial = product.out;
+  product.initial_stride = product.out_stride;
+  kernels::MultiplyRounded(product, KernelThreads());
+}
+
+at::Tensor BatchProduct(const at::Tensor& left, const at::Tensor& right) {
+  const FactorType factors = factors_of_thread;
+  if (factors == FactorType::kFloat32) {
+    return at::bmm(left, right);
+  }
+  if (!left.device().is_cpu()) {
+    return at::bmm(Rounded(factors, left), Rounded(factors, right)).to(at::kFloat);
+  }
+  at::Tensor out = at::empty({left.size(0), left.size(1), right.size(2)}, left.options());
+  const at::Tensor own_left = WithRowsOrColumnsTogether(left);
+  const at::Tensor own_right = WithRowsOrColumnsTogether(right);
+  kernels::MultiplyRoundedBatch({.first = Describe(factors, own_left, own_right, out),
+                                 .count = left.size(0),
+                                 .left_stride = own_left.stride(0),
+                                 .right_stride = own_right.stride(0),
+                                 .out_stride = out.stride(0)},
+                                KernelThreads());
+  return out;
+}
+
+at::Tensor RoundedProductPlain(FactorType factors, const at::Tensor& left,
+                               const at::Tensor& right) {
+  return at::mm(Rounded(factors, left).to(at::kFloat), Rounded(factors, right).to(at::kFloat));
+}
+
+}  // namespace wattle::engine

@@ -1,0 +1,47 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The matrix products of training, and what they do with their factors. FP32 factors are multiplied
+// by libtorch as they are. In a FactorScope the factors are rounded to BF16 or FP16 and the sums
+// stay FP32 (kernels/rounded_matmul.h): on the CPU by our kernels, elsewhere by libtorch with
+// factors of that type, whose results are rounded to it too.
+#ifndef WATTLE_WORKER_ENGINE_MODELS_PRODUCTS_H_
+#define WATTLE_WORKER_ENGINE_MODELS_PRODUCTS_H_
+
+#include <ATen/core/Tensor.h>
+
+#include "worker/engine/kernels/rounded_matmul.h"
+
+namespace wattle::engine {
+
+// What the calling thread's products round their factors to. FP32, outside of every scope: nothing.
+[[nodiscard]] kernels::FactorType FactorsOfThread();
+
+// Says so for the products that this thread makes until the scope ends.
+class FactorScope {
+ public:
+  explicit FactorScope(kernels::FactorType factors);
+  ~FactorScope();
+  FactorScope(const FactorScope&) = delete;
+  FactorScope& operator=(const FactorScope&) = delete;
+
+ private:
+  kernels::FactorType outer_;
+};
+
+// float [rows, terms] times float [terms, columns] (+ bias [columns] where it is defined). Factors
+// may be transposed views.
+at::Tensor Product(const at::Tensor& left, const at::Tensor& right, const at::Tensor& bias = {});
+
+// Adds left right to out: float [rows, columns], whose columns lie side by side.
+void AddProduct(const at::Tensor& left, const at::Tensor& right, const at::Tensor& out);
+
+// float [batch, rows, terms] times float [batch, terms, columns].
+at::Tensor BatchProduct(const at::Tensor& left, const at::Tensor& right);
+
+// The same with factors rounded by libtorch, and FP32 sums: what Product computes on the CPU.
+at::Tensor RoundedProductPlain(kernels::FactorType factors, const at::Tensor& left,
+                               const at::Tensor& right);
+
+}  // namespace wattle::engine
+
+#endif  // WATTLE_WORKER_ENGINE_MODELS_PRODUCTS_H_

@@ -1,0 +1,145 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Products in a scope that rounds factors: against the plain form, and what rounding does to the
+// gradients of a tiny model of each family.
+#include "worker/engine/models/products.h"
+
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include <ATen/ATen.h>
+
+#include "base/status_matchers.h"
+#include "worker/engine/model_job.h"
+#include "worker/engine/models/decoder.h"
+#include "worker/engine/models/test_golden.h"
+
+namespace wattle::engine {
+namespace {
+
+using kernels::FactorType;
+
+// Two FP32 sums of the same products in another order.
+constexpr double kSumTolerance = 1e-5;
+
+class ProductsTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_THAT(SetThreads(1), IsOk());
+    at::manual_seed(20260121);
+  }
+};
+
+at::Tensor Random(at::IntArrayRef sizes) {
+  return at::randn(sizes, at::kFloat);
+}
+
+bool SameBits(const at::Tensor& a, const at::Tensor& b) {
+  return at::equal(a, b);
+}
+
+TEST_F(ProductsTest, OutsideOfAScopeTheyAreLibtorchsToTheLastBit) {
+  const at::Tensor x = Random({9, 20});
+  const at::Tensor w = Random({7, 20});
+  const at::Tensor bias = Random({7});
+  EXPECT_TRUE(SameBits(Product(x, w.t()), at::mm(x, w.t())));
+  EXPECT_TRUE(SameBits(Product(x, w.t(), bias), at::addmm(bias, x, w.t())));
+  at::Tensor sum = Random({9, 7});
+  const at::Tensor wanted = at::addmm(sum, x, w.t());
+  AddProduct(x, w.t(), sum);
+  EXPECT_TRUE(SameBits(sum, wanted));
+  const at::Tensor many = Random({3, 4, 5});
+  EXPECT_TRUE(SameBits(BatchProduct(many, many.transpose(1, 2)),
+                       at::bmm(many, many.transpose(1, 2))));
+}
+
+TEST_F(ProductsTest, InAScopeTheyAreThoseOfTheRoundedFactors) {
+  for (const FactorType factors : {FactorType::kBf16, FactorType::kFp16}) {
+    SCOPED_TRACE(static_cast<int>(factors));
+    const FactorScope scope(factors);
+    const at::Tensor x = Random({33, 70});
+    const at::Tensor w = Random({40, 70});
+    const at::Tensor bias = Random({40});
+    const at::Tensor wanted = RoundedProductPlain(factors, x, w.t());
+    EXPECT_LT(RelativeError(Product(x, w.t()), wanted), kSumTolerance);
+    EXPECT_GT(RelativeError(at::mm(x, w.t()), wanted), 10 * kSumTolerance) << "nothing is rounded";
+    EXPECT_LT(RelativeError(Product(x, w.t(), bias), wanted + bias), kSumTolerance);
+    at::Tensor sum = Random({33, 80}).narrow(1, 11, 40);
+    const at::Tensor all = sum + wanted;
+    AddProduct(x, w.t(), sum);
+    EXPECT_LT(RelativeError(sum, all), kSumTolerance);
+    // A gradient of weights: both factors are read down their columns. Every other column alone is
+    // copied first.
+    const at::Tensor grad = Random({33, 80}).slice(1, 0, 80, 2);
+    EXPECT_LT(RelativeError(Product(grad.t(), x), RoundedProductPlain(factors, grad.t(), x)),
+              kSumTolerance);
+    const at::Tensor many = Random({3, 17, 5});
+    const at::Tensor squares = BatchProduct(many, many.transpose(1, 2));
+    for (int64_t i = 0; i < 3; ++i) {
+      EXPECT_LT(RelativeError(squares[i], RoundedProductPlain(factors, many[i], many[i].t())),
+                kSumTolerance);
+    }
+    const at::Tensor column = Random({6, 1});
+    EXPECT_LT(RelativeError(Product(column, column.t()),
+                            RoundedProductPlain(factors, column, column.t())),
+              kSumTolerance);
+  }
+}
+
+TEST_F(ProductsTest, AScopeEndsAndThatOutsideOfItComesBack) {
+  EXPECT_EQ(FactorsOfThread(), FactorType::kFloat32);
+  {
+    const FactorScope outer(FactorType::kBf16);
+    {
+      const FactorScope inner(FactorType::kFloat32);
+      EXPECT_EQ(FactorsOfThread(), FactorType::kFloat32);
+    }
+    EXPECT_EQ(FactorsOfThread(), FactorType::kBf16);
+  }
+  EXPECT_EQ(FactorsOfThread(), FactorType::kFloat32);
+}
+
+// A factor's error is up to 2^-9 of it. These models were scaled so that attention is peaked and
+// logits spread over several units, which magnifies it; sums of many errors of either sign stay
+// within some of them. FP16 has three bits more.
+constexpr double kBf16Gradient = 0.1;
+constexpr double kFp16Gradient = 0.1 / 8;
+constexpr double kBf16Loss = 0.01;
+
+class FamilyProductsTest : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override { ASSERT_THAT(SetThreads(1), IsOk()); }
+};
+
+TEST_P(FamilyProductsTest, GradientsOfRoundedFactorsAreNearThoseInFloat) {
+  const std::string directory = absl::StrCat("families/", GetParam());
+  const models::ModelDirectory files = GoldenFiles(directory);
+  const auto golden = ReadTensors(directory + "/golden.safetensors");
+  const TokenBatch batch = BatchOf(GoldenExamples(golden));
+  const double scale = 1.0 / static_cast<double>(batch.targets.size());
+  const auto run = [&](FactorType factors, Model& model) {
+    const FactorScope scope(factors);
+    return LossSumAndGradients(model.decoder, batch, DropoutState{}, scale, model.gradient_views) *
+           scale;
+  };
+  Model exact = ReadGoldenModel(directory, files);
+  const double loss = run(FactorType::kFloat32, exact);
+  for (const FactorType factors : {FactorType::kBf16, FactorType::kFp16}) {
+    Model rounded = ReadGoldenModel(directory, files);
+    EXPECT_NEAR(run(factors, rounded), loss, kBf16Loss * loss);
+    for (size_t i = 0; i < exact.parameters.size(); ++i) {
+      const at::Tensor difference = rounded.Gradient(i) - exact.Gradient(i);
+      const double error = (difference.norm() / exact.Gradient(i).norm()).item<double>();
+      EXPECT_LT(error, factors == FactorType::kBf16 ? kBf16Gradient : kFp16Gradient)
+          << exact.parameters[i].tensor.name << ", factors " << static_cast<int>(factors);
+      EXPECT_GT(error, 0.0) << exact.parameters[i].tensor.name << ": nothing was rounded";
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, FamilyProductsTest,
+                         testing::Values("gpt2", "llama3", "mistral", "phi", "gemma", "gemma2",
+                                         "gpt_neox", "stablelm", "qwen2", "kosmos2_text"),
+                         [](const auto& family) { return std::string(family.param); });
+
+}  // namespace
+}  // namespace wattle::engine
