@@ -109,8 +109,8 @@ TEST(WorkTest, FinetuneSignatureTellsTheMethod) {
   v1::JobSpec rounded = full;
   rounded.mutable_finetune()->set_precision(v1::PRECISION_BF16);
   EXPECT_EQ(work_of(rounded).signature.precision(), "bf16");
-  const std::vector<v1::JobSpec> specs = {full, lora,  qlora,  wider,  recomputed, aware,
-                                          last, fewer, packed, rounded};
+  const std::vector<v1::JobSpec> specs = {full,  lora, qlora, wider,  recomputed,
+                                          aware, last, fewer, packed, rounded};
   for (size_t a = 0; a < specs.size(); ++a) {
     for (size_t b = 0; b < specs.size(); ++b) {
       EXPECT_EQ(SameWorkload(work_of(specs[a]).signature, work_of(specs[b]).signature), a == b)

@@ -88,8 +88,8 @@ void PackPanels(const RoundedPanel& of_lanes, PackFunction pack, int64_t element
       panel.values += term * of_lanes.term_stride + lane * of_lanes.lane_stride;
       panel.lanes = std::min(kRoundedLanes, of_lanes.lanes - lane);
       panel.terms = std::min(piece, of_lanes.terms - term);
-      panel.packed = packed + lane / kRoundedLanes * panel_bytes +
-                     term * kRoundedLanes * element_bytes;
+      panel.packed =
+          packed + lane / kRoundedLanes * panel_bytes + term * kRoundedLanes * element_bytes;
       pack(panel);
     }
   }
@@ -151,9 +151,8 @@ void ForEachBlock(const RoundedProduct& product, Body body) {
                "rows or columns of a factor lie side by side");
   WATTLE_CHECK(product.terms > 0, "a product has terms");
   // Blocks of terms are as even as they can be.
-  const int64_t block_terms =
-      RoundUp(CeilDivide(product.terms, CeilDivide(product.terms, kBlockTerms)),
-              kRoundedTermMultiple);
+  const int64_t block_terms = RoundUp(
+      CeilDivide(product.terms, CeilDivide(product.terms, kBlockTerms)), kRoundedTermMultiple);
   for (int64_t term = 0; term < product.terms; term += block_terms) {
     for (int64_t row = 0; row < product.rows; row += kBlockRows) {
       body(Block{.first_row = row,

@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Products of FP32 matrices whose factors are rounded to 16 bits and whose sums are FP32: what
-// training in BF16 or FP16 computes. A factor is rounded to the nearest number, ties to even, on its
-// way into the packed panels that the processor multiplies; nothing else is rounded. BF16 numbers
-// below the smallest normal one count as zero, as the processors' own BF16 units have it.
+// training in BF16 or FP16 computes. A factor is rounded to the nearest number, ties to even, on
+// its way into the packed panels that the processor multiplies; nothing else is rounded. BF16
+// numbers below the smallest normal one count as zero, as the processors' own BF16 units have it.
 //
 // The rounding of factors is the same on every instruction set; the order in which FP32 sums are
 // added is not, so results agree within the rounding of such sums. On one instruction set the
@@ -51,8 +51,8 @@ absl::Span<const RoundedKernels* const> SupportedRoundedKernels();
 // The last of SupportedRoundedKernels().
 const RoundedKernels& BestRoundedKernels();
 
-// On the pool's threads. Factors are packed into memory that the calling thread keeps: 1 MiB, and 128
-// KiB for each of the pool's threads; twice that where the processor has no 16-bit products.
+// On the pool's threads. Factors are packed into memory that the calling thread keeps: 1 MiB, and
+// 128 KiB for each of the pool's threads; twice that where the processor has no 16-bit products.
 void MultiplyRounded(const RoundedProduct& product, ThreadPool& pool,
                      const RoundedKernels& kernels = BestRoundedKernels());
 

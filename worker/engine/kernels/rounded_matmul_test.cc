@@ -48,8 +48,7 @@ float NearestBf16(float value) {
 }
 
 float Nearest(FactorType factors, float value) {
-  return factors == FactorType::kBf16 ? NearestBf16(value)
-                                      : FloatFromHalf(HalfFromFloat(value));
+  return factors == FactorType::kBf16 ? NearestBf16(value) : FloatFromHalf(HalfFromFloat(value));
 }
 
 using Parameter = std::tuple<const RoundedKernels*, FactorType>;
@@ -60,26 +59,26 @@ class RoundedMatMulTest : public testing::TestWithParam<Parameter> {
   [[nodiscard]] FactorType factors() const { return std::get<1>(GetParam()); }
 };
 
-INSTANTIATE_TEST_SUITE_P(
-    AllTables, RoundedMatMulTest,
-    testing::Combine(testing::ValuesIn(SupportedRoundedKernels().begin(), SupportedRoundedKernels().end()),
-                     testing::Values(FactorType::kBf16, FactorType::kFp16)),
-    [](const testing::TestParamInfo<Parameter>& param) {
-      std::string name =
-          absl::StrCat(std::get<0>(param.param)->name,
-                       std::get<1>(param.param) == FactorType::kBf16 ? "_bf16" : "_fp16");
-      std::replace(name.begin(), name.end(), '-', '_');
-      return name;
-    });
+INSTANTIATE_TEST_SUITE_P(AllTables, RoundedMatMulTest,
+                         testing::Combine(testing::ValuesIn(SupportedRoundedKernels().begin(),
+                                                            SupportedRoundedKernels().end()),
+                                          testing::Values(FactorType::kBf16, FactorType::kFp16)),
+                         [](const testing::TestParamInfo<Parameter>& param) {
+                           std::string name = absl::StrCat(
+                               std::get<0>(param.param)->name,
+                               std::get<1>(param.param) == FactorType::kBf16 ? "_bf16" : "_fp16");
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
 
 // Ties, both sides of them, the ends of the ranges of BF16 and FP16, and what is no number.
 std::vector<float> DifficultNumbers() {
   std::vector<float> numbers = {0.0F, -0.0F, 1.0F, 65504.0F, 65519.0F, 65520.0F, 1e30F};
   for (const uint32_t bits :
-       {0x3F808000U, 0x3F818000U, 0x3F808001U, 0x3F817FFFU, 0x3F801000U, 0x3F803000U, 0x3F801001U,
-        0x7F7FFFFFU, 0x7F7F8000U, 0x7F7F7FFFU, 0x7F800000U, 0x00000001U, 0x007FFFFFU, 0x00800000U,
-        0x00808000U, 0x33000000U, 0x33000001U, 0x33800000U, 0x33C00000U, 0x38800000U, 0x387FFFFFU,
-        0x7FC00000U}) {
+       {0x3F808000U, 0x3F818000U, 0x3F808001U, 0x3F817FFFU, 0x3F801000U, 0x3F803000U,
+        0x3F801001U, 0x7F7FFFFFU, 0x7F7F8000U, 0x7F7F7FFFU, 0x7F800000U, 0x00000001U,
+        0x007FFFFFU, 0x00800000U, 0x00808000U, 0x33000000U, 0x33000001U, 0x33800000U,
+        0x33C00000U, 0x38800000U, 0x387FFFFFU, 0x7FC00000U}) {
     numbers.push_back(std::bit_cast<float>(bits));
     numbers.push_back(-std::bit_cast<float>(bits));
   }
@@ -150,9 +149,8 @@ struct Shape {
 
 // Whole panels and blocks, and one more or less than those; the last two have several blocks of
 // terms, and of rows.
-constexpr Shape kShapes[] = {{1, 1, 1},   {16, 32, 32},  {17, 33, 31},  {31, 70, 33},
-                             {5, 64, 48}, {33, 1, 17},   {64, 96, 100}, {7, 2051, 19},
-                             {1039, 40, 18}};
+constexpr Shape kShapes[] = {{1, 1, 1},   {16, 32, 32},  {17, 33, 31},  {31, 70, 33},  {5, 64, 48},
+                             {33, 1, 17}, {64, 96, 100}, {7, 2051, 19}, {1039, 40, 18}};
 
 // A matrix of deviates whose rows or columns lie side by side, with a gap behind each.
 struct Stored {

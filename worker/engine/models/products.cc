@@ -67,8 +67,7 @@ at::Tensor Product(const at::Tensor& left, const at::Tensor& right, const at::Te
     return bias.defined() ? at::addmm(bias, left, right) : at::mm(left, right);
   }
   if (!left.device().is_cpu()) {
-    const at::Tensor out =
-        at::mm(Rounded(factors, left), Rounded(factors, right)).to(at::kFloat);
+    const at::Tensor out = at::mm(Rounded(factors, left), Rounded(factors, right)).to(at::kFloat);
     return bias.defined() ? out.add_(bias) : out;
   }
   at::Tensor out = at::empty({left.size(0), right.size(1)}, left.options());

@@ -48,8 +48,8 @@ TEST_F(ProductsTest, OutsideOfAScopeTheyAreLibtorchsToTheLastBit) {
   AddProduct(x, w.t(), sum);
   EXPECT_TRUE(SameBits(sum, wanted));
   const at::Tensor many = Random({3, 4, 5});
-  EXPECT_TRUE(SameBits(BatchProduct(many, many.transpose(1, 2)),
-                       at::bmm(many, many.transpose(1, 2))));
+  EXPECT_TRUE(
+      SameBits(BatchProduct(many, many.transpose(1, 2)), at::bmm(many, many.transpose(1, 2))));
 }
 
 TEST_F(ProductsTest, InAScopeTheyAreThoseOfTheRoundedFactors) {

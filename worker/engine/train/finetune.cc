@@ -204,9 +204,11 @@ class FinetuneRun {
     }
     resumed_from_ = restored.step;
     if (restored.step > 0) {
-      sink_.OnLog(absl::StrCat(
-          "resumed from the checkpoint of step ", restored.step,
-          restored.same_build ? "" : "; numerically continued: another build, processor or thread count"));
+      sink_.OnLog(
+          absl::StrCat("resumed from the checkpoint of step ", restored.step,
+                       restored.same_build
+                           ? ""
+                           : "; numerically continued: another build, processor or thread count"));
     }
     return absl::OkStatus();
   }

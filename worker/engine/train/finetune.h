@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The finetune job: fine-tuning of every weight, of the last layers or of adapters with AdamW, checkpoints, exact resume. No libtorch in this header. Read next: trainer.h (one step),
+// The finetune job: fine-tuning of every weight, of the last layers or of adapters with AdamW,
+// checkpoints, exact resume. No libtorch in this header. Read next: trainer.h (one step),
 // checkpoint.h (what is kept).
 #ifndef WATTLE_WORKER_ENGINE_TRAIN_FINETUNE_H_
 #define WATTLE_WORKER_ENGINE_TRAIN_FINETUNE_H_
@@ -40,7 +41,7 @@ struct FinetuneSettings {
   int64_t warmup_steps = 0;
   LearningRateShape learning_rate_shape = LearningRateShape::kLinear;
   AdamWSettings adamw;
-  std::optional<LoraSettings> lora;       // trains adapters beside weights in any form
+  std::optional<LoraSettings> lora;  // trains adapters beside weights in any form
   // What the factors of the products of training are rounded to; weights, gradients, moments and
   // held-out losses are FP32 whatever it is (models/products.h).
   kernels::FactorType precision = kernels::FactorType::kFloat32;

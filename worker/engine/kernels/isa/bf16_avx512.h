@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// BF16 factors in AVX-512 with its BF16 instructions. A packed panel is cut into blocks of 32 terms,
-// 1 KiB each: of a left panel [16 rows][16 pairs of terms], of a right one [16 pairs][16 columns].
-// Both are tiles of AMX. A pair is two neighbouring terms, the first in the lower half.
+// BF16 factors in AVX-512 with its BF16 instructions. A packed panel is cut into blocks of 32
+// terms, 1 KiB each: of a left panel [16 rows][16 pairs of terms], of a right one [16 pairs][16
+// columns]. Both are tiles of AMX. A pair is two neighbouring terms, the first in the lower half.
 #ifndef WATTLE_WORKER_ENGINE_KERNELS_ISA_BF16_AVX512_H_
 #define WATTLE_WORKER_ENGINE_KERNELS_ISA_BF16_AVX512_H_
 
@@ -78,9 +78,8 @@ inline void LoadPairs(const RoundedPanel& panel, int64_t first, __m512i block[16
     const float* from = panel.values + term * panel.term_stride;
     const __m512 low =
         _mm512_maskz_loadu_ps(term < panel.terms ? lanes : static_cast<__mmask16>(0), from);
-    const __m512 high =
-        _mm512_maskz_loadu_ps(term + 1 < panel.terms ? lanes : static_cast<__mmask16>(0),
-                              from + panel.term_stride);
+    const __m512 high = _mm512_maskz_loadu_ps(
+        term + 1 < panel.terms ? lanes : static_cast<__mmask16>(0), from + panel.term_stride);
     block[pair] = _mm512_permutexvar_epi16(interleave, RoundPairs(low, high));
   }
 }
@@ -149,8 +148,8 @@ inline void DotRows(const RoundedStrip& strip, int64_t row, int64_t column) {
       __m512 sum = sums[i][panel];
       if (strip.initial != nullptr) {
         sum = _mm512_add_ps(
-            sum, _mm512_maskz_loadu_ps(
-                     mask, strip.initial + (row + i) * strip.initial_stride + first));
+            sum,
+            _mm512_maskz_loadu_ps(mask, strip.initial + (row + i) * strip.initial_stride + first));
       }
       _mm512_mask_storeu_ps(strip.out + (row + i) * strip.out_stride + first, mask, sum);
     }

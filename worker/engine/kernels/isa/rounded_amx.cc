@@ -124,9 +124,8 @@ inline void Bf16Tiles(const RoundedStrip& strip) {
 }  // namespace
 
 const RoundedKernels& AmxRoundedKernels() {
-  static constexpr RoundedKernels kTable = {.name = "amx",
-                                            .bf16 = {2, PackBf16Left, PackBf16Right, Bf16Tiles},
-                                            .fp16 = kFp16AsFloat};
+  static constexpr RoundedKernels kTable = {
+      .name = "amx", .bf16 = {2, PackBf16Left, PackBf16Right, Bf16Tiles}, .fp16 = kFp16AsFloat};
   return kTable;
 }
 

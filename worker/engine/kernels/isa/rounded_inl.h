@@ -89,9 +89,8 @@ inline void MultiplyFloatRows(const RoundedStrip& strip, int64_t row, int64_t fi
       sums[i] = MulAdd(Set(left[t * kRoundedLanes + i]), columns, sums[i]);
     }
   }
-  const int64_t count = strip.columns - first_column < kRoundedLanes
-                            ? strip.columns - first_column
-                            : kRoundedLanes;
+  const int64_t count =
+      strip.columns - first_column < kRoundedLanes ? strip.columns - first_column : kRoundedLanes;
   for (int i = 0; i < kRows && row + i < strip.rows; ++i) {
     float line[kRoundedLanes];
     Store(line, sums[i]);
@@ -116,8 +115,8 @@ inline void MultiplyAsFloat(const RoundedStrip& strip) {
 
 [[maybe_unused]] constexpr RoundedFunctions kBf16AsFloat = {
     4, PackAsFloat<RoundBf16>, PackAsFloat<RoundBf16>, MultiplyAsFloat};
-[[maybe_unused]] constexpr RoundedFunctions kFp16AsFloat = {4, PackAsFloat<RoundFp16>, PackAsFloat<RoundFp16>,
-                                         MultiplyAsFloat};
+[[maybe_unused]] constexpr RoundedFunctions kFp16AsFloat = {
+    4, PackAsFloat<RoundFp16>, PackAsFloat<RoundFp16>, MultiplyAsFloat};
 
 }  // namespace
 }  // namespace wattle::kernels
