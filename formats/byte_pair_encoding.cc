@@ -1,8 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "formats/byte_pair_encoding.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -12,7 +10,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
-#include "absl/strings/str_split.h"
 
 #include "base/file.h"
 #include "base/status_macros.h"
@@ -20,7 +17,9 @@
 #include "formats/merge_table_internal.h"
 #include "formats/nfc_internal.h"
 #include "formats/pre_tokenizer_internal.h"
+#include "formats/sentence_piece_internal.h"
 #include "formats/tokenizer_form_internal.h"
+#include "formats/tokenizer_parts_internal.h"
 #include "formats/utf8_internal.h"
 
 namespace wattle::formats {
@@ -31,7 +30,6 @@ constexpr char kEndOfText[] = "<|endoftext|>";
 constexpr absl::string_view kEnds[] = {kEndOfText, "<|end_of_text|>", "</s>", "<eos>"};
 constexpr char kSpaceMark[] = "▁";
 constexpr int64_t kTokenizerBytesMax = 256LL << 20;
-constexpr int64_t kTokenIdMax = (1 << 24) - 1;
 
 // GPT-2's way to write bytes as visible characters: printable Latin-1 stands for itself, the other
 // 68 bytes take U+0100 upwards, in order. (openai/gpt-2, src/encoder.py, bytes_to_unicode.)
@@ -106,98 +104,21 @@ struct BytePairEncoding::Tables {
 
 namespace {
 
-using Vocabulary = absl::flat_hash_map<std::string, int64_t>;
-
-absl::StatusOr<Vocabulary> ReadVocabulary(const Json& json, absl::string_view file) {
-  if (!json.is_object() || json.empty()) {
-    return WrongKind(file, "the vocabulary", "an object of token: id", json);
-  }
-  Vocabulary vocabulary;
-  std::vector<bool> used;
-  for (const auto& [token, value] : json.items()) {
-    const std::optional<int64_t> id = WholeNumber(value);
-    if (!id.has_value() || *id < 0 || *id > kTokenIdMax) {
-      return WrongKind(file, absl::StrCat("token \"", Printable(token), "\""),
-                       absl::StrCat("an id from 0 to ", kTokenIdMax), value);
+absl::Status FillMerges(const TokenizerParts& parts, absl::string_view file, MergeTable& table) {
+  table.Reserve(parts.merges.size());
+  for (size_t i = 0; i < parts.merges.size(); ++i) {
+    const TokenMerge& merge = parts.merges[i];
+    const auto left_id = parts.vocabulary.find(merge.left);
+    const auto right_id = parts.vocabulary.find(merge.right);
+    const auto result_id = parts.vocabulary.find(merge.left + merge.right);
+    if (left_id == parts.vocabulary.end() || right_id == parts.vocabulary.end() ||
+        result_id == parts.vocabulary.end()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          file, ": merge ", i + 1, " (\"", Printable(merge.left), "\" + \"", Printable(merge.right),
+          "\") has a symbol that the vocabulary lacks; use the vocabulary and merges of one "
+          "model"));
     }
-    if (used.size() <= static_cast<size_t>(*id)) {
-      used.resize(static_cast<size_t>(*id) + 1);
-    }
-    if (used[static_cast<size_t>(*id)]) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(file, ": two tokens have the id ", *id, "; the vocabulary is damaged"));
-    }
-    used[static_cast<size_t>(*id)] = true;
-    vocabulary.emplace(token, *id);
-  }
-  return vocabulary;
-}
-
-using MergeList = std::vector<std::pair<std::string, std::string>>;
-
-absl::StatusOr<std::pair<std::string, std::string>> SplitMerge(absl::string_view line,
-                                                               absl::string_view where) {
-  const std::vector<std::string> parts = absl::StrSplit(line, ' ');
-  if (parts.size() != 2 || parts[0].empty() || parts[1].empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(where, ": wants two symbols with one space between; the merges are damaged"));
-  }
-  return std::make_pair(parts[0], parts[1]);
-}
-
-absl::StatusOr<MergeList> ReadMerges(absl::string_view text, absl::string_view file) {
-  MergeList merges;
-  int64_t number = 0;
-  for (absl::string_view line : absl::StrSplit(text, '\n')) {
-    ++number;
-    if (absl::EndsWith(line, "\r")) {
-      line.remove_suffix(1);
-    }
-    if (line.empty() || (number == 1 && absl::StartsWith(line, "#version"))) {
-      continue;
-    }
-    WATTLE_ASSIGN_OR_RETURN(auto merge, SplitMerge(line, absl::StrCat(file, ":", number)));
-    merges.push_back(std::move(merge));
-  }
-  return merges;
-}
-
-absl::StatusOr<MergeList> ReadJsonMerges(const Json& json, absl::string_view file) {
-  if (!json.is_array()) {
-    return WrongKind(file, "model.merges", "a list", json);
-  }
-  MergeList merges;
-  for (const Json& entry : json) {
-    const std::string where = absl::StrCat(file, ": model.merges[", merges.size(), "]");
-    if (entry.is_string()) {
-      WATTLE_ASSIGN_OR_RETURN(auto merge, SplitMerge(entry.get_ref<const std::string&>(), where));
-      merges.push_back(std::move(merge));
-    } else if (entry.is_array() && entry.size() == 2 && entry[0].is_string() &&
-               entry[1].is_string()) {
-      merges.emplace_back(entry[0].get<std::string>(), entry[1].get<std::string>());
-    } else {
-      return absl::InvalidArgumentError(absl::StrCat(where, ": wants two symbols"));
-    }
-  }
-  return merges;
-}
-
-absl::Status FillMerges(const Vocabulary& vocabulary, const MergeList& merges,
-                        absl::string_view file, MergeTable& table) {
-  table.Reserve(merges.size());
-  for (size_t rank = 0; rank < merges.size(); ++rank) {
-    const auto& [left, right] = merges[rank];
-    const auto left_id = vocabulary.find(left);
-    const auto right_id = vocabulary.find(right);
-    const auto result_id = vocabulary.find(left + right);
-    if (left_id == vocabulary.end() || right_id == vocabulary.end() ||
-        result_id == vocabulary.end()) {
-      return absl::InvalidArgumentError(absl::StrCat(file, ": merge ", rank + 1, " (\"",
-                                                     Printable(left), "\" + \"", Printable(right),
-                                                     "\") has a symbol that the vocabulary lacks; "
-                                                     "use the vocabulary and merges of one model"));
-    }
-    table.Add(left_id->second, right_id->second, static_cast<int32_t>(rank), result_id->second);
+    table.Add(left_id->second, right_id->second, merge.rank, result_id->second);
   }
   return absl::OkStatus();
 }
@@ -207,11 +128,6 @@ void AddToken(std::vector<std::string>& token_bytes, int64_t id, std::string byt
     token_bytes.resize(static_cast<size_t>(id) + 1);
   }
   token_bytes[static_cast<size_t>(id)] = std::move(bytes);
-}
-
-bool FileExists(const std::string& path) {
-  struct stat about = {};
-  return stat(path.c_str(), &about) == 0;
 }
 
 // The token of each byte. The kind decides how the vocabulary names a byte.
@@ -293,11 +209,15 @@ void BytePairEncoding::Tables::Append(absl::string_view text, bool at_start, boo
       continue;
     }
     AppendStretch(text.substr(start, i - start), at_start, tokens);
+    if (i == 0 && at_start && form.space_before != SpaceBefore::kNever &&
+        (found->is_piece || (!found->special && form.space_before == SpaceBefore::kAtStart))) {
+      AppendPiece(kSpaceMark, tokens);  // the token is a part of the text, which a space precedes
+    }
     tokens.push_back(found->id);
     i += found->text.size();
     start = i;
     // Llama 2 puts a space before every stretch, the others before the first stretch alone.
-    at_start = form.space_before == SpaceBefore::kAlways;
+    at_start = form.space_before == SpaceBefore::kAlways && !found->is_piece;
   }
   AppendStretch(text.substr(start), at_start, tokens);
 }
@@ -339,9 +259,10 @@ void BytePairEncoding::Tables::AppendStretch(absl::string_view stretch, bool at_
   if (form.kind == SymbolKind::kCharacters) {
     // The whole stretch is one piece.
     const bool spaced =
-        at_start && (form.space_before == SpaceBefore::kAlways ||
-                     (form.space_before == SpaceBefore::kUnlessThere &&
-                      !absl::StartsWith(stretch, " ") && !absl::StartsWith(stretch, kSpaceMark)));
+        at_start &&
+        (form.space_before == SpaceBefore::kAlways || form.space_before == SpaceBefore::kAtStart ||
+         (form.space_before == SpaceBefore::kUnlessThere && !absl::StartsWith(stretch, " ") &&
+          !absl::StartsWith(stretch, kSpaceMark)));
     AppendPiece(
         absl::StrCat(spaced ? kSpaceMark : "", absl::StrReplaceAll(stretch, {{" ", kSpaceMark}})),
         tokens);
@@ -358,46 +279,23 @@ BytePairEncoding::BytePairEncoding(BytePairEncoding&&) noexcept = default;
 BytePairEncoding& BytePairEncoding::operator=(BytePairEncoding&&) noexcept = default;
 BytePairEncoding::~BytePairEncoding() = default;
 
-absl::StatusOr<BytePairEncoding> BytePairEncoding::ParseVocabularyAndMerges(
-    absl::string_view vocabulary_json, absl::string_view merges, absl::string_view file) {
-  WATTLE_ASSIGN_OR_RETURN(const Json json, ParseJson(vocabulary_json, file));
-  WATTLE_ASSIGN_OR_RETURN(const Vocabulary vocabulary, ReadVocabulary(json, file));
-  WATTLE_ASSIGN_OR_RETURN(const MergeList list,
-                          ReadMerges(merges, absl::StrCat(file, " (merges)")));
+absl::StatusOr<std::unique_ptr<const BytePairEncoding::Tables>> BytePairEncoding::Assemble(
+    TokenizerParts parts, absl::string_view file) {
   auto tables = std::make_unique<Tables>();
-  WATTLE_RETURN_IF_ERROR(FillMerges(vocabulary, list, file, tables->merges));
-  WATTLE_RETURN_IF_ERROR(FillByteTokens(tables->form.kind, vocabulary, file, tables->byte_tokens));
-  FillTokenBytes(tables->form.kind, vocabulary, tables->byte_tokens, tables->token_bytes);
-  if (const auto end = vocabulary.find(kEndOfText); end != vocabulary.end()) {
-    tables->eos = end->second;
-    tables->added.push_back({.text = kEndOfText, .id = end->second});
-  }
-  return BytePairEncoding(std::move(tables));
-}
-
-absl::StatusOr<BytePairEncoding> BytePairEncoding::ParseTokenizerJson(absl::string_view text,
-                                                                      absl::string_view file) {
-  WATTLE_ASSIGN_OR_RETURN(const Json json, ParseJson(text, file));
-  WATTLE_ASSIGN_OR_RETURN(TokenizerForm form, ReadTokenizerForm(json, file));
-  WATTLE_ASSIGN_OR_RETURN(const Vocabulary vocabulary,
-                          ReadVocabulary(json["model"].value("vocab", Json()), file));
-  WATTLE_ASSIGN_OR_RETURN(const MergeList list,
-                          ReadJsonMerges(json["model"].value("merges", Json()), file));
-  auto tables = std::make_unique<Tables>();
-  const SymbolKind kind = form.kind;
-  tables->pre_tokenizer = PreTokenizer(form.rules);
-  tables->form = std::move(form);
-  WATTLE_RETURN_IF_ERROR(FillMerges(vocabulary, list, file, tables->merges));
-  WATTLE_RETURN_IF_ERROR(FillByteTokens(kind, vocabulary, file, tables->byte_tokens));
-  FillTokenBytes(kind, vocabulary, tables->byte_tokens, tables->token_bytes);
+  const SymbolKind kind = parts.form.kind;
+  WATTLE_RETURN_IF_ERROR(FillMerges(parts, file, tables->merges));
+  WATTLE_RETURN_IF_ERROR(FillByteTokens(kind, parts.vocabulary, file, tables->byte_tokens));
+  FillTokenBytes(kind, parts.vocabulary, tables->byte_tokens, tables->token_bytes);
   if (kind == SymbolKind::kCharacters) {
-    tables->characters = CharactersOf(vocabulary);
+    tables->characters = CharactersOf(parts.vocabulary);
   }
-  if (tables->form.whole_pieces) {
-    tables->whole_pieces = WholePiecesOf(kind, vocabulary);
+  if (parts.form.whole_pieces) {
+    tables->whole_pieces = WholePiecesOf(kind, parts.vocabulary);
   }
-  WATTLE_ASSIGN_OR_RETURN(tables->added, ReadAddedTokens(json, file));
-  WATTLE_ASSIGN_OR_RETURN(tables->begin, ReadBeginToken(json, tables->added, file));
+  tables->pre_tokenizer = PreTokenizer(parts.form.rules);
+  tables->form = std::move(parts.form);
+  tables->begin = parts.begin;
+  tables->added = std::move(parts.added);
   std::stable_sort(
       tables->added.begin(), tables->added.end(),
       [](const AddedToken& a, const AddedToken& b) { return a.text.size() > b.text.size(); });
@@ -411,34 +309,67 @@ absl::StatusOr<BytePairEncoding> BytePairEncoding::ParseTokenizerJson(absl::stri
       }
     }
   }
+  return tables;
+}
+
+absl::StatusOr<BytePairEncoding> BytePairEncoding::ParseVocabularyAndMerges(
+    absl::string_view vocabulary_json, absl::string_view merges, absl::string_view file) {
+  WATTLE_ASSIGN_OR_RETURN(TokenizerParts parts,
+                          PartsOfVocabularyAndMerges(vocabulary_json, merges, file));
+  WATTLE_ASSIGN_OR_RETURN(auto tables, Assemble(std::move(parts), file));
   return BytePairEncoding(std::move(tables));
 }
 
-absl::StatusOr<BytePairEncoding> BytePairEncoding::LoadVocabularyAndMerges(
-    const std::string& vocabulary_path, const std::string& merges_path) {
-  WATTLE_ASSIGN_OR_RETURN(const std::string vocabulary,
-                          ReadWholeFile(vocabulary_path, kTokenizerBytesMax));
-  WATTLE_ASSIGN_OR_RETURN(const std::string merges, ReadWholeFile(merges_path, kTokenizerBytesMax));
-  return ParseVocabularyAndMerges(vocabulary, merges, vocabulary_path);
+absl::StatusOr<BytePairEncoding> BytePairEncoding::ParseTokenizerJson(absl::string_view json,
+                                                                      absl::string_view file) {
+  WATTLE_ASSIGN_OR_RETURN(TokenizerParts parts, PartsOfTokenizerJson(json, file));
+  WATTLE_ASSIGN_OR_RETURN(auto tables, Assemble(std::move(parts), file));
+  return BytePairEncoding(std::move(tables));
 }
 
-absl::StatusOr<BytePairEncoding> BytePairEncoding::LoadTokenizerJson(const std::string& path) {
-  WATTLE_ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(path, kTokenizerBytesMax));
-  return ParseTokenizerJson(text, path);
+absl::StatusOr<BytePairEncoding> BytePairEncoding::ParseSentencePiece(
+    const SentencePieceFiles& files, absl::string_view file) {
+  WATTLE_ASSIGN_OR_RETURN(TokenizerParts parts, PartsOfSentencePiece(files, file));
+  WATTLE_ASSIGN_OR_RETURN(auto tables, Assemble(std::move(parts), file));
+  return BytePairEncoding(std::move(tables));
+}
+
+absl::StatusOr<BytePairEncoding> BytePairEncoding::LoadFiles(ReadNamedFile read,
+                                                             absl::string_view place) {
+  const auto in_place = [&](absl::string_view name) { return absl::StrCat(place, "/", name); };
+  WATTLE_ASSIGN_OR_RETURN(const auto json, read("tokenizer.json"));
+  if (json.has_value()) {
+    return ParseTokenizerJson(*json, in_place("tokenizer.json"));
+  }
+  WATTLE_ASSIGN_OR_RETURN(const auto vocabulary, read("vocab.json"));
+  WATTLE_ASSIGN_OR_RETURN(const auto merges, read("merges.txt"));
+  if (vocabulary.has_value() && merges.has_value()) {
+    return ParseVocabularyAndMerges(*vocabulary, *merges, in_place("vocab.json"));
+  }
+  WATTLE_ASSIGN_OR_RETURN(auto model, read("tokenizer.model"));
+  if (!model.has_value()) {
+    return absl::NotFoundError(absl::StrCat(
+        place,
+        ": no tokenizer: wants tokenizer.json, or vocab.json and merges.txt, or tokenizer.model; "
+        "copy them from the base model"));
+  }
+  SentencePieceFiles files{.model = *std::move(model)};
+  WATTLE_ASSIGN_OR_RETURN(files.tokenizer_config, read("tokenizer_config.json"));
+  WATTLE_ASSIGN_OR_RETURN(files.added_tokens, read("added_tokens.json"));
+  return ParseSentencePiece(files, in_place("tokenizer.model"));
 }
 
 absl::StatusOr<BytePairEncoding> BytePairEncoding::LoadDirectory(const std::string& directory) {
-  if (const std::string path = directory + "/tokenizer.json"; FileExists(path)) {
-    return LoadTokenizerJson(path);
-  }
-  const std::string vocabulary = directory + "/vocab.json";
-  const std::string merges = directory + "/merges.txt";
-  if (!FileExists(vocabulary) || !FileExists(merges)) {
-    return absl::NotFoundError(absl::StrCat(directory,
-                                            ": no tokenizer: wants tokenizer.json, or vocab.json "
-                                            "and merges.txt; copy them from the base model"));
-  }
-  return LoadVocabularyAndMerges(vocabulary, merges);
+  return LoadFiles(
+      [&](absl::string_view name) -> absl::StatusOr<std::optional<std::string>> {
+        auto text = ReadWholeFile(absl::StrCat(directory, "/", name), kTokenizerBytesMax);
+        if (absl::IsNotFound(text.status())) {
+          return std::nullopt;
+        }
+        WATTLE_RETURN_IF_ERROR(text.status());
+        return *std::move(text);
+      },
+      directory);
 }
 
 std::vector<int64_t> BytePairEncoding::Encode(absl::string_view text, SpecialTokens special) const {
@@ -476,6 +407,20 @@ size_t BytePairEncoding::TokenSizeBytes(int64_t token) const {
   return token >= 0 && token < vocabulary_size()
              ? tables_->token_bytes[static_cast<size_t>(token)].size()
              : 0;
+}
+
+std::optional<std::string> BytePairEncoding::FindSpecialToken(absl::string_view text) const {
+  for (const AddedToken& token : tables_->added) {
+    if (token.special && absl::StrContains(text, token.text)) {
+      return token.text;
+    }
+  }
+  return std::nullopt;
+}
+
+bool BytePairEncoding::IsSpecial(int64_t token) const {
+  return std::any_of(tables_->added.begin(), tables_->added.end(),
+                     [&](const AddedToken& each) { return each.special && each.id == token; });
 }
 
 int64_t BytePairEncoding::vocabulary_size() const {

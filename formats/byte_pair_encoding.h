@@ -5,12 +5,12 @@
 // Byte-level (GPT-2, GPT-NeoX, phi, Llama 3, Qwen 2, SmolLM2, StableLM 2): regular expressions cut
 // the text into pieces, and the UTF-8 bytes of a piece are its symbols. Some of these tokenizers
 // bring the text to Unicode's normalization form C before.
-// SentencePiece, converted to tokenizer.json (Llama 2, Mistral, Gemma): the whole text is one
-// piece, and its characters are the symbols; a character without a token becomes its bytes. Spaces
-// are written "▁". Most of these tokenizers put a space before the text.
-// Both kinds then merge neighbouring symbols in the order of the merge list. Any bytes encode and
-// decode to themselves, except for the added space and the normalization. A tokenizer does not
-// change after loading, so that many threads may call every method.
+// SentencePiece, as tokenizer.model or converted to tokenizer.json (Llama 2, Mistral, Gemma): the
+// whole text is one piece, and its characters are the symbols; a character without a token becomes
+// its bytes. Spaces are written "▁". Most of these tokenizers put a space before the text. Both
+// kinds then merge neighbouring symbols in the order of the merge list. Any bytes encode and decode
+// to themselves, except for the added space and the normalization. A tokenizer does not change
+// after loading, so that many threads may call every method.
 #ifndef WATTLE_FORMATS_BYTE_PAIR_ENCODING_H_
 #define WATTLE_FORMATS_BYTE_PAIR_ENCODING_H_
 
@@ -21,6 +21,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -34,19 +35,34 @@ enum class SpecialTokens {
   kRecognise,  // the text becomes that special token
 };
 
+struct TokenizerParts;
+
+// A SentencePiece model, and the files beside it that say how it is used.
+struct SentencePieceFiles {
+  std::string model;                                 // tokenizer.model
+  std::optional<std::string> tokenizer_config = {};  // tokenizer_config.json
+  std::optional<std::string> added_tokens = {};      // added_tokens.json
+};
+
 class BytePairEncoding {
  public:
-  // Reads dir/tokenizer.json if it exists, else dir/vocab.json and dir/merges.txt.
+  // Reads dir/tokenizer.json if it exists, else dir/vocab.json and dir/merges.txt, else
+  // dir/tokenizer.model with what tokenizer_config.json and added_tokens.json say of it.
   // Errors: kNotFound (names the files that were looked for), kInvalidArgument (not JSON, a merge
-  // of unknown symbols, a byte without a token), kUnimplemented (tokenizer.json of another kind).
+  // of unknown symbols, a byte without a token, a damaged tokenizer.model), kUnimplemented (a
+  // tokenizer of another kind, with the field that says so).
   static absl::StatusOr<BytePairEncoding> LoadDirectory(const std::string& directory);
-  static absl::StatusOr<BytePairEncoding> LoadVocabularyAndMerges(
-      const std::string& vocabulary_path, const std::string& merges_path);
-  static absl::StatusOr<BytePairEncoding> LoadTokenizerJson(const std::string& path);
-  // The same from the text of the files. file: a name for messages.
+  // The same of files that do not lie in a directory. read: the content of the named file; nothing
+  // where there is none. place: what stands before the names in messages.
+  using ReadNamedFile =
+      absl::FunctionRef<absl::StatusOr<std::optional<std::string>>(absl::string_view name)>;
+  static absl::StatusOr<BytePairEncoding> LoadFiles(ReadNamedFile read, absl::string_view place);
+  // The same from the content of the files. file: a name for messages.
   static absl::StatusOr<BytePairEncoding> ParseVocabularyAndMerges(
       absl::string_view vocabulary_json, absl::string_view merges, absl::string_view file);
   static absl::StatusOr<BytePairEncoding> ParseTokenizerJson(absl::string_view json,
+                                                             absl::string_view file);
+  static absl::StatusOr<BytePairEncoding> ParseSentencePiece(const SentencePieceFiles& files,
                                                              absl::string_view file);
 
   BytePairEncoding(BytePairEncoding&&) noexcept;
@@ -66,6 +82,10 @@ class BytePairEncoding {
   // How many bytes one token stands for; 0 for an unknown id.
   [[nodiscard]] size_t TokenSizeBytes(int64_t token) const;
 
+  // The special token that `text` spells somewhere; nothing where it spells none.
+  [[nodiscard]] std::optional<std::string> FindSpecialToken(absl::string_view text) const;
+  [[nodiscard]] bool IsSpecial(int64_t token) const;
+
   [[nodiscard]] int64_t vocabulary_size() const;  // largest id + 1
   [[nodiscard]] std::optional<int64_t> begin_token_id() const;
   // Bytes that Encode may put before a text: 1 (a space) of Llama 2's kind and Mistral's, else 0.
@@ -75,6 +95,8 @@ class BytePairEncoding {
 
  private:
   struct Tables;
+  static absl::StatusOr<std::unique_ptr<const Tables>> Assemble(TokenizerParts parts,
+                                                                absl::string_view file);
   explicit BytePairEncoding(std::unique_ptr<const Tables> tables);
 
   std::unique_ptr<const Tables> tables_;

@@ -31,8 +31,9 @@ std::string ReadText(const std::string& path) {
 }
 
 absl::StatusOr<BytePairEncoding> LoadGpt2() {
-  return BytePairEncoding::LoadVocabularyAndMerges(SharedPath("data/tokenizer/gpt2-encoder.json"),
-                                                   SharedPath("data/tokenizer/gpt2-vocab.bpe"));
+  return BytePairEncoding::ParseVocabularyAndMerges(
+      ReadText(SharedPath("data/tokenizer/gpt2-encoder.json")),
+      ReadText(SharedPath("data/tokenizer/gpt2-vocab.bpe")), "gpt2-encoder.json");
 }
 
 TEST(BytePairEncodingTest, AgreesWithGpt2OnAllVectors) {

@@ -2,6 +2,7 @@
 #include "formats/data_set.h"
 
 #include <algorithm>
+#include <fstream>
 #include <optional>
 #include <utility>
 
@@ -13,6 +14,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "base/status_macros.h"
+#include "formats/chat.h"
 #include "formats/json.h"
 #include "formats/utf8_internal.h"
 
@@ -78,19 +80,24 @@ absl::StatusOr<Prompt> ParsePrompt(const Json& json, absl::string_view where, in
 
 }  // namespace
 
-absl::StatusOr<DataSetKind> DataSetKindOf(absl::string_view path) {
+absl::StatusOr<DataSetKind> DataSetKindOf(const std::string& path) {
   if (absl::EndsWith(path, ".json")) {
     return DataSetKind::kSquad;
   }
   if (absl::EndsWith(path, ".jsonl")) {
-    return DataSetKind::kPrompts;
+    std::ifstream file(path, std::ios::binary);
+    std::string line;
+    while (absl::StripAsciiWhitespace(line).empty() && std::getline(file, line)) {
+    }
+    return LooksLikeChat(line) ? DataSetKind::kChat : DataSetKind::kPrompts;
   }
   if (absl::EndsWith(path, ".txt")) {
     return DataSetKind::kText;
   }
-  return absl::InvalidArgumentError(absl::StrCat(
-      path,
-      ": not a data set by its name; wants .json (SQuAD 2.0), .jsonl (prompts) or .txt (text)"));
+  return absl::InvalidArgumentError(
+      absl::StrCat(path,
+                   ": not a data set by its name; wants .json (SQuAD 2.0), .jsonl (prompts or "
+                   "conversations) or .txt (text)"));
 }
 
 absl::string_view DataSetKindName(DataSetKind kind) {
@@ -101,6 +108,8 @@ absl::string_view DataSetKindName(DataSetKind kind) {
       return "prompts";
     case DataSetKind::kText:
       return "text";
+    case DataSetKind::kChat:
+      return "chat";
   }
   return "";
 }
@@ -131,6 +140,17 @@ absl::StatusOr<v1::DatasetStatistics> DescribeDataSet(const std::string& path) {
       WATTLE_ASSIGN_OR_RETURN(const std::vector<Prompt> prompts, ReadPrompts(path));
       for (const Prompt& prompt : prompts) {
         lengths.push_back(static_cast<int64_t>(prompt.text.size()));
+      }
+      break;
+    }
+    case DataSetKind::kChat: {
+      WATTLE_ASSIGN_OR_RETURN(const std::vector<Conversation> chat, ReadChat(path));
+      for (const Conversation& conversation : chat) {
+        int64_t length = 0;
+        for (const ChatMessage& message : conversation.messages) {
+          length += static_cast<int64_t>(message.role.size() + message.content.size());
+        }
+        lengths.push_back(length);
       }
       break;
     }

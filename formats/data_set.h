@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The data files that jobs read: SQuAD JSON (.json), one prompt a line (.jsonl), plain text (.txt).
-// The ending of the name decides. Also the statistics of a file that a plan needs; they are made
-// without a tokenizer. Thread-safe.
+// The data files that jobs read: SQuAD JSON (.json), one prompt or one conversation a line
+// (.jsonl), plain text (.txt). The ending of the name decides, for .jsonl the first line. Also the
+// statistics of a file that a plan needs; they are made without a tokenizer. Thread-safe.
 #ifndef WATTLE_FORMATS_DATA_SET_H_
 #define WATTLE_FORMATS_DATA_SET_H_
 
@@ -21,15 +21,18 @@
 
 namespace wattle::formats {
 
-enum class DataSetKind { kSquad, kPrompts, kText };
+enum class DataSetKind { kSquad, kPrompts, kText, kChat };
 
-// By the ending of the name alone. Errors: kInvalidArgument, which lists the endings.
-absl::StatusOr<DataSetKind> DataSetKindOf(absl::string_view path);
-[[nodiscard]] absl::string_view DataSetKindName(DataSetKind kind);  // "squad", "prompts", "text"
+// By the ending of the name, and for .jsonl by the first line of the file (formats/chat.h). Errors:
+// kInvalidArgument, which lists the endings.
+absl::StatusOr<DataSetKind> DataSetKindOf(const std::string& path);
+// "squad", "prompts", "text", "chat"
+[[nodiscard]] absl::string_view DataSetKindName(DataSetKind kind);
 
 // Reads and checks the file. The quantiles of the examples' UTF-8 bytes are those at 0, 1/32, … 1.
 // An example is what the model reads: the whole template (SQuAD), the prompt (prompts), a non-empty
-// line (text). Errors: those of the file's reader; kInvalidArgument for an empty data set.
+// line (text), the roles and contents of a conversation (chat). Errors: those of the file's reader;
+// kInvalidArgument for an empty data set.
 absl::StatusOr<v1::DatasetStatistics> DescribeDataSet(const std::string& path);
 [[nodiscard]] v1::DatasetStatistics DescribeSquad(const SquadDataSet& data);
 

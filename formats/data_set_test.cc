@@ -22,8 +22,10 @@ TEST(DataSetTest, KindFollowsTheEnding) {
   EXPECT_EQ(*DataSetKindOf("a/train.json"), DataSetKind::kSquad);
   EXPECT_EQ(*DataSetKindOf("a.jsonl"), DataSetKind::kPrompts);
   EXPECT_EQ(*DataSetKindOf("a.txt"), DataSetKind::kText);
-  EXPECT_THAT(DataSetKindOf("a.csv"),
-              StatusIs(kInvalid, HasSubstr("wants .json (SQuAD 2.0), .jsonl (prompts) or .txt")));
+  EXPECT_THAT(
+      DataSetKindOf("a.csv"),
+      StatusIs(kInvalid,
+               HasSubstr("wants .json (SQuAD 2.0), .jsonl (prompts or conversations) or .txt")));
 }
 
 TEST(DataSetTest, StatisticsOfTextCountNonEmptyLines) {

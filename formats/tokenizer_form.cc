@@ -9,8 +9,6 @@
 namespace wattle::formats {
 namespace {
 
-constexpr int64_t kTokenIdMax = (1 << 24) - 1;
-
 // A field that may be missing: null.
 const Json& At(const Json& json, const char* field) {
   static const auto& absent = *new Json();

@@ -28,7 +28,8 @@ enum class SymbolKind {
 // Whether a space is put before a text (SymbolKind::kCharacters).
 enum class SpaceBefore {
   kNever,        // Gemma
-  kAlways,       // Llama 2
+  kAlways,       // Llama 2, before every stretch between special tokens
+  kAtStart,      // Llama 2 without "legacy": before the text alone
   kUnlessThere,  // Mistral: where the text does not begin with a space
 };
 
@@ -50,7 +51,11 @@ struct AddedToken {
   int64_t id = 0;
   bool special =
       true;  // false: it is recognised in every text, like the runs of spaces of GPT-NeoX
+  // A piece that SentencePiece recognises itself: the text around it stays one stretch.
+  bool is_piece = false;
 };
+
+inline constexpr int64_t kTokenIdMax = (1 << 24) - 1;
 
 absl::StatusOr<std::vector<AddedToken>> ReadAddedTokens(const Json& json, absl::string_view file);
 

@@ -10,10 +10,13 @@
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/util/json_util.h"
 
+#include "base/file.h"
 #include "base/status_macros.h"
 #include "formats/byte_pair_encoding.h"
+#include "formats/json.h"
 #include "formats/safetensors_set.h"
 #include "models/family.h"
+#include "models/field_reader.h"
 #include "models/harmless_tensors.h"
 #include "proto/quantization_recipe.h"
 
@@ -24,6 +27,11 @@ using formats::DataType;
 using formats::FormatShape;
 using formats::SafetensorsSet;
 using formats::TensorEntry;
+
+constexpr int64_t kGenerationConfigBytesMax = 1 << 20;
+constexpr char kSentencePieceFile[] = "tokenizer.model";
+constexpr char kAddedTokensFile[] = "added_tokens.json";
+constexpr char kChatTemplateFile[] = "chat_template.jinja";
 
 std::string Join(const std::string& directory, absl::string_view file) {
   return absl::StrCat(directory, "/", file);
@@ -232,6 +240,28 @@ absl::Status CheckWeights(const std::string& directory, ModelDirectory& model) {
   return WeightsCheck(file, model).Run();
 }
 
+// Chat models name more end tokens in generation_config.json than in config.json.
+absl::Status AddGenerationEndTokens(const std::string& path, DecoderConfig& config) {
+  if (FileSize(path) < 0) {
+    return absl::OkStatus();
+  }
+  WATTLE_ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(path, kGenerationConfigBytesMax));
+  WATTLE_ASSIGN_OR_RETURN(const formats::Json json, formats::ParseJson(text, path));
+  if (!json.is_object()) {
+    return formats::WrongKind(path, "the file", "an object", json);
+  }
+  FieldReader reader(json, path);
+  const std::vector<int64_t> ends =
+      reader.TokenIds("eos_token_id", config.eos_token_id, config.vocabulary);
+  WATTLE_RETURN_IF_ERROR(reader.status());
+  for (const int64_t end : ends) {
+    if (!config.ends_text(end)) {
+      config.more_eos_token_ids.push_back(end);
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckTokenizer(const std::string& directory, ModelDirectory& model) {
   WATTLE_ASSIGN_OR_RETURN(const formats::BytePairEncoding tokenizer,
                           formats::BytePairEncoding::LoadDirectory(directory));
@@ -273,9 +303,12 @@ absl::StatusOr<ModelDirectory> InspectModelDirectory(const std::string& director
         absl::StrCat(config, ": no such file; give the path of a Hugging Face model directory"));
   }
   WATTLE_ASSIGN_OR_RETURN(model.config, ReadDecoderConfig(config));
+  WATTLE_RETURN_IF_ERROR(
+      AddGenerationEndTokens(Join(directory, kGenerationConfigFile), model.config));
   WATTLE_RETURN_IF_ERROR(CheckWeights(directory, model));
   WATTLE_RETURN_IF_ERROR(CheckTokenizer(directory, model));
   for (const char* file : {kConfigFile, kMergesFile, kTokenizerFile, kVocabularyFile,
+                           kSentencePieceFile, kAddedTokensFile, kChatTemplateFile,
                            kTokenizerConfigFile, kSpecialTokensFile, kGenerationConfigFile}) {
     AddFile(directory, file, model);
   }

@@ -36,7 +36,7 @@ inline constexpr char kWeightsFile[] = "model.safetensors";
 inline constexpr char kVocabularyFile[] = "vocab.json";
 inline constexpr char kMergesFile[] = "merges.txt";
 inline constexpr char kTokenizerFile[] = "tokenizer.json";
-// Not read here: they travel with the model for those who load it with transformers.
+// They travel with the model. Read here: the end tokens of generation_config.json.
 inline constexpr char kTokenizerConfigFile[] = "tokenizer_config.json";
 inline constexpr char kSpecialTokensFile[] = "special_tokens_map.json";
 inline constexpr char kGenerationConfigFile[] = "generation_config.json";

@@ -164,10 +164,24 @@ TEST_F(ModelDirectoryTest, TruncatedWeightsAreDataLoss) {
   ExpectRefused(absl::StatusCode::kDataLoss, "model.safetensors: truncated");
 }
 
+TEST_F(ModelDirectoryTest, EndTokensOfGenerationConfigCount) {
+  directory_.Write("generation_config.json", R"({"eos_token_id": [261, 5, 7]})");
+  const auto model = InspectModelDirectory(directory_.path());
+  ASSERT_THAT(model, IsOk());
+  EXPECT_EQ(model->config.eos_token_id, config_.eos_token_id);
+  EXPECT_THAT(model->config.more_eos_token_ids, ElementsAre(5, 7));
+  directory_.Write("generation_config.json", R"({"eos_token_id": 5})");
+  EXPECT_TRUE(InspectModelDirectory(directory_.path())->config.ends_text(5));
+  directory_.Write("generation_config.json", R"({"eos_token_id": 99999})");
+  ExpectRefused(absl::StatusCode::kInvalidArgument,
+                "generation_config.json: eos_token_id: 99999 is outside the vocabulary");
+}
+
 TEST_F(ModelDirectoryTest, MissingFilesAreNamed) {
   std::filesystem::remove(directory_.File("merges.txt"));
-  ExpectRefused(absl::StatusCode::kNotFound,
-                "no tokenizer: wants tokenizer.json, or vocab.json and merges.txt");
+  ExpectRefused(
+      absl::StatusCode::kNotFound,
+      "no tokenizer: wants tokenizer.json, or vocab.json and merges.txt, or tokenizer.model");
   std::filesystem::remove(directory_.File("model.safetensors"));
   ExpectRefused(absl::StatusCode::kNotFound,
                 "model.safetensors: no such file, nor model.safetensors.index.json; save the");

@@ -128,7 +128,9 @@ absl::Status CheckInputKind(const v1::JobSpec& spec, const InputReference& input
   }
   const absl::string_view wanted = KindOf(spec).data_format;
   const std::string& format = info.dataset().format();
-  if (!wanted.empty() && !format.empty() && format != wanted) {
+  // Whoever learns from questions with answers learns from conversations too.
+  const bool also_fits = spec.has_finetune() && format == "chat";
+  if (!wanted.empty() && !format.empty() && format != wanted && !also_fits) {
     return absl::InvalidArgumentError(absl::StrCat(where, " is a data set of format \"", format,
                                                    "\", \"", wanted, "\" is wanted"));
   }
@@ -136,9 +138,15 @@ absl::Status CheckInputKind(const v1::JobSpec& spec, const InputReference& input
     return absl::InvalidArgumentError(
         absl::StrCat(where, " is a list of prompts; a text or SQuAD file is wanted"));
   }
-  if (spec.has_evaluate() && spec.evaluate().score_answers() && format == "text") {
+  if (spec.has_evaluate() && spec.evaluate().score_answers() &&
+      (format == "text" || format == "chat")) {
     return absl::InvalidArgumentError(
-        absl::StrCat(where, " is a text; evaluate.score_answers wants a SQuAD file"));
+        absl::StrCat(where, format == "text" ? " is a text" : " has conversations",
+                     "; evaluate.score_answers wants a SQuAD file"));
+  }
+  if (spec.has_quantize() && format == "chat") {
+    return absl::InvalidArgumentError(
+        absl::StrCat(where, " has conversations; a text or SQuAD file is wanted"));
   }
   return absl::OkStatus();
 }

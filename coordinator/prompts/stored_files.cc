@@ -1,6 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "coordinator/prompts/stored_files.h"
 
+#include <optional>
+
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -54,19 +56,16 @@ absl::StatusOr<std::string> ReadWhole(artifacts::BlobStore& store, const v1::Man
 absl::StatusOr<formats::BytePairEncoding> ReadTokenizer(artifacts::BlobStore& store,
                                                         const ArtifactId& model) {
   WATTLE_ASSIGN_OR_RETURN(const v1::Manifest manifest, store.ReadManifest(model));
-  if (const v1::ManifestFile* json = FindFile(manifest, "tokenizer.json"); json != nullptr) {
-    WATTLE_ASSIGN_OR_RETURN(const std::string text, ReadWhole(store, *json));
-    return formats::BytePairEncoding::ParseTokenizerJson(text, json->path());
-  }
-  const v1::ManifestFile* vocabulary = FindFile(manifest, "vocab.json");
-  const v1::ManifestFile* merges = FindFile(manifest, "merges.txt");
-  if (vocabulary == nullptr || merges == nullptr) {
-    return absl::NotFoundError(absl::StrCat(model.value(), ": the model has no tokenizer"));
-  }
-  WATTLE_ASSIGN_OR_RETURN(const std::string vocabulary_text, ReadWhole(store, *vocabulary));
-  WATTLE_ASSIGN_OR_RETURN(const std::string merges_text, ReadWhole(store, *merges));
-  return formats::BytePairEncoding::ParseVocabularyAndMerges(vocabulary_text, merges_text,
-                                                             vocabulary->path());
+  return formats::BytePairEncoding::LoadFiles(
+      [&](absl::string_view name) -> absl::StatusOr<std::optional<std::string>> {
+        const v1::ManifestFile* file = FindFile(manifest, name);
+        if (file == nullptr) {
+          return std::nullopt;
+        }
+        WATTLE_ASSIGN_OR_RETURN(std::string text, ReadWhole(store, *file));
+        return text;
+      },
+      model.value());
 }
 
 absl::StatusOr<std::string> ReadPromptLines(artifacts::BlobStore& store, const ArtifactId& data,

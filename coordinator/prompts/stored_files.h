@@ -17,9 +17,8 @@
 
 namespace wattle::prompts {
 
-// The tokenizer of a stored model: tokenizer.json where there is one, else vocab.json and
-// merges.txt, as BytePairEncoding::LoadDirectory. Errors: those of the tokenizer's parser;
-// kNotFound; kResourceExhausted for files of more than 64 MiB.
+// The tokenizer of a stored model, of the files that BytePairEncoding::LoadDirectory reads. Errors:
+// those of the tokenizer's parser; kNotFound; kResourceExhausted for files of more than 64 MiB.
 absl::StatusOr<formats::BytePairEncoding> ReadTokenizer(artifacts::BlobStore& store,
                                                         const ArtifactId& model);
 

@@ -43,7 +43,7 @@ Answer AnswerTo(const Decoder& decoder, const std::vector<int64_t>& prompt, int6
     }
     const int64_t token = GreedyToken(session.Feed(next));
     ++answer.generated_tokens;
-    if (token == decoder.config.eos_token_id) {
+    if (decoder.config.ends_text(token)) {
       break;
     }
     made.push_back(token);

@@ -135,8 +135,8 @@ absl::StatusOr<EvaluateResult> EvaluateLoaded(const EvaluateSettings& settings,
     }
     return result;
   }
-  WATTLE_ASSIGN_OR_RETURN(auto packed,
-                          LoadExamples(settings.data, tokenizer, config, settings.examples));
+  WATTLE_ASSIGN_OR_RETURN(auto packed, LoadExamples(settings.data, settings.model.directory,
+                                                    tokenizer, config, settings.examples));
   result.truncated_examples = packed.truncated;
   WATTLE_ASSIGN_OR_RETURN(result.figures, LossOf(settings, model, packed.pool, sink));
   if (settings.score_answers) {

@@ -282,7 +282,7 @@ absl::StatusOr<CalibrationText> ReadCalibrationText(const std::string& path,
                                                     int64_t tokens) {
   const int64_t wanted = tokens == 0 ? models::kCalibrationTokens : tokens;
   WATTLE_ASSIGN_OR_RETURN(const formats::PackedExamples examples,
-                          LoadExamples(path, tokenizer, config,
+                          LoadExamples(path, /*model_directory=*/"", tokenizer, config,
                                        {.limit_examples = wanted / kLeastTokensOfAnExample + 1,
                                         .sequence_length = std::min(
                                             config.max_positions, models::kCalibrationWindowTokens),

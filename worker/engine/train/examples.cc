@@ -9,6 +9,9 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
+#include "formats/chat.h"
+#include "formats/chat_examples.h"
+#include "formats/chat_template.h"
 #include "formats/data_set.h"
 
 namespace wattle::engine {
@@ -23,6 +26,25 @@ absl::StatusOr<formats::PackedExamples> LoadSquad(const std::string& path,
     data.questions.resize(static_cast<size_t>(limit_examples));
   }
   auto packed = formats::PackSquad(data, tokenizer, pack);
+  return packed.ok() ? std::move(packed) : WithContext(path, packed.status());
+}
+
+absl::StatusOr<formats::PackedExamples> LoadChat(const std::string& path,
+                                                 const std::string& model_directory,
+                                                 const formats::BytePairEncoding& tokenizer,
+                                                 const formats::PackOptions& pack,
+                                                 int64_t limit_examples) {
+  if (model_directory.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": conversations (.jsonl); wants SQuAD (.json) or text (.txt)"));
+  }
+  WATTLE_ASSIGN_OR_RETURN(std::vector<formats::Conversation> data, formats::ReadChat(path));
+  if (limit_examples > 0 && limit_examples < static_cast<int64_t>(data.size())) {
+    data.resize(static_cast<size_t>(limit_examples));
+  }
+  WATTLE_ASSIGN_OR_RETURN(const formats::ChatTemplate chat_template,
+                          formats::ChatTemplate::LoadDirectory(model_directory));
+  auto packed = formats::PackChat(data, chat_template, tokenizer, pack);
   return packed.ok() ? std::move(packed) : WithContext(path, packed.status());
 }
 
@@ -61,6 +83,7 @@ formats::ExamplePool WindowExamples(absl::Span<const int64_t> tokens, int64_t wi
 }
 
 absl::StatusOr<formats::PackedExamples> LoadExamples(const std::string& path,
+                                                     const std::string& model_directory,
                                                      const formats::BytePairEncoding& tokenizer,
                                                      const models::DecoderConfig& config,
                                                      const ExampleOptions& options) {
@@ -71,20 +94,20 @@ absl::StatusOr<formats::PackedExamples> LoadExamples(const std::string& path,
         "sequence_length: ", length, " tokens; this model wants 2 to ", config.max_positions));
   }
   WATTLE_ASSIGN_OR_RETURN(const formats::DataSetKind kind, formats::DataSetKindOf(path));
+  const formats::PackOptions pack = {
+      .max_length_tokens = length, .loss_on = options.loss_on, .eos_token_id = config.eos_token_id};
   switch (kind) {
     case formats::DataSetKind::kSquad:
-      return LoadSquad(path, tokenizer,
-                       {.max_length_tokens = length,
-                        .loss_on = options.loss_on,
-                        .eos_token_id = config.eos_token_id},
-                       options.limit_examples);
+      return LoadSquad(path, tokenizer, pack, options.limit_examples);
+    case formats::DataSetKind::kChat:
+      return LoadChat(path, model_directory, tokenizer, pack, options.limit_examples);
     case formats::DataSetKind::kText:
       return LoadText(path, tokenizer, length, options.limit_examples);
     case formats::DataSetKind::kPrompts:
       return absl::InvalidArgumentError(
           absl::StrCat(path,
-                       ": prompts have no answers to learn from; wants SQuAD (.json) or "
-                       "text (.txt)"));
+                       ": prompts have no answers to learn from; wants SQuAD (.json), "
+                       "conversations (.jsonl) or text (.txt)"));
   }
   return absl::InternalError("unknown kind of data set");
 }

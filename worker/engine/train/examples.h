@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Data files as the examples that training and evaluation run over. SQuAD JSON is packed by
-// formats/squad.h; plain text is cut into windows without overlap (pretraining). Plain values;
-// thread-safe.
+// formats/squad.h, conversations by formats/chat_examples.h with the model's chat template; plain
+// text is cut into windows without overlap (pretraining). Plain values; thread-safe.
 #ifndef WATTLE_WORKER_ENGINE_TRAIN_EXAMPLES_H_
 #define WATTLE_WORKER_ENGINE_TRAIN_EXAMPLES_H_
 
@@ -20,15 +20,17 @@
 namespace wattle::engine {
 
 struct ExampleOptions {
-  int64_t limit_examples = 0;   // only the first n; 0: all
-  int64_t sequence_length = 0;  // tokens at most; 0: the model's context
-  formats::LossOn loss_on =
-      formats::LossOn::kAnswer;  // SQuAD only; text always counts every token but a window's first
+  int64_t limit_examples = 0;                          // only the first n; 0: all
+  int64_t sequence_length = 0;                         // tokens at most; 0: the model's context
+  formats::LossOn loss_on = formats::LossOn::kAnswer;  // SQuAD and chat; text always counts every
+                                                       // token but a window's first
 };
 
-// Errors: kFailedPrecondition for a sequence_length beyond the model's context; those of the
-// readers; kInvalidArgument for a kind of file that has no examples, or when nothing is left.
+// model_directory: has the chat template; empty: conversations are refused. Errors:
+// kFailedPrecondition for a sequence_length beyond the model's context; those of the readers;
+// kInvalidArgument for a kind of file that has no examples, or when nothing is left.
 absl::StatusOr<formats::PackedExamples> LoadExamples(const std::string& path,
+                                                     const std::string& model_directory,
                                                      const formats::BytePairEncoding& tokenizer,
                                                      const models::DecoderConfig& config,
                                                      const ExampleOptions& options);

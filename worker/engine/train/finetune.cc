@@ -184,13 +184,14 @@ class FinetuneRun {
     const models::DecoderConfig& config = state_.model.files.config;
     WATTLE_ASSIGN_OR_RETURN(const auto tokenizer,
                             formats::BytePairEncoding::LoadDirectory(settings_.model.directory));
-    WATTLE_ASSIGN_OR_RETURN(data_,
-                            LoadExamples(settings_.data, tokenizer, config, settings_.examples));
+    WATTLE_ASSIGN_OR_RETURN(data_, LoadExamples(settings_.data, settings_.model.directory,
+                                                tokenizer, config, settings_.examples));
     if (!settings_.heldout_data.empty()) {
       ExampleOptions options = settings_.examples;
       options.limit_examples = 0;
-      WATTLE_ASSIGN_OR_RETURN(heldout_,
-                              LoadExamples(settings_.heldout_data, tokenizer, config, options));
+      WATTLE_ASSIGN_OR_RETURN(
+          heldout_, LoadExamples(settings_.heldout_data, settings_.model.directory, tokenizer,
+                                 config, options));
     }
     state_.moments = ZeroMoments(state_.layout, state_.model.decoder.device);
     return absl::OkStatus();

@@ -1,0 +1,43 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Conversations to learn from, as JSON lines:
+//   {"messages": [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}]}
+// The roles are those that the chat template of the model knows; the turns of "assistant" are what
+// is learned. Plain values and functions; thread-safe.
+#ifndef WATTLE_FORMATS_CHAT_H_
+#define WATTLE_FORMATS_CHAT_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace wattle::formats {
+
+inline constexpr char kAssistantRole[] = "assistant";
+
+struct ChatMessage {
+  std::string role;
+  std::string content;
+};
+
+struct Conversation {
+  int64_t line = 0;                   // in the file, from 1
+  std::vector<ChatMessage> messages;  // at least one of the assistant
+};
+
+// Whether the first line that is not blank has messages: such a .jsonl file is chat, another has
+// prompts.
+[[nodiscard]] bool LooksLikeChat(absl::string_view text);
+
+// Blank lines are skipped. Errors: kInvalidArgument with file:line, the field and what is wanted,
+// for a line without a turn of the assistant, for an unknown field, and for a file without a
+// conversation.
+absl::StatusOr<std::vector<Conversation>> ParseChat(absl::string_view text, absl::string_view file);
+absl::StatusOr<std::vector<Conversation>> ReadChat(const std::string& path);
+
+}  // namespace wattle::formats
+
+#endif  // WATTLE_FORMATS_CHAT_H_

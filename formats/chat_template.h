@@ -1,0 +1,63 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The chat template of a model: how a conversation is written as one text. It stands in
+// chat_template.jinja, or as chat_template in tokenizer_config.json (a text, or a list of named
+// ones of which "default" counts). Variables as in transformers' apply_chat_template: messages,
+// add_generation_prompt, the special tokens by name, tools and documents (none). Immutable;
+// thread-safe.
+#ifndef WATTLE_FORMATS_CHAT_TEMPLATE_H_
+#define WATTLE_FORMATS_CHAT_TEMPLATE_H_
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "nlohmann/json.hpp"
+
+#include "formats/chat.h"
+#include "formats/jinja.h"
+
+namespace wattle::formats {
+
+// A conversation as the model reads it. spans: [begin, end) in bytes, of what the assistant says.
+struct WrittenConversation {
+  std::string text;
+  std::vector<std::pair<size_t, size_t>> spans;
+};
+
+class ChatTemplate {
+ public:
+  // Errors: kNotFound for a model without a chat template (a base model); kInvalidArgument and
+  // kUnimplemented with file and line, as JinjaTemplate.
+  static absl::StatusOr<ChatTemplate> LoadDirectory(const std::string& directory);
+  // tokenizer_config: the text of tokenizer_config.json; jinja: of chat_template.jinja, if the
+  // model has one. file: the name of the first for messages.
+  static absl::StatusOr<ChatTemplate> Parse(absl::string_view tokenizer_config,
+                                            const std::optional<std::string>& jinja,
+                                            absl::string_view file);
+
+  // add_generation_prompt: the text ends where the assistant begins to answer.
+  [[nodiscard]] absl::StatusOr<RenderedText> Write(absl::Span<const ChatMessage> messages,
+                                                   bool add_generation_prompt) const;
+  // The whole conversation, and where the assistant speaks: what the template marks as generation,
+  // or else, for each of the assistant's turns, what stands behind the prompt for that turn.
+  // Errors: those of the template; kInvalidArgument for a template that writes earlier turns
+  // otherwise once others follow, because it cannot be told then what the assistant said.
+  [[nodiscard]] absl::StatusOr<WrittenConversation> WriteWithSpans(
+      absl::Span<const ChatMessage> messages) const;
+
+ private:
+  explicit ChatTemplate(JinjaTemplate jinja) : template_(std::move(jinja)) {}
+
+  JinjaTemplate template_;
+  nlohmann::ordered_json special_tokens_;
+};
+
+}  // namespace wattle::formats
+
+#endif  // WATTLE_FORMATS_CHAT_TEMPLATE_H_

@@ -1,0 +1,91 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The readers of a tokenizer.model, a chat template and chat data, under clang's libFuzzer
+// (./dev fuzz). The first byte of an input says which of them reads the rest.
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <fstream>
+#include <optional>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+
+#include "base/check.h"
+#include "base/file.h"
+#include "formats/byte_pair_encoding.h"
+#include "formats/chat.h"
+#include "formats/jinja.h"
+#include "formats/json.h"
+
+namespace wattle::formats {
+namespace {
+
+void ReadTokenizer(const std::string& bytes) {
+  const auto tokenizer = BytePairEncoding::ParseSentencePiece({.model = bytes}, "tokenizer.model");
+  if (tokenizer.ok()) {
+    const std::string text = "the <sep>sun\n\n 東\xff";
+    (void)tokenizer->Decode(tokenizer->Encode(text, SpecialTokens::kRecognise));
+  }
+}
+
+void RunTemplate(const std::string& text) {
+  const auto parsed = JinjaTemplate::Parse(text, "template");
+  if (parsed.ok()) {
+    static const auto& variables = *new nlohmann::ordered_json(
+        nlohmann::ordered_json::parse(R"({"bos_token": "<s>", "eos_token": "</s>", "tools": null,
+            "add_generation_prompt": true, "messages": [{"role": "user", "content": "a b"},
+            {"role": "assistant", "content": "é"}]})"));
+    (void)parsed->Render(variables).ok();  // any answer but a crash will do
+  }
+}
+
+// Valid files to begin with, into $WATTLE_FUZZ_CORPUS.
+void WriteCorpus() {
+  const char* corpus = std::getenv("WATTLE_FUZZ_CORPUS");
+  if (corpus == nullptr) {
+    return;
+  }
+  const std::string golden = absl::StrCat(WATTLE_SOURCE_DIR, "/tests/golden/");
+  const auto write = [&](const std::string& name, char reader, const std::string& content) {
+    std::ofstream(absl::StrCat(corpus, "/", name), std::ios::binary) << reader << content;
+  };
+  const auto model = ReadWholeFile(golden + "tokenizer/spm_own.model");
+  const auto chat = ReadWholeFile(golden + "chat/expected.json");
+  WATTLE_CHECK(model.ok() && chat.ok(), "the goldens are there");
+  write("tokenizer", 0, *model);
+  const Json templates = Json::parse(*chat);
+  for (const auto& [name, each] : templates.items()) {
+    write(name, 1, each["template"].get<std::string>());
+  }
+  write(
+      "chat", 2,
+      R"({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]})");
+}
+
+}  // namespace
+}  // namespace wattle::formats
+
+extern "C" int LLVMFuzzerInitialize(int* /*count*/, char*** /*arguments*/) {
+  wattle::formats::WriteCorpus();
+  return 0;
+}
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  if (size == 0) {
+    return 0;
+  }
+  const std::string rest(reinterpret_cast<const char*>(data) + 1, size - 1);
+  switch (data[0]) {
+    case 0:
+      wattle::formats::ReadTokenizer(rest);
+      break;
+    case 1:
+      wattle::formats::RunTemplate(rest);
+      break;
+    default:
+      (void)wattle::formats::ParseChat(rest, "chat.jsonl").ok();  // any answer but a crash will do
+      break;
+  }
+  return 0;
+}

@@ -1,0 +1,126 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+
+#include "base/status_macros.h"
+#include "formats/json.h"
+#include "formats/tokenizer_parts_internal.h"
+
+namespace wattle::formats {
+namespace {
+
+constexpr char kEndOfText[] = "<|endoftext|>";
+
+absl::StatusOr<Vocabulary> ReadVocabulary(const Json& json, absl::string_view file) {
+  if (!json.is_object() || json.empty()) {
+    return WrongKind(file, "the vocabulary", "an object of token: id", json);
+  }
+  Vocabulary vocabulary;
+  std::vector<bool> used;
+  for (const auto& [token, value] : json.items()) {
+    const std::optional<int64_t> id = WholeNumber(value);
+    if (!id.has_value() || *id < 0 || *id > kTokenIdMax) {
+      return WrongKind(file, absl::StrCat("token \"", Printable(token), "\""),
+                       absl::StrCat("an id from 0 to ", kTokenIdMax), value);
+    }
+    if (used.size() <= static_cast<size_t>(*id)) {
+      used.resize(static_cast<size_t>(*id) + 1);
+    }
+    if (used[static_cast<size_t>(*id)]) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(file, ": two tokens have the id ", *id, "; the vocabulary is damaged"));
+    }
+    used[static_cast<size_t>(*id)] = true;
+    vocabulary.emplace(token, *id);
+  }
+  return vocabulary;
+}
+
+absl::StatusOr<TokenMerge> SplitMerge(absl::string_view line, absl::string_view where) {
+  const std::vector<std::string> parts = absl::StrSplit(line, ' ');
+  if (parts.size() != 2 || parts[0].empty() || parts[1].empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(where, ": wants two symbols with one space between; the merges are damaged"));
+  }
+  return TokenMerge{.left = parts[0], .right = parts[1]};
+}
+
+absl::StatusOr<std::vector<TokenMerge>> ReadMerges(absl::string_view text, absl::string_view file) {
+  std::vector<TokenMerge> merges;
+  int64_t number = 0;
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    ++number;
+    if (absl::EndsWith(line, "\r")) {
+      line.remove_suffix(1);
+    }
+    if (line.empty() || (number == 1 && absl::StartsWith(line, "#version"))) {
+      continue;
+    }
+    WATTLE_ASSIGN_OR_RETURN(auto merge, SplitMerge(line, absl::StrCat(file, ":", number)));
+    merges.push_back(std::move(merge));
+  }
+  return merges;
+}
+
+absl::StatusOr<std::vector<TokenMerge>> ReadJsonMerges(const Json& json, absl::string_view file) {
+  if (!json.is_array()) {
+    return WrongKind(file, "model.merges", "a list", json);
+  }
+  std::vector<TokenMerge> merges;
+  for (const Json& entry : json) {
+    const std::string where = absl::StrCat(file, ": model.merges[", merges.size(), "]");
+    if (entry.is_string()) {
+      WATTLE_ASSIGN_OR_RETURN(auto merge, SplitMerge(entry.get_ref<const std::string&>(), where));
+      merges.push_back(std::move(merge));
+    } else if (entry.is_array() && entry.size() == 2 && entry[0].is_string() &&
+               entry[1].is_string()) {
+      merges.push_back({.left = entry[0].get<std::string>(), .right = entry[1].get<std::string>()});
+    } else {
+      return absl::InvalidArgumentError(absl::StrCat(where, ": wants two symbols"));
+    }
+  }
+  return merges;
+}
+
+// The first merge of the list is applied first.
+void RankInOrder(std::vector<TokenMerge>& merges) {
+  for (size_t i = 0; i < merges.size(); ++i) {
+    merges[i].rank = static_cast<int32_t>(i);
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<TokenizerParts> PartsOfVocabularyAndMerges(absl::string_view vocabulary_json,
+                                                          absl::string_view merges,
+                                                          absl::string_view file) {
+  TokenizerParts parts;
+  WATTLE_ASSIGN_OR_RETURN(const Json json, ParseJson(vocabulary_json, file));
+  WATTLE_ASSIGN_OR_RETURN(parts.vocabulary, ReadVocabulary(json, file));
+  WATTLE_ASSIGN_OR_RETURN(parts.merges, ReadMerges(merges, absl::StrCat(file, " (merges)")));
+  RankInOrder(parts.merges);
+  if (const auto end = parts.vocabulary.find(kEndOfText); end != parts.vocabulary.end()) {
+    parts.added.push_back({.text = kEndOfText, .id = end->second});
+  }
+  return parts;
+}
+
+absl::StatusOr<TokenizerParts> PartsOfTokenizerJson(absl::string_view text,
+                                                    absl::string_view file) {
+  TokenizerParts parts;
+  WATTLE_ASSIGN_OR_RETURN(const Json json, ParseJson(text, file));
+  WATTLE_ASSIGN_OR_RETURN(parts.form, ReadTokenizerForm(json, file));
+  WATTLE_ASSIGN_OR_RETURN(parts.vocabulary,
+                          ReadVocabulary(json["model"].value("vocab", Json()), file));
+  WATTLE_ASSIGN_OR_RETURN(parts.merges,
+                          ReadJsonMerges(json["model"].value("merges", Json()), file));
+  RankInOrder(parts.merges);
+  WATTLE_ASSIGN_OR_RETURN(parts.added, ReadAddedTokens(json, file));
+  WATTLE_ASSIGN_OR_RETURN(parts.begin, ReadBeginToken(json, parts.added, file));
+  return parts;
+}
+
+}  // namespace wattle::formats

@@ -1,0 +1,47 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What the files of a tokenizer say, before BytePairEncoding makes its tables of it: one value for
+// tokenizer.json, for vocab.json with merges.txt, and for a SentencePiece model. Private to
+// formats. Thread-safe.
+#ifndef WATTLE_FORMATS_TOKENIZER_PARTS_INTERNAL_H_
+#define WATTLE_FORMATS_TOKENIZER_PARTS_INTERNAL_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+#include "formats/tokenizer_form_internal.h"
+
+namespace wattle::formats {
+
+using Vocabulary = absl::flat_hash_map<std::string, int64_t>;
+
+// The neighbours `left` and `right` become the token of their text together.
+struct TokenMerge {
+  std::string left;
+  std::string right;
+  int32_t rank = 0;  // the lowest is applied first, the leftmost one among equal ranks
+};
+
+struct TokenizerParts {
+  TokenizerForm form;
+  Vocabulary vocabulary;  // not empty; each id once, from 0 to kTokenIdMax
+  std::vector<TokenMerge> merges;
+  std::vector<AddedToken> added;
+  std::optional<int64_t> begin;
+};
+
+// Errors: those of BytePairEncoding's functions for these files.
+absl::StatusOr<TokenizerParts> PartsOfVocabularyAndMerges(absl::string_view vocabulary_json,
+                                                          absl::string_view merges,
+                                                          absl::string_view file);
+absl::StatusOr<TokenizerParts> PartsOfTokenizerJson(absl::string_view text, absl::string_view file);
+
+}  // namespace wattle::formats
+
+#endif  // WATTLE_FORMATS_TOKENIZER_PARTS_INTERNAL_H_
