@@ -2,6 +2,7 @@
 #include "models/memory_estimate.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 
@@ -198,6 +199,25 @@ int64_t LastLayersElements(const DecoderConfig& config, int64_t trained) {
   return elements;
 }
 
+// The moved weights that training by forward passes holds at once: those of the largest layer, and
+// what stands outside of the layers, without token table and head
+// (worker/engine/models/perturbed_weights.h).
+int64_t PerturbedBytes(const DecoderConfig& config, int64_t trained_layers) {
+  std::vector<int64_t> of_layers(config.layers.size(), 0);
+  int64_t outside = 0;
+  for (const ModelTensor& tensor : ModelTensors(config)) {
+    const bool in_pieces = tensor.slot == Slot::kTokens ||
+                           (tensor.slot == Slot::kHead && tensor.part == Part::kWeight);
+    const bool moves = trained_layers == 0 || TrainedWithLastLayers(config, trained_layers, tensor);
+    if (in_pieces || !moves) {
+      continue;
+    }
+    (tensor.layer < 0 ? outside : of_layers[static_cast<size_t>(tensor.layer)]) +=
+        tensor.element_count() * kFloatBytes;
+  }
+  return outside + *std::max_element(of_layers.begin(), of_layers.end());
+}
+
 // The keys and values of one sequence. In int8 each position of a head has an FP32 scale.
 int64_t CacheBytes(const DecoderConfig& config, const v1::QuantizationRecipe& recipe,
                    int64_t tokens) {
@@ -248,7 +268,7 @@ int64_t PassBytes(const Sized& sized, PassDescription pass) {
 
 absl::Status EstimateFinetune(const Sized& sized, MemoryEstimate& estimate) {
   const auto& [config, workload, tokens] = sized;
-  PassDescription pass{.kind = PassKind::kTrain,
+  PassDescription pass{.kind = workload.forward_only ? PassKind::kEvaluate : PassKind::kTrain,
                        .activation_checkpointing = workload.activation_checkpointing,
                        .adapter_dropout = workload.adapter_dropout,
                        .trained_layers = workload.trained_layers};
@@ -272,8 +292,9 @@ absl::Status EstimateFinetune(const Sized& sized, MemoryEstimate& estimate) {
     estimate.loading_bytes = LoadingBytes(config, float_recipe);
     MemoryWorkload in_floats = workload;
     in_floats.recipe = float_recipe;  // of the pass: rounded weights are floats
-    estimate.pass_bytes = PassBytes({config, in_floats, tokens}, pass) +
-                          PackedOperandBytes(config, workload.batch * tokens);
+    estimate.pass_bytes =
+        PassBytes({config, in_floats, tokens}, pass) +
+        (workload.forward_only ? 0 : PackedOperandBytes(config, workload.batch * tokens));
     estimate.writing_bytes = LargestPartBytes(config);
     if (workload.trained_layers > 0) {
       estimate.weights_bytes += trained;
@@ -283,6 +304,11 @@ absl::Status EstimateFinetune(const Sized& sized, MemoryEstimate& estimate) {
   }
   estimate.pass_bytes += workload.rounded_factors ? kRoundedFactorsBytes : 0;
   estimate.weights_bytes += trained;
+  if (workload.forward_only) {
+    estimate.perturbed_bytes =
+        workload.adapter_rank > 0 ? trained : PerturbedBytes(config, workload.trained_layers);
+    return absl::OkStatus();
+  }
   estimate.gradients_bytes = trained;
   estimate.optimizer_bytes = 2 * trained;
   return absl::OkStatus();

@@ -47,6 +47,7 @@ struct MemoryWorkload {
   double adapter_dropout = 0.0;
   bool activation_checkpointing = false;  // of kFinetune: a block keeps its input alone
   bool rounded_factors = false;           // of kFinetune: products in BF16
+  bool forward_only = false;              // of kFinetune: MeZO, which has no backward pass
   // kFinetune: more than 0: the last layers alone are trained, with the final norm and an untied
   // head.
   int64_t trained_layers = 0;
@@ -60,6 +61,7 @@ struct MemoryEstimate {
   int64_t weights_bytes = 0;  // and tables of positions
   int64_t gradients_bytes = 0;
   int64_t optimizer_bytes = 0;  // both AdamW moments
+  int64_t perturbed_bytes = 0;  // of MeZO: the moved weights of one layer, or all moved adapters
   int64_t cache_bytes = 0;      // keys and values, or the stream of a calibration text
   // Two peaks beside all of these, one after the other: the arena of the largest pass with what
   // kernels take beside it, and what a result is written through.
@@ -70,7 +72,8 @@ struct MemoryEstimate {
 
   [[nodiscard]] int64_t total_bytes() const {
     return runtime_bytes +
-           std::max(loading_bytes, weights_bytes + gradients_bytes + optimizer_bytes + cache_bytes +
+           std::max(loading_bytes, weights_bytes + gradients_bytes + optimizer_bytes +
+                                       perturbed_bytes + cache_bytes +
                                        std::max(pass_bytes, writing_bytes));
   }
 };

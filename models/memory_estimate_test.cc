@@ -137,6 +137,31 @@ TEST(MemoryEstimateTest, TheLastLayersAloneHaveGradientsMomentsAndActivations) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("last_layers: 13")));
 }
 
+// A loss takes weights and the tensors of its pass; training by forward passes the moved weights of
+// one layer besides.
+TEST(MemoryEstimateTest, ForwardPassesAloneTakeALayerMoreThanALoss) {
+  const MemoryWorkload loss = {.task = MemoryTask::kEvaluate, .batch = 4, .sequence_tokens = 256};
+  MemoryWorkload mezo = loss;
+  mezo.task = MemoryTask::kFinetune;
+  mezo.forward_only = true;
+  const auto estimate = EstimateMemory(Gpt2Small(), mezo);
+  const auto of_loss = EstimateMemory(Gpt2Small(), loss);
+  ASSERT_THAT(estimate, IsOk());
+  ASSERT_THAT(of_loss, IsOk());
+  EXPECT_EQ(estimate->gradients_bytes, 0);
+  EXPECT_EQ(estimate->optimizer_bytes, 0);
+  EXPECT_EQ(estimate->weights_bytes, of_loss->weights_bytes);
+  EXPECT_EQ(estimate->pass_bytes, of_loss->pass_bytes);
+  // A layer of 12 widths squared and 13 widths; positions and the final norm.
+  EXPECT_EQ(estimate->perturbed_bytes, (12LL * 768 * 768 + 13 * 768 + 1024 * 768 + 2 * 768) * 4);
+  EXPECT_LT(estimate->total_bytes(), of_loss->total_bytes() * 11 / 10);
+  mezo.adapter_rank = 16;
+  const auto adapters = EstimateMemory(Gpt2Small(), mezo);
+  ASSERT_THAT(adapters, IsOk());
+  EXPECT_EQ(adapters->perturbed_bytes, 12LL * 16 * 16 * 768 * 4);
+  EXPECT_EQ(adapters->gradients_bytes, 0);
+}
+
 TEST(MemoryEstimateTest, GrowsWithBatchAndLength) {
   const MemoryWorkload small = {.task = MemoryTask::kFinetune, .batch = 2, .sequence_tokens = 128};
   MemoryWorkload wider = small;

@@ -34,7 +34,8 @@ Planned PlannedLayers::DequantizedPiece(const PlannedMatrix& matrix) {
 Planned PlannedLayers::MatrixProduct(const char* name, const PlannedMatrix& matrix, int64_t rows) {
   Planned out = Make(name, {rows, matrix.outputs});
   // Outside of training the kernels multiply with the packed weights.
-  if (pass_.trains() && pass_.is_quantized(matrix.slot, matrix.layer)) {
+  const bool frozen = pass_.trains() || !pass_.pass.adapters.empty();
+  if (frozen && pass_.is_quantized(matrix.slot, matrix.layer)) {
     const Planned piece = DequantizedPiece(matrix);
     for (int64_t first = 0; first < matrix.outputs; first += kDequantizedRows) {
       Make("product with dequantized rows",

@@ -22,6 +22,7 @@
 #include "proto/quantization_recipe.h"
 #include "worker/engine/models/block.h"
 #include "worker/engine/models/decoder.h"
+#include "worker/engine/models/perturbed_weights.h"
 #include "worker/engine/models/tensor_files.h"
 #include "worker/engine/models/test_golden.h"
 #include "worker/engine/quant/recipe_formats.h"
@@ -230,7 +231,7 @@ void Quantize(const PassDescription& pass, Model& model) {
     MatrixWeights& matrix = MatrixAt(model.decoder.weights, parameter.tensor);
     auto packed = PackFloats(parameter.tensor.name, *format, matrix.value);
     ASSERT_THAT(packed, IsOk());
-    packed->dequantized_products = pass.kind == PassKind::kTrain;
+    packed->dequantized_products = pass.kind == PassKind::kTrain || !pass.adapters.empty();
     matrix = *std::move(packed);
   }
   TieHead(model.decoder.config, model.decoder.weights);
@@ -272,6 +273,14 @@ TokenBatch BatchOfShape(const PassDescription& pass) {
   return BatchOf(std::vector<Example>(static_cast<size_t>(pass.batch), example));
 }
 
+std::vector<ArenaTensor> LargerThanScalars(std::vector<ArenaTensor> tensors) {
+  tensors.erase(
+      std::remove_if(tensors.begin(), tensors.end(),
+                     [](const ArenaTensor& tensor) { return tensor.size_bytes <= kScalarBytes; }),
+      tensors.end());
+  return tensors;
+}
+
 // The tensors that the engine makes of a pass.
 std::vector<ArenaTensor> RunPass(const Drawn& drawn, ArenaFigures* figures = nullptr,
                                  int64_t room = kRoom) {
@@ -309,11 +318,7 @@ std::vector<ArenaTensor> RunPass(const Drawn& drawn, ArenaFigures* figures = nul
   if (figures != nullptr) {
     *figures = arena.figures();
   }
-  tensors.erase(
-      std::remove_if(tensors.begin(), tensors.end(),
-                     [](const ArenaTensor& tensor) { return tensor.size_bytes <= kScalarBytes; }),
-      tensors.end());
-  return tensors;
+  return LargerThanScalars(std::move(tensors));
 }
 
 // Every making and letting go, in order: "+" and the bytes of what was made, "-" and those of what
@@ -395,6 +400,45 @@ TEST_P(PassPlanTest, EvaluationMakesTheTensorsOfThePlan) {
   for (uint64_t seed = 1; seed <= 4; ++seed) {
     Draw draw(seed);
     ExpectThePlan(DrawEvaluation(GetParam(), draw), seed);
+  }
+}
+
+// Training by forward passes: moved weights lie in memory of their own.
+TEST_P(PassPlanTest, AMovedPassMakesTheTensorsOfAnEvaluation) {
+  Draw draw(3);
+  Drawn drawn{.name = GetParam(), .config = DrawConfig(GetParam(), draw)};
+  drawn.pass = {.kind = PassKind::kEvaluate, .batch = 3, .tokens = 100};
+  drawn.pass.threads = at::get_num_threads();
+  const models::TensorPlan plan = models::PlanPass(drawn.config, drawn.pass);
+  const DrawnModel made = MakeDrawn(drawn);
+  PerturbedWeights moved(made.model.decoder, made.model.parameters, made.model.layout,
+                         made.model.arena);
+  const TokenBatch batch = BatchOfShape(drawn.pass);
+  PassArena arena(plan.arena_bytes);
+  std::vector<ArenaTensor> tensors;
+  arena.Record(&tensors);
+  {
+    const PassArena::Scope scope(arena);
+    moved.Set({.seed = 1, .number = 2}, 1e-3F);
+    LossSum(made.model.decoder, batch, moved);
+  }
+  arena.Record(nullptr);
+  EXPECT_EQ(arena.figures().heap_tensors, 0);
+  if (kSameOperators) {
+    EXPECT_EQ(Difference(plan, LargerThanScalars(std::move(tensors))), "");
+  }
+}
+
+TEST_P(PassPlanTest, AnEvaluationWithAdaptersMakesTheTensorsOfThePlan) {
+  for (const char* recipe : {"none", "int8"}) {
+    Draw draw(4);
+    Drawn drawn{.name = recipe, .config = DrawConfig(GetParam(), draw), .rank = 3};
+    drawn.pass = {.kind = PassKind::kEvaluate, .batch = 2, .tokens = 64};
+    const auto modules = models::AdapterModules(drawn.config, {}, drawn.rank);
+    ASSERT_THAT(modules, IsOk());
+    drawn.pass.adapters = *modules;
+    drawn.pass.recipe = *RecipeOfIdentity(recipe);
+    ExpectThePlan(drawn, 4);
   }
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "worker/engine/models/block.h"
+#include "worker/engine/models/perturbed_weights.h"
 #include "worker/engine/models/products.h"
 #include "worker/engine/models/sinusoidal_positions.h"
 
@@ -34,18 +35,26 @@ void ForEachGroup(absl::Span<const SequenceGroup> groups, const at::Tensor& of_r
   }
 }
 
+// What a pass reads, except token table and head. moved: null: the decoder's own weights.
+const DecoderWeights& WeightsOf(const Decoder& decoder, const PerturbedWeights* moved) {
+  return moved == nullptr ? decoder.weights : moved->weights();
+}
+
 // The stream before the first block: float [rows, width].
 at::Tensor Embed(const Decoder& decoder, absl::Span<const SequenceGroup> groups,
-                 const at::Tensor& tokens) {
+                 const at::Tensor& tokens, const PerturbedWeights* moved = nullptr) {
   for (const SequenceGroup& group : groups) {
     WATTLE_CHECK(group.first_position + group.tokens <= decoder.config.max_positions,
                  "batches are cut to the model's context");
   }
   at::Tensor x = LookUpRows(decoder.weights.tokens, tokens);
+  if (moved != nullptr) {
+    moved->MoveTokenRows(tokens, x);
+  }
   if (decoder.config.embedding_scale != 1.0) {
     x.mul_(decoder.config.embedding_scale);
   }
-  for (const at::Tensor& positions : {decoder.weights.positions, decoder.sinusoids}) {
+  for (const at::Tensor& positions : {WeightsOf(decoder, moved).positions, decoder.sinusoids}) {
     if (positions.defined()) {
       ForEachGroup(groups, x, positions, [](const at::Tensor& rows, const at::Tensor& own) {
         rows.add_(own.unsqueeze(0));
@@ -91,7 +100,8 @@ struct Keeping {
 
 // The stream after the last block. keeping: null without a backward pass.
 at::Tensor RunBlocks(const Decoder& decoder, const std::vector<SequenceGroup>& groups,
-                     const DropoutState& dropout, at::Tensor x, const Keeping* keeping) {
+                     const DropoutState& dropout, at::Tensor x, const Keeping* keeping,
+                     PerturbedWeights* moved = nullptr) {
   for (size_t i = 0; i < decoder.weights.blocks.size(); ++i) {
     BlockContext context = ContextOf(decoder, i, groups);
     context.dropout = dropout;
@@ -103,14 +113,34 @@ at::Tensor RunBlocks(const Decoder& decoder, const std::vector<SequenceGroup>& g
         saved = nullptr;
       }
     }
-    x = BlockForward(context, decoder.weights.blocks[i], x, saved);
+    if (moved != nullptr) {
+      moved->EnterLayer(i);
+    }
+    x = BlockForward(context, WeightsOf(decoder, moved).blocks[i], x, saved);
   }
   return x;
 }
 
-at::Tensor FinalNorm(const Decoder& decoder, const at::Tensor& x, NormActivations* saved) {
-  return NormForward(decoder.config.norm, decoder.config.norm_epsilon, decoder.weights.final_norm,
-                     x, saved);
+at::Tensor FinalNorm(const Decoder& decoder, const at::Tensor& x, NormActivations* saved,
+                     const PerturbedWeights* moved = nullptr) {
+  return NormForward(decoder.config.norm, decoder.config.norm_epsilon,
+                     WeightsOf(decoder, moved).final_norm, x, saved);
+}
+
+void CapLogits(const Decoder& decoder, at::Tensor& logits) {
+  if (const double cap = decoder.config.logit_softcap; cap > 0.0) {
+    logits.div_(cap).tanh_().mul_(cap);
+  }
+}
+
+at::Tensor MovedHeadLogits(const Decoder& decoder, const at::Tensor& hidden,
+                           PerturbedWeights& moved) {
+  at::Tensor logits = moved.HeadProduct(hidden);
+  if (const at::Tensor& bias = moved.weights().head_bias; bias.defined()) {
+    logits.add_(bias);
+  }
+  CapLogits(decoder, logits);
+  return logits;
 }
 
 // The rows of one piece of the loss.
@@ -138,18 +168,29 @@ double NegativeLogLikelihood(const at::Tensor& log_probabilities, const at::Tens
 }
 
 // float [rows, vocabulary]. x: the stream after the last block.
-at::Tensor LogProbabilities(const Decoder& decoder, const at::Tensor& x, const at::Tensor& where) {
-  const at::Tensor hidden = FinalNorm(decoder, x.index_select(0, where), nullptr);
-  return at::_log_softmax(HeadLogits(decoder, hidden), 1, /*half_to_float=*/false);
+at::Tensor LogProbabilities(const Decoder& decoder, const at::Tensor& x, const at::Tensor& where,
+                            PerturbedWeights* moved = nullptr) {
+  const at::Tensor hidden = FinalNorm(decoder, x.index_select(0, where), nullptr, moved);
+  return at::_log_softmax(
+      moved == nullptr ? HeadLogits(decoder, hidden) : MovedHeadLogits(decoder, hidden, *moved), 1,
+      /*half_to_float=*/false);
 }
 
 // x: the stream after the last block.
-double HeadLoss(const Decoder& decoder, const TokenBatch& batch, const at::Tensor& x) {
+double HeadLoss(const Decoder& decoder, const TokenBatch& batch, const at::Tensor& x,
+                PerturbedWeights* moved) {
   double sum = 0.0;
   ForEachLossRows(batch, x.device(), [&](const LossRows& rows) {
-    sum += NegativeLogLikelihood(LogProbabilities(decoder, x, rows.where), rows.targets);
+    sum += NegativeLogLikelihood(LogProbabilities(decoder, x, rows.where, moved), rows.targets);
   });
   return sum;
+}
+
+// moved: null: with the decoder's own weights.
+double ForwardLossSum(const Decoder& decoder, const TokenBatch& batch, PerturbedWeights* moved) {
+  const at::Tensor x = Embed(decoder, batch.groups, Indices(batch.tokens, decoder.device), moved);
+  return HeadLoss(decoder, batch,
+                  RunBlocks(decoder, batch.groups, DropoutState{}, x, nullptr, moved), moved);
 }
 
 struct HeadGradient {
@@ -213,9 +254,7 @@ at::Tensor EmbedTokens(const Decoder& decoder, absl::Span<const int64_t> tokens)
 
 at::Tensor HeadLogits(const Decoder& decoder, const at::Tensor& hidden) {
   at::Tensor logits = MatrixProduct(decoder.weights.head, hidden, decoder.weights.head_bias);
-  if (const double cap = decoder.config.logit_softcap; cap > 0.0) {
-    logits.div_(cap).tanh_().mul_(cap);
-  }
+  CapLogits(decoder, logits);
   return logits;
 }
 
@@ -248,8 +287,11 @@ Decoder MakeDecoder(models::DecoderConfig config, DecoderWeights weights, at::De
 }
 
 double LossSum(const Decoder& decoder, const TokenBatch& batch) {
-  const at::Tensor x = Embed(decoder, batch.groups, Indices(batch.tokens, decoder.device));
-  return HeadLoss(decoder, batch, RunBlocks(decoder, batch.groups, DropoutState{}, x, nullptr));
+  return ForwardLossSum(decoder, batch, nullptr);
+}
+
+double LossSum(const Decoder& decoder, const TokenBatch& batch, PerturbedWeights& weights) {
+  return ForwardLossSum(decoder, batch, &weights);
 }
 
 ComparisonSums CompareWith(const Decoder& decoder, const Decoder& reference,

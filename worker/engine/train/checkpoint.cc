@@ -33,6 +33,8 @@ constexpr char kPartialSuffix[] = ".partial";
 constexpr char kOptimizerFile[] = "optimizer.safetensors";
 constexpr char kFirstSuffix[] = ".first_moment";
 constexpr char kSecondSuffix[] = ".second_moment";
+constexpr char kScalars[] = "mezo.scalars";
+constexpr char kKeeps[] = "mezo.keeps";
 constexpr char kVersionKey[] = "wattle.checkpoint_version";
 // 2: moments by the engine's names and in the engine's shapes.
 constexpr char kVersion[] = "2";
@@ -110,7 +112,8 @@ void AppendExact(std::string* out, double value) {
 }
 
 formats::SafetensorsMetadata MetadataOf(const CheckpointIdentity& identity,
-                                        const TrainingCounters& counters) {
+                                        const TrainingCounters& counters,
+                                        const std::vector<MezoMove>& mezo_log) {
   formats::SafetensorsMetadata metadata = {
       {kVersionKey, kVersion},
       {"job", identity.job},
@@ -123,6 +126,9 @@ formats::SafetensorsMetadata MetadataOf(const CheckpointIdentity& identity,
       {"real_tokens", absl::StrCat(counters.work.real_tokens)},
       {"losses", absl::StrJoin(counters.losses, ",", AppendExact)},
       {"heldout_last_step", absl::StrCat(counters.heldout_last_step)}};
+  if (!mezo_log.empty()) {
+    metadata["mezo_seed"] = absl::StrCat(mezo_log.front().direction.seed);
+  }
   if (counters.heldout_before.has_value()) {
     metadata["heldout_before"] = Exact(*counters.heldout_before);
   }
@@ -217,8 +223,31 @@ struct StoredMoment {
   at::Tensor values;  // a view of the moments
 };
 
+// The numbers of training by forward passes: directions are numbered from 0 on.
+StoredMoment StoredLog(const char* name, int64_t moves) {
+  return {{.name = name, .type = formats::DataType::kF32, .shape = {moves}},
+          at::empty({moves}, at::kFloat)};
+}
+
+std::vector<StoredMoment> StoredLogs(const std::vector<MezoMove>& log) {
+  if (log.empty()) {
+    return {};
+  }
+  const auto moves = static_cast<int64_t>(log.size());
+  StoredMoment scalars = StoredLog(kScalars, moves);
+  StoredMoment keeps = StoredLog(kKeeps, moves);
+  for (size_t i = 0; i < log.size(); ++i) {
+    scalars.values.data_ptr<float>()[i] = log[i].scalar;
+    keeps.values.data_ptr<float>()[i] = log[i].keep;
+  }
+  return {std::move(scalars), std::move(keeps)};
+}
+
 std::vector<StoredMoment> StoredMoments(const TrainingState& state) {
   std::vector<StoredMoment> stored;
+  if (!state.moments.first.defined()) {
+    return stored;
+  }
   const std::vector<Parameter>& parameters = state.trained().parameters;
   for (size_t i = 0; i < parameters.size(); ++i) {
     if (!state.layout.holds(i)) {
@@ -238,7 +267,10 @@ std::vector<StoredMoment> StoredMoments(const TrainingState& state) {
 
 absl::Status WriteMoments(const std::string& path, const formats::SafetensorsMetadata& metadata,
                           const TrainingState& state) {
-  const std::vector<StoredMoment> stored = StoredMoments(state);
+  std::vector<StoredMoment> stored = StoredMoments(state);
+  for (StoredMoment& log : StoredLogs(state.mezo_log)) {
+    stored.push_back(std::move(log));
+  }
   std::vector<formats::TensorDescription> tensors;
   tensors.reserve(stored.size());
   for (const StoredMoment& moment : stored) {
@@ -257,19 +289,71 @@ absl::Status WriteMoments(const std::string& path, const formats::SafetensorsMet
   return writer.Commit();
 }
 
+absl::Status ReadStored(const formats::SafetensorsFile& file, const StoredMoment& wanted) {
+  const formats::TensorEntry* stored = file.Find(wanted.description.name);
+  if (stored == nullptr || stored->shape != wanted.description.shape ||
+      stored->type != formats::DataType::kF32) {
+    return absl::DataLossError(absl::StrCat(file.path(), ": tensor ", wanted.description.name,
+                                            " is missing or of another shape"));
+  }
+  at::Tensor host = at::empty(stored->shape, at::kFloat);
+  WATTLE_RETURN_IF_ERROR(
+      file.Read(*stored, absl::MakeSpan(static_cast<std::byte*>(host.data_ptr()),
+                                        static_cast<size_t>(stored->size_bytes()))));
+  wanted.values.copy_(host);
+  return absl::OkStatus();
+}
+
 absl::Status ReadMoments(const formats::SafetensorsFile& file, const TrainingState& state) {
   for (const StoredMoment& wanted : StoredMoments(state)) {
-    const formats::TensorEntry* stored = file.Find(wanted.description.name);
-    if (stored == nullptr || stored->shape != wanted.description.shape ||
-        stored->type != formats::DataType::kF32) {
-      return absl::DataLossError(absl::StrCat(file.path(), ": tensor ", wanted.description.name,
-                                              " is missing or of another shape"));
+    WATTLE_RETURN_IF_ERROR(ReadStored(file, wanted));
+  }
+  return absl::OkStatus();
+}
+
+// Empty of a run with a backward pass.
+absl::StatusOr<std::vector<MezoMove>> ReadLog(const formats::SafetensorsFile& file) {
+  std::vector<MezoMove> log;
+  const formats::TensorEntry* stored = file.Find(kScalars);
+  if (stored == nullptr) {
+    return log;
+  }
+  MetadataReader reader(file.path(), file.metadata());
+  uint64_t seed = 0;
+  reader.Read("mezo_seed", seed);
+  WATTLE_RETURN_IF_ERROR(reader.status());
+  const int64_t moves = stored->shape.empty() ? 0 : stored->shape[0];
+  const StoredMoment scalars = StoredLog(kScalars, moves);
+  const StoredMoment keeps = StoredLog(kKeeps, moves);
+  WATTLE_RETURN_IF_ERROR(ReadStored(file, scalars));
+  WATTLE_RETURN_IF_ERROR(ReadStored(file, keeps));
+  for (int64_t i = 0; i < moves; ++i) {
+    log.push_back({.direction = {.seed = seed, .number = static_cast<uint64_t>(i)},
+                   .scalar = scalars.values.data_ptr<float>()[i],
+                   .keep = keeps.values.data_ptr<float>()[i]});
+  }
+  return log;
+}
+
+// Calls body(values as stored, their place in the state) for each trained tensor, one after the
+// other.
+template <typename Body>
+absl::Status ForEachStoredWeight(const std::string& directory, const TrainingState& state,
+                                 Body body) {
+  const TrainedValues trained = state.trained();
+  for (size_t i = 0; i < trained.parameters.size(); ++i) {
+    if (!state.layout.holds(i)) {
+      continue;
     }
-    at::Tensor host = at::empty(stored->shape, at::kFloat);
+    at::Tensor place = ArenaView(trained.arena, trained.layout, trained.parameters, i);
+    ArenaLayout alone{
+        .offsets = std::vector<int64_t>(trained.parameters.size(), ArenaLayout::kAbsent),
+        .elements = place.numel()};
+    alone.offsets[i] = 0;
+    at::Tensor values = at::zeros({alone.elements}, at::kFloat);
     WATTLE_RETURN_IF_ERROR(
-        file.Read(*stored, absl::MakeSpan(static_cast<std::byte*>(host.data_ptr()),
-                                          static_cast<size_t>(stored->size_bytes()))));
-    wanted.values.copy_(host);
+        ReadArena(WeightsPath(directory, state), trained.files, trained.parameters, alone, values));
+    body(values.view(place.sizes()), place);
   }
   return absl::OkStatus();
 }
@@ -292,30 +376,30 @@ absl::Status RestoreFrom(const std::string& directory, const CheckpointIdentity&
   if (static_cast<int64_t>(counters.losses.size()) != counters.work.steps) {
     return absl::DataLossError(absl::StrCat(path, ": wants a loss for each step"));
   }
-  const TrainedValues trained = state.trained();
-  at::Tensor weights = at::zeros({state.layout.elements}, at::kFloat);
-  WATTLE_RETURN_IF_ERROR(ReadArena(WeightsPath(directory, state), trained.files, trained.parameters,
-                                   state.layout, weights));
+  WATTLE_ASSIGN_OR_RETURN(std::vector<MezoMove> mezo_log, ReadLog(file));
+  WATTLE_RETURN_IF_ERROR(ForEachStoredWeight(directory, state, [](const auto&, const auto&) {}));
   if (counters.heldout_best.has_value()) {
     WATTLE_RETURN_IF_ERROR(
         PassBestWeightsOn(directory, fs::path(directory).parent_path().string()));
   }
   // A checkpoint that cannot be read leaves the state as it was, for the older one or a start from
   // step 0: the moments of a run that has not begun are zeros, and zeroing them takes no memory
-  // beside them; weights and counters change only when all of the checkpoint was read.
+  // beside them; weights and counters change only when all of the checkpoint was read. The weights
+  // are therefore read twice, first for their checksums: never is a second model in memory.
   const absl::Status read = ReadMoments(file, state);
   if (!read.ok()) {
     state.moments.first.zero_();
     state.moments.second.zero_();
     return read;
   }
-  for (size_t i = 0; i < trained.parameters.size(); ++i) {
-    if (state.layout.holds(i)) {
-      ArenaView(trained.arena, trained.layout, trained.parameters, i)
-          .copy_(ArenaView(weights, state.layout, trained.parameters, i));
-    }
+  const absl::Status placed = ForEachStoredWeight(
+      directory, state, [](const at::Tensor& values, at::Tensor& place) { place.copy_(values); });
+  if (!placed.ok()) {
+    return absl::AbortedError(
+        absl::StrCat("a checkpoint that was just read cannot be read again: ", placed.message()));
   }
   state.counters = counters;
+  state.mezo_log = std::move(mezo_log);
   restored.step = counters.work.steps;
   restored.same_build = reader.Text("build") == identity.build;
   return absl::OkStatus();
@@ -323,7 +407,8 @@ absl::Status RestoreFrom(const std::string& directory, const CheckpointIdentity&
 
 // Weights and two moments, without the headers.
 int64_t CheckpointBytes(const TrainingState& state) {
-  return 3 * state.layout.elements * static_cast<int64_t>(sizeof(float));
+  return (state.moments.first.defined() ? 3 : 1) * state.layout.elements *
+         static_cast<int64_t>(sizeof(float));
 }
 
 // Older checkpoints give way, the newest one stays. kResourceExhausted: there is no room even so.
@@ -360,7 +445,7 @@ absl::Status WriteFiles(const std::string& work_directory, const std::string& di
     WATTLE_RETURN_IF_ERROR(PassBestWeightsOn(work_directory, directory));
   }
   return WriteMoments(absl::StrCat(directory, "/", kOptimizerFile),
-                      MetadataOf(identity, state.counters), state);
+                      MetadataOf(identity, state.counters, state.mezo_log), state);
 }
 
 int64_t SizeBytesOf(const std::string& directory) {
@@ -408,7 +493,7 @@ absl::StatusOr<RestoredCheckpoint> RestoreNewestCheckpoint(const std::string& wo
   for (const int64_t step : StepsIn(work_directory)) {
     const absl::Status status =
         RestoreFrom(DirectoryOf(work_directory, step), identity, state, restored);
-    if (status.ok() || absl::IsFailedPrecondition(status)) {
+    if (status.ok() || absl::IsFailedPrecondition(status) || absl::IsAborted(status)) {
       if (!status.ok()) {
         return status;
       }

@@ -23,6 +23,28 @@
 namespace wattle::engine {
 namespace {
 
+// There is no backward pass that could recompute, no mask of dropout that two passes would share,
+// and rounding to a recipe would hide a move that is smaller than its steps.
+absl::Status ValidateMezo(const FinetuneSettings& settings) {
+  const MezoSettings& mezo = *settings.mezo;
+  if (!(mezo.perturbation > 0.0) || mezo.perturbation > 1.0) {
+    return absl::FailedPreconditionError(absl::StrCat("mezo.perturbation: ", mezo.perturbation,
+                                                      "; wants a number above 0, at most 1"));
+  }
+  if (mezo.samples < 1) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("mezo.samples: ", mezo.samples, "; wants at least 1"));
+  }
+  const char* const beside =
+      settings.activation_checkpointing                                 ? "activation_checkpointing"
+      : settings.lora.has_value() && settings.lora->dropout > 0.0       ? "lora.dropout"
+      : settings.model.recipe.has_value() && !settings.lora.has_value() ? "quantization"
+                                                                        : nullptr;
+  return beside == nullptr ? absl::OkStatus()
+                           : absl::FailedPreconditionError(absl::StrCat(
+                                 beside, ": does not go with optimizer: mezo; leave it out"));
+}
+
 absl::Status Validate(const FinetuneSettings& settings) {
   const auto wrong = [](absl::string_view field, auto value, absl::string_view wanted) {
     return absl::FailedPreconditionError(absl::StrCat(field, ": ", value, "; wants ", wanted));
@@ -51,6 +73,9 @@ absl::Status Validate(const FinetuneSettings& settings) {
        (settings.heldout_data.empty() || settings.evaluate_every_steps < 1))) {
     return wrong("early_stop_evaluations", settings.early_stop_evaluations,
                  "0, or a number beside heldout_data and evaluate_every_steps");
+  }
+  if (settings.mezo.has_value()) {
+    WATTLE_RETURN_IF_ERROR(ValidateMezo(settings));
   }
   const AdamWSettings& adamw = settings.adamw;
   if (!(adamw.beta1 >= 0.0 && adamw.beta1 < 1.0)) {
@@ -88,14 +113,18 @@ CheckpointIdentity IdentityOf(const FinetuneSettings& settings, const Trainer& t
           : "";
   const std::string precision =
       settings.precision == kernels::FactorType::kBf16 ? ", precision bf16" : "";
+  const std::string mezo = settings.mezo.has_value()
+                               ? absl::StrFormat(", mezo %.17g x %d", settings.mezo->perturbation,
+                                                 settings.mezo->samples)
+                               : "";
   return {.job = absl::StrFormat(
               "steps %d, batch %d x %d, seed %d, data %016x, rate %.17g, warm-up %d, shape %d, "
-              "beta %.17g %.17g, epsilon %.17g, decay %.17g, clip %.17g%s%s%s%s%s%s",
+              "beta %.17g %.17g, epsilon %.17g, decay %.17g, clip %.17g%s%s%s%s%s%s%s",
               trainer.total_steps(), settings.batch_size, settings.accumulation_steps,
               settings.seed, data_fingerprint, settings.learning_rate, settings.warmup_steps,
               static_cast<int>(settings.learning_rate_shape), adamw.beta1, adamw.beta2,
               adamw.epsilon, adamw.weight_decay, adamw.clip_norm, adapters, rounded, last_layers,
-              settings.packing ? ", packed" : "", early_stop, precision),
+              settings.packing ? ", packed" : "", early_stop, precision, mezo),
           .build = absl::StrCat(EngineVersion(), ", threads ", settings.threads, ", kernels ",
                                 kernels::BestKernels().name, ", products ",
                                 kernels::BestRoundedKernels().name)};
@@ -127,6 +156,7 @@ class FinetuneRun {
     sink_.OnPhase(Phase::kSave, 0, 0);
     WATTLE_RETURN_IF_ERROR(SaveResult());
     WATTLE_RETURN_IF_ERROR(SaveLosses());
+    WATTLE_RETURN_IF_ERROR(SaveMezoLog());
     return Describe();
   }
 
@@ -193,7 +223,9 @@ class FinetuneRun {
           heldout_, LoadExamples(settings_.heldout_data, settings_.model.directory, tokenizer,
                                  config, options));
     }
-    state_.moments = ZeroMoments(state_.layout, state_.model.decoder.device);
+    if (!settings_.mezo.has_value()) {
+      state_.moments = ZeroMoments(state_.layout, state_.model.decoder.device);
+    }
     return absl::OkStatus();
   }
 
@@ -344,6 +376,21 @@ class FinetuneRun {
       absl::StrAppendFormat(&lines, "{\"step\": %d, \"loss\": %.17g}\n", ++step, loss);
     }
     return WriteFileDurably(absl::StrCat(settings_.output_directory, "/", kLossesFile), lines);
+  }
+
+  // The moves that lead to the result.
+  [[nodiscard]] absl::Status SaveMezoLog() const {
+    if (!settings_.mezo.has_value()) {
+      return absl::OkStatus();
+    }
+    const TrainingCounters& counters = state_.counters;
+    const int64_t steps =
+        counters.heldout_best.has_value() ? counters.heldout_best_step : counters.work.steps;
+    const auto moves = static_cast<size_t>(steps * settings_.mezo->samples);
+    return WriteFileDurably(
+        absl::StrCat(settings_.output_directory, "/", kMezoLogFile),
+        FormatMezoLog({state_.mezo_log.begin(),
+                       state_.mezo_log.begin() + static_cast<std::ptrdiff_t>(moves)}));
   }
 
   [[nodiscard]] std::string LastCheckpoint() const {

@@ -18,6 +18,7 @@
 #include "worker/engine/train/adamw_settings.h"
 #include "worker/engine/train/examples.h"
 #include "worker/engine/train/lora_settings.h"
+#include "worker/engine/train/mezo_settings.h"
 #include "worker/engine/train/schedule.h"
 
 namespace wattle::engine {
@@ -41,6 +42,9 @@ struct FinetuneSettings {
   int64_t warmup_steps = 0;
   LearningRateShape learning_rate_shape = LearningRateShape::kLinear;
   AdamWSettings adamw;
+  // Trains by forward passes alone, in place of AdamW: of `adamw` the weight decay alone counts,
+  // and no dropout is drawn.
+  std::optional<MezoSettings> mezo;
   std::optional<LoraSettings> lora;  // trains adapters beside weights in any form
   // What the factors of the products of training are rounded to; weights, gradients, moments and
   // held-out losses are FP32 whatever it is (models/products.h).

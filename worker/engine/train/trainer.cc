@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "absl/strings/str_cat.h"
 #include <ATen/ATen.h>
@@ -26,11 +27,12 @@ int64_t CeilDivide(int64_t a, int64_t b) {
 models::PassDescription LargestPass(const FinetuneSettings& settings,
                                     const formats::ExamplePool& examples,
                                     const TrainingState& state) {
-  models::PassDescription pass{.kind = models::PassKind::kTrain,
-                               .batch = settings.batch_size,
-                               .activation_checkpointing = settings.activation_checkpointing,
-                               .trained_layers = settings.last_layers,
-                               .threads = at::get_num_threads()};
+  models::PassDescription pass{
+      .kind = settings.mezo.has_value() ? models::PassKind::kEvaluate : models::PassKind::kTrain,
+      .batch = settings.batch_size,
+      .activation_checkpointing = settings.activation_checkpointing,
+      .trained_layers = settings.last_layers,
+      .threads = at::get_num_threads()};
   for (size_t i = 0; i < examples.size(); ++i) {
     pass.tokens = std::max(pass.tokens, static_cast<int64_t>(examples.TokenCount(i)));
   }
@@ -56,6 +58,10 @@ Trainer::Trainer(const FinetuneSettings& settings, const formats::ExamplePool& e
   const int64_t passes = static_cast<int64_t>(examples.size()) * settings.epochs;
   total_steps_ = settings.steps > 0 ? settings.steps : CeilDivide(passes, per_step);
   last_position_ = settings.steps > 0 ? settings.steps * per_step : passes;
+  if (settings.mezo.has_value()) {
+    mezo_.emplace(*settings.mezo, settings.seed, state);
+    return;
+  }
   gradients_ = at::zeros({state.layout.elements}, state.moments.first.options());
   if (state.adapters.has_value()) {
     AttachAdapters(*state.adapters, gradients_, gradient_views_);
@@ -95,6 +101,14 @@ int64_t Trainer::TokensLeft() {
   return tokens;
 }
 
+double Trainer::FlopsOf(const SequenceGroup& group) const {
+  const models::DecoderConfig& config = state_.model.files.config;
+  return settings_.mezo.has_value()
+             ? 2.0 * static_cast<double>(settings_.mezo->samples) *
+                   ForwardFlops(config, group.sequences, group.tokens)
+             : TrainingFlops(config, group.sequences, group.tokens, settings_.last_layers);
+}
+
 absl::StatusOr<StepReport> Trainer::Step() {
   const Monotonic start = Clock::Real().Boottime();
   TrainingCounters& counters = state_.counters;
@@ -108,7 +122,11 @@ absl::StatusOr<StepReport> Trainer::Step() {
     predicted += static_cast<int64_t>(examples_.TargetCount(example));
   }
   StepReport report{.phase = Phase::kTrain, .step = step, .steps_total = total_steps_};
-  gradients_.zero_();
+  if (mezo_.has_value()) {
+    mezo_->BeginStep(step);
+  } else {
+    gradients_.zero_();
+  }
   const Decoder& decoder = state_.ForPasses();
   const FactorScope factors(settings_.precision);
   double loss_sum = 0.0;
@@ -122,41 +140,51 @@ absl::StatusOr<StepReport> Trainer::Step() {
     const DropoutState dropout{
         .active = true, .seed = settings_.seed, .counter = counters.random_counter++};
     const PassArena::Scope scope(arena_);
-    loss_sum += LossSumAndGradients(
-        decoder, batch, dropout, scale, gradient_views_,
-        settings_.activation_checkpointing ? KeptActivations::kInputs : KeptActivations::kAll);
+    loss_sum +=
+        mezo_.has_value()
+            ? mezo_->AddBatch(batch)
+            : LossSumAndGradients(decoder, batch, dropout, scale, gradient_views_,
+                                  settings_.activation_checkpointing ? KeptActivations::kInputs
+                                                                     : KeptActivations::kAll);
     report.tokens += batch.rows();
     report.real_tokens += batch.real_tokens;
     report.examples += batch.examples;
     for (const SequenceGroup& group : batch.groups) {
-      report.flops += TrainingFlops(state_.model.files.config, group.sequences, group.tokens,
-                                    settings_.last_layers);
+      report.flops += FlopsOf(group);
     }
   }
   *tokens_left_ -= report.tokens;
   report.tokens_left = *tokens_left_;
   report.loss = loss_sum * scale;
-  const double norm = GradientNorm(gradients_);
+  const std::vector<double> slopes =
+      mezo_.has_value() ? mezo_->Slopes(scale) : std::vector<double>();
+  const double norm = mezo_.has_value()
+                          ? std::accumulate(slopes.begin(), slopes.end(), 0.0)  // finite if all are
+                          : GradientNorm(gradients_);
   if (!std::isfinite(report.loss) || !std::isfinite(norm)) {
     return absl::AbortedError(
         absl::StrCat("step ", step, ": the ", std::isfinite(report.loss) ? "gradient" : "loss",
                      " is not finite; use a lower learning_rate or a warm-up"));
   }
-  const kernels::AdamWStep update{
-      .step = step,
-      .learning_rate = LearningRateAt({.peak = settings_.learning_rate,
-                                       .warmup_steps = settings_.warmup_steps,
-                                       .total_steps = total_steps_,
-                                       .shape = settings_.learning_rate_shape},
-                                      step),
-      .beta1 = settings_.adamw.beta1,
-      .beta2 = settings_.adamw.beta2,
-      .epsilon = settings_.adamw.epsilon,
-      .weight_decay = settings_.adamw.weight_decay,
-      .gradient_scale = ClipScale(settings_.adamw, norm)};
-  const TrainedValues trained = state_.trained();
-  AdamWStep(update, {trained.parameters, trained.layout, trained.arena}, state_.layout, gradients_,
-            state_.moments);
+  const double learning_rate = LearningRateAt({.peak = settings_.learning_rate,
+                                               .warmup_steps = settings_.warmup_steps,
+                                               .total_steps = total_steps_,
+                                               .shape = settings_.learning_rate_shape},
+                                              step);
+  const kernels::AdamWStep update{.step = step,
+                                  .learning_rate = learning_rate,
+                                  .beta1 = settings_.adamw.beta1,
+                                  .beta2 = settings_.adamw.beta2,
+                                  .epsilon = settings_.adamw.epsilon,
+                                  .weight_decay = settings_.adamw.weight_decay,
+                                  .gradient_scale = ClipScale(settings_.adamw, norm)};
+  if (mezo_.has_value()) {
+    mezo_->Update(slopes, learning_rate, settings_.adamw.weight_decay);
+  } else {
+    const TrainedValues trained = state_.trained();
+    AdamWStep(update, {trained.parameters, trained.layout, trained.arena}, state_.layout,
+              gradients_, state_.moments);
+  }
   counters.work.steps = step;
   counters.work.examples += report.examples;
   counters.work.tokens += report.tokens;

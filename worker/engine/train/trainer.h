@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// One optimizer step: draw examples, run micro-batches forward and backward, clip, update. Between
-// two calls the state is at a step boundary and may be saved. May throw libtorch's exceptions.
+// One optimizer step: draw examples, run micro-batches forward and backward (of MeZO forward
+// alone), clip, update. Between two calls the state is at a step boundary and may be saved. May
+// throw libtorch's exceptions.
 #ifndef WATTLE_WORKER_ENGINE_TRAIN_TRAINER_H_
 #define WATTLE_WORKER_ENGINE_TRAIN_TRAINER_H_
 
@@ -17,6 +18,7 @@
 #include "worker/engine/progress.h"
 #include "worker/engine/train/data_order.h"
 #include "worker/engine/train/finetune.h"
+#include "worker/engine/train/mezo.h"
 #include "worker/engine/train/training_state.h"
 
 namespace wattle::engine {
@@ -42,6 +44,8 @@ class Trainer {
   std::vector<size_t> Draw();
   // Of the examples that are still to be drawn, padding included.
   int64_t TokensLeft();
+  // Of a step's work on these sequences.
+  [[nodiscard]] double FlopsOf(const SequenceGroup& group) const;
 
   const FinetuneSettings& settings_;
   const formats::ExamplePool& examples_;
@@ -51,6 +55,7 @@ class Trainer {
   int64_t last_position_ =
       0;  // examples drawn at the end of the run; the last step may be a smaller one
   std::optional<int64_t> tokens_left_;  // counted before the first step
+  std::optional<Mezo> mezo_;            // in place of gradients
   at::Tensor gradients_;                // float [state.layout.elements]
   DecoderWeights gradient_views_;
   PassArena arena_;  // of the tensors of a micro-batch

@@ -13,6 +13,7 @@
 #include "worker/engine/models/model_files.h"
 #include "worker/engine/progress.h"
 #include "worker/engine/train/adapters.h"
+#include "worker/engine/train/mezo_log.h"
 #include "worker/engine/train/optimizer.h"
 #include "worker/engine/train/rounded_weights.h"
 
@@ -47,7 +48,8 @@ struct TrainingState {
   std::optional<Adapters> adapters;       // attached to the model; the model's own weights stay
   std::optional<RoundedWeights> rounded;  // of quantization-aware training
   ArenaLayout layout;                     // of gradients and moments: the trainable parameters
-  OptimizerMoments moments;
+  OptimizerMoments moments;               // of training by forward passes alone undefined …
+  std::vector<MezoMove> mezo_log;         // … and of that alone: every move so far
   TrainingCounters counters;
 
   // What a pass of the model computes with, as the weights are now.

@@ -1,0 +1,173 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/engine/models/perturbed_weights.h"
+
+#include <algorithm>
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include "base/check.h"
+#include "worker/engine/kernels/random_signs.h"
+
+namespace wattle::engine {
+namespace {
+
+// Elements that one thread moves at a time: they stay in its cache from the copy to the move. Each
+// element has its own sign, so the split changes no bit.
+constexpr int64_t kMoveGrain = 1 << 15;
+
+kernels::RandomStream StreamOf(const Direction& direction, size_t parameter) {
+  return {.seed = direction.seed,
+          .step = direction.number,
+          .use = kernels::kPerturbation,
+          .layer = static_cast<uint32_t>(parameter)};
+}
+
+int64_t Aligned(int64_t elements) {
+  return (elements + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment;
+}
+
+}  // namespace
+
+void MoveAlong(const Direction& direction, size_t parameter, int64_t first_element, float magnitude,
+               const at::Tensor& values) {
+  WATTLE_CHECK(values.is_contiguous(), "signs count elements in memory order");
+  if (!values.device().is_cpu()) {  // our kernels work on memory of the host
+    const at::Tensor host = values.to(at::kCPU);
+    MoveAlong(direction, parameter, first_element, magnitude, host);
+    values.copy_(host);
+    return;
+  }
+  const kernels::RandomStream stream = StreamOf(direction, parameter);
+  auto* data = values.data_ptr<float>();
+  at::parallel_for(0, values.numel(), kMoveGrain, [&](int64_t begin, int64_t end) {
+    kernels::AddRandomSigns(stream, magnitude, first_element + begin, end - begin, data + begin);
+  });
+}
+
+void CopyMovedAlong(const Direction& direction, size_t parameter, int64_t first_element,
+                    float magnitude, const at::Tensor& from, const at::Tensor& to) {
+  WATTLE_CHECK(from.is_contiguous() && to.is_contiguous() && from.numel() == to.numel(),
+               "signs count elements in memory order");
+  if (!from.device().is_cpu()) {
+    to.copy_(from);
+    MoveAlong(direction, parameter, first_element, magnitude, to);
+    return;
+  }
+  const kernels::RandomStream stream = StreamOf(direction, parameter);
+  const auto* source = from.data_ptr<float>();
+  auto* target = to.data_ptr<float>();
+  at::parallel_for(0, from.numel(), kMoveGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t start = begin; start < end; start += kMoveGrain) {
+      const int64_t count = std::min(kMoveGrain, end - start);
+      std::copy_n(source + start, count, target + start);
+      kernels::AddRandomSigns(stream, magnitude, first_element + start, count, target + start);
+    }
+  });
+}
+
+PerturbedWeights::PerturbedWeights(const Decoder& decoder, const std::vector<Parameter>& parameters,
+                                   const ArenaLayout& layout, const at::Tensor& arena)
+    : decoder_(decoder),
+      parameters_(parameters),
+      layout_(layout),
+      arena_(arena),
+      of_layers_(decoder.weights.blocks.size()),
+      weights_(decoder.weights) {
+  places_.offsets.assign(parameters.size(), ArenaLayout::kAbsent);
+  std::vector<int64_t> used(of_layers_.size(), 0);
+  layer_elements_ = Aligned(decoder.config.width);  // a row of the head, at least
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const models::ModelTensor& tensor = parameters[i].tensor;
+    if (!layout.holds(i)) {
+      continue;
+    }
+    if (tensor.slot == models::Slot::kTokens) {
+      tokens_ = static_cast<int64_t>(i);
+    } else if (tensor.slot == models::Slot::kHead && tensor.part == models::Part::kWeight) {
+      head_ = static_cast<int64_t>(i);
+    } else if (tensor.layer < 0) {
+      outside_.push_back(i);
+    } else {
+      const auto layer = static_cast<size_t>(tensor.layer);
+      of_layers_[layer].push_back(i);
+      places_.offsets[i] = used[layer];
+      used[layer] += Aligned(tensor.element_count());
+      layer_elements_ = std::max(layer_elements_, used[layer]);
+    }
+  }
+  if (decoder.config.tied_embeddings) {
+    head_ = tokens_;
+  }
+  places_.elements = layer_elements_;
+  for (const size_t i : outside_) {
+    places_.offsets[i] = places_.elements;
+    places_.elements += Aligned(parameters[i].tensor.element_count());
+  }
+  scratch_ = at::zeros({places_.elements}, arena.options());
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    if (!places_.holds(i)) {
+      continue;
+    }
+    const models::ModelTensor& tensor = parameters[i].tensor;
+    const at::Tensor view = ArenaView(scratch_, places_, parameters, i);
+    if (IsMatrixSlot(tensor)) {
+      MatrixAt(weights_, tensor).value = view;
+    } else {
+      TensorAt(weights_, tensor) = view;
+    }
+  }
+}
+
+void PerturbedWeights::Set(const Direction& direction, float magnitude) {
+  direction_ = direction;
+  magnitude_ = magnitude;
+  for (const size_t parameter : outside_) {
+    Fill(parameter);
+  }
+}
+
+void PerturbedWeights::Fill(size_t parameter) {
+  CopyMovedAlong(direction_, parameter, 0, magnitude_,
+                 ArenaView(arena_, layout_, parameters_, parameter),
+                 ArenaView(scratch_, places_, parameters_, parameter));
+}
+
+void PerturbedWeights::EnterLayer(size_t layer) {
+  for (const size_t parameter : of_layers_[layer]) {
+    Fill(parameter);
+  }
+}
+
+void PerturbedWeights::MoveTokenRows(const at::Tensor& tokens, at::Tensor& x) const {
+  if (tokens_ < 0) {
+    return;
+  }
+  const int64_t width = x.size(1);
+  const at::Tensor host_tokens = tokens.to(at::kCPU);
+  const auto* ids = host_tokens.data_ptr<int64_t>();
+  for (int64_t row = 0; row < x.size(0); ++row) {
+    MoveAlong(direction_, static_cast<size_t>(tokens_), ids[row] * width, magnitude_, x[row]);
+  }
+}
+
+at::Tensor PerturbedWeights::HeadProduct(const at::Tensor& x) {
+  const at::Tensor& head = decoder_.weights.head.value;
+  const int64_t width = head.size(1);
+  at::Tensor out = at::empty({x.size(0), head.size(0)}, x.options());
+  if (head_ < 0) {
+    return at::mm_out(out, x, head.t());
+  }
+  const int64_t piece_rows = layer_elements_ / width;
+  for (int64_t first = 0; first < head.size(0); first += piece_rows) {
+    const int64_t rows = std::min(piece_rows, head.size(0) - first);
+    const at::Tensor piece = scratch_.narrow(0, 0, rows * width).view({rows, width});
+    CopyMovedAlong(direction_, static_cast<size_t>(head_), first * width, magnitude_,
+                   head.narrow(0, first, rows), piece);
+    at::Tensor columns = out.narrow(1, first, rows);
+    at::mm_out(columns, x, piece.t());
+  }
+  return out;
+}
+
+}  // namespace wattle::engine

@@ -1,0 +1,87 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/engine/train/mezo.h"
+
+#include <ATen/ATen.h>
+
+#include "worker/engine/models/decoder.h"
+
+namespace wattle::engine {
+
+Mezo::Mezo(const MezoSettings& settings, uint64_t seed, TrainingState& state)
+    : settings_(settings),
+      seed_(seed),
+      state_(state),
+      values_(state.trained()),
+      perturbation_(static_cast<float>(settings.perturbation)) {
+  if (!state.adapters.has_value()) {
+    moved_.emplace(state.model.decoder, values_.parameters, values_.layout, values_.arena);
+    return;
+  }
+  moved_adapters_ = at::zeros_like(values_.arena);
+  beside_ = state.model.decoder;
+  for (BlockWeights& block : beside_->weights.blocks) {
+    for (LinearWeights* linear : {&block.qkv, &block.attention_output, &block.up, &block.down}) {
+      linear->adapters.clear();
+    }
+  }
+  AttachAdapters(*state.adapters, moved_adapters_, beside_->weights);
+}
+
+Direction Mezo::DirectionOf(int64_t sample) const {
+  return {.seed = seed_, .number = static_cast<uint64_t>((step_ - 1) * settings_.samples + sample)};
+}
+
+void Mezo::BeginStep(int64_t step) {
+  step_ = step;
+  ends_.assign(static_cast<size_t>(settings_.samples), {});
+}
+
+double Mezo::LossAt(const Direction& direction, float magnitude, const TokenBatch& batch) {
+  if (moved_.has_value()) {
+    moved_->Set(direction, magnitude);
+    return LossSum(state_.model.decoder, batch, *moved_);
+  }
+  for (size_t i = 0; i < values_.parameters.size(); ++i) {
+    CopyMovedAlong(direction, i, 0, magnitude,
+                   ArenaView(values_.arena, values_.layout, values_.parameters, i),
+                   ArenaView(moved_adapters_, values_.layout, values_.parameters, i));
+  }
+  return LossSum(*beside_, batch);
+}
+
+double Mezo::AddBatch(const TokenBatch& batch) {
+  double sum = 0.0;
+  for (int64_t sample = 0; sample < settings_.samples; ++sample) {
+    const double up = LossAt(DirectionOf(sample), perturbation_, batch);
+    const double down = LossAt(DirectionOf(sample), -perturbation_, batch);
+    ends_[static_cast<size_t>(sample)].up += up;
+    ends_[static_cast<size_t>(sample)].down += down;
+    sum += up + down;
+  }
+  return sum / static_cast<double>(2 * settings_.samples);
+}
+
+std::vector<double> Mezo::Slopes(double loss_scale) const {
+  std::vector<double> slopes;
+  slopes.reserve(ends_.size());
+  for (const Ends& ends : ends_) {
+    slopes.push_back((ends.up - ends.down) * loss_scale /
+                     (2.0 * static_cast<double>(perturbation_)));
+  }
+  return slopes;
+}
+
+void Mezo::Update(const std::vector<double>& slopes, double learning_rate, double weight_decay) {
+  const auto samples = static_cast<double>(settings_.samples);
+  for (int64_t sample = 0; sample < settings_.samples; ++sample) {
+    const double slope = slopes[static_cast<size_t>(sample)];
+    const MezoMove move = {
+        .direction = DirectionOf(sample),
+        .scalar = static_cast<float>(-learning_rate * slope / samples),
+        .keep = sample == 0 ? static_cast<float>(1.0 - learning_rate * weight_decay) : 1.0F};
+    Apply(move, {values_.parameters, values_.layout, values_.arena});
+    state_.mezo_log.push_back(move);
+  }
+}
+
+}  // namespace wattle::engine

@@ -1,0 +1,69 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Training by forward passes alone (MeZO: Malladi et al., "Fine-tuning language models with just
+// forward passes", NeurIPS 2023; SPSA: Spall 1992). For each of n directions z the loss is taken at
+// w + εz and w - εz; their slope s = (L₊ - L₋) / 2ε is the gradient along z, and w ← w - lr/n Σ s
+// z. No gradient, no moments, no activations are kept: a step takes the memory of a loss. The mean
+// cosine of Σ s z with the gradient is that of n random directions of all d weights, about √(n/d).
+// Not thread-safe. docs/adr/0029.
+#ifndef WATTLE_WORKER_ENGINE_TRAIN_MEZO_H_
+#define WATTLE_WORKER_ENGINE_TRAIN_MEZO_H_
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "worker/engine/models/perturbed_weights.h"
+#include "worker/engine/models/token_batch.h"
+#include "worker/engine/train/mezo_log.h"
+#include "worker/engine/train/mezo_settings.h"
+#include "worker/engine/train/training_state.h"
+
+namespace wattle::engine {
+
+class Mezo {
+ public:
+  // state outlives this. seed: of the directions.
+  Mezo(const MezoSettings& settings, uint64_t seed, TrainingState& state);
+  Mezo(const Mezo&) = delete;  // its parts refer to one another
+  Mezo& operator=(const Mezo&) = delete;
+
+  // Begins step 1, 2, …
+  void BeginStep(int64_t step);
+  // Adds a micro-batch to the step. Returns the mean of its loss sums at all ends of all
+  // directions.
+  double AddBatch(const TokenBatch& batch);
+  // The slopes of the step, one for each direction. loss_scale: 1 / predictions of the step.
+  [[nodiscard]] std::vector<double> Slopes(double loss_scale) const;
+  // Moves the weights by `slopes`, and notes it in the state's log. weight_decay: decoupled, of
+  // matrices and tables.
+  void Update(const std::vector<double>& slopes, double learning_rate, double weight_decay);
+
+ private:
+  struct Ends {
+    double up = 0.0;    // Σ losses at w + εz
+    double down = 0.0;  // … and at w - εz
+  };
+
+  [[nodiscard]] Direction DirectionOf(int64_t sample) const;
+  double LossAt(const Direction& direction, float magnitude, const TokenBatch& batch);
+
+  MezoSettings settings_;
+  uint64_t seed_;
+  TrainingState& state_;
+  TrainedValues values_;
+  float perturbation_;
+  int64_t step_ = 0;
+  std::vector<Ends> ends_;  // of each direction of the step
+  // Of adapters the moved ones, all at once, beside the model's own weights; else parts of the
+  // model.
+  at::Tensor moved_adapters_;
+  std::optional<Decoder> beside_;
+  std::optional<PerturbedWeights> moved_;
+};
+
+}  // namespace wattle::engine
+
+#endif  // WATTLE_WORKER_ENGINE_TRAIN_MEZO_H_
