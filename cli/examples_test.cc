@@ -114,8 +114,8 @@ TEST(GuideTest, TheReferenceHasEveryFieldAndNoOther) {
   for (const google::protobuf::Descriptor* type :
        {v1::JobSpec::descriptor(), v1::FinetuneSpec::descriptor(), v1::QuantizeSpec::descriptor(),
         v1::GenerateSpec::descriptor(), v1::EvaluateSpec::descriptor(), v1::LoraSpec::descriptor(),
-        v1::ModelShape::descriptor(), v1::DataShape::descriptor(), v1::QualityFloor::descriptor(),
-        v1::Policy::descriptor()}) {
+        v1::MezoSpec::descriptor(), v1::ModelShape::descriptor(), v1::DataShape::descriptor(),
+        v1::QualityFloor::descriptor(), v1::Policy::descriptor()}) {
     ExpectRows(reference, type);
   }
 }

@@ -150,6 +150,12 @@ void AddKindCommands(CLI::App* app, CommandSlot* slot) {
            "true: examples stand one behind the other, without padding");
   AddField(leaf, finetune, "finetune.early_stop_evaluations", "N",
            "End after N evaluations in a row without a lower held-out loss");
+  AddField(leaf, finetune, "finetune.optimizer", "NAME",
+           "adamw (default), or mezo: forward passes alone, the memory of a loss");
+  AddField(leaf, finetune, "finetune.mezo.perturbation", "DISTANCE",
+           "Of optimizer mezo: how far a weight is moved; default 1e-3");
+  AddField(leaf, finetune, "finetune.mezo.samples", "N",
+           "Of optimizer mezo: directions of a step, two passes each; default 1");
   AddField(leaf, finetune, "finetune.activation_checkpointing", "BOOL",
            "true: less memory, about a third more time");
 

@@ -44,6 +44,7 @@ models::MemoryWorkload WorkloadOf(const v1::JobSpec& spec, int64_t max_positions
       workload.activation_checkpointing = finetune.activation_checkpointing();
       workload.rounded_factors = finetune.precision() > v1::PRECISION_FP32;
       workload.trained_layers = finetune.last_layers();
+      workload.forward_only = finetune.optimizer() == v1::OPTIMIZER_MEZO;
       if (finetune.has_lora()) {
         workload.adapter_rank = AdapterRankOf(finetune.lora());
         workload.adapter_dropout = finetune.lora().dropout();

@@ -126,6 +126,48 @@ absl::Status CheckAdapters(const v1::FinetuneSpec& finetune) {
   return absl::OkStatus();
 }
 
+// Training by forward passes has no backward pass, no gradient to clip and no moments.
+absl::Status CheckMezo(const v1::FinetuneSpec& finetune) {
+  if (finetune.optimizer() != v1::OPTIMIZER_MEZO) {
+    return finetune.has_mezo() ? absl::InvalidArgumentError(
+                                     "finetune.mezo: only optimizer: mezo has it; write optimizer: "
+                                     "mezo, or leave mezo out")
+                               : absl::OkStatus();
+  }
+  const bool is_lora = finetune.has_lora();
+  const struct {
+    bool is_set;
+    const char* field;
+    const char* why;
+  } beside[] = {
+      {finetune.precision() > v1::PRECISION_FP32, "precision",
+       "a slope is a small difference of two losses and is computed in FP32"},
+      {finetune.weights_precision() > v1::PRECISION_FP32, "weights_precision",
+       "the moves of a step are smaller than BF16's steps"},
+      {finetune.update_in_backward(), "update_in_backward", "there is no backward pass"},
+      {finetune.activation_checkpointing(), "activation_checkpointing",
+       "there is no backward pass, and no activations are kept"},
+      {finetune.clip_norm() != 0, "clip_norm", "there is no gradient whose norm could be clipped"},
+      {finetune.adam_beta1() != 0, "adam_beta1", "there are no moments"},
+      {finetune.adam_beta2() != 0, "adam_beta2", "there are no moments"},
+      {finetune.adam_epsilon() != 0, "adam_epsilon", "there are no moments"},
+      {is_lora && finetune.lora().dropout() > 0, "lora.dropout",
+       "the two losses of a slope are taken without dropout"},
+      {!is_lora && finetune.quantization() > v1::QUANTIZATION_NONE, "quantization",
+       "rounding hides moves that are smaller than its steps"},
+      {!is_lora && finetune.has_recipe(), "recipe",
+       "rounding hides moves that are smaller than its steps"},
+  };
+  for (const auto& [is_set, field, why] : beside) {
+    if (is_set) {
+      return absl::InvalidArgumentError(absl::StrCat("finetune.", field,
+                                                     ": does not go with optimizer: mezo: ", why,
+                                                     "; leave ", field, " out"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 // What the protocol has words for and the engine does not compute yet.
 absl::Status CheckTrainingForm(const v1::FinetuneSpec& finetune) {
   const auto refuse = [](absl::string_view field) {
@@ -135,7 +177,7 @@ absl::Status CheckTrainingForm(const v1::FinetuneSpec& finetune) {
   if (finetune.precision() > v1::PRECISION_BF16) {
     return refuse("precision");
   }
-  if (finetune.optimizer() > v1::OPTIMIZER_ADAMW) {
+  if (finetune.optimizer() > v1::OPTIMIZER_ADAMW && finetune.optimizer() != v1::OPTIMIZER_MEZO) {
     return refuse("optimizer");
   }
   if (finetune.update_in_backward()) {
@@ -144,10 +186,7 @@ absl::Status CheckTrainingForm(const v1::FinetuneSpec& finetune) {
   if (finetune.weights_precision() > v1::PRECISION_FP32) {
     return refuse("weights_precision");
   }
-  if (finetune.has_mezo()) {
-    return refuse("mezo");
-  }
-  return absl::OkStatus();
+  return CheckMezo(finetune);
 }
 
 absl::Status CheckFinetune(const v1::JobSpec& spec, bool files_needed) {

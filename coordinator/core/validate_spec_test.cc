@@ -106,6 +106,45 @@ INSTANTIATE_TEST_SUITE_P(
         SpecCase{"PrecisionThatIsNotThere",
                  [](auto& spec) { spec.mutable_finetune()->set_precision(v1::PRECISION_FP16); },
                  kUnsupported, "finetune.precision: not supported in this version"},
+        SpecCase{"MezoOfAnotherOptimizer",
+                 [](auto& spec) { spec.mutable_finetune()->mutable_mezo()->set_samples(2); },
+                 kInvalid, "finetune.mezo: only optimizer: mezo has it"},
+        SpecCase{"MezoWithAClippedGradient",
+                 [](auto& spec) {
+                   spec.mutable_finetune()->set_optimizer(v1::OPTIMIZER_MEZO);
+                   spec.mutable_finetune()->set_clip_norm(1);
+                 },
+                 kInvalid, "finetune.clip_norm: does not go with optimizer: mezo"},
+        SpecCase{"MezoWithMoments",
+                 [](auto& spec) {
+                   spec.mutable_finetune()->set_optimizer(v1::OPTIMIZER_MEZO);
+                   spec.mutable_finetune()->set_adam_beta2(0.9);
+                 },
+                 kInvalid, "finetune.adam_beta2: does not go with optimizer: mezo"},
+        SpecCase{"MezoWithCheckpointing",
+                 [](auto& spec) {
+                   spec.mutable_finetune()->set_optimizer(v1::OPTIMIZER_MEZO);
+                   spec.mutable_finetune()->set_activation_checkpointing(true);
+                 },
+                 kInvalid, "finetune.activation_checkpointing: does not go with optimizer: mezo"},
+        SpecCase{"MezoWithDropoutOfAdapters",
+                 [](auto& spec) {
+                   spec.mutable_finetune()->set_optimizer(v1::OPTIMIZER_MEZO);
+                   spec.mutable_finetune()->mutable_lora()->set_dropout(0.1);
+                 },
+                 kInvalid, "finetune.lora.dropout: does not go with optimizer: mezo"},
+        SpecCase{"MezoAwareOfQuantization",
+                 [](auto& spec) {
+                   spec.mutable_finetune()->set_optimizer(v1::OPTIMIZER_MEZO);
+                   spec.mutable_finetune()->set_quantization(v1::QUANTIZATION_INT8);
+                 },
+                 kInvalid, "finetune.quantization: does not go with optimizer: mezo"},
+        SpecCase{"MezoWithTooManyDirections",
+                 [](auto& spec) {
+                   spec.mutable_finetune()->set_optimizer(v1::OPTIMIZER_MEZO);
+                   spec.mutable_finetune()->mutable_mezo()->set_samples(65);
+                 },
+                 kInvalid, "finetune.mezo.samples: 65"},
         SpecCase{"EarlyStopWithoutHeldoutData",
                  [](auto& spec) {
                    spec.mutable_finetune()->clear_heldout_data();

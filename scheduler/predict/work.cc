@@ -18,13 +18,15 @@
 #include "proto/spec_defaults.h"
 #include "scheduler/predict/model_cost.h"
 #include "scheduler/predict/padding.h"
+#include "scheduler/predict/workload_cost.h"
 #include "scheduler/profiles/work_units.h"
 
 namespace wattle::scheduler {
 namespace {
 
-// The weights and both moments, four bytes each.
+// The weights and both moments, four bytes each; of MeZO, which has no moments, the weights.
 constexpr double kCheckpointBytesPerParameter = 12;
+constexpr double kMezoCheckpointBytesPerParameter = 4;
 // Bytes of a prompt whose text is unknown.
 constexpr double kPromptBytesDefault = 64;
 
@@ -148,6 +150,9 @@ absl::Status SetFinetuneMethod(const v1::FinetuneSpec& spec, absl::Span<const In
   work->signature.set_trained_layers(spec.last_layers());
   work->signature.set_packing(spec.packing());
   work->signature.set_precision(PrecisionName(spec.precision()));
+  if (spec.optimizer() == v1::OPTIMIZER_MEZO) {
+    work->signature.set_optimizer(MezoOptimizer(std::max(1, spec.mezo().samples())));
+  }
   if (!spec.has_lora()) {
     return SetQuantization(spec, {}, work);  // Of quantization-aware training; else FP32.
   }
@@ -178,7 +183,9 @@ absl::Status AddHeldout(const v1::FinetuneSpec& spec, absl::Span<const InputView
         0.0, std::ceil(work->steps / static_cast<double>(spec.evaluate_every_steps())) - 1);
   }
   const double tokens = MeanTokens(examples, work->signature.sequence_length());
-  work->units_of_heldout = evaluations * examples.count * tokens * kHeldoutTokenWeight;
+  const int directions = MezoDirections(work->signature);
+  work->units_of_heldout = evaluations * examples.count * tokens *
+                           (directions > 0 ? 1.0 / (2 * directions) : kHeldoutTokenWeight);
   return absl::OkStatus();
 }
 
@@ -234,7 +241,9 @@ absl::StatusOr<WorkAmount> FinetuneWork(const v1::FinetuneSpec& spec, const v1::
       spec.has_lora()          ? AdapterParameterCount(shape, work.signature.adapter_rank())
       : spec.last_layers() > 0 ? LastLayersParameterCount(shape, spec.last_layers())
                                : work.parameters;
-  work.checkpoint_bytes = kCheckpointBytesPerParameter * trained;
+  work.checkpoint_bytes =
+      trained * (spec.optimizer() == v1::OPTIMIZER_MEZO ? kMezoCheckpointBytesPerParameter
+                                                        : kCheckpointBytesPerParameter);
   work.result_bytes = 4 * (spec.has_lora() && !spec.lora().merge() ? trained : work.parameters);
   return work;
 }

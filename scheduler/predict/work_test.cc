@@ -13,6 +13,7 @@
 #include "proto/model_shape.h"
 #include "scheduler/predict/model_cost.h"
 #include "scheduler/predict/same_workload.h"
+#include "scheduler/predict/workload_cost.h"
 
 namespace wattle::scheduler {
 namespace {
@@ -109,8 +110,12 @@ TEST(WorkTest, FinetuneSignatureTellsTheMethod) {
   v1::JobSpec rounded = full;
   rounded.mutable_finetune()->set_precision(v1::PRECISION_BF16);
   EXPECT_EQ(work_of(rounded).signature.precision(), "bf16");
-  const std::vector<v1::JobSpec> specs = {full,  lora, qlora, wider,  recomputed,
-                                          aware, last, fewer, packed, rounded};
+  v1::JobSpec mezo = full;
+  mezo.mutable_finetune()->set_optimizer(v1::OPTIMIZER_MEZO);
+  v1::JobSpec more_directions = mezo;
+  more_directions.mutable_finetune()->mutable_mezo()->set_samples(4);
+  const std::vector<v1::JobSpec> specs = {full, lora,  qlora,  wider, recomputed,      aware,
+                                          last, fewer, packed, mezo,  more_directions, rounded};
   for (size_t a = 0; a < specs.size(); ++a) {
     for (size_t b = 0; b < specs.size(); ++b) {
       EXPECT_EQ(SameWorkload(work_of(specs[a]).signature, work_of(specs[b]).signature), a == b)
@@ -127,6 +132,13 @@ TEST(WorkTest, FinetuneSignatureTellsTheMethod) {
   EXPECT_DOUBLE_EQ(work_of(last).checkpoint_bytes,
                    12.0 * (2 * (12.0 * 384 * 384 + 13 * 384) + 2 * 384));
   EXPECT_DOUBLE_EQ(work_of(last).result_bytes, work_of(full).result_bytes);
+  // Two forward passes for each direction, where backward and forward are three; no moments.
+  EXPECT_EQ(work_of(mezo).signature.optimizer(), "mezo");
+  EXPECT_DOUBLE_EQ(CostPerToken(work_of(mezo).signature),
+                   CostPerToken(work_of(full).signature) * 2 / 3);
+  EXPECT_DOUBLE_EQ(CostPerToken(work_of(more_directions).signature),
+                   4 * CostPerToken(work_of(mezo).signature));
+  EXPECT_DOUBLE_EQ(work_of(mezo).checkpoint_bytes, work_of(full).checkpoint_bytes / 3);
   // 100 to 200 tokens and an end token: packed, each example has its own.
   EXPECT_NEAR(work_of(packed).tokens_per_example, 151, 1e-9);
   EXPECT_GT(work_of(full).tokens_per_example, 180);

@@ -4,11 +4,17 @@
 
 #include <algorithm>
 
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+
 #include "proto/model_shape.h"
 #include "scheduler/predict/model_cost.h"
 
 namespace wattle::scheduler {
 namespace {
+
+constexpr char kMezo[] = "mezo";
 
 double Truncated(double tokens, const v1::WorkloadSignature& signature) {
   double limit = signature.model().context_length();
@@ -20,6 +26,9 @@ double Truncated(double tokens, const v1::WorkloadSignature& signature) {
 
 double TrainingFlops(const v1::WorkloadSignature& signature, double attended_tokens) {
   const v1::ModelShape& shape = signature.model();
+  if (const int directions = MezoDirections(signature); directions > 0) {
+    return 2 * directions * ForwardFlopsPerToken(shape, attended_tokens);
+  }
   const double share =
       signature.trained_layers() > 0
           ? std::min(1.0, static_cast<double>(signature.trained_layers()) / shape.layers())
@@ -91,6 +100,21 @@ double FlopsOfWork(const WorkAmount& work, const v1::ProfileRow& row,
 }
 
 }  // namespace
+
+std::string MezoOptimizer(int directions) {
+  return directions == 1 ? kMezo : absl::StrCat(kMezo, "-", directions);
+}
+
+int MezoDirections(const v1::WorkloadSignature& signature) {
+  absl::string_view name = signature.optimizer();
+  if (!absl::ConsumePrefix(&name, kMezo)) {
+    return 0;
+  }
+  int directions = 1;
+  return absl::ConsumePrefix(&name, "-") && absl::SimpleAtoi(name, &directions)
+             ? std::max(1, directions)
+             : 1;
+}
 
 Currency CurrencyOf(v1::Method method) {
   switch (method) {

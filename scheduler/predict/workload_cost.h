@@ -7,6 +7,8 @@
 #ifndef WATTLE_SCHEDULER_PREDICT_WORKLOAD_COST_H_
 #define WATTLE_SCHEDULER_PREDICT_WORKLOAD_COST_H_
 
+#include <string>
+
 #include "scheduler/predict/work.h"
 #include "wattle/v1/profile.pb.h"
 
@@ -29,6 +31,12 @@ inline constexpr double kPublishedTokensPerPrompt = 50;
 // of 44 training tokens, which is 270 operations for each parameter. This is a prior: rows of
 // different batches determine a board's own value (same_workload.h).
 inline constexpr double kStepFlopsPerParameter = 300;
+
+// WorkloadSignature.optimizer of training by forward passes: a step passes forward twice for each
+// direction, so that their number is part of the workload.
+std::string MezoOptimizer(int directions);
+// The directions of such a workload, at least 1; 0 for every other.
+int MezoDirections(const v1::WorkloadSignature& signature);
 
 // Cost of one unit of a row. `step_flops_per_parameter` applies only to rows with known steps.
 double CostPerUnit(const v1::ProfileRow& row, double step_flops_per_parameter);

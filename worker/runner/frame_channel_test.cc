@@ -179,9 +179,34 @@ TEST(TaskSettingsTest, WhatIsLeftOutTakesTheDefaultsOfTheContract) {
   EXPECT_EQ(finetune.checkpoint_every_steps, 50);
   EXPECT_DOUBLE_EQ(finetune.learning_rate, 5e-5);
   EXPECT_DOUBLE_EQ(finetune.adamw.clip_norm, 1.0);
+  EXPECT_FALSE(finetune.mezo.has_value());
   EXPECT_DOUBLE_EQ(finetune.adamw.beta2, 0.999);
   EXPECT_EQ(finetune.examples.loss_on, formats::LossOn::kAnswer);
   EXPECT_EQ(finetune.model.device, "cpu");
+}
+
+TEST(TaskSettingsTest, MezoHasARateAndADistanceOfItsOwn) {
+  v1::RunnerTask task = FinetuneTask();
+  v1::FinetuneSpec& spec = *task.mutable_spec()->mutable_finetune();
+  spec.set_optimizer(v1::OPTIMIZER_MEZO);
+  const auto rate_and_mezo = [&] {
+    const auto settings = SettingsOf(task);
+    EXPECT_THAT(settings, IsOk());
+    const auto& finetune = std::get<engine::FinetuneSettings>(*settings);
+    EXPECT_TRUE(finetune.mezo.has_value());
+    return std::pair(finetune.learning_rate, finetune.mezo.value_or(engine::MezoSettings()));
+  };
+  EXPECT_DOUBLE_EQ(rate_and_mezo().first, 1e-6);
+  EXPECT_DOUBLE_EQ(rate_and_mezo().second.perturbation, 1e-3);
+  EXPECT_EQ(rate_and_mezo().second.samples, 1);
+  spec.mutable_lora();
+  EXPECT_DOUBLE_EQ(rate_and_mezo().first, 5e-5);
+  spec.set_learning_rate(0.25);
+  spec.mutable_mezo()->set_perturbation(0.5);
+  spec.mutable_mezo()->set_samples(3);
+  EXPECT_DOUBLE_EQ(rate_and_mezo().first, 0.25);
+  EXPECT_DOUBLE_EQ(rate_and_mezo().second.perturbation, 0.5);
+  EXPECT_EQ(rate_and_mezo().second.samples, 3);
 }
 
 TEST(TaskSettingsTest, ATaskThatCannotRunNamesTheField) {

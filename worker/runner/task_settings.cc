@@ -18,6 +18,9 @@ namespace {
 
 // Defaults of spec.proto, beside those of proto/spec_defaults.h.
 constexpr double kLearningRate = 5e-5;
+// MeZO's paper fine-tunes every weight at 1e-7 to 1e-6, adapters at 5e-5 to 1e-4.
+constexpr double kMezoLearningRate = 1e-6;
+constexpr double kMezoPerturbation = 1e-3;
 constexpr double kClipNorm = 1.0;
 constexpr double kAdamBeta1 = 0.9;
 constexpr double kAdamBeta2 = 0.999;
@@ -119,7 +122,13 @@ absl::StatusOr<JobSettings> FinetuneOf(const v1::RunnerTask& task) {
                        .loss_on = LossOnOf(spec.loss_on())};
   settings.batch_size = OrDefault<int64_t>(spec.batch_size(), kBatchSizeDefault);
   settings.accumulation_steps = OrDefault(spec.gradient_accumulation_steps(), 1);
-  settings.learning_rate = OrDefault(spec.learning_rate(), kLearningRate);
+  const bool mezo = spec.optimizer() == v1::OPTIMIZER_MEZO;
+  if (mezo) {
+    settings.mezo = {.perturbation = OrDefault(spec.mezo().perturbation(), kMezoPerturbation),
+                     .samples = OrDefault(spec.mezo().samples(), 1)};
+  }
+  settings.learning_rate =
+      OrDefault(spec.learning_rate(), mezo && !spec.has_lora() ? kMezoLearningRate : kLearningRate);
   settings.warmup_steps = spec.warmup_steps();
   WATTLE_ASSIGN_OR_RETURN(settings.learning_rate_shape, ShapeOf(spec.learning_rate_schedule()));
   settings.adamw = {.beta1 = OrDefault(spec.adam_beta1(), kAdamBeta1),
