@@ -11,6 +11,7 @@ autocast, and the share that each reaches of that PyTorch's best BF16 product, w
 
   --rounds N  --steps N  --warm-up N  --threads N  --dropout P  --shapes gpt2,distilgpt2 (none: no shape)
   --squad-steps N      measured steps of a SQuAD run; 0 leaves SQuAD out
+  --mezo-rounds N      rounds of the memory of MeZO beside a loss's (./dev bench mezo); 0 leaves it out
   --no-estimator       leave out the figures of ./dev bench memory
   --best-python PATH   the Python that has a newer PyTorch, the peer in BF16; "" leaves BF16 out (default build/venv-torch's)
   --no-fp32            leave out the comparison in FP32
@@ -28,6 +29,7 @@ import sys
 import tempfile
 
 import memory
+import mezo
 import train_squad
 from figures import write_figures
 from random_model import ROOT, TEXT, environment, make_model, result_of, run_task
@@ -149,6 +151,7 @@ def main():
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--shapes", default="gpt2,distilgpt2")
     parser.add_argument("--squad-steps", type=int, default=6)
+    parser.add_argument("--mezo-rounds", type=int, default=1)
     parser.add_argument("--peer-python", default="/usr/bin/python3")
     parser.add_argument("--best-python", default=str(ROOT / "build/venv-torch/bin/python"))
     parser.add_argument("--no-fp32", dest="fp32", action="store_false")
@@ -166,6 +169,8 @@ def main():
             bench_bf16(name, options, figures)
     if options.squad_steps > 0:
         train_squad.bench(config_of(LAYERS["gpt2"], options.dropout), options, figures)
+    if options.mezo_rounds > 0:
+        mezo.compare_memory(argparse.Namespace(rounds=options.mezo_rounds, threads=options.threads), figures)
     if options.estimator:
         found = memory.compare(memory.parser().parse_args([]))
         figures += [{"key": f"estimator.{key}", "value": found[key], "unit": "%"} for key in ("max_over_percent", "max_under_percent")]
