@@ -36,7 +36,8 @@ absl::Status ValidateMezo(const FinetuneSettings& settings) {
         absl::StrCat("mezo.samples: ", mezo.samples, "; wants at least 1"));
   }
   const char* const beside =
-      settings.activation_checkpointing                                 ? "activation_checkpointing"
+      settings.precision != kernels::FactorType::kFloat32               ? "precision"
+      : settings.activation_checkpointing                               ? "activation_checkpointing"
       : settings.lora.has_value() && settings.lora->dropout > 0.0       ? "lora.dropout"
       : settings.model.recipe.has_value() && !settings.lora.has_value() ? "quantization"
                                                                         : nullptr;

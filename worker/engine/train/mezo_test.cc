@@ -326,6 +326,7 @@ TEST(MezoFilesTest, RefusesWhatCannotHold) {
                 StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr(field)));
     EXPECT_THAT(sink.phases, IsEmpty());
   };
+  refused("precision", [](auto& s) { s.precision = kernels::FactorType::kBf16; });
   refused("activation_checkpointing", [](auto& s) { s.activation_checkpointing = true; });
   refused("lora.dropout", [](auto& s) { s.lora = {.rank = 2, .alpha = 2.0, .dropout = 0.1}; });
   refused("quantization", [](auto& s) { s.model.recipe = *RecipeOfIdentity("int8"); });
