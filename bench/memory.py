@@ -2,8 +2,8 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 """./dev bench memory: the peak memory that the planner expects of a training job, beside what the runner takes.
 
-Draws models (80 to 160 million parameters, random weights), methods (every weight, adapters beside FP32, int8, int4 or NF4 weights,
-with and without activation checkpointing), batches and lengths. Each is trained for two steps in a fresh wattle-runner; its peak is
+Draws models (80 to 160 million parameters, random weights), methods (every weight with each optimizer, updated after or in the
+backward pass, adapters beside FP32, int8, int4 or NF4 weights, with and without activation checkpointing), batches and lengths. Each is trained for two steps in a fresh wattle-runner; its peak is
 VmHWM from start to written result, mapped pages included. Writes build/bench/memory.json.
 
   max_over_percent    the estimate above the peak, at most (a job is refused that would fit)
@@ -24,7 +24,7 @@ from random_model import ROOT, TEXT, make_model, result_of, run_task
 ESTIMATE = ROOT / "build/release/bin/wattle-job-memory"
 PARAMETERS = (80e6, 160e6)
 ROWS_MAX = 1024  # tokens of one forward pass: keeps a run short
-METHODS = ("full", "full", "lora", "lora", "qlora int8", "qlora int4", "qlora nf4")
+METHODS = ("full", "full adamw_8bit", "lean adamw_8bit", "lean adafactor", "lora", "lora", "qlora int8", "qlora int4", "qlora nf4")
 
 
 def gpt2_config(draw):
@@ -61,7 +61,9 @@ def draw_job(draw):
     method = draw.choice(METHODS)
     finetune = {"steps": 2, "batchSize": batch, "sequenceLength": length, "learningRate": 1e-5,
                 "activationCheckpointing": draw.random() < 0.3}
-    if method != "full":
+    if method.split()[0] in ("full", "lean"):
+        finetune |= {"optimizer": "OPTIMIZER_" + (method.split() + ["adamw"])[1].upper(), "updateInBackward": method.startswith("lean")}
+    else:
         finetune["lora"] = {"rank": draw.choice((4, 8, 16, 32)), "alpha": 16}
     if method.startswith("qlora"):
         finetune["quantization"] = "QUANTIZATION_" + method.split()[1].upper()

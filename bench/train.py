@@ -5,13 +5,15 @@
 Each engine trains the same shape (GPT-2 Small, DistilGPT2; batch 4 x 256, FP32, AdamW, clipping, dropout) in a process of its own.
 The processes alternate; a round is one of each, in turn first. A round's figure is the median of its steps after the warm-up ones;
 the ratio printed is the median of the rounds' ratios, with its range. Peak memory is VmHWM of the whole process, from start to
-written checkpoint for ours. With a newer PyTorch (--best-python) the same in BF16 follows: our products of rounded factors beside
-autocast, and the share that each reaches of that PyTorch's best BF16 product, which is measured in each round. Then fine-tuning on SQuAD beside the transformers script (bench/train_squad.py). The figures of
+written checkpoint for ours. The lean mode (train_lean.py) stands beside both. With a newer PyTorch (--best-python) the same in BF16
+follows: our products of rounded factors beside autocast, and the share that each reaches of that PyTorch's best BF16 product, which is
+measured in each round. Then fine-tuning on SQuAD beside the transformers script (bench/train_squad.py). The figures of
 ./dev bench memory are taken at the end. Writes build/bench/train.json.
 
   --rounds N  --steps N  --warm-up N  --threads N  --dropout P  --shapes gpt2,distilgpt2 (none: no shape)
   --squad-steps N      measured steps of a SQuAD run; 0 leaves SQuAD out
   --mezo-rounds N      rounds of the memory of MeZO beside a loss's (./dev bench mezo); 0 leaves it out
+  --lean-steps N       of each run that compares the lean mode's quality with FP32 AdamW; 0: none; --no-lean: no lean part
   --no-estimator       leave out the figures of ./dev bench memory
   --best-python PATH   the Python that has a newer PyTorch, the peer in BF16; "" leaves BF16 out (default build/venv-torch's)
   --no-fp32            leave out the comparison in FP32
@@ -30,6 +32,7 @@ import tempfile
 
 import memory
 import mezo
+import train_lean
 import train_squad
 from figures import write_figures
 from random_model import ROOT, TEXT, environment, make_model, result_of, run_task
@@ -49,10 +52,12 @@ def flops_per_token(layers):
     return 6 * (layers * 12 * width * width + vocabulary * width) + 6 * LENGTH * width * layers
 
 
-def run_ours(work, options, precision="fp32"):
-    """A whole job in a fresh process; returns the seconds of its measured steps and its peak memory."""
+def run_ours(work, options, precision="fp32", form=None):
+    """A whole job in a fresh process; returns the seconds of its measured steps and its peak memory. form: fields of the job beside those
+    of the exact mode."""
     spec = {"finetune": {"steps": options.warm_up + options.steps, "batchSize": BATCH, "sequenceLength": LENGTH,
-                         "learningRate": 1e-5, "weightDecay": 0.01, "clipNorm": 1.0, "precision": f"PRECISION_{precision.upper()}"}}
+                         "learningRate": 1e-5, "weightDecay": 0.01, "clipNorm": 1.0, "precision": f"PRECISION_{precision.upper()}",
+                         **(form or {})}}
     with tempfile.TemporaryDirectory(dir=work) as directory:
         frames = run_task(directory, work / "model", work / "text.txt", spec, options.threads)
     steps = [frame["step"]["compute_seconds"] for frame in frames if frame.get("step", {}).get("phase") == "train"]
@@ -80,20 +85,24 @@ def bench_shape(name, options, figures):
         work = pathlib.Path(directory)
         make_model(work / "model", config_of(layers, options.dropout))
         (work / "text.txt").write_text(TEXT)
-        speed_ratios, memory_ratios, ours, peers = [], [], [], []
+        speed_ratios, memory_ratios, ours, peers, lean_speeds, lean_memory = [], [], [], [], [], []
         for number in range(options.rounds):
-            runs = {"ours": lambda: run_ours(work, options),
+            runs = {"ours": lambda: run_ours(work, options), "lean": lambda: run_ours(work, options, form=train_lean.LEAN),
                     "peer": lambda: run_peer(options.peer_python, layers, options.steps, options.warm_up, options.threads, options.dropout)}
-            order = ["ours", "peer"] if number % 2 == 0 else ["peer", "ours"]
+            order = list(runs) if number % 2 == 0 else list(reversed(runs))
             done = {which: runs[which]() for which in order}
             speed = {which: tokens / statistics.median(done[which]["step_seconds"]) for which in order}
             ours.append(speed["ours"])
             peers.append(speed["peer"])
             speed_ratios.append(speed["ours"] / speed["peer"])
             memory_ratios.append(done["ours"]["peak_mib"] / done["peer"]["peak_mib"])
-            print(f"  {name} round {number + 1}: ours {speed['ours']:.0f} tokens/s, {done['ours']['peak_mib']:.0f} MiB; PyTorch "
+            lean_speeds.append(speed["lean"] / speed["ours"])
+            lean_memory.append(done["lean"]["peak_mib"] / done["peer"]["peak_mib"])
+            print(f"  {name} round {number + 1}: ours {speed['ours']:.0f} tokens/s, {done['ours']['peak_mib']:.0f} MiB; lean {speed['lean']:.0f} tokens/s, "
+                  f"{done['lean']['peak_mib']:.0f} MiB; PyTorch "
                   f"{done['peer']['version']} {speed['peer']:.0f} tokens/s, {done['peer']['peak_mib']:.0f} MiB", flush=True)
     print(f"{name}: {statistics.median(ours):.0f} tokens/s, {summary(speed_ratios)} x PyTorch; peak memory {summary(memory_ratios)} x")
+    print(f"{name}, lean: {summary(lean_speeds)} x the exact mode's tokens/s; peak memory {summary(lean_memory)} x PyTorch's")
     peer = f"PyTorch {done['peer']['version']}, {statistics.median(peers):.1f} tokens/s, {done['peer']['peak_mib']:.0f} MiB"
     figures.append({"key": f"{name}.fp32.tokens_per_s", "value": round(statistics.median(ours), 1), "unit": "tokens/s", "peer": peer})
     figures.append({"key": f"{name}.fp32.peak_mib", "value": round(done["ours"]["peak_mib"], 1), "unit": "MiB", "peer": peer})
@@ -101,6 +110,10 @@ def bench_shape(name, options, figures):
                     "peer": peer, "range": [round(min(speed_ratios), 3), round(max(speed_ratios), 3)]})
     figures.append({"key": f"{name}.fp32_memory_ratio_vs_torch_same_libtorch", "value": round(statistics.median(memory_ratios), 3),
                     "unit": "x", "peer": peer, "range": [round(min(memory_ratios), 3), round(max(memory_ratios), 3)]})
+    figures.append({"key": f"{name}.lean_memory_ratio_vs_torch_fp32", "value": round(statistics.median(lean_memory), 3), "unit": "x",
+                    "peer": peer, "range": [round(min(lean_memory), 3), round(max(lean_memory), 3)]})
+    figures.append({"key": f"{name}.lean_speed_vs_exact", "value": round(statistics.median(lean_speeds), 3), "unit": "x",
+                    "peer": "this engine's exact mode", "range": [round(min(lean_speeds), 3), round(max(lean_speeds), 3)]})
 
 
 def bench_bf16(name, options, figures):
@@ -152,13 +165,15 @@ def main():
     parser.add_argument("--shapes", default="gpt2,distilgpt2")
     parser.add_argument("--squad-steps", type=int, default=6)
     parser.add_argument("--mezo-rounds", type=int, default=1)
+    parser.add_argument("--lean", action=argparse.BooleanOptionalAction, default=True, help="the lean mode's peak and quality")
+    parser.add_argument("--lean-steps", type=int, default=500, help="of each run that compares the quality; 0: none")
     parser.add_argument("--peer-python", default="/usr/bin/python3")
     parser.add_argument("--best-python", default=str(ROOT / "build/venv-torch/bin/python"))
     parser.add_argument("--no-fp32", dest="fp32", action="store_false")
     parser.add_argument("--no-estimator", dest="estimator", action="store_false")
     options = parser.parse_args()
     shapes = [] if options.shapes == "none" else options.shapes.split(",")
-    if not set(shapes) <= set(LAYERS) or options.rounds < 1 or options.steps < 1 or options.warm_up < 0 or options.squad_steps < 0:
+    if not set(shapes) <= set(LAYERS) or options.rounds < 1 or options.steps < 1 or options.warm_up < 0 or options.squad_steps < 0 or options.lean_steps < 0:
         parser.error(f"--shapes: wants some of {', '.join(LAYERS)}, or none; rounds and steps at least 1")
     print(f"{machine()}, {options.threads} threads, batch {BATCH} x {LENGTH}, dropout {options.dropout}")
     figures = []
@@ -171,6 +186,8 @@ def main():
         train_squad.bench(config_of(LAYERS["gpt2"], options.dropout), options, figures)
     if options.mezo_rounds > 0:
         mezo.compare_memory(argparse.Namespace(rounds=options.mezo_rounds, threads=options.threads), figures)
+    if options.lean:
+        train_lean.bench(config_of(LAYERS["gpt2"], options.dropout), options, figures)
     if options.estimator:
         found = memory.compare(memory.parser().parse_args([]))
         figures += [{"key": f"estimator.{key}", "value": found[key], "unit": "%"} for key in ("max_over_percent", "max_under_percent")]

@@ -158,6 +158,10 @@ void AddKindCommands(CLI::App* app, CommandSlot* slot) {
            "Of optimizer mezo: directions of a step, two passes each; default 1");
   AddField(leaf, finetune, "finetune.activation_checkpointing", "BOOL",
            "true: less memory, about a third more time");
+  AddField(leaf, finetune, "finetune.optimizer", "OPTIMIZER",
+           "adamw (default), adamw_8bit or adafactor: less memory for its state");
+  AddField(leaf, finetune, "finetune.update_in_backward", "BOOL",
+           "true: gradients of one block at a time; clipping is by block");
 
   auto quantize = AddKind(app, slot, "quantize", "Quantize a model, from flags.",
                           "  wattle quantize --model gpt2\n"

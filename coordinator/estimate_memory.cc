@@ -45,6 +45,8 @@ models::MemoryWorkload WorkloadOf(const v1::JobSpec& spec, int64_t max_positions
       workload.rounded_factors = finetune.precision() > v1::PRECISION_FP32;
       workload.trained_layers = finetune.last_layers();
       workload.forward_only = finetune.optimizer() == v1::OPTIMIZER_MEZO;
+      workload.optimizer = finetune.optimizer();
+      workload.update_in_backward = finetune.update_in_backward();
       if (finetune.has_lora()) {
         workload.adapter_rank = AdapterRankOf(finetune.lora());
         workload.adapter_dropout = finetune.lora().dropout();

@@ -2,6 +2,7 @@
 #include "models/memory_estimate.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -9,6 +10,8 @@
 #include "base/status_macros.h"
 #include "models/adapters.h"
 #include "models/decode_operator.h"
+#include "models/model_part.h"
+#include "models/optimizer_state.h"
 #include "models/tensor_plan.h"
 #include "models/tensors.h"
 #include "proto/quantization_recipe.h"
@@ -190,13 +193,30 @@ int64_t StatisticsBytes(const DecoderConfig& config) {
   return largest;
 }
 
-// Numbers of what is trained where the last layers alone are.
-int64_t LastLayersElements(const DecoderConfig& config, int64_t trained) {
-  int64_t elements = 0;
-  for (const ModelTensor& tensor : ModelTensors(config)) {
-    elements += TrainedWithLastLayers(config, trained, tensor) ? tensor.element_count() : 0;
+// What is trained: adapters, the last layers, or every weight.
+std::vector<ModelTensor> TrainedTensors(const DecoderConfig& config, const PassDescription& pass) {
+  std::vector<ModelTensor> trained;
+  if (pass.adapters.empty()) {
+    for (ModelTensor& tensor : ModelTensors(config)) {
+      if (pass.trained_layers == 0 || TrainedWithLastLayers(config, pass.trained_layers, tensor)) {
+        trained.push_back(std::move(tensor));
+      }
+    }
   }
-  return elements;
+  for (const AdapterModule& adapter : pass.adapters) {
+    trained.push_back(adapter.a);
+    trained.push_back(adapter.b);
+  }
+  return trained;
+}
+
+// Of the values, or of the gradients.
+int64_t FloatBytes(const std::vector<ModelTensor>& tensors) {
+  int64_t elements = 0;
+  for (const ModelTensor& tensor : tensors) {
+    elements += tensor.element_count();
+  }
+  return elements * kFloatBytes;
 }
 
 // The moved weights that training by forward passes holds at once: those of the largest layer, and
@@ -278,39 +298,42 @@ absl::Status EstimateFinetune(const Sized& sized, MemoryEstimate& estimate) {
                                                    config.layer_count(), " layers"));
   }
   const v1::QuantizationRecipe float_recipe = *RecipeOfIdentity(kNoQuantization);
-  int64_t trained = config.parameter_count() * kFloatBytes;
   if (workload.adapter_rank > 0) {
     WATTLE_ASSIGN_OR_RETURN(
         pass.adapters, AdapterModules(config, workload.adapter_targets, workload.adapter_rank));
-    trained = AdapterParameterCount(pass.adapters) * kFloatBytes;
-    estimate.weights_bytes += StoredWeightsBytes(config, workload.recipe);
-    estimate.loading_bytes = LoadingBytes(config, workload.recipe);
-    estimate.pass_bytes = PassBytes(sized, pass);
-    estimate.writing_bytes = trained;
+  }
+  const int64_t rounded_factors = workload.rounded_factors ? kRoundedFactorsBytes : 0;
+  const std::vector<ModelTensor> trained = TrainedTensors(config, pass);
+  if (workload.forward_only) {
+    estimate.perturbed_bytes = workload.adapter_rank > 0
+                                   ? FloatBytes(trained)
+                                   : PerturbedBytes(config, workload.trained_layers);
   } else {
-    estimate.weights_bytes += RoundedMatricesBytes(config, workload.recipe);
-    estimate.loading_bytes = LoadingBytes(config, float_recipe);
-    MemoryWorkload in_floats = workload;
-    in_floats.recipe = float_recipe;  // of the pass: rounded weights are floats
-    estimate.pass_bytes =
-        PassBytes({config, in_floats, tokens}, pass) +
-        (workload.forward_only ? 0 : PackedOperandBytes(config, workload.batch * tokens));
-    estimate.writing_bytes = LargestPartBytes(config);
-    if (workload.trained_layers > 0) {
-      estimate.weights_bytes += trained;
-      trained = LastLayersElements(config, workload.trained_layers) * kFloatBytes;
-      estimate.weights_bytes -= trained;
+    estimate.gradients_bytes =
+        workload.update_in_backward
+            ? SharedGradientElements(trained, config.tied_embeddings) * kFloatBytes
+            : FloatBytes(trained);
+    for (const ModelTensor& tensor : trained) {
+      estimate.optimizer_bytes += OptimizerBytes(workload.optimizer, tensor.shape);
     }
   }
-  estimate.pass_bytes += workload.rounded_factors ? kRoundedFactorsBytes : 0;
-  estimate.weights_bytes += trained;
-  if (workload.forward_only) {
-    estimate.perturbed_bytes =
-        workload.adapter_rank > 0 ? trained : PerturbedBytes(config, workload.trained_layers);
+  if (workload.adapter_rank > 0) {
+    estimate.weights_bytes += StoredWeightsBytes(config, workload.recipe) + FloatBytes(trained);
+    estimate.loading_bytes = LoadingBytes(config, workload.recipe);
+    estimate.pass_bytes = PassBytes(sized, pass) + rounded_factors;
+    estimate.writing_bytes = FloatBytes(trained);
     return absl::OkStatus();
   }
-  estimate.gradients_bytes = trained;
-  estimate.optimizer_bytes = 2 * trained;
+  estimate.weights_bytes +=
+      config.parameter_count() * kFloatBytes + RoundedMatricesBytes(config, workload.recipe);
+  estimate.loading_bytes = LoadingBytes(config, float_recipe);
+  MemoryWorkload in_floats = workload;
+  in_floats.recipe = float_recipe;  // of the pass: rounded weights are floats
+  estimate.pass_bytes =
+      PassBytes({config, in_floats, tokens}, pass) +
+      (workload.forward_only ? 0 : PackedOperandBytes(config, workload.batch * tokens)) +
+      rounded_factors;
+  estimate.writing_bytes = LargestPartBytes(config);
   return absl::OkStatus();
 }
 

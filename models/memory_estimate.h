@@ -2,8 +2,9 @@
 //
 // Peak memory of a runner process: the sizes of what it holds (not a fit), so that a job which does
 // not fit is refused before it starts. The tensors of a pass are those of its plan (tensor_plan.h);
-// beside them stand weights, gradients, moments and caches, and before them loading. On a board
-// whose GPU shares the memory, tensors on the GPU take the same bytes. Pure; thread-safe.
+// beside them stand weights, gradients, the optimizer's state and caches, and before them loading.
+// On a board whose GPU shares the memory, tensors on the GPU take the same bytes. Pure;
+// thread-safe.
 #ifndef WATTLE_MODELS_MEMORY_ESTIMATE_H_
 #define WATTLE_MODELS_MEMORY_ESTIMATE_H_
 
@@ -16,11 +17,12 @@
 
 #include "models/decoder_config.h"
 #include "wattle/v1/quantization.pb.h"
+#include "wattle/v1/spec.pb.h"
 
 namespace wattle::models {
 
 enum class MemoryTask {
-  kFinetune,  // FP32, AdamW, every parameter, or adapters
+  kFinetune,  // FP32, every parameter, or adapters
   kGenerate,  // `batch` prompts at once: KV caches of full sequences, logits of one position each
   kEvaluate,  // forward over whole sequences
   kQuantize,  // FP32 weights read, one matrix after the other, the quantized ones kept
@@ -51,6 +53,8 @@ struct MemoryWorkload {
   // kFinetune: more than 0: the last layers alone are trained, with the final norm and an untied
   // head.
   int64_t trained_layers = 0;
+  v1::Optimizer optimizer = v1::OPTIMIZER_ADAMW;  // of kFinetune
+  bool update_in_backward = false;                // of kFinetune without adapters
   // Generate, evaluate, adapters: in which form the weights are held. Quantize: the form of the
   // result.
   v1::QuantizationRecipe recipe = {};
@@ -60,7 +64,7 @@ struct MemoryEstimate {
   int64_t runtime_bytes = 0;  // process with libtorch loaded, no model
   int64_t weights_bytes = 0;  // and tables of positions
   int64_t gradients_bytes = 0;
-  int64_t optimizer_bytes = 0;  // both AdamW moments
+  int64_t optimizer_bytes = 0;  // the optimizer's state (optimizer_state.h)
   int64_t perturbed_bytes = 0;  // of MeZO: the moved weights of one layer, or all moved adapters
   int64_t cache_bytes = 0;      // keys and values, or the stream of a calibration text
   // Two peaks beside all of these, one after the other: the arena of the largest pass with what

@@ -5,6 +5,8 @@
 #ifndef WATTLE_PROTO_SPEC_DEFAULTS_H_
 #define WATTLE_PROTO_SPEC_DEFAULTS_H_
 
+#include "absl/strings/string_view.h"
+
 #include "wattle/v1/spec.pb.h"
 
 namespace wattle {
@@ -29,6 +31,18 @@ inline const char* PrecisionName(v1::Precision precision) {
       return "fp16";
     default:
       return "fp32";
+  }
+}
+
+// The name of an optimizer with gradients in signatures and checkpoints; AdamW has none.
+inline absl::string_view OptimizerIdentity(v1::Optimizer optimizer) {
+  switch (optimizer) {
+    case v1::OPTIMIZER_ADAMW_8BIT:
+      return "adamw-8bit";
+    case v1::OPTIMIZER_ADAFACTOR:
+      return "adafactor";
+    default:
+      return "";
   }
 }
 

@@ -177,11 +177,18 @@ absl::Status CheckTrainingForm(const v1::FinetuneSpec& finetune) {
   if (finetune.precision() > v1::PRECISION_BF16) {
     return refuse("precision");
   }
-  if (finetune.optimizer() > v1::OPTIMIZER_ADAMW && finetune.optimizer() != v1::OPTIMIZER_MEZO) {
+  if (finetune.optimizer() > v1::OPTIMIZER_MEZO) {
     return refuse("optimizer");
   }
-  if (finetune.update_in_backward()) {
-    return refuse("update_in_backward");
+  if (finetune.update_in_backward() && finetune.gradient_accumulation_steps() > 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("finetune.update_in_backward: keeps no gradients that ",
+                     finetune.gradient_accumulation_steps(),
+                     " forward passes could add to; leave gradient_accumulation_steps out"));
+  }
+  if (finetune.update_in_backward() && finetune.has_lora()) {
+    return absl::InvalidArgumentError(
+        "finetune.update_in_backward: the gradients of adapters are small; leave it out, or lora");
   }
   if (finetune.weights_precision() > v1::PRECISION_FP32) {
     return refuse("weights_precision");

@@ -145,6 +145,18 @@ INSTANTIATE_TEST_SUITE_P(
                    spec.mutable_finetune()->mutable_mezo()->set_samples(65);
                  },
                  kInvalid, "finetune.mezo.samples: 65"},
+        SpecCase{"UpdatesInBackwardWithAccumulation",
+                 [](auto& spec) {
+                   spec.mutable_finetune()->set_update_in_backward(true);
+                   spec.mutable_finetune()->set_gradient_accumulation_steps(2);
+                 },
+                 kInvalid, "finetune.update_in_backward: keeps no gradients that 2"},
+        SpecCase{"UpdatesInBackwardOfAdapters",
+                 [](auto& spec) {
+                   spec.mutable_finetune()->set_update_in_backward(true);
+                   spec.mutable_finetune()->mutable_lora();
+                 },
+                 kInvalid, "finetune.update_in_backward: the gradients of adapters are small"},
         SpecCase{"EarlyStopWithoutHeldoutData",
                  [](auto& spec) {
                    spec.mutable_finetune()->clear_heldout_data();

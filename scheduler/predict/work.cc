@@ -24,9 +24,19 @@
 namespace wattle::scheduler {
 namespace {
 
-// The weights and both moments, four bytes each; of MeZO, which has no moments, the weights.
-constexpr double kCheckpointBytesPerParameter = 12;
-constexpr double kMezoCheckpointBytesPerParameter = 4;
+// Four bytes of a trained weight, and what its optimizer keeps: two moments of four bytes, or of
+// one with a scale for 256 numbers, or almost nothing.
+double CheckpointBytesPerParameter(v1::Optimizer optimizer) {
+  switch (optimizer) {
+    case v1::OPTIMIZER_ADAMW_8BIT:
+      return 4 + 2 * (1 + 4.0 / 256);
+    case v1::OPTIMIZER_ADAFACTOR:
+    case v1::OPTIMIZER_MEZO:
+      return 4;
+    default:
+      return 12;
+  }
+}
 // Bytes of a prompt whose text is unknown.
 constexpr double kPromptBytesDefault = 64;
 
@@ -150,6 +160,8 @@ absl::Status SetFinetuneMethod(const v1::FinetuneSpec& spec, absl::Span<const In
   work->signature.set_trained_layers(spec.last_layers());
   work->signature.set_packing(spec.packing());
   work->signature.set_precision(PrecisionName(spec.precision()));
+  work->signature.set_update_in_backward(spec.update_in_backward());
+  work->signature.set_optimizer(std::string(OptimizerIdentity(spec.optimizer())));
   if (spec.optimizer() == v1::OPTIMIZER_MEZO) {
     work->signature.set_optimizer(MezoOptimizer(std::max(1, spec.mezo().samples())));
   }
@@ -241,9 +253,7 @@ absl::StatusOr<WorkAmount> FinetuneWork(const v1::FinetuneSpec& spec, const v1::
       spec.has_lora()          ? AdapterParameterCount(shape, work.signature.adapter_rank())
       : spec.last_layers() > 0 ? LastLayersParameterCount(shape, spec.last_layers())
                                : work.parameters;
-  work.checkpoint_bytes =
-      trained * (spec.optimizer() == v1::OPTIMIZER_MEZO ? kMezoCheckpointBytesPerParameter
-                                                        : kCheckpointBytesPerParameter);
+  work.checkpoint_bytes = CheckpointBytesPerParameter(spec.optimizer()) * trained;
   work.result_bytes = 4 * (spec.has_lora() && !spec.lora().merge() ? trained : work.parameters);
   return work;
 }

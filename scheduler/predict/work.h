@@ -44,7 +44,7 @@ struct WorkAmount {
   double parameters = 0;
   double truncated_share = 0;   // Share of the examples that are cut at the sequence length.
   double checkpoints = 0;       // Written during the run, without the result.
-  double checkpoint_bytes = 0;  // For one checkpoint: the weights and both AdamW moments.
+  double checkpoint_bytes = 0;  // For one checkpoint: the weights and the optimizer's state.
   double result_bytes = 0;
 };
 

@@ -114,8 +114,18 @@ TEST(WorkTest, FinetuneSignatureTellsTheMethod) {
   mezo.mutable_finetune()->set_optimizer(v1::OPTIMIZER_MEZO);
   v1::JobSpec more_directions = mezo;
   more_directions.mutable_finetune()->mutable_mezo()->set_samples(4);
-  const std::vector<v1::JobSpec> specs = {full, lora,  qlora,  wider, recomputed,      aware,
-                                          last, fewer, packed, mezo,  more_directions, rounded};
+  v1::JobSpec lean = full;
+  lean.mutable_finetune()->set_update_in_backward(true);
+  v1::JobSpec in_8_bits = full;
+  in_8_bits.mutable_finetune()->set_optimizer(v1::OPTIMIZER_ADAMW_8BIT);
+  v1::JobSpec factored = full;
+  factored.mutable_finetune()->set_optimizer(v1::OPTIMIZER_ADAFACTOR);
+  EXPECT_EQ(work_of(full).signature.optimizer(), "");
+  EXPECT_EQ(work_of(in_8_bits).signature.optimizer(), "adamw-8bit");
+  EXPECT_EQ(work_of(factored).signature.optimizer(), "adafactor");
+  const std::vector<v1::JobSpec> specs = {full,      lora,     qlora,   wider,  recomputed,
+                                          aware,     last,     fewer,   packed, lean,
+                                          in_8_bits, factored, rounded, mezo,   more_directions};
   for (size_t a = 0; a < specs.size(); ++a) {
     for (size_t b = 0; b < specs.size(); ++b) {
       EXPECT_EQ(SameWorkload(work_of(specs[a]).signature, work_of(specs[b]).signature), a == b)
@@ -139,6 +149,10 @@ TEST(WorkTest, FinetuneSignatureTellsTheMethod) {
   EXPECT_DOUBLE_EQ(CostPerToken(work_of(more_directions).signature),
                    4 * CostPerToken(work_of(mezo).signature));
   EXPECT_DOUBLE_EQ(work_of(mezo).checkpoint_bytes, work_of(full).checkpoint_bytes / 3);
+  // Weights and moments of a byte with a scale for 256 numbers; the weights alone.
+  EXPECT_DOUBLE_EQ(work_of(in_8_bits).checkpoint_bytes,
+                   (4 + 2 + 2 * 4.0 / 256) * ParameterCount(SmallShape()));
+  EXPECT_DOUBLE_EQ(work_of(factored).checkpoint_bytes, 4 * ParameterCount(SmallShape()));
   // 100 to 200 tokens and an end token: packed, each example has its own.
   EXPECT_NEAR(work_of(packed).tokens_per_example, 151, 1e-9);
   EXPECT_GT(work_of(full).tokens_per_example, 180);

@@ -222,6 +222,8 @@ class JobRunner {
     work.mutable_signature()->set_trained_layers(static_cast<int32_t>(settings.last_layers));
     work.mutable_signature()->set_packing(settings.packing);
     work.mutable_signature()->set_precision(PrecisionName(task_.spec().finetune().precision()));
+    work.mutable_signature()->set_optimizer(std::string(OptimizerIdentity(settings.optimizer)));
+    work.mutable_signature()->set_update_in_backward(settings.update_in_backward);
     if (!settings.lora.has_value() && settings.model.recipe.has_value()) {
       work.mutable_signature()->set_quantization(RecipeIdentity(*settings.model.recipe));
     }

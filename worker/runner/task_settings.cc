@@ -131,6 +131,8 @@ absl::StatusOr<JobSettings> FinetuneOf(const v1::RunnerTask& task) {
       OrDefault(spec.learning_rate(), mezo && !spec.has_lora() ? kMezoLearningRate : kLearningRate);
   settings.warmup_steps = spec.warmup_steps();
   WATTLE_ASSIGN_OR_RETURN(settings.learning_rate_shape, ShapeOf(spec.learning_rate_schedule()));
+  settings.update_in_backward = spec.update_in_backward();
+  settings.optimizer = OrDefault(spec.optimizer(), v1::OPTIMIZER_ADAMW);
   settings.adamw = {.beta1 = OrDefault(spec.adam_beta1(), kAdamBeta1),
                     .beta2 = OrDefault(spec.adam_beta2(), kAdamBeta2),
                     .epsilon = OrDefault(spec.adam_epsilon(), kAdamEpsilon),

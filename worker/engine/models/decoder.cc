@@ -8,6 +8,7 @@
 #include <ATen/ATen.h>
 
 #include "base/check.h"
+#include "worker/engine/models/backward_by_parts.h"
 #include "worker/engine/models/block.h"
 #include "worker/engine/models/perturbed_weights.h"
 #include "worker/engine/models/products.h"
@@ -317,6 +318,15 @@ ComparisonSums CompareWith(const Decoder& decoder, const Decoder& reference,
 double LossSumAndGradients(const Decoder& decoder, const TokenBatch& batch,
                            const DropoutState& dropout, double gradient_scale,
                            DecoderWeights& gradients, KeptActivations kept) {
+  const auto go_on = [](const models::ModelPart& /*part*/, double /*loss_sum*/) { return true; };
+  return LossSumAndGradientsByParts(decoder, batch, dropout, gradient_scale, gradients, kept,
+                                    go_on);
+}
+
+double LossSumAndGradientsByParts(const Decoder& decoder, const TokenBatch& batch,
+                                  const DropoutState& dropout, double gradient_scale,
+                                  DecoderWeights& gradients, KeptActivations kept,
+                                  GradientsComplete complete) {
   const at::Tensor tokens = Indices(batch.tokens, decoder.device);
   at::Tensor x = Embed(decoder, batch.groups, tokens);
   DropInPlace(dropout, kernels::RandomUse::kEmbeddingDropout, 0, decoder.config.embedding_dropout,
@@ -325,7 +335,12 @@ double LossSumAndGradients(const Decoder& decoder, const TokenBatch& batch,
   const size_t lowest = LowestLearningBlock(gradients);
   const Keeping keeping{.activations = activations, .first_block = lowest, .kept = kept};
   x = RunBlocks(decoder, batch.groups, dropout, x, &keeping);
-  auto [sum, grad] = HeadLossAndGradients(decoder, batch, x, gradient_scale, gradients);
+  HeadGradient head = HeadLossAndGradients(decoder, batch, x, gradient_scale, gradients);
+  const double sum = head.loss_sum;
+  at::Tensor grad = std::move(head.grad_x);
+  if (!complete({models::PartKind::kHead}, sum)) {
+    return sum;
+  }
   for (size_t i = activations.size(); i-- > lowest;) {
     BlockContext context = ContextOf(decoder, i, batch.groups);
     context.dropout = dropout;
@@ -336,11 +351,15 @@ double LossSumAndGradients(const Decoder& decoder, const TokenBatch& batch,
     grad = BlockBackward(context, decoder.weights.blocks[i], activations[i], grad,
                          gradients.blocks[i]);
     activations[i] = BlockActivations{};  // its memory serves the next block
+    if (!complete({models::PartKind::kBlock, static_cast<int64_t>(i)}, sum)) {
+      return sum;
+    }
   }
   if (LearnsTables(gradients)) {
     DropInPlace(dropout, kernels::RandomUse::kEmbeddingDropout, 0, decoder.config.embedding_dropout,
                 grad);
     EmbedBackward(decoder, batch, tokens, grad, gradients);
+    complete({models::PartKind::kTables}, sum);
   }
   return sum;
 }

@@ -21,7 +21,6 @@
 #include "worker/engine/models/tensor_files.h"
 #include "worker/engine/quant/quantize.h"
 #include "worker/engine/test_model.h"
-#include "worker/engine/train/optimizer.h"
 
 namespace wattle::engine {
 namespace {
@@ -84,54 +83,6 @@ TEST(LayersTest, WhatIsNotTrainedGetsNoGradient) {
   EXPECT_TRUE(at::allclose(grad_x, at::mm(grad, linear.matrix.value)));
   EXPECT_FALSE(gradients.matrix.value.defined());
   EXPECT_TRUE(at::allclose(gradients.bias, grad.sum(0)));
-}
-
-TEST(OptimizerTest, KernelAgreesWithThePlainForm) {
-  LoadedModel model;
-  model.parameters = ParametersOf(TinyConfig());
-  model.parameters[3].trainable = false;
-  model.layout = ValueLayout(model.parameters);
-  model.arena = Normal({model.layout.elements}, 1);
-  const at::Tensor before = model.arena.clone();
-  const ArenaLayout layout = TrainableLayout(model.parameters);
-  EXPECT_LT(layout.elements, model.layout.elements);
-  const OptimizerMoments moments = ZeroMoments(layout, at::kCPU);
-  at::Tensor plain_weights = model.arena.clone();
-  const OptimizerMoments plain = ZeroMoments(layout, at::kCPU);
-  const auto view = [&](const at::Tensor& arena, const ArenaLayout& of, size_t parameter) {
-    return ArenaView(arena, of, model.parameters, parameter);
-  };
-  for (int64_t step = 1; step <= 3; ++step) {
-    const at::Tensor gradients = Normal({layout.elements}, 10 + static_cast<uint64_t>(step));
-    kernels::AdamWStep update{
-        .step = step, .learning_rate = 0.01, .weight_decay = 0.2, .gradient_scale = 0.5};
-    AdamWStep(update, {model.parameters, model.layout, model.arena}, layout, gradients, moments);
-    for (size_t i = 0; i < model.parameters.size(); ++i) {
-      if (!layout.holds(i)) {
-        continue;
-      }
-      update.weight_decay = model.parameters[i].decays() ? 0.2 : 0.0;
-      AdamWPlain(update, view(plain_weights, model.layout, i), view(gradients, layout, i),
-                 {view(plain.first, layout, i), view(plain.second, layout, i)});
-    }
-  }
-  for (size_t i = 0; i < model.parameters.size(); ++i) {
-    const models::ModelTensor& tensor = model.parameters[i].tensor;
-    EXPECT_TRUE(at::allclose(view(model.arena, model.layout, i),
-                             view(plain_weights, model.layout, i), 1e-5, 1e-6))
-        << tensor.name;
-    EXPECT_EQ(model.parameters[i].decays(), tensor.shape.size() == 2) << tensor.name;
-  }
-  EXPECT_TRUE(at::equal(view(model.arena, model.layout, 3), view(before, model.layout, 3)));
-}
-
-TEST(OptimizerTest, ClippingBringsTheGlobalNormToItsLimit) {
-  const at::Tensor gradients = Normal({100003}, 5);
-  const double norm = GradientNorm(gradients);
-  EXPECT_NEAR(norm, gradients.to(at::kDouble).norm().item<double>(), 1e-9 * norm);
-  EXPECT_DOUBLE_EQ(ClipScale({.clip_norm = 2.0}, norm), 2.0 / norm);
-  EXPECT_DOUBLE_EQ(ClipScale({.clip_norm = 2.0}, 1.9), 1.0);
-  EXPECT_DOUBLE_EQ(ClipScale({.clip_norm = -1.0}, norm), 1.0);
 }
 
 v1::QuantizationRecipe Recipe(const char* identity) {

@@ -31,12 +31,10 @@ namespace fs = std::filesystem;
 constexpr char kDirectoryPrefix[] = "checkpoint-";
 constexpr char kPartialSuffix[] = ".partial";
 constexpr char kOptimizerFile[] = "optimizer.safetensors";
-constexpr char kFirstSuffix[] = ".first_moment";
-constexpr char kSecondSuffix[] = ".second_moment";
 constexpr char kScalars[] = "mezo.scalars";
 constexpr char kKeeps[] = "mezo.keeps";
 constexpr char kVersionKey[] = "wattle.checkpoint_version";
-// 2: moments by the engine's names and in the engine's shapes.
+// 2: the optimizer's state by the engine's names and in the engine's shapes.
 constexpr char kVersion[] = "2";
 
 std::string DirectoryOf(const std::string& work_directory, int64_t step) {
@@ -217,25 +215,26 @@ absl::StatusOr<TrainingCounters> CountersOf(const std::string& path,
   return counters;
 }
 
-// A moment of a parameter as it stands in the file: by the engine's name and in its shape.
-struct StoredMoment {
+// A tensor of the optimizer's state as it stands in the file: by the engine's name of the
+// parameter.
+struct StoredState {
   formats::TensorDescription description;
-  at::Tensor values;  // a view of the moments
+  at::Tensor values;  // the state's own
 };
 
 // The numbers of training by forward passes: directions are numbered from 0 on.
-StoredMoment StoredLog(const char* name, int64_t moves) {
+StoredState StoredLog(const char* name, int64_t moves) {
   return {{.name = name, .type = formats::DataType::kF32, .shape = {moves}},
           at::empty({moves}, at::kFloat)};
 }
 
-std::vector<StoredMoment> StoredLogs(const std::vector<MezoMove>& log) {
+std::vector<StoredState> StoredLogs(const std::vector<MezoMove>& log) {
   if (log.empty()) {
     return {};
   }
   const auto moves = static_cast<int64_t>(log.size());
-  StoredMoment scalars = StoredLog(kScalars, moves);
-  StoredMoment keeps = StoredLog(kKeeps, moves);
+  StoredState scalars = StoredLog(kScalars, moves);
+  StoredState keeps = StoredLog(kKeeps, moves);
   for (size_t i = 0; i < log.size(); ++i) {
     scalars.values.data_ptr<float>()[i] = log[i].scalar;
     keeps.values.data_ptr<float>()[i] = log[i].keep;
@@ -243,60 +242,59 @@ std::vector<StoredMoment> StoredLogs(const std::vector<MezoMove>& log) {
   return {std::move(scalars), std::move(keeps)};
 }
 
-std::vector<StoredMoment> StoredMoments(const TrainingState& state) {
-  std::vector<StoredMoment> stored;
-  if (!state.moments.first.defined()) {
-    return stored;
-  }
+std::vector<StoredState> StoredStates(const TrainingState& state) {
+  std::vector<StoredState> stored;
   const std::vector<Parameter>& parameters = state.trained().parameters;
   for (size_t i = 0; i < parameters.size(); ++i) {
     if (!state.layout.holds(i)) {
       continue;
     }
-    for (const bool is_first : {true, false}) {
+    const models::ModelTensor& tensor = parameters[i].tensor;
+    const std::vector<models::OptimizerTensor> kept =
+        models::OptimizerTensors(state.optimizer.optimizer, tensor.shape);
+    for (size_t k = 0; k < kept.size(); ++k) {
       stored.push_back(
-          {{.name = parameters[i].tensor.name + (is_first ? kFirstSuffix : kSecondSuffix),
-            .type = formats::DataType::kF32,
-            .shape = parameters[i].tensor.shape},
-           ArenaView(is_first ? state.moments.first : state.moments.second, state.layout,
-                     parameters, i)});
+          {{.name = absl::StrCat(tensor.name, ".", kept[k].name),
+            .type = kept[k].in_bytes ? formats::DataType::kU8 : formats::DataType::kF32,
+            .shape = kept[k].shape},
+           state.optimizer.tensors[i][k]});
     }
   }
   return stored;
 }
 
-absl::Status WriteMoments(const std::string& path, const formats::SafetensorsMetadata& metadata,
-                          const TrainingState& state) {
-  std::vector<StoredMoment> stored = StoredMoments(state);
-  for (StoredMoment& log : StoredLogs(state.mezo_log)) {
+absl::Status WriteState(const std::string& path, const formats::SafetensorsMetadata& metadata,
+                        const TrainingState& state) {
+  std::vector<StoredState> stored = StoredStates(state);
+  for (StoredState& log : StoredLogs(state.mezo_log)) {
     stored.push_back(std::move(log));
   }
   std::vector<formats::TensorDescription> tensors;
   tensors.reserve(stored.size());
-  for (const StoredMoment& moment : stored) {
-    tensors.push_back(moment.description);
+  for (const StoredState& kept : stored) {
+    tensors.push_back(kept.description);
   }
   WATTLE_ASSIGN_OR_RETURN(
       auto writer,
       formats::SafetensorsWriter::Create(path, tensors, metadata, CheckpointObserver("optimizer")));
-  for (const StoredMoment& moment : stored) {
-    const at::Tensor host = moment.values.to(at::kCPU);
+  for (const StoredState& kept : stored) {
+    const at::Tensor host = kept.values.to(at::kCPU);
     WATTLE_RETURN_IF_ERROR(
-        writer.Write(moment.description.name,
+        writer.Write(kept.description.name,
                      absl::MakeConstSpan(static_cast<const std::byte*>(host.data_ptr()),
-                                         static_cast<size_t>(moment.description.size_bytes()))));
+                                         static_cast<size_t>(kept.description.size_bytes()))));
   }
   return writer.Commit();
 }
 
-absl::Status ReadStored(const formats::SafetensorsFile& file, const StoredMoment& wanted) {
+absl::Status ReadStored(const formats::SafetensorsFile& file, const StoredState& wanted) {
   const formats::TensorEntry* stored = file.Find(wanted.description.name);
   if (stored == nullptr || stored->shape != wanted.description.shape ||
-      stored->type != formats::DataType::kF32) {
+      stored->type != wanted.description.type) {
     return absl::DataLossError(absl::StrCat(file.path(), ": tensor ", wanted.description.name,
                                             " is missing or of another shape"));
   }
-  at::Tensor host = at::empty(stored->shape, at::kFloat);
+  at::Tensor host = at::empty(stored->shape, wanted.values.scalar_type());
   WATTLE_RETURN_IF_ERROR(
       file.Read(*stored, absl::MakeSpan(static_cast<std::byte*>(host.data_ptr()),
                                         static_cast<size_t>(stored->size_bytes()))));
@@ -304,8 +302,8 @@ absl::Status ReadStored(const formats::SafetensorsFile& file, const StoredMoment
   return absl::OkStatus();
 }
 
-absl::Status ReadMoments(const formats::SafetensorsFile& file, const TrainingState& state) {
-  for (const StoredMoment& wanted : StoredMoments(state)) {
+absl::Status ReadState(const formats::SafetensorsFile& file, const TrainingState& state) {
+  for (const StoredState& wanted : StoredStates(state)) {
     WATTLE_RETURN_IF_ERROR(ReadStored(file, wanted));
   }
   return absl::OkStatus();
@@ -323,8 +321,8 @@ absl::StatusOr<std::vector<MezoMove>> ReadLog(const formats::SafetensorsFile& fi
   reader.Read("mezo_seed", seed);
   WATTLE_RETURN_IF_ERROR(reader.status());
   const int64_t moves = stored->shape.empty() ? 0 : stored->shape[0];
-  const StoredMoment scalars = StoredLog(kScalars, moves);
-  const StoredMoment keeps = StoredLog(kKeeps, moves);
+  const StoredState scalars = StoredLog(kScalars, moves);
+  const StoredState keeps = StoredLog(kKeeps, moves);
   WATTLE_RETURN_IF_ERROR(ReadStored(file, scalars));
   WATTLE_RETURN_IF_ERROR(ReadStored(file, keeps));
   for (int64_t i = 0; i < moves; ++i) {
@@ -383,13 +381,13 @@ absl::Status RestoreFrom(const std::string& directory, const CheckpointIdentity&
         PassBestWeightsOn(directory, fs::path(directory).parent_path().string()));
   }
   // A checkpoint that cannot be read leaves the state as it was, for the older one or a start from
-  // step 0: the moments of a run that has not begun are zeros, and zeroing them takes no memory
-  // beside them; weights and counters change only when all of the checkpoint was read. The weights
-  // are therefore read twice, first for their checksums: never is a second model in memory.
-  const absl::Status read = ReadMoments(file, state);
+  // step 0: the optimizer's state of a run that has not begun is zeros, and zeroing it takes no
+  // memory beside it; weights and counters change only when all of the checkpoint was read.
+  // The weights are therefore read twice, first for their checksums: never is a second model in
+  // memory.
+  const absl::Status read = ReadState(file, state);
   if (!read.ok()) {
-    state.moments.first.zero_();
-    state.moments.second.zero_();
+    state.optimizer.region.zero_();
     return read;
   }
   const absl::Status placed = ForEachStoredWeight(
@@ -405,10 +403,10 @@ absl::Status RestoreFrom(const std::string& directory, const CheckpointIdentity&
   return absl::OkStatus();
 }
 
-// Weights and two moments, without the headers.
+// Weights and the optimizer's state, without the headers.
 int64_t CheckpointBytes(const TrainingState& state) {
-  return (state.moments.first.defined() ? 3 : 1) * state.layout.elements *
-         static_cast<int64_t>(sizeof(float));
+  return state.layout.elements * static_cast<int64_t>(sizeof(float)) +
+         state.optimizer.region.numel();
 }
 
 // Older checkpoints give way, the newest one stays. kResourceExhausted: there is no room even so.
@@ -444,8 +442,8 @@ absl::Status WriteFiles(const std::string& work_directory, const std::string& di
   if (state.counters.heldout_best.has_value()) {
     WATTLE_RETURN_IF_ERROR(PassBestWeightsOn(work_directory, directory));
   }
-  return WriteMoments(absl::StrCat(directory, "/", kOptimizerFile),
-                      MetadataOf(identity, state.counters, state.mezo_log), state);
+  return WriteState(absl::StrCat(directory, "/", kOptimizerFile),
+                    MetadataOf(identity, state.counters, state.mezo_log), state);
 }
 
 int64_t SizeBytesOf(const std::string& directory) {
@@ -493,11 +491,11 @@ absl::StatusOr<RestoredCheckpoint> RestoreNewestCheckpoint(const std::string& wo
   for (const int64_t step : StepsIn(work_directory)) {
     const absl::Status status =
         RestoreFrom(DirectoryOf(work_directory, step), identity, state, restored);
-    if (status.ok() || absl::IsFailedPrecondition(status) || absl::IsAborted(status)) {
-      if (!status.ok()) {
-        return status;
-      }
+    if (status.ok()) {
       return restored;
+    }
+    if (absl::IsFailedPrecondition(status) || absl::IsAborted(status)) {
+      return status;
     }
     restored.skipped.push_back(std::string(status.message()));
   }

@@ -2,12 +2,12 @@
 //
 // Checkpoints of a training run. One is a directory "checkpoint-<step>" with model.safetensors
 // (the trained weights; adapter_model.safetensors where adapters alone are trained) and
-// optimizer.safetensors (both moments, or the log of training by forward passes; the counters stand
-// in its metadata), and of a run that stops early the best weights so far (best_weights.h). It is
-// written as "checkpoint-<step>.partial", each file synced, then renamed and the directory synced:
-// it is there whole or not at all. Its files have checksums, and a run is restored from all of a
-// checkpoint or from none of it. The newest two are kept. One process at a time uses a work
-// directory. May throw libtorch's exceptions.
+// optimizer.safetensors (the optimizer's state, or the log of training by forward passes; the
+// counters stand in its metadata), and of a run that stops early the best weights so far
+// (best_weights.h). It is written as "checkpoint-<step>.partial", each file synced, then renamed
+// and the directory synced: it is there whole or not at all. Its files have checksums, and a run is
+// restored from all of a checkpoint or from none of it. The newest two are kept. One process at a
+// time uses a work directory. May throw libtorch's exceptions.
 #ifndef WATTLE_WORKER_ENGINE_TRAIN_CHECKPOINT_H_
 #define WATTLE_WORKER_ENGINE_TRAIN_CHECKPOINT_H_
 
@@ -45,10 +45,11 @@ struct RestoredCheckpoint {
   std::vector<std::string> skipped;  // one line for each newer one that could not be read
 };
 
-// state: of a run that has not begun: its model is loaded, its moments are zeros. Fills weights,
-// moments, log and counters from the newest checkpoint that can be read; if there is none, `state`
-// stays as it is. Removes the files that an interrupted write left. Errors: kFailedPrecondition for
-// a checkpoint of another job; kAborted where the disk fails between two reads of one checkpoint.
+// state: of a run that has not begun: its model is loaded, its optimizer's state is zeros. Fills
+// weights, optimizer, log and counters from the newest checkpoint that can be read; if there is
+// none, `state` stays as it is. Removes the files that an interrupted write left. Errors:
+// kFailedPrecondition for a checkpoint of another job; kAborted where the disk fails between two
+// reads of one checkpoint.
 absl::StatusOr<RestoredCheckpoint> RestoreNewestCheckpoint(const std::string& work_directory,
                                                            const CheckpointIdentity& identity,
                                                            TrainingState& state);

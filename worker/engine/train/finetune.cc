@@ -12,6 +12,7 @@
 #include "base/status_macros.h"
 #include "formats/byte_pair_encoding.h"
 #include "proto/quantization_recipe.h"
+#include "proto/spec_defaults.h"
 #include "worker/engine/evaluate/evaluate.h"
 #include "worker/engine/kernels/instruction_set.h"
 #include "worker/engine/load_for_job.h"
@@ -78,6 +79,14 @@ absl::Status Validate(const FinetuneSettings& settings) {
   if (settings.mezo.has_value()) {
     WATTLE_RETURN_IF_ERROR(ValidateMezo(settings));
   }
+  if (settings.update_in_backward && settings.accumulation_steps > 1) {
+    return wrong("gradient_accumulation_steps", settings.accumulation_steps,
+                 "1 beside update_in_backward, which keeps no gradients to add to");
+  }
+  if (settings.update_in_backward && settings.lora.has_value()) {
+    return wrong("update_in_backward", "true",
+                 "full fine-tuning: the gradients of adapters are small");
+  }
   const AdamWSettings& adamw = settings.adamw;
   if (!(adamw.beta1 >= 0.0 && adamw.beta1 < 1.0)) {
     return wrong("adam_beta1", adamw.beta1, "0 or more, below 1");
@@ -118,14 +127,19 @@ CheckpointIdentity IdentityOf(const FinetuneSettings& settings, const Trainer& t
                                ? absl::StrFormat(", mezo %.17g x %d", settings.mezo->perturbation,
                                                  settings.mezo->samples)
                                : "";
+  const std::string optimizer =
+      absl::StrCat(OptimizerIdentity(settings.optimizer).empty()
+                       ? ""
+                       : absl::StrCat(", optimizer ", OptimizerIdentity(settings.optimizer)),
+                   settings.update_in_backward ? ", updates in the backward pass" : "");
   return {.job = absl::StrFormat(
               "steps %d, batch %d x %d, seed %d, data %016x, rate %.17g, warm-up %d, shape %d, "
-              "beta %.17g %.17g, epsilon %.17g, decay %.17g, clip %.17g%s%s%s%s%s%s%s",
+              "beta %.17g %.17g, epsilon %.17g, decay %.17g, clip %.17g%s%s%s%s%s%s%s%s",
               trainer.total_steps(), settings.batch_size, settings.accumulation_steps,
               settings.seed, data_fingerprint, settings.learning_rate, settings.warmup_steps,
               static_cast<int>(settings.learning_rate_shape), adamw.beta1, adamw.beta2,
               adamw.epsilon, adamw.weight_decay, adamw.clip_norm, adapters, rounded, last_layers,
-              settings.packing ? ", packed" : "", early_stop, precision, mezo),
+              settings.packing ? ", packed" : "", early_stop, precision, mezo, optimizer),
           .build = absl::StrCat(EngineVersion(), ", threads ", settings.threads, ", kernels ",
                                 kernels::BestKernels().name, ", products ",
                                 kernels::BestRoundedKernels().name)};
@@ -224,9 +238,9 @@ class FinetuneRun {
           heldout_, LoadExamples(settings_.heldout_data, settings_.model.directory, tokenizer,
                                  config, options));
     }
-    if (!settings_.mezo.has_value()) {
-      state_.moments = ZeroMoments(state_.layout, state_.model.decoder.device);
-    }
+    state_.optimizer =
+        MakeOptimizerState(settings_.mezo.has_value() ? v1::OPTIMIZER_MEZO : settings_.optimizer,
+                           state_.trained().parameters, state_.layout, state_.model.decoder.device);
     return absl::OkStatus();
   }
 

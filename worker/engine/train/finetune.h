@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The finetune job: fine-tuning of every weight, of the last layers or of adapters with AdamW,
-// checkpoints, exact resume. No libtorch in this header. Read next: trainer.h (one step),
-// checkpoint.h (what is kept).
+// The finetune job: fine-tuning of every weight, of the last layers or of adapters, checkpoints,
+// exact resume. No libtorch in this header. Read next: trainer.h (one step), checkpoint.h (what is
+// kept).
 #ifndef WATTLE_WORKER_ENGINE_TRAIN_FINETUNE_H_
 #define WATTLE_WORKER_ENGINE_TRAIN_FINETUNE_H_
 
@@ -12,6 +12,7 @@
 
 #include "absl/status/statusor.h"
 
+#include "wattle/v1/spec.pb.h"
 #include "worker/engine/kernels/rounded_matmul.h"
 #include "worker/engine/model_job.h"
 #include "worker/engine/progress.h"
@@ -41,6 +42,8 @@ struct FinetuneSettings {
   double learning_rate = 5e-5;
   int64_t warmup_steps = 0;
   LearningRateShape learning_rate_shape = LearningRateShape::kLinear;
+  v1::Optimizer optimizer = v1::OPTIMIZER_ADAMW;
+  bool update_in_backward = false;  // updates_in_backward.h; not with lora or accumulation
   AdamWSettings adamw;
   // Trains by forward passes alone, in place of AdamW: of `adamw` the weight decay alone counts,
   // and no dropout is drawn.

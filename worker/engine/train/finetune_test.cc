@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <tuple>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -381,6 +382,40 @@ TEST_F(FinetuneTest, TheLastLayersResumeToTheSameBits) {
         return settings;
       },
       "model.safetensors");
+}
+
+class OptimizerResumeTest : public FinetuneTest,
+                            public testing::WithParamInterface<std::tuple<v1::Optimizer, bool>> {};
+
+TEST_P(OptimizerResumeTest, StateResumesToTheSameBits) {
+  ExpectTheSameBitsAfterAStop(
+      [](const std::string& name) {
+        FinetuneSettings settings = TinyFinetune(name);
+        std::tie(settings.optimizer, settings.update_in_backward) = GetParam();
+        settings.batch_size = 4;
+        settings.accumulation_steps = 1;
+        return settings;
+      },
+      "model.safetensors");
+}
+
+INSTANTIATE_TEST_SUITE_P(Optimizers, OptimizerResumeTest,
+                         testing::Combine(testing::Values(v1::OPTIMIZER_ADAMW,
+                                                          v1::OPTIMIZER_ADAMW_8BIT,
+                                                          v1::OPTIMIZER_ADAFACTOR),
+                                          testing::Bool()),
+                         [](const auto& row) {
+                           return absl::StrCat(v1::Optimizer_Name(std::get<0>(row.param)),
+                                               std::get<1>(row.param) ? "_in_backward" : "");
+                         });
+
+TEST_F(FinetuneTest, ACheckpointOfAnotherOptimizerIsRefused) {
+  FinetuneSettings settings = TinyFinetune("run");
+  RecordingSink sink;
+  ASSERT_THAT(Finetune(settings, sink), IsOk());
+  settings.optimizer = v1::OPTIMIZER_ADAFACTOR;
+  EXPECT_THAT(Finetune(settings, sink),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("optimizer adafactor")));
 }
 
 FinetuneSettings TinyPacked(const std::string& name) {

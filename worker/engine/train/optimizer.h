@@ -1,7 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// AdamW over the trainable parameters of a model. Weight decay is decoupled and applies to matrices
-// and tables, not to biases and norms. Not thread-safe.
+// The optimizers of training: AdamW, AdamW with moments in 8 bits, and Adafactor, one parameter
+// after the other. On the CPU the kernels compute (kernels/adamw.h, adamw_8bit.h, adafactor.h),
+// elsewhere plain ATen. Weight decay is decoupled and applies to matrices and tables, not to biases
+// and norms. The bits do not depend on the number of threads. Not thread-safe.
 #ifndef WATTLE_WORKER_ENGINE_TRAIN_OPTIMIZER_H_
 #define WATTLE_WORKER_ENGINE_TRAIN_OPTIMIZER_H_
 
@@ -10,22 +12,31 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "models/optimizer_state.h"
 #include "worker/engine/kernels/adamw.h"
 #include "worker/engine/models/parameters.h"
 #include "worker/engine/train/adamw_settings.h"
 
 namespace wattle::engine {
 
-// float [layout.elements] each, for one layout of the trainable parameters.
-struct OptimizerMoments {
-  at::Tensor first;
-  at::Tensor second;
+// What an optimizer keeps from step to step, all of it zero before the first one.
+struct OptimizerState {
+  v1::Optimizer optimizer = v1::OPTIMIZER_ADAMW;
+  // Of each parameter the tensors of models::OptimizerTensors, in their order, float or uint8;
+  // none of a parameter that is not trained.
+  std::vector<std::vector<at::Tensor>> tensors;
+  at::Tensor region;  // uint8, the bytes of all of them
 };
 
-OptimizerMoments ZeroMoments(const ArenaLayout& layout, at::Device device);
+// layout: of the trainable parameters.
+OptimizerState MakeOptimizerState(v1::Optimizer optimizer, const std::vector<Parameter>& parameters,
+                                  const ArenaLayout& layout, at::Device device);
 
 // √Σ g², accumulated in double precision; the same for any number of threads.
 double GradientNorm(const at::Tensor& gradients);
+
+// The factor that brings a gradient of this norm to at most clip_norm.
+double ClipScale(const AdamWSettings& settings, double gradient_norm);
 
 // The parameters that a step updates, with the arena of their values.
 struct UpdatedValues {
@@ -34,18 +45,32 @@ struct UpdatedValues {
   at::Tensor arena;
 };
 
-// One step over every trainable parameter; step.weight_decay applies to those that decay. layout:
-// of gradients and moments.
-void AdamWStep(const kernels::AdamWStep& step, const UpdatedValues& values,
-               const ArenaLayout& layout, const at::Tensor& gradients,
-               const OptimizerMoments& moments);
+// Gradients in an arena of their own.
+struct GradientArena {
+  const ArenaLayout& layout;
+  at::Tensor arena;
+};
 
-// The factor that brings a gradient of this norm to at most clip_norm.
-double ClipScale(const AdamWSettings& settings, double gradient_norm);
+// Updates one trainable parameter. step.weight_decay applies where the parameter decays; Adafactor
+// reads of `step` its number, rate, decay and scale.
+void UpdateParameter(const kernels::AdamWStep& step, const UpdatedValues& values,
+                     const GradientArena& gradients, size_t parameter, OptimizerState& state);
 
-// The plain-ATen form, for any device; the kernel is tested against it. `step` as for the kernel.
-void AdamWPlain(const kernels::AdamWStep& step, const at::Tensor& weights,
-                const at::Tensor& gradients, const OptimizerMoments& moments);
+// Updates every parameter that has gradients.
+void UpdateParameters(const kernels::AdamWStep& step, const UpdatedValues& values,
+                      const GradientArena& gradients, OptimizerState& state);
+
+// One parameter, its gradients and its state, in the parameter's shape.
+struct UpdatedParameter {
+  at::Tensor weights;
+  at::Tensor gradients;
+  const std::vector<at::Tensor>& state;
+};
+
+// The plain-ATen forms, for any device; the kernels are tested against them. step.weight_decay
+// applies.
+void UpdatePlain(v1::Optimizer optimizer, const kernels::AdamWStep& step,
+                 const UpdatedParameter& parameter);
 
 }  // namespace wattle::engine
 

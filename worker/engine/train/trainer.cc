@@ -10,8 +10,9 @@
 #include <ATen/Parallel.h>
 
 #include "base/clock.h"
+#include "base/status_macros.h"
 #include "models/tensor_plan.h"
-#include "worker/engine/models/decoder.h"
+#include "worker/engine/models/backward_by_parts.h"
 #include "worker/engine/models/flops.h"
 #include "worker/engine/models/products.h"
 #include "worker/engine/models/token_batch.h"
@@ -62,12 +63,22 @@ Trainer::Trainer(const FinetuneSettings& settings, const formats::ExamplePool& e
     mezo_.emplace(*settings.mezo, settings.seed, state);
     return;
   }
-  gradients_ = at::zeros({state.layout.elements}, state.moments.first.options());
+  const std::vector<Parameter>& parameters = state.trained().parameters;
+  gradient_layout_ =
+      settings.update_in_backward
+          ? SharedGradientLayout(parameters, state.model.files.config.tied_embeddings)
+          : state.layout;
+  gradients_ = at::zeros({gradient_layout_.elements},
+                         at::TensorOptions(at::kFloat).device(state.model.decoder.device));
   if (state.adapters.has_value()) {
     AttachAdapters(*state.adapters, gradients_, gradient_views_);
   } else {
     gradient_views_ =
-        WeightsOver(state.model.files.config, state.model.parameters, state.layout, gradients_);
+        WeightsOver(state.model.files.config, parameters, gradient_layout_, gradients_);
+  }
+  if (settings.update_in_backward) {
+    updates_in_backward_.emplace(settings.adamw, GradientArena{gradient_layout_, gradients_},
+                                 state);
   }
 }
 
@@ -109,6 +120,72 @@ double Trainer::FlopsOf(const SequenceGroup& group) const {
              : TrainingFlops(config, group.sequences, group.tokens, settings_.last_layers);
 }
 
+kernels::AdamWStep Trainer::UpdateOf(int64_t step) const {
+  return {.step = step,
+          .learning_rate = LearningRateAt({.peak = settings_.learning_rate,
+                                           .warmup_steps = settings_.warmup_steps,
+                                           .total_steps = total_steps_,
+                                           .shape = settings_.learning_rate_shape},
+                                          step),
+          .beta1 = settings_.adamw.beta1,
+          .beta2 = settings_.adamw.beta2,
+          .epsilon = settings_.adamw.epsilon,
+          .weight_decay = settings_.adamw.weight_decay};
+}
+
+absl::Status Trainer::Pass(const Decoder& decoder, absl::Span<const size_t> drawn, double scale,
+                           StepReport& report) {
+  const TokenBatch batch =
+      MakeTokenBatch(examples_, drawn, settings_.packing ? BatchForm::kPacked : BatchForm::kPadded);
+  const DropoutState dropout{
+      .active = true, .seed = settings_.seed, .counter = state_.counters.random_counter++};
+  absl::Status updated;
+  const auto update = [&](const models::ModelPart& part, double loss_sum) {
+    if (updates_in_backward_.has_value()) {
+      updated = updates_in_backward_->Update(UpdateOf(report.step), part, loss_sum * scale);
+    }
+    return updated.ok();
+  };
+  const PassArena::Scope scope(arena_);
+  report.loss +=
+      mezo_.has_value()
+          ? mezo_->AddBatch(batch)
+          : LossSumAndGradientsByParts(decoder, batch, dropout, scale, gradient_views_,
+                                       settings_.activation_checkpointing ? KeptActivations::kInputs
+                                                                          : KeptActivations::kAll,
+                                       update);
+  report.tokens += batch.rows();
+  report.real_tokens += batch.real_tokens;
+  report.examples += batch.examples;
+  for (const SequenceGroup& group : batch.groups) {
+    report.flops += FlopsOf(group);
+  }
+  return updated;
+}
+
+absl::Status Trainer::Update(int64_t step, double scale) {
+  const std::vector<double> slopes =
+      mezo_.has_value() ? mezo_->Slopes(scale) : std::vector<double>();
+  const double norm = mezo_.has_value()
+                          ? std::accumulate(slopes.begin(), slopes.end(), 0.0)  // finite if all are
+                          : GradientNorm(gradients_);
+  if (!std::isfinite(norm)) {
+    return absl::AbortedError(absl::StrCat("step ", step,
+                                           ": the gradient is not finite; use a lower "
+                                           "learning_rate or a warm-up"));
+  }
+  kernels::AdamWStep update = UpdateOf(step);
+  if (mezo_.has_value()) {
+    mezo_->Update(slopes, update.learning_rate, update.weight_decay);
+    return absl::OkStatus();
+  }
+  update.gradient_scale = ClipScale(settings_.adamw, norm);
+  const TrainedValues trained = state_.trained();
+  UpdateParameters(update, {trained.parameters, trained.layout, trained.arena},
+                   {gradient_layout_, gradients_}, state_.optimizer);
+  return absl::OkStatus();
+}
+
 absl::StatusOr<StepReport> Trainer::Step() {
   const Monotonic start = Clock::Real().Boottime();
   TrainingCounters& counters = state_.counters;
@@ -129,61 +206,22 @@ absl::StatusOr<StepReport> Trainer::Step() {
   }
   const Decoder& decoder = state_.ForPasses();
   const FactorScope factors(settings_.precision);
-  double loss_sum = 0.0;
   const double scale = 1.0 / static_cast<double>(std::max<int64_t>(1, predicted));
   const absl::Span<const size_t> all(drawn);
   const auto batch_size = static_cast<size_t>(settings_.batch_size);
   for (size_t first = 0; first < all.size(); first += batch_size) {
-    const TokenBatch batch =
-        MakeTokenBatch(examples_, all.subspan(first, std::min(batch_size, all.size() - first)),
-                       settings_.packing ? BatchForm::kPacked : BatchForm::kPadded);
-    const DropoutState dropout{
-        .active = true, .seed = settings_.seed, .counter = counters.random_counter++};
-    const PassArena::Scope scope(arena_);
-    loss_sum +=
-        mezo_.has_value()
-            ? mezo_->AddBatch(batch)
-            : LossSumAndGradients(decoder, batch, dropout, scale, gradient_views_,
-                                  settings_.activation_checkpointing ? KeptActivations::kInputs
-                                                                     : KeptActivations::kAll);
-    report.tokens += batch.rows();
-    report.real_tokens += batch.real_tokens;
-    report.examples += batch.examples;
-    for (const SequenceGroup& group : batch.groups) {
-      report.flops += FlopsOf(group);
-    }
+    WATTLE_RETURN_IF_ERROR(
+        Pass(decoder, all.subspan(first, std::min(batch_size, all.size() - first)), scale, report));
   }
+  report.loss *= scale;
   *tokens_left_ -= report.tokens;
   report.tokens_left = *tokens_left_;
-  report.loss = loss_sum * scale;
-  const std::vector<double> slopes =
-      mezo_.has_value() ? mezo_->Slopes(scale) : std::vector<double>();
-  const double norm = mezo_.has_value()
-                          ? std::accumulate(slopes.begin(), slopes.end(), 0.0)  // finite if all are
-                          : GradientNorm(gradients_);
-  if (!std::isfinite(report.loss) || !std::isfinite(norm)) {
-    return absl::AbortedError(
-        absl::StrCat("step ", step, ": the ", std::isfinite(report.loss) ? "gradient" : "loss",
-                     " is not finite; use a lower learning_rate or a warm-up"));
+  if (!std::isfinite(report.loss)) {
+    return absl::AbortedError(absl::StrCat(
+        "step ", step, ": the loss is not finite; use a lower learning_rate or a warm-up"));
   }
-  const double learning_rate = LearningRateAt({.peak = settings_.learning_rate,
-                                               .warmup_steps = settings_.warmup_steps,
-                                               .total_steps = total_steps_,
-                                               .shape = settings_.learning_rate_shape},
-                                              step);
-  const kernels::AdamWStep update{.step = step,
-                                  .learning_rate = learning_rate,
-                                  .beta1 = settings_.adamw.beta1,
-                                  .beta2 = settings_.adamw.beta2,
-                                  .epsilon = settings_.adamw.epsilon,
-                                  .weight_decay = settings_.adamw.weight_decay,
-                                  .gradient_scale = ClipScale(settings_.adamw, norm)};
-  if (mezo_.has_value()) {
-    mezo_->Update(slopes, learning_rate, settings_.adamw.weight_decay);
-  } else {
-    const TrainedValues trained = state_.trained();
-    AdamWStep(update, {trained.parameters, trained.layout, trained.arena}, state_.layout,
-              gradients_, state_.moments);
+  if (!updates_in_backward_.has_value()) {
+    WATTLE_RETURN_IF_ERROR(Update(step, scale));
   }
   counters.work.steps = step;
   counters.work.examples += report.examples;

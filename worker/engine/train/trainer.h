@@ -10,7 +10,9 @@
 #include <optional>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include <ATen/core/Tensor.h>
 
 #include "formats/example_pool.h"
@@ -20,6 +22,7 @@
 #include "worker/engine/train/finetune.h"
 #include "worker/engine/train/mezo.h"
 #include "worker/engine/train/training_state.h"
+#include "worker/engine/train/updates_in_backward.h"
 
 namespace wattle::engine {
 
@@ -32,8 +35,9 @@ class Trainer {
   [[nodiscard]] int64_t total_steps() const { return total_steps_; }
   [[nodiscard]] bool finished() const { return state_.counters.work.steps >= total_steps_; }
 
-  // Not once finished(). Errors: kAborted for a loss or gradient that is not finite; the weights
-  // are as before the step.
+  // Not once finished(). Errors: kAborted for a loss or gradient that is not finite. The weights
+  // are as before the step; with update_in_backward they may be of no step (updates_in_backward.h),
+  // and the state is of no more use.
   absl::StatusOr<StepReport> Step();
 
   // Gives back the memory of the steps' tensors, which stays resident from step to step: for what
@@ -46,6 +50,12 @@ class Trainer {
   int64_t TokensLeft();
   // Of a step's work on these sequences.
   [[nodiscard]] double FlopsOf(const SequenceGroup& group) const;
+  [[nodiscard]] kernels::AdamWStep UpdateOf(int64_t step) const;
+  // Adds a micro-batch to `report`, its losses as a sum, and its gradients, scaled, to the others.
+  absl::Status Pass(const Decoder& decoder, absl::Span<const size_t> drawn, double scale,
+                    StepReport& report);
+  // Clips and updates by the gradients, or the slopes, of the whole step. scale: of its losses.
+  absl::Status Update(int64_t step, double scale);
 
   const FinetuneSettings& settings_;
   const formats::ExamplePool& examples_;
@@ -56,8 +66,10 @@ class Trainer {
       0;  // examples drawn at the end of the run; the last step may be a smaller one
   std::optional<int64_t> tokens_left_;  // counted before the first step
   std::optional<Mezo> mezo_;            // in place of gradients
-  at::Tensor gradients_;                // float [state.layout.elements]
+  ArenaLayout gradient_layout_;
+  at::Tensor gradients_;  // float [gradient_layout_.elements]
   DecoderWeights gradient_views_;
+  std::optional<UpdatesInBackward> updates_in_backward_;
   PassArena arena_;  // of the tensors of a micro-batch
 };
 

@@ -47,9 +47,9 @@ struct TrainingState {
   LoadedModel model;                      // FP32, or beside adapters in any form
   std::optional<Adapters> adapters;       // attached to the model; the model's own weights stay
   std::optional<RoundedWeights> rounded;  // of quantization-aware training
-  ArenaLayout layout;                     // of gradients and moments: the trainable parameters
-  OptimizerMoments moments;               // of training by forward passes alone undefined …
-  std::vector<MezoMove> mezo_log;         // … and of that alone: every move so far
+  ArenaLayout layout;                     // of the trainable parameters, without the others
+  OptimizerState optimizer;
+  std::vector<MezoMove> mezo_log;  // of training by forward passes alone: every move so far
   TrainingCounters counters;
 
   // What a pass of the model computes with, as the weights are now.

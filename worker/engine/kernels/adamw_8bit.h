@@ -1,0 +1,48 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// AdamW whose moments are kept in 8 bits (Dettmers et al., "8-bit optimizers via block-wise
+// quantization", 2022). Each block of 256 numbers has a scale, its largest magnitude, and each
+// number the code of one of 256 levels, which lie denser towards zero ("dynamic" quantization). The
+// update itself is that of adamw.h in FP32, with the moments before they are rounded. The bits are
+// the same on every processor. Thread-safe on disjoint blocks.
+#ifndef WATTLE_WORKER_ENGINE_KERNELS_ADAMW_8BIT_H_
+#define WATTLE_WORKER_ENGINE_KERNELS_ADAMW_8BIT_H_
+
+#include <cstdint>
+
+#include "absl/types/span.h"
+
+#include "worker/engine/kernels/adamw.h"
+
+namespace wattle::kernels {
+
+inline constexpr int64_t kMomentBlock = 256;
+
+// The levels of each code, in ascending order, as create_dynamic_map of bitsandbytes makes them.
+// First moments have a sign; second moments have none.
+absl::Span<const float> FirstMomentLevels();   // from near -1 to 1; code 127 is 0
+absl::Span<const float> SecondMomentLevels();  // from 0 to 1
+
+// The code of the level nearest to a number of the levels' range. A second moment above 0 never
+// gets the code of 0: divided by a root of nothing, the next update of its weight would be far too
+// large.
+uint8_t FirstMomentCode(float value);
+uint8_t SecondMomentCode(float value);
+
+// The arrays of one parameter, from a block's beginning on. Codes have `count` elements, scales one
+// for each block; all of them are zero before the first step.
+struct AdamW8bitState {
+  float* weights = nullptr;
+  const float* gradients = nullptr;
+  uint8_t* first_codes = nullptr;
+  float* first_scales = nullptr;
+  uint8_t* second_codes = nullptr;
+  float* second_scales = nullptr;
+  int64_t count = 0;
+};
+
+void AdamW8bitUpdate(const AdamWStep& step, const AdamW8bitState& state);
+
+}  // namespace wattle::kernels
+
+#endif  // WATTLE_WORKER_ENGINE_KERNELS_ADAMW_8BIT_H_
