@@ -151,15 +151,14 @@ void AddKindCommands(CLI::App* app, CommandSlot* slot) {
   AddField(leaf, finetune, "finetune.early_stop_evaluations", "N",
            "End after N evaluations in a row without a lower held-out loss");
   AddField(leaf, finetune, "finetune.optimizer", "NAME",
-           "adamw (default), or mezo: forward passes alone, the memory of a loss");
+           "adamw (default); adamw_8bit or adafactor: less memory for its state; mezo: forward "
+           "passes alone, the memory of a loss");
   AddField(leaf, finetune, "finetune.mezo.perturbation", "DISTANCE",
            "Of optimizer mezo: how far a weight is moved; default 1e-3");
   AddField(leaf, finetune, "finetune.mezo.samples", "N",
            "Of optimizer mezo: directions of a step, two passes each; default 1");
   AddField(leaf, finetune, "finetune.activation_checkpointing", "BOOL",
            "true: less memory, about a third more time");
-  AddField(leaf, finetune, "finetune.optimizer", "OPTIMIZER",
-           "adamw (default), adamw_8bit or adafactor: less memory for its state");
   AddField(leaf, finetune, "finetune.update_in_backward", "BOOL",
            "true: gradients of one block at a time; clipping is by block");
 
