@@ -95,7 +95,7 @@ def heldout_losses(work, fields, steps, rate, options):
     with tempfile.TemporaryDirectory(dir=work) as directory:
         result = result_of(run_task(directory, TRAINED, work / "train.json", spec, options.threads,
                                     heldoutDataFile=str(work / "heldout.json")))
-    figures = {metric["name"]: metric["value"] for metric in result["metrics"]}
+    figures = {metric["name"]: metric.get("value", 0.0) for metric in result["metrics"]}
     return figures["heldout_loss_before"], figures["heldout_loss_after"]
 
 
