@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "formats/json.h"
+#include "formats/json_lines_internal.h"
 
 namespace wattle::formats {
 namespace {
@@ -88,12 +89,7 @@ bool LooksLikeChat(absl::string_view text) {
 absl::StatusOr<std::vector<Conversation>> ParseChat(absl::string_view text,
                                                     absl::string_view file) {
   std::vector<Conversation> conversations;
-  int64_t number = 0;
-  for (const absl::string_view line : absl::StrSplit(text, '\n')) {
-    ++number;
-    if (absl::StripAsciiWhitespace(line).empty()) {
-      continue;
-    }
+  for (const auto& [number, line] : LinesOf(text)) {
     const std::string where = absl::StrCat(file, ":", number);
     WATTLE_ASSIGN_OR_RETURN(Conversation conversation, ParseConversation(line, where, number));
     conversations.push_back(std::move(conversation));

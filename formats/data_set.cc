@@ -16,6 +16,7 @@
 #include "base/status_macros.h"
 #include "formats/chat.h"
 #include "formats/json.h"
+#include "formats/json_lines_internal.h"
 #include "formats/utf8_internal.h"
 
 namespace wattle::formats {
@@ -167,12 +168,7 @@ absl::StatusOr<v1::DatasetStatistics> DescribeDataSet(const std::string& path) {
 
 absl::StatusOr<std::vector<Prompt>> ParsePrompts(absl::string_view text, absl::string_view file) {
   std::vector<Prompt> prompts;
-  int64_t number = 0;
-  for (const absl::string_view line : absl::StrSplit(text, '\n')) {
-    ++number;
-    if (absl::StripAsciiWhitespace(line).empty()) {
-      continue;
-    }
+  for (const auto& [number, line] : LinesOf(text)) {
     const std::string where = absl::StrCat(file, ":", number);
     const absl::StatusOr<Json> json = ParseJson(line, where);
     if (!json.ok()) {

@@ -11,7 +11,7 @@
 
 #include "base/fault_point.h"
 #include "proto/job_kind.h"
-#include "proto/spec_defaults.h"
+#include "proto/training_signature.h"
 #include "worker/agent/core/attempt_run.h"
 
 namespace wattle::sim {
@@ -255,7 +255,7 @@ void Runner::Finish() {
   signature.mutable_model()->set_heads(2);
   signature.mutable_model()->set_vocabulary_size(512);
   signature.mutable_model()->set_context_length(128);
-  signature.set_precision(PrecisionName(spec.finetune().precision()));
+  SetTrainingSettings(spec.finetune(), signature);
   signature.set_quantization("none");
   signature.set_batch_size(4);
   signature.set_sequence_length(128);

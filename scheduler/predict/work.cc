@@ -16,6 +16,7 @@
 #include "proto/quantization_recipe.h"
 #include "proto/spec_bounds.h"
 #include "proto/spec_defaults.h"
+#include "proto/training_signature.h"
 #include "scheduler/predict/model_cost.h"
 #include "scheduler/predict/padding.h"
 #include "scheduler/predict/workload_cost.h"
@@ -156,15 +157,7 @@ absl::Status SetQuantization(const Spec& spec, absl::Span<const InputView> input
 // What is trained, and beside which form of the weights.
 absl::Status SetFinetuneMethod(const v1::FinetuneSpec& spec, absl::Span<const InputView> inputs,
                                WorkAmount* work) {
-  work->signature.set_activation_checkpointing(spec.activation_checkpointing());
-  work->signature.set_trained_layers(spec.last_layers());
-  work->signature.set_packing(spec.packing());
-  work->signature.set_precision(PrecisionName(spec.precision()));
-  work->signature.set_update_in_backward(spec.update_in_backward());
-  work->signature.set_optimizer(std::string(OptimizerIdentity(spec.optimizer())));
-  if (spec.optimizer() == v1::OPTIMIZER_MEZO) {
-    work->signature.set_optimizer(MezoOptimizer(std::max(1, spec.mezo().samples())));
-  }
+  SetTrainingSettings(spec, work->signature);
   if (!spec.has_lora()) {
     return SetQuantization(spec, {}, work);  // Of quantization-aware training; else FP32.
   }

@@ -5,16 +5,14 @@
 #include <algorithm>
 
 #include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 
 #include "proto/model_shape.h"
+#include "proto/training_signature.h"
 #include "scheduler/predict/model_cost.h"
 
 namespace wattle::scheduler {
 namespace {
-
-constexpr char kMezo[] = "mezo";
 
 double Truncated(double tokens, const v1::WorkloadSignature& signature) {
   double limit = signature.model().context_length();
@@ -101,13 +99,9 @@ double FlopsOfWork(const WorkAmount& work, const v1::ProfileRow& row,
 
 }  // namespace
 
-std::string MezoOptimizer(int directions) {
-  return directions == 1 ? kMezo : absl::StrCat(kMezo, "-", directions);
-}
-
 int MezoDirections(const v1::WorkloadSignature& signature) {
   absl::string_view name = signature.optimizer();
-  if (!absl::ConsumePrefix(&name, kMezo)) {
+  if (!absl::ConsumePrefix(&name, kMezoOptimizer)) {
     return 0;
   }
   int directions = 1;

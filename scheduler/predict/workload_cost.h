@@ -7,8 +7,6 @@
 #ifndef WATTLE_SCHEDULER_PREDICT_WORKLOAD_COST_H_
 #define WATTLE_SCHEDULER_PREDICT_WORKLOAD_COST_H_
 
-#include <string>
-
 #include "scheduler/predict/work.h"
 #include "wattle/v1/profile.pb.h"
 
@@ -32,10 +30,8 @@ inline constexpr double kPublishedTokensPerPrompt = 50;
 // different batches determine a board's own value (same_workload.h).
 inline constexpr double kStepFlopsPerParameter = 300;
 
-// WorkloadSignature.optimizer of training by forward passes: a step passes forward twice for each
-// direction, so that their number is part of the workload.
-std::string MezoOptimizer(int directions);
-// The directions of such a workload, at least 1; 0 for every other.
+// The directions of a step of training by forward passes, at least 1; 0 for every other workload
+// (proto/training_signature.h).
 int MezoDirections(const v1::WorkloadSignature& signature);
 
 // Cost of one unit of a row. `step_flops_per_parameter` applies only to rows with known steps.

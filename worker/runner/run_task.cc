@@ -19,7 +19,7 @@
 #include "base/status_macros.h"
 #include "models/decoder_config.h"
 #include "proto/quantization_recipe.h"
-#include "proto/spec_defaults.h"
+#include "proto/training_signature.h"
 #include "worker/runner/task_settings.h"
 
 namespace wattle::runner {
@@ -218,12 +218,7 @@ class JobRunner {
     v1::WorkDone& work = *result.mutable_work();
     SetWork(work, MethodOf(settings, result.quantization()), v1::WORK_UNIT_TRAINING_TOKEN,
             done.work.tokens);
-    work.mutable_signature()->set_activation_checkpointing(settings.activation_checkpointing);
-    work.mutable_signature()->set_trained_layers(static_cast<int32_t>(settings.last_layers));
-    work.mutable_signature()->set_packing(settings.packing);
-    work.mutable_signature()->set_precision(PrecisionName(task_.spec().finetune().precision()));
-    work.mutable_signature()->set_optimizer(std::string(OptimizerIdentity(settings.optimizer)));
-    work.mutable_signature()->set_update_in_backward(settings.update_in_backward);
+    SetTrainingSettings(task_.spec().finetune(), *work.mutable_signature());
     if (!settings.lora.has_value() && settings.model.recipe.has_value()) {
       work.mutable_signature()->set_quantization(RecipeIdentity(*settings.model.recipe));
     }

@@ -198,6 +198,45 @@ TEST(RunnerProcessTest, ATaskGivesPhasesStepsAndAResult) {
   EXPECT_TRUE(std::is_sorted(names.begin(), names.end()));
 }
 
+// A profile row of another optimizer or precision would be spoilt by this run's pace.
+TEST(RunnerProcessTest, ATrainingIsMeasuredUnderTheSettingsThatItIsPredictedBy) {
+  struct Case {
+    const char* optimizer;
+    const char* precision;
+    bool update_in_backward;
+    void (*set)(v1::FinetuneSpec&);
+  };
+  const Case cases[] = {
+      {"mezo-2", "fp32", false,
+       [](v1::FinetuneSpec& spec) {
+         spec.set_optimizer(v1::OPTIMIZER_MEZO);
+         spec.mutable_mezo()->set_samples(2);
+         spec.clear_clip_norm();
+       }},
+      {"adafactor", "bf16", true,
+       [](v1::FinetuneSpec& spec) {
+         spec.set_optimizer(v1::OPTIMIZER_ADAFACTOR);
+         spec.set_precision(v1::PRECISION_BF16);
+         spec.set_update_in_backward(true);
+         spec.clear_gradient_accumulation_steps();
+       }},
+  };
+  for (const Case& each : cases) {
+    SCOPED_TRACE(each.optimizer);
+    v1::RunnerTask task = TinyTask(each.optimizer);
+    each.set(*task.mutable_spec()->mutable_finetune());
+    Runner runner;
+    runner.Send(task);
+    const auto frames = runner.Rest();
+    EXPECT_EQ(runner.Wait(), 0);
+    ASSERT_TRUE(!frames.empty() && frames.back().has_result());
+    const v1::WorkloadSignature& signature = frames.back().result().work().signature();
+    EXPECT_EQ(signature.optimizer(), each.optimizer);
+    EXPECT_EQ(signature.precision(), each.precision);
+    EXPECT_EQ(signature.update_in_backward(), each.update_in_backward);
+  }
+}
+
 TEST(RunnerProcessTest, APacedRunWaitsAndAStopLeavesACheckpointToGoOnFrom) {
   const WholeRun whole = RunWhole();
   v1::RunnerTask task = TinyTask("paced");

@@ -176,6 +176,19 @@ struct Stored {
   FloatMatrix view;
 };
 
+// out: rows one behind the other.
+RoundedProduct ProductOf(FactorType factors, const Shape& shape, const Stored& left,
+                         const Stored& right, float* out) {
+  return {.factors = factors,
+          .rows = shape.rows,
+          .terms = shape.terms,
+          .columns = shape.columns,
+          .left = left.view,
+          .right = right.view,
+          .out = out,
+          .out_stride = shape.columns};
+}
+
 enum class Initial { kZero, kBias, kOut };
 
 // An FP32 sum of n products is within n + 1 roundings of the sum of their sizes.
@@ -219,14 +232,8 @@ TEST_P(RoundedMatMulTest, SumsAreThoseOfTheRoundedFactorsInEveryFormAndShape) {
       }
       const std::vector<float> before = out;
       std::vector<float> initial;
-      RoundedProduct product{.factors = factors(),
-                             .rows = shape.rows,
-                             .terms = shape.terms,
-                             .columns = shape.columns,
-                             .left = left.view,
-                             .right = right.view,
-                             .out = out.data(),
-                             .out_stride = stride};
+      RoundedProduct product = ProductOf(factors(), shape, left, right, out.data());
+      product.out_stride = stride;
       if (how == Initial::kBias) {
         initial.assign(before.begin(), before.begin() + shape.columns);
         product.initial = initial.data();
@@ -257,15 +264,7 @@ TEST_P(RoundedMatMulTest, ThreadsChangeNoBit) {
     ThreadPool pool(threads);
     std::vector<float>& out = outs[threads / 2];
     out.resize(static_cast<size_t>(shape.rows * shape.columns));
-    MultiplyRounded({.factors = factors(),
-                     .rows = shape.rows,
-                     .terms = shape.terms,
-                     .columns = shape.columns,
-                     .left = left.view,
-                     .right = right.view,
-                     .out = out.data(),
-                     .out_stride = shape.columns},
-                    pool, kernels());
+    MultiplyRounded(ProductOf(factors(), shape, left, right, out.data()), pool, kernels());
   }
   EXPECT_EQ(outs[0], outs[1]);
 }
@@ -280,14 +279,7 @@ TEST_P(RoundedMatMulTest, ABatchIsItsProductsOneByOne) {
   const int64_t right_stride = shape.terms * right.view.row_stride;
   const int64_t out_stride = shape.rows * shape.columns;
   std::vector<float> out(static_cast<size_t>(kCount * out_stride));
-  RoundedProduct product{.factors = factors(),
-                         .rows = shape.rows,
-                         .terms = shape.terms,
-                         .columns = shape.columns,
-                         .left = left.view,
-                         .right = right.view,
-                         .out = out.data(),
-                         .out_stride = shape.columns};
+  RoundedProduct product = ProductOf(factors(), shape, left, right, out.data());
   ThreadPool pool(2);
   MultiplyRoundedBatch({.first = product,
                         .count = kCount,

@@ -4,6 +4,7 @@
 // the matrix unit for prompts. A tile of weights is 16 lines of a panel as it lies in memory: 64
 // columns of 16 rows. 4-bit panels are unpacked to int8 first, once for all inputs. Sums of a group
 // leave the unit as exact integers and are scaled in the same order as everywhere else.
+#include "worker/engine/kernels/isa/amx_tiles.h"
 #include "worker/engine/kernels/isa/lanes_avx512.h"
 // Over those lanes:
 #include "worker/engine/kernels/isa/attention_inl.h"
@@ -20,20 +21,6 @@ constexpr int64_t kTileColumns = 64;  // of one row of codes: bytes of a tile's 
 
 // Tiles 0 to 3: sums [inputs][16 rows]; 4 and 5: inputs [16][columns]; 6 and 7: weights
 // [columns / 4][16 rows][4].
-struct alignas(64) TileConfig {
-  uint8_t palette = 1;
-  uint8_t start_row = 0;
-  uint8_t reserved[14] = {};
-  uint16_t row_bytes[16] = {};
-  uint8_t rows[16] = {};
-};
-
-// GCC 12's tile instructions do not say what memory they read: what was written before has to be in
-// memory, where they look for it.
-inline void FinishStores() {
-  asm volatile("" ::: "memory");
-}
-
 // columns: of one step, at most kTileColumns.
 inline void Configure(int64_t columns) {
   TileConfig config;

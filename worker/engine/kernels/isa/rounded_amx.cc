@@ -2,6 +2,7 @@
 //
 // Products of rounded factors for x86 processors whose matrix unit (AMX) has BF16. FP16 factors are
 // multiplied in FP32.
+#include "worker/engine/kernels/isa/amx_tiles.h"
 #include "worker/engine/kernels/isa/bf16_avx512.h"
 #include "worker/engine/kernels/isa/lanes_avx512.h"
 // Over those lanes:
@@ -12,20 +13,6 @@ namespace {
 
 // Tiles 0 to 3: sums [16][16]; 4 and 5: left [16 rows][16 pairs]; 6 and 7: right [16 pairs][16
 // columns].
-struct alignas(64) TileConfig {
-  uint8_t palette = 1;
-  uint8_t start_row = 0;
-  uint8_t reserved[14] = {};
-  uint16_t row_bytes[16] = {};
-  uint8_t rows[16] = {};
-};
-
-// GCC 12's tile instructions do not say what memory they read: what was written before has to be in
-// memory, where they look for it.
-inline void FinishStores() {
-  asm volatile("" ::: "memory");
-}
-
 inline void Configure() {
   TileConfig config;
   for (int tile = 0; tile < 8; ++tile) {

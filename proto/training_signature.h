@@ -1,0 +1,43 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What the settings of a training are in the signature of its workload. The predictor and the
+// runner take them from here, so that a run is learned under the signature that predicted it.
+// Thread-safe.
+#ifndef WATTLE_PROTO_TRAINING_SIGNATURE_H_
+#define WATTLE_PROTO_TRAINING_SIGNATURE_H_
+
+#include <algorithm>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+
+#include "proto/spec_defaults.h"
+#include "wattle/v1/profile.pb.h"
+#include "wattle/v1/spec.pb.h"
+
+namespace wattle {
+
+inline constexpr char kMezoOptimizer[] = "mezo";
+
+// Empty: AdamW. Training by forward passes tells its directions, "mezo-4": a step passes forward
+// twice for each.
+inline std::string OptimizerInSignature(const v1::FinetuneSpec& spec) {
+  if (spec.optimizer() != v1::OPTIMIZER_MEZO) {
+    return std::string(OptimizerIdentity(spec.optimizer()));
+  }
+  const int directions = std::max(1, spec.mezo().samples());
+  return directions == 1 ? kMezoOptimizer : absl::StrCat(kMezoOptimizer, "-", directions);
+}
+
+inline void SetTrainingSettings(const v1::FinetuneSpec& spec, v1::WorkloadSignature& signature) {
+  signature.set_activation_checkpointing(spec.activation_checkpointing());
+  signature.set_trained_layers(spec.last_layers());
+  signature.set_packing(spec.packing());
+  signature.set_precision(PrecisionName(spec.precision()));
+  signature.set_optimizer(OptimizerInSignature(spec));
+  signature.set_update_in_backward(spec.update_in_backward());
+}
+
+}  // namespace wattle
+
+#endif  // WATTLE_PROTO_TRAINING_SIGNATURE_H_
