@@ -17,6 +17,7 @@
 #include "gtest/gtest.h"
 
 #include "base/test_directory.h"
+#include "coordinator/core/spec_for_test.h"
 #include "coordinator/runtime/api.h"
 #include "coordinator/runtime/runtime.h"
 #include "coordinator/runtime/worker_links.h"
@@ -67,13 +68,7 @@ inline v1::ArtifactInfo ModelInfoOf(const std::string& name) {
   v1::ArtifactInfo info;
   info.set_kind(v1::ARTIFACT_KIND_MODEL);
   info.set_name(name);
-  v1::ModelShape& shape = *info.mutable_model_shape();
-  shape.set_architecture("gpt2");
-  shape.set_layers(2);
-  shape.set_width(64);
-  shape.set_heads(2);
-  shape.set_vocabulary_size(512);
-  shape.set_context_length(128);
+  *info.mutable_model_shape() = core::Shape();
   info.set_parameter_count(200'000);
   info.set_quantization("none");
   return info;

@@ -26,6 +26,7 @@ enum class RandomUse : uint32_t {
   kSampling = 7,
   kAdapterDropout = 8,
   kAdapterInitialization = 9,
+  kPerturbation = 10,
 };
 
 // One stream of numbers.

@@ -13,9 +13,6 @@
 
 namespace wattle::kernels {
 
-// Signs are drawn under this use: the one after those of random.h.
-inline constexpr auto kPerturbation = static_cast<RandomUse>(10);
-
 // values[i] moves by `magnitude`: up where the bit of element `first_element + i` is set, else
 // down. Element e has bit e % 32 of the stream's number e / 32. Elements are below 2^39.
 void AddRandomSigns(const RandomStream& stream, float magnitude, int64_t first_element,

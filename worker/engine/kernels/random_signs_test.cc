@@ -34,7 +34,7 @@ uint64_t BytesHash(const std::vector<float>& values) {  // FNV-1a
 // -500 to 499 by steps of one stay exact until the move.
 TEST(AddRandomSignsTest, MovesToTheSameBitsEverywhere) {
   const RandomStream stream{
-      .seed = 0x1234567890abcdefULL, .step = 0x500000007ULL, .use = kPerturbation, .layer = 3};
+      .seed = 0x1234567890abcdefULL, .step = 0x500000007ULL, .use = RandomUse::kPerturbation, .layer = 3};
   for (const KernelTable* table : SupportedKernels()) {
     std::vector<float> values;
     for (int64_t i = 0; i < 1000; ++i) {
@@ -46,7 +46,7 @@ TEST(AddRandomSignsTest, MovesToTheSameBitsEverywhere) {
 }
 
 TEST(AddRandomSignsTest, AnySplitMovesToTheSameBits) {
-  const RandomStream stream{.seed = 9, .step = 2, .use = kPerturbation};
+  const RandomStream stream{.seed = 9, .step = 2, .use = RandomUse::kPerturbation};
   std::vector<float> whole = Slope(5000);
   AddRandomSigns(stream, 0.5F, 0, 5000, whole.data());
   for (const int64_t cut : {1, 31, 32, 33, 127, 128, 2047, 2048, 2049, 4999}) {
@@ -60,7 +60,7 @@ TEST(AddRandomSignsTest, AnySplitMovesToTheSameBits) {
 TEST(AddRandomSignsTest, BothSignsAreEquallyLikelyAndNeighboursIndependent) {
   constexpr int64_t kCount = 1 << 20;
   std::vector<float> signs(kCount, 0.0F);
-  AddRandomSigns({.seed = 5, .step = 1, .use = kPerturbation}, 1.0F, 0, kCount, signs.data());
+  AddRandomSigns({.seed = 5, .step = 1, .use = RandomUse::kPerturbation}, 1.0F, 0, kCount, signs.data());
   for (const size_t lag : {0, 1, 31, 32, 128}) {
     double sum = 0.0;
     for (size_t i = 0; i + lag < signs.size(); ++i) {

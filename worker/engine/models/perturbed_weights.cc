@@ -19,7 +19,7 @@ constexpr int64_t kMoveGrain = 1 << 15;
 kernels::RandomStream StreamOf(const Direction& direction, size_t parameter) {
   return {.seed = direction.seed,
           .step = direction.number,
-          .use = kernels::kPerturbation,
+          .use = kernels::RandomUse::kPerturbation,
           .layer = static_cast<uint32_t>(parameter)};
 }
 
