@@ -1,0 +1,124 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// A chat model from end to end against transformers (tests/golden/chat/model): conversations are
+// written by the model's template, and the loss counts what the assistant says.
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+
+#include "base/durable_file.h"
+#include "base/status_matchers.h"
+#include "worker/engine/evaluate/evaluate.h"
+#include "worker/engine/test_model.h"
+
+namespace wattle::engine {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr double kRelativeTolerance = 1e-5;
+constexpr char kConfigFile[] = "tokenizer_config.json";
+
+std::string GoldenFile(const std::string& name) {
+  return absl::StrCat(WATTLE_SOURCE_DIR, "/tests/golden/chat/model/", name);
+}
+
+nlohmann::json Expected() {
+  return nlohmann::json::parse(FileBytes(GoldenFile("expected.json")));
+}
+
+// A copy of the model whose tokenizer_config.json is `config`.
+std::string ModelWith(const std::string& config) {
+  std::string copy = TestDirectory("model");
+  for (const char* file :
+       {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json"}) {
+    EXPECT_THAT(WriteFileDurably(absl::StrCat(copy, "/", file), FileBytes(GoldenFile(file))),
+                IsOk());
+  }
+  EXPECT_THAT(WriteFileDurably(absl::StrCat(copy, "/", kConfigFile), config), IsOk());
+  return copy;
+}
+
+// The template without its marks: what the assistant says follows from the generation prompt.
+std::string UnmarkedModel() {
+  return ModelWith(absl::StrReplaceAll(FileBytes(GoldenFile(kConfigFile)),
+                                       {{"{% generation %}", ""}, {"{% endgeneration %}", ""}}));
+}
+
+// The steps that generate_model.py takes: all conversations in each, AdamW without decay, clipping
+// and schedule.
+FinetuneSettings GoldenFinetune(const std::string& model_directory) {
+  FinetuneSettings settings;
+  settings.model.directory = model_directory;
+  settings.data = GoldenFile("conversations.jsonl");
+  settings.heldout_data = settings.data;
+  settings.work_directory = TestDirectory("work");
+  settings.output_directory = TestDirectory("output");
+  settings.steps = static_cast<int64_t>(Expected()["losses"].size());
+  settings.batch_size = 3;
+  settings.learning_rate = 1e-3;
+  settings.learning_rate_shape = LearningRateShape::kConstant;
+  settings.adamw = {
+      .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-3, .weight_decay = 0.0, .clip_norm = -1.0};
+  return settings;
+}
+
+void ExpectGoldenTraining(const FinetuneSettings& settings) {
+  const nlohmann::json expected = Expected();
+  RecordingSink sink;
+  const auto result = Finetune(settings, sink);
+  ASSERT_THAT(result, IsOk());
+  const std::vector<double> losses = sink.TrainingLosses();
+  ASSERT_EQ(losses.size(), expected["losses"].size());
+  for (size_t step = 0; step < losses.size(); ++step) {
+    const auto wanted = expected["losses"][step].get<double>();
+    EXPECT_NEAR(losses[step], wanted, kRelativeTolerance * wanted) << "step " << step + 1;
+  }
+  const auto before = expected["loss"].get<double>();
+  EXPECT_NEAR(result->heldout_loss_before.value(), before, kRelativeTolerance * before);
+}
+
+TEST(ChatModelTest, LossesOfATrainingAreThoseOfTheReference) {
+  ExpectGoldenTraining(GoldenFinetune(GoldenFile("")));
+}
+
+TEST(ChatModelTest, ATemplateWithoutMarksTrainsOnTheSameTokens) {
+  ExpectGoldenTraining(GoldenFinetune(UnmarkedModel()));
+}
+
+TEST(ChatModelTest, PackedExamplesHaveTheSameLosses) {
+  FinetuneSettings settings = GoldenFinetune(GoldenFile(""));
+  settings.packing = true;
+  ExpectGoldenTraining(settings);
+}
+
+TEST(ChatModelTest, AnEvaluationCountsWhatATrainingCounts) {
+  const nlohmann::json expected = Expected();
+  EvaluateSettings settings;
+  settings.model.directory = GoldenFile("");
+  settings.data = GoldenFile("conversations.jsonl");
+  RecordingSink sink;
+  const auto result = Evaluate(settings, sink);
+  ASSERT_THAT(result, IsOk());
+  const auto wanted = expected["loss"].get<double>();
+  EXPECT_NEAR(result->figures.loss, wanted, kRelativeTolerance * wanted);
+  EXPECT_EQ(result->figures.predicted_tokens, expected["predicted_tokens"].get<int64_t>());
+  settings.examples.loss_on = formats::LossOn::kAll;
+  const auto all = Evaluate(settings, sink);
+  ASSERT_THAT(all, IsOk());
+  const auto wanted_of_all = expected["loss_of_all"].get<double>();
+  EXPECT_NEAR(all->figures.loss, wanted_of_all, kRelativeTolerance * wanted_of_all);
+}
+
+TEST(ChatModelTest, AModelWithoutATemplateTakesNoConversations) {
+  RecordingSink sink;
+  EXPECT_THAT(Finetune(GoldenFinetune(ModelWith("{}")), sink),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("chat_template: missing")));
+}
+
+}  // namespace
+}  // namespace wattle::engine
