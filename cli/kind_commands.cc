@@ -121,7 +121,8 @@ void AddKindCommands(CLI::App* app, CommandSlot* slot) {
                           "  wattle finetune --model gpt2 --data squad --epochs 2 --watch\n"
                           "  wattle finetune --model gpt2 --data squad --dry-run > job.yaml\n");
   CLI::App* leaf = app->get_subcommand("finetune");
-  AddField(leaf, finetune, "finetune.data", "DATA", "Training data (required)");
+  AddField(leaf, finetune, "finetune.data", "DATA",
+           "SQuAD data set or conversations to train on (required)");
   AddField(leaf, finetune, "finetune.heldout_data", "DATA",
            "Data set on which the held-out loss is measured");
   AddField(leaf, finetune, "finetune.epochs", "N", "Passes over the data; default 1");
@@ -225,7 +226,8 @@ void AddKindCommands(CLI::App* app, CommandSlot* slot) {
               "  wattle evaluate --model job:j3/output --data wiki --reference-model gpt2\n"
               "  wattle evaluate --model gpt2 --data squad --score-answers true\n");
   leaf = app->get_subcommand("evaluate");
-  AddField(leaf, evaluate, "evaluate.data", "DATA", "A text or SQuAD data set (required)");
+  AddField(leaf, evaluate, "evaluate.data", "DATA",
+           "A text, SQuAD data set or conversations (required)");
   AddField(leaf, evaluate, "evaluate.quantization", "FORM",
            "Quantize the model when it is loaded: int8, int4, nf4");
   AddFloor(leaf, evaluate);

@@ -20,6 +20,12 @@ constexpr JobInput kGenerateInputs[] = {{kModelInput, /*is_model=*/true}, {"data
 constexpr JobInput kEvaluateInputs[] = {
     {kModelInput, /*is_model=*/true}, {"data"}, {"reference_model", /*is_model=*/true}};
 
+constexpr absl::string_view kFinetuneData[] = {"squad", "chat"};
+constexpr absl::string_view kQuantizeData[] = {"text", "squad"};
+constexpr absl::string_view kGenerateData[] = {"prompts"};
+constexpr absl::string_view kEvaluateData[] = {"text", "squad", "chat"};
+constexpr absl::string_view kAnswerData[] = {"squad"};
+
 constexpr v1::Method kFinetuneMethods[] = {v1::METHOD_FINETUNE_FULL, v1::METHOD_FINETUNE_LORA,
                                            v1::METHOD_FINETUNE_QLORA};
 constexpr v1::Method kQuantizeMethods[] = {v1::METHOD_QUANTIZE, v1::METHOD_QUANTIZE_COMPENSATED,
@@ -58,7 +64,7 @@ absl::Span<const JobKind> JobKinds() {
        .main_phase = "train",
        .makes_model = true,
        .keeps_checkpoints = true,
-       .data_format = "squad",
+       .data_formats = kFinetuneData,
        .unit = v1::WORK_UNIT_TRAINING_TOKEN,
        .inputs = kFinetuneInputs,
        .methods = kFinetuneMethods},
@@ -66,6 +72,7 @@ absl::Span<const JobKind> JobKinds() {
        .name = "quantize",
        .main_phase = "quantize",
        .makes_model = true,
+       .data_formats = kQuantizeData,
        .unit = v1::WORK_UNIT_PARAMETER,
        .inputs = kQuantizeInputs,
        .methods = kQuantizeMethods},
@@ -73,7 +80,7 @@ absl::Span<const JobKind> JobKinds() {
        .name = "generate",
        .main_phase = "generate",
        .takes_quality_floor = true,
-       .data_format = "prompts",
+       .data_formats = kGenerateData,
        .unit = v1::WORK_UNIT_GENERATED_TOKEN,
        .inputs = kGenerateInputs,
        .methods = kGenerateMethods},
@@ -81,6 +88,7 @@ absl::Span<const JobKind> JobKinds() {
        .name = "evaluate",
        .main_phase = "evaluate",
        .takes_quality_floor = true,
+       .data_formats = kEvaluateData,
        .unit = v1::WORK_UNIT_EVALUATED_TOKEN,
        .inputs = kEvaluateInputs,
        .methods = kEvaluateMethods},
@@ -104,6 +112,14 @@ const JobKind& KindOf(v1::Method method) {
     }
   }
   return kNoKind;
+}
+
+WantedData WantedDataOf(const v1::JobSpec& spec) {
+  if (spec.evaluate().score_answers()) {
+    return {.asked_by = "evaluate.score_answers", .formats = kAnswerData};
+  }
+  const JobKind& kind = KindOf(spec);
+  return {.asked_by = kind.name, .formats = kind.data_formats};
 }
 
 bool IsModelInput(absl::string_view field) {

@@ -32,12 +32,12 @@ struct JobKind {
   absl::string_view name;             // The section in job files: "finetune".
   absl::string_view main_phase = {};  // The phase of the job's own work: "train".
   bool makes_model = false;  // The result is a model. Without result files the job has failed.
-  bool keeps_checkpoints = false;      // The run is resumed from its checkpoints.
-  bool takes_quality_floor = false;    // JobSpec.quality_floor lets the planner choose the model.
-  absl::string_view data_format = {};  // Of its data sets; empty: a text or a SQuAD file.
-  v1::WorkUnit unit = v1::WORK_UNIT_UNSPECIFIED;  // Of a run on real data.
-  absl::Span<const JobInput> inputs = {};         // In the order in which a spec lists them.
-  absl::Span<const v1::Method> methods = {};      // The plain one first.
+  bool keeps_checkpoints = false;    // The run is resumed from its checkpoints.
+  bool takes_quality_floor = false;  // JobSpec.quality_floor lets the planner choose the model.
+  absl::Span<const absl::string_view> data_formats = {};  // As in DatasetStatistics.format.
+  v1::WorkUnit unit = v1::WORK_UNIT_UNSPECIFIED;          // Of a run on real data.
+  absl::Span<const JobInput> inputs = {};     // In the order in which a spec lists them.
+  absl::Span<const v1::Method> methods = {};  // The plain one first.
 };
 
 absl::Span<const JobKind> JobKinds();
@@ -46,6 +46,14 @@ absl::Span<const JobKind> JobKinds();
 const JobKind& KindOf(const v1::JobSpec& spec);
 // The row of the kind that works by `method`; the same empty row if there is none.
 const JobKind& KindOf(v1::Method method);
+
+// The formats that a spec's data sets may have, and what asks for them: the kind ("finetune"), or a
+// field that narrows the kind's formats ("evaluate.score_answers").
+struct WantedData {
+  absl::string_view asked_by;
+  absl::Span<const absl::string_view> formats;
+};
+WantedData WantedDataOf(const v1::JobSpec& spec);
 
 // Whether an input of this name is a model, in the kinds that have one; otherwise it is a data set.
 bool IsModelInput(absl::string_view field);

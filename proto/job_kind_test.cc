@@ -58,6 +58,20 @@ TEST(JobKindTest, InputsAreTheFieldsThatNameArtifacts) {
   }
 }
 
+TEST(JobKindTest, KindsThatReadDataNameItsFormats) {
+  for (const JobKind& kind : JobKinds()) {
+    EXPECT_FALSE(kind.data_formats.empty()) << kind.name;
+    v1::JobSpec spec;
+    spec.GetReflection()->MutableMessage(&spec, SectionField(kind));
+    EXPECT_EQ(WantedDataOf(spec).asked_by, kind.name);
+    EXPECT_EQ(WantedDataOf(spec).formats, kind.data_formats);
+  }
+  v1::JobSpec answers;
+  answers.mutable_evaluate()->set_score_answers(true);
+  EXPECT_EQ(WantedDataOf(answers).asked_by, "evaluate.score_answers");
+  EXPECT_EQ(WantedDataOf(v1::JobSpec()).formats.size(), 0U);
+}
+
 TEST(JobKindTest, EachMethodBelongsToOneKindWithThePhaseOfThatName) {
   for (int number = v1::Method_MIN; number <= v1::Method_MAX; ++number) {
     if (number == v1::METHOD_UNSPECIFIED || !v1::Method_IsValid(number)) {

@@ -1,9 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // A spec's inputs by field. Pure.
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 
 #include "coordinator/core/core.h"
@@ -17,6 +19,21 @@ namespace wattle::core {
 namespace {
 
 constexpr size_t kChainMax = 16;
+
+// The format of a data set as people name it.
+std::string InWords(absl::string_view format) {
+  static constexpr std::pair<absl::string_view, absl::string_view> kWords[] = {
+      {"squad", "a SQuAD file"},
+      {"text", "a text"},
+      {"chat", "conversations to learn from"},
+      {"prompts", "prompts to answer"}};
+  for (const auto& [name, words] : kWords) {
+    if (name == format) {
+      return std::string(words);
+    }
+  }
+  return absl::StrCat("data of format \"", format, "\"");
+}
 
 }  // namespace
 
@@ -126,29 +143,18 @@ absl::Status CheckInputKind(const v1::JobSpec& spec, const InputReference& input
     return absl::InvalidArgumentError(
         absl::StrCat(where, " is a model, a data set is wanted; 'wattle data ls' lists them"));
   }
-  const absl::string_view wanted = KindOf(spec).data_format;
+  const WantedData wanted = WantedDataOf(spec);
   const std::string& format = info.dataset().format();
-  // Whoever learns from questions with answers learns from conversations too.
-  const bool also_fits = spec.has_finetune() && format == "chat";
-  if (!wanted.empty() && !format.empty() && format != wanted && !also_fits) {
-    return absl::InvalidArgumentError(absl::StrCat(where, " is a data set of format \"", format,
-                                                   "\", \"", wanted, "\" is wanted"));
+  const bool fits =
+      std::find(wanted.formats.begin(), wanted.formats.end(), format) != wanted.formats.end();
+  if (format.empty() || fits) {
+    return absl::OkStatus();
   }
-  if (wanted.empty() && format == "prompts") {
-    return absl::InvalidArgumentError(
-        absl::StrCat(where, " is a list of prompts; a text or SQuAD file is wanted"));
-  }
-  if (spec.has_evaluate() && spec.evaluate().score_answers() &&
-      (format == "text" || format == "chat")) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(where, format == "text" ? " is a text" : " has conversations",
-                     "; evaluate.score_answers wants a SQuAD file"));
-  }
-  if (spec.has_quantize() && format == "chat") {
-    return absl::InvalidArgumentError(
-        absl::StrCat(where, " has conversations; a text or SQuAD file is wanted"));
-  }
-  return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      where, " holds ", InWords(format), "; ", wanted.asked_by, " wants ",
+      absl::StrJoin(wanted.formats, " or ", [](std::string* out, absl::string_view each) {
+        absl::StrAppend(out, InWords(each));
+      })));
 }
 
 }  // namespace wattle::core
