@@ -33,8 +33,10 @@ uint64_t BytesHash(const std::vector<float>& values) {  // FNV-1a
 // test runs on every architecture, so they all move weights to the same bits. Whole numbers from
 // -500 to 499 by steps of one stay exact until the move.
 TEST(AddRandomSignsTest, MovesToTheSameBitsEverywhere) {
-  const RandomStream stream{
-      .seed = 0x1234567890abcdefULL, .step = 0x500000007ULL, .use = RandomUse::kPerturbation, .layer = 3};
+  const RandomStream stream{.seed = 0x1234567890abcdefULL,
+                            .step = 0x500000007ULL,
+                            .use = RandomUse::kPerturbation,
+                            .layer = 3};
   for (const KernelTable* table : SupportedKernels()) {
     std::vector<float> values;
     for (int64_t i = 0; i < 1000; ++i) {
@@ -60,7 +62,8 @@ TEST(AddRandomSignsTest, AnySplitMovesToTheSameBits) {
 TEST(AddRandomSignsTest, BothSignsAreEquallyLikelyAndNeighboursIndependent) {
   constexpr int64_t kCount = 1 << 20;
   std::vector<float> signs(kCount, 0.0F);
-  AddRandomSigns({.seed = 5, .step = 1, .use = RandomUse::kPerturbation}, 1.0F, 0, kCount, signs.data());
+  AddRandomSigns({.seed = 5, .step = 1, .use = RandomUse::kPerturbation}, 1.0F, 0, kCount,
+                 signs.data());
   for (const size_t lag : {0, 1, 31, 32, 128}) {
     double sum = 0.0;
     for (size_t i = 0; i + lag < signs.size(); ++i) {
