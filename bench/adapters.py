@@ -7,6 +7,7 @@ batch 1 x 512, with activation checkpointing, each form of the weights in a fres
 the shards included, to the written result. Writes build/bench/adapters.json.
 
   lora_fp32.tinyllama.peak_gib   beside FP32 weights
+  lora_bf16.tinyllama.peak_gib   beside BF16 weights
   qlora.tinyllama.peak_gib       beside NF4 weights with double quantization
 """
 
@@ -24,7 +25,7 @@ WIDTH, LAYERS, MLP_WIDTH, HEADS, KV_HEADS, VOCABULARY = 2048, 22, 5632, 32, 4, 3
 CONFIG = {"model_type": "llama", "vocab_size": VOCABULARY, "max_position_embeddings": 2048, "hidden_size": WIDTH,
           "intermediate_size": MLP_WIDTH, "num_attention_heads": HEADS, "num_key_value_heads": KV_HEADS, "num_hidden_layers": LAYERS,
           "rms_norm_eps": 1e-5, "hidden_act": "silu", "rope_theta": 10000.0, "tie_word_embeddings": False, "torch_dtype": "bfloat16"}
-FORMS = {"lora_fp32": {}, "qlora": {"quantization": "QUANTIZATION_NF4"}}
+FORMS = {"lora_fp32": {}, "lora_bf16": {"weightsPrecision": "PRECISION_BF16"}, "qlora": {"quantization": "QUANTIZATION_NF4"}}
 
 
 def tensors(layer_count):
@@ -70,6 +71,7 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=4, help="of each form; the first one does not count for the speed")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="of the factors of products")
     parser.add_argument("--no-checkpointing", dest="checkpointing", action="store_false")
     options = parser.parse_args()
     if options.steps < 2:
@@ -81,6 +83,7 @@ def main():
         text.write_text(TEXT)
         for form, fields in FORMS.items():
             spec = {"finetune": {"steps": options.steps, "batchSize": 1, "sequenceLength": 512, "learningRate": 1e-4,
+                                 "precision": f"PRECISION_{options.precision.upper()}",
                                  "activationCheckpointing": options.checkpointing,
                                  "lora": {"rank": 16, "alpha": 32, "targets": ["all-linear"]}, **fields}}
             with tempfile.TemporaryDirectory(dir=work) as directory:

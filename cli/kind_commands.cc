@@ -147,6 +147,8 @@ void AddKindCommands(CLI::App* app, CommandSlot* slot) {
            "Train the last N layers alone, instead of every weight");
   AddField(leaf, finetune, "finetune.precision", "PRECISION",
            "fp32 (default) or bf16: the factors of matrix products are rounded to BF16");
+  AddField(leaf, finetune, "finetune.weights_precision", "PRECISION",
+           "fp32 (default) or bf16: matrices are held in BF16, in half the memory");
   AddField(leaf, finetune, "finetune.packing", "BOOL",
            "true: examples stand one behind the other, without padding");
   AddField(leaf, finetune, "finetune.early_stop_evaluations", "N",

@@ -52,6 +52,19 @@ int64_t StoredWeightsBytes(const DecoderConfig& config, const v1::QuantizationRe
   return size;
 }
 
+// What BF16 saves of the matrices that the recipe leaves in FP32. Tables of positions stay FP32.
+int64_t SavedByBf16(const DecoderConfig& config, const v1::QuantizationRecipe& recipe) {
+  constexpr int64_t kSavedBytes = 2;
+  int64_t size = 0;
+  for (const ModelTensor& tensor : ModelTensors(config)) {
+    if (tensor.is_matrix() && tensor.slot != Slot::kPositions &&
+        FormatName(FormatIn(recipe, config, tensor)) == "fp32") {
+      size += tensor.element_count() * kSavedBytes;
+    }
+  }
+  return size;
+}
+
 // The matrices that the recipe quantizes, in FP32 (worker/engine/train/rounded_weights.h).
 int64_t RoundedMatricesBytes(const DecoderConfig& config, const v1::QuantizationRecipe& recipe) {
   int64_t size = 0;
@@ -291,7 +304,9 @@ absl::Status EstimateFinetune(const Sized& sized, MemoryEstimate& estimate) {
   PassDescription pass{.kind = workload.forward_only ? PassKind::kEvaluate : PassKind::kTrain,
                        .activation_checkpointing = workload.activation_checkpointing,
                        .adapter_dropout = workload.adapter_dropout,
-                       .trained_layers = workload.trained_layers};
+                       .trained_layers = workload.trained_layers,
+                       .bf16_matrices = workload.bf16_matrices,
+                       .rounded_factors = workload.rounded_factors};
   if (workload.trained_layers > config.layer_count()) {
     return absl::InvalidArgumentError(absl::StrCat("last_layers: ", workload.trained_layers,
                                                    " is more than the model's ",
@@ -317,16 +332,21 @@ absl::Status EstimateFinetune(const Sized& sized, MemoryEstimate& estimate) {
       estimate.optimizer_bytes += OptimizerBytes(workload.optimizer, tensor.shape);
     }
   }
+  const int64_t saved =
+      workload.bf16_matrices
+          ? SavedByBf16(config, workload.adapter_rank > 0 ? workload.recipe : float_recipe)
+          : 0;
+  estimate.weights_bytes -= saved;
   if (workload.adapter_rank > 0) {
     estimate.weights_bytes += StoredWeightsBytes(config, workload.recipe) + FloatBytes(trained);
-    estimate.loading_bytes = LoadingBytes(config, workload.recipe);
+    estimate.loading_bytes = LoadingBytes(config, workload.recipe) - saved;
     estimate.pass_bytes = PassBytes(sized, pass) + rounded_factors;
     estimate.writing_bytes = FloatBytes(trained);
     return absl::OkStatus();
   }
   estimate.weights_bytes +=
       config.parameter_count() * kFloatBytes + RoundedMatricesBytes(config, workload.recipe);
-  estimate.loading_bytes = LoadingBytes(config, float_recipe);
+  estimate.loading_bytes = LoadingBytes(config, float_recipe) - saved;
   MemoryWorkload in_floats = workload;
   in_floats.recipe = float_recipe;  // of the pass: rounded weights are floats
   estimate.pass_bytes =

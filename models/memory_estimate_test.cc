@@ -119,6 +119,31 @@ TEST(MemoryEstimateTest, RoundedFactorsTakeWhatTheyArePackedInto) {
   EXPECT_EQ(rounded->total_bytes() - rounded->pass_bytes, exact->total_bytes() - exact->pass_bytes);
 }
 
+TEST(MemoryEstimateTest, MatricesInBf16TakeHalf) {
+  MemoryWorkload workload = {
+      .task = MemoryTask::kFinetune, .batch = 1, .sequence_tokens = 256, .recipe = Recipe("none")};
+  constexpr int64_t kMatrices = 84934656LL + 38597376LL;  // of the layers, and the embedding
+  for (const int64_t rank : {0, 16}) {
+    workload.adapter_rank = rank;
+    workload.bf16_matrices = false;
+    workload.rounded_factors = true;
+    const auto floats = EstimateMemory(Gpt2Small(), workload);
+    workload.bf16_matrices = true;
+    const auto bf16 = EstimateMemory(Gpt2Small(), workload);
+    workload.rounded_factors = false;
+    const auto widened = EstimateMemory(Gpt2Small(), workload);
+    ASSERT_THAT(floats, IsOk());
+    ASSERT_THAT(bf16, IsOk());
+    ASSERT_THAT(widened, IsOk());
+    EXPECT_EQ(floats->weights_bytes - bf16->weights_bytes, 2 * kMatrices);
+    EXPECT_EQ(floats->loading_bytes - bf16->loading_bytes, 2 * kMatrices);
+    EXPECT_EQ(floats->gradients_bytes, bf16->gradients_bytes);
+    EXPECT_EQ(floats->pass_bytes, bf16->pass_bytes);
+    // FP32 products have rows in FP32 beside their result, rounded ones what they pack into.
+    EXPECT_GE(widened->pass_bytes, bf16->pass_bytes - (17 << 20));
+  }
+}
+
 TEST(MemoryEstimateTest, TheLastLayersAloneHaveGradientsMomentsAndActivations) {
   MemoryWorkload workload = {.task = MemoryTask::kFinetune, .batch = 2, .sequence_tokens = 256};
   const auto all = EstimateMemory(Gpt2Small(), workload);

@@ -95,7 +95,7 @@ class WeightsCheck {
   }
 
  private:
-  // The type of the norms, which are never quantized, tells how the rest is stored.
+  // The final norm tells the family, and the form of weights that are not quantized.
   absl::Status FindStoredType(const std::vector<ModelTensor>& tensors) {
     const auto final_norm =
         std::find_if(tensors.begin(), tensors.end(),
@@ -108,13 +108,17 @@ class WeightsCheck {
           absl::StrCat("missing; is the model of the family ", model_.config.family, "?"));
     }
     model_.stored_type = norm->type;
-    if (norm->type != DataType::kF32 && norm->type != DataType::kF16 &&
-        norm->type != DataType::kBF16) {
-      return TensorError(
-          file_, name,
-          absl::StrCat("has type ", formats::DataTypeName(norm->type), "; wants F32, F16 or BF16"));
-    }
-    return absl::OkStatus();
+    return CheckIsFloat(*norm);
+  }
+
+  // A file may mix the three: matrices in 16 bits beside norms in 32 are common.
+  absl::Status CheckIsFloat(const TensorEntry& tensor) {
+    return tensor.type == DataType::kF32 || tensor.type == DataType::kF16 ||
+                   tensor.type == DataType::kBF16
+               ? absl::OkStatus()
+               : TensorError(file_, tensor.name,
+                             absl::StrCat("has type ", formats::DataTypeName(tensor.type),
+                                          "; wants F32, F16 or BF16"));
   }
 
   absl::Status CheckFileTensors(const std::vector<ModelTensor>& tensors) {
@@ -129,11 +133,8 @@ class WeightsCheck {
             model_.form == StoredForm::kInt8PerChannel && wanted.is_multiplied(model_.config);
         if (may_be_int8 && tensor->type == DataType::kI8) {
           WATTLE_RETURN_IF_ERROR(CheckChannelScale(*tensor, wanted.layout.transposed));
-        } else if (tensor->type != model_.stored_type) {
-          return TensorError(file_, name,
-                             absl::StrCat("has type ", formats::DataTypeName(tensor->type),
-                                          " beside ", formats::DataTypeName(model_.stored_type),
-                                          "; save the model in one type"));
+        } else {
+          WATTLE_RETURN_IF_ERROR(CheckIsFloat(*tensor));
         }
       }
     }

@@ -47,7 +47,7 @@ inline constexpr char kInt8PerChannelForm[] = "int8_per_channel";
 inline constexpr char kScaleSuffix[] = "_scale";
 
 enum class StoredForm {
-  kHuggingFace,     // F32, F16 or BF16
+  kHuggingFace,     // F32, F16 or BF16, mixed too
   kPacked,          // quantized, as described above
   kInt8PerChannel,  // quantized by a version before 0.2
 };
@@ -55,7 +55,7 @@ enum class StoredForm {
 struct ModelDirectory {
   DecoderConfig config;
   std::string tensor_prefix;  // "" or the family's: what the file puts before the names
-  formats::DataType stored_type = formats::DataType::kF32;  // of the norms: F32, F16 or BF16
+  formats::DataType stored_type = formats::DataType::kF32;  // of the final norm
   StoredForm form = StoredForm::kHuggingFace;
   v1::QuantizationRecipe recipe;   // "none" of an unquantized model
   int64_t size_bytes = 0;          // of `files`

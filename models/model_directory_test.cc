@@ -148,14 +148,18 @@ TEST_F(ModelDirectoryTest, WrongShapeIsNamed) {
                 "tensor h.1.mlp.c_fc.weight: has shape [32, 8], config.json wants [8, 32]");
 }
 
-TEST_F(ModelDirectoryTest, UnknownAndMixedTensorsAreNamed) {
+TEST_F(ModelDirectoryTest, UnknownTensorsAndTypesAreNamed) {
   tensors_.push_back({.name = "score.weight", .shape = {2, 8}});
   WriteTensors();
   ExpectRefused(absl::StatusCode::kInvalidArgument, "tensor score.weight: not part of the model");
   tensors_.pop_back();
-  Tensor("wpe.weight").type = DataType::kF16;
+  Tensor("wpe.weight").type = DataType::kI32;
   WriteTensors();
-  ExpectRefused(absl::StatusCode::kInvalidArgument, "tensor wpe.weight: has type F16 beside F32");
+  ExpectRefused(absl::StatusCode::kInvalidArgument,
+                "tensor wpe.weight: has type I32; wants F32, F16 or BF16");
+  Tensor("wpe.weight").type = DataType::kBF16;
+  WriteTensors();
+  EXPECT_THAT(InspectModelDirectory(directory_.path()), IsOk());
 }
 
 TEST_F(ModelDirectoryTest, TruncatedWeightsAreDataLoss) {
@@ -218,7 +222,7 @@ TEST_F(ModelDirectoryTest, Int8DirectoryOfAnOldVersionNeedsItsScales) {
   EXPECT_TRUE(model->is_quantized());
   EXPECT_EQ(model->quantization(), "int8");
   WriteTensors();
-  ExpectRefused(absl::StatusCode::kInvalidArgument, "has type I8 beside F32");
+  ExpectRefused(absl::StatusCode::kInvalidArgument, "has type I8; wants F32");
   WriteTensors({{kQuantizationMetadataKey, "int3"}});
   ExpectRefused(absl::StatusCode::kUnimplemented,
                 "quantization int3: not supported in this version");

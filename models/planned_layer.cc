@@ -34,8 +34,8 @@ Planned PlannedLayers::DequantizedPiece(const PlannedMatrix& matrix) {
 Planned PlannedLayers::MatrixProduct(const char* name, const PlannedMatrix& matrix, int64_t rows) {
   Planned out = Make(name, {rows, matrix.outputs});
   // Outside of training the kernels multiply with the packed weights.
-  const bool frozen = pass_.trains() || !pass_.pass.adapters.empty();
-  if (frozen && pass_.is_quantized(matrix.slot, matrix.layer)) {
+  const bool trains = pass_.trains() || !pass_.pass.adapters.empty();
+  if (trains && pass_.is_dequantized(matrix.slot, matrix.layer)) {
     const Planned piece = DequantizedPiece(matrix);
     for (int64_t first = 0; first < matrix.outputs; first += kDequantizedRows) {
       Make("product with dequantized rows",
@@ -48,7 +48,7 @@ Planned PlannedLayers::MatrixProduct(const char* name, const PlannedMatrix& matr
 Planned PlannedLayers::TransposedProduct(const char* name, const PlannedMatrix& matrix,
                                          int64_t rows) {
   Planned out = Make(name, {rows, matrix.inputs});
-  if (pass_.is_quantized(matrix.slot, matrix.layer)) {
+  if (pass_.is_dequantized(matrix.slot, matrix.layer)) {
     const Planned piece = DequantizedPiece(matrix);
   }
   return out;
@@ -181,7 +181,7 @@ Planned PlannedLayer::CausalMask() {
 Planned PlannedLayer::MaskedScores() {
   const int64_t tokens = pass_.pass.tokens;
   const Planned mask = tokens == 1 ? nullptr : CausalMask();
-  if (tokens == 1 || layer_.attention_softcap > 0.0) {
+  if (tokens == 1 || layer_.attention_softcap > 0.0 || pass_.pass.rounded_factors) {
     return Make("scores", OfScores());
   }
   const Planned repeated =

@@ -29,6 +29,10 @@ struct PlannedPass {
   [[nodiscard]] bool is_quantized(Slot slot, int64_t layer) const {
     return quantized.count({slot, layer}) > 0;
   }
+  // Whether a product of training dequantizes the matrix piece by piece.
+  [[nodiscard]] bool is_dequantized(Slot slot, int64_t layer) const {
+    return is_quantized(slot, layer) || (pass.bf16_matrices && !pass.rounded_factors);
+  }
 
   const DecoderConfig& config;
   const PassDescription& pass;

@@ -58,6 +58,8 @@ struct PassDescription {
   int64_t trained_layers = 0;  // kTrain without adapters: the last layers alone; 0: every weight
   // The form of the weights that the pass reads.
   v1::QuantizationRecipe recipe = {};
+  bool bf16_matrices = false;    // matrices that the recipe leaves in FP32 are BF16
+  bool rounded_factors = false;  // products round their factors, and read BF16 as it is
   int threads = 1;
 };
 

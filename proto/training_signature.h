@@ -29,11 +29,17 @@ inline std::string OptimizerInSignature(const v1::FinetuneSpec& spec) {
   return directions == 1 ? kMezoOptimizer : absl::StrCat(kMezoOptimizer, "-", directions);
 }
 
+// "bf16": of the products' factors. Matrices that are held in BF16 follow: "bf16+bf16-weights".
+inline std::string PrecisionInSignature(const v1::FinetuneSpec& spec) {
+  const bool bf16_weights = spec.weights_precision() == v1::PRECISION_BF16;
+  return absl::StrCat(PrecisionName(spec.precision()), bf16_weights ? "+bf16-weights" : "");
+}
+
 inline void SetTrainingSettings(const v1::FinetuneSpec& spec, v1::WorkloadSignature& signature) {
   signature.set_activation_checkpointing(spec.activation_checkpointing());
   signature.set_trained_layers(spec.last_layers());
   signature.set_packing(spec.packing());
-  signature.set_precision(PrecisionName(spec.precision()));
+  signature.set_precision(PrecisionInSignature(spec));
   signature.set_optimizer(OptimizerInSignature(spec));
   signature.set_update_in_backward(spec.update_in_backward());
 }

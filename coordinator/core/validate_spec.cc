@@ -142,8 +142,6 @@ absl::Status CheckMezo(const v1::FinetuneSpec& finetune) {
   } beside[] = {
       {finetune.precision() > v1::PRECISION_FP32, "precision",
        "a slope is a small difference of two losses and is computed in FP32"},
-      {finetune.weights_precision() > v1::PRECISION_FP32, "weights_precision",
-       "the moves of a step are smaller than BF16's steps"},
       {finetune.update_in_backward(), "update_in_backward", "there is no backward pass"},
       {finetune.activation_checkpointing(), "activation_checkpointing",
        "there is no backward pass, and no activations are kept"},
@@ -163,6 +161,33 @@ absl::Status CheckMezo(const v1::FinetuneSpec& finetune) {
       return absl::InvalidArgumentError(absl::StrCat("finetune.", field,
                                                      ": does not go with optimizer: mezo: ", why,
                                                      "; leave ", field, " out"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Weights in BF16 have no FP32 copy.
+absl::Status CheckBf16Weights(const v1::FinetuneSpec& finetune) {
+  const bool is_lora = finetune.has_lora();
+  const struct {
+    bool is_set;
+    const char* field;
+    const char* why;
+  } beside[] = {
+      {!is_lora && finetune.optimizer() == v1::OPTIMIZER_MEZO, "optimizer: mezo",
+       "the moves of a step are smaller than BF16's steps"},
+      {!is_lora && finetune.quantization() > v1::QUANTIZATION_NONE, "quantization",
+       "what is trained and rounded to another form is FP32"},
+      {!is_lora && finetune.has_recipe(), "recipe",
+       "what is trained and rounded to another form is FP32"},
+      {is_lora && finetune.lora().merge(), "lora.merge",
+       "adapters are added to FP32 weights alone"},
+  };
+  for (const auto& [is_set, field, why] : beside) {
+    if (is_set) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("finetune.weights_precision: bf16 does not go with ", field, ": ", why,
+                       "; leave one of the two out"));
     }
   }
   return absl::OkStatus();
@@ -190,8 +215,11 @@ absl::Status CheckTrainingForm(const v1::FinetuneSpec& finetune) {
     return absl::InvalidArgumentError(
         "finetune.update_in_backward: the gradients of adapters are small; leave it out, or lora");
   }
-  if (finetune.weights_precision() > v1::PRECISION_FP32) {
+  if (finetune.weights_precision() > v1::PRECISION_BF16) {
     return refuse("weights_precision");
+  }
+  if (finetune.weights_precision() == v1::PRECISION_BF16) {
+    WATTLE_RETURN_IF_ERROR(CheckBf16Weights(finetune));
   }
   return CheckMezo(finetune);
 }

@@ -106,6 +106,28 @@ INSTANTIATE_TEST_SUITE_P(
         SpecCase{"PrecisionThatIsNotThere",
                  [](auto& spec) { spec.mutable_finetune()->set_precision(v1::PRECISION_FP16); },
                  kUnsupported, "finetune.precision: not supported in this version"},
+        SpecCase{
+            "WeightsPrecisionThatIsNotThere",
+            [](auto& spec) { spec.mutable_finetune()->set_weights_precision(v1::PRECISION_FP16); },
+            kUnsupported, "finetune.weights_precision: not supported in this version"},
+        SpecCase{"Bf16WeightsWithMezo",
+                 [](auto& spec) {
+                   spec.mutable_finetune()->set_weights_precision(v1::PRECISION_BF16);
+                   spec.mutable_finetune()->set_optimizer(v1::OPTIMIZER_MEZO);
+                 },
+                 kInvalid, "finetune.weights_precision: bf16 does not go with optimizer: mezo"},
+        SpecCase{"Bf16WeightsAwareOfQuantization",
+                 [](auto& spec) {
+                   spec.mutable_finetune()->set_weights_precision(v1::PRECISION_BF16);
+                   spec.mutable_finetune()->set_quantization(v1::QUANTIZATION_INT8);
+                 },
+                 kInvalid, "finetune.weights_precision: bf16 does not go with quantization"},
+        SpecCase{"Bf16WeightsThatTakeAdaptersIn",
+                 [](auto& spec) {
+                   spec.mutable_finetune()->set_weights_precision(v1::PRECISION_BF16);
+                   spec.mutable_finetune()->mutable_lora()->set_merge(true);
+                 },
+                 kInvalid, "finetune.weights_precision: bf16 does not go with lora.merge"},
         SpecCase{"MezoOfAnotherOptimizer",
                  [](auto& spec) { spec.mutable_finetune()->mutable_mezo()->set_samples(2); },
                  kInvalid, "finetune.mezo: only optimizer: mezo has it"},

@@ -25,17 +25,17 @@
 namespace wattle::scheduler {
 namespace {
 
-// Four bytes of a trained weight, and what its optimizer keeps: two moments of four bytes, or of
+// The bytes of a trained weight, and what its optimizer keeps: two moments of four bytes, or of
 // one with a scale for 256 numbers, or almost nothing.
-double CheckpointBytesPerParameter(v1::Optimizer optimizer) {
+double CheckpointBytesPerParameter(v1::Optimizer optimizer, double weight_bytes) {
   switch (optimizer) {
     case v1::OPTIMIZER_ADAMW_8BIT:
-      return 4 + 2 * (1 + 4.0 / 256);
+      return weight_bytes + 2 * (1 + 4.0 / 256);
     case v1::OPTIMIZER_ADAFACTOR:
     case v1::OPTIMIZER_MEZO:
-      return 4;
+      return weight_bytes;
     default:
-      return 12;
+      return weight_bytes + 8;
   }
 }
 // Bytes of a prompt whose text is unknown.
@@ -246,8 +246,12 @@ absl::StatusOr<WorkAmount> FinetuneWork(const v1::FinetuneSpec& spec, const v1::
       spec.has_lora()          ? AdapterParameterCount(shape, work.signature.adapter_rank())
       : spec.last_layers() > 0 ? LastLayersParameterCount(shape, spec.last_layers())
                                : work.parameters;
-  work.checkpoint_bytes = CheckpointBytesPerParameter(spec.optimizer()) * trained;
-  work.result_bytes = 4 * (spec.has_lora() && !spec.lora().merge() ? trained : work.parameters);
+  // Adapters are FP32 beside weights of any form.
+  const double weight_bytes =
+      !spec.has_lora() && spec.weights_precision() == v1::PRECISION_BF16 ? 2 : 4;
+  work.checkpoint_bytes = CheckpointBytesPerParameter(spec.optimizer(), weight_bytes) * trained;
+  work.result_bytes =
+      weight_bytes * (spec.has_lora() && !spec.lora().merge() ? trained : work.parameters);
   return work;
 }
 

@@ -38,9 +38,13 @@ absl::StatusOr<LoadedModel> LoadForInference(const ModelJob& job, ProgressSink& 
   return LoadInForm(job, {.device = job.device}, sink);
 }
 
-absl::StatusOr<LoadedModel> LoadFrozen(const ModelJob& job, ProgressSink& sink) {
-  WATTLE_ASSIGN_OR_RETURN(LoadedModel model,
-                          LoadInForm(job, {.device = job.device, .double_quantize = true}, sink));
+absl::StatusOr<LoadedModel> LoadFrozen(const ModelJob& job, bool bf16_matrices,
+                                       ProgressSink& sink) {
+  WATTLE_ASSIGN_OR_RETURN(
+      LoadedModel model,
+      LoadInForm(job,
+                 {.device = job.device, .double_quantize = true, .bf16_matrices = bf16_matrices},
+                 sink));
   for (Parameter& parameter : model.parameters) {
     parameter.trainable = false;
   }
@@ -54,8 +58,11 @@ absl::StatusOr<LoadedModel> LoadFrozen(const ModelJob& job, ProgressSink& sink) 
   return model;
 }
 
-absl::StatusOr<LoadedModel> LoadForTraining(const ModelJob& job, ProgressSink& sink) {
-  WATTLE_ASSIGN_OR_RETURN(LoadedModel model, LoadModel(job.directory, {.device = job.device}));
+absl::StatusOr<LoadedModel> LoadForTraining(const ModelJob& job, bool bf16_matrices,
+                                            ProgressSink& sink) {
+  WATTLE_ASSIGN_OR_RETURN(
+      LoadedModel model,
+      LoadModel(job.directory, {.device = job.device, .bf16_matrices = bf16_matrices}));
   if (model.is_quantized()) {
     return absl::FailedPreconditionError(
         absl::StrCat(job.directory, ": a model that is ", RecipeIdentity(model.recipe),

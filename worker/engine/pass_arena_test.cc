@@ -23,6 +23,7 @@
 #include "worker/engine/models/block.h"
 #include "worker/engine/models/decoder.h"
 #include "worker/engine/models/perturbed_weights.h"
+#include "worker/engine/models/products.h"
 #include "worker/engine/models/tensor_files.h"
 #include "worker/engine/models/test_golden.h"
 #include "worker/engine/quant/recipe_formats.h"
@@ -187,7 +188,10 @@ Drawn DrawTraining(const std::string& family, Draw& draw) {
     pass.adapter_dropout = draw.Heads() ? 0.1 : 0.0;
     pass.recipe = *RecipeOfIdentity(method == 1 ? "none" : "int8");
   }
-  absl::StrAppend(&drawn.name,
+  pass.bf16_matrices = draw.Heads();
+  pass.rounded_factors = draw.Heads();
+  absl::StrAppend(&drawn.name, pass.bf16_matrices ? ", BF16" : "",
+                  pass.rounded_factors ? ", rounded factors" : "",
                   method == 0   ? ", full"
                   : method == 1 ? ", LoRA"
                   : method == 2 ? ", QLoRA"
@@ -225,10 +229,17 @@ void Quantize(const PassDescription& pass, Model& model) {
   for (const Parameter& parameter : model.parameters) {
     const auto format = FormatOfTensor(pass.recipe, model.decoder.config, parameter.tensor);
     ASSERT_THAT(format, IsOk());
-    if (format->scheme == kernels::WeightScheme::kFloat32) {
+    if (format->scheme == kernels::WeightScheme::kFloat32 &&
+        !(pass.bf16_matrices && IsMatrixSlot(parameter.tensor))) {
       continue;
     }
     MatrixWeights& matrix = MatrixAt(model.decoder.weights, parameter.tensor);
+    if (format->scheme == kernels::WeightScheme::kFloat32) {
+      MatrixWeights bf16 = MakeBf16Matrix(matrix.matrix.rows, matrix.matrix.columns);
+      bf16.packed.copy_(matrix.value);
+      matrix = std::move(bf16);
+      continue;
+    }
     auto packed = PackFloats(parameter.tensor.name, *format, matrix.value);
     ASSERT_THAT(packed, IsOk());
     packed->dequantized_products = pass.kind == PassKind::kTrain || !pass.adapters.empty();
@@ -291,6 +302,8 @@ std::vector<ArenaTensor> RunPass(const Drawn& drawn, ArenaFigures* figures = nul
   arena.Record(&tensors);
   {
     const PassArena::Scope scope(arena);
+    const FactorScope factors(drawn.pass.rounded_factors ? kernels::FactorType::kBf16
+                                                         : kernels::FactorType::kFloat32);
     switch (drawn.pass.kind) {
       case PassKind::kTrain:
         LossSumAndGradients(

@@ -213,10 +213,11 @@ TEST(RunnerProcessTest, ATrainingIsMeasuredUnderTheSettingsThatItIsPredictedBy) 
          spec.mutable_mezo()->set_samples(2);
          spec.clear_clip_norm();
        }},
-      {"adafactor", "bf16", true,
+      {"adafactor", "bf16+bf16-weights", true,
        [](v1::FinetuneSpec& spec) {
          spec.set_optimizer(v1::OPTIMIZER_ADAFACTOR);
          spec.set_precision(v1::PRECISION_BF16);
+         spec.set_weights_precision(v1::PRECISION_BF16);
          spec.set_update_in_backward(true);
          spec.clear_gradient_accumulation_steps();
        }},

@@ -145,6 +145,7 @@ absl::StatusOr<JobSettings> FinetuneOf(const v1::RunnerTask& task) {
   settings.threads = task.threads();
   settings.activation_checkpointing = spec.activation_checkpointing();
   WATTLE_ASSIGN_OR_RETURN(settings.precision, FactorsOf(spec.precision()));
+  settings.bf16_weights = spec.weights_precision() == v1::PRECISION_BF16;
   settings.last_layers = spec.last_layers();
   settings.packing = spec.packing();
   settings.early_stop_evaluations = spec.early_stop_evaluations();

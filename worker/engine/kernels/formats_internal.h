@@ -17,6 +17,7 @@ const FormatOperations& Int4Operations();
 const FormatOperations& Int4AsymmetricOperations();
 const FormatOperations& Nf4Operations();
 const FormatOperations& Nf4DoubleOperations();
+const FormatOperations& Bf16Operations();
 
 // FormatOperations::quantize of every format with a codec: rounds and packs one panel after the
 // other, so that the codes of one panel are all the memory it takes.

@@ -30,7 +30,8 @@ ProductFunction FunctionOf(const KernelTable& kernels, WeightScheme scheme) {
     case WeightScheme::kNf4:
       return kernels.nf4;
     case WeightScheme::kNf4DoubleQuantized:
-      WATTLE_CHECK(false, "training dequantizes this format; no product reads it");
+    case WeightScheme::kBf16:
+      WATTLE_CHECK(false, "a format of training; no product of inference reads it");
   }
   return nullptr;
 }

@@ -27,13 +27,14 @@ enum class RandomUse : uint32_t {
   kAdapterDropout = 8,
   kAdapterInitialization = 9,
   kPerturbation = 10,
+  kWeightRounding = 11,
 };
 
 // One stream of numbers.
 struct RandomStream {
   uint64_t seed = 0;
-  uint64_t step =
-      0;  // of training: the micro-batch counter; of data order: the epoch; of sampling: the prompt
+  uint64_t step = 0;  // of training: the micro-batch counter; of weight rounding: the optimizer
+                      // step; of data order: the epoch; of sampling: the prompt
   RandomUse use = RandomUse::kDataOrder;
   uint32_t layer = 0;  // below 2^24
 };

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "worker/engine/kernels/aligned_buffer.h"
+#include "worker/engine/kernels/bf16.h"
 #include "worker/engine/kernels/formats_internal.h"
 
 namespace wattle::kernels {
@@ -95,6 +96,43 @@ void PackPanels(const RoundedPanel& of_lanes, PackFunction pack, int64_t element
   }
 }
 
+// As PackPanels, of BF16 numbers with the strides of `of_lanes`, whose values are not read: widened
+// in pieces of a panel that stay in the first-level cache.
+void PackBf16Panels(const uint16_t* numbers, const RoundedPanel& of_lanes, PackFunction pack,
+                    int64_t element_bytes) {
+  const bool together = of_lanes.lane_stride == 1;
+  const int64_t lines_step = together ? of_lanes.term_stride : of_lanes.lane_stride;
+  const int64_t panel_bytes =
+      RoundUp(of_lanes.terms, kRoundedTermMultiple) * kRoundedLanes * element_bytes;
+  auto* packed = static_cast<std::byte*>(of_lanes.packed);
+  alignas(64) float widened[kRoundedLanes * kRoundedTermMultiple];
+  const auto pack_piece = [&](int64_t lane, int64_t term) {
+    const int64_t lanes = std::min(kRoundedLanes, of_lanes.lanes - lane);
+    const int64_t terms = std::min(kRoundedTermMultiple, of_lanes.terms - term);
+    const uint16_t* from = numbers + lane * of_lanes.lane_stride + term * of_lanes.term_stride;
+    const int64_t line = together ? kRoundedLanes : kRoundedTermMultiple;
+    for (int64_t i = 0; i < (together ? terms : lanes); ++i) {
+      WidenBf16(from + i * lines_step, together ? lanes : terms, widened + i * line);
+    }
+    pack({.values = widened,
+          .lane_stride = together ? 1 : line,
+          .term_stride = together ? line : 1,
+          .lanes = lanes,
+          .terms = terms,
+          .packed =
+              packed + lane / kRoundedLanes * panel_bytes + term * kRoundedLanes * element_bytes});
+  };
+  const int64_t piece = together ? kRoundedTermMultiple : of_lanes.terms;
+  for (int64_t term = 0; term < of_lanes.terms; term += piece) {
+    for (int64_t lane = 0; lane < of_lanes.lanes; lane += kRoundedLanes) {
+      for (int64_t inner = term; inner < std::min(term + piece, of_lanes.terms);
+           inner += kRoundedTermMultiple) {
+        pack_piece(lane, inner);
+      }
+    }
+  }
+}
+
 // The panels [first, end) of the block's left factor.
 void PackLeft(const RoundedProduct& product, const Block& block, const RoundedFunctions& rounded,
               std::byte* packed, const PanelRange& panels) {
@@ -119,15 +157,20 @@ void MultiplyStrip(const RoundedProduct& product, const Block& block,
   const int64_t terms = RoundUp(block.terms, kRoundedTermMultiple);
   const int64_t columns = std::min(kStripColumns, product.columns - first_column);
   const auto& [values, term_stride, column_stride] = product.right;
-  PackPanels({.values = values + block.first_term * term_stride + first_column * column_stride,
-              .lane_stride = column_stride,
-              .term_stride = term_stride,
-              .lanes = columns,
-              .terms = block.terms,
-              .packed = scratch},
-             rounded.pack_right, rounded.element_bytes);
+  const int64_t first = block.first_term * term_stride + first_column * column_stride;
+  RoundedPanel right = {.lane_stride = column_stride,
+                        .term_stride = term_stride,
+                        .lanes = columns,
+                        .terms = block.terms,
+                        .packed = scratch};
+  if (product.right_bf16 != nullptr) {
+    PackBf16Panels(product.right_bf16 + first, right, rounded.pack_right, rounded.element_bytes);
+  } else {
+    right.values = values + first;
+    PackPanels(right, rounded.pack_right, rounded.element_bytes);
+  }
   float* out = product.out + block.first_row * product.out_stride + first_column;
-  const bool first = block.first_term == 0;
+  const bool begins = block.first_term == 0;
   const float* initial =
       product.initial == nullptr
           ? nullptr
@@ -137,8 +180,8 @@ void MultiplyStrip(const RoundedProduct& product, const Block& block,
                     .rows = block.rows,
                     .columns = columns,
                     .terms = terms,
-                    .initial = first ? initial : out,
-                    .initial_stride = first ? product.initial_stride : product.out_stride,
+                    .initial = begins ? initial : out,
+                    .initial_stride = begins ? product.initial_stride : product.out_stride,
                     .out = out,
                     .out_stride = product.out_stride});
 }

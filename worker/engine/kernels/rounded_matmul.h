@@ -36,8 +36,11 @@ struct RoundedProduct {
   int64_t rows = 0;
   int64_t terms = 0;
   int64_t columns = 0;
-  FloatMatrix left;                // [rows, terms]
-  FloatMatrix right;               // [terms, columns]
+  FloatMatrix left;   // [rows, terms]
+  FloatMatrix right;  // [terms, columns]
+  // Instead of right.values: BF16 numbers, with the strides of `right`. The result is that of the
+  // same numbers in FP32, to the last bit.
+  const uint16_t* right_bf16 = nullptr;
   const float* initial = nullptr;  // [rows, initial_stride]; null: zero. May be `out`
   int64_t initial_stride = 0;      // 0: every row is the same, as a bias is
   float* out = nullptr;            // [rows, out_stride], columns side by side

@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 
+#include "worker/engine/kernels/bf16.h"
 #include "worker/engine/kernels/half.h"
 
 namespace wattle::kernels {
@@ -250,6 +251,37 @@ TEST_P(RoundedMatMulTest, SumsAreThoseOfTheRoundedFactorsInEveryFormAndShape) {
           ASSERT_EQ(out[behind], before[behind]) << "behind row " << i;
         }
       }
+      ++seed;
+    }
+  }
+}
+
+// A right factor that is stored in BF16 gives the bits of its copy in FP32, also of the smallest
+// numbers, which count as zero.
+TEST_P(RoundedMatMulTest, ABf16FactorIsItsFloatCopyToTheLastBit) {
+  ThreadPool pool(2);
+  uint64_t seed = 1;
+  for (const Shape& shape : kShapes) {
+    for (const bool transposed : {false, true}) {
+      SCOPED_TRACE(absl::StrCat(shape.rows, " x ", shape.terms, " x ", shape.columns, ", ",
+                                transposed ? "transposed" : "as it is", ", seed ", seed));
+      const Stored left(shape.rows, shape.terms, false, seed);
+      Stored right(shape.terms, shape.columns, transposed, seed + 100);
+      right.values.front() = 0x1p-130F;
+      std::vector<uint16_t> numbers;
+      for (float& value : right.values) {
+        numbers.push_back(Bf16FromFloat(value));
+        WidenBf16(&numbers.back(), 1, &value);
+      }
+      std::vector<float> wanted(static_cast<size_t>(shape.rows * shape.columns));
+      std::vector<float> out(wanted.size());
+      RoundedProduct product = ProductOf(factors(), shape, left, right, wanted.data());
+      MultiplyRounded(product, pool, kernels());
+      product.right.values = nullptr;
+      product.right_bf16 = numbers.data();
+      product.out = out.data();
+      MultiplyRounded(product, pool, kernels());
+      ASSERT_EQ(out, wanted);
       ++seed;
     }
   }

@@ -47,6 +47,9 @@ const FormatOperations& OperationsOf(WeightScheme scheme) {
   if (scheme == WeightScheme::kNf4DoubleQuantized) {
     return Nf4DoubleOperations();
   }
+  if (scheme == WeightScheme::kBf16) {
+    return Bf16Operations();
+  }
   for (const FormatOperations& format : kTable) {
     if (format.scheme == scheme) {
       return format;

@@ -37,6 +37,7 @@ enum class WeightScheme : uint8_t {
   // NF4 whose scales are quantized too (nf4_double_format.cc). Training dequantizes it; there are
   // no products, and files do not hold it.
   kNf4DoubleQuantized = 6,
+  kBf16 = 7,  // rounded to BF16 (bf16_format.cc). For training, as the one above
 };
 
 // A storage format. Two formats are the same when both fields are.

@@ -74,6 +74,8 @@ double ErrorBound(WeightScheme scheme) {
       return 39.0 / 127 / 2 + 1e-3;
     case WeightScheme::kNf4DoubleQuantized:
       break;  // see engine/models/nf4_double_test.cc
+    case WeightScheme::kBf16:
+      break;  // see bf16_test.cc
   }
   return 0.0;
 }

@@ -74,6 +74,12 @@ at::Tensor DequantizedProduct(const MatrixWeights& matrix, const at::Tensor& x,
   return bias.defined() ? out.add_(bias) : out;
 }
 
+// Whether a product of x reads the BF16 numbers of the matrix as they are stored.
+bool ReadsBf16(const MatrixWeights& matrix, const at::Tensor& x) {
+  return matrix.is_bf16() && x.device().is_cpu() &&
+         FactorsOfThread() != kernels::FactorType::kFloat32;
+}
+
 // What an adapter reads: x itself, or a copy with dropout.
 at::Tensor AdapterInput(const LowRankAdapter& adapter, const DropoutState& dropout,
                         const at::Tensor& x) {
@@ -189,6 +195,9 @@ at::Tensor MatrixProduct(const MatrixWeights& matrix, const at::Tensor& x, const
     return (bias.defined() ? at::addmv(bias, matrix.value, row) : at::mv(matrix.value, row))
         .unsqueeze(0);
   }
+  if (ReadsBf16(matrix, x)) {
+    return Product(x, matrix.packed.t(), bias);
+  }
   if (matrix.dequantized_products) {
     return DequantizedProduct(matrix, x, bias);
   }
@@ -207,6 +216,9 @@ at::Tensor MatrixProduct(const MatrixWeights& matrix, const at::Tensor& x, const
 at::Tensor TransposedProduct(const MatrixWeights& matrix, const at::Tensor& x) {
   if (matrix.is_float()) {
     return Product(x, matrix.value);
+  }
+  if (ReadsBf16(matrix, x)) {
+    return Product(x, matrix.packed);
   }
   at::Tensor out = at::zeros({x.size(0), matrix.matrix.columns}, x.options());
   ForEachDequantizedPiece(matrix, x.device(), [&](int64_t first, const at::Tensor& weights) {

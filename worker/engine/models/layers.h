@@ -45,8 +45,8 @@ at::Tensor MatrixProductPlain(const MatrixWeights& matrix, const at::Tensor& x,
 // The matrix as float [outputs, inputs], on `device`.
 at::Tensor Dequantize(const MatrixWeights& matrix, at::Device device);
 
-// x W: [rows, outputs] → [rows, inputs], the backward form of MatrixProduct. A quantized matrix is
-// dequantized piece by piece.
+// x W: [rows, outputs] → [rows, inputs], the backward form of MatrixProduct. A matrix that is not
+// FP32 is dequantized piece by piece, unless it is BF16 and the product rounds its factors anyway.
 at::Tensor TransposedProduct(const MatrixWeights& matrix, const at::Tensor& x);
 
 // dropout: of the adapters' input.

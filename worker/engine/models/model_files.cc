@@ -93,7 +93,10 @@ class ModelLoad {
           parameter.format.scheme == kernels::WeightScheme::kNf4) {
         parameter.format.scheme = kernels::WeightScheme::kNf4DoubleQuantized;
       }
-      parameter.trainable = parameter.in_arena();
+      if (options_.bf16_matrices && parameter.in_arena() && IsMatrixSlot(parameter.tensor)) {
+        parameter.format.scheme = kernels::WeightScheme::kBf16;
+      }
+      parameter.trainable = !parameter.is_quantized();
     }
     return absl::OkStatus();
   }
@@ -118,27 +121,33 @@ class ModelLoad {
     }
     switch (model_.files.form) {
       case models::StoredForm::kPacked:
-        return parameter.in_arena()
-                   ? LoadFloats(index, {{parameter.tensor.name, parameter.tensor.shape}}, {})
-                   : LoadPacked(index);
+        return parameter.is_quantized()
+                   ? LoadPacked(index)
+                   : LoadFloats(index, {{parameter.tensor.name, parameter.tensor.shape}}, {});
       case models::StoredForm::kInt8PerChannel:
-        if (!parameter.in_arena()) {
+        if (parameter.is_quantized()) {
           return LoadInt8PerChannel(index);
         }
         break;
       case models::StoredForm::kHuggingFace:
         break;
     }
-    if (parameter.in_arena()) {
-      return LoadFloats(index, NamesInFile(model_.files, parameter.tensor),
-                        parameter.tensor.layout);
-    }
-    return LoadAndQuantize(index);
+    return parameter.is_quantized() ? LoadAndQuantize(index)
+                                    : LoadFloats(index, NamesInFile(model_.files, parameter.tensor),
+                                                 parameter.tensor.layout);
   }
 
   absl::Status LoadFloats(size_t index, const std::vector<models::FileTensor>& files,
                           const models::FileLayout& layout) {
-    at::Tensor place = ArenaView(model_.arena, model_.layout, model_.parameters, index);
+    const Parameter& parameter = model_.parameters[index];
+    at::Tensor place;
+    if (parameter.is_bf16()) {
+      packed_[index] =
+          MakeBf16Matrix(parameter.tensor.shape[0], parameter.tensor.shape[1], &packed_arena_);
+      place = packed_[index].packed;
+    } else {
+      place = ArenaView(model_.arena, model_.layout, model_.parameters, index);
+    }
     return ReadFloats(file_, files, layout, place);
   }
 
@@ -269,52 +278,74 @@ absl::Status CheckDevice(const std::string& name) {
 
 bool LoadedModel::is_quantized() const {
   return std::any_of(parameters.begin(), parameters.end(),
-                     [](const Parameter& parameter) { return !parameter.in_arena(); });
+                     [](const Parameter& parameter) { return parameter.is_quantized(); });
+}
+
+std::vector<at::Tensor> LoadedModel::Values() const {
+  std::vector<at::Tensor> values = ArenaViews(arena, layout, parameters);
+  DecoderWeights weights = decoder.weights;  // shares the tensors
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    if (parameters[i].is_bf16()) {
+      values[i] = MatrixAt(weights, parameters[i].tensor).packed;
+    }
+  }
+  return values;
 }
 
 absl::StatusOr<LoadedModel> LoadModel(const std::string& directory, const LoadOptions& options) {
   return AtTorchBorder(directory, [&] { return LoadChecked(directory, options); });
 }
 
-absl::Status ReadArena(const std::string& path, const models::ModelDirectory& files,
-                       const std::vector<Parameter>& parameters, const ArenaLayout& layout,
-                       at::Tensor& arena) {
+absl::Status ReadValues(const std::string& path, const models::ModelDirectory& files,
+                        const std::vector<Parameter>& parameters,
+                        const std::vector<at::Tensor>& values) {
   WATTLE_ASSIGN_OR_RETURN(const auto file, formats::SafetensorsSet::OpenFile(path));
   for (size_t i = 0; i < parameters.size(); ++i) {
-    if (!layout.holds(i)) {
-      continue;
+    if (at::Tensor place = values[i]; place.defined()) {
+      const models::ModelTensor& tensor = parameters[i].tensor;
+      WATTLE_RETURN_IF_ERROR(ReadFloats(file, NamesInFile(files, tensor), tensor.layout, place));
     }
-    const models::ModelTensor& tensor = parameters[i].tensor;
-    at::Tensor place = ArenaView(arena, layout, parameters, i);
-    WATTLE_RETURN_IF_ERROR(ReadFloats(file, NamesInFile(files, tensor), tensor.layout, place));
   }
   return absl::OkStatus();
 }
 
-absl::Status WriteArena(const std::string& path, const models::ModelDirectory& files,
-                        const std::vector<Parameter>& parameters, const ArenaLayout& layout,
-                        const at::Tensor& arena, const FileOperationObserver& observer) {
+absl::Status WriteValues(const std::string& path, const models::ModelDirectory& files,
+                         const std::vector<Parameter>& parameters,
+                         const std::vector<at::Tensor>& values,
+                         const FileOperationObserver& observer) {
   std::vector<formats::TensorDescription> descriptions;
   for (size_t i = 0; i < parameters.size(); ++i) {
-    if (!layout.holds(i)) {
+    if (!values[i].defined()) {
       continue;
     }
+    const auto type = values[i].scalar_type() == at::kBFloat16 ? formats::DataType::kBF16
+                                                               : formats::DataType::kF32;
     for (const models::FileTensor& part : NamesInFile(files, parameters[i].tensor)) {
-      descriptions.push_back(
-          {.name = part.name, .type = formats::DataType::kF32, .shape = part.shape});
+      descriptions.push_back({.name = part.name, .type = type, .shape = part.shape});
     }
   }
   WATTLE_ASSIGN_OR_RETURN(auto writer, formats::SafetensorsWriter::Create(
                                            path, descriptions, {{"format", "pt"}}, observer));
   for (size_t i = 0; i < parameters.size(); ++i) {
-    if (!layout.holds(i)) {
-      continue;
+    if (values[i].defined()) {
+      const models::ModelTensor& tensor = parameters[i].tensor;
+      WATTLE_RETURN_IF_ERROR(
+          WriteFloats(NamesInFile(files, tensor), tensor.layout, values[i].to(at::kCPU), writer));
     }
-    const models::ModelTensor& tensor = parameters[i].tensor;
-    const at::Tensor values = ArenaView(arena, layout, parameters, i).to(at::kCPU);
-    WATTLE_RETURN_IF_ERROR(WriteFloats(NamesInFile(files, tensor), tensor.layout, values, writer));
   }
   return writer.Commit();
+}
+
+absl::Status ReadArena(const std::string& path, const models::ModelDirectory& files,
+                       const std::vector<Parameter>& parameters, const ArenaLayout& layout,
+                       at::Tensor& arena) {
+  return ReadValues(path, files, parameters, ArenaViews(arena, layout, parameters));
+}
+
+absl::Status WriteArena(const std::string& path, const models::ModelDirectory& files,
+                        const std::vector<Parameter>& parameters, const ArenaLayout& layout,
+                        const at::Tensor& arena, const FileOperationObserver& observer) {
+  return WriteValues(path, files, parameters, ArenaViews(arena, layout, parameters), observer);
 }
 
 absl::Status SaveModel(const std::string& directory, const LoadedModel& model) {
@@ -323,7 +354,7 @@ absl::Status SaveModel(const std::string& directory, const LoadedModel& model) {
     const std::string path = absl::StrCat(directory, "/", models::kWeightsFile);
     return model.is_quantized()
                ? WritePacked(path, model)
-               : WriteArena(path, model.files, model.parameters, model.layout, model.arena, {});
+               : WriteValues(path, model.files, model.parameters, model.Values(), {});
   });
 }
 

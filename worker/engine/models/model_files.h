@@ -34,6 +34,8 @@ struct LoadedModel {
   v1::QuantizationRecipe recipe;  // in which form the parameters are held now
 
   [[nodiscard]] bool is_quantized() const;
+  // The FP32 and the BF16 parameters, each in its shape; undefined where it is quantized.
+  [[nodiscard]] std::vector<at::Tensor> Values() const;
 };
 
 struct LoadOptions {
@@ -44,6 +46,9 @@ struct LoadOptions {
   // NF4 matrices that are quantized here have their scales quantized too, as QLoRA wants: the model
   // is held for training, and cannot generate or be saved.
   bool double_quantize = false;
+  // Matrices that would be FP32 are held in BF16, rounded to the nearest where the files have more:
+  // for training, as above, but the model can be saved.
+  bool bf16_matrices = false;
   // Leaves every matrix that the recipe quantizes empty, for a caller that rounds them itself.
   bool defer_quantized = false;
   // Called after each matrix that was quantized, with its number of weights; false stops the load
@@ -56,21 +61,31 @@ struct LoadOptions {
 // or one whose formats the engine lacks.
 absl::StatusOr<LoadedModel> LoadModel(const std::string& directory, const LoadOptions& options);
 
-// Reads a file of FP32, F16 or BF16 tensors into an arena of the host that holds every parameter.
-// files: says how the file names them. Errors: kInvalidArgument and kDataLoss as LoadModel.
+// Reads tensors of a file of FP32, F16 or BF16 ones into `values`: of each parameter, on the host;
+// what is undefined there is not read. files: says how the file names them. Errors:
+// kInvalidArgument and kDataLoss as LoadModel.
+absl::Status ReadValues(const std::string& path, const models::ModelDirectory& files,
+                        const std::vector<Parameter>& parameters,
+                        const std::vector<at::Tensor>& values);
+
+// Writes the values that are defined as one safetensors file, F32 or BF16 as they are, under the
+// Hugging Face names.
+absl::Status WriteValues(const std::string& path, const models::ModelDirectory& files,
+                         const std::vector<Parameter>& parameters,
+                         const std::vector<at::Tensor>& values,
+                         const FileOperationObserver& observer);
+
+// The same of the parameters that an arena holds.
 absl::Status ReadArena(const std::string& path, const models::ModelDirectory& files,
                        const std::vector<Parameter>& parameters, const ArenaLayout& layout,
                        at::Tensor& arena);
-
-// Writes an arena that holds every parameter as one safetensors file, F32, under the Hugging Face
-// names.
 absl::Status WriteArena(const std::string& path, const models::ModelDirectory& files,
                         const std::vector<Parameter>& parameters, const ArenaLayout& layout,
                         const at::Tensor& arena, const FileOperationObserver& observer);
 
 // A directory with config.json, the tokenizer's files from model.directory, and model.safetensors:
-// F32 that transformers loads, or the packed form of a quantized model. `directory` is made if it
-// is not there.
+// F32 and BF16 that transformers loads, or the packed form of a quantized model. `directory` is
+// made if it is not there.
 absl::Status SaveModel(const std::string& directory, const LoadedModel& model);
 
 // Numbers in the matrices that a recipe is about, and how many matrices they are.

@@ -44,7 +44,7 @@ ArenaLayout ValueLayout(const std::vector<Parameter>& parameters) {
 
 ArenaLayout TrainableLayout(const std::vector<Parameter>& parameters) {
   return LayoutOf(parameters, [](const Parameter& parameter) {
-    return parameter.in_arena() && parameter.trainable;
+    return !parameter.is_quantized() && parameter.trainable;
   });
 }
 
@@ -67,6 +67,17 @@ at::Tensor ArenaView(const at::Tensor& arena, const ArenaLayout& layout,
   WATTLE_CHECK(layout.holds(parameter), "the arena has room for this parameter");
   const models::ModelTensor& tensor = parameters[parameter].tensor;
   return arena.narrow(0, layout.offsets[parameter], tensor.element_count()).view(tensor.shape);
+}
+
+std::vector<at::Tensor> ArenaViews(const at::Tensor& arena, const ArenaLayout& layout,
+                                   const std::vector<Parameter>& parameters) {
+  std::vector<at::Tensor> views(parameters.size());
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    if (layout.holds(i)) {
+      views[i] = ArenaView(arena, layout, parameters, i);
+    }
+  }
+  return views;
 }
 
 DecoderWeights WeightsOver(const models::DecoderConfig& config,

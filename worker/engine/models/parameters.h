@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The parameters of a model and who owns their bytes. FP32 parameters lie side by side in one arena
-// of floats; a quantized matrix owns its packed bytes. Gradients and optimizer moments lie in
-// arenas of their own, which have room for the trainable parameters alone, so what is not trained
-// costs no gradient. Not thread-safe.
+// of floats; a matrix in another format owns its packed bytes. Gradients and optimizer moments lie
+// in arenas of their own, which have room for the trainable parameters alone, so what is not
+// trained costs no gradient. Not thread-safe.
 #ifndef WATTLE_WORKER_ENGINE_MODELS_PARAMETERS_H_
 #define WATTLE_WORKER_ENGINE_MODELS_PARAMETERS_H_
 
@@ -22,9 +22,11 @@ namespace wattle::engine {
 struct Parameter {
   models::ModelTensor tensor;         // name, shape, role
   kernels::WeightFormat format = {};  // FP32 in the arena, or packed
-  bool trainable = true;              // FP32 only
+  bool trainable = true;              // FP32 and BF16 only
 
   [[nodiscard]] bool in_arena() const { return format.scheme == kernels::WeightScheme::kFloat32; }
+  [[nodiscard]] bool is_bf16() const { return format.scheme == kernels::WeightScheme::kBf16; }
+  [[nodiscard]] bool is_quantized() const { return !in_arena() && !is_bf16(); }
   // Weight decay applies to matrices and tables, not to biases and norms.
   [[nodiscard]] bool decays() const { return tensor.is_matrix(); }
 };
@@ -46,7 +48,7 @@ struct ArenaLayout {
 
 // The arena of the FP32 parameters' values.
 [[nodiscard]] ArenaLayout ValueLayout(const std::vector<Parameter>& parameters);
-// The arena of anything that training keeps for each trained number: gradients, moments.
+// The arena of the gradients, which are FP32 whatever the values are.
 [[nodiscard]] ArenaLayout TrainableLayout(const std::vector<Parameter>& parameters);
 
 // Of a layout those parameters that another one holds too, where they lie.
@@ -59,6 +61,10 @@ void FreezeBelow(const models::DecoderConfig& config, int64_t layers,
 // The part of an arena that belongs to a parameter, in the parameter's shape.
 [[nodiscard]] at::Tensor ArenaView(const at::Tensor& arena, const ArenaLayout& layout,
                                    const std::vector<Parameter>& parameters, size_t parameter);
+
+// That of each parameter; undefined where the arena has no room for it.
+[[nodiscard]] std::vector<at::Tensor> ArenaViews(const at::Tensor& arena, const ArenaLayout& layout,
+                                                 const std::vector<Parameter>& parameters);
 
 // The structure over an arena: weights or gradients. What the arena does not hold stays undefined.
 [[nodiscard]] DecoderWeights WeightsOver(const models::DecoderConfig& config,

@@ -19,7 +19,7 @@ at::ScalarType TypeOf(FactorType factors) {
 
 // The last two dimensions of x. What has a size of 1 has no stride to keep.
 kernels::FloatMatrix MatrixOf(const at::Tensor& x) {
-  return {.values = x.data_ptr<float>(),
+  return {.values = x.scalar_type() == at::kFloat ? x.data_ptr<float>() : nullptr,
           .row_stride = x.size(-2) == 1 ? 1 : x.stride(-2),
           .column_stride = x.size(-1) == 1 ? 1 : x.stride(-1)};
 }
@@ -38,6 +38,9 @@ kernels::RoundedProduct Describe(FactorType factors, const at::Tensor& left,
           .columns = right.size(-1),
           .left = MatrixOf(left),
           .right = MatrixOf(right),
+          .right_bf16 = right.scalar_type() == at::kBFloat16
+                            ? static_cast<const uint16_t*>(right.data_ptr())
+                            : nullptr,
           .out = out.data_ptr<float>(),
           .out_stride = out.stride(-2)};
 }

@@ -29,7 +29,8 @@ class FactorScope {
 };
 
 // float [rows, terms] times float [terms, columns] (+ bias [columns] where it is defined). Factors
-// may be transposed views.
+// may be transposed views. In a FactorScope on the CPU `right` may be bfloat16: the result is that
+// of its float copy.
 at::Tensor Product(const at::Tensor& left, const at::Tensor& right, const at::Tensor& bias = {});
 
 // Adds left right to out: float [rows, columns], whose columns lie side by side.

@@ -208,6 +208,14 @@ absl::Status WriteFloats(const std::vector<models::FileTensor>& parts,
   return absl::OkStatus();
 }
 
+MatrixWeights MakeBf16Matrix(int64_t outputs, int64_t inputs, PackedArena* arena) {
+  MatrixWeights matrix =
+      EmptyMatrix({.scheme = kernels::WeightScheme::kBf16}, outputs, inputs, arena);
+  matrix.packed = matrix.packed.view(at::kBFloat16).view({outputs, inputs});
+  matrix.dequantized_products = true;
+  return matrix;
+}
+
 absl::StatusOr<MatrixWeights> PackFloats(const std::string& name, kernels::WeightFormat format,
                                          const at::Tensor& values, PackedArena* arena) {
   const at::Tensor source = values.contiguous();

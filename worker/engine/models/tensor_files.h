@@ -42,17 +42,21 @@ class PackedArena {
 [[nodiscard]] std::vector<models::FileTensor> NamesInFile(const models::ModelDirectory& files,
                                                           const models::ModelTensor& tensor);
 
-// Reads parts that stand one below the other into `place`: float, on the host, in the engine's
-// form. Errors: kInvalidArgument for a part that is missing or of another shape, kDataLoss for
-// values that are not finite.
+// Reads parts that stand one below the other into `place`: float or bfloat16, on the host, in the
+// engine's form. Errors: kInvalidArgument for a part that is missing or of another shape, kDataLoss
+// for values that are not finite.
 absl::Status ReadFloats(const formats::SafetensorsSet& file,
                         const std::vector<models::FileTensor>& parts,
                         const models::FileLayout& layout, at::Tensor& place);
 
-// The reverse. values: float, on the host.
+// The reverse: values of the host, in their own type.
 absl::Status WriteFloats(const std::vector<models::FileTensor>& parts,
                          const models::FileLayout& layout, const at::Tensor& values,
                          formats::SafetensorsWriter& writer);
+
+// A BF16 matrix of zeros, for products of training.
+[[nodiscard]] MatrixWeights MakeBf16Matrix(int64_t outputs, int64_t inputs,
+                                           PackedArena* arena = nullptr);
 
 // Quantizes float [outputs, inputs] of the host by rounding to nearest. name: for messages. Errors:
 // kDataLoss for values that are not finite.

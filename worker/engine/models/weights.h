@@ -19,8 +19,10 @@ namespace wattle::engine {
 
 // A matrix [outputs, inputs] in one of the formats of worker/engine/kernels/weight_matrix.h.
 struct MatrixWeights {
-  at::Tensor value;              // float [outputs, inputs]; undefined in every format but FP32
-  at::Tensor packed;             // uint8, on the host: the bytes of another format …
+  at::Tensor value;  // float [outputs, inputs]; undefined in every format but FP32
+  // On the host: the bytes of another format, uint8; of BF16 the numbers, bfloat16 [outputs,
+  // inputs] …
+  at::Tensor packed;
   at::Tensor scales;             // … and its scales
   kernels::WeightMatrix matrix;  // what `packed` and `scales` are; of FP32 the shape alone
   // Of a quantized matrix: products are FP32 with the dequantized weights, piece by piece, and
@@ -28,6 +30,9 @@ struct MatrixWeights {
   bool dequantized_products = false;
 
   [[nodiscard]] bool is_float() const { return value.defined(); }
+  [[nodiscard]] bool is_bf16() const {
+    return matrix.format.scheme == kernels::WeightScheme::kBf16;
+  }
 };
 
 // Adds scale * B A d(x) to `outputs` of the rows from first_row on, where d is dropout (LoRA, Hu et

@@ -355,12 +355,12 @@ TEST_P(FrozenFormatTest, GradientsAreThoseOfTheDequantizedWeights) {
   const std::string directory = MakeTinyModel("model", 3);
   RecordingSink sink;
   ModelJob job{.directory = directory};
-  auto exact = LoadFrozen(job, sink);
+  auto exact = LoadFrozen(job, /*bf16_matrices=*/false, sink);
   ASSERT_THAT(exact, IsOk());
   const auto recipe = RecipeOfIdentity(GetParam());
   ASSERT_THAT(recipe, IsOk());
   job.recipe = *recipe;
-  auto quantized = LoadFrozen(job, sink);
+  auto quantized = LoadFrozen(job, /*bf16_matrices=*/false, sink);
   ASSERT_THAT(quantized, IsOk());
   ASSERT_TRUE(quantized->is_quantized());
   for (size_t i = 0; i < exact->parameters.size(); ++i) {

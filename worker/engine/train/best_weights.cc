@@ -50,8 +50,8 @@ absl::Status NoteHeldoutLoss(const std::string& work_directory, double loss, Tra
   }
   WATTLE_RETURN_IF_ERROR(MakeDirectories(work_directory));
   const TrainedValues trained = state.trained();
-  WATTLE_RETURN_IF_ERROR(WriteArena(PathIn(work_directory), trained.files, trained.parameters,
-                                    trained.layout, trained.arena, CrashObserver("best")));
+  WATTLE_RETURN_IF_ERROR(WriteValues(PathIn(work_directory), trained.files, trained.parameters,
+                                     trained.values, CrashObserver("best")));
   counters.heldout_best = loss;
   counters.heldout_best_step = counters.work.steps;
   counters.evaluations_without_gain = 0;
@@ -68,9 +68,8 @@ absl::Status PassBestWeightsOn(const std::string& from_directory, const std::str
 }
 
 absl::Status TakeBestWeights(const std::string& work_directory, const TrainingState& state) {
-  TrainedValues trained = state.trained();
-  return ReadArena(PathIn(work_directory), trained.files, trained.parameters, trained.layout,
-                   trained.arena);
+  const TrainedValues trained = state.trained();
+  return ReadValues(PathIn(work_directory), trained.files, trained.parameters, trained.values);
 }
 
 }  // namespace wattle::engine

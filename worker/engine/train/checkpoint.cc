@@ -340,18 +340,15 @@ absl::Status ForEachStoredWeight(const std::string& directory, const TrainingSta
                                  Body body) {
   const TrainedValues trained = state.trained();
   for (size_t i = 0; i < trained.parameters.size(); ++i) {
-    if (!state.layout.holds(i)) {
+    at::Tensor place = trained.values[i];
+    if (!place.defined()) {
       continue;
     }
-    at::Tensor place = ArenaView(trained.arena, trained.layout, trained.parameters, i);
-    ArenaLayout alone{
-        .offsets = std::vector<int64_t>(trained.parameters.size(), ArenaLayout::kAbsent),
-        .elements = place.numel()};
-    alone.offsets[i] = 0;
-    at::Tensor values = at::zeros({alone.elements}, at::kFloat);
+    std::vector<at::Tensor> alone(trained.parameters.size());
+    alone[i] = at::zeros(place.sizes(), place.scalar_type());
     WATTLE_RETURN_IF_ERROR(
-        ReadArena(WeightsPath(directory, state), trained.files, trained.parameters, alone, values));
-    body(values.view(place.sizes()), place);
+        ReadValues(WeightsPath(directory, state), trained.files, trained.parameters, alone));
+    body(alone[i], place);
   }
   return absl::OkStatus();
 }
@@ -405,8 +402,11 @@ absl::Status RestoreFrom(const std::string& directory, const CheckpointIdentity&
 
 // Weights and the optimizer's state, without the headers.
 int64_t CheckpointBytes(const TrainingState& state) {
-  return state.layout.elements * static_cast<int64_t>(sizeof(float)) +
-         state.optimizer.region.numel();
+  int64_t size = state.optimizer.region.numel();
+  for (const at::Tensor& values : state.trained().values) {
+    size += values.defined() ? static_cast<int64_t>(values.nbytes()) : 0;
+  }
+  return size;
 }
 
 // Older checkpoints give way, the newest one stays. kResourceExhausted: there is no room even so.
@@ -436,9 +436,9 @@ absl::Status WriteFiles(const std::string& work_directory, const std::string& di
   fs::remove_all(directory, error);
   WATTLE_RETURN_IF_ERROR(MakeDirectories(directory));
   const TrainedValues trained = state.trained();
-  WATTLE_RETURN_IF_ERROR(WriteArena(WeightsPath(directory, state), trained.files,
-                                    trained.parameters, trained.layout, trained.arena,
-                                    CheckpointObserver("weights")));
+  WATTLE_RETURN_IF_ERROR(WriteValues(WeightsPath(directory, state), trained.files,
+                                     trained.parameters, trained.values,
+                                     CheckpointObserver("weights")));
   if (state.counters.heldout_best.has_value()) {
     WATTLE_RETURN_IF_ERROR(PassBestWeightsOn(work_directory, directory));
   }

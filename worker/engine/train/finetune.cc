@@ -39,12 +39,27 @@ absl::Status ValidateMezo(const FinetuneSettings& settings) {
   const char* const beside =
       settings.precision != kernels::FactorType::kFloat32               ? "precision"
       : settings.activation_checkpointing                               ? "activation_checkpointing"
+      : settings.bf16_weights && !settings.lora.has_value()             ? "weights_precision"
       : settings.lora.has_value() && settings.lora->dropout > 0.0       ? "lora.dropout"
       : settings.model.recipe.has_value() && !settings.lora.has_value() ? "quantization"
                                                                         : nullptr;
   return beside == nullptr ? absl::OkStatus()
                            : absl::FailedPreconditionError(absl::StrCat(
                                  beside, ": does not go with optimizer: mezo; leave it out"));
+}
+
+// Rounding to a recipe and merging adapters in need FP32 weights. Stochastic rounding is written
+// for the CPU.
+absl::Status ValidateBf16Weights(const FinetuneSettings& settings) {
+  const bool lora = settings.lora.has_value();
+  const char* const beside = !lora && settings.model.recipe.has_value() ? "quantization"
+                             : lora && settings.lora->merge             ? "lora.merge"
+                             : !lora && settings.model.device != "cpu"  ? "a device but the CPU"
+                                                                        : nullptr;
+  return beside == nullptr
+             ? absl::OkStatus()
+             : absl::FailedPreconditionError(absl::StrCat(
+                   "weights_precision: bf16 does not go with ", beside, "; leave it out"));
 }
 
 absl::Status Validate(const FinetuneSettings& settings) {
@@ -78,6 +93,9 @@ absl::Status Validate(const FinetuneSettings& settings) {
   }
   if (settings.mezo.has_value()) {
     WATTLE_RETURN_IF_ERROR(ValidateMezo(settings));
+  }
+  if (settings.bf16_weights) {
+    WATTLE_RETURN_IF_ERROR(ValidateBf16Weights(settings));
   }
   if (settings.update_in_backward && settings.accumulation_steps > 1) {
     return wrong("gradient_accumulation_steps", settings.accumulation_steps,
@@ -122,7 +140,8 @@ CheckpointIdentity IdentityOf(const FinetuneSettings& settings, const Trainer& t
                             settings.evaluate_every_steps)
           : "";
   const std::string precision =
-      settings.precision == kernels::FactorType::kBf16 ? ", precision bf16" : "";
+      absl::StrCat(settings.precision == kernels::FactorType::kBf16 ? ", precision bf16" : "",
+                   settings.bf16_weights ? ", weights bf16" : "");
   const std::string mezo = settings.mezo.has_value()
                                ? absl::StrFormat(", mezo %.17g x %d", settings.mezo->perturbation,
                                                  settings.mezo->samples)
@@ -178,7 +197,8 @@ class FinetuneRun {
  private:
   absl::Status LoadModels() {
     if (!settings_.lora.has_value()) {
-      WATTLE_ASSIGN_OR_RETURN(state_.model, LoadForTraining(settings_.model, sink_));
+      WATTLE_ASSIGN_OR_RETURN(state_.model,
+                              LoadForTraining(settings_.model, settings_.bf16_weights, sink_));
       WATTLE_RETURN_IF_ERROR(FreezeLowerLayers());
       state_.layout = TrainableLayout(state_.model.parameters);
       if (settings_.model.recipe.has_value()) {
@@ -187,7 +207,8 @@ class FinetuneRun {
       }
       return absl::OkStatus();
     }
-    WATTLE_ASSIGN_OR_RETURN(state_.model, LoadFrozen(settings_.model, sink_));
+    WATTLE_ASSIGN_OR_RETURN(state_.model,
+                            LoadFrozen(settings_.model, settings_.bf16_weights, sink_));
     if (settings_.lora->merge && state_.model.is_quantized()) {
       return absl::FailedPreconditionError(
           absl::StrCat("lora.merge: weights that are ", RecipeIdentity(state_.model.recipe),
@@ -241,6 +262,7 @@ class FinetuneRun {
     state_.optimizer =
         MakeOptimizerState(settings_.mezo.has_value() ? v1::OPTIMIZER_MEZO : settings_.optimizer,
                            state_.trained().parameters, state_.layout, state_.model.decoder.device);
+    state_.optimizer.rounding_seed = settings_.seed;
     return absl::OkStatus();
   }
 

@@ -49,9 +49,14 @@ struct FinetuneSettings {
   // and no dropout is drawn.
   std::optional<MezoSettings> mezo;
   std::optional<LoraSettings> lora;  // trains adapters beside weights in any form
-  // What the factors of the products of training are rounded to; weights, gradients, moments and
-  // held-out losses are FP32 whatever it is (models/products.h).
+  // What the factors of the products of training are rounded to; gradients, moments and held-out
+  // losses are FP32 whatever it is (models/products.h).
   kernels::FactorType precision = kernels::FactorType::kFloat32;
+  // Matrices that no recipe quantizes are held in BF16, without an FP32 copy: those that are
+  // trained are rounded stochastically, and the result has them in BF16. Adapters, norms, biases
+  // and tables of positions stay FP32. Not in quantization-aware training, and not with mezo but
+  // for adapters.
+  bool bf16_weights = false;
   int64_t last_layers = 0;                // 0: all; otherwise models::TrainedWithLastLayers
   bool packing = false;                   // micro-batches are BatchForm::kPacked
   bool activation_checkpointing = false;  // a block keeps its input alone (models/decoder.h)

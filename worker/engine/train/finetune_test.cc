@@ -384,14 +384,16 @@ TEST_F(FinetuneTest, TheLastLayersResumeToTheSameBits) {
       "model.safetensors");
 }
 
-class OptimizerResumeTest : public FinetuneTest,
-                            public testing::WithParamInterface<std::tuple<v1::Optimizer, bool>> {};
+class OptimizerResumeTest
+    : public FinetuneTest,
+      public testing::WithParamInterface<std::tuple<v1::Optimizer, bool, bool>> {};
 
 TEST_P(OptimizerResumeTest, StateResumesToTheSameBits) {
   ExpectTheSameBitsAfterAStop(
       [](const std::string& name) {
         FinetuneSettings settings = TinyFinetune(name);
-        std::tie(settings.optimizer, settings.update_in_backward) = GetParam();
+        std::tie(settings.optimizer, settings.update_in_backward, settings.bf16_weights) =
+            GetParam();
         settings.batch_size = 4;
         settings.accumulation_steps = 1;
         return settings;
@@ -403,10 +405,11 @@ INSTANTIATE_TEST_SUITE_P(Optimizers, OptimizerResumeTest,
                          testing::Combine(testing::Values(v1::OPTIMIZER_ADAMW,
                                                           v1::OPTIMIZER_ADAMW_8BIT,
                                                           v1::OPTIMIZER_ADAFACTOR),
-                                          testing::Bool()),
+                                          testing::Bool(), testing::Bool()),
                          [](const auto& row) {
                            return absl::StrCat(v1::Optimizer_Name(std::get<0>(row.param)),
-                                               std::get<1>(row.param) ? "_in_backward" : "");
+                                               std::get<1>(row.param) ? "_in_backward" : "",
+                                               std::get<2>(row.param) ? "_of_bf16_weights" : "");
                          });
 
 TEST_F(FinetuneTest, ACheckpointOfAnotherOptimizerIsRefused) {

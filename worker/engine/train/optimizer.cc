@@ -13,49 +13,74 @@
 #include "base/check.h"
 #include "worker/engine/kernels/adafactor.h"
 #include "worker/engine/kernels/adamw_8bit.h"
+#include "worker/engine/kernels/bf16.h"
 
 namespace wattle::engine {
 namespace {
 
 static_assert(kernels::kMomentBlock == models::kMomentBlock);
 
-// Elements that one thread updates at a time. AdamW is elementwise, or in 8 bits by whole blocks,
-// so the split changes no bit.
+// Elements that one thread updates at a time: whole blocks of moments in 8 bits.
 constexpr int64_t kUpdateGrain = 1 << 16;
 static_assert(kUpdateGrain % kernels::kMomentBlock == 0);
 constexpr int64_t kRegionAlignment = 64;  // bytes: one line of the cache
 
+// Calls body(first element, elements) for pieces that do not depend on the number of threads.
+template <typename Body>
+void ForEachPieceOf(int64_t count, Body body) {
+  const int64_t pieces = (count + kUpdateGrain - 1) / kUpdateGrain;
+  at::parallel_for(0, pieces, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t piece = begin; piece < end; ++piece) {
+      const int64_t first = piece * kUpdateGrain;
+      body(first, std::min(kUpdateGrain, count - first));
+    }
+  });
+}
+
+// Calls body(float*) for some of the weights: in their place, or widened from BF16 and then rounded
+// back.
+template <typename Body>
+void OnFloats(const UpdatedParameter& parameter, int64_t first, int64_t count, Body body) {
+  if (parameter.weights.scalar_type() == at::kFloat) {
+    body(parameter.weights.data_ptr<float>() + first);
+    return;
+  }
+  auto* numbers = static_cast<uint16_t*>(parameter.weights.data_ptr()) + first;
+  std::vector<float> widened(static_cast<size_t>(count));
+  kernels::WidenBf16(numbers, count, widened.data());
+  body(widened.data());
+  kernels::RoundBf16Stochastically(parameter.rounding, first, widened.data(), count, numbers);
+}
+
 void UpdateAdamW(const kernels::AdamWStep& step, const UpdatedParameter& parameter) {
-  auto* w = parameter.weights.data_ptr<float>();
   const auto* g = parameter.gradients.data_ptr<float>();
   auto* m = parameter.state[0].data_ptr<float>();
   auto* v = parameter.state[1].data_ptr<float>();
-  at::parallel_for(0, parameter.weights.numel(), kUpdateGrain, [&](int64_t begin, int64_t end) {
-    kernels::AdamWUpdate(step, {w + begin, g + begin, m + begin, v + begin, end - begin});
+  ForEachPieceOf(parameter.weights.numel(), [&](int64_t first, int64_t count) {
+    OnFloats(parameter, first, count, [&](float* weights) {
+      kernels::AdamWUpdate(step, {weights, g + first, m + first, v + first, count});
+    });
   });
 }
 
 void UpdateAdamW8bit(const kernels::AdamWStep& step, const UpdatedParameter& parameter) {
-  const kernels::AdamW8bitState all = {.weights = parameter.weights.data_ptr<float>(),
-                                       .gradients = parameter.gradients.data_ptr<float>(),
-                                       .first_codes = parameter.state[0].data_ptr<uint8_t>(),
-                                       .first_scales = parameter.state[1].data_ptr<float>(),
-                                       .second_codes = parameter.state[2].data_ptr<uint8_t>(),
-                                       .second_scales = parameter.state[3].data_ptr<float>(),
-                                       .count = parameter.weights.numel()};
-  const int64_t blocks = parameter.state[1].numel();
-  at::parallel_for(
-      0, blocks, kUpdateGrain / kernels::kMomentBlock, [&](int64_t first, int64_t last) {
-        const int64_t begin = first * kernels::kMomentBlock;
-        kernels::AdamW8bitUpdate(
-            step, {.weights = all.weights + begin,
-                   .gradients = all.gradients + begin,
-                   .first_codes = all.first_codes + begin,
-                   .first_scales = all.first_scales + first,
-                   .second_codes = all.second_codes + begin,
-                   .second_scales = all.second_scales + first,
-                   .count = std::min(last * kernels::kMomentBlock, all.count) - begin});
-      });
+  const auto* gradients = parameter.gradients.data_ptr<float>();
+  auto* first_codes = parameter.state[0].data_ptr<uint8_t>();
+  auto* first_scales = parameter.state[1].data_ptr<float>();
+  auto* second_codes = parameter.state[2].data_ptr<uint8_t>();
+  auto* second_scales = parameter.state[3].data_ptr<float>();
+  ForEachPieceOf(parameter.weights.numel(), [&](int64_t first, int64_t count) {
+    const int64_t block = first / kernels::kMomentBlock;
+    OnFloats(parameter, first, count, [&](float* weights) {
+      kernels::AdamW8bitUpdate(step, {.weights = weights,
+                                      .gradients = gradients + first,
+                                      .first_codes = first_codes + first,
+                                      .first_scales = first_scales + block,
+                                      .second_codes = second_codes + first,
+                                      .second_scales = second_scales + block,
+                                      .count = count});
+    });
+  });
 }
 
 kernels::AdafactorStep AdafactorStepOf(const kernels::AdamWStep& step) {
@@ -94,23 +119,27 @@ class AdafactorMatrix {
     });
     const double rms = std::sqrt(std::accumulate(squares.begin(), squares.end(), 0.0) /
                                  static_cast<double>(rows_ * columns_));
-    ForEachPiece([&](int64_t /*piece*/, const kernels::AdafactorRows& rows) {
-      kernels::AdafactorApply(step_, rms, rows);
+    ForEachPiece([&](int64_t piece, const kernels::AdafactorRows& rows) {
+      OnFloats(parameter_, piece * piece_rows_ * columns_, rows.rows * columns_,
+               [&](float* weights) {
+                 kernels::AdafactorRows updated = rows;
+                 updated.weights = weights;
+                 kernels::AdafactorApply(step_, rms, updated);
+               });
     });
   }
 
  private:
   static constexpr int64_t kPiecesMax = 64;
 
+  // body(piece, its rows without the weights).
   template <typename Body>
   void ForEachPiece(Body body) {
-    auto* weights = parameter_.weights.data_ptr<float>();
     const auto* gradients = parameter_.gradients.data_ptr<float>();
     at::parallel_for(0, pieces_, 1, [&](int64_t begin, int64_t end) {
       for (int64_t piece = begin; piece < end; ++piece) {
         const int64_t row = piece * piece_rows_;
-        body(piece, kernels::AdafactorRows{.weights = weights + row * columns_,
-                                           .gradients = gradients + row * columns_,
+        body(piece, kernels::AdafactorRows{.gradients = gradients + row * columns_,
                                            .row_factors = row_factors_.data() + row,
                                            .column_factors = column_factors_.data(),
                                            .rows = std::min(piece_rows_, rows_ - row),
@@ -335,15 +364,10 @@ double GradientNorm(const at::Tensor& gradients) {
   if (!gradients.device().is_cpu()) {
     return gradients.norm().item<double>();
   }
-  const int64_t pieces = (gradients.numel() + kUpdateGrain - 1) / kUpdateGrain;
-  std::vector<double> sums(static_cast<size_t>(pieces));
+  std::vector<double> sums(static_cast<size_t>(gradients.numel() / kUpdateGrain + 1));
   const float* values = gradients.data_ptr<float>();
-  at::parallel_for(0, pieces, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t piece = begin; piece < end; ++piece) {
-      const int64_t start = piece * kUpdateGrain;
-      sums[static_cast<size_t>(piece)] =
-          kernels::SumOfSquares(values + start, std::min(kUpdateGrain, gradients.numel() - start));
-    }
+  ForEachPieceOf(gradients.numel(), [&](int64_t first, int64_t count) {
+    sums[static_cast<size_t>(first / kUpdateGrain)] = kernels::SumOfSquares(values + first, count);
   });
   return std::sqrt(std::accumulate(sums.begin(), sums.end(), 0.0));
 }
@@ -360,9 +384,13 @@ void UpdateParameter(const kernels::AdamWStep& step, const UpdatedValues& values
   kernels::AdamWStep own = step;
   own.weight_decay = values.parameters[parameter].decays() ? step.weight_decay : 0.0;
   const UpdatedParameter updated = {
-      .weights = ArenaView(values.arena, values.layout, values.parameters, parameter),
+      .weights = values.values[parameter],
       .gradients = ArenaView(gradients.arena, gradients.layout, values.parameters, parameter),
-      .state = state.tensors[parameter]};
+      .state = state.tensors[parameter],
+      .rounding = {.seed = state.rounding_seed,
+                   .step = static_cast<uint64_t>(step.step),
+                   .use = kernels::RandomUse::kWeightRounding,
+                   .layer = static_cast<uint32_t>(parameter)}};
   if (updated.weights.device().is_cpu()) {
     UpdateOnCpu(state.optimizer, own, updated);
   } else {

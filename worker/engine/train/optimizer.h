@@ -14,6 +14,7 @@
 
 #include "models/optimizer_state.h"
 #include "worker/engine/kernels/adamw.h"
+#include "worker/engine/kernels/random.h"
 #include "worker/engine/models/parameters.h"
 #include "worker/engine/train/adamw_settings.h"
 
@@ -25,7 +26,8 @@ struct OptimizerState {
   // Of each parameter the tensors of models::OptimizerTensors, in their order, float or uint8;
   // none of a parameter that is not trained.
   std::vector<std::vector<at::Tensor>> tensors;
-  at::Tensor region;  // uint8, the bytes of all of them
+  at::Tensor region;           // uint8, the bytes of all of them
+  uint64_t rounding_seed = 0;  // of the stochastic rounding of BF16 values
 };
 
 // layout: of the trainable parameters.
@@ -38,11 +40,10 @@ double GradientNorm(const at::Tensor& gradients);
 // The factor that brings a gradient of this norm to at most clip_norm.
 double ClipScale(const AdamWSettings& settings, double gradient_norm);
 
-// The parameters that a step updates, with the arena of their values.
+// The parameters that a step updates, and the values of each: float, or bfloat16 on the host.
 struct UpdatedValues {
   const std::vector<Parameter>& parameters;
-  const ArenaLayout& layout;  // of `arena`
-  at::Tensor arena;
+  const std::vector<at::Tensor>& values;
 };
 
 // Gradients in an arena of their own.
@@ -51,8 +52,9 @@ struct GradientArena {
   at::Tensor arena;
 };
 
-// Updates one trainable parameter. step.weight_decay applies where the parameter decays; Adafactor
-// reads of `step` its number, rate, decay and scale.
+// Updates one trainable parameter. BF16 values are updated as FP32 numbers and rounded
+// stochastically, by bits of the seed, the step, the parameter and the element. step.weight_decay
+// applies where the parameter decays; Adafactor reads of `step` its number, rate, decay and scale.
 void UpdateParameter(const kernels::AdamWStep& step, const UpdatedValues& values,
                      const GradientArena& gradients, size_t parameter, OptimizerState& state);
 
@@ -65,10 +67,11 @@ struct UpdatedParameter {
   at::Tensor weights;
   at::Tensor gradients;
   const std::vector<at::Tensor>& state;
+  kernels::RandomStream rounding = {};  // of weights in BF16
 };
 
-// The plain-ATen forms, for any device; the kernels are tested against them. step.weight_decay
-// applies.
+// The plain-ATen forms, for any device, of FP32 weights; the kernels are tested against them.
+// step.weight_decay applies.
 void UpdatePlain(v1::Optimizer optimizer, const kernels::AdamWStep& step,
                  const UpdatedParameter& parameter);
 

@@ -62,7 +62,7 @@ struct One {
   void Step(const kernels::AdamWStep& step, const at::Tensor& gradient) {
     const at::Tensor gradients = at::zeros({layout.elements});
     ArenaView(gradients, layout, parameters, 0).copy_(gradient);
-    UpdateParameters(step, {parameters, layout, weights}, {layout, gradients}, state);
+    UpdateParameters(step, {parameters, {View()}}, {layout, gradients}, state);
   }
 };
 
@@ -144,6 +144,7 @@ TEST_P(OptimizerTest, KernelAgreesWithThePlainForm) {
   model.parameters[3].trainable = false;
   model.layout = ValueLayout(model.parameters);
   model.arena = Normal({model.layout.elements}, 1);
+  const std::vector<at::Tensor> values = ArenaViews(model.arena, model.layout, model.parameters);
   const at::Tensor before = model.arena.clone();
   const ArenaLayout layout = TrainableLayout(model.parameters);
   EXPECT_LT(layout.elements, model.layout.elements);
@@ -157,8 +158,7 @@ TEST_P(OptimizerTest, KernelAgreesWithThePlainForm) {
     const at::Tensor gradients = Normal({layout.elements}, 10 + static_cast<uint64_t>(step));
     kernels::AdamWStep update{
         .step = step, .learning_rate = 0.01, .weight_decay = 0.2, .gradient_scale = 0.5};
-    UpdateParameters(update, {model.parameters, model.layout, model.arena}, {layout, gradients},
-                     state);
+    UpdateParameters(update, {model.parameters, values}, {layout, gradients}, state);
     for (size_t i = 0; i < model.parameters.size(); ++i) {
       if (!layout.holds(i)) {
         continue;

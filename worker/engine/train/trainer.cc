@@ -33,6 +33,8 @@ models::PassDescription LargestPass(const FinetuneSettings& settings,
       .batch = settings.batch_size,
       .activation_checkpointing = settings.activation_checkpointing,
       .trained_layers = settings.last_layers,
+      .bf16_matrices = settings.bf16_weights,
+      .rounded_factors = settings.precision != kernels::FactorType::kFloat32,
       .threads = at::get_num_threads()};
   for (size_t i = 0; i < examples.size(); ++i) {
     pass.tokens = std::max(pass.tokens, static_cast<int64_t>(examples.TokenCount(i)));
@@ -181,8 +183,8 @@ absl::Status Trainer::Update(int64_t step, double scale) {
   }
   update.gradient_scale = ClipScale(settings_.adamw, norm);
   const TrainedValues trained = state_.trained();
-  UpdateParameters(update, {trained.parameters, trained.layout, trained.arena},
-                   {gradient_layout_, gradients_}, state_.optimizer);
+  UpdateParameters(update, {trained.parameters, trained.values}, {gradient_layout_, gradients_},
+                   state_.optimizer);
   return absl::OkStatus();
 }
 

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "worker/engine/models/model_files.h"
@@ -39,13 +40,14 @@ struct TrainingCounters {
 struct TrainedValues {
   const models::ModelDirectory& files;  // says how a file names them
   const std::vector<Parameter>& parameters;
-  ArenaLayout layout;  // of the trainable parameters in `arena`
+  ArenaLayout layout;  // of those in FP32 in `arena`
   at::Tensor arena;
+  std::vector<at::Tensor> values;  // of each parameter, in its shape; undefined: it is not trained
 };
 
 struct TrainingState {
-  LoadedModel model;                      // FP32, or beside adapters in any form
-  std::optional<Adapters> adapters;       // attached to the model; the model's own weights stay
+  LoadedModel model;                 // FP32, with BF16 matrices, or beside adapters in any form
+  std::optional<Adapters> adapters;  // attached to the model; the model's own weights stay
   std::optional<RoundedWeights> rounded;  // of quantization-aware training
   ArenaLayout layout;                     // of the trainable parameters, without the others
   OptimizerState optimizer;
@@ -63,9 +65,17 @@ struct TrainingState {
 
   [[nodiscard]] TrainedValues trained() const {
     if (adapters.has_value()) {
-      return {adapters->files, adapters->parameters, adapters->layout, adapters->arena};
+      return {adapters->files, adapters->parameters, adapters->layout, adapters->arena,
+              ArenaViews(adapters->arena, adapters->layout, adapters->parameters)};
     }
-    return {model.files, model.parameters, OnlyThose(model.layout, layout), model.arena};
+    std::vector<at::Tensor> values = model.Values();
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (!layout.holds(i)) {
+        values[i].reset();
+      }
+    }
+    return {model.files, model.parameters, OnlyThose(model.layout, layout), model.arena,
+            std::move(values)};
   }
 };
 

@@ -91,8 +91,7 @@ absl::Status UpdatesInBackward::Update(const kernels::AdamWStep& step,
   own.gradient_scale = ClipScale(settings_, norm);
   const TrainedValues trained = state_.trained();
   for (const size_t i : found->second) {
-    UpdateParameter(own, {trained.parameters, trained.layout, trained.arena}, gradients_, i,
-                    state_.optimizer);
+    UpdateParameter(own, {trained.parameters, trained.values}, gradients_, i, state_.optimizer);
     ArenaView(gradients_.arena, gradients_.layout, trained.parameters, i).zero_();
   }
   return absl::OkStatus();
