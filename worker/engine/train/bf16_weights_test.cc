@@ -223,7 +223,7 @@ class Bf16FinetuneTest : public testing::Test {
   void SetUp() override { ASSERT_THAT(SetThreads(1), IsOk()); }
 };
 
-// At this rate an update is a small part of BF16's step of most weights.
+// Sixty steps of a tiny model; what rounding to the nearest would lose, TinyUpdatesTest tells.
 TEST_F(Bf16FinetuneTest, FullTrainingLearnsAsInFloat) {
   FinetuneSettings settings = TinyFinetune("float");
   settings.steps = 60;
