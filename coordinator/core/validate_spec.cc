@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
 
 #include "base/status_macros.h"
 #include "coordinator/core/core.h"
@@ -126,6 +127,24 @@ absl::Status CheckAdapters(const v1::FinetuneSpec& finetune) {
   return absl::OkStatus();
 }
 
+// A field that does not go with a setting.
+struct Beside {
+  bool is_set;
+  const char* field;
+  const char* why;
+};
+
+absl::Status RefuseBeside(absl::string_view setting, absl::Span<const Beside> fields) {
+  for (const auto& [is_set, field, why] : fields) {
+    if (is_set) {
+      return absl::InvalidArgumentError(absl::StrCat("finetune.", field, ": does not go with ",
+                                                     setting, ": ", why, "; leave ", field,
+                                                     " out"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 // Training by forward passes has no backward pass, no gradient to clip and no moments.
 absl::Status CheckMezo(const v1::FinetuneSpec& finetune) {
   if (finetune.optimizer() != v1::OPTIMIZER_MEZO) {
@@ -135,11 +154,7 @@ absl::Status CheckMezo(const v1::FinetuneSpec& finetune) {
                                : absl::OkStatus();
   }
   const bool is_lora = finetune.has_lora();
-  const struct {
-    bool is_set;
-    const char* field;
-    const char* why;
-  } beside[] = {
+  const Beside beside[] = {
       {finetune.precision() > v1::PRECISION_FP32, "precision",
        "a slope is a small difference of two losses and is computed in FP32"},
       {finetune.update_in_backward(), "update_in_backward", "there is no backward pass"},
@@ -156,25 +171,14 @@ absl::Status CheckMezo(const v1::FinetuneSpec& finetune) {
       {!is_lora && finetune.has_recipe(), "recipe",
        "rounding hides moves that are smaller than its steps"},
   };
-  for (const auto& [is_set, field, why] : beside) {
-    if (is_set) {
-      return absl::InvalidArgumentError(absl::StrCat("finetune.", field,
-                                                     ": does not go with optimizer: mezo: ", why,
-                                                     "; leave ", field, " out"));
-    }
-  }
-  return absl::OkStatus();
+  return RefuseBeside("optimizer: mezo", beside);
 }
 
 // Weights in BF16 have no FP32 copy.
 absl::Status CheckBf16Weights(const v1::FinetuneSpec& finetune) {
   const bool is_lora = finetune.has_lora();
-  const struct {
-    bool is_set;
-    const char* field;
-    const char* why;
-  } beside[] = {
-      {!is_lora && finetune.optimizer() == v1::OPTIMIZER_MEZO, "optimizer: mezo",
+  const Beside beside[] = {
+      {!is_lora && finetune.optimizer() == v1::OPTIMIZER_MEZO, "optimizer",
        "the moves of a step are smaller than BF16's steps"},
       {!is_lora && finetune.quantization() > v1::QUANTIZATION_NONE, "quantization",
        "what is trained and rounded to another form is FP32"},
@@ -183,14 +187,7 @@ absl::Status CheckBf16Weights(const v1::FinetuneSpec& finetune) {
       {is_lora && finetune.lora().merge(), "lora.merge",
        "adapters are added to FP32 weights alone"},
   };
-  for (const auto& [is_set, field, why] : beside) {
-    if (is_set) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("finetune.weights_precision: bf16 does not go with ", field, ": ", why,
-                       "; leave one of the two out"));
-    }
-  }
-  return absl::OkStatus();
+  return RefuseBeside("weights_precision: bf16", beside);
 }
 
 // What the protocol has words for and the engine does not compute yet.

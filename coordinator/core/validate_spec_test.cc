@@ -115,19 +115,19 @@ INSTANTIATE_TEST_SUITE_P(
                    spec.mutable_finetune()->set_weights_precision(v1::PRECISION_BF16);
                    spec.mutable_finetune()->set_optimizer(v1::OPTIMIZER_MEZO);
                  },
-                 kInvalid, "finetune.weights_precision: bf16 does not go with optimizer: mezo"},
+                 kInvalid, "finetune.optimizer: does not go with weights_precision: bf16"},
         SpecCase{"Bf16WeightsAwareOfQuantization",
                  [](auto& spec) {
                    spec.mutable_finetune()->set_weights_precision(v1::PRECISION_BF16);
                    spec.mutable_finetune()->set_quantization(v1::QUANTIZATION_INT8);
                  },
-                 kInvalid, "finetune.weights_precision: bf16 does not go with quantization"},
+                 kInvalid, "finetune.quantization: does not go with weights_precision: bf16"},
         SpecCase{"Bf16WeightsThatTakeAdaptersIn",
                  [](auto& spec) {
                    spec.mutable_finetune()->set_weights_precision(v1::PRECISION_BF16);
                    spec.mutable_finetune()->mutable_lora()->set_merge(true);
                  },
-                 kInvalid, "finetune.weights_precision: bf16 does not go with lora.merge"},
+                 kInvalid, "finetune.lora.merge: does not go with weights_precision: bf16"},
         SpecCase{"MezoOfAnotherOptimizer",
                  [](auto& spec) { spec.mutable_finetune()->mutable_mezo()->set_samples(2); },
                  kInvalid, "finetune.mezo: only optimizer: mezo has it"},
