@@ -21,8 +21,8 @@ namespace wattle::kernels {
 void WidenBf16(const uint16_t* numbers, int64_t count, float* to);
 
 // numbers[i] = values[i], rounded down or up by bits of the elements (first_element + i) / 2 of the
-// stream: two numbers share the 32 bits of one. A value that is a BF16 number stays. What is not finite stays so; a finite value above the largest BF16 number may become
-// infinite.
+// stream: two numbers share the 32 bits of one. A value that is a BF16 number stays. What is not
+// finite stays so; a finite value above the largest BF16 number may become infinite.
 void RoundBf16Stochastically(const RandomStream& stream, int64_t first_element, const float* values,
                              int64_t count, uint16_t* numbers);
 
