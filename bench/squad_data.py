@@ -17,15 +17,29 @@ def philox(counter, key):
     return counter
 
 
-def epoch_order(examples, seed, epoch):
-    """worker/engine/train/data_order.h: Fisher and Yates."""
-    order = list(range(examples))
-    for i in range(examples - 1, 0, -1):
+def runs_that_begin_alike(examples):
+    """worker/engine/train/data_order.h: lists of neighbours, of examples as examples_of makes them, of which more than half is common."""
+    runs = [[0]]
+    for i in range(1, len(examples)):
+        (before, counted_before), (own, counted) = examples[i - 1], examples[i]
+        limit = min(len(before) - counted_before, len(own) - counted) - 1
+        common = next((place for place in range(limit) if before[place] != own[place]), limit)
+        if 2 * common > min(len(before), len(own)):
+            runs[-1].append(i)
+        else:
+            runs.append([i])
+    return runs
+
+
+def epoch_order(runs, seed, epoch):
+    """worker/engine/train/data_order.h: the examples of the runs, shuffled run by run after Fisher and Yates."""
+    order = list(runs)
+    for i in range(len(runs) - 1, 0, -1):
         element = 2 * i
         bits = philox([element // 4, epoch >> 32, DATA_ORDER, epoch & MASK32], [seed & MASK32, seed >> 32])
         other = ((bits[element % 4] << 32 | bits[element % 4 + 1]) & MASK64) % (i + 1)
         order[i], order[other] = order[other], order[i]
-    return order
+    return [example for run in order for example in run]
 
 
 def questions_of(path):

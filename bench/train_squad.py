@@ -2,7 +2,8 @@
 """The SQuAD part of ./dev bench train: examples per second of full fine-tuning of GPT-2 Small's shape, beside the transformers script.
 
 Both get the same examples in the same steps (the engine's order), template, length, loss mask, schedule, clipping and dropout; no example
-is longer than LENGTH, so none is cut. Ours packs, the script pads to the longest of the batch. A run without dropout before the rounds
+is longer than LENGTH, so none is cut. Ours packs and computes a paragraph once for its questions in a batch, which both get one after
+the other; the script pads to the longest of the batch. A run without dropout before the rounds
 proves that both train on the same: their losses agree. The processes alternate; a round is one of each, in turn first. A round's
 figure is examples over the sum of its steps after the first; the script's best precision counts.
 """

@@ -42,7 +42,7 @@ def main():
     end_token = tokenizer.convert_tokens_to_ids("<|endoftext|>")
     examples = squad_data.examples_of(pathlib.Path(options["data"]),
                                       lambda text: tokenizer(text, add_special_tokens=False)["input_ids"], end_token)
-    order = squad_data.epoch_order(len(examples), seed=0, epoch=0)
+    order = squad_data.epoch_order(squad_data.runs_that_begin_alike(examples), seed=0, epoch=0)
     model = transformers.GPT2LMHeadModel.from_pretrained(options["model"], dtype=torch.float32).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=options["rate"], weight_decay=0.0, fused=True)
     schedule = transformers.get_linear_schedule_with_warmup(optimizer, 0, options["steps"])

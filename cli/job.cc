@@ -193,9 +193,7 @@ void BindJob(CommandSlot* slot, const std::pair<CLI::App*, std::shared_ptr<JobFl
              [flags = leaf.second, command](Session& session) { return command(session, *flags); });
 }
 
-}  // namespace
-
-void AddJobCommands(CLI::App* app, CommandSlot* slot) {
+void AddJobList(CLI::App* app, CommandSlot* slot) {
   CLI::App* list = AddLeaf(app, "jobs", "List jobs, newest first.",
                            "  wattle jobs\n"
                            "  wattle jobs --state active --state queued\n"
@@ -224,7 +222,12 @@ void AddJobCommands(CLI::App* app, CommandSlot* slot) {
   list->add_option("--limit", flags->limit, "At most this many; default 100")
       ->check(CLI::Range(1, 10000));
   slot->Bind(list, [flags](Session& session) { return ListJobs(session, *flags); });
+}
 
+}  // namespace
+
+void AddJobCommands(CLI::App* app, CommandSlot* slot) {
+  AddJobList(app, slot);
   CLI::App* job =
       AddGroup(app, "job", "One job: show, watch, logs, output, receipt, retry, cancel.",
                "  wattle job show j12\n"

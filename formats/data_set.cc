@@ -119,13 +119,23 @@ v1::DatasetStatistics DescribeSquad(const SquadDataSet& data) {
   std::vector<int64_t> lengths;
   lengths.reserve(data.questions.size());
   int64_t answerable = 0;
+  int64_t contexts = 0;
+  double context_bytes = 0.0;
+  size_t context = data.contexts.size();
   for (const SquadQuestion& question : data.questions) {
+    contexts +=
+        question.paragraph == context ? 0 : 1;  // the questions of a paragraph stand together
+    context = question.paragraph;
+    context_bytes += static_cast<double>(data.contexts[context].size());
     lengths.push_back(static_cast<int64_t>(SquadPrompt(data, question).size() +
                                            SquadAnswerText(question).size()));
     answerable += question.is_impossible ? 0 : 1;
   }
   v1::DatasetStatistics statistics = Describe(DataSetKind::kSquad, std::move(lengths));
   statistics.set_answerable(answerable);
+  statistics.set_contexts(contexts);
+  statistics.set_mean_context_byte_length(context_bytes /
+                                          static_cast<double>(data.questions.size()));
   return statistics;
 }
 

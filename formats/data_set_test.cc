@@ -58,6 +58,18 @@ TEST(DataSetTest, StatisticsOfSquadMeasureTheTemplate) {
   EXPECT_EQ(statistics.byte_length_quantiles(32), 23 + 13);
 }
 
+TEST(DataSetTest, StatisticsOfSquadCountTheParagraphsOfQuestions) {
+  SquadDataSet data;
+  data.contexts = {"abc", "without a question", "abcdef"};
+  for (const size_t paragraph : {0, 0, 2}) {
+    data.questions.push_back(
+        {.id = "q", .question = "q", .is_impossible = true, .paragraph = paragraph});
+  }
+  const v1::DatasetStatistics statistics = DescribeSquad(data);
+  EXPECT_EQ(statistics.contexts(), 2);
+  EXPECT_DOUBLE_EQ(statistics.mean_context_byte_length(), 4.0);
+}
+
 TEST(DataSetTest, EmptyAndBadFilesAreRefused) {
   const TestDirectory directory;
   EXPECT_THAT(DescribeDataSet(directory.Write("a.txt", " \n")),

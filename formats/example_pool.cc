@@ -37,6 +37,41 @@ absl::Span<const TokenRange> ExamplePool::Ranges(size_t example) const {
                                               examples_[example].ranges);
 }
 
+size_t ExamplePool::TokensOfContext(size_t example) const {
+  size_t tokens = 0;
+  for (const TokenRange& range : Ranges(example)) {
+    // The first token of an example has no prediction, so that the second is the first that counts.
+    if (range.counts) {
+      return tokens == 0 ? 0 : tokens - 1;
+    }
+    tokens += range.size;
+  }
+  return tokens == 0 ? 0 : tokens - 1;
+}
+
+size_t ExamplePool::CommonBeginning(size_t example, size_t other) const {
+  const size_t limit = std::min(TokensOfContext(example), TokensOfContext(other));
+  const absl::Span<const TokenRange> ranges[] = {Ranges(example), Ranges(other)};
+  size_t place[] = {0, 0};  // of a range
+  size_t done[] = {0, 0};   // tokens of that range
+  size_t common = 0;
+  while (common < limit) {
+    uint32_t next[2];
+    for (size_t i = 0; i < 2; ++i) {
+      next[i] = tokens_[ranges[i][place[i]].begin + done[i]];
+      if (++done[i] == ranges[i][place[i]].size) {
+        ++place[i];
+        done[i] = 0;
+      }
+    }
+    if (next[0] != next[1]) {
+      break;
+    }
+    ++common;
+  }
+  return common;
+}
+
 std::vector<int64_t> ExamplePool::Tokens(size_t example) const {
   std::vector<int64_t> tokens;
   tokens.reserve(TokenCount(example));

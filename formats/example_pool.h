@@ -52,6 +52,9 @@ class ExamplePool {
     }
   }
   [[nodiscard]] std::vector<int64_t> Tokens(size_t example) const;
+  // How many tokens both examples begin with, of those that matter only as context: neither their
+  // predictions nor that of the token behind them count. Both keep a token behind them.
+  [[nodiscard]] size_t CommonBeginning(size_t example, size_t other) const;
 
  private:
   struct Example {
@@ -60,6 +63,9 @@ class ExamplePool {
     uint32_t tokens = 0;
     uint32_t targets = 0;
   };
+  // The tokens of the example before the one whose successor counts, the last token left out.
+  [[nodiscard]] size_t TokensOfContext(size_t example) const;
+
   std::vector<uint32_t> tokens_;
   std::vector<TokenRange> ranges_;
   std::vector<Example> examples_;

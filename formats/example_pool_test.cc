@@ -51,5 +51,33 @@ TEST(ExamplePoolTest, NothingPredictsTheFirstToken) {
   EXPECT_EQ(pool.TargetCount(2), 0U);
 }
 
+TEST(ExamplePoolTest, TheCommonBeginningEndsBeforeWhatCounts) {
+  ExamplePool pool;
+  const auto add = [&pool](const std::vector<int64_t>& tokens, size_t counted) {
+    const size_t begin = pool.AddTokens(tokens);
+    const size_t context = tokens.size() - counted;
+    pool.AddExample({{begin, context}, {begin + context, counted, true}});
+  };
+  add({1, 2, 3, 4, 5}, 1);
+  add({1, 2, 3, 9, 5}, 1);
+  add({1, 2, 3, 4, 5}, 1);  // the token before the first that counts stays the example's own
+  add({1, 2, 3, 4}, 2);
+  add({1, 2, 3, 4}, 4);
+  add({1, 2, 3}, 0);  // a token stays behind the beginning
+  add({7, 2, 3}, 1);
+  add({}, 0);
+  const size_t wanted[] = {3, 3, 3, 1, 0, 2, 0, 0};
+  for (size_t other = 0; other < pool.size(); ++other) {
+    EXPECT_EQ(pool.CommonBeginning(0, other), wanted[other]) << other;
+    EXPECT_EQ(pool.CommonBeginning(other, 0), wanted[other]) << other;
+  }
+  // Ranges of the pool's tokens may be cut anywhere.
+  ExamplePool cut;
+  const size_t shared = cut.AddTokens({1, 2, 3, 4, 5, 6});
+  cut.AddExample({{shared, 4}, {shared + 4, 2, true}});
+  cut.AddExample({{shared, 1}, {shared + 1, 2}, {shared + 3, 1}, {shared, 2, true}});
+  EXPECT_EQ(cut.CommonBeginning(0, 1), 3U);
+}
+
 }  // namespace
 }  // namespace wattle::formats

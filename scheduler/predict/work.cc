@@ -62,7 +62,11 @@ absl::StatusOr<v1::ModelShape> ShapeOf(const v1::JobSpec& spec,
 
 struct Examples {
   double count = 0;
-  std::vector<double> token_quantiles;  // Tokens of one example; empty: unknown.
+  std::vector<double> token_quantiles = {};  // Tokens of one example; empty: unknown.
+  // Of an example: tokens of its context, and the chance that the next example in the file has the
+  // same one. 0: none is shared, or unknown.
+  double context_tokens = 0;
+  double shared_with_next = 0;
 };
 
 absl::StatusOr<Examples> ExamplesOf(absl::string_view field, const v1::ArtifactInfo* data,
@@ -76,7 +80,11 @@ absl::StatusOr<Examples> ExamplesOf(absl::string_view field, const v1::ArtifactI
     return absl::InvalidArgumentError(absl::StrCat(field, ": artifact ", data->artifact_id(),
                                                    " holds no examples; push a data set"));
   }
-  Examples examples{static_cast<double>(statistics.examples()), {}};
+  Examples examples{.count = static_cast<double>(statistics.examples())};
+  if (statistics.contexts() > 0 && statistics.contexts() <= statistics.examples()) {
+    examples.context_tokens = statistics.mean_context_byte_length() / bytes_per_token;
+    examples.shared_with_next = 1.0 - static_cast<double>(statistics.contexts()) / examples.count;
+  }
   double previous = 1;
   for (const double bytes : statistics.byte_length_quantiles()) {
     if (!std::isfinite(bytes) || bytes < 0) {
@@ -104,7 +112,7 @@ absl::StatusOr<Examples> ExamplesOf(absl::string_view field, Declared declared,
   if (!declared.present) {
     return ExamplesOf(field, data, bytes_per_token);
   }
-  Examples examples{static_cast<double>(declared.shape.examples()), {}};
+  Examples examples{.count = static_cast<double>(declared.shape.examples())};
   if (declared.shape.mean_tokens_per_example() > 0) {
     examples.token_quantiles.push_back(declared.shape.mean_tokens_per_example());
   }
@@ -119,6 +127,18 @@ double PaddedTokens(const Examples& examples, double batch, double limit) {
 // length, which leaves almost no padding.
 double MeanTokens(const Examples& examples, double limit) {
   return PaddedTokens(examples, 1, limit);
+}
+
+// Tokens of an example in packed training, where neighbours of one forward pass with the same
+// context share its tokens. Cut examples keep different parts of their context and share none.
+double PackedTokens(const v1::FinetuneSpec& spec, const Examples& examples, double batch,
+                    double limit) {
+  const double mean = MeanTokens(examples, limit);
+  if (spec.loss_on() == v1::LOSS_ON_ALL) {
+    return mean;
+  }
+  const double pairs = (batch - 1.0) / batch * (1.0 - ShareAbove(examples.token_quantiles, limit));
+  return std::max(1.0, mean - pairs * examples.shared_with_next * examples.context_tokens);
 }
 
 void SetSignature(v1::Method method, const v1::ModelShape& shape, WorkAmount* work) {
@@ -232,8 +252,8 @@ absl::StatusOr<WorkAmount> FinetuneWork(const v1::FinetuneSpec& spec, const v1::
     work.unit = v1::WORK_UNIT_EXAMPLE;
     work.units = work.examples;
   } else {
-    work.tokens_per_example =
-        spec.packing() ? MeanTokens(examples, length) : PaddedTokens(examples, batch, length);
+    work.tokens_per_example = spec.packing() ? PackedTokens(spec, examples, batch, length)
+                                             : PaddedTokens(examples, batch, length);
     work.truncated_share = ShareAbove(examples.token_quantiles, length);
     work.units = work.examples * work.tokens_per_example;
   }

@@ -75,6 +75,34 @@ TEST(WorkTest, FinetuneCountsPaddedTokensOfEveryEpoch) {
   EXPECT_DOUBLE_EQ(work->checkpoints, 1);  // 75 steps, one checkpoint every 50.
 }
 
+// 100 questions of 25 paragraphs: an example shares its paragraph with the next one three times of
+// four, and a batch of 5 has four neighbours for its five examples.
+TEST(WorkTest, PackedTrainingComputesAParagraphOnceForTheQuestionsOfABatch) {
+  InputView data = Data("data", 100, 500, 700);  // 126 to 176 tokens
+  data.artifact.mutable_dataset()->set_contexts(25);
+  data.artifact.mutable_dataset()->set_mean_context_byte_length(400);  // 100 tokens
+  v1::JobSpec spec = Finetune();
+  spec.mutable_finetune()->set_batch_size(5);
+  const auto tokens = [&] {
+    const auto work = WorkOf(spec, {Model(), data}, ProfileTable());
+    EXPECT_THAT(work, IsOk());
+    return work->tokens_per_example;
+  };
+  EXPECT_GT(tokens(), 151);
+  spec.mutable_finetune()->set_packing(true);
+  EXPECT_NEAR(tokens(), 151 - 0.8 * 0.75 * 100, 1e-9);
+  spec.mutable_finetune()->set_sequence_length(151);  // half of the examples are cut
+  const double cut = tokens();
+  EXPECT_GT(cut, 151 - 0.8 * 0.75 * 100);
+  EXPECT_LT(cut, 151);
+  spec.mutable_finetune()->clear_sequence_length();
+  spec.mutable_finetune()->set_loss_on(v1::LOSS_ON_ALL);
+  EXPECT_NEAR(tokens(), 151, 1e-9);
+  spec.mutable_finetune()->clear_loss_on();
+  data.artifact.mutable_dataset()->clear_contexts();
+  EXPECT_NEAR(tokens(), 151, 1e-9);
+}
+
 // Measured time and energy of one method never serve another.
 TEST(WorkTest, FinetuneSignatureTellsTheMethod) {
   const ProfileTable table;

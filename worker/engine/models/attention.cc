@@ -1,7 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/engine/models/attention.h"
 
+#include <algorithm>
 #include <limits>
+#include <vector>
 
 #include <ATen/ATen.h>
 
@@ -20,6 +22,31 @@ at::Tensor CausalMask(int64_t tokens, int64_t seen, int64_t window,
   const int64_t first = seen - tokens;  // position of the first query
   at::Tensor mask = hidden.triu(first + 1);
   return window == 0 ? mask : mask.add_(hidden.tril(first - window));
+}
+
+// float [tokens, tokens] of a sequence with branches: 0 where query i may see key j, minus infinity
+// elsewhere. A query sees the beginning and its own branch; the window counts positions.
+at::Tensor BranchMask(const SequenceGroup& group, int64_t window,
+                      const at::TensorOptions& options) {
+  at::Tensor mask = at::full({group.tokens, group.tokens}, -std::numeric_limits<float>::infinity(),
+                             at::TensorOptions(at::kFloat));
+  auto* values = mask.data_ptr<float>();
+  const std::vector<Stretch> stretches = StretchesOf(group);
+  for (size_t i = 0; i < stretches.size(); ++i) {
+    const Stretch& own = stretches[i];
+    for (int64_t t = 0; t < own.tokens; ++t) {
+      const int64_t position = own.first_position + t;
+      const int64_t hidden = window == 0 ? 0 : std::max<int64_t>(0, position + 1 - window);
+      float* row = values + (own.begin + t) * group.tokens;
+      if (i > 0) {
+        const Stretch& beginning = stretches.front();
+        std::fill(row + std::min(hidden, beginning.tokens), row + beginning.tokens, 0.0F);
+      }
+      const int64_t first = std::max<int64_t>(0, hidden - own.first_position);
+      std::fill(row + own.begin + first, row + own.begin + t + 1, 0.0F);
+    }
+  }
+  return mask.to(options.device());
 }
 
 // x to cap tanh(x / cap), in place.
@@ -72,15 +99,16 @@ at::Tensor Grouped(const models::LayerDescription& layer, const at::Tensor& x) {
 // Scores of every query with the keys it may see; of the others minus infinity.
 // query: [sequences * heads, tokens, head_size]; key: [sequences * kv_heads, seen, head_size] →
 // [sequences * heads, tokens, seen].
-at::Tensor MaskedScores(const models::LayerDescription& layer, const at::Tensor& query,
-                        const at::Tensor& key) {
+at::Tensor MaskedScores(const models::LayerDescription& layer, const SequenceGroup& group,
+                        const at::Tensor& query, const at::Tensor& key) {
   const int64_t tokens = query.size(1);
   const int64_t seen = key.size(1);
   const at::Tensor grouped = Grouped(layer, query);
   const bool sees_all = tokens == 1 && (layer.window == 0 || seen <= layer.window);
   at::Tensor mask;
   if (!sees_all) {
-    mask = CausalMask(tokens, seen, layer.window, query.options());
+    mask = group.branches.empty() ? CausalMask(tokens, seen, layer.window, query.options())
+                                  : BranchMask(group, layer.window, query.options());
   }
   at::Tensor scores;
   if (layer.attention_softcap > 0.0) {
@@ -108,6 +136,15 @@ at::Tensor Append(const at::Tensor& cached, int64_t filled, const at::Tensor& ad
   return cached.narrow(1, 0, filled + tokens);
 }
 
+// x: [sequences * heads, tokens, head_size], turned in place, each token by its own position.
+void RotateHeads(const BlockContext& context, const SequenceGroup& group, Turn turn,
+                 const at::Tensor& x) {
+  for (const Stretch& stretch : StretchesOf(group)) {
+    at::Tensor part = x.narrow(1, stretch.begin, stretch.tokens);
+    Rotate(*context.rotary, stretch.first_position, turn, part);
+  }
+}
+
 // Each row of [..., head_size] to int8 times its own scale, max|x| / 127, held as floats.
 at::Tensor RoundedToInt8(const at::Tensor& x) {
   constexpr double kCodeMax = 127.0;
@@ -131,8 +168,8 @@ void GroupForward(const BlockContext& context, const PlacedGroup& group, const a
   at::Tensor key = contiguous(layer.heads, layer.kv_heads);
   at::Tensor value;
   if (context.rotary != nullptr) {
-    Rotate(*context.rotary, shape.first_position, Turn::kForward, query);
-    Rotate(*context.rotary, shape.first_position, Turn::kForward, key);
+    RotateHeads(context, shape, Turn::kForward, query);
+    RotateHeads(context, shape, Turn::kForward, key);
   }
   if (context.int8_keys_and_values) {
     query = RoundedToInt8(query);
@@ -153,7 +190,7 @@ void GroupForward(const BlockContext& context, const PlacedGroup& group, const a
     value = rounded(contiguous(first_value, layer.kv_heads));
   }
   at::Tensor probabilities =
-      at::_softmax(MaskedScores(layer, query, key), -1, /*half_to_float=*/false);
+      at::_softmax(MaskedScores(layer, shape, query, key), -1, /*half_to_float=*/false);
   if (saved != nullptr) {
     *saved = {query, key, value, probabilities};
   }
@@ -196,8 +233,8 @@ void GroupBackward(const BlockContext& context, const PlacedGroup& group,
           .view({shape.sequences * layer.heads, shape.tokens, shape.tokens});
   DropCausalInPlace(context.dropout, context.layer, rate, group.first_probability,
                     grad_probabilities);
-  // Above the diagonal probabilities are 0, and so is the gradient of the scores whatever stands in
-  // grad_probabilities.
+  // Where a query sees no key probabilities are 0, and so is the gradient of the scores, whatever
+  // stands in grad_probabilities.
   at::Tensor grad_scores =
       at::_softmax_backward_data(grad_probabilities, saved.probabilities, -1, at::kFloat);
   if (layer.attention_softcap > 0.0) {
@@ -214,8 +251,8 @@ void GroupBackward(const BlockContext& context, const PlacedGroup& group,
   at::Tensor grad_key =
       BatchProduct(Grouped(layer, grad_scores).transpose(1, 2), Grouped(layer, saved.query));
   if (context.rotary != nullptr) {
-    Rotate(*context.rotary, shape.first_position, Turn::kBack, grad_query);
-    Rotate(*context.rotary, shape.first_position, Turn::kBack, grad_key);
+    RotateHeads(context, shape, Turn::kBack, grad_query);
+    RotateHeads(context, shape, Turn::kBack, grad_key);
   }
   if (!grad_qkv.defined()) {
     grad_qkv = at::empty({grad_out.size(0), layer.qkv_rows()}, grad_out.options());

@@ -2,7 +2,8 @@
 //
 // Causal self-attention on the output of the fused projection, with grouped heads of keys and
 // values. Each group of sequences is computed apart, so a token never has a score with a token of
-// another sequence, and packed examples cost the sum of their own squares. Padding needs no mask:
+// another sequence, and packed examples cost the sum of their own squares. Examples that share a
+// beginning are one sequence, whose mask hides the branches from each other. Padding needs no mask:
 // sequences are padded at their end, where causality keeps every real token from seeing the
 // padding, and padded rows have no loss, so their gradients are zero.
 // This form keeps the probabilities [sequences, heads, tokens, tokens] of each group.

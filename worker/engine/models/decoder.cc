@@ -23,15 +23,19 @@ at::Tensor Indices(absl::Span<const int64_t> values, at::Device device) {
   return device.is_cpu() ? indices : indices.to(device);
 }
 
-// Calls body(rows of the group, its positions) for each group; of_rows: [rows, width] → [sequences,
-// tokens, width]; of_positions: [max_positions, width] → [tokens, width].
+// Calls body(rows of a stretch, its positions) for each stretch of each group; of_rows: [rows,
+// width] → [sequences, tokens, width]; of_positions: [max_positions, width] → [tokens, width].
 template <typename Body>
-void ForEachGroup(absl::Span<const SequenceGroup> groups, const at::Tensor& of_rows,
-                  const at::Tensor& of_positions, Body body) {
+void ForEachStretch(absl::Span<const SequenceGroup> groups, const at::Tensor& of_rows,
+                    const at::Tensor& of_positions, Body body) {
   int64_t row = 0;
   for (const SequenceGroup& group : groups) {
-    body(of_rows.narrow(0, row, group.rows()).view({group.sequences, group.tokens, -1}),
-         of_positions.narrow(0, group.first_position, group.tokens));
+    const at::Tensor rows =
+        of_rows.narrow(0, row, group.rows()).view({group.sequences, group.tokens, -1});
+    for (const Stretch& stretch : StretchesOf(group)) {
+      body(rows.narrow(1, stretch.begin, stretch.tokens),
+           of_positions.narrow(0, stretch.first_position, stretch.tokens));
+    }
     row += group.rows();
   }
 }
@@ -45,7 +49,7 @@ const DecoderWeights& WeightsOf(const Decoder& decoder, const PerturbedWeights* 
 at::Tensor Embed(const Decoder& decoder, absl::Span<const SequenceGroup> groups,
                  const at::Tensor& tokens, const PerturbedWeights* moved = nullptr) {
   for (const SequenceGroup& group : groups) {
-    WATTLE_CHECK(group.first_position + group.tokens <= decoder.config.max_positions,
+    WATTLE_CHECK(group.first_position + group.longest() <= decoder.config.max_positions,
                  "batches are cut to the model's context");
   }
   at::Tensor x = LookUpRows(decoder.weights.tokens, tokens);
@@ -57,7 +61,7 @@ at::Tensor Embed(const Decoder& decoder, absl::Span<const SequenceGroup> groups,
   }
   for (const at::Tensor& positions : {WeightsOf(decoder, moved).positions, decoder.sinusoids}) {
     if (positions.defined()) {
-      ForEachGroup(groups, x, positions, [](const at::Tensor& rows, const at::Tensor& own) {
+      ForEachStretch(groups, x, positions, [](const at::Tensor& rows, const at::Tensor& own) {
         rows.add_(own.unsqueeze(0));
       });
     }
@@ -71,8 +75,8 @@ void EmbedBackward(const Decoder& decoder, const TokenBatch& batch, const at::Te
     gradients.tokens.value.index_add_(0, tokens, grad, decoder.config.embedding_scale);
   }
   if (gradients.positions.defined()) {
-    ForEachGroup(batch.groups, grad, gradients.positions,
-                 [](const at::Tensor& rows, const at::Tensor& own) { own.add_(rows.sum(0)); });
+    ForEachStretch(batch.groups, grad, gradients.positions,
+                   [](const at::Tensor& rows, const at::Tensor& own) { own.add_(rows.sum(0)); });
   }
 }
 

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Packed batches: loss and gradients equal those of the padded batch and of transformers, for every
-// family, and the proof that this tells a wrong packing. Dropout of packed examples draws numbers
-// of their own.
+// Packed batches, also where examples share a beginning: loss and gradients equal those of the
+// padded batch and of transformers, for every family, and the proof that this tells a wrong
+// packing. Dropout of packed examples draws numbers of their own.
 #include <algorithm>
 #include <cmath>
 #include <functional>
@@ -119,12 +119,11 @@ TEST_P(PackingTest, RecomputedBlocksGiveTheSameGradients) {
 
 // Dropout draws the same masks forward and backward: the gradient agrees with a difference of
 // losses along a random direction.
-TEST_P(PackingTest, GradientsWithDropoutAgreeWithADifferenceOfLosses) {
-  auto [files, model, examples] = Load(GetParam());
+void ExpectTheSlopeOfLosses(const models::ModelDirectory& files, Model& model,
+                            const TokenBatch& packed) {
   model.decoder.config.attention_dropout = 0.2;
   model.decoder.config.residual_dropout = 0.3;
   model.decoder.config.embedding_dropout = 0.1;
-  const TokenBatch packed = BatchOf(examples, BatchForm::kPacked);
   const DropoutState dropout{.active = true, .seed = 5, .counter = 7};
   LossSumAndGradients(model.decoder, packed, dropout, 1.0, model.gradient_views);
   const at::Tensor direction = model.gradients / model.gradients.norm();
@@ -132,13 +131,18 @@ TEST_P(PackingTest, GradientsWithDropoutAgreeWithADifferenceOfLosses) {
   constexpr double kStep = 1e-4;
   DecoderWeights unwanted;
   unwanted.blocks.resize(files.config.layers.size());
-  const auto loss_at = [&, &model = model](double step) {
+  const auto loss_at = [&](double step) {
     model.arena.add_(direction, step);
     const double loss = LossSumAndGradients(model.decoder, packed, dropout, 1.0, unwanted);
     model.arena.add_(direction, -step);
     return loss;
   };
   EXPECT_NEAR((loss_at(kStep) - loss_at(-kStep)) / (2.0 * kStep), slope, 0.01 * slope);
+}
+
+TEST_P(PackingTest, GradientsWithDropoutAgreeWithADifferenceOfLosses) {
+  auto [files, model, examples] = Load(GetParam());
+  ExpectTheSlopeOfLosses(files, model, BatchOf(examples, BatchForm::kPacked));
 }
 
 // Two copies of an example stand beside each other with masks of their own: were the counters those
@@ -155,6 +159,50 @@ TEST_P(PackingTest, AttentionDropoutOfEachExampleDrawsItsOwnNumbers) {
   const double plain_one = Train(model, BatchOf({examples[2]}, BatchForm::kPacked));
   const double plain_both = Train(model, BatchOf({examples[2], examples[2]}, BatchForm::kPacked));
   EXPECT_NEAR(plain_both, plain_one, kPackingTolerance * plain_one);
+}
+
+// Examples that begin with the same half of the longest one and go on with tokens of their own; as
+// in answers to questions about one text, the end of each counts.
+std::vector<Example> WithACommonBeginning(const std::vector<Example>& examples) {
+  const auto longest = std::max_element(
+      examples.begin(), examples.end(),
+      [](const Example& a, const Example& b) { return a.tokens.size() < b.tokens.size(); });
+  const size_t common = longest->tokens.size() / 2;
+  std::vector<Example> made;
+  for (size_t number = 0; number < 3; ++number) {
+    Example example;
+    const size_t own = common / 3 + 2 - number % 2;  // of two lengths
+    for (size_t i = 0; i < common + own; ++i) {
+      // Behind the beginning other tokens, drawn from those that the model has seen.
+      const size_t place = i < common ? i : (i * (number + 3) + number) % longest->tokens.size();
+      example.tokens.push_back(longest->tokens[place]);
+      example.mask.push_back(i >= common + 1 ? 1 : 0);
+    }
+    made.push_back(example);
+  }
+  return made;
+}
+
+TEST_P(PackingTest, ACommonBeginningIsComputedOnceAndChangesNothing) {
+  auto [files, model, examples] = Load(GetParam());
+  const std::vector<Example> sharing = WithACommonBeginning(examples);
+  const TokenBatch apart = BatchOf(sharing);
+  const TokenBatch shared = BatchOf(sharing, BatchForm::kPacked);
+  ASSERT_EQ(shared.groups.size(), 1U);
+  ASSERT_EQ(shared.groups[0].branches.size(), sharing.size());
+  EXPECT_LT(shared.rows(), apart.real_tokens);
+  EXPECT_EQ(shared.targets, apart.targets);
+  const double wanted_loss = Train(model, apart);
+  const at::Tensor wanted = model.gradients.clone();
+  EXPECT_NEAR(Train(model, shared), wanted_loss, kPackingTolerance * wanted_loss);
+  EXPECT_LT(GradientError(model, wanted), kPackingTolerance);
+  EXPECT_NEAR(LossSum(model.decoder, shared) / static_cast<double>(shared.targets.size()),
+              wanted_loss, kPackingTolerance * wanted_loss);
+}
+
+TEST_P(PackingTest, GradientsOfACommonBeginningWithDropoutAgreeWithADifferenceOfLosses) {
+  auto [files, model, examples] = Load(GetParam());
+  ExpectTheSlopeOfLosses(files, model, BatchOf(WithACommonBeginning(examples), BatchForm::kPacked));
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, PackingTest, testing::ValuesIn(Families()),
@@ -210,6 +258,50 @@ std::vector<Mutation> Mutations() {
   mutations.push_back({"PositionsGoOn", "kosmos2_text", PositionsGoOn});
   return mutations;
 }
+
+// Mistakes in a shared group.
+void TheSecondBranchSeesTheFirst(TokenBatch& batch) {
+  std::vector<int64_t>& branches = batch.groups[0].branches;
+  branches[0] += branches[1];
+  branches.erase(branches.begin() + 1);
+}
+
+void BeginningOneTokenShort(TokenBatch& batch) {
+  ++batch.groups[0].branches[0];
+}
+
+void BranchOneTokenLate(TokenBatch& batch) {
+  ++batch.groups[0].branches[0];
+  --batch.groups[0].branches[1];
+}
+
+std::vector<Mutation> SharingMutations() {
+  std::vector<Mutation> mutations;
+  for (const Family& family : Families()) {
+    mutations.push_back({"TheSecondBranchSeesTheFirst", family.name, TheSecondBranchSeesTheFirst});
+    mutations.push_back({"BeginningOneTokenShort", family.name, BeginningOneTokenShort});
+    mutations.push_back({"BranchOneTokenLate", family.name, BranchOneTokenLate});
+  }
+  return mutations;
+}
+
+class SharingMutationTest : public testing::TestWithParam<Mutation> {};
+
+TEST_P(SharingMutationTest, TheComparisonTellsIt) {
+  auto [files, model, examples] = Load(FamilyNamed(GetParam().family));
+  const std::vector<Example> sharing = WithACommonBeginning(examples);
+  Train(model, BatchOf(sharing));
+  const at::Tensor wanted = model.gradients.clone();
+  TokenBatch shared = BatchOf(sharing, BatchForm::kPacked);
+  GetParam().change(shared);
+  Train(model, shared);
+  EXPECT_GT(GradientError(model, wanted), 10.0 * kGradientTolerance);
+}
+
+INSTANTIATE_TEST_SUITE_P(Mutations, SharingMutationTest, testing::ValuesIn(SharingMutations()),
+                         [](const auto& row) {
+                           return absl::StrCat(row.param.name, "_", row.param.family);
+                         });
 
 class PackingMutationTest : public testing::TestWithParam<Mutation> {};
 

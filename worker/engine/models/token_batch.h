@@ -21,19 +21,39 @@ struct SequenceGroup {
   int64_t sequences = 0;
   int64_t tokens = 0;          // of each sequence, padding included
   int64_t first_position = 0;  // of each sequence: more than 0 where it goes on behind a cache
+  // Of one sequence that examples share: the tokens of each example after the common beginning. The
+  // sequence has the beginning once and the branches behind it, one after the other. A token sees
+  // the beginning and its own branch, whose positions follow those of the beginning. Empty: one
+  // example, or padded ones.
+  std::vector<int64_t> branches = {};
 
   [[nodiscard]] int64_t rows() const { return sequences * tokens; }
+  // Tokens of one example: at most as many as the model has positions.
+  [[nodiscard]] int64_t longest() const;
 };
+
+// Tokens of a sequence whose positions follow one another.
+struct Stretch {
+  int64_t begin = 0;  // of its tokens in the sequence
+  int64_t tokens = 0;
+  int64_t first_position = 0;
+};
+
+// The stretches of each of the group's sequences, in order: one, or the beginning and each branch.
+std::vector<Stretch> StretchesOf(const SequenceGroup& group);
 
 enum class BatchForm {
   kPadded,  // one group: every example has the length of the longest, padded at its end
-  kPacked,  // a group for each example, without padding
+  // A group for each example, without padding. Examples that stand beside each other and begin with
+  // the same tokens, which do not count, share a group: the beginning is computed once. Only where
+  // this takes neither more rows nor more scores of attention than the examples apart.
+  kPacked,
 };
 
 struct TokenBatch {
   std::vector<SequenceGroup> groups;
   int64_t examples = 0;
-  int64_t real_tokens = 0;          // without padding
+  int64_t real_tokens = 0;          // of the examples, without padding; a shared beginning in each
   std::vector<int64_t> tokens;      // of each row, group by group
   std::vector<int64_t> predicting;  // indices into tokens: the positions whose prediction counts …
   std::vector<int64_t> targets;     // … and the token that each of them has to predict
@@ -41,6 +61,14 @@ struct TokenBatch {
   // Padding included.
   [[nodiscard]] int64_t rows() const { return static_cast<int64_t>(tokens.size()); }
 };
+
+// The groups of these examples, and how many examples each has.
+struct GroupedExamples {
+  std::vector<SequenceGroup> groups;
+  std::vector<size_t> examples;
+};
+GroupedExamples GroupExamples(const formats::ExamplePool& pool, absl::Span<const size_t> examples,
+                              BatchForm form);
 
 // The examples with these numbers in the pool. A token that counts is the target of the position
 // before it, which is of the same example in both forms.

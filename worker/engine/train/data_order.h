@@ -8,12 +8,17 @@
 #include <cstdint>
 #include <vector>
 
+#include "formats/example_pool.h"
+
 namespace wattle::engine {
 
 class DataOrder {
  public:
   // examples ≥ 1.
-  DataOrder(uint64_t seed, int64_t examples) : seed_(seed), examples_(examples) {}
+  DataOrder(uint64_t seed, int64_t examples);
+  // Neighbours stay together: what is shuffled are runs of examples. run_begins: the first example
+  // of each run, ascending from 0.
+  DataOrder(uint64_t seed, int64_t examples, std::vector<int64_t> run_begins);
 
   // The example at a position of the endless stream epoch 0, epoch 1, …; position ≥ 0.
   int64_t At(int64_t position);
@@ -21,9 +26,14 @@ class DataOrder {
  private:
   uint64_t seed_;
   int64_t examples_;
+  std::vector<int64_t> run_begins_;
   int64_t epoch_ = -1;  // of `shuffled_`
   std::vector<int64_t> shuffled_;
 };
+
+// The runs of examples that begin alike: neighbours of which more than half is common. Such are the
+// questions of a paragraph, if only the answers count.
+std::vector<int64_t> RunsThatBeginAlike(const formats::ExamplePool& pool);
 
 }  // namespace wattle::engine
 

@@ -85,6 +85,77 @@ TEST(TokenBatchTest, PacksOneBehindTheOtherAndNoTargetCrossesABorder) {
   EXPECT_THAT(batch.targets, ElementsAre(7, 9));
 }
 
+TEST(TokenBatchTest, ExamplesThatBeginAlikeShareTheBeginning) {
+  formats::ExamplePool pool;
+  const std::vector<int64_t> context = {1, 2, 3, 4, 5, 6, 7, 8};
+  const auto add = [&](std::vector<int64_t> own) {
+    std::vector<int64_t> tokens = context;
+    tokens.insert(tokens.end(), own.begin(), own.end());
+    std::vector<uint8_t> mask(tokens.size(), 0);
+    mask.back() = 1;
+    AddExample(pool, tokens, mask);
+  };
+  add({20, 21});
+  add({30, 31, 32});
+  add({20, 22});  // has a token more in common with the first
+  AddExample(pool, {40, 41, 42}, {0, 0, 1});
+  const TokenBatch batch = MakeTokenBatch(pool, {0, 1, 2, 3}, BatchForm::kPacked);
+  ASSERT_EQ(batch.groups.size(), 2U);
+  EXPECT_THAT(batch.groups[0].branches, ElementsAre(2, 3, 2));
+  EXPECT_EQ(batch.groups[0].tokens, 15);
+  EXPECT_EQ(batch.groups[0].longest(), 11);
+  EXPECT_THAT(batch.groups[1].branches, testing::IsEmpty());
+  EXPECT_THAT(batch.tokens,
+              ElementsAre(1, 2, 3, 4, 5, 6, 7, 8, 20, 21, 30, 31, 32, 20, 22, 40, 41, 42));
+  EXPECT_THAT(batch.predicting, ElementsAre(8, 11, 13, 16));
+  EXPECT_THAT(batch.targets, ElementsAre(21, 32, 22, 42));
+  EXPECT_EQ(batch.examples, 4);
+  EXPECT_EQ(batch.real_tokens, 34);
+  const std::vector<Stretch> stretches = StretchesOf(batch.groups[0]);
+  ASSERT_EQ(stretches.size(), 4U);
+  const int64_t begins[] = {0, 8, 10, 13};
+  for (size_t i = 0; i < stretches.size(); ++i) {
+    EXPECT_EQ(stretches[i].begin, begins[i]);
+    EXPECT_EQ(stretches[i].first_position, i == 0 ? 0 : 8);
+  }
+}
+
+// One row for all would have more scores than four short ones.
+TEST(TokenBatchTest, AShortCommonBeginningIsNotShared) {
+  formats::ExamplePool pool;
+  for (int64_t i = 0; i < 4; ++i) {
+    AddExample(pool, {1, 2, 10 + i, 20 + i, 30 + i, 40 + i, 50 + i}, {0, 0, 0, 0, 0, 0, 1});
+  }
+  EXPECT_EQ(MakeTokenBatch(pool, {0, 1, 2, 3}, BatchForm::kPacked).groups.size(), 4U);
+}
+
+TEST(DataOrderTest, RunsOfExamplesThatBeginAlikeStayTogether) {
+  formats::ExamplePool pool;
+  for (int64_t context = 0; context < 12; ++context) {
+    for (int64_t question = 0; question < 1 + context % 3; ++question) {
+      AddExample(pool, {context, context, context, context, 100 + question, 7}, {0, 0, 0, 0, 0, 1});
+    }
+  }
+  const std::vector<int64_t> begins = RunsThatBeginAlike(pool);
+  ASSERT_EQ(begins.size(), 12U);
+  EXPECT_THAT(std::vector<int64_t>(begins.begin(), begins.begin() + 5), ElementsAre(0, 1, 3, 6, 7));
+  const auto count = static_cast<int64_t>(pool.size());
+  DataOrder order(3, count, begins);
+  std::vector<int64_t> epoch;
+  for (int64_t position = 0; position < count; ++position) {
+    epoch.push_back(order.At(position));
+  }
+  EXPECT_FALSE(std::is_sorted(epoch.begin(), epoch.end()));
+  for (size_t i = 1; i < epoch.size(); ++i) {
+    const bool begins_a_run = std::binary_search(begins.begin(), begins.end(), epoch[i]);
+    EXPECT_TRUE(begins_a_run || epoch[i] == epoch[i - 1] + 1) << i;
+  }
+  std::sort(epoch.begin(), epoch.end());
+  for (int64_t i = 0; i < count; ++i) {
+    ASSERT_EQ(epoch[static_cast<size_t>(i)], i);
+  }
+}
+
 TEST(FlopsTest, Gpt2SmallNeeds756MegaflopsATokenAtLength256) {
   const auto config = models::FromShape(Gpt2Shape());
   ASSERT_TRUE(config.ok()) << config.status();

@@ -47,6 +47,12 @@ models::PassDescription LargestPass(const FinetuneSettings& settings,
   return pass;
 }
 
+DataOrder OrderOf(const FinetuneSettings& settings, const formats::ExamplePool& examples) {
+  const auto count = static_cast<int64_t>(examples.size());
+  return settings.packing ? DataOrder(settings.seed, count, RunsThatBeginAlike(examples))
+                          : DataOrder(settings.seed, count);
+}
+
 }  // namespace
 
 Trainer::Trainer(const FinetuneSettings& settings, const formats::ExamplePool& examples,
@@ -54,7 +60,7 @@ Trainer::Trainer(const FinetuneSettings& settings, const formats::ExamplePool& e
     : settings_(settings),
       examples_(examples),
       state_(state),
-      order_(settings.seed, static_cast<int64_t>(examples.size())),
+      order_(OrderOf(settings, examples)),
       arena_(models::PlanPass(state.model.files.config, LargestPass(settings, examples, state))
                  .arena_bytes) {
   const int64_t per_step = settings.batch_size * settings.accumulation_steps;
@@ -101,17 +107,19 @@ int64_t Trainer::TokensLeft() {
   for (int64_t first = state_.counters.position; first < last_position_;
        first += settings_.batch_size) {
     const int64_t end = std::min(last_position_, first + settings_.batch_size);
-    int64_t longest = 0;
-    int64_t real = 0;
+    std::vector<size_t> drawn;
     for (int64_t position = first; position < end; ++position) {
-      const auto own =
-          static_cast<int64_t>(examples_.TokenCount(static_cast<size_t>(order_.At(position))));
-      longest = std::max(longest, own);
-      real += own;
+      drawn.push_back(static_cast<size_t>(order_.At(position)));
     }
-    tokens += settings_.packing ? real : (end - first) * longest;
+    for (const SequenceGroup& group : GroupExamples(examples_, drawn, Form()).groups) {
+      tokens += group.rows();
+    }
   }
   return tokens;
+}
+
+BatchForm Trainer::Form() const {
+  return settings_.packing ? BatchForm::kPacked : BatchForm::kPadded;
 }
 
 double Trainer::FlopsOf(const SequenceGroup& group) const {
@@ -137,8 +145,7 @@ kernels::AdamWStep Trainer::UpdateOf(int64_t step) const {
 
 absl::Status Trainer::Pass(const Decoder& decoder, absl::Span<const size_t> drawn, double scale,
                            StepReport& report) {
-  const TokenBatch batch =
-      MakeTokenBatch(examples_, drawn, settings_.packing ? BatchForm::kPacked : BatchForm::kPadded);
+  const TokenBatch batch = MakeTokenBatch(examples_, drawn, Form());
   const DropoutState dropout{
       .active = true, .seed = settings_.seed, .counter = state_.counters.random_counter++};
   absl::Status updated;

@@ -48,6 +48,7 @@ class Trainer {
   std::vector<size_t> Draw();
   // Of the examples that are still to be drawn, padding included.
   int64_t TokensLeft();
+  [[nodiscard]] BatchForm Form() const;
   // Of a step's work on these sequences.
   [[nodiscard]] double FlopsOf(const SequenceGroup& group) const;
   [[nodiscard]] kernels::AdamWStep UpdateOf(int64_t step) const;
