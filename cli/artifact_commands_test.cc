@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "cli/program_fixture.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -97,6 +98,38 @@ TEST_F(ArtifactCommandsTest, DataComesBackWhole) {
   ASSERT_EQ(pulled.code, 0) << pulled.err;
   EXPECT_EQ(fs::file_size(Path("copy/masts.json")), fs::file_size(file));
   EXPECT_EQ(Run({"data", "pull", "masts", Path("copy")}).code, 5);
+}
+
+TEST_F(ArtifactCommandsTest, AGgufFileTravelsWithWhatItsMetadataSays) {
+  const std::string golden = absl::StrCat(WATTLE_SOURCE_DIR, "/tests/golden/gguf/llama_tiny.gguf");
+  const Result pushed = Run({"model", "push", "tiny", golden});
+  ASSERT_EQ(pushed.code, 0) << pushed.err;
+  const v1::ArtifactInfo& sent = coordinator_.state().artifacts.at(0);
+  EXPECT_EQ(sent.model_shape().architecture(), "llama");
+  EXPECT_EQ(sent.quantization(), "none");
+  std::vector<std::string> paths;
+  for (const v1::ManifestFile& file : coordinator_.state().manifests.begin()->second.files()) {
+    paths.push_back(file.path());
+  }
+  EXPECT_THAT(paths,
+              ElementsAre("config.json", "model.gguf", "tokenizer.model", "tokenizer_config.json"));
+  ASSERT_EQ(Run({"model", "pull", "tiny", Path("copy")}).code, 0);
+  EXPECT_EQ(fs::file_size(Path("copy/model.gguf")), fs::file_size(golden));
+  // The directory that came back is a model again, and so is one with the file alone.
+  EXPECT_EQ(Run({"model", "push", "again", Path("copy")}).code, 0);
+  fs::create_directories(Path("alone"));
+  fs::copy_file(golden, Path("alone/x.gguf"));
+  EXPECT_EQ(Run({"model", "push", "alone", Path("alone")}).code, 0);
+  EXPECT_EQ(coordinator_.state().manifests.size(), 1U) << "the same files each time";
+}
+
+TEST_F(ArtifactCommandsTest, ADamagedGgufFileIsRefusedByItsPath) {
+  const std::string path = Write("m.gguf", "GGUF");
+  const Result refused = Run({"model", "push", "tiny", path});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("m.gguf: the version: its 4 bytes from byte 4 on leave the "
+                                     "file of 4 bytes"));
+  EXPECT_TRUE(coordinator_.state().artifacts.empty());
 }
 
 TEST_F(ArtifactCommandsTest, OnlyTheFilesOfTheModelTravelAndComeBackWhole) {

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle model push|ls|pull|rm. push checks the whole directory before it sends a byte, and sends
-// only the files that belong to the model.
+// wattle model push|ls|pull|rm. push checks the whole model before it sends a byte, and sends only
+// the files that belong to it.
 #include <filesystem>
 #include <memory>
 #include <set>
@@ -15,6 +15,7 @@
 #include "cli/session.h"
 
 #include "base/status_macros.h"
+#include "models/gguf_directory.h"
 #include "models/model_directory.h"
 
 namespace wattle::cli {
@@ -24,51 +25,70 @@ namespace fs = std::filesystem;
 
 struct ModelFlags {
   std::string name;
-  std::string directory;
+  std::string path;  // of a directory, or of a GGUF file
   bool move_name = false;
 };
 
-// Makes a directory of links to the files that belong to the model. A checkout often has the same
-// weights in several other formats, which must not be sent.
-absl::StatusOr<std::string> StageModel(const std::string& directory,
-                                       const models::ModelDirectory& model) {
+// A new directory for the files that are sent.
+absl::StatusOr<std::string> MakeStagingDirectory() {
   std::error_code error;
   std::string staged = (fs::temp_directory_path(error) / "wattle-push-XXXXXX").string();
   if (error || mkdtemp(staged.data()) == nullptr) {
     return absl::ResourceExhaustedError(
         absl::StrCat(staged, ": cannot make a directory; set TMPDIR to one that is writable"));
   }
+  return staged;
+}
+
+// Fills a directory with links to the files that belong to the model. A checkout often has the same
+// weights in several other formats, which must not be sent.
+absl::Status LinkFiles(const std::string& directory, const models::ModelDirectory& model,
+                       const std::string& staged) {
+  std::error_code error;
   for (const std::string& file : model.files) {
     fs::create_symlink(fs::absolute(fs::path(directory) / file), fs::path(staged) / file, error);
     if (error) {
-      const std::string reason = error.message();
-      fs::remove_all(staged, error);
-      return absl::InternalError(absl::StrCat(staged, "/", file, ": ", reason));
+      return absl::InternalError(absl::StrCat(staged, "/", file, ": ", error.message()));
     }
   }
-  return staged;
+  return absl::OkStatus();
+}
+
+// Checks the model at `path` and fills `staged` with what is sent of it.
+absl::StatusOr<models::ModelDirectory> StageModel(const std::string& path,
+                                                  const std::string& staged) {
+  const auto gguf = models::FindGguf(path);
+  WATTLE_RETURN_IF_ERROR(AsBadInput(gguf.status()));
+  if (gguf->has_value()) {
+    WATTLE_RETURN_IF_ERROR(AsBadInput(models::ImportGguf(**gguf, staged)));
+  }
+  auto model = models::InspectModelDirectory(gguf->has_value() ? staged : path);
+  WATTLE_RETURN_IF_ERROR(AsBadInput(model.status()));
+  if (!gguf->has_value()) {
+    WATTLE_RETURN_IF_ERROR(LinkFiles(path, *model, staged));
+  }
+  return model;
 }
 
 absl::StatusOr<ExitCode> Push(Session& session, const ModelFlags& flags) {
   WATTLE_RETURN_IF_ERROR(CheckArtifactName(flags.name));
-  const auto model = models::InspectModelDirectory(flags.directory);
-  WATTLE_RETURN_IF_ERROR(AsBadInput(model.status()));
-  v1::ArtifactInfo info;
-  info.set_kind(v1::ARTIFACT_KIND_MODEL);
-  info.set_name(flags.name);
-  *info.mutable_model_shape() = model->shape();
-  info.set_parameter_count(model->parameter_count());
-  info.set_quantization(model->quantization());
-  *info.mutable_recipe() = model->recipe;
-  for (const std::string& tensor : model->ignored_tensors) {
-    session.PrintRemark(
-        absl::StrCat("tensor ", tensor, " is not part of the model and is not read"));
-  }
-  WATTLE_ASSIGN_OR_RETURN(const std::string staged, StageModel(flags.directory, *model));
+  WATTLE_ASSIGN_OR_RETURN(const std::string staged, MakeStagingDirectory());
   const absl::Cleanup remove = [&staged] {
     std::error_code ignored;  // links in a temporary directory
     fs::remove_all(staged, ignored);
   };
+  WATTLE_ASSIGN_OR_RETURN(const models::ModelDirectory model, StageModel(flags.path, staged));
+  v1::ArtifactInfo info;
+  info.set_kind(v1::ARTIFACT_KIND_MODEL);
+  info.set_name(flags.name);
+  *info.mutable_model_shape() = model.shape();
+  info.set_parameter_count(model.parameter_count());
+  info.set_quantization(model.quantization());
+  *info.mutable_recipe() = model.recipe;
+  for (const std::string& tensor : model.ignored_tensors) {
+    session.PrintRemark(
+        absl::StrCat("tensor ", tensor, " is not part of the model and is not read"));
+  }
   WATTLE_ASSIGN_OR_RETURN(const v1::ArtifactInfo pushed,
                           session.client().PushArtifact(staged, info, flags.move_name));
   session.Print(pushed, [&] { return RenderPushed(pushed); });
@@ -118,13 +138,14 @@ void AddModelCommands(CLI::App* app, CommandSlot* slot) {
   const auto push_flags = std::make_shared<ModelFlags>();
   CLI::App* push =
       AddLeaf(noun, "push",
-              "Check a Hugging Face directory and store it under a name. --move takes a name that "
-              "another artifact has.",
+              "Check a Hugging Face directory or a GGUF file and store it under a name. --move "
+              "takes a name that another artifact has.",
               "  wattle model push gpt2 ./gpt2\n"
+              "  wattle model push qwen ./qwen2.5-0.5b-q8_0.gguf\n"
               "  wattle model push gpt2 ./gpt2-new --move\n");
   push->add_option("NAME", push_flags->name, "Name that job files use")->required();
-  push->add_option("DIRECTORY", push_flags->directory,
-                   "With config.json, model.safetensors and a tokenizer")
+  push->add_option("PATH", push_flags->path,
+                   "Directory with config.json, model.safetensors and a tokenizer, or a .gguf file")
       ->required();
   push->add_flag("--move", push_flags->move_name,
                  "Take the name from the artifact that has it; that one keeps its other names");
@@ -139,9 +160,9 @@ void AddModelCommands(CLI::App* app, CommandSlot* slot) {
                            "  wattle model pull gpt2 ./gpt2-copy\n"
                            "  wattle model pull job:j12/output ./tuned\n");
   pull->add_option("REFERENCE", pull_flags->name, "Name, id, or job:ID/output")->required();
-  pull->add_option("DIRECTORY", pull_flags->directory, "Must not be there yet")->required();
+  pull->add_option("DIRECTORY", pull_flags->path, "Must not be there yet")->required();
   slot->Bind(pull, [pull_flags](Session& session) {
-    return PullArtifact(session, pull_flags->name, pull_flags->directory);
+    return PullArtifact(session, pull_flags->name, pull_flags->path);
   });
   const auto removed = std::make_shared<std::string>();
   CLI::App* remove = AddLeaf(noun, "rm",

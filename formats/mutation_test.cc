@@ -6,12 +6,16 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "base/file.h"
 #include "base/status_matchers.h"
 #include "formats/byte_pair_encoding.h"
 #include "formats/data_set.h"
+#include "formats/gguf.h"
+#include "formats/gguf_tokenizer.h"
 #include "formats/mutation_internal.h"
 #include "formats/safetensors.h"
 #include "formats/small_model_internal.h"
@@ -60,6 +64,33 @@ TEST(MutationTest, SafetensorsHeaderNeverCrashesAndNeverLies) {
   ForEachMutation(file, {.seed = kSeed, .rounds = 20000}, parse);
   EXPECT_GT(accepted, 1)
       << "every mutation was refused: they are too coarse to reach the later checks";
+}
+
+// A GGUF file of the goldens: its metadata, its tensors and its tokenizer.
+TEST(MutationTest, GgufNeverCrashesAndNeverLies) {
+  for (const char* name : {"tokenizer_gpt2.gguf", "tokenizer_spm_own.gguf", "types.gguf"}) {
+    const auto file = ReadWholeFile(absl::StrCat(WATTLE_SOURCE_DIR, "/tests/golden/gguf/", name));
+    ASSERT_THAT(file, IsOk());
+    int accepted = 0;
+    const auto parse = [&](const std::string& text) -> absl::Status {
+      const absl::Span<const std::byte> bytes(reinterpret_cast<const std::byte*>(text.data()),
+                                              text.size());
+      const auto header = ParseGgufHeader("m", bytes, static_cast<int64_t>(text.size()));
+      if (!header.ok()) {
+        return header.status();
+      }
+      for (const GgufTensor& tensor : header->tensors) {
+        EXPECT_GE(tensor.offset_bytes, 0);
+        EXPECT_LE(header->data_start_bytes + tensor.offset_bytes + tensor.size_bytes(),
+                  static_cast<int64_t>(text.size()));
+      }
+      const absl::Status tokenizer = TokenizerFilesOfGguf(header->metadata, "m").status();
+      accepted += tokenizer.ok() || absl::IsNotFound(tokenizer) ? 1 : 0;
+      return tokenizer;
+    };
+    ForEachMutation(*file, {.seed = kSeed, .rounds = 2000}, parse);
+    EXPECT_GT(accepted, 1) << name << ": the mutations are too coarse to reach the later checks";
+  }
 }
 
 TEST(MutationTest, SquadNeverCrashes) {

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include <pcre2.h>
 
@@ -33,6 +34,8 @@ constexpr char kDigits[] = "\\p{N}|[^\\p{N}]+";
 
 // How a tokenizer.json states the two, around what they take for a number.
 constexpr char kStatedBefore[] = R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|)";
+constexpr char kThreeDigits[] = "\\p{N}{1,3}";
+constexpr char kOneDigit[] = "\\p{N}";
 constexpr char kStatedBehind[] = R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
 absl::string_view PatternOf(SplitRule rule) {
@@ -68,10 +71,15 @@ std::optional<SplitRule> RuleOfPattern(absl::string_view pattern) {
       !absl::ConsumeSuffix(&pattern, kStatedBehind)) {
     return std::nullopt;
   }
-  if (pattern == "\\p{N}{1,3}") {
+  if (pattern == kThreeDigits) {
     return SplitRule::kLlama3;
   }
-  return pattern == "\\p{N}" ? std::optional<SplitRule>(SplitRule::kQwen2) : std::nullopt;
+  return pattern == kOneDigit ? std::optional<SplitRule>(SplitRule::kQwen2) : std::nullopt;
+}
+
+std::string PatternOfRule(SplitRule rule) {
+  return absl::StrCat(kStatedBefore, rule == SplitRule::kLlama3 ? kThreeDigits : kOneDigit,
+                      kStatedBehind);
 }
 
 PreTokenizer::PreTokenizer(const std::vector<SplitRule>& rules) {

@@ -7,6 +7,7 @@
 #define WATTLE_FORMATS_PRE_TOKENIZER_INTERNAL_H_
 
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -24,6 +25,9 @@ enum class SplitRule {
 // The rule for a regular expression of a tokenizer.json. No rule for an unknown expression: an
 // expression from a file is never run, because it could match forever.
 [[nodiscard]] std::optional<SplitRule> RuleOfPattern(absl::string_view pattern);
+
+// The reverse, for kLlama3 and kQwen2.
+[[nodiscard]] std::string PatternOfRule(SplitRule rule);
 
 class PreTokenizer {
  public:

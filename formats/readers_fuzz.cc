@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The readers of a tokenizer.model, a chat template and chat data, under clang's libFuzzer
-// (./dev fuzz). The first byte of an input says which of them reads the rest.
+// The readers of a tokenizer.model, a chat template, chat data and a GGUF file, under clang's
+// libFuzzer (./dev fuzz). The first byte of an input says which of them reads the rest.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -15,6 +15,8 @@
 #include "base/file.h"
 #include "formats/byte_pair_encoding.h"
 #include "formats/chat.h"
+#include "formats/gguf.h"
+#include "formats/gguf_tokenizer.h"
 #include "formats/jinja.h"
 #include "formats/json.h"
 
@@ -40,6 +42,20 @@ void RunTemplate(const std::string& text) {
   }
 }
 
+void ReadGguf(const std::string& bytes) {
+  const auto header =
+      ParseGgufHeader("m.gguf", {reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()},
+                      static_cast<int64_t>(bytes.size()));
+  if (header.ok()) {
+    for (const GgufTensor& tensor : header->tensors) {
+      WATTLE_CHECK(header->data_start_bytes + tensor.offset_bytes + tensor.size_bytes() <=
+                       static_cast<int64_t>(bytes.size()),
+                   "an accepted tensor lies inside the file");
+    }
+    (void)TokenizerFilesOfGguf(header->metadata, "m.gguf").ok();  // any answer but a crash will do
+  }
+}
+
 // Valid files to begin with, into $WATTLE_FUZZ_CORPUS.
 void WriteCorpus() {
   const char* corpus = std::getenv("WATTLE_FUZZ_CORPUS");
@@ -54,6 +70,11 @@ void WriteCorpus() {
   const auto chat = ReadWholeFile(golden + "chat/expected.json");
   WATTLE_CHECK(model.ok() && chat.ok(), "the goldens are there");
   write("tokenizer", 0, *model);
+  for (const char* name : {"tokenizer_gpt2", "tokenizer_spm_own", "types"}) {
+    const auto gguf = ReadWholeFile(absl::StrCat(golden, "gguf/", name, ".gguf"));
+    WATTLE_CHECK(gguf.ok(), "the goldens are there");
+    write(absl::StrCat("gguf-", name), 3, *gguf);
+  }
   const Json templates = Json::parse(*chat);
   for (const auto& [name, each] : templates.items()) {
     write(name, 1, each["template"].get<std::string>());
@@ -82,6 +103,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       break;
     case 1:
       wattle::formats::RunTemplate(rest);
+      break;
+    case 3:
+      wattle::formats::ReadGguf(rest);
       break;
     default:
       (void)wattle::formats::ParseChat(rest, "chat.jsonl").ok();  // any answer but a crash will do

@@ -1,83 +1,37 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "formats/safetensors.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 
 #include "base/check.h"
 #include "base/crc32c.h"
-#include "base/file.h"
 #include "base/status_macros.h"
 #include "formats/json.h"
 #include "formats/safetensors_header_internal.h"
 
 namespace wattle::formats {
-namespace {
-
-// Fills `out` from the file at `offset_bytes`.
-absl::Status ReadAt(int descriptor, const std::string& path, int64_t offset_bytes,
-                    absl::Span<std::byte> out) {
-  size_t done = 0;
-  while (done < out.size()) {
-    const ssize_t got = pread(descriptor, out.data() + done, out.size() - done,
-                              static_cast<off_t>(offset_bytes + static_cast<int64_t>(done)));
-    if (got < 0 && errno == EINTR) {
-      continue;
-    }
-    if (got < 0) {
-      return FileError(errno, path, "cannot read");
-    }
-    if (got == 0) {
-      return Truncated(path, offset_bytes + static_cast<int64_t>(done),
-                       offset_bytes + static_cast<int64_t>(out.size()));
-    }
-    done += static_cast<size_t>(got);
-  }
-  return absl::OkStatus();
-}
-
-}  // namespace
 
 absl::StatusOr<SafetensorsFile> SafetensorsFile::Open(const std::string& path) {
-  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) {
-    const std::string reason = std::generic_category().message(errno);
-    return absl::NotFoundError(
-        absl::StrCat(path, ": cannot open the weights: ", reason, "; check the path"));
-  }
-  struct stat about = {};
-  if (fstat(descriptor, &about) != 0 || !S_ISREG(about.st_mode)) {
-    close(descriptor);
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ": not a regular file; give the path of a .safetensors file"));
-  }
-  SafetensorsFile file;
-  file.path_ = path;
-  file.descriptor_ = descriptor;
-  file.size_bytes_ = about.st_size;
-  if (about.st_size < kLengthBytes) {
-    return Truncated(path, about.st_size, kLengthBytes);
+  WATTLE_ASSIGN_OR_RETURN(InputFile opened, InputFile::Open(path, ".safetensors"));
+  const int64_t size_bytes = opened.size_bytes();
+  SafetensorsFile file(std::move(opened));
+  if (size_bytes < kLengthBytes) {
+    return Truncated(path, size_bytes, kLengthBytes);
   }
   std::string start(kLengthBytes, '\0');
   const auto bytes_of = [](std::string& text) {
     return absl::MakeSpan(reinterpret_cast<std::byte*>(text.data()), text.size());
   };
-  WATTLE_RETURN_IF_ERROR(ReadAt(descriptor, path, 0, bytes_of(start)));
+  WATTLE_RETURN_IF_ERROR(file.file_.Read(0, bytes_of(start)));
   const uint64_t length = ReadLength(bytes_of(start));
-  if (length <= kHeaderBytesMax && kLengthBytes + static_cast<int64_t>(length) <= about.st_size) {
+  if (length <= kHeaderBytesMax && kLengthBytes + static_cast<int64_t>(length) <= size_bytes) {
     start.resize(kLengthBytes + length);
-    WATTLE_RETURN_IF_ERROR(ReadAt(descriptor, path, 0, bytes_of(start)));
+    WATTLE_RETURN_IF_ERROR(file.file_.Read(0, bytes_of(start)));
   }
-  WATTLE_ASSIGN_OR_RETURN(file.header_,
-                          ParseSafetensorsHeader(path, bytes_of(start), about.st_size));
+  WATTLE_ASSIGN_OR_RETURN(file.header_, ParseSafetensorsHeader(path, bytes_of(start), size_bytes));
   WATTLE_ASSIGN_OR_RETURN(file.checksums_,
                           ParseChecksums(path, file.header_, start.substr(kLengthBytes)));
   return file;
@@ -85,15 +39,14 @@ absl::StatusOr<SafetensorsFile> SafetensorsFile::Open(const std::string& path) {
 
 absl::Status SafetensorsFile::Read(const TensorEntry& tensor, absl::Span<std::byte> out) const {
   WATTLE_CHECK(static_cast<int64_t>(out.size()) == tensor.size_bytes(), "the tensor's own size");
-  WATTLE_RETURN_IF_ERROR(
-      ReadAt(descriptor_, path_, header_.data_start_bytes + tensor.offset_bytes, out));
+  WATTLE_RETURN_IF_ERROR(file_.Read(header_.data_start_bytes + tensor.offset_bytes, out));
   if (checksums_.empty()) {
     return absl::OkStatus();
   }
   const auto index = static_cast<size_t>(Find(tensor.name) - header_.tensors.data());
   const absl::string_view bytes(reinterpret_cast<const char*>(out.data()), out.size());
   if (Crc32c(bytes) != checksums_[index]) {
-    return absl::DataLossError(absl::StrCat(path_, ": tensor ", tensor.name,
+    return absl::DataLossError(absl::StrCat(path(), ": tensor ", tensor.name,
                                             ": was changed on the disk; copy or fetch it again"));
   }
   return absl::OkStatus();
@@ -104,35 +57,7 @@ absl::Status SafetensorsFile::ReadPart(const TensorEntry& tensor, int64_t offset
   WATTLE_CHECK(
       offset_bytes >= 0 && offset_bytes + static_cast<int64_t>(out.size()) <= tensor.size_bytes(),
       "a part of the tensor");
-  return ReadAt(descriptor_, path_, header_.data_start_bytes + tensor.offset_bytes + offset_bytes,
-                out);
-}
-
-SafetensorsFile::SafetensorsFile(SafetensorsFile&& other) noexcept {
-  *this = std::move(other);
-}
-
-SafetensorsFile& SafetensorsFile::operator=(SafetensorsFile&& other) noexcept {
-  if (this != &other) {
-    Close();
-    path_ = std::move(other.path_);
-    header_ = std::move(other.header_);
-    checksums_ = std::move(other.checksums_);
-    descriptor_ = std::exchange(other.descriptor_, -1);
-    size_bytes_ = std::exchange(other.size_bytes_, 0);
-  }
-  return *this;
-}
-
-SafetensorsFile::~SafetensorsFile() {
-  Close();
-}
-
-void SafetensorsFile::Close() {
-  if (descriptor_ >= 0) {
-    close(descriptor_);
-    descriptor_ = -1;
-  }
+  return file_.Read(header_.data_start_bytes + tensor.offset_bytes + offset_bytes, out);
 }
 
 const TensorEntry* SafetensorsFile::Find(absl::string_view name) const {

@@ -3,10 +3,9 @@
 // The safetensors file format: 8 bytes of little-endian header length, a JSON header, then the
 // tensors' bytes. https://github.com/huggingface/safetensors#format.
 // The reader trusts nothing in the file: it checks every offset, size, shape and type before it
-// gives a byte to a caller. It never maps the file: where the disk cannot deliver a mapped page,
-// the kernel ends the process; a read answers with an error. Equal tensors give files of equal
-// SHA-256: the writer's bytes depend on the content alone. The tensors stand in the order of their
-// element size (largest first), then of their names, so that each tensor is aligned without
+// gives a byte to a caller. It never maps the file (input_file.h). Equal tensors give files of
+// equal SHA-256: the writer's bytes depend on the content alone. The tensors stand in the order of
+// their element size (largest first), then of their names, so that each tensor is aligned without
 // padding. The writer adds checksums as the metadata "wattle.crc32c": eight hex digits for the
 // header (its text with zeros in place of the checksums), then eight for each tensor, in the order
 // of their names. Our reader finds every changed byte by them; other readers ignore them. Many
@@ -19,6 +18,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -27,6 +27,7 @@
 #include "absl/types/span.h"
 
 #include "base/durable_file.h"
+#include "formats/input_file.h"
 
 namespace wattle::formats {
 
@@ -78,14 +79,8 @@ class SafetensorsFile {
   // kNotFound, kInternal for a disk that cannot read.
   static absl::StatusOr<SafetensorsFile> Open(const std::string& path);
 
-  SafetensorsFile(SafetensorsFile&& other) noexcept;
-  SafetensorsFile& operator=(SafetensorsFile&& other) noexcept;
-  SafetensorsFile(const SafetensorsFile&) = delete;
-  SafetensorsFile& operator=(const SafetensorsFile&) = delete;
-  ~SafetensorsFile();
-
-  [[nodiscard]] const std::string& path() const { return path_; }
-  [[nodiscard]] int64_t size_bytes() const { return size_bytes_; }
+  [[nodiscard]] const std::string& path() const { return file_.path(); }
+  [[nodiscard]] int64_t size_bytes() const { return file_.size_bytes(); }
   [[nodiscard]] const std::vector<TensorEntry>& tensors() const { return header_.tensors; }
   [[nodiscard]] const SafetensorsMetadata& metadata() const { return header_.metadata; }
   // nullptr where the file has no tensor of that name.
@@ -101,14 +96,11 @@ class SafetensorsFile {
                                       absl::Span<std::byte> out) const;
 
  private:
-  SafetensorsFile() = default;
-  void Close();
+  explicit SafetensorsFile(InputFile file) : file_(std::move(file)) {}
 
-  std::string path_;
+  InputFile file_;
   SafetensorsHeader header_;
   std::vector<uint32_t> checksums_;  // one for each of header_.tensors, or none
-  int descriptor_ = -1;
-  int64_t size_bytes_ = 0;
 };
 
 // Writes a file tensor by tensor, so that a model never needs to be in memory twice.

@@ -150,11 +150,6 @@ absl::Status ParseMetadata(absl::string_view file, const Json& json,
 
 }  // namespace
 
-absl::Status Truncated(absl::string_view file, int64_t present, int64_t wanted) {
-  return absl::DataLossError(absl::StrCat(file, ": truncated: ", present, " of ", wanted,
-                                          " bytes are there; copy or download it again"));
-}
-
 uint64_t ReadLength(absl::Span<const std::byte> start) {
   uint64_t length = 0;
   for (size_t i = 0; i < kLengthBytes; ++i) {

@@ -25,9 +25,6 @@ inline constexpr char kMetadataKey[] = "__metadata__";
 inline constexpr char kChecksumKey[] = "wattle.crc32c";
 inline constexpr size_t kChecksumDigits = 8;
 
-// Error of a file that ends too early.
-absl::Status Truncated(absl::string_view file, int64_t present, int64_t wanted);
-
 // The length of the header. start: at least kLengthBytes.
 uint64_t ReadLength(absl::Span<const std::byte> start);
 

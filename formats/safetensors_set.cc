@@ -143,13 +143,6 @@ std::vector<std::string> SafetensorsSet::FileNames() const {
   return names;
 }
 
-const TensorEntry* SafetensorsSet::Find(absl::string_view name) const {
-  const auto found = std::lower_bound(
-      tensors_.begin(), tensors_.end(), name,
-      [](const TensorEntry& tensor, absl::string_view wanted) { return tensor.name < wanted; });
-  return found == tensors_.end() || found->name != name ? nullptr : &*found;
-}
-
 const SafetensorsFile& SafetensorsSet::FileOf(const TensorEntry& tensor) const {
   const TensorEntry* own = Find(tensor.name);
   WATTLE_CHECK(own != nullptr, "the tensor is one of this set's");

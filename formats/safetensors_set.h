@@ -16,13 +16,14 @@
 #include "absl/types/span.h"
 
 #include "formats/safetensors.h"
+#include "formats/tensor_source.h"
 
 namespace wattle::formats {
 
 inline constexpr char kWeightsFileName[] = "model.safetensors";
 inline constexpr char kWeightsIndexFileName[] = "model.safetensors.index.json";
 
-class SafetensorsSet {
+class SafetensorsSet final : public TensorSource {
  public:
   // Opens the weights of a model directory: model.safetensors, or else
   // model.safetensors.index.json. Errors: those of OpenFile and OpenIndex; kNotFound where neither
@@ -36,19 +37,18 @@ class SafetensorsSet {
   static absl::StatusOr<SafetensorsSet> OpenIndex(const std::string& path);
 
   // The path of the file, or of the index.
-  [[nodiscard]] const std::string& path() const { return path_; }
-  // The names of the files inside the directory, sorted.
-  [[nodiscard]] std::vector<std::string> FileNames() const;
-  // The tensors of all files, sorted by name.
-  [[nodiscard]] const std::vector<TensorEntry>& tensors() const { return tensors_; }
-  // The metadata of the first file.
-  [[nodiscard]] const SafetensorsMetadata& metadata() const { return files_.front().metadata(); }
-  // nullptr where no file has a tensor of that name.
-  [[nodiscard]] const TensorEntry* Find(absl::string_view name) const;
-  // As the methods of SafetensorsFile. tensor: a tensor of this set.
-  [[nodiscard]] absl::Status Read(const TensorEntry& tensor, absl::Span<std::byte> out) const;
+  [[nodiscard]] const std::string& path() const override { return path_; }
+  [[nodiscard]] std::vector<std::string> FileNames() const override;
+  // Of all files.
+  [[nodiscard]] const std::vector<TensorEntry>& tensors() const override { return tensors_; }
+  // Of the first file.
+  [[nodiscard]] const SafetensorsMetadata& metadata() const override {
+    return files_.front().metadata();
+  }
+  [[nodiscard]] absl::Status Read(const TensorEntry& tensor,
+                                  absl::Span<std::byte> out) const override;
   [[nodiscard]] absl::Status ReadPart(const TensorEntry& tensor, int64_t offset_bytes,
-                                      absl::Span<std::byte> out) const;
+                                      absl::Span<std::byte> out) const override;
 
  private:
   SafetensorsSet() = default;

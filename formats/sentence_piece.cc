@@ -1,6 +1,5 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <iterator>
@@ -13,8 +12,6 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
-#include "google/protobuf/io/coded_stream.h"
-#include "google/protobuf/wire_format_lite.h"
 
 #include "base/status_macros.h"
 #include "formats/json.h"
@@ -24,188 +21,16 @@
 namespace wattle::formats {
 namespace {
 
-using google::protobuf::internal::WireFormatLite;
-using google::protobuf::io::CodedInputStream;
-
-// ModelProto.SentencePiece.Type
-enum class PieceType : uint64_t {
-  kNormal = 1,
-  kUnknown = 2,
-  kControl = 3,
-  kUserDefined = 4,
-  kUnused = 5,
-  kByte = 6
-};
-
-struct Piece {
-  std::string text;
-  float score = 0.0F;
-  uint64_t type = static_cast<uint64_t>(PieceType::kNormal);
-
-  [[nodiscard]] bool is(PieceType wanted) const { return type == static_cast<uint64_t>(wanted); }
-  // Whether text can become this piece, alone or as a part of a larger one.
-  [[nodiscard]] bool is_of_text() const {
-    return is(PieceType::kNormal) || is(PieceType::kUserDefined);
-  }
-};
-
-struct Model {
-  std::vector<Piece> pieces;
-  // TrainerSpec and NormalizerSpec, with the defaults of the schema.
-  uint64_t model_type = 1;
-  bool byte_fallback = false;
-  bool space_is_suffix = false;
-  uint64_t begin_id = 1;
-  std::string character_map;
-  bool add_dummy_prefix = true;
-  bool remove_extra_whitespaces = true;
-  bool escape_whitespaces = true;
-};
-
-constexpr uint64_t kBpe = 2;  // TrainerSpec.ModelType
 constexpr absl::string_view kModelTypes[] = {"", "unigram", "bpe", "word", "char"};
 
-// Calls take(field number, wire type, stream) for each field of a message. take: reads the field
-// and returns true, or returns false where the bytes are wrong; it answers nothing (nullopt) for a
-// field that it does not know, which is skipped. False: the message is damaged.
-template <typename Take>
-bool ForEachField(CodedInputStream& stream, Take take) {
-  while (true) {
-    const uint32_t tag = stream.ReadTag();
-    if (tag == 0) {
-      return stream.ConsumedEntireMessage();
-    }
-    const std::optional<bool> taken =
-        take(WireFormatLite::GetTagFieldNumber(tag), WireFormatLite::GetTagWireType(tag), stream);
-    if (taken.has_value() ? !*taken : !WireFormatLite::SkipField(&stream, tag)) {
-      return false;
-    }
-  }
-}
-
-bool ReadText(CodedInputStream& stream, std::string& text) {
-  uint32_t size = 0;
-  return stream.ReadVarint32(&size) && stream.ReadString(&text, static_cast<int>(size));
-}
-
-bool ReadFlag(CodedInputStream& stream, bool& flag) {
-  uint64_t value = 0;
-  const bool read = stream.ReadVarint64(&value);
-  flag = value != 0;
-  return read;
-}
-
-// Reads a message inside the message that the stream is in.
-template <typename Take>
-bool ReadInner(CodedInputStream& stream, Take take) {
-  uint32_t size = 0;
-  if (!stream.ReadVarint32(&size) || static_cast<int>(size) < 0 ||
-      static_cast<int>(size) > stream.BytesUntilLimit()) {
-    return false;
-  }
-  const CodedInputStream::Limit limit = stream.PushLimit(static_cast<int>(size));
-  const bool read = ForEachField(stream, take);
-  stream.PopLimit(limit);
-  return read;
-}
-
-using WireType = WireFormatLite::WireType;
-
-std::optional<bool> TakePieceField(int field, WireType type, CodedInputStream& stream,
-                                   Piece& piece) {
-  if (field == 1 && type == WireFormatLite::WIRETYPE_LENGTH_DELIMITED) {
-    return ReadText(stream, piece.text);
-  }
-  if (field == 2 && type == WireFormatLite::WIRETYPE_FIXED32) {
-    uint32_t bits = 0;
-    const bool read = stream.ReadLittleEndian32(&bits);
-    piece.score = std::bit_cast<float>(bits);
-    return read;
-  }
-  if (field == 3 && type == WireFormatLite::WIRETYPE_VARINT) {
-    return stream.ReadVarint64(&piece.type);
-  }
-  return std::nullopt;
-}
-
-std::optional<bool> TakeTrainerField(int field, WireType type, CodedInputStream& stream,
-                                     Model& model) {
-  if (type != WireFormatLite::WIRETYPE_VARINT) {
-    return std::nullopt;
-  }
-  switch (field) {
-    case 3:
-      return stream.ReadVarint64(&model.model_type);
-    case 24:
-      return ReadFlag(stream, model.space_is_suffix);
-    case 35:
-      return ReadFlag(stream, model.byte_fallback);
-    case 41:
-      return stream.ReadVarint64(&model.begin_id);
-    default:
-      return std::nullopt;
-  }
-}
-
-std::optional<bool> TakeNormalizerField(int field, WireType type, CodedInputStream& stream,
-                                        Model& model) {
-  if (field == 2 && type == WireFormatLite::WIRETYPE_LENGTH_DELIMITED) {
-    return ReadText(stream, model.character_map);
-  }
-  if (type != WireFormatLite::WIRETYPE_VARINT) {
-    return std::nullopt;
-  }
-  switch (field) {
-    case 3:
-      return ReadFlag(stream, model.add_dummy_prefix);
-    case 4:
-      return ReadFlag(stream, model.remove_extra_whitespaces);
-    case 5:
-      return ReadFlag(stream, model.escape_whitespaces);
-    default:
-      return std::nullopt;
-  }
-}
-
-absl::StatusOr<Model> ReadModel(absl::string_view bytes, absl::string_view file) {
-  Model model;
-  CodedInputStream stream(reinterpret_cast<const uint8_t*>(bytes.data()),
-                          static_cast<int>(bytes.size()));
-  const CodedInputStream::Limit limit = stream.PushLimit(static_cast<int>(bytes.size()));
-  const bool read = ForEachField(
-      stream, [&](int field, WireType type, CodedInputStream& inner) -> std::optional<bool> {
-        if (type != WireFormatLite::WIRETYPE_LENGTH_DELIMITED || field > 3) {
-          return std::nullopt;
-        }
-        if (field == 1) {
-          Piece& piece = model.pieces.emplace_back();
-          return ReadInner(inner, [&](int f, WireType t, CodedInputStream& s) {
-            return TakePieceField(f, t, s, piece);
-          });
-        }
-        return ReadInner(inner, [&](int f, WireType t, CodedInputStream& s) {
-          return field == 2 ? TakeTrainerField(f, t, s, model)
-                            : TakeNormalizerField(f, t, s, model);
-        });
-      });
-  const int position = stream.CurrentPosition();
-  stream.PopLimit(limit);
-  if (!read || model.pieces.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        file, ": ", read ? "has no pieces" : absl::StrCat("damaged at byte ", position),
-        "; is this a SentencePiece model? Fetch or copy the file again"));
-  }
-  return model;
-}
-
-absl::Status CheckKind(const Model& model, absl::string_view file) {
+absl::Status CheckKind(const SentencePieceModel& model, absl::string_view file) {
   const auto refuse = [&](absl::string_view what) {
     return absl::UnimplementedError(
         absl::StrCat(file, ": ", what,
                      ": not supported in this version; wants SentencePiece BPE with byte_fallback "
                      "and no normalization (Llama 2, Mistral, Gemma)"));
   };
-  if (model.model_type != kBpe) {
+  if (model.model_type != kSentencePieceBpe) {
     return refuse(absl::StrCat("trainer_spec.model_type ", model.model_type < std::size(kModelTypes)
                                                                ? kModelTypes[model.model_type]
                                                                : "unknown"));
@@ -228,13 +53,20 @@ absl::Status CheckKind(const Model& model, absl::string_view file) {
   return absl::OkStatus();
 }
 
-absl::Status ReadPieces(const Model& model, absl::string_view file, TokenizerParts& parts) {
+// A piece that no text becomes: llama.cpp fills a vocabulary up with them. One of a single
+// character would be that character.
+bool IsRoom(const SentencePiece& piece) {
+  return piece.is(SentencePieceType::kUnused) && Utf8CharacterSize(piece.text) < piece.text.size();
+}
+
+absl::Status ReadPieces(const SentencePieceModel& model, absl::string_view file,
+                        TokenizerParts& parts) {
   if (model.pieces.size() > static_cast<size_t>(kTokenIdMax)) {
     return absl::InvalidArgumentError(
         absl::StrCat(file, ": ", model.pieces.size(), " pieces; wants at most ", kTokenIdMax));
   }
   for (size_t id = 0; id < model.pieces.size(); ++id) {
-    const Piece& piece = model.pieces[id];
+    const SentencePiece& piece = model.pieces[id];
     const std::string where = absl::StrCat(file, ": piece ", id);
     if (piece.text.empty() || ValidUtf8Prefix(piece.text) != piece.text.size() ||
         !std::isfinite(piece.score)) {
@@ -245,9 +77,9 @@ absl::Status ReadPieces(const Model& model, absl::string_view file, TokenizerPar
       return absl::InvalidArgumentError(absl::StrCat(
           where, ": \"", Printable(piece.text), "\" is a piece already; the model is damaged"));
     }
-    if (piece.is(PieceType::kControl) || piece.is(PieceType::kUnknown)) {
+    if (piece.is(SentencePieceType::kControl) || piece.is(SentencePieceType::kUnknown)) {
       parts.added.push_back({.text = piece.text, .id = static_cast<int64_t>(id)});
-    } else if (piece.is(PieceType::kUserDefined)) {
+    } else if (piece.is(SentencePieceType::kUserDefined)) {
       // Text has "▁" for a space when pieces are looked for: one with a space is never found.
       if (!absl::StrContains(piece.text, ' ')) {
         parts.added.push_back({.text = absl::StrReplaceAll(piece.text, {{"▁", " "}}),
@@ -255,7 +87,8 @@ absl::Status ReadPieces(const Model& model, absl::string_view file, TokenizerPar
                                .special = false,
                                .is_piece = true});
       }
-    } else if (!piece.is(PieceType::kNormal) && !piece.is(PieceType::kByte)) {
+    } else if (!piece.is(SentencePieceType::kNormal) && !piece.is(SentencePieceType::kByte) &&
+               !IsRoom(piece)) {
       return absl::UnimplementedError(absl::StrCat(where, ": type ", piece.type,
                                                    ": not supported in this version; wants normal, "
                                                    "unknown, control, user-defined or byte"));
@@ -265,7 +98,7 @@ absl::Status ReadPieces(const Model& model, absl::string_view file, TokenizerPar
 }
 
 // Every cut of a piece into two pieces is a merge. Pieces of equal score share a rank.
-void FindMerges(const Model& model, TokenizerParts& parts) {
+void FindMerges(const SentencePieceModel& model, TokenizerParts& parts) {
   std::vector<size_t> order;
   for (size_t id = 0; id < model.pieces.size(); ++id) {
     if (model.pieces[id].is_of_text()) {
@@ -283,7 +116,7 @@ void FindMerges(const Model& model, TokenizerParts& parts) {
   int32_t rank = -1;
   float last = 0.0F;
   for (const size_t id : order) {
-    const Piece& piece = model.pieces[id];
+    const SentencePiece& piece = model.pieces[id];
     if (rank < 0 || piece.score != last) {
       ++rank;
       last = piece.score;
@@ -393,7 +226,8 @@ absl::Status ReadTokenizerConfig(absl::string_view text, absl::string_view file,
 
 absl::StatusOr<TokenizerParts> PartsOfSentencePiece(const SentencePieceFiles& files,
                                                     absl::string_view file) {
-  WATTLE_ASSIGN_OR_RETURN(const Model model, ReadModel(files.model, file));
+  WATTLE_ASSIGN_OR_RETURN(const SentencePieceModel model,
+                          ReadSentencePieceModel(files.model, file));
   WATTLE_RETURN_IF_ERROR(CheckKind(model, file));
   TokenizerParts parts;
   parts.form.kind = SymbolKind::kCharacters;
@@ -401,7 +235,7 @@ absl::StatusOr<TokenizerParts> PartsOfSentencePiece(const SentencePieceFiles& fi
   WATTLE_RETURN_IF_ERROR(ReadPieces(model, file, parts));
   FindMerges(model, parts);
   if (model.begin_id < model.pieces.size() &&
-      model.pieces[model.begin_id].is(PieceType::kControl)) {
+      model.pieces[model.begin_id].is(SentencePieceType::kControl)) {
     parts.begin = static_cast<int64_t>(model.begin_id);
   }
   if (files.tokenizer_config.has_value()) {

@@ -7,6 +7,10 @@
 #ifndef WATTLE_FORMATS_SENTENCE_PIECE_INTERNAL_H_
 #define WATTLE_FORMATS_SENTENCE_PIECE_INTERNAL_H_
 
+#include <cstdint>
+#include <string>
+#include <vector>
+
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
@@ -14,6 +18,53 @@
 #include "formats/tokenizer_parts_internal.h"
 
 namespace wattle::formats {
+
+// ModelProto.SentencePiece.Type
+enum class SentencePieceType : uint64_t {
+  kNormal = 1,
+  kUnknown = 2,
+  kControl = 3,
+  kUserDefined = 4,
+  kUnused = 5,
+  kByte = 6
+};
+
+struct SentencePiece {
+  std::string text;
+  float score = 0.0F;
+  uint64_t type = static_cast<uint64_t>(SentencePieceType::kNormal);
+
+  [[nodiscard]] bool is(SentencePieceType wanted) const {
+    return type == static_cast<uint64_t>(wanted);
+  }
+  // Whether text can become this piece, alone or as a part of a larger one.
+  [[nodiscard]] bool is_of_text() const {
+    return is(SentencePieceType::kNormal) || is(SentencePieceType::kUserDefined);
+  }
+};
+
+inline constexpr uint64_t kSentencePieceBpe = 2;  // TrainerSpec.ModelType
+
+struct SentencePieceModel {
+  std::vector<SentencePiece> pieces;
+  // TrainerSpec and NormalizerSpec, with the defaults of the schema.
+  uint64_t model_type = 1;
+  bool byte_fallback = false;
+  bool space_is_suffix = false;
+  uint64_t begin_id = 1;
+  std::string character_map;
+  bool add_dummy_prefix = true;
+  bool remove_extra_whitespaces = true;
+  bool escape_whitespaces = true;
+};
+
+// Errors: kInvalidArgument for bytes that are no such message, or without pieces.
+absl::StatusOr<SentencePieceModel> ReadSentencePieceModel(absl::string_view bytes,
+                                                          absl::string_view file);
+
+// A tokenizer.model of the kind that PartsOfSentencePiece reads, of the model's pieces, begin_id
+// and add_dummy_prefix.
+std::string FormatSentencePieceModel(const SentencePieceModel& model);
 
 // As sentencepiece itself: two neighbours whose text together is a piece are merged, those of the
 // highest score first, the leftmost ones among equal scores. What transformers adds to it is read

@@ -137,7 +137,7 @@ TEST(SentencePieceFilesTest, OtherKindsAreRefusedByField) {
       {"escape", Bytes(3, Number(5, 0)), absl::StatusCode::kUnimplemented, "escape_whitespaces"},
       {"twice", Bytes(1, Bytes(1, "</s>")), absl::StatusCode::kInvalidArgument,
        "piece 420: \"</s>\" is a piece already"},
-      {"unused", Bytes(1, Bytes(1, "zz") + Number(3, 5)), absl::StatusCode::kUnimplemented,
+      {"unused", Bytes(1, Bytes(1, "ß") + Number(3, 5)), absl::StatusCode::kUnimplemented,
        "piece 420: type 5"},
       {"no text", Bytes(1, ""), absl::StatusCode::kInvalidArgument, "piece 420: wants a text"},
       {"no UTF-8", Bytes(1, Bytes(1, "\xff")), absl::StatusCode::kInvalidArgument,

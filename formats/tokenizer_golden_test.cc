@@ -1,15 +1,14 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Each kind of tokenizer.json against what Hugging Face's tokenizers make of difficult texts
-// (tests/golden/tokenizer), and Llama's SentencePiece vocabulary against llama.cpp's vectors.
+// (tests/golden/tokenizer), also of GGUF files, and the vocabularies of llama.cpp against its
+// vectors.
 #include <algorithm>
-#include <cstring>
 #include <fstream>
+#include <optional>
 #include <sstream>
-#include <tuple>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -18,9 +17,12 @@
 #include "nlohmann/json.hpp"
 
 #include "base/file.h"
+#include "base/status_macros.h"
 #include "base/status_matchers.h"
 #include "base/test_directory.h"
 #include "formats/byte_pair_encoding.h"
+#include "formats/gguf.h"
+#include "formats/gguf_tokenizer.h"
 #include "formats/nfc_internal.h"
 #include "formats/utf8_internal.h"
 
@@ -32,6 +34,22 @@ std::string GoldenText(const std::string& file) {
       ReadWholeFile(absl::StrCat(WATTLE_SOURCE_DIR, "/tests/golden/tokenizer/", file), 1 << 22);
   EXPECT_THAT(text, IsOk());
   return text.ok() ? *text : std::string();
+}
+
+absl::StatusOr<BytePairEncoding> TokenizerOfGguf(const std::string& path) {
+  WATTLE_ASSIGN_OR_RETURN(const GgufFile file, GgufFile::Open(path));
+  WATTLE_ASSIGN_OR_RETURN(const std::vector<NamedFile> files,
+                          TokenizerFilesOfGguf(file.header().metadata, path));
+  return BytePairEncoding::LoadFiles(
+      [&](absl::string_view name) -> absl::StatusOr<std::optional<std::string>> {
+        for (const NamedFile& each : files) {
+          if (each.name == name) {
+            return each.content;
+          }
+        }
+        return std::nullopt;
+      },
+      path);
 }
 
 class TokenizerGoldenTest : public testing::TestWithParam<const char*> {};
@@ -79,6 +97,29 @@ TEST(TokenizerGoldenTest, EachStepChangesTheTokensOfSomeText) {
   EXPECT_TRUE(differs("llama2", R"({"type":"Prepend","prepend":"▁"},)", ""));
 }
 
+// The tokenizers of the goldens, as GGUF files have them.
+class GgufTokenizerGoldenTest : public testing::TestWithParam<const char*> {};
+
+TEST_P(GgufTokenizerGoldenTest, TextsBecomeTheTokensOfTheReference) {
+  const std::string name = GetParam();
+  const auto tokenizer = TokenizerOfGguf(
+      absl::StrCat(WATTLE_SOURCE_DIR, "/tests/golden/gguf/tokenizer_", name, ".gguf"));
+  ASSERT_THAT(tokenizer, IsOk());
+  const auto expected = nlohmann::json::parse(GoldenText(name + ".expected.json"));
+  for (const nlohmann::json& each : expected["cases"]) {
+    EXPECT_EQ(tokenizer->Encode(each["text"].get<std::string>()),
+              each["tokens"].get<std::vector<int64_t>>())
+        << each["text"];
+  }
+  EXPECT_EQ(tokenizer->EncodeDocument(""), expected["begin"].get<std::vector<int64_t>>());
+  EXPECT_TRUE(tokenizer->eos_token_id().has_value());
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, GgufTokenizerGoldenTest,
+                         testing::Values("gpt2", "gpt_neox", "smollm2", "qwen2", "llama3",
+                                         "spm_llama", "spm_gemma", "spm_own"),
+                         [](const auto& row) { return row.param; });
+
 TEST(NfcTest, HangulAndOrderOfMarks) {
   EXPECT_EQ(NormalizedToNfc("\u1112\u1161\u11ab"), "\ud55c");
   EXPECT_EQ(NormalizedToNfc("\u212b"), "\u00c5");
@@ -87,110 +128,21 @@ TEST(NfcTest, HangulAndOrderOfMarks) {
   EXPECT_EQ(NormalizedToNfc("a\xff\xc0z"), "a\xff\xc0z");
 }
 
-// Reads what a GGUF file holds beside tensors, of the types that a vocabulary needs.
-class GgufFields {
- public:
-  explicit GgufFields(std::string bytes) : bytes_(std::move(bytes)) {
-    position_ = 8;       // magic and version
-    Number<uint64_t>();  // tensors
-    for (auto left = Number<uint64_t>(); left > 0; --left) {
-      const std::string key = Text();
-      Value(key, Number<uint32_t>());
-    }
-  }
-  std::vector<std::string> tokens;
-  std::vector<float> scores;
-  std::vector<int32_t> types;
-
- private:
-  template <typename T>
-  T Number() {
-    T value = {};
-    std::memcpy(&value, bytes_.data() + position_, sizeof(value));
-    position_ += sizeof(value);
-    return value;
-  }
-  std::string Text() {
-    const auto size = Number<uint64_t>();
-    std::string text = bytes_.substr(position_, size);
-    position_ += size;
-    return text;
-  }
-  void Value(const std::string& key, uint32_t type) {
-    constexpr size_t kSizes[] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
-    constexpr uint32_t kText = 8;
-    constexpr uint32_t kArray = 9;
-    if (type == kText) {
-      Text();
-    } else if (type != kArray) {
-      position_ += kSizes[type];
-    } else {
-      const auto of = Number<uint32_t>();
-      for (auto left = Number<uint64_t>(); left > 0; --left) {
-        if (key == "tokenizer.ggml.tokens") {
-          tokens.push_back(Text());
-        } else if (key == "tokenizer.ggml.scores") {
-          scores.push_back(Number<float>());
-        } else if (key == "tokenizer.ggml.token_type") {
-          types.push_back(Number<int32_t>());
-        } else {
-          Value("", of);
-        }
-      }
-    }
-  }
-
-  std::string bytes_;
-  size_t position_ = 0;
-};
-
 std::string SharedText(const std::string& name) {
   std::ostringstream content;
   content << std::ifstream(SharedPath(name), std::ios::binary).rdbuf();
   return content.str();
 }
 
-// The tokenizer.json that a SentencePiece vocabulary is converted to: two tokens merge where their
-// text together is a token; tokens of a higher score first.
-std::string ConvertedJson(const GgufFields& fields) {
-  nlohmann::json json = nlohmann::json::parse(
-      R"({"normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"},
-          {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]},
-          "model": {"type": "BPE", "byte_fallback": true}})");
-  absl::flat_hash_map<std::string, int64_t> ids;
-  for (size_t i = 0; i < fields.tokens.size(); ++i) {
-    ids.emplace(fields.tokens[i], static_cast<int64_t>(i));
-    json["model"]["vocab"][fields.tokens[i]] = i;
-  }
-  std::vector<std::tuple<float, int64_t, int64_t, int64_t>> merges;
-  for (size_t i = 0; i < fields.tokens.size(); ++i) {
-    constexpr int32_t kNormal = 1;
-    const std::string& token = fields.tokens[i];
-    for (size_t cut = 1; fields.types[i] == kNormal && cut < token.size(); ++cut) {
-      const auto left = ids.find(token.substr(0, cut));
-      const auto right = ids.find(token.substr(cut));
-      if (left != ids.end() && right != ids.end()) {
-        merges.emplace_back(-fields.scores[i], static_cast<int64_t>(i), left->second,
-                            right->second);
-      }
-    }
-  }
-  std::sort(merges.begin(), merges.end());
-  auto& list = json["model"]["merges"] = nlohmann::json::array();
-  for (const auto& [score, token, left, right] : merges) {
-    list.push_back(
-        {fields.tokens[static_cast<size_t>(left)], fields.tokens[static_cast<size_t>(right)]});
-  }
-  return json.dump();
-}
+// The vocabularies that llama.cpp tests itself with.
+class LlamaCppVectorsTest : public testing::TestWithParam<const char*> {};
 
-TEST(SentencePieceVectorsTest, LlamasVocabularyAgreesOnAllVectors) {
+TEST_P(LlamaCppVectorsTest, TheVocabularyAgreesOnAllVectors) {
   if (SharedPath("data/tokenizer").empty()) {
     GTEST_SKIP() << "no ../shared/data here";
   }
-  const std::string file = "data/tokenizer/ggml-vocab-llama-spm.gguf";
-  const auto tokenizer = BytePairEncoding::ParseTokenizerJson(
-      ConvertedJson(GgufFields(SharedText(file))), "tokenizer.json");
+  const std::string file = GetParam();
+  const auto tokenizer = TokenizerOfGguf(SharedPath(file));
   ASSERT_THAT(tokenizer, IsOk());
   const std::vector<std::string> texts =
       absl::StrSplit(SharedText(file + ".inp"), "\n__ggml_vocab_test__\n");
@@ -206,6 +158,10 @@ TEST(SentencePieceVectorsTest, LlamasVocabularyAgreesOnAllVectors) {
     EXPECT_EQ(tokenizer->Encode(texts[i]), expected) << "case " << i << ": " << texts[i];
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Vocabularies, LlamaCppVectorsTest,
+                         testing::Values("data/tokenizer/ggml-vocab-gpt-2.gguf",
+                                         "data/tokenizer/ggml-vocab-llama-spm.gguf"));
 
 }  // namespace
 }  // namespace wattle::formats

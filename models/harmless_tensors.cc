@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
+#include "formats/half.h"
 #include "models/family.h"
 
 namespace wattle::models {
@@ -24,14 +25,14 @@ constexpr double kFrequencyTolerance = 1e-2;
 // Of two large tensors, so much is in memory at a time.
 constexpr int64_t kCompareBytes = int64_t{1} << 20;
 
-absl::Status Contradicts(const formats::SafetensorsSet& file, const formats::TensorEntry& tensor,
+absl::Status Contradicts(const formats::TensorSource& file, const formats::TensorEntry& tensor,
                          absl::string_view what) {
   return absl::InvalidArgumentError(
       absl::StrCat(file.path(), ": tensor ", tensor.name, ": ", what));
 }
 
 // All bytes of a buffer, which is small: it has no dimension of the vocabulary.
-absl::StatusOr<std::vector<std::byte>> BytesOf(const formats::SafetensorsSet& file,
+absl::StatusOr<std::vector<std::byte>> BytesOf(const formats::TensorSource& file,
                                                const formats::TensorEntry& tensor) {
   std::vector<std::byte> bytes(static_cast<size_t>(tensor.size_bytes()));
   WATTLE_RETURN_IF_ERROR(file.Read(tensor, absl::MakeSpan(bytes)));
@@ -52,17 +53,14 @@ std::optional<float> NumberAt(DataType type, absl::Span<const std::byte> buffer,
     case DataType::kBF16: {
       uint16_t half = 0;
       std::memcpy(&half, bytes, sizeof(half));
-      const uint32_t bits = static_cast<uint32_t>(half) << 16;
-      float value = 0.0F;
-      std::memcpy(&value, &bits, sizeof(value));
-      return value;
+      return formats::FloatOfBf16(half);
     }
     default:
       return std::nullopt;
   }
 }
 
-absl::Status CheckMask(const DecoderConfig& config, const formats::SafetensorsSet& file,
+absl::Status CheckMask(const DecoderConfig& config, const formats::TensorSource& file,
                        const formats::TensorEntry& tensor) {
   const int64_t positions = config.max_positions;
   if (tensor.shape != std::vector<int64_t>{1, 1, positions, positions}) {
@@ -84,7 +82,7 @@ absl::Status CheckMask(const DecoderConfig& config, const formats::SafetensorsSe
   return absl::OkStatus();
 }
 
-absl::Status CheckFrequencies(const DecoderConfig& config, const formats::SafetensorsSet& file,
+absl::Status CheckFrequencies(const DecoderConfig& config, const formats::TensorSource& file,
                               const formats::TensorEntry& tensor) {
   const std::optional<Rotary>& rotary = config.layers.front().rotary;
   if (!rotary.has_value() || tensor.shape != std::vector<int64_t>{rotary->dimensions / 2}) {
@@ -104,7 +102,7 @@ absl::Status CheckFrequencies(const DecoderConfig& config, const formats::Safete
   return absl::OkStatus();
 }
 
-absl::Status CheckTiedHead(const formats::SafetensorsSet& file, const formats::TensorEntry& head,
+absl::Status CheckTiedHead(const formats::TensorSource& file, const formats::TensorEntry& head,
                            const std::string& embedding) {
   const formats::TensorEntry* tokens = file.Find(embedding);
   if (tokens == nullptr) {
@@ -130,7 +128,7 @@ absl::Status CheckTiedHead(const formats::SafetensorsSet& file, const formats::T
 
 }  // namespace
 
-absl::StatusOr<bool> IsHarmless(const DecoderConfig& config, const formats::SafetensorsSet& file,
+absl::StatusOr<bool> IsHarmless(const DecoderConfig& config, const formats::TensorSource& file,
                                 const formats::TensorEntry& tensor, const std::string& embedding) {
   const Family& family = FamilyOf(config);
   if (config.tied_embeddings) {

@@ -8,7 +8,7 @@
 
 #include "absl/status/statusor.h"
 
-#include "formats/safetensors_set.h"
+#include "formats/tensor_source.h"
 #include "models/decoder_config.h"
 
 namespace wattle::models {
@@ -16,7 +16,7 @@ namespace wattle::models {
 // Whether `tensor` may be passed over; false: it is none of those. embedding: name of the token
 // embedding in the file. Errors: kInvalidArgument where its content contradicts the config; those
 // of SafetensorsFile::Read.
-absl::StatusOr<bool> IsHarmless(const DecoderConfig& config, const formats::SafetensorsSet& file,
+absl::StatusOr<bool> IsHarmless(const DecoderConfig& config, const formats::TensorSource& file,
                                 const formats::TensorEntry& tensor, const std::string& embedding);
 
 }  // namespace wattle::models

@@ -12,6 +12,7 @@
 
 #include "base/status_matchers.h"
 #include "base/test_directory.h"
+#include "formats/safetensors_set.h"
 #include "formats/small_model_internal.h"
 
 namespace wattle::models {

@@ -17,6 +17,7 @@
 #include "formats/safetensors_set.h"
 #include "models/family.h"
 #include "models/field_reader.h"
+#include "models/gguf_weights.h"
 #include "models/harmless_tensors.h"
 #include "proto/quantization_recipe.h"
 
@@ -27,6 +28,7 @@ using formats::DataType;
 using formats::FormatShape;
 using formats::SafetensorsSet;
 using formats::TensorEntry;
+using formats::TensorSource;
 
 constexpr int64_t kGenerationConfigBytesMax = 1 << 20;
 constexpr char kSentencePieceFile[] = "tokenizer.model";
@@ -42,12 +44,12 @@ int64_t FileSize(const std::string& path) {  // -1: no such file
   return stat(path.c_str(), &about) == 0 && S_ISREG(about.st_mode) ? about.st_size : -1;
 }
 
-absl::Status TensorError(const SafetensorsSet& file, const std::string& tensor,
+absl::Status TensorError(const TensorSource& file, const std::string& tensor,
                          absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat(file.path(), ": tensor ", tensor, ": ", what));
 }
 
-absl::Status CheckShape(const SafetensorsSet& file, const TensorEntry& tensor,
+absl::Status CheckShape(const TensorSource& file, const TensorEntry& tensor,
                         const std::vector<int64_t>& wanted) {
   if (tensor.shape != wanted) {
     return TensorError(file, tensor.name,
@@ -57,7 +59,7 @@ absl::Status CheckShape(const SafetensorsSet& file, const TensorEntry& tensor,
   return absl::OkStatus();
 }
 
-absl::StatusOr<const TensorEntry*> FindTensor(const SafetensorsSet& file, const std::string& name,
+absl::StatusOr<const TensorEntry*> FindTensor(const TensorSource& file, const std::string& name,
                                               const std::vector<int64_t>& shape) {
   const TensorEntry* tensor = file.Find(name);
   if (tensor == nullptr) {
@@ -70,7 +72,7 @@ absl::StatusOr<const TensorEntry*> FindTensor(const SafetensorsSet& file, const 
 // The tensors that the model takes from the file, checked one after the other.
 class WeightsCheck {
  public:
-  WeightsCheck(const SafetensorsSet& file, ModelDirectory& model) : file_(file), model_(model) {}
+  WeightsCheck(const TensorSource& file, ModelDirectory& model) : file_(file), model_(model) {}
 
   absl::Status Run() {
     const std::vector<ModelTensor> tensors = ModelTensors(model_.config);
@@ -181,13 +183,13 @@ class WeightsCheck {
     return absl::OkStatus();
   }
 
-  const SafetensorsSet& file_;
+  const TensorSource& file_;
   ModelDirectory& model_;
   absl::flat_hash_set<std::string> known_;
 };
 
 // Which form the file has, and of which recipe.
-absl::Status ReadForm(const SafetensorsSet& file, ModelDirectory& model) {
+absl::Status ReadForm(const TensorSource& file, ModelDirectory& model) {
   WATTLE_ASSIGN_OR_RETURN(model.recipe, RecipeOfIdentity(kNoQuantization));
   const auto form = file.metadata().find(kQuantizationMetadataKey);
   if (form == file.metadata().end()) {
@@ -227,16 +229,18 @@ void AddFile(const std::string& directory, const std::string& name, ModelDirecto
 }
 
 absl::Status CheckWeights(const std::string& directory, ModelDirectory& model) {
-  WATTLE_ASSIGN_OR_RETURN(const SafetensorsSet file, SafetensorsSet::OpenDirectory(directory));
+  WATTLE_ASSIGN_OR_RETURN(const auto weights, OpenWeights(directory, model.config));
+  const TensorSource& file = *weights;
   const std::string prefix = FamilyOf(model.config).file_prefix;
   const std::string embedding = ModelTensors(model.config).front().files[0].name;
   model.tensor_prefix = file.Find(prefix + embedding) != nullptr ? prefix : "";
   WATTLE_RETURN_IF_ERROR(ReadForm(file, model));
-  for (const std::string& name : file.FileNames()) {
-    AddFile(directory, name, model);
+  model.weights_files = file.FileNames();
+  if (file.path() == Join(directory, formats::kWeightsIndexFileName)) {
+    model.weights_files.emplace_back(formats::kWeightsIndexFileName);
   }
-  if (file.path() != Join(directory, kWeightsFile)) {
-    AddFile(directory, formats::kWeightsIndexFileName, model);
+  for (const std::string& name : model.weights_files) {
+    AddFile(directory, name, model);
   }
   return WeightsCheck(file, model).Run();
 }
@@ -289,6 +293,18 @@ std::string TensorNameInFile(const ModelDirectory& model, const std::string& ten
     }
   }
   return model.tensor_prefix + tensor;
+}
+
+absl::StatusOr<std::unique_ptr<TensorSource>> OpenWeights(const std::string& directory,
+                                                          const DecoderConfig& config) {
+  const std::string gguf = Join(directory, kGgufFile);
+  absl::StatusOr<SafetensorsSet> set = SafetensorsSet::OpenDirectory(directory);
+  if (absl::IsNotFound(set.status()) && FileSize(gguf) >= 0) {
+    WATTLE_ASSIGN_OR_RETURN(GgufWeights weights, GgufWeights::Open(gguf, config));
+    return std::make_unique<GgufWeights>(std::move(weights));
+  }
+  WATTLE_RETURN_IF_ERROR(set.status());
+  return std::make_unique<SafetensorsSet>(*std::move(set));
 }
 
 absl::StatusOr<ModelDirectory> InspectModelDirectory(const std::string& directory) {

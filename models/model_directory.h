@@ -5,6 +5,9 @@
 // that fits the vocabulary. `wattle model push`
 // refuses a bad one before a byte is sent, the runner before a tensor is made. Thread-safe.
 //
+// In place of the safetensors files there may be model.gguf, of which gguf_directory.h makes the
+// other files. Its tensors are read as F32.
+//
 // A quantized directory, the result of a quantize job, has the same config.json and tokenizer. Its
 // model.safetensors holds the tensors of ModelTensors by the engine's names: F32 in the engine's
 // shape, or U8 bytes as worker/engine/kernels packs the format, with the scales beside them as U8
@@ -18,6 +21,7 @@
 #define WATTLE_MODELS_MODEL_DIRECTORY_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -25,6 +29,7 @@
 #include "absl/status/statusor.h"
 
 #include "formats/safetensors.h"
+#include "formats/tensor_source.h"
 #include "models/decoder_config.h"
 #include "models/tensors.h"
 #include "wattle/v1/quantization.pb.h"
@@ -33,6 +38,7 @@ namespace wattle::models {
 
 inline constexpr char kConfigFile[] = "config.json";
 inline constexpr char kWeightsFile[] = "model.safetensors";
+inline constexpr char kGgufFile[] = "model.gguf";
 inline constexpr char kVocabularyFile[] = "vocab.json";
 inline constexpr char kMergesFile[] = "merges.txt";
 inline constexpr char kTokenizerFile[] = "tokenizer.json";
@@ -60,6 +66,7 @@ struct ModelDirectory {
   v1::QuantizationRecipe recipe;   // "none" of an unquantized model
   int64_t size_bytes = 0;          // of `files`
   std::vector<std::string> files;  // names inside the directory that belong to the model, sorted
+  std::vector<std::string> weights_files;  // those of `files` that hold the tensors
   // Tensors of the file that are not read: buffers that old versions of transformers saved, and a
   // copy of a tied head. Each was found to hold what the config implies.
   std::vector<std::string> ignored_tensors;
@@ -76,6 +83,11 @@ struct ModelDirectory {
 // unknown; a buffer or a tied head that contradicts the config; a tokenizer larger than the
 // vocabulary), kUnimplemented (another model family).
 absl::StatusOr<ModelDirectory> InspectModelDirectory(const std::string& directory);
+
+// The tensors of a directory: model.safetensors, or else model.safetensors.index.json, or else
+// model.gguf. config: of the directory. Errors: those of SafetensorsSet and GgufWeights.
+absl::StatusOr<std::unique_ptr<formats::TensorSource>> OpenWeights(const std::string& directory,
+                                                                   const DecoderConfig& config);
 
 // The name in the file of a tensor that CheckpointTensors names: the prefix, but never before the
 // head's.

@@ -47,7 +47,7 @@ absl::StatusOr<at::Device> DeviceOf(const std::string& name) {
 // Loads one model; every tensor goes from the file to its place before the next one is read.
 class ModelLoad {
  public:
-  ModelLoad(const formats::SafetensorsSet& file, const LoadOptions& options, LoadedModel& model)
+  ModelLoad(const formats::TensorSource& file, const LoadOptions& options, LoadedModel& model)
       : file_(file), options_(options), model_(model) {}
 
   absl::Status Run() {
@@ -180,7 +180,7 @@ class ModelLoad {
     return absl::OkStatus();
   }
 
-  const formats::SafetensorsSet& file_;
+  const formats::TensorSource& file_;
   const LoadOptions& options_;
   LoadedModel& model_;
   PackedArena packed_arena_;
@@ -191,8 +191,8 @@ absl::StatusOr<LoadedModel> LoadChecked(const std::string& directory, const Load
   LoadedModel model;
   model.directory = directory;
   WATTLE_ASSIGN_OR_RETURN(model.files, models::InspectModelDirectory(directory));
-  WATTLE_ASSIGN_OR_RETURN(const auto file, formats::SafetensorsSet::OpenDirectory(directory));
-  WATTLE_RETURN_IF_ERROR(ModelLoad(file, options, model).Run());
+  WATTLE_ASSIGN_OR_RETURN(const auto weights, models::OpenWeights(directory, model.files.config));
+  WATTLE_RETURN_IF_ERROR(ModelLoad(*weights, options, model).Run());
   return model;
 }
 
@@ -205,8 +205,9 @@ absl::Status SaveCompanions(const std::string& directory, const LoadedModel& mod
         directory, ": cannot make this directory: ", error.message(), "; choose another output"));
   }
   for (const std::string& name : model.files.files) {
-    if (name == models::kConfigFile || name == formats::kWeightsIndexFileName ||
-        absl::EndsWith(name, ".safetensors")) {
+    const std::vector<std::string>& weights = model.files.weights_files;
+    if (name == models::kConfigFile ||
+        std::find(weights.begin(), weights.end(), name) != weights.end()) {
       continue;
     }
     WATTLE_ASSIGN_OR_RETURN(

@@ -14,8 +14,8 @@ namespace wattle::engine {
 namespace {
 
 using formats::DataType;
-using formats::SafetensorsSet;
 using formats::TensorEntry;
+using formats::TensorSource;
 
 // Rows that are dequantized at once to look at their values.
 constexpr int64_t kCheckedRows = 64;
@@ -41,14 +41,14 @@ at::ScalarType ScalarTypeOf(DataType type) {
   return at::kFloat;
 }
 
-absl::Status NotFinite(const SafetensorsSet& file, const std::string& name) {
+absl::Status NotFinite(const TensorSource& file, const std::string& name) {
   return absl::DataLossError(absl::StrCat(file.path(), ": tensor ", name,
                                           " has values that are not finite; fetch or train the "
                                           "model again"));
 }
 
 // A tensor of the file in its own type.
-absl::StatusOr<at::Tensor> ReadTensor(const SafetensorsSet& file, const std::string& name,
+absl::StatusOr<at::Tensor> ReadTensor(const TensorSource& file, const std::string& name,
                                       at::IntArrayRef shape) {
   const TensorEntry* entry = file.Find(name);
   if (entry == nullptr) {
@@ -124,7 +124,7 @@ at::Tensor WithHeadsInterleaved(const at::Tensor& rows, int64_t heads) {
       .reshape(rows.sizes());
 }
 
-absl::Status ReadBytes(const SafetensorsSet& file, const std::string& name, at::Tensor& place) {
+absl::Status ReadBytes(const TensorSource& file, const std::string& name, at::Tensor& place) {
   WATTLE_ASSIGN_OR_RETURN(const at::Tensor bytes, ReadTensor(file, name, place.sizes()));
   if (bytes.scalar_type() != at::kByte) {
     return absl::InvalidArgumentError(
@@ -170,7 +170,7 @@ std::vector<models::FileTensor> NamesInFile(const models::ModelDirectory& files,
   return parts;
 }
 
-absl::Status ReadFloats(const SafetensorsSet& file, const std::vector<models::FileTensor>& parts,
+absl::Status ReadFloats(const TensorSource& file, const std::vector<models::FileTensor>& parts,
                         const models::FileLayout& layout, at::Tensor& place) {
   int64_t row = 0;
   for (const models::FileTensor& part : parts) {
@@ -236,7 +236,7 @@ MatrixWeights PackCodes(kernels::WeightFormat format, int64_t outputs, int64_t i
   return matrix;
 }
 
-absl::StatusOr<MatrixWeights> ReadPacked(const SafetensorsSet& file, const std::string& name,
+absl::StatusOr<MatrixWeights> ReadPacked(const TensorSource& file, const std::string& name,
                                          const std::vector<int64_t>& shape,
                                          kernels::WeightFormat format, PackedArena* arena) {
   MatrixWeights matrix = EmptyMatrix(format, shape[0], shape[1], arena);
@@ -248,8 +248,7 @@ absl::StatusOr<MatrixWeights> ReadPacked(const SafetensorsSet& file, const std::
   return matrix;
 }
 
-absl::StatusOr<MatrixWeights> ReadInt8PerChannel(const SafetensorsSet& file,
-                                                 const std::string& name,
+absl::StatusOr<MatrixWeights> ReadInt8PerChannel(const TensorSource& file, const std::string& name,
                                                  const std::vector<int64_t>& shape, bool transposed,
                                                  PackedArena* arena) {
   const std::vector<int64_t> stored_shape =

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Single tensors between a safetensors file and memory, in every form that models/model_directory.h
+// Single tensors between a file and memory, in every form that models/model_directory.h
 // describes. The pages of a tensor that was read are given back, so that a model being loaded does
 // not count twice. May throw libtorch's exceptions.
 #ifndef WATTLE_WORKER_ENGINE_MODELS_TENSOR_FILES_H_
@@ -15,7 +15,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "formats/safetensors.h"
-#include "formats/safetensors_set.h"
+#include "formats/tensor_source.h"
 #include "models/model_directory.h"
 #include "models/tensors.h"
 #include "worker/engine/kernels/weight_matrix.h"
@@ -45,7 +45,7 @@ class PackedArena {
 // Reads parts that stand one below the other into `place`: float or bfloat16, on the host, in the
 // engine's form. Errors: kInvalidArgument for a part that is missing or of another shape, kDataLoss
 // for values that are not finite.
-absl::Status ReadFloats(const formats::SafetensorsSet& file,
+absl::Status ReadFloats(const formats::TensorSource& file,
                         const std::vector<models::FileTensor>& parts,
                         const models::FileLayout& layout, at::Tensor& place);
 
@@ -70,13 +70,13 @@ absl::StatusOr<MatrixWeights> PackFloats(const std::string& name, kernels::Weigh
 
 // Reads packed bytes and scales. shape: [outputs, inputs]. Errors: kInvalidArgument for another
 // size than the format has, kDataLoss for weights that come out not finite.
-absl::StatusOr<MatrixWeights> ReadPacked(const formats::SafetensorsSet& file,
-                                         const std::string& name, const std::vector<int64_t>& shape,
+absl::StatusOr<MatrixWeights> ReadPacked(const formats::TensorSource& file, const std::string& name,
+                                         const std::vector<int64_t>& shape,
                                          kernels::WeightFormat format,
                                          PackedArena* arena = nullptr);
 
 // Reads the int8 form of versions before 0.2. name: as in the file.
-absl::StatusOr<MatrixWeights> ReadInt8PerChannel(const formats::SafetensorsSet& file,
+absl::StatusOr<MatrixWeights> ReadInt8PerChannel(const formats::TensorSource& file,
                                                  const std::string& name,
                                                  const std::vector<int64_t>& shape, bool transposed,
                                                  PackedArena* arena = nullptr);

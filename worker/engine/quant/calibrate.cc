@@ -66,7 +66,7 @@ class InputStatistics {
 
 class Calibration {
  public:
-  Calibration(const formats::SafetensorsSet& file, const CalibrationText& text,
+  Calibration(const formats::TensorSource& file, const CalibrationText& text,
               const std::function<bool(int64_t)>& on_quantized, LoadedModel& model,
               ParentPass* parent)
       : file_(file), text_(text), on_quantized_(on_quantized), model_(model), parent_(parent) {}
@@ -266,7 +266,7 @@ class Calibration {
         tied ? kernels::GptqSettings{.damping = kLookedUpDamping} : kernels::GptqSettings{});
   }
 
-  const formats::SafetensorsSet& file_;
+  const formats::TensorSource& file_;
   const CalibrationText& text_;
   const std::function<bool(int64_t)>& on_quantized_;
   LoadedModel& model_;
@@ -306,8 +306,9 @@ absl::StatusOr<CalibrationText> ReadCalibrationText(const std::string& path,
 absl::Status QuantizeCalibrated(const CalibrationText& text,
                                 const std::function<bool(int64_t weights)>& on_quantized,
                                 LoadedModel& model, ParentPass* parent) {
-  WATTLE_ASSIGN_OR_RETURN(const auto file, formats::SafetensorsSet::OpenDirectory(model.directory));
-  return Calibration(file, text, on_quantized, model, parent).Run();
+  WATTLE_ASSIGN_OR_RETURN(const auto weights,
+                          models::OpenWeights(model.directory, model.files.config));
+  return Calibration(*weights, text, on_quantized, model, parent).Run();
 }
 
 }  // namespace wattle::engine

@@ -1,0 +1,51 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The types of a GGUF file's tensors, and their values as float. The quantized types hold a row in
+// blocks: scales as F16, then codes. Layouts: ggml-common.h of llama.cpp; the values are bit for
+// bit those of gguf.quants. Pure; thread-safe.
+#ifndef WATTLE_FORMATS_GGUF_BLOCKS_H_
+#define WATTLE_FORMATS_GGUF_BLOCKS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+
+namespace wattle::formats {
+
+// The numbers are those of the files.
+enum class GgufType : uint32_t {
+  kF32 = 0,
+  kF16 = 1,
+  kQ4_0 = 2,  // 32 weights: scale (code - 8), code in [0, 15]
+  kQ8_0 = 8,  // 32 weights: scale code, code in [-128, 127]
+  kQ6K = 14,  // 256 weights: scale scale_of_16 (code - 32), code in [0, 63]
+  kBF16 = 30,
+};
+
+struct GgufTypeTraits {
+  GgufType type = GgufType::kF32;
+  absl::string_view name;      // "Q8_0", as in llama.cpp
+  int64_t block_elements = 1;  // they divide a row
+  int64_t block_bytes = 4;
+};
+
+// nullptr: no type that this version reads.
+[[nodiscard]] const GgufTypeTraits* FindGgufType(uint32_t number);
+[[nodiscard]] const GgufTypeTraits& TraitsOf(GgufType type);
+// "Q4_K" of a type that llama.cpp has and this version does not read; empty of any other number.
+[[nodiscard]] absl::string_view UnreadGgufTypeName(uint32_t number);
+// "F32, F16, …".
+[[nodiscard]] std::string GgufTypeNames();
+
+// bytes: whole blocks; values: as many as the blocks hold.
+void DequantizeGguf(GgufType type, absl::Span<const std::byte> bytes, absl::Span<float> values);
+// The reverse, each value rounded to the nearest, for kF32, kF16 and kQ8_0, the types that are
+// written. values: whole blocks, finite.
+void QuantizeGguf(GgufType type, absl::Span<const float> values, absl::Span<std::byte> bytes);
+
+}  // namespace wattle::formats
+
+#endif  // WATTLE_FORMATS_GGUF_BLOCKS_H_

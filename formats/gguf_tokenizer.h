@@ -1,0 +1,32 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The tokenizer that GGUF metadata holds ("tokenizer.ggml.…"), as the files that a Hugging Face
+// directory has for it, and back. Two kinds are read: "gpt2", byte-level BPE with the name of its
+// pre-tokenizer, and "llama", SentencePiece pieces with scores. Thread-safe.
+#ifndef WATTLE_FORMATS_GGUF_TOKENIZER_H_
+#define WATTLE_FORMATS_GGUF_TOKENIZER_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+#include "formats/gguf.h"
+
+namespace wattle::formats {
+
+struct NamedFile {
+  std::string name;  // inside the model's directory
+  std::string content;
+};
+
+// tokenizer.json or tokenizer.model, and tokenizer_config.json with the chat template. file: a name
+// for messages. Errors: kNotFound for metadata without a tokenizer; kInvalidArgument for one that
+// contradicts itself, kUnimplemented for one of another kind; both name the key.
+absl::StatusOr<std::vector<NamedFile>> TokenizerFilesOfGguf(const GgufMetadata& metadata,
+                                                            absl::string_view file);
+
+}  // namespace wattle::formats
+
+#endif  // WATTLE_FORMATS_GGUF_TOKENIZER_H_

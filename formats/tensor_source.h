@@ -1,0 +1,52 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The tensors of a model by the names and in the shapes that Hugging Face files have, whatever file
+// holds them. SafetensorsSet reads safetensors files; models/gguf_weights.h makes a GGUF file look
+// the same. Many threads may use a source.
+#ifndef WATTLE_FORMATS_TENSOR_SOURCE_H_
+#define WATTLE_FORMATS_TENSOR_SOURCE_H_
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+
+#include "formats/safetensors.h"
+
+namespace wattle::formats {
+
+class TensorSource {
+ public:
+  TensorSource() = default;
+  TensorSource(TensorSource&&) = default;
+  TensorSource& operator=(TensorSource&&) = default;
+  TensorSource(const TensorSource&) = delete;
+  TensorSource& operator=(const TensorSource&) = delete;
+  virtual ~TensorSource() = default;
+
+  // What messages name.
+  [[nodiscard]] virtual const std::string& path() const = 0;
+  // The names of the files inside the directory, sorted.
+  [[nodiscard]] virtual std::vector<std::string> FileNames() const = 0;
+  // Sorted by name.
+  [[nodiscard]] virtual const std::vector<TensorEntry>& tensors() const = 0;
+  [[nodiscard]] virtual const SafetensorsMetadata& metadata() const = 0;
+  // Reads a tensor of this source. out: exactly the tensor's size. Errors: kInternal where the disk
+  // cannot read; kDataLoss where the file contradicts its checksum or ends too early. After an
+  // error the bytes of `out` are meaningless.
+  [[nodiscard]] virtual absl::Status Read(const TensorEntry& tensor,
+                                          absl::Span<std::byte> out) const = 0;
+  // The same of a part of a tensor, whole elements, which is not compared with the checksum.
+  [[nodiscard]] virtual absl::Status ReadPart(const TensorEntry& tensor, int64_t offset_bytes,
+                                              absl::Span<std::byte> out) const = 0;
+
+  // nullptr where there is no tensor of that name.
+  [[nodiscard]] const TensorEntry* Find(absl::string_view name) const;
+};
+
+}  // namespace wattle::formats
+
+#endif  // WATTLE_FORMATS_TENSOR_SOURCE_H_

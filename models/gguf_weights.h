@@ -1,0 +1,54 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The tensors of a GGUF file by the names and in the shapes of a Hugging Face file, as F32: what
+// the converter did to the numbers is undone, and quantized blocks are dequantized, while a tensor
+// is read. A part of a file is in memory beside the tensor, at most 1 MiB. Many threads may use it.
+#ifndef WATTLE_MODELS_GGUF_WEIGHTS_H_
+#define WATTLE_MODELS_GGUF_WEIGHTS_H_
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+
+#include "formats/gguf.h"
+#include "formats/tensor_source.h"
+#include "models/decoder_config.h"
+#include "models/gguf_tensors.h"
+
+namespace wattle::models {
+
+class GgufWeights final : public formats::TensorSource {
+ public:
+  // config: as DecoderConfigOfGguf reads it of the file. The tensors have the family's prefix.
+  // Errors: those of GgufFile::Open; kInvalidArgument for a tensor that is missing, of another
+  // shape or not a part of the model, by its name in the file.
+  static absl::StatusOr<GgufWeights> Open(const std::string& path, const DecoderConfig& config);
+
+  [[nodiscard]] const std::string& path() const override { return file_.path(); }
+  [[nodiscard]] std::vector<std::string> FileNames() const override;
+  [[nodiscard]] const std::vector<formats::TensorEntry>& tensors() const override {
+    return tensors_;
+  }
+  [[nodiscard]] const formats::SafetensorsMetadata& metadata() const override { return metadata_; }
+  [[nodiscard]] absl::Status Read(const formats::TensorEntry& tensor,
+                                  absl::Span<std::byte> out) const override;
+  [[nodiscard]] absl::Status ReadPart(const formats::TensorEntry& tensor, int64_t offset_bytes,
+                                      absl::Span<std::byte> out) const override;
+
+ private:
+  explicit GgufWeights(formats::GgufFile file) : file_(std::move(file)) {}
+  absl::Status Add(GgufPlacement placement);
+
+  formats::GgufFile file_;
+  formats::SafetensorsMetadata metadata_;  // none
+  std::vector<formats::TensorEntry> tensors_;
+  std::vector<GgufPlacement> placements_;  // one for each of tensors_
+};
+
+}  // namespace wattle::models
+
+#endif  // WATTLE_MODELS_GGUF_WEIGHTS_H_
