@@ -127,7 +127,7 @@ Place Walk(CLI::App* app, const std::vector<std::string>& words) {
 
 // The values of a flag or an argument, by the name that the help gives them.
 std::vector<std::string> ValuesOf(const std::string& sort, const FleetNames& fleet_names) {
-  if (sort == "FILE") {
+  if (sort == "FILE" || sort == "PATH") {
     return {":files"};
   }
   if (sort == "DIRECTORY") {

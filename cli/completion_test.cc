@@ -57,7 +57,8 @@ TEST_F(CompletionTest, NamesCommandsFlagsAndValues) {
   EXPECT_THAT(Ask({"plan", "--wi"}), ElementsAre("--without-policies"));
   EXPECT_THAT(Ask({"devices", "-o", ""}), ElementsAre("table", "json"));
   EXPECT_THAT(Ask({"plan", ""}), ElementsAre(":files"));
-  EXPECT_THAT(Ask({"model", "push", "tiny", ""}), ElementsAre(":directories"));
+  EXPECT_THAT(Ask({"model", "push", "tiny", ""}), ElementsAre(":files"));
+  EXPECT_THAT(Ask({"model", "pull", "tiny", ""}), ElementsAre(":directories"));
   EXPECT_THAT(Ask({"submit", "a.yaml", "--set", "finetune.se"}),
               ElementsAre("finetune.sequence_length=", "finetune.seed="));
   EXPECT_THAT(Ask({"completion", ""}), ElementsAre("bash", "zsh", "fish"));
