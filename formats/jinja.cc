@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
+#include "formats/jinja_operations_internal.h"
 #include "formats/jinja_syntax_internal.h"
 #include "formats/jinja_value_internal.h"
 #include "formats/json.h"

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The syntax tree of a Jinja template: jinja_parser.cc makes it, jinja.cc runs it. Private to
-// formats.
+// The syntax tree of a Jinja template: jinja_parser.cc makes its statements, jinja_expressions.cc
+// its expressions, jinja.cc runs it. Private to formats.
 #ifndef WATTLE_FORMATS_JINJA_SYNTAX_INTERNAL_H_
 #define WATTLE_FORMATS_JINJA_SYNTAX_INTERNAL_H_
 

@@ -1,16 +1,13 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Values of a running Jinja template, and what filters, tests and methods make of them. Private to
-// formats.
+// Values of a running Jinja template. Private to formats.
 #ifndef WATTLE_FORMATS_JINJA_VALUE_INTERNAL_H_
 #define WATTLE_FORMATS_JINJA_VALUE_INTERNAL_H_
 
-#include <map>
+#include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -43,21 +40,6 @@ inline Value PartOf(const Value& whole, const OrderedJson& part) {
   return {.data = std::shared_ptr<const OrderedJson>(whole.data, &part)};
 }
 
-// Arguments of a call, already computed.
-struct Arguments {
-  std::vector<Value> by_place;
-  std::map<std::string, Value> by_name;
-
-  // The argument at `place`, or by its name; undefined where neither is given.
-  [[nodiscard]] Value Get(size_t place, const std::string& name) const {
-    if (place < by_place.size()) {
-      return by_place[place];
-    }
-    const auto found = by_name.find(name);
-    return found == by_name.end() ? Value{} : found->second;
-  }
-};
-
 // As Python's bool().
 [[nodiscard]] bool IsTrue(const Value& value);
 // As {{ value }} prints it. Errors: kUnimplemented for a list and an object.
@@ -67,15 +49,13 @@ absl::StatusOr<std::string> Printed(const Value& value);
 // whole.name or whole['name'] or whole[2]; undefined where there is no such part.
 [[nodiscard]] Value Part(const Value& whole, const OrderedJson& key);
 
-// Each: kInvalidArgument for values that do not fit, kUnimplemented for a name that is not there.
-absl::StatusOr<Value> Binary(const std::string& name, const Value& left, const Value& right);
-absl::StatusOr<Value> Filter(const std::string& name, const Value& value,
-                             const Arguments& arguments);
-absl::StatusOr<bool> Test(const std::string& name, const Value& value, const Arguments& arguments);
-absl::StatusOr<Value> Method(const std::string& name, const Value& value,
-                             const Arguments& arguments);
-absl::StatusOr<Value> Slice(const Value& value, const Value& begin, const Value& end,
-                            const Value& step);
+// What a loop over the value gives, in order: elements, keys, or characters. Errors:
+// kInvalidArgument for a value without any.
+absl::StatusOr<OrderedJson> ElementsOf(const Value& value);
+// Of text in characters. value: text, a list or an object.
+[[nodiscard]] int64_t LengthOf(const Value& value);
+// "what: cannot be made of a number"
+[[nodiscard]] absl::Status Wrong(absl::string_view what, const Value& value);
 
 }  // namespace wattle::formats::jinja
 
