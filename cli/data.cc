@@ -53,8 +53,9 @@ void AddDataCommands(CLI::App* app, CommandSlot* slot) {
   CLI::App* push =
       AddLeaf(noun, "push",
               "Check a data file and store it under a name: SQuAD 1.1 or 2.0 (.json), prompts "
-              "(.jsonl, one {\"prompt\": …} a line), conversations (.jsonl, one {\"messages\": …} "
-              "a line), text (.txt).",
+              "(.jsonl, one {\"prompt\": …} a line, or {\"messages\": …} that the assistant has "
+              "not answered), conversations to learn from (.jsonl, one {\"messages\": …} a line), "
+              "text (.txt).",
               "  wattle data push squad train-v2.0.json\n"
               "  wattle data push questions prompts.jsonl\n");
   push->add_option("NAME", flags->name, "Name that job files use")->required();

@@ -189,10 +189,17 @@ void AddKindCommands(CLI::App* app, CommandSlot* slot) {
                           "  wattle generate --model gpt2 \"The mast is\"\n"
                           "  wattle generate --model gpt2 --prompt \"The mast is\" --stop . "
                           "--repetition-penalty 1.2\n"
+                          "  wattle generate --model smollm2-instruct --chat \"What is a watt?\"\n"
                           "  wattle generate --model gpt2 --data questions --max-new-tokens 64\n"
                           "  wattle generate --model gpt2 --data questions --quality-floor 1\n");
   leaf = app->get_subcommand("generate");
-  AddField(leaf, generate, "generate.data", "DATA", "Data set of prompts");
+  AddField(leaf, generate, "generate.data", "DATA", "Data set of prompts or conversations");
+  leaf->add_flag_callback(
+      "--chat",
+      [generate] {
+        generate->fields.push_back({"--chat", "generate.chat=true"});
+      },
+      "Ask a chat model: its chat template writes each prompt as what the user says");
   leaf->add_option("--prompt", generate->prompts, "A prompt, instead of --data; repeatable")
       ->type_name("TEXT")
       ->allow_extra_args(false)

@@ -52,6 +52,12 @@ TEST_F(SubmitTest, ADryRunPrintsTheJobFileAndSubmitsNothing) {
   EXPECT_EQ(Run({"submit", Write("job.yaml", result.out)}).code, 0);
 }
 
+TEST_F(SubmitTest, AChatModelIsAskedWithAFlag) {
+  const Result result = Run({"generate", "--model", "smollm2", "--chat", "--dry-run", "hello"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out, "generate:\n  model: smollm2\n  prompts: [hello]\n  chat: true\n");
+}
+
 TEST_F(SubmitTest, ARetryIsTheSameJobAnew) {
   const Result result = Run({"job", "retry", "j3"});
   EXPECT_EQ(result.code, 0) << result.err;

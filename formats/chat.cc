@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/status_macros.h"
+#include "formats/chat_messages_internal.h"
 #include "formats/json.h"
 #include "formats/json_lines_internal.h"
 
@@ -55,17 +56,9 @@ absl::StatusOr<Conversation> ParseConversation(absl::string_view text, absl::str
                        ": unknown field; a line has \"messages\" and may have \"id\""));
     }
   }
-  if (!json.contains("messages") || !json["messages"].is_array() || json["messages"].empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(where, R"(: messages: wants a list of {"role": "…", "content": "…"})"));
-  }
   Conversation conversation{.line = line, .messages = {}};
-  for (const Json& message : json["messages"]) {
-    WATTLE_ASSIGN_OR_RETURN(
-        ChatMessage parsed,
-        ParseMessage(message, where, absl::StrCat("messages[", conversation.messages.size(), "]")));
-    conversation.messages.push_back(std::move(parsed));
-  }
+  WATTLE_ASSIGN_OR_RETURN(conversation.messages,
+                          ParseMessages(json.value("messages", Json()), where));
   if (std::none_of(conversation.messages.begin(), conversation.messages.end(),
                    [](const ChatMessage& message) { return message.role == kAssistantRole; })) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -76,11 +69,30 @@ absl::StatusOr<Conversation> ParseConversation(absl::string_view text, absl::str
 
 }  // namespace
 
+absl::StatusOr<std::vector<ChatMessage>> ParseMessages(const Json& json, absl::string_view where) {
+  if (!json.is_array() || json.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(where, R"(: messages: wants a list of {"role": "…", "content": "…"})"));
+  }
+  std::vector<ChatMessage> messages;
+  for (const Json& message : json) {
+    WATTLE_ASSIGN_OR_RETURN(
+        ChatMessage parsed,
+        ParseMessage(message, where, absl::StrCat("messages[", messages.size(), "]")));
+    messages.push_back(std::move(parsed));
+  }
+  return messages;
+}
+
 bool LooksLikeChat(absl::string_view text) {
   for (const absl::string_view line : absl::StrSplit(text, '\n')) {
     if (!absl::StripAsciiWhitespace(line).empty()) {
       const absl::StatusOr<Json> json = ParseJson(line, "");
-      return json.ok() && json->is_object() && json->contains("messages");
+      if (!json.ok() || !json->is_object() || !json->contains("messages")) {
+        return false;
+      }
+      const auto messages = ParseMessages((*json)["messages"], "");
+      return !messages.ok() || messages->back().role == kAssistantRole;
     }
   }
   return false;

@@ -1,9 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Conversations to learn from, as JSON lines:
+// Conversations, as JSON lines:
 //   {"messages": [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}]}
-// The roles are those that the chat template of the model knows; the turns of "assistant" are what
-// is learned. Plain values and functions; thread-safe.
+// The roles are those that the chat template of the model knows. A file to learn from has turns of
+// "assistant", which are what is learned. Conversations that end before the assistant answers are
+// prompts (data_set.h). Plain values and functions; thread-safe.
 #ifndef WATTLE_FORMATS_CHAT_H_
 #define WATTLE_FORMATS_CHAT_H_
 
@@ -17,6 +18,7 @@
 namespace wattle::formats {
 
 inline constexpr char kAssistantRole[] = "assistant";
+inline constexpr char kUserRole[] = "user";
 
 struct ChatMessage {
   std::string role;
@@ -28,8 +30,8 @@ struct Conversation {
   std::vector<ChatMessage> messages;  // at least one of the assistant
 };
 
-// Whether the first line that is not blank has messages: such a .jsonl file is chat, another has
-// prompts.
+// Whether the first line that is not blank is a conversation whose last turn is the assistant's:
+// such a .jsonl file is chat, to learn from; another has prompts, to answer.
 [[nodiscard]] bool LooksLikeChat(absl::string_view text);
 
 // Blank lines are skipped. Errors: kInvalidArgument with file:line, the field and what is wanted,

@@ -45,11 +45,8 @@ size_t TokensBefore(const std::string& text, size_t bytes, const std::vector<int
   return static_cast<size_t>(std::mismatch(whole.begin(), end, part.begin()).first - whole.begin());
 }
 
-}  // namespace
-
-absl::StatusOr<ChatTokens> EncodeChat(absl::Span<const ChatMessage> messages,
-                                      const ChatTemplate& chat_template,
-                                      const BytePairEncoding& tokenizer) {
+absl::Status CheckNoSpecialToken(absl::Span<const ChatMessage> messages,
+                                 const BytePairEncoding& tokenizer) {
   for (size_t i = 0; i < messages.size(); ++i) {
     if (const auto found = tokenizer.FindSpecialToken(messages[i].content); found.has_value()) {
       return absl::InvalidArgumentError(
@@ -57,6 +54,15 @@ absl::StatusOr<ChatTokens> EncodeChat(absl::Span<const ChatMessage> messages,
                        ", which would end or begin a turn; write it in another way"));
     }
   }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<ChatTokens> EncodeChat(absl::Span<const ChatMessage> messages,
+                                      const ChatTemplate& chat_template,
+                                      const BytePairEncoding& tokenizer) {
+  WATTLE_RETURN_IF_ERROR(CheckNoSpecialToken(messages, tokenizer));
   WATTLE_ASSIGN_OR_RETURN(const WrittenConversation written,
                           chat_template.WriteWithSpans(messages));
   ChatTokens chat;
@@ -88,6 +94,15 @@ absl::StatusOr<ChatTokens> EncodeChat(absl::Span<const ChatMessage> messages,
     }
   }
   return chat;
+}
+
+absl::StatusOr<std::string> WriteChatPrompt(absl::Span<const ChatMessage> messages,
+                                            const ChatTemplate& chat_template,
+                                            const BytePairEncoding& tokenizer) {
+  WATTLE_RETURN_IF_ERROR(CheckNoSpecialToken(messages, tokenizer));
+  WATTLE_ASSIGN_OR_RETURN(RenderedText written,
+                          chat_template.Write(messages, /*add_generation_prompt=*/true));
+  return std::move(written.text);
 }
 
 absl::StatusOr<PackedExamples> PackChat(absl::Span<const Conversation> conversations,

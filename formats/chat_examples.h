@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Conversations as training examples: the tokens of the whole conversation, of which those that
-// the assistant says count in the loss. Thread-safe.
+// Conversations as tokens. Of a training example the tokens that the assistant says count in the
+// loss; a prompt ends where the assistant begins to answer. Thread-safe.
 #ifndef WATTLE_FORMATS_CHAT_EXAMPLES_H_
 #define WATTLE_FORMATS_CHAT_EXAMPLES_H_
 
@@ -32,6 +32,12 @@ struct ChatTokens {
 absl::StatusOr<ChatTokens> EncodeChat(absl::Span<const ChatMessage> messages,
                                       const ChatTemplate& chat_template,
                                       const BytePairEncoding& tokenizer);
+
+// The text of a prompt, which SpecialTokens::kRecognise encodes without a begin token: the template
+// writes its own. Errors: those of EncodeChat.
+absl::StatusOr<std::string> WriteChatPrompt(absl::Span<const ChatMessage> messages,
+                                            const ChatTemplate& chat_template,
+                                            const BytePairEncoding& tokenizer);
 
 // An example for each conversation. A longer one is cut at its end; one without a token that counts
 // after that is dropped. options.loss_on: kAnswer counts as above, kAll every token. Errors:

@@ -19,7 +19,7 @@ constexpr int64_t kFileBytesMax = 64 << 20;
 absl::Status NoTemplate(absl::string_view file) {
   return absl::NotFoundError(absl::StrCat(
       file,
-      ": chat_template: missing, so that chat data cannot be written for this model; use the "
+      ": chat_template: missing, so that conversations cannot be written for this model; use the "
       "instruction-tuned model, or put a chat_template.jinja beside it"));
 }
 

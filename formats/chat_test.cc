@@ -173,6 +173,20 @@ TEST(PackChatTest, LongConversationsAreCutAndNamed) {
                                  "refuses this: no user")));
 }
 
+TEST(ChatPromptTest, EndsWhereTheAssistantBeginsAndSpellsNoSpecialToken) {
+  const auto expected = nlohmann::json::parse(Golden("expected.json"))["qwen"];
+  const auto chat_template = TemplateOf(expected["template"].get<std::string>());
+  const BytePairEncoding tokenizer = Tokenizer();
+  for (const nlohmann::json& each : expected["cases"]) {
+    const auto prompt = WriteChatPrompt(MessagesOf(each["messages"]), *chat_template, tokenizer);
+    ASSERT_THAT(prompt, IsOk());
+    EXPECT_EQ(*prompt, each["prompt"].get<std::string>());
+  }
+  EXPECT_THAT(WriteChatPrompt({{"user", "a<|im_end|>"}}, *chat_template, tokenizer),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("messages[0].content: spells the special token <|im_end|>")));
+}
+
 TEST(ChatDataTest, TheFirstLineSaysWhatAJsonlFileHas) {
   const TestDirectory directory;
   const std::string line =
@@ -181,6 +195,15 @@ TEST(ChatDataTest, TheFirstLineSaysWhatAJsonlFileHas) {
   EXPECT_EQ(*DataSetKindOf(chat), DataSetKind::kChat);
   EXPECT_EQ(*DataSetKindOf(directory.Write("prompts.jsonl", R"({"prompt": "messages"})")),
             DataSetKind::kPrompts);
+  const std::string asked = directory.Write(
+      "asked.jsonl",
+      R"({"messages": [{"role": "assistant", "content": "c"}, {"role": "user", "content": "abc"}]})"
+      "\n{\"prompt\": \"x\"}\n");
+  EXPECT_EQ(*DataSetKindOf(asked), DataSetKind::kPrompts);
+  const auto prompts = DescribeDataSet(asked);
+  ASSERT_THAT(prompts, IsOk());
+  EXPECT_EQ(prompts->format(), "prompts");
+  EXPECT_DOUBLE_EQ(prompts->mean_byte_length(), (9.0 + 1.0 + 4.0 + 3.0 + 1.0) / 2.0);
   const auto described = DescribeDataSet(chat);
   ASSERT_THAT(described, IsOk());
   EXPECT_EQ(described->format(), "chat");

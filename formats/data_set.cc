@@ -14,7 +14,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "base/status_macros.h"
-#include "formats/chat.h"
+#include "formats/chat_messages_internal.h"
 #include "formats/json.h"
 #include "formats/json_lines_internal.h"
 #include "formats/utf8_internal.h"
@@ -47,6 +47,26 @@ v1::DatasetStatistics Describe(DataSetKind kind, std::vector<int64_t> lengths_by
   return statistics;
 }
 
+int64_t BytesOf(const std::vector<ChatMessage>& messages) {
+  size_t bytes = 0;
+  for (const ChatMessage& message : messages) {
+    bytes += message.role.size() + message.content.size();
+  }
+  return static_cast<int64_t>(bytes);
+}
+
+absl::StatusOr<std::vector<ChatMessage>> ParseUnanswered(const Json& json,
+                                                         absl::string_view where) {
+  WATTLE_ASSIGN_OR_RETURN(std::vector<ChatMessage> messages, ParseMessages(json, where));
+  if (messages.back().role == kAssistantRole) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        where,
+        ": messages: the last turn is the assistant's, and a prompt ends before the answer; take "
+        "that turn away, or let the first line of a file to learn from end with such a turn"));
+  }
+  return messages;
+}
+
 absl::StatusOr<Prompt> ParsePrompt(const Json& json, absl::string_view where, int64_t line) {
   if (!json.is_object()) {
     return WrongKind(where, "the line", "an object {\"prompt\": \"…\"}", json);
@@ -60,6 +80,8 @@ absl::StatusOr<Prompt> ParsePrompt(const Json& json, absl::string_view where, in
       }
       prompt.text = value.get<std::string>();
       found = true;
+    } else if (key == "messages") {
+      WATTLE_ASSIGN_OR_RETURN(prompt.messages, ParseUnanswered(value, where));
     } else if (key == "id") {
       const std::optional<int64_t> number = WholeNumber(value);
       if (!value.is_string() && !number.has_value()) {
@@ -69,8 +91,17 @@ absl::StatusOr<Prompt> ParsePrompt(const Json& json, absl::string_view where, in
     } else {
       return absl::InvalidArgumentError(
           absl::StrCat(where, ": ", Printable(key),
-                       ": unknown field; a line has \"prompt\" and may have \"id\""));
+                       ": unknown field; a line has \"prompt\" or \"messages\" and may have "
+                       "\"id\""));
     }
+  }
+  if (!prompt.messages.empty()) {
+    if (found) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(where, ": prompt: stands beside messages; write one of the two"));
+    }
+    prompt.text = prompt.messages.back().content;
+    return prompt;
   }
   if (!found || prompt.text.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(where, ": prompt: ", found ? "empty" : "missing",
@@ -150,18 +181,15 @@ absl::StatusOr<v1::DatasetStatistics> DescribeDataSet(const std::string& path) {
     case DataSetKind::kPrompts: {
       WATTLE_ASSIGN_OR_RETURN(const std::vector<Prompt> prompts, ReadPrompts(path));
       for (const Prompt& prompt : prompts) {
-        lengths.push_back(static_cast<int64_t>(prompt.text.size()));
+        lengths.push_back(prompt.messages.empty() ? static_cast<int64_t>(prompt.text.size())
+                                                  : BytesOf(prompt.messages));
       }
       break;
     }
     case DataSetKind::kChat: {
       WATTLE_ASSIGN_OR_RETURN(const std::vector<Conversation> chat, ReadChat(path));
       for (const Conversation& conversation : chat) {
-        int64_t length = 0;
-        for (const ChatMessage& message : conversation.messages) {
-          length += static_cast<int64_t>(message.role.size() + message.content.size());
-        }
-        lengths.push_back(length);
+        lengths.push_back(BytesOf(conversation.messages));
       }
       break;
     }
@@ -198,6 +226,14 @@ absl::StatusOr<std::vector<Prompt>> ParsePrompts(absl::string_view text, absl::s
 absl::StatusOr<std::vector<Prompt>> ReadPrompts(const std::string& path) {
   WATTLE_ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(path, kDataBytesMax));
   return ParsePrompts(text, path);
+}
+
+void AsConversations(std::vector<Prompt>& prompts) {
+  for (Prompt& prompt : prompts) {
+    if (prompt.messages.empty()) {
+      prompt.messages = {{.role = kUserRole, .content = prompt.text}};
+    }
+  }
 }
 
 absl::StatusOr<std::string> ReadText(const std::string& path) {

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The data files that jobs read: SQuAD JSON (.json), one prompt or one conversation a line
-// (.jsonl), plain text (.txt). The ending of the name decides, for .jsonl the first line. Also the
-// statistics of a file that a plan needs; they are made without a tokenizer. Thread-safe.
+// The data files that jobs read: SQuAD JSON (.json), one conversation to learn from or one prompt a
+// line (.jsonl), plain text (.txt). The ending of the name decides, for .jsonl the first line. Also
+// the statistics of a file that a plan needs; they are made without a tokenizer. Thread-safe.
 #ifndef WATTLE_FORMATS_DATA_SET_H_
 #define WATTLE_FORMATS_DATA_SET_H_
 
@@ -16,6 +16,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 
+#include "formats/chat.h"
 #include "formats/squad.h"
 #include "wattle/v1/artifact.pb.h"
 
@@ -31,21 +32,26 @@ absl::StatusOr<DataSetKind> DataSetKindOf(const std::string& path);
 
 // Reads and checks the file. The quantiles of the examples' UTF-8 bytes are those at 0, 1/32, … 1.
 // An example is what the model reads: the whole template (SQuAD), the prompt (prompts), a non-empty
-// line (text), the roles and contents of a conversation (chat). Errors: those of the file's reader;
-// kInvalidArgument for an empty data set.
+// line (text), the roles and contents of a conversation (chat, prompts). Errors: those of the
+// file's reader; kInvalidArgument for an empty data set.
 absl::StatusOr<v1::DatasetStatistics> DescribeDataSet(const std::string& path);
 [[nodiscard]] v1::DatasetStatistics DescribeSquad(const SquadDataSet& data);
 
 struct Prompt {
-  std::string id;  // "id" if given, else the line number from 1
-  std::string text;
+  std::string id;    // "id" if given, else the line number from 1
+  std::string text;  // what the model continues; of a conversation what its last turn says
+  // A conversation that the model answers, written by its chat template; empty: `text` alone.
+  std::vector<ChatMessage> messages = {};
 };
 
-// JSON lines: {"prompt": "…"}, optionally "id" (string or whole number). Blank lines are skipped.
-// Errors: kInvalidArgument with file:line, the field, and the wanted value. An unknown field is an
-// error.
+// JSON lines: {"prompt": "…"} or {"messages": [{"role": "…", "content": "…"}]}, optionally "id"
+// (string or whole number). Blank lines are skipped. Errors: kInvalidArgument with file:line, the
+// field, and the wanted value. An unknown field is an error, and so is a conversation that the
+// assistant has answered.
 absl::StatusOr<std::vector<Prompt>> ParsePrompts(absl::string_view text, absl::string_view file);
 absl::StatusOr<std::vector<Prompt>> ReadPrompts(const std::string& path);
+// Each prompt that is a text becomes a conversation in which the user says that text.
+void AsConversations(std::vector<Prompt>& prompts);
 
 // Text for perplexity. Errors: kInvalidArgument for an empty file or one that is not UTF-8 (with
 // the byte offset).

@@ -97,6 +97,25 @@ TEST(PromptsTest, ReadsPromptsWithAndWithoutId) {
   EXPECT_EQ((*prompts)[2].text, "c");
 }
 
+TEST(PromptsTest, AConversationIsAnsweredAfterItsLastTurn) {
+  auto prompts = ParsePrompts(
+      R"({"id": "x", "messages": [{"role": "system", "content": "short"}, {"role": "user", "content": "why?"}]})"
+      "\n{\"prompt\": \"a\"}",
+      "p.jsonl");
+  ASSERT_THAT(prompts, IsOk());
+  ASSERT_EQ(prompts->size(), 2U);
+  EXPECT_EQ(prompts->at(0).id, "x");
+  EXPECT_EQ(prompts->at(0).text, "why?");
+  ASSERT_EQ(prompts->at(0).messages.size(), 2U);
+  EXPECT_EQ(prompts->at(0).messages[0].role, "system");
+  EXPECT_TRUE(prompts->at(1).messages.empty());
+  AsConversations(*prompts);
+  EXPECT_EQ(prompts->at(0).messages.size(), 2U) << "stays as it is";
+  ASSERT_EQ(prompts->at(1).messages.size(), 1U);
+  EXPECT_EQ(prompts->at(1).messages[0].role, "user");
+  EXPECT_EQ(prompts->at(1).messages[0].content, "a");
+}
+
 TEST(PromptsTest, BadLinesAreNamed) {
   EXPECT_THAT(ParsePrompts("{\"prompt\": \"a\"}\nhello", "p"),
               StatusIs(kInvalid, HasSubstr("p:2: not a JSON object")));
@@ -108,6 +127,15 @@ TEST(PromptsTest, BadLinesAreNamed) {
               StatusIs(kInvalid, HasSubstr("prompt: empty")));
   EXPECT_THAT(ParsePrompts("{\"id\": 1}", "p"), StatusIs(kInvalid, HasSubstr("prompt: missing")));
   EXPECT_THAT(ParsePrompts("[1]", "p"), StatusIs(kInvalid, HasSubstr("wants an object")));
+  EXPECT_THAT(ParsePrompts(R"({"messages": []})", "p"),
+              StatusIs(kInvalid, HasSubstr("p:1: messages: wants a list")));
+  EXPECT_THAT(ParsePrompts(R"({"messages": [{"role": "user"}]})", "p"),
+              StatusIs(kInvalid, HasSubstr("p:1: messages[0]: wants \"role\" and \"content\"")));
+  EXPECT_THAT(
+      ParsePrompts(R"({"prompt": "a", "messages": [{"role": "user", "content": "b"}]})", "p"),
+      StatusIs(kInvalid, HasSubstr("p:1: prompt: stands beside messages")));
+  EXPECT_THAT(ParsePrompts(R"({"messages": [{"role": "assistant", "content": "b"}]})", "p"),
+              StatusIs(kInvalid, HasSubstr("p:1: messages: the last turn is the assistant's")));
 }
 
 struct WindowCase {

@@ -132,6 +132,7 @@ std::optional<PromptQuestion> QuestionOfPrompts(const State& state, const v1::Jo
   PromptQuestion question;
   question.is_text = reads_text;
   question.prompts.assign(spec.generate().prompts().begin(), spec.generate().prompts().end());
+  question.chat = spec.generate().chat();
   if (data != nullptr) {
     question.field = absl::StrCat(KindName(spec), ".data");
     question.data = ReferenceIn(spec, "data");

@@ -27,12 +27,14 @@ inline constexpr int64_t kTextOfOneTokenBytesMax = 256;
 
 // What has to be counted in tokens before a job is accepted, for whoever has a tokenizer; the core
 // has none. Of a generate job the prompts: one that fills the model's context is refused by every
-// device. Of an evaluation or a fine-tune its short text: a text of one token has nothing to
+// device, and so are conversations for a model without a chat template. Of an evaluation or a
+// fine-tune its short text: a text of one token has nothing to
 // predict.
 struct PromptQuestion {
   bool is_text = false;              // `data` is a text, and there are no prompts.
   std::string field;                 // "generate.data"
   std::vector<std::string> prompts;  // That the spec has itself.
+  bool chat = false;                 // Prompts are written by the model's chat template.
   std::string data;                  // What the spec calls the artifact; empty: none.
   ArtifactId data_artifact;
   std::string model;           // What the spec calls the model.

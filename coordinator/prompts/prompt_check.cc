@@ -2,6 +2,7 @@
 #include "coordinator/prompts/prompt_check.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -15,27 +16,41 @@ namespace wattle::prompts {
 namespace {
 
 bool HasOnlyShortPrompts(const core::PromptQuestion& question) {
-  return question.data_artifact.value().empty() &&
+  return question.data_artifact.value().empty() && !question.chat &&
          std::all_of(
              question.prompts.begin(), question.prompts.end(),
              [&](const std::string& text) { return MostTokens(text) < question.context_length; });
 }
 
+// "generate.prompts: ", or the field and the name of the data set.
+std::string WhereOf(const core::PromptQuestion& question) {
+  return question.data.empty() ? "generate.prompts: "
+                               : absl::StrCat(question.field, ": ", question.data, ": ");
+}
+
 std::string Tell(const core::PromptQuestion& question, const std::vector<LongPrompt>& found) {
   const LongPrompt& first = found.front();
   const size_t others = found.size() - 1;
-  const std::string where = question.data.empty()
-                                ? "generate.prompts: "
-                                : absl::StrCat(question.field, ": ", question.data, ": ");
   return absl::StrCat(
-      where, "prompt ", first.id, " has ", first.tokens, first.tokens == 1 ? " token" : " tokens",
-      ", and the context of model ", question.model, " is ", question.context_length,
-      " with at least one token to generate",
+      WhereOf(question), "prompt ", first.id, " has ", first.tokens,
+      first.tokens == 1 ? " token" : " tokens", ", and the context of model ", question.model,
+      " is ", question.context_length, " with at least one token to generate",
       others == 0
           ? ""
           : absl::StrCat(" (", others, others == 1 ? " other prompt is" : " other prompts are",
                          " too long too)"),
       "; shorten it to ", question.context_length - 1, " tokens");
+}
+
+std::string TellOfNoTemplate(const core::PromptQuestion& question) {
+  return question.chat
+             ? absl::StrCat(
+                   "generate.chat: model ", question.model,
+                   " has no chat template; leave chat out, so that the model continues the "
+                   "prompts, or name an instruction-tuned model")
+             : absl::StrCat(WhereOf(question), "has conversations, and model ", question.model,
+                            " has no chat template; name an instruction-tuned model, or write "
+                            "{\"prompt\": \"…\"} lines");
 }
 
 }  // namespace
@@ -72,8 +87,10 @@ void PromptCheck::Run() {
   std::vector<Waiting> taken;
   while (waiting_.PopAll(taken)) {
     for (const Waiting& waiting : taken) {
-      const bool in_time = clock_.Boottime() - waiting.asked <= limits_.wait;
-      waiting.answer(in_time && !stopping_ ? Refusal(waiting.question) : "");
+      const auto in_time = [&] {
+        return !stopping_ && clock_.Boottime() - waiting.asked <= limits_.wait;
+      };
+      waiting.answer(in_time() ? Refusal(waiting.question, in_time) : "");
     }
   }
 }
@@ -98,7 +115,8 @@ std::string PromptCheck::RefusalOfText(const core::PromptQuestion& question) {
                       "text");
 }
 
-std::string PromptCheck::Refusal(const core::PromptQuestion& question) {
+std::string PromptCheck::Refusal(const core::PromptQuestion& question,
+                                 const std::function<bool()>& in_time) {
   if (question.is_text) {
     return RefusalOfText(question);
   }
@@ -108,11 +126,11 @@ std::string PromptCheck::Refusal(const core::PromptQuestion& question) {
                  std::string(prompts.status().message()));
     return "";
   }
-  const bool all_are_short =
+  const bool none_is_written_or_long =
       std::all_of(prompts->begin(), prompts->end(), [&](const formats::Prompt& prompt) {
-        return MostTokens(prompt.text) < question.context_length;
+        return prompt.messages.empty() && MostTokens(prompt.text) < question.context_length;
       });
-  if (all_are_short) {
+  if (none_is_written_or_long) {
     return "";
   }
   const absl::StatusOr<const formats::BytePairEncoding*> tokenizer =
@@ -122,9 +140,27 @@ std::string PromptCheck::Refusal(const core::PromptQuestion& question) {
                  std::string(tokenizer.status().message()));
     return "";
   }
-  const std::vector<LongPrompt> found =
-      FindLongPrompts(*prompts, **tokenizer, question.context_length, limits_.text_bytes);
-  return found.empty() ? "" : Tell(question, found);
+  std::optional<formats::ChatTemplate> chat_template;
+  if (std::any_of(prompts->begin(), prompts->end(),
+                  [](const formats::Prompt& prompt) { return !prompt.messages.empty(); })) {
+    absl::StatusOr<formats::ChatTemplate> read = ReadChatTemplate(store_, question.model_artifact);
+    if (absl::IsNotFound(read.status())) {
+      return TellOfNoTemplate(question);
+    }
+    if (!read.ok()) {
+      spdlog::warn("conversations for {} are not counted: {}", question.model,
+                   std::string(read.status().message()));
+      return "";
+    }
+    chat_template = *std::move(read);
+  }
+  const absl::StatusOr<std::vector<LongPrompt>> found = FindLongPrompts(
+      *prompts, **tokenizer, chat_template.has_value() ? &*chat_template : nullptr,
+      question.context_length, {.text_bytes = limits_.text_bytes, .go_on = in_time});
+  if (!found.ok()) {
+    return absl::StrCat(WhereOf(question), std::string(found.status().message()));
+  }
+  return found->empty() ? "" : Tell(question, *found);
 }
 
 absl::StatusOr<std::vector<formats::Prompt>> PromptCheck::PromptsOf(
@@ -137,6 +173,9 @@ absl::StatusOr<std::vector<formats::Prompt>> PromptCheck::PromptsOf(
   }
   for (const std::string& text : question.prompts) {
     prompts.push_back({.id = absl::StrCat(prompts.size() + 1), .text = text});
+  }
+  if (question.chat) {
+    formats::AsConversations(prompts);
   }
   return prompts;
 }

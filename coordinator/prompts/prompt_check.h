@@ -1,10 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Tells before a generate job is accepted that one of its prompts fills the model's context, and
-// before a job on a text that the text is one token: every device would refuse them. Short prompts
-// need no tokenizer and are answered at once. The others are counted on a thread of this class, so
-// that neither the thread of the state nor a thread of gRPC waits. The work on one question is
-// bounded; what lies beyond the bound is found by the device alone. Thread-safe.
+// Tells before a generate job is accepted that one of its prompts fills the model's context, or
+// that its conversations cannot be written by the model's chat template, and before a job on a text
+// that the text is one token: every device would refuse them. Short prompts need no tokenizer and
+// are answered at once. The others are counted on a thread of this class, so that neither the
+// thread of the state nor a thread of gRPC waits. The work on one question is bounded; what lies
+// beyond the bound is found by the device alone. Thread-safe.
 #ifndef WATTLE_COORDINATOR_PROMPTS_PROMPT_CHECK_H_
 #define WATTLE_COORDINATOR_PROMPTS_PROMPT_CHECK_H_
 
@@ -36,7 +37,8 @@ struct PromptCheckLimits {
   int64_t file_bytes = int64_t{32} << 20;  // Read of a file of prompts.
   int64_t text_bytes = int64_t{4} << 20;   // Encoded for one question.
   size_t questions = 64;                   // That wait; more are answered with "".
-  // A question that waited longer is answered with "": its caller would give up.
+  // A question that waited longer is answered with "", and counting ends then: its caller would
+  // give up.
   absl::Duration wait = absl::Seconds(3);
   size_t tokenizers = 2;  // Kept, the latest used ones.
 };
@@ -65,7 +67,8 @@ class PromptCheck {
   };
 
   void Run();
-  std::string Refusal(const core::PromptQuestion& question);
+  // in_time: whether there is still somebody who waits for the answer.
+  std::string Refusal(const core::PromptQuestion& question, const std::function<bool()>& in_time);
   std::string RefusalOfText(const core::PromptQuestion& question);
   absl::StatusOr<std::vector<formats::Prompt>> PromptsOf(const core::PromptQuestion& question);
   absl::StatusOr<const formats::BytePairEncoding*> TokenizerOf(const ArtifactId& model);

@@ -9,6 +9,7 @@
 #include "absl/synchronization/notification.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
 
 #include "artifacts/store_fixture.h"
 #include "base/file.h"
@@ -166,10 +167,70 @@ TEST_F(PromptCheckTest, WhatLiesBeyondTheBoundsIsLeftToTheDevice) {
   EXPECT_EQ(Ask(FileQuestion(lines, 8), limits), "");
 }
 
+// The demo model's tokenizer with a template that writes "Q: … A:", and one that refuses a role.
+TEST_F(PromptCheckTest, ConversationsAreCountedAsTheTemplateWritesThem) {
+  const std::string config = nlohmann::json({{"chat_template",
+                                              "{% for m in messages %}{% if m.role == 'tool' %}"
+                                              "{{ raise_exception('no tools here') }}{% endif %}"
+                                              "Q: {{ m.content }}{% endfor %}"
+                                              "{% if add_generation_prompt %} A:{% endif %}"}})
+                                 .dump();
+  const std::string vocabulary = SourceFile("deploy/demo/model/vocab.json");
+  const std::string merges = SourceFile("deploy/demo/model/merges.txt");
+  const ArtifactId chat_model = AddDirectory(
+      "chat_model",
+      {{"vocab.json", vocabulary}, {"merges.txt", merges}, {"tokenizer_config.json", config}});
+  const auto tokenizer = formats::BytePairEncoding::LoadDirectory(Path("chat_model"));
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
+  const auto tokens =
+      static_cast<int64_t>(tokenizer->Encode(absl::StrCat("Q: ", long_prompt_, " A:")).size());
+  EXPECT_GT(tokens, long_prompt_tokens_);
+  const auto ask = [&](core::PromptQuestion question, int64_t context_length) {
+    question.chat = question.data.empty();
+    question.model_artifact = chat_model;
+    question.context_length = context_length;
+    return Ask(question);
+  };
+  EXPECT_EQ(ask(Question({long_prompt_}, 0), tokens + 1), "");
+  EXPECT_THAT(ask(Question({"short", long_prompt_}, 0), tokens),
+              HasSubstr(absl::StrCat("generate.prompts: prompt 2 has ", tokens, " tokens")));
+  const core::PromptQuestion file =
+      FileQuestion(R"({"prompt": "plain"})"
+                   "\n"
+                   R"({"messages": [{"role": "tool", "content": "x"}]})",
+                   0);
+  EXPECT_THAT(ask(file, 256), AllOf(HasSubstr("generate.data: chats: prompt 2: "),
+                                    HasSubstr("the template refuses this: no tools here")));
+}
+
+TEST_F(PromptCheckTest, AModelWithoutATemplateIsAskedNoConversation) {
+  core::PromptQuestion question = Question({"short"}, 256);
+  question.chat = true;
+  EXPECT_THAT(Ask(question), AllOf(HasSubstr("generate.chat: model tiny has no chat template"),
+                                   HasSubstr("leave chat out")));
+  const std::string lines = R"({"messages": [{"role": "user", "content": "x"}]})";
+  EXPECT_THAT(Ask(FileQuestion(lines, 256)),
+              AllOf(HasSubstr("generate.data: chats: has conversations, and model tiny has no"),
+                    HasSubstr("instruction-tuned model")));
+}
+
 TEST_F(PromptCheckTest, AModelWithoutATokenizerRefusesNothing) {
   core::PromptQuestion question = Question({long_prompt_}, 8);
   question.model_artifact = AddDirectory("bare", {{"config.json", "{}"}});
   EXPECT_EQ(Ask(question), "");
+}
+
+TEST(FindLongPromptsTest, EndsWhenNobodyWaits) {
+  const auto tokenizer = formats::BytePairEncoding::ParseTokenizerJson(
+      SourceFile("tests/golden/tokenizer/gpt2.json"), "gpt2");
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
+  int asked = 0;
+  const auto found = FindLongPrompts(
+      {{"a", "one two three"}, {"b", "four five six"}, {"c", "seven"}}, *tokenizer, nullptr,
+      /*context_length=*/2, {.text_bytes = 1 << 20, .go_on = [&] { return ++asked <= 1; }});
+  ASSERT_TRUE(found.ok()) << found.status();
+  ASSERT_EQ(found->size(), 1U);
+  EXPECT_EQ(found->front().id, "a");
 }
 
 // The caller would have given up by then, and what comes after must not wait as long.

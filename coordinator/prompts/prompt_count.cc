@@ -3,6 +3,11 @@
 
 #include <algorithm>
 
+#include "absl/strings/str_cat.h"
+
+#include "base/status_macros.h"
+#include "formats/chat_examples.h"
+
 namespace wattle::prompts {
 namespace {
 
@@ -24,22 +29,40 @@ int64_t MostTokens(absl::string_view text) {
   return (IsAscii(text) ? bytes : kGrowthOfNormalization * bytes) + kTokensBeforeText;
 }
 
-std::vector<LongPrompt> FindLongPrompts(const std::vector<formats::Prompt>& prompts,
-                                        const formats::BytePairEncoding& tokenizer,
-                                        int64_t context_length, int64_t text_bytes_max) {
+absl::StatusOr<std::vector<LongPrompt>> FindLongPrompts(const std::vector<formats::Prompt>& prompts,
+                                                        const formats::BytePairEncoding& tokenizer,
+                                                        const formats::ChatTemplate* chat_template,
+                                                        int64_t context_length,
+                                                        const CountLimits& limits) {
   std::vector<LongPrompt> found;
-  int64_t encoded_bytes = 0;
+  int64_t bytes = 0;  // Written by the template, or to be encoded.
   for (const formats::Prompt& prompt : prompts) {
-    if (MostTokens(prompt.text) < context_length) {
-      continue;
-    }
-    encoded_bytes += static_cast<int64_t>(prompt.text.size());
-    if (encoded_bytes > text_bytes_max) {
+    if (!limits.go_on()) {
       break;
     }
-    const auto tokens = static_cast<int64_t>(tokenizer.EncodeDocument(prompt.text).size());
-    if (tokens >= context_length) {
-      found.push_back({prompt.id, tokens});
+    const bool is_conversation = !prompt.messages.empty();
+    absl::StatusOr<std::string> text =
+        is_conversation ? formats::WriteChatPrompt(prompt.messages, *chat_template, tokenizer)
+                        : prompt.text;
+    if (!text.ok()) {
+      return WithContext(absl::StrCat("prompt ", prompt.id), text.status());
+    }
+    const bool is_short = MostTokens(*text) < context_length;
+    if (is_short && !is_conversation) {
+      continue;
+    }
+    bytes += static_cast<int64_t>(text->size());
+    if (bytes > limits.text_bytes) {
+      break;
+    }
+    if (is_short) {
+      continue;
+    }
+    const std::vector<int64_t> tokens =
+        is_conversation ? tokenizer.Encode(*text, formats::SpecialTokens::kRecognise)
+                        : tokenizer.EncodeDocument(*text);
+    if (const auto count = static_cast<int64_t>(tokens.size()); count >= context_length) {
+      found.push_back({prompt.id, count});
     }
   }
   return found;

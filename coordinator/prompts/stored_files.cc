@@ -51,21 +51,35 @@ absl::StatusOr<std::string> ReadWhole(artifacts::BlobStore& store, const v1::Man
   return ReadStart(store, file, file.size_bytes());
 }
 
+// Nothing where the artifact has no such file.
+absl::StatusOr<std::optional<std::string>> ReadIfThere(artifacts::BlobStore& store,
+                                                       const v1::Manifest& manifest,
+                                                       absl::string_view name) {
+  const v1::ManifestFile* file = FindFile(manifest, name);
+  if (file == nullptr) {
+    return std::nullopt;
+  }
+  WATTLE_ASSIGN_OR_RETURN(std::string text, ReadWhole(store, *file));
+  return text;
+}
+
 }  // namespace
 
 absl::StatusOr<formats::BytePairEncoding> ReadTokenizer(artifacts::BlobStore& store,
                                                         const ArtifactId& model) {
   WATTLE_ASSIGN_OR_RETURN(const v1::Manifest manifest, store.ReadManifest(model));
   return formats::BytePairEncoding::LoadFiles(
-      [&](absl::string_view name) -> absl::StatusOr<std::optional<std::string>> {
-        const v1::ManifestFile* file = FindFile(manifest, name);
-        if (file == nullptr) {
-          return std::nullopt;
-        }
-        WATTLE_ASSIGN_OR_RETURN(std::string text, ReadWhole(store, *file));
-        return text;
-      },
-      model.value());
+      [&](absl::string_view name) { return ReadIfThere(store, manifest, name); }, model.value());
+}
+
+absl::StatusOr<formats::ChatTemplate> ReadChatTemplate(artifacts::BlobStore& store,
+                                                       const ArtifactId& model) {
+  WATTLE_ASSIGN_OR_RETURN(const v1::Manifest manifest, store.ReadManifest(model));
+  WATTLE_ASSIGN_OR_RETURN(const std::optional<std::string> config,
+                          ReadIfThere(store, manifest, "tokenizer_config.json"));
+  WATTLE_ASSIGN_OR_RETURN(const std::optional<std::string> jinja,
+                          ReadIfThere(store, manifest, "chat_template.jinja"));
+  return formats::ChatTemplate::Parse(config.value_or("{}"), jinja, model.value());
 }
 
 absl::StatusOr<std::string> ReadPromptLines(artifacts::BlobStore& store, const ArtifactId& data,

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Small files of stored artifacts, read into memory: a model's tokenizer, the prompts of a data
-// set. Thread-safe, as the store is.
+// Small files of stored artifacts, read into memory: a model's tokenizer and chat template, the
+// prompts of a data set. Thread-safe, as the store is.
 #ifndef WATTLE_COORDINATOR_PROMPTS_STORED_FILES_H_
 #define WATTLE_COORDINATOR_PROMPTS_STORED_FILES_H_
 
@@ -12,6 +12,7 @@
 
 #include "artifacts/blob_store.h"
 #include "formats/byte_pair_encoding.h"
+#include "formats/chat_template.h"
 #include "units/id.h"
 #include "wattle/v1/artifact.pb.h"
 
@@ -21,6 +22,11 @@ namespace wattle::prompts {
 // those of the tokenizer's parser; kNotFound; kResourceExhausted for files of more than 64 MiB.
 absl::StatusOr<formats::BytePairEncoding> ReadTokenizer(artifacts::BlobStore& store,
                                                         const ArtifactId& model);
+
+// The chat template of a stored model, of the files that ChatTemplate::LoadDirectory reads. Errors:
+// those of ChatTemplate::Parse, among them kNotFound for a model without one.
+absl::StatusOr<formats::ChatTemplate> ReadChatTemplate(artifacts::BlobStore& store,
+                                                       const ArtifactId& model);
 
 // The lines of a stored prompts file (.jsonl) within its first bytes_max bytes; the last line is
 // left out where it is cut. Errors: kNotFound for an artifact without such a file.

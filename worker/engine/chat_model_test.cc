@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // A chat model from end to end against transformers (tests/golden/chat/model): conversations are
-// written by the model's template, and the loss counts what the assistant says.
+// written by the model's template, the loss counts what the assistant says, and an answer ends with
+// its turn.
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -13,6 +14,7 @@
 #include "base/durable_file.h"
 #include "base/status_matchers.h"
 #include "worker/engine/evaluate/evaluate.h"
+#include "worker/engine/generate/generate.h"
 #include "worker/engine/test_model.h"
 
 namespace wattle::engine {
@@ -114,9 +116,64 @@ TEST(ChatModelTest, AnEvaluationCountsWhatATrainingCounts) {
   EXPECT_NEAR(all->figures.loss, wanted_of_all, kRelativeTolerance * wanted_of_all);
 }
 
+// The prompts of the golden as conversations.
+GenerateSettings GoldenQuestions(const std::string& model_directory) {
+  GenerateSettings settings;
+  settings.model.directory = model_directory;
+  settings.max_new_tokens = 24;
+  for (const nlohmann::json& answer : Expected()["answers"]) {
+    formats::Prompt& prompt = settings.prompts.emplace_back();
+    prompt.id = absl::StrCat(settings.prompts.size());
+    for (const nlohmann::json& message : answer["messages"]) {
+      prompt.text = message["content"].get<std::string>();
+      prompt.messages.push_back({message["role"].get<std::string>(), prompt.text});
+    }
+  }
+  return settings;
+}
+
+// The end token of the answers stands in generation_config.json alone.
+TEST(ChatModelTest, AnswersAreThoseOfTheReferenceAndEndWithTheTurn) {
+  GenerateSettings settings = GoldenQuestions(GoldenFile(""));
+  const nlohmann::json answers = Expected()["answers"];
+  for (const int64_t batch : {1, 2}) {
+    settings.batch_size = batch;
+    RecordingSink sink;
+    const auto result = Generate(settings, sink);
+    ASSERT_THAT(result, IsOk());
+    ASSERT_EQ(result->generations.size(), answers.size());
+    for (size_t i = 0; i < answers.size(); ++i) {
+      const Generation& made = result->generations[i];
+      EXPECT_EQ(made.text, answers[i]["text"].get<std::string>());
+      EXPECT_EQ(made.prompt, settings.prompts[i].text);
+      EXPECT_EQ(made.prompt_tokens, answers[i]["prompt_tokens"].get<int64_t>());
+      EXPECT_EQ(made.generated_tokens, answers[i]["generated_tokens"].get<int64_t>());
+      EXPECT_EQ(made.finish, FinishReason::kEndOfText);
+    }
+  }
+  // The same words without the template are a text to go on with.
+  settings.prompts[0].messages.clear();
+  RecordingSink sink;
+  const auto plain = Generate(settings, sink);
+  ASSERT_THAT(plain, IsOk());
+  EXPECT_NE(plain->generations[0].text, answers[0]["text"].get<std::string>());
+}
+
+TEST(ChatModelTest, AMessageThatSpellsASpecialTokenIsNamedWithItsPrompt) {
+  GenerateSettings settings = GoldenQuestions(GoldenFile(""));
+  settings.prompts[1].messages[0].content = "be<|im_end|>";
+  RecordingSink sink;
+  EXPECT_THAT(Generate(settings, sink),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("prompt 2: messages[0].content: spells the special token")));
+}
+
 TEST(ChatModelTest, AModelWithoutATemplateTakesNoConversations) {
   RecordingSink sink;
-  EXPECT_THAT(Finetune(GoldenFinetune(ModelWith("{}")), sink),
+  const std::string bare = ModelWith("{}");
+  EXPECT_THAT(Finetune(GoldenFinetune(bare), sink),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("chat_template: missing")));
+  EXPECT_THAT(Generate(GoldenQuestions(bare), sink),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("chat_template: missing")));
 }
 

@@ -227,6 +227,52 @@ TEST(TaskSettingsTest, ATaskThatCannotRunNamesTheField) {
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("top_p")));
 }
 
+// Those of its signature, under which its pace is kept.
+TEST(TaskSettingsTest, ATrainingRunsWithTheSettingsOfItsSpec) {
+  v1::RunnerTask task = FinetuneTask();
+  v1::FinetuneSpec& spec = *task.mutable_spec()->mutable_finetune();
+  const auto settings_of = [&] {
+    const auto settings = SettingsOf(task);
+    EXPECT_THAT(settings, IsOk());
+    return std::get<engine::FinetuneSettings>(*settings);
+  };
+  EXPECT_EQ(settings_of().precision, kernels::FactorType::kFloat32);
+  EXPECT_EQ(settings_of().optimizer, v1::OPTIMIZER_ADAMW);
+  EXPECT_FALSE(settings_of().update_in_backward);
+  EXPECT_FALSE(settings_of().mezo.has_value());
+  spec.set_precision(v1::PRECISION_BF16);
+  spec.set_optimizer(v1::OPTIMIZER_ADAFACTOR);
+  spec.set_update_in_backward(true);
+  EXPECT_EQ(settings_of().precision, kernels::FactorType::kBf16);
+  EXPECT_EQ(settings_of().optimizer, v1::OPTIMIZER_ADAFACTOR);
+  EXPECT_TRUE(settings_of().update_in_backward);
+  spec.set_optimizer(v1::OPTIMIZER_MEZO);
+  spec.mutable_mezo()->set_samples(5);
+  spec.mutable_mezo()->set_perturbation(0.25);
+  ASSERT_TRUE(settings_of().mezo.has_value());
+  EXPECT_EQ(settings_of().mezo->samples, 5);
+  EXPECT_EQ(settings_of().mezo->perturbation, 0.25);
+}
+
+TEST(TaskSettingsTest, ThePromptsOfAChatAreWhatTheUserSays) {
+  v1::RunnerTask task = FinetuneTask();
+  task.clear_data_file();
+  v1::GenerateSpec& spec = *task.mutable_spec()->mutable_generate();
+  spec.add_prompts("hello");
+  for (const bool chat : {false, true}) {
+    spec.set_chat(chat);
+    const auto settings = SettingsOf(task);
+    ASSERT_THAT(settings, IsOk());
+    const formats::Prompt& prompt = std::get<engine::GenerateSettings>(*settings).prompts.at(0);
+    EXPECT_EQ(prompt.text, "hello");
+    ASSERT_EQ(prompt.messages.size(), chat ? 1U : 0U);
+    if (chat) {
+      EXPECT_EQ(prompt.messages[0].role, "user");
+      EXPECT_EQ(prompt.messages[0].content, "hello");
+    }
+  }
+}
+
 TEST(FailureClassTest, FollowsTheCode) {
   EXPECT_EQ(FailureClassOf(absl::FailedPreconditionError("")), v1::FAILURE_CLASS_SPEC);
   EXPECT_EQ(FailureClassOf(absl::DataLossError("")), v1::FAILURE_CLASS_DATA);

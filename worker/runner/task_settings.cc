@@ -206,6 +206,9 @@ absl::StatusOr<JobSettings> GenerateOf(const v1::RunnerTask& task) {
   if (settings.prompts.empty()) {
     return Missing("generate.prompts");
   }
+  if (spec.chat()) {
+    formats::AsConversations(settings.prompts);
+  }
   if (spec.max_new_tokens() < 0 || spec.temperature() < 0.0 || spec.top_k() < 0 ||
       spec.top_p() < 0.0 || spec.top_p() > 1.0) {
     return absl::FailedPreconditionError(

@@ -11,6 +11,8 @@
 #include "base/clock.h"
 #include "base/status_macros.h"
 #include "formats/byte_pair_encoding.h"
+#include "formats/chat_examples.h"
+#include "formats/chat_template.h"
 #include "worker/engine/generate/decode_session.h"
 #include "worker/engine/generate/streamed_text.h"
 #include "worker/engine/kernels/random.h"
@@ -189,13 +191,35 @@ class TextsInOrder {
   size_t front_ = 0;
 };
 
+// The tokens of a conversation, to where the assistant begins to answer.
+absl::StatusOr<std::vector<int64_t>> EncodeConversation(
+    const formats::Prompt& prompt, const formats::ChatTemplate& chat_template,
+    const formats::BytePairEncoding& tokenizer) {
+  const absl::StatusOr<std::string> text =
+      formats::WriteChatPrompt(prompt.messages, chat_template, tokenizer);
+  if (!text.ok()) {
+    return WithContext(absl::StrCat("prompt ", prompt.id), text.status());
+  }
+  return tokenizer.Encode(*text, formats::SpecialTokens::kRecognise);
+}
+
 // Tokens of every prompt; an empty prompt starts from the begin token.
 absl::StatusOr<std::vector<std::vector<int64_t>>> EncodePrompts(
     const GenerateSettings& settings, const formats::BytePairEncoding& tokenizer,
     const models::DecoderConfig& config) {
+  std::optional<formats::ChatTemplate> chat_template;  // read for the first conversation
   std::vector<std::vector<int64_t>> encoded;
   for (const formats::Prompt& prompt : settings.prompts) {
-    std::vector<int64_t> tokens = tokenizer.EncodeDocument(prompt.text);
+    std::vector<int64_t> tokens;
+    if (prompt.messages.empty()) {
+      tokens = tokenizer.EncodeDocument(prompt.text);
+    } else {
+      if (!chat_template.has_value()) {
+        WATTLE_ASSIGN_OR_RETURN(chat_template,
+                                formats::ChatTemplate::LoadDirectory(settings.model.directory));
+      }
+      WATTLE_ASSIGN_OR_RETURN(tokens, EncodeConversation(prompt, *chat_template, tokenizer));
+    }
     if (tokens.empty()) {
       tokens.push_back(config.bos_token_id);
     }

@@ -34,8 +34,8 @@ enum class FinishReason { kEndOfText, kStop, kLength, kContext };
 
 struct Generation {
   std::string id;
-  std::string prompt;
-  std::string text;  // without the prompt, the end token, and what a stop text cut off
+  std::string prompt;  // its text
+  std::string text;    // without the prompt, the end token, and what a stop text cut off
   int64_t prompt_tokens = 0;
   int64_t generated_tokens = 0;
   FinishReason finish = FinishReason::kLength;
@@ -49,10 +49,11 @@ struct GenerateResult {
   WorkTotals work;
 };
 
-// Whole job. Reports a step for each token, with the text that it adds. A prompt that leaves no
-// room in the model's context is an error before anything is generated (kInvalidArgument, naming
-// it). Draws depend on (seed, prompt's place, token's place) alone, not on the batch. Steps tell
-// the texts in the order of the prompts, with an empty line between them.
+// Whole job. A prompt with messages is written by the model's chat template; a model without one is
+// an error (kNotFound). Reports a step for each token, with the text that it adds. A prompt that
+// leaves no room in the model's context is an error before anything is generated (kInvalidArgument,
+// naming it). Draws depend on (seed, prompt's place, token's place) alone, not on the batch. Steps
+// tell the texts in the order of the prompts, with an empty line between them.
 absl::StatusOr<GenerateResult> Generate(const GenerateSettings& settings, ProgressSink& sink);
 
 // The tokens after `prompt`, the end token included where it came. May throw libtorch's exceptions.
