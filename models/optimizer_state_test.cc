@@ -13,6 +13,7 @@ TEST(OptimizerStateTest, BytesOfAMatrixAndOfSmallTensors) {
             2LL * (768 * 3072 + 768 * 3072 / 256 * 4));
   EXPECT_EQ(OptimizerBytes(v1::OPTIMIZER_ADAMW_8BIT, {41, 103}), 2 * (41 * 103 + 17 * 4));
   EXPECT_EQ(OptimizerBytes(v1::OPTIMIZER_ADAMW_8BIT, {4095}), 2 * 4095 * 4);  // too small
+  EXPECT_EQ(OptimizerBytes(v1::OPTIMIZER_ADAMW_8BIT, {4096}), 2 * (4096 + 16 * 4));
   EXPECT_EQ(OptimizerBytes(v1::OPTIMIZER_ADAFACTOR, {768, 3072}), (768 + 3072) * 4);
   EXPECT_EQ(OptimizerBytes(v1::OPTIMIZER_ADAFACTOR, {768}), 768 * 4);
   EXPECT_EQ(OptimizerBytes(v1::OPTIMIZER_MEZO, {768, 3072}), 0);

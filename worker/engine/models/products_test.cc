@@ -4,6 +4,9 @@
 // gradients of a tiny model of each family.
 #include "worker/engine/models/products.h"
 
+#include <cmath>
+#include <vector>
+
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include <ATen/ATen.h>
@@ -96,6 +99,48 @@ TEST_F(ProductsTest, AScopeEndsAndThatOutsideOfItComesBack) {
     EXPECT_EQ(FactorsOfThread(), FactorType::kBf16);
   }
   EXPECT_EQ(FactorsOfThread(), FactorType::kFloat32);
+}
+
+// The gradients of a tiny Llama against PyTorch's, where each product forward and backward has
+// rounded factors (tests/golden/engine/generate_rounded.py). Gradients of products that are not
+// rounded backward would be as far from them as the exact ones.
+TEST_F(ProductsTest, GradientsAreThoseOfPyTorchWithRoundedFactors) {
+  const models::ModelDirectory files = GoldenFiles("llama_tiny");
+  const auto reference = ReadTensors("rounded.safetensors");
+  const TokenBatch batch = BatchOf(GoldenExamples(ReadTensors("llama_tiny/golden.safetensors")));
+  const double scale = 1.0 / static_cast<double>(batch.targets.size());
+  const auto run = [&](FactorType factors, Model& model) {
+    const FactorScope scope(factors);
+    return LossSumAndGradients(model.decoder, batch, DropoutState{}, scale, model.gradient_views) *
+           scale;
+  };
+  Model exact = ReadGoldenModel("llama_tiny", files);
+  Model rounded = ReadGoldenModel("llama_tiny", files);
+  const auto wanted_loss = reference.at("loss").item<double>();
+  const double exact_loss = run(FactorType::kFloat32, exact);
+  EXPECT_LT(std::abs(run(FactorType::kBf16, rounded) - wanted_loss),
+            0.1 * std::abs(exact_loss - wanted_loss));
+  int compared = 0;
+  for (size_t i = 0; i < exact.parameters.size(); ++i) {
+    const models::ModelTensor& tensor = exact.parameters[i].tensor;
+    std::vector<at::Tensor> parts;
+    for (const models::FileTensor& file : tensor.files) {
+      if (const auto found = reference.find(file.name); found != reference.end()) {
+        parts.push_back(found->second);
+      }
+    }
+    if (parts.empty()) {
+      continue;
+    }
+    ASSERT_EQ(parts.size(), tensor.files.size()) << tensor.name;
+    const at::Tensor wanted = at::cat(parts);
+    const auto error = [&](const Model& model) {
+      return ((model.Gradient(i) - wanted).norm() / wanted.norm()).item<double>();
+    };
+    EXPECT_LT(error(rounded), 0.1 * error(exact)) << tensor.name;
+    ++compared;
+  }
+  EXPECT_EQ(compared, 7);
 }
 
 // |Δ| / |gradient| of a tensor. A factor's error is up to 2^-9 of it in BF16, and an eighth of that

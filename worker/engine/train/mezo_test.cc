@@ -195,6 +195,67 @@ TEST(MezoTest, TheEstimateHasTheCosineAndTheLengthOfTheory) {
   }
 }
 
+// Two micro-batches, three directions, weight decay: the losses, slopes and weights of a step from
+// copies of the model that are moved one direction after the other.
+TEST(MezoTest, AStepIsTheMeanOfItsDirectionsOverAllMicroBatches) {
+  ASSERT_THAT(SetThreads(1), IsOk());
+  const models::DecoderConfig config = SmallestConfig();
+  TrainingState state = StateOf(config);
+  const std::vector<TokenBatch> batches = {BatchOfLengths({12, 9}), BatchOfLengths({7})};
+  constexpr int64_t kStep = 4;
+  constexpr int64_t kSamples = 3;
+  constexpr float kPerturbation = 1e-2F;
+  constexpr double kLearningRate = 0.01;
+  constexpr double kDecay = 0.5;
+  constexpr double kScale = 1.0 / 25.0;  // predictions of both batches
+  const auto direction_of = [](int64_t sample) {
+    return Direction{.seed = 7, .number = static_cast<uint64_t>((kStep - 1) * kSamples + sample)};
+  };
+  const auto loss_at = [&](const Direction& direction, float magnitude) {
+    const Model copy = RandomModel(config);
+    double loss = 0.0;
+    for (size_t i = 0; i < copy.parameters.size(); ++i) {
+      MoveAlong(direction, i, 0, magnitude, copy.Value(i));
+    }
+    for (const TokenBatch& batch : batches) {
+      loss += LossSum(copy.decoder, batch);
+    }
+    return loss;
+  };
+  Mezo mezo({.perturbation = kPerturbation, .samples = kSamples}, /*seed=*/7, state);
+  mezo.BeginStep(kStep);
+  double told = 0.0;
+  for (const TokenBatch& batch : batches) {
+    told += mezo.AddBatch(batch);
+  }
+  const std::vector<double> slopes = mezo.Slopes(kScale);
+  ASSERT_EQ(slopes.size(), static_cast<size_t>(kSamples));
+  double mean = 0.0;
+  for (int64_t sample = 0; sample < kSamples; ++sample) {
+    const double up = loss_at(direction_of(sample), kPerturbation);
+    const double down = loss_at(direction_of(sample), -kPerturbation);
+    mean += (up + down) / (2.0 * kSamples);
+    // Two sums of FP32 losses, each of them within 2e-6.
+    EXPECT_NEAR(slopes[static_cast<size_t>(sample)], (up - down) * kScale / (2.0 * kPerturbation),
+                4e-6 * up * kScale / (2.0 * kPerturbation))
+        << "direction " << sample;
+  }
+  EXPECT_NEAR(told, mean, 2e-6 * mean);
+  mezo.Update(slopes, kLearningRate, kDecay);
+  const Model wanted = RandomModel(config);
+  for (size_t i = 0; i < wanted.parameters.size(); ++i) {
+    const at::Tensor values = wanted.Value(i);
+    values.mul_(wanted.parameters[i].decays() ? 1.0 - kLearningRate * kDecay : 1.0);
+    for (int64_t sample = 0; sample < kSamples; ++sample) {
+      const double slope = slopes[static_cast<size_t>(sample)];
+      MoveAlong(direction_of(sample), i, 0, static_cast<float>(-kLearningRate * slope / kSamples),
+                values);
+    }
+  }
+  EXPECT_LT((state.model.arena - wanted.arena).abs().max().item<float>(), 1e-6F);
+  EXPECT_EQ(state.mezo_log.size(), static_cast<size_t>(kSamples));
+}
+
 // ---- ten thousand steps
 
 // No pass leaves a trace in the weights: after as many steps they are the ones that the moves of
