@@ -157,6 +157,10 @@ TEST(QuestionOfPromptsTest, NamesTheArtifactThatHasTheTokenizer) {
     EXPECT_EQ(question->model_artifact, ArtifactId("aaaa0001"));
     EXPECT_EQ(question->context_length, 64);
     EXPECT_THAT(question->prompts, testing::ElementsAre("Who?"));
+    EXPECT_FALSE(question->chat);
+    v1::JobSpec chat = spec;
+    chat.mutable_generate()->set_chat(true);
+    EXPECT_TRUE(QuestionOfPrompts(state, chat, *inputs, {})->chat);
   }
   // Of a text the short ones alone: a text of one token has nothing to predict.
   v1::ArtifactInfo text;

@@ -121,7 +121,8 @@ GenerateSettings GoldenQuestions(const std::string& model_directory) {
   GenerateSettings settings;
   settings.model.directory = model_directory;
   settings.max_new_tokens = 24;
-  for (const nlohmann::json& answer : Expected()["answers"]) {
+  const nlohmann::json expected = Expected();
+  for (const nlohmann::json& answer : expected["answers"]) {
     formats::Prompt& prompt = settings.prompts.emplace_back();
     prompt.id = absl::StrCat(settings.prompts.size());
     for (const nlohmann::json& message : answer["messages"]) {
@@ -151,12 +152,12 @@ TEST(ChatModelTest, AnswersAreThoseOfTheReferenceAndEndWithTheTurn) {
       EXPECT_EQ(made.finish, FinishReason::kEndOfText);
     }
   }
-  // The same words without the template are a text to go on with.
+  // Without the template the model reads the words alone.
   settings.prompts[0].messages.clear();
   RecordingSink sink;
   const auto plain = Generate(settings, sink);
   ASSERT_THAT(plain, IsOk());
-  EXPECT_NE(plain->generations[0].text, answers[0]["text"].get<std::string>());
+  EXPECT_LT(plain->generations[0].prompt_tokens, answers[0]["prompt_tokens"].get<int64_t>());
 }
 
 TEST(ChatModelTest, AMessageThatSpellsASpecialTokenIsNamedWithItsPrompt) {
