@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/types/span.h"
 #include "cli/job_override.h"
 #include "cli/session.h"
 #include "cli/submit.h"
@@ -77,10 +78,17 @@ void AddFloor(CLI::App* leaf, const std::shared_ptr<KindFlags>& flags) {
       ->type_name("PERCENT");
 }
 
+// A field of a job file that has a flag.
+struct Field {
+  const char* path;  // "finetune.learning_rate"
+  const char* type;  // "RATE", in the help
+  const char* help;
+};
+
 // Adds the flag for a field: --learning-rate for finetune.learning_rate, --lora-rank for
 // finetune.lora.rank.
-void AddField(CLI::App* leaf, const std::shared_ptr<KindFlags>& flags, const std::string& path,
-              const std::string& type, const std::string& help) {
+void AddField(CLI::App* leaf, const std::shared_ptr<KindFlags>& flags, const Field& field) {
+  const std::string path = field.path;
   // A path without a dot is a field of the job itself.
   const std::string flag = absl::StrCat(
       "--", absl::StrReplaceAll(path.substr(path.find('.') + 1), {{"_", "-"}, {".", "-"}}));
@@ -90,20 +98,29 @@ void AddField(CLI::App* leaf, const std::shared_ptr<KindFlags>& flags, const std
             flags->fields.push_back(
                 {absl::StrCat(flag, " ", value), absl::StrCat(path, "=", value)});
           },
-          help)
-      ->type_name(type);
+          field.help)
+      ->type_name(field.type);
+}
+
+void AddFields(CLI::App* leaf, const std::shared_ptr<KindFlags>& flags,
+               absl::Span<const Field> fields) {
+  for (const Field& field : fields) {
+    AddField(leaf, flags, field);
+  }
 }
 
 std::shared_ptr<KindFlags> AddKind(CLI::App* app, CommandSlot* slot, const std::string& kind,
                                    const std::string& sentence, const std::string& examples) {
   CLI::App* leaf = AddLeaf(app, kind, sentence, examples);
   auto flags = std::make_shared<KindFlags>();
-  AddField(leaf, flags, absl::StrCat(kind, ".model"), "REFERENCE",
-           "Model: name, id, or job:ID/output (required)");
-  AddField(leaf, flags, "name", "TEXT", "Name of the job, for people to read");
-  AddField(leaf, flags, "objective", "OBJECTIVE", "energy (default), time or edp");
-  AddField(leaf, flags, "deadline_seconds", "SECONDS",
-           "Seconds after submission by which the job shall have ended");
+  const std::string model = absl::StrCat(kind, ".model");
+  AddField(leaf, flags,
+           {model.c_str(), "REFERENCE", "Model: name, id, or job:ID/output (required)"});
+  AddField(leaf, flags, {"name", "TEXT", "Name of the job, for people to read"});
+  AddField(leaf, flags, {"objective", "OBJECTIVE", "energy (default), time or edp"});
+  AddField(leaf, flags,
+           {"deadline_seconds", "SECONDS",
+            "Seconds after submission by which the job shall have ended"});
   leaf->add_option("--set", flags->set, "Any other field=value of a job file; repeatable")
       ->type_name("FIELD=VALUE")
       ->allow_extra_args(false)
@@ -114,140 +131,159 @@ std::shared_ptr<KindFlags> AddKind(CLI::App* app, CommandSlot* slot, const std::
   return flags;
 }
 
-}  // namespace
+constexpr Field kFinetuneFields[] = {
+    {"finetune.data", "DATA", "SQuAD data set or conversations to train on (required)"},
+    {"finetune.heldout_data", "DATA", "Data set on which the held-out loss is measured"},
+    {"finetune.epochs", "N", "Passes over the data; default 1"},
+    {"finetune.steps", "N", "Optimizer steps, instead of epochs"},
+    {"finetune.batch_size", "N", "Examples at once; default 8"},
+    {"finetune.sequence_length", "N", "Tokens of an example at most; default the model's context"},
+    {"finetune.learning_rate", "RATE", "Highest learning rate; default 5e-5"},
+    {"finetune.seed", "N", "Seed of the data order and of dropout"},
+    {"finetune.lora.rank", "N", "Train adapters (LoRA) of this rank instead of every weight"},
+    {"finetune.lora.alpha", "ALPHA", "Adapters count alpha / rank; default: as rank"},
+    {"finetune.lora.dropout", "RATE", "Of the adapters' input; default 0"},
+    {"finetune.lora.targets", "[NAMES]", "Such as [q_proj, v_proj]; default all-linear"},
+    {"finetune.lora.merge", "BOOL", "true: the result is the whole model, adapters added"},
+    {"finetune.quantization", "FORM",
+     "With adapters: int8, int4 or nf4 for the weights beside them (QLoRA)"},
+    {"finetune.last_layers", "N", "Train the last N layers alone, instead of every weight"},
+    {"finetune.precision", "PRECISION",
+     "fp32 (default) or bf16: the factors of matrix products are rounded to BF16"},
+    {"finetune.weights_precision", "PRECISION",
+     "fp32 (default) or bf16: matrices are held in BF16, in half the memory"},
+    {"finetune.packing", "BOOL",
+     "true: no padding, and a paragraph is computed once for its questions"},
+    {"finetune.early_stop_evaluations", "N",
+     "End after N evaluations in a row without a lower held-out loss"},
+    {"finetune.optimizer", "NAME",
+     "adamw (default); adamw_8bit or adafactor: less memory for its state; mezo: forward "
+     "passes alone, the memory of a loss"},
+    {"finetune.mezo.perturbation", "DISTANCE",
+     "Of optimizer mezo: how far a weight is moved; default 1e-3"},
+    {"finetune.mezo.samples", "N",
+     "Of optimizer mezo: directions of a step, two passes each; default 1"},
+    {"finetune.activation_checkpointing", "BOOL", "true: less memory, about a third more time"},
+    {"finetune.update_in_backward", "BOOL",
+     "true: gradients of one block at a time; clipping is by block"},
+};
 
-void AddKindCommands(CLI::App* app, CommandSlot* slot) {
-  auto finetune = AddKind(app, slot, "finetune", "Fine-tune a model on a data set, from flags.",
-                          "  wattle finetune --model gpt2 --data squad --epochs 2 --watch\n"
-                          "  wattle finetune --model gpt2 --data squad --dry-run > job.yaml\n");
-  CLI::App* leaf = app->get_subcommand("finetune");
-  AddField(leaf, finetune, "finetune.data", "DATA",
-           "SQuAD data set or conversations to train on (required)");
-  AddField(leaf, finetune, "finetune.heldout_data", "DATA",
-           "Data set on which the held-out loss is measured");
-  AddField(leaf, finetune, "finetune.epochs", "N", "Passes over the data; default 1");
-  AddField(leaf, finetune, "finetune.steps", "N", "Optimizer steps, instead of epochs");
-  AddField(leaf, finetune, "finetune.batch_size", "N", "Examples at once; default 8");
-  AddField(leaf, finetune, "finetune.sequence_length", "N",
-           "Tokens of an example at most; default the model's context");
-  AddField(leaf, finetune, "finetune.learning_rate", "RATE", "Highest learning rate; default 5e-5");
-  AddField(leaf, finetune, "finetune.seed", "N", "Seed of the data order and of dropout");
-  AddField(leaf, finetune, "finetune.lora.rank", "N",
-           "Train adapters (LoRA) of this rank instead of every weight");
-  AddField(leaf, finetune, "finetune.lora.alpha", "ALPHA",
-           "Adapters count alpha / rank; default: as rank");
-  AddField(leaf, finetune, "finetune.lora.dropout", "RATE", "Of the adapters' input; default 0");
-  AddField(leaf, finetune, "finetune.lora.targets", "[NAMES]",
-           "Such as [q_proj, v_proj]; default all-linear");
-  AddField(leaf, finetune, "finetune.lora.merge", "BOOL",
-           "true: the result is the whole model, adapters added");
-  AddField(leaf, finetune, "finetune.quantization", "FORM",
-           "With adapters: int8, int4 or nf4 for the weights beside them (QLoRA)");
-  AddField(leaf, finetune, "finetune.last_layers", "N",
-           "Train the last N layers alone, instead of every weight");
-  AddField(leaf, finetune, "finetune.precision", "PRECISION",
-           "fp32 (default) or bf16: the factors of matrix products are rounded to BF16");
-  AddField(leaf, finetune, "finetune.weights_precision", "PRECISION",
-           "fp32 (default) or bf16: matrices are held in BF16, in half the memory");
-  AddField(leaf, finetune, "finetune.packing", "BOOL",
-           "true: examples stand one behind the other, without padding");
-  AddField(leaf, finetune, "finetune.early_stop_evaluations", "N",
-           "End after N evaluations in a row without a lower held-out loss");
-  AddField(leaf, finetune, "finetune.optimizer", "NAME",
-           "adamw (default); adamw_8bit or adafactor: less memory for its state; mezo: forward "
-           "passes alone, the memory of a loss");
-  AddField(leaf, finetune, "finetune.mezo.perturbation", "DISTANCE",
-           "Of optimizer mezo: how far a weight is moved; default 1e-3");
-  AddField(leaf, finetune, "finetune.mezo.samples", "N",
-           "Of optimizer mezo: directions of a step, two passes each; default 1");
-  AddField(leaf, finetune, "finetune.activation_checkpointing", "BOOL",
-           "true: less memory, about a third more time");
-  AddField(leaf, finetune, "finetune.update_in_backward", "BOOL",
-           "true: gradients of one block at a time; clipping is by block");
+constexpr Field kQuantizeFields[] = {
+    {"quantize.quantization", "FORM", "int8 (default), int4, nf4 or adaptive"},
+    {"quantize.rounding", "ROUNDING",
+     "nearest (default), or compensated: GPTQ with --calibration-data"},
+    {"quantize.calibration_data", "DATA",
+     "A text or SQuAD data set, for compensated rounding and adaptive"},
+    {"quantize.calibration_tokens", "N",
+     "Tokens of the calibration data that are read; default 16384"},
+    {"quantize.size_budget_bytes", "BYTES",
+     "Adaptive: size of all matrices at most; default 1.3 times that of int4"},
+    {"quantize.perplexity_change_percent_max", "PERCENT",
+     "Adaptive: perplexity may grow by this much, instead of a size budget"},
+};
 
-  auto quantize = AddKind(app, slot, "quantize", "Quantize a model, from flags.",
-                          "  wattle quantize --model gpt2\n"
-                          "  wattle quantize --model job:j12/output --quantization int4 \\\n"
-                          "      --rounding compensated --calibration-data wiki\n"
-                          "  wattle quantize --model gpt2 --set 'quantize.recipe={matrices: {bits: "
-                          "4, group_size: 32}, head: {bits: 8}}'\n");
-  leaf = app->get_subcommand("quantize");
-  AddField(leaf, quantize, "quantize.quantization", "FORM",
-           "int8 (default), int4, nf4 or adaptive");
-  AddField(leaf, quantize, "quantize.rounding", "ROUNDING",
-           "nearest (default), or compensated: GPTQ with --calibration-data");
-  AddField(leaf, quantize, "quantize.calibration_data", "DATA",
-           "A text or SQuAD data set, for compensated rounding and adaptive");
-  AddField(leaf, quantize, "quantize.calibration_tokens", "N",
-           "Tokens of the calibration data that are read; default 16384");
-  AddField(leaf, quantize, "quantize.size_budget_bytes", "BYTES",
-           "Adaptive: size of all matrices at most; default 1.3 times that of int4");
-  AddField(leaf, quantize, "quantize.perplexity_change_percent_max", "PERCENT",
-           "Adaptive: perplexity may grow by this much, instead of a size budget");
+constexpr Field kGenerateFields[] = {
+    {"generate.max_new_tokens", "N", "Tokens to generate at most; default 32"},
+    {"generate.batch_size", "N", "Prompts at once; default 1"},
+    {"generate.repetition_penalty", "P",
+     "Above 1: tokens of the prompt and the text so far become less likely"},
+    {"generate.quantization", "FORM", "Quantize the model when it is loaded: int8, int4, nf4"},
+};
 
-  auto generate = AddKind(app, slot, "generate", "Generate text from prompts, from flags.",
-                          "  wattle generate --model gpt2 \"The mast is\"\n"
-                          "  wattle generate --model gpt2 --prompt \"The mast is\" --stop . "
-                          "--repetition-penalty 1.2\n"
-                          "  wattle generate --model smollm2-instruct --chat \"What is a watt?\"\n"
-                          "  wattle generate --model gpt2 --data questions --max-new-tokens 64\n"
-                          "  wattle generate --model gpt2 --data questions --quality-floor 1\n");
-  leaf = app->get_subcommand("generate");
-  AddField(leaf, generate, "generate.data", "DATA", "Data set of prompts or conversations");
+constexpr Field kEvaluateFields[] = {
+    {"evaluate.batch_size", "N", "Examples at once; default 8"},
+    {"evaluate.limit_examples", "N", "Use only the first N examples"},
+    {"evaluate.reference_model", "REFERENCE",
+     "Model to compare with, by KL divergence and top-1 agreement"},
+    {"evaluate.score_answers", "BOOL",
+     "true: generate answers to a SQuAD file; exact match and F1"},
+    {"evaluate.max_answer_tokens", "N", "Tokens of an answer at most; default 32"},
+};
+
+void AddFinetune(CLI::App* app, CommandSlot* slot) {
+  const auto flags = AddKind(app, slot, "finetune", "Fine-tune a model on a data set, from flags.",
+                             "  wattle finetune --model gpt2 --data squad --epochs 2 --watch\n"
+                             "  wattle finetune --model gpt2 --data squad --dry-run > job.yaml\n");
+  CLI::App* const leaf = app->get_subcommand("finetune");
+  AddFields(leaf, flags, kFinetuneFields);
+}
+
+void AddQuantize(CLI::App* app, CommandSlot* slot) {
+  const auto flags =
+      AddKind(app, slot, "quantize", "Quantize a model, from flags.",
+              "  wattle quantize --model gpt2\n"
+              "  wattle quantize --model job:j12/output --quantization int4 \\\n"
+              "      --rounding compensated --calibration-data wiki\n"
+              "  wattle quantize --model gpt2 --set 'quantize.recipe={matrices: {bits: "
+              "4, group_size: 32}, head: {bits: 8}}'\n");
+  CLI::App* const leaf = app->get_subcommand("quantize");
+  AddFields(leaf, flags, kQuantizeFields);
+}
+
+void AddGenerate(CLI::App* app, CommandSlot* slot) {
+  const auto flags =
+      AddKind(app, slot, "generate", "Generate text from prompts, from flags.",
+              "  wattle generate --model gpt2 \"The mast is\"\n"
+              "  wattle generate --model gpt2 --prompt \"The mast is\" --stop . "
+              "--repetition-penalty 1.2\n"
+              "  wattle generate --model smollm2-instruct --chat \"What is a watt?\"\n"
+              "  wattle generate --model gpt2 --data questions --max-new-tokens 64\n"
+              "  wattle generate --model gpt2 --data questions --quality-floor 1\n");
+  CLI::App* const leaf = app->get_subcommand("generate");
+  AddField(leaf, flags, {"generate.data", "DATA", "Data set of prompts or conversations"});
   leaf->add_flag_callback(
       "--chat",
-      [generate] {
-        generate->fields.push_back({"--chat", "generate.chat=true"});
+      [flags] {
+        flags->fields.push_back({"--chat", "generate.chat=true"});
       },
       "Ask a chat model: its chat template writes each prompt as what the user says");
-  leaf->add_option("--prompt", generate->prompts, "A prompt, instead of --data; repeatable")
+  leaf->add_option("--prompt", flags->prompts, "A prompt, instead of --data; repeatable")
       ->type_name("TEXT")
       ->allow_extra_args(false)
       ->take_all();
   leaf->add_option_function<std::string>(
           "text",
-          [generate](const std::string& prompt) {
-            generate->prompts.push_back(prompt);
-            generate->options.watch = true;
+          [flags](const std::string& prompt) {
+            flags->prompts.push_back(prompt);
+            flags->options.watch = true;
           },
           "A prompt; its text is shown as it is generated")
       ->type_name("PROMPT");
   leaf->add_option_function<std::vector<std::string>>(
-          "--stop", [generate](const std::vector<std::string>& stops) { generate->stops = stops; },
+          "--stop", [flags](const std::vector<std::string>& stops) { flags->stops = stops; },
           "A text that ends a generation; repeatable")
       ->type_name("TEXT")
       ->allow_extra_args(false)
       ->take_all();
-  AddField(leaf, generate, "generate.max_new_tokens", "N",
-           "Tokens to generate at most; default 32");
-  AddField(leaf, generate, "generate.batch_size", "N", "Prompts at once; default 1");
-  AddField(leaf, generate, "generate.repetition_penalty", "P",
-           "Above 1: tokens of the prompt and the text so far become less likely");
-  AddField(leaf, generate, "generate.quantization", "FORM",
-           "Quantize the model when it is loaded: int8, int4, nf4");
-  AddFloor(leaf, generate);
-  AddField(leaf, generate, "generate.temperature", "T", "0, the default: greedy");
-  AddField(leaf, generate, "generate.seed", "N", "Seed of the sampling");
+  AddFields(leaf, flags, kGenerateFields);
+  AddFloor(leaf, flags);
+  AddField(leaf, flags, {"generate.temperature", "T", "0, the default: greedy"});
+  AddField(leaf, flags, {"generate.seed", "N", "Seed of the sampling"});
+}
 
-  auto evaluate =
+void AddEvaluate(CLI::App* app, CommandSlot* slot) {
+  const auto flags =
       AddKind(app, slot, "evaluate", "Measure a model's quality on data, from flags.",
               "  wattle evaluate --model gpt2 --data wiki --watch\n"
               "  wattle evaluate --model job:j3/output --data wiki --reference-model gpt2\n"
               "  wattle evaluate --model gpt2 --data squad --score-answers true\n");
-  leaf = app->get_subcommand("evaluate");
-  AddField(leaf, evaluate, "evaluate.data", "DATA",
-           "A text, SQuAD data set or conversations (required)");
-  AddField(leaf, evaluate, "evaluate.quantization", "FORM",
-           "Quantize the model when it is loaded: int8, int4, nf4");
-  AddFloor(leaf, evaluate);
-  AddField(leaf, evaluate, "evaluate.batch_size", "N", "Examples at once; default 8");
-  AddField(leaf, evaluate, "evaluate.limit_examples", "N", "Use only the first N examples");
-  AddField(leaf, evaluate, "evaluate.reference_model", "REFERENCE",
-           "Model to compare with, by KL divergence and top-1 agreement");
-  AddField(leaf, evaluate, "evaluate.score_answers", "BOOL",
-           "true: generate answers to a SQuAD file; exact match and F1");
-  AddField(leaf, evaluate, "evaluate.max_answer_tokens", "N",
-           "Tokens of an answer at most; default 32");
+  CLI::App* const leaf = app->get_subcommand("evaluate");
+  AddField(leaf, flags,
+           {"evaluate.data", "DATA", "A text, SQuAD data set or conversations (required)"});
+  AddField(
+      leaf, flags,
+      {"evaluate.quantization", "FORM", "Quantize the model when it is loaded: int8, int4, nf4"});
+  AddFloor(leaf, flags);
+  AddFields(leaf, flags, kEvaluateFields);
+}
+
+}  // namespace
+
+void AddKindCommands(CLI::App* app, CommandSlot* slot) {
+  AddFinetune(app, slot);
+  AddQuantize(app, slot);
+  AddGenerate(app, slot);
+  AddEvaluate(app, slot);
 }
 
 }  // namespace wattle::cli
