@@ -174,6 +174,15 @@ absl::Status CheckMezo(const v1::FinetuneSpec& finetune) {
   return RefuseBeside("optimizer: mezo", beside);
 }
 
+// Adafactor's moments decay by a rule of its own.
+absl::Status CheckAdafactor(const v1::FinetuneSpec& finetune) {
+  const char* const why = "Adafactor has no such number";
+  const Beside beside[] = {{finetune.adam_beta1() != 0, "adam_beta1", why},
+                           {finetune.adam_beta2() != 0, "adam_beta2", why},
+                           {finetune.adam_epsilon() != 0, "adam_epsilon", why}};
+  return RefuseBeside("optimizer: adafactor", beside);
+}
+
 // Weights in BF16 have no FP32 copy.
 absl::Status CheckBf16Weights(const v1::FinetuneSpec& finetune) {
   const bool is_lora = finetune.has_lora();
@@ -217,6 +226,9 @@ absl::Status CheckTrainingForm(const v1::FinetuneSpec& finetune) {
   }
   if (finetune.weights_precision() == v1::PRECISION_BF16) {
     WATTLE_RETURN_IF_ERROR(CheckBf16Weights(finetune));
+  }
+  if (finetune.optimizer() == v1::OPTIMIZER_ADAFACTOR) {
+    WATTLE_RETURN_IF_ERROR(CheckAdafactor(finetune));
   }
   return CheckMezo(finetune);
 }

@@ -167,6 +167,12 @@ INSTANTIATE_TEST_SUITE_P(
                    spec.mutable_finetune()->mutable_mezo()->set_samples(65);
                  },
                  kInvalid, "finetune.mezo.samples: 65"},
+        SpecCase{"AdafactorWithAMomentOfAdam",
+                 [](auto& spec) {
+                   spec.mutable_finetune()->set_optimizer(v1::OPTIMIZER_ADAFACTOR);
+                   spec.mutable_finetune()->set_adam_beta1(0.8);
+                 },
+                 kInvalid, "finetune.adam_beta1: does not go with optimizer: adafactor"},
         SpecCase{"UpdatesInBackwardWithAccumulation",
                  [](auto& spec) {
                    spec.mutable_finetune()->set_update_in_backward(true);
