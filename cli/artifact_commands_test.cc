@@ -123,6 +123,43 @@ TEST_F(ArtifactCommandsTest, AGgufFileTravelsWithWhatItsMetadataSays) {
   EXPECT_EQ(coordinator_.state().manifests.size(), 1U) << "the same files each time";
 }
 
+TEST_F(ArtifactCommandsTest, AModelIsWrittenAsAGgufFileThatIsAModelAgain) {
+  ASSERT_EQ(Run({"model", "push", "tiny", WriteModel()}).code, 0);
+  const Result exported = Run({"model", "export", "tiny", "--gguf", Path("tiny.gguf")});
+  ASSERT_EQ(exported.code, 0) << exported.err;
+  EXPECT_THAT(exported.out, StartsWith(Path("tiny.gguf") + ": model tiny: "));
+  ASSERT_EQ(Run({"model", "push", "again", Path("tiny.gguf")}).code, 0);
+  EXPECT_EQ(coordinator_.state().artifacts.at(1).model_shape().SerializeAsString(),
+            coordinator_.state().artifacts.at(0).model_shape().SerializeAsString());
+  const Result over = Run({"model", "export", "tiny", "--gguf", Path("tiny.gguf")});
+  EXPECT_EQ(over.code, 5);
+  EXPECT_THAT(over.err, HasSubstr("is there already; remove it or choose another file"));
+  ASSERT_EQ(Run({"model", "export", "tiny", "--gguf", Path("half.gguf"), "--type", "f16"}).code, 0);
+  EXPECT_LT(fs::file_size(Path("half.gguf")), fs::file_size(Path("tiny.gguf")));
+  EXPECT_EQ(Run({"model", "export", "tiny", "--gguf", Path("x.gguf"), "--type", "q4_0"}).code, 2);
+}
+
+TEST_F(ArtifactCommandsTest, WhatIsNotWrittenAsAGgufFileIsNamedByItsReference) {
+  const auto refused = [&](const std::string& name, int code) {
+    const Result result = Run({"model", "export", name, "--gguf", Path("x.gguf")});
+    EXPECT_EQ(result.code, code) << result.err;
+    EXPECT_THAT(result.err, StartsWith(absl::StrCat("wattle: ", name, ": ")));
+    EXPECT_FALSE(fs::exists(Path("x.gguf")));
+    return result.err;
+  };
+  ASSERT_EQ(Run({"data", "push", "masts", Write("masts.json", kSquad)}).code, 0);
+  EXPECT_THAT(refused("masts", 2), HasSubstr("is no model"));
+  const std::string directory = WriteModel();
+  ASSERT_EQ(Run({"model", "push", "tiny", directory}).code, 0);
+  coordinator_.state().artifacts.at(1).set_quantization("int8");
+  EXPECT_THAT(refused("tiny", 5), HasSubstr("is quantized (int8), and GGUF has no blocks"));
+  // What is found in the files is told by the reference as well.
+  Write("model/tokenizer_config.json", R"({"chat_template": 1})");
+  ASSERT_EQ(Run({"model", "push", "other", directory}).code, 0);
+  EXPECT_THAT(Run({"model", "export", "other", "--gguf", Path("x.gguf")}).err,
+              StartsWith("wattle: other/tokenizer_config.json: "));
+}
+
 TEST_F(ArtifactCommandsTest, ADamagedGgufFileIsRefusedByItsPath) {
   const std::string path = Write("m.gguf", "GGUF");
   const Result refused = Run({"model", "push", "tiny", path});

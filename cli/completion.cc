@@ -136,6 +136,9 @@ std::vector<std::string> ValuesOf(const std::string& sort, const FleetNames& fle
   if (sort == "FORMAT") {
     return {"table", "json"};
   }
+  if (sort == "GGUF_TYPE") {
+    return {"f32", "f16", "q8_0"};
+  }
   if (sort == "SHELL") {
     return {"bash", "zsh", "fish"};
   }

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle model push|ls|pull|rm. push checks the whole model before it sends a byte, and sends only
-// the files that belong to it.
+// wattle model push|ls|pull|export|rm. push checks the whole model before it sends a byte, and
+// sends only the files that belong to it.
 #include <filesystem>
 #include <memory>
 #include <set>
@@ -9,6 +9,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "cli/artifact_commands.h"
 #include "cli/artifact_name.h"
 #include "cli/artifact_view.h"
@@ -16,6 +17,7 @@
 
 #include "base/status_macros.h"
 #include "models/gguf_directory.h"
+#include "models/gguf_export.h"
 #include "models/model_directory.h"
 
 namespace wattle::cli {
@@ -32,7 +34,7 @@ struct ModelFlags {
 // A new directory for the files that are sent.
 absl::StatusOr<std::string> MakeStagingDirectory() {
   std::error_code error;
-  std::string staged = (fs::temp_directory_path(error) / "wattle-push-XXXXXX").string();
+  std::string staged = (fs::temp_directory_path(error) / "wattle-model-XXXXXX").string();
   if (error || mkdtemp(staged.data()) == nullptr) {
     return absl::ResourceExhaustedError(
         absl::StrCat(staged, ": cannot make a directory; set TMPDIR to one that is writable"));
@@ -95,6 +97,57 @@ absl::StatusOr<ExitCode> Push(Session& session, const ModelFlags& flags) {
   return ExitCode::kOk;
 }
 
+struct ExportFlags {
+  std::string reference;
+  std::string gguf;
+  std::string type = "f32";
+};
+
+formats::GgufType TypeNamed(absl::string_view name) {
+  return name == "f16"    ? formats::GgufType::kF16
+         : name == "q8_0" ? formats::GgufType::kQ8_0
+                          : formats::GgufType::kF32;
+}
+
+// What can be told without the artifact's files.
+absl::Status CheckExport(const v1::ArtifactInfo& artifact, const ExportFlags& flags) {
+  if (!artifact.has_model_shape()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(flags.reference, ": is no model; a GGUF file is made of a model"));
+  }
+  if (!artifact.quantization().empty() && artifact.quantization() != "none") {
+    return absl::FailedPreconditionError(
+        absl::StrCat(flags.reference, ": is quantized (", artifact.quantization(),
+                     "), and GGUF has no blocks for its codes; export the model that it was made "
+                     "from, with --type q8_0 for 8 bits"));
+  }
+  std::error_code error;
+  if (fs::exists(flags.gguf, error)) {
+    return absl::AlreadyExistsError(
+        absl::StrCat(flags.gguf, ": is there already; remove it or choose another file"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ExitCode> Export(Session& session, const ExportFlags& flags) {
+  WATTLE_ASSIGN_OR_RETURN(const v1::ArtifactInfo artifact,
+                          session.client().ResolveArtifact(flags.reference));
+  WATTLE_RETURN_IF_ERROR(CheckExport(artifact, flags));
+  WATTLE_ASSIGN_OR_RETURN(const std::string staged, MakeStagingDirectory());
+  const absl::Cleanup remove = [&staged] {
+    std::error_code ignored;  // a copy in a temporary directory
+    fs::remove_all(staged, ignored);
+  };
+  const std::string directory = staged + "/model";
+  WATTLE_RETURN_IF_ERROR(session.client().PullArtifact(artifact.artifact_id(), directory));
+  const absl::Status written = models::ExportGguf(directory, flags.gguf, TypeNamed(flags.type));
+  // The user knows the model by the reference, not by the copy.
+  WATTLE_RETURN_IF_ERROR(absl::Status(
+      written.code(), absl::StrReplaceAll(written.message(), {{directory, flags.reference}})));
+  session.Print(artifact, [&] { return absl::StrCat(flags.gguf, ": ", RenderPushed(artifact)); });
+  return ExitCode::kOk;
+}
+
 absl::StatusOr<ExitCode> List(Session& session) {
   WATTLE_ASSIGN_OR_RETURN(const v1::ListArtifactsResponse all,
                           session.client().ListArtifacts(v1::ARTIFACT_KIND_UNSPECIFIED));
@@ -107,6 +160,22 @@ absl::StatusOr<ExitCode> List(Session& session) {
   }
   session.Print(models, [&] { return RenderModels(models, session.Now(), session.style()); });
   return ExitCode::kOk;
+}
+
+void AddExport(CLI::App* noun, CommandSlot* slot) {
+  const auto flags = std::make_shared<ExportFlags>();
+  CLI::App* exported =
+      AddLeaf(noun, "export",
+              "Write a model, or a job's output that is one, as a GGUF file that "
+              "llama.cpp reads.",
+              "  wattle model export gpt2 --gguf gpt2.gguf\n"
+              "  wattle model export job:j12/output --gguf tuned.gguf --type f16\n");
+  exported->add_option("REFERENCE", flags->reference, "Name, id, or job:ID/output")->required();
+  exported->add_option("--gguf", flags->gguf, "The file to write")->required()->type_name("FILE");
+  exported->add_option("--type", flags->type, "Of the matrices: f32 (default), f16 or q8_0")
+      ->type_name("GGUF_TYPE")
+      ->check(CLI::IsMember({"f32", "f16", "q8_0"}).description(""));
+  slot->Bind(exported, [flags](Session& session) { return Export(session, *flags); });
 }
 
 }  // namespace
@@ -132,9 +201,10 @@ absl::StatusOr<ExitCode> PullArtifact(Session& session, const std::string& refer
 }
 
 void AddModelCommands(CLI::App* app, CommandSlot* slot) {
-  CLI::App* noun = AddGroup(app, "model", "Models and what jobs made of them: push, ls, pull, rm.",
-                            "  wattle model push gpt2 ./gpt2\n"
-                            "  wattle model ls\n");
+  CLI::App* noun =
+      AddGroup(app, "model", "Models and what jobs made of them: push, ls, pull, export, rm.",
+               "  wattle model push gpt2 ./gpt2\n"
+               "  wattle model ls\n");
   const auto push_flags = std::make_shared<ModelFlags>();
   CLI::App* push =
       AddLeaf(noun, "push",
@@ -164,6 +234,7 @@ void AddModelCommands(CLI::App* app, CommandSlot* slot) {
   slot->Bind(pull, [pull_flags](Session& session) {
     return PullArtifact(session, pull_flags->name, pull_flags->path);
   });
+  AddExport(noun, slot);
   const auto removed = std::make_shared<std::string>();
   CLI::App* remove = AddLeaf(noun, "rm",
                              "Remove a name, and with its last name the model. Refused while an "

@@ -11,7 +11,6 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
 
-#include "base/file.h"
 #include "base/status_macros.h"
 #include "formats/json.h"
 #include "formats/merge_table_internal.h"
@@ -29,7 +28,6 @@ constexpr char kEndOfText[] = "<|endoftext|>";
 // Names of the token that ends a text. The first name that a tokenizer has counts.
 constexpr absl::string_view kEnds[] = {kEndOfText, "<|end_of_text|>", "</s>", "<eos>"};
 constexpr char kSpaceMark[] = "▁";
-constexpr int64_t kTokenizerBytesMax = 256LL << 20;
 
 // GPT-2's way to write bytes as visible characters: printable Latin-1 stands for itself, the other
 // 68 bytes take U+0100 upwards, in order. (openai/gpt-2, src/encoder.py, bytes_to_unicode.)
@@ -336,40 +334,14 @@ absl::StatusOr<BytePairEncoding> BytePairEncoding::ParseSentencePiece(
 
 absl::StatusOr<BytePairEncoding> BytePairEncoding::LoadFiles(ReadNamedFile read,
                                                              absl::string_view place) {
-  const auto in_place = [&](absl::string_view name) { return absl::StrCat(place, "/", name); };
-  WATTLE_ASSIGN_OR_RETURN(const auto json, read("tokenizer.json"));
-  if (json.has_value()) {
-    return ParseTokenizerJson(*json, in_place("tokenizer.json"));
-  }
-  WATTLE_ASSIGN_OR_RETURN(const auto vocabulary, read("vocab.json"));
-  WATTLE_ASSIGN_OR_RETURN(const auto merges, read("merges.txt"));
-  if (vocabulary.has_value() && merges.has_value()) {
-    return ParseVocabularyAndMerges(*vocabulary, *merges, in_place("vocab.json"));
-  }
-  WATTLE_ASSIGN_OR_RETURN(auto model, read("tokenizer.model"));
-  if (!model.has_value()) {
-    return absl::NotFoundError(absl::StrCat(
-        place,
-        ": no tokenizer: wants tokenizer.json, or vocab.json and merges.txt, or tokenizer.model; "
-        "copy them from the base model"));
-  }
-  SentencePieceFiles files{.model = *std::move(model)};
-  WATTLE_ASSIGN_OR_RETURN(files.tokenizer_config, read("tokenizer_config.json"));
-  WATTLE_ASSIGN_OR_RETURN(files.added_tokens, read("added_tokens.json"));
-  return ParseSentencePiece(files, in_place("tokenizer.model"));
+  WATTLE_ASSIGN_OR_RETURN(TokenizerParts parts, PartsOfFiles(read, place));
+  WATTLE_ASSIGN_OR_RETURN(auto tables, Assemble(std::move(parts), place));
+  return BytePairEncoding(std::move(tables));
 }
 
 absl::StatusOr<BytePairEncoding> BytePairEncoding::LoadDirectory(const std::string& directory) {
-  return LoadFiles(
-      [&](absl::string_view name) -> absl::StatusOr<std::optional<std::string>> {
-        auto text = ReadWholeFile(absl::StrCat(directory, "/", name), kTokenizerBytesMax);
-        if (absl::IsNotFound(text.status())) {
-          return std::nullopt;
-        }
-        WATTLE_RETURN_IF_ERROR(text.status());
-        return *std::move(text);
-      },
-      directory);
+  return LoadFiles([&](absl::string_view name) { return ReadTokenizerFile(directory, name); },
+                   directory);
 }
 
 std::vector<int64_t> BytePairEncoding::Encode(absl::string_view text, SpecialTokens special) const {

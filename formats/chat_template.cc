@@ -23,9 +23,25 @@ absl::Status NoTemplate(absl::string_view file) {
       "instruction-tuned model, or put a chat_template.jinja beside it"));
 }
 
-// The template's text in tokenizer_config.json; nothing where it has none.
-absl::StatusOr<std::optional<std::string>> TemplateIn(const Json& config, absl::string_view file) {
-  const Json found = config.value("chat_template", Json());
+size_t CommonPrefix(absl::string_view a, absl::string_view b) {
+  const size_t size = std::min(a.size(), b.size());
+  return static_cast<size_t>(
+      std::mismatch(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(size), b.begin()).first -
+      a.begin());
+}
+
+}  // namespace
+
+absl::StatusOr<std::optional<std::string>> ChatTemplateText(const Json& tokenizer_config,
+                                                            const std::optional<std::string>& jinja,
+                                                            absl::string_view file) {
+  if (!tokenizer_config.is_object()) {
+    return WrongKind(file, "the file", "an object", tokenizer_config);
+  }
+  if (jinja.has_value()) {
+    return jinja;
+  }
+  const Json found = tokenizer_config.value("chat_template", Json());
   if (found.is_null()) {
     return std::nullopt;
   }
@@ -43,26 +59,12 @@ absl::StatusOr<std::optional<std::string>> TemplateIn(const Json& config, absl::
   return WrongKind(file, "chat_template", "text, or a list with one named \"default\"", found);
 }
 
-size_t CommonPrefix(absl::string_view a, absl::string_view b) {
-  const size_t size = std::min(a.size(), b.size());
-  return static_cast<size_t>(
-      std::mismatch(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(size), b.begin()).first -
-      a.begin());
-}
-
-}  // namespace
-
 absl::StatusOr<ChatTemplate> ChatTemplate::Parse(absl::string_view tokenizer_config,
                                                  const std::optional<std::string>& jinja,
                                                  absl::string_view file) {
   WATTLE_ASSIGN_OR_RETURN(const Json config, ParseJson(tokenizer_config, file));
-  if (!config.is_object()) {
-    return WrongKind(file, "the file", "an object", config);
-  }
-  std::optional<std::string> text = jinja;
-  if (!text.has_value()) {
-    WATTLE_ASSIGN_OR_RETURN(text, TemplateIn(config, file));
-  }
+  WATTLE_ASSIGN_OR_RETURN(const std::optional<std::string> text,
+                          ChatTemplateText(config, jinja, file));
   if (!text.has_value()) {
     return NoTemplate(file);
   }

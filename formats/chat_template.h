@@ -30,6 +30,12 @@ struct WrittenConversation {
   std::vector<std::pair<size_t, size_t>> spans;
 };
 
+// The text of the template: jinja, or else what tokenizer_config.json has. Nothing for a base
+// model. Errors: kInvalidArgument for a field of another type.
+absl::StatusOr<std::optional<std::string>> ChatTemplateText(const nlohmann::json& tokenizer_config,
+                                                            const std::optional<std::string>& jinja,
+                                                            absl::string_view file);
+
 class ChatTemplate {
  public:
   // Errors: kNotFound for a model without a chat template (a base model); kInvalidArgument and

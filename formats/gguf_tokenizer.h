@@ -6,6 +6,7 @@
 #ifndef WATTLE_FORMATS_GGUF_TOKENIZER_H_
 #define WATTLE_FORMATS_GGUF_TOKENIZER_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,12 @@ struct NamedFile {
 // contradicts itself, kUnimplemented for one of another kind; both name the key.
 absl::StatusOr<std::vector<NamedFile>> TokenizerFilesOfGguf(const GgufMetadata& metadata,
                                                             absl::string_view file);
+
+// The reverse: the keys of the tokenizer and the chat template of a directory. Room up to
+// `vocabulary` tokens is filled with tokens that no text becomes. Errors: those of
+// BytePairEncoding::LoadDirectory and of the chat template; kInvalidArgument for a token behind the
+// vocabulary; kUnimplemented for a tokenizer that GGUF metadata cannot hold.
+absl::StatusOr<GgufMetadata> GgufTokenizerOf(const std::string& directory, int64_t vocabulary);
 
 }  // namespace wattle::formats
 

@@ -9,8 +9,10 @@
 #include <sstream>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -52,6 +54,17 @@ absl::StatusOr<BytePairEncoding> TokenizerOfGguf(const std::string& path) {
       path);
 }
 
+void ExpectReference(const std::string& name, const BytePairEncoding& tokenizer) {
+  const auto expected = nlohmann::json::parse(GoldenText(name + ".expected.json"));
+  for (const nlohmann::json& each : expected["cases"]) {
+    EXPECT_EQ(tokenizer.Encode(each["text"].get<std::string>()),
+              each["tokens"].get<std::vector<int64_t>>())
+        << each["text"];
+  }
+  EXPECT_EQ(tokenizer.EncodeDocument(""), expected["begin"].get<std::vector<int64_t>>());
+  EXPECT_TRUE(tokenizer.eos_token_id().has_value());
+}
+
 class TokenizerGoldenTest : public testing::TestWithParam<const char*> {};
 
 TEST_P(TokenizerGoldenTest, TextsBecomeTheTokensOfTheReference) {
@@ -59,14 +72,7 @@ TEST_P(TokenizerGoldenTest, TextsBecomeTheTokensOfTheReference) {
   const auto tokenizer =
       BytePairEncoding::ParseTokenizerJson(GoldenText(name + ".json"), name + ".json");
   ASSERT_THAT(tokenizer, IsOk());
-  const auto expected = nlohmann::json::parse(GoldenText(name + ".expected.json"));
-  for (const nlohmann::json& each : expected["cases"]) {
-    EXPECT_EQ(tokenizer->Encode(each["text"].get<std::string>()),
-              each["tokens"].get<std::vector<int64_t>>())
-        << each["text"];
-  }
-  EXPECT_EQ(tokenizer->EncodeDocument(""), expected["begin"].get<std::vector<int64_t>>());
-  EXPECT_TRUE(tokenizer->eos_token_id().has_value());
+  ExpectReference(name, *tokenizer);
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, TokenizerGoldenTest,
@@ -105,20 +111,77 @@ TEST_P(GgufTokenizerGoldenTest, TextsBecomeTheTokensOfTheReference) {
   const auto tokenizer = TokenizerOfGguf(
       absl::StrCat(WATTLE_SOURCE_DIR, "/tests/golden/gguf/tokenizer_", name, ".gguf"));
   ASSERT_THAT(tokenizer, IsOk());
-  const auto expected = nlohmann::json::parse(GoldenText(name + ".expected.json"));
-  for (const nlohmann::json& each : expected["cases"]) {
-    EXPECT_EQ(tokenizer->Encode(each["text"].get<std::string>()),
-              each["tokens"].get<std::vector<int64_t>>())
-        << each["text"];
-  }
-  EXPECT_EQ(tokenizer->EncodeDocument(""), expected["begin"].get<std::vector<int64_t>>());
-  EXPECT_TRUE(tokenizer->eos_token_id().has_value());
+  ExpectReference(name, *tokenizer);
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, GgufTokenizerGoldenTest,
                          testing::Values("gpt2", "gpt_neox", "smollm2", "qwen2", "llama3",
                                          "spm_llama", "spm_gemma", "spm_own"),
                          [](const auto& row) { return row.param; });
+
+// The tokenizers of the goldens, written as GGUF files and read again.
+class GgufTokenizerExportTest : public testing::TestWithParam<const char*> {};
+
+TEST_P(GgufTokenizerExportTest, TextsStayTheTokensOfTheReference) {
+  const std::string name = GetParam();
+  const TestDirectory directory;
+  if (absl::StartsWith(name, "spm_")) {
+    directory.Write("tokenizer.model", GoldenText(name + ".model"));
+    if (name == "spm_gemma") {
+      directory.Write("tokenizer_config.json", R"({"chat_template": "{{ bos_token }}"})");
+    }
+  } else {
+    directory.Write("tokenizer.json", GoldenText(name + ".json"));
+    directory.Write("chat_template.jinja", "{{ bos_token }}");
+  }
+  const auto original = BytePairEncoding::LoadDirectory(directory.path());
+  ASSERT_THAT(original, IsOk());
+  const int64_t vocabulary = original->vocabulary_size() + 3;  // with room, as models often have it
+  const auto metadata = GgufTokenizerOf(directory.path(), vocabulary);
+  ASSERT_THAT(metadata, IsOk());
+  EXPECT_EQ(std::get<std::vector<std::string>>(metadata->at("tokenizer.ggml.tokens")).size(),
+            static_cast<size_t>(vocabulary));
+  EXPECT_EQ(metadata->contains("tokenizer.chat_template"),
+            name != "spm_llama" && name != "spm_own");
+  auto writer = GgufWriter::Create(directory.File("m.gguf"), *metadata, {});
+  ASSERT_THAT(writer, IsOk());
+  ASSERT_THAT(writer->Commit(), IsOk());
+  const auto tokenizer = TokenizerOfGguf(directory.File("m.gguf"));
+  ASSERT_THAT(tokenizer, IsOk());
+  ExpectReference(name, *tokenizer);
+  EXPECT_EQ(tokenizer->eos_token_id(), original->eos_token_id());
+  for (int64_t id = 0; id < original->vocabulary_size(); ++id) {
+    EXPECT_EQ(tokenizer->Decode({id}), original->Decode({id})) << id;
+    EXPECT_EQ(tokenizer->IsSpecial(id), original->IsSpecial(id)) << id;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, GgufTokenizerExportTest,
+                         testing::Values("gpt2", "gpt_neox", "smollm2", "qwen2", "llama3",
+                                         "spm_llama", "spm_gemma", "spm_own"),
+                         [](const auto& row) { return row.param; });
+
+TEST(GgufTokenizerExportTest, WhatMetadataCannotSayIsRefused) {
+  const TestDirectory directory;
+  const auto expect = [&](const std::string& json, int64_t vocabulary, absl::StatusCode code,
+                          const std::string& message) {
+    directory.Write("tokenizer.json", json);
+    const absl::Status status = GgufTokenizerOf(directory.path(), vocabulary).status();
+    EXPECT_THAT(status, StatusIs(code, testing::HasSubstr(message)));
+    EXPECT_EQ(status.message().find(directory.path()), 0U) << status;
+  };
+  constexpr auto kUnwritten = absl::StatusCode::kUnimplemented;
+  constexpr int64_t kAll = 1000;
+  const std::string gpt2 = GoldenText("gpt2.json");
+  expect(absl::StrReplaceAll(gpt2, {{R"("ignore_merges":false)", R"("ignore_merges":true)"}}), kAll,
+         kUnwritten, "have no name in GGUF metadata (tokenizer.ggml.pre)");
+  expect(gpt2, 300, absl::StatusCode::kInvalidArgument, "the vocabulary 300 tokens");
+  // SentencePiece merges any two pieces that spell one; these merges know "the▁" by one pair alone.
+  for (const char* name : {"gemma", "llama2", "mistral"}) {
+    expect(GoldenText(absl::StrCat(name, ".json")), kAll, kUnwritten,
+           "▁\" leave a pair of its pieces out, which the scores of GGUF pieces cannot say");
+  }
+}
 
 TEST(NfcTest, HangulAndOrderOfMarks) {
   EXPECT_EQ(NormalizedToNfc("\u1112\u1161\u11ab"), "\ud55c");

@@ -5,13 +5,16 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 
+#include "base/file.h"
 #include "base/status_macros.h"
 #include "formats/json.h"
+#include "formats/sentence_piece_internal.h"
 #include "formats/tokenizer_parts_internal.h"
 
 namespace wattle::formats {
 namespace {
 
+constexpr int64_t kTokenizerBytesMax = 256LL << 20;
 constexpr char kEndOfText[] = "<|endoftext|>";
 
 absl::StatusOr<Vocabulary> ReadVocabulary(const Json& json, absl::string_view file) {
@@ -121,6 +124,41 @@ absl::StatusOr<TokenizerParts> PartsOfTokenizerJson(absl::string_view text,
   WATTLE_ASSIGN_OR_RETURN(parts.added, ReadAddedTokens(json, file));
   WATTLE_ASSIGN_OR_RETURN(parts.begin, ReadBeginToken(json, parts.added, file));
   return parts;
+}
+
+absl::StatusOr<std::optional<std::string>> ReadTokenizerFile(absl::string_view directory,
+                                                             absl::string_view name) {
+  auto text = ReadWholeFile(absl::StrCat(directory, "/", name), kTokenizerBytesMax);
+  if (absl::IsNotFound(text.status())) {
+    return std::nullopt;
+  }
+  WATTLE_RETURN_IF_ERROR(text.status());
+  return *std::move(text);
+}
+
+absl::StatusOr<TokenizerParts> PartsOfFiles(BytePairEncoding::ReadNamedFile read,
+                                            absl::string_view place) {
+  const auto in_place = [&](absl::string_view name) { return absl::StrCat(place, "/", name); };
+  WATTLE_ASSIGN_OR_RETURN(const auto json, read("tokenizer.json"));
+  if (json.has_value()) {
+    return PartsOfTokenizerJson(*json, in_place("tokenizer.json"));
+  }
+  WATTLE_ASSIGN_OR_RETURN(const auto vocabulary, read("vocab.json"));
+  WATTLE_ASSIGN_OR_RETURN(const auto merges, read("merges.txt"));
+  if (vocabulary.has_value() && merges.has_value()) {
+    return PartsOfVocabularyAndMerges(*vocabulary, *merges, in_place("vocab.json"));
+  }
+  WATTLE_ASSIGN_OR_RETURN(auto model, read("tokenizer.model"));
+  if (!model.has_value()) {
+    return absl::NotFoundError(absl::StrCat(
+        place,
+        ": no tokenizer: wants tokenizer.json, or vocab.json and merges.txt, or tokenizer.model; "
+        "copy them from the base model"));
+  }
+  SentencePieceFiles files{.model = *std::move(model)};
+  WATTLE_ASSIGN_OR_RETURN(files.tokenizer_config, read("tokenizer_config.json"));
+  WATTLE_ASSIGN_OR_RETURN(files.added_tokens, read("added_tokens.json"));
+  return PartsOfSentencePiece(files, in_place("tokenizer.model"));
 }
 
 }  // namespace wattle::formats

@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
+#include "formats/byte_pair_encoding.h"
 #include "formats/tokenizer_form_internal.h"
 
 namespace wattle::formats {
@@ -41,6 +42,12 @@ absl::StatusOr<TokenizerParts> PartsOfVocabularyAndMerges(absl::string_view voca
                                                           absl::string_view merges,
                                                           absl::string_view file);
 absl::StatusOr<TokenizerParts> PartsOfTokenizerJson(absl::string_view text, absl::string_view file);
+// The text of a tokenizer's file; nothing where there is no file. Errors: those of ReadWholeFile.
+absl::StatusOr<std::optional<std::string>> ReadTokenizerFile(absl::string_view directory,
+                                                             absl::string_view name);
+// As BytePairEncoding::LoadFiles.
+absl::StatusOr<TokenizerParts> PartsOfFiles(BytePairEncoding::ReadNamedFile read,
+                                            absl::string_view place);
 
 }  // namespace wattle::formats
 

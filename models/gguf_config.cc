@@ -16,6 +16,7 @@
 #include "base/status_macros.h"
 #include "formats/json.h"
 #include "models/family.h"
+#include "models/gguf_config_internal.h"
 #include "models/gguf_keys_internal.h"
 #include "models/gguf_tensors.h"
 
@@ -136,12 +137,6 @@ class MetadataReader {
   std::string file_;
   std::string prefix_;
   absl::Status status_;
-};
-
-// What is read of the tensors' values.
-struct TensorFacts {
-  bool tied = false;
-  std::vector<float> rope_factors;
 };
 
 // A share of `whole` that is `part` again when it is multiplied and cut.
@@ -342,8 +337,32 @@ std::vector<int64_t> EndTokens(MetadataReader& reader, int64_t vocabulary) {
   return ends;
 }
 
-absl::StatusOr<DecoderConfig> ReadConfig(const GgufHeader& header, const std::string& file,
-                                         const TensorFacts& facts) {
+// Whether two tensors hold the same values.
+absl::StatusOr<bool> SameValues(const formats::GgufFile& file, const GgufTensor& a,
+                                const GgufTensor& b) {
+  constexpr int64_t kRowsAtOnce = 64;
+  if (a.shape != b.shape || a.type != b.type) {
+    return false;
+  }
+  std::vector<float> ours;
+  std::vector<float> theirs;
+  for (int64_t row = 0; row < a.row_count(); row += kRowsAtOnce) {
+    const int64_t rows = std::min(kRowsAtOnce, a.row_count() - row);
+    ours.resize(static_cast<size_t>(rows * a.shape.back()));
+    theirs.resize(ours.size());
+    WATTLE_RETURN_IF_ERROR(file.ReadRows(a, row, rows, absl::MakeSpan(ours)));
+    WATTLE_RETURN_IF_ERROR(file.ReadRows(b, row, rows, absl::MakeSpan(theirs)));
+    if (ours != theirs) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+absl::StatusOr<DecoderConfig> ReadGgufConfig(const GgufHeader& header, const std::string& file,
+                                             const TensorFacts& facts) {
   MetadataReader general(header, file, "general");
   const std::string name = general.Text(kArchitecture, "");
   WATTLE_RETURN_IF_ERROR(general.status());
@@ -380,30 +399,6 @@ absl::StatusOr<DecoderConfig> ReadConfig(const GgufHeader& header, const std::st
   return config;
 }
 
-// Whether two tensors hold the same values.
-absl::StatusOr<bool> SameValues(const formats::GgufFile& file, const GgufTensor& a,
-                                const GgufTensor& b) {
-  constexpr int64_t kRowsAtOnce = 64;
-  if (a.shape != b.shape || a.type != b.type) {
-    return false;
-  }
-  std::vector<float> ours;
-  std::vector<float> theirs;
-  for (int64_t row = 0; row < a.row_count(); row += kRowsAtOnce) {
-    const int64_t rows = std::min(kRowsAtOnce, a.row_count() - row);
-    ours.resize(static_cast<size_t>(rows * a.shape.back()));
-    theirs.resize(ours.size());
-    WATTLE_RETURN_IF_ERROR(file.ReadRows(a, row, rows, absl::MakeSpan(ours)));
-    WATTLE_RETURN_IF_ERROR(file.ReadRows(b, row, rows, absl::MakeSpan(theirs)));
-    if (ours != theirs) {
-      return false;
-    }
-  }
-  return true;
-}
-
-}  // namespace
-
 absl::StatusOr<DecoderConfig> DecoderConfigOfGguf(const formats::GgufFile& file) {
   TensorFacts facts;
   const GgufTensor* head = file.header().Find(kGgufHead);
@@ -417,7 +412,7 @@ absl::StatusOr<DecoderConfig> DecoderConfigOfGguf(const formats::GgufFile& file)
     facts.rope_factors.resize(static_cast<size_t>(factors->shape.back()));
     WATTLE_RETURN_IF_ERROR(file.ReadRows(*factors, 0, 1, absl::MakeSpan(facts.rope_factors)));
   }
-  return ReadConfig(file.header(), file.path(), facts);
+  return ReadGgufConfig(file.header(), file.path(), facts);
 }
 
 }  // namespace wattle::models

@@ -28,7 +28,8 @@ struct GgufArchitectureFields {
   std::vector<float> rope_factors;
 };
 // file: a name for messages. Errors: kUnimplemented for a family that llama.cpp lacks, and for a
-// field of config.json that the metadata cannot hold, by its name.
+// field of config.json that the metadata cannot hold or with which llama.cpp does not load the
+// tensors, by its name.
 absl::StatusOr<GgufArchitectureFields> GgufFieldsOf(const DecoderConfig& config,
                                                     const std::string& file);
 

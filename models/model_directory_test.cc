@@ -14,6 +14,7 @@
 #include "base/status_matchers.h"
 #include "base/test_directory.h"
 #include "formats/small_model_internal.h"
+#include "models/gguf_export.h"
 
 namespace wattle::models {
 namespace {
@@ -221,6 +222,10 @@ TEST_F(ModelDirectoryTest, Int8DirectoryOfAnOldVersionNeedsItsScales) {
   ASSERT_THAT(model, IsOk());
   EXPECT_TRUE(model->is_quantized());
   EXPECT_EQ(model->quantization(), "int8");
+  EXPECT_THAT(ExportGguf(directory_.path(), directory_.File("m.gguf"), formats::GgufType::kQ8_0),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("is quantized (int8), and GGUF has no blocks for its codes; "
+                                 "export the model that it was made from")));
   WriteTensors();
   ExpectRefused(absl::StatusCode::kInvalidArgument, "has type I8; wants F32");
   WriteTensors({{kQuantizationMetadataKey, "int3"}});
