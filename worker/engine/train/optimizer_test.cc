@@ -136,6 +136,23 @@ TEST(OptimizerGoldenTest, AdafactorTakesTheStepsOfTransformers) {
   }
 }
 
+// A tensor of several pieces, which threads share, takes the steps of its parts: each piece has the
+// scales of its own blocks.
+TEST(OptimizerPiecesTest, MomentsIn8BitsOfALargeTensorAreThoseOfItsParts) {
+  const at::Tensor weights = Normal({256, 512}, 1);
+  One whole(v1::OPTIMIZER_ADAMW_8BIT, weights);
+  One upper(v1::OPTIMIZER_ADAMW_8BIT, weights.narrow(0, 0, 128));
+  One lower(v1::OPTIMIZER_ADAMW_8BIT, weights.narrow(0, 128, 128));
+  for (int64_t step = 1; step <= 3; ++step) {
+    const at::Tensor gradient = Normal({256, 512}, 10 + static_cast<uint64_t>(step));
+    gradient.narrow(0, 128, 128).mul_(100.0);
+    whole.Step(GoldenStep(step), gradient);
+    upper.Step(GoldenStep(step), gradient.narrow(0, 0, 128));
+    lower.Step(GoldenStep(step), gradient.narrow(0, 128, 128));
+  }
+  EXPECT_TRUE(at::equal(whole.View(), at::cat({upper.View(), lower.View()})));
+}
+
 class OptimizerTest : public testing::TestWithParam<v1::Optimizer> {};
 
 TEST_P(OptimizerTest, KernelAgreesWithThePlainForm) {
