@@ -109,8 +109,14 @@ void AddFields(CLI::App* leaf, const std::shared_ptr<KindFlags>& flags,
   }
 }
 
-std::shared_ptr<KindFlags> AddKind(CLI::App* app, CommandSlot* slot, const std::string& kind,
-                                   const std::string& sentence, const std::string& examples) {
+// A kind's command and where its flags go.
+struct KindCommand {
+  CLI::App* leaf;
+  std::shared_ptr<KindFlags> flags;
+};
+
+KindCommand AddKind(CLI::App* app, CommandSlot* slot, const std::string& kind,
+                    const std::string& sentence, const std::string& examples) {
   CLI::App* leaf = AddLeaf(app, kind, sentence, examples);
   auto flags = std::make_shared<KindFlags>();
   const std::string model = absl::StrCat(kind, ".model");
@@ -128,7 +134,7 @@ std::shared_ptr<KindFlags> AddKind(CLI::App* app, CommandSlot* slot, const std::
   leaf->add_flag("--dry-run", flags->dry_run, "Print the job file and submit nothing");
   leaf->add_flag("-w,--watch", flags->options.watch, "Show progress until the job has ended");
   slot->Bind(leaf, [flags, kind](Session& session) { return Run(session, kind, *flags); });
-  return flags;
+  return {leaf, flags};
 }
 
 constexpr Field kFinetuneFields[] = {
@@ -201,27 +207,26 @@ constexpr Field kEvaluateFields[] = {
 };
 
 void AddFinetune(CLI::App* app, CommandSlot* slot) {
-  const auto flags = AddKind(app, slot, "finetune", "Fine-tune a model on a data set, from flags.",
-                             "  wattle finetune --model gpt2 --data squad --epochs 2 --watch\n"
-                             "  wattle finetune --model gpt2 --data squad --dry-run > job.yaml\n");
-  CLI::App* const leaf = app->get_subcommand("finetune");
+  const auto [leaf, flags] =
+      AddKind(app, slot, "finetune", "Fine-tune a model on a data set, from flags.",
+              "  wattle finetune --model gpt2 --data squad --epochs 2 --watch\n"
+              "  wattle finetune --model gpt2 --data squad --dry-run > job.yaml\n");
   AddFields(leaf, flags, kFinetuneFields);
 }
 
 void AddQuantize(CLI::App* app, CommandSlot* slot) {
-  const auto flags =
+  const auto [leaf, flags] =
       AddKind(app, slot, "quantize", "Quantize a model, from flags.",
               "  wattle quantize --model gpt2\n"
               "  wattle quantize --model job:j12/output --quantization int4 \\\n"
               "      --rounding compensated --calibration-data wiki\n"
               "  wattle quantize --model gpt2 --set 'quantize.recipe={matrices: {bits: "
               "4, group_size: 32}, head: {bits: 8}}'\n");
-  CLI::App* const leaf = app->get_subcommand("quantize");
   AddFields(leaf, flags, kQuantizeFields);
 }
 
 void AddGenerate(CLI::App* app, CommandSlot* slot) {
-  const auto flags =
+  const auto [leaf, flags] =
       AddKind(app, slot, "generate", "Generate text from prompts, from flags.",
               "  wattle generate --model gpt2 \"The mast is\"\n"
               "  wattle generate --model gpt2 --prompt \"The mast is\" --stop . "
@@ -229,7 +234,6 @@ void AddGenerate(CLI::App* app, CommandSlot* slot) {
               "  wattle generate --model smollm2-instruct --chat \"What is a watt?\"\n"
               "  wattle generate --model gpt2 --data questions --max-new-tokens 64\n"
               "  wattle generate --model gpt2 --data questions --quality-floor 1\n");
-  CLI::App* const leaf = app->get_subcommand("generate");
   AddField(leaf, flags, {"generate.data", "DATA", "Data set of prompts or conversations"});
   leaf->add_flag_callback(
       "--chat",
@@ -262,12 +266,11 @@ void AddGenerate(CLI::App* app, CommandSlot* slot) {
 }
 
 void AddEvaluate(CLI::App* app, CommandSlot* slot) {
-  const auto flags =
+  const auto [leaf, flags] =
       AddKind(app, slot, "evaluate", "Measure a model's quality on data, from flags.",
               "  wattle evaluate --model gpt2 --data wiki --watch\n"
               "  wattle evaluate --model job:j3/output --data wiki --reference-model gpt2\n"
               "  wattle evaluate --model gpt2 --data squad --score-answers true\n");
-  CLI::App* const leaf = app->get_subcommand("evaluate");
   AddField(leaf, flags,
            {"evaluate.data", "DATA", "A text, SQuAD data set or conversations (required)"});
   AddField(

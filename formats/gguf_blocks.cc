@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/check.h"
-#include "formats/half.h"
+#include "base/half.h"
 
 namespace wattle::formats {
 namespace {
@@ -54,7 +54,7 @@ int CodeAt(const std::byte* bytes, int64_t index) {
 }
 
 void DequantizeQ8(const std::byte* block, float* values) {
-  const float scale = FloatOfF16(HalfAt(block));
+  const float scale = FloatFromHalf(HalfAt(block));
   for (int64_t i = 0; i < kSmallBlock; ++i) {
     const auto code = static_cast<int8_t>(CodeAt(block, kHalfBytes + i));
     values[i] = scale * static_cast<float>(code);
@@ -64,7 +64,7 @@ void DequantizeQ8(const std::byte* block, float* values) {
 // Byte i holds weight i in its lower half and weight i + 16 in its upper half.
 void DequantizeQ4(const std::byte* block, float* values) {
   constexpr int64_t kHalf = kSmallBlock / 2;
-  const float scale = FloatOfF16(HalfAt(block));
+  const float scale = FloatFromHalf(HalfAt(block));
   for (int64_t i = 0; i < kHalf; ++i) {
     const int codes = CodeAt(block, kHalfBytes + i);
     values[i] = scale * static_cast<float>((codes & 0xf) - 8);
@@ -80,7 +80,7 @@ void DequantizeQ6(const std::byte* block, float* values) {
   constexpr int64_t kUpperAt = 128;
   constexpr int64_t kScalesAt = kUpperAt + 64;
   constexpr int64_t kScaleAt = kScalesAt + 16;
-  const float scale = FloatOfF16(HalfAt(block + kScaleAt));
+  const float scale = FloatFromHalf(HalfAt(block + kScaleAt));
   for (int64_t weight = 0; weight < 2 * kPart; ++weight) {
     const int64_t part = weight / kPart;
     const int64_t k = weight % kPart / 32;
@@ -100,7 +100,7 @@ void QuantizeQ8(const float* values, std::byte* block) {
   }
   const float scale = largest / kQ8CodeMax;
   const float inverse = scale == 0.0F ? 0.0F : 1.0F / scale;
-  const uint16_t stored = F16OfFloat(scale);
+  const uint16_t stored = HalfFromFloat(scale);
   std::memcpy(block, &stored, sizeof(stored));
   for (int64_t i = 0; i < kSmallBlock; ++i) {
     const auto code = static_cast<int8_t>(std::round(values[i] * inverse));
@@ -150,10 +150,10 @@ void DequantizeGguf(GgufType type, absl::Span<const std::byte> bytes, absl::Span
         std::memcpy(out, block, sizeof(float));
         break;
       case GgufType::kF16:
-        *out = FloatOfF16(HalfAt(block));
+        *out = FloatFromHalf(HalfAt(block));
         break;
       case GgufType::kBF16:
-        *out = FloatOfBf16(HalfAt(block));
+        *out = FloatFromBf16(HalfAt(block));
         break;
       case GgufType::kQ4_0:
         DequantizeQ4(block, out);
@@ -181,7 +181,7 @@ void QuantizeGguf(GgufType type, absl::Span<const float> values, absl::Span<std:
     if (type == GgufType::kQ8_0) {
       QuantizeQ8(source, block);
     } else if (type == GgufType::kF16) {
-      const uint16_t half = F16OfFloat(*source);
+      const uint16_t half = HalfFromFloat(*source);
       std::memcpy(block, &half, sizeof(half));
     } else {
       std::memcpy(block, source, sizeof(float));

@@ -16,7 +16,6 @@
 #include "base/file.h"
 #include "base/status_matchers.h"
 #include "base/test_directory.h"
-#include "formats/half.h"
 #include "formats/safetensors.h"
 
 namespace wattle::formats {
@@ -115,26 +114,6 @@ TEST(GgufTest, WrittenBlocksAreThoseOfTheReferenceBitForBit) {
     const auto start = static_cast<size_t>(file->header().data_start_bytes + tensor.offset_bytes);
     EXPECT_EQ(std::memcmp(written.data(), all->data() + start, written.size()), 0) << name;
   }
-}
-
-TEST(GgufTest, HalvesRoundToTheNearestEven) {
-  for (uint32_t bits = 0; bits < 65536; ++bits) {
-    const auto half = static_cast<uint16_t>(bits);
-    const float value = FloatOfF16(half);
-    if (std::isfinite(value)) {
-      EXPECT_EQ(F16OfFloat(value), half) << bits;
-      // Midway to the next number the even one of the two is taken.
-      const float next = FloatOfF16(static_cast<uint16_t>(half + 1));
-      const float middle = value + (next - value) / 2.0F;
-      if (std::isfinite(next)) {
-        EXPECT_EQ(F16OfFloat(middle), half % 2 == 0 ? half : half + 1) << bits;
-      }
-    }
-  }
-  EXPECT_EQ(F16OfFloat(65519.0F), 0x7bff);
-  EXPECT_EQ(F16OfFloat(-65520.0F), 0xfc00);
-  EXPECT_EQ(F16OfFloat(0x1p-26F), 0);
-  EXPECT_TRUE(std::isnan(FloatOfF16(F16OfFloat(std::nanf("")))));
 }
 
 TEST(GgufTest, WhatIsWrittenIsReadBack) {

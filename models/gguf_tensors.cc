@@ -58,21 +58,6 @@ std::vector<const char*> GgufNames(Slot slot, size_t parts) {
   return {};
 }
 
-bool IsNorm(Slot slot) {
-  switch (slot) {
-    case Slot::kAttentionNorm:
-    case Slot::kAttentionInnerNorm:
-    case Slot::kAttentionPostNorm:
-    case Slot::kMlpNorm:
-    case Slot::kMlpInnerNorm:
-    case Slot::kMlpPostNorm:
-    case Slot::kFinalNorm:
-      return true;
-    default:
-      return false;
-  }
-}
-
 bool IsRotatedInPairs(const DecoderConfig& config) {
   return absl::string_view(GgufArchitectureOf(config.family)->name) == "llama";
 }
@@ -80,10 +65,11 @@ bool IsRotatedInPairs(const DecoderConfig& config) {
 GgufConversion ConversionOf(const DecoderConfig& config, const ModelTensor& tensor, size_t part) {
   constexpr size_t kQuery = 0;
   constexpr size_t kKey = 1;
-  GgufConversion conversion{
-      .transposed = tensor.layout.transposed,
-      .interleaved_heads = tensor.layout.interleaved_heads,
-      .one_added = config.norm == Norm::kRmsNormPlusOne && IsNorm(tensor.slot)};
+  GgufConversion conversion{.transposed = tensor.layout.transposed,
+                            .interleaved_heads = tensor.layout.interleaved_heads,
+                            .one_added = config.norm == Norm::kRmsNormPlusOne &&
+                                         tensor.part == Part::kWeight &&
+                                         !tensor.is_matrix()};  // the weight of a norm
   if (tensor.slot == Slot::kQkv && IsRotatedInPairs(config)) {
     const LayerDescription& layer = config.layers[static_cast<size_t>(tensor.layer)];
     conversion.rotary_heads = part == kQuery ? layer.heads : part == kKey ? layer.kv_heads : 0;

@@ -11,8 +11,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
+#include "base/half.h"
 #include "base/status_macros.h"
-#include "formats/half.h"
 #include "models/family.h"
 
 namespace wattle::models {
@@ -53,7 +53,7 @@ std::optional<float> NumberAt(DataType type, absl::Span<const std::byte> buffer,
     case DataType::kBF16: {
       uint16_t half = 0;
       std::memcpy(&half, bytes, sizeof(half));
-      return formats::FloatOfBf16(half);
+      return FloatFromBf16(half);
     }
     default:
       return std::nullopt;

@@ -97,8 +97,8 @@ class WeightsCheck {
   }
 
  private:
-  // The final norm tells the family, and the form of weights that are not quantized.
-  absl::Status FindStoredType(const std::vector<ModelTensor>& tensors) {
+  // The final norm tells whether the file is of the family.
+  absl::Status CheckFinalNorm(const std::vector<ModelTensor>& tensors) {
     const auto final_norm =
         std::find_if(tensors.begin(), tensors.end(),
                      [](const ModelTensor& tensor) { return tensor.slot == Slot::kFinalNorm; });
@@ -109,7 +109,6 @@ class WeightsCheck {
           file_, name,
           absl::StrCat("missing; is the model of the family ", model_.config.family, "?"));
     }
-    model_.stored_type = norm->type;
     return CheckIsFloat(*norm);
   }
 
@@ -124,7 +123,7 @@ class WeightsCheck {
   }
 
   absl::Status CheckFileTensors(const std::vector<ModelTensor>& tensors) {
-    WATTLE_RETURN_IF_ERROR(FindStoredType(tensors));
+    WATTLE_RETURN_IF_ERROR(CheckFinalNorm(tensors));
     for (const ModelTensor& wanted : tensors) {
       for (const FileTensor& part : wanted.files) {
         const std::string name = TensorNameInFile(model_, part.name);

@@ -61,7 +61,6 @@ enum class StoredForm {
 struct ModelDirectory {
   DecoderConfig config;
   std::string tensor_prefix;  // "" or the family's: what the file puts before the names
-  formats::DataType stored_type = formats::DataType::kF32;  // of the final norm
   StoredForm form = StoredForm::kHuggingFace;
   v1::QuantizationRecipe recipe;   // "none" of an unquantized model
   int64_t size_bytes = 0;          // of `files`

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "gtest/gtest.h"
+
 #include "formats/example_pool.h"
 #include "models/decoder_config.h"
 #include "worker/engine/progress.h"
@@ -52,6 +54,14 @@ struct RecordingSink : public ProgressSink {
   std::vector<CheckpointReport> checkpoints;
   std::vector<std::string> log;
 };
+
+// Losses of the training steps of a whole run, which must succeed.
+inline std::vector<double> LossesOf(const FinetuneSettings& settings) {
+  RecordingSink sink;
+  const auto result = Finetune(settings, sink);
+  EXPECT_TRUE(result.ok()) << result.status();
+  return sink.TrainingLosses();
+}
 
 // Adds an example whose tokens count where mask is 1.
 void AddExample(formats::ExamplePool& pool, const std::vector<int64_t>& tokens,

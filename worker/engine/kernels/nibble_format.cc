@@ -3,8 +3,8 @@
 // The packed layout that the 4-bit formats share (formats_internal.h describes it).
 #include <cstring>
 
+#include "base/half.h"
 #include "worker/engine/kernels/formats_internal.h"
-#include "worker/engine/kernels/half.h"
 
 namespace wattle::kernels {
 namespace {

@@ -16,8 +16,8 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 
+#include "base/half.h"
 #include "worker/engine/kernels/bf16.h"
-#include "worker/engine/kernels/half.h"
 
 namespace wattle::kernels {
 namespace {

@@ -1,8 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Single tensors between a file and memory, in every form that models/model_directory.h
-// describes. The pages of a tensor that was read are given back, so that a model being loaded does
-// not count twice. May throw libtorch's exceptions.
+// describes. May throw libtorch's exceptions.
 #ifndef WATTLE_WORKER_ENGINE_MODELS_TENSOR_FILES_H_
 #define WATTLE_WORKER_ENGINE_MODELS_TENSOR_FILES_H_
 

@@ -211,13 +211,6 @@ INSTANTIATE_TEST_SUITE_P(Optimizers, TinyUpdatesTest,
                                          v1::OPTIMIZER_ADAFACTOR),
                          [](const auto& row) { return v1::Optimizer_Name(row.param); });
 
-std::vector<double> LossesOf(const FinetuneSettings& settings) {
-  RecordingSink sink;
-  const auto result = Finetune(settings, sink);
-  EXPECT_TRUE(result.ok()) << result.status();
-  return sink.TrainingLosses();
-}
-
 class Bf16FinetuneTest : public testing::Test {
  protected:
   void SetUp() override { ASSERT_THAT(SetThreads(1), IsOk()); }

@@ -22,13 +22,6 @@ class PrecisionTest : public testing::TestWithParam<FactorType> {
   void SetUp() override { ASSERT_THAT(SetThreads(1), IsOk()); }
 };
 
-std::vector<double> LossesOf(const FinetuneSettings& settings) {
-  RecordingSink sink;
-  const auto result = Finetune(settings, sink);
-  EXPECT_TRUE(result.ok()) << result.status();
-  return sink.TrainingLosses();
-}
-
 TEST_P(PrecisionTest, FiftyStepsLearnAsInFloat) {
   FinetuneSettings settings = TinyFinetune("float");
   settings.steps = 50;

@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "worker/engine/kernels/half.h"
+#include "base/half.h"
 
 namespace wattle::kernels {
 namespace {

@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "worker/engine/kernels/half.h"
+#include "base/half.h"
 
 #include <bit>
 
-namespace wattle::kernels {
+namespace wattle {
 
 uint16_t HalfFromFloat(float value) {
   const auto bits = std::bit_cast<uint32_t>(value);
@@ -40,4 +40,8 @@ float FloatFromHalf(uint16_t half) {
   return std::bit_cast<float>(sign | ((exponent + 112U) << 23) | (mantissa << 13));
 }
 
-}  // namespace wattle::kernels
+float FloatFromBf16(uint16_t bits) {
+  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+}
+
+}  // namespace wattle

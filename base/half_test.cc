@@ -1,12 +1,12 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "worker/engine/kernels/half.h"
+#include "base/half.h"
 
 #include <cmath>
 #include <limits>
 
 #include "gtest/gtest.h"
 
-namespace wattle::kernels {
+namespace wattle {
 namespace {
 
 // The value of a half by the definition of the format.
@@ -46,10 +46,18 @@ TEST(HalfTest, RoundsToTheNearestAndTiesToEven) {
 TEST(HalfTest, TooLargeIsInfiniteAndNotANumberStays) {
   EXPECT_EQ(HalfFromFloat(65519.0F), 0x7BFF);
   EXPECT_EQ(HalfFromFloat(65520.0F), 0x7C00);
+  EXPECT_EQ(HalfFromFloat(-65520.0F), 0xFC00);
   EXPECT_EQ(HalfFromFloat(-1e30F), 0xFC00);
+  EXPECT_EQ(HalfFromFloat(0x1p-26F), 0);
   EXPECT_TRUE(std::isinf(FloatFromHalf(0x7C00)));
   EXPECT_TRUE(std::isnan(FloatFromHalf(HalfFromFloat(std::numeric_limits<float>::quiet_NaN()))));
 }
 
+TEST(HalfTest, ABf16NumberIsTheUpperHalfOfAFloat) {
+  EXPECT_EQ(FloatFromBf16(0x3F80), 1.0F);
+  EXPECT_EQ(FloatFromBf16(0xC049), -3.140625F);
+  EXPECT_TRUE(std::isinf(FloatFromBf16(0x7F80)));
+}
+
 }  // namespace
-}  // namespace wattle::kernels
+}  // namespace wattle

@@ -1,0 +1,24 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Numbers of 16 bits in software: for files, for packing and for processors without the
+// instruction. The functions of IEEE 754's half precision agree with the processors' own
+// conversions bit by bit (half_test.cc tries every half), except that they keep no payload of a
+// NaN.
+#ifndef WATTLE_BASE_HALF_H_
+#define WATTLE_BASE_HALF_H_
+
+#include <cstdint>
+
+namespace wattle {
+
+// Rounds to the nearest half, ties to even; too large becomes infinite.
+[[nodiscard]] uint16_t HalfFromFloat(float value);
+
+[[nodiscard]] float FloatFromHalf(uint16_t half);
+
+// bits: of a BF16 number, the upper half of a float. Exact.
+[[nodiscard]] float FloatFromBf16(uint16_t bits);
+
+}  // namespace wattle
+
+#endif  // WATTLE_BASE_HALF_H_
