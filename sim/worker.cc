@@ -376,6 +376,7 @@ void Worker::Disconnected(int64_t stream) {
   }
   stream_ = 0;
   if (stream != 0) {
+    contact_seconds_ = world_.loop.now_seconds();  // an idle board takes no sample for hours
     Call([this](const agent::Instant& now) { core_->OnDisconnected(now); });
   }
   Dial();

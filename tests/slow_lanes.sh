@@ -31,5 +31,5 @@ build build/torch2-build wattle-runner wattle_engine_test
 run_ctest build/torch2-build -L ':engine$' -LE 'slow|integration|reference'
 
 say "slow lane: clang-tidy"
-need "${lint_packages[@]}"
+need_clang_tidy
 check tidy tests/tidy.py

@@ -19,6 +19,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 STAMPS = ROOT / "build/tidy"
+CLANG_TIDY = str(ROOT / "build/venv-lint/bin/clang-tidy")
 UNREAD = re.compile(r"_test\.cc$|^(bench|cmake|tests)/")
 WITH_LIBTORCH = re.compile(r"^worker/(engine|runner)/")
 
@@ -55,7 +56,7 @@ def stamp_of(source, files, settings):
 
 
 def main():
-    settings = (ROOT / ".clang-tidy").read_bytes() + run("clang-tidy", "--version").encode()
+    settings = (ROOT / ".clang-tidy").read_bytes() + run(CLANG_TIDY, "--version").encode()
     STAMPS.mkdir(parents=True, exist_ok=True)
     work = []
     known = {build: headers_of_ours(build) for build in ("build/release", "build/torch2-build")}
@@ -69,7 +70,7 @@ def main():
 
     def read(item):
         build, source, stamp = item
-        result = subprocess.run(["clang-tidy", "-p", build, "--quiet", source], cwd=ROOT, capture_output=True, text=True, check=False)
+        result = subprocess.run([CLANG_TIDY, "-p", build, "--quiet", source], cwd=ROOT, capture_output=True, text=True, check=False)
         if result.returncode == 0 and stamp is not None:
             for old in STAMPS.glob(f"{source.replace('/', '.')}.*"):
                 old.unlink()
