@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -245,8 +246,9 @@ class AgentCore {
   std::map<std::string, v1::HeldAttemptRecord> held_;
   std::vector<std::string> order_;  // of acceptance
   std::unique_ptr<AttemptRun> run_;
-  std::deque<v1::Report> unsaved_;  // reports that the disk refused
-  bool device_unsaved_ = false;     // the disk refused the ledger
+  std::deque<v1::Report> unsaved_;         // reports that the disk refused
+  bool device_unsaved_ = false;            // the disk refused the ledger
+  std::set<std::string> records_unsaved_;  // attempts whose record the disk refused
   v1::WorkerRecord device_;
   v1::LineageRecord lineage_;
   v1::EndedRecord ended_;

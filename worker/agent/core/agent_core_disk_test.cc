@@ -146,6 +146,31 @@ TEST_F(AgentCoreTest, AFullDiskAndAKillLoseNoReceipt) {
   EXPECT_THAT(Facts(), ElementsAre("accepted", "started", "stopped"));
 }
 
+// The simulation found the fault: the record of a paused attempt that the disk refused was not
+// written again, so that a later kill took joules from the receipt that the ledger had.
+TEST_F(AgentCoreTest, TheRecordOfAPausedAttemptIsWrittenWhenTheDiskHasRoomAgain) {
+  has_gauge_ = true;
+  Boot();
+  Welcome();
+  Charge(0.5);
+  Desire({Job("j1.1")}, 0.3);
+  core_->OnFetched({}, Now());
+  Phase("train");
+  Pass(absl::Seconds(20));
+  disk_.set_full(true);
+  PassAlive(absl::Seconds(40), 0.5);
+  Charge(0.301);
+  core_->Step(Now());
+  core_->OnRunnerExit({.clean = true, .failure_class = {}, .message = {}}, Now());
+  Pass(absl::Seconds(2));
+  ASSERT_EQ(core_->busy(), false);
+  disk_.set_full(false);
+  Pass(absl::Seconds(16));
+  const double receipt = state_->ReadAttempts().at("j1.1").receipt().total().gross_energy_joules();
+  EXPECT_GE(receipt, 500);
+  EXPECT_NEAR(receipt, state_->ReadDevice().record.ledger().attempt_energy_joules(), 1e-6);
+}
+
 // The simulation found the fault: after a kill the ledger was below a receipt that had waited for
 // the disk.
 TEST_F(AgentCoreTest, AReceiptThatWaitsForTheDiskIsReportedAfterItsLedger) {

@@ -172,6 +172,17 @@ void AgentCore::SaveDevice(const Instant& now) {
   const absl::Status saved = state_.WriteDevice(device_);
   device_unsaved_ = !saved.ok();
   NoteDisk(saved, now);
+  if (saved.ok()) {
+    // A process that dies later would else find a receipt without joules that the ledger has.
+    for (const std::string& id : std::exchange(records_unsaved_, {})) {
+      if (const auto held = held_.find(id); held != held_.end()) {
+        SaveAttempt(held->second, now);
+      }
+    }
+  }
+  if (device_unsaved_ || !records_unsaved_.empty()) {
+    next_save_ = now.wall + kSavePeriod;
+  }
 }
 
 // A reboot sets the board's clock of readings back to 0: the time since the last reading is then
@@ -210,7 +221,12 @@ void AgentCore::SaveRun(const Instant& now) {
 }
 
 void AgentCore::SaveAttempt(const v1::HeldAttemptRecord& record, const Instant& now) {
-  NoteDisk(state_.WriteAttempt(record), now);
+  const absl::Status saved = state_.WriteAttempt(record);
+  if (!saved.ok()) {
+    records_unsaved_.insert(record.assignment().attempt_id());
+    next_save_ = std::min(next_save_, now.wall + kSavePeriod);
+  }
+  NoteDisk(saved, now);
 }
 
 void AgentCore::NoteDisk(const absl::Status& status, const Instant& now) {
