@@ -148,7 +148,7 @@ std::vector<std::string> ValuesOf(const std::string& sort, const FleetNames& fle
   if (sort == "FIELD=VALUE") {
     std::vector<std::string> paths = OverridePaths();
     for (std::string& path : paths) {
-      path += "=";
+      path += '=';
     }
     return paths;
   }

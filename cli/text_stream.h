@@ -23,7 +23,7 @@ class TextStream {
 
   // The part of the whole text that was not shown yet. The whole text is known when the job has
   // ended.
-  std::string Rest(absl::string_view whole) const;
+  [[nodiscard]] std::string Rest(absl::string_view whole) const;
 
   [[nodiscard]] bool has_text() const { return shown_bytes_ > 0; }
   [[nodiscard]] bool ends_line() const { return ends_line_; }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -421,8 +422,8 @@ class ReportDecider {
     }
     v1::LedgerRecorded& recorded = *draft_.Add().mutable_ledger_recorded();
     recorded.set_device_id(device_.value());
-    *recorded.mutable_ledger() = total;
-    *recorded.mutable_base() = base;
+    *recorded.mutable_ledger() = std::move(total);
+    *recorded.mutable_base() = std::move(base);
     recorded.set_incarnation(incarnation_);
     return "";
   }
@@ -445,7 +446,8 @@ void DecideReport(Draft& draft, const WorkerReport& command) {
   const v1::ReportMark* known = FindMark(draft.state(), command.device, command.incarnation);
   const int64_t mark = known == nullptr ? 0 : known->sequence();
   const int64_t sequence = command.report.sequence();
-  if (sequence == mark && known->digest() != 0 && known->digest() != ReportDigest(command.report)) {
+  if (sequence == mark && known != nullptr && known->digest() != 0 &&
+      known->digest() != ReportDigest(command.report)) {
     RefuseClone(draft, *record,
                 absl::StrCat("report ", sequence, " came twice with different contents"));
     return;

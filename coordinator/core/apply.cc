@@ -11,6 +11,7 @@
 
 namespace wattle::core {
 
+// NOLINTNEXTLINE(readability-function-size): a case of three lines for each event
 std::vector<Effect> Apply(State& state, const v1::Event& event, std::optional<Monotonic> now) {
   WATTLE_CHECK(event.sequence() == state.last_sequence.value() + 1, "events have no gaps");
   state.last_sequence = SequenceNumber(event.sequence());

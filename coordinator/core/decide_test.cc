@@ -377,5 +377,18 @@ TEST(DecideHelloTest, OnlyAnotherDescriptionOrIncarnationRegistersTheDevice) {
   EXPECT_TRUE(registers());
 }
 
+// Reports are numbered from 1. A worker with a fault may send another number.
+TEST(DecideReportTest, AReportWithoutANumberIsNoFact) {
+  Fleet fleet;
+  WorkerReport command{DeviceId("device-1"), 7, {}};
+  for (const int64_t sequence : {int64_t{0}, int64_t{-1}}) {
+    command.report.set_sequence(sequence);
+    const Decision decision = Decide(fleet.state, command, fleet.observations, Now());
+    EXPECT_THAT(decision.events, SizeIs(0));
+    ASSERT_THAT(decision.effects, SizeIs(1));
+    EXPECT_EQ(std::get<Acknowledge>(decision.effects[0]).sequence, 0);
+  }
+}
+
 }  // namespace
 }  // namespace wattle::core
