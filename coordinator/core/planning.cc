@@ -259,11 +259,10 @@ absl::Status CheckFamily(const v1::JobSpec& spec, const std::vector<scheduler::I
 
 // The job of a dry run, with its inputs.
 absl::StatusOr<scheduler::JobView> DryJob(const State& state, const PlanningInputs& inputs,
-                                          const v1::JobSpec& spec,
-                                          const std::vector<v1::Job>& archived_sources) {
+                                          const v1::JobSpec& spec) {
   scheduler::JobView job;
   job.spec = spec;
-  WATTLE_ASSIGN_OR_RETURN(job.inputs, ForeseeInputs(state, spec, archived_sources));
+  WATTLE_ASSIGN_OR_RETURN(job.inputs, ForeseeInputs(state, spec, inputs.archived_sources));
   job.peak_memory_bytes = PeakMemory(inputs, spec, job.inputs);
   job.models = FamilyOf(state, inputs, spec, job.inputs);
   WATTLE_RETURN_IF_ERROR(CheckFamily(spec, job.inputs));
@@ -274,8 +273,7 @@ absl::StatusOr<scheduler::JobView> DryJob(const State& state, const PlanningInpu
 
 absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& observations,
                                         const PlanningInputs& inputs,
-                                        const v1::PlanRequest& request, const Instant& now,
-                                        const std::vector<v1::Job>& archived_sources) {
+                                        const v1::PlanRequest& request, const Instant& now) {
   WATTLE_RETURN_IF_ERROR(ValidateSpec(request.spec(), /*files_needed=*/false));
   if (request.ignore_policies() && request.policies_size() > 0) {
     return absl::InvalidArgumentError(
@@ -284,8 +282,7 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
   for (const v1::Policy& policy : request.policies()) {
     WATTLE_RETURN_IF_ERROR(ValidatePolicy(policy));
   }
-  WATTLE_ASSIGN_OR_RETURN(const scheduler::JobView job,
-                          DryJob(state, inputs, request.spec(), archived_sources));
+  WATTLE_ASSIGN_OR_RETURN(const scheduler::JobView job, DryJob(state, inputs, request.spec()));
   scheduler::Snapshot snapshot = FleetOf(state, observations, now);
   if (request.ignore_policies() || request.policies_size() > 0) {
     snapshot.policies.assign(request.policies().begin(), request.policies().end());
@@ -302,10 +299,9 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
 
 absl::Status CheckPossible(const State& state, const Observations& observations,
                            const PlanningInputs& inputs, const v1::JobSpec& spec,
-                           const Instant& now, const std::vector<v1::Job>& archived_sources) {
+                           const Instant& now) {
   WATTLE_RETURN_IF_ERROR(ValidateSpec(spec, /*files_needed=*/false));
-  WATTLE_ASSIGN_OR_RETURN(const scheduler::JobView job,
-                          DryJob(state, inputs, spec, archived_sources));
+  WATTLE_ASSIGN_OR_RETURN(const scheduler::JobView job, DryJob(state, inputs, spec));
   if (const std::string failure = WhyItFails(spec, job); !failure.empty()) {
     return absl::InvalidArgumentError(failure);
   }

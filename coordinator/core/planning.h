@@ -30,7 +30,8 @@ using MemoryEstimator = std::function<int64_t(const v1::JobSpec&, const v1::Mode
 
 // The planner's inputs that are not in the state.
 struct PlanningInputs {
-  MemoryEstimator estimate_memory;  // empty: plans do not check memory
+  MemoryEstimator estimate_memory;             // empty: plans do not check memory
+  std::vector<v1::Job> archived_sources = {};  // of a dry run; as in SubmitJob
 };
 
 // The snapshot at `now`: queued jobs whose backoff is over, active jobs that may leave their device
@@ -51,12 +52,11 @@ PlanComputed ComputePlan(const scheduler::Snapshot& snapshot);
 absl::StatusOr<std::vector<scheduler::InputView>> ForeseeInputs(
     const State& state, const v1::JobSpec& spec, const std::vector<v1::Job>& archived_sources = {});
 
-// A dry run of request.spec against the fleet. A dry run ignores the queue. archived_sources: as in
-// SubmitJob. Errors: those of SubmitJob.
+// A dry run of request.spec against the fleet. A dry run ignores the queue. Errors: those of
+// SubmitJob.
 absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& observations,
                                         const PlanningInputs& inputs,
-                                        const v1::PlanRequest& request, const Instant& now,
-                                        const std::vector<v1::Job>& archived_sources = {});
+                                        const v1::PlanRequest& request, const Instant& now);
 
 // Whether the fleet could ever run the job; submit asks this before Decide. OK for an empty fleet,
 // because a device may join. Errors: kFailedPrecondition when no device can ever run the job, one
@@ -64,7 +64,7 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
 // on every device.
 absl::Status CheckPossible(const State& state, const Observations& observations,
                            const PlanningInputs& inputs, const v1::JobSpec& spec,
-                           const Instant& now, const std::vector<v1::Job>& archived_sources = {});
+                           const Instant& now);
 
 }  // namespace wattle::core
 

@@ -143,14 +143,15 @@ void Api::PlanJob(const v1::PlanRequest& request, Reply<v1::PlanResponse> reply)
     return;
   }
   const std::shared_ptr<const core::State> state = runtime_.Version();
-  const std::vector<v1::Job> archived = ArchivedSources(*state, request.spec());
-  absl::StatusOr<v1::PlanResponse> plan = core::DryRun(
-      *state, runtime_.board().Snapshot(), runtime_.planning(), request, runtime_.Now(), archived);
+  core::PlanningInputs inputs = runtime_.planning();
+  inputs.archived_sources = ArchivedSources(*state, request.spec());
+  absl::StatusOr<v1::PlanResponse> plan =
+      core::DryRun(*state, runtime_.board().Snapshot(), inputs, request, runtime_.Now());
   if (!plan.ok() || !plan->certain_failure().empty()) {
     reply(plan);
     return;
   }
-  CheckPrompts(*state, request.spec(), archived,
+  CheckPrompts(*state, request.spec(), inputs.archived_sources,
                [plan = *std::move(plan), reply = std::move(reply)](std::string refusal) mutable {
                  plan.set_certain_failure(std::move(refusal));
                  reply(std::move(plan));
@@ -307,8 +308,10 @@ void Api::SubmitJob(const v1::SubmitJobRequest& request, Reply<v1::SubmitJobResp
     command.archived_sources = ArchivedSources(*state, request.spec());
     // CheckPossible refuses only for lasting reasons, which no observation changes; so the
     // observations are empty.
-    status = core::CheckPossible(*state, core::Observations(), runtime_.planning(), request.spec(),
-                                 runtime_.Now(), command.archived_sources);
+    core::PlanningInputs inputs = runtime_.planning();
+    inputs.archived_sources = command.archived_sources;
+    status =
+        core::CheckPossible(*state, core::Observations(), inputs, request.spec(), runtime_.Now());
     if (!status.ok()) {
       reply(status);
       return;
