@@ -182,11 +182,13 @@ bool TimeLimits::HasElsewhere(const core::State& state, const v1::Job& job,
       continue;
     }
     const auto since = free_.find(id.value());
-    if (since != free_.end()) {
-      found = found || now_seconds - since->second > PlanGrace();
-    } else if (state.wanted_attempt.contains(id)) {
-      return false;  // A better device may be worth waiting for.
+    if (since == free_.end() && !state.wanted_attempt.contains(id)) {
+      continue;
     }
+    if (since == free_.end() || now_seconds - since->second <= PlanGrace()) {
+      return false;  // A better device was worth waiting for, and is or was busy just now.
+    }
+    found = true;
   }
   return found;
 }

@@ -2,6 +2,7 @@
 //
 // SubmitJob: recognizes repeated submits, validates the spec and resolves its inputs. Pure.
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -115,7 +116,7 @@ void DecideSubmit(Draft& draft, const SubmitJob& command) {
       waits_for = input.reference();
     }
   }
-  *draft.Add().mutable_job_submitted() = submitted;
+  *draft.Add().mutable_job_submitted() = std::move(submitted);
   if (waits_for.empty()) {
     draft.SetJob(job_id, v1::JOB_STATE_QUEUED, "submitted");
   } else {
