@@ -331,6 +331,7 @@ int main(int argc, char** argv) {
   }
 
   // gRPC's errors come back as a status; gRPC's own log would repeat them.
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): before any thread
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
   spdlog::set_default_logger(spdlog::stderr_logger_mt("wattle-coordinator"));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %^%l%$ %v");

@@ -149,6 +149,20 @@ absl::Status ParseBody(const Request& request, google::protobuf::Message& messag
   return FromJson(request.body, message);
 }
 
+// A browser names the page that sends a POST. Without this check a foreign page could cancel jobs,
+// because an action without a body needs no Content-Type.
+bool OfForeignPage(const Request& request) {
+  const std::string origin = request.get_header_value("Origin");
+  const std::string host = request.get_header_value("Host");
+  return request.method == "POST" && !origin.empty() && origin != absl::StrCat("http://", host) &&
+         origin != absl::StrCat("https://", host);
+}
+
+// The body of an action may be empty or contain a reason.
+absl::Status ParseReason(const Request& request, google::protobuf::Message& message) {
+  return request.body.empty() ? absl::OkStatus() : ParseBody(request, message);
+}
+
 }  // namespace
 
 HttpServer::HttpServer(const HttpOptions& options)
@@ -224,6 +238,13 @@ void HttpServer::Route() {
       SetError(absl::UnavailableError("starting: the journal is being replayed"), response);
       return httplib::Server::HandlerResponse::Handled;
     }
+    if (OfForeignPage(request)) {
+      SetError(absl::PermissionDeniedError(absl::StrCat(
+                   "Origin: a page of ", request.get_header_value("Origin"),
+                   " may not change this fleet; use the page that this coordinator serves")),
+               response);
+      return httplib::Server::HandlerResponse::Handled;
+    }
     return httplib::Server::HandlerResponse::Unhandled;
   });
   server_->set_error_handler([](const Request& request, Response& response) {
@@ -246,7 +267,7 @@ void HttpServer::RouteReads() {
   });
   server_->Get(R"(/api/v1/jobs/([^/]+))", [this](const Request& request, Response& response) {
     v1::GetJobRequest get;
-    get.set_job_id(request.matches[1]);
+    get.set_job_id(request.matches[1].str());
     SetResult(api_.load()->GetJob(get), response);
   });
   server_->Get("/api/v1/devices", [this](const Request&, Response& response) {
@@ -254,7 +275,7 @@ void HttpServer::RouteReads() {
   });
   server_->Get(R"(/api/v1/devices/([^/]+))", [this](const Request& request, Response& response) {
     v1::GetDeviceRequest get;
-    get.set_device(request.matches[1]);
+    get.set_device(request.matches[1].str());
     SetResult(api_.load()->GetDevice(get), response);
   });
   server_->Get("/api/v1/policies", [this](const Request&, Response& response) {
@@ -306,35 +327,35 @@ void HttpServer::RoutePosts() {
   RouteActions();
 }
 
-// The body may be empty or contain a reason.
 void HttpServer::RouteActions() {
   server_->Post(R"(/api/v1/jobs/([^/]+)/cancel)",
                 [this](const Request& request, Response& response) {
                   v1::CancelJobRequest cancel;
-                  const absl::Status parsed =
-                      request.body.empty() ? absl::OkStatus() : ParseBody(request, cancel);
-                  cancel.set_job_id(request.matches[1]);
-                  SetResult(parsed.ok() ? Await<v1::Job>([&](runtime::Reply<v1::Job> reply) {
+                  if (const absl::Status parsed = ParseReason(request, cancel); !parsed.ok()) {
+                    return SetError(parsed, response);
+                  }
+                  cancel.set_job_id(request.matches[1].str());
+                  SetResult(Await<v1::Job>([&](runtime::Reply<v1::Job> reply) {
                               api_.load()->CancelJob(cancel, std::move(reply));
-                            })
-                                        : absl::StatusOr<v1::Job>(parsed),
+                            }),
                             response);
                 });
-  server_->Post(R"(/api/v1/devices/([^/]+)/drain)", [this](const Request& request,
-                                                           Response& response) {
-    v1::DrainDeviceRequest drain;
-    const absl::Status parsed = request.body.empty() ? absl::OkStatus() : ParseBody(request, drain);
-    drain.set_device(request.matches[1]);
-    SetResult(parsed.ok() ? Await<v1::Device>([&](runtime::Reply<v1::Device> reply) {
-                api_.load()->DrainDevice(drain, std::move(reply));
-              })
-                          : absl::StatusOr<v1::Device>(parsed),
-              response);
-  });
+  server_->Post(R"(/api/v1/devices/([^/]+)/drain)",
+                [this](const Request& request, Response& response) {
+                  v1::DrainDeviceRequest drain;
+                  if (const absl::Status parsed = ParseReason(request, drain); !parsed.ok()) {
+                    return SetError(parsed, response);
+                  }
+                  drain.set_device(request.matches[1].str());
+                  SetResult(Await<v1::Device>([&](runtime::Reply<v1::Device> reply) {
+                              api_.load()->DrainDevice(drain, std::move(reply));
+                            }),
+                            response);
+                });
   server_->Post(R"(/api/v1/devices/([^/]+)/resume)",
                 [this](const Request& request, Response& response) {
                   v1::ResumeDeviceRequest resume;
-                  resume.set_device(request.matches[1]);
+                  resume.set_device(request.matches[1].str());
                   SetResult(Await<v1::Device>([&](runtime::Reply<v1::Device> reply) {
                               api_.load()->ResumeDevice(resume, std::move(reply));
                             }),

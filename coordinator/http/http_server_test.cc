@@ -274,6 +274,21 @@ TEST_F(HttpServerTest, ErrorsAreJsonWithCodeAndMessage) {
   EXPECT_THAT(Post("/api/v1/jobs", "{}", 400, "text/plain"), HasSubstr("application/json"));
 }
 
+// A browser sends a form, or a request without a body, to any site.
+TEST_F(HttpServerTest, APageOfAnotherSiteChangesNothing) {
+  server_->Serve(api_);
+  const std::string path = "/api/v1/devices/nowhere/drain";
+  const auto status = [&](const std::string& origin) {
+    const httplib::Result result =
+        client_->Post(path, httplib::Headers{{"Origin", origin}}, "", "text/plain");
+    return result ? result->status : -1;
+  };
+  EXPECT_EQ(status("http://elsewhere.example"), 403);
+  EXPECT_EQ(status("null"), 403);
+  EXPECT_EQ(status("http://" + server_->address()), 404);
+  EXPECT_THAT(Post(path, "", 404), HasSubstr("nowhere"));
+}
+
 TEST_F(HttpServerTest, APortInUseAndAnInvalidAddressAreReported) {
   EXPECT_THAT(HttpServer::Start({server_->address(), ""}),
               StatusIs(absl::StatusCode::kUnavailable, HasSubstr("in use")));

@@ -77,7 +77,7 @@ grpc::Status CoordinatorService::ReportEnergy(grpc::ServerContext*,
                                               v1::EnergyReport* response) {
   absl::StatusOr<v1::EnergyReport> report = overview_.ReportEnergy(*request);
   if (report.ok()) {
-    *response = *std::move(report);
+    *response = std::move(*report);
   }
   return ToGrpc(report.status());
 }

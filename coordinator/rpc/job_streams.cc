@@ -216,7 +216,7 @@ class JobLogs final : public FollowStream<v1::LogLine> {
 
 // Opens the stream for a known job, or a stream that refuses.
 template <typename Stream, typename Request>
-auto Open(runtime::Api& api, const Request& request, std::shared_ptr<Stream> stream) {
+auto Open(runtime::Api& api, const Request& request, const std::shared_ptr<Stream>& stream) {
   absl::Status status = runtime::RefuseUnknownFields(request);
   if (status.ok()) {
     status = api.UpdateOf(JobId(request.job_id())).status();
