@@ -235,10 +235,12 @@ absl::StatusOr<std::string> Restore(const RestoreOptions& options) {
   WATTLE_ASSIGN_OR_RETURN(core::State state, runtime::Replay(*journal));
   const int64_t last = state.last_sequence.value();
   // A backup that was restored before must not give out the numbers of that restore's epoch again.
-  const int64_t epoch_min =
+  core::OpenJournal opening;
+  opening.copy = true;
+  opening.epoch_min =
       std::max(options.epoch_min, before.has_value() ? core::EpochOf(before->state) + 1 : 0);
-  WATTLE_RETURN_IF_ERROR(runtime::OpenLineage(*journal, Clock::Real(), epoch_min, reason,
-                                              /*as_copy=*/true, state));
+  opening.reason = reason;
+  WATTLE_RETURN_IF_ERROR(runtime::OpenLineage(*journal, Clock::Real(), std::move(opening), state));
   std::string text = absl::StrCat(options.data_directory, ": journal ", state.lineage_id,
                                   " goes on under epoch ", core::EpochOf(state), " after event ",
                                   last, "; ", state.open_jobs.size(), " jobs are open\n");

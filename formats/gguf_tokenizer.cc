@@ -43,7 +43,7 @@ absl::StatusOr<const T*> FindAs(const GgufMetadata& metadata, const char* key,
 
 template <typename T>
 absl::StatusOr<T> ValueOr(const GgufMetadata& metadata, const char* key, absl::string_view wanted,
-                          absl::string_view file, T absent) {
+                          absl::string_view file, const T& absent) {
   WATTLE_ASSIGN_OR_RETURN(const T* value, FindAs<T>(metadata, key, wanted, file));
   return value == nullptr ? absent : *value;
 }

@@ -239,6 +239,16 @@ absl::StatusOr<bool> IsIn(const Value& part, const Value& whole) {
   return Wrong("\"in\"", whole);
 }
 
+absl::StatusOr<Value> Joined(const Value& value, const Value& between) {
+  WATTLE_ASSIGN_OR_RETURN(const OrderedJson list, ElementsOf(value));
+  std::vector<std::string> parts;
+  for (const OrderedJson& part : list) {
+    WATTLE_ASSIGN_OR_RETURN(std::string text, Printed(Of(part)));
+    parts.push_back(std::move(text));
+  }
+  return Of(absl::StrJoin(parts, between.is_text() ? between.text() : ""));
+}
+
 }  // namespace
 
 absl::StatusOr<Value> Binary(const std::string& name, const Value& left, const Value& right) {
@@ -310,14 +320,7 @@ absl::StatusOr<Value> Filter(const std::string& name, const Value& value,
     return Part(all, name == "first" ? 0 : -1);
   }
   if (name == "join") {
-    WATTLE_ASSIGN_OR_RETURN(const OrderedJson list, ElementsOf(value));
-    std::vector<std::string> parts;
-    for (const OrderedJson& part : list) {
-      WATTLE_ASSIGN_OR_RETURN(std::string text, Printed(Of(part)));
-      parts.push_back(std::move(text));
-    }
-    const Value between = arguments.Get(0, "d");
-    return Of(absl::StrJoin(parts, between.is_text() ? between.text() : ""));
+    return Joined(value, arguments.Get(0, "d"));
   }
   if (name == "selectattr" || name == "rejectattr" || name == "map") {
     return OverElements(name, value, arguments);

@@ -19,7 +19,7 @@ class FieldsWriter {
  public:
   FieldsWriter(const DecoderConfig& config, const GgufArchitecture& architecture)
       : config_(config), layer_(config.layers.front()), prefix_(architecture.name) {
-    prefix_ += ".";
+    prefix_ += '.';
     Set(kArchitecture, std::string(architecture.name));
   }
 

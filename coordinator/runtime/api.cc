@@ -151,11 +151,12 @@ void Api::PlanJob(const v1::PlanRequest& request, Reply<v1::PlanResponse> reply)
     reply(plan);
     return;
   }
-  CheckPrompts(*state, request.spec(), inputs.archived_sources,
-               [plan = *std::move(plan), reply = std::move(reply)](std::string refusal) mutable {
-                 plan.set_certain_failure(std::move(refusal));
-                 reply(std::move(plan));
-               });
+  CheckPrompts(
+      *state, request.spec(), inputs.archived_sources,
+      [plan = *std::move(plan), reply = std::move(reply)](const std::string& refusal) mutable {
+        plan.set_certain_failure(std::move(refusal));
+        reply(std::move(plan));
+      });
 }
 
 absl::StatusOr<v1::ListDevicesResponse> Api::ListDevices(

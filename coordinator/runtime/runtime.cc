@@ -57,14 +57,11 @@ absl::StatusOr<core::State> Replay(store::Journal& journal) {
   return shell::Recover(recorded);
 }
 
-absl::Status OpenLineage(store::Journal& journal, const Clock& clock, int64_t epoch_min,
-                         const std::string& reason, bool as_copy, core::State& state) {
-  core::OpenJournal command;
+absl::Status OpenLineage(store::Journal& journal, const Clock& clock, core::OpenJournal command,
+                         core::State& state) {
   command.lineage_id = RandomHex();
   command.opening_id = RandomHex();
-  command.copy = as_copy || journal.is_copy();
-  command.epoch_min = epoch_min;
-  command.reason = reason;
+  command.copy = command.copy || journal.is_copy();
   const core::Instant now{clock.Now(), clock.Boottime()};
   const core::Decision opened = core::Decide(state, command, {}, now);
   WATTLE_RETURN_IF_ERROR(journal.Append(opened.events));
@@ -86,8 +83,10 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Start(RuntimeOptions options,
   if (!options.on_commit_failure) {
     options.on_commit_failure = EndProcess;
   }
-  WATTLE_RETURN_IF_ERROR(OpenLineage(*journal, *options.clock, options.epoch_min,
-                                     "started on a copy of the journal", /*as_copy=*/false, state));
+  core::OpenJournal opening;
+  opening.epoch_min = options.epoch_min;
+  opening.reason = "started on a copy of the journal";
+  WATTLE_RETURN_IF_ERROR(OpenLineage(*journal, *options.clock, std::move(opening), state));
   WATTLE_ASSIGN_OR_RETURN(std::unique_ptr<store::History> history,
                           store::History::Open(options.journal_path));
   core::State live = state;

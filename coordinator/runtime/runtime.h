@@ -80,10 +80,11 @@ struct RuntimeOptions {
 absl::StatusOr<core::State> Replay(store::Journal& journal);
 
 // Appends the first event of a new journal, or the opening of a copy that nobody has opened yet,
-// which goes on under the next epoch and at least `epoch_min`. Appends nothing for any other
-// journal.
-absl::Status OpenLineage(store::Journal& journal, const Clock& clock, int64_t epoch_min,
-                         const std::string& reason, bool as_copy, core::State& state);
+// which goes on under the next epoch and at least `command.epoch_min`. Appends nothing for any
+// other journal. command: its ids are drawn here, and a journal that knows that it is a copy is
+// one.
+absl::Status OpenLineage(store::Journal& journal, const Clock& clock, core::OpenJournal command,
+                         core::State& state);
 
 class Runtime {
  public:

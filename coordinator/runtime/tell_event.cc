@@ -153,7 +153,7 @@ class Teller {
   void Attempt(const std::string& attempt_id) {
     Attempt(attempt_id, context_.device_of_attempt(attempt_id));
   }
-  std::string OnDevice() const {
+  [[nodiscard]] std::string OnDevice() const {
     return told_.device_name().empty() ? "" : absl::StrCat(" on ", told_.device_name());
   }
   void Device(const std::string& device_id, const std::string& what) {
