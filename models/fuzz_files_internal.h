@@ -69,6 +69,7 @@ inline std::string FuzzDirectory(const std::string& name) {
 // Writes the valid files where WATTLE_FUZZ_CORPUS names a directory (./dev fuzz).
 template <typename MakeFiles>
 void WriteFuzzCorpus(const MakeFiles& make_files) {
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): a fuzz target has one thread
   const char* corpus = std::getenv("WATTLE_FUZZ_CORPUS");
   if (corpus == nullptr) {
     return;

@@ -69,7 +69,7 @@ void WriteLlama(const DecoderConfig& config, nlohmann::ordered_json& json) {
 }
 
 DecoderConfig ReadMistral(FieldReader& reader) {
-  DecoderConfig config = ReadShared(reader, {.max_positions = 4096 * 32});
+  DecoderConfig config = ReadShared(reader, {.max_positions = int64_t{4096} * 32});
   // null: the whole context.
   const bool windowed = reader.Has("sliding_window");
   for (LayerDescription& layer : config.layers) {

@@ -288,11 +288,11 @@ Planned PlannedLayer::ActivationBackward() {
 }
 
 struct PlannedLayer::BranchEnd {
-  bool inner_norm;
+  bool inner_norm = false;
   PlannedMatrix matrix;
-  bool post_norm;
-  Planned PlannedBlockActivations::*linear_input;
-  PlannedBranchEndActivations PlannedBlockActivations::*activations;
+  bool post_norm = false;
+  Planned PlannedBlockActivations::*linear_input = nullptr;
+  PlannedBranchEndActivations PlannedBlockActivations::*activations = nullptr;
 };
 
 PlannedMatrix PlannedLayer::Matrix(Slot slot) const {

@@ -109,23 +109,21 @@ std::string ShapeKey(const JobView& job) {
 }
 
 // Wall seconds from now until the end of a run of `run_seconds`, including the pauses for the
-// device's windows and budget. A run that never ends within them takes a century.
-double FinishIn(const Snapshot& snapshot, const policy::Limits& limits, const DeviceView& view,
-                const DeviceLoad& load, const v1::Candidate& candidate, double run_seconds) {
+// device's windows and budget. spent: of the budget, at the start. A run that never ends within
+// them takes a century.
+double FinishIn(absl::Time now, const policy::Limits& limits, Joules spent,
+                const v1::Candidate& candidate, double run_seconds) {
   constexpr double kNever = 100.0 * 366 * 86400;
   const v1::Prediction& prediction = candidate.prediction();
   const double work_seconds = prediction.time_scale() * TotalSeconds(prediction, run_seconds);
   if (limits.windows.empty() && !limits.budget) {
     return candidate.start_in_seconds() + work_seconds;
   }
-  const absl::Time start = snapshot.now + absl::Seconds(candidate.start_in_seconds());
-  const Joules spent = limits.budget
-                           ? BudgetSpent(limits, view.device, load.committed, snapshot.now, start)
-                           : Joules(0);
+  const absl::Time start = now + absl::Seconds(candidate.start_in_seconds());
   const Watts draw(prediction.mean_power_watts() / prediction.time_scale());
   const absl::Time finish =
       policy::FinishUnder(limits, start, absl::Seconds(work_seconds), draw, spent);
-  return std::min(absl::ToDoubleSeconds(finish - snapshot.now), kNever);
+  return std::min(absl::ToDoubleSeconds(finish - now), kNever);
 }
 
 v1::PowerModeChoice ChoiceOfMode(const v1::Candidate& candidate) {
@@ -227,13 +225,17 @@ FleetView::Rank FleetView::PlaceInMode(const JobView& job, const DeviceView& vie
   candidate.set_start_in_seconds(
       std::max(0.0, absl::ToDoubleSeconds(load.free_at - snapshot_.now)));
   const policy::Limits limits = LimitsFor(snapshot_.policies, view.device.info());
+  const absl::Time start = snapshot_.now + absl::Seconds(candidate.start_in_seconds());
+  const Joules spent = limits.budget
+                           ? BudgetSpent(limits, view.device, load.committed, snapshot_.now, start)
+                           : Joules(0);
   candidate.set_finish_in_seconds(
-      FinishIn(snapshot_, limits, view, load, candidate, prediction.run_seconds().mean()));
+      FinishIn(snapshot_.now, limits, spent, candidate, prediction.run_seconds().mean()));
   const ObjectiveRow& objective = ObjectiveOf(job.spec.objective());
   candidate.set_cost(objective.cost(candidate, WaitedSeconds(job, snapshot_.now)));
   DescribeBattery(view, load, &candidate);
   const double finish_upper =
-      FinishIn(snapshot_, limits, view, load, candidate, prediction.run_seconds().high());
+      FinishIn(snapshot_.now, limits, spent, candidate, prediction.run_seconds().high());
   size_t refusing_rule = 0;
   std::optional<Refusal> refusal =
       CheckRules(RuleScope::kLoad,

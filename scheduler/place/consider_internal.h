@@ -113,12 +113,13 @@ class FleetView {
   static bool ComesBefore(const Shape& shape, size_t a, size_t b);
   // Position of the choice in `order`. REQUIRES: there is a feasible candidate.
   static size_t ChoiceOf(const Shape& shape);
-  Modes DescribeModes(const JobView& job, const WorkAmount& work,
-                      const std::vector<ModelWork>& models, const DeviceView& view) const;
+  [[nodiscard]] Modes DescribeModes(const JobView& job, const WorkAmount& work,
+                                    const std::vector<ModelWork>& models,
+                                    const DeviceView& view) const;
   // in_mode: the view's device with the power mode that is asked about.
-  Described Describe(const JobView& job, const WorkAmount& work,
-                     const std::vector<ModelWork>& models, const DeviceView& view,
-                     const v1::Device& in_mode) const;
+  [[nodiscard]] Described Describe(const JobView& job, const WorkAmount& work,
+                                   const std::vector<ModelWork>& models, const DeviceView& view,
+                                   const v1::Device& in_mode) const;
 
   const Snapshot& snapshot_;
   const ConsiderOptions options_;

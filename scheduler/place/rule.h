@@ -50,9 +50,9 @@ enum class RuleScope {
 
 struct Rule {
   absl::string_view name;  // As in Candidate.refused_by; part of the API, never changed.
-  RuleScope scope;
+  RuleScope scope = RuleScope::kDevice;
   // nullopt: the rule allows the device.
-  std::optional<Refusal> (*check)(const Consideration& on);
+  std::optional<Refusal> (*check)(const Consideration& on) = nullptr;
 };
 
 // All rules in their order. The first permanent refusal counts, else the first refusal.

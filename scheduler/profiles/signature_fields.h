@@ -24,10 +24,10 @@ enum class SignaturePart {
 
 struct SignatureField {
   absl::string_view name;  // As in profile.proto: "batch_size", "model.layers".
-  SignaturePart part;
+  SignaturePart part = SignaturePart::kModel;
   absl::string_view before;  // What stands before the field in a key: "|batch ".
-  std::string (*text)(const v1::WorkloadSignature& signature);
-  bool (*same)(const v1::WorkloadSignature& a, const v1::WorkloadSignature& b);
+  std::string (*text)(const v1::WorkloadSignature& signature) = nullptr;
+  bool (*same)(const v1::WorkloadSignature& a, const v1::WorkloadSignature& b) = nullptr;
 };
 
 // In the order of a key.
