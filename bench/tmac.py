@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""./dev bench tmac: int4 products by table look-up (T-MAC) beside our multiplications, on NEON without a dot product.
+"""./dev bench tmac: our products on NEON without a dot product, and for int4 table look-ups (T-MAC) beside them.
 
 No such board is at hand, so llvm-mca counts the cycles of the inner loops on its model of a Cortex-A72 (Raspberry Pi 4): sixteen rows,
-eight columns, one input, everything in the first-level cache, and the building of the tables left out. qemu runs the same loops and
-holds their sums against each other. Writes build/bench/tmac.json.
+one input, everything in the first-level cache, and the building of the tables left out. qemu runs the same loops and holds their sums
+against each other. Writes build/bench/tmac.json.
 """
 
 import pathlib
@@ -17,9 +17,12 @@ from figures import ROOT, write_figures
 
 SOURCE = ROOT / "bench/tmac_loops.cc"
 COMPILE = ["aarch64-linux-gnu-g++", "-std=c++20", "-O3", "-ffp-contract=off", "-mcpu=cortex-a72", f"-I{ROOT}", str(SOURCE)]
-LOOPS = {"multiply": "our kernel: widening multiplications", "look-up-8-bit": "look-ups, sums rounded to 8 bits",
-         "look-up-16-bit": "look-ups, exact"}
-WEIGHTS, ITERATIONS = 16 * 8, 500
+ROWS, ITERATIONS = 16, 500
+# Name: the text, columns of one round, and the loop that its speed is told against.
+LOOPS = {"int4": ("int4, our kernel: sums in 16 bits", 32, "int4"), "int4-32-bit": ("int4, each sum to 32 bits at once", 8, "int4"),
+         "look-up-8-bit": ("int4, look-ups, sums rounded to 8 bits", 8, "int4"), "look-up-16-bit": ("int4, look-ups, exact", 8, "int4"),
+         "int8": ("int8, our kernel: sums in 16 bits", 8, "int8"), "int8-32-bit": ("int8, each sum to 32 bits at once", 16, "int8"),
+         "nf4": ("NF4, our kernel: sums in 16 bits", 8, "nf4"), "nf4-32-bit": ("NF4, each sum to 32 bits at once", 8, "nf4")}
 
 
 def main():
@@ -35,12 +38,12 @@ def main():
                                 check=True, capture_output=True, text=True).stdout
     cycles = {name: int(total) / ITERATIONS for name, total in
               re.findall(r"Code Region - (\S+)\n.*?Total Cycles:\s+(\d+)", report, re.DOTALL)}
+    per_weight = {name: cycles[name] / (ROWS * columns) for name, (_, columns, _) in LOOPS.items()}
     figures = []
-    print(f"{'inner loop':<40} {'cycles':>8} {'per weight':>11} {'speed':>7}")
-    for name, text in LOOPS.items():
-        speed = cycles["multiply"] / cycles[name]
-        print(f"{text:<40} {cycles[name]:8.1f} {cycles[name] / WEIGHTS:11.3f} {speed:6.2f}x")
-        figures.append({"key": f"{name}.cycles_per_weight", "value": round(cycles[name] / WEIGHTS, 4), "unit": "cycles"})
+    print(f"{'inner loop':<40} {'cycles per weight':>17} {'speed':>7}")
+    for name, (text, _, ours) in LOOPS.items():
+        print(f"{text:<40} {per_weight[name]:17.3f} {per_weight[ours] / per_weight[name]:6.2f}x")
+        figures.append({"key": f"{name}.cycles_per_weight", "value": round(per_weight[name], 4), "unit": "cycles"})
     write_figures("tmac", figures)
 
 

@@ -1,9 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Inner loops of a product of int4 weights with int8 inputs on NEON without a dot product, sixteen
-// rows and one input: our kernel's multiplications, and table look-ups (Wei et al., "T-MAC", 2024).
+// Inner loops of products with int8 inputs on NEON without a dot product, sixteen rows and one
+// input: our kernels' multiplications, summed in 16 bits as long as they fit, the same with every
+// sum brought to 32 bits at once, and for int4 table look-ups (Wei et al., "T-MAC", 2024).
 // bench/tmac.py compiles this file for a Cortex-A72, has llvm-mca count the cycles between the
-// marks, and runs main, which holds the look-ups' sums against the multiplications', under qemu.
+// marks, and runs main, which holds the sums of the loops against each other, under qemu.
 //
 // For look-ups the weights lie in bit planes: an index of four bits holds one bit of four columns.
 // The table of four columns has the sums of all sixteen subsets of its inputs, so that a look-up
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "worker/engine/kernels/isa/lanes_neon.h"
+#include "worker/engine/kernels/nf4_levels.h"
 
 #define MARK_BEGIN(name) __asm volatile("# LLVM-MCA-BEGIN " name)
 #define MARK_END() __asm volatile("# LLVM-MCA-END")
@@ -34,13 +36,35 @@ struct PlaneSums {
 
 }  // namespace
 
-// lines: as PackNibbles lays them out. The loop of NibblePanel (products_inl.h).
+// lines: as PackNibbles lays them out. The loop of NibbleWordDot (products_inl.h).
 __attribute__((noinline)) void Multiply(const uint8_t* line, const int8_t* codes, int64_t columns,
                                         I* out) {
+  I sum = SetInt(0);
+  for (int64_t c = 0; c < columns; c += 4 * kLineColumns) {
+    MARK_BEGIN("int4");
+    const W first = LoadBytes(line);
+    WordSums words(LowNibbles(first), codes + c);
+    words.Add(HighNibbles(first), codes + c + 4);
+#pragma GCC unroll 3
+    for (int i = 1; i < 4; ++i) {
+      const W bytes = LoadBytes(line + i * kLineBytes);
+      words.Add(LowNibbles(bytes), codes + c + i * kLineColumns);
+      words.Add(HighNibbles(bytes), codes + c + i * kLineColumns + 4);
+    }
+    sum = words.AddedTo(sum);
+    line += 4 * kLineBytes;
+    MARK_END();
+  }
+  *out = sum;
+}
+
+// The loop of NibbleDots, of several inputs.
+__attribute__((noinline)) void MultiplyAtOnce(const uint8_t* line, const int8_t* codes,
+                                              int64_t columns, I* out) {
   I low = SetInt(0);
   I high = SetInt(0);
   for (int64_t c = 0; c < columns; c += kLineColumns) {
-    MARK_BEGIN("multiply");
+    MARK_BEGIN("int4-32-bit");
     const W bytes = LoadBytes(line);
     low = DotNibbles(low, LowNibbles(bytes), codes + c);
     high = DotNibbles(high, HighNibbles(bytes), codes + c + 4);
@@ -48,6 +72,71 @@ __attribute__((noinline)) void Multiply(const uint8_t* line, const int8_t* codes
     MARK_END();
   }
   *out = AddInt(low, high);
+}
+
+// The loop of NibbleWordDot for levels.
+__attribute__((noinline)) void MultiplyLevels(const uint8_t* line, const int8_t* codes,
+                                              int64_t columns, I* out) {
+  const Table table = MakeTable(kNf4Levels);
+  I low = SetInt(0);
+  I high = SetInt(0);
+  for (int64_t c = 0; c < columns; c += kLineColumns) {
+    MARK_BEGIN("nf4");
+    const W bytes = LoadBytes(line);
+    WordSums words(LookUp(table, LowNibbles(bytes)), codes + c);
+    words.Add(LookUp(table, HighNibbles(bytes)), codes + c + 4);
+    words.AddTo(low, high);
+    line += kLineBytes;
+    MARK_END();
+  }
+  *out = WordSums::Joined(low, high);
+}
+
+__attribute__((noinline)) void MultiplyLevelsAtOnce(const uint8_t* line, const int8_t* codes,
+                                                    int64_t columns, I* out) {
+  const Table table = MakeTable(kNf4Levels);
+  I low = SetInt(0);
+  I high = SetInt(0);
+  for (int64_t c = 0; c < columns; c += kLineColumns) {
+    MARK_BEGIN("nf4-32-bit");
+    const W bytes = LoadBytes(line);
+    low = DotSigned(low, LookUp(table, LowNibbles(bytes)), codes + c);
+    high = DotSigned(high, LookUp(table, HighNibbles(bytes)), codes + c + 4);
+    line += kLineBytes;
+    MARK_END();
+  }
+  *out = AddInt(low, high);
+}
+
+// line: sixteen rows times four columns of int8. The loop of Int8WordDot.
+__attribute__((noinline)) void MultiplyBytes(const uint8_t* line, const int8_t* codes,
+                                             int64_t columns, I* out) {
+  I low = SetInt(0);
+  I high = SetInt(0);
+  for (int64_t c = 0; c < columns; c += 8) {
+    MARK_BEGIN("int8");
+    WordSums words(LoadBytes(line), codes + c);
+    words.Add(LoadBytes(line + kLineBytes), codes + c + 4);
+    words.AddTo(low, high);
+    line += 2 * kLineBytes;
+    MARK_END();
+  }
+  *out = WordSums::Joined(low, high);
+}
+
+__attribute__((noinline)) void MultiplyBytesAtOnce(const uint8_t* line, const int8_t* codes,
+                                                   int64_t columns, I* out) {
+  I sums[4] = {SetInt(0), SetInt(0), SetInt(0), SetInt(0)};
+  for (int64_t c = 0; c < columns; c += 16) {
+    MARK_BEGIN("int8-32-bit");
+#pragma GCC unroll 4
+    for (int chain = 0; chain < 4; ++chain) {
+      sums[chain] = DotSigned(sums[chain], LoadBytes(line), codes + c + 4 * chain);
+      line += kLineBytes;
+    }
+    MARK_END();
+  }
+  *out = AddInt(AddInt(sums[0], sums[1]), AddInt(sums[2], sums[3]));
 }
 
 // line: [plane][row], the bits of columns 0 to 3 in the low half of a byte. tables: int8 [2][16].
@@ -119,8 +208,24 @@ int32_t RowSum(const PlaneSums& sums, int row) {
   return total;
 }
 
-// Compares the three loops on drawn weights and inputs; false: the exact look-ups differ, or the
-// rounded ones by more than their rounding explains.
+using Loop = void (*)(const uint8_t* line, const int8_t* codes, int64_t columns, I* out);
+
+// Whether two loops have the same sums on the same bytes.
+bool Same(Loop loop, Loop other, const uint8_t* line, const int8_t* codes, int64_t columns) {
+  I sums;
+  I others;
+  loop(line, codes, columns, &sums);
+  other(line, codes, columns, &others);
+  for (int i = 0; i < 4; ++i) {
+    if (vminvq_u32(vceqq_s32(sums.v[i], others.v[i])) == 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// Compares the loops on drawn weights and inputs; false: two that are exact differ, or the rounded
+// look-ups by more than their rounding explains.
 bool Check(unsigned seed) {
   std::srand(seed);
   std::vector<int> weights(kRows * kColumns);  // [row][column], 0 to 15
@@ -163,6 +268,17 @@ bool Check(unsigned seed) {
         exact.push_back(static_cast<uint8_t>(sum >> shift));
       }
     }
+  }
+  // Any byte is two nibbles; as int8 -128 alone is none of our codes.
+  std::vector<uint8_t> bytes(nibbles);
+  for (uint8_t& byte : bytes) {
+    byte = static_cast<uint8_t>(byte == 0x80 ? 0x81 : byte);
+  }
+  if (!Same(Multiply, MultiplyAtOnce, nibbles.data(), inputs.data(), kColumns) ||
+      !Same(MultiplyLevels, MultiplyLevelsAtOnce, nibbles.data(), inputs.data(), kColumns) ||
+      !Same(MultiplyBytes, MultiplyBytesAtOnce, bytes.data(), inputs.data(), kColumns / 2)) {
+    std::printf("seed %u: sums in 16 bits differ from those in 32\n", seed);
+    return false;
   }
   I products;
   PlaneSums of_exact;

@@ -133,6 +133,49 @@ TEST_P(MatMulTest, QuantizedProductsAreThoseOfThePortableTableBitByBit) {
   }
 }
 
+// Kernels sum products in integers that are as narrow as these sums allow.
+TEST_P(MatMulTest, TheLargestCodesDoNotOverflow) {
+  if (!WantsCodes(format().scheme)) {
+    GTEST_SKIP() << "FP32 has no codes";
+  }
+  constexpr int64_t kRows = 40;
+  constexpr int64_t kColumns = 256;
+  ThreadPool pool(1);
+  const FormatOperations& operations = OperationsOf(format().scheme);
+  const GroupScale scale{.scale = 1.0F};
+  const int8_t lowest = operations.codec->encode(-1e6F, scale);
+  const int8_t highest = operations.codec->encode(1e6F, scale);
+  OwnedMatrix owned(format(), kRows, kColumns, 14);
+  const std::vector<GroupScale> scales(
+      static_cast<size_t>(kRows * std::max<int64_t>(1, GroupsOfRow(owned.matrix))), scale);
+  for (const unsigned weights : {0x0U, 0xFU, 0x5U, 0x3U}) {  // the highest code where a bit is set
+    std::vector<int8_t> codes;
+    for (int64_t i = 0; i < kRows * kColumns; ++i) {
+      codes.push_back((weights >> (i % 4) & 1U) != 0 ? highest : lowest);
+    }
+    operations.pack(owned.matrix, {codes, scales}, owned.buffers());
+    for (const unsigned signs : {0x0U, 0xFU, 0x5U, 0x3U}) {  // 1 where a bit is set, else -1
+      for (const int64_t count : {1, 5}) {
+        std::vector<float> inputs;
+        for (int64_t i = 0; i < count * kColumns; ++i) {
+          inputs.push_back((signs >> (i % 4) & 1U) != 0 ? 1.0F : -1.0F);
+        }
+        const std::vector<double> exact = Expected(owned, {}, inputs);
+        std::vector<float> out(static_cast<size_t>(count * kRows));
+        std::vector<float> portable = out;
+        MatMul(owned.matrix, inputs.data(), count, {}, out.data(), pool, kernels());
+        MatMul(owned.matrix, inputs.data(), count, {}, portable.data(), pool,
+               *FindKernels("portable"));
+        ASSERT_EQ(out, portable) << weights << ", " << signs << ", " << count << " inputs";
+        for (size_t i = 0; i < out.size(); ++i) {
+          ASSERT_NEAR(out[i], exact[i], 1e-3 + 1e-5 * std::fabs(exact[i]))
+              << weights << ", " << signs << ", " << count << " inputs, element " << i;
+        }
+      }
+    }
+  }
+}
+
 TEST_P(MatMulTest, InputsOfZeroGiveTheBias) {
   ThreadPool pool(1);
   OwnedMatrix owned(format(), 30, 128, 12);

@@ -26,6 +26,7 @@ struct W {
 };
 
 constexpr int kInputBlock = 4;
+using WordSums = void;
 
 inline F Set(float value) {
   return {_mm256_set1_ps(value), _mm256_set1_ps(value)};

@@ -21,6 +21,7 @@ struct W {
 
 constexpr int32_t kSignedRaise = 128;
 constexpr int kInputBlock = 8;
+using WordSums = void;
 
 inline F Set(float value) {
   return _mm512_set1_ps(value);

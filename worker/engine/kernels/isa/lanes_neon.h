@@ -2,7 +2,8 @@
 //
 // Sixteen lanes in NEON as four registers (lanes_portable.h says what each operation means). With
 // the dot product (ARMv8.2: Cortex-A76) four columns are one instruction; without it (Cortex-A72)
-// pairs of products are summed in 16 bits first, which bytes in [-127, 127] cannot overflow.
+// products are summed in 16 bits first, as many as bytes in [-127, 127] cannot overflow: two, or
+// more where the weights are nibbles.
 #ifndef WATTLE_WORKER_ENGINE_KERNELS_ISA_LANES_NEON_H_
 #define WATTLE_WORKER_ENGINE_KERNELS_ISA_LANES_NEON_H_
 
@@ -162,6 +163,52 @@ inline I DotSigned(I sum, W weights, const int8_t* inputs) {
 inline I DotNibbles(I sum, W weights, const int8_t* inputs) {
   return DotSigned(sum, weights, inputs);
 }
+
+#ifdef __ARM_FEATURE_DOTPROD
+using WordSums = void;
+#else
+// Sums of products in 16 bits: of row r of register i and of its columns c, c + 4, … in lane 4 (r %
+// 2) + c of low[i] (the first two rows) or high[i]. The caller keeps within [-32768, 32767].
+struct WordSums {
+  int16x8_t low[4];
+  int16x8_t high[4];
+
+  WordSums(W weights, const int8_t* inputs) {
+    const int8x16_t quad = Quad(inputs);
+    for (int i = 0; i < 4; ++i) {
+      low[i] = vmull_s8(vget_low_s8(weights.v[i]), vget_low_s8(quad));
+      high[i] = vmull_high_s8(weights.v[i], quad);
+    }
+  }
+  void Add(W weights, const int8_t* inputs) {
+    const int8x16_t quad = Quad(inputs);
+    for (int i = 0; i < 4; ++i) {
+      low[i] = vmlal_s8(low[i], vget_low_s8(weights.v[i]), vget_low_s8(quad));
+      high[i] = vmlal_high_s8(high[i], weights.v[i], quad);
+    }
+  }
+  // sum and those of all columns; two neighbours are added in 16 bits.
+  [[nodiscard]] I AddedTo(I sum) const {
+    for (int i = 0; i < 4; ++i) {
+      sum.v[i] = vpadalq_s16(sum.v[i], vpaddq_s16(low[i], high[i]));
+    }
+    return sum;
+  }
+  // The same in two parts, for sums whose neighbours do not fit in 16 bits.
+  void AddTo(I& low_sum, I& high_sum) const {
+    for (int i = 0; i < 4; ++i) {
+      low_sum.v[i] = vpadalq_s16(low_sum.v[i], low[i]);
+      high_sum.v[i] = vpadalq_s16(high_sum.v[i], high[i]);
+    }
+  }
+  static I Joined(I low_sum, I high_sum) {
+    for (int i = 0; i < 4; ++i) {
+      low_sum.v[i] = vpaddq_s32(low_sum.v[i], high_sum.v[i]);
+    }
+    return low_sum;
+  }
+};
+#endif
 
 inline void StoreRounded(int8_t* to, F a) {
   int16x4_t words[4];

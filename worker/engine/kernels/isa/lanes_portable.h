@@ -32,6 +32,9 @@ constexpr int32_t kSignedRaise = 0;
 // Rows of inputs that a product takes together where there are many: as many as registers hold.
 constexpr int kInputBlock = 4;
 
+// Sums of products in 16 bits, for one row of inputs (lanes_neon.h); void: 32 bits are as fast.
+using WordSums = void;
+
 template <typename Function>
 inline F Each(Function function) {
   F out;

@@ -8,6 +8,7 @@
 #define WATTLE_WORKER_ENGINE_KERNELS_ISA_PRODUCTS_INL_H_
 
 #include <cstdint>
+#include <type_traits>
 
 #include "worker/engine/kernels/isa/functions_inl.h"
 #include "worker/engine/kernels/isa/kernel_table.h"
@@ -181,10 +182,58 @@ inline void Float32Product(const Product& p, int64_t first_panel, int64_t end_pa
 
 // --- int8 ---
 
+// One row of inputs, two lines at a time: two products of at most 127 · 127 sum to 32258 < 2^15.
+template <typename Words>
+inline I Int8WordDot(const uint8_t* line, const int8_t* codes, int64_t quads) {
+  I low = SetInt(0);
+  I high = SetInt(0);
+  for (int64_t q = 0; q < quads; q += 2) {
+    __builtin_prefetch(line + kPrefetchBytes);
+    Words words(LoadBytes(line), codes + q * 4);
+    words.Add(LoadBytes(line + kLineBytes), codes + q * 4 + 4);
+    words.AddTo(low, high);
+    line += 2 * kLineBytes;
+  }
+  return Words::Joined(low, high);
+}
+
+// Sums over `quads` lines of four columns, for some rows of inputs.
 template <int kInputs>
-inline void Int8Panel(const Product& p, int64_t panel, int64_t input) {
+inline void Int8Dots(const uint8_t* line, const int8_t* codes, int64_t code_stride, int64_t quads,
+                     I (&sums)[kInputs]) {
+  if constexpr (kInputs == 1 && !std::is_void_v<WordSums>) {
+    sums[0] = Int8WordDot<WordSums>(line, codes, quads);
+    return;
+  }
   // One input alone would be one chain of dependent sums: four partial ones hide their latency.
   constexpr int kChains = kInputs == 1 ? 4 : 1;
+  I dots[kInputs][kChains];
+  for (auto& chains : dots) {
+    for (I& dot : chains) {
+      dot = SetInt(0);
+    }
+  }
+  for (int64_t q = 0; q < quads; q += kChains) {
+    for (int chain = 0; chain < kChains; ++chain) {
+      __builtin_prefetch(line + kPrefetchBytes);
+      const W weights = Raise(LoadBytes(line));
+      for (int t = 0; t < kInputs; ++t) {
+        dots[t][chain] =
+            DotSigned(dots[t][chain], weights, codes + t * code_stride + (q + chain) * 4);
+      }
+      line += kLineBytes;
+    }
+  }
+  for (int t = 0; t < kInputs; ++t) {
+    sums[t] = dots[t][0];
+    for (int chain = 1; chain < kChains; ++chain) {
+      sums[t] = AddInt(sums[t], dots[t][chain]);
+    }
+  }
+}
+
+template <int kInputs>
+inline void Int8Panel(const Product& p, int64_t panel, int64_t input) {
   const InputRows& in = p.inputs;
   const auto* line =
       static_cast<const uint8_t*>(p.packed) + panel * kLanes * ((p.columns + 63) / 64 * 64);
@@ -196,30 +245,13 @@ inline void Int8Panel(const Product& p, int64_t panel, int64_t input) {
   for (int64_t g = 0; g < in.groups; ++g) {
     const int64_t left = (p.columns - g * in.group + 63) / 64 * 64;
     const int64_t quads = Smaller(in.group, left) / 4;
-    I dots[kInputs][kChains];
-    for (auto& chains : dots) {
-      for (I& dot : chains) {
-        dot = SetInt(0);
-      }
-    }
-    for (int64_t q = 0; q < quads; q += kChains) {
-      for (int chain = 0; chain < kChains; ++chain) {
-        __builtin_prefetch(line + kPrefetchBytes);
-        const W weights = Raise(LoadBytes(line));
-        for (int t = 0; t < kInputs; ++t) {
-          dots[t][chain] =
-              DotSigned(dots[t][chain], weights, codes + t * in.code_stride + (q + chain) * 4);
-        }
-        line += kLineBytes;
-      }
-    }
+    I dots[kInputs];
+    Int8Dots<kInputs>(line, codes, in.code_stride, quads, dots);
+    line += quads * kLineBytes;
     codes += quads * 4;
     for (int t = 0; t < kInputs; ++t) {
       const int64_t place = (input + t) * in.groups + g;
-      I dot = SetInt(-kSignedRaise * in.sums[place]);
-      for (int chain = 0; chain < kChains; ++chain) {
-        dot = AddInt(dot, dots[t][chain]);
-      }
+      const I dot = AddInt(SetInt(-kSignedRaise * in.sums[place]), dots[t]);
       sums[t] = Add(sums[t], Mul(ToFloat(dot), Set(in.scales[place])));
     }
   }
@@ -267,9 +299,79 @@ inline F AddGroup(F sum, I dot, const uint16_t* scales, const InputRows& in, int
   return sum;
 }
 
+// One row of inputs. Of nibbles from 0 to 15 eight products of at most 15 · 127 sum to 15240, and
+// two such sums to 30480 < 2^15: four lines. Of levels up to 127 two products: one line.
+template <Nibble kKind, typename Words>
+inline I NibbleWordDot(const Table& table, const uint8_t* line, const int8_t* codes,
+                       int64_t columns) {
+  if constexpr (kKind == Nibble::kTable) {
+    I low = SetInt(0);
+    I high = SetInt(0);
+    for (int64_t c = 0; c < columns; c += 8) {
+      __builtin_prefetch(line + kPrefetchBytes);
+      const W bytes = LoadBytes(line);
+      Words words(LookUp(table, LowNibbles(bytes)), codes + c);
+      words.Add(LookUp(table, HighNibbles(bytes)), codes + c + 4);
+      words.AddTo(low, high);
+      line += kLineBytes;
+    }
+    return Words::Joined(low, high);
+  } else {
+    constexpr int kLines = 4;  // groups are of 32 columns and multiples of that
+    I sum = SetInt(0);
+    for (int64_t c = 0; c < columns; c += 8 * kLines) {
+      __builtin_prefetch(line + kPrefetchBytes);
+      const W first = LoadBytes(line);
+      Words words(LowNibbles(first), codes + c);
+      words.Add(HighNibbles(first), codes + c + 4);
+#pragma GCC unroll 3
+      for (int i = 1; i < kLines; ++i) {
+        __builtin_prefetch(line + i * kLineBytes + kPrefetchBytes);
+        const W bytes = LoadBytes(line + i * kLineBytes);
+        words.Add(LowNibbles(bytes), codes + c + 8 * i);
+        words.Add(HighNibbles(bytes), codes + c + 8 * i + 4);
+      }
+      sum = words.AddedTo(sum);
+      line += kLines * kLineBytes;
+    }
+    return sum;
+  }
+}
+
+// Sums over a group of columns, for some rows of inputs.
+template <Nibble kKind, int kInputs>
+inline void NibbleDots(const Table& table, const uint8_t* line, const int8_t* codes,
+                       int64_t code_stride, int64_t columns, I (&sums)[kInputs]) {
+  if constexpr (kInputs == 1 && !std::is_void_v<WordSums>) {
+    sums[0] = NibbleWordDot<kKind, WordSums>(table, line, codes, columns);
+    return;
+  }
+  constexpr int kChains = kInputs == 1 ? 2 : 1;  // low and high halves apart where one input is
+  I dots[kInputs][kChains];
+  for (auto& chains : dots) {
+    for (I& dot : chains) {
+      dot = SetInt(0);
+    }
+  }
+  for (int64_t c = 0; c < columns; c += 8) {
+    __builtin_prefetch(line + kPrefetchBytes);
+    const W bytes = LoadBytes(line);
+    const W low = LowNibbles(bytes);
+    const W high = HighNibbles(bytes);
+    for (int t = 0; t < kInputs; ++t) {
+      const int8_t* quads = codes + t * code_stride + c;
+      dots[t][0] = NibbleDot<kKind>(dots[t][0], table, low, quads);
+      dots[t][kChains - 1] = NibbleDot<kKind>(dots[t][kChains - 1], table, high, quads + 4);
+    }
+    line += kLineBytes;
+  }
+  for (int t = 0; t < kInputs; ++t) {
+    sums[t] = kChains == 1 ? dots[t][0] : AddInt(dots[t][0], dots[t][kChains - 1]);
+  }
+}
+
 template <Nibble kKind, int kInputs>
 inline void NibblePanel(const Product& p, int64_t panel, int64_t input) {
-  constexpr int kChains = kInputs == 1 ? 2 : 1;  // low and high halves apart where one input is
   constexpr int64_t kScalesOfGroup = kKind == Nibble::kAsymmetric ? 2 * kLanes : kLanes;
   const InputRows& in = p.inputs;
   const Table table = MakeTable(kNf4Levels);
@@ -282,27 +384,14 @@ inline void NibblePanel(const Product& p, int64_t panel, int64_t input) {
     sum = Set(0.0F);
   }
   for (int64_t g = 0; g < in.groups; ++g) {
-    I dots[kInputs][kChains];
-    for (int t = 0; t < kInputs; ++t) {
-      dots[t][0] = SetInt(-NibbleRaise<kKind>() * in.sums[(input + t) * in.groups + g]);
-      dots[t][kChains - 1] = kChains == 1 ? dots[t][0] : SetInt(0);
-    }
-    for (int64_t c = 0; c < p.group; c += 8) {
-      __builtin_prefetch(line + kPrefetchBytes);
-      const W bytes = LoadBytes(line);
-      const W low = LowNibbles(bytes);
-      const W high = HighNibbles(bytes);
-      for (int t = 0; t < kInputs; ++t) {
-        const int8_t* quads = codes + t * in.code_stride + c;
-        dots[t][0] = NibbleDot<kKind>(dots[t][0], table, low, quads);
-        dots[t][kChains - 1] = NibbleDot<kKind>(dots[t][kChains - 1], table, high, quads + 4);
-      }
-      line += kLineBytes;
-    }
+    I dots[kInputs];
+    NibbleDots<kKind, kInputs>(table, line, codes, in.code_stride, p.group, dots);
+    line += p.group / 8 * kLineBytes;
     codes += p.group;
     for (int t = 0; t < kInputs; ++t) {
-      const I dot = kChains == 1 ? dots[t][0] : AddInt(dots[t][0], dots[t][kChains - 1]);
-      sums[t] = AddGroup<kKind>(sums[t], dot, scales, in, (input + t) * in.groups + g);
+      const int64_t place = (input + t) * in.groups + g;
+      const I dot = AddInt(SetInt(-NibbleRaise<kKind>() * in.sums[place]), dots[t]);
+      sums[t] = AddGroup<kKind>(sums[t], dot, scales, in, place);
     }
     scales += kScalesOfGroup;
   }
