@@ -70,6 +70,7 @@ models::MemoryWorkload WorkloadOf(const v1::JobSpec& spec, int64_t max_positions
       // form.
       workload.recipe = RecipeOf(evaluate, kNoQuantization);
       workload.beside_reference = !evaluate.reference_model().empty();
+      workload.answers = evaluate.score_answers();
       break;
     }
     case v1::JobSpec::kGenerate:

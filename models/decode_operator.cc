@@ -5,11 +5,20 @@
 
 namespace wattle::models {
 
+namespace {
+
+// Of a head: one register's worth, and the operator's largest (worker/engine/kernels/isa).
+constexpr int64_t kHeadSizeMultiple = 16;
+constexpr int64_t kHeadSizeMax = 512;
+
+}  // namespace
+
 bool DecodeOperatorServes(const DecoderConfig& config) {
   const auto plain = [](const LayerDescription& layer) {
     return layer.residual == Residual::kSequential && !layer.inner_norms && !layer.post_norms &&
            layer.attention_softcap == 0.0 && layer.query_pre_attention_scalar == 0.0 &&
-           layer.activation != Activation::kGeluErf;
+           layer.activation != Activation::kGeluErf && layer.head_size % kHeadSizeMultiple == 0 &&
+           layer.head_size <= kHeadSizeMax;
   };
   return config.norm != Norm::kRmsNormPlusOne && config.embedding_scale == 1.0 &&
          config.logit_softcap == 0.0 && !config.sinusoidal_offset.has_value() &&

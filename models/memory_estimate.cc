@@ -12,6 +12,7 @@
 #include "models/decode_operator.h"
 #include "models/model_part.h"
 #include "models/optimizer_state.h"
+#include "models/planned_decode_step.h"
 #include "models/tensor_plan.h"
 #include "models/tensors.h"
 #include "proto/quantization_recipe.h"
@@ -251,40 +252,6 @@ int64_t PerturbedBytes(const DecoderConfig& config, int64_t trained_layers) {
   return outside + *std::max_element(of_layers.begin(), of_layers.end());
 }
 
-// The keys and values of one sequence. In int8 each position of a head has an FP32 scale.
-int64_t CacheBytes(const DecoderConfig& config, const v1::QuantizationRecipe& recipe,
-                   int64_t tokens) {
-  const bool int8 = KeysAndValuesAreInt8(recipe);
-  int64_t size = 0;
-  for (const LayerDescription& layer : config.layers) {
-    const int64_t position = int8 ? layer.head_size + kFloatBytes : layer.head_size * kFloatBytes;
-    size += 2 * tokens * layer.kv_heads * position;
-  }
-  return size;
-}
-
-// The buffers of the decode operator: made for the largest step, and a row of logits for each
-// sequence (worker/engine/kernels/decode_step.h). A model that the operator does not serve has the
-// tensors of a plain pass instead, with a prompt as long as the sequence.
-int64_t DecodeBytes(const DecoderConfig& config, const v1::QuantizationRecipe& recipe,
-                    int64_t slots, int64_t capacity) {
-  constexpr int64_t kPromptTokens = 256;  // worker/engine/generate/decode_session.cc
-  constexpr int64_t kScoreRows = 4;
-  const int64_t rows = std::max(slots, std::min(kPromptTokens, capacity));
-  int64_t qkv = 0;
-  int64_t merged = 0;
-  int64_t up = 0;
-  for (const LayerDescription& layer : config.layers) {
-    qkv = std::max(qkv, layer.qkv_rows());
-    merged = std::max(merged, layer.attention_width());
-    up = std::max(up, layer.up_rows());
-  }
-  const int64_t buffers =
-      (rows * (2 * config.width + qkv + merged + up) + kScoreRows * capacity) * kFloatBytes;
-  const int64_t logits = slots * config.vocabulary * kFloatBytes;
-  return buffers + logits + RoundedInputBytes(config, recipe, rows);
-}
-
 // The workload with its sizes looked up and checked.
 struct Sized {
   const DecoderConfig& config;
@@ -297,6 +264,28 @@ int64_t PassBytes(const Sized& sized, PassDescription pass) {
   pass.tokens = sized.tokens;
   pass.recipe = sized.workload.recipe;
   return PlanPass(sized.config, pass).arena_bytes;
+}
+
+// A session that decodes: keys and values, and beside them what the tensor plan holds and products
+// round their inputs to.
+struct DecodeMemory {
+  int64_t cache_bytes = 0;
+  int64_t other_bytes = 0;
+};
+
+DecodeMemory DecodeBytes(const Sized& sized, int64_t slots) {
+  constexpr int kThreads = 4;  // each takes some scratch
+  const auto& [config, workload, tokens] = sized;
+  const int64_t arena = PlanPass(config, {.kind = PassKind::kDecode,
+                                          .batch = slots,
+                                          .tokens = tokens,
+                                          .recipe = workload.recipe,
+                                          .threads = kThreads})
+                            .arena_bytes;
+  const int64_t cache = KeyValueBytes(config, workload.recipe, slots, tokens);
+  const int64_t rounded =
+      DecodeOperatorServes(config) ? 0 : RoundedInputBytes(config, workload.recipe, tokens);
+  return {.cache_bytes = cache, .other_bytes = arena - cache + rounded};
 }
 
 absl::Status EstimateFinetune(const Sized& sized, MemoryEstimate& estimate) {
@@ -412,6 +401,11 @@ absl::StatusOr<MemoryEstimate> EstimateMemory(const DecoderConfig& config,
           PassBytes(sized, {.kind = workload.beside_reference ? PassKind::kCompare
                                                               : PassKind::kEvaluate}) +
           RoundedInputBytes(config, workload.recipe, workload.batch * tokens);
+      if (workload.answers) {
+        const DecodeMemory decode = DecodeBytes(sized, 1);
+        estimate.pass_bytes =
+            std::max(estimate.pass_bytes, decode.cache_bytes + decode.other_bytes);
+      }
       if (workload.beside_reference) {
         // The reference is read while the model is there.
         const v1::QuantizationRecipe in_floats = *RecipeOfIdentity(kNoQuantization);
@@ -420,21 +414,14 @@ absl::StatusOr<MemoryEstimate> EstimateMemory(const DecoderConfig& config,
         estimate.weights_bytes += StoredWeightsBytes(config, in_floats);
       }
       break;
-    case MemoryTask::kGenerate:
+    case MemoryTask::kGenerate: {
       estimate.weights_bytes += StoredWeightsBytes(config, workload.recipe);
       estimate.loading_bytes = LoadingBytes(config, workload.recipe);
-      estimate.cache_bytes = workload.batch * CacheBytes(config, workload.recipe, tokens);
-      estimate.pass_bytes = DecodeBytes(config, workload.recipe, workload.batch, tokens);
-      if (!DecodeOperatorServes(config)) {
-        // The prompt goes through the plain blocks as one sequence.
-        estimate.pass_bytes = PlanPass(config, {.kind = PassKind::kEvaluate,
-                                                .tokens = tokens,
-                                                .predicted = 1,
-                                                .recipe = workload.recipe})
-                                  .arena_bytes +
-                              RoundedInputBytes(config, workload.recipe, tokens);
-      }
+      const DecodeMemory decode = DecodeBytes(sized, workload.batch);
+      estimate.cache_bytes = decode.cache_bytes;
+      estimate.pass_bytes = decode.other_bytes;
       break;
+    }
     case MemoryTask::kQuantize:
       estimate.weights_bytes += StoredWeightsBytes(config, workload.recipe);
       estimate.loading_bytes = LoadingBytes(config, workload.recipe);

@@ -24,7 +24,7 @@ namespace wattle::models {
 enum class MemoryTask {
   kFinetune,  // FP32, every parameter, or adapters
   kGenerate,  // `batch` prompts at once: KV caches of full sequences, logits of one position each
-  kEvaluate,  // forward over whole sequences
+  kEvaluate,  // forward over whole sequences; with `answers` one sequence decoded after that
   kQuantize,  // FP32 weights read, one matrix after the other, the quantized ones kept
   kQuantizeCompensated,  // the same with calibration: one layer in FP32, statistics of its inputs
   kQuantizeAdaptive,     // the search for bits by matrix: the int8 and the int4 models at once
@@ -42,6 +42,7 @@ struct MemoryWorkload {
       0;  // longest sequence; 0: the model's max_positions. Generation: prompt + new tokens
   int64_t calibration_tokens = 0;  // of kQuantizeCompensated; 0: kCalibrationTokens
   bool beside_reference = false;   // of kEvaluate: a second model, FP32 at most, of the same shape
+  bool answers = false;            // of kEvaluate: answers are generated and scored
   // kFinetune: more than 0: adapters of this rank are trained beside weights in the form of
   // `recipe`.
   int64_t adapter_rank = 0;

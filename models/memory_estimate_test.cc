@@ -285,6 +285,41 @@ TEST(MemoryEstimateTest, AReferenceModelIsHeldBesideTheModel) {
   EXPECT_GT(two->loading_bytes, two->weights_bytes) << "it is read beside the model";
 }
 
+// Where the keys and values of many layers are more than one pass, which ends before.
+TEST(MemoryEstimateTest, AnswersTakeASessionThatGenerates) {
+  DecoderConfig deep = Gpt2Small();
+  deep.layers.resize(96, deep.layers.front());
+  const auto of = [&](const MemoryWorkload& workload) {
+    const auto estimate = EstimateMemory(deep, workload);
+    EXPECT_THAT(estimate, IsOk());
+    return estimate->total_bytes();
+  };
+  const MemoryWorkload loss = {.task = MemoryTask::kEvaluate, .sequence_tokens = 1024};
+  MemoryWorkload answers = loss;
+  answers.answers = true;
+  const MemoryWorkload generate = {.task = MemoryTask::kGenerate, .sequence_tokens = 1024};
+  EXPECT_GT(of(answers), of(loss));
+  EXPECT_EQ(of(answers), of(generate));
+}
+
+TEST(MemoryEstimateTest, HeadsThatTheOperatorLacksArePlannedInThePlainForm) {
+  DecoderConfig config = Gpt2Small();
+  const auto pass = [&] {
+    const auto estimate =
+        EstimateMemory(config, {.task = MemoryTask::kGenerate, .sequence_tokens = 1024});
+    EXPECT_THAT(estimate, IsOk());
+    return estimate->pass_bytes;
+  };
+  const int64_t by_operator = pass();
+  for (LayerDescription& layer : config.layers) {
+    layer.heads = 32;
+    layer.kv_heads = 32;
+    layer.head_size = 24;
+  }
+  EXPECT_GT(pass(), 2 * 32 * 1023 * 1023 * 4) << "scores and probabilities of a whole prompt";
+  EXPECT_LT(by_operator, 16 << 20);
+}
+
 TEST(MemoryEstimateTest, KeysAndValuesInInt8TakeAQuarterAndTheirScales) {
   const auto cache = [&](const char* identity) {
     const auto estimate = EstimateMemory(

@@ -165,27 +165,28 @@ std::vector<int64_t> PlannedLayer::OfHeads(int64_t heads) const {
 }
 
 std::vector<int64_t> PlannedLayer::OfScores() const {
-  return {pass_.pass.batch * layer_.heads, pass_.pass.tokens, pass_.pass.tokens};
+  return {pass_.pass.batch * layer_.heads, pass_.pass.tokens, pass_.seen()};
 }
 
 Planned PlannedLayer::CausalMask() {
-  const int64_t tokens = pass_.pass.tokens;
-  const Planned hidden = Make("minus infinity", {tokens, tokens});
-  Planned mask = Make("mask", {tokens, tokens});
+  const std::vector<int64_t> shape = {pass_.pass.tokens, pass_.seen()};
+  const Planned hidden = Make("minus infinity", shape);
+  Planned mask = Make("mask", shape);
   if (layer_.window != 0) {
-    Make("mask of the window", {tokens, tokens});
+    Make("mask of the window", shape);
   }
   return mask;
 }
 
 Planned PlannedLayer::MaskedScores() {
   const int64_t tokens = pass_.pass.tokens;
-  const Planned mask = tokens == 1 ? nullptr : CausalMask();
-  if (tokens == 1 || layer_.attention_softcap > 0.0 || pass_.pass.rounded_factors) {
+  const bool sees_all = tokens == 1 && (layer_.window == 0 || pass_.seen() <= layer_.window);
+  const Planned mask = sees_all ? nullptr : CausalMask();
+  if (sees_all || layer_.attention_softcap > 0.0 || pass_.pass.rounded_factors) {
     return Make("scores", OfScores());
   }
   const Planned repeated =
-      Make("mask of a group", {layer_.heads / layer_.kv_heads, tokens, tokens});
+      Make("mask of a group", {layer_.heads / layer_.kv_heads, tokens, pass_.seen()});
   return Make("scores", OfScores());
 }
 
@@ -217,9 +218,12 @@ void PlannedLayer::Rotate(int64_t heads, bool back) {
 }
 
 Planned PlannedLayer::AttentionForward(const Planned& qkv, PlannedAttentionActivations* saved) {
-  static_cast<void>(qkv);  // lives until the block's statement ends
-  Planned query = Make("query", OfHeads(layer_.heads));
-  Planned key = Make("key", OfHeads(layer_.kv_heads));
+  // The heads of a single row are views of it.
+  const auto heads_of = [&](const char* name, int64_t heads) {
+    return pass_.rows() == 1 ? qkv : Make(name, OfHeads(heads));
+  };
+  Planned query = heads_of("query", layer_.heads);
+  Planned key = heads_of("key", layer_.kv_heads);
   Planned value;
   if (layer_.rotary.has_value()) {
     Rotate(layer_.heads, /*back=*/false);
@@ -227,7 +231,12 @@ Planned PlannedLayer::AttentionForward(const Planned& qkv, PlannedAttentionActiv
   }
   query = RoundedToInt8(query, layer_.heads);
   key = RoundedToInt8(key, layer_.kv_heads);
-  value = RoundedToInt8(Make("value", OfHeads(layer_.kv_heads)), layer_.kv_heads);
+  if (pass_.pass.kind == PassKind::kDecode) {
+    key.reset();  // it is in the cache; the value goes there without a copy
+    RoundedToInt8(nullptr, layer_.kv_heads);
+  } else {
+    value = RoundedToInt8(heads_of("value", layer_.kv_heads), layer_.kv_heads);
+  }
   Planned probabilities;
   {
     const Planned scores = MaskedScores();

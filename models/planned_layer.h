@@ -34,8 +34,12 @@ struct PlannedPass {
     return is_quantized(slot, layer) || (pass.bf16_matrices && !pass.rounded_factors);
   }
 
+  // Positions that attention sees.
+  [[nodiscard]] int64_t seen() const { return cached + pass.tokens; }
+
   const DecoderConfig& config;
   const PassDescription& pass;
+  int64_t cached = 0;  // of kDecode: tokens whose keys and values are there
   std::set<std::pair<Slot, int64_t>> quantized;  // matrices in another format than FP32
 };
 

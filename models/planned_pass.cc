@@ -1,9 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// PlanPass: the twin of worker/engine/models/decoder.cc.
+// PlanPass: the twin of worker/engine/models/decoder.cc and generate/decode_session.cc.
 #include <algorithm>
 
 #include "base/check.h"
+#include "models/decode_operator.h"
+#include "models/planned_decode_step.h"
 #include "models/planned_layer.h"
 #include "models/tensor_plan.h"
 
@@ -13,6 +15,7 @@ namespace {
 constexpr int64_t kLossRows = 256;  // worker/engine/models/decoder.h
 constexpr int64_t kIndexBytes = 8;
 constexpr int64_t kDoubleBytes = 8;
+constexpr int64_t kFloatBytes = 4;
 
 class PlannedDecoder : public PlannedLayers {
  public:
@@ -88,7 +91,40 @@ class PlannedDecoder : public PlannedLayers {
     }
   }
 
+  void Decode() {
+    const PassDescription& session = pass_.pass;
+    const Planned logits = Make("logits of slots", {session.batch, pass_.config.vocabulary});
+    if (DecodeOperatorServes(pass_.config)) {
+      const std::vector<Planned> buffers = PlanDecodeStep(pass_, memory_);
+      return;
+    }
+    const int64_t cache_bytes =
+        KeyValueBytes(pass_.config, session.recipe, session.batch, session.tokens);
+    const Planned cache = Make("keys and values", {cache_bytes / kFloatBytes});
+    const int64_t prompt = std::max<int64_t>(1, session.tokens - 1);
+    Feed(0, prompt);
+    if (session.tokens > prompt) {
+      Feed(prompt, 1);
+    }
+  }
+
  private:
+  // Tokens of one sequence after those that its slot holds.
+  void Feed(int64_t cached, int64_t tokens) {
+    PassDescription description = pass_.pass;
+    description.batch = 1;
+    description.tokens = tokens;
+    PlannedPass fed(pass_.config, description);
+    fed.cached = cached;
+    PlannedDecoder(fed, memory_).LastLogits();
+  }
+
+  void LastLogits() {
+    const Planned x = RunBlocks(EmbedTokens());
+    const Planned hidden = NormForward("head input", 1, pass_.config.width, nullptr);
+    const Planned logits = MatrixProduct("logits", Head(), 1);
+  }
+
   [[nodiscard]] PlannedLayer Block(size_t i) { return {pass_, static_cast<int64_t>(i), memory_}; }
   Planned Indices(int64_t count) { return Make("indices", {count}, kIndexBytes); }
   Planned Embed() { return Make("embedded", {pass_.rows(), pass_.config.width}); }
@@ -191,6 +227,9 @@ TensorPlan PlanPass(const DecoderConfig& config, const PassDescription& descript
         break;
       case PassKind::kCalibrate:
         decoder.Calibrate();
+        break;
+      case PassKind::kDecode:
+        decoder.Decode();
         break;
     }
   }

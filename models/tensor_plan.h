@@ -1,10 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The tensors of one pass through a decoder, in the order in which the engine makes them, with the
-// time at which each is let go: how much memory a pass takes, known before the first step. The plan
-// is derived from the model's description; planned_layer.cc and planned_pass.cc are written like
-// the engine's block.cc and decoder.cc, with tensors that have a size and no content, and
-// worker/engine/pass_arena_test.cc compares the two, tensor by tensor.
+// The tensors of one pass through a decoder, or of a session that decodes, in the order in which
+// the engine makes them, with the time at which each is let go: how much memory a pass takes, known
+// before the first step. The plan is derived from the model's description; planned_layer.cc and
+// planned_pass.cc are written like the engine's block.cc and decoder.cc, planned_decode_step.cc
+// like the kernels' decode_step.cc, with tensors that have a size and no content, and
+// worker/engine/pass_arena_test.cc and generate/decode_plan_test.cc compare them, tensor by tensor.
 //
 // Weights, gradients and moments outlive a pass and are not in the plan. Pure; thread-safe.
 #ifndef WATTLE_MODELS_TENSOR_PLAN_H_
@@ -44,6 +45,9 @@ enum class PassKind {
   kEvaluate,   // loss alone
   kCompare,    // loss and divergence, beside a reference model of the same shape
   kCalibrate,  // forward through one layer after the other, each with all that it keeps
+  // A session that decodes: keys and values of `batch` slots of `tokens` each, the operator's
+  // buffers, or with plain blocks a prompt of all tokens but one and that token.
+  kDecode,
 };
 
 struct PassDescription {

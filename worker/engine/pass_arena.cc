@@ -145,6 +145,14 @@ void PassArena::ReleaseMemory() {
   }
 }
 
+void PassArena::PreferHugePages() {
+  const std::lock_guard lock(mutex_);
+  if (region_ != nullptr) {
+    // A refusal costs speed alone.
+    (void)madvise(region_, static_cast<size_t>(capacity_bytes_), MADV_HUGEPAGE);
+  }
+}
+
 ArenaFigures PassArena::figures() const {
   const std::lock_guard lock(mutex_);
   return {.peak_bytes = blocks_.peak_bytes(),
@@ -182,6 +190,21 @@ void PassArena::Free(void* memory) {
   if (const auto entry = recorded_.find(offset); entry != recorded_.end()) {
     (*record_)[entry->second].last_use = events_++;
     recorded_.erase(entry);
+  }
+}
+
+void* PassArena::do_allocate(size_t bytes, size_t alignment) {
+  WATTLE_CHECK(alignment <= models::BestFit::kAlignment, "a buffer begins at a line of the cache");
+  void* memory = Allocate(bytes);
+  return memory == nullptr ? std::pmr::new_delete_resource()->allocate(bytes, alignment) : memory;
+}
+
+void PassArena::do_deallocate(void* memory, size_t bytes, size_t alignment) {
+  const auto* place = static_cast<const std::byte*>(memory);
+  if (region_ != nullptr && place >= region_ && place < region_ + capacity_bytes_) {
+    Free(memory);
+  } else {
+    std::pmr::new_delete_resource()->deallocate(memory, bytes, alignment);
   }
 }
 

@@ -5,6 +5,7 @@
 // are touched once and not for every step, and all of it goes back with the arena. Tensors of the
 // CPU that a thread makes while it is in a Scope come from the arena. A tensor for which there is
 // no room comes from the heap and is counted: a plan that is too small costs memory, no result.
+// Buffers of kernels take memory of the arena as of any memory resource.
 //
 // One thread at a time is in an arena's scope; any thread may let a tensor go.
 #ifndef WATTLE_WORKER_ENGINE_PASS_ARENA_H_
@@ -13,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory_resource>
 #include <mutex>
 #include <vector>
 
@@ -34,12 +36,12 @@ struct ArenaFigures {
   int64_t in_use_bytes = 0;
 };
 
-class PassArena {
+class PassArena final : public std::pmr::memory_resource {
  public:
   // Takes address space alone: memory is taken when it is written.
   explicit PassArena(int64_t capacity_bytes);
   // Every tensor of the arena was let go.
-  ~PassArena();
+  ~PassArena() override;
   PassArena(const PassArena&) = delete;
   PassArena& operator=(const PassArena&) = delete;
 
@@ -56,6 +58,8 @@ class PassArena {
 
   // Gives the memory back and keeps the address space. No tensor is in use.
   void ReleaseMemory();
+  // Asks for huge pages, for what is read from end to end again and again. Before the first touch.
+  void PreferHugePages();
 
   [[nodiscard]] ArenaFigures figures() const;
   // Notes tensors from now on; for tests.
@@ -66,6 +70,12 @@ class PassArena {
   void Free(void* memory);
 
  private:
+  void* do_allocate(size_t bytes, size_t alignment) override;
+  void do_deallocate(void* memory, size_t bytes, size_t alignment) override;
+  [[nodiscard]] bool do_is_equal(const memory_resource& other) const noexcept override {
+    return this == &other;
+  }
+
   mutable std::mutex mutex_;  // guards everything below
   std::byte* region_ = nullptr;
   int64_t capacity_bytes_;

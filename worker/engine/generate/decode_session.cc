@@ -6,7 +6,10 @@
 
 #include <ATen/ATen.h>
 
+#include "base/check.h"
 #include "models/decode_operator.h"
+#include "models/tensor_plan.h"
+#include "proto/quantization_recipe.h"
 #include "worker/engine/kernels/decode_step.h"
 #include "worker/engine/kernels/kv_cache.h"
 #include "worker/engine/threads.h"
@@ -81,15 +84,33 @@ kernels::DecodeModel ModelOf(const Decoder& decoder) {
   return model;
 }
 
+// What the session's tensors take at most: of all formats the one with the smallest groups has the
+// largest buffers, and scalars that libtorch makes on the way are in no plan. Address space alone,
+// so that too much of it costs nothing.
+int64_t RoomOfSession(const Decoder& decoder, int64_t capacity_tokens, int64_t slots) {
+  constexpr int64_t kScalarsBytes = 4096;
+  const auto recipe =
+      RecipeOfIdentity(decoder.int8_keys_and_values ? "int4-g32+kv=int8" : "int4-g32");
+  WATTLE_CHECK(recipe.ok(), "the identity of a recipe");
+  return models::PlanPass(decoder.config, {.kind = models::PassKind::kDecode,
+                                           .batch = slots,
+                                           .tokens = capacity_tokens,
+                                           .recipe = *recipe,
+                                           .threads = KernelThreads().threads()})
+             .arena_bytes +
+         kScalarsBytes;
+}
+
 }  // namespace
 
 struct DecodeSession::Operator {
   Operator(kernels::DecodeModel decode_model, kernels::KvFormat kv_format, int64_t slots,
-           int64_t capacity_tokens)
+           int64_t capacity_tokens, std::pmr::memory_resource& memory)
       : model(std::move(decode_model)),
-        cache(kv_format, kernels::KvShapesOf(model), slots, capacity_tokens),
+        cache(kv_format, kernels::KvShapesOf(model), slots, capacity_tokens, memory),
         step(model, cache, KernelThreads(),
-             std::max(slots, std::min(kPromptTokens, capacity_tokens))) {}
+             std::max(slots, std::min(kPromptTokens, capacity_tokens)), kernels::BestKernels(),
+             memory) {}
 
   kernels::DecodeModel model;
   kernels::KvCache cache;
@@ -97,10 +118,14 @@ struct DecodeSession::Operator {
 };
 
 DecodeSession::DecodeSession(const Decoder& decoder, int64_t capacity_tokens, DecodeForm form,
-                             int64_t slots)
+                             int64_t slots, std::vector<ArenaTensor>* record)
     : decoder_(decoder),
-      lengths_(static_cast<size_t>(slots)),
-      logits_(static_cast<size_t>(slots * decoder.config.vocabulary)) {
+      arena_(RoomOfSession(decoder, capacity_tokens, slots)),
+      lengths_(static_cast<size_t>(slots)) {
+  arena_.Record(record);
+  arena_.PreferHugePages();
+  logits_ = kernels::AlignedBuffer(
+      slots * decoder.config.vocabulary * static_cast<int64_t>(sizeof(float)), arena_);
   if (form == DecodeForm::kFastest && decoder.device.is_cpu() &&
       models::DecodeOperatorServes(decoder.config)) {
     kernels::DecodeModel model = ModelOf(decoder);
@@ -108,10 +133,11 @@ DecodeSession::DecodeSession(const Decoder& decoder, int64_t capacity_tokens, De
       operator_ = std::make_unique<Operator>(
           std::move(model),
           decoder.int8_keys_and_values ? kernels::KvFormat::kInt8 : kernels::KvFormat::kFloat32,
-          slots, capacity_tokens);
+          slots, capacity_tokens, arena_);
       return;
     }
   }
+  const PassArena::Scope scope(arena_);
   cache_ = std::make_unique<KeyValueCache>(decoder.config, slots, capacity_tokens, decoder.device);
 }
 
@@ -120,35 +146,41 @@ DecodeSession::~DecodeSession() = default;
 absl::Span<const float> DecodeSession::Feed(absl::Span<const int64_t> tokens, int64_t slot) {
   const auto vocabulary = static_cast<size_t>(decoder_.config.vocabulary);
   lengths_[static_cast<size_t>(slot)] += static_cast<int64_t>(tokens.size());
+  auto* out = logits_.as<float>();
   if (operator_ == nullptr) {
-    const at::Tensor logits = DecodeLogits(decoder_, tokens, *cache_, slot).cpu().contiguous();
-    std::copy_n(logits.data_ptr<float>(), vocabulary, logits_.begin());
-    return absl::MakeConstSpan(logits_).subspan(0, vocabulary);
+    FeedPlain({.slot = slot, .tokens = tokens}, out);
+    return {out, vocabulary};
   }
   while (!tokens.empty()) {
     const auto piece = tokens.subspan(0, static_cast<size_t>(kPromptTokens));
     const kernels::SequenceTokens sequence{.slot = slot, .tokens = piece};
-    operator_->step.Run(absl::MakeConstSpan(&sequence, 1), logits_.data());
+    operator_->step.Run(absl::MakeConstSpan(&sequence, 1), out);
     tokens.remove_prefix(piece.size());
   }
-  return absl::MakeConstSpan(logits_).subspan(0, vocabulary);
+  return {out, vocabulary};
 }
 
 absl::Span<const float> DecodeSession::Step(absl::Span<const kernels::SequenceTokens> sequences) {
   const auto vocabulary = static_cast<size_t>(decoder_.config.vocabulary);
-  float* out = logits_.data();
+  auto* out = logits_.as<float>();
   for (const kernels::SequenceTokens& sequence : sequences) {
     lengths_[static_cast<size_t>(sequence.slot)] += static_cast<int64_t>(sequence.tokens.size());
     if (operator_ == nullptr) {
-      const at::Tensor logits =
-          DecodeLogits(decoder_, sequence.tokens, *cache_, sequence.slot).cpu().contiguous();
-      out = std::copy_n(logits.data_ptr<float>(), vocabulary, out);
+      FeedPlain(sequence, out);
+      out += vocabulary;
     }
   }
   if (operator_ != nullptr) {
     operator_->step.Run(sequences, out);
   }
-  return absl::MakeConstSpan(logits_).subspan(0, sequences.size() * vocabulary);
+  return {logits_.as<float>(), sequences.size() * vocabulary};
+}
+
+void DecodeSession::FeedPlain(const kernels::SequenceTokens& sequence, float* out) {
+  const PassArena::Scope scope(arena_);
+  const at::Tensor logits =
+      DecodeLogits(decoder_, sequence.tokens, *cache_, sequence.slot).cpu().contiguous();
+  std::copy_n(logits.data_ptr<float>(), logits.numel(), out);
 }
 
 void DecodeSession::Clear(int64_t slot) {

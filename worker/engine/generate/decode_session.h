@@ -3,7 +3,8 @@
 // Sequences being generated, each in a slot. On the CPU a whole step is one operator of ours
 // (kernels/decode_step.h); on other devices, and for shapes that the operator lacks, the session
 // runs the decoder's plain form. Keys and values are held as the decoder says: the operator's cache
-// holds int8, the plain form the same numbers as floats. May throw libtorch's exceptions. One
+// holds int8, the plain form the same numbers as floats. Every buffer of either form comes from one
+// arena, as models/tensor_plan.h plans it (PassKind::kDecode). May throw libtorch's exceptions. One
 // thread.
 #ifndef WATTLE_WORKER_ENGINE_GENERATE_DECODE_SESSION_H_
 #define WATTLE_WORKER_ENGINE_GENERATE_DECODE_SESSION_H_
@@ -16,6 +17,7 @@
 
 #include "worker/engine/kernels/decode_step.h"
 #include "worker/engine/models/decoder.h"
+#include "worker/engine/pass_arena.h"
 
 namespace wattle::engine {
 
@@ -25,9 +27,10 @@ enum class DecodeForm { kFastest, kPlain };
 class DecodeSession {
  public:
   // Room for capacity_tokens in each of `slots`. The decoder outlives the session and does not
-  // change.
+  // change. record: where the arena notes its tensors, for tests.
   DecodeSession(const Decoder& decoder, int64_t capacity_tokens,
-                DecodeForm form = DecodeForm::kFastest, int64_t slots = 1);
+                DecodeForm form = DecodeForm::kFastest, int64_t slots = 1,
+                std::vector<ArenaTensor>* record = nullptr);
   ~DecodeSession();
   DecodeSession(const DecodeSession&) = delete;
   DecodeSession& operator=(const DecodeSession&) = delete;
@@ -48,15 +51,20 @@ class DecodeSession {
     return lengths_[static_cast<size_t>(slot)];
   }
   [[nodiscard]] bool runs_operator() const { return operator_ != nullptr; }
+  [[nodiscard]] ArenaFigures memory() const { return arena_.figures(); }
 
  private:
   struct Operator;
 
+  // Writes the logits after the sequence's last token, by the plain form.
+  void FeedPlain(const kernels::SequenceTokens& sequence, float* out);
+
   const Decoder& decoder_;
-  std::vector<int64_t> lengths_;        // by slot
+  PassArena arena_;               // of everything below
+  std::vector<int64_t> lengths_;  // by slot
+  kernels::AlignedBuffer logits_;
   std::unique_ptr<Operator> operator_;  // one of the two
   std::unique_ptr<KeyValueCache> cache_;
-  std::vector<float> logits_;
 };
 
 }  // namespace wattle::engine

@@ -3,6 +3,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -19,6 +20,30 @@ constexpr int kCollapse = 25;  // MADV_COLLAPSE of Linux 6.1, which Debian 12's 
 int64_t RoundUpTo(int64_t value, int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
+
+class HeapOnHugePages final : public std::pmr::memory_resource {
+  void* do_allocate(size_t bytes, size_t alignment) override {
+    const auto size = static_cast<int64_t>(bytes);
+    const bool large = size >= kHugePage;
+    const int64_t multiple = large ? kHugePage : static_cast<int64_t>(alignment);
+    const auto rounded = static_cast<size_t>(RoundUpTo(size, multiple));
+    void* memory = std::aligned_alloc(static_cast<size_t>(multiple), rounded);
+    if (memory == nullptr) {
+      throw std::bad_alloc();
+    }
+    if (large) {
+      // Before the first touch, so that pages are huge from the start.
+      (void)madvise(memory, rounded, MADV_HUGEPAGE);
+    }
+    return memory;
+  }
+  void do_deallocate(void* memory, size_t /*bytes*/, size_t /*alignment*/) override {
+    std::free(memory);
+  }
+  [[nodiscard]] bool do_is_equal(const memory_resource& other) const noexcept override {
+    return this == &other;
+  }
+};
 
 }  // namespace
 
@@ -37,24 +62,21 @@ void PreferHugePages(void* begin, int64_t bytes) {
   }
 }
 
-AlignedBuffer::AlignedBuffer(int64_t bytes) : bytes_(bytes) {
-  WATTLE_CHECK(bytes >= 0, "a buffer has no negative size");
-  const int64_t alignment = bytes >= kHugePage ? kHugePage : kLine;
-  const int64_t rounded = RoundUpTo(bytes == 0 ? 1 : bytes, alignment);
-  void* memory = std::aligned_alloc(static_cast<size_t>(alignment), static_cast<size_t>(rounded));
-  if (memory == nullptr) {
-    throw std::bad_alloc();
-  }
-  memory_.reset(static_cast<std::byte*>(memory));
-  if (rounded >= kHugePage) {
-    // Before the first touch, so that pages are huge from the start.
-    (void)madvise(memory, static_cast<size_t>(rounded), MADV_HUGEPAGE);
-  }
-  std::memset(memory, 0, static_cast<size_t>(rounded));
+std::pmr::memory_resource& HugePageHeap() {
+  static HeapOnHugePages& heap = *new HeapOnHugePages;
+  return heap;
 }
 
-void AlignedBuffer::Free::operator()(std::byte* memory) const {
-  std::free(memory);
+AlignedBuffer::AlignedBuffer(int64_t bytes, std::pmr::memory_resource& memory) : size_(bytes) {
+  WATTLE_CHECK(bytes >= 0, "a buffer has no negative size");
+  const auto size = static_cast<size_t>(std::max<int64_t>(bytes, 1));
+  auto* begin = static_cast<std::byte*>(memory.allocate(size, kLine));
+  bytes_ = {begin, GiveBack{&memory, size}};
+  std::memset(begin, 0, size);
+}
+
+void AlignedBuffer::GiveBack::operator()(std::byte* bytes) const {
+  memory->deallocate(bytes, size, kLine);
 }
 
 }  // namespace wattle::kernels

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <memory_resource>
 
 namespace wattle::kernels {
 
@@ -16,15 +17,19 @@ namespace wattle::kernels {
 // the range are concerned; the contents stay. Does nothing where the system does not offer them.
 void PreferHugePages(void* begin, int64_t bytes);
 
+// The heap, with large buffers on huge pages. Lives to the end of the process; thread-safe.
+[[nodiscard]] std::pmr::memory_resource& HugePageHeap();
+
 // Bytes that begin at a multiple of 64, zero at first. Movable; the bytes stay where they are.
 class AlignedBuffer {
  public:
   AlignedBuffer() = default;
-  explicit AlignedBuffer(int64_t bytes);
+  // memory: where the bytes come from; outlives the buffer.
+  explicit AlignedBuffer(int64_t bytes, std::pmr::memory_resource& memory = HugePageHeap());
 
-  [[nodiscard]] int64_t size() const { return bytes_; }
-  [[nodiscard]] std::byte* data() { return memory_.get(); }
-  [[nodiscard]] const std::byte* data() const { return memory_.get(); }
+  [[nodiscard]] int64_t size() const { return size_; }
+  [[nodiscard]] std::byte* data() { return bytes_.get(); }
+  [[nodiscard]] const std::byte* data() const { return bytes_.get(); }
 
   // The bytes as an array of another type, from byte `offset` (a multiple of the type's alignment).
   template <typename Value>
@@ -33,11 +38,13 @@ class AlignedBuffer {
   }
 
  private:
-  struct Free {
-    void operator()(std::byte* memory) const;
+  struct GiveBack {
+    void operator()(std::byte* bytes) const;
+    std::pmr::memory_resource* memory;
+    size_t size;
   };
-  std::unique_ptr<std::byte, Free> memory_;
-  int64_t bytes_ = 0;
+  std::unique_ptr<std::byte, GiveBack> bytes_;
+  int64_t size_ = 0;
 };
 
 }  // namespace wattle::kernels

@@ -86,27 +86,41 @@ std::vector<KvLayerShape> KvShapesOf(const DecodeModel& model) {
 }
 
 DecodeStep::DecodeStep(const DecodeModel& model, KvCache& cache, ThreadPool& pool,
-                       int64_t max_tokens, const KernelTable& kernels)
-    : model_(model), cache_(cache), pool_(pool), kernels_(kernels) {
-  int64_t widest = model.width;
+                       int64_t max_tokens, const KernelTable& kernels,
+                       std::pmr::memory_resource& memory)
+    : model_(model), cache_(cache), pool_(pool), kernels_(kernels), codes_(memory) {
+  int64_t qkv_or_up = 0;
+  std::vector<const WeightMatrix*> matrices = {&model.head};
   for (const DecodeLayer& layer : model.layers) {
-    qkv_stride_ = std::max(qkv_stride_, QkvRows(layer));
     merged_stride_ = std::max(merged_stride_, layer.heads * layer.head_size);
-    up_stride_ = std::max(up_stride_, layer.up.rows);
-    widest = std::max({widest, merged_stride_, layer.down.columns});
-    for (const WeightMatrix* matrix :
-         {&layer.qkv, &layer.attention_output, &layer.up, &layer.down}) {
-      inputs_.Reserve(*matrix, max_tokens);
+    qkv_or_up = std::max({qkv_or_up, QkvRows(layer), layer.up.rows});
+    matrices.insert(matrices.end(), {&layer.qkv, &layer.attention_output, &layer.up, &layer.down});
+  }
+  std::vector<const WeightMatrix*> of_codes;
+  for (const WeightMatrix* matrix : matrices) {
+    scratch_bytes_ = std::max(scratch_bytes_, ProductScratchBytes(*matrix));
+    if (WantsCodes(matrix->format.scheme)) {
+      of_codes.push_back(matrix);
     }
   }
-  inputs_.Reserve(model.head, max_tokens);
-  x_ = AlignedBuffer(max_tokens * model.width * kFloatBytes);
-  normed_ = AlignedBuffer(max_tokens * model.width * kFloatBytes);
-  qkv_ = AlignedBuffer(max_tokens * qkv_stride_ * kFloatBytes);
-  merged_ = AlignedBuffer(max_tokens * merged_stride_ * kFloatBytes);
-  up_ = AlignedBuffer(max_tokens * up_stride_ * kFloatBytes);
-  scores_ = AlignedBuffer(pool.threads() * kScoreRows * cache.capacity() * kFloatBytes);
+  const auto rows_of = [&](int64_t columns) {
+    return AlignedBuffer(max_tokens * columns * kFloatBytes, memory);
+  };
+  x_ = rows_of(model.width);
+  normed_or_merged_ = rows_of(std::max(model.width, merged_stride_));
+  qkv_or_up_ = rows_of(qkv_or_up);
+  scores_ = AlignedBuffer(pool.threads() * kScoreRows * cache.capacity() * kFloatBytes, memory);
+  scratch_ = AlignedBuffer(pool.threads() * scratch_bytes_, memory);
+  codes_.Reserve(of_codes, max_tokens);
   places_.reserve(static_cast<size_t>(cache.slots()));
+}
+
+bool DecodeStep::BeginCodes(const WeightMatrix& matrix) {
+  const bool codes = WantsCodes(matrix.format.scheme);
+  if (codes) {
+    codes_.Begin(matrix);
+  }
+  return codes;
 }
 
 template <typename Prepare>
@@ -124,13 +138,14 @@ void DecodeStep::Multiply(const WeightMatrix& matrix, const float* inputs, int64
                           const Epilogue& epilogue, float* out, int64_t rows) {
   InputRows view = {.count = rows, .values = inputs, .value_stride = stride};
   if (WantsCodes(matrix.format.scheme)) {
-    view = inputs_.View(rows);
+    view = codes_.View(rows);
   }
   const int64_t chunks = PanelChunks(matrix, pool_.threads());
   const int64_t out_stride = epilogue.accumulate ? model_.width : matrix.rows;
-  pool_.ParallelFor(chunks, [&](int64_t chunk, int /*thread*/) {
+  pool_.ParallelFor(chunks, [&](int64_t chunk, int thread) {
     MultiplyPanels(kernels_, matrix, view, epilogue, PanelsOfChunk(matrix, chunk, chunks),
-                   {.values = out, .stride = out_stride});
+                   {.values = out, .stride = out_stride},
+                   scratch_.data() + thread * scratch_bytes_);
   });
 }
 
@@ -169,7 +184,7 @@ void DecodeStep::AttendHead(const DecodeLayer& layer, int64_t index, const Seque
   KvHead head = cache_.Head(index, sequence.slot, kv_head);
   for (int64_t i = 0; i < sequence.count; ++i) {
     const int64_t position = sequence.first_position + i;
-    float* row = qkv_.as<float>() + (sequence.first_row + i) * layer.qkv.rows;
+    float* row = qkv_or_up_.as<float>() + (sequence.first_row + i) * layer.qkv.rows;
     float* key = row + (layer.heads + kv_head) * size;
     const float* value = row + (layer.heads + layer.kv_heads + kv_head) * size;
     float* queries = row + kv_head * group * size;
@@ -184,8 +199,10 @@ void DecodeStep::AttendHead(const DecodeLayer& layer, int64_t index, const Seque
     }
     head.Write(kernels_, position, key, value);
   }
+  const float* qkv = qkv_or_up_.as<float>() + sequence.first_row * layer.qkv.rows;
+  float* merged = normed_or_merged_.as<float>() + sequence.first_row * merged_stride_;
   for (int64_t q = kv_head * group; q < (kv_head + 1) * group; ++q) {
-    kernels_.attend({.queries = qkv_.as<float>() + sequence.first_row * layer.qkv.rows + q * size,
+    kernels_.attend({.queries = qkv + q * size,
                      .query_stride = layer.qkv.rows,
                      .count = sequence.count,
                      .first_position = sequence.first_position,
@@ -198,88 +215,78 @@ void DecodeStep::AttendHead(const DecodeLayer& layer, int64_t index, const Seque
                      .value_scales = head.value_scales,
                      .scores = scores_.as<float>() + thread * kScoreRows * cache_.capacity(),
                      .score_stride = cache_.capacity(),
-                     .out = merged_.as<float>() + sequence.first_row * merged_stride_ + q * size,
+                     .out = merged + q * size,
                      .out_stride = merged_stride_});
   }
 }
 
 void DecodeStep::Attention(const DecodeLayer& layer, int64_t index) {
-  const bool codes = WantsCodes(layer.qkv.format.scheme);
-  if (codes) {
-    inputs_.Reserve(layer.qkv, rows_);
-  }
+  const bool codes = BeginCodes(layer.qkv);
   OverRows(rows_, [&](int64_t row) {
-    float* normed = normed_.as<float>() + row * model_.width;
+    float* normed = normed_or_merged_.as<float>() + row * model_.width;
     kernels_.normalize(layer.attention_norm, x_.as<float>() + row * model_.width, normed);
     if (codes) {
-      inputs_.Fill(kernels_, row, normed);
+      codes_.Fill(kernels_, row, normed);
     }
   });
-  Multiply(layer.qkv, normed_.as<float>(), model_.width, {}, qkv_.as<float>(), rows_);
+  Multiply(layer.qkv, normed_or_merged_.as<float>(), model_.width, {}, qkv_or_up_.as<float>(),
+           rows_);
   const auto sequences = static_cast<int64_t>(places_.size());
   pool_.ParallelFor(sequences * layer.kv_heads, [&](int64_t chunk, int thread) {
     AttendHead(layer, index, places_[static_cast<size_t>(chunk / layer.kv_heads)],
                chunk % layer.kv_heads, thread);
   });
-  if (WantsCodes(layer.attention_output.format.scheme)) {
-    inputs_.Reserve(layer.attention_output, rows_);
+  if (BeginCodes(layer.attention_output)) {
     OverRows(rows_, [&](int64_t row) {
-      inputs_.Fill(kernels_, row, merged_.as<float>() + row * merged_stride_);
+      codes_.Fill(kernels_, row, normed_or_merged_.as<float>() + row * merged_stride_);
     });
   }
-  Multiply(layer.attention_output, merged_.as<float>(), merged_stride_, {.accumulate = true},
-           x_.as<float>(), rows_);
+  Multiply(layer.attention_output, normed_or_merged_.as<float>(), merged_stride_,
+           {.accumulate = true}, x_.as<float>(), rows_);
 }
 
 void DecodeStep::Mlp(const DecodeLayer& layer) {
-  const bool up_codes = WantsCodes(layer.up.format.scheme);
-  if (up_codes) {
-    inputs_.Reserve(layer.up, rows_);
-  }
+  const bool up_codes = BeginCodes(layer.up);
   OverRows(rows_, [&](int64_t row) {
-    float* normed = normed_.as<float>() + row * model_.width;
+    float* normed = normed_or_merged_.as<float>() + row * model_.width;
     kernels_.normalize(layer.mlp_norm, x_.as<float>() + row * model_.width, normed);
     if (up_codes) {
-      inputs_.Fill(kernels_, row, normed);
+      codes_.Fill(kernels_, row, normed);
     }
   });
   const Epilogue up{.nonlinearity = layer.gated ? Nonlinearity::kNone : layer.activation};
-  Multiply(layer.up, normed_.as<float>(), model_.width, up, up_.as<float>(), rows_);
+  Multiply(layer.up, normed_or_merged_.as<float>(), model_.width, up, qkv_or_up_.as<float>(),
+           rows_);
   const int64_t inner = layer.down.columns;
-  const bool down_codes = WantsCodes(layer.down.format.scheme);
-  if (down_codes) {
-    inputs_.Reserve(layer.down, rows_);
-  }
+  const bool down_codes = BeginCodes(layer.down);
   if (layer.gated || down_codes) {
     OverRows(rows_, [&](int64_t row) {
-      float* values = up_.as<float>() + row * layer.up.rows;
+      float* values = qkv_or_up_.as<float>() + row * layer.up.rows;
       if (layer.gated) {
         kernels_.activate(layer.activation, inner, values + inner, values);
       }
       if (down_codes) {
-        inputs_.Fill(kernels_, row, values);
+        codes_.Fill(kernels_, row, values);
       }
     });
   }
-  Multiply(layer.down, up_.as<float>(), layer.up.rows, {.accumulate = true}, x_.as<float>(), rows_);
+  Multiply(layer.down, qkv_or_up_.as<float>(), layer.up.rows, {.accumulate = true}, x_.as<float>(),
+           rows_);
 }
 
 void DecodeStep::Logits(float* logits) {
   const auto sequences = static_cast<int64_t>(places_.size());
-  const bool codes = WantsCodes(model_.head.format.scheme);
-  if (codes) {
-    inputs_.Reserve(model_.head, sequences);
-  }
+  const bool codes = BeginCodes(model_.head);
   for (int64_t i = 0; i < sequences; ++i) {
     const SequencePlace& place = places_[static_cast<size_t>(i)];
-    float* normed = normed_.as<float>() + i * model_.width;
+    float* normed = normed_or_merged_.as<float>() + i * model_.width;
     kernels_.normalize(model_.final_norm,
                        x_.as<float>() + (place.first_row + place.count - 1) * model_.width, normed);
     if (codes) {
-      inputs_.Fill(kernels_, i, normed);
+      codes_.Fill(kernels_, i, normed);
     }
   }
-  Multiply(model_.head, normed_.as<float>(), model_.width, {}, logits, sequences);
+  Multiply(model_.head, normed_or_merged_.as<float>(), model_.width, {}, logits, sequences);
 }
 
 void DecodeStep::Run(absl::Span<const SequenceTokens> sequences, float* logits) {

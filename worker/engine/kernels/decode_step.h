@@ -3,7 +3,8 @@
 // A whole step of a decoder as one operator: embedding, all layers, final norm, head. One call
 // appends some tokens to some sequences: one token each to decode, many to read a prompt, and a
 // batch may mix both. The phases of a step run on one thread pool, whose threads spin from one
-// phase to the next; buffers are made for the largest step and no step allocates.
+// phase to the next; buffers are made for the largest step and no step allocates. Who changes a
+// buffer changes its twin in models/planned_decode_step.cc, from which memory is estimated.
 //
 // With quantized weights the logits of a token are the same to the last bit on every processor, for
 // every number of threads, and whether the tokens before it came one by one or together.
@@ -79,9 +80,10 @@ struct SequenceTokens {
 class DecodeStep {
  public:
   // max_tokens: the most that one step appends, over all sequences. model: passes
-  // CheckDecodeModel.
+  // CheckDecodeModel. memory: of all buffers, as of AlignedBuffer.
   DecodeStep(const DecodeModel& model, KvCache& cache, ThreadPool& pool, int64_t max_tokens,
-             const KernelTable& kernels = BestKernels());
+             const KernelTable& kernels = BestKernels(),
+             std::pmr::memory_resource& memory = HugePageHeap());
 
   // Appends the tokens to the cache and writes the logits of the last token of each sequence.
   // sequences: at most max_tokens tokens in all, each slot at most once, within the cache's
@@ -100,6 +102,8 @@ class DecodeStep {
     int64_t first_position = 0;
   };
 
+  // The step's rows become codes as `matrix` wants them; false: it reads floats.
+  bool BeginCodes(const WeightMatrix& matrix);
   // One row of some buffers: what happens to it before a product.
   template <typename Prepare>
   void OverRows(int64_t rows, const Prepare& prepare);
@@ -119,16 +123,14 @@ class DecodeStep {
   const KernelTable& kernels_;
   int64_t rows_ = 0;  // tokens of the current step
   std::vector<SequencePlace> places_;
-  int64_t qkv_stride_ = 0;
-  int64_t merged_stride_ = 0;
-  int64_t up_stride_ = 0;
-  AlignedBuffer x_;       // [max_tokens, width], the residual stream
-  AlignedBuffer normed_;  // [max_tokens, width]
-  AlignedBuffer qkv_;     // [max_tokens, qkv_stride_]
-  AlignedBuffer merged_;  // [max_tokens, merged_stride_], heads side by side
-  AlignedBuffer up_;      // [max_tokens, up_stride_]
-  AlignedBuffer scores_;  // [threads, 4, capacity]
-  QuantizedInputs inputs_;
+  int64_t merged_stride_ = 0;       // of heads side by side
+  int64_t scratch_bytes_ = 0;       // of one thread
+  AlignedBuffer x_;                 // [max_tokens, width], the residual stream
+  AlignedBuffer normed_or_merged_;  // [max_tokens, the wider of both], what a product reads
+  AlignedBuffer qkv_or_up_;         // [max_tokens, the wider of both], what it makes
+  AlignedBuffer scores_;            // [threads, 4, capacity]
+  AlignedBuffer scratch_;           // [threads, scratch_bytes_]
+  QuantizedInputs codes_;           // of what a product reads
 };
 
 }  // namespace wattle::kernels

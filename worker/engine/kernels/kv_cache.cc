@@ -70,11 +70,11 @@ int64_t KvCache::BytesOf(KvFormat format, absl::Span<const KvLayerShape> layers,
 }
 
 KvCache::KvCache(KvFormat format, absl::Span<const KvLayerShape> layers, int64_t slots,
-                 int64_t capacity)
+                 int64_t capacity, std::pmr::memory_resource& memory)
     : format_(format),
       capacity_(RoundUpToPanel(capacity)),
       lengths_(static_cast<size_t>(slots), 0),
-      storage_(BytesOf(format, layers, slots, capacity)) {
+      storage_(BytesOf(format, layers, slots, capacity), memory) {
   int64_t offset = 0;
   for (const KvLayerShape& shape : layers) {
     WATTLE_CHECK(shape.head_size % 16 == 0 && shape.head_size <= kMaxHeadSize,

@@ -44,7 +44,9 @@ struct KvHead {
 class KvCache {
  public:
   // Room for `slots` sequences of `capacity` tokens (rounded up to a multiple of 16) each.
-  KvCache(KvFormat format, absl::Span<const KvLayerShape> layers, int64_t slots, int64_t capacity);
+  // memory: as of AlignedBuffer.
+  KvCache(KvFormat format, absl::Span<const KvLayerShape> layers, int64_t slots, int64_t capacity,
+          std::pmr::memory_resource& memory = HugePageHeap());
 
   [[nodiscard]] KvFormat format() const { return format_; }
   [[nodiscard]] int64_t slots() const { return static_cast<int64_t>(lengths_.size()); }

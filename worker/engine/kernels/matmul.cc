@@ -49,12 +49,17 @@ void* ThreadScratch(int64_t bytes) {
   return scratch.data();
 }
 
-template <typename Value>
-void GrowTo(std::vector<Value>& values, int64_t count) {
-  if (values.size() < static_cast<size_t>(count)) {
-    values.resize(static_cast<size_t>(count));
-  }
-}
+// How one row of inputs stands in QuantizedInputs.
+struct CodedRow {
+  explicit CodedRow(const WeightMatrix& matrix)
+      : group(matrix.format.group_size == 0 ? kInt8InputGroup : matrix.format.group_size),
+        groups((matrix.columns + group - 1) / group),
+        code_stride(RoundUp(matrix.columns, kInt8ColumnMultiple)) {}
+
+  int64_t group;
+  int64_t groups;
+  int64_t code_stride;
+};
 
 }  // namespace
 
@@ -62,38 +67,59 @@ bool WantsCodes(WeightScheme scheme) {
   return scheme != WeightScheme::kFloat32;
 }
 
-void QuantizedInputs::Reserve(const WeightMatrix& matrix, int64_t count) {
+void QuantizedInputs::Reserve(absl::Span<const WeightMatrix* const> matrices, int64_t count) {
+  int64_t codes = 0;
+  int64_t groups = 0;
+  for (const WeightMatrix* matrix : matrices) {
+    const CodedRow row(*matrix);
+    codes = std::max(codes, (count + kTileRows) * row.code_stride);
+    groups = std::max(groups, count * row.groups);
+  }
+  const auto grow = [&](AlignedBuffer& buffer, int64_t bytes) {
+    if (buffer.size() < bytes) {
+      buffer = AlignedBuffer(bytes, memory_);
+    }
+  };
+  grow(codes_, codes);
+  grow(scales_, groups * static_cast<int64_t>(sizeof(float)));
+  grow(sums_, groups * static_cast<int64_t>(sizeof(int32_t)));
+}
+
+void QuantizedInputs::Begin(const WeightMatrix& matrix) {
+  const CodedRow row(matrix);
   columns_ = matrix.columns;
-  group_ = matrix.format.group_size == 0 ? kInt8InputGroup : matrix.format.group_size;
-  groups_ = (columns_ + group_ - 1) / group_;
-  code_stride_ = RoundUp(columns_, kInt8ColumnMultiple);
-  GrowTo(codes_, (count + kTileRows) * code_stride_);
-  GrowTo(scales_, count * groups_);
-  GrowTo(sums_, count * groups_);
+  group_ = row.group;
+  groups_ = row.groups;
+  code_stride_ = row.code_stride;
 }
 
 void QuantizedInputs::Fill(const KernelTable& kernels, int64_t row, const float* values) {
   kernels.quantize_input({.values = values,
                           .columns = columns_,
                           .group = group_,
-                          .codes = codes_.data() + row * code_stride_,
+                          .codes = codes_.as<int8_t>() + row * code_stride_,
                           .code_stride = code_stride_,
-                          .scales = scales_.data() + row * groups_,
-                          .sums = sums_.data() + row * groups_});
+                          .scales = scales_.as<float>() + row * groups_,
+                          .sums = sums_.as<int32_t>() + row * groups_});
 }
 
-InputRows QuantizedInputs::View(int64_t count) const {
+InputRows QuantizedInputs::View(int64_t count) {
   return {.count = count,
-          .codes = codes_.data(),
+          .codes = codes_.as<int8_t>(),
           .code_stride = code_stride_,
-          .scales = scales_.data(),
-          .sums = sums_.data(),
+          .scales = scales_.as<float>(),
+          .sums = sums_.as<int32_t>(),
           .groups = groups_,
           .group = group_};
 }
 
+int64_t ProductScratchBytes(const WeightMatrix& matrix) {
+  return matrix.columns * kProductScratchBytesOfColumn;
+}
+
 void MultiplyPanels(const KernelTable& kernels, const WeightMatrix& matrix, const InputRows& inputs,
-                    const Epilogue& epilogue, PanelRange panels, const ProductOutput& out) {
+                    const Epilogue& epilogue, PanelRange panels, const ProductOutput& out,
+                    void* scratch) {
   const Product product = {.packed = matrix.packed,
                            .scales = matrix.scales,
                            .bias = matrix.bias,
@@ -105,7 +131,7 @@ void MultiplyPanels(const KernelTable& kernels, const WeightMatrix& matrix, cons
                            .accumulate = epilogue.accumulate,
                            .out = out.values,
                            .out_stride = out.stride,
-                           .scratch = ThreadScratch(matrix.columns * kProductScratchBytesOfColumn)};
+                           .scratch = scratch};
   FunctionOf(kernels, matrix.format.scheme)(product, panels.first, panels.end);
 }
 
@@ -130,7 +156,8 @@ void MatMul(const WeightMatrix& matrix, const float* inputs, int64_t count,
   QuantizedInputs& quantized = quantized_of_thread;
   InputRows rows = {.count = count, .values = inputs, .value_stride = matrix.columns};
   if (WantsCodes(matrix.format.scheme)) {
-    quantized.Reserve(matrix, count);
+    quantized.Reserve({&matrix}, count);
+    quantized.Begin(matrix);
     const int64_t row_chunks = count < pool.threads() ? 1 : pool.threads();
     pool.ParallelFor(row_chunks, [&](int64_t chunk, int /*thread*/) {
       for (int64_t row = count * chunk / row_chunks; row < count * (chunk + 1) / row_chunks;
@@ -143,7 +170,8 @@ void MatMul(const WeightMatrix& matrix, const float* inputs, int64_t count,
   const int64_t chunks = PanelChunks(matrix, pool.threads());
   pool.ParallelFor(chunks, [&](int64_t chunk, int /*thread*/) {
     MultiplyPanels(kernels, matrix, rows, epilogue, PanelsOfChunk(matrix, chunk, chunks),
-                   {.values = out, .stride = matrix.rows});
+                   {.values = out, .stride = matrix.rows},
+                   ThreadScratch(ProductScratchBytes(matrix)));
   });
 }
 

@@ -12,8 +12,10 @@
 #define WATTLE_WORKER_ENGINE_KERNELS_MATMUL_H_
 
 #include <cstdint>
-#include <vector>
 
+#include "absl/types/span.h"
+
+#include "worker/engine/kernels/aligned_buffer.h"
 #include "worker/engine/kernels/instruction_set.h"
 #include "worker/engine/kernels/thread_pool.h"
 #include "worker/engine/kernels/weight_matrix.h"
@@ -27,27 +29,34 @@ struct Epilogue {
   bool accumulate = false;
 };
 
-// Rows of inputs as int8, and where the FP32 rows are. Grows when it has to and is never shrunk, so
-// that a step of the same size allocates nothing. Not thread-safe while it is filled.
+// Rows of inputs as int8. Grows when it has to and is never shrunk, so that a step of the same size
+// allocates nothing. Not thread-safe while it is filled.
 class QuantizedInputs {
  public:
-  // Makes room for `count` rows as `matrix` wants them.
-  void Reserve(const WeightMatrix& matrix, int64_t count);
+  // memory: as of AlignedBuffer.
+  explicit QuantizedInputs(std::pmr::memory_resource& memory = HugePageHeap()) : memory_(memory) {}
+
+  // Makes room for `count` rows as each of the matrices wants them.
+  void Reserve(absl::Span<const WeightMatrix* const> matrices, int64_t count);
+
+  // Rows are from now on as `matrix` wants them; there is room for them.
+  void Begin(const WeightMatrix& matrix);
 
   // Fills row `row` (below `count`) from values [matrix.columns]. Different rows may be filled by
   // different threads.
   void Fill(const KernelTable& kernels, int64_t row, const float* values);
 
-  [[nodiscard]] InputRows View(int64_t count) const;
+  [[nodiscard]] InputRows View(int64_t count);
 
  private:
+  std::pmr::memory_resource& memory_;
   int64_t columns_ = 0;
   int64_t group_ = 0;
   int64_t groups_ = 0;
   int64_t code_stride_ = 0;
-  std::vector<int8_t> codes_;  // [count and one tile of rows, code_stride_]
-  std::vector<float> scales_;  // [count, groups_]
-  std::vector<int32_t> sums_;  // [count, groups_]
+  AlignedBuffer codes_;   // int8 [count and one tile of rows, code_stride_]
+  AlignedBuffer scales_;  // float [count, groups_]
+  AlignedBuffer sums_;    // int32 [count, groups_]
 };
 
 // Whether products with this format read codes of the inputs (QuantizedInputs) or FP32 values.
@@ -65,9 +74,14 @@ struct ProductOutput {
   int64_t stride = 0;
 };
 
-// out[i, r] for the rows r of some panels, on the calling thread.
+// What a product with the matrix needs beside its inputs and outputs, for each thread.
+[[nodiscard]] int64_t ProductScratchBytes(const WeightMatrix& matrix);
+
+// out[i, r] for the rows r of some panels, on the calling thread. scratch: ProductScratchBytes of
+// this thread's own, aligned to 64.
 void MultiplyPanels(const KernelTable& kernels, const WeightMatrix& matrix, const InputRows& inputs,
-                    const Epilogue& epilogue, PanelRange panels, const ProductOutput& out);
+                    const Epilogue& epilogue, PanelRange panels, const ProductOutput& out,
+                    void* scratch);
 
 // out[i, r] = Σ_c weight[r, c] inputs[i, c] + bias[r], then the epilogue.
 // inputs: [count, columns] row-major; out: [count, rows] row-major.

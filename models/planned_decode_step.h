@@ -1,0 +1,29 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The buffers of the decode operator and of the keys and values, as planned tensors: the twin of
+// worker/engine/kernels/kv_cache.cc and decode_step.cc, the same buffers in the same order. Each
+// lives as long as the session, for a step allocates nothing. Who changes one changes the other;
+// worker/engine/generate/decode_plan_test.cc tells. Part of tensor_plan.h.
+#ifndef WATTLE_MODELS_PLANNED_DECODE_STEP_H_
+#define WATTLE_MODELS_PLANNED_DECODE_STEP_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "models/planned_layer.h"
+#include "models/tensor_plan.h"
+
+namespace wattle::models {
+
+// Keys and values of `slots` sequences of `capacity` tokens each, in the form of the operator, or
+// of the plain blocks where the operator does not serve the model.
+[[nodiscard]] int64_t KeyValueBytes(const DecoderConfig& config,
+                                    const v1::QuantizationRecipe& recipe, int64_t slots,
+                                    int64_t capacity);
+
+// pass: of kind kDecode; the operator serves the model.
+[[nodiscard]] std::vector<Planned> PlanDecodeStep(const PlannedPass& pass, PlanRecorder& memory);
+
+}  // namespace wattle::models
+
+#endif  // WATTLE_MODELS_PLANNED_DECODE_STEP_H_
