@@ -181,7 +181,7 @@ bool Coordinator::Backup() {
   }
   absl::StatusOr<Disk::Image> image = log_->Backup();
   if (image.ok()) {
-    backup_ = {*std::move(image), world_.invariants.Remember(), durable_, history_};
+    backup_ = {std::move(*image), world_.invariants.Remember(), durable_, history_};
   } else if (!cut && !disk_.full()) {
     world_.invariants.Break(absl::StrCat("backup: ", image.status().message()));
   }

@@ -26,6 +26,12 @@ constexpr char kLog[] = "log";
 constexpr char kSnapshot[] = "snapshot";
 constexpr char kCopyMark[] = "copy";  // a file that only a backup has
 
+// What stands before each record.
+struct RecordHeader {
+  uint64_t size_bytes = 0;
+  uint64_t checksum = 0;
+};
+
 uint64_t Checksum(absl::string_view bytes) {
   uint64_t hash = 0xcbf29ce484222325u;
   for (const char byte : bytes) {
@@ -42,9 +48,9 @@ std::string Record(const std::vector<v1::Event>& events) {
       google::protobuf::util::SerializeDelimitedToZeroCopyStream(event, &out);
     }
   }
-  const uint64_t header[2] = {payload.size(), Checksum(payload)};
+  const RecordHeader header{payload.size(), Checksum(payload)};
   std::string record(sizeof(header), '\0');
-  std::memcpy(record.data(), header, sizeof(header));
+  std::memcpy(record.data(), &header, sizeof(header));
   return record + payload;
 }
 
@@ -105,11 +111,11 @@ class PlainLog final : public EventLog {
     const std::string* content = disk_.Find(kLog);
     absl::string_view rest = content == nullptr ? absl::string_view() : *content;
     size_t whole = 0;
-    uint64_t header[2] = {};
+    RecordHeader header;
     while (rest.size() >= sizeof(header)) {
-      std::memcpy(header, rest.data(), sizeof(header));
-      const absl::string_view payload = rest.substr(sizeof(header), header[0]);
-      if (payload.size() < header[0] || Checksum(payload) != header[1]) {
+      std::memcpy(&header, rest.data(), sizeof(header));
+      const absl::string_view payload = rest.substr(sizeof(header), header.size_bytes);
+      if (payload.size() < header.size_bytes || Checksum(payload) != header.checksum) {
         break;
       }
       WATTLE_RETURN_IF_ERROR(TakeBatch(payload, after, take, seen));

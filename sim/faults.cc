@@ -116,6 +116,7 @@ bool Faults::HappenToCoordinator(Fault fault) {
   }
 }
 
+// NOLINTNEXTLINE(readability-function-size): a case of few lines for each fault
 bool Faults::HappenToWorker(Fault fault) {
   Worker& worker = AnyWorker();
   Board::SensorFaults& sensors = worker.board().sensors;

@@ -45,9 +45,9 @@ class PolicyWatch {
   std::string Check(const Board& board, const WatchMoment& moment);
 
  private:
-  std::string CheckCharge(const Board& board, const WatchMoment& moment) const;
-  std::string CheckWindows(const WatchMoment& moment) const;
-  std::string CheckBudget(const Board& board) const;
+  [[nodiscard]] std::string CheckCharge(const Board& board, const WatchMoment& moment) const;
+  [[nodiscard]] std::string CheckWindows(const WatchMoment& moment) const;
+  [[nodiscard]] std::string CheckBudget(const Board& board) const;
   void CountBudget(const Board& board, const WatchMoment& moment);
 
   policy::Limits limits_;

@@ -156,8 +156,9 @@ int Read(sqlite3_file* file, void* into, int size, sqlite3_int64 offset) {
 
 // Begins a change of the disk. False: the disk is unplugged.
 bool Begin(Mounted& mounted) {
-  if (mounted.operations_left >= 0 && mounted.operations_left-- == 0) {
-    mounted.unplugged = true;
+  if (mounted.operations_left >= 0) {
+    mounted.unplugged = mounted.unplugged || mounted.operations_left == 0;
+    --mounted.operations_left;
   }
   return !mounted.unplugged;
 }

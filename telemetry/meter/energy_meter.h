@@ -76,11 +76,12 @@ class EnergyMeter {
   [[nodiscard]] int64_t implausible_readings() const { return implausible_readings_; }
 
  private:
-  std::vector<absl::Duration> Pieces(Monotonic at, absl::Span<const Monotonic> marks) const;
+  [[nodiscard]] std::vector<absl::Duration> Pieces(Monotonic at,
+                                                   absl::Span<const Monotonic> marks) const;
   std::vector<EnergyIncrement> Missing(Monotonic at, absl::Span<const Monotonic> marks);
   void Describe(EnergyIncrement* increment, absl::Duration length) const;
-  std::optional<Joules> Difference(absl::Span<const CounterValue> counters,
-                                   absl::Duration length) const;
+  [[nodiscard]] std::optional<Joules> Difference(absl::Span<const CounterValue> counters,
+                                                 absl::Duration length) const;
 
   // Mean and variance of the last samples.
   struct Spread {

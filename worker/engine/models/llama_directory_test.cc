@@ -50,7 +50,8 @@ EvaluateSettings TextEvaluation() {
 
 TEST(LlamaDirectoryTest, TextBecomesTheTokensOfTheReference) {
   const formats::BytePairEncoding tokenizer = Tokenizer();
-  for (const nlohmann::json& each : Expected()["encodings"]) {
+  const nlohmann::json expected = Expected();
+  for (const nlohmann::json& each : expected["encodings"]) {
     const auto text = each["text"].get<std::string>();
     const std::vector<int64_t> tokens = tokenizer.Encode(text);
     EXPECT_EQ(tokens, each["tokens"].get<std::vector<int64_t>>()) << text;
