@@ -20,8 +20,8 @@ int64_t FaultPointHits();
 
 // A mutant of the code under test.
 struct MutantRow {
-  const char* name;  // of its fault point
-  const char* what;  // for people
+  const char* name = "";  // of its fault point
+  const char* what = "";  // for people
   // Whether only worlds with the real journal have the code.
   bool in_real_journal = false;
 };

@@ -14,12 +14,14 @@ constexpr int kNoPermission = 4;
 constexpr int kLost = 15;
 
 std::string Mode() {
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): no test changes the environment while it runs
   const char* mode = std::getenv("WATTLE_FAKE_NVML");
   return mode != nullptr ? mode : "";
 }
 
 }  // namespace
 
+// NOLINTBEGIN(readability-identifier-naming, google-runtime-int): NVML's names and types
 extern "C" {
 
 int nvmlInit_v2() {
@@ -58,3 +60,4 @@ int nvmlDeviceGetTemperature(void* /*device*/, unsigned sensor, unsigned* celsiu
   return sensor == 0 ? 0 : kNotSupported;
 }
 }
+// NOLINTEND(readability-identifier-naming, google-runtime-int)

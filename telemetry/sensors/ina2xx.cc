@@ -54,7 +54,7 @@ class Ina2xx final : public Source {
          std::optional<BatteryPack> pack, double resistance_ohms)
       : directory_(chip.directory),
         scale_(current_scale),
-        pack_(std::move(pack)),
+        pack_(pack),
         resistance_ohms_(resistance_ohms),
         has_power_(Exists("power1_input")),
         has_energy_(Exists("energy1_input")),

@@ -75,6 +75,7 @@ absl::Status LineConnection::Failed(int error) const {
   return absl::UnavailableError(absl::StrCat(where_, ": ", std::generic_category().message(error)));
 }
 
+// NOLINTNEXTLINE(google-runtime-int): poll's type
 absl::Status LineConnection::Await(short events) const {
   while (true) {
     const int64_t left = absl::ToInt64Milliseconds(deadline_ - Clock::Real().Boottime());

@@ -35,6 +35,7 @@ class LineConnection {
   LineConnection(int socket, std::string where, Monotonic deadline)
       : socket_(socket), where_(std::move(where)), deadline_(deadline) {}
   // Waits until the socket can be read or written (POLLIN, POLLOUT).
+  // NOLINTNEXTLINE(google-runtime-int): poll's type
   [[nodiscard]] absl::Status Await(short events) const;
   [[nodiscard]] absl::Status Failed(int error) const;
 

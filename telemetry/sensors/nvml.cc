@@ -42,7 +42,8 @@ struct Library {
   Code (*device_count)(unsigned*) = nullptr;
   Code (*device_by_index)(unsigned, Device*) = nullptr;
   Code (*name)(Device, char*, unsigned) = nullptr;
-  Code (*power)(Device, unsigned*) = nullptr;                  // mW
+  Code (*power)(Device, unsigned*) = nullptr;  // mW
+  // NOLINTNEXTLINE(google-runtime-int): NVML's type
   Code (*energy)(Device, unsigned long long*) = nullptr;       // mJ since the driver was loaded
   Code (*temperature)(Device, unsigned, unsigned*) = nullptr;  // °C
   Code (*utilization)(Device, Utilization*) = nullptr;
@@ -101,7 +102,7 @@ absl::StatusOr<Value> Ask(const Library& library, Device device, Quantity quanti
       WATTLE_RETURN_IF_ERROR(library.Check(library.power(device, &number), "power"));
       return Watts(number * 1e-3);
     case Quantity::kEnergy: {
-      unsigned long long millijoules = 0;
+      unsigned long long millijoules = 0;  // NOLINT(google-runtime-int): NVML's type
       WATTLE_RETURN_IF_ERROR(library.Check(library.energy(device, &millijoules), "energy"));
       return EnergyCount{.value = Joules(static_cast<double>(millijoules) * 1e-3)};
     }

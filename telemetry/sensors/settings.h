@@ -19,8 +19,8 @@ namespace wattle::telemetry {
 // One setting of a kind. With low < high the value is a number in this range; with choices ("a|b")
 // it is one of them; else it is any text.
 struct Setting {
-  const char* name;
-  const char* meaning;  // with the unit
+  const char* name = "";
+  const char* meaning = "";  // with the unit
   bool required = false;
   double low = 0;
   double high = 0;

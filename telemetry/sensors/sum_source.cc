@@ -46,7 +46,7 @@ class SumSource final : public Source {
       WATTLE_ASSIGN_OR_RETURN(const std::vector<Reading> readings, part->Poll(now));
       for (Reading reading : readings) {
         reading.channel += first_channel;
-        all.push_back(std::move(reading));
+        all.push_back(reading);
       }
       first_channel += part->info().channels.size();
     }
