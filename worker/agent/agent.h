@@ -77,6 +77,7 @@ class Agent final : public AgentPorts {
   // Asks the runner for its version, and whether it can use the configured device. Errors:
   // kInvalidArgument where it cannot.
   absl::Status AskRunner();
+  TransferCallbacks OnTransfers();
   // Adds a problem that a person can fix to this worker's log and to `wattle device show`.
   void AddFinding(const std::string& sentence);
   [[nodiscard]] artifacts::DiskBudget CacheBudget() const;

@@ -215,19 +215,6 @@ absl::Status Agent::Open() {
     WATTLE_ASSIGN_OR_RETURN(metrics_, MetricsServer::Start(config_.metrics));
     info.set_metrics_address(metrics_->address());
   }
-  TransferCallbacks callbacks;
-  callbacks.on_fetched = [this](const FetchResult& result) {
-    Post([this, result](const Instant& now) { core_->OnFetched(result, now); });
-  };
-  callbacks.on_uploaded = [this](const UploadResult& result) {
-    Post([this, result](const Instant& now) { core_->OnUploaded(result, now); });
-  };
-  callbacks.on_cache = [this](const std::vector<std::string>& ids, int64_t used) {
-    Post([this, ids, used](const Instant&) { core_->SetCache(ids, used); });
-  };
-  callbacks.on_short_of_room = [this](int64_t bytes) {
-    Post([this, bytes](const Instant&) { core_->OnShortOfRoom(bytes); });
-  };
   settings_.runner_device = config_.device;
   settings_.watch.silence = absl::Seconds(config_.runner_silence_seconds);
   settings_.watch.start = 3 * settings_.watch.silence;
@@ -245,9 +232,26 @@ absl::Status Agent::Open() {
   for (const auto& source : sources_) {
     readings_->Add(source->info(), PlausiblePower(info));
   }
-  WATTLE_ASSIGN_OR_RETURN(
-      transfers_, Transfers::Open(config_.coordinator, CacheBudget(), std::move(callbacks)));
+  WATTLE_ASSIGN_OR_RETURN(transfers_,
+                          Transfers::Open(config_.coordinator, CacheBudget(), OnTransfers()));
   return absl::OkStatus();
+}
+
+TransferCallbacks Agent::OnTransfers() {
+  TransferCallbacks callbacks;
+  callbacks.on_fetched = [this](const FetchResult& result) {
+    Post([this, result](const Instant& now) { core_->OnFetched(result, now); });
+  };
+  callbacks.on_uploaded = [this](const UploadResult& result) {
+    Post([this, result](const Instant& now) { core_->OnUploaded(result, now); });
+  };
+  callbacks.on_cache = [this](const std::vector<std::string>& ids, int64_t used) {
+    Post([this, ids, used](const Instant&) { core_->SetCache(ids, used); });
+  };
+  callbacks.on_short_of_room = [this](int64_t bytes) {
+    Post([this, bytes](const Instant&) { core_->OnShortOfRoom(bytes); });
+  };
+  return callbacks;
 }
 
 // Validate has found the driver. The runner's libtorch may still lack CUDA, and then every job that

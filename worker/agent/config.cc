@@ -209,6 +209,46 @@ std::optional<int> ParseCommandLine(int argc, char** argv, const std::string& ve
   return std::nullopt;
 }
 
+namespace {
+
+// What describes the board: emulated, or with modes and sensors of its own.
+absl::Status ValidateBoard(const Config& config) {
+  if (!(config.hidden_offset_percent >= 0 && config.hidden_offset_percent <= 90)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--hidden-offset-percent ", config.hidden_offset_percent, ": wanted 0 to 90"));
+  }
+  if (config.state_of_charge && !(*config.state_of_charge >= 0 && *config.state_of_charge <= 1)) {
+    return absl::InvalidArgumentError(absl::StrCat("--state-of-charge ", *config.state_of_charge,
+                                                   ": wanted 0 to 1 (0.6 is 60 %)"));
+  }
+  if (config.battery_wh && !(*config.battery_wh >= 0 && *config.battery_wh <= kBatteryWhMax)) {
+    return absl::InvalidArgumentError(absl::StrCat("--battery-wh ", *config.battery_wh,
+                                                   ": wanted watt-hours, 0 to ", kBatteryWhMax));
+  }
+  if (!config.power_mode.empty() && !config.allow_power_modes) {
+    return absl::InvalidArgumentError(absl::StrCat("--power-mode ", config.power_mode,
+                                                   ": changes the board; add --allow-power-modes"));
+  }
+  if (!config.emulate.empty() && config.allow_power_modes) {
+    return absl::InvalidArgumentError(
+        "--allow-power-modes is for a real device: an emulated board has the mode of its file");
+  }
+  const bool emulation_flags =
+      config.time_scale != 1 || config.state_of_charge || config.battery_wh;
+  if (config.emulate.empty() && emulation_flags) {
+    return absl::InvalidArgumentError(
+        "--time-scale, --state-of-charge and --battery-wh are for --emulate only: a real device "
+        "measures its own");
+  }
+  if (!config.emulate.empty() && !config.sensors.empty()) {
+    return absl::InvalidArgumentError(
+        "--sensors is for a real device: an emulated board has the sensors of its board file");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
 absl::Status Validate(const Config& config) {
   WATTLE_RETURN_IF_ERROR(ParseHostPort("--coordinator", config.coordinator).status());
   if (!config.metrics.empty() && config.metrics != kNoMetrics && config.metrics != kPushedMetrics) {
@@ -256,38 +296,7 @@ absl::Status Validate(const Config& config) {
         absl::StrCat("--runner-silence-seconds ", config.runner_silence_seconds,
                      ": wanted 5 or more; a runner speaks every 2 seconds"));
   }
-  if (!(config.hidden_offset_percent >= 0 && config.hidden_offset_percent <= 90)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--hidden-offset-percent ", config.hidden_offset_percent, ": wanted 0 to 90"));
-  }
-  if (config.state_of_charge && !(*config.state_of_charge >= 0 && *config.state_of_charge <= 1)) {
-    return absl::InvalidArgumentError(absl::StrCat("--state-of-charge ", *config.state_of_charge,
-                                                   ": wanted 0 to 1 (0.6 is 60 %)"));
-  }
-  if (config.battery_wh && !(*config.battery_wh >= 0 && *config.battery_wh <= kBatteryWhMax)) {
-    return absl::InvalidArgumentError(absl::StrCat("--battery-wh ", *config.battery_wh,
-                                                   ": wanted watt-hours, 0 to ", kBatteryWhMax));
-  }
-  if (!config.power_mode.empty() && !config.allow_power_modes) {
-    return absl::InvalidArgumentError(absl::StrCat("--power-mode ", config.power_mode,
-                                                   ": changes the board; add --allow-power-modes"));
-  }
-  if (!config.emulate.empty() && config.allow_power_modes) {
-    return absl::InvalidArgumentError(
-        "--allow-power-modes is for a real device: an emulated board has the mode of its file");
-  }
-  const bool emulation_flags =
-      config.time_scale != 1 || config.state_of_charge || config.battery_wh;
-  if (config.emulate.empty() && emulation_flags) {
-    return absl::InvalidArgumentError(
-        "--time-scale, --state-of-charge and --battery-wh are for --emulate only: a real device "
-        "measures its own");
-  }
-  if (!config.emulate.empty() && !config.sensors.empty()) {
-    return absl::InvalidArgumentError(
-        "--sensors is for a real device: an emulated board has the sensors of its board file");
-  }
-  return absl::OkStatus();
+  return ValidateBoard(config);
 }
 
 }  // namespace wattle::agent

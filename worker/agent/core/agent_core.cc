@@ -298,6 +298,7 @@ void AgentCore::ActivateNext(const Instant& now) {
   if (next == order_.end()) {
     return;
   }
+  // NOLINTNEXTLINE(performance-unnecessary-copy-initialization): order_ may change on the way
   const std::string id = *next;
   v1::HeldAttemptRecord record = held_[id];
   const bool interrupted = record.state() == v1::ATTEMPT_STATE_RUNNING;

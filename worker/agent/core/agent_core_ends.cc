@@ -13,6 +13,19 @@
 #include "worker/agent/core/attempt_facts_internal.h"
 
 namespace wattle::agent {
+namespace {
+
+v1::AttemptFailed FailedOf(const v1::HeldAttemptRecord& record, const AttemptEnd& end) {
+  v1::AttemptFailed failed;
+  SetAttempt(record.assignment(), &failed);
+  failed.set_failure_class(end.failure_class);
+  failed.set_message(end.message);
+  failed.set_checkpoint_step(record.newest_checkpoint_step());
+  *failed.mutable_receipt() = record.receipt();
+  return failed;
+}
+
+}  // namespace
 
 void AgentCore::SetIdle(const Instant& now) {
   const bool paused = std::any_of(held_.begin(), held_.end(), [](const auto& held) {
@@ -75,12 +88,7 @@ void AgentCore::EndRun(v1::HeldAttemptRecord record, const AttemptEnd& end, cons
     }
     case AttemptEnd::Kind::kFailed: {
       record.set_state(v1::ATTEMPT_STATE_FAILED);
-      v1::AttemptFailed& failed = *report.mutable_failed();
-      SetAttempt(record.assignment(), &failed);
-      failed.set_failure_class(end.failure_class);
-      failed.set_message(end.message);
-      failed.set_checkpoint_step(record.newest_checkpoint_step());
-      *failed.mutable_receipt() = record.receipt();
+      *report.mutable_failed() = FailedOf(record, end);
       break;
     }
     case AttemptEnd::Kind::kStopped: {

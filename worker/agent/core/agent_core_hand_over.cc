@@ -55,6 +55,7 @@ void AgentCore::HandOverNext(const Instant& now) {
   if (next == order_.end()) {
     return;
   }
+  // NOLINTNEXTLINE(performance-unnecessary-copy-initialization): order_ may change on the way
   const std::string id = *next;
   const v1::HeldAttemptRecord& record = held_.at(id);
   const int64_t step = record.newest_checkpoint_step();

@@ -72,7 +72,7 @@ size_t DeviceReadings::Add(const SourceInfo& info, std::optional<Watts> plausibl
   if (info.has_gauge()) {
     entry.gauge = gauge_chooser_.Add(info.gauge_rank, info.cadence);
   }
-  entries_.push_back(std::move(entry));
+  entries_.push_back(entry);
   SourceStatus status = {.info = info};
   status.latest.resize(info.channels.size());
   status_.push_back(std::move(status));
