@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <iterator>
 #include <random>
 #include <string>
 
@@ -97,6 +98,31 @@ inline std::string MutateSafetensors(const std::string& file, std::mt19937& rand
       return WithHeader(file, header_bytes,
                         Mutate(file.substr(kLengthBytes, header_bytes), random));
   }
+}
+
+// A valid GGUF file, damaged anywhere, in its header, or in a few numbers of the header, which keep
+// their places: damage that only meaning can find.
+inline std::string MutateGguf(const std::string& file, size_t header_bytes, std::mt19937& random) {
+  constexpr uint64_t kNumbers[] = {
+      0, 1, 2, 3, 7, 32, 255, 0x10000, 0x7fffffff, 0xffffffff, uint64_t{1} << 32, ~uint64_t{0}};
+  switch (random() % 4) {
+    case 0:
+      return Mutate(file, random);
+    case 1:
+      return Mutate(file.substr(0, header_bytes), random) + file.substr(header_bytes);
+    default:
+      break;
+  }
+  std::string other = file;
+  for (size_t damages = 1 + random() % 3; damages > 0; --damages) {
+    const uint64_t number = kNumbers[random() % std::size(kNumbers)];
+    const size_t width = size_t{1} << random() % 4;
+    const size_t at = random() % header_bytes;
+    for (size_t i = 0; i < width && at + i < header_bytes; ++i) {
+      other[at + i] = static_cast<char>(number >> (8 * i));
+    }
+  }
+  return other;
 }
 
 // Calls `parse` with damaged copies of `text`. Where `parse` returns an error, the error must be

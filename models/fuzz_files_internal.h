@@ -50,6 +50,12 @@ inline std::vector<std::string> WithAndWithoutChecksums(std::vector<std::string>
   return both;
 }
 
+// A number from the environment, such as WATTLE_FUZZ_SEED.
+inline double FuzzSetting(const char* name, double otherwise) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? otherwise : std::atof(text);
+}
+
 // What every refusal of a damaged file keeps to.
 inline void CheckRefusal(const absl::Status& refusal) {
   WATTLE_CHECK(refusal.message().find('\n') == absl::string_view::npos, "an error is one line");

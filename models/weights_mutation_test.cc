@@ -4,7 +4,6 @@
 // answers with one line, and never crashes or lies. WATTLE_FUZZ_SEED and WATTLE_FUZZ_SECONDS make
 // another and a longer run; a failure prints its seed.
 #include <cstdint>
-#include <cstdlib>
 #include <random>
 #include <string>
 #include <vector>
@@ -18,6 +17,7 @@
 #include "base/status_matchers.h"
 #include "base/test_directory.h"
 #include "formats/mutation_internal.h"
+#include "models/fuzz_files_internal.h"
 #include "models/weights_fuzz_internal.h"
 
 namespace wattle::models {
@@ -26,14 +26,9 @@ namespace {
 constexpr uint32_t kSeedDefault = 20261121;
 constexpr int kRoundsOfEach = 500;
 
-double Setting(const char* name, double otherwise) {
-  const char* text = std::getenv(name);
-  return text == nullptr ? otherwise : std::atof(text);
-}
-
 TEST(WeightsMutationTest, DamagedWeightsAreRefusedInOneLine) {
-  const auto seed = static_cast<uint32_t>(Setting("WATTLE_FUZZ_SEED", kSeedDefault));
-  const absl::Duration longer = absl::Seconds(Setting("WATTLE_FUZZ_SECONDS", 0));
+  const auto seed = static_cast<uint32_t>(FuzzSetting("WATTLE_FUZZ_SEED", kSeedDefault));
+  const absl::Duration longer = absl::Seconds(FuzzSetting("WATTLE_FUZZ_SECONDS", 0));
   TestDirectory directory;
   ASSERT_THAT(MakeDirectoryWithoutWeights(directory.path()), IsOk());
   const auto files = ValidWeights(directory.path());

@@ -7,6 +7,9 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
@@ -194,6 +197,48 @@ TEST_F(GgufDirectoryTest, ASavedModelIsTheOriginalWithoutTheGgufFile) {
     EXPECT_EQ(BytesOf(*written, *written->Find(tensor.name)), BytesOf(*wanted, tensor))
         << tensor.name;
   }
+}
+
+// A run from the GGUF file and one from the safetensors file of the same F32 weights: the same
+// losses and the same result, to the last bit.
+void ExpectTheSameTraining(const std::string& gguf, const std::string& original,
+                           const std::function<void(FinetuneSettings&)>& change) {
+  std::vector<std::vector<double>> losses;
+  std::vector<std::string> results;
+  for (const std::string& directory : {gguf, original}) {
+    FinetuneSettings settings = TinyFinetune("training");
+    settings.model.directory = directory;
+    change(settings);
+    losses.push_back(LossesOf(settings));
+    for (const char* file : {"/model.safetensors", "/adapter_model.safetensors"}) {
+      if (std::filesystem::exists(settings.output_directory + file)) {
+        results.push_back(FileBytes(settings.output_directory + file));
+      }
+    }
+  }
+  ASSERT_EQ(losses[0].size(), 4U);
+  EXPECT_EQ(losses[0], losses[1]);
+  EXPECT_NE(losses[0].front(), losses[0].back()) << "nothing was trained";
+  ASSERT_EQ(results.size(), 2U);
+  EXPECT_TRUE(results[0] == results[1]) << "the results differ";
+}
+
+TEST_F(GgufDirectoryTest, TrainingEveryWeightIsTrainingTheOriginal) {
+  ExpectTheSameTraining(directory_, Original(), [](FinetuneSettings&) {});
+}
+
+TEST_F(GgufDirectoryTest, TrainingAdaptersIsTrainingThemBesideTheOriginal) {
+  ExpectTheSameTraining(directory_, Original(),
+                        [](FinetuneSettings& settings) { settings.lora.emplace(); });
+}
+
+TEST_F(GgufDirectoryTest, TrainingAdaptersBesideInt8IsTrainingThemBesideTheOriginal) {
+  const auto recipe = RecipeOfIdentity("int8");
+  ASSERT_THAT(recipe, IsOk());
+  ExpectTheSameTraining(directory_, Original(), [&](FinetuneSettings& settings) {
+    settings.lora.emplace();
+    settings.model.recipe = *recipe;
+  });
 }
 
 }  // namespace
