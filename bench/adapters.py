@@ -25,7 +25,7 @@ WIDTH, LAYERS, MLP_WIDTH, HEADS, KV_HEADS, VOCABULARY = 2048, 22, 5632, 32, 4, 3
 CONFIG = {"model_type": "llama", "vocab_size": VOCABULARY, "max_position_embeddings": 2048, "hidden_size": WIDTH,
           "intermediate_size": MLP_WIDTH, "num_attention_heads": HEADS, "num_key_value_heads": KV_HEADS, "num_hidden_layers": LAYERS,
           "rms_norm_eps": 1e-5, "hidden_act": "silu", "rope_theta": 10000.0, "tie_word_embeddings": False, "torch_dtype": "bfloat16"}
-FORMS = {"lora_fp32": {}, "lora_bf16": {"weightsPrecision": "PRECISION_BF16"}, "qlora": {"quantization": "QUANTIZATION_NF4"}}
+FORMS = {"lora_fp32": {}, "lora_bf16": {"weightsPrecision": "WEIGHTS_PRECISION_BF16"}, "qlora": {"quantization": "QUANTIZATION_NF4"}}
 
 
 def tensors(layer_count):

@@ -43,7 +43,7 @@ models::MemoryWorkload WorkloadOf(const v1::JobSpec& spec, int64_t max_positions
           OrUnknown(finetune.sequence_length(), declared, max_positions), max_positions);
       workload.activation_checkpointing = finetune.activation_checkpointing();
       workload.rounded_factors = finetune.precision() > v1::PRECISION_FP32;
-      workload.bf16_matrices = finetune.weights_precision() == v1::PRECISION_BF16;
+      workload.bf16_matrices = finetune.weights_precision() == v1::WEIGHTS_PRECISION_BF16;
       workload.trained_layers = finetune.last_layers();
       workload.forward_only = finetune.optimizer() == v1::OPTIMIZER_MEZO;
       workload.optimizer = finetune.optimizer();

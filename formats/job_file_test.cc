@@ -117,6 +117,11 @@ INSTANTIATE_TEST_SUITE_P(
         BadFile{"UnknownQuantization", "quantize: {model: m, quantization: int3}\n", kInvalid,
                 "job.yaml:1: quantization: \"int3\" is unknown; write one of: none, int8, int4, "
                 "nf4, adaptive"},
+        BadFile{"UnknownPrecision", "finetune: {model: m, data: d, precision: fp8}\n", kInvalid,
+                "job.yaml:1: precision: \"fp8\" is unknown; write one of: fp32, bf16, fp16"},
+        BadFile{"WeightsInFp16", "finetune: {model: m, data: d, weights_precision: fp16}\n",
+                kInvalid,
+                "job.yaml:1: weights_precision: \"fp16\" is unknown; write one of: fp32, bf16"},
         BadFile{"FieldWithoutUnit", "deadline: 2h\n", kInvalid,
                 "job.yaml:1: deadline: unknown field; write deadline_seconds, a plain number of "
                 "seconds"},

@@ -49,7 +49,7 @@ struct MemoryWorkload {
   std::vector<std::string> adapter_targets = {};  // models/adapters.h; empty: every linear layer
   double adapter_dropout = 0.0;
   bool activation_checkpointing = false;  // of kFinetune: a block keeps its input alone
-  bool rounded_factors = false;           // of kFinetune: products in BF16
+  bool rounded_factors = false;           // of kFinetune: products in BF16 or FP16
   bool bf16_matrices = false;             // of kFinetune: matrices that `recipe` leaves in FP32
   bool forward_only = false;              // of kFinetune: MeZO, which has no backward pass
   // kFinetune: more than 0: the last layers alone are trained, with the final norm and an untied

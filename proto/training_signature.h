@@ -31,7 +31,7 @@ inline std::string OptimizerInSignature(const v1::FinetuneSpec& spec) {
 
 // "bf16": of the products' factors. Matrices that are held in BF16 follow: "bf16+bf16-weights".
 inline std::string PrecisionInSignature(const v1::FinetuneSpec& spec) {
-  const bool bf16_weights = spec.weights_precision() == v1::PRECISION_BF16;
+  const bool bf16_weights = spec.weights_precision() == v1::WEIGHTS_PRECISION_BF16;
   return absl::StrCat(PrecisionName(spec.precision()), bf16_weights ? "+bf16-weights" : "");
 }
 

@@ -199,18 +199,17 @@ absl::Status CheckBf16Weights(const v1::FinetuneSpec& finetune) {
   return RefuseBeside("weights_precision: bf16", beside);
 }
 
-// What the protocol has words for and the engine does not compute yet.
-absl::Status CheckTrainingForm(const v1::FinetuneSpec& finetune) {
-  const auto refuse = [](absl::string_view field) {
-    return absl::UnimplementedError(
-        absl::StrCat("finetune.", field, ": not supported in this version; leave the field out"));
+// A step whose gradient overflows is skipped.
+absl::Status CheckFp16(const v1::FinetuneSpec& finetune) {
+  const Beside beside[] = {
+      {finetune.update_in_backward(), "update_in_backward",
+       "whether a gradient overflowed is known only when all of it is complete"},
   };
-  if (finetune.precision() > v1::PRECISION_BF16) {
-    return refuse("precision");
-  }
-  if (finetune.optimizer() > v1::OPTIMIZER_MEZO) {
-    return refuse("optimizer");
-  }
+  return RefuseBeside("precision: fp16", beside);
+}
+
+// Settings of training that do not go together.
+absl::Status CheckTrainingForm(const v1::FinetuneSpec& finetune) {
   if (finetune.update_in_backward() && finetune.gradient_accumulation_steps() > 1) {
     return absl::InvalidArgumentError(
         absl::StrCat("finetune.update_in_backward: keeps no gradients that ",
@@ -221,10 +220,10 @@ absl::Status CheckTrainingForm(const v1::FinetuneSpec& finetune) {
     return absl::InvalidArgumentError(
         "finetune.update_in_backward: the gradients of adapters are small; leave it out, or lora");
   }
-  if (finetune.weights_precision() > v1::PRECISION_BF16) {
-    return refuse("weights_precision");
+  if (finetune.precision() == v1::PRECISION_FP16) {
+    WATTLE_RETURN_IF_ERROR(CheckFp16(finetune));
   }
-  if (finetune.weights_precision() == v1::PRECISION_BF16) {
+  if (finetune.weights_precision() == v1::WEIGHTS_PRECISION_BF16) {
     WATTLE_RETURN_IF_ERROR(CheckBf16Weights(finetune));
   }
   if (finetune.optimizer() == v1::OPTIMIZER_ADAFACTOR) {

@@ -103,28 +103,33 @@ INSTANTIATE_TEST_SUITE_P(
                    spec.mutable_finetune()->set_last_layers(1);
                  },
                  kInvalid, "finetune.last_layers: 1: adapters stand beside every layer"},
-        SpecCase{"PrecisionThatIsNotThere",
-                 [](auto& spec) { spec.mutable_finetune()->set_precision(v1::PRECISION_FP16); },
-                 kUnsupported, "finetune.precision: not supported in this version"},
-        SpecCase{
-            "WeightsPrecisionThatIsNotThere",
-            [](auto& spec) { spec.mutable_finetune()->set_weights_precision(v1::PRECISION_FP16); },
-            kUnsupported, "finetune.weights_precision: not supported in this version"},
+        SpecCase{"Fp16ThatUpdatesInTheBackwardPass",
+                 [](auto& spec) {
+                   spec.mutable_finetune()->set_precision(v1::PRECISION_FP16);
+                   spec.mutable_finetune()->set_update_in_backward(true);
+                 },
+                 kInvalid, "finetune.update_in_backward: does not go with precision: fp16"},
+        SpecCase{"Fp16WithMezo",
+                 [](auto& spec) {
+                   spec.mutable_finetune()->set_precision(v1::PRECISION_FP16);
+                   spec.mutable_finetune()->set_optimizer(v1::OPTIMIZER_MEZO);
+                 },
+                 kInvalid, "finetune.precision: does not go with optimizer: mezo"},
         SpecCase{"Bf16WeightsWithMezo",
                  [](auto& spec) {
-                   spec.mutable_finetune()->set_weights_precision(v1::PRECISION_BF16);
+                   spec.mutable_finetune()->set_weights_precision(v1::WEIGHTS_PRECISION_BF16);
                    spec.mutable_finetune()->set_optimizer(v1::OPTIMIZER_MEZO);
                  },
                  kInvalid, "finetune.optimizer: does not go with weights_precision: bf16"},
         SpecCase{"Bf16WeightsAwareOfQuantization",
                  [](auto& spec) {
-                   spec.mutable_finetune()->set_weights_precision(v1::PRECISION_BF16);
+                   spec.mutable_finetune()->set_weights_precision(v1::WEIGHTS_PRECISION_BF16);
                    spec.mutable_finetune()->set_quantization(v1::QUANTIZATION_INT8);
                  },
                  kInvalid, "finetune.quantization: does not go with weights_precision: bf16"},
         SpecCase{"Bf16WeightsThatTakeAdaptersIn",
                  [](auto& spec) {
-                   spec.mutable_finetune()->set_weights_precision(v1::PRECISION_BF16);
+                   spec.mutable_finetune()->set_weights_precision(v1::WEIGHTS_PRECISION_BF16);
                    spec.mutable_finetune()->mutable_lora()->set_merge(true);
                  },
                  kInvalid, "finetune.lora.merge: does not go with weights_precision: bf16"},

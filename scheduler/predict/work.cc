@@ -268,7 +268,7 @@ absl::StatusOr<WorkAmount> FinetuneWork(const v1::FinetuneSpec& spec, const v1::
                                : work.parameters;
   // Adapters are FP32 beside weights of any form.
   const double weight_bytes =
-      !spec.has_lora() && spec.weights_precision() == v1::PRECISION_BF16 ? 2 : 4;
+      !spec.has_lora() && spec.weights_precision() == v1::WEIGHTS_PRECISION_BF16 ? 2 : 4;
   work.checkpoint_bytes = CheckpointBytesPerParameter(spec.optimizer(), weight_bytes) * trained;
   work.result_bytes =
       weight_bytes * (spec.has_lora() && !spec.lora().merge() ? trained : work.parameters);

@@ -138,7 +138,10 @@ TEST(WorkTest, FinetuneSignatureTellsTheMethod) {
   v1::JobSpec rounded = full;
   rounded.mutable_finetune()->set_precision(v1::PRECISION_BF16);
   EXPECT_EQ(work_of(rounded).signature.precision(), "bf16");
-  rounded.mutable_finetune()->set_weights_precision(v1::PRECISION_BF16);
+  rounded.mutable_finetune()->set_precision(v1::PRECISION_FP16);
+  EXPECT_EQ(work_of(rounded).signature.precision(), "fp16");
+  rounded.mutable_finetune()->set_precision(v1::PRECISION_BF16);
+  rounded.mutable_finetune()->set_weights_precision(v1::WEIGHTS_PRECISION_BF16);
   EXPECT_EQ(work_of(rounded).signature.precision(), "bf16+bf16-weights");
   v1::JobSpec mezo = full;
   mezo.mutable_finetune()->set_optimizer(v1::OPTIMIZER_MEZO);

@@ -32,6 +32,7 @@ struct StepReport {
   int64_t examples = 0;
   double flops = 0.0;  // by the usual count, see engine/models/flops.h
   absl::Duration compute_time = absl::ZeroDuration();
+  bool skipped = false;   // an optimizer step whose gradient overflowed: no weight changed
   std::string text = {};  // generation: what this step adds to the text, whole characters
 };
 

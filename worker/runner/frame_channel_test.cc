@@ -246,6 +246,8 @@ TEST(TaskSettingsTest, ATrainingRunsWithTheSettingsOfItsSpec) {
   EXPECT_EQ(settings_of().precision, kernels::FactorType::kBf16);
   EXPECT_EQ(settings_of().optimizer, v1::OPTIMIZER_ADAFACTOR);
   EXPECT_TRUE(settings_of().update_in_backward);
+  spec.set_precision(v1::PRECISION_FP16);
+  EXPECT_EQ(settings_of().precision, kernels::FactorType::kFp16);
   spec.set_optimizer(v1::OPTIMIZER_MEZO);
   spec.mutable_mezo()->set_samples(5);
   spec.mutable_mezo()->set_perturbation(0.25);

@@ -214,6 +214,10 @@ class JobRunner {
     if (done.best_step.has_value()) {
       metrics["best_step"] = static_cast<double>(*done.best_step);
     }
+    if (done.loss_scale.has_value()) {
+      metrics["loss_scale"] = done.loss_scale->scale;
+      metrics["skipped_steps"] = static_cast<double>(done.loss_scale->skipped_steps);
+    }
     v1::RunnerResult result = Result(task_, done.model, done.work, metrics);
     v1::WorkDone& work = *result.mutable_work();
     SetWork(work, MethodOf(settings, result.quantization()), v1::WORK_UNIT_TRAINING_TOKEN,

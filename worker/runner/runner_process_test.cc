@@ -217,9 +217,14 @@ TEST(RunnerProcessTest, ATrainingIsMeasuredUnderTheSettingsThatItIsPredictedBy) 
        [](v1::FinetuneSpec& spec) {
          spec.set_optimizer(v1::OPTIMIZER_ADAFACTOR);
          spec.set_precision(v1::PRECISION_BF16);
-         spec.set_weights_precision(v1::PRECISION_BF16);
+         spec.set_weights_precision(v1::WEIGHTS_PRECISION_BF16);
          spec.set_update_in_backward(true);
          spec.clear_gradient_accumulation_steps();
+       }},
+      {"adamw-8bit", "fp16", false,
+       [](v1::FinetuneSpec& spec) {
+         spec.set_optimizer(v1::OPTIMIZER_ADAMW_8BIT);
+         spec.set_precision(v1::PRECISION_FP16);
        }},
   };
   for (const Case& each : cases) {
@@ -235,6 +240,13 @@ TEST(RunnerProcessTest, ATrainingIsMeasuredUnderTheSettingsThatItIsPredictedBy) 
     EXPECT_EQ(signature.optimizer(), each.optimizer);
     EXPECT_EQ(signature.precision(), each.precision);
     EXPECT_EQ(signature.update_in_backward(), each.update_in_backward);
+    std::vector<std::string> metrics;
+    for (const v1::Metric& metric : frames.back().result().metrics()) {
+      metrics.push_back(metric.name());
+    }
+    const bool fp16 = each.precision == std::string("fp16");
+    EXPECT_EQ(std::count(metrics.begin(), metrics.end(), "loss_scale"), fp16 ? 1 : 0);
+    EXPECT_EQ(std::count(metrics.begin(), metrics.end(), "skipped_steps"), fp16 ? 1 : 0);
   }
 }
 

@@ -77,6 +77,8 @@ absl::StatusOr<kernels::FactorType> FactorsOf(v1::Precision precision) {
       return kernels::FactorType::kFloat32;
     case v1::PRECISION_BF16:
       return kernels::FactorType::kBf16;
+    case v1::PRECISION_FP16:
+      return kernels::FactorType::kFp16;
     default:
       return absl::FailedPreconditionError(absl::StrCat("precision: ", static_cast<int>(precision),
                                                         " is not supported in this version"));
@@ -145,7 +147,7 @@ absl::StatusOr<JobSettings> FinetuneOf(const v1::RunnerTask& task) {
   settings.threads = task.threads();
   settings.activation_checkpointing = spec.activation_checkpointing();
   WATTLE_ASSIGN_OR_RETURN(settings.precision, FactorsOf(spec.precision()));
-  settings.bf16_weights = spec.weights_precision() == v1::PRECISION_BF16;
+  settings.bf16_weights = spec.weights_precision() == v1::WEIGHTS_PRECISION_BF16;
   settings.last_layers = spec.last_layers();
   settings.packing = spec.packing();
   settings.early_stop_evaluations = spec.early_stop_evaluations();

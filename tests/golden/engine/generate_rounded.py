@@ -15,8 +15,11 @@ KEPT = ["layers.0.self_attn.q_proj.weight", "layers.0.self_attn.k_proj.weight", 
         "layers.0.post_attention_layernorm.weight", "lm_head.weight"]
 
 
+FACTORS = torch.bfloat16  # generate_loss_scale.py sets another type
+
+
 def rounded(x):
-    return x.to(torch.bfloat16).to(torch.float32)
+    return x.to(FACTORS).to(torch.float32)
 
 
 class RoundedProduct(torch.autograd.Function):
@@ -44,11 +47,17 @@ def linear(x, weight, bias=None):
     return out if bias is None else out + bias
 
 
-def main():
+def tiny_model_and_batch():
+    """llama_tiny whose products all round their factors, the golden tensors of its batch, and the labels."""
     golden = load_file(HERE / "llama_tiny" / "golden.safetensors")
     model = transformers.LlamaForCausalLM.from_pretrained(HERE / "llama_tiny", attn_implementation="eager").train()
     labels = torch.where(golden["mask"] == 1, golden["tokens"], torch.tensor(IGNORED))
     torch.matmul, torch.nn.functional.linear = RoundedProduct.apply, linear
+    return model, golden, labels
+
+
+def main():
+    model, golden, labels = tiny_model_and_batch()
     loss = model(input_ids=golden["tokens"], labels=labels).loss
     loss.backward()
     torch.matmul = PLAIN

@@ -11,8 +11,6 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include <ATen/ATen.h>
 
@@ -22,6 +20,7 @@
 #include "base/status_macros.h"
 #include "formats/safetensors.h"
 #include "worker/engine/train/best_weights.h"
+#include "worker/engine/train/checkpoint_counters.h"
 
 namespace wattle::engine {
 namespace {
@@ -101,118 +100,16 @@ absl::Status Publish(const std::string& work_directory, const std::string& parti
   return absl::OkStatus();
 }
 
-// Doubles keep every bit in 17 digits.
-std::string Exact(double value) {
-  return absl::StrFormat("%.17g", value);
-}
-void AppendExact(std::string* out, double value) {
-  out->append(Exact(value));
-}
-
 formats::SafetensorsMetadata MetadataOf(const CheckpointIdentity& identity,
                                         const TrainingCounters& counters,
                                         const std::vector<MezoMove>& mezo_log) {
   formats::SafetensorsMetadata metadata = {
-      {kVersionKey, kVersion},
-      {"job", identity.job},
-      {"build", identity.build},
-      {"position", absl::StrCat(counters.position)},
-      {"random_counter", absl::StrCat(counters.random_counter)},
-      {"steps", absl::StrCat(counters.work.steps)},
-      {"examples", absl::StrCat(counters.work.examples)},
-      {"tokens", absl::StrCat(counters.work.tokens)},
-      {"real_tokens", absl::StrCat(counters.work.real_tokens)},
-      {"losses", absl::StrJoin(counters.losses, ",", AppendExact)},
-      {"heldout_last_step", absl::StrCat(counters.heldout_last_step)}};
+      {kVersionKey, kVersion}, {"job", identity.job}, {"build", identity.build}};
   if (!mezo_log.empty()) {
     metadata["mezo_seed"] = absl::StrCat(mezo_log.front().direction.seed);
   }
-  if (counters.heldout_before.has_value()) {
-    metadata["heldout_before"] = Exact(*counters.heldout_before);
-  }
-  if (counters.heldout_last.has_value()) {
-    metadata["heldout_last"] = Exact(*counters.heldout_last);
-  }
-  if (counters.heldout_best.has_value()) {
-    metadata["heldout_best"] = Exact(*counters.heldout_best);
-    metadata["heldout_best_step"] = absl::StrCat(counters.heldout_best_step);
-    metadata["evaluations_without_gain"] = absl::StrCat(counters.evaluations_without_gain);
-  }
+  AppendCounters(counters, metadata);
   return metadata;
-}
-
-// Reads what MetadataOf wrote.
-class MetadataReader {
- public:
-  MetadataReader(const std::string& path, const formats::SafetensorsMetadata& metadata)
-      : path_(path), metadata_(metadata) {}
-
-  std::string Text(const std::string& key) {
-    const auto found = metadata_.find(key);
-    if (found == metadata_.end()) {
-      Fail(key);
-      return "";
-    }
-    return found->second;
-  }
-  template <typename Number>
-  void Read(const std::string& key, Number& number) {
-    if (!absl::SimpleAtoi(Text(key), &number)) {
-      Fail(key);
-    }
-  }
-  void Read(const std::string& key, double& number) {
-    if (!absl::SimpleAtod(Text(key), &number)) {
-      Fail(key);
-    }
-  }
-  void Read(const std::string& key, std::optional<double>& number) {
-    if (metadata_.count(key) != 0) {
-      Read(key, number.emplace());
-    }
-  }
-  void Read(const std::string& key, std::vector<double>& numbers) {
-    for (const absl::string_view text : absl::StrSplit(Text(key), ',', absl::SkipEmpty())) {
-      if (!absl::SimpleAtod(text, &numbers.emplace_back())) {
-        Fail(key);
-      }
-    }
-  }
-  [[nodiscard]] const absl::Status& status() const { return status_; }
-
- private:
-  void Fail(const std::string& key) {
-    status_ = absl::DataLossError(absl::StrCat(path_, ": \"", key, "\" is missing or no number"));
-  }
-
-  std::string path_;
-  const formats::SafetensorsMetadata& metadata_;
-  absl::Status status_;
-};
-
-absl::StatusOr<TrainingCounters> CountersOf(const std::string& path,
-                                            const formats::SafetensorsMetadata& metadata) {
-  MetadataReader reader(path, metadata);
-  TrainingCounters counters;
-  reader.Read("position", counters.position);
-  reader.Read("random_counter", counters.random_counter);
-  reader.Read("steps", counters.work.steps);
-  reader.Read("examples", counters.work.examples);
-  reader.Read("tokens", counters.work.tokens);
-  reader.Read("real_tokens", counters.work.real_tokens);
-  reader.Read("losses", counters.losses);
-  reader.Read("heldout_last_step", counters.heldout_last_step);
-  reader.Read("heldout_before", counters.heldout_before);
-  reader.Read("heldout_last", counters.heldout_last);
-  reader.Read("heldout_best", counters.heldout_best);
-  if (counters.heldout_best.has_value()) {
-    reader.Read("heldout_best_step", counters.heldout_best_step);
-    reader.Read("evaluations_without_gain", counters.evaluations_without_gain);
-  }
-  if (!reader.status().ok()) {
-    return reader.status();
-  }
-  return counters;
 }
 
 // A tensor of the optimizer's state as it stands in the file: by the engine's name of the
@@ -367,7 +264,9 @@ absl::Status RestoreFrom(const std::string& directory, const CheckpointIdentity&
         absl::StrCat(directory, ": is a checkpoint of another job (", job, "), this one is (",
                      identity.job, "); use another work directory"));
   }
-  WATTLE_ASSIGN_OR_RETURN(const TrainingCounters counters, CountersOf(path, file.metadata()));
+  WATTLE_ASSIGN_OR_RETURN(
+      const TrainingCounters counters,
+      ReadCounters(path, file.metadata(), state.counters.loss_scale.has_value()));
   if (static_cast<int64_t>(counters.losses.size()) != counters.work.steps) {
     return absl::DataLossError(absl::StrCat(path, ": wants a loss for each step"));
   }

@@ -97,6 +97,11 @@ absl::Status Validate(const FinetuneSettings& settings) {
   if (settings.bf16_weights) {
     WATTLE_RETURN_IF_ERROR(ValidateBf16Weights(settings));
   }
+  if (settings.update_in_backward && settings.precision == kernels::FactorType::kFp16) {
+    return wrong("update_in_backward", "true",
+                 "precision: fp32 or bf16: whether an FP16 gradient overflowed is known only when "
+                 "all of it is complete");
+  }
   if (settings.update_in_backward && settings.accumulation_steps > 1) {
     return wrong("gradient_accumulation_steps", settings.accumulation_steps,
                  "1 beside update_in_backward, which keeps no gradients to add to");
@@ -140,7 +145,9 @@ CheckpointIdentity IdentityOf(const FinetuneSettings& settings, const Trainer& t
                             settings.evaluate_every_steps)
           : "";
   const std::string precision =
-      absl::StrCat(settings.precision == kernels::FactorType::kBf16 ? ", precision bf16" : "",
+      absl::StrCat(settings.precision == kernels::FactorType::kBf16   ? ", precision bf16"
+                   : settings.precision == kernels::FactorType::kFp16 ? ", precision fp16"
+                                                                      : "",
                    settings.bf16_weights ? ", weights bf16" : "");
   const std::string mezo = settings.mezo.has_value()
                                ? absl::StrFormat(", mezo %.17g x %d", settings.mezo->perturbation,
@@ -322,6 +329,9 @@ class FinetuneRun {
         return absl::Status(report.status().code(),
                             absl::StrCat(report.status().message(), "; ", LastCheckpoint()));
       }
+      if (report->skipped) {
+        LogSkippedStep(report->step);
+      }
       const int64_t every = settings_.evaluate_every_steps;
       if (every > 0 && report->step % every == 0) {
         trainer.ReleaseMemory();
@@ -340,6 +350,14 @@ class FinetuneRun {
       }
     }
     return absl::OkStatus();
+  }
+
+  void LogSkippedStep(int64_t step) {
+    const LossScale& loss_scale = *state_.counters.loss_scale;
+    sink_.OnLog(absl::StrFormat(
+        "step %d: no update, the gradient overflowed FP16; %d steps skipped so far, the loss scale "
+        "is now %.0f",
+        step, loss_scale.skipped_steps, loss_scale.scale));
   }
 
   absl::Status Obey(StepDecision decision) {
@@ -448,6 +466,7 @@ class FinetuneRun {
             .best_step = counters.heldout_best.has_value()
                              ? std::optional<int64_t>(counters.heldout_best_step)
                              : std::nullopt,
+            .loss_scale = counters.loss_scale,
             .truncated_examples = data_.truncated,
             .dropped_examples = data_.dropped,
             .resumed_from_step = resumed_from_};

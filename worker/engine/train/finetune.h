@@ -19,6 +19,7 @@
 #include "worker/engine/train/adamw_settings.h"
 #include "worker/engine/train/examples.h"
 #include "worker/engine/train/lora_settings.h"
+#include "worker/engine/train/loss_scale.h"
 #include "worker/engine/train/mezo_settings.h"
 #include "worker/engine/train/schedule.h"
 
@@ -52,6 +53,7 @@ struct FinetuneSettings {
   // What the factors of the products of training are rounded to; gradients, moments and held-out
   // losses are FP32 whatever it is (models/products.h).
   kernels::FactorType precision = kernels::FactorType::kFloat32;
+  LossScaleSettings loss_scale;  // of kFp16, which goes neither with mezo nor update_in_backward
   // Matrices that no recipe quantizes are held in BF16, without an FP32 copy: those that are
   // trained are rounded stochastically, and the result has them in BF16. Adapters, norms, biases
   // and tables of positions stay FP32. Not in quantization-aware training, and not with mezo but
@@ -82,6 +84,7 @@ struct FinetuneResult {
   std::optional<double> heldout_loss_before;
   std::optional<double> heldout_loss_after;  // of the result
   std::optional<int64_t> best_step;          // of the result of a run that may stop early
+  std::optional<LossScale> loss_scale;       // of kFp16: as the last step left it
   int64_t truncated_examples = 0;
   int64_t dropped_examples = 0;
   int64_t resumed_from_step = 0;
@@ -90,8 +93,9 @@ struct FinetuneResult {
 // Whole job. The loss of a step is the mean over all predicted tokens of its accumulated
 // micro-batches. Errors: those of LoadModel and LoadExamples; kFailedPrecondition (settings out of
 // range, an int8 model, a checkpoint of another job in work_directory); kAborted for a loss that is
-// not finite: names the step, the last checkpoint stays; kCancelled where the sink says so, with a
-// checkpoint of that step unless kDiscard; kResourceExhausted for a full disk.
+// not finite, and for such a gradient where the loss has no scale or the smallest: names the step,
+// the last checkpoint stays; kCancelled where the sink says so, with a checkpoint of that step
+// unless kDiscard; kResourceExhausted for a full disk.
 absl::StatusOr<FinetuneResult> Finetune(const FinetuneSettings& settings, ProgressSink& sink);
 
 }  // namespace wattle::engine

@@ -107,7 +107,8 @@ TEST_P(PrecisionTest, HeldoutLossesAreInFloat) {
   EXPECT_NE(rounded->heldout_loss_after, exact->heldout_loss_after);
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, PrecisionTest, testing::Values(FactorType::kBf16),
+INSTANTIATE_TEST_SUITE_P(Types, PrecisionTest,
+                         testing::Values(FactorType::kBf16, FactorType::kFp16),
                          [](const auto& type) {
                            return type.param == FactorType::kBf16 ? "bf16" : "fp16";
                          });

@@ -47,6 +47,15 @@ models::PassDescription LargestPass(const FinetuneSettings& settings,
   return pass;
 }
 
+absl::Status NotFinite(int64_t step, absl::string_view what,
+                       kernels::FactorType precision = kernels::FactorType::kFloat32) {
+  return absl::AbortedError(absl::StrCat(
+      "step ", step, ": the ", what, " is not finite; use a lower learning_rate or a warm-up",
+      precision == kernels::FactorType::kFp16
+          ? ", or precision: bf16, if the model's numbers exceed FP16's 65504"
+          : ""));
+}
+
 DataOrder OrderOf(const FinetuneSettings& settings, const formats::ExamplePool& examples) {
   const auto count = static_cast<int64_t>(examples.size());
   return settings.packing ? DataOrder(settings.seed, count, RunsThatBeginAlike(examples))
@@ -67,6 +76,9 @@ Trainer::Trainer(const FinetuneSettings& settings, const formats::ExamplePool& e
   const int64_t passes = static_cast<int64_t>(examples.size()) * settings.epochs;
   total_steps_ = settings.steps > 0 ? settings.steps : CeilDivide(passes, per_step);
   last_position_ = settings.steps > 0 ? settings.steps * per_step : passes;
+  if (settings.precision == kernels::FactorType::kFp16 && !state.counters.loss_scale.has_value()) {
+    state.counters.loss_scale = LossScale{.scale = settings.loss_scale.initial};
+  }
   if (settings.mezo.has_value()) {
     mezo_.emplace(*settings.mezo, settings.seed, state);
     return;
@@ -131,7 +143,7 @@ double Trainer::FlopsOf(const SequenceGroup& group) const {
 }
 
 kernels::AdamWStep Trainer::UpdateOf(int64_t step) const {
-  return {.step = step,
+  return {.step = state_.counters.UpdateNumber(step),
           .learning_rate = LearningRateAt({.peak = settings_.learning_rate,
                                            .warmup_steps = settings_.warmup_steps,
                                            .total_steps = total_steps_,
@@ -156,13 +168,13 @@ absl::Status Trainer::Pass(const Decoder& decoder, absl::Span<const size_t> draw
     return updated.ok();
   };
   const PassArena::Scope scope(arena_);
-  report.loss +=
-      mezo_.has_value()
-          ? mezo_->AddBatch(batch)
-          : LossSumAndGradientsByParts(decoder, batch, dropout, scale, gradient_views_,
-                                       settings_.activation_checkpointing ? KeptActivations::kInputs
-                                                                          : KeptActivations::kAll,
-                                       update);
+  report.loss += mezo_.has_value()
+                     ? mezo_->AddBatch(batch)
+                     : LossSumAndGradientsByParts(
+                           decoder, batch, dropout, scale * LossScaleNow(), gradient_views_,
+                           settings_.activation_checkpointing ? KeptActivations::kInputs
+                                                              : KeptActivations::kAll,
+                           update);
   report.tokens += batch.rows();
   report.real_tokens += batch.real_tokens;
   report.examples += batch.examples;
@@ -172,26 +184,42 @@ absl::Status Trainer::Pass(const Decoder& decoder, absl::Span<const size_t> draw
   return updated;
 }
 
-absl::Status Trainer::Update(int64_t step, double scale) {
-  const std::vector<double> slopes =
-      mezo_.has_value() ? mezo_->Slopes(scale) : std::vector<double>();
-  const double norm = mezo_.has_value()
-                          ? std::accumulate(slopes.begin(), slopes.end(), 0.0)  // finite if all are
-                          : GradientNorm(gradients_);
-  if (!std::isfinite(norm)) {
-    return absl::AbortedError(absl::StrCat("step ", step,
-                                           ": the gradient is not finite; use a lower "
-                                           "learning_rate or a warm-up"));
-  }
+double Trainer::LossScaleNow() const {
+  const std::optional<LossScale>& loss_scale = state_.counters.loss_scale;
+  return loss_scale.has_value() ? loss_scale->scale : 1.0;
+}
+
+absl::StatusOr<bool> Trainer::UpdateByGradients(int64_t step) {
+  const double loss_scale = LossScaleNow();
+  const double norm = GradientNorm(gradients_) / loss_scale;
+  const bool finite = std::isfinite(norm);
   kernels::AdamWStep update = UpdateOf(step);
-  if (mezo_.has_value()) {
-    mezo_->Update(slopes, update.learning_rate, update.weight_decay);
-    return absl::OkStatus();
+  if (state_.counters.loss_scale.has_value()) {
+    const absl::Status scaled = EndStep(settings_.loss_scale, finite, *state_.counters.loss_scale);
+    if (!scaled.ok()) {
+      return absl::Status(scaled.code(), absl::StrCat("step ", step, ": ", scaled.message()));
+    }
+  } else if (!finite) {
+    return NotFinite(step, "gradient");
   }
-  update.gradient_scale = ClipScale(settings_.adamw, norm);
+  if (!finite) {
+    return false;
+  }
+  update.gradient_scale = ClipScale(settings_.adamw, norm) / loss_scale;
   const TrainedValues trained = state_.trained();
   UpdateParameters(update, {trained.parameters, trained.values}, {gradient_layout_, gradients_},
                    state_.optimizer);
+  return true;
+}
+
+absl::Status Trainer::UpdateBySlopes(int64_t step, double scale) {
+  const std::vector<double> slopes = mezo_->Slopes(scale);
+  // Finite if all are.
+  if (!std::isfinite(std::accumulate(slopes.begin(), slopes.end(), 0.0))) {
+    return NotFinite(step, "gradient");
+  }
+  const kernels::AdamWStep update = UpdateOf(step);
+  mezo_->Update(slopes, update.learning_rate, update.weight_decay);
   return absl::OkStatus();
 }
 
@@ -225,12 +253,15 @@ absl::StatusOr<StepReport> Trainer::Step() {
   report.loss *= scale;
   *tokens_left_ -= report.tokens;
   report.tokens_left = *tokens_left_;
+  // A scale does not change the loss: no smaller one would help.
   if (!std::isfinite(report.loss)) {
-    return absl::AbortedError(absl::StrCat(
-        "step ", step, ": the loss is not finite; use a lower learning_rate or a warm-up"));
+    return NotFinite(step, "loss", settings_.precision);
   }
-  if (!updates_in_backward_.has_value()) {
-    WATTLE_RETURN_IF_ERROR(Update(step, scale));
+  if (mezo_.has_value()) {
+    WATTLE_RETURN_IF_ERROR(UpdateBySlopes(step, scale));
+  } else if (!updates_in_backward_.has_value()) {
+    WATTLE_ASSIGN_OR_RETURN(const bool updated, UpdateByGradients(step));
+    report.skipped = !updated;
   }
   counters.work.steps = step;
   counters.work.examples += report.examples;

@@ -35,9 +35,11 @@ class Trainer {
   [[nodiscard]] int64_t total_steps() const { return total_steps_; }
   [[nodiscard]] bool finished() const { return state_.counters.work.steps >= total_steps_; }
 
-  // Not once finished(). Errors: kAborted for a loss or gradient that is not finite. The weights
-  // are as before the step; with update_in_backward they may be of no step (updates_in_backward.h),
-  // and the state is of no more use.
+  // Not once finished(). Errors: kAborted for a loss that is not finite, and for such a gradient
+  // where the loss has no scale or the smallest. The weights are as before the step; with
+  // update_in_backward they may be of no step (updates_in_backward.h), and the state is of no more
+  // use. A step that is skipped (loss_scale.h) is a step of the run like any other, for data, rate
+  // and count; it makes no update.
   absl::StatusOr<StepReport> Step();
 
   // Gives back the memory of the steps' tensors, which stays resident from step to step: for what
@@ -55,8 +57,13 @@ class Trainer {
   // Adds a micro-batch to `report`, its losses as a sum, and its gradients, scaled, to the others.
   absl::Status Pass(const Decoder& decoder, absl::Span<const size_t> drawn, double scale,
                     StepReport& report);
-  // Clips and updates by the gradients, or the slopes, of the whole step. scale: of its losses.
-  absl::Status Update(int64_t step, double scale);
+  // 1 where the loss has none.
+  [[nodiscard]] double LossScaleNow() const;
+  // Clips and updates by the gradients of the whole step. Whether it did: false for a gradient that
+  // is not finite, where the loss has a scale.
+  absl::StatusOr<bool> UpdateByGradients(int64_t step);
+  // Updates by the slopes of the whole step. scale: of its losses.
+  absl::Status UpdateBySlopes(int64_t step, double scale);
 
   const FinetuneSettings& settings_;
   const formats::ExamplePool& examples_;

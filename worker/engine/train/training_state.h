@@ -14,6 +14,7 @@
 #include "worker/engine/models/model_files.h"
 #include "worker/engine/progress.h"
 #include "worker/engine/train/adapters.h"
+#include "worker/engine/train/loss_scale.h"
 #include "worker/engine/train/mezo_log.h"
 #include "worker/engine/train/optimizer.h"
 #include "worker/engine/train/rounded_weights.h"
@@ -24,7 +25,7 @@ namespace wattle::engine {
 struct TrainingCounters {
   int64_t position = 0;         // examples drawn from the data order
   uint64_t random_counter = 0;  // micro-batches that drew dropout masks
-  WorkTotals work;              // work.steps: optimizer steps done
+  WorkTotals work;              // work.steps: optimizer steps done, skipped ones included
   std::vector<double> losses;   // of every step so far
   std::optional<double> heldout_before;
   std::optional<double> heldout_last;  // measured after step heldout_last_step
@@ -33,6 +34,12 @@ struct TrainingCounters {
   std::optional<double> heldout_best;
   int64_t heldout_best_step = 0;
   int64_t evaluations_without_gain = 0;  // since then
+  std::optional<LossScale> loss_scale;   // of training with FP16 factors
+
+  // Step `step` updates the weights for the how-manyth time, from 1, if it is not skipped.
+  [[nodiscard]] int64_t UpdateNumber(int64_t step) const {
+    return loss_scale.has_value() ? step - loss_scale->skipped_steps : step;
+  }
 };
 
 // What training changes and a checkpoint holds: the model's weights, those of its last layers, or
