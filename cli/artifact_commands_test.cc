@@ -91,6 +91,20 @@ TEST_F(ArtifactCommandsTest, DataIsSentWithItsStatistics) {
   EXPECT_THAT(result.out, HasSubstr("squad, 2 (1 answerable) examples"));
 }
 
+// ChatML around each message: <|im_start|>, the bytes of the role, a line end, and behind the
+// content <|im_end|> and a line end.
+TEST_F(ArtifactCommandsTest, AChatModelIsSentWithTheTokensOfItsTemplate) {
+  const Result result =
+      Run({"model", "push", "chat", absl::StrCat(WATTLE_SOURCE_DIR, "/tests/golden/chat/model")});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const v1::ArtifactInfo& sent = coordinator_.state().artifacts.at(0);
+  EXPECT_DOUBLE_EQ(sent.chat_template().per_message(), 4 + (4 + 9) / 2.0);
+  EXPECT_DOUBLE_EQ(sent.chat_template().per_conversation(), 0);
+  EXPECT_NEAR(sent.chat_template().before_answer(), 1 + 9 + 1 + (4 - 9) / 2.0, 1e-9);
+  ASSERT_EQ(Run({"model", "push", "base", WriteModel()}).code, 0);
+  EXPECT_FALSE(coordinator_.state().artifacts.at(1).has_chat_template());
+}
+
 TEST_F(ArtifactCommandsTest, DataComesBackWhole) {
   const std::string file = Write("masts.json", kSquad);
   ASSERT_EQ(Run({"data", "push", "masts", file}).code, 0);

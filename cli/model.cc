@@ -16,6 +16,9 @@
 #include "cli/session.h"
 
 #include "base/status_macros.h"
+#include "formats/byte_pair_encoding.h"
+#include "formats/chat_examples.h"
+#include "formats/chat_template.h"
 #include "models/gguf_directory.h"
 #include "models/gguf_export.h"
 #include "models/model_directory.h"
@@ -72,6 +75,19 @@ absl::StatusOr<models::ModelDirectory> StageModel(const std::string& path,
   return model;
 }
 
+// What a plan counts for conversations. Not told of a model without a chat template, or with one
+// that this version cannot run or that refuses a plain conversation: chat jobs say why.
+void DescribeChatTemplate(const std::string& directory, v1::ArtifactInfo& info) {
+  const auto chat_template = formats::ChatTemplate::LoadDirectory(directory);
+  const auto tokenizer = formats::BytePairEncoding::LoadDirectory(directory);
+  if (!chat_template.ok() || !tokenizer.ok()) {
+    return;
+  }
+  if (auto tokens = formats::MeasureChatTemplate(*chat_template, *tokenizer); tokens.ok()) {
+    *info.mutable_chat_template() = *std::move(tokens);
+  }
+}
+
 absl::StatusOr<ExitCode> Push(Session& session, const ModelFlags& flags) {
   WATTLE_RETURN_IF_ERROR(CheckArtifactName(flags.name));
   WATTLE_ASSIGN_OR_RETURN(const std::string staged, MakeStagingDirectory());
@@ -87,6 +103,7 @@ absl::StatusOr<ExitCode> Push(Session& session, const ModelFlags& flags) {
   info.set_parameter_count(model.parameter_count());
   info.set_quantization(model.quantization());
   *info.mutable_recipe() = model.recipe;
+  DescribeChatTemplate(staged, info);
   for (const std::string& tensor : model.ignored_tensors) {
     session.PrintRemark(
         absl::StrCat("tensor ", tensor, " is not part of the model and is not read"));

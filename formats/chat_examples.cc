@@ -105,6 +105,32 @@ absl::StatusOr<std::string> WriteChatPrompt(absl::Span<const ChatMessage> messag
   return std::move(written.text);
 }
 
+absl::StatusOr<v1::ChatTemplateTokens> MeasureChatTemplate(const ChatTemplate& chat_template,
+                                                           const BytePairEncoding& tokenizer) {
+  constexpr char kContent[] = "the panels on the roof";
+  const std::vector<ChatMessage> two = {{kUserRole, kContent},
+                                        {kAssistantRole, kContent},
+                                        {kUserRole, kContent},
+                                        {kAssistantRole, kContent}};
+  const absl::Span<const ChatMessage> messages(two);
+  WATTLE_ASSIGN_OR_RETURN(const ChatTokens of_one,
+                          EncodeChat(messages.first(2), chat_template, tokenizer));
+  WATTLE_ASSIGN_OR_RETURN(const ChatTokens of_two, EncodeChat(messages, chat_template, tokenizer));
+  WATTLE_ASSIGN_OR_RETURN(const std::string prompt,
+                          WriteChatPrompt(messages.first(1), chat_template, tokenizer));
+  const auto count = [](const std::vector<int64_t>& tokens) {
+    return static_cast<double>(tokens.size());
+  };
+  const double content = count(tokenizer.Encode(kContent));
+  const double message = (count(of_two.tokens) - count(of_one.tokens)) / 2;  // with its content
+  v1::ChatTemplateTokens tokens;
+  tokens.set_per_message(message - content);
+  tokens.set_per_conversation(count(of_one.tokens) - 2 * message);
+  tokens.set_before_answer(count(tokenizer.Encode(prompt, SpecialTokens::kRecognise)) - message -
+                           tokens.per_conversation());
+  return tokens;
+}
+
 absl::StatusOr<PackedExamples> PackChat(absl::Span<const Conversation> conversations,
                                         const ChatTemplate& chat_template,
                                         const BytePairEncoding& tokenizer,

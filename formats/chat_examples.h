@@ -16,6 +16,7 @@
 #include "formats/chat.h"
 #include "formats/chat_template.h"
 #include "formats/squad.h"
+#include "wattle/v1/artifact.pb.h"
 
 namespace wattle::formats {
 
@@ -38,6 +39,12 @@ absl::StatusOr<ChatTokens> EncodeChat(absl::Span<const ChatMessage> messages,
 absl::StatusOr<std::string> WriteChatPrompt(absl::Span<const ChatMessage> messages,
                                             const ChatTemplate& chat_template,
                                             const BytePairEncoding& tokenizer);
+
+// What the template adds to the contents, found from conversations of one and of two questions with
+// their answers. Errors: those of EncodeChat; a template may refuse a conversation that begins with
+// the user.
+absl::StatusOr<v1::ChatTemplateTokens> MeasureChatTemplate(const ChatTemplate& chat_template,
+                                                           const BytePairEncoding& tokenizer);
 
 // An example for each conversation. A longer one is cut at its end; one without a token that counts
 // after that is dropped. options.loss_on: kAnswer counts as above, kAll every token. Errors:

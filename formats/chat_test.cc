@@ -203,12 +203,16 @@ TEST(ChatDataTest, TheFirstLineSaysWhatAJsonlFileHas) {
   const auto prompts = DescribeDataSet(asked);
   ASSERT_THAT(prompts, IsOk());
   EXPECT_EQ(prompts->format(), "prompts");
-  EXPECT_DOUBLE_EQ(prompts->mean_byte_length(), (9.0 + 1.0 + 4.0 + 3.0 + 1.0) / 2.0);
+  EXPECT_DOUBLE_EQ(prompts->mean_byte_length(), (1.0 + 3.0 + 1.0) / 2.0);
+  EXPECT_EQ(prompts->message_count_quantiles(0), 0) << "a prompt that is a text";
+  EXPECT_EQ(prompts->message_count_quantiles(32), 2);
   const auto described = DescribeDataSet(chat);
   ASSERT_THAT(described, IsOk());
   EXPECT_EQ(described->format(), "chat");
   EXPECT_EQ(described->examples(), 1);
-  EXPECT_DOUBLE_EQ(described->mean_byte_length(), 16.0);
+  EXPECT_DOUBLE_EQ(described->mean_byte_length(), 3.0);
+  EXPECT_THAT(described->message_count_quantiles(),
+              testing::AllOf(testing::SizeIs(33), testing::Each(2)));
 }
 
 TEST(ChatDataTest, BadLinesAreNamed) {

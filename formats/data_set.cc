@@ -27,7 +27,17 @@ constexpr int64_t kDataBytesMax = 1LL << 30;
 // a data set within one percent.
 constexpr size_t kQuantileSteps = 32;
 
-v1::DatasetStatistics Describe(DataSetKind kind, std::vector<int64_t> lengths_bytes) {
+// The values at 0, 1/32, … 1 of a sorted list that is not empty.
+void AddQuantiles(const std::vector<int64_t>& sorted,
+                  google::protobuf::RepeatedField<double>* quantiles) {
+  for (size_t i = 0; i <= kQuantileSteps; ++i) {
+    const size_t index = ((sorted.size() - 1) * i + kQuantileSteps / 2) / kQuantileSteps;
+    quantiles->Add(static_cast<double>(sorted[index]));
+  }
+}
+
+v1::DatasetStatistics Describe(DataSetKind kind, std::vector<int64_t> lengths_bytes,
+                               std::vector<int64_t> message_counts = {}) {
   v1::DatasetStatistics statistics;
   statistics.set_format(std::string(DataSetKindName(kind)));
   statistics.set_examples(static_cast<int64_t>(lengths_bytes.size()));
@@ -40,9 +50,10 @@ v1::DatasetStatistics Describe(DataSetKind kind, std::vector<int64_t> lengths_by
     sum += static_cast<double>(length);
   }
   statistics.set_mean_byte_length(sum / static_cast<double>(lengths_bytes.size()));
-  for (size_t i = 0; i <= kQuantileSteps; ++i) {
-    const size_t index = ((lengths_bytes.size() - 1) * i + kQuantileSteps / 2) / kQuantileSteps;
-    statistics.add_byte_length_quantiles(static_cast<double>(lengths_bytes[index]));
+  AddQuantiles(lengths_bytes, statistics.mutable_byte_length_quantiles());
+  if (!message_counts.empty()) {
+    std::sort(message_counts.begin(), message_counts.end());
+    AddQuantiles(message_counts, statistics.mutable_message_count_quantiles());
   }
   return statistics;
 }
@@ -50,7 +61,7 @@ v1::DatasetStatistics Describe(DataSetKind kind, std::vector<int64_t> lengths_by
 int64_t BytesOf(const std::vector<ChatMessage>& messages) {
   size_t bytes = 0;
   for (const ChatMessage& message : messages) {
-    bytes += message.role.size() + message.content.size();
+    bytes += message.content.size();
   }
   return static_cast<int64_t>(bytes);
 }
@@ -173,6 +184,7 @@ v1::DatasetStatistics DescribeSquad(const SquadDataSet& data) {
 absl::StatusOr<v1::DatasetStatistics> DescribeDataSet(const std::string& path) {
   WATTLE_ASSIGN_OR_RETURN(const DataSetKind kind, DataSetKindOf(path));
   std::vector<int64_t> lengths;
+  std::vector<int64_t> message_counts;
   switch (kind) {
     case DataSetKind::kSquad: {
       WATTLE_ASSIGN_OR_RETURN(const SquadDataSet data, ReadSquad(path));
@@ -183,6 +195,7 @@ absl::StatusOr<v1::DatasetStatistics> DescribeDataSet(const std::string& path) {
       for (const Prompt& prompt : prompts) {
         lengths.push_back(prompt.messages.empty() ? static_cast<int64_t>(prompt.text.size())
                                                   : BytesOf(prompt.messages));
+        message_counts.push_back(static_cast<int64_t>(prompt.messages.size()));
       }
       break;
     }
@@ -190,6 +203,7 @@ absl::StatusOr<v1::DatasetStatistics> DescribeDataSet(const std::string& path) {
       WATTLE_ASSIGN_OR_RETURN(const std::vector<Conversation> chat, ReadChat(path));
       for (const Conversation& conversation : chat) {
         lengths.push_back(BytesOf(conversation.messages));
+        message_counts.push_back(static_cast<int64_t>(conversation.messages.size()));
       }
       break;
     }
@@ -201,7 +215,7 @@ absl::StatusOr<v1::DatasetStatistics> DescribeDataSet(const std::string& path) {
       break;
     }
   }
-  return Describe(kind, std::move(lengths));
+  return Describe(kind, std::move(lengths), std::move(message_counts));
 }
 
 absl::StatusOr<std::vector<Prompt>> ParsePrompts(absl::string_view text, absl::string_view file) {

@@ -32,8 +32,9 @@ absl::StatusOr<DataSetKind> DataSetKindOf(const std::string& path);
 
 // Reads and checks the file. The quantiles of the examples' UTF-8 bytes are those at 0, 1/32, … 1.
 // An example is what the model reads: the whole template (SQuAD), the prompt (prompts), a non-empty
-// line (text), the roles and contents of a conversation (chat, prompts). Errors: those of the
-// file's reader; kInvalidArgument for an empty data set.
+// line (text), the contents of a conversation (chat, prompts), whose messages are counted besides:
+// what a chat template writes around them depends on the model. Errors: those of the file's reader;
+// kInvalidArgument for an empty data set.
 absl::StatusOr<v1::DatasetStatistics> DescribeDataSet(const std::string& path);
 [[nodiscard]] v1::DatasetStatistics DescribeSquad(const SquadDataSet& data);
 

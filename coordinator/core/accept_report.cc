@@ -294,13 +294,20 @@ class ReportDecider {
 
   // A runner counts tokens. The bytes of a token follow from the data set's record.
   void CompleteWork(const v1::Job& job, v1::WorkDone& work) const {
-    for (const v1::ResolvedInput& input : job.inputs()) {
-      const auto data = draft_.state().artifacts.find(ArtifactId(input.artifact_id()));
-      if (input.field() == "data" && work.bytes_per_token() == 0 &&
-          data != draft_.state().artifacts.end()) {
-        work.set_bytes_per_token(scheduler::BytesPerTokenOf(work, data->second.dataset()));
-      }
+    const v1::ArtifactInfo* const data = InputOf(job, "data");
+    const v1::ArtifactInfo* const model = InputOf(job, kModelInput);
+    if (work.bytes_per_token() == 0 && data != nullptr) {
+      work.set_bytes_per_token(scheduler::BytesPerTokenOf(
+          work, data->dataset(),
+          model != nullptr && model->has_chat_template() ? &model->chat_template() : nullptr));
     }
+  }
+
+  // The artifact of the job's input; null: there is none, or it was removed.
+  const v1::ArtifactInfo* InputOf(const v1::Job& job, absl::string_view field) const {
+    const v1::ResolvedInput* const input = FindInput(job, field);
+    return input == nullptr ? nullptr
+                            : draft_.state().artifacts.Find(ArtifactId(input->artifact_id()));
   }
 
   void Learn(const v1::Receipt& receipt) {

@@ -69,6 +69,27 @@ std::string ReferenceDoesNotFit(const v1::EvaluateSpec& spec, const v1::Artifact
                       own.context_length(), "; name the model that it was made from");
 }
 
+// The inputs of a fine-tune or an evaluation that are conversations.
+std::vector<ConversationData> ConversationsOf(const v1::JobSpec& spec,
+                                              const std::vector<scheduler::InputView>& inputs) {
+  std::vector<ConversationData> found;
+  if (!spec.has_finetune() && !spec.has_evaluate()) {
+    return found;
+  }
+  for (const scheduler::InputView& input : inputs) {
+    if (input.artifact.dataset().format() == "chat") {
+      const bool is_limited = input.field == "data";
+      found.push_back({.field = absl::StrCat(KindName(spec), ".", input.field),
+                       .reference = ReferenceIn(spec, input.field),
+                       .artifact = ArtifactId(input.artifact.artifact_id()),
+                       .limit_examples = !is_limited           ? 0
+                                         : spec.has_finetune() ? spec.finetune().limit_examples()
+                                                               : spec.evaluate().limit_examples()});
+    }
+  }
+  return found;
+}
+
 }  // namespace
 
 std::string CertainFailure(const v1::JobSpec& spec,
@@ -122,18 +143,18 @@ std::optional<PromptQuestion> QuestionOfPrompts(const State& state, const v1::Jo
                                                 const std::vector<v1::Job>& archived_sources) {
   const v1::ArtifactInfo* model = scheduler::FindInput(inputs, kModelInput);
   const v1::ArtifactInfo* data = scheduler::FindInput(inputs, "data");
-  const bool reads_text = (spec.has_evaluate() || spec.has_finetune()) && data != nullptr &&
-                          data->dataset().format() == "text" &&
-                          data->size_bytes() <= kTextOfOneTokenBytesMax;
-  if ((!spec.has_generate() && !reads_text) || model == nullptr ||
-      model->model_shape().context_length() <= 0) {
+  PromptQuestion question;
+  question.is_text = (spec.has_evaluate() || spec.has_finetune()) && data != nullptr &&
+                     data->dataset().format() == "text" &&
+                     data->size_bytes() <= kTextOfOneTokenBytesMax;
+  question.conversations = ConversationsOf(spec, inputs);
+  if ((!spec.has_generate() && !question.is_text && question.conversations.empty()) ||
+      model == nullptr || model->model_shape().context_length() <= 0) {
     return std::nullopt;
   }
-  PromptQuestion question;
-  question.is_text = reads_text;
   question.prompts.assign(spec.generate().prompts().begin(), spec.generate().prompts().end());
   question.chat = spec.generate().chat();
-  if (data != nullptr) {
+  if (data != nullptr && data->dataset().format() != "chat") {
     question.field = absl::StrCat(KindName(spec), ".data");
     question.data = ReferenceIn(spec, "data");
     question.data_artifact = ArtifactId(data->artifact_id());
@@ -144,8 +165,9 @@ std::optional<PromptQuestion> QuestionOfPrompts(const State& state, const v1::Jo
     question.model_artifact = chain->stored;
   }
   question.context_length = model->model_shape().context_length();
-  if (question.model_artifact.value().empty() ||
-      (question.prompts.empty() && question.data_artifact.value().empty())) {
+  const bool has_something = !question.prompts.empty() || !question.conversations.empty() ||
+                             !question.data_artifact.value().empty();
+  if (question.model_artifact.value().empty() || !has_something) {
     return std::nullopt;
   }
   return question;

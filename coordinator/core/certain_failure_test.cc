@@ -188,6 +188,26 @@ TEST(QuestionOfPromptsTest, NamesTheArtifactThatHasTheTokenizer) {
   }
   EXPECT_FALSE(QuestionOfPrompts(state, evaluate, *inputs, {}).has_value());
 
+  // Conversations, to learn from and held out.
+  inputs->at(1).artifact.mutable_dataset()->set_format("chat");
+  inputs->push_back(inputs->at(1));
+  inputs->at(2).field = "heldout_data";
+  v1::JobSpec finetune;
+  finetune.mutable_finetune()->set_model("tiny");
+  finetune.mutable_finetune()->set_data("word");
+  finetune.mutable_finetune()->set_heldout_data("word");
+  finetune.mutable_finetune()->set_limit_examples(7);
+  const auto chats = QuestionOfPrompts(state, finetune, *inputs, {});
+  ASSERT_TRUE(chats.has_value());
+  EXPECT_EQ(chats->data, "") << "no prompts and no text";
+  ASSERT_EQ(chats->conversations.size(), 2U);
+  EXPECT_EQ(chats->conversations[0].field, "finetune.data");
+  EXPECT_EQ(chats->conversations[0].artifact, ArtifactId("bbbb0001"));
+  EXPECT_EQ(chats->conversations[0].limit_examples, 7);
+  EXPECT_EQ(chats->conversations[1].field, "finetune.heldout_data");
+  EXPECT_EQ(chats->conversations[1].reference, "word");
+  EXPECT_EQ(chats->conversations[1].limit_examples, 0) << "held out, all of them are read";
+
   v1::JobSpec other;
   other.mutable_quantize()->set_model("tiny");
   EXPECT_FALSE(QuestionOfPrompts(state, other, Model("none"), {}).has_value());

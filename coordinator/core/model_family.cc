@@ -145,11 +145,18 @@ void SetParent(const State& state, v1::ArtifactInfo& output) {
   output.clear_stored_bytes();
   output.clear_quality();
   const v1::JobRecord* record = FindJob(state, JobId(output.job_id()));
-  if (record == nullptr || !record->job().spec().has_quantize()) {
+  const v1::ResolvedInput* const model =
+      record == nullptr ? nullptr : FindInput(record->job(), kModelInput);
+  if (model == nullptr) {
     return;
   }
-  if (const v1::ResolvedInput* model = FindInput(record->job(), kModelInput); model != nullptr) {
+  if (record->job().spec().has_quantize()) {
     output.set_parent_artifact_id(model->artifact_id());
+  }
+  const v1::ArtifactInfo* const source = state.artifacts.Find(ArtifactId(model->artifact_id()));
+  output.clear_chat_template();
+  if (output.has_model_shape() && source != nullptr && source->has_chat_template()) {
+    *output.mutable_chat_template() = source->chat_template();
   }
 }
 

@@ -33,7 +33,8 @@ v1::JobSpec WithRecipe(v1::JobSpec spec, const v1::ArtifactInfo& model);
 // none can meet the floor. Empty: nothing.
 std::string WhyNoFamily(const v1::JobSpec& spec, const std::vector<scheduler::ModelView>& models);
 
-// The quantized model that the job's output is: sets what it was made from.
+// The model that the job's output is: what a quantized one was made from, and the chat template,
+// which training and quantization leave as it is.
 void SetParent(const State& state, v1::ArtifactInfo& output);
 
 // Bits, bytes and quality that the finished job tells of a quantized model: of its output, or of

@@ -13,6 +13,7 @@
 #include "coordinator/core/core.h"
 #include "coordinator/core/planning.h"
 #include "proto/quantization_recipe.h"
+#include "proto/spec_revision.h"
 
 namespace wattle::core {
 namespace {
@@ -40,6 +41,7 @@ class ModelFamilyTest : public testing::Test {
     hello.mutable_device()->set_name("mast");
     hello.mutable_device()->set_device_class("raspberry-pi-5");
     hello.mutable_device()->set_engine_version("wattle-0.2.0");
+    hello.mutable_device()->set_spec_revision(kSpecRevision);
     Do(WorkerHello{hello});
     observations_.devices[DeviceId("device-1")].connected = true;
     observations_.devices[DeviceId("device-1")].last_seen = now_;
@@ -171,6 +173,21 @@ TEST_F(ModelFamilyTest, AQuantizedModelKnowsItsParentItsBytesAndItsQuality) {
   Commit("bbbb000011", "demo-int4", v1::ARTIFACT_KIND_MODEL, "int4-g64", "");
   EXPECT_EQ(Info("bbbb000011").parent_artifact_id(), "aaaa000011");
   EXPECT_TRUE(Info("bbbb000011").has_quality());
+}
+
+TEST_F(ModelFamilyTest, WhatAJobMakesHasTheTemplateOfItsModel) {
+  v1::ArtifactInfo chat = Info("aaaa000011");
+  chat.set_artifact_id("cccc000099");
+  chat.set_name("chat");
+  chat.mutable_chat_template()->set_per_message(5);
+  Do(CommitArtifact{chat, false});
+  EXPECT_DOUBLE_EQ(Info("cccc000099").chat_template().per_message(), 5) << "as it was pushed";
+  v1::JobSpec spec;
+  spec.mutable_quantize()->set_model("chat");
+  Run(Submit(spec), "bbbb000099", "int8", {});
+  EXPECT_DOUBLE_EQ(Info("bbbb000099").chat_template().per_message(), 5);
+  Quantize(v1::QUANTIZATION_INT8, "bbbb000022", "int8", {});
+  EXPECT_FALSE(Info("bbbb000022").has_chat_template());
 }
 
 TEST_F(ModelFamilyTest, AnEvaluationAgainstTheParentMeasures) {

@@ -24,6 +24,7 @@
 #include "proto/kind_name.h"
 #include "proto/quantization_recipe.h"
 #include "scheduler/place/place.h"
+#include "scheduler/predict/example_tokens.h"
 #include "scheduler/predict/predict.h"
 #include "units/quantity.h"
 
@@ -104,15 +105,17 @@ absl::StatusOr<v1::ArtifactInfo> Foresee(const State& state, const std::vector<v
 }
 
 // If the spec leaves the sequence length open, takes the length of the longest example from the
-// data set. That length is known in bytes; a token has at least one byte, so the bytes bound the
-// tokens.
+// data set.
 v1::JobSpec WithKnownLength(v1::JobSpec spec, const std::vector<scheduler::InputView>& views) {
   if (!spec.has_finetune() || spec.finetune().sequence_length() > 0) {
     return spec;
   }
   const v1::ArtifactInfo* data = scheduler::FindInput(views, "data");
+  const v1::ArtifactInfo* model = scheduler::FindInput(views, kModelInput);
   if (data != nullptr && !data->dataset().byte_length_quantiles().empty()) {
-    const double longest = *data->dataset().byte_length_quantiles().rbegin();
+    const double longest = scheduler::MostTokens(
+        data->dataset(),
+        model != nullptr && model->has_chat_template() ? &model->chat_template() : nullptr);
     spec.mutable_finetune()->set_sequence_length(static_cast<int32_t>(std::min(1e9, longest)));
   }
   return spec;

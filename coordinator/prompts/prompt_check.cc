@@ -11,12 +11,14 @@
 #include "base/status_macros.h"
 #include "coordinator/prompts/prompt_count.h"
 #include "coordinator/prompts/stored_files.h"
+#include "formats/chat_examples.h"
 
 namespace wattle::prompts {
 namespace {
 
 bool HasOnlyShortPrompts(const core::PromptQuestion& question) {
   return question.data_artifact.value().empty() && !question.chat &&
+         question.conversations.empty() &&
          std::all_of(
              question.prompts.begin(), question.prompts.end(),
              [&](const std::string& text) { return MostTokens(text) < question.context_length; });
@@ -120,6 +122,57 @@ std::string PromptCheck::Refusal(const core::PromptQuestion& question,
   if (question.is_text) {
     return RefusalOfText(question);
   }
+  for (const core::ConversationData& data : question.conversations) {
+    if (std::string refusal = RefusalOfConversations(question, data, in_time); !refusal.empty()) {
+      return refusal;
+    }
+  }
+  return RefusalOfPrompts(question, in_time);
+}
+
+// As worker/engine reads them: the template writes each conversation, or the job fails.
+std::string PromptCheck::RefusalOfConversations(const core::PromptQuestion& question,
+                                                const core::ConversationData& data,
+                                                const std::function<bool()>& in_time) {
+  const absl::StatusOr<formats::ChatTemplate> chat_template =
+      ReadChatTemplate(store_, question.model_artifact);
+  if (absl::IsNotFound(chat_template.status())) {
+    return absl::StrCat(data.field, ": ", data.reference, ": has conversations, and model ",
+                        question.model, " has no chat template; name an instruction-tuned model");
+  }
+  const absl::StatusOr<const formats::BytePairEncoding*> tokenizer =
+      TokenizerOf(question.model_artifact);
+  const absl::StatusOr<std::string> lines =
+      ReadPromptLines(store_, data.artifact, limits_.text_bytes);
+  for (const absl::Status& status : {chat_template.status(), tokenizer.status(), lines.status()}) {
+    if (!status.ok()) {
+      spdlog::warn("conversations of {} are not looked at: {}", data.reference,
+                   std::string(status.message()));
+      return "";
+    }
+  }
+  const auto conversations = formats::ParseChat(*lines, data.reference);
+  if (!conversations.ok()) {
+    return "";  // The first one is longer than what is read here; the push has checked the file.
+  }
+  int64_t read = 0;
+  for (const formats::Conversation& conversation : *conversations) {
+    if (!in_time() || (data.limit_examples > 0 && read == data.limit_examples)) {
+      break;
+    }
+    ++read;
+    const absl::Status written =
+        formats::EncodeChat(conversation.messages, *chat_template, **tokenizer).status();
+    if (!written.ok()) {
+      return absl::StrCat(data.field, ": ", data.reference, ": line ", conversation.line, ": ",
+                          std::string(written.message()));
+    }
+  }
+  return "";
+}
+
+std::string PromptCheck::RefusalOfPrompts(const core::PromptQuestion& question,
+                                          const std::function<bool()>& in_time) {
   const absl::StatusOr<std::vector<formats::Prompt>> prompts = PromptsOf(question);
   if (!prompts.ok()) {
     spdlog::warn("prompts of {} are not counted: {}", question.data,

@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Tells before a generate job is accepted that one of its prompts fills the model's context, or
-// that its conversations cannot be written by the model's chat template, and before a job on a text
-// that the text is one token: every device would refuse them. Short prompts need no tokenizer and
-// are answered at once. The others are counted on a thread of this class, so that neither the
+// Tells before a generate job is accepted that one of its prompts fills the model's context, before
+// a job on conversations that the model's chat template cannot write them, and before a job on a
+// text that the text is one token: every device would refuse them. Short prompts need no tokenizer
+// and are answered at once. The others are counted on a thread of this class, so that neither the
 // thread of the state nor a thread of gRPC waits. The work on one question is bounded; what lies
 // beyond the bound is found by the device alone. Thread-safe.
 #ifndef WATTLE_COORDINATOR_PROMPTS_PROMPT_CHECK_H_
@@ -70,6 +70,11 @@ class PromptCheck {
   // in_time: whether there is still somebody who waits for the answer.
   std::string Refusal(const core::PromptQuestion& question, const std::function<bool()>& in_time);
   std::string RefusalOfText(const core::PromptQuestion& question);
+  std::string RefusalOfPrompts(const core::PromptQuestion& question,
+                               const std::function<bool()>& in_time);
+  std::string RefusalOfConversations(const core::PromptQuestion& question,
+                                     const core::ConversationData& data,
+                                     const std::function<bool()>& in_time);
   absl::StatusOr<std::vector<formats::Prompt>> PromptsOf(const core::PromptQuestion& question);
   absl::StatusOr<const formats::BytePairEncoding*> TokenizerOf(const ArtifactId& model);
 

@@ -214,6 +214,38 @@ TEST_F(PromptCheckTest, AModelWithoutATemplateIsAskedNoConversation) {
                     HasSubstr("instruction-tuned model")));
 }
 
+TEST_F(PromptCheckTest, ConversationsToLearnFromWantATemplateThatWritesThem) {
+  const ArtifactId data = AddDirectory(
+      "chats",
+      {{"chats.jsonl",
+        R"({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]})"
+        "\n\n"
+        R"({"messages": [{"role": "tool", "content": "a"}, {"role": "assistant", "content": "b"}]})"}});
+  core::PromptQuestion question = Question({}, 256);
+  question.conversations.push_back({"finetune.heldout_data", "chats", data});
+  EXPECT_THAT(Ask(question),
+              AllOf(HasSubstr("finetune.heldout_data: chats: has conversations, and model tiny has "
+                              "no chat template"),
+                    HasSubstr("name an instruction-tuned model")));
+  const std::string config = nlohmann::json({{"chat_template",
+                                              "{% for m in messages %}{% if m.role == 'tool' %}"
+                                              "{{ raise_exception('no tools here') }}{% endif %}"
+                                              "{{ m.content }}{% endfor %}"}})
+                                 .dump();
+  question.model_artifact =
+      AddDirectory("chat_model", {{"vocab.json", SourceFile("deploy/demo/model/vocab.json")},
+                                  {"merges.txt", SourceFile("deploy/demo/model/merges.txt")},
+                                  {"tokenizer_config.json", config}});
+  EXPECT_THAT(Ask(question), AllOf(HasSubstr("finetune.heldout_data: chats: line 3: "),
+                                   HasSubstr("the template refuses this: no tools here")));
+  question.conversations[0].limit_examples = 1;
+  EXPECT_EQ(Ask(question), "") << "the other one is not read";
+  question.conversations[0].limit_examples = 0;
+  PromptCheckLimits limits;
+  limits.text_bytes = 100;
+  EXPECT_EQ(Ask(question, limits), "") << "what lies beyond the bound is left to the device";
+}
+
 TEST_F(PromptCheckTest, AModelWithoutATokenizerRefusesNothing) {
   core::PromptQuestion question = Question({long_prompt_}, 8);
   question.model_artifact = AddDirectory("bare", {{"config.json", "{}"}});

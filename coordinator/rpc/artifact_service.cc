@@ -15,6 +15,7 @@
 #include "artifacts/transfer/grpc_status.h"
 #include "base/status_macros.h"
 #include "coordinator/runtime/unknown_fields.h"
+#include "proto/field_bounds.h"
 
 namespace wattle::rpc {
 namespace {
@@ -25,6 +26,7 @@ using artifacts::ChunkId;
 constexpr absl::Duration kYoungAge = absl::Minutes(10);
 constexpr absl::Duration kCommitTimeout = absl::Seconds(20);
 constexpr size_t kNameBytesMax = 200;
+constexpr double kTemplateTokensMax = 1e6;
 
 int64_t MissingBytes(const v1::Manifest& manifest, const std::vector<ChunkId>& missing) {
   std::map<ChunkId, int64_t> size_bytes;
@@ -56,7 +58,12 @@ absl::Status ValidateInfo(const v1::ArtifactInfo& info) {
   if (artifacts::IsArtifactId(info.name())) {
     return absl::InvalidArgumentError("info.name: looks like an artifact's id; name it otherwise");
   }
-  return absl::OkStatus();
+  static constexpr FieldBound kBounds[] = {
+      {"chat_template.per_conversation", -kTemplateTokensMax, kTemplateTokensMax},
+      {"chat_template.per_message", -kTemplateTokensMax, kTemplateTokensMax},
+      {"chat_template.before_answer", -kTemplateTokensMax, kTemplateTokensMax},
+  };
+  return CheckBounds(info, "info.", kBounds);
 }
 
 template <typename Response>

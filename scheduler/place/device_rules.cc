@@ -8,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
 
+#include "proto/spec_revision.h"
 #include "scheduler/place/rules_internal.h"
 #include "scheduler/place/selector.h"
 #include "units/quantity.h"
@@ -20,6 +21,25 @@ std::optional<Refusal> CheckEngine(const Consideration& on) {
     return std::nullopt;
   }
   return Refusal{"has no engine; install wattle-runner beside its worker", true};
+}
+
+// A worker skips what it does not know of a job, and would run another one.
+std::optional<Refusal> CheckWorkerVersion(const Consideration& on) {
+  const v1::DeviceInfo& device = on.device.device.info();
+  std::string unknown = UnknownToWorker(on.job.spec, device.spec_revision());
+  for (const InputView& input : on.job.inputs) {
+    if (unknown.empty()) {
+      unknown = UnknownToWorker(input.artifact, device.spec_revision());
+    }
+  }
+  if (unknown.empty()) {
+    return std::nullopt;
+  }
+  const std::string version =
+      device.worker_version().empty() ? "" : absl::StrCat(" ", device.worker_version());
+  return Refusal{absl::StrCat("its worker", version, " is too old to know ", unknown,
+                              "; feasible once the worker is updated, or without that"),
+                 true};
 }
 
 namespace {

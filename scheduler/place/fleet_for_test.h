@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 
 #include "proto/gpt2_shape_for_test.h"
+#include "proto/spec_revision.h"
 #include "scheduler/place/snapshot.h"
 
 namespace wattle::scheduler {
@@ -28,6 +29,7 @@ inline DeviceView MakeDevice(const std::string& device_class, const std::string&
   info.set_time_scale(1);
   info.set_memory_bytes(int64_t{8} << 30);
   info.set_engine_version("wattle-0.1.0/libtorch-1.13.1");
+  info.set_spec_revision(kSpecRevision);
   info.set_link_bytes_per_second(1e7);
   view.device.set_connected(true);
   return view;

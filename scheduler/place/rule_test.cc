@@ -94,6 +94,30 @@ const Case kCases[] = {
      "drained", "drained (new panel); feasible after: wattle device resume", false},
     {"no engine", [](Situation* s) { s->device.device.mutable_info()->clear_engine_version(); },
      "engine", "install wattle-runner", true},
+    {"a field that an older worker would skip",
+     [](Situation* s) {
+       s->device.device.mutable_info()->set_worker_version("0.1.0");
+       s->device.device.mutable_info()->set_spec_revision(0);
+       s->job.spec.mutable_finetune()->set_precision(v1::PRECISION_BF16);
+     },
+     "worker_version",
+     "its worker 0.1.0 is too old to know finetune.precision; feasible once the worker is updated, "
+     "or without that",
+     true},
+    {"data that an older worker cannot read",
+     [](Situation* s) {
+       s->device.device.mutable_info()->set_spec_revision(0);
+       s->job.inputs[1].artifact.mutable_dataset()->set_format("chat");
+     },
+     "worker_version", "its worker is too old to know conversations as data; feasible", true},
+    {"the same field and data, a present worker",
+     [](Situation* s) {
+       s->job.spec.mutable_finetune()->set_precision(v1::PRECISION_BF16);
+       s->job.inputs[1].artifact.mutable_dataset()->set_format("chat");
+     },
+     "", "", false},
+    {"an older worker, nothing new asked",
+     [](Situation* s) { s->device.device.mutable_info()->set_spec_revision(0); }, "", "", false},
     {"label missing", [](Situation* s) { s->job.spec.add_required_labels("site=north"); }, "labels",
      "lacks the label site=north", true},
     {"label of another value",

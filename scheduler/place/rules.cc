@@ -11,6 +11,7 @@ namespace wattle::scheduler {
 absl::Span<const Rule> Rules() {
   static constexpr Rule kRules[] = {
       {"engine", RuleScope::kDevice, CheckEngine},
+      {"worker_version", RuleScope::kDevice, CheckWorkerVersion},
       {"labels", RuleScope::kDevice, CheckLabels},
       {"quality_floor", RuleScope::kDevice, CheckQualityFloor},
       {"memory", RuleScope::kLoad, CheckMemory},

@@ -14,6 +14,7 @@ namespace wattle::scheduler {
 
 // device_rules.cc
 std::optional<Refusal> CheckEngine(const Consideration& on);
+std::optional<Refusal> CheckWorkerVersion(const Consideration& on);
 std::optional<Refusal> CheckLabels(const Consideration& on);
 std::optional<Refusal> CheckAvoidedDevice(const Consideration& on);
 std::optional<Refusal> CheckConnected(const Consideration& on);

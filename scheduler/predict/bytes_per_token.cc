@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "scheduler/predict/example_tokens.h"
 #include "scheduler/predict/padding.h"
 #include "scheduler/predict/work.h"
 #include "scheduler/profiles/signature_fields.h"
@@ -21,13 +22,10 @@ constexpr double kBytesPerTokenMin = 1.0;
 constexpr double kBytesPerTokenMax = 16.0;
 constexpr int kBisections = 40;
 
-// Mean tokens of an example, including its end token, cut at `limit`.
-double MeanTokens(const v1::DatasetStatistics& data, double bytes_per_token, double limit) {
-  std::vector<double> quantiles;
-  for (const double bytes : data.byte_length_quantiles()) {
-    quantiles.push_back(bytes / bytes_per_token + 1);
-  }
-  return ExpectedMaximum(quantiles, 1, limit);
+// Mean tokens of an example, with those besides its text, cut at `limit`; 0: not known.
+double MeanTokens(const v1::DatasetStatistics& data, const TokenRates& rates, double limit) {
+  const auto quantiles = TokenQuantiles(data, rates);
+  return quantiles.ok() && !quantiles->empty() ? ExpectedMaximum(*quantiles, 1, limit) : 0;
 }
 
 }  // namespace
@@ -64,7 +62,12 @@ double BytesPerToken(const ProfileTable& table, const v1::ModelShape& model) {
                                                         : kBytesPerTokenDefault;
 }
 
-double BytesPerTokenOf(const v1::WorkDone& work, const v1::DatasetStatistics& data) {
+double BytesPerTokenOf(const v1::WorkDone& work, const v1::DatasetStatistics& data,
+                       const v1::ChatTemplateTokens* chat_template) {
+  const auto mean_at = [&](double bytes_per_token, double limit) {
+    return MeanTokens(data, {.bytes_per_token = bytes_per_token, .chat_template = chat_template},
+                      limit);
+  };
   const double limit = work.signature().sequence_length() > 0
                            ? work.signature().sequence_length()
                            : work.signature().model().context_length();
@@ -78,13 +81,12 @@ double BytesPerTokenOf(const v1::WorkDone& work, const v1::DatasetStatistics& da
   double high = kBytesPerTokenMax;
   // More bytes in a token mean fewer tokens, so bisection finds the value. If nearly all examples
   // were cut, every value gives the same mean.
-  if (!(mean < 0.98 * limit) || MeanTokens(data, low, limit) < mean ||
-      MeanTokens(data, high, limit) > mean) {
+  if (!(mean < 0.98 * limit) || mean_at(low, limit) < mean || mean_at(high, limit) > mean) {
     return 0;
   }
   for (int i = 0; i < kBisections; ++i) {
     const double middle = (low + high) / 2;
-    (MeanTokens(data, middle, limit) > mean ? low : high) = middle;
+    (mean_at(middle, limit) > mean ? low : high) = middle;
   }
   return (low + high) / 2;
 }

@@ -17,6 +17,7 @@
 #include "proto/spec_bounds.h"
 #include "proto/spec_defaults.h"
 #include "proto/training_signature.h"
+#include "scheduler/predict/example_tokens.h"
 #include "scheduler/predict/model_cost.h"
 #include "scheduler/predict/padding.h"
 #include "scheduler/predict/workload_cost.h"
@@ -60,6 +61,15 @@ absl::StatusOr<v1::ModelShape> ShapeOf(const v1::JobSpec& spec,
   return model->model_shape();
 }
 
+// How the job's model turns text into tokens.
+TokenRates RatesOf(const ProfileTable& table, const v1::ModelShape& shape,
+                   absl::Span<const InputView> inputs) {
+  const v1::ArtifactInfo* const model = FindInput(inputs, kModelInput);
+  return {.bytes_per_token = BytesPerToken(table, shape),
+          .chat_template =
+              model != nullptr && model->has_chat_template() ? &model->chat_template() : nullptr};
+}
+
 struct Examples {
   double count = 0;
   std::vector<double> token_quantiles = {};  // Tokens of one example; empty: unknown.
@@ -70,7 +80,7 @@ struct Examples {
 };
 
 absl::StatusOr<Examples> ExamplesOf(absl::string_view field, const v1::ArtifactInfo* data,
-                                    double bytes_per_token) {
+                                    const TokenRates& rates) {
   if (data == nullptr) {
     return absl::InvalidArgumentError(absl::StrCat(
         field, ": names no known artifact; push the data set, or declare data_shape for a plan"));
@@ -82,22 +92,14 @@ absl::StatusOr<Examples> ExamplesOf(absl::string_view field, const v1::ArtifactI
   }
   Examples examples{.count = static_cast<double>(statistics.examples())};
   if (statistics.contexts() > 0 && statistics.contexts() <= statistics.examples()) {
-    examples.context_tokens = statistics.mean_context_byte_length() / bytes_per_token;
+    examples.context_tokens = statistics.mean_context_byte_length() / rates.bytes_per_token;
     examples.shared_with_next = 1.0 - static_cast<double>(statistics.contexts()) / examples.count;
   }
-  double previous = 1;
-  for (const double bytes : statistics.byte_length_quantiles()) {
-    if (!std::isfinite(bytes) || bytes < 0) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(field, ": byte_length_quantiles: ", bytes, "; wanted lengths in bytes"));
-    }
-    // An example has its end token besides its text.
-    previous = std::max(previous, bytes / bytes_per_token + 1);
-    examples.token_quantiles.push_back(previous);
+  auto quantiles = TokenQuantiles(statistics, rates);
+  if (!quantiles.ok()) {
+    return WithContext(field, quantiles.status());
   }
-  if (examples.token_quantiles.empty() && statistics.mean_byte_length() > 0) {
-    examples.token_quantiles.push_back(statistics.mean_byte_length() / bytes_per_token + 1);
-  }
+  examples.token_quantiles = *std::move(quantiles);
   return examples;
 }
 
@@ -108,9 +110,9 @@ struct Declared {
 
 // Examples of real data from their statistics, of declared data from their mean length.
 absl::StatusOr<Examples> ExamplesOf(absl::string_view field, Declared declared,
-                                    const v1::ArtifactInfo* data, double bytes_per_token) {
+                                    const v1::ArtifactInfo* data, const TokenRates& rates) {
   if (!declared.present) {
-    return ExamplesOf(field, data, bytes_per_token);
+    return ExamplesOf(field, data, rates);
   }
   Examples examples{.count = static_cast<double>(declared.shape.examples())};
   if (declared.shape.mean_tokens_per_example() > 0) {
@@ -192,13 +194,13 @@ absl::Status SetFinetuneMethod(const v1::FinetuneSpec& spec, absl::Span<const In
 // Adds the evaluations of held-out data before, after and, if requested, during the run, as
 // training tokens of equal cost.
 absl::Status AddHeldout(const v1::FinetuneSpec& spec, absl::Span<const InputView> inputs,
-                        double bytes_per_token, WorkAmount* work) {
+                        const TokenRates& rates, WorkAmount* work) {
   const v1::ArtifactInfo* const heldout = FindInput(inputs, "heldout_data");
   if (heldout == nullptr || work->unit != v1::WORK_UNIT_TRAINING_TOKEN) {
     return absl::OkStatus();
   }
   WATTLE_ASSIGN_OR_RETURN(const Examples examples,
-                          ExamplesOf("finetune.heldout_data", heldout, bytes_per_token));
+                          ExamplesOf("finetune.heldout_data", heldout, rates));
   if (examples.token_quantiles.empty()) {
     return absl::OkStatus();
   }
@@ -220,11 +222,11 @@ absl::StatusOr<WorkAmount> FinetuneWork(const v1::FinetuneSpec& spec, const v1::
   WorkAmount work;
   SetSignature(v1::METHOD_FINETUNE_FULL, shape, &work);
   WATTLE_RETURN_IF_ERROR(SetFinetuneMethod(spec, inputs, &work));
-  const double bytes_per_token = BytesPerToken(table, shape);
+  const TokenRates rates = RatesOf(table, shape, inputs);
   WATTLE_ASSIGN_OR_RETURN(
       Examples examples,
       ExamplesOf("finetune.data", Declared{spec.has_data_shape(), spec.data_shape()},
-                 FindInput(inputs, "data"), bytes_per_token));
+                 FindInput(inputs, "data"), rates));
   if (spec.limit_examples() > 0) {
     examples.count = std::min(examples.count, static_cast<double>(spec.limit_examples()));
   }
@@ -257,7 +259,7 @@ absl::StatusOr<WorkAmount> FinetuneWork(const v1::FinetuneSpec& spec, const v1::
     work.truncated_share = ShareAbove(examples.token_quantiles, length);
     work.units = work.examples * work.tokens_per_example;
   }
-  WATTLE_RETURN_IF_ERROR(AddHeldout(spec, inputs, bytes_per_token, &work));
+  WATTLE_RETURN_IF_ERROR(AddHeldout(spec, inputs, rates, &work));
   const double every = spec.checkpoint_every_steps() > 0
                            ? static_cast<double>(spec.checkpoint_every_steps())
                            : kCheckpointEveryStepsDefault;
@@ -296,21 +298,24 @@ absl::StatusOr<WorkAmount> GenerateWork(const v1::GenerateSpec& spec, const v1::
   SetSignature(v1::METHOD_GENERATE, shape, &work);
   work.signature.set_batch_size(std::max(1, spec.batch_size()));
   WATTLE_RETURN_IF_ERROR(SetQuantization(spec, inputs, &work));
-  const double bytes_per_token = BytesPerToken(table, shape);
-  double prompt_tokens = kPromptBytesDefault / bytes_per_token;
+  TokenRates rates = RatesOf(table, shape, inputs);
+  rates.is_prompt = true;
+  rates.chat = spec.chat();
+  const double written =
+      spec.chat() && rates.chat_template != nullptr ? TokensBesideText(1, rates) : 0;
+  double prompt_tokens = kPromptBytesDefault / rates.bytes_per_token + written;
   if (spec.prompts_size() > 0) {
     work.examples = spec.prompts_size();
     double bytes = 0;
     for (const std::string& prompt : spec.prompts()) {
       bytes += static_cast<double>(prompt.size());
     }
-    prompt_tokens = bytes / bytes_per_token / work.examples;
+    prompt_tokens = bytes / rates.bytes_per_token / work.examples + written;
   } else if (spec.prompt_count() > 0) {
     work.examples = static_cast<double>(spec.prompt_count());
   } else {
-    WATTLE_ASSIGN_OR_RETURN(
-        const Examples prompts,
-        ExamplesOf("generate.data", FindInput(inputs, "data"), bytes_per_token));
+    WATTLE_ASSIGN_OR_RETURN(const Examples prompts,
+                            ExamplesOf("generate.data", FindInput(inputs, "data"), rates));
     work.examples = prompts.count;
     if (!prompts.token_quantiles.empty()) {
       prompt_tokens = PaddedTokens(prompts, 1, shape.context_length());
@@ -337,7 +342,7 @@ absl::StatusOr<WorkAmount> EvaluateWork(const v1::EvaluateSpec& spec, const v1::
   WorkAmount work;
   SetSignature(EvaluateMethod(spec), shape, &work);
   WATTLE_RETURN_IF_ERROR(SetQuantization(spec, inputs, &work));
-  const double bytes_per_token = BytesPerToken(table, shape);
+  const TokenRates rates = RatesOf(table, shape, inputs);
   const v1::ArtifactInfo* const data = FindInput(inputs, "data");
   const int batch = spec.batch_size() > 0 ? spec.batch_size() : kBatchSizeDefault;
   const double context = shape.context_length();
@@ -345,7 +350,8 @@ absl::StatusOr<WorkAmount> EvaluateWork(const v1::EvaluateSpec& spec, const v1::
   if (!spec.has_data_shape() && data != nullptr && data->dataset().format() == "text") {
     // Windows overlap by half, so each token is read about twice.
     const double window = std::min<double>(context, kTextWindowTokensMax);
-    const double tokens = std::max(1.0, static_cast<double>(data->size_bytes()) / bytes_per_token);
+    const double tokens =
+        std::max(1.0, static_cast<double>(data->size_bytes()) / rates.bytes_per_token);
     work.examples = 1 + std::ceil(std::max(0.0, tokens - window) / (window / 2));
     work.tokens_per_example = std::min(window, tokens);
     work.signature.set_sequence_length(static_cast<int>(window));
@@ -353,7 +359,7 @@ absl::StatusOr<WorkAmount> EvaluateWork(const v1::EvaluateSpec& spec, const v1::
     WATTLE_ASSIGN_OR_RETURN(
         const Examples examples,
         ExamplesOf("evaluate.data", Declared{spec.has_data_shape(), spec.data_shape()}, data,
-                   bytes_per_token));
+                   rates));
     const double length =
         spec.sequence_length() > 0 ? std::min<double>(spec.sequence_length(), context) : context;
     work.examples = examples.count;

@@ -53,9 +53,10 @@ struct WorkAmount {
 double BytesPerToken(const ProfileTable& table, const v1::ModelShape& model);
 
 // The bytes per token that explain the token count of a finished attempt on data with these
-// statistics, for a runner that counts only tokens. 0: undetermined, because the data have no
-// lengths or all examples were cut.
-double BytesPerTokenOf(const v1::WorkDone& work, const v1::DatasetStatistics& data);
+// statistics, for a runner that counts only tokens. chat_template: of the model; null: none, or
+// unknown. 0: undetermined, because the data have no lengths or all examples were cut.
+double BytesPerTokenOf(const v1::WorkDone& work, const v1::DatasetStatistics& data,
+                       const v1::ChatTemplateTokens* chat_template);
 
 // The amount of work of a job. Errors: kInvalidArgument names the field when spec or inputs give no
 // amount of work.

@@ -246,7 +246,7 @@ TEST(WorkTest, BytesPerTokenAreFoundFromRealTokens) {
   done.set_examples(1000);
   const v1::DatasetStatistics data = Data("data", 100, 400, 1200).artifact.dataset();
   done.set_real_tokens(static_cast<int64_t>(1000 * (800 / 4.4 + 1)));
-  EXPECT_NEAR(BytesPerTokenOf(done, data), 4.4, 0.01);
+  EXPECT_NEAR(BytesPerTokenOf(done, data, nullptr), 4.4, 0.01);
   // Cut at 200 tokens: at 4.4 bytes per token a third of the examples is cut, because 1200 bytes
   // would make 273 tokens.
   done.mutable_signature()->set_sequence_length(200);
@@ -254,10 +254,26 @@ TEST(WorkTest, BytesPerTokenAreFoundFromRealTokens) {
   const double below = (at_limit - 400) / 800;
   const double mean = below * ((400 + at_limit) / 2 / 4.4 + 1) + (1 - below) * 200;
   done.set_real_tokens(static_cast<int64_t>(1000 * mean));
-  EXPECT_NEAR(BytesPerTokenOf(done, data), 4.4, 0.02);
+  EXPECT_NEAR(BytesPerTokenOf(done, data, nullptr), 4.4, 0.02);
   done.set_real_tokens(1000 * 200);
-  EXPECT_EQ(BytesPerTokenOf(done, data), 0) << "all were cut";
-  EXPECT_EQ(BytesPerTokenOf(v1::WorkDone(), data), 0);
+  EXPECT_EQ(BytesPerTokenOf(done, data, nullptr), 0) << "all were cut";
+  EXPECT_EQ(BytesPerTokenOf(v1::WorkDone(), data, nullptr), 0);
+}
+
+// Otherwise the tokens of a template would pass for short tokens of text.
+TEST(WorkTest, BytesPerTokenAreThoseOfTheContents) {
+  v1::WorkDone done;
+  *done.mutable_signature()->mutable_model() = SmallShape();
+  done.set_examples(1000);
+  v1::DatasetStatistics data = Data("data", 100, 400, 400).artifact.dataset();
+  for (int i = 0; i <= 32; ++i) {
+    data.add_message_count_quantiles(4);
+  }
+  v1::ChatTemplateTokens written;
+  written.set_per_conversation(2);
+  written.set_per_message(6);
+  done.set_real_tokens(1000 * (100 + 26));
+  EXPECT_NEAR(BytesPerTokenOf(done, data, &written), 4, 0.01);
 }
 
 TEST(WorkTest, HeldoutDataCountAThirdBeforeAndAfter) {

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "proto/report_digest.h"
+#include "proto/spec_revision.h"
 #include "units/format.h"
 #include "worker/agent/core/agent_core.h"
 #include "worker/agent/core/attempt_facts_internal.h"
@@ -348,6 +349,7 @@ void AgentCore::SendHello() {
   v1::WorkerMessage message;
   v1::Hello& hello = *message.mutable_hello();
   *hello.mutable_device() = settings_.info;
+  hello.mutable_device()->set_spec_revision(kSpecRevision);
   hello.mutable_device()->set_power_mode(own_power_mode_);
   hello.mutable_device()->set_energy_source(account_.origin().source);
   hello.mutable_device()->set_energy_scope(account_.origin().scope);
