@@ -52,8 +52,9 @@ inline std::vector<std::string> WithAndWithoutChecksums(std::vector<std::string>
 
 // A number from the environment, such as WATTLE_FUZZ_SEED.
 inline double FuzzSetting(const char* name, double otherwise) {
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): a fuzz target has one thread
   const char* text = std::getenv(name);
-  return text == nullptr ? otherwise : std::atof(text);
+  return text == nullptr ? otherwise : std::strtod(text, nullptr);
 }
 
 // What every refusal of a damaged file keeps to.

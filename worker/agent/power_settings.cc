@@ -112,7 +112,7 @@ absl::Status PowerSettings::Write(const Change& change) const {
 
 // Writes all changes, and refused ones a second time: the kernel refuses a cap below the present
 // floor, and the floor may come later in the list.
-absl::Status PowerSettings::WriteAll(std::vector<Change> changes) const {
+absl::Status PowerSettings::WriteAll(const std::vector<Change>& changes) const {
   std::vector<Change> refused;
   for (const Change& change : changes) {
     if (!Write(change).ok()) {
@@ -145,7 +145,7 @@ absl::Status PowerSettings::Restore() {
        ++original) {
     changes.emplace_back(original->path(), original->value());
   }
-  WATTLE_RETURN_IF_ERROR(WriteAll(std::move(changes)));
+  WATTLE_RETURN_IF_ERROR(WriteAll(changes));
   record_.clear_originals();
   disk_.Remove(kFile);
   return absl::OkStatus();

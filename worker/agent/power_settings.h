@@ -36,7 +36,7 @@ class PowerSettings {
 
   [[nodiscard]] std::vector<Change> ChangesOf(const PowerModeRow& mode) const;
   absl::Status Remember(const std::vector<Change>& changes);
-  absl::Status WriteAll(std::vector<Change> changes) const;
+  absl::Status WriteAll(const std::vector<Change>& changes) const;
   [[nodiscard]] absl::Status Write(const Change& change) const;
 
   const std::string root_;

@@ -318,7 +318,7 @@ void RunnerProcess::TalkUntilExit() {
       input_open = WriteOutgoing();
     }
     for (pollfd* stream : {&output, &error}) {
-      const short events = stream == &output ? streams[0].revents : streams[1].revents;
+      const int events = stream == &output ? streams[0].revents : streams[1].revents;
       if (stream->fd < 0 || events == 0) {
         continue;
       }

@@ -75,7 +75,7 @@ class ScopedAllocator final : public at::Allocator {
     }
     return {memory, memory, &FreeMemory, at::Device(at::kCPU)};
   }
-  at::DeleterFnPtr raw_deleter() const override { return &FreeMemory; }
+  [[nodiscard]] at::DeleterFnPtr raw_deleter() const override { return &FreeMemory; }
 #ifdef WATTLE_TORCH_ALLOCATOR_COPIES
   void copy_data(void* to, const void* from, size_t bytes) const override {
     default_copy_data(to, from, bytes);

@@ -53,6 +53,7 @@ void StartAgainWithOurEnvironment(char** arguments) {
   setenv("OMP_WAIT_POLICY", "passive", 1);
   unsetenv("OPENBLAS_CORETYPE");
   // NOLINTEND(concurrency-mt-unsafe)
+  // NOLINTNEXTLINE(clang-analyzer-optin.taint.GenericTaint): this program, with its own arguments
   execv("/proc/self/exe", arguments);
   std::perror("wattle-runner: cannot start again; goes on with the environment as it is");
 }
@@ -64,8 +65,10 @@ void GiveFreedMemoryBack() {
 #ifdef __GLIBC__
   constexpr int kOwnMappingBytes = 1 << 20;
   constexpr int kKeptBytes = 4 << 20;
+  // NOLINTBEGIN(concurrency-mt-unsafe): before any thread
   mallopt(M_MMAP_THRESHOLD, kOwnMappingBytes);
   mallopt(M_TRIM_THRESHOLD, kKeptBytes);
+  // NOLINTEND(concurrency-mt-unsafe)
 #endif
 }
 

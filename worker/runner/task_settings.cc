@@ -27,7 +27,7 @@ constexpr double kAdamBeta2 = 0.999;
 constexpr double kAdamEpsilon = 1e-8;
 
 template <typename Value>
-Value OrDefault(Value value, Value fallback) {
+Value OrDefault(const Value& value, const Value& fallback) {
   return value == Value{} ? fallback : value;
 }
 

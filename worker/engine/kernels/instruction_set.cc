@@ -46,8 +46,8 @@ Leaf7 ReadLeaf7() {
 // Linux hands out the matrix unit's 8 KiB of state on demand only
 // (Documentation/arch/x86/xstate.rst); the permission holds for all threads of the process.
 bool KernelGrantsTiles() {
-  constexpr long kArchReqXcompPerm = 0x1023;
-  constexpr long kTileData = 18;
+  constexpr int64_t kArchReqXcompPerm = 0x1023;
+  constexpr int64_t kTileData = 18;
   return syscall(SYS_arch_prctl, kArchReqXcompPerm, kTileData) == 0;
 }
 

@@ -28,8 +28,9 @@ int8_t Encode(float weight, GroupScale scale) {
     return kZeroCode;
   }
   const float wanted = weight / scale.scale;
-  const auto* above = std::lower_bound(std::begin(kNf4Levels), std::end(kNf4Levels), wanted,
-                                       [](int8_t level, float value) { return level < value; });
+  const auto* above =
+      std::lower_bound(std::begin(kNf4Levels), std::end(kNf4Levels), wanted,
+                       [](int8_t level, float value) { return static_cast<float>(level) < value; });
   if (above == std::end(kNf4Levels)) {
     return 15;
   }

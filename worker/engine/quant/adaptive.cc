@@ -157,7 +157,7 @@ class Search {
     return absl::OkStatus();
   }
 
-  const Decoder& decoder(size_t form) const { return forms_[form].model.decoder; }
+  [[nodiscard]] const Decoder& decoder(size_t form) const { return forms_[form].model.decoder; }
 
   static int64_t StoredBytesIn(kernels::WeightFormat format, const models::ModelTensor& tensor) {
     const kernels::WeightMatrix shape{
@@ -165,7 +165,7 @@ class Search {
     return kernels::OperationsOf(format.scheme).stored_bytes(shape).total();
   }
 
-  int64_t BytesOfForm(size_t form) const {
+  [[nodiscard]] int64_t BytesOfForm(size_t form) const {
     int64_t bytes = 0;
     for (const Unit& unit : units_) {
       bytes += unit.stored_bytes[form];
@@ -173,7 +173,7 @@ class Search {
     return bytes;
   }
 
-  const models::ModelTensor& TensorOf(const Unit& unit) const {
+  [[nodiscard]] const models::ModelTensor& TensorOf(const Unit& unit) const {
     return forms_[0].model.parameters[unit.parameter].tensor;
   }
 
@@ -201,7 +201,7 @@ class Search {
     }
   }
 
-  Decoder Mixed() const {
+  [[nodiscard]] Decoder Mixed() const {
     Decoder mixed = decoder(0);
     for (const Unit& unit : units_) {
       Place(unit, decoder(unit.form), mixed);
@@ -274,7 +274,7 @@ class Search {
     }
   }
 
-  bool MeetsFloor() const {
+  [[nodiscard]] bool MeetsFloor() const {
     return Meets(FitToParent(Mixed(), parent_), limits_.perplexity_change_percent);
   }
 
@@ -321,7 +321,7 @@ class Search {
                               ": not even FP32 meets it; write a larger number"));
   }
 
-  AdaptiveChoice Describe() const {
+  [[nodiscard]] AdaptiveChoice Describe() const {
     AdaptiveChoice choice;
     std::vector<size_t> uses(forms_.size());
     for (const Unit& unit : units_) {
@@ -357,7 +357,7 @@ class Search {
     return choice;
   }
 
-  size_t Int8Form() const {
+  [[nodiscard]] size_t Int8Form() const {
     size_t form = 0;
     while (forms_[form].format.bits() != 8) {
       ++form;

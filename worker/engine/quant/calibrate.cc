@@ -114,7 +114,7 @@ class Calibration {
     at::Tensor values = at::empty(parameter.tensor.shape, at::kFloat);
     WATTLE_RETURN_IF_ERROR(ReadFloats(file_, NamesInFile(model_.files, parameter.tensor),
                                       parameter.tensor.layout, values));
-    MatrixAt(model_.decoder.weights, parameter.tensor).value = values;
+    MatrixAt(model_.decoder.weights, parameter.tensor).value = std::move(values);
     return absl::OkStatus();
   }
 

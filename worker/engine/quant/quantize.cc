@@ -1,7 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/engine/quant/quantize.h"
 
+#include <functional>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -43,22 +45,49 @@ void Describe(const LoadedModel& model, const std::map<std::string, double>& imp
   }
 }
 
-absl::StatusOr<QuantizeResult> QuantizeModel(const QuantizeSettings& settings, ProgressSink& sink) {
-  sink.OnPhase(Phase::kLoad, 0, 0);
-  WATTLE_ASSIGN_OR_RETURN(const models::ModelDirectory source,
-                          models::InspectModelDirectory(settings.model.directory));
+absl::Status CheckSettings(const QuantizeSettings& settings, const models::ModelDirectory& source) {
   if (source.is_quantized()) {
     return absl::FailedPreconditionError(absl::StrCat(settings.model.directory, ": this model is ",
                                                       source.quantization(),
                                                       " already; quantize its unquantized parent"));
   }
-  const bool calibrated = !settings.calibration_data.empty();
   if (!settings.model.recipe.has_value() && !settings.adaptive.has_value()) {
     return absl::FailedPreconditionError("quantize: wants a recipe");
   }
-  if (settings.adaptive.has_value() && !calibrated) {
+  if (settings.adaptive.has_value() && settings.calibration_data.empty()) {
     return absl::FailedPreconditionError("quantize: adaptive wants calibration data");
   }
+  return absl::OkStatus();
+}
+
+// Quantizes the model with one part of the text, and compares it with its parent on the other part,
+// if the text is long enough for both.
+absl::StatusOr<std::optional<MeasuredQuality>> CalibrateAndMeasure(
+    const CalibrationText& text, const std::function<bool(int64_t weights)>& on_quantized,
+    LoadedModel& model) {
+  SplitText split = SplitCalibrationText(text);
+  ParentPass parent;
+  parent.text = std::move(split.measuring);
+  const bool measures = !parent.text.empty();
+  WATTLE_RETURN_IF_ERROR(
+      QuantizeCalibrated(split.calibrating, on_quantized, model, measures ? &parent : nullptr));
+  std::optional<MeasuredQuality> quality;
+  if (measures) {
+    const ParentFit fit = FitToParent(model.decoder, parent);
+    quality = MeasuredQuality{.kl_divergence = fit.divergence,
+                              .perplexity_change_percent = fit.perplexity_change_percent(),
+                              .top1_agreement = fit.top1_agreement,
+                              .predicted_tokens = fit.predicted_tokens};
+  }
+  return quality;
+}
+
+absl::StatusOr<QuantizeResult> QuantizeModel(const QuantizeSettings& settings, ProgressSink& sink) {
+  sink.OnPhase(Phase::kLoad, 0, 0);
+  WATTLE_ASSIGN_OR_RETURN(const models::ModelDirectory source,
+                          models::InspectModelDirectory(settings.model.directory));
+  const bool calibrated = !settings.calibration_data.empty();
+  WATTLE_RETURN_IF_ERROR(CheckSettings(settings, source));
   QuantizeResult result;
   CalibrationText text;
   if (calibrated) {
@@ -120,19 +149,7 @@ absl::StatusOr<QuantizeResult> QuantizeModel(const QuantizeSettings& settings, P
         "quantization: none leaves nothing to do; write int8 or another recipe");
   }
   if (calibrated) {
-    SplitText split = SplitCalibrationText(text);
-    ParentPass parent;
-    parent.text = std::move(split.measuring);
-    const bool measures = !parent.text.empty();
-    WATTLE_RETURN_IF_ERROR(
-        QuantizeCalibrated(split.calibrating, on_quantized, model, measures ? &parent : nullptr));
-    if (measures) {
-      const ParentFit fit = FitToParent(model.decoder, parent);
-      result.quality = {.kl_divergence = fit.divergence,
-                        .perplexity_change_percent = fit.perplexity_change_percent(),
-                        .top1_agreement = fit.top1_agreement,
-                        .predicted_tokens = fit.predicted_tokens};
-    }
+    WATTLE_ASSIGN_OR_RETURN(result.quality, CalibrateAndMeasure(text, on_quantized, model));
   }
   sink.OnPhase(Phase::kSave, 0, 0);
   WATTLE_RETURN_IF_ERROR(SaveModel(settings.output_directory, model));
