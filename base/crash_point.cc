@@ -22,6 +22,7 @@ struct Planned {
   CrashPlan plan;
   std::string marker;
   bool with_parent = false;
+  int signal = SIGKILL;
 };
 
 std::optional<Planned> FromEnvironment() {
@@ -29,6 +30,7 @@ std::optional<Planned> FromEnvironment() {
   const char* text = std::getenv("WATTLE_CRASH_AT");
   const char* marker = std::getenv("WATTLE_CRASH_MARKER");
   const bool with_parent = std::getenv("WATTLE_CRASH_PARENT") != nullptr;
+  const char* signal = std::getenv("WATTLE_CRASH_SIGNAL");
   if (text == nullptr || *text == '\0' ||
       (marker != nullptr && *marker != '\0' && access(marker, F_OK) == 0)) {
     return std::nullopt;
@@ -38,8 +40,13 @@ std::optional<Planned> FromEnvironment() {
     std::fprintf(stderr, "WATTLE_CRASH_AT=%s: wanted NAME[:COUNT][:after]\n", text);
     std::exit(2);
   }
+  if (signal != nullptr && absl::string_view(signal) != "STOP") {
+    std::fprintf(stderr, "WATTLE_CRASH_SIGNAL=%s: wanted STOP\n", signal);
+    std::exit(2);
+  }
   // NOLINTEND(concurrency-mt-unsafe)
-  return Planned{*plan, marker == nullptr ? "" : marker, with_parent};
+  return Planned{*plan, marker == nullptr ? "" : marker, with_parent,
+                 signal == nullptr ? SIGKILL : SIGSTOP};
 }
 
 }  // namespace
@@ -71,7 +78,7 @@ void CrashPoint(absl::string_view name, FileOperationMoment moment) {
   static std::mutex mutex;
   static int64_t passed = 0;
   const std::lock_guard<std::mutex> lock(mutex);
-  if (++passed < planned->plan.count) {
+  if (++passed != planned->plan.count) {
     return;
   }
   if (!planned->marker.empty()) {
@@ -83,7 +90,7 @@ void CrashPoint(absl::string_view name, FileOperationMoment moment) {
   if (planned->with_parent) {
     kill(getppid(), SIGKILL);
   }
-  kill(getpid(), SIGKILL);
+  kill(getpid(), planned->signal);
 }
 
 FileOperationObserver CrashObserver(const std::string& site) {

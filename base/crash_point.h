@@ -8,8 +8,10 @@
 // kill happens once: the process makes that file first, and does nothing where the file exists.
 // With WATTLE_CRASH_PARENT=yes the process that started this one is killed first: an agent with its
 // runner, as by a power cut.
-// A value that cannot be read ends the process with exit code 2, because a test that silently kills
-// nothing would prove nothing. A child inherits the variable: the names of agent and runner differ.
+// With WATTLE_CRASH_SIGNAL=STOP the process gets SIGSTOP in place of SIGKILL: it hangs there until
+// a test sends SIGCONT or kills it. A value that cannot be read ends the process with exit code 2,
+// because a test that silently kills nothing would prove nothing. A child inherits the variable:
+// the names of agent and runner differ.
 //
 // The agent's places:
 //   accept           an assignment is durable, its report is not yet in the spool
@@ -23,6 +25,7 @@
 //   weights:OPERATION, optimizer:OPERATION    OPERATION of DurableFile, on that file of a
 //   checkpoint directory:rename, directory:sync_directory    of the checkpoint's own directory
 //   checkpoint:OPERATION    any of these
+//   frame:phase             the frame that names a new phase is written, the first before loading
 //   frame:step              a progress frame is written
 // Thread-safe.
 #ifndef WATTLE_BASE_CRASH_POINT_H_

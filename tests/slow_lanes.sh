@@ -13,14 +13,14 @@ check simulation build/release/bin/wattle-simulate --seeds 2000 --first "$((2026
 say "slow lane: the engine under AddressSanitizer and UndefinedBehaviorSanitizer"
 # libtorch itself is not instrumented: containers that cross its border would be reported wrongly, and its caches as leaks.
 export ASAN_OPTIONS=detect_container_overflow=0:detect_leaks=0
-configure build/asan-engine -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS='-O1 -g1' -DWATTLE_SANITIZE=address,undefined
+configure build/asan-engine -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG='-O1 -g1' -DWATTLE_SANITIZE=address,undefined
 build build/asan-engine wattle_engine_test wattle_runner_test
 run_ctest build/asan-engine -L ':(engine|runner)$' -LE 'slow|integration|reference'
 unset ASAN_OPTIONS
 
 say "slow lane: threads under ThreadSanitizer (what has no libtorch; what gRPC orders: cmake/tsan_grpc.cc)"
 export TSAN_OPTIONS="suppressions=$PWD/tests/tsan.supp"
-configure build/tsan -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS='-O1 -g1' -DWATTLE_ENGINE=OFF -DWATTLE_SANITIZE=thread
+configure build/tsan -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG='-O1 -g1' -DWATTLE_ENGINE=OFF -DWATTLE_SANITIZE=thread
 build build/tsan
 run_ctest build/tsan -LE 'slow|integration|reference'
 unset TSAN_OPTIONS

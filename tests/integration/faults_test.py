@@ -135,16 +135,19 @@ class Faults(Scene):
         self.check_resumed(AGENT_PLACES, 3, agent=True)
 
     def test_coordinator_killed_in_training_loses_nothing(self):
-        self.start("one")
+        self.start()
+        self.plain_worker("one", env=self.held_at("frame:step:5:after"))
+        self.fleet.until_connected("one")
         self.push_demo()
-        job_id = self.fleet.submit(self.finetune_file(steps=40))
+        job_id = self.fleet.submit(self.finetune_file())
         waiting = self.fleet.submit(self.finetune_file("second", steps=2))
-        self.fleet.until_step(job_id, 3)
+        held = self.until_held()
         runners = self.runner_pids()
         self.fleet.coordinator.kill()
         self.fleet.start_coordinator()
         self.fleet.until_connected("one")
         self.assertEqual(self.runner_pids(), runners, "the running attempt goes on")
+        self.let_go(held)
         job = self.assert_succeeded(self.fleet.until_done(job_id))
         self.assertEqual(len(job["attempts"]), 1)
         self.assertEqual(receipt_of(job)["restarts"], 0)
@@ -167,27 +170,27 @@ class Faults(Scene):
             self.assertEqual(len(finished), 1, f"seed {SEED}: one commit")
 
     def test_runner_killed_from_outside_is_started_again(self):
-        self.start("one")
+        place = "weights:sync:2"
+        self.start()
+        self.plain_worker("one", env=self.held_at(place))
+        self.fleet.until_connected("one")
         self.push_demo()
-        job_id = self.fleet.submit(self.finetune_file(steps=20))
-        self.fleet.until_step(job_id, 4)
-        os.kill(self.runner_pids()[0], signal.SIGKILL)
+        job_id = self.fleet.submit(self.finetune_file())
+        os.kill(self.until_held(), signal.SIGKILL)
         job = self.assert_succeeded(self.fleet.until_done(job_id))
         self.assertEqual(receipt_of(job)["restarts"], 1)
-        self.assertGreaterEqual(int(receipt_of(job)["resumed_from_step"]), 3, "it went on from its checkpoint")
+        self.assertEqual(int(receipt_of(job)["resumed_from_step"]), step_to_resume_at(place), "it went on from its checkpoint")
         self.assertEqual(len(job["attempts"]), 1)
 
-    def check_hang(self, job_file, stop_when, **job):
-        """The runner is stopped (SIGSTOP) and the coordinator goes away; the agent alone finds the hang, kills the runner and starts another.
+    def check_hang(self, place, job_file, **job):
+        """The runner hangs at a place and the coordinator goes away; the agent alone finds the hang, kills the runner and starts another.
         Returns the job's end."""
         self.start()
-        self.plain_worker("one", extra=["--runner-silence-seconds=10"])
+        self.plain_worker("one", env=self.held_at(place), extra=["--runner-silence-seconds=10"])
         self.fleet.until_connected("one")
         self.push_demo()
         job_id = self.fleet.submit(job_file(**job))
-        stop_when(job_id)
-        hung = self.runner_pids()
-        os.kill(hung[0], signal.SIGSTOP)
+        hung = [self.until_held()]
         self.fleet.coordinator.kill()
         self.fleet.until("another runner in the place of the one that hangs", lambda: self.runner_pids() not in ([], hung), 120)
         self.fleet.start_coordinator()
@@ -198,16 +201,17 @@ class Faults(Scene):
         return job
 
     def test_a_runner_that_hangs_while_it_loads_is_found(self):
-        self.check_hang(self.finetune_file, lambda _: self.fleet.until("the runner to be there", self.runner_pids), steps=2)
+        self.check_hang("frame:phase", self.finetune_file, steps=2)
 
     def test_a_runner_that_hangs_in_training_goes_on_from_its_checkpoint_bit_for_bit(self):
         expected = self.uninterrupted()
-        job = self.check_hang(self.finetune_file, lambda job_id: self.fleet.until_step(job_id, STEPS_BETWEEN_CHECKPOINTS + 1))
-        self.assertGreaterEqual(int(receipt_of(job)["resumed_from_step"]), STEPS_BETWEEN_CHECKPOINTS)
+        place = "weights:sync:2"
+        job = self.check_hang(place, self.finetune_file)
+        self.assertEqual(int(receipt_of(job)["resumed_from_step"]), step_to_resume_at(place))
         self.assertEqual(self.final_state(job), expected)
 
     def test_a_runner_that_hangs_in_an_evaluation_is_found(self):
-        self.check_hang(self.job_file, lambda job_id: self.fleet.until_step(job_id, phase="evaluate"), name="evaluate",
+        self.check_hang("frame:step:2:after", self.job_file, name="evaluate",
                         evaluate={"model": "base", "data": "train", "batch_size": 1, "sequence_length": 128})
 
     def test_a_cached_file_that_the_card_changed_is_fetched_again(self):
@@ -234,14 +238,17 @@ class Faults(Scene):
 
     def test_work_that_was_done_in_an_outage_longer_than_the_lease_is_taken(self):
         """The coordinator answers nobody (SIGSTOP) while a device ends its run; another device is there to take the job."""
-        self.start("one")
+        self.start()
+        self.plain_worker("one", env=self.held_at("frame:step:5:after"))
+        self.fleet.until_connected("one")
         self.push_demo()
-        job_id = self.fleet.submit(self.job_file(lease_seconds=5, finetune={**FINETUNE, "steps": 60}))
-        self.fleet.until_step(job_id, 2)
+        job_id = self.fleet.submit(self.job_file(lease_seconds=5, finetune=FINETUNE))
+        held = self.until_held()
         self.plain_worker("two")
         self.fleet.until_connected("two")
         one = self.fleet.workers["one"]
         self.fleet.coordinator.signal(signal.SIGSTOP)
+        self.let_go(held)
         self.fleet.until("the run to end", lambda: not self.runner_pids(), 120)
 
         def alone():

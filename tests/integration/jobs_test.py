@@ -145,15 +145,18 @@ class Jobs(Scene):
         self.assertEqual(len(self.fleet.api("jobs")["jobs"]), 1)
 
     def test_backup_of_a_running_coordinator_is_a_whole_copy(self):
-        self.start("one")
+        self.start()
+        self.plain_worker("one", env=self.held_at("frame:step:5:after"))
+        self.fleet.until_connected("one")
         self.push_demo()
-        job_id = self.fleet.submit(self.finetune_file(steps=20))
-        self.fleet.until_step(job_id)
+        job_id = self.fleet.submit(self.finetune_file())
+        held = self.until_held()
         copy = self.fleet.directory / "copy"
         done = subprocess.run([str(self.fleet.coordinator.command[0]), "backup", "--data-dir",
                                             str(self.fleet.directory / "coordinator"), "--to", str(copy)], capture_output=True, text=True,
                                            check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
+        self.let_go(held)
         self.assert_succeeded(self.fleet.until_done(job_id))
         for worker in self.fleet.workers.values():
             worker.stop()

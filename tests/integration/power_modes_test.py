@@ -19,14 +19,14 @@ CPU MAX_FREQ 1900800
 
 
 class PowerModes(Scene):
-    def start_board(self, *flags):
+    def start_board(self, *flags, env=None):
         """A worker on a board in its 10 W mode."""
         self.board = self.fleet.directory / "board"
         for path, text in {"etc/nvpmodel.conf": NVPMODEL, "var/lib/nvpmodel/status": "pmode:0000\n", f"{CPU}/scaling_max_freq": "950400\n",
                            f"{CPU}/cpuinfo_max_freq": "1900800\n"}.items():
             (self.board / path).parent.mkdir(parents=True, exist_ok=True)
             (self.board / path).write_text(text)
-        self.plain_worker("board", extra=["--sensor-root", self.board, *flags])
+        self.plain_worker("board", env=env, extra=["--sensor-root", self.board, *flags])
         self.fleet.until_connected("board")
 
     def frequency(self):
@@ -34,15 +34,16 @@ class PowerModes(Scene):
 
     def test_a_job_runs_in_the_mode_that_it_was_placed_for_and_is_learned_under_it(self):
         self.start()
-        self.start_board("--allow-power-modes")
+        self.start_board("--allow-power-modes", env=self.held_at("frame:step:2:after"))
         self.push_demo()
         file = self.finetune_file(objective="time", steps=6, heldout_data="")
         candidate = self.fleet.wattle("plan", file)["candidates"][0]
         self.assertEqual((candidate["power_mode"], candidate["sets_power_mode"]), ("MODE_20W", True))
         self.assertEqual([other["power_mode"] for other in candidate["other_power_modes"]], ["MODE_10W"])
         job_id = self.fleet.submit(file)
-        self.fleet.until_step(job_id)
+        held = self.until_held()
         self.assertEqual(self.frequency(), 1900800)
+        self.let_go(held)
         job = self.assert_succeeded(self.fleet.until_done(job_id))
         self.assertEqual(receipt_of(job)["power_mode"], "MODE_20W")
         self.assertIn("in power mode MODE_20W, which the worker sets", job["attempts"][0]["placement"]["reason"])

@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import signal
 import unittest
 
 from fleet import ROOT, Fleet
@@ -77,6 +78,20 @@ class Scene(unittest.TestCase):
             if name == "wattle-runner" and parent in workers:
                 pids.append(pid)
         return sorted(pids)
+
+    def held_at(self, place):
+        """Environment of a worker whose first runner hangs (SIGSTOP) at this place; see base/crash_point.h. A run of a few steps is
+        faster than any wait for its progress on a fast machine; a held one is where the test wants it."""
+        return {"WATTLE_CRASH_AT": place, "WATTLE_CRASH_SIGNAL": "STOP", "WATTLE_CRASH_MARKER": str(self.fleet.directory / "held")}
+
+    def until_held(self):
+        """The process id of the runner that hangs."""
+        def stopped():
+            return [pid for pid in self.runner_pids() if (process_status(pid) or ("", ""))[1] == "T"]
+        return self.fleet.until("the runner to hang where it was told to", stopped, 120)[0]
+
+    def let_go(self, pid):
+        os.kill(pid, signal.SIGCONT)
 
     def assert_succeeded(self, job):
         self.assertEqual(job["state"], "JOB_STATE_SUCCEEDED", job.get("reason"))

@@ -31,7 +31,9 @@ void FrameSink::OnPhase(engine::Phase phase, int64_t from_step, int64_t steps_to
   frame.mutable_phase()->set_phase(std::string(engine::PhaseName(phase)));
   frame.mutable_phase()->set_from_step(from_step);
   frame.mutable_phase()->set_steps_total(steps_total);
+  CrashPoint("frame:phase", FileOperationMoment::kBefore);
   write_(frame);
+  CrashPoint("frame:phase", FileOperationMoment::kAfter);
 }
 
 engine::StepDecision FrameSink::OnStep(const engine::StepReport& report) {
