@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""./dev bench memory: the peak memory that the planner expects of a training job, beside what the runner takes.
+"""./dev bench memory: the peak memory that the planner expects of a job, beside what the runner takes.
 
-Draws models (80 to 160 million parameters, random weights), methods (every weight with each optimizer, updated after or in the
-backward pass, adapters beside FP32, int8, int4 or NF4 weights, with and without activation checkpointing), batches and lengths. Each is trained for two steps in a fresh wattle-runner; its peak is
-VmHWM from start to written result, mapped pages included. Writes build/bench/memory.json.
+Draws models (80 to 160 million parameters, random weights), methods (METHODS below, with and without activation checkpointing),
+batches and lengths. Each is trained for two steps in a fresh wattle-runner; its peak is VmHWM from start to written result, mapped
+pages included. Then it draws generate and evaluate jobs in the same way (FORMS below). Writes build/bench/memory.json.
 
   max_over_percent    the estimate above the peak, at most (a job is refused that would fit)
   max_under_percent   the estimate below the peak, at most (a job is started that does not fit)
+  inference.*         the same of generate and evaluate jobs
 """
 
 import argparse
@@ -23,8 +24,21 @@ from random_model import ROOT, TEXT, make_model, result_of, run_task
 
 ESTIMATE = ROOT / "build/release/bin/wattle-job-memory"
 PARAMETERS = (80e6, 160e6)
+EVALUATED_BYTES = 4096  # a token each: several windows of 1,024
 ROWS_MAX = 1024  # tokens of one forward pass: keeps a run short
-METHODS = ("full", "full adamw_8bit", "lean adamw_8bit", "lean adafactor", "lora", "lora", "qlora int8", "qlora int4", "qlora nf4")
+# By name: fields of the job beside batch and length.
+METHODS = {
+    "full": {}, "full adamw_8bit": {"optimizer": "OPTIMIZER_ADAMW_8BIT"},
+    "full bf16": {"precision": "PRECISION_BF16"}, "full fp16": {"precision": "PRECISION_FP16"},
+    "full over bf16": {"weightsPrecision": "WEIGHTS_PRECISION_BF16", "precision": "PRECISION_BF16"},
+    "lean adamw_8bit": {"optimizer": "OPTIMIZER_ADAMW_8BIT", "updateInBackward": True},
+    "lean adafactor": {"optimizer": "OPTIMIZER_ADAFACTOR", "updateInBackward": True},
+    "last 2": {"lastLayers": 2}, "mezo": {"optimizer": "OPTIMIZER_MEZO"},
+    "lora": {}, "lora over bf16": {"weightsPrecision": "WEIGHTS_PRECISION_BF16", "precision": "PRECISION_BF16"},
+    "qlora int8": {"quantization": "QUANTIZATION_INT8"}, "qlora int4": {"quantization": "QUANTIZATION_INT4"},
+    "qlora nf4": {"quantization": "QUANTIZATION_NF4"},
+}
+FORMS = ("none", "int8", "int4", "nf4")
 
 
 def gpt2_config(draw):
@@ -51,24 +65,37 @@ def parameters(config):
     return config["vocab_size"] * width * (1 if config["tie_word_embeddings"] else 2) + config["num_hidden_layers"] * layer
 
 
-def draw_job(draw):
+def draw_model(draw):
     while True:
         config = draw.choice((gpt2_config, llama_config))(draw)
         if PARAMETERS[0] <= parameters(config) <= PARAMETERS[1]:
-            break
+            return config, f"{config['model_type']} {parameters(config) / 1e6:.0f} M"
+
+
+def draw_training(draw):
+    config, model = draw_model(draw)
     length = draw.choice((64, 128, 256, 512, 1024))
     batch = draw.choice([size for size in (1, 2, 4, 8, 16) if size * length <= ROWS_MAX])
-    method = draw.choice(METHODS)
+    method = draw.choice(list(METHODS))
     finetune = {"steps": 2, "batchSize": batch, "sequenceLength": length, "learningRate": 1e-5,
-                "activationCheckpointing": draw.random() < 0.3}
-    if method.split()[0] in ("full", "lean"):
-        finetune |= {"optimizer": "OPTIMIZER_" + (method.split() + ["adamw"])[1].upper(), "updateInBackward": method.startswith("lean")}
-    else:
+                "activationCheckpointing": draw.random() < 0.3 and method != "mezo", **METHODS[method]}
+    if "lora" in method:
         finetune["lora"] = {"rank": draw.choice((4, 8, 16, 32)), "alpha": 16}
-    if method.startswith("qlora"):
-        finetune["quantization"] = "QUANTIZATION_" + method.split()[1].upper()
-    name = f"{config['model_type']} {parameters(config) / 1e6:.0f} M, {method}, {batch} x {length}"
+    name = f"{model}, {method}, {batch} x {length}"
     return config, {"finetune": finetune}, name + (", checkpointing" if finetune["activationCheckpointing"] else "")
+
+
+def draw_inference(draw):
+    config, model = draw_model(draw)
+    form = draw.choice(FORMS)
+    quantization = "QUANTIZATION_" + form.upper()
+    if draw.random() < 0.5:
+        batch, tokens = draw.choice((1, 1, 4)), draw.choice((16, 128))
+        prompts = [TEXT[:draw.randint(10, 600)] for _ in range(batch)]
+        return config, {"generate": {"prompts": prompts, "maxNewTokens": tokens, "batchSize": batch, "quantization": quantization}}, (
+            f"{model}, generate {form}, {batch} x {tokens}")
+    batch = draw.choice((1, 2, 4))
+    return config, {"evaluate": {"batchSize": batch, "quantization": quantization}}, f"{model}, evaluate {form}, {batch} windows"
 
 
 def measure(config, spec, options):
@@ -76,31 +103,46 @@ def measure(config, spec, options):
     with tempfile.TemporaryDirectory(prefix="wattle-memory-") as directory:
         model, text = pathlib.Path(directory) / "model", pathlib.Path(directory) / "text.txt"
         make_model(model, config)
-        text.write_text(TEXT)
-        taken = int(result_of(run_task(directory, model, text, spec, options.threads))["peak_memory_bytes"])
+        text.write_text(TEXT[:EVALUATED_BYTES] if "evaluate" in spec else TEXT)
+        data = None if "generate" in spec else text
+        taken = int(result_of(run_task(directory, model, data, spec, options.threads))["peak_memory_bytes"])
         return int(subprocess.run([ESTIMATE, model, json.dumps(spec)], check=True, capture_output=True, text=True).stdout), taken
 
 
-def compare(options):
-    """The figures of `options.jobs` drawn jobs."""
-    seed = random.SystemRandom().randrange(1_000_000) if options.seed is None else options.seed
-    print(f"estimate of memory: seed {seed}, {options.threads} threads", flush=True)
-    draw = random.Random(seed)
+def errors_of(jobs, draw, draw_job, options):
+    """The estimate against the peak of drawn jobs, in percent."""
     errors = []
-    for number in range(options.jobs):
+    for number in range(jobs):
         config, spec, name = draw_job(draw)
         expected, taken = measure(config, spec, options)
         errors.append(100.0 * (expected - taken) / taken)
         print(f"  {number + 1:2}  {name:<56} expected {expected / 2**20:6.0f} MiB, took {taken / 2**20:6.0f} MiB  {errors[-1]:+6.1f} %",
               flush=True)
+    return errors
+
+
+def bounds(errors):
     return {"max_over_percent": round(max(0.0, *errors), 1), "max_under_percent": round(max(0.0, *(-error for error in errors)), 1),
-            "median_percent": round(statistics.median(errors), 1), "jobs": options.jobs, "seed": seed}
+            "median_percent": round(statistics.median(errors), 1), "jobs": len(errors)}
+
+
+def compare(options):
+    """The figures of drawn jobs."""
+    seed = random.SystemRandom().randrange(1_000_000) if options.seed is None else options.seed
+    print(f"estimate of memory: seed {seed}, {options.threads} threads", flush=True)
+    draw = random.Random(seed)
+    figures = bounds(errors_of(options.jobs, draw, draw_training, options))
+    if options.inference_jobs > 0:
+        inference = bounds(errors_of(options.inference_jobs, draw, draw_inference, options))
+        figures |= {f"inference.{key}": value for key, value in inference.items()}
+    return {**figures, "seed": seed}
 
 
 def parser():
     options = argparse.ArgumentParser(prog="./dev bench memory", description=__doc__,
                                       formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--jobs", type=int, default=30)
+    options.add_argument("--jobs", type=int, default=30, help="that train (default 30)")
+    options.add_argument("--inference-jobs", type=int, default=10, help="that generate or evaluate (default 10; 0: none)")
     options.add_argument("--seed", type=int, default=None, help="of the draw; default: a new one, which is printed")
     options.add_argument("--threads", type=int, default=2)
     return options

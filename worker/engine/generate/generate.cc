@@ -293,7 +293,6 @@ absl::StatusOr<GenerateResult> GenerateLoaded(const GenerateSettings& settings,
     report.text = order.Add(token.prompt, std::move(more), ended);
     report.compute_time = Clock::Real().Boottime() - start;
     result.work.tokens += token.fed;
-    result.work.real_tokens += token.fed;
     stopped = sink.OnStep(report) != StepDecision::kGoOn;
     start = Clock::Real().Boottime();
     return stopped          ? AfterToken::kStop
@@ -306,6 +305,7 @@ absl::StatusOr<GenerateResult> GenerateLoaded(const GenerateSettings& settings,
   }
   for (size_t i = 0; i < encoded.size(); ++i) {
     result.prompt_tokens += static_cast<int64_t>(encoded[i].size());
+    result.work.real_tokens += static_cast<int64_t>(encoded[i].size());
     result.generated_tokens += static_cast<int64_t>(made[i].size());
     ++result.work.examples;
     const FinishReason finish = texts[i].stopped()

@@ -15,7 +15,7 @@ constexpr int64_t kTileRows = 32;
 
 // The least that a chunk reads of the weights.
 constexpr int64_t kChunkBytes = 64 << 10;
-constexpr int64_t kChunksOfThread = 8;
+constexpr int64_t kChunksOfThread = 64;
 
 ProductFunction FunctionOf(const KernelTable& kernels, WeightScheme scheme) {
   switch (scheme) {
@@ -140,7 +140,9 @@ int64_t PanelChunks(const WeightMatrix& matrix, int threads) {
   const int64_t bytes = OperationsOf(matrix.format.scheme).stored_bytes(matrix).total();
   const int64_t by_bytes = std::max<int64_t>(threads, bytes / kChunkBytes);
   // Pairs of panels: the products of many inputs take two at a time.
-  return std::max<int64_t>(1, std::min({(panels + 1) / 2, by_bytes, threads * kChunksOfThread}));
+  const int64_t chunks =
+      std::max<int64_t>(1, std::min({(panels + 1) / 2, by_bytes, threads * kChunksOfThread}));
+  return chunks > threads ? chunks / threads * threads : chunks;
 }
 
 PanelRange PanelsOfChunk(const WeightMatrix& matrix, int64_t chunk, int64_t chunks) {

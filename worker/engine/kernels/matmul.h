@@ -89,8 +89,8 @@ void MatMul(const WeightMatrix& matrix, const float* inputs, int64_t count,
             const Epilogue& epilogue, float* out, ThreadPool& pool,
             const KernelTable& kernels = BestKernels());
 
-// Chunks into which the panels of a matrix are cut for `threads` threads: several for each thread,
-// so that a slow one gets fewer, yet each long enough for the memory's prefetcher.
+// Chunks into which the panels of a matrix are cut for `threads` threads: the same number for each
+// thread where there are enough, and many, so that the threads end together although one is slower.
 [[nodiscard]] int64_t PanelChunks(const WeightMatrix& matrix, int threads);
 
 // The panels of one chunk of `chunks`.

@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/engine/kernels/thread_pool.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "base/check.h"
@@ -36,13 +37,13 @@ bool SpinUntil(const Condition& happened) {
   return false;
 }
 
-constexpr uint64_t Ticket(uint32_t region, uint32_t chunks) {
-  return (static_cast<uint64_t>(region) << 32) | chunks;
+constexpr uint64_t Chunks(int64_t first, int64_t end) {
+  return (static_cast<uint64_t>(first) << 32) | static_cast<uint64_t>(end);
 }
 
 }  // namespace
 
-ThreadPool::ThreadPool(int threads) {
+ThreadPool::ThreadPool(int threads) : slices_(static_cast<size_t>(std::max(threads, 1))) {
   WATTLE_CHECK(threads >= 1, "the caller is one of the threads");
   workers_.reserve(static_cast<size_t>(threads - 1));
   for (int thread = 1; thread < threads; ++thread) {
@@ -67,14 +68,17 @@ void ThreadPool::ParallelFor(int64_t chunks, Body body) {
     return;
   }
   WATTLE_CHECK(chunks < (int64_t{1} << 31), "a region has fewer than 2^31 chunks");
-  const auto count = static_cast<uint32_t>(chunks);
   body_ = &body;
-  unfinished_.store(count, std::memory_order_relaxed);
-  const uint32_t region = region_.load(std::memory_order_relaxed) + 1;
-  ticket_.store(Ticket(region, count), std::memory_order_release);
+  unfinished_.store(static_cast<uint32_t>(chunks), std::memory_order_relaxed);
+  const int64_t threads = this->threads();
+  for (int64_t thread = 0; thread < threads; ++thread) {
+    slices_[static_cast<size_t>(thread)].left.store(
+        Chunks(chunks * thread / threads, chunks * (thread + 1) / threads),
+        std::memory_order_release);
+  }
   // Sequentially consistent, as are the sleepers' steps: either this thread sees the sleeper, or
   // the sleeper sees the new region.
-  region_.store(region);
+  region_.fetch_add(1);
   if (sleepers_.load() > 0) {
     region_.notify_all();
   }
@@ -83,18 +87,33 @@ void ThreadPool::ParallelFor(int64_t chunks, Body body) {
 }
 
 void ThreadPool::TakeChunks(int thread) {
-  uint64_t ticket = ticket_.load(std::memory_order_acquire);
-  const uint64_t region = ticket >> 32;
-  while (ticket >> 32 == region && (ticket & 0xFFFFFFFFU) > 0) {
-    if (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel)) {
+  const auto own = static_cast<size_t>(thread);
+  TakeChunksOf(slices_[own], End::kFront, thread);
+  for (size_t other = 1; other < slices_.size(); ++other) {
+    TakeChunksOf(slices_[(own + other) % slices_.size()], End::kBack, thread);
+  }
+}
+
+void ThreadPool::TakeChunksOf(Slice& slice, End end, int thread) {
+  uint64_t left = slice.left.load(std::memory_order_acquire);
+  while (true) {
+    const auto first = static_cast<int64_t>(left >> 32);
+    const auto behind = static_cast<int64_t>(left & 0xFFFFFFFFU);
+    if (first >= behind) {
+      return;
+    }
+    const bool front = end == End::kFront;
+    if (!slice.left.compare_exchange_weak(
+            left, front ? Chunks(first + 1, behind) : Chunks(first, behind - 1),
+            std::memory_order_acq_rel, std::memory_order_acquire)) {
       continue;
     }
-    (*body_)(static_cast<int64_t>((ticket & 0xFFFFFFFFU) - 1), thread);
+    (*body_)(front ? first : behind - 1, thread);
     // Once the last chunk is counted the region may end: nothing of it is touched afterwards.
     if (unfinished_.fetch_sub(1) == 1 && thread != 0 && caller_sleeps_.load()) {
       unfinished_.notify_one();
     }
-    ticket = ticket_.load(std::memory_order_acquire);
+    left = slice.left.load(std::memory_order_acquire);
   }
 }
 

@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The one set of threads that kernels run on. A region is a count of chunks; the calling thread and
-// the pool's threads each take the next chunk until none is left, and the region ends when all
+// The one set of threads that kernels run on. A region is a count of chunks, and each thread has a
+// slice of them: it goes through its slice from the front, so that it reads memory in one sweep.
+// A thread whose slice is done takes chunks from the end of another's. The region ends when all
 // chunks are done, not when all threads have arrived. So a thread that the system has put aside
 // (its core is busy with something else) delays the others by at most the one chunk it holds.
 //
@@ -40,16 +41,23 @@ class ThreadPool {
  private:
   using Body = absl::FunctionRef<void(int64_t chunk, int thread)>;
 
+  // The chunks of a slice that nobody has taken yet: the first in the upper 32 bits, the one behind
+  // the last in the lower. A thread takes a chunk by a compare-and-swap, and reads body_
+  // afterwards; so body_ is read only by threads that hold a chunk, and the region cannot end under
+  // them.
+  struct alignas(64) Slice {
+    std::atomic<uint64_t> left{0};
+  };
+  enum class End { kFront, kBack };
+
   void Work(int thread);
   void TakeChunks(int thread);
+  void TakeChunksOf(Slice& slice, End end, int thread);
   void WaitUntilDone();
 
-  // The current region: its number in the upper 32 bits, the chunks that nobody has taken yet in
-  // the lower. A thread takes one by a compare-and-swap, which fails when the region has changed;
-  // so body_ is read only by threads that hold a chunk, and the region cannot end under them.
-  alignas(64) std::atomic<uint64_t> ticket_{0};
+  std::vector<Slice> slices_;                        // by thread
   alignas(64) std::atomic<uint32_t> unfinished_{0};  // chunks of the region not yet returned from
-  alignas(64) std::atomic<uint32_t> region_{0};      // as in ticket_; what idle threads wait on
+  alignas(64) std::atomic<uint32_t> region_{0};      // its number; what idle threads wait on
   std::atomic<int> sleepers_{0};                     // idle threads that wait in the kernel
   std::atomic<bool> caller_sleeps_{false};
   std::atomic<bool> stopping_{false};

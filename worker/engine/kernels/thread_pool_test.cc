@@ -51,6 +51,28 @@ TEST(ThreadPoolTest, ARegionReadsWhatTheLastOneWrote) {
   }
 }
 
+TEST(ThreadPoolTest, AThreadSweepsThroughItsSliceAndTakesOthersFromTheirEnd) {
+  constexpr int kThreads = 3;
+  constexpr int64_t kSlice = 20;
+  ThreadPool pool(kThreads);
+  for (int region = 0; region < 500; ++region) {
+    std::vector<std::vector<int64_t>> taken(kThreads);
+    pool.ParallelFor(kThreads * kSlice, [&](int64_t chunk, int thread) {
+      taken[static_cast<size_t>(thread)].push_back(chunk);
+    });
+    for (int64_t thread = 0; thread < kThreads; ++thread) {
+      std::vector<int64_t> last(kThreads, -1);  // by slice
+      for (const int64_t chunk : taken[static_cast<size_t>(thread)]) {
+        int64_t& before = last[static_cast<size_t>(chunk / kSlice)];
+        if (before >= 0) {
+          EXPECT_EQ(chunk > before, chunk / kSlice == thread) << "thread " << thread;
+        }
+        before = chunk;
+      }
+    }
+  }
+}
+
 TEST(ThreadPoolTest, WorkIsSharedWhileOneThreadIsHeldUp) {
   // One chunk waits until all others are done: another thread has to do those.
   ThreadPool pool(2);

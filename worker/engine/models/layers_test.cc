@@ -282,6 +282,7 @@ TEST(GenerateTest, WritesOneGenerationForEachPromptAndRefusesALongOne) {
   EXPECT_EQ(result->generations[0].prompt_tokens, 3);
   EXPECT_EQ(result->generations[1].prompt_tokens, 1);  // the begin token
   EXPECT_EQ(static_cast<int64_t>(sink.steps.size()), result->generated_tokens);
+  EXPECT_EQ(result->work.real_tokens, result->prompt_tokens) << "what is generated is no example";
   settings.prompts = {{"long", std::string(64, 'x')}};
   EXPECT_THAT(Generate(settings, sink), StatusIs(absl::StatusCode::kInvalidArgument,
                                                  AllOf(HasSubstr("prompt long"), HasSubstr("64"))));

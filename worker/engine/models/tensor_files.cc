@@ -150,7 +150,6 @@ PackedArena::PackedArena(const std::vector<kernels::WeightMatrix>& shapes) {
   }
   memory_ = at::empty({room}, at::kByte);
   kernels::PreferHugePages(memory_.data_ptr(), room);
-  memory_.zero_();
 }
 
 at::Tensor PackedArena::Take(int64_t bytes) {
@@ -158,7 +157,9 @@ at::Tensor PackedArena::Take(int64_t bytes) {
     return at::zeros({bytes}, at::kByte);
   }
   taken_ += RoomOf(bytes);
-  return memory_.narrow(0, taken_ - RoomOf(bytes), bytes);
+  // Zeros come with the taking: pages that nobody has touched are no memory yet, and a model is at
+  // its peak while the first of its matrices are read.
+  return memory_.narrow(0, taken_ - RoomOf(bytes), bytes).zero_();
 }
 
 std::vector<models::FileTensor> NamesInFile(const models::ModelDirectory& files,
