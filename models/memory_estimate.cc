@@ -108,10 +108,22 @@ int64_t LargestPartBytes(const ModelTensor& tensor) {
   return largest;
 }
 
-int64_t LargestPartBytes(const DecoderConfig& config) {
+int64_t LargestPartBytes(const std::vector<ModelTensor>& tensors) {
+  int64_t largest = 0;
+  for (const ModelTensor& tensor : tensors) {
+    largest = std::max(largest, LargestPartBytes(tensor));
+  }
+  return largest;
+}
+
+// What the files of a model are written through: a tensor that stands otherwise in memory is copied
+// (worker/engine/models/tensor_files.cc, WriteFloats).
+int64_t WritingBytes(const DecoderConfig& config) {
   int64_t largest = 0;
   for (const ModelTensor& tensor : ModelTensors(config)) {
-    largest = std::max(largest, LargestPartBytes(tensor));
+    if (tensor.layout.transposed || tensor.layout.interleaved_heads > 0) {
+      largest = std::max(largest, LargestPartBytes(tensor));
+    }
   }
   return largest;
 }
@@ -330,7 +342,7 @@ absl::Status EstimateFinetune(const Sized& sized, MemoryEstimate& estimate) {
     estimate.weights_bytes += StoredWeightsBytes(config, workload.recipe) + FloatBytes(trained);
     estimate.loading_bytes = LoadingBytes(config, workload.recipe) - saved;
     estimate.pass_bytes = PassBytes(sized, pass) + rounded_factors;
-    estimate.writing_bytes = FloatBytes(trained);
+    estimate.files_bytes = FloatBytes(trained);
     return absl::OkStatus();
   }
   estimate.weights_bytes +=
@@ -342,7 +354,7 @@ absl::Status EstimateFinetune(const Sized& sized, MemoryEstimate& estimate) {
       PassBytes({config, in_floats, tokens}, pass) +
       (workload.forward_only ? 0 : PackedOperandBytes(config, workload.batch * tokens)) +
       rounded_factors;
-  estimate.writing_bytes = LargestPartBytes(config);
+  estimate.files_bytes = std::max(WritingBytes(config), LargestPartBytes(trained));
   return absl::OkStatus();
 }
 
@@ -368,7 +380,7 @@ void EstimateCalibration(const Sized& sized, MemoryEstimate& estimate) {
   const int64_t block =
       PlanPass(config, {.kind = PassKind::kCalibrate, .batch = 1, .tokens = window}).arena_bytes;
   estimate.pass_bytes = logits + std::max(LayerBytes(config) + StatisticsBytes(config) + block,
-                                          2 * LargestPartBytes(config));
+                                          2 * LargestPartBytes(ModelTensors(config)));
 }
 
 }  // namespace

@@ -70,9 +70,10 @@ struct MemoryEstimate {
   int64_t perturbed_bytes = 0;  // of MeZO: the moved weights of one layer, or all moved adapters
   int64_t cache_bytes = 0;      // keys and values, or the stream of a calibration text
   // Two peaks beside all of these, one after the other: the arena of the largest pass with what
-  // kernels take beside it, and what a result is written through.
+  // kernels take beside it, and the largest tensor that a checkpoint is read or a result is written
+  // through.
   int64_t pass_bytes = 0;
-  int64_t writing_bytes = 0;
+  int64_t files_bytes = 0;
   // The peak while the model is read, weights included: before gradients, moments and passes.
   int64_t loading_bytes = 0;
 
@@ -80,7 +81,7 @@ struct MemoryEstimate {
     return runtime_bytes +
            std::max(loading_bytes, weights_bytes + gradients_bytes + optimizer_bytes +
                                        perturbed_bytes + cache_bytes +
-                                       std::max(pass_bytes, writing_bytes));
+                                       std::max(pass_bytes, files_bytes));
   }
 };
 

@@ -157,6 +157,10 @@ TEST(MemoryEstimateTest, TheLastLayersAloneHaveGradientsMomentsAndActivations) {
   EXPECT_EQ(last->optimizer_bytes, 2 * kTrained);
   EXPECT_EQ(last->weights_bytes, all->weights_bytes);
   EXPECT_LT(last->pass_bytes, all->pass_bytes * 2 / 3);
+  // A checkpoint is read through its largest tensor, a result written through what GPT-2's files
+  // hold transposed: for both the largest matrix of a layer.
+  EXPECT_EQ(all->files_bytes, 50257LL * 768 * 4);
+  EXPECT_EQ(last->files_bytes, 4LL * 768 * 768 * 4);
   workload.trained_layers = 13;
   EXPECT_THAT(EstimateMemory(Gpt2Small(), workload),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("last_layers: 13")));

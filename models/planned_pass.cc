@@ -13,6 +13,9 @@ namespace wattle::models {
 namespace {
 
 constexpr int64_t kLossRows = 256;  // worker/engine/models/decoder.h
+// Numbers that libtorch puts into tensors for a moment, such as the factor of a product with a
+// scalar, are in no plan: four lines of the cache.
+constexpr int64_t kScalarBytes = 256;
 constexpr int64_t kIndexBytes = 8;
 constexpr int64_t kDoubleBytes = 8;
 constexpr int64_t kFloatBytes = 4;
@@ -186,14 +189,10 @@ class PlannedDecoder : public PlannedLayers {
       const Planned rows_x = Make("rows with a loss", {rows, config.width});
       PlannedNormActivations norm;
       const Planned hidden = NormForward("head input", rows, config.width, &norm);
-      Planned logits = MatrixProduct("logits", Head(), rows);
-      const Planned grad_logits = Make("logits gradient", {rows, config.vocabulary});
-      if (config.logit_softcap == 0.0) {
-        logits.reset();
-      }
-      NegativeLogLikelihood(rows);
-      Make("minus one", {rows});
+      const Planned logits = MatrixProduct("logits", Head(), rows);
+      Planned grad_logits;
       if (config.logit_softcap > 0.0) {
+        grad_logits = Make("logits gradient", {rows, config.vocabulary});
         Make("logits gradient times tangent", {rows, config.vocabulary});
       }
       if (pass_.trains_weights() && config.head_bias) {
@@ -233,7 +232,11 @@ TensorPlan PlanPass(const DecoderConfig& config, const PassDescription& descript
         break;
     }
   }
-  return std::move(memory).Finish();
+  TensorPlan plan = std::move(memory).Finish();
+  if (description.kind != PassKind::kDecode) {
+    plan.arena_bytes += kScalarBytes;
+  }
+  return plan;
 }
 
 }  // namespace wattle::models

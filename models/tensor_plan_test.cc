@@ -71,7 +71,7 @@ TEST(TensorPlanTest, ATrainingStepKeepsItsProbabilitiesOfEveryLayer) {
   int64_t kept = 0;
   int64_t head = 0;
   for (const PlannedTensor& tensor : plan.tensors) {
-    if (std::string(tensor.name) == "logits gradient") {
+    if (std::string(tensor.name) == "logits") {
       head = tensor.first_use;
     }
   }

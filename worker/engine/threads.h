@@ -1,8 +1,15 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The threads of this process's kernels. SetThreads (model_job.h) says how many.
+// The threads of this process's kernels. SetThreads (model_job.h) says how many. at::parallel_for
+// is no way to them: its body runs on one thread in files that are not compiled with OpenMP, as
+// ours.
 #ifndef WATTLE_WORKER_ENGINE_THREADS_H_
 #define WATTLE_WORKER_ENGINE_THREADS_H_
+
+#include <algorithm>
+#include <cstdint>
+
+#include "absl/functional/function_ref.h"
 
 #include "worker/engine/kernels/thread_pool.h"
 
@@ -10,6 +17,15 @@ namespace wattle::engine {
 
 // The one pool, made at the first call. One thread at a time may use it.
 kernels::ThreadPool& KernelThreads();
+
+// Calls body(begin, end) for the pieces [0, grain), [grain, 2 grain) … of [0, count), on all
+// threads of the pool. The pieces do not depend on the number of threads.
+inline void ForEachPiece(int64_t count, int64_t grain,
+                         absl::FunctionRef<void(int64_t begin, int64_t end)> body) {
+  KernelThreads().ParallelFor((count + grain - 1) / grain, [&](int64_t piece, int /*thread*/) {
+    body(piece * grain, std::min(count, (piece + 1) * grain));
+  });
+}
 
 }  // namespace wattle::engine
 

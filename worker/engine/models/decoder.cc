@@ -2,17 +2,21 @@
 #include "worker/engine/models/decoder.h"
 
 #include <algorithm>
+#include <numeric>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include <ATen/ATen.h>
 
 #include "base/check.h"
+#include "worker/engine/kernels/cross_entropy.h"
 #include "worker/engine/models/backward_by_parts.h"
 #include "worker/engine/models/block.h"
 #include "worker/engine/models/perturbed_weights.h"
 #include "worker/engine/models/products.h"
 #include "worker/engine/models/sinusoidal_positions.h"
+#include "worker/engine/threads.h"
 
 namespace wattle::engine {
 namespace {
@@ -198,6 +202,27 @@ double ForwardLossSum(const Decoder& decoder, const TokenBatch& batch, Perturbed
                   RunBlocks(decoder, batch.groups, DropoutState{}, x, nullptr, moved), moved);
 }
 
+// The loss of the rows. logits: float [rows, vocabulary], contiguous; they become its gradient.
+double LossToGradient(const at::Tensor& targets, double gradient_scale, at::Tensor& logits) {
+  if (!logits.device().is_cpu()) {
+    const at::Tensor log_probabilities = at::_log_softmax(logits, 1, /*half_to_float=*/false);
+    at::exp_out(logits, log_probabilities);
+    logits.scatter_add_(1, targets.unsqueeze(1),
+                        at::full({targets.size(0), 1}, -1.0, logits.options()));
+    logits.mul_(gradient_scale);
+    return NegativeLogLikelihood(log_probabilities, targets);
+  }
+  std::vector<double> losses(static_cast<size_t>(targets.size(0)));
+  const int64_t vocabulary = logits.size(1);
+  auto* rows = logits.data_ptr<float>();
+  const auto* target_of = targets.data_ptr<int64_t>();
+  ForEachPiece(targets.size(0), 1, [&](int64_t row, int64_t /*end*/) {
+    losses[static_cast<size_t>(row)] = kernels::CrossEntropyAndGradient(
+        rows + row * vocabulary, vocabulary, target_of[row], static_cast<float>(gradient_scale));
+  });
+  return std::accumulate(losses.begin(), losses.end(), 0.0);
+}
+
 struct HeadGradient {
   double loss_sum = 0.0;
   at::Tensor grad_x;
@@ -215,15 +240,8 @@ HeadGradient HeadLossAndGradients(const Decoder& decoder, const TokenBatch& batc
     NormActivations norm;
     const at::Tensor hidden = FinalNorm(decoder, rows_x, &norm);
     at::Tensor logits = HeadLogits(decoder, hidden);
-    at::Tensor grad_logits = at::_log_softmax(logits, 1, /*half_to_float=*/false);
-    if (cap == 0.0) {
-      logits.reset();  // its memory serves the rest
-    }
-    result.loss_sum += NegativeLogLikelihood(grad_logits, rows.targets);
-    grad_logits.exp_();
-    grad_logits.scatter_add_(1, rows.targets.unsqueeze(1),
-                             at::full({rows.targets.size(0), 1}, -1.0, x.options()));
-    grad_logits.mul_(gradient_scale);
+    at::Tensor grad_logits = cap > 0.0 ? logits.clone() : logits;
+    result.loss_sum += LossToGradient(rows.targets, gradient_scale, grad_logits);
     if (cap > 0.0) {
       grad_logits.sub_(grad_logits * logits.div_(cap).square_());  // times 1 - tanh²
     }

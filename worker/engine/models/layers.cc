@@ -5,9 +5,9 @@
 #include <tuple>
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include "base/check.h"
+#include "worker/engine/kernels/activation.h"
 #include "worker/engine/kernels/matmul.h"
 #include "worker/engine/models/products.h"
 #include "worker/engine/threads.h"
@@ -54,11 +54,8 @@ void ForEachDequantizedPiece(const MatrixWeights& matrix, at::Device device, Bod
   auto* values = piece.data_ptr<float>();
   for (int64_t first = 0; first < stored.rows; first += kDequantizedRows) {
     const int64_t rows = std::min(kDequantizedRows, stored.rows - first);
-    at::parallel_for(0, kernels::PanelCount(rows), 1, [&](int64_t begin, int64_t end) {
-      const int64_t begin_row = begin * kernels::kPanelRows;
-      format.dequantize(stored, first + begin_row,
-                        first + std::min(rows, end * kernels::kPanelRows),
-                        values + begin_row * stored.columns);
+    ForEachPiece(rows, kernels::kPanelRows, [&](int64_t begin, int64_t end) {
+      format.dequantize(stored, first + begin, first + end, values + begin * stored.columns);
     });
     const at::Tensor weights = piece.narrow(0, 0, rows);
     body(first, device.is_cpu() ? weights : weights.to(device));
@@ -119,12 +116,50 @@ const char* GeluKind(models::Activation activation) {
   return activation == models::Activation::kGeluTanh ? kTanh : kNone;
 }
 
+kernels::Nonlinearity NonlinearityOf(models::Activation activation) {
+  switch (activation) {
+    case models::Activation::kGeluTanh:
+      return kernels::Nonlinearity::kGeluTanh;
+    case models::Activation::kGeluErf:
+      return kernels::Nonlinearity::kGeluErf;
+    case models::Activation::kSilu:
+      break;
+  }
+  return kernels::Nonlinearity::kSilu;
+}
+
+bool IsInHostMemory(const at::Tensor& x) {
+  return x.device().is_cpu() && x.is_contiguous() && x.scalar_type() == at::kFloat;
+}
+
+constexpr int64_t kActivationGrain = 1 << 14;  // elements of one piece
+
 at::Tensor Activate(models::Activation activation, const at::Tensor& x) {
+  if (IsInHostMemory(x)) {
+    at::Tensor out = at::empty_like(x);
+    const auto* from = x.data_ptr<float>();
+    auto* to = out.data_ptr<float>();
+    ForEachPiece(x.numel(), kActivationGrain, [&](int64_t begin, int64_t end) {
+      kernels::Activate(NonlinearityOf(activation), from + begin, end - begin, to + begin);
+    });
+    return out;
+  }
   return activation == models::Activation::kSilu ? at::silu(x) : at::gelu(x, GeluKind(activation));
 }
 
 at::Tensor ActivateBackward(models::Activation activation, const at::Tensor& grad_out,
                             const at::Tensor& x) {
+  if (IsInHostMemory(x) && IsInHostMemory(grad_out)) {
+    at::Tensor grad = at::empty_like(x);
+    const auto* of_out = grad_out.data_ptr<float>();
+    const auto* values = x.data_ptr<float>();
+    auto* gradients = grad.data_ptr<float>();
+    ForEachPiece(x.numel(), kActivationGrain, [&](int64_t begin, int64_t end) {
+      kernels::ActivateBackward(NonlinearityOf(activation), of_out + begin, values + begin,
+                                end - begin, gradients + begin);
+    });
+    return grad;
+  }
   return activation == models::Activation::kSilu
              ? at::silu_backward(grad_out, x)
              : at::gelu_backward(grad_out, x, GeluKind(activation));
@@ -144,7 +179,7 @@ void DropInPlace(const DropoutState& state, kernels::RandomUse use, int64_t laye
   }
   const kernels::RandomStream stream = StreamOf(state, use, layer);
   OnHost(x, [&](float* values) {
-    at::parallel_for(0, x.numel(), kDropoutGrain, [&](int64_t begin, int64_t end) {
+    ForEachPiece(x.numel(), kDropoutGrain, [&](int64_t begin, int64_t end) {
       kernels::ApplyDropout(stream, rate, begin, end - begin, values + begin);
     });
   });
@@ -160,7 +195,7 @@ void DropCausalInPlace(const DropoutState& state, int64_t layer, double rate, in
   const int64_t tokens = x.size(2);
   OnHost(x, [&](float* values) {
     const int64_t grain = std::max<int64_t>(1, kDropoutGrain / tokens);
-    at::parallel_for(0, x.size(0) * tokens, grain, [&](int64_t begin, int64_t end) {
+    ForEachPiece(x.size(0) * tokens, grain, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
         kernels::ApplyDropout(stream, rate, first_element + row * tokens, row % tokens + 1,
                               values + row * tokens);

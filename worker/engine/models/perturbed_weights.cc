@@ -4,10 +4,10 @@
 #include <algorithm>
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include "base/check.h"
 #include "worker/engine/kernels/random_signs.h"
+#include "worker/engine/threads.h"
 
 namespace wattle::engine {
 namespace {
@@ -40,7 +40,7 @@ void MoveAlong(const Direction& direction, size_t parameter, int64_t first_eleme
   }
   const kernels::RandomStream stream = StreamOf(direction, parameter);
   auto* data = values.data_ptr<float>();
-  at::parallel_for(0, values.numel(), kMoveGrain, [&](int64_t begin, int64_t end) {
+  ForEachPiece(values.numel(), kMoveGrain, [&](int64_t begin, int64_t end) {
     kernels::AddRandomSigns(stream, magnitude, first_element + begin, end - begin, data + begin);
   });
 }
@@ -57,12 +57,9 @@ void CopyMovedAlong(const Direction& direction, size_t parameter, int64_t first_
   const kernels::RandomStream stream = StreamOf(direction, parameter);
   const auto* source = from.data_ptr<float>();
   auto* target = to.data_ptr<float>();
-  at::parallel_for(0, from.numel(), kMoveGrain, [&](int64_t begin, int64_t end) {
-    for (int64_t start = begin; start < end; start += kMoveGrain) {
-      const int64_t count = std::min(kMoveGrain, end - start);
-      std::copy_n(source + start, count, target + start);
-      kernels::AddRandomSigns(stream, magnitude, first_element + start, count, target + start);
-    }
+  ForEachPiece(from.numel(), kMoveGrain, [&](int64_t begin, int64_t end) {
+    std::copy_n(source + begin, end - begin, target + begin);
+    kernels::AddRandomSigns(stream, magnitude, first_element + begin, end - begin, target + begin);
   });
 }
 

@@ -176,7 +176,9 @@ TEST_F(EarlyStopTest, ARunThatReachesItsLastStepDeliversItsBestModelToo) {
 }
 
 TEST_F(EarlyStopTest, AdaptersAreTheBestOnes) {
+  constexpr double kTooLargeForAdapters = 8.0;
   FinetuneSettings settings = Stopping("lora");
+  settings.learning_rate = kTooLargeForAdapters;
   settings.lora = {.rank = 4, .alpha = 8.0};
   settings.early_stop_evaluations = 1000;
   RecordingSink sink;
@@ -184,6 +186,7 @@ TEST_F(EarlyStopTest, AdaptersAreTheBestOnes) {
   ASSERT_THAT(result, IsOk());
   ASSERT_LT(*result->best_step, result->work.steps) << "the last step is the best one";
   FinetuneSettings shorter = Stopping("shorter");
+  shorter.learning_rate = kTooLargeForAdapters;
   shorter.lora = settings.lora;
   shorter.early_stop_evaluations = 1000;
   shorter.checkpoint_every_steps = 1000;

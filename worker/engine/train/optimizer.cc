@@ -8,12 +8,12 @@
 #include <vector>
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include "base/check.h"
 #include "worker/engine/kernels/adafactor.h"
 #include "worker/engine/kernels/adamw_8bit.h"
 #include "worker/engine/kernels/bf16.h"
+#include "worker/engine/threads.h"
 
 namespace wattle::engine {
 namespace {
@@ -28,13 +28,7 @@ constexpr int64_t kRegionAlignment = 64;  // bytes: one line of the cache
 // Calls body(first element, elements) for pieces that do not depend on the number of threads.
 template <typename Body>
 void ForEachPieceOf(int64_t count, Body body) {
-  const int64_t pieces = (count + kUpdateGrain - 1) / kUpdateGrain;
-  at::parallel_for(0, pieces, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t piece = begin; piece < end; ++piece) {
-      const int64_t first = piece * kUpdateGrain;
-      body(first, std::min(kUpdateGrain, count - first));
-    }
-  });
+  ForEachPiece(count, kUpdateGrain, [&](int64_t begin, int64_t end) { body(begin, end - begin); });
 }
 
 // Calls body(float*) for some of the weights: in their place, or widened from BF16 and then rounded
@@ -136,15 +130,12 @@ class AdafactorMatrix {
   template <typename Body>
   void ForEachPiece(Body body) {
     const auto* gradients = parameter_.gradients.data_ptr<float>();
-    at::parallel_for(0, pieces_, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t piece = begin; piece < end; ++piece) {
-        const int64_t row = piece * piece_rows_;
-        body(piece, kernels::AdafactorRows{.gradients = gradients + row * columns_,
-                                           .row_factors = row_factors_.data() + row,
-                                           .column_factors = column_factors_.data(),
-                                           .rows = std::min(piece_rows_, rows_ - row),
-                                           .columns = columns_});
-      }
+    engine::ForEachPiece(rows_, piece_rows_, [&](int64_t row, int64_t end) {
+      body(row / piece_rows_, kernels::AdafactorRows{.gradients = gradients + row * columns_,
+                                                     .row_factors = row_factors_.data() + row,
+                                                     .column_factors = column_factors_.data(),
+                                                     .rows = end - row,
+                                                     .columns = columns_});
     });
   }
 

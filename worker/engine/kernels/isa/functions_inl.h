@@ -48,8 +48,8 @@ inline F GeluTanh(F x) {
   return Mul(x, Logistic(Mul(inner, Set(1.5957691216057308F))));  // 2 √(2/π)
 }
 
-// erf by Abramowitz and Stegun, formula 7.1.26, absolute error 1.5e-7.
-inline F GeluErf(F x) {
+// 1 - erf(|x| / √2) by Abramowitz and Stegun, formula 7.1.26, absolute error 1.5e-7.
+inline F ErfTail(F x) {
   const F z = Mul(Abs(x), Set(0.70710678118654752F));
   const F t = Div(Set(1.0F), Add(Set(1.0F), Mul(z, Set(0.3275911F))));
   F y = Set(1.061405429F);
@@ -57,9 +57,50 @@ inline F GeluErf(F x) {
   y = Add(Mul(y, t), Set(1.421413741F));
   y = Add(Mul(y, t), Set(-0.284496736F));
   y = Add(Mul(y, t), Set(0.254829592F));
-  const F tail = Mul(Mul(y, t), Exponential(Sub(Set(0.0F), Mul(z, z))));  // 1 - erf(z)
+  return Mul(Mul(y, t), Exponential(Sub(Set(0.0F), Mul(z, z))));
+}
+
+inline F GeluErf(F x) {
+  const F tail = ErfTail(x);
   // x Φ(x) = x - x tail / 2 for x ≥ 0 and x tail / 2 below: both are max(x, 0) - |x| tail / 2.
   return Sub(Max(x, Set(0.0F)), Mul(Mul(Abs(x), tail), Set(0.5F)));
+}
+
+// The derivatives. That of the logistic function s is s (1 - s).
+inline F SiluSlope(F x) {
+  const F s = Logistic(x);
+  return Add(s, Mul(Mul(x, s), Sub(Set(1.0F), s)));
+}
+inline F GeluTanhSlope(F x) {
+  const F square = Mul(x, x);
+  const F inner = Mul(x, Add(Set(1.0F), Mul(square, Set(0.044715F))));
+  const F s = Logistic(Mul(inner, Set(1.5957691216057308F)));
+  const F inner_slope = Mul(Add(Set(1.0F), Mul(square, Set(0.134145F))), Set(1.5957691216057308F));
+  return Add(s, Mul(Mul(Mul(x, s), Sub(Set(1.0F), s)), inner_slope));
+}
+// Φ(x) + x φ(x).
+inline F GeluErfSlope(F x) {
+  const F half_tail = Mul(ErfTail(x), Set(0.5F));
+  // Φ(x) is 1 - tail / 2 for x ≥ 0 and tail / 2 below.
+  const F below = Min(Max(Mul(x, Set(-1e38F)), Set(0.0F)), Set(1.0F));
+  const F above = Sub(Set(1.0F), below);
+  const F probability = Add(Mul(above, Sub(Set(1.0F), half_tail)), Mul(below, half_tail));
+  const F density = Mul(Exponential(Mul(Mul(x, x), Set(-0.5F))), Set(0.3989422804014327F));
+  return Add(probability, Mul(x, density));
+}
+
+inline F Slope(Nonlinearity f, F x) {
+  switch (f) {
+    case Nonlinearity::kNone:
+      break;
+    case Nonlinearity::kGeluTanh:
+      return GeluTanhSlope(x);
+    case Nonlinearity::kGeluErf:
+      return GeluErfSlope(x);
+    case Nonlinearity::kSilu:
+      return SiluSlope(x);
+  }
+  return Set(1.0F);
 }
 
 inline F Apply(Nonlinearity f, F x) {
@@ -107,6 +148,13 @@ inline void Activate(Nonlinearity f, int64_t count, const float* partner, float*
       value = Mul(value, LoadSome(partner + i, count - i, 0.0F));
     }
     StoreSome(values + i, count - i, value);
+  }
+}
+
+inline void ActivateBackward(Nonlinearity f, int64_t count, const float* values, float* gradients) {
+  for (int64_t i = 0; i < count; i += 16) {
+    const F slope = Slope(f, LoadSome(values + i, count - i, 0.0F));
+    StoreSome(gradients + i, count - i, Mul(LoadSome(gradients + i, count - i, 0.0F), slope));
   }
 }
 

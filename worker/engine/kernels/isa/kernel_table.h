@@ -134,6 +134,12 @@ struct DropoutPass {
   float* values = nullptr;
 };
 
+// Of a row of values.
+struct SoftmaxSums {
+  float largest = 0.0F;
+  double sum = 0.0;  // Σ e^(value - largest); NaN where a value is not finite
+};
+
 struct KernelTable {
   const char* name;
   ProductFunction float32;
@@ -154,6 +160,10 @@ struct KernelTable {
   void (*philox_bits)(const PhiloxCounter& counter, int64_t first_element, int64_t count,
                       uint32_t* out);
   void (*drop_out)(const PhiloxCounter& counter, const DropoutPass& pass);
+  // gradients[i] *= f'(values[i]).
+  void (*activate_backward)(Nonlinearity f, int64_t count, const float* values, float* gradients);
+  // values[i] = scale e^(values[i] - largest) / sum. count at least 1.
+  SoftmaxSums (*softmax)(float scale, int64_t count, float* values);
 };
 
 }  // namespace wattle::kernels

@@ -24,6 +24,9 @@ struct I {
 struct W {
   __m256i lo, hi;
 };
+struct WideProduct {
+  I high, low;
+};
 
 constexpr int kInputBlock = 4;
 using WordSums = void;
@@ -104,6 +107,62 @@ inline I SetInt(int32_t value) {
 }
 inline I AddInt(I a, I b) {
   return {_mm256_add_epi32(a.lo, b.lo), _mm256_add_epi32(a.hi, b.hi)};
+}
+inline I XorInt(I a, I b) {
+  return {_mm256_xor_si256(a.lo, b.lo), _mm256_xor_si256(a.hi, b.hi)};
+}
+inline I LoadInts(const uint32_t* from) {
+  return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)),
+          _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + 8))};
+}
+inline void StoreInts(uint32_t* to, I a) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), a.lo);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + 8), a.hi);
+}
+inline void MultiplyWideHalf(__m256i a, __m256i factors, __m256i& high, __m256i& low) {
+  constexpr int kOdd = 0xAA;
+  const __m256i even = _mm256_mul_epu32(a, factors);
+  const __m256i odd = _mm256_mul_epu32(_mm256_srli_epi64(a, 32), factors);
+  high = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, kOdd);
+  low = _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), kOdd);
+}
+inline WideProduct MultiplyWide(I a, uint32_t factor) {
+  const __m256i factors = _mm256_set1_epi32(static_cast<int32_t>(factor));
+  WideProduct product;
+  MultiplyWideHalf(a.lo, factors, product.high.lo, product.low.lo);
+  MultiplyWideHalf(a.hi, factors, product.high.hi, product.low.hi);
+  return product;
+}
+// Eight lanes of four words → two runs of 16 numbers.
+inline void InterleaveHalf(__m256i a, __m256i b, __m256i c, __m256i d, I& first, I& second) {
+  const __m256i low0 = _mm256_unpacklo_epi32(a, b);
+  const __m256i high0 = _mm256_unpackhi_epi32(a, b);
+  const __m256i low1 = _mm256_unpacklo_epi32(c, d);
+  const __m256i high1 = _mm256_unpackhi_epi32(c, d);
+  const __m256i lanes04 = _mm256_unpacklo_epi64(low0, low1);
+  const __m256i lanes15 = _mm256_unpackhi_epi64(low0, low1);
+  const __m256i lanes26 = _mm256_unpacklo_epi64(high0, high1);
+  const __m256i lanes37 = _mm256_unpackhi_epi64(high0, high1);
+  first = {_mm256_permute2x128_si256(lanes04, lanes15, 0x20),
+           _mm256_permute2x128_si256(lanes26, lanes37, 0x20)};
+  second = {_mm256_permute2x128_si256(lanes04, lanes15, 0x31),
+            _mm256_permute2x128_si256(lanes26, lanes37, 0x31)};
+}
+inline void Interleave(I (&words)[4]) {
+  const I a = words[0];
+  const I b = words[1];
+  const I c = words[2];
+  const I d = words[3];
+  InterleaveHalf(a.lo, b.lo, c.lo, d.lo, words[0], words[1]);
+  InterleaveHalf(a.hi, b.hi, c.hi, d.hi, words[2], words[3]);
+}
+inline __m256 ZeroBelowHalf(__m256i bits, __m256i least, __m256 a) {
+  const __m256i at_least = _mm256_cmpeq_epi32(_mm256_max_epu32(bits, least), bits);
+  return _mm256_and_ps(_mm256_castsi256_ps(at_least), a);
+}
+inline F ZeroBelow(I bits, uint32_t least, F a) {
+  const __m256i bound = _mm256_set1_epi32(static_cast<int32_t>(least));
+  return {ZeroBelowHalf(bits.lo, bound, a.lo), ZeroBelowHalf(bits.hi, bound, a.hi)};
 }
 
 inline W LoadBytes(const uint8_t* from) {

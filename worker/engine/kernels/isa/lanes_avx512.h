@@ -18,6 +18,9 @@ using I = __m512i;
 struct W {
   __m512i v;
 };
+struct WideProduct {
+  I high, low;
+};
 
 constexpr int32_t kSignedRaise = 128;
 constexpr int kInputBlock = 8;
@@ -79,6 +82,47 @@ inline I SetInt(int32_t value) {
 }
 inline I AddInt(I a, I b) {
   return _mm512_add_epi32(a, b);
+}
+inline I XorInt(I a, I b) {
+  return _mm512_xor_si512(a, b);
+}
+inline I LoadInts(const uint32_t* from) {
+  return _mm512_loadu_si512(from);
+}
+inline void StoreInts(uint32_t* to, I a) {
+  _mm512_storeu_si512(to, a);
+}
+inline WideProduct MultiplyWide(I a, uint32_t factor) {
+  constexpr __mmask16 kOdd = 0xAAAA;
+  const __m512i factors = _mm512_set1_epi32(static_cast<int32_t>(factor));
+  const __m512i even = _mm512_mul_epu32(a, factors);
+  const __m512i odd = _mm512_mul_epu32(_mm512_srli_epi64(a, 32), factors);
+  return {_mm512_mask_blend_epi32(kOdd, _mm512_srli_epi64(even, 32), odd),
+          _mm512_mask_blend_epi32(kOdd, even, _mm512_slli_epi64(odd, 32))};
+}
+inline void Interleave(I (&words)[4]) {
+  const __m512i low0 = _mm512_unpacklo_epi32(words[0], words[1]);
+  const __m512i high0 = _mm512_unpackhi_epi32(words[0], words[1]);
+  const __m512i low1 = _mm512_unpacklo_epi32(words[2], words[3]);
+  const __m512i high1 = _mm512_unpackhi_epi32(words[2], words[3]);
+  // Four numbers of a lane in each quarter: lanes 0, 4, 8, 12 in the first, 1, 5, 9, 13 in the
+  // next.
+  const __m512i lanes0 = _mm512_unpacklo_epi64(low0, low1);
+  const __m512i lanes1 = _mm512_unpackhi_epi64(low0, low1);
+  const __m512i lanes2 = _mm512_unpacklo_epi64(high0, high1);
+  const __m512i lanes3 = _mm512_unpackhi_epi64(high0, high1);
+  const __m512i first01 = _mm512_shuffle_i32x4(lanes0, lanes1, 0x44);
+  const __m512i first23 = _mm512_shuffle_i32x4(lanes2, lanes3, 0x44);
+  const __m512i last01 = _mm512_shuffle_i32x4(lanes0, lanes1, 0xEE);
+  const __m512i last23 = _mm512_shuffle_i32x4(lanes2, lanes3, 0xEE);
+  words[0] = _mm512_shuffle_i32x4(first01, first23, 0x88);
+  words[1] = _mm512_shuffle_i32x4(first01, first23, 0xDD);
+  words[2] = _mm512_shuffle_i32x4(last01, last23, 0x88);
+  words[3] = _mm512_shuffle_i32x4(last01, last23, 0xDD);
+}
+inline F ZeroBelow(I bits, uint32_t least, F a) {
+  return _mm512_maskz_mov_ps(
+      _mm512_cmpge_epu32_mask(bits, _mm512_set1_epi32(static_cast<int32_t>(least))), a);
 }
 inline F ToFloat(I a) {
   return _mm512_cvtepi32_ps(a);

@@ -24,6 +24,9 @@ struct I {
 struct W {
   int8x16_t v[4];
 };
+struct WideProduct {
+  I high, low;
+};
 
 constexpr int32_t kSignedRaise = 0;
 constexpr int kInputBlock = 4;
@@ -109,6 +112,57 @@ inline I AddInt(I a, I b) {
     a.v[i] = vaddq_s32(a.v[i], b.v[i]);
   }
   return a;
+}
+inline I XorInt(I a, I b) {
+  for (int i = 0; i < 4; ++i) {
+    a.v[i] = veorq_s32(a.v[i], b.v[i]);
+  }
+  return a;
+}
+inline I LoadInts(const uint32_t* from) {
+  I a;
+  for (int i = 0; i < 4; ++i) {
+    a.v[i] = vreinterpretq_s32_u32(vld1q_u32(from + 4 * i));
+  }
+  return a;
+}
+inline void StoreInts(uint32_t* to, I a) {
+  for (int i = 0; i < 4; ++i) {
+    vst1q_u32(to + 4 * i, vreinterpretq_u32_s32(a.v[i]));
+  }
+}
+inline WideProduct MultiplyWide(I a, uint32_t factor) {
+  WideProduct product;
+  for (int i = 0; i < 4; ++i) {
+    const uint32x4_t four = vreinterpretq_u32_s32(a.v[i]);
+    const uint32x4_t first = vreinterpretq_u32_u64(vmull_n_u32(vget_low_u32(four), factor));
+    const uint32x4_t last = vreinterpretq_u32_u64(vmull_n_u32(vget_high_u32(four), factor));
+    product.low.v[i] = vreinterpretq_s32_u32(vuzp1q_u32(first, last));
+    product.high.v[i] = vreinterpretq_s32_u32(vuzp2q_u32(first, last));
+  }
+  return product;
+}
+inline void Interleave(I (&words)[4]) {
+  const I a = words[0];
+  const I b = words[1];
+  const I c = words[2];
+  const I d = words[3];
+  for (int i = 0; i < 4; ++i) {
+    const int32x4_t low0 = vzip1q_s32(a.v[i], b.v[i]);
+    const int32x4_t high0 = vzip2q_s32(a.v[i], b.v[i]);
+    const int32x4_t low1 = vzip1q_s32(c.v[i], d.v[i]);
+    const int32x4_t high1 = vzip2q_s32(c.v[i], d.v[i]);
+    words[i].v[0] = vcombine_s32(vget_low_s32(low0), vget_low_s32(low1));
+    words[i].v[1] = vcombine_s32(vget_high_s32(low0), vget_high_s32(low1));
+    words[i].v[2] = vcombine_s32(vget_low_s32(high0), vget_low_s32(high1));
+    words[i].v[3] = vcombine_s32(vget_high_s32(high0), vget_high_s32(high1));
+  }
+}
+inline F ZeroBelow(I bits, uint32_t least, F a) {
+  return Each([&](int i) {
+    const uint32x4_t at_least = vcgeq_u32(vreinterpretq_u32_s32(bits.v[i]), vdupq_n_u32(least));
+    return vreinterpretq_f32_u32(vandq_u32(at_least, vreinterpretq_u32_f32(a.v[i])));
+  });
 }
 
 inline W LoadBytes(const uint8_t* from) {

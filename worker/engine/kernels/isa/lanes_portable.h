@@ -24,6 +24,10 @@ struct I {
 struct W {
   uint8_t v[64];
 };
+// The two halves of products of 64 bits.
+struct WideProduct {
+  I high, low;
+};
 
 // What DotSigned's weights are raised by before they are multiplied, here nothing; the product of
 // the raise with the inputs' sum has to be taken off.
@@ -127,6 +131,46 @@ inline I AddInt(I a, I b) {
     out.v[i] = a.v[i] + b.v[i];
   }
   return out;
+}
+inline I XorInt(I a, I b) {
+  for (int i = 0; i < 16; ++i) {
+    a.v[i] ^= b.v[i];
+  }
+  return a;
+}
+inline I LoadInts(const uint32_t* from) {
+  I a;
+  std::memcpy(a.v, from, sizeof(a.v));
+  return a;
+}
+inline void StoreInts(uint32_t* to, I a) {
+  std::memcpy(to, a.v, sizeof(a.v));
+}
+// Lanes and factor are unsigned.
+inline WideProduct MultiplyWide(I a, uint32_t factor) {
+  WideProduct product;
+  for (int i = 0; i < 16; ++i) {
+    const uint64_t wide = static_cast<uint64_t>(static_cast<uint32_t>(a.v[i])) * factor;
+    product.high.v[i] = static_cast<int32_t>(static_cast<uint32_t>(wide >> 32));
+    product.low.v[i] = static_cast<int32_t>(static_cast<uint32_t>(wide));
+  }
+  return product;
+}
+// Lane i of the four words becomes the numbers 4 i to 4 i + 3 of 64 in a row.
+inline void Interleave(I (&words)[4]) {
+  int32_t numbers[64];
+  for (int i = 0; i < 16; ++i) {
+    for (int word = 0; word < 4; ++word) {
+      numbers[4 * i + word] = words[word].v[i];
+    }
+  }
+  for (int word = 0; word < 4; ++word) {
+    std::memcpy(words[word].v, numbers + 16 * word, sizeof(words[word].v));
+  }
+}
+// 0 where the lane's bits, unsigned, are below `least`.
+inline F ZeroBelow(I bits, uint32_t least, F a) {
+  return Each([&](int i) { return static_cast<uint32_t>(bits.v[i]) < least ? 0.0F : a.v[i]; });
 }
 inline F ToFloat(I a) {
   return Each([&](int i) { return static_cast<float>(a.v[i]); });

@@ -25,7 +25,9 @@ const KernelTable& NeonDotprodKernels() {
                                          .adamw = AdamW,
                                          .sum_of_squares = SquaresSum,
                                          .philox_bits = PhiloxBits,
-                                         .drop_out = DropOut};
+                                         .drop_out = DropOut,
+                                         .activate_backward = ActivateBackward,
+                                         .softmax = Softmax};
   return kTable;
 }
 

@@ -1,15 +1,17 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The loops of training that touch every weight or activation: AdamW, the norm of the gradients,
-// the counter-based generator and dropout. Plain loops, compiled with the flags of the file that
-// includes this one. GCC 12 makes vectors of AdamW's loop alone; the generator and the norm stay
-// scalar. Nothing is reordered or fused, so the bits are those of the plain loop on every
-// instruction set, and an exact resume may change machines.
+// the counter-based generator, dropout and softmax. The last three use the sixteen lanes of
+// lanes_*.h, one of which is included before this file. The others are plain loops, compiled with
+// the flags of the file that includes this one; GCC 12 makes vectors of AdamW's loop. Nothing is
+// reordered or fused, so the bits are the same on every instruction set, and an exact resume may
+// change machines.
 #ifndef WATTLE_WORKER_ENGINE_KERNELS_ISA_TRAINING_INL_H_
 #define WATTLE_WORKER_ENGINE_KERNELS_ISA_TRAINING_INL_H_
 
 #include <cstdint>
 
+#include "worker/engine/kernels/isa/functions_inl.h"
 #include "worker/engine/kernels/isa/kernel_table.h"
 #include "worker/engine/kernels/philox_constants.h"
 
@@ -52,73 +54,122 @@ inline double SquaresSum(const float* values, int64_t count) {
   return total;
 }
 
-constexpr int kBlocks = 16;          // of four numbers, computed together
-constexpr int kChunk = kBlocks * 4;  // numbers computed together
+constexpr int kChunk = 64;  // numbers computed together: a block of four in each lane
+constexpr uint32_t kLaneNumbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
-// The blocks first_block … first_block + kBlocks - 1, as numbers in element order.
-inline void PhiloxBlocks(const PhiloxCounter& counter, uint32_t first_block, uint32_t* out) {
-  uint32_t c0[kBlocks];
-  uint32_t c1[kBlocks];
-  uint32_t c2[kBlocks];
-  uint32_t c3[kBlocks];
-  for (int lane = 0; lane < kBlocks; ++lane) {
-    c0[lane] = first_block + static_cast<uint32_t>(lane);
-    c1[lane] = counter.words[0];
-    c2[lane] = counter.words[1];
-    c3[lane] = counter.words[2];
+inline I SetWord(uint32_t value) {
+  return SetInt(static_cast<int32_t>(value));
+}
+
+// The 16 blocks from first_block on, as 64 numbers in element order.
+inline void PhiloxBlocks(const PhiloxCounter& counter, uint32_t first_block, I (&words)[4]) {
+  words[0] = AddInt(SetWord(first_block), LoadInts(kLaneNumbers));
+  for (int word = 0; word < 3; ++word) {
+    words[word + 1] = SetWord(counter.words[word]);
   }
   uint32_t k0 = counter.key[0];
   uint32_t k1 = counter.key[1];
   for (int round = 0; round < kRounds; ++round) {
-    for (int lane = 0; lane < kBlocks; ++lane) {
-      const uint64_t product0 = static_cast<uint64_t>(kMultiplier0) * c0[lane];
-      const uint64_t product1 = static_cast<uint64_t>(kMultiplier1) * c2[lane];
-      c0[lane] = static_cast<uint32_t>(product1 >> 32) ^ c1[lane] ^ k0;
-      c1[lane] = static_cast<uint32_t>(product1);
-      c2[lane] = static_cast<uint32_t>(product0 >> 32) ^ c3[lane] ^ k1;
-      c3[lane] = static_cast<uint32_t>(product0);
-    }
+    const WideProduct product0 = MultiplyWide(words[0], kMultiplier0);
+    const WideProduct product1 = MultiplyWide(words[2], kMultiplier1);
+    words[0] = XorInt(XorInt(product1.high, words[1]), SetWord(k0));
+    words[1] = product1.low;
+    words[2] = XorInt(XorInt(product0.high, words[3]), SetWord(k1));
+    words[3] = product0.low;
     k0 += kWeyl0;
     k1 += kWeyl1;
   }
-  for (int lane = 0; lane < kBlocks; ++lane) {
-    out[4 * lane] = c0[lane];
-    out[4 * lane + 1] = c1[lane];
-    out[4 * lane + 2] = c2[lane];
-    out[4 * lane + 3] = c3[lane];
+  Interleave(words);
+}
+
+inline void StoreChunk(const I (&words)[4], uint32_t* out) {
+  for (int word = 0; word < 4; ++word) {
+    StoreInts(out + 16 * word, words[word]);
+  }
+}
+
+// Calls each(words, done) for every 64 elements in a row that begin a block, and some(bits, done,
+// count) for what is left before and behind them. done: elements before.
+template <typename Each, typename Some>
+inline void OverPhilox(const PhiloxCounter& counter, int64_t first_element, int64_t count,
+                       const Each& each, const Some& some) {
+  I words[4];
+  uint32_t chunk[kChunk];
+  for (int64_t done = 0; done < count;) {
+    const int64_t element = first_element + done;
+    const int64_t skip = element % 4;
+    PhiloxBlocks(counter, static_cast<uint32_t>(element / 4), words);
+    const int64_t take = kChunk - skip < count - done ? kChunk - skip : count - done;
+    if (take == kChunk) {
+      each(words, done);
+    } else {
+      StoreChunk(words, chunk);
+      some(chunk + skip, done, take);
+    }
+    done += take;
   }
 }
 
 inline void PhiloxBits(const PhiloxCounter& counter, int64_t first_element, int64_t count,
                        uint32_t* out) {
-  uint32_t chunk[kChunk];
-  for (int64_t done = 0; done < count;) {
-    const int64_t element = first_element + done;
-    const int64_t skip = element % 4;
-    PhiloxBlocks(counter, static_cast<uint32_t>(element / 4), chunk);
-    const int64_t take = kChunk - skip < count - done ? kChunk - skip : count - done;
-    for (int64_t i = 0; i < take; ++i) {
-      out[done + i] = chunk[skip + i];
-    }
-    done += take;
-  }
+  OverPhilox(
+      counter, first_element, count,
+      [&](const I(&words)[4], int64_t done) { StoreChunk(words, out + done); },
+      [&](const uint32_t* bits, int64_t done, int64_t some) {
+        for (int64_t i = 0; i < some; ++i) {
+          out[done + i] = bits[i];
+        }
+      });
 }
 
 inline void DropOut(const PhiloxCounter& counter, const DropoutPass& pass) {
-  uint32_t chunk[kChunk];
-  for (int64_t done = 0; done < pass.count;) {
-    const int64_t element = pass.first_element + done;
-    const int64_t skip = element % 4;
-    PhiloxBlocks(counter, static_cast<uint32_t>(element / 4), chunk);
-    const int64_t left = pass.count - done;
-    const int64_t take = kChunk - skip < left ? kChunk - skip : left;
-    float* __restrict values = pass.values + done;
-    const uint32_t* __restrict bits = chunk + skip;
-    for (int64_t i = 0; i < take; ++i) {
-      values[i] *= bits[i] < pass.threshold ? 0.0F : pass.scale;
-    }
-    done += take;
+  const F scale = Set(pass.scale);
+  OverPhilox(
+      counter, pass.first_element, pass.count,
+      [&](const I(&words)[4], int64_t done) {
+        for (int word = 0; word < 4; ++word) {
+          float* values = pass.values + done + 16 * word;
+          Store(values, Mul(Load(values), ZeroBelow(words[word], pass.threshold, scale)));
+        }
+      },
+      [&](const uint32_t* bits, int64_t done, int64_t some) {
+        float* values = pass.values + done;
+        for (int64_t i = 0; i < some; ++i) {
+          values[i] *= bits[i] < pass.threshold ? 0.0F : pass.scale;
+        }
+      });
+}
+
+inline SoftmaxSums Softmax(float scale, int64_t count, float* values) {
+  SoftmaxSums sums;
+  F most = Set(values[0]);
+  F finite = Set(0.0F);  // stays zero
+  for (int64_t i = 0; i < count; i += 16) {
+    const F value = LoadSome(values + i, count - i, values[0]);
+    most = Max(value, most);
+    finite = Add(finite, Mul(value, Set(0.0F)));
   }
+  sums.largest = ReduceMax(most);
+  sums.sum = static_cast<double>(ReduceAdd(finite));
+  // What is behind the last value counts as e^-87, which no sum of at least 1 notices.
+  constexpr int64_t kBlock = 1024;  // single precision within, double across
+  const F largest = Set(sums.largest);
+  const float behind = sums.largest - 87.0F;
+  for (int64_t start = 0; start < count; start += kBlock) {
+    const int64_t end = start + kBlock < count ? start + kBlock : count;
+    F sum = Set(0.0F);
+    for (int64_t i = start; i < end; i += 16) {
+      const F power = Exponential(Sub(LoadSome(values + i, end - i, behind), largest));
+      StoreSome(values + i, end - i, power);
+      sum = Add(sum, power);
+    }
+    sums.sum += static_cast<double>(ReduceAdd(sum));
+  }
+  const F factor = Set(static_cast<float>(static_cast<double>(scale) / sums.sum));
+  for (int64_t i = 0; i < count; i += 16) {
+    StoreSome(values + i, count - i, Mul(LoadSome(values + i, count - i, 0.0F), factor));
+  }
+  return sums;
 }
 
 }  // namespace
