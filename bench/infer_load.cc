@@ -3,7 +3,8 @@
 // Times decoding and prompts of Wattle's kernels with random weights of GPT-2's shapes. Reads
 // commands, one a line, and answers each with one line, so that bench/infer.py can take turns
 // between this program and its peers:
-//   load RECIPE              makes the model; answers the bytes that one token reads
+//   load RECIPE              makes the model; answers the bytes that one token reads: weights, and
+//                            keys and values of the positions before it
 //   decode RECIPE THREADS    a 32-token prompt, then 64 timed steps with argmax: seconds
 //   prefill RECIPE TOKENS THREADS   one prompt, logits of its last token: seconds
 //   bandwidth BYTES THREADS  best of five read loops over a buffer: bytes a second
@@ -104,7 +105,13 @@ class Bench {
     if (decoder == nullptr) {
       decoder = std::make_unique<RandomDecoder>(sizes_, FormatsOf(recipe), 1);
     }
-    return decoder->weight_bytes();
+    // The mean over the timed steps, each of which reads all positions up to its own.
+    constexpr double kPositions = kPromptTokens + (kDecodeTokens + 1) / 2.0;
+    const double cache = kPositions *
+                         static_cast<double>(KvCache::BytesOf(KvFormat::kFloat32,
+                                                              KvShapesOf(decoder->model), 1, 16)) /
+                         16.0;
+    return decoder->weight_bytes() + static_cast<int64_t>(cache);
   }
 
   double Decode(const std::string& recipe, int threads) {

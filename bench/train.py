@@ -1,21 +1,22 @@
 #!/usr/bin/env python3
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""./dev bench train: tokens per second and peak memory of full fine-tuning, beside PyTorch of the same libtorch, in one run.
+"""./dev bench train: tokens per second and peak memory of full fine-tuning, beside PyTorch, in one run.
 
-Each engine trains the same shape (GPT-2 Small, DistilGPT2; batch 4 x 256, FP32, AdamW, clipping, dropout) in a process of its own.
-The processes alternate; a round is one of each, in turn first. A round's figure is the median of its steps after the warm-up ones;
-the ratio printed is the median of the rounds' ratios, with its range. Peak memory is VmHWM of the whole process, from start to
-written checkpoint for ours. The lean mode (train_lean.py) stands beside both. With a newer PyTorch (--best-python) the same in BF16
-follows: our products of rounded factors beside autocast, and the share that each reaches of that PyTorch's best BF16 product, which is
-measured in each round. Then fine-tuning on SQuAD beside the transformers script (bench/train_squad.py). The figures of
-./dev bench memory are taken at the end. Writes build/bench/train.json.
+Each engine trains the same shape (GPT-2 Small, DistilGPT2; batch 4 x 256, FP32, AdamW, clipping, dropout) in a process of its own:
+ours, ours in the lean mode (train_lean.py), PyTorch of the same libtorch and a newer PyTorch (--best-python), the latter by
+torch.compile where one run of each before the rounds says that it is faster. The processes alternate; a round is one of each, in turn
+first. A round's figure is the median of its steps after the warm-up ones; the ratio printed is the median of the rounds' ratios, with
+its range. Peak memory is VmHWM of the whole process, from start to written checkpoint for ours. Each round also measures the best
+product of both PyTorches: what products alone could reach. The same in BF16 follows: our products of rounded factors beside autocast.
+Then fine-tuning on SQuAD beside the transformers script (bench/train_squad.py). The figures of ./dev bench memory are taken at the
+end. Writes build/bench/train.json.
 
   --rounds N  --steps N  --warm-up N  --threads N  --dropout P  --shapes gpt2,distilgpt2 (none: no shape)
   --squad-steps N      measured steps of a SQuAD run; 0 leaves SQuAD out
   --mezo-rounds N      rounds of the memory of MeZO beside a loss's (./dev bench mezo); 0 leaves it out
   --lean-steps N       of each run that compares the lean mode's quality with FP32 AdamW; 0: none; --no-lean: no lean part
   --no-estimator       leave out the figures of ./dev bench memory
-  --best-python PATH   the Python that has a newer PyTorch, the peer in BF16; "" leaves BF16 out (default build/venv-torch's)
+  --best-python PATH   the Python that has a newer PyTorch; "" leaves it and BF16 out (default build/venv-torch's)
   --no-fp32            leave out the comparison in FP32
   --peer-python PATH   the Python that has PyTorch (default /usr/bin/python3, Debian's: the libtorch that ours is linked with)
 """
@@ -53,17 +54,15 @@ def flops_per_token(layers):
 
 
 def run_ours(work, options, precision="fp32", form=None):
-    """A whole job in a fresh process; returns the seconds of its measured steps and its peak memory. form: fields of the job beside those
-    of the exact mode."""
+    """A whole job in a fresh process: its tokens per second and its peak memory. form: fields of the job beside those of the exact mode."""
     spec = {"finetune": {"steps": options.warm_up + options.steps, "batchSize": BATCH, "sequenceLength": LENGTH,
                          "learningRate": 1e-5, "weightDecay": 0.01, "clipNorm": 1.0, "precision": f"PRECISION_{precision.upper()}",
                          **(form or {})}}
     with tempfile.TemporaryDirectory(dir=work) as directory:
         frames = run_task(directory, work / "model", work / "text.txt", spec, options.threads)
     steps = [frame["step"]["compute_seconds"] for frame in frames if frame.get("step", {}).get("phase") == "train"]
-    result = result_of(frames)
-    return {"step_seconds": steps[options.warm_up:], "peak_mib": int(result["peak_memory_bytes"]) / 2**20,
-            "version": result["engine_version"]}
+    return {"tokens_per_s": BATCH * LENGTH / statistics.median(steps[options.warm_up:]),
+            "peak_mib": int(result_of(frames)["peak_memory_bytes"]) / 2**20}
 
 
 def run_peer(python, *arguments):
@@ -74,80 +73,103 @@ def run_peer(python, *arguments):
     return json.loads(done.stdout)
 
 
-def summary(ratios):
-    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+def run_torch(python, layers, options, precision, form="eager"):
+    done = run_peer(python, layers, options.steps, options.warm_up, options.threads, options.dropout, precision, form)
+    return {**done, "tokens_per_s": BATCH * LENGTH / statistics.median(done["step_seconds"])}
+
+
+def better_form(python, layers, options, precision):
+    """"compiled" where torch.compile makes this PyTorch faster, "eager" elsewhere: one run of each decides, before the rounds."""
+    speed = {form: run_torch(python, layers, options, precision, form)["tokens_per_s"] for form in ("eager", "compiled")}
+    print(f"  PyTorch of {python} in {precision.upper()}: eager {speed['eager']:.0f} tokens/s, by torch.compile {speed['compiled']:.0f}", flush=True)
+    return max(speed, key=speed.get)
+
+
+def play_rounds(options, runs):
+    """What each of `runs` returned, a list in the order of the rounds; who begins alternates."""
+    played = {which: [] for which in runs}
+    for number in range(options.rounds):
+        for which in list(runs) if number % 2 == 0 else reversed(runs):
+            played[which].append(runs[which]())
+        texts = [f"{which} {done[-1]['tokens_per_s']:.0f} tokens/s, {done[-1]['peak_mib']:.0f} MiB" if "peak_mib" in done[-1]
+                 else f"{which} {done[-1]['flops'] / 1e9:.0f} GFLOP/s" for which, done in played.items()]
+        print(f"  round {number + 1}: {'; '.join(texts)}", flush=True)
+    return played
+
+
+def speeds(played):
+    return [done["tokens_per_s"] for done in played]
+
+
+def peaks(played):
+    return [done["peak_mib"] for done in played]
+
+
+def ratios(ours, theirs, scale=1.0):
+    return [scale * mine / other for mine, other in zip(ours, theirs)]
+
+
+def told(played):
+    return f"PyTorch {played[0]['version']}, {statistics.median(speeds(played)):.1f} tokens/s, {played[-1]['peak_mib']:.0f} MiB"
+
+
+def add(figures, key, values, unit, peer):
+    """The median over the rounds, with their range."""
+    value, lowest, highest = (round(number, 3) for number in (statistics.median(values), min(values), max(values)))
+    print(f"{key}: {value:g} {unit} ({lowest:g} to {highest:g}); {peer}", flush=True)
+    figures.append({"key": key, "value": value, "unit": unit, "peer": peer, "range": [lowest, highest]})
+
+
+def bench_fp32(name, work, options, figures):
+    layers, same, newer = LAYERS[name], options.peer_python, options.best_python
+    runs = {"ours": lambda: run_ours(work, options), "lean": lambda: run_ours(work, options, form=train_lean.LEAN),
+            "same": lambda: run_torch(same, layers, options, "fp32"),
+            "products": lambda: run_peer(same, "gemm", options.threads, "fp32")}
+    if newer:
+        form = better_form(newer, layers, options, "fp32")
+        runs["newer"] = lambda: run_torch(newer, layers, options, "fp32", form)
+        runs["newer_products"] = lambda: run_peer(newer, "gemm", options.threads, "fp32")
+    played = play_rounds(options, runs)
+    ours, peer = speeds(played["ours"]), told(played["same"])
+    fastest = max((played[which] for which in ("same", "newer") if which in played), key=lambda done: statistics.median(speeds(done)))
+    flops = [max(both) for both in zip(*([done["flops"] for done in played[which]] for which in ("products", "newer_products") if which in played))]
+    bound = ratios(flops, [flops_per_token(layers)] * len(flops))
+    add(figures, f"{name}.fp32.tokens_per_s", ours, "tokens/s", peer)
+    add(figures, f"{name}.fp32.peak_mib", peaks(played["ours"]), "MiB", peer)
+    add(figures, f"{name}.speedup_vs_torch_same_libtorch", ratios(ours, speeds(played["same"])), "x", peer)
+    add(figures, f"{name}.speedup_vs_torch_fp32", ratios(ours, speeds(fastest)), "x", f"the faster of them: {told(fastest)}")
+    add(figures, f"{name}.fp32_bound_percent", ratios(ours, bound, 100.0), "%",
+        f"FP32 products alone: {statistics.median(bound):.0f} tokens/s; the peer reaches {statistics.median(ratios(speeds(fastest), bound, 100.0)):.1f} %")
+    add(figures, f"{name}.fp32_memory_ratio_vs_torch_fp32", ratios(peaks(played["ours"]), peaks(played["same"])), "x", peer)
+    add(figures, f"{name}.lean_memory_ratio_vs_torch_fp32", ratios(peaks(played["lean"]), peaks(played["same"])), "x", peer)
+    add(figures, f"{name}.lean_speed_vs_exact", ratios(speeds(played["lean"]), ours), "x", "this engine's exact mode")
+
+
+def bench_bf16(name, work, options, figures):
+    layers, python = LAYERS[name], options.best_python
+    form = better_form(python, layers, options, "bf16")
+    played = play_rounds(options, {"ours": lambda: run_ours(work, options, "bf16"),
+                                   "newer": lambda: run_torch(python, layers, options, "bf16", form),
+                                   "newer_products": lambda: run_peer(python, "gemm", options.threads, "bf16")})
+    ours, theirs = speeds(played["ours"]), speeds(played["newer"])
+    bound = [done["flops"] / flops_per_token(layers) for done in played["newer_products"]]
+    peer = f"BF16 autocast, {form}: {told(played['newer'])}"
+    add(figures, f"{name}.bf16.tokens_per_s", ours, "tokens/s", peer)
+    add(figures, f"{name}.bf16.peak_mib", peaks(played["ours"]), "MiB", peer)
+    add(figures, f"{name}.speedup_vs_torch_best", ratios(ours, theirs), "x", peer)
+    add(figures, f"{name}.best_bound_percent", ratios(ours, bound, 100.0), "%",
+        f"BF16 products alone: {statistics.median(bound):.0f} tokens/s; the peer reaches {statistics.median(ratios(theirs, bound, 100.0)):.1f} %")
 
 
 def bench_shape(name, options, figures):
-    layers = LAYERS[name]
-    tokens = BATCH * LENGTH
     with tempfile.TemporaryDirectory(prefix="wattle-bench-") as directory:
         work = pathlib.Path(directory)
-        make_model(work / "model", config_of(layers, options.dropout))
+        make_model(work / "model", config_of(LAYERS[name], options.dropout))
         (work / "text.txt").write_text(TEXT)
-        speed_ratios, memory_ratios, ours, peers, lean_speeds, lean_memory = [], [], [], [], [], []
-        for number in range(options.rounds):
-            runs = {"ours": lambda: run_ours(work, options), "lean": lambda: run_ours(work, options, form=train_lean.LEAN),
-                    "peer": lambda: run_peer(options.peer_python, layers, options.steps, options.warm_up, options.threads, options.dropout)}
-            order = list(runs) if number % 2 == 0 else list(reversed(runs))
-            done = {which: runs[which]() for which in order}
-            speed = {which: tokens / statistics.median(done[which]["step_seconds"]) for which in order}
-            ours.append(speed["ours"])
-            peers.append(speed["peer"])
-            speed_ratios.append(speed["ours"] / speed["peer"])
-            memory_ratios.append(done["ours"]["peak_mib"] / done["peer"]["peak_mib"])
-            lean_speeds.append(speed["lean"] / speed["ours"])
-            lean_memory.append(done["lean"]["peak_mib"] / done["peer"]["peak_mib"])
-            print(f"  {name} round {number + 1}: ours {speed['ours']:.0f} tokens/s, {done['ours']['peak_mib']:.0f} MiB; lean {speed['lean']:.0f} tokens/s, "
-                  f"{done['lean']['peak_mib']:.0f} MiB; PyTorch "
-                  f"{done['peer']['version']} {speed['peer']:.0f} tokens/s, {done['peer']['peak_mib']:.0f} MiB", flush=True)
-    print(f"{name}: {statistics.median(ours):.0f} tokens/s, {summary(speed_ratios)} x PyTorch; peak memory {summary(memory_ratios)} x")
-    print(f"{name}, lean: {summary(lean_speeds)} x the exact mode's tokens/s; peak memory {summary(lean_memory)} x PyTorch's")
-    peer = f"PyTorch {done['peer']['version']}, {statistics.median(peers):.1f} tokens/s, {done['peer']['peak_mib']:.0f} MiB"
-    figures.append({"key": f"{name}.fp32.tokens_per_s", "value": round(statistics.median(ours), 1), "unit": "tokens/s", "peer": peer})
-    figures.append({"key": f"{name}.fp32.peak_mib", "value": round(done["ours"]["peak_mib"], 1), "unit": "MiB", "peer": peer})
-    figures.append({"key": f"{name}.speedup_vs_torch_same_libtorch", "value": round(statistics.median(speed_ratios), 3), "unit": "x",
-                    "peer": peer, "range": [round(min(speed_ratios), 3), round(max(speed_ratios), 3)]})
-    figures.append({"key": f"{name}.fp32_memory_ratio_vs_torch_same_libtorch", "value": round(statistics.median(memory_ratios), 3),
-                    "unit": "x", "peer": peer, "range": [round(min(memory_ratios), 3), round(max(memory_ratios), 3)]})
-    figures.append({"key": f"{name}.lean_memory_ratio_vs_torch_fp32", "value": round(statistics.median(lean_memory), 3), "unit": "x",
-                    "peer": peer, "range": [round(min(lean_memory), 3), round(max(lean_memory), 3)]})
-    figures.append({"key": f"{name}.lean_speed_vs_exact", "value": round(statistics.median(lean_speeds), 3), "unit": "x",
-                    "peer": "this engine's exact mode", "range": [round(min(lean_speeds), 3), round(max(lean_speeds), 3)]})
-
-
-def bench_bf16(name, options, figures):
-    layers, python = LAYERS[name], options.best_python
-    tokens = BATCH * LENGTH
-    ratios, shares, peer_shares, ours, peers = [], [], [], [], []
-    with tempfile.TemporaryDirectory(prefix="wattle-bench-") as directory:
-        work = pathlib.Path(directory)
-        make_model(work / "model", config_of(layers, options.dropout))
-        (work / "text.txt").write_text(TEXT)
-        for number in range(options.rounds):
-            runs = {"ours": lambda: run_ours(work, options, "bf16"),
-                    "peer": lambda: run_peer(python, layers, options.steps, options.warm_up, options.threads, options.dropout, "bf16"),
-                    "gemm": lambda: run_peer(python, "gemm", options.threads)}
-            order = ["ours", "gemm", "peer"] if number % 2 == 0 else ["peer", "gemm", "ours"]
-            done = {which: runs[which]() for which in order}
-            speed = {which: tokens / statistics.median(done[which]["step_seconds"]) for which in ("ours", "peer")}
-            bound = done["gemm"]["flops"] / flops_per_token(layers)
-            ours.append(speed["ours"])
-            peers.append(speed["peer"])
-            ratios.append(speed["ours"] / speed["peer"])
-            shares.append(100 * speed["ours"] / bound)
-            peer_shares.append(100 * speed["peer"] / bound)
-            print(f"  {name} BF16 round {number + 1}: ours {speed['ours']:.0f} tokens/s, {done['ours']['peak_mib']:.0f} MiB; PyTorch "
-                  f"{done['peer']['version']} {speed['peer']:.0f} tokens/s, {done['peer']['peak_mib']:.0f} MiB; products alone {bound:.0f}",
-                  flush=True)
-    print(f"{name} BF16: {statistics.median(ours):.0f} tokens/s, {summary(ratios)} x PyTorch, {summary(shares)} % of the bound")
-    peer = f"PyTorch {done['peer']['version']} BF16 autocast, {statistics.median(peers):.1f} tokens/s, {done['peer']['peak_mib']:.0f} MiB"
-    figures.append({"key": f"{name}.bf16.tokens_per_s", "value": round(statistics.median(ours), 1), "unit": "tokens/s", "peer": peer})
-    figures.append({"key": f"{name}.bf16.peak_mib", "value": round(done["ours"]["peak_mib"], 1), "unit": "MiB", "peer": peer})
-    figures.append({"key": f"{name}.speedup_vs_torch_best", "value": round(statistics.median(ratios), 3), "unit": "x", "peer": peer,
-                    "range": [round(min(ratios), 3), round(max(ratios), 3)]})
-    figures.append({"key": f"{name}.best_bound_percent", "value": round(statistics.median(shares), 1), "unit": "%",
-                    "peer": f"{peer}, {statistics.median(peer_shares):.1f} %", "range": [round(min(shares), 1), round(max(shares), 1)]})
+        if options.fp32:
+            bench_fp32(name, work, options, figures)
+        if options.best_python:
+            bench_bf16(name, work, options, figures)
 
 
 def machine():
@@ -178,10 +200,7 @@ def main():
     print(f"{machine()}, {options.threads} threads, batch {BATCH} x {LENGTH}, dropout {options.dropout}")
     figures = []
     for name in shapes:
-        if options.fp32:
-            bench_shape(name, options, figures)
-        if options.best_python:
-            bench_bf16(name, options, figures)
+        bench_shape(name, options, figures)
     if options.squad_steps > 0:
         train_squad.bench(config_of(LAYERS["gpt2"], options.dropout), options, figures)
     if options.mezo_rounds > 0:

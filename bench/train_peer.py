@@ -4,8 +4,8 @@
 
 A lean module rather than transformers' (which is slower): fused projections, one additive mask, cross-entropy on all positions,
 AdamW with the foreach implementation (fused, where PyTorch has it for processors), clipping, dropout.
-train_peer.py LAYERS STEPS WARM_UP THREADS DROPOUT [fp32|bf16]     bf16: under autocast
-train_peer.py gemm THREADS                                         FLOP/s of its best BF16 product of cubes
+train_peer.py LAYERS STEPS WARM_UP THREADS DROPOUT fp32|bf16 eager|compiled     bf16: under autocast; compiled: by torch.compile
+train_peer.py gemm THREADS fp32|bf16                                            FLOP/s of its best product of cubes
 """
 
 import json
@@ -67,12 +67,12 @@ def peak_mib():
     return int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path("/proc/self/status").read_text()).group(1)) / 1024
 
 
-def gemm_flops(threads):
+def gemm_flops(threads, precision):
     """The best of several products of each size: what products alone could reach."""
     torch.set_num_threads(threads)
     best = 0.0
     for size in (1024, 2048, 4096):
-        left, right = (torch.randn(size, size).bfloat16() for _ in range(2))
+        left, right = (torch.randn(size, size).to(torch.bfloat16 if precision == "bf16" else torch.float32) for _ in range(2))
         for _ in range(8):
             start = time.perf_counter()
             left @ right
@@ -89,22 +89,23 @@ def adamw(model):
 
 def main():
     if sys.argv[1] == "gemm":
-        print(json.dumps({"flops": gemm_flops(int(sys.argv[2])), "version": torch.__version__}))
+        print(json.dumps({"flops": gemm_flops(int(sys.argv[2]), sys.argv[3]), "version": torch.__version__}))
         return
     layers, steps, warm_up, threads = (int(value) for value in sys.argv[1:5])
     dropout = float(sys.argv[5])
-    bf16 = sys.argv[6:] == ["bf16"]
+    precision, form = sys.argv[6:]
     torch.set_num_threads(threads)
     torch.manual_seed(1)
     libraries_mib = peak_mib()
     model = Decoder(layers, dropout).train()
     optimizer = adamw(model)
+    loss_of = torch.compile(model) if form == "compiled" else model
     seconds = []
     for _ in range(warm_up + steps):
         tokens = torch.randint(0, 256, (BATCH, LENGTH))
         start = time.perf_counter()
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
-            loss = model(tokens)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
+            loss = loss_of(tokens)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -58,14 +58,19 @@ class Session(Scene):
         self.assertEqual(self.fleet.until_done("j1")["state"], "JOB_STATE_CANCELLED")
 
     def test_a_generation_prints_its_whole_text_and_ends_as_its_job(self):
-        self.start("one")
+        self.start()
+        marker = self.fleet.directory / "held"
+        marker.touch()  # The first runner does not hang; the second hangs until its time is over.
+        self.plain_worker("one", env=self.held_at("frame:step:1:after"))
+        self.fleet.until_connected("one")
         self.push_demo()
         done = self.fleet.run_wattle("generate", "--model", "base", "--max-new-tokens", "24", PROMPT)
         self.assertEqual(done.returncode, 0, done.stderr)
         whole = self.fleet.wattle("job", "output", "j1")["text"]
         self.assertTrue(whole.strip())
         self.assertIn(whole.strip(), done.stdout)
-        failed = self.fleet.run_wattle("generate", "--model", "base", "--set", "timeout_seconds=0.001", PROMPT)
+        marker.unlink()
+        failed = self.fleet.run_wattle("generate", "--model", "base", "--set", "timeout_seconds=0.5", PROMPT)
         self.assertEqual(failed.returncode, 1, failed.stdout + failed.stderr)
         self.assertIn("wattle job logs j2", failed.stderr)
 

@@ -16,7 +16,6 @@ namespace wattle::kernels {
 namespace {
 
 constexpr int kQueryBlock = 4;
-constexpr int64_t kCachePrefetchBytes = 2048;
 
 // The queries of one block as int8.
 struct QueryCodes {
@@ -37,7 +36,6 @@ inline void ScorePanelFloat(const HeadAttention& task, int64_t query, int64_t pa
   }
   for (int64_t d = 0; d < task.head_size; d += 2) {
     for (int half = 0; half < 2; ++half) {
-      __builtin_prefetch(keys + (d + half) * 16 + kCachePrefetchBytes / 4);
       const F key = Load(keys + (d + half) * 16);
       for (int t = 0; t < kQueries; ++t) {
         sums[t][half] =
@@ -59,7 +57,6 @@ inline void ScorePanelInt8(const HeadAttention& task, const QueryCodes& queries,
     dots[t] = SetInt(-kSignedRaise * queries.sums[t]);
   }
   for (int64_t d = 0; d < task.head_size; d += 4, line += 64) {
-    __builtin_prefetch(line + kCachePrefetchBytes);
     const W keys = Raise(LoadBytes(line));
     for (int t = 0; t < kQueries; ++t) {
       dots[t] = DotSigned(dots[t], keys, queries.codes[t] + d);
@@ -117,9 +114,7 @@ inline void WeighValues(const HeadAttention& task, int64_t query, int64_t chunk,
   for (int64_t p = first; p <= last; ++p) {
     const int64_t place = p * task.head_size + chunk * 16;
     F values[kChunks];
-    const int64_t bytes = place * (task.int8 ? 1 : 4) + kCachePrefetchBytes;
     for (int c = 0; c < kChunks; ++c) {
-      __builtin_prefetch(static_cast<const char*>(task.values) + bytes + c * (task.int8 ? 16 : 64));
       values[c] = task.int8 ? LoadInt8(static_cast<const int8_t*>(task.values) + place + c * 16)
                             : Load(static_cast<const float*>(task.values) + place + c * 16);
     }
