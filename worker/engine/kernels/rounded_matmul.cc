@@ -1,11 +1,12 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Cut as Goto and van de Geijn do ("Anatomy of High-Performance Matrix Multiplication", 2008): a
-// block of the left factor is packed once and stays in the second-level cache; each thread packs a
-// strip of the right factor and multiplies all of the block with it.
+// block of the factor with fewer lanes is packed once and stays in the second-level cache; each
+// thread packs a strip of the other factor and multiplies all of the block with it.
 #include "worker/engine/kernels/rounded_matmul.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "base/check.h"
 #include "worker/engine/kernels/aligned_buffer.h"
@@ -15,13 +16,11 @@
 namespace wattle::kernels {
 namespace {
 
-// A block of the left factor takes 1 MiB in 16 bits, half of a second-level cache; four panels of
-// terms fit into a first-level one.
-constexpr int64_t kBlockRows = 1024;
-constexpr int64_t kBlockTerms = 512;
-// Columns that one thread packs and multiplies at once: lines of the right factor and of the result
-// are read whole, and in the order of memory.
-constexpr int64_t kStripColumns = 8 * kRoundedLanes;
+// A block takes 1.5 MiB in 16 bits and a strip 384 KiB: together less than the second-level cache
+// of the processors that have AMX.
+constexpr int64_t kBlockLanes = 1024;
+constexpr int64_t kBlockTerms = 768;
+constexpr int64_t kStripLanes = 16 * kRoundedLanes;
 
 const RoundedFunctions& FunctionsOf(FactorType factors, const RoundedKernels& kernels) {
   WATTLE_CHECK(factors != FactorType::kFloat32, "FP32 factors are not rounded");
@@ -32,11 +31,11 @@ int64_t CeilDivide(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
 
-int64_t LeftBytes(const RoundedFunctions& rounded) {
-  return kBlockRows * kBlockTerms * rounded.element_bytes;
+int64_t BlockBytes(const RoundedFunctions& rounded) {
+  return kBlockLanes * kBlockTerms * rounded.element_bytes;
 }
 int64_t StripBytes(const RoundedFunctions& rounded) {
-  return kStripColumns * kBlockTerms * rounded.element_bytes;
+  return kStripLanes * kBlockTerms * rounded.element_bytes;
 }
 
 // Memory of the calling thread; it grows when it has to and is kept.
@@ -48,162 +47,174 @@ std::byte* Scratch(int64_t bytes) {
   return scratch.data();
 }
 
-// Rows [first_row, first_row + rows) and terms [first_term, first_term + terms) of the product.
-struct Block {
-  int64_t first_row = 0;
-  int64_t rows = 0;
-  int64_t first_term = 0;
-  int64_t terms = 0;
-};
-
-// Panels [first, end) of a block.
-struct PanelRange {
+// Some lanes, terms or panels: [first, first + count).
+struct Range {
   int64_t first = 0;
-  int64_t end = 0;
+  int64_t count = 0;
 };
 
-// Several chunks for each thread, so that a slow one gets fewer.
-int64_t ChunksOf(int64_t pieces, int threads) {
-  constexpr int64_t kChunksOfThread = 8;
-  return std::min<int64_t>(pieces, threads * kChunksOfThread);
+// Part `index` of `parts` that are as even as they can be.
+Range PartOf(int64_t count, int64_t index, int64_t parts) {
+  const int64_t first = count * index / parts;
+  return {first, count * (index + 1) / parts - first};
 }
 
-int64_t PanelsOf(const Block& block) {
-  return CeilDivide(block.rows, kRoundedLanes);
+// A factor as lanes and terms: lanes are the rows of the left one and the columns of the right one.
+struct Factor {
+  const float* values = nullptr;
+  const uint16_t* bf16 = nullptr;  // not null: instead of values
+  int64_t lane_stride = 0;
+  int64_t term_stride = 0;
+  int64_t lanes = 0;
+  void (*pack)(const RoundedPanel& panel) = nullptr;
+};
+
+Factor LeftOf(const RoundedProduct& product, const RoundedFunctions& rounded) {
+  return {.values = product.left.values,
+          .lane_stride = product.left.row_stride,
+          .term_stride = product.left.column_stride,
+          .lanes = product.rows,
+          .pack = rounded.pack_left};
 }
 
-using PackFunction = void (*)(const RoundedPanel& panel);
+Factor RightOf(const RoundedProduct& product, const RoundedFunctions& rounded) {
+  return {.values = product.right.values,
+          .bf16 = product.right_bf16,
+          .lane_stride = product.right.column_stride,
+          .term_stride = product.right.row_stride,
+          .lanes = product.columns,
+          .pack = rounded.pack_right};
+}
 
-// Packs lanes [0, lanes) of one factor, panel behind panel. of_lanes: what the first panel would be
-// if it had all of them. Where lanes lie side by side, the panels are packed together, a few terms
-// at a time: so a page of the source is looked up once and its lines are read whole.
-void PackPanels(const RoundedPanel& of_lanes, PackFunction pack, int64_t element_bytes) {
-  const bool together = of_lanes.lane_stride == 1;
-  const int64_t piece = together ? kRoundedTermMultiple : of_lanes.terms;
-  const int64_t panel_bytes =
-      RoundUp(of_lanes.terms, kRoundedTermMultiple) * kRoundedLanes * element_bytes;
-  auto* packed = static_cast<std::byte*>(of_lanes.packed);
-  for (int64_t term = 0; term < of_lanes.terms; term += piece) {
-    for (int64_t lane = 0; lane < of_lanes.lanes; lane += kRoundedLanes) {
-      RoundedPanel panel = of_lanes;
-      panel.values += term * of_lanes.term_stride + lane * of_lanes.lane_stride;
-      panel.lanes = std::min(kRoundedLanes, of_lanes.lanes - lane);
-      panel.terms = std::min(piece, of_lanes.terms - term);
-      panel.packed =
-          packed + lane / kRoundedLanes * panel_bytes + term * kRoundedLanes * element_bytes;
-      pack(panel);
-    }
+// Packs a piece of one panel; BF16 numbers are widened on the way, in pieces of a panel that stay
+// in the first-level cache.
+void PackPiece(const Factor& factor, const Range& lanes, const Range& terms, int64_t element_bytes,
+               std::byte* packed) {
+  const int64_t first = lanes.first * factor.lane_stride + terms.first * factor.term_stride;
+  if (factor.bf16 == nullptr) {
+    factor.pack({.values = factor.values + first,
+                 .lane_stride = factor.lane_stride,
+                 .term_stride = factor.term_stride,
+                 .lanes = lanes.count,
+                 .terms = terms.count,
+                 .packed = packed});
+    return;
   }
-}
-
-// As PackPanels, of BF16 numbers with the strides of `of_lanes`, whose values are not read: widened
-// in pieces of a panel that stay in the first-level cache.
-void PackBf16Panels(const uint16_t* numbers, const RoundedPanel& of_lanes, PackFunction pack,
-                    int64_t element_bytes) {
-  const bool together = of_lanes.lane_stride == 1;
-  const int64_t lines_step = together ? of_lanes.term_stride : of_lanes.lane_stride;
-  const int64_t panel_bytes =
-      RoundUp(of_lanes.terms, kRoundedTermMultiple) * kRoundedLanes * element_bytes;
-  auto* packed = static_cast<std::byte*>(of_lanes.packed);
+  const bool together = factor.lane_stride == 1;
+  const int64_t lines_step = together ? factor.term_stride : factor.lane_stride;
+  const int64_t line = together ? kRoundedLanes : kRoundedTermMultiple;
   alignas(64) float widened[kRoundedLanes * kRoundedTermMultiple];
-  const auto pack_piece = [&](int64_t lane, int64_t term) {
-    const int64_t lanes = std::min(kRoundedLanes, of_lanes.lanes - lane);
-    const int64_t terms = std::min(kRoundedTermMultiple, of_lanes.terms - term);
-    const uint16_t* from = numbers + lane * of_lanes.lane_stride + term * of_lanes.term_stride;
-    const int64_t line = together ? kRoundedLanes : kRoundedTermMultiple;
-    for (int64_t i = 0; i < (together ? terms : lanes); ++i) {
-      WidenBf16(from + i * lines_step, together ? lanes : terms, widened + i * line);
+  for (int64_t term = 0; term < terms.count; term += kRoundedTermMultiple) {
+    const int64_t count = std::min(kRoundedTermMultiple, terms.count - term);
+    const uint16_t* from = factor.bf16 + first + term * factor.term_stride;
+    for (int64_t i = 0; i < (together ? count : lanes.count); ++i) {
+      WidenBf16(from + i * lines_step, together ? lanes.count : count, widened + i * line);
     }
-    pack({.values = widened,
-          .lane_stride = together ? 1 : line,
-          .term_stride = together ? line : 1,
-          .lanes = lanes,
-          .terms = terms,
-          .packed =
-              packed + lane / kRoundedLanes * panel_bytes + term * kRoundedLanes * element_bytes});
-  };
-  const int64_t piece = together ? kRoundedTermMultiple : of_lanes.terms;
-  for (int64_t term = 0; term < of_lanes.terms; term += piece) {
-    for (int64_t lane = 0; lane < of_lanes.lanes; lane += kRoundedLanes) {
-      for (int64_t inner = term; inner < std::min(term + piece, of_lanes.terms);
-           inner += kRoundedTermMultiple) {
-        pack_piece(lane, inner);
-      }
-    }
+    factor.pack({.values = widened,
+                 .lane_stride = together ? 1 : line,
+                 .term_stride = together ? line : 1,
+                 .lanes = lanes.count,
+                 .terms = count,
+                 .packed = packed + term * kRoundedLanes * element_bytes});
   }
 }
 
-// The panels [first, end) of the block's left factor.
-void PackLeft(const RoundedProduct& product, const Block& block, const RoundedFunctions& rounded,
-              std::byte* packed, const PanelRange& panels) {
+// Packs some lanes of a factor, panel behind panel. Where lanes lie side by side, the panels are
+// packed together, a few terms at a time: so a page of the source is looked up once and its lines
+// are read whole.
+void PackLanes(const Factor& factor, const Range& lanes, const Range& terms, int64_t element_bytes,
+               std::byte* packed) {
+  const int64_t piece = factor.lane_stride == 1 ? kRoundedTermMultiple : terms.count;
   const int64_t panel_bytes =
-      RoundUp(block.terms, kRoundedTermMultiple) * kRoundedLanes * rounded.element_bytes;
-  const auto& [values, row_stride, term_stride] = product.left;
-  const int64_t row = panels.first * kRoundedLanes;
-  PackPanels(
-      {.values = values + (block.first_row + row) * row_stride + block.first_term * term_stride,
-       .lane_stride = row_stride,
-       .term_stride = term_stride,
-       .lanes = std::min(panels.end * kRoundedLanes, block.rows) - row,
-       .terms = block.terms,
-       .packed = packed + panels.first * panel_bytes},
-      rounded.pack_left, rounded.element_bytes);
-}
-
-// The columns of one strip. left: as PackLeft packed it; scratch: of this thread.
-void MultiplyStrip(const RoundedProduct& product, const Block& block,
-                   const RoundedFunctions& rounded, int64_t first_column, const std::byte* left,
-                   std::byte* scratch) {
-  const int64_t terms = RoundUp(block.terms, kRoundedTermMultiple);
-  const int64_t columns = std::min(kStripColumns, product.columns - first_column);
-  const auto& [values, term_stride, column_stride] = product.right;
-  const int64_t first = block.first_term * term_stride + first_column * column_stride;
-  RoundedPanel right = {.lane_stride = column_stride,
-                        .term_stride = term_stride,
-                        .lanes = columns,
-                        .terms = block.terms,
-                        .packed = scratch};
-  if (product.right_bf16 != nullptr) {
-    PackBf16Panels(product.right_bf16 + first, right, rounded.pack_right, rounded.element_bytes);
-  } else {
-    right.values = values + first;
-    PackPanels(right, rounded.pack_right, rounded.element_bytes);
+      RoundUp(terms.count, kRoundedTermMultiple) * kRoundedLanes * element_bytes;
+  for (int64_t term = 0; term < terms.count; term += piece) {
+    for (int64_t lane = 0; lane < lanes.count; lane += kRoundedLanes) {
+      PackPiece(factor, {lanes.first + lane, std::min(kRoundedLanes, lanes.count - lane)},
+                {terms.first + term, std::min(piece, terms.count - term)}, element_bytes,
+                packed + lane / kRoundedLanes * panel_bytes + term * kRoundedLanes * element_bytes);
+    }
   }
-  float* out = product.out + block.first_row * product.out_stride + first_column;
-  const bool begins = block.first_term == 0;
-  const float* initial =
-      product.initial == nullptr
-          ? nullptr
-          : product.initial + block.first_row * product.initial_stride + first_column;
-  rounded.multiply({.left = left,
-                    .right = scratch,
-                    .rows = block.rows,
-                    .columns = columns,
-                    .terms = terms,
-                    .initial = begins ? initial : out,
-                    .initial_stride = begins ? product.initial_stride : product.out_stride,
-                    .out = out,
-                    .out_stride = product.out_stride});
 }
 
-// Calls body(block) for the blocks of a product, in the order in which they may be added up.
-template <typename Body>
-void ForEachBlock(const RoundedProduct& product, Body body) {
+// A product as it is cut. The same for every number of threads, but for the widths of strips, which
+// change no sum.
+struct Cut {
+  const RoundedProduct& product;
+  const RoundedFunctions& rounded;
+  bool strips_of_columns;
+  Factor shared;   // packed in blocks
+  Factor striped;  // packed in strips
+};
+
+Cut CutOf(const RoundedProduct& product, const RoundedFunctions& rounded) {
   WATTLE_CHECK((product.left.row_stride == 1 || product.left.column_stride == 1) &&
                    (product.right.row_stride == 1 || product.right.column_stride == 1),
                "rows or columns of a factor lie side by side");
   WATTLE_CHECK(product.terms > 0, "a product has terms");
-  // Blocks of terms are as even as they can be.
-  const int64_t block_terms = RoundUp(
-      CeilDivide(product.terms, CeilDivide(product.terms, kBlockTerms)), kRoundedTermMultiple);
-  for (int64_t term = 0; term < product.terms; term += block_terms) {
-    for (int64_t row = 0; row < product.rows; row += kBlockRows) {
-      body(Block{.first_row = row,
-                 .rows = std::min(kBlockRows, product.rows - row),
-                 .first_term = term,
-                 .terms = std::min(block_terms, product.terms - term)});
+  const Factor left = LeftOf(product, rounded);
+  const Factor right = RightOf(product, rounded);
+  const bool strips_of_columns = product.columns >= product.rows;
+  return {.product = product,
+          .rounded = rounded,
+          .strips_of_columns = strips_of_columns,
+          .shared = strips_of_columns ? left : right,
+          .striped = strips_of_columns ? right : left};
+}
+
+// Lanes of a strip, so that threads that take turns have the same work: the width for which the
+// busiest one has the least.
+int64_t StripWidth(int64_t lanes, int threads) {
+  constexpr int64_t kMultiple = 2 * kRoundedLanes;
+  int64_t best = kStripLanes;
+  int64_t least = std::numeric_limits<int64_t>::max();
+  for (int64_t width = kStripLanes; width >= kStripLanes / 2; width -= kMultiple) {
+    const int64_t busiest = CeilDivide(CeilDivide(lanes, width), threads) * width;
+    if (busiest < least) {
+      least = busiest;
+      best = width;
     }
   }
+  return best;
+}
+
+// Calls body(lanes of the shared factor, terms) for the blocks, in the order in which they may be
+// added up.
+template <typename Body>
+void ForEachBlock(const Cut& cut, Body body) {
+  // Blocks of terms are as even as they can be.
+  const int64_t all = cut.product.terms;
+  const int64_t block_terms =
+      RoundUp(CeilDivide(all, CeilDivide(all, kBlockTerms)), kRoundedTermMultiple);
+  for (int64_t term = 0; term < all; term += block_terms) {
+    for (int64_t lane = 0; lane < cut.shared.lanes; lane += kBlockLanes) {
+      body(Range{lane, std::min(kBlockLanes, cut.shared.lanes - lane)},
+           Range{term, std::min(block_terms, all - term)});
+    }
+  }
+}
+
+// Packs one strip into `packed` and multiplies the block with it. block: packed, `shared` lanes.
+void MultiplyStrip(const Cut& cut, const Range& shared, const Range& strip, const Range& terms,
+                   const std::byte* block, std::byte* packed) {
+  PackLanes(cut.striped, strip, terms, cut.rounded.element_bytes, packed);
+  const RoundedProduct& product = cut.product;
+  const Range& rows = cut.strips_of_columns ? shared : strip;
+  const Range& columns = cut.strips_of_columns ? strip : shared;
+  float* out = product.out + rows.first * product.out_stride + columns.first;
+  const bool begins = terms.first == 0;
+  const float* initial =
+      product.initial == nullptr
+          ? nullptr
+          : product.initial + rows.first * product.initial_stride + columns.first;
+  cut.rounded.multiply({.left = cut.strips_of_columns ? block : packed,
+                        .right = cut.strips_of_columns ? packed : block,
+                        .rows = rows.count,
+                        .columns = columns.count,
+                        .terms = RoundUp(terms.count, kRoundedTermMultiple),
+                        .initial = begins ? initial : out,
+                        .initial_stride = begins ? product.initial_stride : product.out_stride,
+                        .out = out,
+                        .out_stride = product.out_stride});
 }
 
 }  // namespace
@@ -211,23 +222,28 @@ void ForEachBlock(const RoundedProduct& product, Body body) {
 void MultiplyRounded(const RoundedProduct& product, ThreadPool& pool,
                      const RoundedKernels& kernels) {
   const RoundedFunctions& rounded = FunctionsOf(product.factors, kernels);
-  std::byte* left = Scratch(LeftBytes(rounded) + pool.threads() * StripBytes(rounded));
-  std::byte* strips = left + LeftBytes(rounded);
-  ForEachBlock(product, [&](const Block& block) {
-    const int64_t panels = PanelsOf(block);
-    const int64_t pack_chunks = ChunksOf(panels, pool.threads());
-    pool.ParallelFor(pack_chunks, [&](int64_t chunk, int /*thread*/) {
-      PackLeft(product, block, rounded, left,
-               {panels * chunk / pack_chunks, panels * (chunk + 1) / pack_chunks});
+  const Cut cut = CutOf(product, rounded);
+  std::byte* block = Scratch(BlockBytes(rounded) + pool.threads() * StripBytes(rounded));
+  std::byte* strips = block + BlockBytes(rounded);
+  const int64_t width = StripWidth(cut.striped.lanes, pool.threads());
+  ForEachBlock(cut, [&](const Range& shared, const Range& terms) {
+    // Several pieces for each thread, so that a slow one gets fewer.
+    constexpr int64_t kPiecesOfThread = 8;
+    const int64_t panels = CeilDivide(shared.count, kRoundedLanes);
+    const int64_t pieces = std::min<int64_t>(panels, pool.threads() * kPiecesOfThread);
+    const int64_t panel_bytes =
+        RoundUp(terms.count, kRoundedTermMultiple) * kRoundedLanes * rounded.element_bytes;
+    pool.ParallelFor(pieces, [&](int64_t index, int /*thread*/) {
+      const Range of_panels = PartOf(panels, index, pieces);
+      const int64_t first = of_panels.first * kRoundedLanes;
+      const int64_t count = std::min(of_panels.count * kRoundedLanes, shared.count - first);
+      PackLanes(cut.shared, {shared.first + first, count}, terms, rounded.element_bytes,
+                block + of_panels.first * panel_bytes);
     });
-    const int64_t strip_count = CeilDivide(product.columns, kStripColumns);
-    const int64_t chunks = ChunksOf(strip_count, pool.threads());
-    pool.ParallelFor(chunks, [&](int64_t chunk, int thread) {
-      for (int64_t strip = strip_count * chunk / chunks; strip < strip_count * (chunk + 1) / chunks;
-           ++strip) {
-        MultiplyStrip(product, block, rounded, strip * kStripColumns, left,
-                      strips + thread * StripBytes(rounded));
-      }
+    pool.ParallelFor(CeilDivide(cut.striped.lanes, width), [&](int64_t index, int thread) {
+      const int64_t first = index * width;
+      MultiplyStrip(cut, shared, {first, std::min(width, cut.striped.lanes - first)}, terms, block,
+                    strips + thread * StripBytes(rounded));
     });
   });
 }
@@ -240,11 +256,13 @@ void MultiplyRoundedBatch(const RoundedBatch& batch, ThreadPool& pool,
     product.left.values += index * batch.left_stride;
     product.right.values += index * batch.right_stride;
     product.out += index * batch.out_stride;
-    std::byte* left = Scratch(LeftBytes(rounded) + StripBytes(rounded));
-    ForEachBlock(product, [&](const Block& block) {
-      PackLeft(product, block, rounded, left, {0, PanelsOf(block)});
-      for (int64_t column = 0; column < product.columns; column += kStripColumns) {
-        MultiplyStrip(product, block, rounded, column, left, left + LeftBytes(rounded));
+    const Cut cut = CutOf(product, rounded);
+    std::byte* block = Scratch(BlockBytes(rounded) + StripBytes(rounded));
+    ForEachBlock(cut, [&](const Range& shared, const Range& terms) {
+      PackLanes(cut.shared, shared, terms, rounded.element_bytes, block);
+      for (int64_t lane = 0; lane < cut.striped.lanes; lane += kStripLanes) {
+        MultiplyStrip(cut, shared, {lane, std::min(kStripLanes, cut.striped.lanes - lane)}, terms,
+                      block, block + BlockBytes(rounded));
       }
     });
   });

@@ -54,8 +54,8 @@ absl::Span<const RoundedKernels* const> SupportedRoundedKernels();
 // The last of SupportedRoundedKernels().
 const RoundedKernels& BestRoundedKernels();
 
-// On the pool's threads. Factors are packed into memory that the calling thread keeps: 1 MiB, and
-// 128 KiB for each of the pool's threads; twice that where the processor has no 16-bit products.
+// On the pool's threads. Factors are packed into memory that the calling thread keeps: 1.5 MiB, and
+// 384 KiB for each of the pool's threads; twice that where the processor has no 16-bit products.
 void MultiplyRounded(const RoundedProduct& product, ThreadPool& pool,
                      const RoundedKernels& kernels = BestRoundedKernels());
 

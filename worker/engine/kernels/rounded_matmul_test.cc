@@ -150,8 +150,9 @@ struct Shape {
 
 // Whole panels and blocks, and one more or less than those; the last two have several blocks of
 // terms, and of rows.
-constexpr Shape kShapes[] = {{1, 1, 1},   {16, 32, 32},  {17, 33, 31},  {31, 70, 33},  {5, 64, 48},
-                             {33, 1, 17}, {64, 96, 100}, {7, 2051, 19}, {1039, 40, 18}};
+constexpr Shape kShapes[] = {{1, 1, 1},      {16, 32, 32},  {17, 33, 31},   {31, 70, 33},
+                             {5, 64, 48},    {33, 1, 17},   {64, 96, 100},  {7, 2051, 19},
+                             {1039, 40, 18}, {18, 40, 600}, {1027, 3, 1030}};
 
 // A matrix of deviates whose rows or columns lie side by side, with a gap behind each.
 struct Stored {
@@ -288,17 +289,46 @@ TEST_P(RoundedMatMulTest, ABf16FactorIsItsFloatCopyToTheLastBit) {
 }
 
 TEST_P(RoundedMatMulTest, ThreadsChangeNoBit) {
-  const Shape shape{.rows = 100, .terms = 1500, .columns = 300};
+  for (const Shape& shape : {Shape{.rows = 100, .terms = 1700, .columns = 600},
+                             Shape{.rows = 600, .terms = 1700, .columns = 100}}) {
+    const Stored left(shape.rows, shape.terms, false, 1);
+    const Stored right(shape.terms, shape.columns, true, 2);
+    std::vector<float> outs[2];
+    for (const int threads : {1, 3}) {
+      ThreadPool pool(threads);
+      std::vector<float>& out = outs[threads / 2];
+      // What the products are added to.
+      out.assign(static_cast<size_t>(shape.rows * shape.columns), 1e-3F);
+      RoundedProduct product = ProductOf(factors(), shape, left, right, out.data());
+      product.initial = out.data();
+      product.initial_stride = product.out_stride;
+      MultiplyRounded(product, pool, kernels());
+    }
+    EXPECT_EQ(outs[0], outs[1]) << shape.rows << " rows";
+  }
+}
+
+// Neither the other rows nor the blocks that they lie in change a sum.
+TEST_P(RoundedMatMulTest, ARowIsTheSameInEveryProduct) {
+  const Shape shape{.rows = 1030, .terms = 800, .columns = 1040};
   const Stored left(shape.rows, shape.terms, false, 1);
   const Stored right(shape.terms, shape.columns, true, 2);
-  std::vector<float> outs[2];
-  for (const int threads : {1, 3}) {
-    ThreadPool pool(threads);
-    std::vector<float>& out = outs[threads / 2];
-    out.resize(static_cast<size_t>(shape.rows * shape.columns));
-    MultiplyRounded(ProductOf(factors(), shape, left, right, out.data()), pool, kernels());
+  ThreadPool pool(2);
+  const auto multiply = [&](RoundedProduct product, float* out) {
+    product.out = out;
+    MultiplyRounded(product, pool, kernels());
+  };
+  std::vector<float> out(static_cast<size_t>(shape.rows * shape.columns));
+  RoundedProduct product = ProductOf(factors(), shape, left, right, nullptr);
+  multiply(product, out.data());
+  product.rows = 1;
+  for (const int64_t row : {0, 500, 1023, 1024, 1029}) {
+    std::vector<float> alone(static_cast<size_t>(shape.columns));
+    product.left.values = left.view.values + row * left.view.row_stride;
+    multiply(product, alone.data());
+    const auto first = out.begin() + row * shape.columns;
+    EXPECT_EQ(alone, std::vector<float>(first, first + shape.columns)) << "row " << row;
   }
-  EXPECT_EQ(outs[0], outs[1]);
 }
 
 TEST_P(RoundedMatMulTest, ABatchIsItsProductsOneByOne) {

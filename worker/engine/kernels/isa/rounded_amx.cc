@@ -23,19 +23,38 @@ inline void Configure() {
   _tile_loadconfig(&config);
 }
 
-// Sums of 32 rows and 32 columns.
+// Sums where a strip ends before their square does.
 struct alignas(64) SquareSums {
   float v[32][32];
 };
 
-// A panel that is not there is the other one again, and its sums are of no matter.
-inline void MultiplySquare(const char* const left[2], const char* const right[2], int64_t terms,
-                           SquareSums& sums) {
-  constexpr int64_t kTileBytes = 1024;
+// A square of sums in memory, 16 x 16 at a time. row_bytes: from one row to the next; 0: every row
+// is the same.
+inline void LoadSums(const float* from, int64_t row_bytes) {
+  const char* lower = reinterpret_cast<const char*>(from) + 16 * row_bytes;
+  _tile_loadd(0, from, row_bytes);
+  _tile_loadd(1, from + 16, row_bytes);
+  _tile_loadd(2, lower, row_bytes);
+  _tile_loadd(3, lower + 64, row_bytes);
+}
+inline void StoreSums(float* to, int64_t row_bytes) {
+  char* lower = reinterpret_cast<char*>(to) + 16 * row_bytes;
+  _tile_stored(0, to, row_bytes);
+  _tile_stored(1, to + 16, row_bytes);
+  _tile_stored(2, lower, row_bytes);
+  _tile_stored(3, lower + 64, row_bytes);
+}
+inline void ZeroSums() {
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);
   _tile_zero(3);
+}
+
+// Adds the products of two panels of rows and two of columns. A panel that is not there is the
+// other one again, and its sums are of no matter.
+inline void AddProducts(const char* const left[2], const char* const right[2], int64_t terms) {
+  constexpr int64_t kTileBytes = 1024;
   const int64_t bytes = terms / kRoundedTermMultiple * kTileBytes;
   for (int64_t at = 0; at < bytes; at += kTileBytes) {
     _tile_loadd(4, left[0] + at, 64);
@@ -47,36 +66,56 @@ inline void MultiplySquare(const char* const left[2], const char* const right[2]
     _tile_dpbf16ps(2, 5, 6);
     _tile_dpbf16ps(3, 5, 7);
   }
-  constexpr int64_t kStride = 32 * sizeof(float);
-  _tile_stored(0, &sums.v[0][0], kStride);
-  _tile_stored(1, &sums.v[0][16], kStride);
-  _tile_stored(2, &sums.v[16][0], kStride);
-  _tile_stored(3, &sums.v[16][16], kStride);
-  FinishStores();
 }
 
-// The square of sums to rows [row, row + 32) and columns [column, column + 32) of the result.
-inline void StoreSquare(const RoundedStrip& strip, int64_t row, int64_t column,
-                        const SquareSums& sums) {
+// Calls body(row of the square, its 16-column half, mask of the columns there are) for the rows
+// that a square at [row, column] has.
+template <typename Body>
+inline void ForEachHalfRow(const RoundedStrip& strip, int64_t row, int64_t column, Body body) {
   const int64_t rows = strip.rows - row < 32 ? strip.rows - row : 32;
-  const __mmask16 masks[2] = {FirstLanes(strip.columns - column),
-                              FirstLanes(strip.columns - column - 16)};
   for (int64_t i = 0; i < rows; ++i) {
-    float* out = strip.out + (row + i) * strip.out_stride + column;
-    const float* initial = strip.initial == nullptr
-                               ? nullptr
-                               : strip.initial + (row + i) * strip.initial_stride + column;
     for (int64_t half = 0; half < 2; ++half) {
-      __m512 sum = _mm512_load_ps(&sums.v[i][half * 16]);
-      if (initial != nullptr) {
-        sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(masks[half], initial + half * 16));
-      }
-      _mm512_mask_storeu_ps(out + half * 16, masks[half], sum);
+      body(i, half * 16, FirstLanes(strip.columns - column - half * 16));
     }
   }
 }
 
-// Asks for the lines of a square of the result, which are needed when its products are done.
+// A square at the end of rows or columns, by way of `sums`: nothing outside the strip is touched.
+inline void MultiplyEdge(const RoundedStrip& strip, int64_t row, int64_t column,
+                         const char* const left[2], const char* const right[2], SquareSums& sums) {
+  ZeroSums();
+  if (strip.initial != nullptr) {
+    const float* initial = strip.initial + row * strip.initial_stride + column;
+    ForEachHalfRow(strip, row, column, [&](int64_t i, int64_t half, __mmask16 mask) {
+      _mm512_store_ps(&sums.v[i][half],
+                      _mm512_maskz_loadu_ps(mask, initial + i * strip.initial_stride + half));
+    });
+    FinishStores();
+    LoadSums(&sums.v[0][0], sizeof(sums.v[0]));
+  }
+  AddProducts(left, right, strip.terms);
+  StoreSums(&sums.v[0][0], sizeof(sums.v[0]));
+  FinishStores();
+  float* out = strip.out + row * strip.out_stride + column;
+  ForEachHalfRow(strip, row, column, [&](int64_t i, int64_t half, __mmask16 mask) {
+    _mm512_mask_storeu_ps(out + i * strip.out_stride + half, mask,
+                          _mm512_load_ps(&sums.v[i][half]));
+  });
+}
+
+inline void MultiplySquare(const RoundedStrip& strip, int64_t row, int64_t column,
+                           const char* const left[2], const char* const right[2]) {
+  constexpr int64_t kFloat = sizeof(float);
+  if (strip.initial == nullptr) {
+    ZeroSums();
+  } else {
+    LoadSums(strip.initial + row * strip.initial_stride + column, strip.initial_stride * kFloat);
+  }
+  AddProducts(left, right, strip.terms);
+  StoreSums(strip.out + row * strip.out_stride + column, strip.out_stride * kFloat);
+}
+
+// Asks for the lines of a square of the result.
 inline void PrefetchSquare(const RoundedStrip& strip, int64_t row, int64_t column) {
   const int64_t rows = strip.rows - row < 32 ? strip.rows - row : 32;
   for (int64_t i = 0; i < rows; ++i) {
@@ -100,11 +139,16 @@ inline void Bf16Tiles(const RoundedStrip& strip) {
       const char* first_right = right + column / 16 * panel_bytes;
       const char* const rights[2] = {
           first_right, strip.columns - column > 16 ? first_right + panel_bytes : first_right};
-      PrefetchSquare(strip, row, column);
-      MultiplySquare(lefts, rights, strip.terms, sums);
-      StoreSquare(strip, row, column, sums);
+      const bool last = column + 32 >= strip.columns;
+      PrefetchSquare(strip, last ? row + 32 : row, last ? 0 : column + 32);
+      if (strip.rows - row < 32 || strip.columns - column < 32) {
+        MultiplyEdge(strip, row, column, lefts, rights, sums);
+      } else {
+        MultiplySquare(strip, row, column, lefts, rights);
+      }
     }
   }
+  FinishStores();
   _tile_release();
 }
 
