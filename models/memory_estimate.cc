@@ -91,9 +91,9 @@ int64_t PackedOperandBytes(const DecoderConfig& config, int64_t rows) {
 }
 
 // What products of rounded factors pack into (worker/engine/kernels/rounded_matmul.h) on four
-// threads: for each a block of 1024 x 512 numbers and strips of 128 x 512, held in 32 bits where
+// threads: for each a block of 1024 x 768 numbers and strips of 256 x 768, held in 32 bits where
 // the processor has no 16-bit products, in whole huge pages.
-constexpr int64_t kRoundedFactorsBytes = 17LL << 20;
+constexpr int64_t kRoundedFactorsBytes = 19LL << 20;
 
 // The largest tensor of the files that the tensor is made of, in FP32.
 int64_t LargestPartBytes(const ModelTensor& tensor) {

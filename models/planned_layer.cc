@@ -168,28 +168,6 @@ std::vector<int64_t> PlannedLayer::OfScores() const {
   return {pass_.pass.batch * layer_.heads, pass_.pass.tokens, pass_.seen()};
 }
 
-Planned PlannedLayer::CausalMask() {
-  const std::vector<int64_t> shape = {pass_.pass.tokens, pass_.seen()};
-  const Planned hidden = Make("minus infinity", shape);
-  Planned mask = Make("mask", shape);
-  if (layer_.window != 0) {
-    Make("mask of the window", shape);
-  }
-  return mask;
-}
-
-Planned PlannedLayer::MaskedScores() {
-  const int64_t tokens = pass_.pass.tokens;
-  const bool sees_all = tokens == 1 && (layer_.window == 0 || pass_.seen() <= layer_.window);
-  const Planned mask = sees_all ? nullptr : CausalMask();
-  if (sees_all || layer_.attention_softcap > 0.0 || pass_.pass.rounded_factors) {
-    return Make("scores", OfScores());
-  }
-  const Planned repeated =
-      Make("mask of a group", {layer_.heads / layer_.kv_heads, tokens, pass_.seen()});
-  return Make("scores", OfScores());
-}
-
 Planned PlannedLayer::RoundedToInt8(const Planned& x, int64_t heads) {
   if (!KeysAndValuesAreInt8(pass_.pass.recipe)) {
     return x;
@@ -237,17 +215,14 @@ Planned PlannedLayer::AttentionForward(const Planned& qkv, PlannedAttentionActiv
   } else {
     value = RoundedToInt8(heads_of("value", layer_.kv_heads), layer_.kv_heads);
   }
-  Planned probabilities;
-  {
-    const Planned scores = MaskedScores();
-    probabilities = Make("probabilities", OfScores());
-  }
+  Planned probabilities = Make("probabilities", OfScores());
+  const Planned dropped = pass_.trains() && pass_.config.attention_dropout > 0.0
+                              ? Make("probabilities with dropout", OfScores())
+                              : probabilities;
   if (saved != nullptr) {
     *saved = {query, key, value, probabilities};
   }
-  if (pass_.trains() && pass_.config.attention_dropout > 0.0) {
-    probabilities = Make("probabilities with dropout", OfScores());
-  }
+  probabilities.reset();
   const Planned heads = Make("heads", OfHeads(layer_.heads));
   return Make("heads side by side", {pass_.rows(), layer_.attention_width()});
 }
@@ -256,13 +231,11 @@ Planned PlannedLayer::AttentionBackward(const PlannedAttentionActivations& saved
                                         const Planned& grad_out) {
   static_cast<void>(grad_out);
   const Planned grad_heads = Make("heads gradient", OfHeads(layer_.heads));
-  Planned dropped = saved.probabilities;
-  if (pass_.config.attention_dropout > 0.0) {
-    dropped = Make("probabilities with dropout", OfScores());
-  }
-  const Planned grad_value = Make("value gradient", OfHeads(layer_.kv_heads));
-  const Planned grad_probabilities = Make("probabilities gradient", OfScores());
   const Planned grad_scores = Make("scores gradient", OfScores());
+  const Planned dropped = pass_.config.attention_dropout > 0.0
+                              ? Make("probabilities with dropout", OfScores())
+                              : saved.probabilities;
+  const Planned grad_value = Make("value gradient", OfHeads(layer_.kv_heads));
   if (layer_.attention_softcap > 0.0) {
     const Planned tangent = Make("tangent of scores", OfScores());
     Make("scores gradient times tangent", OfScores());

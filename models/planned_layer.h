@@ -135,8 +135,6 @@ class PlannedLayer : public PlannedLayers {
 
   Planned EndForward(const BranchEnd& end, Planned x, PlannedBlockActivations* saved);
   Planned EndBackward(const BranchEnd& end, const PlannedBlockActivations& saved);
-  Planned CausalMask();
-  Planned MaskedScores();
   Planned RoundedToInt8(const Planned& x, int64_t heads);
   void Rotate(int64_t heads, bool back);
   Planned AttentionForward(const Planned& qkv, PlannedAttentionActivations* saved);

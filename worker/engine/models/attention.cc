@@ -9,45 +9,10 @@
 
 #include "base/check.h"
 #include "worker/engine/models/products.h"
+#include "worker/engine/models/seen_softmax.h"
 
 namespace wattle::engine {
 namespace {
-
-// float [tokens, seen]: 0 where query i may see key j, minus infinity elsewhere. The last `tokens`
-// of `seen` are the queries. window: as in LayerDescription.
-at::Tensor CausalMask(int64_t tokens, int64_t seen, int64_t window,
-                      const at::TensorOptions& options) {
-  const at::Tensor hidden =
-      at::full({tokens, seen}, -std::numeric_limits<float>::infinity(), options);
-  const int64_t first = seen - tokens;  // position of the first query
-  at::Tensor mask = hidden.triu(first + 1);
-  return window == 0 ? mask : mask.add_(hidden.tril(first - window));
-}
-
-// float [tokens, tokens] of a sequence with branches: 0 where query i may see key j, minus infinity
-// elsewhere. A query sees the beginning and its own branch; the window counts positions.
-at::Tensor BranchMask(const SequenceGroup& group, int64_t window,
-                      const at::TensorOptions& options) {
-  at::Tensor mask = at::full({group.tokens, group.tokens}, -std::numeric_limits<float>::infinity(),
-                             at::TensorOptions(at::kFloat));
-  auto* values = mask.data_ptr<float>();
-  const std::vector<Stretch> stretches = StretchesOf(group);
-  for (size_t i = 0; i < stretches.size(); ++i) {
-    const Stretch& own = stretches[i];
-    for (int64_t t = 0; t < own.tokens; ++t) {
-      const int64_t position = own.first_position + t;
-      const int64_t hidden = window == 0 ? 0 : std::max<int64_t>(0, position + 1 - window);
-      float* row = values + (own.begin + t) * group.tokens;
-      if (i > 0) {
-        const Stretch& beginning = stretches.front();
-        std::fill(row + std::min(hidden, beginning.tokens), row + beginning.tokens, 0.0F);
-      }
-      const int64_t first = std::max<int64_t>(0, hidden - own.first_position);
-      std::fill(row + own.begin + first, row + own.begin + t + 1, 0.0F);
-    }
-  }
-  return mask.to(options.device());
-}
 
 // x to cap tanh(x / cap), in place.
 void CapInPlace(double cap, at::Tensor& x) {
@@ -96,36 +61,24 @@ at::Tensor Grouped(const models::LayerDescription& layer, const at::Tensor& x) {
   return x.view({x.size(0) / shared, shared * x.size(1), x.size(2)});
 }
 
-// Scores of every query with the keys it may see; of the others minus infinity.
+// Scores of every query with every key.
 // query: [sequences * heads, tokens, head_size]; key: [sequences * kv_heads, seen, head_size] →
 // [sequences * heads, tokens, seen].
-at::Tensor MaskedScores(const models::LayerDescription& layer, const SequenceGroup& group,
-                        const at::Tensor& query, const at::Tensor& key) {
-  const int64_t tokens = query.size(1);
-  const int64_t seen = key.size(1);
-  const at::Tensor grouped = Grouped(layer, query);
-  const bool sees_all = tokens == 1 && (layer.window == 0 || seen <= layer.window);
-  at::Tensor mask;
-  if (!sees_all) {
-    mask = group.branches.empty() ? CausalMask(tokens, seen, layer.window, query.options())
-                                  : BranchMask(group, layer.window, query.options());
-  }
-  at::Tensor scores;
+at::Tensor Scores(const models::LayerDescription& layer, const at::Tensor& query,
+                  const at::Tensor& key) {
+  at::Tensor scores = BatchProduct(Grouped(layer, query), key.transpose(1, 2))
+                          .view({query.size(0), query.size(1), key.size(1)});
   if (layer.attention_softcap > 0.0) {
-    scores = BatchProduct(grouped, key.transpose(1, 2)).view({query.size(0), tokens, seen});
     CapInPlace(layer.attention_softcap, scores);
-    return sees_all ? scores : scores.add_(mask);
   }
-  if (sees_all) {
-    scores = BatchProduct(grouped, key.transpose(1, 2));
-  } else if (FactorsOfThread() != kernels::FactorType::kFloat32) {
-    scores = BatchProduct(grouped, key.transpose(1, 2));
-    scores.view({query.size(0), tokens, seen}).add_(mask);
-  } else {
-    scores = at::baddbmm(mask.repeat({layer.heads / layer.kv_heads, 1}).unsqueeze(0), grouped,
-                         key.transpose(1, 2));
-  }
-  return scores.view({query.size(0), tokens, seen});
+  return scores;
+}
+
+ProbabilityDropout DropoutOf(const BlockContext& context, const PlacedGroup& group) {
+  return {.state = context.dropout,
+          .layer = context.layer,
+          .rate = context.config.attention_dropout,
+          .first_element = group.first_probability};
 }
 
 // Adds new keys or values, [1, kv_heads, tokens, head_size], to those of the slot and returns all
@@ -189,17 +142,14 @@ void GroupForward(const BlockContext& context, const PlacedGroup& group, const a
   } else {
     value = rounded(contiguous(first_value, layer.kv_heads));
   }
-  at::Tensor probabilities =
-      at::_softmax(MaskedScores(layer, shape, query, key), -1, /*half_to_float=*/false);
+  at::Tensor probabilities = Scores(layer, query, key);
+  const at::Tensor dropped = SeenSoftmax(SeenKeysOf(shape, key.size(1), layer.window),
+                                         DropoutOf(context, group), probabilities);
   if (saved != nullptr) {
     *saved = {query, key, value, probabilities};
   }
-  if (context.dropout.active && context.config.attention_dropout > 0.0) {
-    probabilities = probabilities.clone();
-    DropCausalInPlace(context.dropout, context.layer, context.config.attention_dropout,
-                      group.first_probability, probabilities);
-  }
-  const at::Tensor heads = BatchProduct(Grouped(layer, probabilities), value);
+  probabilities.reset();
+  const at::Tensor heads = BatchProduct(Grouped(layer, dropped), value);
   if (!out.defined()) {
     out = at::empty({qkv.size(0), layer.attention_width()}, qkv.options());
   }
@@ -219,24 +169,14 @@ void GroupBackward(const BlockContext& context, const PlacedGroup& group,
       HeadsOf(context, group, grad_out, 0, layer.heads)
           .contiguous()
           .view({shape.sequences * layer.heads, shape.tokens, layer.head_size});
-  at::Tensor dropped = saved.probabilities;
-  const double rate = context.config.attention_dropout;
-  if (context.dropout.active && rate > 0.0) {
-    dropped = dropped.clone();
-    DropCausalInPlace(context.dropout, context.layer, rate, group.first_probability, dropped);
-  }
+  at::Tensor grad_scores = BatchProduct(Grouped(layer, grad_heads), saved.value.transpose(1, 2))
+                               .view({shape.sequences * layer.heads, shape.tokens, shape.tokens});
+  const at::Tensor dropped =
+      SeenSoftmaxBackward(SeenKeysOf(shape, shape.tokens, layer.window), DropoutOf(context, group),
+                          saved.probabilities, grad_scores);
   // The heads that share keys and values have their gradients summed by the products.
   const at::Tensor grad_value =
       BatchProduct(Grouped(layer, dropped).transpose(1, 2), Grouped(layer, grad_heads));
-  at::Tensor grad_probabilities =
-      BatchProduct(Grouped(layer, grad_heads), saved.value.transpose(1, 2))
-          .view({shape.sequences * layer.heads, shape.tokens, shape.tokens});
-  DropCausalInPlace(context.dropout, context.layer, rate, group.first_probability,
-                    grad_probabilities);
-  // Where a query sees no key probabilities are 0, and so is the gradient of the scores, whatever
-  // stands in grad_probabilities.
-  at::Tensor grad_scores =
-      at::_softmax_backward_data(grad_probabilities, saved.probabilities, -1, at::kFloat);
   if (layer.attention_softcap > 0.0) {
     // d(cap tanh(s / cap)) / ds = 1 - tanh²; the scores are computed again rather than kept.
     const at::Tensor tangent = BatchProduct(Grouped(layer, saved.query), saved.key.transpose(1, 2))

@@ -21,11 +21,6 @@ constexpr int64_t kDropoutGrain = 1 << 15;
 constexpr char kTanh[] = "tanh";
 constexpr char kNone[] = "none";
 
-kernels::RandomStream StreamOf(const DropoutState& state, kernels::RandomUse use, int64_t layer) {
-  return {
-      .seed = state.seed, .step = state.counter, .use = use, .layer = static_cast<uint32_t>(layer)};
-}
-
 // Our kernels work on memory of the host: elsewhere the mask is drawn there and sent over.
 template <typename Kernel>
 void OnHost(at::Tensor& x, Kernel kernel) {
@@ -172,34 +167,21 @@ at::Tensor GainOf(models::Norm kind, const NormWeights& norm) {
 
 }  // namespace
 
+kernels::RandomStream DropoutStream(const DropoutState& state, kernels::RandomUse use,
+                                    int64_t layer) {
+  return {
+      .seed = state.seed, .step = state.counter, .use = use, .layer = static_cast<uint32_t>(layer)};
+}
+
 void DropInPlace(const DropoutState& state, kernels::RandomUse use, int64_t layer, double rate,
                  at::Tensor& x) {
   if (!state.active || rate == 0.0) {
     return;
   }
-  const kernels::RandomStream stream = StreamOf(state, use, layer);
+  const kernels::RandomStream stream = DropoutStream(state, use, layer);
   OnHost(x, [&](float* values) {
     ForEachPiece(x.numel(), kDropoutGrain, [&](int64_t begin, int64_t end) {
       kernels::ApplyDropout(stream, rate, begin, end - begin, values + begin);
-    });
-  });
-}
-
-void DropCausalInPlace(const DropoutState& state, int64_t layer, double rate, int64_t first_element,
-                       at::Tensor& x) {
-  if (!state.active || rate == 0.0) {
-    return;
-  }
-  const kernels::RandomStream stream =
-      StreamOf(state, kernels::RandomUse::kAttentionDropout, layer);
-  const int64_t tokens = x.size(2);
-  OnHost(x, [&](float* values) {
-    const int64_t grain = std::max<int64_t>(1, kDropoutGrain / tokens);
-    ForEachPiece(x.size(0) * tokens, grain, [&](int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end; ++row) {
-        kernels::ApplyDropout(stream, rate, first_element + row * tokens, row % tokens + 1,
-                              values + row * tokens);
-      }
     });
   });
 }

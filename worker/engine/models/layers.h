@@ -26,14 +26,13 @@ struct DropoutState {
   uint64_t counter = 0;  // of the micro-batch: each forward pass of a training has its own
 };
 
+// The random numbers of one use in one layer.
+kernels::RandomStream DropoutStream(const DropoutState& state, kernels::RandomUse use,
+                                    int64_t layer);
+
 // x in place: float, contiguous. Nothing happens where `state` is inactive or rate is 0.
 void DropInPlace(const DropoutState& state, kernels::RandomUse use, int64_t layer, double rate,
                  at::Tensor& x);
-
-// As DropInPlace for x: float [heads, tokens, tokens], the upper triangle of which is zero and
-// stays so. first_element: what the first number of x counts as.
-void DropCausalInPlace(const DropoutState& state, int64_t layer, double rate, int64_t first_element,
-                       at::Tensor& x);
 
 // x Wᵀ (+ bias where it is defined): [rows, inputs] → [rows, outputs]. W in any format. One row of
 // FP32 goes through a matrix-vector product: OpenBLAS is five times slower otherwise.

@@ -227,7 +227,8 @@ const KernelTable& AmxKernels() {
                                          .philox_bits = PhiloxBits,
                                          .drop_out = DropOut,
                                          .activate_backward = ActivateBackward,
-                                         .softmax = Softmax};
+                                         .softmax = Softmax,
+                                         .softmax_backward = SoftmaxBackward};
   return kTable;
 }
 

@@ -28,7 +28,8 @@ const KernelTable& AvxVnniKernels() {
                                          .philox_bits = PhiloxBits,
                                          .drop_out = DropOut,
                                          .activate_backward = ActivateBackward,
-                                         .softmax = Softmax};
+                                         .softmax = Softmax,
+                                         .softmax_backward = SoftmaxBackward};
   return kTable;
 }
 

@@ -140,6 +140,14 @@ struct SoftmaxSums {
   double sum = 0.0;  // Σ e^(value - largest); NaN where a value is not finite
 };
 
+// One row of the backward pass of attention's softmax, of which `count` keys are seen.
+struct SoftmaxGradient {
+  int64_t count = 0;
+  const float* probabilities = nullptr;  // p, before dropout
+  float* dropped = nullptr;    // the factors m of dropout → p m; null: no dropout, every m is 1
+  float* gradients = nullptr;  // g of p m → of the scores: p (m g - Σ p m g)
+};
+
 struct KernelTable {
   const char* name;
   ProductFunction float32;
@@ -164,6 +172,7 @@ struct KernelTable {
   void (*activate_backward)(Nonlinearity f, int64_t count, const float* values, float* gradients);
   // values[i] = scale e^(values[i] - largest) / sum. count at least 1.
   SoftmaxSums (*softmax)(float scale, int64_t count, float* values);
+  void (*softmax_backward)(const SoftmaxGradient& row);
 };
 
 }  // namespace wattle::kernels

@@ -27,7 +27,8 @@ const KernelTable& PortableKernels() {
                                          .philox_bits = PhiloxBits,
                                          .drop_out = DropOut,
                                          .activate_backward = ActivateBackward,
-                                         .softmax = Softmax};
+                                         .softmax = Softmax,
+                                         .softmax_backward = SoftmaxBackward};
   return kTable;
 }
 

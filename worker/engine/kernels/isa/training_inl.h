@@ -172,6 +172,29 @@ inline SoftmaxSums Softmax(float scale, int64_t count, float* values) {
   return sums;
 }
 
+inline void SoftmaxBackward(const SoftmaxGradient& row) {
+  F sum = Set(0.0F);
+  for (int64_t i = 0; i < row.count; i += 16) {
+    const int64_t left = row.count - i;
+    const F probability = LoadSome(row.probabilities + i, left, 0.0F);
+    F gradient = LoadSome(row.gradients + i, left, 0.0F);
+    if (row.dropped != nullptr) {
+      const F factor = LoadSome(row.dropped + i, left, 0.0F);
+      gradient = Mul(gradient, factor);
+      StoreSome(row.gradients + i, left, gradient);
+      StoreSome(row.dropped + i, left, Mul(probability, factor));
+    }
+    sum = Add(sum, Mul(probability, gradient));
+  }
+  const F mean = Set(ReduceAdd(sum));
+  for (int64_t i = 0; i < row.count; i += 16) {
+    const int64_t left = row.count - i;
+    const F gradient = LoadSome(row.gradients + i, left, 0.0F);
+    StoreSome(row.gradients + i, left,
+              Mul(LoadSome(row.probabilities + i, left, 0.0F), Sub(gradient, mean)));
+  }
+}
+
 }  // namespace
 }  // namespace wattle::kernels
 

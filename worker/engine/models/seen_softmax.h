@@ -1,0 +1,63 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Softmax of attention's scores over the keys that each query sees, with dropout. On the host rows
+// are spread over the threads of the kernels, and nothing is computed of keys behind a query.
+#ifndef WATTLE_WORKER_ENGINE_MODELS_SEEN_SOFTMAX_H_
+#define WATTLE_WORKER_ENGINE_MODELS_SEEN_SOFTMAX_H_
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "worker/engine/models/layers.h"
+#include "worker/engine/models/token_batch.h"
+
+namespace wattle::engine {
+
+// The keys that one query sees: those below `end` but for the hidden ones.
+struct SeenKeys {
+  struct Range {
+    int64_t begin = 0;
+    int64_t end = 0;
+  };
+  int64_t end = 0;
+  std::array<Range, 2> hidden = {};  // below `end`; an empty one hides nothing
+};
+
+// Of each query of a group whose last `tokens` of `seen` keys are its own. A query sees the keys
+// before it and its own; with a window only the last `window` positions; with branches the
+// beginning and its own branch.
+std::vector<SeenKeys> SeenKeysOf(const SequenceGroup& group, int64_t seen, int64_t window);
+
+// The dropout of one group's probabilities.
+struct ProbabilityDropout {
+  const DropoutState& state;
+  int64_t layer = 0;
+  double rate = 0.0;
+  int64_t first_element = 0;  // of the group's first probability
+
+  [[nodiscard]] bool active() const { return state.active && rate > 0.0; }
+};
+
+// scores: float [heads, tokens, seen], contiguous → probabilities, 0 where a query does not see the
+// key; on the host in the same memory. Returns the probabilities after dropout, which are the same
+// tensor without dropout.
+at::Tensor SeenSoftmax(const std::vector<SeenKeys>& keys, const ProbabilityDropout& dropout,
+                       at::Tensor& scores);
+
+// gradients: of the probabilities after dropout → of the scores; on the host in the same memory.
+// Returns the probabilities after dropout, as SeenSoftmax did.
+at::Tensor SeenSoftmaxBackward(const std::vector<SeenKeys>& keys, const ProbabilityDropout& dropout,
+                               const at::Tensor& probabilities, at::Tensor& gradients);
+
+// The same in libtorch's operators: the plain forms, for any device.
+at::Tensor SeenSoftmaxPlain(const std::vector<SeenKeys>& keys, const ProbabilityDropout& dropout,
+                            at::Tensor& scores);
+at::Tensor SeenSoftmaxBackwardPlain(const ProbabilityDropout& dropout,
+                                    const at::Tensor& probabilities, at::Tensor& gradients);
+
+}  // namespace wattle::engine
+
+#endif  // WATTLE_WORKER_ENGINE_MODELS_SEEN_SOFTMAX_H_
