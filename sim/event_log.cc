@@ -124,6 +124,9 @@ class PlainLog final : public EventLog {
     }
     if (content != nullptr && whole < content->size()) {
       disk_.Truncate(kLog, static_cast<int64_t>(whole));  // nobody was told of a torn tail
+    }
+    if (content != nullptr) {
+      // A process that died between a write and its sync left events that a power cut would lose.
       disk_.Sync(kLog);
     }
     return absl::OkStatus();

@@ -54,6 +54,7 @@ const std::vector<MutantRow>& Mutants() {
       {"archiving", "ended jobs never leave for the history"},
       {"archived results", "an ended job goes to the history without its attempts"},
       {"stopped energy", "a stopped attempt's joules are missing in its receipt"},
+      {"measured attempts", "a receipt lacks what the ledger got before the power failed"},
       {"lease of the worker", "a worker goes on without contact when its lease has ended"},
   };
   return *kMutants;

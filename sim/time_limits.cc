@@ -70,6 +70,9 @@ void TimeLimits::OnEvent(const v1::Event& event, double now_seconds) {
       return OnJob(event.job_state_changed(), now_seconds);
     case v1::Event::kAttemptStateChanged: {
       const v1::AttemptStateChanged& changed = event.attempt_state_changed();
+      if (IsTerminal(changed.state())) {
+        attempt_ended_[changed.attempt_id()] = now_seconds;
+      }
       if (changed.state() == v1::ATTEMPT_STATE_PAUSED) {
         paused_[changed.attempt_id()] = now_seconds;
       } else {
@@ -121,6 +124,13 @@ void TimeLimits::CheckDeadlines(const core::State& state, double now_seconds) {
         continue;
       }
       due_seconds = std::max(due_seconds, paused->second);
+    }
+    // The job of an attempt that was stopped after the deadline waits from then on.
+    for (const v1::Attempt& attempt : job->attempts()) {
+      if (const auto ended = attempt_ended_.find(attempt.attempt_id());
+          ended != attempt_ended_.end()) {
+        due_seconds = std::max(due_seconds, ended->second);
+      }
     }
     if (due_seconds + TickGrace() < now_seconds) {
       invariants_.Break(absl::StrCat(job_id, " is ", v1::JobState_Name(job->state()), ", ",

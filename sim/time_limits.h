@@ -69,8 +69,9 @@ class TimeLimits {
   std::deque<std::pair<double, std::string>> ended_;      // when the job ended, oldest first
   std::unordered_map<std::string, double> last_ended_;    // by job
   std::map<std::string, double> paused_;                  // since when, by attempt
-  double policies_seconds_ = 0.0;                         // time of the latest change of a policy
-  std::map<std::string, double> free_;                    // since when, by device
+  std::unordered_map<std::string, double> attempt_ended_;
+  double policies_seconds_ = 0.0;       // time of the latest change of a policy
+  std::map<std::string, double> free_;  // since when, by device
 };
 
 }  // namespace wattle::sim

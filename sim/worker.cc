@@ -169,7 +169,6 @@ void Worker::Stop(bool power_cut) {
   }
   AdvanceBoard();
   board_.SetWorking(false);
-  ++stops_;
   ++life_;
   stream_ = 0;
   runner_.reset();

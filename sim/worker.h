@@ -84,7 +84,6 @@ class Worker final : public agent::AgentPorts {
   [[nodiscard]] bool lost_something() const { return lost_something_; }
   [[nodiscard]] bool at_rest() const;
   [[nodiscard]] std::string what_it_does() const;  // for people
-  [[nodiscard]] int64_t stops() const { return stops_; }
   [[nodiscard]] Board& board() { return board_; }
   [[nodiscard]] Runner* runner() { return runner_.get(); }
   [[nodiscard]] agent::AgentCore* core() { return core_.get(); }
@@ -157,7 +156,6 @@ class Worker final : public agent::AgentPorts {
   double contact_seconds_ = 0.0;
   std::map<std::string, double> leases_seconds_;  // key: attempt; as the assignment says
   double running_lease_seconds_ = 0.0;
-  int64_t stops_ = 0;  // of the process
 };
 
 // The artifact ids of a result and of a checkpoint.

@@ -134,6 +134,7 @@ class SqliteJournal final : public Journal {
   absl::Status Load() {
     {
       absl::MutexLock lock(&keeping_);
+      WATTLE_RETURN_IF_ERROR(MakeReadDurable());
       WATTLE_RETURN_IF_ERROR(snapshots_.RemoveUnverified());
     }
     WATTLE_ASSIGN_OR_RETURN(
@@ -264,6 +265,14 @@ class SqliteJournal final : public Journal {
                      "snapshots WHERE sequence = ?1"));
     WATTLE_ASSIGN_OR_RETURN(const bool row, select.Bind(sequence).Step());
     return row ? static_cast<uint32_t>(select.Integer(0)) : 0;
+  }
+
+  // An earlier process can have died between a write and its sync: its events are read from the
+  // kernel's memory, and a power cut would take them back from everybody who is told of them. The
+  // checkpoint syncs the write-ahead log first, then copies. A full disk refuses the copy alone.
+  absl::Status MakeReadDurable() ABSL_EXCLUSIVE_LOCKS_REQUIRED(keeping_) {
+    absl::Status copied = CopyLog().status();
+    return absl::IsResourceExhausted(copied) ? absl::OkStatus() : copied;
   }
 
   // Copies those pages from the log to the file that no reader still needs. Returns the number of

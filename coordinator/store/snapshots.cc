@@ -192,6 +192,8 @@ absl::Status Snapshots::KeepTheLatest() {
 }
 
 // Copies first, deletes then: a crash in between leaves events in both files, which is harmless.
+// Events that the archive has already are written once more: the process that wrote them may have
+// died before their sync.
 absl::Status Snapshots::ArchiveEvents(int64_t up_to_sequence) {
   WATTLE_ASSIGN_OR_RETURN(
       Database archive,
@@ -204,7 +206,7 @@ absl::Status Snapshots::ArchiveEvents(int64_t up_to_sequence) {
       database_->Prepare("SELECT sequence, at_unix_seconds, kind, event, crc FROM events WHERE "
                          "sequence <= ? ORDER BY sequence LIMIT ?"));
   WATTLE_ASSIGN_OR_RETURN(
-      Statement insert, archive.Prepare("INSERT OR IGNORE INTO events (sequence, at_unix_seconds, "
+      Statement insert, archive.Prepare("INSERT OR REPLACE INTO events (sequence, at_unix_seconds, "
                                         "kind, event, crc) VALUES (?, ?, ?, ?, ?)"));
   while (true) {
     int64_t last = 0;

@@ -83,6 +83,7 @@ void AgentCore::Start(const Instant& now) {
   lineage_ = state_.ReadLineage();
   ended_ = state_.ReadEnded();
   held_ = state_.ReadAttempts();
+  TakeMeasured();
   for (const v1::Report& report : spool_.pending()) {
     // The process spooled the report of the end, then died before it wrote the record.
     const auto ended = held_.find(EndedAttempt(report));

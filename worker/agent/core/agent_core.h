@@ -230,6 +230,8 @@ class AgentCore {
   void AddForecast(Monotonic now, v1::Heartbeat& heartbeat) const;
   void SaveDevice(const Instant& now);
   void ResumeChargeCounter(const Instant& now);
+  void KeepMeasured(const Instant& now);
+  void TakeMeasured();
   void SaveRun(const Instant& now);
   void SaveAttempt(const v1::HeldAttemptRecord& record, const Instant& now);
   void NoteDisk(const absl::Status& status, const Instant& now);

@@ -189,6 +189,101 @@ TEST_F(AgentCoreTest, AReceiptThatWaitsForTheDiskIsReportedAfterItsLedger) {
             Last("failed").failed().receipt().total().gross_energy_joules() - 1e-6);
 }
 
+// The simulation found the fault: the save after a full disk wrote the ledger, then the power
+// failed before the attempt's record. The receipt had lost all the joules since the disk was full.
+TEST_F(AgentCoreTest, ACutWithinASaveTakesNoJoulesFromTheReceiptOfTheRun) {
+  Welcome();
+  Desire({Job("j1.1")});
+  for (int operation = 0; operation < 6; ++operation) {
+    core_->OnFetched({}, Now());
+    Phase("load");
+    Phase("train");
+    Checkpoint(operation + 1);
+    disk_.set_full(true);
+    PassAlive(absl::Seconds(60), 0.5);
+    disk_.set_full(false);
+    disk_.CutPowerAfter(operation, /*torn_bytes=*/0);
+    PassAlive(absl::Seconds(16), 0.5);
+    ASSERT_EQ(disk_.power_is_cut(), true) << "operation " << operation;
+    disk_.RestorePower();
+    Boot();
+    Welcome();
+    core_->Step(Now());
+  }
+  Desire({});
+  core_->OnFetched({.status = absl::CancelledError("cancelled")}, Now());
+  Pass(absl::Seconds(5));
+  const double receipt = Last("stopped").stopped().receipt().total().gross_energy_joules();
+  EXPECT_GE(receipt, 4 * 600) << "the cuts after the ledger was written lose nothing";
+  EXPECT_NEAR(receipt, Last("ledger").ledger().attempt_energy_joules(), 1e-6);
+}
+
+// As above, but the attempt ended while the disk was full. Neither its record nor its report was
+// written.
+TEST_F(AgentCoreTest, ACutBetweenLedgerAndReportTakesNoJoulesFromTheReceiptOfAnEndedRun) {
+  Welcome();
+  double receipts = 0;
+  for (int operation = 0; operation < 8; ++operation) {
+    const std::string id = absl::StrCat("j1.", operation);
+    StartTraining(id);
+    disk_.set_full(true);
+    PassAlive(absl::Seconds(60), 0.5);
+    v1::RunnerFrame frame;
+    frame.mutable_failure()->set_failure_class(v1::FAILURE_CLASS_JOB);
+    core_->OnFrame(frame, Now());
+    Killed();
+    Pass(absl::Seconds(2));
+    ASSERT_EQ(core_->busy(), false);
+    disk_.set_full(false);
+    disk_.CutPowerAfter(operation, /*torn_bytes=*/0);
+    Pass(absl::Seconds(20));
+    disk_.RestorePower();
+    Boot();
+    Welcome();
+    core_->Step(Now());
+    if (core_->busy()) {  // the report was lost, and the attempt goes on
+      Desire({});
+      core_->OnFetched({.status = absl::CancelledError("cancelled")}, Now());
+      Pass(absl::Seconds(5));
+      receipts += Last("stopped").stopped().receipt().total().gross_energy_joules();
+      EXPECT_EQ(Last("stopped").stopped().receipt().failure_class(), v1::FAILURE_CLASS_UNSPECIFIED)
+          << "the failure that was never told is forgotten";
+    } else {
+      receipts += Last("failed").failed().receipt().total().gross_energy_joules();
+    }
+    Desire({});
+    EXPECT_NEAR(receipts, account_->ledger().attempt_energy_joules(), 1e-6)
+        << "operation " << operation;
+  }
+}
+
+// The job would else hang: the worker holds an attempt that has ended, and nobody tells its end.
+TEST_F(AgentCoreTest, ARecordSaysTheEndOnlyOnceTheReportIsOnTheDisk) {
+  Welcome();
+  StartTraining();
+  disk_.set_full(true);
+  Killed();
+  Phase("load");
+  Phase("train");  // its report waits for the disk, which is tried again in five seconds
+  disk_.set_full(false);
+  v1::RunnerFrame frame;
+  frame.mutable_failure()->set_failure_class(v1::FAILURE_CLASS_JOB);
+  core_->OnFrame(frame, Now());
+  Killed();
+  Pass(absl::Seconds(1));
+  ASSERT_EQ(core_->busy(), false);
+  Boot();
+  Welcome();
+  core_->Step(Now());
+  EXPECT_EQ(core_->busy(), true) << "the attempt goes on";
+  core_->OnFetched({}, Now());
+  core_->OnFrame(frame, Now());
+  Killed();
+  Pass(absl::Seconds(20));
+  EXPECT_EQ(Facts().back(), "failed");
+  EXPECT_EQ(state_->ReadAttempts().at("j1.1").state(), v1::ATTEMPT_STATE_FAILED);
+}
+
 TEST_F(AgentCoreTest, AKilledAgentResumesTheAttemptBeforeTheCoordinatorIsReached) {
   Welcome();
   StartTraining();

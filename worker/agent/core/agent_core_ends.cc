@@ -58,9 +58,10 @@ void AgentCore::HandleEnd(const Instant& now) {
     run_->Log(absl::StrCat("failed: ", end.message), now);
   }
   device_.set_tokens(device_.tokens() + run_->TakeTokens());
+  // Before the report: the ledger is never below a reported receipt. With the run's last joules.
+  SaveDevice(now);
   run_.reset();
   account_.EndAttempt();
-  SaveDevice(now);  // before the report: the ledger is never below a reported receipt
   EndRun(std::move(record), end, now);
   SetIdle(now);
   ReportLedger(now);

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "base/fault_point.h"
 #include "proto/report_digest.h"
 #include "proto/spec_revision.h"
 #include "units/format.h"
@@ -142,6 +143,7 @@ void AgentCore::ReportLedger(const Instant& now) {
 
 void AgentCore::SaveDevice(const Instant& now) {
   next_save_ = now.wall + (run_ != nullptr ? kSavePeriod : settings_.idle_save_period);
+  KeepMeasured(now);
   *device_.mutable_ledger() = account_.ledger();
   if (const auto idle = account_.idle().power()) {
     device_.set_idle_power_watts(idle->value());
@@ -174,7 +176,6 @@ void AgentCore::SaveDevice(const Instant& now) {
   device_unsaved_ = !saved.ok();
   NoteDisk(saved, now);
   if (saved.ok()) {
-    // A process that dies later would else find a receipt without joules that the ledger has.
     for (const std::string& id : std::exchange(records_unsaved_, {})) {
       if (const auto held = held_.find(id); held != held_.end()) {
         SaveAttempt(held->second, now);
@@ -209,21 +210,58 @@ void AgentCore::ResumeChargeCounter(const Instant& now) {
        .at = at});
 }
 
-// Saves the ledger, then the attempt's record.
-void AgentCore::SaveRun(const Instant& now) {
-  v1::HeldAttemptRecord& held = held_[run_->record().assignment().attempt_id()];
-  const v1::AttemptState state = held.state();
-  held = run_->Snapshot(now);
-  held.set_state(state);
-  held.set_boot_id(settings_.boot_id);
-  // After a power cut between the two writes the ledger holds more than the receipt, never less.
-  SaveDevice(now);
-  SaveAttempt(held, now);
+// What was measured of the attempts goes with the ledger, in one write. A power cut between the
+// ledger and an attempt's record would else take joules from the receipt that the ledger has: after
+// a full disk the joules of hours.
+void AgentCore::KeepMeasured(const Instant& now) {
+  if (run_ != nullptr) {
+    v1::HeldAttemptRecord& held = held_[run_->record().assignment().attempt_id()];
+    const v1::AttemptState state = held.state();
+    held = run_->Snapshot(now);
+    held.set_state(state);
+    held.set_boot_id(settings_.boot_id);
+  }
+  device_.clear_measured();
+  for (const auto& [id, record] : held_) {
+    v1::MeasuredAttempt& measured = *device_.add_measured();
+    measured.set_fencing_token(record.assignment().fencing_token());
+    measured.mutable_receipt()->set_attempt_id(id);
+    CopyMeasured(record.receipt(), *measured.mutable_receipt());
+    measured.set_boot_id(record.boot_id());
+    measured.set_written_boottime_seconds(record.written_boottime_seconds());
+  }
 }
 
+// The opposite, at a start.
+void AgentCore::TakeMeasured() {
+  for (const v1::MeasuredAttempt& measured : device_.measured()) {
+    const auto held = held_.find(measured.receipt().attempt_id());
+    // An attempt can come again under another token. A worker of an earlier version keeps this list
+    // as it is, so it may be older than the record.
+    if (held == held_.end() ||
+        held->second.assignment().fencing_token() != measured.fencing_token() ||
+        measured.receipt().total().seconds() <= held->second.receipt().total().seconds() ||
+        WATTLE_FAULT_POINT("measured attempts")) {
+      continue;
+    }
+    CopyMeasured(measured.receipt(), *held->second.mutable_receipt());
+    held->second.set_boot_id(measured.boot_id());
+    held->second.set_written_boottime_seconds(measured.written_boottime_seconds());
+  }
+}
+
+// Saves the ledger, then the attempt's record.
+void AgentCore::SaveRun(const Instant& now) {
+  SaveDevice(now);
+  SaveAttempt(held_.at(run_->record().assignment().attempt_id()), now);
+}
+
+// The record of an ended attempt waits for the report of its end: a process that finds the record
+// alone tells nobody, and the job hangs.
 void AgentCore::SaveAttempt(const v1::HeldAttemptRecord& record, const Instant& now) {
-  const absl::Status saved = state_.WriteAttempt(record);
-  if (!saved.ok()) {
+  const bool waits = IsTerminal(record.state()) && !unsaved_.empty();
+  const absl::Status saved = waits ? absl::OkStatus() : state_.WriteAttempt(record);
+  if (waits || !saved.ok()) {
     records_unsaved_.insert(record.assignment().attempt_id());
     next_save_ = std::min(next_save_, now.wall + kSavePeriod);
   }

@@ -19,6 +19,18 @@ const v1::Prediction& PredictionOf(const v1::Assignment& assignment) {
   return v1::Prediction::default_instance();
 }
 
+void CopyMeasured(const v1::Receipt& from, v1::Receipt& to) {
+  *to.mutable_run() = from.run();
+  *to.mutable_total() = from.total();
+  *to.mutable_phases() = from.phases();
+  to.set_wall_seconds(from.wall_seconds());
+  to.set_fetch_seconds(from.fetch_seconds());
+  to.set_start_seconds(from.start_seconds());
+  to.set_checkpoint_seconds(from.checkpoint_seconds());
+  to.set_upload_seconds(from.upload_seconds());
+  to.set_evaluate_seconds(from.evaluate_seconds());
+}
+
 void AttemptRun::BeginReceipt() {
   v1::Receipt& receipt = *record_.mutable_receipt();
   receipt.set_attempt_id(record_.assignment().attempt_id());

@@ -70,6 +70,10 @@ struct AttemptSurroundings {
 // The coordinator's prediction for the device of the placement.
 const v1::Prediction& PredictionOf(const v1::Assignment& assignment);
 
+// Replaces what was measured: energy, seconds and phases, without the curve. The rest of `to`
+// stays.
+void CopyMeasured(const v1::Receipt& from, v1::Receipt& to);
+
 class AttemptRun {
  public:
   // record: the attempt's record on disk; its receipt holds what an earlier process measured.
