@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include <ATen/ATen.h>
 
@@ -18,7 +19,7 @@
 namespace wattle::engine {
 namespace {
 
-// Parts of a budget that the choice tells apart: a thousandth is far below any matrix that counts.
+// Parts of a budget that the choice tells apart: one is far below any matrix that counts.
 constexpr int64_t kBudgetParts = 4096;
 // Halvings of the bytes between int4 and int8, while the floor is looked for.
 constexpr int kFloorTrials = 7;
@@ -241,19 +242,39 @@ class Search {
   }
 
   // The forms with the largest sum of importance within the bytes: a knapsack with one choice for
-  // each unit, exact but that bytes are counted in parts of the budget, rounded up.
+  // each unit, exact but that bytes are counted in parts of the budget. Bytes that are rounded up
+  // always keep the budget, but they refuse a choice that fills the budget to the last byte. So
+  // bytes are rounded down first, and that choice stands where the choice itself keeps the budget.
   void UseBudget(int64_t budget) {
     const int64_t spare = std::max<int64_t>(0, budget - BytesOfForm(0));
     const int64_t part = spare / kBudgetParts + 1;
-    const auto parts = static_cast<size_t>(spare / part);
+    FillKnapsack(spare / part, [&](int64_t more) { return more / part; });
+    if (BytesOfChoice() > budget) {
+      FillKnapsack(spare / part, [&](int64_t more) { return (more + part - 1) / part; });
+    }
+  }
+
+  [[nodiscard]] int64_t BytesOfChoice() const {
+    int64_t bytes = 0;
+    for (const Unit& unit : units_) {
+      bytes += unit.stored_bytes[unit.form];
+    }
+    return bytes;
+  }
+
+  // parts_of(bytes more than in the first form): the parts of the budget that they take.
+  void FillKnapsack(int64_t budget_parts, absl::FunctionRef<int64_t(int64_t)> parts_of) {
+    const auto parts = static_cast<size_t>(budget_parts);
+    const auto cost_of = [&](const Unit& unit, size_t form) {
+      return static_cast<size_t>(parts_of(unit.stored_bytes[form] - unit.stored_bytes[0]));
+    };
     std::vector<double> best(parts + 1, 0.0);  // by parts that may be spent
     std::vector<std::vector<uint8_t>> chosen;  // by unit, then by parts
     for (const Unit& unit : units_) {
       std::vector<double> with = best;
       std::vector<uint8_t> choice(parts + 1, 0);
       for (size_t form = 1; form < unit.importance.size(); ++form) {
-        const int64_t more = unit.stored_bytes[form] - unit.stored_bytes[0];
-        const auto cost = static_cast<size_t>((more + part - 1) / part);
+        const size_t cost = cost_of(unit, form);
         for (size_t spent = cost; spent <= parts; ++spent) {
           const double value = best[spent - cost] + unit.importance[form];
           if (value > with[spent]) {
@@ -267,10 +288,8 @@ class Search {
     }
     size_t left = parts;
     for (size_t i = units_.size(); i-- > 0;) {
-      Unit& unit = units_[i];
-      unit.form = chosen[i][left];
-      const int64_t more = unit.stored_bytes[unit.form] - unit.stored_bytes[0];
-      left -= static_cast<size_t>((more + part - 1) / part);
+      units_[i].form = chosen[i][left];
+      left -= cost_of(units_[i], units_[i].form);
     }
   }
 

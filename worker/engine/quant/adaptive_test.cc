@@ -99,6 +99,17 @@ TEST_F(AdaptiveTest, BitsGoWhereTheyCountWithinTheBudget) {
   EXPECT_GT(hard, others);
 }
 
+TEST_F(AdaptiveTest, AChoiceMayFillTheBudgetToTheLastByte) {
+  const auto rich = Choose({.stored_bytes = 1'000'000});
+  ASSERT_THAT(rich, IsOk());
+  const auto exact = Choose({.stored_bytes = rich->stored_bytes});
+  ASSERT_THAT(exact, IsOk());
+  EXPECT_EQ(exact->stored_bytes, rich->stored_bytes);
+  const auto less = Choose({.stored_bytes = rich->stored_bytes - 1});
+  ASSERT_THAT(less, IsOk());
+  EXPECT_LT(less->stored_bytes, rich->stored_bytes);
+}
+
 TEST_F(AdaptiveTest, AFloorIsMetWithFewerBytesThanInt8) {
   const auto loose = Choose({.perplexity_change_percent = 50.0});
   const auto tight = Choose({.perplexity_change_percent = 0.001});
