@@ -65,6 +65,7 @@ class Writer {
   Writer(wattle::store::Journal& journal, absl::Time begin)
       : journal_(journal), now_{begin, wattle::Monotonic(absl::Hours(1))} {
     seen_.started = now_;
+    seen_.listening_since = now_.monotonic;
   }
 
   absl::Status Do(const core::Command& command) {

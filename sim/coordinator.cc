@@ -47,7 +47,7 @@ core::Instant Coordinator::Now() const {
 double Coordinator::SilenceSeconds(const std::string& device_id) const {
   const auto heard = heard_seconds_.find(device_id);
   return world_.loop.now_seconds() -
-         std::max(started_seconds_, heard == heard_seconds_.end() ? 0.0 : heard->second);
+         std::max(listens_seconds_, heard == heard_seconds_.end() ? 0.0 : heard->second);
 }
 
 void Coordinator::Stop(bool power_cut) {
@@ -59,6 +59,8 @@ void Coordinator::Stop(bool power_cut) {
     log_->AppendUnconfirmed(pending_.events());
   }
   alive_ = false;
+  stands_still_ = false;
+  waiting_.clear();
   ++life_;
   if (mount_) {
     mount_->Unplug(true);  // A process that is killed does not close its database.
@@ -141,9 +143,10 @@ void Coordinator::Restart() {
   shell_.emplace(*std::move(state));
   alive_ = true;
   ++life_;
-  started_seconds_ = world_.loop.now_seconds();
-  time_limits_.OnStart(started_seconds_);
+  listens_seconds_ = world_.loop.now_seconds();
+  time_limits_.OnStart(listens_seconds_);
   observations_.started = Now();
+  listening_.emplace(Now().monotonic, absl::Seconds(BreakSeconds()));
   observations_.unreachable_after =
       std::max(absl::Seconds(10), absl::Seconds(3.0 * world_.options.heartbeat_seconds));
   if (!OpenLineage()) {
@@ -172,7 +175,7 @@ bool Coordinator::OpenLineage() {
 }
 
 bool Coordinator::Backup() {
-  if (!alive_ || !pending_.events().empty()) {
+  if (!alive_ || stands_still_ || !pending_.events().empty()) {
     return false;
   }
   const bool cut = mount_.has_value() && world_.random.Chance(kBackupsCut);
@@ -214,12 +217,53 @@ bool Coordinator::Restore() {
   return true;
 }
 
-void Coordinator::Every(double interval_seconds, void (Coordinator::*action)()) {
-  world_.loop.After(interval_seconds, [this, interval_seconds, action, life = life_] {
+bool Coordinator::StandStill() {
+  if (!alive_ || stands_still_) {
+    return false;
+  }
+  stands_still_ = true;
+  standstill_seconds_ = world_.loop.now_seconds();
+  return true;
+}
+
+void Coordinator::GoOn() {
+  if (!std::exchange(stands_still_, false)) {
+    return;
+  }
+  const double now_seconds = world_.loop.now_seconds();
+  time_limits_.OnStandstill(now_seconds);
+  if (now_seconds - standstill_seconds_ >= BreakSeconds()) {
+    listens_seconds_ = now_seconds;  // A shorter one need not be noticed.
+  }
+  for (const std::function<void()>& action : std::exchange(waiting_, {})) {
+    action();
+  }
+}
+
+void Coordinator::WhenRunning(std::function<void()> action) {
+  if (!stands_still_) {
+    action();
+    return;
+  }
+  waiting_.push_back([action = std::move(action), life = life_, this] {
     if (life == life_ && alive_) {
-      (this->*action)();
-      Every(interval_seconds, action);
+      action();
     }
+  });
+}
+
+void Coordinator::After(double seconds, std::function<void()> action) {
+  world_.loop.After(seconds, [this, action = std::move(action), life = life_] {
+    if (life == life_ && alive_) {
+      WhenRunning(action);
+    }
+  });
+}
+
+void Coordinator::Every(double interval_seconds, void (Coordinator::*action)()) {
+  After(interval_seconds, [this, interval_seconds, action] {
+    (this->*action)();
+    Every(interval_seconds, action);
   });
 }
 
@@ -267,10 +311,17 @@ void Coordinator::TookReport(const DeviceId& device, const v1::Report& report) {
 }
 
 void Coordinator::Disconnected(const DeviceId& device) {
-  observations_.devices[device].connected = false;
+  WhenRunning([this, device] { observations_.devices[device].connected = false; });
 }
 
 void Coordinator::Heard(const DeviceId& device, const v1::Heartbeat* heartbeat) {
+  if (stands_still_) {
+    WhenRunning([this, device,
+                 heartbeat = heartbeat == nullptr ? std::nullopt : std::optional(*heartbeat)] {
+      Heard(device, heartbeat ? &*heartbeat : nullptr);
+    });
+    return;
+  }
   core::DeviceObservation& seen = observations_.devices[device];
   seen.last_seen = Now();
   heard_seconds_[device.value()] = world_.loop.now_seconds();
@@ -286,16 +337,20 @@ void Coordinator::Post(core::Command command, shell::AnswerCallback done) {
   if (!alive_) {
     return;
   }
+  if (stands_still_) {
+    WhenRunning(
+        [this, command = std::move(command), done = std::move(done)] { Post(command, done); });
+    return;
+  }
+  Listen();
   shell::Ready ready = shell_->Step({std::move(command), std::move(done)}, observations_, Now());
   world_.invariants.OnDecided(ready.events());
   pending_.Add(std::move(ready));
   if (!pending_.empty() && !commit_scheduled_) {
     commit_scheduled_ = true;
-    world_.loop.After(world_.random.Between(0.001, 0.2), [this, life = life_] {
-      if (life == life_ && alive_) {
-        commit_scheduled_ = false;
-        Commit();
-      }
+    After(world_.random.Between(0.001, 0.2), [this] {
+      commit_scheduled_ = false;
+      Commit();
     });
   }
 }
@@ -347,7 +402,13 @@ void Coordinator::Release(const shell::Released& released) {
   }
 }
 
+void Coordinator::Listen() {
+  listening_->Note(Now().monotonic);
+  observations_.listening_since = listening_->since();
+}
+
 void Coordinator::Tick() {
+  Listen();
   time_limits_.Check(durable_, observations_, world_.loop.now_seconds());
   const core::Retention retention{.age_max = absl::Seconds(world_.options.retention_seconds)};
   if (world_.options.retention_seconds > 0.0 &&
@@ -371,7 +432,7 @@ void Coordinator::WriteSnapshot() {
 }
 
 bool Coordinator::EvictSomeArtifact() {
-  if (!alive_ || durable_.artifacts.empty()) {
+  if (!alive_ || stands_still_ || durable_.artifacts.empty()) {
     return false;
   }
   auto chosen = durable_.artifacts.begin();
@@ -409,25 +470,21 @@ void Coordinator::Plan() {
   }
   plan_under_way_ = true;
   // The plan takes some time on another thread and is stale when it arrives.
-  world_.loop.After(world_.random.Between(0.01, 1.5), [this, life = life_] {
-    if (life != life_ || !alive_) {
-      return;
-    }
+  After(world_.random.Between(0.01, 1.5), [this] {
+    Listen();
     auto plan = std::make_shared<core::PlanComputed>(
         core::ComputePlan(core::MakeSnapshot(durable_, observations_, {}, Now())));
-    world_.loop.After(world_.random.Between(0.01, 1.5), [this, plan, life] {
-      if (life == life_ && alive_) {
-        plan_under_way_ = false;
-        auto why = std::make_shared<std::map<JobId, std::string>>();
-        for (const scheduler::QueuePlacement& job : plan->jobs) {
-          if (job.placement.device_id().empty() || job.placement.wait()) {
-            (*why)[job.job] = core::WhyNotNow(durable_, job);
-          }
+    After(world_.random.Between(0.01, 1.5), [this, plan] {
+      plan_under_way_ = false;
+      auto why = std::make_shared<std::map<JobId, std::string>>();
+      for (const scheduler::QueuePlacement& job : plan->jobs) {
+        if (job.placement.device_id().empty() || job.placement.wait()) {
+          (*why)[job.job] = core::WhyNotNow(durable_, job);
         }
-        observations_.why_not_now = std::move(why);
-        if (plan_filter_.WorthPosting(*plan)) {
-          Post(std::move(*plan), nullptr);
-        }
+      }
+      observations_.why_not_now = std::move(why);
+      if (plan_filter_.WorthPosting(*plan)) {
+        Post(std::move(*plan), nullptr);
       }
     });
   });

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "coordinator/core/command.h"
+#include "coordinator/core/listening.h"
 #include "coordinator/core/planning.h"
 #include "coordinator/core/state.h"
 #include "coordinator/shell/shell.h"
@@ -65,6 +66,10 @@ class Coordinator {
   bool Backup();
   // Stops and comes back on the disk of the last backup. False: there is no backup.
   bool Restore();
+  // The process does nothing until GoOn; what arrives waits for it. False: the process does not run
+  // or stands still already.
+  bool StandStill();
+  void GoOn();
   void StepClock(double seconds) {
     clock_offset_seconds_ += seconds;
     time_limits_.OnClockStep();
@@ -73,6 +78,7 @@ class Coordinator {
   Disk& disk() { return disk_; }
 
   [[nodiscard]] bool alive() const { return alive_; }
+  [[nodiscard]] bool stands_still() const { return stands_still_; }
   [[nodiscard]] int64_t life() const { return life_; }  // the process's number
   [[nodiscard]] int64_t restores() const { return restores_; }
   // The durable state.
@@ -94,7 +100,13 @@ class Coordinator {
   void WriteSnapshot();
   void Commit();
   void Release(const shell::Released& released);
+  // Calls `action`, or once the process goes on; never if the process ends before.
+  void WhenRunning(std::function<void()> action);
+  // The same after this time.
+  void After(double seconds, std::function<void()> action);
   void Every(double interval_seconds, void (Coordinator::*action)());
+  void Listen();
+  [[nodiscard]] double BreakSeconds() const { return 5.0 * world_.options.tick_seconds; }
   void Tick();
   void Plan();
   // Takes the events as durable.
@@ -122,9 +134,13 @@ class Coordinator {
   // The process's memory:
   bool alive_ = false;
   int64_t life_ = 0;
-  double started_seconds_ = 0.0;
+  bool stands_still_ = false;
+  std::vector<std::function<void()>> waiting_;  // what waits until the process goes on
+  double standstill_seconds_ = 0.0;             // when the last standstill began
+  double listens_seconds_ = 0.0;                // the start, or the end of the last break
   double clock_offset_seconds_ = 0.0;
   std::optional<shell::Shell> shell_;
+  std::optional<core::Listening> listening_;
   core::Observations observations_;
   std::map<std::string, double> heard_seconds_;
   std::map<DeviceId, int64_t> last_report_;  // the device's last report at its hello

@@ -55,6 +55,7 @@ const std::vector<MutantRow>& Mutants() {
       {"archived results", "an ended job goes to the history without its attempts"},
       {"stopped energy", "a stopped attempt's joules are missing in its receipt"},
       {"measured attempts", "a receipt lacks what the ledger got before the power failed"},
+      {"standstill", "a coordinator that stood still takes that time for its devices' silence"},
       {"lease of the worker", "a worker goes on without contact when its lease has ended"},
   };
   return *kMutants;

@@ -9,6 +9,7 @@ namespace wattle::sim {
 namespace {
 
 constexpr double kTenDaysSeconds = 10.0 * 86400.0;
+constexpr double kLinksThatDie = 0.5;
 
 }  // namespace
 
@@ -64,6 +65,20 @@ bool Faults::StopCoordinator(bool power_cut) {
   return true;
 }
 
+// Some links die of it, as some keepalives end sooner than others.
+bool Faults::LetCoordinatorStandStill() {
+  if (!parts_.coordinator.StandStill()) {
+    return false;
+  }
+  For(Outage(), [this, life = parts_.coordinator.life()](bool on) {
+    if (!on && parts_.coordinator.life() == life) {
+      parts_.coordinator.GoOn();
+    }
+  });
+  parts_.network.BreakSome(kLinksThatDie);
+  return true;
+}
+
 bool Faults::StopWorker(bool power_cut, bool disk_lost) {
   Worker& worker = AnyWorker();
   if (!worker.alive()) {
@@ -109,6 +124,8 @@ bool Faults::HappenToCoordinator(Fault fault) {
       For(Outage(), [&coordinator, step](bool on) { coordinator.StepClock(on ? step : -step); });
       return true;
     }
+    case Fault::kCoordinatorStandstill:
+      return LetCoordinatorStandStill();
     case Fault::kArtifactEviction:
       return coordinator.EvictSomeArtifact();
     default:

@@ -45,6 +45,7 @@ class Faults {
   bool HappenToCoordinator(Fault fault);
   bool HappenToWorker(Fault fault);
   bool StopCoordinator(bool power_cut);
+  bool LetCoordinatorStandStill();
   bool StopWorker(bool power_cut, bool disk_lost);
   int AnyDevice() { return parts_.random.Below(parts_.options.devices); }
   Worker& AnyWorker() { return *parts_.workers[static_cast<size_t>(AnyDevice())]; }

@@ -44,6 +44,18 @@ void Network::BreakAll() {
   }
 }
 
+void Network::BreakSome(double share) {
+  std::vector<StreamId> chosen;
+  for (const auto& [stream, ends] : streams_) {
+    if (random_.Chance(share)) {
+      chosen.push_back(stream);
+    }
+  }
+  for (const StreamId stream : chosen) {
+    Break(stream);
+  }
+}
+
 void Network::StopFaults() {
   faults_ = false;
   partitioned_.assign(partitioned_.size(), false);

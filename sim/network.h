@@ -39,6 +39,7 @@ class Network {
   void Send(StreamId stream, Direction direction, std::function<void()> deliver);
   void Break(StreamId stream);
   void BreakAll();  // one end's process has ended
+  void BreakSome(double share);
   void SetPartitioned(int device, bool partitioned) {
     partitioned_[static_cast<size_t>(device)] = partitioned;
   }

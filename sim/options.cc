@@ -21,6 +21,7 @@ constexpr FaultRow kRows[] = {
     {Fault::kRestore, "restore", 400.0, 1600.0},
     {Fault::kCoordinatorDiskFull, "coordinator disk full", 200.0, 1200.0},
     {Fault::kCoordinatorClockStep, "coordinator clock step", 100.0, 900.0},
+    {Fault::kCoordinatorStandstill, "coordinator standstill", 100.0, 900.0},
     {Fault::kArtifactEviction, "artifact eviction", 20.0, 200.0},
     {Fault::kWorkerCrash, "worker crash", 40.0, 400.0},
     {Fault::kWorkerPowerCut, "worker power cut", 40.0, 400.0},

@@ -21,8 +21,9 @@ enum class Fault {
   kBackup,               // a copy of the journal is made
   kRestore,              // the coordinator is replaced by its last backup
   kCoordinatorDiskFull,
-  kCoordinatorClockStep,  // up to ten days, forward or back
-  kArtifactEviction,      // the store needs room and drops an unneeded artifact
+  kCoordinatorClockStep,   // up to ten days, forward or back
+  kCoordinatorStandstill,  // the process does nothing for a while, then goes on
+  kArtifactEviction,       // the store needs room and drops an unneeded artifact
   kWorkerCrash,
   kWorkerPowerCut,
   kWorkerDiskLost,  // the card is replaced by an empty one

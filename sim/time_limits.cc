@@ -53,6 +53,11 @@ double PauseLimitSeconds(const core::State& state) {
 
 void TimeLimits::OnStart(double now_seconds) {
   started_seconds_ = now_seconds;
+  OnStandstill(now_seconds);
+}
+
+void TimeLimits::OnStandstill(double now_seconds) {
+  listens_seconds_ = now_seconds;
   free_.clear();
 }
 
@@ -132,6 +137,7 @@ void TimeLimits::CheckDeadlines(const core::State& state, double now_seconds) {
         due_seconds = std::max(due_seconds, ended->second);
       }
     }
+    due_seconds = std::max(due_seconds, listens_seconds_);
     if (due_seconds + TickGrace() < now_seconds) {
       invariants_.Break(absl::StrCat(job_id, " is ", v1::JobState_Name(job->state()), ", ",
                                      now_seconds - due_seconds,
@@ -149,7 +155,8 @@ void TimeLimits::CheckRetention(const core::State& state, double now_seconds) {
   const double stays_seconds = std::max(options_.retention_seconds, kStaysAtLeastSeconds);
   while (!ended_.empty()) {
     const auto& [ended_seconds, job_id] = ended_.front();
-    if (std::max(ended_seconds, started_seconds_) + stays_seconds + TickGrace() >= now_seconds) {
+    const double due_seconds = std::max(ended_seconds, started_seconds_) + stays_seconds;
+    if (std::max(due_seconds, listens_seconds_) + TickGrace() >= now_seconds) {
       return;
     }
     const v1::Job* job = JobOf(state, job_id);
@@ -213,11 +220,11 @@ void TimeLimits::CheckPauses(const core::State& state, const core::Observations&
   }
   FindFreeDevices(state, observations, now_seconds);
   for (const auto& [attempt_id, paused_seconds] : paused_) {
-    const double since_seconds =
+    const double due_seconds =
         std::max({paused_seconds, started_seconds_, policies_seconds_}) + limit_seconds;
     const v1::Attempt* attempt = core::FindAttempt(state, AttemptId(attempt_id));
-    if (since_seconds + PlanGrace() >= now_seconds || attempt == nullptr ||
-        attempt->state() != v1::ATTEMPT_STATE_PAUSED || attempt->released()) {
+    if (std::max(due_seconds, listens_seconds_) + PlanGrace() >= now_seconds ||
+        attempt == nullptr || attempt->state() != v1::ATTEMPT_STATE_PAUSED || attempt->released()) {
       continue;
     }
     const DeviceId device(attempt->device_id());

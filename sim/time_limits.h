@@ -31,6 +31,8 @@ class TimeLimits {
 
   // Call it when the coordinator's process starts.
   void OnStart(double now_seconds);
+  // Call it when the process goes on after a standstill. What fell due meanwhile is late from now.
+  void OnStandstill(double now_seconds);
   // Call it when the coordinator's wall clock steps. Retention is not checked from then on, because
   // ended jobs are in the order of the wall clock.
   void OnClockStep() { clock_stepped_ = true; }
@@ -59,19 +61,20 @@ class TimeLimits {
   const Options& options_;
   Invariants& invariants_;
   double started_seconds_ = 0.0;
+  double listens_seconds_ = 0.0;  // the start, or the end of the last standstill
   bool clock_stepped_ = false;
   struct Submitted {
     double at_seconds = 0.0;
     double deadline_seconds = 0.0;
   };
-  std::unordered_map<std::string, Submitted> submitted_;  // by job
-  std::set<std::pair<double, std::string>> deadlines_;    // when to look at the job
-  std::deque<std::pair<double, std::string>> ended_;      // when the job ended, oldest first
-  std::unordered_map<std::string, double> last_ended_;    // by job
-  std::map<std::string, double> paused_;                  // since when, by attempt
-  std::unordered_map<std::string, double> attempt_ended_;
-  double policies_seconds_ = 0.0;       // time of the latest change of a policy
-  std::map<std::string, double> free_;  // since when, by device
+  std::unordered_map<std::string, Submitted> submitted_;   // by job
+  std::set<std::pair<double, std::string>> deadlines_;     // when to look at the job
+  std::deque<std::pair<double, std::string>> ended_;       // when the job ended, oldest first
+  std::unordered_map<std::string, double> last_ended_;     // by job
+  std::map<std::string, double> paused_;                   // since when, by attempt
+  std::unordered_map<std::string, double> attempt_ended_;  // when, by attempt
+  double policies_seconds_ = 0.0;                          // time of the latest change of a policy
+  std::map<std::string, double> free_;                     // since when, by device
 };
 
 }  // namespace wattle::sim

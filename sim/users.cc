@@ -223,6 +223,21 @@ void Users::Resume(const DeviceId& device) {
   });
 }
 
+void Users::RemoveDevice(const DeviceId& device) {
+  gone_.insert(device.value());
+  const auto removed = std::make_shared<bool>(false);
+  Retry([this, device, removed] {
+    coordinator_.Post(core::RemoveDevice{device}, [removed](const shell::Answer& answer) {
+      *removed = answer.status.ok() || absl::IsNotFound(answer.status);
+    });
+    Retry([this, device, removed] {
+      if (!*removed) {
+        RemoveDevice(device);
+      }
+    });
+  });
+}
+
 void Users::Apply(const v1::Policy& policy) {
   const auto answered = std::make_shared<bool>(false);
   coordinator_.Post(core::ApplyPolicy{policy},
@@ -316,6 +331,9 @@ void Users::AskAgain() {
   }
   for (const std::string& device : drained_) {
     Resume(DeviceId(device));
+  }
+  for (const std::string& device : gone_) {
+    RemoveDevice(DeviceId(device));
   }
 }
 

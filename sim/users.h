@@ -29,6 +29,8 @@ class Users {
   void Start();
   void CancelSomeJob();
   void DrainAndResume(const DeviceId& device);
+  // Removes a device that will not come back, again and again until the coordinator lets it go.
+  void RemoveDevice(const DeviceId& device);
   // reserve: the reserve of a new policy.
   void ChangePolicies(Fraction reserve);
   // The coordinator came back from an old backup: repeats every request since the backup.
@@ -67,6 +69,7 @@ class Users {
   std::set<int> answered_;
   std::set<int> refused_;
   std::set<std::string> drained_;
+  std::set<std::string> gone_;
   std::set<std::string> policies_;
 };
 

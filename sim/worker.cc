@@ -194,6 +194,7 @@ void Worker::CutPowerSoon() {
 
 void Worker::LoseDisk() {
   lost_something_ = true;
+  link_.gone(device_id_);
   policies_.ForgetSpent();
   const std::map<std::string, std::string> files = disk_.files();
   for (const auto& [name, content] : files) {

@@ -54,6 +54,8 @@ class Worker final : public agent::AgentPorts {
     std::function<const std::string*(const std::string& artifact_id)> blob;
     std::function<void(const std::string& artifact_id, const std::string& content)> keep_blob;
     std::function<void()> stopped;  // the machine stopped by itself
+    // The device with this id is gone for good: its card was replaced.
+    std::function<void(const std::string& device_id)> gone;
   };
   Worker(int number, const World& world, Link link);
   ~Worker() override;

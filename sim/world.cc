@@ -111,12 +111,13 @@ class World final : public Truth {
             },
             .keep_blob = [this](const std::string& id,
                                 const std::string& content) { blobs_[id] = content; },
-            .stopped = [this, device] { BreakStream(device); }};
+            .stopped = [this, device] { BreakStream(device); },
+            .gone = [this](const std::string& id) { users_.RemoveDevice(DeviceId(id)); }};
   }
 
   void Dial(int device) {
     Worker& worker = WorkerOf(device);
-    if (!coordinator_.alive()) {
+    if (!coordinator_.alive() || coordinator_.stands_still()) {
       worker.Disconnected(worker.stream());
       return;
     }

@@ -10,6 +10,7 @@
 #include "base/status_matchers.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/elapsed.h"
+#include "coordinator/core/listening.h"
 #include "coordinator/core/planning.h"
 #include "coordinator/core/spec_for_test.h"
 #include "coordinator/core/state.h"
@@ -294,6 +295,33 @@ TEST(ClockStepTest, ALeaseEndsInItsTimeWhateverTheWallClockSays) {
     EXPECT_FALSE(over(lease)) << days;
     EXPECT_TRUE(over(lease + 1)) << days;
   }
+}
+
+TEST(ListeningTest, NothingWithoutABreakIsOne) {
+  Listening listening(Now().monotonic, absl::Seconds(5));
+  for (const double seconds : {1.0, 5.9, 3.0, 10.8}) {
+    listening.Note(Now(seconds).monotonic);
+    EXPECT_EQ(listening.since(), Now().monotonic) << seconds;
+  }
+  listening.Note(Now(15.8).monotonic);
+  EXPECT_EQ(listening.since(), Now(15.8).monotonic);
+  listening.Note(Now(12).monotonic);  // Another thread's clock, read before the break.
+  EXPECT_EQ(listening.since(), Now(15.8).monotonic);
+}
+
+TEST(ListeningTest, ASilenceWhileTheCoordinatorStoodStillIsNotTheDevices) {
+  Fleet fleet;
+  PlaceFirst(fleet);
+  const v1::Attempt& attempt = *FindAttempt(fleet.state, AttemptId("j1.1"));
+  const double lease = attempt.lease_seconds();
+  const auto over = [&](double seconds) {
+    return LeaseIsOver(fleet.state, fleet.observations, attempt, Now(seconds).monotonic);
+  };
+  EXPECT_TRUE(over(lease + 1));
+  fleet.observations.listening_since = Now(lease + 1).monotonic;
+  EXPECT_FALSE(over(lease + 1));
+  EXPECT_FALSE(over(2 * lease));
+  EXPECT_TRUE(over(2 * lease + 2));
 }
 
 TEST(ClockStepTest, AJobGrowsOldByTheMonotonicClock) {

@@ -75,7 +75,9 @@ absl::Duration SinceStateChange(const State& state, const Observations& observat
 
 absl::Duration SinceReleased(const State& state, const Observations& observations,
                              const AttemptId& attempt, Monotonic now) {
-  return SinceMark(state.attempt_times, attempt, &AttemptTimes::released, observations, now);
+  return std::min(
+      now - observations.listening_since,
+      SinceMark(state.attempt_times, attempt, &AttemptTimes::released, observations, now));
 }
 
 bool LeaseIsOver(const State& state, const Observations& observations, const v1::Attempt& attempt,

@@ -36,11 +36,13 @@ bool InBackoff(const State& state, const Observations& observations, const v1::J
 absl::Duration ImpossibleFor(const State& state, const Observations& observations,
                              const v1::JobRecord& record, Monotonic now);
 
-// Time since the attempt was placed, since its last change of state, and since it was released.
+// Time since the attempt was placed, and since its last change of state.
 absl::Duration SincePlaced(const State& state, const Observations& observations,
                            const AttemptId& attempt, Monotonic now);
 absl::Duration SinceStateChange(const State& state, const Observations& observations,
                                 const AttemptId& attempt, Monotonic now);
+// Time since the attempt was released, in which the device could hand the attempt over: at most as
+// long as the coordinator has listened without a break.
 absl::Duration SinceReleased(const State& state, const Observations& observations,
                              const AttemptId& attempt, Monotonic now);
 // Whether the attempt's device has been silent for longer than the attempt's lease.

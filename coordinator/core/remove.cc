@@ -3,6 +3,8 @@
 // Names and removes artifacts, and removes devices that left the fleet. Nothing that an open job
 // needs is removed. Pure.
 #include <algorithm>
+#include <cmath>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,7 +17,9 @@
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/inputs_internal.h"
 #include "coordinator/core/model_family_internal.h"
+#include "coordinator/core/moving.h"
 #include "proto/job_kind.h"
+#include "units/format.h"
 
 namespace wattle::core {
 namespace {
@@ -147,11 +151,19 @@ void DecideRemoveDevice(Draft& draft, const RemoveDevice& command) {
   }
   if (const auto held = state.wanted_attempt.find(command.device);
       held != state.wanted_attempt.end()) {
-    draft.Refuse(absl::FailedPreconditionError(
-        absl::StrCat(name, " holds attempt ", held->second.value(),
-                     "; cancel its job, or wait until the attempt's lease is over and the job is "
-                     "placed elsewhere")));
-    return;
+    const v1::Attempt& attempt = *FindAttempt(state, held->second);
+    const v1::JobRecord& job = *FindJob(state, JobId(attempt.job_id()));
+    const std::optional<Move> move = MoveOf(state, draft.observations(), job, draft.now());
+    if (!move.has_value() || !move->device_is_silent) {
+      draft.Refuse(absl::FailedPreconditionError(absl::StrCat(
+          name, " holds attempt ", held->second.value(),
+          "; cancel its job, or wait until nothing was heard of the device for its lease of ",
+          FormatElapsed(absl::Seconds(std::round(attempt.lease_seconds()))))));
+      return;
+    }
+    const std::string reason = absl::StrCat(move->reason, ", which was removed");
+    draft.SetAttempt(attempt, v1::ATTEMPT_STATE_SUPERSEDED, reason, nullptr);
+    draft.Requeue(job.job().job_id(), reason);
   }
   draft.Add().mutable_device_removed()->set_device_id(command.device.value());
 }

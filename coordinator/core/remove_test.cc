@@ -132,6 +132,34 @@ TEST_F(RemoveTest, ADeviceLeavesAndComesBackWithItsHistory) {
   EXPECT_TRUE(ResolveDevice(state_, "mast").ok()) << "a worker that comes back registers again";
 }
 
+TEST_F(RemoveTest, ADeviceWhoseLeaseIsOverLeavesItsJobToTheQueue) {
+  ASSERT_THAT(SubmitGenerate(), IsOk());
+  v1::Event placed;
+  placed.set_sequence(state_.last_sequence.value() + 1);
+  placed.mutable_attempt_placed()->set_job_id("j1");
+  placed.mutable_attempt_placed()->set_attempt_id("j1.1");
+  placed.mutable_attempt_placed()->set_device_id("device-1");
+  placed.mutable_attempt_placed()->set_lease_seconds(90);
+  Apply(state_, placed, now_.monotonic);
+  v1::Event active;
+  active.set_sequence(state_.last_sequence.value() + 1);
+  active.mutable_job_state_changed()->set_job_id("j1");
+  active.mutable_job_state_changed()->set_state(v1::JOB_STATE_ACTIVE);
+  Apply(state_, active, now_.monotonic);
+  now_.monotonic = now_.monotonic + absl::Seconds(90);
+  EXPECT_THAT(Do(RemoveDevice{DeviceId("device-1")}),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("mast holds attempt j1.1; cancel its job, or wait until nothing "
+                                 "was heard of the device for its lease of 1 min 30 s")));
+  now_.monotonic = now_.monotonic + absl::Seconds(1);
+  EXPECT_THAT(Do(RemoveDevice{DeviceId("device-1")}), IsOk());
+  EXPECT_TRUE(FindDevice(state_, DeviceId("device-1"))->removed());
+  EXPECT_EQ(FindJob(state_, JobId("j1"))->job().state(), v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(FindJob(state_, JobId("j1"))->job().reason(),
+            "lease of 1 min 30 s ended, nothing was heard of mast, which was removed");
+  EXPECT_EQ(FindAttempt(state_, AttemptId("j1.1"))->state(), v1::ATTEMPT_STATE_SUPERSEDED);
+}
+
 TEST_F(RemoveTest, ARemovedDeviceIsSelectedByNoPolicy) {
   v1::Policy policy;
   policy.set_name("all");

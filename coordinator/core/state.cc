@@ -196,10 +196,10 @@ std::set<JobId> JobsWithResultsToCome(const Observations& observations, Monotoni
 
 Monotonic LastContact(const Observations& observations, const DeviceId& device) {
   const auto found = observations.devices.find(device);
-  const Monotonic started = observations.started.monotonic;
+  const Monotonic listening = observations.listening_since;
   return found == observations.devices.end() || !found->second.last_seen.has_value()
-             ? started
-             : std::max(started, found->second.last_seen->monotonic);
+             ? listening
+             : std::max(listening, found->second.last_seen->monotonic);
 }
 
 }  // namespace wattle::core

@@ -169,8 +169,10 @@ struct DeviceObservation {
 };
 
 struct Observations {
-  // Start of this coordinator process. No silence counts from before this start.
-  Instant started;
+  Instant started;  // of this coordinator process
+  // Since when the process has listened without a break; see listening.h. No silence counts from
+  // before.
+  Monotonic listening_since;
   // A device that was silent for longer than this is shown as unreachable.
   absl::Duration unreachable_after = absl::Seconds(10);
   // A job that no device of the fleet could run for this long fails. With hold_impossible the job
@@ -189,7 +191,7 @@ bool IsReachable(const Observations& observations, const DeviceId& device, Monot
 bool IsCaughtUp(const Observations& observations, const DeviceId& device);
 // Jobs whose results reachable devices are about to return.
 std::set<JobId> JobsWithResultsToCome(const Observations& observations, Monotonic now);
-// When the coordinator last heard of the device, or the coordinator's start if that is later.
+// When the coordinator last heard of the device, or Observations::listening_since if that is later.
 Monotonic LastContact(const Observations& observations, const DeviceId& device);
 
 // For readers: the durable record joined with the observations. REQUIRES: the device exists.

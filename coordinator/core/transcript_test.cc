@@ -54,7 +54,7 @@ std::string Text(const google::protobuf::Message& message) {
 
 class Transcript {
  public:
-  Transcript() { observations_.started = Now(); }
+  Transcript() { Start(); }
 
   void Run(const Words& words) {
     static const auto* const kHandlers =
@@ -344,8 +344,12 @@ class Transcript {
   // The coordinator starts again, without observations.
   void Restart(const Words&) {
     state_ = Replayed();
+    Start();
+  }
+  void Start() {
     observations_ = {};
     observations_.started = Now();
+    observations_.listening_since = Now().monotonic;
   }
 
   State state_;

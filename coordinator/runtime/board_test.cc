@@ -100,6 +100,20 @@ TEST(ObservationBoardTest, RefreshBringsAReaderUpToDate) {
   EXPECT_TRUE(reader.observations.devices.at(DeviceId("b")).connected);
 }
 
+TEST(ObservationBoardTest, TellsSinceWhenTheProcessListens) {
+  ObservationBoard board(kStart, {.break_min = absl::Seconds(5)});
+  ObservationBoard::Reader reader = board.MakeReader();
+  const auto since = [&](double now) {
+    board.Listen(Later(now).monotonic);
+    board.Refresh(reader);
+    EXPECT_EQ(board.Snapshot().listening_since, reader.observations.listening_since);
+    return reader.observations.listening_since;
+  };
+  EXPECT_EQ(since(1), kStart.monotonic);
+  EXPECT_EQ(since(20), Later(20).monotonic);
+  EXPECT_EQ(since(21), Later(20).monotonic);
+}
+
 TEST(ObservationBoardTest, AStreamsEndDoesNotUndoItsSuccessorsStart) {
   ObservationBoard board(kStart, {});
   const auto slot = board.SlotFor(DeviceId("a"));

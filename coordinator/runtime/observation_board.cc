@@ -116,6 +116,11 @@ std::optional<v1::AttemptProgress> ObservationBoard::Slot::ProgressOf(
   return std::nullopt;
 }
 
+void ObservationBoard::Listen(Monotonic now) {
+  absl::MutexLock lock(&mutex_);
+  listening_.Note(now);
+}
+
 std::shared_ptr<ObservationBoard::Slot> ObservationBoard::FindSlot(const DeviceId& device) const {
   absl::MutexLock lock(&mutex_);
   const auto it = by_device_.find(device);
@@ -144,6 +149,7 @@ ObservationBoard::Reader ObservationBoard::MakeReader() const {
   reader.observations.impossible_grace = settings_.impossible_grace;
   reader.observations.hold_impossible = settings_.hold_impossible;
   absl::MutexLock lock(&mutex_);
+  reader.observations.listening_since = listening_.since();
   reader.observations.why_not_now = why_not_now_;
   return reader;
 }
@@ -157,6 +163,7 @@ void ObservationBoard::Refresh(Reader& reader) const {
   }
   CollectProgress(observations);
   absl::MutexLock lock(&mutex_);
+  observations.listening_since = listening_.since();
   observations.why_not_now = why_not_now_;
 }
 

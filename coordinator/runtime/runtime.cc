@@ -24,6 +24,8 @@ constexpr size_t kCommitQueueCapacity = 1024;
 // wait. One version of the state then serves them all.
 constexpr size_t kRequestsOfACommit = 64;
 constexpr absl::Duration kCheckpointInterval = absl::Seconds(1);
+// So many ticks late, the process stood still.
+constexpr int kTicksOfABreak = 5;
 
 void EndProcess(const absl::Status& status) {
   spdlog::critical(
@@ -113,8 +115,10 @@ Runtime::Runtime(RuntimeOptions options, std::unique_ptr<store::Journal> journal
       links_(links),
       snapshot_due_at_(state.last_sequence.value() + options_.snapshot_every_events),
       view_(std::move(state)),
-      board_(started_,
-             {options_.unreachable_after, options_.impossible_grace, options_.hold_impossible}),
+      board_(started_, {.unreachable_after = options_.unreachable_after,
+                        .impossible_grace = options_.impossible_grace,
+                        .hold_impossible = options_.hold_impossible,
+                        .break_min = kTicksOfABreak * options_.tick_interval}),
       commands_(options_.command_queue_capacity),
       commits_(kCommitQueueCapacity),
       released_(kCommitQueueCapacity) {}
@@ -179,10 +183,12 @@ void Runtime::RunCore(core::State state) {
     counters_.CountCommands(requests.size());
     shell::Ready ready;
     for (size_t i = 0; i < requests.size(); ++i) {
+      const core::Instant now = Now();  // Before the break, if the process stands still here.
       if (shell::WantsFreshObservations(requests[i].command)) {
+        board_.Listen(now.monotonic);
         board_.Refresh(reader);
       }
-      ready.Add(shell.Step(std::move(requests[i]), reader.observations, Now()));
+      ready.Add(shell.Step(std::move(requests[i]), reader.observations, now));
       const bool last = i + 1 == requests.size();
       if (!ready.empty() && (last || (i + 1) % kRequestsOfACommit == 0)) {
         commits_.Push({std::exchange(ready, shell::Ready()), shell.state()});
@@ -316,16 +322,18 @@ void Runtime::RunPlanner() {
 
 // False if no plan was posted.
 bool Runtime::PlanOnce(ObservationBoard::Reader& reader) {
+  const core::Instant now = Now();
+  board_.Listen(now.monotonic);
   board_.Refresh(reader);
   const std::shared_ptr<const core::State> state = view_.Version();
-  if (!core::AnythingToPlan(*state, reader.observations, Now())) {
+  if (!core::AnythingToPlan(*state, reader.observations, now)) {
     plan_filter_.Forget();
     board_.SetWhyNotNow(nullptr);
     return false;
   }
   const Monotonic start = options_.clock->Boottime();
   core::PlanComputed plan =
-      core::ComputePlan(core::MakeSnapshot(*state, reader.observations, options_.planning, Now()));
+      core::ComputePlan(core::MakeSnapshot(*state, reader.observations, options_.planning, now));
   counters_.CountPlan(options_.clock->Boottime() - start);
   auto why = std::make_shared<std::map<JobId, std::string>>();
   for (const scheduler::QueuePlacement& job : plan.jobs) {
@@ -346,6 +354,7 @@ bool Runtime::PlanOnce(ObservationBoard::Reader& reader) {
 
 void Runtime::RunTimer() {
   while (timer_wake_.WaitFor(options_.tick_interval) != WakeSignal::Reason::kStopped) {
+    board_.Listen(options_.clock->Boottime());
     // A full queue drops the tick; the next tick comes.
     (void)Post(core::Tick{}, nullptr);
     if (core::AnythingToArchive(*view_.Version(), started_, options_.retention, Now())) {

@@ -10,6 +10,7 @@ import os
 import random
 import re
 import signal
+import time
 import unittest
 import urllib.request
 
@@ -237,16 +238,18 @@ class Faults(Scene):
         self.assertEqual(digest(cached), whole)
 
     def test_work_that_was_done_in_an_outage_longer_than_the_lease_is_taken(self):
-        """The coordinator answers nobody (SIGSTOP) while a device ends its run; another device is there to take the job."""
+        """The coordinator stands still (SIGSTOP) while a device ends its run; another device is back first, with room."""
+        lease_seconds = 25  # Longer than a worker's longest wait between two dials.
         self.start()
         self.plain_worker("one", env=self.held_at("frame:step:5:after"))
         self.fleet.until_connected("one")
         self.push_demo()
-        job_id = self.fleet.submit(self.job_file(lease_seconds=5, finetune=FINETUNE))
+        job_id = self.fleet.submit(self.job_file(lease_seconds=lease_seconds, finetune=FINETUNE))
         held = self.until_held()
         self.plain_worker("two")
         self.fleet.until_connected("two")
         one = self.fleet.workers["one"]
+        stopped = time.monotonic()
         self.fleet.coordinator.signal(signal.SIGSTOP)
         self.let_go(held)
         self.fleet.until("the run to end", lambda: not self.runner_pids(), 120)
@@ -254,11 +257,16 @@ class Faults(Scene):
         def alone():
             with urllib.request.urlopen(f"http://{one.metrics}/metrics", timeout=10) as page:
                 return re.search(r"^wattle_worker_connected\{[^}]*\} 0$", page.read().decode(), re.MULTILINE)
-        self.fleet.until("the worker to find the link dead, which takes it longer than the lease", alone, 120)
+        self.fleet.until("the worker to find the link dead, and the lease to pass", lambda: alone() and time.monotonic() - stopped > lease_seconds, 120)
+        one.signal(signal.SIGSTOP)
         self.fleet.coordinator.signal(signal.SIGCONT)
+        other_id = self.fleet.submit(self.finetune_file())
+        self.fleet.until_state(other_id, "JOB_STATE_ACTIVE")  # On the other device, which therefore had room.
+        one.signal(signal.SIGCONT)
         job = self.assert_succeeded(self.fleet.until_done(job_id))
         self.assertEqual(job["attempts"][0]["state"], "ATTEMPT_STATE_FINISHED", job["attempts"])
         self.assertEqual(job["attempts"][0]["receipt"]["restarts"], 0)
+        self.assert_succeeded(self.fleet.until_done(other_id))
 
     def test_runner_dies_with_its_agent(self):
         self.start("one")

@@ -1,0 +1,35 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Notices that the coordinator itself stood still: the process was stopped, the machine slept, or a
+// virtual machine was paused. Nobody could be heard of meanwhile, so that this silence is not the
+// devices'. Pure.
+#ifndef WATTLE_COORDINATOR_CORE_LISTENING_H_
+#define WATTLE_COORDINATOR_CORE_LISTENING_H_
+
+#include "absl/time/time.h"
+
+#include "base/clock.h"
+
+namespace wattle::core {
+
+class Listening {
+ public:
+  // break_min: the shortest time without a call of Note that counts as a break. It must be longer
+  // than the time between two calls of a busy coordinator.
+  Listening(Monotonic started, absl::Duration break_min)
+      : since_(started), noted_(started), break_min_(break_min) {}
+
+  // The process is at work at `now`. A `now` of before an earlier call changes nothing.
+  void Note(Monotonic now);
+  // The end of the latest break; the start if there was none.
+  [[nodiscard]] Monotonic since() const { return since_; }
+
+ private:
+  Monotonic since_;
+  Monotonic noted_;
+  absl::Duration break_min_;
+};
+
+}  // namespace wattle::core
+
+#endif  // WATTLE_COORDINATOR_CORE_LISTENING_H_
