@@ -107,11 +107,11 @@ class Bench {
     }
     // The mean over the timed steps, each of which reads all positions up to its own.
     constexpr double kPositions = kPromptTokens + (kDecodeTokens + 1) / 2.0;
-    const double cache = kPositions *
-                         static_cast<double>(KvCache::BytesOf(KvFormat::kFloat32,
-                                                              KvShapesOf(decoder->model), 1, 16)) /
-                         16.0;
-    return decoder->weight_bytes() + static_cast<int64_t>(cache);
+    constexpr int64_t kPanel = 16;  // a cache holds whole panels of positions
+    const int64_t panel_bytes =
+        KvCache::BytesOf(KvFormat::kFloat32, KvShapesOf(decoder->model), 1, kPanel);
+    return decoder->weight_bytes() +
+           static_cast<int64_t>(kPositions / kPanel * static_cast<double>(panel_bytes));
   }
 
   double Decode(const std::string& recipe, int threads) {

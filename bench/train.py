@@ -66,6 +66,7 @@ def run_ours(work, options, precision="fp32", form=None):
 
 
 def run_peer(python, *arguments):
+    """What the peer printed; ends this run with the peer's last line where the peer fails."""
     done = subprocess.run([python, ROOT / "bench/train_peer.py", *map(str, arguments)], capture_output=True, text=True, env=environment(),
                           check=False)
     if done.returncode != 0:
@@ -120,6 +121,12 @@ def add(figures, key, values, unit, peer):
     figures.append({"key": key, "value": value, "unit": unit, "peer": peer, "range": [lowest, highest]})
 
 
+def add_bound(figures, key, ours, theirs, bound):
+    """How much of `bound`, the tokens per second of products alone, ours reaches, beside the peer."""
+    add(figures, key, ratios(ours, bound, 100.0), "%",
+        f"products alone: {statistics.median(bound):.0f} tokens/s; the peer reaches {statistics.median(ratios(theirs, bound, 100.0)):.1f} %")
+
+
 def bench_fp32(name, work, options, figures):
     layers, same, newer = LAYERS[name], options.peer_python, options.best_python
     runs = {"ours": lambda: run_ours(work, options), "lean": lambda: run_ours(work, options, form=train_lean.LEAN),
@@ -131,18 +138,18 @@ def bench_fp32(name, work, options, figures):
         runs["newer_products"] = lambda: run_peer(newer, "gemm", options.threads, "fp32")
     played = play_rounds(options, runs)
     ours, peer = speeds(played["ours"]), told(played["same"])
-    fastest = max((played[which] for which in ("same", "newer") if which in played), key=lambda done: statistics.median(speeds(done)))
-    flops = [max(both) for both in zip(*([done["flops"] for done in played[which]] for which in ("products", "newer_products") if which in played))]
-    bound = ratios(flops, [flops_per_token(layers)] * len(flops))
     add(figures, f"{name}.fp32.tokens_per_s", ours, "tokens/s", peer)
     add(figures, f"{name}.fp32.peak_mib", peaks(played["ours"]), "MiB", peer)
     add(figures, f"{name}.speedup_vs_torch_same_libtorch", ratios(ours, speeds(played["same"])), "x", peer)
-    add(figures, f"{name}.speedup_vs_torch_fp32", ratios(ours, speeds(fastest)), "x", f"the faster of them: {told(fastest)}")
-    add(figures, f"{name}.fp32_bound_percent", ratios(ours, bound, 100.0), "%",
-        f"FP32 products alone: {statistics.median(bound):.0f} tokens/s; the peer reaches {statistics.median(ratios(speeds(fastest), bound, 100.0)):.1f} %")
     add(figures, f"{name}.fp32_memory_ratio_vs_torch_fp32", ratios(peaks(played["ours"]), peaks(played["same"])), "x", peer)
     add(figures, f"{name}.lean_memory_ratio_vs_torch_fp32", ratios(peaks(played["lean"]), peaks(played["same"])), "x", peer)
     add(figures, f"{name}.lean_speed_vs_exact", ratios(speeds(played["lean"]), ours), "x", "this engine's exact mode")
+    if not newer:
+        return  # these figures name the faster of two
+    fastest = max((played["same"], played["newer"]), key=lambda done: statistics.median(speeds(done)))
+    bound = [max(one["flops"], other["flops"]) / flops_per_token(layers) for one, other in zip(played["products"], played["newer_products"])]
+    add(figures, f"{name}.speedup_vs_torch_fp32", ratios(ours, speeds(fastest)), "x", f"the faster of both: {told(fastest)}")
+    add_bound(figures, f"{name}.fp32_bound_percent", ours, speeds(fastest), bound)
 
 
 def bench_bf16(name, work, options, figures):
@@ -157,8 +164,7 @@ def bench_bf16(name, work, options, figures):
     add(figures, f"{name}.bf16.tokens_per_s", ours, "tokens/s", peer)
     add(figures, f"{name}.bf16.peak_mib", peaks(played["ours"]), "MiB", peer)
     add(figures, f"{name}.speedup_vs_torch_best", ratios(ours, theirs), "x", peer)
-    add(figures, f"{name}.best_bound_percent", ratios(ours, bound, 100.0), "%",
-        f"BF16 products alone: {statistics.median(bound):.0f} tokens/s; the peer reaches {statistics.median(ratios(theirs, bound, 100.0)):.1f} %")
+    add_bound(figures, f"{name}.best_bound_percent", ours, theirs, bound)
 
 
 def bench_shape(name, options, figures):
@@ -194,6 +200,9 @@ def main():
     parser.add_argument("--no-fp32", dest="fp32", action="store_false")
     parser.add_argument("--no-estimator", dest="estimator", action="store_false")
     options = parser.parse_args()
+    if options.best_python and not pathlib.Path(options.best_python).exists():
+        print(f"{options.best_python} is not there: no newer PyTorch, and no figure that names one")
+        options.best_python = ""
     shapes = [] if options.shapes == "none" else options.shapes.split(",")
     if not set(shapes) <= set(LAYERS) or options.rounds < 1 or options.steps < 1 or options.warm_up < 0 or options.squad_steps < 0 or options.lean_steps < 0:
         parser.error(f"--shapes: wants some of {', '.join(LAYERS)}, or none; rounds and steps at least 1")

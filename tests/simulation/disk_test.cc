@@ -173,9 +173,12 @@ TEST(SqliteDiskTest, WhatAJournalReadsAtItsStartSurvivesACutOfThePower) {
       ASSERT_THAT(opened, IsOk()) << "seed " << seed;
       journal = *std::move(opened);
     };
-    const auto die = [&] {
+    const auto die = [&](bool power_fails) {
       mount.Unplug(true);
       journal.reset();
+      if (power_fails) {
+        disk.LosePower();
+      }
       mount.Unplug(false);
     };
     open();
@@ -184,17 +187,14 @@ TEST(SqliteDiskTest, WhatAJournalReadsAtItsStartSurvivesACutOfThePower) {
     events[0].mutable_policy_deleted()->set_name("reserve");
     mount.UnplugSoon(kOperationsOfAnAppend);
     const bool confirmed = journal->Append(events).ok();
-    die();
+    die(/*power_fails=*/false);
     open();
     const int64_t read = journal->last_sequence();
     read_unconfirmed += !confirmed && read == 1 ? 1 : 0;
-    mount.Unplug(true);
-    journal.reset();
-    disk.LosePower();
-    mount.Unplug(false);
+    die(/*power_fails=*/true);
     open();
     EXPECT_GE(journal->last_sequence(), read) << "seed " << seed;
-    die();
+    die(/*power_fails=*/false);
   }
   EXPECT_GT(read_unconfirmed, 0);
 }

@@ -1,10 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/engine/models/attention.h"
 
-#include <algorithm>
-#include <limits>
-#include <vector>
-
 #include <ATen/ATen.h>
 
 #include "base/check.h"

@@ -13,7 +13,7 @@
 namespace wattle::engine {
 namespace {
 
-// What a hidden score counts as while the largest is looked for.
+// In place of a hidden score: the largest is another one, and its power vanishes in the sum.
 constexpr float kHiddenScore = -1e30F;
 constexpr int64_t kPieceElements = 1 << 15;
 
@@ -143,6 +143,7 @@ at::Tensor SeenSoftmaxBackward(const std::vector<SeenKeys>& keys, const Probabil
                               .probabilities = before + first,
                               .dropped = factors,
                               .gradients = of_scores + first});
+    // A hidden key has a probability of 0, and so a gradient of 0.
     std::fill(of_scores + first + of_query.end, of_scores + first + seen, 0.0F);
     if (factors != nullptr) {
       std::fill(factors + of_query.end, factors + seen, 0.0F);

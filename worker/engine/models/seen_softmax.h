@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Softmax of attention's scores over the keys that each query sees, with dropout. On the host rows
-// are spread over the threads of the kernels, and nothing is computed of keys behind a query.
+// are spread over the threads of the kernels, and keys behind a query cost nothing but their zeros.
 #ifndef WATTLE_WORKER_ENGINE_MODELS_SEEN_SOFTMAX_H_
 #define WATTLE_WORKER_ENGINE_MODELS_SEEN_SOFTMAX_H_
 
@@ -26,9 +26,9 @@ struct SeenKeys {
   std::array<Range, 2> hidden = {};  // below `end`; an empty one hides nothing
 };
 
-// Of each query of a group whose last `tokens` of `seen` keys are its own. A query sees the keys
-// before it and its own; with a window only the last `window` positions; with branches the
-// beginning and its own branch.
+// For each query of a sequence of the group. There are `seen` keys: first those of a cache, then
+// one of each query. A query sees the keys before its own, and its own; of these, with a window,
+// those of the last `window` positions, and with branches those of the beginning and of its branch.
 std::vector<SeenKeys> SeenKeysOf(const SequenceGroup& group, int64_t seen, int64_t window);
 
 // The dropout of one group's probabilities.

@@ -4,9 +4,11 @@
 #include "worker/engine/models/seen_softmax.h"
 
 #include <limits>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -97,7 +99,7 @@ TEST_P(SeenSoftmaxTest, BothPassesAgreeWithLibtorchAndAutograd) {
     const at::Tensor scores = Random(1);
     const at::Tensor grad_out = Random(2);
 
-    // Where no query looks nothing matters, not even a number that is none.
+    // The score of a key that the query does not see may be anything, also no number.
     at::Tensor probabilities = scores.clone();
     at::Tensor plain = scores.clone();
     for (int64_t query = 0; query < GetParam().group.tokens; ++query) {

@@ -54,11 +54,6 @@ inline __m512i RoundPairs(__m512 low, __m512 high) {
   return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
 }
 
-// Asks for what is packed next. An address outside the factor does no harm: nothing is read there.
-inline void PrefetchLine(const float* at) {
-  _mm_prefetch(reinterpret_cast<const char*>(at), _MM_HINT_T0);
-}
-
 // 32 terms from `first` on, terms side by side in memory → [lane][pair].
 inline void LoadLanes(const RoundedPanel& panel, int64_t first, __m512i block[16]) {
   const int64_t left = panel.terms - first;
@@ -66,8 +61,6 @@ inline void LoadLanes(const RoundedPanel& panel, int64_t first, __m512i block[16
   const __mmask16 high = FirstLanes(left - 16);
   for (int64_t lane = 0; lane < 16; ++lane) {
     const float* from = panel.values + lane * panel.lane_stride + first;
-    PrefetchLine(from + 64);
-    PrefetchLine(from + 80);
     block[lane] = lane >= panel.lanes ? _mm512_setzero_si512()
                                       : RoundPairs(_mm512_maskz_loadu_ps(low, from),
                                                    _mm512_maskz_loadu_ps(high, from + 16));
@@ -83,8 +76,6 @@ inline void LoadPairs(const RoundedPanel& panel, int64_t first, __m512i block[16
   for (int64_t pair = 0; pair < kBlockPairs; ++pair) {
     const int64_t term = first + 2 * pair;
     const float* from = panel.values + term * panel.term_stride;
-    PrefetchLine(from + kRoundedTermMultiple * panel.term_stride);
-    PrefetchLine(from + (kRoundedTermMultiple + 1) * panel.term_stride);
     const __m512 low =
         _mm512_maskz_loadu_ps(term < panel.terms ? lanes : static_cast<__mmask16>(0), from);
     const __m512 high = _mm512_maskz_loadu_ps(
