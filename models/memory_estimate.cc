@@ -369,6 +369,7 @@ void EstimateCalibration(const Sized& sized, MemoryEstimate& estimate) {
     // The recipe is not known yet: beside the int8 model stand those in int4, and pieces of the
     // logits of parent and model.
     estimate.weights_bytes = StoredWeightsBytes(config, *RecipeOfIdentity(kInt8Quantization)) +
+                             StoredWeightsBytes(config, *RecipeOfIdentity("int4-g128")) +
                              StoredWeightsBytes(config, *RecipeOfIdentity("int4-g64")) +
                              StoredWeightsBytes(config, *RecipeOfIdentity("int4-g32")) +
                              TokenTableBytes(config);

@@ -261,11 +261,12 @@ TEST(MemoryEstimateTest, CompensationTakesALayerAndItsStatisticsMore) {
   EXPECT_EQ(Total(more) - Total(compensated), kCalibrationTokens * 768 * 4);
 }
 
-TEST(MemoryEstimateTest, ASearchForBitsHoldsTheInt8AndTheInt4Model) {
+TEST(MemoryEstimateTest, ASearchForBitsHoldsTheModelInEachForm) {
   const MemoryWorkload int8 = {.task = MemoryTask::kQuantizeCompensated, .recipe = Recipe("int8")};
   MemoryWorkload adaptive = int8;
   adaptive.task = MemoryTask::kQuantizeAdaptive;
-  EXPECT_GT(Total(adaptive) - Total(int8), static_cast<int64_t>(124439808 * 0.53));
+  EXPECT_GT(Total(adaptive) - Total(int8), static_cast<int64_t>(124439808 * 1.6))
+      << "groups of 128, 64 and 32";
 }
 
 TEST(MemoryEstimateTest, PromptsAtOnceHaveACacheEach) {

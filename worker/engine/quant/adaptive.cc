@@ -34,9 +34,11 @@ struct Form {
 struct Unit {
   size_t parameter = 0;
   std::vector<int64_t> stored_bytes = {};  // by form
-  std::vector<double> importance =
-      {};           // by form: the divergence that it takes off the first form's
-  size_t form = 0;  // the chosen one
+  std::vector<double> loss = {};           // by form: what the form adds to the divergence of int8
+  size_t form = 0;                         // the chosen one
+
+  // What the form takes off the loss of the first form.
+  [[nodiscard]] double importance(size_t of_form) const { return loss[0] - loss[of_form]; }
 };
 
 v1::TensorFormat FormatOfBits(int bits, int group_size) {
@@ -46,18 +48,23 @@ v1::TensorFormat FormatOfBits(int bits, int group_size) {
   return format;
 }
 
+// The group of plain int4, and the one that every model's rows allow.
 constexpr int kGroup = 64;
 constexpr int kFineGroup = 32;
 
-// The largest group that divides every row.
-int GroupSizeFor(const models::DecoderConfig& config) {
-  int group = kGroup;
+// The sizes of int4's groups that are tried, from the fewest bytes to the most: those that divide
+// every row.
+std::vector<int> GroupSizesFor(const models::DecoderConfig& config) {
+  std::vector<int> groups = {2 * kGroup, kGroup};
   for (const models::ModelTensor& tensor : models::ModelTensors(config)) {
-    if (tensor.is_multiplied(config) && tensor.shape[1] % group != 0) {
-      group = kFineGroup;
+    if (tensor.is_multiplied(config)) {
+      groups.erase(std::remove_if(groups.begin(), groups.end(),
+                                  [&](int group) { return tensor.shape[1] % group != 0; }),
+                   groups.end());
     }
   }
-  return group;
+  groups.push_back(kFineGroup);
+  return groups;
 }
 
 // Every matrix in one format; an embedding that is not the head in int8.
@@ -96,11 +103,11 @@ class Search {
     }
     WATTLE_ASSIGN_OR_RETURN(const models::ModelDirectory files,
                             models::InspectModelDirectory(directory_));
-    const int group = GroupSizeFor(files.config);
-    WATTLE_RETURN_IF_ERROR(AddForm(FormatOfBits(4, group), files.config));
-    if (group > kFineGroup) {
-      WATTLE_RETURN_IF_ERROR(AddForm(FormatOfBits(4, kFineGroup), files.config));
+    for (const int group : GroupSizesFor(files.config)) {
+      plain_int4_ = group >= kGroup ? forms_.size() : plain_int4_;
+      WATTLE_RETURN_IF_ERROR(AddForm(FormatOfBits(4, group), files.config));
     }
+    int8_ = forms_.size();
     WATTLE_RETURN_IF_ERROR(AddForm(FormatOfBits(8, 0), files.config));
     WATTLE_RETURN_IF_ERROR(MakeUnits());
     if (limits_.perplexity_change_percent > 0.0) {
@@ -133,14 +140,17 @@ class Search {
       if (!tensor.is_multiplied(decoder(0).config)) {
         continue;
       }
-      Unit unit{.parameter = i, .importance = {0.0}};
+      Unit unit{.parameter = i};
       for (const Form& form : forms_) {
         unit.stored_bytes.push_back(StoredBytesIn(form.model.parameters[i].format, tensor));
       }
       units_.push_back(std::move(unit));
     }
-    for (size_t form = 1; form < forms_.size(); ++form) {
-      WATTLE_RETURN_IF_ERROR(MeasureImportance(form));
+    for (size_t form = 0; form < int8_; ++form) {
+      WATTLE_RETURN_IF_ERROR(MeasureLoss(form));
+    }
+    for (Unit& unit : units_) {
+      unit.loss.push_back(0.0);  // int8's own
     }
     return absl::OkStatus();
   }
@@ -148,12 +158,12 @@ class Search {
   absl::Status CheckBudget() {
     const int64_t least = BytesOfForm(0);
     if (limits_.stored_bytes == 0) {
-      limits_.stored_bytes =
-          static_cast<int64_t>(kAdaptiveBytesOverInt4 * static_cast<double>(least));
+      limits_.stored_bytes = static_cast<int64_t>(kAdaptiveBytesOverInt4 *
+                                                  static_cast<double>(BytesOfForm(plain_int4_)));
     } else if (limits_.stored_bytes < least) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("size_budget_bytes: ", limits_.stored_bytes,
-                       " is below what every matrix in int4 takes; write at least ", least));
+      return absl::FailedPreconditionError(absl::StrCat(
+          "size_budget_bytes: ", limits_.stored_bytes, " is below what every matrix in ",
+          wattle::FormatName(forms_[0].format), " takes; write at least ", least));
     }
     return absl::OkStatus();
   }
@@ -210,10 +220,11 @@ class Search {
     return mixed;
   }
 
-  // What a form of each unit takes off the divergence of the first form. The streams go through the
-  // first form's layers once: a unit's change begins at its own layer.
-  absl::Status MeasureImportance(size_t form) {
-    const Decoder& base = decoder(0);
+  // What a form of each unit adds to the divergence of the int8 model. That model's own error is so
+  // small that it does not hide a matrix's, as the errors of a whole model in int4 would. The
+  // streams go through the model's layers once: a unit's change begins at its own layer.
+  absl::Status MeasureLoss(size_t form) {
+    const Decoder& base = decoder(int8_);
     std::vector<at::Tensor> streams = EmbedSequences(base, parent_.text);
     const double divergence = FitToParentFrom(base, 0, streams, parent_).divergence;
     const size_t layers = base.weights.blocks.size();
@@ -229,7 +240,7 @@ class Search {
         const ParentFit fit = tensor.slot == models::Slot::kTokens
                                   ? FitToParent(changed, parent_)
                                   : FitToParentFrom(changed, layer, streams, parent_);
-        unit.importance.push_back(divergence - fit.divergence);
+        unit.loss.push_back(fit.divergence - divergence);
         if (!on_step_()) {
           return absl::CancelledError("stopped while measuring the importance of matrices");
         }
@@ -273,10 +284,10 @@ class Search {
     for (const Unit& unit : units_) {
       std::vector<double> with = best;
       std::vector<uint8_t> choice(parts + 1, 0);
-      for (size_t form = 1; form < unit.importance.size(); ++form) {
+      for (size_t form = 1; form < unit.loss.size(); ++form) {
         const size_t cost = cost_of(unit, form);
         for (size_t spent = cost; spent <= parts; ++spent) {
-          const double value = best[spent - cost] + unit.importance[form];
+          const double value = best[spent - cost] + unit.importance(form);
           if (value > with[spent]) {
             with[spent] = value;
             choice[spent] = static_cast<uint8_t>(form);
@@ -317,8 +328,7 @@ class Search {
     if (MeetsFloor()) {
       return absl::OkStatus();  // int4 everywhere
     }
-    const size_t int8 = forms_.size() - 1;
-    if (FindBudget(BytesOfForm(0), BytesOfForm(int8))) {
+    if (FindBudget(BytesOfForm(0), BytesOfForm(int8_))) {
       return absl::OkStatus();
     }
     WATTLE_ASSIGN_OR_RETURN(LoadedModel floats, LoadModel(directory_, {}));
@@ -326,8 +336,8 @@ class Search {
     for (Unit& unit : units_) {
       unit.stored_bytes.push_back(StoredBytesIn({}, TensorOf(unit)));
     }
-    WATTLE_RETURN_IF_ERROR(MeasureImportance(forms_.size() - 1));
-    if (FindBudget(BytesOfForm(int8), BytesOfForm(forms_.size() - 1))) {
+    WATTLE_RETURN_IF_ERROR(MeasureLoss(forms_.size() - 1));
+    if (FindBudget(BytesOfForm(int8_), BytesOfForm(forms_.size() - 1))) {
       return absl::OkStatus();
     }
     // Importance may say that FP32 is no better where both are near the parent: then all of it.
@@ -363,10 +373,10 @@ class Search {
       choice.matrices.push_back({.tensor = tensor.name,
                                  .format = wattle::FormatName(format),
                                  .stored_bytes = unit.stored_bytes[unit.form],
-                                 .importance = unit.importance[Int8Form()]});
+                                 .importance = unit.importance(int8_)});
       choice.stored_bytes += choice.matrices.back().stored_bytes;
     }
-    choice.int4_bytes = BytesOfForm(0);
+    choice.int4_bytes = BytesOfForm(plain_int4_);
     auto& exceptions = *choice.recipe.mutable_exceptions();
     std::sort(exceptions.begin(), exceptions.end(),
               [](const auto& a, const auto& b) { return a.tensor() < b.tensor(); });
@@ -376,20 +386,14 @@ class Search {
     return choice;
   }
 
-  [[nodiscard]] size_t Int8Form() const {
-    size_t form = 0;
-    while (forms_[form].format.bits() != 8) {
-      ++form;
-    }
-    return form;
-  }
-
   const std::string& directory_;
   AdaptiveLimits limits_;
   const std::function<bool()>& on_step_;
   CalibrationText calibration_;
   ParentPass parent_;
   std::vector<Form> forms_;  // from the fewest bytes to the most
+  size_t plain_int4_ = 0;    // the form that budgets are relative to
+  size_t int8_ = 0;
   std::vector<Unit> units_;
 };
 
@@ -397,7 +401,7 @@ class Search {
 
 int64_t StepsOfSearch(const models::DecoderConfig& config) {
   // Each form is quantized, and each but the first is measured.
-  const int64_t forms = GroupSizeFor(config) > kFineGroup ? 3 : 2;
+  const auto forms = static_cast<int64_t>(GroupSizesFor(config).size() + 1);
   return (2 * forms - 1) * QuantizableWeightsOf(config).matrices;
 }
 

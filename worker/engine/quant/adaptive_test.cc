@@ -5,7 +5,11 @@
 #include "worker/engine/quant/adaptive.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
@@ -13,8 +17,11 @@
 #include <ATen/ATen.h>
 
 #include "base/status_matchers.h"
+#include "models/decoder_config.h"
+#include "models/model_directory.h"
 #include "proto/quantization_recipe.h"
 #include "worker/engine/evaluate/evaluate.h"
+#include "worker/engine/model_job.h"
 #include "worker/engine/models/model_files.h"
 #include "worker/engine/quant/quantize.h"
 #include "worker/engine/test_model.h"
@@ -47,6 +54,24 @@ std::string MakeLopsidedModel() {
   model->decoder.weights.tokens.value.mul_(8.0);
   const std::string directory = TestDirectory("lopsided");
   EXPECT_THAT(SaveModel(directory, *model), IsOk());
+  return directory;
+}
+
+// One layer whose rows hold groups of 128.
+std::string MakeWideModel() {
+  v1::ModelShape shape;
+  shape.set_architecture("gpt2");
+  shape.set_layers(1);
+  shape.set_width(128);
+  shape.set_heads(4);
+  shape.set_vocabulary_size(static_cast<int32_t>(TinyConfig().vocabulary));
+  shape.set_context_length(64);
+  const auto config = models::FromShape(shape);
+  EXPECT_THAT(config, IsOk());
+  const std::string directory = MakeTinyModel("wide", 5);
+  std::filesystem::remove(directory + "/model.safetensors");
+  std::ofstream(directory + "/config.json") << models::FormatDecoderConfig(*config);
+  EXPECT_THAT(InitializeModelDirectory(directory, 5), IsOk());
   return directory;
 }
 
@@ -108,6 +133,26 @@ TEST_F(AdaptiveTest, AChoiceMayFillTheBudgetToTheLastByte) {
   const auto less = Choose({.stored_bytes = rich->stored_bytes - 1});
   ASSERT_THAT(less, IsOk());
   EXPECT_LT(less->stored_bytes, rich->stored_bytes);
+}
+
+TEST_F(AdaptiveTest, TheSearchBeginsWithTheLargestGroupsThatDivideTheRows) {
+  parent_ = MakeWideModel();
+  const auto rich = Choose({});
+  ASSERT_THAT(rich, IsOk());
+  const auto scarce = Choose({.stored_bytes = rich->int4_bytes});
+  ASSERT_THAT(scarce, IsOk());
+  EXPECT_LE(scarce->stored_bytes, scarce->int4_bytes);
+  EXPECT_LE(rich->stored_bytes, static_cast<int64_t>(1.3 * static_cast<double>(rich->int4_bytes)));
+  std::set<std::string> formats;
+  for (const StoredMatrix& matrix : scarce->matrices) {
+    formats.insert(matrix.format);
+  }
+  EXPECT_THAT(formats, testing::Contains("int4-g128"));
+  EXPECT_GT(formats.size(), 1U) << "what large groups save is spent elsewhere";
+  int64_t steps = 0;
+  const auto text = CalibrationText(16, std::vector<int64_t>(64, 7));
+  ASSERT_THAT(ChooseAdaptively(parent_, text, {}, [&] { return ++steps > 0; }), IsOk());
+  EXPECT_EQ(steps, StepsOfSearch(models::InspectModelDirectory(parent_)->config));
 }
 
 TEST_F(AdaptiveTest, AFloorIsMetWithFewerBytesThanInt8) {
