@@ -148,11 +148,11 @@ struct Shape {
   int64_t columns = 0;
 };
 
-// Whole panels and blocks, and one more or less than those; the last two have several blocks of
-// terms, and of rows.
-constexpr Shape kShapes[] = {{1, 1, 1},      {16, 32, 32},  {17, 33, 31},   {31, 70, 33},
-                             {5, 64, 48},    {33, 1, 17},   {64, 96, 100},  {7, 2051, 19},
-                             {1039, 40, 18}, {18, 40, 600}, {1027, 3, 1030}};
+// Whole panels and blocks, and one more or less than those; {40, 300, 72} has several sweeps of
+// terms in whole squares and in cut ones, and others have several blocks of terms, and of rows.
+constexpr Shape kShapes[] = {{1, 1, 1},     {16, 32, 32},   {17, 33, 31},  {31, 70, 33},
+                             {5, 64, 48},   {33, 1, 17},    {64, 96, 100}, {40, 300, 72},
+                             {7, 2051, 19}, {1039, 40, 18}, {18, 40, 600}, {1027, 3, 1030}};
 
 // A matrix of deviates whose rows or columns lie side by side, with a gap behind each.
 struct Stored {

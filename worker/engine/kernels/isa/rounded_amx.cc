@@ -11,6 +11,12 @@
 namespace wattle::kernels {
 namespace {
 
+constexpr int64_t kTileBytes = 1024;
+
+// Terms that are added up in one sweep over the columns: two left panels of them, 16 KiB, stay in
+// the first-level cache while the right panels pass by.
+constexpr int64_t kSweepTerms = 256;
+
 // Tiles 0 to 3: sums [16][16]; 4 and 5: left [16 rows][16 pairs]; 6 and 7: right [16 pairs][16
 // columns].
 inline void Configure() {
@@ -51,68 +57,84 @@ inline void ZeroSums() {
   _tile_zero(3);
 }
 
-// Adds the products of two panels of rows and two of columns. A panel that is not there is the
-// other one again, and its sums are of no matter.
-inline void AddProducts(const char* const left[2], const char* const right[2], int64_t terms) {
-  constexpr int64_t kTileBytes = 1024;
-  const int64_t bytes = terms / kRoundedTermMultiple * kTileBytes;
+// 32 rows times 32 columns of a strip, or as many as there are, and the terms of one sweep.
+struct Square {
+  const float* initial;  // null: zero
+  int64_t initial_stride;
+  float* out;
+  int64_t out_stride;
+  int64_t rows;
+  int64_t columns;
+  // Two panels each. One that is not there is the other one again, and its sums are of no matter.
+  const char* left[2];
+  const char* right[2];
+  int64_t terms;
+  const char* ahead;  // what this square asks for of the left panels of the next rows; may be null
+};
+
+// What a square asks for of each kilobyte of a panel that comes next.
+constexpr int64_t kAheadBytes = 256;
+
+inline void AddProducts(const Square& square) {
+  const int64_t bytes = square.terms / kRoundedTermMultiple * kTileBytes;
   for (int64_t at = 0; at < bytes; at += kTileBytes) {
-    _tile_loadd(4, left[0] + at, 64);
-    _tile_loadd(6, right[0] + at, 64);
+    if (square.ahead != nullptr) {
+      for (int64_t line = 0; line < kAheadBytes; line += 64) {
+        _mm_prefetch(square.ahead + at + line, _MM_HINT_T1);
+      }
+    }
+    _tile_loadd(4, square.left[0] + at, 64);
+    _tile_loadd(6, square.right[0] + at, 64);
     _tile_dpbf16ps(0, 4, 6);
-    _tile_loadd(7, right[1] + at, 64);
+    _tile_loadd(7, square.right[1] + at, 64);
     _tile_dpbf16ps(1, 4, 7);
-    _tile_loadd(5, left[1] + at, 64);
+    _tile_loadd(5, square.left[1] + at, 64);
     _tile_dpbf16ps(2, 5, 6);
     _tile_dpbf16ps(3, 5, 7);
   }
 }
 
 // Calls body(row of the square, its 16-column half, mask of the columns there are) for the rows
-// that a square at [row, column] has.
+// that a square has.
 template <typename Body>
-inline void ForEachHalfRow(const RoundedStrip& strip, int64_t row, int64_t column, Body body) {
-  const int64_t rows = strip.rows - row < 32 ? strip.rows - row : 32;
-  for (int64_t i = 0; i < rows; ++i) {
+inline void ForEachHalfRow(const Square& square, Body body) {
+  for (int64_t i = 0; i < square.rows; ++i) {
     for (int64_t half = 0; half < 2; ++half) {
-      body(i, half * 16, FirstLanes(strip.columns - column - half * 16));
+      body(i, half * 16, FirstLanes(square.columns - half * 16));
     }
   }
 }
 
 // A square at the end of rows or columns, by way of `sums`: nothing outside the strip is touched.
-inline void MultiplyEdge(const RoundedStrip& strip, int64_t row, int64_t column,
-                         const char* const left[2], const char* const right[2], SquareSums& sums) {
+inline void MultiplyEdge(const Square& square, SquareSums& sums) {
   ZeroSums();
-  if (strip.initial != nullptr) {
-    const float* initial = strip.initial + row * strip.initial_stride + column;
-    ForEachHalfRow(strip, row, column, [&](int64_t i, int64_t half, __mmask16 mask) {
-      _mm512_store_ps(&sums.v[i][half],
-                      _mm512_maskz_loadu_ps(mask, initial + i * strip.initial_stride + half));
+  if (square.initial != nullptr) {
+    ForEachHalfRow(square, [&](int64_t i, int64_t half, __mmask16 mask) {
+      _mm512_store_ps(
+          &sums.v[i][half],
+          _mm512_maskz_loadu_ps(mask, square.initial + i * square.initial_stride + half));
     });
     FinishStores();
     LoadSums(&sums.v[0][0], sizeof(sums.v[0]));
   }
-  AddProducts(left, right, strip.terms);
+  AddProducts(square);
   StoreSums(&sums.v[0][0], sizeof(sums.v[0]));
   FinishStores();
-  float* out = strip.out + row * strip.out_stride + column;
-  ForEachHalfRow(strip, row, column, [&](int64_t i, int64_t half, __mmask16 mask) {
-    _mm512_mask_storeu_ps(out + i * strip.out_stride + half, mask,
+  ForEachHalfRow(square, [&](int64_t i, int64_t half, __mmask16 mask) {
+    _mm512_mask_storeu_ps(square.out + i * square.out_stride + half, mask,
                           _mm512_load_ps(&sums.v[i][half]));
   });
 }
 
-inline void MultiplySquare(const RoundedStrip& strip, int64_t row, int64_t column,
-                           const char* const left[2], const char* const right[2]) {
+inline void MultiplySquare(const Square& square) {
   constexpr int64_t kFloat = sizeof(float);
-  if (strip.initial == nullptr) {
+  if (square.initial == nullptr) {
     ZeroSums();
   } else {
-    LoadSums(strip.initial + row * strip.initial_stride + column, strip.initial_stride * kFloat);
+    LoadSums(square.initial, square.initial_stride * kFloat);
   }
-  AddProducts(left, right, strip.terms);
-  StoreSums(strip.out + row * strip.out_stride + column, strip.out_stride * kFloat);
+  AddProducts(square);
+  StoreSums(square.out, square.out_stride * kFloat);
 }
 
 // Asks for the lines of a square of the result.
@@ -125,26 +147,62 @@ inline void PrefetchSquare(const RoundedStrip& strip, int64_t row, int64_t colum
   }
 }
 
-inline void Bf16Tiles(const RoundedStrip& strip) {
+// The panels of 32 lanes from `lane` on of `lanes`, from `term` on.
+inline void FindPanels(const RoundedStrip& strip, const void* packed, int64_t lane, int64_t lanes,
+                       int64_t term, const char* (&panels)[2]) {
   const int64_t panel_bytes = strip.terms * kRoundedLanes * 2;
-  const auto* left = static_cast<const char*>(strip.left);
-  const auto* right = static_cast<const char*>(strip.right);
+  panels[0] = static_cast<const char*>(packed) + lane / kRoundedLanes * panel_bytes +
+              term * kRoundedLanes * 2;
+  panels[1] = lanes - lane > kRoundedLanes ? panels[0] + panel_bytes : panels[0];
+}
+
+// The share of the squares from `column` on in what is asked for of the next rows: the first eight
+// squares of a row ask for all of it.
+inline const char* AheadOf(const RoundedStrip& strip, int64_t row, int64_t column, int64_t term) {
+  constexpr int64_t kShares = kTileBytes / kAheadBytes;
+  const int64_t share = column / 32;
+  if (row + 32 >= strip.rows || share >= 2 * kShares) {
+    return nullptr;
+  }
+  const char* next[2];
+  FindPanels(strip, strip.left, row + 32, strip.rows, term, next);
+  return next[share / kShares] + share % kShares * kAheadBytes;
+}
+
+inline void MultiplyAt(const RoundedStrip& strip, int64_t row, int64_t column, int64_t term,
+                       SquareSums& sums) {
+  const bool begins = term == 0;
+  const float* initial = begins ? strip.initial : strip.out;
+  const int64_t initial_stride = begins ? strip.initial_stride : strip.out_stride;
+  Square square = {
+      .initial = initial == nullptr ? nullptr : initial + row * initial_stride + column,
+      .initial_stride = initial_stride,
+      .out = strip.out + row * strip.out_stride + column,
+      .out_stride = strip.out_stride,
+      .rows = strip.rows - row < 32 ? strip.rows - row : 32,
+      .columns = strip.columns - column < 32 ? strip.columns - column : 32,
+      .left = {},
+      .right = {},
+      .terms = strip.terms - term < kSweepTerms ? strip.terms - term : kSweepTerms,
+      .ahead = AheadOf(strip, row, column, term)};
+  FindPanels(strip, strip.left, row, strip.rows, term, square.left);
+  FindPanels(strip, strip.right, column, strip.columns, term, square.right);
+  if (square.rows < 32 || square.columns < 32) {
+    MultiplyEdge(square, sums);
+  } else {
+    MultiplySquare(square);
+  }
+}
+
+inline void Bf16Tiles(const RoundedStrip& strip) {
   Configure();
   SquareSums sums;
   for (int64_t row = 0; row < strip.rows; row += 32) {
-    const char* first_left = left + row / 16 * panel_bytes;
-    const char* const lefts[2] = {first_left,
-                                  strip.rows - row > 16 ? first_left + panel_bytes : first_left};
-    for (int64_t column = 0; column < strip.columns; column += 32) {
-      const char* first_right = right + column / 16 * panel_bytes;
-      const char* const rights[2] = {
-          first_right, strip.columns - column > 16 ? first_right + panel_bytes : first_right};
-      const bool last = column + 32 >= strip.columns;
-      PrefetchSquare(strip, last ? row + 32 : row, last ? 0 : column + 32);
-      if (strip.rows - row < 32 || strip.columns - column < 32) {
-        MultiplyEdge(strip, row, column, lefts, rights, sums);
-      } else {
-        MultiplySquare(strip, row, column, lefts, rights);
+    for (int64_t term = 0; term < strip.terms; term += kSweepTerms) {
+      for (int64_t column = 0; column < strip.columns; column += 32) {
+        const bool last = column + 32 >= strip.columns;
+        PrefetchSquare(strip, last ? row + 32 : row, last ? 0 : column + 32);
+        MultiplyAt(strip, row, column, term, sums);
       }
     }
   }
