@@ -86,6 +86,19 @@ Factor RightOf(const RoundedProduct& product, const RoundedFunctions& rounded) {
           .pack = rounded.pack_right};
 }
 
+// Where panels are packed, one behind the other.
+struct Packed {
+  std::byte* begin = nullptr;
+  int64_t element_bytes = 0;
+  int64_t terms = 0;  // of a panel
+
+  // lane and term begin a panel and a piece of one.
+  [[nodiscard]] std::byte* At(int64_t lane, int64_t term) const {
+    const int64_t panel = RoundUp(terms, kRoundedTermMultiple) * kRoundedLanes;
+    return begin + (lane / kRoundedLanes * panel + term * kRoundedLanes) * element_bytes;
+  }
+};
+
 // Packs a piece of one panel; BF16 numbers are widened on the way, in pieces of a panel that stay
 // in the first-level cache.
 void PackPiece(const Factor& factor, const Range& lanes, const Range& terms, int64_t element_bytes,
@@ -122,16 +135,13 @@ void PackPiece(const Factor& factor, const Range& lanes, const Range& terms, int
 // Packs some lanes of a factor, panel behind panel. Where lanes lie side by side, the panels are
 // packed together, a few terms at a time: so a page of the source is looked up once and its lines
 // are read whole.
-void PackLanes(const Factor& factor, const Range& lanes, const Range& terms, int64_t element_bytes,
-               std::byte* packed) {
+void PackLanes(const Factor& factor, const Range& lanes, const Range& terms, const Packed& packed) {
   const int64_t piece = factor.lane_stride == 1 ? kRoundedTermMultiple : terms.count;
-  const int64_t panel_bytes =
-      RoundUp(terms.count, kRoundedTermMultiple) * kRoundedLanes * element_bytes;
   for (int64_t term = 0; term < terms.count; term += piece) {
     for (int64_t lane = 0; lane < lanes.count; lane += kRoundedLanes) {
       PackPiece(factor, {lanes.first + lane, std::min(kRoundedLanes, lanes.count - lane)},
-                {terms.first + term, std::min(piece, terms.count - term)}, element_bytes,
-                packed + lane / kRoundedLanes * panel_bytes + term * kRoundedLanes * element_bytes);
+                {terms.first + term, std::min(piece, terms.count - term)}, packed.element_bytes,
+                packed.At(lane, term));
     }
   }
 }
@@ -193,10 +203,36 @@ void ForEachBlock(const Cut& cut, Body body) {
   }
 }
 
+// Packs a block on all threads. They share its terms where lanes lie side by side, so that each
+// reads whole lines of the source one behind the other; else its panels.
+void PackBlock(const Factor& factor, const Range& lanes, const Range& terms, const Packed& packed,
+               ThreadPool& pool) {
+  // Several pieces for each thread, so that a slow one gets fewer.
+  constexpr int64_t kPiecesOfThread = 8;
+  const bool of_terms = factor.lane_stride == 1;
+  const int64_t unit = of_terms ? kRoundedTermMultiple : kRoundedLanes;
+  const int64_t count = of_terms ? terms.count : lanes.count;
+  const int64_t units = CeilDivide(count, unit);
+  const int64_t pieces = std::min<int64_t>(units, pool.threads() * kPiecesOfThread);
+  pool.ParallelFor(pieces, [&](int64_t index, int /*thread*/) {
+    const Range of_units = PartOf(units, index, pieces);
+    const int64_t first = of_units.first * unit;
+    const int64_t some = std::min(of_units.count * unit, count - first);
+    Packed piece = packed;
+    if (of_terms) {
+      piece.begin = packed.At(0, first);
+      PackLanes(factor, lanes, {terms.first + first, some}, piece);
+    } else {
+      piece.begin = packed.At(first, 0);
+      PackLanes(factor, {lanes.first + first, some}, terms, piece);
+    }
+  });
+}
+
 // Packs one strip into `packed` and multiplies the block with it. block: packed, `shared` lanes.
 void MultiplyStrip(const Cut& cut, const Range& shared, const Range& strip, const Range& terms,
                    const std::byte* block, std::byte* packed) {
-  PackLanes(cut.striped, strip, terms, cut.rounded.element_bytes, packed);
+  PackLanes(cut.striped, strip, terms, {packed, cut.rounded.element_bytes, terms.count});
   const RoundedProduct& product = cut.product;
   const Range& rows = cut.strips_of_columns ? shared : strip;
   const Range& columns = cut.strips_of_columns ? strip : shared;
@@ -227,19 +263,7 @@ void MultiplyRounded(const RoundedProduct& product, ThreadPool& pool,
   std::byte* strips = block + BlockBytes(rounded);
   const int64_t width = StripWidth(cut.striped.lanes, pool.threads());
   ForEachBlock(cut, [&](const Range& shared, const Range& terms) {
-    // Several pieces for each thread, so that a slow one gets fewer.
-    constexpr int64_t kPiecesOfThread = 8;
-    const int64_t panels = CeilDivide(shared.count, kRoundedLanes);
-    const int64_t pieces = std::min<int64_t>(panels, pool.threads() * kPiecesOfThread);
-    const int64_t panel_bytes =
-        RoundUp(terms.count, kRoundedTermMultiple) * kRoundedLanes * rounded.element_bytes;
-    pool.ParallelFor(pieces, [&](int64_t index, int /*thread*/) {
-      const Range of_panels = PartOf(panels, index, pieces);
-      const int64_t first = of_panels.first * kRoundedLanes;
-      const int64_t count = std::min(of_panels.count * kRoundedLanes, shared.count - first);
-      PackLanes(cut.shared, {shared.first + first, count}, terms, rounded.element_bytes,
-                block + of_panels.first * panel_bytes);
-    });
+    PackBlock(cut.shared, shared, terms, {block, rounded.element_bytes, terms.count}, pool);
     pool.ParallelFor(CeilDivide(cut.striped.lanes, width), [&](int64_t index, int thread) {
       const int64_t first = index * width;
       MultiplyStrip(cut, shared, {first, std::min(width, cut.striped.lanes - first)}, terms, block,
@@ -259,7 +283,7 @@ void MultiplyRoundedBatch(const RoundedBatch& batch, ThreadPool& pool,
     const Cut cut = CutOf(product, rounded);
     std::byte* block = Scratch(BlockBytes(rounded) + StripBytes(rounded));
     ForEachBlock(cut, [&](const Range& shared, const Range& terms) {
-      PackLanes(cut.shared, shared, terms, rounded.element_bytes, block);
+      PackLanes(cut.shared, shared, terms, {block, rounded.element_bytes, terms.count});
       for (int64_t lane = 0; lane < cut.striped.lanes; lane += kStripLanes) {
         MultiplyStrip(cut, shared, {lane, std::min(kStripLanes, cut.striped.lanes - lane)}, terms,
                       block, block + BlockBytes(rounded));

@@ -54,6 +54,15 @@ inline __m512i RoundPairs(__m512 low, __m512 high) {
   return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
 }
 
+// Where values that are packed soon begin, how many terms before they are: a factor comes from
+// memory, and the processor does not foresee sixteen lanes in as many pages.
+constexpr int64_t kTermsAheadOfLanes = 64;  // in lanes
+constexpr int64_t kTermsAheadOfPairs = 16;  // where a term is a line of its own
+
+inline void Prefetch(const float* line) {
+  _mm_prefetch(reinterpret_cast<const char*>(line), _MM_HINT_T1);
+}
+
 // 32 terms from `first` on, terms side by side in memory → [lane][pair].
 inline void LoadLanes(const RoundedPanel& panel, int64_t first, __m512i block[16]) {
   const int64_t left = panel.terms - first;
@@ -61,6 +70,12 @@ inline void LoadLanes(const RoundedPanel& panel, int64_t first, __m512i block[16
   const __mmask16 high = FirstLanes(left - 16);
   for (int64_t lane = 0; lane < 16; ++lane) {
     const float* from = panel.values + lane * panel.lane_stride + first;
+    // Behind the last term: the same lane of the next panel.
+    const float* ahead = left > kTermsAheadOfLanes
+                             ? from + kTermsAheadOfLanes
+                             : from + kTermsAheadOfLanes - panel.terms + 16 * panel.lane_stride;
+    Prefetch(ahead);
+    Prefetch(ahead + 16);
     block[lane] = lane >= panel.lanes ? _mm512_setzero_si512()
                                       : RoundPairs(_mm512_maskz_loadu_ps(low, from),
                                                    _mm512_maskz_loadu_ps(high, from + 16));
@@ -76,6 +91,8 @@ inline void LoadPairs(const RoundedPanel& panel, int64_t first, __m512i block[16
   for (int64_t pair = 0; pair < kBlockPairs; ++pair) {
     const int64_t term = first + 2 * pair;
     const float* from = panel.values + term * panel.term_stride;
+    Prefetch(from + kTermsAheadOfPairs * panel.term_stride);
+    Prefetch(from + (kTermsAheadOfPairs + 1) * panel.term_stride);
     const __m512 low =
         _mm512_maskz_loadu_ps(term < panel.terms ? lanes : static_cast<__mmask16>(0), from);
     const __m512 high = _mm512_maskz_loadu_ps(
