@@ -21,9 +21,9 @@
 #include "formats/safetensors_set.h"
 #include "models/family.h"
 #include "proto/quantization_recipe.h"
-#include "worker/engine/kernels/aligned_buffer.h"
 #include "worker/engine/model_job.h"
 #include "worker/engine/models/tensor_files.h"
+#include "worker/engine/models/zero_arena.h"
 #include "worker/engine/quant/recipe_formats.h"
 #include "worker/engine/torch_border.h"
 #include "worker/engine/torch_version.h"
@@ -56,9 +56,7 @@ class ModelLoad {
     model_.parameters = ParametersOf(config);
     WATTLE_RETURN_IF_ERROR(ChooseFormats());
     model_.layout = ValueLayout(model_.parameters);
-    model_.arena = at::empty({model_.layout.elements}, at::kFloat);
-    kernels::PreferHugePages(model_.arena.data_ptr(), static_cast<int64_t>(model_.arena.nbytes()));
-    model_.arena.zero_();
+    model_.arena = ZeroArena(model_.layout.elements, at::kFloat);
     packed_arena_ = PackedArena(PackedShapes());
     for (size_t i = 0; i < model_.parameters.size(); ++i) {
       WATTLE_RETURN_IF_ERROR(LoadParameter(i));

@@ -13,6 +13,7 @@
 #include "worker/engine/kernels/adafactor.h"
 #include "worker/engine/kernels/adamw_8bit.h"
 #include "worker/engine/kernels/bf16.h"
+#include "worker/engine/models/zero_arena.h"
 #include "worker/engine/threads.h"
 
 namespace wattle::engine {
@@ -339,7 +340,7 @@ OptimizerState MakeOptimizerState(v1::Optimizer optimizer, const std::vector<Par
       size += (bytes + kRegionAlignment - 1) / kRegionAlignment * kRegionAlignment;
     }
   }
-  state.region = at::zeros({size}, at::TensorOptions(at::kByte).device(device));
+  state.region = ZeroArena(size, at::TensorOptions(at::kByte).device(device));
   state.tensors.resize(parameters.size());
   for (size_t i = 0; i < parameters.size(); ++i) {
     for (const Place& place : places[i]) {

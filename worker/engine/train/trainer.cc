@@ -16,6 +16,7 @@
 #include "worker/engine/models/flops.h"
 #include "worker/engine/models/products.h"
 #include "worker/engine/models/token_batch.h"
+#include "worker/engine/models/zero_arena.h"
 
 namespace wattle::engine {
 namespace {
@@ -72,6 +73,7 @@ Trainer::Trainer(const FinetuneSettings& settings, const formats::ExamplePool& e
       order_(OrderOf(settings, examples)),
       arena_(models::PlanPass(state.model.files.config, LargestPass(settings, examples, state))
                  .arena_bytes) {
+  arena_.PreferHugePages();
   const int64_t per_step = settings.batch_size * settings.accumulation_steps;
   const int64_t passes = static_cast<int64_t>(examples.size()) * settings.epochs;
   total_steps_ = settings.steps > 0 ? settings.steps : CeilDivide(passes, per_step);
@@ -88,7 +90,7 @@ Trainer::Trainer(const FinetuneSettings& settings, const formats::ExamplePool& e
       settings.update_in_backward
           ? SharedGradientLayout(parameters, state.model.files.config.tied_embeddings)
           : state.layout;
-  gradients_ = at::zeros({gradient_layout_.elements},
+  gradients_ = ZeroArena(gradient_layout_.elements,
                          at::TensorOptions(at::kFloat).device(state.model.decoder.device));
   if (state.adapters.has_value()) {
     AttachAdapters(*state.adapters, gradients_, gradient_views_);
