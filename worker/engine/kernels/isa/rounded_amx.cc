@@ -59,7 +59,8 @@ inline void ZeroSums() {
 
 // 32 rows times 32 columns of a strip, or as many as there are, and the terms of one sweep.
 struct Square {
-  const float* initial;  // null: zero
+  bool adds;  // to `initial`; else `initial` is not read
+  const float* initial;
   int64_t initial_stride;
   float* out;
   int64_t out_stride;
@@ -108,7 +109,7 @@ inline void ForEachHalfRow(const Square& square, Body body) {
 // A square at the end of rows or columns, by way of `sums`: nothing outside the strip is touched.
 inline void MultiplyEdge(const Square& square, SquareSums& sums) {
   ZeroSums();
-  if (square.initial != nullptr) {
+  if (square.adds) {
     ForEachHalfRow(square, [&](int64_t i, int64_t half, __mmask16 mask) {
       _mm512_store_ps(
           &sums.v[i][half],
@@ -128,10 +129,10 @@ inline void MultiplyEdge(const Square& square, SquareSums& sums) {
 
 inline void MultiplySquare(const Square& square) {
   constexpr int64_t kFloat = sizeof(float);
-  if (square.initial == nullptr) {
-    ZeroSums();
-  } else {
+  if (square.adds) {
     LoadSums(square.initial, square.initial_stride * kFloat);
+  } else {
+    ZeroSums();
   }
   AddProducts(square);
   StoreSums(square.out, square.out_stride * kFloat);
@@ -172,19 +173,22 @@ inline const char* AheadOf(const RoundedStrip& strip, int64_t row, int64_t colum
 inline void MultiplyAt(const RoundedStrip& strip, int64_t row, int64_t column, int64_t term,
                        SquareSums& sums) {
   const bool begins = term == 0;
-  const float* initial = begins ? strip.initial : strip.out;
   const int64_t initial_stride = begins ? strip.initial_stride : strip.out_stride;
-  Square square = {
-      .initial = initial == nullptr ? nullptr : initial + row * initial_stride + column,
-      .initial_stride = initial_stride,
-      .out = strip.out + row * strip.out_stride + column,
-      .out_stride = strip.out_stride,
-      .rows = strip.rows - row < 32 ? strip.rows - row : 32,
-      .columns = strip.columns - column < 32 ? strip.columns - column : 32,
-      .left = {},
-      .right = {},
-      .terms = strip.terms - term < kSweepTerms ? strip.terms - term : kSweepTerms,
-      .ahead = AheadOf(strip, row, column, term)};
+  const float* initial = begins ? strip.initial : strip.out;
+  Square square = {.adds = !begins || strip.initial != nullptr,
+                   .initial = initial,
+                   .initial_stride = initial_stride,
+                   .out = strip.out + row * strip.out_stride + column,
+                   .out_stride = strip.out_stride,
+                   .rows = strip.rows - row < 32 ? strip.rows - row : 32,
+                   .columns = strip.columns - column < 32 ? strip.columns - column : 32,
+                   .left = {},
+                   .right = {},
+                   .terms = strip.terms - term < kSweepTerms ? strip.terms - term : kSweepTerms,
+                   .ahead = AheadOf(strip, row, column, term)};
+  if (square.adds) {
+    square.initial += row * initial_stride + column;
+  }
   FindPanels(strip, strip.left, row, strip.rows, term, square.left);
   FindPanels(strip, strip.right, column, strip.columns, term, square.right);
   if (square.rows < 32 || square.columns < 32) {
