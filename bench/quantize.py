@@ -8,7 +8,8 @@ VmHWM from start to the written result, reading the shards included. Writes buil
 
   FORM.tinyllama.peak_gib    int8, int4 and int4_compensated; at most 4
 
-Compensation takes half an hour on two cores with 2,048 tokens, hours on a small board; --layers makes the model shallower, and --calibration-tokens its text shorter.
+Compensation takes half an hour on two cores with 2,048 calibration tokens, and longer with the default of 16,384; --layers makes the
+model shallower, and --calibration-tokens its text shorter.
 """
 
 import argparse

@@ -134,7 +134,8 @@ void AddDeviceCommands(CLI::App* app, CommandSlot* slot) {
              slot, Resume);
   BindDevice(AddLeaf(device, "rm",
                      "Remove a device that left the fleet from lists, plans and /sd. Its history "
-                     "stays. A worker that comes back registers again.",
+                     "stays, and a job that it held goes back to the queue once its lease is over. "
+                     "A worker that comes back registers again.",
                      "  wattle device rm old-pi\n"),
              slot, Remove);
 }

@@ -226,15 +226,13 @@ void Users::Resume(const DeviceId& device) {
 void Users::RemoveDevice(const DeviceId& device) {
   gone_.insert(device.value());
   const auto removed = std::make_shared<bool>(false);
+  coordinator_.Post(core::RemoveDevice{device}, [removed](const shell::Answer& answer) {
+    *removed = answer.status.ok() || absl::IsNotFound(answer.status);
+  });
   Retry([this, device, removed] {
-    coordinator_.Post(core::RemoveDevice{device}, [removed](const shell::Answer& answer) {
-      *removed = answer.status.ok() || absl::IsNotFound(answer.status);
-    });
-    Retry([this, device, removed] {
-      if (!*removed) {
-        RemoveDevice(device);
-      }
-    });
+    if (!*removed) {
+      RemoveDevice(device);
+    }
   });
 }
 

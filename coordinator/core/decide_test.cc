@@ -324,6 +324,21 @@ TEST(ListeningTest, ASilenceWhileTheCoordinatorStoodStillIsNotTheDevices) {
   EXPECT_TRUE(over(2 * lease + 2));
 }
 
+TEST(ListeningTest, ADeviceHandsNothingOverWhileTheCoordinatorStandsStill) {
+  Fleet fleet;
+  PlaceFirst(fleet);
+  v1::Event released;
+  released.set_sequence(fleet.state.last_sequence.value() + 1);
+  released.mutable_attempt_released()->set_attempt_id("j1.1");
+  Apply(fleet.state, released, Now(10).monotonic);
+  const auto since = [&] {
+    return SinceReleased(fleet.state, fleet.observations, AttemptId("j1.1"), Now(100).monotonic);
+  };
+  EXPECT_EQ(since(), absl::Seconds(90));
+  fleet.observations.listening_since = Now(80).monotonic;
+  EXPECT_EQ(since(), absl::Seconds(20));
+}
+
 TEST(ClockStepTest, AJobGrowsOldByTheMonotonicClock) {
   Fleet fleet;
   Do(fleet.state, fleet.observations, SubmitJob{Finetune(), "key"});

@@ -267,6 +267,22 @@ class Faults(Scene):
         self.assertEqual(job["attempts"][0]["state"], "ATTEMPT_STATE_FINISHED", job["attempts"])
         self.assertEqual(job["attempts"][0]["receipt"]["restarts"], 0)
 
+    def test_a_device_that_is_gone_for_good_is_removed_once_its_lease_is_over(self):
+        self.start("one")
+        self.push_demo()
+        job_id = self.fleet.submit(self.job_file(lease_seconds=5, finetune={**FINETUNE, "steps": 5000}))
+        self.fleet.until_step(job_id, 2)
+        self.fleet.workers["one"].kill()
+
+        def removed():
+            done = self.fleet.run_wattle("device", "rm", "one")
+            self.assertRegex(done.stdout + done.stderr, r"(?i)removed|is connected|holds attempt j1\.1; cancel its job, or wait until nothing was heard")
+            return done.returncode == 0
+        self.fleet.until("the device to be removed", removed, 60)
+        job = self.fleet.until_state(job_id, "JOB_STATE_QUEUED")
+        self.assertEqual(job["attempts"][0]["reason"], "lease of 5.0 s ended, nothing was heard of one, which was removed")
+        self.assertNotIn("one", self.fleet.devices())
+
     def test_runner_dies_with_its_agent(self):
         self.start("one")
         self.push_demo()

@@ -54,8 +54,8 @@ inline __m512i RoundPairs(__m512 low, __m512 high) {
   return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
 }
 
-// Where values that are packed soon begin, how many terms before they are: a factor comes from
-// memory, and the processor does not foresee sixteen lanes in as many pages.
+// How far ahead of the present terms the packing asks for a factor's values. They come from memory,
+// and the processor does not foresee sixteen lanes in as many pages.
 constexpr int64_t kTermsAheadOfLanes = 64;  // in lanes
 constexpr int64_t kTermsAheadOfPairs = 16;  // where a term is a line of its own
 
