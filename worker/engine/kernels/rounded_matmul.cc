@@ -16,15 +16,27 @@
 namespace wattle::kernels {
 namespace {
 
-// A block takes 1.5 MiB in 16 bits and a strip 384 KiB: together less than the second-level cache
-// of the processors that have AMX.
+// A block of BF16 numbers takes up to 1.5 MiB and a strip 384 KiB: together less than the
+// second-level cache of the processors that have AMX. Products of FP32 factors in thirds take six
+// times as long, so that their block may come from the third-level cache.
 constexpr int64_t kBlockLanes = 1024;
-constexpr int64_t kBlockTerms = 768;
 constexpr int64_t kStripLanes = 16 * kRoundedLanes;
+int64_t BlockTerms(const RoundedFunctions& rounded) {
+  return rounded.element_bytes > 4 ? 384 : 768;
+}
 
 const RoundedFunctions& FunctionsOf(FactorType factors, const RoundedKernels& kernels) {
-  WATTLE_CHECK(factors != FactorType::kFloat32, "FP32 factors are not rounded");
-  return factors == FactorType::kBf16 ? kernels.bf16 : kernels.fp16;
+  WATTLE_CHECK(factors != FactorType::kFloat32 || HasFloat32Products(kernels),
+               "this processor has kernels of FP32 factors");
+  switch (factors) {
+    case FactorType::kFloat32:
+      return kernels.float32;
+    case FactorType::kBf16:
+      return kernels.bf16;
+    case FactorType::kFp16:
+      break;
+  }
+  return kernels.fp16;
 }
 
 int64_t CeilDivide(int64_t a, int64_t b) {
@@ -32,10 +44,10 @@ int64_t CeilDivide(int64_t a, int64_t b) {
 }
 
 int64_t BlockBytes(const RoundedFunctions& rounded) {
-  return kBlockLanes * kBlockTerms * rounded.element_bytes;
+  return kBlockLanes * BlockTerms(rounded) * rounded.element_bytes;
 }
 int64_t StripBytes(const RoundedFunctions& rounded) {
-  return kStripLanes * kBlockTerms * rounded.element_bytes;
+  return kStripLanes * BlockTerms(rounded) * rounded.element_bytes;
 }
 
 // Memory of the calling thread; it grows when it has to and is kept.
@@ -194,7 +206,7 @@ void ForEachBlock(const Cut& cut, Body body) {
   // Blocks of terms are as even as they can be.
   const int64_t all = cut.product.terms;
   const int64_t block_terms =
-      RoundUp(CeilDivide(all, CeilDivide(all, kBlockTerms)), kRoundedTermMultiple);
+      RoundUp(CeilDivide(all, CeilDivide(all, BlockTerms(cut.rounded))), kRoundedTermMultiple);
   for (int64_t term = 0; term < all; term += block_terms) {
     for (int64_t lane = 0; lane < cut.shared.lanes; lane += kBlockLanes) {
       body(Range{lane, std::min(kBlockLanes, cut.shared.lanes - lane)},
@@ -254,6 +266,10 @@ void MultiplyStrip(const Cut& cut, const Range& shared, const Range& strip, cons
 }
 
 }  // namespace
+
+bool HasFloat32Products(const RoundedKernels& kernels) {
+  return kernels.float32.multiply != nullptr;
+}
 
 void MultiplyRounded(const RoundedProduct& product, ThreadPool& pool,
                      const RoundedKernels& kernels) {

@@ -5,6 +5,11 @@
 // its way into the packed panels that the processor multiplies; nothing else is rounded. BF16
 // numbers below the smallest normal one count as zero, as the processors' own BF16 units have it.
 //
+// And products of FP32 factors, of which nothing is rounded, where 16-bit units are faster at them
+// than the processor's own FP32 products are (isa/rounded_amx.cc). Numbers below 2^-126 count as
+// zero there, those below 2^-102 may lose their last bits, and a number that is infinite or at
+// least (2 - 2^-8) 2^127 makes its sums NaN.
+//
 // The rounding of factors is the same on every instruction set; the order in which FP32 sums are
 // added is not, so results agree within the rounding of such sums. On one instruction set the
 // result is the same to the last bit for every number of threads.
@@ -32,7 +37,7 @@ struct FloatMatrix {
 
 // out = initial + left right.
 struct RoundedProduct {
-  FactorType factors = FactorType::kBf16;  // not kFloat32
+  FactorType factors = FactorType::kBf16;  // kFloat32: only where HasFloat32Products()
   int64_t rows = 0;
   int64_t terms = 0;
   int64_t columns = 0;
@@ -54,8 +59,13 @@ absl::Span<const RoundedKernels* const> SupportedRoundedKernels();
 // The last of SupportedRoundedKernels().
 const RoundedKernels& BestRoundedKernels();
 
-// On the pool's threads. Factors are packed into memory that the calling thread keeps: 1.5 MiB, and
-// 384 KiB for each of the pool's threads; twice that where the processor has no 16-bit products.
+// Whether there are products of FP32 factors, of which nothing is rounded. Where there are none,
+// those of libtorch are as fast as ours would be.
+bool HasFloat32Products(const RoundedKernels& kernels = BestRoundedKernels());
+
+// On the pool's threads. Factors are packed into memory that the calling thread keeps: 1.5 MiB of
+// BF16 factors, and 384 KiB for each of the pool's threads; twice that at most where factors are
+// held in more than 16 bits.
 void MultiplyRounded(const RoundedProduct& product, ThreadPool& pool,
                      const RoundedKernels& kernels = BestRoundedKernels());
 

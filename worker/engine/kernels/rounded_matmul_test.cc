@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Products of rounded factors of every instruction set that this processor has: the rounding is
-// exact, and the sums are those of the rounded factors in double precision.
+// Products of every instruction set that this processor has: the rounding of factors is exact, and
+// the sums are those of the rounded factors in double precision. FP32 factors are not rounded.
 #include "worker/engine/kernels/rounded_matmul.h"
 
 #include <algorithm>
@@ -49,10 +49,33 @@ float NearestBf16(float value) {
 }
 
 float Nearest(FactorType factors, float value) {
-  return factors == FactorType::kBf16 ? NearestBf16(value) : FloatFromHalf(HalfFromFloat(value));
+  return factors == FactorType::kFloat32 ? value
+         : factors == FactorType::kBf16  ? NearestBf16(value)
+                                         : FloatFromHalf(HalfFromFloat(value));
 }
 
 using Parameter = std::tuple<const RoundedKernels*, FactorType>;
+
+std::vector<Parameter> TablesWithFactors() {
+  std::vector<Parameter> all;
+  for (const RoundedKernels* kernels : SupportedRoundedKernels()) {
+    all.emplace_back(kernels, FactorType::kBf16);
+    all.emplace_back(kernels, FactorType::kFp16);
+    if (HasFloat32Products(*kernels)) {
+      all.emplace_back(kernels, FactorType::kFloat32);
+    }
+  }
+  return all;
+}
+
+std::string NameOf(const testing::TestParamInfo<Parameter>& info) {
+  const auto [kernels, factors] = info.param;
+  std::string name = absl::StrCat(kernels->name, factors == FactorType::kFloat32 ? "_float32"
+                                                 : factors == FactorType::kBf16  ? "_bf16"
+                                                                                 : "_fp16");
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
 
 class RoundedMatMulTest : public testing::TestWithParam<Parameter> {
  protected:
@@ -60,17 +83,8 @@ class RoundedMatMulTest : public testing::TestWithParam<Parameter> {
   [[nodiscard]] FactorType factors() const { return std::get<1>(GetParam()); }
 };
 
-INSTANTIATE_TEST_SUITE_P(AllTables, RoundedMatMulTest,
-                         testing::Combine(testing::ValuesIn(SupportedRoundedKernels().begin(),
-                                                            SupportedRoundedKernels().end()),
-                                          testing::Values(FactorType::kBf16, FactorType::kFp16)),
-                         [](const testing::TestParamInfo<Parameter>& param) {
-                           std::string name = absl::StrCat(
-                               std::get<0>(param.param)->name,
-                               std::get<1>(param.param) == FactorType::kBf16 ? "_bf16" : "_fp16");
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(AllTables, RoundedMatMulTest, testing::ValuesIn(TablesWithFactors()),
+                         NameOf);
 
 // Ties, both sides of them, the ends of the ranges of BF16 and FP16, and what is no number.
 std::vector<float> DifficultNumbers() {
@@ -91,6 +105,16 @@ std::vector<float> DifficultNumbers() {
   return numbers;
 }
 
+// Those of the numbers that FP32 products take as they are.
+std::vector<float> OrdinaryNumbers() {
+  std::vector<float> numbers = DifficultNumbers();
+  std::erase_if(numbers, [](float number) {
+    const float size = std::fabs(number);
+    return !(size == 0.0F || (size >= 0x1p-102F && size < 0x1.FFp127F));
+  });
+  return numbers;
+}
+
 void ExpectSame(float got, float wanted, float of) {
   if (std::isnan(wanted)) {
     EXPECT_TRUE(std::isnan(got)) << "of NaN: " << got;
@@ -100,7 +124,8 @@ void ExpectSame(float got, float wanted, float of) {
 }
 
 TEST_P(RoundedMatMulTest, FactorsAreRoundedToTheNearest) {
-  const std::vector<float> numbers = DifficultNumbers();
+  const std::vector<float> numbers =
+      factors() == FactorType::kFloat32 ? OrdinaryNumbers() : DifficultNumbers();
   const auto count = static_cast<int64_t>(numbers.size());
   constexpr int64_t kGap = 3;
   std::vector<float> spread(numbers.size() * kGap, 9.0F);
@@ -193,7 +218,8 @@ RoundedProduct ProductOf(FactorType factors, const Shape& shape, const Stored& l
 
 enum class Initial { kZero, kBias, kOut };
 
-// An FP32 sum of n products is within n + 1 roundings of the sum of their sizes.
+// An FP32 sum of n products is within n + 1 roundings of the sum of their sizes; where FP32 factors
+// are multiplied in parts, the six products of parts take as many roundings.
 void ExpectProduct(const RoundedProduct& product, const Stored& left, const Stored& right,
                    const std::vector<float>& initial, const std::vector<float>& out) {
   for (int64_t i = 0; i < product.rows; ++i) {
@@ -210,7 +236,8 @@ void ExpectProduct(const RoundedProduct& product, const Stored& left, const Stor
         sum += term;
         size += std::fabs(term);
       }
-      const double bound = static_cast<double>(product.terms + 2) * 0x1p-24 * size;
+      const int64_t roundings = product.terms + (product.factors == FactorType::kFloat32 ? 7 : 2);
+      const double bound = static_cast<double>(roundings) * 0x1p-24 * size;
       ASSERT_NEAR(out[static_cast<size_t>(i * product.out_stride + j)], sum, bound)
           << "row " << i << ", column " << j;
     }
@@ -254,6 +281,46 @@ TEST_P(RoundedMatMulTest, SumsAreThoseOfTheRoundedFactorsInEveryFormAndShape) {
       }
       ++seed;
     }
+  }
+}
+
+// Σ (got - exact)² of a product, got as the kernels have it and as a sum of FP32 products.
+struct Errors {
+  double of_kernels = 0.0;
+  double of_floats = 0.0;
+};
+Errors ErrorsOf(const RoundedProduct& product, const Stored& left, const Stored& right) {
+  Errors errors;
+  for (int64_t i = 0; i < product.rows; ++i) {
+    for (int64_t j = 0; j < product.columns; ++j) {
+      double exact = 0.0;
+      float in_floats = 0.0F;
+      for (int64_t t = 0; t < product.terms; ++t) {
+        exact += double{left.At(i, t)} * double{right.At(t, j)};
+        in_floats = std::fma(left.At(i, t), right.At(t, j), in_floats);
+      }
+      errors.of_kernels += std::pow(double{product.out[i * product.out_stride + j]} - exact, 2.0);
+      errors.of_floats += std::pow(double{in_floats} - exact, 2.0);
+    }
+  }
+  return errors;
+}
+
+// Few terms: an error of one product shows. Many: so does how they are added up.
+TEST_P(RoundedMatMulTest, ProductsOfFloatsAreAsNearAsSumsOfFloatProducts) {
+  if (factors() != FactorType::kFloat32) {
+    return;  // a rounded factor is not
+  }
+  for (const int64_t terms : {40, 768}) {
+    const Shape shape{.rows = 33, .terms = terms, .columns = 35};
+    const Stored left(shape.rows, shape.terms, false, 5);
+    const Stored right(shape.terms, shape.columns, true, 6);
+    std::vector<float> out(static_cast<size_t>(shape.rows * shape.columns));
+    const RoundedProduct product = ProductOf(factors(), shape, left, right, out.data());
+    ThreadPool pool(2);
+    MultiplyRounded(product, pool, kernels());
+    const Errors errors = ErrorsOf(product, left, right);
+    EXPECT_LT(errors.of_kernels, errors.of_floats) << terms << " terms";
   }
 }
 

@@ -45,6 +45,12 @@ kernels::RoundedProduct Describe(FactorType factors, const at::Tensor& left,
           .out_stride = out.stride(-2)};
 }
 
+// Whether our kernels multiply what x is a factor of: on the CPU, factors that are rounded, and
+// FP32 factors where the processor has a way that is faster than libtorch's.
+bool OurKernelsMultiply(FactorType factors, const at::Tensor& x) {
+  return x.device().is_cpu() && (factors != FactorType::kFloat32 || kernels::HasFloat32Products());
+}
+
 // On a device: the type of the factors is that of the result.
 at::Tensor Rounded(FactorType factors, const at::Tensor& x) {
   return x.to(TypeOf(factors));
@@ -66,10 +72,10 @@ FactorScope::~FactorScope() {
 
 at::Tensor Product(const at::Tensor& left, const at::Tensor& right, const at::Tensor& bias) {
   const FactorType factors = factors_of_thread;
-  if (factors == FactorType::kFloat32) {
-    return bias.defined() ? at::addmm(bias, left, right) : at::mm(left, right);
-  }
-  if (!left.device().is_cpu()) {
+  if (!OurKernelsMultiply(factors, left)) {
+    if (factors == FactorType::kFloat32) {
+      return bias.defined() ? at::addmm(bias, left, right) : at::mm(left, right);
+    }
     const at::Tensor out = at::mm(Rounded(factors, left), Rounded(factors, right)).to(at::kFloat);
     return bias.defined() ? out.add_(bias) : out;
   }
@@ -84,12 +90,12 @@ at::Tensor Product(const at::Tensor& left, const at::Tensor& right, const at::Te
 
 void AddProduct(const at::Tensor& left, const at::Tensor& right, const at::Tensor& out) {
   const FactorType factors = factors_of_thread;
-  if (factors == FactorType::kFloat32) {
-    out.addmm_(left, right);
-    return;
-  }
-  if (!left.device().is_cpu()) {
-    out.add_(at::mm(Rounded(factors, left), Rounded(factors, right)));
+  if (!OurKernelsMultiply(factors, left)) {
+    if (factors == FactorType::kFloat32) {
+      out.addmm_(left, right);
+    } else {
+      out.add_(at::mm(Rounded(factors, left), Rounded(factors, right)));
+    }
     return;
   }
   WATTLE_CHECK(out.stride(1) == 1 || out.size(1) == 1, "columns of a sum lie side by side");
@@ -103,11 +109,10 @@ void AddProduct(const at::Tensor& left, const at::Tensor& right, const at::Tenso
 
 at::Tensor BatchProduct(const at::Tensor& left, const at::Tensor& right) {
   const FactorType factors = factors_of_thread;
-  if (factors == FactorType::kFloat32) {
-    return at::bmm(left, right);
-  }
-  if (!left.device().is_cpu()) {
-    return at::bmm(Rounded(factors, left), Rounded(factors, right)).to(at::kFloat);
+  if (!OurKernelsMultiply(factors, left)) {
+    return factors == FactorType::kFloat32
+               ? at::bmm(left, right)
+               : at::bmm(Rounded(factors, left), Rounded(factors, right)).to(at::kFloat);
   }
   at::Tensor out = at::empty({left.size(0), left.size(1), right.size(2)}, left.options());
   const at::Tensor own_left = WithRowsOrColumnsTogether(left);

@@ -1,8 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The matrix products of training, and what they do with their factors. FP32 factors are multiplied
-// by libtorch as they are. In a FactorScope the factors are rounded to BF16 or FP16 and the sums
-// stay FP32 (kernels/rounded_matmul.h): on the CPU by our kernels, elsewhere by libtorch with
+// as they are: by our kernels on a CPU whose matrix unit is faster than FP32 products are
+// (kernels/rounded_matmul.h), elsewhere by libtorch. In a FactorScope the factors are rounded to
+// BF16 or FP16 and the sums stay FP32: on the CPU by our kernels, elsewhere by libtorch with
 // factors of that type, whose results are rounded to it too.
 #ifndef WATTLE_WORKER_ENGINE_MODELS_PRODUCTS_H_
 #define WATTLE_WORKER_ENGINE_MODELS_PRODUCTS_H_

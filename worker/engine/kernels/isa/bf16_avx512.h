@@ -54,6 +54,11 @@ inline __m512i RoundPairs(__m512 low, __m512 high) {
   return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
 }
 
+// Sixteen BF16 numbers as FP32.
+inline __m512 Widen(__m256i numbers) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(numbers), 16));
+}
+
 // How far ahead of the present terms the packing asks for a factor's values. They come from memory,
 // and the processor does not foresee sixteen lanes in as many pages.
 constexpr int64_t kTermsAheadOfLanes = 64;  // in lanes
@@ -63,8 +68,27 @@ inline void Prefetch(const float* line) {
   _mm_prefetch(reinterpret_cast<const char*>(line), _MM_HINT_T1);
 }
 
+// A packed block of 32 terms, or one while it is made.
+struct Block {
+  __m512i lines[16];
+};
+
+// An FP32 number as the sum of kParts BF16 numbers: the nearest one, then the nearest to what is
+// left of the number, and so on. Three of them hold all 24 bits of a number above 2^-102, so that
+// their sum is the number itself.
+template <int kParts>
+inline void SplitPairs(__m512 low, __m512 high, __m512i (&parts)[kParts]) {
+  parts[0] = RoundPairs(low, high);
+  for (int part = 1; part < kParts; ++part) {
+    low = _mm512_sub_ps(low, Widen(_mm512_castsi512_si256(parts[part - 1])));
+    high = _mm512_sub_ps(high, Widen(_mm512_extracti64x4_epi64(parts[part - 1], 1)));
+    parts[part] = RoundPairs(low, high);
+  }
+}
+
 // 32 terms from `first` on, terms side by side in memory → [lane][pair].
-inline void LoadLanes(const RoundedPanel& panel, int64_t first, __m512i block[16]) {
+template <int kParts>
+inline void LoadLanes(const RoundedPanel& panel, int64_t first, Block (&blocks)[kParts]) {
   const int64_t left = panel.terms - first;
   const __mmask16 low = FirstLanes(left);
   const __mmask16 high = FirstLanes(left - 16);
@@ -76,14 +100,20 @@ inline void LoadLanes(const RoundedPanel& panel, int64_t first, __m512i block[16
                              : from + kTermsAheadOfLanes - panel.terms + 16 * panel.lane_stride;
     Prefetch(ahead);
     Prefetch(ahead + 16);
-    block[lane] = lane >= panel.lanes ? _mm512_setzero_si512()
-                                      : RoundPairs(_mm512_maskz_loadu_ps(low, from),
-                                                   _mm512_maskz_loadu_ps(high, from + 16));
+    const bool is_there = lane < panel.lanes;
+    __m512i parts[kParts];
+    SplitPairs(_mm512_maskz_loadu_ps(is_there ? low : static_cast<__mmask16>(0), from),
+               _mm512_maskz_loadu_ps(is_there ? high : static_cast<__mmask16>(0), from + 16),
+               parts);
+    for (int part = 0; part < kParts; ++part) {
+      blocks[part].lines[lane] = parts[part];
+    }
   }
 }
 
 // The same for lanes side by side in memory → [pair][lane].
-inline void LoadPairs(const RoundedPanel& panel, int64_t first, __m512i block[16]) {
+template <int kParts>
+inline void LoadPairs(const RoundedPanel& panel, int64_t first, Block (&blocks)[kParts]) {
   const __m512i interleave =
       _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
                        21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
@@ -97,36 +127,43 @@ inline void LoadPairs(const RoundedPanel& panel, int64_t first, __m512i block[16
         _mm512_maskz_loadu_ps(term < panel.terms ? lanes : static_cast<__mmask16>(0), from);
     const __m512 high = _mm512_maskz_loadu_ps(
         term + 1 < panel.terms ? lanes : static_cast<__mmask16>(0), from + panel.term_stride);
-    block[pair] = _mm512_permutexvar_epi16(interleave, RoundPairs(low, high));
+    __m512i parts[kParts];
+    SplitPairs(low, high, parts);
+    for (int part = 0; part < kParts; ++part) {
+      blocks[part].lines[pair] = _mm512_permutexvar_epi16(interleave, parts[part]);
+    }
   }
 }
 
-template <bool kPairsFirst>
+// kParts: blocks for each 32 terms, one behind the other, whose sum is the factor.
+template <bool kPairsFirst, int kParts>
 inline void PackBf16(const RoundedPanel& panel) {
   auto* out = static_cast<int32_t*>(panel.packed);
   for (int64_t first = 0; first < panel.terms; first += kRoundedTermMultiple) {
-    __m512i block[16];
+    Block blocks[kParts];
     const bool pairs_first = panel.lane_stride == 1;
     if (pairs_first) {
-      LoadPairs(panel, first, block);
+      LoadPairs(panel, first, blocks);
     } else {
-      LoadLanes(panel, first, block);
+      LoadLanes(panel, first, blocks);
     }
-    if (pairs_first != kPairsFirst) {
-      Transpose(block);
-    }
-    for (const __m512i& line : block) {
-      _mm512_store_si512(out, line);
-      out += kBlockPairs;
+    for (Block& block : blocks) {
+      if (pairs_first != kPairsFirst) {
+        Transpose(block.lines);
+      }
+      for (const __m512i& line : block.lines) {
+        _mm512_store_si512(out, line);
+        out += kBlockPairs;
+      }
     }
   }
 }
 
 inline void PackBf16Left(const RoundedPanel& panel) {
-  PackBf16<false>(panel);
+  PackBf16<false, 1>(panel);
 }
 inline void PackBf16Right(const RoundedPanel& panel) {
-  PackBf16<true>(panel);
+  PackBf16<true, 1>(panel);
 }
 
 // kRows rows of a left panel times kPanels panels of columns, from `column` on.

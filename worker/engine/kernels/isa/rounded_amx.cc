@@ -1,7 +1,15 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Products of rounded factors for x86 processors whose matrix unit (AMX) has BF16. FP16 factors are
+// Products of packed factors for x86 processors whose matrix unit (AMX) has BF16. FP16 factors are
 // multiplied in FP32.
+//
+// FP32 factors are cut in three BF16 numbers each, a = a0 + a1 + a2, and six of the nine products
+// are added up, smallest first: a2 b0, a1 b0, a1 b1, a0 b1, a0 b2, a0 b0 (Henry, Tang and Heinecke,
+// "Leveraging the bfloat16 Artificial Intelligence Datatype For Higher-Precision Computations",
+// 2019). A product of two BF16 numbers is exact in FP32, and the three that are left out are
+// together at most 2^-23 of |a b|, so that a sum is no further from the exact one than a sum of
+// FP32 products is. The matrix unit does sixteen products in the time of one FP32 product of the
+// vector unit, so that six are faster.
 #include "worker/engine/kernels/isa/amx_tiles.h"
 #include "worker/engine/kernels/isa/bf16_avx512.h"
 #include "worker/engine/kernels/isa/lanes_avx512.h"
@@ -13,9 +21,12 @@ namespace {
 
 constexpr int64_t kTileBytes = 1024;
 
-// Terms that are added up in one sweep over the columns: two left panels of them, 16 KiB, stay in
-// the first-level cache while the right panels pass by.
-constexpr int64_t kSweepTerms = 256;
+constexpr int kThirds = 3;
+
+// Terms that are added up in one sweep over the inner side of a strip (Sides): two outer panels of
+// them, 16 KiB, or 24 in thirds, stay in the first-level cache while the inner panels pass by.
+template <int kParts>
+constexpr int64_t kSweepTerms = kParts == 1 ? 256 : 128;
 
 // Tiles 0 to 3: sums [16][16]; 4 and 5: left [16 rows][16 pairs]; 6 and 7: right [16 pairs][16
 // columns].
@@ -29,61 +40,87 @@ inline void Configure() {
   _tile_loadconfig(&config);
 }
 
-// Sums where a strip ends before their square does.
+// Sums in memory: where their first row begins, and the bytes from one row to the next.
+template <typename Value>
+struct SumsAt {
+  Value* upper;
+  int64_t row_bytes;
+
+  // The row that the lower two tiles begin with.
+  [[nodiscard]] Value* lower() const {
+    return upper + 16 * row_bytes / static_cast<int64_t>(sizeof(float));
+  }
+};
+
+// What sums begin with that are added to nothing: every row of it is this one.
+alignas(64) constexpr float kZeros[32] = {};
+
+// Sums of a square that reaches over the end of rows or columns.
 struct alignas(64) SquareSums {
   float v[32][32];
 };
 
-// A square of sums in memory, 16 x 16 at a time. row_bytes: from one row to the next; 0: every row
-// is the same.
-inline void LoadSums(const float* from, int64_t row_bytes) {
-  const char* lower = reinterpret_cast<const char*>(from) + 16 * row_bytes;
-  _tile_loadd(0, from, row_bytes);
-  _tile_loadd(1, from + 16, row_bytes);
-  _tile_loadd(2, lower, row_bytes);
-  _tile_loadd(3, lower + 64, row_bytes);
-}
-inline void StoreSums(float* to, int64_t row_bytes) {
-  char* lower = reinterpret_cast<char*>(to) + 16 * row_bytes;
-  _tile_stored(0, to, row_bytes);
-  _tile_stored(1, to + 16, row_bytes);
-  _tile_stored(2, lower, row_bytes);
-  _tile_stored(3, lower + 64, row_bytes);
-}
-inline void ZeroSums() {
-  _tile_zero(0);
-  _tile_zero(1);
-  _tile_zero(2);
-  _tile_zero(3);
-}
-
 // 32 rows times 32 columns of a strip, or as many as there are, and the terms of one sweep.
 struct Square {
-  bool adds;  // to `initial`; else `initial` is not read
-  const float* initial;
-  int64_t initial_stride;
-  float* out;
-  int64_t out_stride;
+  SumsAt<const float> initial;
+  SumsAt<float> out;
   int64_t rows;
   int64_t columns;
   // Two panels each. One that is not there is the other one again, and its sums are of no matter.
   const char* left[2];
   const char* right[2];
   int64_t terms;
-  const char* ahead;  // what this square asks for of the left panels of the next rows; may be null
+  const char* ahead;  // what this square asks for of the outer panels that come next; may be null
 };
 
 // What a square asks for of each kilobyte of a panel that comes next.
 constexpr int64_t kAheadBytes = 256;
 
-inline void AddProducts(const Square& square) {
-  const int64_t bytes = square.terms / kRoundedTermMultiple * kTileBytes;
-  for (int64_t at = 0; at < bytes; at += kTileBytes) {
-    if (square.ahead != nullptr) {
-      for (int64_t line = 0; line < kAheadBytes; line += 64) {
-        _mm_prefetch(square.ahead + at + line, _MM_HINT_T1);
-      }
+inline void PrefetchAhead(const Square& square, int64_t at) {
+  if (square.ahead != nullptr) {
+    for (int64_t line = 0; line < kAheadBytes; line += 64) {
+      _mm_prefetch(square.ahead + at + line, _MM_HINT_T1);
     }
+  }
+}
+
+inline void WriteSums(const SumsAt<float>& to) {
+  _tile_stored(0, to.upper, to.row_bytes);
+  _tile_stored(1, to.upper + 16, to.row_bytes);
+  _tile_stored(2, to.lower(), to.row_bytes);
+  _tile_stored(3, to.lower() + 16, to.row_bytes);
+}
+
+// The first tiles of a square, while the sums of the last square leave and its own come: one tile
+// after the other, so that the unit multiplies in the meantime.
+inline void BeginProducts(const Square& square, int64_t left_at, int64_t right_at,
+                          const SumsAt<float>& last) {
+  const SumsAt<const float>& from = square.initial;
+  _tile_loadd(4, square.left[0] + left_at, 64);
+  _tile_loadd(6, square.right[0] + right_at, 64);
+  _tile_stored(0, last.upper, last.row_bytes);
+  _tile_loadd(0, from.upper, from.row_bytes);
+  _tile_dpbf16ps(0, 4, 6);
+  _tile_loadd(7, square.right[1] + right_at, 64);
+  _tile_stored(1, last.upper + 16, last.row_bytes);
+  _tile_loadd(1, from.upper + 16, from.row_bytes);
+  _tile_dpbf16ps(1, 4, 7);
+  _tile_loadd(5, square.left[1] + left_at, 64);
+  _tile_stored(2, last.lower(), last.row_bytes);
+  _tile_loadd(2, from.lower(), from.row_bytes);
+  _tile_dpbf16ps(2, 5, 6);
+  _tile_stored(3, last.lower() + 16, last.row_bytes);
+  _tile_loadd(3, from.lower() + 16, from.row_bytes);
+  _tile_dpbf16ps(3, 5, 7);
+}
+
+// Factors of one part.
+inline void AddRounded(const Square& square, const SumsAt<float>& last) {
+  PrefetchAhead(square, 0);
+  BeginProducts(square, 0, 0, last);
+  const int64_t bytes = square.terms / kRoundedTermMultiple * kTileBytes;
+  for (int64_t at = kTileBytes; at < bytes; at += kTileBytes) {
+    PrefetchAhead(square, at);
     _tile_loadd(4, square.left[0] + at, 64);
     _tile_loadd(6, square.right[0] + at, 64);
     _tile_dpbf16ps(0, 4, 6);
@@ -92,6 +129,60 @@ inline void AddProducts(const Square& square) {
     _tile_loadd(5, square.left[1] + at, 64);
     _tile_dpbf16ps(2, 5, 6);
     _tile_dpbf16ps(3, 5, 7);
+  }
+}
+
+inline void LoadLeft(const Square& square, int64_t at) {
+  _tile_loadd(4, square.left[0] + at, 64);
+  _tile_loadd(5, square.left[1] + at, 64);
+}
+inline void LoadRight(const Square& square, int64_t at) {
+  _tile_loadd(6, square.right[0] + at, 64);
+  _tile_loadd(7, square.right[1] + at, 64);
+}
+inline void MultiplyTiles() {
+  _tile_dpbf16ps(0, 4, 6);
+  _tile_dpbf16ps(1, 4, 7);
+  _tile_dpbf16ps(2, 5, 6);
+  _tile_dpbf16ps(3, 5, 7);
+}
+
+// Factors in thirds: the six products of each 32 terms.
+inline void AddExact(const Square& square, const SumsAt<float>& last) {
+  constexpr int64_t kSecond = kTileBytes;
+  constexpr int64_t kThird = 2 * kTileBytes;
+  const int64_t bytes = square.terms / kRoundedTermMultiple * kThirds * kTileBytes;
+  for (int64_t at = 0; at < bytes; at += kThirds * kTileBytes) {
+    for (int64_t third = 0; third < kThirds; ++third) {
+      PrefetchAhead(square, at + third * kTileBytes);
+    }
+    if (at == 0) {
+      BeginProducts(square, kThird, 0, last);
+    } else {
+      LoadLeft(square, at + kThird);
+      LoadRight(square, at);
+      MultiplyTiles();
+    }
+    LoadLeft(square, at + kSecond);
+    MultiplyTiles();
+    LoadRight(square, at + kSecond);
+    MultiplyTiles();
+    LoadLeft(square, at);
+    MultiplyTiles();
+    LoadRight(square, at + kThird);
+    MultiplyTiles();
+    LoadRight(square, at);
+    MultiplyTiles();
+  }
+}
+
+// Writes the last square's sums and leaves this one's in the tiles.
+template <int kParts>
+inline void AddProducts(const Square& square, const SumsAt<float>& last) {
+  if constexpr (kParts == 1) {
+    AddRounded(square, last);
+  } else {
+    AddExact(square, last);
   }
 }
 
@@ -107,39 +198,54 @@ inline void ForEachHalfRow(const Square& square, Body body) {
 }
 
 // A square at the end of rows or columns, by way of `sums`: nothing outside the strip is touched.
-inline void MultiplyEdge(const Square& square, SquareSums& sums) {
-  ZeroSums();
-  if (square.adds) {
-    ForEachHalfRow(square, [&](int64_t i, int64_t half, __mmask16 mask) {
-      _mm512_store_ps(
-          &sums.v[i][half],
-          _mm512_maskz_loadu_ps(mask, square.initial + i * square.initial_stride + half));
-    });
-    FinishStores();
-    LoadSums(&sums.v[0][0], sizeof(sums.v[0]));
-  }
-  AddProducts(square);
-  StoreSums(&sums.v[0][0], sizeof(sums.v[0]));
+// nowhere: takes what is in the tiles, which has been written.
+template <int kParts>
+inline void MultiplyEdge(const Square& square, const SumsAt<float>& nowhere, SquareSums& sums) {
+  constexpr auto kFloat = static_cast<int64_t>(sizeof(float));
+  ForEachHalfRow(square, [&](int64_t i, int64_t half, __mmask16 mask) {
+    const float* row = square.initial.upper + i * square.initial.row_bytes / kFloat;
+    _mm512_store_ps(&sums.v[i][half], _mm512_maskz_loadu_ps(mask, row + half));
+  });
+  FinishStores();
+  Square whole = square;
+  whole.initial = {&sums.v[0][0], sizeof(sums.v[0])};
+  whole.out = {&sums.v[0][0], sizeof(sums.v[0])};
+  AddProducts<kParts>(whole, nowhere);
+  WriteSums(whole.out);
   FinishStores();
   ForEachHalfRow(square, [&](int64_t i, int64_t half, __mmask16 mask) {
-    _mm512_mask_storeu_ps(square.out + i * square.out_stride + half, mask,
-                          _mm512_load_ps(&sums.v[i][half]));
+    float* row = square.out.upper + i * square.out.row_bytes / kFloat;
+    _mm512_mask_storeu_ps(row + half, mask, _mm512_load_ps(&sums.v[i][half]));
   });
 }
 
-inline void MultiplySquare(const Square& square) {
-  constexpr int64_t kFloat = sizeof(float);
-  if (square.adds) {
-    LoadSums(square.initial, square.initial_stride * kFloat);
-  } else {
-    ZeroSums();
+// The first row and column of a square.
+struct Corner {
+  int64_t row;
+  int64_t column;
+};
+
+// The side of a strip that has more lanes is the outer one: 32 of its lanes stay in the first-level
+// cache while those of the inner side pass by, all of which stay in the second-level cache.
+struct Sides {
+  explicit Sides(const RoundedStrip& strip)
+      : rows_are_outer(strip.rows >= strip.columns),
+        outer(rows_are_outer ? strip.rows : strip.columns),
+        inner(rows_are_outer ? strip.columns : strip.rows),
+        outer_packed(rows_are_outer ? strip.left : strip.right) {}
+  [[nodiscard]] Corner At(int64_t outer_lane, int64_t inner_lane) const {
+    return rows_are_outer ? Corner{outer_lane, inner_lane} : Corner{inner_lane, outer_lane};
   }
-  AddProducts(square);
-  StoreSums(square.out, square.out_stride * kFloat);
-}
+
+  bool rows_are_outer;
+  int64_t outer;  // lanes
+  int64_t inner;
+  const void* outer_packed;
+};
 
 // Asks for the lines of a square of the result.
-inline void PrefetchSquare(const RoundedStrip& strip, int64_t row, int64_t column) {
+inline void PrefetchSquare(const RoundedStrip& strip, const Corner& corner) {
+  const auto [row, column] = corner;
   const int64_t rows = strip.rows - row < 32 ? strip.rows - row : 32;
   for (int64_t i = 0; i < rows; ++i) {
     const float* line = strip.out + (row + i) * strip.out_stride + column;
@@ -149,67 +255,84 @@ inline void PrefetchSquare(const RoundedStrip& strip, int64_t row, int64_t colum
 }
 
 // The panels of 32 lanes from `lane` on of `lanes`, from `term` on.
+template <int kParts>
 inline void FindPanels(const RoundedStrip& strip, const void* packed, int64_t lane, int64_t lanes,
                        int64_t term, const char* (&panels)[2]) {
-  const int64_t panel_bytes = strip.terms * kRoundedLanes * 2;
+  const int64_t panel_bytes = strip.terms * kRoundedLanes * kParts * 2;
   panels[0] = static_cast<const char*>(packed) + lane / kRoundedLanes * panel_bytes +
-              term * kRoundedLanes * 2;
+              term * kRoundedLanes * kParts * 2;
   panels[1] = lanes - lane > kRoundedLanes ? panels[0] + panel_bytes : panels[0];
 }
 
-// The share of the squares from `column` on in what is asked for of the next rows: the first eight
-// squares of a row ask for all of it.
-inline const char* AheadOf(const RoundedStrip& strip, int64_t row, int64_t column, int64_t term) {
+// The share of the squares at `inner` in what is asked for of the outer panels that come next: the
+// first eight squares ask for all of it.
+template <int kParts>
+inline const char* AheadOf(const RoundedStrip& strip, const Sides& sides, int64_t outer,
+                           int64_t inner, int64_t term) {
   constexpr int64_t kShares = kTileBytes / kAheadBytes;
-  const int64_t share = column / 32;
-  if (row + 32 >= strip.rows || share >= 2 * kShares) {
+  const int64_t share = inner / 32;
+  if (outer + 32 >= sides.outer || share >= 2 * kShares) {
     return nullptr;
   }
   const char* next[2];
-  FindPanels(strip, strip.left, row + 32, strip.rows, term, next);
+  FindPanels<kParts>(strip, sides.outer_packed, outer + 32, sides.outer, term, next);
   return next[share / kShares] + share % kShares * kAheadBytes;
 }
 
-inline void MultiplyAt(const RoundedStrip& strip, int64_t row, int64_t column, int64_t term,
-                       SquareSums& sums) {
-  const bool begins = term == 0;
-  const int64_t initial_stride = begins ? strip.initial_stride : strip.out_stride;
-  const float* initial = begins ? strip.initial : strip.out;
-  Square square = {.adds = !begins || strip.initial != nullptr,
-                   .initial = initial,
-                   .initial_stride = initial_stride,
-                   .out = strip.out + row * strip.out_stride + column,
-                   .out_stride = strip.out_stride,
+// The square at a corner, with the terms of the sweep that begins with `term`.
+template <int kParts>
+inline Square SquareAt(const RoundedStrip& strip, const Corner& corner, int64_t term) {
+  constexpr auto kFloat = static_cast<int64_t>(sizeof(float));
+  const auto [row, column] = corner;
+  const int64_t left_terms = strip.terms - term;
+  const SumsAt<float> out = {strip.out + row * strip.out_stride + column,
+                             strip.out_stride * kFloat};
+  Square square = {.initial = {out.upper, out.row_bytes},
+                   .out = out,
                    .rows = strip.rows - row < 32 ? strip.rows - row : 32,
                    .columns = strip.columns - column < 32 ? strip.columns - column : 32,
                    .left = {},
                    .right = {},
-                   .terms = strip.terms - term < kSweepTerms ? strip.terms - term : kSweepTerms,
-                   .ahead = AheadOf(strip, row, column, term)};
-  if (square.adds) {
-    square.initial += row * initial_stride + column;
+                   .terms = left_terms < kSweepTerms<kParts> ? left_terms : kSweepTerms<kParts>,
+                   .ahead = nullptr};
+  if (term == 0) {
+    square.initial = strip.initial == nullptr
+                         ? SumsAt<const float>{kZeros, 0}
+                         : SumsAt<const float>{strip.initial + row * strip.initial_stride + column,
+                                               strip.initial_stride * kFloat};
   }
-  FindPanels(strip, strip.left, row, strip.rows, term, square.left);
-  FindPanels(strip, strip.right, column, strip.columns, term, square.right);
-  if (square.rows < 32 || square.columns < 32) {
-    MultiplyEdge(square, sums);
-  } else {
-    MultiplySquare(square);
-  }
+  FindPanels<kParts>(strip, strip.left, row, strip.rows, term, square.left);
+  FindPanels<kParts>(strip, strip.right, column, strip.columns, term, square.right);
+  return square;
 }
 
-inline void Bf16Tiles(const RoundedStrip& strip) {
+template <int kParts>
+inline void Tiles(const RoundedStrip& strip) {
   Configure();
-  SquareSums sums;
-  for (int64_t row = 0; row < strip.rows; row += 32) {
-    for (int64_t term = 0; term < strip.terms; term += kSweepTerms) {
-      for (int64_t column = 0; column < strip.columns; column += 32) {
-        const bool last = column + 32 >= strip.columns;
-        PrefetchSquare(strip, last ? row + 32 : row, last ? 0 : column + 32);
-        MultiplyAt(strip, row, column, term, sums);
+  SquareSums edge;
+  SquareSums dropped;  // takes sums that are written already
+  const SumsAt<float> nowhere = {&dropped.v[0][0], sizeof(dropped.v[0])};
+  SumsAt<float> last = nowhere;
+  const Sides sides(strip);
+  for (int64_t outer = 0; outer < sides.outer; outer += 32) {
+    for (int64_t term = 0; term < strip.terms; term += kSweepTerms<kParts>) {
+      for (int64_t inner = 0; inner < sides.inner; inner += 32) {
+        const bool ends = inner + 32 >= sides.inner;
+        PrefetchSquare(strip, sides.At(ends ? outer + 32 : outer, ends ? 0 : inner + 32));
+        Square square = SquareAt<kParts>(strip, sides.At(outer, inner), term);
+        square.ahead = AheadOf<kParts>(strip, sides, outer, inner, term);
+        if (square.rows < 32 || square.columns < 32) {
+          WriteSums(last);
+          MultiplyEdge<kParts>(square, nowhere, edge);
+          last = nowhere;
+        } else {
+          AddProducts<kParts>(square, last);
+          last = square.out;
+        }
       }
     }
   }
+  WriteSums(last);
   FinishStores();
   _tile_release();
 }
@@ -218,7 +341,10 @@ inline void Bf16Tiles(const RoundedStrip& strip) {
 
 const RoundedKernels& AmxRoundedKernels() {
   static constexpr RoundedKernels kTable = {
-      .name = "amx", .bf16 = {2, PackBf16Left, PackBf16Right, Bf16Tiles}, .fp16 = kFp16AsFloat};
+      .name = "amx",
+      .float32 = {2 * kThirds, PackBf16<false, kThirds>, PackBf16<true, kThirds>, Tiles<kThirds>},
+      .bf16 = {2, PackBf16Left, PackBf16Right, Tiles<1>},
+      .fp16 = kFp16AsFloat};
   return kTable;
 }
 

@@ -9,7 +9,7 @@ namespace wattle::kernels {
 
 const RoundedKernels& Avx2RoundedKernels() {
   static constexpr RoundedKernels kTable = {
-      .name = "avx2", .bf16 = kBf16AsFloat, .fp16 = kFp16AsFloat};
+      .name = "avx2", .float32 = {}, .bf16 = kBf16AsFloat, .fp16 = kFp16AsFloat};
   return kTable;
 }
 

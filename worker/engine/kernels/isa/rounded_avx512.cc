@@ -9,7 +9,7 @@ namespace wattle::kernels {
 
 const RoundedKernels& Avx512RoundedKernels() {
   static constexpr RoundedKernels kTable = {
-      .name = "avx512", .bf16 = kBf16AsFloat, .fp16 = kFp16AsFloat};
+      .name = "avx512", .float32 = {}, .bf16 = kBf16AsFloat, .fp16 = kFp16AsFloat};
   return kTable;
 }
 

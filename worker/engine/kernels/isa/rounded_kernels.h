@@ -50,6 +50,9 @@ struct RoundedFunctions {
 
 struct RoundedKernels {
   const char* name;
+  // Of FP32 factors, of which nothing is rounded. multiply is null where the instruction set has no
+  // way that is faster than the FP32 products of libtorch.
+  RoundedFunctions float32;
   RoundedFunctions bf16;
   RoundedFunctions fp16;
 };

@@ -9,7 +9,7 @@ namespace wattle::kernels {
 
 const RoundedKernels& NeonRoundedKernels() {
   static constexpr RoundedKernels kTable = {
-      .name = "neon", .bf16 = kBf16AsFloat, .fp16 = kFp16AsFloat};
+      .name = "neon", .float32 = {}, .bf16 = kBf16AsFloat, .fp16 = kFp16AsFloat};
   return kTable;
 }
 

@@ -9,7 +9,7 @@ namespace wattle::kernels {
 
 const RoundedKernels& PortableRoundedKernels() {
   static constexpr RoundedKernels kTable = {
-      .name = "portable", .bf16 = kBf16AsFloat, .fp16 = kFp16AsFloat};
+      .name = "portable", .float32 = {}, .bf16 = kBf16AsFloat, .fp16 = kFp16AsFloat};
   return kTable;
 }
 
