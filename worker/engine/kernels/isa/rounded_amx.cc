@@ -84,6 +84,12 @@ inline void PrefetchAhead(const Square& square, int64_t at) {
   }
 }
 
+inline void ReadSums(const SumsAt<const float>& from) {
+  _tile_loadd(0, from.upper, from.row_bytes);
+  _tile_loadd(1, from.upper + 16, from.row_bytes);
+  _tile_loadd(2, from.lower(), from.row_bytes);
+  _tile_loadd(3, from.lower() + 16, from.row_bytes);
+}
 inline void WriteSums(const SumsAt<float>& to) {
   _tile_stored(0, to.upper, to.row_bytes);
   _tile_stored(1, to.upper + 16, to.row_bytes);
@@ -91,8 +97,8 @@ inline void WriteSums(const SumsAt<float>& to) {
   _tile_stored(3, to.lower() + 16, to.row_bytes);
 }
 
-// The first tiles of a square, while the sums of the last square leave and its own come: one tile
-// after the other, so that the unit multiplies in the meantime.
+// The first tiles of a square in thirds, while the sums of the last square leave and its own come:
+// one tile after the other, so that the unit multiplies in the meantime.
 inline void BeginProducts(const Square& square, int64_t left_at, int64_t right_at,
                           const SumsAt<float>& last) {
   const SumsAt<const float>& from = square.initial;
@@ -115,11 +121,10 @@ inline void BeginProducts(const Square& square, int64_t left_at, int64_t right_a
 }
 
 // Factors of one part.
-inline void AddRounded(const Square& square, const SumsAt<float>& last) {
-  PrefetchAhead(square, 0);
-  BeginProducts(square, 0, 0, last);
+inline void AddRounded(const Square& square) {
+  ReadSums(square.initial);
   const int64_t bytes = square.terms / kRoundedTermMultiple * kTileBytes;
-  for (int64_t at = kTileBytes; at < bytes; at += kTileBytes) {
+  for (int64_t at = 0; at < bytes; at += kTileBytes) {
     PrefetchAhead(square, at);
     _tile_loadd(4, square.left[0] + at, 64);
     _tile_loadd(6, square.right[0] + at, 64);
@@ -176,13 +181,19 @@ inline void AddExact(const Square& square, const SumsAt<float>& last) {
   }
 }
 
-// Writes the last square's sums and leaves this one's in the tiles.
+// The products of a square. `last`: where the sums in the tiles go, which are not written yet; what
+// is in the tiles then belongs to the place that is returned. nowhere: a place for sums that have
+// been written. Rounded factors are multiplied too fast for another square to hide the writing.
 template <int kParts>
-inline void AddProducts(const Square& square, const SumsAt<float>& last) {
+inline SumsAt<float> AddProducts(const Square& square, const SumsAt<float>& last,
+                                 const SumsAt<float>& nowhere) {
   if constexpr (kParts == 1) {
-    AddRounded(square, last);
+    AddRounded(square);
+    WriteSums(square.out);
+    return nowhere;
   } else {
     AddExact(square, last);
+    return square.out;
   }
 }
 
@@ -210,8 +221,7 @@ inline void MultiplyEdge(const Square& square, const SumsAt<float>& nowhere, Squ
   Square whole = square;
   whole.initial = {&sums.v[0][0], sizeof(sums.v[0])};
   whole.out = {&sums.v[0][0], sizeof(sums.v[0])};
-  AddProducts<kParts>(whole, nowhere);
-  WriteSums(whole.out);
+  WriteSums(AddProducts<kParts>(whole, nowhere, nowhere));
   FinishStores();
   ForEachHalfRow(square, [&](int64_t i, int64_t half, __mmask16 mask) {
     float* row = square.out.upper + i * square.out.row_bytes / kFloat;
@@ -326,8 +336,7 @@ inline void Tiles(const RoundedStrip& strip) {
           MultiplyEdge<kParts>(square, nowhere, edge);
           last = nowhere;
         } else {
-          AddProducts<kParts>(square, last);
-          last = square.out;
+          last = AddProducts<kParts>(square, last, nowhere);
         }
       }
     }
