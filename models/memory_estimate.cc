@@ -10,6 +10,7 @@
 #include "base/status_macros.h"
 #include "models/adapters.h"
 #include "models/decode_operator.h"
+#include "models/loss_rows.h"
 #include "models/model_part.h"
 #include "models/optimizer_state.h"
 #include "models/planned_decode_step.h"
@@ -23,7 +24,6 @@ namespace {
 // libtorch 1.13 and the runner with a small model (Debian 12, x86-64), pages of libraries included.
 constexpr int64_t kRuntimeBytes = 173LL << 20;
 constexpr int64_t kFloatBytes = 4;
-constexpr int64_t kLossRows = 256;  // rows of logits at once (worker/engine/models/decoder.h)
 
 // The format of a tensor under a recipe; FP32 for what recipes do not speak of.
 v1::TensorFormat FormatIn(const v1::QuantizationRecipe& recipe, const DecoderConfig& config,
@@ -80,13 +80,18 @@ int64_t RoundedMatricesBytes(const DecoderConfig& config, const v1::Quantization
 // What OpenBLAS copies for the largest product of a training step: a product with k terms takes the
 // whole second operand, k rows at a time, into memory that it keeps. The gradient of a matrix is
 // such a product, with a column for each output and a term for each token.
-int64_t PackedOperandBytes(const DecoderConfig& config, int64_t rows) {
+int64_t PackedOperandBytes(const DecoderConfig& config, const MemoryWorkload& workload,
+                           int64_t tokens) {
   constexpr int64_t kTerms = 384;  // SGEMM_DEFAULT_Q of most processors, more or less
+  const int64_t rows = workload.batch * tokens;
+  const int64_t loss_rows =
+      std::min(rows, LossRowsOfBackward(config.vocabulary, workload.activation_checkpointing));
   int64_t outputs = 0;
   for (const LayerDescription& layer : config.layers) {
     outputs = std::max({outputs, layer.qkv_rows(), layer.up_rows()});
   }
-  return std::max(std::min(kTerms, rows) * outputs, std::min(kLossRows, rows) * config.vocabulary) *
+  return std::max(std::min(kTerms, rows) * outputs,
+                  std::min(kTerms, loss_rows) * config.vocabulary) *
          kFloatBytes;
 }
 
@@ -350,10 +355,9 @@ absl::Status EstimateFinetune(const Sized& sized, MemoryEstimate& estimate) {
   estimate.loading_bytes = LoadingBytes(config, float_recipe) - saved;
   MemoryWorkload in_floats = workload;
   in_floats.recipe = float_recipe;  // of the pass: rounded weights are floats
-  estimate.pass_bytes =
-      PassBytes({config, in_floats, tokens}, pass) +
-      (workload.forward_only ? 0 : PackedOperandBytes(config, workload.batch * tokens)) +
-      rounded_factors;
+  estimate.pass_bytes = PassBytes({config, in_floats, tokens}, pass) +
+                        (workload.forward_only ? 0 : PackedOperandBytes(config, workload, tokens)) +
+                        rounded_factors;
   estimate.files_bytes = std::max(WritingBytes(config), LargestPartBytes(trained));
   return absl::OkStatus();
 }

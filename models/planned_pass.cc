@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "models/decode_operator.h"
+#include "models/loss_rows.h"
 #include "models/planned_decode_step.h"
 #include "models/planned_layer.h"
 #include "models/tensor_plan.h"
@@ -12,7 +13,6 @@
 namespace wattle::models {
 namespace {
 
-constexpr int64_t kLossRows = 256;  // worker/engine/models/decoder.h
 // Numbers that libtorch puts into tensors for a moment, such as the factor of a product with a
 // scalar, are in no plan: four lines of the cache.
 constexpr int64_t kScalarBytes = 256;
@@ -58,7 +58,7 @@ class PlannedDecoder : public PlannedLayers {
   void LossSum() {
     const Planned x = EmbedTokens();
     const Planned last = RunBlocks(x);
-    ForEachLossRows([&](int64_t rows) {
+    ForEachLossRows(kLossRows, [&](int64_t rows) {
       const Planned log_probabilities = LogProbabilities(rows);
       NegativeLogLikelihood(rows);
     });
@@ -68,7 +68,7 @@ class PlannedDecoder : public PlannedLayers {
     const Planned x = Stream();
     const Planned reference_x = Stream();
     const int64_t vocabulary = pass_.config.vocabulary;
-    ForEachLossRows([&](int64_t rows) {
+    ForEachLossRows(kLossRows, [&](int64_t rows) {
       const Planned log_p = LogProbabilities(rows);
       const Planned log_q = LogProbabilities(rows);
       NegativeLogLikelihood(rows);
@@ -151,11 +151,11 @@ class PlannedDecoder : public PlannedLayers {
   }
 
   template <typename Body>
-  void ForEachLossRows(Body body) {
+  void ForEachLossRows(int64_t piece, Body body) {
     const int64_t count = pass_.pass.predicted >= 0 ? pass_.pass.predicted
                                                     : pass_.pass.batch * (pass_.pass.tokens - 1);
-    for (int64_t start = 0; start < count; start += kLossRows) {
-      const int64_t rows = std::min(kLossRows, count - start);
+    for (int64_t start = 0; start < count; start += piece) {
+      const int64_t rows = std::min(piece, count - start);
       const Planned where = Indices(rows);
       const Planned targets = Indices(rows);
       body(rows);
@@ -185,7 +185,9 @@ class PlannedDecoder : public PlannedLayers {
   Planned HeadLossAndGradients() {
     const DecoderConfig& config = pass_.config;
     Planned grad_x = Make("stream gradient", {pass_.rows(), config.width});
-    ForEachLossRows([&](int64_t rows) {
+    const int64_t piece =
+        LossRowsOfBackward(config.vocabulary, pass_.pass.activation_checkpointing);
+    ForEachLossRows(piece, [&](int64_t rows) {
       const Planned rows_x = Make("rows with a loss", {rows, config.width});
       PlannedNormActivations norm;
       const Planned hidden = NormForward("head input", rows, config.width, &norm);

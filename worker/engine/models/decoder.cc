@@ -10,6 +10,7 @@
 #include <ATen/ATen.h>
 
 #include "base/check.h"
+#include "models/loss_rows.h"
 #include "worker/engine/kernels/cross_entropy.h"
 #include "worker/engine/models/backward_by_parts.h"
 #include "worker/engine/models/block.h"
@@ -158,13 +159,13 @@ struct LossRows {
   at::Tensor targets;  // int64
 };
 
-// Calls body for each kLossRows rows that have a loss.
+// Calls body for each `piece` rows that have a loss.
 template <typename Body>
-void ForEachLossRows(const TokenBatch& batch, at::Device device, Body body) {
+void ForEachLossRows(const TokenBatch& batch, int64_t piece, at::Device device, Body body) {
   const auto count = static_cast<int64_t>(batch.targets.size());
-  for (int64_t start = 0; start < count; start += kLossRows) {
+  for (int64_t start = 0; start < count; start += piece) {
     const auto first = static_cast<size_t>(start);
-    const auto rows = static_cast<size_t>(std::min(kLossRows, count - start));
+    const auto rows = static_cast<size_t>(std::min(piece, count - start));
     body(LossRows{
         .where = Indices(absl::MakeConstSpan(batch.predicting).subspan(first, rows), device),
         .targets = Indices(absl::MakeConstSpan(batch.targets).subspan(first, rows), device)});
@@ -189,7 +190,7 @@ at::Tensor LogProbabilities(const Decoder& decoder, const at::Tensor& x, const a
 double HeadLoss(const Decoder& decoder, const TokenBatch& batch, const at::Tensor& x,
                 PerturbedWeights* moved) {
   double sum = 0.0;
-  ForEachLossRows(batch, x.device(), [&](const LossRows& rows) {
+  ForEachLossRows(batch, models::kLossRows, x.device(), [&](const LossRows& rows) {
     sum += NegativeLogLikelihood(LogProbabilities(decoder, x, rows.where, moved), rows.targets);
   });
   return sum;
@@ -232,10 +233,12 @@ struct HeadGradient {
 // head.
 HeadGradient HeadLossAndGradients(const Decoder& decoder, const TokenBatch& batch,
                                   const at::Tensor& x, double gradient_scale,
-                                  DecoderWeights& gradients) {
+                                  DecoderWeights& gradients, KeptActivations kept) {
   HeadGradient result{.grad_x = at::zeros_like(x)};
   const double cap = decoder.config.logit_softcap;
-  ForEachLossRows(batch, x.device(), [&](const LossRows& rows) {
+  const int64_t piece =
+      models::LossRowsOfBackward(decoder.config.vocabulary, kept == KeptActivations::kInputs);
+  ForEachLossRows(batch, piece, x.device(), [&](const LossRows& rows) {
     const at::Tensor rows_x = x.index_select(0, rows.where);
     NormActivations norm;
     const at::Tensor hidden = FinalNorm(decoder, rows_x, &norm);
@@ -326,7 +329,7 @@ ComparisonSums CompareWith(const Decoder& decoder, const Decoder& reference,
   const at::Tensor x = stream(decoder);
   const at::Tensor reference_x = stream(reference);
   ComparisonSums sums;
-  ForEachLossRows(batch, x.device(), [&](const LossRows& rows) {
+  ForEachLossRows(batch, models::kLossRows, x.device(), [&](const LossRows& rows) {
     const at::Tensor log_p = LogProbabilities(decoder, x, rows.where);
     const at::Tensor log_q = LogProbabilities(reference, reference_x, rows.where);
     sums.loss += NegativeLogLikelihood(log_p, rows.targets);
@@ -357,7 +360,7 @@ double LossSumAndGradientsByParts(const Decoder& decoder, const TokenBatch& batc
   const size_t lowest = LowestLearningBlock(gradients);
   const Keeping keeping{.activations = activations, .first_block = lowest, .kept = kept};
   x = RunBlocks(decoder, batch.groups, dropout, x, &keeping);
-  HeadGradient head = HeadLossAndGradients(decoder, batch, x, gradient_scale, gradients);
+  HeadGradient head = HeadLossAndGradients(decoder, batch, x, gradient_scale, gradients, kept);
   const double sum = head.loss_sum;
   at::Tensor grad = std::move(head.grad_x);
   if (!complete({models::PartKind::kHead}, sum)) {

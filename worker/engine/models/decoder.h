@@ -22,10 +22,6 @@
 
 namespace wattle::engine {
 
-// Rows of logits that exist at once: the loss never holds tokens x vocabulary, and a row without
-// loss is never computed.
-inline constexpr int64_t kLossRows = 256;
-
 struct Decoder {
   models::DecoderConfig config;
   DecoderWeights weights;
@@ -40,7 +36,8 @@ struct Decoder {
 [[nodiscard]] Decoder MakeDecoder(models::DecoderConfig config, DecoderWeights weights,
                                   at::Device device);
 
-// Sum over batch.predicting of the negative log-likelihood of its target, in nats.
+// Sum over batch.predicting of the negative log-likelihood of its target, in nats. The loss never
+// holds tokens x vocabulary (models/loss_rows.h), and a row without loss is never computed.
 double LossSum(const Decoder& decoder, const TokenBatch& batch);
 
 // What a block keeps from its forward to its backward pass.
@@ -72,7 +69,7 @@ struct ComparisonSums {
   }
 };
 
-// Both decoders have one vocabulary. Rows of logits exist twice kLossRows at once.
+// Both decoders have one vocabulary. Rows of logits exist twice at once.
 ComparisonSums CompareWith(const Decoder& decoder, const Decoder& reference,
                            const TokenBatch& batch);
 

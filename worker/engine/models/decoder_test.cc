@@ -298,6 +298,24 @@ TEST_P(DecoderTest, GradientsAddUpOverMicroBatches) {
   EXPECT_LT(RelativeError(apart.model.gradients, together.model.gradients), 1e-5);
 }
 
+// 460 rows of a loss are one piece, and two with checkpointing.
+TEST_P(DecoderTest, ALossInPiecesHasTheSumAndTheGradientsOfOnePiece) {
+  Golden whole = ReadGolden(GetParam());
+  Golden pieces = ReadGolden(GetParam());
+  Example example;
+  for (int64_t i = 0; i < 24; ++i) {
+    example.tokens.push_back(2 * i);
+  }
+  example.mask.assign(example.tokens.size(), 1);
+  const TokenBatch batch = BatchOf(std::vector<Example>(20, example));
+  const double loss = LossSumAndGradients(whole.model.decoder, batch, DropoutState{}, 1.0,
+                                          whole.model.gradient_views);
+  EXPECT_NEAR(LossSumAndGradients(pieces.model.decoder, batch, DropoutState{}, 1.0,
+                                  pieces.model.gradient_views, KeptActivations::kInputs),
+              loss, 1e-6 * loss);
+  EXPECT_LT(RelativeError(pieces.model.gradients, whole.model.gradients), 1e-5);
+}
+
 TEST_P(DecoderTest, AnExampleWithoutTargetsHasNoLossAndNoGradient) {
   Golden golden = ReadGolden(GetParam());
   Model& model = golden.model;

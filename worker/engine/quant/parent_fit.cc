@@ -6,6 +6,7 @@
 
 #include <ATen/ATen.h>
 
+#include "models/loss_rows.h"
 #include "worker/engine/models/block.h"
 
 namespace wattle::engine {
@@ -50,8 +51,8 @@ ParentFit FitToParentFrom(const Decoder& decoder, size_t first_layer,
     const at::Tensor hidden = HeadInput(decoder, x);
     const std::vector<int64_t>& tokens = parent.text[i];
     const auto count = static_cast<int64_t>(tokens.size()) - 1;
-    for (int64_t first = 0; first < count; first += kLossRows) {
-      const int64_t rows = std::min(kLossRows, count - first);
+    for (int64_t first = 0; first < count; first += models::kLossRows) {
+      const int64_t rows = std::min(models::kLossRows, count - first);
       const at::Tensor targets =
           at::tensor(at::ArrayRef<int64_t>(tokens.data() + first + 1, static_cast<size_t>(rows)))
               .unsqueeze(1);

@@ -1,0 +1,21 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "models/loss_rows.h"
+
+#include "gtest/gtest.h"
+
+namespace wattle::models {
+namespace {
+
+TEST(LossRowsTest, ALargerVocabularyHasFewerRowsAtOnce) {
+  EXPECT_EQ(LossRowsOfBackward(257, /*checkpointing=*/false), 1024);
+  EXPECT_EQ(LossRowsOfBackward(32000, /*checkpointing=*/false), 1024);
+  EXPECT_EQ(LossRowsOfBackward(50257, /*checkpointing=*/false), 640);
+  EXPECT_EQ(LossRowsOfBackward(256000, /*checkpointing=*/false), kLossRows);
+}
+
+TEST(LossRowsTest, CheckpointingTakesNoMoreThanALossAlone) {
+  EXPECT_EQ(LossRowsOfBackward(257, /*checkpointing=*/true), kLossRows);
+}
+
+}  // namespace
+}  // namespace wattle::models
