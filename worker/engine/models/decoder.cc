@@ -15,7 +15,6 @@
 #include "worker/engine/models/backward_by_parts.h"
 #include "worker/engine/models/block.h"
 #include "worker/engine/models/perturbed_weights.h"
-#include "worker/engine/models/products.h"
 #include "worker/engine/models/sinusoidal_positions.h"
 #include "worker/engine/threads.h"
 
@@ -252,13 +251,17 @@ HeadGradient HeadLossAndGradients(const Decoder& decoder, const TokenBatch& batc
       gradients.head_bias.add_(grad_logits.sum(0));
     }
     if (gradients.head.value.defined()) {
-      AddProduct(grad_logits.t(), hidden, gradients.head.value);
+      AddMatrixGradient(grad_logits, hidden, gradients.head);
     }
     const at::Tensor grad_rows =
         NormBackward(decoder.config.norm, decoder.weights.final_norm, norm, rows_x,
                      TransposedProduct(decoder.weights.head, grad_logits), gradients.final_norm);
     result.grad_x.index_copy_(0, rows.where, grad_rows);
   });
+  if (gradients.head.unwritten) {  // no row has a loss
+    gradients.head.value.zero_();
+    gradients.head.unwritten = false;
+  }
   return result;
 }
 

@@ -316,6 +316,24 @@ TEST_P(DecoderTest, ALossInPiecesHasTheSumAndTheGradientsOfOnePiece) {
   EXPECT_LT(RelativeError(pieces.model.gradients, whole.model.gradients), 1e-5);
 }
 
+// What a step before left in the arena is of no consequence, with targets or without.
+TEST_P(DecoderTest, ClearedGradientsAreThoseOfZeros) {
+  Golden zeros = ReadGolden(GetParam());
+  Golden cleared = ReadGolden(GetParam());
+  Model& model = cleared.model;
+  for (const Example& example : {GoldenExamples(zeros.tensors)[2], Example{{1, 2, 3}, {1, 0, 0}}}) {
+    zeros.model.gradients.zero_();
+    ClearGradients(model.parameters, model.layout, model.gradients, model.gradient_views);
+    for (int pass = 0; pass < 2; ++pass) {  // the second one adds
+      for (Golden* golden : {&zeros, &cleared}) {
+        LossSumAndGradients(golden->model.decoder, BatchOf({example}), DropoutState{}, 1.0,
+                            golden->model.gradient_views);
+      }
+    }
+    EXPECT_TRUE(model.gradients.equal(zeros.model.gradients));
+  }
+}
+
 TEST_P(DecoderTest, AnExampleWithoutTargetsHasNoLossAndNoGradient) {
   Golden golden = ReadGolden(GetParam());
   Model& model = golden.model;

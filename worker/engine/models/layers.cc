@@ -244,6 +244,15 @@ at::Tensor TransposedProduct(const MatrixWeights& matrix, const at::Tensor& x) {
   return out;
 }
 
+void AddMatrixGradient(const at::Tensor& grad_out, const at::Tensor& x, MatrixWeights& gradient) {
+  if (gradient.unwritten) {
+    ProductInto(grad_out.t(), x, gradient.value);
+    gradient.unwritten = false;
+  } else {
+    AddProduct(grad_out.t(), x, gradient.value);
+  }
+}
+
 at::Tensor LinearForward(const LinearWeights& linear, const at::Tensor& x,
                          const DropoutState& dropout) {
   at::Tensor out = MatrixProduct(linear.matrix, x, linear.bias);
@@ -258,7 +267,7 @@ at::Tensor LinearBackward(const LinearWeights& linear, const at::Tensor& x,
                           const at::Tensor& grad_out, LinearWeights& gradients,
                           const DropoutState& dropout) {
   if (gradients.matrix.value.defined()) {
-    AddProduct(grad_out.t(), x, gradients.matrix.value);
+    AddMatrixGradient(grad_out, x, gradients.matrix);
   }
   if (gradients.bias.defined()) {
     gradients.bias.add_(grad_out.sum(0));

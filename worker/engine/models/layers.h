@@ -48,6 +48,10 @@ at::Tensor Dequantize(const MatrixWeights& matrix, at::Device device);
 // FP32 is dequantized piece by piece, unless it is BF16 and the product rounds its factors anyway.
 at::Tensor TransposedProduct(const MatrixWeights& matrix, const at::Tensor& x);
 
+// The gradient of a matrix, by the product of grad_out [rows, outputs], transposed, and x [rows,
+// inputs]: written where `gradient` is unwritten, which it then is no longer, and else added.
+void AddMatrixGradient(const at::Tensor& grad_out, const at::Tensor& x, MatrixWeights& gradient);
+
 // dropout: of the adapters' input.
 at::Tensor LinearForward(const LinearWeights& linear, const at::Tensor& x,
                          const DropoutState& dropout = {});

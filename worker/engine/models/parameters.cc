@@ -104,6 +104,26 @@ DecoderWeights WeightsOver(const models::DecoderConfig& config,
   return weights;
 }
 
+void ClearGradients(const std::vector<Parameter>& parameters, const ArenaLayout& layout,
+                    const at::Tensor& arena, DecoderWeights& gradients) {
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    if (!layout.holds(i)) {
+      continue;
+    }
+    const models::ModelTensor& tensor = parameters[i].tensor;
+    // Tied, the table's gradient is that of the head, which the pass comes to first.
+    const bool is_head = tensor.slot == models::Slot::kTokens &&
+                         gradients.head.value.is_same(gradients.tokens.value);
+    if (is_head) {
+      gradients.head.unwritten = true;
+    } else if (IsMatrixSlot(tensor) && tensor.slot != models::Slot::kTokens) {
+      MatrixAt(gradients, tensor).unwritten = true;
+    } else {
+      ArenaView(arena, layout, parameters, i).zero_();
+    }
+  }
+}
+
 void FillRandom(const models::DecoderConfig& config, const std::vector<Parameter>& parameters,
                 const ArenaLayout& layout, uint64_t seed, at::Tensor& arena) {
   const models::Family& family = models::FamilyOf(config);

@@ -71,6 +71,12 @@ void FreezeBelow(const models::DecoderConfig& config, int64_t layers,
                                          const std::vector<Parameter>& parameters,
                                          const ArenaLayout& layout, const at::Tensor& arena);
 
+// Before the first pass of a step: makes the gradients of WeightsOver zero, but for the matrices
+// that the backward pass multiplies. Those become unwritten, which saves every step the way through
+// most of the arena.
+void ClearGradients(const std::vector<Parameter>& parameters, const ArenaLayout& layout,
+                    const at::Tensor& arena, DecoderWeights& gradients);
+
 // Random weights: normal with the family's deviation; biases 0, norms the identity. A pure function
 // of config and seed. arena: float [layout.elements], zero.
 void FillRandom(const models::DecoderConfig& config, const std::vector<Parameter>& parameters,

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "worker/engine/kernels/random_signs.h"
+#include "worker/engine/models/products.h"
 #include "worker/engine/threads.h"
 
 namespace wattle::engine {
@@ -153,7 +154,8 @@ at::Tensor PerturbedWeights::HeadProduct(const at::Tensor& x) {
   const int64_t width = head.size(1);
   at::Tensor out = at::empty({x.size(0), head.size(0)}, x.options());
   if (head_ < 0) {
-    return at::mm_out(out, x, head.t());
+    ProductInto(x, head.t(), out);
+    return out;
   }
   const int64_t piece_rows = layer_elements_ / width;
   for (int64_t first = 0; first < head.size(0); first += piece_rows) {
@@ -161,8 +163,7 @@ at::Tensor PerturbedWeights::HeadProduct(const at::Tensor& x) {
     const at::Tensor piece = scratch_.narrow(0, 0, rows * width).view({rows, width});
     CopyMovedAlong(direction_, static_cast<size_t>(head_), first * width, magnitude_,
                    head.narrow(0, first, rows), piece);
-    at::Tensor columns = out.narrow(1, first, rows);
-    at::mm_out(columns, x, piece.t());
+    ProductInto(x, piece.t(), out.narrow(1, first, rows));
   }
   return out;
 }

@@ -51,6 +51,19 @@ bool OurKernelsMultiply(FactorType factors, const at::Tensor& x) {
   return x.device().is_cpu() && (factors != FactorType::kFloat32 || kernels::HasFloat32Products());
 }
 
+// out = initial + left right by our kernels. initial: the first number of rows that are
+// initial_stride apart; null: zero. The columns of out lie side by side.
+void MultiplyByOurKernels(FactorType factors, const at::Tensor& left, const at::Tensor& right,
+                          const float* initial, int64_t initial_stride, const at::Tensor& out) {
+  WATTLE_CHECK(out.stride(1) == 1 || out.size(1) == 1, "columns of a product lie side by side");
+  const at::Tensor own_left = WithRowsOrColumnsTogether(left);
+  const at::Tensor own_right = WithRowsOrColumnsTogether(right);
+  kernels::RoundedProduct product = Describe(factors, own_left, own_right, out);
+  product.initial = initial;
+  product.initial_stride = initial_stride;
+  kernels::MultiplyRounded(product, KernelThreads());
+}
+
 // On a device: the type of the factors is that of the result.
 at::Tensor Rounded(FactorType factors, const at::Tensor& x) {
   return x.to(TypeOf(factors));
@@ -80,31 +93,34 @@ at::Tensor Product(const at::Tensor& left, const at::Tensor& right, const at::Te
     return bias.defined() ? out.add_(bias) : out;
   }
   at::Tensor out = at::empty({left.size(0), right.size(1)}, left.options());
-  const at::Tensor own_left = WithRowsOrColumnsTogether(left);
-  const at::Tensor own_right = WithRowsOrColumnsTogether(right);
-  kernels::RoundedProduct product = Describe(factors, own_left, own_right, out);
-  product.initial = bias.defined() ? bias.data_ptr<float>() : nullptr;
-  kernels::MultiplyRounded(product, KernelThreads());
+  MultiplyByOurKernels(factors, left, right, bias.defined() ? bias.data_ptr<float>() : nullptr, 0,
+                       out);
   return out;
+}
+
+void ProductInto(const at::Tensor& left, const at::Tensor& right, const at::Tensor& out) {
+  const FactorType factors = factors_of_thread;
+  if (OurKernelsMultiply(factors, left)) {
+    MultiplyByOurKernels(factors, left, right, nullptr, 0, out);
+    return;
+  }
+  at::Tensor written = out;
+  if (factors == FactorType::kFloat32) {
+    at::mm_out(written, left, right);
+  } else {
+    written.copy_(at::mm(Rounded(factors, left), Rounded(factors, right)));
+  }
 }
 
 void AddProduct(const at::Tensor& left, const at::Tensor& right, const at::Tensor& out) {
   const FactorType factors = factors_of_thread;
-  if (!OurKernelsMultiply(factors, left)) {
-    if (factors == FactorType::kFloat32) {
-      out.addmm_(left, right);
-    } else {
-      out.add_(at::mm(Rounded(factors, left), Rounded(factors, right)));
-    }
-    return;
+  if (OurKernelsMultiply(factors, left)) {
+    MultiplyByOurKernels(factors, left, right, out.data_ptr<float>(), out.stride(0), out);
+  } else if (factors == FactorType::kFloat32) {
+    out.addmm_(left, right);
+  } else {
+    out.add_(at::mm(Rounded(factors, left), Rounded(factors, right)));
   }
-  WATTLE_CHECK(out.stride(1) == 1 || out.size(1) == 1, "columns of a sum lie side by side");
-  const at::Tensor own_left = WithRowsOrColumnsTogether(left);
-  const at::Tensor own_right = WithRowsOrColumnsTogether(right);
-  kernels::RoundedProduct product = Describe(factors, own_left, own_right, out);
-  product.initial = product.out;
-  product.initial_stride = product.out_stride;
-  kernels::MultiplyRounded(product, KernelThreads());
 }
 
 at::Tensor BatchProduct(const at::Tensor& left, const at::Tensor& right) {

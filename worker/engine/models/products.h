@@ -34,6 +34,9 @@ class FactorScope {
 // of its float copy.
 at::Tensor Product(const at::Tensor& left, const at::Tensor& right, const at::Tensor& bias = {});
 
+// Writes left right to out: float [rows, columns], whose columns lie side by side.
+void ProductInto(const at::Tensor& left, const at::Tensor& right, const at::Tensor& out);
+
 // Adds left right to out: float [rows, columns], whose columns lie side by side.
 void AddProduct(const at::Tensor& left, const at::Tensor& right, const at::Tensor& out);
 

@@ -54,6 +54,8 @@ TEST_F(ProductsTest, OutsideOfAScopeNothingIsRounded) {
   const at::Tensor all = wanted + sum;
   AddProduct(x, w.t(), sum);
   EXPECT_LT(error(sum, all), kFloatTolerance);
+  ProductInto(x, w.t(), sum);
+  EXPECT_LT(error(sum, wanted), kFloatTolerance);
   const at::Tensor many = Random({3, 17, 5});
   EXPECT_LT(error(BatchProduct(many, many.transpose(1, 2)),
                   at::bmm(exact(many), exact(many).transpose(1, 2))),
@@ -75,6 +77,8 @@ TEST_F(ProductsTest, InAScopeTheyAreThoseOfTheRoundedFactors) {
     const at::Tensor all = sum + wanted;
     AddProduct(x, w.t(), sum);
     EXPECT_LT(RelativeError(sum, all), kSumTolerance);
+    ProductInto(x, w.t(), sum);
+    EXPECT_LT(RelativeError(sum, wanted), kSumTolerance);
     // A gradient of weights: both factors are read down their columns. Every other column alone is
     // copied first.
     const at::Tensor grad = Random({33, 80}).slice(1, 0, 80, 2);

@@ -28,6 +28,9 @@ struct MatrixWeights {
   // Of a quantized matrix: products are FP32 with the dequantized weights, piece by piece, and
   // their inputs are not rounded. Training wants that: the backward pass is of just this function.
   bool dequantized_products = false;
+  // Among gradients: what `value` holds is of no pass yet, so the first product writes over it
+  // instead of adding to it, and nothing has to clear it.
+  bool unwritten = false;
 
   [[nodiscard]] bool is_float() const { return value.defined(); }
   [[nodiscard]] bool is_bf16() const {

@@ -240,8 +240,10 @@ absl::StatusOr<StepReport> Trainer::Step() {
   StepReport report{.phase = Phase::kTrain, .step = step, .steps_total = total_steps_};
   if (mezo_.has_value()) {
     mezo_->BeginStep(step);
-  } else {
+  } else if (state_.adapters.has_value() || updates_in_backward_.has_value()) {
     gradients_.zero_();
+  } else {
+    ClearGradients(state_.model.parameters, gradient_layout_, gradients_, gradient_views_);
   }
   const Decoder& decoder = state_.ForPasses();
   const FactorScope factors(settings_.precision);
