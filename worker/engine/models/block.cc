@@ -100,8 +100,8 @@ at::Tensor EndBackward(const BlockContext& context, const BranchEnd& end,
                        const BranchEndGradients& gradients) {
   const models::DecoderConfig& config = context.config;
   const BranchEndActivations& saved = activations.*end.activations;
-  at::Tensor grad = grad_out.clone();
-  DropInPlace(context.dropout, end.dropout, context.layer, config.residual_dropout, grad);
+  at::Tensor grad =
+      Dropped(context.dropout, end.dropout, context.layer, config.residual_dropout, grad_out);
   if (end.post_norm.weight.defined()) {
     grad = NormBackward(config.norm, end.post_norm, saved.post_norm, saved.post, grad,
                         gradients.post_norm);

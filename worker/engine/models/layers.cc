@@ -2,6 +2,7 @@
 #include "worker/engine/models/layers.h"
 
 #include <algorithm>
+#include <array>
 #include <tuple>
 
 #include <ATen/ATen.h>
@@ -78,9 +79,7 @@ at::Tensor AdapterInput(const LowRankAdapter& adapter, const DropoutState& dropo
   if (!dropout.active || adapter.dropout == 0.0) {
     return x;
   }
-  at::Tensor dropped = x.clone(at::MemoryFormat::Contiguous);
-  DropInPlace(dropout, kernels::RandomUse::kAdapterDropout, adapter.site, adapter.dropout, dropped);
-  return dropped;
+  return Dropped(dropout, kernels::RandomUse::kAdapterDropout, adapter.site, adapter.dropout, x);
 }
 
 // The rows of an adapter in the layer's output, or its gradient.
@@ -160,6 +159,40 @@ at::Tensor ActivateBackward(models::Activation activation, const at::Tensor& gra
              : at::gelu_backward(grad_out, x, GeluKind(activation));
 }
 
+constexpr int64_t kSummedColumns = 128;  // of one piece
+
+// sums += the rows of x, [rows, columns].
+void AddRowSums(const at::Tensor& x, at::Tensor& sums) {
+  if (!IsInHostMemory(x) || !IsInHostMemory(sums)) {
+    sums.add_(x.sum(0));
+    return;
+  }
+  const int64_t rows = x.size(0);
+  const int64_t columns = x.size(1);
+  const auto* values = x.data_ptr<float>();
+  auto* totals = sums.data_ptr<float>();
+  ForEachPiece(columns, kSummedColumns, [&](int64_t begin, int64_t end) {
+    constexpr int64_t kTogether = 16;  // a number that the compiler knows, so that it makes vectors
+    std::array<float, kSummedColumns> piece = {};
+    for (int64_t row = 0; row < rows; ++row) {
+      const float* from = values + row * columns + begin;
+      float* to = piece.data();
+      int64_t left = end - begin;
+      for (; left >= kTogether; left -= kTogether, from += kTogether, to += kTogether) {
+        for (int64_t i = 0; i < kTogether; ++i) {
+          to[i] += from[i];
+        }
+      }
+      for (int64_t i = 0; i < left; ++i) {
+        to[i] += from[i];
+      }
+    }
+    for (int64_t column = begin; column < end; ++column) {
+      totals[column] += piece[static_cast<size_t>(column - begin)];
+    }
+  });
+}
+
 // What the normed rows are multiplied with.
 at::Tensor GainOf(models::Norm kind, const NormWeights& norm) {
   return kind == models::Norm::kRmsNormPlusOne ? norm.weight + 1.0 : norm.weight;
@@ -184,6 +217,24 @@ void DropInPlace(const DropoutState& state, kernels::RandomUse use, int64_t laye
       kernels::ApplyDropout(stream, rate, begin, end - begin, values + begin);
     });
   });
+}
+
+at::Tensor Dropped(const DropoutState& state, kernels::RandomUse use, int64_t layer, double rate,
+                   const at::Tensor& x) {
+  if (!state.active || rate == 0.0 || !IsInHostMemory(x)) {
+    at::Tensor out = x.clone(at::MemoryFormat::Contiguous);
+    DropInPlace(state, use, layer, rate, out);
+    return out;
+  }
+  const kernels::RandomStream stream = DropoutStream(state, use, layer);
+  at::Tensor out = at::empty_like(x);
+  const auto* from = x.data_ptr<float>();
+  auto* to = out.data_ptr<float>();
+  ForEachPiece(x.numel(), kDropoutGrain, [&](int64_t begin, int64_t end) {
+    std::copy(from + begin, from + end, to + begin);
+    kernels::ApplyDropout(stream, rate, begin, end - begin, to + begin);
+  });
+  return out;
 }
 
 at::Tensor Dequantize(const MatrixWeights& matrix, at::Device device) {
@@ -270,7 +321,7 @@ at::Tensor LinearBackward(const LinearWeights& linear, const at::Tensor& x,
     AddMatrixGradient(grad_out, x, gradients.matrix);
   }
   if (gradients.bias.defined()) {
-    gradients.bias.add_(grad_out.sum(0));
+    AddRowSums(grad_out, gradients.bias);
   }
   at::Tensor grad_x = TransposedProduct(linear.matrix, grad_out);
   for (size_t i = 0; i < gradients.adapters.size(); ++i) {

@@ -33,6 +33,9 @@ kernels::RandomStream DropoutStream(const DropoutState& state, kernels::RandomUs
 // x in place: float, contiguous. Nothing happens where `state` is inactive or rate is 0.
 void DropInPlace(const DropoutState& state, kernels::RandomUse use, int64_t layer, double rate,
                  at::Tensor& x);
+// A copy of x, contiguous, in which DropInPlace has happened.
+at::Tensor Dropped(const DropoutState& state, kernels::RandomUse use, int64_t layer, double rate,
+                   const at::Tensor& x);
 
 // x Wᵀ (+ bias where it is defined): [rows, inputs] → [rows, outputs]. W in any format. One row of
 // FP32 goes through a matrix-vector product: OpenBLAS is five times slower otherwise.
