@@ -96,8 +96,7 @@ int64_t PackedOperandBytes(const DecoderConfig& config, const MemoryWorkload& wo
 }
 
 // What products of rounded factors pack into (worker/engine/kernels/rounded_matmul.h) on four
-// threads: for each a block of 1024 x 768 numbers and strips of 256 x 768, held in 32 bits where
-// the processor has no 16-bit products, in whole huge pages.
+// threads: for each a block of 3 MiB and strips of 768 KiB, in whole huge pages.
 constexpr int64_t kRoundedFactorsBytes = 19LL << 20;
 
 // The largest tensor of the files that the tensor is made of, in FP32.

@@ -6,6 +6,7 @@
 #include "worker/engine/kernels/rounded_matmul.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
 #include "base/check.h"
@@ -16,13 +17,18 @@
 namespace wattle::kernels {
 namespace {
 
-// A block of BF16 numbers takes up to 1.5 MiB and a strip 384 KiB: together less than the
-// second-level cache of the processors that have AMX. Products of FP32 factors in thirds take six
-// times as long, so that their block may come from the third-level cache.
+// A block takes up to 3 MiB and a strip 768 KiB. A strip stays in the second-level cache of the
+// processors that have AMX; a block passes by once for each strip, and may come from the
+// third-level cache.
 constexpr int64_t kBlockLanes = 1024;
 constexpr int64_t kStripLanes = 16 * kRoundedLanes;
+constexpr int64_t kLaneBytes = 3072;
+constexpr int64_t kBlockBytes = kBlockLanes * kLaneBytes;
+constexpr int64_t kStripBytes = kStripLanes * kLaneBytes;
+
+// Terms of a block.
 int64_t BlockTerms(const RoundedFunctions& rounded) {
-  return rounded.element_bytes > 4 ? 384 : 768;
+  return kLaneBytes / rounded.element_bytes;
 }
 
 const RoundedFunctions& FunctionsOf(FactorType factors, const RoundedKernels& kernels) {
@@ -41,13 +47,6 @@ const RoundedFunctions& FunctionsOf(FactorType factors, const RoundedKernels& ke
 
 int64_t CeilDivide(int64_t a, int64_t b) {
   return (a + b - 1) / b;
-}
-
-int64_t BlockBytes(const RoundedFunctions& rounded) {
-  return kBlockLanes * BlockTerms(rounded) * rounded.element_bytes;
-}
-int64_t StripBytes(const RoundedFunctions& rounded) {
-  return kStripLanes * BlockTerms(rounded) * rounded.element_bytes;
 }
 
 // Memory of the calling thread; it grows when it has to and is kept.
@@ -144,16 +143,56 @@ void PackPiece(const Factor& factor, const Range& lanes, const Range& terms, int
   }
 }
 
-// Packs some lanes of a factor, panel behind panel. Where lanes lie side by side, the panels are
-// packed together, a few terms at a time: so a page of the source is looked up once and its lines
-// are read whole.
-void PackLanes(const Factor& factor, const Range& lanes, const Range& terms, const Packed& packed) {
+constexpr int64_t kNeedsMax = kBlockLanes / kRoundedRowsOfNeed;
+using Needs = std::array<RoundedNeed, kNeedsMax>;
+
+// What the 32 rows from `row` on need of some columns and of the terms of a block. all_terms: of
+// the product.
+RoundedNeed NeedOf(const CausalMask& mask, int64_t row, const Range& columns, const Range& terms,
+                   int64_t all_terms) {
+  constexpr int64_t kMultiple = kRoundedTermMultiple;
+  const int64_t padded = RoundUp(terms.count, kMultiple);
+  RoundedNeed need = {0, padded, columns.count};
+  if (mask.part == CausalMask::Part::kLeftTransposed) {
+    if (mask.queries == all_terms) {
+      const int64_t first_query = row - mask.diagonal - terms.first;
+      need.first_term =
+          std::clamp<int64_t>(first_query, 0, padded - kMultiple) / kMultiple * kMultiple;
+    }
+    return need;
+  }
+  const int64_t last_row = row + kRoundedRowsOfNeed - 1;
+  if (row / mask.queries != last_row / mask.queries) {
+    return need;  // queries of two heads
+  }
+  const int64_t seen = last_row % mask.queries + 1 + mask.diagonal;
+  if (mask.part == CausalMask::Part::kResult) {
+    need.end_column = std::clamp<int64_t>(seen - columns.first, 0, columns.count);
+  } else {
+    need.end_term = std::clamp(RoundUp(seen - terms.first, kMultiple), kMultiple, padded);
+  }
+  return need;
+}
+
+// Packs some lanes of a factor, panel behind panel, or of each 32 lanes the terms that they need.
+// Where lanes lie side by side, the panels are packed together, a few terms at a time: so a page of
+// the source is looked up once and its lines are read whole.
+void PackLanes(const Factor& factor, const Range& lanes, const Range& terms, const Packed& packed,
+               const RoundedNeed* needs = nullptr) {
   const int64_t piece = factor.lane_stride == 1 ? kRoundedTermMultiple : terms.count;
   for (int64_t term = 0; term < terms.count; term += piece) {
     for (int64_t lane = 0; lane < lanes.count; lane += kRoundedLanes) {
-      PackPiece(factor, {lanes.first + lane, std::min(kRoundedLanes, lanes.count - lane)},
-                {terms.first + term, std::min(piece, terms.count - term)}, packed.element_bytes,
-                packed.At(lane, term));
+      int64_t begin = term;
+      int64_t end = std::min(term + piece, terms.count);
+      if (needs != nullptr) {
+        const RoundedNeed& need = needs[lane / kRoundedRowsOfNeed];
+        begin = std::max(begin, need.first_term);
+        end = std::min(end, need.end_term);
+      }
+      if (begin < end) {
+        PackPiece(factor, {lanes.first + lane, std::min(kRoundedLanes, lanes.count - lane)},
+                  {terms.first + begin, end - begin}, packed.element_bytes, packed.At(lane, begin));
+      }
     }
   }
 }
@@ -166,6 +205,7 @@ struct Cut {
   bool strips_of_columns;
   Factor shared;   // packed in blocks
   Factor striped;  // packed in strips
+  CausalMask mask;
 };
 
 Cut CutOf(const RoundedProduct& product, const RoundedFunctions& rounded) {
@@ -180,7 +220,8 @@ Cut CutOf(const RoundedProduct& product, const RoundedFunctions& rounded) {
           .rounded = rounded,
           .strips_of_columns = strips_of_columns,
           .shared = strips_of_columns ? left : right,
-          .striped = strips_of_columns ? right : left};
+          .striped = strips_of_columns ? right : left,
+          .mask = {}};
 }
 
 // Lanes of a strip, so that threads that take turns have the same work: the width for which the
@@ -244,10 +285,21 @@ void PackBlock(const Factor& factor, const Range& lanes, const Range& terms, con
 // Packs one strip into `packed` and multiplies the block with it. block: packed, `shared` lanes.
 void MultiplyStrip(const Cut& cut, const Range& shared, const Range& strip, const Range& terms,
                    const std::byte* block, std::byte* packed) {
-  PackLanes(cut.striped, strip, terms, {packed, cut.rounded.element_bytes, terms.count});
   const RoundedProduct& product = cut.product;
   const Range& rows = cut.strips_of_columns ? shared : strip;
   const Range& columns = cut.strips_of_columns ? strip : shared;
+  Needs of_rows;
+  const RoundedNeed* needs = nullptr;
+  if (cut.mask.part != CausalMask::Part::kNone && cut.rounded.leaves_out &&
+      rows.count >= columns.count) {
+    for (int64_t row = 0; row < rows.count; row += kRoundedRowsOfNeed) {
+      of_rows[static_cast<size_t>(row / kRoundedRowsOfNeed)] =
+          NeedOf(cut.mask, rows.first + row, columns, terms, product.terms);
+    }
+    needs = of_rows.data();
+  }
+  PackLanes(cut.striped, strip, terms, {packed, cut.rounded.element_bytes, terms.count},
+            cut.strips_of_columns ? nullptr : needs);
   float* out = product.out + rows.first * product.out_stride + columns.first;
   const bool begins = terms.first == 0;
   const float* initial =
@@ -262,7 +314,8 @@ void MultiplyStrip(const Cut& cut, const Range& shared, const Range& strip, cons
                         .initial = begins ? initial : out,
                         .initial_stride = begins ? product.initial_stride : product.out_stride,
                         .out = out,
-                        .out_stride = product.out_stride});
+                        .out_stride = product.out_stride,
+                        .needs = needs});
 }
 
 }  // namespace
@@ -275,15 +328,15 @@ void MultiplyRounded(const RoundedProduct& product, ThreadPool& pool,
                      const RoundedKernels& kernels) {
   const RoundedFunctions& rounded = FunctionsOf(product.factors, kernels);
   const Cut cut = CutOf(product, rounded);
-  std::byte* block = Scratch(BlockBytes(rounded) + pool.threads() * StripBytes(rounded));
-  std::byte* strips = block + BlockBytes(rounded);
+  std::byte* block = Scratch(kBlockBytes + pool.threads() * kStripBytes);
+  std::byte* strips = block + kBlockBytes;
   const int64_t width = StripWidth(cut.striped.lanes, pool.threads());
   ForEachBlock(cut, [&](const Range& shared, const Range& terms) {
     PackBlock(cut.shared, shared, terms, {block, rounded.element_bytes, terms.count}, pool);
     pool.ParallelFor(CeilDivide(cut.striped.lanes, width), [&](int64_t index, int thread) {
       const int64_t first = index * width;
       MultiplyStrip(cut, shared, {first, std::min(width, cut.striped.lanes - first)}, terms, block,
-                    strips + thread * StripBytes(rounded));
+                    strips + thread * kStripBytes);
     });
   });
 }
@@ -296,13 +349,14 @@ void MultiplyRoundedBatch(const RoundedBatch& batch, ThreadPool& pool,
     product.left.values += index * batch.left_stride;
     product.right.values += index * batch.right_stride;
     product.out += index * batch.out_stride;
-    const Cut cut = CutOf(product, rounded);
-    std::byte* block = Scratch(BlockBytes(rounded) + StripBytes(rounded));
+    Cut cut = CutOf(product, rounded);
+    cut.mask = batch.mask;
+    std::byte* block = Scratch(kBlockBytes + kStripBytes);
     ForEachBlock(cut, [&](const Range& shared, const Range& terms) {
       PackLanes(cut.shared, shared, terms, {block, rounded.element_bytes, terms.count});
       for (int64_t lane = 0; lane < cut.striped.lanes; lane += kStripLanes) {
         MultiplyStrip(cut, shared, {lane, std::min(kStripLanes, cut.striped.lanes - lane)}, terms,
-                      block, block + BlockBytes(rounded));
+                      block, block + kBlockBytes);
       }
     });
   });

@@ -63,11 +63,24 @@ const RoundedKernels& BestRoundedKernels();
 // those of libtorch are as fast as ours would be.
 bool HasFloat32Products(const RoundedKernels& kernels = BestRoundedKernels());
 
-// On the pool's threads. Factors are packed into memory that the calling thread keeps: 1.5 MiB of
-// BF16 factors, and 384 KiB for each of the pool's threads; twice that at most where factors are
-// held in more than 16 bits.
+// On the pool's threads. Factors are packed into memory that the calling thread keeps: 3 MiB, and
+// 768 KiB for each of the pool's threads.
 void MultiplyRounded(const RoundedProduct& product, ThreadPool& pool,
                      const RoundedKernels& kernels = BestRoundedKernels());
+
+// What causal attention leaves out of a product: query q sees the keys up to q + diagonal. Queries
+// of heads that share keys may stand one below the other, `queries` of each.
+struct CausalMask {
+  enum class Part : uint8_t {
+    kNone,
+    kResult,          // rows are queries, columns keys: unseen numbers may be anything
+    kLeft,            // rows are queries, terms keys: unseen numbers are zero
+    kLeftTransposed,  // rows are keys, terms queries: unseen numbers are zero
+  };
+  Part part = Part::kNone;
+  int64_t queries = 0;
+  int64_t diagonal = 0;
+};
 
 // Products of one shape, each `*_stride` numbers behind the one before. Without `initial`.
 struct RoundedBatch {
@@ -76,6 +89,7 @@ struct RoundedBatch {
   int64_t left_stride = 0;
   int64_t right_stride = 0;
   int64_t out_stride = 0;
+  CausalMask mask = {};
 };
 
 // Each product on one of the pool's threads, each of which keeps such memory.

@@ -427,5 +427,103 @@ TEST_P(RoundedMatMulTest, ABatchIsItsProductsOneByOne) {
   }
 }
 
+// Queries of `shared` heads one below the other, the last of `keys` keys their own.
+struct CausalShape {
+  int64_t queries = 0;
+  int64_t keys = 0;
+  int64_t shared = 1;
+  int64_t width = 0;
+};
+
+class CausalMaskTest : public RoundedMatMulTest {
+ protected:
+  // Queries in rows: zero where a query does not see the key.
+  static void HideUnseen(const CausalShape& shape, bool transposed, Stored& probabilities) {
+    const auto hide = [&](int64_t query, int64_t key) {
+      if (key > query % shape.queries + shape.keys - shape.queries) {
+        const FloatMatrix& view = probabilities.view;
+        const int64_t row = transposed ? key : query;
+        const int64_t column = transposed ? query : key;
+        probabilities
+            .values[static_cast<size_t>(row * view.row_stride + column * view.column_stride)] =
+            0.0F;
+      }
+    };
+    for (int64_t query = 0; query < shape.shared * shape.queries; ++query) {
+      for (int64_t key = 0; key < shape.keys; ++key) {
+        hide(query, key);
+      }
+    }
+  }
+
+  // The result of one product as a batch of one, masked or not.
+  std::vector<float> Multiply(const Shape& shape, const Stored& left, const Stored& right,
+                              const CausalMask& mask) {
+    std::vector<float> out(static_cast<size_t>(shape.rows * shape.columns), -1.0F);
+    MultiplyRoundedBatch(
+        {.first = ProductOf(factors(), shape, left, right, out.data()), .count = 1, .mask = mask},
+        pool_, kernels());
+    return out;
+  }
+
+ private:
+  ThreadPool pool_{1};
+};
+
+INSTANTIATE_TEST_SUITE_P(AllTables, CausalMaskTest, testing::ValuesIn(TablesWithFactors()), NameOf);
+
+constexpr CausalShape kCausalShapes[] = {{.queries = 256, .keys = 256, .width = 64},
+                                         {.queries = 100, .keys = 100, .width = 24},
+                                         {.queries = 64, .keys = 64, .shared = 4, .width = 40},
+                                         {.queries = 33, .keys = 70, .shared = 3, .width = 8},
+                                         {.queries = 300, .keys = 300, .width = 64},
+                                         {.queries = 1100, .keys = 1100, .width = 16},
+                                         {.queries = 1, .keys = 90, .shared = 2, .width = 64}};
+
+TEST_P(CausalMaskTest, SeenScoresAreThoseWithoutAMask) {
+  for (const CausalShape& shape : kCausalShapes) {
+    SCOPED_TRACE(absl::StrCat(shape.queries, " queries, ", shape.keys, " keys"));
+    const int64_t rows = shape.shared * shape.queries;
+    const int64_t diagonal = shape.keys - shape.queries;
+    const Stored query(rows, shape.width, false, 1);
+    const Stored key(shape.width, shape.keys, true, 2);
+    const Shape product{.rows = rows, .terms = shape.width, .columns = shape.keys};
+    const std::vector<float> wanted = Multiply(product, query, key, {});
+    const std::vector<float> got = Multiply(
+        product, query, key,
+        {.part = CausalMask::Part::kResult, .queries = shape.queries, .diagonal = diagonal});
+    for (int64_t row = 0; row < rows; ++row) {
+      const auto first = static_cast<size_t>(row * shape.keys);
+      const auto seen = static_cast<size_t>(row % shape.queries + diagonal + 1);
+      for (size_t i = first; i < first + seen; ++i) {
+        ASSERT_EQ(got[i], wanted[i]) << "row " << row << ", key " << i - first;
+      }
+    }
+  }
+}
+
+TEST_P(CausalMaskTest, SumsOverSeenKeysAndQueriesAreThoseWithoutAMask) {
+  for (const CausalShape& shape : kCausalShapes) {
+    SCOPED_TRACE(absl::StrCat(shape.queries, " queries, ", shape.keys, " keys"));
+    const int64_t queries = shape.shared * shape.queries;
+    const int64_t diagonal = shape.keys - shape.queries;
+    for (const bool transposed : {false, true}) {
+      const int64_t rows = transposed ? shape.keys : queries;
+      const int64_t terms = transposed ? queries : shape.keys;
+      // Transposed, the lanes of the left factor lie side by side, as in a backward pass.
+      Stored left(rows, terms, transposed, 3);
+      HideUnseen(shape, transposed, left);
+      const Stored right(terms, shape.width, false, 4);
+      const Shape product{.rows = rows, .terms = terms, .columns = shape.width};
+      const CausalMask mask = {
+          .part = transposed ? CausalMask::Part::kLeftTransposed : CausalMask::Part::kLeft,
+          .queries = shape.queries,
+          .diagonal = diagonal};
+      ASSERT_EQ(Multiply(product, left, right, mask), Multiply(product, left, right, {}))
+          << (transposed ? "transposed" : "as it is");
+    }
+  }
+}
+
 }  // namespace
 }  // namespace wattle::kernels

@@ -57,12 +57,21 @@ at::Tensor Grouped(const models::LayerDescription& layer, const at::Tensor& x) {
   return x.view({x.size(0) / shared, shared * x.size(1), x.size(2)});
 }
 
-// Scores of every query with every key.
+using kernels::CausalMask;
+
+// What causal attention leaves out of a product of `tokens` queries with `seen` keys, the last of
+// which are their own.
+CausalMask MaskOf(CausalMask::Part part, int64_t tokens, int64_t seen) {
+  return {.part = part, .queries = tokens, .diagonal = seen - tokens};
+}
+
+// Scores of every query with the keys that it sees; the other scores may be anything.
 // query: [sequences * heads, tokens, head_size]; key: [sequences * kv_heads, seen, head_size] →
 // [sequences * heads, tokens, seen].
 at::Tensor Scores(const models::LayerDescription& layer, const at::Tensor& query,
                   const at::Tensor& key) {
-  at::Tensor scores = BatchProduct(Grouped(layer, query), key.transpose(1, 2))
+  at::Tensor scores = BatchProduct(Grouped(layer, query), key.transpose(1, 2),
+                                   MaskOf(CausalMask::Part::kResult, query.size(1), key.size(1)))
                           .view({query.size(0), query.size(1), key.size(1)});
   if (layer.attention_softcap > 0.0) {
     CapInPlace(layer.attention_softcap, scores);
@@ -145,7 +154,8 @@ void GroupForward(const BlockContext& context, const PlacedGroup& group, const a
     *saved = {query, key, value, probabilities};
   }
   probabilities.reset();
-  const at::Tensor heads = BatchProduct(Grouped(layer, dropped), value);
+  const at::Tensor heads = BatchProduct(Grouped(layer, dropped), value,
+                                        MaskOf(CausalMask::Part::kLeft, shape.tokens, key.size(1)));
   if (!out.defined()) {
     out = at::empty({qkv.size(0), layer.attention_width()}, qkv.options());
   }
@@ -165,14 +175,17 @@ void GroupBackward(const BlockContext& context, const PlacedGroup& group,
       HeadsOf(context, group, grad_out, 0, layer.heads)
           .contiguous()
           .view({shape.sequences * layer.heads, shape.tokens, layer.head_size});
-  at::Tensor grad_scores = BatchProduct(Grouped(layer, grad_heads), saved.value.transpose(1, 2))
+  const auto mask = [&](CausalMask::Part part) { return MaskOf(part, shape.tokens, shape.tokens); };
+  at::Tensor grad_scores = BatchProduct(Grouped(layer, grad_heads), saved.value.transpose(1, 2),
+                                        mask(CausalMask::Part::kResult))
                                .view({shape.sequences * layer.heads, shape.tokens, shape.tokens});
   const at::Tensor dropped =
       SeenSoftmaxBackward(SeenKeysOf(shape, shape.tokens, layer.window), DropoutOf(context, group),
                           saved.probabilities, grad_scores);
   // The heads that share keys and values have their gradients summed by the products.
   const at::Tensor grad_value =
-      BatchProduct(Grouped(layer, dropped).transpose(1, 2), Grouped(layer, grad_heads));
+      BatchProduct(Grouped(layer, dropped).transpose(1, 2), Grouped(layer, grad_heads),
+                   mask(CausalMask::Part::kLeftTransposed));
   if (layer.attention_softcap > 0.0) {
     // d(cap tanh(s / cap)) / ds = 1 - tanh²; the scores are computed again rather than kept.
     const at::Tensor tangent = BatchProduct(Grouped(layer, saved.query), saved.key.transpose(1, 2))
@@ -181,11 +194,13 @@ void GroupBackward(const BlockContext& context, const PlacedGroup& group,
                                    .tanh_();
     grad_scores.sub_(grad_scores * tangent.square_());
   }
-  at::Tensor grad_query = BatchProduct(Grouped(layer, grad_scores), saved.key)
-                              .mul_(layer.query_scale())
-                              .view(saved.query.sizes());
+  at::Tensor grad_query =
+      BatchProduct(Grouped(layer, grad_scores), saved.key, mask(CausalMask::Part::kLeft))
+          .mul_(layer.query_scale())
+          .view(saved.query.sizes());
   at::Tensor grad_key =
-      BatchProduct(Grouped(layer, grad_scores).transpose(1, 2), Grouped(layer, saved.query));
+      BatchProduct(Grouped(layer, grad_scores).transpose(1, 2), Grouped(layer, saved.query),
+                   mask(CausalMask::Part::kLeftTransposed));
   if (context.rotary != nullptr) {
     RotateHeads(context, shape, Turn::kBack, grad_query);
     RotateHeads(context, shape, Turn::kBack, grad_key);

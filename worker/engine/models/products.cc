@@ -123,7 +123,8 @@ void AddProduct(const at::Tensor& left, const at::Tensor& right, const at::Tenso
   }
 }
 
-at::Tensor BatchProduct(const at::Tensor& left, const at::Tensor& right) {
+at::Tensor BatchProduct(const at::Tensor& left, const at::Tensor& right,
+                        const kernels::CausalMask& mask) {
   const FactorType factors = factors_of_thread;
   if (!OurKernelsMultiply(factors, left)) {
     return factors == FactorType::kFloat32
@@ -137,7 +138,8 @@ at::Tensor BatchProduct(const at::Tensor& left, const at::Tensor& right) {
                                  .count = left.size(0),
                                  .left_stride = own_left.stride(0),
                                  .right_stride = own_right.stride(0),
-                                 .out_stride = out.stride(0)},
+                                 .out_stride = out.stride(0),
+                                 .mask = mask},
                                 KernelThreads());
   return out;
 }

@@ -40,8 +40,9 @@ void ProductInto(const at::Tensor& left, const at::Tensor& right, const at::Tens
 // Adds left right to out: float [rows, columns], whose columns lie side by side.
 void AddProduct(const at::Tensor& left, const at::Tensor& right, const at::Tensor& out);
 
-// float [batch, rows, terms] times float [batch, terms, columns].
-at::Tensor BatchProduct(const at::Tensor& left, const at::Tensor& right);
+// float [batch, rows, terms] times float [batch, terms, columns]. mask: what need not be computed.
+at::Tensor BatchProduct(const at::Tensor& left, const at::Tensor& right,
+                        const kernels::CausalMask& mask = {});
 
 // The same with factors rounded by libtorch, and FP32 sums: what Product computes on the CPU.
 at::Tensor RoundedProductPlain(kernels::FactorType factors, const at::Tensor& left,

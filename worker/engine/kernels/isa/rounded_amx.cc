@@ -289,12 +289,18 @@ inline const char* AheadOf(const RoundedStrip& strip, const Sides& sides, int64_
   return next[share / kShares] + share % kShares * kAheadBytes;
 }
 
-// The square at a corner, with the terms of the sweep that begins with `term`.
+// What the outer lanes need.
+inline RoundedNeed NeedOf(const RoundedStrip& strip, const Sides& sides, int64_t outer) {
+  return strip.needs == nullptr ? RoundedNeed{0, strip.terms, sides.inner}
+                                : strip.needs[outer / kRoundedRowsOfNeed];
+}
+
+// The square at a corner, with the terms [term, end_term) of one sweep, the first one or not.
 template <int kParts>
-inline Square SquareAt(const RoundedStrip& strip, const Corner& corner, int64_t term) {
+inline Square SquareAt(const RoundedStrip& strip, const Corner& corner, int64_t term,
+                       int64_t end_term, bool begins) {
   constexpr auto kFloat = static_cast<int64_t>(sizeof(float));
   const auto [row, column] = corner;
-  const int64_t left_terms = strip.terms - term;
   const SumsAt<float> out = {strip.out + row * strip.out_stride + column,
                              strip.out_stride * kFloat};
   Square square = {.initial = {out.upper, out.row_bytes},
@@ -303,9 +309,9 @@ inline Square SquareAt(const RoundedStrip& strip, const Corner& corner, int64_t 
                    .columns = strip.columns - column < 32 ? strip.columns - column : 32,
                    .left = {},
                    .right = {},
-                   .terms = left_terms < kSweepTerms<kParts> ? left_terms : kSweepTerms<kParts>,
+                   .terms = end_term - term,
                    .ahead = nullptr};
-  if (term == 0) {
+  if (begins) {
     square.initial = strip.initial == nullptr
                          ? SumsAt<const float>{kZeros, 0}
                          : SumsAt<const float>{strip.initial + row * strip.initial_stride + column,
@@ -325,11 +331,15 @@ inline void Tiles(const RoundedStrip& strip) {
   SumsAt<float> last = nowhere;
   const Sides sides(strip);
   for (int64_t outer = 0; outer < sides.outer; outer += 32) {
-    for (int64_t term = 0; term < strip.terms; term += kSweepTerms<kParts>) {
-      for (int64_t inner = 0; inner < sides.inner; inner += 32) {
-        const bool ends = inner + 32 >= sides.inner;
+    const RoundedNeed need = NeedOf(strip, sides, outer);
+    for (int64_t term = need.first_term; term < need.end_term; term += kSweepTerms<kParts>) {
+      const int64_t left = need.end_term - term;
+      const int64_t end_term = term + (left < kSweepTerms<kParts> ? left : kSweepTerms<kParts>);
+      for (int64_t inner = 0; inner < need.end_column; inner += 32) {
+        const bool ends = inner + 32 >= need.end_column;
         PrefetchSquare(strip, sides.At(ends ? outer + 32 : outer, ends ? 0 : inner + 32));
-        Square square = SquareAt<kParts>(strip, sides.At(outer, inner), term);
+        Square square = SquareAt<kParts>(strip, sides.At(outer, inner), term, end_term,
+                                         term == need.first_term);
         square.ahead = AheadOf<kParts>(strip, sides, outer, inner, term);
         if (square.rows < 32 || square.columns < 32) {
           WriteSums(last);
@@ -351,8 +361,9 @@ inline void Tiles(const RoundedStrip& strip) {
 const RoundedKernels& AmxRoundedKernels() {
   static constexpr RoundedKernels kTable = {
       .name = "amx",
-      .float32 = {2 * kThirds, PackBf16<false, kThirds>, PackBf16<true, kThirds>, Tiles<kThirds>},
-      .bf16 = {2, PackBf16Left, PackBf16Right, Tiles<1>},
+      .float32 = {2 * kThirds, PackBf16<false, kThirds>, PackBf16<true, kThirds>, Tiles<kThirds>,
+                  true},
+      .bf16 = {2, PackBf16Left, PackBf16Right, Tiles<1>, true},
       .fp16 = kFp16AsFloat};
   return kTable;
 }

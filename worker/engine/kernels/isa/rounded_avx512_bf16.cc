@@ -10,10 +10,11 @@
 namespace wattle::kernels {
 
 const RoundedKernels& Avx512Bf16RoundedKernels() {
-  static constexpr RoundedKernels kTable = {.name = "avx512-bf16",
-                                            .float32 = {},
-                                            .bf16 = {2, PackBf16Left, PackBf16Right, Bf16Dots},
-                                            .fp16 = kFp16AsFloat};
+  static constexpr RoundedKernels kTable = {
+      .name = "avx512-bf16",
+      .float32 = {},
+      .bf16 = {2, PackBf16Left, PackBf16Right, Bf16Dots, false},
+      .fp16 = kFp16AsFloat};
   return kTable;
 }
 

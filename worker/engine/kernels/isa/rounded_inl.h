@@ -114,9 +114,9 @@ inline void MultiplyAsFloat(const RoundedStrip& strip) {
 }
 
 [[maybe_unused]] constexpr RoundedFunctions kBf16AsFloat = {
-    4, PackAsFloat<RoundBf16>, PackAsFloat<RoundBf16>, MultiplyAsFloat};
+    4, PackAsFloat<RoundBf16>, PackAsFloat<RoundBf16>, MultiplyAsFloat, false};
 [[maybe_unused]] constexpr RoundedFunctions kFp16AsFloat = {
-    4, PackAsFloat<RoundFp16>, PackAsFloat<RoundFp16>, MultiplyAsFloat};
+    4, PackAsFloat<RoundFp16>, PackAsFloat<RoundFp16>, MultiplyAsFloat, false};
 
 }  // namespace
 }  // namespace wattle::kernels

@@ -27,6 +27,16 @@ struct RoundedPanel {
   void* packed = nullptr;  // aligned to 64; element_bytes * 16 * terms rounded up to 32
 };
 
+// What 32 rows of a product need: terms [first_term, end_term), both multiples of 32 and at least
+// 32 of them, and the columns below end_column. The other terms are zeros that need not be packed,
+// and the other columns of the result are not read.
+inline constexpr int64_t kRoundedRowsOfNeed = 32;
+struct RoundedNeed {
+  int64_t first_term;
+  int64_t end_term;
+  int64_t end_column;
+};
+
 // out[i, j] = initial + Σ_t left[i, t] right[t, j] for some rows i and columns j.
 struct RoundedStrip {
   const void* left = nullptr;   // packed panels, one behind the other
@@ -38,6 +48,8 @@ struct RoundedStrip {
   int64_t initial_stride = 0;      // 0: every row is the same
   float* out = nullptr;            // [rows, out_stride]; may be `initial`
   int64_t out_stride = 0;
+  // Of each 32 rows, where there are at least as many rows as columns; null: all is needed.
+  const RoundedNeed* needs = nullptr;
 };
 
 // The functions for one type of factors.
@@ -46,6 +58,7 @@ struct RoundedFunctions {
   void (*pack_left)(const RoundedPanel& panel);
   void (*pack_right)(const RoundedPanel& panel);
   void (*multiply)(const RoundedStrip& strip);
+  bool leaves_out;  // what is not needed; else it has to be there
 };
 
 struct RoundedKernels {
