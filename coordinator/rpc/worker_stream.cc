@@ -135,14 +135,22 @@ void WorkerStream::Welcome(const runtime::Answer& answer) {
     StartRead(&incoming_);  // A second hello: the stream is installed already.
     return;
   }
+  {
+    // Connected before Install, which closes an older stream of the device: that stream's end must
+    // not make the device look gone.
+    absl::MutexLock lock(&mutex_);
+    if (finishing_ || finished_) {
+      return;
+    }
+    slot_ = runtime_.board().SlotFor(device_);
+    stream_number_ = slot_->Connected(runtime_.Now(), std::move(greeting));
+  }
   streams_.Install(device_, shared_from_this());
   absl::MutexLock lock(&mutex_);
   if (finishing_ || finished_) {
     streams_.Remove(device_, this);  // The stream has ended; OnDone may have run before Install.
     return;
   }
-  slot_ = runtime_.board().SlotFor(device_);
-  stream_number_ = slot_->Connected(runtime_.Now(), std::move(greeting));
   spdlog::info("device {} connected", device_.value());
   StartRead(&incoming_);
 }
