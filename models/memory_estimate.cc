@@ -79,7 +79,8 @@ int64_t RoundedMatricesBytes(const DecoderConfig& config, const v1::Quantization
 
 // What OpenBLAS copies for the largest product of a training step: a product with k terms takes the
 // whole second operand, k rows at a time, into memory that it keeps. The gradient of a matrix is
-// such a product, with a column for each output and a term for each token.
+// such a product, with a column for each output and a term for each token. Processors with AMX take
+// less: there our kernels multiply.
 int64_t PackedOperandBytes(const DecoderConfig& config, const MemoryWorkload& workload,
                            int64_t tokens) {
   constexpr int64_t kTerms = 384;  // SGEMM_DEFAULT_Q of most processors, more or less

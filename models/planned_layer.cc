@@ -60,6 +60,18 @@ Planned PlannedLayers::AdapterInput(const PlannedMatrix& matrix, const Planned& 
              : Make("adapter input with dropout", {pass_.rows(), matrix.inputs});
 }
 
+bool PlannedLayers::HasBias(const PlannedMatrix& matrix) const {
+  const LayerDescription& layer = pass_.config.layers[static_cast<size_t>(matrix.layer)];
+  switch (matrix.slot) {
+    case Slot::kQkv:
+      return layer.qkv_bias;
+    case Slot::kAttentionOutput:
+      return layer.attention_output_bias;
+    default:
+      return layer.mlp_bias;
+  }
+}
+
 Planned PlannedLayers::LinearForward(const char* name, const PlannedMatrix& matrix,
                                      const Planned& x) {
   Planned out = MatrixProduct(name, matrix, pass_.rows());
@@ -74,6 +86,9 @@ Planned PlannedLayers::LinearForward(const char* name, const PlannedMatrix& matr
 
 Planned PlannedLayers::LinearBackward(const char* name, const PlannedMatrix& matrix,
                                       const Planned& x) {
+  if (pass_.trains_weights() && HasBias(matrix)) {
+    Make("bias gradient", {matrix.outputs});
+  }
   Planned grad_x = TransposedProduct(name, matrix, pass_.rows());
   for (const AdapterModule& adapter : pass_.pass.adapters) {
     if (adapter.slot == matrix.slot && adapter.layer == matrix.layer) {

@@ -83,6 +83,7 @@ class PlannedLayers {
   Planned AdapterInput(const PlannedMatrix& matrix, const Planned& x);
   void MeanOfProduct(int64_t rows, int64_t columns, Planned& mean);
   Planned Gain(int64_t columns);
+  [[nodiscard]] bool HasBias(const PlannedMatrix& matrix) const;
 };
 
 struct PlannedAttentionActivations {

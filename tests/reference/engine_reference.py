@@ -40,6 +40,7 @@ SHARED = ROOT.parent / "shared"
 SKIPPED = 77  # ctest counts this exit status as skipped.
 END_TOKEN = 256
 TOLERANCE = 1e-4  # relative; single precision, sums in another order
+CURVE_TOLERANCE = 5e-5  # 1e-5 was seen, with the sixth digit not printed; a beta2 of 0.99 for 0.999 makes more than 1e-4
 TEXT = "A mast in the field has a panel, a battery and a board. The board wakes up when the sun is there. " * 12
 PROMPTS = ["The board", "A battery is", "sun"]
 
@@ -239,7 +240,7 @@ def curve(runner, work):
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.0)
     for step in range(1, steps + 1):
         total, count = losses_of([examples[i] for i in order[(step - 1) * batch:step * batch]], model)
-        agree(f"loss of step {step}", loss_in(lines[step - 1]), float(total) / count)  # a beta2 of 0.99 for 0.999 makes 3e-4
+        agree(f"loss of step {step}", loss_in(lines[step - 1]), float(total) / count, CURVE_TOLERANCE)
         update(optimizer, total / count, list(model.parameters()), 1.0, rate_of(step, steps, rate))
 
 

@@ -32,17 +32,11 @@ int64_t BlockTerms(const RoundedFunctions& rounded) {
 }
 
 const RoundedFunctions& FunctionsOf(FactorType factors, const RoundedKernels& kernels) {
-  WATTLE_CHECK(factors != FactorType::kFloat32 || HasFloat32Products(kernels),
-               "this processor has kernels of FP32 factors");
-  switch (factors) {
-    case FactorType::kFloat32:
-      return kernels.float32;
-    case FactorType::kBf16:
-      return kernels.bf16;
-    case FactorType::kFp16:
-      break;
+  if (factors == FactorType::kFloat32) {
+    WATTLE_CHECK(HasFloat32Products(kernels), "this processor has kernels of FP32 factors");
+    return kernels.float32;
   }
-  return kernels.fp16;
+  return factors == FactorType::kBf16 ? kernels.bf16 : kernels.fp16;
 }
 
 int64_t CeilDivide(int64_t a, int64_t b) {
@@ -143,9 +137,6 @@ void PackPiece(const Factor& factor, const Range& lanes, const Range& terms, int
   }
 }
 
-constexpr int64_t kNeedsMax = kBlockLanes / kRoundedRowsOfNeed;
-using Needs = std::array<RoundedNeed, kNeedsMax>;
-
 // What the 32 rows from `row` on need of some columns and of the terms of a block. all_terms: of
 // the product.
 RoundedNeed NeedOf(const CausalMask& mask, int64_t row, const Range& columns, const Range& terms,
@@ -208,7 +199,8 @@ struct Cut {
   CausalMask mask;
 };
 
-Cut CutOf(const RoundedProduct& product, const RoundedFunctions& rounded) {
+Cut CutOf(const RoundedProduct& product, const RoundedFunctions& rounded,
+          const CausalMask& mask = {}) {
   WATTLE_CHECK((product.left.row_stride == 1 || product.left.column_stride == 1) &&
                    (product.right.row_stride == 1 || product.right.column_stride == 1),
                "rows or columns of a factor lie side by side");
@@ -221,7 +213,7 @@ Cut CutOf(const RoundedProduct& product, const RoundedFunctions& rounded) {
           .strips_of_columns = strips_of_columns,
           .shared = strips_of_columns ? left : right,
           .striped = strips_of_columns ? right : left,
-          .mask = {}};
+          .mask = mask};
 }
 
 // Lanes of a strip, so that threads that take turns have the same work: the width for which the
@@ -282,6 +274,22 @@ void PackBlock(const Factor& factor, const Range& lanes, const Range& terms, con
   });
 }
 
+// What each 32 rows of a strip or block need, in `needs`; null where everything is needed, or where
+// the kernel goes through everything.
+using Needs = std::array<RoundedNeed, kBlockLanes / kRoundedRowsOfNeed>;
+const RoundedNeed* FindNeeds(const Cut& cut, const Range& rows, const Range& columns,
+                             const Range& terms, Needs& needs) {
+  if (cut.mask.part == CausalMask::Part::kNone || !cut.rounded.reads_needs ||
+      rows.count < columns.count) {
+    return nullptr;
+  }
+  for (int64_t row = 0; row < rows.count; row += kRoundedRowsOfNeed) {
+    needs[static_cast<size_t>(row / kRoundedRowsOfNeed)] =
+        NeedOf(cut.mask, rows.first + row, columns, terms, cut.product.terms);
+  }
+  return needs.data();
+}
+
 // Packs one strip into `packed` and multiplies the block with it. block: packed, `shared` lanes.
 void MultiplyStrip(const Cut& cut, const Range& shared, const Range& strip, const Range& terms,
                    const std::byte* block, std::byte* packed) {
@@ -289,15 +297,7 @@ void MultiplyStrip(const Cut& cut, const Range& shared, const Range& strip, cons
   const Range& rows = cut.strips_of_columns ? shared : strip;
   const Range& columns = cut.strips_of_columns ? strip : shared;
   Needs of_rows;
-  const RoundedNeed* needs = nullptr;
-  if (cut.mask.part != CausalMask::Part::kNone && cut.rounded.leaves_out &&
-      rows.count >= columns.count) {
-    for (int64_t row = 0; row < rows.count; row += kRoundedRowsOfNeed) {
-      of_rows[static_cast<size_t>(row / kRoundedRowsOfNeed)] =
-          NeedOf(cut.mask, rows.first + row, columns, terms, product.terms);
-    }
-    needs = of_rows.data();
-  }
+  const RoundedNeed* needs = FindNeeds(cut, rows, columns, terms, of_rows);
   PackLanes(cut.striped, strip, terms, {packed, cut.rounded.element_bytes, terms.count},
             cut.strips_of_columns ? nullptr : needs);
   float* out = product.out + rows.first * product.out_stride + columns.first;
@@ -349,8 +349,7 @@ void MultiplyRoundedBatch(const RoundedBatch& batch, ThreadPool& pool,
     product.left.values += index * batch.left_stride;
     product.right.values += index * batch.right_stride;
     product.out += index * batch.out_stride;
-    Cut cut = CutOf(product, rounded);
-    cut.mask = batch.mask;
+    const Cut cut = CutOf(product, rounded, batch.mask);
     std::byte* block = Scratch(kBlockBytes + kStripBytes);
     ForEachBlock(cut, [&](const Range& shared, const Range& terms) {
       PackLanes(cut.shared, shared, terms, {block, rounded.element_bytes, terms.count});

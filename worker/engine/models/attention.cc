@@ -10,6 +10,8 @@
 namespace wattle::engine {
 namespace {
 
+using kernels::CausalMask;
+
 // x to cap tanh(x / cap), in place.
 void CapInPlace(double cap, at::Tensor& x) {
   x.div_(cap).tanh_().mul_(cap);
@@ -56,8 +58,6 @@ at::Tensor Grouped(const models::LayerDescription& layer, const at::Tensor& x) {
   const int64_t shared = layer.heads / layer.kv_heads;
   return x.view({x.size(0) / shared, shared * x.size(1), x.size(2)});
 }
-
-using kernels::CausalMask;
 
 // What causal attention leaves out of a product of `tokens` queries with `seen` keys, the last of
 // which are their own.
@@ -187,7 +187,8 @@ void GroupBackward(const BlockContext& context, const PlacedGroup& group,
       BatchProduct(Grouped(layer, dropped).transpose(1, 2), Grouped(layer, grad_heads),
                    mask(CausalMask::Part::kLeftTransposed));
   if (layer.attention_softcap > 0.0) {
-    // d(cap tanh(s / cap)) / ds = 1 - tanh²; the scores are computed again rather than kept.
+    // d(cap tanh(s / cap)) / ds = 1 - tanh²; the scores are computed again rather than kept. All of
+    // them, because they are multiplied with the zeros of unseen keys.
     const at::Tensor tangent = BatchProduct(Grouped(layer, saved.query), saved.key.transpose(1, 2))
                                    .view(grad_scores.sizes())
                                    .div_(layer.attention_softcap)

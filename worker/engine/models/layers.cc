@@ -2,7 +2,6 @@
 #include "worker/engine/models/layers.h"
 
 #include <algorithm>
-#include <array>
 #include <tuple>
 
 #include <ATen/ATen.h>
@@ -159,40 +158,6 @@ at::Tensor ActivateBackward(models::Activation activation, const at::Tensor& gra
              : at::gelu_backward(grad_out, x, GeluKind(activation));
 }
 
-constexpr int64_t kSummedColumns = 128;  // of one piece
-
-// sums += the rows of x, [rows, columns].
-void AddRowSums(const at::Tensor& x, at::Tensor& sums) {
-  if (!IsInHostMemory(x) || !IsInHostMemory(sums)) {
-    sums.add_(x.sum(0));
-    return;
-  }
-  const int64_t rows = x.size(0);
-  const int64_t columns = x.size(1);
-  const auto* values = x.data_ptr<float>();
-  auto* totals = sums.data_ptr<float>();
-  ForEachPiece(columns, kSummedColumns, [&](int64_t begin, int64_t end) {
-    constexpr int64_t kTogether = 16;  // a number that the compiler knows, so that it makes vectors
-    std::array<float, kSummedColumns> piece = {};
-    for (int64_t row = 0; row < rows; ++row) {
-      const float* from = values + row * columns + begin;
-      float* to = piece.data();
-      int64_t left = end - begin;
-      for (; left >= kTogether; left -= kTogether, from += kTogether, to += kTogether) {
-        for (int64_t i = 0; i < kTogether; ++i) {
-          to[i] += from[i];
-        }
-      }
-      for (int64_t i = 0; i < left; ++i) {
-        to[i] += from[i];
-      }
-    }
-    for (int64_t column = begin; column < end; ++column) {
-      totals[column] += piece[static_cast<size_t>(column - begin)];
-    }
-  });
-}
-
 // What the normed rows are multiplied with.
 at::Tensor GainOf(models::Norm kind, const NormWeights& norm) {
   return kind == models::Norm::kRmsNormPlusOne ? norm.weight + 1.0 : norm.weight;
@@ -321,7 +286,7 @@ at::Tensor LinearBackward(const LinearWeights& linear, const at::Tensor& x,
     AddMatrixGradient(grad_out, x, gradients.matrix);
   }
   if (gradients.bias.defined()) {
-    AddRowSums(grad_out, gradients.bias);
+    gradients.bias.add_(grad_out.sum(0));
   }
   at::Tensor grad_x = TransposedProduct(linear.matrix, grad_out);
   for (size_t i = 0; i < gradients.adapters.size(); ++i) {

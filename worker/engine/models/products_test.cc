@@ -62,6 +62,26 @@ TEST_F(ProductsTest, OutsideOfAScopeNothingIsRounded) {
             kFloatTolerance);
 }
 
+TEST_F(ProductsTest, WithoutFloat32KernelsTheyAreLibtorchsToTheLastBit) {
+  if (kernels::HasFloat32Products()) {
+    GTEST_SKIP() << "this processor has FP32 products of our own";
+  }
+  const at::Tensor x = Random({9, 20});
+  const at::Tensor w = Random({7, 20});
+  const at::Tensor bias = Random({7});
+  EXPECT_TRUE(at::equal(Product(x, w.t()), at::mm(x, w.t())));
+  EXPECT_TRUE(at::equal(Product(x, w.t(), bias), at::addmm(bias, x, w.t())));
+  at::Tensor sum = Random({9, 7});
+  const at::Tensor wanted = at::addmm(sum, x, w.t());
+  AddProduct(x, w.t(), sum);
+  EXPECT_TRUE(at::equal(sum, wanted));
+  ProductInto(x, w.t(), sum);
+  EXPECT_TRUE(at::equal(sum, at::mm(x, w.t())));
+  const at::Tensor many = Random({3, 4, 5});
+  EXPECT_TRUE(
+      at::equal(BatchProduct(many, many.transpose(1, 2)), at::bmm(many, many.transpose(1, 2))));
+}
+
 TEST_F(ProductsTest, InAScopeTheyAreThoseOfTheRoundedFactors) {
   for (const FactorType factors : {FactorType::kBf16, FactorType::kFp16}) {
     SCOPED_TRACE(static_cast<int>(factors));

@@ -58,7 +58,7 @@ struct RoundedFunctions {
   void (*pack_left)(const RoundedPanel& panel);
   void (*pack_right)(const RoundedPanel& panel);
   void (*multiply)(const RoundedStrip& strip);
-  bool leaves_out;  // what is not needed; else it has to be there
+  bool reads_needs;  // false: multiply goes through all terms and columns, so all are packed
 };
 
 struct RoundedKernels {
