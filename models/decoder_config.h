@@ -101,6 +101,8 @@ struct LayerDescription {
   [[nodiscard]] int64_t attention_width() const { return heads * head_size; }
   // Rows of the MLP's first matrix: the gate's rows, then those of up.
   [[nodiscard]] int64_t up_rows() const { return gated_mlp ? 2 * mlp_width : mlp_width; }
+  // Whether several query heads have the keys and values of one head.
+  [[nodiscard]] bool shares_keys() const { return heads > kv_heads; }
   [[nodiscard]] double query_scale() const;  // what queries are multiplied by
 
   friend bool operator==(const LayerDescription&, const LayerDescription&) = default;

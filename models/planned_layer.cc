@@ -195,10 +195,17 @@ void PlannedLayer::Rotate(int64_t heads, bool back) {
   Make("turned by sines", shape);
 }
 
+void PlannedLayer::QueryProductInto() {
+  if (layer_.shares_keys()) {
+    Make("heads", OfHeads(layer_.heads));
+  }
+}
+
 Planned PlannedLayer::AttentionForward(const Planned& qkv, PlannedAttentionActivations* saved) {
-  // The heads of a single row are views of it.
+  // Heads are views of qkv, but for those that share keys: they are copied, unless there is one
+  // row.
   const auto heads_of = [&](const char* name, int64_t heads) {
-    return pass_.rows() == 1 ? qkv : Make(name, OfHeads(heads));
+    return layer_.shares_keys() && pass_.rows() > 1 ? Make(name, OfHeads(heads)) : qkv;
   };
   Planned query = heads_of("query", layer_.heads);
   Planned key = heads_of("key", layer_.kv_heads);
@@ -223,30 +230,31 @@ Planned PlannedLayer::AttentionForward(const Planned& qkv, PlannedAttentionActiv
     *saved = {query, key, value, probabilities};
   }
   probabilities.reset();
-  const Planned heads = Make("heads", OfHeads(layer_.heads));
-  return Make("heads side by side", {pass_.rows(), layer_.attention_width()});
+  const Planned out = Make("heads side by side", {pass_.rows(), layer_.attention_width()});
+  QueryProductInto();
+  return out;
 }
 
 Planned PlannedLayer::AttentionBackward(const PlannedAttentionActivations& saved,
                                         const Planned& grad_out) {
   static_cast<void>(grad_out);
-  const Planned grad_heads = Make("heads gradient", OfHeads(layer_.heads));
+  const Planned grad_qkv = Make("qkv gradient", {pass_.rows(), layer_.qkv_rows()});
+  const Planned grad_heads =
+      layer_.shares_keys() ? Make("heads gradient", OfHeads(layer_.heads)) : nullptr;
   const Planned grad_scores = Make("scores gradient", OfScores());
   const Planned dropped = pass_.config.attention_dropout > 0.0
                               ? Make("probabilities with dropout", OfScores())
                               : saved.probabilities;
-  const Planned grad_value = Make("value gradient", OfHeads(layer_.kv_heads));
   if (layer_.attention_softcap > 0.0) {
     const Planned tangent = Make("tangent of scores", OfScores());
     Make("scores gradient times tangent", OfScores());
   }
-  const Planned grad_query = Make("query gradient", OfHeads(layer_.heads));
-  const Planned grad_key = Make("key gradient", OfHeads(layer_.kv_heads));
+  QueryProductInto();
   if (layer_.rotary.has_value()) {
     Rotate(layer_.heads, /*back=*/true);
     Rotate(layer_.kv_heads, /*back=*/true);
   }
-  return Make("qkv gradient", {pass_.rows(), layer_.qkv_rows()});
+  return grad_qkv;
 }
 
 // ---- block.cc

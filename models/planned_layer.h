@@ -137,6 +137,7 @@ class PlannedLayer : public PlannedLayers {
   Planned EndBackward(const BranchEnd& end, const PlannedBlockActivations& saved);
   Planned RoundedToInt8(const Planned& x, int64_t heads);
   void Rotate(int64_t heads, bool back);
+  void QueryProductInto();
   Planned AttentionForward(const Planned& qkv, PlannedAttentionActivations* saved);
   Planned AttentionBackward(const PlannedAttentionActivations& saved, const Planned& grad_out);
   Planned ActivationForward();

@@ -344,11 +344,14 @@ void MultiplyRounded(const RoundedProduct& product, ThreadPool& pool,
 void MultiplyRoundedBatch(const RoundedBatch& batch, ThreadPool& pool,
                           const RoundedKernels& kernels) {
   const RoundedFunctions& rounded = FunctionsOf(batch.first.factors, kernels);
-  pool.ParallelFor(batch.count, [&](int64_t index, int /*thread*/) {
+  pool.ParallelFor(batch.outer_count * batch.inner_count, [&](int64_t index, int /*thread*/) {
+    const auto offset = [&](const BatchStrides& strides) {
+      return index / batch.inner_count * strides.outer + index % batch.inner_count * strides.inner;
+    };
     RoundedProduct product = batch.first;
-    product.left.values += index * batch.left_stride;
-    product.right.values += index * batch.right_stride;
-    product.out += index * batch.out_stride;
+    product.left.values += offset(batch.left);
+    product.right.values += offset(batch.right);
+    product.out += offset(batch.out);
     const Cut cut = CutOf(product, rounded, batch.mask);
     std::byte* block = Scratch(kBlockBytes + kStripBytes);
     ForEachBlock(cut, [&](const Range& shared, const Range& terms) {

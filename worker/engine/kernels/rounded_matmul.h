@@ -82,13 +82,20 @@ struct CausalMask {
   int64_t diagonal = 0;
 };
 
-// Products of one shape, each `*_stride` numbers behind the one before. Without `initial`.
+// Numbers from one matrix of a batch to the next.
+struct BatchStrides {
+  int64_t outer = 0;
+  int64_t inner = 0;
+};
+
+// Products of one shape in two dimensions, as sequences and their heads are. Without `initial`.
 struct RoundedBatch {
   RoundedProduct first;
-  int64_t count = 0;
-  int64_t left_stride = 0;
-  int64_t right_stride = 0;
-  int64_t out_stride = 0;
+  int64_t outer_count = 1;
+  int64_t inner_count = 1;
+  BatchStrides left = {};
+  BatchStrides right = {};
+  BatchStrides out = {};
   CausalMask mask = {};
 };
 

@@ -398,33 +398,37 @@ TEST_P(RoundedMatMulTest, ARowIsTheSameInEveryProduct) {
   }
 }
 
+// Sequences one below the other, and their heads side by side: so the factors and the result lie.
 TEST_P(RoundedMatMulTest, ABatchIsItsProductsOneByOne) {
   const Shape shape{.rows = 35, .terms = 40, .columns = 37};
-  constexpr int64_t kCount = 5;
-  // Matrices one below the other are those of a batch.
-  const Stored left(kCount * shape.rows, shape.terms, false, 3);
-  const Stored right(kCount * shape.terms, shape.columns, false, 4);
-  const int64_t left_stride = shape.rows * left.view.row_stride;
-  const int64_t right_stride = shape.terms * right.view.row_stride;
-  const int64_t out_stride = shape.rows * shape.columns;
-  std::vector<float> out(static_cast<size_t>(kCount * out_stride));
+  constexpr int64_t kSequences = 3;
+  constexpr int64_t kHeads = 5;
+  const Stored left(kSequences * shape.rows, kHeads * shape.terms, false, 3);
+  const Stored right(kSequences * shape.terms, kHeads * shape.columns, false, 4);
+  const int64_t out_width = kHeads * shape.columns;
+  std::vector<float> out(static_cast<size_t>(kSequences * shape.rows * out_width));
   RoundedProduct product = ProductOf(factors(), shape, left, right, out.data());
+  product.out_stride = out_width;
+  const RoundedBatch batch = {
+      .first = product,
+      .outer_count = kSequences,
+      .inner_count = kHeads,
+      .left = {.outer = shape.rows * left.view.row_stride, .inner = shape.terms},
+      .right = {.outer = shape.terms * right.view.row_stride, .inner = shape.columns},
+      .out = {.outer = shape.rows * out_width, .inner = shape.columns}};
   ThreadPool pool(2);
-  MultiplyRoundedBatch({.first = product,
-                        .count = kCount,
-                        .left_stride = left_stride,
-                        .right_stride = right_stride,
-                        .out_stride = out_stride},
-                       pool, kernels());
-  for (int64_t i = 0; i < kCount; ++i) {
-    std::vector<float> one(static_cast<size_t>(out_stride));
-    product.out = one.data();
-    MultiplyRounded(product, pool, kernels());
-    const auto first = out.begin() + i * out_stride;
-    EXPECT_EQ(one, std::vector<float>(first, first + out_stride)) << "product " << i;
-    product.left.values += left_stride;
-    product.right.values += right_stride;
+  MultiplyRoundedBatch(batch, pool, kernels());
+  std::vector<float> one_by_one(out.size());
+  for (int64_t sequence = 0; sequence < kSequences; ++sequence) {
+    for (int64_t head = 0; head < kHeads; ++head) {
+      RoundedProduct one = product;
+      one.left.values += sequence * batch.left.outer + head * batch.left.inner;
+      one.right.values += sequence * batch.right.outer + head * batch.right.inner;
+      one.out = one_by_one.data() + sequence * batch.out.outer + head * batch.out.inner;
+      MultiplyRounded(one, pool, kernels());
+    }
   }
+  EXPECT_EQ(out, one_by_one);
 }
 
 // Queries of `shared` heads one below the other, the last of `keys` keys their own.
@@ -461,8 +465,8 @@ class CausalMaskTest : public RoundedMatMulTest {
                               const CausalMask& mask) {
     std::vector<float> out(static_cast<size_t>(shape.rows * shape.columns), -1.0F);
     MultiplyRoundedBatch(
-        {.first = ProductOf(factors(), shape, left, right, out.data()), .count = 1, .mask = mask},
-        pool_, kernels());
+        {.first = ProductOf(factors(), shape, left, right, out.data()), .mask = mask}, pool_,
+        kernels());
     return out;
   }
 

@@ -51,12 +51,38 @@ at::Tensor HeadsOf(const BlockContext& context, const PlacedGroup& group, const 
       .transpose(1, 2);
 }
 
-// A view of [sequences * heads, tokens, seen] in which the heads that share keys and values stand
-// one below the other: [sequences * kv_heads, shared * tokens, seen]. Head h reads KV head h /
+// The same heads where products can read them. A query head with keys and values of its own is read
+// in the fused tensor; heads that share them are copied, so that Grouped is a view.
+at::Tensor ReadableHeads(const BlockContext& context, const PlacedGroup& group,
+                         const at::Tensor& fused, int64_t first, int64_t count) {
+  const at::Tensor heads = HeadsOf(context, group, fused, first, count);
+  return context.description().shares_keys() ? heads.contiguous() : heads;
+}
+
+// A view of [sequences, heads, tokens, columns] in which the heads that share keys and values stand
+// one below the other: [sequences, kv_heads, shared * tokens, columns]. Head h reads KV head h /
 // shared, so the memory is the same.
 at::Tensor Grouped(const models::LayerDescription& layer, const at::Tensor& x) {
   const int64_t shared = layer.heads / layer.kv_heads;
-  return x.view({x.size(0) / shared, shared * x.size(1), x.size(2)});
+  return x.view({x.size(0), x.size(1) / shared, shared * x.size(2), x.size(3)});
+}
+
+// Rows of queries times a matrix of their KV head: left: [sequences, heads, tokens, terms]; right:
+// [sequences, kv_heads, terms, columns] → [sequences, heads, tokens, columns].
+at::Tensor QueryProduct(const models::LayerDescription& layer, const at::Tensor& left,
+                        const at::Tensor& right, const CausalMask& mask) {
+  return BatchProduct(Grouped(layer, left), right, mask)
+      .view({left.size(0), left.size(1), left.size(2), right.size(3)});
+}
+
+// Writes this product to `out`, heads of a fused tensor.
+void QueryProductInto(const models::LayerDescription& layer, const at::Tensor& left,
+                      const at::Tensor& right, const CausalMask& mask, const at::Tensor& out) {
+  if (layer.shares_keys()) {
+    out.copy_(QueryProduct(layer, left, right, mask));
+  } else {
+    BatchProductInto(left, right, mask, out);
+  }
 }
 
 // What causal attention leaves out of a product of `tokens` queries with `seen` keys, the last of
@@ -66,13 +92,12 @@ CausalMask MaskOf(CausalMask::Part part, int64_t tokens, int64_t seen) {
 }
 
 // Scores of every query with the keys that it sees; the other scores may be anything.
-// query: [sequences * heads, tokens, head_size]; key: [sequences * kv_heads, seen, head_size] →
-// [sequences * heads, tokens, seen].
+// query: [sequences, heads, tokens, head_size]; key: [sequences, kv_heads, seen, head_size] →
+// [sequences, heads, tokens, seen].
 at::Tensor Scores(const models::LayerDescription& layer, const at::Tensor& query,
                   const at::Tensor& key) {
-  at::Tensor scores = BatchProduct(Grouped(layer, query), key.transpose(1, 2),
-                                   MaskOf(CausalMask::Part::kResult, query.size(1), key.size(1)))
-                          .view({query.size(0), query.size(1), key.size(1)});
+  at::Tensor scores = QueryProduct(layer, query, key.transpose(2, 3),
+                                   MaskOf(CausalMask::Part::kResult, query.size(2), key.size(2)));
   if (layer.attention_softcap > 0.0) {
     CapInPlace(layer.attention_softcap, scores);
   }
@@ -87,18 +112,18 @@ ProbabilityDropout DropoutOf(const BlockContext& context, const PlacedGroup& gro
 }
 
 // Adds new keys or values, [1, kv_heads, tokens, head_size], to those of the slot and returns all
-// of them: [kv_heads, seen, head_size], a view.
+// of them: [1, kv_heads, seen, head_size], a view.
 at::Tensor Append(const at::Tensor& cached, int64_t filled, const at::Tensor& added) {
   const int64_t tokens = added.size(2);
   cached.narrow(1, filled, tokens).copy_(added[0]);
-  return cached.narrow(1, 0, filled + tokens);
+  return cached.narrow(1, 0, filled + tokens).unsqueeze(0);
 }
 
-// x: [sequences * heads, tokens, head_size], turned in place, each token by its own position.
+// x: [sequences, heads, tokens, head_size], turned in place, each token by its own position.
 void RotateHeads(const BlockContext& context, const SequenceGroup& group, Turn turn,
                  const at::Tensor& x) {
   for (const Stretch& stretch : StretchesOf(group)) {
-    at::Tensor part = x.narrow(1, stretch.begin, stretch.tokens);
+    at::Tensor part = x.narrow(2, stretch.begin, stretch.tokens);
     Rotate(*context.rotary, stretch.first_position, turn, part);
   }
 }
@@ -117,13 +142,8 @@ void GroupForward(const BlockContext& context, const PlacedGroup& group, const a
                   GroupActivations* saved, at::Tensor& out) {
   const models::LayerDescription& layer = context.description();
   const SequenceGroup& shape = group.shape;
-  const auto contiguous = [&](int64_t first, int64_t count) {
-    return HeadsOf(context, group, qkv, first, count)
-        .contiguous()
-        .view({shape.sequences * count, shape.tokens, layer.head_size});
-  };
-  at::Tensor query = contiguous(0, layer.heads).mul_(layer.query_scale());
-  at::Tensor key = contiguous(layer.heads, layer.kv_heads);
+  at::Tensor query = ReadableHeads(context, group, qkv, 0, layer.heads).mul_(layer.query_scale());
+  at::Tensor key = ReadableHeads(context, group, qkv, layer.heads, layer.kv_heads);
   at::Tensor value;
   if (context.rotary != nullptr) {
     RotateHeads(context, shape, Turn::kForward, query);
@@ -141,28 +161,25 @@ void GroupForward(const BlockContext& context, const PlacedGroup& group, const a
     WATTLE_CHECK(context.groups.size() == 1 && shape.sequences == 1 && saved == nullptr,
                  "a cached block serves one sequence");
     const int64_t filled = shape.first_position;
-    key = Append(context.cache->Keys(context.layer, context.slot), filled, key.unsqueeze(0));
+    key = Append(context.cache->Keys(context.layer, context.slot), filled, key);
     value = Append(context.cache->Values(context.layer, context.slot), filled,
                    rounded(HeadsOf(context, group, qkv, first_value, layer.kv_heads)));
   } else {
-    value = rounded(contiguous(first_value, layer.kv_heads));
+    value = rounded(ReadableHeads(context, group, qkv, first_value, layer.kv_heads));
   }
   at::Tensor probabilities = Scores(layer, query, key);
-  const at::Tensor dropped = SeenSoftmax(SeenKeysOf(shape, key.size(1), layer.window),
+  const at::Tensor dropped = SeenSoftmax(SeenKeysOf(shape, key.size(2), layer.window),
                                          DropoutOf(context, group), probabilities);
   if (saved != nullptr) {
     *saved = {query, key, value, probabilities};
   }
   probabilities.reset();
-  const at::Tensor heads = BatchProduct(Grouped(layer, dropped), value,
-                                        MaskOf(CausalMask::Part::kLeft, shape.tokens, key.size(1)));
   if (!out.defined()) {
     out = at::empty({qkv.size(0), layer.attention_width()}, qkv.options());
   }
-  RowsOf(group, out)
-      .view({shape.sequences, shape.tokens, layer.heads, layer.head_size})
-      .copy_(heads.view({shape.sequences, layer.heads, shape.tokens, layer.head_size})
-                 .transpose(1, 2));
+  QueryProductInto(layer, dropped, value,
+                   MaskOf(CausalMask::Part::kLeft, shape.tokens, key.size(2)),
+                   HeadsOf(context, group, out, 0, layer.heads));
 }
 
 // Fills the group's rows of grad_qkv, which the first group makes.
@@ -171,51 +188,39 @@ void GroupBackward(const BlockContext& context, const PlacedGroup& group,
                    at::Tensor& grad_qkv) {
   const models::LayerDescription& layer = context.description();
   const SequenceGroup& shape = group.shape;
-  const at::Tensor grad_heads =
-      HeadsOf(context, group, grad_out, 0, layer.heads)
-          .contiguous()
-          .view({shape.sequences * layer.heads, shape.tokens, layer.head_size});
+  if (!grad_qkv.defined()) {
+    grad_qkv = at::empty({grad_out.size(0), layer.qkv_rows()}, grad_out.options());
+  }
+  const at::Tensor grad_query = HeadsOf(context, group, grad_qkv, 0, layer.heads);
+  const at::Tensor grad_key = HeadsOf(context, group, grad_qkv, layer.heads, layer.kv_heads);
+  const at::Tensor grad_value =
+      HeadsOf(context, group, grad_qkv, layer.heads + layer.kv_heads, layer.kv_heads);
+  const at::Tensor grad_heads = ReadableHeads(context, group, grad_out, 0, layer.heads);
   const auto mask = [&](CausalMask::Part part) { return MaskOf(part, shape.tokens, shape.tokens); };
-  at::Tensor grad_scores = BatchProduct(Grouped(layer, grad_heads), saved.value.transpose(1, 2),
-                                        mask(CausalMask::Part::kResult))
-                               .view({shape.sequences * layer.heads, shape.tokens, shape.tokens});
+  at::Tensor grad_scores =
+      QueryProduct(layer, grad_heads, saved.value.transpose(2, 3), mask(CausalMask::Part::kResult));
   const at::Tensor dropped =
       SeenSoftmaxBackward(SeenKeysOf(shape, shape.tokens, layer.window), DropoutOf(context, group),
                           saved.probabilities, grad_scores);
   // The heads that share keys and values have their gradients summed by the products.
-  const at::Tensor grad_value =
-      BatchProduct(Grouped(layer, dropped).transpose(1, 2), Grouped(layer, grad_heads),
-                   mask(CausalMask::Part::kLeftTransposed));
+  BatchProductInto(Grouped(layer, dropped).transpose(2, 3), Grouped(layer, grad_heads),
+                   mask(CausalMask::Part::kLeftTransposed), grad_value);
   if (layer.attention_softcap > 0.0) {
     // d(cap tanh(s / cap)) / ds = 1 - tanh²; the scores are computed again rather than kept. All of
     // them, because they are multiplied with the zeros of unseen keys.
-    const at::Tensor tangent = BatchProduct(Grouped(layer, saved.query), saved.key.transpose(1, 2))
-                                   .view(grad_scores.sizes())
+    const at::Tensor tangent = QueryProduct(layer, saved.query, saved.key.transpose(2, 3), {})
                                    .div_(layer.attention_softcap)
                                    .tanh_();
     grad_scores.sub_(grad_scores * tangent.square_());
   }
-  at::Tensor grad_query =
-      BatchProduct(Grouped(layer, grad_scores), saved.key, mask(CausalMask::Part::kLeft))
-          .mul_(layer.query_scale())
-          .view(saved.query.sizes());
-  at::Tensor grad_key =
-      BatchProduct(Grouped(layer, grad_scores).transpose(1, 2), Grouped(layer, saved.query),
-                   mask(CausalMask::Part::kLeftTransposed));
+  QueryProductInto(layer, grad_scores, saved.key, mask(CausalMask::Part::kLeft), grad_query);
+  grad_query.mul_(layer.query_scale());
+  BatchProductInto(Grouped(layer, grad_scores).transpose(2, 3), Grouped(layer, saved.query),
+                   mask(CausalMask::Part::kLeftTransposed), grad_key);
   if (context.rotary != nullptr) {
     RotateHeads(context, shape, Turn::kBack, grad_query);
     RotateHeads(context, shape, Turn::kBack, grad_key);
   }
-  if (!grad_qkv.defined()) {
-    grad_qkv = at::empty({grad_out.size(0), layer.qkv_rows()}, grad_out.options());
-  }
-  const auto place = [&](const at::Tensor& grad, int64_t first, int64_t count) {
-    HeadsOf(context, group, grad_qkv, first, count)
-        .copy_(grad.view({shape.sequences, count, shape.tokens, layer.head_size}));
-  };
-  place(grad_query, 0, layer.heads);
-  place(grad_key, layer.heads, layer.kv_heads);
-  place(grad_value, layer.heads + layer.kv_heads, layer.kv_heads);
 }
 
 }  // namespace

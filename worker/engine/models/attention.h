@@ -46,17 +46,18 @@ struct BlockContext {
 
 // What the backward pass needs of a group.
 struct GroupActivations {
-  at::Tensor query;          // float [sequences * heads, tokens, head_size], times query_scale
-  at::Tensor key;            // float [sequences * kv_heads, tokens, head_size]
-  at::Tensor value;          // float [sequences * kv_heads, tokens, head_size]
-  at::Tensor probabilities;  // float [sequences * heads, tokens, tokens], before dropout
+  at::Tensor query;          // float [sequences, heads, tokens, head_size], times query_scale
+  at::Tensor key;            // float [sequences, kv_heads, tokens, head_size]
+  at::Tensor value;          // float [sequences, kv_heads, tokens, head_size]
+  at::Tensor probabilities;  // float [sequences, heads, tokens, tokens], before dropout
 };
 using AttentionActivations = std::vector<GroupActivations>;  // of each group
 
-// qkv: float [rows, qkv_rows] → float [rows, heads * head_size]. Dropout of the probabilities
-// counts elements group by group: a group's first one follows the last of the group before, as the
-// squares [sequences, heads, tokens, tokens] stand in memory.
-// saved: null without a backward pass.
+// qkv: float [rows, qkv_rows] → float [rows, heads * head_size]. qkv holds the scaled and turned
+// queries and keys after it, where no heads share keys; `saved` are views of qkv then. Dropout of
+// the probabilities counts elements group by group: a group's first one follows the last of the
+// group before, as the squares [sequences, heads, tokens, tokens] stand in memory. saved: null
+// without a backward pass.
 at::Tensor AttentionForward(const BlockContext& context, const at::Tensor& qkv,
                             AttentionActivations* saved);
 

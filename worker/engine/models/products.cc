@@ -45,6 +45,15 @@ kernels::RoundedProduct Describe(FactorType factors, const at::Tensor& left,
           .out_stride = out.stride(-2)};
 }
 
+void CheckColumnsTogether(const at::Tensor& out) {
+  WATTLE_CHECK(out.stride(-1) == 1 || out.size(-1) == 1, "columns of a product lie side by side");
+}
+
+// Of the first two dimensions of x.
+kernels::BatchStrides BatchStridesOf(const at::Tensor& x) {
+  return {.outer = x.stride(0), .inner = x.stride(1)};
+}
+
 // Whether our kernels multiply what x is a factor of: on the CPU, factors that are rounded, and
 // FP32 factors where the processor has a way that is faster than libtorch's.
 bool OurKernelsMultiply(FactorType factors, const at::Tensor& x) {
@@ -55,7 +64,7 @@ bool OurKernelsMultiply(FactorType factors, const at::Tensor& x) {
 // initial_stride apart; null: zero. The columns of out lie side by side.
 void MultiplyByOurKernels(FactorType factors, const at::Tensor& left, const at::Tensor& right,
                           const float* initial, int64_t initial_stride, const at::Tensor& out) {
-  WATTLE_CHECK(out.stride(1) == 1 || out.size(1) == 1, "columns of a product lie side by side");
+  CheckColumnsTogether(out);
   const at::Tensor own_left = WithRowsOrColumnsTogether(left);
   const at::Tensor own_right = WithRowsOrColumnsTogether(right);
   kernels::RoundedProduct product = Describe(factors, own_left, own_right, out);
@@ -67,6 +76,20 @@ void MultiplyByOurKernels(FactorType factors, const at::Tensor& left, const at::
 // On a device: the type of the factors is that of the result.
 at::Tensor Rounded(FactorType factors, const at::Tensor& x) {
   return x.to(TypeOf(factors));
+}
+
+// Sequence by sequence: libtorch multiplies the heads of one where they lie, and would copy those
+// of several.
+void BatchProductByLibtorch(FactorType factors, const at::Tensor& left, const at::Tensor& right,
+                            const at::Tensor& out) {
+  for (int64_t sequence = 0; sequence < left.size(0); ++sequence) {
+    at::Tensor written = out[sequence];
+    if (factors == FactorType::kFloat32) {
+      at::bmm_out(written, left[sequence], right[sequence]);
+    } else {
+      written.copy_(at::bmm(Rounded(factors, left[sequence]), Rounded(factors, right[sequence])));
+    }
+  }
 }
 
 }  // namespace
@@ -125,23 +148,30 @@ void AddProduct(const at::Tensor& left, const at::Tensor& right, const at::Tenso
 
 at::Tensor BatchProduct(const at::Tensor& left, const at::Tensor& right,
                         const kernels::CausalMask& mask) {
+  at::Tensor out =
+      at::empty({left.size(0), left.size(1), left.size(2), right.size(3)}, left.options());
+  BatchProductInto(left, right, mask, out);
+  return out;
+}
+
+void BatchProductInto(const at::Tensor& left, const at::Tensor& right,
+                      const kernels::CausalMask& mask, const at::Tensor& out) {
   const FactorType factors = factors_of_thread;
   if (!OurKernelsMultiply(factors, left)) {
-    return factors == FactorType::kFloat32
-               ? at::bmm(left, right)
-               : at::bmm(Rounded(factors, left), Rounded(factors, right)).to(at::kFloat);
+    BatchProductByLibtorch(factors, left, right, out);
+    return;
   }
-  at::Tensor out = at::empty({left.size(0), left.size(1), right.size(2)}, left.options());
+  CheckColumnsTogether(out);
   const at::Tensor own_left = WithRowsOrColumnsTogether(left);
   const at::Tensor own_right = WithRowsOrColumnsTogether(right);
   kernels::MultiplyRoundedBatch({.first = Describe(factors, own_left, own_right, out),
-                                 .count = left.size(0),
-                                 .left_stride = own_left.stride(0),
-                                 .right_stride = own_right.stride(0),
-                                 .out_stride = out.stride(0),
+                                 .outer_count = left.size(0),
+                                 .inner_count = left.size(1),
+                                 .left = BatchStridesOf(own_left),
+                                 .right = BatchStridesOf(own_right),
+                                 .out = BatchStridesOf(out),
                                  .mask = mask},
                                 KernelThreads());
-  return out;
 }
 
 at::Tensor RoundedProductPlain(FactorType factors, const at::Tensor& left,

@@ -40,9 +40,15 @@ void ProductInto(const at::Tensor& left, const at::Tensor& right, const at::Tens
 // Adds left right to out: float [rows, columns], whose columns lie side by side.
 void AddProduct(const at::Tensor& left, const at::Tensor& right, const at::Tensor& out);
 
-// float [batch, rows, terms] times float [batch, terms, columns]. mask: what need not be computed.
+// Each of sequences and heads: float [sequences, heads, rows, terms] times float [sequences, heads,
+// terms, columns]. mask: what need not be computed.
 at::Tensor BatchProduct(const at::Tensor& left, const at::Tensor& right,
                         const kernels::CausalMask& mask = {});
+
+// Writes these products to out: float [sequences, heads, rows, columns], whose columns lie side by
+// side.
+void BatchProductInto(const at::Tensor& left, const at::Tensor& right,
+                      const kernels::CausalMask& mask, const at::Tensor& out);
 
 // The same with factors rounded by libtorch, and FP32 sums: what Product computes on the CPU.
 at::Tensor RoundedProductPlain(kernels::FactorType factors, const at::Tensor& left,

@@ -56,9 +56,9 @@ TEST_F(ProductsTest, OutsideOfAScopeNothingIsRounded) {
   EXPECT_LT(error(sum, all), kFloatTolerance);
   ProductInto(x, w.t(), sum);
   EXPECT_LT(error(sum, wanted), kFloatTolerance);
-  const at::Tensor many = Random({3, 17, 5});
-  EXPECT_LT(error(BatchProduct(many, many.transpose(1, 2)),
-                  at::bmm(exact(many), exact(many).transpose(1, 2))),
+  const at::Tensor many = Random({2, 3, 17, 5});
+  EXPECT_LT(error(BatchProduct(many, many.transpose(2, 3)),
+                  at::matmul(exact(many), exact(many).transpose(2, 3))),
             kFloatTolerance);
 }
 
@@ -77,9 +77,9 @@ TEST_F(ProductsTest, WithoutFloat32KernelsTheyAreLibtorchsToTheLastBit) {
   EXPECT_TRUE(at::equal(sum, wanted));
   ProductInto(x, w.t(), sum);
   EXPECT_TRUE(at::equal(sum, at::mm(x, w.t())));
-  const at::Tensor many = Random({3, 4, 5});
+  const at::Tensor many = Random({2, 3, 4, 5});
   EXPECT_TRUE(
-      at::equal(BatchProduct(many, many.transpose(1, 2)), at::bmm(many, many.transpose(1, 2))));
+      at::equal(BatchProduct(many, many.transpose(2, 3)), at::matmul(many, many.transpose(2, 3))));
 }
 
 TEST_F(ProductsTest, InAScopeTheyAreThoseOfTheRoundedFactors) {
@@ -104,11 +104,17 @@ TEST_F(ProductsTest, InAScopeTheyAreThoseOfTheRoundedFactors) {
     const at::Tensor grad = Random({33, 80}).slice(1, 0, 80, 2);
     EXPECT_LT(RelativeError(Product(grad.t(), x), RoundedProductPlain(factors, grad.t(), x)),
               kSumTolerance);
-    const at::Tensor many = Random({3, 17, 5});
-    const at::Tensor squares = BatchProduct(many, many.transpose(1, 2));
-    for (int64_t i = 0; i < 3; ++i) {
-      EXPECT_LT(RelativeError(squares[i], RoundedProductPlain(factors, many[i], many[i].t())),
-                kSumTolerance);
+    // The heads of a fused tensor, written to those of another one.
+    const at::Tensor many = Random({2, 17, 3, 5}).transpose(1, 2);
+    const at::Tensor squares = at::empty({2, 17, 3, 17}).transpose(1, 2);
+    BatchProductInto(many, many.transpose(2, 3), {}, squares);
+    for (int64_t sequence = 0; sequence < 2; ++sequence) {
+      for (int64_t head = 0; head < 3; ++head) {
+        const at::Tensor one = many[sequence][head];
+        EXPECT_LT(
+            RelativeError(squares[sequence][head], RoundedProductPlain(factors, one, one.t())),
+            kSumTolerance);
+      }
     }
     const at::Tensor column = Random({6, 1});
     EXPECT_LT(RelativeError(Product(column, column.t()),

@@ -27,13 +27,13 @@ RotaryTable MakeRotaryTable(const models::Rotary& rotary, int64_t positions, at:
 
 void Rotate(const RotaryTable& table, int64_t first_position, Turn turn, at::Tensor& x) {
   const int64_t half = table.cosines.size(1);
-  const at::Tensor cosines = table.cosines.narrow(0, first_position, x.size(1));
-  at::Tensor sines = table.sines.narrow(0, first_position, x.size(1));
+  const at::Tensor cosines = table.cosines.narrow(0, first_position, x.size(-2));
+  at::Tensor sines = table.sines.narrow(0, first_position, x.size(-2));
   if (turn == Turn::kBack) {
     sines = sines.neg();
   }
-  at::Tensor first = x.narrow(2, 0, half);
-  at::Tensor second = x.narrow(2, half, half);
+  at::Tensor first = x.narrow(-1, 0, half);
+  at::Tensor second = x.narrow(-1, half, half);
   const at::Tensor turned = first * cosines - second * sines;
   second.mul_(cosines).add_(first * sines);
   first.copy_(turned);

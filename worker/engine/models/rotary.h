@@ -27,7 +27,7 @@ enum class Turn {
   kBack,  // the gradient's way
 };
 
-// x: float [sequences, tokens, head_size], in place; token t stands at first_position + t.
+// x: float [..., tokens, head_size], in place; token t stands at first_position + t.
 void Rotate(const RotaryTable& table, int64_t first_position, Turn turn, at::Tensor& x);
 
 }  // namespace wattle::engine

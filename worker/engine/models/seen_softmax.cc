@@ -20,11 +20,11 @@ constexpr int64_t kPieceElements = 1 << 15;
 // Calls body(first element of the row, its query's keys) for every row.
 template <typename Body>
 void ForEachRow(const std::vector<SeenKeys>& keys, const at::Tensor& rows, Body body) {
-  WATTLE_CHECK(rows.is_contiguous() && rows.size(1) == static_cast<int64_t>(keys.size()),
+  WATTLE_CHECK(rows.is_contiguous() && rows.size(-2) == static_cast<int64_t>(keys.size()),
                "rows of the group's queries lie one behind the other");
-  const int64_t seen = rows.size(2);
-  const int64_t queries = rows.size(1);
-  ForEachPiece(rows.size(0) * queries, std::max<int64_t>(1, kPieceElements / seen),
+  const int64_t seen = rows.size(-1);
+  const int64_t queries = rows.size(-2);
+  ForEachPiece(rows.numel() / seen, std::max<int64_t>(1, kPieceElements / seen),
                [&](int64_t begin, int64_t end) {
                  for (int64_t row = begin; row < end; ++row) {
                    body(row * seen, keys[static_cast<size_t>(row % queries)]);
@@ -107,7 +107,7 @@ at::Tensor SeenSoftmax(const std::vector<SeenKeys>& keys, const ProbabilityDropo
   at::Tensor after = dropout.active() ? at::empty_like(scores) : scores;
   auto* probabilities = scores.data_ptr<float>();
   auto* dropped = after.data_ptr<float>();
-  const int64_t seen = scores.size(2);
+  const int64_t seen = scores.size(-1);
   const kernels::KernelTable& kernels = kernels::BestKernels();
   ForEachRow(keys, scores, [&](int64_t first, const SeenKeys& of_query) {
     float* row = probabilities + first;
@@ -131,7 +131,7 @@ at::Tensor SeenSoftmaxBackward(const std::vector<SeenKeys>& keys, const Probabil
   const auto* before = probabilities.data_ptr<float>();
   auto* dropped = after.data_ptr<float>();
   auto* of_scores = gradients.data_ptr<float>();
-  const int64_t seen = probabilities.size(2);
+  const int64_t seen = probabilities.size(-1);
   const kernels::KernelTable& kernels = kernels::BestKernels();
   ForEachRow(keys, probabilities, [&](int64_t first, const SeenKeys& of_query) {
     float* factors = dropped == before ? nullptr : dropped + first;
@@ -154,7 +154,7 @@ at::Tensor SeenSoftmaxBackward(const std::vector<SeenKeys>& keys, const Probabil
 
 at::Tensor SeenSoftmaxPlain(const std::vector<SeenKeys>& keys, const ProbabilityDropout& dropout,
                             at::Tensor& scores) {
-  scores.masked_fill_(Unseen(keys, scores.size(2), scores.device()),
+  scores.masked_fill_(Unseen(keys, scores.size(-1), scores.device()),
                       -std::numeric_limits<double>::infinity());
   scores = at::_softmax(scores, -1, /*half_to_float=*/false);
   return dropout.active() ? scores * FactorsOf(dropout, scores) : scores;

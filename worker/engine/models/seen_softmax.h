@@ -41,7 +41,7 @@ struct ProbabilityDropout {
   [[nodiscard]] bool active() const { return state.active && rate > 0.0; }
 };
 
-// scores: float [heads, tokens, seen], contiguous → probabilities, 0 where a query does not see the
+// scores: float [..., tokens, seen], contiguous → probabilities, 0 where a query does not see the
 // key; on the host in the same memory. Returns the probabilities after dropout, which are the same
 // tensor without dropout.
 at::Tensor SeenSoftmax(const std::vector<SeenKeys>& keys, const ProbabilityDropout& dropout,
