@@ -22,7 +22,7 @@ import statistics
 import tempfile
 
 from figures import write_figures
-from random_model import ROOT, make_model, result_of, run_task
+from random_model import ROOT, make_model, metrics_of, result_of, run_task
 
 SHARED = pathlib.Path(os.environ.get("WATTLE_SHARED", ROOT.parent / "shared"))
 SQUAD = SHARED / "data/squad/squad-v2.0-dev-full.json"
@@ -95,7 +95,7 @@ def heldout_losses(work, fields, steps, rate, options):
     with tempfile.TemporaryDirectory(dir=work) as directory:
         result = result_of(run_task(directory, TRAINED, work / "train.json", spec, options.threads,
                                     heldoutDataFile=str(work / "heldout.json")))
-    figures = {metric["name"]: metric.get("value", 0.0) for metric in result["metrics"]}
+    figures = metrics_of(result)
     return figures["heldout_loss_before"], figures["heldout_loss_after"]
 
 

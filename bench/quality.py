@@ -28,6 +28,7 @@ import sys
 import tempfile
 
 from figures import write_figures
+from random_model import metrics_of
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 RUNNER = ROOT / "build/release/bin/wattle-runner"
@@ -145,7 +146,7 @@ class Model:
         last = json.loads(done.stdout.splitlines()[-1]) if done.stdout else {}
         if "result" not in last:
             sys.exit(f"bench: {spec}: {done.stderr[-600:]}")
-        return {metric["name"]: metric.get("value", 0.0) for metric in last["result"].get("metrics", [])}
+        return metrics_of(last["result"])
 
     def quantize(self, name, spec):
         """The directory of the result, and the form of each matrix."""

@@ -59,3 +59,8 @@ def run_task(directory, model, text, spec, threads, **files):
 
 def result_of(frames):
     return next(frame["result"] for frame in frames if "result" in frame)
+
+
+def metrics_of(result):
+    """{name: value} of a result's metrics. JSON leaves a 0 out."""
+    return {metric["name"]: metric.get("value", 0.0) for metric in result.get("metrics", [])}

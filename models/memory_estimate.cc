@@ -96,7 +96,7 @@ int64_t PackedOperandBytes(const DecoderConfig& config, const MemoryWorkload& wo
          kFloatBytes;
 }
 
-// What products of rounded factors pack into (worker/engine/kernels/rounded_matmul.h) on four
+// What products of rounded factors pack into (worker/engine/kernels/float_matmul.h) on four
 // threads: for each a block of 3 MiB and strips of 768 KiB, in whole huge pages.
 constexpr int64_t kRoundedFactorsBytes = 19LL << 20;
 

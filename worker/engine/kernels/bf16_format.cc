@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // BF16, row by row: what training holds with weights_precision: bf16. A tensor may view the bytes.
-// Products of training read it (rounded_matmul.h) or dequantize pieces; MatMul does not, and no
+// Products of training read it (float_matmul.h) or dequantize pieces; MatMul does not, and no
 // recipe names it.
 #include <cstdint>
 

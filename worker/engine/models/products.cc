@@ -30,8 +30,8 @@ at::Tensor WithRowsOrColumnsTogether(const at::Tensor& x) {
   return matrix.row_stride == 1 || matrix.column_stride == 1 ? x : x.contiguous();
 }
 
-kernels::RoundedProduct Describe(FactorType factors, const at::Tensor& left,
-                                 const at::Tensor& right, const at::Tensor& out) {
+kernels::FloatProduct Describe(FactorType factors, const at::Tensor& left, const at::Tensor& right,
+                               const at::Tensor& out) {
   return {.factors = factors,
           .rows = left.size(-2),
           .terms = left.size(-1),
@@ -67,10 +67,10 @@ void MultiplyByOurKernels(FactorType factors, const at::Tensor& left, const at::
   CheckColumnsTogether(out);
   const at::Tensor own_left = WithRowsOrColumnsTogether(left);
   const at::Tensor own_right = WithRowsOrColumnsTogether(right);
-  kernels::RoundedProduct product = Describe(factors, own_left, own_right, out);
+  kernels::FloatProduct product = Describe(factors, own_left, own_right, out);
   product.initial = initial;
   product.initial_stride = initial_stride;
-  kernels::MultiplyRounded(product, KernelThreads());
+  kernels::MultiplyFloats(product, KernelThreads());
 }
 
 // On a device: the type of the factors is that of the result.
@@ -164,14 +164,14 @@ void BatchProductInto(const at::Tensor& left, const at::Tensor& right,
   CheckColumnsTogether(out);
   const at::Tensor own_left = WithRowsOrColumnsTogether(left);
   const at::Tensor own_right = WithRowsOrColumnsTogether(right);
-  kernels::MultiplyRoundedBatch({.first = Describe(factors, own_left, own_right, out),
-                                 .outer_count = left.size(0),
-                                 .inner_count = left.size(1),
-                                 .left = BatchStridesOf(own_left),
-                                 .right = BatchStridesOf(own_right),
-                                 .out = BatchStridesOf(out),
-                                 .mask = mask},
-                                KernelThreads());
+  kernels::MultiplyFloatBatch({.first = Describe(factors, own_left, own_right, out),
+                               .outer_count = left.size(0),
+                               .inner_count = left.size(1),
+                               .left = BatchStridesOf(own_left),
+                               .right = BatchStridesOf(own_right),
+                               .out = BatchStridesOf(out),
+                               .mask = mask},
+                              KernelThreads());
 }
 
 at::Tensor RoundedProductPlain(FactorType factors, const at::Tensor& left,

@@ -2,7 +2,7 @@
 //
 // The matrix products of training, and what they do with their factors. FP32 factors are multiplied
 // as they are: by our kernels on a CPU whose matrix unit is faster than FP32 products are
-// (kernels/rounded_matmul.h), elsewhere by libtorch. In a FactorScope the factors are rounded to
+// (kernels/float_matmul.h), elsewhere by libtorch. In a FactorScope the factors are rounded to
 // BF16 or FP16 and the sums stay FP32: on the CPU by our kernels, elsewhere by libtorch with
 // factors of that type, whose results are rounded to it too.
 #ifndef WATTLE_WORKER_ENGINE_MODELS_PRODUCTS_H_
@@ -10,7 +10,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "worker/engine/kernels/rounded_matmul.h"
+#include "worker/engine/kernels/float_matmul.h"
 
 namespace wattle::engine {
 

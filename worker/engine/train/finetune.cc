@@ -168,7 +168,7 @@ CheckpointIdentity IdentityOf(const FinetuneSettings& settings, const Trainer& t
               settings.packing ? ", packed" : "", early_stop, precision, mezo, optimizer),
           .build = absl::StrCat(EngineVersion(), ", threads ", settings.threads, ", kernels ",
                                 kernels::BestKernels().name, ", products ",
-                                kernels::BestRoundedKernels().name)};
+                                kernels::BestFloatKernels().name)};
 }
 
 // The job while it runs.

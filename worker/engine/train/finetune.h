@@ -13,7 +13,7 @@
 #include "absl/status/statusor.h"
 
 #include "wattle/v1/spec.pb.h"
-#include "worker/engine/kernels/rounded_matmul.h"
+#include "worker/engine/kernels/float_matmul.h"
 #include "worker/engine/model_job.h"
 #include "worker/engine/progress.h"
 #include "worker/engine/train/adamw_settings.h"

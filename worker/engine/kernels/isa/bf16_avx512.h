@@ -10,7 +10,7 @@
 
 #include <cstdint>
 
-#include "worker/engine/kernels/isa/rounded_kernels.h"
+#include "worker/engine/kernels/isa/float_kernels.h"
 
 namespace wattle::kernels {
 namespace {
@@ -88,7 +88,7 @@ inline void SplitPairs(__m512 low, __m512 high, __m512i (&parts)[kParts]) {
 
 // 32 terms from `first` on, terms side by side in memory → [lane][pair].
 template <int kParts>
-inline void LoadLanes(const RoundedPanel& panel, int64_t first, Block (&blocks)[kParts]) {
+inline void LoadLanes(const FloatPanel& panel, int64_t first, Block (&blocks)[kParts]) {
   const int64_t left = panel.terms - first;
   const __mmask16 low = FirstLanes(left);
   const __mmask16 high = FirstLanes(left - 16);
@@ -113,7 +113,7 @@ inline void LoadLanes(const RoundedPanel& panel, int64_t first, Block (&blocks)[
 
 // The same for lanes side by side in memory → [pair][lane].
 template <int kParts>
-inline void LoadPairs(const RoundedPanel& panel, int64_t first, Block (&blocks)[kParts]) {
+inline void LoadPairs(const FloatPanel& panel, int64_t first, Block (&blocks)[kParts]) {
   const __m512i interleave =
       _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
                        21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
@@ -137,9 +137,9 @@ inline void LoadPairs(const RoundedPanel& panel, int64_t first, Block (&blocks)[
 
 // kParts: blocks for each 32 terms, one behind the other, whose sum is the factor.
 template <bool kPairsFirst, int kParts>
-inline void PackBf16(const RoundedPanel& panel) {
+inline void PackBf16(const FloatPanel& panel) {
   auto* out = static_cast<int32_t*>(panel.packed);
-  for (int64_t first = 0; first < panel.terms; first += kRoundedTermMultiple) {
+  for (int64_t first = 0; first < panel.terms; first += kFloatTermMultiple) {
     Block blocks[kParts];
     const bool pairs_first = panel.lane_stride == 1;
     if (pairs_first) {
@@ -159,16 +159,16 @@ inline void PackBf16(const RoundedPanel& panel) {
   }
 }
 
-inline void PackBf16Left(const RoundedPanel& panel) {
+inline void PackBf16Left(const FloatPanel& panel) {
   PackBf16<false, 1>(panel);
 }
-inline void PackBf16Right(const RoundedPanel& panel) {
+inline void PackBf16Right(const FloatPanel& panel) {
   PackBf16<true, 1>(panel);
 }
 
 // kRows rows of a left panel times kPanels panels of columns, from `column` on.
 template <int kRows, int kPanels>
-inline void DotRows(const RoundedStrip& strip, int64_t row, int64_t column) {
+inline void DotRows(const FloatStrip& strip, int64_t row, int64_t column) {
   const auto* left = static_cast<const int32_t*>(strip.left) + row / 16 * 8 * strip.terms;
   const auto* right = static_cast<const int32_t*>(strip.right) + column / 16 * 8 * strip.terms;
   __m512 sums[kRows][kPanels];
@@ -177,7 +177,7 @@ inline void DotRows(const RoundedStrip& strip, int64_t row, int64_t column) {
       sums[i][panel] = _mm512_setzero_ps();
     }
   }
-  for (int64_t block = 0; block < strip.terms / kRoundedTermMultiple; ++block) {
+  for (int64_t block = 0; block < strip.terms / kFloatTermMultiple; ++block) {
     const int32_t* left_block = left + block * kBlockWords + row % 16 * kBlockPairs;
     const int32_t* right_block = right + block * kBlockWords;
     for (int64_t pair = 0; pair < kBlockPairs; ++pair) {
@@ -210,7 +210,7 @@ inline void DotRows(const RoundedStrip& strip, int64_t row, int64_t column) {
   }
 }
 
-[[maybe_unused]] inline void Bf16Dots(const RoundedStrip& strip) {
+[[maybe_unused]] inline void Bf16Dots(const FloatStrip& strip) {
   constexpr int kRows = 8;
   for (int64_t row = 0; row < strip.rows; row += kRows) {
     for (int64_t column = 0; column < strip.columns; column += 32) {

@@ -3,7 +3,7 @@
 // Cut as Goto and van de Geijn do ("Anatomy of High-Performance Matrix Multiplication", 2008): a
 // block of the factor with fewer lanes is packed once and stays in the second-level cache; each
 // thread packs a strip of the other factor and multiplies all of the block with it.
-#include "worker/engine/kernels/rounded_matmul.h"
+#include "worker/engine/kernels/float_matmul.h"
 
 #include <algorithm>
 #include <array>
@@ -21,17 +21,17 @@ namespace {
 // processors that have AMX; a block passes by once for each strip, and may come from the
 // third-level cache.
 constexpr int64_t kBlockLanes = 1024;
-constexpr int64_t kStripLanes = 16 * kRoundedLanes;
+constexpr int64_t kStripLanes = 16 * kFloatLanes;
 constexpr int64_t kLaneBytes = 3072;
 constexpr int64_t kBlockBytes = kBlockLanes * kLaneBytes;
 constexpr int64_t kStripBytes = kStripLanes * kLaneBytes;
 
 // Terms of a block.
-int64_t BlockTerms(const RoundedFunctions& rounded) {
-  return kLaneBytes / rounded.element_bytes;
+int64_t BlockTerms(const FloatFunctions& functions) {
+  return kLaneBytes / functions.element_bytes;
 }
 
-const RoundedFunctions& FunctionsOf(FactorType factors, const RoundedKernels& kernels) {
+const FloatFunctions& FunctionsOf(FactorType factors, const FloatKernels& kernels) {
   if (factors == FactorType::kFloat32) {
     WATTLE_CHECK(HasFloat32Products(kernels), "this processor has kernels of FP32 factors");
     return kernels.float32;
@@ -71,24 +71,24 @@ struct Factor {
   int64_t lane_stride = 0;
   int64_t term_stride = 0;
   int64_t lanes = 0;
-  void (*pack)(const RoundedPanel& panel) = nullptr;
+  void (*pack)(const FloatPanel& panel) = nullptr;
 };
 
-Factor LeftOf(const RoundedProduct& product, const RoundedFunctions& rounded) {
+Factor LeftOf(const FloatProduct& product, const FloatFunctions& functions) {
   return {.values = product.left.values,
           .lane_stride = product.left.row_stride,
           .term_stride = product.left.column_stride,
           .lanes = product.rows,
-          .pack = rounded.pack_left};
+          .pack = functions.pack_left};
 }
 
-Factor RightOf(const RoundedProduct& product, const RoundedFunctions& rounded) {
+Factor RightOf(const FloatProduct& product, const FloatFunctions& functions) {
   return {.values = product.right.values,
           .bf16 = product.right_bf16,
           .lane_stride = product.right.column_stride,
           .term_stride = product.right.row_stride,
           .lanes = product.columns,
-          .pack = rounded.pack_right};
+          .pack = functions.pack_right};
 }
 
 // Where panels are packed, one behind the other.
@@ -99,8 +99,8 @@ struct Packed {
 
   // lane and term begin a panel and a piece of one.
   [[nodiscard]] std::byte* At(int64_t lane, int64_t term) const {
-    const int64_t panel = RoundUp(terms, kRoundedTermMultiple) * kRoundedLanes;
-    return begin + (lane / kRoundedLanes * panel + term * kRoundedLanes) * element_bytes;
+    const int64_t panel = RoundUp(terms, kFloatTermMultiple) * kFloatLanes;
+    return begin + (lane / kFloatLanes * panel + term * kFloatLanes) * element_bytes;
   }
 };
 
@@ -120,10 +120,10 @@ void PackPiece(const Factor& factor, const Range& lanes, const Range& terms, int
   }
   const bool together = factor.lane_stride == 1;
   const int64_t lines_step = together ? factor.term_stride : factor.lane_stride;
-  const int64_t line = together ? kRoundedLanes : kRoundedTermMultiple;
-  alignas(64) float widened[kRoundedLanes * kRoundedTermMultiple];
-  for (int64_t term = 0; term < terms.count; term += kRoundedTermMultiple) {
-    const int64_t count = std::min(kRoundedTermMultiple, terms.count - term);
+  const int64_t line = together ? kFloatLanes : kFloatTermMultiple;
+  alignas(64) float widened[kFloatLanes * kFloatTermMultiple];
+  for (int64_t term = 0; term < terms.count; term += kFloatTermMultiple) {
+    const int64_t count = std::min(kFloatTermMultiple, terms.count - term);
     const uint16_t* from = factor.bf16 + first + term * factor.term_stride;
     for (int64_t i = 0; i < (together ? count : lanes.count); ++i) {
       WidenBf16(from + i * lines_step, together ? lanes.count : count, widened + i * line);
@@ -133,17 +133,17 @@ void PackPiece(const Factor& factor, const Range& lanes, const Range& terms, int
                  .term_stride = together ? line : 1,
                  .lanes = lanes.count,
                  .terms = count,
-                 .packed = packed + term * kRoundedLanes * element_bytes});
+                 .packed = packed + term * kFloatLanes * element_bytes});
   }
 }
 
 // What the 32 rows from `row` on need of some columns and of the terms of a block. all_terms: of
 // the product.
-RoundedNeed NeedOf(const CausalMask& mask, int64_t row, const Range& columns, const Range& terms,
-                   int64_t all_terms) {
-  constexpr int64_t kMultiple = kRoundedTermMultiple;
+RowsNeed NeedOf(const CausalMask& mask, int64_t row, const Range& columns, const Range& terms,
+                int64_t all_terms) {
+  constexpr int64_t kMultiple = kFloatTermMultiple;
   const int64_t padded = RoundUp(terms.count, kMultiple);
-  RoundedNeed need = {0, padded, columns.count};
+  RowsNeed need = {0, padded, columns.count};
   if (mask.part == CausalMask::Part::kLeftTransposed) {
     if (mask.queries == all_terms) {
       const int64_t first_query = row - mask.diagonal - terms.first;
@@ -152,7 +152,7 @@ RoundedNeed NeedOf(const CausalMask& mask, int64_t row, const Range& columns, co
     }
     return need;
   }
-  const int64_t last_row = row + kRoundedRowsOfNeed - 1;
+  const int64_t last_row = row + kRowsOfNeed - 1;
   if (row / mask.queries != last_row / mask.queries) {
     return need;  // queries of two heads
   }
@@ -169,19 +169,19 @@ RoundedNeed NeedOf(const CausalMask& mask, int64_t row, const Range& columns, co
 // Where lanes lie side by side, the panels are packed together, a few terms at a time: so a page of
 // the source is looked up once and its lines are read whole.
 void PackLanes(const Factor& factor, const Range& lanes, const Range& terms, const Packed& packed,
-               const RoundedNeed* needs = nullptr) {
-  const int64_t piece = factor.lane_stride == 1 ? kRoundedTermMultiple : terms.count;
+               const RowsNeed* needs = nullptr) {
+  const int64_t piece = factor.lane_stride == 1 ? kFloatTermMultiple : terms.count;
   for (int64_t term = 0; term < terms.count; term += piece) {
-    for (int64_t lane = 0; lane < lanes.count; lane += kRoundedLanes) {
+    for (int64_t lane = 0; lane < lanes.count; lane += kFloatLanes) {
       int64_t begin = term;
       int64_t end = std::min(term + piece, terms.count);
       if (needs != nullptr) {
-        const RoundedNeed& need = needs[lane / kRoundedRowsOfNeed];
+        const RowsNeed& need = needs[lane / kRowsOfNeed];
         begin = std::max(begin, need.first_term);
         end = std::min(end, need.end_term);
       }
       if (begin < end) {
-        PackPiece(factor, {lanes.first + lane, std::min(kRoundedLanes, lanes.count - lane)},
+        PackPiece(factor, {lanes.first + lane, std::min(kFloatLanes, lanes.count - lane)},
                   {terms.first + begin, end - begin}, packed.element_bytes, packed.At(lane, begin));
       }
     }
@@ -191,25 +191,25 @@ void PackLanes(const Factor& factor, const Range& lanes, const Range& terms, con
 // A product as it is cut. The same for every number of threads, but for the widths of strips, which
 // change no sum.
 struct Cut {
-  const RoundedProduct& product;
-  const RoundedFunctions& rounded;
+  const FloatProduct& product;
+  const FloatFunctions& functions;
   bool strips_of_columns;
   Factor shared;   // packed in blocks
   Factor striped;  // packed in strips
   CausalMask mask;
 };
 
-Cut CutOf(const RoundedProduct& product, const RoundedFunctions& rounded,
+Cut CutOf(const FloatProduct& product, const FloatFunctions& functions,
           const CausalMask& mask = {}) {
   WATTLE_CHECK((product.left.row_stride == 1 || product.left.column_stride == 1) &&
                    (product.right.row_stride == 1 || product.right.column_stride == 1),
                "rows or columns of a factor lie side by side");
   WATTLE_CHECK(product.terms > 0, "a product has terms");
-  const Factor left = LeftOf(product, rounded);
-  const Factor right = RightOf(product, rounded);
+  const Factor left = LeftOf(product, functions);
+  const Factor right = RightOf(product, functions);
   const bool strips_of_columns = product.columns >= product.rows;
   return {.product = product,
-          .rounded = rounded,
+          .functions = functions,
           .strips_of_columns = strips_of_columns,
           .shared = strips_of_columns ? left : right,
           .striped = strips_of_columns ? right : left,
@@ -219,7 +219,7 @@ Cut CutOf(const RoundedProduct& product, const RoundedFunctions& rounded,
 // Lanes of a strip, so that threads that take turns have the same work: the width for which the
 // busiest one has the least.
 int64_t StripWidth(int64_t lanes, int threads) {
-  constexpr int64_t kMultiple = 2 * kRoundedLanes;
+  constexpr int64_t kMultiple = 2 * kFloatLanes;
   int64_t best = kStripLanes;
   int64_t least = std::numeric_limits<int64_t>::max();
   for (int64_t width = kStripLanes; width >= kStripLanes / 2; width -= kMultiple) {
@@ -239,7 +239,7 @@ void ForEachBlock(const Cut& cut, Body body) {
   // Blocks of terms are as even as they can be.
   const int64_t all = cut.product.terms;
   const int64_t block_terms =
-      RoundUp(CeilDivide(all, CeilDivide(all, BlockTerms(cut.rounded))), kRoundedTermMultiple);
+      RoundUp(CeilDivide(all, CeilDivide(all, BlockTerms(cut.functions))), kFloatTermMultiple);
   for (int64_t term = 0; term < all; term += block_terms) {
     for (int64_t lane = 0; lane < cut.shared.lanes; lane += kBlockLanes) {
       body(Range{lane, std::min(kBlockLanes, cut.shared.lanes - lane)},
@@ -255,7 +255,7 @@ void PackBlock(const Factor& factor, const Range& lanes, const Range& terms, con
   // Several pieces for each thread, so that a slow one gets fewer.
   constexpr int64_t kPiecesOfThread = 8;
   const bool of_terms = factor.lane_stride == 1;
-  const int64_t unit = of_terms ? kRoundedTermMultiple : kRoundedLanes;
+  const int64_t unit = of_terms ? kFloatTermMultiple : kFloatLanes;
   const int64_t count = of_terms ? terms.count : lanes.count;
   const int64_t units = CeilDivide(count, unit);
   const int64_t pieces = std::min<int64_t>(units, pool.threads() * kPiecesOfThread);
@@ -276,15 +276,15 @@ void PackBlock(const Factor& factor, const Range& lanes, const Range& terms, con
 
 // What each 32 rows of a strip or block need, in `needs`; null where everything is needed, or where
 // the kernel goes through everything.
-using Needs = std::array<RoundedNeed, kBlockLanes / kRoundedRowsOfNeed>;
-const RoundedNeed* FindNeeds(const Cut& cut, const Range& rows, const Range& columns,
-                             const Range& terms, Needs& needs) {
-  if (cut.mask.part == CausalMask::Part::kNone || !cut.rounded.reads_needs ||
+using Needs = std::array<RowsNeed, kBlockLanes / kRowsOfNeed>;
+const RowsNeed* FindNeeds(const Cut& cut, const Range& rows, const Range& columns,
+                          const Range& terms, Needs& needs) {
+  if (cut.mask.part == CausalMask::Part::kNone || !cut.functions.reads_needs ||
       rows.count < columns.count) {
     return nullptr;
   }
-  for (int64_t row = 0; row < rows.count; row += kRoundedRowsOfNeed) {
-    needs[static_cast<size_t>(row / kRoundedRowsOfNeed)] =
+  for (int64_t row = 0; row < rows.count; row += kRowsOfNeed) {
+    needs[static_cast<size_t>(row / kRowsOfNeed)] =
         NeedOf(cut.mask, rows.first + row, columns, terms, cut.product.terms);
   }
   return needs.data();
@@ -293,12 +293,12 @@ const RoundedNeed* FindNeeds(const Cut& cut, const Range& rows, const Range& col
 // Packs one strip into `packed` and multiplies the block with it. block: packed, `shared` lanes.
 void MultiplyStrip(const Cut& cut, const Range& shared, const Range& strip, const Range& terms,
                    const std::byte* block, std::byte* packed) {
-  const RoundedProduct& product = cut.product;
+  const FloatProduct& product = cut.product;
   const Range& rows = cut.strips_of_columns ? shared : strip;
   const Range& columns = cut.strips_of_columns ? strip : shared;
   Needs of_rows;
-  const RoundedNeed* needs = FindNeeds(cut, rows, columns, terms, of_rows);
-  PackLanes(cut.striped, strip, terms, {packed, cut.rounded.element_bytes, terms.count},
+  const RowsNeed* needs = FindNeeds(cut, rows, columns, terms, of_rows);
+  PackLanes(cut.striped, strip, terms, {packed, cut.functions.element_bytes, terms.count},
             cut.strips_of_columns ? nullptr : needs);
   float* out = product.out + rows.first * product.out_stride + columns.first;
   const bool begins = terms.first == 0;
@@ -306,33 +306,32 @@ void MultiplyStrip(const Cut& cut, const Range& shared, const Range& strip, cons
       product.initial == nullptr
           ? nullptr
           : product.initial + rows.first * product.initial_stride + columns.first;
-  cut.rounded.multiply({.left = cut.strips_of_columns ? block : packed,
-                        .right = cut.strips_of_columns ? packed : block,
-                        .rows = rows.count,
-                        .columns = columns.count,
-                        .terms = RoundUp(terms.count, kRoundedTermMultiple),
-                        .initial = begins ? initial : out,
-                        .initial_stride = begins ? product.initial_stride : product.out_stride,
-                        .out = out,
-                        .out_stride = product.out_stride,
-                        .needs = needs});
+  cut.functions.multiply({.left = cut.strips_of_columns ? block : packed,
+                          .right = cut.strips_of_columns ? packed : block,
+                          .rows = rows.count,
+                          .columns = columns.count,
+                          .terms = RoundUp(terms.count, kFloatTermMultiple),
+                          .initial = begins ? initial : out,
+                          .initial_stride = begins ? product.initial_stride : product.out_stride,
+                          .out = out,
+                          .out_stride = product.out_stride,
+                          .needs = needs});
 }
 
 }  // namespace
 
-bool HasFloat32Products(const RoundedKernels& kernels) {
+bool HasFloat32Products(const FloatKernels& kernels) {
   return kernels.float32.multiply != nullptr;
 }
 
-void MultiplyRounded(const RoundedProduct& product, ThreadPool& pool,
-                     const RoundedKernels& kernels) {
-  const RoundedFunctions& rounded = FunctionsOf(product.factors, kernels);
-  const Cut cut = CutOf(product, rounded);
+void MultiplyFloats(const FloatProduct& product, ThreadPool& pool, const FloatKernels& kernels) {
+  const FloatFunctions& functions = FunctionsOf(product.factors, kernels);
+  const Cut cut = CutOf(product, functions);
   std::byte* block = Scratch(kBlockBytes + pool.threads() * kStripBytes);
   std::byte* strips = block + kBlockBytes;
   const int64_t width = StripWidth(cut.striped.lanes, pool.threads());
   ForEachBlock(cut, [&](const Range& shared, const Range& terms) {
-    PackBlock(cut.shared, shared, terms, {block, rounded.element_bytes, terms.count}, pool);
+    PackBlock(cut.shared, shared, terms, {block, functions.element_bytes, terms.count}, pool);
     pool.ParallelFor(CeilDivide(cut.striped.lanes, width), [&](int64_t index, int thread) {
       const int64_t first = index * width;
       MultiplyStrip(cut, shared, {first, std::min(width, cut.striped.lanes - first)}, terms, block,
@@ -341,21 +340,20 @@ void MultiplyRounded(const RoundedProduct& product, ThreadPool& pool,
   });
 }
 
-void MultiplyRoundedBatch(const RoundedBatch& batch, ThreadPool& pool,
-                          const RoundedKernels& kernels) {
-  const RoundedFunctions& rounded = FunctionsOf(batch.first.factors, kernels);
+void MultiplyFloatBatch(const FloatBatch& batch, ThreadPool& pool, const FloatKernels& kernels) {
+  const FloatFunctions& functions = FunctionsOf(batch.first.factors, kernels);
   pool.ParallelFor(batch.outer_count * batch.inner_count, [&](int64_t index, int /*thread*/) {
     const auto offset = [&](const BatchStrides& strides) {
       return index / batch.inner_count * strides.outer + index % batch.inner_count * strides.inner;
     };
-    RoundedProduct product = batch.first;
+    FloatProduct product = batch.first;
     product.left.values += offset(batch.left);
     product.right.values += offset(batch.right);
     product.out += offset(batch.out);
-    const Cut cut = CutOf(product, rounded, batch.mask);
+    const Cut cut = CutOf(product, functions, batch.mask);
     std::byte* block = Scratch(kBlockBytes + kStripBytes);
     ForEachBlock(cut, [&](const Range& shared, const Range& terms) {
-      PackLanes(cut.shared, shared, terms, {block, rounded.element_bytes, terms.count});
+      PackLanes(cut.shared, shared, terms, {block, functions.element_bytes, terms.count});
       for (int64_t lane = 0; lane < cut.striped.lanes; lane += kStripLanes) {
         MultiplyStrip(cut, shared, {lane, std::min(kStripLanes, cut.striped.lanes - lane)}, terms,
                       block, block + kBlockBytes);

@@ -6,21 +6,21 @@
 // numbers below the smallest normal one count as zero, as the processors' own BF16 units have it.
 //
 // And products of FP32 factors, of which nothing is rounded, where 16-bit units are faster at them
-// than the processor's own FP32 products are (isa/rounded_amx.cc). Numbers below 2^-126 count as
+// than the processor's own FP32 products are (isa/float_amx.cc). Numbers below 2^-126 count as
 // zero there, those below 2^-102 may lose their last bits, and a number that is infinite or at
 // least (2 - 2^-8) 2^127 makes its sums NaN.
 //
 // The rounding of factors is the same on every instruction set; the order in which FP32 sums are
 // added is not, so results agree within the rounding of such sums. On one instruction set the
 // result is the same to the last bit for every number of threads.
-#ifndef WATTLE_WORKER_ENGINE_KERNELS_ROUNDED_MATMUL_H_
-#define WATTLE_WORKER_ENGINE_KERNELS_ROUNDED_MATMUL_H_
+#ifndef WATTLE_WORKER_ENGINE_KERNELS_FLOAT_MATMUL_H_
+#define WATTLE_WORKER_ENGINE_KERNELS_FLOAT_MATMUL_H_
 
 #include <cstdint>
 
 #include "absl/types/span.h"
 
-#include "worker/engine/kernels/isa/rounded_kernels.h"
+#include "worker/engine/kernels/isa/float_kernels.h"
 #include "worker/engine/kernels/thread_pool.h"
 
 namespace wattle::kernels {
@@ -36,7 +36,7 @@ struct FloatMatrix {
 };
 
 // out = initial + left right.
-struct RoundedProduct {
+struct FloatProduct {
   FactorType factors = FactorType::kBf16;  // kFloat32: only where HasFloat32Products()
   int64_t rows = 0;
   int64_t terms = 0;
@@ -54,19 +54,19 @@ struct RoundedProduct {
 
 // The tables that this processor can run, the portable one first, the best last. Asked for once:
 // the processor is looked at in the first call.
-absl::Span<const RoundedKernels* const> SupportedRoundedKernels();
+absl::Span<const FloatKernels* const> SupportedFloatKernels();
 
-// The last of SupportedRoundedKernels().
-const RoundedKernels& BestRoundedKernels();
+// The last of SupportedFloatKernels().
+const FloatKernels& BestFloatKernels();
 
 // Whether there are products of FP32 factors, of which nothing is rounded. Where there are none,
 // those of libtorch are as fast as ours would be.
-bool HasFloat32Products(const RoundedKernels& kernels = BestRoundedKernels());
+bool HasFloat32Products(const FloatKernels& kernels = BestFloatKernels());
 
 // On the pool's threads. Factors are packed into memory that the calling thread keeps: 3 MiB, and
 // 768 KiB for each of the pool's threads.
-void MultiplyRounded(const RoundedProduct& product, ThreadPool& pool,
-                     const RoundedKernels& kernels = BestRoundedKernels());
+void MultiplyFloats(const FloatProduct& product, ThreadPool& pool,
+                    const FloatKernels& kernels = BestFloatKernels());
 
 // What causal attention leaves out of a product: query q sees the keys up to q + diagonal. Queries
 // of heads that share keys may stand one below the other, `queries` of each.
@@ -89,8 +89,8 @@ struct BatchStrides {
 };
 
 // Products of one shape in two dimensions, as sequences and their heads are. Without `initial`.
-struct RoundedBatch {
-  RoundedProduct first;
+struct FloatBatch {
+  FloatProduct first;
   int64_t outer_count = 1;
   int64_t inner_count = 1;
   BatchStrides left = {};
@@ -100,9 +100,9 @@ struct RoundedBatch {
 };
 
 // Each product on one of the pool's threads, each of which keeps such memory.
-void MultiplyRoundedBatch(const RoundedBatch& batch, ThreadPool& pool,
-                          const RoundedKernels& kernels = BestRoundedKernels());
+void MultiplyFloatBatch(const FloatBatch& batch, ThreadPool& pool,
+                        const FloatKernels& kernels = BestFloatKernels());
 
 }  // namespace wattle::kernels
 
-#endif  // WATTLE_WORKER_ENGINE_KERNELS_ROUNDED_MATMUL_H_
+#endif  // WATTLE_WORKER_ENGINE_KERNELS_FLOAT_MATMUL_H_

@@ -3,12 +3,12 @@
 // Products of rounded factors for ARM processors: rounded, and multiplied in FP32.
 #include "worker/engine/kernels/isa/lanes_neon.h"
 // Over those lanes:
-#include "worker/engine/kernels/isa/rounded_inl.h"
+#include "worker/engine/kernels/isa/float_inl.h"
 
 namespace wattle::kernels {
 
-const RoundedKernels& NeonRoundedKernels() {
-  static constexpr RoundedKernels kTable = {
+const FloatKernels& NeonFloatKernels() {
+  static constexpr FloatKernels kTable = {
       .name = "neon", .float32 = {}, .bf16 = kBf16AsFloat, .fp16 = kFp16AsFloat};
   return kTable;
 }

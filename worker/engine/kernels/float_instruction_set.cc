@@ -5,8 +5,8 @@
 #include <cpuid.h>
 #endif
 
+#include "worker/engine/kernels/float_matmul.h"
 #include "worker/engine/kernels/instruction_set.h"
-#include "worker/engine/kernels/rounded_matmul.h"
 
 namespace wattle::kernels {
 namespace {
@@ -31,19 +31,19 @@ bool HasAmxBf16() {
 
 // What the tables of instruction_set.h found of registers, matrix unit and the system's permission
 // holds here too.
-std::vector<const RoundedKernels*> Look() {
-  std::vector<const RoundedKernels*> tables = {&PortableRoundedKernels()};
+std::vector<const FloatKernels*> Look() {
+  std::vector<const FloatKernels*> tables = {&PortableFloatKernels()};
   if (FindKernels("avx2") != nullptr) {
-    tables.push_back(&Avx2RoundedKernels());
+    tables.push_back(&Avx2FloatKernels());
   }
   if (FindKernels("avx512-vnni") == nullptr) {
     return tables;
   }
-  tables.push_back(&Avx512RoundedKernels());
+  tables.push_back(&Avx512FloatKernels());
   if (HasAvx512Bf16()) {
-    tables.push_back(&Avx512Bf16RoundedKernels());
+    tables.push_back(&Avx512Bf16FloatKernels());
     if (FindKernels("amx") != nullptr && HasAmxBf16()) {
-      tables.push_back(&AmxRoundedKernels());
+      tables.push_back(&AmxFloatKernels());
     }
   }
   return tables;
@@ -51,27 +51,27 @@ std::vector<const RoundedKernels*> Look() {
 
 #elif defined(__aarch64__)
 
-std::vector<const RoundedKernels*> Look() {
-  return {&PortableRoundedKernels(), &NeonRoundedKernels()};
+std::vector<const FloatKernels*> Look() {
+  return {&PortableFloatKernels(), &NeonFloatKernels()};
 }
 
 #else
 
-std::vector<const RoundedKernels*> Look() {
-  return {&PortableRoundedKernels()};
+std::vector<const FloatKernels*> Look() {
+  return {&PortableFloatKernels()};
 }
 
 #endif
 
 }  // namespace
 
-absl::Span<const RoundedKernels* const> SupportedRoundedKernels() {
-  static const auto* const kTables = new std::vector<const RoundedKernels*>(Look());
+absl::Span<const FloatKernels* const> SupportedFloatKernels() {
+  static const auto* const kTables = new std::vector<const FloatKernels*>(Look());
   return *kTables;
 }
 
-const RoundedKernels& BestRoundedKernels() {
-  return *SupportedRoundedKernels().back();
+const FloatKernels& BestFloatKernels() {
+  return *SupportedFloatKernels().back();
 }
 
 }  // namespace wattle::kernels

@@ -3,12 +3,12 @@
 // Products of rounded factors for x86 processors with AVX-512: rounded, and multiplied in FP32.
 #include "worker/engine/kernels/isa/lanes_avx512.h"
 // Over those lanes:
-#include "worker/engine/kernels/isa/rounded_inl.h"
+#include "worker/engine/kernels/isa/float_inl.h"
 
 namespace wattle::kernels {
 
-const RoundedKernels& Avx512RoundedKernels() {
-  static constexpr RoundedKernels kTable = {
+const FloatKernels& Avx512FloatKernels() {
+  static constexpr FloatKernels kTable = {
       .name = "avx512", .float32 = {}, .bf16 = kBf16AsFloat, .fp16 = kFp16AsFloat};
   return kTable;
 }

@@ -14,7 +14,7 @@
 #include "worker/engine/kernels/isa/bf16_avx512.h"
 #include "worker/engine/kernels/isa/lanes_avx512.h"
 // Over those lanes:
-#include "worker/engine/kernels/isa/rounded_inl.h"
+#include "worker/engine/kernels/isa/float_inl.h"
 
 namespace wattle::kernels {
 namespace {
@@ -123,7 +123,7 @@ inline void BeginProducts(const Square& square, int64_t left_at, int64_t right_a
 // Factors of one part.
 inline void AddRounded(const Square& square) {
   ReadSums(square.initial);
-  const int64_t bytes = square.terms / kRoundedTermMultiple * kTileBytes;
+  const int64_t bytes = square.terms / kFloatTermMultiple * kTileBytes;
   for (int64_t at = 0; at < bytes; at += kTileBytes) {
     PrefetchAhead(square, at);
     _tile_loadd(4, square.left[0] + at, 64);
@@ -156,7 +156,7 @@ inline void MultiplyTiles() {
 inline void AddExact(const Square& square, const SumsAt<float>& last) {
   constexpr int64_t kSecond = kTileBytes;
   constexpr int64_t kThird = 2 * kTileBytes;
-  const int64_t bytes = square.terms / kRoundedTermMultiple * kThirds * kTileBytes;
+  const int64_t bytes = square.terms / kFloatTermMultiple * kThirds * kTileBytes;
   for (int64_t at = 0; at < bytes; at += kThirds * kTileBytes) {
     for (int64_t third = 0; third < kThirds; ++third) {
       PrefetchAhead(square, at + third * kTileBytes);
@@ -238,7 +238,7 @@ struct Corner {
 // The side of a strip that has more lanes is the outer one: 32 of its lanes stay in the first-level
 // cache while those of the inner side pass by, all of which stay in the second-level cache.
 struct Sides {
-  explicit Sides(const RoundedStrip& strip)
+  explicit Sides(const FloatStrip& strip)
       : rows_are_outer(strip.rows >= strip.columns),
         outer(rows_are_outer ? strip.rows : strip.columns),
         inner(rows_are_outer ? strip.columns : strip.rows),
@@ -254,7 +254,7 @@ struct Sides {
 };
 
 // Asks for the lines of a square of the result.
-inline void PrefetchSquare(const RoundedStrip& strip, const Corner& corner) {
+inline void PrefetchSquare(const FloatStrip& strip, const Corner& corner) {
   const auto [row, column] = corner;
   const int64_t rows = strip.rows - row < 32 ? strip.rows - row : 32;
   for (int64_t i = 0; i < rows; ++i) {
@@ -266,18 +266,18 @@ inline void PrefetchSquare(const RoundedStrip& strip, const Corner& corner) {
 
 // The panels of 32 lanes from `lane` on of `lanes`, from `term` on.
 template <int kParts>
-inline void FindPanels(const RoundedStrip& strip, const void* packed, int64_t lane, int64_t lanes,
+inline void FindPanels(const FloatStrip& strip, const void* packed, int64_t lane, int64_t lanes,
                        int64_t term, const char* (&panels)[2]) {
-  const int64_t panel_bytes = strip.terms * kRoundedLanes * kParts * 2;
-  panels[0] = static_cast<const char*>(packed) + lane / kRoundedLanes * panel_bytes +
-              term * kRoundedLanes * kParts * 2;
-  panels[1] = lanes - lane > kRoundedLanes ? panels[0] + panel_bytes : panels[0];
+  const int64_t panel_bytes = strip.terms * kFloatLanes * kParts * 2;
+  panels[0] = static_cast<const char*>(packed) + lane / kFloatLanes * panel_bytes +
+              term * kFloatLanes * kParts * 2;
+  panels[1] = lanes - lane > kFloatLanes ? panels[0] + panel_bytes : panels[0];
 }
 
 // The share of the squares at `inner` in what is asked for of the outer panels that come next: the
 // first eight squares ask for all of it.
 template <int kParts>
-inline const char* AheadOf(const RoundedStrip& strip, const Sides& sides, int64_t outer,
+inline const char* AheadOf(const FloatStrip& strip, const Sides& sides, int64_t outer,
                            int64_t inner, int64_t term) {
   constexpr int64_t kShares = kTileBytes / kAheadBytes;
   const int64_t share = inner / 32;
@@ -290,14 +290,14 @@ inline const char* AheadOf(const RoundedStrip& strip, const Sides& sides, int64_
 }
 
 // What the outer lanes need.
-inline RoundedNeed NeedOf(const RoundedStrip& strip, const Sides& sides, int64_t outer) {
-  return strip.needs == nullptr ? RoundedNeed{0, strip.terms, sides.inner}
-                                : strip.needs[outer / kRoundedRowsOfNeed];
+inline RowsNeed NeedOf(const FloatStrip& strip, const Sides& sides, int64_t outer) {
+  return strip.needs == nullptr ? RowsNeed{0, strip.terms, sides.inner}
+                                : strip.needs[outer / kRowsOfNeed];
 }
 
 // The square at a corner, with the terms [term, end_term) of one sweep, the first one or not.
 template <int kParts>
-inline Square SquareAt(const RoundedStrip& strip, const Corner& corner, int64_t term,
+inline Square SquareAt(const FloatStrip& strip, const Corner& corner, int64_t term,
                        int64_t end_term, bool begins) {
   constexpr auto kFloat = static_cast<int64_t>(sizeof(float));
   const auto [row, column] = corner;
@@ -323,7 +323,7 @@ inline Square SquareAt(const RoundedStrip& strip, const Corner& corner, int64_t 
 }
 
 template <int kParts>
-inline void Tiles(const RoundedStrip& strip) {
+inline void Tiles(const FloatStrip& strip) {
   Configure();
   SquareSums edge;
   SquareSums dropped;  // takes sums that are written already
@@ -331,7 +331,7 @@ inline void Tiles(const RoundedStrip& strip) {
   SumsAt<float> last = nowhere;
   const Sides sides(strip);
   for (int64_t outer = 0; outer < sides.outer; outer += 32) {
-    const RoundedNeed need = NeedOf(strip, sides, outer);
+    const RowsNeed need = NeedOf(strip, sides, outer);
     for (int64_t term = need.first_term; term < need.end_term; term += kSweepTerms<kParts>) {
       const int64_t left = need.end_term - term;
       const int64_t end_term = term + (left < kSweepTerms<kParts> ? left : kSweepTerms<kParts>);
@@ -358,8 +358,8 @@ inline void Tiles(const RoundedStrip& strip) {
 
 }  // namespace
 
-const RoundedKernels& AmxRoundedKernels() {
-  static constexpr RoundedKernels kTable = {
+const FloatKernels& AmxFloatKernels() {
+  static constexpr FloatKernels kTable = {
       .name = "amx",
       .float32 = {2 * kThirds, PackBf16<false, kThirds>, PackBf16<true, kThirds>, Tiles<kThirds>,
                   true},

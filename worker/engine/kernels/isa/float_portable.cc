@@ -3,12 +3,12 @@
 // Products of rounded factors in plain C++: the reference of every other table.
 #include "worker/engine/kernels/isa/lanes_portable.h"
 // Over those lanes:
-#include "worker/engine/kernels/isa/rounded_inl.h"
+#include "worker/engine/kernels/isa/float_inl.h"
 
 namespace wattle::kernels {
 
-const RoundedKernels& PortableRoundedKernels() {
-  static constexpr RoundedKernels kTable = {
+const FloatKernels& PortableFloatKernels() {
+  static constexpr FloatKernels kTable = {
       .name = "portable", .float32 = {}, .bf16 = kBf16AsFloat, .fp16 = kFp16AsFloat};
   return kTable;
 }

@@ -2,7 +2,7 @@
 //
 // Products of every instruction set that this processor has: the rounding of factors is exact, and
 // the sums are those of the rounded factors in double precision. FP32 factors are not rounded.
-#include "worker/engine/kernels/rounded_matmul.h"
+#include "worker/engine/kernels/float_matmul.h"
 
 #include <algorithm>
 #include <bit>
@@ -54,11 +54,11 @@ float Nearest(FactorType factors, float value) {
                                          : FloatFromHalf(HalfFromFloat(value));
 }
 
-using Parameter = std::tuple<const RoundedKernels*, FactorType>;
+using Parameter = std::tuple<const FloatKernels*, FactorType>;
 
 std::vector<Parameter> TablesWithFactors() {
   std::vector<Parameter> all;
-  for (const RoundedKernels* kernels : SupportedRoundedKernels()) {
+  for (const FloatKernels* kernels : SupportedFloatKernels()) {
     all.emplace_back(kernels, FactorType::kBf16);
     all.emplace_back(kernels, FactorType::kFp16);
     if (HasFloat32Products(*kernels)) {
@@ -77,13 +77,13 @@ std::string NameOf(const testing::TestParamInfo<Parameter>& info) {
   return name;
 }
 
-class RoundedMatMulTest : public testing::TestWithParam<Parameter> {
+class FloatMatMulTest : public testing::TestWithParam<Parameter> {
  protected:
-  [[nodiscard]] const RoundedKernels& kernels() const { return *std::get<0>(GetParam()); }
+  [[nodiscard]] const FloatKernels& kernels() const { return *std::get<0>(GetParam()); }
   [[nodiscard]] FactorType factors() const { return std::get<1>(GetParam()); }
 };
 
-INSTANTIATE_TEST_SUITE_P(AllTables, RoundedMatMulTest, testing::ValuesIn(TablesWithFactors()),
+INSTANTIATE_TEST_SUITE_P(AllTables, FloatMatMulTest, testing::ValuesIn(TablesWithFactors()),
                          NameOf);
 
 // Ties, both sides of them, the ends of the ranges of BF16 and FP16, and what is no number.
@@ -123,7 +123,7 @@ void ExpectSame(float got, float wanted, float of) {
   EXPECT_EQ(got, wanted) << "of " << absl::StrCat(absl::Hex(std::bit_cast<uint32_t>(of)));
 }
 
-TEST_P(RoundedMatMulTest, FactorsAreRoundedToTheNearest) {
+TEST_P(FloatMatMulTest, FactorsAreRoundedToTheNearest) {
   const std::vector<float> numbers =
       factors() == FactorType::kFloat32 ? OrdinaryNumbers() : DifficultNumbers();
   const auto count = static_cast<int64_t>(numbers.size());
@@ -139,28 +139,28 @@ TEST_P(RoundedMatMulTest, FactorsAreRoundedToTheNearest) {
   // Side by side, and each in a row of its own: the two ways to pack.
   for (const int64_t stride : {int64_t{1}, kGap}) {
     const float* values = stride == 1 ? numbers.data() : spread.data();
-    MultiplyRounded({.factors = factors(),
-                     .rows = count,
-                     .terms = 1,
-                     .columns = 1,
-                     .left = {.values = values, .row_stride = stride, .column_stride = 1},
-                     .right = unit,
-                     .out = out.data(),
-                     .out_stride = 1},
-                    pool, kernels());
+    MultiplyFloats({.factors = factors(),
+                    .rows = count,
+                    .terms = 1,
+                    .columns = 1,
+                    .left = {.values = values, .row_stride = stride, .column_stride = 1},
+                    .right = unit,
+                    .out = out.data(),
+                    .out_stride = 1},
+                   pool, kernels());
     for (size_t i = 0; i < numbers.size(); ++i) {
       ExpectSame(out[i], Nearest(factors(), numbers[i]), numbers[i]);
     }
     std::fill(out.begin(), out.end(), -1.0F);
-    MultiplyRounded({.factors = factors(),
-                     .rows = 1,
-                     .terms = 1,
-                     .columns = count,
-                     .left = unit,
-                     .right = {.values = values, .row_stride = 1, .column_stride = stride},
-                     .out = out.data(),
-                     .out_stride = count},
-                    pool, kernels());
+    MultiplyFloats({.factors = factors(),
+                    .rows = 1,
+                    .terms = 1,
+                    .columns = count,
+                    .left = unit,
+                    .right = {.values = values, .row_stride = 1, .column_stride = stride},
+                    .out = out.data(),
+                    .out_stride = count},
+                   pool, kernels());
     for (size_t i = 0; i < numbers.size(); ++i) {
       ExpectSame(out[i], Nearest(factors(), numbers[i]), numbers[i]);
     }
@@ -204,8 +204,8 @@ struct Stored {
 };
 
 // out: rows one behind the other.
-RoundedProduct ProductOf(FactorType factors, const Shape& shape, const Stored& left,
-                         const Stored& right, float* out) {
+FloatProduct ProductOf(FactorType factors, const Shape& shape, const Stored& left,
+                       const Stored& right, float* out) {
   return {.factors = factors,
           .rows = shape.rows,
           .terms = shape.terms,
@@ -220,7 +220,7 @@ enum class Initial { kZero, kBias, kOut };
 
 // An FP32 sum of n products is within n + 1 roundings of the sum of their sizes; where FP32 factors
 // are multiplied in parts, the six products of parts take as many roundings.
-void ExpectProduct(const RoundedProduct& product, const Stored& left, const Stored& right,
+void ExpectProduct(const FloatProduct& product, const Stored& left, const Stored& right,
                    const std::vector<float>& initial, const std::vector<float>& out) {
   for (int64_t i = 0; i < product.rows; ++i) {
     for (int64_t j = 0; j < product.columns; ++j) {
@@ -244,7 +244,7 @@ void ExpectProduct(const RoundedProduct& product, const Stored& left, const Stor
   }
 }
 
-TEST_P(RoundedMatMulTest, SumsAreThoseOfTheRoundedFactorsInEveryFormAndShape) {
+TEST_P(FloatMatMulTest, SumsAreThoseOfTheRoundedFactorsInEveryFormAndShape) {
   ThreadPool pool(2);
   uint64_t seed = 1;
   for (const Shape& shape : kShapes) {
@@ -261,7 +261,7 @@ TEST_P(RoundedMatMulTest, SumsAreThoseOfTheRoundedFactorsInEveryFormAndShape) {
       }
       const std::vector<float> before = out;
       std::vector<float> initial;
-      RoundedProduct product = ProductOf(factors(), shape, left, right, out.data());
+      FloatProduct product = ProductOf(factors(), shape, left, right, out.data());
       product.out_stride = stride;
       if (how == Initial::kBias) {
         initial.assign(before.begin(), before.begin() + shape.columns);
@@ -271,7 +271,7 @@ TEST_P(RoundedMatMulTest, SumsAreThoseOfTheRoundedFactorsInEveryFormAndShape) {
         product.initial = out.data();
         product.initial_stride = stride;
       }
-      MultiplyRounded(product, pool, kernels());
+      MultiplyFloats(product, pool, kernels());
       ExpectProduct(product, left, right, initial, out);
       for (int64_t i = 0; i < shape.rows; ++i) {
         for (int64_t j = shape.columns; j < stride; ++j) {
@@ -289,7 +289,7 @@ struct Errors {
   double of_kernels = 0.0;
   double of_floats = 0.0;
 };
-Errors ErrorsOf(const RoundedProduct& product, const Stored& left, const Stored& right) {
+Errors ErrorsOf(const FloatProduct& product, const Stored& left, const Stored& right) {
   Errors errors;
   for (int64_t i = 0; i < product.rows; ++i) {
     for (int64_t j = 0; j < product.columns; ++j) {
@@ -316,9 +316,9 @@ TEST(FloatProductTest, IsAsNearToTheExactSumAsASumOfFloatProducts) {
     const Stored left(shape.rows, shape.terms, false, 5);
     const Stored right(shape.terms, shape.columns, true, 6);
     std::vector<float> out(static_cast<size_t>(shape.rows * shape.columns));
-    const RoundedProduct product = ProductOf(FactorType::kFloat32, shape, left, right, out.data());
+    const FloatProduct product = ProductOf(FactorType::kFloat32, shape, left, right, out.data());
     ThreadPool pool(2);
-    MultiplyRounded(product, pool);
+    MultiplyFloats(product, pool);
     const Errors errors = ErrorsOf(product, left, right);
     EXPECT_LT(errors.of_kernels, errors.of_floats) << terms << " terms";
   }
@@ -326,7 +326,7 @@ TEST(FloatProductTest, IsAsNearToTheExactSumAsASumOfFloatProducts) {
 
 // A right factor that is stored in BF16 gives the bits of its copy in FP32, also of the smallest
 // numbers, which count as zero.
-TEST_P(RoundedMatMulTest, ABf16FactorIsItsFloatCopyToTheLastBit) {
+TEST_P(FloatMatMulTest, ABf16FactorIsItsFloatCopyToTheLastBit) {
   ThreadPool pool(2);
   uint64_t seed = 1;
   for (const Shape& shape : kShapes) {
@@ -343,19 +343,19 @@ TEST_P(RoundedMatMulTest, ABf16FactorIsItsFloatCopyToTheLastBit) {
       }
       std::vector<float> wanted(static_cast<size_t>(shape.rows * shape.columns));
       std::vector<float> out(wanted.size());
-      RoundedProduct product = ProductOf(factors(), shape, left, right, wanted.data());
-      MultiplyRounded(product, pool, kernels());
+      FloatProduct product = ProductOf(factors(), shape, left, right, wanted.data());
+      MultiplyFloats(product, pool, kernels());
       product.right.values = nullptr;
       product.right_bf16 = numbers.data();
       product.out = out.data();
-      MultiplyRounded(product, pool, kernels());
+      MultiplyFloats(product, pool, kernels());
       ASSERT_EQ(out, wanted);
       ++seed;
     }
   }
 }
 
-TEST_P(RoundedMatMulTest, ThreadsChangeNoBit) {
+TEST_P(FloatMatMulTest, ThreadsChangeNoBit) {
   for (const Shape& shape : {Shape{.rows = 100, .terms = 1700, .columns = 600},
                              Shape{.rows = 600, .terms = 1700, .columns = 100}}) {
     const Stored left(shape.rows, shape.terms, false, 1);
@@ -366,27 +366,27 @@ TEST_P(RoundedMatMulTest, ThreadsChangeNoBit) {
       std::vector<float>& out = outs[threads / 2];
       // What the products are added to.
       out.assign(static_cast<size_t>(shape.rows * shape.columns), 1e-3F);
-      RoundedProduct product = ProductOf(factors(), shape, left, right, out.data());
+      FloatProduct product = ProductOf(factors(), shape, left, right, out.data());
       product.initial = out.data();
       product.initial_stride = product.out_stride;
-      MultiplyRounded(product, pool, kernels());
+      MultiplyFloats(product, pool, kernels());
     }
     EXPECT_EQ(outs[0], outs[1]) << shape.rows << " rows";
   }
 }
 
 // Neither the other rows nor the blocks that they lie in change a sum.
-TEST_P(RoundedMatMulTest, ARowIsTheSameInEveryProduct) {
+TEST_P(FloatMatMulTest, ARowIsTheSameInEveryProduct) {
   const Shape shape{.rows = 1030, .terms = 800, .columns = 1040};
   const Stored left(shape.rows, shape.terms, false, 1);
   const Stored right(shape.terms, shape.columns, true, 2);
   ThreadPool pool(2);
-  const auto multiply = [&](RoundedProduct product, float* out) {
+  const auto multiply = [&](FloatProduct product, float* out) {
     product.out = out;
-    MultiplyRounded(product, pool, kernels());
+    MultiplyFloats(product, pool, kernels());
   };
   std::vector<float> out(static_cast<size_t>(shape.rows * shape.columns));
-  RoundedProduct product = ProductOf(factors(), shape, left, right, nullptr);
+  FloatProduct product = ProductOf(factors(), shape, left, right, nullptr);
   multiply(product, out.data());
   product.rows = 1;
   for (const int64_t row : {0, 500, 1023, 1024, 1029}) {
@@ -399,7 +399,7 @@ TEST_P(RoundedMatMulTest, ARowIsTheSameInEveryProduct) {
 }
 
 // Sequences one below the other, and their heads side by side: so the factors and the result lie.
-TEST_P(RoundedMatMulTest, ABatchIsItsProductsOneByOne) {
+TEST_P(FloatMatMulTest, ABatchIsItsProductsOneByOne) {
   const Shape shape{.rows = 35, .terms = 40, .columns = 37};
   constexpr int64_t kSequences = 3;
   constexpr int64_t kHeads = 5;
@@ -407,9 +407,9 @@ TEST_P(RoundedMatMulTest, ABatchIsItsProductsOneByOne) {
   const Stored right(kSequences * shape.terms, kHeads * shape.columns, false, 4);
   const int64_t out_width = kHeads * shape.columns;
   std::vector<float> out(static_cast<size_t>(kSequences * shape.rows * out_width));
-  RoundedProduct product = ProductOf(factors(), shape, left, right, out.data());
+  FloatProduct product = ProductOf(factors(), shape, left, right, out.data());
   product.out_stride = out_width;
-  const RoundedBatch batch = {
+  const FloatBatch batch = {
       .first = product,
       .outer_count = kSequences,
       .inner_count = kHeads,
@@ -417,15 +417,15 @@ TEST_P(RoundedMatMulTest, ABatchIsItsProductsOneByOne) {
       .right = {.outer = shape.terms * right.view.row_stride, .inner = shape.columns},
       .out = {.outer = shape.rows * out_width, .inner = shape.columns}};
   ThreadPool pool(2);
-  MultiplyRoundedBatch(batch, pool, kernels());
+  MultiplyFloatBatch(batch, pool, kernels());
   std::vector<float> one_by_one(out.size());
   for (int64_t sequence = 0; sequence < kSequences; ++sequence) {
     for (int64_t head = 0; head < kHeads; ++head) {
-      RoundedProduct one = product;
+      FloatProduct one = product;
       one.left.values += sequence * batch.left.outer + head * batch.left.inner;
       one.right.values += sequence * batch.right.outer + head * batch.right.inner;
       one.out = one_by_one.data() + sequence * batch.out.outer + head * batch.out.inner;
-      MultiplyRounded(one, pool, kernels());
+      MultiplyFloats(one, pool, kernels());
     }
   }
   EXPECT_EQ(out, one_by_one);
@@ -439,7 +439,7 @@ struct CausalShape {
   int64_t width = 0;
 };
 
-class CausalMaskTest : public RoundedMatMulTest {
+class CausalMaskTest : public FloatMatMulTest {
  protected:
   // Queries in rows: zero where a query does not see the key.
   static void HideUnseen(const CausalShape& shape, bool transposed, Stored& probabilities) {
@@ -464,7 +464,7 @@ class CausalMaskTest : public RoundedMatMulTest {
   std::vector<float> Multiply(const Shape& shape, const Stored& left, const Stored& right,
                               const CausalMask& mask) {
     std::vector<float> out(static_cast<size_t>(shape.rows * shape.columns), -1.0F);
-    MultiplyRoundedBatch(
+    MultiplyFloatBatch(
         {.first = ProductOf(factors(), shape, left, right, out.data()), .mask = mask}, pool_,
         kernels());
     return out;

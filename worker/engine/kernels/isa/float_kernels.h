@@ -1,24 +1,23 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The functions behind products of rounded factors (rounded_matmul.h), a table for each instruction
+// The functions behind the products of FP32 matrices (float_matmul.h), a table for each instruction
 // set that has a way of its own. Included by files that are compiled with the flags of one
 // instruction set, so nothing but <cstdint> may be included here and no function may be defined.
-#ifndef WATTLE_WORKER_ENGINE_KERNELS_ISA_ROUNDED_KERNELS_H_
-#define WATTLE_WORKER_ENGINE_KERNELS_ISA_ROUNDED_KERNELS_H_
+#ifndef WATTLE_WORKER_ENGINE_KERNELS_ISA_FLOAT_KERNELS_H_
+#define WATTLE_WORKER_ENGINE_KERNELS_ISA_FLOAT_KERNELS_H_
 
 #include <cstdint>
 
 namespace wattle::kernels {
 
-// Products whose factors are rounded to 16 bits and whose sums are FP32 (rounded_matmul.h). A panel
-// is sixteen rows of the left factor or sixteen columns of the right one: its lanes.
-inline constexpr int64_t kRoundedLanes = 16;
-inline constexpr int64_t kRoundedTermMultiple = 32;
+// A panel is sixteen rows of the left factor or sixteen columns of the right one: its lanes.
+inline constexpr int64_t kFloatLanes = 16;
+inline constexpr int64_t kFloatTermMultiple = 32;
 
 // One panel to pack: lane i has the terms values[i * lane_stride + t * term_stride], and one of the
 // strides is 1. Lanes from `lanes` to 16, and terms from `terms` to the next multiple of 32, become
 // zero.
-struct RoundedPanel {
+struct FloatPanel {
   const float* values = nullptr;
   int64_t lane_stride = 0;
   int64_t term_stride = 0;
@@ -30,15 +29,15 @@ struct RoundedPanel {
 // What 32 rows of a product need: terms [first_term, end_term), both multiples of 32 and at least
 // 32 of them, and the columns below end_column. The other terms are zeros that need not be packed,
 // and the other columns of the result are not read.
-inline constexpr int64_t kRoundedRowsOfNeed = 32;
-struct RoundedNeed {
+inline constexpr int64_t kRowsOfNeed = 32;
+struct RowsNeed {
   int64_t first_term;
   int64_t end_term;
   int64_t end_column;
 };
 
 // out[i, j] = initial + Σ_t left[i, t] right[t, j] for some rows i and columns j.
-struct RoundedStrip {
+struct FloatStrip {
   const void* left = nullptr;   // packed panels, one behind the other
   const void* right = nullptr;  // the same of the columns
   int64_t rows = 0;
@@ -49,36 +48,36 @@ struct RoundedStrip {
   float* out = nullptr;            // [rows, out_stride]; may be `initial`
   int64_t out_stride = 0;
   // Of each 32 rows, where there are at least as many rows as columns; null: all is needed.
-  const RoundedNeed* needs = nullptr;
+  const RowsNeed* needs = nullptr;
 };
 
 // The functions for one type of factors.
-struct RoundedFunctions {
+struct FloatFunctions {
   int64_t element_bytes;  // of a packed number
-  void (*pack_left)(const RoundedPanel& panel);
-  void (*pack_right)(const RoundedPanel& panel);
-  void (*multiply)(const RoundedStrip& strip);
+  void (*pack_left)(const FloatPanel& panel);
+  void (*pack_right)(const FloatPanel& panel);
+  void (*multiply)(const FloatStrip& strip);
   bool reads_needs;  // false: multiply goes through all terms and columns, so all are packed
 };
 
-struct RoundedKernels {
+struct FloatKernels {
   const char* name;
   // Of FP32 factors, of which nothing is rounded. multiply is null where the instruction set has no
   // way that is faster than the FP32 products of libtorch.
-  RoundedFunctions float32;
-  RoundedFunctions bf16;
-  RoundedFunctions fp16;
+  FloatFunctions float32;
+  FloatFunctions bf16;
+  FloatFunctions fp16;
 };
 
 // The tables, each defined in the file of its name. Only those of the target architecture are
 // built.
-const RoundedKernels& PortableRoundedKernels();
-const RoundedKernels& Avx2RoundedKernels();
-const RoundedKernels& Avx512RoundedKernels();
-const RoundedKernels& Avx512Bf16RoundedKernels();
-const RoundedKernels& AmxRoundedKernels();
-const RoundedKernels& NeonRoundedKernels();
+const FloatKernels& PortableFloatKernels();
+const FloatKernels& Avx2FloatKernels();
+const FloatKernels& Avx512FloatKernels();
+const FloatKernels& Avx512Bf16FloatKernels();
+const FloatKernels& AmxFloatKernels();
+const FloatKernels& NeonFloatKernels();
 
 }  // namespace wattle::kernels
 
-#endif  // WATTLE_WORKER_ENGINE_KERNELS_ISA_ROUNDED_KERNELS_H_
+#endif  // WATTLE_WORKER_ENGINE_KERNELS_ISA_FLOAT_KERNELS_H_

@@ -5,16 +5,15 @@
 #include "worker/engine/kernels/isa/bf16_avx512.h"
 #include "worker/engine/kernels/isa/lanes_avx512.h"
 // Over those lanes:
-#include "worker/engine/kernels/isa/rounded_inl.h"
+#include "worker/engine/kernels/isa/float_inl.h"
 
 namespace wattle::kernels {
 
-const RoundedKernels& Avx512Bf16RoundedKernels() {
-  static constexpr RoundedKernels kTable = {
-      .name = "avx512-bf16",
-      .float32 = {},
-      .bf16 = {2, PackBf16Left, PackBf16Right, Bf16Dots, false},
-      .fp16 = kFp16AsFloat};
+const FloatKernels& Avx512Bf16FloatKernels() {
+  static constexpr FloatKernels kTable = {.name = "avx512-bf16",
+                                          .float32 = {},
+                                          .bf16 = {2, PackBf16Left, PackBf16Right, Bf16Dots, false},
+                                          .fp16 = kFp16AsFloat};
   return kTable;
 }
 

@@ -4,13 +4,13 @@
 // packed, and held and multiplied in FP32. The reference of the paths that hold 16 bits. A packed
 // panel is [terms][16 lanes]. Over the sixteen lanes, compiled with the flags of the file that
 // includes this one.
-#ifndef WATTLE_WORKER_ENGINE_KERNELS_ISA_ROUNDED_INL_H_
-#define WATTLE_WORKER_ENGINE_KERNELS_ISA_ROUNDED_INL_H_
+#ifndef WATTLE_WORKER_ENGINE_KERNELS_ISA_FLOAT_INL_H_
+#define WATTLE_WORKER_ENGINE_KERNELS_ISA_FLOAT_INL_H_
 
 #include <cstdint>
 #include <cstring>
 
-#include "worker/engine/kernels/isa/rounded_kernels.h"
+#include "worker/engine/kernels/isa/float_kernels.h"
 
 namespace wattle::kernels {
 namespace {
@@ -54,45 +54,45 @@ struct RoundFp16 {
 };
 
 template <typename Round>
-inline void PackAsFloat(const RoundedPanel& panel) {
+inline void PackAsFloat(const FloatPanel& panel) {
   const Round round;
   auto* out = static_cast<float*>(panel.packed);
   const int64_t padded =
-      (panel.terms + kRoundedTermMultiple - 1) / kRoundedTermMultiple * kRoundedTermMultiple;
+      (panel.terms + kFloatTermMultiple - 1) / kFloatTermMultiple * kFloatTermMultiple;
   for (int64_t t = 0; t < panel.terms; ++t) {
     const float* from = panel.values + t * panel.term_stride;
-    float* to = out + t * kRoundedLanes;
+    float* to = out + t * kFloatLanes;
     for (int64_t lane = 0; lane < panel.lanes; ++lane) {
       to[lane] = round(from[lane * panel.lane_stride]);
     }
-    for (int64_t lane = panel.lanes; lane < kRoundedLanes; ++lane) {
+    for (int64_t lane = panel.lanes; lane < kFloatLanes; ++lane) {
       to[lane] = 0.0F;
     }
   }
-  std::memset(out + panel.terms * kRoundedLanes, 0,
-              static_cast<size_t>((padded - panel.terms) * kRoundedLanes) * sizeof(float));
+  std::memset(out + panel.terms * kFloatLanes, 0,
+              static_cast<size_t>((padded - panel.terms) * kFloatLanes) * sizeof(float));
 }
 
 // kRows rows from `row` on times one panel of columns.
 template <int kRows>
-inline void MultiplyFloatRows(const RoundedStrip& strip, int64_t row, int64_t first_column) {
+inline void MultiplyFloatRows(const FloatStrip& strip, int64_t row, int64_t first_column) {
   const auto* left = static_cast<const float*>(strip.left) +
-                     row / kRoundedLanes * kRoundedLanes * strip.terms + row % kRoundedLanes;
+                     row / kFloatLanes * kFloatLanes * strip.terms + row % kFloatLanes;
   const auto* right = static_cast<const float*>(strip.right) + first_column * strip.terms;
   F sums[kRows];
   for (int i = 0; i < kRows; ++i) {
     sums[i] = Set(0.0F);
   }
   for (int64_t t = 0; t < strip.terms; ++t) {
-    const F columns = Load(right + t * kRoundedLanes);
+    const F columns = Load(right + t * kFloatLanes);
     for (int i = 0; i < kRows; ++i) {
-      sums[i] = MulAdd(Set(left[t * kRoundedLanes + i]), columns, sums[i]);
+      sums[i] = MulAdd(Set(left[t * kFloatLanes + i]), columns, sums[i]);
     }
   }
   const int64_t count =
-      strip.columns - first_column < kRoundedLanes ? strip.columns - first_column : kRoundedLanes;
+      strip.columns - first_column < kFloatLanes ? strip.columns - first_column : kFloatLanes;
   for (int i = 0; i < kRows && row + i < strip.rows; ++i) {
-    float line[kRoundedLanes];
+    float line[kFloatLanes];
     Store(line, sums[i]);
     float* out = strip.out + (row + i) * strip.out_stride + first_column;
     const float* initial = strip.initial == nullptr
@@ -104,21 +104,21 @@ inline void MultiplyFloatRows(const RoundedStrip& strip, int64_t row, int64_t fi
   }
 }
 
-inline void MultiplyAsFloat(const RoundedStrip& strip) {
-  static_assert(kRoundedLanes % kInputBlock == 0, "a block of rows lies in one panel");
+inline void MultiplyAsFloat(const FloatStrip& strip) {
+  static_assert(kFloatLanes % kInputBlock == 0, "a block of rows lies in one panel");
   for (int64_t row = 0; row < strip.rows; row += kInputBlock) {
-    for (int64_t column = 0; column < strip.columns; column += kRoundedLanes) {
+    for (int64_t column = 0; column < strip.columns; column += kFloatLanes) {
       MultiplyFloatRows<kInputBlock>(strip, row, column);
     }
   }
 }
 
-[[maybe_unused]] constexpr RoundedFunctions kBf16AsFloat = {
+[[maybe_unused]] constexpr FloatFunctions kBf16AsFloat = {
     4, PackAsFloat<RoundBf16>, PackAsFloat<RoundBf16>, MultiplyAsFloat, false};
-[[maybe_unused]] constexpr RoundedFunctions kFp16AsFloat = {
+[[maybe_unused]] constexpr FloatFunctions kFp16AsFloat = {
     4, PackAsFloat<RoundFp16>, PackAsFloat<RoundFp16>, MultiplyAsFloat, false};
 
 }  // namespace
 }  // namespace wattle::kernels
 
-#endif  // WATTLE_WORKER_ENGINE_KERNELS_ISA_ROUNDED_INL_H_
+#endif  // WATTLE_WORKER_ENGINE_KERNELS_ISA_FLOAT_INL_H_
