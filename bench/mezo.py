@@ -99,13 +99,22 @@ def heldout_losses(work, fields, steps, rate, options):
     return figures["heldout_loss_before"], figures["heldout_loss_after"]
 
 
-def compare_learning(options, figures):
+def can_compare_learning():
+    return all(path.exists() for path in (SQUAD, SPLIT, TRAINED / "model.safetensors"))
+
+
+def write_split(work, heldout):
+    """The training articles, and so many questions of the evaluation articles."""
     split = json.loads(SPLIT.read_text())
+    write_articles(work / "train.json", split["train_titles"], 0)
+    write_articles(work / "heldout.json", split["eval_titles"], heldout)
+
+
+def compare_learning(options, figures):
     drops = {}
     with tempfile.TemporaryDirectory(prefix="wattle-mezo-") as directory:
         work = pathlib.Path(directory)
-        write_articles(work / "train.json", split["train_titles"], 0)
-        write_articles(work / "heldout.json", split["eval_titles"], options.heldout)
+        write_split(work, options.heldout)
         for name in options.methods:
             fields, passes, rates = METHODS[name]
             found = []
@@ -136,7 +145,7 @@ def main():
     figures = []
     if options.rounds > 0:
         compare_memory(options, figures)
-    if options.passes > 0 and all(path.exists() for path in (SQUAD, SPLIT, TRAINED / "model.safetensors")):
+    if options.passes > 0 and can_compare_learning():
         compare_learning(options, figures)
     elif options.passes > 0:
         print(f"learning: left out, {SQUAD} or {TRAINED} is not there")

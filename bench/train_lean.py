@@ -2,30 +2,22 @@
 """The lean part of ./dev bench train: full fine-tuning with Adafactor, updates in the backward pass and activation checkpointing.
 
 Its memory and speed at the bench's shape stand in train.py beside the exact mode and the peer. Here: the peak of GPT-2 Small at batch
-1 x 256, and how far a lean run lowers the held-out loss, as a share of what FP32 AdamW lowers it by: the same start, data, order and
-steps, each optimizer with its best rate of a fixed list.
+1 x 256, and how far a lean run lowers the held-out loss, as a share of what FP32 AdamW lowers it by: ../shared/models/gpt2-30m on the
+answers of SQuAD 2.0's training articles, with the evaluation articles held out; the same data, order and steps, each optimizer with its
+best rate of a fixed list.
 """
 
+import argparse
 import pathlib
-import shutil
 import tempfile
 
-from random_model import ROOT, TEXT, make_model, metrics_of, result_of, run_task
+import mezo
+from random_model import TEXT, make_model, result_of, run_task
 
-SHARED = ROOT.parent / "shared"
-MODEL = SHARED / "models/gpt2-30m"
-HELDOUT = SHARED / "data/wikitext2/test.txt"
 LEAN = {"optimizer": "OPTIMIZER_ADAFACTOR", "updateInBackward": True, "activationCheckpointing": True}
-RATES = {"adamw": (1e-4, 3e-4, 1e-3), "adamw_8bit": (1e-4, 3e-4, 1e-3), "adafactor": (3e-4, 1e-3, 3e-3)}
-BATCH, LENGTH = 4, 256
+RATES = {"adamw": (3e-5, 1e-4, 3e-4), "adamw_8bit": (3e-5, 1e-4, 3e-4), "adafactor": (1e-4, 3e-4, 1e-3)}
+BATCH, SEED, HELDOUT_QUESTIONS = 8, 3, 600
 LEAST_DROP = 0.3  # nat: below, the comparison says little
-
-
-def missing():
-    for path in (MODEL / "model.safetensors", HELDOUT):
-        if not path.exists():
-            return f"{path.relative_to(ROOT.parent)} is not there"
-    return ""
 
 
 def bench_peak(config, options, figures):
@@ -40,30 +32,16 @@ def bench_peak(config, options, figures):
     figures.append({"key": "lean.gpt2_b1x256.peak_gib", "value": round(peak, 3), "unit": "GiB"})
 
 
-def split_text(work):
-    """The held-out text has more of its kind than the start was trained on: three quarters are trained on, the end is held out."""
-    text = HELDOUT.read_text(encoding="utf-8")
-    cut = text.rindex("\n", 0, len(text) * 3 // 4)
-    (work / "train.txt").write_text(text[:cut], encoding="utf-8")
-    (work / "heldout.txt").write_text(text[cut:cut + 120_000], encoding="utf-8")
-
-
 def train(work, optimizer, rate, options):
     """(held-out loss before, after)."""
-    spec = {"finetune": {"steps": options.lean_steps, "batchSize": BATCH, "sequenceLength": LENGTH, "learningRate": rate, "warmupSteps": 20,
-                         "clipNorm": 1.0, "seed": "3", "lossOn": "LOSS_ON_ALL", "checkpointEverySteps": 100_000,
-                         "optimizer": f"OPTIMIZER_{optimizer.upper()}", "updateInBackward": optimizer != "adamw"}}
-    with tempfile.TemporaryDirectory(dir=work) as directory:
-        frames = run_task(directory, work / "model", work / "train.txt", spec, options.threads, heldoutDataFile=str(work / "heldout.txt"))
-    metrics = metrics_of(result_of(frames))
-    return metrics["heldout_loss_before"], metrics["heldout_loss_after"]
+    fields = {"warmupSteps": 20, "clipNorm": 1.0, "optimizer": f"OPTIMIZER_{optimizer.upper()}", "updateInBackward": optimizer != "adamw"}
+    return mezo.heldout_losses(work, fields, options.lean_steps, rate, argparse.Namespace(batch=BATCH, seed=SEED, threads=options.threads))
 
 
 def bench_quality(options, figures):
     with tempfile.TemporaryDirectory(prefix="wattle-lean-") as directory:
         work = pathlib.Path(directory)
-        shutil.copytree(MODEL, work / "model")
-        split_text(work)
+        mezo.write_split(work, HELDOUT_QUESTIONS)
         best = {}
         for optimizer, rates in RATES.items():
             for rate in rates:
@@ -86,7 +64,7 @@ def bench(config, options, figures):
     bench_peak(config, options, figures)
     if options.lean_steps == 0:
         return
-    if missing():
-        print(f"lean: no comparison of quality: {missing()}")
+    if not mezo.can_compare_learning():
+        print(f"lean: no comparison of quality: {mezo.SQUAD} or {mezo.TRAINED} is not there")
         return
     bench_quality(options, figures)
