@@ -1,10 +1,18 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""Where a bench's figures go."""
+"""How a bench tells its figures, and where they go."""
 
 import json
 import pathlib
+import statistics
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def add(figures, key, values, unit, peer, digits=3):
+    """Prints the median of the values of several runs, with their range and the peer, and adds the figure."""
+    value, lowest, highest = (round(number, digits) for number in (statistics.median(values), min(values), max(values)))
+    print(f"{key}: {value:g} {unit} ({lowest:g} to {highest:g}); {peer}", flush=True)
+    figures.append({"key": key, "value": value, "unit": unit, "peer": peer, "range": [lowest, highest]})
 
 
 def write_figures(bench, figures):

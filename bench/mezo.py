@@ -4,9 +4,8 @@
 
 Memory: GPT-2 Small's shape (random weights, FP32), batch 4 x 256, loss on every token. Evaluations of the loss and MeZO trainings of the
 same examples alternate, each in a fresh wattle-runner; peak memory is VmHWM from start to written result and checkpoint.
-Learning: ../shared/models/gpt2-30m on the training articles of SQuAD 2.0; the held-out loss is that of the evaluation articles. MeZO of
-every weight, MeZO of adapters and LoRA with AdamW pass forward over as many examples; LoRA passes backward besides. Each takes the
-best of its --rates. Writes build/bench/mezo.json.
+Learning (squad_learning.py): how far MeZO of every weight, MeZO of adapters and LoRA with AdamW lower the held-out loss of SQuAD's
+answers. All pass forward over as many examples; LoRA passes backward besides. Writes build/bench/mezo.json.
 
   mezo.memory_ratio_vs_inference        peak of a training / peak of a loss
   mezo.squad_heldout_loss_drop          how far MeZO of every weight lowers the held-out loss, in nats of an answer's token
@@ -21,13 +20,10 @@ import pathlib
 import statistics
 import tempfile
 
-from figures import write_figures
-from random_model import ROOT, make_model, metrics_of, result_of, run_task
+import squad_learning
+from figures import add, write_figures
+from random_model import make_model, result_of, run_task
 
-SHARED = pathlib.Path(os.environ.get("WATTLE_SHARED", ROOT.parent / "shared"))
-SQUAD = SHARED / "data/squad/squad-v2.0-dev-full.json"
-SPLIT = SHARED / "data/squad/split-by-article.json"
-TRAINED = SHARED / "models/gpt2-30m"
 BATCH, LENGTH = 4, 256
 GPT2 = {"model_type": "gpt2", "vocab_size": 50257, "n_positions": 1024, "n_embd": 768, "n_head": 12, "n_layer": 12}
 MEZO = {"optimizer": "OPTIMIZER_MEZO"}
@@ -69,74 +65,25 @@ def compare_memory(options, figures):
             print(f"  memory round {number + 1}: a loss {peaks['loss'][-1] / 2**20:.0f} MiB, MeZO {peaks['mezo'][-1] / 2**20:.0f} MiB", flush=True)
     ratios = [own / other for own, other in zip(peaks["mezo"], peaks["loss"], strict=True)]
     peer = f"wattle, loss of the same batch, {statistics.median(peaks['loss']) / 2**20:.0f} MiB"
-    print(f"mezo.memory_ratio_vs_inference: {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f}), peer {peer}")
-    figures.append({"key": "mezo.memory_ratio_vs_inference", "value": round(statistics.median(ratios), 3), "unit": "x", "peer": peer,
-                    "range": [round(min(ratios), 3), round(max(ratios), 3)], "goal": "≤ 1.1"})
-
-
-def write_articles(path, titles, questions):
-    """The articles with these titles, cut after so many questions; 0: all of them."""
-    data = json.loads(SQUAD.read_text())
-    articles, left = [], questions or 10**9
-    for article in data["data"]:
-        paragraphs = []
-        for paragraph in article["paragraphs"] if article["title"] in titles else ():
-            if left > 0:
-                paragraphs.append({**paragraph, "qas": paragraph["qas"][:left]})
-                left -= len(paragraphs[-1]["qas"])
-        if paragraphs:
-            articles.append({**article, "paragraphs": paragraphs})
-    path.write_text(json.dumps({"version": "v2.0", "data": articles}))
-
-
-def heldout_losses(work, fields, steps, rate, options):
-    spec = {"finetune": {"steps": steps, "batchSize": options.batch, "sequenceLength": LENGTH, "learningRate": rate, "packing": True,
-                         "seed": options.seed, "checkpointEverySteps": 100000, **fields}}
-    with tempfile.TemporaryDirectory(dir=work) as directory:
-        result = result_of(run_task(directory, TRAINED, work / "train.json", spec, options.threads,
-                                    heldoutDataFile=str(work / "heldout.json")))
-    figures = metrics_of(result)
-    return figures["heldout_loss_before"], figures["heldout_loss_after"]
-
-
-def can_compare_learning():
-    return all(path.exists() for path in (SQUAD, SPLIT, TRAINED / "model.safetensors"))
-
-
-def write_split(work, heldout):
-    """The training articles, and so many questions of the evaluation articles."""
-    split = json.loads(SPLIT.read_text())
-    write_articles(work / "train.json", split["train_titles"], 0)
-    write_articles(work / "heldout.json", split["eval_titles"], heldout)
+    add(figures, "mezo.memory_ratio_vs_inference", ratios, "x", peer)
 
 
 def compare_learning(options, figures):
-    drops = {}
-    with tempfile.TemporaryDirectory(prefix="wattle-mezo-") as directory:
-        work = pathlib.Path(directory)
-        write_split(work, options.heldout)
-        for name in options.methods:
-            fields, passes, rates = METHODS[name]
-            found = []
-            for rate in rates:
-                before, after = heldout_losses(work, fields, options.passes // passes, rate, options)
-                found.append((before - after, rate))
-                print(f"  {name:<10} {options.passes // passes} steps at {rate:g}: held-out loss {before:.4f} to {after:.4f}", flush=True)
-            drops[name] = max(found)
-    for name, (drop, rate) in drops.items():
-        note = f"{options.passes} forward passes of {options.batch} examples, rate {rate:g}"
-        print(f"{name}.squad_heldout_loss_drop: {drop:.4f} nat, {note}")
-        figures.append({"key": f"{name}.squad_heldout_loss_drop", "value": round(drop, 4), "unit": "nat", "peer": note})
+    methods = {name: squad_learning.Method(fields, rates, options.passes // passes)
+               for name, (fields, passes, rates) in METHODS.items() if name in options.methods}
+    for name, learned in squad_learning.compare(methods, options, options.batch, options.heldout).items():
+        note = f"from {learned.before:.4f}; {options.passes} forward passes of {options.batch} examples, rate {learned.rate:g}"
+        add(figures, f"{name}.squad_heldout_loss_drop", learned.drops(), "nat", note, digits=4)
 
 
 def main():
     parser = argparse.ArgumentParser(prog="./dev bench mezo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3, help="of the memory; 0 leaves it out")
     parser.add_argument("--passes", type=int, default=800, help="forward passes of each method; 0 leaves learning out")
+    parser.add_argument("--methods", default=",".join(METHODS))
+    squad_learning.add_arguments(parser)
     parser.add_argument("--batch", type=int, default=16, help="examples of a forward pass")
     parser.add_argument("--heldout", type=int, default=200, help="questions of the held-out loss; 0: all")
-    parser.add_argument("--methods", default=",".join(METHODS))
-    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     options = parser.parse_args()
     options.methods = options.methods.split(",")
@@ -145,10 +92,10 @@ def main():
     figures = []
     if options.rounds > 0:
         compare_memory(options, figures)
-    if options.passes > 0 and can_compare_learning():
-        compare_learning(options, figures)
+    if options.passes > 0 and squad_learning.missing():
+        print(f"learning: left out, {squad_learning.missing()} is not there")
     elif options.passes > 0:
-        print(f"learning: left out, {SQUAD} or {TRAINED} is not there")
+        compare_learning(options, figures)
     write_figures("mezo", figures)
 
 

@@ -8,13 +8,14 @@ torch.compile where one run of each before the rounds says that it is faster. Th
 first. A round's figure is the median of its steps after the warm-up ones; the ratio printed is the median of the rounds' ratios, with
 its range. Peak memory is VmHWM of the whole process, from start to written checkpoint for ours. Each round also measures the best
 product of both PyTorches: what products alone could reach. The same in BF16 follows: our products of rounded factors beside autocast.
-Then fine-tuning on SQuAD beside the transformers script (bench/train_squad.py). The figures of ./dev bench memory are taken at the
-end. Writes build/bench/train.json.
+Then fine-tuning on SQuAD beside the transformers script (train_squad.py), MeZO's memory, the lean mode's quality, and the figures of
+./dev bench adapters and ./dev bench memory. Writes build/bench/train.json.
 
   --rounds N  --steps N  --warm-up N  --threads N  --dropout P  --shapes gpt2,distilgpt2 (none: no shape)
   --squad-steps N      measured steps of a SQuAD run; 0 leaves SQuAD out
   --mezo-rounds N      rounds of the memory of MeZO beside a loss's (./dev bench mezo); 0 leaves it out
   --lean-steps N       of each run that compares the lean mode's quality with FP32 AdamW; 0: none; --no-lean: no lean part
+  --no-adapters        leave out the figures of ./dev bench adapters
   --no-estimator       leave out the figures of ./dev bench memory
   --best-python PATH   the Python that has a newer PyTorch; "" leaves it and BF16 out (default build/venv-torch's)
   --no-fp32            leave out the comparison in FP32
@@ -31,12 +32,14 @@ import subprocess
 import sys
 import tempfile
 
+import adapters
 import memory
 import mezo
+import squad_learning
 import train_lean
 import train_squad
-from figures import write_figures
-from random_model import ROOT, TEXT, environment, make_model, result_of, run_task
+from figures import add, write_figures
+from random_model import ROOT, RUNNER, TEXT, environment, make_model, result_of, run_task
 
 LAYERS = {"gpt2": 12, "distilgpt2": 6}
 BATCH, LENGTH = 4, 256
@@ -63,6 +66,14 @@ def run_ours(work, options, precision="fp32", form=None):
     steps = [frame["step"]["compute_seconds"] for frame in frames if frame.get("step", {}).get("phase") == "train"]
     return {"tokens_per_s": BATCH * LENGTH / statistics.median(steps[options.warm_up:]),
             "peak_mib": int(result_of(frames)["peak_memory_bytes"]) / 2**20}
+
+
+def libraries_of_ours():
+    """MiB of a wattle-runner that has loaded its libraries and no model."""
+    with subprocess.Popen([RUNNER, "--help"], stdout=subprocess.DEVNULL, env=environment()) as runner:
+        _, status, usage = os.wait4(runner.pid, 0)
+        runner.returncode = os.waitstatus_to_exitcode(status)
+    return usage.ru_maxrss / 1024
 
 
 def run_peer(python, *arguments):
@@ -114,13 +125,6 @@ def told(played):
     return f"PyTorch {played[0]['version']}, {statistics.median(speeds(played)):.1f} tokens/s, {played[-1]['peak_mib']:.0f} MiB"
 
 
-def add(figures, key, values, unit, peer):
-    """The median over the rounds, with their range."""
-    value, lowest, highest = (round(number, 3) for number in (statistics.median(values), min(values), max(values)))
-    print(f"{key}: {value:g} {unit} ({lowest:g} to {highest:g}); {peer}", flush=True)
-    figures.append({"key": key, "value": value, "unit": unit, "peer": peer, "range": [lowest, highest]})
-
-
 def add_bound(figures, key, ours, theirs, bound):
     """How much of `bound`, the tokens per second of products alone, ours reaches, beside the peer."""
     add(figures, key, ratios(ours, bound, 100.0), "%",
@@ -142,6 +146,10 @@ def bench_fp32(name, work, options, figures):
     add(figures, f"{name}.fp32.peak_mib", peaks(played["ours"]), "MiB", peer)
     add(figures, f"{name}.speedup_vs_torch_same_libtorch", ratios(ours, speeds(played["same"])), "x", peer)
     add(figures, f"{name}.fp32_memory_ratio_vs_torch_fp32", ratios(peaks(played["ours"]), peaks(played["same"])), "x", peer)
+    own = libraries_of_ours()
+    add(figures, f"{name}.fp32_memory_ratio_above_libraries", ratios([peak - own for peak in peaks(played["ours"])],
+                                                                     [done["peak_mib"] - done["libraries_mib"] for done in played["same"]]),
+        "x", f"libraries loaded, no model: ours {own:.0f} MiB, the peer's {played['same'][-1]['libraries_mib']:.0f} MiB")
     add(figures, f"{name}.lean_memory_ratio_vs_torch_fp32", ratios(peaks(played["lean"]), peaks(played["same"])), "x", peer)
     add(figures, f"{name}.lean_speed_vs_exact", ratios(speeds(played["lean"]), ours), "x", "this engine's exact mode")
     if not newer:
@@ -195,6 +203,8 @@ def main():
     parser.add_argument("--mezo-rounds", type=int, default=1)
     parser.add_argument("--lean", action=argparse.BooleanOptionalAction, default=True, help="the lean mode's peak and quality")
     parser.add_argument("--lean-steps", type=int, default=500, help="of each run that compares the quality; 0: none")
+    parser.add_argument("--no-adapters", dest="adapters", action="store_false")
+    squad_learning.add_arguments(parser)
     parser.add_argument("--peer-python", default="/usr/bin/python3")
     parser.add_argument("--best-python", default=str(ROOT / "build/venv-torch/bin/python"))
     parser.add_argument("--no-fp32", dest="fp32", action="store_false")
@@ -216,6 +226,9 @@ def main():
         mezo.compare_memory(argparse.Namespace(rounds=options.mezo_rounds, threads=options.threads), figures)
     if options.lean:
         train_lean.bench(config_of(LAYERS["gpt2"], options.dropout), options, figures)
+    if options.adapters:
+        shared = argparse.Namespace(threads=options.threads, seeds=options.seeds, seed=options.seed)
+        adapters.bench(adapters.parser().parse_args([], shared), figures)
     if options.estimator:
         found = memory.compare(memory.parser().parse_args([]))
         figures += [{"key": f"estimator.{key}", "value": found[key], "unit": "%"} for key in ("max_over_percent", "max_under_percent")]

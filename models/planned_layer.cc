@@ -202,8 +202,7 @@ void PlannedLayer::QueryProductInto() {
 }
 
 Planned PlannedLayer::AttentionForward(const Planned& qkv, PlannedAttentionActivations* saved) {
-  // Heads are views of qkv, but for those that share keys: they are copied, unless there is one
-  // row.
+  // Heads that share keys are copied, unless there is one row; other heads are views of qkv.
   const auto heads_of = [&](const char* name, int64_t heads) {
     return layer_.shares_keys() && pass_.rows() > 1 ? Make(name, OfHeads(heads)) : qkv;
   };

@@ -53,9 +53,9 @@ struct GroupActivations {
 };
 using AttentionActivations = std::vector<GroupActivations>;  // of each group
 
-// qkv: float [rows, qkv_rows] → float [rows, heads * head_size]. qkv holds the scaled and turned
-// queries and keys after it, where no heads share keys; `saved` are views of qkv then. Dropout of
-// the probabilities counts elements group by group: a group's first one follows the last of the
+// qkv: float [rows, qkv_rows] → float [rows, heads * head_size]. Where no heads share keys,
+// attention scales and turns queries and keys in qkv itself, and `saved` are views of qkv. Dropout
+// of the probabilities counts elements group by group: a group's first one follows the last of the
 // group before, as the squares [sequences, heads, tokens, tokens] stand in memory. saved: null
 // without a backward pass.
 at::Tensor AttentionForward(const BlockContext& context, const at::Tensor& qkv,
