@@ -23,6 +23,8 @@ RMS = dict(GROUPED, rms_norm_eps=0.03, head_dim=6)
 LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=16)
 
 FAMILIES = {
+    "gpt2": ("GPT2", dict(vocab_size=VOCABULARY, n_embd=16, n_inner=20, n_layer=2, n_head=4, n_positions=32, bos_token_id=1, eos_token_id=2,
+                          layer_norm_epsilon=0.03, embd_pdrop=0.0, attn_pdrop=0.0, resid_pdrop=0.0)),
     "llama3": ("Llama", dict(RMS, rope_scaling=LLAMA3, tie_word_embeddings=True)),
     "llama_linear": ("Llama", dict(RMS, rope_scaling=dict(rope_type="linear", factor=4.0), attention_bias=True, mlp_bias=True)),
     "smollm2": ("Llama", dict(GROUPED, rms_norm_eps=0.03, tie_word_embeddings=True)),
@@ -51,17 +53,17 @@ def make_model(family, fields):
         from transformers.models.kosmos2.modeling_kosmos2 import Kosmos2TextForCausalLM
         model = Kosmos2TextForCausalLM(Kosmos2TextConfig(**fields, attn_implementation="eager"))
     else:
-        model = getattr(transformers, family + "ForCausalLM")(config)
+        model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager")
     one = 0.0 if family.startswith("Gemma") else 1.0  # their norms multiply by 1 + weight
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             noise = torch.randn_like(parameter)
-            norm = "norm" in name or "_ln" in name
+            norm = "norm" in name or "_ln" in name or ".ln_" in name
             if norm and name.endswith("weight"):
                 parameter.copy_(one + 0.3 * noise)
             elif name.endswith("bias"):
                 parameter.copy_(0.3 * noise)
-            elif any(part in name for part in ("q_proj", "k_proj", "query_key_value")):
+            elif any(part in name for part in ("q_proj", "k_proj", "query_key_value", "c_attn")):
                 parameter.copy_(0.7 * noise)
             else:
                 parameter.copy_(0.4 * noise)

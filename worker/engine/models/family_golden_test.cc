@@ -152,9 +152,10 @@ TEST_P(FamilyGoldenTest, WrittenFilesHoldWhatWasRead) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, FamilyGoldenTest,
-                         testing::Values("llama3", "llama_linear", "smollm2", "mistral", "qwen2",
-                                         "qwen2_windows", "phi", "gpt_neox", "gpt_neox_sequential",
-                                         "stablelm", "gemma", "gemma2", "kosmos2_text"),
+                         testing::Values("gpt2", "llama3", "llama_linear", "smollm2", "mistral",
+                                         "qwen2", "qwen2_windows", "phi", "gpt_neox",
+                                         "gpt_neox_sequential", "stablelm", "gemma", "gemma2",
+                                         "kosmos2_text"),
                          [](const auto& row) { return row.param; });
 
 // A mistake in the engine, made in the description that it reads or in the order of the weights.
@@ -249,6 +250,25 @@ void ForgetInterleaving(Model& model) {
       ReadGoldenArena("families/gpt_neox/model.safetensors", FilesOf("gpt_neox"), parameters));
 }
 
+// The square matrix behind attention is taken as [outputs, inputs]; the shapes do not tell.
+void ForgetTransposing(Model& model) {
+  for (size_t i = 0; i < model.parameters.size(); ++i) {
+    const models::ModelTensor& tensor = model.parameters[i].tensor;
+    if (tensor.slot == models::Slot::kAttentionOutput && tensor.is_matrix()) {
+      model.Value(i).copy_(model.Value(i).t().clone());
+    }
+  }
+}
+
+// Learned positions count from one.
+void CountPositionsFromOne(Model& model) {
+  for (size_t i = 0; i < model.parameters.size(); ++i) {
+    if (model.parameters[i].tensor.slot == models::Slot::kPositions) {
+      model.Value(i).copy_(model.Value(i).roll(-1, 0));
+    }
+  }
+}
+
 std::vector<Mutation> Mutations() {
   using models::Activation;
   using models::DecoderConfig;
@@ -277,13 +297,16 @@ std::vector<Mutation> Mutations() {
        EachLayer([](LayerDescription& l) { l.rotary->scaling->high_frequency_factor = 2.0; })},
       {"NoRotaryScaling", "llama_linear",
        EachLayer([](LayerDescription& l) { l.rotary->scaling.reset(); })},
+      {"RotaryBase", "smollm2", EachLayer([](LayerDescription& l) { l.rotary->base = 10000.0; })},
       {"RotaryBase", "qwen2", EachLayer([](LayerDescription& l) { l.rotary->base = 10000.0; })},
+      {"GeluVariant", "gpt2", With(Activation::kGeluErf)},
       {"GeluVariant", "phi", With(Activation::kGeluErf)},
       {"GeluVariant", "gpt_neox", With(Activation::kGeluTanh)},
       {"GeluVariant", "gemma", With(Activation::kGeluErf)},
       {"GeluVariant", "kosmos2_text", With(Activation::kGeluTanh)},
       {"SiluForGelu", "gemma", With(Activation::kSilu)},
       reorder("KvHeadMapping", "llama3", MapHeadsByModulo),
+      reorder("KvHeadMapping", "smollm2", MapHeadsByModulo),
       reorder("KvHeadMapping", "gemma2", MapHeadsByModulo),
       {"WindowPlusOne", "mistral", WindowBy(1)},
       {"WindowMinusOne", "mistral", WindowBy(-1)},
@@ -297,6 +320,8 @@ std::vector<Mutation> Mutations() {
          }
        }},
       {"WindowInEveryLayer", "qwen2_windows", EachLayer([](LayerDescription& l) { l.window = 5; })},
+      {"NormEpsilon", "gpt2", HalveEpsilon},
+      {"NormEpsilon", "smollm2", HalveEpsilon},
       {"NormEpsilon", "llama3", HalveEpsilon},
       {"NormEpsilon", "phi", HalveEpsilon},
       {"NormEpsilon", "gemma", HalveEpsilon},
@@ -310,14 +335,19 @@ std::vector<Mutation> Mutations() {
       {"AttentionSoftcap", "gemma2",
        EachLayer([](LayerDescription& l) { l.attention_softcap = 0.0; })},
       {"LogitSoftcap", "gemma2", [](DecoderConfig& config) { config.logit_softcap = 0.0; }},
+      {"QueryScale", "gpt2",
+       EachLayer([](LayerDescription& l) { l.query_pre_attention_scalar = 1.0; })},
       {"QueryScale", "gemma2",
        EachLayer([](LayerDescription& l) { l.query_pre_attention_scalar = 0.0; })},
+      {"ResidualOrder", "gpt2", With(Residual::kParallel)},
       {"ResidualOrder", "gpt_neox", With(Residual::kSequential)},
       {"ResidualOrder", "gpt_neox_sequential", With(Residual::kParallel)},
       {"ResidualOrder", "llama3", With(Residual::kParallel)},
+      reorder("PositionOffset", "gpt2", CountPositionsFromOne),
       {"PositionOffset", "kosmos2_text",
        [](DecoderConfig& config) { --*config.sinusoidal_offset; }},
       reorder("InterleavedHeads", "gpt_neox", ForgetInterleaving),
+      reorder("TransposedMatrix", "gpt2", ForgetTransposing),
   };
 }
 
