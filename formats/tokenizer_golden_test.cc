@@ -76,8 +76,8 @@ TEST_P(TokenizerGoldenTest, TextsBecomeTheTokensOfTheReference) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, TokenizerGoldenTest,
-                         testing::Values("gpt2", "gpt_neox", "smollm2", "qwen2", "llama3", "gemma",
-                                         "llama2", "mistral"),
+                         testing::Values("gpt2", "gpt_neox", "phi", "smollm2", "qwen2", "llama3",
+                                         "gemma", "llama2", "mistral"),
                          [](const auto& row) { return row.param; });
 
 // The goldens tell the kinds apart: what one kind makes is not what another makes of some text.
@@ -99,6 +99,8 @@ TEST(TokenizerGoldenTest, EachStepChangesTheTokensOfSomeText) {
   EXPECT_TRUE(differs("llama3", R"(\\p{N}{1,3})", R"(\\p{N})"));
   EXPECT_TRUE(differs("llama3", R"("ignore_merges":true)", R"("ignore_merges":false)"));
   EXPECT_TRUE(differs("gpt_neox", R"("special":false)", R"("special":true)"));
+  EXPECT_TRUE(differs("phi", R"("special":false)", R"("special":true)"));  // 31 spaces
+  EXPECT_TRUE(differs("phi", R"("\t\t\t\t\t\t\t\t\t")", R"("tab")"));
   EXPECT_TRUE(differs("mistral", R"("prepend_scheme":"first")", R"("prepend_scheme":"never")"));
   EXPECT_TRUE(differs("llama2", R"({"type":"Prepend","prepend":"▁"},)", ""));
 }
@@ -157,7 +159,7 @@ TEST_P(GgufTokenizerExportTest, TextsStayTheTokensOfTheReference) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, GgufTokenizerExportTest,
-                         testing::Values("gpt2", "gpt_neox", "smollm2", "qwen2", "llama3",
+                         testing::Values("gpt2", "gpt_neox", "phi", "smollm2", "qwen2", "llama3",
                                          "spm_llama", "spm_gemma", "spm_own"),
                          [](const auto& row) { return row.param; });
 

@@ -21,6 +21,10 @@ TEXTS = ["", " ", "  ", "   ", "\n", "\n\n", " \n \n  x", "\t\t\n", "a  b   c   
          "a\u180eb\u0085c\u00a0d\u2003e\u3000f", "\u200b\ufeffx", "def f(x):\n        return x  # \t\n\n\n    y", "<s>the</s><|endoftext|><bos>", " ▁the▁sun", "▁", "wattage wattage",
          "東京の太陽は", "!!!???...\r\n\r\n--", "a\r\nb\rc", "\x00\x01\x7f", "the   the      the        end"]
 
+# Around the longest added runs of phi, 31 spaces and 9 tabs, and of both mixed.
+RUNS = ([f"a{' ' * n}b" for n in range(2, 36)] + [f"a{chr(9) * n}b" for n in range(2, 20)] + [" " * 63, "\t" * 29, "x" + " " * 95]
+        + ["    \t\t  x\t   \ty", "\n        if x:\n\t\t\treturn\t \t  0   \n", " \t  \t\t   \t\t\t    ", "\t\t\u00a0  \u3000   \u2003\t\t", "  é  e\u0301   東  1  !   "])
+
 
 def random_texts():
     draw = random.Random(SEED)
@@ -72,10 +76,12 @@ def characters(normalizer, pre_tokenizer):
 
 
 def main():
-    spaces = [" " * n for n in range(4, 1, -1)]
+    spaces = [" " * n for n in range(31, 1, -1)]
+    tabs = ["\t" * n for n in range(9, 1, -1)]
     kinds = {
         "gpt2": byte_level(use_regex=True),
-        "gpt_neox": byte_level(normalizers.NFC(), use_regex=True, added=spaces),
+        "gpt_neox": byte_level(normalizers.NFC(), use_regex=True, added=spaces[-3:]),
+        "phi": byte_level(use_regex=True, added=spaces + tabs),  # those of CodeGen
         "smollm2": byte_level(before=[pre_tokenizers.Digits(individual_digits=True)], use_regex=True),
         "qwen2": byte_level(normalizers.NFC(), before=[split(r"\p{N}")]),
         "llama3": llama3(),
@@ -87,7 +93,7 @@ def main():
         tokenizer.save(str(HERE / f"{name}.json"), pretty=False)
         special = {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special}
         # A user's text that spells a special token is text for us.
-        texts = [text for text in TEXTS + random_texts() if not any(token in text for token in special)]
+        texts = [text for text in TEXTS + random_texts() + (RUNS if name == "phi" else []) if not any(token in text for token in special)]
         cases = [{"text": text, "tokens": tokenizer.encode(text, add_special_tokens=False).ids} for text in texts]
         begin = tokenizer.encode("", add_special_tokens=True).ids
         (HERE / f"{name}.expected.json").write_text(json.dumps({"begin": begin, "cases": cases}) + "\n")
