@@ -3,13 +3,14 @@
 """./dev bench adapters: adapters on TinyLlama 1.1B's shape, by memory and speed, beside FP32 and 4-bit weights.
 
 Writes a model of that shape with random weights as sharded BF16 safetensors, and trains adapters of rank 16 on all linear layers,
-batch 1 x 512, with activation checkpointing, each form of the weights in a fresh process. Peak memory is VmHWM from start, reading
-the shards included, to the written result. Then adapters beside BF16 and NF4 weights learn SQuAD's answers (squad_learning.py).
-Writes build/bench/adapters.json.
+batch 1 x 512, with activation checkpointing. The forms of the weights alternate, each run in a fresh process. Peak memory is VmHWM
+from start, reading the shards included, to the written result. Then adapters beside BF16 and NF4 weights learn SQuAD's answers
+(squad_learning.py). Writes build/bench/adapters.json.
 
   lora_fp32.tinyllama.peak_gib   beside FP32 weights
   lora_bf16.tinyllama.peak_gib   beside BF16 weights
   qlora.tinyllama.peak_gib       beside NF4 weights with double quantization
+  qlora.tinyllama.speed_vs_lora_bf16
   qlora.heldout_loss_above_lora_bf16_percent   after as many steps, of as many seeds
 """
 
@@ -29,6 +30,7 @@ WIDTH, LAYERS, MLP_WIDTH, HEADS, KV_HEADS, VOCABULARY = 2048, 22, 5632, 32, 4, 3
 CONFIG = {"model_type": "llama", "vocab_size": VOCABULARY, "max_position_embeddings": 2048, "hidden_size": WIDTH,
           "intermediate_size": MLP_WIDTH, "num_attention_heads": HEADS, "num_key_value_heads": KV_HEADS, "num_hidden_layers": LAYERS,
           "rms_norm_eps": 1e-5, "hidden_act": "silu", "rope_theta": 10000.0, "tie_word_embeddings": False, "torch_dtype": "bfloat16"}
+LENGTH, WARM_UP = 512, 3
 RATES = (3e-4, 1e-3, 3e-3)
 FORMS = {"lora_fp32": {}, "lora_bf16": {"weightsPrecision": "WEIGHTS_PRECISION_BF16"}, "qlora": {"quantization": "QUANTIZATION_NF4"}}
 
@@ -71,24 +73,34 @@ def make_model(directory, layer_count=LAYERS):
     (directory / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": names}))
 
 
+def train(work, form, options):
+    """(peak in GiB, tokens per second) of a whole job in a fresh process."""
+    spec = {"finetune": {"steps": WARM_UP + options.steps, "batchSize": 1, "sequenceLength": LENGTH, "learningRate": 1e-4,
+                         "precision": f"PRECISION_{options.precision.upper()}", "activationCheckpointing": options.checkpointing,
+                         "lora": {"rank": 16, "alpha": 32, "targets": ["all-linear"]}, **FORMS[form]}}
+    with tempfile.TemporaryDirectory(dir=work) as directory:
+        frames = run_task(directory, work / "model", work / "text.txt", spec, options.threads)
+    seconds = [frame["step"]["compute_seconds"] for frame in frames if frame.get("step", {}).get("phase") == "train"]
+    peak, speed = int(result_of(frames)["peak_memory_bytes"]) / 2**30, LENGTH / statistics.median(seconds[WARM_UP:])
+    print(f"  {form:<10} {peak:5.2f} GiB, {speed:6.1f} tokens/s", flush=True)
+    return peak, speed
+
+
 def compare_memory(options, figures):
-    with tempfile.TemporaryDirectory(prefix="wattle-adapters-") as work:
-        model, text = pathlib.Path(work) / "model", pathlib.Path(work) / "text.txt"
-        make_model(model)
-        text.write_text(TEXT)
-        for form, fields in FORMS.items():
-            spec = {"finetune": {"steps": options.steps, "batchSize": 1, "sequenceLength": 512, "learningRate": 1e-4,
-                                 "precision": f"PRECISION_{options.precision.upper()}",
-                                 "activationCheckpointing": options.checkpointing,
-                                 "lora": {"rank": 16, "alpha": 32, "targets": ["all-linear"]}, **fields}}
-            with tempfile.TemporaryDirectory(dir=work) as directory:
-                frames = run_task(directory, model, text, spec, options.threads)
-            seconds = [frame["step"]["compute_seconds"] for frame in frames if frame.get("step", {}).get("phase") == "train"]
-            peak = int(result_of(frames)["peak_memory_bytes"]) / 2**30
-            speed = 512 / statistics.median(seconds[1:])
-            print(f"{form:<10} {peak:5.2f} GiB, {speed:6.1f} tokens/s", flush=True)
-            figures.append({"key": f"{form}.tinyllama.peak_gib", "value": round(peak, 2), "unit": "GiB"})
-            figures.append({"key": f"{form}.tinyllama.tokens_per_s", "value": round(speed, 1), "unit": "tokens/s"})
+    played = {form: [] for form in FORMS}
+    with tempfile.TemporaryDirectory(prefix="wattle-adapters-") as directory:
+        work = pathlib.Path(directory)
+        make_model(work / "model")
+        (work / "text.txt").write_text(TEXT)
+        for number in range(options.rounds):
+            for form in list(FORMS) if number % 2 == 0 else reversed(FORMS):
+                played[form].append(train(work, form, options))
+    for form, done in played.items():
+        peaks, speeds = zip(*done)
+        add(figures, f"{form}.tinyllama.peak_gib", peaks, "GiB", "", digits=2)
+        add(figures, f"{form}.tinyllama.tokens_per_s", speeds, "tokens/s", "", digits=1)
+    add(figures, "qlora.tinyllama.speed_vs_lora_bf16", [own[1] / other[1] for own, other in zip(played["qlora"], played["lora_bf16"], strict=True)],
+        "x", "LoRA over BF16")
 
 
 def compare_learning(options, figures):
@@ -104,7 +116,8 @@ def compare_learning(options, figures):
 
 def parser():
     told = argparse.ArgumentParser(prog="./dev bench adapters", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    told.add_argument("--steps", type=int, default=4, help="of each form; the first one does not count for the speed; 0: no memory and speed")
+    told.add_argument("--rounds", type=int, default=5, help="of memory and speed, one run of each form; 0: none")
+    told.add_argument("--steps", type=int, default=3, help=f"whose median is a run's speed, after {WARM_UP} that warm up")
     told.add_argument("--learning-steps", type=int, default=500, help="of each run that compares held-out losses; 0: none")
     told.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="of the factors of products")
     told.add_argument("--no-checkpointing", dest="checkpointing", action="store_false")
@@ -114,7 +127,7 @@ def parser():
 
 
 def bench(options, figures):
-    if options.steps > 0:
+    if options.rounds > 0:
         compare_memory(options, figures)
     if options.learning_steps > 0 and squad_learning.missing():
         print(f"adapters: no held-out losses: {squad_learning.missing()} is not there")
@@ -123,10 +136,9 @@ def bench(options, figures):
 
 
 def main():
-    told = parser()
-    options = told.parse_args()
-    if options.steps == 1:
-        told.error("--steps: at least 2, or 0")
+    options = parser().parse_args()
+    if options.rounds < 0 or options.steps < 1:
+        parser().error("--rounds: at least 0; --steps: at least 1")
     figures = []
     bench(options, figures)
     write_figures("adapters", figures)

@@ -11,7 +11,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 def add(figures, key, values, unit, peer, digits=3):
     """Prints the median of the values of several runs, with their range and the peer, and adds the figure."""
     value, lowest, highest = (round(number, digits) for number in (statistics.median(values), min(values), max(values)))
-    print(f"{key}: {value:g} {unit} ({lowest:g} to {highest:g}); {peer}", flush=True)
+    print(f"{key}: {value:g} {unit} ({lowest:g} to {highest:g}){'; ' if peer else ''}{peer}", flush=True)
     figures.append({"key": key, "value": value, "unit": unit, "peer": peer, "range": [lowest, highest]})
 
 

@@ -2,8 +2,8 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 """./dev bench memory: the peak memory that the planner expects of a job, beside what the runner takes.
 
-Draws models (80 to 160 million parameters, random weights), methods (METHODS below, with and without activation checkpointing),
-batches and lengths. Each is trained for two steps in a fresh wattle-runner; its peak is VmHWM from start to written result, mapped
+Draws models (80 to 160 million parameters, random weights), methods (METHODS below, each at least once, with and without activation
+checkpointing), batches and lengths. Each is trained for two steps in a fresh wattle-runner; its peak is VmHWM from start to written result, mapped
 pages included. Then it draws generate and evaluate jobs in the same way (FORMS below). Writes build/bench/memory.json.
 
   max_over_percent    the estimate above the peak, at most (a job is refused that would fit)
@@ -34,9 +34,11 @@ METHODS = {
     "lean adamw_8bit": {"optimizer": "OPTIMIZER_ADAMW_8BIT", "updateInBackward": True},
     "lean adafactor": {"optimizer": "OPTIMIZER_ADAFACTOR", "updateInBackward": True},
     "last 2": {"lastLayers": 2}, "mezo": {"optimizer": "OPTIMIZER_MEZO"},
+    "quantization-aware int8": {"quantization": "QUANTIZATION_INT8"}, "mezo lora": {"optimizer": "OPTIMIZER_MEZO"},
     "lora": {}, "lora over bf16": {"weightsPrecision": "WEIGHTS_PRECISION_BF16", "precision": "PRECISION_BF16"},
+    "lora fp16": {"precision": "PRECISION_FP16"},
     "qlora int8": {"quantization": "QUANTIZATION_INT8"}, "qlora int4": {"quantization": "QUANTIZATION_INT4"},
-    "qlora nf4": {"quantization": "QUANTIZATION_NF4"},
+    "qlora nf4": {"quantization": "QUANTIZATION_NF4"}, "qlora nf4 bf16": {"quantization": "QUANTIZATION_NF4", "precision": "PRECISION_BF16"},
 }
 FORMS = ("none", "int8", "int4", "nf4")
 
@@ -72,13 +74,12 @@ def draw_model(draw):
             return config, f"{config['model_type']} {parameters(config) / 1e6:.0f} M"
 
 
-def draw_training(draw):
+def draw_training(draw, method):
     config, model = draw_model(draw)
     length = draw.choice((64, 128, 256, 512, 1024))
     batch = draw.choice([size for size in (1, 2, 4, 8, 16) if size * length <= ROWS_MAX])
-    method = draw.choice(list(METHODS))
     finetune = {"steps": 2, "batchSize": batch, "sequenceLength": length, "learningRate": 1e-5,
-                "activationCheckpointing": draw.random() < 0.3 and method != "mezo", **METHODS[method]}
+                "activationCheckpointing": draw.random() < 0.3 and "mezo" not in method, **METHODS[method]}
     if "lora" in method:
         finetune["lora"] = {"rank": draw.choice((4, 8, 16, 32)), "alpha": 16}
     name = f"{model}, {method}, {batch} x {length}"
@@ -109,11 +110,10 @@ def measure(config, spec, options):
         return int(subprocess.run([ESTIMATE, model, json.dumps(spec)], check=True, capture_output=True, text=True).stdout), taken
 
 
-def errors_of(jobs, draw, draw_job, options):
-    """The estimate against the peak of drawn jobs, in percent."""
+def errors_of(jobs, options):
+    """The estimate against the peak of drawn jobs, in percent. jobs: (config, spec, name) of each."""
     errors = []
-    for number in range(jobs):
-        config, spec, name = draw_job(draw)
+    for number, (config, spec, name) in enumerate(jobs):
         expected, taken = measure(config, spec, options)
         errors.append(100.0 * (expected - taken) / taken)
         print(f"  {number + 1:2}  {name:<56} expected {expected / 2**20:6.0f} MiB, took {taken / 2**20:6.0f} MiB  {errors[-1]:+6.1f} %",
@@ -131,9 +131,10 @@ def compare(options):
     seed = random.SystemRandom().randrange(1_000_000) if options.seed is None else options.seed
     print(f"estimate of memory: seed {seed}, {options.threads} threads", flush=True)
     draw = random.Random(seed)
-    figures = bounds(errors_of(options.jobs, draw, draw_training, options))
+    methods = draw.sample(list(METHODS), len(METHODS)) + draw.choices(list(METHODS), k=options.jobs)
+    figures = bounds(errors_of([draw_training(draw, method) for method in methods[:options.jobs]], options))
     if options.inference_jobs > 0:
-        inference = bounds(errors_of(options.inference_jobs, draw, draw_inference, options))
+        inference = bounds(errors_of([draw_inference(draw) for _ in range(options.inference_jobs)], options))
         figures |= {f"inference.{key}": value for key, value in inference.items()}
     return {**figures, "seed": seed}
 

@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+# Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+"""./dev bench step: where the time of a training step goes, beside what the best products alone would take.
+
+GPT-2 Small's shape, batch 4 x 256, AdamW, clipping, dropout, in FP32 and BF16. perf samples the stacks of wattle-runner; a sample of its
+first thread, which takes part in all work, counts for the outermost part of the step that its stack names (PARTS below). The bound of a
+part is its FLOP at the speed of the best product of the same type, measured after the run (bench/train.py). Writes build/bench/step.json.
+
+  {precision}.{part}_percent          of the time of the steps
+  {precision}.{part}_bound_percent    of products alone, for the parts that have products
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import train
+from figures import write_figures
+from random_model import ROOT, RUNNER, TEXT, environment, make_model
+
+SHAPE = "gpt2"
+STEP = "wattle::engine::Trainer::Step"
+# part: functions, one of which is in the stack; the first part that fits counts.
+PARTS = {
+    "optimizer": ("UpdateByGradients", "UpdateParameters", "NormOf", "ClipScale"),
+    "head and loss": ("HeadLossAndGradients",),
+    "attention": ("AttentionForward", "AttentionBackward"),
+    "linear layers": ("LinearForward", "LinearBackward"),
+    "norms": ("NormForward", "NormBackward"),
+    "nonlinearities": ("ActivationForward", "ActivationBackward", "ActivateBackward"),
+    "dropout, residual stream": ("EndForward", "EndBackward"),
+    "data": ("NextBatch", "BatchOf"),
+}
+OTHER = "embedding and what is left"
+
+
+def flops_of_parts():
+    """FLOP of a token by part: train.flops_per_token, apart."""
+    layers, width, vocabulary = train.LAYERS[SHAPE], 768, 50257
+    return {"linear layers": 6 * layers * 12 * width * width, "head and loss": 6 * vocabulary * width,
+            "attention": 6 * train.LENGTH * width * layers}
+
+
+def record(work, precision, options):
+    """(seconds of the measured steps, stacks of the first thread: lists of functions) of a run of the bench's shape under perf."""
+    spec = {"finetune": {"steps": options.steps, "batchSize": train.BATCH, "sequenceLength": train.LENGTH, "learningRate": 1e-5,
+                         "weightDecay": 0.01, "clipNorm": 1.0, "precision": f"PRECISION_{precision.upper()}", "checkpointEverySteps": 1000}}
+    (work / "task.json").write_text(json.dumps({
+        "modelDirectory": str(work / "model"), "dataFile": str(work / "text.txt"), "workDirectory": f"{work}/{precision}/work",
+        "outputDirectory": f"{work}/{precision}/output", "threads": options.threads, "spec": spec}))
+    done = subprocess.run(["perf", "record", "--quiet", "-F", "97", "--call-graph", "dwarf,16384", "-o", work / "perf.data", RUNNER, "--task",
+                           work / "task.json", "--json"], capture_output=True, text=True, env=environment(), check=False)
+    if done.returncode != 0:
+        sys.exit(f"perf record failed: {(done.stderr.strip() or 'no message').splitlines()[-1]}")
+    seconds = [frame["step"]["compute_seconds"] for frame in map(json.loads, done.stdout.splitlines())
+               if frame.get("step", {}).get("phase") == "train"]
+    script = subprocess.run(["perf", "script", "--no-inline", "-F", "pid,tid,ip,sym", "-i", work / "perf.data"], capture_output=True, text=True,
+                            check=True).stdout
+    stacks = [sample.splitlines() for sample in script.split("\n\n") if sample.strip()]
+    return seconds, [[line.split(maxsplit=1)[-1] for line in stack[1:]] for stack in stacks if len(set(stack[0].split()[0].split("/"))) == 1]
+
+
+def shares(stacks):
+    """{part: share} of the samples within steps."""
+    counts = dict.fromkeys([*PARTS, OTHER], 0)
+    for stack in stacks:
+        if any(STEP in function for function in stack):
+            fits = (part for part, names in PARTS.items() if any(name in function for function in stack for name in names))
+            counts[next(fits, OTHER)] += 1
+    total = sum(counts.values())
+    if total < 200:
+        sys.exit(f"perf has {total} samples of steps alone: too few; does perf unwind this program?")
+    return {part: count / total for part, count in counts.items()}
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./dev bench step", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--dropout", type=float, default=0.1)
+    options = parser.parse_args()
+    python = ROOT / "build/venv-torch/bin/python"
+    figures = []
+    with tempfile.TemporaryDirectory(prefix="wattle-step-") as directory:
+        work = pathlib.Path(directory)
+        make_model(work / "model", train.config_of(train.LAYERS[SHAPE], options.dropout))
+        (work / "text.txt").write_text(TEXT)
+        for precision in ("fp32", "bf16"):
+            seconds, stacks = record(work, precision, options)
+            flops_per_second = train.run_peer(python if python.exists() else "/usr/bin/python3", "gemm", options.threads, precision)["flops"]
+            step = sorted(seconds)[len(seconds) // 2]
+            print(f"{precision}: {step:.2f} s a step, best product {flops_per_second / 1e9:.0f} GFLOP/s")
+            for part, share in sorted(shares(stacks).items(), key=lambda item: -item[1]):
+                key = part.replace(",", "").replace(" ", "_")
+                figures.append({"key": f"{precision}.{key}_percent", "value": round(100.0 * share, 1), "unit": "%"})
+                flops = flops_of_parts().get(part, 0) * train.BATCH * train.LENGTH
+                bound = f", products alone {100.0 * flops / flops_per_second / step:5.1f} %" if flops else ""
+                if flops:
+                    figures.append({"key": f"{precision}.{key}_bound_percent", "value": round(100.0 * flops / flops_per_second / step, 1), "unit": "%"})
+                print(f"  {part:<26} {100.0 * share:5.1f} %{bound}", flush=True)
+    write_figures("step", figures)
+
+
+if __name__ == "__main__":
+    main()
