@@ -14,13 +14,13 @@ namespace wattle::models {
 inline constexpr int64_t kLossRows = 256;
 
 // Of a piece with one, a multiple of 64. Every piece packs the head's matrix twice and goes through
-// its gradient once, so a piece holds as many rows as 256 MiB of logits allow. With activation
-// checkpointing memory matters more than speed, and a piece is no larger than without a backward
-// pass.
+// its gradient once, so a piece holds as many rows as 128 MiB of logits allow, but never more than
+// half of the rows that the usual batch of 1,024 tokens has. With activation checkpointing memory
+// matters more than speed, and a piece is no larger than without a backward pass.
 constexpr int64_t LossRowsOfBackward(int64_t vocabulary, bool checkpointing) {
-  constexpr int64_t kLogits = 1 << 26;
+  constexpr int64_t kLogits = 1 << 25;
   constexpr int64_t kMultiple = 64;
-  constexpr int64_t kRowsMax = 1024;
+  constexpr int64_t kRowsMax = 512;
   if (checkpointing) {
     return kLossRows;
   }

@@ -7,10 +7,9 @@ namespace wattle::models {
 namespace {
 
 TEST(LossRowsTest, ALargerVocabularyHasFewerRowsAtOnce) {
-  EXPECT_EQ(LossRowsOfBackward(257, /*checkpointing=*/false), 1024);
-  EXPECT_EQ(LossRowsOfBackward(32000, /*checkpointing=*/false), 1024);
-  EXPECT_EQ(LossRowsOfBackward(50257, /*checkpointing=*/false), 1024);
-  EXPECT_EQ(LossRowsOfBackward(128256, /*checkpointing=*/false), 512);
+  EXPECT_EQ(LossRowsOfBackward(257, /*checkpointing=*/false), 512);
+  EXPECT_EQ(LossRowsOfBackward(50257, /*checkpointing=*/false), 512);
+  EXPECT_EQ(LossRowsOfBackward(100352, /*checkpointing=*/false), 320);
   EXPECT_EQ(LossRowsOfBackward(256000, /*checkpointing=*/false), kLossRows);
 }
 
