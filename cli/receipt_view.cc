@@ -156,6 +156,11 @@ std::string WorkNotes(const v1::Receipt& receipt) {
   if (receipt.restarts() > 0) {
     absl::StrAppend(&out, "restarts      ", receipt.restarts(), ", resumed from a checkpoint\n");
   }
+  if (receipt.numerically_continued()) {
+    absl::StrAppend(&out,
+                    "resume        numerically continued: a checkpoint was of another build, "
+                    "library, processor or thread count\n");
+  }
   return out;
 }
 

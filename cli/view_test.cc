@@ -80,6 +80,14 @@ TEST(ReceiptViewTest, SaysThatTheHostCouldNotKeepThePace) {
   EXPECT_THAT(RenderReceipt(job, job.attempts(0), kPipe), HasSubstr("\nemulation_overrun: "));
 }
 
+TEST(ReceiptViewTest, SaysThatARunWasNumericallyContinued) {
+  v1::Job job = SampleMeasuredJob();
+  EXPECT_THAT(RenderReceipt(job, job.attempts(0), kPipe), Not(HasSubstr("numerically")));
+  job.mutable_attempts(0)->mutable_receipt()->set_numerically_continued(true);
+  EXPECT_THAT(RenderReceipt(job, job.attempts(0), kPipe),
+              HasSubstr("\nresume        numerically continued: "));
+}
+
 TEST(ReceiptViewTest, TheLastAttemptWithAReceiptCounts) {
   v1::Job job = SampleFinishedJob();
   job.add_attempts()->set_attempt_id("j1.2");

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include <ATen/Parallel.h>
+#include <ATen/Version.h>
 
 #include "worker/engine/threads.h"
 #include "worker/engine/torch_border.h"
@@ -46,6 +47,12 @@ absl::Status SetThreads(int threads) {
 
 std::string EngineVersion() {
   return absl::StrCat("wattle-", WATTLE_VERSION, "/libtorch-", kTorchVersion);
+}
+
+std::string LibraryConfiguration() {
+  using GetConfig = char* (*)();
+  const auto blas_config = reinterpret_cast<GetConfig>(dlsym(RTLD_DEFAULT, "openblas_get_config"));
+  return absl::StrCat(at::show_config(), blas_config == nullptr ? "" : blas_config());
 }
 
 }  // namespace wattle::engine

@@ -44,6 +44,9 @@ absl::Status InitializeModelDirectory(const std::string& directory, uint64_t see
 // "wattle-0.1.0/libtorch-1.13.1".
 [[nodiscard]] std::string EngineVersion();
 
+// How libtorch and its BLAS were built, and the instruction sets that they chose on this processor.
+[[nodiscard]] std::string LibraryConfiguration();
+
 }  // namespace wattle::engine
 
 #endif  // WATTLE_WORKER_ENGINE_MODEL_JOB_H_

@@ -230,6 +230,7 @@ class JobRunner {
       work.mutable_signature()->set_adapter_rank(static_cast<int32_t>(settings.lora->rank));
     }
     work.set_truncated_examples(done.truncated_examples);
+    result.set_numerically_continued(done.numerically_continued);
     work.mutable_signature()->set_batch_size(static_cast<int32_t>(settings.batch_size));
     work.mutable_signature()->set_sequence_length(
         SequenceLengthOf(settings.examples.sequence_length, done.model));

@@ -8,18 +8,23 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/types/span.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
+#include "formats/safetensors.h"
 #include "wattle/v1/runner.pb.h"
 #include "worker/engine/test_model.h"
 #include "worker/runner/frame_channel.h"
@@ -33,8 +38,9 @@ using testing::HasSubstr;
 // A started wattle-runner. Its pipes close with the object; Wait() must have been called before.
 class Runner {
  public:
-  // crash_at: WATTLE_CRASH_AT of the process; empty: none.
-  explicit Runner(const std::string& crash_at = "") {
+  // crash_at: WATTLE_CRASH_AT of the process; empty: none. cpu_capability: the instruction set that
+  // libtorch is to use; empty: the best.
+  explicit Runner(const std::string& crash_at = "", const std::string& cpu_capability = "") {
     int down[2];
     int up[2];
     EXPECT_EQ(pipe2(down, O_CLOEXEC), 0);
@@ -46,6 +52,9 @@ class Runner {
       setenv("WATTLE_CRASH_AT", crash_at.c_str(), 1);
       setenv("OMP_WAIT_POLICY", "passive", 1);  // as the agent does; else it starts itself twice
       unsetenv("OPENBLAS_CORETYPE");
+      if (!cpu_capability.empty()) {
+        setenv("ATEN_CPU_CAPABILITY", cpu_capability.c_str(), 1);
+      }
       const std::string program = absl::StrCat(WATTLE_BINARY_DIR, "/bin/wattle-runner");
       execl(program.c_str(), "wattle-runner", nullptr);
       _exit(127);
@@ -165,12 +174,18 @@ struct WholeRun {
   std::string optimizer;
 };
 
-WholeRun RunWhole(const v1::RunnerTask& task = TinyTask("whole")) {
-  Runner runner;
+// All frames of a runner that comes to the result.
+std::vector<v1::RunnerFrame> RunToTheResult(const v1::RunnerTask& task, Runner& runner) {
   runner.Send(task);
-  const auto frames = runner.Rest();
+  auto frames = runner.Rest();
   EXPECT_EQ(runner.Wait(), 0);
   EXPECT_TRUE(!frames.empty() && frames.back().has_result());
+  return frames;
+}
+
+WholeRun RunWhole(const v1::RunnerTask& task = TinyTask("whole")) {
+  Runner runner;
+  const auto frames = RunToTheResult(task, runner);
   return {TrainingLosses(frames), ResultBytes(task), OptimizerBytes(task)};
 }
 
@@ -250,9 +265,14 @@ TEST(RunnerProcessTest, ATrainingIsMeasuredUnderTheSettingsThatItIsPredictedBy) 
   }
 }
 
-TEST(RunnerProcessTest, APacedRunWaitsAndAStopLeavesACheckpointToGoOnFrom) {
-  const WholeRun whole = RunWhole();
+class PacedRunTest : public testing::TestWithParam<int> {};
+
+TEST_P(PacedRunTest, WaitsAndAStopLeavesACheckpointToGoOnFrom) {
+  v1::RunnerTask whole_task = TinyTask("whole");
+  whole_task.set_threads(GetParam());
+  const WholeRun whole = RunWhole(whole_task);
   v1::RunnerTask task = TinyTask("paced");
+  task.set_threads(GetParam());
   task.set_gated(true);
   task.clear_heldout_data_file();
   task.mutable_spec()->mutable_finetune()->set_checkpoint_every_steps(100);
@@ -281,7 +301,11 @@ TEST(RunnerProcessTest, APacedRunWaitsAndAStopLeavesACheckpointToGoOnFrom) {
   frames.insert(frames.end(), rest.begin(), rest.end());
   EXPECT_EQ(TrainingLosses(frames), whole.losses);
   EXPECT_EQ(ResultBytes(task), whole.model);
+  EXPECT_TRUE(frames.back().has_result());
+  EXPECT_FALSE(frames.back().result().numerically_continued());
 }
+
+INSTANTIATE_TEST_SUITE_P(Threads, PacedRunTest, testing::Values(1, 2));
 
 TEST(RunnerProcessTest, TheEndOfItsInputIsTheEndOfTheRunner) {
   v1::RunnerTask task = TinyTask("run");
@@ -343,6 +367,145 @@ INSTANTIATE_TEST_SUITE_P(
                       task.mutable_spec()->mutable_finetune()->set_learning_rate(1e30);
                     }}),
     [](const auto& row) { return row.param.name; });
+
+// A run that goes on with other threads or another instruction set than it began with.
+struct ContinuedCase {
+  const char* name;
+  int threads;                 // after the stop; 1 before
+  const char* cpu_capability;  // after the stop; the best before
+  void (*set)(v1::FinetuneSpec& spec);
+};
+
+void PrintTo(const ContinuedCase& each, std::ostream* out) {
+  *out << each.name;
+}
+
+constexpr int64_t kCut = 8;
+constexpr int64_t kStepsAfterCut = 50;
+
+v1::RunnerTask TaskOf(const ContinuedCase& each, const std::string& name) {
+  v1::RunnerTask task = TinyTask(name);
+  v1::FinetuneSpec& spec = *task.mutable_spec()->mutable_finetune();
+  spec.set_steps(kCut + kStepsAfterCut);
+  spec.set_evaluate_every_steps(kCut);
+  spec.set_checkpoint_every_steps(kCut);
+  each.set(spec);
+  return task;
+}
+
+// Runs a task until it has told of so many steps of training and evaluates after the next, or, if
+// there are none, after the step that it resumed from. The checkpoint that it leaves there holds
+// what it had in memory.
+void StopInAnEvaluation(v1::RunnerTask task, size_t steps_before, Runner& runner) {
+  task.set_gated(true);
+  runner.Send(task);
+  size_t trained = 0;
+  while (true) {
+    const v1::RunnerFrame frame = runner.Next();
+    ASSERT_NE(frame.frame_case(), v1::RunnerFrame::FRAME_NOT_SET);
+    if (!frame.has_step()) {
+      continue;
+    }
+    trained += frame.step().phase() == "train" ? 1 : 0;
+    if (frame.step().phase() == "evaluate" && trained == steps_before) {
+      break;
+    }
+    runner.Continue();
+  }
+  runner.Stop(/*discard=*/false);
+  const auto rest = runner.Rest();
+  EXPECT_EQ(runner.Wait(), 0);
+  ASSERT_TRUE(!rest.empty() && rest.back().has_stopped());
+  EXPECT_EQ(rest.back().stopped().step(), kCut);
+}
+
+// Everything in the two files of the checkpoint of step kCut but what says who wrote it.
+struct CheckpointContent {
+  formats::SafetensorsMetadata metadata;
+  std::map<std::string, std::string> tensors;
+};
+
+CheckpointContent ContentAtTheCut(const v1::RunnerTask& task) {
+  CheckpointContent content;
+  const std::string directory = absl::StrFormat("%s/checkpoint-%010d", task.work_directory(), kCut);
+  for (const auto& entry : fs::directory_iterator(directory)) {
+    const auto file = formats::SafetensorsFile::Open(entry.path().string());
+    EXPECT_THAT(file, IsOk());
+    for (const formats::TensorEntry& tensor : file->tensors()) {
+      std::string& bytes = content.tensors[tensor.name];
+      bytes.resize(static_cast<size_t>(tensor.size_bytes()));
+      EXPECT_THAT(file->Read(tensor, absl::MakeSpan(reinterpret_cast<std::byte*>(bytes.data()),
+                                                    bytes.size())),
+                  IsOk());
+    }
+    content.metadata.insert(file->metadata().begin(), file->metadata().end());
+  }
+  content.metadata.erase("build");
+  content.metadata.erase("wattle.crc32c");  // Read has compared the tensors with it
+  content.metadata.erase("numerically_continued");
+  return content;
+}
+
+class NumericallyContinuedTest : public testing::TestWithParam<ContinuedCase> {};
+
+TEST_P(NumericallyContinuedTest, EveryBitIsRestoredAndTheLossesStayNear) {
+  const ContinuedCase& each = GetParam();
+  Runner uninterrupted;
+  const std::vector<double> wanted =
+      TrainingLosses(RunToTheResult(TaskOf(each, "whole"), uninterrupted));
+  ASSERT_EQ(wanted.size(), static_cast<size_t>(kCut + kStepsAfterCut));
+  v1::RunnerTask task = TaskOf(each, "parts");
+  Runner begun;
+  StopInAnEvaluation(task, kCut - 1, begun);
+  const CheckpointContent left = ContentAtTheCut(task);
+  EXPECT_FALSE(left.tensors.empty());
+  task.set_threads(each.threads);
+  // It writes what it restored, and the next one finds a checkpoint of its own kind.
+  Runner restored("", each.cpu_capability);
+  StopInAnEvaluation(task, 0, restored);
+  const CheckpointContent written = ContentAtTheCut(task);
+  EXPECT_EQ(written.metadata, left.metadata);
+  EXPECT_TRUE(written.tensors == left.tensors);
+
+  Runner continued("", each.cpu_capability);
+  const auto frames = RunToTheResult(task, continued);
+  ASSERT_FALSE(frames.empty());
+  EXPECT_TRUE(frames.back().result().numerically_continued());
+  const std::vector<double> losses = TrainingLosses(frames);
+  ASSERT_EQ(losses.size(), static_cast<size_t>(kStepsAfterCut));
+  double worst = 0.0;
+  for (size_t i = 0; i < losses.size(); ++i) {
+    worst = std::max(worst, std::abs(losses[i] / wanted[kCut + i] - 1.0));
+  }
+  RecordProperty("largest_relative_difference", absl::StrCat(worst));
+  EXPECT_LE(worst, 1e-3);
+}
+
+constexpr ContinuedCase kContinuedCases[] = {
+    {"ThreadsOfAdamW", 2, "", [](v1::FinetuneSpec& /*spec*/) {}},
+    {"ThreadsOfFp16", 2, "",
+     [](v1::FinetuneSpec& spec) { spec.set_precision(v1::PRECISION_FP16); }},
+#if defined(__x86_64__)
+    {"InstructionSetOfAdamW", 1, "default", [](v1::FinetuneSpec& /*spec*/) {}},
+    {"InstructionSetOfEightBitAdamAndBf16Weights", 1, "default",
+     [](v1::FinetuneSpec& spec) {
+       spec.set_optimizer(v1::OPTIMIZER_ADAMW_8BIT);
+       spec.set_weights_precision(v1::WEIGHTS_PRECISION_BF16);
+       spec.set_learning_rate(1e-3);
+     }},
+    {"InstructionSetOfAdapters", 1, "default",
+     [](v1::FinetuneSpec& spec) { spec.mutable_lora()->set_rank(4); }},
+    {"InstructionSetOfMezo", 1, "default",
+     [](v1::FinetuneSpec& spec) {
+       spec.set_optimizer(v1::OPTIMIZER_MEZO);
+       spec.set_learning_rate(1e-4);
+       spec.clear_clip_norm();
+     }},
+#endif
+};
+
+INSTANTIATE_TEST_SUITE_P(Cases, NumericallyContinuedTest, testing::ValuesIn(kContinuedCases),
+                         [](const auto& row) { return row.param.name; });
 
 // Before and after each kind of file operation of a checkpoint, in the middle of both files, and
 // after a progress frame.

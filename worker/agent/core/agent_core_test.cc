@@ -44,6 +44,7 @@ TEST_F(AgentCoreTest, AnAttemptGoesFromAcceptanceToItsReceipt) {
   EXPECT_NEAR(receipt.upload_seconds(), 3, 0.11);
   EXPECT_NEAR(receipt.total().gross_energy_joules(), 260, 4);
   EXPECT_EQ(receipt.output_artifact_id(), "abc");
+  EXPECT_FALSE(receipt.numerically_continued());
   ASSERT_EQ(receipt.curve_size(), 4) << "a point of each step";
   EXPECT_EQ(receipt.curve(3).step(), 4);
   EXPECT_NEAR(receipt.curve(3).seconds(), 20, 0.11);
@@ -72,6 +73,18 @@ TEST_F(AgentCoreTest, AModelIsUploadedWithTheFormatOfEveryTensor) {
   core_->OnRunnerExit({.clean = true, .failure_class = {}, .message = {}}, Now());
   EXPECT_EQ(ports_.uploaded.quantization(), result.quantization());
   EXPECT_EQ(ports_.uploaded.recipe().SerializeAsString(), result.recipe().SerializeAsString());
+}
+
+TEST_F(AgentCoreTest, TheReceiptSaysWhatTheResultSays) {
+  Welcome();
+  StartTraining();
+  Phase("save");
+  v1::RunnerFrame frame;
+  frame.mutable_result()->set_numerically_continued(true);
+  core_->OnFrame(frame, Now());
+  core_->OnRunnerExit({.clean = true, .failure_class = {}, .message = {}}, Now());
+  Uploaded();
+  EXPECT_TRUE(Last("finished").finished().receipt().numerically_continued());
 }
 
 TEST_F(AgentCoreTest, AResultThatTheCoordinatorCannotTakeWaitsAndSaysWhy) {

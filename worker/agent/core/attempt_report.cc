@@ -122,6 +122,7 @@ void AttemptRun::FillReceipt() {
     *receipt.mutable_metrics() = result_->metrics();
     receipt.set_engine_version(result_->engine_version());
     receipt.set_peak_memory_bytes(result_->peak_memory_bytes());
+    receipt.set_numerically_continued(result_->numerically_continued());
   }
 }
 

@@ -25,11 +25,11 @@ namespace wattle::engine {
 
 inline constexpr int kCheckpointsKept = 2;
 
-// What a checkpoint is of. A resume needs the same job; another build, instruction set or number
-// of threads goes on "numerically".
+// What a checkpoint is of. A resume needs the same job; another build, library, instruction set,
+// device or number of threads goes on "numerically".
 struct CheckpointIdentity {
   std::string job;    // settings and data as one line
-  std::string build;  // EngineVersion(), threads and the kernels that the processor runs
+  std::string build;  // all that decides in which order numbers are added
 };
 
 // free_space_reserve_bytes: of the disk, left free. Errors: kResourceExhausted where the checkpoint

@@ -10,6 +10,8 @@
 namespace wattle::engine {
 namespace {
 
+constexpr char kNumericallyContinued[] = "numerically_continued";  // only where it is so
+
 // Doubles keep every bit in 17 digits.
 std::string Exact(double value) {
   return absl::StrFormat("%.17g", value);
@@ -45,6 +47,9 @@ void AppendCounters(const TrainingCounters& counters, formats::SafetensorsMetada
     metadata["loss_scale_good_steps"] = absl::StrCat(counters.loss_scale->good_steps);
     metadata["skipped_steps"] = absl::StrCat(counters.loss_scale->skipped_steps);
   }
+  if (counters.numerically_continued) {
+    metadata[kNumericallyContinued] = "true";
+  }
 }
 
 absl::StatusOr<TrainingCounters> ReadCounters(const std::string& path,
@@ -73,6 +78,7 @@ absl::StatusOr<TrainingCounters> ReadCounters(const std::string& path,
     reader.Read("loss_scale_good_steps", loss_scale.good_steps);
     reader.Read("skipped_steps", loss_scale.skipped_steps);
   }
+  counters.numerically_continued = metadata.count(kNumericallyContinued) != 0;
   if (!reader.status().ok()) {
     return reader.status();
   }

@@ -166,9 +166,10 @@ CheckpointIdentity IdentityOf(const FinetuneSettings& settings, const Trainer& t
               static_cast<int>(settings.learning_rate_shape), adamw.beta1, adamw.beta2,
               adamw.epsilon, adamw.weight_decay, adamw.clip_norm, adapters, rounded, last_layers,
               settings.packing ? ", packed" : "", early_stop, precision, mezo, optimizer),
-          .build = absl::StrCat(EngineVersion(), ", threads ", settings.threads, ", kernels ",
-                                kernels::BestKernels().name, ", products ",
-                                kernels::BestFloatKernels().name)};
+          .build = absl::StrCat(EngineVersion(), ", device ", settings.model.device, ", threads ",
+                                settings.threads, ", kernels ", kernels::BestKernels().name,
+                                ", products ", kernels::BestFloatKernels().name, ", ",
+                                LibraryConfiguration())};
 }
 
 // The job while it runs.
@@ -280,12 +281,14 @@ class FinetuneRun {
       sink_.OnLog(absl::StrCat("skipped a checkpoint that cannot be read: ", line));
     }
     resumed_from_ = restored.step;
+    if (!restored.same_build) {
+      state_.counters.numerically_continued = true;
+    }
     if (restored.step > 0) {
-      sink_.OnLog(
-          absl::StrCat("resumed from the checkpoint of step ", restored.step,
-                       restored.same_build
-                           ? ""
-                           : "; numerically continued: another build, processor or thread count"));
+      sink_.OnLog(absl::StrCat("resumed from the checkpoint of step ", restored.step,
+                               restored.same_build ? ""
+                                                   : "; numerically continued: another build, "
+                                                     "library, processor or thread count"));
     }
     return absl::OkStatus();
   }
@@ -469,7 +472,8 @@ class FinetuneRun {
             .loss_scale = counters.loss_scale,
             .truncated_examples = data_.truncated,
             .dropped_examples = data_.dropped,
-            .resumed_from_step = resumed_from_};
+            .resumed_from_step = resumed_from_,
+            .numerically_continued = counters.numerically_continued};
   }
 
   const FinetuneSettings& settings_;

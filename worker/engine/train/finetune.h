@@ -88,6 +88,10 @@ struct FinetuneResult {
   int64_t truncated_examples = 0;
   int64_t dropped_examples = 0;
   int64_t resumed_from_step = 0;
+  // This run or one before it went on from a checkpoint of another build, library, instruction set,
+  // device or number of threads: the result may differ from an uninterrupted run's in its last
+  // bits.
+  bool numerically_continued = false;
 };
 
 // Whole job. The loss of a step is the mean over all predicted tokens of its accumulated

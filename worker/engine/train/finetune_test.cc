@@ -10,8 +10,10 @@
 #include <functional>
 #include <tuple>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -91,6 +93,7 @@ TEST_F(FinetuneTest, ResumeAfterAnyStepIsBitIdentical) {
     const auto result = Finetune(parts, second);
     ASSERT_THAT(result, IsOk());
     EXPECT_EQ(result->resumed_from_step, cut);
+    EXPECT_FALSE(result->numerically_continued);
     std::vector<double> losses = first.TrainingLosses();
     for (const double loss : second.TrainingLosses()) {
       losses.push_back(loss);
@@ -109,6 +112,23 @@ TEST_F(FinetuneTest, ResumeAfterAnyStepIsBitIdentical) {
     EXPECT_EQ(result->train_loss_first, whole_result->train_loss_first);
     EXPECT_EQ(result->work.tokens, whole_result->work.tokens);
   }
+}
+
+// Also where the checkpoint that it ends from was written with the threads that it ends with.
+TEST_F(FinetuneTest, ARunThatOnceWentOnWithOtherThreadsSaysSoAtItsEnd) {
+  FinetuneSettings settings = TinyFinetune("run");
+  for (const int64_t stop : {1, 2, 3}) {
+    settings.threads = stop == 1 ? 1 : 2;  // as the checkpoint has it
+    RecordingSink sink;
+    sink.decide = [stop](const StepReport& report) { return StopAfter(report, stop); };
+    EXPECT_THAT(Finetune(settings, sink),
+                StatusIs(absl::StatusCode::kCancelled, HasSubstr("step")));
+    EXPECT_EQ(absl::StrContains(absl::StrJoin(sink.log, " "), "numerically continued"), stop == 2);
+  }
+  RecordingSink sink;
+  const auto result = Finetune(settings, sink);
+  ASSERT_THAT(result, IsOk());
+  EXPECT_TRUE(result->numerically_continued);
 }
 
 TEST_F(FinetuneTest, AccumulationEqualsTheLargerBatchWithoutDropout) {

@@ -35,6 +35,7 @@ struct TrainingCounters {
   int64_t heldout_best_step = 0;
   int64_t evaluations_without_gain = 0;  // since then
   std::optional<LossScale> loss_scale;   // of training with FP16 factors
+  bool numerically_continued = false;    // as in FinetuneResult
 
   // Step `step` updates the weights for the how-manyth time, from 1, if it is not skipped.
   [[nodiscard]] int64_t UpdateNumber(int64_t step) const {
