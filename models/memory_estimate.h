@@ -3,7 +3,8 @@
 // Peak memory of a runner process: the sizes of what it holds (not a fit), so that a job which does
 // not fit is refused before it starts. The tensors of a pass are those of its plan (tensor_plan.h);
 // beside them stand weights, gradients, the optimizer's state and caches, and before them loading.
-// On a board whose GPU shares the memory, tensors on the GPU take the same bytes. Pure;
+// On a board whose GPU shares the memory, tensors on the GPU take the same bytes; what CUDA itself
+// takes there is added where the device is known (scheduler/place/memory_rule.cc). Pure;
 // thread-safe.
 #ifndef WATTLE_MODELS_MEMORY_ESTIMATE_H_
 #define WATTLE_MODELS_MEMORY_ESTIMATE_H_

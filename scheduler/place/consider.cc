@@ -17,6 +17,7 @@
 #include "scheduler/battery/charge.h"
 #include "scheduler/place/consider_internal.h"
 #include "scheduler/place/rule.h"
+#include "scheduler/place/rules_internal.h"
 #include "scheduler/place/selector.h"
 #include "scheduler/predict/predict.h"
 
@@ -199,7 +200,7 @@ FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& w
   v1::Prediction& prediction = *candidate.mutable_prediction();
   prediction = std::move(predicted.prediction);
   if (job.models.empty() && job.peak_memory_bytes > 0) {
-    prediction.set_peak_memory_bytes(job.peak_memory_bytes);
+    prediction.set_peak_memory_bytes(PeakMemoryOn(info, job.peak_memory_bytes));
   }
   const double marginal = MarginalEnergyJoules(prediction);
   candidate.set_marginal_energy_joules(marginal);

@@ -2,6 +2,7 @@
 //
 // Compares the runner's estimated peak memory with the board's memory, and on an idle real board
 // with the free memory.
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 #include "scheduler/place/rules_internal.h"
@@ -13,7 +14,22 @@ namespace {
 // The share of the memory that a runner may use. The system and the agent use the rest.
 constexpr double kUsableShare = 0.95;
 
+// CUDA's context, cuBLAS and cuDNN (197, 281 and 412 MiB on a Jetson Nano,
+// github.com/wang-xinyu/tensorrtx/issues/1145) and libtorch's kernels (380 MB,
+// github.com/pytorch/pytorch/pull/86509). Published figures, not measured by us.
+constexpr int64_t kCudaBytes = 1280LL << 20;
+
+// The CPU and the GPU of a Jetson share their memory. The context on a card lies in the card's.
+bool CudaTakesBoardMemory(const v1::DeviceInfo& device) {
+  return device.accelerator() == "cuda" && absl::StartsWith(device.device_class(), "jetson-");
+}
+
 }  // namespace
+
+int64_t PeakMemoryOn(const v1::DeviceInfo& device, int64_t peak_memory_bytes) {
+  return peak_memory_bytes > 0 && CudaTakesBoardMemory(device) ? peak_memory_bytes + kCudaBytes
+                                                               : peak_memory_bytes;
+}
 
 int64_t UsableMemoryBytes(const v1::DeviceInfo& device) {
   return static_cast<int64_t>(static_cast<double>(device.memory_bytes()) * kUsableShare);
@@ -22,8 +38,9 @@ int64_t UsableMemoryBytes(const v1::DeviceInfo& device) {
 std::optional<Refusal> CheckMemory(const Consideration& on) {
   const v1::Device& device = on.device.device;
   // Of several models the one that would run here counts.
-  const int64_t needed =
-      on.job.models.empty() ? on.job.peak_memory_bytes : on.prediction.peak_memory_bytes();
+  const int64_t needed = on.job.models.empty()
+                             ? PeakMemoryOn(device.info(), on.job.peak_memory_bytes)
+                             : on.prediction.peak_memory_bytes();
   const int64_t usable = UsableMemoryBytes(device.info());
   if (needed <= 0 || device.info().memory_bytes() <= 0) {
     return std::nullopt;

@@ -82,9 +82,10 @@ std::string WhyNotOffered(const JobView& job, const ModelView& model, const v1::
     }
   }
   const int64_t usable = UsableMemoryBytes(device);
-  if (model.peak_memory_bytes > 0 && usable > 0 && model.peak_memory_bytes > usable) {
-    return absl::StrCat("needs ", FormatBytes(model.peak_memory_bytes), " of memory, ",
-                        FormatBytes(usable), " are usable");
+  const int64_t needed = PeakMemoryOn(device, model.peak_memory_bytes);
+  if (needed > 0 && usable > 0 && needed > usable) {
+    return absl::StrCat("needs ", FormatBytes(needed), " of memory, ", FormatBytes(usable),
+                        " are usable");
   }
   return "";
 }
@@ -101,7 +102,7 @@ Looked LookAt(const JobView& job, const ModelView& model, const ModelWork& work,
   looked.predicted = PredictToCompare(profiles, device, *work.work, work.inputs);
   v1::Prediction& prediction = looked.predicted.prediction;
   if (model.peak_memory_bytes > 0) {
-    prediction.set_peak_memory_bytes(model.peak_memory_bytes);
+    prediction.set_peak_memory_bytes(PeakMemoryOn(device.info(), model.peak_memory_bytes));
   }
   const double units = prediction.work_units();
   const double seconds = prediction.run_seconds().mean();

@@ -264,6 +264,21 @@ TEST(ModelChoiceTest, AModelThatDoesNotFitIsNotOffered) {
   EXPECT_THAT(refused.reason(), HasSubstr("the nearest is gpt2: needs 9.0 GiB of memory"));
 }
 
+TEST(ModelChoiceTest, WhatCudaTakesOfASharedMemoryCounts) {
+  JobView job = FloorJob(0.5);
+  job.models[0].peak_memory_bytes = int64_t{7} << 30;
+  job.models[1].peak_memory_bytes = int64_t{1} << 30;
+  const ProfileTable profiles = AllProbed();
+  DeviceView orin = OrinNano();
+  orin.device.mutable_info()->set_accelerator("cuda");
+  const auto plan = PlanJob(MakeSnapshot({orin}, profiles), job);
+  ASSERT_THAT(plan, IsOk());
+  const v1::Candidate& candidate = plan->candidates(0);
+  EXPECT_THAT(WhyNot(candidate, "none"), HasSubstr("needs 8.2 GiB of memory"));
+  EXPECT_EQ(candidate.model_choice().quantization(), "int8");
+  EXPECT_EQ(candidate.prediction().peak_memory_bytes(), int64_t{2304} << 20);
+}
+
 TEST(ModelChoiceTest, AJobOfAListWaitsForItsProbe) {
   JobView job = FloorJob(1);
   job.models.erase(job.models.begin());

@@ -140,6 +140,28 @@ const Case kCases[] = {
      true},
     {"memory just fits", [](Situation* s) { s->job.peak_memory_bytes = int64_t{7} << 30; }, "", "",
      false},
+    {"memory just fits without what CUDA takes of it",
+     [](Situation* s) {
+       s->device.device.mutable_info()->set_accelerator("cuda");
+       s->job.peak_memory_bytes = int64_t{7} << 30;
+     },
+     "memory", "needs 8.2 GiB of memory, 7.6 GiB of its 8.0 GiB are usable", true},
+    {"free memory just fits without what CUDA takes of it",
+     [](Situation* s) {
+       s->device.device.mutable_info()->set_accelerator("cuda");
+       s->device.device.mutable_info()->set_emulated(false);
+       s->device.device.mutable_heartbeat()->set_memory_available_bytes(int64_t{4} << 30);
+       s->job.peak_memory_bytes = int64_t{3} << 30;
+     },
+     "memory", "needs 4.2 GiB, only 4.0 GiB are free now", false},
+    {"memory just fits, and CUDA has a card of its own",
+     [](Situation* s) {
+       s->device.device.mutable_info()->set_accelerator("cuda");
+       s->device.device.mutable_info()->set_device_class("generic-x86-64");
+       s->device.device.mutable_info()->set_throughput_flops_datasheet(1e12);
+       s->job.peak_memory_bytes = int64_t{7} << 30;
+     },
+     "", "", false},
     {"real memory taken by others",
      [](Situation* s) {
        s->device.device.mutable_info()->set_emulated(false);

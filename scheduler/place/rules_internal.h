@@ -28,6 +28,9 @@ std::optional<Refusal> CheckQualityFloor(const Consideration& on);
 // memory_rule.cc
 // Of the board's memory, what a runner can have; 0: not known.
 int64_t UsableMemoryBytes(const v1::DeviceInfo& device);
+// Of the board's memory, what a runner of this estimated peak takes: on a Jetson also what CUDA
+// itself takes. 0: not known.
+int64_t PeakMemoryOn(const v1::DeviceInfo& device, int64_t peak_memory_bytes);
 // memory_rule.cc, battery_rule.cc, deadline_rule.cc
 std::optional<Refusal> CheckMemory(const Consideration& on);
 std::optional<Refusal> CheckBatteryReserve(const Consideration& on);
