@@ -186,6 +186,11 @@ TEST(MemoryEstimateTest, ForwardPassesAloneTakeALayerMoreThanALoss) {
   // A layer of 12 widths squared and 13 widths; positions and the final norm.
   EXPECT_EQ(estimate->perturbed_bytes, (12LL * 768 * 768 + 13 * 768 + 1024 * 768 + 2 * 768) * 4);
   EXPECT_LT(estimate->total_bytes(), of_loss->total_bytes() * 11 / 10);
+  mezo.rounded_factors = true;
+  const auto rounded = EstimateMemory(Gpt2Small(), mezo);
+  ASSERT_THAT(rounded, IsOk());
+  EXPECT_EQ(rounded->pass_bytes, of_loss->pass_bytes + kRoundedFactorsBytes);
+  EXPECT_EQ(rounded->perturbed_bytes, estimate->perturbed_bytes);
   mezo.adapter_rank = 16;
   const auto adapters = EstimateMemory(Gpt2Small(), mezo);
   ASSERT_THAT(adapters, IsOk());

@@ -155,8 +155,6 @@ absl::Status CheckMezo(const v1::FinetuneSpec& finetune) {
   }
   const bool is_lora = finetune.has_lora();
   const Beside beside[] = {
-      {finetune.precision() > v1::PRECISION_FP32, "precision",
-       "a slope is a small difference of two losses and is computed in FP32"},
       {finetune.update_in_backward(), "update_in_backward", "there is no backward pass"},
       {finetune.activation_checkpointing(), "activation_checkpointing",
        "there is no backward pass, and no activations are kept"},

@@ -109,12 +109,18 @@ INSTANTIATE_TEST_SUITE_P(
                    spec.mutable_finetune()->set_update_in_backward(true);
                  },
                  kInvalid, "finetune.update_in_backward: does not go with precision: fp16"},
-        SpecCase{"Fp16WithMezo",
+        SpecCase{"MezoInFp16",
                  [](auto& spec) {
                    spec.mutable_finetune()->set_precision(v1::PRECISION_FP16);
                    spec.mutable_finetune()->set_optimizer(v1::OPTIMIZER_MEZO);
                  },
-                 kInvalid, "finetune.precision: does not go with optimizer: mezo"},
+                 absl::StatusCode::kOk, ""},
+        SpecCase{"MezoInBf16",
+                 [](auto& spec) {
+                   spec.mutable_finetune()->set_precision(v1::PRECISION_BF16);
+                   spec.mutable_finetune()->set_optimizer(v1::OPTIMIZER_MEZO);
+                 },
+                 absl::StatusCode::kOk, ""},
         SpecCase{"Bf16WeightsWithMezo",
                  [](auto& spec) {
                    spec.mutable_finetune()->set_weights_precision(v1::WEIGHTS_PRECISION_BF16);
@@ -148,6 +154,12 @@ INSTANTIATE_TEST_SUITE_P(
                    spec.mutable_finetune()->set_adam_beta2(0.9);
                  },
                  kInvalid, "finetune.adam_beta2: does not go with optimizer: mezo"},
+        SpecCase{"MezoThatUpdatesInTheBackwardPass",
+                 [](auto& spec) {
+                   spec.mutable_finetune()->set_optimizer(v1::OPTIMIZER_MEZO);
+                   spec.mutable_finetune()->set_update_in_backward(true);
+                 },
+                 kInvalid, "finetune.update_in_backward: does not go with optimizer: mezo"},
         SpecCase{"MezoWithCheckpointing",
                  [](auto& spec) {
                    spec.mutable_finetune()->set_optimizer(v1::OPTIMIZER_MEZO);
@@ -166,6 +178,12 @@ INSTANTIATE_TEST_SUITE_P(
                    spec.mutable_finetune()->set_quantization(v1::QUANTIZATION_INT8);
                  },
                  kInvalid, "finetune.quantization: does not go with optimizer: mezo"},
+        SpecCase{"MezoAwareOfARecipe",
+                 [](auto& spec) {
+                   spec.mutable_finetune()->set_optimizer(v1::OPTIMIZER_MEZO);
+                   spec.mutable_finetune()->mutable_recipe()->mutable_matrices()->set_bits(8);
+                 },
+                 kInvalid, "finetune.recipe: does not go with optimizer: mezo"},
         SpecCase{"MezoWithTooManyDirections",
                  [](auto& spec) {
                    spec.mutable_finetune()->set_optimizer(v1::OPTIMIZER_MEZO);

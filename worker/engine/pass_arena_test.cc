@@ -214,6 +214,10 @@ TokenBatch BatchOfShape(const PassDescription& pass) {
   return BatchOf(std::vector<Example>(static_cast<size_t>(pass.batch), example));
 }
 
+kernels::FactorType FactorsOf(const PassDescription& pass) {
+  return pass.rounded_factors ? kernels::FactorType::kBf16 : kernels::FactorType::kFloat32;
+}
+
 // The tensors that the engine makes of a pass.
 std::vector<ArenaTensor> RunPass(const Drawn& drawn, ArenaFigures* figures = nullptr,
                                  int64_t room = kRoom) {
@@ -224,8 +228,7 @@ std::vector<ArenaTensor> RunPass(const Drawn& drawn, ArenaFigures* figures = nul
   arena.Record(&tensors);
   {
     const PassArena::Scope scope(arena);
-    const FactorScope factors(drawn.pass.rounded_factors ? kernels::FactorType::kBf16
-                                                         : kernels::FactorType::kFloat32);
+    const FactorScope factors(FactorsOf(drawn.pass));
     switch (drawn.pass.kind) {
       case PassKind::kTrain:
         LossSumAndGradients(
@@ -291,40 +294,52 @@ TEST_P(PassPlanTest, EvaluationMakesTheTensorsOfThePlan) {
 
 // Training by forward passes: moved weights lie in memory of their own.
 TEST_P(PassPlanTest, AMovedPassMakesTheTensorsOfAnEvaluation) {
-  Draw draw(3);
-  Drawn drawn{.name = GetParam(), .config = DrawConfig(GetParam(), draw)};
-  drawn.pass = {.kind = PassKind::kEvaluate, .batch = 3, .tokens = 100};
-  drawn.pass.threads = at::get_num_threads();
-  const models::TensorPlan plan = models::PlanPass(drawn.config, drawn.pass);
-  const DrawnModel made = MakeDrawn(drawn);
-  PerturbedWeights moved(made.model.decoder, made.model.parameters, made.model.layout,
-                         made.model.arena);
-  const TokenBatch batch = BatchOfShape(drawn.pass);
-  PassArena arena(plan.arena_bytes);
-  std::vector<ArenaTensor> tensors;
-  arena.Record(&tensors);
-  {
-    const PassArena::Scope scope(arena);
-    moved.Set({.seed = 1, .number = 2}, 1e-3F);
-    LossSum(made.model.decoder, batch, moved);
-  }
-  arena.Record(nullptr);
-  EXPECT_EQ(arena.figures().heap_tensors, 0);
-  if (kSameOperators) {
-    EXPECT_EQ(Difference(plan, tensors), "");
+  for (const bool rounded_factors : {false, true}) {
+    SCOPED_TRACE(rounded_factors ? "rounded factors" : "FP32");
+    Draw draw(3);
+    Drawn drawn{.name = GetParam(), .config = DrawConfig(GetParam(), draw)};
+    drawn.pass = {
+        .kind = PassKind::kEvaluate, .batch = 3, .tokens = 100, .rounded_factors = rounded_factors};
+    drawn.pass.threads = at::get_num_threads();
+    const models::TensorPlan plan = models::PlanPass(drawn.config, drawn.pass);
+    const DrawnModel made = MakeDrawn(drawn);
+    PerturbedWeights moved(made.model.decoder, made.model.parameters, made.model.layout,
+                           made.model.arena);
+    const TokenBatch batch = BatchOfShape(drawn.pass);
+    PassArena arena(plan.arena_bytes);
+    std::vector<ArenaTensor> tensors;
+    arena.Record(&tensors);
+    {
+      const PassArena::Scope scope(arena);
+      const FactorScope factors(FactorsOf(drawn.pass));
+      moved.Set({.seed = 1, .number = 2}, 1e-3F);
+      LossSum(made.model.decoder, batch, moved);
+    }
+    arena.Record(nullptr);
+    EXPECT_EQ(arena.figures().heap_tensors, 0);
+    if (kSameOperators) {
+      EXPECT_EQ(Difference(plan, tensors), "");
+    }
   }
 }
 
 TEST_P(PassPlanTest, AnEvaluationWithAdaptersMakesTheTensorsOfThePlan) {
   for (const char* recipe : {"none", "int8"}) {
-    Draw draw(4);
-    Drawn drawn{.name = recipe, .config = DrawConfig(GetParam(), draw), .rank = 3};
-    drawn.pass = {.kind = PassKind::kEvaluate, .batch = 2, .tokens = 64};
-    const auto modules = models::AdapterModules(drawn.config, {}, drawn.rank);
-    ASSERT_THAT(modules, IsOk());
-    drawn.pass.adapters = *modules;
-    drawn.pass.recipe = *RecipeOfIdentity(recipe);
-    ExpectThePlan(drawn, 4);
+    for (const bool rounded_factors : {false, true}) {
+      Draw draw(4);
+      Drawn drawn{.name = absl::StrCat(recipe, rounded_factors ? ", rounded factors" : ""),
+                  .config = DrawConfig(GetParam(), draw),
+                  .rank = 3};
+      drawn.pass = {.kind = PassKind::kEvaluate,
+                    .batch = 2,
+                    .tokens = 64,
+                    .rounded_factors = rounded_factors};
+      const auto modules = models::AdapterModules(drawn.config, {}, drawn.rank);
+      ASSERT_THAT(modules, IsOk());
+      drawn.pass.adapters = *modules;
+      drawn.pass.recipe = *RecipeOfIdentity(recipe);
+      ExpectThePlan(drawn, 4);
+    }
   }
 }
 

@@ -37,8 +37,7 @@ absl::Status ValidateMezo(const FinetuneSettings& settings) {
         absl::StrCat("mezo.samples: ", mezo.samples, "; wants at least 1"));
   }
   const char* const beside =
-      settings.precision != kernels::FactorType::kFloat32               ? "precision"
-      : settings.activation_checkpointing                               ? "activation_checkpointing"
+      settings.activation_checkpointing                                 ? "activation_checkpointing"
       : settings.bf16_weights && !settings.lora.has_value()             ? "weights_precision"
       : settings.lora.has_value() && settings.lora->dropout > 0.0       ? "lora.dropout"
       : settings.model.recipe.has_value() && !settings.lora.has_value() ? "quantization"

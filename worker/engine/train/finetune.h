@@ -53,7 +53,8 @@ struct FinetuneSettings {
   // What the factors of the products of training are rounded to; gradients, moments and held-out
   // losses are FP32 whatever it is (models/products.h).
   kernels::FactorType precision = kernels::FactorType::kFloat32;
-  LossScaleSettings loss_scale;  // of kFp16, which goes neither with mezo nor update_in_backward
+  // Of kFp16, which does not go with update_in_backward; with mezo, which has no gradients, unused.
+  LossScaleSettings loss_scale;
   // Matrices that no recipe quantizes are held in BF16, without an FP32 copy: those that are
   // trained are rounded stochastically, and the result has them in BF16. Adapters, norms, biases
   // and tables of positions stay FP32. Not in quantization-aware training, and not with mezo but
@@ -84,7 +85,7 @@ struct FinetuneResult {
   std::optional<double> heldout_loss_before;
   std::optional<double> heldout_loss_after;  // of the result
   std::optional<int64_t> best_step;          // of the result of a run that may stop early
-  std::optional<LossScale> loss_scale;       // of kFp16: as the last step left it
+  std::optional<LossScale> loss_scale;       // of kFp16 without mezo: as the last step left it
   int64_t truncated_examples = 0;
   int64_t dropped_examples = 0;
   int64_t resumed_from_step = 0;

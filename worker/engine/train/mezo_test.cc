@@ -8,6 +8,7 @@
 #include <cmath>
 #include <filesystem>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -19,6 +20,7 @@
 #include "base/status_matchers.h"
 #include "proto/quantization_recipe.h"
 #include "worker/engine/models/model_files.h"
+#include "worker/engine/models/products.h"
 #include "worker/engine/models/test_golden.h"
 #include "worker/engine/test_model.h"
 #include "worker/engine/train/finetune.h"
@@ -26,8 +28,13 @@
 namespace wattle::engine {
 namespace {
 
+using kernels::FactorType;
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
+
+constexpr FactorType kAllFactors[] = {FactorType::kFloat32, FactorType::kBf16, FactorType::kFp16};
 
 Model RandomModel(const models::DecoderConfig& config) {
   Model model = MakeModel(config);
@@ -52,13 +59,15 @@ TokenBatch BatchOfLengths(const std::vector<int64_t>& lengths,
 
 // ---- losses of moved weights
 
-class PerturbedWeightsTest : public testing::TestWithParam<const char*> {
+class PerturbedWeightsTest : public testing::TestWithParam<std::tuple<const char*, FactorType>> {
  protected:
   void SetUp() override { ASSERT_THAT(SetThreads(1), IsOk()); }
 };
 
 TEST_P(PerturbedWeightsTest, TheLossIsThatOfAMovedModelAndTheWeightsStay) {
-  models::DecoderConfig config = TinyConfigOf(GetParam());
+  const auto [family, factors] = GetParam();
+  const FactorScope scope(factors);
+  models::DecoderConfig config = TinyConfigOf(family);
   config.vocabulary = 1500;  // the head goes in several pieces
   const Model model = RandomModel(config);
   const at::Tensor before = model.arena.clone();
@@ -90,9 +99,18 @@ TEST_P(PerturbedWeightsTest, TheLossIsThatOfAMovedModelAndTheWeightsStay) {
   EXPECT_TRUE(at::equal(model.arena, before));
 }
 
+const char* NameOf(FactorType factors) {
+  return factors == FactorType::kBf16 ? "Bf16" : factors == FactorType::kFp16 ? "Fp16" : "Fp32";
+}
+
 INSTANTIATE_TEST_SUITE_P(Families, PerturbedWeightsTest,
-                         testing::Values("gpt2", "llama", "phi", "gemma2", "gpt_neox"),
-                         [](const auto& family) { return std::string(family.param); });
+                         testing::Combine(testing::Values("gpt2", "llama", "phi", "gemma2",
+                                                          "gpt_neox"),
+                                          testing::ValuesIn(kAllFactors)),
+                         [](const auto& row) {
+                           return absl::StrCat(std::get<0>(row.param), "_",
+                                               NameOf(std::get<1>(row.param)));
+                         });
 
 TEST(MoveAlongTest, EveryParameterAndDirectionHasItsOwnSigns) {
   const auto signs = [](const Direction& direction, size_t parameter) {
@@ -195,10 +213,14 @@ TEST(MezoTest, TheEstimateHasTheCosineAndTheLengthOfTheory) {
   }
 }
 
+class MezoStepTest : public testing::TestWithParam<FactorType> {};
+
 // Two micro-batches, three directions, weight decay: the losses, slopes and weights of a step from
-// copies of the model that are moved one direction after the other.
-TEST(MezoTest, AStepIsTheMeanOfItsDirectionsOverAllMicroBatches) {
+// copies of the model that are moved one direction after the other. Factors of both losses of a
+// slope are rounded alike; the moved weights and the update are not.
+TEST_P(MezoStepTest, IsTheMeanOfItsDirectionsOverAllMicroBatches) {
   ASSERT_THAT(SetThreads(1), IsOk());
+  const FactorScope scope(GetParam());
   const models::DecoderConfig config = SmallestConfig();
   TrainingState state = StateOf(config);
   const std::vector<TokenBatch> batches = {BatchOfLengths({12, 9}), BatchOfLengths({7})};
@@ -256,6 +278,9 @@ TEST(MezoTest, AStepIsTheMeanOfItsDirectionsOverAllMicroBatches) {
   EXPECT_EQ(state.mezo_log.size(), static_cast<size_t>(kSamples));
 }
 
+INSTANTIATE_TEST_SUITE_P(Factors, MezoStepTest, testing::ValuesIn(kAllFactors),
+                         [](const auto& row) { return NameOf(row.param); });
+
 // ---- ten thousand steps
 
 // No pass leaves a trace in the weights: after as many steps they are the ones that the moves of
@@ -292,8 +317,10 @@ TEST(MezoLogTest, ALineThatIsNoMoveIsNamed) {
 
 // ---- the job
 
-FinetuneSettings MezoJob(const std::string& name, bool adapters) {
+FinetuneSettings MezoJob(const std::string& name, bool adapters,
+                         FactorType precision = FactorType::kFloat32) {
   FinetuneSettings settings = TinyFinetune(name);
+  settings.precision = precision;
   settings.mezo = {.perturbation = 1e-3, .samples = 2};
   settings.learning_rate = adapters ? 1e-2 : 1e-4;
   if (adapters) {
@@ -308,17 +335,18 @@ std::string ResultFile(const FinetuneSettings& settings) {
                                                      : "/model.safetensors");
 }
 
-class MezoJobTest : public testing::TestWithParam<bool> {
+class MezoJobTest : public testing::TestWithParam<std::tuple<bool, FactorType>> {
  protected:
   void SetUp() override { ASSERT_THAT(SetThreads(1), IsOk()); }
 };
 
 TEST_P(MezoJobTest, ResumeAfterAnyStepIsBitIdentical) {
-  const FinetuneSettings whole = MezoJob(absl::StrCat("mezo_whole", GetParam()), GetParam());
+  const auto [adapters, precision] = GetParam();
+  const FinetuneSettings whole = MezoJob("whole", adapters, precision);
   RecordingSink whole_sink;
   ASSERT_THAT(Finetune(whole, whole_sink), IsOk());
   for (const int64_t cut : {1, 3}) {
-    const FinetuneSettings parts = MezoJob(absl::StrCat("mezo_parts", GetParam(), cut), GetParam());
+    const FinetuneSettings parts = MezoJob(absl::StrCat("parts", cut), adapters, precision);
     RecordingSink first;
     first.decide = [cut](const StepReport& report) {
       return report.phase == Phase::kTrain && report.step == cut ? StepDecision::kStop
@@ -338,29 +366,53 @@ TEST_P(MezoJobTest, ResumeAfterAnyStepIsBitIdentical) {
     }
     const std::string last = absl::StrFormat("/checkpoint-%010d/optimizer.safetensors", 4);
     EXPECT_EQ(FileBytes(parts.work_directory + last), FileBytes(whole.work_directory + last));
+    EXPECT_THAT(FileBytes(whole.work_directory + last), Not(HasSubstr("loss_scale")));
+    EXPECT_FALSE(result->loss_scale.has_value());
   }
 }
 
-TEST_P(MezoJobTest, LowersTheLoss) {
-  FinetuneSettings settings = MezoJob(absl::StrCat("mezo_lower", GetParam()), GetParam());
+// Of the drop of the held-out loss. Rounded factors add noise to each slope: 0.5 % in BF16 and
+// 0.3 % in FP16 were measured. A slope that rounding hides leaves no drop.
+constexpr double kDropTolerance = 0.05;
+
+// How far a job lowers the held-out loss, which is computed in FP32.
+double DropOf(const std::string& name, bool adapters, FactorType precision) {
+  FinetuneSettings settings = MezoJob(name, adapters, precision);
   settings.epochs = 60;
   settings.checkpoint_every_steps = 1000;
   settings.mezo->samples = 4;
-  settings.learning_rate = GetParam() ? 3e-2 : 1e-3;
+  settings.learning_rate = adapters ? 3e-2 : 1e-3;
   settings.learning_rate_shape = LearningRateShape::kConstant;
   settings.adamw.weight_decay = 0.0;
   RecordingSink sink;
   const auto result = Finetune(settings, sink);
-  ASSERT_THAT(result, IsOk());
-  EXPECT_LT(*result->heldout_loss_after, *result->heldout_loss_before - 0.1);
+  EXPECT_THAT(result, IsOk());
+  return result.ok() ? *result->heldout_loss_before - *result->heldout_loss_after : 0.0;
 }
 
-INSTANTIATE_TEST_SUITE_P(FullAndAdapters, MezoJobTest, testing::Bool(),
-                         [](const auto& adapters) { return adapters.param ? "Adapters" : "Full"; });
+TEST_P(MezoJobTest, LowersTheLoss) {
+  const auto [adapters, precision] = GetParam();
+  const double exact = DropOf("exact", adapters, FactorType::kFloat32);
+  const double drop = DropOf("run", adapters, precision);
+  EXPECT_GT(drop, 0.1);
+  EXPECT_NEAR(drop, exact, kDropTolerance * exact);
+  EXPECT_EQ(drop == exact, precision == FactorType::kFloat32) << "whether factors were rounded";
+}
 
-TEST(MezoFilesTest, TheLogBesideAResultRebuildsItFromTheModelThatItBeganWith) {
-  ASSERT_THAT(SetThreads(1), IsOk());
-  const FinetuneSettings settings = MezoJob("mezo_log", false);
+INSTANTIATE_TEST_SUITE_P(FullAndAdapters, MezoJobTest,
+                         testing::Combine(testing::Bool(), testing::ValuesIn(kAllFactors)),
+                         [](const auto& row) {
+                           return absl::StrCat(std::get<0>(row.param) ? "Adapters" : "Full",
+                                               NameOf(std::get<1>(row.param)));
+                         });
+
+class MezoFilesTest : public testing::TestWithParam<FactorType> {
+ protected:
+  void SetUp() override { ASSERT_THAT(SetThreads(1), IsOk()); }
+};
+
+TEST_P(MezoFilesTest, TheLogBesideAResultRebuildsItFromTheModelThatItBeganWith) {
+  const FinetuneSettings settings = MezoJob("run", false, GetParam());
   RecordingSink sink;
   ASSERT_THAT(Finetune(settings, sink), IsOk());
   auto model = LoadModel(settings.model.directory, {});
@@ -378,7 +430,25 @@ TEST(MezoFilesTest, TheLogBesideAResultRebuildsItFromTheModelThatItBeganWith) {
   EXPECT_TRUE(at::equal(model->arena, result->arena));
 }
 
-TEST(MezoFilesTest, RefusesWhatCannotHold) {
+INSTANTIATE_TEST_SUITE_P(Factors, MezoFilesTest, testing::ValuesIn(kAllFactors),
+                         [](const auto& row) { return NameOf(row.param); });
+
+// The first update moves weights beyond FP16's 65504.
+TEST(MezoFp16Test, ALossThatIsNotFiniteIsAnErrorThatNamesTheStep) {
+  ASSERT_THAT(SetThreads(1), IsOk());
+  FinetuneSettings settings = MezoJob("run", false, FactorType::kFp16);
+  settings.learning_rate = 1e7;
+  settings.warmup_steps = 0;
+  settings.adamw.weight_decay = 0.0;
+  RecordingSink sink;
+  EXPECT_THAT(
+      Finetune(settings, sink),
+      StatusIs(absl::StatusCode::kAborted,
+               AllOf(HasSubstr("step 2: the loss is not finite"), HasSubstr("precision: bf16"),
+                     HasSubstr("the last good checkpoint is that of step 1"))));
+}
+
+TEST(MezoSettingsTest, RefusesWhatCannotHold) {
   const auto refused = [](const char* field, const auto& change) {
     FinetuneSettings settings = MezoJob(absl::StrCat("mezo_refused_", field), false);
     change(settings);
@@ -387,8 +457,8 @@ TEST(MezoFilesTest, RefusesWhatCannotHold) {
                 StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr(field)));
     EXPECT_THAT(sink.phases, IsEmpty());
   };
-  refused("precision", [](auto& s) { s.precision = kernels::FactorType::kBf16; });
   refused("activation_checkpointing", [](auto& s) { s.activation_checkpointing = true; });
+  refused("weights_precision", [](auto& s) { s.bf16_weights = true; });
   refused("lora.dropout", [](auto& s) { s.lora = {.rank = 2, .alpha = 2.0, .dropout = 0.1}; });
   refused("quantization", [](auto& s) { s.model.recipe = *RecipeOfIdentity("int8"); });
   refused("mezo.perturbation", [](auto& s) { s.mezo->perturbation = 0.0; });

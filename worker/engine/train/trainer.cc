@@ -78,12 +78,12 @@ Trainer::Trainer(const FinetuneSettings& settings, const formats::ExamplePool& e
   const int64_t passes = static_cast<int64_t>(examples.size()) * settings.epochs;
   total_steps_ = settings.steps > 0 ? settings.steps : CeilDivide(passes, per_step);
   last_position_ = settings.steps > 0 ? settings.steps * per_step : passes;
-  if (settings.precision == kernels::FactorType::kFp16 && !state.counters.loss_scale.has_value()) {
-    state.counters.loss_scale = LossScale{.scale = settings.loss_scale.initial};
-  }
   if (settings.mezo.has_value()) {
     mezo_.emplace(*settings.mezo, settings.seed, state);
-    return;
+    return;  // without a gradient that a loss scale would keep from vanishing
+  }
+  if (settings.precision == kernels::FactorType::kFp16 && !state.counters.loss_scale.has_value()) {
+    state.counters.loss_scale = LossScale{.scale = settings.loss_scale.initial};
   }
   const std::vector<Parameter>& parameters = state.trained().parameters;
   gradient_layout_ =

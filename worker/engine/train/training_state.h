@@ -34,7 +34,7 @@ struct TrainingCounters {
   std::optional<double> heldout_best;
   int64_t heldout_best_step = 0;
   int64_t evaluations_without_gain = 0;  // since then
-  std::optional<LossScale> loss_scale;   // of training with FP16 factors
+  std::optional<LossScale> loss_scale;   // of gradients of FP16 factors
   bool numerically_continued = false;    // as in FinetuneResult
 
   // Step `step` updates the weights for the how-manyth time, from 1, if it is not skipped.
