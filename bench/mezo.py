@@ -30,9 +30,9 @@ MEZO = {"optimizer": "OPTIMIZER_MEZO"}
 ADAPTERS = {"lora": {"rank": 8, "alpha": 16}}
 # name: fields, forward passes of a step, rates
 METHODS = {
-    "mezo": (MEZO, 2, (1e-5, 3e-5, 1e-4)),
-    "mezo_lora": ({**MEZO, **ADAPTERS}, 2, (1e-3, 3e-3, 1e-2)),
-    "lora": (ADAPTERS, 1, (3e-4, 1e-3, 3e-3)),
+    "mezo": (MEZO, 2, (3e-5, 1e-4, 3e-4)),
+    "mezo_lora": ({**MEZO, **ADAPTERS}, 2, (3e-4, 1e-3, 3e-3)),
+    "lora": (ADAPTERS, 1, (1e-3, 3e-3, 1e-2)),
 }
 
 
