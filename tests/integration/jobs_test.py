@@ -213,7 +213,7 @@ class Published(Scene):
         self.assertAlmostEqual(run("finetune.data_shape.examples=5000")["mean"] / whole["mean"], 0.5, delta=0.001)
         self.assertAlmostEqual(run("finetune.epochs=1")["mean"] / whole["mean"], 0.5, delta=0.001)
         self.assertAlmostEqual(run("name=something else")["mean"], whole["mean"], delta=1e-6)
-        self.assertGreater(abs(run("finetune.model_shape.width=1536")["mean"] / whole["mean"] - 1), 0.1)
+        self.assertGreater(abs(run("finetune.model_shape.width=960")["mean"] / whole["mean"] - 1), 0.1)
 
         def width(interval):
             return (interval["high"] - interval["low"]) / interval["mean"]
