@@ -3,8 +3,9 @@
 """./dev bench step: where the time of a training step goes, beside what the best products alone would take.
 
 GPT-2 Small's shape, batch 4 x 256, AdamW, clipping, dropout, in FP32 and BF16. perf samples the stacks of wattle-runner; a sample of its
-first thread, which takes part in all work, counts for the outermost part of the step that its stack names (PARTS below). The bound of a
-part is its FLOP at the speed of the best product of the same type, measured after the run (bench/train.py). Writes build/bench/step.json.
+first thread, which takes part in all work, counts for the outermost part of the step that its stack names (PARTS below). OpenBLAS's
+kernels cannot be unwound: where libtorch multiplies, they are a part of their own. The bound of a part is its FLOP at the speed of the
+best product of the same type, measured after the run (bench/train.py). Writes build/bench/step.json.
 
   {precision}.{part}_percent          of the time of the steps
   {precision}.{part}_bound_percent    of products alone, for the parts that have products
@@ -14,6 +15,7 @@ import argparse
 import json
 import os
 import pathlib
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -35,12 +37,14 @@ PARTS = {
     "dropout, residual stream": ("EndForward", "EndBackward"),
     "data": ("NextBatch", "BatchOf"),
 }
-OTHER = "embedding and what is left"
+OTHER, BLAS = "embedding and what is left", "products of libtorch"
 
 
-def flops_of_parts():
-    """FLOP of a token by part: train.flops_per_token, apart."""
+def flops_of_parts(counted):
+    """FLOP of a token by part: train.flops_per_token, apart where no part has the products of all."""
     layers, width, vocabulary = train.LAYERS[SHAPE], 768, 50257
+    if counted[BLAS] > 0.0:
+        return {BLAS: train.flops_per_token(layers)}
     return {"linear layers": 6 * layers * 12 * width * width, "head and loss": 6 * vocabulary * width,
             "attention": 6 * train.LENGTH * width * layers}
 
@@ -66,9 +70,11 @@ def record(work, precision, options):
 
 def shares(stacks):
     """{part: share} of the samples within steps."""
-    counts = dict.fromkeys([*PARTS, OTHER], 0)
+    counts = dict.fromkeys([*PARTS, BLAS, OTHER], 0)
     for stack in stacks:
-        if any(STEP in function for function in stack):
+        if stack and stack[0].startswith("sgemm_"):
+            counts[BLAS] += 1
+        elif any(STEP in function for function in stack):
             fits = (part for part, names in PARTS.items() if any(name in function for function in stack for name in names))
             counts[next(fits, OTHER)] += 1
     total = sum(counts.values())
@@ -83,7 +89,7 @@ def main():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--dropout", type=float, default=0.1)
     options = parser.parse_args()
-    python = ROOT / "build/venv-torch/bin/python"
+    pythons = [python for python in ("/usr/bin/python3", str(ROOT / "build/venv-torch/bin/python")) if pathlib.Path(python).exists()]
     figures = []
     with tempfile.TemporaryDirectory(prefix="wattle-step-") as directory:
         work = pathlib.Path(directory)
@@ -91,17 +97,18 @@ def main():
         (work / "text.txt").write_text(TEXT)
         for precision in ("fp32", "bf16"):
             seconds, stacks = record(work, precision, options)
-            flops_per_second = train.run_peer(python if python.exists() else "/usr/bin/python3", "gemm", options.threads, precision)["flops"]
-            step = sorted(seconds)[len(seconds) // 2]
+            flops_per_second = max(train.run_peer(python, "gemm", options.threads, precision)["flops"] for python in pythons)
+            step = statistics.median(seconds)
             print(f"{precision}: {step:.2f} s a step, best product {flops_per_second / 1e9:.0f} GFLOP/s")
-            for part, share in sorted(shares(stacks).items(), key=lambda item: -item[1]):
+            counted = shares(stacks)
+            for part, share in sorted(counted.items(), key=lambda item: -item[1]):
                 key = part.replace(",", "").replace(" ", "_")
+                flops = flops_of_parts(counted).get(part, 0) * train.BATCH * train.LENGTH
+                bound = 100.0 * flops / flops_per_second / step
+                print(f"  {part:<26} {100.0 * share:5.1f} %{f', products alone {bound:5.1f} %' if flops else ''}", flush=True)
                 figures.append({"key": f"{precision}.{key}_percent", "value": round(100.0 * share, 1), "unit": "%"})
-                flops = flops_of_parts().get(part, 0) * train.BATCH * train.LENGTH
-                bound = f", products alone {100.0 * flops / flops_per_second / step:5.1f} %" if flops else ""
                 if flops:
-                    figures.append({"key": f"{precision}.{key}_bound_percent", "value": round(100.0 * flops / flops_per_second / step, 1), "unit": "%"})
-                print(f"  {part:<26} {100.0 * share:5.1f} %{bound}", flush=True)
+                    figures.append({"key": f"{precision}.{key}_bound_percent", "value": round(bound, 1), "unit": "%"})
     write_figures("step", figures)
 
 
