@@ -31,6 +31,7 @@ CONFIG = {"model_type": "llama", "vocab_size": VOCABULARY, "max_position_embeddi
           "intermediate_size": MLP_WIDTH, "num_attention_heads": HEADS, "num_key_value_heads": KV_HEADS, "num_hidden_layers": LAYERS,
           "rms_norm_eps": 1e-5, "hidden_act": "silu", "rope_theta": 10000.0, "tie_word_embeddings": False, "torch_dtype": "bfloat16"}
 LENGTH, WARM_UP = 512, 3
+ADAPTERS = {"lora": {"rank": 16, "alpha": 32, "targets": ["all-linear"]}}
 RATES = (3e-4, 1e-3, 3e-3)
 FORMS = {"lora_fp32": {}, "lora_bf16": {"weightsPrecision": "WEIGHTS_PRECISION_BF16"}, "qlora": {"quantization": "QUANTIZATION_NF4"}}
 
@@ -77,7 +78,7 @@ def train(work, form, options):
     """(peak in GiB, tokens per second) of a whole job in a fresh process."""
     spec = {"finetune": {"steps": WARM_UP + options.steps, "batchSize": 1, "sequenceLength": LENGTH, "learningRate": 1e-4,
                          "precision": f"PRECISION_{options.precision.upper()}", "activationCheckpointing": options.checkpointing,
-                         "lora": {"rank": 16, "alpha": 32, "targets": ["all-linear"]}, **FORMS[form]}}
+                         **ADAPTERS, **FORMS[form]}}
     with tempfile.TemporaryDirectory(dir=work) as directory:
         frames = run_task(directory, work / "model", work / "text.txt", spec, options.threads)
     seconds = [frame["step"]["compute_seconds"] for frame in frames if frame.get("step", {}).get("phase") == "train"]
@@ -104,9 +105,11 @@ def compare_memory(options, figures):
 
 
 def compare_learning(options, figures):
-    methods = {form: squad_learning.Method({"warmupSteps": 20, "lora": {"rank": 16, "alpha": 32, "targets": ["all-linear"]}, **FORMS[form]},
-                                           RATES, options.learning_steps) for form in ("lora_bf16", "qlora")}
+    methods = {form: squad_learning.Method({"warmupSteps": 20, **ADAPTERS, **FORMS[form]}, RATES, options.learning_steps)
+               for form in ("lora_bf16", "qlora")}
     learned = squad_learning.compare(methods, options)
+    if not learned:
+        return
     own, other = learned["qlora"], learned["lora_bf16"]
     add(figures, "qlora.heldout_loss_above_lora_bf16_percent",
         [100.0 * (mine / peer - 1.0) for mine, peer in zip(own.after, other.after, strict=True)], "%",
@@ -129,9 +132,7 @@ def parser():
 def bench(options, figures):
     if options.rounds > 0:
         compare_memory(options, figures)
-    if options.learning_steps > 0 and squad_learning.missing():
-        print(f"adapters: no held-out losses: {squad_learning.missing()} is not there")
-    elif options.learning_steps > 0:
+    if options.learning_steps > 0:
         compare_learning(options, figures)
 
 

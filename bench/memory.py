@@ -2,9 +2,10 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 """./dev bench memory: the peak memory that the planner expects of a job, beside what the runner takes.
 
-Draws models (80 to 160 million parameters, random weights), methods (METHODS below, each at least once, with and without activation
-checkpointing), batches and lengths. Each is trained for two steps in a fresh wattle-runner; its peak is VmHWM from start to written result, mapped
-pages included. Then it draws generate and evaluate jobs in the same way (FORMS below). Writes build/bench/memory.json.
+Draws models (80 to 160 million parameters, random weights), methods (METHODS below, each at least once in as many jobs, with and
+without activation checkpointing), batches and lengths. Each is trained for two steps in a fresh wattle-runner; its peak is VmHWM from
+start to written result, mapped pages included. Then it draws generate and evaluate jobs in the same way (FORMS below). Writes
+build/bench/memory.json.
 
   max_over_percent    the estimate above the peak, at most (a job is refused that would fit)
   max_under_percent   the estimate below the peak, at most (a job is started that does not fit)

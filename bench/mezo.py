@@ -92,9 +92,7 @@ def main():
     figures = []
     if options.rounds > 0:
         compare_memory(options, figures)
-    if options.passes > 0 and squad_learning.missing():
-        print(f"learning: left out, {squad_learning.missing()} is not there")
-    elif options.passes > 0:
+    if options.passes > 0:
         compare_learning(options, figures)
     write_figures("mezo", figures)
 

@@ -43,15 +43,16 @@ def make_model(directory, config):
     subprocess.run([RUNNER, "--initialize", directory, "--seed", "1"], check=True)
 
 
-def run_task(directory, model, text, spec, threads, **files):
-    """A whole job in a fresh process, with its files in `directory`; returns its frames. text: its data, or None; files: others."""
+def run_task(directory, model, text, spec, threads, under=(), **files):
+    """A whole job in a fresh process, with its files in `directory`; returns its frames. text: its data, or None; files: others; under: a
+    command that starts the process."""
     if text is not None:
         files["dataFile"] = str(text)
     task = {"modelDirectory": str(model), "workDirectory": f"{directory}/work", "outputDirectory": f"{directory}/output",
             "threads": threads, "spec": spec, **files}
     path = pathlib.Path(directory) / "task.json"
     path.write_text(json.dumps(task))
-    done = subprocess.run([RUNNER, "--task", path, "--json"], capture_output=True, text=True, env=environment(), check=False)
+    done = subprocess.run([*under, RUNNER, "--task", path, "--json"], capture_output=True, text=True, env=environment(), check=False)
     if done.returncode != 0:
         sys.exit(f"wattle-runner failed: {(done.stderr.strip() or 'no message').splitlines()[-1]}")
     return [json.loads(line) for line in done.stdout.splitlines()]

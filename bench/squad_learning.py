@@ -80,7 +80,11 @@ def train(work, method, rate, seed, batch, threads):
 
 
 def compare(methods, options, batch=8, heldout=600):
-    """{name: Learned} of {name: Method}. batch: examples of a step; heldout: questions, 0: all; options: of add_arguments, and threads."""
+    """{name: Learned} of {name: Method}; empty, and said, where a file is missing. batch: examples of a step; heldout: questions, 0: all;
+    options: those of add_arguments, and threads."""
+    if missing():
+        print(f"held-out losses: left out, {missing()} is not there")
+        return {}
     drawn = random.SystemRandom().randrange(1_000_000) if options.seed is None else options.seed
     chooser, *seeds = random.Random(drawn).sample(range(1_000_000), 1 + options.seeds)
     print(f"held-out losses: --seed {drawn}; seed {chooser} chooses the rates, {', '.join(map(str, seeds))} measure", flush=True)

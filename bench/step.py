@@ -22,20 +22,20 @@ import tempfile
 
 import train
 from figures import write_figures
-from random_model import ROOT, RUNNER, TEXT, environment, make_model
+from random_model import ROOT, RUNNER, TEXT, make_model, run_task
 
 SHAPE = "gpt2"
 STEP = "wattle::engine::Trainer::Step"
 # part: functions, one of which is in the stack; the first part that fits counts.
 PARTS = {
-    "optimizer": ("UpdateByGradients", "UpdateParameters", "NormOf", "ClipScale"),
+    "optimizer": ("Trainer::UpdateByGradients",),
     "head and loss": ("HeadLossAndGradients",),
     "attention": ("AttentionForward", "AttentionBackward"),
     "linear layers": ("LinearForward", "LinearBackward"),
     "norms": ("NormForward", "NormBackward"),
-    "nonlinearities": ("ActivationForward", "ActivationBackward", "ActivateBackward"),
+    "nonlinearities": ("ActivationForward", "ActivationBackward"),
     "dropout, residual stream": ("EndForward", "EndBackward"),
-    "data": ("NextBatch", "BatchOf"),
+    "data": ("Trainer::Draw", "MakeTokenBatch"),
 }
 OTHER, BLAS = "embedding and what is left", "products of libtorch"
 
@@ -49,19 +49,20 @@ def flops_of_parts(counted):
             "attention": 6 * train.LENGTH * width * layers}
 
 
+def check_names():
+    """A function that was renamed would leave its part empty without a word."""
+    symbols = subprocess.run(["nm", "-C", RUNNER], capture_output=True, text=True, check=True).stdout
+    lost = [name for names in PARTS.values() for name in (*names, STEP) if f"{name}(" not in symbols]
+    if lost:
+        sys.exit(f"wattle-runner has no function {lost[0]}: correct PARTS in bench/step.py")
+
+
 def record(work, precision, options):
     """(seconds of the measured steps, stacks of the first thread: lists of functions) of a run of the bench's shape under perf."""
-    spec = {"finetune": {"steps": options.steps, "batchSize": train.BATCH, "sequenceLength": train.LENGTH, "learningRate": 1e-5,
-                         "weightDecay": 0.01, "clipNorm": 1.0, "precision": f"PRECISION_{precision.upper()}", "checkpointEverySteps": 1000}}
-    (work / "task.json").write_text(json.dumps({
-        "modelDirectory": str(work / "model"), "dataFile": str(work / "text.txt"), "workDirectory": f"{work}/{precision}/work",
-        "outputDirectory": f"{work}/{precision}/output", "threads": options.threads, "spec": spec}))
-    done = subprocess.run(["perf", "record", "--quiet", "-F", "97", "--call-graph", "dwarf,16384", "-o", work / "perf.data", RUNNER, "--task",
-                           work / "task.json", "--json"], capture_output=True, text=True, env=environment(), check=False)
-    if done.returncode != 0:
-        sys.exit(f"perf record failed: {(done.stderr.strip() or 'no message').splitlines()[-1]}")
-    seconds = [frame["step"]["compute_seconds"] for frame in map(json.loads, done.stdout.splitlines())
-               if frame.get("step", {}).get("phase") == "train"]
+    with tempfile.TemporaryDirectory(dir=work) as directory:
+        frames = run_task(directory, work / "model", work / "text.txt", train.spec_of(options.steps, precision), options.threads,
+                          under=["perf", "record", "--quiet", "-F", "97", "--call-graph", "dwarf,16384", "-o", work / "perf.data"])
+    seconds = [frame["step"]["compute_seconds"] for frame in frames if frame.get("step", {}).get("phase") == "train"]
     script = subprocess.run(["perf", "script", "--no-inline", "-F", "pid,tid,ip,sym", "-i", work / "perf.data"], capture_output=True, text=True,
                             check=True).stdout
     stacks = [sample.splitlines() for sample in script.split("\n\n") if sample.strip()]
@@ -90,6 +91,7 @@ def main():
     parser.add_argument("--dropout", type=float, default=0.1)
     options = parser.parse_args()
     pythons = [python for python in ("/usr/bin/python3", str(ROOT / "build/venv-torch/bin/python")) if pathlib.Path(python).exists()]
+    check_names()
     figures = []
     with tempfile.TemporaryDirectory(prefix="wattle-step-") as directory:
         work = pathlib.Path(directory)

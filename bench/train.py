@@ -56,11 +56,15 @@ def flops_per_token(layers):
     return 6 * (layers * 12 * width * width + vocabulary * width) + 6 * LENGTH * width * layers
 
 
+def spec_of(steps, precision, form=None):
+    """A job of the bench's shape. form: fields beside those of the exact mode."""
+    return {"finetune": {"steps": steps, "batchSize": BATCH, "sequenceLength": LENGTH, "learningRate": 1e-5, "weightDecay": 0.01,
+                         "clipNorm": 1.0, "precision": f"PRECISION_{precision.upper()}", **(form or {})}}
+
+
 def run_ours(work, options, precision="fp32", form=None):
-    """A whole job in a fresh process: its tokens per second and its peak memory. form: fields of the job beside those of the exact mode."""
-    spec = {"finetune": {"steps": options.warm_up + options.steps, "batchSize": BATCH, "sequenceLength": LENGTH,
-                         "learningRate": 1e-5, "weightDecay": 0.01, "clipNorm": 1.0, "precision": f"PRECISION_{precision.upper()}",
-                         **(form or {})}}
+    """A whole job in a fresh process: its tokens per second and its peak memory. form: as in spec_of."""
+    spec = spec_of(options.warm_up + options.steps, precision, form)
     with tempfile.TemporaryDirectory(dir=work) as directory:
         frames = run_task(directory, work / "model", work / "text.txt", spec, options.threads)
     steps = [frame["step"]["compute_seconds"] for frame in frames if frame.get("step", {}).get("phase") == "train"]
