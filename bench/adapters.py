@@ -129,19 +129,15 @@ def parser():
     return told
 
 
-def bench(options, figures):
-    if options.rounds > 0:
-        compare_memory(options, figures)
-    if options.learning_steps > 0:
-        compare_learning(options, figures)
-
-
 def main():
     options = parser().parse_args()
     if options.rounds < 0 or options.steps < 1:
         parser().error("--rounds: at least 0; --steps: at least 1")
     figures = []
-    bench(options, figures)
+    if options.rounds > 0:
+        compare_memory(options, figures)
+    if options.learning_steps > 0:
+        compare_learning(options, figures)
     write_figures("adapters", figures)
 
 

@@ -8,8 +8,9 @@ torch.compile where one run of each before the rounds says that it is faster. Th
 first. A round's figure is the median of its steps after the warm-up ones; the ratio printed is the median of the rounds' ratios, with
 its range. Peak memory is VmHWM of the whole process, from start to written checkpoint for ours. Each round also measures the best
 product of both PyTorches: what products alone could reach. The same in BF16 follows: our products of rounded factors beside autocast.
-Then fine-tuning on SQuAD beside the transformers script (train_squad.py), MeZO's memory, the lean mode's quality, and the figures of
-./dev bench adapters and ./dev bench memory. Writes build/bench/train.json.
+Then fine-tuning on SQuAD beside the transformers script (train_squad.py), MeZO's memory, the lean mode's, and the figures of
+./dev bench adapters and ./dev bench memory; last the lean mode's quality and QLoRA's. The whole takes hours: after each part
+build/bench/train.json is written anew.
 
   --rounds N  --steps N  --warm-up N  --threads N  --dropout P  --shapes gpt2,distilgpt2 (none: no shape)
   --squad-steps N      measured steps of a SQuAD run; 0 leaves SQuAD out
@@ -23,6 +24,7 @@ Then fine-tuning on SQuAD beside the transformers script (train_squad.py), MeZO'
 """
 
 import argparse
+import functools
 import json
 import os
 import pathlib
@@ -195,6 +197,33 @@ def machine():
     return f"{model.group(1) if model else 'unknown processor'}, {os.cpu_count()} cores"
 
 
+def add_estimator(figures):
+    found = memory.compare(memory.parser().parse_args([]))
+    figures += [{"key": f"estimator.{key}", "value": found[key], "unit": "%"} for key in ("max_over_percent", "max_under_percent")]
+
+
+def parts(shapes, options):
+    """The parts of a run, each a function that adds its figures: speed and memory first, what is learned last, which takes longest."""
+    small = config_of(LAYERS["gpt2"], options.dropout)
+    adapted = adapters.parser().parse_args([], argparse.Namespace(threads=options.threads, seeds=options.seeds, seed=options.seed))
+    for name in shapes:
+        yield functools.partial(bench_shape, name, options)
+    if options.squad_steps > 0:
+        yield functools.partial(train_squad.bench, small, options)
+    if options.mezo_rounds > 0:
+        yield functools.partial(mezo.compare_memory, argparse.Namespace(rounds=options.mezo_rounds, threads=options.threads))
+    if options.lean:
+        yield functools.partial(train_lean.bench_peak, small, options)
+    if options.adapters:
+        yield functools.partial(adapters.compare_memory, adapted)
+    if options.estimator:
+        yield add_estimator
+    if options.lean and options.lean_steps > 0:
+        yield functools.partial(train_lean.bench_quality, options)
+    if options.adapters:
+        yield functools.partial(adapters.compare_learning, adapted)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
@@ -222,21 +251,9 @@ def main():
         parser.error(f"--shapes: wants some of {', '.join(LAYERS)}, or none; rounds and steps at least 1")
     print(f"{machine()}, {options.threads} threads, batch {BATCH} x {LENGTH}, dropout {options.dropout}")
     figures = []
-    for name in shapes:
-        bench_shape(name, options, figures)
-    if options.squad_steps > 0:
-        train_squad.bench(config_of(LAYERS["gpt2"], options.dropout), options, figures)
-    if options.mezo_rounds > 0:
-        mezo.compare_memory(argparse.Namespace(rounds=options.mezo_rounds, threads=options.threads), figures)
-    if options.lean:
-        train_lean.bench(config_of(LAYERS["gpt2"], options.dropout), options, figures)
-    if options.adapters:
-        shared = argparse.Namespace(threads=options.threads, seeds=options.seeds, seed=options.seed)
-        adapters.bench(adapters.parser().parse_args([], shared), figures)
-    if options.estimator:
-        found = memory.compare(memory.parser().parse_args([]))
-        figures += [{"key": f"estimator.{key}", "value": found[key], "unit": "%"} for key in ("max_over_percent", "max_under_percent")]
-    write_figures("train", figures)
+    for part in parts(shapes, options):
+        part(figures)
+        write_figures("train", figures)  # a run of hours that is cut keeps what it has measured
 
 
 if __name__ == "__main__":

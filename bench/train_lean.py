@@ -52,9 +52,3 @@ def bench_quality(options, figures):
         add(figures, f"{name}.heldout_loss_above_fp32_percent", losses, "%", f"{peer}; own rate {own.rate:g}", digits=2)
         add(figures, f"{name}.loss_drop_percent_of_fp32", drops, "%", f"{peer}; own rate {own.rate:g}", digits=1)
     figures.append({**figures[-1], "key": "lean.loss_drop_percent_of_fp32"})  # of the mode whose memory is measured
-
-
-def bench(config, options, figures):
-    bench_peak(config, options, figures)
-    if options.lean_steps > 0:
-        bench_quality(options, figures)
