@@ -19,6 +19,7 @@
 namespace wattle::models {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
 
 constexpr char kGpt2[] =
@@ -138,9 +139,10 @@ TEST(DecoderConfigTest, LlamaVariantsThatTheEngineLacksAreRefused) {
 }
 
 TEST(DecoderConfigTest, WrittenConfigReadsBackTheSame) {
-  auto config =
-      ParseWith("\"n_inner\": null", "\"n_inner\": 100, \"attn_pdrop\": 0.25, \"eos_token_id\": 7");
+  auto config = ParseWith("\"n_inner\": null",
+                          "\"n_inner\": 100, \"attn_pdrop\": 0.25, \"eos_token_id\": [7, 9]");
   ASSERT_THAT(config, IsOk());
+  EXPECT_THAT(config->more_eos_token_ids, ElementsAre(9));
   config->norm_epsilon = 1e-6;
   const auto again = ParseDecoderConfig(FormatDecoderConfig(*config), "config.json");
   ASSERT_THAT(again, IsOk());

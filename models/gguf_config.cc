@@ -388,12 +388,11 @@ absl::StatusOr<DecoderConfig> ReadGgufConfig(const GgufHeader& header, const std
   json["model_type"] = architecture->family;
   json["vocab_size"] = vocabulary;
   const std::vector<int64_t> ends = EndTokens(reader, vocabulary);
-  json["eos_token_id"] = ends.front();
+  json["eos_token_id"] = ends;
   json["bos_token_id"] = reader.Whole(kBeginId, ends.front(), 0, vocabulary - 1);
   WATTLE_RETURN_IF_ERROR(reader.status());
   WATTLE_ASSIGN_OR_RETURN(DecoderConfig config,
                           ParseDecoderConfig(json.dump(), absl::StrCat(file, " (as config.json)")));
-  config.more_eos_token_ids.assign(ends.begin() + 1, ends.end());
   // The metadata has no dropout, and the defaults of config.json are those of a first training.
   config.attention_dropout = config.residual_dropout = config.embedding_dropout = 0.0;
   return config;

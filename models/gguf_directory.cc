@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "nlohmann/json.hpp"
 
 #include "base/durable_file.h"
 #include "base/status_macros.h"
@@ -71,13 +70,6 @@ absl::Status ImportGguf(const std::string& gguf, const std::string& directory) {
   WATTLE_RETURN_IF_ERROR(CheckVocabulary(file, config));
   for (const formats::NamedFile& each : tokenizer) {
     WATTLE_RETURN_IF_ERROR(WriteIn(directory, each.name, each.content));
-  }
-  if (!config.more_eos_token_ids.empty()) {
-    std::vector<int64_t> ends = {config.eos_token_id};
-    ends.insert(ends.end(), config.more_eos_token_ids.begin(), config.more_eos_token_ids.end());
-    const nlohmann::ordered_json json = {{"bos_token_id", config.bos_token_id},
-                                         {"eos_token_id", ends}};
-    WATTLE_RETURN_IF_ERROR(WriteIn(directory, kGenerationConfigFile, json.dump(2) + "\n"));
   }
   WATTLE_RETURN_IF_ERROR(WriteIn(directory, kConfigFile, FormatDecoderConfig(config)));
   std::error_code error;

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "models/family.h"
+#include "models/shared_fields.h"
 
 namespace wattle::models {
 namespace {
@@ -55,8 +56,7 @@ DecoderConfig Read(FieldReader& reader) {
   config.attention_dropout = reader.Number("attn_pdrop", 0.1, 0.0, 1.0);
   config.residual_dropout = reader.Number("resid_pdrop", 0.1, 0.0, 1.0);
   config.embedding_dropout = reader.Number("embd_pdrop", 0.1, 0.0, 1.0);
-  config.bos_token_id = reader.TokenId("bos_token_id", kDefaultTokenId, config.vocabulary);
-  config.eos_token_id = reader.TokenId("eos_token_id", kDefaultTokenId, config.vocabulary);
+  ReadTextTokens(reader, kDefaultTokenId, kDefaultTokenId, config);
   if (config.width % heads != 0) {
     reader.Fail(absl::InvalidArgumentError(absl::StrCat(reader.file(), ": n_embd: a width of ",
                                                         config.width, " is not divisible by ",
@@ -81,8 +81,7 @@ void Write(const DecoderConfig& config, nlohmann::ordered_json& json) {
   json["attn_pdrop"] = config.attention_dropout;
   json["resid_pdrop"] = config.residual_dropout;
   json["embd_pdrop"] = config.embedding_dropout;
-  json["bos_token_id"] = config.bos_token_id;
-  json["eos_token_id"] = config.eos_token_id;
+  WriteTextTokens(config, json);
   json["tie_word_embeddings"] = config.tied_embeddings;
 }
 

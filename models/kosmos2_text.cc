@@ -48,8 +48,7 @@ DecoderConfig Read(FieldReader& reader) {
   config.vocabulary = reader.Size("vocab_size", std::nullopt);
   config.max_positions = reader.Size("max_position_embeddings", 2048);
   config.tied_embeddings = reader.Flag("tie_word_embeddings", true);
-  config.bos_token_id = reader.TokenId("bos_token_id", 0, config.vocabulary);
-  config.eos_token_id = reader.TokenId("eos_token_id", 2, config.vocabulary);
+  ReadTextTokens(reader, 0, 2, config);
   LayerDescription layer;
   layer.heads = reader.Size("attention_heads", std::nullopt);
   layer.head_size = config.width / layer.heads;
@@ -89,8 +88,7 @@ void Write(const DecoderConfig& config, nlohmann::ordered_json& json) {
   json["attention_dropout"] = config.attention_dropout;
   json["dropout"] = config.residual_dropout;
   json["pad_token_id"] = *config.sinusoidal_offset - 1;
-  json["bos_token_id"] = config.bos_token_id;
-  json["eos_token_id"] = config.eos_token_id;
+  WriteTextTokens(config, json);
   json["tie_word_embeddings"] = config.tied_embeddings;
 }
 

@@ -39,6 +39,24 @@ std::optional<RotaryScaling> ScalingOf(FieldReader& fields) {
 
 }  // namespace
 
+void ReadTextTokens(FieldReader& reader, int64_t absent_begin, int64_t absent_end,
+                    DecoderConfig& config) {
+  config.bos_token_id = reader.TokenIds("bos_token_id", absent_begin, config.vocabulary).front();
+  const std::vector<int64_t> ends = reader.TokenIds("eos_token_id", absent_end, config.vocabulary);
+  config.eos_token_id = ends.front();
+  config.more_eos_token_ids.assign(ends.begin() + 1, ends.end());
+}
+
+void WriteTextTokens(const DecoderConfig& config, nlohmann::ordered_json& json) {
+  json["bos_token_id"] = config.bos_token_id;
+  json["eos_token_id"] = config.eos_token_id;
+  if (!config.more_eos_token_ids.empty()) {
+    std::vector<int64_t> ends = {config.eos_token_id};
+    ends.insert(ends.end(), config.more_eos_token_ids.begin(), config.more_eos_token_ids.end());
+    json["eos_token_id"] = ends;
+  }
+}
+
 DecoderConfig ReadSizes(FieldReader& reader, const SizeDefaults& defaults) {
   DecoderConfig config;
   config.layers.resize(static_cast<size_t>(reader.Size("num_hidden_layers", std::nullopt)));
@@ -46,12 +64,7 @@ DecoderConfig ReadSizes(FieldReader& reader, const SizeDefaults& defaults) {
   config.vocabulary = reader.Size("vocab_size", std::nullopt);
   config.max_positions = reader.Size("max_position_embeddings", defaults.max_positions);
   config.tied_embeddings = reader.Flag("tie_word_embeddings", defaults.tied_embeddings);
-  config.bos_token_id =
-      reader.TokenIds("bos_token_id", defaults.bos_token_id, config.vocabulary).front();
-  std::vector<int64_t> ends =
-      reader.TokenIds("eos_token_id", defaults.eos_token_id, config.vocabulary);
-  config.eos_token_id = ends.front();
-  config.more_eos_token_ids.assign(ends.begin() + 1, ends.end());
+  ReadTextTokens(reader, defaults.bos_token_id, defaults.eos_token_id, config);
   return config;
 }
 
@@ -60,13 +73,7 @@ void WriteSizes(const DecoderConfig& config, nlohmann::ordered_json& json) {
   json["max_position_embeddings"] = config.max_positions;
   json["hidden_size"] = config.width;
   json["num_hidden_layers"] = config.layer_count();
-  json["bos_token_id"] = config.bos_token_id;
-  json["eos_token_id"] = config.eos_token_id;
-  if (!config.more_eos_token_ids.empty()) {
-    std::vector<int64_t> ends = {config.eos_token_id};
-    ends.insert(ends.end(), config.more_eos_token_ids.begin(), config.more_eos_token_ids.end());
-    json["eos_token_id"] = ends;
-  }
+  WriteTextTokens(config, json);
   json["tie_word_embeddings"] = config.tied_embeddings;
 }
 

@@ -23,6 +23,12 @@ struct SizeDefaults {
   bool tied_embeddings = false;
 };
 
+// bos_token_id and eos_token_id, each a token or a list of them; config.vocabulary is set. A text
+// begins with the first of a list and ends with any of it.
+void ReadTextTokens(FieldReader& reader, int64_t absent_begin, int64_t absent_end,
+                    DecoderConfig& config);
+void WriteTextTokens(const DecoderConfig& config, nlohmann::ordered_json& json);
+
 // vocab_size, hidden_size, num_hidden_layers (the layers are empty), max_position_embeddings,
 // tie_word_embeddings, bos_token_id, eos_token_id.
 [[nodiscard]] DecoderConfig ReadSizes(FieldReader& reader, const SizeDefaults& defaults);
