@@ -16,7 +16,11 @@ Expression ExpressionParser::Make(Kind kind, std::vector<Expression> parts, std:
   if (++made_ > kPartsMax) {
     Fail("has too many parts");
   }
-  return {.kind = kind, .line = Now().line, .name = std::move(name), .parts = std::move(parts)};
+  return {.kind = kind,
+          .line = Now().line,
+          .name = std::move(name),
+          .parts = std::move(parts),
+          .arguments = {}};
 }
 
 Expression ExpressionParser::ParseTuple() {
@@ -153,7 +157,7 @@ Expression ExpressionParser::ParsePrimary() {
     return {};  // also the end of a descent that is too deep
   }
   const Token token = Now();
-  Expression value{.line = token.line};
+  Expression value{.line = token.line, .arguments = {}};
   ++at_;
   if (token.kind == Token::Kind::kName) {
     if (token.text == "true" || token.text == "True") {
@@ -226,7 +230,7 @@ Expression ExpressionParser::ParseItem(std::vector<Expression> parts) {
   bool slice = false;
   for (int i = 0; i < 3 && ok() && !IsOperator("]"); ++i) {
     if (IsOperator(":")) {
-      parts.push_back({.line = Now().line});
+      parts.push_back({.line = Now().line, .arguments = {}});
     } else {
       parts.push_back(ParseExpression());
     }

@@ -41,7 +41,7 @@ struct Expression {
   std::string name = {};
   OrderedJson literal = {};
   std::vector<Expression> parts = {};
-  std::vector<Argument> arguments = {};
+  std::vector<Argument> arguments;  // without "= {}": clang wants Argument complete there
 };
 
 struct Argument {

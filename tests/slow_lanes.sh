@@ -30,6 +30,9 @@ configure_torch2
 build build/torch2-build wattle-runner wattle_engine_test
 run_ctest build/torch2-build -L ':engine$' -LE 'slow|integration|reference'
 
+say "slow lane: each reader a minute under clang's libFuzzer"
+check fuzz ./dev fuzz --seconds 60
+
 say "slow lane: clang-tidy"
 need_clang_tidy
 check tidy tests/tidy.py
