@@ -79,7 +79,7 @@ def compare_learning(options, figures):
 def main():
     parser = argparse.ArgumentParser(prog="./dev bench mezo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3, help="of the memory; 0 leaves it out")
-    parser.add_argument("--passes", type=int, default=800, help="forward passes of each method; 0 leaves learning out")
+    parser.add_argument("--passes", type=int, default=400, help="forward passes of each method; 0 leaves learning out")
     parser.add_argument("--methods", default=",".join(METHODS))
     squad_learning.add_arguments(parser)
     parser.add_argument("--batch", type=int, default=16, help="examples of a forward pass")

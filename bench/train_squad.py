@@ -17,6 +17,7 @@ import tempfile
 import pathlib
 
 import squad_data
+from figures import add
 from random_model import ROOT, RUNNER, environment, run_task
 
 SHARED = ROOT.parent / "shared"
@@ -109,11 +110,7 @@ def bench(config, options, figures):
             print(f"  squad round {number + 1}: ours {rates['ours'][-1]:.2f} examples/s; {done['bf16']['version']} FP32 "
                   f"{rates['fp32'][-1]:.2f}, BF16 {rates['bf16'][-1]:.2f}", flush=True)
     best = max(("fp32", "bf16"), key=lambda which: statistics.median(rates[which]))
+    peer = {which: f"{done['bf16']['version']}, {which.upper()}, {statistics.median(rates[which]):.2f} examples/s" for which in ("fp32", "bf16")}
     for key, which in (("squad.examples_per_s_ratio_vs_transformers", best), ("squad.examples_per_s_ratio_vs_transformers_fp32", "fp32")):
-        ratios = [own / other for own, other in zip(rates["ours"], rates[which], strict=True)]
-        peer = f"{done['bf16']['version']}, {which.upper()}, {statistics.median(rates[which]):.2f} examples/s"
-        figures.append({"key": key, "value": round(statistics.median(ratios), 3), "unit": "x", "peer": peer,
-                        "range": [round(min(ratios), 3), round(max(ratios), 3)]})
-        print(f"{key}: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}), peer {peer}")
-    figures.append({"key": "squad.fp32.examples_per_s", "value": round(statistics.median(rates["ours"]), 3), "unit": "examples/s",
-                    "peer": f"{done['bf16']['version']}, {best.upper()}, {statistics.median(rates[best]):.2f} examples/s"})
+        add(figures, key, [own / other for own, other in zip(rates["ours"], rates[which], strict=True)], "x", peer[which])
+    add(figures, "squad.fp32.examples_per_s", rates["ours"], "examples/s", peer[best])
