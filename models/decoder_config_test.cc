@@ -219,6 +219,28 @@ TEST(DecoderConfigTest, AShapeCountsTheWeightsOfEveryFamily) {
   }
 }
 
+TEST(DecoderConfigTest, EveryFamilyKeepsSeveralEndTokens) {
+  for (const std::string& name : std::vector<std::string>(absl::StrSplit(FamilyNames(), ", "))) {
+    SCOPED_TRACE(name);
+    v1::ModelShape shape;
+    shape.set_architecture(name);
+    shape.set_layers(2);
+    shape.set_width(32);
+    shape.set_heads(4);
+    shape.set_mlp_width(64);
+    shape.set_vocabulary_size(97);
+    shape.set_context_length(31);
+    auto config = FromShape(shape);
+    ASSERT_THAT(config, IsOk());
+    config->eos_token_id = 7;
+    config->more_eos_token_ids = {9, 5};
+    const auto again = ParseDecoderConfig(FormatDecoderConfig(*config), "config.json");
+    ASSERT_THAT(again, IsOk());
+    EXPECT_EQ(again->eos_token_id, 7);
+    EXPECT_THAT(again->more_eos_token_ids, ElementsAre(9, 5));
+  }
+}
+
 // Models of the families with the numbers of parameters that their authors give.
 struct Published {
   const char* name;

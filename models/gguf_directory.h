@@ -19,9 +19,8 @@ namespace wattle::models {
 absl::StatusOr<std::optional<std::string>> FindGguf(const std::string& path);
 
 // Fills a directory: config.json, tokenizer.json or tokenizer.model, tokenizer_config.json,
-// generation_config.json where the model has several end tokens, and model.gguf, a link to the
-// file. Errors: those of DecoderConfigOfGguf, GgufWeights::Open and TokenizerFilesOfGguf, with the
-// path that is given; those of DurableFile.
+// and model.gguf, a link to the file. Errors: those of DecoderConfigOfGguf, GgufWeights::Open and
+// TokenizerFilesOfGguf, with the path that is given; those of DurableFile.
 absl::Status ImportGguf(const std::string& gguf, const std::string& directory);
 
 }  // namespace wattle::models
