@@ -312,8 +312,10 @@ absl::StatusOr<std::unique_ptr<const BytePairEncoding::Tables>> BytePairEncoding
 
 absl::StatusOr<BytePairEncoding> BytePairEncoding::ParseVocabularyAndMerges(
     absl::string_view vocabulary_json, absl::string_view merges, absl::string_view file) {
-  WATTLE_ASSIGN_OR_RETURN(TokenizerParts parts,
-                          PartsOfVocabularyAndMerges(vocabulary_json, merges, file));
+  WATTLE_ASSIGN_OR_RETURN(
+      TokenizerParts parts,
+      PartsOfVocabularyAndMerges(
+          {.vocabulary = std::string(vocabulary_json), .merges = std::string(merges)}, file));
   WATTLE_ASSIGN_OR_RETURN(auto tables, Assemble(std::move(parts), file));
   return BytePairEncoding(std::move(tables));
 }

@@ -47,17 +47,20 @@ struct SentencePieceFiles {
 class BytePairEncoding {
  public:
   // Reads dir/tokenizer.json if it exists, else dir/vocab.json and dir/merges.txt, else
-  // dir/tokenizer.model with what tokenizer_config.json and added_tokens.json say of it.
+  // dir/tokenizer.model; the last two with what tokenizer_config.json and added_tokens.json say of
+  // them. vocab.json and merges.txt are used as by the class that tokenizer_config.json or
+  // config.json names: GPT-2's, CodeGen's or Qwen 2's.
   // Errors: kNotFound (names the files that were looked for), kInvalidArgument (not JSON, a merge
-  // of unknown symbols, a byte without a token, a damaged tokenizer.model), kUnimplemented (a
-  // tokenizer of another kind, with the field that says so).
+  // of unknown symbols, a byte without a token, a damaged tokenizer.model, files that contradict
+  // each other), kUnimplemented (a tokenizer of another kind, with the field that says so).
   static absl::StatusOr<BytePairEncoding> LoadDirectory(const std::string& directory);
   // The same of files that do not lie in a directory. read: the content of the named file; nothing
   // where there is none. place: what stands before the names in messages.
   using ReadNamedFile =
       absl::FunctionRef<absl::StatusOr<std::optional<std::string>>(absl::string_view name)>;
   static absl::StatusOr<BytePairEncoding> LoadFiles(ReadNamedFile read, absl::string_view place);
-  // The same from the content of the files. file: a name for messages.
+  // The same from the content of the files. file: a name for messages. A vocabulary and merges
+  // alone are GPT-2's.
   static absl::StatusOr<BytePairEncoding> ParseVocabularyAndMerges(
       absl::string_view vocabulary_json, absl::string_view merges, absl::string_view file);
   static absl::StatusOr<BytePairEncoding> ParseTokenizerJson(absl::string_view json,

@@ -1,11 +1,14 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The readers of a tokenizer.model, a chat template, chat data and a GGUF file, under clang's
-// libFuzzer (./dev fuzz). The first byte of an input says which of them reads the rest.
+// The readers of a tokenizer.model, of the files beside vocab.json, of a chat template, chat data
+// and a GGUF file, under clang's libFuzzer (./dev fuzz). The first byte of an input says which of
+// them reads the rest.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <fstream>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -19,6 +22,7 @@
 #include "formats/gguf_tokenizer.h"
 #include "formats/jinja.h"
 #include "formats/json.h"
+#include "formats/small_model_internal.h"
 
 namespace wattle::formats {
 namespace {
@@ -27,6 +31,33 @@ void ReadTokenizer(const std::string& bytes) {
   const auto tokenizer = BytePairEncoding::ParseSentencePiece({.model = bytes}, "tokenizer.model");
   if (tokenizer.ok()) {
     const std::string text = "the <sep>sun\n\n 東\xff";
+    (void)tokenizer->Decode(tokenizer->Encode(text, SpecialTokens::kRecognise));
+  }
+}
+
+// The files beside a vocabulary, with a 0 between them.
+constexpr const char* kSettingsFiles[] = {"tokenizer_config.json", "special_tokens_map.json",
+                                          "added_tokens.json", "config.json"};
+
+void ReadSettings(const std::string& bytes) {
+  std::map<std::string, std::string> files = {{"vocab.json", SmallVocabulary().dump()},
+                                              {"merges.txt", kSmallMerges}};
+  size_t start = 0;
+  for (const char* name : kSettingsFiles) {
+    const size_t end = std::min(bytes.find('\0', start), bytes.size());
+    if (end > start) {
+      files[name] = bytes.substr(start, end - start);
+    }
+    start = std::min(end + 1, bytes.size());
+  }
+  const auto tokenizer = BytePairEncoding::LoadFiles(
+      [&](absl::string_view name) -> absl::StatusOr<std::optional<std::string>> {
+        const auto found = files.find(std::string(name));
+        return found == files.end() ? std::nullopt : std::optional(found->second);
+      },
+      "m");
+  if (tokenizer.ok()) {
+    const std::string text = "the <|turn|>  an\n\n 東\xff";
     (void)tokenizer->Decode(tokenizer->Encode(text, SpecialTokens::kRecognise));
   }
 }
@@ -70,6 +101,17 @@ void WriteCorpus() {
   const auto chat = ReadWholeFile(golden + "chat/expected.json");
   WATTLE_CHECK(model.ok() && chat.ok(), "the goldens are there");
   write("tokenizer", 0, *model);
+  const auto older = ReadWholeFile(golden + "tokenizer/older_files.expected.json");
+  WATTLE_CHECK(older.ok(), "the goldens are there");
+  const Json kinds = Json::parse(*older);
+  for (const auto& [name, each] : kinds.items()) {
+    std::string content;
+    for (const char* file : kSettingsFiles) {
+      content += each["files"].contains(file) ? each["files"][file].dump() : "";
+      content += '\0';
+    }
+    write(absl::StrCat("settings-", name), 4, content);
+  }
   for (const char* name : {"tokenizer_gpt2", "tokenizer_spm_own", "types"}) {
     const auto gguf = ReadWholeFile(absl::StrCat(golden, "gguf/", name, ".gguf"));
     WATTLE_CHECK(gguf.ok(), "the goldens are there");
@@ -106,6 +148,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       break;
     case 3:
       wattle::formats::ReadGguf(rest);
+      break;
+    case 4:
+      wattle::formats::ReadSettings(rest);
       break;
     default:
       (void)wattle::formats::ParseChat(rest, "chat.jsonl").ok();  // any answer but a crash will do

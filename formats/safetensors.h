@@ -33,7 +33,7 @@ namespace wattle::formats {
 
 // The types of a tensor's elements. Numbers are little-endian, as on every machine that Wattle
 // supports.
-enum class DataType { kF32, kF16, kBF16, kI8, kI32, kI64, kU8 };
+enum class DataType { kF32, kF16, kBF16, kI8, kI32, kI64, kU8, kBool };
 
 [[nodiscard]] int64_t ElementSizeBytes(DataType type);
 [[nodiscard]] absl::string_view DataTypeName(DataType type);  // "F32", as in the header

@@ -28,7 +28,7 @@ constexpr std::array kTypes = {
     NamedType{DataType::kF32, "F32", 4},   NamedType{DataType::kF16, "F16", 2},
     NamedType{DataType::kBF16, "BF16", 2}, NamedType{DataType::kI8, "I8", 1},
     NamedType{DataType::kI32, "I32", 4},   NamedType{DataType::kI64, "I64", 8},
-    NamedType{DataType::kU8, "U8", 1},
+    NamedType{DataType::kU8, "U8", 1},     NamedType{DataType::kBool, "BOOL", 1},
 };
 
 const NamedType& Lookup(DataType type) {

@@ -5,8 +5,10 @@
 
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -70,6 +72,26 @@ TEST(SafetensorsTest, WhatWasWrittenIsRead) {
   EXPECT_THAT(file->ReadPart(*c, 3, out.first(4)), IsOk());
   EXPECT_EQ(bytes, "cddddddd");
   EXPECT_EQ(file->Find("d"), nullptr);
+}
+
+TEST(SafetensorsTest, EveryTypeOfTheTableIsReadByItsName) {
+  for (const auto& [name, size] : std::vector<std::pair<std::string, int64_t>>{{"F32", 4},
+                                                                               {"F16", 2},
+                                                                               {"BF16", 2},
+                                                                               {"I8", 1},
+                                                                               {"I32", 4},
+                                                                               {"I64", 8},
+                                                                               {"U8", 1},
+                                                                               {"BOOL", 1}}) {
+    const int64_t bytes = 6 * size;
+    const auto header =
+        Parse(FileOf(absl::StrCat(R"({"a":{"dtype":")", name,
+                                  R"(","shape":[2,3],"data_offsets":[0,)", bytes, "]}}"),
+                     static_cast<size_t>(bytes)));
+    ASSERT_THAT(header, IsOk()) << name;
+    EXPECT_EQ(DataTypeName(header->tensors[0].type), name);
+    EXPECT_EQ(header->tensors[0].size_bytes(), bytes);
+  }
 }
 
 // The layout of the reference implementation: element size first, then name, header padded to 8

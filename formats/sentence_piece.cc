@@ -9,11 +9,11 @@
 #include <vector>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 
 #include "base/status_macros.h"
+#include "formats/added_tokens_internal.h"
 #include "formats/json.h"
 #include "formats/sentence_piece_internal.h"
 #include "formats/utf8_internal.h"
@@ -132,67 +132,11 @@ void FindMerges(const SentencePieceModel& model, TokenizerParts& parts) {
   }
 }
 
-// Adds a token that stands outside the model, or says again what the model says.
-absl::Status AddToken(const std::string& text, int64_t id, bool special, absl::string_view where,
-                      TokenizerParts& parts) {
-  if (text.empty() || id < 0 || id > kTokenIdMax) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(where, ": wants a text and an id from 0 to ", kTokenIdMax));
-  }
-  for (const AddedToken& known : parts.added) {
-    if (known.id == id || known.text == text) {
-      return known.id == id && known.text == text
-                 ? absl::OkStatus()
-                 : absl::InvalidArgumentError(absl::StrCat(
-                       where, ": \"", Printable(text), "\" has id ", id, ", \"",
-                       Printable(known.text), "\" has ", known.id, " in another place"));
-    }
-  }
-  parts.added.push_back({.text = text, .id = id, .special = special});
-  return absl::OkStatus();
-}
-
-absl::Status ReadAddedTokensFile(absl::string_view text, absl::string_view file,
-                                 TokenizerParts& parts) {
-  WATTLE_ASSIGN_OR_RETURN(const Json json, ParseJson(text, file));
-  if (!json.is_object()) {
-    return WrongKind(file, "the file", "an object of token: id", json);
-  }
-  for (const auto& [token, id] : json.items()) {
-    const std::string where = absl::StrCat(file, ": \"", Printable(token), "\"");
-    WATTLE_RETURN_IF_ERROR(
-        AddToken(token, WholeNumber(id).value_or(-1), /*special=*/false, where, parts));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status ReadDecoderOfAddedTokens(const Json& json, absl::string_view file,
-                                      TokenizerParts& parts) {
-  for (const auto& [key, token] : json.items()) {
-    const std::string where =
-        absl::StrCat(file, ": added_tokens_decoder[\"", Printable(key), "\"]");
-    int64_t id = -1;
-    if (!absl::SimpleAtoi(key, &id) || !token.is_object() || !token.contains("content") ||
-        !token["content"].is_string()) {
-      return absl::InvalidArgumentError(absl::StrCat(where, ": wants an id with {\"content\": …}"));
-    }
-    WATTLE_RETURN_IF_ERROR(AddToken(token["content"].get<std::string>(), id,
-                                    token.value("special", Json(true)) != Json(false), where,
-                                    parts));
-  }
-  return absl::OkStatus();
-}
-
 // How transformers uses the model.
 absl::Status ReadTokenizerConfig(absl::string_view text, absl::string_view file,
                                  TokenizerParts& parts) {
-  WATTLE_ASSIGN_OR_RETURN(const Json json, ParseJson(text, file));
-  if (!json.is_object()) {
-    return WrongKind(file, "the file", "an object", json);
-  }
-  if (const Json added = json.value("added_tokens_decoder", Json()); added.is_object()) {
-    WATTLE_RETURN_IF_ERROR(ReadDecoderOfAddedTokens(added, file, parts));
-  }
+  WATTLE_ASSIGN_OR_RETURN(const Json json, ParseJsonObject(text, file));
+  WATTLE_RETURN_IF_ERROR(ReadAddedTokensDecoder(json, file, parts));
   if (parts.form.space_before != SpaceBefore::kNever) {
     if (json.value("add_prefix_space", Json()) == Json(false)) {
       parts.form.space_before = SpaceBefore::kNever;

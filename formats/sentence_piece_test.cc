@@ -114,6 +114,10 @@ TEST(SentencePieceFilesTest, TheConfigOfTheTokenizerCounts) {
   EXPECT_THAT(with(R"({"added_tokens_decoder": {"7": {"content": "</s>"}}})"),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        HasSubstr("added_tokens_decoder[\"7\"]: \"</s>\" has id 7")));
+  EXPECT_THAT(with(R"({"added_tokens_decoder": {"420": {"content": "x", "special": false,
+                       "lstrip": true}}})"),
+              StatusIs(absl::StatusCode::kUnimplemented,
+                       HasSubstr("added_tokens_decoder[\"420\"].lstrip: not supported")));
 }
 
 TEST(SentencePieceFilesTest, OtherKindsAreRefusedByField) {

@@ -10,12 +10,12 @@
 #include "formats/json.h"
 #include "formats/sentence_piece_internal.h"
 #include "formats/tokenizer_parts_internal.h"
+#include "formats/vocabulary_settings_internal.h"
 
 namespace wattle::formats {
 namespace {
 
 constexpr int64_t kTokenizerBytesMax = 256LL << 20;
-constexpr char kEndOfText[] = "<|endoftext|>";
 
 absl::StatusOr<Vocabulary> ReadVocabulary(const Json& json, absl::string_view file) {
   if (!json.is_object() || json.empty()) {
@@ -97,17 +97,14 @@ void RankInOrder(std::vector<TokenMerge>& merges) {
 
 }  // namespace
 
-absl::StatusOr<TokenizerParts> PartsOfVocabularyAndMerges(absl::string_view vocabulary_json,
-                                                          absl::string_view merges,
+absl::StatusOr<TokenizerParts> PartsOfVocabularyAndMerges(const VocabularyFiles& files,
                                                           absl::string_view file) {
   TokenizerParts parts;
-  WATTLE_ASSIGN_OR_RETURN(const Json json, ParseJson(vocabulary_json, file));
+  WATTLE_ASSIGN_OR_RETURN(const Json json, ParseJson(files.vocabulary, file));
   WATTLE_ASSIGN_OR_RETURN(parts.vocabulary, ReadVocabulary(json, file));
-  WATTLE_ASSIGN_OR_RETURN(parts.merges, ReadMerges(merges, absl::StrCat(file, " (merges)")));
+  WATTLE_ASSIGN_OR_RETURN(parts.merges, ReadMerges(files.merges, absl::StrCat(file, " (merges)")));
   RankInOrder(parts.merges);
-  if (const auto end = parts.vocabulary.find(kEndOfText); end != parts.vocabulary.end()) {
-    parts.added.push_back({.text = kEndOfText, .id = end->second});
-  }
+  WATTLE_RETURN_IF_ERROR(ReadVocabularySettings(files, file, parts));
   return parts;
 }
 
@@ -143,10 +140,15 @@ absl::StatusOr<TokenizerParts> PartsOfFiles(BytePairEncoding::ReadNamedFile read
   if (json.has_value()) {
     return PartsOfTokenizerJson(*json, in_place("tokenizer.json"));
   }
-  WATTLE_ASSIGN_OR_RETURN(const auto vocabulary, read("vocab.json"));
-  WATTLE_ASSIGN_OR_RETURN(const auto merges, read("merges.txt"));
+  WATTLE_ASSIGN_OR_RETURN(auto vocabulary, read("vocab.json"));
+  WATTLE_ASSIGN_OR_RETURN(auto merges, read("merges.txt"));
   if (vocabulary.has_value() && merges.has_value()) {
-    return PartsOfVocabularyAndMerges(*vocabulary, *merges, in_place("vocab.json"));
+    VocabularyFiles files{.vocabulary = *std::move(vocabulary), .merges = *std::move(merges)};
+    WATTLE_ASSIGN_OR_RETURN(files.tokenizer_config, read("tokenizer_config.json"));
+    WATTLE_ASSIGN_OR_RETURN(files.special_tokens_map, read("special_tokens_map.json"));
+    WATTLE_ASSIGN_OR_RETURN(files.added_tokens, read("added_tokens.json"));
+    WATTLE_ASSIGN_OR_RETURN(files.config, read("config.json"));
+    return PartsOfVocabularyAndMerges(files, in_place("vocab.json"));
   }
   WATTLE_ASSIGN_OR_RETURN(auto model, read("tokenizer.model"));
   if (!model.has_value()) {

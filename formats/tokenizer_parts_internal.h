@@ -37,9 +37,18 @@ struct TokenizerParts {
   std::optional<int64_t> begin;
 };
 
+// vocab.json and merges.txt, and the files beside them that say how they are used.
+struct VocabularyFiles {
+  std::string vocabulary;
+  std::string merges;
+  std::optional<std::string> tokenizer_config = {};    // tokenizer_config.json
+  std::optional<std::string> special_tokens_map = {};  // special_tokens_map.json
+  std::optional<std::string> added_tokens = {};        // added_tokens.json
+  std::optional<std::string> config = {};              // config.json of the model
+};
+
 // Errors: those of BytePairEncoding's functions for these files.
-absl::StatusOr<TokenizerParts> PartsOfVocabularyAndMerges(absl::string_view vocabulary_json,
-                                                          absl::string_view merges,
+absl::StatusOr<TokenizerParts> PartsOfVocabularyAndMerges(const VocabularyFiles& files,
                                                           absl::string_view file);
 absl::StatusOr<TokenizerParts> PartsOfTokenizerJson(absl::string_view text, absl::string_view file);
 // The text of a tokenizer's file; nothing where there is no file. Errors: those of ReadWholeFile.

@@ -72,6 +72,10 @@ absl::StatusOr<DecoderConfig> ParseDecoderConfig(absl::string_view text, absl::s
         absl::StrCat(file, ": model_type: missing; is this a Hugging Face config.json?"));
   }
   const Family* family = FindFamily(model_type);
+  if (const WholeModel* whole = FindWholeModel(model_type); whole != nullptr) {
+    return absl::UnimplementedError(absl::StrCat(
+        file, ": model_type ", model_type, ": not supported in this version; ", whole->remedy));
+  }
   if (family == nullptr) {
     return absl::UnimplementedError(absl::StrCat(file, ": model_type ",
                                                  formats::Printable(model_type),
@@ -89,6 +93,16 @@ absl::StatusOr<DecoderConfig> ParseDecoderConfig(absl::string_view text, absl::s
   WATTLE_RETURN_IF_ERROR(reader.status());
   config.family = family->name;
   return config;
+}
+
+void AddEndTokens(const std::vector<int64_t>& tokens, DecoderConfig& config) {
+  for (const int64_t token : tokens) {
+    if (config.eos_token_id == kNoToken) {
+      config.eos_token_id = token;
+    } else if (!config.ends_text(token)) {
+      config.more_eos_token_ids.push_back(token);
+    }
+  }
 }
 
 absl::StatusOr<DecoderConfig> ReadDecoderConfig(const std::string& path) {

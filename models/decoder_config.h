@@ -24,6 +24,9 @@ namespace wattle::models {
 // where a product of two sizes overflows.
 inline constexpr int64_t kSizeMax = 1 << 24;
 
+// In place of a token: there is none.
+inline constexpr int64_t kNoToken = -1;
+
 enum class Norm {
   kLayerNorm,       // mean and variance; weight and bias
   kRmsNorm,         // root mean square; weight alone. Zhang and Sennrich 2019
@@ -130,6 +133,7 @@ struct DecoderConfig {
   double residual_dropout = 0.0;
   double embedding_dropout = 0.0;
 
+  // kNoToken where config.json names none; InspectModelDirectory then takes the tokenizer's.
   int64_t bos_token_id = 0;
   int64_t eos_token_id = 0;
   std::vector<int64_t> more_eos_token_ids;  // others that end a text
@@ -149,6 +153,9 @@ struct DecoderConfig {
 // model_type or a variant that the engine lacks.
 absl::StatusOr<DecoderConfig> ParseDecoderConfig(absl::string_view json, absl::string_view file);
 absl::StatusOr<DecoderConfig> ReadDecoderConfig(const std::string& path);
+
+// Adds tokens that end a text. The first one becomes eos_token_id where there was none.
+void AddEndTokens(const std::vector<int64_t>& tokens, DecoderConfig& config);
 
 // The text of a config.json that transformers loads; the same bytes for the same value.
 // stored_type: of the weights beside the file ("torch_dtype").

@@ -26,6 +26,15 @@ const Family* FindFamily(absl::string_view name) {
   return nullptr;
 }
 
+const WholeModel* FindWholeModel(absl::string_view model_type) {
+  for (const Family* family : Families()) {
+    if (family->whole_model.has_value() && model_type == family->whole_model->model_type) {
+      return &*family->whole_model;
+    }
+  }
+  return nullptr;
+}
+
 const Family& FamilyOf(const DecoderConfig& config) {
   const Family* family = FindFamily(config.family);
   WATTLE_CHECK(family != nullptr, "a description names one of the families");

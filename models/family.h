@@ -7,6 +7,7 @@
 #ifndef WATTLE_MODELS_FAMILY_H_
 #define WATTLE_MODELS_FAMILY_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,12 @@ struct BufferName {
   HarmlessBuffer kind;
 };
 
+// A model that contains one of a family.
+struct WholeModel {
+  const char* model_type;
+  const char* remedy;  // how the part is had alone
+};
+
 struct Family {
   const char* name;         // "gpt2": model_type in config.json, architecture in a model shape
   const char* class_name;   // "GPT2LMHeadModel": the class of transformers
@@ -45,6 +52,7 @@ struct Family {
   const char* layer_prefix;  // "h.": followed by the layer's number and a dot
   std::vector<SlotNames> slots;
   std::vector<BufferName> harmless_buffers;
+  std::optional<WholeModel> whole_model = {};
   // Initialization: deviation of a matrix, and whether the two that end in the residual stream get
   // less, by √(2 layers).
   double initial_deviation = 0.02;
@@ -59,6 +67,8 @@ struct Family {
 
 // nullptr: no such family.
 [[nodiscard]] const Family* FindFamily(absl::string_view name);
+// The whole model of this model_type; nullptr: none of the families is a part of such a model.
+[[nodiscard]] const WholeModel* FindWholeModel(absl::string_view model_type);
 // The family of a description that this library made.
 [[nodiscard]] const Family& FamilyOf(const DecoderConfig& config);
 // "gpt2, llama".

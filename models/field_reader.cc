@@ -56,10 +56,14 @@ int64_t FieldReader::TokenId(const char* field, int64_t absent, int64_t vocabula
   return *id;
 }
 
-std::vector<int64_t> FieldReader::TokenIds(const char* field, int64_t absent, int64_t vocabulary) {
+std::vector<int64_t> FieldReader::TokenIds(const char* field, std::optional<int64_t> absent,
+                                           int64_t vocabulary) {
   const Json* value = Find(field);
+  if (value == nullptr && (json_.contains(field) || !absent.has_value())) {
+    return {};
+  }
   if (value == nullptr || !value->is_array()) {
-    return {TokenId(field, absent, vocabulary)};
+    return {TokenId(field, absent.value_or(0), vocabulary)};
   }
   std::vector<int64_t> ids;
   for (const Json& each : *value) {

@@ -26,8 +26,10 @@ class FieldReader {
   int64_t Size(const char* field, std::optional<int64_t> absent);
   // A token of the vocabulary.
   int64_t TokenId(const char* field, int64_t absent, int64_t vocabulary);
-  // The same of a field that may hold one token or a list of them; never empty.
-  std::vector<int64_t> TokenIds(const char* field, int64_t absent, int64_t vocabulary);
+  // The same of a field that may hold one token or a list of them. Empty where the field is null,
+  // which names no token in transformers, and where it is absent and `absent` is nothing.
+  std::vector<int64_t> TokenIds(const char* field, std::optional<int64_t> absent,
+                                int64_t vocabulary);
   // A number in [low, high).
   double Number(const char* field, double absent, double low, double high);
   bool Flag(const char* field, bool absent);
@@ -48,7 +50,7 @@ class FieldReader {
       }
     }
   }
-  // Whether the field is there and not null; null counts as absent, as in transformers.
+  // Whether the field is there and not null; for all but TokenIds null counts as absent.
   [[nodiscard]] bool Has(const char* field) const { return Find(field) != nullptr; }
 
   // Refuses a variant of the architecture that the engine does not have.

@@ -20,6 +20,7 @@ constexpr double kLogitSoftcap = 30.0;
 constexpr double kQueryScalar = 256.0;
 constexpr int64_t kWindow = 4096;
 constexpr double kSoftcapMax = 1e6;
+constexpr char kTanhName[] = "gelu_pytorch_tanh";
 constexpr char kWindowed[] = "sliding_attention";
 constexpr char kFull[] = "full_attention";
 
@@ -48,13 +49,14 @@ void Describe2(DecoderConfig& config) {
   }
 }
 
-DecoderConfig Read(FieldReader& reader) {
+DecoderConfig ReadShared(FieldReader& reader, Activation activation) {
   DecoderConfig config = ReadSizes(reader, kSizes);
+  if (reader.Flag("use_bidirectional_attention", false)) {
+    reader.Refuse("use_bidirectional_attention", "true", "false");
+  }
   Describe(config, ReadAttention(reader, config.width, kAttention));
   config.norm_epsilon = reader.Number("rms_norm_eps", 1e-6, 0.0, 1.0);
   config.attention_dropout = reader.Number("attention_dropout", 0.0, 0.0, 1.0);
-  // Gemma's first files say "gelu" in hidden_act and mean the approximation by tanh.
-  const Activation activation = ReadActivation(reader, "hidden_activation", "gelu_pytorch_tanh");
   const bool bias = reader.Flag("attention_bias", false);
   for (LayerDescription& layer : config.layers) {
     layer.activation = activation;
@@ -63,13 +65,21 @@ DecoderConfig Read(FieldReader& reader) {
   return config;
 }
 
+DecoderConfig Read(FieldReader& reader) {
+  // transformers 5 writes hidden_act alone. Gemma's first files say "gelu" there and mean the
+  // approximation by tanh.
+  const bool own = reader.Has("hidden_activation") || reader.Text("hidden_act", "") == "gelu";
+  return ReadShared(reader,
+                    ReadActivation(reader, own ? "hidden_activation" : "hidden_act", kTanhName));
+}
+
 // A cap; null: none.
 double ReadSoftcap(FieldReader& reader, const char* field) {
   return reader.Has(field) ? reader.Number(field, 0.0, 1e-6, kSoftcapMax) : 0.0;
 }
 
 DecoderConfig Read2(FieldReader& reader) {
-  DecoderConfig config = Read(reader);
+  DecoderConfig config = ReadShared(reader, ReadActivation(reader, "hidden_activation", kTanhName));
   Describe2(config);
   config.logit_softcap = ReadSoftcap(reader, "final_logit_softcapping");
   const double attention_softcap = ReadSoftcap(reader, "attn_logit_softcapping");
@@ -89,10 +99,10 @@ DecoderConfig Read2(FieldReader& reader) {
 
 void Write(const DecoderConfig& config, nlohmann::ordered_json& json) {
   const LayerDescription& layer = config.layers.front();
-  json["hidden_act"] = "gelu_pytorch_tanh";
-  json["hidden_activation"] = layer.activation == Activation::kGeluTanh
-                                  ? "gelu_pytorch_tanh"
-                                  : ActivationName(layer.activation);
+  const char* activation =
+      layer.activation == Activation::kGeluTanh ? kTanhName : ActivationName(layer.activation);
+  json["hidden_act"] = activation;
+  json["hidden_activation"] = activation;
   WriteSizes(config, json);
   WriteAttention(layer, kAttention, json);
   json["rms_norm_eps"] = config.norm_epsilon;

@@ -30,16 +30,14 @@ LayerDescription ReadLayer(FieldReader& reader, int64_t width) {
         absl::InvalidArgumentError(absl::StrCat(reader.file(), ": hidden_size: a width of ", width,
                                                 " is not divisible by ", layer.heads, " heads")));
   }
-  layer.rotary = Rotary{
-      .base = reader.Number("rotary_emb_base", reader.Number("rope_theta", 10000.0, 1.0, 1e12), 1.0,
-                            1e12),
-      .dimensions = ReadRotaryDimensions(reader, "rotary_pct", kRotaryShare, layer.head_size),
-      .scaling = ReadRotaryScaling(reader)};
+  layer.rotary =
+      ReadRotary(reader, layer.head_size,
+                 {.base = "rotary_emb_base", .share = "rotary_pct", .absent_share = kRotaryShare});
   return layer;
 }
 
 DecoderConfig Read(FieldReader& reader) {
-  DecoderConfig config = ReadSizes(reader, {.bos_token_id = 0, .eos_token_id = 2});
+  DecoderConfig config = ReadSizes(reader, {.bos_token_id = 0, .eos_token_id = std::nullopt});
   Describe(config, ReadLayer(reader, config.width));
   const Activation activation = ReadActivation(reader, "hidden_act", "gelu");
   const bool parallel = reader.Flag("use_parallel_residual", true);

@@ -49,7 +49,13 @@ std::optional<float> NumberAt(DataType type, absl::Span<const std::byte> buffer,
       return value;
     }
     case DataType::kU8:
+    case DataType::kBool:
       return static_cast<float>(*bytes);
+    case DataType::kF16: {
+      uint16_t half = 0;
+      std::memcpy(&half, bytes, sizeof(half));
+      return FloatFromHalf(half);
+    }
     case DataType::kBF16: {
       uint16_t half = 0;
       std::memcpy(&half, bytes, sizeof(half));

@@ -3,6 +3,8 @@
 // Tests the reads of tensors that are passed over. What they may hold: model_directory_test.cc.
 #include "models/harmless_tensors.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -17,6 +19,33 @@
 
 namespace wattle::models {
 namespace {
+
+// Versions of transformers saved the mask of GPT-2 and GPT-NeoX as bytes and as truth values.
+TEST(HarmlessTensorsTest, ACausalMaskOfBytesOrTruthValuesIsPassedOver) {
+  const auto config = ParseDecoderConfig(formats::kSmallConfig, "config.json");
+  ASSERT_THAT(config, IsOk());
+  constexpr size_t kPositions = 16;
+  for (const formats::DataType type : {formats::DataType::kU8, formats::DataType::kBool}) {
+    SCOPED_TRACE(formats::DataTypeName(type));
+    const TestDirectory directory;
+    const std::string path = directory.File("model.safetensors");
+    auto writer = formats::SafetensorsWriter::Create(
+        path, {{.name = "h.0.attn.bias", .type = type, .shape = {1, 1, kPositions, kPositions}}});
+    ASSERT_THAT(writer, IsOk());
+    std::vector<std::byte> mask(kPositions * kPositions);
+    for (size_t row = 0; row < kPositions; ++row) {
+      std::fill_n(mask.begin() + static_cast<std::ptrdiff_t>(row * kPositions), row + 1,
+                  std::byte{1});
+    }
+    ASSERT_THAT(writer->Write("h.0.attn.bias", mask), IsOk());
+    ASSERT_THAT(writer->Commit(), IsOk());
+    const auto file = formats::SafetensorsSet::OpenFile(path);
+    ASSERT_THAT(file, IsOk());
+    const auto harmless = IsHarmless(*config, *file, *file->Find("h.0.attn.bias"), "wte.weight");
+    ASSERT_THAT(harmless, IsOk());
+    EXPECT_TRUE(*harmless);
+  }
+}
 
 // A card that cannot read its file any more. If the file were mapped, a signal would end the test.
 TEST(HarmlessTensorsTest, AFileThatIsCutShortWhileItIsOpenIsAnError) {

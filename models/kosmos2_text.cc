@@ -118,6 +118,11 @@ const Family& Kosmos2TextFamily() {
                 {Slot::kFinalNorm, {"layer_norm"}},
                 {Slot::kHead, {"lm_head"}}},
       .harmless_buffers = {},
+      .whole_model =
+          WholeModel{.model_type = "kosmos-2",
+                     .remedy = "save its text decoder alone with Kosmos2ForConditionalGeneration"
+                               ".from_pretrained(...).text_model.save_pretrained(DIRECTORY) and "
+                               "put a BPE tokenizer there"},
       .initial_deviation = 0.02,  // init_std
       .scaled_residual_initialization = false,
       .read = Read,

@@ -86,8 +86,8 @@ void WriteMistral(const DecoderConfig& config, nlohmann::ordered_json& json) {
 }
 
 DecoderConfig ReadQwen2(FieldReader& reader) {
-  DecoderConfig config =
-      ReadShared(reader, {.max_positions = 32768, .bos_token_id = 0, .eos_token_id = 0});
+  DecoderConfig config = ReadShared(
+      reader, {.max_positions = 32768, .bos_token_id = std::nullopt, .eos_token_id = std::nullopt});
   const bool windows = reader.Flag("use_sliding_window", false);
   const int64_t window = reader.Size("sliding_window", kMistralWindow);
   const auto first = static_cast<size_t>(reader.Has("max_window_layers")

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
@@ -31,6 +32,7 @@ using formats::TensorEntry;
 using formats::TensorSource;
 
 constexpr int64_t kGenerationConfigBytesMax = 1 << 20;
+constexpr int64_t kTokenizerConfigBytesMax = 64 << 20;  // with a chat template
 constexpr char kSentencePieceFile[] = "tokenizer.model";
 constexpr char kAddedTokensFile[] = "added_tokens.json";
 constexpr char kChatTemplateFile[] = "chat_template.jinja";
@@ -244,26 +246,81 @@ absl::Status CheckWeights(const std::string& directory, ModelDirectory& model) {
   return WeightsCheck(file, model).Run();
 }
 
-// Chat models name more end tokens in generation_config.json than in config.json.
-absl::Status AddGenerationEndTokens(const std::string& path, DecoderConfig& config) {
+// The object in a file that a model may lack; empty without the file.
+absl::StatusOr<formats::Json> ReadObject(const std::string& path, int64_t bytes_max) {
   if (FileSize(path) < 0) {
-    return absl::OkStatus();
+    return formats::Json::object();
   }
-  WATTLE_ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(path, kGenerationConfigBytesMax));
-  WATTLE_ASSIGN_OR_RETURN(const formats::Json json, formats::ParseJson(text, path));
+  WATTLE_ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(path, bytes_max));
+  WATTLE_ASSIGN_OR_RETURN(formats::Json json, formats::ParseJson(text, path));
   if (!json.is_object()) {
     return formats::WrongKind(path, "the file", "an object", json);
   }
+  return json;
+}
+
+// Chat models name more end tokens in generation_config.json than in config.json.
+absl::Status AddGenerationEndTokens(const std::string& path, DecoderConfig& config) {
+  WATTLE_ASSIGN_OR_RETURN(const formats::Json json, ReadObject(path, kGenerationConfigBytesMax));
   FieldReader reader(json, path);
   const std::vector<int64_t> ends =
-      reader.TokenIds("eos_token_id", config.eos_token_id, config.vocabulary);
+      reader.TokenIds("eos_token_id", std::nullopt, config.vocabulary);
   WATTLE_RETURN_IF_ERROR(reader.status());
-  for (const int64_t end : ends) {
-    if (!config.ends_text(end)) {
-      config.more_eos_token_ids.push_back(end);
+  AddEndTokens(ends, config);
+  return absl::OkStatus();
+}
+
+// The text of the token that tokenizer_config.json names as the end; empty where it names none.
+absl::StatusOr<std::string> ReadEndTokenText(const std::string& path) {
+  WATTLE_ASSIGN_OR_RETURN(const formats::Json json, ReadObject(path, kTokenizerConfigBytesMax));
+  FieldReader reader(json, path);
+  std::string text;
+  if (const auto field = json.find("eos_token"); field != json.end() && field->is_object()) {
+    reader.Inside("eos_token", [&](FieldReader& token) { text = token.Text("content", ""); });
+  } else {
+    text = reader.Text("eos_token", "");
+  }
+  WATTLE_RETURN_IF_ERROR(reader.status());
+  return text;
+}
+
+// phi-1.5 names no tokens in config.json. The default of transformers' class, 2, is "#" to it.
+absl::Status FillTextTokens(const std::string& directory,
+                            const formats::BytePairEncoding& tokenizer, DecoderConfig& config) {
+  if (config.eos_token_id == kNoToken) {
+    const std::string path = Join(directory, kTokenizerConfigFile);
+    WATTLE_ASSIGN_OR_RETURN(const std::string text, ReadEndTokenText(path));
+    const std::vector<int64_t> tokens = tokenizer.Encode(text, formats::SpecialTokens::kRecognise);
+    if (!tokens.empty() && tokenizer.Decode({tokens.back()}) == text) {
+      config.eos_token_id = tokens.back();
+    } else if (!text.empty()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(path, ": eos_token: \"", formats::Printable(text),
+                       "\" is no token of the tokenizer; write the one that ends a text"));
+    } else if (tokenizer.eos_token_id().has_value()) {
+      config.eos_token_id = *tokenizer.eos_token_id();
+    } else {
+      return absl::InvalidArgumentError(
+          absl::StrCat(Join(directory, kConfigFile), ": eos_token_id: missing, and neither ",
+                       kGenerationConfigFile,
+                       " nor the tokenizer names an end token; write the id that the "
+                       "tokenizer has for it"));
     }
   }
+  if (config.bos_token_id == kNoToken) {
+    config.bos_token_id = tokenizer.begin_token_id().value_or(config.eos_token_id);
+  }
   return absl::OkStatus();
+}
+
+// The file that BytePairEncoding::LoadDirectory reads first.
+std::string TokenizerPath(const std::string& directory) {
+  if (FileSize(Join(directory, kTokenizerFile)) >= 0) {
+    return Join(directory, kTokenizerFile);
+  }
+  const bool vocabulary = FileSize(Join(directory, kVocabularyFile)) >= 0 &&
+                          FileSize(Join(directory, kMergesFile)) >= 0;
+  return Join(directory, vocabulary ? kVocabularyFile : kSentencePieceFile);
 }
 
 absl::Status CheckTokenizer(const std::string& directory, ModelDirectory& model) {
@@ -271,11 +328,12 @@ absl::Status CheckTokenizer(const std::string& directory, ModelDirectory& model)
                           formats::BytePairEncoding::LoadDirectory(directory));
   if (tokenizer.vocabulary_size() > model.config.vocabulary) {
     return absl::InvalidArgumentError(
-        absl::StrCat(directory, ": the tokenizer has ", tokenizer.vocabulary_size(),
-                     " tokens, the model's vocabulary ", model.config.vocabulary,
-                     "; use the tokenizer that the model was trained with"));
+        absl::StrCat(TokenizerPath(directory), ": with added tokens the tokenizer has ",
+                     tokenizer.vocabulary_size(), " tokens, the model's vocabulary ",
+                     model.config.vocabulary, " (vocab_size of ", Join(directory, kConfigFile),
+                     "); use the tokenizer that the model was trained with"));
   }
-  return absl::OkStatus();
+  return FillTextTokens(directory, tokenizer, model.config);
 }
 
 }  // namespace

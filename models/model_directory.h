@@ -42,7 +42,8 @@ inline constexpr char kGgufFile[] = "model.gguf";
 inline constexpr char kVocabularyFile[] = "vocab.json";
 inline constexpr char kMergesFile[] = "merges.txt";
 inline constexpr char kTokenizerFile[] = "tokenizer.json";
-// They travel with the model. Read here: the end tokens of generation_config.json.
+// They travel with the model. Read here: the end tokens of generation_config.json, and the one of
+// tokenizer_config.json where neither that file nor config.json names one.
 inline constexpr char kTokenizerConfigFile[] = "tokenizer_config.json";
 inline constexpr char kSpecialTokensFile[] = "special_tokens_map.json";
 inline constexpr char kGenerationConfigFile[] = "generation_config.json";
@@ -80,7 +81,7 @@ struct ModelDirectory {
 // Checks the whole directory. Errors, one line each with file and tensor: kNotFound (a file is
 // missing), kDataLoss (truncated weights), kInvalidArgument (a tensor missing, of another shape,
 // unknown; a buffer or a tied head that contradicts the config; a tokenizer larger than the
-// vocabulary), kUnimplemented (another model family).
+// vocabulary; no end token anywhere), kUnimplemented (another model family).
 absl::StatusOr<ModelDirectory> InspectModelDirectory(const std::string& directory);
 
 // The tensors of a directory: model.safetensors, or else model.safetensors.index.json, or else

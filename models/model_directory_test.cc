@@ -112,10 +112,14 @@ TEST_F(ModelDirectoryTest, PrefixedNamesAreAcceptedAndIgnoredTensorsNamed) {
 }
 
 TEST_F(ModelDirectoryTest, SavedBuffersThatContradictTheConfigAreRefused) {
-  tensors_.push_back({.name = "h.0.attn.bias", .type = DataType::kU8, .shape = {1, 1, 16, 16}});
-  WriteTensors();  // all zeros: nobody would see anything
-  ExpectRefused(absl::StatusCode::kInvalidArgument,
-                "tensor h.0.attn.bias: is no causal mask at row 0, column 0");
+  tensors_.push_back({.name = "h.0.attn.bias", .shape = {1, 1, 16, 16}});
+  for (const DataType type :
+       {DataType::kF32, DataType::kF16, DataType::kBF16, DataType::kU8, DataType::kBool}) {
+    tensors_.back().type = type;
+    WriteTensors();  // all zeros: nobody would see anything
+    ExpectRefused(absl::StatusCode::kInvalidArgument,
+                  "tensor h.0.attn.bias: is no causal mask at row 0, column 0");
+  }
   tensors_.back().shape = {1, 1, 32, 32};
   WriteTensors();
   ExpectRefused(absl::StatusCode::kInvalidArgument, "a causal mask of 16 positions is wanted");
@@ -155,6 +159,10 @@ TEST_F(ModelDirectoryTest, UnknownTensorsAndTypesAreNamed) {
   WriteTensors();
   ExpectRefused(absl::StatusCode::kInvalidArgument,
                 "tensor wpe.weight: has type I32; wants F32, F16 or BF16");
+  Tensor("wpe.weight").type = DataType::kBool;
+  WriteTensors();
+  ExpectRefused(absl::StatusCode::kInvalidArgument,
+                "tensor wpe.weight: has type BOOL; wants F32, F16 or BF16");
   Tensor("wpe.weight").type = DataType::kBF16;
   WriteTensors();
   EXPECT_THAT(InspectModelDirectory(directory_.path()), IsOk());
@@ -179,6 +187,61 @@ TEST_F(ModelDirectoryTest, EndTokensOfGenerationConfigCount) {
                 "generation_config.json: eos_token_id: 99999 is outside the vocabulary");
 }
 
+// phi-1.5: config.json says null, and the default of its class is "#" in this vocabulary of GPT-2's
+// kind.
+class UnnamedEndTokenTest : public ModelDirectoryTest {
+ protected:
+  void SetUp() override {
+    ModelDirectoryTest::SetUp();
+    constexpr char kConfig[] = R"({"model_type": "phi", "vocab_size": 262, "hidden_size": 8,
+        "num_attention_heads": 2, "num_key_value_heads": null, "num_hidden_layers": 2,
+        "intermediate_size": 32, "max_position_embeddings": 16, "layer_norm_eps": 1e-05,
+        "partial_rotary_factor": 0.5, "bos_token_id": null, "eos_token_id": null})";
+    directory_.Write("config.json", kConfig);
+    const auto config = ParseDecoderConfig(kConfig, "config.json");
+    ASSERT_THAT(config, IsOk());
+    tensors_ = CheckpointTensors(*config);
+    WriteTensors();
+  }
+  void ExpectEnds(const std::vector<int64_t>& ends) const {
+    const auto model = InspectModelDirectory(directory_.path());
+    ASSERT_THAT(model, IsOk());
+    EXPECT_EQ(model->config.eos_token_id, ends.front());
+    EXPECT_EQ(model->config.more_eos_token_ids, std::vector<int64_t>(ends.begin() + 1, ends.end()));
+    EXPECT_EQ(model->config.bos_token_id, ends.front());
+  }
+};
+
+TEST_F(UnnamedEndTokenTest, IsTheTokenizersOwn) {
+  ExpectEnds({261});  // "<|endoftext|>"
+  directory_.Write("generation_config.json", R"({"_from_model_config": true})");
+  directory_.Write("tokenizer_config.json", R"({"eos_token": null})");
+  ExpectEnds({261});
+}
+
+TEST_F(UnnamedEndTokenTest, IsTheOneThatTheFilesBesideItName) {
+  directory_.Write("tokenizer_config.json", R"({"eos_token": "the"})");
+  ExpectEnds({257});
+  directory_.Write("tokenizer_config.json", R"({"eos_token": {"content": "he", "special": true}})");
+  ExpectEnds({260});
+  directory_.Write("generation_config.json", R"({"eos_token_id": [7, 5]})");
+  ExpectEnds({7, 5});
+}
+
+TEST_F(UnnamedEndTokenTest, IsRefusedWhereNoFileTells) {
+  nlohmann::json tokenizer = nlohmann::json::parse(formats::SmallTokenizerJson());
+  tokenizer["added_tokens"].clear();
+  directory_.Write("tokenizer.json", tokenizer.dump());
+  ExpectRefused(absl::StatusCode::kInvalidArgument,
+                "config.json: eos_token_id: missing, and neither generation_config.json nor the "
+                "tokenizer names an end token");
+  directory_.Write("tokenizer_config.json", R"({"eos_token": "</s>"})");
+  ExpectRefused(absl::StatusCode::kInvalidArgument,
+                "tokenizer_config.json: eos_token: \"</s>\" is no token of the tokenizer");
+  directory_.Write("tokenizer_config.json", R"({"eos_token": 5})");
+  ExpectRefused(absl::StatusCode::kInvalidArgument, "tokenizer_config.json: eos_token: wants text");
+}
+
 TEST_F(ModelDirectoryTest, MissingFilesAreNamed) {
   std::filesystem::remove(directory_.File("merges.txt"));
   ExpectRefused(
@@ -199,8 +262,16 @@ TEST_F(ModelDirectoryTest, TokenizerLargerThanTheModelIsRefused) {
   nlohmann::json vocabulary = formats::SmallVocabulary();
   vocabulary["extra"] = 262;
   directory_.Write("vocab.json", vocabulary.dump());
+  const std::string message = absl::StrCat(
+      "with added tokens the tokenizer has 263 tokens, the model's vocabulary 262 (vocab_size of ",
+      directory_.File("config.json"), "); use the tokenizer");
   ExpectRefused(absl::StatusCode::kInvalidArgument,
-                "the tokenizer has 263 tokens, the model's vocabulary 262");
+                absl::StrCat(directory_.File("vocab.json"), ": ", message));
+  nlohmann::json tokenizer = nlohmann::json::parse(formats::SmallTokenizerJson());
+  tokenizer["model"]["vocab"] = vocabulary;
+  directory_.Write("tokenizer.json", tokenizer.dump());
+  ExpectRefused(absl::StatusCode::kInvalidArgument,
+                absl::StrCat(directory_.File("tokenizer.json"), ": ", message));
 }
 
 TEST_F(ModelDirectoryTest, Int8DirectoryOfAnOldVersionNeedsItsScales) {

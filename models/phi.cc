@@ -19,7 +19,8 @@ void Describe(DecoderConfig& config, LayerDescription layer) {
 }
 
 DecoderConfig Read(FieldReader& reader) {
-  DecoderConfig config = ReadSizes(reader, {});
+  DecoderConfig config =
+      ReadSizes(reader, {.bos_token_id = std::nullopt, .eos_token_id = std::nullopt});
   if (config.tied_embeddings) {
     reader.Refuse("tie_word_embeddings", "true", "false");
   }

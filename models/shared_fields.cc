@@ -13,6 +13,11 @@ constexpr double kRotaryBase = 10000.0;
 
 // The fields of rope_scaling, or those of rope_parameters.
 std::optional<RotaryScaling> ScalingOf(FieldReader& fields) {
+  for (const char* layers : {"full_attention", "sliding_attention"}) {
+    if (fields.Has(layers)) {
+      fields.Refuse(layers, "with positions of its own", "the same positions in every layer");
+    }
+  }
   const std::string kind = fields.Text("rope_type", fields.Text("type", "default").c_str());
   if (kind == "default") {
     if (fields.Has("factor")) {
@@ -39,17 +44,22 @@ std::optional<RotaryScaling> ScalingOf(FieldReader& fields) {
 
 }  // namespace
 
-void ReadTextTokens(FieldReader& reader, int64_t absent_begin, int64_t absent_end,
-                    DecoderConfig& config) {
-  config.bos_token_id = reader.TokenIds("bos_token_id", absent_begin, config.vocabulary).front();
-  const std::vector<int64_t> ends = reader.TokenIds("eos_token_id", absent_end, config.vocabulary);
-  config.eos_token_id = ends.front();
-  config.more_eos_token_ids.assign(ends.begin() + 1, ends.end());
+void ReadTextTokens(FieldReader& reader, std::optional<int64_t> absent_begin,
+                    std::optional<int64_t> absent_end, DecoderConfig& config) {
+  const std::vector<int64_t> begins =
+      reader.TokenIds("bos_token_id", absent_begin, config.vocabulary);
+  config.bos_token_id = begins.empty() ? kNoToken : begins.front();
+  config.eos_token_id = kNoToken;
+  config.more_eos_token_ids.clear();
+  AddEndTokens(reader.TokenIds("eos_token_id", absent_end, config.vocabulary), config);
 }
 
 void WriteTextTokens(const DecoderConfig& config, nlohmann::ordered_json& json) {
-  json["bos_token_id"] = config.bos_token_id;
-  json["eos_token_id"] = config.eos_token_id;
+  const auto id_or_null = [](int64_t token) {
+    return token == kNoToken ? nlohmann::ordered_json(nullptr) : nlohmann::ordered_json(token);
+  };
+  json["bos_token_id"] = id_or_null(config.bos_token_id);
+  json["eos_token_id"] = id_or_null(config.eos_token_id);
   if (!config.more_eos_token_ids.empty()) {
     std::vector<int64_t> ends = {config.eos_token_id};
     ends.insert(ends.end(), config.more_eos_token_ids.begin(), config.more_eos_token_ids.end());
@@ -99,36 +109,41 @@ LayerDescription ReadAttention(FieldReader& reader, int64_t width,
         absl::StrCat(reader.file(), ": num_key_value_heads: ", layer.kv_heads,
                      " does not divide num_attention_heads ", layer.heads)));
   }
-  Rotary rotary;
-  rotary.base = reader.Number("rope_theta", kRotaryBase, 1.0, 1e12);
-  rotary.scaling = ReadRotaryScaling(reader);
-  double share = defaults.rotary_share;
-  reader.Inside("rope_parameters", [&](FieldReader& fields) {
-    rotary.base = fields.Number("rope_theta", rotary.base, 1.0, 1e12);
-    rotary.scaling = ScalingOf(fields);
-    share = fields.Number("partial_rotary_factor", share, 0.0, 1.0 + 1e-9);
-  });
-  rotary.dimensions = ReadRotaryDimensions(reader, "partial_rotary_factor", share, layer.head_size);
-  layer.rotary = rotary;
+  layer.rotary = ReadRotary(reader, layer.head_size, {.absent_share = defaults.rotary_share});
   return layer;
 }
 
-std::optional<RotaryScaling> ReadRotaryScaling(FieldReader& reader) {
-  std::optional<RotaryScaling> scaling;
-  reader.Inside("rope_scaling", [&](FieldReader& fields) { scaling = ScalingOf(fields); });
-  return scaling;
-}
-
-int64_t ReadRotaryDimensions(FieldReader& reader, const char* field, double absent,
-                             int64_t head_size) {
-  const double share = reader.Number(field, absent, 0.0, 1.0 + 1e-9);
-  const auto dimensions = static_cast<int64_t>(static_cast<double>(head_size) * share);
-  if (dimensions % 2 != 0 || dimensions == 0) {
-    reader.Fail(absl::InvalidArgumentError(
-        absl::StrCat(reader.file(), ": ", share < 1.0 ? field : "head_dim", ": ", dimensions,
-                     " dimensions of a head are not pairs; rotary positions turn pairs")));
+Rotary ReadRotary(FieldReader& reader, int64_t head_size, const RotaryFields& names) {
+  if (reader.Has("rope_scaling") && reader.Has("rope_parameters")) {
+    // Versions of transformers differ in which of them counts.
+    reader.Fail(absl::InvalidArgumentError(absl::StrCat(
+        reader.file(), ": rope_scaling: stands beside rope_parameters; keep one of the two")));
   }
-  return dimensions;
+  const auto base_of = [](FieldReader& fields, const char* field, double absent) {
+    return fields.Number(field, absent, 1.0, 1e12);
+  };
+  const auto share_of = [](FieldReader& fields, const char* field, double absent) {
+    return fields.Number(field, absent, 0.0, 1.0 + 1e-9);
+  };
+  Rotary rotary;
+  rotary.base = base_of(reader, names.base, base_of(reader, "rope_theta", kRotaryBase));
+  double share = share_of(reader, names.share, names.absent_share);
+  const char* share_field = names.share;  // for messages
+  for (const char* object : {"rope_scaling", "rope_parameters"}) {
+    reader.Inside(object, [&](FieldReader& fields) {
+      rotary.scaling = ScalingOf(fields);
+      rotary.base = base_of(fields, "rope_theta", rotary.base);
+      share = share_of(fields, "partial_rotary_factor", share);
+      share_field = fields.Has("partial_rotary_factor") ? "partial_rotary_factor" : names.share;
+    });
+  }
+  rotary.dimensions = static_cast<int64_t>(static_cast<double>(head_size) * share);
+  if (rotary.dimensions % 2 != 0 || rotary.dimensions == 0) {
+    reader.Fail(absl::InvalidArgumentError(absl::StrCat(
+        reader.file(), ": ", share < 1.0 ? share_field : "head_dim", ": ", rotary.dimensions,
+        " dimensions of a head are not pairs; rotary positions turn pairs")));
+  }
+  return rotary;
 }
 
 nlohmann::ordered_json RotaryScalingJson(const Rotary& rotary) {

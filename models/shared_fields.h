@@ -7,6 +7,7 @@
 #define WATTLE_MODELS_SHARED_FIELDS_H_
 
 #include <cstdint>
+#include <optional>
 
 #include "nlohmann/json.hpp"
 
@@ -15,18 +16,19 @@
 
 namespace wattle::models {
 
-// What a config.json may leave out.
+// What a config.json may leave out. A token without a default is one whose default in transformers
+// is no such token for the family's published models: kNoToken until the tokenizer tells it.
 struct SizeDefaults {
   int64_t max_positions = 2048;
-  int64_t bos_token_id = 1;
-  int64_t eos_token_id = 2;
+  std::optional<int64_t> bos_token_id = 1;
+  std::optional<int64_t> eos_token_id = 2;
   bool tied_embeddings = false;
 };
 
-// bos_token_id and eos_token_id, each a token or a list of them; config.vocabulary is set. A text
-// begins with the first of a list and ends with any of it.
-void ReadTextTokens(FieldReader& reader, int64_t absent_begin, int64_t absent_end,
-                    DecoderConfig& config);
+// bos_token_id and eos_token_id, each a token, a list of them or null; config.vocabulary is set. A
+// text begins with the first of a list and ends with any of it.
+void ReadTextTokens(FieldReader& reader, std::optional<int64_t> absent_begin,
+                    std::optional<int64_t> absent_end, DecoderConfig& config);
 void WriteTextTokens(const DecoderConfig& config, nlohmann::ordered_json& json);
 
 // vocab_size, hidden_size, num_hidden_layers (the layers are empty), max_position_embeddings,
@@ -40,19 +42,23 @@ struct AttentionDefaults {
   double rotary_share = 1.0;  // of each head's dimensions, partial_rotary_factor
 };
 
-// num_attention_heads, num_key_value_heads, head_dim; rope_theta, rope_scaling and
-// partial_rotary_factor, or all three in rope_parameters; intermediate_size.
+// num_attention_heads, num_key_value_heads, head_dim; intermediate_size; and what ReadRotary reads.
 [[nodiscard]] LayerDescription ReadAttention(FieldReader& reader, int64_t width,
                                              const AttentionDefaults& defaults);
 // The same but for partial_rotary_factor, which only some families write.
 void WriteAttention(const LayerDescription& layer, const AttentionDefaults& defaults,
                     nlohmann::ordered_json& json);
-// rope_scaling alone, and what it is written as (null without one).
-[[nodiscard]] std::optional<RotaryScaling> ReadRotaryScaling(FieldReader& reader);
+// Rotary positions: the base, rope_scaling and the share of each head's dimensions, or all three in
+// rope_parameters, where transformers 5 writes rope_theta and partial_rotary_factor for every
+// family. base, share: what the family's older files call the two; absent_share: without the field.
+struct RotaryFields {
+  const char* base = "rope_theta";
+  const char* share = "partial_rotary_factor";
+  double absent_share = 1.0;
+};
+[[nodiscard]] Rotary ReadRotary(FieldReader& reader, int64_t head_size, const RotaryFields& names);
+// What rope_scaling is written as; null without one.
 [[nodiscard]] nlohmann::ordered_json RotaryScalingJson(const Rotary& rotary);
-// How many dimensions of a head a share of them is; with an error where they are no pairs.
-[[nodiscard]] int64_t ReadRotaryDimensions(FieldReader& reader, const char* field, double absent,
-                                           int64_t head_size);
 
 // "silu", "gelu", "gelu_new" and the other names of transformers for these functions.
 [[nodiscard]] Activation ReadActivation(FieldReader& reader, const char* field, const char* absent);

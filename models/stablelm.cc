@@ -17,8 +17,8 @@ void Describe(DecoderConfig& config, LayerDescription layer) {
 }
 
 DecoderConfig Read(FieldReader& reader) {
-  DecoderConfig config =
-      ReadSizes(reader, {.max_positions = 4096, .bos_token_id = 0, .eos_token_id = 0});
+  DecoderConfig config = ReadSizes(
+      reader, {.max_positions = 4096, .bos_token_id = std::nullopt, .eos_token_id = std::nullopt});
   if (reader.Flag("qk_layernorm", false)) {
     reader.Refuse("qk_layernorm", "true", "false");
   }

@@ -48,6 +48,34 @@ double LogitsError(const Model& model, const std::map<std::string, at::Tensor>& 
   return error;
 }
 
+// Whether the gradient of a key's bias is zero but for rounding: without rotary positions the bias
+// adds the same to all scores of a query, of which the softmax takes no notice.
+bool IsKeyBiasWithoutEffect(const models::ModelTensor& tensor, size_t part,
+                            const models::DecoderConfig& config) {
+  return tensor.slot == models::Slot::kQkv && tensor.part == models::Part::kBias && part == 1 &&
+         !config.layers[static_cast<size_t>(tensor.layer)].rotary.has_value();
+}
+
+// Compares each tensor of the reference by itself, so that a small one (key, up) is not measured
+// against the largest gradient of those that the engine joins with it.
+void ExpectNear(const at::Tensor& got, const at::Tensor& wanted, const models::ModelTensor& tensor,
+                const models::DecoderConfig& config) {
+  int64_t row = 0;
+  for (size_t part = 0; part < tensor.files.size(); ++part) {
+    const bool whole = tensor.files.size() == 1;
+    const int64_t rows = whole ? wanted.size(0) : tensor.files[part].shape[0];
+    const at::Tensor difference = got.narrow(0, row, rows) - wanted.narrow(0, row, rows);
+    // Rounding alone (about 4e-8) is measured against query, key and value together.
+    const at::Tensor scale =
+        IsKeyBiasWithoutEffect(tensor, part, config) ? wanted : wanted.narrow(0, row, rows);
+    EXPECT_LT(difference.abs().max().item<double>(),
+              kGradientTolerance * scale.abs().max().item<double>())
+        << tensor.files[part].name;
+    row += rows;
+  }
+  EXPECT_EQ(row, wanted.size(0)) << tensor.name;
+}
+
 class FamilyGoldenTest : public testing::TestWithParam<const char*> {};
 
 TEST_P(FamilyGoldenTest, LogitsLossAndGradientsAgreeWithTransformers) {
@@ -65,11 +93,8 @@ TEST_P(FamilyGoldenTest, LogitsLossAndGradientsAgreeWithTransformers) {
   const at::Tensor gradients =
       ReadGoldenArena(DirectoryOf(GetParam()) + "/gradients.safetensors", files, model.parameters);
   for (size_t i = 0; i < model.parameters.size(); ++i) {
-    const models::ModelTensor& tensor = model.parameters[i].tensor;
-    EXPECT_LT(
-        RelativeError(model.Gradient(i), ArenaView(gradients, model.layout, model.parameters, i)),
-        kGradientTolerance)
-        << tensor.name;
+    ExpectNear(model.Gradient(i), ArenaView(gradients, model.layout, model.parameters, i),
+               model.parameters[i].tensor, model.decoder.config);
   }
 }
 
