@@ -284,6 +284,15 @@ int Report(const absl::Status& status) {
   return absl::IsInvalidArgument(status) ? 2 : 1;
 }
 
+void StartLog(const std::string& level) {
+  // gRPC's errors come back as a status; gRPC's own log would repeat them.
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): before any thread
+  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
+  spdlog::set_default_logger(spdlog::stderr_logger_mt("wattle-coordinator"));
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %^%l%$ %v");
+  spdlog::set_level(spdlog::level::from_str(level));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -330,12 +339,7 @@ int main(int argc, char** argv) {
         absl::InvalidArgumentError(absl::StrCat(error.what(), "; see wattle-coordinator --help")));
   }
 
-  // gRPC's errors come back as a status; gRPC's own log would repeat them.
-  // NOLINTNEXTLINE(concurrency-mt-unsafe): before any thread
-  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
-  spdlog::set_default_logger(spdlog::stderr_logger_mt("wattle-coordinator"));
-  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %^%l%$ %v");
-  spdlog::set_level(spdlog::level::from_str(options.log_level));
+  StartLog(options.log_level);
   if (backup->parsed()) {
     const absl::Status done = wattle::Backup(backup_from, backup_to);
     if (done.ok()) {

@@ -304,7 +304,7 @@ class ReportDecider {
   }
 
   // The artifact of the job's input; null: there is none, or it was removed.
-  const v1::ArtifactInfo* InputOf(const v1::Job& job, absl::string_view field) const {
+  [[nodiscard]] const v1::ArtifactInfo* InputOf(const v1::Job& job, absl::string_view field) const {
     const v1::ResolvedInput* const input = FindInput(job, field);
     return input == nullptr ? nullptr
                             : draft_.state().artifacts.Find(ArtifactId(input->artifact_id()));

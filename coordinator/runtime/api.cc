@@ -154,7 +154,7 @@ void Api::PlanJob(const v1::PlanRequest& request, Reply<v1::PlanResponse> reply)
   CheckPrompts(
       *state, request.spec(), inputs.archived_sources,
       [plan = *std::move(plan), reply = std::move(reply)](const std::string& refusal) mutable {
-        plan.set_certain_failure(std::move(refusal));
+        plan.set_certain_failure(refusal);
         reply(std::move(plan));
       });
 }
@@ -318,7 +318,7 @@ void Api::SubmitJob(const v1::SubmitJobRequest& request, Reply<v1::SubmitJobResp
       return;
     }
     CheckPrompts(*state, request.spec(), command.archived_sources,
-                 [this, command, reply = std::move(reply)](std::string refusal) mutable {
+                 [this, command, reply = std::move(reply)](const std::string& refusal) mutable {
                    if (refusal.empty()) {
                      PostSubmit(std::move(command), std::move(reply));
                    } else {

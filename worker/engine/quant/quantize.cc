@@ -82,6 +82,15 @@ absl::StatusOr<std::optional<MeasuredQuality>> CalibrateAndMeasure(
   return quality;
 }
 
+std::string Told(const AdaptiveChoice& choice) {
+  return absl::StrFormat(
+      "adaptive: %d bytes, %.3f times those of int4; perplexity %+.3f %% and divergence %.5f "
+      "nats on the calibration text's measuring part",
+      choice.stored_bytes,
+      static_cast<double>(choice.stored_bytes) / static_cast<double>(choice.int4_bytes),
+      choice.perplexity_change_percent, choice.divergence);
+}
+
 absl::StatusOr<QuantizeResult> QuantizeModel(const QuantizeSettings& settings, ProgressSink& sink) {
   sink.OnPhase(Phase::kLoad, 0, 0);
   WATTLE_ASSIGN_OR_RETURN(const models::ModelDirectory source,
@@ -131,12 +140,7 @@ absl::StatusOr<QuantizeResult> QuantizeModel(const QuantizeSettings& settings, P
     for (const StoredMatrix& matrix : choice.matrices) {
       importance[matrix.tensor] = *matrix.importance;
     }
-    sink.OnLog(absl::StrFormat(
-        "adaptive: %d bytes, %.3f times those of int4; perplexity %+.3f %% and divergence %.5f "
-        "nats on the calibration text's measuring part",
-        choice.stored_bytes,
-        static_cast<double>(choice.stored_bytes) / static_cast<double>(choice.int4_bytes),
-        choice.perplexity_change_percent, choice.divergence));
+    sink.OnLog(Told(choice));
   }
   WATTLE_ASSIGN_OR_RETURN(
       LoadedModel model,
