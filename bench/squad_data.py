@@ -61,9 +61,3 @@ def examples_of(path, encode, end_token):
         counted = [*encode(answer), end_token]
         examples.append(([*contexts[context], *encode(question), *counted], len(counted)))
     return examples
-
-
-def write_part(source, path, articles):
-    """A SQuAD file of the first articles of another."""
-    data = json.loads(source.read_text())
-    path.write_text(json.dumps({"version": data.get("version", ""), "data": data["data"][:articles]}))

@@ -12,7 +12,8 @@ Then fine-tuning on SQuAD beside the transformers script (train_squad.py), MeZO'
 ./dev bench adapters and ./dev bench memory; last the lean mode's quality and QLoRA's. The whole takes hours: after each part
 build/bench/train.json is written anew.
 
-  --rounds N  --steps N  --warm-up N  --threads N  --dropout P  --shapes gpt2,distilgpt2 (none: no shape)
+  --rounds N  --steps N  --warm-up N  --threads N  --shapes gpt2,distilgpt2 (none: no shape)
+  --dropouts 0.1,0     of the shapes' comparisons, which are made apart; keys of another dropout than 0.1 name it. The other parts: 0.1
   --squad-steps N      measured steps of a SQuAD run; 0 leaves SQuAD out
   --mezo-rounds N      rounds of the memory of MeZO beside a loss's (./dev bench mezo); 0 leaves it out
   --lean-steps N       of each run that compares the lean mode's quality with FP32 AdamW; 0: none; --no-lean: no lean part
@@ -24,6 +25,7 @@ build/bench/train.json is written anew.
 """
 
 import argparse
+import dataclasses
 import functools
 import json
 import os
@@ -45,6 +47,22 @@ from random_model import ROOT, RUNNER, TEXT, environment, make_model, result_of,
 
 LAYERS = {"gpt2": 12, "distilgpt2": 6}
 BATCH, LENGTH = 4, 256
+DROPOUT = 0.1  # of the published configurations
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """A model's shape and the dropout that it is trained with."""
+    name: str
+    dropout: float
+
+    @property
+    def layers(self):
+        return LAYERS[self.name]
+
+    @property
+    def key(self):
+        return self.name if self.dropout == DROPOUT else f"{self.name}.dropout_{self.dropout:g}"
 
 
 def config_of(layers, dropout):
@@ -75,11 +93,12 @@ def run_ours(work, options, precision="fp32", form=None):
 
 
 def libraries_of_ours():
-    """MiB of a wattle-runner that has loaded its libraries and no model."""
-    with subprocess.Popen([RUNNER, "--help"], stdout=subprocess.DEVNULL, env=environment()) as runner:
-        _, status, usage = os.wait4(runner.pid, 0)
-        runner.returncode = os.waitstatus_to_exitcode(status)
-    return usage.ru_maxrss / 1024
+    """MiB of a wattle-runner that has loaded its libraries and no model. A small Python starts the runner: the figure begins with the peak
+    of the process that does."""
+    program = ("import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); "
+               "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)")
+    done = subprocess.run([sys.executable, "-c", program, RUNNER, "--help"], capture_output=True, text=True, env=environment(), check=True)
+    return int(done.stdout) / 1024
 
 
 def run_peer(python, *arguments):
@@ -91,14 +110,14 @@ def run_peer(python, *arguments):
     return json.loads(done.stdout)
 
 
-def run_torch(python, layers, options, precision, form="eager"):
-    done = run_peer(python, layers, options.steps, options.warm_up, options.threads, options.dropout, precision, form)
+def run_torch(python, work, shape, options, precision, form="eager"):
+    done = run_peer(python, work / "text.txt", shape.layers, options.steps, options.warm_up, options.threads, shape.dropout, precision, form)
     return {**done, "tokens_per_s": BATCH * LENGTH / statistics.median(done["step_seconds"])}
 
 
-def better_form(python, layers, options, precision):
+def better_form(python, work, shape, options, precision):
     """"compiled" where torch.compile makes this PyTorch faster, "eager" elsewhere: one run of each decides, before the rounds."""
-    speed = {form: run_torch(python, layers, options, precision, form)["tokens_per_s"] for form in ("eager", "compiled")}
+    speed = {form: run_torch(python, work, shape, options, precision, form)["tokens_per_s"] for form in ("eager", "compiled")}
     print(f"  PyTorch of {python} in {precision.upper()}: eager {speed['eager']:.0f} tokens/s, by torch.compile {speed['compiled']:.0f}", flush=True)
     return max(speed, key=speed.get)
 
@@ -137,14 +156,14 @@ def add_bound(figures, key, ours, theirs, bound):
         f"products alone: {statistics.median(bound):.0f} tokens/s; the peer reaches {statistics.median(ratios(theirs, bound, 100.0)):.1f} %")
 
 
-def bench_fp32(name, work, options, figures):
-    layers, same, newer = LAYERS[name], options.peer_python, options.best_python
+def bench_fp32(shape, work, options, figures):
+    name, same, newer = shape.key, options.peer_python, options.best_python
     runs = {"ours": lambda: run_ours(work, options), "lean": lambda: run_ours(work, options, form=train_lean.LEAN),
-            "same": lambda: run_torch(same, layers, options, "fp32"),
+            "same": lambda: run_torch(same, work, shape, options, "fp32"),
             "products": lambda: run_peer(same, "gemm", options.threads, "fp32")}
     if newer:
-        form = better_form(newer, layers, options, "fp32")
-        runs["newer"] = lambda: run_torch(newer, layers, options, "fp32", form)
+        form = better_form(newer, work, shape, options, "fp32")
+        runs["newer"] = lambda: run_torch(newer, work, shape, options, "fp32", form)
         runs["newer_products"] = lambda: run_peer(newer, "gemm", options.threads, "fp32")
     played = play_rounds(options, runs)
     ours, peer = speeds(played["ours"]), told(played["same"])
@@ -153,27 +172,28 @@ def bench_fp32(name, work, options, figures):
     add(figures, f"{name}.speedup_vs_torch_same_libtorch", ratios(ours, speeds(played["same"])), "x", peer)
     add(figures, f"{name}.fp32_memory_ratio_vs_torch_fp32", ratios(peaks(played["ours"]), peaks(played["same"])), "x", peer)
     own = libraries_of_ours()
-    add(figures, f"{name}.fp32_memory_ratio_above_libraries", ratios([peak - own for peak in peaks(played["ours"])],
-                                                                     [done["peak_mib"] - done["libraries_mib"] for done in played["same"]]),
-        "x", f"libraries loaded, no model: ours {own:.0f} MiB, the peer's {played['same'][-1]['libraries_mib']:.0f} MiB")
     add(figures, f"{name}.lean_memory_ratio_vs_torch_fp32", ratios(peaks(played["lean"]), peaks(played["same"])), "x", peer)
+    libraries = f"libraries loaded, no model: ours {own:.0f} MiB, the peer's {played['same'][-1]['libraries_mib']:.0f} MiB"
+    theirs = [done["peak_mib"] - done["libraries_mib"] for done in played["same"]]
+    for key, which in (("fp32", "ours"), ("lean", "lean")):
+        add(figures, f"{name}.{key}_memory_ratio_above_libraries", ratios([peak - own for peak in peaks(played[which])], theirs), "x", libraries)
     add(figures, f"{name}.lean_speed_vs_exact", ratios(speeds(played["lean"]), ours), "x", "this engine's exact mode")
     if not newer:
         return  # these figures name the faster of two
     fastest = max((played["same"], played["newer"]), key=lambda done: statistics.median(speeds(done)))
-    bound = [max(one["flops"], other["flops"]) / flops_per_token(layers) for one, other in zip(played["products"], played["newer_products"])]
+    bound = [max(one["flops"], other["flops"]) / flops_per_token(shape.layers) for one, other in zip(played["products"], played["newer_products"])]
     add(figures, f"{name}.speedup_vs_torch_fp32", ratios(ours, speeds(fastest)), "x", f"the faster of both: {told(fastest)}")
     add_bound(figures, f"{name}.fp32_bound_percent", ours, speeds(fastest), bound)
 
 
-def bench_bf16(name, work, options, figures):
-    layers, python = LAYERS[name], options.best_python
-    form = better_form(python, layers, options, "bf16")
+def bench_bf16(shape, work, options, figures):
+    name, python = shape.key, options.best_python
+    form = better_form(python, work, shape, options, "bf16")
     played = play_rounds(options, {"ours": lambda: run_ours(work, options, "bf16"),
-                                   "newer": lambda: run_torch(python, layers, options, "bf16", form),
+                                   "newer": lambda: run_torch(python, work, shape, options, "bf16", form),
                                    "newer_products": lambda: run_peer(python, "gemm", options.threads, "bf16")})
     ours, theirs = speeds(played["ours"]), speeds(played["newer"])
-    bound = [done["flops"] / flops_per_token(layers) for done in played["newer_products"]]
+    bound = [done["flops"] / flops_per_token(shape.layers) for done in played["newer_products"]]
     peer = f"BF16 autocast, {form}: {told(played['newer'])}"
     add(figures, f"{name}.bf16.tokens_per_s", ours, "tokens/s", peer)
     add(figures, f"{name}.bf16.peak_mib", peaks(played["ours"]), "MiB", peer)
@@ -181,15 +201,16 @@ def bench_bf16(name, work, options, figures):
     add_bound(figures, f"{name}.best_bound_percent", ours, theirs, bound)
 
 
-def bench_shape(name, options, figures):
+def bench_shape(shape, options, figures):
+    print(f"{shape.key}: batch {BATCH} x {LENGTH}, dropout {shape.dropout:g}", flush=True)
     with tempfile.TemporaryDirectory(prefix="wattle-bench-") as directory:
         work = pathlib.Path(directory)
-        make_model(work / "model", config_of(LAYERS[name], options.dropout))
+        make_model(work / "model", config_of(shape.layers, shape.dropout))
         (work / "text.txt").write_text(TEXT)
         if options.fp32:
-            bench_fp32(name, work, options, figures)
+            bench_fp32(shape, work, options, figures)
         if options.best_python:
-            bench_bf16(name, work, options, figures)
+            bench_bf16(shape, work, options, figures)
 
 
 def machine():
@@ -204,10 +225,10 @@ def add_estimator(figures):
 
 def parts(shapes, options):
     """The parts of a run, each a function that adds its figures: speed and memory first, what is learned last, which takes longest."""
-    small = config_of(LAYERS["gpt2"], options.dropout)
+    small = config_of(LAYERS["gpt2"], DROPOUT)
     adapted = adapters.parser().parse_args([], argparse.Namespace(threads=options.threads, seeds=options.seeds, seed=options.seed))
-    for name in shapes:
-        yield functools.partial(bench_shape, name, options)
+    for shape in shapes:
+        yield functools.partial(bench_shape, shape, options)
     if options.squad_steps > 0:
         yield functools.partial(train_squad.bench, small, options)
     if options.mezo_rounds > 0:
@@ -230,7 +251,7 @@ def main():
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--warm-up", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--dropout", type=float, default=0.1)
+    parser.add_argument("--dropouts", default=f"{DROPOUT},0")
     parser.add_argument("--shapes", default="gpt2,distilgpt2")
     parser.add_argument("--squad-steps", type=int, default=6)
     parser.add_argument("--mezo-rounds", type=int, default=1)
@@ -246,10 +267,16 @@ def main():
     if options.best_python and not pathlib.Path(options.best_python).exists():
         print(f"{options.best_python} is not there: no newer PyTorch, and no figure that names one")
         options.best_python = ""
-    shapes = [] if options.shapes == "none" else options.shapes.split(",")
-    if not set(shapes) <= set(LAYERS) or options.rounds < 1 or options.steps < 1 or options.warm_up < 0 or options.squad_steps < 0 or options.lean_steps < 0:
+    names = [] if options.shapes == "none" else options.shapes.split(",")
+    if not set(names) <= set(LAYERS) or options.rounds < 1 or options.steps < 1 or options.warm_up < 0 or options.squad_steps < 0 or options.lean_steps < 0:
         parser.error(f"--shapes: wants some of {', '.join(LAYERS)}, or none; rounds and steps at least 1")
-    print(f"{machine()}, {options.threads} threads, batch {BATCH} x {LENGTH}, dropout {options.dropout}")
+    try:
+        shapes = [Shape(name, float(dropout)) for dropout in options.dropouts.split(",") for name in names]
+    except ValueError:
+        shapes = None
+    if shapes is None or not all(0 <= shape.dropout < 1 for shape in shapes):
+        parser.error(f"--dropouts: wants numbers from 0 to below 1, with commas; found {options.dropouts}")
+    print(f"{machine()}, {options.threads} threads")
     figures = []
     for part in parts(shapes, options):
         part(figures)

@@ -4,8 +4,9 @@
 
 A lean module rather than transformers' (which is slower): fused projections, one additive mask, cross-entropy on all positions,
 AdamW with the foreach implementation (fused, where PyTorch has it for processors), clipping, dropout.
-train_peer.py LAYERS STEPS WARM_UP THREADS DROPOUT fp32|bf16 eager|compiled     bf16: under autocast; compiled: by torch.compile
-train_peer.py gemm THREADS fp32|bf16                                            FLOP/s of its best product of cubes
+train_peer.py TEXT LAYERS STEPS WARM_UP THREADS DROPOUT fp32|bf16 eager|compiled   on the windows of file TEXT, in the engine's order
+                                                                bf16: under autocast; compiled: by torch.compile
+train_peer.py gemm THREADS fp32|bf16                            FLOP/s of its best product of cubes
 """
 
 import json
@@ -17,6 +18,8 @@ import time
 import torch
 from torch import nn
 from torch.nn import functional
+
+import squad_data
 
 WIDTH, HEADS, VOCABULARY, CONTEXT, BATCH, LENGTH = 768, 12, 50257, 1024, 4, 256
 
@@ -91,18 +94,21 @@ def main():
     if sys.argv[1] == "gemm":
         print(json.dumps({"flops": gemm_flops(int(sys.argv[2]), sys.argv[3]), "version": torch.__version__}))
         return
-    layers, steps, warm_up, threads = (int(value) for value in sys.argv[1:5])
-    dropout = float(sys.argv[5])
-    precision, form = sys.argv[6:]
+    text = pathlib.Path(sys.argv[1]).read_bytes()
+    layers, steps, warm_up, threads = (int(value) for value in sys.argv[2:6])
+    dropout = float(sys.argv[6])
+    precision, form = sys.argv[7:]
     torch.set_num_threads(threads)
     torch.manual_seed(1)
     libraries_mib = peak_mib()
     model = Decoder(layers, dropout).train()
     optimizer = adamw(model)
     loss_of = torch.compile(model) if form == "compiled" else model
+    windows = torch.tensor(list(text)).view(-1, LENGTH)  # a token is a byte
+    order = squad_data.epoch_order([[i] for i in range(len(windows))], seed=0, epoch=0)
     seconds = []
-    for _ in range(warm_up + steps):
-        tokens = torch.randint(0, 256, (BATCH, LENGTH))
+    for step in range(warm_up + steps):
+        tokens = windows[order[step * BATCH:(step + 1) * BATCH]]
         start = time.perf_counter()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
             loss = loss_of(tokens)

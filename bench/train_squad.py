@@ -3,9 +3,9 @@
 
 Both get the same examples in the same steps (the engine's order), template, length, loss mask, schedule, clipping and dropout; no example
 is longer than LENGTH, so none is cut. Ours packs and computes a paragraph once for its questions in a batch, which both get one after
-the other; the script pads to the longest of the batch. A run without dropout before the rounds
-proves that both train on the same: their losses agree. The processes alternate; a round is one of each, in turn first. A round's
-figure is examples over the sum of its steps after the warm-up ones; the script's best precision counts.
+the other; the script pads to the longest of the batch. A run without dropout before the rounds proves that both train on the same: the
+losses of all steps agree, and afterwards the loss of held-out questions. The processes alternate; a round is one of each, in turn first.
+A round's figure is examples over the sum of its steps after the warm-up ones; the script's best precision counts.
 """
 
 import json
@@ -16,22 +16,20 @@ import sys
 import tempfile
 import pathlib
 
-import squad_data
 from figures import add
-from random_model import ROOT, RUNNER, environment, run_task
+from random_model import ROOT, RUNNER, environment, metrics_of, result_of, run_task
+from squad_learning import SQUAD, TRAINED, write_articles
 
-SHARED = ROOT.parent / "shared"
-SOURCE = SHARED / "data/squad/squad-v2.0-dev-full.json"
-TOKENIZER = SHARED / "models/gpt2-30m"
 PEER_PYTHON = ROOT / "build/venv-torch/bin/python"
 BATCH, LENGTH, RATE, ARTICLES = 8, 512, 5e-5, 4
 WARM_UP = 3
-TOLERANCE = 2e-4  # of a loss, relative: single precision, sums in another order, one update between
+CHECKED_STEPS, HELDOUT = 4, 24  # of the run that compares losses; held-out questions, of the next article
+TOLERANCE = 2e-4  # of a loss, relative: single precision, sums in another order, the updates of the steps before
 
 
 def missing():
     """What the part needs and this machine does not have; empty: it can run."""
-    for path in (SOURCE, TOKENIZER / "merges.txt"):
+    for path in (SQUAD, TRAINED / "merges.txt"):
         if not path.exists():
             return f"{path.relative_to(ROOT.parent)} is not there"
     done = subprocess.run([PEER_PYTHON, "-c", "import torch, transformers"], capture_output=True, check=False) if PEER_PYTHON.exists() else None
@@ -41,7 +39,7 @@ def missing():
 def make_model(directory, config):
     directory.mkdir(parents=True)
     for name in ("vocab.json", "merges.txt"):
-        shutil.copy(TOKENIZER / name, directory / name)
+        shutil.copy(TRAINED / name, directory / name)
     (directory / "config.json").write_text(json.dumps({**config, "bos_token_id": 50256, "eos_token_id": 50256}))
     subprocess.run([RUNNER, "--initialize", directory, "--seed", "1"], check=True)
 
@@ -52,18 +50,19 @@ def set_dropout(directory, dropout):
     (directory / "config.json").write_text(json.dumps(config))
 
 
-def run_ours(work, steps, threads):
+def run_ours(work, steps, threads, **files):
     spec = {"finetune": {"steps": steps, "batchSize": BATCH, "sequenceLength": LENGTH, "learningRate": RATE, "clipNorm": 1.0, "packing": True,
                          "checkpointEverySteps": 1000}}
     with tempfile.TemporaryDirectory(dir=work) as directory:
-        frames = run_task(directory, work / "model", work / "squad.json", spec, threads)
+        frames = run_task(directory, work / "model", work / "squad.json", spec, threads, **files)
     taken = [frame["step"] for frame in frames if frame.get("step", {}).get("phase") == "train"]
-    return {"step_seconds": [step["compute_seconds"] for step in taken], "losses": [step["loss"] for step in taken]}
+    return {"step_seconds": [step["compute_seconds"] for step in taken], "losses": [step["loss"] for step in taken],
+            "heldout_loss": metrics_of(result_of(frames)).get("heldout_loss_after")}
 
 
-def run_peer(work, steps, threads, precision):
+def run_peer(work, steps, threads, precision, **files):
     options = {"model": str(work / "model"), "data": str(work / "squad.json"), "steps": steps, "batch": BATCH, "rate": RATE,
-               "threads": threads, "precision": precision}
+               "threads": threads, "precision": precision, **files}
     done = subprocess.run([PEER_PYTHON, ROOT / "bench/train_squad_peer.py", json.dumps(options)], capture_output=True, text=True,
                           env=environment(), check=False)
     if done.returncode != 0:
@@ -77,28 +76,33 @@ def rate_of(run):
 
 
 def check_the_same_work(work, threads):
-    ours, peer = run_ours(work, 2, threads), run_peer(work, 2, threads, "fp32")
+    heldout = str(work / "heldout.json")
+    ours = run_ours(work, CHECKED_STEPS, threads, heldoutDataFile=heldout)
+    peer = run_peer(work, CHECKED_STEPS, threads, "fp32", heldout=heldout)
     if peer["longest"] > LENGTH:
         sys.exit(f"squad: an example of {peer['longest']} tokens would be cut; want at most {LENGTH}")
-    for step, (own, other) in enumerate(zip(ours["losses"], peer["losses"], strict=True), 1):
-        print(f"  squad without dropout, loss of step {step}: ours {own:.5f}, transformers {other:.5f}", flush=True)
+    losses = [(f"loss of step {step}", *both) for step, both in enumerate(zip(ours["losses"], peer["losses"], strict=True), 1)]
+    for name, own, other in [*losses, (f"loss of {HELDOUT} held-out questions afterwards", ours["heldout_loss"], peer["heldout_loss"])]:
+        print(f"  squad without dropout, {name}: ours {own:.5f}, transformers {other:.5f}", flush=True)
         if abs(own - other) > TOLERANCE * other:
             sys.exit("squad: the losses differ: both do not train on the same")
 
 
 def bench(config, options, figures):
-    """config: of GPT-2 Small, with the dropout of the measured runs."""
+    """config: of GPT-2 Small, with dropout."""
     reason = missing()
     if reason:
         print(f"squad: left out, {reason}")
         return
     with tempfile.TemporaryDirectory(prefix="wattle-bench-") as directory:
         work = pathlib.Path(directory)
-        squad_data.write_part(SOURCE, work / "squad.json", ARTICLES)
+        titles = [article["title"] for article in json.loads(SQUAD.read_text())["data"]]
+        write_articles(work / "squad.json", titles[:ARTICLES], 0)
+        write_articles(work / "heldout.json", titles[ARTICLES:ARTICLES + 1], HELDOUT)
         make_model(work / "model", config)
         set_dropout(work / "model", 0.0)
         check_the_same_work(work, options.threads)
-        set_dropout(work / "model", options.dropout)
+        set_dropout(work / "model", config["resid_pdrop"])
         steps = WARM_UP + options.squad_steps
         rates = {"ours": [], "fp32": [], "bf16": []}
         for number in range(options.rounds):

@@ -33,6 +33,21 @@ def batch_of(examples, padding):
     return {"input_ids": ids, "attention_mask": mask, "labels": labels}
 
 
+def examples_in(path, tokenizer, end_token):
+    return squad_data.examples_of(pathlib.Path(path), lambda text: tokenizer(text, add_special_tokens=False)["input_ids"], end_token)
+
+
+@torch.no_grad()
+def loss_of(model, examples, batch, padding):
+    """Of a token of the answers."""
+    model.eval()
+    total = 0.0
+    for first in range(0, len(examples), batch):
+        part = examples[first:first + batch]
+        total += model(**batch_of(part, padding)).loss.item() * sum(counted for _, counted in part)
+    return total / sum(counted for _, counted in examples)
+
+
 def main():
     options = json.loads(sys.argv[1])
     torch.set_num_threads(options["threads"])
@@ -40,8 +55,7 @@ def main():
     transformers.logging.set_verbosity_error()
     tokenizer = transformers.GPT2TokenizerFast(f"{options['model']}/vocab.json", f"{options['model']}/merges.txt")
     end_token = tokenizer.convert_tokens_to_ids("<|endoftext|>")
-    examples = squad_data.examples_of(pathlib.Path(options["data"]),
-                                      lambda text: tokenizer(text, add_special_tokens=False)["input_ids"], end_token)
+    examples = examples_in(options["data"], tokenizer, end_token)
     order = squad_data.epoch_order(squad_data.runs_that_begin_alike(examples), seed=0, epoch=0)
     model = transformers.GPT2LMHeadModel.from_pretrained(options["model"], dtype=torch.float32).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=options["rate"], weight_decay=0.0, fused=True)
@@ -62,7 +76,8 @@ def main():
         seconds.append(time.perf_counter() - start)
         places.append(batch["input_ids"].numel())
     peak = int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path("/proc/self/status").read_text()).group(1)) / 1024
-    print(json.dumps({"step_seconds": seconds, "losses": losses, "places": places, "peak_mib": peak,
+    heldout = loss_of(model, examples_in(options["heldout"], tokenizer, end_token), options["batch"], end_token) if "heldout" in options else None
+    print(json.dumps({"step_seconds": seconds, "losses": losses, "heldout_loss": heldout, "places": places, "peak_mib": peak,
                       "longest": max(len(tokens) for tokens, _ in examples),
                       "version": f"transformers {transformers.__version__}, PyTorch {torch.__version__}"}))
 

@@ -1,21 +1,22 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/runner/run_task.h"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <map>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <variant>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "nlohmann/json.hpp"
 
 #include "base/durable_file.h"
+#include "base/file.h"
 #include "base/status_macros.h"
 #include "models/decoder_config.h"
 #include "proto/quantization_recipe.h"
@@ -32,20 +33,22 @@ constexpr char kMetricsFile[] = "metrics.json";
 constexpr char kFormsFile[] = "quantization.json";
 constexpr char kPredictionsFile[] = "predictions.json";
 
+// VmHWM of this process; 0 where it cannot be read. Not ru_maxrss, which begins with the peak of
+// the process that started this one.
 int64_t PeakMemoryBytes() {
-  rusage usage = {};
-  getrusage(RUSAGE_SELF, &usage);
-  return int64_t{usage.ru_maxrss} * 1024;  // Linux counts in KiB
-}
-
-absl::Status MakeDirectory(const std::string& path) {
-  std::error_code error;
-  std::filesystem::create_directories(path, error);
-  if (error) {
-    return absl::InternalError(
-        absl::StrCat(path, ": cannot make this directory: ", error.message()));
+  constexpr absl::string_view kField = "VmHWM:";
+  const absl::StatusOr<std::string> status = ReadWholeFile("/proc/self/status");
+  if (!status.ok()) {
+    return 0;
   }
-  return absl::OkStatus();
+  for (absl::string_view line : absl::StrSplit(*status, '\n')) {
+    int64_t kib = 0;
+    if (absl::ConsumePrefix(&line, kField) && absl::ConsumeSuffix(&line, " kB") &&
+        absl::SimpleAtoi(line, &kib)) {
+      return kib * 1024;
+    }
+  }
+  return 0;
 }
 
 absl::Status WriteMetrics(const std::string& directory, const Metrics& metrics) {
@@ -199,7 +202,7 @@ class JobRunner {
   JobRunner(const v1::RunnerTask& task, engine::ProgressSink& sink) : task_(task), sink_(sink) {}
 
   absl::StatusOr<v1::RunnerResult> operator()(const engine::FinetuneSettings& settings) {
-    WATTLE_RETURN_IF_ERROR(MakeDirectory(settings.work_directory));
+    WATTLE_RETURN_IF_ERROR(MakeDirectories(settings.work_directory));
     WATTLE_ASSIGN_OR_RETURN(const auto done, engine::Finetune(settings, sink_));
     Metrics metrics = {{"train_loss_first", done.train_loss_first},
                        {"train_loss_last", done.train_loss_last},
@@ -268,7 +271,7 @@ class JobRunner {
   }
 
   absl::StatusOr<v1::RunnerResult> operator()(const engine::GenerateSettings& settings) {
-    WATTLE_RETURN_IF_ERROR(MakeDirectory(task_.output_directory()));
+    WATTLE_RETURN_IF_ERROR(MakeDirectories(task_.output_directory()));
     WATTLE_ASSIGN_OR_RETURN(const auto done, engine::Generate(settings, sink_));
     const Metrics metrics = {{"generated_tokens", static_cast<double>(done.generated_tokens)},
                              {"prompt_tokens", static_cast<double>(done.prompt_tokens)},
@@ -285,7 +288,7 @@ class JobRunner {
   }
 
   absl::StatusOr<v1::RunnerResult> operator()(const engine::EvaluateSettings& settings) {
-    WATTLE_RETURN_IF_ERROR(MakeDirectory(task_.output_directory()));
+    WATTLE_RETURN_IF_ERROR(MakeDirectories(task_.output_directory()));
     WATTLE_ASSIGN_OR_RETURN(const auto done, engine::Evaluate(settings, sink_));
     const Metrics metrics = MetricsOf(done);
     if (done.answers.has_value()) {
