@@ -1,33 +1,84 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Prints the peak memory in bytes that the planner expects of a job on a model directory, as the
-// coordinator computes it. bench/memory.py compares it with what the runner takes.
-// Usage: wattle-job-memory MODEL_DIRECTORY SPEC, where SPEC is a JobSpec as JSON
+// Prints the peak memory in bytes that the planner expects of a job on a model directory and data
+// files, as the coordinator computes it from their artifacts. bench/memory.py compares it with what
+// the runner takes.
+// Usage: wattle-job-memory MODEL_DIRECTORY SPEC [BYTES_PER_TOKEN DATA [HELDOUT_DATA]], where SPEC
+// is a JobSpec as JSON and BYTES_PER_TOKEN what the coordinator has learned of the model's
+// tokenizer
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
 #include <string>
+#include <vector>
 
 #include <google/protobuf/util/json_util.h>
 
 #include "coordinator/estimate_memory.h"
+#include "formats/data_set.h"
 #include "models/model_directory.h"
+#include "proto/job_kind.h"
+#include "scheduler/predict/data_memory.h"
 #include "wattle/v1/spec.pb.h"
 
+namespace {
+
+using wattle::scheduler::InputView;
+
+constexpr int kSpec = 2;
+constexpr int kBytesPerToken = 3;
+constexpr int kData = 4;
+constexpr int kHeldoutData = 5;
+
+// The data file as `wattle data push` describes it.
+absl::StatusOr<InputView> DataOf(const char* field, const char* path) {
+  const auto statistics = wattle::formats::DescribeDataSet(path);
+  if (!statistics.ok()) {
+    return statistics.status();
+  }
+  InputView data{.field = field, .artifact = {}};
+  data.artifact.set_size_bytes(static_cast<int64_t>(std::filesystem::file_size(path)));
+  *data.artifact.mutable_dataset() = *statistics;
+  return data;
+}
+
+int Fail(const absl::Status& status) {
+  std::fprintf(stderr, "wattle-job-memory: %s\n", std::string(status.message()).c_str());
+  return 1;
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
-  if (argc != 3) {
-    std::fprintf(stderr, "usage: wattle-job-memory MODEL_DIRECTORY SPEC\n");
+  if (argc <= kSpec || argc == kData || argc > kHeldoutData + 1) {
+    std::fprintf(stderr,
+                 "usage: wattle-job-memory MODEL_DIRECTORY SPEC [BYTES_PER_TOKEN DATA "
+                 "[HELDOUT_DATA]]\n");
     return 2;
   }
   const auto model = wattle::models::InspectModelDirectory(argv[1]);
   if (!model.ok()) {
-    std::fprintf(stderr, "wattle-job-memory: %s\n", std::string(model.status().message()).c_str());
-    return 1;
+    return Fail(model.status());
   }
   wattle::v1::JobSpec spec;
-  const auto parsed = google::protobuf::util::JsonStringToMessage(argv[2], &spec);
+  const auto parsed = google::protobuf::util::JsonStringToMessage(argv[kSpec], &spec);
   if (!parsed.ok()) {
     std::fprintf(stderr, "wattle-job-memory: %s\n", parsed.ToString().c_str());
     return 2;
   }
-  std::printf("%lld\n", static_cast<long long>(wattle::EstimateJobMemory(spec, model->shape())));
+  std::vector<InputView> inputs(1);
+  inputs.front().field = std::string(wattle::kModelInput);
+  *inputs.front().artifact.mutable_model_shape() = model->shape();
+  for (int i = kData; i < argc; ++i) {
+    const auto data = DataOf(i == kData ? "data" : "heldout_data", argv[i]);
+    if (!data.ok()) {
+      return Fail(data.status());
+    }
+    inputs.push_back(*data);
+  }
+  const double bytes_per_token = argc > kData ? std::atof(argv[kBytesPerToken]) : 1.0;
+  const auto data = wattle::scheduler::DataMemoryOf(spec, inputs, bytes_per_token);
+  std::printf("%lld\n",
+              static_cast<long long>(wattle::EstimateJobMemory(spec, model->shape(), data)));
   return 0;
 }

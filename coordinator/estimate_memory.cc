@@ -31,16 +31,28 @@ v1::QuantizationRecipe RecipeOf(const Spec& spec, const char* otherwise) {
   return named.ok() ? *named : v1::QuantizationRecipe();
 }
 
-models::MemoryWorkload WorkloadOf(const v1::JobSpec& spec, int64_t max_positions) {
+// The smaller one, where the data's longest example is known.
+int64_t AtMost(int64_t tokens, int64_t longest) {
+  return longest > 0 ? std::min(tokens, longest) : tokens;
+}
+
+models::MemoryWorkload WorkloadOf(const v1::JobSpec& spec, int64_t max_positions,
+                                  const scheduler::DataMemory& data) {
   models::MemoryWorkload workload;
+  workload.data_bytes = data.held_bytes;
+  workload.reading_bytes = data.reading_bytes;
   switch (spec.kind_case()) {
     case v1::JobSpec::kFinetune: {
       const v1::FinetuneSpec& finetune = spec.finetune();
       const bool declared = finetune.has_model_shape();
       workload.task = models::MemoryTask::kFinetune;
       workload.batch = OrUnknown(finetune.batch_size(), declared, kBatchSizeDefault);
-      workload.sequence_tokens = std::min<int64_t>(
+      const int64_t length = std::min<int64_t>(
           OrUnknown(finetune.sequence_length(), declared, max_positions), max_positions);
+      workload.sequence_tokens = AtMost(length, data.longest_tokens);
+      if (!finetune.heldout_data().empty()) {
+        workload.heldout_tokens = AtMost(length, data.heldout_longest_tokens);
+      }
       workload.activation_checkpointing = finetune.activation_checkpointing();
       workload.rounded_factors = finetune.precision() > v1::PRECISION_FP32;
       workload.bf16_matrices = finetune.weights_precision() == v1::WEIGHTS_PRECISION_BF16;
@@ -64,13 +76,20 @@ models::MemoryWorkload WorkloadOf(const v1::JobSpec& spec, int64_t max_positions
       const bool declared = evaluate.has_model_shape();
       workload.task = models::MemoryTask::kEvaluate;
       workload.batch = OrUnknown(evaluate.batch_size(), declared, kBatchSizeDefault);
+      const int64_t asked = data.is_text ? 0 : evaluate.sequence_length();
+      const bool known = data.longest_tokens > 0 && !data.is_text;
       workload.sequence_tokens = std::min<int64_t>(
-          OrUnknown(evaluate.sequence_length(), declared, kTextWindowTokensMax), max_positions);
+          OrUnknown(asked, declared, known ? max_positions : kTextWindowTokensMax), max_positions);
       // A spec without quantization is of a model whose recipe is unknown. FP32 is the largest
       // form.
       workload.recipe = RecipeOf(evaluate, kNoQuantization);
       workload.beside_reference = !evaluate.reference_model().empty();
       workload.answers = evaluate.score_answers();
+      workload.questions_bytes = data.questions_bytes;
+      workload.reading_questions_bytes = data.reading_questions_bytes;
+      if (!workload.answers) {  // Which are generated behind the examples' prompts.
+        workload.sequence_tokens = AtMost(workload.sequence_tokens, data.longest_tokens);
+      }
       break;
     }
     case v1::JobSpec::kGenerate:
@@ -96,13 +115,14 @@ models::MemoryWorkload WorkloadOf(const v1::JobSpec& spec, int64_t max_positions
 
 }  // namespace
 
-int64_t EstimateJobMemory(const v1::JobSpec& spec, const v1::ModelShape& shape) {
+int64_t EstimateJobMemory(const v1::JobSpec& spec, const v1::ModelShape& shape,
+                          const scheduler::DataMemory& data) {
   const absl::StatusOr<models::DecoderConfig> config = models::FromShape(shape);
   if (!config.ok()) {
     return 0;
   }
   const absl::StatusOr<models::MemoryEstimate> estimate =
-      models::EstimateMemory(*config, WorkloadOf(spec, config->max_positions));
+      models::EstimateMemory(*config, WorkloadOf(spec, config->max_positions, data));
   return estimate.ok() ? estimate->total_bytes() : 0;
 }
 

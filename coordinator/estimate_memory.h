@@ -7,13 +7,15 @@
 
 #include <cstdint>
 
+#include "scheduler/predict/data_memory.h"
 #include "wattle/v1/profile.pb.h"
 #include "wattle/v1/spec.pb.h"
 
 namespace wattle {
 
-// Peak memory in bytes of a runner for `spec` on a model of `shape`; 0 if unknown.
-int64_t EstimateJobMemory(const v1::JobSpec& spec, const v1::ModelShape& shape);
+// Peak memory in bytes of a runner for `spec` on a model of `shape` and these data; 0 if unknown.
+int64_t EstimateJobMemory(const v1::JobSpec& spec, const v1::ModelShape& shape,
+                          const scheduler::DataMemory& data);
 
 }  // namespace wattle
 

@@ -30,9 +30,14 @@ std::string LineAndColumn(absl::string_view text, size_t byte) {
 }  // namespace
 
 absl::StatusOr<Json> ParseJson(absl::string_view text, absl::string_view file) {
+  return ParseJson(text, file, [](int, Json::parse_event_t, Json&) { return true; });
+}
+
+absl::StatusOr<Json> ParseJson(absl::string_view text, absl::string_view file,
+                               absl::FunctionRef<bool(int, Json::parse_event_t, Json&)> keep) {
   std::vector<absl::flat_hash_set<std::string>> open_objects;
   std::string duplicate;
-  const auto callback = [&](int /*depth*/, Json::parse_event_t event, Json& parsed) {
+  const auto callback = [&](int depth, Json::parse_event_t event, Json& parsed) {
     if (event == Json::parse_event_t::object_start) {
       open_objects.emplace_back();
     } else if (event == Json::parse_event_t::object_end) {
@@ -43,7 +48,7 @@ absl::StatusOr<Json> ParseJson(absl::string_view text, absl::string_view file) {
         duplicate = absl::StrCat("\"", Printable(key), "\"");
       }
     }
-    return true;
+    return keep(depth, event, parsed);
   };
   try {
     Json json = Json::parse(text.begin(), text.end(), callback);

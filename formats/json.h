@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -21,6 +22,11 @@ using Json = nlohmann::json;
 // Errors: kInvalidArgument "file:line:column: not valid JSON…"; also where a key stands twice in an
 // object.
 absl::StatusOr<Json> ParseJson(absl::string_view text, absl::string_view file);
+// The same, piece by piece: keep(depth, event, value) is asked at each event, as nlohmann's parser
+// callback is; a value for which it says false is left out of the result, and takes no memory
+// while the rest is read.
+absl::StatusOr<Json> ParseJson(absl::string_view text, absl::string_view file,
+                               absl::FunctionRef<bool(int, Json::parse_event_t, Json&)> keep);
 
 // The value, if it is a whole number that fits into 64 bits.
 std::optional<int64_t> WholeNumber(const Json& value);

@@ -167,6 +167,92 @@ absl::Status ParseParagraph(const Json& json, absl::string_view file, const std:
   return absl::OkStatus();
 }
 
+// Takes the paragraphs out of the file as they come: their trees take several times the memory of
+// their text, and only one stands at a time.
+class SquadParser {
+ public:
+  explicit SquadParser(absl::string_view file) : file_(file) {}
+
+  // Of ParseJson. False: the value was taken.
+  bool OnEvent(int depth, Json::parse_event_t event, Json& value) {
+    using Event = Json::parse_event_t;
+    switch (event) {
+      case Event::key:
+        if (depth == kOfFile) {
+          in_data_ = value == "data";
+        } else if (depth == kOfArticle) {
+          in_paragraphs_ = value == "paragraphs";
+        }
+        return true;
+      case Event::object_start:
+      case Event::array_start:
+        if (depth == kOfFile) {
+          in_data_ = in_data_ && event == Event::array_start;
+        } else if (depth == kArticle) {
+          in_paragraphs_ = false;
+          paragraphs_ = 0;
+        } else if (depth == kOfArticle) {
+          in_paragraphs_ = in_paragraphs_ && event == Event::array_start;
+        }
+        return true;
+      case Event::object_end:
+      case Event::array_end:
+      case Event::value:
+        return !in_data_ || !Take(depth, value);
+    }
+    return true;
+  }
+
+  // json: what is left of the file.
+  absl::StatusOr<SquadDataSet> Finish(const Json& json) && {
+    if (!json.is_object()) {
+      return WrongKind(file_, "the file", "an object with a list \"data\" (SQuAD 2.0)", json);
+    }
+    WATTLE_RETURN_IF_ERROR(Field(json, "data", Kind::kList, file_, "").status());
+    WATTLE_RETURN_IF_ERROR(status_);
+    if (data_.questions.empty()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(file_, ": has no question; give a SQuAD 2.0 file with at least one"));
+    }
+    return std::move(data_);
+  }
+
+ private:
+  // Depths of values; a key has that of its value.
+  static constexpr int kOfFile = 1;
+  static constexpr int kArticle = 2;
+  static constexpr int kOfArticle = 3;
+  static constexpr int kParagraph = 4;
+
+  bool Take(int depth, const Json& value) {
+    if (depth == kParagraph && in_paragraphs_) {
+      const std::string path =
+          absl::StrCat("data[", articles_, "].paragraphs[", paragraphs_++, "]");
+      if (status_.ok()) {
+        status_ = ParseParagraph(value, file_, path, data_);
+      }
+      return true;
+    }
+    if (depth == kArticle) {
+      const std::string path = absl::StrCat("data[", articles_++, "]");
+      if (status_.ok()) {
+        status_ = value.is_object() ? Field(value, "paragraphs", Kind::kList, file_, path).status()
+                                    : WrongKind(file_, path, "an object with paragraphs", value);
+      }
+      return true;
+    }
+    return false;
+  }
+
+  const absl::string_view file_;
+  bool in_data_ = false;        // the list
+  bool in_paragraphs_ = false;  // the list of an article
+  size_t articles_ = 0;         // that were read
+  size_t paragraphs_ = 0;       // of the article
+  absl::Status status_;         // of the first that is wrong
+  SquadDataSet data_;
+};
+
 // The part of the template after the context.
 std::string QuestionPart(const SquadQuestion& question) {
   return absl::StrCat("\nQuestion: ", question.question, "\nAnswer:");
@@ -274,30 +360,13 @@ void PackQuestion(const SquadQuestion& question, const PooledContext& context,
 }  // namespace
 
 absl::StatusOr<SquadDataSet> ParseSquad(absl::string_view text, absl::string_view file) {
-  WATTLE_ASSIGN_OR_RETURN(const Json json, ParseJson(text, file));
-  if (!json.is_object()) {
-    return WrongKind(file, "the file", "an object with a list \"data\" (SQuAD 2.0)", json);
-  }
-  WATTLE_ASSIGN_OR_RETURN(const Json* articles, Field(json, "data", Kind::kList, file, ""));
-  SquadDataSet data;
-  for (size_t i = 0; i < articles->size(); ++i) {
-    const std::string path = absl::StrCat("data[", i, "]");
-    const Json& article = (*articles)[i];
-    if (!article.is_object()) {
-      return WrongKind(file, path, "an object with paragraphs", article);
-    }
-    WATTLE_ASSIGN_OR_RETURN(const Json* paragraphs,
-                            Field(article, "paragraphs", Kind::kList, file, path));
-    for (size_t j = 0; j < paragraphs->size(); ++j) {
-      WATTLE_RETURN_IF_ERROR(
-          ParseParagraph((*paragraphs)[j], file, absl::StrCat(path, ".paragraphs[", j, "]"), data));
-    }
-  }
-  if (data.questions.empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(file, ": has no question; give a SQuAD 2.0 file with at least one"));
-  }
-  return data;
+  SquadParser parser(file);
+  WATTLE_ASSIGN_OR_RETURN(
+      const Json json,
+      ParseJson(text, file, [&](int depth, Json::parse_event_t event, Json& value) {
+        return parser.OnEvent(depth, event, value);
+      }));
+  return std::move(parser).Finish(json);
 }
 
 absl::StatusOr<SquadDataSet> ReadSquad(const std::string& path) {

@@ -73,6 +73,23 @@ INSTANTIATE_TEST_SUITE_P(
         BadSquad{"Empty", kSquad, R"({"data": []})", "s.json: has no question"},
         BadSquad{"NoContext", "\"context\"", "\"text\"",
                  "s.json: data[0].paragraphs[0].context: missing"},
+        BadSquad{"ArticleIsText", "\"data\": [", "\"data\": [{\"paragraphs\": []}, \"a\", ",
+                 "s.json: data[1]: wants an object with paragraphs, found text"},
+        BadSquad{"ArticleIsAList", "\"data\": [", "\"data\": [[{\"context\": 1}], ",
+                 "s.json: data[0]: wants an object with paragraphs, found a list"},
+        BadSquad{"NoParagraphs", "\"paragraphs\"", "\"rows\"",
+                 "s.json: data[0].paragraphs: missing; SQuAD 2.0 wants a list here"},
+        BadSquad{"ParagraphsAreAnObject", "\"data\": [",
+                 "\"data\": [{\"paragraphs\": {\"a\": {\"context\": 1}}}, ",
+                 "s.json: data[0].paragraphs: wants a list, found an object"},
+        BadSquad{
+            "SecondParagraph", "\"paragraphs\": [",
+            "\"paragraphs\": [{\"context\": \"\", \"qas\": []}, 7, ",
+            "s.json: data[0].paragraphs[1]: wants an object with context and qas, found a number"},
+        BadSquad{"SecondArticle", "\"data\": [", "\"data\": [{\"paragraphs\": []}, {}, ",
+                 "s.json: data[1].paragraphs: missing"},
+        BadSquad{"DataOfAnotherKind", kSquad, R"({"data": {"a": {"paragraphs": []}}})",
+                 "s.json: data: wants a list, found an object"},
         BadSquad{"NumberId", "\"q2\"", "2",
                  "s.json: data[0].paragraphs[0].qas[1].id: wants text, found a number"},
         BadSquad{"ByteOffset", "\"answer_start\": 9", "\"answer_start\": 10",
@@ -90,6 +107,16 @@ INSTANTIATE_TEST_SUITE_P(
         BadSquad{"ImpossibleWithAnswer", "\"is_impossible\": false", "\"is_impossible\": true",
                  "qas[0].answers: an impossible question has an answer"}),
     [](const auto& row) { return row.param.name; });
+
+// Articles and paragraphs with fields that SQuAD does not have, which hold lists and objects.
+TEST(SquadTest, WhatStandsBesideTheParagraphsIsSkipped) {
+  const auto data = ParseWith(
+      R"("data": [{)",
+      R"("notes": [{"paragraphs": [{"context": 1}]}], "data": [{"sections": [[{"a": 1}], 2], )");
+  ASSERT_THAT(data, IsOk());
+  EXPECT_EQ(data->contexts.size(), 1U);
+  EXPECT_EQ(data->questions.size(), 2U);
+}
 
 TEST(SquadTest, MissingFileIsNamed) {
   EXPECT_THAT(ReadSquad("/no/such.json"),

@@ -283,6 +283,20 @@ int64_t PassBytes(const Sized& sized, PassDescription pass) {
   return PlanPass(sized.config, pass).arena_bytes;
 }
 
+// The larger one of a pass of training and one over held-out data. The latter keeps nothing for a
+// way back, but may have longer examples, FP32 factors and logits twice.
+int64_t LargestPassBytes(const Sized& sized, const PassDescription& pass) {
+  int64_t largest = PassBytes(sized, pass);
+  if (sized.workload.heldout_tokens > 0) {
+    PassDescription loss = pass;
+    loss.kind = PassKind::kEvaluate;
+    loss.rounded_factors = false;
+    largest = std::max(
+        largest, PassBytes({sized.config, sized.workload, sized.workload.heldout_tokens}, loss));
+  }
+  return largest;
+}
+
 // A session that decodes: keys and values, and beside them what the tensor plan holds and products
 // round their inputs to.
 struct DecodeMemory {
@@ -346,7 +360,7 @@ absl::Status EstimateFinetune(const Sized& sized, MemoryEstimate& estimate) {
   if (workload.adapter_rank > 0) {
     estimate.weights_bytes += StoredWeightsBytes(config, workload.recipe) + FloatBytes(trained);
     estimate.loading_bytes = LoadingBytes(config, workload.recipe) - saved;
-    estimate.pass_bytes = PassBytes(sized, pass) + rounded_factors;
+    estimate.pass_bytes = LargestPassBytes(sized, pass) + rounded_factors;
     estimate.files_bytes = FloatBytes(trained);
     return absl::OkStatus();
   }
@@ -355,7 +369,7 @@ absl::Status EstimateFinetune(const Sized& sized, MemoryEstimate& estimate) {
   estimate.loading_bytes = LoadingBytes(config, float_recipe) - saved;
   MemoryWorkload in_floats = workload;
   in_floats.recipe = float_recipe;  // of the pass: rounded weights are floats
-  estimate.pass_bytes = PassBytes({config, in_floats, tokens}, pass) +
+  estimate.pass_bytes = LargestPassBytes({config, in_floats, tokens}, pass) +
                         (workload.forward_only ? 0 : PackedOperandBytes(config, workload, tokens)) +
                         rounded_factors;
   estimate.files_bytes = std::max(WritingBytes(config), LargestPartBytes(trained));
@@ -403,9 +417,16 @@ absl::StatusOr<MemoryEstimate> EstimateMemory(const DecoderConfig& config,
                                                    " is not between 1 and the model's context of ",
                                                    config.max_positions, " tokens"));
   }
+  if (workload.heldout_tokens > config.max_positions) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("heldout_data: ", workload.heldout_tokens,
+                     " tokens of an example exceed the model's context of ", config.max_positions));
+  }
   const Sized sized{config, workload, tokens};
   MemoryEstimate estimate;
   estimate.runtime_bytes = kRuntimeBytes;
+  estimate.data_bytes = workload.data_bytes;
+  estimate.reading_bytes = workload.reading_bytes;
   estimate.weights_bytes = PositionTableBytes(config);
   switch (workload.task) {
     case MemoryTask::kFinetune:
@@ -421,7 +442,8 @@ absl::StatusOr<MemoryEstimate> EstimateMemory(const DecoderConfig& config,
       if (workload.answers) {
         const DecodeMemory decode = DecodeBytes(sized, 1);
         estimate.pass_bytes =
-            std::max(estimate.pass_bytes, decode.cache_bytes + decode.other_bytes);
+            std::max({estimate.pass_bytes, workload.reading_questions_bytes,
+                      workload.questions_bytes + decode.cache_bytes + decode.other_bytes});
       }
       if (workload.beside_reference) {
         // The reference is read while the model is there.

@@ -2,7 +2,8 @@
 //
 // Peak memory of a runner process: the sizes of what it holds (not a fit), so that a job which does
 // not fit is refused before it starts. The tensors of a pass are those of its plan (tensor_plan.h);
-// beside them stand weights, gradients, the optimizer's state and caches, and before them loading.
+// beside them stand the data's examples, weights, gradients, the optimizer's state and caches, and
+// before them the reading of data and weights.
 // On a board whose GPU shares the memory, tensors on the GPU take the same bytes; what CUDA itself
 // takes there is added where the device is known (scheduler/place/memory_rule.cc). Pure;
 // thread-safe.
@@ -58,6 +59,14 @@ struct MemoryWorkload {
   int64_t trained_layers = 0;
   v1::Optimizer optimizer = v1::OPTIMIZER_ADAMW;  // of kFinetune
   bool update_in_backward = false;                // of kFinetune without adapters
+  int64_t heldout_tokens = 0;  // of kFinetune: longest held-out example; 0: no held-out data
+  // Of kFinetune and kEvaluate (scheduler/predict/data_memory.h): the examples of all data, and the
+  // most while they are read, before the weights.
+  int64_t data_bytes = 0;
+  int64_t reading_bytes = 0;
+  // With `answers`: the questions, which are read once more beside weights and examples.
+  int64_t questions_bytes = 0;
+  int64_t reading_questions_bytes = 0;
   // Generate, evaluate, adapters: in which form the weights are held. Quantize: the form of the
   // result.
   v1::QuantizationRecipe recipe = {};
@@ -65,6 +74,8 @@ struct MemoryWorkload {
 
 struct MemoryEstimate {
   int64_t runtime_bytes = 0;  // process with libtorch loaded, no model
+  int64_t reading_bytes = 0;  // while the data are read, beside the process alone
+  int64_t data_bytes = 0;     // their examples, beside all that follows
   int64_t weights_bytes = 0;  // and tables of positions
   int64_t gradients_bytes = 0;
   int64_t optimizer_bytes = 0;  // the optimizer's state (optimizer_state.h)
@@ -79,10 +90,9 @@ struct MemoryEstimate {
   int64_t loading_bytes = 0;
 
   [[nodiscard]] int64_t total_bytes() const {
-    return runtime_bytes +
-           std::max(loading_bytes, weights_bytes + gradients_bytes + optimizer_bytes +
-                                       perturbed_bytes + cache_bytes +
-                                       std::max(pass_bytes, files_bytes));
+    const int64_t held = weights_bytes + gradients_bytes + optimizer_bytes + perturbed_bytes +
+                         cache_bytes + std::max(pass_bytes, files_bytes);
+    return runtime_bytes + std::max(reading_bytes, data_bytes + std::max(loading_bytes, held));
   }
 };
 

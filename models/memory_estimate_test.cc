@@ -198,6 +198,76 @@ TEST(MemoryEstimateTest, ForwardPassesAloneTakeALayerMoreThanALoss) {
   EXPECT_EQ(adapters->gradients_bytes, 0);
 }
 
+// A large vocabulary: the loss over held-out data has its logits twice, training once.
+TEST(MemoryEstimateTest, TheLossOverHeldoutDataIsAPassLikeTraining) {
+  DecoderConfig config = Gpt2Small();
+  config.vocabulary = 128256;
+  MemoryWorkload workload = {.task = MemoryTask::kFinetune,
+                             .batch = 1,
+                             .sequence_tokens = 256,
+                             .activation_checkpointing = true};
+  const auto alone = EstimateMemory(config, workload);
+  workload.heldout_tokens = 256;
+  const auto with_loss = EstimateMemory(config, workload);
+  workload.heldout_tokens = 1024;
+  const auto longer = EstimateMemory(config, workload);
+  ASSERT_THAT(alone, IsOk());
+  ASSERT_THAT(with_loss, IsOk());
+  ASSERT_THAT(longer, IsOk());
+  constexpr int64_t kLogits = 255LL * 128256 * 4;
+  EXPECT_GT(with_loss->pass_bytes, 2 * kLogits);
+  EXPECT_GT(with_loss->pass_bytes, alone->pass_bytes + kLogits / 3);
+  EXPECT_GE(longer->pass_bytes, with_loss->pass_bytes);
+  EXPECT_EQ(with_loss->gradients_bytes, alone->gradients_bytes) << "which stay";
+  workload.heldout_tokens = 1025;
+  EXPECT_THAT(EstimateMemory(config, workload),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("heldout_data: 1025")));
+}
+
+TEST(MemoryEstimateTest, LongHeldoutExamplesTakeMoreThanShortOnesOfTraining) {
+  MemoryWorkload workload = {.task = MemoryTask::kFinetune,
+                             .batch = 4,
+                             .sequence_tokens = 57,
+                             .adapter_rank = 8,
+                             .recipe = Recipe("none")};
+  const int64_t alone = Total(workload);
+  workload.heldout_tokens = 57;
+  EXPECT_EQ(Total(workload), alone) << "training keeps more";
+  workload.heldout_tokens = 1024;
+  EXPECT_GT(Total(workload), alone);
+  workload.rounded_factors = true;
+  workload.bf16_matrices = true;
+  const int64_t widened = Total(workload);
+  workload.sequence_tokens = 1;
+  EXPECT_EQ(Total(workload), widened) << "the pass over held-out data alone, with FP32 products";
+}
+
+TEST(MemoryEstimateTest, TheDataStandBesideAllThatFollowsTheirReading) {
+  constexpr int64_t kMiB = 1 << 20;
+  for (const MemoryTask task : {MemoryTask::kFinetune, MemoryTask::kEvaluate}) {
+    MemoryWorkload workload = {.task = task, .batch = 1, .sequence_tokens = 64};
+    const int64_t none = Total(workload);
+    workload.data_bytes = 50 * kMiB;
+    workload.reading_bytes = 100 * kMiB;
+    EXPECT_EQ(Total(workload) - none, 50 * kMiB);
+    workload.reading_bytes = 9'000 * kMiB;
+    const auto estimate = EstimateMemory(Gpt2Small(), workload);
+    ASSERT_THAT(estimate, IsOk());
+    EXPECT_EQ(estimate->total_bytes(), estimate->runtime_bytes + 9'000 * kMiB)
+        << "the weights come after the data";
+  }
+}
+
+TEST(MemoryEstimateTest, AnswersAreGeneratedBesideTheQuestions) {
+  constexpr int64_t kMiB = 1 << 20;
+  MemoryWorkload workload = {.task = MemoryTask::kEvaluate, .sequence_tokens = 64, .answers = true};
+  const int64_t none = Total(workload);
+  workload.questions_bytes = 900 * kMiB;
+  workload.reading_questions_bytes = 1'000 * kMiB;
+  EXPECT_GT(Total(workload) - none, 800 * kMiB);
+  EXPECT_LE(Total(workload) - none, 1'000 * kMiB);
+}
+
 TEST(MemoryEstimateTest, GrowsWithBatchAndLength) {
   const MemoryWorkload small = {.task = MemoryTask::kFinetune, .batch = 2, .sequence_tokens = 128};
   MemoryWorkload wider = small;

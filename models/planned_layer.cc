@@ -169,7 +169,7 @@ std::vector<int64_t> PlannedLayer::OfScores() const {
 }
 
 Planned PlannedLayer::RoundedToInt8(const Planned& x, int64_t heads) {
-  if (!KeysAndValuesAreInt8(pass_.pass.recipe)) {
+  if (pass_.trains() || !KeysAndValuesAreInt8(pass_.pass.recipe)) {
     return x;
   }
   const std::vector<int64_t> shape = OfHeads(heads);

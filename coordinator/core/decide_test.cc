@@ -232,13 +232,82 @@ TEST(PlanningTest, ModelTooLargeForEveryDeviceIsImpossible) {
   const Fleet fleet;
   PlanningInputs inputs;
   EXPECT_THAT(CheckPossible(fleet.state, fleet.observations, inputs, Finetune(), Now()), IsOk());
-  inputs.estimate_memory = [](const v1::JobSpec&, const v1::ModelShape&) {
-    return int64_t{1} << 40;
-  };
+  inputs.estimate_memory = [](const v1::JobSpec&, const v1::ModelShape&,
+                              const scheduler::DataMemory&) { return int64_t{1} << 40; };
   EXPECT_THAT(
       CheckPossible(fleet.state, fleet.observations, inputs, Finetune(), Now()),
       StatusIs(absl::StatusCode::kFailedPrecondition,
                AllOf(HasSubstr("the nearest is orin: needs "), Not(HasSubstr("memory refuses")))));
+}
+
+// 3 GiB for each example of a forward pass, half of that with checkpointing.
+PlanningInputs BytesByBatch() {
+  PlanningInputs inputs;
+  inputs.estimate_memory = [](const v1::JobSpec& spec, const v1::ModelShape&,
+                              const scheduler::DataMemory&) {
+    const int64_t kept = spec.finetune().activation_checkpointing() ? 1 : 2;
+    return spec.finetune().batch_size() * kept * (int64_t{3} << 29);
+  };
+  return inputs;
+}
+
+TEST(PlanningTest, ARefusalForMemoryNamesTheFirstFormThatFits) {
+  const Fleet fleet;  // a board of 8 GiB
+  v1::PlanRequest request;
+  *request.mutable_spec() = Finetune();
+  const auto plan = DryRun(fleet.state, fleet.observations, BytesByBatch(), request, Now());
+  ASSERT_THAT(plan, IsOk());
+  constexpr char kFirst[] = "needs 4.4 GiB more, or would fit with activation_checkpointing: true";
+  EXPECT_THAT(plan->candidates(0).reason(), testing::EndsWith(kFirst));
+  EXPECT_THAT(CheckPossible(fleet.state, fleet.observations, BytesByBatch(), Finetune(), Now()),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr(absl::StrCat(kFirst, "; 'wattle"))));
+  request.mutable_spec()->mutable_finetune()->set_batch_size(16);
+  const auto larger = DryRun(fleet.state, fleet.observations, BytesByBatch(), request, Now());
+  ASSERT_THAT(larger, IsOk());
+  EXPECT_THAT(larger->candidates(0).reason(),
+              HasSubstr("would fit with activation_checkpointing: true, batch_size: 4, "
+                        "gradient_accumulation_steps: 4"));
+}
+
+// The queue is planned again and again, and its jobs have passed the submit.
+TEST(PlanningTest, TheQueueLooksAtNoLeanerForm) {
+  Fleet fleet;
+  Do(fleet.state, fleet.observations, SubmitJob{Finetune(), "key"});
+  const scheduler::Snapshot snapshot =
+      MakeSnapshot(fleet.state, fleet.observations, BytesByBatch(), Now());
+  EXPECT_FALSE(snapshot.queue.front().leaner_forms.has_value());
+}
+
+TEST(PlanningTest, TheMemoryOfHeldoutDataIsAskedFor) {
+  Fleet fleet;
+  v1::ArtifactInfo heldout;
+  heldout.set_artifact_id("aabbccdd33");
+  heldout.set_name("heldout");
+  heldout.set_kind(v1::ARTIFACT_KIND_DATASET);
+  heldout.set_size_bytes(50'000);
+  heldout.mutable_dataset()->set_format("squad");
+  heldout.mutable_dataset()->set_examples(100);
+  heldout.mutable_dataset()->set_mean_byte_length(500);
+  heldout.mutable_dataset()->add_byte_length_quantiles(900);
+  Do(fleet.state, fleet.observations, CommitArtifact{heldout});
+  std::vector<scheduler::DataMemory> asked;
+  PlanningInputs inputs;
+  inputs.estimate_memory = [&asked](const v1::JobSpec&, const v1::ModelShape&,
+                                    const scheduler::DataMemory& data) {
+    asked.push_back(data);
+    return int64_t{1};
+  };
+  v1::PlanRequest request;
+  *request.mutable_spec() = Finetune();
+  EXPECT_THAT(DryRun(fleet.state, fleet.observations, inputs, request, Now()), IsOk());
+  request.mutable_spec()->mutable_finetune()->set_heldout_data("heldout");
+  EXPECT_THAT(DryRun(fleet.state, fleet.observations, inputs, request, Now()), IsOk());
+  ASSERT_THAT(asked, SizeIs(2));
+  EXPECT_EQ(asked[0].heldout_longest_tokens, 0);
+  EXPECT_EQ(asked[1].heldout_longest_tokens, 901);
+  EXPECT_GT(asked[1].held_bytes, asked[0].held_bytes);
+  EXPECT_GT(asked[0].held_bytes, 0);
 }
 
 // A submit and a dry run read their own job alone, however long the queue is.
@@ -249,7 +318,8 @@ TEST(PlanningTest, ADryRunAndASubmitLookAtNoQueuedJob) {
   }
   int looked_at = 0;
   PlanningInputs inputs;
-  inputs.estimate_memory = [&looked_at](const v1::JobSpec&, const v1::ModelShape&) {
+  inputs.estimate_memory = [&looked_at](const v1::JobSpec&, const v1::ModelShape&,
+                                        const scheduler::DataMemory&) {
     ++looked_at;
     return int64_t{1};
   };

@@ -11,6 +11,8 @@
 #include "proto/kind_name.h"
 #include "proto/quantization_recipe.h"
 #include "scheduler/place/quality_floor.h"
+#include "scheduler/predict/data_memory.h"
+#include "scheduler/predict/work.h"
 
 namespace wattle::core {
 namespace {
@@ -37,12 +39,12 @@ bool TakesTheFiles(const Spec& spec) {
 }
 
 scheduler::ModelView ViewOf(const State& state, const PlanningInputs& inputs,
-                            const v1::JobSpec& spec, const v1::ArtifactInfo& artifact,
-                            bool is_parent) {
+                            const v1::JobSpec& spec, const scheduler::DataMemory& data,
+                            const v1::ArtifactInfo& artifact, bool is_parent) {
   scheduler::ModelView view{artifact, ReferenceOf(state, artifact), is_parent, 0};
   if (inputs.estimate_memory) {
     view.peak_memory_bytes = inputs.estimate_memory(is_parent ? spec : WithRecipe(spec, artifact),
-                                                    artifact.model_shape());
+                                                    artifact.model_shape(), data);
   }
   return view;
 }
@@ -96,6 +98,18 @@ v1::JobSpec WithRecipe(v1::JobSpec spec, const v1::ArtifactInfo& model) {
   return spec;
 }
 
+scheduler::DataMemory DataMemoryOf(const State& state, const v1::JobSpec& spec,
+                                   const std::vector<scheduler::InputView>& views) {
+  const v1::ModelShape* shape = DeclaredModel(spec);
+  const v1::ArtifactInfo* const model = scheduler::FindInput(views, kModelInput);
+  if (model != nullptr && model->has_model_shape()) {
+    shape = &model->model_shape();
+  }
+  return shape == nullptr ? scheduler::DataMemory()
+                          : scheduler::DataMemoryOf(
+                                spec, views, scheduler::BytesPerToken(state.profiles, *shape));
+}
+
 std::vector<scheduler::ModelView> FamilyOf(const State& state, const PlanningInputs& inputs,
                                            const v1::JobSpec& spec,
                                            const std::vector<scheduler::InputView>& views) {
@@ -105,8 +119,9 @@ std::vector<scheduler::ModelView> FamilyOf(const State& state, const PlanningInp
   }
   const v1::ArtifactInfo* const own = scheduler::FindInput(views, kModelInput);
   const std::string parent = own == nullptr ? "" : own->artifact_id();
+  const scheduler::DataMemory data = DataMemoryOf(state, spec, views);
   const auto add = [&](const v1::ArtifactInfo& artifact) {
-    models.push_back(ViewOf(state, inputs, spec, artifact, artifact.artifact_id() == parent));
+    models.push_back(ViewOf(state, inputs, spec, data, artifact, artifact.artifact_id() == parent));
   };
   if (spec.quality_floor().models_size() > 0) {
     for (const scheduler::InputView& view : views) {

@@ -18,6 +18,10 @@
 
 namespace wattle::core {
 
+// What the job's data take of a runner's memory.
+scheduler::DataMemory DataMemoryOf(const State& state, const v1::JobSpec& spec,
+                                   const std::vector<scheduler::InputView>& views);
+
 // The models that the job may run: those that its floor names, else the model and all that were
 // quantized from it, the model first. Empty for a job without a floor.
 std::vector<scheduler::ModelView> FamilyOf(const State& state, const PlanningInputs& inputs,

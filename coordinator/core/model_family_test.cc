@@ -224,7 +224,8 @@ TEST_F(ModelFamilyTest, TheAlternativesAreTheModelAndAllThatWereMadeFromIt) {
 // An estimate that tells of which recipe the job was: bits of the matrices, and of exceptions.
 PlanningInputs BytesByRecipe() {
   PlanningInputs inputs;
-  inputs.estimate_memory = [](const v1::JobSpec& spec, const v1::ModelShape&) {
+  inputs.estimate_memory = [](const v1::JobSpec& spec, const v1::ModelShape&,
+                              const scheduler::DataMemory&) {
     const v1::QuantizationRecipe& recipe =
         spec.has_generate() ? spec.generate().recipe() : spec.evaluate().recipe();
     const int64_t bits = recipe.matrices().bits() == 0 ? 32 : recipe.matrices().bits();

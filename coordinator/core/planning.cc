@@ -18,13 +18,13 @@
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/elapsed.h"
 #include "coordinator/core/inputs_internal.h"
+#include "coordinator/core/leaner_forms_internal.h"
 #include "coordinator/core/model_family_internal.h"
 #include "coordinator/core/moving.h"
 #include "proto/job_kind.h"
 #include "proto/kind_name.h"
 #include "proto/quantization_recipe.h"
 #include "scheduler/place/place.h"
-#include "scheduler/predict/example_tokens.h"
 #include "scheduler/predict/predict.h"
 #include "units/quantity.h"
 
@@ -104,36 +104,20 @@ absl::StatusOr<v1::ArtifactInfo> Foresee(const State& state, const std::vector<v
   return artifact;
 }
 
-// If the spec leaves the sequence length open, takes the length of the longest example from the
-// data set.
-v1::JobSpec WithKnownLength(v1::JobSpec spec, const std::vector<scheduler::InputView>& views) {
-  if (!spec.has_finetune() || spec.finetune().sequence_length() > 0) {
-    return spec;
-  }
-  const v1::ArtifactInfo* data = scheduler::FindInput(views, "data");
-  const v1::ArtifactInfo* model = scheduler::FindInput(views, kModelInput);
-  if (data != nullptr && !data->dataset().byte_length_quantiles().empty()) {
-    const double longest = scheduler::MostTokens(
-        data->dataset(),
-        model != nullptr && model->has_chat_template() ? &model->chat_template() : nullptr);
-    spec.mutable_finetune()->set_sequence_length(static_cast<int32_t>(std::min(1e9, longest)));
-  }
-  return spec;
-}
-
-int64_t PeakMemory(const PlanningInputs& inputs, const v1::JobSpec& spec,
+int64_t PeakMemory(const State& state, const PlanningInputs& inputs, const v1::JobSpec& spec,
                    const std::vector<scheduler::InputView>& views) {
   if (!inputs.estimate_memory) {
     return 0;
   }
   const v1::ModelShape* shape = DeclaredModel(spec);
-  v1::JobSpec whole = WithKnownLength(spec, views);
+  v1::JobSpec whole = spec;
   const v1::ArtifactInfo* model = scheduler::FindInput(views, kModelInput);
   if (model != nullptr && model->has_model_shape()) {
     shape = &model->model_shape();
     whole = WithRecipe(std::move(whole), *model);
   }
-  return shape == nullptr ? 0 : inputs.estimate_memory(whole, *shape);
+  return shape == nullptr ? 0
+                          : inputs.estimate_memory(whole, *shape, DataMemoryOf(state, spec, views));
 }
 
 scheduler::DeviceView ViewOf(const State& state, const Observations& observations,
@@ -200,7 +184,7 @@ scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observa
     if (moves) {
       view.avoided_devices.emplace_back(LiveAttempt(job)->device_id());
     }
-    view.peak_memory_bytes = PeakMemory(inputs, job.spec(), view.inputs);
+    view.peak_memory_bytes = PeakMemory(state, inputs, job.spec(), view.inputs);
     view.models = FamilyOf(state, inputs, job.spec(), view.inputs);
     snapshot.queue.push_back(std::move(view));
   }
@@ -266,10 +250,28 @@ absl::StatusOr<scheduler::JobView> DryJob(const State& state, const PlanningInpu
   scheduler::JobView job;
   job.spec = spec;
   WATTLE_ASSIGN_OR_RETURN(job.inputs, ForeseeInputs(state, spec, inputs.archived_sources));
-  job.peak_memory_bytes = PeakMemory(inputs, spec, job.inputs);
+  job.peak_memory_bytes = PeakMemory(state, inputs, spec, job.inputs);
   job.models = FamilyOf(state, inputs, spec, job.inputs);
   WATTLE_RETURN_IF_ERROR(CheckFamily(spec, job.inputs));
   return job;
+}
+
+bool IsRefusedForMemory(const v1::Candidate& candidate) {
+  return candidate.refused_by() == "memory";
+}
+
+// Looks at the forms that could fit where the job does not. Not done for the queue: it takes an
+// estimate for each form of each job. A job with a quality floor has other models instead.
+void ConsiderLeanerForms(const State& state, const PlanningInputs& inputs,
+                         scheduler::JobView& job) {
+  if (!job.models.empty()) {
+    return;
+  }
+  job.leaner_forms.emplace();
+  for (LeanerSpec& form : LeanerForms(job.spec)) {
+    job.leaner_forms->push_back(
+        {std::move(form.change), PeakMemory(state, inputs, form.spec, job.inputs)});
+  }
 }
 
 }  // namespace
@@ -285,7 +287,7 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
   for (const v1::Policy& policy : request.policies()) {
     WATTLE_RETURN_IF_ERROR(ValidatePolicy(policy));
   }
-  WATTLE_ASSIGN_OR_RETURN(const scheduler::JobView job, DryJob(state, inputs, request.spec()));
+  WATTLE_ASSIGN_OR_RETURN(scheduler::JobView job, DryJob(state, inputs, request.spec()));
   scheduler::Snapshot snapshot = FleetOf(state, observations, now);
   if (request.ignore_policies() || request.policies_size() > 0) {
     snapshot.policies.assign(request.policies().begin(), request.policies().end());
@@ -296,6 +298,10 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
     }
   }
   WATTLE_ASSIGN_OR_RETURN(v1::PlanResponse plan, scheduler::PlanJob(snapshot, job));
+  if (std::any_of(plan.candidates().begin(), plan.candidates().end(), IsRefusedForMemory)) {
+    ConsiderLeanerForms(state, inputs, job);
+    WATTLE_ASSIGN_OR_RETURN(plan, scheduler::PlanJob(snapshot, job));
+  }
   plan.set_certain_failure(WhyItFails(request.spec(), job));
   return plan;
 }
@@ -304,7 +310,7 @@ absl::Status CheckPossible(const State& state, const Observations& observations,
                            const PlanningInputs& inputs, const v1::JobSpec& spec,
                            const Instant& now) {
   WATTLE_RETURN_IF_ERROR(ValidateSpec(spec, /*files_needed=*/false));
-  WATTLE_ASSIGN_OR_RETURN(const scheduler::JobView job, DryJob(state, inputs, spec));
+  WATTLE_ASSIGN_OR_RETURN(scheduler::JobView job, DryJob(state, inputs, spec));
   if (const std::string failure = WhyItFails(spec, job); !failure.empty()) {
     return absl::InvalidArgumentError(failure);
   }
@@ -333,7 +339,12 @@ absl::Status CheckPossible(const State& state, const Observations& observations,
   for (const v1::Candidate& refusal : refusals) {
     candidates.push_back(&refusal);
   }
-  const v1::Candidate& nearest = *scheduler::NearestToFeasible(candidates);
+  v1::Candidate nearest = *scheduler::NearestToFeasible(candidates);
+  if (IsRefusedForMemory(nearest)) {
+    ConsiderLeanerForms(state, inputs, job);
+    snapshot.devices.assign(1, ViewOf(state, observations, DeviceId(nearest.device_id()), now));
+    WATTLE_ASSIGN_OR_RETURN(nearest, scheduler::PlanOnFirstDevice(snapshot, job));
+  }
   return absl::FailedPreconditionError(absl::StrCat(
       "no device of this fleet can run it; the nearest is ", nearest.device_name(), ": ",
       nearest.reason(), "; 'wattle plan' shows all; add a device or change the job"));

@@ -218,6 +218,11 @@ absl::Status CheckTrainingForm(const v1::FinetuneSpec& finetune) {
     return absl::InvalidArgumentError(
         "finetune.update_in_backward: the gradients of adapters are small; leave it out, or lora");
   }
+  if (finetune.has_recipe() && KeysAndValuesAreInt8(finetune.recipe())) {
+    return absl::InvalidArgumentError(
+        "finetune.recipe.kv_cache: bits: 8: training keeps keys and values in FP32; leave kv_cache "
+        "out");
+  }
   if (finetune.precision() == v1::PRECISION_FP16) {
     WATTLE_RETURN_IF_ERROR(CheckFp16(finetune));
   }

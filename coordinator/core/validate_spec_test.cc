@@ -184,6 +184,18 @@ INSTANTIATE_TEST_SUITE_P(
                    spec.mutable_finetune()->mutable_recipe()->mutable_matrices()->set_bits(8);
                  },
                  kInvalid, "finetune.recipe: does not go with optimizer: mezo"},
+        SpecCase{"Int8KeysAndValuesInTraining",
+                 [](auto& spec) {
+                   spec.mutable_finetune()->mutable_recipe()->mutable_kv_cache()->set_bits(8);
+                 },
+                 kInvalid, "finetune.recipe.kv_cache: bits: 8: training keeps keys and values"},
+        SpecCase{"Int8KeysAndValuesBesideAdapters",
+                 [](auto& spec) {
+                   spec.mutable_finetune()->mutable_lora();
+                   spec.mutable_finetune()->mutable_recipe()->mutable_matrices()->set_bits(8);
+                   spec.mutable_finetune()->mutable_recipe()->mutable_kv_cache()->set_bits(8);
+                 },
+                 kInvalid, "finetune.recipe.kv_cache: bits: 8: training keeps keys and values"},
         SpecCase{"MezoWithTooManyDirections",
                  [](auto& spec) {
                    spec.mutable_finetune()->set_optimizer(v1::OPTIMIZER_MEZO);

@@ -24,6 +24,36 @@ bool CudaTakesBoardMemory(const v1::DeviceInfo& device) {
   return device.accelerator() == "cuda" && absl::StartsWith(device.device_class(), "jetson-");
 }
 
+// The first leaner form that takes at most `limit`; null: none does, or none is known.
+const LeanerForm* LeanerFormThatFits(const Consideration& on, int64_t limit) {
+  if (!on.job.leaner_forms.has_value()) {
+    return nullptr;
+  }
+  for (const LeanerForm& form : *on.job.leaner_forms) {
+    if (PeakMemoryOn(on.device.device.info(), form.peak_memory_bytes) <= limit) {
+      return &form;
+    }
+  }
+  return nullptr;
+}
+
+std::string WouldFitWith(const LeanerForm& form) {
+  return absl::StrCat(", or would fit with ", form.change);
+}
+
+// What a person can change, behind "needs 1.4 GiB more".
+std::string ChangeThatFits(const Consideration& on, int64_t limit) {
+  if (!on.job.leaner_forms.has_value()) {
+    return "";
+  }
+  if (const LeanerForm* const form = LeanerFormThatFits(on, limit); form != nullptr) {
+    return WouldFitWith(*form);
+  }
+  return on.job.leaner_forms->empty() ? "; the job has no leaner form"
+                                      : absl::StrCat("; it would not fit with ",
+                                                     on.job.leaner_forms->back().change, " either");
+}
+
 }  // namespace
 
 int64_t PeakMemoryOn(const v1::DeviceInfo& device, int64_t peak_memory_bytes) {
@@ -49,7 +79,7 @@ std::optional<Refusal> CheckMemory(const Consideration& on) {
     return Refusal{
         absl::StrCat("needs ", FormatBytes(needed), " of memory, ", FormatBytes(usable), " of its ",
                      FormatBytes(device.info().memory_bytes()), " are usable; needs ",
-                     FormatBytes(needed - usable), " more, or a smaller batch or length"),
+                     FormatBytes(needed - usable), " more", ChangeThatFits(on, usable)),
         true};
   }
   // Free memory counts only on an idle real board: an emulated board's memory is not the host's,
@@ -59,9 +89,11 @@ std::optional<Refusal> CheckMemory(const Consideration& on) {
       needed <= available) {
     return std::nullopt;
   }
+  const LeanerForm* const form = LeanerFormThatFits(on, available);
   return Refusal{absl::StrCat("needs ", FormatBytes(needed), ", only ", FormatBytes(available),
                               " are free now; feasible once other programs leave ",
-                              FormatBytes(needed - available), " more")};
+                              FormatBytes(needed - available), " more",
+                              form == nullptr ? "" : WouldFitWith(*form))};
 }
 
 }  // namespace wattle::scheduler

@@ -134,10 +134,30 @@ const Case kCases[] = {
      },
      "", "", false},
     {"memory too small", [](Situation* s) { s->job.peak_memory_bytes = int64_t{9} << 30; },
-     "memory",
-     "needs 9.0 GiB of memory, 7.6 GiB of its 8.0 GiB are usable; needs 1.4 GiB more, or a smaller "
-     "batch",
+     "memory", "needs 9.0 GiB of memory, 7.6 GiB of its 8.0 GiB are usable; needs 1.4 GiB more",
      true},
+    {"memory of a leaner form fits",
+     [](Situation* s) {
+       s->job.peak_memory_bytes = int64_t{9} << 30;
+       s->job.leaner_forms = {{"activation_checkpointing: true", int64_t{8} << 30},
+                              {"batch_size: 2", int64_t{7} << 30},
+                              {"batch_size: 1", int64_t{6} << 30}};
+     },
+     "memory", "needs 1.4 GiB more, or would fit with batch_size: 2", true},
+    {"memory of no leaner form fits beside CUDA",
+     [](Situation* s) {
+       s->device.device.mutable_info()->set_accelerator("cuda");
+       s->job.peak_memory_bytes = int64_t{9} << 30;
+       s->job.leaner_forms = {{"batch_size: 2", int64_t{8} << 30},
+                              {"batch_size: 1", int64_t{7} << 30}};
+     },
+     "memory", "needs 2.7 GiB more; it would not fit with batch_size: 1 either", true},
+    {"memory, and no leaner form",
+     [](Situation* s) {
+       s->job.peak_memory_bytes = int64_t{9} << 30;
+       s->job.leaner_forms.emplace();
+     },
+     "memory", "needs 1.4 GiB more; the job has no leaner form", true},
     {"memory just fits", [](Situation* s) { s->job.peak_memory_bytes = int64_t{7} << 30; }, "", "",
      false},
     {"memory just fits without what CUDA takes of it",
@@ -169,6 +189,15 @@ const Case kCases[] = {
        s->job.peak_memory_bytes = int64_t{3} << 30;
      },
      "memory", "only 2.0 GiB are free now", false},
+    {"real memory taken by others, and a leaner form",
+     [](Situation* s) {
+       s->device.device.mutable_info()->set_emulated(false);
+       s->device.device.mutable_heartbeat()->set_memory_available_bytes(int64_t{2} << 30);
+       s->job.peak_memory_bytes = int64_t{3} << 30;
+       s->job.leaner_forms = {{"batch_size: 1", int64_t{1} << 30}};
+     },
+     "memory", "feasible once other programs leave 1.0 GiB more, or would fit with batch_size: 1",
+     false},
     {"inputs beyond the cache",
      [](Situation* s) { s->device.device.mutable_info()->set_cache_quota_bytes(1 << 20); },
      "cache_quota", "exceed its cache quota of 1.0 MiB", true},

@@ -7,6 +7,7 @@
 #define WATTLE_SCHEDULER_PLACE_SNAPSHOT_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,6 +46,12 @@ struct ModelView {
   int64_t peak_memory_bytes = 0;  // As JobView's, with this model.
 };
 
+// A form of a job that takes less memory and does the same work.
+struct LeanerForm {
+  std::string change;             // "activation_checkpointing: true", as a job file has it.
+  int64_t peak_memory_bytes = 0;  // As JobView's.
+};
+
 struct JobView {
   JobId id;
   v1::JobSpec spec;
@@ -55,6 +62,8 @@ struct JobView {
   // Estimated peak memory of the runner (models/memory_estimate.h, which the scheduler may not
   // include); 0: unknown, and memory is no reason to refuse.
   int64_t peak_memory_bytes = 0;
+  // The memory of leaner forms, the largest first; nullopt: they were not looked at.
+  std::optional<std::vector<LeanerForm>> leaner_forms = std::nullopt;
   std::vector<ModelView> models;  // Of a job with a quality floor, all that it may run.
 };
 

@@ -48,6 +48,7 @@ absl::StatusOr<LoadedModel> LoadFrozen(const ModelJob& job, bool bf16_matrices,
   for (Parameter& parameter : model.parameters) {
     parameter.trainable = false;
   }
+  model.decoder.int8_keys_and_values = false;
   DecoderWeights& weights = model.decoder.weights;
   for (BlockWeights& block : weights.blocks) {
     for (LinearWeights* linear : {&block.qkv, &block.attention_output, &block.up, &block.down}) {
@@ -68,6 +69,7 @@ absl::StatusOr<LoadedModel> LoadForTraining(const ModelJob& job, bool bf16_matri
         absl::StrCat(job.directory, ": a model that is ", RecipeIdentity(model.recipe),
                      " is not trained; use its unquantized parent"));
   }
+  model.decoder.int8_keys_and_values = false;
   TellIgnored(model, sink);
   return model;
 }

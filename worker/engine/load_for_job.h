@@ -16,14 +16,16 @@ namespace wattle::engine {
 // is. Tells the sink which tensors of the file are not read. Errors: those of LoadModel.
 absl::StatusOr<LoadedModel> LoadForInference(const ModelJob& job, ProgressSink& sink);
 
-// The model in FP32, or with LoadOptions::bf16_matrices, to be trained. Errors: those of LoadModel;
+// The model in FP32, or with LoadOptions::bf16_matrices, to be trained. Keys and values are FP32
+// whatever the files' recipe says: it speaks of inference. Errors: those of LoadModel;
 // kFailedPrecondition for a quantized model.
 absl::StatusOr<LoadedModel> LoadForTraining(const ModelJob& job, bool bf16_matrices,
                                             ProgressSink& sink);
 
 // The model as LoadForInference, with no weight to be trained, for adapters beside it: products
-// with quantized matrices are those that training wants (MatrixWeights::dequantized_products), and
-// NF4 that job.recipe asks for has quantized scales. bf16_matrices: as in LoadOptions.
+// with quantized matrices are those that training wants (MatrixWeights::dequantized_products), keys
+// and values are FP32, and NF4 that job.recipe asks for has quantized scales. bf16_matrices: as in
+// LoadOptions.
 absl::StatusOr<LoadedModel> LoadFrozen(const ModelJob& job, bool bf16_matrices, ProgressSink& sink);
 
 [[nodiscard]] ModelFigures FiguresOf(const LoadedModel& model);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -13,6 +14,7 @@
 #include "base/status_macros.h"
 #include "formats/byte_pair_encoding.h"
 #include "formats/data_set.h"
+#include "models/model_directory.h"
 #include "models/tensor_plan.h"
 #include "proto/spec_defaults.h"
 #include "worker/engine/load_for_job.h"
@@ -101,42 +103,53 @@ absl::StatusOr<LoadedModel> LoadReference(const EvaluateSettings& settings,
 // Keeps model and reference in memory, where there is one.
 absl::StatusOr<LossFigures> LossOf(const EvaluateSettings& settings, const LoadedModel& model,
                                    const formats::ExamplePool& examples, ProgressSink& sink) {
-  if (settings.reference_directory.empty()) {
-    return LossOverExamples(model.decoder, examples, settings.batch_size, sink);
+  std::optional<LoadedModel> reference;
+  if (!settings.reference_directory.empty()) {
+    WATTLE_ASSIGN_OR_RETURN(reference, LoadReference(settings, model.files.config, sink));
   }
-  WATTLE_ASSIGN_OR_RETURN(const LoadedModel reference,
-                          LoadReference(settings, model.files.config, sink));
-  return LossOverExamples(model.decoder, examples, settings.batch_size, sink, &reference.decoder);
+  absl::StatusOr<LossFigures> figures =
+      LossOverExamples(model.decoder, examples, settings.batch_size, sink,
+                       reference.has_value() ? &reference->decoder : nullptr);
+  return figures.ok() ? std::move(figures) : WithContext(settings.data, figures.status());
 }
 
 absl::StatusOr<EvaluateResult> EvaluateLoaded(const EvaluateSettings& settings,
                                               ProgressSink& sink) {
   sink.OnPhase(Phase::kLoad, 0, 0);
-  WATTLE_ASSIGN_OR_RETURN(const LoadedModel model, LoadForInference(settings.model, sink));
+  const std::string& directory = settings.model.directory;
+  WATTLE_ASSIGN_OR_RETURN(const models::ModelDirectory files,
+                          models::InspectModelDirectory(directory));
   WATTLE_ASSIGN_OR_RETURN(const auto tokenizer,
-                          formats::BytePairEncoding::LoadDirectory(settings.model.directory));
+                          formats::BytePairEncoding::LoadDirectory(directory));
   WATTLE_ASSIGN_OR_RETURN(const formats::DataSetKind kind, formats::DataSetKindOf(settings.data));
   if (settings.score_answers && kind != formats::DataSetKind::kSquad) {
     return absl::FailedPreconditionError(
         absl::StrCat(settings.data, ": score_answers wants a SQuAD file (.json)"));
   }
-  const models::DecoderConfig& config = model.files.config;
+  // The data come first: what reading them takes is gone before the weights need room.
+  std::optional<TextExamples> cut;
+  formats::PackedExamples packed;
+  if (kind == formats::DataSetKind::kText) {
+    WATTLE_ASSIGN_OR_RETURN(cut, CutText(settings, tokenizer, files.config));
+  } else {
+    WATTLE_ASSIGN_OR_RETURN(
+        packed, LoadExamples(settings.data, directory, tokenizer, files.config, settings.examples));
+  }
+  GiveFreedBlocksBack();
+  WATTLE_ASSIGN_OR_RETURN(const LoadedModel model, LoadForInference(settings.model, sink));
   EvaluateResult result;
   result.model = FiguresOf(model);
-  if (kind == formats::DataSetKind::kText) {
-    WATTLE_ASSIGN_OR_RETURN(const TextExamples cut, CutText(settings, tokenizer, config));
-    result.bytes_per_token = cut.bytes / cut.tokens;
-    WATTLE_ASSIGN_OR_RETURN(result.figures, LossOf(settings, model, cut.pool, sink));
+  if (cut.has_value()) {
+    result.bytes_per_token = cut->bytes / cut->tokens;
+    WATTLE_ASSIGN_OR_RETURN(result.figures, LossOf(settings, model, cut->pool, sink));
     if (settings.examples.limit_examples == 0) {
       const double sum = result.figures.loss * static_cast<double>(result.figures.predicted_tokens);
-      result.text = cut.figures;
-      result.text->bits_per_byte = sum / std::log(2.0) / cut.bytes;
-      result.text->word_perplexity = std::exp(sum / cut.words);
+      result.text = cut->figures;
+      result.text->bits_per_byte = sum / std::log(2.0) / cut->bytes;
+      result.text->word_perplexity = std::exp(sum / cut->words);
     }
     return result;
   }
-  WATTLE_ASSIGN_OR_RETURN(auto packed, LoadExamples(settings.data, settings.model.directory,
-                                                    tokenizer, config, settings.examples));
   result.truncated_examples = packed.truncated;
   WATTLE_ASSIGN_OR_RETURN(result.figures, LossOf(settings, model, packed.pool, sink));
   if (settings.score_answers) {
@@ -187,6 +200,12 @@ absl::StatusOr<LossFigures> LossOverExamples(const Decoder& decoder,
     const ComparisonSums of_batch = reference == nullptr
                                         ? ComparisonSums{.loss = LossSum(decoder, batch)}
                                         : CompareWith(decoder, *reference, batch);
+    if (!std::isfinite(of_batch.loss + of_batch.reference_loss + of_batch.divergence)) {
+      return absl::AbortedError(
+          absl::StrCat("the loss of evaluation step ", step, " of ", steps,
+                       " is not finite: the model's weights overflow; train that model again with "
+                       "a lower learning_rate or a warm-up"));
+    }
     const auto predicted = static_cast<int64_t>(batch.targets.size());
     sums += of_batch;
     figures.predicted_tokens += predicted;

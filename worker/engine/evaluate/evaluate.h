@@ -68,14 +68,17 @@ struct EvaluateResult {
   std::optional<AnswerFigures> answers;  // with score_answers
 };
 
-// Whole job: loads model and data. Errors: those of LoadModel, LoadExamples and ScoreAnswers;
+// Whole job: loads model and data. Errors: those of LoadModel, LoadExamples, LossOverExamples and
+// ScoreAnswers;
 // kFailedPrecondition for a reference with another vocabulary and for score_answers of another file
 // than SQuAD; kCancelled where the sink says so.
 absl::StatusOr<EvaluateResult> Evaluate(const EvaluateSettings& settings, ProgressSink& sink);
 
 // Loss over examples, `batch_size` at a time in order of length, so that little is padding. Reports
 // a step for each batch. Used by training for held-out loss. reference: null, or what the decoder
-// is compared with. May throw libtorch's exceptions: call inside AtTorchBorder.
+// is compared with. Errors: kAborted for a loss that is not finite; kInvalidArgument where no token
+// counts; kCancelled where the sink says so. May throw libtorch's exceptions: call inside
+// AtTorchBorder.
 absl::StatusOr<LossFigures> LossOverExamples(const Decoder& decoder,
                                              const formats::ExamplePool& examples,
                                              int64_t batch_size, ProgressSink& sink,

@@ -19,6 +19,7 @@
 #include "worker/engine/models/model_files.h"
 #include "worker/engine/models/token_batch.h"
 #include "worker/engine/test_model.h"
+#include "worker/engine/train/finetune.h"
 
 namespace wattle::engine {
 namespace {
@@ -82,6 +83,35 @@ TEST(EvaluateTest, AModelAgreesWithItself) {
   EXPECT_EQ(result->figures.reference->loss, result->figures.loss);
   EXPECT_EQ(result->figures.reference->top1_agreement, 1.0);
   EXPECT_EQ(result->figures.reference->kl_divergence, 0.0);
+}
+
+// What a training ends with whose rate was too high, and which held nothing out.
+TEST(EvaluateTest, ALossThatIsNotFiniteIsAnErrorThatNamesTheData) {
+  FinetuneSettings training = TinyFinetune("run");
+  training.heldout_data.clear();
+  training.steps = 1;
+  training.learning_rate = 1e30;
+  training.warmup_steps = 0;
+  RecordingSink sink;
+  ASSERT_THAT(Finetune(training, sink), IsOk());
+  EvaluateSettings settings;
+  settings.model.directory = training.output_directory;
+  settings.data = MakeTinyText("text", 60);
+  EXPECT_THAT(Evaluate(settings, sink),
+              StatusIs(absl::StatusCode::kAborted,
+                       AllOf(HasSubstr(settings.data), HasSubstr("step 1 of"),
+                             HasSubstr("is not finite"), HasSubstr("learning_rate"))));
+}
+
+// What reading the data takes is gone before the weights need room.
+TEST(EvaluateTest, TheDataAreReadBeforeTheWeights) {
+  EvaluateSettings settings;
+  settings.model = {.directory = MakeTinyModel("model", 1), .device = "no device"};
+  RecordingSink sink;
+  for (const char* data : {"/no/such.txt", "/no/such.json"}) {
+    settings.data = data;
+    EXPECT_THAT(Evaluate(settings, sink), StatusIs(absl::StatusCode::kNotFound, HasSubstr(data)));
+  }
 }
 
 TEST(EvaluateTest, BitsAndWordsAreOfTheWholeText) {

@@ -56,13 +56,10 @@ class ModelLoad {
     model_.parameters = ParametersOf(config);
     WATTLE_RETURN_IF_ERROR(ChooseFormats());
     model_.layout = ValueLayout(model_.parameters);
-    model_.arena = ZeroArena(model_.layout.elements, at::kFloat);
+    model_.arena = ZeroArena(model_.layout.elements, at::dtype(at::kFloat).device(device));
     packed_arena_ = PackedArena(PackedShapes());
     for (size_t i = 0; i < model_.parameters.size(); ++i) {
       WATTLE_RETURN_IF_ERROR(LoadParameter(i));
-    }
-    if (!device.is_cpu()) {
-      model_.arena = model_.arena.to(device);
     }
     DecoderWeights weights = WeightsOver(config, model_.parameters, model_.layout, model_.arena);
     for (auto& [parameter, packed] : packed_) {

@@ -61,8 +61,8 @@ struct LoadOptions {
 // or one whose formats the engine lacks.
 absl::StatusOr<LoadedModel> LoadModel(const std::string& directory, const LoadOptions& options);
 
-// Reads tensors of a file of FP32, F16 or BF16 ones into `values`: of each parameter, on the host;
-// what is undefined there is not read. files: says how the file names them. Errors:
+// Reads tensors of a file of FP32, F16 or BF16 ones into `values`: of each parameter, on any
+// device; what is undefined there is not read. files: says how the file names them. Errors:
 // kInvalidArgument and kDataLoss as LoadModel.
 absl::Status ReadValues(const std::string& path, const models::ModelDirectory& files,
                         const std::vector<Parameter>& parameters,

@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/engine/models/tensor_files.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -20,6 +21,7 @@ using formats::TensorSource;
 // Rows that are dequantized at once to look at their values.
 constexpr int64_t kCheckedRows = 64;
 constexpr int8_t kInt8CodeMax = 127;
+constexpr int64_t kBufferElements = int64_t{1} << 20;  // on the way to another device
 
 at::ScalarType ScalarTypeOf(DataType type) {
   switch (type) {
@@ -37,6 +39,8 @@ at::ScalarType ScalarTypeOf(DataType type) {
       return at::kLong;
     case DataType::kU8:
       return at::kByte;
+    case DataType::kBool:
+      return at::kBool;
   }
   return at::kFloat;
 }
@@ -171,6 +175,20 @@ std::vector<models::FileTensor> NamesInFile(const models::ModelDirectory& files,
   return parts;
 }
 
+void CopyThroughBuffer(const at::Tensor& rows, int64_t buffer_elements, at::Tensor& place) {
+  const int64_t row_elements = std::max<int64_t>(rows.numel() / rows.size(0), 1);
+  const int64_t together = std::clamp<int64_t>(buffer_elements / row_elements, 1, rows.size(0));
+  std::vector<int64_t> shape = rows.sizes().vec();
+  shape[0] = together;
+  at::Tensor buffer = at::empty(shape, place.scalar_type());
+  for (int64_t row = 0; row < rows.size(0); row += together) {
+    const int64_t count = std::min(together, rows.size(0) - row);
+    at::Tensor filled = buffer.narrow(0, 0, count);
+    filled.copy_(rows.narrow(0, row, count));
+    place.narrow(0, row, count).copy_(filled);
+  }
+}
+
 absl::Status ReadFloats(const TensorSource& file, const std::vector<models::FileTensor>& parts,
                         const models::FileLayout& layout, at::Tensor& place) {
   int64_t row = 0;
@@ -181,7 +199,11 @@ absl::Status ReadFloats(const TensorSource& file, const std::vector<models::File
       rows = WithHeadsTogether(rows.contiguous(), layout.interleaved_heads);
     }
     at::Tensor target = place.narrow(0, row, rows.size(0));
-    target.copy_(rows);
+    if (target.is_cpu()) {
+      target.copy_(rows);
+    } else {
+      CopyThroughBuffer(rows, kBufferElements, target);
+    }
     if (!AllFinite(target)) {
       return NotFinite(file, part.name);
     }

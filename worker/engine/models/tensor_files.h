@@ -41,9 +41,14 @@ class PackedArena {
 [[nodiscard]] std::vector<models::FileTensor> NamesInFile(const models::ModelDirectory& files,
                                                           const models::ModelTensor& tensor);
 
-// Reads parts that stand one below the other into `place`: float or bfloat16, on the host, in the
-// engine's form. Errors: kInvalidArgument for a part that is missing or of another shape, kDataLoss
-// for values that are not finite.
+// Copies rows of the host into `place`, of the same shape, on any device. What another device takes
+// is of its own type and in its own order: it goes through a buffer of the host that holds
+// buffer_elements numbers, or one row if that is more, and not through a second copy of all rows.
+void CopyThroughBuffer(const at::Tensor& rows, int64_t buffer_elements, at::Tensor& place);
+
+// Reads parts that stand one below the other into `place`: float or bfloat16, on any device, in the
+// engine's form. Beside it stands one part, as the file has it. Errors: kInvalidArgument for a part
+// that is missing or of another shape, kDataLoss for values that are not finite.
 absl::Status ReadFloats(const formats::TensorSource& file,
                         const std::vector<models::FileTensor>& parts,
                         const models::FileLayout& layout, at::Tensor& place);

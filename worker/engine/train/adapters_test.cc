@@ -406,6 +406,27 @@ INSTANTIATE_TEST_SUITE_P(Formats, FrozenFormatTest,
                            return name;
                          });
 
+// A stored recipe speaks of inference: the losses are those beside the same matrices alone.
+TEST(FrozenModelTest, KeysAndValuesOfAStoredRecipeAreFp32InTraining) {
+  ASSERT_THAT(SetThreads(1), IsOk());
+  std::vector<std::vector<double>> losses;
+  for (const char* identity : {"int4-g32", "int4-g32+kv=int8"}) {
+    FinetuneSettings settings = TinyFinetune("run");
+    const auto recipe = RecipeOfIdentity(identity);
+    ASSERT_THAT(recipe, IsOk());
+    const auto model = LoadModel(settings.model.directory, {.recipe = &*recipe});
+    ASSERT_THAT(model, IsOk());
+    settings.model.directory = TestDirectory("stored");
+    ASSERT_THAT(SaveModel(settings.model.directory, *model), IsOk());
+    const auto stored = LoadModel(settings.model.directory, {});
+    ASSERT_THAT(stored, IsOk());
+    EXPECT_EQ(RecipeIdentity(stored->recipe), identity);
+    settings.lora.emplace();
+    losses.push_back(LossesOf(settings));
+  }
+  EXPECT_EQ(losses[0], losses[1]);
+}
+
 TEST(MakeAdaptersTest, RefusesWhatIsOutOfRangeOrNamesNothing) {
   models::ModelDirectory files;
   files.config = TinyConfig();

@@ -382,6 +382,13 @@ absl::StatusOr<CheckpointReport> WriteCheckpoint(const std::string& work_directo
       .step = step, .time = Clock::Real().Boottime() - start, .size_bytes = SizeBytesOf(path)};
 }
 
+int64_t RemoveCheckpoint(const std::string& work_directory, int64_t step) {
+  std::error_code error;
+  fs::remove_all(DirectoryOf(work_directory, step), error);
+  const std::vector<int64_t> steps = StepsIn(work_directory);
+  return steps.empty() ? 0 : steps.front();
+}
+
 absl::StatusOr<RestoredCheckpoint> RestoreNewestCheckpoint(const std::string& work_directory,
                                                            const CheckpointIdentity& identity,
                                                            TrainingState& state) {

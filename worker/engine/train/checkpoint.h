@@ -39,6 +39,10 @@ absl::StatusOr<CheckpointReport> WriteCheckpoint(const std::string& work_directo
                                                  const TrainingState& state,
                                                  int64_t free_space_reserve_bytes = 0);
 
+// Removes the checkpoint of `step`, if there is one, because its weights turned out to be of no
+// use. Returns the step of the newest that is left; 0: none is.
+int64_t RemoveCheckpoint(const std::string& work_directory, int64_t step);
+
 struct RestoredCheckpoint {
   int64_t step = 0;                  // 0: there was none
   bool same_build = true;            // false: going on is exact only within a tolerance

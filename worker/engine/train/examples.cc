@@ -1,6 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/engine/train/examples.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <cstddef>
 #include <utility>
@@ -65,6 +67,12 @@ absl::StatusOr<formats::PackedExamples> LoadText(const std::string& path,
 
 }  // namespace
 
+void GiveFreedBlocksBack() {
+#ifdef __GLIBC__
+  malloc_trim(/*pad=*/0);
+#endif
+}
+
 formats::ExamplePool WindowExamples(absl::Span<const int64_t> tokens, int64_t window_tokens,
                                     int64_t stride_tokens, int64_t limit) {
   formats::ExamplePool pool;
@@ -106,7 +114,7 @@ absl::StatusOr<formats::PackedExamples> LoadExamples(const std::string& path,
     case formats::DataSetKind::kPrompts:
       return absl::InvalidArgumentError(
           absl::StrCat(path,
-                       ": prompts have no answers to learn from; wants SQuAD (.json), "
+                       ": no line has an answer to learn from; wants SQuAD (.json), "
                        "conversations (.jsonl) or text (.txt)"));
   }
   return absl::InternalError("unknown kind of data set");

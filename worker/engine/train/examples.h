@@ -35,6 +35,11 @@ absl::StatusOr<formats::PackedExamples> LoadExamples(const std::string& path,
                                                      const models::DecoderConfig& config,
                                                      const ExampleOptions& options);
 
+// For after LoadExamples: the thousands of small blocks that a data set was read through go back to
+// the system. The heap gives back by itself what is large or lies at its end
+// (worker/runner/main.cc).
+void GiveFreedBlocksBack();
+
 // Windows of a text as examples, at most `limit` of them (0: all); the text's tokens are stored
 // once.
 formats::ExamplePool WindowExamples(absl::Span<const int64_t> tokens, int64_t window_tokens,

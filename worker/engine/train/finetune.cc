@@ -8,9 +8,11 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 
+#include "base/build_id.h"
 #include "base/durable_file.h"
 #include "base/status_macros.h"
 #include "formats/byte_pair_encoding.h"
+#include "models/model_directory.h"
 #include "proto/quantization_recipe.h"
 #include "proto/spec_defaults.h"
 #include "worker/engine/evaluate/evaluate.h"
@@ -90,6 +92,10 @@ absl::Status Validate(const FinetuneSettings& settings) {
     return wrong("early_stop_evaluations", settings.early_stop_evaluations,
                  "0, or a number beside heldout_data and evaluate_every_steps");
   }
+  if (settings.model.recipe.has_value() && KeysAndValuesAreInt8(*settings.model.recipe)) {
+    return absl::FailedPreconditionError(
+        "recipe.kv_cache: int8: training keeps keys and values in FP32; leave it out");
+  }
   if (settings.mezo.has_value()) {
     WATTLE_RETURN_IF_ERROR(ValidateMezo(settings));
   }
@@ -165,10 +171,10 @@ CheckpointIdentity IdentityOf(const FinetuneSettings& settings, const Trainer& t
               static_cast<int>(settings.learning_rate_shape), adamw.beta1, adamw.beta2,
               adamw.epsilon, adamw.weight_decay, adamw.clip_norm, adapters, rounded, last_layers,
               settings.packing ? ", packed" : "", early_stop, precision, mezo, optimizer),
-          .build = absl::StrCat(EngineVersion(), ", device ", settings.model.device, ", threads ",
-                                settings.threads, ", kernels ", kernels::BestKernels().name,
-                                ", products ", kernels::BestFloatKernels().name, ", ",
-                                LibraryConfiguration())};
+          .build = absl::StrCat(EngineVersion(), ", build id ", BuildId(), ", device ",
+                                settings.model.device, ", threads ", settings.threads, ", kernels ",
+                                kernels::BestKernels().name, ", products ",
+                                kernels::BestFloatKernels().name, ", ", LibraryConfiguration())};
 }
 
 // The job while it runs.
@@ -252,20 +258,28 @@ class FinetuneRun {
     return SaveModel(settings_.output_directory, state_.model);
   }
 
-  absl::Status Load() {
-    WATTLE_RETURN_IF_ERROR(LoadModels());
-    const models::DecoderConfig& config = state_.model.files.config;
+  absl::Status LoadData() {
+    const std::string& directory = settings_.model.directory;
+    WATTLE_ASSIGN_OR_RETURN(const models::ModelDirectory model,
+                            models::InspectModelDirectory(directory));
     WATTLE_ASSIGN_OR_RETURN(const auto tokenizer,
-                            formats::BytePairEncoding::LoadDirectory(settings_.model.directory));
-    WATTLE_ASSIGN_OR_RETURN(data_, LoadExamples(settings_.data, settings_.model.directory,
-                                                tokenizer, config, settings_.examples));
+                            formats::BytePairEncoding::LoadDirectory(directory));
+    WATTLE_ASSIGN_OR_RETURN(data_, LoadExamples(settings_.data, directory, tokenizer, model.config,
+                                                settings_.examples));
     if (!settings_.heldout_data.empty()) {
       ExampleOptions options = settings_.examples;
       options.limit_examples = 0;
-      WATTLE_ASSIGN_OR_RETURN(
-          heldout_, LoadExamples(settings_.heldout_data, settings_.model.directory, tokenizer,
-                                 config, options));
+      WATTLE_ASSIGN_OR_RETURN(heldout_, LoadExamples(settings_.heldout_data, directory, tokenizer,
+                                                     model.config, options));
     }
+    return absl::OkStatus();
+  }
+
+  // The data come first: what reading them takes is gone before the weights need room.
+  absl::Status Load() {
+    WATTLE_RETURN_IF_ERROR(LoadData());
+    GiveFreedBlocksBack();
+    WATTLE_RETURN_IF_ERROR(LoadModels());
     state_.optimizer =
         MakeOptimizerState(settings_.mezo.has_value() ? v1::OPTIMIZER_MEZO : settings_.optimizer,
                            state_.trained().parameters, state_.layout, state_.model.decoder.device);
@@ -328,6 +342,9 @@ class FinetuneRun {
     while (!Finished(trainer)) {
       auto report = trainer.Step();
       if (!report.ok()) {
+        if (!trainer.loss_is_finite()) {
+          GiveUpWeights();
+        }
         return absl::Status(report.status().code(),
                             absl::StrCat(report.status().message(), "; ", LastCheckpoint()));
       }
@@ -417,7 +434,13 @@ class FinetuneRun {
     const auto figures =
         LossOverExamples(state_.ForPasses(), heldout_.pool, settings_.batch_size, sink);
     WATTLE_RETURN_IF_ERROR(Obey(sink.decision()));
-    WATTLE_RETURN_IF_ERROR(figures.status());
+    if (absl::IsAborted(figures.status())) {
+      GiveUpWeights();
+      return absl::AbortedError(absl::StrCat("after step ", state_.counters.work.steps, ": ",
+                                             settings_.heldout_data, ": ",
+                                             figures.status().message(), "; ", LastCheckpoint()));
+    }
+    WATTLE_RETURN_IF_ERROR(WithContext(settings_.heldout_data, figures.status()));
     state_.counters.heldout_last = figures->loss;
     state_.counters.heldout_last_step = state_.counters.work.steps;
     if (settings_.early_stop_evaluations > 0 && state_.counters.work.steps > 0) {
@@ -450,10 +473,16 @@ class FinetuneRun {
                        state_.mezo_log.begin() + static_cast<std::ptrdiff_t>(moves)}));
   }
 
+  // The weights give a loss that is not finite: no run may go on from a checkpoint of them.
+  void GiveUpWeights() {
+    checkpointed_step_ = RemoveCheckpoint(settings_.work_directory, state_.counters.work.steps);
+    resumed_from_ = checkpointed_step_;
+  }
+
   [[nodiscard]] std::string LastCheckpoint() const {
     const int64_t step = std::max(checkpointed_step_, resumed_from_);
     return step > 0 ? absl::StrCat("the last good checkpoint is that of step ", step)
-                    : "there is no checkpoint yet";
+                    : "there is no good checkpoint";
   }
 
   [[nodiscard]] FinetuneResult Describe() const {

@@ -14,12 +14,17 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "base/build_id.h"
 #include "base/status_matchers.h"
+#include "formats/safetensors.h"
 #include "proto/quantization_recipe.h"
+#include "worker/engine/models/test_golden.h"
 #include "worker/engine/test_model.h"
+#include "worker/engine/train/checkpoint.h"
 
 namespace wattle::engine {
 namespace {
@@ -47,6 +52,24 @@ std::vector<std::string> NamesIn(const std::string& directory) {
 StepDecision StopAfter(const StepReport& report, int64_t step) {
   return report.phase == Phase::kTrain && report.step == step ? StepDecision::kStop
                                                               : StepDecision::kGoOn;
+}
+
+// Writes a file of a checkpoint again, with another build id among what tells its build.
+void RewriteBuild(const std::string& path, const std::string& build_id, const std::string& other) {
+  const auto file = formats::SafetensorsFile::Open(path);
+  ASSERT_THAT(file, IsOk());
+  formats::SafetensorsMetadata metadata = file->metadata();
+  std::string& build = metadata.at("build");
+  ASSERT_THAT(build, HasSubstr(build_id));
+  build = absl::StrReplaceAll(build, {{build_id, other}});
+  metadata.erase("wattle.crc32c");  // the writer adds its own
+  auto writer = formats::SafetensorsWriter::Create(
+      path, {file->tensors().begin(), file->tensors().end()}, metadata);
+  ASSERT_THAT(writer, IsOk());
+  for (const formats::TensorEntry& tensor : file->tensors()) {
+    EXPECT_THAT(writer->Write(tensor.name, BytesOf(*file, tensor)), IsOk());
+  }
+  EXPECT_THAT(writer->Commit(), IsOk());
 }
 
 class FinetuneTest : public testing::Test {
@@ -131,6 +154,26 @@ TEST_F(FinetuneTest, ARunThatOnceWentOnWithOtherThreadsSaysSoAtItsEnd) {
   EXPECT_TRUE(result->numerically_continued);
 }
 
+// As if a program of another commit had written it: version, library, processor and threads are the
+// same.
+TEST_F(FinetuneTest, ARunFromACheckpointOfAnotherBuildIsNumericallyContinued) {
+  const std::string own = BuildId();
+  const std::string other(own.size(), '0');
+  for (const bool another : {false, true}) {
+    const FinetuneSettings settings = TinyFinetune("run");
+    RecordingSink first;
+    first.decide = [](const StepReport& report) { return StopAfter(report, 2); };
+    EXPECT_THAT(Finetune(settings, first),
+                StatusIs(absl::StatusCode::kCancelled, HasSubstr("step")));
+    RewriteBuild(Checkpoint(settings, 2) + "/optimizer.safetensors", own, another ? other : own);
+    RecordingSink second;
+    const auto result = Finetune(settings, second);
+    ASSERT_THAT(result, IsOk());
+    EXPECT_EQ(result->resumed_from_step, 2);
+    EXPECT_EQ(result->numerically_continued, another);
+  }
+}
+
 TEST_F(FinetuneTest, AccumulationEqualsTheLargerBatchWithoutDropout) {
   FinetuneSettings large = TinyFinetune("large");
   FinetuneSettings accumulated = TinyFinetune("accumulated");
@@ -166,7 +209,7 @@ TEST_F(FinetuneTest, DiscardLeavesNoCheckpointOfThatStep) {
   EXPECT_THAT(NamesIn(settings.work_directory), IsEmpty());
 }
 
-TEST_F(FinetuneTest, ALossThatIsNotFiniteNamesTheStepAndKeepsTheCheckpoint) {
+TEST_F(FinetuneTest, ALossThatIsNotFiniteNamesTheStepAndRemovesItsCheckpoint) {
   FinetuneSettings settings = TinyFinetune("run");
   settings.learning_rate = 1e30;
   settings.warmup_steps = 0;
@@ -174,8 +217,24 @@ TEST_F(FinetuneTest, ALossThatIsNotFiniteNamesTheStepAndKeepsTheCheckpoint) {
   EXPECT_THAT(Finetune(settings, sink), StatusIs(absl::StatusCode::kAborted,
                                                  AllOf(HasSubstr("step 2"), HasSubstr("not finite"),
                                                        HasSubstr("learning_rate"),
-                                                       HasSubstr("checkpoint is that of step 1"))));
-  EXPECT_THAT(NamesIn(settings.work_directory), ElementsAre("checkpoint-0000000001"));
+                                                       HasSubstr("there is no good checkpoint"))));
+  // The weights after step 1 are what gives that loss.
+  EXPECT_THAT(NamesIn(settings.work_directory), IsEmpty());
+  EXPECT_THAT(NamesIn(settings.output_directory), IsEmpty());
+}
+
+TEST_F(FinetuneTest, AHeldoutLossThatIsNotFiniteIsAnErrorAfterTheLastStepToo) {
+  FinetuneSettings settings = TinyFinetune("run");
+  settings.steps = 1;
+  settings.learning_rate = 1e30;
+  settings.warmup_steps = 0;
+  RecordingSink sink;
+  EXPECT_THAT(
+      Finetune(settings, sink),
+      StatusIs(absl::StatusCode::kAborted,
+               AllOf(HasSubstr("after step 1"), HasSubstr(settings.heldout_data),
+                     HasSubstr("is not finite"), HasSubstr("there is no good checkpoint"))));
+  EXPECT_THAT(NamesIn(settings.work_directory), IsEmpty());
   EXPECT_THAT(NamesIn(settings.output_directory), IsEmpty());
 }
 
@@ -186,6 +245,16 @@ TEST_F(FinetuneTest, KeepsTwoCheckpointsAndRemovesWhatACrashLeft) {
   ASSERT_THAT(Finetune(settings, sink), IsOk());
   EXPECT_THAT(NamesIn(settings.work_directory),
               ElementsAre("checkpoint-0000000003", "checkpoint-0000000004"));
+}
+
+TEST_F(FinetuneTest, ARemovedCheckpointLeavesTheOneBefore) {
+  const FinetuneSettings settings = TinyFinetune("run");
+  RecordingSink sink;
+  ASSERT_THAT(Finetune(settings, sink), IsOk());
+  EXPECT_EQ(RemoveCheckpoint(settings.work_directory, 2), kSteps);  // there is none
+  EXPECT_EQ(RemoveCheckpoint(settings.work_directory, kSteps), kSteps - 1);
+  EXPECT_THAT(NamesIn(settings.work_directory), ElementsAre("checkpoint-0000000003"));
+  EXPECT_EQ(RemoveCheckpoint(settings.work_directory, kSteps - 1), 0);
 }
 
 TEST_F(FinetuneTest, ACheckpointThatCannotBeReadIsSkippedForTheOneBefore) {
@@ -313,6 +382,23 @@ TEST_F(FinetuneTest, SettingsOutOfRangeNameTheField) {
   EXPECT_THAT(Finetune(settings, sink),
               StatusIs(absl::StatusCode::kFailedPrecondition,
                        AllOf(HasSubstr("sequence_length"), HasSubstr("64"))));
+}
+
+// What reading the data takes is gone before the weights need room.
+TEST_F(FinetuneTest, TheDataAreReadBeforeTheWeights) {
+  RecordingSink sink;
+  FinetuneSettings settings = TinyFinetune("run");
+  settings.last_layers = 99;  // known to be wrong once the weights are there
+  settings.data = "/no/such.txt";
+  EXPECT_THAT(Finetune(settings, sink),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("/no/such.txt")));
+  settings.data = MakeTinySquad("data", 1);
+  settings.heldout_data = "/no/such.json";
+  EXPECT_THAT(Finetune(settings, sink),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("/no/such.json")));
+  settings.model.directory = "/no/model";
+  EXPECT_THAT(Finetune(settings, sink),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("/no/model")));
 }
 
 TEST_F(FinetuneTest, TextPretrainsFromRandomWeights) {

@@ -278,11 +278,10 @@ TEST_F(Fp16FinetuneTest, ALossThatIsNotFiniteIsAnErrorAndNoSkippedStep) {
   settings.learning_rate = 1e5;
   settings.warmup_steps = 0;
   RecordingSink sink;
-  EXPECT_THAT(
-      Finetune(settings, sink),
-      StatusIs(absl::StatusCode::kAborted,
-               AllOf(HasSubstr("step 2: the loss is not finite"), HasSubstr("precision: bf16"),
-                     HasSubstr("the last good checkpoint is that of step 1"))));
+  EXPECT_THAT(Finetune(settings, sink), StatusIs(absl::StatusCode::kAborted,
+                                                 AllOf(HasSubstr("step 2: the loss is not finite"),
+                                                       HasSubstr("precision: bf16"),
+                                                       HasSubstr("there is no good checkpoint"))));
   EXPECT_EQ(SkippedOf(sink), 0);
 }
 

@@ -441,11 +441,10 @@ TEST(MezoFp16Test, ALossThatIsNotFiniteIsAnErrorThatNamesTheStep) {
   settings.warmup_steps = 0;
   settings.adamw.weight_decay = 0.0;
   RecordingSink sink;
-  EXPECT_THAT(
-      Finetune(settings, sink),
-      StatusIs(absl::StatusCode::kAborted,
-               AllOf(HasSubstr("step 2: the loss is not finite"), HasSubstr("precision: bf16"),
-                     HasSubstr("the last good checkpoint is that of step 1"))));
+  EXPECT_THAT(Finetune(settings, sink), StatusIs(absl::StatusCode::kAborted,
+                                                 AllOf(HasSubstr("step 2: the loss is not finite"),
+                                                       HasSubstr("precision: bf16"),
+                                                       HasSubstr("there is no good checkpoint"))));
 }
 
 TEST(MezoSettingsTest, RefusesWhatCannotHold) {

@@ -47,10 +47,6 @@ absl::StatusOr<RoundedWeights> RoundedWeights::Make(const LoadedModel& model,
                                                     const v1::QuantizationRecipe& recipe) {
   const models::DecoderConfig& config = model.files.config;
   WATTLE_RETURN_IF_ERROR(CheckRecipeFits(recipe, config));
-  if (KeysAndValuesAreInt8(recipe)) {
-    return absl::FailedPreconditionError(
-        "recipe.kv_cache: int8: training keeps keys and values in FP32; leave it out");
-  }
   RoundedWeights rounded;
   for (size_t i = 0; i < model.parameters.size(); ++i) {
     const models::ModelTensor& tensor = model.parameters[i].tensor;

@@ -22,7 +22,7 @@ namespace wattle::engine {
 class RoundedWeights {
  public:
   // model: FP32. Errors: kFailedPrecondition for a recipe that the engine cannot honour here: an
-  // unknown format or tensor, groups that do not divide a row, int8 keys and values.
+  // unknown format or tensor, groups that do not divide a row.
   static absl::StatusOr<RoundedWeights> Make(const LoadedModel& model,
                                              const v1::QuantizationRecipe& recipe);
 

@@ -74,8 +74,20 @@ TEST_F(RoundedWeightsTest, WhatCannotBeRoundedIsRefused) {
   ASSERT_THAT(model, IsOk());
   EXPECT_THAT(RoundedWeights::Make(*model, Recipe("int4-g64")),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("int4-g64")));
-  EXPECT_THAT(RoundedWeights::Make(*model, Recipe("int8+kv=int8")),
-              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("keys and values")));
+}
+
+TEST_F(RoundedWeightsTest, Int8KeysAndValuesAreRefusedAlsoBesideAdapters) {
+  for (const bool lora : {false, true}) {
+    FinetuneSettings settings = TinyFinetune("run");
+    settings.model.recipe = Recipe("int8+kv=int8");
+    if (lora) {
+      settings.lora.emplace();
+    }
+    RecordingSink sink;
+    EXPECT_THAT(Finetune(settings, sink),
+                StatusIs(absl::StatusCode::kFailedPrecondition,
+                         HasSubstr("recipe.kv_cache: int8: training keeps keys and values")));
+  }
 }
 
 TEST_F(RoundedWeightsTest, AResumedRunIsBitIdentical) {

@@ -165,6 +165,7 @@ absl::Status Trainer::Pass(const Decoder& decoder, absl::Span<const size_t> draw
   absl::Status updated;
   const auto update = [&](const models::ModelPart& part, double loss_sum) {
     if (updates_in_backward_.has_value()) {
+      loss_is_finite_ = std::isfinite(loss_sum);
       updated = updates_in_backward_->Update(UpdateOf(report.step), part, loss_sum * scale);
     }
     return updated.ok();
@@ -258,7 +259,8 @@ absl::StatusOr<StepReport> Trainer::Step() {
   *tokens_left_ -= report.tokens;
   report.tokens_left = *tokens_left_;
   // A scale does not change the loss: no smaller one would help.
-  if (!std::isfinite(report.loss)) {
+  loss_is_finite_ = std::isfinite(report.loss);
+  if (!loss_is_finite_) {
     return NotFinite(step, "loss", settings_.precision);
   }
   if (mezo_.has_value()) {

@@ -41,6 +41,9 @@ class Trainer {
   // use. A step that is skipped (loss_scale.h) is a step of the run like any other, for data, rate
   // and count; it makes no update.
   absl::StatusOr<StepReport> Step();
+  // Of the last Step(): false where its error is a loss that is not finite, so that the weights
+  // from before that step are of no use.
+  [[nodiscard]] bool loss_is_finite() const { return loss_is_finite_; }
 
   // Gives back the memory of the steps' tensors, which stays resident from step to step: for what
   // takes memory of its own between two steps.
@@ -73,7 +76,8 @@ class Trainer {
   int64_t last_position_ =
       0;  // examples drawn at the end of the run; the last step may be a smaller one
   std::optional<int64_t> tokens_left_;  // counted before the first step
-  std::optional<Mezo> mezo_;            // in place of gradients
+  bool loss_is_finite_ = true;
+  std::optional<Mezo> mezo_;  // in place of gradients
   ArenaLayout gradient_layout_;
   at::Tensor gradients_;  // float [gradient_layout_.elements]
   DecoderWeights gradient_views_;

@@ -1,0 +1,193 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "scheduler/predict/data_memory.h"
+
+#include <algorithm>
+#include <bit>
+#include <vector>
+
+#include "proto/job_kind.h"
+#include "proto/spec_defaults.h"
+#include "scheduler/predict/example_tokens.h"
+#include "scheduler/predict/padding.h"
+
+namespace wattle::scheduler {
+namespace {
+
+// formats/example_pool.h: a token, an example, a range of tokens.
+constexpr double kTokenBytes = 4;
+constexpr double kExampleBytes = 24;
+constexpr double kRangeBytes = 24;
+// Of a text that a tokenizer has just made (int64).
+constexpr double kWideTokenBytes = 8;
+// A word of a text as its bounds, and the bytes of a word, a space included.
+constexpr double kWordBytes = 16;
+constexpr double kBytesPerWord = 6;
+// formats/squad.h: a question with its answers beside the bytes of their texts, and formats/chat.h:
+// a message. As measured, blocks of the heap included.
+constexpr double kQuestionBytes = 300;
+constexpr double kMessageBytes = 120;
+// The lists of them while they grow.
+constexpr double kGrowing = 1.1;
+
+// More than any file has: what is read is refused beyond 1 GiB.
+constexpr double kBytesMax = 1e12;
+
+// What a data set says of itself is checked nowhere else.
+double Checked(double value) {
+  return value > 0 ? std::min(value, kBytesMax) : 0.0;
+}
+
+int64_t Whole(double value) {
+  return static_cast<int64_t>(Checked(value));
+}
+
+// A list of `bytes` that grows by doubling: at the last time the old one and its copy.
+double Growing(double bytes) {
+  return static_cast<double>(std::bit_ceil(static_cast<uint64_t>(Whole(bytes))));
+}
+
+// One data set in the runner's memory.
+struct Pooled {
+  int64_t longest_tokens = 0;
+  double held = 0;     // as examples
+  double parsed = 0;   // as the reader gives it
+  double parsing = 0;  // at most until then
+  double reading = 0;  // at most until it is held
+};
+
+struct Cut {
+  double tokens = 0;          // of an example at most
+  double examples = 0;        // of the file at most; 0: all
+  bool half_windows = false;  // of a text: a window begins in the middle of the one before
+};
+
+Pooled PooledText(double file_bytes, double bytes_per_token, const Cut& cut) {
+  const double tokens = file_bytes / bytes_per_token + 1;
+  const double windows = tokens / std::max(1.0, cut.half_windows ? cut.tokens / 2 : cut.tokens);
+  Pooled pooled;
+  pooled.longest_tokens = Whole(file_bytes + 1);
+  pooled.held = kTokenBytes * tokens + windows * (kExampleBytes + 2 * kRangeBytes);
+  const double wide = kWideTokenBytes * tokens;
+  const double words = cut.half_windows ? Growing(file_bytes / kBytesPerWord * kWordBytes) : 0;
+  pooled.reading = file_bytes + std::max({Growing(wide), wide + Growing(kTokenBytes * tokens),
+                                          wide + pooled.held + words});
+  return pooled;
+}
+
+Pooled PooledSquad(const v1::DatasetStatistics& data, double file_bytes, double bytes_per_token,
+                   const Cut& cut) {
+  constexpr double kRanges = 3;  // context, question, answer
+  const auto examples = static_cast<double>(data.examples());
+  const double mean = Checked(data.mean_byte_length());
+  const double context = std::min(Checked(data.mean_context_byte_length()), mean);
+  // An older push does not tell what is shared; the file has no text twice.
+  const double own =
+      data.contexts() > 0 ? examples * (mean - context) : std::min(examples * mean, file_bytes);
+  const double contexts = static_cast<double>(data.contexts()) * context;
+  const double share = cut.examples > 0 ? std::min(1.0, cut.examples / examples) : 1.0;
+  Pooled pooled;
+  const double tokens = kTokenBytes * ((own + contexts) / bytes_per_token + examples);
+  pooled.held = share * (tokens + examples * (kExampleBytes + kRanges * kRangeBytes));
+  pooled.parsed = own + contexts + examples * kQuestionBytes;
+  pooled.parsing = file_bytes + kGrowing * pooled.parsed;
+  pooled.reading =
+      std::max(pooled.parsing, pooled.parsed + std::max(pooled.held, Growing(share * tokens)));
+  return pooled;
+}
+
+Pooled PooledChat(const v1::DatasetStatistics& data, double file_bytes, const TokenRates& rates,
+                  const Cut& cut) {
+  const auto examples = static_cast<double>(data.examples());
+  const auto quantiles = TokenQuantiles(data, rates);
+  const std::vector<double> messages(data.message_count_quantiles().begin(),
+                                     data.message_count_quantiles().end());
+  if (!quantiles.ok() || quantiles->empty()) {
+    return {};
+  }
+  const double of_one = messages.empty() ? 1 : ExpectedMaximum(messages, 1, messages.back());
+  const double share = cut.examples > 0 ? std::min(1.0, cut.examples / examples) : 1.0;
+  Pooled pooled;
+  const double tokens = kTokenBytes * examples * ExpectedMaximum(*quantiles, 1, cut.tokens);
+  // The answers count, and what stands before and behind them does not.
+  pooled.held = share * (tokens + examples * (kExampleBytes + (of_one + 1) * kRangeBytes));
+  pooled.parsed = examples * (Checked(data.mean_byte_length()) + of_one * kMessageBytes);
+  pooled.parsing = file_bytes + kGrowing * pooled.parsed;
+  pooled.reading =
+      std::max(pooled.parsing, pooled.parsed + std::max(pooled.held, Growing(share * tokens)));
+  return pooled;
+}
+
+Pooled PooledOf(const v1::ArtifactInfo* artifact, const TokenRates& rates, const Cut& cut) {
+  if (artifact == nullptr || artifact->dataset().examples() < 1) {
+    return {};
+  }
+  const v1::DatasetStatistics& data = artifact->dataset();
+  const double texts = static_cast<double>(data.examples()) * Checked(data.mean_byte_length());
+  const double file_bytes =
+      artifact->size_bytes() > 0 ? static_cast<double>(artifact->size_bytes()) : texts;
+  if (data.format() == "text") {
+    return PooledText(file_bytes, rates.bytes_per_token, cut);
+  }
+  Pooled pooled = data.format() == "squad"
+                      ? PooledSquad(data, file_bytes, rates.bytes_per_token, cut)
+                  : data.format() == "chat" ? PooledChat(data, file_bytes, rates, cut)
+                                            : Pooled();
+  pooled.longest_tokens =
+      data.byte_length_quantiles().empty() ? 0 : Whole(MostTokens(data, rates.chat_template));
+  return pooled;
+}
+
+int64_t ContextOf(const v1::JobSpec& spec, const v1::ArtifactInfo* model) {
+  const v1::ModelShape* const declared = DeclaredModel(spec);
+  return declared != nullptr ? declared->context_length()
+         : model != nullptr  ? model->model_shape().context_length()
+                             : 0;
+}
+
+}  // namespace
+
+DataMemory DataMemoryOf(const v1::JobSpec& spec, absl::Span<const InputView> inputs,
+                        double bytes_per_token) {
+  const v1::ArtifactInfo* const model = FindInput(inputs, kModelInput);
+  const v1::ArtifactInfo* const data = FindInput(inputs, "data");
+  const TokenRates rates = {.bytes_per_token = std::max(1.0, bytes_per_token),
+                            .chat_template = model != nullptr && model->has_chat_template()
+                                                 ? &model->chat_template()
+                                                 : nullptr};
+  const auto context = static_cast<double>(std::max<int64_t>(1, ContextOf(spec, model)));
+  const auto length = [&](int32_t asked) {
+    return asked > 0 ? std::min<double>(asked, context) : context;
+  };
+  DataMemory memory;
+  memory.is_text = data != nullptr && data->dataset().format() == "text";
+  if (spec.has_finetune()) {
+    const v1::FinetuneSpec& finetune = spec.finetune();
+    const double tokens = length(finetune.sequence_length());
+    const Pooled train =
+        PooledOf(data, rates,
+                 {.tokens = tokens, .examples = static_cast<double>(finetune.limit_examples())});
+    const Pooled heldout = PooledOf(FindInput(inputs, "heldout_data"), rates, {.tokens = tokens});
+    memory.longest_tokens = train.longest_tokens;
+    memory.heldout_longest_tokens = heldout.longest_tokens;
+    memory.held_bytes = Whole(train.held + heldout.held);
+    memory.reading_bytes = Whole(std::max(train.reading, train.held + heldout.reading));
+  } else if (spec.has_evaluate()) {
+    const v1::EvaluateSpec& evaluate = spec.evaluate();
+    const double tokens = memory.is_text ? std::min<double>(context, kTextWindowTokensMax)
+                                         : length(evaluate.sequence_length());
+    const Pooled pooled = PooledOf(data, rates,
+                                   {.tokens = tokens,
+                                    .examples = static_cast<double>(evaluate.limit_examples()),
+                                    .half_windows = true});
+    memory.longest_tokens = pooled.longest_tokens;
+    memory.held_bytes = Whole(pooled.held);
+    memory.reading_bytes = Whole(pooled.reading);
+    if (evaluate.score_answers()) {
+      memory.questions_bytes = Whole(pooled.parsed);
+      memory.reading_questions_bytes = Whole(pooled.parsing);
+    }
+  }
+  return memory;
+}
+
+}  // namespace wattle::scheduler

@@ -1,0 +1,40 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What the data sets of a job take of the runner's memory, from the statistics of their bytes.
+// Pure; thread-safe.
+#ifndef WATTLE_SCHEDULER_PREDICT_DATA_MEMORY_H_
+#define WATTLE_SCHEDULER_PREDICT_DATA_MEMORY_H_
+
+#include <cstdint>
+
+#include "absl/types/span.h"
+
+#include "scheduler/predict/work.h"  // InputView
+#include "wattle/v1/spec.pb.h"
+
+namespace wattle::scheduler {
+
+// Of fine-tuning and evaluations; all 0 for other kinds, and where nothing is known of the data.
+struct DataMemory {
+  // Tokens that no example of data, or of held-out data, exceeds; 0: not known. A text is cut into
+  // windows, of which the longest may be all of it.
+  int64_t longest_tokens = 0;
+  int64_t heldout_longest_tokens = 0;
+  bool is_text = false;  // data is a text
+  // The examples of both, as long as the runner has them (formats/example_pool.h).
+  int64_t held_bytes = 0;
+  // At most while they are read, before the weights; held_bytes of what was read before included.
+  int64_t reading_bytes = 0;
+  // Of an evaluation with score_answers: the questions beside the examples, and the most while they
+  // are read.
+  int64_t questions_bytes = 0;
+  int64_t reading_questions_bytes = 0;
+};
+
+// bytes_per_token: of the model's tokenizer, BytesPerToken (work.h).
+DataMemory DataMemoryOf(const v1::JobSpec& spec, absl::Span<const InputView> inputs,
+                        double bytes_per_token);
+
+}  // namespace wattle::scheduler
+
+#endif  // WATTLE_SCHEDULER_PREDICT_DATA_MEMORY_H_

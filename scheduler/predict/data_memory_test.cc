@@ -1,0 +1,143 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "scheduler/predict/data_memory.h"
+
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace wattle::scheduler {
+namespace {
+
+v1::ModelShape Shape() {
+  v1::ModelShape shape;
+  shape.set_context_length(1024);
+  shape.set_vocabulary_size(50257);
+  return shape;
+}
+
+InputView Model() {
+  InputView model{.field = "model", .artifact = {}};
+  *model.artifact.mutable_model_shape() = Shape();
+  return model;
+}
+
+// The SQuAD 2.0 training set, more or less: 130,000 questions about 19,000 paragraphs.
+InputView Squad(const char* field, int64_t examples = 130'000, double longest = 5'000) {
+  InputView input{.field = field, .artifact = {}};
+  input.artifact.set_size_bytes(43'000'000 * examples / 130'000);
+  v1::DatasetStatistics& data = *input.artifact.mutable_dataset();
+  data.set_format("squad");
+  data.set_examples(examples);
+  data.set_contexts(examples / 7);
+  data.set_mean_byte_length(850);
+  data.set_mean_context_byte_length(750);
+  for (const double bytes : {200.0, 800.0, longest}) {
+    data.add_byte_length_quantiles(bytes);
+  }
+  return input;
+}
+
+InputView Text(const char* field, int64_t bytes) {
+  InputView input{.field = field, .artifact = {}};
+  input.artifact.set_size_bytes(bytes);
+  v1::DatasetStatistics& data = *input.artifact.mutable_dataset();
+  data.set_format("text");
+  data.set_examples(bytes / 80);
+  data.set_mean_byte_length(80);
+  data.add_byte_length_quantiles(20);
+  data.add_byte_length_quantiles(120);
+  return input;
+}
+
+v1::JobSpec Finetune() {
+  v1::JobSpec spec;
+  spec.mutable_finetune()->set_sequence_length(256);
+  return spec;
+}
+
+constexpr double kBytesPerToken = 4.0;
+
+TEST(DataMemoryTest, AParagraphCountsOnceAndAQuestionForEachExample) {
+  const DataMemory memory =
+      DataMemoryOf(Finetune(), std::vector<InputView>{Model(), Squad("data")}, kBytesPerToken);
+  // 4 bytes for each token of 18,571 paragraphs and 130,000 questions; an example and its ranges.
+  const double tokens = (18'571 * 750.0 + 130'000 * 100.0) / 4 + 130'000;
+  EXPECT_NEAR(static_cast<double>(memory.held_bytes), 4 * tokens + 130'000 * (24 + 3 * 24), 1e5);
+  EXPECT_EQ(memory.longest_tokens, 5'001) << "a token has at least one byte";
+  EXPECT_GT(memory.reading_bytes, 2 * memory.held_bytes);
+  EXPECT_GT(memory.reading_bytes, 43'000'000 + 27'000'000) << "the file and its texts at once";
+}
+
+TEST(DataMemoryTest, HeldoutDataStandBesideTheData) {
+  const DataMemory alone =
+      DataMemoryOf(Finetune(), std::vector<InputView>{Model(), Squad("data")}, kBytesPerToken);
+  const DataMemory both = DataMemoryOf(
+      Finetune(),
+      std::vector<InputView>{Model(), Squad("data"), Squad("heldout_data", 130'000, 9'000)},
+      kBytesPerToken);
+  EXPECT_EQ(both.longest_tokens, alone.longest_tokens);
+  EXPECT_EQ(both.heldout_longest_tokens, 9'001);
+  EXPECT_NEAR(static_cast<double>(both.held_bytes), 2.0 * static_cast<double>(alone.held_bytes), 2);
+  EXPECT_NEAR(static_cast<double>(both.reading_bytes),
+              static_cast<double>(alone.reading_bytes + alone.held_bytes), 2)
+      << "read one after the other";
+}
+
+TEST(DataMemoryTest, OfTheFirstExamplesAloneTheTokensAreKept) {
+  v1::JobSpec spec = Finetune();
+  const std::vector<InputView> inputs = {Model(), Squad("data")};
+  const DataMemory all = DataMemoryOf(spec, inputs, kBytesPerToken);
+  spec.mutable_finetune()->set_limit_examples(1'300);
+  const DataMemory some = DataMemoryOf(spec, inputs, kBytesPerToken);
+  EXPECT_NEAR(static_cast<double>(some.held_bytes), static_cast<double>(all.held_bytes) / 100, 2);
+  EXPECT_GT(some.reading_bytes, 70'000'000) << "the whole file is read";
+}
+
+// Lines are not its examples: windows are, of whatever length the job says.
+TEST(DataMemoryTest, ATextsLongestExampleMayBeAllOfIt) {
+  const DataMemory memory = DataMemoryOf(
+      Finetune(), std::vector<InputView>{Model(), Text("data", 8'000'000)}, kBytesPerToken);
+  EXPECT_TRUE(memory.is_text);
+  EXPECT_EQ(memory.longest_tokens, 8'000'001);
+  EXPECT_NEAR(static_cast<double>(memory.held_bytes), 4 * 2e6 + 2e6 / 256 * 72, 1e4);
+  EXPECT_GT(memory.reading_bytes, 8'000'000 + 8 * 2'000'000 + memory.held_bytes - 1);
+}
+
+TEST(DataMemoryTest, ConversationsHaveARangeForEachTurn) {
+  InputView chat{.field = "data", .artifact = {}};
+  chat.artifact.set_size_bytes(1'200'000);
+  v1::DatasetStatistics& data = *chat.artifact.mutable_dataset();
+  data.set_format("chat");
+  data.set_examples(1'000);
+  data.set_mean_byte_length(1'000);
+  for (int i = 0; i < 3; ++i) {
+    data.add_byte_length_quantiles(1'000);
+    data.add_message_count_quantiles(4);
+  }
+  const DataMemory memory =
+      DataMemoryOf(Finetune(), std::vector<InputView>{Model(), chat}, kBytesPerToken);
+  EXPECT_NEAR(static_cast<double>(memory.held_bytes), 1'000 * (4 * 251 + 24 + 5 * 24.0), 1e3);
+}
+
+TEST(DataMemoryTest, AnswersAreScoredBesideTheQuestions) {
+  v1::JobSpec spec;
+  spec.mutable_evaluate()->set_sequence_length(256);
+  const std::vector<InputView> inputs = {Model(), Squad("data")};
+  EXPECT_EQ(DataMemoryOf(spec, inputs, kBytesPerToken).questions_bytes, 0);
+  spec.mutable_evaluate()->set_score_answers(true);
+  const DataMemory memory = DataMemoryOf(spec, inputs, kBytesPerToken);
+  EXPECT_GT(memory.questions_bytes, 27'000'000) << "the texts at least";
+  EXPECT_GT(memory.reading_questions_bytes, memory.questions_bytes + 43'000'000);
+}
+
+TEST(DataMemoryTest, NothingIsKnownOfDeclaredDataAndOfOtherKinds) {
+  EXPECT_EQ(DataMemoryOf(Finetune(), std::vector<InputView>{Model()}, 4).held_bytes, 0);
+  v1::JobSpec generate;
+  generate.mutable_generate();
+  EXPECT_EQ(DataMemoryOf(generate, std::vector<InputView>{Model(), Squad("data")}, 4).held_bytes,
+            0);
+}
+
+}  // namespace
+}  // namespace wattle::scheduler
