@@ -4,6 +4,7 @@
 benches are written with it. Standard library only.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -35,6 +36,28 @@ class CommandError(FleetError):
         self.stderr = stderr
 
 
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextlib.contextmanager
+def endings_deferred():
+    """A signal that ends this program takes effect after the block: within the block a program could run that nobody knows yet.
+    Python runs handlers in the main thread alone, so there is nothing to defer in another thread.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived = []
+    handlers = {ending: signal.signal(ending, lambda number, _: arrived.append(number)) for ending in ENDINGS}
+    try:
+        yield
+    finally:
+        for ending, handler in handlers.items():
+            signal.signal(ending, handler)
+        for number in arrived:
+            signal.raise_signal(number)
+
+
 class Process:
     """A program of ours with its output in a file; `ready` is a pattern of the line that says it is up."""
 
@@ -51,8 +74,9 @@ class Process:
         with open(self.log_path, "ab") as log:
             environment = {**os.environ, **self.env}
             # A session of its own, so that Ctrl-C at the terminal reaches only the script, which then stops things in order.
-            self.popen = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
-                                          start_new_session=True)
+            with endings_deferred():
+                self.popen = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
+                                              start_new_session=True)
         deadline = time.monotonic() + timeout_seconds
         while time.monotonic() < deadline:
             text = self.log_path.read_bytes()[offset:].decode(errors="replace")

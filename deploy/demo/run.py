@@ -26,7 +26,7 @@ import tempfile
 import time
 
 import fleet as fleets
-from fleet import BIN, ROOT, Fleet, FleetError, leave_no_fleet_behind, metric, receipt_of
+from fleet import BIN, ENDINGS, ROOT, Fleet, FleetError, endings_deferred, leave_no_fleet_behind, metric, receipt_of
 
 HERE = pathlib.Path(__file__).resolve().parent
 BOARDS = {"xavier-nx": "jetson-xavier-nx", "orin-nano": "jetson-orin-nano", "pi-5": "raspberry-pi-5"}
@@ -181,22 +181,27 @@ class Demo:
         if self.capped:
             spec["finetune"].update(batch_size=4, limit_examples=CAPPED_EXAMPLES, sequence_length=CAPPED_LENGTH)
         runs = []
-        for name in ("a", "b"):
-            directory = self.fleet.directory / f"host-speed-{name}"
-            task = {"attempt_id": "host", "spec": spec, "model_directory": str(self.model), "data_file": str(self.train),
-                    "work_directory": str(directory / "work"), "output_directory": str(directory / "output"), "threads": 1}
-            directory.mkdir()
-            (directory / "task.json").write_text(json.dumps(task))
-            runs.append(subprocess.Popen([BIN / "wattle-runner", "--json", "--task", directory / "task.json"], stdin=subprocess.DEVNULL,
-                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
         seconds, flops = [], []
-        for run in runs:
-            output, errors = run.communicate()
-            if run.returncode:
-                raise FleetError(f"wattle-runner: {errors.strip().splitlines()[-1]}")
-            steps = [frame["step"] for frame in map(json.loads, output.splitlines()) if frame.get("step", {}).get("phase") == "train"]
-            flops += [step["flops"] for step in steps]
-            seconds += [step["compute_seconds"] for step in steps]
+        try:
+            for name in ("a", "b"):
+                directory = self.fleet.directory / f"host-speed-{name}"
+                task = {"attempt_id": "host", "spec": spec, "model_directory": str(self.model), "data_file": str(self.train),
+                        "work_directory": str(directory / "work"), "output_directory": str(directory / "output"), "threads": 1}
+                directory.mkdir()
+                (directory / "task.json").write_text(json.dumps(task))
+                with endings_deferred():
+                    runs.append(subprocess.Popen([BIN / "wattle-runner", "--json", "--task", directory / "task.json"],
+                                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+            for run in runs:
+                output, errors = run.communicate()
+                if run.returncode:
+                    raise FleetError(f"wattle-runner: {errors.strip().splitlines()[-1]}")
+                steps = [frame["step"] for frame in map(json.loads, output.splitlines()) if frame.get("step", {}).get("phase") == "train"]
+                flops += [step["flops"] for step in steps]
+                seconds += [step["compute_seconds"] for step in steps]
+        finally:
+            for run in runs:
+                run.kill()  # Those that have ended stay as they are.
         return max(seconds), min(flops)
 
     def choose_scale(self):
@@ -487,7 +492,7 @@ def main():
         return 130
     finally:
         if not kept:
-            for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            for ending in ENDINGS:
                 signal.signal(ending, signal.SIG_IGN)  # A second Ctrl-C must not leave half a fleet.
             demo.fleet.keep = False
             demo.fleet.stop()

@@ -11,10 +11,11 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 import urllib.request
 
 import run
-from fleet import ROOT, Fleet
+from fleet import ROOT, Fleet, Process
 from prometheus_scene import program
 
 
@@ -58,6 +59,24 @@ class ClosingTable(unittest.TestCase):
         self.assertEqual(run.choice_words(placement), ("joules alike, earliest end", "5.0 s here against pi"))
         del placement["best"][1]
         self.assertEqual(run.choice_words(placement), ("fewest joules", "-"))
+
+
+class Starting(unittest.TestCase):
+    def test_a_signal_while_a_program_starts_finds_the_program_known(self):
+        start = subprocess.Popen
+
+        def interrupted(*arguments, **options):
+            started = start(*arguments, **options)
+            signal.raise_signal(signal.SIGTERM)
+            return started
+        before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        self.addCleanup(signal.signal, signal.SIGTERM, before)
+        with tempfile.TemporaryDirectory() as directory:
+            process = Process("sleep", ["sleep", "600"], pathlib.Path(directory) / "log", "never")
+            with unittest.mock.patch("subprocess.Popen", interrupted), self.assertRaises(SystemExit):
+                process.start()
+        self.assertTrue(process.running(), "the program is known, so that the fleet can stop it")
+        process.kill()
 
 
 class Demo(unittest.TestCase):
