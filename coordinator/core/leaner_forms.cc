@@ -55,12 +55,9 @@ void AddFinetune(const v1::JobSpec& spec, Forms& forms) {
       continue;
     }
     size = HalfOf(size, batch);
-    const int64_t accumulated = int64_t{passes} * (batch / size);
-    if (accumulated > INT32_MAX) {
-      break;
-    }
+    const int accumulated = passes * (batch / size);
     finetune.set_batch_size(size);
-    finetune.set_gradient_accumulation_steps(static_cast<int32_t>(accumulated));
+    finetune.set_gradient_accumulation_steps(accumulated);
     forms.Add(form, absl::StrCat(change, "batch_size: ", size,
                                  ", gradient_accumulation_steps: ", accumulated));
   }

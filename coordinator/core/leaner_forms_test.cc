@@ -68,6 +68,13 @@ TEST(LeanerFormsTest, WhatAMethodRefusesIsNotSuggested) {
       << "updates in the backward pass accumulate nothing";
 }
 
+TEST(LeanerFormsTest, MorePassesThanAJobMayHaveAreNotSuggested) {
+  v1::JobSpec spec = Finetune();
+  spec.mutable_finetune()->set_activation_checkpointing(true);
+  spec.mutable_finetune()->set_gradient_accumulation_steps(2048);
+  EXPECT_THAT(ChangesOf(spec), ElementsAre("batch_size: 2, gradient_accumulation_steps: 4096"));
+}
+
 TEST(LeanerFormsTest, TheLeanestJobHasNone) {
   v1::JobSpec spec = Finetune();
   spec.mutable_finetune()->set_activation_checkpointing(true);

@@ -131,6 +131,16 @@ TEST(DataMemoryTest, AnswersAreScoredBesideTheQuestions) {
   EXPECT_GT(memory.reading_questions_bytes, memory.questions_bytes + 43'000'000);
 }
 
+// Perplexity per word: the bounds of each word (16 bytes for 6 of the text) stand beside the
+// tokens, 8 bytes each as they are made and 4 as they are held.
+TEST(DataMemoryTest, AnEvaluatedTextHasItsWordsBesideIt) {
+  v1::JobSpec spec;
+  spec.mutable_evaluate();
+  const DataMemory memory =
+      DataMemoryOf(spec, std::vector<InputView>{Model(), Text("data", 12'000'000)}, kBytesPerToken);
+  EXPECT_GT(memory.reading_bytes, 12'000'000 + 3'000'000 * (8 + 4) + 32'000'000);
+}
+
 TEST(DataMemoryTest, NothingIsKnownOfDeclaredDataAndOfOtherKinds) {
   EXPECT_EQ(DataMemoryOf(Finetune(), std::vector<InputView>{Model()}, 4).held_bytes, 0);
   v1::JobSpec generate;
