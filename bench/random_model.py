@@ -13,8 +13,11 @@ TEXT = ("The mast has a panel, a battery and a board; it wakes up with the sun. 
 
 
 def environment():
-    """Of both engines: no settings of OpenBLAS and OpenMP but their own."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("OPENBLAS_", "OMP_"))}
+    """Of both engines: OpenBLAS chooses its own kernels, and a thread that waits sleeps. With the threads of OpenMP spinning, as they do by
+    default, PyTorch 1.13 trained GPT-2 Small at 0.81 of that speed on two cores (median of five alternating pairs of train_peer.py).
+    """
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("OPENBLAS_", "OMP_"))}
+    return {**own, "OMP_WAIT_POLICY": "passive"}
 
 
 def byte_symbols():

@@ -36,62 +36,69 @@ int64_t AtMost(int64_t tokens, int64_t longest) {
   return longest > 0 ? std::min(tokens, longest) : tokens;
 }
 
+models::MemoryWorkload FinetuneWorkload(const v1::FinetuneSpec& finetune, int64_t max_positions,
+                                        const scheduler::DataMemory& data) {
+  models::MemoryWorkload workload;
+  const bool declared = finetune.has_model_shape();
+  workload.task = models::MemoryTask::kFinetune;
+  workload.batch = OrUnknown(finetune.batch_size(), declared, kBatchSizeDefault);
+  const int64_t length = std::min<int64_t>(
+      OrUnknown(finetune.sequence_length(), declared, max_positions), max_positions);
+  workload.sequence_tokens = AtMost(length, data.longest_tokens);
+  if (!finetune.heldout_data().empty()) {
+    workload.heldout_tokens = AtMost(length, data.heldout_longest_tokens);
+  }
+  workload.activation_checkpointing = finetune.activation_checkpointing();
+  workload.rounded_factors = finetune.precision() > v1::PRECISION_FP32;
+  workload.bf16_matrices = finetune.weights_precision() == v1::WEIGHTS_PRECISION_BF16;
+  workload.trained_layers = finetune.last_layers();
+  workload.forward_only = finetune.optimizer() == v1::OPTIMIZER_MEZO;
+  workload.optimizer = finetune.optimizer();
+  workload.update_in_backward = finetune.update_in_backward();
+  if (finetune.has_lora()) {
+    workload.adapter_rank = AdapterRankOf(finetune.lora());
+    workload.adapter_dropout = finetune.lora().dropout();
+    workload.adapter_targets.assign(finetune.lora().targets().begin(),
+                                    finetune.lora().targets().end());
+  }
+  // With adapters the frozen weights' form, of which FP32 is the largest; without them the one that
+  // training rounds to.
+  workload.recipe = RecipeOf(finetune, kNoQuantization);
+  return workload;
+}
+
+models::MemoryWorkload EvaluateWorkload(const v1::EvaluateSpec& evaluate, int64_t max_positions,
+                                        const scheduler::DataMemory& data) {
+  models::MemoryWorkload workload;
+  const bool declared = evaluate.has_model_shape();
+  workload.task = models::MemoryTask::kEvaluate;
+  workload.batch = OrUnknown(evaluate.batch_size(), declared, kBatchSizeDefault);
+  const int64_t asked = data.is_text ? 0 : evaluate.sequence_length();
+  const bool known = data.longest_tokens > 0 && !data.is_text;
+  workload.sequence_tokens = std::min<int64_t>(
+      OrUnknown(asked, declared, known ? max_positions : kTextWindowTokensMax), max_positions);
+  // A spec without quantization is of a model whose recipe is unknown. FP32 is the largest form.
+  workload.recipe = RecipeOf(evaluate, kNoQuantization);
+  workload.beside_reference = !evaluate.reference_model().empty();
+  workload.answers = evaluate.score_answers();
+  workload.questions_bytes = data.questions_bytes;
+  workload.reading_questions_bytes = data.reading_questions_bytes;
+  if (!workload.answers) {  // Which are generated behind the examples' prompts.
+    workload.sequence_tokens = AtMost(workload.sequence_tokens, data.longest_tokens);
+  }
+  return workload;
+}
+
 models::MemoryWorkload WorkloadOf(const v1::JobSpec& spec, int64_t max_positions,
                                   const scheduler::DataMemory& data) {
   models::MemoryWorkload workload;
-  workload.data_bytes = data.held_bytes;
-  workload.reading_bytes = data.reading_bytes;
   switch (spec.kind_case()) {
-    case v1::JobSpec::kFinetune: {
-      const v1::FinetuneSpec& finetune = spec.finetune();
-      const bool declared = finetune.has_model_shape();
-      workload.task = models::MemoryTask::kFinetune;
-      workload.batch = OrUnknown(finetune.batch_size(), declared, kBatchSizeDefault);
-      const int64_t length = std::min<int64_t>(
-          OrUnknown(finetune.sequence_length(), declared, max_positions), max_positions);
-      workload.sequence_tokens = AtMost(length, data.longest_tokens);
-      if (!finetune.heldout_data().empty()) {
-        workload.heldout_tokens = AtMost(length, data.heldout_longest_tokens);
-      }
-      workload.activation_checkpointing = finetune.activation_checkpointing();
-      workload.rounded_factors = finetune.precision() > v1::PRECISION_FP32;
-      workload.bf16_matrices = finetune.weights_precision() == v1::WEIGHTS_PRECISION_BF16;
-      workload.trained_layers = finetune.last_layers();
-      workload.forward_only = finetune.optimizer() == v1::OPTIMIZER_MEZO;
-      workload.optimizer = finetune.optimizer();
-      workload.update_in_backward = finetune.update_in_backward();
-      if (finetune.has_lora()) {
-        workload.adapter_rank = AdapterRankOf(finetune.lora());
-        workload.adapter_dropout = finetune.lora().dropout();
-        workload.adapter_targets.assign(finetune.lora().targets().begin(),
-                                        finetune.lora().targets().end());
-      }
-      // With adapters the frozen weights' form, of which FP32 is the largest; without them the one
-      // that training rounds to.
-      workload.recipe = RecipeOf(finetune, kNoQuantization);
+    case v1::JobSpec::kFinetune:
+      workload = FinetuneWorkload(spec.finetune(), max_positions, data);
       break;
-    }
-    case v1::JobSpec::kEvaluate: {
-      const v1::EvaluateSpec& evaluate = spec.evaluate();
-      const bool declared = evaluate.has_model_shape();
-      workload.task = models::MemoryTask::kEvaluate;
-      workload.batch = OrUnknown(evaluate.batch_size(), declared, kBatchSizeDefault);
-      const int64_t asked = data.is_text ? 0 : evaluate.sequence_length();
-      const bool known = data.longest_tokens > 0 && !data.is_text;
-      workload.sequence_tokens = std::min<int64_t>(
-          OrUnknown(asked, declared, known ? max_positions : kTextWindowTokensMax), max_positions);
-      // A spec without quantization is of a model whose recipe is unknown. FP32 is the largest
-      // form.
-      workload.recipe = RecipeOf(evaluate, kNoQuantization);
-      workload.beside_reference = !evaluate.reference_model().empty();
-      workload.answers = evaluate.score_answers();
-      workload.questions_bytes = data.questions_bytes;
-      workload.reading_questions_bytes = data.reading_questions_bytes;
-      if (!workload.answers) {  // Which are generated behind the examples' prompts.
-        workload.sequence_tokens = AtMost(workload.sequence_tokens, data.longest_tokens);
-      }
+    case v1::JobSpec::kEvaluate:
+      workload = EvaluateWorkload(spec.evaluate(), max_positions, data);
       break;
-    }
     case v1::JobSpec::kGenerate:
       workload.task = models::MemoryTask::kGenerate;
       workload.batch = std::max(1, spec.generate().batch_size());
@@ -110,6 +117,8 @@ models::MemoryWorkload WorkloadOf(const v1::JobSpec& spec, int64_t max_positions
       workload.task = models::MemoryTask::kQuantize;
       break;
   }
+  workload.data_bytes = data.held_bytes;
+  workload.reading_bytes = data.reading_bytes;
   return workload;
 }
 

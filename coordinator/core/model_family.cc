@@ -38,17 +38,6 @@ bool TakesTheFiles(const Spec& spec) {
   return !spec.has_recipe() && spec.quantization() == v1::QUANTIZATION_UNSPECIFIED;
 }
 
-scheduler::ModelView ViewOf(const State& state, const PlanningInputs& inputs,
-                            const v1::JobSpec& spec, const scheduler::DataMemory& data,
-                            const v1::ArtifactInfo& artifact, bool is_parent) {
-  scheduler::ModelView view{artifact, ReferenceOf(state, artifact), is_parent, 0};
-  if (inputs.estimate_memory) {
-    view.peak_memory_bytes = inputs.estimate_memory(is_parent ? spec : WithRecipe(spec, artifact),
-                                                    artifact.model_shape(), data);
-  }
-  return view;
-}
-
 // The metric's value; nothing where the receipt has none of that name.
 std::optional<double> MetricOf(const v1::Receipt& receipt, absl::string_view name) {
   for (const v1::Metric& metric : receipt.metrics()) {
@@ -121,7 +110,13 @@ std::vector<scheduler::ModelView> FamilyOf(const State& state, const PlanningInp
   const std::string parent = own == nullptr ? "" : own->artifact_id();
   const scheduler::DataMemory data = DataMemoryOf(state, spec, views);
   const auto add = [&](const v1::ArtifactInfo& artifact) {
-    models.push_back(ViewOf(state, inputs, spec, data, artifact, artifact.artifact_id() == parent));
+    const bool is_parent = artifact.artifact_id() == parent;
+    scheduler::ModelView view{artifact, ReferenceOf(state, artifact), is_parent, 0};
+    if (inputs.estimate_memory) {
+      view.peak_memory_bytes = inputs.estimate_memory(is_parent ? spec : WithRecipe(spec, artifact),
+                                                      artifact.model_shape(), data);
+    }
+    models.push_back(std::move(view));
   };
   if (spec.quality_floor().models_size() > 0) {
     for (const scheduler::InputView& view : views) {

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/types/span.h"
 
 #include "base/clock.h"
 #include "base/status_macros.h"
@@ -163,6 +164,19 @@ absl::StatusOr<EvaluateResult> EvaluateLoaded(const EvaluateSettings& settings,
   return result;
 }
 
+// Of all batches, the padding included; order: the longest first.
+int64_t PaddedTokens(const formats::ExamplePool& examples, absl::Span<const size_t> order,
+                     int64_t batch_size) {
+  const auto count = static_cast<int64_t>(order.size());
+  int64_t tokens = 0;
+  for (int64_t first = 0; first < count; first += batch_size) {
+    const auto longest =
+        static_cast<int64_t>(examples.TokenCount(order[static_cast<size_t>(first)]));
+    tokens += std::min(batch_size, count - first) * longest;
+  }
+  return tokens;
+}
+
 }  // namespace
 
 absl::StatusOr<EvaluateResult> Evaluate(const EvaluateSettings& settings, ProgressSink& sink) {
@@ -176,12 +190,7 @@ absl::StatusOr<LossFigures> LossOverExamples(const Decoder& decoder,
   const auto order = ByLength(examples);
   const auto count = static_cast<int64_t>(order.size());
   const int64_t steps = (count + batch_size - 1) / batch_size;
-  int64_t tokens_left = 0;
-  for (int64_t first = 0; first < count; first += batch_size) {
-    const auto longest =
-        static_cast<int64_t>(examples.TokenCount(order[static_cast<size_t>(first)]));
-    tokens_left += std::min(batch_size, count - first) * longest;
-  }
+  int64_t tokens_left = PaddedTokens(examples, order, batch_size);
   sink.OnPhase(Phase::kEvaluate, 0, steps);
   PassArena arena(RoomForPasses(
       decoder.config,

@@ -69,9 +69,8 @@ struct EvaluateResult {
 };
 
 // Whole job: loads model and data. Errors: those of LoadModel, LoadExamples, LossOverExamples and
-// ScoreAnswers;
-// kFailedPrecondition for a reference with another vocabulary and for score_answers of another file
-// than SQuAD; kCancelled where the sink says so.
+// ScoreAnswers; kFailedPrecondition for a reference with another vocabulary and for score_answers
+// of another file than SQuAD; kCancelled where the sink says so.
 absl::StatusOr<EvaluateResult> Evaluate(const EvaluateSettings& settings, ProgressSink& sink);
 
 // Loss over examples, `batch_size` at a time in order of length, so that little is padding. Reports
