@@ -318,65 +318,82 @@ INSTANTIATE_TEST_SUITE_P(
                     RotaryFamily{"gpt_neox", "rotary_emb_base", "rotary_pct", 0.25}),
     [](const auto& row) { return row.param.name; });
 
-// A Gemma of this family with one more field.
-absl::StatusOr<DecoderConfig> ParseGemma(absl::string_view family, absl::string_view field) {
+// A small model of this family, `fields` after its sizes.
+absl::StatusOr<DecoderConfig> ParseSmall(absl::string_view family, absl::string_view fields) {
   return ParseDecoderConfig(
       absl::StrCat(R"({"model_type": ")", family, R"(", "vocab_size": 97, "hidden_size": 64,
-          "num_attention_heads": 4, "num_hidden_layers": 2, "intermediate_size": 48, )",
-                   field, "}"),
+          "num_attention_heads": 4, "num_hidden_layers": 2, "intermediate_size": 48)",
+                   fields, "}"),
       "config.json");
 }
 
 TEST(DecoderConfigTest, GemmasActivationIsTheOneThatTransformersReads) {
   const auto activation = [](absl::string_view family, absl::string_view field) {
-    const auto config = ParseGemma(family, field);
+    const auto config = ParseSmall(family, field);
     EXPECT_THAT(config, IsOk()) << field;
     const auto again = ParseDecoderConfig(FormatDecoderConfig(*config), "config.json");
     EXPECT_THAT(again, IsOk());
     EXPECT_EQ(*again, *config);
     return config->layers.front().activation;
   };
-  EXPECT_EQ(activation("gemma", R"("hidden_act": "gelu")"), Activation::kGeluTanh);
-  EXPECT_EQ(activation("gemma", R"("hidden_act": "silu")"), Activation::kSilu);
-  EXPECT_EQ(activation("gemma", R"("hidden_act": "gelu", "hidden_activation": "silu")"),
+  EXPECT_EQ(activation("gemma", R"(, "hidden_act": "gelu")"), Activation::kGeluTanh);
+  EXPECT_EQ(activation("gemma", R"(, "hidden_act": "silu")"), Activation::kSilu);
+  EXPECT_EQ(activation("gemma", R"(, "hidden_act": "gelu", "hidden_activation": "silu")"),
             Activation::kSilu);
-  EXPECT_EQ(activation("gemma2", R"("hidden_act": "silu")"), Activation::kGeluTanh);
+  EXPECT_EQ(activation("gemma2", R"(, "hidden_act": "silu")"), Activation::kGeluTanh);
   EXPECT_THAT(
-      ParseGemma("gemma", R"("hidden_act": "relu")"),
+      ParseSmall("gemma", R"(, "hidden_act": "relu")"),
       StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("config.json: hidden_act relu: not")));
 }
 
 TEST(DecoderConfigTest, GemmaThatSeesWhatFollowsIsRefused) {
   for (const char* family : {"gemma", "gemma2"}) {
-    EXPECT_THAT(ParseGemma(family, R"("use_bidirectional_attention": true)"),
+    EXPECT_THAT(ParseSmall(family, R"(, "use_bidirectional_attention": true)"),
                 StatusIs(absl::StatusCode::kUnimplemented,
                          HasSubstr("use_bidirectional_attention true: not supported")));
-    EXPECT_THAT(ParseGemma(family, R"("use_bidirectional_attention": null)"), IsOk());
+    EXPECT_THAT(ParseSmall(family, R"(, "use_bidirectional_attention": null)"), IsOk());
   }
+}
+
+DecoderConfig SmallConfig(absl::string_view family, absl::string_view fields) {
+  const auto config = ParseSmall(family, fields);
+  EXPECT_THAT(config, IsOk()) << family;
+  return config.value_or(DecoderConfig{});
+}
+
+// Null is "none", and an absent field has the default of transformers.
+TEST(DecoderConfigTest, AWindowOrCapThatIsNullIsNone) {
+  const std::string windows = R"(, "use_sliding_window": true, "max_window_layers": 0)";
+  for (const auto& [family, fields] : {std::pair("mistral", std::string()), {"qwen2", windows}}) {
+    SCOPED_TRACE(family);
+    EXPECT_EQ(SmallConfig(family, fields).layers.back().window, 4096);
+    EXPECT_EQ(SmallConfig(family, fields + R"(, "sliding_window": 8)").layers.back().window, 8);
+    EXPECT_EQ(SmallConfig(family, fields + R"(, "sliding_window": null)").layers.back().window, 0);
+  }
+  const auto caps = [](const std::string& fields) {
+    const DecoderConfig config = SmallConfig("gemma2", fields);
+    return std::pair(config.layers.back().attention_softcap, config.logit_softcap);
+  };
+  EXPECT_EQ(caps(""), std::pair(50.0, 30.0));
+  EXPECT_EQ(caps(R"(, "attn_logit_softcapping": null)"), std::pair(0.0, 30.0));
+  EXPECT_EQ(caps(R"(, "final_logit_softcapping": null)"), std::pair(50.0, 0.0));
 }
 
 // Null names no token. An absent field has the default of transformers where that is the end token
 // of the family's published models.
 TEST(DecoderConfigTest, OnlyADefaultThatHoldsIsTaken) {
-  const auto parse = [](const char* family, const std::string& field) {
-    const auto config = ParseDecoderConfig(
-        absl::StrCat(R"({"model_type": ")", family, R"(", "vocab_size": 97, "hidden_size": 64,
-            "num_attention_heads": 4, "num_hidden_layers": 2, "intermediate_size": 48)",
-                     field, "}"),
-        "config.json");
-    EXPECT_THAT(config, IsOk()) << family;
-    return config.value_or(DecoderConfig{});
-  };
   for (const char* family : {"llama", "mistral", "gemma", "gemma2"}) {
-    EXPECT_EQ(parse(family, "").eos_token_id, absl::StartsWith(family, "gemma") ? 1 : 2) << family;
+    EXPECT_EQ(SmallConfig(family, "").eos_token_id, absl::StartsWith(family, "gemma") ? 1 : 2)
+        << family;
   }
   for (const char* family : {"qwen2", "phi", "stablelm", "gpt_neox"}) {
-    EXPECT_EQ(parse(family, "").eos_token_id, kNoToken) << family;
+    EXPECT_EQ(SmallConfig(family, "").eos_token_id, kNoToken) << family;
   }
   for (const char* family :
        {"llama", "mistral", "gemma", "gemma2", "qwen2", "phi", "stablelm", "gpt_neox"}) {
     SCOPED_TRACE(family);
-    const DecoderConfig config = parse(family, R"(, "bos_token_id": null, "eos_token_id": null)");
+    const DecoderConfig config =
+        SmallConfig(family, R"(, "bos_token_id": null, "eos_token_id": null)");
     EXPECT_EQ(config.bos_token_id, kNoToken);
     EXPECT_EQ(config.eos_token_id, kNoToken);
     EXPECT_THAT(FormatDecoderConfig(config), HasSubstr("\"eos_token_id\": null"));

@@ -59,7 +59,7 @@ int64_t FieldReader::TokenId(const char* field, int64_t absent, int64_t vocabula
 std::vector<int64_t> FieldReader::TokenIds(const char* field, std::optional<int64_t> absent,
                                            int64_t vocabulary) {
   const Json* value = Find(field);
-  if (value == nullptr && (json_.contains(field) || !absent.has_value())) {
+  if (IsNull(field) || (value == nullptr && !absent.has_value())) {
     return {};
   }
   if (value == nullptr || !value->is_array()) {

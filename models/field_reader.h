@@ -52,6 +52,10 @@ class FieldReader {
   }
   // Whether the field is there and not null; for all but TokenIds null counts as absent.
   [[nodiscard]] bool Has(const char* field) const { return Find(field) != nullptr; }
+  // Whether the field is there and null: for a family whose null is not its default.
+  [[nodiscard]] bool IsNull(const char* field) const {
+    return json_.contains(field) && Find(field) == nullptr;
+  }
 
   // Refuses a variant of the architecture that the engine does not have.
   void Refuse(const char* field, absl::string_view value, absl::string_view wanted);

@@ -73,16 +73,16 @@ DecoderConfig Read(FieldReader& reader) {
                     ReadActivation(reader, own ? "hidden_activation" : "hidden_act", kTanhName));
 }
 
-// A cap; null: none.
-double ReadSoftcap(FieldReader& reader, const char* field) {
-  return reader.Has(field) ? reader.Number(field, 0.0, 1e-6, kSoftcapMax) : 0.0;
+// 0, no cap, where the field is null; transformers' default, `absent`, without the field.
+double ReadSoftcap(FieldReader& reader, const char* field, double absent) {
+  return reader.IsNull(field) ? 0.0 : reader.Number(field, absent, 1e-6, kSoftcapMax);
 }
 
 DecoderConfig Read2(FieldReader& reader) {
   DecoderConfig config = ReadShared(reader, ReadActivation(reader, "hidden_activation", kTanhName));
   Describe2(config);
-  config.logit_softcap = ReadSoftcap(reader, "final_logit_softcapping");
-  const double attention_softcap = ReadSoftcap(reader, "attn_logit_softcapping");
+  config.logit_softcap = ReadSoftcap(reader, "final_logit_softcapping", kLogitSoftcap);
+  const double attention_softcap = ReadSoftcap(reader, "attn_logit_softcapping", kAttentionSoftcap);
   const double scalar =
       reader.Number("query_pre_attn_scalar", kQueryScalar, 1e-6, static_cast<double>(kSizeMax));
   const int64_t window = reader.Size("sliding_window", kWindow);

@@ -13,7 +13,7 @@ namespace wattle::models {
 namespace {
 
 constexpr double kInitialDeviation = 0.02;  // initializer_range of the three configs
-constexpr int64_t kMistralWindow = 4096;
+constexpr int64_t kWindow = 4096;
 constexpr int64_t kQwenFirstWindowedLayer = 28;
 constexpr char kWindowed[] = "sliding_attention";
 constexpr char kFull[] = "full_attention";
@@ -68,12 +68,17 @@ void WriteLlama(const DecoderConfig& config, nlohmann::ordered_json& json) {
   json["mlp_bias"] = config.layers.front().mlp_bias;
 }
 
+// 0, the whole context, where sliding_window is null; transformers' default where it is absent.
+int64_t ReadWindow(FieldReader& reader) {
+  constexpr char kField[] = "sliding_window";
+  return reader.IsNull(kField) ? 0 : reader.Size(kField, kWindow);
+}
+
 DecoderConfig ReadMistral(FieldReader& reader) {
   DecoderConfig config = ReadShared(reader, {.max_positions = int64_t{4096} * 32});
-  // null: the whole context.
-  const bool windowed = reader.Has("sliding_window");
+  const int64_t window = ReadWindow(reader);
   for (LayerDescription& layer : config.layers) {
-    layer.window = windowed ? reader.Size("sliding_window", kMistralWindow) : 0;
+    layer.window = window;
   }
   return config;
 }
@@ -89,7 +94,7 @@ DecoderConfig ReadQwen2(FieldReader& reader) {
   DecoderConfig config = ReadShared(
       reader, {.max_positions = 32768, .bos_token_id = std::nullopt, .eos_token_id = std::nullopt});
   const bool windows = reader.Flag("use_sliding_window", false);
-  const int64_t window = reader.Size("sliding_window", kMistralWindow);
+  const int64_t window = ReadWindow(reader);
   const auto first = static_cast<size_t>(reader.Has("max_window_layers")
                                              ? reader.Number("max_window_layers", 0, 0, kSizeMax)
                                              : static_cast<double>(kQwenFirstWindowedLayer));
