@@ -4,7 +4,7 @@
 
 Each engine trains the same shape (GPT-2 Small, DistilGPT2; batch 4 x 256, FP32, AdamW, clipping, dropout) in a process of its own:
 ours, ours in the lean mode (train_lean.py), PyTorch of the same libtorch and a newer PyTorch (--best-python), the latter by
-torch.compile where one run of each before the rounds says that it is faster. The processes alternate; a round is one of each, in turn
+torch.compile where three runs of each before the rounds say that it is faster. The processes alternate; a round is one of each, in turn
 first. A round's figure is the median of its steps after the warm-up ones; the ratio printed is the median of the rounds' ratios, with
 its range. Peak memory is VmHWM of the whole process, from start to written checkpoint for ours. Each round also measures the best
 product of both PyTorches: what products alone could reach. The same in BF16 follows: our products of rounded factors beside autocast.
@@ -116,8 +116,13 @@ def run_torch(python, work, shape, options, precision, form="eager"):
 
 
 def better_form(python, work, shape, options, precision):
-    """"compiled" where torch.compile makes this PyTorch faster, "eager" elsewhere: one run of each decides, before the rounds."""
-    speed = {form: run_torch(python, work, shape, options, precision, form)["tokens_per_s"] for form in ("eager", "compiled")}
+    """"compiled" where torch.compile makes this PyTorch faster, "eager" elsewhere: the median of three alternating runs of each decides,
+    before the rounds."""
+    runs = {"eager": [], "compiled": []}
+    for _ in range(3):
+        for form, speeds in runs.items():
+            speeds.append(run_torch(python, work, shape, options, precision, form)["tokens_per_s"])
+    speed = {form: statistics.median(speeds) for form, speeds in runs.items()}
     print(f"  PyTorch of {python} in {precision.upper()}: eager {speed['eager']:.0f} tokens/s, by torch.compile {speed['compiled']:.0f}", flush=True)
     return max(speed, key=speed.get)
 
