@@ -3,14 +3,14 @@
 """./dev bench train: tokens per second and peak memory of full fine-tuning, beside PyTorch, in one run.
 
 Each engine trains the same shape (GPT-2 Small, DistilGPT2; batch 4 x 256, FP32, AdamW, clipping, dropout) in a process of its own:
-ours, ours in the lean mode (train_lean.py), PyTorch of the same libtorch and a newer PyTorch (--best-python), the latter by
-torch.compile where three runs of each before the rounds say that it is faster. The processes alternate; a round is one of each, in turn
-first. A round's figure is the median of its steps after the warm-up ones; the ratio printed is the median of the rounds' ratios, with
-its range. Peak memory is VmHWM of the whole process, from start to written checkpoint for ours. Each round also measures the best
-product of both PyTorches: what products alone could reach. The same in BF16 follows: our products of rounded factors beside autocast.
-Then fine-tuning on SQuAD beside the transformers script (train_squad.py), MeZO's memory, the lean mode's, and the figures of
-./dev bench adapters and ./dev bench memory; last the lean mode's quality and QLoRA's. The whole takes hours: after each part
-build/bench/train.json is written anew.
+ours, ours in the lean mode (train_lean.py), PyTorch of the same libtorch and a newer PyTorch (--best-python). Each PyTorch runs as it is
+fastest: eager or, the newer one, by torch.compile; with waiting threads of OpenMP that spin or that sleep. Three runs of each before the
+rounds decide. The processes alternate; a round is one of each, in turn first. A round's figure is the median of its steps after the
+warm-up ones; the ratio printed is the median of the rounds' ratios, with its range. Peak memory is VmHWM of the whole process, from
+start to written checkpoint for ours. Each round also measures the best product of both PyTorches: what products alone could reach. The
+same in BF16 follows: our products of rounded factors beside autocast. Then fine-tuning on SQuAD beside the transformers script
+(train_squad.py), MeZO's memory, the lean mode's, and the figures of ./dev bench adapters and ./dev bench memory; last the lean mode's
+quality and QLoRA's. The whole takes hours: after each part build/bench/train.json is written anew.
 
   --rounds N  --steps N  --warm-up N  --threads N  --shapes gpt2,distilgpt2 (none: no shape)
   --dropouts 0.1,0     of the shapes' comparisons, which are made apart; keys of another dropout than 0.1 name it. The other parts: 0.1
@@ -27,6 +27,7 @@ build/bench/train.json is written anew.
 import argparse
 import dataclasses
 import functools
+import itertools
 import json
 import os
 import pathlib
@@ -43,7 +44,7 @@ import squad_learning
 import train_lean
 import train_squad
 from figures import add, write_figures
-from random_model import ROOT, RUNNER, TEXT, environment, make_model, result_of, run_task
+from random_model import ROOT, RUNNER, TEXT, WAITS, environment, make_model, result_of, run_task
 
 LAYERS = {"gpt2": 12, "distilgpt2": 6}
 BATCH, LENGTH = 4, 256
@@ -101,29 +102,32 @@ def libraries_of_ours():
     return int(done.stdout) / 1024
 
 
-def run_peer(python, *arguments):
+def run_peer(python, *arguments, waits="spinning"):
     """What the peer printed; ends this run with the peer's last line where the peer fails."""
-    done = subprocess.run([python, ROOT / "bench/train_peer.py", *map(str, arguments)], capture_output=True, text=True, env=environment(),
+    done = subprocess.run([python, ROOT / "bench/train_peer.py", *map(str, arguments)], capture_output=True, text=True, env=environment(waits),
                           check=False)
     if done.returncode != 0:
         sys.exit(f"the peer failed: {(done.stderr.strip() or 'no output').splitlines()[-1]}")
     return json.loads(done.stdout)
 
 
-def run_torch(python, work, shape, options, precision, form="eager"):
-    done = run_peer(python, work / "text.txt", shape.layers, options.steps, options.warm_up, options.threads, shape.dropout, precision, form)
-    return {**done, "tokens_per_s": BATCH * LENGTH / statistics.median(done["step_seconds"])}
+def run_torch(python, work, shape, options, precision, way):
+    """way: eager or compiled, and a key of WAITS."""
+    form, waits = way
+    done = run_peer(python, work / "text.txt", shape.layers, options.steps, options.warm_up, options.threads, shape.dropout, precision, form,
+                    waits=waits)
+    return {**done, "way": f"{form}, {waits}", "tokens_per_s": BATCH * LENGTH / statistics.median(done["step_seconds"])}
 
 
-def better_form(python, work, shape, options, precision):
-    """"compiled" where torch.compile makes this PyTorch faster, "eager" elsewhere: the median of three alternating runs of each decides,
-    before the rounds."""
-    runs = {"eager": [], "compiled": []}
+def best_way(python, work, shape, options, precision, forms=("eager", "compiled")):
+    """The way in which this PyTorch is fastest. The medians of three alternating runs of each decide."""
+    runs = {way: [] for way in itertools.product(forms, WAITS)}
     for _ in range(3):
-        for form, speeds in runs.items():
-            speeds.append(run_torch(python, work, shape, options, precision, form)["tokens_per_s"])
-    speed = {form: statistics.median(speeds) for form, speeds in runs.items()}
-    print(f"  PyTorch of {python} in {precision.upper()}: eager {speed['eager']:.0f} tokens/s, by torch.compile {speed['compiled']:.0f}", flush=True)
+        for way, taken in runs.items():
+            taken.append(run_torch(python, work, shape, options, precision, way)["tokens_per_s"])
+    speed = {way: statistics.median(taken) for way, taken in runs.items()}
+    print(f"  PyTorch of {python} in {precision.upper()}, tokens/s: "
+          + "; ".join(f"{form}, {waits} {each:.0f}" for (form, waits), each in speed.items()), flush=True)
     return max(speed, key=speed.get)
 
 
@@ -152,7 +156,7 @@ def ratios(ours, theirs, scale=1.0):
 
 
 def told(played):
-    return f"PyTorch {played[0]['version']}, {statistics.median(speeds(played)):.1f} tokens/s, {played[-1]['peak_mib']:.0f} MiB"
+    return f"PyTorch {played[0]['version']}, {played[0]['way']}, {statistics.median(speeds(played)):.1f} tokens/s, {played[-1]['peak_mib']:.0f} MiB"
 
 
 def add_bound(figures, key, ours, theirs, bound):
@@ -163,12 +167,13 @@ def add_bound(figures, key, ours, theirs, bound):
 
 def bench_fp32(shape, work, options, figures):
     name, same, newer = shape.key, options.peer_python, options.best_python
+    way_of_same = best_way(same, work, shape, options, "fp32", ("eager",))
     runs = {"ours": lambda: run_ours(work, options), "lean": lambda: run_ours(work, options, form=train_lean.LEAN),
-            "same": lambda: run_torch(same, work, shape, options, "fp32"),
+            "same": lambda: run_torch(same, work, shape, options, "fp32", way_of_same),
             "products": lambda: run_peer(same, "gemm", options.threads, "fp32")}
     if newer:
-        form = better_form(newer, work, shape, options, "fp32")
-        runs["newer"] = lambda: run_torch(newer, work, shape, options, "fp32", form)
+        way_of_newer = best_way(newer, work, shape, options, "fp32")
+        runs["newer"] = lambda: run_torch(newer, work, shape, options, "fp32", way_of_newer)
         runs["newer_products"] = lambda: run_peer(newer, "gemm", options.threads, "fp32")
     played = play_rounds(options, runs)
     ours, peer = speeds(played["ours"]), told(played["same"])
@@ -193,13 +198,13 @@ def bench_fp32(shape, work, options, figures):
 
 def bench_bf16(shape, work, options, figures):
     name, python = shape.key, options.best_python
-    form = better_form(python, work, shape, options, "bf16")
+    way = best_way(python, work, shape, options, "bf16")
     played = play_rounds(options, {"ours": lambda: run_ours(work, options, "bf16"),
-                                   "newer": lambda: run_torch(python, work, shape, options, "bf16", form),
+                                   "newer": lambda: run_torch(python, work, shape, options, "bf16", way),
                                    "newer_products": lambda: run_peer(python, "gemm", options.threads, "bf16")})
     ours, theirs = speeds(played["ours"]), speeds(played["newer"])
     bound = [done["flops"] / flops_per_token(shape.layers) for done in played["newer_products"]]
-    peer = f"BF16 autocast, {form}: {told(played['newer'])}"
+    peer = f"BF16 autocast: {told(played['newer'])}"
     add(figures, f"{name}.bf16.tokens_per_s", ours, "tokens/s", peer)
     add(figures, f"{name}.bf16.peak_mib", peaks(played["ours"]), "MiB", peer)
     add(figures, f"{name}.speedup_vs_torch_best", ratios(ours, theirs), "x", peer)

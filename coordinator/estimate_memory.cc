@@ -61,8 +61,8 @@ models::MemoryWorkload FinetuneWorkload(const v1::FinetuneSpec& finetune, int64_
     workload.adapter_targets.assign(finetune.lora().targets().begin(),
                                     finetune.lora().targets().end());
   }
-  // With adapters the frozen weights' form, of which FP32 is the largest; without them the one that
-  // training rounds to.
+  // With adapters: the form of the frozen weights; FP32, the largest, where the spec names none.
+  // Without adapters: the form that training rounds to.
   workload.recipe = RecipeOf(finetune, kNoQuantization);
   return workload;
 }
@@ -77,13 +77,13 @@ models::MemoryWorkload EvaluateWorkload(const v1::EvaluateSpec& evaluate, int64_
   const bool known = data.longest_tokens > 0 && !data.is_text;
   workload.sequence_tokens = std::min<int64_t>(
       OrUnknown(asked, declared, known ? max_positions : kTextWindowTokensMax), max_positions);
-  // A spec without quantization is of a model whose recipe is unknown. FP32 is the largest form.
+  // Without quantization the model's recipe is unknown; FP32, the largest form, is assumed.
   workload.recipe = RecipeOf(evaluate, kNoQuantization);
   workload.beside_reference = !evaluate.reference_model().empty();
   workload.answers = evaluate.score_answers();
   workload.questions_bytes = data.questions_bytes;
   workload.reading_questions_bytes = data.reading_questions_bytes;
-  if (!workload.answers) {  // Which are generated behind the examples' prompts.
+  if (!workload.answers) {  // An answer adds tokens behind an example's prompt.
     workload.sequence_tokens = AtMost(workload.sequence_tokens, data.longest_tokens);
   }
   return workload;

@@ -52,7 +52,7 @@ class FieldReader {
   }
   // Whether the field is there and not null; for all but TokenIds null counts as absent.
   [[nodiscard]] bool Has(const char* field) const { return Find(field) != nullptr; }
-  // Whether the field is there and null: for a family whose null is not its default.
+  // Whether the field is there and null, which for some fields means none instead of the default.
   [[nodiscard]] bool IsNull(const char* field) const {
     return json_.contains(field) && Find(field) == nullptr;
   }

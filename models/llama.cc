@@ -13,7 +13,7 @@ namespace wattle::models {
 namespace {
 
 constexpr double kInitialDeviation = 0.02;  // initializer_range of the three configs
-constexpr int64_t kWindow = 4096;
+constexpr int64_t kWindow = 4096;           // sliding_window of both configs that have one
 constexpr int64_t kQwenFirstWindowedLayer = 28;
 constexpr char kWindowed[] = "sliding_attention";
 constexpr char kFull[] = "full_attention";

@@ -164,7 +164,7 @@ absl::StatusOr<EvaluateResult> EvaluateLoaded(const EvaluateSettings& settings,
   return result;
 }
 
-// Of all batches, the padding included; order: the longest first.
+// The tokens of all batches, padding included. The order begins with the longest example.
 int64_t PaddedTokens(const formats::ExamplePool& examples, absl::Span<const size_t> order,
                      int64_t batch_size) {
   const auto count = static_cast<int64_t>(order.size());
