@@ -39,11 +39,6 @@ void SetChangeTime(const std::string& path, absl::Time time) {
   (void)utimensat(AT_FDCWD, path.c_str(), both, 0);
 }
 
-void RemoveTree(const std::string& path) {
-  std::error_code ignored;  // What is left is removed at the next Open.
-  fs::remove_all(path, ignored);
-}
-
 std::set<ChunkId> ChunksOf(const v1::Manifest& manifest) {
   std::set<ChunkId> chunks;
   for (const v1::ManifestFile& file : manifest.files()) {
@@ -54,7 +49,7 @@ std::set<ChunkId> ChunksOf(const v1::Manifest& manifest) {
   return chunks;
 }
 
-absl::Status NoSuchArtifact(const ArtifactId& id) {
+absl::Status NotInStore(const ArtifactId& id) {
   return absl::NotFoundError(
       absl::StrCat("artifact ", id.value(),
                    " is not in this store: it was removed, or the disk damaged "
@@ -284,7 +279,7 @@ absl::StatusOr<v1::Manifest> BlobStore::ReadManifest(const ArtifactId& id) const
   absl::MutexLock lock(&mutex_);
   const auto it = artifacts_.find(id);
   if (it == artifacts_.end()) {
-    return NoSuchArtifact(id);
+    return NotInStore(id);
   }
   return it->second.manifest;
 }

@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "artifacts/manifest.h"
+#include "artifacts/new_file_internal.h"
 #include "base/durable_file.h"
 #include "base/file.h"
 #include "base/status_macros.h"
@@ -25,11 +26,6 @@ namespace fs = std::filesystem;
 
 // Of a cache as older workers kept it: chunks, and the same content once more as files.
 constexpr absl::string_view kOldFolders[] = {"chunks", "views", "pins", "partial"};
-
-void RemoveTree(const std::string& path) {
-  std::error_code ignored;  // what is left is removed at the next Open
-  fs::remove_all(path, ignored);
-}
 
 absl::Status SyncFile(const std::string& path) {
   const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -66,7 +62,7 @@ std::vector<std::string> NamesIn(const std::string& directory) {
   return names;
 }
 
-absl::Status NoSuchArtifact(const ArtifactId& id) {
+absl::Status NotInCache(const ArtifactId& id) {
   return absl::NotFoundError(absl::StrCat("artifact ", id.value(), " is not in this cache"));
 }
 
@@ -329,7 +325,7 @@ absl::StatusOr<FileCache::Files> FileCache::OpenVerified(const ArtifactId& id,
                                                          const std::function<bool()>& cancelled) {
   const auto artifact = artifacts_.find(id);
   if (artifact == artifacts_.end()) {
-    return NoSuchArtifact(id);
+    return NotInCache(id);
   }
   Touch(id);
   Files files = {PathOf("files", id.value()), artifact->second.manifest};
@@ -353,7 +349,7 @@ absl::StatusOr<FileCache::Files> FileCache::OpenVerified(const ArtifactId& id,
 // The manifest goes first: an artifact without all its files is never listed.
 absl::Status FileCache::Remove(const ArtifactId& id) {
   if (artifacts_.erase(id) == 0) {
-    return NoSuchArtifact(id);
+    return NotInCache(id);
   }
   const std::string manifest = PathOf("manifests", id.value());
   if (unlink(manifest.c_str()) != 0 && errno != ENOENT) {

@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
+#include <system_error>
 
 #include "artifacts/new_file_internal.h"
 #include "base/file.h"
@@ -44,6 +46,11 @@ absl::Status WriteNewFile(const std::string& path, absl::string_view bytes) {
     return FileError(error, path, "cannot write");
   }
   return absl::OkStatus();
+}
+
+void RemoveTree(const std::string& path) {
+  std::error_code ignored;
+  std::filesystem::remove_all(path, ignored);
 }
 
 }  // namespace wattle::artifacts

@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// How the store writes: a new file of its own, synced, and put in its place by a rename.
+// How a store changes its folder: a new file, synced, and put in its place by a rename; a tree
+// removed.
 // Thread-safe.
 #ifndef WATTLE_ARTIFACTS_NEW_FILE_INTERNAL_H_
 #define WATTLE_ARTIFACTS_NEW_FILE_INTERNAL_H_
@@ -15,6 +16,9 @@ namespace wattle::artifacts {
 // Creates `path` (it must not exist), writes and fsyncs it, read-only for everybody. What fails
 // leaves nothing behind.
 absl::Status WriteNewFile(const std::string& path, absl::string_view bytes);
+
+// Removes a file or a folder with all in it. What is left is removed at the store's next Open.
+void RemoveTree(const std::string& path);
 
 }  // namespace wattle::artifacts
 

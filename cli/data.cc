@@ -36,7 +36,7 @@ absl::StatusOr<ExitCode> Push(Session& session, const DataFlags& flags) {
   return ExitCode::kOk;
 }
 
-absl::StatusOr<ExitCode> List(Session& session) {
+absl::StatusOr<ExitCode> ListData(Session& session) {
   WATTLE_ASSIGN_OR_RETURN(const v1::ListArtifactsResponse data,
                           session.client().ListArtifacts(v1::ARTIFACT_KIND_DATASET));
   session.Print(data, [&] { return RenderDataSets(data, session.Now(), session.style()); });
@@ -63,7 +63,7 @@ void AddDataCommands(CLI::App* app, CommandSlot* slot) {
   push->add_flag("--move", flags->move_name,
                  "Take the name from the artifact that has it; that one keeps its other names");
   slot->Bind(push, [flags](Session& session) { return Push(session, *flags); });
-  slot->Bind(AddLeaf(noun, "ls", "List data sets, newest first.", "  wattle data ls\n"), List);
+  slot->Bind(AddLeaf(noun, "ls", "List data sets, newest first.", "  wattle data ls\n"), ListData);
   const auto pulled = std::make_shared<DataFlags>();
   CLI::App* pull =
       AddLeaf(noun, "pull", "Fetch a data set into a new directory, whole or not at all.",

@@ -165,7 +165,7 @@ absl::StatusOr<ExitCode> Export(Session& session, const ExportFlags& flags) {
   return ExitCode::kOk;
 }
 
-absl::StatusOr<ExitCode> List(Session& session) {
+absl::StatusOr<ExitCode> ListModels(Session& session) {
   WATTLE_ASSIGN_OR_RETURN(const v1::ListArtifactsResponse all,
                           session.client().ListArtifacts(v1::ARTIFACT_KIND_UNSPECIFIED));
   v1::ListArtifactsResponse models;  // also outputs of jobs that are models
@@ -239,7 +239,7 @@ void AddModelCommands(CLI::App* app, CommandSlot* slot) {
   slot->Bind(push, [push_flags](Session& session) { return Push(session, *push_flags); });
   slot->Bind(AddLeaf(noun, "ls", "List models, newest first, with those that jobs made.",
                      "  wattle model ls\n"),
-             List);
+             ListModels);
   const auto pull_flags = std::make_shared<ModelFlags>();
   CLI::App* pull = AddLeaf(noun, "pull",
                            "Fetch a model or a job's output into a new directory, whole or not at "

@@ -42,7 +42,7 @@ absl::StatusOr<ExitCode> Apply(Session& session, const std::string& file) {
   return ExitCode::kOk;
 }
 
-absl::StatusOr<ExitCode> List(Session& session) {
+absl::StatusOr<ExitCode> ListPolicies(Session& session) {
   WATTLE_ASSIGN_OR_RETURN(const v1::ListPoliciesResponse policies, session.client().ListPolicies());
   session.Print(policies, [&] { return RenderPolicies(policies, session.style()); });
   return ExitCode::kOk;
@@ -69,7 +69,8 @@ void AddPolicyCommands(CLI::App* app, CommandSlot* slot) {
   const auto file = std::make_shared<std::string>();
   apply->add_option("FILE", *file, "Policy file")->required();
   slot->Bind(apply, [file](Session& session) { return Apply(session, *file); });
-  slot->Bind(AddLeaf(policy, "ls", "List the fleet's policies.", "  wattle policy ls\n"), List);
+  slot->Bind(AddLeaf(policy, "ls", "List the fleet's policies.", "  wattle policy ls\n"),
+             ListPolicies);
   CLI::App* remove = AddLeaf(policy, "rm", "Remove a policy.", "  wattle policy rm solar-masts\n");
   const auto name = std::make_shared<std::string>();
   remove->add_option("POLICY", *name, "Name of the policy")->required();

@@ -12,7 +12,7 @@
 namespace wattle::cli {
 namespace {
 
-absl::StatusOr<ExitCode> List(Session& session, const std::string& device_class) {
+absl::StatusOr<ExitCode> ListProfiles(Session& session, const std::string& device_class) {
   WATTLE_ASSIGN_OR_RETURN(const v1::ListProfilesResponse profiles,
                           session.client().ListProfiles(device_class));
   session.Print(profiles, [&] { return RenderProfiles(profiles, session.style()); });
@@ -49,7 +49,8 @@ void AddProfileCommands(CLI::App* app, CommandSlot* slot) {
                            "  wattle profile ls\n"
                            "  wattle profile ls --class jetson-orin-nano\n");
   list->add_option("--class", *class_filter, "Only rows of this device class")->type_name("CLASS");
-  slot->Bind(list, [class_filter](Session& session) { return List(session, *class_filter); });
+  slot->Bind(list,
+             [class_filter](Session& session) { return ListProfiles(session, *class_filter); });
   const auto shown = std::make_shared<std::string>();
   CLI::App* show = AddLeaf(noun, "show", "Show every number of a device class's rows.",
                            "  wattle profile show jetson-orin-nano\n");

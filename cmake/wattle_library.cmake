@@ -2,6 +2,7 @@
 # One library for each folder. Beside it stands a link test, an empty program that links the whole library with its
 # declared DEPS alone: a dependency that was used but not declared fails the build.
 # LABELS default to `unit`. A library of headers only leaves SRCS out.
+# WATTLE_UNITY compiles a library in batches of eight files (wattle_batches). Files with flags of their own are compiled alone.
 
 add_library(wattle_warnings INTERFACE)
 # -Wrestrict has false alarms in GCC 12 for any "literal" + std::string (GCC bug 105651).
@@ -23,6 +24,13 @@ if(WATTLE_SANITIZE)
   endif()
 endif()
 
+# Headers are most of what a file costs, and a batch reads them once. Eight files take at most 1 GiB of compiler.
+function(wattle_batches target)
+  if(WATTLE_UNITY)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+  endif()
+endfunction()
+
 function(wattle_library)
   cmake_parse_arguments(ARG "" "NAME" "SRCS;DEPS;TESTS;TEST_DEPS;LABELS" ${ARGN})
   set(target wattle_${ARG_NAME})
@@ -30,6 +38,7 @@ function(wattle_library)
     add_library(${target} STATIC ${ARG_SRCS})
     target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR})
     target_link_libraries(${target} PUBLIC ${ARG_DEPS} PRIVATE wattle_warnings)
+    wattle_batches(${target})
     if(WATTLE_TESTS)
       add_executable(${target}_link ${PROJECT_SOURCE_DIR}/cmake/link_main.cc)
       target_link_libraries(${target}_link PRIVATE $<LINK_LIBRARY:WHOLE_ARCHIVE,${target}> ${ARG_DEPS})

@@ -8,7 +8,7 @@
 namespace wattle::formats {
 namespace {
 
-constexpr size_t kNone = std::numeric_limits<size_t>::max();
+constexpr size_t kNoSymbol = std::numeric_limits<size_t>::max();
 
 // Two neighbours as one key.
 uint64_t PairKey(int64_t left, int64_t right) {
@@ -44,12 +44,12 @@ void MergeTable::Apply(absl::Span<const int64_t> piece, std::vector<int64_t>& to
   std::vector<Symbol> symbols(piece.size());
   for (size_t i = 0; i < piece.size(); ++i) {
     symbols[i] = {.token = piece[i],
-                  .previous = i == 0 ? kNone : i - 1,
-                  .next = i + 1 == piece.size() ? kNone : i + 1};
+                  .previous = i == 0 ? kNoSymbol : i - 1,
+                  .next = i + 1 == piece.size() ? kNoSymbol : i + 1};
   }
   std::priority_queue<Candidate> candidates;
   const auto offer = [&](size_t left) {
-    if (left == kNone || symbols[left].next == kNone) {
+    if (left == kNoSymbol || symbols[left].next == kNoSymbol) {
       return;
     }
     const uint64_t pair = PairKey(symbols[left].token, symbols[symbols[left].next].token);
@@ -65,7 +65,7 @@ void MergeTable::Apply(absl::Span<const int64_t> piece, std::vector<int64_t>& to
     const Candidate best = candidates.top();
     candidates.pop();
     Symbol& left = symbols[best.left];
-    if (left.token < 0 || left.next == kNone ||
+    if (left.token < 0 || left.next == kNoSymbol ||
         PairKey(left.token, symbols[left.next].token) != best.pair) {
       continue;
     }
@@ -73,13 +73,13 @@ void MergeTable::Apply(absl::Span<const int64_t> piece, std::vector<int64_t>& to
     left.token = best.result;
     left.next = right.next;
     right.token = -1;  // gone
-    if (left.next != kNone) {
+    if (left.next != kNoSymbol) {
       symbols[left.next].previous = best.left;
     }
     offer(left.previous);
     offer(best.left);
   }
-  for (size_t i = piece.empty() ? kNone : 0; i != kNone; i = symbols[i].next) {
+  for (size_t i = piece.empty() ? kNoSymbol : 0; i != kNoSymbol; i = symbols[i].next) {
     tokens.push_back(symbols[i].token);
   }
 }

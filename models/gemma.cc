@@ -12,11 +12,11 @@
 namespace wattle::models {
 namespace {
 
-constexpr SizeDefaults kSizes = {
+constexpr SizeDefaults kGemmaSizes = {
     .max_positions = 8192, .bos_token_id = 2, .eos_token_id = 1, .tied_embeddings = true};
-constexpr AttentionDefaults kAttention = {.head_size = 256};
-constexpr double kAttentionSoftcap = 50.0;
-constexpr double kLogitSoftcap = 30.0;
+constexpr AttentionDefaults kGemmaAttention = {.head_size = 256};
+constexpr double kGemma2AttentionSoftcap = 50.0;
+constexpr double kGemma2LogitSoftcap = 30.0;
 constexpr double kQueryScalar = 256.0;
 constexpr int64_t kWindow = 4096;
 constexpr double kSoftcapMax = 1e6;
@@ -29,7 +29,7 @@ bool HasWindow(size_t layer) {
 }
 
 // What every model of both families is.
-void Describe(DecoderConfig& config, LayerDescription layer) {
+void DescribeGemma(DecoderConfig& config, LayerDescription layer) {
   config.norm = Norm::kRmsNormPlusOne;
   config.norm_epsilon = 1e-6;
   config.embedding_scale = std::sqrt(static_cast<double>(config.width));
@@ -38,23 +38,23 @@ void Describe(DecoderConfig& config, LayerDescription layer) {
   config.layers.assign(config.layers.size(), layer);
 }
 
-void Describe2(DecoderConfig& config) {
-  config.logit_softcap = kLogitSoftcap;
+void DescribeGemma2(DecoderConfig& config) {
+  config.logit_softcap = kGemma2LogitSoftcap;
   for (size_t i = 0; i < config.layers.size(); ++i) {
     LayerDescription& layer = config.layers[i];
     layer.post_norms = true;
-    layer.attention_softcap = kAttentionSoftcap;
+    layer.attention_softcap = kGemma2AttentionSoftcap;
     layer.query_pre_attention_scalar = kQueryScalar;
     layer.window = HasWindow(i) ? kWindow : 0;
   }
 }
 
-DecoderConfig ReadShared(FieldReader& reader, Activation activation) {
-  DecoderConfig config = ReadSizes(reader, kSizes);
+DecoderConfig ReadGemmaShared(FieldReader& reader, Activation activation) {
+  DecoderConfig config = ReadSizes(reader, kGemmaSizes);
   if (reader.Flag("use_bidirectional_attention", false)) {
     reader.Refuse("use_bidirectional_attention", "true", "false");
   }
-  Describe(config, ReadAttention(reader, config.width, kAttention));
+  DescribeGemma(config, ReadAttention(reader, config.width, kGemmaAttention));
   config.norm_epsilon = reader.Number("rms_norm_eps", 1e-6, 0.0, 1.0);
   config.attention_dropout = reader.Number("attention_dropout", 0.0, 0.0, 1.0);
   const bool bias = reader.Flag("attention_bias", false);
@@ -65,12 +65,12 @@ DecoderConfig ReadShared(FieldReader& reader, Activation activation) {
   return config;
 }
 
-DecoderConfig Read(FieldReader& reader) {
+DecoderConfig ReadGemma(FieldReader& reader) {
   // transformers 5 writes hidden_act alone. Gemma's first files say "gelu" there and mean the
   // approximation by tanh.
   const bool own = reader.Has("hidden_activation") || reader.Text("hidden_act", "") == "gelu";
-  return ReadShared(reader,
-                    ReadActivation(reader, own ? "hidden_activation" : "hidden_act", kTanhName));
+  return ReadGemmaShared(
+      reader, ReadActivation(reader, own ? "hidden_activation" : "hidden_act", kTanhName));
 }
 
 // 0, no cap, where the field is null; transformers' default, `absent`, without the field.
@@ -78,11 +78,13 @@ double ReadSoftcap(FieldReader& reader, const char* field, double absent) {
   return reader.IsNull(field) ? 0.0 : reader.Number(field, absent, 1e-6, kSoftcapMax);
 }
 
-DecoderConfig Read2(FieldReader& reader) {
-  DecoderConfig config = ReadShared(reader, ReadActivation(reader, "hidden_activation", kTanhName));
-  Describe2(config);
-  config.logit_softcap = ReadSoftcap(reader, "final_logit_softcapping", kLogitSoftcap);
-  const double attention_softcap = ReadSoftcap(reader, "attn_logit_softcapping", kAttentionSoftcap);
+DecoderConfig ReadGemma2(FieldReader& reader) {
+  DecoderConfig config =
+      ReadGemmaShared(reader, ReadActivation(reader, "hidden_activation", kTanhName));
+  DescribeGemma2(config);
+  config.logit_softcap = ReadSoftcap(reader, "final_logit_softcapping", kGemma2LogitSoftcap);
+  const double attention_softcap =
+      ReadSoftcap(reader, "attn_logit_softcapping", kGemma2AttentionSoftcap);
   const double scalar =
       reader.Number("query_pre_attn_scalar", kQueryScalar, 1e-6, static_cast<double>(kSizeMax));
   const int64_t window = reader.Size("sliding_window", kWindow);
@@ -97,14 +99,14 @@ DecoderConfig Read2(FieldReader& reader) {
   return config;
 }
 
-void Write(const DecoderConfig& config, nlohmann::ordered_json& json) {
+void WriteGemma(const DecoderConfig& config, nlohmann::ordered_json& json) {
   const LayerDescription& layer = config.layers.front();
   const char* activation =
       layer.activation == Activation::kGeluTanh ? kTanhName : ActivationName(layer.activation);
   json["hidden_act"] = activation;
   json["hidden_activation"] = activation;
   WriteSizes(config, json);
-  WriteAttention(layer, kAttention, json);
+  WriteAttention(layer, kGemmaAttention, json);
   json["rms_norm_eps"] = config.norm_epsilon;
   json["attention_bias"] = layer.qkv_bias;
   json["attention_dropout"] = config.attention_dropout;
@@ -114,8 +116,8 @@ nlohmann::ordered_json SoftcapJson(double softcap) {
   return softcap > 0.0 ? nlohmann::ordered_json(softcap) : nlohmann::ordered_json(nullptr);
 }
 
-void Write2(const DecoderConfig& config, nlohmann::ordered_json& json) {
-  Write(config, json);
+void WriteGemma2(const DecoderConfig& config, nlohmann::ordered_json& json) {
+  WriteGemma(config, json);
   int64_t window = 0;
   std::vector<std::string> types;
   for (const LayerDescription& layer : config.layers) {
@@ -129,15 +131,15 @@ void Write2(const DecoderConfig& config, nlohmann::ordered_json& json) {
   json["final_logit_softcapping"] = SoftcapJson(config.logit_softcap);
 }
 
-DecoderConfig FromSizes(const v1::ModelShape& shape) {
+DecoderConfig GemmaFromSizes(const v1::ModelShape& shape) {
   DecoderConfig config = SizesOfShape(shape);
-  Describe(config, LayerOfShape(shape, 1.0));
+  DescribeGemma(config, LayerOfShape(shape, 1.0));
   return config;
 }
 
-DecoderConfig FromSizes2(const v1::ModelShape& shape) {
-  DecoderConfig config = FromSizes(shape);
-  Describe2(config);
+DecoderConfig Gemma2FromSizes(const v1::ModelShape& shape) {
+  DecoderConfig config = GemmaFromSizes(shape);
+  DescribeGemma2(config);
   return config;
 }
 
@@ -170,9 +172,9 @@ const Family& GemmaFamily() {
   static const auto& family = *new Family([] {
     Family gemma =
         Named("gemma", "GemmaForCausalLM", {{Slot::kMlpNorm, {"post_attention_layernorm"}}});
-    gemma.read = Read;
-    gemma.write = Write;
-    gemma.from_shape = FromSizes;
+    gemma.read = ReadGemma;
+    gemma.write = WriteGemma;
+    gemma.from_shape = GemmaFromSizes;
     return gemma;
   }());
   return family;
@@ -184,9 +186,9 @@ const Family& Gemma2Family() {
                           {{Slot::kAttentionPostNorm, {"post_attention_layernorm"}},
                            {Slot::kMlpNorm, {"pre_feedforward_layernorm"}},
                            {Slot::kMlpPostNorm, {"post_feedforward_layernorm"}}});
-    gemma2.read = Read2;
-    gemma2.write = Write2;
-    gemma2.from_shape = FromSizes2;
+    gemma2.read = ReadGemma2;
+    gemma2.write = WriteGemma2;
+    gemma2.from_shape = Gemma2FromSizes;
     return gemma2;
   }());
   return family;

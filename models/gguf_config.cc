@@ -26,7 +26,6 @@ namespace {
 using formats::GgufHeader;
 using formats::GgufTensor;
 using formats::GgufValue;
-using Json = nlohmann::ordered_json;
 
 constexpr double kLowFrequencyFactor = 1.0;
 constexpr double kHighFrequencyFactor = 4.0;
@@ -149,7 +148,8 @@ double ShareOf(int64_t part, int64_t whole) {
 // The field rope_scaling that gives these divisors of the frequencies; null where there is none.
 // The factor is the largest divisor, and each divisor between gives the positions of the first
 // training.
-Json Llama3Scaling(const std::vector<float>& factors, double base, int64_t dimensions) {
+nlohmann::ordered_json Llama3Scaling(const std::vector<float>& factors, double base,
+                                     int64_t dimensions) {
   if (factors.empty() || static_cast<int64_t>(factors.size()) != dimensions / 2) {
     return nullptr;
   }
@@ -185,7 +185,7 @@ Json Llama3Scaling(const std::vector<float>& factors, double base, int64_t dimen
 }
 
 void ReadScaling(MetadataReader& reader, const TensorFacts& facts, double base, int64_t dimensions,
-                 Json& json) {
+                 nlohmann::ordered_json& json) {
   const std::string kind = reader.Text(kRopeScalingType, "none");
   if (kind == "linear") {
     json["rope_scaling"] = {{"rope_type", "linear"},
@@ -204,7 +204,7 @@ void ReadScaling(MetadataReader& reader, const TensorFacts& facts, double base, 
 }
 
 // The fields that config.json has for every family but GPT-2.
-void ReadShared(MetadataReader& reader, const TensorFacts& facts, Json& json) {
+void ReadShared(MetadataReader& reader, const TensorFacts& facts, nlohmann::ordered_json& json) {
   const int64_t width = reader.Size(kEmbeddingLength);
   const int64_t heads = reader.Size(kHeadCount);
   json["hidden_size"] = width;
@@ -231,7 +231,7 @@ void ReadShared(MetadataReader& reader, const TensorFacts& facts, Json& json) {
   ReadScaling(reader, facts, base, dimensions, json);
 }
 
-void ReadLlamaLike(MetadataReader& reader, Json& json) {
+void ReadLlamaLike(MetadataReader& reader, nlohmann::ordered_json& json) {
   json["rms_norm_eps"] = reader.Number(kRmsEpsilon, std::nullopt);
   if (reader.Has(kSlidingWindow)) {
     reader.Refuse(kSlidingWindow, "a window");
@@ -241,13 +241,13 @@ void ReadLlamaLike(MetadataReader& reader, Json& json) {
   }
 }
 
-void ReadGemma(MetadataReader& reader, Json& json) {
+void ReadGemma(MetadataReader& reader, nlohmann::ordered_json& json) {
   json["rms_norm_eps"] = reader.Number(kRmsEpsilon, std::nullopt);
   json["head_dim"] = reader.Size(kKeyLength);
   json["hidden_activation"] = "gelu_pytorch_tanh";
 }
 
-void ReadGemma2(MetadataReader& reader, Json& json) {
+void ReadGemma2(MetadataReader& reader, nlohmann::ordered_json& json) {
   ReadGemma(reader, json);
   json["attn_logit_softcapping"] = reader.Number(kAttentionSoftcap, 50.0);
   json["final_logit_softcapping"] = reader.Number(kLogitSoftcap, 30.0);
@@ -258,21 +258,21 @@ void ReadGemma2(MetadataReader& reader, Json& json) {
                                       : reader.Size(kKeyLength);
 }
 
-void ReadGptNeox(MetadataReader& reader, Json& json) {
+void ReadGptNeox(MetadataReader& reader, nlohmann::ordered_json& json) {
   json["layer_norm_eps"] = reader.Number(kNormEpsilon, std::nullopt);
   json["rotary_pct"] = json["partial_rotary_factor"];
   json["use_parallel_residual"] = reader.Flag(kParallelResidual, true);
   json["attention_bias"] = reader.HasTensor("blk.0.attn_qkv.bias");
 }
 
-void ReadStableLm(MetadataReader& reader, Json& json) {
+void ReadStableLm(MetadataReader& reader, nlohmann::ordered_json& json) {
   json["layer_norm_eps"] = reader.Number(kNormEpsilon, std::nullopt);
   json["use_qkv_bias"] = reader.HasTensor("blk.0.attn_q.bias");
   // llama.cpp, too, goes by the tensor, and not by use_parallel_residual.
   json["use_parallel_residual"] = !reader.HasTensor("blk.0.ffn_norm.weight");
 }
 
-Json ReadGpt2(MetadataReader& reader, const TensorFacts& facts) {
+nlohmann::ordered_json ReadGpt2(MetadataReader& reader, const TensorFacts& facts) {
   return {{"n_embd", reader.Size(kEmbeddingLength)},
           {"n_layer", reader.Size(kBlockCount)},
           {"n_positions", reader.Size(kContextLength)},
@@ -282,11 +282,12 @@ Json ReadGpt2(MetadataReader& reader, const TensorFacts& facts) {
           {"tie_word_embeddings", facts.tied}};
 }
 
-Json ReadFields(MetadataReader& reader, const std::string& family, const TensorFacts& facts) {
+nlohmann::ordered_json ReadFields(MetadataReader& reader, const std::string& family,
+                                  const TensorFacts& facts) {
   if (family == "gpt2") {
     return ReadGpt2(reader, facts);
   }
-  Json json;
+  nlohmann::ordered_json json;
   ReadShared(reader, facts, json);
   if (family == "llama") {
     ReadLlamaLike(reader, json);
@@ -384,7 +385,7 @@ absl::StatusOr<DecoderConfig> ReadGgufConfig(const GgufHeader& header, const std
         file, ": tensor ", kGgufTokens, ": missing or no table; this file holds no whole model"));
   }
   const int64_t vocabulary = tokens->shape[0];
-  Json json = ReadFields(reader, architecture->family, facts);
+  nlohmann::ordered_json json = ReadFields(reader, architecture->family, facts);
   json["model_type"] = architecture->family;
   json["vocab_size"] = vocabulary;
   const std::vector<int64_t> ends = EndTokens(reader, vocabulary);

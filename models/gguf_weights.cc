@@ -13,6 +13,7 @@
 #include "formats/json.h"
 #include "models/family.h"
 #include "models/model_directory.h"
+#include "models/tensors.h"
 
 namespace wattle::models {
 namespace {
@@ -21,7 +22,6 @@ using formats::GgufTensor;
 using formats::TensorEntry;
 
 constexpr int64_t kValuesAtOnce = int64_t{1} << 16;
-constexpr auto kFloatBytes = static_cast<int64_t>(sizeof(float));
 
 absl::Status TensorError(const formats::GgufFile& file, const std::string& tensor,
                          absl::string_view what) {

@@ -41,7 +41,7 @@ void RefuseVariants(FieldReader& reader) {
   }
 }
 
-DecoderConfig Read(FieldReader& reader) {
+DecoderConfig ReadGpt2(FieldReader& reader) {
   RefuseVariants(reader);
   DecoderConfig config;
   const int64_t layers = reader.Size("n_layer", std::nullopt);
@@ -66,7 +66,7 @@ DecoderConfig Read(FieldReader& reader) {
   return config;
 }
 
-void Write(const DecoderConfig& config, nlohmann::ordered_json& json) {
+void WriteGpt2(const DecoderConfig& config, nlohmann::ordered_json& json) {
   const LayerDescription& layer = config.layers.front();
   json["activation_function"] = "gelu_new";
   json["vocab_size"] = config.vocabulary;
@@ -85,7 +85,7 @@ void Write(const DecoderConfig& config, nlohmann::ordered_json& json) {
   json["tie_word_embeddings"] = config.tied_embeddings;
 }
 
-DecoderConfig FromSizes(const v1::ModelShape& shape) {
+DecoderConfig Gpt2FromSizes(const v1::ModelShape& shape) {
   DecoderConfig config;
   config.width = shape.width();
   config.vocabulary = shape.vocabulary_size();
@@ -125,9 +125,9 @@ const Family& Gpt2Family() {
                            {".attn.masked_bias", HarmlessBuffer::kMaskedBias}},
       .initial_deviation = 0.02,  // and the residual scale: Radford et al. 2019, section 2.3
       .scaled_residual_initialization = true,
-      .read = Read,
-      .write = Write,
-      .from_shape = FromSizes};
+      .read = ReadGpt2,
+      .write = WriteGpt2,
+      .from_shape = Gpt2FromSizes};
   return family;
 }
 

@@ -13,7 +13,7 @@ namespace {
 
 constexpr double kRotaryShare = 0.25;
 
-void Describe(DecoderConfig& config, LayerDescription layer) {
+void DescribeGptNeox(DecoderConfig& config, LayerDescription layer) {
   layer.residual = Residual::kParallel;
   layer.activation = Activation::kGeluErf;
   layer.qkv_bias = layer.attention_output_bias = layer.mlp_bias = true;
@@ -36,9 +36,9 @@ LayerDescription ReadLayer(FieldReader& reader, int64_t width) {
   return layer;
 }
 
-DecoderConfig Read(FieldReader& reader) {
+DecoderConfig ReadGptNeox(FieldReader& reader) {
   DecoderConfig config = ReadSizes(reader, {.bos_token_id = 0, .eos_token_id = std::nullopt});
-  Describe(config, ReadLayer(reader, config.width));
+  DescribeGptNeox(config, ReadLayer(reader, config.width));
   const Activation activation = ReadActivation(reader, "hidden_act", "gelu");
   const bool parallel = reader.Flag("use_parallel_residual", true);
   const bool bias = reader.Flag("attention_bias", true);
@@ -54,7 +54,7 @@ DecoderConfig Read(FieldReader& reader) {
   return config;
 }
 
-void Write(const DecoderConfig& config, nlohmann::ordered_json& json) {
+void WriteGptNeox(const DecoderConfig& config, nlohmann::ordered_json& json) {
   const LayerDescription& layer = config.layers.front();
   json["hidden_act"] = ActivationName(layer.activation);
   WriteSizes(config, json);
@@ -71,11 +71,11 @@ void Write(const DecoderConfig& config, nlohmann::ordered_json& json) {
   json["hidden_dropout"] = config.residual_dropout;
 }
 
-DecoderConfig FromSizes(const v1::ModelShape& shape) {
+DecoderConfig GptNeoxFromSizes(const v1::ModelShape& shape) {
   DecoderConfig config = SizesOfShape(shape);
   LayerDescription layer = LayerOfShape(shape, kRotaryShare);
   layer.kv_heads = layer.heads;
-  Describe(config, layer);
+  DescribeGptNeox(config, layer);
   return config;
 }
 
@@ -101,9 +101,9 @@ const Family& GptNeoxFamily() {
                            {".attention.rotary_emb.inv_freq", HarmlessBuffer::kInverseFrequencies}},
       .initial_deviation = 0.02,  // initializer_range
       .scaled_residual_initialization = false,
-      .read = Read,
-      .write = Write,
-      .from_shape = FromSizes};
+      .read = ReadGptNeox,
+      .write = WriteGptNeox,
+      .from_shape = GptNeoxFromSizes};
   return family;
 }
 

@@ -18,7 +18,7 @@ constexpr int64_t kPadTokenId = 1;
 // transformers drops a share of the embedding twice.
 constexpr int kEmbeddingDrops = 2;
 
-void Describe(DecoderConfig& config, LayerDescription layer) {
+void DescribeKosmos2Text(DecoderConfig& config, LayerDescription layer) {
   config.sinusoidal_offset = kPadTokenId + 1;
   config.embedding_scale = std::sqrt(static_cast<double>(config.width));
   layer.rotary.reset();
@@ -40,7 +40,7 @@ void RefuseVariants(FieldReader& reader) {
   }
 }
 
-DecoderConfig Read(FieldReader& reader) {
+DecoderConfig ReadKosmos2Text(FieldReader& reader) {
   RefuseVariants(reader);
   DecoderConfig config;
   config.layers.resize(static_cast<size_t>(reader.Size("layers", std::nullopt)));
@@ -58,7 +58,7 @@ DecoderConfig Read(FieldReader& reader) {
         reader.file(), ": embed_dim: ", config.width,
         ": wants an even width from 4 on, divisible by attention_heads ", layer.heads)));
   }
-  Describe(config, layer);
+  DescribeKosmos2Text(config, layer);
   config.sinusoidal_offset = reader.TokenId("pad_token_id", kPadTokenId, config.vocabulary) + 1;
   if (!reader.Flag("scale_embedding", true)) {
     config.embedding_scale = 1.0;
@@ -74,7 +74,7 @@ DecoderConfig Read(FieldReader& reader) {
   return config;
 }
 
-void Write(const DecoderConfig& config, nlohmann::ordered_json& json) {
+void WriteKosmos2Text(const DecoderConfig& config, nlohmann::ordered_json& json) {
   const LayerDescription& layer = config.layers.front();
   json["activation_function"] = ActivationName(layer.activation);
   json["vocab_size"] = config.vocabulary;
@@ -92,9 +92,9 @@ void Write(const DecoderConfig& config, nlohmann::ordered_json& json) {
   json["tie_word_embeddings"] = config.tied_embeddings;
 }
 
-DecoderConfig FromSizes(const v1::ModelShape& shape) {
+DecoderConfig Kosmos2TextFromSizes(const v1::ModelShape& shape) {
   DecoderConfig config = SizesOfShape(shape);
-  Describe(config, LayerOfShape(shape, 1.0));
+  DescribeKosmos2Text(config, LayerOfShape(shape, 1.0));
   return config;
 }
 
@@ -125,9 +125,9 @@ const Family& Kosmos2TextFamily() {
                                "put a BPE tokenizer there"},
       .initial_deviation = 0.02,  // init_std
       .scaled_residual_initialization = false,
-      .read = Read,
-      .write = Write,
-      .from_shape = FromSizes};
+      .read = ReadKosmos2Text,
+      .write = WriteKosmos2Text,
+      .from_shape = Kosmos2TextFromSizes};
   return family;
 }
 

@@ -25,7 +25,7 @@ LayerDescription Gated(LayerDescription layer) {
   return layer;
 }
 
-DecoderConfig ReadShared(FieldReader& reader, const SizeDefaults& defaults) {
+DecoderConfig ReadLlamaShared(FieldReader& reader, const SizeDefaults& defaults) {
   DecoderConfig config = ReadSizes(reader, defaults);
   config.norm = Norm::kRmsNorm;
   config.norm_epsilon = reader.Number("rms_norm_eps", 1e-6, 0.0, 1.0);
@@ -36,7 +36,7 @@ DecoderConfig ReadShared(FieldReader& reader, const SizeDefaults& defaults) {
   return config;
 }
 
-void WriteShared(const DecoderConfig& config, nlohmann::ordered_json& json) {
+void WriteLlamaShared(const DecoderConfig& config, nlohmann::ordered_json& json) {
   json["hidden_act"] = ActivationName(config.layers.front().activation);
   WriteSizes(config, json);
   WriteAttention(config.layers.front(), {}, json);
@@ -44,7 +44,7 @@ void WriteShared(const DecoderConfig& config, nlohmann::ordered_json& json) {
   json["attention_dropout"] = config.attention_dropout;
 }
 
-DecoderConfig FromSizes(const v1::ModelShape& shape) {
+DecoderConfig LlamaFromSizes(const v1::ModelShape& shape) {
   DecoderConfig config = SizesOfShape(shape);
   config.norm = Norm::kRmsNorm;
   config.layers.assign(config.layers.size(), Gated(LayerOfShape(shape, 1.0)));
@@ -52,7 +52,7 @@ DecoderConfig FromSizes(const v1::ModelShape& shape) {
 }
 
 DecoderConfig ReadLlama(FieldReader& reader) {
-  DecoderConfig config = ReadShared(reader, {});
+  DecoderConfig config = ReadLlamaShared(reader, {});
   const bool bias = reader.Flag("attention_bias", false);
   const bool mlp_bias = reader.Flag("mlp_bias", false);
   for (LayerDescription& layer : config.layers) {
@@ -63,7 +63,7 @@ DecoderConfig ReadLlama(FieldReader& reader) {
 }
 
 void WriteLlama(const DecoderConfig& config, nlohmann::ordered_json& json) {
-  WriteShared(config, json);
+  WriteLlamaShared(config, json);
   json["attention_bias"] = config.layers.front().qkv_bias;
   json["mlp_bias"] = config.layers.front().mlp_bias;
 }
@@ -75,7 +75,7 @@ int64_t ReadWindow(FieldReader& reader) {
 }
 
 DecoderConfig ReadMistral(FieldReader& reader) {
-  DecoderConfig config = ReadShared(reader, {.max_positions = int64_t{4096} * 32});
+  DecoderConfig config = ReadLlamaShared(reader, {.max_positions = int64_t{4096} * 32});
   const int64_t window = ReadWindow(reader);
   for (LayerDescription& layer : config.layers) {
     layer.window = window;
@@ -84,14 +84,14 @@ DecoderConfig ReadMistral(FieldReader& reader) {
 }
 
 void WriteMistral(const DecoderConfig& config, nlohmann::ordered_json& json) {
-  WriteShared(config, json);
+  WriteLlamaShared(config, json);
   const int64_t window = config.layers.front().window;
   json["sliding_window"] =
       window > 0 ? nlohmann::ordered_json(window) : nlohmann::ordered_json(nullptr);
 }
 
 DecoderConfig ReadQwen2(FieldReader& reader) {
-  DecoderConfig config = ReadShared(
+  DecoderConfig config = ReadLlamaShared(
       reader, {.max_positions = 32768, .bos_token_id = std::nullopt, .eos_token_id = std::nullopt});
   const bool windows = reader.Flag("use_sliding_window", false);
   const int64_t window = ReadWindow(reader);
@@ -108,7 +108,7 @@ DecoderConfig ReadQwen2(FieldReader& reader) {
 }
 
 void WriteQwen2(const DecoderConfig& config, nlohmann::ordered_json& json) {
-  WriteShared(config, json);
+  WriteLlamaShared(config, json);
   int64_t window = 0;
   std::vector<std::string> types;
   for (const LayerDescription& layer : config.layers) {
@@ -122,7 +122,7 @@ void WriteQwen2(const DecoderConfig& config, nlohmann::ordered_json& json) {
 }
 
 DecoderConfig Qwen2FromSizes(const v1::ModelShape& shape) {
-  DecoderConfig config = FromSizes(shape);
+  DecoderConfig config = LlamaFromSizes(shape);
   for (LayerDescription& layer : config.layers) {
     layer.qkv_bias = true;
   }
@@ -147,7 +147,7 @@ Family Named(const char* name, const char* class_name) {
                 {Slot::kHead, {"lm_head"}}},
       .harmless_buffers = {{".self_attn.rotary_emb.inv_freq", HarmlessBuffer::kInverseFrequencies}},
       .initial_deviation = kInitialDeviation,
-      .from_shape = FromSizes};
+      .from_shape = LlamaFromSizes};
 }
 
 }  // namespace

@@ -23,7 +23,6 @@ namespace {
 
 // libtorch 1.13 and the runner with a small model (Debian 12, x86-64), pages of libraries included.
 constexpr int64_t kRuntimeBytes = 173LL << 20;
-constexpr int64_t kFloatBytes = 4;
 
 // The format of a tensor under a recipe; FP32 for what recipes do not speak of.
 v1::TensorFormat FormatIn(const v1::QuantizationRecipe& recipe, const DecoderConfig& config,

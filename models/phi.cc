@@ -8,9 +8,9 @@
 namespace wattle::models {
 namespace {
 
-constexpr AttentionDefaults kAttention = {.has_head_dim = false, .rotary_share = 0.5};
+constexpr AttentionDefaults kPhiAttention = {.has_head_dim = false, .rotary_share = 0.5};
 
-void Describe(DecoderConfig& config, LayerDescription layer) {
+void DescribePhi(DecoderConfig& config, LayerDescription layer) {
   layer.residual = Residual::kParallelOneNorm;
   layer.activation = Activation::kGeluTanh;
   layer.qkv_bias = layer.attention_output_bias = layer.mlp_bias = true;
@@ -18,7 +18,7 @@ void Describe(DecoderConfig& config, LayerDescription layer) {
   config.head_bias = !config.tied_embeddings;
 }
 
-DecoderConfig Read(FieldReader& reader) {
+DecoderConfig ReadPhi(FieldReader& reader) {
   DecoderConfig config =
       ReadSizes(reader, {.bos_token_id = std::nullopt, .eos_token_id = std::nullopt});
   if (config.tied_embeddings) {
@@ -27,7 +27,7 @@ DecoderConfig Read(FieldReader& reader) {
   if (reader.Flag("qk_layernorm", false)) {
     reader.Refuse("qk_layernorm", "true", "false");
   }
-  Describe(config, ReadAttention(reader, config.width, kAttention));
+  DescribePhi(config, ReadAttention(reader, config.width, kPhiAttention));
   const Activation activation = ReadActivation(reader, "hidden_act", "gelu_new");
   for (LayerDescription& layer : config.layers) {
     layer.activation = activation;
@@ -39,11 +39,11 @@ DecoderConfig Read(FieldReader& reader) {
   return config;
 }
 
-void Write(const DecoderConfig& config, nlohmann::ordered_json& json) {
+void WritePhi(const DecoderConfig& config, nlohmann::ordered_json& json) {
   const LayerDescription& layer = config.layers.front();
   json["hidden_act"] = ActivationName(layer.activation);
   WriteSizes(config, json);
-  WriteAttention(layer, kAttention, json);
+  WriteAttention(layer, kPhiAttention, json);
   json["partial_rotary_factor"] =
       static_cast<double>(layer.rotary->dimensions) / static_cast<double>(layer.head_size);
   json["layer_norm_eps"] = config.norm_epsilon;
@@ -52,10 +52,10 @@ void Write(const DecoderConfig& config, nlohmann::ordered_json& json) {
   json["embd_pdrop"] = config.embedding_dropout;
 }
 
-DecoderConfig FromSizes(const v1::ModelShape& shape) {
+DecoderConfig PhiFromSizes(const v1::ModelShape& shape) {
   DecoderConfig config = SizesOfShape(shape);
   config.tied_embeddings = false;
-  Describe(config, LayerOfShape(shape, kAttention.rotary_share));
+  DescribePhi(config, LayerOfShape(shape, kPhiAttention.rotary_share));
   return config;
 }
 
@@ -78,9 +78,9 @@ const Family& PhiFamily() {
       .harmless_buffers = {{".self_attn.rotary_emb.inv_freq", HarmlessBuffer::kInverseFrequencies}},
       .initial_deviation = 0.02,  // initializer_range
       .scaled_residual_initialization = false,
-      .read = Read,
-      .write = Write,
-      .from_shape = FromSizes};
+      .read = ReadPhi,
+      .write = WritePhi,
+      .from_shape = PhiFromSizes};
   return family;
 }
 

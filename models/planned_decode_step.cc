@@ -10,7 +10,6 @@
 namespace wattle::models {
 namespace {
 
-constexpr int64_t kFloatBytes = 4;
 constexpr int64_t kPromptTokens = 256;          // worker/engine/generate/decode_session.cc
 constexpr int64_t kPanelPositions = 16;         // worker/engine/kernels/kv_cache.h
 constexpr int64_t kScoreRows = 4;               // worker/engine/kernels/decode_step.cc

@@ -9,6 +9,7 @@
 #include "models/planned_decode_step.h"
 #include "models/planned_layer.h"
 #include "models/tensor_plan.h"
+#include "models/tensors.h"
 
 namespace wattle::models {
 namespace {
@@ -18,7 +19,6 @@ namespace {
 constexpr int64_t kScalarBytes = 256;
 constexpr int64_t kIndexBytes = 8;
 constexpr int64_t kDoubleBytes = 8;
-constexpr int64_t kFloatBytes = 4;
 
 class PlannedDecoder : public PlannedLayers {
  public:

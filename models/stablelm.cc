@@ -8,15 +8,15 @@
 namespace wattle::models {
 namespace {
 
-constexpr AttentionDefaults kAttention = {.has_head_dim = false, .rotary_share = 0.25};
+constexpr AttentionDefaults kStableLmAttention = {.has_head_dim = false, .rotary_share = 0.25};
 
-void Describe(DecoderConfig& config, LayerDescription layer) {
+void DescribeStableLm(DecoderConfig& config, LayerDescription layer) {
   layer.activation = Activation::kSilu;
   layer.gated_mlp = true;
   config.layers.assign(config.layers.size(), layer);
 }
 
-DecoderConfig Read(FieldReader& reader) {
+DecoderConfig ReadStableLm(FieldReader& reader) {
   DecoderConfig config = ReadSizes(
       reader, {.max_positions = 4096, .bos_token_id = std::nullopt, .eos_token_id = std::nullopt});
   if (reader.Flag("qk_layernorm", false)) {
@@ -26,7 +26,7 @@ DecoderConfig Read(FieldReader& reader) {
   if (reader.Number("hidden_dropout", 0.0, 0.0, 1.0) > 0.0) {
     reader.Refuse("hidden_dropout", "above 0", "0");
   }
-  Describe(config, ReadAttention(reader, config.width, kAttention));
+  DescribeStableLm(config, ReadAttention(reader, config.width, kStableLmAttention));
   const Activation activation = ReadActivation(reader, "hidden_act", "silu");
   const bool bias = reader.Flag("use_qkv_bias", false);
   const bool parallel = reader.Flag("use_parallel_residual", false);
@@ -40,11 +40,11 @@ DecoderConfig Read(FieldReader& reader) {
   return config;
 }
 
-void Write(const DecoderConfig& config, nlohmann::ordered_json& json) {
+void WriteStableLm(const DecoderConfig& config, nlohmann::ordered_json& json) {
   const LayerDescription& layer = config.layers.front();
   json["hidden_act"] = ActivationName(layer.activation);
   WriteSizes(config, json);
-  WriteAttention(layer, kAttention, json);
+  WriteAttention(layer, kStableLmAttention, json);
   json["partial_rotary_factor"] =
       static_cast<double>(layer.rotary->dimensions) / static_cast<double>(layer.head_size);
   json["use_qkv_bias"] = layer.qkv_bias;
@@ -53,9 +53,9 @@ void Write(const DecoderConfig& config, nlohmann::ordered_json& json) {
   json["attention_dropout"] = config.attention_dropout;
 }
 
-DecoderConfig FromSizes(const v1::ModelShape& shape) {
+DecoderConfig StableLmFromSizes(const v1::ModelShape& shape) {
   DecoderConfig config = SizesOfShape(shape);
-  Describe(config, LayerOfShape(shape, kAttention.rotary_share));
+  DescribeStableLm(config, LayerOfShape(shape, kStableLmAttention.rotary_share));
   return config;
 }
 
@@ -79,9 +79,9 @@ const Family& StableLmFamily() {
       .harmless_buffers = {{".self_attn.rotary_emb.inv_freq", HarmlessBuffer::kInverseFrequencies}},
       .initial_deviation = 0.02,  // initializer_range
       .scaled_residual_initialization = false,
-      .read = Read,
-      .write = Write,
-      .from_shape = FromSizes};
+      .read = ReadStableLm,
+      .write = WriteStableLm,
+      .from_shape = StableLmFromSizes};
   return family;
 }
 

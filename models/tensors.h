@@ -17,6 +17,8 @@
 
 namespace wattle::models {
 
+inline constexpr int64_t kFloatBytes = 4;  // of an FP32 number
+
 // The places of a decoder that hold weights.
 enum class Slot {
   kTokens,         // the token embedding; the head as well where the two are tied

@@ -30,6 +30,11 @@ configure_torch2
 build build/torch2-build wattle-runner wattle_engine_test
 run_ctest build/torch2-build -L ':engine$' -LE 'slow|integration|reference'
 
+say "slow lane: file by file, with the same tests: a batch may choose another file's overload without a word"
+configure build/files "${release[@]}" -DWATTLE_UNITY=OFF
+build build/files
+run_ctest build/files -LE 'slow|integration|reference'
+
 say "slow lane: each reader a minute under clang's libFuzzer"
 check fuzz ./dev fuzz --seconds 60
 

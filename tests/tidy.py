@@ -59,11 +59,11 @@ def main():
     settings = (ROOT / ".clang-tidy").read_bytes() + run(CLANG_TIDY, "--version").encode()
     STAMPS.mkdir(parents=True, exist_ok=True)
     work = []
-    known = {build: headers_of_ours(build) for build in ("build/release", "build/torch2-build")}
+    known = {build: headers_of_ours(build) for build in ("build/files", "build/torch2-build")}
     for source in run("git", "ls-files", "*.cc").splitlines():
         if UNREAD.search(source):
             continue
-        build = "build/torch2-build" if WITH_LIBTORCH.match(source) else "build/release"
+        build = "build/torch2-build" if WITH_LIBTORCH.match(source) else "build/files"
         stamp = stamp_of(source, known[build].get(source), settings)
         if stamp is None or not stamp.exists():
             work.append((build, source, stamp))

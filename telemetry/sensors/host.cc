@@ -23,7 +23,7 @@
 namespace wattle::telemetry {
 namespace {
 
-constexpr absl::Duration kCadence = absl::Seconds(2);
+constexpr absl::Duration kHostCadence = absl::Seconds(2);
 constexpr int kSectorBytes = 512;  // of /proc/diskstats, independent of the disk's own sectors
 
 // The file's lines; empty if the file is absent. Files below /proc may be longer than a page.
@@ -118,7 +118,7 @@ class Host final : public Source {
  public:
   Host() {
     info_.name = "host";
-    info_.cadence = kCadence;
+    info_.cadence = kHostCadence;
   }
   [[nodiscard]] const SourceInfo& info() const override { return info_; }
 

@@ -19,7 +19,7 @@
 namespace wattle::telemetry {
 namespace {
 
-constexpr Setting kSettings[] = {
+constexpr Setting kIna2xxSettings[] = {
     {.name = "device", .meaning = "I2C device of the chip, as 1-0040; absent: every chip"},
     {.name = "position",
      .meaning = "where the shunt is: before the board's regulators, on the output to the board, at "
@@ -39,7 +39,7 @@ constexpr Setting kSettings[] = {
 constexpr const char* kNames[] = {"ina219", "ina220", "ina226", "ina230", "ina231",
                                   "ina228", "ina237", "ina238", "ina780"};
 // With the drivers' defaults a conversion takes 68 ms at most.
-constexpr absl::Duration kCadence = absl::Milliseconds(100);
+constexpr absl::Duration kIna2xxCadence = absl::Milliseconds(100);
 
 struct Chip {
   std::string directory{};
@@ -64,8 +64,8 @@ class Ina2xx final : public Source {
     const bool total = position == "input" || position == "output";
     info_ = {.name = absl::StrCat(chip.name, " ", label),
              .cadence = interval.ok() && *interval > 0
-                            ? std::max(absl::Milliseconds(*interval), kCadence)
-                            : kCadence,
+                            ? std::max(absl::Milliseconds(*interval), kIna2xxCadence)
+                            : kIna2xxCadence,
              .energy_source = v1::ENERGY_SOURCE_INA2XX,
              .scope = "board_input",
              .rank = 20,
@@ -174,7 +174,7 @@ std::vector<Chip> FindChips(const std::string& root) {
 }  // namespace
 
 absl::Span<const Setting> Ina2xxSettings() {
-  return kSettings;
+  return kIna2xxSettings;
 }
 
 std::vector<Candidate> DiscoverIna2xx(const std::string& root,

@@ -24,7 +24,7 @@
 namespace wattle::telemetry {
 namespace {
 
-constexpr Setting kSettings[] = {
+constexpr Setting kMax1704xSettings[] = {
     {.name = "bus",
      .meaning = "number of the I2C bus, as in /dev/i2c-1",
      .required = true,
@@ -38,9 +38,9 @@ constexpr Setting kSettings[] = {
 
 constexpr uint16_t kAddress = 0x36;
 constexpr uint8_t kVoltage = 0x02;
-constexpr uint8_t kCharge = 0x04;
+constexpr uint8_t kChargeRegister = 0x04;
 // The chip updates its percent about twice a minute and its voltage twice a second.
-constexpr absl::Duration kCadence = absl::Seconds(2);
+constexpr absl::Duration kMax1704xCadence = absl::Seconds(2);
 // A chip that has just learned a battery may report a little more than 100 %.
 constexpr double kPercentMax = 110;
 
@@ -111,7 +111,7 @@ class Max1704x final : public Source {
     }
     const std::string device = absl::StrFormat("%s-%04x", entry.Text("bus"), kAddress);
     info_ = {.name = absl::StrCat("max1704x ", device),
-             .cadence = kCadence,
+             .cadence = kMax1704xCadence,
              .gauge_error = Fraction(0.05),
              .gauge_rank = 15};
     info_.channels = {{.name = device,
@@ -128,7 +128,7 @@ class Max1704x final : public Source {
 
   absl::StatusOr<std::vector<Reading>> Poll(Monotonic now) override {
     WATTLE_ASSIGN_OR_RETURN(const uint16_t voltage, read_(kVoltage));
-    WATTLE_ASSIGN_OR_RETURN(const uint16_t charge, read_(kCharge));
+    WATTLE_ASSIGN_OR_RETURN(const uint16_t charge, read_(kChargeRegister));
     const double volts = (voltage >> step_.shift) * step_.volts;
     const double percent = charge / 256.0;
     if (percent > kPercentMax) {
@@ -157,7 +157,7 @@ class Max1704x final : public Source {
 }  // namespace
 
 absl::Span<const Setting> Max1704xSettings() {
-  return kSettings;
+  return kMax1704xSettings;
 }
 
 std::unique_ptr<Source> MakeMax1704x(const SourceSettings& entry, ReadRegister read) {

@@ -21,7 +21,7 @@
 namespace wattle::telemetry {
 namespace {
 
-constexpr Setting kSettings[] = {
+constexpr Setting kNutSettings[] = {
     {.name = "ups", .meaning = "name of the UPS in upsd's ups.conf", .required = true},
     {.name = "address", .meaning = "host, or host:port, of upsd; absent: localhost:3493"},
     {.name = "power",
@@ -39,8 +39,8 @@ constexpr Setting kSettings[] = {
 
 constexpr int kUpsdPort = 3493;
 // NUT's drivers poll their UPS every two seconds.
-constexpr absl::Duration kCadence = absl::Seconds(2);
-constexpr absl::Duration kDeadline = absl::Seconds(4);
+constexpr absl::Duration kNutCadence = absl::Seconds(2);
+constexpr absl::Duration kNutDeadline = absl::Seconds(4);
 constexpr int kLinesMax = 1000;
 
 std::optional<double> Number(const UpsVariables& variables, const char* key) {
@@ -78,8 +78,8 @@ class Nut final : public Source {
     }
     const std::string where = absl::StrCat(ups_, "@", FormatHostPort(server_));
     info_ = {.name = absl::StrCat("nut ", where),
-             .cadence = kCadence,
-             .deadline = kDeadline + absl::Seconds(1),
+             .cadence = kNutCadence,
+             .deadline = kNutDeadline + absl::Seconds(1),
              .energy_source = v1::ENERGY_SOURCE_POWER_SUPPLY,
              .scope = estimates_ ? "estimated" : "ups_output",
              .rank = 35,
@@ -147,7 +147,7 @@ class Nut final : public Source {
 
  private:
   absl::StatusOr<UpsVariables> ListVariables() {
-    const Monotonic deadline = Clock::Real().Boottime() + kDeadline;
+    const Monotonic deadline = Clock::Real().Boottime() + kNutDeadline;
     WATTLE_ASSIGN_OR_RETURN(LineConnection connection, LineConnection::Open(server_, deadline));
     WATTLE_RETURN_IF_ERROR(connection.Send(absl::StrCat("LIST VAR ", ups_, "\n")));
     UpsVariables variables;
@@ -259,7 +259,7 @@ absl::Status UpsError(absl::string_view line) {
 }
 
 absl::Span<const Setting> NutSettings() {
-  return kSettings;
+  return kNutSettings;
 }
 
 std::vector<Candidate> DiscoverNut(const std::string& /*root*/,

@@ -21,7 +21,7 @@ namespace {
 
 constexpr char kLibrary[] = "libnvidia-ml.so.1";
 // Since Ampere, power is a mean over up to a second.
-constexpr absl::Duration kCadence = absl::Milliseconds(500);
+constexpr absl::Duration kNvmlCadence = absl::Milliseconds(500);
 
 // The part of the library's stable C interface that is used here.
 using Device = struct DeviceTag*;
@@ -128,7 +128,7 @@ class Nvml final : public Source {
  public:
   explicit Nvml(const Library& library) : library_(library) {
     info_ = {.name = "nvml",
-             .cadence = kCadence,
+             .cadence = kNvmlCadence,
              .energy_source = v1::ENERGY_SOURCE_NVML,
              .scope = "gpu",
              .rank = 60,

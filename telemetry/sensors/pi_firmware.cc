@@ -28,7 +28,7 @@ namespace {
 constexpr char kReadRails[] = "pmic_read_adc";
 constexpr char kGetThrottled[] = "get_throttled";
 
-constexpr Setting kSettings[] = {
+constexpr Setting kPiFirmwareSettings[] = {
     {.name = "slope",
      .meaning = "watts at the board's input for each watt of the rails' sum",
      .low = 0.5,
@@ -41,7 +41,7 @@ constexpr Setting kSettings[] = {
 
 // Newer firmware has a separate device for these calls.
 constexpr const char* kDevices[] = {"/dev/vcio_gencmd", "/dev/vcio"};
-constexpr size_t kAnswerMax = 4096;
+constexpr size_t kPiFirmwareAnswerMax = 4096;
 
 absl::StatusOr<int> OpenMailbox() {
   absl::Status problem;
@@ -63,12 +63,12 @@ absl::StatusOr<int> OpenMailbox() {
 // The property mailbox's "gencmd" message: header, one tag with the command as text, end tag.
 absl::StatusOr<std::string> AskFirmware(const std::string& command) {
   constexpr uint32_t kGencmdTag = 0x00030080;
-  constexpr size_t kWords = 7 + kAnswerMax / sizeof(uint32_t);
+  constexpr size_t kWords = 7 + kPiFirmwareAnswerMax / sizeof(uint32_t);
   std::array<uint32_t, kWords> message = {};
   message[0] = sizeof(message);
   message[2] = kGencmdTag;
-  message[3] = kAnswerMax;
-  std::memcpy(&message[6], command.c_str(), std::min(command.size() + 1, kAnswerMax - 1));
+  message[3] = kPiFirmwareAnswerMax;
+  std::memcpy(&message[6], command.c_str(), std::min(command.size() + 1, kPiFirmwareAnswerMax - 1));
   WATTLE_ASSIGN_OR_RETURN(const int mailbox, OpenMailbox());
   // _IOWR(100, 0, char *), as the firmware driver defines it.
   const int result = ioctl(mailbox, _IOWR(100, 0, char*), message.data());
@@ -83,7 +83,7 @@ absl::StatusOr<std::string> AskFirmware(const std::string& command) {
         absl::StrCat("the firmware refuses ", command, ", error ", message[5]));
   }
   const char* text = reinterpret_cast<const char*>(&message[6]);
-  return std::string(text, strnlen(text, kAnswerMax));
+  return std::string(text, strnlen(text, kPiFirmwareAnswerMax));
 }
 
 FirmwareCall CallFor(const std::string& root) {
@@ -262,7 +262,7 @@ absl::StatusOr<uint32_t> ParseThrottled(absl::string_view answer) {
 }
 
 absl::Span<const Setting> PiFirmwareSettings() {
-  return kSettings;
+  return kPiFirmwareSettings;
 }
 
 std::vector<Candidate> DiscoverPiFirmware(const FirmwareCall& ask,

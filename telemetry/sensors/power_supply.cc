@@ -15,7 +15,7 @@
 namespace wattle::telemetry {
 namespace {
 
-constexpr Setting kSettings[] = {
+constexpr Setting kPowerSupplySettings[] = {
     {.name = "name", .meaning = "of the battery in /sys/class/power_supply; absent: every one"},
     kChemistrySetting,
     kCellsSetting,
@@ -208,7 +208,7 @@ class PowerSupply final : public Source {
 }  // namespace
 
 absl::Span<const Setting> PowerSupplySettings() {
-  return kSettings;
+  return kPowerSupplySettings;
 }
 
 std::vector<Candidate> DiscoverPowerSupplies(const std::string& root,

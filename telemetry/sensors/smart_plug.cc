@@ -17,7 +17,7 @@
 namespace wattle::telemetry {
 namespace {
 
-constexpr Setting kSettings[] = {
+constexpr Setting kSmartPlugSettings[] = {
     {.name = "model",
      .meaning = "whose firmware the plug runs",
      .required = true,
@@ -33,10 +33,10 @@ constexpr Setting kSettings[] = {
 };
 
 // Plugs update their values about once a second.
-constexpr absl::Duration kCadence = absl::Seconds(1);
-constexpr absl::Duration kDeadline = absl::Seconds(4);
+constexpr absl::Duration kSmartPlugCadence = absl::Seconds(1);
+constexpr absl::Duration kSmartPlugDeadline = absl::Seconds(4);
 constexpr int kTimeoutSeconds = 2;  // for each connect, read or write
-constexpr size_t kAnswerMax = size_t{64} << 10;
+constexpr size_t kSmartPlugAnswerMax = size_t{64} << 10;
 constexpr int kHttpPort = 80;
 
 std::string UrlEncoded(const std::string& text) {
@@ -77,7 +77,7 @@ class PlugClient {
     Answer answer;
     // The whole answer has a deadline, because a plug that sends byte by byte never reaches the
     // timeout of one read.
-    const Monotonic end = Clock::Real().Boottime() + kDeadline;
+    const Monotonic end = Clock::Real().Boottime() + kSmartPlugDeadline;
     bool late = false;
     const httplib::Result result = client.Get(
         path,
@@ -89,14 +89,14 @@ class PlugClient {
         [&answer, &late, end](const char* data, size_t size) {
           late = Clock::Real().Boottime() > end;
           answer.body.append(data, size);
-          return !late && answer.body.size() <= kAnswerMax;
+          return !late && answer.body.size() <= kSmartPlugAnswerMax;
         });
     // Without the query, which may have a password.
     const std::string where =
         absl::StrCat("http://", FormatHostPort(endpoint_), path.substr(0, path.find('?')));
     if (late) {
-      return absl::DeadlineExceededError(
-          absl::StrCat(where, ": no whole answer within ", absl::FormatDuration(kDeadline)));
+      return absl::DeadlineExceededError(absl::StrCat(where, ": no whole answer within ",
+                                                      absl::FormatDuration(kSmartPlugDeadline)));
     }
     if (!result) {
       return absl::UnavailableError(absl::StrCat(where, ": no answer (",
@@ -131,8 +131,8 @@ class SmartPlug final : public Source {
     const std::string address = entry.Text("address");
     info_ = {.name = absl::StrCat("smart_plug ", address, outlet_ > 0 ? " " : "",
                                   outlet_ > 0 ? absl::StrCat(outlet_) : ""),
-             .cadence = kCadence,
-             .deadline = kDeadline + absl::Seconds(2 * kTimeoutSeconds),
+             .cadence = kSmartPlugCadence,
+             .deadline = kSmartPlugDeadline + absl::Seconds(2 * kTimeoutSeconds),
              .energy_source = v1::ENERGY_SOURCE_SMART_PLUG,
              .scope = "mains",
              .rank = static_cast<int>(entry.Number("rank", 30)),
@@ -235,7 +235,7 @@ class SmartPlug final : public Source {
 }  // namespace
 
 absl::Span<const Setting> SmartPlugSettings() {
-  return kSettings;
+  return kSmartPlugSettings;
 }
 
 std::vector<Candidate> DiscoverSmartPlugs(const std::string& /*root*/,

@@ -19,7 +19,7 @@
 namespace wattle::telemetry {
 namespace {
 
-constexpr Setting kSettings[] = {
+constexpr Setting kTegrastatsLogSettings[] = {
     {.name = "file", .meaning = "log of tegrastats", .required = true},
     {.name = "period_seconds",
      .meaning = "time between two lines, tegrastats --interval; absent: 1",
@@ -164,7 +164,7 @@ absl::StatusOr<TegrastatsLine> ParseTegrastatsLine(absl::string_view line) {
 }
 
 absl::Span<const Setting> TegrastatsLogSettings() {
-  return kSettings;
+  return kTegrastatsLogSettings;
 }
 
 std::vector<Candidate> DiscoverTegrastatsLogs(const std::string& /*root*/,

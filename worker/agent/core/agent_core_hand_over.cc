@@ -17,7 +17,7 @@ namespace {
 
 // After this many failed uploads the job goes on from an older checkpoint, or from the beginning.
 constexpr int kTriesMax = 6;
-constexpr absl::Duration kRetryMax = absl::Minutes(5);
+constexpr absl::Duration kUploadRetryMax = absl::Minutes(5);
 
 }  // namespace
 
@@ -77,7 +77,7 @@ void AgentCore::OnCheckpointUploaded(const UploadResult& result, const Instant& 
   if (!result.status.ok()) {
     ports_.Note(
         absl::StrCat(id, ": its checkpoint cannot be uploaded yet: ", result.status.message()));
-    next_hand_over_ = now.wall + hand_over_backoff_.AfterFailure(kRetryMax);
+    next_hand_over_ = now.wall + hand_over_backoff_.AfterFailure(kUploadRetryMax);
     return;
   }
   ReportHandOver(id, &result.artifact, now);

@@ -19,7 +19,7 @@ namespace {
 constexpr size_t kKeptResultsMax = 16;
 constexpr absl::Duration kKeptFor = absl::Hours(14 * 24);
 // A full disk at the coordinator lasts until a person comes.
-constexpr absl::Duration kRetryMax = absl::Minutes(5);
+constexpr absl::Duration kReturnRetryMax = absl::Minutes(5);
 
 // By a clock that is not set nothing is too old.
 bool IsTooOld(const v1::Report& ended, absl::Time now) {
@@ -90,7 +90,7 @@ void AgentCore::OnResultReturned(const UploadResult& result, const Instant& now)
   if (!result.status.ok() && !gone && state_.ResultSizeBytes(id) > 0) {
     ports_.Note(absl::StrCat(
         id, ": its result cannot go back to the coordinator yet: ", result.status.message()));
-    next_return_ = now.wall + return_backoff_.AfterFailure(kRetryMax);
+    next_return_ = now.wall + return_backoff_.AfterFailure(kReturnRetryMax);
     return;
   }
   return_backoff_.Reset();

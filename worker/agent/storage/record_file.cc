@@ -8,18 +8,18 @@ namespace wattle::agent {
 namespace {
 
 // The first byte cannot begin a protobuf message (wire type 7), so no bare message looks like this.
-constexpr absl::string_view kMagic = "wattle-record-1\n";
-constexpr size_t kHeaderSize = kMagic.size() + 4;
+constexpr absl::string_view kRecordMagic = "wattle-record-1\n";
+constexpr size_t kRecordFileHeaderSize = kRecordMagic.size() + 4;
 
 bool Decode(absl::string_view bytes, google::protobuf::MessageLite& message) {
-  if (bytes.substr(0, kMagic.size()) != kMagic) {
+  if (bytes.substr(0, kRecordMagic.size()) != kRecordMagic) {
     return !bytes.empty() && message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
   }
-  if (bytes.size() < kHeaderSize) {
+  if (bytes.size() < kRecordFileHeaderSize) {
     return false;
   }
-  const absl::string_view body = bytes.substr(kHeaderSize);
-  return ReadLittleEndian(bytes.substr(kMagic.size(), 4)) == Crc32c(body) &&
+  const absl::string_view body = bytes.substr(kRecordFileHeaderSize);
+  return ReadLittleEndian(bytes.substr(kRecordMagic.size(), 4)) == Crc32c(body) &&
          message.ParseFromArray(body.data(), static_cast<int>(body.size()));
 }
 
@@ -27,7 +27,7 @@ bool Decode(absl::string_view bytes, google::protobuf::MessageLite& message) {
 
 std::string EncodeRecord(const google::protobuf::MessageLite& message) {
   const std::string body = message.SerializeAsString();
-  std::string bytes(kMagic);
+  std::string bytes(kRecordMagic);
   AppendLittleEndian(Crc32c(body), 4, &bytes);
   return bytes + body;
 }

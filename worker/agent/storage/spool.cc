@@ -16,13 +16,13 @@ namespace {
 
 constexpr char kName[] = "spool";
 constexpr char kDamagedName[] = "spool.damaged";
-constexpr absl::string_view kMagic = "wattle-spool-02\n";
+constexpr absl::string_view kSpoolMagic = "wattle-spool-02\n";
 // The format of workers before version 2 of the file: no checksum of the header, and CRC-32 (IEEE
 // 802.3) for each record.
-constexpr absl::string_view kMagic1 = "wattle-spool-01\n";
+constexpr absl::string_view kSpoolMagic1 = "wattle-spool-01\n";
 constexpr size_t kNumbersSize = 16;
-constexpr size_t kHeaderSize = kMagic.size() + kNumbersSize + 4;
-constexpr size_t kHeader1Size = kMagic1.size() + kNumbersSize;
+constexpr size_t kSpoolHeaderSize = kSpoolMagic.size() + kNumbersSize + 4;
+constexpr size_t kSpoolHeader1Size = kSpoolMagic1.size() + kNumbersSize;
 constexpr size_t kRecordHeaderSize = 8;
 // The file is rewritten once its acknowledged part has this size, which is harmless for an SD card.
 constexpr int64_t kRewriteAtBytes = int64_t{256} << 10;
@@ -82,19 +82,19 @@ absl::StatusOr<std::unique_ptr<Spool>> Spool::Open(Disk* disk) {
 // Returns the size of the header, 0 if it is damaged.
 size_t Spool::ReadHeader(absl::string_view content) {
   const bool is_version_1 =
-      content.size() >= kHeader1Size && content.substr(0, kMagic1.size()) == kMagic1;
+      content.size() >= kSpoolHeader1Size && content.substr(0, kSpoolMagic1.size()) == kSpoolMagic1;
   if (!is_version_1 &&
-      (content.size() < kHeaderSize || content.substr(0, kMagic.size()) != kMagic)) {
+      (content.size() < kSpoolHeaderSize || content.substr(0, kSpoolMagic.size()) != kSpoolMagic)) {
     return 0;
   }
-  const absl::string_view numbers = content.substr(kMagic.size(), kNumbersSize);
+  const absl::string_view numbers = content.substr(kSpoolMagic.size(), kNumbersSize);
   if (!is_version_1 &&
-      ReadLittleEndian(content.substr(kMagic.size() + kNumbersSize, 4)) != Crc32c(numbers)) {
+      ReadLittleEndian(content.substr(kSpoolMagic.size() + kNumbersSize, 4)) != Crc32c(numbers)) {
     return 0;
   }
   incarnation_ = static_cast<int64_t>(ReadLittleEndian(numbers.substr(0, 8)));
   dropped_ = static_cast<int64_t>(ReadLittleEndian(numbers.substr(8, 8)));
-  return is_version_1 ? kHeader1Size : kHeaderSize;
+  return is_version_1 ? kSpoolHeader1Size : kSpoolHeaderSize;
 }
 
 // Reads every complete record. After damage the next record begins at the first place from which a
@@ -171,7 +171,7 @@ absl::Status Spool::BeginIncarnation() {
 }
 
 absl::Status Spool::Rewrite() {
-  std::string content(kMagic);
+  std::string content(kSpoolMagic);
   std::string numbers;
   AppendLittleEndian(static_cast<uint64_t>(incarnation_), 8, &numbers);
   AppendLittleEndian(static_cast<uint64_t>(dropped_), 8, &numbers);

@@ -13,6 +13,8 @@
 
 namespace wattle::kernels {
 
+inline constexpr int64_t kFloatBytes = 4;  // of an FP32 number
+
 // Asks the system for huge pages under memory that somebody else owns. Only whole huge pages inside
 // the range are concerned; the contents stay. Does nothing where the system does not offer them.
 void PreferHugePages(void* begin, int64_t bytes);

@@ -11,10 +11,10 @@
 namespace wattle::kernels {
 namespace {
 
-constexpr auto kBytes = static_cast<int64_t>(sizeof(uint16_t));
+constexpr auto kBf16Bytes = static_cast<int64_t>(sizeof(uint16_t));
 
-StoredBytes Bytes(const WeightMatrix& shape) {
-  return {.packed = shape.rows * shape.columns * kBytes, .scales = 0};
+StoredBytes Bf16Stored(const WeightMatrix& shape) {
+  return {.packed = shape.rows * shape.columns * kBf16Bytes, .scales = 0};
 }
 
 void ToNearest(const WeightMatrix& shape, const float* weights, const PackedBuffers& out) {
@@ -24,7 +24,7 @@ void ToNearest(const WeightMatrix& shape, const float* weights, const PackedBuff
   }
 }
 
-void Rows(const WeightMatrix& matrix, int64_t first, int64_t end, float* out) {
+void Bf16Rows(const WeightMatrix& matrix, int64_t first, int64_t end, float* out) {
   WidenBf16(reinterpret_cast<const uint16_t*>(matrix.packed) + first * matrix.columns,
             (end - first) * matrix.columns, out);
 }
@@ -36,11 +36,11 @@ const FormatOperations& Bf16Operations() {
                                                    .name = "bf16",
                                                    .bits = 16,
                                                    .grouped = false,
-                                                   .stored_bytes = Bytes,
+                                                   .stored_bytes = Bf16Stored,
                                                    .codec = nullptr,
                                                    .pack = nullptr,
                                                    .quantize = ToNearest,
-                                                   .dequantize = Rows};
+                                                   .dequantize = Bf16Rows};
   return kOperations;
 }
 

@@ -12,7 +12,6 @@ namespace wattle::kernels {
 namespace {
 
 constexpr int64_t kScoreRows = 4;  // of HeadAttention::scores
-constexpr auto kFloatBytes = static_cast<int64_t>(sizeof(float));
 
 int64_t QkvRows(const DecodeLayer& layer) {
   return (layer.heads + 2 * layer.kv_heads) * layer.head_size;

@@ -3,24 +3,23 @@
 // FP32, row by row: what training works on and every other format is compared with.
 #include <cstring>
 
+#include "worker/engine/kernels/aligned_buffer.h"
 #include "worker/engine/kernels/formats_internal.h"
 
 namespace wattle::kernels {
 namespace {
 
-constexpr auto kBytes = static_cast<int64_t>(sizeof(float));
-
-StoredBytes Bytes(const WeightMatrix& shape) {
-  return {.packed = shape.rows * shape.columns * kBytes, .scales = 0};
+StoredBytes Float32Stored(const WeightMatrix& shape) {
+  return {.packed = shape.rows * shape.columns * kFloatBytes, .scales = 0};
 }
 
 void Copy(const WeightMatrix& shape, const float* weights, const PackedBuffers& out) {
-  std::memcpy(out.packed, weights, static_cast<size_t>(Bytes(shape).packed));
+  std::memcpy(out.packed, weights, static_cast<size_t>(Float32Stored(shape).packed));
 }
 
-void Rows(const WeightMatrix& matrix, int64_t first, int64_t end, float* out) {
-  std::memcpy(out, matrix.packed + first * matrix.columns * kBytes,
-              static_cast<size_t>((end - first) * matrix.columns * kBytes));
+void Float32Rows(const WeightMatrix& matrix, int64_t first, int64_t end, float* out) {
+  std::memcpy(out, matrix.packed + first * matrix.columns * kFloatBytes,
+              static_cast<size_t>((end - first) * matrix.columns * kFloatBytes));
 }
 
 }  // namespace
@@ -30,11 +29,11 @@ const FormatOperations& Float32Operations() {
                                                    .name = "fp32",
                                                    .bits = 32,
                                                    .grouped = false,
-                                                   .stored_bytes = Bytes,
+                                                   .stored_bytes = Float32Stored,
                                                    .codec = nullptr,
                                                    .pack = nullptr,
                                                    .quantize = Copy,
-                                                   .dequantize = Rows};
+                                                   .dequantize = Float32Rows};
   return kOperations;
 }
 

@@ -10,11 +10,11 @@
 namespace wattle::kernels {
 namespace {
 
-constexpr float kZeroCode = 8.0F;
-constexpr float kLargestCode = 15.0F;
+constexpr float kInt4ZeroCode = 8.0F;
+constexpr float kInt4LargestCode = 15.0F;
 
 int8_t HoldInside(float code) {
-  return static_cast<int8_t>(std::clamp(std::nearbyint(code), 0.0F, kLargestCode));
+  return static_cast<int8_t>(std::clamp(std::nearbyint(code), 0.0F, kInt4LargestCode));
 }
 
 // The weight that is largest in magnitude gets code 0, which is eight steps from zero, one more
@@ -24,22 +24,22 @@ GroupScale ChooseSymmetric(absl::Span<const float> weights) {
   for (const float weight : weights) {
     extreme = std::fabs(weight) > std::fabs(extreme) ? weight : extreme;
   }
-  return {.scale = RoundToHalf(extreme / -kZeroCode)};
+  return {.scale = RoundToHalf(extreme / -kInt4ZeroCode)};
 }
 
 int8_t EncodeSymmetric(float weight, GroupScale scale) {
-  return scale.scale == 0.0F ? static_cast<int8_t>(kZeroCode)
-                             : HoldInside(weight / scale.scale + kZeroCode);
+  return scale.scale == 0.0F ? static_cast<int8_t>(kInt4ZeroCode)
+                             : HoldInside(weight / scale.scale + kInt4ZeroCode);
 }
 
 float DecodeSymmetric(int8_t code, GroupScale scale) {
-  return scale.scale * (static_cast<float>(code) - kZeroCode);
+  return scale.scale * (static_cast<float>(code) - kInt4ZeroCode);
 }
 
 GroupScale ChooseAsymmetric(absl::Span<const float> weights) {
   const auto [low, high] = std::minmax_element(weights.begin(), weights.end());
   const float minimum = RoundToHalf(*low);
-  return {.scale = RoundToHalf((*high - minimum) / kLargestCode), .minimum = minimum};
+  return {.scale = RoundToHalf((*high - minimum) / kInt4LargestCode), .minimum = minimum};
 }
 
 int8_t EncodeAsymmetric(float weight, GroupScale scale) {

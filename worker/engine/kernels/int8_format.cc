@@ -10,14 +10,14 @@
 namespace wattle::kernels {
 namespace {
 
-constexpr float kLargestCode = 127.0F;
+constexpr float kInt8LargestCode = 127.0F;
 constexpr int64_t kQuad = 4;  // columns that lie beside each other for one row
 
 int64_t PanelBytes(const WeightMatrix& shape) {
   return kPanelRows * RoundUp(shape.columns, kInt8ColumnMultiple);
 }
 
-StoredBytes Bytes(const WeightMatrix& shape) {
+StoredBytes Int8Stored(const WeightMatrix& shape) {
   const int64_t panels = PanelCount(shape.rows);
   return {.packed = panels * PanelBytes(shape),
           .scales = panels * kPanelRows * static_cast<int64_t>(sizeof(float))};
@@ -29,26 +29,26 @@ int64_t Place(const WeightMatrix& shape, int64_t row, int64_t column) {
          row % kPanelRows * kQuad + column % kQuad;
 }
 
-GroupScale ChooseScale(absl::Span<const float> weights) {
+GroupScale ChooseInt8Scale(absl::Span<const float> weights) {
   float largest = 0.0F;
   for (const float weight : weights) {
     largest = std::max(largest, std::fabs(weight));
   }
-  return {.scale = largest / kLargestCode};
+  return {.scale = largest / kInt8LargestCode};
 }
 
-int8_t Encode(float weight, GroupScale scale) {
+int8_t EncodeInt8(float weight, GroupScale scale) {
   // The quotient of a subnormal scale may exceed the range, so it is held inside.
   const float code = scale.scale == 0.0F ? 0.0F : std::nearbyint(weight / scale.scale);
-  return static_cast<int8_t>(std::clamp(code, -kLargestCode, kLargestCode));
+  return static_cast<int8_t>(std::clamp(code, -kInt8LargestCode, kInt8LargestCode));
 }
 
-float Decode(int8_t code, GroupScale scale) {
+float DecodeInt8(int8_t code, GroupScale scale) {
   return scale.scale * static_cast<float>(code);
 }
 
 void Pack(const WeightMatrix& shape, const QuantizedRows& rows, const PackedBuffers& out) {
-  const StoredBytes bytes = Bytes(shape);
+  const StoredBytes bytes = Int8Stored(shape);
   std::memset(out.packed, 0, static_cast<size_t>(bytes.packed));
   std::memset(out.scales, 0, static_cast<size_t>(bytes.scales));
   for (int64_t row = 0; row < shape.rows; ++row) {
@@ -61,13 +61,13 @@ void Pack(const WeightMatrix& shape, const QuantizedRows& rows, const PackedBuff
   }
 }
 
-void Dequantize(const WeightMatrix& matrix, int64_t first, int64_t end, float* out) {
+void DequantizeInt8(const WeightMatrix& matrix, int64_t first, int64_t end, float* out) {
   for (int64_t row = first; row < end; ++row) {
     GroupScale scale;
     std::memcpy(&scale.scale, matrix.scales + row * static_cast<int64_t>(sizeof(float)),
                 sizeof(float));
     for (int64_t column = 0; column < matrix.columns; ++column) {
-      *out++ = Decode(static_cast<int8_t>(matrix.packed[Place(matrix, row, column)]), scale);
+      *out++ = DecodeInt8(static_cast<int8_t>(matrix.packed[Place(matrix, row, column)]), scale);
     }
   }
 }
@@ -76,16 +76,16 @@ void Dequantize(const WeightMatrix& matrix, int64_t first, int64_t end, float* o
 
 const FormatOperations& Int8Operations() {
   static constexpr GroupCodec kCodec = {
-      .choose_scale = ChooseScale, .encode = Encode, .decode = Decode};
+      .choose_scale = ChooseInt8Scale, .encode = EncodeInt8, .decode = DecodeInt8};
   static constexpr FormatOperations kOperations = {.scheme = WeightScheme::kInt8,
                                                    .name = "int8",
                                                    .bits = 8,
                                                    .grouped = false,
-                                                   .stored_bytes = Bytes,
+                                                   .stored_bytes = Int8Stored,
                                                    .codec = &kCodec,
                                                    .pack = Pack,
                                                    .quantize = QuantizeByCodec,
-                                                   .dequantize = Dequantize};
+                                                   .dequantize = DequantizeInt8};
   return kOperations;
 }
 

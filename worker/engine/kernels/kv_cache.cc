@@ -9,7 +9,6 @@ namespace wattle::kernels {
 namespace {
 
 constexpr int64_t kPositions = 16;  // of one panel of keys
-constexpr auto kFloatBytes = static_cast<int64_t>(sizeof(float));
 
 int64_t RoundUpToPanel(int64_t tokens) {
   return (tokens + kPositions - 1) / kPositions * kPositions;

@@ -12,6 +12,7 @@
 #include <iterator>
 #include <vector>
 
+#include "worker/engine/kernels/aligned_buffer.h"
 #include "worker/engine/kernels/formats_internal.h"
 #include "worker/engine/kernels/nf4_double.h"
 
@@ -19,7 +20,6 @@ namespace wattle::kernels {
 namespace {
 
 constexpr int64_t kScalesOfBlock = 256;  // that share an FP32 scale
-constexpr int64_t kFloatBytes = sizeof(float);
 
 // Where the parts of the scales' buffer begin: a byte for each group, then the FP32 scale of each
 // block, then the mean.
@@ -42,7 +42,7 @@ float FloatAt(const std::byte* place) {
   return value;
 }
 
-StoredBytes Bytes(const WeightMatrix& shape) {
+StoredBytes Nf4DoubleStored(const WeightMatrix& shape) {
   return {.packed = shape.rows * shape.columns / 2,
           .scales = ScaleLayout(shape).mean + kFloatBytes};
 }
@@ -93,7 +93,7 @@ void QuantizeScales(const ScaleLayout& layout, std::vector<float>& magnitudes, s
 void Quantize(const WeightMatrix& shape, const float* weights, const PackedBuffers& out) {
   const ScaleLayout layout(shape);
   const int64_t group = GroupColumns(shape);
-  std::memset(out.scales, 0, static_cast<size_t>(Bytes(shape).scales));
+  std::memset(out.scales, 0, static_cast<size_t>(Nf4DoubleStored(shape).scales));
   std::vector<float> magnitudes(static_cast<size_t>(layout.groups));
   for (int64_t i = 0; i < layout.groups; ++i) {
     const float* values = weights + i * group;
@@ -110,7 +110,7 @@ void Quantize(const WeightMatrix& shape, const float* weights, const PackedBuffe
   QuantizeScales(layout, magnitudes, out.scales);
 }
 
-void Dequantize(const WeightMatrix& matrix, int64_t first, int64_t end, float* out) {
+void DequantizeNf4Double(const WeightMatrix& matrix, int64_t first, int64_t end, float* out) {
   const ScaleLayout layout(matrix);
   const int64_t group = GroupColumns(matrix);
   const int64_t groups_of_row = GroupsOfRow(matrix);
@@ -184,11 +184,11 @@ const FormatOperations& Nf4DoubleOperations() {
                                                    .name = "nf4dq",
                                                    .bits = 4,
                                                    .grouped = true,
-                                                   .stored_bytes = Bytes,
+                                                   .stored_bytes = Nf4DoubleStored,
                                                    .codec = nullptr,
                                                    .pack = nullptr,
                                                    .quantize = Quantize,
-                                                   .dequantize = Dequantize};
+                                                   .dequantize = DequantizeNf4Double};
   return kOperations;
 }
 

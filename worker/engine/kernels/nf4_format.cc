@@ -13,9 +13,9 @@
 namespace wattle::kernels {
 namespace {
 
-constexpr int8_t kZeroCode = 7;  // the code of level 0
+constexpr int8_t kNf4ZeroCode = 7;  // the code of level 0
 
-GroupScale ChooseScale(absl::Span<const float> weights) {
+GroupScale ChooseNf4Scale(absl::Span<const float> weights) {
   float largest = 0.0F;
   for (const float weight : weights) {
     largest = std::max(largest, std::fabs(weight));
@@ -23,9 +23,9 @@ GroupScale ChooseScale(absl::Span<const float> weights) {
   return {.scale = RoundToHalf(largest / 127.0F)};
 }
 
-int8_t Encode(float weight, GroupScale scale) {
+int8_t EncodeNf4(float weight, GroupScale scale) {
   if (scale.scale == 0.0F) {
-    return kZeroCode;
+    return kNf4ZeroCode;
   }
   const float wanted = weight / scale.scale;
   const auto* above =
@@ -40,7 +40,7 @@ int8_t Encode(float weight, GroupScale scale) {
   return static_cast<int8_t>(above - std::begin(kNf4Levels) - (below_is_nearer ? 1 : 0));
 }
 
-float Decode(int8_t code, GroupScale scale) {
+float DecodeNf4(int8_t code, GroupScale scale) {
   return scale.scale * static_cast<float>(kNf4Levels[code]);
 }
 
@@ -48,7 +48,7 @@ float Decode(int8_t code, GroupScale scale) {
 
 const FormatOperations& Nf4Operations() {
   static constexpr GroupCodec kCodec = {
-      .choose_scale = ChooseScale, .encode = Encode, .decode = Decode};
+      .choose_scale = ChooseNf4Scale, .encode = EncodeNf4, .decode = DecodeNf4};
   static constexpr FormatOperations kOperations = {.scheme = WeightScheme::kNf4,
                                                    .name = "nf4",
                                                    .bits = 4,
