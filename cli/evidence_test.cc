@@ -19,7 +19,7 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-absl::Time Now() {
+absl::Time EvidenceNow() {
   return absl::UnixEpoch() + absl::Seconds(kSampleNowUnixSeconds);
 }
 
@@ -62,7 +62,7 @@ TEST(RetriedJobTest, ReceiptsCoverTheJob) {
   EXPECT_THAT(text, Not(HasSubstr("engine ")));
   EXPECT_THAT(text, Not(HasSubstr("work  ")));
   EXPECT_THAT(text, HasSubstr("predicted of a full run"));
-  ExpectGolden("job_show_retried.txt", RenderJob(job, Now(), {}));
+  ExpectGolden("job_show_retried.txt", RenderJob(job, EvidenceNow(), {}));
 }
 
 TEST(RetriedJobTest, ARetryTellsItself) {

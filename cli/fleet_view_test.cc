@@ -22,7 +22,7 @@ using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-absl::Time Now() {
+absl::Time FleetNow() {
   return absl::UnixEpoch() + absl::Seconds(kSampleNowUnixSeconds);
 }
 
@@ -54,19 +54,19 @@ FleetAnswers Answers() {
 
 std::string Top(int width_columns, const TopState& state) {
   const FleetAnswers answers = Answers();
-  return RenderTop(answers, SummarizeFleet(answers, Now()), state, Now(),
+  return RenderTop(answers, SummarizeFleet(answers, FleetNow()), state, FleetNow(),
                    {.width_columns = width_columns, .height_rows = 24, .is_terminal = true});
 }
 
 TEST(StatusViewTest, Golden) {
-  const FleetSummary summary = SummarizeFleet(Answers(), Now());
+  const FleetSummary summary = SummarizeFleet(Answers(), FleetNow());
   ExpectGolden("status.txt", RenderStatus(summary, {}));
   ExpectGolden("status_80_columns.txt", RenderStatus(summary, {.width_columns = 80}));
   ExpectGolden("status.json", StatusJson(summary));
 }
 
 TEST(StatusViewTest, WhatIsNotKnownIsADash) {
-  const std::string text = RenderStatus(SummarizeFleet({}, Now()), {});
+  const std::string text = RenderStatus(SummarizeFleet({}, FleetNow()), {});
   EXPECT_THAT(text, HasSubstr("power now     -\n"));
   EXPECT_THAT(text, HasSubstr("today         -\n"));
   EXPECT_THAT(text, HasSubstr("attention     nothing\n"));
@@ -76,7 +76,7 @@ TEST(StatusViewTest, NamesThatCollideNeedAttention) {
   FleetAnswers answers;
   answers.devices = SampleDevices();
   answers.devices.mutable_devices(1)->mutable_info()->set_name("nano-1");
-  EXPECT_THAT(SummarizeFleet(answers, Now()).attention,
+  EXPECT_THAT(SummarizeFleet(answers, FleetNow()).attention,
               Contains(HasSubstr("nano-1 is the name of 2 devices")));
 }
 
@@ -86,9 +86,10 @@ TEST(StatusViewTest, ARestoreThatLostWorkNeedsAttention) {
   answers.coordinator->set_epoch(1);
   answers.coordinator->set_restored_unix_seconds(kSampleNowUnixSeconds - 3600.0);
   answers.coordinator->add_restore_findings()->set_recovered(true);
-  EXPECT_THAT(SummarizeFleet(answers, Now()).attention, testing::IsEmpty()) << "taken in again";
+  EXPECT_THAT(SummarizeFleet(answers, FleetNow()).attention, testing::IsEmpty())
+      << "taken in again";
   answers.coordinator->add_restore_findings()->set_recovered(false);
-  EXPECT_THAT(SummarizeFleet(answers, Now()).attention,
+  EXPECT_THAT(SummarizeFleet(answers, FleetNow()).attention,
               ElementsAre("the journal was restored on 2025-11-20 07:40:00 UTC; 1 attempt of the "
                           "time that the backup does not know was lost or done again: submit what "
                           "is missing anew; the list: wattle doctor"));
@@ -98,10 +99,11 @@ TEST(StatusViewTest, ADevicesProblemIsSaid) {
   FleetAnswers answers;
   answers.devices = SampleDevices();
   answers.devices.mutable_devices(0)->set_problem("nano-1: two boards use the identity ab");
-  EXPECT_THAT(SummarizeFleet(answers, Now()).attention,
+  EXPECT_THAT(SummarizeFleet(answers, FleetNow()).attention,
               Contains("nano-1: two boards use the identity ab"));
-  EXPECT_THAT(RenderDevices(answers.devices, Now(), {}), HasSubstr("two boards use the identity"));
-  EXPECT_THAT(RenderDevice(answers.devices.devices(0), Now()),
+  EXPECT_THAT(RenderDevices(answers.devices, FleetNow(), {}),
+              HasSubstr("two boards use the identity"));
+  EXPECT_THAT(RenderDevice(answers.devices.devices(0), FleetNow()),
               HasSubstr("problem       nano-1: two boards"));
 }
 
@@ -117,7 +119,7 @@ TEST(TopViewTest, LongIdsLeaveATableAtEightyColumns) {
   answers.devices.mutable_devices(2)->mutable_heartbeat()->mutable_progress(0)->set_attempt_id(
       "j10000002.1001");
   answers.devices.mutable_devices(1)->set_unreachable(true);
-  EXPECT_THAT(RenderTop(answers, SummarizeFleet(answers, Now()), {}, Now(),
+  EXPECT_THAT(RenderTop(answers, SummarizeFleet(answers, FleetNow()), {}, FleetNow(),
                         {.width_columns = 80, .height_rows = 24, .is_terminal = true}),
               HasSubstr("\nnano-mast3  busy         14.31 W ~         -  j10000002  train 40 %"));
 }

@@ -11,28 +11,28 @@ namespace {
 
 using testing::HasSubstr;
 
-absl::Time Now() {
+absl::Time SinceNow() {
   return absl::FromCivil(absl::CivilSecond(2026, 11, 20, 8, 30, 0), absl::UTCTimeZone());
 }
 
 TEST(SinceTest, ReadsSpansAndDates) {
-  EXPECT_EQ(*ParseSince("30m", Now()), Now() - absl::Minutes(30));
-  EXPECT_EQ(*ParseSince("7d", Now()), Now() - absl::Hours(168));
+  EXPECT_EQ(*ParseSince("30m", SinceNow()), SinceNow() - absl::Minutes(30));
+  EXPECT_EQ(*ParseSince("7d", SinceNow()), SinceNow() - absl::Hours(168));
   const absl::Time midnight =
       absl::FromCivil(absl::CivilSecond(2026, 11, 20, 0, 0, 0), absl::UTCTimeZone());
-  EXPECT_EQ(*ParseSince("today", Now()), midnight);
-  EXPECT_EQ(*ParseSince("2026-11-20", Now()), midnight);
-  EXPECT_EQ(*ParseSince("2026-11-20T08:15", Now()), Now() - absl::Minutes(15));
+  EXPECT_EQ(*ParseSince("today", SinceNow()), midnight);
+  EXPECT_EQ(*ParseSince("2026-11-20", SinceNow()), midnight);
+  EXPECT_EQ(*ParseSince("2026-11-20T08:15", SinceNow()), SinceNow() - absl::Minutes(15));
 }
 
 TEST(SinceTest, SaysWhatItWants) {
   for (const char* text :
        {"", "h", "5", "-5h", "+5h", "5w", "yesterday", "2026-13-01", "1e3h", "0d"}) {
-    EXPECT_THAT(ParseSince(text, Now()),
+    EXPECT_THAT(ParseSince(text, SinceNow()),
                 StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("30m, 24h, 7d")))
         << text;
   }
-  EXPECT_THAT(ParseSince("2026-11-21", Now()),
+  EXPECT_THAT(ParseSince("2026-11-21", SinceNow()),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("in the future")));
 }
 

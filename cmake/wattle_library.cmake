@@ -31,6 +31,9 @@ function(wattle_batches target)
   endif()
 endfunction()
 
+# All that is labelled `libtorch`.
+add_custom_target(wattle_libtorch_tests)
+
 function(wattle_library)
   cmake_parse_arguments(ARG "" "NAME" "SRCS;DEPS;TESTS;TEST_DEPS;LABELS" ${ARGN})
   set(target wattle_${ARG_NAME})
@@ -42,6 +45,9 @@ function(wattle_library)
     if(WATTLE_TESTS)
       add_executable(${target}_link ${PROJECT_SOURCE_DIR}/cmake/link_main.cc)
       target_link_libraries(${target}_link PRIVATE $<LINK_LIBRARY:WHOLE_ARCHIVE,${target}> ${ARG_DEPS})
+      if(WATTLE_WITH_LIBTORCH)
+        add_dependencies(wattle_libtorch_tests ${target}_link)
+      endif()
     endif()
   else()
     add_library(${target} INTERFACE)
@@ -54,7 +60,10 @@ function(wattle_library)
   endif()
 endfunction()
 
-# wattle_test(NAME core_simulation SRCS … DEPS … LABELS simulation): a GoogleTest program, each test a ctest of its own.
+# wattle_test(NAME core_simulation SRCS … DEPS … LABELS simulation): a GoogleTest program. It is one ctest, for a start of libtorch
+# takes most of a second. Each of its tests is a ctest too, labelled `single`, which `./dev test --only` alone runs.
+# What is built with WATTLE_WITH_LIBTORCH set is labelled `libtorch`: it cannot run under ASan and UBSan, so `./dev test` builds and
+# runs it in the release tree, and everything else in the ASan tree.
 function(wattle_test)
   cmake_parse_arguments(ARG "" "NAME" "SRCS;DEPS;LABELS" ${ARGN})
   if(NOT ARG_LABELS)
@@ -62,13 +71,22 @@ function(wattle_test)
   endif()
   # One label, "unit:engine": the discovery cannot carry a list. `ctest -L unit`, `ctest -L ':engine$'`.
   string(REGEX REPLACE "_test$" "" folder ${ARG_NAME})
+  if(WATTLE_WITH_LIBTORCH)
+    list(APPEND ARG_LABELS libtorch)
+  endif()
   list(JOIN ARG_LABELS ":" labels)
   add_executable(wattle_${ARG_NAME} ${ARG_SRCS})
+  if(WATTLE_WITH_LIBTORCH)
+    add_dependencies(wattle_libtorch_tests wattle_${ARG_NAME})
+  endif()
+  wattle_batches(wattle_${ARG_NAME})
   target_include_directories(wattle_${ARG_NAME} PRIVATE ${PROJECT_SOURCE_DIR})
   target_compile_definitions(wattle_${ARG_NAME} PRIVATE WATTLE_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
                                                         WATTLE_BINARY_DIR="${CMAKE_BINARY_DIR}")
   target_link_libraries(wattle_${ARG_NAME} PRIVATE ${ARG_DEPS} wattle_warnings GTest::gmock GTest::gtest_main)
-  gtest_discover_tests(wattle_${ARG_NAME} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS "${labels}:${folder}" TIMEOUT 600)
+  add_test(NAME ${ARG_NAME} COMMAND wattle_${ARG_NAME})
+  set_tests_properties(${ARG_NAME} PROPERTIES LABELS "${labels}:${folder}" TIMEOUT 1800)
+  gtest_discover_tests(wattle_${ARG_NAME} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS "single:${labels}:${folder}" TIMEOUT 600)
 endfunction()
 
 # wattle_program(NAME wattle SRCS main.cc DEPS …): an executable in bin/.

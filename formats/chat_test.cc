@@ -24,7 +24,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-std::string Golden(const std::string& file) {
+std::string ChatGolden(const std::string& file) {
   const auto text =
       ReadWholeFile(absl::StrCat(WATTLE_SOURCE_DIR, "/tests/golden/chat/", file), 1 << 22);
   EXPECT_THAT(text, IsOk());
@@ -32,7 +32,8 @@ std::string Golden(const std::string& file) {
 }
 
 BytePairEncoding Tokenizer() {
-  auto tokenizer = BytePairEncoding::ParseTokenizerJson(Golden("tokenizer.json"), "tokenizer.json");
+  auto tokenizer =
+      BytePairEncoding::ParseTokenizerJson(ChatGolden("tokenizer.json"), "tokenizer.json");
   EXPECT_THAT(tokenizer, IsOk());
   return *std::move(tokenizer);
 }
@@ -65,7 +66,7 @@ std::string Counted(const ChatTokens& chat, const BytePairEncoding& tokenizer) {
 class ChatTemplateTest : public testing::TestWithParam<const char*> {};
 
 TEST_P(ChatTemplateTest, WritesWhatTransformersWrites) {
-  const auto expected = nlohmann::json::parse(Golden("expected.json"))[GetParam()];
+  const auto expected = nlohmann::json::parse(ChatGolden("expected.json"))[GetParam()];
   const auto chat_template = TemplateOf(expected["template"].get<std::string>());
   ASSERT_THAT(chat_template, IsOk());
   const BytePairEncoding tokenizer = Tokenizer();
@@ -98,7 +99,7 @@ INSTANTIATE_TEST_SUITE_P(Families, ChatTemplateTest,
                          [](const auto& row) { return row.param; });
 
 TEST(ChatMaskTest, EachTurnOfTheAssistantCountsToItsEndToken) {
-  const auto expected = nlohmann::json::parse(Golden("expected.json"));
+  const auto expected = nlohmann::json::parse(ChatGolden("expected.json"));
   const BytePairEncoding tokenizer = Tokenizer();
   const struct {
     const char* name;
@@ -174,7 +175,7 @@ TEST(PackChatTest, LongConversationsAreCutAndNamed) {
 }
 
 TEST(ChatPromptTest, EndsWhereTheAssistantBeginsAndSpellsNoSpecialToken) {
-  const auto expected = nlohmann::json::parse(Golden("expected.json"))["qwen"];
+  const auto expected = nlohmann::json::parse(ChatGolden("expected.json"))["qwen"];
   const auto chat_template = TemplateOf(expected["template"].get<std::string>());
   const BytePairEncoding tokenizer = Tokenizer();
   for (const nlohmann::json& each : expected["cases"]) {
@@ -295,7 +296,7 @@ TEST(JinjaTest, ATextThatDoublesEndsAtItsLimit) {
 }
 
 TEST(JinjaTest, DamageNeverCrashes) {
-  const auto expected = nlohmann::json::parse(Golden("expected.json"));
+  const auto expected = nlohmann::json::parse(ChatGolden("expected.json"));
   const nlohmann::ordered_json variables = {
       {"messages",
        {{{"role", "user"}, {"content", "a b"}}, {{"role", "assistant"}, {"content", "c"}}}},

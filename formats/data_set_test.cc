@@ -16,7 +16,7 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr absl::StatusCode kInvalid = absl::StatusCode::kInvalidArgument;
+constexpr absl::StatusCode kInvalidData = absl::StatusCode::kInvalidArgument;
 
 TEST(DataSetTest, KindFollowsTheEnding) {
   EXPECT_EQ(*DataSetKindOf("a/train.json"), DataSetKind::kSquad);
@@ -24,7 +24,7 @@ TEST(DataSetTest, KindFollowsTheEnding) {
   EXPECT_EQ(*DataSetKindOf("a.txt"), DataSetKind::kText);
   EXPECT_THAT(
       DataSetKindOf("a.csv"),
-      StatusIs(kInvalid,
+      StatusIs(kInvalidData,
                HasSubstr("wants .json (SQuAD 2.0), .jsonl (prompts or conversations) or .txt")));
 }
 
@@ -73,13 +73,13 @@ TEST(DataSetTest, StatisticsOfSquadCountTheParagraphsOfQuestions) {
 TEST(DataSetTest, EmptyAndBadFilesAreRefused) {
   const TestDirectory directory;
   EXPECT_THAT(DescribeDataSet(directory.Write("a.txt", " \n")),
-              StatusIs(kInvalid, HasSubstr("is empty")));
+              StatusIs(kInvalidData, HasSubstr("is empty")));
   EXPECT_THAT(DescribeDataSet(directory.Write("e.txt", "x")),
-              StatusIs(kInvalid, HasSubstr("one character; a text wants two tokens")));
+              StatusIs(kInvalidData, HasSubstr("one character; a text wants two tokens")));
   EXPECT_THAT(DescribeDataSet(directory.Write("b.txt", "abc\xff")),
-              StatusIs(kInvalid, HasSubstr("not UTF-8 at byte 3; convert")));
+              StatusIs(kInvalidData, HasSubstr("not UTF-8 at byte 3; convert")));
   EXPECT_THAT(DescribeDataSet(directory.Write("c.jsonl", "\n")),
-              StatusIs(kInvalid, HasSubstr("has no prompt")));
+              StatusIs(kInvalidData, HasSubstr("has no prompt")));
   EXPECT_THAT(DescribeDataSet(directory.File("d.json")),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("check the path")));
 }
@@ -118,24 +118,26 @@ TEST(PromptsTest, AConversationIsAnsweredAfterItsLastTurn) {
 
 TEST(PromptsTest, BadLinesAreNamed) {
   EXPECT_THAT(ParsePrompts("{\"prompt\": \"a\"}\nhello", "p"),
-              StatusIs(kInvalid, HasSubstr("p:2: not a JSON object")));
+              StatusIs(kInvalidData, HasSubstr("p:2: not a JSON object")));
   EXPECT_THAT(ParsePrompts("{\"promt\": \"a\"}", "p"),
-              StatusIs(kInvalid, HasSubstr("p:1: promt: unknown field")));
+              StatusIs(kInvalidData, HasSubstr("p:1: promt: unknown field")));
   EXPECT_THAT(ParsePrompts("{\"prompt\": 3}", "p"),
-              StatusIs(kInvalid, HasSubstr("prompt: wants text, found a number")));
+              StatusIs(kInvalidData, HasSubstr("prompt: wants text, found a number")));
   EXPECT_THAT(ParsePrompts("{\"prompt\": \"\"}", "p"),
-              StatusIs(kInvalid, HasSubstr("prompt: empty")));
-  EXPECT_THAT(ParsePrompts("{\"id\": 1}", "p"), StatusIs(kInvalid, HasSubstr("prompt: missing")));
-  EXPECT_THAT(ParsePrompts("[1]", "p"), StatusIs(kInvalid, HasSubstr("wants an object")));
+              StatusIs(kInvalidData, HasSubstr("prompt: empty")));
+  EXPECT_THAT(ParsePrompts("{\"id\": 1}", "p"),
+              StatusIs(kInvalidData, HasSubstr("prompt: missing")));
+  EXPECT_THAT(ParsePrompts("[1]", "p"), StatusIs(kInvalidData, HasSubstr("wants an object")));
   EXPECT_THAT(ParsePrompts(R"({"messages": []})", "p"),
-              StatusIs(kInvalid, HasSubstr("p:1: messages: wants a list")));
-  EXPECT_THAT(ParsePrompts(R"({"messages": [{"role": "user"}]})", "p"),
-              StatusIs(kInvalid, HasSubstr("p:1: messages[0]: wants \"role\" and \"content\"")));
+              StatusIs(kInvalidData, HasSubstr("p:1: messages: wants a list")));
+  EXPECT_THAT(
+      ParsePrompts(R"({"messages": [{"role": "user"}]})", "p"),
+      StatusIs(kInvalidData, HasSubstr("p:1: messages[0]: wants \"role\" and \"content\"")));
   EXPECT_THAT(
       ParsePrompts(R"({"prompt": "a", "messages": [{"role": "user", "content": "b"}]})", "p"),
-      StatusIs(kInvalid, HasSubstr("p:1: prompt: stands beside messages")));
+      StatusIs(kInvalidData, HasSubstr("p:1: prompt: stands beside messages")));
   EXPECT_THAT(ParsePrompts(R"({"messages": [{"role": "assistant", "content": "b"}]})", "p"),
-              StatusIs(kInvalid, HasSubstr("p:1: messages: the last turn is the assistant's")));
+              StatusIs(kInvalidData, HasSubstr("p:1: messages: the last turn is the assistant's")));
 }
 
 struct WindowCase {

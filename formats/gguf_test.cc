@@ -24,7 +24,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-std::string Golden(const std::string& name) {
+std::string GgufGoldenFile(const std::string& name) {
   return absl::StrCat(WATTLE_SOURCE_DIR, "/tests/golden/gguf/", name);
 }
 
@@ -54,7 +54,7 @@ std::vector<float> ValuesOf(const GgufFile& file, const GgufTensor& tensor) {
 }
 
 TEST(GgufTest, ValuesOfEveryTypeAreThoseOfTheReference) {
-  const auto file = GgufFile::Open(Golden("types.gguf"));
+  const auto file = GgufFile::Open(GgufGoldenFile("types.gguf"));
   ASSERT_THAT(file, IsOk());
   const auto value = [&](const std::string& key) {
     const GgufValue* found = file->header().FindValue("test." + key);
@@ -81,8 +81,8 @@ TEST(GgufTest, ValuesOfEveryTypeAreThoseOfTheReference) {
 }
 
 TEST(GgufTest, TensorsOfEveryTypeAreThoseOfTheReferenceBitForBit) {
-  const auto file = GgufFile::Open(Golden("types.gguf"));
-  const auto wanted = SafetensorsFile::Open(Golden("types.safetensors"));
+  const auto file = GgufFile::Open(GgufGoldenFile("types.gguf"));
+  const auto wanted = SafetensorsFile::Open(GgufGoldenFile("types.safetensors"));
   ASSERT_THAT(file, IsOk());
   ASSERT_THAT(wanted, IsOk());
   for (const char* name : {"F32", "F16", "BF16", "Q8_0", "Q4_0", "Q6_K", "halves"}) {
@@ -99,8 +99,8 @@ TEST(GgufTest, TensorsOfEveryTypeAreThoseOfTheReferenceBitForBit) {
 }
 
 TEST(GgufTest, WrittenBlocksAreThoseOfTheReferenceBitForBit) {
-  const auto file = GgufFile::Open(Golden("types.gguf"));
-  const auto wanted = SafetensorsFile::Open(Golden("types.safetensors"));
+  const auto file = GgufFile::Open(GgufGoldenFile("types.gguf"));
+  const auto wanted = SafetensorsFile::Open(GgufGoldenFile("types.safetensors"));
   ASSERT_THAT(file, IsOk());
   ASSERT_THAT(wanted, IsOk());
   for (const GgufType type : {GgufType::kF32, GgufType::kF16, GgufType::kQ8_0}) {
@@ -109,7 +109,7 @@ TEST(GgufTest, WrittenBlocksAreThoseOfTheReferenceBitForBit) {
     const std::vector<float> source = FloatsOf(*wanted, "source:" + name);
     std::vector<std::byte> written(static_cast<size_t>(tensor.size_bytes()));
     QuantizeGguf(type, source, absl::MakeSpan(written));
-    const auto all = ReadWholeFile(Golden("types.gguf"));
+    const auto all = ReadWholeFile(GgufGoldenFile("types.gguf"));
     ASSERT_THAT(all, IsOk());
     const auto start = static_cast<size_t>(file->header().data_start_bytes + tensor.offset_bytes);
     EXPECT_EQ(std::memcmp(written.data(), all->data() + start, written.size()), 0) << name;
@@ -229,43 +229,43 @@ TEST_P(GgufDamageTest, IsOneLineThatNamesFileAndField) {
   EXPECT_EQ(status.message().find("m.gguf: "), 0U) << status;
 }
 
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
+constexpr auto kInvalidGguf = absl::StatusCode::kInvalidArgument;
 constexpr auto kLost = absl::StatusCode::kDataLoss;
 constexpr auto kUnread = absl::StatusCode::kUnimplemented;
 
 INSTANTIATE_TEST_SUITE_P(
     Damages, GgufDamageTest,
     testing::Values(
-        Damage{"Magic", [](GgufBytes& f) { f.magic = "GGML"; }, kInvalid, "not a GGUF file"},
+        Damage{"Magic", [](GgufBytes& f) { f.magic = "GGML"; }, kInvalidGguf, "not a GGUF file"},
         Damage{"Version", [](GgufBytes& f) { f.version = 1; }, kUnread, "GGUF version 1"},
         Damage{"BigEndian", [](GgufBytes& f) { f.version = 3U << 24; }, kUnread, "big-endian"},
-        Damage{"ValuesMissing", [](GgufBytes& f) { f.values = 1000; }, kInvalid,
+        Damage{"ValuesMissing", [](GgufBytes& f) { f.values = 1000; }, kInvalidGguf,
                "metadata value 0: a key of 0 bytes"},
         Damage{"TensorsMissing",
                [](GgufBytes& f) {
                  f.tensors = 1;
                  f.data = "";
                },
-               kInvalid, "tensor 0: has no name"},
+               kInvalidGguf, "tensor 0: has no name"},
         Damage{"KeyTooLong",
                [](GgufBytes& f) {
                  f.values = 1;
                  f.Text("k", uint64_t{1} << 62);
                },
                kLost, "metadata value 0: its 4611686018427387905 bytes"},
-        Damage{"KeyEmpty", [](GgufBytes& f) { f.Value("", 0); }, kInvalid, "a key of 0 bytes"},
+        Damage{"KeyEmpty", [](GgufBytes& f) { f.Value("", 0); }, kInvalidGguf, "a key of 0 bytes"},
         Damage{"KeyTwice",
                [](GgufBytes& f) {
                  f.Value("k", 0).Number(uint8_t{1});
                  f.Value("k", 0).Number(uint8_t{1});
                },
-               kInvalid, "k: stands twice"},
-        Damage{"ValueType", [](GgufBytes& f) { f.Value("k", 13); }, kInvalid,
+               kInvalidGguf, "k: stands twice"},
+        Damage{"ValueType", [](GgufBytes& f) { f.Value("k", 13); }, kInvalidGguf,
                "k: a value of type 13"},
-        Damage{"Flag", [](GgufBytes& f) { f.Value("k", 7).Number(uint8_t{2}); }, kInvalid,
+        Damage{"Flag", [](GgufBytes& f) { f.Value("k", 7).Number(uint8_t{2}); }, kInvalidGguf,
                "k: a flag has the value 2"},
         Damage{"WholeTooLarge", [](GgufBytes& f) { f.Value("k", 10).Number(~uint64_t{0}); },
-               kInvalid, "k: the number 18446744073709551615 is too large"},
+               kInvalidGguf, "k: the number 18446744073709551615 is too large"},
         Damage{"TextPastTheEnd",
                [](GgufBytes& f) { f.Value("tokenizer.ggml.model", 8).Text("gpt2", 1 << 20); },
                kLost, "tokenizer.ggml.model: its 1048580 bytes"},
@@ -274,22 +274,22 @@ INSTANTIATE_TEST_SUITE_P(
                kLost, "k: its 4 bytes"},
         Damage{"ArrayOfArrays",
                [](GgufBytes& f) { f.Value("k", 9).Number(uint32_t{9}).Number(uint64_t{1}); },
-               kInvalid, "k: an array of elements of type 9"},
-        Damage{"NoDimensions", [](GgufBytes& f) { f.Tensor("t", {}, 0, 0); }, kInvalid,
+               kInvalidGguf, "k: an array of elements of type 9"},
+        Damage{"NoDimensions", [](GgufBytes& f) { f.Tensor("t", {}, 0, 0); }, kInvalidGguf,
                "tensor t: has 0 dimensions"},
         Damage{"FiveDimensions",
                [](GgufBytes& f) {
                  f.Tensor("t", {1, 1, 1, 1, 1}, 0, 0);
                },
-               kInvalid, "tensor t: has 5 dimensions"},
-        Damage{"ZeroDimension", [](GgufBytes& f) { f.Tensor("t", {0}, 0, 0); }, kInvalid,
+               kInvalidGguf, "tensor t: has 5 dimensions"},
+        Damage{"ZeroDimension", [](GgufBytes& f) { f.Tensor("t", {0}, 0, 0); }, kInvalidGguf,
                "tensor t: its dimension 0 of 0"},
         Damage{"DimensionOverflow",
                [](GgufBytes& f) {
                  f.Tensor("t", {uint64_t{1} << 40, uint64_t{1} << 40}, 0, 0);
                },
-               kInvalid, "tensor t: its dimension 1 of 1099511627776"},
-        Damage{"UnknownType", [](GgufBytes& f) { f.Tensor("t", {1}, 77, 0); }, kInvalid,
+               kInvalidGguf, "tensor t: its dimension 1 of 1099511627776"},
+        Damage{"UnknownType", [](GgufBytes& f) { f.Tensor("t", {1}, 77, 0); }, kInvalidGguf,
                "tensor t: has the unknown type 77"},
         Damage{"UnreadType", [](GgufBytes& f) { f.Tensor("t", {256}, 12, 0); }, kUnread,
                "tensor t: type Q4_K is not supported"},
@@ -297,21 +297,21 @@ INSTANTIATE_TEST_SUITE_P(
                [](GgufBytes& f) {
                  f.Tensor("t", {33, 2}, 8, 0);
                },
-               kInvalid, "tensor t: rows of 33 values are no blocks of 32 (Q8_0)"},
+               kInvalidGguf, "tensor t: rows of 33 values are no blocks of 32 (Q8_0)"},
         Damage{"OffsetLeavesTheFile",
                [](GgufBytes& f) { f.Tensor("t", {1}, 0, uint64_t{1} << 40); }, kLost,
                "tensor t: its offset of 1099511627776 bytes leaves the file"},
         Damage{"TensorLeavesTheFile", [](GgufBytes& f) { f.Tensor("t", {33}, 0, 0); }, kLost,
                "tensor t: its 132 bytes from offset 0 on leave the file"},
-        Damage{"Unaligned", [](GgufBytes& f) { f.Tensor("t", {1}, 0, 4); }, kInvalid,
+        Damage{"Unaligned", [](GgufBytes& f) { f.Tensor("t", {1}, 0, 4); }, kInvalidGguf,
                "tensor t: its offset 4 is no multiple of 32"},
         Damage{"Overlap", [](GgufBytes& f) { f.Tensor("t", {16}, 0, 0).Tensor("u", {8}, 0, 32); },
-               kInvalid, "tensor u: begins at 32, but the tensors before it end at 64"},
+               kInvalidGguf, "tensor u: begins at 32, but the tensors before it end at 64"},
         Damage{"TwoNames", [](GgufBytes& f) { f.Tensor("t", {8}, 0, 0).Tensor("t", {8}, 0, 32); },
-               kInvalid, "tensor t: is there twice"},
+               kInvalidGguf, "tensor t: is there twice"},
         Damage{"Alignment",
-               [](GgufBytes& f) { f.Value("general.alignment", 4).Number(uint32_t{24}); }, kInvalid,
-               "general.alignment: wants a power of two"}),
+               [](GgufBytes& f) { f.Value("general.alignment", 4).Number(uint32_t{24}); },
+               kInvalidGguf, "general.alignment: wants a power of two"}),
     [](const auto& row) { return row.param.name; });
 
 TEST(GgufTest, TheUndamagedFileByHandIsRead) {
@@ -327,7 +327,7 @@ TEST(GgufTest, TheUndamagedFileByHandIsRead) {
 }
 
 TEST(GgufTest, EveryCutIsRefused) {
-  const auto bytes = ReadWholeFile(Golden("types.gguf"));
+  const auto bytes = ReadWholeFile(GgufGoldenFile("types.gguf"));
   ASSERT_THAT(bytes, IsOk());
   // The last tensor ends 22 bytes before the file does.
   for (size_t size = 0; size + 32 < bytes->size(); size += size < 2000 ? 1 : 101) {
@@ -336,7 +336,7 @@ TEST(GgufTest, EveryCutIsRefused) {
 }
 
 TEST(GgufTest, AHeaderLongerThanWhatWasReadIsToldApart) {
-  const auto bytes = ReadWholeFile(Golden("types.gguf"));
+  const auto bytes = ReadWholeFile(GgufGoldenFile("types.gguf"));
   ASSERT_THAT(bytes, IsOk());
   EXPECT_THAT(ParseGgufHeader("m", BytesOf(*bytes).first(100), static_cast<int64_t>(bytes->size())),
               StatusIs(absl::StatusCode::kOutOfRange, testing::_));
@@ -344,7 +344,7 @@ TEST(GgufTest, AHeaderLongerThanWhatWasReadIsToldApart) {
 
 TEST(GgufTest, MissingFilesAreErrors) {
   EXPECT_THAT(GgufFile::Open("/no/such.gguf"), StatusIs(absl::StatusCode::kNotFound, testing::_));
-  EXPECT_THAT(GgufFile::Open("/tmp"), StatusIs(kInvalid, HasSubstr("path of a .gguf file")));
+  EXPECT_THAT(GgufFile::Open("/tmp"), StatusIs(kInvalidGguf, HasSubstr("path of a .gguf file")));
 }
 
 }  // namespace

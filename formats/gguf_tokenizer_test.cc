@@ -18,7 +18,7 @@ namespace {
 
 using testing::HasSubstr;
 
-GgufMetadata Golden(const std::string& name) {
+GgufMetadata GgufGoldenMetadata(const std::string& name) {
   const auto file =
       GgufFile::Open(absl::StrCat(WATTLE_SOURCE_DIR, "/tests/golden/gguf/", name, ".gguf"));
   EXPECT_THAT(file, IsOk());
@@ -36,7 +36,7 @@ std::string FileIn(const std::vector<NamedFile>& files, const std::string& name)
 }
 
 TEST(GgufTokenizerTest, TheConfigHasSpecialTokensAndTheChatTemplate) {
-  const auto files = TokenizerFilesOfGguf(Golden("llama_tiny"), "m.gguf");
+  const auto files = TokenizerFilesOfGguf(GgufGoldenMetadata("llama_tiny"), "m.gguf");
   ASSERT_THAT(files, IsOk());
   const auto config = nlohmann::json::parse(FileIn(*files, "tokenizer_config.json"));
   EXPECT_EQ(config["bos_token"], "<s>");
@@ -47,7 +47,7 @@ TEST(GgufTokenizerTest, TheConfigHasSpecialTokensAndTheChatTemplate) {
 }
 
 TEST(GgufTokenizerTest, ABeginTokenIsPutWhereTheMetadataOrTheKindSaysSo) {
-  GgufMetadata metadata = Golden("tokenizer_gpt2");
+  GgufMetadata metadata = GgufGoldenMetadata("tokenizer_gpt2");
   const auto begins = [&] {
     const auto files = TokenizerFilesOfGguf(metadata, "m.gguf");
     EXPECT_THAT(files, IsOk());
@@ -56,7 +56,7 @@ TEST(GgufTokenizerTest, ABeginTokenIsPutWhereTheMetadataOrTheKindSaysSo) {
   EXPECT_FALSE(begins());
   metadata["tokenizer.ggml.add_bos_token"] = true;
   EXPECT_TRUE(begins());
-  metadata = Golden("tokenizer_llama3");
+  metadata = GgufGoldenMetadata("tokenizer_llama3");
   EXPECT_TRUE(begins());
   metadata["tokenizer.ggml.add_bos_token"] = false;
   EXPECT_FALSE(begins());
@@ -107,7 +107,7 @@ TEST(GgufTokenizerTest, WhatIsWrongIsNamedByItsKey) {
        "m.gguf (as tokenizer.model): piece 0"},
   };
   for (const Refusal& refusal : refusals) {
-    GgufMetadata metadata = Golden(absl::StrCat("tokenizer_", refusal.file));
+    GgufMetadata metadata = GgufGoldenMetadata(absl::StrCat("tokenizer_", refusal.file));
     metadata[refusal.key] = refusal.value;
     const absl::Status status = TokenizerFilesOfGguf(metadata, "m.gguf").status();
     EXPECT_THAT(status, StatusIs(refusal.code, HasSubstr(refusal.message)));

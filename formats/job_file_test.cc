@@ -19,7 +19,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-constexpr absl::StatusCode kInvalid = absl::StatusCode::kInvalidArgument;
+constexpr absl::StatusCode kInvalidJob = absl::StatusCode::kInvalidArgument;
 constexpr absl::StatusCode kUnsupported = absl::StatusCode::kUnimplemented;
 
 constexpr char kJob[] = R"(# A job with every kind of value.
@@ -101,11 +101,11 @@ TEST_P(BadJobFileTest, IsOneLineThatSaysWhatToDo) {
 INSTANTIATE_TEST_SUITE_P(
     Bad, BadJobFileTest,
     testing::Values(
-        BadFile{"TypingError", "name: a\nobjectiv: energy\n", kInvalid,
+        BadFile{"TypingError", "name: a\nobjectiv: energy\n", kInvalidJob,
                 "job.yaml:2: objectiv: unknown field; did you mean \"objective\"?"},
-        BadFile{"TypingErrorInASection", "finetune:\n  modle: base\n", kInvalid,
+        BadFile{"TypingErrorInASection", "finetune:\n  modle: base\n", kInvalidJob,
                 "job.yaml:2: modle: unknown field; did you mean \"model\"?"},
-        BadFile{"TypingErrorOfAComingField", "\n\n\n\n\n\nswep: 3\n", kInvalid,
+        BadFile{"TypingErrorOfAComingField", "\n\n\n\n\n\nswep: 3\n", kInvalidJob,
                 "job.yaml:7: swep: unknown field; did you mean \"sweep\"? (not supported "
                 "in this version)"},
         BadFile{"ComingField", "name: a\nsweep: 3\n", kUnsupported,
@@ -114,76 +114,76 @@ INSTANTIATE_TEST_SUITE_P(
                 "job.yaml:2: qlora: not supported in this version; remove the line"},
         BadFile{"ComingKind", "profile: {}\n", kUnsupported,
                 "job.yaml:1: profile: not supported in this version; remove the line"},
-        BadFile{"UnknownQuantization", "quantize: {model: m, quantization: int3}\n", kInvalid,
+        BadFile{"UnknownQuantization", "quantize: {model: m, quantization: int3}\n", kInvalidJob,
                 "job.yaml:1: quantization: \"int3\" is unknown; write one of: none, int8, int4, "
                 "nf4, adaptive"},
-        BadFile{"UnknownPrecision", "finetune: {model: m, data: d, precision: fp8}\n", kInvalid,
+        BadFile{"UnknownPrecision", "finetune: {model: m, data: d, precision: fp8}\n", kInvalidJob,
                 "job.yaml:1: precision: \"fp8\" is unknown; write one of: fp32, bf16, fp16"},
         BadFile{"WeightsInFp16", "finetune: {model: m, data: d, weights_precision: fp16}\n",
-                kInvalid,
+                kInvalidJob,
                 "job.yaml:1: weights_precision: \"fp16\" is unknown; write one of: fp32, bf16"},
-        BadFile{"FieldWithoutUnit", "deadline: 2h\n", kInvalid,
+        BadFile{"FieldWithoutUnit", "deadline: 2h\n", kInvalidJob,
                 "job.yaml:1: deadline: unknown field; write deadline_seconds, a plain number of "
                 "seconds"},
-        BadFile{"FieldWithOtherUnit", "deadline_minutes: 5\n", kInvalid,
+        BadFile{"FieldWithOtherUnit", "deadline_minutes: 5\n", kInvalidJob,
                 "job.yaml:1: deadline_minutes: unknown field; write deadline_seconds, a plain "
                 "number of seconds"},
-        BadFile{"ValueWithUnit", "deadline_seconds: 2h\n", kInvalid,
+        BadFile{"ValueWithUnit", "deadline_seconds: 2h\n", kInvalidJob,
                 "job.yaml:1: deadline_seconds: \"2h\" has a unit; write a plain number of seconds"},
         BadFile{
-            "ValueWithUnitAfterSpace", "deadline_seconds: 10 Wh\n", kInvalid,
+            "ValueWithUnitAfterSpace", "deadline_seconds: 10 Wh\n", kInvalidJob,
             "job.yaml:1: deadline_seconds: \"10 Wh\" has a unit; write a plain number of seconds"},
-        BadFile{"QuotedNumber", "deadline_seconds: \"10\"\n", kInvalid,
+        BadFile{"QuotedNumber", "deadline_seconds: \"10\"\n", kInvalidJob,
                 "job.yaml:1: deadline_seconds: wants a plain number of seconds, found text; remove "
                 "the quotes around 10"},
-        BadFile{"Words", "priority: high\n", kInvalid,
+        BadFile{"Words", "priority: high\n", kInvalidJob,
                 "job.yaml:1: priority: wants a whole number, found \"high\""},
-        BadFile{"FractionForWhole", "priority: 1.5\n", kInvalid,
+        BadFile{"FractionForWhole", "priority: 1.5\n", kInvalidJob,
                 "job.yaml:1: priority: wants a whole number in range, found 1.5"},
-        BadFile{"OutOfRange", "priority: 2147483648\n", kInvalid,
+        BadFile{"OutOfRange", "priority: 2147483648\n", kInvalidJob,
                 "job.yaml:1: priority: wants a whole number in range, found 2147483648"},
-        BadFile{"NegativeForUnsigned", "finetune:\n  seed: -1\n", kInvalid,
+        BadFile{"NegativeForUnsigned", "finetune:\n  seed: -1\n", kInvalidJob,
                 "job.yaml:2: seed: wants a whole number in range, found -1"},
         BadFile{
-            "NotANumber", "deadline_seconds: .nan\n", kInvalid,
+            "NotANumber", "deadline_seconds: .nan\n", kInvalidJob,
             "job.yaml:1: deadline_seconds: \".nan\" is no finite number; write a plain number of "
             "seconds"},
-        BadFile{"Infinity", "deadline_seconds: -.inf\n", kInvalid,
+        BadFile{"Infinity", "deadline_seconds: -.inf\n", kInvalidJob,
                 "job.yaml:1: deadline_seconds: \"-.inf\" is no finite number; write a plain number "
                 "of seconds"},
-        BadFile{"UnknownValue", "objective: fastest\n", kInvalid,
+        BadFile{"UnknownValue", "objective: fastest\n", kInvalidJob,
                 "job.yaml:1: objective: \"fastest\" is unknown; write one of: energy, time, edp"},
-        BadFile{"ValueAsInProto", "objective: OBJECTIVE_TIME\n", kInvalid,
+        BadFile{"ValueAsInProto", "objective: OBJECTIVE_TIME\n", kInvalidJob,
                 "job.yaml:1: objective: \"OBJECTIVE_TIME\" is unknown; write one of: energy, time, "
                 "edp"},
-        BadFile{"Twice", "name: a\nname: b\n", kInvalid,
+        BadFile{"Twice", "name: a\nname: b\n", kInvalidJob,
                 "job.yaml:2: name: stands twice; remove one"},
-        BadFile{"TwoKinds", "evaluate: {model: m}\ngenerate: {model: m}\n", kInvalid,
+        BadFile{"TwoKinds", "evaluate: {model: m}\ngenerate: {model: m}\n", kInvalidJob,
                 "job.yaml:2: generate: stands beside evaluate; a file has one kind, remove one"},
-        BadFile{"NoKind", "name: a\n", kInvalid,
+        BadFile{"NoKind", "name: a\n", kInvalidJob,
                 "job.yaml: kind of job missing; add one of these sections: finetune, quantize, "
                 "generate, evaluate"},
-        BadFile{"NoValue", "name:\n", kInvalid,
+        BadFile{"NoValue", "name:\n", kInvalidJob,
                 "job.yaml:1: name: has no value; give one or remove the line"},
-        BadFile{"ListForText", "name: [a]\n", kInvalid,
+        BadFile{"ListForText", "name: [a]\n", kInvalidJob,
                 "job.yaml:1: name: wants a single value, found a list"},
-        BadFile{"TextForList", "required_labels: gpu\n", kInvalid,
+        BadFile{"TextForList", "required_labels: gpu\n", kInvalidJob,
                 "job.yaml:1: required_labels: wants a list, found a single value; write [...]"},
-        BadFile{"TextForSection", "finetune: base\n", kInvalid,
+        BadFile{"TextForSection", "finetune: base\n", kInvalidJob,
                 "job.yaml:1: finetune: wants fields (name: value), found a single value"},
-        BadFile{"WrongPlace", "epochs: 2\n", kInvalid,
+        BadFile{"WrongPlace", "epochs: 2\n", kInvalidJob,
                 "job.yaml:1: epochs: unknown field; it belongs inside finetune"},
-        BadFile{"WrongPlaceInside", "finetune:\n  objective: time\n", kInvalid,
+        BadFile{"WrongPlaceInside", "finetune:\n  objective: time\n", kInvalidJob,
                 "job.yaml:2: objective: unknown field; it belongs at the top level"},
-        BadFile{"ListDocument", "- a\n", kInvalid,
+        BadFile{"ListDocument", "- a\n", kInvalidJob,
                 "job.yaml:1: wants fields (name: value), found a list"},
-        BadFile{"Empty", "# nothing\n", kInvalid,
+        BadFile{"Empty", "# nothing\n", kInvalidJob,
                 "job.yaml: is empty; see the examples in deploy/examples"},
-        BadFile{"TwoDocuments", "name: a\n---\nname: b\n", kInvalid,
+        BadFile{"TwoDocuments", "name: a\n---\nname: b\n", kInvalidJob,
                 "job.yaml: has 2 documents; a job file has one, split it at \"---\""},
-        BadFile{"NotYaml", "name: [a\n", kInvalid,
+        BadFile{"NotYaml", "name: [a\n", kInvalidJob,
                 "job.yaml:2:1: not valid YAML: end of sequence flow not found"},
-        BadFile{"NotUtf8", "name: \xff\n", kInvalid,
+        BadFile{"NotUtf8", "name: \xff\n", kInvalidJob,
                 "job.yaml: not UTF-8 at byte 6; save the file as UTF-8"}),
     [](const auto& row) { return row.param.name; });
 
@@ -191,7 +191,7 @@ TEST(JobFileTest, FieldLikeNothingListsWhatThereIs) {
   EXPECT_THAT(
       ParseJobFile("quantize:\n  xyzzyxyzzy: 1\n", "j"),
       StatusIs(
-          kInvalid,
+          kInvalidJob,
           "j:2: xyzzyxyzzy: unknown field; fields here: model, model_shape, quantization, recipe, "
           "rounding, calibration_data, calibration_tokens, size_budget_bytes, "
           "perplexity_change_percent_max"));
@@ -230,25 +230,25 @@ TEST(PolicyFileTest, MistakesAreNamed) {
   EXPECT_THAT(
       ParsePolicyFile("name: a\nreserve_percent: 30\n", "p.yaml"),
       StatusIs(
-          kInvalid,
+          kInvalidJob,
           "p.yaml:2: reserve_percent: unknown field; write reserve_state_of_charge_ratio, a plain "
           "number from 0 to 1 (a ratio)"));
   EXPECT_THAT(
       ParsePolicyFile("name: a\nreserve_state_of_charge_ratio: 30%\n", "p.yaml"),
-      StatusIs(kInvalid,
+      StatusIs(kInvalidJob,
                HasSubstr("\"30%\" has a unit; write a plain number from 0 to 1 (a ratio)")));
   EXPECT_THAT(
       ParsePolicyFile("name: a\nmax_temperature: 80\n", "p.yaml"),
-      StatusIs(kInvalid,
+      StatusIs(kInvalidJob,
                HasSubstr("write max_temperature_celsius, a plain number of degrees Celsius")));
   EXPECT_THAT(
       ParsePolicyFile("name: a\nallow_power_off: true\n", "p.yaml"),
       StatusIs(kUnsupported,
                "p.yaml:2: allow_power_off: not supported in this version; remove the line"));
   EXPECT_THAT(ParsePolicyFile("max_temperature_celsius: 80\n", "p.yaml"),
-              StatusIs(kInvalid, HasSubstr("p.yaml:1: name: missing")));
+              StatusIs(kInvalidJob, HasSubstr("p.yaml:1: name: missing")));
   EXPECT_THAT(ParsePolicyFile("name: a\n---\nname: a\n", "p.yaml"),
-              StatusIs(kInvalid, HasSubstr("p.yaml:3: name: a names two policies")));
+              StatusIs(kInvalidJob, HasSubstr("p.yaml:3: name: a names two policies")));
 }
 
 TEST(JobFileTest, EveryExampleIsValid) {
@@ -302,7 +302,7 @@ TEST(JobFileTest, DamagedFilesNeverCrash) {
 TEST(JobFileTest, StrayCommaIsAnErrorNotAnEndlessFile) {
   EXPECT_THAT(
       ParseJobFile("{\"name\": \"a\"}, {}", "j"),
-      StatusIs(kInvalid, HasSubstr("j:1:14: not valid YAML: text that belongs to nothing")));
+      StatusIs(kInvalidJob, HasSubstr("j:1:14: not valid YAML: text that belongs to nothing")));
 }
 
 TEST(JobFileTest, DeepNestingIsAnErrorNotAStackOverflow) {
@@ -311,7 +311,7 @@ TEST(JobFileTest, DeepNestingIsAnErrorNotAStackOverflow) {
     for (int i = 0; i < 20000; ++i) {
       deep += opening;
     }
-    EXPECT_THAT(ParseJobFile(deep, "j"), StatusIs(kInvalid, HasSubstr("j:"))) << opening;
+    EXPECT_THAT(ParseJobFile(deep, "j"), StatusIs(kInvalidJob, HasSubstr("j:"))) << opening;
   }
 }
 

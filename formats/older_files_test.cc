@@ -26,7 +26,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-nlohmann::json Golden(const std::string& file) {
+nlohmann::json OlderFilesGolden(const std::string& file) {
   const auto text =
       ReadWholeFile(absl::StrCat(WATTLE_SOURCE_DIR, "/tests/golden/tokenizer/", file), 1 << 22);
   EXPECT_THAT(text, IsOk());
@@ -36,8 +36,9 @@ nlohmann::json Golden(const std::string& file) {
 class OlderFilesTest : public testing::TestWithParam<const char*> {};
 
 TEST_P(OlderFilesTest, TextsBecomeTheTokensOfTransformers) {
-  const nlohmann::json expected = Golden("older_files.expected.json")[GetParam()];
-  const nlohmann::json model = Golden(expected["base"].get<std::string>() + ".json")["model"];
+  const nlohmann::json expected = OlderFilesGolden("older_files.expected.json")[GetParam()];
+  const nlohmann::json model =
+      OlderFilesGolden(expected["base"].get<std::string>() + ".json")["model"];
   const TestDirectory directory;
   directory.Write("vocab.json", model["vocab"].dump());
   std::string merges = "#version: 0.2\n";

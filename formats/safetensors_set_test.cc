@@ -15,7 +15,7 @@ using testing::HasSubstr;
 
 constexpr char kIndex[] = "model.safetensors.index.json";
 
-absl::Span<const std::byte> AsBytes(absl::string_view text) {
+absl::Span<const std::byte> BytesOfText(absl::string_view text) {
   return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
 }
 
@@ -37,7 +37,7 @@ class SafetensorsSetTest : public testing::Test {
     auto writer = SafetensorsWriter::Create(directory_.File(name), descriptions);
     ASSERT_THAT(writer, IsOk());
     for (const auto& [tensor, bytes] : tensors) {
-      ASSERT_THAT(writer->Write(tensor, AsBytes(bytes)), IsOk());
+      ASSERT_THAT(writer->Write(tensor, BytesOfText(bytes)), IsOk());
     }
     ASSERT_THAT(writer->Commit(), IsOk());
   }

@@ -227,43 +227,43 @@ TEST_P(SafetensorsHeaderTest, IsRefusedWithItsReason) {
               StatusIs(GetParam().code, HasSubstr(GetParam().message)));
 }
 
-constexpr absl::StatusCode kInvalid = absl::StatusCode::kInvalidArgument;
+constexpr absl::StatusCode kInvalidFile = absl::StatusCode::kInvalidArgument;
 INSTANTIATE_TEST_SUITE_P(
     Bad, SafetensorsHeaderTest,
     testing::Values(
-        BadHeader{"NotJson", "{\"a\": ", 0, kInvalid, "not a safetensors file"},
-        BadHeader{"List", "[1, 2]", 0, kInvalid, "does not begin with '{'"},
+        BadHeader{"NotJson", "{\"a\": ", 0, kInvalidFile, "not a safetensors file"},
+        BadHeader{"List", "[1, 2]", 0, kInvalidFile, "does not begin with '{'"},
         BadHeader{
             "TwiceTheSame",
             R"({"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})",
-            0, kInvalid, "stands twice"},
-        BadHeader{"MissingField", R"({"a":{"dtype":"F32","shape":[1]}})", 4, kInvalid,
+            0, kInvalidFile, "stands twice"},
+        BadHeader{"MissingField", R"({"a":{"dtype":"F32","shape":[1]}})", 4, kInvalidFile,
                   "tensor a: wants exactly dtype, shape and data_offsets"},
         BadHeader{"UnknownType", R"({"a":{"dtype":"F8_E4M3","shape":[4],"data_offsets":[0,4]}})", 4,
                   absl::StatusCode::kUnimplemented,
                   "data type F8_E4M3 is not supported in this version"},
         BadHeader{"SizeDisagrees", R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", 4,
-                  kInvalid, "its 4 bytes are not F32 of shape [2]"},
+                  kInvalidFile, "its 4 bytes are not F32 of shape [2]"},
         BadHeader{"NegativeDimension", R"({"a":{"dtype":"U8","shape":[-1],"data_offsets":[0,1]}})",
-                  1, kInvalid, "not a whole number from 0 on"},
+                  1, kInvalidFile, "not a whole number from 0 on"},
         BadHeader{"Overflow",
                   R"({"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}})",
-                  0, kInvalid, "its 0 bytes are not F32"},
+                  0, kInvalidFile, "its 0 bytes are not F32"},
         BadHeader{"OffsetsFall", R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[2,1]}})", 2,
-                  kInvalid, "not two ascending whole numbers"},
+                  kInvalidFile, "not two ascending whole numbers"},
         BadHeader{
             "HugeOffset",
             R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[18446744073709551614,18446744073709551615]}})",
-            2, kInvalid, "not two ascending whole numbers"},
+            2, kInvalidFile, "not two ascending whole numbers"},
         BadHeader{
             "Overlap",
             R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})",
-            3, kInvalid, "tensor b: begins at 1, but the tensors before it end at 2"},
+            3, kInvalidFile, "tensor b: begins at 1, but the tensors before it end at 2"},
         BadHeader{
             "Hole",
             R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[1],"data_offsets":[2,3]}})",
-            3, kInvalid, "tensor b: begins at 2, but the tensors before it end at 1"},
-        BadHeader{"MetadataNotText", R"({"__metadata__":{"a":1}})", 0, kInvalid,
+            3, kInvalidFile, "tensor b: begins at 2, but the tensors before it end at 1"},
+        BadHeader{"MetadataNotText", R"({"__metadata__":{"a":1}})", 0, kInvalidFile,
                   "__metadata__ is not text"},
         BadHeader{"OutsideTheFile", R"({"a":{"dtype":"U8","shape":[9],"data_offsets":[0,9]}})", 8,
                   absl::StatusCode::kDataLoss, "truncated"}),

@@ -24,7 +24,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-std::string Golden(const std::string& file) {
+std::string SentencePieceGolden(const std::string& file) {
   const auto bytes =
       ReadWholeFile(absl::StrCat(WATTLE_SOURCE_DIR, "/tests/golden/tokenizer/", file), 1 << 22);
   EXPECT_THAT(bytes, IsOk());
@@ -49,7 +49,7 @@ std::string Bytes(int field, const std::string& content) {
          content;
 }
 
-absl::StatusOr<BytePairEncoding> Parse(std::string model) {
+absl::StatusOr<BytePairEncoding> ParseSentencePiece(std::string model) {
   return BytePairEncoding::ParseSentencePiece({.model = std::move(model)}, "tokenizer.model");
 }
 
@@ -57,9 +57,9 @@ class SentencePieceTest : public testing::TestWithParam<const char*> {};
 
 TEST_P(SentencePieceTest, TextsBecomeTheTokensOfSentencepiece) {
   const std::string name = GetParam();
-  const auto tokenizer = Parse(Golden(name + ".model"));
+  const auto tokenizer = ParseSentencePiece(SentencePieceGolden(name + ".model"));
   ASSERT_THAT(tokenizer, IsOk());
-  const auto expected = nlohmann::json::parse(Golden(name + ".expected.json"));
+  const auto expected = nlohmann::json::parse(SentencePieceGolden(name + ".expected.json"));
   ASSERT_GE(expected["cases"].size(), 90U);
   for (const nlohmann::json& each : expected["cases"]) {
     EXPECT_EQ(tokenizer->Encode(each["text"].get<std::string>()),
@@ -77,10 +77,10 @@ INSTANTIATE_TEST_SUITE_P(Kinds, SentencePieceTest,
                          [](const auto& row) { return row.param; });
 
 TEST(SentencePieceFilesTest, SpecialTokensAreThoseOfTransformers) {
-  const auto expected = nlohmann::json::parse(Golden("spm_llama.special.json"));
+  const auto expected = nlohmann::json::parse(SentencePieceGolden("spm_llama.special.json"));
   for (const nlohmann::json& each : expected["cases"]) {
     const auto tokenizer = BytePairEncoding::ParseSentencePiece(
-        {.model = Golden("spm_llama.model"),
+        {.model = SentencePieceGolden("spm_llama.model"),
          .tokenizer_config = nlohmann::json({{"legacy", each["legacy"]}}).dump(),
          .added_tokens = expected["added_tokens"].dump()},
         "tokenizer.model");
@@ -94,7 +94,8 @@ TEST(SentencePieceFilesTest, SpecialTokensAreThoseOfTransformers) {
 TEST(SentencePieceFilesTest, TheConfigOfTheTokenizerCounts) {
   const auto with = [](const std::string& config) {
     return BytePairEncoding::ParseSentencePiece(
-        {.model = Golden("spm_llama.model"), .tokenizer_config = config}, "tokenizer.model");
+        {.model = SentencePieceGolden("spm_llama.model"), .tokenizer_config = config},
+        "tokenizer.model");
   };
   EXPECT_THAT(with("{}")->EncodeDocument(""), ElementsAre(1));
   EXPECT_THAT(with(R"({"add_bos_token": false})")->EncodeDocument(""), ElementsAre());
@@ -121,7 +122,7 @@ TEST(SentencePieceFilesTest, TheConfigOfTheTokenizerCounts) {
 }
 
 TEST(SentencePieceFilesTest, OtherKindsAreRefusedByField) {
-  const std::string model = Golden("spm_llama.model");
+  const std::string model = SentencePieceGolden("spm_llama.model");
   // A message that stands twice is merged: the later field counts.
   const struct {
     const char* name;
@@ -148,16 +149,18 @@ TEST(SentencePieceFilesTest, OtherKindsAreRefusedByField) {
        "piece 420: wants a text in UTF-8"},
       {"cut", std::string("\x0a\x10z"), absl::StatusCode::kInvalidArgument, "damaged at byte"},
   };
-  EXPECT_THAT(Parse(model + Bytes(1, Bytes(1, "zz"))), IsOk());
+  EXPECT_THAT(ParseSentencePiece(model + Bytes(1, Bytes(1, "zz"))), IsOk());
   for (const auto& row : kRows) {
-    EXPECT_THAT(Parse(model + row.added), StatusIs(row.code, HasSubstr(row.message))) << row.name;
+    EXPECT_THAT(ParseSentencePiece(model + row.added), StatusIs(row.code, HasSubstr(row.message)))
+        << row.name;
   }
-  EXPECT_THAT(Parse(""), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("has no pieces")));
+  EXPECT_THAT(ParseSentencePiece(""),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("has no pieces")));
 }
 
 TEST(SentencePieceFilesTest, ADirectoryOfTheOlderFilesIsLoaded) {
   const TestDirectory directory;
-  directory.Write("tokenizer.model", Golden("spm_gemma.model"));
+  directory.Write("tokenizer.model", SentencePieceGolden("spm_gemma.model"));
   directory.Write("tokenizer_config.json", R"({"add_bos_token": false})");
   const auto tokenizer = BytePairEncoding::LoadDirectory(directory.path());
   ASSERT_THAT(tokenizer, IsOk());
@@ -170,9 +173,9 @@ TEST(SentencePieceFilesTest, ADirectoryOfTheOlderFilesIsLoaded) {
 
 TEST(SentencePieceFilesTest, DamageNeverCrashes) {
   int accepted = 0;
-  ForEachMutation(Golden("spm_own.model"), {.seed = 20240913, .rounds = 1500},
+  ForEachMutation(SentencePieceGolden("spm_own.model"), {.seed = 20240913, .rounds = 1500},
                   [&](const std::string& mutant) {
-                    const auto tokenizer = Parse(mutant);
+                    const auto tokenizer = ParseSentencePiece(mutant);
                     if (tokenizer.ok()) {
                       ++accepted;
                       (void)tokenizer->Decode(tokenizer->Encode("the <sep>sun 東"));

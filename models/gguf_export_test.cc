@@ -34,15 +34,16 @@ using formats::GgufType;
 using formats::TensorEntry;
 using testing::HasSubstr;
 
-std::string GoldenPath(const std::string& name) {
+std::string ExportedGoldenPath(const std::string& name) {
   return absl::StrCat(WATTLE_SOURCE_DIR, "/tests/golden/", name);
 }
 
 std::string DirectoryOf(const std::string& family) {
-  return GoldenPath(absl::StrCat("engine/", family == "llama_tiny" ? "" : "families/", family));
+  return ExportedGoldenPath(
+      absl::StrCat("engine/", family == "llama_tiny" ? "" : "families/", family));
 }
 
-DecoderConfig ConfigOf(const std::string& family) {
+DecoderConfig ConfigOfFamily(const std::string& family) {
   const auto config = ReadDecoderConfig(absl::StrCat(DirectoryOf(family), "/config.json"));
   EXPECT_THAT(config, IsOk());
   return *config;
@@ -50,7 +51,7 @@ DecoderConfig ConfigOf(const std::string& family) {
 
 // What of it GGUF metadata can say.
 DecoderConfig WritableConfig(const std::string& family) {
-  DecoderConfig config = ConfigOf(family);
+  DecoderConfig config = ConfigOfFamily(family);
   for (LayerDescription& layer : config.layers) {
     if (family == "gemma2") {
       layer.query_pre_attention_scalar = static_cast<double>(layer.head_size);
@@ -172,7 +173,8 @@ TEST_P(GgufFamilyExportTest, TheFileIsThatOfTheReference) {
   const auto weights = formats::SafetensorsSet::OpenDirectory(DirectoryOf(GetParam()));
   ASSERT_THAT(weights, IsOk());
   ASSERT_THAT(Write(config, *weights), IsOk());
-  const auto wanted = GgufFile::Open(GoldenPath(absl::StrCat("gguf/", GetParam(), ".gguf")));
+  const auto wanted =
+      GgufFile::Open(ExportedGoldenPath(absl::StrCat("gguf/", GetParam(), ".gguf")));
   ASSERT_THAT(wanted, IsOk());
   ExpectSame(Written(), *wanted);
   const auto read = DecoderConfigOfGguf(Written());
@@ -190,7 +192,7 @@ INSTANTIATE_TEST_SUITE_P(Families, GgufFamilyExportTest,
 
 TEST_F(GgufExportTest, AFileThatIsReadIsWrittenTheSame) {
   for (const char* name : {"gpt2", "llama3", "gpt_neox", "gemma", "llama_tiny"}) {
-    const std::string golden = GoldenPath(absl::StrCat("gguf/", name, ".gguf"));
+    const std::string golden = ExportedGoldenPath(absl::StrCat("gguf/", name, ".gguf"));
     const auto wanted = GgufFile::Open(golden);
     ASSERT_THAT(wanted, IsOk());
     const auto config = DecoderConfigOfGguf(*wanted);
@@ -210,7 +212,7 @@ TEST_F(GgufExportTest, AFileThatIsReadIsWrittenTheSame) {
 TEST_F(GgufExportTest, ADirectoryComesBackWithItsTokenizer) {
   const std::string original = DirectoryOf("llama_tiny");
   ASSERT_THAT(ExportGguf(original, path_, GgufType::kF32), IsOk());
-  const auto wanted = GgufFile::Open(GoldenPath("gguf/llama_tiny.gguf"));
+  const auto wanted = GgufFile::Open(ExportedGoldenPath("gguf/llama_tiny.gguf"));
   ASSERT_THAT(wanted, IsOk());
   const GgufFile written = Written();
   for (const char* key : {"tokenizer.ggml.tokens", "tokenizer.ggml.scores",
@@ -224,7 +226,7 @@ TEST_F(GgufExportTest, ADirectoryComesBackWithItsTokenizer) {
   ASSERT_THAT(ImportGguf(path_, imported), IsOk());
   const auto model = InspectModelDirectory(imported);
   ASSERT_THAT(model, IsOk());
-  EXPECT_EQ(model->config, ConfigOf("llama_tiny"));
+  EXPECT_EQ(model->config, ConfigOfFamily("llama_tiny"));
   const auto tokenizer = formats::BytePairEncoding::LoadDirectory(imported);
   const auto tokens = formats::BytePairEncoding::LoadDirectory(original);
   ASSERT_THAT(tokenizer, IsOk());
@@ -237,10 +239,10 @@ TEST_F(GgufExportTest, ADirectoryComesBackWithItsTokenizer) {
 TEST_F(GgufExportTest, TheTypeIsThatOfTheMatricesWithWholeBlocks) {
   const auto weights = formats::SafetensorsSet::OpenDirectory(DirectoryOf("stablelm"));
   ASSERT_THAT(weights, IsOk());
-  const auto wanted = GgufFile::Open(GoldenPath("gguf/stablelm.gguf"));
+  const auto wanted = GgufFile::Open(ExportedGoldenPath("gguf/stablelm.gguf"));
   ASSERT_THAT(wanted, IsOk());
   for (const GgufType type : {GgufType::kF16, GgufType::kQ8_0}) {
-    ASSERT_THAT(Write(ConfigOf("stablelm"), *weights, type), IsOk());
+    ASSERT_THAT(Write(ConfigOfFamily("stablelm"), *weights, type), IsOk());
     const GgufFile written = Written();
     for (const GgufTensor& tensor : written.header().tensors) {
       // The rows of ffn_down have 20 weights, a block of Q8_0 has 32.
@@ -261,8 +263,8 @@ TEST_F(GgufExportTest, TheTypeIsThatOfTheMatricesWithWholeBlocks) {
 TEST_F(GgufExportTest, WeightsOfBf16AreWrittenAsTheyAre) {
   const auto weights = formats::SafetensorsSet::OpenDirectory(DirectoryOf("smollm2"));
   ASSERT_THAT(weights, IsOk());
-  ASSERT_THAT(Write(ConfigOf("smollm2"), ChangedSource(*weights)), IsOk());
-  const auto wanted = GgufFile::Open(GoldenPath("gguf/smollm2.gguf"));
+  ASSERT_THAT(Write(ConfigOfFamily("smollm2"), ChangedSource(*weights)), IsOk());
+  const auto wanted = GgufFile::Open(ExportedGoldenPath("gguf/smollm2.gguf"));
   ASSERT_THAT(wanted, IsOk());
   const GgufFile written = Written();
   for (const GgufTensor& tensor : written.header().tensors) {
@@ -278,7 +280,7 @@ TEST_F(GgufExportTest, WeightsOfBf16AreWrittenAsTheyAre) {
 }
 
 TEST_F(GgufExportTest, LinearScalingIsInTheMetadata) {
-  DecoderConfig config = ConfigOf("smollm2");
+  DecoderConfig config = ConfigOfFamily("smollm2");
   for (LayerDescription& layer : config.layers) {
     layer.rotary->scaling = RotaryScaling{.factor = 4.0};
   }
@@ -294,7 +296,7 @@ TEST_F(GgufExportTest, ValuesThatTheTypeCannotHoldAreRefusedByTensor) {
   const auto weights = formats::SafetensorsSet::OpenDirectory(DirectoryOf("stablelm"));
   ASSERT_THAT(weights, IsOk());
   const auto write = [&](const std::string& tensor, float value, GgufType type) {
-    return Write(ConfigOf("stablelm"), ChangedSource(*weights, tensor, value), type);
+    return Write(ConfigOfFamily("stablelm"), ChangedSource(*weights, tensor, value), type);
   };
   const std::string matrix = "model.layers.0.self_attn.q_proj.weight";
   EXPECT_THAT(write(matrix, NAN, GgufType::kF32),

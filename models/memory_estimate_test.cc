@@ -12,7 +12,7 @@ namespace {
 
 using testing::HasSubstr;
 
-DecoderConfig ConfigOf(const char* architecture) {
+DecoderConfig ConfigOfArchitecture(const char* architecture) {
   v1::ModelShape shape;
   shape.set_architecture(architecture);
   shape.set_layers(12);
@@ -26,7 +26,7 @@ DecoderConfig ConfigOf(const char* architecture) {
 }
 
 DecoderConfig Gpt2Small() {
-  return ConfigOf("gpt2");
+  return ConfigOfArchitecture("gpt2");
 }
 
 v1::QuantizationRecipe Recipe(const char* identity) {
@@ -418,7 +418,7 @@ TEST(MemoryEstimateTest, KeysAndValuesInInt8TakeAQuarterAndTheirScales) {
 }
 
 TEST(MemoryEstimateTest, GroupedHeadsTakeLessCache) {
-  DecoderConfig config = ConfigOf("llama");
+  DecoderConfig config = ConfigOfArchitecture("llama");
   const auto cache = [&] {
     const auto estimate =
         EstimateMemory(config, {.task = MemoryTask::kGenerate, .sequence_tokens = 512});

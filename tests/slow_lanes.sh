@@ -1,43 +1,47 @@
 # The slow lanes of `./dev test --all`, sourced by ./dev: it uses its functions and counts into its totals.
 # shellcheck shell=bash
 
-say "slow lane: a kill at every place at which a runner or an agent can be killed"
+step "slow lane: what has no libtorch, as it is built for release"
+build build/release
+run_ctest build/release -LE 'single|slow|libtorch|integration|numerics'
+
+step "slow lane: a kill at every place at which a runner or an agent can be killed"
 export WATTLE_FAULT_PLACES=all
 run_ctest build/release -R 'resumes_bit_for_bit$'
 unset WATTLE_FAULT_PLACES
 
-say "slow lane: 2,000 simulated worlds"
+step "slow lane: 2,000 simulated worlds"
 build build/release wattle-simulate
 check simulation build/release/bin/wattle-simulate --seeds 2000 --first "$((20260 + 2000 * (RANDOM % 1000)))"
 
-say "slow lane: the engine under AddressSanitizer and UndefinedBehaviorSanitizer"
+step "slow lane: the engine under AddressSanitizer and UndefinedBehaviorSanitizer"
 # libtorch itself is not instrumented: containers that cross its border would be reported wrongly, and its caches as leaks.
 export ASAN_OPTIONS=detect_container_overflow=0:detect_leaks=0
 configure build/asan-engine -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG='-O1 -g1' -DWATTLE_SANITIZE=address,undefined
 build build/asan-engine wattle_engine_test wattle_runner_test
-run_ctest build/asan-engine -L ':(engine|runner)$' -LE 'slow|integration|reference'
+run_ctest build/asan-engine -L ':(engine|runner)$' -LE 'single|slow|integration'
 unset ASAN_OPTIONS
 
-say "slow lane: threads under ThreadSanitizer (what has no libtorch; what gRPC orders: cmake/tsan_grpc.cc)"
+step "slow lane: threads under ThreadSanitizer (what has no libtorch; what gRPC orders: cmake/tsan_grpc.cc)"
 export TSAN_OPTIONS="suppressions=$PWD/tests/tsan.supp"
 configure build/tsan -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG='-O1 -g1' -DWATTLE_ENGINE=OFF -DWATTLE_SANITIZE=thread
 build build/tsan
-run_ctest build/tsan -LE 'slow|integration|reference'
+run_ctest build/tsan -LE 'single|slow|integration'
 unset TSAN_OPTIONS
 
-say "slow lane: libtorch 2.7.1 (compile, and the engine's tests)"
+step "slow lane: libtorch 2.7.1 (compile, and the engine's tests)"
 configure_torch2
 build build/torch2-build wattle-runner wattle_engine_test
-run_ctest build/torch2-build -L ':engine$' -LE 'slow|integration|reference'
+run_ctest build/torch2-build -L ':engine$' -LE 'single|slow|integration'
 
-say "slow lane: file by file, with the same tests: a batch may choose another file's overload without a word"
+step "slow lane: file by file, with the same tests: a batch may choose another file's overload without a word"
 configure build/files "${release[@]}" -DWATTLE_UNITY=OFF
 build build/files
-run_ctest build/files -LE 'slow|integration|reference'
+run_ctest build/files -LE 'single|slow|integration'
 
-say "slow lane: each reader a minute under clang's libFuzzer"
+step "slow lane: each reader a minute under clang's libFuzzer"
 check fuzz ./dev fuzz --seconds 60
 
-say "slow lane: clang-tidy"
+step "slow lane: clang-tidy"
 need_clang_tidy
 check tidy tests/tidy.py

@@ -16,7 +16,7 @@ v1::ModelShape Shape() {
   return shape;
 }
 
-InputView Model() {
+InputView SmallModel() {
   InputView model{.field = "model", .artifact = {}};
   *model.artifact.mutable_model_shape() = Shape();
   return model;
@@ -50,7 +50,7 @@ InputView Text(const char* field, int64_t bytes) {
   return input;
 }
 
-v1::JobSpec Finetune() {
+v1::JobSpec FinetuneWithData() {
   v1::JobSpec spec;
   spec.mutable_finetune()->set_sequence_length(256);
   return spec;
@@ -59,8 +59,8 @@ v1::JobSpec Finetune() {
 constexpr double kBytesPerToken = 4.0;
 
 TEST(DataMemoryTest, AParagraphCountsOnceAndAQuestionForEachExample) {
-  const DataMemory memory =
-      DataMemoryOf(Finetune(), std::vector<InputView>{Model(), Squad("data")}, kBytesPerToken);
+  const DataMemory memory = DataMemoryOf(
+      FinetuneWithData(), std::vector<InputView>{SmallModel(), Squad("data")}, kBytesPerToken);
   // 4 bytes for each token of 18,571 paragraphs and 130,000 questions; an example and its ranges.
   const double tokens = (18'571 * 750.0 + 130'000 * 100.0) / 4 + 130'000;
   EXPECT_NEAR(static_cast<double>(memory.held_bytes), 4 * tokens + 130'000 * (24 + 3 * 24), 1e5);
@@ -70,11 +70,11 @@ TEST(DataMemoryTest, AParagraphCountsOnceAndAQuestionForEachExample) {
 }
 
 TEST(DataMemoryTest, HeldoutDataStandBesideTheData) {
-  const DataMemory alone =
-      DataMemoryOf(Finetune(), std::vector<InputView>{Model(), Squad("data")}, kBytesPerToken);
+  const DataMemory alone = DataMemoryOf(
+      FinetuneWithData(), std::vector<InputView>{SmallModel(), Squad("data")}, kBytesPerToken);
   const DataMemory both = DataMemoryOf(
-      Finetune(),
-      std::vector<InputView>{Model(), Squad("data"), Squad("heldout_data", 130'000, 9'000)},
+      FinetuneWithData(),
+      std::vector<InputView>{SmallModel(), Squad("data"), Squad("heldout_data", 130'000, 9'000)},
       kBytesPerToken);
   EXPECT_EQ(both.longest_tokens, alone.longest_tokens);
   EXPECT_EQ(both.heldout_longest_tokens, 9'001);
@@ -85,8 +85,8 @@ TEST(DataMemoryTest, HeldoutDataStandBesideTheData) {
 }
 
 TEST(DataMemoryTest, OfTheFirstExamplesAloneTheTokensAreKept) {
-  v1::JobSpec spec = Finetune();
-  const std::vector<InputView> inputs = {Model(), Squad("data")};
+  v1::JobSpec spec = FinetuneWithData();
+  const std::vector<InputView> inputs = {SmallModel(), Squad("data")};
   const DataMemory all = DataMemoryOf(spec, inputs, kBytesPerToken);
   spec.mutable_finetune()->set_limit_examples(1'300);
   const DataMemory some = DataMemoryOf(spec, inputs, kBytesPerToken);
@@ -96,8 +96,9 @@ TEST(DataMemoryTest, OfTheFirstExamplesAloneTheTokensAreKept) {
 
 // Lines are not its examples: windows are, of whatever length the job says.
 TEST(DataMemoryTest, ATextsLongestExampleMayBeAllOfIt) {
-  const DataMemory memory = DataMemoryOf(
-      Finetune(), std::vector<InputView>{Model(), Text("data", 8'000'000)}, kBytesPerToken);
+  const DataMemory memory =
+      DataMemoryOf(FinetuneWithData(),
+                   std::vector<InputView>{SmallModel(), Text("data", 8'000'000)}, kBytesPerToken);
   EXPECT_TRUE(memory.is_text);
   EXPECT_EQ(memory.longest_tokens, 8'000'001);
   EXPECT_NEAR(static_cast<double>(memory.held_bytes), 4 * 2e6 + 2e6 / 256 * 72, 1e4);
@@ -116,14 +117,14 @@ TEST(DataMemoryTest, ConversationsHaveARangeForEachTurn) {
     data.add_message_count_quantiles(4);
   }
   const DataMemory memory =
-      DataMemoryOf(Finetune(), std::vector<InputView>{Model(), chat}, kBytesPerToken);
+      DataMemoryOf(FinetuneWithData(), std::vector<InputView>{SmallModel(), chat}, kBytesPerToken);
   EXPECT_NEAR(static_cast<double>(memory.held_bytes), 1'000 * (4 * 251 + 24 + 5 * 24.0), 1e3);
 }
 
 TEST(DataMemoryTest, AnswersAreScoredBesideTheQuestions) {
   v1::JobSpec spec;
   spec.mutable_evaluate()->set_sequence_length(256);
-  const std::vector<InputView> inputs = {Model(), Squad("data")};
+  const std::vector<InputView> inputs = {SmallModel(), Squad("data")};
   EXPECT_EQ(DataMemoryOf(spec, inputs, kBytesPerToken).questions_bytes, 0);
   spec.mutable_evaluate()->set_score_answers(true);
   const DataMemory memory = DataMemoryOf(spec, inputs, kBytesPerToken);
@@ -136,17 +137,18 @@ TEST(DataMemoryTest, AnswersAreScoredBesideTheQuestions) {
 TEST(DataMemoryTest, AnEvaluatedTextHasItsWordsBesideIt) {
   v1::JobSpec spec;
   spec.mutable_evaluate();
-  const DataMemory memory =
-      DataMemoryOf(spec, std::vector<InputView>{Model(), Text("data", 12'000'000)}, kBytesPerToken);
+  const DataMemory memory = DataMemoryOf(
+      spec, std::vector<InputView>{SmallModel(), Text("data", 12'000'000)}, kBytesPerToken);
   EXPECT_GT(memory.reading_bytes, 12'000'000 + 3'000'000 * (8 + 4) + 32'000'000);
 }
 
 TEST(DataMemoryTest, NothingIsKnownOfDeclaredDataAndOfOtherKinds) {
-  EXPECT_EQ(DataMemoryOf(Finetune(), std::vector<InputView>{Model()}, 4).held_bytes, 0);
+  EXPECT_EQ(DataMemoryOf(FinetuneWithData(), std::vector<InputView>{SmallModel()}, 4).held_bytes,
+            0);
   v1::JobSpec generate;
   generate.mutable_generate();
-  EXPECT_EQ(DataMemoryOf(generate, std::vector<InputView>{Model(), Squad("data")}, 4).held_bytes,
-            0);
+  EXPECT_EQ(
+      DataMemoryOf(generate, std::vector<InputView>{SmallModel(), Squad("data")}, 4).held_bytes, 0);
 }
 
 }  // namespace

@@ -137,7 +137,7 @@ TEST(FirstPredictionTest, TheJobsOfTheDemoEndInTheirIntervals) {
 
 // A board's behaviour, drawn without the predictor's constants: a time for each pass and layer, and
 // shares of the datasheet's rates that are reached.
-struct Truth {
+struct PublishedTruth {
   double seconds_per_layer;
   double flops_per_second;
   double bytes_per_second;
@@ -193,10 +193,10 @@ TEST(FirstPredictionTest, NineInTenDrawnCasesEndInTheirIntervals) {
             const double peak = between(1e11, 1e12);
             const v1::Device device = accelerator ? Board("jetson-xavier-nx", "cuda", peak)
                                                   : Board("raspberry-pi-5", "", peak);
-            const Truth truth{accelerator ? between(1e-4, 2.5e-3) : between(3e-5, 1.2e-3),
-                              peak * (accelerator ? between(0.08, 0.5) : between(0.15, 0.7)),
-                              (accelerator ? 51.2e9 : 17.1e9) * between(0.25, 0.9),
-                              between(0.3, 1)};
+            const PublishedTruth truth{
+                accelerator ? between(1e-4, 2.5e-3) : between(3e-5, 1.2e-3),
+                peak * (accelerator ? between(0.08, 0.5) : between(0.15, 0.7)),
+                (accelerator ? 51.2e9 : 17.1e9) * between(0.25, 0.9), between(0.3, 1)};
             const v1::ModelShape& shape =
                 (small ? kSmall : kLarge)[std::uniform_int_distribution<size_t>(0, 2)(generator)];
             const double tokens = std::round(between(20, 120));
@@ -227,7 +227,7 @@ TEST(FirstPredictionTest, NineInTenDrawnCasesEndInTheirIntervals) {
 // A row of another batch or length does not know how its time splits: the interval says so.
 TEST(FirstPredictionTest, AMeasuredEvaluationOfAnotherBatchIsHonest) {
   const v1::Device device = XavierNx();
-  const Truth truth{3e-3, 2.6e11, 14e9, 1};
+  const PublishedTruth truth{3e-3, 2.6e11, 14e9, 1};
   ProfileTable table;
   Learn(device, Evaluate(DemoModel(), 64, 60, 8, 0), truth.Evaluate(DemoModel(), 64, 60, 8),
         &table);

@@ -54,7 +54,7 @@ void Learn(const std::string& mode, double seconds, double watts, ProfileTable* 
   }
 }
 
-double Width(const v1::Interval& interval) {
+double WidthOverModes(const v1::Interval& interval) {
   return interval.high() / interval.low();
 }
 
@@ -89,12 +89,12 @@ TEST(PowerModeTest, AModeThatNobodyMeasuredIsCarriedFromAnotherAndTheIntervalIsW
   EXPECT_NEAR(carried.mean_power_watts(), 16, 1e-6);
   EXPECT_NEAR(carried.run_seconds().mean(), 100.0 * 5 / 13, 1e-6);
   EXPECT_NEAR(carried.net_energy_joules(), measured.net_energy_joules(), 1e-6);
-  EXPECT_GT(Width(carried.run_seconds()), 2 * Width(measured.run_seconds()));
+  EXPECT_GT(WidthOverModes(carried.run_seconds()), 2 * WidthOverModes(measured.run_seconds()));
   EXPECT_THAT(carried.provenance_note(), HasSubstr("measured in power mode 10W"));
   // Nothing is known of the watts of the third mode: as the row, with the wider interval.
   const v1::Prediction unknown = Predict(table, Board("quiet"), Work(), {});
   EXPECT_NEAR(unknown.run_seconds().mean(), 100, 1e-6);
-  EXPECT_GT(Width(unknown.run_seconds()), 2 * Width(measured.run_seconds()));
+  EXPECT_GT(WidthOverModes(unknown.run_seconds()), 2 * WidthOverModes(measured.run_seconds()));
 }
 
 TEST(PowerModeTest, TheDatasheetSpeaksOfTheLargestMode) {

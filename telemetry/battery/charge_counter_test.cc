@@ -9,12 +9,12 @@ namespace {
 constexpr Joules kCapacity = FromWattHours(40);
 constexpr absl::Duration kRest = absl::Minutes(30);
 
-Monotonic At(double seconds) {
+Monotonic CountedAt(double seconds) {
   return Monotonic(absl::Seconds(seconds));
 }
 
 BatteryCurrent Current(double seconds, double watts, double low = 0, double high = 1) {
-  return {.at = At(seconds),
+  return {.at = CountedAt(seconds),
           .source = "ina219 battery",
           .capacity = kCapacity,
           .drain = Watts(watts),
@@ -55,7 +55,7 @@ TEST(ChargeCounterTest, TheFirstReadingIsTheVoltagesAndALoadWidensItUpwards) {
 
 TEST(ChargeCounterTest, WhatFlowsIsCountedAndItsErrorGrowsWithIt) {
   ChargeCounter counter;
-  counter.Resume({"ina219 battery", kCapacity, {Fraction(0.8), Fraction(0.02)}, At(0)});
+  counter.Resume({"ina219 battery", kCapacity, {Fraction(0.8), Fraction(0.02)}, CountedAt(0)});
   counter.Add(Current(0, 20));
   const CountedCharge charge = Pass(counter, 0, 1800, 20);  // 10 of 40 Wh
   EXPECT_NEAR(charge.state_of_charge.value(), 0.55, 0.001);
@@ -66,7 +66,7 @@ TEST(ChargeCounterTest, WhatFlowsIsCountedAndItsErrorGrowsWithIt) {
 
 TEST(ChargeCounterTest, UnderLoadTheVoltageBoundsFromBelowAloneAndAfterRestFromBothSides) {
   ChargeCounter counter;
-  counter.Resume({"ina219 battery", kCapacity, {Fraction(0.5), Fraction(0.2)}, At(0)});
+  counter.Resume({"ina219 battery", kCapacity, {Fraction(0.5), Fraction(0.2)}, CountedAt(0)});
   counter.Add(Current(0, 10));
   // For half an hour after the start a charger may still lift the voltage.
   CountedCharge charge = Pass(counter, 0, 60, 10, 0.45, 0.5);
@@ -84,7 +84,7 @@ TEST(ChargeCounterTest, UnderLoadTheVoltageBoundsFromBelowAloneAndAfterRestFromB
 
 TEST(ChargeCounterTest, WhereCountAndVoltageContradictEachOtherTheVoltageIsRight) {
   ChargeCounter counter;
-  counter.Resume({"ina219 battery", kCapacity, {Fraction(0.9), Fraction(0.02)}, At(0)});
+  counter.Resume({"ina219 battery", kCapacity, {Fraction(0.9), Fraction(0.02)}, CountedAt(0)});
   counter.Add(Current(0, 1, 0.3, 0.4));
   const CountedCharge charge = Pass(counter, 0, 1801, 1, 0.3, 0.4);
   EXPECT_GE(Low(charge), 0.3 - 1e-9);
@@ -93,7 +93,7 @@ TEST(ChargeCounterTest, WhereCountAndVoltageContradictEachOtherTheVoltageIsRight
 
 TEST(ChargeCounterTest, AGapWidensByWhatMayHaveFlowed) {
   ChargeCounter counter;
-  counter.Resume({"ina219 battery", kCapacity, {Fraction(0.5), Fraction(0.02)}, At(0)});
+  counter.Resume({"ina219 battery", kCapacity, {Fraction(0.5), Fraction(0.02)}, CountedAt(0)});
   counter.Add(Current(0, 4));
   CountedCharge charge = counter.Add(Current(5, 4));
   EXPECT_NEAR(charge.error.value(), 0.02, 0.0002);
@@ -105,9 +105,9 @@ TEST(ChargeCounterTest, AGapWidensByWhatMayHaveFlowed) {
 
 TEST(ChargeCounterTest, AnotherBatteryIsNotTheOneThatWasCounted) {
   for (const auto& standing :
-       {ChargeCounter::Standing{"ina219 battery", 2 * kCapacity, {Fraction(0.9), {}}, At(0)},
-        ChargeCounter::Standing{"ina226 battery", kCapacity, {Fraction(0.9), {}}, At(0)},
-        ChargeCounter::Standing{"ina219 battery", kCapacity, {Fraction(0.9), {}}, At(99)}}) {
+       {ChargeCounter::Standing{"ina219 battery", 2 * kCapacity, {Fraction(0.9), {}}, CountedAt(0)},
+        ChargeCounter::Standing{"ina226 battery", kCapacity, {Fraction(0.9), {}}, CountedAt(0)},
+        ChargeCounter::Standing{"ina219 battery", kCapacity, {Fraction(0.9), {}}, CountedAt(99)}}) {
     ChargeCounter counter;
     counter.Resume(standing);
     EXPECT_NEAR(counter.Add(Current(1, 1, 0.3, 0.4)).state_of_charge.value(), 0.35, 1e-9);

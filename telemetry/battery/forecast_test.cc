@@ -9,7 +9,7 @@ namespace wattle::telemetry {
 namespace {
 
 constexpr int64_t kMidnight = 1'899'936'000;  // 2030-03-17 00:00 UTC
-const Joules kCapacity = FromWattHours(100);
+const Joules kForecastCapacity = FromWattHours(100);
 
 BatteryReading At(double hours, double charge, std::optional<Watts> discharge,
                   std::optional<Watts> device = Watts(5)) {
@@ -17,7 +17,7 @@ BatteryReading At(double hours, double charge, std::optional<Watts> discharge,
   return {.at = Monotonic(absl::Hours(100) + since),
           .civil = absl::FromUnixSeconds(kMidnight) + since,
           .charge = Fraction(charge),
-          .capacity = kCapacity,
+          .capacity = kForecastCapacity,
           .discharge = discharge,
           .device = device};
 }

@@ -88,9 +88,9 @@ TEST_F(ProbeTest, ASourceThatIsNotChosenSaysWhichOneIsAndWhy) {
 }
 
 // A source that never answers, or answers with a problem.
-class FakeSource final : public telemetry::Source {
+class HangingSource final : public telemetry::Source {
  public:
-  explicit FakeSource(absl::Notification* hangs) : hangs_(hangs) {
+  explicit HangingSource(absl::Notification* hangs) : hangs_(hangs) {
     info_ = {.name = "fake", .deadline = absl::Milliseconds(1), .rank = 1};
     info_.channels = {{.name = "all", .in_total = true}};
   }
@@ -111,7 +111,7 @@ TEST_F(ProbeTest, ASourceThatHangsIsAProblemAndHoldsNothingUp) {
   static auto* const never = new absl::Notification;
   std::vector<telemetry::Candidate> candidates = telemetry::DiscoverSources(root());
   candidates.insert(candidates.begin(),
-                    {.name = "fake", .source = std::make_unique<FakeSource>(never)});
+                    {.name = "fake", .source = std::make_unique<HangingSource>(never)});
   const auto sources = ProbeSources(std::move(candidates), Clock::Real());
   EXPECT_THAT(sources[0].problem,
               StatusIs(absl::StatusCode::kDeadlineExceeded, HasSubstr("no answer within 1ms")));

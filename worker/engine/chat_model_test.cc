@@ -35,7 +35,7 @@ nlohmann::json Expected() {
 
 // A copy of the model whose tokenizer_config.json is `config`.
 std::string ModelWith(const std::string& config) {
-  std::string copy = TestDirectory("model");
+  std::string copy = NewTestDirectory("model");
   for (const char* file :
        {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json"}) {
     EXPECT_THAT(WriteFileDurably(absl::StrCat(copy, "/", file), FileBytes(GoldenFile(file))),
@@ -58,8 +58,8 @@ FinetuneSettings GoldenFinetune(const std::string& model_directory) {
   settings.model.directory = model_directory;
   settings.data = GoldenFile("conversations.jsonl");
   settings.heldout_data = settings.data;
-  settings.work_directory = TestDirectory("work");
-  settings.output_directory = TestDirectory("output");
+  settings.work_directory = NewTestDirectory("work");
+  settings.output_directory = NewTestDirectory("output");
   settings.steps = static_cast<int64_t>(Expected()["losses"].size());
   settings.batch_size = 3;
   settings.learning_rate = 1e-3;

@@ -58,7 +58,7 @@ std::string Sentence(uint64_t seed, int words) {
 
 }  // namespace
 
-std::string TestDirectory(const std::string& name) {
+std::string NewTestDirectory(const std::string& name) {
   const auto* test = testing::UnitTest::GetInstance()->current_test_info();
   const std::string path = absl::StrCat(testing::TempDir(), "/wattle_", test->test_suite_name(),
                                         "_", test->name(), "_", name);
@@ -88,7 +88,7 @@ models::DecoderConfig TinyConfigOf(const char* family) {
 }
 
 std::string MakeTinyModel(const std::string& name, uint64_t seed) {
-  const std::string path = TestDirectory(name);
+  const std::string path = NewTestDirectory(name);
   Write(absl::StrCat(path, "/", models::kConfigFile), models::FormatDecoderConfig(TinyConfig()));
   Write(absl::StrCat(path, "/", models::kVocabularyFile), ByteVocabulary());
   Write(absl::StrCat(path, "/", models::kMergesFile), "#version: 0.2\n");
@@ -111,13 +111,13 @@ std::string MakeTinySquad(const std::string& name, int questions) {
   }
   const nlohmann::json data = {{"version", "v2.0"},
                                {"data", {{{"title", "t"}, {"paragraphs", std::move(paragraphs)}}}}};
-  const std::string path = absl::StrCat(TestDirectory(name), "/data.json");
+  const std::string path = absl::StrCat(NewTestDirectory(name), "/data.json");
   Write(path, data.dump());
   return path;
 }
 
 std::string MakeTinyText(const std::string& name, int words) {
-  const std::string path = absl::StrCat(TestDirectory(name), "/data.txt");
+  const std::string path = absl::StrCat(NewTestDirectory(name), "/data.txt");
   Write(path, Sentence(77, words));
   return path;
 }
@@ -127,8 +127,8 @@ FinetuneSettings TinyFinetune(const std::string& name) {
   settings.model.directory = MakeTinyModel(name + "_model", 3);
   settings.data = MakeTinySquad(name + "_data", 7);
   settings.heldout_data = MakeTinySquad(name + "_heldout", 3);
-  settings.work_directory = TestDirectory(name + "_work");
-  settings.output_directory = TestDirectory(name + "_output");
+  settings.work_directory = NewTestDirectory(name + "_work");
+  settings.output_directory = NewTestDirectory(name + "_output");
   settings.epochs = 2;  // 14 examples in steps of 4: the last step is a smaller one
   settings.batch_size = 2;
   settings.accumulation_steps = 2;

@@ -20,7 +20,7 @@
 namespace wattle::engine {
 
 // A new empty directory under GoogleTest's temporary one.
-std::string TestDirectory(const std::string& name);
+std::string NewTestDirectory(const std::string& name);
 
 // GPT-2 with two layers of width 32, the 256 bytes and the end token as vocabulary, context of 64,
 // dropout 0.1 everywhere.

@@ -7,32 +7,35 @@
 namespace wattle::agent {
 namespace {
 
-Monotonic At(double seconds) {
+Monotonic AccountAt(double seconds) {
   return Monotonic(absl::Seconds(seconds));
 }
 
 EnergyAccount NewAccount() {
-  return {
-      {.cadence = absl::Milliseconds(430)}, {v1::ENERGY_SOURCE_INA3221, "module"}, At(0), {}, {}};
+  return {{.cadence = absl::Milliseconds(430)},
+          {v1::ENERGY_SOURCE_INA3221, "module"},
+          AccountAt(0),
+          {},
+          {}};
 }
 
 // Reads `watts` every 0.4 s in (from, to].
 void Sample(EnergyAccount& account, double from, double to, double watts) {
   for (int i = 1; from + 0.4 * i <= to + 1e-9; ++i) {
-    account.AddPower(At(from + 0.4 * i), Watts(watts));
+    account.AddPower(AccountAt(from + 0.4 * i), Watts(watts));
   }
 }
 
 TEST(EnergyAccountTest, EachActivityGetsItsOwnTimeAndEnergy) {
   EnergyAccount account = NewAccount();
-  account.AddPower(At(0), Watts(3));
+  account.AddPower(AccountAt(0), Watts(3));
   Sample(account, 0, 4, 3);
   account.BeginAttempt({});
-  account.SetActivity(At(4), Activity::kFetch);
+  account.SetActivity(AccountAt(4), Activity::kFetch);
   Sample(account, 4, 8, 4);
-  account.SetActivity(At(8), Activity::kRun);
+  account.SetActivity(AccountAt(8), Activity::kRun);
   Sample(account, 8, 16, 14);
-  account.SetActivity(At(16), Activity::kIdle);
+  account.SetActivity(AccountAt(16), Activity::kIdle);
   Sample(account, 16, 20, 3);
   const AttemptEnergy& attempt = account.attempt();
   EXPECT_NEAR(attempt.run.gross.value(), 14 * 8, 1e-6);
@@ -46,11 +49,11 @@ TEST(EnergyAccountTest, EachActivityGetsItsOwnTimeAndEnergy) {
 
 TEST(EnergyAccountTest, AChangeAheadOfNowTakesPlaceAtItsTimeOrIsTakenBack) {
   EnergyAccount account = NewAccount();
-  account.AddPower(At(0), Watts(5));
+  account.AddPower(AccountAt(0), Watts(5));
   account.BeginAttempt({});
-  account.SetActivity(At(0), Activity::kStart);
-  account.SetActivity(At(2), Activity::kWaitForHost);
-  account.SetActivity(At(2), Activity::kRun);  // instead
+  account.SetActivity(AccountAt(0), Activity::kStart);
+  account.SetActivity(AccountAt(2), Activity::kWaitForHost);
+  account.SetActivity(AccountAt(2), Activity::kRun);  // instead
   Sample(account, 0, 4, 5);
   EXPECT_EQ(account.attempt().In(Activity::kStart), absl::Seconds(2));
   EXPECT_EQ(account.attempt().In(Activity::kWaitForHost), absl::ZeroDuration());
@@ -60,10 +63,10 @@ TEST(EnergyAccountTest, AChangeAheadOfNowTakesPlaceAtItsTimeOrIsTakenBack) {
 
 TEST(EnergyAccountTest, IdleIsLearnedOnlyAfterTheLoadHasSettled) {
   EnergyAccount account = NewAccount();
-  account.SetActivity(At(0), Activity::kRun);
-  account.AddPower(At(0), Watts(14));
+  account.SetActivity(AccountAt(0), Activity::kRun);
+  account.AddPower(AccountAt(0), Watts(14));
   Sample(account, 0, 4, 14);
-  account.SetActivity(At(4), Activity::kIdle);
+  account.SetActivity(AccountAt(4), Activity::kIdle);
   Sample(account, 4, 6.8, 9);  // still cooling
   Sample(account, 6.8, 20, 3);
   ASSERT_TRUE(account.idle().power().has_value());
@@ -88,17 +91,17 @@ TEST(EnergyAccountTest, WhatAnEarlierProcessMeasuredIsAddedAndTheLossLowersCover
 
 TEST(EnergyAccountTest, TheEnergyOfAnAttemptsEndComesWithTheNextReading) {
   EnergyAccount account = NewAccount();
-  account.AddPower(At(0), Watts(10));
+  account.AddPower(AccountAt(0), Watts(10));
   account.BeginAttempt({});
-  account.SetActivity(At(0), Activity::kRun);
+  account.SetActivity(AccountAt(0), Activity::kRun);
   Sample(account, 0, 4, 10);
-  account.AdvanceTo(At(4.3));
-  account.SetActivity(At(4.3), Activity::kIdle);
+  account.AdvanceTo(AccountAt(4.3));
+  account.SetActivity(AccountAt(4.3), Activity::kIdle);
   EXPECT_EQ(account.attempt().In(Activity::kRun), absl::Seconds(4.3));
   EXPECT_NEAR(account.attempt().run.gross.value(), 40.0, 1e-9);
-  EXPECT_TRUE(account.AwaitsReading(At(4.3)));
-  account.AddPower(At(4.4), Watts(2));
-  EXPECT_FALSE(account.AwaitsReading(At(4.3)));
+  EXPECT_TRUE(account.AwaitsReading(AccountAt(4.3)));
+  account.AddPower(AccountAt(4.4), Watts(2));
+  EXPECT_FALSE(account.AwaitsReading(AccountAt(4.3)));
   EXPECT_NEAR(account.attempt().run.gross.value(), 43.0, 1e-9);
   EXPECT_NEAR(account.ledger().idle_energy_joules(), 0.2, 1e-9);
 }
@@ -106,25 +109,25 @@ TEST(EnergyAccountTest, TheEnergyOfAnAttemptsEndComesWithTheNextReading) {
 // A reading counts for the time before it was taken, even if it arrives later.
 TEST(EnergyAccountTest, AReadingFromBeforeAChangeThatWasNotedFirstStillCounts) {
   EnergyAccount account = NewAccount();
-  account.AddPower(At(0), Watts(10));
+  account.AddPower(AccountAt(0), Watts(10));
   account.BeginAttempt({});
-  account.SetActivity(At(0), Activity::kRun);
-  account.AdvanceTo(At(1));
-  account.SetActivity(At(1), Activity::kCheckpoint);
-  account.AddPower(At(0.8), Watts(10));
+  account.SetActivity(AccountAt(0), Activity::kRun);
+  account.AdvanceTo(AccountAt(1));
+  account.SetActivity(AccountAt(1), Activity::kCheckpoint);
+  account.AddPower(AccountAt(0.8), Watts(10));
   EXPECT_NEAR(account.attempt().run.gross.value(), 8.0, 1e-9);
-  account.AddPower(At(1.2), Watts(10));
+  account.AddPower(AccountAt(1.2), Watts(10));
   EXPECT_NEAR(account.attempt().run.gross.value(), 10.0, 1e-9);
   EXPECT_NEAR(account.attempt().EnergyIn(Activity::kCheckpoint).value(), 2.0, 1e-9);
 }
 
 TEST(EnergyAccountTest, TheEstimateForAGapFollowsTheActivityAndIgnoresAnOldGlitch) {
   EnergyAccount account = NewAccount();
-  account.AddPower(At(0), Watts(3));
+  account.AddPower(AccountAt(0), Watts(3));
   Sample(account, 0, 2000, 3);
-  account.AddPower(At(2000.1), Watts(500));
+  account.AddPower(AccountAt(2000.1), Watts(500));
   Sample(account, 2000.1, 8000, 3);
-  account.AdvanceTo(At(8100));  // silent while idle: the gap costs idle power, not 500 W
+  account.AdvanceTo(AccountAt(8100));  // silent while idle: the gap costs idle power, not 500 W
   EXPECT_GT(account.ledger().missing_energy_joules(), 3 * 95);
   EXPECT_LT(account.ledger().missing_energy_joules(), 3.2 * 101);
 }
@@ -132,20 +135,20 @@ TEST(EnergyAccountTest, TheEstimateForAGapFollowsTheActivityAndIgnoresAnOldGlitc
 // A device without a sensor is modelled while it works. Between jobs its power is unknown.
 TEST(EnergyAccountTest, AModelledGuessDoesNotOutliveItsJob) {
   EnergyAccount account({.cadence = absl::Milliseconds(430)},
-                        {v1::ENERGY_SOURCE_MODEL, "estimated"}, At(0), {}, {});
+                        {v1::ENERGY_SOURCE_MODEL, "estimated"}, AccountAt(0), {}, {});
   account.BeginAttempt({});
-  account.SetActivity(At(0), Activity::kRun);
-  account.AddPower(At(0), Watts(10));
+  account.SetActivity(AccountAt(0), Activity::kRun);
+  account.AddPower(AccountAt(0), Watts(10));
   Sample(account, 0, 10, 10);
   account.EndAttempt();
-  account.SetActivity(At(10), Activity::kIdle);
-  account.AdvanceTo(At(20));
+  account.SetActivity(AccountAt(10), Activity::kIdle);
+  account.AdvanceTo(AccountAt(20));
   EXPECT_FALSE(account.power().has_value()) << "idle: the last job's figure is no reading";
-  account.AdvanceTo(At(1337));
+  account.AdvanceTo(AccountAt(1337));
   account.BeginAttempt({});
-  account.SetActivity(At(1337), Activity::kRun);
-  account.AddPower(At(1338), Watts(10));
-  account.AdvanceTo(At(1338));
+  account.SetActivity(AccountAt(1337), Activity::kRun);
+  account.AddPower(AccountAt(1338), Watts(10));
+  account.AdvanceTo(AccountAt(1338));
   EXPECT_LT(account.ledger().missing_energy_joules(), 10 * 3.0)
       << "22 minutes of idling are not priced as work";
 }
@@ -153,7 +156,7 @@ TEST(EnergyAccountTest, AModelledGuessDoesNotOutliveItsJob) {
 TEST(EnergyAccountTest, TheReceiptNamesTheSourceThatMeasuredMostOfTheAttempt) {
   EnergyAccount account = NewAccount();
   account.BeginAttempt({});
-  account.SetActivity(At(0), Activity::kRun);
+  account.SetActivity(AccountAt(0), Activity::kRun);
   Sample(account, 0, 2, 10);
   account.SwitchSource({.cadence = absl::Milliseconds(430)}, {v1::ENERGY_SOURCE_RAPL, "soc_rails"});
   Sample(account, 2, 12, 8);
@@ -164,12 +167,12 @@ TEST(EnergyAccountTest, TheReceiptNamesTheSourceThatMeasuredMostOfTheAttempt) {
 TEST(EnergyAccountTest, ThrottlingCountsOnlyIfASourceReportsIt) {
   EnergyAccount account = NewAccount();
   account.BeginAttempt({});
-  account.SetActivity(At(0), Activity::kRun);
+  account.SetActivity(AccountAt(0), Activity::kRun);
   Sample(account, 0, 10, 10);
   EXPECT_FALSE(ToProto(account.attempt().run, {}, account.origin()).has_throttled_ratio());
-  account.AddThrottling(At(6), false);
-  account.AddThrottling(At(8), true);
-  account.AddThrottling(At(10), false);
+  account.AddThrottling(AccountAt(6), false);
+  account.AddThrottling(AccountAt(8), true);
+  account.AddThrottling(AccountAt(10), false);
   EXPECT_NEAR(ToProto(account.attempt().run, {}, account.origin()).throttled_ratio(), 0.2, 1e-9);
 }
 

@@ -26,7 +26,7 @@ namespace {
 
 using testing::HasSubstr;
 
-LoadedModel Load(const std::string& directory) {
+LoadedModel LoadToEvaluate(const std::string& directory) {
   auto model = LoadModel(directory, {});
   EXPECT_THAT(model, IsOk());
   model->decoder.weights.tokens.value.mul_(30.0);  // tied: logits of several units
@@ -34,8 +34,8 @@ LoadedModel Load(const std::string& directory) {
 }
 
 TEST(CompareWithTest, AgreesWithTheDefinition) {
-  const LoadedModel model = Load(MakeTinyModel("model", 1));
-  const LoadedModel reference = Load(MakeTinyModel("reference", 2));
+  const LoadedModel model = LoadToEvaluate(MakeTinyModel("model", 1));
+  const LoadedModel reference = LoadToEvaluate(MakeTinyModel("reference", 2));
   formats::ExamplePool pool;
   AddExample(pool, {7, 91, 3, 200, 14, 256, 0, 5}, {0, 0, 1, 1, 1, 1, 1, 1});
   AddExample(pool, {9, 2, 250}, {0, 1, 1});

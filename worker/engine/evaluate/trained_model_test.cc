@@ -60,7 +60,7 @@ class TrainedModelTest : public testing::Test {
     QuantizeSettings quantize;
     quantize.model.directory = parent;
     quantize.model.recipe = *RecipeOfIdentity("int4-g64");
-    quantize.output_directory = TestDirectory(calibration.empty() ? "nearest" : "calibrated");
+    quantize.output_directory = NewTestDirectory(calibration.empty() ? "nearest" : "calibrated");
     quantize.calibration_data = calibration;
     RecordingSink sink;
     EXPECT_THAT(Quantize(quantize, sink), IsOk());
@@ -130,7 +130,7 @@ TEST_F(TrainedModelTest, CompensationBearsOutlierChannels) {
       }
     }
   }
-  const std::string outliers = TestDirectory("outliers");
+  const std::string outliers = NewTestDirectory("outliers");
   ASSERT_THAT(SaveModel(outliers, *model), IsOk());
   const double loss = Loss(kWindows);
   settings_.model.directory = outliers;

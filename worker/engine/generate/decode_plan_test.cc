@@ -26,7 +26,7 @@ using models::PassKind;
 constexpr int64_t kScalarsBytes = 256;
 
 // A session to plan and to run.
-struct Drawn {
+struct DrawnDecoder {
   std::string name;
   Model model;
   PassDescription pass;
@@ -44,7 +44,7 @@ void WidenHeads(models::DecoderConfig& config) {
   }
 }
 
-Drawn DrawSession(const std::string& family, Draw& draw) {
+DrawnDecoder DrawSession(const std::string& family, Draw& draw) {
   models::DecoderConfig config = DrawConfig(family, draw);
   config.max_positions = 400;
   if (draw.Heads()) {
@@ -53,7 +53,7 @@ Drawn DrawSession(const std::string& family, Draw& draw) {
   const bool has_groups = family == "gpt2";  // the others have layers of other widths
   const std::string weights = draw.Of({0, 1}) == 0 ? "none" : has_groups ? "int4-g32" : "int8";
   const std::string recipe = weights + (draw.Heads() ? "+kv=int8" : "");
-  Drawn drawn;
+  DrawnDecoder drawn;
   drawn.pass = {.kind = PassKind::kDecode,
                 .batch = draw.Of({1, 3}),
                 .tokens = draw.Of({1, 2, 40, 128, 300}),
@@ -81,7 +81,7 @@ class DecodePlanTest : public testing::TestWithParam<const char*> {};
 TEST_P(DecodePlanTest, ASessionMakesTheTensorsOfThePlan) {
   for (uint64_t seed = 1; seed <= 8; ++seed) {
     Draw draw(seed);
-    const Drawn drawn = DrawSession(GetParam(), draw);
+    const DrawnDecoder drawn = DrawSession(GetParam(), draw);
     SCOPED_TRACE(absl::StrCat(drawn.name, ", seed ", seed));
     const models::TensorPlan plan = models::PlanPass(drawn.config(), drawn.pass);
     std::vector<ArenaTensor> made;
@@ -111,7 +111,7 @@ TEST_P(DecodePlanTest, ASessionMakesTheTensorsOfThePlan) {
 TEST_P(DecodePlanTest, ShortPromptsInEverySlotStayWithinThePlan) {
   for (uint64_t seed = 1; seed <= 4; ++seed) {
     Draw draw(seed);
-    const Drawn drawn = DrawSession(GetParam(), draw);
+    const DrawnDecoder drawn = DrawSession(GetParam(), draw);
     SCOPED_TRACE(absl::StrCat(drawn.name, ", seed ", seed));
     const models::TensorPlan plan = models::PlanPass(drawn.config(), drawn.pass);
     const int64_t capacity = drawn.pass.tokens;
@@ -134,7 +134,7 @@ TEST_P(DecodePlanTest, ShortPromptsInEverySlotStayWithinThePlan) {
 TEST_P(DecodePlanTest, TheEstimateIsWhatTheSessionTakes) {
   for (uint64_t seed = 1; seed <= 4; ++seed) {
     Draw draw(seed);
-    const Drawn drawn = DrawSession(GetParam(), draw);
+    const DrawnDecoder drawn = DrawSession(GetParam(), draw);
     SCOPED_TRACE(absl::StrCat(drawn.name, ", seed ", seed));
     const auto estimate =
         models::EstimateMemory(drawn.config(), {.task = models::MemoryTask::kGenerate,

@@ -62,7 +62,7 @@ Decoder MakeWideDecoder(const SessionCase& wanted) {
   return decoder;
 }
 
-double RelativeError(absl::Span<const float> got, absl::Span<const float> wanted) {
+double LogitError(absl::Span<const float> got, absl::Span<const float> wanted) {
   double error = 0.0;
   double norm = 0.0;
   for (size_t i = 0; i < wanted.size(); ++i) {
@@ -85,7 +85,7 @@ TEST_P(DecodeSessionTest, TheOperatorAgreesWithThePlainDecoder) {
     // Quantized products round their inputs to int8 in both forms, at values that differ a little.
     const bool exact = std::string(GetParam().format) == "fp32" && !GetParam().int8_keys_and_values;
     const double tolerance = exact ? 1e-5 : 2e-2;
-    EXPECT_LT(RelativeError(got, wanted), tolerance) << "step " << step;
+    EXPECT_LT(LogitError(got, wanted), tolerance) << "step " << step;
     EXPECT_EQ(fast.length(), plain.length());
     tokens = {(step * 37 + 11) % 250};
   }
@@ -111,7 +111,7 @@ TEST(DecodeSessionKeysAndValuesTest, Int8ChangesTheLogitsALittle) {
     DecodeSession with(rounded, 40, form);
     DecodeSession without(exact, 40, form);
     const std::vector<int64_t> tokens = {7, 91, 3, 200, 14, 256, 0};
-    const double error = RelativeError(with.Feed(tokens), without.Feed(tokens));
+    const double error = LogitError(with.Feed(tokens), without.Feed(tokens));
     EXPECT_GT(error, 1e-4);
     EXPECT_LT(error, 5e-2);
   }

@@ -157,7 +157,7 @@ TEST_P(FamilyGoldenTest, GreedyTokensEqualThoseOfFullRecomputation) {
 TEST_P(FamilyGoldenTest, WrittenFilesHoldWhatWasRead) {
   const models::ModelDirectory files = FilesOf(GetParam());
   const Model model = ReadModel(GetParam(), files);
-  const std::string path = TestDirectory("written") + "/model.safetensors";
+  const std::string path = NewTestDirectory("written") + "/model.safetensors";
   ASSERT_THAT(WriteArena(path, files, model.parameters, model.layout, model.arena, {}), IsOk());
   const auto written = formats::SafetensorsFile::Open(path);
   ASSERT_THAT(written, IsOk());

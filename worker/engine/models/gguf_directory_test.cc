@@ -124,7 +124,7 @@ TEST(GgufLogitsTest, AreThoseOfTheSameWeightsWhereMetadataSaysLess) {
 class GgufDirectoryTest : public testing::Test {
  protected:
   void SetUp() override {
-    directory_ = TestDirectory("imported");
+    directory_ = NewTestDirectory("imported");
     ASSERT_THAT(models::ImportGguf(GgufPath("llama_tiny"), directory_), IsOk());
   }
   [[nodiscard]] static std::string Original() { return GoldenPath("llama_tiny"); }
@@ -151,7 +151,7 @@ TEST_F(GgufDirectoryTest, GreedyContinuationIsThatOfTheReference) {
 TEST_F(GgufDirectoryTest, LossOfATextIsThatOfTheReference) {
   EvaluateSettings settings;
   settings.model.directory = directory_;
-  settings.data = TestDirectory("text") + "/text.txt";
+  settings.data = NewTestDirectory("text") + "/text.txt";
   ASSERT_THAT(WriteFileDurably(settings.data, Expected()["text"].get<std::string>()), IsOk());
   RecordingSink sink;
   const auto result = Evaluate(settings, sink);
@@ -169,8 +169,8 @@ TEST_F(GgufDirectoryTest, QuantizedItIsTheQuantizedOriginal) {
     EXPECT_THAT(SaveModel(to, *model), IsOk());
     return FileBytes(to + "/model.safetensors");
   };
-  const std::string output = TestDirectory("quantized");
-  EXPECT_EQ(quantized(directory_, output), quantized(Original(), TestDirectory("wanted")));
+  const std::string output = NewTestDirectory("quantized");
+  EXPECT_EQ(quantized(directory_, output), quantized(Original(), NewTestDirectory("wanted")));
   const auto saved = models::InspectModelDirectory(output);
   ASSERT_THAT(saved, IsOk());
   EXPECT_EQ(saved->quantization(), "int8");
@@ -180,7 +180,7 @@ TEST_F(GgufDirectoryTest, QuantizedItIsTheQuantizedOriginal) {
 TEST_F(GgufDirectoryTest, ASavedModelIsTheOriginalWithoutTheGgufFile) {
   const auto model = LoadModel(directory_, {});
   ASSERT_THAT(model, IsOk());
-  const std::string output = TestDirectory("saved");
+  const std::string output = NewTestDirectory("saved");
   ASSERT_THAT(SaveModel(output, *model), IsOk());
   EXPECT_FALSE(std::filesystem::exists(output + "/model.gguf"));
   const auto saved = models::InspectModelDirectory(output);

@@ -91,7 +91,7 @@ v1::QuantizationRecipe Recipe(const char* identity) {
   return *recipe;
 }
 
-LoadedModel Load(const std::string& directory, const char* identity = nullptr) {
+LoadedModel LoadQuantized(const std::string& directory, const char* identity = nullptr) {
   ModelJob job{.directory = directory};
   if (identity != nullptr) {
     job.recipe = Recipe(identity);
@@ -109,14 +109,14 @@ TEST_P(QuantizeTest, DirectoryReloadsBitForBitAndRefusesASecondTime) {
   QuantizeSettings settings;
   settings.model.directory = directory;
   settings.model.recipe = Recipe(GetParam());
-  settings.output_directory = TestDirectory("quantized");
+  settings.output_directory = NewTestDirectory("quantized");
   RecordingSink sink;
   const auto result = Quantize(settings, sink);
   ASSERT_THAT(result, IsOk());
   EXPECT_EQ(RecipeIdentity(result->model.recipe), GetParam());
   EXPECT_EQ(sink.steps.size(), 9U);  // four matrices in each of two blocks, and the table
-  const LoadedModel in_memory = Load(directory, GetParam());
-  const LoadedModel reloaded = Load(settings.output_directory);
+  const LoadedModel in_memory = LoadQuantized(directory, GetParam());
+  const LoadedModel reloaded = LoadQuantized(settings.output_directory);
   EXPECT_EQ(RecipeIdentity(reloaded.recipe), GetParam());
   const BlockWeights& a = in_memory.decoder.weights.blocks[1];
   const BlockWeights& b = reloaded.decoder.weights.blocks[1];
@@ -125,7 +125,7 @@ TEST_P(QuantizeTest, DirectoryReloadsBitForBitAndRefusesASecondTime) {
   EXPECT_TRUE(at::equal(a.qkv.bias, b.qkv.bias));
   EXPECT_TRUE(
       at::equal(in_memory.decoder.weights.head.packed, reloaded.decoder.weights.tokens.packed));
-  const std::string again = TestDirectory("again");
+  const std::string again = NewTestDirectory("again");
   ASSERT_THAT(SaveModel(again, reloaded), IsOk());
   EXPECT_EQ(FileBytes(again + "/model.safetensors"),
             FileBytes(settings.output_directory + "/model.safetensors"));
@@ -138,13 +138,13 @@ TEST_P(QuantizeTest, DirectoryReloadsBitForBitAndRefusesASecondTime) {
 
 TEST_P(QuantizeTest, LogitsStayWithinTheErrorBudget) {
   const std::string directory = MakeTinyModel("model", 5);
-  LoadedModel model = Load(directory);
+  LoadedModel model = LoadQuantized(directory);
   for (size_t i = 0; i < model.parameters.size(); ++i) {
     if (model.parameters[i].decays()) {  // the matrices: logits of several units
       ArenaView(model.arena, model.layout, model.parameters, i).mul_(8.0);
     }
   }
-  const std::string scaled = TestDirectory("scaled");
+  const std::string scaled = NewTestDirectory("scaled");
   ASSERT_THAT(SaveModel(scaled, model), IsOk());
   std::vector<int64_t> tokens;
   for (int64_t i = 0; i < 40; ++i) {
@@ -154,7 +154,7 @@ TEST_P(QuantizeTest, LogitsStayWithinTheErrorBudget) {
   AddExample(pool, tokens, std::vector<uint8_t>(tokens.size(), 1));
   const TokenBatch batch = MakeTokenBatch(pool, {0});
   const at::Tensor wanted = AllLogits(model.decoder, batch);
-  const at::Tensor got = AllLogits(Load(scaled, GetParam()).decoder, batch);
+  const at::Tensor got = AllLogits(LoadQuantized(scaled, GetParam()).decoder, batch);
   // Rounding to 254 steps of a channel's range, or to 16 of a group's, adds up over the layers.
   const double budget = std::string(GetParam()) == "int8" ? 0.02 : 0.3;
   EXPECT_LT((got - wanted).norm().item<double>() / wanted.norm().item<double>(), budget);
@@ -174,7 +174,7 @@ TEST(QuantizeRefusalTest, WhatDoesNotFitIsRefusedByItsName) {
                        AllOf(HasSubstr("tokens.weight"), HasSubstr("int4-g128"))));
   QuantizeSettings settings;
   settings.model = {.directory = directory, .recipe = Recipe("none")};
-  settings.output_directory = TestDirectory("none");
+  settings.output_directory = NewTestDirectory("none");
   EXPECT_THAT(Quantize(settings, sink), StatusIs(absl::StatusCode::kFailedPrecondition,
                                                  HasSubstr("none leaves nothing to do")));
 }
@@ -202,7 +202,7 @@ TEST(QuantizeRefusalTest, WhatTheEngineDoesNotHonourIsRefused) {
 TEST(QuantizeTest, ATiedHeadAndItsEmbeddingAreOneMatrix) {
   QuantizeSettings settings;
   settings.model = {.directory = MakeTinyModel("model", 5), .recipe = Recipe("int4-g32+head=int8")};
-  settings.output_directory = TestDirectory("tied");
+  settings.output_directory = NewTestDirectory("tied");
   RecordingSink sink;
   const auto result = Quantize(settings, sink);
   ASSERT_THAT(result, IsOk());
@@ -211,7 +211,7 @@ TEST(QuantizeTest, ATiedHeadAndItsEmbeddingAreOneMatrix) {
     tables += matrix.tensor == "tokens.weight" || matrix.tensor == "head.weight" ? 1 : 0;
   }
   EXPECT_EQ(tables, 1);
-  const LoadedModel model = Load(settings.output_directory);
+  const LoadedModel model = LoadQuantized(settings.output_directory);
   const DecoderWeights& weights = model.decoder.weights;
   EXPECT_EQ(weights.head.packed.data_ptr(), weights.tokens.packed.data_ptr());
   EXPECT_EQ(weights.head.scales.data_ptr(), weights.tokens.scales.data_ptr());
@@ -221,14 +221,14 @@ TEST(QuantizeTest, ATiedHeadAndItsEmbeddingAreOneMatrix) {
 TEST(QuantizeRefusalTest, AScaleThatIsNotFiniteIsRefused) {
   QuantizeSettings settings;
   settings.model = {.directory = MakeTinyModel("model", 5), .recipe = Recipe("int8")};
-  settings.output_directory = TestDirectory("int8");
+  settings.output_directory = NewTestDirectory("int8");
   RecordingSink sink;
   ASSERT_THAT(Quantize(settings, sink), IsOk());
-  LoadedModel model = Load(settings.output_directory);
+  LoadedModel model = LoadQuantized(settings.output_directory);
   const float not_a_number = std::nanf("");
   std::memcpy(model.decoder.weights.blocks[1].up.matrix.scales.data_ptr(), &not_a_number,
               sizeof(not_a_number));
-  const std::string broken = TestDirectory("broken");
+  const std::string broken = NewTestDirectory("broken");
   ASSERT_THAT(SaveModel(broken, model), IsOk());
   EXPECT_THAT(LoadModel(broken, {}),
               StatusIs(absl::StatusCode::kDataLoss,
@@ -290,9 +290,9 @@ TEST(GenerateTest, WritesOneGenerationForEachPromptAndRefusesALongOne) {
 
 TEST(LoadModelTest, WeightsThatAreNotFiniteNameTheTensor) {
   const std::string directory = MakeTinyModel("model", 5);
-  const LoadedModel model = Load(directory);
+  const LoadedModel model = LoadQuantized(directory);
   model.decoder.weights.blocks[0].up.bias[3] = std::nan("");
-  const std::string broken = TestDirectory("broken");
+  const std::string broken = NewTestDirectory("broken");
   ASSERT_THAT(SaveModel(broken, model), IsOk());
   EXPECT_THAT(LoadModel(broken, {}),
               StatusIs(absl::StatusCode::kDataLoss,

@@ -44,7 +44,7 @@ formats::BytePairEncoding Tokenizer() {
 EvaluateSettings TextEvaluation() {
   EvaluateSettings settings;
   settings.model.directory = Directory();
-  settings.data = TestDirectory("text") + "/text.txt";
+  settings.data = NewTestDirectory("text") + "/text.txt";
   EXPECT_THAT(WriteFileDurably(settings.data, Expected()["text"].get<std::string>()), IsOk());
   return settings;
 }
@@ -90,7 +90,7 @@ TEST(LlamaDirectoryTest, LossOfATextIsThatOfTheReference) {
 
 // A copy of the directory with its weights in two files.
 std::string ShardedDirectory() {
-  std::string copy = TestDirectory("sharded");
+  std::string copy = NewTestDirectory("sharded");
   for (const char* file : {"config.json", "tokenizer.json"}) {
     EXPECT_THAT(WriteFileDurably(copy + "/" + file, FileBytes(Directory() + "/" + file)), IsOk());
   }
@@ -130,7 +130,7 @@ TEST(LlamaDirectoryTest, ShardedWeightsAreTheSameModelAndASavedResultIsOneFile) 
                                                  "model.safetensors.index.json", "tokenizer.json"));
   const auto model = LoadForInference({.directory = settings.model.directory}, sink);
   ASSERT_THAT(model, IsOk());
-  const std::string saved = TestDirectory("saved");
+  const std::string saved = NewTestDirectory("saved");
   ASSERT_THAT(SaveModel(saved, *model), IsOk());
   const auto again = models::InspectModelDirectory(saved);
   ASSERT_THAT(again, IsOk());
@@ -151,8 +151,8 @@ TEST(LlamaDirectoryTest, TrainingLowersTheLossAndTheResultIsAModel) {
   FinetuneSettings settings;
   settings.model.directory = Directory();
   settings.data = TextEvaluation().data;
-  settings.work_directory = TestDirectory("work");
-  settings.output_directory = TestDirectory("output");
+  settings.work_directory = NewTestDirectory("work");
+  settings.output_directory = NewTestDirectory("output");
   settings.steps = 6;
   settings.batch_size = 2;
   settings.learning_rate = 1e-2;

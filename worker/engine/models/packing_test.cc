@@ -39,7 +39,7 @@ struct Loaded {
   std::vector<Example> examples;
 };
 
-Loaded Load(const std::string& family) {
+Loaded LoadFamily(const std::string& family) {
   const std::string directory = DirectoryOf(family);
   Loaded loaded;
   loaded.files = GoldenFiles(directory);
@@ -68,7 +68,7 @@ double GradientError(const Model& model, const at::Tensor& wanted) {
 class PackingTest : public testing::TestWithParam<std::string> {};
 
 TEST_P(PackingTest, LossAndGradientsEqualThoseOfThePaddedBatch) {
-  auto [files, model, examples] = Load(GetParam());
+  auto [files, model, examples] = LoadFamily(GetParam());
   const TokenBatch padded = BatchOf(examples);
   const TokenBatch packed = BatchOf(examples, BatchForm::kPacked);
   ASSERT_LT(packed.rows(), padded.rows());
@@ -85,7 +85,7 @@ TEST_P(PackingTest, LossAndGradientsEqualThoseOfThePaddedBatch) {
 }
 
 TEST_P(PackingTest, RecomputedBlocksGiveTheSameGradients) {
-  auto [files, model, examples] = Load(GetParam());
+  auto [files, model, examples] = LoadFamily(GetParam());
   const TokenBatch packed = BatchOf(examples, BatchForm::kPacked);
   const DropoutState dropout{.active = true, .seed = 5, .counter = 7};
   model.decoder.config.attention_dropout = 0.2;
@@ -122,14 +122,14 @@ void ExpectTheSlopeOfLosses(const models::ModelDirectory& files, Model& model,
 }
 
 TEST_P(PackingTest, GradientsWithDropoutAgreeWithADifferenceOfLosses) {
-  auto [files, model, examples] = Load(GetParam());
+  auto [files, model, examples] = LoadFamily(GetParam());
   ExpectTheSlopeOfLosses(files, model, BatchOf(examples, BatchForm::kPacked));
 }
 
 // Two copies of an example stand beside each other with masks of their own: were the counters those
 // of one example, the loss of both would be twice that of one.
 TEST_P(PackingTest, AttentionDropoutOfEachExampleDrawsItsOwnNumbers) {
-  auto [files, model, examples] = Load(GetParam());
+  auto [files, model, examples] = LoadFamily(GetParam());
   model.decoder.config.attention_dropout = 0.3;
   const DropoutState dropout{.active = true, .seed = 5, .counter = 7};
   const double one = Train(model, BatchOf({examples[2]}, BatchForm::kPacked), dropout);
@@ -165,7 +165,7 @@ std::vector<Example> WithACommonBeginning(const std::vector<Example>& examples) 
 }
 
 TEST_P(PackingTest, ACommonBeginningIsComputedOnceAndChangesNothing) {
-  auto [files, model, examples] = Load(GetParam());
+  auto [files, model, examples] = LoadFamily(GetParam());
   const std::vector<Example> sharing = WithACommonBeginning(examples);
   const TokenBatch apart = BatchOf(sharing);
   const TokenBatch shared = BatchOf(sharing, BatchForm::kPacked);
@@ -182,7 +182,7 @@ TEST_P(PackingTest, ACommonBeginningIsComputedOnceAndChangesNothing) {
 }
 
 TEST_P(PackingTest, GradientsOfACommonBeginningWithDropoutAgreeWithADifferenceOfLosses) {
-  auto [files, model, examples] = Load(GetParam());
+  auto [files, model, examples] = LoadFamily(GetParam());
   ExpectTheSlopeOfLosses(files, model, BatchOf(WithACommonBeginning(examples), BatchForm::kPacked));
 }
 
@@ -263,7 +263,7 @@ std::vector<Mutation> Mutations() {
 class PackingMutationTest : public testing::TestWithParam<Mutation> {};
 
 TEST_P(PackingMutationTest, TheComparisonTellsIt) {
-  auto [files, model, examples] = Load(GetParam().family);
+  auto [files, model, examples] = LoadFamily(GetParam().family);
   if (GetParam().shares) {
     examples = WithACommonBeginning(examples);
   }

@@ -52,7 +52,7 @@ std::string MakeLopsidedModel() {
   }
   hard.mul_(8.0);
   model->decoder.weights.tokens.value.mul_(8.0);
-  const std::string directory = TestDirectory("lopsided");
+  const std::string directory = NewTestDirectory("lopsided");
   EXPECT_THAT(SaveModel(directory, *model), IsOk());
   return directory;
 }
@@ -173,7 +173,7 @@ TEST_F(AdaptiveTest, AFloorIsMetWithFewerBytesThanInt8) {
 TEST_F(AdaptiveTest, TheJobWritesTheRecipeAndItReloadsBitForBit) {
   QuantizeSettings settings;
   settings.model.directory = parent_;
-  settings.output_directory = TestDirectory("out");
+  settings.output_directory = NewTestDirectory("out");
   settings.calibration_data = text_;
   settings.calibration_tokens = kTokens;
   settings.adaptive = AdaptiveLimits{};
@@ -189,7 +189,7 @@ TEST_F(AdaptiveTest, TheJobWritesTheRecipeAndItReloadsBitForBit) {
   const auto loaded = LoadModel(settings.output_directory, {});
   ASSERT_THAT(loaded, IsOk());
   EXPECT_EQ(RecipeIdentity(loaded->recipe), RecipeIdentity(result->model.recipe));
-  const std::string again = TestDirectory("again");
+  const std::string again = NewTestDirectory("again");
   ASSERT_THAT(SaveModel(again, *loaded), IsOk());
   EXPECT_EQ(FileBytes(again + "/model.safetensors"),
             FileBytes(settings.output_directory + "/model.safetensors"));

@@ -40,7 +40,7 @@ std::string MakePeakedModel(const std::string& name) {
     }
   }
   model->decoder.weights.tokens.value.mul_(8.0);
-  const std::string directory = TestDirectory(name);
+  const std::string directory = NewTestDirectory(name);
   EXPECT_THAT(SaveModel(directory, *model), IsOk());
   return directory;
 }
@@ -60,7 +60,7 @@ std::string MakeOutlierModel(const std::string& name, const std::string& of) {
       }
     }
   }
-  const std::string directory = TestDirectory(name);
+  const std::string directory = NewTestDirectory(name);
   EXPECT_THAT(SaveModel(directory, *model), IsOk());
   return directory;
 }
@@ -71,7 +71,7 @@ absl::StatusOr<std::string> Quantized(const std::string& name, const std::string
   QuantizeSettings settings;
   settings.model.directory = model;
   settings.model.recipe = *RecipeOfIdentity(recipe);
-  settings.output_directory = TestDirectory(name);
+  settings.output_directory = NewTestDirectory(name);
   settings.calibration_data = calibration;
   settings.calibration_tokens = 2048;
   RecordingSink sink;

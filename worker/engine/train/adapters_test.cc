@@ -173,7 +173,7 @@ TEST_P(AdapterGoldenTest, GradientsWithDropoutAgreeWithADifferenceOfLosses) {
 
 TEST_P(AdapterGoldenTest, WrittenFilesAreThoseOfPeft) {
   const AdaptedModel adapted = ReadAdapted(GetParam(), SettingsOf(GetParam()));
-  const std::string directory = TestDirectory("written");
+  const std::string directory = NewTestDirectory("written");
   ASSERT_THAT(SaveAdapters(directory, adapted.adapters), IsOk());
   const auto written =
       formats::SafetensorsFile::Open(absl::StrCat(directory, "/", kAdapterWeightsFile));
@@ -416,7 +416,7 @@ TEST(FrozenModelTest, KeysAndValuesOfAStoredRecipeAreFp32InTraining) {
     ASSERT_THAT(recipe, IsOk());
     const auto model = LoadModel(settings.model.directory, {.recipe = &*recipe});
     ASSERT_THAT(model, IsOk());
-    settings.model.directory = TestDirectory("stored");
+    settings.model.directory = NewTestDirectory("stored");
     ASSERT_THAT(SaveModel(settings.model.directory, *model), IsOk());
     const auto stored = LoadModel(settings.model.directory, {});
     ASSERT_THAT(stored, IsOk());

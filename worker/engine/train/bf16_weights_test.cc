@@ -34,7 +34,7 @@ using kernels::FactorType;
 using testing::HasSubstr;
 
 // Two FP32 sums of the same products in another order.
-constexpr double kSumTolerance = 1e-5;
+constexpr double kBf16SumTolerance = 1e-5;
 
 class Bf16WeightsTest : public testing::TestWithParam<FactorType> {
  protected:
@@ -77,13 +77,13 @@ TEST_P(Bf16WeightsTest, ProductsAreThoseOfTheFloatCopy) {
     const at::Tensor got = MatrixProduct(stored, x, bias);
     const at::Tensor wanted = MatrixProduct(copy, x, bias);
     if (GetParam() == FactorType::kFloat32) {
-      EXPECT_LT(RelativeError(got, wanted), kSumTolerance);
+      EXPECT_LT(RelativeError(got, wanted), kBf16SumTolerance);
     } else {
       EXPECT_TRUE(at::equal(got, wanted));
     }
   }
   const at::Tensor back = TransposedProduct(stored, grad);
-  EXPECT_LT(RelativeError(back, TransposedProduct(copy, grad)), kSumTolerance);
+  EXPECT_LT(RelativeError(back, TransposedProduct(copy, grad)), kBf16SumTolerance);
   if (GetParam() != FactorType::kFloat32) {
     EXPECT_TRUE(at::equal(back, TransposedProduct(copy, grad)));
   }
@@ -125,8 +125,8 @@ TEST_P(Bf16WeightsTest, LossAndGradientsAreThoseOfTheFloatCopy) {
   const auto [loss, of_adapters, gradients] = run(models->bf16);
   const auto [wanted_loss, wanted_of_adapters, wanted] = run(models->floats);
   EXPECT_NEAR(loss, wanted_loss, 1e-6 * wanted_loss);
-  EXPECT_LT(RelativeError(of_adapters, wanted_of_adapters), kSumTolerance);
-  EXPECT_LT(RelativeError(gradients, wanted), kSumTolerance);
+  EXPECT_LT(RelativeError(of_adapters, wanted_of_adapters), kBf16SumTolerance);
+  EXPECT_LT(RelativeError(gradients, wanted), kBf16SumTolerance);
   if (GetParam() != FactorType::kFloat32) {
     EXPECT_EQ(loss, wanted_loss);
     EXPECT_TRUE(at::equal(of_adapters, wanted_of_adapters));
@@ -158,7 +158,7 @@ TEST(Bf16FilesTest, MatricesAreRoundedToTheNearestAndComeBackBitForBit) {
     EXPECT_TRUE(at::equal(values[i], floats[i].to(values[i].scalar_type())))
         << parameter.tensor.name;
   }
-  const std::string saved = TestDirectory("saved");
+  const std::string saved = NewTestDirectory("saved");
   ASSERT_THAT(SaveModel(saved, *rounded), IsOk());
   const auto file = formats::SafetensorsSet::OpenDirectory(saved);
   ASSERT_THAT(file, IsOk());
@@ -223,7 +223,7 @@ TEST_F(Bf16FinetuneTest, FullTrainingLearnsAsInFloat) {
   settings.learning_rate = 1e-3;
   settings.checkpoint_every_steps = 1000;
   const std::vector<double> exact = LossesOf(settings);
-  settings.work_directory = TestDirectory("bf16_work");
+  settings.work_directory = NewTestDirectory("bf16_work");
   settings.bf16_weights = true;
   const std::vector<double> rounded = LossesOf(settings);
   ASSERT_EQ(exact.size(), 60U);
@@ -241,17 +241,17 @@ TEST_F(Bf16FinetuneTest, AdaptersTrainAsBesideTheFloatCopy) {
   FinetuneSettings settings = TinyFinetune("adapters");
   const auto rounded = LoadModel(settings.model.directory, {.bf16_matrices = true});
   ASSERT_THAT(rounded, IsOk());
-  const std::string directory = TestDirectory("bf16_model");
+  const std::string directory = NewTestDirectory("bf16_model");
   ASSERT_THAT(SaveModel(directory, *rounded), IsOk());
   settings.model.directory = directory;
   settings.lora = LoraSettings{.rank = 4, .alpha = 8.0, .dropout = 0.1};
   settings.precision = FactorType::kBf16;
   settings.epochs = 4;
   const std::vector<double> beside_floats = LossesOf(settings);
-  settings.work_directory = TestDirectory("bf16_work");
+  settings.work_directory = NewTestDirectory("bf16_work");
   settings.bf16_weights = true;
   EXPECT_EQ(LossesOf(settings), beside_floats);
-  settings.work_directory = TestDirectory("mezo_work");
+  settings.work_directory = NewTestDirectory("mezo_work");
   settings.precision = FactorType::kFloat32;
   settings.adamw = {};
   settings.lora->dropout = 0.0;

@@ -248,13 +248,13 @@ TEST_F(Fp16FinetuneTest, SmallGradientsMoveWeightsWithTheScaleAlone) {
   }
   ASSERT_GT(block, 0U);
   const at::Tensor before = model->Values()[block].clone();
-  settings.model.directory = TestDirectory("small_model");
+  settings.model.directory = NewTestDirectory("small_model");
   ASSERT_THAT(SaveModel(settings.model.directory, *model), IsOk());
   settings.steps = 1;
   settings.warmup_steps = 0;
   settings.adamw = {.epsilon = 1e-14};
   const auto moved = [&](FactorType precision, double scale) {
-    settings.work_directory = TestDirectory("work");
+    settings.work_directory = NewTestDirectory("work");
     settings.precision = precision;
     settings.loss_scale.initial = scale;
     LossesOf(settings);

@@ -66,8 +66,8 @@ struct One {
   }
 };
 
-at::Tensor Golden(const std::map<std::string, at::Tensor>& golden, const std::string& name,
-                  int64_t step) {
+at::Tensor GoldenTensor(const std::map<std::string, at::Tensor>& golden, const std::string& name,
+                        int64_t step) {
   return golden.at(absl::StrCat(name, ".", step));
 }
 
@@ -100,13 +100,13 @@ TEST(OptimizerGoldenTest, EightBitAdamWTakesTheStepsOfBitsandbytes) {
   const int64_t count = one.View().numel();
   at::Tensor same = at::ones({count}, at::kBool);  // codes so far, element by element
   for (int64_t step = 1; step <= kGoldenSteps; ++step) {
-    one.Step(GoldenStep(step), Golden(golden, "gradient", step));
+    one.Step(GoldenStep(step), GoldenTensor(golden, "gradient", step));
     const at::Tensor difference =
-        (one.View() - Golden(golden, "adamw_8bit.weight", step)).abs().flatten();
+        (one.View() - GoldenTensor(golden, "adamw_8bit.weight", step)).abs().flatten();
     EXPECT_LT(difference.masked_select(same).max().item<float>(), 2e-6) << "step " << step;
     const std::vector<at::Tensor>& state = one.state.tensors[0];
-    const at::Tensor first_codes = Golden(golden, "adamw_8bit.first_codes", step);
-    const at::Tensor second_codes = Golden(golden, "adamw_8bit.second_codes", step);
+    const at::Tensor first_codes = GoldenTensor(golden, "adamw_8bit.first_codes", step);
+    const at::Tensor second_codes = GoldenTensor(golden, "adamw_8bit.second_codes", step);
     const at::Tensor own_first = state[0].flatten();
     const at::Tensor own_second = state[2].flatten();
     ExpectNearLevels(golden.at("signed_map"), own_first.masked_select(same),
@@ -114,8 +114,9 @@ TEST(OptimizerGoldenTest, EightBitAdamWTakesTheStepsOfBitsandbytes) {
     ExpectNearLevels(golden.at("unsigned_map"), own_second.masked_select(same),
                      second_codes.masked_select(same));
     same = same.logical_and(own_first == first_codes).logical_and(own_second == second_codes);
-    EXPECT_LT(RelativeError(state[1], Golden(golden, "adamw_8bit.first_scales", step)), 0.01);
-    EXPECT_LT(RelativeError(state[3], Golden(golden, "adamw_8bit.second_scales", step)), 0.01);
+    EXPECT_LT(RelativeError(state[1], GoldenTensor(golden, "adamw_8bit.first_scales", step)), 0.01);
+    EXPECT_LT(RelativeError(state[3], GoldenTensor(golden, "adamw_8bit.second_scales", step)),
+              0.01);
   }
   EXPECT_GT(same.sum().item<int64_t>(), count * 85 / 100);
 }
@@ -126,13 +127,13 @@ TEST(OptimizerGoldenTest, AdafactorTakesTheStepsOfTransformers) {
   One vector(v1::OPTIMIZER_ADAFACTOR, golden.at("vector"));
   for (int64_t step = 1; step <= kGoldenSteps; ++step) {
     kernels::AdamWStep update = GoldenStep(step);
-    const at::Tensor gradient = Golden(golden, "gradient", step);
+    const at::Tensor gradient = GoldenTensor(golden, "gradient", step);
     matrix.Step(update, gradient);
-    EXPECT_LT(RelativeError(matrix.View(), Golden(golden, "adafactor.matrix", step)), 2e-6);
+    EXPECT_LT(RelativeError(matrix.View(), GoldenTensor(golden, "adafactor.matrix", step)), 2e-6);
     // A vector does not decay in the engine; in the golden it does.
     vector.View().mul_(1.0 - update.learning_rate * update.weight_decay);
     vector.Step(update, gradient.select(0, -1));
-    EXPECT_LT(RelativeError(vector.View(), Golden(golden, "adafactor.vector", step)), 2e-6);
+    EXPECT_LT(RelativeError(vector.View(), GoldenTensor(golden, "adafactor.vector", step)), 2e-6);
   }
 }
 

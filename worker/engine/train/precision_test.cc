@@ -28,7 +28,7 @@ TEST_P(PrecisionTest, FiftyStepsLearnAsInFloat) {
   settings.learning_rate = 3e-3;
   settings.checkpoint_every_steps = 1000;
   const std::vector<double> exact = LossesOf(settings);
-  settings.work_directory = TestDirectory("rounded_work");
+  settings.work_directory = NewTestDirectory("rounded_work");
   settings.precision = GetParam();
   const std::vector<double> rounded = LossesOf(settings);
   ASSERT_EQ(rounded.size(), 50U);
@@ -83,7 +83,7 @@ TEST_P(PrecisionTest, AdaptersBesideQuantizedWeightsLearnAsInFloat) {
   settings.epochs = 20;
   settings.checkpoint_every_steps = 1000;
   const std::vector<double> exact = LossesOf(settings);
-  settings.work_directory = TestDirectory("rounded_work");
+  settings.work_directory = NewTestDirectory("rounded_work");
   settings.precision = GetParam();
   const std::vector<double> rounded = LossesOf(settings);
   ASSERT_EQ(rounded.size(), exact.size());
@@ -99,7 +99,7 @@ TEST_P(PrecisionTest, HeldoutLossesAreInFloat) {
   RecordingSink sink;
   const auto exact = Finetune(settings, sink);
   ASSERT_THAT(exact, IsOk());
-  settings.work_directory = TestDirectory("rounded_work");
+  settings.work_directory = NewTestDirectory("rounded_work");
   settings.precision = GetParam();
   const auto rounded = Finetune(settings, sink);
   ASSERT_THAT(rounded, IsOk());

@@ -70,7 +70,7 @@ std::string WriteSquad(const std::string& name, const std::vector<Question>& que
   }
   const nlohmann::json data = {{"version", "v2.0"},
                                {"data", {{{"title", "t"}, {"paragraphs", std::move(paragraphs)}}}}};
-  const std::string path = absl::StrCat(TestDirectory(name), "/data.json");
+  const std::string path = absl::StrCat(NewTestDirectory(name), "/data.json");
   std::ofstream(path) << data.dump();
   return path;
 }
