@@ -24,10 +24,15 @@ if(WATTLE_SANITIZE)
   endif()
 endif()
 
-# Headers are most of what a file costs, and a batch reads them once. Eight files take at most 1 GiB of compiler.
+# wattle_batches(TARGET [SIZE]): headers are most of what a file costs, and a batch reads them once. Eight files of a library, or
+# four of tests, take at most 1 GiB of compiler, so that two compilers fit on a machine with 4 GiB.
 function(wattle_batches target)
+  set(size 8)
+  if(ARGC GREATER 1)
+    set(size ${ARGV1})
+  endif()
   if(WATTLE_UNITY)
-    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${size})
   endif()
 endfunction()
 
@@ -79,7 +84,7 @@ function(wattle_test)
   if(WATTLE_WITH_LIBTORCH)
     add_dependencies(wattle_libtorch_tests wattle_${ARG_NAME})
   endif()
-  wattle_batches(wattle_${ARG_NAME})
+  wattle_batches(wattle_${ARG_NAME} 4)
   target_include_directories(wattle_${ARG_NAME} PRIVATE ${PROJECT_SOURCE_DIR})
   target_compile_definitions(wattle_${ARG_NAME} PRIVATE WATTLE_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
                                                         WATTLE_BINARY_DIR="${CMAKE_BINARY_DIR}")

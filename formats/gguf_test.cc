@@ -231,14 +231,14 @@ TEST_P(GgufDamageTest, IsOneLineThatNamesFileAndField) {
 
 constexpr auto kInvalidGguf = absl::StatusCode::kInvalidArgument;
 constexpr auto kLost = absl::StatusCode::kDataLoss;
-constexpr auto kUnread = absl::StatusCode::kUnimplemented;
+constexpr auto kUnreadGguf = absl::StatusCode::kUnimplemented;
 
 INSTANTIATE_TEST_SUITE_P(
     Damages, GgufDamageTest,
     testing::Values(
         Damage{"Magic", [](GgufBytes& f) { f.magic = "GGML"; }, kInvalidGguf, "not a GGUF file"},
-        Damage{"Version", [](GgufBytes& f) { f.version = 1; }, kUnread, "GGUF version 1"},
-        Damage{"BigEndian", [](GgufBytes& f) { f.version = 3U << 24; }, kUnread, "big-endian"},
+        Damage{"Version", [](GgufBytes& f) { f.version = 1; }, kUnreadGguf, "GGUF version 1"},
+        Damage{"BigEndian", [](GgufBytes& f) { f.version = 3U << 24; }, kUnreadGguf, "big-endian"},
         Damage{"ValuesMissing", [](GgufBytes& f) { f.values = 1000; }, kInvalidGguf,
                "metadata value 0: a key of 0 bytes"},
         Damage{"TensorsMissing",
@@ -291,7 +291,7 @@ INSTANTIATE_TEST_SUITE_P(
                kInvalidGguf, "tensor t: its dimension 1 of 1099511627776"},
         Damage{"UnknownType", [](GgufBytes& f) { f.Tensor("t", {1}, 77, 0); }, kInvalidGguf,
                "tensor t: has the unknown type 77"},
-        Damage{"UnreadType", [](GgufBytes& f) { f.Tensor("t", {256}, 12, 0); }, kUnread,
+        Damage{"UnreadType", [](GgufBytes& f) { f.Tensor("t", {256}, 12, 0); }, kUnreadGguf,
                "tensor t: type Q4_K is not supported"},
         Damage{"NoWholeBlocks",
                [](GgufBytes& f) {
