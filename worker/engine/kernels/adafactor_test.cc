@@ -11,14 +11,14 @@
 namespace wattle::kernels {
 namespace {
 
-constexpr int64_t kRows = 5;
-constexpr int64_t kColumns = 19;  // no multiple of the partial sums
+constexpr int64_t kAdafactorRows = 5;
+constexpr int64_t kAdafactorColumns = 19;  // no multiple of the partial sums
 
 TEST(AdafactorTest, SumsUpdatesAndClippingAreThoseOfTheFormula) {
-  std::vector<float> gradients(kRows * kColumns);
-  std::vector<float> weights(kRows * kColumns, 1.0F);
-  std::vector<float> row_factors(kRows);
-  std::vector<float> column_factors(kColumns);
+  std::vector<float> gradients(kAdafactorRows * kAdafactorColumns);
+  std::vector<float> weights(kAdafactorRows * kAdafactorColumns, 1.0F);
+  std::vector<float> row_factors(kAdafactorRows);
+  std::vector<float> column_factors(kAdafactorColumns);
   for (size_t i = 0; i < gradients.size(); ++i) {
     gradients[i] = static_cast<float>(std::sin(static_cast<double>(i)));
   }
@@ -35,28 +35,28 @@ TEST(AdafactorTest, SumsUpdatesAndClippingAreThoseOfTheFormula) {
                              .gradients = gradients.data(),
                              .row_factors = row_factors.data(),
                              .column_factors = column_factors.data(),
-                             .rows = kRows,
-                             .columns = kColumns};
-  std::vector<double> row_sums(kRows, 7.0);        // is written
-  std::vector<double> column_sums(kColumns, 1.0);  // is added to
+                             .rows = kAdafactorRows,
+                             .columns = kAdafactorColumns};
+  std::vector<double> row_sums(kAdafactorRows, 7.0);        // is written
+  std::vector<double> column_sums(kAdafactorColumns, 1.0);  // is added to
   AdafactorSquares(step, all, row_sums.data(), column_sums.data());
-  std::vector<double> wanted_rows(kRows, 0.0);
-  std::vector<double> wanted_columns(kColumns, 1.0);
+  std::vector<double> wanted_rows(kAdafactorRows, 0.0);
+  std::vector<double> wanted_columns(kAdafactorColumns, 1.0);
   std::vector<double> updates;
   double update_squares = 0.0;
-  for (size_t row = 0; row < kRows; ++row) {
-    for (size_t column = 0; column < kColumns; ++column) {
-      const double g = 0.5 * gradients[row * kColumns + column];
+  for (size_t row = 0; row < kAdafactorRows; ++row) {
+    for (size_t column = 0; column < kAdafactorColumns; ++column) {
+      const double g = 0.5 * gradients[row * kAdafactorColumns + column];
       wanted_rows[row] += g * g;
       wanted_columns[column] += g * g;
       updates.push_back(g * row_factors[row] * column_factors[column]);
       update_squares += updates.back() * updates.back();
     }
   }
-  for (size_t row = 0; row < kRows; ++row) {
+  for (size_t row = 0; row < kAdafactorRows; ++row) {
     EXPECT_NEAR(row_sums[row], wanted_rows[row], 1e-6);
   }
-  for (size_t column = 0; column < kColumns; ++column) {
+  for (size_t column = 0; column < kAdafactorColumns; ++column) {
     EXPECT_NEAR(column_sums[column], wanted_columns[column], 1e-6);
   }
   EXPECT_NEAR(AdafactorUpdateSquares(step, all), update_squares, 1e-5 * update_squares);

@@ -17,20 +17,20 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr int64_t kRows = 40;
-constexpr int64_t kColumns = 128;
+constexpr int64_t kGptqRows = 40;
+constexpr int64_t kGptqColumns = 128;
 
 // Rows of inputs that are mixtures of a few directions, always the same, and some noise.
 std::vector<float> CorrelatedInputs(int64_t count, int64_t directions, uint64_t seed) {
-  const std::vector<float> mixing = NormalValues(directions * kColumns, 100);
+  const std::vector<float> mixing = NormalValues(directions * kGptqColumns, 100);
   const std::vector<float> hidden = NormalValues(count * directions, seed);
-  std::vector<float> inputs = NormalValues(count * kColumns, seed + 1, 0.3F);
+  std::vector<float> inputs = NormalValues(count * kGptqColumns, seed + 1, 0.3F);
   for (int64_t i = 0; i < count; ++i) {
     for (int64_t k = 0; k < directions; ++k) {
-      for (int64_t c = 0; c < kColumns; ++c) {
-        inputs[static_cast<size_t>(i * kColumns + c)] +=
+      for (int64_t c = 0; c < kGptqColumns; ++c) {
+        inputs[static_cast<size_t>(i * kGptqColumns + c)] +=
             hidden[static_cast<size_t>(i * directions + k)] *
-            mixing[static_cast<size_t>(k * kColumns + c)];
+            mixing[static_cast<size_t>(k * kGptqColumns + c)];
       }
     }
   }
@@ -74,10 +74,10 @@ Rounded Nearest(const WeightMatrix& shape, const std::vector<float>& weights) {
 
 InputHessian HessianOf(const std::vector<float>& inputs) {
   ThreadPool pool(2);
-  InputHessian hessian(kColumns);
-  const auto rows = static_cast<int64_t>(inputs.size()) / kColumns;
+  InputHessian hessian(kGptqColumns);
+  const auto rows = static_cast<int64_t>(inputs.size()) / kGptqColumns;
   hessian.Add(inputs.data(), rows / 3, pool);
-  hessian.Add(inputs.data() + rows / 3 * kColumns, rows - rows / 3, pool);
+  hessian.Add(inputs.data() + rows / 3 * kGptqColumns, rows - rows / 3, pool);
   return hessian;
 }
 
@@ -88,8 +88,8 @@ TEST(InputHessianTest, IsTheSumOfOuterProducts) {
   for (const auto& [i, j] : {std::pair<int64_t, int64_t>{0, 0}, {3, 127}, {127, 3}, {64, 63}}) {
     double wanted = 0.0;
     for (int64_t row = 0; row < 50; ++row) {
-      wanted += static_cast<double>(inputs[static_cast<size_t>(row * kColumns + i)]) *
-                static_cast<double>(inputs[static_cast<size_t>(row * kColumns + j)]);
+      wanted += static_cast<double>(inputs[static_cast<size_t>(row * kGptqColumns + i)]) *
+                static_cast<double>(inputs[static_cast<size_t>(row * kGptqColumns + j)]);
     }
     EXPECT_NEAR(hessian.at(i, j), wanted, 1e-9 * std::fabs(wanted) + 1e-9);
   }
@@ -98,13 +98,13 @@ TEST(InputHessianTest, IsTheSumOfOuterProducts) {
 TEST(InputHessianTest, ProductsOfOthersAddUp) {
   const std::vector<float> inputs = CorrelatedInputs(50, 4, 1);
   const InputHessian plain = HessianOf(inputs);
-  std::vector<float> products(kColumns * kColumns);
-  for (int64_t i = 0; i < kColumns; ++i) {
-    for (int64_t j = 0; j < kColumns; ++j) {
-      products[static_cast<size_t>(i * kColumns + j)] = static_cast<float>(plain.at(i, j));
+  std::vector<float> products(kGptqColumns * kGptqColumns);
+  for (int64_t i = 0; i < kGptqColumns; ++i) {
+    for (int64_t j = 0; j < kGptqColumns; ++j) {
+      products[static_cast<size_t>(i * kGptqColumns + j)] = static_cast<float>(plain.at(i, j));
     }
   }
-  InputHessian twice(kColumns);
+  InputHessian twice(kGptqColumns);
   twice.AddProducts(products.data(), 20);
   twice.AddProducts(products.data(), 30);
   EXPECT_EQ(twice.rows_seen(), 50);
@@ -116,13 +116,13 @@ TEST(InputHessianTest, ProductsOfOthersAddUp) {
 TEST(InputHessianTest, DividedColumnsAreThoseOfDividedInputs) {
   std::vector<float> inputs = CorrelatedInputs(50, 4, 1);
   InputHessian divided = HessianOf(inputs);
-  std::vector<float> factors(kColumns);
+  std::vector<float> factors(kGptqColumns);
   for (size_t c = 0; c < factors.size(); ++c) {
     factors[c] = c % 2 == 0 ? 4.0F : 0.5F;
   }
   divided.DivideColumns(factors);
   for (size_t i = 0; i < inputs.size(); ++i) {
-    inputs[i] /= factors[i % kColumns];
+    inputs[i] /= factors[i % kGptqColumns];
   }
   const InputHessian wanted = HessianOf(inputs);
   for (const auto& [i, j] : {std::pair<int64_t, int64_t>{0, 0}, {3, 127}, {126, 4}}) {
@@ -132,16 +132,16 @@ TEST(InputHessianTest, DividedColumnsAreThoseOfDividedInputs) {
 
 TEST(ProductErrorTest, IsTheSquaredChangeOfTheProducts) {
   const std::vector<float> inputs = CorrelatedInputs(20, 3, 2);
-  const std::vector<float> a = NormalValues(2 * kColumns, 3);
-  const std::vector<float> b = NormalValues(2 * kColumns, 4);
+  const std::vector<float> a = NormalValues(2 * kGptqColumns, 3);
+  const std::vector<float> b = NormalValues(2 * kGptqColumns, 4);
   double wanted = 0.0;
   for (int64_t i = 0; i < 20; ++i) {
     for (int64_t r = 0; r < 2; ++r) {
       double change = 0.0;
-      for (int64_t c = 0; c < kColumns; ++c) {
-        change += static_cast<double>(inputs[static_cast<size_t>(i * kColumns + c)]) *
-                  (static_cast<double>(a[static_cast<size_t>(r * kColumns + c)]) -
-                   static_cast<double>(b[static_cast<size_t>(r * kColumns + c)]));
+      for (int64_t c = 0; c < kGptqColumns; ++c) {
+        change += static_cast<double>(inputs[static_cast<size_t>(i * kGptqColumns + c)]) *
+                  (static_cast<double>(a[static_cast<size_t>(r * kGptqColumns + c)]) -
+                   static_cast<double>(b[static_cast<size_t>(r * kGptqColumns + c)]));
       }
       wanted += change * change;
     }
@@ -164,60 +164,61 @@ INSTANTIATE_TEST_SUITE_P(CodedFormats, GptqTest, testing::ValuesIn(CodedFormats(
                          });
 
 TEST_P(GptqTest, RemovesMostOfTheErrorOnCorrelatedInputs) {
-  const WeightMatrix shape{.format = GetParam(), .rows = kRows, .columns = kColumns};
-  const std::vector<float> weights = NormalValues(kRows * kColumns, 5);
+  const WeightMatrix shape{.format = GetParam(), .rows = kGptqRows, .columns = kGptqColumns};
+  const std::vector<float> weights = NormalValues(kGptqRows * kGptqColumns, 5);
   const InputHessian hessian = HessianOf(CorrelatedInputs(600, 12, 6));
   // Measured on other inputs of the same kind: what was learnt must carry over.
   const InputHessian other = HessianOf(CorrelatedInputs(600, 12, 60));
   const double nearest =
-      ProductError(weights.data(), Nearest(shape, weights).weights.data(), kRows, other);
+      ProductError(weights.data(), Nearest(shape, weights).weights.data(), kGptqRows, other);
   const double compensated = ProductError(
-      weights.data(), Compensated(shape, weights, hessian).weights.data(), kRows, other);
+      weights.data(), Compensated(shape, weights, hessian).weights.data(), kGptqRows, other);
   EXPECT_LT(compensated, 0.4 * nearest);
 }
 
 TEST_P(GptqTest, WithIndependentInputsAndNoScaleTrialItRoundsToTheNearest) {
-  const WeightMatrix shape{.format = GetParam(), .rows = kRows, .columns = kColumns};
-  const std::vector<float> weights = NormalValues(kRows * kColumns, 7);
+  const WeightMatrix shape{.format = GetParam(), .rows = kGptqRows, .columns = kGptqColumns};
+  const std::vector<float> weights = NormalValues(kGptqRows * kGptqColumns, 7);
   // One input for each column, and nothing else: H is a multiple of the identity.
-  std::vector<float> inputs(kColumns * kColumns, 0.0F);
-  for (int64_t c = 0; c < kColumns; ++c) {
-    inputs[static_cast<size_t>(c * kColumns + c)] = 2.0F;
+  std::vector<float> inputs(kGptqColumns * kGptqColumns, 0.0F);
+  for (int64_t c = 0; c < kGptqColumns; ++c) {
+    inputs[static_cast<size_t>(c * kGptqColumns + c)] = 2.0F;
   }
   const Rounded compensated = Compensated(shape, weights, HessianOf(inputs), {.least_scale = 1.0});
   EXPECT_EQ(compensated.codes, Nearest(shape, weights).codes);
 }
 
 TEST_P(GptqTest, ScaleTrialsDoNotRaiseTheError) {
-  const WeightMatrix shape{.format = GetParam(), .rows = kRows, .columns = kColumns};
-  const std::vector<float> weights = NormalValues(kRows * kColumns, 8);
-  std::vector<float> inputs(kColumns * kColumns, 0.0F);
-  for (int64_t c = 0; c < kColumns; ++c) {
-    inputs[static_cast<size_t>(c * kColumns + c)] = 1.0F + static_cast<float>(c % 7);
+  const WeightMatrix shape{.format = GetParam(), .rows = kGptqRows, .columns = kGptqColumns};
+  const std::vector<float> weights = NormalValues(kGptqRows * kGptqColumns, 8);
+  std::vector<float> inputs(kGptqColumns * kGptqColumns, 0.0F);
+  for (int64_t c = 0; c < kGptqColumns; ++c) {
+    inputs[static_cast<size_t>(c * kGptqColumns + c)] = 1.0F + static_cast<float>(c % 7);
   }
   const InputHessian hessian = HessianOf(inputs);
   const double with = ProductError(
-      weights.data(), Compensated(shape, weights, hessian).weights.data(), kRows, hessian);
+      weights.data(), Compensated(shape, weights, hessian).weights.data(), kGptqRows, hessian);
   const double without = ProductError(
       weights.data(), Compensated(shape, weights, hessian, {.least_scale = 1.0}).weights.data(),
-      kRows, hessian);
+      kGptqRows, hessian);
   EXPECT_LE(with, without);
 }
 
 TEST(GptqErrorsTest, SaysWhatIsMissing) {
   ThreadPool pool(1);
-  const WeightMatrix shape{.format = {WeightScheme::kInt4, 32}, .rows = 1, .columns = kColumns};
-  const std::vector<float> weights = NormalValues(kColumns, 9);
-  std::vector<int8_t> codes(kColumns);
+  const WeightMatrix shape{.format = {WeightScheme::kInt4, 32}, .rows = 1, .columns = kGptqColumns};
+  const std::vector<float> weights = NormalValues(kGptqColumns, 9);
+  std::vector<int8_t> codes(kGptqColumns);
   std::vector<GroupScale> scales(4);
   const auto round = [&](const InputHessian& hessian, const GptqSettings& settings) {
     return RoundWithCompensation(shape, weights.data(), hessian, settings, pool,
                                  absl::MakeSpan(codes), absl::MakeSpan(scales));
   };
-  EXPECT_THAT(round(InputHessian(kColumns), {}).message(), HasSubstr("longer calibration text"));
+  EXPECT_THAT(round(InputHessian(kGptqColumns), {}).message(),
+              HasSubstr("longer calibration text"));
   EXPECT_THAT(round(InputHessian(64), {}).message(), HasSubstr("64 columns"));
   // One row of inputs spans one direction: without damping nothing can be factored.
-  InputHessian thin(kColumns);
+  InputHessian thin(kGptqColumns);
   thin.Add(weights.data(), 1, pool);
   EXPECT_EQ(round(thin, {.damping = 0.0}).code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_TRUE(round(thin, {}).ok());
