@@ -34,6 +34,60 @@ constexpr v1::Method kGenerateMethods[] = {v1::METHOD_GENERATE};
 constexpr v1::Method kEvaluateMethods[] = {v1::METHOD_EVALUATE, v1::METHOD_EVALUATE_AGAINST,
                                            v1::METHOD_EVALUATE_ANSWERS};
 
+constexpr double kCountMax = 1e12;      // Steps, examples, prompts, tokens to read.
+constexpr double kBatchMax = 4096;      // Also gradient accumulation steps.
+constexpr double kTokensMax = 1 << 24;  // In a sequence, or newly generated.
+constexpr double kMeanTokensMax = 1e9;  // Of a declared data set's examples.
+
+constexpr FieldBound kFinetuneBounds[] = {
+    {"finetune.data_shape.examples", 1, kCountMax},
+    {"finetune.data_shape.mean_tokens_per_example", 0, kMeanTokensMax},
+    {"finetune.epochs", 0, 100'000},
+    {"finetune.steps", 0, kCountMax},
+    {"finetune.limit_examples", 0, kCountMax},
+    {"finetune.batch_size", 0, kBatchMax},
+    {"finetune.gradient_accumulation_steps", 0, kBatchMax},
+    {"finetune.sequence_length", 0, kTokensMax},
+    {"finetune.learning_rate", 0, 10},
+    {"finetune.warmup_steps", 0, kCountMax},
+    {"finetune.weight_decay", 0, 10},
+    {"finetune.clip_norm", -1e9, 1e9},
+    {"finetune.adam_beta1", 0, 0.999999},
+    {"finetune.adam_beta2", 0, 0.9999999},
+    {"finetune.adam_epsilon", 0, 1},
+    {"finetune.evaluate_every_steps", 0, kCountMax},
+    {"finetune.checkpoint_every_steps", 0, kCountMax},
+    {"finetune.last_layers", 0, 1000},
+    {"finetune.early_stop_evaluations", 0, 10'000},
+    {"finetune.mezo.perturbation", 0, 1},
+    {"finetune.mezo.samples", 0, 64},
+    {"finetune.lora.rank", 0, 1024},
+    {"finetune.lora.alpha", 0, 1e6},
+    {"finetune.lora.dropout", 0, 0.999},
+};
+constexpr FieldBound kQuantizeBounds[] = {
+    {"quantize.calibration_tokens", 0, kCountMax},
+    {"quantize.size_budget_bytes", 0, 1e15},
+    {"quantize.perplexity_change_percent_max", 0, 1000},
+};
+constexpr FieldBound kGenerateBounds[] = {
+    {"generate.prompt_count", 0, kCountMax},
+    {"generate.max_new_tokens", 0, kTokensMax},
+    {"generate.temperature", 0, 100},
+    {"generate.top_k", 0, 1 << 24},
+    {"generate.top_p", 0, 1},
+    {"generate.repetition_penalty", 0, 100},
+    {"generate.batch_size", 0, 1024},
+};
+constexpr FieldBound kEvaluateBounds[] = {
+    {"evaluate.data_shape.examples", 1, kCountMax},
+    {"evaluate.data_shape.mean_tokens_per_example", 0, kMeanTokensMax},
+    {"evaluate.limit_examples", 0, kCountMax},
+    {"evaluate.batch_size", 0, kBatchMax},
+    {"evaluate.sequence_length", 0, kTokensMax},
+    {"evaluate.max_answer_tokens", 0, 4096},
+};
+
 constexpr JobKind kNoKind = {};
 
 // The section of the spec's kind; null: the spec has none.
@@ -43,16 +97,21 @@ const pb::Message* SectionOf(const v1::JobSpec& spec) {
   return field == nullptr ? nullptr : &spec.GetReflection()->GetMessage(spec, field);
 }
 
+// The field of the spec's section; null: the spec has no section, or the section no such field.
+const pb::FieldDescriptor* FieldIn(const pb::Message* section, const std::string& name) {
+  return section == nullptr ? nullptr : section->GetDescriptor()->FindFieldByName(name);
+}
+
 // The message in the field of the section; null: it is not set, or the section has no such field.
-template <typename Shape>
-const Shape* Declared(const v1::JobSpec& spec, const std::string& name) {
+template <typename Message>
+const Message* MessageIn(const v1::JobSpec& spec, const std::string& name) {
   const pb::Message* section = SectionOf(spec);
-  const pb::FieldDescriptor* field =
-      section == nullptr ? nullptr : section->GetDescriptor()->FindFieldByName(name);
+  const pb::FieldDescriptor* field = FieldIn(section, name);
   if (field == nullptr || !section->GetReflection()->HasField(*section, field)) {
     return nullptr;
   }
-  return pb::DynamicCastToGenerated<Shape>(&section->GetReflection()->GetMessage(*section, field));
+  return pb::DynamicCastToGenerated<Message>(
+      &section->GetReflection()->GetMessage(*section, field));
 }
 
 }  // namespace
@@ -67,15 +126,20 @@ absl::Span<const JobKind> JobKinds() {
        .data_formats = kFinetuneData,
        .unit = v1::WORK_UNIT_TRAINING_TOKEN,
        .inputs = kFinetuneInputs,
-       .methods = kFinetuneMethods},
+       .methods = kFinetuneMethods,
+       .bounds = kFinetuneBounds,
+       .emulated_rate = "finetune"},
       {.kind_case = v1::JobSpec::kQuantize,
        .name = "quantize",
        .main_phase = "quantize",
        .makes_model = true,
+       .quantizes_model = true,
        .data_formats = kQuantizeData,
        .unit = v1::WORK_UNIT_PARAMETER,
        .inputs = kQuantizeInputs,
-       .methods = kQuantizeMethods},
+       .methods = kQuantizeMethods,
+       .bounds = kQuantizeBounds,
+       .emulated_rate = "quantize"},
       {.kind_case = v1::JobSpec::kGenerate,
        .name = "generate",
        .main_phase = "generate",
@@ -83,7 +147,10 @@ absl::Span<const JobKind> JobKinds() {
        .data_formats = kGenerateData,
        .unit = v1::WORK_UNIT_GENERATED_TOKEN,
        .inputs = kGenerateInputs,
-       .methods = kGenerateMethods},
+       .methods = kGenerateMethods,
+       .bounds = kGenerateBounds,
+       .emulated_rate = "generate",
+       .emulated_rate_int8 = "generate_int8"},
       {.kind_case = v1::JobSpec::kEvaluate,
        .name = "evaluate",
        .main_phase = "evaluate",
@@ -91,7 +158,9 @@ absl::Span<const JobKind> JobKinds() {
        .data_formats = kEvaluateData,
        .unit = v1::WORK_UNIT_EVALUATED_TOKEN,
        .inputs = kEvaluateInputs,
-       .methods = kEvaluateMethods},
+       .methods = kEvaluateMethods,
+       .bounds = kEvaluateBounds,
+       .emulated_rate = "evaluate"},
   };
   return kKinds;
 }
@@ -142,8 +211,7 @@ std::string JobKindNames() {
 const std::string& ReferenceIn(const v1::JobSpec& spec, absl::string_view field) {
   static const auto* const kNone = new std::string();
   const pb::Message* section = SectionOf(spec);
-  const pb::FieldDescriptor* found =
-      section == nullptr ? nullptr : section->GetDescriptor()->FindFieldByName(std::string(field));
+  const pb::FieldDescriptor* found = FieldIn(section, std::string(field));
   if (found == nullptr || found->is_repeated() ||
       found->cpp_type() != pb::FieldDescriptor::CPPTYPE_STRING) {
     return *kNone;
@@ -154,11 +222,50 @@ const std::string& ReferenceIn(const v1::JobSpec& spec, absl::string_view field)
 }
 
 const v1::ModelShape* DeclaredModel(const v1::JobSpec& spec) {
-  return Declared<v1::ModelShape>(spec, "model_shape");
+  return MessageIn<v1::ModelShape>(spec, "model_shape");
 }
 
 const v1::DataShape* DeclaredData(const v1::JobSpec& spec) {
-  return Declared<v1::DataShape>(spec, "data_shape");
+  return MessageIn<v1::DataShape>(spec, "data_shape");
+}
+
+int64_t IntegerIn(const v1::JobSpec& spec, absl::string_view field) {
+  const pb::Message* section = SectionOf(spec);
+  const pb::FieldDescriptor* found = FieldIn(section, std::string(field));
+  if (found == nullptr || found->is_repeated()) {
+    return 0;
+  }
+  switch (found->cpp_type()) {
+    case pb::FieldDescriptor::CPPTYPE_INT32:
+      return section->GetReflection()->GetInt32(*section, found);
+    case pb::FieldDescriptor::CPPTYPE_INT64:
+      return section->GetReflection()->GetInt64(*section, found);
+    default:
+      return 0;
+  }
+}
+
+v1::Quantization QuantizationIn(const v1::JobSpec& spec) {
+  const pb::Message* section = SectionOf(spec);
+  const pb::FieldDescriptor* field = FieldIn(section, "quantization");
+  return field == nullptr ? v1::QUANTIZATION_UNSPECIFIED
+                          : static_cast<v1::Quantization>(
+                                section->GetReflection()->GetEnumValue(*section, field));
+}
+
+const v1::QuantizationRecipe* RecipeIn(const v1::JobSpec& spec) {
+  return MessageIn<v1::QuantizationRecipe>(spec, "recipe");
+}
+
+bool NamesQuantization(const v1::JobSpec& spec) {
+  return RecipeIn(spec) != nullptr || QuantizationIn(spec) != v1::QUANTIZATION_UNSPECIFIED;
+}
+
+void SetRecipe(const v1::QuantizationRecipe& recipe, v1::JobSpec& spec) {
+  pb::Message* section = spec.GetReflection()->MutableMessage(
+      &spec, v1::JobSpec::descriptor()->FindFieldByNumber(spec.kind_case()));
+  const pb::FieldDescriptor* field = FieldIn(section, "recipe");
+  section->GetReflection()->MutableMessage(section, field)->CopyFrom(recipe);
 }
 
 }  // namespace wattle

@@ -1,19 +1,25 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The kinds of jobs: a table of what generic code must know of each. A new kind is a section of
-// JobSpec (spec.proto), a row here, and its own work in five places: its checks
-// (coordinator/core/validate_spec.cc), its bounds (proto/spec_bounds.cc), its amount of work
-// (scheduler/predict/work.cc), its memory (coordinator/estimate_memory.cc) and its settings
-// (worker/runner/task_settings.cc). Thread-safe.
+// JobSpec (spec.proto), its methods (profile.proto), a row here, and a part in each layer that does
+// something of its own for it: the scheduler's (scheduler/predict/work.cc: amount of work, cost of
+// a method, memory), the coordinator's (coordinator/core/job_kinds.cc: checks, leaner forms) and
+// the runner's (worker/runner/job_kinds.cc: settings, run, result files). No other code branches on
+// a kind. JobKindsWithout tells each layer's test which part is missing. Thread-safe.
 #ifndef WATTLE_PROTO_JOB_KIND_H_
 #define WATTLE_PROTO_JOB_KIND_H_
 
+#include <algorithm>
+#include <cstdint>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 
+#include "proto/field_bounds.h"
 #include "wattle/v1/profile.pb.h"
+#include "wattle/v1/quantization.pb.h"
 #include "wattle/v1/spec.pb.h"
 
 namespace wattle {
@@ -31,13 +37,21 @@ struct JobKind {
   v1::JobSpec::KindCase kind_case = v1::JobSpec::KIND_NOT_SET;
   absl::string_view name;             // The section in job files: "finetune".
   absl::string_view main_phase = {};  // The phase of the job's own work: "train".
-  bool makes_model = false;  // The result is a model. Without result files the job has failed.
+  bool makes_model = false;      // The result is a model. Without result files the job has failed.
+  bool quantizes_model = false;  // The result is the model of the input, in another form.
   bool keeps_checkpoints = false;    // The run is resumed from its checkpoints.
   bool takes_quality_floor = false;  // JobSpec.quality_floor lets the planner choose the model.
   absl::Span<const absl::string_view> data_formats = {};  // As in DatasetStatistics.format.
   v1::WorkUnit unit = v1::WORK_UNIT_UNSPECIFIED;          // Of a run on real data.
   absl::Span<const JobInput> inputs = {};     // In the order in which a spec lists them.
   absl::Span<const v1::Method> methods = {};  // The plain one first.
+  absl::Span<const FieldBound> bounds = {};   // Of the section's numbers (proto/spec_bounds.h).
+  // The first worker that knows the kind (proto/spec_revision.h); 0: each of them.
+  int32_t spec_revision = 0;
+  // Under `work` in an emulated board's file (deploy/emulated): the rate of a run, and that of a
+  // run with `quantization: int8`; empty: the same.
+  absl::string_view emulated_rate = {};
+  absl::string_view emulated_rate_int8 = {};
 };
 
 absl::Span<const JobKind> JobKinds();
@@ -46,6 +60,16 @@ absl::Span<const JobKind> JobKinds();
 const JobKind& KindOf(const v1::JobSpec& spec);
 // The row of the kind that works by `method`; the same empty row if there is none.
 const JobKind& KindOf(v1::Method method);
+
+// The names of those of `kinds` that have no row in `parts`, a layer's table; "": each has one.
+// `Part` has a field kind_case.
+template <typename Part>
+std::string JobKindsWithout(absl::Span<const Part> parts,
+                            absl::Span<const JobKind> kinds = JobKinds());
+
+// The row of the spec's kind in `parts`; null: there is none.
+template <typename Part>
+const Part* KindPart(const v1::JobSpec& spec, absl::Span<const Part> parts);
 
 // The formats that a spec's data sets may have, and what asks for them: the kind ("finetune"), or a
 // field that narrows the kind's formats ("evaluate.score_answers").
@@ -69,6 +93,39 @@ const std::string& ReferenceIn(const v1::JobSpec& spec, absl::string_view field)
 // names files, or nothing.
 const v1::ModelShape* DeclaredModel(const v1::JobSpec& spec);
 const v1::DataShape* DeclaredData(const v1::JobSpec& spec);
+
+// The integer in the field of the spec's section; 0: the section has no such field.
+int64_t IntegerIn(const v1::JobSpec& spec, absl::string_view field);
+
+// The form of weights that the section asks for: `quantization`, or `recipe` (null: none).
+v1::Quantization QuantizationIn(const v1::JobSpec& spec);
+const v1::QuantizationRecipe* RecipeIn(const v1::JobSpec& spec);
+// Whether it asks for one; otherwise the model is taken as its files are.
+bool NamesQuantization(const v1::JobSpec& spec);
+// REQUIRES: the section has a recipe.
+void SetRecipe(const v1::QuantizationRecipe& recipe, v1::JobSpec& spec);
+
+template <typename Part>
+std::string JobKindsWithout(absl::Span<const Part> parts, absl::Span<const JobKind> kinds) {
+  std::string missing;
+  for (const JobKind& kind : kinds) {
+    if (std::none_of(parts.begin(), parts.end(),
+                     [&](const Part& part) { return part.kind_case == kind.kind_case; })) {
+      absl::StrAppend(&missing, missing.empty() ? "" : ", ", kind.name);
+    }
+  }
+  return missing;
+}
+
+template <typename Part>
+const Part* KindPart(const v1::JobSpec& spec, absl::Span<const Part> parts) {
+  for (const Part& part : parts) {
+    if (part.kind_case == spec.kind_case()) {
+      return &part;
+    }
+  }
+  return nullptr;
+}
 
 }  // namespace wattle
 

@@ -5,11 +5,13 @@
 
 #include <algorithm>
 #include <set>
+#include <vector>
 
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/message.h"
 #include "gtest/gtest.h"
 
+#include "proto/job_kinds_for_test.h"
 #include "wattle/v1/job.pb.h"
 
 namespace wattle {
@@ -116,6 +118,59 @@ TEST(JobKindTest, ReferencesAndDeclaredShapesAreReadByField) {
   EXPECT_EQ(DeclaredData(spec), &spec.evaluate().data_shape());
   spec.mutable_generate();
   EXPECT_EQ(DeclaredData(spec), nullptr);
+}
+
+TEST(JobKindTest, FieldsThatSeveralKindsHaveAreReadByName) {
+  v1::JobSpec spec;
+  EXPECT_EQ(IntegerIn(spec, "steps"), 0);
+  EXPECT_FALSE(NamesQuantization(spec));
+  spec.mutable_evaluate()->set_limit_examples(int64_t{1} << 40);
+  spec.mutable_evaluate()->set_batch_size(4);
+  EXPECT_EQ(IntegerIn(spec, "limit_examples"), int64_t{1} << 40);
+  EXPECT_EQ(IntegerIn(spec, "batch_size"), 4);
+  EXPECT_EQ(IntegerIn(spec, "model"), 0);
+  EXPECT_EQ(IntegerIn(spec, "steps"), 0);
+  EXPECT_EQ(QuantizationIn(spec), v1::QUANTIZATION_UNSPECIFIED);
+  EXPECT_FALSE(NamesQuantization(spec));
+  spec.mutable_evaluate()->set_quantization(v1::QUANTIZATION_NF4);
+  EXPECT_EQ(QuantizationIn(spec), v1::QUANTIZATION_NF4);
+  EXPECT_TRUE(NamesQuantization(spec));
+  spec.mutable_generate();
+  v1::QuantizationRecipe recipe;
+  recipe.mutable_matrices()->set_bits(4);
+  SetRecipe(recipe, spec);
+  EXPECT_EQ(spec.generate().recipe().matrices().bits(), 4);
+  EXPECT_EQ(RecipeIn(spec), &spec.generate().recipe());
+  EXPECT_TRUE(NamesQuantization(spec));
+}
+
+struct Part {
+  v1::JobSpec::KindCase kind_case;
+};
+
+TEST(JobKindTest, ALayerWithoutAPartOfAKindIsTold) {
+  std::vector<Part> parts;
+  for (const JobKind& kind : JobKinds()) {
+    parts.push_back({kind.kind_case});
+  }
+  const absl::Span<const Part> all(parts);
+  EXPECT_EQ(JobKindsWithout(all), "");
+  EXPECT_EQ(JobKindsWithout(all.subspan(2)), "finetune, quantize");
+  EXPECT_EQ(JobKindsWithout<Part>(all, JobKindsAndADummy()), "dummy");
+
+  v1::JobSpec spec;
+  EXPECT_EQ(KindPart(spec, all), nullptr);
+  spec.mutable_quantize();
+  EXPECT_EQ(KindPart(spec, all), &parts[1]);
+}
+
+TEST(JobKindTest, EachKindHasItsBoundsAndItsEmulatedRun) {
+  for (const JobKind& kind : JobKinds()) {
+    EXPECT_FALSE(kind.emulated_rate.empty()) << kind.name;
+    for (const FieldBound& bound : kind.bounds) {
+      EXPECT_EQ(bound.path.substr(0, bound.path.find('.')), kind.name) << bound.path;
+    }
+  }
 }
 
 }  // namespace

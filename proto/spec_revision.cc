@@ -1,7 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "proto/spec_revision.h"
 
+#include <iterator>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -9,6 +11,8 @@
 #include "absl/strings/str_split.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/message.h"
+
+#include "proto/job_kind.h"
 
 namespace wattle {
 namespace {
@@ -126,11 +130,20 @@ std::string InWords(const SpecFeature& feature) {
 }  // namespace
 
 absl::Span<const SpecFeature> SpecFeatures() {
-  return kFeatures;
+  static const auto* const kAll = [] {
+    auto* all = new std::vector<SpecFeature>(std::begin(kFeatures), std::end(kFeatures));
+    for (const JobKind& kind : JobKinds()) {
+      if (kind.spec_revision > 0) {
+        all->push_back({SpecPart::kField, kind.name, kind.spec_revision});
+      }
+    }
+    return all;
+  }();
+  return *kAll;
 }
 
 std::string UnknownToWorker(const v1::JobSpec& spec, int32_t revision) {
-  for (const SpecFeature& feature : kFeatures) {
+  for (const SpecFeature& feature : SpecFeatures()) {
     if (feature.revision > revision && feature.part == SpecPart::kField &&
         Needs(spec, feature.name)) {
       return InWords(feature);
@@ -140,7 +153,7 @@ std::string UnknownToWorker(const v1::JobSpec& spec, int32_t revision) {
 }
 
 std::string UnknownToWorker(const v1::ArtifactInfo& input, int32_t revision) {
-  for (const SpecFeature& feature : kFeatures) {
+  for (const SpecFeature& feature : SpecFeatures()) {
     const bool needed =
         (feature.part == SpecPart::kDataFormat && input.dataset().format() == feature.name) ||
         (feature.part == SpecPart::kModelFamily &&

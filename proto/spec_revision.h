@@ -4,8 +4,8 @@
 // would run another job than the one that was asked for. So a worker tells the newest revision that
 // it understands (DeviceInfo.spec_revision), and the planner gives it no job that needs a newer
 // one. To add a field or a value to spec.proto: its row in the table of spec_revision.cc, under
-// kSpecRevision, which becomes one more where a worker with the present number was released. Pure;
-// thread-safe.
+// kSpecRevision, which becomes one more where a worker with the present number was released. A kind
+// of job has its revision in its own row (proto/job_kind.h). Pure; thread-safe.
 #ifndef WATTLE_PROTO_SPEC_REVISION_H_
 #define WATTLE_PROTO_SPEC_REVISION_H_
 
