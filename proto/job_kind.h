@@ -69,7 +69,7 @@ std::string JobKindsWithout(absl::Span<const Part> parts,
 
 // The row of the spec's kind in `parts`; null: there is none.
 template <typename Part>
-const Part* KindPart(const v1::JobSpec& spec, absl::Span<const Part> parts);
+const Part* PartOfKind(const v1::JobSpec& spec, absl::Span<const Part> parts);
 
 // The formats that a spec's data sets may have, and what asks for them: the kind ("finetune"), or a
 // field that narrows the kind's formats ("evaluate.score_answers").
@@ -118,7 +118,7 @@ std::string JobKindsWithout(absl::Span<const Part> parts, absl::Span<const JobKi
 }
 
 template <typename Part>
-const Part* KindPart(const v1::JobSpec& spec, absl::Span<const Part> parts) {
+const Part* PartOfKind(const v1::JobSpec& spec, absl::Span<const Part> parts) {
   for (const Part& part : parts) {
     if (part.kind_case == spec.kind_case()) {
       return &part;

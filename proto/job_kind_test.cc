@@ -159,9 +159,9 @@ TEST(JobKindTest, ALayerWithoutAPartOfAKindIsTold) {
   EXPECT_EQ(JobKindsWithout<Part>(all, JobKindsAndADummy()), "dummy");
 
   v1::JobSpec spec;
-  EXPECT_EQ(KindPart(spec, all), nullptr);
+  EXPECT_EQ(PartOfKind(spec, all), nullptr);
   spec.mutable_quantize();
-  EXPECT_EQ(KindPart(spec, all), &parts[1]);
+  EXPECT_EQ(PartOfKind(spec, all), &parts[1]);
 }
 
 TEST(JobKindTest, EachKindHasItsBoundsAndItsEmulatedRun) {

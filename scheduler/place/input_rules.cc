@@ -77,8 +77,8 @@ std::optional<Refusal> CheckInputs(const Consideration& on) {
     return Refusal{"the job declares data_shape, which is for plans; name a data set to run it",
                    true};
   }
-  if (spec.has_generate() && spec.generate().prompt_count() > 0 &&
-      spec.generate().prompts_size() == 0 && spec.generate().data().empty()) {
+  if (spec.generate().prompt_count() > 0 && spec.generate().prompts_size() == 0 &&
+      spec.generate().data().empty()) {
     return Refusal{"the job declares prompt_count, which is for plans; give prompts to run it",
                    true};
   }

@@ -11,6 +11,7 @@
 #include "scheduler/place/objective.h"
 #include "scheduler/place/quality_floor.h"
 #include "scheduler/place/rules_internal.h"
+#include "scheduler/predict/job_kinds.h"
 #include "scheduler/predict/same_workload.h"
 #include "units/format.h"
 
@@ -48,20 +49,6 @@ v1::ModelAlternative Describe(const ModelView& model) {
   return alternative;
 }
 
-// The options of wattle probe that measure the speed of the job's own kind: an evaluation's cost
-// depends on whether it generates answers or has a second model beside it.
-std::string ProbeOptions(const v1::JobSpec& spec) {
-  if (!spec.has_evaluate()) {
-    return "";
-  }
-  const v1::EvaluateSpec& evaluate = spec.evaluate();
-  return absl::StrCat(" --kind evaluate --data ", evaluate.data(),
-                      evaluate.score_answers() ? " --score-answers" : "",
-                      evaluate.reference_model().empty()
-                          ? ""
-                          : absl::StrCat(" --reference-model ", evaluate.reference_model()));
-}
-
 // Why the model may not run on the device; empty: it is offered.
 std::string WhyNotOffered(const JobView& job, const ModelView& model, const v1::DeviceInfo& device,
                           const Looked& looked) {
@@ -77,8 +64,10 @@ std::string WhyNotOffered(const JobView& job, const ModelView& model, const v1::
                           FloorWords(floor));
     }
     if (!looked.alternative.speed_measured()) {
-      return absl::StrCat("its speed was not measured on this class; run: wattle probe ", parent,
-                          ProbeOptions(job.spec));
+      const KindPart* const part = KindPartOf(job.spec);
+      return absl::StrCat(
+          "its speed was not measured on this class; run: wattle probe ", parent,
+          part != nullptr && part->probe_options != nullptr ? part->probe_options(job.spec) : "");
     }
   }
   const int64_t usable = UsableMemoryBytes(device);

@@ -42,9 +42,15 @@ bool Holds(const Bound& bound) {
   return bound.known && (bound.at_least ? bound.value >= bound.bound : bound.value <= bound.bound);
 }
 
-template <typename Spec>
-bool NamesQuantization(const Spec& spec) {
-  return spec.has_recipe() || spec.quantization() != v1::QUANTIZATION_UNSPECIFIED;
+// "generate and evaluate"
+std::string KindsWithFloor() {
+  std::vector<absl::string_view> names;
+  for (const JobKind& kind : JobKinds()) {
+    if (kind.takes_quality_floor) {
+      names.push_back(kind.name);
+    }
+  }
+  return absl::StrJoin(names, " and ");
 }
 
 }  // namespace
@@ -55,12 +61,11 @@ absl::Status ValidateQualityFloor(const v1::JobSpec& spec) {
   }
   const JobKind& kind = KindOf(spec);
   if (!kind.takes_quality_floor) {
-    return absl::InvalidArgumentError(
-        "quality_floor: only generate and evaluate jobs have one; an adaptive quantize job has "
-        "quantize.perplexity_change_percent_max");
+    return absl::InvalidArgumentError(absl::StrCat(
+        "quality_floor: only ", KindsWithFloor(),
+        " jobs have one; an adaptive quantize job has quantize.perplexity_change_percent_max"));
   }
-  if (spec.has_generate() ? NamesQuantization(spec.generate())
-                          : NamesQuantization(spec.evaluate())) {
+  if (NamesQuantization(spec)) {
     return absl::InvalidArgumentError(
         absl::StrCat(kind.name,
                      ".quantization: stands beside quality_floor, with which the planner "

@@ -8,6 +8,7 @@
 #include "proto/job_kind.h"
 #include "proto/spec_defaults.h"
 #include "scheduler/predict/example_tokens.h"
+#include "scheduler/predict/job_kinds.h"
 #include "scheduler/predict/padding.h"
 
 namespace wattle::scheduler {
@@ -155,39 +156,42 @@ DataMemory DataMemoryOf(const v1::JobSpec& spec, absl::Span<const InputView> inp
                                                  ? &model->chat_template()
                                                  : nullptr};
   const auto context = static_cast<double>(std::max<int64_t>(1, ContextOf(spec, model)));
-  const auto length = [&](int32_t asked) {
-    return asked > 0 ? std::min<double>(asked, context) : context;
-  };
   DataMemory memory;
   memory.is_text = data != nullptr && data->dataset().format() == "text";
-  if (spec.has_finetune()) {
-    const v1::FinetuneSpec& finetune = spec.finetune();
-    const double tokens = length(finetune.sequence_length());
-    const Pooled train =
-        PooledOf(data, rates,
-                 {.tokens = tokens, .examples = static_cast<double>(finetune.limit_examples())});
-    const Pooled heldout = PooledOf(FindInput(inputs, "heldout_data"), rates, {.tokens = tokens});
-    memory.longest_tokens = train.longest_tokens;
-    memory.heldout_longest_tokens = heldout.longest_tokens;
-    memory.held_bytes = Whole(train.held + heldout.held);
-    memory.reading_bytes = Whole(std::max(train.reading, train.held + heldout.reading));
-  } else if (spec.has_evaluate()) {
-    const v1::EvaluateSpec& evaluate = spec.evaluate();
-    const double tokens = memory.is_text ? std::min<double>(context, kTextWindowTokensMax)
-                                         : length(evaluate.sequence_length());
-    const Pooled pooled = PooledOf(data, rates,
-                                   {.tokens = tokens,
-                                    .examples = static_cast<double>(evaluate.limit_examples()),
-                                    .half_windows = true});
-    memory.longest_tokens = pooled.longest_tokens;
-    memory.held_bytes = Whole(pooled.held);
-    memory.reading_bytes = Whole(pooled.reading);
-    if (evaluate.score_answers()) {
-      memory.questions_bytes = Whole(pooled.parsed);
-      memory.reading_questions_bytes = Whole(pooled.parsing);
-    }
+  const KindPart* const part = KindPartOf(spec);
+  if (part == nullptr || part->examples == nullptr) {
+    return memory;
+  }
+  const HeldExamples examples = part->examples(spec);
+  const double tokens = memory.is_text && examples.half_windows
+                            ? std::min<double>(context, kTextWindowTokensMax)
+                        : examples.sequence_length > 0
+                            ? std::min(static_cast<double>(examples.sequence_length), context)
+                            : context;
+  const Pooled own = PooledOf(data, rates,
+                              {.tokens = tokens,
+                               .examples = static_cast<double>(examples.limit_examples),
+                               .half_windows = examples.half_windows});
+  const Pooled heldout = PooledOf(FindInput(inputs, "heldout_data"), rates, {.tokens = tokens});
+  memory.longest_tokens = own.longest_tokens;
+  memory.heldout_longest_tokens = heldout.longest_tokens;
+  memory.held_bytes = Whole(own.held + heldout.held);
+  memory.reading_bytes = Whole(std::max(own.reading, own.held + heldout.reading));
+  if (examples.questions) {
+    memory.questions_bytes = Whole(own.parsed);
+    memory.reading_questions_bytes = Whole(own.parsing);
   }
   return memory;
+}
+
+MemoryWorkload MemoryWorkloadOf(const v1::JobSpec& spec, int64_t max_positions,
+                                const DataMemory& data) {
+  const KindPart* const part = KindPartOf(spec);
+  MemoryWorkload workload = part == nullptr ? MemoryWorkload{.task = MemoryTask::kQuantize}
+                                            : part->memory(spec, max_positions, data);
+  workload.data_bytes = data.held_bytes;
+  workload.reading_bytes = data.reading_bytes;
+  return workload;
 }
 
 }  // namespace wattle::scheduler

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What the data sets of a job take of the runner's memory, from the statistics of their bytes.
+// What a job and its data sets take of the runner's memory, from the statistics of their bytes.
 // Pure; thread-safe.
 #ifndef WATTLE_SCHEDULER_PREDICT_DATA_MEMORY_H_
 #define WATTLE_SCHEDULER_PREDICT_DATA_MEMORY_H_
@@ -9,12 +9,13 @@
 
 #include "absl/types/span.h"
 
+#include "proto/memory_workload.h"
 #include "scheduler/predict/work.h"  // InputView
 #include "wattle/v1/spec.pb.h"
 
 namespace wattle::scheduler {
 
-// Of fine-tuning and evaluations; all 0 for other kinds, and where nothing is known of the data.
+// All 0 for kinds whose runner holds no examples, and where nothing is known of the data.
 struct DataMemory {
   // Tokens that no example of data, or of held-out data, exceeds; 0: not known. A text is cut into
   // windows, of which the longest may be all of it.
@@ -34,6 +35,10 @@ struct DataMemory {
 // bytes_per_token: of the model's tokenizer, BytesPerToken (work.h).
 DataMemory DataMemoryOf(const v1::JobSpec& spec, absl::Span<const InputView> inputs,
                         double bytes_per_token);
+
+// What a job on these data asks of the runner's memory. max_positions: of its model.
+MemoryWorkload MemoryWorkloadOf(const v1::JobSpec& spec, int64_t max_positions,
+                                const DataMemory& data);
 
 }  // namespace wattle::scheduler
 

@@ -8,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 
+#include "scheduler/predict/job_kinds.h"
 #include "scheduler/predict/model_cost.h"
 #include "scheduler/predict/pass_time.h"
 #include "scheduler/predict/power_mode.h"
@@ -31,15 +32,6 @@ constexpr double kFlopsPerCoreDefault = 24e9;
 // Share of a memory's bandwidth that reading weights reaches: 40 to 70 % on a Raspberry Pi.
 constexpr double kBandwidthEfficiency = 0.5;
 constexpr double kBandwidthDefault = 15e9;
-// Quantization reads a weight, finds a scale and writes: a few dozen operations for each parameter
-// on one core.
-constexpr double kSecondsPerQuantizedParameter = 2e-8;
-// Compensated rounding takes two passes over 16,384 calibration tokens and the statistics of their
-// inputs: about 10^5 operations for each parameter.
-constexpr double kSecondsPerCompensatedParameter = 5e-6;
-// A search for an adaptive recipe takes three such quantizations, and for each matrix one pass over
-// an eighth of the text.
-constexpr double kSecondsPerAdaptiveParameter = 5 * kSecondsPerCompensatedParameter;
 // Share of a power mode's nominal watts that training draws: 14.29 of 20 W and 11.15 of 15 W in the
 // published tables.
 constexpr double kNominalPowerShare = 0.75;
@@ -64,17 +56,6 @@ constexpr Board kBoards[] = {
     {"jetson-agx-orin", 205e9}, {"raspberry-pi-4", 12.8e9},     {"raspberry-pi-5", 17.1e9},
 };
 
-double SecondsPerParameter(v1::Method method) {
-  switch (method) {
-    case v1::METHOD_QUANTIZE_COMPENSATED:
-      return kSecondsPerCompensatedParameter;
-    case v1::METHOD_QUANTIZE_ADAPTIVE:
-      return kSecondsPerAdaptiveParameter;
-    default:
-      return kSecondsPerQuantizedParameter;
-  }
-}
-
 double BytesPerSecond(const v1::DeviceInfo& device) {
   for (const Board& board : kBoards) {
     if (device.device_class() == board.device_class) {
@@ -97,7 +78,7 @@ double FlopsPerSecond(const v1::DeviceInfo& device) {
 double PassSecondsPrior(const v1::DeviceInfo& device, const v1::WorkloadSignature& signature) {
   const double per_layer =
       device.accelerator().empty() ? kPassSecondsPerLayerOnCpu : kPassSecondsPerLayerOnAccelerator;
-  const double reading = signature.method() == v1::METHOD_EVALUATE_ANSWERS
+  const double reading = MethodCostOf(signature.method()).passes_read_weights
                              ? WeightBytesPerToken(signature) / BytesPerSecond(device)
                              : 0;
   return (signature.model().layers() + kLayersAroundTheLayers) * per_layer + reading;
@@ -128,7 +109,8 @@ RunEstimate FromDatasheet(const RunQuery& query) {
                                       BytesPerSecond(query.device) / 1e9);
       break;
     case Currency::kParameters:
-      estimate.run_seconds = cost * SecondsPerParameter(query.work.signature.method());
+      estimate.run_seconds =
+          cost * MethodCostOf(query.work.signature.method()).seconds_per_parameter;
       estimate.note = absl::StrFormat("roofline: %.3g million parameters", cost / 1e6);
       break;
   }

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "scheduler/predict/datasheet.h"
+#include "scheduler/predict/job_kinds.h"
 #include "scheduler/predict/workload_cost.h"
 
 namespace wattle::scheduler {
@@ -23,14 +24,12 @@ double BatchOf(const v1::WorkloadSignature& signature, const WorkAmount& work) {
   return std::max(1, batch);
 }
 
+// 0: the method passes over no batches of examples.
 double PassesOfExample(const v1::WorkloadSignature& signature, const WorkAmount& work) {
-  const double models = signature.method() == v1::METHOD_EVALUATE_AGAINST ? 2 : 1;
-  return models * kPassesOfBatch / BatchOf(signature, work) + work.answer_passes_per_example;
-}
-
-bool Evaluates(v1::Method method) {
-  return method == v1::METHOD_EVALUATE || method == v1::METHOD_EVALUATE_AGAINST ||
-         method == v1::METHOD_EVALUATE_ANSWERS;
+  const double models = MethodCostOf(signature.method()).models_per_batch;
+  return models > 0
+             ? models * kPassesOfBatch / BatchOf(signature, work) + work.answer_passes_per_example
+             : 0;
 }
 
 // The factor e^(kInterval90 deviation) above the mean, less one.
@@ -41,21 +40,17 @@ double RiseAt90(double deviation) {
 }  // namespace
 
 double PassesOfWork(const WorkAmount& work) {
-  const v1::Method method = work.signature.method();
-  if (method == v1::METHOD_GENERATE) {
+  if (MethodCostOf(work.signature.method()).pass_per_unit) {
     return work.units / BatchOf(work.signature, work);
   }
-  return Evaluates(method) ? work.examples * PassesOfExample(work.signature, work) : 0;
+  return work.examples * PassesOfExample(work.signature, work);
 }
 
 double PassesPerUnit(const v1::ProfileRow& row, const WorkAmount& work) {
   const v1::WorkloadSignature& signature = row.signature();
-  if (signature.method() == v1::METHOD_GENERATE) {
+  if (MethodCostOf(signature.method()).pass_per_unit) {
     return row.unit() == v1::WORK_UNIT_EXAMPLE ? kPublishedTokensPerPrompt
                                                : 1 / BatchOf(signature, work);
-  }
-  if (!Evaluates(signature.method())) {
-    return 0;
   }
   const double of_example = PassesOfExample(signature, work);
   if (row.unit() == v1::WORK_UNIT_EXAMPLE) {

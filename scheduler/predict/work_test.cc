@@ -10,7 +10,9 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
+#include "proto/job_kinds_for_test.h"
 #include "proto/model_shape.h"
+#include "scheduler/predict/job_kinds.h"
 #include "scheduler/predict/model_cost.h"
 #include "scheduler/predict/same_workload.h"
 #include "scheduler/predict/workload_cost.h"
@@ -366,6 +368,20 @@ TEST(WorkTest, SpecsWithoutWorkAreRefusedByField) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("finetune.data: names no")));
   EXPECT_THAT(WorkOf(Finetune(), {Model(), Data("data", 0, 0, 0)}, ProfileTable()),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("holds no examples")));
+}
+
+TEST(SchedulerJobKindsTest, EachKindHasAPartAndEachMethodACost) {
+  EXPECT_EQ(JobKindsWithout(KindParts()), "");
+  EXPECT_EQ(JobKindsWithout(KindParts(), JobKindsAndADummy()), "dummy");
+  for (const JobKind& kind : JobKinds()) {
+    for (const v1::Method method : kind.methods) {
+      EXPECT_EQ(MethodCostOf(method).method, method) << v1::Method_Name(method);
+    }
+  }
+  for (const KindPart& part : KindParts()) {
+    EXPECT_NE(part.work, nullptr) << part.kind_case;
+    EXPECT_NE(part.memory, nullptr) << part.kind_case;
+  }
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 
 #include "proto/model_shape.h"
 #include "proto/training_signature.h"
+#include "scheduler/predict/job_kinds.h"
 #include "scheduler/predict/model_cost.h"
 
 namespace wattle::scheduler {
@@ -50,15 +51,9 @@ double UpdatedParameters(const v1::WorkloadSignature& signature) {
 }
 
 double FlopsPerToken(const v1::WorkloadSignature& signature, double attended_tokens) {
-  switch (signature.method()) {
-    case v1::METHOD_EVALUATE:
-      return ForwardFlopsPerToken(signature.model(), attended_tokens);
-    case v1::METHOD_EVALUATE_AGAINST:  // Both models read each token.
-    case v1::METHOD_EVALUATE_ANSWERS:  // A question is read for its loss and for its answer.
-      return 2 * ForwardFlopsPerToken(signature.model(), attended_tokens);
-    default:
-      return TrainingFlops(signature, attended_tokens);
-  }
+  const double passes = MethodCostOf(signature.method()).forward_passes;
+  return passes > 0 ? passes * ForwardFlopsPerToken(signature.model(), attended_tokens)
+                    : TrainingFlops(signature, attended_tokens);
 }
 
 double TokensPerExample(const v1::ProfileRow& row) {
@@ -72,9 +67,8 @@ double FlopsPerUnit(const v1::ProfileRow& row, double step_flops_per_parameter) 
   if (row.unit() == v1::WORK_UNIT_EXAMPLE) {
     return tokens * per_token;
   }
-  const bool trains = row.signature().method() == v1::METHOD_FINETUNE_FULL;
   const double step =
-      trains && row.units_per_step() > 0
+      MethodCostOf(row.signature().method()).steps_cost && row.units_per_step() > 0
           ? step_flops_per_parameter * UpdatedParameters(row.signature()) / row.units_per_step()
           : 0;
   return per_token + step;
@@ -91,7 +85,7 @@ double FlopsOfWork(const WorkAmount& work, const v1::ProfileRow& row,
     steps = units / row.units_per_step();
   }
   const double step_flops =
-      work.signature.method() == v1::METHOD_FINETUNE_FULL
+      MethodCostOf(work.signature.method()).steps_cost
           ? steps * step_flops_per_parameter * UpdatedParameters(work.signature)
           : 0;
   return units * FlopsPerToken(work.signature, tokens) + step_flops;
@@ -111,16 +105,7 @@ int MezoDirections(const v1::WorkloadSignature& signature) {
 }
 
 Currency CurrencyOf(v1::Method method) {
-  switch (method) {
-    case v1::METHOD_GENERATE:
-      return Currency::kWeightBytes;
-    case v1::METHOD_QUANTIZE:
-    case v1::METHOD_QUANTIZE_COMPENSATED:
-    case v1::METHOD_QUANTIZE_ADAPTIVE:
-      return Currency::kParameters;
-    default:
-      return Currency::kFlops;
-  }
+  return MethodCostOf(method).currency;
 }
 
 double CostPerUnit(const v1::ProfileRow& row, double step_flops_per_parameter) {

@@ -137,7 +137,7 @@ TEST_P(DecodePlanTest, TheEstimateIsWhatTheSessionTakes) {
     const DrawnDecoder drawn = DrawSession(GetParam(), draw);
     SCOPED_TRACE(absl::StrCat(drawn.name, ", seed ", seed));
     const auto estimate =
-        models::EstimateMemory(drawn.config(), {.task = models::MemoryTask::kGenerate,
+        models::EstimateMemory(drawn.config(), {.task = MemoryTask::kGenerate,
                                                 .batch = drawn.pass.batch,
                                                 .sequence_tokens = drawn.pass.tokens,
                                                 .recipe = drawn.pass.recipe});

@@ -176,7 +176,7 @@ TEST(UpdatesInBackwardTest, GradientsAndStateTakeTheRoomOfTheEstimate) {
     shape.set_context_length(1024);
     const auto config = models::FromShape(shape);
     ASSERT_THAT(config, IsOk());
-    const auto estimate = models::EstimateMemory(*config, {.task = models::MemoryTask::kFinetune,
+    const auto estimate = models::EstimateMemory(*config, {.task = MemoryTask::kFinetune,
                                                            .sequence_tokens = 256,
                                                            .optimizer = v1::OPTIMIZER_ADAFACTOR,
                                                            .update_in_backward = true});

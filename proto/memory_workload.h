@@ -1,0 +1,63 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What a job asks of a runner's memory, beside the model: what the scheduler reads from a spec
+// (scheduler/predict/data_memory.h), and models/memory_estimate.h turns into bytes. A plain value.
+#ifndef WATTLE_PROTO_MEMORY_WORKLOAD_H_
+#define WATTLE_PROTO_MEMORY_WORKLOAD_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "wattle/v1/quantization.pb.h"
+#include "wattle/v1/spec.pb.h"
+
+namespace wattle {
+
+enum class MemoryTask {
+  kFinetune,  // FP32, every parameter, or adapters
+  kGenerate,  // `batch` prompts at once: KV caches of full sequences, logits of one position each
+  kEvaluate,  // forward over whole sequences; with `answers` one sequence decoded after that
+  kQuantize,  // FP32 weights read, one matrix after the other, the quantized ones kept
+  kQuantizeCompensated,  // the same with calibration: one layer in FP32, statistics of its inputs
+  kQuantizeAdaptive,     // the search for bits by matrix: the int8 and the int4 models at once
+};
+
+struct MemoryWorkload {
+  MemoryTask task = MemoryTask::kFinetune;
+  int64_t batch = 1;  // sequences at once (of one micro-batch)
+  int64_t sequence_tokens =
+      0;  // longest sequence; 0: the model's max_positions. Generation: prompt + new tokens
+  int64_t calibration_tokens = 0;  // of kQuantizeCompensated; 0: the default
+  bool beside_reference = false;   // of kEvaluate: a second model, FP32 at most, of the same shape
+  bool answers = false;            // of kEvaluate: answers are generated and scored
+  // kFinetune: more than 0: adapters of this rank are trained beside weights in the form of
+  // `recipe`.
+  int64_t adapter_rank = 0;
+  std::vector<std::string> adapter_targets = {};  // models/adapters.h; empty: every linear layer
+  double adapter_dropout = 0.0;
+  bool activation_checkpointing = false;  // of kFinetune: a block keeps its input alone
+  bool rounded_factors = false;           // of kFinetune: products in BF16 or FP16
+  bool bf16_matrices = false;             // of kFinetune: matrices that `recipe` leaves in FP32
+  bool forward_only = false;              // of kFinetune: MeZO, which has no backward pass
+  // kFinetune: more than 0: the last layers alone are trained, with the final norm and an untied
+  // head.
+  int64_t trained_layers = 0;
+  v1::Optimizer optimizer = v1::OPTIMIZER_ADAMW;  // of kFinetune
+  bool update_in_backward = false;                // of kFinetune without adapters
+  int64_t heldout_tokens = 0;  // of kFinetune: longest held-out example; 0: no held-out data
+  // Of kFinetune and kEvaluate (scheduler/predict/data_memory.h): the examples of all data, and the
+  // most while they are read, before the weights.
+  int64_t data_bytes = 0;
+  int64_t reading_bytes = 0;
+  // With `answers`: the questions, which are read once more beside weights and examples.
+  int64_t questions_bytes = 0;
+  int64_t reading_questions_bytes = 0;
+  // Generate, evaluate, adapters: in which form the weights are held. Quantize: the form of the
+  // result.
+  v1::QuantizationRecipe recipe = {};
+};
+
+}  // namespace wattle
+
+#endif  // WATTLE_PROTO_MEMORY_WORKLOAD_H_
