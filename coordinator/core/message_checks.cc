@@ -73,4 +73,23 @@ absl::Status ValidateText(absl::string_view field, absl::string_view text) {
   return absl::OkStatus();
 }
 
+absl::Status CheckFilesOrShape(const FilesOrShape& input, bool files_needed) {
+  if (input.has_files && input.has_shape) {
+    return absl::InvalidArgumentError(absl::StrCat(input.prefix, input.shape_field,
+                                                   ": give either ", input.field, " or ",
+                                                   input.shape_field, ", not both"));
+  }
+  if (files_needed && input.has_shape) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        input.prefix, input.shape_field, ": files are needed to run: name an artifact in ",
+        input.prefix, input.field, "; to predict without files use 'wattle plan'"));
+  }
+  if (!input.has_files && !input.has_shape) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(input.prefix, input.field, ": missing; want an artifact's name or id ('",
+                     input.list_command, "' lists them) or job:ID/output"));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace wattle::core

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "google/protobuf/message.h"
 
 namespace wattle::core {
@@ -24,6 +25,20 @@ absl::Status RefuseUnknown(const google::protobuf::Message& message, const std::
 // Checks the length of every text of the message, also in nested messages and lists. Prompts have
 // their own bound. Errors: kInvalidArgument.
 absl::Status CheckTexts(const google::protobuf::Message& message, const std::string& path);
+
+// Exactly one of two fields must be set: a reference to files, or a shape that replaces the files
+// in a dry run.
+struct FilesOrShape {
+  std::string prefix;  // "finetune."
+  absl::string_view field;
+  absl::string_view shape_field;
+  bool has_files = false;
+  bool has_shape = false;
+  absl::string_view list_command;
+};
+
+// files_needed: as in ValidateSpec. Errors: kInvalidArgument.
+absl::Status CheckFilesOrShape(const FilesOrShape& input, bool files_needed);
 
 }  // namespace wattle::core
 

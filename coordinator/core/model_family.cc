@@ -32,12 +32,6 @@ std::string ReferenceOf(const State& state, const v1::ArtifactInfo& artifact) {
                                    : absl::StrCat("job:", artifact.job_id(), "/output");
 }
 
-// Whether the spec asks for no quantization of its own.
-template <typename Spec>
-bool TakesTheFiles(const Spec& spec) {
-  return !spec.has_recipe() && spec.quantization() == v1::QUANTIZATION_UNSPECIFIED;
-}
-
 // The metric's value; nothing where the receipt has none of that name.
 std::optional<double> MetricOf(const v1::Receipt& receipt, absl::string_view name) {
   for (const v1::Metric& metric : receipt.metrics()) {
@@ -79,10 +73,8 @@ v1::JobSpec WithRecipe(v1::JobSpec spec, const v1::ArtifactInfo& model) {
   if (!recipe.ok()) {
     return spec;  // As FP32, the largest that it can be.
   }
-  if (spec.has_generate() && TakesTheFiles(spec.generate())) {
-    *spec.mutable_generate()->mutable_recipe() = *recipe;
-  } else if (spec.has_evaluate() && TakesTheFiles(spec.evaluate())) {
-    *spec.mutable_evaluate()->mutable_recipe() = *recipe;
+  if (KindOf(spec).takes_quality_floor && !NamesQuantization(spec)) {
+    SetRecipe(*recipe, spec);
   }
   return spec;
 }
@@ -160,7 +152,7 @@ void SetParent(const State& state, v1::ArtifactInfo& output) {
   if (model == nullptr) {
     return;
   }
-  if (record->job().spec().has_quantize()) {
+  if (KindOf(record->job().spec()).quantizes_model) {
     output.set_parent_artifact_id(model->artifact_id());
   }
   const v1::ArtifactInfo* const source = state.artifacts.Find(ArtifactId(model->artifact_id()));
@@ -173,14 +165,14 @@ void SetParent(const State& state, v1::ArtifactInfo& output) {
 void RecordMeasurement(Draft& draft, const v1::Job& job, const v1::Receipt& receipt,
                        const std::string& output_artifact_id) {
   v1::ModelMeasured measured;
-  if (job.spec().has_quantize()) {
+  if (KindOf(job.spec()).quantizes_model) {
     measured.set_artifact_id(output_artifact_id);
     measured.set_bits_per_weight(MetricOf(receipt, "bits_per_weight").value_or(0));
     measured.set_stored_bytes(static_cast<int64_t>(MetricOf(receipt, "stored_bytes").value_or(0)));
     if (auto quality = QualityIn(receipt, job, "calibration_data"); quality.has_value()) {
       *measured.mutable_quality() = *std::move(quality);
     }
-  } else if (job.spec().has_evaluate()) {
+  } else {
     const v1::ResolvedInput* const reference = FindInput(job, "reference_model");
     const v1::ResolvedInput* const model = FindInput(job, kModelInput);
     if (reference == nullptr || model == nullptr) {

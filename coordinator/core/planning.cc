@@ -71,22 +71,22 @@ std::vector<DeviceId> AvoidedDevices(const State& state, const Observations& obs
 
 // The model that the job will make from `model`.
 v1::ArtifactInfo OutputFrom(const v1::Job& source, v1::ArtifactInfo model) {
-  model.set_parent_artifact_id(source.spec().has_quantize() ? model.artifact_id() : "");
+  const bool quantizes = KindOf(source.spec()).quantizes_model;
+  model.set_parent_artifact_id(quantizes ? model.artifact_id() : "");
   model.clear_quality();
   model.clear_name();
   model.set_artifact_id(absl::StrCat("output of ", source.job_id()));
   model.set_job_id(source.job_id());
-  if (source.spec().has_quantize()) {
-    const v1::QuantizeSpec& quantize = source.spec().quantize();
-    const auto wanted = WantedQuantization(quantize.quantization(),
-                                           quantize.has_recipe() ? &quantize.recipe() : nullptr);
+  if (quantizes) {
+    const v1::QuantizationRecipe* const recipe = RecipeIn(source.spec());
+    const auto wanted = WantedQuantization(QuantizationIn(source.spec()), recipe);
     // The recipe that the search will find is unknown; int4 is the nearest fixed recipe.
     model.set_quantization(!wanted.ok() || wanted->empty()    ? kInt8Quantization
                            : *wanted == kAdaptiveQuantization ? "int4-g64"
                                                               : *wanted);
     model.clear_recipe();  // The parent's.
-    if (quantize.has_recipe()) {
-      *model.mutable_recipe() = quantize.recipe();
+    if (recipe != nullptr) {
+      *model.mutable_recipe() = *recipe;
     }
   }
   return model;

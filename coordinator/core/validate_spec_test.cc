@@ -10,7 +10,9 @@
 
 #include "base/status_matchers.h"
 #include "coordinator/core/core.h"
+#include "coordinator/core/job_kinds_internal.h"
 #include "coordinator/core/spec_for_test.h"
+#include "proto/job_kinds_for_test.h"
 
 namespace wattle::core {
 namespace {
@@ -338,6 +340,14 @@ TEST(ValidateSpecTest, DeclaredShapesAreForDryRuns) {
   other = Declared();
   other.mutable_finetune()->mutable_model_shape()->set_heads(3);
   EXPECT_THAT(ValidateSpec(other, false), StatusIs(kInvalid, HasSubstr("divisor of width 64")));
+}
+
+TEST(CoreJobKindsTest, EachKindHasAPart) {
+  EXPECT_EQ(JobKindsWithout(KindParts()), "");
+  EXPECT_EQ(JobKindsWithout(KindParts(), JobKindsAndADummy()), "dummy");
+  for (const KindPart& part : KindParts()) {
+    EXPECT_NE(part.check, nullptr) << part.kind_case;
+  }
 }
 
 }  // namespace

@@ -125,7 +125,7 @@ void Api::CheckPrompts(const core::State& state, const v1::JobSpec& spec,
                        const std::vector<v1::Job>& archived_sources,
                        std::function<void(std::string)> done) const {
   std::optional<core::PromptQuestion> question;
-  if (check_prompts_ && !spec.has_quantize()) {
+  if (check_prompts_) {
     if (const auto inputs = core::ForeseeInputs(state, spec, archived_sources); inputs.ok()) {
       question = core::QuestionOfPrompts(state, spec, *inputs, archived_sources);
     }
