@@ -3,10 +3,12 @@
 // wattle jobs, wattle job show|watch|logs|output|receipt|retry|cancel.
 #include <algorithm>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "cli/job_chart.h"
 #include "cli/job_output.h"
 #include "cli/job_view.h"
@@ -20,6 +22,7 @@
 #include <google/protobuf/descriptor.h>
 
 #include "base/status_macros.h"
+#include "proto/job_kind.h"
 
 namespace wattle::cli {
 namespace {
@@ -211,8 +214,9 @@ void AddJobList(CLI::App* app, CommandSlot* slot) {
       ->allow_extra_args(false)
       ->take_all();
   list->add_option("--kind", flags->kinds,
-                   "Only jobs of this kind: finetune, quantize, generate, evaluate; repeatable")
-      ->check(CLI::IsMember({"finetune", "quantize", "generate", "evaluate"}).description(""))
+                   absl::StrCat("Only jobs of this kind: ", JobKindNames(), "; repeatable"))
+      ->check(CLI::IsMember(std::vector<std::string>(absl::StrSplit(JobKindNames(), ", ")))
+                  .description(""))
       ->type_name("KIND")
       ->allow_extra_args(false)
       ->take_all();

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle finetune|quantize|generate|evaluate: submits a job that flags describe. Each flag is a
-// field of a job file; --dry-run prints that job file.
+// wattle finetune|quantize|generate|evaluate, a command for each kind of job: submits a job that
+// flags describe. Each flag is a field of a job file; --dry-run prints that job file.
 #include <memory>
 #include <string>
 #include <utility>
@@ -18,6 +18,7 @@
 
 #include "base/status_macros.h"
 #include "formats/job_text.h"
+#include "proto/job_kind.h"
 
 namespace wattle::cli {
 namespace {
@@ -109,33 +110,14 @@ void AddFields(CLI::App* leaf, const std::shared_ptr<KindFlags>& flags,
   }
 }
 
-// A kind's command and where its flags go.
-struct KindCommand {
-  CLI::App* leaf;
-  std::shared_ptr<KindFlags> flags;
+// What a kind's command has besides the flags of every kind. A kind without such a row has its
+// inputs.
+struct KindHelp {
+  v1::JobSpec::KindCase kind_case = v1::JobSpec::KIND_NOT_SET;
+  const char* sentence = "";
+  const char* examples = "";
+  void (*add_flags)(CLI::App* leaf, const std::shared_ptr<KindFlags>& flags) = nullptr;
 };
-
-KindCommand AddKind(CLI::App* app, CommandSlot* slot, const std::string& kind,
-                    const std::string& sentence, const std::string& examples) {
-  CLI::App* leaf = AddLeaf(app, kind, sentence, examples);
-  auto flags = std::make_shared<KindFlags>();
-  const std::string model = absl::StrCat(kind, ".model");
-  AddField(leaf, flags,
-           {model.c_str(), "REFERENCE", "Model: name, id, or job:ID/output (required)"});
-  AddField(leaf, flags, {"name", "TEXT", "Name of the job, for people to read"});
-  AddField(leaf, flags, {"objective", "OBJECTIVE", "energy (default), time or edp"});
-  AddField(leaf, flags,
-           {"deadline_seconds", "SECONDS",
-            "Seconds after submission by which the job shall have ended"});
-  leaf->add_option("--set", flags->set, "Any other field=value of a job file; repeatable")
-      ->type_name("FIELD=VALUE")
-      ->allow_extra_args(false)
-      ->take_all();
-  leaf->add_flag("--dry-run", flags->dry_run, "Print the job file and submit nothing");
-  leaf->add_flag("-w,--watch", flags->options.watch, "Show progress until the job has ended");
-  slot->Bind(leaf, [flags, kind](Session& session) { return Run(session, kind, *flags); });
-  return {leaf, flags};
-}
 
 constexpr Field kFinetuneFields[] = {
     {"finetune.data", "DATA", "SQuAD data set or conversations to train on (required)"},
@@ -206,34 +188,15 @@ constexpr Field kEvaluateFields[] = {
     {"evaluate.max_answer_tokens", "N", "Tokens of an answer at most; default 32"},
 };
 
-void AddFinetune(CLI::App* app, CommandSlot* slot) {
-  const auto [leaf, flags] =
-      AddKind(app, slot, "finetune", "Fine-tune a model on a data set, from flags.",
-              "  wattle finetune --model gpt2 --data squad --epochs 2 --watch\n"
-              "  wattle finetune --model gpt2 --data squad --dry-run > job.yaml\n");
+void AddFinetuneFlags(CLI::App* leaf, const std::shared_ptr<KindFlags>& flags) {
   AddFields(leaf, flags, kFinetuneFields);
 }
 
-void AddQuantize(CLI::App* app, CommandSlot* slot) {
-  const auto [leaf, flags] =
-      AddKind(app, slot, "quantize", "Quantize a model, from flags.",
-              "  wattle quantize --model gpt2\n"
-              "  wattle quantize --model job:j12/output --quantization int4 \\\n"
-              "      --rounding compensated --calibration-data wiki\n"
-              "  wattle quantize --model gpt2 --set 'quantize.recipe={matrices: {bits: "
-              "4, group_size: 32}, head: {bits: 8}}'\n");
+void AddQuantizeFlags(CLI::App* leaf, const std::shared_ptr<KindFlags>& flags) {
   AddFields(leaf, flags, kQuantizeFields);
 }
 
-void AddGenerate(CLI::App* app, CommandSlot* slot) {
-  const auto [leaf, flags] =
-      AddKind(app, slot, "generate", "Generate text from prompts, from flags.",
-              "  wattle generate --model gpt2 \"The mast is\"\n"
-              "  wattle generate --model gpt2 --prompt \"The mast is\" --stop . "
-              "--repetition-penalty 1.2\n"
-              "  wattle generate --model smollm2-instruct --chat \"What is a watt?\"\n"
-              "  wattle generate --model gpt2 --data questions --max-new-tokens 64\n"
-              "  wattle generate --model gpt2 --data questions --quality-floor 1\n");
+void AddGenerateFlags(CLI::App* leaf, const std::shared_ptr<KindFlags>& flags) {
   AddField(leaf, flags, {"generate.data", "DATA", "Data set of prompts or conversations"});
   leaf->add_flag_callback(
       "--chat",
@@ -265,12 +228,7 @@ void AddGenerate(CLI::App* app, CommandSlot* slot) {
   AddField(leaf, flags, {"generate.seed", "N", "Seed of the sampling"});
 }
 
-void AddEvaluate(CLI::App* app, CommandSlot* slot) {
-  const auto [leaf, flags] =
-      AddKind(app, slot, "evaluate", "Measure a model's quality on data, from flags.",
-              "  wattle evaluate --model gpt2 --data wiki --watch\n"
-              "  wattle evaluate --model job:j3/output --data wiki --reference-model gpt2\n"
-              "  wattle evaluate --model gpt2 --data squad --score-answers true\n");
+void AddEvaluateFlags(CLI::App* leaf, const std::shared_ptr<KindFlags>& flags) {
   AddField(leaf, flags,
            {"evaluate.data", "DATA", "A text, SQuAD data set or conversations (required)"});
   AddField(
@@ -280,13 +238,85 @@ void AddEvaluate(CLI::App* app, CommandSlot* slot) {
   AddFields(leaf, flags, kEvaluateFields);
 }
 
+constexpr KindHelp kHelp[] = {
+    {.kind_case = v1::JobSpec::kFinetune,
+     .sentence = "Fine-tune a model on a data set, from flags.",
+     .examples = "  wattle finetune --model gpt2 --data squad --epochs 2 --watch\n"
+                 "  wattle finetune --model gpt2 --data squad --dry-run > job.yaml\n",
+     .add_flags = AddFinetuneFlags},
+    {.kind_case = v1::JobSpec::kQuantize,
+     .sentence = "Quantize a model, from flags.",
+     .examples = "  wattle quantize --model gpt2\n"
+                 "  wattle quantize --model job:j12/output --quantization int4 \\\n"
+                 "      --rounding compensated --calibration-data wiki\n"
+                 "  wattle quantize --model gpt2 --set 'quantize.recipe={matrices: {bits: "
+                 "4, group_size: 32}, head: {bits: 8}}'\n",
+     .add_flags = AddQuantizeFlags},
+    {.kind_case = v1::JobSpec::kGenerate,
+     .sentence = "Generate text from prompts, from flags.",
+     .examples = "  wattle generate --model gpt2 \"The mast is\"\n"
+                 "  wattle generate --model gpt2 --prompt \"The mast is\" --stop . "
+                 "--repetition-penalty 1.2\n"
+                 "  wattle generate --model smollm2-instruct --chat \"What is a watt?\"\n"
+                 "  wattle generate --model gpt2 --data questions --max-new-tokens 64\n"
+                 "  wattle generate --model gpt2 --data questions --quality-floor 1\n",
+     .add_flags = AddGenerateFlags},
+    {.kind_case = v1::JobSpec::kEvaluate,
+     .sentence = "Measure a model's quality on data, from flags.",
+     .examples = "  wattle evaluate --model gpt2 --data wiki --watch\n"
+                 "  wattle evaluate --model job:j3/output --data wiki --reference-model gpt2\n"
+                 "  wattle evaluate --model gpt2 --data squad --score-answers true\n",
+     .add_flags = AddEvaluateFlags},
+};
+
+// Adds the inputs of the kind but its model.
+void AddInputs(CLI::App* leaf, const JobKind& kind, const std::shared_ptr<KindFlags>& flags) {
+  for (const JobInput& input : kind.inputs) {
+    if (input.field != kModelInput) {
+      const std::string path = absl::StrCat(kind.name, ".", input.field);
+      AddField(leaf, flags,
+               {path.c_str(), input.is_model ? "REFERENCE" : "DATA",
+                "Artifact: name, id, or job:ID/output"});
+    }
+  }
+}
+
+void AddKind(CLI::App* app, CommandSlot* slot, const JobKind& row) {
+  const std::string kind(row.name);
+  const KindHelp* const help = PartOfKind<KindHelp>(row.kind_case, kHelp);
+  CLI::App* leaf = help != nullptr
+                       ? AddLeaf(app, kind, help->sentence, help->examples)
+                       : AddLeaf(app, kind, absl::StrCat("Submit a ", kind, " job, from flags."),
+                                 absl::StrCat("  wattle ", kind, " --model gpt2\n"));
+  auto flags = std::make_shared<KindFlags>();
+  const std::string model = absl::StrCat(kind, ".", kModelInput);
+  AddField(leaf, flags,
+           {model.c_str(), "REFERENCE", "Model: name, id, or job:ID/output (required)"});
+  AddField(leaf, flags, {"name", "TEXT", "Name of the job, for people to read"});
+  AddField(leaf, flags, {"objective", "OBJECTIVE", "energy (default), time or edp"});
+  AddField(leaf, flags,
+           {"deadline_seconds", "SECONDS",
+            "Seconds after submission by which the job shall have ended"});
+  leaf->add_option("--set", flags->set, "Any other field=value of a job file; repeatable")
+      ->type_name("FIELD=VALUE")
+      ->allow_extra_args(false)
+      ->take_all();
+  leaf->add_flag("--dry-run", flags->dry_run, "Print the job file and submit nothing");
+  leaf->add_flag("-w,--watch", flags->options.watch, "Show progress until the job has ended");
+  slot->Bind(leaf, [flags, kind](Session& session) { return Run(session, kind, *flags); });
+  if (help != nullptr) {
+    help->add_flags(leaf, flags);
+  } else {
+    AddInputs(leaf, row, flags);
+  }
+}
+
 }  // namespace
 
 void AddKindCommands(CLI::App* app, CommandSlot* slot) {
-  AddFinetune(app, slot);
-  AddQuantize(app, slot);
-  AddGenerate(app, slot);
-  AddEvaluate(app, slot);
+  for (const JobKind& kind : JobKinds()) {
+    AddKind(app, slot, kind);
+  }
 }
 
 }  // namespace wattle::cli

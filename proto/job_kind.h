@@ -9,7 +9,6 @@
 #ifndef WATTLE_PROTO_JOB_KIND_H_
 #define WATTLE_PROTO_JOB_KIND_H_
 
-#include <algorithm>
 #include <cstdint>
 #include <string>
 
@@ -61,15 +60,15 @@ const JobKind& KindOf(const v1::JobSpec& spec);
 // The row of the kind that works by `method`; the same empty row if there is none.
 const JobKind& KindOf(v1::Method method);
 
-// The names of those of `kinds` that have no row in `parts`, a layer's table; "": each has one.
-// `Part` has a field kind_case.
+// The row of the kind in `parts`, a layer's table, whose rows have a kind_case; null: there is
+// none.
+template <typename Part>
+const Part* PartOfKind(v1::JobSpec::KindCase kind, absl::Span<const Part> parts);
+
+// The names of those of `kinds` that have no row in `parts`; "": each has one.
 template <typename Part>
 std::string JobKindsWithout(absl::Span<const Part> parts,
                             absl::Span<const JobKind> kinds = JobKinds());
-
-// The row of the spec's kind in `parts`; null: there is none.
-template <typename Part>
-const Part* PartOfKind(const v1::JobSpec& spec, absl::Span<const Part> parts);
 
 // The formats that a spec's data sets may have, and what asks for them: the kind ("finetune"), or a
 // field that narrows the kind's formats ("evaluate.score_answers").
@@ -106,25 +105,24 @@ bool NamesQuantization(const v1::JobSpec& spec);
 void SetRecipe(const v1::QuantizationRecipe& recipe, v1::JobSpec& spec);
 
 template <typename Part>
-std::string JobKindsWithout(absl::Span<const Part> parts, absl::Span<const JobKind> kinds) {
-  std::string missing;
-  for (const JobKind& kind : kinds) {
-    if (std::none_of(parts.begin(), parts.end(),
-                     [&](const Part& part) { return part.kind_case == kind.kind_case; })) {
-      absl::StrAppend(&missing, missing.empty() ? "" : ", ", kind.name);
-    }
-  }
-  return missing;
-}
-
-template <typename Part>
-const Part* PartOfKind(const v1::JobSpec& spec, absl::Span<const Part> parts) {
+const Part* PartOfKind(v1::JobSpec::KindCase kind, absl::Span<const Part> parts) {
   for (const Part& part : parts) {
-    if (part.kind_case == spec.kind_case()) {
+    if (part.kind_case == kind) {
       return &part;
     }
   }
   return nullptr;
+}
+
+template <typename Part>
+std::string JobKindsWithout(absl::Span<const Part> parts, absl::Span<const JobKind> kinds) {
+  std::string missing;
+  for (const JobKind& kind : kinds) {
+    if (PartOfKind(kind.kind_case, parts) == nullptr) {
+      absl::StrAppend(&missing, missing.empty() ? "" : ", ", kind.name);
+    }
+  }
+  return missing;
 }
 
 }  // namespace wattle

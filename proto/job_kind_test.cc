@@ -158,10 +158,8 @@ TEST(JobKindTest, ALayerWithoutAPartOfAKindIsTold) {
   EXPECT_EQ(JobKindsWithout(all.subspan(2)), "finetune, quantize");
   EXPECT_EQ(JobKindsWithout<Part>(all, JobKindsAndADummy()), "dummy");
 
-  v1::JobSpec spec;
-  EXPECT_EQ(PartOfKind(spec, all), nullptr);
-  spec.mutable_quantize();
-  EXPECT_EQ(PartOfKind(spec, all), &parts[1]);
+  EXPECT_EQ(PartOfKind(v1::JobSpec::KIND_NOT_SET, all), nullptr);
+  EXPECT_EQ(PartOfKind(v1::JobSpec::kQuantize, all), &parts[1]);
 }
 
 TEST(JobKindTest, EachKindHasItsBoundsAndItsEmulatedRun) {

@@ -22,9 +22,9 @@ constexpr size_t kCheckpointsKept = 2;
 constexpr int kDrawsPerStep = 3;
 constexpr double kLoadSteps = 0.5;  // in the time of a step
 constexpr int64_t kTokensPerStep = 512;
-// The lengths of short jobs.
-constexpr int64_t kQuantizeSteps = 6;
-constexpr int64_t kGenerateSteps = 12;
+// The lengths of jobs whose specs name none: a layer is quantized or a token generated in a step.
+constexpr int64_t kLayerSteps = 6;
+constexpr int64_t kGenerationSteps = 12;
 constexpr int64_t kExamplesPerStep = 4;
 // Tokens for one prompt, the spec's default.
 constexpr int64_t kGeneratedTokens = 32;
@@ -51,14 +51,15 @@ void Advance(uint64_t seed, uint64_t& counter, uint64_t& weights) {
 }  // namespace
 
 int64_t StepsOf(const v1::JobSpec& spec) {
-  if (spec.has_quantize()) {
-    return kQuantizeSteps;
+  switch (KindOf(spec).unit) {
+    case v1::WORK_UNIT_PARAMETER:
+      return kLayerSteps;
+    case v1::WORK_UNIT_GENERATED_TOKEN:
+      return kGenerationSteps;
+    default:
+      return std::max(IntegerIn(spec, "steps"),
+                      IntegerIn(spec, "limit_examples") / kExamplesPerStep);
   }
-  if (spec.has_generate()) {
-    return kGenerateSteps;
-  }
-  return spec.has_evaluate() ? spec.evaluate().limit_examples() / kExamplesPerStep
-                             : spec.finetune().steps();
 }
 
 uint64_t ExpectedResult(const v1::JobSpec& spec) {
@@ -262,14 +263,15 @@ void Runner::Finish() {
   signature.set_engine("wattle");
   work.set_unit(kind.unit);
   work.set_steps(steps_total_);
-  work.set_tokens(spec.has_generate() ? kGeneratedTokens : steps_total_ * kTokensPerStep);
-  work.set_units(spec.has_quantize() ? static_cast<double>(kParameters)
-                                     : static_cast<double>(work.tokens()));
+  work.set_tokens(kind.unit == v1::WORK_UNIT_GENERATED_TOKEN ? kGeneratedTokens
+                                                             : steps_total_ * kTokensPerStep);
+  work.set_units(kind.unit == v1::WORK_UNIT_PARAMETER ? static_cast<double>(kParameters)
+                                                      : static_cast<double>(work.tokens()));
   work.set_examples(steps_total_ * kExamplesPerStep);
   if (kind.makes_model) {
     *result.mutable_model_shape() = signature.model();
     result.set_parameter_count(kParameters);
-    result.set_quantization(spec.has_quantize() ? "int8" : "none");
+    result.set_quantization(kind.quantizes_model ? "int8" : "none");
   }
   port_.on_frame(frame);
   if (running_) {

@@ -4,8 +4,8 @@
 // engine. Each step mixes the weights with numbers drawn from a counter. A checkpoint on the
 // worker's disk has the step, the counter and the weights. The result of a job therefore follows
 // from its spec alone, however often the run was interrupted; a resume that repeats, skips or
-// forgets anything gives another result. Fine-tunes have checkpoints; generate, evaluate and
-// quantize begin anew. Single-threaded.
+// forgets anything gives another result. Kinds of jobs without checkpoints begin anew.
+// Single-threaded.
 #ifndef WATTLE_SIM_RUNNER_H_
 #define WATTLE_SIM_RUNNER_H_
 

@@ -500,7 +500,7 @@ absl::Span<const KindPart> KindParts() {
 }
 
 const KindPart* KindPartOf(const v1::JobSpec& spec) {
-  return PartOfKind(spec, KindParts());
+  return PartOfKind(spec.kind_case(), KindParts());
 }
 
 }  // namespace wattle::core

@@ -550,7 +550,7 @@ absl::Span<const KindPart> KindParts() {
 }
 
 const KindPart* KindPartOf(const v1::JobSpec& spec) {
-  return PartOfKind(spec, KindParts());
+  return PartOfKind(spec.kind_case(), KindParts());
 }
 
 const MethodCost& MethodCostOf(v1::Method method) {

@@ -15,10 +15,11 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
+#include "proto/job_kinds_for_test.h"
 #include "wattle/v1/runner.pb.h"
 #include "worker/runner/gate.h"
+#include "worker/runner/job_kinds.h"
 #include "worker/runner/run_task.h"
-#include "worker/runner/task_settings.h"
 
 namespace wattle::runner {
 namespace {
@@ -170,9 +171,9 @@ v1::RunnerTask FinetuneTask() {
 }
 
 TEST(TaskSettingsTest, WhatIsLeftOutTakesTheDefaultsOfTheContract) {
-  const auto settings = SettingsOf(FinetuneTask());
-  ASSERT_THAT(settings, IsOk());
-  const auto& finetune = std::get<engine::FinetuneSettings>(*settings);
+  const auto finetune_or = FinetuneSettingsOf(FinetuneTask());
+  ASSERT_THAT(finetune_or, IsOk());
+  const engine::FinetuneSettings& finetune = *finetune_or;
   EXPECT_EQ(finetune.batch_size, 8);
   EXPECT_EQ(finetune.epochs, 1);
   EXPECT_EQ(finetune.accumulation_steps, 1);
@@ -190,11 +191,10 @@ TEST(TaskSettingsTest, MezoHasARateAndADistanceOfItsOwn) {
   v1::FinetuneSpec& spec = *task.mutable_spec()->mutable_finetune();
   spec.set_optimizer(v1::OPTIMIZER_MEZO);
   const auto rate_and_mezo = [&] {
-    const auto settings = SettingsOf(task);
+    const auto settings = FinetuneSettingsOf(task);
     EXPECT_THAT(settings, IsOk());
-    const auto& finetune = std::get<engine::FinetuneSettings>(*settings);
-    EXPECT_TRUE(finetune.mezo.has_value());
-    return std::pair(finetune.learning_rate, finetune.mezo.value_or(engine::MezoSettings()));
+    EXPECT_TRUE(settings->mezo.has_value());
+    return std::pair(settings->learning_rate, settings->mezo.value_or(engine::MezoSettings()));
   };
   EXPECT_DOUBLE_EQ(rate_and_mezo().first, 1e-6);
   EXPECT_DOUBLE_EQ(rate_and_mezo().second.perturbation, 1e-3);
@@ -209,21 +209,32 @@ TEST(TaskSettingsTest, MezoHasARateAndADistanceOfItsOwn) {
   EXPECT_EQ(rate_and_mezo().second.samples, 3);
 }
 
+// For tasks that are refused before anything runs.
+class NoProgress final : public engine::ProgressSink {
+ public:
+  void OnPhase(engine::Phase, int64_t, int64_t) override { ADD_FAILURE(); }
+  StepDecision OnStep(const engine::StepReport&) override { return StepDecision::kDiscard; }
+  void OnCheckpoint(const engine::CheckpointReport&) override {}
+  void OnLog(const std::string&) override {}
+};
+
 TEST(TaskSettingsTest, ATaskThatCannotRunNamesTheField) {
+  NoProgress sink;
   v1::RunnerTask task = FinetuneTask();
   task.clear_data_file();
-  EXPECT_THAT(SettingsOf(task),
+  EXPECT_THAT(RunJob(task, sink),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("data_file")));
   task = FinetuneTask();
   task.mutable_spec()->clear_kind();
-  EXPECT_THAT(SettingsOf(task), StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("spec")));
+  EXPECT_THAT(RunJob(task, sink),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("spec")));
   task.mutable_spec()->mutable_generate();
   task.clear_data_file();
-  EXPECT_THAT(SettingsOf(task),
+  EXPECT_THAT(RunJob(task, sink),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("prompts")));
   task.mutable_spec()->mutable_generate()->add_prompts("x");
   task.mutable_spec()->mutable_generate()->set_top_p(1.5);
-  EXPECT_THAT(SettingsOf(task),
+  EXPECT_THAT(RunJob(task, sink),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("top_p")));
 }
 
@@ -232,9 +243,9 @@ TEST(TaskSettingsTest, ATrainingRunsWithTheSettingsOfItsSpec) {
   v1::RunnerTask task = FinetuneTask();
   v1::FinetuneSpec& spec = *task.mutable_spec()->mutable_finetune();
   const auto settings_of = [&] {
-    const auto settings = SettingsOf(task);
+    auto settings = FinetuneSettingsOf(task);
     EXPECT_THAT(settings, IsOk());
-    return std::get<engine::FinetuneSettings>(*settings);
+    return *std::move(settings);
   };
   EXPECT_EQ(settings_of().precision, kernels::FactorType::kFloat32);
   EXPECT_EQ(settings_of().optimizer, v1::OPTIMIZER_ADAMW);
@@ -263,9 +274,9 @@ TEST(TaskSettingsTest, ThePromptsOfAChatAreWhatTheUserSays) {
   spec.add_prompts("hello");
   for (const bool chat : {false, true}) {
     spec.set_chat(chat);
-    const auto settings = SettingsOf(task);
+    const auto settings = GenerateSettingsOf(task);
     ASSERT_THAT(settings, IsOk());
-    const formats::Prompt& prompt = std::get<engine::GenerateSettings>(*settings).prompts.at(0);
+    const formats::Prompt& prompt = settings->prompts.at(0);
     EXPECT_EQ(prompt.text, "hello");
     ASSERT_EQ(prompt.messages.size(), chat ? 1U : 0U);
     if (chat) {
@@ -273,6 +284,11 @@ TEST(TaskSettingsTest, ThePromptsOfAChatAreWhatTheUserSays) {
       EXPECT_EQ(prompt.messages[0].content, "hello");
     }
   }
+}
+
+TEST(RunnerJobKindsTest, EachKindHasAPart) {
+  EXPECT_EQ(JobKindsWithout(KindParts()), "");
+  EXPECT_EQ(JobKindsWithout(KindParts(), JobKindsAndADummy()), "dummy");
 }
 
 TEST(FailureClassTest, FollowsTheCode) {

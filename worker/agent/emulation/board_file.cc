@@ -10,6 +10,8 @@
 #include "absl/strings/str_join.h"
 #include <yaml-cpp/yaml.h>
 
+#include "proto/job_kind.h"
+
 namespace wattle::agent {
 namespace {
 
@@ -150,11 +152,13 @@ BoardFile ReadBoard(const YAML::Node& root, const std::string& file) {
   board.checkpoint_power = fields.Power("checkpoint_power_watts");
   ReadPhysics(fields, &board);
   Fields work = fields.Map("work");
-  board.finetune = ReadRate(work.Map("finetune"));
-  board.evaluate = ReadRate(work.Map("evaluate"));
-  board.generate = ReadRate(work.Map("generate"));
-  board.generate_int8 = ReadRate(work.Map("generate_int8"));
-  board.quantize = ReadRate(work.Map("quantize"));
+  for (const JobKind& kind : JobKinds()) {
+    for (const absl::string_view name : {kind.emulated_rate, kind.emulated_rate_int8}) {
+      if (!name.empty()) {
+        board.rates[std::string(name)] = ReadRate(work.Map(std::string(name)));
+      }
+    }
+  }
   work.RefuseTheRest();
   for (const YAML::Node& node : fields.Node("workloads")) {
     board.workloads.push_back(ReadWorkload({node, file}));

@@ -6,6 +6,8 @@
 #define WATTLE_WORKER_AGENT_EMULATION_BOARD_FILE_H_
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -64,11 +66,8 @@ struct BoardFile {
 
   telemetry::EmulatedPhysics physics;
 
-  WorkRate finetune;
-  WorkRate evaluate;
-  WorkRate generate;
-  WorkRate generate_int8;
-  WorkRate quantize;
+  // Under the names that the kinds of jobs have for their rates (proto/job_kind.h).
+  std::map<std::string, WorkRate, std::less<>> rates;
   std::vector<PublishedWorkload> workloads;
 };
 

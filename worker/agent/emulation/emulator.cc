@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/string_view.h"
+
 #include "proto/job_kind.h"
 
 namespace wattle::agent {
@@ -11,6 +13,9 @@ namespace {
 
 // Standard deviation between real steps.
 constexpr double kStepNoise = 0.01;
+constexpr absl::string_view kTrainingRate = "finetune";
+constexpr absl::string_view kHeldoutRate = "evaluate";  // Of evaluations in a training.
+constexpr absl::string_view kHeldoutPhase = "evaluate";
 
 telemetry::EmulatedPhysics WithSeed(telemetry::EmulatedPhysics physics,
                                     const EmulationOptions& options) {
@@ -20,20 +25,13 @@ telemetry::EmulatedPhysics WithSeed(telemetry::EmulatedPhysics physics,
   return physics;
 }
 
-const WorkRate& RateOfRun(const BoardFile& file, const v1::JobSpec& spec) {
-  switch (spec.kind_case()) {
-    case v1::JobSpec::kQuantize:
-      return file.quantize;
-    case v1::JobSpec::kGenerate:
-      return spec.generate().quantization() == v1::QUANTIZATION_INT8 ? file.generate_int8
-                                                                     : file.generate;
-    case v1::JobSpec::kEvaluate:
-      return file.evaluate;
-    case v1::JobSpec::kFinetune:
-    case v1::JobSpec::KIND_NOT_SET:
-      break;
+// The name of the rate of a run.
+absl::string_view RateName(const v1::JobSpec& spec) {
+  const JobKind& kind = KindOf(spec);
+  if (QuantizationIn(spec) == v1::QUANTIZATION_INT8 && !kind.emulated_rate_int8.empty()) {
+    return kind.emulated_rate_int8;
   }
-  return file.finetune;
+  return kind.emulated_rate.empty() ? kTrainingRate : kind.emulated_rate;
 }
 
 }  // namespace
@@ -43,19 +41,19 @@ Emulator::Emulator(BoardFile file, const EmulationOptions& options, Monotonic st
       seed_(options.seed),
       time_factor_(telemetry::HiddenFactor(options.seed, "time", options.hidden_offset_ratio)),
       board_(WithSeed(file_.physics, options), start),
-      run_rate_(&file_.finetune) {}
+      run_rate_(&file_.rates.find(kTrainingRate)->second) {}
 
 const WorkRate& Emulator::RateOf(const std::string& phase) const {
   if (phase == run_phase_) {
     return *run_rate_;
   }
-  return phase == "evaluate" ? file_.evaluate : file_.finetune;
+  return file_.rates.find(phase == kHeldoutPhase ? kHeldoutRate : kTrainingRate)->second;
 }
 
 void Emulator::BeginRun(const v1::JobSpec& spec, const ModelDimensions& model) {
   const JobKind& kind = KindOf(spec);
   run_phase_ = std::string(kind.main_phase);
-  run_rate_ = &RateOfRun(file_, spec);
+  run_rate_ = &file_.rates.find(RateName(spec))->second;
   published_ = nullptr;
   const auto match = std::find_if(
       file_.workloads.begin(), file_.workloads.end(), [&](const PublishedWorkload& workload) {
@@ -86,7 +84,7 @@ void Emulator::SetActivity(Monotonic from, Activity activity) {
                                    : telemetry::EmulatedLoad{run_rate_->power, {}};
       break;
     case Activity::kEvaluate:
-      load = telemetry::EmulatedLoad{file_.evaluate.power, {}};
+      load = telemetry::EmulatedLoad{file_.rates.find(kHeldoutRate)->second.power, {}};
       break;
     case Activity::kCheckpoint:
       load = telemetry::EmulatedLoad{file_.checkpoint_power, {}};

@@ -78,7 +78,7 @@ TEST(EmulatorTest, OtherWorkTakesOverheadAndFlopsByTheBoardsRate) {
   emulator.BeginRun(spec, {"gpt2", 4, 128});
   v1::StepDone step;
   step.set_phase("train");
-  step.set_flops(file.finetune.flops_per_second * 10);
+  step.set_flops(file.rates.at("finetune").flops_per_second * 10);
   // One step's noise is at most 3 %.
   EXPECT_NEAR(absl::ToDoubleSeconds(emulator.StepEnd(step, Monotonic()) - Monotonic()), 10.02,
               0.31);
@@ -98,7 +98,7 @@ TEST(BoardFileTest, EveryShippedBoardIsWhole) {
     const auto file = ReadBoardFile(kBoards, board);
     ASSERT_THAT(file, IsOk());
     EXPECT_EQ(file->device_class, board);
-    EXPECT_GT(file->finetune.power, file->physics.idle);
+    EXPECT_GT(file->rates.at("finetune").power, file->physics.idle);
   }
 }
 
