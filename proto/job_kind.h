@@ -2,10 +2,10 @@
 //
 // The kinds of jobs: a table of what generic code must know of each. A new kind is a section of
 // JobSpec (spec.proto), its methods (profile.proto), a row here, and a part in each layer that does
-// something of its own for it: the scheduler's (scheduler/predict/work.cc: amount of work, cost of
-// a method, memory), the coordinator's (coordinator/core/job_kinds.cc: checks, leaner forms) and
-// the runner's (worker/runner/job_kinds.cc: settings, run, result files). No other code branches on
-// a kind. JobKindsWithout tells each layer's test which part is missing. Thread-safe.
+// something of its own for it: the scheduler's (scheduler/predict/job_kinds.cc: amount of work,
+// cost of a method, memory), the coordinator's (coordinator/core/job_kinds.cc: checks, leaner
+// forms) and the runner's (worker/runner/job_kinds.cc: settings, run, result files). No other code
+// branches on a kind. JobKindsWithout tells each layer's test which part is missing. Thread-safe.
 #ifndef WATTLE_PROTO_JOB_KIND_H_
 #define WATTLE_PROTO_JOB_KIND_H_
 
