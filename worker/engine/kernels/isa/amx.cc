@@ -7,10 +7,9 @@
 #include "worker/engine/kernels/isa/amx_tiles.h"
 #include "worker/engine/kernels/isa/lanes_avx512.h"
 // Over those lanes:
-#include "worker/engine/kernels/isa/attention_inl.h"
 #include "worker/engine/kernels/isa/products_inl.h"
+#include "worker/engine/kernels/isa/table_inl.h"
 #include "worker/engine/kernels/isa/tables_internal.h"
-#include "worker/engine/kernels/isa/training_inl.h"
 
 namespace wattle::kernels {
 namespace {
@@ -211,24 +210,14 @@ inline void NibbleTiles(const Product& p, int64_t first_panel, int64_t end_panel
 }  // namespace
 
 const KernelTable& AmxKernels() {
-  static constexpr KernelTable kTable = {.name = "amx",
-                                         .float32 = Float32Product,
-                                         .int8 = Int8Tiles,
-                                         .int4 = NibbleTiles<Nibble::kSymmetric>,
-                                         .int4_asymmetric = NibbleTiles<Nibble::kAsymmetric>,
-                                         .nf4 = NibbleTiles<Nibble::kTable>,
-                                         .quantize_input = QuantizeInput,
-                                         .normalize = Normalize,
-                                         .attend = Attend,
-                                         .activate = Activate,
-                                         .arg_max = ArgMax,
-                                         .adamw = AdamW,
-                                         .sum_of_squares = SquaresSum,
-                                         .philox_bits = PhiloxBits,
-                                         .drop_out = DropOut,
-                                         .activate_backward = ActivateBackward,
-                                         .softmax = Softmax,
-                                         .softmax_backward = SoftmaxBackward};
+  static constexpr KernelTable kTable = [] {
+    KernelTable table = TableOverLanes("amx");
+    table.int8 = Int8Tiles;
+    table.int4 = NibbleTiles<Nibble::kSymmetric>;
+    table.int4_asymmetric = NibbleTiles<Nibble::kAsymmetric>;
+    table.nf4 = NibbleTiles<Nibble::kTable>;
+    return table;
+  }();
   return kTable;
 }
 

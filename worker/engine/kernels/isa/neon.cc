@@ -3,32 +3,13 @@
 // The kernels for ARM processors without the dot product (Cortex-A72, A57).
 #include "worker/engine/kernels/isa/lanes_neon.h"
 // Over those lanes:
-#include "worker/engine/kernels/isa/attention_inl.h"
-#include "worker/engine/kernels/isa/products_inl.h"
+#include "worker/engine/kernels/isa/table_inl.h"
 #include "worker/engine/kernels/isa/tables_internal.h"
-#include "worker/engine/kernels/isa/training_inl.h"
 
 namespace wattle::kernels {
 
 const KernelTable& NeonKernels() {
-  static constexpr KernelTable kTable = {.name = "neon",
-                                         .float32 = Float32Product,
-                                         .int8 = Int8Product,
-                                         .int4 = NibbleProduct<Nibble::kSymmetric>,
-                                         .int4_asymmetric = NibbleProduct<Nibble::kAsymmetric>,
-                                         .nf4 = NibbleProduct<Nibble::kTable>,
-                                         .quantize_input = QuantizeInput,
-                                         .normalize = Normalize,
-                                         .attend = Attend,
-                                         .activate = Activate,
-                                         .arg_max = ArgMax,
-                                         .adamw = AdamW,
-                                         .sum_of_squares = SquaresSum,
-                                         .philox_bits = PhiloxBits,
-                                         .drop_out = DropOut,
-                                         .activate_backward = ActivateBackward,
-                                         .softmax = Softmax,
-                                         .softmax_backward = SoftmaxBackward};
+  static constexpr KernelTable kTable = TableOverLanes("neon");
   return kTable;
 }
 
