@@ -92,12 +92,14 @@ TEST(ThreadPoolTest, WorkIsSharedWhileOneThreadIsHeldUp) {
 }
 
 TEST(ThreadPoolTest, StopsWhileItsThreadsSleep) {
+  std::atomic<int> chunks = 0;
   for (int round = 0; round < 50; ++round) {
     ThreadPool pool(4);
     if (round % 2 == 0) {
-      pool.ParallelFor(8, [](int64_t, int) {});
+      pool.ParallelFor(8, [&](int64_t, int) { ++chunks; });
     }
   }
+  EXPECT_EQ(chunks, 25 * 8);
 }
 
 }  // namespace
