@@ -13,9 +13,9 @@
 namespace wattle::formats {
 namespace {
 
-// Characters below this are their own normal form, and they begin no combination with the one
-// before them.
-constexpr uint32_t kFirstCombining = 0x300;
+// Characters below U+0300 are their own normal form and combine with none before them. Their UTF-8
+// has no byte as large as this one.
+constexpr unsigned char kFirstCombiningByte = 0xcc;
 
 // Hangul syllables are computed (the Unicode Standard, 3.12).
 constexpr uint32_t kSyllables = 0xac00;
@@ -163,16 +163,10 @@ std::string ComposedText(const std::vector<uint32_t>& codes) {
 
 std::string NormalizedValid(absl::string_view text) {
   std::vector<uint32_t> codes;
-  bool changes = false;
   for (absl::string_view rest = text; !rest.empty();) {
     const size_t size = Utf8CharacterSize(rest);
-    const uint32_t code = CodeOf(rest.substr(0, size));
-    changes = changes || code >= kFirstCombining;
-    AppendDecomposed(code, codes);
+    AppendDecomposed(CodeOf(rest.substr(0, size)), codes);
     rest.remove_prefix(size);
-  }
-  if (!changes) {
-    return std::string(text);
   }
   Order(codes);
   return ComposedText(codes);
@@ -181,6 +175,11 @@ std::string NormalizedValid(absl::string_view text) {
 }  // namespace
 
 std::string NormalizedToNfc(absl::string_view text) {
+  if (std::none_of(text.begin(), text.end(), [](char byte) {
+        return static_cast<unsigned char>(byte) >= kFirstCombiningByte;
+      })) {
+    return std::string(text);
+  }
   std::string normalized;
   while (!text.empty()) {
     const size_t valid = ValidUtf8Prefix(text);
