@@ -1,9 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Tests that docs/metrics.md has every metric that a source can show, and docs/operate/sensors.md
-// every kind and setting.
+// Tests that the registry has every kind, docs/metrics.md every metric that a source can show, and
+// docs/operate/sensors.md every kind and setting.
 #include <filesystem>
 #include <fstream>
+#include <regex>
 #include <set>
 #include <sstream>
 #include <string>
@@ -65,6 +66,25 @@ std::vector<SourceSettings> EverySetting(Tree& tree) {
           {.kind = "nut", .values = {{"ups", "u"}}},
           {.kind = "max1704x", .values = {{"bus", "1"}}},
           {.kind = "tegrastats_log", .values = {{"file", tree.root() + "/tegrastats.log"}}}};
+}
+
+TEST(RegistryTest, TheRowOfEveryFileIsInTheList) {
+  std::set<std::string> listed;
+  for (const SourceKind& kind : AllSourceKinds()) {
+    EXPECT_TRUE(listed.insert(kind.name).second) << kind.name << " is listed twice";
+  }
+  const std::regex row(R"re(SourceKind k\w+Kind = \{"(\w+)")re");
+  std::set<std::string> written;
+  for (const auto& file :
+       std::filesystem::directory_iterator(std::string(WATTLE_SOURCE_DIR) + "/telemetry/sensors")) {
+    std::ostringstream text;
+    text << std::ifstream(file.path()).rdbuf();
+    const std::string source = text.str();
+    if (std::smatch match; std::regex_search(source, match, row)) {
+      written.insert(match[1]);
+    }
+  }
+  EXPECT_EQ(listed, written);
 }
 
 TEST(SensorDocumentationTest, MetricsHasEveryFamilyOfEveryKind) {

@@ -1,6 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "telemetry/sensors/host.h"
-
+//
+// The operating system's figures besides power: load and frequency of processor and GPU, memory,
+// pressure (PSI), bytes of disks and networks. Only metrics use them; no decision does. Figures
+// that a kernel does not have are left out. Formats: the kernel's filesystems/proc.rst,
+// accounting/psi.rst and admin-guide/iostats.rst.
 #include <algorithm>
 #include <cstdint>
 #include <fstream>
@@ -9,8 +12,10 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -18,6 +23,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 
+#include "telemetry/sensors/registry.h"
 #include "telemetry/sensors/sysfs.h"
 
 namespace wattle::telemetry {
@@ -262,9 +268,9 @@ void AddNetworks(const std::string& root, Host& host) {
   }
 }
 
-}  // namespace
-
-std::vector<Candidate> DiscoverHost(const std::string& root) {
+// One source; none if the tree has none of these files.
+std::vector<Candidate> DiscoverHost(const std::string& root,
+                                    const std::vector<SourceSettings>& /*entries*/) {
   auto host = std::make_unique<Host>();
   AddProcessor(root, *host);
   AddGpu(root, *host);
@@ -277,5 +283,9 @@ std::vector<Candidate> DiscoverHost(const std::string& root) {
   }
   return found;
 }
+
+}  // namespace
+
+extern const SourceKind kHostKind = {"host", {}, DiscoverHost};
 
 }  // namespace wattle::telemetry

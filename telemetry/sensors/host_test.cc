@@ -1,6 +1,4 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "telemetry/sensors/host.h"
-
 #include <filesystem>
 #include <map>
 #include <string>
@@ -58,7 +56,7 @@ TEST(HostTest, EveryFamilyOnAJetson) {
   tree.Write("/sys/class/devfreq/17000000.gpu", {{"cur_freq", "918000000"}});
   tree.Write("/sys/class/devfreq/17000000.gpu/device", {{"load", "642"}});
   tree.Write("/sys/class/devfreq/3210000.emc", {{"cur_freq", "1"}});
-  const auto source = Only(DiscoverHost(tree.root()));
+  const auto source = Only(Discover("host", tree.root()));
   ASSERT_NE(source, nullptr);
   EXPECT_THAT(
       ValuesOf(*source),
@@ -80,7 +78,7 @@ TEST(HostTest, EveryFamilyOnAJetson) {
 TEST(HostTest, LoadIsTheShareOfTimeBetweenTwoPolls) {
   Tree tree;
   tree.Write("/proc", {{"stat", "cpu  100 0 50 800 50 0 0 0 0 0"}});
-  const auto source = Only(DiscoverHost(tree.root()));
+  const auto source = Only(Discover("host", tree.root()));
   EXPECT_THAT(source->Poll(Monotonic()), StatusIs(StatusCode::kUnavailable, HasSubstr("nothing")));
   // 100 more ticks: 60 of work, 30 idle, 10 waiting for a disk.
   tree.Write("/proc", {{"stat", "cpu  140 0 70 830 60 0 0 0 0 0"}});
@@ -93,15 +91,15 @@ TEST(HostTest, LoadIsTheShareOfTimeBetweenTwoPolls) {
 
 TEST(HostTest, HalfWrittenFilesGiveNoValueAndABareTreeNoSource) {
   Tree tree;
-  EXPECT_THAT(DiscoverHost(tree.root()), IsEmpty());
+  EXPECT_THAT(Discover("host", tree.root()), IsEmpty());
   tree.Write("/proc", {{"meminfo", "MemTotal: 100 kB\nMemAvailable: 50 kB"}});
-  const auto source = Only(DiscoverHost(tree.root()));
+  const auto source = Only(Discover("host", tree.root()));
   tree.Write("/proc", {{"meminfo", "MemTotal: x kB\nMemAvail"}});
   EXPECT_THAT(source->Poll(Monotonic()), StatusIs(StatusCode::kUnavailable, HasSubstr("nothing")));
 }
 
 TEST(HostTest, ThisMachineHasMemory) {
-  const auto source = Only(DiscoverHost(""));
+  const auto source = Only(Discover("host", ""));
   ASSERT_NE(source, nullptr);
   EXPECT_GT(ValuesOf(*source)["memory_total_bytes machine"], 1e6);
 }

@@ -1,18 +1,27 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "telemetry/sensors/ina2xx.h"
-
+//
+// Single-channel power monitors by hwmon: INA219, 220, 226, 230, 231, 228, 237, 238 and 780 (the
+// kernel's hwmon/ina2xx.rst and hwmon/ina238.rst). Boards without their own sensor get such a chip
+// on their supply, so a single chip is taken for the board's input. With several chips the settings
+// must say which chip is the board's, because the files do not show which chip includes the others;
+// without settings each chip is only shown as a rail. If the chip counts energy (INA228, 780), the
+// counter is used.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
 #include <iterator>
+#include <memory>
 #include <optional>
+#include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
+#include "telemetry/sensors/registry.h"
 #include "telemetry/sensors/sysfs.h"
 #include "telemetry/sensors/voltage_curve.h"
 
@@ -171,12 +180,8 @@ std::vector<Chip> FindChips(const std::string& root) {
   return chips;
 }
 
-}  // namespace
-
-absl::Span<const Setting> Ina2xxSettings() {
-  return kIna2xxSettings;
-}
-
+// entries: at most one for each chip, by its I2C device; an entry without `device` applies to every
+// chip. An entry for a missing chip gives a candidate with a problem.
 std::vector<Candidate> DiscoverIna2xx(const std::string& root,
                                       const std::vector<SourceSettings>& entries) {
   const std::vector<Chip> chips = FindChips(root);
@@ -211,5 +216,9 @@ std::vector<Candidate> DiscoverIna2xx(const std::string& root,
   }
   return found;
 }
+
+}  // namespace
+
+extern const SourceKind kIna2xxKind = {"ina2xx", kIna2xxSettings, DiscoverIna2xx};
 
 }  // namespace wattle::telemetry

@@ -1,8 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Tests INA2xx chips as their kernel drivers show them, and the effect of settings.
-#include "telemetry/sensors/ina2xx.h"
-
 #include <filesystem>
 #include <string>
 
@@ -27,7 +25,7 @@ TEST(Ina2xxTest, ASingleMonitorMeasuresTheBoardsInput) {
                                          {"power1_input", "4950000"},
                                          {"shunt_resistor", "10000"},
                                          {"update_interval", "35"}});
-  const auto source = Only(DiscoverIna2xx(tree.root(), {}));
+  const auto source = Only(Discover("ina2xx", tree.root()));
   ASSERT_NE(source, nullptr);
   EXPECT_NEAR(TotalWatts(*source), 4.95, 1e-9);
   EXPECT_EQ(source->info().scope, "board_input");
@@ -39,7 +37,7 @@ TEST(Ina2xxTest, WithoutAPowerRegisterItIsBusVoltageTimesCurrent) {
   tree.Write(
       "/sys/class/hwmon/hwmon4",
       {{"name", "ina219"}, {"in0_input", "20"}, {"in1_input", "5000"}, {"curr1_input", "700"}});
-  EXPECT_NEAR(TotalWatts(*Only(DiscoverIna2xx(tree.root(), {}))), 3.5, 1e-9);
+  EXPECT_NEAR(TotalWatts(*Only(Discover("ina2xx", tree.root()))), 3.5, 1e-9);
 }
 
 TEST(Ina2xxTest, OfSeveralMonitorsNoneIsTheTotal) {
@@ -47,7 +45,7 @@ TEST(Ina2xxTest, OfSeveralMonitorsNoneIsTheTotal) {
   for (const std::string chip : {"hwmon4", "hwmon5"}) {
     tree.Write("/sys/class/hwmon/" + chip, {{"name", "ina219"}, {"power1_input", "1000000"}});
   }
-  const auto found = DiscoverIna2xx(tree.root(), {});
+  const auto found = Discover("ina2xx", tree.root());
   ASSERT_THAT(found, testing::SizeIs(2));
   EXPECT_FALSE(found[0].source->info().measures_power());
   EXPECT_NE(found[0].name, found[1].name);
@@ -70,8 +68,8 @@ void WriteHat(Tree& tree) {
 TEST(Ina2xxTest, SettingsSayWhichChipIsTheBoardAndWhatItsShuntIs) {
   Tree tree;
   WriteHat(tree);
-  const auto found = DiscoverIna2xx(
-      tree.root(),
+  const auto found = Discover(
+      "ina2xx", tree.root(),
       {{.kind = "ina2xx", .values = {{"device", "1-0040"}, {"position", "output"}}},
        {.kind = "ina2xx",
         .values = {{"device", "1-0041"}, {"position", "battery"}, {"current_scale", "10"}}}});
@@ -86,12 +84,13 @@ TEST(Ina2xxTest, SettingsSayWhichChipIsTheBoardAndWhatItsShuntIs) {
 TEST(Ina2xxTest, AtABatteryOfKnownChemistryTheVoltageTellsTheCharge) {
   Tree tree;
   WriteHat(tree);
-  const auto found = DiscoverIna2xx(tree.root(), {{.kind = "ina2xx",
-                                                   .values = {{"device", "1-0041"},
-                                                              {"position", "battery"},
-                                                              {"chemistry", "li-ion"},
-                                                              {"cells", "2"},
-                                                              {"capacity_wh", "37"}}}});
+  const auto found = Discover("ina2xx", tree.root(),
+                              {{.kind = "ina2xx",
+                                .values = {{"device", "1-0041"},
+                                           {"position", "battery"},
+                                           {"chemistry", "li-ion"},
+                                           {"cells", "2"},
+                                           {"capacity_wh", "37"}}}});
   ASSERT_THAT(found, testing::SizeIs(2));
   Source& battery = *found[1].source;
   EXPECT_TRUE(battery.info().has_gauge());
@@ -109,12 +108,13 @@ TEST(Ina2xxTest, AtABatteryOfKnownChemistryTheVoltageTellsTheCharge) {
 TEST(Ina2xxTest, TheBatterysResistanceTakesTheSagUnderLoadBack) {
   Tree tree;
   WriteHat(tree);
-  const auto found = DiscoverIna2xx(tree.root(), {{.kind = "ina2xx",
-                                                   .values = {{"device", "1-0041"},
-                                                              {"position", "battery"},
-                                                              {"chemistry", "li-ion"},
-                                                              {"cells", "2"},
-                                                              {"resistance_ohms", "0.5"}}}});
+  const auto found = Discover("ina2xx", tree.root(),
+                              {{.kind = "ina2xx",
+                                .values = {{"device", "1-0041"},
+                                           {"position", "battery"},
+                                           {"chemistry", "li-ion"},
+                                           {"cells", "2"},
+                                           {"resistance_ohms", "0.5"}}}});
   ASSERT_THAT(found, testing::SizeIs(2));
   // With 80 mA out of the battery, 7.90 V under load are 7.94 V at rest; while it charges, 7.86 V.
   const auto discharging = found[1].source->Poll(Monotonic());
@@ -133,7 +133,7 @@ TEST(Ina2xxTest, AnEntryForAChipThatIsNotThereIsAProblemWithTheRemedy) {
   Tree tree;
   WriteHat(tree);
   const auto found =
-      DiscoverIna2xx(tree.root(), {{.kind = "ina2xx", .values = {{"device", "1-0045"}}}});
+      Discover("ina2xx", tree.root(), {{.kind = "ina2xx", .values = {{"device", "1-0045"}}}});
   ASSERT_THAT(found, testing::SizeIs(3));
   EXPECT_THAT(found[2].problem, StatusIs(StatusCode::kNotFound, HasSubstr("1-0045")));
 }
@@ -142,7 +142,7 @@ TEST(Ina2xxTest, AChipThatCountsEnergyIsReadByItsCounter) {
   Tree tree;
   tree.Write("/sys/class/hwmon/hwmon4",
              {{"name", "ina228"}, {"power1_input", "4950000"}, {"energy1_input", "240422366"}});
-  const auto source = Only(DiscoverIna2xx(tree.root(), {}));
+  const auto source = Only(Discover("ina2xx", tree.root()));
   ASSERT_NE(source, nullptr);
   const auto readings = source->Poll(Monotonic());
   ASSERT_THAT(readings, IsOk());
@@ -158,7 +158,7 @@ TEST(Ina2xxTest, AChipThatCountsEnergyIsReadByItsCounter) {
 TEST(Ina2xxTest, AChipWithoutAValueIsAnErrorAndNeverZero) {
   Tree tree;
   tree.Write("/sys/class/hwmon/hwmon4", {{"name", "ina226"}, {"power1_input", "4950000"}});
-  const auto source = Only(DiscoverIna2xx(tree.root(), {}));
+  const auto source = Only(Discover("ina2xx", tree.root()));
   tree.Write("/sys/class/hwmon/hwmon4", {{"power1_input", ""}});
   EXPECT_THAT(source->Poll(Monotonic()), StatusIs(StatusCode::kUnavailable, HasSubstr("power1")));
   tree.Write("/sys/class/hwmon/hwmon4", {{"power1_input", "49 W"}});

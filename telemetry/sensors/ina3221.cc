@@ -1,14 +1,22 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "telemetry/sensors/ina3221.h"
-
+//
+// Power rails of Jetson boards by INA3221 chips, in both layouts of NVIDIA's kernels: the hwmon
+// driver `ina3221` of JetPack 5 and 6 (the kernel's hwmon/ina3221.rst), where power is inN_input
+// [mV] × currN_input [mA], and the iio driver `ina3221x` of JetPack 4. All chips of a board are one
+// source. The board's total is the rail VDD_IN or POM_5V_IN, which includes the other rails.
+// Without such a rail the total is the sum of the rails that no other rail includes.
 #include <algorithm>
 #include <cstdint>
+#include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
+#include "telemetry/sensors/registry.h"
 #include "telemetry/sensors/sysfs.h"
 
 namespace wattle::telemetry {
@@ -173,9 +181,8 @@ class Ina3221 final : public Source {
   std::vector<Rail> rails_;
 };
 
-}  // namespace
-
-std::vector<Candidate> DiscoverIna3221(const std::string& root) {
+std::vector<Candidate> DiscoverIna3221(const std::string& root,
+                                       const std::vector<SourceSettings>& /*entries*/) {
   std::vector<Candidate> found;
   std::vector<Rail> rails = FindRails(root);
   if (!rails.empty()) {
@@ -183,5 +190,9 @@ std::vector<Candidate> DiscoverIna3221(const std::string& root) {
   }
   return found;
 }
+
+}  // namespace
+
+extern const SourceKind kIna3221Kind = {"ina3221", {}, DiscoverIna3221};
 
 }  // namespace wattle::telemetry

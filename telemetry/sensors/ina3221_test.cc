@@ -1,8 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Tests the INA3221 sources on literal file trees of Jetson boards, and each known pitfall.
-#include "telemetry/sensors/ina3221.h"
-
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,7 +23,7 @@ TEST(Ina3221Test, TheModuleInputIsTheTotalAndNothingIsAddedToIt) {
   Tree tree;
   WriteOrinNano(tree);
   tree.Write("/sys/class/hwmon/hwmon0", {{"name", "cpu_thermal"}, {"temp1_input", "45000"}});
-  const auto source = Only(DiscoverIna3221(tree.root()));
+  const auto source = Only(Discover("ina3221", tree.root()));
   ASSERT_NE(source, nullptr);
   EXPECT_NEAR(TotalWatts(*source), 9.250304, 1e-9);
   EXPECT_EQ(source->info().scope, "module");
@@ -36,7 +34,7 @@ TEST(Ina3221Test, TheModuleInputIsTheTotalAndNothingIsAddedToIt) {
 TEST(Ina3221Test, EveryRailIsAChannelAndShuntSumAndCurrentSumAreNone) {
   Tree tree;
   WriteOrinNano(tree);
-  const auto source = Only(DiscoverIna3221(tree.root()));
+  const auto source = Only(Discover("ina3221", tree.root()));
   EXPECT_THAT(ChannelNames(*source), ElementsAre("VDD_CPU_GPU_CV", "VDD_IN", "VDD_SOC"));
   EXPECT_THAT(*source->Poll(Monotonic()), testing::SizeIs(3));
 }
@@ -64,7 +62,7 @@ TEST(Ina3221Test, WithoutAParentRailTheTopRailsAreSummed) {
                                          {"curr2_input", "120"},
                                          {"in3_label", "NC"},
                                          {"update_interval", "2000"}});
-  const auto source = Only(DiscoverIna3221(tree.root()));
+  const auto source = Only(Discover("ina3221", tree.root()));
   ASSERT_NE(source, nullptr);
   EXPECT_NEAR(TotalWatts(*source), (19864 * 180 + 19864 * 40 + 5064 * 600) * 1e-6, 1e-9);
   EXPECT_EQ(source->info().scope, "rails_sum");
@@ -87,13 +85,13 @@ TEST(Ina3221Test, ReadsTheIioLayoutOfJetPack4) {
               {"in_voltage2_input", "5048"},
               {"in_current2_input", "72"},
               {"running_mode", "1"}});
-  const auto source = Only(DiscoverIna3221(tree.root()));
+  const auto source = Only(Discover("ina3221", tree.root()));
   ASSERT_NE(source, nullptr);
   EXPECT_NEAR(TotalWatts(*source), 5048 * 560e-6, 1e-9);
   EXPECT_EQ(source->info().scope, "module");
   EXPECT_EQ(source->info().cadence, absl::Milliseconds(422));
   tree.Write("/sys/bus/i2c/drivers/ina3221x/6-0040/iio:device0", {{"running_mode", "0"}});
-  EXPECT_FALSE(Only(DiscoverIna3221(tree.root()))->info().averages);
+  EXPECT_FALSE(Only(Discover("ina3221", tree.root()))->info().averages);
 }
 
 // Chips of the driver of JetPack 4, by device, with their rails: 10 V each; the first rail draws
@@ -118,7 +116,7 @@ TEST(Ina3221Test, TheSixRailsOfAnAgxXavierAreSummed) {
   Tree tree;
   WriteIioChips(tree, {{"1-0040/iio:device0", {"GPU", "CPU", "SOC"}},
                        {"1-0041/iio:device1", {"CV", "VDDRQ", "SYS5V"}}});
-  const auto source = Only(DiscoverIna3221(tree.root()));
+  const auto source = Only(Discover("ina3221", tree.root()));
   EXPECT_NEAR(TotalWatts(*source), 10 * 2.1, 1e-9);
   EXPECT_EQ(source->info().scope, "rails_sum");
 }
@@ -129,7 +127,7 @@ TEST(Ina3221Test, TheModuleInputOfATx2IsOnItsSecondChip) {
   WriteIioChips(tree, {{"0-0040/iio:device0", {"VDD_SYS_GPU", "VDD_SYS_SOC", "VDD_4V0_WIFI"}},
                        {"0-0041/iio:device1", {"VDD_IN", "VDD_SYS_CPU", "VDD_SYS_DDR"}},
                        {"0-0042/iio:device2", {"VDD_MUX", "VDD_5V0_IO_SYS", "VDD_3V3_SYS"}}});
-  const auto source = Only(DiscoverIna3221(tree.root()));
+  const auto source = Only(Discover("ina3221", tree.root()));
   EXPECT_NEAR(TotalWatts(*source), 10 * 0.4, 1e-9);
   EXPECT_EQ(source->info().scope, "module");
   EXPECT_EQ(source->info().channels.size(), 9);
@@ -140,7 +138,7 @@ TEST(Ina3221Test, ANegativeCurrentKeepsItsSign) {
   tree.Write(
       "/sys/class/hwmon/hwmon1",
       {{"name", "ina3221"}, {"in1_label", "VDD_IN"}, {"in1_input", "5000"}, {"curr1_input", "-8"}});
-  const auto readings = Only(DiscoverIna3221(tree.root()))->Poll(Monotonic());
+  const auto readings = Only(Discover("ina3221", tree.root()))->Poll(Monotonic());
   EXPECT_NEAR(std::get<Watts>(readings->at(0).value).value(), -0.04, 1e-9);
 }
 
@@ -154,7 +152,7 @@ TEST(Ina3221Test, ADisabledChannelIsNoRailAndAnEmptyReadingIsNotZero) {
                                          {"in2_label", "VDD_SOC"},
                                          {"in2_input", "5000"},
                                          {"curr2_input", ""}});
-  const auto source = Only(DiscoverIna3221(tree.root()));
+  const auto source = Only(Discover("ina3221", tree.root()));
   ASSERT_NE(source, nullptr);
   EXPECT_THAT(ChannelNames(*source), ElementsAre("VDD_SOC"));
   EXPECT_THAT(source->Poll(Monotonic()), StatusIs(StatusCode::kUnavailable, HasSubstr("curr2")));
@@ -164,14 +162,14 @@ TEST(Ina3221Test, ARailBesideTheTotalThatFailsIsLeftOut) {
   Tree tree;
   WriteOrinNano(tree);
   tree.Write("/sys/class/hwmon/hwmon1", {{"curr3_input", ""}});
-  const auto source = Only(DiscoverIna3221(tree.root()));
+  const auto source = Only(Discover("ina3221", tree.root()));
   EXPECT_THAT(*source->Poll(Monotonic()), testing::SizeIs(2));
   EXPECT_NEAR(TotalWatts(*source), 9.250304, 1e-9);
 }
 
 TEST(Ina3221Test, AbsentIsNoCandidate) {
   Tree tree;
-  EXPECT_THAT(DiscoverIna3221(tree.root()), IsEmpty());
+  EXPECT_THAT(Discover("ina3221", tree.root()), IsEmpty());
 }
 
 }  // namespace

@@ -19,6 +19,7 @@
 #include "absl/strings/str_format.h"
 
 #include "base/status_macros.h"
+#include "telemetry/sensors/registry.h"
 #include "telemetry/sensors/sysfs.h"
 
 namespace wattle::telemetry {
@@ -154,16 +155,9 @@ class Max1704x final : public Source {
   SourceInfo info_;
 };
 
-}  // namespace
-
-absl::Span<const Setting> Max1704xSettings() {
-  return kMax1704xSettings;
-}
-
-std::unique_ptr<Source> MakeMax1704x(const SourceSettings& entry, ReadRegister read) {
-  return std::make_unique<Max1704x>(entry, std::move(read));
-}
-
+// One source for each entry. Errors of Poll: kNotFound (no such bus), kPermissionDenied with the
+// remedy, kUnavailable (no chip answers, or no battery), kInternal (values of another chip). In a
+// recorded tree the registers are the files root/i2c/BUS-0036/NUMBER, both numbers hexadecimal.
 std::vector<Candidate> DiscoverMax1704x(const std::string& root,
                                         const std::vector<SourceSettings>& entries) {
   std::vector<Candidate> found;
@@ -178,5 +172,13 @@ std::vector<Candidate> DiscoverMax1704x(const std::string& root,
   }
   return found;
 }
+
+}  // namespace
+
+std::unique_ptr<Source> MakeMax1704x(const SourceSettings& entry, ReadRegister read) {
+  return std::make_unique<Max1704x>(entry, std::move(read));
+}
+
+extern const SourceKind kMax1704xKind = {"max1704x", kMax1704xSettings, DiscoverMax1704x};
 
 }  // namespace wattle::telemetry

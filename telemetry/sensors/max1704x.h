@@ -8,11 +8,9 @@
 
 #include <cstdint>
 #include <functional>
-#include <string>
-#include <vector>
+#include <memory>
 
 #include "absl/status/statusor.h"
-#include "absl/types/span.h"
 
 #include "telemetry/sensors/settings.h"
 #include "telemetry/sensors/source.h"
@@ -22,16 +20,8 @@ namespace wattle::telemetry {
 // One register of 16 bits, big-endian on the wire.
 using ReadRegister = std::function<absl::StatusOr<uint16_t>(uint8_t number)>;
 
-absl::Span<const Setting> Max1704xSettings();
-
 // A gauge whose registers `read` reads, for discovery and tests.
 std::unique_ptr<Source> MakeMax1704x(const SourceSettings& entry, ReadRegister read);
-
-// One source for each entry. Errors of Poll: kNotFound (no such bus), kPermissionDenied with the
-// remedy, kUnavailable (no chip answers, or no battery), kInternal (values of another chip). In a
-// recorded tree the registers are the files root/i2c/BUS-0036/NUMBER, both numbers hexadecimal.
-std::vector<Candidate> DiscoverMax1704x(const std::string& root,
-                                        const std::vector<SourceSettings>& entries);
 
 }  // namespace wattle::telemetry
 

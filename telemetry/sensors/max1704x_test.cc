@@ -20,8 +20,8 @@ using testing::HasSubstr;
 class Max1704xTest : public testing::Test {
  protected:
   std::unique_ptr<Source> Gauge(const std::string& chip) {
-    return Only(DiscoverMax1704x(
-        tree_.root(),
+    return Only(Discover(
+        "max1704x", tree_.root(),
         {{.kind = "max1704x", .values = {{"bus", "1"}, {"chip", chip}, {"capacity_wh", "37"}}}}));
   }
   void Registers(const std::string& voltage, const std::string& charge) {
@@ -78,7 +78,7 @@ TEST_F(Max1704xTest, WhatTheBusDeniesIsPassedOn) {
 }
 
 TEST_F(Max1704xTest, ABusThatIsNotThereNamesTheRemedy) {
-  const auto found = DiscoverMax1704x("", {{.kind = "max1704x", .values = {{"bus", "253"}}}});
+  const auto found = Discover("max1704x", "", {{.kind = "max1704x", .values = {{"bus", "253"}}}});
   EXPECT_THAT(found.at(0).source->Poll(Monotonic()),
               StatusIs(StatusCode::kNotFound, HasSubstr("i2c-dev")));
 }

@@ -16,6 +16,7 @@
 #include "base/host_port.h"
 #include "base/status_macros.h"
 #include "telemetry/sensors/line_connection.h"
+#include "telemetry/sensors/registry.h"
 #include "telemetry/sensors/voltage_curve.h"
 
 namespace wattle::telemetry {
@@ -208,6 +209,29 @@ class Nut final : public Source {
   SourceInfo info_;
 };
 
+// One source for each entry, whether upsd is reachable or not. Poll keeps its deadline.
+std::vector<Candidate> DiscoverNut(const std::string& /*root*/,
+                                   const std::vector<SourceSettings>& entries) {
+  std::vector<Candidate> found;
+  for (const SourceSettings& entry : entries) {
+    const std::string address = entry.Text("address", "localhost");
+    const bool has_port = address.rfind(':') != std::string::npos && address.back() != ']';
+    const auto server =
+        ParseHostPort("address", has_port ? address : absl::StrCat(address, ":", kUpsdPort));
+    const std::string name = absl::StrCat("nut ", entry.Text("ups"), "@", address);
+    if (absl::StrContains(entry.Text("ups"), ' ') || absl::StrContains(entry.Text("ups"), '\n')) {
+      found.push_back(
+          {.name = name,
+           .problem = absl::InvalidArgumentError("ups: a name without spaces is wanted")});
+    } else if (!server.ok()) {
+      found.push_back({.name = name, .problem = server.status()});
+    } else {
+      found.push_back({.name = name, .source = std::make_unique<Nut>(entry, *server)});
+    }
+  }
+  return found;
+}
+
 }  // namespace
 
 absl::Status ParseUpsVariable(absl::string_view line, UpsVariables* variables) {
@@ -258,30 +282,6 @@ absl::Status UpsError(absl::string_view line) {
   return absl::UnavailableError(absl::StrCat("upsd answers ", line.substr(0, 80)));
 }
 
-absl::Span<const Setting> NutSettings() {
-  return kNutSettings;
-}
-
-std::vector<Candidate> DiscoverNut(const std::string& /*root*/,
-                                   const std::vector<SourceSettings>& entries) {
-  std::vector<Candidate> found;
-  for (const SourceSettings& entry : entries) {
-    const std::string address = entry.Text("address", "localhost");
-    const bool has_port = address.rfind(':') != std::string::npos && address.back() != ']';
-    const auto server =
-        ParseHostPort("address", has_port ? address : absl::StrCat(address, ":", kUpsdPort));
-    const std::string name = absl::StrCat("nut ", entry.Text("ups"), "@", address);
-    if (absl::StrContains(entry.Text("ups"), ' ') || absl::StrContains(entry.Text("ups"), '\n')) {
-      found.push_back(
-          {.name = name,
-           .problem = absl::InvalidArgumentError("ups: a name without spaces is wanted")});
-    } else if (!server.ok()) {
-      found.push_back({.name = name, .problem = server.status()});
-    } else {
-      found.push_back({.name = name, .source = std::make_unique<Nut>(entry, *server)});
-    }
-  }
-  return found;
-}
+extern const SourceKind kNutKind = {"nut", kNutSettings, DiscoverNut};
 
 }  // namespace wattle::telemetry

@@ -8,15 +8,9 @@
 
 #include <map>
 #include <string>
-#include <vector>
 
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "absl/types/span.h"
-
-#include "telemetry/sensors/settings.h"
-#include "telemetry/sensors/source.h"
 
 namespace wattle::telemetry {
 
@@ -28,12 +22,6 @@ absl::Status ParseUpsVariable(absl::string_view line, UpsVariables* variables);
 // Converts upsd's `ERR REASON` to a status with the remedy: kUnavailable, kNotFound (no such UPS),
 // kPermissionDenied.
 absl::Status UpsError(absl::string_view line);
-
-absl::Span<const Setting> NutSettings();
-
-// One source for each entry, whether upsd is reachable or not. Poll keeps its deadline.
-std::vector<Candidate> DiscoverNut(const std::string& root,
-                                   const std::vector<SourceSettings>& entries);
 
 }  // namespace wattle::telemetry
 

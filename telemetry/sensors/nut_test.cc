@@ -18,6 +18,7 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
+#include "telemetry/sensors/test_tree.h"
 
 namespace wattle::telemetry {
 namespace {
@@ -99,7 +100,7 @@ absl::StatusOr<std::vector<Reading>> Ask(const std::string& answer, Values more 
                                          bool hangs_up = true) {
   const FakeUpsd upsd(answer, hangs_up);
   more.insert({{"ups", "mast"}, {"address", absl::StrCat("127.0.0.1:", upsd.port())}});
-  const auto found = DiscoverNut("", {{.kind = "nut", .values = more}});
+  const auto found = Discover("nut", "", {{.kind = "nut", .values = more}});
   return found.at(0).source->Poll(Monotonic(absl::Seconds(9)));
 }
 
@@ -164,7 +165,7 @@ TEST(NutTest, PowerIsTheDevicesOnlyWhereSettingsSaySo) {
   for (const auto& [power, in_total] :
        std::map<std::string, bool>{{"none", false}, {"measured", true}, {"estimated", true}}) {
     const auto found =
-        DiscoverNut("", {{.kind = "nut", .values = {{"ups", "u"}, {"power", power}}}});
+        Discover("nut", "", {{.kind = "nut", .values = {{"ups", "u"}, {"power", power}}}});
     EXPECT_EQ(found.at(0).source->info().measures_power(), in_total) << power;
   }
 }
@@ -188,10 +189,11 @@ TEST(NutTest, AServerThatSaysNothingEndsByTheDeadline) {
 }
 
 TEST(NutTest, AnAbsentServerIsASourceWithAnError) {
-  const auto found = DiscoverNut(
-      "", {{.kind = "nut", .values = {{"ups", "mast"}, {"address", "127.0.0.1:1"}}},
-           {.kind = "nut", .values = {{"ups", "mast"}, {"address", "no-such-host.invalid"}}},
-           {.kind = "nut", .values = {{"ups", "two words"}}}});
+  const auto found =
+      Discover("nut", "",
+               {{.kind = "nut", .values = {{"ups", "mast"}, {"address", "127.0.0.1:1"}}},
+                {.kind = "nut", .values = {{"ups", "mast"}, {"address", "no-such-host.invalid"}}},
+                {.kind = "nut", .values = {{"ups", "two words"}}}});
   EXPECT_THAT(found.at(0).source->Poll(Monotonic()),
               StatusIs(StatusCode::kUnavailable, HasSubstr("127.0.0.1:1")));
   EXPECT_THAT(found.at(1).source->Poll(Monotonic()),

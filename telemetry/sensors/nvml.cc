@@ -1,6 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "telemetry/sensors/nvml.h"
-
+//
+// NVIDIA's discrete GPUs by libnvidia-ml, which is loaded at run time and may be absent. Every call
+// is optional, because some boards and old GPUs answer "not supported" (NVML API reference). The
+// energy counter is used if there is one, because the power value of large GPUs samples only a
+// quarter of the time. The scope "gpu" excludes processor, memory and board.
 #include <dlfcn.h>
 
 #include <algorithm>
@@ -9,12 +12,15 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
+#include "telemetry/sensors/registry.h"
 
 namespace wattle::telemetry {
 namespace {
@@ -223,9 +229,10 @@ std::string NameOf(const Library& library, Device device, unsigned index) {
   return absl::StrCat(name.data(), " ", index);
 }
 
-}  // namespace
-
-std::vector<Candidate> DiscoverNvml(const std::string& root) {
+// One source for all GPUs; none if the library or a GPU is absent; a problem if the library fails.
+// In a tree the library is root/usr/lib/libnvidia-ml.so.1.
+std::vector<Candidate> DiscoverNvml(const std::string& root,
+                                    const std::vector<SourceSettings>& /*entries*/) {
   std::vector<Candidate> found;
   const std::optional<Library> library = Load(root);
   if (!library || library->init == nullptr || library->device_count == nullptr ||
@@ -257,5 +264,9 @@ std::vector<Candidate> DiscoverNvml(const std::string& root) {
   }
   return found;
 }
+
+}  // namespace
+
+extern const SourceKind kNvmlKind = {"nvml", {}, DiscoverNvml};
 
 }  // namespace wattle::telemetry

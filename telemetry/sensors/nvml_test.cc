@@ -1,8 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Tests against a library with NVML's interface (fake_nvml.cc) in a file tree.
-#include "telemetry/sensors/nvml.h"
-
 #include <cstdlib>
 #include <filesystem>
 #include <utility>
@@ -55,7 +53,7 @@ std::pair<int, int> InTotal(Source& source) {
 
 TEST_F(NvmlTest, PowersAreAddedWhereNotEveryGpuCountsEnergy) {
   Install();
-  const auto source = Only(DiscoverNvml(tree_.root()));
+  const auto source = Only(Discover("nvml", tree_.root()));
   ASSERT_NE(source, nullptr);
   EXPECT_EQ(InTotal(*source), std::pair(2, 0));
   EXPECT_TRUE(source->info().has_thermometer());
@@ -65,31 +63,31 @@ TEST_F(NvmlTest, PowersAreAddedWhereNotEveryGpuCountsEnergy) {
 TEST_F(NvmlTest, CountersAreAddedWhereEveryGpuHasOne) {
   Install();
   Behave("counts");
-  const auto source = Only(DiscoverNvml(tree_.root()));
+  const auto source = Only(Discover("nvml", tree_.root()));
   ASSERT_NE(source, nullptr);
   EXPECT_EQ(InTotal(*source), std::pair(0, 2));
 }
 
 TEST_F(NvmlTest, AMissingOrInvalidLibraryIsNotACandidate) {
-  EXPECT_THAT(DiscoverNvml(tree_.root()), IsEmpty());
+  EXPECT_THAT(Discover("nvml", tree_.root()), IsEmpty());
   tree_.Write("/usr/lib", {{"libnvidia-ml.so.1", "text"}});
-  EXPECT_THAT(DiscoverNvml(tree_.root()), IsEmpty());
+  EXPECT_THAT(Discover("nvml", tree_.root()), IsEmpty());
 }
 
 TEST_F(NvmlTest, ADriverThatIsNotLoadedAndADeniedDeviceAreProblems) {
   Install();
   Behave("init");
-  auto found = DiscoverNvml(tree_.root());
+  auto found = Discover("nvml", tree_.root());
   ASSERT_EQ(found.size(), 1U);
   EXPECT_THAT(found[0].problem, StatusIs(StatusCode::kUnavailable, HasSubstr("Driver Not Loaded")));
   Behave("denied");
-  found = DiscoverNvml(tree_.root());
+  found = Discover("nvml", tree_.root());
   EXPECT_THAT(found[0].problem, StatusIs(StatusCode::kPermissionDenied, HasSubstr("/dev/nvidia")));
 }
 
 TEST_F(NvmlTest, AGpuThatIsLostIsAnError) {
   Install();
-  const auto source = Only(DiscoverNvml(tree_.root()));
+  const auto source = Only(Discover("nvml", tree_.root()));
   Behave("power");
   EXPECT_THAT(source->Poll(Monotonic()), StatusIs(StatusCode::kUnavailable, HasSubstr("lost")));
 }

@@ -20,6 +20,7 @@
 #include "absl/strings/strip.h"
 
 #include "base/status_macros.h"
+#include "telemetry/sensors/registry.h"
 #include "telemetry/sensors/sysfs.h"
 
 namespace wattle::telemetry {
@@ -212,6 +213,12 @@ class Throttled final : public Source {
   SourceInfo info_;
 };
 
+// root: "" asks the firmware; a recorded tree has the answers as files root/vcgencmd/COMMAND.
+std::vector<Candidate> DiscoverThisPi(const std::string& root,
+                                      const std::vector<SourceSettings>& entries) {
+  return DiscoverPiFirmware(CallFor(root), entries);
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<PmicRail>> ParsePmicAnswer(absl::string_view answer) {
@@ -261,10 +268,6 @@ absl::StatusOr<uint32_t> ParseThrottled(absl::string_view answer) {
   return bits;
 }
 
-absl::Span<const Setting> PiFirmwareSettings() {
-  return kPiFirmwareSettings;
-}
-
 std::vector<Candidate> DiscoverPiFirmware(const FirmwareCall& ask,
                                           const std::vector<SourceSettings>& entries) {
   std::vector<Candidate> found;
@@ -286,11 +289,6 @@ std::vector<Candidate> DiscoverPiFirmware(const FirmwareCall& ask,
   return found;
 }
 
-std::vector<Candidate> DiscoverPiFirmware(const std::string& root,
-                                          const std::vector<SourceSettings>& entries) {
-  return DiscoverPiFirmware(CallFor(root), entries);
-}
-
 std::vector<std::pair<std::string, std::string>> FirmwareAnswers(const std::string& root) {
   std::vector<std::pair<std::string, std::string>> answers;
   for (const char* command : {kReadRails, kGetThrottled}) {
@@ -301,5 +299,7 @@ std::vector<std::pair<std::string, std::string>> FirmwareAnswers(const std::stri
   }
   return answers;
 }
+
+extern const SourceKind kPiFirmwareKind = {"pi_firmware", kPiFirmwareSettings, DiscoverThisPi};
 
 }  // namespace wattle::telemetry

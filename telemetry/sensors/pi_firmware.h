@@ -16,7 +16,6 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "absl/types/span.h"
 
 #include "telemetry/sensors/settings.h"
 #include "telemetry/sensors/source.h"
@@ -37,17 +36,11 @@ absl::StatusOr<std::vector<PmicRail>> ParsePmicAnswer(absl::string_view answer);
 // any other text.
 absl::StatusOr<uint32_t> ParseThrottled(absl::string_view answer);
 
-absl::Span<const Setting> PiFirmwareSettings();
-
 // The firmware's answer to a command of vcgencmd. Errors: kNotFound (not a Raspberry Pi),
 // kPermissionDenied with the remedy, kUnavailable.
 using FirmwareCall = std::function<absl::StatusOr<std::string>(const std::string& command)>;
 
 std::vector<Candidate> DiscoverPiFirmware(const FirmwareCall& ask,
-                                          const std::vector<SourceSettings>& entries);
-
-// root: "" asks the firmware; a recorded tree has the answers as files root/vcgencmd/COMMAND.
-std::vector<Candidate> DiscoverPiFirmware(const std::string& root,
                                           const std::vector<SourceSettings>& entries);
 
 // Commands and answers that a recording of this board keeps; empty on other boards.

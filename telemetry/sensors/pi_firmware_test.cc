@@ -11,6 +11,7 @@
 
 #include "base/status_matchers.h"
 #include "base/test_directory.h"
+#include "telemetry/sensors/test_tree.h"
 
 namespace wattle::telemetry {
 namespace {
@@ -88,7 +89,7 @@ TEST(ThrottledAnswerTest, BitsAreHexadecimal) {
 TEST_F(PiFirmwareTest, APi5HasAPowerSourceAndTellsThrottling) {
   Answer("pmic_read_adc", kPmic);
   Answer("get_throttled", "throttled=0x0\n");
-  const auto found = DiscoverPiFirmware(directory_.path(), {});
+  const auto found = Discover("pi_firmware", directory_.path());
   ASSERT_THAT(found, SizeIs(2));
   EXPECT_FALSE(found[0].source->info().measures_power());
   EXPECT_EQ(found[1].source->info().scope, "rails_sum");
@@ -113,7 +114,7 @@ std::vector<double> Conditions(Source& source) {
 
 TEST_F(PiFirmwareTest, ConditionsThatTheKernelClearedAreRemembered) {
   Answer("get_throttled", "throttled=0x50000");
-  const auto found = DiscoverPiFirmware(directory_.path(), {});
+  const auto found = Discover("pi_firmware", directory_.path());
   ASSERT_THAT(found, SizeIs(1));
   EXPECT_THAT(Conditions(*found[0].source), testing::ElementsAre(0, 0, 0, 0, 0, 1, 0, 1, 0));
   Answer("get_throttled", "throttled=0x1");  // under-voltage; the clocks are unchanged
@@ -124,8 +125,8 @@ TEST_F(PiFirmwareTest, ConditionsThatTheKernelClearedAreRemembered) {
 
 TEST_F(PiFirmwareTest, AFittedLineMakesAnEstimatedInputThatAloneIsTheTotal) {
   Answer("pmic_read_adc", kPmic);
-  const auto found = DiscoverPiFirmware(
-      directory_.path(),
+  const auto found = Discover(
+      "pi_firmware", directory_.path(),
       {{.kind = "pi_firmware", .values = {{"slope", "1.1451"}, {"offset_watts", "0.5879"}}}});
   ASSERT_THAT(found, SizeIs(1));
   const SourceInfo& info = found[0].source->info();
@@ -152,7 +153,7 @@ TEST_F(PiFirmwareTest, AUserOutsideTheGroupVideoIsToldTheRemedy) {
 
 TEST_F(PiFirmwareTest, AFirmwareThatStopsAnsweringIsAnError) {
   Answer("pmic_read_adc", kPmic);
-  const auto found = DiscoverPiFirmware(directory_.path(), {});
+  const auto found = Discover("pi_firmware", directory_.path());
   ASSERT_THAT(found, SizeIs(1));
   Answer("pmic_read_adc", "VDD_CORE_A current(7)=nanA\nVDD_CORE_V volt(15)=0.7V\n");
   EXPECT_THAT(found[0].source->Poll(Monotonic()),
@@ -165,12 +166,12 @@ TEST_F(PiFirmwareTest, AFirmwareThatStopsAnsweringIsAnError) {
 TEST_F(PiFirmwareTest, APi4TellsThrottlingAlone) {
   Answer("pmic_read_adc", "error=1 error_msg=\"Command not registered\"");
   Answer("get_throttled", "throttled=0x0\n");
-  EXPECT_THAT(DiscoverPiFirmware(directory_.path(), {}), SizeIs(1));
+  EXPECT_THAT(Discover("pi_firmware", directory_.path()), SizeIs(1));
 }
 
 TEST_F(PiFirmwareTest, ARailThatVanishesIsAnErrorAndNotASmallerSum) {
   Answer("pmic_read_adc", kPmic);
-  const auto found = DiscoverPiFirmware(directory_.path(), {});
+  const auto found = Discover("pi_firmware", directory_.path());
   ASSERT_THAT(found, SizeIs(1));
   Answer("pmic_read_adc", "HDMI_A current(22)=0.0166A\nHDMI_V volt(23)=5.1V\n");
   EXPECT_THAT(found[0].source->Poll(Monotonic()),
@@ -178,7 +179,7 @@ TEST_F(PiFirmwareTest, ARailThatVanishesIsAnErrorAndNotASmallerSum) {
 }
 
 TEST_F(PiFirmwareTest, OtherBoardsHaveNone) {
-  EXPECT_THAT(DiscoverPiFirmware(directory_.path(), {}), IsEmpty());
+  EXPECT_THAT(Discover("pi_firmware", directory_.path()), IsEmpty());
 }
 
 }  // namespace

@@ -1,14 +1,21 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "telemetry/sensors/power_supply.h"
-
+//
+// The kernel's power_supply class (ABI/testing/sysfs-class-power): batteries and small UPSs of the
+// system itself. The class also lists mice, headsets and USB-C ports, which are left out. Every
+// attribute may be missing. The sign of the current has three conventions, so the direction comes
+// from `status`.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 
+#include "telemetry/sensors/registry.h"
 #include "telemetry/sensors/sysfs.h"
 #include "telemetry/sensors/voltage_curve.h"
 
@@ -205,12 +212,10 @@ class PowerSupply final : public Source {
   SourceInfo info_;
 };
 
-}  // namespace
-
-absl::Span<const Setting> PowerSupplySettings() {
-  return kPowerSupplySettings;
-}
-
+// One source for each battery. Its charge is always a reading. Its power is a reading, and the
+// device's power, only while the battery discharges.
+// entries: the chemistry of batteries that report voltage and no charge; an entry without `name`
+// applies to every battery. A charge that the battery reports itself takes precedence.
 std::vector<Candidate> DiscoverPowerSupplies(const std::string& root,
                                              const std::vector<SourceSettings>& entries) {
   const std::vector<std::string> directories = BatteryDirectories(root);
@@ -229,5 +234,10 @@ std::vector<Candidate> DiscoverPowerSupplies(const std::string& root,
   }
   return found;
 }
+
+}  // namespace
+
+extern const SourceKind kPowerSupplyKind = {"power_supply", kPowerSupplySettings,
+                                            DiscoverPowerSupplies};
 
 }  // namespace wattle::telemetry

@@ -1,14 +1,21 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "telemetry/sensors/rapl.h"
-
+//
+// Energy counters of x86 processors (powercap's intel-rapl, which AMD's driver also uses): packages
+// plus their dram zones. core and uncore are parts of the package and are not added; the -mmio copy
+// of a package does not count again. The source passes the counters on unchanged, with the value at
+// which they wrap.
 #include <cstdint>
+#include <memory>
 #include <set>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
+#include "telemetry/sensors/registry.h"
 #include "telemetry/sensors/sysfs.h"
 
 namespace wattle::telemetry {
@@ -99,9 +106,10 @@ absl::StatusOr<std::vector<Zone>> FindZones(const std::string& root) {
   return zones;
 }
 
-}  // namespace
-
-std::vector<Candidate> DiscoverRapl(const std::string& root) {
+// One candidate on a machine with RAPL. The candidate is a problem with its remedy if only root may
+// read energy_uj (kernels since 5.10).
+std::vector<Candidate> DiscoverRapl(const std::string& root,
+                                    const std::vector<SourceSettings>& /*entries*/) {
   std::vector<Candidate> found;
   absl::StatusOr<std::vector<Zone>> zones = FindZones(root);
   if (!zones.ok()) {
@@ -111,5 +119,9 @@ std::vector<Candidate> DiscoverRapl(const std::string& root) {
   }
   return found;
 }
+
+}  // namespace
+
+extern const SourceKind kRaplKind = {"rapl", {}, DiscoverRapl};
 
 }  // namespace wattle::telemetry

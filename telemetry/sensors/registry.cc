@@ -7,30 +7,26 @@
 
 #include "absl/strings/str_cat.h"
 
-#include "telemetry/sensors/host.h"
-#include "telemetry/sensors/ina2xx.h"
-#include "telemetry/sensors/ina3221.h"
-#include "telemetry/sensors/max1704x.h"
-#include "telemetry/sensors/nut.h"
-#include "telemetry/sensors/nvml.h"
-#include "telemetry/sensors/pi_firmware.h"
-#include "telemetry/sensors/power_supply.h"
-#include "telemetry/sensors/rapl.h"
-#include "telemetry/sensors/smart_plug.h"
 #include "telemetry/sensors/sum_source.h"
-#include "telemetry/sensors/tegrastats_log.h"
-#include "telemetry/sensors/thermal_zone.h"
-#include "telemetry/sensors/throttle_alerts.h"
 
 namespace wattle::telemetry {
-namespace {
 
-// Discovers a kind by its files alone, without settings.
-template <auto Discover>
-std::vector<Candidate> ByFiles(const std::string& root,
-                               const std::vector<SourceSettings>& /*entries*/) {
-  return Discover(root);
-}
+// The rows of the kinds. Each stands at the end of its kind's own file.
+extern const SourceKind kIna3221Kind;
+extern const SourceKind kIna2xxKind;
+extern const SourceKind kPiFirmwareKind;
+extern const SourceKind kSmartPlugKind;
+extern const SourceKind kNutKind;
+extern const SourceKind kPowerSupplyKind;
+extern const SourceKind kMax1704xKind;
+extern const SourceKind kRaplKind;
+extern const SourceKind kNvmlKind;
+extern const SourceKind kTegrastatsLogKind;
+extern const SourceKind kThermalZoneKind;
+extern const SourceKind kThrottleAlertsKind;
+extern const SourceKind kHostKind;
+
+namespace {
 
 absl::Status CheckOne(const SourceSettings& entry) {
   std::string kinds;
@@ -50,19 +46,9 @@ absl::Status CheckOne(const SourceSettings& entry) {
 
 absl::Span<const SourceKind> AllSourceKinds() {
   static const SourceKind kKinds[] = {
-      {"ina3221", {}, ByFiles<DiscoverIna3221>},
-      {"ina2xx", Ina2xxSettings(), DiscoverIna2xx},
-      {"pi_firmware", PiFirmwareSettings(), DiscoverPiFirmware},
-      {"smart_plug", SmartPlugSettings(), DiscoverSmartPlugs},
-      {"nut", NutSettings(), DiscoverNut},
-      {"power_supply", PowerSupplySettings(), DiscoverPowerSupplies},
-      {"max1704x", Max1704xSettings(), DiscoverMax1704x},
-      {"rapl", {}, ByFiles<DiscoverRapl>},
-      {"nvml", {}, ByFiles<DiscoverNvml>},
-      {"tegrastats_log", TegrastatsLogSettings(), DiscoverTegrastatsLogs},
-      {"thermal_zone", {}, ByFiles<DiscoverThermalZones>},
-      {"throttle_alerts", {}, ByFiles<DiscoverThrottleAlerts>},
-      {"host", {}, ByFiles<DiscoverHost>},
+      kIna3221Kind,     kIna2xxKind,         kPiFirmwareKind, kSmartPlugKind, kNutKind,
+      kPowerSupplyKind, kMax1704xKind,       kRaplKind,       kNvmlKind,      kTegrastatsLogKind,
+      kThermalZoneKind, kThrottleAlertsKind, kHostKind,
   };
   return kKinds;
 }

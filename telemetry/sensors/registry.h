@@ -1,7 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The list of all kinds of sources, and discovery of this board's sources. To add a source: a file
-// in this folder and an entry in registry.cc.
+// The list of all kinds of sources, and discovery of this board's sources. To add a kind: a file in
+// this folder like rapl.cc, which ends with the kind's row; the row's name in registry.cc; the file
+// in CMakeLists.txt; a row in docs/operate/sensors.md. A new origin of energy is also a value of
+// EnergySource (energy.proto), whose name is the origin's name everywhere.
 #ifndef WATTLE_TELEMETRY_SENSORS_REGISTRY_H_
 #define WATTLE_TELEMETRY_SENSORS_REGISTRY_H_
 

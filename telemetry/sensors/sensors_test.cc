@@ -18,13 +18,9 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
-#include "telemetry/sensors/power_supply.h"
-#include "telemetry/sensors/rapl.h"
 #include "telemetry/sensors/registry.h"
 #include "telemetry/sensors/sysfs.h"
 #include "telemetry/sensors/test_tree.h"
-#include "telemetry/sensors/thermal_zone.h"
-
 namespace wattle::telemetry {
 namespace {
 
@@ -60,7 +56,7 @@ void WriteRapl(Tree& tree, const std::string& energy) {
 TEST(RaplTest, PackageAndDramAreCountersOfTheTotalOnce) {
   Tree tree;
   WriteRapl(tree, "1000000");
-  const auto source = Only(DiscoverRapl(tree.root()));
+  const auto source = Only(Discover("rapl", tree.root()));
   ASSERT_NE(source, nullptr);
   EXPECT_THAT(ChannelNames(*source), ElementsAre("package-0", "dram intel-rapl:0:1"));
   const auto readings = source->Poll(Monotonic());
@@ -74,7 +70,7 @@ TEST(RaplTest, PackageAndDramAreCountersOfTheTotalOnce) {
 TEST(RaplTest, OneZoneThatFailsFailsTheSum) {
   Tree tree;
   WriteRapl(tree, "1000000");
-  const auto source = Only(DiscoverRapl(tree.root()));
+  const auto source = Only(Discover("rapl", tree.root()));
   tree.Write("/sys/class/powercap/intel-rapl:0:1", {{"energy_uj", ""}});
   EXPECT_THAT(source->Poll(Monotonic()),
               StatusIs(StatusCode::kUnavailable, HasSubstr("energy_uj")));
@@ -87,7 +83,7 @@ TEST(RaplTest, EveryPackageCountsOnceAndPsysNotAtAll) {
       "/sys/class/powercap/intel-rapl:1",
       {{"name", "package-1"}, {"energy_uj", "2000000"}, {"max_energy_range_uj", "65532610987"}});
   tree.Write("/sys/class/powercap/intel-rapl:2", {{"name", "psys"}, {"energy_uj", "9000000"}});
-  const auto source = Only(DiscoverRapl(tree.root()));
+  const auto source = Only(Discover("rapl", tree.root()));
   ASSERT_NE(source, nullptr);
   EXPECT_THAT(ChannelNames(*source), ElementsAre("package-0", "dram intel-rapl:0:1", "package-1"));
   const auto readings = source->Poll(Monotonic());
@@ -105,7 +101,7 @@ TEST(RaplTest, PermissionDeniedIsACandidateWithTheRemedy) {
   constexpr uid_t kNobody = 65534;
   const bool root = geteuid() == 0;
   ASSERT_EQ(root ? seteuid(kNobody) : 0, 0);
-  const auto found = DiscoverRapl(tree.root());
+  const auto found = Discover("rapl", tree.root());
   ASSERT_EQ(root ? seteuid(0) : 0, 0);
   ASSERT_THAT(found, testing::SizeIs(1));
   EXPECT_EQ(found[0].source, nullptr);
@@ -120,7 +116,7 @@ TEST(PowerSupplyTest, MicroWattHoursAndStatusDecideNotTheSign) {
                                               {"energy_now", "30500000"},
                                               {"energy_full", "50000000"},
                                               {"power_now", "8200000"}});
-  const auto source = Only(DiscoverPowerSupplies(tree.root()));
+  const auto source = Only(Discover("power_supply", tree.root()));
   ASSERT_NE(source, nullptr);
   const auto charge = ChargeOf(*source);
   EXPECT_NEAR(charge->state_of_charge.value(), 0.61, 1e-9);
@@ -138,7 +134,7 @@ TEST(PowerSupplyTest, MicroAmpereHoursUseTheVoltageAndChargingIsNoPower) {
                                                    {"charge_full", "4000000"},
                                                    {"voltage_now", "3700000"},
                                                    {"current_now", "500000"}});
-  const auto source = Only(DiscoverPowerSupplies(tree.root()));
+  const auto source = Only(Discover("power_supply", tree.root()));
   ASSERT_NE(source, nullptr);
   const auto charge = ChargeOf(*source);
   EXPECT_NEAR(charge->state_of_charge.value(), 0.25, 1e-9);
@@ -167,7 +163,7 @@ TEST(PowerSupplyTest, TheStatusGivesTheDirectionAndWithoutAStatusTheKernelsSignD
                                                 {"capacity", "50"},
                                                 {"voltage_now", "4000000"},
                                                 {"current_now", microamperes}});
-    const auto source = Only(DiscoverPowerSupplies(tree.root()));
+    const auto source = Only(Discover("power_supply", tree.root()));
     const auto charge = ChargeOf(*source);
     ASSERT_EQ(charge->draw.has_value(), draw.has_value());
     if (draw) {
@@ -185,7 +181,7 @@ TEST(PowerSupplyTest, AGaugeWithoutCurrentGivesChargeAndNoPower) {
                                                  {"online", "1"},
                                                  {"voltage_now", "3987500"},
                                                  {"capacity", "77"}});
-  const auto source = Only(DiscoverPowerSupplies(tree.root()));
+  const auto source = Only(Discover("power_supply", tree.root()));
   const auto charge = ChargeOf(*source);
   EXPECT_NEAR(charge->state_of_charge.value(), 0.77, 1e-9);
   EXPECT_EQ(charge->draw, std::nullopt);
@@ -198,17 +194,17 @@ TEST(PowerSupplyTest, ABatteryOfVoltsAloneNeedsItsChemistry) {
   Tree tree;
   tree.Write("/sys/class/power_supply/solar",
              {{"type", "Battery"}, {"status", "Discharging"}, {"voltage_now", "12240000"}});
-  EXPECT_THAT(Only(DiscoverPowerSupplies(tree.root()))->Poll(Monotonic()),
+  EXPECT_THAT(Only(Discover("power_supply", tree.root()))->Poll(Monotonic()),
               StatusIs(StatusCode::kUnavailable, HasSubstr("solar")));
   const std::vector<SourceSettings> lead = {
       {.kind = "power_supply",
        .values = {{"name", "solar"}, {"chemistry", "lead"}, {"cells", "6"}}}};
-  const auto source = Only(DiscoverPowerSupplies(tree.root(), lead));
+  const auto source = Only(Discover("power_supply", tree.root(), lead));
   EXPECT_NEAR(ChargeOf(*source)->state_of_charge.value(), 0.6, 1e-9);
   EXPECT_GT(source->info().gauge_error, Fraction(0.05));
   // A gauge's own percent takes precedence over the curve.
   tree.Write("/sys/class/power_supply/solar", {{"capacity", "83"}});
-  EXPECT_NEAR(ChargeOf(*Only(DiscoverPowerSupplies(tree.root(), lead)))->state_of_charge.value(),
+  EXPECT_NEAR(ChargeOf(*Only(Discover("power_supply", tree.root(), lead)))->state_of_charge.value(),
               0.83, 1e-9);
 }
 
@@ -216,7 +212,7 @@ TEST(PowerSupplyTest, AGaugeThatTellsNothingIsAnErrorAndNotAnEmptyBattery) {
   Tree tree;
   tree.Write("/sys/class/power_supply/BAT0",
              {{"type", "Battery"}, {"status", "Discharging"}, {"capacity", "50"}});
-  const auto source = Only(DiscoverPowerSupplies(tree.root()));
+  const auto source = Only(Discover("power_supply", tree.root()));
   tree.Write("/sys/class/power_supply/BAT0", {{"capacity", ""}});
   EXPECT_THAT(source->Poll(Monotonic()), StatusIs(StatusCode::kUnavailable, HasSubstr("BAT0")));
 }
@@ -229,7 +225,7 @@ TEST(PowerSupplyTest, MouseBatteriesUsbPortsAndEmptyBaysAreNoBatteries) {
              {{"type", "USB"}, {"voltage_now", "5000000"}, {"current_now", "3000000"}});
   tree.Write("/sys/class/power_supply/BAT1",
              {{"type", "Battery"}, {"present", "0"}, {"capacity", "0"}});
-  EXPECT_THAT(DiscoverPowerSupplies(tree.root()), IsEmpty());
+  EXPECT_THAT(Discover("power_supply", tree.root()), IsEmpty());
 }
 
 TEST(ThermalZonesTest, EveryZoneThatIsOnIsAChannelAndNamesAreUnique) {
@@ -239,7 +235,7 @@ TEST(ThermalZonesTest, EveryZoneThatIsOnIsAChannelAndNamesAreUnique) {
   tree.Write("/sys/class/thermal/thermal_zone2", {{"type", "PMIC-Die"}, {"temp", "100000"}});
   tree.Write("/sys/class/thermal/thermal_zone3", {{"type", "gpu-thermal"}, {"temp", "-256000"}});
   tree.Write("/sys/class/thermal/thermal_zone4", {{"type", "cpu-thermal"}, {"temp", "46843"}});
-  const auto source = Only(DiscoverThermalZones(tree.root()));
+  const auto source = Only(Discover("thermal_zone", tree.root()));
   ASSERT_NE(source, nullptr);
   EXPECT_THAT(ChannelNames(*source), ElementsAre("cpu-thermal", "cv0-thermal", "gpu-thermal",
                                                  "cpu-thermal thermal_zone4"));
@@ -251,7 +247,7 @@ TEST(ThermalZonesTest, EveryZoneThatIsOnIsAChannelAndNamesAreUnique) {
 TEST(ThermalZonesTest, AllZonesOffIsUnavailableNotZero) {
   Tree tree;
   tree.Write("/sys/class/thermal/thermal_zone0", {{"type", "cpu-thermal"}, {"temp", "0"}});
-  EXPECT_THAT(Only(DiscoverThermalZones(tree.root()))->Poll(Monotonic()),
+  EXPECT_THAT(Only(Discover("thermal_zone", tree.root()))->Poll(Monotonic()),
               StatusIs(StatusCode::kUnavailable, HasSubstr("no thermal zone")));
 }
 

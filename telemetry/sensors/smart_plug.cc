@@ -1,8 +1,13 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "telemetry/sensors/smart_plug.h"
-
+//
+// A smart plug that supplies the device, asked by HTTP: Shelly of the first and of later
+// generations, Tasmota. Only settings find it. The plug measures the mains, including the power
+// supply's loss and everything else on the plug.
 #include <cstdint>
+#include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -12,6 +17,7 @@
 #include "base/clock.h"
 #include "base/host_port.h"
 #include "base/status_macros.h"
+#include "telemetry/sensors/registry.h"
 #include "telemetry/sensors/smart_plug_answers.h"
 
 namespace wattle::telemetry {
@@ -232,12 +238,9 @@ class SmartPlug final : public Source {
   SourceInfo info_;
 };
 
-}  // namespace
-
-absl::Span<const Setting> SmartPlugSettings() {
-  return kSmartPlugSettings;
-}
-
+// One source for each entry, whether the plug is reachable or not. Poll keeps its deadline. Errors
+// of Poll: kUnavailable (no answer, or another kind of answer), kPermissionDenied (the password),
+// kDeadlineExceeded.
 std::vector<Candidate> DiscoverSmartPlugs(const std::string& /*root*/,
                                           const std::vector<SourceSettings>& entries) {
   std::vector<Candidate> found;
@@ -255,5 +258,9 @@ std::vector<Candidate> DiscoverSmartPlugs(const std::string& /*root*/,
   }
   return found;
 }
+
+}  // namespace
+
+extern const SourceKind kSmartPlugKind = {"smart_plug", kSmartPlugSettings, DiscoverSmartPlugs};
 
 }  // namespace wattle::telemetry

@@ -1,8 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Tests smart plugs with literal answers, and with a local HTTP server that behaves like them.
-#include "telemetry/sensors/smart_plug.h"
-
 #include <atomic>
 #include <map>
 #include <memory>
@@ -17,6 +15,7 @@
 
 #include "base/status_matchers.h"
 #include "telemetry/sensors/smart_plug_answers.h"
+#include "telemetry/sensors/test_tree.h"
 
 namespace wattle::telemetry {
 namespace {
@@ -121,7 +120,7 @@ class PlugTest : public testing::Test {
   std::unique_ptr<Source> Plug(const std::string& model,
                                std::map<std::string, std::string> more = {}) {
     more.insert({{"model", model}, {"address", absl::StrCat("127.0.0.1:", port_)}});
-    auto found = DiscoverSmartPlugs("", {{.kind = "smart_plug", .values = more}});
+    auto found = Discover("smart_plug", "", {{.kind = "smart_plug", .values = more}});
     return std::move(found.at(0).source);
   }
   static double PowerOf(Source& plug) {
@@ -241,8 +240,9 @@ TEST_F(PlugTest, APlugThatAcceptsAndSaysNothingDoesNotHoldItsSourceUp) {
 TEST(SmartPlugTest, AddressesAreParsed) {
   for (const auto& [address, right] : std::map<std::string, bool>{
            {"plug.local", true}, {"192.168.1.40:8080", true}, {"[::1]", true}, {"a:b", false}}) {
-    const auto found = DiscoverSmartPlugs(
-        "", {{.kind = "smart_plug", .values = {{"model", "shelly"}, {"address", address}}}});
+    const auto found =
+        Discover("smart_plug", "",
+                 {{.kind = "smart_plug", .values = {{"model", "shelly"}, {"address", address}}}});
     EXPECT_EQ(found.at(0).problem.ok(), right) << address;
   }
 }

@@ -15,6 +15,7 @@
 #include "absl/strings/strip.h"
 
 #include "base/status_macros.h"
+#include "telemetry/sensors/registry.h"
 
 namespace wattle::telemetry {
 namespace {
@@ -138,6 +139,24 @@ absl::StatusOr<std::unique_ptr<Source>> OpenLog(const std::string& file, absl::D
   return std::make_unique<TegrastatsLog>(file, std::move(lines), *first, period);
 }
 
+// One source for each entry; a problem if the file is absent or its first line has no rail. A cut
+// or damaged line is a failed reading. After the last line the log starts again.
+std::vector<Candidate> DiscoverTegrastatsLogs(const std::string& /*root*/,
+                                              const std::vector<SourceSettings>& entries) {
+  std::vector<Candidate> found;
+  for (const SourceSettings& entry : entries) {
+    absl::StatusOr<std::unique_ptr<Source>> source =
+        OpenLog(entry.Text("file"), absl::Seconds(entry.Number("period_seconds", 1)));
+    if (source.ok()) {
+      const std::string name = (*source)->info().name;
+      found.push_back({.name = name, .source = *std::move(source)});
+    } else {
+      found.push_back({.name = "tegrastats_log", .problem = source.status()});
+    }
+  }
+  return found;
+}
+
 }  // namespace
 
 absl::StatusOr<TegrastatsLine> ParseTegrastatsLine(absl::string_view line) {
@@ -163,24 +182,7 @@ absl::StatusOr<TegrastatsLine> ParseTegrastatsLine(absl::string_view line) {
   return parsed;
 }
 
-absl::Span<const Setting> TegrastatsLogSettings() {
-  return kTegrastatsLogSettings;
-}
-
-std::vector<Candidate> DiscoverTegrastatsLogs(const std::string& /*root*/,
-                                              const std::vector<SourceSettings>& entries) {
-  std::vector<Candidate> found;
-  for (const SourceSettings& entry : entries) {
-    absl::StatusOr<std::unique_ptr<Source>> source =
-        OpenLog(entry.Text("file"), absl::Seconds(entry.Number("period_seconds", 1)));
-    if (source.ok()) {
-      const std::string name = (*source)->info().name;
-      found.push_back({.name = name, .source = *std::move(source)});
-    } else {
-      found.push_back({.name = "tegrastats_log", .problem = source.status()});
-    }
-  }
-  return found;
-}
+extern const SourceKind kTegrastatsLogKind = {"tegrastats_log", kTegrastatsLogSettings,
+                                              DiscoverTegrastatsLogs};
 
 }  // namespace wattle::telemetry

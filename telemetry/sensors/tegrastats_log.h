@@ -12,10 +12,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "absl/types/span.h"
 
-#include "telemetry/sensors/settings.h"
-#include "telemetry/sensors/source.h"
+#include "units/quantity.h"
 
 namespace wattle::telemetry {
 
@@ -28,13 +26,6 @@ struct TegrastatsLine {
 // JetPack 4. The first value of a rail is the present one. PMIC is a constant and left out. Errors:
 // kInternal for a line without a rail.
 absl::StatusOr<TegrastatsLine> ParseTegrastatsLine(absl::string_view line);
-
-absl::Span<const Setting> TegrastatsLogSettings();
-
-// One source for each entry; a problem if the file is absent or its first line has no rail. A cut
-// or damaged line is a failed reading. After the last line the log starts again.
-std::vector<Candidate> DiscoverTegrastatsLogs(const std::string& root,
-                                              const std::vector<SourceSettings>& entries);
 
 }  // namespace wattle::telemetry
 

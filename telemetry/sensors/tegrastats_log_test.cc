@@ -54,7 +54,7 @@ TEST(TegrastatsLineTest, OtherLinesAreErrors) {
 }
 
 std::vector<Candidate> Play(const std::string& file) {
-  return DiscoverTegrastatsLogs("", {{.kind = "tegrastats_log", .values = {{"file", file}}}});
+  return Discover("tegrastats_log", "", {{.kind = "tegrastats_log", .values = {{"file", file}}}});
 }
 
 TEST(TegrastatsLogTest, ARecordingIsPlayedInItsTimeAndIsNoMeasurement) {

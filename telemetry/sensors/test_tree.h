@@ -19,7 +19,7 @@
 
 #include "base/status_matchers.h"
 #include "base/test_directory.h"
-#include "telemetry/sensors/source.h"
+#include "telemetry/sensors/registry.h"
 
 namespace wattle::telemetry {
 
@@ -56,6 +56,18 @@ inline void WriteOrinNano(Tree& tree) {
                                          {"curr4_input", "2168"},
                                          {"samples", "512"},
                                          {"update_interval", "430"}});
+}
+
+// What the kind of this name finds in the tree at root.
+inline std::vector<Candidate> Discover(const std::string& kind, const std::string& root,
+                                       const std::vector<SourceSettings>& entries = {}) {
+  for (const SourceKind& row : AllSourceKinds()) {
+    if (row.name == kind) {
+      return row.discover(root, entries);
+    }
+  }
+  ADD_FAILURE() << kind << ": no such kind";
+  return {};
 }
 
 inline std::unique_ptr<Source> Only(std::vector<Candidate> found) {

@@ -1,13 +1,18 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "telemetry/sensors/thermal_zone.h"
-
+//
+// The board's thermal zones, one channel each. A zone that is off (empty, error, 0 or -256 °C)
+// gives no reading. Zones with a constant value (PMIC-Die of Jetsons) are left out.
 #include <algorithm>
 #include <cstdint>
+#include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
+#include "telemetry/sensors/registry.h"
 #include "telemetry/sensors/sysfs.h"
 
 namespace wattle::telemetry {
@@ -43,9 +48,9 @@ class ThermalZones final : public Source {
   SourceInfo info_;
 };
 
-}  // namespace
-
-std::vector<Candidate> DiscoverThermalZones(const std::string& root) {
+// One source for all zones; none if no zone remains.
+std::vector<Candidate> DiscoverThermalZones(const std::string& root,
+                                            const std::vector<SourceSettings>& /*entries*/) {
   const std::string thermal = root + "/sys/class/thermal";
   std::vector<Channel> zones;
   for (const std::string& entry : ListDirectory(thermal)) {
@@ -74,5 +79,9 @@ std::vector<Candidate> DiscoverThermalZones(const std::string& root) {
   }
   return found;
 }
+
+}  // namespace
+
+extern const SourceKind kThermalZoneKind = {"thermal_zone", {}, DiscoverThermalZones};
 
 }  // namespace wattle::telemetry

@@ -1,12 +1,18 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "telemetry/sensors/throttle_alerts.h"
-
+//
+// Whether a Jetson throttles: the cooling devices "…-throttle-alert" (JetPack 5 and 6), and on
+// Orins the counters of under-voltage and over-current events. The counters grow at full load of
+// the highest mode without harm, so they are only shown; the alerts alone mean "throttled".
 #include <cstdint>
+#include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
+#include "telemetry/sensors/registry.h"
 #include "telemetry/sensors/sysfs.h"
 
 namespace wattle::telemetry {
@@ -69,9 +75,9 @@ class ThrottleAlerts final : public Source {
   SourceInfo info_;
 };
 
-}  // namespace
-
-std::vector<Candidate> DiscoverThrottleAlerts(const std::string& root) {
+// One source for all alerts and counters; none if there are none.
+std::vector<Candidate> DiscoverThrottleAlerts(const std::string& root,
+                                              const std::vector<SourceSettings>& /*entries*/) {
   std::vector<Channel> alerts;
   const std::string thermal = root + "/sys/class/thermal";
   for (const std::string& entry : ListDirectory(thermal)) {
@@ -111,5 +117,9 @@ std::vector<Candidate> DiscoverThrottleAlerts(const std::string& root) {
   }
   return found;
 }
+
+}  // namespace
+
+extern const SourceKind kThrottleAlertsKind = {"throttle_alerts", {}, DiscoverThrottleAlerts};
 
 }  // namespace wattle::telemetry

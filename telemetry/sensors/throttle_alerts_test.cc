@@ -1,6 +1,4 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "telemetry/sensors/throttle_alerts.h"
-
 #include <optional>
 #include <string>
 
@@ -43,7 +41,7 @@ std::optional<bool> Throttled(Source& source) {
 TEST(ThrottleAlertsTest, AnyAlertIsThrottlingAndTheFanIsNone) {
   Tree tree;
   WriteOrin(tree);
-  const auto source = Only(DiscoverThrottleAlerts(tree.root()));
+  const auto source = Only(Discover("throttle_alerts", tree.root()));
   ASSERT_NE(source, nullptr);
   EXPECT_EQ(Throttled(*source), false);
   tree.Write("/sys/class/thermal/cooling_device2", {{"cur_state", "1"}});
@@ -53,7 +51,7 @@ TEST(ThrottleAlertsTest, AnyAlertIsThrottlingAndTheFanIsNone) {
 TEST(ThrottleAlertsTest, AnAlertWithoutAValueIsNoDenial) {
   Tree tree;
   WriteOrin(tree);
-  const auto source = Only(DiscoverThrottleAlerts(tree.root()));
+  const auto source = Only(Discover("throttle_alerts", tree.root()));
   tree.Write("/sys/class/thermal/cooling_device1", {{"cur_state", ""}});
   EXPECT_EQ(Throttled(*source), std::nullopt);
   tree.Write("/sys/class/thermal/cooling_device2", {{"cur_state", "1"}});
@@ -63,7 +61,7 @@ TEST(ThrottleAlertsTest, AnAlertWithoutAValueIsNoDenial) {
 TEST(ThrottleAlertsTest, EventsAreCountedAndAreNoThrottling) {
   Tree tree;
   tree.Write("/sys/class/hwmon/hwmon2", {{"name", "soctherm_oc"}, {"oc3_event_cnt", "27390"}});
-  const auto source = Only(DiscoverThrottleAlerts(tree.root()));
+  const auto source = Only(Discover("throttle_alerts", tree.root()));
   const auto readings = source->Poll(Monotonic());
   ASSERT_THAT(readings, IsOk());
   ASSERT_EQ(readings->size(), 1U);
@@ -76,7 +74,7 @@ TEST(ThrottleAlertsTest, EventsAreCountedAndAreNoThrottling) {
 TEST(ThrottleAlertsTest, OtherBoardsHaveNone) {
   Tree tree;
   tree.Write("/sys/class/thermal/cooling_device0", {{"type", "Processor"}, {"cur_state", "0"}});
-  EXPECT_THAT(DiscoverThrottleAlerts(tree.root()), IsEmpty());
+  EXPECT_THAT(Discover("throttle_alerts", tree.root()), IsEmpty());
 }
 
 }  // namespace
