@@ -7,10 +7,9 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 
+#include "proto/state_names.h"
 #include "scheduler/place/selector.h"
 #include "telemetry/export/device_metrics.h"
 
@@ -82,9 +81,7 @@ void AddObserved(const v1::DeviceInfo& info, const core::DeviceObservation& seen
                                         : info.energy_source();
     const bool measured =
         source != v1::ENERGY_SOURCE_UNSPECIFIED && source != v1::ENERGY_SOURCE_MODEL;
-    const std::string name =
-        absl::AsciiStrToLower(absl::StripPrefix(v1::EnergySource_Name(source), "ENERGY_SOURCE_"));
-    telemetry::AddHeartbeat(info, heartbeat, name, measured, page);
+    telemetry::AddHeartbeat(info, heartbeat, LowerName(source), measured, page);
   }
 }
 

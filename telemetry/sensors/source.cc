@@ -3,9 +3,6 @@
 
 #include <algorithm>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/strip.h"
-
 namespace wattle::telemetry {
 
 bool SourceInfo::measures_power() const {
@@ -21,11 +18,6 @@ bool SourceInfo::has_gauge() const {
 bool SourceInfo::has_thermometer() const {
   return std::any_of(channels.begin(), channels.end(),
                      [](const Channel& channel) { return channel.thermometer; });
-}
-
-std::string EnergySourceName(v1::EnergySource source) {
-  const std::string& name = v1::EnergySource_Name(source);
-  return absl::AsciiStrToLower(absl::StripPrefix(name, "ENERGY_SOURCE_"));
 }
 
 }  // namespace wattle::telemetry

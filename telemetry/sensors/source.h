@@ -3,8 +3,7 @@
 // A source is one thing that measures: a chip, the kernel's battery class, a smart plug. A source
 // gives readings on its channels, each with the time when it was taken. Discovery returns no
 // candidate for a source that the board lacks. A present source that fails answers with an error,
-// and never with 0. To add a source: one file in this folder, its fixture in the test, and one
-// entry in registry.cc with its settings.
+// and never with 0. registry.h says how to add a source.
 #ifndef WATTLE_TELEMETRY_SENSORS_SOURCE_H_
 #define WATTLE_TELEMETRY_SENSORS_SOURCE_H_
 
@@ -91,7 +90,8 @@ struct SourceInfo {
   absl::Duration cadence = absl::Seconds(1);  // interval of new values, and of polls
   absl::Duration deadline = absl::Seconds(5);  // a Poll that takes longer counts as hung
 
-  // For sources with channels in the total: what their sum covers, and its error.
+  // For sources with channels in the total: what their sum covers, and its error. The value's name
+  // in energy.proto is its name in metrics and tables: LowerName gives "ina3221".
   v1::EnergySource energy_source = v1::ENERGY_SOURCE_UNSPECIFIED;
   // The scope of the sum: "module", "board_input", "rails_sum", "mains", "soc_rails", "battery".
   // Figures of different scopes do not compare.
@@ -130,10 +130,6 @@ struct Candidate {
   std::unique_ptr<Source> source{};  // null: `problem` has the reason and the remedy in one line
   absl::Status problem = absl::OkStatus();
 };
-
-// "ina3221", "pmic", "power_supply", …, as in metrics and receipts; "unspecified" for an unset
-// source.
-std::string EnergySourceName(v1::EnergySource source);
 
 }  // namespace wattle::telemetry
 

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include <httplib.h>
 
+#include "proto/state_names.h"
 #include "telemetry/export/device_metrics.h"
 #include "telemetry/export/metrics_page.h"
 
@@ -32,7 +33,7 @@ const char* StateLabel(v1::AttemptState state) {
 void AddDevice(const WorkerStatus& status, const telemetry::MetricLabels& device,
                telemetry::MetricsPage& page) {
   const v1::Heartbeat& heartbeat = status.heartbeat;
-  const std::string source = telemetry::EnergySourceName(status.origin.source);
+  const std::string source = LowerName(status.origin.source);
   const std::string emulated = status.info.emulated() ? "true" : "false";
   page.Gauge("wattle_device_info", "What the device is; always 1.",
              {{"device", status.info.name()},

@@ -13,6 +13,7 @@
 #include "absl/synchronization/notification.h"
 #include <nlohmann/json.hpp>
 
+#include "proto/state_names.h"
 #include "telemetry/sensors/chooser.h"
 
 namespace wattle::agent {
@@ -148,7 +149,7 @@ std::string Padded(const std::string& text, size_t width, bool right = false) {
 void AppendSource(const ProbedSource& source, std::string* out) {
   absl::StrAppend(out, source.name);
   if (source.info.measures_power()) {
-    absl::StrAppend(out, " (", telemetry::EnergySourceName(source.info.energy_source),
+    absl::StrAppend(out, " (", LowerName(source.info.energy_source),
                     ", covers: ", source.info.scope, ")");
   }
   absl::StrAppend(out, "\n");
@@ -200,8 +201,7 @@ Json SourceJson(const ProbedSource& source) {
   }
   return {{"name", source.name},
           {"problem", source.problem.ok() ? Json() : Json(std::string(source.problem.message()))},
-          {"energy_source",
-           power ? Json(telemetry::EnergySourceName(source.info.energy_source)) : Json()},
+          {"energy_source", power ? Json(LowerName(source.info.energy_source)) : Json()},
           {"scope", power ? Json(source.info.scope) : Json()},
           {"rank", power ? Json(source.info.rank) : Json()},
           {"measures_device", source.measures_device},
