@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""docs/metrics.md against the sources: each metric that a program can export stands there once, and no other. Types and labels are
-compared with live pages by tests/integration/telemetry_test.py.
+"""docs/metrics.md against the sources: each metric that a program can export stands there once, and no other; its unit is the one that
+its name says; ● marks those of a heartbeat. Types and labels are compared with live pages by tests/integration/telemetry_test.py.
 """
 
 import pathlib
@@ -10,6 +10,8 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 EXPORTERS = ["coordinator/http", "coordinator/remote_write", "telemetry", "worker/agent"]
+BY_HEARTBEAT = pathlib.Path("telemetry/export/device_metrics.cc")
+UNITS = {"watts": "W", "joules": "J", "celsius": "°C", "seconds": "s", "bytes": "B", "hertz": "Hz", "volts": "V"}
 
 
 def exported(root=ROOT):
@@ -39,12 +41,29 @@ def documented(text):
     return rows, twice
 
 
+def row_problems(text, names):
+    """Rows whose unit or whose ● is not what the sources say."""
+    unit_column = None
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("|") else []
+        if cells and cells[0] == "metric":
+            unit_column = cells.index("unit") if "unit" in cells else None
+        for name in re.findall(r"`([a-z0-9_]+)`", cells[0]) if cells and cells[0] != "metric" else []:
+            unit = UNITS.get(name.removesuffix("_total").rsplit("_", 1)[-1])
+            if unit_column and unit and cells[unit_column] != unit:
+                yield f"docs/metrics.md: {name} has the unit {cells[unit_column]}, its name says {unit}"
+            if name in names and ("●" in cells[0]) != (names[name] == BY_HEARTBEAT):
+                yield f"docs/metrics.md: {name} {'is' if '●' in cells[0] else 'is not'} marked ●, against {BY_HEARTBEAT}"
+
+
 def main():
-    rows, twice = documented((ROOT / "docs/metrics.md").read_text())
+    text = (ROOT / "docs/metrics.md").read_text()
+    rows, twice = documented(text)
     names = exported()
     problems = [f"docs/metrics.md lists {name} twice" for name in twice]
     problems += [f"{names[name]} exports {name}, which docs/metrics.md does not list" for name in sorted(names.keys() - rows.keys())]
     problems += [f"docs/metrics.md lists {name}, which nothing exports" for name in sorted(rows.keys() - names.keys())]
+    problems += row_problems(text, names)
     print("\n".join(problems) or f"{len(rows)} metrics: the page and the sources agree")
     return 1 if problems else 0
 

@@ -2,7 +2,9 @@
 //
 // Adds a heartbeat's values as metrics. If Prometheus reaches the worker, the worker's page shows
 // them, else the coordinator's page does. Each device therefore has one path, and both pages use
-// the same names, so that dashboards and alerts see no difference.
+// the same names, so that dashboards and alerts see no difference. To add a metric: a field of
+// Heartbeat (device.proto), its value in worker/agent/core/agent_core_report.cc, a row in
+// device_metrics.cc, a row marked ● in docs/metrics.md.
 #ifndef WATTLE_TELEMETRY_EXPORT_DEVICE_METRICS_H_
 #define WATTLE_TELEMETRY_EXPORT_DEVICE_METRICS_H_
 
