@@ -11,7 +11,10 @@
 #include <filesystem>
 #include <system_error>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 
 namespace wattle {
 namespace {
@@ -121,6 +124,21 @@ absl::StatusOr<std::string> ReadWholeFile(const std::string& path, int64_t limit
   absl::StatusOr<std::string> content = ReadDescriptor(descriptor, path, limit_bytes);
   close(descriptor);
   return content;
+}
+
+absl::StatusOr<int64_t> ReadKibibyteLine(const std::string& path, absl::string_view name) {
+  const absl::StatusOr<std::string> text = ReadWholeFile(path);
+  if (!text.ok()) {
+    return text.status();
+  }
+  for (absl::string_view line : absl::StrSplit(*text, '\n')) {
+    int64_t kibibytes = 0;
+    if (absl::ConsumePrefix(&line, name) && absl::ConsumePrefix(&line, ":") &&
+        absl::ConsumeSuffix(&line, " kB") && absl::SimpleAtoi(line, &kibibytes)) {
+      return kibibytes * 1024;
+    }
+  }
+  return absl::NotFoundError(absl::StrCat(path, ": no line \"", name, ": … kB\""));
 }
 
 }  // namespace wattle

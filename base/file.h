@@ -33,6 +33,11 @@ absl::Status RenameFile(const std::string& from, const std::string& to);
 absl::StatusOr<std::string> ReadWholeFile(
     const std::string& path, int64_t limit_bytes = std::numeric_limits<int64_t>::max());
 
+// The bytes that a line "NAME:   123 kB" of a file below /proc says, as MemTotal of /proc/meminfo
+// or VmHWM of /proc/self/status. Errors: kNotFound for a file without such a line, and those of
+// ReadWholeFile.
+absl::StatusOr<int64_t> ReadKibibyteLine(const std::string& path, absl::string_view name);
+
 }  // namespace wattle
 
 #endif  // WATTLE_BASE_FILE_H_

@@ -36,6 +36,20 @@ TEST(ReadWholeFileTest, ReadsWhatHasNoSizeBefore) {
               StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("at most 5")));
 }
 
+TEST(ReadKibibyteLineTest, ReadsTheLineOfTheWholeName) {
+  TestDirectory directory;
+  const std::string path =
+      directory.Write("meminfo", "MemTotalX: 1 kB\nMemTotal:  16 kB\nHuge: 2\nBad: x kB\n");
+  EXPECT_EQ(ReadKibibyteLine(path, "MemTotal").value_or(0), 16 * 1024);
+  for (const char* name : {"Mem", "Huge", "Bad", "MemFree"}) {
+    EXPECT_THAT(ReadKibibyteLine(path, name),
+                StatusIs(absl::StatusCode::kNotFound, HasSubstr(name)));
+  }
+  EXPECT_THAT(ReadKibibyteLine(directory.File("none"), "MemTotal"),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("none")));
+  EXPECT_GT(ReadKibibyteLine("/proc/self/status", "VmHWM").value_or(0), 4096);
+}
+
 TEST(FileErrorTest, NamesThePathTheReasonAndTheRemedy) {
   EXPECT_THAT(FileError(ENOSPC, "/data/x", "cannot write"),
               StatusIs(absl::StatusCode::kResourceExhausted,

@@ -4,12 +4,10 @@
 #include <sys/utsname.h>
 
 #include <array>
-#include <fstream>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
@@ -51,19 +49,6 @@ std::string ClassOf(const std::vector<std::string>& compatible) {
   return "";
 }
 
-// The value of a line "Name:   123 kB" of /proc/meminfo, in bytes.
-int64_t MemoryLine(const std::string& root, absl::string_view name) {
-  std::ifstream file(root + "/proc/meminfo");
-  for (std::string line; std::getline(file, line);) {
-    if (absl::StartsWith(line, name)) {
-      const std::vector<std::string> words = absl::StrSplit(line, ' ', absl::SkipEmpty());
-      int64_t kibibytes = 0;
-      return words.size() > 1 && absl::SimpleAtoi(words[1], &kibibytes) ? kibibytes * 1024 : 0;
-    }
-  }
-  return 0;
-}
-
 }  // namespace
 
 BoardIdentity ProbeBoard(const std::string& root) {
@@ -72,7 +57,7 @@ BoardIdentity ProbeBoard(const std::string& root) {
   if (uname(&name) == 0) {
     identity.architecture = name.machine;
   }
-  identity.memory_bytes = MemoryLine(root, "MemTotal:");
+  identity.memory_bytes = ReadKibibyteLine(root + "/proc/meminfo", "MemTotal").value_or(0);
   const auto compatible = ReadWholeFile(root + "/proc/device-tree/compatible");
   if (compatible.ok()) {
     identity.device_class = ClassOf(absl::StrSplit(*compatible, '\0', absl::SkipEmpty()));
@@ -88,7 +73,7 @@ BoardIdentity ProbeBoard(const std::string& root) {
 }
 
 int64_t MemoryAvailableBytes(const std::string& root) {
-  return MemoryLine(root, "MemAvailable:");
+  return ReadKibibyteLine(root + "/proc/meminfo", "MemAvailable").value_or(0);
 }
 
 std::string BootId(const std::string& root) {

@@ -5,11 +5,6 @@
 #include <string>
 #include <utility>
 
-#include "absl/strings/numbers.h"
-#include "absl/strings/str_split.h"
-#include "absl/strings/string_view.h"
-#include "absl/strings/strip.h"
-
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "worker/engine/model_job.h"
@@ -21,19 +16,7 @@ namespace {
 // VmHWM of this process; 0 where it cannot be read. Not ru_maxrss, which begins with the peak of
 // the process that started this one.
 int64_t PeakMemoryBytes() {
-  constexpr absl::string_view kField = "VmHWM:";
-  const absl::StatusOr<std::string> status = ReadWholeFile("/proc/self/status");
-  if (!status.ok()) {
-    return 0;
-  }
-  for (absl::string_view line : absl::StrSplit(*status, '\n')) {
-    int64_t kib = 0;
-    if (absl::ConsumePrefix(&line, kField) && absl::ConsumeSuffix(&line, " kB") &&
-        absl::SimpleAtoi(line, &kib)) {
-      return kib * 1024;
-    }
-  }
-  return 0;
+  return ReadKibibyteLine("/proc/self/status", "VmHWM").value_or(0);
 }
 
 absl::StatusOr<v1::RunnerResult> Run(const v1::RunnerTask& task, FrameSink& sink) {
