@@ -3,6 +3,7 @@
 
 #include "gtest/gtest.h"
 
+#include "wattle/v1/energy.pb.h"
 #include "wattle/v1/spec.pb.h"
 
 namespace wattle {
@@ -14,6 +15,16 @@ TEST(StateNamesTest, NamesLoseTheirTypesPrefix) {
   EXPECT_EQ(LowerName(v1::FAILURE_CLASS_DEVICE), "device");
   EXPECT_EQ(LowerName(v1::OBJECTIVE_EDP), "edp");
   EXPECT_EQ(LowerName(v1::METHOD_FINETUNE_FULL), "finetune_full");
+}
+
+// Labels of metrics and words of receipts: a new value adds a name, and none may change.
+TEST(StateNamesTest, SourcesOfEnergyKeepTheirNames) {
+  const char* const names[] = {"unspecified", "ina3221",    "pmic", "power_supply", "rapl",
+                               "ina2xx",      "smart_plug", "nvml", "model",        "emulated"};
+  int number = 0;
+  for (const char* const name : names) {
+    EXPECT_EQ(LowerName(static_cast<v1::EnergySource>(number++)), name);
+  }
 }
 
 TEST(StateNamesTest, AValueOfANewerVersionIsItsNumber) {
