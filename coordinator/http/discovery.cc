@@ -1,9 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "coordinator/http/discovery.h"
-
 #include "google/protobuf/struct.pb.h"
 
 #include "coordinator/http/json.h"
+#include "coordinator/http/metrics.h"
 
 namespace wattle::http {
 

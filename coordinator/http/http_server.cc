@@ -16,7 +16,6 @@
 
 #include "base/host_port.h"
 #include "base/status_macros.h"
-#include "coordinator/http/discovery.h"
 #include "coordinator/http/json.h"
 #include "coordinator/http/metrics.h"
 #include "telemetry/export/metrics_page.h"

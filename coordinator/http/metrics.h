@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The coordinator's /metrics page, built from the runtime at each request. Thread-safe.
+// What Prometheus asks the coordinator for: the /metrics page and the list of the workers to
+// scrape, both built at each request. Thread-safe.
 #ifndef WATTLE_COORDINATOR_HTTP_METRICS_H_
 #define WATTLE_COORDINATOR_HTTP_METRICS_H_
 
@@ -8,12 +9,18 @@
 
 #include "absl/strings/string_view.h"
 
+#include "coordinator/runtime/api.h"
 #include "coordinator/runtime/runtime.h"
 
 namespace wattle::http {
 
 // The metrics in Prometheus text format 0.0.4.
 std::string MetricsText(runtime::Runtime& runtime, absl::string_view version);
+
+// HTTP service discovery: a JSON list of {"targets": ["host:port"], "labels": {…}}, one entry for
+// each known worker with a metrics address. A worker that is away stays in the list, so that
+// Prometheus reports it as down.
+std::string DiscoveryJson(const runtime::Api& api);
 
 }  // namespace wattle::http
 

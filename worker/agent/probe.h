@@ -40,6 +40,12 @@ std::string ProbeText(const std::vector<ProbedSource>& sources);
 // A JSON list with one object for each source; an unknown value is null.
 std::string ProbeJson(const std::vector<ProbedSource>& sources);
 
+// Copies the files that sources, power modes and the board's identity are read from, so that the
+// owner of an unknown board can send them in: from the tree at root ("": this machine) into
+// directory. The copy works as --sensor-root and as a test fixture. Serial numbers and unreadable
+// files are left out. Errors: kFailedPrecondition if the directory is not empty; those of writing.
+absl::Status RecordSensors(const std::string& root, const std::string& directory);
+
 }  // namespace wattle::agent
 
 #endif  // WATTLE_WORKER_AGENT_PROBE_H_

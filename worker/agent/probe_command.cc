@@ -14,7 +14,6 @@
 #include "base/standard_output.h"
 #include "telemetry/sensors/registry.h"
 #include "worker/agent/probe.h"
-#include "worker/agent/record_sensors.h"
 #include "worker/agent/sensor_settings.h"
 
 namespace wattle::agent {

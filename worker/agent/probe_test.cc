@@ -16,7 +16,6 @@
 #include "telemetry/sensors/registry.h"
 #include "telemetry/sensors/sysfs.h"
 #include "worker/agent/power_settings.h"
-#include "worker/agent/record_sensors.h"
 #include "worker/agent/storage/memory_disk.h"
 
 namespace wattle::agent {

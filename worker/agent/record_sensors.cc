@@ -1,6 +1,4 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "worker/agent/record_sensors.h"
-
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -15,6 +13,7 @@
 #include "telemetry/sensors/pi_firmware.h"
 #include "telemetry/sensors/sysfs.h"
 #include "worker/agent/power_modes.h"
+#include "worker/agent/probe.h"
 
 namespace wattle::agent {
 namespace {

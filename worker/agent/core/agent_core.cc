@@ -9,7 +9,7 @@
 
 #include "base/crash_point.h"
 #include "worker/agent/core/attempt_facts_internal.h"
-#include "worker/agent/core/attempt_log.h"
+#include "worker/agent/core/attempt_texts.h"
 
 namespace wattle::agent {
 namespace {

@@ -9,10 +9,8 @@
 
 #include "base/crash_point.h"
 #include "proto/job_kind.h"
-#include "worker/agent/core/attempt_log.h"
 #include "worker/agent/core/attempt_phase.h"
-#include "worker/agent/core/input_words.h"
-#include "worker/agent/core/text_tail.h"
+#include "worker/agent/core/attempt_texts.h"
 
 namespace wattle::agent {
 namespace {

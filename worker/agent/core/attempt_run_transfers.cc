@@ -7,9 +7,8 @@
 
 #include "absl/strings/str_cat.h"
 
-#include "worker/agent/core/attempt_log.h"
 #include "worker/agent/core/attempt_run.h"
-#include "worker/agent/core/input_words.h"
+#include "worker/agent/core/attempt_texts.h"
 
 namespace wattle::agent {
 namespace {

@@ -1,9 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "worker/agent/core/attempt_log.h"
+#include "worker/agent/core/attempt_texts.h"
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "absl/time/time.h"
 
 #include "units/format.h"
@@ -76,6 +77,42 @@ std::string LineOf(const v1::RunnerFrame& frame) {
       return "";
   }
   return "";
+}
+
+std::string InUsersWords(const std::string& message, const v1::Assignment& assignment,
+                         const std::vector<FetchedInput>& inputs) {
+  std::string text = message;
+  for (const FetchedInput& input : inputs) {
+    for (const v1::ResolvedInput& named : assignment.inputs()) {
+      if (named.field() != input.field || named.reference().empty()) {
+        continue;
+      }
+      const std::string name = absl::StrCat(named.field(), " ", named.reference());
+      // Replace the file's path before the path of its directory.
+      for (const std::string& path : {input.file, input.directory}) {
+        if (!path.empty()) {
+          absl::StrReplaceAll({{path, name}}, &text);
+        }
+      }
+    }
+  }
+  return text;
+}
+
+void AppendText(const std::string& text, v1::AttemptProgress& progress) {
+  if (text.empty()) {
+    return;
+  }
+  std::string& tail = *progress.mutable_text();
+  tail += text;
+  if (tail.size() > kTextTailBytes) {
+    size_t first = tail.size() - kTextTailBytes;
+    while (first < tail.size() && (static_cast<unsigned char>(tail[first]) & 0xc0U) == 0x80U) {
+      ++first;
+    }
+    tail.erase(0, first);
+  }
+  progress.set_text_bytes(progress.text_bytes() + static_cast<int64_t>(text.size()));
 }
 
 }  // namespace wattle::agent

@@ -1,5 +1,5 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "worker/agent/core/attempt_log.h"
+#include "worker/agent/core/attempt_texts.h"
 
 #include <string>
 
@@ -47,6 +47,47 @@ TEST(AttemptLogTest, TheStartLineShowsTheSettings) {
   task.set_device("cpu");
   task.set_threads(4);
   EXPECT_EQ(StartLine(task), "the runner starts on cpu, 4 threads");
+}
+
+TEST(InputWordsTest, AnInputIsCalledByItsReference) {
+  v1::Assignment assignment;
+  for (const char* field : {"model", "data"}) {
+    v1::ResolvedInput& input = *assignment.add_inputs();
+    input.set_field(field);
+    input.set_reference(field == std::string("model") ? "gpt2" : "job:j4/output");
+  }
+  const std::vector<FetchedInput> inputs = {
+      {.field = "model", .directory = "/var/lib/w/cache/ab12", .file = ""},
+      {.field = "data",
+       .directory = "/var/lib/w/cache/cd34",
+       .file = "/var/lib/w/cache/cd34/t.json"},
+  };
+  EXPECT_EQ(InUsersWords("/var/lib/w/cache/cd34/t.json: data[0]: missing", assignment, inputs),
+            "data job:j4/output: data[0]: missing");
+  EXPECT_EQ(InUsersWords("/var/lib/w/cache/ab12/config.json: no such file", assignment, inputs),
+            "model gpt2/config.json: no such file");
+  EXPECT_EQ(InUsersWords("out of memory", assignment, inputs), "out of memory");
+}
+
+TEST(TextTailTest, KeepsTheEndAndCountsAll) {
+  v1::AttemptProgress progress;
+  AppendText("", progress);
+  EXPECT_EQ(progress.text_bytes(), 0);
+  AppendText("one ", progress);
+  AppendText("two", progress);
+  EXPECT_EQ(progress.text(), "one two");
+  EXPECT_EQ(progress.text_bytes(), 7);
+  AppendText(std::string(kTextTailBytes, 'x'), progress);
+  EXPECT_EQ(progress.text(), std::string(kTextTailBytes, 'x'));
+  EXPECT_EQ(progress.text_bytes(), static_cast<int64_t>(7 + kTextTailBytes));
+}
+
+TEST(TextTailTest, BeginsWithAWholeCharacter) {
+  v1::AttemptProgress progress;
+  AppendText("\xe2\x82\xac", progress);                        // one character of three bytes
+  AppendText(std::string(kTextTailBytes - 2, 'x'), progress);  // two of them would still fit
+  EXPECT_EQ(progress.text(), std::string(kTextTailBytes - 2, 'x'));
+  EXPECT_EQ(progress.text_bytes(), static_cast<int64_t>(kTextTailBytes + 1));
 }
 
 }  // namespace
