@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-//
 #include "proto/model_shape.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "absl/strings/numbers.h"
@@ -35,8 +35,6 @@ constexpr absl::string_view kHeadTensor = "head.weight";
 constexpr absl::string_view kTokensTensor = "tokens.weight";
 
 constexpr Architecture kArchitectures[] = {
-    {.name = "gemma", .gated_mlp = true},
-    {.name = "gemma2", .gated_mlp = true, .layer_norms = 4},
     {.name = "gpt2",
      .learned_positions = true,
      .norm_vectors = 2,
@@ -44,29 +42,34 @@ constexpr Architecture kArchitectures[] = {
      .qkv_bias = true,
      .output_bias = true,
      .mlp_bias = true},
-    {.name = "gpt_neox",
-     .norm_vectors = 2,
-     .fused_qkv = true,
-     .qkv_bias = true,
-     .output_bias = true,
-     .mlp_bias = true},
-    {.name = "kosmos_2_text_model",
-     .norm_vectors = 2,
-     .inner_norms = true,
-     .qkv_bias = true,
-     .output_bias = true,
-     .mlp_bias = true},
-    {.name = "llama", .gated_mlp = true},
-    {.name = "mistral", .gated_mlp = true},
+    {.name = "llama", .revision = 1, .gated_mlp = true},
+    {.name = "mistral", .revision = 1, .gated_mlp = true},
+    {.name = "qwen2", .revision = 1, .gated_mlp = true, .qkv_bias = true},
     {.name = "phi",
+     .revision = 1,
      .norm_vectors = 2,
      .layer_norms = 1,
      .qkv_bias = true,
      .output_bias = true,
      .mlp_bias = true,
      .head_bias = true},
-    {.name = "qwen2", .gated_mlp = true, .qkv_bias = true},
-    {.name = "stablelm", .gated_mlp = true, .norm_vectors = 2},
+    {.name = "gemma", .revision = 1, .gated_mlp = true},
+    {.name = "gemma2", .revision = 1, .gated_mlp = true, .layer_norms = 4},
+    {.name = "gpt_neox",
+     .revision = 1,
+     .norm_vectors = 2,
+     .fused_qkv = true,
+     .qkv_bias = true,
+     .output_bias = true,
+     .mlp_bias = true},
+    {.name = "stablelm", .revision = 1, .gated_mlp = true, .norm_vectors = 2},
+    {.name = "kosmos_2_text_model",
+     .revision = 1,
+     .norm_vectors = 2,
+     .inner_norms = true,
+     .qkv_bias = true,
+     .output_bias = true,
+     .mlp_bias = true},
 };
 
 const Architecture& ArchitectureOf(const v1::ModelShape& shape) {
@@ -109,6 +112,10 @@ double LayerVectors(const v1::ModelShape& shape, const Architecture& one) {
 
 }  // namespace
 
+absl::Span<const Architecture> Architectures() {
+  return kArchitectures;
+}
+
 const Architecture* FindArchitecture(absl::string_view name) {
   for (const Architecture& one : kArchitectures) {
     if (one.name == name) {
@@ -123,6 +130,7 @@ std::string ArchitectureNames() {
   for (const Architecture& one : kArchitectures) {
     names.push_back(one.name);
   }
+  std::sort(names.begin(), names.end());
   return absl::StrJoin(names, ", ");
 }
 

@@ -11,15 +11,18 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 
 #include "wattle/v1/profile.pb.h"
 
 namespace wattle {
 
-// What an architecture says of a model's weights beyond the sizes in its shape. models/ describes
-// the same architectures whole; a test there compares the two for each.
+// What must be known of a family of models where models/ is not: which workers have the family, and
+// what its weights are beyond the sizes in a shape. models/families describes the same families
+// whole; tests there compare the two for each.
 struct Architecture {
   absl::string_view name;          // "gpt2", as model_type in config.json
+  int revision = 0;                // The first whose workers have it: see spec_revision.h.
   bool gated_mlp = false;          // The MLP has a third matrix, the gate.
   bool learned_positions = false;  // A table of context_length rows is added to the embedding.
   int norm_vectors = 1;            // Of one norm: 1 (a weight), or 2 (a weight and a bias).
@@ -32,9 +35,11 @@ struct Architecture {
   bool head_bias = false;  // Of an untied head.
 };
 
+// In the order in which messages of models/ name them.
+[[nodiscard]] absl::Span<const Architecture> Architectures();
 // nullptr: this version has no such architecture.
 [[nodiscard]] const Architecture* FindArchitecture(absl::string_view name);
-// "gpt2, llama, mistral"
+// In the order of the alphabet: "gemma, gemma2, gpt2".
 [[nodiscard]] std::string ArchitectureNames();
 
 // Refuses sizes that make no model, and architectures that this version lacks. `field`

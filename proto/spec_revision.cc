@@ -13,6 +13,7 @@
 #include "google/protobuf/message.h"
 
 #include "proto/job_kind.h"
+#include "proto/model_shape.h"
 
 namespace wattle {
 namespace {
@@ -61,16 +62,6 @@ constexpr SpecFeature kFeatures[] = {
     {SpecPart::kField, "evaluate.max_answer_tokens", 1},
 
     {SpecPart::kDataFormat, "chat", 1},
-
-    {SpecPart::kModelFamily, "gemma", 1},
-    {SpecPart::kModelFamily, "gemma2", 1},
-    {SpecPart::kModelFamily, "gpt_neox", 1},
-    {SpecPart::kModelFamily, "kosmos_2_text_model", 1},
-    {SpecPart::kModelFamily, "llama", 1},
-    {SpecPart::kModelFamily, "mistral", 1},
-    {SpecPart::kModelFamily, "phi", 1},
-    {SpecPart::kModelFamily, "qwen2", 1},
-    {SpecPart::kModelFamily, "stablelm", 1},
 };
 
 // Whether an element of the field, or the field itself, is as the path says: set, or with `value`,
@@ -130,16 +121,21 @@ std::string InWords(const SpecFeature& feature) {
 }  // namespace
 
 absl::Span<const SpecFeature> SpecFeatures() {
-  static const auto* const kAll = [] {
-    auto* all = new std::vector<SpecFeature>(std::begin(kFeatures), std::end(kFeatures));
+  static const auto& features = *new std::vector<SpecFeature>([] {
+    std::vector<SpecFeature> all(std::begin(kFeatures), std::end(kFeatures));
     for (const JobKind& kind : JobKinds()) {
       if (kind.spec_revision > 0) {
-        all->push_back({SpecPart::kField, kind.name, kind.spec_revision});
+        all.push_back({SpecPart::kField, kind.name, kind.spec_revision});
+      }
+    }
+    for (const Architecture& family : Architectures()) {
+      if (family.revision > 0) {
+        all.push_back({SpecPart::kModelFamily, family.name, family.revision});
       }
     }
     return all;
-  }();
-  return *kAll;
+  }());
+  return features;
 }
 
 std::string UnknownToWorker(const v1::JobSpec& spec, int32_t revision) {

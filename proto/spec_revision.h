@@ -5,15 +5,16 @@
 // it understands (DeviceInfo.spec_revision), and the planner gives it no job that needs a newer
 // one. To add a field or a value to spec.proto: its row in the table of spec_revision.cc, under
 // kSpecRevision, which becomes one more where a worker with the present number was released. A kind
-// of job has its revision in its own row (proto/job_kind.h). Pure; thread-safe.
+// of job has its revision in its own row (proto/job_kind.h), and so has a family of models
+// (model_shape.cc). Pure; thread-safe.
 #ifndef WATTLE_PROTO_SPEC_REVISION_H_
 #define WATTLE_PROTO_SPEC_REVISION_H_
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/strings/string_view.h"
-#include "absl/types/span.h"
 
 #include "wattle/v1/artifact.pb.h"
 #include "wattle/v1/spec.pb.h"
@@ -37,7 +38,7 @@ struct SpecFeature {
 };
 
 // What the first spec did not have.
-absl::Span<const SpecFeature> SpecFeatures();
+const std::vector<SpecFeature>& SpecFeatures();
 
 // The first row of the table that the spec, or an input, needs and that a worker of `revision` does
 // not know, in words: "finetune.lora", "conversations as data", "models of the family llama".
