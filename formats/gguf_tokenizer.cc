@@ -204,8 +204,9 @@ Json BeginStep(const std::string& begin, int64_t id) {
           {"special_tokens", tokens}};
 }
 
-absl::StatusOr<const GgufPreTokenizer*> FindPreTokenizer(const GgufMetadata& metadata,
-                                                         absl::string_view file) {
+absl::StatusOr<const GgufPreTokenizer*> FindPreTokenizer(
+    const GgufMetadata& metadata, absl::string_view file,
+    absl::Span<const GgufPreTokenizerName> more_names) {
   WATTLE_ASSIGN_OR_RETURN(
       const std::string name,
       ValueOr<std::string>(metadata, kGgufPreTokenizer, "text", file, std::string()));
@@ -215,6 +216,12 @@ absl::StatusOr<const GgufPreTokenizer*> FindPreTokenizer(const GgufMetadata& met
       return &form;
     }
     absl::StrAppend(&names, names.empty() ? "" : ", ", form.name);
+    for (const GgufPreTokenizerName& more : more_names) {
+      if (more.same_as == form.name && more.name == name) {
+        return &form;
+      }
+      absl::StrAppend(&names, more.same_as == form.name ? absl::StrCat(", ", more.name) : "");
+    }
   }
   return absl::UnimplementedError(
       absl::StrCat(file, ": ", kGgufPreTokenizer, ": ",
@@ -223,8 +230,10 @@ absl::StatusOr<const GgufPreTokenizer*> FindPreTokenizer(const GgufMetadata& met
 }
 
 absl::StatusOr<std::vector<NamedFile>> BytesOf(const GgufMetadata& metadata, const Tokens& tokens,
-                                               absl::string_view file) {
-  WATTLE_ASSIGN_OR_RETURN(const GgufPreTokenizer* form, FindPreTokenizer(metadata, file));
+                                               absl::string_view file,
+                                               absl::Span<const GgufPreTokenizerName> more_names) {
+  WATTLE_ASSIGN_OR_RETURN(const GgufPreTokenizer* form,
+                          FindPreTokenizer(metadata, file, more_names));
   WATTLE_ASSIGN_OR_RETURN(
       const auto* merges,
       FindAs<std::vector<std::string>>(metadata, kGgufMerges, "an array of texts", file));
@@ -311,25 +320,20 @@ absl::StatusOr<std::vector<NamedFile>> PiecesOf(const GgufMetadata& metadata, co
 absl::Span<const GgufPreTokenizer> GgufPreTokenizers() {
   static const auto& forms = *new std::vector<GgufPreTokenizer>{
       {.name = "gpt-2", .rules = {SplitRule::kGpt2}},
-      {.name = "phi-2", .rules = {SplitRule::kGpt2}},
       {.name = "llama-bpe",
        .rules = {SplitRule::kLlama3},
        .whole_pieces = true,
        .adds_begin = true},
-      {.name = "llama3", .rules = {SplitRule::kLlama3}, .whole_pieces = true, .adds_begin = true},
-      {.name = "llama-v3", .rules = {SplitRule::kLlama3}, .whole_pieces = true, .adds_begin = true},
       {.name = "qwen2", .rules = {SplitRule::kQwen2}, .nfc = true},
-      {.name = "deepseek-r1-qwen", .rules = {SplitRule::kQwen2}, .nfc = true},
-      {.name = "stablelm2", .rules = {SplitRule::kQwen2}, .nfc = true},
       {.name = "smollm", .rules = {SplitRule::kDigits, SplitRule::kGpt2}},
       {.name = "olmo", .rules = {SplitRule::kGpt2}, .nfc = true},
-      {.name = "mpt", .rules = {SplitRule::kGpt2}, .nfc = true},
   };
   return forms;
 }
 
-absl::StatusOr<std::vector<NamedFile>> TokenizerFilesOfGguf(const GgufMetadata& metadata,
-                                                            absl::string_view file) {
+absl::StatusOr<std::vector<NamedFile>> TokenizerFilesOfGguf(
+    const GgufMetadata& metadata, absl::string_view file,
+    absl::Span<const GgufPreTokenizerName> more_names) {
   WATTLE_ASSIGN_OR_RETURN(
       const std::string model,
       ValueOr<std::string>(metadata, kGgufTokenizerModel, "text", file, std::string("none")));
@@ -338,13 +342,14 @@ absl::StatusOr<std::vector<NamedFile>> TokenizerFilesOfGguf(const GgufMetadata& 
         file, ": ", kGgufTokenizerModel,
         ": missing; the file has no tokenizer, convert the model again with its tokenizer"));
   }
-  if (model != "gpt2" && model != "llama") {
-    return absl::UnimplementedError(
-        absl::StrCat(file, ": ", kGgufTokenizerModel, ": \"", Printable(model),
-                     "\" is not supported in this version; wants gpt2 or llama"));
+  if (model != kGgufBytesModel && model != kGgufPiecesModel) {
+    return absl::UnimplementedError(absl::StrCat(
+        file, ": ", kGgufTokenizerModel, ": \"", Printable(model),
+        "\" is not supported in this version; wants ", kGgufBytesModel, " or ", kGgufPiecesModel));
   }
   WATTLE_ASSIGN_OR_RETURN(const Tokens tokens, ReadTokens(metadata, file));
-  return model == "gpt2" ? BytesOf(metadata, tokens, file) : PiecesOf(metadata, tokens, file);
+  return model == kGgufBytesModel ? BytesOf(metadata, tokens, file, more_names)
+                                  : PiecesOf(metadata, tokens, file);
 }
 
 }  // namespace wattle::formats

@@ -12,6 +12,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 
 #include "formats/gguf.h"
 
@@ -22,11 +23,19 @@ struct NamedFile {
   std::string content;
 };
 
+// Another name that files have for a pre-tokenizer.
+struct GgufPreTokenizerName {
+  absl::string_view name;     // "stablelm2"
+  absl::string_view same_as;  // "qwen2": the name that GgufTokenizerOf writes
+};
+
 // tokenizer.json or tokenizer.model, and tokenizer_config.json with the chat template. file: a name
-// for messages. Errors: kNotFound for metadata without a tokenizer; kInvalidArgument for one that
-// contradicts itself, kUnimplemented for one of another kind; both name the key.
-absl::StatusOr<std::vector<NamedFile>> TokenizerFilesOfGguf(const GgufMetadata& metadata,
-                                                            absl::string_view file);
+// for messages. more_names: of pre-tokenizers, beside those that GgufTokenizerOf writes. Errors:
+// kNotFound for metadata without a tokenizer; kInvalidArgument for one that contradicts itself,
+// kUnimplemented for one of another kind; both name the key.
+absl::StatusOr<std::vector<NamedFile>> TokenizerFilesOfGguf(
+    const GgufMetadata& metadata, absl::string_view file,
+    absl::Span<const GgufPreTokenizerName> more_names = {});
 
 // The reverse: the keys of the tokenizer and the chat template of a directory. Room up to
 // `vocabulary` tokens is filled with tokens that no text becomes. Errors: those of

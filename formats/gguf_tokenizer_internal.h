@@ -16,6 +16,8 @@
 namespace wattle::formats {
 
 inline constexpr char kGgufTokenizerModel[] = "tokenizer.ggml.model";
+inline constexpr char kGgufBytesModel[] = "gpt2";    // its value for byte-level BPE
+inline constexpr char kGgufPiecesModel[] = "llama";  // … for SentencePiece pieces
 inline constexpr char kGgufPreTokenizer[] = "tokenizer.ggml.pre";
 inline constexpr char kGgufTokens[] = "tokenizer.ggml.tokens";
 inline constexpr char kGgufTokenTypes[] = "tokenizer.ggml.token_type";
@@ -47,7 +49,6 @@ struct GgufPreTokenizer {
   bool whole_pieces = false;
   bool adds_begin = false;  // where the metadata does not say
 };
-// Of tokenizers with the same rules, the first is the one that is written.
 absl::Span<const GgufPreTokenizer> GgufPreTokenizers();
 
 }  // namespace wattle::formats

@@ -155,7 +155,7 @@ absl::Status AddBytes(const TokenizerParts& parts, absl::string_view place,
   for (const TokenMerge& merge : parts.merges) {  // in the order of their ranks
     merges.push_back(absl::StrCat(merge.left, " ", merge.right));
   }
-  metadata[kGgufTokenizerModel] = std::string("gpt2");
+  metadata[kGgufTokenizerModel] = std::string(kGgufBytesModel);
   metadata[kGgufPreTokenizer] = std::string(form->name);
   metadata[kGgufMerges] = std::move(merges);
   return absl::OkStatus();
@@ -164,7 +164,7 @@ absl::Status AddBytes(const TokenizerParts& parts, absl::string_view place,
 absl::Status AddPieces(const TokenizerParts& parts, const Written& tokens, absl::string_view place,
                        GgufMetadata& metadata) {
   WATTLE_RETURN_IF_ERROR(CheckMerges(parts, tokens, place));
-  metadata[kGgufTokenizerModel] = std::string("llama");
+  metadata[kGgufTokenizerModel] = std::string(kGgufPiecesModel);
   metadata[kGgufPreTokenizer] = std::string("default");
   metadata[kGgufScores] = ScoresOf(parts, tokens);
   metadata[kGgufAddSpace] = parts.form.space_before != SpaceBefore::kNever;

@@ -18,20 +18,23 @@ namespace {
 
 constexpr char kEndOfText[] = "<|endoftext|>";
 constexpr char kTokenizerClass[] = "tokenizer_class";
-constexpr char kGpt2Class[] = "GPT2Tokenizer";
-constexpr char kQwen2Class[] = "Qwen2Tokenizer";
 
 struct TokenizerClass {
-  absl::string_view name;  // also with "Fast" behind it
+  absl::string_view name;             // also with "Fast" behind it
+  absl::string_view model_type = {};  // of config.json, where nothing names a class
   SplitRule rule = SplitRule::kGpt2;
   bool nfc = false;
   bool may_begin = true;  // add_bos_token counts in every version of transformers
 };
 
 constexpr TokenizerClass kClasses[] = {
-    {.name = kGpt2Class},
+    {.name = "GPT2Tokenizer"},
     {.name = "CodeGenTokenizer"},
-    {.name = kQwen2Class, .rule = SplitRule::kQwen2, .nfc = true, .may_begin = false},
+    {.name = "Qwen2Tokenizer",
+     .model_type = "qwen2",
+     .rule = SplitRule::kQwen2,
+     .nfc = true,
+     .may_begin = false},
 };
 
 class SettingsReader {
@@ -79,8 +82,13 @@ class SettingsReader {
     if (!config.value(kTokenizerClass, Json()).is_null()) {
       return ClassNamed(config[kTokenizerClass], path);
     }
-    const bool qwen2 = config.value("model_type", Json()) == Json("qwen2");
-    return ClassNamed(qwen2 ? kQwen2Class : kGpt2Class, path);
+    const Json model_type = config.value("model_type", Json());
+    for (const TokenizerClass& each : kClasses) {
+      if (!each.model_type.empty() && model_type == Json(each.model_type)) {
+        return &each;
+      }
+    }
+    return &kClasses[0];
   }
 
   absl::StatusOr<const TokenizerClass*> ClassNamed(const Json& name, absl::string_view file) const {

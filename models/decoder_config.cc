@@ -20,6 +20,31 @@ constexpr int64_t kConfigBytesMax = 1 << 20;
 // A description has an entry for each layer, so that a damaged config.json must not make millions.
 constexpr int64_t kLayersMax = 1 << 12;
 
+// Token ids are 1 and 2 where the vocabulary has them; the layers are empty.
+DecoderConfig SizesOfShape(const v1::ModelShape& shape) {
+  DecoderConfig config;
+  config.width = shape.width();
+  config.vocabulary = shape.vocabulary_size();
+  config.max_positions = shape.context_length();
+  config.tied_embeddings = !shape.untied_head();
+  config.bos_token_id = std::min<int64_t>(1, config.vocabulary - 1);
+  config.eos_token_id = std::min<int64_t>(2, config.vocabulary - 1);
+  config.layers.resize(static_cast<size_t>(shape.layers()));
+  return config;
+}
+
+LayerDescription LayerOfShape(const v1::ModelShape& shape, double rotary_share) {
+  LayerDescription layer;
+  layer.heads = shape.heads();
+  layer.kv_heads = shape.kv_heads() > 0 ? shape.kv_heads() : shape.heads();
+  layer.head_size =
+      shape.head_size() > 0 ? shape.head_size() : int64_t{shape.width()} / shape.heads();
+  layer.mlp_width = shape.mlp_width() > 0 ? shape.mlp_width() : 4 * int64_t{shape.width()};
+  const auto dimensions = static_cast<int64_t>(static_cast<double>(layer.head_size) * rotary_share);
+  layer.rotary = Rotary{.dimensions = dimensions / 2 * 2};
+  return layer;
+}
+
 }  // namespace
 
 double Rotary::Frequency(int64_t i) const {
@@ -177,7 +202,8 @@ absl::StatusOr<DecoderConfig> FromShape(const v1::ModelShape& shape) {
     return absl::InvalidArgumentError(absl::StrCat("model_shape.kv_heads: ", shape.kv_heads(),
                                                    " does not divide ", shape.heads(), " heads"));
   }
-  DecoderConfig config = family->from_shape(shape);
+  DecoderConfig config = SizesOfShape(shape);
+  family->describe(config, LayerOfShape(shape, family->rotary_share));
   config.family = family->name;
   return config;
 }

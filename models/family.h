@@ -1,9 +1,13 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The model families. To add one: a file like gpt2.cc with a Family (config.json to description and
-// back, names of its tensors), a line in family.cc, goldens under tests/golden/engine. What no
-// field of LayerDescription can say is a new field there and a branch in worker/engine/models.
-// Thread-safe.
+// The model families. To add one, write families/NAME.cc, where NAME::Families() returns its row: a
+// Family says how config.json and GGUF metadata become a description and what the files call each
+// tensor. The build finds the file. Then write the family's row in the table of
+// proto/model_shape.cc, which the programs without models/ read; decoder_config_test.cc compares
+// the two.
+// Last come goldens under tests/golden/engine and tests/golden/gguf. A family that no field of
+// LayerDescription can describe needs a new field there and a branch in worker/engine/models. No
+// other code knows a family by its name. Thread-safe.
 #ifndef WATTLE_MODELS_FAMILY_H_
 #define WATTLE_MODELS_FAMILY_H_
 
@@ -14,8 +18,10 @@
 #include "absl/strings/string_view.h"
 #include "nlohmann/json.hpp"
 
+#include "formats/gguf_tokenizer.h"
 #include "models/decoder_config.h"
 #include "models/field_reader.h"
+#include "models/metadata_reader.h"
 #include "models/tensors.h"
 
 namespace wattle::models {
@@ -45,13 +51,31 @@ struct WholeModel {
   const char* remedy;  // how the part is had alone
 };
 
+// A family in the GGUF files of llama.cpp. The metadata that every architecture has is in
+// gguf_config.cc and gguf_fields.cc, the tensors' names are in gguf_tensors.cc.
+struct GgufForm {
+  const char* architecture;  // "phi2": general.architecture
+  // Metadata to the fields of config.json beside model_type, vocab_size and the text's tokens; the
+  // reader keeps the errors. nullptr: a file of the architecture is read as another family.
+  nlohmann::ordered_json (*read)(MetadataReader& reader) = nullptr;
+  // The first field of config.json with which llama.cpp does not load the tensors
+  // (llama_model::load_tensors); empty: it loads them. nullptr: it loads all models of the family.
+  std::string (*unloadable)(const DecoderConfig& config) = nullptr;
+  bool has_parallel_residual = false;  // the metadata has use_parallel_residual
+  bool has_rope_factors = false;       // llama.cpp loads the tensor rope_freqs.weight
+  bool rotary_pairs = false;           // see GgufConversion::rotary_heads
+  // Names that only its files have for a known pre-tokenizer.
+  std::vector<formats::GgufPreTokenizerName> pre_tokenizers = {};
+};
+
 struct Family {
-  const char* name;         // "gpt2": model_type in config.json, architecture in a model shape
-  const char* class_name;   // "GPT2LMHeadModel": the class of transformers
-  const char* file_prefix;  // "transformer.": stands before every name but the head's in some files
-  const char* layer_prefix;  // "h.": followed by the layer's number and a dot
+  const char* name;        // "gpt2": model_type in config.json, architecture in a model shape
+  const char* class_name;  // "GPT2LMHeadModel": the class of transformers
+  // "transformer.": stands before every name but the head's in some files
+  const char* file_prefix = "model.";
+  const char* layer_prefix = "layers.";  // "h.": followed by the layer's number and a dot
   std::vector<SlotNames> slots;
-  std::vector<BufferName> harmless_buffers;
+  std::vector<BufferName> harmless_buffers = {};
   std::optional<WholeModel> whole_model = {};
   // Initialization: deviation of a matrix, and whether the two that end in the residual stream get
   // less, by √(2 layers).
@@ -61,10 +85,15 @@ struct Family {
   DecoderConfig (*read)(FieldReader& reader) = nullptr;
   // The fields of config.json beside model_type, architectures and torch_dtype.
   void (*write)(const DecoderConfig& config, nlohmann::ordered_json& json) = nullptr;
-  // A description of these sizes, each of which is in range.
-  DecoderConfig (*from_shape)(const v1::ModelShape& shape) = nullptr;
+  // Gives a description of some sizes what every model of the family is, and each layer that is one
+  // of `layer`.
+  void (*describe)(DecoderConfig& config, LayerDescription layer) = nullptr;
+  double rotary_share = 1.0;          // of each head's dimensions, in a description of a shape
+  std::optional<GgufForm> gguf = {};  // nothing: this version has the family in no GGUF file
 };
 
+// In the order of the table in proto/model_shape.cc.
+[[nodiscard]] const std::vector<Family>& Families();
 // nullptr: no such family.
 [[nodiscard]] const Family* FindFamily(absl::string_view name);
 // The whole model of this model_type; nullptr: none of the families is a part of such a model.
@@ -74,17 +103,12 @@ struct Family {
 // "gpt2, llama".
 [[nodiscard]] std::string FamilyNames();
 
-// One for each family's file.
-const Family& GemmaFamily();
-const Family& Gemma2Family();
-const Family& Gpt2Family();
-const Family& GptNeoxFamily();
-const Family& Kosmos2TextFamily();
-const Family& LlamaFamily();
-const Family& MistralFamily();
-const Family& PhiFamily();
-const Family& Qwen2Family();
-const Family& StableLmFamily();
+// The family that a GGUF file of the architecture is read as; nullptr: this version reads none.
+[[nodiscard]] const Family* FindGgufFamily(absl::string_view architecture);
+// "gpt2, llama, qwen2, phi2".
+[[nodiscard]] std::string GgufArchitectureNames();
+// Those of all families, for formats::TokenizerFilesOfGguf.
+[[nodiscard]] std::vector<formats::GgufPreTokenizerName> GgufPreTokenizerNames();
 
 }  // namespace wattle::models
 

@@ -14,12 +14,16 @@
 
 #include "formats/gguf.h"
 #include "models/decoder_config.h"
+#include "models/metadata_reader.h"
 
 namespace wattle::models {
 
 // Errors, one line with file and key: kInvalidArgument for a key that is missing, of another type
 // or out of range; kUnimplemented for another architecture, or a variant that the engine lacks.
 absl::StatusOr<DecoderConfig> DecoderConfigOfGguf(const formats::GgufFile& file);
+// The same of a file's header alone, with what `facts` says of the tensors.
+absl::StatusOr<DecoderConfig> ReadGgufConfig(const formats::GgufHeader& header,
+                                             const std::string& file, const TensorFacts& facts);
 
 // What a file says of a model's architecture, without its tokenizer.
 struct GgufArchitectureFields {

@@ -11,6 +11,7 @@
 #include "base/status_macros.h"
 #include "formats/gguf_tokenizer.h"
 #include "formats/safetensors_set.h"
+#include "models/family.h"
 #include "models/gguf_config.h"
 #include "models/gguf_keys_internal.h"
 #include "models/gguf_weights.h"
@@ -65,8 +66,9 @@ absl::Status ImportGguf(const std::string& gguf, const std::string& directory) {
   WATTLE_ASSIGN_OR_RETURN(const formats::GgufFile file, formats::GgufFile::Open(gguf));
   WATTLE_ASSIGN_OR_RETURN(const DecoderConfig config, DecoderConfigOfGguf(file));
   WATTLE_RETURN_IF_ERROR(GgufWeights::Open(gguf, config).status());
-  WATTLE_ASSIGN_OR_RETURN(const std::vector<formats::NamedFile> tokenizer,
-                          formats::TokenizerFilesOfGguf(file.header().metadata, gguf));
+  WATTLE_ASSIGN_OR_RETURN(
+      const std::vector<formats::NamedFile> tokenizer,
+      formats::TokenizerFilesOfGguf(file.header().metadata, gguf, GgufPreTokenizerNames()));
   WATTLE_RETURN_IF_ERROR(CheckVocabulary(file, config));
   for (const formats::NamedFile& each : tokenizer) {
     WATTLE_RETURN_IF_ERROR(WriteIn(directory, each.name, each.content));

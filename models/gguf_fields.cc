@@ -1,13 +1,14 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
 
 #include "base/status_macros.h"
+#include "models/family.h"
 #include "models/gguf_config.h"
-#include "models/gguf_config_internal.h"
 #include "models/gguf_keys_internal.h"
 #include "models/gguf_tensors.h"
 
@@ -17,10 +18,10 @@ namespace {
 // Writes the keys of one model.
 class FieldsWriter {
  public:
-  FieldsWriter(const DecoderConfig& config, const GgufArchitecture& architecture)
-      : config_(config), layer_(config.layers.front()), prefix_(architecture.name) {
+  FieldsWriter(const DecoderConfig& config, const GgufForm& form)
+      : config_(config), layer_(config.layers.front()), form_(form), prefix_(form.architecture) {
     prefix_ += '.';
-    Set(kArchitecture, std::string(architecture.name));
+    Set(kArchitecture, std::string(form.architecture));
   }
 
   GgufArchitectureFields Write() {
@@ -30,7 +31,7 @@ class FieldsWriter {
     if (layer_.rotary.has_value()) {
       WriteAttention(*layer_.rotary);
     }
-    if (config_.family == "gpt_neox" || config_.family == "stablelm") {
+    if (form_.has_parallel_residual) {
       Set(kParallelResidual, layer_.residual != Residual::kSequential);
     }
     if (config_.logit_softcap > 0.0) {
@@ -92,6 +93,7 @@ class FieldsWriter {
 
   const DecoderConfig& config_;
   const LayerDescription& layer_;
+  const GgufForm& form_;
   std::string prefix_;
   GgufArchitectureFields fields_;
 };
@@ -104,34 +106,24 @@ DecoderConfig Comparable(DecoderConfig config, const std::string& family) {
   return config;
 }
 
-absl::Status Refuse(const std::string& file, const GgufArchitecture& architecture,
-                    absl::string_view field) {
+absl::Status Refuse(const std::string& file, const GgufForm& form, absl::string_view field) {
   return absl::UnimplementedError(
       absl::StrCat(file, ": config.json: ", field, ": GGUF files of the architecture ",
-                   architecture.name, " cannot hold this; the model stays in safetensors"));
+                   form.architecture, " cannot hold this; the model stays in safetensors"));
 }
 
 // The first field of config.json with which llama.cpp does not load the tensors
 // (llama_model::load_tensors); empty: it loads them.
-std::string UnloadableField(const DecoderConfig& config, bool has_rope_factors) {
+std::string UnloadableField(const DecoderConfig& config, const GgufForm& form,
+                            bool has_rope_factors) {
   const LayerDescription& layer = config.layers.front();
-  const bool is_llama = config.family == "llama" || config.family == "mistral";
-  if (has_rope_factors && !is_llama) {
+  if (has_rope_factors && !form.has_rope_factors) {
     return "rope_scaling of Llama 3";
   }
   if (layer.qkv_bias && layer.attention_width() != config.width) {
     return absl::StrCat("head_dim ", layer.head_size, " with biases");
   }
-  if (config.family == "gpt_neox" && !layer.qkv_bias) {
-    return "attention_bias false";
-  }
-  if (config.norm == Norm::kRmsNormPlusOne && !config.tied_embeddings) {
-    return "tie_word_embeddings false";
-  }
-  if ((config.family == "gpt_neox" || config.family == "stablelm") && config.tied_embeddings) {
-    return "tie_word_embeddings true";
-  }
-  return "";
+  return form.unloadable == nullptr ? "" : form.unloadable(config);
 }
 
 // The first field that `read` does not have as `wanted` has it.
@@ -150,14 +142,14 @@ std::string DifferingField(const DecoderConfig& wanted, const DecoderConfig& rea
 
 absl::StatusOr<GgufArchitectureFields> GgufFieldsOf(const DecoderConfig& config,
                                                     const std::string& file) {
-  const GgufArchitecture* architecture = GgufArchitectureOf(config.family);
-  if (architecture == nullptr) {
+  const std::optional<GgufForm>& form = FamilyOf(config).gguf;
+  if (!form.has_value()) {
     return absl::UnimplementedError(
         absl::StrCat(file, ": a model of the family ", config.family,
                      " is not written as GGUF in this version; those of these architectures are: ",
                      GgufArchitectureNames()));
   }
-  GgufArchitectureFields fields = FieldsWriter(config, *architecture).Write();
+  GgufArchitectureFields fields = FieldsWriter(config, *form).Write();
   formats::GgufHeader header{.metadata = fields.metadata, .tensors = {}};
   for (const GgufPlacement& placement : GgufPlacements(config)) {
     header.tensors.push_back({.name = placement.gguf.name, .shape = placement.gguf.shape});
@@ -174,11 +166,11 @@ absl::StatusOr<GgufArchitectureFields> GgufFieldsOf(const DecoderConfig& config,
   const DecoderConfig wanted = Comparable(config, config.family);
   read = Comparable(std::move(read), config.family);
   if (read != wanted) {
-    return Refuse(file, *architecture, DifferingField(wanted, read));
+    return Refuse(file, *form, DifferingField(wanted, read));
   }
-  const std::string field = UnloadableField(config, !fields.rope_factors.empty());
+  const std::string field = UnloadableField(config, *form, !fields.rope_factors.empty());
   if (!field.empty()) {
-    return Refuse(file, *architecture, field);
+    return Refuse(file, *form, field);
   }
   return fields;
 }

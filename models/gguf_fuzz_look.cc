@@ -11,6 +11,7 @@
 #include "base/status_macros.h"
 #include "formats/gguf.h"
 #include "formats/gguf_tokenizer.h"
+#include "models/family.h"
 #include "models/fuzz_files_internal.h"
 #include "models/gguf_config.h"
 #include "models/gguf_fuzz_internal.h"
@@ -50,7 +51,8 @@ absl::Status ReadAll(const std::string& path) {
   for (const formats::TensorEntry& tensor : weights.tensors()) {
     CheckTensor(weights, tensor);
   }
-  return formats::TokenizerFilesOfGguf(file.header().metadata, path).status();
+  return formats::TokenizerFilesOfGguf(file.header().metadata, path, GgufPreTokenizerNames())
+      .status();
 }
 
 }  // namespace

@@ -1,10 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "models/gguf_tensors.h"
 
-#include <array>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 #include "base/check.h"
@@ -12,14 +10,6 @@
 
 namespace wattle::models {
 namespace {
-
-// The first one of a family is the one that it is written as.
-constexpr std::array kArchitectures = {
-    GgufArchitecture{"llama", "llama"},       GgufArchitecture{"qwen2", "qwen2"},
-    GgufArchitecture{"gpt2", "gpt2"},         GgufArchitecture{"gemma", "gemma"},
-    GgufArchitecture{"gemma2", "gemma2"},     GgufArchitecture{"phi2", "phi"},
-    GgufArchitecture{"stablelm", "stablelm"}, GgufArchitecture{"gptneox", "gpt_neox"},
-};
 
 // The names of a slot's parts: as many as the family's files have.
 std::vector<const char*> GgufNames(Slot slot, size_t parts) {
@@ -58,10 +48,6 @@ std::vector<const char*> GgufNames(Slot slot, size_t parts) {
   return {};
 }
 
-bool IsRotatedInPairs(const DecoderConfig& config) {
-  return absl::string_view(GgufArchitectureOf(config.family)->name) == "llama";
-}
-
 GgufConversion ConversionOf(const DecoderConfig& config, const ModelTensor& tensor, size_t part) {
   constexpr size_t kQuery = 0;
   constexpr size_t kKey = 1;
@@ -70,7 +56,7 @@ GgufConversion ConversionOf(const DecoderConfig& config, const ModelTensor& tens
                             .one_added = config.norm == Norm::kRmsNormPlusOne &&
                                          tensor.part == Part::kWeight &&
                                          !tensor.is_matrix()};  // the weight of a norm
-  if (tensor.slot == Slot::kQkv && IsRotatedInPairs(config)) {
+  if (tensor.slot == Slot::kQkv && FamilyOf(config).gguf->rotary_pairs) {
     const LayerDescription& layer = config.layers[static_cast<size_t>(tensor.layer)];
     conversion.rotary_heads = part == kQuery ? layer.heads : part == kKey ? layer.kv_heads : 0;
   }
@@ -78,33 +64,6 @@ GgufConversion ConversionOf(const DecoderConfig& config, const ModelTensor& tens
 }
 
 }  // namespace
-
-const GgufArchitecture* FindGgufArchitecture(absl::string_view name) {
-  for (const GgufArchitecture& architecture : kArchitectures) {
-    if (name == architecture.name) {
-      return &architecture;
-    }
-  }
-  return nullptr;
-}
-
-const GgufArchitecture* GgufArchitectureOf(absl::string_view family) {
-  for (const GgufArchitecture& architecture : kArchitectures) {
-    if (family == architecture.family ||
-        (family == "mistral" && &architecture == &kArchitectures[0])) {
-      return &architecture;
-    }
-  }
-  return nullptr;
-}
-
-std::string GgufArchitectureNames() {
-  std::string names;
-  for (const GgufArchitecture& architecture : kArchitectures) {
-    absl::StrAppend(&names, names.empty() ? "" : ", ", architecture.name);
-  }
-  return names;
-}
 
 int64_t GgufConversion::HuggingFaceRow(int64_t row, int64_t rows) const {
   if (rotary_heads > 0) {

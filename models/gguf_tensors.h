@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Where the tensors of a Hugging Face file stand in a GGUF file of llama.cpp: the architectures
-// that both know, the names, and what llama.cpp's converter does to the numbers. Names:
+// Where the tensors of a Hugging Face file stand in a GGUF file of llama.cpp: the names, and what
+// llama.cpp's converter does to the numbers. Names:
 // TENSOR_NAMES of the gguf package; conversions: convert_hf_to_gguf.py of llama.cpp. Pure;
 // thread-safe.
 #ifndef WATTLE_MODELS_GGUF_TENSORS_H_
@@ -10,8 +10,6 @@
 #include <cstdint>
 #include <string>
 #include <vector>
-
-#include "absl/strings/string_view.h"
 
 #include "models/decoder_config.h"
 #include "models/tensors.h"
@@ -22,19 +20,6 @@ inline constexpr char kGgufHead[] = "output.weight";
 inline constexpr char kGgufTokens[] = "token_embd.weight";
 // Divisors of the rotary frequencies (Llama 3.1 and later); the metadata does not have them.
 inline constexpr char kGgufRopeFactors[] = "rope_freqs.weight";
-
-// An architecture of llama.cpp and the family that it is here.
-struct GgufArchitecture {
-  const char* name;    // "phi2": general.architecture
-  const char* family;  // "phi"
-};
-// nullptr: this version does not read the architecture.
-[[nodiscard]] const GgufArchitecture* FindGgufArchitecture(absl::string_view name);
-// The one that a family is written as; nullptr: llama.cpp has none, or this version does not write
-// it. Mistral is written as llama.
-[[nodiscard]] const GgufArchitecture* GgufArchitectureOf(absl::string_view family);
-// "llama, qwen2, …".
-[[nodiscard]] std::string GgufArchitectureNames();
 
 // What the converter does to a tensor of the Hugging Face file.
 struct GgufConversion {
@@ -61,7 +46,7 @@ struct GgufPlacement {
   bool is_matrix = false;  // of a linear layer or the token embedding: may be F16 or quantized
 };
 
-// Every tensor of the model, in the order of ModelTensors. config: of one of the families above.
+// Every tensor of the model, in the order of ModelTensors. config: of a family that has a GgufForm.
 [[nodiscard]] std::vector<GgufPlacement> GgufPlacements(const DecoderConfig& config);
 
 // The name of the head's weights in a Hugging Face file, also of a model that ties it.

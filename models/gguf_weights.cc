@@ -107,7 +107,7 @@ absl::Status GgufWeights::Add(GgufPlacement placement) {
 absl::StatusOr<GgufWeights> GgufWeights::Open(const std::string& path,
                                               const DecoderConfig& config) {
   WATTLE_ASSIGN_OR_RETURN(formats::GgufFile file, formats::GgufFile::Open(path));
-  if (GgufArchitectureOf(config.family) == nullptr) {
+  if (!FamilyOf(config).gguf.has_value()) {
     return absl::InvalidArgumentError(
         absl::StrCat(path, ": beside a config.json of the family ", config.family,
                      ", which GGUF files do not hold; push the GGUF file again"));

@@ -42,6 +42,39 @@ std::optional<RotaryScaling> ScalingOf(FieldReader& fields) {
   return scaling;
 }
 
+Rotary ReadRotary(FieldReader& reader, int64_t head_size, const RotaryFields& names) {
+  if (reader.Has("rope_scaling") && reader.Has("rope_parameters")) {
+    // Versions of transformers differ in which of them counts.
+    reader.Fail(absl::InvalidArgumentError(absl::StrCat(
+        reader.file(), ": rope_scaling: stands beside rope_parameters; keep one of the two")));
+  }
+  const auto base_of = [](FieldReader& fields, const char* field, double absent) {
+    return fields.Number(field, absent, 1.0, 1e12);
+  };
+  const auto share_of = [](FieldReader& fields, const char* field, double absent) {
+    return fields.Number(field, absent, 0.0, 1.0 + 1e-9);
+  };
+  Rotary rotary;
+  rotary.base = base_of(reader, names.base, base_of(reader, "rope_theta", kRotaryBase));
+  double share = share_of(reader, names.share, names.absent_share);
+  const char* share_field = names.share;  // for messages
+  for (const char* object : {"rope_scaling", "rope_parameters"}) {
+    reader.Inside(object, [&](FieldReader& fields) {
+      rotary.scaling = ScalingOf(fields);
+      rotary.base = base_of(fields, "rope_theta", rotary.base);
+      share = share_of(fields, "partial_rotary_factor", share);
+      share_field = fields.Has("partial_rotary_factor") ? "partial_rotary_factor" : names.share;
+    });
+  }
+  rotary.dimensions = static_cast<int64_t>(static_cast<double>(head_size) * share);
+  if (rotary.dimensions % 2 != 0 || rotary.dimensions == 0) {
+    reader.Fail(absl::InvalidArgumentError(absl::StrCat(
+        reader.file(), ": ", share < 1.0 ? share_field : "head_dim", ": ", rotary.dimensions,
+        " dimensions of a head are not pairs; rotary positions turn pairs")));
+  }
+  return rotary;
+}
+
 }  // namespace
 
 void ReadTextTokens(FieldReader& reader, std::optional<int64_t> absent_begin,
@@ -91,7 +124,8 @@ LayerDescription ReadAttention(FieldReader& reader, int64_t width,
                                const AttentionDefaults& defaults) {
   LayerDescription layer;
   layer.heads = reader.Size("num_attention_heads", std::nullopt);
-  layer.kv_heads = reader.Size("num_key_value_heads", layer.heads);
+  layer.kv_heads =
+      defaults.has_kv_heads ? reader.Size("num_key_value_heads", layer.heads) : layer.heads;
   layer.mlp_width = reader.Size("intermediate_size", std::nullopt);
   layer.head_size =
       defaults.head_size > 0 ? defaults.head_size : std::max<int64_t>(1, width / layer.heads);
@@ -109,41 +143,12 @@ LayerDescription ReadAttention(FieldReader& reader, int64_t width,
         absl::StrCat(reader.file(), ": num_key_value_heads: ", layer.kv_heads,
                      " does not divide num_attention_heads ", layer.heads)));
   }
-  layer.rotary = ReadRotary(reader, layer.head_size, {.absent_share = defaults.rotary_share});
+  layer.rotary = ReadRotary(reader, layer.head_size, defaults.rotary);
   return layer;
 }
 
-Rotary ReadRotary(FieldReader& reader, int64_t head_size, const RotaryFields& names) {
-  if (reader.Has("rope_scaling") && reader.Has("rope_parameters")) {
-    // Versions of transformers differ in which of them counts.
-    reader.Fail(absl::InvalidArgumentError(absl::StrCat(
-        reader.file(), ": rope_scaling: stands beside rope_parameters; keep one of the two")));
-  }
-  const auto base_of = [](FieldReader& fields, const char* field, double absent) {
-    return fields.Number(field, absent, 1.0, 1e12);
-  };
-  const auto share_of = [](FieldReader& fields, const char* field, double absent) {
-    return fields.Number(field, absent, 0.0, 1.0 + 1e-9);
-  };
-  Rotary rotary;
-  rotary.base = base_of(reader, names.base, base_of(reader, "rope_theta", kRotaryBase));
-  double share = share_of(reader, names.share, names.absent_share);
-  const char* share_field = names.share;  // for messages
-  for (const char* object : {"rope_scaling", "rope_parameters"}) {
-    reader.Inside(object, [&](FieldReader& fields) {
-      rotary.scaling = ScalingOf(fields);
-      rotary.base = base_of(fields, "rope_theta", rotary.base);
-      share = share_of(fields, "partial_rotary_factor", share);
-      share_field = fields.Has("partial_rotary_factor") ? "partial_rotary_factor" : names.share;
-    });
-  }
-  rotary.dimensions = static_cast<int64_t>(static_cast<double>(head_size) * share);
-  if (rotary.dimensions % 2 != 0 || rotary.dimensions == 0) {
-    reader.Fail(absl::InvalidArgumentError(absl::StrCat(
-        reader.file(), ": ", share < 1.0 ? share_field : "head_dim", ": ", rotary.dimensions,
-        " dimensions of a head are not pairs; rotary positions turn pairs")));
-  }
-  return rotary;
+double RotaryShare(const LayerDescription& layer) {
+  return static_cast<double>(layer.rotary->dimensions) / static_cast<double>(layer.head_size);
 }
 
 nlohmann::ordered_json RotaryScalingJson(const Rotary& rotary) {
@@ -171,6 +176,9 @@ void WriteAttention(const LayerDescription& layer, const AttentionDefaults& defa
   json["intermediate_size"] = layer.mlp_width;
   json["rope_theta"] = layer.rotary->base;
   json["rope_scaling"] = RotaryScalingJson(*layer.rotary);
+  if (defaults.rotary.absent_share < 1.0) {
+    json["partial_rotary_factor"] = RotaryShare(layer);
+  }
 }
 
 Activation ReadActivation(FieldReader& reader, const char* field, const char* absent) {
@@ -187,6 +195,14 @@ Activation ReadActivation(FieldReader& reader, const char* field, const char* ab
   return Activation::kGeluTanh;
 }
 
+void ReadActivation(FieldReader& reader, const char* field, const char* absent,
+                    DecoderConfig& config) {
+  const Activation activation = ReadActivation(reader, field, absent);
+  for (LayerDescription& layer : config.layers) {
+    layer.activation = activation;
+  }
+}
+
 const char* ActivationName(Activation activation) {
   switch (activation) {
     case Activation::kGeluTanh:
@@ -199,28 +215,33 @@ const char* ActivationName(Activation activation) {
   return "";
 }
 
-DecoderConfig SizesOfShape(const v1::ModelShape& shape) {
-  DecoderConfig config;
-  config.width = shape.width();
-  config.vocabulary = shape.vocabulary_size();
-  config.max_positions = shape.context_length();
-  config.tied_embeddings = !shape.untied_head();
-  config.bos_token_id = std::min<int64_t>(1, config.vocabulary - 1);
-  config.eos_token_id = std::min<int64_t>(2, config.vocabulary - 1);
-  config.layers.resize(static_cast<size_t>(shape.layers()));
-  return config;
+void ReadNormAndDropout(FieldReader& reader, double absent_dropout, DecoderConfig& config) {
+  config.norm_epsilon = reader.Number("layer_norm_eps", 1e-5, 0.0, 1.0);
+  config.attention_dropout = reader.Number("attention_dropout", absent_dropout, 0.0, 1.0);
 }
 
-LayerDescription LayerOfShape(const v1::ModelShape& shape, double rotary_share) {
-  LayerDescription layer;
-  layer.heads = shape.heads();
-  layer.kv_heads = shape.kv_heads() > 0 ? shape.kv_heads() : shape.heads();
-  layer.head_size =
-      shape.head_size() > 0 ? shape.head_size() : int64_t{shape.width()} / shape.heads();
-  layer.mlp_width = shape.mlp_width() > 0 ? shape.mlp_width() : 4 * int64_t{shape.width()};
-  const auto dimensions = static_cast<int64_t>(static_cast<double>(layer.head_size) * rotary_share);
-  layer.rotary = Rotary{.dimensions = dimensions / 2 * 2};
-  return layer;
+void WriteNormAndDropout(const DecoderConfig& config, nlohmann::ordered_json& json) {
+  json["layer_norm_eps"] = config.norm_epsilon;
+  json["attention_dropout"] = config.attention_dropout;
+}
+
+void WriteSizesAndAttention(const DecoderConfig& config, const AttentionDefaults& defaults,
+                            nlohmann::ordered_json& json) {
+  json["hidden_act"] = ActivationName(config.layers.front().activation);
+  WriteSizes(config, json);
+  WriteAttention(config.layers.front(), defaults, json);
+}
+
+std::vector<SlotNames> LlamaSlots(const char* mlp_norm) {
+  return {{Slot::kTokens, {"embed_tokens"}},
+          {Slot::kAttentionNorm, {"input_layernorm"}},
+          {Slot::kQkv, {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"}},
+          {Slot::kAttentionOutput, {"self_attn.o_proj"}},
+          {Slot::kMlpNorm, {mlp_norm}},
+          {Slot::kUp, {"mlp.gate_proj", "mlp.up_proj"}},
+          {Slot::kDown, {"mlp.down_proj"}},
+          {Slot::kFinalNorm, {"norm"}},
+          {Slot::kHead, {"lm_head"}}};
 }
 
 }  // namespace wattle::models

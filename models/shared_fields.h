@@ -1,17 +1,19 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Fields of config.json that mean the same in many families: sizes, heads, rotary positions, names
-// of activations. A family's file reads with them and adds its own. Values with an error are
-// harmless; the reader keeps the error. Thread-safe.
+// What many families have in one form: in config.json sizes, heads, rotary positions, activations;
+// in the files the names of tensors. A family's file reads with them and adds its own. Values with
+// an error are harmless; the reader keeps the error. Thread-safe.
 #ifndef WATTLE_MODELS_SHARED_FIELDS_H_
 #define WATTLE_MODELS_SHARED_FIELDS_H_
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "nlohmann/json.hpp"
 
 #include "models/decoder_config.h"
+#include "models/family.h"
 #include "models/field_reader.h"
 
 namespace wattle::models {
@@ -36,18 +38,6 @@ void WriteTextTokens(const DecoderConfig& config, nlohmann::ordered_json& json);
 [[nodiscard]] DecoderConfig ReadSizes(FieldReader& reader, const SizeDefaults& defaults);
 void WriteSizes(const DecoderConfig& config, nlohmann::ordered_json& json);
 
-struct AttentionDefaults {
-  int64_t head_size = 0;      // 0: width / heads
-  bool has_head_dim = true;   // whether the family's config.json has the field head_dim
-  double rotary_share = 1.0;  // of each head's dimensions, partial_rotary_factor
-};
-
-// num_attention_heads, num_key_value_heads, head_dim; intermediate_size; and what ReadRotary reads.
-[[nodiscard]] LayerDescription ReadAttention(FieldReader& reader, int64_t width,
-                                             const AttentionDefaults& defaults);
-// The same but for partial_rotary_factor, which only some families write.
-void WriteAttention(const LayerDescription& layer, const AttentionDefaults& defaults,
-                    nlohmann::ordered_json& json);
 // Rotary positions: the base, rope_scaling and the share of each head's dimensions, or all three in
 // rope_parameters, where transformers 5 writes rope_theta and partial_rotary_factor for every
 // family. base, share: what the family's older files call the two; absent_share: without the field.
@@ -56,17 +46,41 @@ struct RotaryFields {
   const char* share = "partial_rotary_factor";
   double absent_share = 1.0;
 };
-[[nodiscard]] Rotary ReadRotary(FieldReader& reader, int64_t head_size, const RotaryFields& names);
+struct AttentionDefaults {
+  int64_t head_size = 0;     // 0: width / heads
+  bool has_head_dim = true;  // whether the family's config.json has the field head_dim
+  bool has_kv_heads = true;  // … and num_key_value_heads
+  RotaryFields rotary = {};
+};
+
+// num_attention_heads, num_key_value_heads, head_dim; intermediate_size; and the rotary positions.
+[[nodiscard]] LayerDescription ReadAttention(FieldReader& reader, int64_t width,
+                                             const AttentionDefaults& defaults);
+// The same; partial_rotary_factor only in a family that has another share than 1 without the field.
+void WriteAttention(const LayerDescription& layer, const AttentionDefaults& defaults,
+                    nlohmann::ordered_json& json);
+// The share of each head's dimensions that the rotary positions turn.
+[[nodiscard]] double RotaryShare(const LayerDescription& layer);
 // What rope_scaling is written as; null without one.
 [[nodiscard]] nlohmann::ordered_json RotaryScalingJson(const Rotary& rotary);
 
 // "silu", "gelu", "gelu_new" and the other names of transformers for these functions.
 [[nodiscard]] Activation ReadActivation(FieldReader& reader, const char* field, const char* absent);
+// The same, for every layer.
+void ReadActivation(FieldReader& reader, const char* field, const char* absent,
+                    DecoderConfig& config);
 [[nodiscard]] const char* ActivationName(Activation activation);
 
-// A description of a shape's sizes; token ids are 1 and 2 where the vocabulary has them.
-[[nodiscard]] DecoderConfig SizesOfShape(const v1::ModelShape& shape);
-[[nodiscard]] LayerDescription LayerOfShape(const v1::ModelShape& shape, double rotary_share);
+// layer_norm_eps and attention_dropout, in a family whose norms are layer norms.
+void ReadNormAndDropout(FieldReader& reader, double absent_dropout, DecoderConfig& config);
+void WriteNormAndDropout(const DecoderConfig& config, nlohmann::ordered_json& json);
+
+// hidden_act, and what WriteSizes and WriteAttention write.
+void WriteSizesAndAttention(const DecoderConfig& config, const AttentionDefaults& defaults,
+                            nlohmann::ordered_json& json);
+
+// The names of Llama's tensors. mlp_norm: that of the norm before the MLP.
+[[nodiscard]] std::vector<SlotNames> LlamaSlots(const char* mlp_norm = "post_attention_layernorm");
 
 }  // namespace wattle::models
 

@@ -7,48 +7,43 @@
 #include <algorithm>
 
 #include "models/family.h"
+#include "models/gguf_keys_internal.h"
 #include "models/shared_fields.h"
 
-namespace wattle::models {
+namespace wattle::models::llama {
 namespace {
 
-constexpr double kInitialDeviation = 0.02;  // initializer_range of the three configs
-constexpr int64_t kWindow = 4096;           // sliding_window of both configs that have one
+constexpr int64_t kWindow = 4096;  // sliding_window of both configs that have one
 constexpr int64_t kQwenFirstWindowedLayer = 28;
 constexpr char kWindowed[] = "sliding_attention";
 constexpr char kFull[] = "full_attention";
 
 // What every model of these families is.
-LayerDescription Gated(LayerDescription layer) {
+void DescribeLlama(DecoderConfig& config, LayerDescription layer) {
+  config.norm = Norm::kRmsNorm;
   layer.activation = Activation::kSilu;
   layer.gated_mlp = true;
-  return layer;
+  config.layers.assign(config.layers.size(), layer);
+}
+
+void DescribeQwen2(DecoderConfig& config, LayerDescription layer) {
+  layer.qkv_bias = true;
+  DescribeLlama(config, layer);
 }
 
 DecoderConfig ReadLlamaShared(FieldReader& reader, const SizeDefaults& defaults) {
   DecoderConfig config = ReadSizes(reader, defaults);
-  config.norm = Norm::kRmsNorm;
   config.norm_epsilon = reader.Number("rms_norm_eps", 1e-6, 0.0, 1.0);
   config.attention_dropout = reader.Number("attention_dropout", 0.0, 0.0, 1.0);
-  LayerDescription layer = Gated(ReadAttention(reader, config.width, {}));
-  layer.activation = ReadActivation(reader, "hidden_act", "silu");
-  config.layers.assign(config.layers.size(), layer);
+  DescribeLlama(config, ReadAttention(reader, config.width, {}));
+  ReadActivation(reader, "hidden_act", "silu", config);
   return config;
 }
 
 void WriteLlamaShared(const DecoderConfig& config, nlohmann::ordered_json& json) {
-  json["hidden_act"] = ActivationName(config.layers.front().activation);
-  WriteSizes(config, json);
-  WriteAttention(config.layers.front(), {}, json);
+  WriteSizesAndAttention(config, {}, json);
   json["rms_norm_eps"] = config.norm_epsilon;
   json["attention_dropout"] = config.attention_dropout;
-}
-
-DecoderConfig LlamaFromSizes(const v1::ModelShape& shape) {
-  DecoderConfig config = SizesOfShape(shape);
-  config.norm = Norm::kRmsNorm;
-  config.layers.assign(config.layers.size(), Gated(LayerOfShape(shape, 1.0)));
-  return config;
 }
 
 DecoderConfig ReadLlama(FieldReader& reader) {
@@ -121,66 +116,70 @@ void WriteQwen2(const DecoderConfig& config, nlohmann::ordered_json& json) {
   json["layer_types"] = types;
 }
 
-DecoderConfig Qwen2FromSizes(const v1::ModelShape& shape) {
-  DecoderConfig config = LlamaFromSizes(shape);
-  for (LayerDescription& layer : config.layers) {
-    layer.qkv_bias = true;
+nlohmann::ordered_json ReadSharedLlamaMetadata(MetadataReader& reader) {
+  nlohmann::ordered_json json = ReadSharedMetadata(reader);
+  json["rms_norm_eps"] = reader.Number(kRmsEpsilon, std::nullopt);
+  if (reader.Has(kSlidingWindow)) {
+    reader.Refuse(kSlidingWindow, "a window");
   }
-  return config;
+  if (json.value("partial_rotary_factor", 1.0) < 1.0) {
+    reader.Refuse(kRopeDimensions, "rotary positions of a part of each head");
+  }
+  return json;
 }
 
-// The names that the three share.
+nlohmann::ordered_json ReadLlamaMetadata(MetadataReader& reader) {
+  nlohmann::ordered_json json = ReadSharedLlamaMetadata(reader);
+  json["attention_bias"] = reader.HasTensor("blk.0.attn_q.bias");
+  json["mlp_bias"] = reader.HasTensor("blk.0.ffn_gate.bias");
+  return json;
+}
+
 Family Named(const char* name, const char* class_name) {
-  return {
-      .name = name,
-      .class_name = class_name,
-      .file_prefix = "model.",
-      .layer_prefix = "layers.",
-      .slots = {{Slot::kTokens, {"embed_tokens"}},
-                {Slot::kAttentionNorm, {"input_layernorm"}},
-                {Slot::kQkv, {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"}},
-                {Slot::kAttentionOutput, {"self_attn.o_proj"}},
-                {Slot::kMlpNorm, {"post_attention_layernorm"}},
-                {Slot::kUp, {"mlp.gate_proj", "mlp.up_proj"}},
-                {Slot::kDown, {"mlp.down_proj"}},
-                {Slot::kFinalNorm, {"norm"}},
-                {Slot::kHead, {"lm_head"}}},
-      .harmless_buffers = {{".self_attn.rotary_emb.inv_freq", HarmlessBuffer::kInverseFrequencies}},
-      .initial_deviation = kInitialDeviation,
-      .from_shape = LlamaFromSizes};
+  return {.name = name,
+          .class_name = class_name,
+          .slots = LlamaSlots(),
+          .harmless_buffers = {
+              {".self_attn.rotary_emb.inv_freq", HarmlessBuffer::kInverseFrequencies}}};
+}
+
+Family Llama() {
+  Family family = Named("llama", "LlamaForCausalLM");
+  family.read = ReadLlama;
+  family.write = WriteLlama;
+  family.describe = DescribeLlama;
+  family.gguf = GgufForm{.architecture = "llama",
+                         .read = ReadLlamaMetadata,
+                         .has_rope_factors = true,
+                         .rotary_pairs = true,
+                         .pre_tokenizers = {{"llama3", "llama-bpe"}, {"llama-v3", "llama-bpe"}}};
+  return family;
+}
+
+Family Mistral() {
+  Family family = Named("mistral", "MistralForCausalLM");
+  family.read = ReadMistral;
+  family.write = WriteMistral;
+  family.describe = DescribeLlama;
+  family.gguf = GgufForm{.architecture = "llama", .has_rope_factors = true, .rotary_pairs = true};
+  return family;
+}
+
+Family Qwen2() {
+  Family family = Named("qwen2", "Qwen2ForCausalLM");
+  family.read = ReadQwen2;
+  family.write = WriteQwen2;
+  family.describe = DescribeQwen2;
+  family.gguf = GgufForm{.architecture = "qwen2",
+                         .read = ReadSharedLlamaMetadata,
+                         .pre_tokenizers = {{"deepseek-r1-qwen", "qwen2"}}};
+  return family;
 }
 
 }  // namespace
 
-const Family& LlamaFamily() {
-  static const auto& family = *new Family([] {
-    Family llama = Named("llama", "LlamaForCausalLM");
-    llama.read = ReadLlama;
-    llama.write = WriteLlama;
-    return llama;
-  }());
-  return family;
+std::vector<Family> Families() {
+  return {Llama(), Mistral(), Qwen2()};
 }
 
-const Family& MistralFamily() {
-  static const auto& family = *new Family([] {
-    Family mistral = Named("mistral", "MistralForCausalLM");
-    mistral.read = ReadMistral;
-    mistral.write = WriteMistral;
-    return mistral;
-  }());
-  return family;
-}
-
-const Family& Qwen2Family() {
-  static const auto& family = *new Family([] {
-    Family qwen2 = Named("qwen2", "Qwen2ForCausalLM");
-    qwen2.read = ReadQwen2;
-    qwen2.write = WriteQwen2;
-    qwen2.from_shape = Qwen2FromSizes;
-    return qwen2;
-  }());
-  return family;
-}
-
-}  // namespace wattle::models
+}  // namespace wattle::models::llama

@@ -11,14 +11,14 @@
 #include "models/family.h"
 #include "models/shared_fields.h"
 
-namespace wattle::models {
+namespace wattle::models::kosmos2_text {
 namespace {
 
 constexpr int64_t kPadTokenId = 1;
 // transformers drops a share of the embedding twice.
 constexpr int kEmbeddingDrops = 2;
 
-void DescribeKosmos2Text(DecoderConfig& config, LayerDescription layer) {
+void Describe(DecoderConfig& config, LayerDescription layer) {
   config.sinusoidal_offset = kPadTokenId + 1;
   config.embedding_scale = std::sqrt(static_cast<double>(config.width));
   layer.rotary.reset();
@@ -40,7 +40,7 @@ void RefuseVariants(FieldReader& reader) {
   }
 }
 
-DecoderConfig ReadKosmos2Text(FieldReader& reader) {
+DecoderConfig Read(FieldReader& reader) {
   RefuseVariants(reader);
   DecoderConfig config;
   config.layers.resize(static_cast<size_t>(reader.Size("layers", std::nullopt)));
@@ -58,23 +58,19 @@ DecoderConfig ReadKosmos2Text(FieldReader& reader) {
         reader.file(), ": embed_dim: ", config.width,
         ": wants an even width from 4 on, divisible by attention_heads ", layer.heads)));
   }
-  DescribeKosmos2Text(config, layer);
+  Describe(config, layer);
   config.sinusoidal_offset = reader.TokenId("pad_token_id", kPadTokenId, config.vocabulary) + 1;
   if (!reader.Flag("scale_embedding", true)) {
     config.embedding_scale = 1.0;
   }
-  const Activation activation = ReadActivation(reader, "activation_function", "gelu");
-  for (LayerDescription& each : config.layers) {
-    each.activation = activation;
-  }
-  config.norm_epsilon = reader.Number("layer_norm_eps", 1e-5, 0.0, 1.0);
-  config.attention_dropout = reader.Number("attention_dropout", 0.1, 0.0, 1.0);
+  ReadActivation(reader, "activation_function", "gelu", config);
+  ReadNormAndDropout(reader, 0.1, config);
   config.residual_dropout = reader.Number("dropout", 0.1, 0.0, 1.0);
   config.embedding_dropout = 1.0 - std::pow(1.0 - config.residual_dropout, kEmbeddingDrops);
   return config;
 }
 
-void WriteKosmos2Text(const DecoderConfig& config, nlohmann::ordered_json& json) {
+void Write(const DecoderConfig& config, nlohmann::ordered_json& json) {
   const LayerDescription& layer = config.layers.front();
   json["activation_function"] = ActivationName(layer.activation);
   json["vocab_size"] = config.vocabulary;
@@ -84,51 +80,38 @@ void WriteKosmos2Text(const DecoderConfig& config, nlohmann::ordered_json& json)
   json["attention_heads"] = layer.heads;
   json["ffn_dim"] = layer.mlp_width;
   json["scale_embedding"] = config.embedding_scale != 1.0;
-  json["layer_norm_eps"] = config.norm_epsilon;
-  json["attention_dropout"] = config.attention_dropout;
+  WriteNormAndDropout(config, json);
   json["dropout"] = config.residual_dropout;
   json["pad_token_id"] = *config.sinusoidal_offset - 1;
   WriteTextTokens(config, json);
   json["tie_word_embeddings"] = config.tied_embeddings;
 }
 
-DecoderConfig Kosmos2TextFromSizes(const v1::ModelShape& shape) {
-  DecoderConfig config = SizesOfShape(shape);
-  DescribeKosmos2Text(config, LayerOfShape(shape, 1.0));
-  return config;
-}
-
 }  // namespace
 
-const Family& Kosmos2TextFamily() {
-  static const auto& family = *new Family{
-      .name = "kosmos_2_text_model",
-      .class_name = "Kosmos2TextForCausalLM",
-      .file_prefix = "model.",
-      .layer_prefix = "layers.",
-      .slots = {{Slot::kTokens, {"embed_tokens"}},
-                {Slot::kAttentionNorm, {"self_attn_layer_norm"}},
-                {Slot::kQkv, {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"}},
-                {Slot::kAttentionInnerNorm, {"self_attn.inner_attn_ln"}},
-                {Slot::kAttentionOutput, {"self_attn.out_proj"}},
-                {Slot::kMlpNorm, {"final_layer_norm"}},
-                {Slot::kUp, {"ffn.fc1"}},
-                {Slot::kMlpInnerNorm, {"ffn.ffn_layernorm"}},
-                {Slot::kDown, {"ffn.fc2"}},
-                {Slot::kFinalNorm, {"layer_norm"}},
-                {Slot::kHead, {"lm_head"}}},
-      .harmless_buffers = {},
-      .whole_model =
-          WholeModel{.model_type = "kosmos-2",
-                     .remedy = "save its text decoder alone with Kosmos2ForConditionalGeneration"
-                               ".from_pretrained(...).text_model.save_pretrained(DIRECTORY) and "
-                               "put a BPE tokenizer there"},
-      .initial_deviation = 0.02,  // init_std
-      .scaled_residual_initialization = false,
-      .read = ReadKosmos2Text,
-      .write = WriteKosmos2Text,
-      .from_shape = Kosmos2TextFromSizes};
-  return family;
+std::vector<Family> Families() {
+  return {
+      {.name = "kosmos_2_text_model",
+       .class_name = "Kosmos2TextForCausalLM",
+       .slots = {{Slot::kTokens, {"embed_tokens"}},
+                 {Slot::kAttentionNorm, {"self_attn_layer_norm"}},
+                 {Slot::kQkv, {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"}},
+                 {Slot::kAttentionInnerNorm, {"self_attn.inner_attn_ln"}},
+                 {Slot::kAttentionOutput, {"self_attn.out_proj"}},
+                 {Slot::kMlpNorm, {"final_layer_norm"}},
+                 {Slot::kUp, {"ffn.fc1"}},
+                 {Slot::kMlpInnerNorm, {"ffn.ffn_layernorm"}},
+                 {Slot::kDown, {"ffn.fc2"}},
+                 {Slot::kFinalNorm, {"layer_norm"}},
+                 {Slot::kHead, {"lm_head"}}},
+       .whole_model =
+           WholeModel{.model_type = "kosmos-2",
+                      .remedy = "save its text decoder alone with Kosmos2ForConditionalGeneration"
+                                ".from_pretrained(...).text_model.save_pretrained(DIRECTORY) "
+                                "and put a BPE tokenizer there"},
+       .read = Read,
+       .write = Write,
+       .describe = Describe}};
 }
 
-}  // namespace wattle::models
+}  // namespace wattle::models::kosmos2_text

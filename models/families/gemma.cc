@@ -7,9 +7,10 @@
 #include <cmath>
 
 #include "models/family.h"
+#include "models/gguf_keys_internal.h"
 #include "models/shared_fields.h"
 
-namespace wattle::models {
+namespace wattle::models::gemma {
 namespace {
 
 constexpr SizeDefaults kGemmaSizes = {
@@ -23,6 +24,7 @@ constexpr double kSoftcapMax = 1e6;
 constexpr char kTanhName[] = "gelu_pytorch_tanh";
 constexpr char kWindowed[] = "sliding_attention";
 constexpr char kFull[] = "full_attention";
+constexpr int64_t kGemma2LayersOf27B = 46;
 
 bool HasWindow(size_t layer) {
   return layer % 2 == 0;
@@ -38,7 +40,8 @@ void DescribeGemma(DecoderConfig& config, LayerDescription layer) {
   config.layers.assign(config.layers.size(), layer);
 }
 
-void DescribeGemma2(DecoderConfig& config) {
+// What Gemma 2 adds.
+void AddGemma2(DecoderConfig& config) {
   config.logit_softcap = kGemma2LogitSoftcap;
   for (size_t i = 0; i < config.layers.size(); ++i) {
     LayerDescription& layer = config.layers[i];
@@ -47,6 +50,11 @@ void DescribeGemma2(DecoderConfig& config) {
     layer.query_pre_attention_scalar = kQueryScalar;
     layer.window = HasWindow(i) ? kWindow : 0;
   }
+}
+
+void DescribeGemma2(DecoderConfig& config, LayerDescription layer) {
+  DescribeGemma(config, layer);
+  AddGemma2(config);
 }
 
 DecoderConfig ReadGemmaShared(FieldReader& reader, Activation activation) {
@@ -81,7 +89,7 @@ double ReadSoftcap(FieldReader& reader, const char* field, double absent) {
 DecoderConfig ReadGemma2(FieldReader& reader) {
   DecoderConfig config =
       ReadGemmaShared(reader, ReadActivation(reader, "hidden_activation", kTanhName));
-  DescribeGemma2(config);
+  AddGemma2(config);
   config.logit_softcap = ReadSoftcap(reader, "final_logit_softcapping", kGemma2LogitSoftcap);
   const double attention_softcap =
       ReadSoftcap(reader, "attn_logit_softcapping", kGemma2AttentionSoftcap);
@@ -131,67 +139,54 @@ void WriteGemma2(const DecoderConfig& config, nlohmann::ordered_json& json) {
   json["final_logit_softcapping"] = SoftcapJson(config.logit_softcap);
 }
 
-DecoderConfig GemmaFromSizes(const v1::ModelShape& shape) {
-  DecoderConfig config = SizesOfShape(shape);
-  DescribeGemma(config, LayerOfShape(shape, 1.0));
-  return config;
+nlohmann::ordered_json ReadGemmaMetadata(MetadataReader& reader) {
+  nlohmann::ordered_json json = ReadSharedMetadata(reader);
+  json["rms_norm_eps"] = reader.Number(kRmsEpsilon, std::nullopt);
+  json["head_dim"] = reader.Size(kKeyLength);
+  json["hidden_activation"] = kTanhName;
+  return json;
 }
 
-DecoderConfig Gemma2FromSizes(const v1::ModelShape& shape) {
-  DecoderConfig config = GemmaFromSizes(shape);
-  DescribeGemma2(config);
-  return config;
+nlohmann::ordered_json ReadGemma2Metadata(MetadataReader& reader) {
+  nlohmann::ordered_json json = ReadGemmaMetadata(reader);
+  json["attn_logit_softcapping"] = reader.Number(kAttentionSoftcap, kGemma2AttentionSoftcap);
+  json["final_logit_softcapping"] = reader.Number(kLogitSoftcap, kGemma2LogitSoftcap);
+  json["sliding_window"] = reader.Size(kSlidingWindow, kWindow);
+  // llama.cpp tells the model of 27B, which alone divides otherwise, by its layers.
+  json["query_pre_attn_scalar"] = reader.Size(kBlockCount) == kGemma2LayersOf27B
+                                      ? reader.Size(kEmbeddingLength) / reader.Size(kHeadCount)
+                                      : reader.Size(kKeyLength);
+  return json;
 }
 
-std::vector<SlotNames> SharedSlots() {
-  return {{Slot::kTokens, {"embed_tokens"}},
-          {Slot::kAttentionNorm, {"input_layernorm"}},
-          {Slot::kQkv, {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"}},
-          {Slot::kAttentionOutput, {"self_attn.o_proj"}},
-          {Slot::kUp, {"mlp.gate_proj", "mlp.up_proj"}},
-          {Slot::kDown, {"mlp.down_proj"}},
-          {Slot::kFinalNorm, {"norm"}},
-          {Slot::kHead, {"lm_head"}}};
-}
-
-Family Named(const char* name, const char* class_name, const std::vector<SlotNames>& norms) {
-  Family family = {.name = name,
-                   .class_name = class_name,
-                   .file_prefix = "model.",
-                   .layer_prefix = "layers.",
-                   .slots = SharedSlots(),
-                   .harmless_buffers = {},
-                   .initial_deviation = 0.02};  // initializer_range
-  family.slots.insert(family.slots.end(), norms.begin(), norms.end());
-  return family;
+std::string UnloadableField(const DecoderConfig& config) {
+  return config.tied_embeddings ? "" : "tie_word_embeddings false";
 }
 
 }  // namespace
 
-const Family& GemmaFamily() {
-  static const auto& family = *new Family([] {
-    Family gemma =
-        Named("gemma", "GemmaForCausalLM", {{Slot::kMlpNorm, {"post_attention_layernorm"}}});
-    gemma.read = ReadGemma;
-    gemma.write = WriteGemma;
-    gemma.from_shape = GemmaFromSizes;
-    return gemma;
-  }());
-  return family;
+std::vector<Family> Families() {
+  Family gemma2 = {
+      .name = "gemma2",
+      .class_name = "Gemma2ForCausalLM",
+      .slots = LlamaSlots("pre_feedforward_layernorm"),
+      .read = ReadGemma2,
+      .write = WriteGemma2,
+      .describe = DescribeGemma2,
+      .gguf = GgufForm{
+          .architecture = "gemma2", .read = ReadGemma2Metadata, .unloadable = UnloadableField}};
+  gemma2.slots.push_back({Slot::kAttentionPostNorm, {"post_attention_layernorm"}});
+  gemma2.slots.push_back({Slot::kMlpPostNorm, {"post_feedforward_layernorm"}});
+  return {{.name = "gemma",
+           .class_name = "GemmaForCausalLM",
+           .slots = LlamaSlots(),
+           .read = ReadGemma,
+           .write = WriteGemma,
+           .describe = DescribeGemma,
+           .gguf = GgufForm{.architecture = "gemma",
+                            .read = ReadGemmaMetadata,
+                            .unloadable = UnloadableField}},
+          gemma2};
 }
 
-const Family& Gemma2Family() {
-  static const auto& family = *new Family([] {
-    Family gemma2 = Named("gemma2", "Gemma2ForCausalLM",
-                          {{Slot::kAttentionPostNorm, {"post_attention_layernorm"}},
-                           {Slot::kMlpNorm, {"pre_feedforward_layernorm"}},
-                           {Slot::kMlpPostNorm, {"post_feedforward_layernorm"}}});
-    gemma2.read = ReadGemma2;
-    gemma2.write = WriteGemma2;
-    gemma2.from_shape = Gemma2FromSizes;
-    return gemma2;
-  }());
-  return family;
-}
-
-}  // namespace wattle::models
+}  // namespace wattle::models::gemma
