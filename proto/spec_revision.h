@@ -12,9 +12,9 @@
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 
 #include "wattle/v1/artifact.pb.h"
 #include "wattle/v1/spec.pb.h"
@@ -38,7 +38,7 @@ struct SpecFeature {
 };
 
 // What the first spec did not have.
-const std::vector<SpecFeature>& SpecFeatures();
+absl::Span<const SpecFeature> SpecFeatures();
 
 // The first row of the table that the spec, or an input, needs and that a worker of `revision` does
 // not know, in words: "finetune.lora", "conversations as data", "models of the family llama".
