@@ -7,7 +7,7 @@
 
 #include "policy/held_back.h"
 #include "scheduler/battery/charge.h"
-#include "scheduler/place/rules_internal.h"
+#include "scheduler/place/rule.h"
 #include "scheduler/place/selector.h"
 #include "scheduler/predict/predict.h"
 #include "units/format.h"
@@ -72,8 +72,6 @@ Watts IdlePower(const Consideration& on) {
   return Watts(on.prediction.mean_power_watts());
 }
 
-}  // namespace
-
 std::optional<Refusal> CheckBatteryReserve(const Consideration& on) {
   const v1::Device& device = on.device.device;
   const Joules capacity = FromWattHours(device.info().battery_capacity_wh());
@@ -110,5 +108,9 @@ std::optional<Refusal> CheckBatteryReserve(const Consideration& on) {
   }
   return RefusalFor(battery, demand, margin, limit);
 }
+
+}  // namespace
+
+extern const Rule kBatteryReserveRule = {"battery_reserve", RuleScope::kLoad, CheckBatteryReserve};
 
 }  // namespace wattle::scheduler

@@ -16,8 +16,8 @@
 
 #include "scheduler/battery/charge.h"
 #include "scheduler/place/consider_internal.h"
+#include "scheduler/place/memory_rule_internal.h"
 #include "scheduler/place/rule.h"
-#include "scheduler/place/rules_internal.h"
 #include "scheduler/place/selector.h"
 #include "scheduler/predict/predict.h"
 

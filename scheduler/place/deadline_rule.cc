@@ -4,10 +4,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 
-#include "scheduler/place/rules_internal.h"
+#include "scheduler/place/rule.h"
 #include "units/format.h"
 
 namespace wattle::scheduler {
+namespace {
+
 std::optional<Refusal> CheckDeadline(const Consideration& on) {
   if (on.job.spec.deadline_seconds() <= 0) {
     return std::nullopt;
@@ -33,5 +35,9 @@ std::optional<Refusal> CheckDeadline(const Consideration& on) {
   // Permanent if a free device would be too late already, because the deadline only comes nearer.
   return Refusal{alone > left ? text : absl::StrCat(text, ", or were it free now"), alone > left};
 }
+
+}  // namespace
+
+extern const Rule kDeadlineRule = {"deadline", RuleScope::kLoad, CheckDeadline};
 
 }  // namespace wattle::scheduler

@@ -9,11 +9,12 @@
 #include "absl/strings/strip.h"
 
 #include "proto/spec_revision.h"
-#include "scheduler/place/rules_internal.h"
+#include "scheduler/place/rule.h"
 #include "scheduler/place/selector.h"
 #include "units/quantity.h"
 
 namespace wattle::scheduler {
+namespace {
 
 // A worker without a runner cannot run jobs.
 std::optional<Refusal> CheckEngine(const Consideration& on) {
@@ -42,8 +43,6 @@ std::optional<Refusal> CheckWorkerVersion(const Consideration& on) {
                  true};
 }
 
-namespace {
-
 // Every device has these beside the labels that its operator gave it.
 bool HasOwnLabel(const v1::DeviceInfo& device, absl::string_view label) {
   if (absl::ConsumePrefix(&label, "device=")) {
@@ -51,8 +50,6 @@ bool HasOwnLabel(const v1::DeviceInfo& device, absl::string_view label) {
   }
   return absl::ConsumePrefix(&label, "class=") && label == device.device_class();
 }
-
-}  // namespace
 
 std::optional<Refusal> CheckLabels(const Consideration& on) {
   const v1::DeviceInfo& device = on.device.device.info();
@@ -127,5 +124,17 @@ std::optional<Refusal> CheckGuard(const Consideration& on) {
                               "; feasible once that is over, or without the policy (wattle policy "
                               "ls)")};
 }
+
+}  // namespace
+
+extern const Rule kEngineRule = {"engine", RuleScope::kDevice, CheckEngine};
+extern const Rule kWorkerVersionRule = {"worker_version", RuleScope::kDevice, CheckWorkerVersion};
+extern const Rule kLabelsRule = {"labels", RuleScope::kDevice, CheckLabels};
+extern const Rule kAvoidedDeviceRule = {"avoided_device", RuleScope::kDevice, CheckAvoidedDevice};
+extern const Rule kConnectedRule = {"connected", RuleScope::kDevice, CheckConnected};
+extern const Rule kDrainedRule = {"drained", RuleScope::kDevice, CheckDrained};
+extern const Rule kMaxTemperatureRule = {"max_temperature", RuleScope::kDevice,
+                                         CheckMaxTemperature};
+extern const Rule kGuardRule = {"guard", RuleScope::kDevice, CheckGuard};
 
 }  // namespace wattle::scheduler

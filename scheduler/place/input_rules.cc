@@ -9,10 +9,11 @@
 
 #include "proto/job_kind.h"
 #include "scheduler/place/quality_floor.h"
-#include "scheduler/place/rules_internal.h"
+#include "scheduler/place/rule.h"
 #include "units/format.h"
 
 namespace wattle::scheduler {
+namespace {
 
 // Inputs that exceed the worker's cache quota never fit.
 std::optional<Refusal> CheckCacheQuota(const Consideration& on) {
@@ -84,5 +85,11 @@ std::optional<Refusal> CheckInputs(const Consideration& on) {
   }
   return std::nullopt;
 }
+
+}  // namespace
+
+extern const Rule kCacheQuotaRule = {"cache_quota", RuleScope::kDevice, CheckCacheQuota};
+extern const Rule kQualityFloorRule = {"quality_floor", RuleScope::kDevice, CheckQualityFloor};
+extern const Rule kInputsRule = {"inputs", RuleScope::kDevice, CheckInputs};
 
 }  // namespace wattle::scheduler

@@ -5,7 +5,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
-#include "scheduler/place/rules_internal.h"
+#include "scheduler/place/memory_rule_internal.h"
+#include "scheduler/place/rule.h"
 #include "units/format.h"
 
 namespace wattle::scheduler {
@@ -54,17 +55,6 @@ std::string ChangeThatFits(const Consideration& on, int64_t limit) {
                                                      on.job.leaner_forms->back().change, " either");
 }
 
-}  // namespace
-
-int64_t PeakMemoryOn(const v1::DeviceInfo& device, int64_t peak_memory_bytes) {
-  return peak_memory_bytes > 0 && CudaTakesBoardMemory(device) ? peak_memory_bytes + kCudaBytes
-                                                               : peak_memory_bytes;
-}
-
-int64_t UsableMemoryBytes(const v1::DeviceInfo& device) {
-  return static_cast<int64_t>(static_cast<double>(device.memory_bytes()) * kUsableShare);
-}
-
 std::optional<Refusal> CheckMemory(const Consideration& on) {
   const v1::Device& device = on.device.device;
   // Of several models the one that would run here counts.
@@ -95,5 +85,18 @@ std::optional<Refusal> CheckMemory(const Consideration& on) {
                               FormatBytes(needed - available), " more",
                               form == nullptr ? "" : WouldFitWith(*form))};
 }
+
+}  // namespace
+
+int64_t PeakMemoryOn(const v1::DeviceInfo& device, int64_t peak_memory_bytes) {
+  return peak_memory_bytes > 0 && CudaTakesBoardMemory(device) ? peak_memory_bytes + kCudaBytes
+                                                               : peak_memory_bytes;
+}
+
+int64_t UsableMemoryBytes(const v1::DeviceInfo& device) {
+  return static_cast<int64_t>(static_cast<double>(device.memory_bytes()) * kUsableShare);
+}
+
+extern const Rule kMemoryRule = {"memory", RuleScope::kLoad, CheckMemory};
 
 }  // namespace wattle::scheduler

@@ -7,10 +7,10 @@
 #include "absl/strings/str_format.h"
 
 #include "proto/job_kind.h"
+#include "scheduler/place/memory_rule_internal.h"
 #include "scheduler/place/model_choice_internal.h"
 #include "scheduler/place/objective.h"
 #include "scheduler/place/quality_floor.h"
-#include "scheduler/place/rules_internal.h"
 #include "scheduler/predict/job_kinds.h"
 #include "scheduler/predict/same_workload.h"
 #include "units/format.h"

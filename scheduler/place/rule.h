@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Rules that refuse a device for a job, with a reason that a person can act on. A rule is a
-// function and a row of the table in rules.cc. To add one: the function, its line in
-// rules_internal.h, its row, and a case in rule_test.cc. Thread-safe: rules have no state.
+// Rules that refuse a device for a job, with a reason that a person can act on. To add one: the
+// function and the Rule beside it, in the file of its subject; its name in the list in rules.cc;
+// a case in rule_test.cc. Thread-safe: rules have no state.
 #ifndef WATTLE_SCHEDULER_PLACE_RULE_H_
 #define WATTLE_SCHEDULER_PLACE_RULE_H_
 

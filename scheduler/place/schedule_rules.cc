@@ -6,7 +6,7 @@
 
 #include "policy/held_back.h"
 #include "policy/schedule.h"
-#include "scheduler/place/rules_internal.h"
+#include "scheduler/place/rule.h"
 #include "scheduler/place/selector.h"
 #include "units/format.h"
 
@@ -16,8 +16,6 @@ namespace {
 absl::Time StartOf(const Consideration& on) {
   return on.snapshot.now + absl::Seconds(on.start_in_seconds);
 }
-
-}  // namespace
 
 std::optional<Refusal> CheckWorkWindows(const Consideration& on) {
   const policy::Limits limits = LimitsFor(on.snapshot.policies, on.device.device.info());
@@ -70,5 +68,10 @@ std::optional<Refusal> CheckDailyBudget(const Consideration& on) {
                               budget.policy, "); feasible in ",
                               FormatElapsed(policy::DayEnds(budget, start) - on.snapshot.now))};
 }
+
+}  // namespace
+
+extern const Rule kWorkWindowsRule = {"work_windows", RuleScope::kLoad, CheckWorkWindows};
+extern const Rule kDailyBudgetRule = {"daily_energy_budget", RuleScope::kLoad, CheckDailyBudget};
 
 }  // namespace wattle::scheduler
