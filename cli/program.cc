@@ -12,12 +12,12 @@
 #include "absl/strings/str_split.h"
 #include "cli/completion.h"
 #include "cli/exit_code.h"
-#include "cli/number_flag.h"
 #include "cli/session.h"
 #include "cli/table.h"
 #include <CLI/CLI.hpp>
 
 #include "base/nearest_word.h"
+#include "base/number_flag.h"
 #include "base/standard_output.h"
 
 namespace wattle::cli {

@@ -8,11 +8,11 @@
 #include "cli/ask_fleet.h"
 #include "cli/fleet_summary.h"
 #include "cli/live_screen.h"
-#include "cli/number_flag.h"
 #include "cli/session.h"
 #include "cli/terminal_keys.h"
 #include "cli/top_view.h"
 
+#include "base/number_flag.h"
 #include "base/status_macros.h"
 
 namespace wattle::cli {

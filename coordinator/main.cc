@@ -17,7 +17,6 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "spdlog/sinks/stdout_sinks.h"
@@ -26,6 +25,7 @@
 #include "artifacts/blob_store.h"
 #include "base/clock.h"
 #include "base/host_port.h"
+#include "base/number_flag.h"
 #include "base/standard_output.h"
 #include "base/status_macros.h"
 #include "coordinator/backup.h"
@@ -41,6 +41,7 @@
 namespace {
 
 using wattle::AfterOutput;
+using wattle::NumberBetween;
 using wattle::WithContext;
 
 constexpr char kExamples[] =
@@ -70,18 +71,6 @@ struct Options {
   double remote_write_window_days = 7;
   std::string log_level = "info";
 };
-
-// A range that refuses NaN, which CLI11's own range accepts because every comparison with NaN is
-// false.
-CLI::Validator Between(double low, double high) {
-  return {[low, high](const std::string& text) {
-            double value = 0.0;
-            return absl::SimpleAtod(text, &value) && value >= low && value <= high
-                       ? std::string()
-                       : absl::StrCat(text, ": wants a number from ", low, " to ", high);
-          },
-          ""};
-}
 
 absl::Status Validate(const Options& options) {
   for (const auto& [flag, text] : {std::pair("--listen", &options.listen_address),
@@ -220,28 +209,28 @@ void AddRunFlags(CLI::App& app, Options& options) {
   app.add_option("--heartbeat-seconds", options.heartbeat_seconds,
                  "Interval of the workers' heartbeats")
       ->capture_default_str()
-      ->check(Between(0.1, 3600.0));
+      ->check(NumberBetween(0.1, 3600.0));
   app.add_option("--unreachable-seconds", options.unreachable_seconds,
                  "Silence after which a device is shown as unreachable")
       ->capture_default_str()
-      ->check(Between(0.2, 86400.0));
+      ->check(NumberBetween(0.2, 86400.0));
   app.add_option("--keep-ended-days", options.keep_ended_days,
                  "How long ended jobs stay in memory; later the journal answers for them")
       ->capture_default_str()
-      ->check(Between(0.0, 36500.0));
+      ->check(NumberBetween(0.0, 36500.0));
   app.add_option("--keep-ended-jobs", options.keep_ended_jobs,
                  "Most ended jobs in memory; beyond this the oldest leave sooner")
       ->capture_default_str()
-      ->check(Between(0.0, 1e6));
+      ->check(NumberBetween(0.0, 1e6));
   app.add_option(
          "--snapshot-every-events", options.snapshot_every_events,
          "Events between snapshots; a start reads the latest snapshot and the events after it")
       ->capture_default_str()
-      ->check(Between(10.0, 1e7));
+      ->check(NumberBetween(10.0, 1e7));
   app.add_option("--artifact-quota-gib", options.artifact_quota_gib,
                  "Beyond this size the longest unused artifacts are evicted; 0: no quota")
       ->capture_default_str()
-      ->check(Between(0.0, 1e6));
+      ->check(NumberBetween(0.0, 1e6));
   app.add_option("--disk-reserve-mib", options.disk_reserve_mib,
                  "Free disk space that uploads leave for the journal")
       ->capture_default_str()
@@ -269,7 +258,7 @@ void AddRunFlags(CLI::App& app, Options& options) {
                  "Prometheus' out_of_order_time_window; older samples go to old_samples.om in the "
                  "data directory")
       ->capture_default_str()
-      ->check(Between(0.05, 3650.0));
+      ->check(NumberBetween(0.05, 3650.0));
   app.add_option("--log-level", options.log_level, "debug, info, warn or err")
       ->capture_default_str()
       ->check(CLI::IsMember({"debug", "info", "warn", "err"}));
