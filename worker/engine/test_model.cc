@@ -141,6 +141,13 @@ FinetuneSettings TinyFinetune(const std::string& name) {
   return settings;
 }
 
+void TakeDropoutAway(const FinetuneSettings& settings) {
+  models::DecoderConfig config = TinyConfig();
+  config.attention_dropout = config.residual_dropout = config.embedding_dropout = 0.0;
+  Write(absl::StrCat(settings.model.directory, "/", models::kConfigFile),
+        models::FormatDecoderConfig(config));
+}
+
 void RecordingSink::OnPhase(Phase phase, int64_t /*from_step*/, int64_t /*steps_total*/) {
   phases.push_back(phase);
 }

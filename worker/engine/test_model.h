@@ -37,6 +37,8 @@ std::string MakeTinyText(const std::string& name, int words);
 
 // A finetune of 4 steps with accumulation, dropout, decay, clipping and a checkpoint at every step.
 FinetuneSettings TinyFinetune(const std::string& name);
+// Its model from now on has no dropout.
+void TakeDropoutAway(const FinetuneSettings& settings);
 
 // Keeps what it is told; `decide` (may be empty) answers each step.
 struct RecordingSink : public ProgressSink {

@@ -12,7 +12,7 @@
 #include <sys/auxv.h>
 #endif
 
-#include "worker/engine/kernels/isa/tables_internal.h"
+#include "worker/engine/kernels/isa/kernel_table.h"
 
 namespace wattle::kernels {
 namespace {

@@ -3,7 +3,6 @@
 // Logits, loss and gradients of a tiny model of each family against transformers
 // (tests/golden/engine/families), and the proof that these goldens tell a wrong engine: each
 // mutation makes one mistake that is easily made, and the logits no longer agree.
-#include <algorithm>
 #include <functional>
 
 #include "absl/strings/str_cat.h"
@@ -31,21 +30,6 @@ models::ModelDirectory FilesOf(const std::string& name) {
 
 Model ReadModel(const std::string& name, const models::ModelDirectory& files) {
   return ReadGoldenModel(DirectoryOf(name), files);
-}
-
-// The largest error of the logits of any sequence, padding left out.
-double LogitsError(const Model& model, const std::map<std::string, at::Tensor>& golden) {
-  const std::vector<Example> examples = GoldenExamples(golden);
-  const at::Tensor wanted = golden.at("logits");
-  const at::Tensor logits = AllLogits(model.decoder, BatchOf(examples)).view(wanted.sizes());
-  double error = 0.0;
-  for (size_t row = 0; row < examples.size(); ++row) {
-    const auto index = static_cast<int64_t>(row);
-    const auto length = static_cast<int64_t>(examples[row].tokens.size());
-    error = std::max(error, RelativeError(logits[index].narrow(0, 0, length),
-                                          wanted[index].narrow(0, 0, length)));
-  }
-  return error;
 }
 
 // Whether the gradient of a key's bias is zero but for rounding: without rotary positions the bias
@@ -82,7 +66,7 @@ TEST_P(FamilyGoldenTest, LogitsLossAndGradientsAgreeWithTransformers) {
   const models::ModelDirectory files = FilesOf(GetParam());
   Model model = ReadModel(GetParam(), files);
   const auto golden = ReadTensors(absl::StrCat("families/", GetParam(), "/golden.safetensors"));
-  EXPECT_LT(LogitsError(model, golden), kLogitsTolerance);
+  EXPECT_LT(LogitsError(model.decoder, golden), kLogitsTolerance);
   const TokenBatch batch = BatchOf(GoldenExamples(golden));
   const double scale = 1.0 / static_cast<double>(batch.targets.size());
   const auto wanted = golden.at("loss").item<double>();
@@ -98,31 +82,10 @@ TEST_P(FamilyGoldenTest, LogitsLossAndGradientsAgreeWithTransformers) {
   }
 }
 
-// Dropout draws the same masks forward and backward: the gradient agrees with a difference of
-// losses along a random direction.
 TEST_P(FamilyGoldenTest, GradientsWithDropoutAgreeWithADifferenceOfLosses) {
-  models::ModelDirectory files = FilesOf(GetParam());
-  files.config.attention_dropout = 0.2;
-  files.config.residual_dropout = 0.3;
-  files.config.embedding_dropout = 0.1;
-  Model model = ReadModel(GetParam(), files);
+  Model model = ReadModel(GetParam(), FilesOf(GetParam()));
   const auto golden = ReadTensors(absl::StrCat("families/", GetParam(), "/golden.safetensors"));
-  const TokenBatch batch = BatchOf(GoldenExamples(golden));
-  const DropoutState dropout{.active = true, .seed = 5, .counter = 7};
-  LossSumAndGradients(model.decoder, batch, dropout, 1.0, model.gradient_views);
-  // The steepest direction, so that rounding is small beside the difference.
-  const at::Tensor direction = model.gradients / model.gradients.norm();
-  const auto slope = at::dot(model.gradients, direction).item<double>();
-  constexpr double kStep = 1e-4;
-  DecoderWeights unwanted;
-  unwanted.blocks.resize(files.config.layers.size());
-  const auto loss_at = [&](double step) {
-    model.arena.add_(direction, step);
-    const double loss = LossSumAndGradients(model.decoder, batch, dropout, 1.0, unwanted);
-    model.arena.add_(direction, -step);
-    return loss;
-  };
-  EXPECT_NEAR((loss_at(kStep) - loss_at(-kStep)) / (2.0 * kStep), slope, 0.01 * slope);
+  ExpectTheSlopeOfLosses(model, BatchOf(GoldenExamples(golden)));
 }
 
 TEST_P(FamilyGoldenTest, CachedLogitsEqualThoseOfTheWholeSequence) {
@@ -386,7 +349,7 @@ TEST_P(FamilyMutationTest, TheGoldenTellsIt) {
   mutation.describe(files.config);
   Model model = ReadModel(mutation.family, files);
   mutation.reorder(model);
-  EXPECT_GT(LogitsError(model, golden), 2.0 * kLogitsTolerance);
+  EXPECT_GT(LogitsError(model.decoder, golden), 2.0 * kLogitsTolerance);
 }
 
 INSTANTIATE_TEST_SUITE_P(Mutations, FamilyMutationTest, testing::ValuesIn(Mutations()),

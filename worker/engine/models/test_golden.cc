@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/engine/models/test_golden.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -103,6 +104,40 @@ std::vector<Example> GoldenExamples(const std::map<std::string, at::Tensor>& gol
     examples.push_back(std::move(example));
   }
   return examples;
+}
+
+double LogitsError(const Decoder& decoder, const std::map<std::string, at::Tensor>& golden) {
+  const std::vector<Example> examples = GoldenExamples(golden);
+  const at::Tensor wanted = golden.at("logits");
+  const at::Tensor logits = AllLogits(decoder, BatchOf(examples)).view(wanted.sizes());
+  double error = 0.0;
+  for (size_t row = 0; row < examples.size(); ++row) {
+    const auto index = static_cast<int64_t>(row);
+    const auto length = static_cast<int64_t>(examples[row].tokens.size());
+    error = std::max(error, RelativeError(logits[index].narrow(0, 0, length),
+                                          wanted[index].narrow(0, 0, length)));
+  }
+  return error;
+}
+
+void ExpectTheSlopeOfLosses(Model& model, const TokenBatch& batch) {
+  model.decoder.config.attention_dropout = 0.2;
+  model.decoder.config.residual_dropout = 0.3;
+  model.decoder.config.embedding_dropout = 0.1;
+  const DropoutState dropout{.active = true, .seed = 5, .counter = 7};
+  LossSumAndGradients(model.decoder, batch, dropout, 1.0, model.gradient_views);
+  const at::Tensor direction = model.gradients / model.gradients.norm();
+  const auto slope = at::dot(model.gradients, direction).item<double>();
+  constexpr double kStep = 1e-4;
+  DecoderWeights unwanted;
+  unwanted.blocks.resize(model.decoder.config.layers.size());
+  const auto loss_at = [&](double step) {
+    model.arena.add_(direction, step);
+    const double loss = LossSumAndGradients(model.decoder, batch, dropout, 1.0, unwanted);
+    model.arena.add_(direction, -step);
+    return loss;
+  };
+  EXPECT_NEAR((loss_at(kStep) - loss_at(-kStep)) / (2.0 * kStep), slope, 0.01 * slope);
 }
 
 }  // namespace wattle::engine

@@ -66,6 +66,12 @@ struct Example {
 TokenBatch BatchOf(const std::vector<Example>& examples, BatchForm form = BatchForm::kPadded);
 // The examples of a golden: tokens [batch, longest], lengths [batch], mask [batch, longest].
 std::vector<Example> GoldenExamples(const std::map<std::string, at::Tensor>& golden);
+// The largest error of the logits of any of them, padding left out.
+double LogitsError(const Decoder& decoder, const std::map<std::string, at::Tensor>& golden);
+
+// Dropout draws the same masks forward and backward: the gradient agrees with a difference of
+// losses along a random direction. Sets the model's dropout.
+void ExpectTheSlopeOfLosses(Model& model, const TokenBatch& batch);
 
 }  // namespace wattle::engine
 

@@ -17,7 +17,7 @@
 #include "models/adapters.h"
 #include "worker/engine/models/model_files.h"
 #include "worker/engine/models/parameters.h"
-#include "worker/engine/train/lora_settings.h"
+#include "worker/engine/train/method_settings.h"
 
 namespace wattle::engine {
 

@@ -16,11 +16,9 @@
 #include "worker/engine/kernels/float_matmul.h"
 #include "worker/engine/model_job.h"
 #include "worker/engine/progress.h"
-#include "worker/engine/train/adamw_settings.h"
 #include "worker/engine/train/examples.h"
-#include "worker/engine/train/lora_settings.h"
 #include "worker/engine/train/loss_scale.h"
-#include "worker/engine/train/mezo_settings.h"
+#include "worker/engine/train/method_settings.h"
 #include "worker/engine/train/schedule.h"
 
 namespace wattle::engine {

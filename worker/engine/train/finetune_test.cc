@@ -97,18 +97,19 @@ TEST_F(FinetuneTest, LowersTheLossAndWritesAModelDirectory) {
   EXPECT_GT(sink.steps.back().flops, 0.0);
 }
 
-// What the job promises: after a stop at any step, weights, optimizer state and every later loss
-// equal those of an uninterrupted run, bit for bit.
-TEST_F(FinetuneTest, ResumeAfterAnyStepIsBitIdentical) {
-  const FinetuneSettings whole = TinyFinetune("whole");
+// What the job promises: after a stop at any step, the result, every later loss and the optimizer's
+// state equal those of an uninterrupted run, bit for bit. weights: the result's file.
+void ExpectTheSameBitsAfterAStop(
+    const std::function<FinetuneSettings(const std::string&)>& settings_of,
+    const std::string& weights) {
+  const FinetuneSettings whole = settings_of("whole");
   RecordingSink whole_sink;
   const auto whole_result = Finetune(whole, whole_sink);
   ASSERT_THAT(whole_result, IsOk());
   ASSERT_EQ(whole_result->work.steps, kSteps);
-  const std::string last_optimizer =
-      FileBytes(Checkpoint(whole, kSteps) + "/optimizer.safetensors");
   for (int64_t cut = 1; cut < kSteps; ++cut) {
-    const FinetuneSettings parts = TinyFinetune(absl::StrCat("parts", cut));
+    SCOPED_TRACE(absl::StrCat("cut after step ", cut));
+    const FinetuneSettings parts = settings_of(absl::StrCat("parts", cut));
     RecordingSink first;
     first.decide = [cut](const StepReport& report) { return StopAfter(report, cut); };
     EXPECT_THAT(Finetune(parts, first), StatusIs(absl::StatusCode::kCancelled, HasSubstr("step")));
@@ -121,20 +122,23 @@ TEST_F(FinetuneTest, ResumeAfterAnyStepIsBitIdentical) {
     for (const double loss : second.TrainingLosses()) {
       losses.push_back(loss);
     }
-    EXPECT_EQ(losses, whole_sink.TrainingLosses()) << "cut after step " << cut;
-    EXPECT_EQ(FileBytes(parts.output_directory + "/model.safetensors"),
-              FileBytes(whole.output_directory + "/model.safetensors"))
-        << "cut after step " << cut;
-    EXPECT_EQ(FileBytes(parts.output_directory + "/losses.jsonl"),
-              FileBytes(whole.output_directory + "/losses.jsonl"))
-        << "cut after step " << cut;
-    EXPECT_EQ(FileBytes(Checkpoint(parts, kSteps) + "/optimizer.safetensors"), last_optimizer)
-        << "cut after step " << cut;
+    EXPECT_EQ(losses, whole_sink.TrainingLosses());
+    for (const std::string& file : {weights, std::string(kLossesFile)}) {
+      EXPECT_EQ(FileBytes(absl::StrCat(parts.output_directory, "/", file)),
+                FileBytes(absl::StrCat(whole.output_directory, "/", file)))
+          << file;
+    }
+    EXPECT_EQ(FileBytes(Checkpoint(parts, kSteps) + "/optimizer.safetensors"),
+              FileBytes(Checkpoint(whole, kSteps) + "/optimizer.safetensors"));
     EXPECT_EQ(result->heldout_loss_before, whole_result->heldout_loss_before);
     EXPECT_EQ(result->heldout_loss_after, whole_result->heldout_loss_after);
     EXPECT_EQ(result->train_loss_first, whole_result->train_loss_first);
     EXPECT_EQ(result->work.tokens, whole_result->work.tokens);
   }
+}
+
+TEST_F(FinetuneTest, ResumeAfterAnyStepIsBitIdentical) {
+  ExpectTheSameBitsAfterAStop(TinyFinetune, "model.safetensors");
 }
 
 // Also where the checkpoint that it ends from was written with the threads that it ends with.
@@ -178,10 +182,7 @@ TEST_F(FinetuneTest, AccumulationEqualsTheLargerBatchWithoutDropout) {
   FinetuneSettings large = TinyFinetune("large");
   FinetuneSettings accumulated = TinyFinetune("accumulated");
   for (FinetuneSettings* settings : {&large, &accumulated}) {
-    models::DecoderConfig config = TinyConfig();
-    config.attention_dropout = config.residual_dropout = config.embedding_dropout = 0.0;
-    std::ofstream(settings->model.directory + "/config.json")
-        << models::FormatDecoderConfig(config);
+    TakeDropoutAway(*settings);
   }
   large.batch_size = 4;
   large.accumulation_steps = 1;
@@ -449,33 +450,6 @@ TEST_F(FinetuneTest, AdaptersBeginWithTheModelAsItIs) {
   EXPECT_EQ(lora_sink.TrainingLosses()[0], full_sink.TrainingLosses()[0]);
 }
 
-// Stops after each step in turn: result, losses and optimizer state equal those of a run that is
-// not stopped. weights: the result's file.
-void ExpectTheSameBitsAfterAStop(
-    const std::function<FinetuneSettings(const std::string&)>& settings_of,
-    const std::string& weights) {
-  const FinetuneSettings whole = settings_of("whole");
-  RecordingSink whole_sink;
-  ASSERT_THAT(Finetune(whole, whole_sink), IsOk());
-  for (int64_t cut = 1; cut < kSteps; ++cut) {
-    const FinetuneSettings parts = settings_of(absl::StrCat("parts", cut));
-    RecordingSink first;
-    first.decide = [cut](const StepReport& report) { return StopAfter(report, cut); };
-    EXPECT_THAT(Finetune(parts, first), StatusIs(absl::StatusCode::kCancelled, HasSubstr("step")));
-    RecordingSink second;
-    const auto result = Finetune(parts, second);
-    ASSERT_THAT(result, IsOk());
-    EXPECT_EQ(result->resumed_from_step, cut);
-    for (const std::string& file : {weights, std::string(kLossesFile)}) {
-      EXPECT_EQ(FileBytes(absl::StrCat(parts.output_directory, "/", file)),
-                FileBytes(absl::StrCat(whole.output_directory, "/", file)))
-          << file << ", cut after step " << cut;
-    }
-    EXPECT_EQ(FileBytes(Checkpoint(parts, kSteps) + "/optimizer.safetensors"),
-              FileBytes(Checkpoint(whole, kSteps) + "/optimizer.safetensors"));
-  }
-}
-
 TEST_F(FinetuneTest, AdaptersResumeToTheSameBits) {
   ExpectTheSameBitsAfterAStop(TinyLora, "adapter_model.safetensors");
 }
@@ -542,10 +516,7 @@ TEST_F(FinetuneTest, PackedBatchesTrainLikePaddedOnes) {
   FinetuneSettings padded = TinyFinetune("padded");
   FinetuneSettings packed = TinyPacked("packed");
   for (const FinetuneSettings* settings : {&padded, &packed}) {
-    models::DecoderConfig config = TinyConfig();
-    config.attention_dropout = config.residual_dropout = config.embedding_dropout = 0.0;
-    std::ofstream(settings->model.directory + "/config.json")
-        << models::FormatDecoderConfig(config);
+    TakeDropoutAway(*settings);
   }
   RecordingSink padded_sink;
   RecordingSink packed_sink;

@@ -17,8 +17,8 @@
 
 #include "worker/engine/models/perturbed_weights.h"
 #include "worker/engine/models/token_batch.h"
+#include "worker/engine/train/method_settings.h"
 #include "worker/engine/train/mezo_log.h"
-#include "worker/engine/train/mezo_settings.h"
 #include "worker/engine/train/training_state.h"
 
 namespace wattle::engine {

@@ -16,7 +16,7 @@
 #include "worker/engine/kernels/adamw.h"
 #include "worker/engine/kernels/random.h"
 #include "worker/engine/models/parameters.h"
-#include "worker/engine/train/adamw_settings.h"
+#include "worker/engine/train/method_settings.h"
 
 namespace wattle::engine {
 

@@ -4,7 +4,6 @@
 // is for. Tiny models, one thread.
 #include "worker/engine/train/rounded_weights.h"
 
-#include <fstream>
 #include <string>
 
 #include "gmock/gmock.h"
@@ -133,10 +132,7 @@ TEST_F(RoundedWeightsTest, ATrainedModelLosesLessWhenItIsRounded) {
   FinetuneSettings plain = TinyFinetune("plain");
   FinetuneSettings aware = TinyFinetune("aware");
   for (FinetuneSettings* settings : {&plain, &aware}) {
-    models::DecoderConfig config = TinyConfig();
-    config.attention_dropout = config.residual_dropout = config.embedding_dropout = 0.0;
-    std::ofstream(settings->model.directory + "/config.json")
-        << models::FormatDecoderConfig(config);
+    TakeDropoutAway(*settings);
     settings->epochs = 60;
     settings->checkpoint_every_steps = 1000;
     settings->adamw.weight_decay = 0.0;

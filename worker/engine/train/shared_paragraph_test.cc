@@ -87,9 +87,7 @@ formats::ExamplePool PoolOf(const FinetuneSettings& settings) {
 // One epoch over the paragraphs, without dropout, whose numbers follow the rows.
 FinetuneSettings ParagraphFinetune(const std::string& name, bool packing) {
   FinetuneSettings settings = TinyFinetune(name);
-  models::DecoderConfig config = TinyConfig();
-  config.attention_dropout = config.residual_dropout = config.embedding_dropout = 0.0;
-  std::ofstream(settings.model.directory + "/config.json") << models::FormatDecoderConfig(config);
+  TakeDropoutAway(settings);
   settings.data = WriteSquad(name + "_paragraphs", QuestionsOfParagraphs(), false);
   settings.heldout_data = settings.data;
   settings.batch_size = kBatch;

@@ -9,7 +9,6 @@
 // Over those lanes:
 #include "worker/engine/kernels/isa/products_inl.h"
 #include "worker/engine/kernels/isa/table_inl.h"
-#include "worker/engine/kernels/isa/tables_internal.h"
 
 namespace wattle::kernels {
 namespace {

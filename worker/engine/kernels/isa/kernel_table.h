@@ -175,6 +175,16 @@ struct KernelTable {
   void (*softmax_backward)(const SoftmaxGradient& row);
 };
 
+// The tables, each defined in the file of its name. Only those of the target architecture are
+// built; instruction_set.cc asks the processor before it uses one.
+const KernelTable& PortableKernels();
+const KernelTable& Avx2Kernels();
+const KernelTable& AvxVnniKernels();
+const KernelTable& Avx512VnniKernels();
+const KernelTable& AmxKernels();
+const KernelTable& NeonKernels();
+const KernelTable& NeonDotprodKernels();
+
 }  // namespace wattle::kernels
 
 #endif  // WATTLE_WORKER_ENGINE_KERNELS_ISA_KERNEL_TABLE_H_

@@ -4,7 +4,6 @@
 #include "worker/engine/kernels/isa/lanes_portable.h"
 // Over those lanes:
 #include "worker/engine/kernels/isa/table_inl.h"
-#include "worker/engine/kernels/isa/tables_internal.h"
 
 namespace wattle::kernels {
 
