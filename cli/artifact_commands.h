@@ -1,17 +1,23 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The commands that models and data sets share: pull and rm. One thread.
+// The commands that models and data sets share: names, pull and rm. One thread.
 #ifndef WATTLE_CLI_ARTIFACT_COMMANDS_H_
 #define WATTLE_CLI_ARTIFACT_COMMANDS_H_
 
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "cli/session.h"
 
 #include "wattle/v1/artifact.pb.h"
 
 namespace wattle::cli {
+
+// Whether a model or data set may have this name. A job file refers to an artifact by its name, by
+// its id or the beginning of its id, or as job:ID/output. So a name must not look like an id or
+// like job:ID/output.
+absl::Status CheckArtifactName(const std::string& name);
 
 // Removes the artifact or its name. kind: model or data set, as the command says; the coordinator
 // refuses an artifact of the other kind.

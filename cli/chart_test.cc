@@ -9,7 +9,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_split.h"
 #include "cli/golden_text.h"
-#include "cli/job_chart.h"
+#include "cli/job_view.h"
 #include "cli/sample_messages.h"
 #include "cli/table.h"
 #include "gmock/gmock.h"

@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "cli/job_override.h"
+#include <CLI/App.hpp>
 
 namespace wattle::cli {
 namespace {

@@ -6,9 +6,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "cli/artifact_commands.h"
-#include "cli/artifact_name.h"
 #include "cli/artifact_view.h"
 #include "cli/session.h"
+#include <CLI/App.hpp>
 
 #include "base/status_macros.h"
 #include "formats/data_set.h"

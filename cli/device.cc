@@ -10,6 +10,7 @@
 #include "cli/live_screen.h"
 #include "cli/session.h"
 #include "cli/table.h"
+#include <CLI/App.hpp>
 
 #include "base/status_macros.h"
 

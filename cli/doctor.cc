@@ -6,6 +6,7 @@
 
 #include "cli/diagnosis.h"
 #include "cli/session.h"
+#include <CLI/App.hpp>
 #include <nlohmann/json.hpp>
 
 #include "base/status_macros.h"

@@ -6,6 +6,7 @@
 #include "cli/energy_view.h"
 #include "cli/session.h"
 #include "cli/since.h"
+#include <CLI/App.hpp>
 
 #include "base/status_macros.h"
 

@@ -9,6 +9,7 @@
 #include "cli/session.h"
 #include "cli/since.h"
 #include "cli/table.h"
+#include <CLI/App.hpp>
 
 #include "base/status_macros.h"
 

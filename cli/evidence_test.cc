@@ -7,7 +7,6 @@
 #include "cli/job_view.h"
 #include "cli/labels.h"
 #include "cli/progress.h"
-#include "cli/receipt_view.h"
 #include "cli/sample_messages.h"
 #include "cli/table.h"
 #include "gmock/gmock.h"

@@ -9,16 +9,15 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "cli/job_chart.h"
 #include "cli/job_output.h"
 #include "cli/job_view.h"
 #include "cli/json_output.h"
 #include "cli/labels.h"
-#include "cli/receipt_view.h"
 #include "cli/session.h"
 #include "cli/since.h"
 #include "cli/submit.h"
 #include "cli/watch.h"
+#include <CLI/App.hpp>
 #include <google/protobuf/descriptor.h>
 
 #include "base/status_macros.h"

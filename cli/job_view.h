@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Jobs and attempts as text. Pure; thread-safe.
+// Jobs, attempts, receipts and charts of a run as text. Pure; thread-safe.
 #ifndef WATTLE_CLI_JOB_VIEW_H_
 #define WATTLE_CLI_JOB_VIEW_H_
 
@@ -27,6 +27,22 @@ std::string RenderJobState(const v1::Job& job);
 // attempts". "" where no attempt has a receipt.
 std::string JobEnergyWords(const v1::Job& job);
 std::string RenderLogLine(const v1::LogLine& line);
+
+// A receipt shows the predicted numbers beside those of the run. The head of the second column says
+// how the run's numbers were found: measured, emulated, or modelled.
+// attempt: the attempt whose receipt is shown. REQUIRES: attempt.has_receipt().
+std::string RenderReceipt(const v1::Job& job, const v1::Attempt& attempt, const TextStyle& style);
+
+// The receipts of the whole job. Where several attempts have one: what each of them took, and their
+// total; then the last receipt in full. REQUIRES: at least one attempt has a receipt.
+std::string RenderReceipts(const v1::Job& job, const TextStyle& style);
+
+// The job's last attempt that has a receipt; nullptr where no attempt has one.
+const v1::Attempt* LastReceipt(const v1::Job& job);
+
+// Charts of the latest attempt that has a curve. The curve is the receipt's, or that of the
+// progress where the attempt still runs. Returns a sentence where no attempt has a curve.
+std::string RenderJobChart(const v1::Job& job, const TextStyle& style);
 
 }  // namespace wattle::cli
 

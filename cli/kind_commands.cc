@@ -13,6 +13,7 @@
 #include "cli/job_override.h"
 #include "cli/session.h"
 #include "cli/submit.h"
+#include <CLI/App.hpp>
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
 

@@ -2,18 +2,20 @@
 //
 // wattle model push|ls|pull|export|rm. push checks the whole model before it sends a byte, and
 // sends only the files that belong to it.
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <set>
 #include <system_error>
 
 #include "absl/cleanup/cleanup.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "cli/artifact_commands.h"
-#include "cli/artifact_name.h"
 #include "cli/artifact_view.h"
 #include "cli/session.h"
+#include <CLI/App.hpp>
 
 #include "base/status_macros.h"
 #include "formats/byte_pair_encoding.h"
@@ -196,6 +198,22 @@ void AddExport(CLI::App* noun, CommandSlot* slot) {
 }
 
 }  // namespace
+
+absl::Status CheckArtifactName(const std::string& name) {
+  const auto allowed = [](unsigned char c) {
+    return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-';
+  };
+  const auto hexadecimal = [](unsigned char c) { return absl::ascii_isxdigit(c); };
+  if (name.empty() || name.size() > 80 || !std::all_of(name.begin(), name.end(), allowed)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "name \"", name, "\": wants 1 to 80 letters, digits, '.', '_' or '-', for example gpt2"));
+  }
+  if (name.size() >= 8 && std::all_of(name.begin(), name.end(), hexadecimal)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("name \"", name, "\": looks like an id; add a letter after f"));
+  }
+  return absl::OkStatus();
+}
 
 absl::StatusOr<ExitCode> RemoveArtifact(Session& session, const std::string& reference,
                                         v1::ArtifactKind kind) {

@@ -8,6 +8,7 @@
 #include "cli/job_override.h"
 #include "cli/plan_view.h"
 #include "cli/session.h"
+#include <CLI/App.hpp>
 
 #include "base/status_macros.h"
 #include "formats/job_file.h"

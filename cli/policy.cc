@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "cli/fleet_view.h"
 #include "cli/session.h"
+#include <CLI/App.hpp>
 
 #include "base/status_macros.h"
 #include "formats/job_file.h"

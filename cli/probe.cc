@@ -15,6 +15,7 @@
 #include "cli/session.h"
 #include "cli/submit.h"
 #include "cli/table.h"
+#include <CLI/App.hpp>
 #include <CLI/Validators.hpp>
 
 #include "base/status_macros.h"

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "cli/fleet_view.h"
 #include "cli/session.h"
+#include <CLI/App.hpp>
 
 #include "base/status_macros.h"
 

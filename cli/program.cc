@@ -14,6 +14,7 @@
 #include "cli/exit_code.h"
 #include "cli/session.h"
 #include "cli/table.h"
+#include <CLI/App.hpp>
 #include <CLI/CLI.hpp>
 
 #include "base/nearest_word.h"

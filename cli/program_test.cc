@@ -12,7 +12,6 @@
 #include "cli/json_output.h"
 #include "cli/plan_view.h"
 #include "cli/program_fixture.h"
-#include "cli/receipt_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 

@@ -1,5 +1,4 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "cli/receipt_view.h"
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "cli/json_output.h"
+#include <CLI/App.hpp>
 
 namespace wattle::cli {
 

@@ -15,8 +15,13 @@
 #include "cli/client.h"
 #include "cli/environment.h"
 #include "cli/exit_code.h"
-#include <CLI/App.hpp>
-#include <google/protobuf/message.h>
+
+namespace CLI {
+class App;
+}
+namespace google::protobuf {
+class Message;
+}
 
 namespace wattle::cli {
 

@@ -7,6 +7,7 @@
 #include "cli/fleet_summary.h"
 #include "cli/session.h"
 #include "cli/since.h"
+#include <CLI/App.hpp>
 
 #include "base/status_macros.h"
 

@@ -11,6 +11,7 @@
 #include "cli/job_view.h"
 #include "cli/session.h"
 #include "cli/watch.h"
+#include <CLI/App.hpp>
 
 #include "base/status_macros.h"
 

@@ -11,6 +11,7 @@
 #include "cli/session.h"
 #include "cli/terminal_keys.h"
 #include "cli/top_view.h"
+#include <CLI/App.hpp>
 
 #include "base/number_flag.h"
 #include "base/status_macros.h"

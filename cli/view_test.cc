@@ -11,7 +11,6 @@
 #include "cli/json_output.h"
 #include "cli/labels.h"
 #include "cli/plan_view.h"
-#include "cli/receipt_view.h"
 #include "cli/sample_messages.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"

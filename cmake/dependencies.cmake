@@ -44,5 +44,7 @@ if(WATTLE_ENGINE)
     target_include_directories(wattle_torch_${part} SYSTEM INTERFACE ${torch_include}/torch/csrc/api/include)
   endforeach()
   set_property(TARGET wattle_torch_torch_cpu PROPERTY INTERFACE_LINK_LIBRARIES wattle_torch_c10)
+  # ATen/TensorOperators.h then brings the operators that its own lines call, in place of all.
+  target_compile_definitions(wattle_torch_torch_cpu INTERFACE AT_PER_OPERATOR_HEADERS)
   add_library(wattle::torch ALIAS wattle_torch_torch_cpu)
 endif()

@@ -19,8 +19,6 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
-#include "spdlog/sinks/stdout_sinks.h"
-#include "spdlog/spdlog.h"
 
 #include "artifacts/blob_store.h"
 #include "base/clock.h"
@@ -31,6 +29,7 @@
 #include "coordinator/backup.h"
 #include "coordinator/estimate_memory.h"
 #include "coordinator/http/http_server.h"
+#include "coordinator/log/log.h"
 #include "coordinator/prompts/prompt_check.h"
 #include "coordinator/remote_write/remote_writer.h"
 #include "coordinator/restore.h"
@@ -113,7 +112,7 @@ void WriteEndpoints(const std::string& directory, const std::string& grpc,
   std::error_code error;
   std::filesystem::rename(path + ".partial", path, error);
   if (error) {
-    spdlog::warn("{}: {}", path, error.message());
+    wattle::LogWarning(absl::StrCat(path, ": ", error.message()));
   }
 }
 
@@ -187,7 +186,7 @@ absl::Status Run(const Options& options) {
 
   int signal = 0;
   sigwait(&signals, &signal);
-  spdlog::info("stopping: {}", signal == SIGTERM ? "SIGTERM" : "SIGINT");
+  wattle::LogInfo(absl::StrCat("stopping: ", signal == SIGTERM ? "SIGTERM" : "SIGINT"));
   // Stops from the outside in, so that the runtime ends without callers.
   prompts.Stop();
   grpc->Stop();
@@ -273,15 +272,6 @@ int Report(const absl::Status& status) {
   return absl::IsInvalidArgument(status) ? 2 : 1;
 }
 
-void StartLog(const std::string& level) {
-  // gRPC's errors come back as a status; gRPC's own log would repeat them.
-  // NOLINTNEXTLINE(concurrency-mt-unsafe): before any thread
-  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
-  spdlog::set_default_logger(spdlog::stderr_logger_mt("wattle-coordinator"));
-  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %^%l%$ %v");
-  spdlog::set_level(spdlog::level::from_str(level));
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -328,7 +318,10 @@ int main(int argc, char** argv) {
         absl::InvalidArgumentError(absl::StrCat(error.what(), "; see wattle-coordinator --help")));
   }
 
-  StartLog(options.log_level);
+  // gRPC's errors come back as a status; gRPC's own log would repeat them.
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): before any thread
+  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
+  wattle::StartLog(options.log_level);
   if (backup->parsed()) {
     const absl::Status done = wattle::Backup(backup_from, backup_to);
     if (done.ok()) {

@@ -14,6 +14,7 @@
 #include "base/test_directory.h"
 #include "coordinator/backup.h"
 #include "coordinator/core/core.h"
+#include "coordinator/core/state.h"
 #include "coordinator/store/journal.h"
 
 namespace wattle {

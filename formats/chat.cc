@@ -10,7 +10,6 @@
 
 #include "base/file.h"
 #include "base/status_macros.h"
-#include "formats/chat_messages_internal.h"
 #include "formats/json.h"
 #include "formats/json_lines_internal.h"
 

@@ -6,6 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "nlohmann/json.hpp"
 
 #include "base/file.h"
 #include "base/status_macros.h"
@@ -71,14 +72,13 @@ absl::StatusOr<ChatTemplate> ChatTemplate::Parse(absl::string_view tokenizer_con
   WATTLE_ASSIGN_OR_RETURN(JinjaTemplate parsed,
                           JinjaTemplate::Parse(*text, absl::StrCat(file, ": chat_template")));
   ChatTemplate result(std::move(parsed));
-  result.special_tokens_ = nlohmann::ordered_json::object();
   for (const char* name : {"bos_token", "eos_token", "pad_token", "unk_token"}) {
     Json token = config.value(name, Json());
     if (token.is_object()) {
       token = token.value("content", Json());
     }
     if (token.is_string()) {
-      result.special_tokens_[name] = token.get<std::string>();
+      result.special_tokens_.emplace_back(name, token.get<std::string>());
     }
   }
   return result;
@@ -105,7 +105,10 @@ absl::StatusOr<ChatTemplate> ChatTemplate::LoadDirectory(const std::string& dire
 
 absl::StatusOr<RenderedText> ChatTemplate::Write(absl::Span<const ChatMessage> messages,
                                                  bool add_generation_prompt) const {
-  nlohmann::ordered_json variables = special_tokens_;
+  nlohmann::ordered_json variables;
+  for (const auto& [name, text] : special_tokens_) {
+    variables[name] = text;
+  }
   nlohmann::ordered_json& list = variables["messages"] = nlohmann::ordered_json::array();
   for (const ChatMessage& message : messages) {
     list.push_back({{"role", message.role}, {"content", message.content}});

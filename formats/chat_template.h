@@ -17,7 +17,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "nlohmann/json.hpp"
+#include "nlohmann/json_fwd.hpp"
 
 #include "formats/chat.h"
 #include "formats/jinja.h"
@@ -61,7 +61,7 @@ class ChatTemplate {
   explicit ChatTemplate(JinjaTemplate jinja) : template_(std::move(jinja)) {}
 
   JinjaTemplate template_;
-  nlohmann::ordered_json special_tokens_;
+  std::vector<std::pair<std::string, std::string>> special_tokens_;  // name and text
 };
 
 }  // namespace wattle::formats

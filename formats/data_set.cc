@@ -14,7 +14,6 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "base/status_macros.h"
-#include "formats/chat_messages_internal.h"
 #include "formats/json.h"
 #include "formats/json_lines_internal.h"
 #include "formats/utf8_internal.h"

@@ -1,15 +1,20 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The lines of a JSON Lines text.
+// What the readers of JSON Lines share: the lines, and the messages of a conversation. Private to
+// formats.
 #ifndef WATTLE_FORMATS_JSON_LINES_INTERNAL_H_
 #define WATTLE_FORMATS_JSON_LINES_INTERNAL_H_
 
 #include <cstdint>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
+
+#include "formats/chat.h"
+#include "formats/json.h"
 
 namespace wattle::formats {
 
@@ -30,6 +35,10 @@ inline std::vector<NumberedLine> LinesOf(absl::string_view text) {
   }
   return lines;
 }
+
+// The messages of a conversation. json: the value of "messages". Errors: kInvalidArgument with
+// `where`, the message and the field; also for an empty list.
+absl::StatusOr<std::vector<ChatMessage>> ParseMessages(const Json& json, absl::string_view where);
 
 }  // namespace wattle::formats
 

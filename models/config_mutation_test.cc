@@ -15,6 +15,7 @@
 #include "formats/small_model_internal.h"
 #include "models/decoder_config.h"
 #include "models/tensors.h"
+#include "wattle/v1/profile.pb.h"
 
 namespace wattle::models {
 namespace {

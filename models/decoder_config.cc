@@ -6,12 +6,14 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "nlohmann/json.hpp"
 
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "formats/json.h"
 #include "models/family.h"
 #include "models/tensors.h"
+#include "wattle/v1/profile.pb.h"
 
 namespace wattle::models {
 namespace {

@@ -16,7 +16,10 @@
 #include "absl/strings/string_view.h"
 
 #include "formats/safetensors.h"
-#include "wattle/v1/profile.pb.h"
+
+namespace wattle::v1 {
+class ModelShape;
+}
 
 namespace wattle::models {
 

@@ -15,6 +15,7 @@
 #include "models/family.h"
 #include "models/tensors.h"
 #include "proto/model_shape.h"
+#include "wattle/v1/profile.pb.h"
 
 namespace wattle::models {
 namespace {

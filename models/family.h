@@ -16,13 +16,17 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "nlohmann/json.hpp"
+#include "nlohmann/json_fwd.hpp"
 
 #include "formats/gguf_tokenizer.h"
 #include "models/decoder_config.h"
 #include "models/field_reader.h"
 #include "models/metadata_reader.h"
 #include "models/tensors.h"
+
+namespace wattle::v1 {
+class ModelShape;
+}
 
 namespace wattle::models {
 

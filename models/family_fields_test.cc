@@ -16,6 +16,7 @@
 #include "base/status_matchers.h"
 #include "models/decoder_config.h"
 #include "models/family.h"
+#include "wattle/v1/profile.pb.h"
 
 namespace wattle::models {
 namespace {

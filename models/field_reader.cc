@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
+#include "formats/json.h"
 #include "models/decoder_config.h"
 
 namespace wattle::models {
@@ -19,6 +20,10 @@ using formats::WrongKind;
 const Json* FieldReader::Find(const char* field) const {
   const auto found = json_.find(field);
   return found == json_.end() || found->is_null() ? nullptr : &*found;
+}
+
+bool FieldReader::IsNull(const char* field) const {
+  return json_.contains(field) && Find(field) == nullptr;
 }
 
 int64_t FieldReader::Size(const char* field, std::optional<int64_t> absent) {

@@ -12,15 +12,14 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
-
-#include "formats/json.h"
+#include "nlohmann/json_fwd.hpp"
 
 namespace wattle::models {
 
 class FieldReader {
  public:
   // The JSON outlives the reader. file: name for messages.
-  FieldReader(const formats::Json& json, absl::string_view file) : json_(json), file_(file) {}
+  FieldReader(const nlohmann::json& json, absl::string_view file) : json_(json), file_(file) {}
 
   // A whole number from 1 to kSizeMax. absent: the default; nothing: the field is required.
   int64_t Size(const char* field, std::optional<int64_t> absent);
@@ -41,7 +40,7 @@ class FieldReader {
   // where it is absent. Errors are kept here.
   template <typename Read>
   void Inside(const char* field, Read read) {
-    if (const formats::Json* value = Object(field); value != nullptr) {
+    if (const nlohmann::json* value = Object(field); value != nullptr) {
       const std::string name = file_ + ": " + field;
       FieldReader inner(*value, name);
       read(inner);
@@ -53,9 +52,7 @@ class FieldReader {
   // Whether the field is there and not null; for all but TokenIds null counts as absent.
   [[nodiscard]] bool Has(const char* field) const { return Find(field) != nullptr; }
   // Whether the field is there and null, which for some fields means none instead of the default.
-  [[nodiscard]] bool IsNull(const char* field) const {
-    return json_.contains(field) && Find(field) == nullptr;
-  }
+  [[nodiscard]] bool IsNull(const char* field) const;
 
   // Refuses a variant of the architecture that the engine does not have.
   void Refuse(const char* field, absl::string_view value, absl::string_view wanted);
@@ -65,11 +62,11 @@ class FieldReader {
   [[nodiscard]] const absl::Status& status() const { return status_; }
 
  private:
-  [[nodiscard]] const formats::Json* Find(const char* field) const;
+  [[nodiscard]] const nlohmann::json* Find(const char* field) const;
   // The field if it is an object; nullptr where it is absent or, with an error, something else.
-  const formats::Json* Object(const char* field);
+  const nlohmann::json* Object(const char* field);
 
-  const formats::Json& json_;
+  const nlohmann::json& json_;
   std::string file_;
   absl::Status status_ = absl::OkStatus();
 };

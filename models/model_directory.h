@@ -32,6 +32,7 @@
 #include "formats/tensor_source.h"
 #include "models/decoder_config.h"
 #include "models/tensors.h"
+#include "wattle/v1/profile.pb.h"
 #include "wattle/v1/quantization.pb.h"
 
 namespace wattle::models {

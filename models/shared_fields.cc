@@ -5,6 +5,9 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "nlohmann/json.hpp"
+
+#include "wattle/v1/profile.pb.h"
 
 namespace wattle::models {
 namespace {

@@ -10,7 +10,7 @@
 #include <optional>
 #include <vector>
 
-#include "nlohmann/json.hpp"
+#include "nlohmann/json_fwd.hpp"
 
 #include "models/decoder_config.h"
 #include "models/family.h"

@@ -7,6 +7,7 @@
 
 #include "base/status_matchers.h"
 #include "proto/quantization_recipe.h"
+#include "wattle/v1/profile.pb.h"
 
 namespace wattle::models {
 namespace {

@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/lineage.h"
+#include "coordinator/core/state.h"
 
 namespace wattle::sim {
 namespace {

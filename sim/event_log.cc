@@ -17,6 +17,7 @@
 #include "base/fault_point.h"
 #include "base/status_macros.h"
 #include "coordinator/core/core.h"
+#include "coordinator/core/state.h"
 #include "coordinator/shell/shell.h"
 
 namespace wattle::sim {

@@ -14,6 +14,7 @@
 
 #include "base/status_macros.h"
 #include "coordinator/core/core.h"
+#include "coordinator/core/state.h"
 #include "coordinator/shell/shell.h"
 #include "coordinator/store/history.h"
 #include "coordinator/store/journal.h"

@@ -17,6 +17,7 @@
 #include "coordinator/core/inputs_internal.h"
 #include "coordinator/core/lineage_internal.h"
 #include "coordinator/core/model_family_internal.h"
+#include "coordinator/core/state.h"
 #include "proto/job_kind.h"
 #include "proto/report_digest.h"
 #include "scheduler/predict/work.h"

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "coordinator/core/apply_internal.h"
 #include "coordinator/core/core.h"
+#include "coordinator/core/state.h"
 
 namespace wattle::core {
 

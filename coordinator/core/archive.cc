@@ -7,6 +7,7 @@
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/elapsed.h"
+#include "coordinator/core/state.h"
 
 namespace wattle::core {
 namespace {

@@ -9,6 +9,7 @@
 #include "base/status_matchers.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/planning.h"
+#include "coordinator/core/state.h"
 
 namespace wattle::core {
 namespace {

@@ -12,19 +12,24 @@
 #ifndef WATTLE_COORDINATOR_CORE_CORE_H_
 #define WATTLE_COORDINATOR_CORE_CORE_H_
 
+#include <cstdint>
 #include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 
+#include "base/clock.h"
 #include "coordinator/core/command.h"
-#include "coordinator/core/state.h"
 #include "units/id.h"
 #include "wattle/v1/fleet.pb.h"
 #include "wattle/v1/journal.pb.h"
 
 namespace wattle::core {
+
+struct Instant;
+struct Observations;
+struct State;
 
 // Answers `command`. An error in Decision::status is the caller's answer and leaves the state
 // unchanged. One event may accompany an error: the note that two boards use one device's identity.

@@ -13,8 +13,10 @@
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/lineage_internal.h"
+#include "coordinator/core/state.h"
 #include "proto/job_kind.h"
 #include "scheduler/place/selector.h"
+#include "scheduler/place/snapshot.h"
 
 namespace wattle::core {
 namespace {

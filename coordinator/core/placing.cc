@@ -16,6 +16,7 @@
 #include "coordinator/core/lineage_internal.h"
 #include "coordinator/core/moving.h"
 #include "coordinator/core/planning.h"
+#include "coordinator/core/state.h"
 #include "scheduler/predict/predict.h"
 #include "units/format.h"
 

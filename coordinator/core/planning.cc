@@ -21,10 +21,12 @@
 #include "coordinator/core/leaner_forms_internal.h"
 #include "coordinator/core/model_family_internal.h"
 #include "coordinator/core/moving.h"
+#include "coordinator/core/state.h"
 #include "proto/job_kind.h"
 #include "proto/kind_name.h"
 #include "proto/quantization_recipe.h"
 #include "scheduler/place/place.h"
+#include "scheduler/place/snapshot.h"
 #include "scheduler/predict/predict.h"
 #include "units/quantity.h"
 

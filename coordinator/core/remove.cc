@@ -18,6 +18,7 @@
 #include "coordinator/core/inputs_internal.h"
 #include "coordinator/core/model_family_internal.h"
 #include "coordinator/core/moving.h"
+#include "coordinator/core/state.h"
 #include "proto/job_kind.h"
 #include "units/format.h"
 

@@ -12,6 +12,7 @@
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/inputs_internal.h"
+#include "coordinator/core/state.h"
 #include "proto/job_kind.h"
 #include "proto/kind_name.h"
 #include "scheduler/place/snapshot.h"

@@ -18,6 +18,7 @@
 #include "formats/chat_template.h"
 #include "formats/data_set.h"
 #include "scheduler/predict/work.h"
+#include "scheduler/profiles/profile_table.h"
 #include "scheduler/profiles/work_units.h"
 
 namespace wattle::prompts {

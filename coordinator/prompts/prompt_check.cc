@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "spdlog/spdlog.h"
 
 #include "base/status_macros.h"
+#include "coordinator/log/log.h"
 #include "coordinator/prompts/prompt_count.h"
 #include "coordinator/prompts/stored_files.h"
 #include "formats/chat_examples.h"
@@ -104,8 +104,8 @@ std::string PromptCheck::RefusalOfText(const core::PromptQuestion& question) {
   const absl::StatusOr<const formats::BytePairEncoding*> tokenizer =
       TokenizerOf(question.model_artifact);
   if (!text.ok() || !tokenizer.ok()) {
-    spdlog::warn("text {} is not counted: {}", question.data,
-                 std::string((text.ok() ? tokenizer.status() : text.status()).message()));
+    LogWarning(absl::StrCat("text ", question.data, " is not counted: ",
+                            (text.ok() ? tokenizer.status() : text.status()).message()));
     return "";
   }
   if ((*tokenizer)->EncodeDocument(*text).size() >= 2) {
@@ -146,8 +146,8 @@ std::string PromptCheck::RefusalOfConversations(const core::PromptQuestion& ques
       ReadPromptLines(store_, data.artifact, limits_.text_bytes);
   for (const absl::Status& status : {chat_template.status(), tokenizer.status(), lines.status()}) {
     if (!status.ok()) {
-      spdlog::warn("conversations of {} are not looked at: {}", data.reference,
-                   std::string(status.message()));
+      LogWarning(absl::StrCat("conversations of ", data.reference,
+                              " are not looked at: ", status.message()));
       return "";
     }
   }
@@ -175,8 +175,8 @@ std::string PromptCheck::RefusalOfPrompts(const core::PromptQuestion& question,
                                           const std::function<bool()>& in_time) {
   const absl::StatusOr<std::vector<formats::Prompt>> prompts = PromptsOf(question);
   if (!prompts.ok()) {
-    spdlog::warn("prompts of {} are not counted: {}", question.data,
-                 std::string(prompts.status().message()));
+    LogWarning(absl::StrCat("prompts of ", question.data,
+                            " are not counted: ", prompts.status().message()));
     return "";
   }
   const bool none_is_written_or_long =
@@ -189,8 +189,8 @@ std::string PromptCheck::RefusalOfPrompts(const core::PromptQuestion& question,
   const absl::StatusOr<const formats::BytePairEncoding*> tokenizer =
       TokenizerOf(question.model_artifact);
   if (!tokenizer.ok()) {
-    spdlog::warn("prompts for {} are not counted: {}", question.model,
-                 std::string(tokenizer.status().message()));
+    LogWarning(absl::StrCat("prompts for ", question.model,
+                            " are not counted: ", tokenizer.status().message()));
     return "";
   }
   std::optional<formats::ChatTemplate> chat_template;
@@ -201,8 +201,8 @@ std::string PromptCheck::RefusalOfPrompts(const core::PromptQuestion& question,
       return TellOfNoTemplate(question);
     }
     if (!read.ok()) {
-      spdlog::warn("conversations for {} are not counted: {}", question.model,
-                   std::string(read.status().message()));
+      LogWarning(absl::StrCat("conversations for ", question.model,
+                              " are not counted: ", read.status().message()));
       return "";
     }
     chat_template = *std::move(read);

@@ -9,10 +9,10 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "spdlog/spdlog.h"
 #include <httplib.h>
 
 #include "base/status_macros.h"
+#include "coordinator/log/log.h"
 
 namespace wattle::remote_write {
 namespace {
@@ -56,7 +56,7 @@ absl::StatusOr<std::unique_ptr<RemoteWriter>> RemoteWriter::Start(const RemoteWr
                      ": wanted a URL with a path, for example http://127.0.0.1:9090/api/v1/write"));
   }
   if (!options.credentials.none() && IsReadOnTheWay(options.url)) {
-    spdlog::warn(
+    LogWarning(
         "remote write: over http:// everybody on the way can read the secret; give an https:// "
         "URL");
   }
@@ -180,7 +180,7 @@ RemoteWriter::Answer RemoteWriter::PostUntilAnswered(absl::Span<const Scrape> sc
       counts_.failed_requests += status.ok() ? 0 : 1;
     }
     if (!status.ok() && status != last_error_) {
-      spdlog::warn("remote write: {}", std::string(status.message()));
+      LogWarning(absl::StrCat("remote write: ", status.message()));
     }
     last_error_ = status;
     if (status.ok() || refused) {
@@ -230,7 +230,7 @@ absl::Status RemoteWriter::Post(const std::string& body, bool* refused) {
 void RemoteWriter::Refuse(const Scrape& scrape, const std::string& reason, bool keep) {
   const absl::Status kept = keep ? old_samples_.Keep(scrape) : absl::OkStatus();
   if (!kept.ok()) {
-    spdlog::warn("remote write: {}", std::string(kept.message()));
+    LogWarning(absl::StrCat("remote write: ", kept.message()));
   }
   const int64_t samples = scrape.request.timeseries_size();
   absl::MutexLock lock(&mutex_);

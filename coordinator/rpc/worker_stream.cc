@@ -6,12 +6,13 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "spdlog/spdlog.h"
 
 #include "artifacts/transfer/grpc_status.h"
 #include "base/status_macros.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/lineage.h"
+#include "coordinator/core/state.h"
+#include "coordinator/log/log.h"
 #include "coordinator/shell/shell.h"
 
 namespace wattle::rpc {
@@ -151,7 +152,7 @@ void WorkerStream::Welcome(const runtime::Answer& answer) {
     streams_.Remove(device_, this);  // The stream has ended; OnDone may have run before Install.
     return;
   }
-  spdlog::info("device {} connected", device_.value());
+  LogInfo(absl::StrCat("device ", device_.value(), " connected"));
   StartRead(&incoming_);
 }
 
@@ -292,7 +293,7 @@ void WorkerStream::FinishWith(const absl::Status& status) {
     return;
   }
   if (!status.ok() && !absl::IsCancelled(status)) {
-    spdlog::warn("stream of device {}: {}", device_.value(), std::string(status.message()));
+    LogWarning(absl::StrCat("stream of device ", device_.value(), ": ", status.message()));
   }
   finishing_ = true;
   final_status_ = status;
@@ -308,7 +309,7 @@ void WorkerStream::OnDone() {
   streams_.Remove(device_, this);
   // If a newer stream of the device has begun, the device is still connected.
   if (slot_ != nullptr && slot_->Disconnected(stream_number_)) {
-    spdlog::info("device {} disconnected", device_.value());
+    LogInfo(absl::StrCat("device ", device_.value(), " disconnected"));
   }
   self_.reset();
 }

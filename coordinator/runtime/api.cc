@@ -15,6 +15,7 @@
 
 #include "base/status_macros.h"
 #include "coordinator/core/core.h"
+#include "coordinator/core/state.h"
 #include "coordinator/runtime/job_list.h"
 #include "coordinator/runtime/unknown_fields.h"
 #include "proto/job_summary.h"

@@ -7,6 +7,7 @@
 #include "gtest/gtest.h"
 
 #include "coordinator/core/core.h"
+#include "coordinator/core/state.h"
 
 namespace wattle::runtime {
 namespace {

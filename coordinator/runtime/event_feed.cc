@@ -7,10 +7,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "spdlog/spdlog.h"
 
 #include "base/status_macros.h"
 #include "coordinator/core/state.h"
+#include "coordinator/log/log.h"
 #include "coordinator/runtime/tell_event.h"
 
 namespace wattle::runtime {
@@ -20,8 +20,8 @@ void EventFeed::Run(absl::Duration interval) {
   while (true) {
     const absl::Status looked = Look();
     if (!looked.ok() && looked != last) {
-      spdlog::warn("the event feed cannot read the journal and will try again: {}",
-                   std::string(looked.message()));
+      LogWarning(absl::StrCat("the event feed cannot read the journal and will try again: ",
+                              looked.message()));
     }
     last = looked;
     absl::MutexLock lock(&mutex_);

@@ -14,6 +14,7 @@
 
 #include "base/status_matchers.h"
 #include "coordinator/core/core.h"
+#include "coordinator/core/state.h"
 #include "coordinator/runtime/api.h"
 #include "coordinator/runtime/runtime_fixture.h"
 

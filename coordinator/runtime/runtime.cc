@@ -10,10 +10,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/synchronization/notification.h"
-#include "spdlog/spdlog.h"
 
 #include "base/status_macros.h"
 #include "coordinator/core/core.h"
+#include "coordinator/core/state.h"
+#include "coordinator/log/log.h"
 
 namespace wattle::runtime {
 namespace {
@@ -28,11 +29,9 @@ constexpr absl::Duration kCheckpointInterval = absl::Seconds(1);
 constexpr int kTicksOfABreak = 5;
 
 void EndProcess(const absl::Status& status) {
-  spdlog::critical(
-      "journal commit: {}; the coordinator ends here and loses nothing: remove the cause and start "
-      "it again",
-      std::string(status.message()));
-  spdlog::shutdown();
+  LogLastLine(absl::StrCat("journal commit: ", status.message(),
+                           "; the coordinator ends here and loses nothing: remove the cause and "
+                           "start it again"));
   std::_Exit(1);
 }
 
@@ -53,8 +52,8 @@ absl::StatusOr<core::State> Replay(store::Journal& journal) {
     return journal.Replay(after_sequence, take);
   };
   recorded.passed_over = [](int64_t sequence, const absl::Status& problem) {
-    spdlog::warn("journal: snapshot {} is passed over: {}", sequence,
-                 std::string(problem.message()));
+    LogWarning(
+        absl::StrCat("journal: snapshot ", sequence, " is passed over: ", problem.message()));
   };
   return shell::Recover(recorded);
 }
@@ -70,8 +69,8 @@ absl::Status OpenLineage(store::Journal& journal, const Clock& clock, core::Open
   for (const v1::Event& event : opened.events) {
     core::Apply(state, event, now.monotonic);
     if (event.journal_opened().epoch() > 0) {
-      spdlog::info("journal {} goes on under epoch {}: {}", event.journal_opened().lineage_id(),
-                   event.journal_opened().epoch(), event.journal_opened().reason());
+      LogInfo(absl::StrCat("journal ", event.journal_opened().lineage_id(), " goes on under epoch ",
+                           event.journal_opened().epoch(), ": ", event.journal_opened().reason()));
     }
   }
   return absl::OkStatus();
@@ -285,7 +284,7 @@ void Runtime::RunKeeper() {
     const absl::Status copied = journal_->Checkpoint();
     if (!copied.ok() && copied != told) {
       // A commit copies the log itself if Checkpoint does not.
-      spdlog::warn("{}", std::string(copied.message()));
+      LogWarning(copied.message());
     }
     told = copied;
   }
@@ -309,7 +308,7 @@ void Runtime::WriteSnapshot() {
     counters_.CountSnapshot();
   } else if (!absl::IsCancelled(written)) {
     // No event is lost: the next start takes longer, and a later snapshot will be written.
-    spdlog::warn("journal snapshot: {}", std::string(written.message()));
+    LogWarning(absl::StrCat("journal snapshot: ", written.message()));
   }
 }
 

@@ -16,6 +16,7 @@
 
 #include "base/status_matchers.h"
 #include "coordinator/core/core.h"
+#include "coordinator/core/state.h"
 #include "coordinator/runtime/runtime_fixture.h"
 #include "coordinator/store/journal.h"
 #include "coordinator/store/schema_1_fixture.h"

@@ -18,6 +18,7 @@
 #include "base/status_macros.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/lineage.h"
+#include "coordinator/core/state.h"
 
 namespace wattle::shell {
 namespace {

@@ -6,9 +6,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "nlohmann/json.hpp"
+
 #include "models/family.h"
 #include "models/gguf_keys_internal.h"
 #include "models/shared_fields.h"
+#include "wattle/v1/profile.pb.h"
 
 namespace wattle::models::gemma {
 namespace {

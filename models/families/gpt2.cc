@@ -3,6 +3,7 @@
 // GPT-2 and DistilGPT2: learned positions, layer norm, one fused projection, GELU. The files keep
 // linear layers as [inputs, outputs] (transformers' Conv1D). Radford et al. 2019.
 #include "absl/strings/str_cat.h"
+#include "nlohmann/json.hpp"
 
 #include "models/family.h"
 #include "models/gguf_keys_internal.h"

@@ -3,6 +3,8 @@
 // GPT-NeoX, Pythia and Dolly v2: attention and MLP side by side, each behind a layer norm of its
 // own, rotary positions on a share of each head, and one projection whose rows stand head by head.
 // Black et al. 2022.
+#include "nlohmann/json.hpp"
+
 #include "models/family.h"
 #include "models/gguf_keys_internal.h"
 #include "models/shared_fields.h"

@@ -7,9 +7,11 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "nlohmann/json.hpp"
 
 #include "models/family.h"
 #include "models/shared_fields.h"
+#include "wattle/v1/profile.pb.h"
 
 namespace wattle::models::kosmos2_text {
 namespace {

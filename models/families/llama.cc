@@ -6,9 +6,12 @@
 // et al. 2023, Yang et al. 2024.
 #include <algorithm>
 
+#include "nlohmann/json.hpp"
+
 #include "models/family.h"
 #include "models/gguf_keys_internal.h"
 #include "models/shared_fields.h"
+#include "wattle/v1/profile.pb.h"
 
 namespace wattle::models::llama {
 namespace {

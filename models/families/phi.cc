@@ -2,6 +2,8 @@
 //
 // phi-1.5 and phi-2: one layer norm feeds attention and MLP side by side, rotary positions turn a
 // share of each head, every linear layer has a bias, the head's as well. Li et al. 2023.
+#include "nlohmann/json.hpp"
+
 #include "models/family.h"
 #include "models/gguf_keys_internal.h"
 #include "models/shared_fields.h"

@@ -2,6 +2,8 @@
 //
 // StableLM 2: the form of Llama with layer norms and rotary positions on a quarter of each head.
 // Bellagente et al. 2024.
+#include "nlohmann/json.hpp"
+
 #include "models/family.h"
 #include "models/gguf_keys_internal.h"
 #include "models/shared_fields.h"

@@ -13,6 +13,7 @@
 #include "proto/gpt2_shape_for_test.h"
 #include "proto/spec_revision.h"
 #include "scheduler/place/snapshot.h"
+#include "wattle/v1/plan.pb.h"
 
 namespace wattle::scheduler {
 

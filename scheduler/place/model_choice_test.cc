@@ -11,6 +11,8 @@
 #include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/quality_floor.h"
+#include "scheduler/place/snapshot.h"
+#include "scheduler/profiles/profile_table.h"
 
 namespace wattle::scheduler {
 namespace {

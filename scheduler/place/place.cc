@@ -9,6 +9,7 @@
 #include "base/status_macros.h"
 #include "scheduler/place/consider_internal.h"
 #include "scheduler/place/explain_internal.h"
+#include "scheduler/place/snapshot.h"
 #include "scheduler/predict/work.h"
 
 namespace wattle::scheduler {

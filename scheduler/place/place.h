@@ -13,13 +13,13 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 
-#include "scheduler/place/snapshot.h"
 #include "units/id.h"
 #include "wattle/v1/plan.pb.h"
-#include "wattle/v1/profile.pb.h"
-#include "wattle/v1/spec.pb.h"
 
 namespace wattle::scheduler {
+
+struct JobView;
+struct Snapshot;
 
 // The candidate that is nearest to feasible: a feasible one, else one whose refusal may pass, else
 // the one that passes most rules in their order. The first of equal candidates; null for an empty

@@ -12,6 +12,7 @@
 #include "scheduler/place/explain_internal.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/selector.h"
+#include "scheduler/place/snapshot.h"
 #include "scheduler/predict/work.h"
 
 namespace wattle::scheduler {

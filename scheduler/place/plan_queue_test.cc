@@ -15,6 +15,7 @@
 #include "base/status_matchers.h"
 #include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/place.h"
+#include "scheduler/place/snapshot.h"
 #include "scheduler/predict/work.h"
 #include "scheduler/profiles/profile_table.h"
 

@@ -14,6 +14,8 @@
 #include "base/status_matchers.h"
 #include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/place.h"
+#include "scheduler/place/snapshot.h"
+#include "scheduler/profiles/profile_table.h"
 
 namespace wattle::scheduler {
 namespace {

@@ -14,7 +14,6 @@
 #include "absl/time/time.h"
 
 #include "scheduler/predict/work.h"  // InputView
-#include "scheduler/profiles/profile_table.h"
 #include "units/id.h"
 #include "units/quantity.h"
 #include "wattle/v1/artifact.pb.h"
@@ -23,6 +22,8 @@
 #include "wattle/v1/spec.pb.h"
 
 namespace wattle::scheduler {
+
+class ProfileTable;
 
 // A device with its present commitments.
 struct DeviceView {

@@ -7,6 +7,7 @@
 #include "scheduler/predict/example_tokens.h"
 #include "scheduler/predict/padding.h"
 #include "scheduler/predict/work.h"
+#include "scheduler/profiles/profile_table.h"
 #include "scheduler/profiles/signature_fields.h"
 
 namespace wattle::scheduler {

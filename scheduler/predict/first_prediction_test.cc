@@ -16,6 +16,7 @@
 #include "scheduler/predict/model_cost.h"
 #include "scheduler/predict/predict.h"
 #include "scheduler/predict/receipt_for_test.h"
+#include "scheduler/profiles/profile_table.h"
 
 namespace wattle::scheduler {
 namespace {

@@ -16,6 +16,7 @@
 #include "scheduler/predict/same_workload.h"
 #include "scheduler/predict/work.h"
 #include "scheduler/predict/workload_cost.h"
+#include "scheduler/profiles/profile_table.h"
 
 namespace wattle::scheduler {
 namespace {

@@ -9,9 +9,10 @@
 #include <optional>
 
 #include "scheduler/predict/rate.h"
-#include "scheduler/profiles/profile_table.h"
 
 namespace wattle::scheduler {
+
+class ProfileTable;
 
 // The estimate with the smaller deviation of two. The first is from the class's nearest row: a
 // published row of this model, or another model's row scaled by cost. The second is from a row of

@@ -8,6 +8,8 @@
 #include "proto/gpt2_shape_for_test.h"
 #include "scheduler/predict/predict.h"
 #include "scheduler/predict/receipt_for_test.h"
+#include "scheduler/profiles/profile_table.h"
+#include "wattle/v1/spec.pb.h"
 
 namespace wattle::scheduler {
 namespace {

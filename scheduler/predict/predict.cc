@@ -16,6 +16,7 @@
 #include "scheduler/predict/power_mode.h"
 #include "scheduler/predict/rate.h"
 #include "scheduler/predict/same_workload.h"
+#include "scheduler/profiles/profile_table.h"
 
 namespace wattle::scheduler {
 namespace {

@@ -10,11 +10,12 @@
 #include "absl/types/span.h"
 
 #include "scheduler/predict/work.h"
-#include "scheduler/profiles/profile_table.h"
 #include "wattle/v1/device.pb.h"
 #include "wattle/v1/profile.pb.h"
 
 namespace wattle::scheduler {
+
+class ProfileTable;
 
 // Predicts device seconds and joules. The energy of fetch, start, checkpoints, evaluations and
 // upload is their energy above idle, if idle is known. The run's energy is gross; its net energy

@@ -20,6 +20,7 @@
 #include "scheduler/predict/receipt_for_test.h"
 #include "scheduler/predict/same_workload.h"
 #include "scheduler/predict/workload_cost.h"
+#include "scheduler/profiles/profile_table.h"
 
 namespace wattle::scheduler {
 namespace {

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "scheduler/predict/workload_cost.h"
+#include "scheduler/profiles/profile_table.h"
 #include "scheduler/profiles/signature_fields.h"
 
 namespace wattle::scheduler {

@@ -13,9 +13,10 @@
 #include "scheduler/predict/pass_time.h"
 #include "scheduler/predict/rate.h"
 #include "scheduler/predict/work.h"
-#include "scheduler/profiles/profile_table.h"
 
 namespace wattle::scheduler {
+
+class ProfileTable;
 
 // Whether method, model sizes and quantization agree. Batch, length, engine and names do not
 // matter.

@@ -12,13 +12,17 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 
-#include "scheduler/profiles/profile_table.h"
 #include "wattle/v1/artifact.pb.h"
-#include "wattle/v1/job.pb.h"
 #include "wattle/v1/profile.pb.h"
-#include "wattle/v1/spec.pb.h"
+
+namespace wattle::v1 {
+class JobSpec;
+class WorkDone;
+}  // namespace wattle::v1
 
 namespace wattle::scheduler {
+
+class ProfileTable;
 
 // An input of a job, resolved to an artifact.
 struct InputView {

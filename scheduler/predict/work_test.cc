@@ -16,6 +16,8 @@
 #include "scheduler/predict/model_cost.h"
 #include "scheduler/predict/same_workload.h"
 #include "scheduler/predict/workload_cost.h"
+#include "scheduler/profiles/profile_table.h"
+#include "wattle/v1/spec.pb.h"
 
 namespace wattle::scheduler {
 namespace {

@@ -10,7 +10,6 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/CPUAllocator.h>
 
@@ -23,6 +22,7 @@
 #include "worker/engine/models/products.h"
 #include "worker/engine/test_model.h"
 #include "worker/engine/test_plan.h"
+#include "worker/engine/torch_operators.h"
 #include "worker/engine/train/adapters.h"
 
 namespace wattle::engine {

@@ -10,6 +10,7 @@
 #include "base/durable_file.h"
 #include "base/file.h"
 #include "models/model_directory.h"
+#include "wattle/v1/profile.pb.h"
 #include "worker/engine/kernels/random.h"
 
 namespace wattle::engine {

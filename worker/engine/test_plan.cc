@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 #include "base/status_matchers.h"
 #include "worker/engine/models/tensor_files.h"

@@ -9,7 +9,6 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include <ATen/ATen.h>
 
 #include "base/status_matchers.h"
 #include "formats/squad.h"
@@ -19,6 +18,7 @@
 #include "worker/engine/models/model_files.h"
 #include "worker/engine/models/token_batch.h"
 #include "worker/engine/test_model.h"
+#include "worker/engine/torch_operators.h"
 #include "worker/engine/train/finetune.h"
 
 namespace wattle::engine {

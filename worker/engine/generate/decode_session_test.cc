@@ -8,12 +8,12 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include <ATen/ATen.h>
 
 #include "base/status_matchers.h"
 #include "worker/engine/models/parameters.h"
 #include "worker/engine/models/tensor_files.h"
 #include "worker/engine/test_model.h"
+#include "worker/engine/torch_operators.h"
 
 namespace wattle::engine {
 namespace {

@@ -1,11 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/engine/models/attention.h"
 
-#include <ATen/ATen.h>
-
 #include "base/check.h"
 #include "worker/engine/models/products.h"
 #include "worker/engine/models/seen_softmax.h"
+#include "worker/engine/models/weights.h"
+#include "worker/engine/torch_operators.h"
 
 namespace wattle::engine {
 namespace {

@@ -3,7 +3,9 @@
 
 #include <utility>
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+
+#include "worker/engine/kernels/random.h"
 
 namespace wattle::engine {
 namespace {

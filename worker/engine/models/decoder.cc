@@ -7,16 +7,16 @@
 #include <utility>
 #include <vector>
 
-#include <ATen/ATen.h>
-
 #include "base/check.h"
 #include "models/loss_rows.h"
 #include "worker/engine/kernels/cross_entropy.h"
+#include "worker/engine/kernels/random.h"
 #include "worker/engine/models/backward_by_parts.h"
 #include "worker/engine/models/block.h"
 #include "worker/engine/models/perturbed_weights.h"
 #include "worker/engine/models/sinusoidal_positions.h"
 #include "worker/engine/threads.h"
+#include "worker/engine/torch_operators.h"
 
 namespace wattle::engine {
 namespace {

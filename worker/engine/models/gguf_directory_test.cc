@@ -15,7 +15,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 #include "base/durable_file.h"
 #include "base/status_matchers.h"

@@ -1,9 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/engine/models/key_value_cache.h"
 
-#include <ATen/ATen.h>
-
 #include "base/check.h"
+#include "worker/engine/torch_operators.h"
 
 namespace wattle::engine {
 

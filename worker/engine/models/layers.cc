@@ -4,13 +4,15 @@
 #include <algorithm>
 #include <tuple>
 
-#include <ATen/ATen.h>
-
 #include "base/check.h"
+#include "models/decoder_config.h"
 #include "worker/engine/kernels/activation.h"
 #include "worker/engine/kernels/matmul.h"
+#include "worker/engine/kernels/random.h"
 #include "worker/engine/models/products.h"
+#include "worker/engine/models/weights.h"
 #include "worker/engine/threads.h"
+#include "worker/engine/torch_operators.h"
 
 namespace wattle::engine {
 namespace {

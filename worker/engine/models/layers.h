@@ -12,11 +12,20 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "models/decoder_config.h"
-#include "worker/engine/kernels/random.h"
-#include "worker/engine/models/weights.h"
+namespace wattle::kernels {
+enum class RandomUse : uint32_t;
+struct RandomStream;
+}  // namespace wattle::kernels
+namespace wattle::models {
+enum class Norm;
+struct LayerDescription;
+}  // namespace wattle::models
 
 namespace wattle::engine {
+
+struct LinearWeights;
+struct MatrixWeights;
+struct NormWeights;
 
 // Whether dropout is on, and from which numbers. Counter-based: forward and backward draw the same
 // mask from it.

@@ -19,6 +19,7 @@
 #include "worker/engine/generate/generate.h"
 #include "worker/engine/load_for_job.h"
 #include "worker/engine/models/tensor_files.h"
+#include "worker/engine/models/weights.h"
 #include "worker/engine/quant/quantize.h"
 #include "worker/engine/test_model.h"
 

@@ -12,7 +12,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/util/json_util.h"
-#include <ATen/ATen.h>
 
 #include "base/durable_file.h"
 #include "base/file.h"
@@ -26,6 +25,7 @@
 #include "worker/engine/models/zero_arena.h"
 #include "worker/engine/quant/recipe_formats.h"
 #include "worker/engine/torch_border.h"
+#include "worker/engine/torch_operators.h"
 #include "worker/engine/torch_version.h"
 
 namespace wattle::engine {

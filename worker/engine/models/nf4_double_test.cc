@@ -7,12 +7,13 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include <ATen/ATen.h>
 
 #include "base/status_matchers.h"
 #include "worker/engine/models/layers.h"
 #include "worker/engine/models/tensor_files.h"
 #include "worker/engine/models/test_golden.h"
+#include "worker/engine/models/weights.h"
+#include "worker/engine/torch_operators.h"
 
 namespace wattle::engine {
 namespace {

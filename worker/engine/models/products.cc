@@ -1,10 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/engine/models/products.h"
 
-#include <ATen/ATen.h>
-
 #include "base/check.h"
 #include "worker/engine/threads.h"
+#include "worker/engine/torch_operators.h"
 
 namespace wattle::engine {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include <ATen/ATen.h>
+#include "worker/engine/torch_operators.h"
 
 namespace wattle::engine {
 

@@ -4,11 +4,12 @@
 #include <algorithm>
 #include <limits>
 
-#include <ATen/ATen.h>
-
 #include "base/check.h"
 #include "worker/engine/kernels/instruction_set.h"
+#include "worker/engine/kernels/random.h"
+#include "worker/engine/models/weights.h"
 #include "worker/engine/threads.h"
+#include "worker/engine/torch_operators.h"
 
 namespace wattle::engine {
 namespace {

@@ -6,10 +6,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include <ATen/ATen.h>
 
 #include "base/status_macros.h"
 #include "worker/engine/kernels/aligned_buffer.h"
+#include "worker/engine/torch_operators.h"
 
 namespace wattle::engine {
 namespace {

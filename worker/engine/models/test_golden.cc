@@ -6,12 +6,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
-#include <ATen/ATen.h>
 
 #include "base/status_matchers.h"
 #include "formats/safetensors.h"
 #include "models/family.h"
 #include "worker/engine/test_model.h"
+#include "worker/engine/torch_operators.h"
 
 namespace wattle::engine {
 

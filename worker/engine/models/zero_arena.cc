@@ -1,9 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/engine/models/zero_arena.h"
 
-#include <ATen/ATen.h>
-
 #include "worker/engine/kernels/aligned_buffer.h"
+#include "worker/engine/torch_operators.h"
 
 namespace wattle::engine {
 

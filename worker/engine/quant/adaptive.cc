@@ -8,7 +8,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 #include "base/status_macros.h"
 #include "models/model_directory.h"

@@ -14,12 +14,13 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 #include "base/status_matchers.h"
 #include "models/decoder_config.h"
 #include "models/model_directory.h"
 #include "proto/quantization_recipe.h"
+#include "wattle/v1/profile.pb.h"
 #include "worker/engine/evaluate/evaluate.h"
 #include "worker/engine/model_job.h"
 #include "worker/engine/models/model_files.h"

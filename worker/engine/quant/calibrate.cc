@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include <ATen/ATen.h>
 
 #include "base/status_macros.h"
 #include "formats/safetensors.h"
@@ -15,6 +14,7 @@
 #include "worker/engine/models/block.h"
 #include "worker/engine/models/tensor_files.h"
 #include "worker/engine/threads.h"
+#include "worker/engine/torch_operators.h"
 #include "worker/engine/train/examples.h"
 
 namespace wattle::engine {

@@ -12,7 +12,7 @@
 #include "absl/strings/str_replace.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 #include "base/durable_file.h"
 #include "base/status_matchers.h"

@@ -4,10 +4,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include <ATen/ATen.h>
-
 #include "models/loss_rows.h"
 #include "worker/engine/models/block.h"
+#include "worker/engine/torch_operators.h"
 
 namespace wattle::engine {
 

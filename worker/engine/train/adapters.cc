@@ -7,12 +7,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
-#include <ATen/ATen.h>
 
 #include "base/durable_file.h"
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "worker/engine/kernels/random.h"
+#include "worker/engine/torch_operators.h"
 
 namespace wattle::engine {
 namespace {

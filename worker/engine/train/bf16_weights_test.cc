@@ -22,6 +22,7 @@
 #include "worker/engine/models/products.h"
 #include "worker/engine/models/tensor_files.h"
 #include "worker/engine/models/test_golden.h"
+#include "worker/engine/models/weights.h"
 #include "worker/engine/test_model.h"
 #include "worker/engine/train/adapters.h"
 #include "worker/engine/train/finetune.h"

@@ -12,13 +12,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
-#include <ATen/ATen.h>
 
 #include "base/clock.h"
 #include "base/crash_point.h"
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "formats/safetensors.h"
+#include "worker/engine/torch_operators.h"
 #include "worker/engine/train/best_weights.h"
 #include "worker/engine/train/checkpoint_counters.h"
 

@@ -1,9 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/engine/train/mezo.h"
 
-#include <ATen/ATen.h>
-
 #include "worker/engine/models/decoder.h"
+#include "worker/engine/torch_operators.h"
 
 namespace wattle::engine {
 

@@ -7,7 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "nlohmann/json.hpp"
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 namespace wattle::engine {
 

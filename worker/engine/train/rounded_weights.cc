@@ -4,12 +4,11 @@
 #include <algorithm>
 #include <cstdint>
 
-#include <ATen/ATen.h>
-
 #include "base/status_macros.h"
 #include "proto/quantization_recipe.h"
 #include "worker/engine/quant/recipe_formats.h"
 #include "worker/engine/threads.h"
+#include "worker/engine/torch_operators.h"
 
 namespace wattle::engine {
 namespace {

@@ -10,6 +10,7 @@
 #include "gtest/gtest.h"
 
 #include "proto/gpt2_shape_for_test.h"
+#include "wattle/v1/profile.pb.h"
 #include "worker/engine/models/flops.h"
 #include "worker/engine/models/token_batch.h"
 #include "worker/engine/test_model.h"

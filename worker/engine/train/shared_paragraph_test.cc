@@ -11,7 +11,6 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
-#include <ATen/ATen.h>
 
 #include "base/status_matchers.h"
 #include "formats/byte_pair_encoding.h"
@@ -19,6 +18,7 @@
 #include "worker/engine/models/model_files.h"
 #include "worker/engine/models/test_golden.h"
 #include "worker/engine/test_model.h"
+#include "worker/engine/torch_operators.h"
 #include "worker/engine/train/data_order.h"
 #include "worker/engine/train/examples.h"
 #include "worker/engine/train/finetune.h"

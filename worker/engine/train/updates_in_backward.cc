@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 namespace wattle::engine {
 namespace {

@@ -1,0 +1,24 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The coordinator's log: one line for people, with its time and level. From any thread.
+#ifndef WATTLE_COORDINATOR_LOG_LOG_H_
+#define WATTLE_COORDINATOR_LOG_LOG_H_
+
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+namespace wattle {
+
+// Sends the log to the error stream. level: the least that is written, by spdlog's names. Call
+// StartLog before the first thread starts; lines that come earlier go to the output stream.
+void StartLog(const std::string& level);
+
+void LogInfo(absl::string_view line);
+void LogWarning(absl::string_view line);
+// The last line of a process that ends next: the log is closed behind it.
+void LogLastLine(absl::string_view line);
+
+}  // namespace wattle
+
+#endif  // WATTLE_COORDINATOR_LOG_LOG_H_
