@@ -3,7 +3,11 @@
 
 #include <algorithm>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+
+#include "policy/fields.h"
 
 namespace wattle::policy {
 namespace {
@@ -11,63 +15,21 @@ namespace {
 // A run of more pieces than this would take years.
 constexpr int kPiecesMax = 2000;
 
-void AddSchedule(const v1::Policy& policy, Limits& limits) {
-  absl::StatusOr<absl::TimeZone> parsed =
-      ParseZone(policy.time_zone(), policy.utc_offset_minutes());
-  if (!parsed.ok()) {
-    limits.unreadable =
-        absl::StrCat("policy ", policy.name(), ": ", std::string(parsed.status().message()));
-    return;
-  }
-  const absl::TimeZone zone = *parsed;
-  if (policy.work_windows_size() > 0) {
-    WindowLimit limit = {.zone = zone, .policy = policy.name()};
-    for (const std::string& text : policy.work_windows()) {
-      const auto window = ParseDailyWindow(text);
-      if (window.ok()) {
-        limit.windows.push_back(*window);
-      } else {
-        limits.unreadable =
-            absl::StrCat("policy ", policy.name(), ": ", std::string(window.status().message()));
-      }
-    }
-    limits.windows.push_back(std::move(limit));
-  }
-  if (!policy.stay_alive_until().empty()) {
-    const auto until = ParseAliveTime(policy.stay_alive_until());
-    if (until.ok()) {
-      limits.alive.push_back({*until, zone, policy.name()});
-    } else {
-      limits.unreadable =
-          absl::StrCat("policy ", policy.name(), ": ", std::string(until.status().message()));
-    }
-  }
-  const Joules budget = FromWattHours(policy.daily_energy_budget_wh());
-  if (budget > Joules(0) && (!limits.budget || budget < limits.budget->per_day)) {
-    limits.budget = BudgetLimit{budget, zone, policy.name()};
-  }
-}
-
 }  // namespace
 
 Limits LimitsOf(const std::vector<const v1::Policy*>& policies) {
   Limits limits;
   for (const v1::Policy* policy : policies) {
-    const Fraction reserve(policy->reserve_state_of_charge_ratio());
-    if (reserve > Fraction(0) && (!limits.reserve || reserve > limits.reserve->state_of_charge)) {
-      limits.reserve = ReserveLimit{reserve, policy->name()};
+    const absl::StatusOr<absl::TimeZone> zone =
+        ParseZone(policy->time_zone(), policy->utc_offset_minutes());
+    for (const Field& field : Fields()) {
+      if (field.tighten == nullptr) {
+        continue;
+      }
+      if (const absl::Status read = field.tighten(*policy, zone, limits); !read.ok()) {
+        limits.unreadable = absl::StrCat("policy ", policy->name(), ": ", read.message());
+      }
     }
-    const bool asks_for_charge = reserve > Fraction(0) || !policy->stay_alive_until().empty();
-    if (asks_for_charge && policy->missing_gauge() == v1::MISSING_GAUGE_REFUSE &&
-        limits.refuses_missing_gauge.empty()) {
-      limits.refuses_missing_gauge = policy->name();
-    }
-    const Celsius temperature(policy->max_temperature_celsius());
-    if (temperature > Celsius(0) &&
-        (!limits.temperature_max || temperature < limits.temperature_max->temperature)) {
-      limits.temperature_max = TemperatureLimit{temperature, policy->name()};
-    }
-    AddSchedule(*policy, limits);
   }
   return limits;
 }

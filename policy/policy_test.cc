@@ -2,9 +2,15 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "gmock/gmock.h"
+#include "google/protobuf/descriptor.h"
 #include "gtest/gtest.h"
 
+#include "base/file.h"
+#include "policy/fields.h"
 #include "policy/held_back.h"
 #include "policy/limits.h"
 
@@ -38,6 +44,74 @@ TEST(LimitsTest, AMissingGaugeIsRefusedByAPolicyWithAReserveAlone) {
   const v1::Policy mast = Demand("mast", 0.3, 0, v1::MISSING_GAUGE_REFUSE);
   EXPECT_EQ(LimitsOf({&heat}).refuses_missing_gauge, "");
   EXPECT_EQ(LimitsOf({&heat, &mast}).refuses_missing_gauge, "mast");
+}
+
+using Descriptor = google::protobuf::FieldDescriptor;
+
+const Field* RowOf(const std::string& name) {
+  for (const Field& field : Fields()) {
+    if (field.name == name) {
+      return &field;
+    }
+  }
+  return nullptr;
+}
+
+// The policy with the number at the end of its range.
+v1::Policy AtItsHighest(const Descriptor* field, double high) {
+  v1::Policy policy;
+  if (field->cpp_type() == Descriptor::CPPTYPE_DOUBLE) {
+    policy.GetReflection()->SetDouble(&policy, field, high);
+  } else {
+    policy.GetReflection()->SetInt32(&policy, field, static_cast<int>(high));
+  }
+  return policy;
+}
+
+TEST(FieldsTest, EveryFieldHasARowWithItsBoundAndItsText) {
+  const auto* const type = v1::Policy::descriptor();
+  for (int i = 0; i < type->field_count(); ++i) {
+    const Descriptor* const field = type->field(i);
+    const Field* const row = RowOf(field->name());
+    if (field->name() == "name" || field->name() == "selector") {
+      continue;  // they demand nothing of a device
+    }
+    SCOPED_TRACE(field->name());
+    ASSERT_NE(row, nullptr) << "no row in policy/fields.cc";
+    const bool shown = row->limits || !row->head.empty() || !row->clause.empty();
+    EXPECT_TRUE(!shown || row->text != nullptr) << "no text for people";
+    EXPECT_TRUE(row->text == nullptr || row->text(v1::Policy()).empty());
+    switch (field->cpp_type()) {
+      case Descriptor::CPPTYPE_STRING:
+        EXPECT_NE(row->check, nullptr) << "no bound";
+        break;
+      case Descriptor::CPPTYPE_ENUM:
+        break;  // bound by its values
+      default:
+        ASSERT_LT(row->low, row->high) << "no bound";
+        EXPECT_TRUE(row->text == nullptr || !row->text(AtItsHighest(field, row->high)).empty());
+    }
+    if (row->usual_high > 0) {
+      EXPECT_EQ(field->cpp_type(), Descriptor::CPPTYPE_DOUBLE) << "the simulation sets doubles";
+      EXPECT_TRUE(row->low <= row->usual_low && row->usual_high <= row->high);
+    }
+  }
+}
+
+TEST(FieldsTest, EveryRowIsAFieldAndTheReferenceSaysItsRangeAndUnit) {
+  const auto reference = ReadWholeFile(std::string(WATTLE_SOURCE_DIR) + "/docs/guide/job-file.md");
+  ASSERT_TRUE(reference.ok()) << reference.status();
+  for (const Field& field : Fields()) {
+    EXPECT_NE(v1::Policy::descriptor()->FindFieldByName(std::string(field.name)), nullptr)
+        << field.name;
+    const std::string range = field.high > 0
+                                  ? absl::StrFormat("%.0f to %.0f%s%s |", field.low, field.high,
+                                                    field.unit.empty() ? "" : " ", field.unit)
+                                  : "";
+    const std::string row = absl::StrCat("| `", field.name, "` | ", range);
+    EXPECT_TRUE(absl::StrContains(*reference, "\n" + row))
+        << "docs/guide/job-file.md has no row " << row;
+  }
 }
 
 v1::Prediction HundredSteps() {

@@ -8,6 +8,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
+#include "policy/fields.h"
+
 namespace wattle::sim {
 namespace {
 
@@ -30,12 +32,18 @@ const v1::Attempt* LiveAttemptOf(const v1::Job& job) {
   return nullptr;
 }
 
+bool IsChargeOrHeat(const policy::Field& field) {
+  return field.name == "reserve_state_of_charge_ratio" || field.name == "max_temperature_celsius" ||
+         field.name == "pause_seconds_max";
+}
+
 // Whether policies limit a device on mains power by its temperature alone.
 bool OnlyChargeAndHeat(const core::State& state) {
   return std::all_of(state.policies.begin(), state.policies.end(), [](const auto& entry) {
-    const v1::Policy& policy = entry.second;
-    return policy.work_windows_size() == 0 && policy.daily_energy_budget_wh() == 0.0 &&
-           policy.stay_alive_until().empty();
+    const auto fields = policy::Fields();
+    return std::all_of(fields.begin(), fields.end(), [&](const policy::Field& field) {
+      return !field.limits || IsChargeOrHeat(field) || field.text(entry.second).empty();
+    });
   });
 }
 

@@ -6,11 +6,14 @@
 #include <iterator>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "google/protobuf/descriptor.h"
 
 #include "coordinator/core/core.h"
+#include "policy/fields.h"
 #include "proto/job_kind.h"
 
 namespace wattle::sim {
@@ -20,16 +23,24 @@ constexpr double kAnswerLost = 0.2;    // share of answers that are lost on the 
 constexpr double kChained = 0.3;       // share of jobs that read another job's output
 constexpr double kPauseLimited = 0.5;  // share of reserve policies that also limit a pause
 constexpr const char* kReservePolicy = "reserve";
-constexpr const char* kHeatPolicy = "heat";
 constexpr const char* kBudgetPolicy = "budget";
 constexpr const char* kWindowPolicy = "window";
 constexpr const char* kAlivePolicy = "alive";
-constexpr const char* kPolicies[] = {kReservePolicy, kHeatPolicy, kBudgetPolicy, kWindowPolicy,
-                                     kAlivePolicy};
 constexpr double kDaySeconds = 86400.0;
 constexpr int kMinutesOfDay = 1440;
 // Of a budget: what a board draws at work, about.
 constexpr Watts kWorkPower(12.0);
+
+// The fields whose limits depend on nothing of the world.
+std::vector<policy::Field> UsualFields() {
+  std::vector<policy::Field> usual;
+  for (const policy::Field& field : policy::Fields()) {
+    if (field.usual_high > 0.0) {
+      usual.push_back(field);
+    }
+  }
+  return usual;
+}
 
 // "23:05", so many minutes after midnight.
 std::string TimeOfDay(int minutes) {
@@ -259,7 +270,8 @@ void Users::Delete(const std::string& name) {
 }
 
 v1::Policy Users::MakePolicy(Fraction reserve) {
-  constexpr int kReserveAndHeat = 12;  // of 16 draws
+  constexpr int kReserve = 8;  // of 16 draws
+  constexpr int kReserveAndUsual = 12;
   // What a policy of the day is measured by: a day, or a dense world's half hour.
   const double span_seconds = std::min(options_.fault_seconds, kDaySeconds);
   const int span_minutes = static_cast<int>(span_seconds / 60.0);
@@ -267,17 +279,20 @@ v1::Policy Users::MakePolicy(Fraction reserve) {
       absl::ToInt64Minutes(TrueTime(loop_.now_seconds()) - absl::UnixEpoch()) % kMinutesOfDay);
   v1::Policy policy;
   const int draw = random_.Below(16);
-  if (draw < kReserveAndHeat) {
-    return MakeReserveOrHeat(reserve, draw < 8);
+  if (draw < kReserve) {
+    return MakeReserve(reserve);
+  }
+  if (draw < kReserveAndUsual) {
+    return MakeUsual(draw);
   }
   switch (draw) {
-    case kReserveAndHeat:
-    case kReserveAndHeat + 1:
+    case kReserveAndUsual:
+    case kReserveAndUsual + 1:
       policy.set_name(kBudgetPolicy);
       policy.set_daily_energy_budget_wh(
           ToWattHours(kWorkPower * absl::Seconds(span_seconds * random_.Between(0.08, 0.4))));
       break;
-    case kReserveAndHeat + 2: {
+    case kReserveAndUsual + 2: {
       // Every second board, so that the others go on.
       policy.set_name(kWindowPolicy);
       policy.add_selector("half=odd");
@@ -293,17 +308,24 @@ v1::Policy Users::MakePolicy(Fraction reserve) {
   return policy;
 }
 
-v1::Policy Users::MakeReserveOrHeat(Fraction reserve, bool of_charge) {
+v1::Policy Users::MakeReserve(Fraction reserve) {
   v1::Policy policy;
-  policy.set_name(of_charge ? kReservePolicy : kHeatPolicy);
-  if (!of_charge) {
-    policy.set_max_temperature_celsius(random_.Between(60.0, 80.0));
-    return policy;
-  }
+  policy.set_name(kReservePolicy);
   policy.set_reserve_state_of_charge_ratio(reserve.value());
   if (random_.Chance(kPauseLimited)) {
     policy.set_pause_seconds_max(options_.outage_seconds_max * random_.Between(0.1, 1.0));
   }
+  return policy;
+}
+
+v1::Policy Users::MakeUsual(int draw) {
+  const std::vector<policy::Field> usual = UsualFields();
+  const policy::Field& field = usual[static_cast<size_t>(draw) % usual.size()];
+  const std::string name(field.name);
+  v1::Policy policy;
+  policy.set_name(name);
+  policy.GetReflection()->SetDouble(&policy, policy.GetDescriptor()->FindFieldByName(name),
+                                    random_.Between(field.usual_low, field.usual_high));
   return policy;
 }
 
@@ -336,7 +358,12 @@ void Users::AskAgain() {
 }
 
 void Users::StopFaults() {
-  for (const char* name : kPolicies) {
+  std::vector<std::string> names = {kReservePolicy};
+  for (const policy::Field& field : UsualFields()) {
+    names.emplace_back(field.name);
+  }
+  names.insert(names.end(), {kBudgetPolicy, kWindowPolicy, kAlivePolicy});
+  for (const std::string& name : names) {
     // Deletes also a policy that only a restored journal still has.
     policies_.erase(name);
     Delete(name);

@@ -49,7 +49,9 @@ class Users {
   void Submit(int number);
   void Resume(const DeviceId& device);
   v1::Policy MakePolicy(Fraction reserve);
-  v1::Policy MakeReserveOrHeat(Fraction reserve, bool of_charge);
+  v1::Policy MakeReserve(Fraction reserve);
+  // Of a field that has a usual range (policy/fields.h).
+  v1::Policy MakeUsual(int draw);
   void Apply(const v1::Policy& policy);
   void Delete(const std::string& name);
   v1::JobSpec MakeSpec(int number);

@@ -5,49 +5,29 @@
 #include <algorithm>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/types/span.h"
 
 #include "base/status_macros.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/message_checks_internal.h"
-#include "policy/schedule.h"
+#include "policy/fields.h"
 #include "proto/field_bounds.h"
 
 namespace wattle::core {
 namespace {
-
-constexpr int kWindowsMax = 24;
-constexpr double kYearSeconds = 366.0 * 24 * 3600;
 
 // Whether the name can be typed in a shell and shown in a table without quotes.
 bool IsPlainName(absl::string_view name) {
   return std::all_of(name.begin(), name.end(), [](char c) {
     return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '_' || c == '-';
   });
-}
-
-absl::Status CheckSchedule(const v1::Policy& policy) {
-  if (policy.work_windows_size() > kWindowsMax) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("policy.work_windows: ", policy.work_windows_size(), " entries: want at most ",
-                     kWindowsMax));
-  }
-  for (const std::string& window : policy.work_windows()) {
-    WATTLE_RETURN_IF_ERROR(
-        WithContext("policy.work_windows", wattle::policy::ParseDailyWindow(window).status()));
-  }
-  if (!policy.stay_alive_until().empty()) {
-    WATTLE_RETURN_IF_ERROR(
-        WithContext("policy.stay_alive_until",
-                    wattle::policy::ParseAliveTime(policy.stay_alive_until()).status()));
-  }
-  return WithContext(
-      "policy",
-      wattle::policy::ParseZone(policy.time_zone(), policy.utc_offset_minutes()).status());
 }
 
 // Refuses a policy with two values for one label key, because no device can have both.
@@ -71,6 +51,34 @@ absl::Status CheckSelector(const v1::Policy& policy) {
     }
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckFields(const v1::Policy& policy) {
+  for (const policy::Field& field : policy::Fields()) {
+    if (field.high > 0) {
+      const FieldBound bound = {field.name, field.low, field.high};
+      WATTLE_RETURN_IF_ERROR(CheckBounds(policy, "policy.", absl::MakeConstSpan(&bound, 1)));
+    }
+  }
+  std::vector<absl::string_view> limiting;
+  bool limits = false;
+  for (const policy::Field& field : policy::Fields()) {
+    if (field.check != nullptr) {
+      WATTLE_RETURN_IF_ERROR(field.check(policy));
+    }
+    if (field.limits) {
+      limiting.push_back(field.name);
+      limits = limits || !field.text(policy).empty();
+    }
+  }
+  if (limits) {
+    return absl::OkStatus();
+  }
+  const absl::string_view last = limiting.back();
+  limiting.pop_back();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "policy ", policy.name(), ": limits nothing; give ", absl::StrJoin(limiting, ", "), " or ",
+      last, ", or remove it with 'wattle policy rm ", policy.name(), "'"));
 }
 
 }  // namespace
@@ -126,25 +134,7 @@ absl::Status ValidatePolicy(const v1::Policy& policy) {
   }
   WATTLE_RETURN_IF_ERROR(CheckTexts(policy, "policy"));
   WATTLE_RETURN_IF_ERROR(CheckSelector(policy));
-  static constexpr FieldBound kBounds[] = {
-      {"pause_seconds_max", 0, kYearSeconds},    {"reserve_state_of_charge_ratio", 0, 1},
-      {"max_temperature_celsius", 0, 200},       {"daily_energy_budget_wh", 0, 1e6},
-      {"utc_offset_minutes", -14 * 60, 14 * 60},
-  };
-  WATTLE_RETURN_IF_ERROR(CheckBounds(policy, "policy.", kBounds));
-  WATTLE_RETURN_IF_ERROR(CheckSchedule(policy));
-  if (policy.reserve_state_of_charge_ratio() == 0 && policy.max_temperature_celsius() == 0 &&
-      policy.pause_seconds_max() == 0 && policy.daily_energy_budget_wh() == 0 &&
-      policy.work_windows().empty() && policy.stay_alive_until().empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("policy ", policy.name(),
-                     ": limits nothing; give reserve_state_of_charge_ratio, "
-                     "max_temperature_celsius, daily_energy_budget_wh, work_windows, "
-                     "stay_alive_until or pause_seconds_max, or remove it with "
-                     "'wattle policy rm ",
-                     policy.name(), "'"));
-  }
-  return absl::OkStatus();
+  return CheckFields(policy);
 }
 
 }  // namespace wattle::core

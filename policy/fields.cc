@@ -1,0 +1,220 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "policy/fields.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+#include "base/status_macros.h"
+#include "policy/limits.h"
+#include "policy/schedule.h"
+#include "units/format.h"
+#include "units/quantity.h"
+
+namespace wattle::policy {
+namespace {
+
+using Zone = absl::StatusOr<absl::TimeZone>;
+
+constexpr double kYearSeconds = 366.0 * 24 * 3600;
+constexpr int kWindowsMax = 24;
+
+// "07:00" with the zone of the policy. The zone's name alone is read: the coordinator may know
+// zones that this machine does not.
+std::string WithZone(const v1::Policy& policy, absl::string_view time) {
+  return absl::StrCat(time, policy.time_zone().empty()
+                                ? Describe(absl::FixedTimeZone(60 * policy.utc_offset_minutes()))
+                                : " " + policy.time_zone());
+}
+
+std::string ReserveText(const v1::Policy& policy) {
+  const Fraction reserve(policy.reserve_state_of_charge_ratio());
+  return reserve == Fraction(0) ? "" : FormatPercent(reserve);
+}
+
+absl::Status TightenReserve(const v1::Policy& policy, const Zone& /*zone*/, Limits& limits) {
+  const Fraction reserve(policy.reserve_state_of_charge_ratio());
+  if (reserve > Fraction(0) && (!limits.reserve || reserve > limits.reserve->state_of_charge)) {
+    limits.reserve = ReserveLimit{reserve, policy.name()};
+  }
+  return absl::OkStatus();
+}
+
+std::string TemperatureText(const v1::Policy& policy) {
+  const Celsius temperature(policy.max_temperature_celsius());
+  return temperature == Celsius(0) ? "" : FormatTemperature(temperature);
+}
+
+absl::Status TightenTemperature(const v1::Policy& policy, const Zone& /*zone*/, Limits& limits) {
+  const Celsius temperature(policy.max_temperature_celsius());
+  if (temperature > Celsius(0) &&
+      (!limits.temperature_max || temperature < limits.temperature_max->temperature)) {
+    limits.temperature_max = TemperatureLimit{temperature, policy.name()};
+  }
+  return absl::OkStatus();
+}
+
+std::string BudgetText(const v1::Policy& policy) {
+  const Joules budget = FromWattHours(policy.daily_energy_budget_wh());
+  return budget == Joules(0) ? "" : FormatEnergy(budget);
+}
+
+absl::Status TightenBudget(const v1::Policy& policy, const Zone& zone, Limits& limits) {
+  WATTLE_RETURN_IF_ERROR(zone.status());
+  const Joules budget = FromWattHours(policy.daily_energy_budget_wh());
+  if (budget > Joules(0) && (!limits.budget || budget < limits.budget->per_day)) {
+    limits.budget = BudgetLimit{budget, *zone, policy.name()};
+  }
+  return absl::OkStatus();
+}
+
+std::string WindowsText(const v1::Policy& policy) {
+  return policy.work_windows().empty()
+             ? ""
+             : WithZone(policy, absl::StrJoin(policy.work_windows(), ", "));
+}
+
+absl::Status CheckWindows(const v1::Policy& policy) {
+  if (policy.work_windows_size() > kWindowsMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("policy.work_windows: ", policy.work_windows_size(), " entries: want at most ",
+                     kWindowsMax));
+  }
+  for (const std::string& window : policy.work_windows()) {
+    WATTLE_RETURN_IF_ERROR(WithContext("policy.work_windows", ParseDailyWindow(window).status()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TightenWindows(const v1::Policy& policy, const Zone& zone, Limits& limits) {
+  WATTLE_RETURN_IF_ERROR(zone.status());
+  if (policy.work_windows().empty()) {
+    return absl::OkStatus();
+  }
+  absl::Status status;
+  WindowLimit limit = {.zone = *zone, .policy = policy.name()};
+  for (const std::string& text : policy.work_windows()) {
+    const auto window = ParseDailyWindow(text);
+    if (window.ok()) {
+      limit.windows.push_back(*window);
+    } else {
+      status = window.status();
+    }
+  }
+  limits.windows.push_back(std::move(limit));
+  return status;
+}
+
+std::string AliveText(const v1::Policy& policy) {
+  const std::string& until = policy.stay_alive_until();
+  const bool is_moment = until.size() > 5;
+  return until.empty() || is_moment ? until : WithZone(policy, until);
+}
+
+absl::Status CheckAlive(const v1::Policy& policy) {
+  return policy.stay_alive_until().empty()
+             ? absl::OkStatus()
+             : WithContext("policy.stay_alive_until",
+                           ParseAliveTime(policy.stay_alive_until()).status());
+}
+
+absl::Status TightenAlive(const v1::Policy& policy, const Zone& zone, Limits& limits) {
+  WATTLE_RETURN_IF_ERROR(zone.status());
+  if (policy.stay_alive_until().empty()) {
+    return absl::OkStatus();
+  }
+  WATTLE_ASSIGN_OR_RETURN(const AliveTime until, ParseAliveTime(policy.stay_alive_until()));
+  limits.alive.push_back({until, *zone, policy.name()});
+  return absl::OkStatus();
+}
+
+std::string PauseText(const v1::Policy& policy) {
+  return policy.pause_seconds_max() == 0.0
+             ? ""
+             : FormatElapsed(absl::Seconds(policy.pause_seconds_max()));
+}
+
+std::string MissingGaugeText(const v1::Policy& policy) {
+  return policy.missing_gauge() == v1::MISSING_GAUGE_REFUSE ? "refused" : "";
+}
+
+absl::Status TightenMissingGauge(const v1::Policy& policy, const Zone& /*zone*/, Limits& limits) {
+  const bool asks_for_charge =
+      policy.reserve_state_of_charge_ratio() > 0 || !policy.stay_alive_until().empty();
+  if (asks_for_charge && policy.missing_gauge() == v1::MISSING_GAUGE_REFUSE &&
+      limits.refuses_missing_gauge.empty()) {
+    limits.refuses_missing_gauge = policy.name();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckZone(const v1::Policy& policy) {
+  return WithContext("policy", ParseZone(policy.time_zone(), policy.utc_offset_minutes()).status());
+}
+
+// A zone that is not known is an error also where no time of day is given.
+absl::Status TightenZone(const v1::Policy& /*policy*/, const Zone& zone, Limits& /*limits*/) {
+  return zone.status();
+}
+
+}  // namespace
+
+absl::Span<const Field> Fields() {
+  static constexpr Field kFields[] = {
+      {.name = "reserve_state_of_charge_ratio",
+       .high = 1,
+       .limits = true,
+       .text = ReserveText,
+       .head = "reserve",
+       .clause = "keeps $0 of charge",
+       .tighten = TightenReserve},
+      {.name = "max_temperature_celsius",
+       .high = 200,
+       .unit = "°C",
+       .usual_low = 60,
+       .usual_high = 80,
+       .limits = true,
+       .text = TemperatureText,
+       .head = "max temperature",
+       .clause = "stops above $0",
+       .tighten = TightenTemperature},
+      {.name = "daily_energy_budget_wh",
+       .high = 1e6,
+       .unit = "watt-hours",
+       .limits = true,
+       .text = BudgetText,
+       .head = "a day",
+       .clause = "draws at most $0 a day",
+       .tighten = TightenBudget},
+      {.name = "work_windows",
+       .limits = true,
+       .text = WindowsText,
+       .head = "work windows",
+       .clause = "works $0",
+       .check = CheckWindows,
+       .tighten = TightenWindows},
+      {.name = "stay_alive_until",
+       .limits = true,
+       .text = AliveText,
+       .head = "alive until",
+       .clause = "leaves charge to stay alive until $0",
+       .check = CheckAlive,
+       .tighten = TightenAlive},
+      // The coordinator alone holds it (coordinator/core/moving.cc).
+      {.name = "pause_seconds_max",
+       .high = kYearSeconds,
+       .unit = "wall seconds",
+       .limits = true,
+       .text = PauseText},
+      {.name = "missing_gauge",
+       .text = MissingGaugeText,
+       .clause = "refuses devices without a battery gauge",
+       .tighten = TightenMissingGauge},
+      {.name = "utc_offset_minutes", .low = -14 * 60, .high = 14 * 60, .unit = "minutes"},
+      {.name = "time_zone", .check = CheckZone, .tighten = TightenZone},
+  };
+  return kFields;
+}
+
+}  // namespace wattle::policy
