@@ -127,7 +127,7 @@ void ExpectTheSlopeOfLosses(Model& model, const TokenBatch& batch) {
   const DropoutState dropout{.active = true, .seed = 5, .counter = 7};
   LossSumAndGradients(model.decoder, batch, dropout, 1.0, model.gradient_views);
   const at::Tensor direction = model.gradients / model.gradients.norm();
-  const auto slope = at::dot(model.gradients, direction).item<double>();
+  const auto slope = model.gradients.dot(direction).item<double>();
   constexpr double kStep = 1e-4;
   DecoderWeights unwanted;
   unwanted.blocks.resize(model.decoder.config.layers.size());
