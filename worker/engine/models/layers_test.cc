@@ -17,6 +17,7 @@
 #include "proto/quantization_recipe.h"
 #include "worker/engine/evaluate/evaluate.h"
 #include "worker/engine/generate/generate.h"
+#include "worker/engine/kernels/random.h"
 #include "worker/engine/load_for_job.h"
 #include "worker/engine/models/tensor_files.h"
 #include "worker/engine/models/weights.h"

@@ -14,6 +14,8 @@
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/variable.h>
 
+#include "worker/engine/kernels/random.h"
+
 namespace wattle::engine {
 namespace {
 
