@@ -24,6 +24,18 @@ if(WATTLE_SANITIZE)
   endif()
 endif()
 
+# A file with fault points is an object of its own: the simulation's copy takes the place of that object, not of a batch (sim/).
+function(wattle_single_fault_points)
+  foreach(file ${ARGN})
+    if(file MATCHES "\\.cc$" AND EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${file})
+      file(STRINGS ${file} fault_points REGEX "^#include \"base/fault_point.h\"" LIMIT_COUNT 1)
+      if(fault_points)
+        set_source_files_properties(${file} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+      endif()
+    endif()
+  endforeach()
+endfunction()
+
 # wattle_batches(TARGET [SIZE]): headers are most of what a file costs, and a batch reads them once. Eight files of a library, or
 # four of tests, take at most 1 GiB of compiler, so that two compilers fit on a machine with 4 GiB.
 function(wattle_batches target)
@@ -46,6 +58,7 @@ function(wattle_library)
     add_library(${target} STATIC ${ARG_SRCS})
     target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR})
     target_link_libraries(${target} PUBLIC ${ARG_DEPS} PRIVATE wattle_warnings)
+    wattle_single_fault_points(${ARG_SRCS})
     wattle_batches(${target})
     if(WATTLE_TESTS)
       add_executable(${target}_link ${PROJECT_SOURCE_DIR}/cmake/link_main.cc)
