@@ -1,13 +1,13 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The model families. To add one, write families/NAME.cc, where NAME::Families() returns its row: a
-// Family says how config.json and GGUF metadata become a description and what the files call each
+// Family says how config.json and GGUF metadata become a description, and what the files call each
 // tensor. The build finds the file. Then write the family's row in the table of
-// proto/model_shape.cc, which the programs without models/ read; decoder_config_test.cc compares
-// the two.
-// Last come goldens under tests/golden/engine and tests/golden/gguf. A family that no field of
-// LayerDescription can describe needs a new field there and a branch in worker/engine/models. No
-// other code knows a family by its name. Thread-safe.
+// proto/model_shape.cc, which programs without models/ read; decoder_config_test.cc compares the
+// two. Last come goldens: tests/golden/engine, tests/golden/gguf and tests/golden/spec. A family
+// that no field of LayerDescription can describe needs a new field there and a branch in
+// worker/engine/models. No other code knows a family by its name; family_test.cc looks.
+// Thread-safe.
 #ifndef WATTLE_MODELS_FAMILY_H_
 #define WATTLE_MODELS_FAMILY_H_
 
