@@ -1,5 +1,4 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "cli/job_view.h"

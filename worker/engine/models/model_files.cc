@@ -12,6 +12,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/util/json_util.h"
+#include <ATen/Context.h>
 
 #include "base/durable_file.h"
 #include "base/file.h"
