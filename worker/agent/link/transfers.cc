@@ -14,7 +14,6 @@
 #include "base/status_macros.h"
 #include "proto/job_kind.h"
 #include "units/id.h"
-#include "wattle/v1/artifact.grpc.pb.h"
 #include "worker/agent/link/channel.h"
 
 namespace wattle::agent {
@@ -26,9 +25,11 @@ absl::StatusOr<std::unique_ptr<Transfers>> Transfers::Open(const std::string& ta
   return std::unique_ptr<Transfers>(new Transfers(target, std::move(cache), std::move(callbacks)));
 }
 
-Transfers::Transfers(std::string target, std::unique_ptr<artifacts::FileCache> cache,
+Transfers::Transfers(const std::string& target, std::unique_ptr<artifacts::FileCache> cache,
                      TransferCallbacks callbacks)
-    : target_(std::move(target)), cache_(std::move(cache)), callbacks_(std::move(callbacks)) {
+    : stub_(v1::ArtifactService::NewStub(MakeChannel(target, ChannelUse::kTransfer))),
+      cache_(std::move(cache)),
+      callbacks_(std::move(callbacks)) {
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -120,14 +121,13 @@ absl::Status Transfers::Bring(const ArtifactId& id, int64_t& moved_bytes) {
   if (cache_->HasArtifact(id)) {
     return absl::OkStatus();
   }
-  const auto stub = v1::ArtifactService::NewStub(MakeChannel(target_, ChannelUse::kTransfer));
   const int64_t before_bytes = moved_bytes;
   artifacts::TransferOptions options;
   options.progress = [&moved_bytes, before_bytes](const artifacts::TransferProgress& progress) {
     moved_bytes = before_bytes + progress.moved_bytes;
   };
   options.cancelled = [this] { return cancelled_.load(); };
-  return artifacts::Fetch(*stub, id, *cache_, options);
+  return artifacts::Fetch(*stub_, id, *cache_, options);
 }
 
 // Fetches an artifact again if the card has changed it.
@@ -229,9 +229,8 @@ absl::StatusOr<v1::ArtifactInfo> Transfers::Push(const std::string& directory,
                             artifacts::BuildManifest(directory, options.cancelled));
     pushed_directory_ = directory;
   }
-  const auto stub = v1::ArtifactService::NewStub(MakeChannel(target_, ChannelUse::kTransfer));
   absl::StatusOr<v1::ArtifactInfo> pushed =
-      artifacts::PushManifest(*stub, directory, pushed_manifest_, info, options);
+      artifacts::PushManifest(*stub_, directory, pushed_manifest_, info, options);
   // kDataLoss means that the files differ from the hashed ones.
   if (pushed.ok() || absl::IsDataLoss(pushed.status())) {
     pushed_directory_.clear();

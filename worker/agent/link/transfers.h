@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Moves artifacts between the coordinator and this device's cache, one at a time, on its own thread
-// and with one connection for each transfer. Methods are thread-safe.
+// and over one connection, which is kept from try to try. Methods are thread-safe.
 #ifndef WATTLE_WORKER_AGENT_LINK_TRANSFERS_H_
 #define WATTLE_WORKER_AGENT_LINK_TRANSFERS_H_
 
@@ -21,6 +21,7 @@
 #include "artifacts/disk_budget.h"
 #include "artifacts/file_cache.h"
 #include "units/id.h"
+#include "wattle/v1/artifact.grpc.pb.h"
 #include "wattle/v1/artifact.pb.h"
 #include "wattle/v1/fleet.pb.h"
 #include "worker/agent/core/agent_ports.h"
@@ -55,7 +56,7 @@ class Transfers {
   void MakeRoom(int64_t size_bytes, std::vector<std::string> needed);
 
  private:
-  Transfers(std::string target, std::unique_ptr<artifacts::FileCache> cache,
+  Transfers(const std::string& target, std::unique_ptr<artifacts::FileCache> cache,
             TransferCallbacks callbacks);
   void Run();
   FetchResult RunFetch(const v1::Assignment& assignment, const std::vector<std::string>& needed,
@@ -73,7 +74,7 @@ class Transfers {
   void TellCache();
   void Enqueue(std::function<void()> job);
 
-  const std::string target_;
+  const std::unique_ptr<v1::ArtifactService::Stub> stub_;
   // Only the thread below uses these:
   const std::unique_ptr<artifacts::FileCache> cache_;
   std::string pushed_directory_;  // the directory whose manifest was built last; empty: none
