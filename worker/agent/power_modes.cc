@@ -21,6 +21,28 @@ namespace {
 
 constexpr double kPlausibleFactor = 10;
 
+// The highest draw that a class's datasheet names, of its strongest mode. The board around the
+// module and its peaks stay below four times as much.
+struct ClassPower {
+  absl::string_view device_class;
+  double watts;
+};
+constexpr ClassPower kClassPowers[] = {
+    {"jetson-nano-2gb", 10},   {"jetson-nano", 10},      {"jetson-tx2", 20},
+    {"jetson-xavier-nx", 20},  {"jetson-orin-nano", 25}, {"jetson-orin-nx", 40},
+    {"jetson-agx-xavier", 50}, {"jetson-agx-orin", 75},
+};
+constexpr double kClassFactor = 4;
+
+std::optional<Watts> PlausibleOfClass(absl::string_view device_class) {
+  for (const ClassPower& row : kClassPowers) {
+    if (row.device_class == device_class) {
+      return Watts(kClassFactor * row.watts);
+    }
+  }
+  return std::nullopt;
+}
+
 // The value of `name=` in a header such as "< POWER_MODEL ID=2 NAME=MODE_15W_6CORE >"; empty:
 // absent.
 std::string HeaderValue(const std::vector<std::string>& words, absl::string_view name) {
@@ -280,7 +302,8 @@ std::optional<Watts> PlausiblePower(const v1::DeviceInfo& info) {
   double most = 0;
   for (const v1::PowerMode& mode : info.power_modes()) {
     if (mode.nominal_power_watts() <= 0) {
-      return std::nullopt;  // MAXN may draw more than the modes that name their watts
+      // MAXN may draw more than the modes that name their watts.
+      return PlausibleOfClass(info.device_class());
     }
     most = std::max(most, mode.nominal_power_watts());
   }

@@ -41,8 +41,8 @@ std::string ActiveKernelMode(const std::string& root, const std::vector<PowerMod
 void AddPowerModes(const std::string& root, v1::DeviceInfo* info);
 void AddModes(const std::vector<PowerModeRow>& modes, v1::DeviceInfo* info);
 
-// Largest plausible power of this device: ten times its largest mode. nullopt: a mode has no known
-// watts.
+// Largest plausible power of this device: ten times its largest mode; where a mode names no watts,
+// as MAXN, what the device's class can draw. nullopt: neither is known.
 std::optional<Watts> PlausiblePower(const v1::DeviceInfo& info);
 
 }  // namespace wattle::agent

@@ -60,6 +60,16 @@ TEST_F(PowerModesTest, AModeWithoutWattsInItsNameLeavesThemUnknown) {
   EXPECT_EQ(PlausiblePower(info), std::nullopt);
 }
 
+TEST_F(PowerModesTest, WhereAModeNamesNoWattsTheClassBoundsPlausiblePower) {
+  Write("/etc/nvpmodel.conf",
+        "< POWER_MODEL ID=0 NAME=15W >\n< POWER_MODEL ID=2 NAME=MAXN_SUPER >\n");
+  v1::DeviceInfo info = Read();
+  info.set_device_class("jetson-orin-nano");
+  EXPECT_EQ(PlausiblePower(info), Watts(100));
+  info.set_device_class("jetson-orin-nano-of-a-friend");
+  EXPECT_EQ(PlausiblePower(info), std::nullopt);
+}
+
 TEST_F(PowerModesTest, ABoardWithoutTheFileHasNone) {
   EXPECT_EQ(Read().power_modes_size(), 0);
   EXPECT_EQ(PlausiblePower(Read()), std::nullopt);
