@@ -88,8 +88,11 @@ class Nut final : public Source {
              .plausible_max = Watts(10'000),
              .error_ratio = estimates_ ? 0.10 : 0.05,
              .error_floor = Watts(2),
+             .steady_max = absl::InfiniteDuration(),  // whole percents of a large UPS
              .gauge_error = pack_ ? VoltageChargeError(pack_->chemistry) : Fraction(0.05),
-             .gauge_rank = 20};
+             .gauge_rank = 20,
+             // Most firmware tells the charge from a voltage in steps of 0.1 V.
+             .charge_step = pack_ ? VoltageChargeError(pack_->chemistry) : Fraction(0.1)};
     info_.channels = {{.name = ups_,
                        .file = where,
                        .metric = "wattle_battery_charge_ratio",
@@ -123,6 +126,7 @@ class Nut final : public Source {
     }
     if (charge.ok()) {
       charge->charging = !on_battery && (flags.count("OL") != 0 || flags.count("CHRG") != 0);
+      charge->discharging = on_battery;
       if (on_battery) {
         charge->draw = power;
       }

@@ -141,7 +141,9 @@ class Nvml final : public Source {
              .averages = true,
              .plausible_max = Watts(0),
              .error_ratio = 0.05,
-             .error_floor = Watts(5)};
+             .error_floor = Watts(5),
+             // A GPU at rest stands still, whatever the processor does.
+             .steady_max = absl::InfiniteDuration()};
   }
   [[nodiscard]] const SourceInfo& info() const override { return info_; }
 

@@ -137,6 +137,7 @@ class PowerSupply final : public Source {
              .rank = 40,
              .plausible_max = Watts(500),
              .error_ratio = 0.05,
+             .steady_max = absl::Minutes(2),  // ACPI's batteries measure once a minute
              // Fuel gauges are off by a few percent, which includes the steps of whole percents.
              .gauge_error = Fraction(0.05)};
     info_.channels.push_back({.name = name,
@@ -152,6 +153,7 @@ class PowerSupply final : public Source {
     if (pack_) {
       info_.gauge_error = VoltageChargeError(pack_->chemistry);
       info_.gauge_rank = 50;
+      info_.charge_step = info_.gauge_error;
     }
   }
   [[nodiscard]] const SourceInfo& info() const override { return info_; }
@@ -167,6 +169,7 @@ class PowerSupply final : public Source {
     if (told.ok()) {
       ChargeState& state = *told;
       state.charging = direction == Direction::kCharging;
+      state.discharging = direction == Direction::kDischarging;
       if (power && direction == Direction::kDischarging) {
         state.draw = *power;
       } else if (power && direction == Direction::kCharging) {

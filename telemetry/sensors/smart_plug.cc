@@ -146,7 +146,8 @@ class SmartPlug final : public Source {
              .plausible_max = Watts(4000),
              .error_ratio = 0.02,
              // Many plugs read low, or 0, below a few watts.
-             .error_floor = Watts(1)};
+             .error_floor = Watts(1),
+             .steady_max = absl::Minutes(1)};  // whole watts, and some plugs answer from a cache
     info_.channels = {{.name = address,
                        .file = absl::StrCat("http://", address),
                        .metric = "wattle_plug_power_watts",

@@ -46,6 +46,7 @@ struct ChargeState {
   std::optional<Joules> capacity{};  // energy when full; absent if the gauge does not report it
   std::optional<Watts> draw{};       // above 0: the battery discharges
   bool charging = false;
+  bool discharging = false;  // the gauge says so; neither: it does not tell the direction
   // With capacity: of a charge that was read from a voltage, where the current is known too.
   std::optional<VoltageBounds> by_voltage{};
 };
@@ -101,9 +102,13 @@ struct SourceInfo {
   Watts plausible_max = Watts(1000);  // more is a fault
   double error_ratio = 0.0;           // stated error of a value
   Watts error_floor{};                // stated error that does not grow with the value
+  // A working source may tell exactly the same power for so long although the load has changed.
+  // Infinite: for ever (whole percents of a large UPS). See stuck.h.
+  absl::Duration steady_max = absl::Seconds(15);
 
   Fraction gauge_error = Fraction(0.05);  // error of a ChargeState, as a share of the capacity
   int gauge_rank = 10;                    // among gauges the lowest rank is used
+  Fraction charge_step = Fraction(0.01);  // the largest step of a ChargeState that works
   std::vector<Channel> channels{};
 
   [[nodiscard]] bool measures_power() const;

@@ -66,7 +66,8 @@ class TegrastatsLog final : public Source {
              .scope = "recorded",
              .rank = 90,
              .averages = true,
-             .plausible_max = Watts(300)};
+             .plausible_max = Watts(300),
+             .steady_max = absl::InfiniteDuration()};  // knows nothing of this device's load
     for (const auto& [rail, power] : first.rails) {
       info_.channels.push_back({.name = rail,
                                 .file = file_,
