@@ -32,8 +32,8 @@ class RunCurve {
   // Goes on from a curve that an earlier process made; totals: as of its last point.
   RunCurve(const Points& earlier, const Totals& totals);
 
-  // A step ended. loss: of that step; 0: none. totals never go back. What is not a finite number is
-  // left out.
+  // A step ended. loss: of that step; 0: none. Joules that went back, because a
+  // sensor was stuck, are left out, and so is what is not a finite number.
   void AddStep(int64_t step, double loss, const Totals& totals);
   // Measured after the latest step, or before the first.
   void AddHeldoutLoss(double loss);

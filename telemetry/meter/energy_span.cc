@@ -19,6 +19,18 @@ void EnergySpan::Add(const EnergyIncrement& increment, Watts gap_price) {
   samples += increment.samples;
 }
 
+void EnergySpan::TakeBack(const EnergySpan& then, Watts gap_price) {
+  const absl::Duration lost = covered - then.covered;
+  missing += lost;
+  missing_at_most += gap_price * lost;
+  covered = then.covered;
+  gross = then.gross;
+  error = then.error;
+  variance = then.variance;
+  peak = then.peak;
+  samples = then.samples;
+}
+
 void EnergySpan::AddTemperature(Celsius temperature) {
   temperature_max = temperature_max ? std::max(*temperature_max, temperature) : temperature;
 }

@@ -102,6 +102,9 @@ void AddSource(const SourceStatus& source, bool hung, Monotonic now,
   page.Gauge("wattle_sensor_measures_device",
              "1 for the sensor whose readings are the device's power now.", labels,
              source.is_power_source ? 1 : 0);
+  page.Gauge("wattle_sensor_stuck",
+             "1 while the sensor tells one value although the true one has moved.", labels,
+             source.stuck_power.empty() && source.stuck_charge.empty() ? 0 : 1);
   page.Counter("wattle_sensor_errors_total", "Readings that failed.", labels,
                static_cast<double>(source.errors));
   for (size_t i = 0; i < source.latest.size(); ++i) {

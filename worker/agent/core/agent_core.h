@@ -126,6 +126,9 @@ class AgentCore {
   void SetDiskFree(int64_t size_bytes) { disk_free_bytes_ = size_bytes; }
   void SetCache(std::vector<std::string> artifact_ids, int64_t used_bytes);
 
+  // Sensors that are stuck, one sentence for people; "" for none. Heartbeats carry it.
+  void SetSensorWarning(std::string warning) { sensor_warning_ = std::move(warning); }
+
   // Does everything that is due by now.
   void Step(const Instant& now);
   [[nodiscard]] Monotonic NextStep(const Instant& now) const;  // wall
@@ -296,7 +299,8 @@ class AgentCore {
   Monotonic next_save_;
   Monotonic next_mode_try_;  // The board's own power mode could not be restored.
   Monotonic next_retry_;
-  Monotonic next_flush_;      // next try to write the reports that the disk refused
+  Monotonic next_flush_;  // next try to write the reports that the disk refused
+  std::string sensor_warning_;
   Monotonic next_disk_note_;  // no note about the disk before then, since the log is on the same
                               // full disk
 };

@@ -8,7 +8,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
+#include "base/fault_point.h"
 #include "telemetry/sensors/voltage_curve.h"
+#include "units/format.h"
 
 namespace wattle::agent {
 namespace {
@@ -18,15 +20,30 @@ using telemetry::SourceInfo;
 
 constexpr absl::Duration kImplausibleNotePeriod = absl::Minutes(10);
 
-// The readings of a total that were taken at one time. The total is complete or absent.
-struct Total {
-  Monotonic at;
-  Watts power{};
-  std::vector<telemetry::CounterValue> counters{};
-  size_t channels = 0;
-};
+constexpr absl::Duration kOtherAgeMax = absl::Seconds(10);
 
-std::vector<Total> TotalsOf(const SourceInfo& info, const std::vector<Reading>& readings) {
+telemetry::Load LoadOf(Activity activity) {
+  switch (activity) {
+    case Activity::kIdle:
+    case Activity::kPaused:
+      return telemetry::Load::kRest;
+    case Activity::kRun:
+    case Activity::kEvaluate:
+      return telemetry::Load::kWork;
+    case Activity::kFetch:
+    case Activity::kStart:
+    case Activity::kCheckpoint:
+    case Activity::kUpload:
+    case Activity::kWaitForHost:
+      return telemetry::Load::kUnknown;
+  }
+  return telemetry::Load::kUnknown;
+}
+
+}  // namespace
+
+std::vector<DeviceReadings::Total> DeviceReadings::TotalsOf(const SourceInfo& info,
+                                                            const std::vector<Reading>& readings) {
   std::vector<Total> totals;
   for (const Reading& reading : readings) {
     if (!info.channels[reading.channel].in_total) {
@@ -54,16 +71,15 @@ std::vector<Total> TotalsOf(const SourceInfo& info, const std::vector<Reading>& 
   return totals;
 }
 
-}  // namespace
-
 size_t DeviceReadings::Add(const SourceInfo& info, std::optional<Watts> plausible_max) {
-  Entry entry;
-  entry.meter = {
-      .cadence = info.cadence,
-      .averages = info.averages,
-      .plausible_max = std::min(info.plausible_max, plausible_max.value_or(info.plausible_max)),
-      .error_ratio = info.error_ratio,
-      .error_floor = info.error_floor};
+  Entry entry = {.meter = {.cadence = info.cadence,
+                           .averages = info.averages,
+                           .plausible_max = std::min(info.plausible_max,
+                                                     plausible_max.value_or(info.plausible_max)),
+                           .error_ratio = info.error_ratio,
+                           .error_floor = info.error_floor},
+                 .stuck_power = telemetry::StuckPower(info),
+                 .stuck_charge = telemetry::StuckCharge(info)};
   if (info.measures_power()) {
     entry.power = power_chooser_.Add(info.rank, info.cadence);
     power_sources_.push_back(entries_.size());
@@ -72,7 +88,7 @@ size_t DeviceReadings::Add(const SourceInfo& info, std::optional<Watts> plausibl
   if (info.has_gauge()) {
     entry.gauge = gauge_chooser_.Add(info.gauge_rank, info.cadence);
   }
-  entries_.push_back(entry);
+  entries_.push_back(std::move(entry));
   SourceStatus status = {.info = info};
   status.latest.resize(info.channels.size());
   status_.push_back(std::move(status));
@@ -110,6 +126,9 @@ void DeviceReadings::TakeTotals(size_t source, const std::vector<Reading>& readi
     return;
   }
   for (const Total& total : TotalsOf(status_[source].info, readings)) {
+    if (!TrustsPower(source, total)) {
+      continue;
+    }
     power_chooser_.OnReading(*entry.power, total.at);
     ChoosePower(total.at);
     if (chosen_ != source) {
@@ -121,12 +140,104 @@ void DeviceReadings::TakeTotals(size_t source, const std::vector<Reading>& readi
     } else {
       account_.AddCounters(total.at, total.counters);
     }
+    if (entry.stuck_power.moved()) {
+      account_.Trust();
+    }
     if (account_.implausible_readings() > implausible) {
       NoteImplausible(source, total.at,
                       total.counters.empty() ? absl::StrFormat("%.1f W", total.power.value())
                                              : "the step of its energy counter");
     }
   }
+}
+
+std::optional<telemetry::StuckPower::Other> DeviceReadings::OtherPower(size_t source,
+                                                                       Monotonic at) const {
+  std::optional<telemetry::StuckPower::Other> best;
+  for (const size_t other : power_sources_) {
+    const std::optional<telemetry::Timed<Watts>>& told = entries_[other].told;
+    const bool better = !best || status_[other].info.rank < status_[best->source].info.rank;
+    if (other != source && told && at - told->at <= kOtherAgeMax && better &&
+        status_[other].stuck_power.empty()) {
+      best = {other, told->value, status_[other].info.error_floor};
+    }
+  }
+  return best;
+}
+
+bool DeviceReadings::TrustsPower(size_t source, const Total& total) {
+  Entry& entry = entries_[source];
+  std::vector<double> value = {total.power.value()};
+  Joules sum;
+  for (const telemetry::CounterValue& counter : total.counters) {
+    value.push_back(counter.value.value());
+    sum += counter.value;
+  }
+  if (total.counters.empty()) {
+    entry.told = {total.power, total.at};
+  } else {
+    if (entry.counted && total.at > entry.counted->at && sum >= entry.counted->value) {
+      entry.told = {(sum - entry.counted->value) / (total.at - entry.counted->at), total.at};
+    }
+    entry.counted = {sum, total.at};
+  }
+  entry.stuck_power.Add(total.at, std::move(value), LoadOf(account_.activity()),
+                        OtherPower(source, total.at));
+  const bool stuck = entry.stuck_power.stuck();
+  std::string& told = status_[source].stuck_power;
+  if (stuck == told.empty()) {
+    if (stuck && chosen_ == source) {
+      account_.TakeBack();
+    }
+    SetStuck(source, told,
+             stuck ? absl::StrFormat("its power stood still for %.0f s while the load changed; "
+                                     "check its wiring and driver, or restart the board",
+                                     absl::ToDoubleSeconds(entry.stuck_power.equal_for()))
+                   : "");
+  }
+  return !stuck;
+}
+
+bool DeviceReadings::TrustsCharge(size_t source, Monotonic at,
+                                  const telemetry::ChargeState& charge) {
+  Entry& entry = entries_[source];
+  const Joules before = std::exchange(entry.drawn_before, account_.total());
+  // What the mains gave did not leave the battery.
+  const bool measured = chosen_ && status_[*chosen_].info.scope != "mains";
+  entry.stuck_charge.Add(
+      at, charge, measured ? std::optional<Joules>(entry.drawn_before - before) : std::nullopt,
+      LoadOf(account_.activity()));
+  const bool stuck = entry.stuck_charge.stuck() && !WATTLE_FAULT_POINT("equal charge");
+  std::string& told = status_[source].stuck_charge;
+  if (stuck == told.empty()) {
+    SetStuck(source, told,
+             stuck
+                 ? absl::StrFormat("its charge stood at %.1f %% for %.0f s while at least %s left "
+                                   "the battery; check the gauge, or restart the board",
+                                   100 * charge.state_of_charge.value(),
+                                   absl::ToDoubleSeconds(entry.stuck_charge.equal_for()),
+                                   FormatEnergy(entry.stuck_charge.least_out()))
+                 : "");
+  }
+  return !stuck;
+}
+
+void DeviceReadings::SetStuck(size_t source, std::string& stuck, const std::string& why) {
+  const std::string& name = status_[source].info.name;
+  ports_.Note(why.empty() ? absl::StrCat("sensor ", name, ": moves again, and is used again")
+                          : absl::StrCat("sensor ", name,
+                                         ": is stuck, and not used until it moves: ", why));
+  stuck = why;
+  std::string warning;
+  for (const SourceStatus& status : status_) {
+    for (const std::string& each : {status.stuck_power, status.stuck_charge}) {
+      if (!each.empty()) {
+        absl::StrAppend(&warning, warning.empty() ? "" : "; ", "sensor ", status.info.name,
+                        " is stuck: ", each);
+      }
+    }
+  }
+  core_.SetSensorWarning(warning);
 }
 
 void DeviceReadings::NoteImplausible(size_t source, Monotonic at, const std::string& value) {
@@ -148,6 +259,9 @@ void DeviceReadings::TakeRest(size_t source, const std::vector<Reading>& reading
         hottest = {*temperature, reading.taken_at};
       }
     } else if (const auto* charge = std::get_if<telemetry::ChargeState>(&reading.value)) {
+      if (!TrustsCharge(source, reading.taken_at, *charge)) {
+        continue;
+      }
       gauge_chooser_.OnReading(*entry.gauge, reading.taken_at);
       if (gauge_chooser_.Choose(reading.taken_at) == entry.gauge) {
         TakeCharge(status_[source].info, reading.taken_at, *charge);

@@ -3,7 +3,8 @@
 // Passes the readings of all sources on: power to the energy account, charge and temperature to the
 // guard, everything to the metrics. Several sources may measure the device's power or its charge.
 // The best source that answers is used; every reading and the passing of time may change the
-// choice. Pure; use it from one thread.
+// choice. A source that is stuck (telemetry/sensors/stuck.h) counts as one that does not answer.
+// Pure; use it from one thread.
 #ifndef WATTLE_WORKER_AGENT_CORE_DEVICE_READINGS_H_
 #define WATTLE_WORKER_AGENT_CORE_DEVICE_READINGS_H_
 
@@ -18,6 +19,7 @@
 
 #include "telemetry/sensors/chooser.h"
 #include "telemetry/sensors/source.h"
+#include "telemetry/sensors/stuck.h"
 #include "units/quantity.h"
 #include "worker/agent/core/agent_core.h"
 #include "worker/agent/core/agent_ports.h"
@@ -32,6 +34,9 @@ struct SourceStatus {
   std::optional<Monotonic> answered_at{};  // device time
   int64_t errors = 0;
   std::string error{};  // of the latest poll; empty if the source answered
+  // One sentence for people while the source's power, or its charge, is stuck; else empty.
+  std::string stuck_power{};
+  std::string stuck_charge{};
   // The latest reading of each channel; absent until the first one.
   std::vector<std::optional<telemetry::Reading>> latest{};
 };
@@ -57,17 +62,39 @@ class DeviceReadings {
   [[nodiscard]] const std::vector<SourceStatus>& sources() const { return status_; }
 
  private:
+  // The readings of a total that were taken at one time. The total is complete or absent.
+  struct Total {
+    Monotonic at;
+    Watts power{};
+    std::vector<telemetry::CounterValue> counters{};
+    size_t channels = 0;
+  };
   struct Entry {
     telemetry::MeterSettings meter;
-    std::optional<size_t> power;  // its number among the sources of power
-    std::optional<size_t> gauge;  // its number among the gauges
-    std::optional<telemetry::Timed<Celsius>> hottest;
-    std::optional<Monotonic> implausible_noted_at;
+    telemetry::StuckPower stuck_power;
+    telemetry::StuckCharge stuck_charge;
+    std::optional<telemetry::Timed<Watts>> told{};      // the total's latest power
+    std::optional<telemetry::Timed<Joules>> counted{};  // the last total, of counters
+    Joules drawn_before{};          // by the device, at the last reading of the gauge
+    std::optional<size_t> power{};  // its number among the sources of power
+    std::optional<size_t> gauge{};  // its number among the gauges
+    std::optional<telemetry::Timed<Celsius>> hottest{};
+    std::optional<Monotonic> implausible_noted_at{};
   };
+  static std::vector<Total> TotalsOf(const telemetry::SourceInfo& info,
+                                     const std::vector<telemetry::Reading>& readings);
   void TakeTotals(size_t source, const std::vector<telemetry::Reading>& readings);
   // Notes that a reading of the source was not counted. A sensor that goes on like this is noted
   // every ten minutes.
   void NoteImplausible(size_t source, Monotonic at, const std::string& value);
+  // Whether the source's power is to be trusted, with this total.
+  bool TrustsPower(size_t source, const Total& total);
+  bool TrustsCharge(size_t source, Monotonic at, const telemetry::ChargeState& charge);
+  // The best other source of power that answers.
+  [[nodiscard]] std::optional<telemetry::StuckPower::Other> OtherPower(size_t source,
+                                                                       Monotonic at) const;
+  // Notes the begin and the end of a time in which the source is stuck.
+  void SetStuck(size_t source, std::string& stuck, const std::string& why);
   void TakeCharge(const telemetry::SourceInfo& info, Monotonic at,
                   const telemetry::ChargeState& charge);
   void TakeRest(size_t source, const std::vector<telemetry::Reading>& readings);

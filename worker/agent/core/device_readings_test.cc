@@ -5,6 +5,7 @@
 #include "worker/agent/core/device_readings.h"
 
 #include <cmath>
+#include <cstdio>
 #include <memory>
 #include <utility>
 
@@ -229,6 +230,169 @@ TEST_F(DeviceReadingsTest, AGaugeIsChosenByItsRankAmongGaugesAndNotByThatAmongSo
   }
   const v1::Heartbeat heartbeat = core_->MakeHeartbeat(clock_.At(At(31), absl::UnixEpoch()));
   EXPECT_EQ(heartbeat.state_of_charge_ratio(), 0.60);
+}
+
+// A rail that freezes while the device rests: the work of the attempt is not learned as measured.
+TEST_F(DeviceReadingsTest, AFrozenRailLosesTrustWithAChangeOfLoadAndWhatItToldIsTakenBack) {
+  const size_t rail = readings_->Add(PowerSource("ina3221", 10), {});
+  double seconds = 0;
+  const auto poll = [&](int times, double watts, double step) {
+    for (int i = 0; i < times; ++i) {
+      Power(rail, ++seconds, watts + step * (i % 2));
+    }
+  };
+  poll(60, 3, 0.01);
+  account_->BeginAttempt({});
+  account_->SetActivity(At(seconds), Activity::kRun);
+  poll(60, 12, 0.01);
+  const double measured = account_->attempt().run.gross.value();
+  EXPECT_NEAR(measured, 12 * 60, 12);
+  EXPECT_EQ(account_->attempt().run.Coverage(), Fraction(1));
+
+  // Frozen at work, and believed while nothing contradicts it.
+  poll(200, 12.5, 0);
+  EXPECT_EQ(readings_->sources()[rail].stuck_power, "");
+  account_->SetActivity(At(seconds), Activity::kPaused);
+  const double idle_before = account_->idle().power()->value();
+  poll(30, 12.5, 0);
+  EXPECT_NE(readings_->sources()[rail].stuck_power, "");
+  EXPECT_THAT(ports_.notes, testing::ElementsAre(AllOf(
+                                HasSubstr("sensor ina3221: is stuck, and not used until it moves"),
+                                HasSubstr("its power stood still for 21"), HasSubstr("; check"))));
+  EXPECT_THAT(core_->MakeHeartbeat(clock_.At(At(seconds), absl::UnixEpoch())).guard_warning(),
+              HasSubstr("sensor ina3221 is stuck"));
+  const telemetry::EnergySpan& run = account_->attempt().run;
+  EXPECT_NEAR(run.gross.value(), measured, 13);
+  EXPECT_NEAR(absl::ToDoubleSeconds(run.missing), 199, 2);
+  EXPECT_NEAR(run.MeanPower().value(), 12, 0.1);
+  EXPECT_GE(run.missing_at_most.value(), 12 * 199);
+  EXPECT_NEAR(account_->idle().power()->value(), idle_before, 1e-9);
+  EXPECT_GE(account_->work_energy().value(), 12 * 255);  // the budget counts the estimate
+  const double ledger = Joules();
+  EXPECT_NEAR(ledger, 3 * 60 + 12 * 60 + 12.5 * 214, 30);  // never goes back
+
+  poll(30, 12.5, 0);  // not counted: no other source
+  EXPECT_EQ(Joules(), ledger);
+  account_->AdvanceTo(At(seconds));
+  EXPECT_FALSE(account_->power().has_value());
+  poll(30, 3, 0.01);
+  EXPECT_EQ(readings_->sources()[rail].stuck_power, "");
+  EXPECT_THAT(ports_.notes.back(), HasSubstr("ina3221: moves again, and is used again"));
+  EXPECT_EQ(core_->MakeHeartbeat(clock_.At(At(seconds), absl::UnixEpoch())).guard_warning(), "");
+  EXPECT_NEAR(Joules(), ledger + 3 * 29, 5);
+}
+
+TEST_F(DeviceReadingsTest, TheNextSourceTakesOverFromAStuckOne) {
+  const size_t rail = readings_->Add(PowerSource("ina3221", 10), {});
+  const size_t plug = readings_->Add(PowerSource("plug", 30), {});
+  for (int second = 1; second <= 120; ++second) {
+    Power(rail, second, 5);
+    Power(plug, second, second < 60 ? 6 : 12);
+  }
+  EXPECT_TRUE(readings_->sources()[plug].is_power_source);
+  EXPECT_THAT(ports_.notes, Contains(HasSubstr("energy: measured by plug instead of ina3221")));
+  for (int second = 121; second <= 140; ++second) {
+    Power(rail, second, 5 + 0.01 * (second % 2));
+    Power(plug, second, 12);
+  }
+  EXPECT_TRUE(readings_->sources()[rail].is_power_source);
+}
+
+// What an attempt measured before a restart stays measured.
+TEST_F(DeviceReadingsTest, OnlyWhatTheStuckSourceToldIsTakenBack) {
+  const size_t rail = readings_->Add(PowerSource("ina3221", 10), {});
+  for (int second = 1; second <= 40; ++second) {
+    Power(rail, second, 5);  // frozen from the start
+  }
+  AttemptEnergy earlier;
+  earlier.run.covered = earlier.total.covered = absl::Seconds(100);
+  earlier.run.gross = earlier.total.gross = wattle::Joules(1000);
+  account_->BeginAttempt(earlier);
+  account_->SetActivity(At(40), Activity::kRun);
+  for (int second = 41; second <= 80; ++second) {
+    Power(rail, second, 5);
+  }
+  ASSERT_NE(readings_->sources()[rail].stuck_power, "");
+  EXPECT_EQ(account_->attempt().run.covered, absl::Seconds(100));
+  EXPECT_EQ(account_->attempt().run.gross.value(), 1000);
+  EXPECT_NEAR(absl::ToDoubleSeconds(account_->attempt().run.missing), 16, 2);
+}
+
+// The review of the field: 60 Wh, 12 W, a reserve of 30 %, a gauge that says 77 % for ever. Without
+// this the battery was drained to 0.
+TEST_F(DeviceReadingsTest, AFrozenGaugeStopsWorkLongBeforeTheReserve) {
+  telemetry::SourceInfo info;
+  info.name = "gauge";
+  info.channels = {{.name = "battery", .gauge = true}};
+  const size_t gauge = readings_->Add(info, {});
+  const size_t rail = readings_->Add(PowerSource("ina3221", 10), {});
+  v1::CoordinatorMessage message;
+  v1::Policy& policy = *message.mutable_desired()->add_policies();
+  policy.set_name("mast");
+  policy.set_reserve_state_of_charge_ratio(0.3);
+  const auto now = [&](int second) {
+    return clock_.At(At(second), absl::FromUnixSeconds(1'900'000'000 + second));
+  };
+  core_->Start(now(0));
+  core_->OnConnected(now(0));
+  v1::CoordinatorMessage welcome;
+  welcome.mutable_welcome()->set_heartbeat_seconds(1);
+  core_->OnMessage(welcome, now(0));
+  core_->OnMessage(message, now(0));
+  double charge = 0.80;
+  int stopped = 0;
+  int stuck = 0;
+  for (int second = 1; second <= 4 * 3600 && stopped == 0; ++second) {
+    charge -= 12.0 / (60 * 3600);
+    Power(rail, second, 12 + 0.01 * (second % 2));
+    readings_->OnPoll(gauge,
+                      std::vector<Reading>{{0,
+                                            telemetry::ChargeState{
+                                                .state_of_charge = Fraction(std::max(charge, 0.77)),
+                                                .capacity = FromWattHours(60),
+                                                .discharging = true},
+                                            At(second)}},
+                      At(second));
+    core_->Step(now(second));
+    const v1::Heartbeat heartbeat = core_->MakeHeartbeat(now(second));
+    stuck = stuck == 0 && !readings_->sources()[gauge].stuck_charge.empty() ? second : stuck;
+    stopped = heartbeat.guard_reason().empty() ? 0 : second;
+  }
+  constexpr int kFrozenAt = 540;  // 3 % at 12 W
+  std::printf("stuck after %d s, stopped after %d s, at a charge of %.1f %%\n", stuck - kFrozenAt,
+              stopped - kFrozenAt, 100 * charge);
+  EXPECT_GT(stuck, kFrozenAt);
+  EXPECT_LT(stuck, kFrozenAt + 300);
+  EXPECT_GT(stopped, stuck);
+  EXPECT_LT(stopped, kFrozenAt + 332);
+  EXPECT_GT(charge, 0.74);
+  EXPECT_THAT(ports_.notes, Contains(HasSubstr("its charge stood at 77.0 %")));
+  EXPECT_THAT(ports_.notes, Contains(HasSubstr("guard: battery: no plausible reading for")));
+}
+
+TEST_F(DeviceReadingsTest, TheNextGaugeTakesOverFromAStuckOne) {
+  telemetry::SourceInfo info;
+  info.name = "fine";
+  info.channels = {{.name = "battery", .gauge = true}};
+  const size_t fine = readings_->Add(info, {});
+  info.name = "coarse";
+  info.gauge_rank = 50;
+  const size_t coarse = readings_->Add(info, {});
+  for (int second = 1; second <= 400; ++second) {
+    const double truth = 0.5 - second * 12.0 / (60 * 3600);
+    for (const auto& [source, charge] : {std::pair(fine, 0.5), std::pair(coarse, truth)}) {
+      readings_->OnPoll(
+          source,
+          std::vector<Reading>{{0,
+                                telemetry::ChargeState{.state_of_charge = Fraction(charge),
+                                                       .capacity = FromWattHours(60),
+                                                       .draw = Watts(12)},
+                                At(second)}},
+          At(second));
+    }
+  }
+  const v1::Heartbeat heartbeat = core_->MakeHeartbeat(clock_.At(At(400), absl::UnixEpoch()));
+  EXPECT_NEAR(heartbeat.state_of_charge_ratio(), 0.5 - 400 * 12.0 / (60 * 3600), 0.001);
 }
 
 }  // namespace

@@ -39,11 +39,41 @@ EnergyAccount::EnergyAccount(const telemetry::MeterSettings& settings, EnergyOri
       passed_(start),
       metered_since_(start - kSettleTime),  // no work of ours ran before
       ledger_(ledger),
-      idle_(idle) {}
+      idle_(idle) {
+  Trust();
+}
 
 void EnergyAccount::SwitchSource(const telemetry::MeterSettings& settings, EnergyOrigin origin) {
   meter_.Switch(settings);
   origin_ = std::move(origin);
+  Trust();
+}
+
+void EnergyAccount::Trust() {
+  trusted_ = {.attempt = attempt_,
+              .idle = idle_,
+              .working_peak = working_peak_,
+              .resting_peak = resting_peak_};
+}
+
+void EnergyAccount::TakeBack() {
+  idle_ = trusted_.idle;
+  working_peak_ = trusted_.working_peak;
+  resting_peak_ = trusted_.resting_peak;
+  if (attempt_held_) {
+    const Watts price = GapPrice(/*working=*/true);
+    const AttemptEnergy& then = trusted_.attempt;
+    // The budget counts the estimate of this time, of which it has the measured part already.
+    const Joules more = std::max(Joules(0), price * (attempt_.total.covered - then.total.covered) -
+                                                (attempt_.total.gross - then.total.gross));
+    work_energy_ += more;
+    ledger_.set_missing_energy_joules(ledger_.missing_energy_joules() + more.value());
+    attempt_.run.TakeBack(then.run, price);
+    attempt_.total.TakeBack(then.total, price);
+    attempt_.energy = then.energy;
+    attempt_.origins = then.origins;
+  }
+  Trust();
 }
 
 void EnergyAccount::SetActivity(Monotonic from, Activity activity) {
@@ -208,6 +238,7 @@ void EnergyAccount::AddThrottling(Monotonic at, bool throttled) {
 void EnergyAccount::BeginAttempt(const AttemptEnergy& energy) {
   attempt_held_ = true;
   attempt_ = energy;
+  trusted_.attempt = energy;
 }
 
 void EnergyAccount::AddLost(absl::Duration lost) {

@@ -88,6 +88,13 @@ class EnergyAccount {
   // Whether the device throttled since the last call. Call it only if a source reports throttling.
   void AddThrottling(Monotonic at, bool throttled);
 
+  // The readings so far are to be trusted: the source's value has moved.
+  void Trust();
+  // The source has told one value since the last Trust, and was stuck. What it measured meanwhile
+  // is missing in the attempt, and taught neither idle power nor a price. The ledger keeps these
+  // joules, because its sums never go back.
+  void TakeBack();
+
   // Counts time up to `at`. If the source has been silent for too long, the time is counted as
   // missing.
   void AdvanceTo(Monotonic at);
@@ -146,8 +153,17 @@ class EnergyAccount {
   Monotonic metered_since_;
   std::deque<Change> marks_;
 
+  // What is learned from readings, and goes back when they are found to be no measurement.
+  struct Learned {
+    AttemptEnergy attempt{};
+    telemetry::IdleBaseline idle{};
+    telemetry::RecentPeak working_peak{};
+    telemetry::RecentPeak resting_peak{};
+  };
+
   bool attempt_held_ = false;
   AttemptEnergy attempt_;
+  Learned trusted_;  // at the last Trust
   std::optional<Monotonic> throttling_at_;
   v1::EnergyLedger ledger_;
   Joules work_energy_;
