@@ -50,6 +50,10 @@ void Board::AdvanceTo(double at_seconds) {
   }
 }
 
+Watts Board::Harvest() const {
+  return settings_.harvest_peak * (Sun(settings_, now_seconds_) * sun_share_);
+}
+
 void Board::Pass(double seconds) {
   const Joules drawn = power() * absl::Seconds(seconds);
   energy_ = energy_ + drawn;
@@ -58,8 +62,7 @@ void Board::Pass(double seconds) {
     work_energy_ = work_energy_ + drawn;
   }
   if (settings_.battery && !on_mains_) {
-    const Joules sun = settings_.harvest_peak * (Sun(settings_, now_seconds_) * sun_share_) *
-                       absl::Seconds(seconds);
+    const Joules sun = Harvest() * absl::Seconds(seconds);
     charge_ = std::clamp(charge_ + sun - drawn, Joules(0), *settings_.battery);
   }
   const double target = ambient_.value() + kKelvinPerWatt * power().value();
@@ -87,21 +90,30 @@ telemetry::SourceInfo Board::Sensors() const {
   return info;
 }
 
+telemetry::ChargeState Board::ReadGauge() {
+  telemetry::ChargeState state;
+  state.capacity = settings_.battery;
+  state.discharging = !on_mains_ && power() > Harvest();
+  if (!sensors.gauge_stuck) {
+    told_charge_ = sensors.gauge_says.value_or(
+        Fraction(std::clamp(charge().value() + settings_.gauge_bias, 0.0, 1.0)));
+    if (std::exchange(sensors.gauge_sags, false)) {
+      told_charge_ = Fraction(0.0);
+    }
+  }
+  state.state_of_charge = told_charge_;
+  return state;
+}
+
 std::vector<telemetry::Reading> Board::Read(Monotonic now) {
   std::vector<telemetry::Reading> readings;
-  readings.push_back({kEnergyChannel, telemetry::EnergyCount{.value = energy_}, now});
+  told_energy_ = sensors.rail_stuck ? told_energy_ : energy_;
+  readings.push_back({kEnergyChannel, telemetry::EnergyCount{.value = told_energy_}, now});
   if (!sensors.thermometer_silent) {
     readings.push_back({kThermometerChannel, temperature_, now});
   }
-  if (settings_.battery && !sensors.gauge_silent) {
-    telemetry::ChargeState state;
-    state.capacity = settings_.battery;
-    state.state_of_charge = sensors.gauge_says.value_or(
-        Fraction(std::clamp(charge().value() + settings_.gauge_bias, 0.0, 1.0)));
-    if (std::exchange(sensors.gauge_sags, false)) {
-      state.state_of_charge = Fraction(0.0);
-    }
-    readings.push_back({kGaugeChannel, state, now});
+  if (settings_.battery && (!sensors.gauge_silent || sensors.gauge_stuck)) {
+    readings.push_back({kGaugeChannel, ReadGauge(), now});
   }
   return readings;
 }

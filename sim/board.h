@@ -54,6 +54,9 @@ class Board {
     bool gauge_silent = false;
     bool gauge_sags = false;  // the next reading says empty
     std::optional<Fraction> gauge_says{};
+    // The last value stays. A gauge that is stuck is neither silent nor does it sag or lie.
+    bool gauge_stuck = false;
+    bool rail_stuck = false;
     bool thermometer_silent = false;
   };
   SensorFaults sensors;
@@ -66,6 +69,8 @@ class Board {
 
  private:
   void Pass(double seconds);
+  [[nodiscard]] Watts Harvest() const;
+  [[nodiscard]] telemetry::ChargeState ReadGauge();
 
   const BoardSettings settings_;
   double now_seconds_ = 0.0;
@@ -79,6 +84,8 @@ class Board {
   Joules energy_{};
   Joules work_energy_{};
   Joules charge_{};
+  Joules told_energy_{};    // by the counter's last reading
+  Fraction told_charge_{};  // by the gauge's last reading
 };
 
 }  // namespace wattle::sim

@@ -10,6 +10,7 @@ namespace {
 
 constexpr double kTenDaysSeconds = 10.0 * 86400.0;
 constexpr double kLinksThatDie = 0.5;
+constexpr double kStuckOutages = 5.0;  // a sensor is stuck for longer than a link is down
 
 }  // namespace
 
@@ -173,6 +174,19 @@ bool Faults::HappenToWorker(Fault fault) {
       });
       return worker.board().has_battery();
     }
+    // A gauge without a current is watched by the meter's joules, so the two are not stuck at once.
+    case Fault::kGaugeStuck:
+      if (!worker.board().has_battery() || sensors.rail_stuck || sensors.gauge_says) {
+        return false;
+      }
+      For(Outage() * kStuckOutages, [&sensors](bool on) { sensors.gauge_stuck = on; });
+      return true;
+    case Fault::kRailStuck:
+      if (sensors.gauge_stuck) {
+        return false;
+      }
+      For(Outage() * kStuckOutages, [&sensors](bool on) { sensors.rail_stuck = on; });
+      return true;
     case Fault::kSag:
       sensors.gauge_sags = true;
       return worker.board().has_battery();

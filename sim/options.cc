@@ -42,7 +42,12 @@ constexpr FaultRow kRows[] = {
     {Fault::kPolicyChange, "policy change", 60.0, 600.0},
     {Fault::kDrain, "drain", 60.0, 600.0},
     {Fault::kCancel, "cancel", 60.0, 600.0},
+    {Fault::kGaugeStuck, "gauge stuck", 300.0, 1500.0},
+    {Fault::kRailStuck, "rail stuck", 300.0, 1500.0},
 };
+// From here on a row has random numbers of its own, so that a new row leaves the worlds of a seed
+// as they were, but for its own fault.
+constexpr Fault kFirstNewFault = Fault::kGaugeStuck;
 static_assert(std::size(kRows) == kFaults, "every fault has its row");
 
 // The share of worlds with the real journal, which takes about ten times as long as the plain log.
@@ -102,8 +107,10 @@ Options DrawOptions(uint64_t seed, bool slow) {
   options.step_seconds = random.Between(0.5, 6.0);
   options.job_steps_max = static_cast<int>(300.0 / options.step_seconds);
   for (const FaultRow& row : kRows) {
+    Random own(seed * 7919 + 100 * static_cast<uint64_t>(row.fault));
+    Random& draws = row.fault < kFirstNewFault ? random : own;
     options.mean_seconds[static_cast<size_t>(row.fault)] =
-        random.Chance(0.3) ? 0.0 : random.Between(row.low_seconds, row.high_seconds);
+        draws.Chance(0.3) ? 0.0 : draws.Between(row.low_seconds, row.high_seconds);
   }
   // One world in three has restores, because after a restore fewer facts can be checked.
   if (random.Chance(0.67)) {

@@ -43,6 +43,8 @@ enum class Fault {
   kPolicyChange,
   kDrain,
   kCancel,
+  kGaugeStuck,  // goes on telling its last value
+  kRailStuck,
   kCount,
 };
 inline constexpr size_t kFaults = static_cast<size_t>(Fault::kCount);

@@ -23,6 +23,11 @@ constexpr double kSaveSeconds = 16.0;
 // new count. From the third day on its day is the true one.
 constexpr int64_t kDaysUntilClockIsBelieved = 3;
 
+// What a stuck gauge hides before it is found (telemetry/sensors/stuck.cc), and the time for which
+// its last reading counts after that.
+constexpr double kStuckShare = 0.016;
+constexpr double kStuckSeconds = 45.0;
+
 double GraceSeconds(const WatchMoment& moment) {
   return kGraceSteps * moment.step_seconds + kGraceSeconds;
 }
@@ -54,6 +59,7 @@ void PolicyWatch::SetPolicies(const v1::DesiredSet& desired, double now_seconds)
 void PolicyWatch::ProcessStarted(double now_seconds) {
   disturbed_seconds_ = now_seconds;
   ++stops_;
+  ++stuck_starts_;
 }
 
 void PolicyWatch::CountBudget(const Board& board, const WatchMoment& moment) {
@@ -85,7 +91,11 @@ std::string PolicyWatch::CheckCharge(const Board& board, const WatchMoment& mome
   }
   const auto floor = policy::ChargeFloor(
       limits, moment.civil, board.settings().idle * kIdleTolerance, board.settings().battery);
-  const double error = board.settings().gauge_error.value();
+  double error = board.settings().gauge_error.value();
+  if (moment.now_seconds - stuck_seconds_ <= GraceSeconds(moment)) {
+    const Joules drawn = board.settings().work * absl::Seconds(kStuckSeconds);
+    error += (1 + stuck_starts_) * (kStuckShare + drawn / *board.settings().battery);
+  }
   if (!floor || board.charge().value() >= floor->state_of_charge.value() - error) {
     return "";
   }
@@ -120,6 +130,14 @@ std::string PolicyWatch::CheckBudget(const Board& board) const {
 std::string PolicyWatch::Check(const Board& board, const WatchMoment& moment) {
   if (board.sensors.gauge_silent || board.sensors.gauge_says) {
     disturbed_seconds_ = moment.now_seconds;
+  }
+  if (board.sensors.gauge_stuck) {
+    stuck_seconds_ = moment.now_seconds;
+  } else if (moment.now_seconds - stuck_seconds_ > GraceSeconds(moment)) {
+    stuck_starts_ = 0;
+  }
+  if (board.sensors.rail_stuck) {
+    spent_is_kept_ = false;  // the worker prices the time only once it knows
   }
   if (!moment.clock_is_right) {
     clock_disturbed_seconds_ = moment.now_seconds;

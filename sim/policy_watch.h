@@ -4,6 +4,8 @@
 // one device:
 //   - Work uses no energy once the true state of charge is below the floor by more than the gauge's
 //     stated error. The floor is the reserve plus the energy that the device needs to stay alive.
+//     While the gauge is stuck, another 1.6 % of the capacity and 45 s of work may pass in each
+//     process before the worker knows (docs/operate/sensors.md).
 //   - No work runs outside a policy's window.
 //   - Work draws no more energy in a day than the day's budget.
 // The promises do not hold while a sensor or a clock is wrong, nor right after the worker starts or
@@ -54,6 +56,8 @@ class PolicyWatch {
   std::string policies_;  // serialized
   double disturbed_seconds_ = 0.0;
   double clock_disturbed_seconds_ = 0.0;
+  double stuck_seconds_ = -1e9;  // when the gauge was last seen stuck
+  int stuck_starts_ = 0;         // of the process, since it is stuck
 
   // The state of the budget's check.
   int64_t day_ = 0;
