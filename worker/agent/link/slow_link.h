@@ -20,10 +20,10 @@
 #include <utility>
 #include <vector>
 
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 
 namespace wattle::agent {
 
@@ -57,7 +57,7 @@ class SlowLink {
 
  private:
   struct Piece {
-    absl::Time due;
+    Monotonic due;
     std::string bytes;
   };
   struct Pipe {  // one direction of a connection
@@ -108,11 +108,11 @@ class SlowLink {
     const ssize_t size = recv(pipe.from, buffer.data(), buffer.size(), 0);
     pipe.ended = size <= 0;
     pipe.under_way.push_back(
-        {absl::Now() + delay_,
+        {Clock::Real().Boottime() + delay_,
          size <= 0 ? "" : std::string(buffer.data(), static_cast<size_t>(size))});
   }
   static void Deliver(Pipe& pipe) {
-    while (!pipe.under_way.empty() && pipe.under_way.front().due <= absl::Now()) {
+    while (!pipe.under_way.empty() && pipe.under_way.front().due <= Clock::Real().Boottime()) {
       const std::string bytes = std::move(pipe.under_way.front().bytes);
       pipe.under_way.pop_front();
       if (bytes.empty()) {
