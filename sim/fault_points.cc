@@ -46,7 +46,6 @@ const std::vector<MutantRow>& Mutants() {
       {"spool fsync", "a report is sent before it is on the worker's disk"},
       {"random counter on resume", "a resumed run draws its random numbers from the beginning"},
       {"guard margin", "the guard stops work at the reserve, not above it"},
-      {"equal charge", "a gauge that goes on telling its last value is believed"},
       {"daily budget", "the guard forgets the day's energy budget"},
       {"work window", "the guard lets work run at any time of day"},
       {"stay alive", "the guard keeps the reserve alone, not what the board needs to stay alive"},

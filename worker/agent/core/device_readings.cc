@@ -8,7 +8,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
-#include "base/fault_point.h"
 #include "telemetry/sensors/voltage_curve.h"
 #include "units/format.h"
 
@@ -207,7 +206,7 @@ bool DeviceReadings::TrustsCharge(size_t source, Monotonic at,
   entry.stuck_charge.Add(
       at, charge, measured ? std::optional<Joules>(entry.drawn_before - before) : std::nullopt,
       LoadOf(account_.activity()));
-  const bool stuck = entry.stuck_charge.stuck() && !WATTLE_FAULT_POINT("equal charge");
+  const bool stuck = entry.stuck_charge.stuck();
   std::string& told = status_[source].stuck_charge;
   if (stuck == told.empty()) {
     SetStuck(source, told,
