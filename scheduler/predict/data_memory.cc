@@ -133,8 +133,7 @@ Pooled PooledOf(const v1::ArtifactInfo* artifact, const TokenRates& rates, const
                       ? PooledSquad(data, file_bytes, rates.bytes_per_token, cut)
                   : data.format() == "chat" ? PooledChat(data, file_bytes, rates, cut)
                                             : Pooled();
-  pooled.longest_tokens =
-      data.byte_length_quantiles().empty() ? 0 : Whole(MostTokens(data, rates.chat_template));
+  pooled.longest_tokens = data.byte_length_quantiles().empty() ? 0 : Whole(MostTokens(data, rates));
   return pooled;
 }
 
@@ -159,6 +158,9 @@ DataMemory DataMemoryOf(const v1::JobSpec& spec, absl::Span<const InputView> inp
   DataMemory memory;
   memory.is_text = data != nullptr && data->dataset().format() == "text";
   const KindPart* const part = KindPartOf(spec);
+  if (part != nullptr && part->longest_prompt != nullptr) {
+    memory.longest_tokens = part->longest_prompt(spec, data, rates);
+  }
   if (part == nullptr || part->examples == nullptr) {
     return memory;
   }

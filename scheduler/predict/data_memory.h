@@ -15,10 +15,11 @@
 
 namespace wattle::scheduler {
 
-// All 0 for kinds whose runner holds no examples, and where nothing is known of the data.
+// All 0 where nothing is known of the data. A kind whose runner holds no examples has no bytes
+// here.
 struct DataMemory {
   // Tokens that no example of data, or of held-out data, exceeds; 0: not known. A text is cut into
-  // windows, of which the longest may be all of it.
+  // windows, of which the longest may be all of it. Of a generation: tokens that no prompt exceeds.
   int64_t longest_tokens = 0;
   int64_t heldout_longest_tokens = 0;
   bool is_text = false;  // data is a text

@@ -151,5 +151,44 @@ TEST(DataMemoryTest, NothingIsKnownOfDeclaredDataAndOfOtherKinds) {
       DataMemoryOf(generate, std::vector<InputView>{SmallModel(), Squad("data")}, 4).held_bytes, 0);
 }
 
+// The runner keeps room for the longest prompt and its answer (LongestSequence in
+// worker/engine/generate), not for the model's context.
+TEST(DataMemoryTest, AGenerationHasRoomForItsOwnPrompts) {
+  v1::JobSpec spec;
+  spec.mutable_generate()->add_prompts(std::string(40, 'a'));
+  spec.mutable_generate()->add_prompts(std::string(100, 'a'));
+  spec.mutable_generate()->set_max_new_tokens(28);
+  const std::vector<InputView> model = {SmallModel()};
+  const auto tokens = [&](int64_t context) {
+    return MemoryWorkloadOf(spec, context, DataMemoryOf(spec, model, 4)).sequence_tokens;
+  };
+  EXPECT_EQ(tokens(1024), 100 + 1 + 1 + 28) << "each byte a token, a space before, an end token";
+  EXPECT_EQ(tokens(64), 64) << "no sequence is longer than the context";
+  spec.mutable_generate()->set_chat(true);
+  EXPECT_EQ(tokens(1024), 1024) << "what a template that is not known writes is not known";
+}
+
+TEST(DataMemoryTest, AGenerationFromAFileHasRoomForItsLongestPrompt) {
+  v1::JobSpec spec;
+  spec.mutable_generate()->set_data("prompts");
+  InputView prompts{.field = "data", .artifact = {}};
+  v1::DatasetStatistics& data = *prompts.artifact.mutable_dataset();
+  data.set_examples(10);
+  data.set_mean_byte_length(60);
+  const auto tokens = [&] {
+    return MemoryWorkloadOf(spec, 1024,
+                            DataMemoryOf(spec, std::vector<InputView>{SmallModel(), prompts}, 4))
+        .sequence_tokens;
+  };
+  EXPECT_EQ(tokens(), 1024) << "a mean bounds no prompt";
+  data.add_byte_length_quantiles(50);
+  data.add_byte_length_quantiles(200);
+  EXPECT_EQ(tokens(), 200 + 1 + 32);
+  spec.mutable_generate()->clear_data();
+  spec.mutable_generate()->set_prompt_count(10);
+  EXPECT_EQ(MemoryWorkloadOf(spec, 1024, DataMemoryOf(spec, {SmallModel()}, 4)).sequence_tokens,
+            1024);
+}
+
 }  // namespace
 }  // namespace wattle::scheduler

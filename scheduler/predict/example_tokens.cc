@@ -55,8 +55,9 @@ absl::StatusOr<std::vector<double>> TokenQuantiles(const v1::DatasetStatistics& 
   return tokens;
 }
 
-double MostTokens(const v1::DatasetStatistics& data, const v1::ChatTemplateTokens* chat_template) {
-  const auto most = TokenQuantiles(data, {.chat_template = chat_template});
+double MostTokens(const v1::DatasetStatistics& data, TokenRates rates) {
+  rates.bytes_per_token = 1;
+  const auto most = TokenQuantiles(data, rates);
   return !most.ok() || most->empty() ? 0 : most->back();
 }
 

@@ -31,9 +31,9 @@ double TokensBesideText(double messages, const TokenRates& rates);
 absl::StatusOr<std::vector<double>> TokenQuantiles(const v1::DatasetStatistics& data,
                                                    const TokenRates& rates);
 
-// No example of the data set has more tokens, because a token has at least one byte of text. 0: no
-// length is known.
-double MostTokens(const v1::DatasetStatistics& data, const v1::ChatTemplateTokens* chat_template);
+// No example of the data set has more tokens, because a token has at least one byte of text; the
+// rates' own bytes_per_token does not count. 0: no length is known.
+double MostTokens(const v1::DatasetStatistics& data, TokenRates rates);
 
 }  // namespace wattle::scheduler
 

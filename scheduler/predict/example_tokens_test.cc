@@ -71,8 +71,8 @@ TEST(ExampleTokensTest, DataOfAnOlderPushTellNoMessages) {
 
 TEST(ExampleTokensTest, NoExampleHasMore) {
   const v1::ChatTemplateTokens written = Template();
-  EXPECT_DOUBLE_EQ(MostTokens(Data({2, 2, 4}), &written), 160 + 30);
-  EXPECT_DOUBLE_EQ(MostTokens(v1::DatasetStatistics(), &written), 0);
+  EXPECT_DOUBLE_EQ(MostTokens(Data({2, 2, 4}), {.chat_template = &written}), 160 + 30);
+  EXPECT_DOUBLE_EQ(MostTokens(v1::DatasetStatistics(), {.chat_template = &written}), 0);
 }
 
 TEST(ExampleTokensTest, BrokenStatisticsAreRefused) {

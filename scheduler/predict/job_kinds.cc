@@ -391,11 +391,43 @@ absl::StatusOr<WorkAmount> GenerateWork(const v1::JobSpec& job, const v1::ModelS
   return work;
 }
 
-MemoryWorkload GenerateMemory(const v1::JobSpec& spec, int64_t /*max_positions*/,
-                              const DataMemory& /*data*/) {
+int64_t LongestPrompt(const v1::JobSpec& job, const v1::ArtifactInfo* data,
+                      const TokenRates& of_model) {
+  const v1::GenerateSpec& spec = job.generate();
+  TokenRates rates = of_model;
+  rates.is_prompt = true;
+  rates.chat = spec.chat();
+  if (spec.chat() && rates.chat_template == nullptr) {
+    return 0;
+  }
+  if (data != nullptr) {
+    return data->dataset().byte_length_quantiles().empty()
+               ? 0
+               : static_cast<int64_t>(std::ceil(MostTokens(data->dataset(), rates)));
+  }
+  size_t bytes = 0;
+  for (const std::string& prompt : spec.prompts()) {
+    bytes = std::max(bytes, prompt.size());
+  }
+  // A token has at least one byte of text. Some tokenizers put a space before the text.
+  return bytes == 0
+             ? 0
+             : static_cast<int64_t>(bytes) + 1 +
+                   static_cast<int64_t>(std::ceil(TokensBesideText(spec.chat() ? 1 : 0, rates)));
+}
+
+// The runner keeps room for the longest prompt and its answer. Where no prompt is known the model's
+// context counts.
+MemoryWorkload GenerateMemory(const v1::JobSpec& job, int64_t max_positions,
+                              const DataMemory& data) {
+  const v1::GenerateSpec& spec = job.generate();
+  const int64_t new_tokens = spec.max_new_tokens() > 0 ? spec.max_new_tokens() : kNewTokensDefault;
   return {.task = MemoryTask::kGenerate,
-          .batch = std::max(1, spec.generate().batch_size()),
-          .recipe = RecipeOf(spec.generate(), kNoQuantization)};
+          .batch = std::max(1, spec.batch_size()),
+          .sequence_tokens = data.longest_tokens > 0
+                                 ? std::min(data.longest_tokens + new_tokens, max_positions)
+                                 : max_positions,
+          .recipe = RecipeOf(spec, kNoQuantization)};
 }
 
 // The method that determines an evaluation's cost. Answers are generated in addition to the rest.
@@ -534,7 +566,8 @@ constexpr KindPart kParts[] = {
     {.kind_case = v1::JobSpec::kGenerate,
      .work = GenerateWork,
      .memory = GenerateMemory,
-     .methods = kGenerateMethods},
+     .methods = kGenerateMethods,
+     .longest_prompt = LongestPrompt},
     {.kind_case = v1::JobSpec::kEvaluate,
      .work = EvaluateWork,
      .memory = EvaluateMemory,

@@ -14,8 +14,11 @@
 
 #include "proto/memory_workload.h"
 #include "scheduler/predict/data_memory.h"
+#include "scheduler/predict/example_tokens.h"
 #include "scheduler/predict/work.h"
 #include "scheduler/predict/workload_cost.h"
+#include "wattle/v1/artifact.pb.h"
+#include "wattle/v1/spec.pb.h"
 
 namespace wattle::scheduler {
 
@@ -52,6 +55,10 @@ struct KindPart {
                            const DataMemory& data) = nullptr;
   absl::Span<const MethodCost> methods = {};               // Each method of the kind's row.
   HeldExamples (*examples)(const v1::JobSpec&) = nullptr;  // Null: the runner holds none.
+  // Tokens that no prompt of the job exceeds; 0: not known. Null: the kind has no prompts. data: of
+  // the field "data", or null.
+  int64_t (*longest_prompt)(const v1::JobSpec& spec, const v1::ArtifactInfo* data,
+                            const TokenRates& rates) = nullptr;
   // The options of wattle probe that measure the speed of such a job; null: those of a generation.
   std::string (*probe_options)(const v1::JobSpec&) = nullptr;
 };
