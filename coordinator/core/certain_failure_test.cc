@@ -70,6 +70,54 @@ TEST(CertainFailureTest, QuantizedWeightsAreNeitherTrainedNorQuantizedAgain) {
   EXPECT_EQ(CertainFailure(generate, Model("int8")), "") << "that is what it is for";
 }
 
+v1::ModelShape OfWidths(int width, int mlp_width) {
+  v1::ModelShape shape;
+  shape.set_architecture("llama");
+  shape.set_layers(2);
+  shape.set_width(width);
+  shape.set_heads(4);
+  shape.set_mlp_width(mlp_width);
+  shape.set_vocabulary_size(1000);
+  shape.set_context_length(256);
+  return shape;
+}
+
+TEST(CertainFailureTest, GroupsDivideEachRow) {
+  v1::JobSpec spec;
+  v1::QuantizeSpec& quantize = *spec.mutable_quantize();
+  *quantize.mutable_model_shape() = OfWidths(64, 172);
+  quantize.set_quantization(v1::QUANTIZATION_INT4);
+  EXPECT_EQ(CertainFailure(spec, {}),
+            "quantize.quantization: groups of 64 do not divide the 172 columns of "
+            "layers.0.down.weight; write int8");
+  quantize.set_quantization(v1::QUANTIZATION_INT8);
+  EXPECT_EQ(CertainFailure(spec, {}), "");
+  quantize.set_quantization(v1::QUANTIZATION_ADAPTIVE);
+  EXPECT_EQ(CertainFailure(spec, {}), "") << "the search takes groups that fit";
+  *quantize.mutable_model_shape() = OfWidths(64, 160);
+  quantize.set_quantization(v1::QUANTIZATION_NF4);
+  EXPECT_THAT(CertainFailure(spec, {}), HasSubstr("write group_size: 32 in a recipe, or int8"));
+  quantize.mutable_model_shape()->set_mlp_width(192);
+  EXPECT_EQ(CertainFailure(spec, {}), "");
+}
+
+TEST(CertainFailureTest, ExceptionsOfARecipeHaveGroupsOfTheirOwn) {
+  v1::JobSpec spec;
+  v1::GenerateSpec& generate = *spec.mutable_generate();
+  *generate.mutable_model_shape() = OfWidths(96, 128);
+  v1::QuantizationRecipe& recipe = *generate.mutable_recipe();
+  recipe.mutable_matrices()->set_bits(4);
+  recipe.mutable_matrices()->set_group_size(32);
+  EXPECT_EQ(CertainFailure(spec, {}), "");
+  v1::TensorException& exception = *recipe.add_exceptions();
+  exception.set_tensor("layers.1.up.weight");
+  exception.mutable_format()->set_bits(4);
+  exception.mutable_format()->set_group_size(128);
+  EXPECT_THAT(CertainFailure(spec, {}),
+              HasSubstr("generate.recipe: groups of 128 do not divide the 96 columns of "
+                        "layers.1.up.weight; write group_size: 32"));
+}
+
 TEST(CertainFailureTest, AdaptersAreNotMergedIntoQuantizedWeights) {
   v1::JobSpec spec;
   spec.mutable_finetune()->set_model("small");
