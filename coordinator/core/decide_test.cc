@@ -367,6 +367,20 @@ TEST(ClockStepTest, ALeaseEndsInItsTimeWhateverTheWallClockSays) {
   }
 }
 
+TEST(OwnerHoldTest, TheLeaseStandsStillWhileTheOwnerHoldsTheDevice) {
+  Fleet fleet;
+  PlaceFirst(fleet);
+  const v1::Attempt& attempt = *FindAttempt(fleet.state, AttemptId("j1.1"));
+  const double lease = attempt.lease_seconds();
+  const auto over = [&](double seconds) {
+    return LeaseIsOver(fleet.state, fleet.observations, attempt, Now(seconds).monotonic);
+  };
+  EXPECT_TRUE(over(lease + 1));
+  fleet.observations.devices[DeviceId("device-1")].heartbeat.set_owner_hold_seconds(600);
+  EXPECT_FALSE(over(lease + 600));
+  EXPECT_TRUE(over(lease + 601));
+}
+
 TEST(ListeningTest, NothingWithoutABreakIsOne) {
   Listening listening(Now().monotonic, absl::Seconds(5));
   for (const double seconds : {1.0, 5.9, 3.0, 10.8}) {

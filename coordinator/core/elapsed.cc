@@ -82,10 +82,15 @@ absl::Duration SinceReleased(const State& state, const Observations& observation
 
 bool LeaseIsOver(const State& state, const Observations& observations, const v1::Attempt& attempt,
                  Monotonic now) {
+  const DeviceId device(attempt.device_id());
   const absl::Duration silent =
-      std::min(now - LastContact(observations, DeviceId(attempt.device_id())),
+      std::min(now - LastContact(observations, device),
                SincePlaced(state, observations, AttemptId(attempt.attempt_id()), now));
-  return silent > absl::Seconds(attempt.lease_seconds());
+  const auto observed = observations.devices.find(device);
+  const double held_seconds = observed == observations.devices.end()
+                                  ? 0.0
+                                  : observed->second.heartbeat.owner_hold_seconds();
+  return silent > absl::Seconds(attempt.lease_seconds() + held_seconds);
 }
 
 }  // namespace wattle::core

@@ -207,6 +207,9 @@ const Case kCases[] = {
      "avoided_device", "failed on it", false},
     {"another device avoided", [](Situation* s) { s->job.avoided_devices.emplace_back("id-nx"); },
      "", "", false},
+    {"held by its owner",
+     [](Situation* s) { s->device.device.mutable_heartbeat()->set_owner_hold_seconds(1800); },
+     "owner_hold", "held by its owner for another 30 min", false},
     {"guard",
      [](Situation* s) {
        s->policies.push_back(MakePolicy(0.1, 0, ""));

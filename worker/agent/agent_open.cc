@@ -115,6 +115,7 @@ absl::Status Agent::OpenPowerModes() {
     return absl::OkStatus();
   }
   WATTLE_RETURN_IF_ERROR(WithContext("--power-mode", SetPowerMode(config_.power_mode)));
+  wanted_power_mode_ = config_.power_mode;
   info.set_power_mode(config_.power_mode);
   return absl::OkStatus();
 }
@@ -143,7 +144,9 @@ absl::Status Agent::DescribeReal() {
   info.set_cores(settings_.threads);
   info.set_accelerator(config_.device == "cuda" ? "cuda" : "");
   info.set_cache_quota_bytes(kDefaultDiskQuota);
-  return OpenPowerModes();
+  WATTLE_RETURN_IF_ERROR(OpenPowerModes());
+  power_mode_watch_ = std::make_unique<PowerModeWatch>(config_.sensor_root, power_modes_);
+  return absl::OkStatus();
 }
 
 void Agent::OpenAccount(const v1::WorkerRecord& kept) {
@@ -220,6 +223,7 @@ absl::Status Agent::Open() {
   settings_.watch.start = 3 * settings_.watch.silence;
   settings_.free_space_reserve_bytes = config_.disk_reserve_bytes;
   settings_.boot_id = BootId("");
+  OpenOwnerSocket();  // before the core, which tells the coordinator what was found
   core_ = std::make_unique<AgentCore>(CoreDependencies{.state = state_.get(),
                                                        .spool = spool_.get(),
                                                        .ports = this,

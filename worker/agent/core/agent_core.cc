@@ -113,6 +113,7 @@ void AgentCore::Start(const Instant& now) {
   next_ledger_ = account_.total() > Joules(0) ? now.wall : now.wall + settings_.ledger_period;
   next_save_ = now.wall + kSavePeriod;
   next_retry_ = now.wall;
+  ResumeHold(now);
 }
 
 void AgentCore::OnConnected(const Instant& /*now*/) {
@@ -285,8 +286,8 @@ void AgentCore::LeavePowerMode(const Instant& now) {
 }
 
 void AgentCore::ActivateNext(const Instant& now) {
-  if (run_ != nullptr || shutting_down_ || !guard_.reason().empty() || !handing_over_.empty() ||
-      !returning_.empty()) {
+  if (run_ != nullptr || shutting_down_ || !guard_.reason().empty() || owner_hold_.active() ||
+      !handing_over_.empty() || !returning_.empty()) {
     return;
   }
   const auto next = std::find_if(order_.begin(), order_.end(), [&](const std::string& id) {
@@ -392,6 +393,7 @@ void AgentCore::Step(const Instant& now) {
     run_->Step(now);
   }
   CheckGuard(now);
+  CheckHold(now);
   CheckLease(now);
   if (run_ != nullptr && run_->end() && BooksClosed(now)) {
     HandleEnd(now);
@@ -444,6 +446,9 @@ Monotonic AgentCore::NextStep(const Instant& now) const {
   }
   if (greet_again_) {
     next = std::min(next, *greet_again_);
+  }
+  if (owner_hold_.active()) {
+    next = std::min(next, now.wall + owner_hold_.Left(now));
   }
   if (ended_at_) {
     next = std::min(next, clock_.ToWall(*ended_at_ + kLastReadingWait));

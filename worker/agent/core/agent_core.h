@@ -32,6 +32,7 @@
 #include "worker/agent/core/backoff.h"
 #include "worker/agent/core/device_clock.h"
 #include "worker/agent/core/energy_account.h"
+#include "worker/agent/core/owner_hold.h"
 #include "worker/agent/core/pace.h"
 #include "worker/agent/storage/spool.h"
 #include "worker/agent/storage/state_directory.h"
@@ -129,6 +130,22 @@ class AgentCore {
   // Sensors that are stuck, one sentence for people; "" for none. Heartbeats carry it.
   void SetSensorWarning(std::string warning) { sensor_warning_ = std::move(warning); }
 
+  // The device's owner takes the board for this time: running work checkpoints and pauses, none
+  // begins, and the leases of what the device holds stand still. Errors: kInvalidArgument
+  // (CheckOwnerHold); any other error is the disk's: the board is held nevertheless, but a restart
+  // of the worker forgets that.
+  absl::Status Hold(absl::Duration time, const Instant& now);
+  // Ends the hold, also where there is none. An error is the disk's: after a restart of the worker
+  // the board is held again.
+  absl::Status EndHold(const Instant& now);
+  [[nodiscard]] const OwnerHold& owner_hold() const { return owner_hold_; }
+  // What the worker does, in lines for the person at the board.
+  [[nodiscard]] std::string OwnerStatus(const Instant& now) const;
+
+  // Somebody else has set the board's power mode: what runs and what comes is measured under the
+  // new name, and the mode stays when the worker ends.
+  void OnPowerModeSetByOthers(const std::string& mode, const Instant& now);
+
   // Does everything that is due by now.
   void Step(const Instant& now);
   [[nodiscard]] Monotonic NextStep(const Instant& now) const;  // wall
@@ -145,6 +162,8 @@ class AgentCore {
   [[nodiscard]] CoreCounters Counters() const;
   // Whether an attempt runs, and needs power samples at the sensor's full rate.
   [[nodiscard]] bool busy() const { return run_ != nullptr; }
+  // The mode that the board should be in: the running attempt's, or its own.
+  [[nodiscard]] const std::string& power_mode() const { return settings_.info.power_mode(); }
   [[nodiscard]] std::optional<Watts> PredictedPower() const;  // of the running attempt
 
  private:
@@ -184,6 +203,7 @@ class AgentCore {
   // the wait for it is over.
   bool BooksClosed(const Instant& now);
   void HandleEnd(const Instant& now);
+  [[nodiscard]] std::string PauseReason(StopReason reason, const Instant& now) const;
   void EndRun(v1::HeldAttemptRecord record, const AttemptEnd& end, const Instant& now);
   void CountEnd(v1::AttemptState state);
 
@@ -193,6 +213,11 @@ class AgentCore {
   void CheckGuard(const Instant& now);
   [[nodiscard]] absl::Duration LeaseUsed(Monotonic wall) const;
   void CheckLease(const Instant& now);
+
+  // agent_core_owner.cc
+  void ResumeHold(const Instant& now);
+  void CheckHold(const Instant& now);
+  absl::Status SaveHold(const Instant& now);
 
   // agent_core_results.cc
   void KeepResult(const std::string& attempt_id, const Instant& now);
@@ -257,7 +282,7 @@ class AgentCore {
   v1::WorkerRecord device_;
   v1::LineageRecord lineage_;
   v1::EndedRecord ended_;
-  const std::string own_power_mode_;  // Of the board while no attempt runs.
+  std::string own_power_mode_;  // Of the board while no attempt runs.
   const std::string process_id_;
   std::optional<Monotonic> greet_again_;  // wall; the disk refused what the welcome asked for
   bool greeting_ =
@@ -272,6 +297,7 @@ class AgentCore {
   std::string returning_;     // the attempt whose kept result is being uploaded; empty = none
   Backoff return_backoff_{kUploadRetryMin};
   Monotonic next_return_;  // wall
+  OwnerHold owner_hold_;
   policy::Limits limits_;
   telemetry::Guard guard_;
   telemetry::BatteryForecast forecast_;

@@ -47,6 +47,7 @@ class FakePorts final : public AgentPorts {
     modes.push_back("own");
     return absl::OkStatus();
   }
+  void KeepPowerMode() override { modes.push_back("kept"); }
   void Send(const v1::WorkerMessage& message) override { sent.push_back(message); }
   void Reconnect() override { ++reconnects; }
   void Note(const std::string& line) override { notes.push_back(line); }

@@ -172,6 +172,10 @@ void AgentCore::SaveDevice(const Instant& now) {
     kept.set_seconds(absl::ToDoubleSeconds(hour.observed));
   }
   device_.set_lease_used_seconds(absl::ToDoubleSeconds(LeaseUsed(now.wall)));
+  device_.clear_owner_hold();
+  if (owner_hold_.active()) {
+    *device_.mutable_owner_hold() = owner_hold_.Record(settings_.boot_id, now);
+  }
   const absl::Status saved = state_.WriteDevice(device_);
   device_unsaved_ = !saved.ok();
   NoteDisk(saved, now);
@@ -354,6 +358,7 @@ v1::Heartbeat AgentCore::MakeHeartbeat(const Instant& now) const {
   const bool both = !guard_.warning().empty() && !sensor_warning_.empty();
   heartbeat.set_guard_warning(absl::StrCat(guard_.warning(), both ? "; " : "", sensor_warning_));
   heartbeat.set_idle_power_watts(account_.idle().power().value_or(Watts(0)).value());
+  heartbeat.set_owner_hold_seconds(absl::ToDoubleSeconds(owner_hold_.Left(now)));
   if (limits_.budget) {
     heartbeat.set_has_budget_day(true);
     heartbeat.set_budget_day_energy_joules(device_.budget_day().spent_energy_joules());

@@ -68,6 +68,10 @@ class AgentPorts {
   // After an attempt: the board as its operator wants it while the worker runs.
   virtual absl::Status RestorePowerMode() { return absl::OkStatus(); }
 
+  // Others have set another mode: that one is the board's own from now on, and RestorePowerMode
+  // leads back to it.
+  virtual void KeepPowerMode() {}
+
   // Sends to the coordinator. Without a stream the message is dropped: reports are in the spool as
   // well.
   virtual void Send(const v1::WorkerMessage& message) = 0;

@@ -34,7 +34,7 @@
 
 namespace wattle::agent {
 
-enum class StopReason { kUnwanted, kGuard, kLease, kShutdown, kRelease };
+enum class StopReason { kUnwanted, kGuard, kLease, kShutdown, kRelease, kOwner };
 
 // The directory of the checkpoint of `step` within an attempt's work directory, as the runner names
 // it (worker/engine/train/checkpoint.h).
@@ -87,6 +87,8 @@ class AttemptRun {
   void OnUploaded(const UploadResult& result, const Instant& now);
   void Stop(StopReason reason, const Instant& now);  // takes effect at the next step boundary
   void Step(const Instant& now);
+  // The board's mode has changed: the receipt names the present one.
+  void SetPowerMode(const std::string& mode) { record_.mutable_receipt()->set_power_mode(mode); }
 
   // The next instant (wall) at which Step() has something to do; nullopt if only an event can go
   // on.
