@@ -82,6 +82,9 @@ std::optional<double> Shown(const telemetry::Value& value) {
   if (const auto* throttling = std::get_if<telemetry::Throttling>(&value)) {
     return throttling->now ? 1 : 0;
   }
+  if (const auto* supply = std::get_if<telemetry::UnderVoltage>(&value)) {
+    return supply->now ? 1 : 0;
+  }
   if (const auto* level = std::get_if<telemetry::Level>(&value)) {
     return level->value;
   }

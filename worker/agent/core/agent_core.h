@@ -127,7 +127,8 @@ class AgentCore {
   void SetDiskFree(int64_t size_bytes) { disk_free_bytes_ = size_bytes; }
   void SetCache(std::vector<std::string> artifact_ids, int64_t used_bytes);
 
-  // Sensors that are stuck, one sentence for people; "" for none. Heartbeats carry it.
+  // Sensors that are stuck and a supply that is too weak, for people; "" for none. Heartbeats carry
+  // it.
   void SetSensorWarning(std::string warning) { sensor_warning_ = std::move(warning); }
 
   // The device's owner takes the board for this time: running work checkpoints and pauses, none

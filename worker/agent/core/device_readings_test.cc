@@ -395,5 +395,24 @@ TEST_F(DeviceReadingsTest, TheNextGaugeTakesOverFromAStuckOne) {
   EXPECT_NEAR(heartbeat.state_of_charge_ratio(), 0.5 - 400 * 12.0 / (60 * 3600), 0.001);
 }
 
+TEST_F(DeviceReadingsTest, UnderVoltageIsShownForTenMinutesAfterTheLastDip) {
+  telemetry::SourceInfo info;
+  info.name = "rpi_volt";
+  info.channels = {{.name = "supply"}};
+  const size_t supply = readings_->Add(info, {});
+  const auto poll = [&](double seconds, bool low) {
+    readings_->OnPoll(supply, std::vector<Reading>{{0, telemetry::UnderVoltage{low}, At(seconds)}},
+                      At(seconds));
+    return core_->MakeHeartbeat(clock_.At(At(seconds), absl::UnixEpoch())).guard_warning();
+  };
+  EXPECT_EQ(poll(1, false), "");
+  EXPECT_THAT(poll(2, true), HasSubstr("under-voltage: the board's supply is too weak"));
+  EXPECT_THAT(poll(3, false), HasSubstr("under-voltage"));
+  EXPECT_THAT(poll(300, true), HasSubstr("under-voltage"));
+  EXPECT_THAT(poll(899, false), HasSubstr("under-voltage"));
+  EXPECT_EQ(ports_.notes.size(), 1U) << "one note for all dips";
+  EXPECT_EQ(poll(900, false), "");
+}
+
 }  // namespace
 }  // namespace wattle::agent
