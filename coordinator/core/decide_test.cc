@@ -394,19 +394,88 @@ TEST(ListeningTest, ASilenceWhileTheCoordinatorStoodStillIsNotTheDevices) {
   EXPECT_TRUE(over(2 * lease + 2));
 }
 
-TEST(ListeningTest, ADeviceHandsNothingOverWhileTheCoordinatorStandsStill) {
-  Fleet fleet;
+// The device is to hand attempt j1.1 over, from second 10 on.
+void ReleaseFirst(Fleet& fleet) {
   PlaceFirst(fleet);
   v1::Event released;
   released.set_sequence(fleet.state.last_sequence.value() + 1);
   released.mutable_attempt_released()->set_attempt_id("j1.1");
   Apply(fleet.state, released, Now(10).monotonic);
+}
+
+TEST(ListeningTest, ADeviceHandsNothingOverWhileTheCoordinatorStandsStill) {
+  Fleet fleet;
+  ReleaseFirst(fleet);
   const auto since = [&] {
-    return SinceReleased(fleet.state, fleet.observations, AttemptId("j1.1"), Now(100).monotonic);
+    return SinceHandOverAdvanced(fleet.state, fleet.observations,
+                                 *FindAttempt(fleet.state, AttemptId("j1.1")), Now(100).monotonic);
   };
   EXPECT_EQ(since(), absl::Seconds(90));
   fleet.observations.listening_since = Now(80).monotonic;
   EXPECT_EQ(since(), absl::Seconds(20));
+}
+
+class HandOverTest : public testing::Test {
+ protected:
+  HandOverTest() { ReleaseFirst(fleet_); }
+
+  // The device, which is connected, tells so many bytes of 1.5 GB.
+  void Tell(double seconds, int64_t handed_bytes) {
+    v1::Heartbeat heartbeat;
+    heartbeat.mutable_hand_over()->set_attempt_id("j1.1");
+    heartbeat.mutable_hand_over()->set_handed_bytes(handed_bytes);
+    heartbeat.mutable_hand_over()->set_size_bytes(1'500'000'000);
+    Hear(seconds);
+    NoteHandOver(heartbeat, Now(seconds).monotonic, Device());
+  }
+  void Hear(double seconds) {
+    Device().connected = true;
+    Device().last_seen = Now(seconds);
+  }
+  DeviceObservation& Device() {
+    return fleet_.observations
+        .devices[DeviceId(FindAttempt(fleet_.state, AttemptId("j1.1"))->device_id())];
+  }
+  bool EndsAt(double seconds) {
+    return !Decide(fleet_.state, Tick{}, fleet_.observations, Now(seconds)).events.empty();
+  }
+
+  static constexpr double kHour = 3600;
+  Fleet fleet_;
+};
+
+TEST_F(HandOverTest, GoesOnForHoursWhileItAdvances) {
+  for (int hour = 0; hour < 9; ++hour) {
+    Tell(kHour * hour + 60, 1'000'000 * (hour + 1));
+    EXPECT_FALSE(EndsAt(kHour * (hour + 1)));
+  }
+  const v1::Job job = DescribeJob(fleet_.state, fleet_.observations, JobId("j1"), Now(8 * kHour));
+  EXPECT_THAT(job.reason(), HasSubstr("8.6 MiB of 1.4 GiB of its checkpoint are here"));
+}
+
+TEST_F(HandOverTest, EndsAnHourAfterItStandsStill) {
+  Tell(60, 1'000'000);
+  for (int minute = 2; minute < 70; ++minute) {
+    Tell(60.0 * minute, 1'000'000);  // again and again the same
+  }
+  EXPECT_FALSE(EndsAt(kHour + 55));
+  Hear(kHour + 65);
+  EXPECT_TRUE(EndsAt(kHour + 65));
+}
+
+TEST_F(HandOverTest, EndsAfterAnHourIfNothingComes) {
+  Hear(kHour + 5);
+  EXPECT_FALSE(EndsAt(kHour + 5));
+  EXPECT_TRUE(EndsAt(kHour + 15));
+  Device().connected = false;
+  EXPECT_TRUE(EndsAt(kHour + 15));
+}
+
+TEST_F(HandOverTest, ADeviceThatHasBegunMayBeSilentForADay) {
+  Tell(60, 1'000'000);
+  Device().connected = false;
+  EXPECT_FALSE(EndsAt(24 * kHour));
+  EXPECT_TRUE(EndsAt(27 * kHour));
 }
 
 TEST(ClockStepTest, AJobGrowsOldByTheMonotonicClock) {

@@ -73,11 +73,17 @@ absl::Duration SinceStateChange(const State& state, const Observations& observat
   return SinceMark(state.attempt_times, attempt, &AttemptTimes::state, observations, now);
 }
 
-absl::Duration SinceReleased(const State& state, const Observations& observations,
-                             const AttemptId& attempt, Monotonic now) {
-  return std::min(
-      now - observations.listening_since,
-      SinceMark(state.attempt_times, attempt, &AttemptTimes::released, observations, now));
+absl::Duration SinceHandOverAdvanced(const State& state, const Observations& observations,
+                                     const v1::Attempt& attempt, Monotonic now) {
+  const AttemptId id(attempt.attempt_id());
+  absl::Duration since =
+      std::min(now - observations.listening_since,
+               SinceMark(state.attempt_times, id, &AttemptTimes::released, observations, now));
+  const auto device = observations.devices.find(DeviceId(attempt.device_id()));
+  if (device != observations.devices.end() && device->second.hand_over.attempt == id) {
+    since = std::min(since, now - device->second.hand_over.advanced);
+  }
+  return since;
 }
 
 bool LeaseIsOver(const State& state, const Observations& observations, const v1::Attempt& attempt,

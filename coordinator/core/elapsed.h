@@ -41,10 +41,11 @@ absl::Duration SincePlaced(const State& state, const Observations& observations,
                            const AttemptId& attempt, Monotonic now);
 absl::Duration SinceStateChange(const State& state, const Observations& observations,
                                 const AttemptId& attempt, Monotonic now);
-// Time since the attempt was released, in which the device could hand the attempt over: at most as
-// long as the coordinator has listened without a break.
-absl::Duration SinceReleased(const State& state, const Observations& observations,
-                             const AttemptId& attempt, Monotonic now);
+// Time since the attempt was released, since more of its checkpoint came, or since the device
+// connected, in which the device could hand the attempt over: at most as long as the coordinator
+// has listened without a break.
+absl::Duration SinceHandOverAdvanced(const State& state, const Observations& observations,
+                                     const v1::Attempt& attempt, Monotonic now);
 // Whether the attempt's device has been silent for longer than the attempt's lease.
 bool LeaseIsOver(const State& state, const Observations& observations, const v1::Attempt& attempt,
                  Monotonic now);

@@ -30,8 +30,10 @@ constexpr double kLeaseSlackSeconds = 60.0;
 constexpr double kLeaseSecondsUnpredicted = 24.0 * 3600;
 // The longest default lease. A longer one would let a lost device hold its job for good.
 constexpr double kLeaseSecondsMax = 14 * 24.0 * 3600;
-// How long a device may take to hand an attempt over: its checkpoint may cross a slow link.
+// How long a device that hands an attempt over may bring nothing more of its checkpoint, which may
+// cross a slow link. A silent device that has begun may have a link once a day.
 constexpr absl::Duration kReleasePatience = absl::Hours(1);
+constexpr absl::Duration kSilentReleasePatience = absl::Hours(26);
 
 double LeaseSeconds(const v1::JobSpec& spec, const v1::Prediction& prediction) {
   if (spec.lease_seconds() > 0.0) {
@@ -308,11 +310,21 @@ void EndImpossible(Draft& draft, const v1::JobRecord& record) {
   }
 }
 
-// Ends a released attempt that the device has not handed over in time.
+absl::Duration ReleasePatience(const Draft& draft, const v1::Attempt& attempt) {
+  const auto& devices = draft.observations().devices;
+  const auto device = devices.find(DeviceId(attempt.device_id()));
+  const bool begun =
+      device != devices.end() && device->second.hand_over.attempt.value() == attempt.attempt_id();
+  const bool silent =
+      !IsReachable(draft.observations(), DeviceId(attempt.device_id()), draft.now().monotonic);
+  return begun && silent ? kSilentReleasePatience : kReleasePatience;
+}
+
+// Ends a released attempt whose hand-over stands still.
 void EndUnansweredRelease(Draft& draft, const v1::Attempt& attempt) {
   if (attempt.released() &&
-      SinceReleased(draft.state(), draft.observations(), AttemptId(attempt.attempt_id()),
-                    draft.now().monotonic) > kReleasePatience) {
+      SinceHandOverAdvanced(draft.state(), draft.observations(), attempt, draft.now().monotonic) >
+          ReleasePatience(draft, attempt)) {
     draft.SetAttempt(attempt, v1::ATTEMPT_STATE_SUPERSEDED, attempt.reason(), nullptr);
     draft.Requeue(attempt.job_id(), attempt.reason());
   }

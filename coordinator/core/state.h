@@ -155,6 +155,15 @@ class SnapshotReader {
 std::string SnapshotBytes(const State& state);
 absl::StatusOr<State> ParseSnapshot(absl::string_view bytes);
 
+// How far a device is with handing an attempt over.
+struct HandOver {
+  AttemptId attempt;
+  int64_t handed_bytes = 0;
+  int64_t size_bytes = 0;
+  // When handed_bytes was last more than ever before, or a new stream of the device began.
+  Monotonic advanced;
+};
+
 struct DeviceObservation {
   bool connected = false;  // the device has a stream
   // The coordinator has taken every report that the device had spooled before its latest hello.
@@ -166,7 +175,10 @@ struct DeviceObservation {
   std::set<AttemptId> results_to_come;
   std::optional<Instant> last_seen;
   v1::Heartbeat heartbeat;  // latest
+  HandOver hand_over;
 };
+// Takes what `heartbeat`, which came at `now`, tells of a hand-over.
+void NoteHandOver(const v1::Heartbeat& heartbeat, Monotonic now, DeviceObservation& observation);
 
 struct Observations {
   Instant started;  // of this coordinator process

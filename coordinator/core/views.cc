@@ -3,12 +3,15 @@
 // Readers' views: what is durable with what was observed beside it. Pure.
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+
 #include "base/check.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/retry_policy.h"
 #include "coordinator/core/state.h"
 #include "scheduler/place/selector.h"
+#include "units/format.h"
 
 namespace wattle::core {
 
@@ -85,6 +88,13 @@ std::string WaitingReason(const Observations& observations, const v1::Job& job, 
   const v1::Attempt* live = LiveAttempt(job);
   if (live == nullptr) {
     return "";
+  }
+  const auto device = observations.devices.find(DeviceId(live->device_id()));
+  if (live->released() && device != observations.devices.end() &&
+      device->second.hand_over.attempt.value() == live->attempt_id()) {
+    const HandOver& hand_over = device->second.hand_over;
+    return absl::StrCat(live->reason(), "; ", FormatBytes(hand_over.handed_bytes), " of ",
+                        FormatBytes(hand_over.size_bytes), " of its checkpoint are here");
   }
   const auto progress = observations.progress.find(AttemptId(live->attempt_id()));
   return progress == observations.progress.end() ? "" : progress->second.waiting_reason();

@@ -245,6 +245,9 @@ TransferCallbacks Agent::OnTransfers() {
   callbacks.on_uploaded = [this](const UploadResult& result) {
     Post([this, result](const Instant& now) { core_->OnUploaded(result, now); });
   };
+  callbacks.on_upload_progress = [this](const UploadProgress& progress) {
+    Post([this, progress](const Instant&) { core_->OnUploadProgress(progress); });
+  };
   callbacks.on_cache = [this](const std::vector<std::string>& ids, int64_t used) {
     Post([this, ids, used](const Instant&) { core_->SetCache(ids, used); });
   };

@@ -50,6 +50,8 @@ AgentCore::AgentCore(const CoreDependencies& dependencies, CoreSettings settings
       device_(dependencies.kept),
       own_power_mode_(settings_.info.power_mode()),
       process_id_(absl::StrCat(absl::Hex(state_.disk().Random(), absl::kZeroPad16))),
+      hand_over_backoff_(kUploadRetryMin, state_.disk().Random()),
+      return_backoff_(kUploadRetryMin, state_.disk().Random()),
       guard_(settings_.guard),
       forecast_(HarvestOf(device_)),
       heartbeat_period_(settings_.heartbeat_period) {}
@@ -423,7 +425,7 @@ void AgentCore::Step(const Instant& now) {
       ports_.Send(message);
     }
   }
-  if (now.wall >= next_ledger_) {
+  if (now.wall >= next_ledger_ || (ledger_waits_ && !HasUnacknowledgedLedger())) {
     ReportLedger(now);
   }
   if (now.wall >= next_save_) {

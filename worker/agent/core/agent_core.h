@@ -21,6 +21,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 
+#include "base/backoff.h"
 #include "policy/held_back.h"
 #include "policy/limits.h"
 #include "telemetry/battery/charge_counter.h"
@@ -29,7 +30,6 @@
 #include "wattle/v1/fleet.pb.h"
 #include "worker/agent/core/agent_ports.h"
 #include "worker/agent/core/attempt_run.h"
-#include "worker/agent/core/backoff.h"
 #include "worker/agent/core/device_clock.h"
 #include "worker/agent/core/energy_account.h"
 #include "worker/agent/core/pace.h"
@@ -101,6 +101,7 @@ class AgentCore {
 
   // Events of the present attempt's runner and transfers.
   void OnFetched(const FetchResult& result, const Instant& now);
+  void OnUploadProgress(const UploadProgress& progress);
   void OnUploaded(const UploadResult& result, const Instant& now);
   void OnFrame(const v1::RunnerFrame& frame, const Instant& now);
   void OnRunnerLine(const std::string& line, const Instant& now);
@@ -207,6 +208,8 @@ class AgentCore {
   // Whether the coordinator still takes a late result of this job.
   [[nodiscard]] bool JobIsOpen(const std::string& job_id) const;
   [[nodiscard]] bool MayUpload() const;
+  // The attempt that is to be handed over first; null: none.
+  [[nodiscard]] const v1::HeldAttemptRecord* NextToHandOver() const;
   void HandOverNext(const Instant& now);
   void OnCheckpointUploaded(const UploadResult& result, const Instant& now);
   void ReportHandOver(const std::string& attempt_id, const v1::ArtifactInfo* checkpoint,
@@ -230,6 +233,7 @@ class AgentCore {
   void RenumberReports(const std::string& why, const Instant& now);
   void FlushReports(const Instant& now);
   void ReportLedger(const Instant& now);
+  [[nodiscard]] bool HasUnacknowledgedLedger() const;
   void AddForecast(Monotonic now, v1::Heartbeat& heartbeat) const;
   void SaveDevice(const Instant& now);
   void ResumeChargeCounter(const Instant& now);
@@ -267,10 +271,12 @@ class AgentCore {
   // The first wait before a checkpoint or a kept result is uploaded again.
   static constexpr absl::Duration kUploadRetryMin = absl::Seconds(5);
   std::string handing_over_;  // the attempt whose checkpoint is being uploaded; empty = none
-  Backoff hand_over_backoff_{kUploadRetryMin};
-  Monotonic next_hand_over_;  // wall
-  std::string returning_;     // the attempt whose kept result is being uploaded; empty = none
-  Backoff return_backoff_{kUploadRetryMin};
+  Backoff hand_over_backoff_;
+  UploadProgress handed_over_;       // the most so far, of the attempt that is handed over
+  int64_t handed_before_bytes_ = 0;  // by the tries before the present one
+  Monotonic next_hand_over_;         // wall
+  std::string returning_;  // the attempt whose kept result is being uploaded; empty = none
+  Backoff return_backoff_;
   Monotonic next_return_;  // wall
   policy::Limits limits_;
   telemetry::Guard guard_;
@@ -296,6 +302,7 @@ class AgentCore {
   Monotonic lease_since_;      // wall; when contact was lost
   Monotonic next_heartbeat_;   // wall, as all below
   Monotonic next_ledger_;
+  bool ledger_waits_ = false;  // One is due, and the one before is not acknowledged.
   Monotonic next_save_;
   Monotonic next_mode_try_;  // The board's own power mode could not be restored.
   Monotonic next_retry_;

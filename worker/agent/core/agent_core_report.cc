@@ -2,6 +2,7 @@
 //
 // The core's reports, heartbeats and records on disk. Its decisions are in agent_core.cc and
 // agent_core_limits.cc.
+#include <algorithm>
 #include <set>
 #include <string>
 #include <utility>
@@ -125,11 +126,22 @@ void AgentCore::FlushReports(const Instant& now) {
   }
 }
 
+bool AgentCore::HasUnacknowledgedLedger() const {
+  const auto is_ledger = [](const v1::Report& report) { return report.has_ledger(); };
+  return std::any_of(spool_.pending().begin(), spool_.pending().end(), is_ledger) ||
+         std::any_of(unsaved_.begin(), unsaved_.end(), is_ledger);
+}
+
 // The ledger is saved before it is reported: after a kill it would otherwise go back, and the
-// coordinator refuses a ledger that goes back.
+// coordinator refuses a ledger that goes back. One report of it waits at most, because each
+// contains the one before; the newest follows once that one is acknowledged.
 void AgentCore::ReportLedger(const Instant& now) {
   next_ledger_ = now.wall + settings_.ledger_period;
   SaveDevice(now);
+  ledger_waits_ = HasUnacknowledgedLedger();
+  if (ledger_waits_) {
+    return;
+  }
   v1::Report report;
   *report.mutable_ledger() = account_.ledger();
   for (int hour = 0; settings_.guard.has_gauge && hour < 24; ++hour) {
@@ -360,6 +372,13 @@ v1::Heartbeat AgentCore::MakeHeartbeat(const Instant& now) const {
   }
   if (run_ != nullptr) {
     *heartbeat.add_progress() = run_->Progress();
+  }
+  if (const v1::HeldAttemptRecord* next = NextToHandOver();
+      next != nullptr && handed_over_.handed_bytes > 0) {
+    v1::HandOverProgress& hand_over = *heartbeat.mutable_hand_over();
+    hand_over.set_attempt_id(next->assignment().attempt_id());
+    hand_over.set_handed_bytes(handed_over_.handed_bytes);
+    hand_over.set_size_bytes(handed_over_.size_bytes);
   }
   return heartbeat;
 }

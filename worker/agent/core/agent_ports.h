@@ -27,6 +27,12 @@ struct FetchedInput {
   int64_t size_bytes = 0;
 };
 
+// How far an upload is.
+struct UploadProgress {
+  int64_t handed_bytes = 0;  // that the receiver has, also from earlier tries
+  int64_t size_bytes = 0;
+};
+
 // How a transfer ended.
 struct FetchResult {
   absl::Status status;
@@ -51,7 +57,7 @@ class AgentPorts {
   virtual void SendToRunner(const v1::RunnerCommand& command) = 0;
   virtual void KillRunner() = 0;  // the exit follows as an event
 
-  // One transfer runs at a time. Its result follows as an event.
+  // One transfer runs at a time. Its result follows as an event, an upload's progress may before.
   virtual void StartFetch(const v1::Assignment& assignment) = 0;
   virtual void StartUpload(const std::string& directory, const v1::ArtifactInfo& info) = 0;
   virtual void CancelTransfer() = 0;  // the result still follows, as kCancelled

@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 
+#include "base/backoff.h"
 #include "policy/held_back.h"
 #include "proto/run_curve.h"
 #include "wattle/v1/artifact.pb.h"
@@ -24,7 +25,6 @@
 #include "wattle/v1/runner.pb.h"
 #include "wattle/v1/worker_state.pb.h"
 #include "worker/agent/core/agent_ports.h"
-#include "worker/agent/core/backoff.h"
 #include "worker/agent/core/device_clock.h"
 #include "worker/agent/core/energy_account.h"
 #include "worker/agent/core/pace.h"

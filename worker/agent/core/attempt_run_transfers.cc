@@ -84,8 +84,9 @@ void AttemptRun::RetryTransfer(const absl::Status& status, const Instant& now) {
                              transfer_problem_, "; trying again"));
   }
   const absl::Duration wait = backoff_.AfterFailure(kBackoffMax);
-  progress_.set_waiting_reason(absl::StrCat(progress_.phase(), ": ", transfer_problem_,
-                                            "; again in ", absl::ToInt64Seconds(wait), " s"));
+  progress_.set_waiting_reason(
+      absl::StrCat(progress_.phase(), ": ", transfer_problem_, "; again in ",
+                   absl::ToInt64Seconds(absl::Ceil(wait, absl::Seconds(1))), " s"));
   retry_ = now.wall + wait;
   SetActivity(now.device, Activity::kPaused);
 }
