@@ -386,6 +386,10 @@ absl::StatusOr<FileCache::Files> FileCache::OpenVerified(const ArtifactId& id,
         return absl::CancelledError("fetch: cancelled");
       }
       const absl::StatusOr<std::string> bytes = ReadPlace(chunk, place);
+      // Bytes that the disk does not give now may be whole, and a file that is gone is not.
+      if (!bytes.ok() && !absl::IsDataLoss(bytes.status()) && !absl::IsNotFound(bytes.status())) {
+        return bytes.status();
+      }
       if (!bytes.ok()) {
         // An artifact that cannot be removed either is refused again the next time.
         (void)Remove(id);

@@ -58,7 +58,7 @@ class FileCache final : public ArtifactSink {
   // The files of an artifact, after every byte of them was compared with its checksum: a job must
   // never work with a model that the card has changed. cancelled: asked between chunks; may be
   // empty. kNotFound; kDataLoss: the disk changed or lost a file, the artifact is removed, fetch it
-  // again; kCancelled.
+  // again; kInternal: the disk refuses to read, the artifact stays; kCancelled.
   absl::StatusOr<Files> OpenVerified(const ArtifactId& id, const std::function<bool()>& cancelled);
 
   // Artifacts that making room never removes, from now on.

@@ -113,6 +113,21 @@ TEST_F(FileCacheTest, AFlippedByteIsFoundBeforeAJobReadsItAndFetchedAgain) {
   EXPECT_THAT(cache_->OpenVerified(Id(), {}), IsOk());
 }
 
+// A card that refuses to read now may read later, and the model may be whole: a directory in the
+// file's place refuses too.
+TEST_F(FileCacheTest, AnArtifactThatTheDiskRefusesToReadStays) {
+  ASSERT_THAT(Fetch(WriteFile("data", Bytes(5000, 'd'))), IsOk());
+  const std::string cached = cache_->OpenVerified(Id(), {})->directory + "/data";
+  std::filesystem::rename(cached, Path("aside"));
+  std::filesystem::create_directory(cached);
+  EXPECT_THAT(cache_->OpenVerified(Id(), {}),
+              StatusIs(absl::StatusCode::kInternal, HasSubstr("cannot read")));
+  EXPECT_TRUE(cache_->HasArtifact(Id()));
+  std::filesystem::remove(cached);
+  std::filesystem::rename(Path("aside"), cached);
+  EXPECT_THAT(cache_->OpenVerified(Id(), {}), IsOk());
+}
+
 TEST_F(FileCacheTest, AFileThatIsCutShortIsNoArtifactAfterAStart) {
   const std::string path = WriteFile("data", Bytes(5000, 'd'));
   ASSERT_THAT(Fetch(path), IsOk());

@@ -19,9 +19,10 @@ namespace {
 
 // The reasons why the device takes no work, the worst first; "" where there is none.
 const std::string& Reason(const v1::Device& device) {
-  return !device.problem().empty()        ? device.problem()
-         : !device.drain_reason().empty() ? device.drain_reason()
-                                          : device.heartbeat().guard_reason();
+  return !device.problem().empty()                       ? device.problem()
+         : !device.heartbeat().storage_problem().empty() ? device.heartbeat().storage_problem()
+         : !device.drain_reason().empty()                ? device.drain_reason()
+                                                         : device.heartbeat().guard_reason();
 }
 
 std::string Temperature(const v1::Heartbeat& heartbeat) {

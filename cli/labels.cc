@@ -65,6 +65,9 @@ std::string DeviceStateWord(const v1::Device& device) {
   if (!device.connected()) {
     return "disconnected";
   }
+  if (!device.heartbeat().storage_problem().empty()) {
+    return "sick disk";
+  }
   const bool busy = !device.running_attempt_id().empty();
   if (device.drained()) {
     return busy ? "draining" : "drained";

@@ -294,7 +294,7 @@ void Coordinator::Hello(const v1::Hello& hello, std::function<void(bool)> done) 
                                : std::numeric_limits<int64_t>::max();
     core::DeviceObservation& seen = observations_.devices[device];
     seen.connected = true;
-    seen.hand_over.advanced = Now().monotonic;
+    seen.connected_since = Now().monotonic;
     seen.caught_up = message.welcome().acknowledged_sequence() >= last_report_[device];
     seen.results_to_come.clear();
     for (const std::string& attempt : hello.results_to_return()) {
@@ -329,7 +329,7 @@ void Coordinator::Heard(const DeviceId& device, const v1::Heartbeat* heartbeat) 
   heard_seconds_[device.value()] = world_.loop.now_seconds();
   if (heartbeat != nullptr) {
     seen.heartbeat = *heartbeat;
-    core::NoteHandOver(*heartbeat, Now().monotonic, seen);
+    core::NoteHeartbeat(*heartbeat, Now().monotonic, seen);
     for (const v1::AttemptProgress& progress : heartbeat->progress()) {
       observations_.progress[AttemptId(progress.attempt_id())] = progress;
     }

@@ -137,6 +137,9 @@ void Worker::Start() {
   settings.boot_id = absl::StrCat("boot-", number_, "-", boots_);
   settings.ledger_period = absl::Seconds(world_.options.ledger_seconds);
   settings.idle_save_period = absl::Seconds(world_.options.idle_save_seconds);
+  // A slow world lives for weeks: a write each minute would be most of what happens.
+  settings.storage_probe_period =
+      std::max(absl::Minutes(1), absl::Seconds(world_.options.heartbeat_seconds));
   settings.guard = {.has_gauge = board_.has_battery(),
                     .gauge_error = board_.settings().gauge_error,
                     .has_thermometer = true};

@@ -99,6 +99,7 @@ class Worker final : public agent::AgentPorts {
   void StartFetch(const v1::Assignment& assignment) override;
   void StartUpload(const std::string& directory, const v1::ArtifactInfo& info) override;
   void CancelTransfer() override;
+  void ProbeStorage() override;
   void Send(const v1::WorkerMessage& message) override;
   void Reconnect() override;
   void Note(const std::string& line) override;

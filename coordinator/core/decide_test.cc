@@ -417,7 +417,14 @@ TEST(ListeningTest, ADeviceHandsNothingOverWhileTheCoordinatorStandsStill) {
 
 class HandOverTest : public testing::Test {
  protected:
-  HandOverTest() { ReleaseFirst(fleet_); }
+  HandOverTest() {
+    ReleaseFirst(fleet_);
+    v1::Event paused;
+    paused.set_sequence(fleet_.state.last_sequence.value() + 1);
+    paused.mutable_attempt_state_changed()->set_attempt_id("j1.1");
+    paused.mutable_attempt_state_changed()->set_state(v1::ATTEMPT_STATE_PAUSED);
+    Apply(fleet_.state, paused, Now(10).monotonic);
+  }
 
   // The device, which is connected, tells so many bytes of 1.5 GB.
   void Tell(double seconds, int64_t handed_bytes) {
@@ -426,7 +433,7 @@ class HandOverTest : public testing::Test {
     heartbeat.mutable_hand_over()->set_handed_bytes(handed_bytes);
     heartbeat.mutable_hand_over()->set_size_bytes(1'500'000'000);
     Hear(seconds);
-    NoteHandOver(heartbeat, Now(seconds).monotonic, Device());
+    NoteHeartbeat(heartbeat, Now(seconds).monotonic, Device());
   }
   void Hear(double seconds) {
     Device().connected = true;
@@ -476,6 +483,69 @@ TEST_F(HandOverTest, ADeviceThatHasBegunMayBeSilentForADay) {
   Device().connected = false;
   EXPECT_FALSE(EndsAt(24 * kHour));
   EXPECT_TRUE(EndsAt(27 * kHour));
+}
+
+// The device of attempt j1.1 is connected since second 0 and tells `problem` in each heartbeat.
+class WithdrawalTest : public testing::Test {
+ protected:
+  WithdrawalTest() {
+    PlaceFirst(fleet_);
+    Device().connected_since = Now(0).monotonic;
+  }
+  DeviceObservation& Device() {
+    return fleet_.observations
+        .devices[DeviceId(FindAttempt(fleet_.state, AttemptId("j1.1"))->device_id())];
+  }
+  void Accept() {
+    v1::Event accepted;
+    accepted.set_sequence(fleet_.state.last_sequence.value() + 1);
+    accepted.mutable_attempt_state_changed()->set_attempt_id("j1.1");
+    accepted.mutable_attempt_state_changed()->set_state(v1::ATTEMPT_STATE_RUNNING);
+    Apply(fleet_.state, accepted, Now(1).monotonic);
+  }
+  // What a tick at `seconds` decides of the job: its reason after that.
+  std::string ReasonAt(double seconds, const std::string& problem) {
+    v1::Heartbeat heartbeat;
+    heartbeat.set_storage_problem(problem);
+    Device().connected = true;
+    Device().last_seen = Now(seconds);
+    Device().heartbeat = heartbeat;
+    NoteHeartbeat(heartbeat, Now(seconds).monotonic, Device());
+    State after = fleet_.state;
+    Do(after, fleet_.observations, Tick{}, Now(seconds));
+    return IsTerminal(FindAttempt(after, AttemptId("j1.1"))->state())
+               ? FindJob(after, JobId("j1"))->job().reason()
+               : "";
+  }
+
+  Fleet fleet_;
+};
+
+TEST_F(WithdrawalTest, AnAssignmentIsWithdrawnAfterTwoMinutesWithoutAcceptance) {
+  EXPECT_EQ(ReasonAt(119, ""), "");
+  EXPECT_THAT(ReasonAt(121, ""), HasSubstr("did not accept it"));
+  Device().connected_since = Now(60).monotonic;  // it came back a minute ago
+  EXPECT_EQ(ReasonAt(121, ""), "");
+  Accept();
+  EXPECT_EQ(ReasonAt(1000, ""), "");
+}
+
+TEST_F(WithdrawalTest, WorkLeavesADeviceWhoseDiskIsSickForTwoMinutes) {
+  Accept();
+  EXPECT_EQ(ReasonAt(10, "disk read-only: x"), "");
+  EXPECT_EQ(ReasonAt(129, "disk read-only: x"), "");
+  EXPECT_THAT(ReasonAt(131, "disk read-only: x"), HasSubstr("disk read-only: x"));
+  EXPECT_EQ(ReasonAt(132, ""), "");
+  EXPECT_EQ(ReasonAt(133, "disk read-only: x"), "");  // its time begins anew
+}
+
+TEST_F(WithdrawalTest, ASilentDeviceKeepsItsWorkForItsLease) {
+  Accept();
+  EXPECT_EQ(ReasonAt(10, "disk error: x"), "");
+  Device().connected = false;
+  State after = fleet_.state;
+  Do(after, fleet_.observations, Tick{}, Now(200));
+  EXPECT_FALSE(IsTerminal(FindAttempt(after, AttemptId("j1.1"))->state()));
 }
 
 TEST(ClockStepTest, AJobGrowsOldByTheMonotonicClock) {

@@ -81,7 +81,8 @@ absl::Duration SinceHandOverAdvanced(const State& state, const Observations& obs
                SinceMark(state.attempt_times, id, &AttemptTimes::released, observations, now));
   const auto device = observations.devices.find(DeviceId(attempt.device_id()));
   if (device != observations.devices.end() && device->second.hand_over.attempt == id) {
-    since = std::min(since, now - device->second.hand_over.advanced);
+    since = std::min(
+        since, now - std::max(device->second.hand_over.advanced, device->second.connected_since));
   }
   return since;
 }

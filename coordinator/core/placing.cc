@@ -16,6 +16,7 @@
 #include "coordinator/core/lineage_internal.h"
 #include "coordinator/core/moving.h"
 #include "coordinator/core/planning.h"
+#include "coordinator/core/retry_policy.h"
 #include "coordinator/core/state.h"
 #include "scheduler/predict/predict.h"
 #include "units/format.h"
@@ -34,6 +35,9 @@ constexpr double kLeaseSecondsMax = 14 * 24.0 * 3600;
 // cross a slow link. A silent device that has begun may have a link once a day.
 constexpr absl::Duration kReleasePatience = absl::Hours(1);
 constexpr absl::Duration kSilentReleasePatience = absl::Hours(26);
+// An attempt leaves a device that answers, and for so long did not accept it or had a sick disk:
+// such a device cannot save that it stops, nor report it.
+constexpr absl::Duration kWithdrawAfter = absl::Minutes(2);
 
 double LeaseSeconds(const v1::JobSpec& spec, const v1::Prediction& prediction) {
   if (spec.lease_seconds() > 0.0) {
@@ -330,6 +334,46 @@ void EndUnansweredRelease(Draft& draft, const v1::Attempt& attempt) {
   }
 }
 
+// Why the attempt leaves its device without the device's report; "": it stays.
+std::string WhyWithdrawn(const Draft& draft, const v1::Attempt& attempt) {
+  const Observations& observations = draft.observations();
+  const AttemptId id(attempt.attempt_id());
+  const DeviceId device_id(attempt.device_id());
+  const Monotonic now = draft.now().monotonic;
+  const auto device = observations.devices.find(device_id);
+  const auto progress = observations.progress.find(id);
+  const bool uploads =
+      progress != observations.progress.end() && progress->second.phase() == "upload";
+  if (device == observations.devices.end() || uploads ||
+      !IsReachable(observations, device_id, now)) {
+    return "";
+  }
+  const std::string name = DeviceName(draft.state(), attempt.device_id());
+  const std::optional<Monotonic> sick_since = device->second.storage_sick_since;
+  const Monotonic heard_since =
+      std::max(observations.listening_since, device->second.connected_since);
+  if (sick_since && now - std::max(*sick_since, heard_since) > kWithdrawAfter) {
+    return absl::StrCat("withdrawn from ", name, ": ", device->second.heartbeat.storage_problem());
+  }
+  const absl::Duration waits =
+      std::min(now - heard_since, SincePlaced(draft.state(), observations, id, now));
+  if (attempt.state() == v1::ATTEMPT_STATE_PLACED && waits > kWithdrawAfter) {
+    return absl::StrCat("withdrawn from ", name, ", which did not accept it for ",
+                        FormatElapsed(kWithdrawAfter));
+  }
+  return "";
+}
+
+void EndWithdrawn(Draft& draft, const v1::Job& job, const v1::Attempt& attempt) {
+  const std::string reason = WhyWithdrawn(draft, attempt);
+  if (!reason.empty()) {
+    draft.SetAttempt(attempt, v1::ATTEMPT_STATE_SUPERSEDED, reason, nullptr);
+    draft.Requeue(attempt.job_id(), reason,
+                  BackoffAfterStop(job, {v1::FAILURE_CLASS_UNSPECIFIED, attempt.device_id(),
+                                         attempt.reached_step()}));
+  }
+}
+
 void EndTimedOut(Draft& draft, const v1::Job& job, const v1::Attempt& attempt) {
   const auto progress = draft.observations().progress.find(AttemptId(attempt.attempt_id()));
   const double timeout_seconds = job.spec().timeout_seconds();
@@ -362,6 +406,9 @@ void DecideTick(Draft& draft) {
     const v1::Attempt* live = LiveAttempt(record.job());
     if (draft.decision().events.size() == events && live != nullptr) {
       EndUnansweredRelease(draft, *live);
+    }
+    if (draft.decision().events.size() == events && live != nullptr) {
+      EndWithdrawn(draft, record.job(), *live);
     }
     if (draft.decision().events.size() == events && live != nullptr) {
       EndTimedOut(draft, record.job(), *live);

@@ -177,7 +177,12 @@ bool IsReachable(const Observations& observations, const DeviceId& device, Monot
          now - found->second.last_seen->monotonic <= observations.unreachable_after;
 }
 
-void NoteHandOver(const v1::Heartbeat& heartbeat, Monotonic now, DeviceObservation& observation) {
+void NoteHeartbeat(const v1::Heartbeat& heartbeat, Monotonic now, DeviceObservation& observation) {
+  if (heartbeat.storage_problem().empty()) {
+    observation.storage_sick_since.reset();
+  } else if (!observation.storage_sick_since) {
+    observation.storage_sick_since = now;
+  }
   const v1::HandOverProgress& told = heartbeat.hand_over();
   HandOver& known = observation.hand_over;
   if (told.attempt_id().empty() ||

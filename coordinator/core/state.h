@@ -160,8 +160,7 @@ struct HandOver {
   AttemptId attempt;
   int64_t handed_bytes = 0;
   int64_t size_bytes = 0;
-  // When handed_bytes was last more than ever before, or a new stream of the device began.
-  Monotonic advanced;
+  Monotonic advanced;  // when handed_bytes was last more than ever before
 };
 
 struct DeviceObservation {
@@ -174,11 +173,13 @@ struct DeviceObservation {
   // queued job with such an attempt is not placed again.
   std::set<AttemptId> results_to_come;
   std::optional<Instant> last_seen;
-  v1::Heartbeat heartbeat;  // latest
+  v1::Heartbeat heartbeat;                      // latest
+  Monotonic connected_since;                    // the begin of the latest stream
+  std::optional<Monotonic> storage_sick_since;  // as heartbeats without a break tell
   HandOver hand_over;
 };
-// Takes what `heartbeat`, which came at `now`, tells of a hand-over.
-void NoteHandOver(const v1::Heartbeat& heartbeat, Monotonic now, DeviceObservation& observation);
+// Takes what lasts from `heartbeat`, which came at `now`: a hand-over, a sick disk.
+void NoteHeartbeat(const v1::Heartbeat& heartbeat, Monotonic now, DeviceObservation& observation);
 
 struct Observations {
   Instant started;  // of this coordinator process

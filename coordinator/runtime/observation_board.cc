@@ -11,7 +11,7 @@ void ObservationBoard::Slot::Take(v1::Heartbeat& heartbeat, const core::Instant&
   absl::MutexLock lock(&mutex_);
   observation_.heartbeat.Swap(&heartbeat);
   observation_.last_seen = now;
-  core::NoteHandOver(observation_.heartbeat, now.monotonic, observation_);
+  core::NoteHeartbeat(observation_.heartbeat, now.monotonic, observation_);
   ++version_;
   Chart();
 }
@@ -57,7 +57,7 @@ uint64_t ObservationBoard::Slot::Connected(const core::Instant& now, Greeting gr
   observation_.caught_up = greeting.caught_up;
   observation_.results_to_come = std::move(greeting.results_to_come);
   observation_.last_seen = now;
-  observation_.hand_over.advanced = now.monotonic;
+  observation_.connected_since = now.monotonic;
   ++version_;
   return ++stream_;
 }

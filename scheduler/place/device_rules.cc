@@ -97,6 +97,15 @@ std::optional<Refusal> CheckDrained(const Consideration& on) {
   return Refusal{absl::StrCat("drained", reason, "; feasible after: wattle device resume")};
 }
 
+// A device whose disk takes no writes can neither accept an attempt nor save its result.
+std::optional<Refusal> CheckStorage(const Consideration& on) {
+  const std::string& problem = on.device.device.heartbeat().storage_problem();
+  if (problem.empty()) {
+    return std::nullopt;
+  }
+  return Refusal{absl::StrCat(problem, "; feasible once its disk takes writes again")};
+}
+
 // Work stops at the temperature that a policy names. The present temperature counts.
 std::optional<Refusal> CheckMaxTemperature(const Consideration& on) {
   const v1::Device& device = on.device.device;
@@ -133,6 +142,7 @@ extern const Rule kLabelsRule = {"labels", RuleScope::kDevice, CheckLabels};
 extern const Rule kAvoidedDeviceRule = {"avoided_device", RuleScope::kDevice, CheckAvoidedDevice};
 extern const Rule kConnectedRule = {"connected", RuleScope::kDevice, CheckConnected};
 extern const Rule kDrainedRule = {"drained", RuleScope::kDevice, CheckDrained};
+extern const Rule kStorageRule = {"storage", RuleScope::kDevice, CheckStorage};
 extern const Rule kMaxTemperatureRule = {"max_temperature", RuleScope::kDevice,
                                          CheckMaxTemperature};
 extern const Rule kGuardRule = {"guard", RuleScope::kDevice, CheckGuard};

@@ -88,6 +88,11 @@ const Case kCases[] = {
      "not connected", false},
     {"unreachable", [](Situation* s) { s->device.device.set_unreachable(true); }, "connected",
      "unreachable", false},
+    {"storage",
+     [](Situation* s) {
+       s->device.device.mutable_heartbeat()->set_storage_problem("disk read-only: x");
+     },
+     "storage", "disk read-only: x; feasible once its disk takes writes again", false},
     {"drained",
      [](Situation* s) {
        s->device.device.set_drained(true);

@@ -62,6 +62,7 @@ Agent::~Agent() {
   sampler_.reset();
   // These objects post events, so they are destroyed before the queue.
   link_.reset();
+  storage_probe_.reset();
   transfers_.reset();
   runner_.reset();
 }
@@ -395,6 +396,10 @@ void Agent::CancelTransfer() {
 
 void Agent::MakeRoom(int64_t size_bytes) {
   transfers_->MakeRoom(size_bytes, core_->NeededArtifacts());
+}
+
+void Agent::ProbeStorage() {
+  storage_probe_->Begin();
 }
 
 void Agent::Send(const v1::WorkerMessage& message) {

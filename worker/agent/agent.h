@@ -33,6 +33,7 @@
 #include "worker/agent/power_settings.h"
 #include "worker/agent/sampler.h"
 #include "worker/agent/storage/posix_disk.h"
+#include "worker/agent/storage_probe.h"
 #include "worker/child/runner_process.h"
 
 namespace wattle::agent {
@@ -59,6 +60,7 @@ class Agent final : public AgentPorts {
   void StartUpload(const std::string& directory, const v1::ArtifactInfo& info) override;
   void CancelTransfer() override;
   void MakeRoom(int64_t size_bytes) override;
+  void ProbeStorage() override;
   absl::Status SetPowerMode(const std::string& mode) override;
   absl::Status RestorePowerMode() override;
   void Send(const v1::WorkerMessage& message) override;
@@ -120,6 +122,7 @@ class Agent final : public AgentPorts {
   std::unique_ptr<Transfers> transfers_;
   std::unique_ptr<child::RunnerProcess> runner_;
   std::unique_ptr<CoordinatorLink> link_;
+  std::unique_ptr<StorageProbe> storage_probe_;
   std::unique_ptr<Sampler> sampler_;  // null on an emulated board
 
   int64_t runner_number_ = 0;   // events of earlier runners are dropped

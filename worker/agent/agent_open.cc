@@ -232,6 +232,11 @@ absl::Status Agent::Open() {
   for (const auto& source : sources_) {
     readings_->Add(source->info(), PlausiblePower(info));
   }
+  storage_probe_ = std::make_unique<StorageProbe>(config_.state_dir, [this](absl::Status status) {
+    Post([this, status = std::move(status)](const Instant& now) {
+      core_->OnStorageProbed(status, now);
+    });
+  });
   WATTLE_ASSIGN_OR_RETURN(transfers_,
                           Transfers::Open(config_.coordinator, CacheBudget(), OnTransfers()));
   return absl::OkStatus();

@@ -52,6 +52,7 @@ AgentCore::AgentCore(const CoreDependencies& dependencies, CoreSettings settings
       process_id_(absl::StrCat(absl::Hex(state_.disk().Random(), absl::kZeroPad16))),
       hand_over_backoff_(kUploadRetryMin, state_.disk().Random()),
       return_backoff_(kUploadRetryMin, state_.disk().Random()),
+      storage_(settings_.storage_probe_period),
       guard_(settings_.guard),
       forecast_(HarvestOf(device_)),
       heartbeat_period_(settings_.heartbeat_period) {}
@@ -194,6 +195,10 @@ void AgentCore::Reconcile(const Instant& now) {
 }
 
 void AgentCore::Accept(const v1::Assignment& assignment, const Instant& now) {
+  if (!storage_.problem().empty()) {
+    reconciled_ = false;
+    return;
+  }
   v1::HeldAttemptRecord record;
   *record.mutable_assignment() = assignment;
   record.set_state(v1::ATTEMPT_STATE_FETCHING);
@@ -287,8 +292,8 @@ void AgentCore::LeavePowerMode(const Instant& now) {
 }
 
 void AgentCore::ActivateNext(const Instant& now) {
-  if (run_ != nullptr || shutting_down_ || !guard_.reason().empty() || !handing_over_.empty() ||
-      !returning_.empty()) {
+  if (run_ != nullptr || shutting_down_ || !guard_.reason().empty() ||
+      !storage_.problem().empty() || !handing_over_.empty() || !returning_.empty()) {
     return;
   }
   const auto next = std::find_if(order_.begin(), order_.end(), [&](const std::string& id) {
@@ -395,6 +400,7 @@ void AgentCore::Step(const Instant& now) {
   }
   CheckGuard(now);
   CheckLease(now);
+  CheckStorage(now);
   if (run_ != nullptr && run_->end() && BooksClosed(now)) {
     HandleEnd(now);
   }
@@ -434,7 +440,7 @@ void AgentCore::Step(const Instant& now) {
 }
 
 Monotonic AgentCore::NextStep(const Instant& now) const {
-  Monotonic next = std::min(next_ledger_, next_save_);
+  Monotonic next = std::min({next_ledger_, next_save_, storage_.NextStep(now.wall)});
   // Without a coordinator and without attempts, nothing happens before the ledger and the save.
   if (welcomed_ || !held_.empty() || !unsaved_.empty() || !reconciled_) {
     next = std::min(next, next_heartbeat_);

@@ -33,6 +33,7 @@
 #include "worker/agent/core/device_clock.h"
 #include "worker/agent/core/energy_account.h"
 #include "worker/agent/core/pace.h"
+#include "worker/agent/core/storage_health.h"
 #include "worker/agent/storage/spool.h"
 #include "worker/agent/storage/state_directory.h"
 
@@ -71,6 +72,7 @@ struct CoreSettings {
   absl::Duration heartbeat_period = absl::Seconds(1);
   // A power cut while nothing runs loses at most this much of the device's counters.
   absl::Duration idle_save_period = absl::Minutes(5);
+  absl::Duration storage_probe_period = absl::Minutes(1);  // infinite: the disk is not tried
   int64_t free_space_reserve_bytes = 0;  // checkpoints leave this much of the disk free
   telemetry::GuardSettings guard;
   Fraction initial_charge;  // of an emulated battery, as the flags say
@@ -106,6 +108,9 @@ class AgentCore {
   void OnFrame(const v1::RunnerFrame& frame, const Instant& now);
   void OnRunnerLine(const std::string& line, const Instant& now);
   void OnRunnerExit(const child::RunnerExit& exit, const Instant& now);
+
+  // The write of ProbeStorage ended.
+  void OnStorageProbed(const absl::Status& status, const Instant& now);
 
   // MakeRoom did not free enough: the disk's budget still lacks this many bytes. The core deletes
   // checkpoints of attempts that it no longer holds.
@@ -195,6 +200,9 @@ class AgentCore {
   [[nodiscard]] absl::Duration LeaseUsed(Monotonic wall) const;
   void CheckLease(const Instant& now);
 
+  // agent_core_storage.cc
+  void CheckStorage(const Instant& now);
+
   // agent_core_results.cc
   void KeepResult(const std::string& attempt_id, const Instant& now);
   void ReturnNextResult(const Instant& now);
@@ -278,6 +286,9 @@ class AgentCore {
   std::string returning_;  // the attempt whose kept result is being uploaded; empty = none
   Backoff return_backoff_;
   Monotonic next_return_;  // wall
+  StorageHealth storage_;
+  std::string storage_told_;  // the problem at the last step
+  std::string storage_stop_;  // the problem for which the run was last stopped
   policy::Limits limits_;
   telemetry::Guard guard_;
   telemetry::BatteryForecast forecast_;

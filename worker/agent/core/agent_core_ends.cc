@@ -15,6 +15,8 @@
 namespace wattle::agent {
 namespace {
 
+constexpr char kLeaseEnded[] = "lease ended without contact to the coordinator";
+
 v1::AttemptFailed FailedOf(const v1::HeldAttemptRecord& record, const AttemptEnd& end) {
   v1::AttemptFailed failed;
   SetAttempt(record.assignment(), &failed);
@@ -111,11 +113,12 @@ void AgentCore::EndRun(v1::HeldAttemptRecord record, const AttemptEnd& end, cons
         break;
       }
       record.set_state(v1::ATTEMPT_STATE_PAUSED);
+      record.set_stopped_in_order(end.stop == StopReason::kStorage);
       SetAttempt(record.assignment(), report.mutable_paused());
       report.mutable_paused()->set_checkpoint_step(record.newest_checkpoint_step());
-      report.mutable_paused()->set_reason(end.stop == StopReason::kGuard
-                                              ? guard_.reason()
-                                              : "lease ended without contact to the coordinator");
+      report.mutable_paused()->set_reason(end.stop == StopReason::kGuard     ? guard_.reason()
+                                          : end.stop == StopReason::kStorage ? storage_stop_
+                                                                             : kLeaseEnded);
       break;
     }
   }

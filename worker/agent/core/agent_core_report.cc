@@ -363,6 +363,7 @@ v1::Heartbeat AgentCore::MakeHeartbeat(const Instant& now) const {
   heartbeat.set_unix_seconds(absl::ToDoubleSeconds(now.civil - absl::UnixEpoch()));
   heartbeat.set_power_source(account_.origin().source);
   heartbeat.set_guard_reason(guard_.reason());
+  heartbeat.set_storage_problem(storage_.problem());
   const bool both = !guard_.warning().empty() && !sensor_warning_.empty();
   heartbeat.set_guard_warning(absl::StrCat(guard_.warning(), both ? "; " : "", sensor_warning_));
   heartbeat.set_idle_power_watts(account_.idle().power().value_or(Watts(0)).value());

@@ -66,6 +66,9 @@ class AgentPorts {
   // artifacts that no job needs are deleted. OnShortOfRoom follows if that does not free enough.
   virtual void MakeRoom(int64_t /*size_bytes*/) {}
 
+  // Begins a small write and sync beside the state. OnStorageProbed follows.
+  virtual void ProbeStorage() = 0;
+
   // Called before an attempt begins, on a device that sets power modes
   // (DeviceInfo.sets_power_modes). After an error the board is still in its earlier mode.
   virtual absl::Status SetPowerMode(const std::string& /*mode*/) {

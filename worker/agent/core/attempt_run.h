@@ -34,7 +34,7 @@
 
 namespace wattle::agent {
 
-enum class StopReason { kUnwanted, kGuard, kLease, kShutdown, kRelease };
+enum class StopReason { kUnwanted, kGuard, kLease, kStorage, kShutdown, kRelease };
 
 // The directory of the checkpoint of `step` within an attempt's work directory, as the runner names
 // it (worker/engine/train/checkpoint.h).

@@ -32,6 +32,7 @@ std::optional<v1::FailureClass> TransferFailure(const absl::Status& status) {
       return v1::FAILURE_CLASS_DATA;
     case absl::StatusCode::kResourceExhausted:
     case absl::StatusCode::kPermissionDenied:
+    case absl::StatusCode::kInternal:  // this disk's; the coordinator's own come as kUnknown
       return v1::FAILURE_CLASS_DEVICE;
     default:
       return v1::FAILURE_CLASS_LINK;

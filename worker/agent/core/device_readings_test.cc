@@ -29,6 +29,7 @@ class QuietPorts final : public AgentPorts {
   void KillRunner() override {}
   void StartFetch(const v1::Assignment& /*assignment*/) override {}
   void StartUpload(const std::string& /*directory*/, const v1::ArtifactInfo& /*info*/) override {}
+  void ProbeStorage() override {}
   void CancelTransfer() override {}
   void Send(const v1::WorkerMessage& /*message*/) override {}
   void Reconnect() override {}
@@ -58,6 +59,7 @@ class DeviceReadingsTest : public testing::Test {
     account_ = std::make_unique<EnergyAccount>(telemetry::MeterSettings{}, EnergyOrigin{}, At(0),
                                                v1::EnergyLedger(), telemetry::IdleBaseline());
     CoreSettings settings;
+    settings.storage_probe_period = absl::InfiniteDuration();
     settings.guard = {.has_gauge = true, .has_thermometer = true};
     core_ = std::make_unique<AgentCore>(CoreDependencies{.state = state_.get(),
                                                          .spool = spool_.get(),
