@@ -466,7 +466,7 @@ void Coordinator::Plan() {
   }
   if (!core::AnythingToPlan(durable_, observations_, Now())) {
     plan_filter_.Forget();
-    observations_.why_not_now = nullptr;
+    observations_.waiting = nullptr;
     return;
   }
   plan_under_way_ = true;
@@ -477,13 +477,8 @@ void Coordinator::Plan() {
         core::ComputePlan(core::MakeSnapshot(durable_, observations_, {}, Now())));
     After(world_.random.Between(0.01, 1.5), [this, plan] {
       plan_under_way_ = false;
-      auto why = std::make_shared<std::map<JobId, std::string>>();
-      for (const scheduler::QueuePlacement& job : plan->jobs) {
-        if (job.placement.device_id().empty() || job.placement.wait()) {
-          (*why)[job.job] = core::WhyNotNow(durable_, job);
-        }
-      }
-      observations_.why_not_now = std::move(why);
+      observations_.waiting =
+          std::make_shared<std::map<JobId, core::WaitingJob>>(core::WaitingJobsOf(durable_, *plan));
       if (plan_filter_.WorthPosting(*plan)) {
         Post(std::move(*plan), nullptr);
       }

@@ -16,6 +16,7 @@
 #include "coordinator/core/lineage_internal.h"
 #include "coordinator/core/moving.h"
 #include "coordinator/core/planning.h"
+#include "coordinator/core/releasing.h"
 #include "coordinator/core/state.h"
 #include "scheduler/predict/predict.h"
 #include "units/format.h"
@@ -116,7 +117,7 @@ std::string EarlierAttempt(const v1::Job& job, const std::string& device_id) {
 }
 
 // The journal records when a job becomes impossible and when it becomes possible again. Other
-// reasons change with every plan: readers see them (Observations::why_not_now), and the journal
+// reasons change with every plan: readers see them (Observations::waiting), and the journal
 // never has them.
 void NoteWhetherPossible(Draft& draft, const v1::JobRecord& record,
                          const scheduler::QueuePlacement& planned) {
@@ -126,6 +127,31 @@ void NoteWhetherPossible(Draft& draft, const v1::JobRecord& record,
   }
   draft.SetJob(record.job().job_id(), v1::JOB_STATE_QUEUED, WhyNotNow(draft.state(), planned));
   draft.decision().events.back().mutable_job_state_changed()->set_impossible(planned.never);
+}
+
+// Releases the attempt that leaves its device for the job's deadline, if that still holds.
+void ReleaseForDeadline(Draft& draft, const v1::JobRecord& record,
+                        const scheduler::QueuePlacement& planned) {
+  const State& state = draft.state();
+  const v1::Job& job = record.job();
+  const v1::Attempt* const attempt = FindAttempt(state, planned.releases);
+  // One attempt leaves for a job, however often a plan asks until the job is placed.
+  if (job.state() != v1::JOB_STATE_QUEUED || record.released_attempt_ids_size() > 0 ||
+      attempt == nullptr || !MayRelease(state, draft.observations(), *attempt, draft.now())) {
+    return;
+  }
+  const v1::JobRecord& released = *FindJob(state, JobId(attempt->job_id()));
+  if (released.job().spec().priority() > job.spec().priority()) {
+    return;
+  }
+  const absl::Duration left = absl::Seconds(job.spec().deadline_seconds()) -
+                              JobAge(state, draft.observations(), record, draft.now().monotonic);
+  v1::AttemptReleased& event = *draft.Add().mutable_attempt_released();
+  event.set_attempt_id(attempt->attempt_id());
+  event.set_for_job_id(job.job_id());
+  event.set_reason(absl::StrCat("left ", DeviceName(state, attempt->device_id()), " to ",
+                                job.job_id(), ", whose deadline was ", FormatElapsed(left),
+                                " away"));
 }
 
 void Place(Draft& draft, const v1::JobRecord& record, const scheduler::QueuePlacement& planned,
@@ -149,6 +175,7 @@ void Place(Draft& draft, const v1::JobRecord& record, const scheduler::QueuePlac
   }
   placed.set_computed_on(computed_on.value());
   placed.set_resume_attempt_id(EarlierAttempt(job, placement.device_id()));
+  *placed.mutable_released_attempt_ids() = record.released_attempt_ids();
   *placed.mutable_placement() = placement;
   draft.SetJob(job.job_id(), v1::JOB_STATE_ACTIVE,
                absl::StrCat("placed on ", DeviceName(draft.state(), placement.device_id())));
@@ -182,6 +209,9 @@ void DecidePlan(Draft& draft, const PlanComputed& command) {
       NoteWhetherPossible(draft, *record, planned);
     }
     const DeviceId device(planned.placement.device_id());
+    if (!planned.releases.value().empty() && IsFresh(state, *record, device, command.computed_on)) {
+      ReleaseForDeadline(draft, *record, planned);
+    }
     if (starts && IsFresh(state, *record, device, command.computed_on) &&
         IsFree(draft, device, taken) &&
         InputsAreThere(state, record->job(), planned.model_choice) &&
@@ -269,12 +299,13 @@ void EndOverdue(Draft& draft, const v1::JobRecord& record) {
   }
   const std::string passed = absl::StrCat("its deadline of ", FormatElapsed(deadline), " passed ");
   if (job.state() != v1::JOB_STATE_ACTIVE) {
-    const auto& why = draft.observations().why_not_now;
-    const auto found = why == nullptr ? decltype(why->end()){} : why->find(JobId(job.job_id()));
-    const bool known = why != nullptr && found != why->end();
+    const auto& waiting = draft.observations().waiting;
+    const auto found =
+        waiting == nullptr ? decltype(waiting->end()){} : waiting->find(JobId(job.job_id()));
+    const bool known = waiting != nullptr && found != waiting->end();
     draft.EndJob(job, v1::JOB_STATE_FAILED,
                  absl::StrCat(passed, "before it could start",
-                              known ? absl::StrCat(": ", found->second) : ""),
+                              known ? absl::StrCat(": ", found->second.why) : ""),
                  "");
     return;
   }

@@ -109,6 +109,8 @@ struct State {
   // snapshot and differ after a replay.
   PersistentMap<int64_t, JobTimes> job_times;
   PersistentMap<AttemptId, AttemptTimes> attempt_times;
+  // The longest pause of an attempt on the device that this process saw end.
+  PersistentMap<DeviceId, absl::Duration> longest_pause;
 };
 
 // "j12" → 12; nullopt for any other text.
@@ -168,6 +170,12 @@ struct DeviceObservation {
   v1::Heartbeat heartbeat;  // latest
 };
 
+// What the latest plan has for a job that does not start now.
+struct WaitingJob {
+  std::string why;      // As WhyNotNow.
+  v1::Placement place;  // Its expected start, without candidates.
+};
+
 struct Observations {
   Instant started;  // of this coordinator process
   // Since when the process has listened without a break; see listening.h. No silence counts from
@@ -180,8 +188,8 @@ struct Observations {
   absl::Duration impossible_grace = absl::Minutes(10);
   bool hold_impossible = false;
   std::map<DeviceId, DeviceObservation> devices;
-  // Why the latest plan did not start each queued job. Null before the first plan.
-  std::shared_ptr<const std::map<JobId, std::string>> why_not_now;
+  // The queued jobs that the latest plan did not start. Null before the first plan.
+  std::shared_ptr<const std::map<JobId, WaitingJob>> waiting;
   std::map<AttemptId, v1::AttemptProgress> progress;  // latest of live attempts
 };
 

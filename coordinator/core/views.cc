@@ -78,9 +78,9 @@ std::string WaitingReason(const Observations& observations, const v1::Job& job, 
       JobsWithResultsToCome(observations, now).contains(JobId(job.job_id()))) {
     return "waits for its result, which a device made before the restore and is about to upload";
   }
-  if (job.state() == v1::JOB_STATE_QUEUED && observations.why_not_now != nullptr) {
-    const auto why = observations.why_not_now->find(JobId(job.job_id()));
-    return why == observations.why_not_now->end() ? "" : why->second;
+  if (job.state() == v1::JOB_STATE_QUEUED && observations.waiting != nullptr) {
+    const auto waiting = observations.waiting->find(JobId(job.job_id()));
+    return waiting == observations.waiting->end() ? "" : waiting->second.why;
   }
   const v1::Attempt* live = LiveAttempt(job);
   if (live == nullptr) {
@@ -99,6 +99,12 @@ void CompleteJob(const State& state, const Observations& observations, const Ins
     job.set_reason(waiting);
   }
   job.set_attempts_max(AttemptsMax(job));
+  if (job.state() == v1::JOB_STATE_QUEUED && observations.waiting != nullptr) {
+    const auto waiting = observations.waiting->find(JobId(job.job_id()));
+    if (waiting != observations.waiting->end()) {
+      *job.mutable_place() = waiting->second.place;
+    }
+  }
   for (v1::Attempt& attempt : *job.mutable_attempts()) {
     const DeviceId device(attempt.device_id());
     attempt.set_unreachable(!IsTerminal(attempt.state()) &&

@@ -150,7 +150,7 @@ ObservationBoard::Reader ObservationBoard::MakeReader() const {
   reader.observations.hold_impossible = settings_.hold_impossible;
   absl::MutexLock lock(&mutex_);
   reader.observations.listening_since = listening_.since();
-  reader.observations.why_not_now = why_not_now_;
+  reader.observations.waiting = waiting_;
   return reader;
 }
 
@@ -164,12 +164,13 @@ void ObservationBoard::Refresh(Reader& reader) const {
   CollectProgress(observations);
   absl::MutexLock lock(&mutex_);
   observations.listening_since = listening_.since();
-  observations.why_not_now = why_not_now_;
+  observations.waiting = waiting_;
 }
 
-void ObservationBoard::SetWhyNotNow(std::shared_ptr<const std::map<JobId, std::string>> why) {
+void ObservationBoard::SetWaiting(
+    std::shared_ptr<const std::map<JobId, core::WaitingJob>> waiting) {
   absl::MutexLock lock(&mutex_);
-  why_not_now_ = std::move(why);
+  waiting_ = std::move(waiting);
 }
 
 void ObservationBoard::CollectProgress(core::Observations& observations) {
