@@ -10,6 +10,7 @@
 #include "absl/strings/str_format.h"
 
 #include "scheduler/predict/workload_cost.h"
+#include "scheduler/profiles/calibration.h"
 #include "scheduler/profiles/profile_table.h"
 #include "scheduler/profiles/signature_fields.h"
 

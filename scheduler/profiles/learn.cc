@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Learns profile rows from the receipt of a finished attempt, and forgets what
-// a change of the device has made untrue.
+// Learns profile rows from the receipt of a finished attempt, and forgets what a change of the
+// device has made untrue.
 #include <algorithm>
 #include <cmath>
 #include <iterator>
@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 
+#include "scheduler/profiles/calibration.h"
 #include "scheduler/profiles/change_point.h"
 #include "scheduler/profiles/profile_table.h"
 #include "scheduler/profiles/work_units.h"
@@ -20,8 +21,8 @@
 namespace wattle::scheduler {
 namespace {
 
-// Lowest coverage from which a row is learned. With less, the samples' mean
-// watts say too little about the part without samples.
+// Lowest coverage from which a row is learned. With less, the samples' mean watts say too little
+// about the part without samples.
 constexpr double kCoverageMin = 0.8;
 // Runs that a device's row holds one by one.
 constexpr int kRunsKept = 20;
@@ -38,8 +39,8 @@ bool Teaches(const v1::Receipt& receipt) {
   if (receipt.failure_class() != v1::FAILURE_CLASS_UNSPECIFIED || receipt.emulation_overrun()) {
     return false;
   }
-  // After a restart of the runner some steps ran twice, and the work counts in
-  // total. Seconds per unit would be no rate.
+  // After a restart of the runner some steps ran twice, and the work counts in total. Seconds per
+  // unit would be no rate.
   if (receipt.restarts() > 0) {
     return false;
   }
@@ -51,8 +52,8 @@ bool Teaches(const v1::Receipt& receipt) {
          (run.coverage_ratio() >= kCoverageMin && IsPositive(run.mean_power_watts()));
 }
 
-// Adds one observation by Welford's update. The deviation is the sample's
-// (divisor n - 1), kept as a share of the mean.
+// Adds one observation by Welford's update. The deviation is the sample's (divisor n - 1), kept as
+// a share of the mean.
 void Observe(double value, v1::Statistic* statistic) {
   const auto count = static_cast<double>(statistic->count());
   const double mean_before = statistic->mean();
@@ -71,8 +72,7 @@ void Observe(double value, v1::Statistic* statistic) {
   statistic->set_max(std::max(statistic->max(), value));
 }
 
-// Running mean of a plain number, where 0 means unknown. `count` includes this
-// observation.
+// Running mean of a plain number, where 0 means unknown. `count` includes this observation.
 double Blend(double before, double value, int64_t count) {
   if (!IsPositive(value)) {
     return before;
@@ -99,26 +99,25 @@ v1::RunObservation ObservationOf(const v1::Receipt& receipt, absl::Time now) {
       observation.set_idle_power_watts(run.idle_power_watts());
     }
   }
+  Score(receipt.predicted(), receipt.work().unit(), &observation);
   return observation;
 }
 
-// Mean padded length of an example. A fine-tuning's units may include held-out
-// data; its tokens do not.
+// Mean padded length of an example. A fine-tuning's units may include held-out data; its tokens do
+// not.
 double UnitsPerExample(const v1::WorkDone& work) {
   const bool trained = work.unit() == v1::WORK_UNIT_TRAINING_TOKEN && work.tokens() > 0;
   const double units = trained ? static_cast<double>(work.tokens()) : UnitsOf(work);
   return units / static_cast<double>(work.examples());
 }
 
-// Counts the run in the row's means. What a change of the device makes untrue
-// is counted here.
+// Counts the run in the row's means. What a change of the device makes untrue is counted here.
 void Count(const v1::RunObservation& run, v1::ProfileRow* row) {
   Observe(run.seconds_per_unit(), row->mutable_seconds_per_unit());
   if (run.power_watts() <= 0) {
     return;
   }
-  // Mean watts × all seconds, not the measured joules: a gap in the samples
-  // saves no energy.
+  // Mean watts × all seconds, not the measured joules: a gap in the samples saves no energy.
   Observe(run.power_watts() * run.seconds_per_unit(), row->mutable_energy_joules_per_unit());
   Observe(run.power_watts(), row->mutable_power_watts());
   row->set_peak_power_watts(std::max(row->peak_power_watts(), run.peak_power_watts()));
@@ -175,8 +174,8 @@ v1::ProfileRow WithRun(v1::ProfileRow row, const v1::Receipt& receipt,
     if (row.runs_size() > kRunsKept) {
       row.mutable_runs()->DeleteSubrange(0, row.runs_size() - kRunsKept);
     }
-    // The means stood for the device as it was before its change. They end with
-    // the first run since.
+    // The means stood for the device as it was before its change. They end with the first run
+    // since.
     if (row.has_change() && !row.change().measured_since()) {
       row.mutable_change()->set_measured_since(true);
       CountAnew(1, &row);
@@ -199,8 +198,8 @@ v1::ProfileRow EmptyRow(const v1::DeviceInfo& device, const v1::Receipt& receipt
   return row;
 }
 
-// The runs that the row's means stand for. Those that the row no longer holds
-// one by one are what its means have beyond the runs it holds.
+// The runs that the row's means stand for. Those that the row no longer holds one by one are what
+// its means have beyond the runs it holds.
 RowRuns RunsOf(const v1::ProfileRow& row) {
   RowRuns runs;
   const auto count = static_cast<double>(row.seconds_per_unit().count());
@@ -230,8 +229,7 @@ RowRuns RunsOf(const v1::ProfileRow& row) {
   return runs;
 }
 
-// Ends the row's means at the device's change. `after`: so many of its last
-// runs came after it.
+// Ends the row's means at the device's change. `after`: so many of its last runs came after it.
 void EndAtChange(const ChangePoint& change, int after, v1::ProfileRow* row) {
   v1::DeviceChange& marked = *row->mutable_change();
   // A row that nothing has measured since an earlier change has seen both.
@@ -245,9 +243,8 @@ void EndAtChange(const ChangePoint& change, int after, v1::ProfileRow* row) {
   }
 }
 
-// Looks for a change of the device in all its rows, of which `learned` is one
-// with its newest run. If there was one, adds the device's other rows, changed,
-// to `changed`.
+// Looks for a change of the device in all its rows, of which `learned` is one with its newest run.
+// If there was one, adds the device's other rows, changed, to `changed`.
 void ForgetBeforeChange(const ProfileTable& table, v1::ProfileRow* learned,
                         std::vector<v1::ProfileRow>* changed) {
   std::vector<v1::ProfileRow> rows = {*learned};
@@ -298,9 +295,8 @@ std::vector<v1::ProfileRow> LearnFromReceipt(const ProfileTable& table,
       row = *known;
     }
     row = WithRun(std::move(row), receipt, run);
-    // A receipt whose row is invalid (a worker with a broken meter) teaches
-    // nothing. The device's row comes first and holds its runs, so it shows a
-    // wrong unit that the mean of a class hides.
+    // A receipt whose row is invalid (a worker with a broken meter) teaches nothing. The device's
+    // row comes first and holds its runs, so it shows a wrong unit that the mean of a class hides.
     if (!ValidateProfileRow(row).ok()) {
       return {};
     }

@@ -38,7 +38,10 @@ absl::Status ProfileTable::Put(const v1::ProfileRow& row) {
   WATTLE_RETURN_IF_ERROR(ValidateProfileRow(row));
   ClassRows& rows = by_class_.Mutable(row.device_class());
   size_ -= rows.size();
-  rows.Mutable(ProfileKey(row)) = row;
+  v1::ProfileRow& stored = rows.Mutable(ProfileKey(row));
+  calibration_.Count(stored, -1);
+  stored = row;
+  calibration_.Count(stored, 1);
   size_ += rows.size();
   return absl::OkStatus();
 }

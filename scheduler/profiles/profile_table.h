@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 
 #include "base/persistent_map.h"
+#include "scheduler/profiles/calibration.h"
 #include "wattle/v1/device.pb.h"
 #include "wattle/v1/job.pb.h"
 #include "wattle/v1/profile.pb.h"
@@ -57,9 +58,13 @@ class ProfileTable {
   [[nodiscard]] std::vector<v1::ProfileRow> Rows() const;  // All rows, sorted by class and key.
   [[nodiscard]] size_t size() const { return size_; }
 
+  // How wide the intervals have to be, by the runs that the rows hold.
+  [[nodiscard]] const Calibration& calibration() const { return calibration_; }
+
  private:
   PersistentMap<std::string, ClassRows> by_class_;
   size_t size_ = 0;
+  Calibration calibration_;
 };
 
 // The rows that a finished attempt changes, with their new values: the device's own row and its

@@ -91,6 +91,12 @@ absl::Status CheckRuns(const v1::ProfileRow& row) {
                     absl::StrFormat("%g is outside %g to %g; check the unit that the name says",
                                     run.power_watts(), kPowerWattsMin, kPowerWattsMax));
     }
+    for (const double score : {run.time_score(), run.energy_score()}) {
+      if (!std::isfinite(score) || score < 0) {
+        return Refuse(row, "runs.time_score and runs.energy_score",
+                      absl::StrFormat("%g; wanted a number of at least 0", score));
+      }
+    }
   }
   if (row.has_change() &&
       (!std::isfinite(row.change().time_ratio()) || row.change().time_ratio() <= 0)) {
