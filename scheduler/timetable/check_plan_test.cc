@@ -81,6 +81,10 @@ TEST(CheckPlanTest, BordersAreAllowed) {
         Planned{.job = 1, .device = 2, .start = 3 * kHour, .in_time = true}, Planned{.job = 1}}) {
     EXPECT_EQ(CheckPlan(TwoJobs(), std::vector<Planned>{GoodPlan()[0], second}), std::nullopt);
   }
+  const std::vector<Planned> job_0_second = {
+      {.job = 0, .device = 2, .start = 4 * kHour, .in_time = false},
+      {.job = 1, .device = 2, .start = 3 * kHour, .in_time = true}};
+  EXPECT_EQ(CheckPlan(TwoJobs(), job_0_second), std::nullopt);
 }
 
 // The jobs take 4 Wh, and idle takes 1 Wh and 1 kJ until the last one ends. The pack counts once
