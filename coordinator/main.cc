@@ -14,6 +14,7 @@
 #include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
@@ -54,6 +55,7 @@ struct Options {
   std::string data_directory;
   std::string listen_address = "127.0.0.1:7410";
   std::string http_address = "127.0.0.1:7411";
+  std::vector<std::string> http_names;
   bool insecure_listen = false;
   double heartbeat_seconds = 1.0;
   double unreachable_seconds = 10.0;
@@ -131,7 +133,9 @@ absl::Status Run(const Options& options) {
   const sigset_t signals = BlockStopSignals();
 
   WATTLE_ASSIGN_OR_RETURN(const auto http,
-                          wattle::http::HttpServer::Start({options.http_address, WATTLE_VERSION}));
+                          wattle::http::HttpServer::Start({.listen_address = options.http_address,
+                                                           .version = WATTLE_VERSION,
+                                                           .names = options.http_names}));
   wattle::rpc::StreamTable streams;
   wattle::runtime::RuntimeOptions runtime_options;
   runtime_options.journal_path = absl::StrCat(options.data_directory, "/", wattle::kJournalFile);
@@ -203,6 +207,9 @@ void AddRunFlags(CLI::App& app, Options& options) {
   app.add_option("--http", options.http_address,
                  "HTTP (metrics, health, discovery, API), HOST:PORT; port 0: any free one")
       ->capture_default_str();
+  app.add_option("--http-name", options.http_names,
+                 "A further name by which browsers and scrapers call --http; may be repeated. "
+                 "Addresses, localhost and the machine's own names need none");
   app.add_flag("--insecure-listen", options.insecure_listen,
                "Allow addresses other than loopback, without TLS");
   app.add_option("--heartbeat-seconds", options.heartbeat_seconds,

@@ -18,6 +18,7 @@
 #include "base/status_macros.h"
 #include "coordinator/http/json.h"
 #include "coordinator/http/metrics.h"
+#include "coordinator/http/threaded_server.h"
 #include "telemetry/export/metrics_page.h"
 
 namespace wattle::http {
@@ -27,10 +28,8 @@ using httplib::Request;
 using httplib::Response;
 
 constexpr absl::Duration kReplyTimeout = absl::Seconds(20);
-// Each open connection occupies a thread. Posts may wait long for their answer, so their number is
-// limited below the number of threads: health and metrics always find a free thread.
-constexpr size_t kThreads = 32;
-constexpr int kPostsMax = 16;
+constexpr int kPostsMax = 16;             // Each may wait long for its answer.
+constexpr int kMisdirectedRequest = 421;  // RFC 9110, 15.5.20
 constexpr size_t kBodyBytesMax = size_t{1} << 20;
 constexpr char kJson[] = "application/json";
 
@@ -157,6 +156,13 @@ bool OfForeignPage(const Request& request) {
          origin != absl::StrCat("https://", host);
 }
 
+std::vector<std::string> NamesOf(const HttpOptions& options, const std::string& listen_host) {
+  std::vector<std::string> names = MachineNames();
+  names.insert(names.end(), options.names.begin(), options.names.end());
+  names.push_back(listen_host);
+  return names;
+}
+
 // The body of an action may be empty or contain a reason.
 absl::Status ParseReason(const Request& request, google::protobuf::Message& message) {
   return request.body.empty() ? absl::OkStatus() : ParseBody(request, message);
@@ -164,12 +170,11 @@ absl::Status ParseReason(const Request& request, google::protobuf::Message& mess
 
 }  // namespace
 
-HttpServer::HttpServer(const HttpOptions& options)
-    : version_(options.version), server_(std::make_unique<httplib::Server>()) {
-  server_->new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
+HttpServer::HttpServer(const HttpOptions& options, const std::string& listen_host)
+    : version_(options.version),
+      names_(NamesOf(options, listen_host)),
+      server_(std::make_unique<ThreadedServer>(options.limits)) {
   server_->set_payload_max_length(kBodyBytesMax);
-  server_->set_read_timeout(5, 0);
-  server_->set_keep_alive_timeout(2);
   // The library's default lets processes share a port; here a port in use must be an error.
   server_->set_socket_options([](int socket) {
     const int yes = 1;
@@ -181,7 +186,10 @@ HttpServer::HttpServer(const HttpOptions& options)
 
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const HttpOptions& options) {
   WATTLE_ASSIGN_OR_RETURN(const HostPort address, ParseHostPort("--http", options.listen_address));
-  auto http = std::unique_ptr<HttpServer>(new HttpServer(options));
+  for (const std::string& name : options.names) {
+    WATTLE_RETURN_IF_ERROR(CheckHostName("--http-name", name));
+  }
+  auto http = std::unique_ptr<HttpServer>(new HttpServer(options, address.host));
   int port = address.port;
   const bool bound = port == 0 ? (port = http->server_->bind_to_any_port(address.host)) > 0
                                : http->server_->bind_to_port(address.host, port);
@@ -191,6 +199,7 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const HttpOptions&
         ": the address is in use or not this machine's; stop the other program or choose another "
         "port (0: any free one)"));
   }
+  http->server_->WidenBacklog();
   http->address_ = FormatHostPort({address.host, port});
   http->Route();
   http->thread_ = std::thread([self = http.get()] {
@@ -233,18 +242,8 @@ void HttpServer::Route() {
   RoutePosts();
   // Every path but /healthz needs the replayed journal.
   server_->set_pre_routing_handler([this](const Request& request, Response& response) {
-    if (api_.load() == nullptr && request.path != "/healthz") {
-      SetError(absl::UnavailableError("starting: the journal is being replayed"), response);
-      return httplib::Server::HandlerResponse::Handled;
-    }
-    if (OfForeignPage(request)) {
-      SetError(absl::PermissionDeniedError(absl::StrCat(
-                   "Origin: a page of ", request.get_header_value("Origin"),
-                   " may not change this fleet; use the page that this coordinator serves")),
-               response);
-      return httplib::Server::HandlerResponse::Handled;
-    }
-    return httplib::Server::HandlerResponse::Unhandled;
+    return Refuses(request, response) ? httplib::Server::HandlerResponse::Handled
+                                      : httplib::Server::HandlerResponse::Unhandled;
   });
   server_->set_error_handler([](const Request& request, Response& response) {
     if (response.body.empty()) {
@@ -253,6 +252,35 @@ void HttpServer::Route() {
       response.status = status;
     }
   });
+}
+
+// Answers a request that reaches no route, whatever its path.
+bool HttpServer::Refuses(const Request& request, Response& response) const {
+  if (const size_t hosts = request.get_header_value_count("Host");
+      hosts > 1 || (hosts == 0 && request.version != "HTTP/1.0")) {
+    SetError(absl::InvalidArgumentError("Host: wanted this header once"), response);
+    return true;
+  }
+  // A browser always names the host, so that what has none is no page.
+  if (request.has_header("Host")) {
+    if (const absl::Status named = names_.Check(request.get_header_value("Host")); !named.ok()) {
+      SetError(named, response);
+      response.status = kMisdirectedRequest;
+      return true;
+    }
+  }
+  if (api_.load() == nullptr && request.path != "/healthz") {
+    SetError(absl::UnavailableError("starting: the journal is being replayed"), response);
+    return true;
+  }
+  if (OfForeignPage(request)) {
+    SetError(absl::PermissionDeniedError(absl::StrCat(
+                 "Origin: a page of ", request.get_header_value("Origin"),
+                 " may not change this fleet; use the page that this coordinator serves")),
+             response);
+    return true;
+  }
+  return false;
 }
 
 void HttpServer::RouteReads() {

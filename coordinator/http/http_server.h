@@ -10,20 +10,30 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/status/statusor.h"
 
+#include "coordinator/http/connection_limits.h"
+#include "coordinator/http/host_names.h"
 #include "coordinator/runtime/api.h"
 
 namespace httplib {
-class Server;
+struct Request;
+struct Response;
 }  // namespace httplib
 
 namespace wattle::http {
 
+class ThreadedServer;
+
 struct HttpOptions {
   std::string listen_address = "127.0.0.1:7411";  // Port 0: any free port.
-  std::string version;
+  std::string version = {};
+  // Names of this server besides addresses, localhost, the machine's own names and the name in
+  // listen_address. A request that calls the server by another name is refused.
+  std::vector<std::string> names = {};
+  ConnectionLimits limits = {};
 };
 
 class HttpServer {
@@ -43,8 +53,9 @@ class HttpServer {
   [[nodiscard]] const std::string& address() const { return address_; }  // The bound host:port.
 
  private:
-  explicit HttpServer(const HttpOptions& options);
+  HttpServer(const HttpOptions& options, const std::string& listen_host);
   void Route();
+  bool Refuses(const httplib::Request& request, httplib::Response& response) const;
   void RouteReads();
   void RoutePosts();
   template <typename Request, typename Handle>
@@ -52,7 +63,8 @@ class HttpServer {
   void RouteActions();
 
   const std::string version_;
-  std::unique_ptr<httplib::Server> server_;
+  const HostNames names_;
+  std::unique_ptr<ThreadedServer> server_;
   std::thread thread_;
   std::string address_;
   std::atomic<bool> ended_ = false;  // The listening thread's loop has ended.

@@ -165,7 +165,7 @@ class SlowPost {
     to.sin_port = htons(static_cast<uint16_t>(port));
     EXPECT_EQ(connect(socket_, reinterpret_cast<const sockaddr*>(&to), sizeof(to)), 0);
     const std::string begun =
-        "POST /api/v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        "POST /api/v1/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
         "Content-Length: 100\r\n\r\n{";
     EXPECT_EQ(write(socket_, begun.data(), begun.size()), static_cast<ssize_t>(begun.size()));
   }

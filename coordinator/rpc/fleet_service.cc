@@ -66,8 +66,8 @@ size_t StreamTable::size() const {
 }
 
 grpc::ServerBidiReactor<v1::WorkerMessage, v1::CoordinatorMessage>* FleetService::Connect(
-    grpc::CallbackServerContext*) {
-  return WorkerStream::Open(runtime_, streams_, heartbeat_interval_);
+    grpc::CallbackServerContext* context) {
+  return WorkerStream::Open(runtime_, streams_, heartbeat_interval_, context->peer());
 }
 
 }  // namespace wattle::rpc

@@ -24,9 +24,9 @@ constexpr int64_t kNeverCaughtUp = std::numeric_limits<int64_t>::max();
 }  // namespace
 
 WorkerStream* WorkerStream::Open(runtime::Runtime& runtime, StreamTable& streams,
-                                 absl::Duration heartbeat_interval) {
+                                 absl::Duration heartbeat_interval, const std::string& peer) {
   const std::shared_ptr<WorkerStream> stream(
-      new WorkerStream(runtime, streams, heartbeat_interval));
+      new WorkerStream(runtime, streams, heartbeat_interval, peer));
   stream->self_ = stream;
   stream->StartRead(&stream->incoming_);
   return stream.get();
@@ -78,13 +78,15 @@ absl::Status WorkerStream::HandleHello() {
   if (!incoming_.has_hello()) {
     return absl::FailedPreconditionError("the first message of a stream must be a hello");
   }
-  const v1::Hello& hello = incoming_.hello();
+  v1::Hello& hello = *incoming_.mutable_hello();
   WATTLE_RETURN_IF_ERROR(core::ValidateHello(hello));
   if (slot_ != nullptr && hello.device().device_id() != device_.value()) {
     return absl::FailedPreconditionError("hello of another device on the same stream");
   }
   device_ = DeviceId(hello.device().device_id());
   incarnation_ = hello.incarnation();
+  hello.mutable_device()->set_metrics_address(
+      ScrapeAddress(peer_host_, hello.device().metrics_address()));
   {
     // The worker may switch to this journal with this hello, so messages of before the hello are
     // dropped. The welcome and the effects of the hello replace them.
@@ -94,7 +96,7 @@ absl::Status WorkerStream::HandleHello() {
     outbox_.acknowledgement.reset();
   }
   return runtime_.Post(
-      core::WorkerHello{incoming_.hello()},
+      core::WorkerHello{hello},
       [self = shared_from_this()](const runtime::Answer& answer) { self->Welcome(answer); });
 }
 

@@ -19,6 +19,7 @@
 #include "grpcpp/support/server_callback.h"
 
 #include "coordinator/rpc/fleet_service.h"
+#include "coordinator/rpc/peer.h"
 #include "coordinator/runtime/runtime.h"
 #include "wattle/v1/fleet.pb.h"
 
@@ -28,9 +29,9 @@ class WorkerStream final
     : public grpc::ServerBidiReactor<v1::WorkerMessage, v1::CoordinatorMessage>,
       public std::enable_shared_from_this<WorkerStream> {
  public:
-  // Starts reading. The stream lives until OnDone.
+  // Starts reading. The stream lives until OnDone. peer: where the worker is, as gRPC tells it.
   static WorkerStream* Open(runtime::Runtime& runtime, StreamTable& streams,
-                            absl::Duration heartbeat_interval);
+                            absl::Duration heartbeat_interval, const std::string& peer);
 
   void SendDesired(v1::DesiredSet desired);
   void SendAcknowledgement(v1::ReportAcknowledgement ack);
@@ -43,8 +44,12 @@ class WorkerStream final
   void OnDone() override;
 
  private:
-  WorkerStream(runtime::Runtime& runtime, StreamTable& streams, absl::Duration heartbeat_interval)
-      : runtime_(runtime), streams_(streams), heartbeat_interval_(heartbeat_interval) {}
+  WorkerStream(runtime::Runtime& runtime, StreamTable& streams, absl::Duration heartbeat_interval,
+               const std::string& peer)
+      : runtime_(runtime),
+        streams_(streams),
+        heartbeat_interval_(heartbeat_interval),
+        peer_host_(PeerHost(peer)) {}
 
   absl::Status Handle();
   absl::Status HandleHello();
@@ -60,6 +65,7 @@ class WorkerStream final
   runtime::Runtime& runtime_;
   StreamTable& streams_;
   const absl::Duration heartbeat_interval_;
+  const std::string peer_host_;
   std::shared_ptr<WorkerStream> self_;  // Until OnDone.
 
   // The reading side, with one callback at a time:
