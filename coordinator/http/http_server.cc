@@ -10,12 +10,15 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "httplib.h"
 
 #include "base/host_port.h"
 #include "base/status_macros.h"
+#include "coordinator/access/access_table.h"
 #include "coordinator/http/json.h"
 #include "coordinator/http/metrics.h"
 #include "coordinator/http/threaded_server.h"
@@ -163,6 +166,28 @@ std::vector<std::string> NamesOf(const HttpOptions& options, const std::string& 
   return names;
 }
 
+// Until there is a second project, everything belongs to this one.
+constexpr char kProject[] = "default";
+
+access::Identity CallerOf(access::Role role) {
+  return {.id = "whoever calls the HTTP port",
+          .roles = {role},
+          .projects = {kProject},
+          .how_to_get_a_role =
+              "whoever starts wattle-coordinator gives the role (--http-role operator)"};
+}
+
+// "/api/v1/jobs/([^/]+)" for "/api/v1/jobs/{job}".
+std::string PatternOf(const std::string& path) {
+  std::vector<std::string> parts = absl::StrSplit(path, '/');
+  for (std::string& part : parts) {
+    if (absl::StartsWith(part, "{")) {
+      part = "([^/]+)";
+    }
+  }
+  return absl::StrJoin(parts, "/");
+}
+
 // The body of an action may be empty or contain a reason.
 absl::Status ParseReason(const Request& request, google::protobuf::Message& message) {
   return request.body.empty() ? absl::OkStatus() : ParseBody(request, message);
@@ -173,6 +198,7 @@ absl::Status ParseReason(const Request& request, google::protobuf::Message& mess
 HttpServer::HttpServer(const HttpOptions& options, const std::string& listen_host)
     : version_(options.version),
       names_(NamesOf(options, listen_host)),
+      caller_(CallerOf(options.role)),
       server_(std::make_unique<ThreadedServer>(options.limits)) {
   server_->set_payload_max_length(kBodyBytesMax);
   // The library's default lets processes share a port; here a port in use must be an error.
@@ -201,7 +227,7 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const HttpOptions&
   }
   http->server_->WidenBacklog();
   http->address_ = FormatHostPort({address.host, port});
-  http->Route();
+  WATTLE_RETURN_IF_ERROR(http->Route());
   http->thread_ = std::thread([self = http.get()] {
     self->server_->listen_after_bind();
     self->ended_ = true;
@@ -224,18 +250,35 @@ void HttpServer::Stop() {
   thread_.join();
 }
 
-void HttpServer::Route() {
-  server_->Get("/healthz", [](const Request&, Response& response) {
-    response.set_content("ok\n", "text/plain");
-  });
-  server_->Get("/readyz", [](const Request&, Response& response) {
-    response.set_content("ready\n", "text/plain");
-  });
-  server_->Get("/metrics", [this](const Request&, Response& response) {
+void HttpServer::On(const std::string& method, const std::string& path,
+                    std::function<void(const Request&, Response&)> handle) {
+  const std::string name = absl::StrCat(method, " ", path);
+  routed_.Update(access::RequireRow(name));
+  const auto guarded = [this, name, handle = std::move(handle)](const Request& request,
+                                                                Response& response) {
+    if (const absl::Status may = access::Decide(caller_, name, {.project = kProject}); may.ok()) {
+      handle(request, response);
+    } else {
+      SetError(may, response);
+    }
+  };
+  if (method == "GET") {
+    server_->Get(PatternOf(path), guarded);
+  } else {
+    server_->Post(PatternOf(path), guarded);
+  }
+}
+
+absl::Status HttpServer::Route() {
+  On("GET", "/healthz",
+     [](const Request&, Response& response) { response.set_content("ok\n", "text/plain"); });
+  On("GET", "/readyz",
+     [](const Request&, Response& response) { response.set_content("ready\n", "text/plain"); });
+  On("GET", "/metrics", [this](const Request&, Response& response) {
     response.set_content(MetricsText(api_.load()->runtime(), version_),
                          telemetry::MetricsPage::kContentType);
   });
-  server_->Get("/sd", [this](const Request&, Response& response) {
+  On("GET", "/sd", [this](const Request&, Response& response) {
     response.set_content(DiscoveryJson(*api_.load()), kJson);
   });
   RouteReads();
@@ -252,6 +295,7 @@ void HttpServer::Route() {
       response.status = status;
     }
   });
+  return routed_;
 }
 
 // Answers a request that reaches no route, whatever its path.
@@ -284,7 +328,7 @@ bool HttpServer::Refuses(const Request& request, Response& response) const {
 }
 
 void HttpServer::RouteReads() {
-  server_->Get("/api/v1/jobs", [this](const Request& request, Response& response) {
+  On("GET", "/api/v1/jobs", [this](const Request& request, Response& response) {
     const absl::StatusOr<v1::ListJobsRequest> list = ParseListJobs(request);
     if (list.ok()) {
       SetResult(api_.load()->ListJobs(*list), response);
@@ -292,28 +336,28 @@ void HttpServer::RouteReads() {
       SetError(list.status(), response);
     }
   });
-  server_->Get(R"(/api/v1/jobs/([^/]+))", [this](const Request& request, Response& response) {
+  On("GET", "/api/v1/jobs/{job}", [this](const Request& request, Response& response) {
     v1::GetJobRequest get;
     get.set_job_id(request.matches[1].str());
     SetResult(api_.load()->GetJob(get), response);
   });
-  server_->Get("/api/v1/devices", [this](const Request&, Response& response) {
+  On("GET", "/api/v1/devices", [this](const Request&, Response& response) {
     SetResult(api_.load()->ListDevices({}), response);
   });
-  server_->Get(R"(/api/v1/devices/([^/]+))", [this](const Request& request, Response& response) {
+  On("GET", "/api/v1/devices/{device}", [this](const Request& request, Response& response) {
     v1::GetDeviceRequest get;
     get.set_device(request.matches[1].str());
     SetResult(api_.load()->GetDevice(get), response);
   });
-  server_->Get("/api/v1/policies", [this](const Request&, Response& response) {
+  On("GET", "/api/v1/policies", [this](const Request&, Response& response) {
     SetResult(api_.load()->ListPolicies({}), response);
   });
-  server_->Get("/api/v1/profiles", [this](const Request& request, Response& response) {
+  On("GET", "/api/v1/profiles", [this](const Request& request, Response& response) {
     v1::ListProfilesRequest list;
     list.set_device_class(request.get_param_value("device_class"));
     SetResult(api_.load()->ListProfiles(list), response);
   });
-  server_->Get("/api/v1/artifacts", [this](const Request&, Response& response) {
+  On("GET", "/api/v1/artifacts", [this](const Request&, Response& response) {
     SetResult(api_.load()->ListArtifacts({}), response);
   });
 }
@@ -321,7 +365,7 @@ void HttpServer::RouteReads() {
 // Routes a post. At most kPostsMax run at once; further posts are told to try again.
 template <typename Request, typename Handle>
 void HttpServer::RoutePost(const std::string& path, Handle handle) {
-  server_->Post(path, [this, handle](const httplib::Request& request, Response& response) {
+  On("POST", path, [this, handle](const httplib::Request& request, Response& response) {
     const PostSlot slot(posts_);
     if (!slot.taken()) {
       response.set_header("Retry-After", "1");
@@ -355,39 +399,36 @@ void HttpServer::RoutePosts() {
 }
 
 void HttpServer::RouteActions() {
-  server_->Post(R"(/api/v1/jobs/([^/]+)/cancel)",
-                [this](const Request& request, Response& response) {
-                  v1::CancelJobRequest cancel;
-                  if (const absl::Status parsed = ParseReason(request, cancel); !parsed.ok()) {
-                    return SetError(parsed, response);
-                  }
-                  cancel.set_job_id(request.matches[1].str());
-                  SetResult(Await<v1::Job>([&](runtime::Reply<v1::Job> reply) {
-                              api_.load()->CancelJob(cancel, std::move(reply));
-                            }),
-                            response);
-                });
-  server_->Post(R"(/api/v1/devices/([^/]+)/drain)",
-                [this](const Request& request, Response& response) {
-                  v1::DrainDeviceRequest drain;
-                  if (const absl::Status parsed = ParseReason(request, drain); !parsed.ok()) {
-                    return SetError(parsed, response);
-                  }
-                  drain.set_device(request.matches[1].str());
-                  SetResult(Await<v1::Device>([&](runtime::Reply<v1::Device> reply) {
-                              api_.load()->DrainDevice(drain, std::move(reply));
-                            }),
-                            response);
-                });
-  server_->Post(R"(/api/v1/devices/([^/]+)/resume)",
-                [this](const Request& request, Response& response) {
-                  v1::ResumeDeviceRequest resume;
-                  resume.set_device(request.matches[1].str());
-                  SetResult(Await<v1::Device>([&](runtime::Reply<v1::Device> reply) {
-                              api_.load()->ResumeDevice(resume, std::move(reply));
-                            }),
-                            response);
-                });
+  On("POST", "/api/v1/jobs/{job}/cancel", [this](const Request& request, Response& response) {
+    v1::CancelJobRequest cancel;
+    if (const absl::Status parsed = ParseReason(request, cancel); !parsed.ok()) {
+      return SetError(parsed, response);
+    }
+    cancel.set_job_id(request.matches[1].str());
+    SetResult(Await<v1::Job>([&](runtime::Reply<v1::Job> reply) {
+                api_.load()->CancelJob(cancel, std::move(reply));
+              }),
+              response);
+  });
+  On("POST", "/api/v1/devices/{device}/drain", [this](const Request& request, Response& response) {
+    v1::DrainDeviceRequest drain;
+    if (const absl::Status parsed = ParseReason(request, drain); !parsed.ok()) {
+      return SetError(parsed, response);
+    }
+    drain.set_device(request.matches[1].str());
+    SetResult(Await<v1::Device>([&](runtime::Reply<v1::Device> reply) {
+                api_.load()->DrainDevice(drain, std::move(reply));
+              }),
+              response);
+  });
+  On("POST", "/api/v1/devices/{device}/resume", [this](const Request& request, Response& response) {
+    v1::ResumeDeviceRequest resume;
+    resume.set_device(request.matches[1].str());
+    SetResult(Await<v1::Device>([&](runtime::Reply<v1::Device> reply) {
+                api_.load()->ResumeDevice(resume, std::move(reply));
+              }),
+              response);
+  });
 }
 
 }  // namespace wattle::http

@@ -7,13 +7,16 @@
 #define WATTLE_COORDINATOR_HTTP_HTTP_SERVER_H_
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
+#include "coordinator/access/identity.h"
 #include "coordinator/http/connection_limits.h"
 #include "coordinator/http/host_names.h"
 #include "coordinator/runtime/api.h"
@@ -33,13 +36,16 @@ struct HttpOptions {
   // Names of this server besides addresses, localhost, the machine's own names and the name in
   // listen_address. A request that calls the server by another name is refused.
   std::vector<std::string> names = {};
+  // What callers may do: nobody logs in, so all have the same role.
+  access::Role role = access::Role::kOperator;
   ConnectionLimits limits = {};
 };
 
 class HttpServer {
  public:
   // Errors: kInvalidArgument for an address that is not HOST:PORT; kUnavailable, with the remedy,
-  // when the server cannot listen on the address.
+  // when the server cannot listen on the address; kInternal for a route without a row in the access
+  // table.
   static absl::StatusOr<std::unique_ptr<HttpServer>> Start(const HttpOptions& options);
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;
@@ -54,7 +60,11 @@ class HttpServer {
 
  private:
   HttpServer(const HttpOptions& options, const std::string& listen_host);
-  void Route();
+  // Serves `path`, in which {NAME} stands for a part of it, to callers whom the access table lets
+  // through.
+  void On(const std::string& method, const std::string& path,
+          std::function<void(const httplib::Request&, httplib::Response&)> handle);
+  absl::Status Route();
   bool Refuses(const httplib::Request& request, httplib::Response& response) const;
   void RouteReads();
   void RoutePosts();
@@ -64,6 +74,8 @@ class HttpServer {
 
   const std::string version_;
   const HostNames names_;
+  const access::Identity caller_;
+  absl::Status routed_;  // The first route without a row.
   std::unique_ptr<ThreadedServer> server_;
   std::thread thread_;
   std::string address_;

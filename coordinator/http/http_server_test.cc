@@ -289,6 +289,27 @@ TEST_F(HttpServerTest, APageOfAnotherSiteChangesNothing) {
   EXPECT_THAT(Post(path, "", 404), HasSubstr("nowhere"));
 }
 
+TEST_F(HttpServerTest, CallersMayWhatTheirRoleMay) {
+  const auto serve = [&](access::Role role) {
+    HttpOptions options;
+    options.listen_address = "127.0.0.1:0";
+    options.role = role;
+    server_ = *HttpServer::Start(options);
+    server_->Serve(api_);
+    client_ = std::make_unique<httplib::Client>(absl::StrCat("http://", server_->address()));
+  };
+  const std::string drain = "/api/v1/devices/nowhere/drain";
+  serve(access::Role::kViewer);
+  EXPECT_THAT(Post(drain, "", 403), HasSubstr("--http-role operator"));
+  EXPECT_THAT(Post("/api/v1/jobs", "{}", 403), HasSubstr("wanted: submitter, operator, admin"));
+  EXPECT_THAT(Get("/api/v1/jobs/j9", 404), HasSubstr("j9"));
+  serve(access::Role::kService);
+  Get("/api/v1/jobs/j9", 403);
+  EXPECT_THAT(Get("/api/v1/jobs"), HasSubstr("jobs"));
+  EXPECT_THAT(Get("/metrics"), HasSubstr("wattle_coordinator_build_info"));
+  EXPECT_EQ(Get("/healthz"), "ok\n");
+}
+
 TEST_F(HttpServerTest, APortInUseAndAnInvalidAddressAreReported) {
   EXPECT_THAT(HttpServer::Start({server_->address(), ""}),
               StatusIs(absl::StatusCode::kUnavailable, HasSubstr("in use")));
