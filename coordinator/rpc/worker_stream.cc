@@ -21,6 +21,9 @@ namespace {
 // A number that no report has: the device never counts as caught up.
 constexpr int64_t kNeverCaughtUp = std::numeric_limits<int64_t>::max();
 
+// A stream that was silent for so many heartbeats is taken for cut.
+constexpr int kSilentHeartbeats = 3;
+
 }  // namespace
 
 WorkerStream* WorkerStream::Open(runtime::Runtime& runtime, StreamTable& streams,
@@ -37,6 +40,7 @@ void WorkerStream::OnReadDone(bool ok) {
     FinishWith(absl::OkStatus());  // The worker closed its side, or the link broke.
     return;
   }
+  last_heard_nanoseconds_ = absl::ToInt64Nanoseconds(runtime_.Now().monotonic.since_boot());
   const absl::Status status = Handle();
   if (!status.ok()) {
     FinishWith(status);
@@ -85,6 +89,9 @@ absl::Status WorkerStream::HandleHello() {
   }
   device_ = DeviceId(hello.device().device_id());
   incarnation_ = hello.incarnation();
+  if (slot_ == nullptr) {
+    process_id_ = hello.process_id();
+  }
   hello.mutable_device()->set_metrics_address(
       ScrapeAddress(peer_host_, hello.device().metrics_address()));
   {
@@ -96,7 +103,7 @@ absl::Status WorkerStream::HandleHello() {
     outbox_.acknowledgement.reset();
   }
   return runtime_.Post(
-      core::WorkerHello{hello},
+      core::WorkerHello{hello, streams_.RivalOf(device_, *this, runtime_.Now().monotonic)},
       [self = shared_from_this()](const runtime::Answer& answer) { self->Welcome(answer); });
 }
 
@@ -214,6 +221,13 @@ void WorkerStream::SendMetricsAcknowledgement(int64_t number) {
   absl::MutexLock lock(&mutex_);
   outbox_.metrics.push_back(number);
   WriteNextLocked();
+}
+
+bool WorkerStream::YieldsTo(const WorkerStream& newcomer, Monotonic now) const {
+  const absl::Duration silence =
+      now.since_boot() - absl::Nanoseconds(last_heard_nanoseconds_.load());
+  return process_id_.empty() || process_id_ == newcomer.process_id_ ||
+         silence > kSilentHeartbeats * heartbeat_interval_;
 }
 
 void WorkerStream::SendDesired(v1::DesiredSet desired) {
